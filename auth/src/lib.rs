@@ -1,0 +1,1 @@
+//! STUN long-term credentials, keys and nonces: no I/O.

@@ -1,0 +1,3 @@
+//! NAT behaviour, server check, ICE between agents.
+
+fn main() {}

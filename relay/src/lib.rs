@@ -1,0 +1,1 @@
+//! The TURN server's decisions: no I/O.

@@ -1,0 +1,3 @@
+//! The STUN server.
+
+fn main() {}

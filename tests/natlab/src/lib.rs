@@ -1,0 +1,1 @@
+//! Network namespaces and nftables NATs of every kind.

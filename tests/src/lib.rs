@@ -1,0 +1,1 @@
+//! Conformance, hardening, properties, architecture, interop.

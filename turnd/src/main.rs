@@ -1,0 +1,3 @@
+//! The TURN relay.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Bytes to STUN messages and back: no I/O.
