@@ -1,0 +1,19 @@
+//! The measuring side of Causeway: what a NAT does, whether a server works, whether two agents reach each other.
+//!
+//! Each subcommand is a module with an `Args` (its command line) and a `run` that answers with a [`verdict::Verdict`].
+//!
+//! - [`nat`]: mapping and filtering behaviour of the NATs on the path.
+//! - [`check`]: one STUN or TURN server, step by step.
+//! - [`connect`]: ICE between two agents, then numbered datagrams over the selected pair.
+//! - [`rendezvous`]: where two agents find each other and trickle candidates.
+//!
+//! [`uri`], [`credentials`] and [`net`] are what they share.
+
+pub mod check;
+pub mod connect;
+pub mod credentials;
+pub mod nat;
+pub mod net;
+pub mod rendezvous;
+pub mod uri;
+pub mod verdict;

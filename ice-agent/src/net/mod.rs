@@ -1,0 +1,1 @@
+//! The sockets that the subcommands share: tokio drivers around the sans-IO client.
