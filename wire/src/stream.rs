@@ -1,0 +1,77 @@
+//! Where a frame of a stream ends: STUN messages and ChannelData messages follow each other on one TCP or TLS connection (RFC 8489 §6.2.2,
+//! RFC 8656 §12.5).
+
+use crate::{HEADER_LEN, padded};
+
+/// No frame is longer. The two lengths that would be (a ChannelData message or attributes of more than about 64 KiB) could not be relayed
+/// anyhow; a peer that announces one is disconnected, so that a half frame never holds more (H14, H23).
+pub const MAX_FRAME_LEN: usize = 65_536;
+
+/// Bytes that are needed before the length of a frame is known.
+pub const PREFIX_LEN: usize = 4;
+
+/// Why a stream cannot be read on: there is no way to find the next frame, so the connection is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FramingError {
+    /// The first byte begins neither STUN nor ChannelData.
+    NotStun(u8),
+    /// A STUN length that is no multiple of four (RFC 8489 §5).
+    Unaligned(u16),
+    /// Longer than [`MAX_FRAME_LEN`].
+    TooLong(usize),
+}
+
+/// The whole length, padding included, of the frame that starts with `bytes`; `None` while fewer than [`PREFIX_LEN`] are there. The frame
+/// itself need not be complete.
+///
+/// Channel numbers above the allowed range are framed too, as far as RFC 5766 knew them: the server discards them (RFC 8656 §12.6)
+/// without losing the connection.
+///
+/// # Errors
+/// [`FramingError`], as soon as it can be told.
+pub const fn frame_len(bytes: &[u8]) -> Result<Option<usize>, FramingError> {
+    let Some(&first) = bytes.first() else { return Ok(None) };
+    if first > 0x7F {
+        return Err(FramingError::NotStun(first));
+    }
+    let Some(prefix) = bytes.first_chunk::<PREFIX_LEN>() else { return Ok(None) };
+    let length = u16::from_be_bytes([prefix[2], prefix[3]]);
+    let whole = if first < 0x40 {
+        if !length.is_multiple_of(4) {
+            return Err(FramingError::Unaligned(length));
+        }
+        HEADER_LEN + length as usize
+    } else {
+        padded(PREFIX_LEN + length as usize)
+    };
+    if whole > MAX_FRAME_LEN { Err(FramingError::TooLong(whole)) } else { Ok(Some(whole)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc8656_12_5_channel_data_is_padded_to_four() {
+        assert_eq!(frame_len(&[0x40, 0, 0, 0]), Ok(Some(4)));
+        assert_eq!(frame_len(&[0x40, 0, 0, 1]), Ok(Some(8)));
+        assert_eq!(frame_len(&[0x4F, 0xFF, 0, 4]), Ok(Some(8)));
+        assert_eq!(frame_len(&[0x40, 0, 0]), Ok(None));
+    }
+
+    #[test]
+    fn rfc8489_5_a_stun_length_is_a_multiple_of_four() {
+        assert_eq!(frame_len(&[0, 1, 0, 8]), Ok(Some(28)));
+        assert_eq!(frame_len(&[0, 1, 0, 7]), Err(FramingError::Unaligned(7)));
+        assert_eq!(frame_len(&[]), Ok(None));
+    }
+
+    #[test]
+    fn h23_lengths_at_the_end_of_the_range_never_wrap() {
+        for low in 0xFCu8..=0xFF {
+            assert!(frame_len(&[0, 1, 0xFF, low]).is_err());
+            assert!(frame_len(&[0x40, 0, 0xFF, low]).is_ok_and(|len| len.is_some_and(|len| len <= MAX_FRAME_LEN)) == (low == 0xFC));
+        }
+        assert_eq!(frame_len(&[0x80]), Err(FramingError::NotStun(0x80)));
+    }
+}
