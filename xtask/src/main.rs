@@ -1,3 +1,50 @@
-//! The one entry point for people and CI.
+//! The one entry point for people and CI: `cargo xtask --help`.
 
-fn main() {}
+mod bench;
+mod command;
+mod fuzz;
+mod python;
+mod suite;
+mod suites;
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Everything that one does with this repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// All tests, in the order CI runs them; ends with a table of suites and times
+    Test(suites::Selection),
+    /// Fuzz each target for a while with libFuzzer, on stable
+    Fuzz(fuzz::Arguments),
+    /// Criterion's figures of the wire format, beside stun-types
+    Bench(bench::Arguments),
+    /// Write docs/deviations.md from the `// Deviation:` lines of the code
+    Deviations,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().task {
+        Task::Test(selection) => suites::run_selection(&selection),
+        Task::Fuzz(arguments) => fuzz::run_targets(&arguments),
+        Task::Bench(arguments) => bench::run_bench(&arguments),
+        Task::Deviations => suites::write_deviations(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! `cargo xtask test`: what CI runs, in its order.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail, ensure};
+
+use crate::command::{cargo, run, run_until};
+use crate::suite::{Suite, run_all};
+use crate::{python, tools, workspace};
+
+/// Which suites to run.
+#[derive(clap::Args)]
+pub(crate) struct Selection {
+    /// Only what needs no root, no tool and little time
+    #[arg(long, conflicts_with = "long")]
+    fast: bool,
+    /// All, and what takes too long for every day: each fuzz target for five minutes
+    #[arg(long)]
+    long: bool,
+    /// Only these suites, by the names in the table
+    suites: Vec<String>,
+}
+
+const fn minutes(minutes: u64) -> Duration {
+    Duration::from_secs(60 * minutes)
+}
+
+// All of them ask cargo for the whole workspace, so that each crate has one set of features and is built once.
+static SUITES: &[Suite] = &[
+    Suite { name: "tools", shows: "the programs that the tests use are there", limit: minutes(10), run: tools::provide },
+    Suite { name: "format", shows: "rustfmt has nothing to change", limit: minutes(1), run: format },
+    Suite { name: "lint", shows: "clippy has nothing to say", limit: minutes(12), run: lint },
+    Suite { name: "build", shows: "binaries and tests build", limit: minutes(15), run: build },
+    Suite { name: "docs", shows: "the documentation builds, no link is dead", limit: minutes(8), run: docs },
+    Suite { name: "unit", shows: "each crate by itself, and the examples in its documentation", limit: minutes(6), run: unit },
+    Suite { name: "conformance", shows: "RFC vectors, MUSTs, hardening, properties, fuzz corpus", limit: minutes(8), run: conformance },
+    Suite { name: "architecture", shows: "the shape that the documents promise", limit: minutes(2), run: architecture },
+    Suite { name: "windows", shows: "ice-agent type-checks for Windows", limit: minutes(8), run: windows },
+    Suite { name: "interop", shows: "coturn's tools and aiortc against the real binaries", limit: minutes(10), run: interop },
+    Suite { name: "natlab", shows: "calls across every pair of NATs", limit: minutes(10), run: natlab },
+];
+
+static FUZZ: Suite = Suite { name: "fuzz", shows: "five minutes of libFuzzer a target", limit: minutes(60), run: fuzz };
+
+/// The suites that `--fast` leaves out.
+const SLOW: &[&str] = &["tools", "windows", "interop", "natlab"];
+
+/// Runs the suites chosen.
+pub(crate) fn run_selection(selection: &Selection) -> Result<()> {
+    run_all(&chosen(selection)?)
+}
+
+/// Writes docs/deviations.md: by the test that compares it with the code.
+pub(crate) fn write_deviations() -> Result<()> {
+    let mut writes = cargo(&["test", "--workspace", "--test", "architecture", "deviations"]);
+    run(writes.env("CAUSEWAY_WRITE_DEVIATIONS", "1"))
+}
+
+fn chosen(selection: &Selection) -> Result<Vec<&'static Suite>> {
+    let all = || SUITES.iter().chain([&FUZZ]);
+    for name in &selection.suites {
+        let known: Vec<&str> = all().map(|suite| suite.name).collect();
+        ensure!(known.contains(&name.as_str()), "no suite {name}; there are: {}", known.join(", "));
+    }
+    let chosen: Vec<_> = all()
+        .filter(|suite| match &*selection.suites {
+            [] if selection.fast => suite.name != FUZZ.name && !SLOW.contains(&suite.name),
+            [] => selection.long || suite.name != FUZZ.name,
+            names => names.iter().any(|name| name == suite.name),
+        })
+        .collect();
+    Ok(chosen)
+}
+
+fn format(by: Instant) -> Result<()> {
+    run_until(&mut cargo(&["fmt", "--all", "--check"]), by)
+}
+
+fn lint(by: Instant) -> Result<()> {
+    run_until(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]), by)
+}
+
+fn build(by: Instant) -> Result<()> {
+    run_until(&mut cargo(&["build", "--workspace", "--lib", "--bins", "--tests"]), by)
+}
+
+fn docs(by: Instant) -> Result<()> {
+    let mut docs = cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"]);
+    run_until(docs.env("RUSTDOCFLAGS", "-D warnings"), by)
+}
+
+fn unit(by: Instant) -> Result<()> {
+    run_until(&mut cargo(&["test", "--workspace", "--lib", "--bins", "--no-fail-fast"]), by)?;
+    run_until(&mut cargo(&["test", "--workspace", "--doc", "--no-fail-fast"]), by)
+}
+
+/// Every test target that no other suite runs: a new file of tests is run without being named here.
+fn conformance(by: Instant) -> Result<()> {
+    let mut test = cargo(&["test", "--workspace", "--no-fail-fast"]);
+    let mut count = 0;
+    for target in workspace::test_targets()? {
+        if target.package != NATLAB && ![INTEROP, ARCHITECTURE].contains(&&*target.name) {
+            test.args(["--test", &target.name]);
+            count += 1;
+        }
+    }
+    ensure!(count > 0, "there is no test target at all");
+    run_until(&mut test, by)
+}
+
+const ARCHITECTURE: &str = "architecture";
+const INTEROP: &str = "interop";
+const NATLAB: &str = "causeway-natlab";
+
+fn architecture(by: Instant) -> Result<()> {
+    run_until(&mut named(ARCHITECTURE), by)
+}
+
+fn windows(by: Instant) -> Result<()> {
+    let target = "x86_64-pc-windows-gnu";
+    run_until(&mut crate::command::command("rustup", &["target", "add", target]), by)?;
+    run_until(&mut cargo(&["check", "--package", "ice-agent", "--target", target]), by)
+}
+
+fn interop(by: Instant) -> Result<()> {
+    python::provide(by)?;
+    run_until(named(INTEROP).args(["--", "--nocapture", "--test-threads=1"]), by)
+}
+
+fn natlab(by: Instant) -> Result<()> {
+    let targets: Vec<_> = workspace::test_targets()?.into_iter().filter(|target| target.package == NATLAB).collect();
+    if targets.is_empty() {
+        bail!("{NATLAB} has no test target");
+    }
+    for target in targets {
+        run_until(named(&target.name).args(["--", "--nocapture", "--test-threads=1"]), by)?;
+    }
+    Ok(())
+}
+
+fn named(test: &str) -> Command {
+    cargo(&["test", "--workspace", "--test", test])
+}
+
+fn fuzz(_: Instant) -> Result<()> {
+    run(&mut cargo(&["xtask", "fuzz", "--seconds", "300"]))
+}

@@ -1,0 +1,86 @@
+//! The programs that the tests use and that are not Rust crates: found, or installed from Debian when we are root.
+
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+
+use crate::command::{command, output_of, run_until};
+
+/// A program that must be on the path, and the Debian package that brings it.
+struct Tool {
+    program: &'static str,
+    package: &'static str,
+    used_by: &'static str,
+}
+
+const TOOLS: &[Tool] = &[
+    Tool { program: "ip", package: "iproute2", used_by: "natlab" },
+    Tool { program: "nft", package: "nftables", used_by: "natlab" },
+    Tool { program: "turnutils_uclient", package: "coturn", used_by: "interop" },
+    Tool { program: "turnutils_peer", package: "coturn", used_by: "interop" },
+    Tool { program: "turnutils_stunclient", package: "coturn", used_by: "interop" },
+    Tool { program: "turnutils_natdiscovery", package: "coturn", used_by: "interop" },
+    Tool { program: "x86_64-w64-mingw32-gcc", package: "gcc-mingw-w64-x86-64-win32", used_by: "windows" },
+];
+
+/// Sees to it that every tool is there.
+///
+/// # Errors
+/// Names what is missing and could not be installed.
+pub(crate) fn provide(deadline: Instant) -> Result<()> {
+    let mut packages: Vec<&str> = missing().map(|tool| tool.package).collect();
+    if !python_has_venv() {
+        packages.extend(["python3", "python3-venv"]);
+    }
+    packages.sort_unstable();
+    packages.dedup();
+    if !packages.is_empty() {
+        if !is_root() || !is_there("apt-get") {
+            let missing = missing().map(|tool| format!("{} (for {})", tool.program, tool.used_by)).collect::<Vec<_>>().join(", ");
+            bail!("missing: {missing}; they come with Debian's {}", packages.join(", "));
+        }
+        install(&packages, deadline)?;
+    }
+    for tool in TOOLS {
+        println!("{:28} {}", tool.program, if is_there(tool.program) { "there" } else { "MISSING" });
+    }
+    match missing().next() {
+        Some(tool) => bail!("{} is still missing", tool.program),
+        None => Ok(()),
+    }
+}
+
+fn missing() -> impl Iterator<Item = &'static Tool> {
+    TOOLS.iter().filter(|tool| !is_there(tool.program))
+}
+
+fn install(packages: &[&str], deadline: Instant) -> Result<()> {
+    let brings_coturn = packages.contains(&"coturn");
+    run_until(apt().args(["update", "-q"]), deadline)?;
+    run_until(apt().args(["install", "-y", "-q", "--no-install-recommends"]).args(packages), deadline)?;
+    // Debian's package starts a server of its own where systemd runs; we only came for its test programs.
+    if brings_coturn && std::path::Path::new("/run/systemd/system").exists() {
+        run_until(&mut command("systemctl", &["disable", "--now", "coturn"]), deadline)?;
+    }
+    Ok(())
+}
+
+fn apt() -> Command {
+    let mut apt = command("apt-get", &[]);
+    apt.env("DEBIAN_FRONTEND", "noninteractive");
+    apt
+}
+
+/// Whether the program is somewhere on the path.
+pub(crate) fn is_there(program: &str) -> bool {
+    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
+}
+
+fn python_has_venv() -> bool {
+    output_of(&mut command("python3", &["-c", "import venv, ensurepip"])).is_some()
+}
+
+fn is_root() -> bool {
+    output_of(&mut command("id", &["-u"])).is_some_and(|id| id.trim() == "0")
+}

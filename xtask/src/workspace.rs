@@ -1,0 +1,56 @@
+//! Where the repository is, and what cargo knows of it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+/// The repository's root: this crate's parent folder.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the repository")
+}
+
+/// Cargo's target directory, which `CARGO_TARGET_DIR` may have moved.
+pub(crate) fn target() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(moved) => root().join(moved),
+        None => root().join("target"),
+    }
+}
+
+/// A test target of the workspace: one `[[test]]` entry, or one file of a crate's `tests/`.
+pub(crate) struct TestTarget {
+    /// The package that it belongs to.
+    pub(crate) package: String,
+    /// The name for `cargo test --test`.
+    pub(crate) name: String,
+}
+
+/// Every test target of the workspace.
+pub(crate) fn test_targets() -> Result<Vec<TestTarget>> {
+    let output = Command::new("cargo")
+        .args(["metadata", "--format-version", "1", "--no-deps"])
+        .current_dir(root())
+        .output()
+        .context("cargo metadata did not start")?;
+    ensure!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr).trim());
+    let metadata: Value = serde_json::from_slice(&output.stdout)?;
+    let mut found = Vec::new();
+    for package in entries(&metadata["packages"]) {
+        for target in entries(&package["targets"]) {
+            if entries(&target["kind"]).any(|kind| kind == "test") {
+                found.push(TestTarget { package: text(&package["name"]), name: text(&target["name"]) });
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn entries(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
