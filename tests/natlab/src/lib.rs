@@ -1,1 +1,43 @@
-//! Network namespaces and nftables NATs of every kind.
+//! A laboratory of real NATs: Linux network namespaces joined by veth pairs, translated by nftables.
+//!
+//! ```text
+//!                 internet (a router; private destinations vanish here)
+//!                /            |                    \
+//!   public server        NAT box of site 0     NAT box of site 1      … or no box: a host with a public address
+//!   two addresses             |                    |
+//!                        client 10.0.0.2      client 192.168.1.2
+//! ```
+//!
+//! [`Lab::new`] builds it for the given [`NatKind`]s and removes it when dropped, also on panic; what a killed run
+//! left behind is removed by the next one. [`observe`] proves by packets what a NAT does, [`punch`] whether two sites
+//! can reach each other directly, and [`theory`] says what they should. [`Process`] runs real programs inside.
+//!
+//! It needs root, `ip` (iproute2) and `nft` (nftables); [`requirements`] names what is missing. Nothing leaves the
+//! namespaces: the lab's "public" addresses are only numbers.
+
+mod binary;
+mod error;
+mod link;
+mod log;
+mod namespace;
+mod nat;
+pub mod observe;
+mod parallel;
+mod probe;
+mod process;
+pub mod punch;
+mod requirements;
+pub mod rules;
+pub mod theory;
+mod topology;
+
+pub use binary::binary;
+pub use error::LabError;
+pub use namespace::{LabName, Namespace, sweep_leftovers};
+pub use nat::{Behaviour, Filtering, Mapping, NatKind, UdpBehaviour};
+pub use observe::observe;
+pub use parallel::parallel;
+pub use probe::{Arrival, TcpListenerProbe, UdpProbe, tcp_connect};
+pub use process::Process;
+pub use requirements::requirements;
+pub use topology::{Host, Lab, NatBox, Site};
