@@ -30,9 +30,7 @@ pub struct Credentials {
 
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credentials")
-            .field("username", &self.username)
-            .finish_non_exhaustive()
+        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
     }
 }
 
@@ -49,20 +47,14 @@ impl CredentialArgs {
             return Ok(None);
         };
         let password = match &self.password_file {
-            Some(path) if path.as_os_str() == "-" => {
-                first_line(std::io::stdin().lock()).context("standard input")?
-            }
+            Some(path) if path.as_os_str() == "-" => first_line(std::io::stdin().lock()).context("standard input")?,
             Some(path) => {
-                let file = std::fs::File::open(path)
-                    .with_context(|| format!("password file {}", path.display()))?;
-                first_line(std::io::BufReader::new(file))
-                    .with_context(|| path.display().to_string())?
+                let file = std::fs::File::open(path).with_context(|| format!("password file {}", path.display()))?;
+                first_line(std::io::BufReader::new(file)).with_context(|| path.display().to_string())?
             }
             None => match std::env::var("ICE_AGENT_PASSWORD") {
                 Ok(password) => Zeroizing::new(password),
-                Err(_) => bail!(
-                    "user {username:?} has no password: set ICE_AGENT_PASSWORD or --password-file (`-` is standard input)"
-                ),
+                Err(_) => bail!("user {username:?} has no password: set ICE_AGENT_PASSWORD or --password-file (`-` is standard input)"),
             },
         };
         if password.is_empty() {
@@ -87,28 +79,19 @@ mod tests {
 
     #[test]
     fn password_is_the_first_line_without_its_end() {
-        assert_eq!(
-            first_line(&b"s3cret\r\nmore\n"[..]).unwrap().as_str(),
-            "s3cret"
-        );
+        assert_eq!(first_line(&b"s3cret\r\nmore\n"[..]).unwrap().as_str(), "s3cret");
         assert_eq!(first_line(&b" kept \n"[..]).unwrap().as_str(), " kept ");
     }
 
     #[test]
     fn a_password_file_without_a_user_is_refused() {
-        let args = CredentialArgs {
-            username: None,
-            password_file: Some("x".into()),
-        };
+        let args = CredentialArgs { username: None, password_file: Some("x".into()) };
         assert!(args.load().is_err());
     }
 
     #[test]
     fn debug_does_not_show_the_password() {
-        let credentials = Credentials {
-            username: "anna".into(),
-            password: Zeroizing::new("s3cret".into()),
-        };
+        let credentials = Credentials { username: "anna".into(), password: Zeroizing::new("s3cret".into()) };
         assert!(!format!("{credentials:?}").contains("s3cret"));
     }
 }

@@ -20,7 +20,7 @@ pub enum Scheme {
 }
 
 /// The transport between this host and the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
     /// Datagrams.
@@ -77,14 +77,9 @@ impl ServerUri {
     /// # Errors
     /// The resolver's error, or `NotFound` if it has no answer.
     pub async fn resolve(&self) -> std::io::Result<Vec<SocketAddr>> {
-        let addresses: Vec<SocketAddr> = tokio::net::lookup_host((self.host.as_str(), self.port))
-            .await?
-            .collect();
+        let addresses: Vec<SocketAddr> = tokio::net::lookup_host((self.host.as_str(), self.port)).await?.collect();
         if addresses.is_empty() {
-            return Err(std::io::Error::new(
-                std::io::ErrorKind::NotFound,
-                "the name has no address",
-            ));
+            return Err(std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address"));
         }
         Ok(addresses)
     }
@@ -94,9 +89,7 @@ impl FromStr for ServerUri {
     type Err = UriError;
 
     fn from_str(text: &str) -> Result<Self, UriError> {
-        let (scheme, rest) = text
-            .split_once(':')
-            .ok_or_else(|| UriError::Scheme(text.into()))?;
+        let (scheme, rest) = text.split_once(':').ok_or_else(|| UriError::Scheme(text.into()))?;
         let scheme = match scheme.to_ascii_lowercase().as_str() {
             "stun" => Scheme::Stun,
             "turn" => Scheme::Turn,
@@ -113,12 +106,7 @@ impl FromStr for ServerUri {
             (_, Some(_)) => return Err(UriError::Query(query.unwrap_or_default().into())),
         };
         let (host, port) = split_authority(authority)?;
-        Ok(Self {
-            scheme,
-            host: host.into(),
-            port,
-            transport,
-        })
+        Ok(Self { scheme, host: host.into(), port, transport })
     }
 }
 
@@ -184,66 +172,31 @@ mod tests {
     #[test]
     fn rfc7065_3_1_every_part_is_read_and_written_back() {
         let uri = parse("turn:turn.example.org:3479?transport=tcp").unwrap();
-        assert_eq!(
-            (uri.scheme, uri.host.as_str(), uri.port),
-            (Scheme::Turn, "turn.example.org", 3479)
-        );
+        assert_eq!((uri.scheme, uri.host.as_str(), uri.port), (Scheme::Turn, "turn.example.org", 3479));
         assert_eq!(uri.transport, Transport::Tcp);
         assert_eq!(uri.to_string(), "turn:turn.example.org:3479?transport=tcp");
-        assert_eq!(
-            parse("TURN:h?transport=UDP").unwrap().to_string(),
-            "turn:h:3478?transport=udp"
-        );
+        assert_eq!(parse("TURN:h?transport=UDP").unwrap().to_string(), "turn:h:3478?transport=udp");
     }
 
     #[test]
     fn rfc7064_3_2_the_default_port_is_3478() {
         assert_eq!(parse("stun:192.0.2.1").unwrap().port, 3478);
-        assert_eq!(
-            parse("turn:[2001:db8::1]").unwrap().to_string(),
-            "turn:[2001:db8::1]:3478?transport=udp"
-        );
+        assert_eq!(parse("turn:[2001:db8::1]").unwrap().to_string(), "turn:[2001:db8::1]:3478?transport=udp");
     }
 
     #[test]
     fn what_is_no_uri_of_a_server_is_refused_by_part() {
         assert!(matches!(parse("example.org"), Err(UriError::Scheme(_))));
-        assert!(matches!(
-            parse("http:example.org"),
-            Err(UriError::Scheme(_))
-        ));
-        assert!(matches!(
-            parse("turns:example.org"),
-            Err(UriError::Secure(_))
-        ));
-        for host in [
-            "turn:",
-            "turn::3478",
-            "turn:a b",
-            "turn://host",
-            "turn:[::1",
-            "turn:[::1]x",
-            "turn:user@host",
-        ] {
+        assert!(matches!(parse("http:example.org"), Err(UriError::Scheme(_))));
+        assert!(matches!(parse("turns:example.org"), Err(UriError::Secure(_))));
+        for host in ["turn:", "turn::3478", "turn:a b", "turn://host", "turn:[::1", "turn:[::1]x", "turn:user@host"] {
             assert!(matches!(parse(host), Err(UriError::Host(_))), "{host}");
         }
-        for port in [
-            "turn:h:",
-            "turn:h:0",
-            "turn:h:65536",
-            "turn:h:+80",
-            "turn:::1",
-        ] {
+        for port in ["turn:h:", "turn:h:0", "turn:h:65536", "turn:h:+80", "turn:::1"] {
             assert!(parse(port).is_err(), "{port}");
         }
-        assert!(matches!(
-            parse("stun:h?transport=udp"),
-            Err(UriError::Query(_))
-        ));
-        assert!(matches!(
-            parse("turn:h?transport=sctp"),
-            Err(UriError::Query(_))
-        ));
+        assert!(matches!(parse("stun:h?transport=udp"), Err(UriError::Query(_))));
+        assert!(matches!(parse("turn:h?transport=sctp"), Err(UriError::Query(_))));
     }
 
     #[tokio::test]

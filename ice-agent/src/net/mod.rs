@@ -1,1 +1,3 @@
 //! The sockets that the subcommands share: tokio drivers around the sans-IO client.
+
+pub mod http;
