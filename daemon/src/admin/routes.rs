@@ -1,0 +1,92 @@
+//! The three calls.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use super::bearer::is_authorized;
+use crate::config::Secret;
+use crate::metrics::{CONTENT_TYPE, Registry};
+
+/// A worker that has not stamped its heartbeat for so long is stuck.
+pub const STALE_HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// How a service feels; asked at each request.
+pub trait Health: Send + Sync + 'static {
+    /// Whether the process works.
+    ///
+    /// # Errors
+    /// The reason why it should be restarted, in a line.
+    fn health(&self) -> Result<(), String>;
+
+    /// Whether new clients may be sent here.
+    ///
+    /// # Errors
+    /// The reason why not, in a line.
+    fn readiness(&self) -> Result<(), String>;
+}
+
+/// Judges the workers' heartbeats by their ages, in the workers' order: [`Health::health`] for a service of workers.
+///
+/// # Errors
+/// Names the first worker whose heartbeat is [`STALE_HEARTBEAT`] old.
+pub fn heartbeat_problem(ages: impl IntoIterator<Item = Duration>) -> Result<(), String> {
+    match ages.into_iter().enumerate().find(|(_, age)| *age >= STALE_HEARTBEAT) {
+        Some((worker, age)) => Err(format!("worker {worker} has not moved for {} s", age.as_secs())),
+        None => Ok(()),
+    }
+}
+
+#[derive(Clone)]
+struct Answers {
+    health: Arc<dyn Health>,
+    metrics: Registry,
+    token: Option<Secret>,
+}
+
+/// The routes, behind the token if there is one.
+pub(super) fn router(health: Arc<dyn Health>, metrics: Registry, token: Option<Secret>) -> Router {
+    let answers = Answers { health, metrics, token };
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(scrape))
+        .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
+        .layer(from_fn_with_state(answers.clone(), authorize))
+        .with_state(answers)
+}
+
+async fn authorize(State(answers): State<Answers>, request: Request, next: Next) -> Response {
+    if is_authorized(request.headers(), answers.token.as_ref()) {
+        return next.run(request).await;
+    }
+    (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], "a bearer token is required\n").into_response()
+}
+
+async fn healthz(State(answers): State<Answers>) -> Response {
+    state(answers.health.health())
+}
+
+async fn readyz(State(answers): State<Answers>) -> Response {
+    state(answers.health.readiness())
+}
+
+fn state(state: Result<(), String>) -> Response {
+    match state {
+        Ok(()) => "ok\n".into_response(),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
+    }
+}
+
+async fn scrape(State(answers): State<Answers>) -> Response {
+    match answers.metrics.encode() {
+        Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}

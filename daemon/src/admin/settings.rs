@@ -1,0 +1,77 @@
+//! `[admin]`: the keys, and when a token is asked for.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error};
+
+use crate::config::{Problem, Secret, one_of};
+
+/// Where to listen, or nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdminListen {
+    /// No admin listener.
+    Off,
+    /// At this address.
+    At(SocketAddr),
+}
+
+impl FromStr for AdminListen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(AdminListen::Off);
+        }
+        let wrong = |_| format!("expected an address and port such as \"127.0.0.1:9641\", or \"off\", found {text:?}");
+        text.parse().map(AdminListen::At).map_err(wrong)
+    }
+}
+
+impl<'de> Deserialize<'de> for AdminListen {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// The keys of `[admin]`, as written.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdminSchema {
+    listen: Option<AdminListen>,
+    token: Option<Secret>,
+    token_file: Option<PathBuf>,
+}
+
+/// Where the admin listener is and whom it answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminSettings {
+    /// The address and port; none: there is no admin listener.
+    pub listen: Option<SocketAddr>,
+    /// The bearer token that every request has to show. Always there where `listen` is no loopback address.
+    pub token: Option<Secret>,
+}
+
+impl AdminSchema {
+    /// Reads the token, and refuses an address that others reach without one (H41).
+    ///
+    /// # Errors
+    /// As said, or the token's file is unreadable.
+    pub fn resolve(self, default: SocketAddr) -> Result<AdminSettings, Vec<Problem>> {
+        let listen = match self.listen.unwrap_or(AdminListen::At(default)) {
+            AdminListen::Off => None,
+            AdminListen::At(address) => Some(address),
+        };
+        let token = one_of("token", self.token, self.token_file.as_deref()).map_err(|what| vec![Problem::new("admin", what)])?;
+        match listen {
+            Some(address) if !address.ip().to_canonical().is_loopback() && token.is_none() => {
+                let what = format!("{address} can be reached from other hosts, and no token is asked for");
+                let hint = "set admin.token_file, or listen on 127.0.0.1";
+                Err(vec![Problem::new("admin.listen", what).hint(hint)])
+            }
+            _ => Ok(AdminSettings { listen, token }),
+        }
+    }
+}

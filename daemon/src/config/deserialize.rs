@@ -1,0 +1,327 @@
+//! The tree into a service's types, by serde: a deserializer that knows where it is.
+//!
+//! An error gains the key and the origin of the innermost value that it came from. Keys that a struct does not name are
+//! collected, not fatal at once, so that one run reports them all.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use serde::de::value::StrDeserializer;
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, Expected, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor};
+use zeroize::Zeroizing;
+
+use super::error::Problem;
+use super::file::parse_value;
+use super::nearest::nearest;
+use super::secret::SECRET;
+use super::tree::{Node, Origin, Value};
+
+/// Reads `tree` as a `T`.
+///
+/// # Errors
+/// All unknown keys, and the first value that its type refused.
+pub(super) fn read<T: for<'de> Deserialize<'de>>(tree: &Node) -> Result<T, Vec<Problem>> {
+    let unknown = RefCell::new(Vec::new());
+    let outcome = T::deserialize(At { node: tree, key: String::new(), unknown: &unknown });
+    let mut problems = unknown.into_inner();
+    match outcome {
+        Ok(value) if problems.is_empty() => return Ok(value),
+        Ok(_) => {}
+        Err(Failure(problem)) => problems.push(problem),
+    }
+    Err(problems)
+}
+
+/// A value that a type refused.
+#[derive(Debug)]
+pub(super) struct Failure(Problem);
+
+impl Failure {
+    /// Adds the key and the origin, unless a value further in did.
+    fn at(mut self, key: &str, origin: &Origin) -> Self {
+        if self.0.origin.is_none() {
+            self.0.key = match (key.is_empty(), self.0.key.is_empty()) {
+                (true, _) => self.0.key,
+                (false, true) => key.to_owned(),
+                (false, false) => format!("{key}.{}", self.0.key),
+            };
+            self.0.origin = Some(origin.clone());
+        }
+        self
+    }
+
+    /// Quotes the text that was refused, unless the message does.
+    fn found(mut self, text: &str) -> Self {
+        if self.0.origin.is_none() && !self.0.what.contains("found") {
+            self.0.what = format!("{}, found {text:?}", self.0.what);
+        }
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl Error for Failure {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Failure(Problem::new("", message.to_string()))
+    }
+
+    /// Names the kind of what was found, never the value: it may be a secret.
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        let found = match found {
+            Unexpected::Bool(_) => "true or false",
+            Unexpected::Unsigned(_) | Unexpected::Signed(_) => "a whole number",
+            Unexpected::Float(_) => "a number with a fraction",
+            Unexpected::Char(_) | Unexpected::Str(_) => "a string",
+            Unexpected::Seq => "a list",
+            Unexpected::Map => "a table",
+            _ => "something else",
+        };
+        Failure(Problem::new("", format!("expected {}, found {found}", plain(expected))))
+    }
+
+    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        match found {
+            Unexpected::Unsigned(_) | Unexpected::Signed(_) => {
+                let what = format!("expected {}, found {found}", plain(expected));
+                Failure(Problem::new("", what.replace("integer ", "").replace('`', "")))
+            }
+            _ => Self::invalid_type(found, expected),
+        }
+    }
+
+    fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
+        let problem = Problem::new("", format!("expected one of {}, found {variant:?}", expected.join(", ")));
+        Failure(match nearest(variant, expected.iter().copied()) {
+            Some(name) => problem.hint(format!("did you mean {name:?}?")),
+            None => problem,
+        })
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Failure(Problem::new(field, "this key is required"))
+    }
+}
+
+/// serde's names for types, in an operator's words.
+fn plain(expected: &dyn Expected) -> String {
+    match expected.to_string().as_str() {
+        "u8" => "a whole number from 0 to 255".into(),
+        "u16" => "a whole number from 0 to 65535".into(),
+        "u32" | "u64" | "usize" => "a whole number, 0 or more".into(),
+        "a nonzero usize" | "a nonzero u32" => "a whole number, 1 or more".into(),
+        "a sequence" => "a list".into(),
+        "a map" => "a table".into(),
+        "a boolean" => "true or false".into(),
+        other if other.starts_with("struct ") => "a table".into(),
+        other => other.to_owned(),
+    }
+}
+
+/// A node and its key.
+struct At<'a> {
+    node: &'a Node,
+    key: String,
+    unknown: &'a RefCell<Vec<Problem>>,
+}
+
+impl<'a> At<'a> {
+    fn child(&self, name: &str, node: &'a Node) -> At<'a> {
+        let key = match self.key.is_empty() {
+            true => name.to_owned(),
+            false => format!("{}.{name}", self.key),
+        };
+        At { node, key, unknown: self.unknown }
+    }
+
+    fn refused(&self, expected: &dyn Expected) -> Failure {
+        Failure(Problem::new("", format!("expected {}, found {}", plain(expected), self.node.value.kind())))
+    }
+
+    /// The text, where it is text: TOML quotes around a raw value are taken off.
+    fn text(&self) -> Option<Zeroizing<String>> {
+        match &self.node.value {
+            Value::Text(text) => Some(text.clone()),
+            Value::Raw(raw) => match parse_value(raw, &self.node.origin) {
+                Some(Node { value: Value::Text(text), .. }) if raw.starts_with(['"', '\'']) => Some(text),
+                _ => Some(raw.clone()),
+            },
+            _ => None,
+        }
+    }
+
+    /// A raw value as TOML, where that is what it is.
+    fn parsed(&self) -> Option<Node> {
+        match &self.node.value {
+            Value::Raw(raw) => parse_value(raw, &self.node.origin),
+            _ => None,
+        }
+    }
+
+    /// A raw value as a list: TOML in brackets, or items between commas.
+    fn raw_list(&self) -> Option<Node> {
+        let Value::Raw(raw) = &self.node.value else { return None };
+        if raw.trim_start().starts_with('[') {
+            return self.parsed();
+        }
+        let origin = &self.node.origin;
+        let item = |text: &str| Node { value: Value::Raw(Zeroizing::new(text.trim().into())), origin: origin.clone() };
+        let items = raw.split(',').filter(|text| !text.trim().is_empty()).map(item).collect();
+        Some(Node { value: Value::Array(items), origin: origin.clone() })
+    }
+
+    fn visit_text<'de, V: Visitor<'de>>(&self, visitor: V) -> Result<V::Value, Failure> {
+        match self.text() {
+            Some(text) => visitor.visit_str(&text).map_err(|failure: Failure| failure.found(&text)),
+            None => Err(self.refused(&visitor)),
+        }
+    }
+
+    fn note_unknown(&self, name: &str, node: &Node, fields: &[&str]) {
+        let at = self.child(name, node);
+        let problem = Problem::new(at.key, "unknown key").at(node.origin.clone());
+        let problem = match nearest(name, fields.iter().copied()) {
+            Some(field) => problem.hint(format!("did you mean {}?", self.child(field, node).key)),
+            None => problem,
+        };
+        self.unknown.borrow_mut().push(problem);
+    }
+}
+
+impl<'de> Deserializer<'de> for At<'_> {
+    type Error = Failure;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failure> {
+        match &self.node.value {
+            Value::Text(text) => visitor.visit_str(text).map_err(|failure: Failure| failure.found(text)),
+            Value::Integer(number) => visitor.visit_i64(*number),
+            Value::Float(number) => visitor.visit_f64(*number),
+            Value::Boolean(flag) => visitor.visit_bool(*flag),
+            Value::Array(items) => visitor.visit_seq(Items { at: &self, items: items.iter().enumerate() }),
+            Value::Table(table) => visitor.visit_map(Entries { at: &self, entries: table.iter().collect(), value: None }),
+            Value::Raw(_) => match self.parsed() {
+                Some(node) => At { node: &node, ..self }.deserialize_any(visitor),
+                None => self.visit_text(visitor),
+            },
+        }
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failure> {
+        self.visit_text(visitor)
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failure> {
+        self.visit_text(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failure> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Failure> {
+        if name != SECRET {
+            return visitor.visit_newtype_struct(self);
+        }
+        match self.text() {
+            Some(text) => visitor.visit_str(&text),
+            None => Err(self.refused(&visitor)),
+        }
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failure> {
+        let parsed = self.raw_list();
+        match &parsed.as_ref().unwrap_or(self.node).value {
+            Value::Array(items) => visitor.visit_seq(Items { at: &self, items: items.iter().enumerate() }),
+            _ => Err(self.refused(&visitor)),
+        }
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failure> {
+        let parsed = self.parsed();
+        match &parsed.as_ref().unwrap_or(self.node).value {
+            Value::Table(table) => visitor.visit_map(Entries { at: &self, entries: table.iter().collect(), value: None }),
+            _ => Err(self.refused(&visitor)),
+        }
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Failure> {
+        let parsed = self.parsed();
+        let Value::Table(table) = &parsed.as_ref().unwrap_or(self.node).value else {
+            return Err(self.refused(&visitor));
+        };
+        let (known, unknown): (Vec<_>, Vec<_>) = table.iter().partition(|(name, _)| fields.contains(&name.as_str()));
+        for (name, node) in unknown {
+            self.note_unknown(name, node, fields);
+        }
+        visitor.visit_map(Entries { at: &self, entries: known.into_iter().collect(), value: None })
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Failure> {
+        match self.text() {
+            Some(text) => visitor.visit_enum(IntoDeserializer::<Failure>::into_deserializer(text.as_str())),
+            None => Err(Failure(Problem::new("", format!("expected a string, found {}", self.node.value.kind())))),
+        }
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct tuple tuple_struct
+        identifier ignored_any
+    }
+}
+
+struct Items<'a, I> {
+    at: &'a At<'a>,
+    items: I,
+}
+
+impl<'de, 'a, I: Iterator<Item = (usize, &'a Node)>> SeqAccess<'de> for Items<'a, I> {
+    type Error = Failure;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Failure> {
+        let Some((index, node)) = self.items.next() else { return Ok(None) };
+        let key = format!("{}[{index}]", self.at.key);
+        let at = At { node, key: key.clone(), unknown: self.at.unknown };
+        seed.deserialize(at).map(Some).map_err(|failure| failure.at(&key, &node.origin))
+    }
+}
+
+struct Entries<'a> {
+    at: &'a At<'a>,
+    entries: std::collections::VecDeque<(&'a String, &'a Node)>,
+    value: Option<(&'a String, &'a Node)>,
+}
+
+impl<'de> MapAccess<'de> for Entries<'_> {
+    type Error = Failure;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Failure> {
+        self.value = self.entries.pop_front();
+        let Some((name, node)) = self.value else { return Ok(None) };
+        let key: StrDeserializer<'_, Failure> = name.as_str().into_deserializer();
+        let outcome = seed.deserialize(key).map(Some);
+        outcome.map_err(|failure| failure.found(name).at(&self.at.child(name, node).key, &node.origin))
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Failure> {
+        let (name, node) = self.value.take().expect("serde asks for a value only after its key");
+        let at = self.at.child(name, node);
+        let key = at.key.clone();
+        seed.deserialize(at).map_err(|failure| failure.at(&key, &node.origin))
+    }
+}

@@ -1,0 +1,96 @@
+//! TOML text into the tree, with the line of each value.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+use zeroize::Zeroizing;
+
+use super::error::Problem;
+use super::tree::{Node, Origin, Value};
+
+/// Reads a configuration file.
+///
+/// # Errors
+/// The file is unreadable, or its text is no TOML: with the line.
+pub(super) fn read(path: &Path) -> Result<Node, Problem> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Problem::new("--config", format!("cannot read {}: {error}", path.display())).hint("name a readable TOML file"))?;
+    parse(&Zeroizing::new(text), &path.display().to_string())
+}
+
+/// Parses TOML text; `name` stands for the file in messages.
+pub(super) fn parse(text: &str, name: &str) -> Result<Node, Problem> {
+    let lines = Lines { path: name.into(), text };
+    let table = DeTable::parse(text).map_err(|error| {
+        let offset = error.span().map_or(0, |span| span.start);
+        Problem::new("", format!("no valid TOML: {}", error.message())).at(lines.origin(offset))
+    })?;
+    let origin = lines.origin(0);
+    Ok(Node { value: lines.table(table.into_inner()), origin })
+}
+
+/// One TOML value, as `--set` and the environment may hold it; `None` where the text is none.
+pub(super) fn parse_value(text: &str, origin: &Origin) -> Option<Node> {
+    let value = DeValue::parse(text).ok()?;
+    let lines = Lines { path: "".into(), text };
+    let mut node = lines.node(value, 0);
+    restamp(&mut node, origin);
+    Some(node)
+}
+
+fn restamp(node: &mut Node, origin: &Origin) {
+    node.origin = origin.clone();
+    match &mut node.value {
+        Value::Table(table) => table.values_mut().for_each(|child| restamp(child, origin)),
+        Value::Array(array) => array.iter_mut().for_each(|child| restamp(child, origin)),
+        _ => {}
+    }
+}
+
+struct Lines<'a> {
+    path: Arc<str>,
+    text: &'a str,
+}
+
+impl Lines<'_> {
+    fn origin(&self, offset: usize) -> Origin {
+        let before = &self.text.as_bytes()[..offset.min(self.text.len())];
+        let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
+        Origin::File { path: self.path.clone(), line }
+    }
+
+    fn table(&self, table: DeTable<'_>) -> Value {
+        let entry = |(key, value): (Spanned<_>, Spanned<DeValue<'_>>)| {
+            let at = key.span().start;
+            let key: std::borrow::Cow<'_, str> = key.into_inner();
+            (key.into_owned(), self.node(value, at))
+        };
+        Value::Table(table.into_iter().map(entry).collect())
+    }
+
+    /// `at` is the offset of the key (or of the element): a value that spans lines is looked for where it starts.
+    fn node(&self, value: Spanned<DeValue<'_>>, at: usize) -> Node {
+        let origin = self.origin(at);
+        let value = match value.into_inner() {
+            DeValue::String(text) => Value::Text(Zeroizing::new(text.into_owned())),
+            DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+                Ok(number) => Value::Integer(number),
+                Err(_) => Value::Text(Zeroizing::new(number.to_string())),
+            },
+            DeValue::Float(number) => Value::Float(number.as_str().parse().unwrap_or(f64::NAN)),
+            DeValue::Boolean(flag) => Value::Boolean(flag),
+            DeValue::Datetime(time) => Value::Text(Zeroizing::new(time.to_string())),
+            DeValue::Array(array) => {
+                let element = |value: Spanned<DeValue<'_>>| {
+                    let at = value.span().start;
+                    self.node(value, at)
+                };
+                Value::Array(array.into_iter().map(element).collect())
+            }
+            DeValue::Table(table) => self.table(table),
+        };
+        Node { value, origin }
+    }
+}

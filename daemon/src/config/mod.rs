@@ -1,0 +1,34 @@
+//! Configuration: one tree of keys, filled from the defaults, a TOML file, the environment, `--set` and flags, in that
+//! order, and read once into a service's own types.
+//!
+//! Each value remembers where it was written, so that an error names the key, the file and line (or the variable, or the
+//! flag) and the remedy. A key that nothing reads is an error with the nearest name that exists.
+//!
+//! - [`load`] is the way in, [`start`] what a `main` calls.
+//! - A schema is any `serde::Deserialize` type made of structs, lists, tables and the scalar types of [`values`].
+
+mod assignment;
+mod deserialize;
+mod environment;
+mod error;
+mod file;
+mod flags;
+mod keys;
+mod listen;
+mod load;
+mod nearest;
+mod reference;
+mod secret;
+mod tree;
+pub mod values;
+
+pub use assignment::Assignment;
+pub use error::{ConfigError, Problem};
+pub use flags::CommonFlags;
+pub use keys::keys;
+pub use listen::{Listen, Transport};
+pub use load::{Loaded, Service, Setting, load, start};
+pub use nearest::nearest;
+pub use reference::{documented_keys, uncommented};
+pub use secret::{Secret, one_of, required_one_of};
+pub use tree::Origin;

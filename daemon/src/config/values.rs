@@ -1,0 +1,188 @@
+//! The scalar types of a configuration, read from text into what they mean.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, Visitor};
+
+/// A length of time: `"300s"`, `"10m"`, `"1h 30m"`, `"250ms"`, or a whole number of seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Interval(pub Duration);
+
+impl Interval {
+    /// So many seconds.
+    pub const fn seconds(seconds: u64) -> Self {
+        Interval(Duration::from_secs(seconds))
+    }
+}
+
+impl FromStr for Interval {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("expected a duration such as \"300s\", \"10m\" or \"1h 30m\", found {text:?}");
+        let mut rest = text.trim();
+        let mut total = Duration::ZERO;
+        if rest.is_empty() {
+            return Err(wrong());
+        }
+        while !rest.is_empty() {
+            let digits = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len());
+            let number: u64 = rest[..digits].parse().map_err(|_| wrong())?;
+            rest = rest[digits..].trim_start();
+            let letters = rest.find(|letter: char| !letter.is_ascii_alphabetic()).unwrap_or(rest.len());
+            let part = match &rest[..letters] {
+                "ms" => Some(Duration::from_millis(number)),
+                "s" | "" => Some(Duration::from_secs(number)),
+                "m" | "min" => number.checked_mul(60).map(Duration::from_secs),
+                "h" => number.checked_mul(3_600).map(Duration::from_secs),
+                "d" => number.checked_mul(86_400).map(Duration::from_secs),
+                _ => None,
+            };
+            total = part.and_then(|part| total.checked_add(part)).ok_or_else(wrong)?;
+            rest = rest[letters..].trim_start();
+        }
+        Ok(Interval(total))
+    }
+}
+
+/// The first and last port of a range, both included: `"49152-65535"`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortRange(pub RangeInclusive<u16>);
+
+impl FromStr for PortRange {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("expected a range of ports such as \"49152-65535\", found {text:?}");
+        let (first, last) = text.split_once('-').ok_or_else(wrong)?;
+        let port = |text: &str| text.trim().parse::<u16>().map_err(|_| wrong());
+        let (first, last) = (port(first)?, port(last)?);
+        if first > last {
+            return Err(format!("the range {text:?} ends before it starts"));
+        }
+        Ok(PortRange(first..=last))
+    }
+}
+
+/// An amount of memory in bytes: `"4 MiB"`, `"256 KiB"`, `"1500 B"`, or a whole number of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ByteSize(pub u64);
+
+impl FromStr for ByteSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("expected a size such as \"4 MiB\" or \"256 KiB\", found {text:?}");
+        let text = text.trim();
+        let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+        let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
+        let unit: u64 = match text[digits..].trim() {
+            "" | "B" => 1,
+            "KiB" => 1 << 10,
+            "MiB" => 1 << 20,
+            "GiB" => 1 << 30,
+            "kB" => 1_000,
+            "MB" => 1_000_000,
+            "GB" => 1_000_000_000,
+            _ => return Err(wrong()),
+        };
+        number.checked_mul(unit).map(ByteSize).ok_or_else(wrong)
+    }
+}
+
+impl fmt::Display for Interval {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+impl fmt::Display for PortRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.0.start(), self.0.end())
+    }
+}
+
+/// Text by `FromStr`, whole numbers by `from_number`.
+struct TextOrNumber<T> {
+    expecting: &'static str,
+    from_number: Option<fn(u64) -> T>,
+}
+
+impl<'de, T: FromStr<Err = String>> Visitor<'de> for TextOrNumber<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.expecting)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<T, E> {
+        match (self.from_number, u64::try_from(number)) {
+            (Some(from_number), Ok(number)) => Ok(from_number(number)),
+            (Some(_), Err(_)) => Err(E::custom(format!("expected {}, found {number}", self.expecting))),
+            (None, _) => Err(E::invalid_type(serde::de::Unexpected::Signed(number), &self)),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Interval {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let expecting = "a duration such as \"300s\", or a number of seconds";
+        deserializer.deserialize_any(TextOrNumber { expecting, from_number: Some(Interval::seconds) })
+    }
+}
+
+impl<'de> Deserialize<'de> for ByteSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let expecting = "a size such as \"4 MiB\", or a number of bytes";
+        deserializer.deserialize_any(TextOrNumber { expecting, from_number: Some(ByteSize) })
+    }
+}
+
+impl<'de> Deserialize<'de> for PortRange {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let expecting = "a range of ports such as \"49152-65535\"";
+        deserializer.deserialize_any(TextOrNumber::<PortRange> { expecting, from_number: None })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals() {
+        let parse = |text: &str| text.parse::<Interval>().map(|interval| interval.0.as_millis());
+        assert_eq!(parse("300s"), Ok(300_000));
+        assert_eq!(parse("300"), Ok(300_000));
+        assert_eq!(parse("1h 30m"), Ok(5_400_000));
+        assert_eq!(parse("250ms"), Ok(250));
+        for text in ["", "s", "-1s", "1 fortnight", "1.5s", "99999999999999999999s", "18446744073709551615d"] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn port_ranges() {
+        assert_eq!("49152-65535".parse::<PortRange>().unwrap().0, 49152..=65535);
+        for text in ["", "5", "5-", "70000-80000", "10-5", "a-b", "1-2-3"] {
+            assert!(text.parse::<PortRange>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn byte_sizes() {
+        assert_eq!("4 MiB".parse::<ByteSize>().unwrap().0, 4 << 20);
+        assert_eq!("1500".parse::<ByteSize>().unwrap().0, 1_500);
+        for text in ["", "MiB", "4 mib", "-1", "18446744073709551615 GiB"] {
+            assert!(text.parse::<ByteSize>().is_err(), "{text}");
+        }
+    }
+}

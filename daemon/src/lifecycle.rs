@@ -1,0 +1,106 @@
+//! How a process starts and ends: exit codes, signals, panics, the limit of open files.
+
+use std::io;
+use std::process::ExitCode;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// It ran and ended as it was asked to.
+pub const EXIT_OK: u8 = 0;
+/// It failed while starting or running: a port in use, a lost resource, a second signal.
+pub const EXIT_FAILURE: u8 = 1;
+/// It was started wrongly: an unknown flag, a bad configuration.
+pub const EXIT_USAGE: u8 = 2;
+
+/// The signals that end a service. Made inside a tokio runtime, before the service opens for clients.
+pub struct Termination {
+    term: tokio::signal::unix::Signal,
+    int: tokio::signal::unix::Signal,
+}
+
+impl Termination {
+    /// Takes SIGTERM and SIGINT from their default, which would end the process on the spot.
+    ///
+    /// # Errors
+    /// The operating system refuses the signal handlers.
+    pub fn install() -> io::Result<Self> {
+        Ok(Termination { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for the first signal and names it. A second one, from then on, ends the process at once with
+    /// [`EXIT_FAILURE`]: whoever sends it does not want to wait for a clean end.
+    pub async fn requested(mut self) -> &'static str {
+        let name = self.next().await;
+        tracing::info!(signal = name, "ending; a second signal ends at once");
+        tokio::spawn(async move {
+            let name = self.next().await;
+            tracing::warn!(signal = name, "ending at once");
+            crate::log::flush();
+            std::process::exit(EXIT_FAILURE.into());
+        });
+        name
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.term.recv() => "SIGTERM",
+            _ = self.int.recv() => "SIGINT",
+        }
+    }
+}
+
+/// Makes a panic on any thread end the process: logged with its place, then `abort`. A worker that is gone while its
+/// process lives on would be calls that nobody relays.
+pub fn abort_on_panic() {
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or("unnamed");
+        let place = panic.location().map_or_else(String::new, ToString::to_string);
+        let message = panic.payload_as_str().unwrap_or("(no message)");
+        let backtrace = std::backtrace::Backtrace::capture();
+        if crate::log::is_initialised() {
+            tracing::error!(thread = name, place, message, %backtrace, "panic; aborting");
+            crate::log::flush();
+        } else {
+            eprintln!("panic in thread {name} at {place}: {message}; aborting\n{backtrace}");
+        }
+        std::process::abort();
+    }));
+}
+
+/// Raises the soft limit of open files to the hard one, and returns it: a relayed address is a socket.
+///
+/// # Errors
+/// The operating system's, where it refuses.
+pub fn raise_descriptor_limit() -> io::Result<u64> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if soft < hard {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    }
+    Ok(hard)
+}
+
+/// The exit code for a service's outcome; an error is logged.
+pub fn exit_code<E: std::fmt::Display>(outcome: Result<(), E>) -> ExitCode {
+    match outcome {
+        Ok(()) => EXIT_OK.into(),
+        Err(error) => {
+            tracing::error!("{error}");
+            crate::log::flush();
+            EXIT_FAILURE.into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_soft_limit_becomes_the_hard_one() {
+        let limit = raise_descriptor_limit().unwrap();
+        let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        assert_eq!((soft, hard), (limit, limit));
+    }
+}

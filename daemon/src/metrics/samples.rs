@@ -1,0 +1,125 @@
+//! What a scrape collects.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry;
+
+/// Whether a value only grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It only grows; its name ends in `_total`.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+}
+
+/// A unit, which becomes part of the name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// `_bytes`
+    Bytes,
+    /// `_seconds`
+    Seconds,
+}
+
+/// One metric: its name without the service's prefix, the unit and `_total`, and what it means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Family {
+    name: &'static str,
+    help: &'static str,
+    kind: Kind,
+    unit: Option<Unit>,
+}
+
+impl Family {
+    /// A value that only grows.
+    pub const fn counter(name: &'static str, help: &'static str) -> Self {
+        Family { name, help, kind: Kind::Counter, unit: None }
+    }
+
+    /// A value that goes up and down.
+    pub const fn gauge(name: &'static str, help: &'static str) -> Self {
+        Family { name, help, kind: Kind::Gauge, unit: None }
+    }
+
+    /// The same in `unit`.
+    #[must_use]
+    pub const fn unit(mut self, unit: Unit) -> Self {
+        self.unit = Some(unit);
+        self
+    }
+}
+
+/// A label: its name and value.
+pub type Label = (&'static str, LabelValue);
+
+/// A label's value: a word of the program's, or a number such as an error code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LabelValue {
+    /// A constant.
+    Word(&'static str),
+    /// A number.
+    Number(u16),
+}
+
+impl From<&'static str> for LabelValue {
+    fn from(word: &'static str) -> Self {
+        LabelValue::Word(word)
+    }
+}
+
+impl From<u16> for LabelValue {
+    fn from(number: u16) -> Self {
+        LabelValue::Number(number)
+    }
+}
+
+impl fmt::Display for LabelValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LabelValue::Word(word) => f.write_str(word),
+            LabelValue::Number(number) => write!(f, "{number}"),
+        }
+    }
+}
+
+/// The sums of one scrape.
+#[derive(Debug, Default)]
+pub struct Samples {
+    families: BTreeMap<&'static str, (Family, BTreeMap<Vec<Label>, u64>)>,
+}
+
+impl Samples {
+    /// Adds `value` to what `family` has under `labels` so far. The order of labels is part of their identity.
+    pub fn add(&mut self, family: &Family, labels: &[Label], value: u64) {
+        let (_, series) = self.families.entry(family.name).or_insert_with(|| (*family, BTreeMap::new()));
+        let sum = series.entry(labels.to_vec()).or_insert(0);
+        *sum = sum.saturating_add(value);
+    }
+
+    pub(super) fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        for (family, series) in self.families.values() {
+            let kind = match family.kind {
+                Kind::Counter => MetricType::Counter,
+                Kind::Gauge => MetricType::Gauge,
+            };
+            let unit = family.unit.map(|unit| match unit {
+                Unit::Bytes => registry::Unit::Bytes,
+                Unit::Seconds => registry::Unit::Seconds,
+            });
+            let mut metric = encoder.encode_descriptor(family.name, family.help, unit.as_ref(), kind)?;
+            for (labels, value) in series {
+                let labels: Vec<(&str, String)> = labels.iter().map(|(name, value)| (*name, value.to_string())).collect();
+                let mut one = metric.encode_family(&labels)?;
+                match family.kind {
+                    Kind::Counter => one.encode_counter::<NoLabelSet, _, u64>(value, None)?,
+                    Kind::Gauge => one.encode_gauge(value)?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
