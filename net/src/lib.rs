@@ -1,1 +1,48 @@
-//! Sockets, batches and the event loop.
+//! Sockets, batches and the event loop: how bytes reach a service and leave it. This crate knows nothing of STUN.
+//!
+//! # The life of a datagram
+//! 1. The kernel puts it into the receive queue of one worker's listener: the one that [`steering`] computes from its source.
+//! 2. [`EventLoop::run`] wakes, samples the [`Clock`], and takes up to 64 datagrams with one `recvmmsg`, each into a [`Packet`] slot
+//!    with [`HEADROOM`] before it.
+//! 3. [`Service::datagram`] decides. It names what is to leave ([`Io::forward`], [`Io::send`], [`Io::reply`]): a range of the slot,
+//!    a header written into the headroom, or a reply in the arena. Nothing is copied, nothing allocated.
+//! 4. At the end of the turn the outgoing batch is flushed: each run of datagrams of one socket with one `sendmmsg`, a single one
+//!    with `sendto`. What the kernel cannot take is dropped and counted ([`Stats`]).
+//!
+//! A relayed socket's datagram goes the other way through the same steps, and leaves through the listener's `sendmmsg` together with
+//! those of other relayed sockets. A stream's bytes are cut into frames ([`Service::frame_len`]) in a scratch buffer, and what is
+//! sent to a stream is queued as whole frames.
+//!
+//! # Map
+//! [`EventLoop`], [`Service`], [`Io`]: the loop, what it calls, what may be done in return. [`UdpSocket`], [`Listener`]: what is
+//! bound. [`Mailbox`]: letters between threads. [`Heartbeat`], [`Stats`]: what the control side watches.
+//!
+//! The only crate that may be unsafe: it makes the system calls.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("the servers are for Linux");
+
+mod address;
+mod clock;
+mod epoll;
+mod event_loop;
+mod heartbeat;
+pub mod mailbox;
+mod packet;
+mod region;
+mod slots;
+mod stats;
+pub mod steering;
+mod tcp;
+mod udp;
+
+pub use clock::{Clock, Sample};
+pub use event_loop::{Admission, Arrival, EventLoop, Io, ListenerKey, MAX_REPLY, Route, Service, SocketKey, StreamInfo, StreamKey, Unsent};
+pub use heartbeat::{HUNG_AFTER, Heartbeat};
+pub use mailbox::Mailbox;
+pub use packet::{HEADROOM, MAX_DATAGRAM, Packet, SLOTS, TAILROOM};
+pub use region::Span;
+pub use slots::Key;
+pub use stats::{Count, Stats};
+pub use tcp::{Listener, MAX_FRAME, MAX_QUEUE, Malformed, Stream, StreamEnd};
+pub use udp::{BufferSizes, IcmpError, UdpOptions, UdpSocket};

@@ -1,0 +1,88 @@
+//! `SocketAddr` as the kernel writes it.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+
+/// Room for either family's socket address (28 bytes, where `sockaddr_storage` has 128).
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) union RawAddress {
+    family: libc::sa_family_t,
+    v4: libc::sockaddr_in,
+    v6: libc::sockaddr_in6,
+}
+
+/// The room that a [`RawAddress`] gives the kernel.
+pub(crate) const RAW_ADDRESS_LEN: libc::socklen_t = size_of::<RawAddress>() as libc::socklen_t;
+
+impl RawAddress {
+    pub(crate) const EMPTY: Self = Self {
+        v6: libc::sockaddr_in6 {
+            sin6_family: 0,
+            sin6_port: 0,
+            sin6_flowinfo: 0,
+            sin6_addr: libc::in6_addr { s6_addr: [0; 16] },
+            sin6_scope_id: 0,
+        },
+    };
+
+    /// Writes `address` and says how many bytes of it count.
+    pub(crate) fn set(&mut self, address: SocketAddr) -> libc::socklen_t {
+        match address {
+            SocketAddr::V4(address) => {
+                self.v4 = libc::sockaddr_in {
+                    sin_family: libc::AF_INET as libc::sa_family_t,
+                    sin_port: address.port().to_be(),
+                    sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(address.ip().octets()) },
+                    sin_zero: [0; 8],
+                };
+                size_of::<libc::sockaddr_in>() as libc::socklen_t
+            }
+            SocketAddr::V6(address) => {
+                self.v6 = libc::sockaddr_in6 {
+                    sin6_family: libc::AF_INET6 as libc::sa_family_t,
+                    sin6_port: address.port().to_be(),
+                    sin6_flowinfo: address.flowinfo(),
+                    sin6_addr: libc::in6_addr { s6_addr: address.ip().octets() },
+                    sin6_scope_id: address.scope_id(),
+                };
+                size_of::<libc::sockaddr_in6>() as libc::socklen_t
+            }
+        }
+    }
+
+    /// Reads what the kernel wrote. `None` for any family but the two.
+    pub(crate) fn read(&self) -> Option<SocketAddr> {
+        // SAFETY: every member begins with the family, and every bit pattern of the members is valid.
+        unsafe {
+            match libc::c_int::from(self.family) {
+                libc::AF_INET => Some(SocketAddr::V4(SocketAddrV4::new(
+                    Ipv4Addr::from(self.v4.sin_addr.s_addr.to_ne_bytes()),
+                    u16::from_be(self.v4.sin_port),
+                ))),
+                libc::AF_INET6 => Some(SocketAddr::V6(SocketAddrV6::new(
+                    Ipv6Addr::from(self.v6.sin6_addr.s6_addr),
+                    u16::from_be(self.v6.sin6_port),
+                    0, // the flow label is the sender's affair; kept, it would make one client look like several
+                    self.v6.sin6_scope_id,
+                ))),
+                _ => None,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_families_survive_the_trip() {
+        for text in ["192.0.2.1:3478", "[2001:db8::1]:3478", "[fe80::1%7]:9"] {
+            let address: SocketAddr = text.parse().unwrap();
+            let mut raw = RawAddress::EMPTY;
+            raw.set(address);
+            assert_eq!(raw.read(), Some(address));
+        }
+        assert_eq!(RawAddress::EMPTY.read(), None);
+    }
+}

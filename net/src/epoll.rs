@@ -1,0 +1,155 @@
+//! Level-triggered epoll.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+use crate::slots::Key;
+use crate::tcp::{Listener, Stream};
+use crate::udp::UdpSocket;
+
+/// Events that one wait may return: with the packets a socket may take of a turn, the bound of a turn.
+const EVENTS: usize = 64;
+
+/// What a descriptor is, and which.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Source {
+    Mailbox,
+    Socket(Key<UdpSocket>),
+    Listener(Key<Listener>),
+    Stream(Key<Stream>),
+}
+
+impl Source {
+    fn to_token(self) -> u64 {
+        match self {
+            Self::Mailbox => 0,
+            Self::Socket(key) => 1 << 60 | key.to_bits(),
+            Self::Listener(key) => 2 << 60 | key.to_bits(),
+            Self::Stream(key) => 3 << 60 | key.to_bits(),
+        }
+    }
+
+    fn from_token(token: u64) -> Self {
+        match token >> 60 {
+            1 => Self::Socket(Key::from_bits(token)),
+            2 => Self::Listener(Key::from_bits(token)),
+            3 => Self::Stream(Key::from_bits(token)),
+            _ => Self::Mailbox,
+        }
+    }
+}
+
+/// What is to be watched for. Errors and hang-ups always are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Interest {
+    pub(crate) read: bool,
+    pub(crate) write: bool,
+}
+
+impl Interest {
+    pub(crate) const READ: Self = Self { read: true, write: false };
+    pub(crate) const NONE: Self = Self { read: false, write: false };
+
+    fn to_events(self) -> u32 {
+        let read = if self.read { libc::EPOLLIN | libc::EPOLLRDHUP } else { 0 };
+        let write = if self.write { libc::EPOLLOUT } else { 0 };
+        (read | write) as u32
+    }
+}
+
+/// What happened on a descriptor.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Readiness(u32);
+
+impl Readiness {
+    pub(crate) fn readable(self) -> bool {
+        self.0 & (libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLHUP) as u32 != 0
+    }
+    pub(crate) fn writable(self) -> bool {
+        self.0 & (libc::EPOLLOUT | libc::EPOLLHUP) as u32 != 0
+    }
+    pub(crate) fn error(self) -> bool {
+        self.0 & libc::EPOLLERR as u32 != 0
+    }
+}
+
+/// One epoll instance.
+#[derive(Debug)]
+pub(crate) struct Epoll {
+    fd: OwnedFd,
+}
+
+/// The events of one wait.
+pub(crate) struct Events {
+    events: [libc::epoll_event; EVENTS],
+    len: usize,
+}
+
+impl Events {
+    pub(crate) fn new() -> Self {
+        Self { events: [libc::epoll_event { events: 0, u64: 0 }; EVENTS], len: 0 }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn at(&self, index: usize) -> (Source, Readiness) {
+        let event = self.events[..self.len][index];
+        (Source::from_token(event.u64), Readiness(event.events))
+    }
+}
+
+impl Epoll {
+    pub(crate) fn new() -> io::Result<Self> {
+        // SAFETY: `epoll_create1` takes no pointers.
+        let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the descriptor was just made and is owned by nobody else.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        Ok(Self { fd })
+    }
+
+    pub(crate) fn add(&self, fd: RawFd, source: Source, interest: Interest) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_ADD, fd, source, interest)
+    }
+
+    pub(crate) fn change(&self, fd: RawFd, source: Source, interest: Interest) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_MOD, fd, source, interest)
+    }
+
+    /// For a descriptor that stays open a while after nobody wants its events any more. Closing one removes it anyway.
+    pub(crate) fn remove(&self, fd: RawFd) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_DEL, fd, Source::Mailbox, Interest::NONE)
+    }
+
+    fn control(&self, op: i32, fd: RawFd, source: Source, interest: Interest) -> io::Result<()> {
+        let mut event = libc::epoll_event { events: interest.to_events(), u64: source.to_token() };
+        // SAFETY: `event` lives through the call, which keeps no pointer to it.
+        let result = unsafe { libc::epoll_ctl(self.fd.as_raw_fd(), op, fd, &raw mut event) };
+        if result < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(())
+    }
+
+    /// Waits for events, at most `timeout` (rounded up to a millisecond). An interrupted wait returns none.
+    pub(crate) fn wait(&self, events: &mut Events, timeout: Duration) -> io::Result<()> {
+        let millis = timeout.as_nanos().div_ceil(1_000_000).min(60_000) as i32;
+        events.len = 0;
+        // SAFETY: the array has room for EVENTS events.
+        let count = unsafe { libc::epoll_wait(self.fd.as_raw_fd(), events.events.as_mut_ptr(), EVENTS as i32, millis) };
+        if count < 0 {
+            let error = io::Error::last_os_error();
+            if error.kind() == io::ErrorKind::Interrupted {
+                return Ok(());
+            }
+            return Err(error);
+        }
+        events.len = count as usize;
+        Ok(())
+    }
+}

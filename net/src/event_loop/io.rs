@@ -1,0 +1,249 @@
+//! What a service may do: send, reply, open and close.
+
+use std::ops::Range;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+
+use std::io;
+
+use super::service::Route;
+use super::{ListenerKey, SocketKey, StreamKey};
+use crate::epoll::Epoll;
+use crate::packet::{Packet, SLOTS_LEN};
+use crate::region::{Region, Span};
+use crate::slots::Slots;
+use crate::stats::Stats;
+use crate::tcp::{Listener, MAX_FRAME, Stream, StreamEnd};
+use crate::udp::{Destination, Outbox, UdpSocket};
+
+/// The longest reply, and the room that [`Io::reply_buffer`] gives.
+pub const MAX_REPLY: usize = 65_552;
+
+/// Behind the slots: where streams are read into. Room for a half frame kept, and as much again.
+pub(super) const SCRATCH: Span = Span { start: SLOTS_LEN, end: SLOTS_LEN + 2 * MAX_FRAME + 64 };
+/// Behind that: replies, one after the other until the flush.
+const ARENA: Span = Span { start: SCRATCH.end, end: SCRATCH.end + 4 * MAX_REPLY };
+
+/// The worker's sockets, streams and outgoing batch, as its [`Service`](super::Service) sees them.
+///
+/// Datagrams leave at the end of the batch in the order given. Keys of things that are gone are no error: what is sent to them is
+/// dropped and counted.
+pub struct Io {
+    pub(super) region: Arc<Region>,
+    pub(super) epoll: Epoll,
+    pub(super) stats: Arc<Stats>,
+    pub(super) sockets: Slots<UdpSocket, SocketEntry>,
+    pub(super) listeners: Slots<Listener, ListenerEntry>,
+    pub(super) streams: Slots<Stream, Stream>,
+    pub(super) outbox: Outbox,
+    /// Where the next reply begins.
+    arena_next: usize,
+    /// Whether something in the outbox lies in the scratch buffer.
+    pub(super) scratch_in_use: bool,
+    /// Closed sockets whose datagrams have not left yet.
+    retired: Vec<OwnedFd>,
+    /// Listeners' sockets, which are served in each turn while they are busy.
+    pub(super) listening: Vec<SocketKey>,
+    /// Streams with frames to be written at the flush.
+    pub(super) dirty: Vec<StreamKey>,
+    /// Streams that wait for their last bytes to be taken.
+    pub(super) draining: Vec<StreamKey>,
+    /// Streams that failed while being written; the service is yet to hear of it.
+    pub(super) failed: Vec<(StreamKey, StreamEnd)>,
+    pub(super) stopped: bool,
+}
+
+/// A UDP socket in the loop.
+pub(super) struct SocketEntry {
+    pub(super) socket: UdpSocket,
+    pub(super) tag: u64,
+    /// How many datagrams it may bring in one turn.
+    pub(super) share: usize,
+    /// Whether its last receive filled its share: there is probably more.
+    pub(super) busy: bool,
+    /// Kernel drops counted so far.
+    pub(super) drops: u64,
+}
+
+/// A TCP listener in the loop.
+pub(super) struct ListenerEntry {
+    pub(super) listener: Listener,
+    pub(super) tag: u64,
+    /// Not watched for the moment: the process is out of descriptors.
+    pub(super) paused: bool,
+}
+
+impl Io {
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self {
+            region: Arc::new(Region::new(ARENA.end)?),
+            epoll: Epoll::new()?,
+            stats: Arc::new(Stats::default()),
+            sockets: Slots::new(),
+            listeners: Slots::new(),
+            streams: Slots::new(),
+            outbox: Outbox::new(),
+            arena_next: ARENA.start,
+            scratch_in_use: false,
+            retired: Vec::new(),
+            listening: Vec::new(),
+            dirty: Vec::new(),
+            draining: Vec::new(),
+            failed: Vec::new(),
+            stopped: false,
+        })
+    }
+
+    /// The counters of this worker.
+    pub fn stats(&self) -> &Arc<Stats> {
+        &self.stats
+    }
+
+    /// Ends [`EventLoop::run`](super::EventLoop::run) after this batch.
+    pub fn stop(&mut self) {
+        self.stopped = true;
+    }
+
+    /// Room for one reply, [`MAX_REPLY`] bytes of undefined content. What is to leave of it is then named by
+    /// [`reply`](Self::reply) or [`reply_frame`](Self::reply_frame); what is not is given again.
+    pub fn reply_buffer(&mut self) -> &mut [u8] {
+        let span = self.reply_room();
+        // SAFETY: nothing queued lies behind `arena_next`, and the slice borrows `self`, the only way to this room.
+        unsafe { self.region.bytes_mut(span) }
+    }
+
+    fn reply_room(&mut self) -> Span {
+        if ARENA.end - self.arena_next < MAX_REPLY {
+            self.flush_datagrams();
+        }
+        Span { start: self.arena_next, end: self.arena_next + MAX_REPLY }
+    }
+
+    /// Sends the first `len` bytes of [`reply_buffer`](Self::reply_buffer) as a datagram.
+    ///
+    /// # Panics
+    /// If `len` is over [`MAX_REPLY`].
+    pub fn reply(&mut self, route: &Route, len: usize) {
+        let span = self.reply_span(len);
+        // The next reply begins on a cache line of its own.
+        self.arena_next = (span.end.next_multiple_of(64)).min(ARENA.end);
+        self.send(route, span);
+    }
+
+    /// Queues the first `len` bytes of [`reply_buffer`](Self::reply_buffer) as one frame of a stream.
+    ///
+    /// # Errors
+    /// [`Unsent`]: it was dropped and counted.
+    ///
+    /// # Panics
+    /// If `len` is over [`MAX_REPLY`].
+    pub fn reply_frame(&mut self, stream: StreamKey, len: usize) -> Result<(), Unsent> {
+        let span = self.reply_span(len);
+        let region = Arc::clone(&self.region);
+        // SAFETY: the room behind `arena_next` is written through `reply_buffer` only, which needs `self`.
+        self.queue_frame(stream, &[unsafe { region.bytes(span) }])
+    }
+
+    fn reply_span(&self, len: usize) -> Span {
+        let span = Span { start: self.arena_next, end: self.arena_next + len };
+        assert!(len <= MAX_REPLY && span.end <= ARENA.end, "a reply fits its buffer");
+        span
+    }
+
+    /// Sends `span` of the packet in hand as a datagram.
+    pub fn send(&mut self, route: &Route, span: Span) {
+        let Some(entry) = self.sockets.get(route.socket) else {
+            self.stats.dropped_socket_gone.add(1);
+            return;
+        };
+        let destination = Destination {
+            fd: entry.socket.as_raw_fd(),
+            to: route.to,
+            from: route.from.filter(|_| entry.socket.is_wildcard()),
+            tos: route.tos,
+        };
+        if self.outbox.is_full() {
+            self.outbox.flush(&self.stats); // the memory is kept: `span` lies in it
+        }
+        self.scratch_in_use |= span.start >= SCRATCH.start && span.start < SCRATCH.end;
+        self.outbox.push(&self.region, span, &destination);
+    }
+
+    /// Sends `body` of the packet's payload with `header` in front: in place where there is room, else by copying.
+    ///
+    /// # Panics
+    /// If `body` is not a range of the payload.
+    pub fn forward(&mut self, route: &Route, packet: &mut Packet<'_>, header: &[u8], body: Range<usize>) {
+        if let Some(front) = packet.front_mut(body.start, header.len()) {
+            front.copy_from_slice(header);
+            let span = packet.span(header.len(), body, 0).expect("the room was just written to");
+            self.send(route, span);
+            return;
+        }
+        let len = header.len() + body.len();
+        let room = &mut self.reply_buffer()[..len];
+        let (front, rest) = room.split_at_mut(header.len());
+        front.copy_from_slice(header);
+        rest.copy_from_slice(&packet.payload()[body]);
+        self.reply(route, len);
+    }
+
+    /// Queues `body` of the packet's payload, with `header` in front and `padding` zero bytes behind, as one frame of a stream.
+    ///
+    /// # Errors
+    /// [`Unsent`]: it was dropped and counted.
+    ///
+    /// # Panics
+    /// If `body` is not a range of the payload, or `padding` is over 3.
+    pub fn forward_frame(
+        &mut self,
+        stream: StreamKey,
+        packet: &Packet<'_>,
+        header: &[u8],
+        body: Range<usize>,
+        padding: usize,
+    ) -> Result<(), Unsent> {
+        self.queue_frame(stream, &[header, &packet.payload()[body], &[0; 3][..padding]])
+    }
+
+    /// Sends the datagrams of the batch so far and makes their memory free. The loop does this after each batch.
+    pub(super) fn flush_datagrams(&mut self) {
+        self.outbox.flush(&self.stats);
+        self.arena_next = ARENA.start;
+        self.scratch_in_use = false;
+        self.retired.clear();
+    }
+
+    /// Closes `socket` once what it has to send is sent.
+    pub(super) fn retire(&mut self, socket: UdpSocket) {
+        if self.outbox.is_empty() {
+            return;
+        }
+        // Its events would be stale by their key; not to be woken for them at all is cheaper.
+        let _ = self.epoll.remove(socket.as_raw_fd());
+        self.retired.push(socket.into());
+    }
+
+    pub(super) fn has_retired(&self) -> bool {
+        !self.retired.is_empty()
+    }
+
+    /// Where a listener's socket or a relayed socket is bound.
+    pub fn local_addr(&self, socket: SocketKey) -> Option<std::net::SocketAddr> {
+        Some(self.sockets.get(socket)?.socket.local_addr())
+    }
+
+    /// Where a TCP listener is bound.
+    pub fn listener_addr(&self, listener: ListenerKey) -> Option<std::net::SocketAddr> {
+        Some(self.listeners.get(listener)?.listener.local_addr())
+    }
+}
+
+/// Why a frame was not queued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsent {
+    /// The stream has [`MAX_QUEUE`](crate::MAX_QUEUE) bytes waiting.
+    QueueFull,
+    /// The stream is gone.
+    Gone,
+}

@@ -1,0 +1,180 @@
+//! One worker's loop.
+
+mod io;
+mod service;
+mod sockets;
+mod streams;
+
+use std::io as std_io;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use io::{Io, MAX_REPLY, Unsent};
+pub use service::{Admission, Arrival, Route, Service, StreamInfo};
+
+use crate::clock::{Clock, Sample};
+use crate::epoll::{Events, Interest, Source};
+use crate::heartbeat::Heartbeat;
+use crate::mailbox;
+use crate::region::Region;
+use crate::slots::Key;
+use crate::tcp::{Listener, Stream};
+use crate::udp::{Receiver, UdpSocket};
+
+/// Names a UDP socket of one loop.
+pub type SocketKey = Key<UdpSocket>;
+/// Names a TCP listener of one loop.
+pub type ListenerKey = Key<Listener>;
+/// Names a TCP connection of one loop.
+pub type StreamKey = Key<Stream>;
+
+/// The longest wait: the heartbeat must beat, however quiet it is.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// The wait while something is to be tried again soon.
+const TENDING_WAIT: Duration = Duration::from_millis(100);
+/// Letters taken from the mailbox in one turn.
+const LETTERS: usize = 64;
+
+/// One worker's sockets and the loop over them.
+///
+/// # The calling contract
+/// 1. Make the loop; register what it listens on through [`io`](Self::io). Sockets of a reuseport group are bound for all workers,
+///    in order, before any loop runs ([`steering`](crate::steering)).
+/// 2. Call [`run`](Self::run) on the worker's own thread. It returns when the service calls [`Io::stop`].
+/// 3. Each turn: wait; sample the clock **once**; stamp the heartbeat; then, for what the wait brought and within bounds for each
+///    source, call [`Service::datagram`], [`accepted`](Service::accepted), [`frame_len`](Service::frame_len),
+///    [`frame`](Service::frame), [`closed`](Service::closed), [`icmp`](Service::icmp), [`mail`](Service::mail); then
+///    [`timeout`](Service::timeout) if [`next_deadline`](Service::next_deadline) has come; then
+///    [`after_batch`](Service::after_batch); then flush: datagrams, then streams.
+/// 4. Every call may use the whole of [`Io`]. What it queues is sent in order, at the end of the turn or when a buffer is full,
+///    whichever comes first; a [`Span`](crate::Span) or a reply buffer is of no use after the call it was given in.
+/// 5. A key is dead from the moment its thing is released or closed. Later events of it are not delivered, not even those that the
+///    same wait had already brought.
+///
+/// Nothing in the loop blocks but the wait; nothing in it allocates for a datagram; nothing in it takes a lock.
+pub struct EventLoop {
+    clock: Clock,
+    heartbeat: Heartbeat,
+    io: Io,
+    region: Arc<Region>,
+    receiver: Receiver,
+    /// The first slot that nothing queued lies in.
+    next_slot: usize,
+    next_tending: Duration,
+}
+
+impl EventLoop {
+    /// A loop without sockets.
+    ///
+    /// # Errors
+    /// When the process is out of descriptors or memory.
+    pub fn new(clock: Clock) -> std_io::Result<Self> {
+        let io = Io::new()?;
+        let region = Arc::clone(&io.region);
+        Ok(Self {
+            clock,
+            heartbeat: Heartbeat::default(),
+            receiver: Receiver::new(&region),
+            region,
+            io,
+            next_slot: 0,
+            next_tending: Duration::ZERO,
+        })
+    }
+
+    /// To register sockets and listeners before [`run`](Self::run).
+    pub fn io(&mut self) -> &mut Io {
+        &mut self.io
+    }
+
+    /// The pulse of this worker, for whoever watches it.
+    pub fn heartbeat(&self) -> &Heartbeat {
+        &self.heartbeat
+    }
+
+    /// Runs until the service stops it.
+    ///
+    /// # Errors
+    /// When the kernel refuses to wait or to watch the mailbox: a defect, not an event of the network.
+    pub fn run<S: Service>(&mut self, service: &mut S, mailbox: &mailbox::Receiver<S::Mail>) -> std_io::Result<()> {
+        self.io.epoll.add(mailbox.as_raw_fd(), Source::Mailbox, Interest::READ)?;
+        let mut events = Events::new();
+        while !self.io.stopped {
+            self.io.epoll.wait(&mut events, self.patience(service.next_deadline()))?;
+            self.turn(&events, service, mailbox);
+        }
+        self.io.epoll.remove(mailbox.as_raw_fd())
+    }
+
+    /// How long the next wait may be.
+    fn patience(&self, deadline: Option<Duration>) -> Duration {
+        if self.io.listening.iter().any(|key| self.is_busy(*key)) {
+            return Duration::ZERO;
+        }
+        let longest = if self.io.needs_tending() { TENDING_WAIT } else { LONGEST_WAIT };
+        deadline.map_or(longest, |deadline| {
+            let now = self.clock.sample().monotonic;
+            deadline.saturating_sub(now).min(longest)
+        })
+    }
+
+    fn turn<S: Service>(&mut self, events: &Events, service: &mut S, mailbox: &mailbox::Receiver<S::Mail>) {
+        let now = self.clock.sample();
+        self.heartbeat.stamp(now.monotonic);
+        self.io.stats.turns.add(1);
+        // A wait brings a bounded number of events, and thousands of relayed sockets can fill it: without this, clients' packets
+        // would wait for several of their rounds.
+        for index in 0..self.io.listening.len() {
+            let key = self.io.listening[index];
+            if self.is_busy(key) {
+                self.receive(now, key, service);
+            }
+        }
+        for index in 0..events.len() {
+            let (source, ready) = events.at(index);
+            match source {
+                Source::Socket(key) => {
+                    if ready.error() {
+                        self.errors(now, key, service);
+                    }
+                    if ready.readable() {
+                        self.receive(now, key, service);
+                    }
+                }
+                Source::Stream(key) => self.stream_ready(now, key, ready, service),
+                Source::Listener(key) => self.accept(now, key, service),
+                Source::Mailbox => self.letters(now, service, mailbox),
+            }
+        }
+        if service.next_deadline().is_some_and(|deadline| deadline <= now.monotonic) {
+            service.timeout(now, &mut self.io);
+        }
+        service.after_batch(now, &mut self.io);
+        self.io.flush_datagrams();
+        self.io.flush_streams();
+        self.report_failed(now, service);
+        self.tend(now);
+    }
+
+    fn is_busy(&self, key: SocketKey) -> bool {
+        self.io.sockets.get(key).is_some_and(|entry| entry.busy)
+    }
+
+    fn letters<S: Service>(&mut self, now: Sample, service: &mut S, mailbox: &mailbox::Receiver<S::Mail>) {
+        mailbox.drain(LETTERS, |letter| {
+            self.io.stats.mail_received.add(1);
+            service.mail(now, letter, &mut self.io);
+        });
+    }
+
+    /// Work that is due now and then, not with each turn.
+    fn tend(&mut self, now: Sample) {
+        if now.monotonic < self.next_tending {
+            return;
+        }
+        self.io.tend(now.monotonic);
+        self.io.count_listener_drops();
+        self.next_tending = now.monotonic + if self.io.needs_tending() { TENDING_WAIT } else { LONGEST_WAIT };
+    }
+}

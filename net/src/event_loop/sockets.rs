@@ -1,0 +1,185 @@
+//! UDP sockets in the loop: opening, closing, receiving, ICMP errors.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+
+use super::io::{Io, SocketEntry};
+use super::service::{Arrival, Service};
+use super::{EventLoop, SocketKey};
+use crate::clock::Sample;
+use crate::epoll::{Interest, Source};
+use crate::packet::{HEADROOM, Packet, SLOTS, TAILROOM};
+use crate::udp::{UdpOptions, UdpSocket, read_error, take_pending};
+
+/// Datagrams that a relayed socket may bring in one turn.
+const RELAYED_SHARE: usize = 8;
+
+/// Free slots below which a batch is flushed rather than cut short.
+const WORTHWHILE: usize = 16;
+
+/// ICMP errors that a socket may bring in one turn.
+const ERRORS: usize = 16;
+
+impl Io {
+    /// Takes in a socket that clients send to: it may bring a whole batch in each turn. `tag` comes back with its datagrams.
+    ///
+    /// # Errors
+    /// When the kernel has no memory to watch it.
+    pub fn listen_udp(&mut self, socket: UdpSocket, tag: u64) -> io::Result<SocketKey> {
+        let key = self.take_in(socket, tag, SLOTS)?;
+        self.listening.push(key);
+        Ok(key)
+    }
+
+    /// Binds a socket of its own, such as a relayed transport address, and takes it in. `tag` comes back with its datagrams.
+    ///
+    /// # Errors
+    /// What the kernel says: the port is in use, the address is not ours, no descriptor is left.
+    pub fn bind_udp(&mut self, local: SocketAddr, options: &UdpOptions, tag: u64) -> io::Result<SocketKey> {
+        if self.has_retired() {
+            self.flush_datagrams(); // the port that is wanted may be one just released
+        }
+        let socket = UdpSocket::bind(local, options)?;
+        self.take_in(socket, tag, RELAYED_SHARE)
+    }
+
+    fn take_in(&mut self, socket: UdpSocket, tag: u64, share: usize) -> io::Result<SocketKey> {
+        let fd = socket.as_raw_fd();
+        let key = self.sockets.insert(SocketEntry { socket, tag, share, busy: false, drops: 0 });
+        if let Err(error) = self.epoll.add(fd, Source::Socket(key), Interest::READ) {
+            self.sockets.remove(key);
+            return Err(error);
+        }
+        self.stats.sockets_open.set(self.sockets.len() as u64);
+        Ok(key)
+    }
+
+    /// Closes a socket that [`bind_udp`](Self::bind_udp) opened. What it was to send before still leaves; nothing of it arrives any
+    /// more. A listener's socket stays: closing one of a group would renumber the others (see [`steering`](crate::steering)).
+    pub fn release_udp(&mut self, key: SocketKey) {
+        if self.listening.contains(&key) {
+            return;
+        }
+        if let Some(mut entry) = self.sockets.remove(key) {
+            self.count_drops(&mut entry);
+            self.retire(entry.socket);
+            self.stats.sockets_open.set(self.sockets.len() as u64);
+        }
+    }
+
+    /// Changes the number that comes back with a socket's datagrams.
+    pub fn set_socket_tag(&mut self, key: SocketKey, tag: u64) {
+        if let Some(entry) = self.sockets.get_mut(key) {
+            entry.tag = tag;
+        }
+    }
+
+    fn count_drops(&self, entry: &mut SocketEntry) {
+        if let Ok(drops) = entry.socket.receive_queue_drops() {
+            self.stats.dropped_receive_queue_full.add(drops.saturating_sub(entry.drops));
+            entry.drops = drops;
+        }
+    }
+
+    /// Brings the count of kernel drops of the listeners' sockets up to date. Those of others are counted when they close.
+    pub(super) fn count_listener_drops(&mut self) {
+        for index in 0..self.listening.len() {
+            let key = self.listening[index];
+            if let Some(drops) = self.sockets.get(key).and_then(|entry| entry.socket.receive_queue_drops().ok()) {
+                let entry = self.sockets.get_mut(key).expect("found a line above");
+                let new = drops.saturating_sub(entry.drops);
+                entry.drops = drops;
+                self.stats.dropped_receive_queue_full.add(new);
+            }
+        }
+    }
+}
+
+impl EventLoop {
+    /// Receives the socket's share of this turn with one system call and hands it to the service.
+    pub(super) fn receive<S: Service>(&mut self, now: Sample, key: SocketKey, service: &mut S) {
+        let (first, limit) = {
+            let Some(entry) = self.io.sockets.get(key) else {
+                return; // released earlier in this batch
+            };
+            let share = entry.share;
+            self.claim_slots(share)
+        };
+        let Some(entry) = self.io.sockets.get_mut(key) else {
+            return;
+        };
+        self.io.stats.receive_calls.add(1);
+        let Ok(count) = self.receiver.receive(&entry.socket, first, limit) else {
+            // Nothing there; or the error that ICMP left pending, which is cleared by having been reported (row H38).
+            entry.busy = false;
+            return;
+        };
+        entry.busy = count == limit;
+        let tag = entry.tag;
+        let local = entry.socket.local_addr();
+        let pushed = self.io.outbox.pushed();
+        self.next_slot = first + count;
+        for slot in first..first + count {
+            let Some(received) = self.receiver.datagram(slot) else {
+                self.io.stats.dropped_bad_source.add(1);
+                continue;
+            };
+            self.io.stats.datagrams_received.add(1);
+            self.io.stats.datagram_bytes_received.add(received.payload.len() as u64);
+            let arrival = Arrival {
+                socket: key,
+                tag,
+                source: received.source,
+                destination: received.destination.map_or(local, |ip| SocketAddr::new(ip, local.port())),
+                tos: received.tos,
+            };
+            // SAFETY: a slot is handed out once between two flushes, and is longer than this on both sides; what earlier packets
+            // queued lies in other slots.
+            let mut packet = unsafe { Packet::new(&self.region, received.payload, HEADROOM, TAILROOM) };
+            service.datagram(now, &arrival, &mut packet, &mut self.io);
+            if self.io.sockets.get(key).is_none() {
+                break; // released by what it brought
+            }
+        }
+        if self.io.outbox.pushed() == pushed {
+            self.next_slot = first; // nothing of these slots waits to be sent
+        }
+    }
+
+    /// Slots that nothing queued lies in: the first, and how many.
+    fn claim_slots(&mut self, share: usize) -> (usize, usize) {
+        if self.io.outbox.is_empty() {
+            self.next_slot = 0;
+        }
+        if SLOTS - self.next_slot < share.min(WORTHWHILE) {
+            self.io.flush_datagrams();
+            self.next_slot = 0;
+        }
+        (self.next_slot, share.min(SLOTS - self.next_slot))
+    }
+
+    /// Takes the socket's errors off its queue.
+    pub(super) fn errors<S: Service>(&mut self, now: Sample, key: SocketKey, service: &mut S) {
+        for turn in 0..ERRORS {
+            let Some(entry) = self.io.sockets.get(key) else {
+                return;
+            };
+            let fd = entry.socket.as_raw_fd();
+            let tag = entry.tag;
+            match read_error(fd) {
+                Ok(Some(error)) => {
+                    self.io.stats.icmp_errors.add(1);
+                    service.icmp(now, key, tag, &error, &mut self.io);
+                }
+                Ok(None) => {}
+                Err(_) => {
+                    if turn == 0 {
+                        take_pending(fd); // woken by a pending error without a queued one
+                    }
+                    return;
+                }
+            }
+        }
+    }
+}

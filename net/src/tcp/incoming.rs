@@ -1,0 +1,137 @@
+//! The receiving side of a stream: bytes in, whole frames out, and no more memory than a half frame's own length.
+
+use std::io;
+use std::ops::Range;
+use std::os::fd::{BorrowedFd, RawFd};
+
+use socket2::SockRef;
+
+/// The longest frame that a stream may announce: a STUN message of the largest length, which ChannelData does not exceed.
+pub const MAX_FRAME: usize = 20 + 65_532;
+
+/// A half frame's first memory; it doubles as bytes arrive, up to the announced length.
+const FIRST_GROWTH: usize = 2_048;
+
+/// The bytes are not what this port speaks; the stream is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Malformed;
+
+/// What a stream has received of a frame that is not complete. Empty, and without memory, between frames.
+#[derive(Debug, Default)]
+pub(crate) struct Incoming {
+    half: Vec<u8>,
+    /// The half frame's announced length, once enough of it is there to tell.
+    announced: Option<usize>,
+}
+
+/// How a read went.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// This range of the scratch buffer begins with a frame's first byte.
+    Bytes(Range<usize>),
+    /// Nothing complete, nothing more to read now.
+    Pending,
+    /// The peer will send no more.
+    End,
+}
+
+impl Incoming {
+    /// Reads once from `fd`. A frame that was begun earlier is completed in its own memory first and then put into `scratch`;
+    /// else what comes goes to `scratch` at once. `scratch` must be longer than two frames.
+    pub(crate) fn read(&mut self, fd: RawFd, scratch: &mut [u8]) -> io::Result<Progress> {
+        // SAFETY: the caller's stream owns `fd` and is alive during the call.
+        let socket = unsafe { BorrowedFd::borrow_raw(fd) };
+        let socket = SockRef::from(&socket);
+        match self.announced {
+            Some(length) => self.complete(&socket, length, scratch),
+            None => self.begin(&socket, scratch),
+        }
+    }
+
+    fn begin(&mut self, socket: &SockRef<'_>, scratch: &mut [u8]) -> io::Result<Progress> {
+        let before = self.half.len();
+        let (head, rest) = scratch.split_at_mut(before);
+        head.copy_from_slice(&self.half);
+        let count = receive(socket, &mut rest[..MAX_FRAME])?;
+        if count == 0 {
+            return Ok(Progress::End);
+        }
+        self.half = Vec::new();
+        Ok(Progress::Bytes(0..before + count))
+    }
+
+    fn complete(&mut self, socket: &SockRef<'_>, length: usize, scratch: &mut [u8]) -> io::Result<Progress> {
+        let before = self.half.len();
+        let room = (before * 2).max(FIRST_GROWTH).min(length);
+        self.half.reserve_exact(room - before);
+        self.half.resize(room, 0);
+        let received = receive(socket, &mut self.half[before..]);
+        self.half.truncate(before + *received.as_ref().unwrap_or(&0));
+        match received? {
+            0 => Ok(Progress::End),
+            _ if self.half.len() < length => Ok(Progress::Pending),
+            _ => {
+                scratch[..length].copy_from_slice(&self.half);
+                *self = Self::default();
+                Ok(Progress::Bytes(0..length))
+            }
+        }
+    }
+
+    /// Keeps `half`, the beginning of a frame of `announced` bytes, until more comes.
+    pub(crate) fn keep(&mut self, half: &[u8], announced: Option<usize>) {
+        self.half = half.to_vec();
+        self.announced = announced;
+    }
+
+    #[cfg(test)]
+    fn memory(&self) -> usize {
+        self.half.capacity()
+    }
+}
+
+fn receive(socket: &SockRef<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: `recv` writes initialised bytes only, and `buffer` was initialised before, so no byte of it becomes uninitialised.
+    let buffer = unsafe { &mut *(std::ptr::from_mut(buffer) as *mut [std::mem::MaybeUninit<u8>]) };
+    loop {
+        match socket.recv(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn h14_a_half_frame_holds_no_more_memory_than_it_has_announced() {
+        let (mut peer, ours) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let mut scratch = vec![0; 2 * MAX_FRAME + 64];
+        let mut incoming = Incoming::default();
+        peer.write_all(&[7; 10]).unwrap();
+        let Progress::Bytes(range) = incoming.read(ours.as_raw_fd(), &mut scratch).unwrap() else {
+            panic!("ten bytes are there");
+        };
+        incoming.keep(&scratch[range], Some(60_000));
+        assert!(incoming.memory() <= 10);
+        let mut written = 10;
+        while written < 60_000 {
+            let chunk = 1_000.min(60_000 - written);
+            peer.write_all(&vec![7; chunk]).unwrap();
+            written += chunk;
+            let progress = incoming.read(ours.as_raw_fd(), &mut scratch).unwrap();
+            let whole = written == 60_000;
+            assert_eq!(progress == Progress::Bytes(0..60_000), whole);
+            assert!(incoming.memory() <= (2 * written).clamp(FIRST_GROWTH, 60_000));
+        }
+        assert_eq!(incoming.memory(), 0);
+        assert!(scratch[..60_000].iter().all(|byte| *byte == 7));
+    }
+}

@@ -1,0 +1,85 @@
+//! The errors that ICMP brings, each with the peer that it is about.
+//!
+//! Without the error queue, an unreachable peer's ICMP would surface as the failure of the next send to *another* peer (row H38).
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
+use std::ptr;
+
+use crate::address::{RAW_ADDRESS_LEN, RawAddress};
+
+/// An ICMP error that came back for a datagram which this socket sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IcmpError {
+    /// Where the datagram had been sent to. Its family tells ICMP (v4) from ICMPv6.
+    pub peer: SocketAddr,
+    /// The ICMP type.
+    pub kind: u8,
+    /// The ICMP code.
+    pub code: u8,
+    /// The next hop's MTU of a "packet too big" or "fragmentation needed"; else 0.
+    pub info: u32,
+}
+
+/// Takes one error off the queue. `Ok(None)`: it was not of ICMP's making.
+///
+/// # Errors
+/// `WouldBlock` when the queue is empty.
+pub(crate) fn read_error(fd: RawFd) -> io::Result<Option<IcmpError>> {
+    #[repr(C, align(8))]
+    struct Control([u8; 256]);
+    let mut name = RawAddress::EMPTY;
+    let mut control = Control([0; 256]);
+    let mut payload = [0u8; 1]; // the datagram's head comes along; nobody reads it
+    let mut vector = libc::iovec { iov_base: payload.as_mut_ptr().cast(), iov_len: payload.len() };
+    // SAFETY: all-zero is a valid `msghdr`.
+    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    header.msg_name = (&raw mut name).cast();
+    header.msg_namelen = RAW_ADDRESS_LEN;
+    header.msg_iov = &raw mut vector;
+    header.msg_iovlen = 1;
+    header.msg_control = control.0.as_mut_ptr().cast();
+    header.msg_controllen = control.0.len() as _;
+    // SAFETY: every pointer of the header leads to a live local of the size stated.
+    let len = unsafe { libc::recvmsg(fd, &raw mut header, libc::MSG_ERRQUEUE) };
+    if len < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel filled the control buffer.
+    let Some(error) = (unsafe { extended_error(&header) }) else {
+        return Ok(None);
+    };
+    let icmp = matches!(error.ee_origin, libc::SO_EE_ORIGIN_ICMP | libc::SO_EE_ORIGIN_ICMP6);
+    Ok(name.read().filter(|_| icmp).map(|peer| IcmpError { peer, kind: error.ee_type, code: error.ee_code, info: error.ee_info }))
+}
+
+/// Clears and returns the error that is pending on the socket itself.
+pub(crate) fn take_pending(fd: RawFd) -> i32 {
+    let mut error = 0i32;
+    let mut len = size_of::<i32>() as libc::socklen_t;
+    // SAFETY: the kernel writes four bytes to `error`. A failure leaves it at 0.
+    unsafe {
+        libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_ERROR, (&raw mut error).cast(), &raw mut len);
+    }
+    error
+}
+
+/// # Safety
+/// `header` must describe a control buffer that the kernel filled.
+unsafe fn extended_error(header: &libc::msghdr) -> Option<libc::sock_extended_err> {
+    // SAFETY: the caller vouches for the control buffer; CMSG_NXTHDR stays inside msg_controllen.
+    let mut message = unsafe { libc::CMSG_FIRSTHDR(header) };
+    while !message.is_null() {
+        // SAFETY: the kernel wrote this control message with the payload that its type says.
+        unsafe {
+            let kind = ((*message).cmsg_level, (*message).cmsg_type);
+            if kind == (libc::IPPROTO_IP, libc::IP_RECVERR) || kind == (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) {
+                let data = libc::CMSG_DATA(message).cast::<libc::sock_extended_err>();
+                return Some(ptr::read_unaligned(data));
+            }
+            message = libc::CMSG_NXTHDR(header, message);
+        }
+    }
+    None
+}

@@ -1,0 +1,16 @@
+//! UDP sockets: their options, batches in and out, ancillary data, and the errors that ICMP brings.
+
+mod ancillary;
+mod error_queue;
+mod options;
+mod outbox;
+mod receive;
+mod socket;
+
+pub use error_queue::IcmpError;
+pub use options::{BufferSizes, UdpOptions};
+pub use socket::UdpSocket;
+
+pub(crate) use error_queue::{read_error, take_pending};
+pub(crate) use outbox::{Destination, Outbox};
+pub(crate) use receive::Receiver;

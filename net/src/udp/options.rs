@@ -1,0 +1,78 @@
+//! What a UDP socket is asked for, and what it got.
+
+use std::io;
+use std::os::fd::AsRawFd;
+
+use socket2::Socket;
+
+/// What to ask of a UDP socket when it is bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UdpOptions {
+    /// Several workers bind the same address and port (SO_REUSEPORT). Never for a relayed socket: two allocations would share it.
+    pub reuse_port: bool,
+    /// Wanted receive buffer in bytes, as an application counts (the kernel books twice as much). 0: the system's default.
+    pub receive_buffer: usize,
+    /// Wanted send buffer in bytes. 0: the system's default.
+    pub send_buffer: usize,
+    /// Report the DSCP and ECN bits of what arrives.
+    pub receive_tos: bool,
+    /// Queue the ICMP errors that come back, so that each names the peer it is about.
+    pub receive_errors: bool,
+}
+
+impl UdpOptions {
+    /// A listener that each worker has one of: 4 MB buffers.
+    pub const LISTENER: Self =
+        Self { reuse_port: true, receive_buffer: 4 << 20, send_buffer: 4 << 20, receive_tos: true, receive_errors: false };
+
+    /// A relayed transport address: 256 KiB buffers, ICMP errors reported.
+    pub const RELAYED: Self =
+        Self { reuse_port: false, receive_buffer: 256 << 10, send_buffer: 256 << 10, receive_tos: true, receive_errors: true };
+}
+
+/// The buffers that a socket got: `net.core.rmem_max` and `wmem_max` cap what an unprivileged process asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BufferSizes {
+    /// Receive buffer in bytes.
+    pub receive: usize,
+    /// Send buffer in bytes.
+    pub send: usize,
+}
+
+/// Sets the buffers, past the system's cap where the process may, and says what came of it.
+pub(super) fn set_buffers(socket: &Socket, options: &UdpOptions) -> io::Result<BufferSizes> {
+    if options.receive_buffer > 0 && set(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, options.receive_buffer as i32).is_err() {
+        socket.set_recv_buffer_size(options.receive_buffer)?;
+    }
+    if options.send_buffer > 0 && set(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, options.send_buffer as i32).is_err() {
+        socket.set_send_buffer_size(options.send_buffer)?;
+    }
+    Ok(BufferSizes { receive: socket.recv_buffer_size()? / 2, send: socket.send_buffer_size()? / 2 })
+}
+
+/// Sets the options of the IP layer.
+///
+/// DF stays clear: a relay that does not copy the incoming DF bit leaves it unset, the alternate behaviour of RFC 8656 §14.
+pub(super) fn set_ip_options(socket: &Socket, ipv6: bool, wildcard: bool, options: &UdpOptions) -> io::Result<()> {
+    if ipv6 {
+        set(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DONT)?;
+        set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, i32::from(wildcard))?;
+        set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS, i32::from(options.receive_tos))?;
+        set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVERR, i32::from(options.receive_errors))
+    } else {
+        set(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT)?;
+        set(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, i32::from(wildcard))?;
+        set(socket, libc::IPPROTO_IP, libc::IP_RECVTOS, i32::from(options.receive_tos))?;
+        set(socket, libc::IPPROTO_IP, libc::IP_RECVERR, i32::from(options.receive_errors))
+    }
+}
+
+fn set(socket: &Socket, level: i32, name: i32, value: i32) -> io::Result<()> {
+    // SAFETY: the kernel reads the four bytes of `value` during the call.
+    let result =
+        unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), size_of::<i32>() as libc::socklen_t) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
