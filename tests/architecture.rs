@@ -1,0 +1,32 @@
+//! The shape that `docs/architecture.md` promises, as a test that fails.
+//!
+//! Each rule is a function from a text or a graph to complaints; it is tried on a planted fault, and then on the repository.
+
+#[path = "architecture/citations.rs"]
+mod citations;
+#[path = "architecture/dependencies.rs"]
+mod dependencies;
+#[path = "architecture/deviations.rs"]
+mod deviations;
+#[path = "architecture/graph.rs"]
+mod graph;
+#[path = "architecture/hardening.rs"]
+mod hardening;
+#[path = "architecture/licences.rs"]
+mod licences;
+#[path = "architecture/lints.rs"]
+mod lints;
+#[path = "architecture/purity.rs"]
+mod purity;
+#[path = "architecture/sizes.rs"]
+mod sizes;
+#[path = "architecture/spdx.rs"]
+mod spdx;
+#[path = "architecture/tree.rs"]
+mod tree;
+
+/// Fails with all the complaints at once: they are mended together.
+#[track_caller]
+fn assert_none(complaints: &[String]) {
+    assert!(complaints.is_empty(), "{} complaints:\n{}", complaints.len(), complaints.join("\n"));
+}

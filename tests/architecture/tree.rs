@@ -1,0 +1,57 @@
+//! The files of the repository.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A text file of the repository.
+pub(crate) struct SourceFile {
+    /// From the root, with `/`.
+    pub(crate) path: String,
+    pub(crate) text: String,
+}
+
+impl SourceFile {
+    /// A planted file.
+    pub(crate) fn new(path: &str, text: &str) -> Self {
+        Self { path: path.to_owned(), text: text.to_owned() }
+    }
+}
+
+/// The repository's root.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is a folder of the repository")
+}
+
+/// Reads a file of the repository.
+pub(crate) fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// All files with this extension, in the order of their paths; nothing that a build or a package manager wrote.
+pub(crate) fn files(extension: &str) -> Vec<SourceFile> {
+    let mut found = Vec::new();
+    walk(root(), extension, &mut found);
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    assert!(!found.is_empty(), "no .{extension} file in {}", root().display());
+    found
+}
+
+fn walk(folder: &Path, extension: &str, found: &mut Vec<SourceFile>) {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    for entry in entries {
+        let path: PathBuf = entry.expect("the folder can be read").path();
+        let name = path.file_name().expect("it has a name").to_string_lossy().into_owned();
+        if path.is_dir() {
+            let written = name.starts_with("target") || name.starts_with('.') || name == "node_modules";
+            if !written {
+                walk(&path, extension, found);
+            }
+        } else if path.extension().is_some_and(|found| found == extension) {
+            let below = path.strip_prefix(root()).expect("it is below the root");
+            found.push(SourceFile {
+                path: below.to_string_lossy().replace('\\', "/"),
+                text: fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())),
+            });
+        }
+    }
+}
