@@ -236,9 +236,9 @@ impl<'de> Deserializer<'de> for At<'_> {
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failure> {
         let parsed = self.raw_list();
-        match &parsed.as_ref().unwrap_or(self.node).value {
-            Value::Array(items) => visitor.visit_seq(Items { at: &self, items: items.iter().enumerate() }),
-            _ => Err(self.refused(&visitor)),
+        match parsed.as_ref().unwrap_or(self.node).elements() {
+            Some(items) => visitor.visit_seq(Items { at: &self, items: items.into_iter().enumerate() }),
+            None => Err(self.refused(&visitor)),
         }
     }
 

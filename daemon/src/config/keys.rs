@@ -9,7 +9,7 @@ use serde::de::value::{Error, StrDeserializer};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 
 /// The name that stands for any name in a table of tables, as in `auth.users.NAME.password`.
-const ANY: &str = "NAME";
+pub(super) const ANY_NAME: &str = "NAME";
 
 /// Every key of the schema `T`, dotted; a list's elements carry no index (`listen.address`), a name that the operator
 /// chooses is `NAME`.
@@ -33,7 +33,7 @@ fn walk<T: for<'de> Deserialize<'de>>(path: &mut Vec<&'static str>, keys: &mut V
     let fields: &[&'static str] = match end.into_inner() {
         End::Leaf => return keys.push(path.join(".")),
         End::Fields(fields) => fields,
-        End::Names => &[ANY],
+        End::Names => &[ANY_NAME],
     };
     for field in fields {
         path.push(field);

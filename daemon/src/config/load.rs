@@ -57,6 +57,13 @@ impl Setting {
         Self::new(flag, path, Value::Array(values.into_iter().map(table).collect()))
     }
 
+    /// A table of text values, which replaces the table of the layers below.
+    pub fn table(flag: &'static str, path: &[&str], entries: impl IntoIterator<Item = (String, String)>) -> Self {
+        let origin = Origin::Flag(flag);
+        let entry = |(key, text)| (key, Node { value: Value::Text(Zeroizing::new(text)), origin: origin.clone() });
+        Self::new(flag, path, Value::Table(entries.into_iter().map(entry).collect()))
+    }
+
     fn new(flag: &'static str, path: &[&str], value: Value) -> Self {
         let path = path.iter().map(|&segment| segment.to_owned()).collect();
         Setting { path, node: Node { value, origin: Origin::Flag(flag) } }

@@ -29,6 +29,6 @@ pub use keys::keys;
 pub use listen::{Listen, Transport};
 pub use load::{Loaded, Service, Setting, load, start};
 pub use nearest::nearest;
-pub use reference::{documented_keys, uncommented};
+pub use reference::{documented_keys, uncommented, undocumented};
 pub use secret::{Secret, one_of, required_one_of};
 pub use tree::Origin;

@@ -3,6 +3,8 @@
 //! Prose lines start with `# `. A line that starts with `#` and no blank is a key that may be uncommented; one that
 //! starts with `##` is an alternative to the line above it, for which that line has to go.
 
+use super::keys::{ANY_NAME, keys};
+
 /// The text with its keys uncommented and the alternatives left out: a configuration that must load.
 pub fn uncommented(text: &str) -> String {
     let line = |line: &str| match line.strip_prefix('#') {
@@ -36,6 +38,20 @@ pub fn documented_keys(text: &str) -> Vec<String> {
     found.sort();
     found.dedup();
     found
+}
+
+/// The keys of the schema `T` that `text` does not explain.
+///
+/// # Panics
+/// As [`documented_keys`].
+pub fn undocumented<T: for<'de> serde::Deserialize<'de>>(text: &str) -> Vec<String> {
+    let documented = documented_keys(text);
+    let explains = |documented: &str, key: &str| {
+        let mut segments = documented.split('.');
+        // What is longer than the key is a table that the schema reads as one value.
+        key.split('.').all(|wanted| segments.next().is_some_and(|segment| wanted == ANY_NAME || wanted == segment))
+    };
+    keys::<T>().into_iter().filter(|key| !documented.iter().any(|documented| explains(documented, key))).collect()
 }
 
 fn is_key(rest: &str) -> bool {

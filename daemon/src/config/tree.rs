@@ -76,38 +76,42 @@ impl Node {
 
     /// Puts `node` at `path`, making tables on the way and replacing what stood there.
     ///
-    /// A segment that is a number addresses an element of a list: an existing one, or the one after the last.
-    /// The error is the part of the path that cannot be entered.
+    /// In a list that is there, a number addresses an element, or the place after the last. Where nothing is there yet, `listen.0`
+    /// makes a table with the key `0`, which reads as a list if the schema wants one: only the schema knows a list's index from a
+    /// user who is called 1001. The error is the part of the path that cannot be entered.
     pub(super) fn insert(&mut self, path: &[String], node: Node) -> Result<(), String> {
         let Some((first, rest)) = path.split_first() else {
             *self = node;
             return Ok(());
         };
-        let blocked = |_| first.clone();
-        match &mut self.value {
-            Value::Table(table) => {
-                let index_next = rest.first().is_some_and(|next| next.parse::<usize>().is_ok());
-                let child = table.entry(first.clone()).or_insert_with(|| match index_next {
-                    true => Node { value: Value::Array(Vec::new()), origin: node.origin.clone() },
-                    false => Node::empty_table(node.origin.clone()),
-                });
-                // A scalar of a lower layer gives way to a table of a higher one.
-                if !rest.is_empty() && !matches!(child.value, Value::Table(_) | Value::Array(_)) {
-                    *child = Node::empty_table(node.origin.clone());
-                }
-                child.insert(rest, node).map_err(|inner| format!("{first}.{inner}"))
-            }
+        let empty = || Node::empty_table(node.origin.clone());
+        let child = match &mut self.value {
+            Value::Table(table) => table.entry(first.clone()).or_insert_with(empty),
             Value::Array(array) => {
-                let index: usize = first.parse().map_err(blocked)?;
-                if index > array.len() {
-                    return Err(first.clone());
-                }
+                let index = first.parse::<usize>().ok().filter(|&index| index <= array.len()).ok_or_else(|| first.clone())?;
                 if index == array.len() {
-                    array.push(Node::empty_table(node.origin.clone()));
+                    array.push(empty());
                 }
-                array[index].insert(rest, node).map_err(|inner| format!("{first}.{inner}"))
+                &mut array[index]
             }
-            _ => Err(first.clone()),
+            _ => return Err(first.clone()),
+        };
+        // A scalar of a lower layer gives way to a table of a higher one.
+        if !rest.is_empty() && !matches!(child.value, Value::Table(_) | Value::Array(_)) {
+            *child = empty();
+        }
+        child.insert(rest, node).map_err(|inner| format!("{first}.{inner}"))
+    }
+
+    /// The elements, where this is a list, or a table with the keys 0, 1, … without a gap.
+    pub(super) fn elements(&self) -> Option<Vec<&Node>> {
+        match &self.value {
+            Value::Array(items) => Some(items.iter().collect()),
+            Value::Table(table) => {
+                let all = (0..table.len()).map(|index| table.get(&index.to_string())).collect::<Option<Vec<_>>>()?;
+                (!all.is_empty()).then_some(all)
+            }
+            _ => None,
         }
     }
 
@@ -130,8 +134,8 @@ impl Node {
             node = child;
             if let Some(open) = rest.strip_prefix('[') {
                 let Some((index, tail)) = open.split_once(']') else { break };
-                let (Value::Array(array), Ok(index)) = (&node.value, index.parse::<usize>()) else { break };
-                let Some(element) = array.get(index) else { break };
+                let (Some(elements), Ok(index)) = (node.elements(), index.parse::<usize>()) else { break };
+                let Some(&element) = elements.get(index) else { break };
                 found = Some(&element.origin);
                 node = element;
                 rest = tail.trim_start_matches('.');

@@ -1,12 +1,13 @@
 //! The scalar types of a configuration, read from text into what they mean.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, Visitor};
+use serde::de::{DeserializeOwned, Deserializer, Error, IntoDeserializer, SeqAccess, Visitor};
 
 /// A length of time: `"300s"`, `"10m"`, `"1h 30m"`, `"250ms"`, or a whole number of seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -150,6 +151,42 @@ impl<'de> Deserialize<'de> for PortRange {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let expecting = "a range of ports such as \"49152-65535\"";
         deserializer.deserialize_any(TextOrNumber::<PortRange> { expecting, from_number: None })
+    }
+}
+
+/// One value, or a list of them: `"203.0.113.8"`, `"203.0.113.8, 2001:db8::8"` or `["203.0.113.8", "2001:db8::8"]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct List<T>(pub Vec<T>);
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        List(Vec::new())
+    }
+}
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrMany<T>(PhantomData<T>);
+        impl<'de, T: DeserializeOwned> Visitor<'de> for OneOrMany<T> {
+            type Value = List<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or a list of strings")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<List<T>, E> {
+                text.split(',').map(|item| T::deserialize(item.trim().into_deserializer())).collect::<Result<_, E>>().map(List)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<List<T>, A::Error> {
+                let mut all = Vec::new();
+                while let Some(item) = items.next_element()? {
+                    all.push(item);
+                }
+                Ok(List(all))
+            }
+        }
+        deserializer.deserialize_any(OneOrMany(PhantomData))
     }
 }
 

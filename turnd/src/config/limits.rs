@@ -1,0 +1,96 @@
+//! `[limits]`: how much of everything a client may have.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use causeway_daemon::config::Problem;
+use causeway_daemon::config::values::Interval;
+use serde::Deserialize;
+
+/// A LIFETIME is 32 bits of seconds, but more than a day is a slip of the pen.
+const LONGEST_LIFETIME: Duration = Duration::from_secs(86_400);
+
+/// The keys of `[limits]`, as written.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct LimitsSchema {
+    allocations_per_user: NonZeroUsize,
+    default_lifetime: Interval,
+    max_lifetime: Interval,
+    permissions_per_allocation: NonZeroUsize,
+    channels_per_allocation: NonZeroUsize,
+    tcp_connections: NonZeroUsize,
+    tcp_connections_per_prefix: NonZeroUsize,
+    tcp_unauthenticated_timeout: Interval,
+}
+
+const fn count(number: usize) -> NonZeroUsize {
+    NonZeroUsize::new(number).expect("a default limit is at least 1")
+}
+
+impl Default for LimitsSchema {
+    fn default() -> Self {
+        LimitsSchema {
+            allocations_per_user: count(20),
+            default_lifetime: Interval::seconds(600),
+            max_lifetime: Interval::seconds(3_600),
+            permissions_per_allocation: count(128),
+            channels_per_allocation: count(128),
+            tcp_connections: count(10_000),
+            tcp_connections_per_prefix: count(1_000),
+            tcp_unauthenticated_timeout: Interval::seconds(15),
+        }
+    }
+}
+
+/// How much a client may have. Every number is at least 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Allocations that one user has at a time, over all workers.
+    pub(crate) allocations_per_user: usize,
+    /// The lifetime of an allocation whose client asks for less, or for none.
+    pub(crate) default_lifetime: Duration,
+    /// The longest lifetime that is granted.
+    pub(crate) max_lifetime: Duration,
+    /// Permissions that one allocation has at a time (H33).
+    pub(crate) permissions_per_allocation: usize,
+    /// Channels that one allocation has at a time (H33).
+    pub(crate) channels_per_allocation: usize,
+    /// TCP connections of clients, in all (H14).
+    pub(crate) tcp_connections: usize,
+    /// TCP connections from one IPv4 address or one IPv6 /64 (H14).
+    pub(crate) tcp_connections_per_prefix: usize,
+    /// After so long a TCP connection that has not authenticated is closed (H14).
+    pub(crate) tcp_unauthenticated_timeout: Duration,
+}
+
+impl LimitsSchema {
+    pub(super) fn resolve(self) -> Result<Limits, Vec<Problem>> {
+        let mut problems = Vec::new();
+        if self.max_lifetime.0 > LONGEST_LIFETIME {
+            problems.push(Problem::new("limits.max_lifetime", "more than a day").hint("RFC 8656 recommends an hour at most"));
+        }
+        if self.default_lifetime.0 < Duration::from_secs(60) {
+            problems.push(Problem::new("limits.default_lifetime", "less than a minute: clients would refresh all the time"));
+        }
+        if self.default_lifetime > self.max_lifetime {
+            let what = format!("{} is more than limits.max_lifetime ({})", self.default_lifetime, self.max_lifetime);
+            problems.push(Problem::new("limits.default_lifetime", what));
+        }
+        if self.tcp_unauthenticated_timeout.0 < Duration::from_secs(1) {
+            let what = "less than a second: no client could log in";
+            problems.push(Problem::new("limits.tcp_unauthenticated_timeout", what));
+        }
+        let limits = Limits {
+            allocations_per_user: self.allocations_per_user.get(),
+            default_lifetime: self.default_lifetime.0,
+            max_lifetime: self.max_lifetime.0,
+            permissions_per_allocation: self.permissions_per_allocation.get(),
+            channels_per_allocation: self.channels_per_allocation.get(),
+            tcp_connections: self.tcp_connections.get(),
+            tcp_connections_per_prefix: self.tcp_connections_per_prefix.get(),
+            tcp_unauthenticated_timeout: self.tcp_unauthenticated_timeout.0,
+        };
+        if problems.is_empty() { Ok(limits) } else { Err(problems) }
+    }
+}

@@ -1,0 +1,119 @@
+//! turnd's configuration: the keys, and what they mean once they are good.
+//!
+//! [`Schema`] is the text's shape; [`Config`] holds final types. Whatever could let strangers in, or relay where nobody
+//! wants it, is refused here with the key and the remedy, before a socket is opened (H44).
+
+mod auth;
+mod flags;
+mod limits;
+mod peers;
+mod protocol;
+mod relay;
+mod schema;
+mod special_purpose;
+#[cfg(test)]
+mod tests;
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::process::ExitCode;
+
+use causeway_daemon::admin::AdminSettings;
+use causeway_daemon::config::{self, Listen, Problem, Service};
+use causeway_daemon::log::Log;
+use causeway_daemon::workers::Net;
+use clap::Parser;
+
+pub(crate) use auth::{Auth, User};
+pub(crate) use flags::{Flags, Insecure};
+pub(crate) use limits::Limits;
+pub(crate) use peers::{PeerRule, Peers, Verdict};
+pub(crate) use protocol::{ChannelNumbers, Protocol};
+pub(crate) use relay::{Relay, RelayAddress, Scope};
+pub(crate) use schema::Schema;
+
+/// STUN's and TURN's port.
+const PORT: u16 = 3478;
+
+/// Where the admin listener is unless said otherwise.
+const ADMIN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9641));
+
+/// What the loader needs to know of this service.
+pub(crate) const SERVICE: Service = Service { name: "turnd", env_prefix: "TURND", default_config: include_str!("default.toml") };
+
+/// A configuration that is good to run with.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// The realm that users belong to.
+    pub(crate) realm: String,
+    /// Where clients come in; never empty, none twice.
+    pub(crate) listen: Vec<Listen>,
+    /// Where relayed addresses come from.
+    pub(crate) relay: Relay,
+    /// Who may relay.
+    pub(crate) auth: Auth,
+    /// Whom they may reach.
+    pub(crate) peers: Peers,
+    /// How much of everything.
+    pub(crate) limits: Limits,
+    /// Choices that the protocol leaves to the server.
+    pub(crate) protocol: Protocol,
+    /// The admin listener.
+    pub(crate) admin: AdminSettings,
+    /// Logging.
+    pub(crate) log: Log,
+    /// Workers and buffers.
+    pub(crate) net: Net,
+}
+
+/// Reads the command line and all that it names, and answers `--help`, `--version`, `--check-config` and
+/// `--print-default-config`.
+///
+/// # Errors
+/// The exit code, where there is nothing to run.
+pub(crate) fn load() -> Result<Config, ExitCode> {
+    let flags = Flags::parse();
+    let resolve = |schema: Schema| schema.resolve(flags.insecure);
+    config::start(&SERVICE, &flags.common, flags.settings(), resolve, Config::describe)
+}
+
+impl Config {
+    /// What it means, in a few lines for `--check-config`.
+    pub(crate) fn describe(&self) -> Vec<String> {
+        let mut lines = vec![format!("realm {:?}: {}", self.realm, self.auth)];
+        lines.extend(self.listen.iter().map(|listen| {
+            let transports: Vec<String> = listen.transports.iter().map(ToString::to_string).collect();
+            format!("listens on {} ({})", listen.address, transports.join(", "))
+        }));
+        lines.extend(self.relay.describe());
+        lines.push(format!("peers: {} rules, then the built-in deny list", self.peers.rules.len()));
+        lines.push(match (self.admin.listen, &self.admin.token) {
+            (None, _) => "no admin listener".into(),
+            (Some(address), None) => format!("admin on {address}"),
+            (Some(address), Some(_)) => format!("admin on {address}, with a token"),
+        });
+        lines.push(format!("{} workers", self.net.workers));
+        lines
+    }
+
+    /// The endpoints of this process that no client may reach through it (H5); a wildcard stands for every address.
+    pub(crate) fn own_endpoints(&self) -> Vec<SocketAddr> {
+        self.listen.iter().map(|listen| listen.address).chain(self.admin.listen).collect()
+    }
+}
+
+/// Problems that concern several sections.
+fn across(listen: &[Listen], relay: Option<&Relay>, admin: Option<&AdminSettings>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (index, one) in listen.iter().enumerate() {
+        let address = one.address;
+        let key = format!("listen[{index}].address");
+        if relay.is_some_and(|relay| relay.ports.contains(&address.port())) {
+            let what = format!("port {} lies among the relayed ports", address.port());
+            problems.push(Problem::new(key.clone(), what).hint("take it out of relay.ports, or listen elsewhere"));
+        }
+        if admin.is_some_and(|admin| admin.listen == Some(address)) {
+            problems.push(Problem::new(key, format!("{address} is admin.listen too")).hint("give each a port of its own"));
+        }
+    }
+    problems
+}

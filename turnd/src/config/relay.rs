@@ -1,0 +1,239 @@
+//! `[relay]`: the addresses and ports that clients' peers see.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+use causeway_daemon::config::values::{List, PortRange};
+use causeway_daemon::config::{Listen, Problem};
+use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+
+use super::special_purpose;
+
+/// The keys of `[relay]`, as written.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RelaySchema {
+    addresses: Vec<IpAddr>,
+    external: External,
+    ports: PortRange,
+    scope: Scope,
+}
+
+impl Default for RelaySchema {
+    fn default() -> Self {
+        let (addresses, external) = (Vec::new(), External::Each(BTreeMap::new()));
+        RelaySchema { addresses, external, ports: PortRange(49_152..=65_535), scope: Scope::Public }
+    }
+}
+
+/// What the relay addresses are from outside.
+#[derive(Debug)]
+enum External {
+    /// One for each family that has one relay address.
+    Families(Vec<IpAddr>),
+    /// By relay address.
+    Each(BTreeMap<IpAddr, IpAddr>),
+}
+
+impl<'de> Deserialize<'de> for External {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl<'de> Visitor<'de> for Text {
+            type Value = External;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an address, a list of addresses, or a table { \"bound\" = \"advertised\" }")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<External, E> {
+                let later =
+                    ["stun", "interface", "kubernetes-node"].contains(&text) || text.starts_with("dns:") || text.starts_with("file:");
+                if later {
+                    return Err(E::custom(format!("{text:?} is not built yet in this version; write the address")));
+                }
+                List::deserialize(text.into_deserializer()).map(|list| External::Families(list.0))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<External, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(items)).map(External::Families)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<External, A::Error> {
+                BTreeMap::deserialize(MapAccessDeserializer::new(entries)).map(External::Each)
+            }
+        }
+        deserializer.deserialize_any(Text)
+    }
+}
+
+/// Whom the relay is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Scope {
+    /// The Internet: relayed addresses are public ones.
+    #[default]
+    Public,
+    /// A network: its addresses may be private ones.
+    Private,
+}
+
+/// Where relayed addresses come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Relay {
+    /// Never empty, none twice, none a wildcard.
+    pub(crate) addresses: Vec<RelayAddress>,
+    /// The ports of each address.
+    pub(crate) ports: RangeInclusive<u16>,
+    /// Whom the relay is for.
+    pub(crate) scope: Scope,
+}
+
+/// One address, from inside and from outside; the same where there is no NAT. Both of one family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RelayAddress {
+    /// What sockets are bound to.
+    pub(crate) bound: IpAddr,
+    /// What clients and peers see: XOR-RELAYED-ADDRESS.
+    pub(crate) advertised: IpAddr,
+}
+
+impl Relay {
+    /// In a line for each address.
+    pub(super) fn describe(&self) -> Vec<String> {
+        let ports = format!("{}-{}", self.ports.start(), self.ports.end());
+        let scope = match self.scope {
+            Scope::Public => "public",
+            Scope::Private => "private",
+        };
+        let line = |address: &RelayAddress| match address.bound == address.advertised {
+            true => format!("relays from {}, ports {ports}, {scope}", address.bound),
+            false => format!("relays from {}, seen as {}, ports {ports}, {scope}", address.bound, address.advertised),
+        };
+        self.addresses.iter().map(line).collect()
+    }
+}
+
+impl RelaySchema {
+    /// Pairs each address with what it is from outside; without addresses, takes those that are listened on by name.
+    pub(super) fn resolve(self, listen: &[Listen]) -> Result<Relay, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let bound = match self.addresses.is_empty() {
+            true => listened_on(listen),
+            false => self.addresses,
+        };
+        if bound.is_empty() {
+            let what = "no address to relay from, and none is listened on by name";
+            let hint = "name the one that peers shall see: --relay-address 203.0.113.7";
+            problems.push(Problem::new("relay.addresses", what).hint(hint));
+        }
+        for (index, &ip) in bound.iter().enumerate() {
+            problems.extend(bound_problem(ip, bound[..index].contains(&ip)));
+        }
+        problems.extend(ports_problem(&self.ports.0));
+        let addresses = match self.external.pair(&bound) {
+            Ok(addresses) => addresses,
+            Err(mut found) => {
+                problems.append(&mut found);
+                Vec::new()
+            }
+        };
+        if self.scope == Scope::Public {
+            problems.extend(addresses.iter().filter_map(private_problem));
+        }
+        let relay = Relay { addresses, ports: self.ports.0, scope: self.scope };
+        if problems.is_empty() { Ok(relay) } else { Err(problems) }
+    }
+}
+
+fn listened_on(listen: &[Listen]) -> Vec<IpAddr> {
+    let mut named: Vec<IpAddr> = listen.iter().map(|listen| listen.address.ip()).filter(|ip| !ip.is_unspecified()).collect();
+    named.sort();
+    named.dedup();
+    named
+}
+
+fn bound_problem(ip: IpAddr, again: bool) -> Option<Problem> {
+    let problem = |what: String| Problem::new("relay.addresses", what);
+    if ip.is_unspecified() {
+        let what = format!("{ip} is every address, and none that a peer could answer to");
+        return Some(problem(what).hint("name the address that peers shall see: --relay-address 203.0.113.7"));
+    }
+    if ip.is_multicast() || ip == IpAddr::from([255; 4]) {
+        return Some(problem(format!("{ip} is no host's address")));
+    }
+    if ip != ip.to_canonical() {
+        return Some(problem(format!("{ip} is an IPv4 address in IPv6 clothes")).hint(format!("write {}", ip.to_canonical())));
+    }
+    again.then(|| problem(format!("{ip} is named twice")).hint("keep one of the two"))
+}
+
+/// RFC 8656 §7.2: "the TURN server SHOULD NOT allocate ports in the range 0 - 1023".
+fn ports_problem(ports: &RangeInclusive<u16>) -> Option<Problem> {
+    (*ports.start() < 1_024).then(|| {
+        let what = format!("{} is a well-known port, which a relay must not lend to its clients", ports.start());
+        Problem::new("relay.ports", what).hint("begin at 1024 or above; 49152-65535 is the default")
+    })
+}
+
+/// H44: an address that the Internet cannot reach, on a relay for the Internet.
+fn private_problem(address: &RelayAddress) -> Option<Problem> {
+    let range = special_purpose::name(address.advertised)?;
+    let what = format!("{} ({range}) cannot be reached from the Internet", address.advertised);
+    Some(match address.bound == address.advertised {
+        true => {
+            let hint = "behind 1:1 NAT name the outer address (--external-address); inside a network set relay.scope = \"private\"";
+            Problem::new("relay.addresses", what).hint(hint)
+        }
+        false => Problem::new("relay.external", what).hint("name the outer address, or set relay.scope = \"private\""),
+    })
+}
+
+impl External {
+    fn pair(self, bound: &[IpAddr]) -> Result<Vec<RelayAddress>, Vec<Problem>> {
+        let outer = match self {
+            External::Each(outer) => outer,
+            External::Families(outer) => by_family(&outer, bound)?,
+        };
+        let problem = |what: String| Problem::new("relay.external", what);
+        let mut problems = Vec::new();
+        for (inner, outer) in &outer {
+            if !bound.contains(inner) {
+                problems.push(problem(format!("{inner} is not among relay.addresses")));
+            }
+            if inner.is_ipv4() != outer.is_ipv4() {
+                problems.push(problem(format!("{inner} and {outer} are of different families")));
+            }
+            if outer.is_unspecified() || outer.is_multicast() || *outer != outer.to_canonical() {
+                problems.push(problem(format!("{outer} is no address that a peer could answer to")));
+            }
+        }
+        let advertised = |&bound: &IpAddr| RelayAddress { bound, advertised: outer.get(&bound).copied().unwrap_or(bound) };
+        if problems.is_empty() { Ok(bound.iter().map(advertised).collect()) } else { Err(problems) }
+    }
+}
+
+/// An outer address without an inner one belongs to the one relay address of its family.
+fn by_family(outer: &[IpAddr], bound: &[IpAddr]) -> Result<BTreeMap<IpAddr, IpAddr>, Vec<Problem>> {
+    let mut pairs = BTreeMap::new();
+    let mut problems = Vec::new();
+    for &outer in outer {
+        let mut inner = bound.iter().filter(|ip| ip.is_ipv4() == outer.is_ipv4());
+        match (inner.next(), inner.next()) {
+            (Some(&inner), None) if pairs.insert(inner, outer).is_none() => {}
+            (None, _) => {
+                let what = format!("there is no relay address of the family of {outer}");
+                problems.push(Problem::new("relay.external", what).hint("add one to relay.addresses"));
+            }
+            _ => {
+                let what = format!("it is not clear which relay address {outer} belongs to");
+                let hint = "write a table: external = { \"10.0.0.7\" = \"203.0.113.7\" }";
+                problems.push(Problem::new("relay.external", what).hint(hint));
+            }
+        }
+    }
+    if problems.is_empty() { Ok(pairs) } else { Err(problems) }
+}

@@ -1,0 +1,81 @@
+//! The shape of the text: sections, in the order of the documentation.
+
+use causeway_daemon::admin::AdminSchema;
+use causeway_daemon::config::{Listen, Problem};
+use causeway_daemon::log::Log;
+use causeway_daemon::workers::NetSchema;
+use serde::Deserialize;
+
+use super::auth::AuthSchema;
+use super::flags::Insecure;
+use super::limits::LimitsSchema;
+use super::peers::PeersSchema;
+use super::protocol::ProtocolSchema;
+use super::relay::RelaySchema;
+use super::{ADMIN, Config, PORT, across};
+
+/// The keys, as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Schema {
+    realm: String,
+    listen: Option<Vec<Listen>>,
+    relay: RelaySchema,
+    auth: AuthSchema,
+    peers: PeersSchema,
+    limits: LimitsSchema,
+    protocol: ProtocolSchema,
+    admin: AdminSchema,
+    log: Log,
+    net: NetSchema,
+}
+
+impl Schema {
+    /// Turns the keys into what they mean, or says everything that is wrong with them.
+    ///
+    /// # Errors
+    /// All problems of all sections, so that one run shows them together.
+    pub(crate) fn resolve(self, insecure: Insecure) -> Result<Config, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let listen = self.listen.unwrap_or_else(|| Listen::everywhere(PORT));
+        if let Some(problem) = realm_problem(&self.realm) {
+            problems.push(problem);
+        }
+        if listen.is_empty() {
+            problems.push(Problem::new("listen", "the list is empty").hint("name an address, or leave the key out"));
+        }
+        problems.extend(Listen::problems(&listen));
+        let relay = noted(self.relay.resolve(&listen), &mut problems);
+        let auth = noted(self.auth.resolve(), &mut problems);
+        let peers = noted(self.peers.resolve(insecure), &mut problems);
+        let limits = noted(self.limits.resolve(), &mut problems);
+        let protocol = noted(self.protocol.resolve(), &mut problems);
+        let admin = noted(self.admin.resolve(ADMIN), &mut problems);
+        let net = noted(self.net.resolve(), &mut problems);
+        problems.extend(across(&listen, relay.as_ref(), admin.as_ref()));
+        match (relay, auth, peers, limits, protocol, admin, net) {
+            (Some(relay), Some(auth), Some(peers), Some(limits), Some(protocol), Some(admin), Some(net)) if problems.is_empty() => {
+                Ok(Config { realm: self.realm, listen, relay, auth, peers, limits, protocol, admin, log: self.log, net })
+            }
+            _ => Err(problems),
+        }
+    }
+}
+
+/// The value, or a note of what is wrong.
+fn noted<T>(outcome: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Option<T> {
+    outcome.map_err(|mut found| problems.append(&mut found)).ok()
+}
+
+/// RFC 8489 §14.9: "a UTF-8-encoded sequence of fewer than 128 characters", and here at least one.
+fn realm_problem(realm: &str) -> Option<Problem> {
+    let problem = |what: String| Some(Problem::new("realm", what));
+    match realm.chars().count() {
+        0 => problem("no realm".into()).map(|problem| problem.hint("name one, usually your domain: --realm example.org")),
+        128.. => problem("128 characters or more; RFC 8489 allows fewer".into()),
+        _ if realm.contains(['"', '\\']) || realm.contains(char::is_control) => {
+            problem(format!("{realm:?} holds a quote, a backslash or a control character"))
+        }
+        _ => None,
+    }
+}

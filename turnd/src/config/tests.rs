@@ -1,0 +1,346 @@
+//! The refusals of H44 and the order of the layers, through the same call that `main` makes.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use causeway_daemon::config::{load, uncommented, undocumented};
+
+use super::*;
+
+/// What runs: a realm, a user, an address.
+const GOOD: [&str; 6] = ["--realm", "example.org", "--user", "alice:secret", "--relay-address", "203.0.113.7"];
+
+/// The configuration of a command line and an environment, or the error's text.
+fn configure(args: &[&str], environment: &[(&str, &str)]) -> Result<Config, String> {
+    let flags = Flags::try_parse_from([&["turnd"], args].concat()).map_err(|error| error.to_string())?;
+    let environment = environment.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    let loaded = load::<Schema>(&SERVICE, &flags.common, flags.settings(), environment);
+    loaded.and_then(|loaded| loaded.resolve(|schema| schema.resolve(flags.insecure))).map_err(|error| error.to_string())
+}
+
+/// [`GOOD`] with more arguments; a flag among them replaces the one of [`GOOD`].
+fn with(more: &[&str]) -> Result<Config, String> {
+    let kept = GOOD.chunks(2).filter(|pair| !more.contains(&pair[0]));
+    configure(&[&kept.collect::<Vec<_>>().concat(), more].concat(), &[])
+}
+
+#[track_caller]
+fn refused(outcome: Result<Config, String>, words: &[&str]) {
+    let error = outcome.expect_err("it must be refused");
+    for word in words {
+        assert!(error.contains(word), "{word:?} is not in {error:?}");
+    }
+}
+
+/// A directory of this test's own, removed at its end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("turnd-config-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Scratch(path)
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).unwrap();
+    }
+}
+
+#[test]
+fn a_realm_a_user_and_an_address_are_enough() {
+    let config = with(&[]).unwrap();
+    assert_eq!(config.realm, "example.org");
+    assert_eq!(config.auth.users[0].name, "alice");
+    assert_eq!(config.auth.users[0].password.expose(), "secret");
+    assert_eq!(config.listen[0].address, "0.0.0.0:3478".parse().unwrap());
+    let ip = "203.0.113.7".parse().unwrap();
+    assert_eq!(config.relay.addresses, [RelayAddress { bound: ip, advertised: ip }]);
+    assert_eq!((config.relay.ports, config.relay.scope), (49_152..=65_535, Scope::Public));
+    assert_eq!(config.admin.listen, Some(ADMIN));
+    assert_eq!(config.protocol.channel_numbers, ChannelNumbers::Rfc8656);
+    assert_eq!(config.protocol.software, None);
+}
+
+#[test]
+fn the_address_listened_on_by_name_is_relayed_from() {
+    let args = ["--realm", "r", "--user", "a:b", "--listen", "203.0.113.7:3478,[2001:db8::7]:3478"];
+    let config = configure(&args, &[]).unwrap();
+    let bound: Vec<String> = config.relay.addresses.iter().map(|address| address.bound.to_string()).collect();
+    assert_eq!(bound, ["203.0.113.7", "2001:db8::7"]);
+}
+
+#[test]
+fn layers_go_over_each_other_in_order() {
+    let scratch = Scratch::new("layers");
+    let file = scratch.write("turnd.toml", "realm = \"file\"\n[relay]\nports = \"50000-50001\"\n[limits]\nallocations_per_user = 1\n");
+    let environment = [("TURND_REALM", "environment"), ("TURND_RELAY__PORTS", "50002-50003"), ("PATH", "/bin")];
+    let base = ["--config", &file, "--user", "a:b", "--relay-address", "203.0.113.7"];
+    let from = |more: &[&str], environment: &[(&str, &str)]| configure(&[&base, more].concat(), environment).unwrap();
+    assert_eq!(from(&[], &[]).realm, "file");
+    assert_eq!(from(&[], &environment).realm, "environment");
+    assert_eq!(from(&["--set", "realm=set"], &environment).realm, "set");
+    let last = from(&["--set", "realm=set", "--realm", "flag"], &environment);
+    assert_eq!((last.realm.as_str(), last.relay.ports, last.limits.allocations_per_user), ("flag", 50_002..=50_003, 1));
+}
+
+#[test]
+fn everything_can_be_said_by_variables() {
+    let scratch = Scratch::new("variables");
+    let secret = scratch.write("secret", "from a file\n");
+    let environment = [
+        ("TURND_REALM", "123"),
+        ("TURND_LISTEN__0__ADDRESS", "203.0.113.7:3478"),
+        ("TURND_LISTEN__0__TRANSPORTS", "udp"),
+        ("TURND_LISTEN__1__ADDRESS", "203.0.113.7:3479"),
+        ("TURND_AUTH__REST_SECRET_FILE", secret.as_str()),
+        ("TURND_AUTH__USERS__1001__PASSWORD", "42"),
+        ("TURND_PEERS__RULES", "deny 10.0.0.1, allow 10.0.0.0/8"),
+        ("TURND_LIMITS__MAX_LIFETIME", "1200"),
+        ("TURND_RELAY__EXTERNAL", "198.51.100.7"),
+        // What Kubernetes adds for a Service called turnd.
+        ("TURND_PORT", "udp://10.96.0.7:3478"),
+        ("TURND_PORT_3478_UDP_ADDR", "10.96.0.7"),
+        ("TURND_SERVICE_HOST", "10.96.0.7"),
+        ("TURND_SERVICE_PORT_TURN_UDP", "3478"),
+        ("TURNDX_REALM", "somebody else's"),
+    ];
+    let config = configure(&[], &environment).unwrap();
+    assert_eq!(config.realm, "123", "a number is text where text is asked for");
+    assert_eq!(config.listen.len(), 2);
+    assert_eq!(config.listen[0].transports.len(), 1);
+    assert_eq!(config.auth.rest_secret.unwrap().expose(), "from a file");
+    assert_eq!((config.auth.users[0].name.as_str(), config.auth.users[0].password.expose()), ("1001", "42"));
+    assert_eq!(config.peers.rules.len(), 2);
+    assert_eq!(config.limits.max_lifetime.as_secs(), 1_200);
+    assert_eq!(config.relay.addresses[0].advertised.to_string(), "198.51.100.7");
+}
+
+#[test]
+fn h44_unknown_keys_are_refused_with_the_place_and_the_nearest_name() {
+    let scratch = Scratch::new("unknown");
+    let file = scratch.write("turnd.toml", "realm = \"r\"\n\n[relay]\nprots = \"50000-50001\"\n[limits]\nports = 1\n");
+    let outcome = configure(&["--config", &file, "--set", "auth.user.a.password=x"], &[("TURND_RELAY_PORTS", "1-2")]);
+    let lines = [
+        format!("relay.prots ({file}:4): unknown key; did you mean relay.ports?"),
+        format!("limits.ports ({file}:6): unknown key; did you mean relay.ports?"),
+        "auth.user (--set auth.user.a.password): unknown key; did you mean auth.users?".into(),
+        "relay_ports (environment variable TURND_RELAY_PORTS): unknown key; did you mean TURND_RELAY__PORTS?".into(),
+    ];
+    refused(outcome, &lines.each_ref().map(String::as_str));
+}
+
+#[test]
+fn wrong_types_name_the_key_what_was_expected_and_what_was_found() {
+    let scratch = Scratch::new("types");
+    let error = |text: &str| {
+        let file = scratch.write("turnd.toml", text);
+        configure(&["--config", &file], &[]).unwrap_err().replace(&file, "FILE")
+    };
+    let cases = [
+        ("realm = 5", "realm (FILE:1): expected a string, found a whole number"),
+        (
+            "[limits]\nallocations_per_user = \"many\"",
+            "limits.allocations_per_user (FILE:2): expected a whole number, 1 or more, found a string",
+        ),
+        ("[limits]\nallocations_per_user = 0", "expected a whole number, 1 or more, found 0"),
+        ("[limits]\nmax_lifetime = \"1 year\"", "limits.max_lifetime (FILE:2): expected a duration"),
+        ("[[listen]]\naddress = \"203.0.113.7\"", "listen[0].address (FILE:2): invalid socket address syntax, found \"203.0.113.7\""),
+        ("[[listen]]\ntransports = [\"udp\"]", "listen[0].address (FILE:1): this key is required"),
+        ("listen = \"203.0.113.7:1\"", "listen (FILE:1): expected a list, found a string"),
+        ("[relay]\nports = 5", "relay.ports (FILE:2): expected a range of ports"),
+        (
+            "[relay]\nscope = \"privat\"",
+            "relay.scope (FILE:2): expected one of public, private, found \"privat\"; did you mean \"private\"?",
+        ),
+        ("relay = 5", "relay (FILE:1): expected a table, found a whole number"),
+        ("[peers]\nrules = [\"deny 10.0.0.1\", \"permit 10.0.0.2\"]", "peers.rules[1] (FILE:2): expected \"allow CIDR\""),
+        ("[peers]\nrules = [\"deny 10.0.0.1/8\"]", "write 10.0.0.0/8"),
+        ("[log]\nlevel = \"loud\"", "log.level (FILE:2): expected a level"),
+        ("realm = \"r\"\nrealm = \"s\"", "FILE:2: no valid TOML"),
+    ];
+    for (text, expected) in cases {
+        let error = error(text);
+        assert!(error.contains(expected), "{text:?}: {expected:?} is not in {error:?}");
+    }
+}
+
+#[test]
+fn h44_no_authentication_is_refused() {
+    refused(configure(&["--realm", "r", "--relay-address", "203.0.113.7"], &[]), &["auth: no authentication", "--user"]);
+}
+
+#[test]
+fn h44_an_empty_realm_is_refused() {
+    refused(with(&["--realm", ""]), &["realm (--realm): no realm"]);
+    refused(with(&["--realm", "a\"b"]), &["realm"]);
+    refused(with(&["--realm", &"x".repeat(128)]), &["fewer"]);
+}
+
+#[test]
+fn h44_a_private_relay_address_needs_an_external_one_or_the_private_scope() {
+    for address in ["10.0.0.7", "172.16.3.4", "192.168.1.1", "100.64.0.1", "127.0.0.1", "169.254.1.1", "::1", "fe80::1", "fd00::1"] {
+        refused(with(&["--relay-address", address]), &["relay.addresses", address, "--external-address", "relay.scope"]);
+        assert!(with(&["--relay-address", address, "--set", "relay.scope=private"]).is_ok(), "{address}");
+    }
+    let config = with(&["--relay-address", "10.0.0.7", "--external-address", "203.0.113.7"]).unwrap();
+    assert_eq!(config.relay.addresses[0].advertised.to_string(), "203.0.113.7");
+    refused(with(&["--external-address", "10.0.0.7"]), &["relay.external", "10.0.0.7 (private)"]);
+}
+
+#[test]
+fn h44_relay_addresses_that_no_peer_could_answer_to_are_refused() {
+    refused(with(&["--relay-address", "0.0.0.0"]), &["relay.addresses (--relay-address)", "every address"]);
+    refused(with(&["--relay-address", "::"]), &["every address"]);
+    refused(with(&["--relay-address", "224.0.0.1"]), &["no host's address"]);
+    refused(with(&["--relay-address", "::ffff:203.0.113.7"]), &["write 203.0.113.7"]);
+    refused(with(&["--relay-address", "203.0.113.8,203.0.113.8"]), &["named twice"]);
+    let none = configure(&["--realm", "r", "--user", "a:b"], &[]);
+    refused(none, &["relay.addresses: no address to relay from", "--relay-address"]);
+}
+
+#[test]
+fn external_addresses_are_paired_by_family_or_by_name() {
+    let two = ["--relay-address", "10.0.0.7,10.0.0.8"];
+    let with_two = |external: &str| with(&[&two[..], &["--external-address", external]].concat());
+    refused(with_two("203.0.113.7"), &["relay.external", "not clear", "table"]);
+    let config = with_two("10.0.0.7=203.0.113.7,10.0.0.8=203.0.113.8").unwrap();
+    assert_eq!(config.relay.addresses[1].advertised.to_string(), "203.0.113.8");
+    refused(with_two("10.0.0.9=203.0.113.7"), &["10.0.0.9 is not among"]);
+    refused(with_two("10.0.0.7=2001:db8::7"), &["different families"]);
+    refused(with(&["--external-address", "2001:db8::7"]), &["no relay address of the family"]);
+    refused(with(&["--external-address", "stun"]), &["not built yet"]);
+}
+
+#[test]
+fn h44_peer_rules_that_allow_everything_need_the_flag() {
+    for rules in ["allow 0.0.0.0/0", "allow ::/0", "deny 10.0.0.1,allow 0.0.0.0/1,allow 128.0.0.0/1"] {
+        let set = format!("peers.rules={rules}");
+        refused(with(&["--set", &set]), &["peers.rules", "--insecure-allow-all-peers"]);
+        assert!(with(&["--set", &set, "--insecure-allow-all-peers"]).is_ok());
+    }
+    assert!(with(&["--set", "peers.rules=deny 0.0.0.0/0"]).is_ok());
+}
+
+#[test]
+fn h41_an_admin_listener_that_others_reach_needs_a_token() {
+    for address in ["0.0.0.0:9641", "203.0.113.7:9641", "[::]:9641", "[::ffff:10.0.0.1]:9641"] {
+        refused(with(&["--admin-listen", address]), &["admin.listen (--admin-listen)", "token"]);
+        assert!(with(&["--admin-listen", address, "--set", "admin.token=t"]).is_ok(), "{address}");
+    }
+    for address in ["127.0.0.1:9641", "127.9.9.9:1", "[::1]:9641", "[::ffff:127.0.0.1]:9641"] {
+        assert!(with(&["--admin-listen", address]).is_ok(), "{address}");
+    }
+    assert_eq!(with(&["--set", "admin.listen=off"]).unwrap().admin.listen, None);
+}
+
+#[test]
+fn h44_relay_ports_must_be_such_as_may_be_lent() {
+    refused(with(&["--relay-ports", "1000-2000"]), &["relay.ports (--relay-ports)", "well-known"]);
+    refused(with(&["--relay-ports", "2000-1000"]), &["ends before it starts"]);
+    refused(with(&["--relay-ports", "3000-4000"]), &["listen[0].address", "3478", "relay.ports"]);
+    assert!(with(&["--relay-ports", "50000-50000"]).is_ok());
+}
+
+#[test]
+fn h44_listeners_that_cannot_be_meant_are_refused() {
+    refused(with(&["--listen", "203.0.113.7:3478,203.0.113.7:3478"]), &["listen[1]", "twice"]);
+    refused(with(&["--listen", "203.0.113.7:0"]), &["listen[0].address", "port 0"]);
+    refused(with(&["--listen", "127.0.0.1:9641"]), &["admin.listen too"]);
+    let transports = |names: &str| with(&["--set", "listen.0.address=203.0.113.7:3478", "--set", &format!("listen.0.transports={names}")]);
+    refused(transports("tls"), &["listen[0].transports[0]", "\"tls\" is not built yet in this version"]);
+    refused(transports("udp,dtls"), &["listen[0].transports[1]", "not built yet"]);
+    refused(transports("upd"), &["did you mean \"udp\"?"]);
+    refused(transports("[]"), &["no transport"]);
+}
+
+#[test]
+fn h44_secrets_are_one_of_two_and_readable() {
+    let scratch = Scratch::new("secrets");
+    let missing = scratch.0.join("missing").display().to_string();
+    refused(with(&["--rest-secret-file", &missing]), &["auth", "rest_secret_file: cannot read", &missing]);
+    refused(with(&["--set", "auth.users.bob.password_file=/nonexistent"]), &["auth.users.bob", "password_file: cannot read /nonexistent"]);
+    refused(with(&["--set", "auth.users.bob=5"]), &["auth.users.bob (--set auth.users.bob): expected a table"]);
+    let both = with(&["--set", "auth.users.bob.password=x", "--set", "auth.users.bob.password_file=/nonexistent"]);
+    refused(both, &["auth.users.bob", "both password and password_file"]);
+    refused(with(&["--set", "auth.users.bob.pasword=x"]), &["auth.users.bob.pasword", "did you mean auth.users.bob.password?"]);
+    refused(with(&["--config", &missing]), &["--config: cannot read", &missing]);
+}
+
+#[test]
+fn limits_that_contradict_each_other_are_refused() {
+    refused(with(&["--set", "limits.default_lifetime=2h"]), &["limits.default_lifetime (--set", "max_lifetime"]);
+    refused(with(&["--set", "limits.max_lifetime=2d"]), &["limits.max_lifetime"]);
+    refused(with(&["--set", "limits.tcp_unauthenticated_timeout=10ms"]), &["limits.tcp_unauthenticated_timeout"]);
+    refused(with(&["--set", "net.workers=1000"]), &["net.workers"]);
+    refused(with(&["--set", "net.receive_buffer=1"]), &["net.receive_buffer"]);
+}
+
+#[test]
+fn h42_no_secret_shows_in_debug_output_or_errors() {
+    let args = ["--user", "bob:hunter2", "--set", "auth.rest_secret=hunter2", "--set", "admin.token=hunter2"];
+    let config = with(&args).unwrap();
+    assert!(!format!("{config:?} {:?}", config.describe()).contains("hunter2"));
+    let flags = Flags::try_parse_from(["turnd"].into_iter().chain(args)).unwrap();
+    assert!(!format!("{flags:?}").contains("hunter2"));
+    for set in ["auth.users.bob=hunter2", "auth.users=hunter2", "auth.rest_secret={hunter2=1}", "auth.rest_secret=[\"hunter2\"]"] {
+        let outcome = with(&["--set", set, "--set", "realm=[]"]);
+        assert!(!format!("{outcome:?}").contains("hunter2\""), "{set}: {outcome:?}");
+    }
+}
+
+#[test]
+fn every_key_is_documented() {
+    assert_eq!(undocumented::<Schema>(SERVICE.default_config), Vec::<String>::new());
+}
+
+#[test]
+fn the_documented_configuration_is_good() {
+    let scratch = Scratch::new("documented");
+    for name in ["rest-secret", "alice", "admin-token"] {
+        scratch.write(name, "a long random text\n");
+    }
+    let here = |text: String| text.replace("/etc/turnd", scratch.0.to_str().unwrap());
+    let commented = scratch.write("commented.toml", SERVICE.default_config);
+    with(&["--config", &commented]).unwrap();
+    let all = scratch.write("all.toml", &here(uncommented(SERVICE.default_config)));
+    let config = configure(&["--config", &all], &[]).unwrap();
+    assert_eq!(config.auth.users[0].name, "alice");
+
+    // What is said to be the default is the default: only what has none may differ.
+    let (default, said) = (with(&[]).unwrap(), config);
+    assert_eq!(said.limits, default.limits);
+    assert_eq!(said.protocol, default.protocol);
+    assert_eq!(said.relay, default.relay);
+    assert_eq!(said.log, default.log);
+    assert_eq!(said.auth.expiry_grace, default.auth.expiry_grace);
+    assert_eq!((said.net.receive_buffer, said.net.send_buffer), (default.net.receive_buffer, default.net.send_buffer));
+    assert_eq!(said.admin.listen, default.admin.listen);
+}
+
+#[test]
+fn alternatives_in_the_documentation_are_keys() {
+    let known = causeway_daemon::config::keys::<Schema>();
+    for key in causeway_daemon::config::documented_keys(SERVICE.default_config) {
+        let schema_key = match key.strip_prefix("auth.users.alice") {
+            Some(rest) => format!("auth.users.NAME{rest}"),
+            None if key.starts_with("relay.external") => "relay.external".into(),
+            None => key,
+        };
+        assert!(known.contains(&schema_key), "{schema_key} is explained and does not exist");
+    }
+}
+
+#[test]
+fn own_endpoints_are_all_listeners_and_the_admin() {
+    let endpoints = with(&["--listen", "203.0.113.7:3478"]).unwrap().own_endpoints();
+    assert_eq!(endpoints, ["203.0.113.7:3478".parse().unwrap(), ADMIN]);
+}
