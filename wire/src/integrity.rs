@@ -58,3 +58,19 @@ fn digest<M: Mac>(mut mac: M, before: &[u8], length: u16) -> hmac::digest::Outpu
     mac.update(&before[4..]);
     mac.finalize().into_bytes()
 }
+
+#[cfg(test)]
+mod tests {
+    use hmac::digest::zeroize::ZeroizeOnDrop;
+
+    use super::*;
+
+    #[test]
+    fn h25_the_states_that_hold_a_key_are_wiped() {
+        fn wiped<T: ZeroizeOnDrop>() {}
+        wiped::<Sha1>();
+        wiped::<Sha256>();
+        // An HMAC is nothing but two such states and a buffer.
+        assert!(std::mem::needs_drop::<Hmac<Sha1>>() && std::mem::needs_drop::<Hmac<Sha256>>());
+    }
+}

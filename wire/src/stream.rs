@@ -1,6 +1,7 @@
 //! Where a frame of a stream ends: STUN messages and ChannelData messages follow each other on one TCP or TLS connection (RFC 8489 §6.2.2,
 //! RFC 8656 §12.5).
 
+use crate::demux::{self, Protocol};
 use crate::{HEADER_LEN, padded};
 
 /// No frame is longer. The two lengths that would be (a ChannelData message or attributes of more than about 64 KiB) could not be relayed
@@ -13,7 +14,7 @@ pub const PREFIX_LEN: usize = 4;
 /// Why a stream cannot be read on: there is no way to find the next frame, so the connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FramingError {
-    /// The first byte begins neither STUN nor ChannelData.
+    /// The first byte begins neither STUN nor ChannelData (RFC 7983 §7).
     NotStun(u8),
     /// A STUN length that is no multiple of four (RFC 8489 §5).
     Unaligned(u16),
@@ -31,12 +32,15 @@ pub enum FramingError {
 /// [`FramingError`], as soon as it can be told.
 pub const fn frame_len(bytes: &[u8]) -> Result<Option<usize>, FramingError> {
     let Some(&first) = bytes.first() else { return Ok(None) };
-    if first > 0x7F {
-        return Err(FramingError::NotStun(first));
-    }
+    let is_stun = match demux::protocol(first) {
+        Protocol::Stun => true,
+        Protocol::Channel => false,
+        _ if matches!(first, 0x50..=0x7F) => false,
+        _ => return Err(FramingError::NotStun(first)),
+    };
     let Some(prefix) = bytes.first_chunk::<PREFIX_LEN>() else { return Ok(None) };
     let length = u16::from_be_bytes([prefix[2], prefix[3]]);
-    let whole = if first < 0x40 {
+    let whole = if is_stun {
         if !length.is_multiple_of(4) {
             return Err(FramingError::Unaligned(length));
         }
@@ -73,5 +77,6 @@ mod tests {
             assert!(frame_len(&[0x40, 0, 0xFF, low]).is_ok_and(|len| len.is_some_and(|len| len <= MAX_FRAME_LEN)) == (low == 0xFC));
         }
         assert_eq!(frame_len(&[0x80]), Err(FramingError::NotStun(0x80)));
+        assert_eq!(frame_len(&[0x16]), Err(FramingError::NotStun(0x16)), "a TLS ClientHello on the plain port");
     }
 }

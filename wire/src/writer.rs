@@ -20,7 +20,7 @@ pub struct MessageWriter<'b> {
 pub enum EncodeError {
     /// The buffer is full.
     NoSpace,
-    /// The value, or the whole message, is longer than its 16-bit length can say.
+    /// The value is longer than its attribute may be, or the message than its 16-bit length can say.
     TooLong,
 }
 
@@ -28,7 +28,7 @@ impl std::fmt::Display for EncodeError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::NoSpace => "the buffer is too small for the message",
-            Self::TooLong => "longer than a 16-bit length can say",
+            Self::TooLong => "longer than the attribute or the message may be",
         })
     }
 }
@@ -66,8 +66,11 @@ impl<'b> MessageWriter<'b> {
     /// # Errors
     /// [`EncodeError`] when it does not fit; the message is then as it was.
     pub fn put<'a, A: Attribute<'a>>(&mut self, attribute: &A) -> Result<&mut Self, EncodeError> {
-        let id = self.id;
-        attribute.write(self.value(A::KIND, attribute.value_len())?, &id);
+        let (id, len) = (self.id, attribute.value_len());
+        if len > A::MAX_LEN {
+            return Err(EncodeError::TooLong);
+        }
+        attribute.write(self.value(A::KIND, len)?, &id);
         Ok(self)
     }
 
@@ -124,11 +127,11 @@ impl<'b> MessageWriter<'b> {
 
     /// Reserves an attribute with `len` bytes of value, its padding zeroed, and corrects the message's length.
     fn value(&mut self, kind: AttributeType, len: usize) -> Result<&mut [u8], EncodeError> {
+        // The value first: only a length of 16 bits can be padded without a wrap.
+        let value_len = u16::try_from(len).map_err(|_| EncodeError::TooLong)?;
         let start = self.len + 4;
         let end = start + padded(len);
-        let (Ok(value_len), Ok(length)) = (u16::try_from(len), u16::try_from(end - HEADER_LEN)) else {
-            return Err(EncodeError::TooLong);
-        };
+        let length = u16::try_from(end - HEADER_LEN).map_err(|_| EncodeError::TooLong)?;
         let space = self.buffer.get_mut(self.len..end).ok_or(EncodeError::NoSpace)?;
         space[..2].copy_from_slice(&kind.0.to_be_bytes());
         space[2..4].copy_from_slice(&value_len.to_be_bytes());

@@ -1,8 +1,8 @@
 use super::{AddressFamily, Attribute, AttributeError, AttributeType};
 use crate::error_code::ErrorCode;
 
-/// The longest reason phrase that is read, in bytes (RFC 8489 §14.8).
-const MAX_REASON: usize = 763;
+/// The longest value: four bytes and the longest reason phrase that is read (RFC 8489 §14.8).
+const MAX_LEN: usize = 4 + 763;
 
 /// RFC 8489 §14.8, ERROR-CODE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,7 @@ impl ErrorCodeAttribute<'static> {
 
 impl<'a> Attribute<'a> for ErrorCodeAttribute<'a> {
     const KIND: AttributeType = AttributeType::ERROR_CODE;
+    const MAX_LEN: usize = MAX_LEN;
 
     fn decode(value: &'a [u8], _: &[u8; 16]) -> Result<Self, AttributeError> {
         let (_, code, reason) = read(value)?;
@@ -51,6 +52,7 @@ pub struct AddressErrorCode<'a> {
 
 impl<'a> Attribute<'a> for AddressErrorCode<'a> {
     const KIND: AttributeType = AttributeType::ADDRESS_ERROR_CODE;
+    const MAX_LEN: usize = MAX_LEN;
 
     fn decode(value: &'a [u8], _: &[u8; 16]) -> Result<Self, AttributeError> {
         let (first, code, reason) = read(value)?;
@@ -102,8 +104,13 @@ impl<'a> Attribute<'a> for UnknownAttributes<'a> {
     }
 
     fn write(&self, value: &mut [u8], _: &[u8; 16]) {
-        for (space, kind) in value.chunks_exact_mut(2).zip(self.kinds()) {
-            space.copy_from_slice(&kind.0.to_be_bytes());
+        match self {
+            Self::Kinds(kinds) => {
+                for (space, kind) in value.chunks_exact_mut(2).zip(*kinds) {
+                    space.copy_from_slice(&kind.to_be_bytes());
+                }
+            }
+            Self::Raw(raw) => value.copy_from_slice(raw),
         }
     }
 }
@@ -116,7 +123,7 @@ fn read(value: &[u8]) -> Result<(u8, ErrorCode, &str), AttributeError> {
     if !(3..=6).contains(&class) || number > 99 {
         return Err(AttributeError::Range);
     }
-    if reason.len() > MAX_REASON {
+    if value.len() > MAX_LEN {
         return Err(AttributeError::Length);
     }
     let code = ErrorCode::new(class * 100 + number).ok_or(AttributeError::Range)?;

@@ -34,6 +34,9 @@ pub trait Attribute<'a>: Sized {
     /// Its number.
     const KIND: AttributeType;
 
+    /// Its value is never longer, in bytes: neither read nor written.
+    const MAX_LEN: usize = 0xFFFF;
+
     /// Reads it from its value, without padding. `id` is the header's cookie and transaction id, which XORed addresses need.
     ///
     /// # Errors

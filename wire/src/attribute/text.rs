@@ -1,7 +1,7 @@
 use super::{Attribute, AttributeError, AttributeType};
 
-/// Defines attributes that hold text. `$max` is the greatest length in bytes that is taken when reading: RFC 8489 §14.3 has compliant
-/// implementations parse 763 bytes for the sake of RFC 5389's writers.
+/// Defines attributes that hold text, of at most `$max` bytes. RFC 8489 §14.3 has a writer stay below 509 and a reader take 763, for the sake
+/// of RFC 5389's writers. Here both take 763: a client echoes the realm and the nonce of such a server.
 macro_rules! texts {
     ($($(#[$doc:meta])* $name:ident: $kind:ident, $max:literal;)*) => {$(
         $(#[$doc])*
@@ -10,9 +10,10 @@ macro_rules! texts {
 
         impl<'a> Attribute<'a> for $name<'a> {
             const KIND: AttributeType = AttributeType::$kind;
+            const MAX_LEN: usize = $max;
 
             fn decode(value: &'a [u8], _: &[u8; 16]) -> Result<Self, AttributeError> {
-                if value.len() > $max {
+                if value.len() > Self::MAX_LEN {
                     return Err(AttributeError::Length);
                 }
                 std::str::from_utf8(value).map(Self).map_err(|_| AttributeError::Utf8)

@@ -115,6 +115,7 @@ impl<'a> Attribute<'a> for ReservationToken {
 }
 
 /// RFC 8656 §18.13, ICMP: why a datagram did not reach the peer.
+// Deviation: RFC 8656 §18.13: type and code take a byte each, as in ICMP itself and as clients read them; the figure draws 7 and 9 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Icmp {
     /// ICMP or ICMPv6 type, by the peer's family.

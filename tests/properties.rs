@@ -1,0 +1,1 @@
+//! Random messages and random bytes: what must hold for each of them.
