@@ -144,4 +144,20 @@ mod tests {
             assert_eq!(packet.range_of(b"elsewhere"), None);
         });
     }
+
+    #[test]
+    fn pages_that_no_packet_touched_stay_untouched() {
+        let region = Region::new(SLOTS_LEN).unwrap();
+        for index in 0..SLOTS {
+            let start = slot(index).start;
+            // SAFETY: the region is this test's own.
+            unsafe { region.bytes_mut(Span { start: start - HEADROOM, end: start + 200 }) }.fill(1);
+        }
+        let mut resident = vec![0u8; SLOTS_LEN.div_ceil(4096)];
+        let base = region.address(Span { start: 0, end: 0 }).as_ptr();
+        // SAFETY: the vector has a byte for each page of the mapping.
+        assert_eq!(unsafe { libc::mincore(base.cast(), SLOTS_LEN, resident.as_mut_ptr()) }, 0);
+        let pages = resident.iter().filter(|page| **page & 1 == 1).count();
+        assert!((SLOTS..=2 * SLOTS).contains(&pages), "{pages} pages for {SLOTS} small packets");
+    }
 }

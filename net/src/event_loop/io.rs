@@ -1,10 +1,11 @@
 //! What a service may do: send, reply, open and close.
 
+use std::io;
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
-
-use std::io;
+use std::time::Duration;
 
 use super::service::Route;
 use super::{ListenerKey, SocketKey, StreamKey};
@@ -50,6 +51,8 @@ pub struct Io {
     pub(super) draining: Vec<StreamKey>,
     /// Streams that failed while being written; the service is yet to hear of it.
     pub(super) failed: Vec<(StreamKey, StreamEnd)>,
+    /// The turn's monotonic time.
+    pub(super) now: Duration,
     pub(super) stopped: bool,
 }
 
@@ -90,6 +93,7 @@ impl Io {
             dirty: Vec::new(),
             draining: Vec::new(),
             failed: Vec::new(),
+            now: Duration::ZERO,
             stopped: false,
         })
     }
@@ -229,12 +233,12 @@ impl Io {
     }
 
     /// Where a listener's socket or a relayed socket is bound.
-    pub fn local_addr(&self, socket: SocketKey) -> Option<std::net::SocketAddr> {
+    pub fn local_addr(&self, socket: SocketKey) -> Option<SocketAddr> {
         Some(self.sockets.get(socket)?.socket.local_addr())
     }
 
     /// Where a TCP listener is bound.
-    pub fn listener_addr(&self, listener: ListenerKey) -> Option<std::net::SocketAddr> {
+    pub fn listener_addr(&self, listener: ListenerKey) -> Option<SocketAddr> {
         Some(self.listeners.get(listener)?.listener.local_addr())
     }
 }

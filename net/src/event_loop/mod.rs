@@ -1,6 +1,7 @@
 //! One worker's loop.
 
 mod io;
+mod listeners;
 mod service;
 mod sockets;
 mod streams;
@@ -112,7 +113,7 @@ impl EventLoop {
         if self.io.listening.iter().any(|key| self.is_busy(*key)) {
             return Duration::ZERO;
         }
-        let longest = if self.io.needs_tending() { TENDING_WAIT } else { LONGEST_WAIT };
+        let longest = if self.needs_tending() { TENDING_WAIT } else { LONGEST_WAIT };
         deadline.map_or(longest, |deadline| {
             let now = self.clock.sample().monotonic;
             deadline.saturating_sub(now).min(longest)
@@ -121,6 +122,7 @@ impl EventLoop {
 
     fn turn<S: Service>(&mut self, events: &Events, service: &mut S, mailbox: &mailbox::Receiver<S::Mail>) {
         let now = self.clock.sample();
+        self.io.now = now.monotonic;
         self.heartbeat.stamp(now.monotonic);
         self.io.stats.turns.add(1);
         // A wait brings a bounded number of events, and thousands of relayed sockets can fill it: without this, clients' packets
@@ -168,13 +170,18 @@ impl EventLoop {
         });
     }
 
+    fn needs_tending(&self) -> bool {
+        !self.io.draining.is_empty() || self.io.has_paused_listener()
+    }
+
     /// Work that is due now and then, not with each turn.
     fn tend(&mut self, now: Sample) {
         if now.monotonic < self.next_tending {
             return;
         }
-        self.io.tend(now.monotonic);
+        self.io.tend_streams();
+        self.io.resume_listeners();
         self.io.count_listener_drops();
-        self.next_tending = now.monotonic + if self.io.needs_tending() { TENDING_WAIT } else { LONGEST_WAIT };
+        self.next_tending = now.monotonic + if self.needs_tending() { TENDING_WAIT } else { LONGEST_WAIT };
     }
 }

@@ -1,20 +1,16 @@
 //! TCP in the loop: accepting, reading frames, writing them, ending.
 
 use std::io;
-use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-use super::io::{Io, ListenerEntry, SCRATCH, Unsent};
-use super::service::{Admission, Service, StreamInfo};
-use super::{EventLoop, ListenerKey, StreamKey};
+use super::io::{Io, SCRATCH, Unsent};
+use super::service::{Service, StreamInfo};
+use super::{EventLoop, StreamKey};
 use crate::clock::Sample;
 use crate::epoll::{Interest, Readiness, Source};
 use crate::packet::Packet;
 use crate::region::Span;
-use crate::tcp::{Listener, MAX_FRAME, Progress, State, Stream, StreamEnd};
-
-/// Connections accepted from one listener in one turn.
-const ACCEPTS: usize = 16;
+use crate::tcp::{MAX_FRAME, Progress, State, StreamEnd};
 
 /// How long a closed stream may take to write what was queued.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
@@ -23,19 +19,6 @@ const DRAIN_TIME: Duration = Duration::from_secs(5);
 const ENOUGH_FOR_LENGTH: usize = 16;
 
 impl Io {
-    /// Takes in a TCP listener. `tag` comes back with its connections.
-    ///
-    /// # Errors
-    /// When the kernel has no memory to watch it.
-    pub fn listen_tcp(&mut self, listener: Listener, tag: u64) -> io::Result<ListenerKey> {
-        let fd = listener.as_raw_fd();
-        let key = self.listeners.insert(ListenerEntry { listener, tag, paused: false });
-        self.epoll.add(fd, Source::Listener(key), Interest::READ).inspect_err(|_| {
-            self.listeners.remove(key);
-        })?;
-        Ok(key)
-    }
-
     /// Closes a stream: what is queued is still written, for a few seconds at the most. [`Service::closed`] is not called.
     pub fn close_stream(&mut self, key: StreamKey) {
         let Some(stream) = self.streams.get_mut(key) else {
@@ -48,8 +31,7 @@ impl Io {
             self.drop_stream(key);
             return;
         }
-        // The loop sets the deadline when it next looks: `Io` has no clock.
-        stream.state = State::Draining { until: Duration::MAX };
+        stream.state = State::Draining { until: self.now + DRAIN_TIME };
         stream.incoming = crate::tcp::Incoming::default();
         let interest = Interest { read: false, write: stream.interest.write };
         self.watch(key, interest);
@@ -134,18 +116,15 @@ impl Io {
         }
     }
 
-    /// Looks after streams that are being written out, and listeners that paused.
-    pub(super) fn tend(&mut self, now: Duration) {
+    /// Gives up on closed streams whose peer does not read.
+    pub(super) fn tend_streams(&mut self) {
+        let now = self.now;
         let mut draining = std::mem::take(&mut self.draining);
         draining.retain(|key| {
             let Some(stream) = self.streams.get_mut(*key) else {
                 return false;
             };
-            let until = match stream.state {
-                State::Draining { until } if until != Duration::MAX => until,
-                _ => now + DRAIN_TIME,
-            };
-            stream.state = State::Draining { until };
+            let State::Draining { until } = stream.state else { return false };
             if now >= until {
                 stream.close_by_reset();
                 self.drop_stream(*key);
@@ -154,32 +133,9 @@ impl Io {
         });
         draining.append(&mut self.draining);
         self.draining = draining;
-        for index in 0..self.listeners.places() {
-            if let Some((key, entry)) = self.listeners.at(index)
-                && entry.paused
-            {
-                self.pause(key, false);
-            }
-        }
     }
 
-    /// Whether [`tend`](Self::tend) has something to look after soon.
-    pub(super) fn needs_tending(&self) -> bool {
-        !self.draining.is_empty()
-            || (0..self.listeners.places()).filter_map(|index| self.listeners.at(index)).any(|(_, entry)| entry.paused)
-    }
-
-    fn pause(&mut self, key: ListenerKey, paused: bool) {
-        if let Some(entry) = self.listeners.get_mut(key) {
-            let interest = if paused { Interest::NONE } else { Interest::READ };
-            let fd = entry.listener.as_raw_fd();
-            if self.epoll.change(fd, Source::Listener(key), interest).is_ok() {
-                entry.paused = paused;
-            }
-        }
-    }
-
-    fn info(&self, key: StreamKey) -> Option<StreamInfo> {
+    pub(super) fn info(&self, key: StreamKey) -> Option<StreamInfo> {
         let stream = self.streams.get(key)?;
         (stream.state == State::Open).then_some(StreamInfo {
             key,
@@ -192,53 +148,6 @@ impl Io {
 }
 
 impl EventLoop {
-    pub(super) fn accept<S: Service>(&mut self, now: Sample, key: ListenerKey, service: &mut S) {
-        for _ in 0..ACCEPTS {
-            let Some(entry) = self.io.listeners.get(key) else {
-                return;
-            };
-            let tag = entry.tag;
-            match entry.listener.accept() {
-                Ok((fd, peer, local)) => {
-                    let mut stream = Stream::new(fd, peer, local);
-                    stream.tag = tag;
-                    stream.listener = Some(key);
-                    self.admit(now, stream, service);
-                }
-                Err(error) if out_of_resources(&error) => {
-                    // The connection stays in the backlog; level-triggered, it would wake us again at once, and again.
-                    self.io.stats.accept_exhausted.add(1);
-                    self.io.pause(key, true);
-                    return;
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(_) => {} // that connection was gone before it was accepted
-            }
-        }
-    }
-
-    fn admit<S: Service>(&mut self, now: Sample, stream: Stream, service: &mut S) {
-        self.io.stats.streams_accepted.add(1);
-        let fd = stream.raw_fd();
-        let key = self.io.streams.insert(stream);
-        let Some(info) = self.io.info(key) else {
-            return;
-        };
-        let admission = service.accepted(now, &info, &mut self.io);
-        let watched = self.io.epoll.add(fd, Source::Stream(key), Interest::READ);
-        self.io.stats.streams_open.set(self.io.streams.len() as u64);
-        let Some(stream) = self.io.streams.get_mut(key) else {
-            return; // the service closed it
-        };
-        match (admission, watched) {
-            (Admission::Accept { tag }, Ok(())) => stream.tag = tag,
-            _ => {
-                self.io.stats.streams_refused.add(1);
-                self.io.reset_stream(key);
-            }
-        }
-    }
-
     pub(super) fn stream_ready<S: Service>(&mut self, now: Sample, key: StreamKey, ready: Readiness, service: &mut S) {
         if ready.writable() || ready.error() {
             self.io.write_stream(key);
@@ -326,8 +235,4 @@ impl EventLoop {
             self.end(now, key, end, service);
         }
     }
-}
-
-fn out_of_resources(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }

@@ -27,7 +27,7 @@ pub struct Stream {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     Open,
-    /// The service knows it no more; what was queued is still written, at the longest until the time given.
+    /// The service knows it no more; what was queued is still written, at the longest until then (monotonic).
     Draining {
         until: Duration,
     },

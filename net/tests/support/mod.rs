@@ -1,57 +1,163 @@
-//! A loop on a thread of its own, and what the tests ask of it.
+//! A loop on a thread of its own whose service does what the test tells it, and tells what happened.
 
 // Not every test file uses every helper, and a helper that fails has failed the test.
 #![allow(dead_code, clippy::unwrap_used)]
 
+use std::fmt::Debug;
 use std::net::{SocketAddr, UdpSocket as StdSocket};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use causeway_net::{Clock, EventLoop, Io, Mailbox, Service, Stats, mailbox};
+use causeway_net::{
+    Admission, Arrival, Clock, EventLoop, IcmpError, Io, Mailbox, Malformed, Packet, Sample, Service, SocketKey, Stats, StreamEnd,
+    StreamInfo, UdpOptions, UdpSocket, mailbox,
+};
 
-/// A running loop. It is stopped by [`stop`](Self::stop), which gives the service back.
-pub(crate) struct Running<S: Service> {
-    mail: mailbox::Sender<S::Mail>,
-    thread: JoinHandle<S>,
+/// What the loop told its service.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Datagram(Arrival, Vec<u8>),
+    Accepted(StreamInfo),
+    Frame(StreamInfo, Vec<u8>),
+    Closed(StreamInfo, StreamEnd),
+    Icmp(SocketKey, u64, IcmpError),
+}
+
+/// Something to do on the worker's thread.
+pub(crate) type Letter = Box<dyn FnOnce(&mut Io) + Send>;
+
+/// What the service does on its own account. Streams speak frames of a 16-bit length and that many bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// Tells the test, and waits for letters.
+    Tells,
+    /// Tells the test, and sends everything back: datagrams with their traffic class.
+    Echoes,
+    /// Sends everything back without a word.
+    EchoesQuietly,
+    /// Refuses connections.
+    Refuses,
+}
+
+struct Probe {
+    manner: Manner,
+    events: mpsc::Sender<Event>,
+}
+
+impl Probe {
+    fn tell(&self, event: Event) {
+        if self.manner != Manner::EchoesQuietly {
+            self.events.send(event).unwrap();
+        }
+    }
+
+    fn echoes(&self) -> bool {
+        matches!(self.manner, Manner::Echoes | Manner::EchoesQuietly)
+    }
+}
+
+impl Service for Probe {
+    type Mail = Letter;
+
+    fn datagram(&mut self, _: Sample, arrival: &Arrival, packet: &mut Packet<'_>, io: &mut Io) {
+        self.tell(Event::Datagram(*arrival, packet.payload().to_vec()));
+        if self.echoes() {
+            let mut route = arrival.reply();
+            route.tos = arrival.tos;
+            let len = packet.payload().len();
+            io.forward(&route, packet, b"echo", 0..len);
+        }
+    }
+
+    fn accepted(&mut self, _: Sample, stream: &StreamInfo, _: &mut Io) -> Admission {
+        self.tell(Event::Accepted(*stream));
+        match self.manner {
+            Manner::Refuses => Admission::Refuse,
+            _ => Admission::Accept { tag: 7 },
+        }
+    }
+
+    fn frame_len(&mut self, _: &StreamInfo, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
+        match bytes {
+            [0xff, ..] => Err(Malformed),
+            [high, low, ..] => Ok(Some(2 + usize::from(u16::from_be_bytes([*high, *low])))),
+            _ => Ok(None),
+        }
+    }
+
+    fn frame(&mut self, _: Sample, stream: &StreamInfo, frame: &mut Packet<'_>, io: &mut Io) {
+        self.tell(Event::Frame(*stream, frame.payload().to_vec()));
+        if self.echoes() {
+            let len = frame.payload().len();
+            let _ = io.forward_frame(stream.key, frame, &[], 0..len, 0);
+        }
+    }
+
+    fn closed(&mut self, _: Sample, stream: &StreamInfo, end: StreamEnd, _: &mut Io) {
+        self.tell(Event::Closed(*stream, end));
+    }
+
+    fn icmp(&mut self, _: Sample, socket: SocketKey, tag: u64, error: &IcmpError, _: &mut Io) {
+        self.tell(Event::Icmp(socket, tag, *error));
+    }
+
+    fn mail(&mut self, _: Sample, letter: Letter, io: &mut Io) {
+        letter(io);
+    }
+}
+
+/// A running loop, which ends with the test.
+pub(crate) struct Worker {
+    mail: mailbox::Sender<Letter>,
+    pub(crate) events: mpsc::Receiver<Event>,
+    thread: Option<JoinHandle<()>>,
     pub(crate) stats: Arc<Stats>,
 }
 
-/// Lets a test end the service's loop.
-pub(crate) trait Stops: Service {
-    fn stop_letter() -> Self::Mail;
-}
-
-/// Registers what `set_up` wants, and runs the loop on a thread.
-pub(crate) fn run<S, R>(mut service: S, set_up: impl FnOnce(&mut S, &mut Io) -> R) -> (Running<S>, R)
-where
-    S: Service + Send + 'static,
-    S::Mail: Send,
-{
-    let mut event_loop = EventLoop::new(Clock::start()).unwrap();
-    let made = set_up(&mut service, event_loop.io());
-    let stats = Arc::clone(event_loop.io().stats());
-    let mailbox = Mailbox::new(16).unwrap();
-    let receiver = mailbox.receiver;
-    let thread = std::thread::spawn(move || {
-        event_loop.run(&mut service, &receiver).unwrap();
-        service
-    });
-    let running = Running { mail: mailbox.sender, thread, stats };
-    (running, made)
-}
-
-impl<S: Stops> Running<S>
-where
-    S::Mail: std::fmt::Debug,
-{
-    pub(crate) fn send(&self, letter: S::Mail) {
-        self.mail.send(letter).unwrap();
+impl Worker {
+    /// Registers what `set_up` wants, and runs the loop on a thread.
+    pub(crate) fn start<R>(manner: Manner, set_up: impl FnOnce(&mut Io) -> R) -> (Self, R) {
+        let mut event_loop = EventLoop::new(Clock::start()).unwrap();
+        let made = set_up(event_loop.io());
+        let stats = Arc::clone(event_loop.io().stats());
+        let mailbox = Mailbox::new(16).unwrap();
+        let (tell, events) = mpsc::channel();
+        let receiver = mailbox.receiver;
+        let thread = std::thread::spawn(move || event_loop.run(&mut Probe { manner, events: tell }, &receiver).unwrap());
+        (Self { mail: mailbox.sender, events, thread: Some(thread), stats }, made)
     }
 
-    pub(crate) fn stop(self) -> S {
-        self.mail.send(S::stop_letter()).unwrap();
-        self.thread.join().unwrap()
+    /// Does something on the worker's thread and waits for its result.
+    pub(crate) fn with_io<R: Send + Debug + 'static>(&self, act: impl FnOnce(&mut Io) -> R + Send + 'static) -> R {
+        let (tell, result) = mpsc::channel();
+        self.mail.send(Box::new(move |io| tell.send(act(io)).unwrap())).map_err(|_| "the mailbox is full").unwrap();
+        result.recv_timeout(Duration::from_secs(5)).expect("the loop is alive")
+    }
+
+    /// Returns when the loop has finished all that was begun before, so that its counters stand.
+    pub(crate) fn settle(&self) {
+        self.with_io(|_| ());
+    }
+
+    /// The next event.
+    pub(crate) fn event(&self) -> Event {
+        self.events.recv_timeout(Duration::from_secs(5)).expect("an event")
+    }
+
+    /// That nothing more happens.
+    pub(crate) fn assert_quiet(&self) {
+        if let Ok(event) = self.events.recv_timeout(Duration::from_millis(50)) {
+            panic!("unexpected {event:?}");
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.mail.send(Box::new(|io| io.stop()));
+        let result = self.thread.take().unwrap().join();
+        assert!(result.is_ok() || std::thread::panicking(), "the loop panicked");
     }
 }
 
@@ -62,7 +168,9 @@ pub(crate) fn plain_socket(local: &str) -> StdSocket {
     socket
 }
 
-/// An address on loopback with a port of the kernel's choice.
-pub(crate) fn loopback() -> SocketAddr {
-    "127.0.0.1:0".parse().unwrap()
+/// A listener's socket in the loop.
+pub(crate) fn listen_udp(io: &mut Io, address: &str) -> (SocketKey, SocketAddr) {
+    let socket = UdpSocket::bind(address.parse().unwrap(), &UdpOptions::LISTENER).unwrap();
+    let local = socket.local_addr();
+    (io.listen_udp(socket, 1).unwrap(), local)
 }

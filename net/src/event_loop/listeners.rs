@@ -1,0 +1,108 @@
+//! TCP listeners in the loop: what is accepted, and what happens when no descriptor is left.
+
+use std::io;
+use std::os::fd::AsRawFd;
+
+use super::io::{Io, ListenerEntry};
+use super::service::{Admission, Service};
+use super::{EventLoop, ListenerKey};
+use crate::clock::Sample;
+use crate::epoll::{Interest, Source};
+use crate::tcp::{Listener, Stream};
+
+/// Connections accepted from one listener in one turn.
+const ACCEPTS: usize = 16;
+
+impl Io {
+    /// Takes in a TCP listener. `tag` comes back with its connections.
+    ///
+    /// # Errors
+    /// When the kernel has no memory to watch it.
+    pub fn listen_tcp(&mut self, listener: Listener, tag: u64) -> io::Result<ListenerKey> {
+        let fd = listener.as_raw_fd();
+        let key = self.listeners.insert(ListenerEntry { listener, tag, paused: false });
+        self.epoll.add(fd, Source::Listener(key), Interest::READ).inspect_err(|_| {
+            self.listeners.remove(key);
+        })?;
+        Ok(key)
+    }
+
+    fn pause(&mut self, key: ListenerKey, paused: bool) {
+        if let Some(entry) = self.listeners.get_mut(key) {
+            let interest = if paused { Interest::NONE } else { Interest::READ };
+            let fd = entry.listener.as_raw_fd();
+            if self.epoll.change(fd, Source::Listener(key), interest).is_ok() {
+                entry.paused = paused;
+            }
+        }
+    }
+
+    pub(super) fn has_paused_listener(&self) -> bool {
+        self.paused_listeners().next().is_some()
+    }
+
+    fn paused_listeners(&self) -> impl Iterator<Item = ListenerKey> {
+        let all = (0..self.listeners.places()).filter_map(|index| self.listeners.at(index));
+        all.filter(|(_, entry)| entry.paused).map(|(key, _)| key)
+    }
+
+    /// Lets listeners try again.
+    pub(super) fn resume_listeners(&mut self) {
+        for key in self.paused_listeners().collect::<Vec<_>>() {
+            self.pause(key, false);
+        }
+    }
+}
+
+impl EventLoop {
+    pub(super) fn accept<S: Service>(&mut self, now: Sample, key: ListenerKey, service: &mut S) {
+        for _ in 0..ACCEPTS {
+            let Some(entry) = self.io.listeners.get(key) else {
+                return;
+            };
+            let tag = entry.tag;
+            match entry.listener.accept() {
+                Ok((fd, peer, local)) => {
+                    let mut stream = Stream::new(fd, peer, local);
+                    stream.tag = tag;
+                    stream.listener = Some(key);
+                    self.admit(now, stream, service);
+                }
+                Err(error) if out_of_resources(&error) => {
+                    // The connection stays in the backlog; level-triggered, it would wake us again at once, and again.
+                    self.io.stats.accept_exhausted.add(1);
+                    self.io.pause(key, true);
+                    return;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => {} // that connection was gone before it was accepted
+            }
+        }
+    }
+
+    fn admit<S: Service>(&mut self, now: Sample, stream: Stream, service: &mut S) {
+        self.io.stats.streams_accepted.add(1);
+        let fd = stream.raw_fd();
+        let key = self.io.streams.insert(stream);
+        self.io.stats.streams_open.set(self.io.streams.len() as u64);
+        let watched = self.io.epoll.add(fd, Source::Stream(key), Interest::READ);
+        let Some(info) = self.io.info(key) else {
+            return;
+        };
+        let admission = service.accepted(now, &info, &mut self.io);
+        let Some(stream) = self.io.streams.get_mut(key) else {
+            return; // the service closed it
+        };
+        match (admission, watched) {
+            (Admission::Accept { tag }, Ok(())) => stream.tag = tag,
+            _ => {
+                self.io.stats.streams_refused.add(1);
+                self.io.reset_stream(key);
+            }
+        }
+    }
+}
+
+fn out_of_resources(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
+}

@@ -1,0 +1,72 @@
+//! The kernel chooses the worker that user space computes.
+
+#![allow(clippy::unwrap_used)] // what a test calls fails as the test would
+
+use std::net::{SocketAddr, UdpSocket as StdSocket};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use causeway_net::{UdpOptions, UdpSocket, steering};
+
+const WORKERS: usize = 5;
+const CLIENTS: usize = 300;
+
+fn group(address: SocketAddr) -> Vec<StdSocket> {
+    let first = UdpSocket::bind(address, &UdpOptions::LISTENER).unwrap();
+    let shared = first.local_addr();
+    let mut sockets = vec![first];
+    sockets.extend((1..WORKERS).map(|_| UdpSocket::bind(shared, &UdpOptions::LISTENER).unwrap()));
+    steering::attach(&sockets).unwrap();
+    sockets.into_iter().map(|socket| StdSocket::from(std::os::fd::OwnedFd::from(socket))).collect()
+}
+
+fn check(server: &str, sources: &[&str]) {
+    let workers = group(server.parse().unwrap());
+    let mut each = [0; WORKERS];
+    let clients: Vec<_> = (0..CLIENTS).map(|n| StdSocket::bind((sources[n % sources.len()], 0)).unwrap()).collect();
+    for client in &clients {
+        let source = client.local_addr().unwrap();
+        client.send_to(b"?", workers[0].local_addr().unwrap()).unwrap();
+        let expected = steering::worker_of(source, WORKERS);
+        for (index, worker) in workers.iter().enumerate() {
+            let found = worker.recv_from(&mut [0; 8]).ok().map(|(_, from)| from);
+            assert_eq!(found, (index == expected).then_some(source), "{source} belongs to worker {expected}");
+        }
+        each[expected] += 1;
+    }
+    assert!(each.iter().all(|count| *count > CLIENTS / WORKERS / 2), "spread over all: {each:?}");
+}
+
+#[test]
+fn ipv4_datagrams_land_where_computed() {
+    check("127.0.0.1:0", &["127.0.0.1", "127.0.0.2", "127.9.8.7"]);
+    check("0.0.0.0:0", &["127.0.0.3"]);
+}
+
+#[test]
+fn ipv6_datagrams_land_where_computed() {
+    check("[::1]:0", &["::1"]);
+}
+
+#[test]
+fn steering_needs_no_privilege() {
+    // SAFETY: `geteuid` has no preconditions.
+    if unsafe { libc::geteuid() } != 0 {
+        return; // then the other tests have shown it already
+    }
+    // A copy where that user may run it: the target directory may be closed to others.
+    let copy = std::env::temp_dir().join(format!("causeway-steering-{}", std::process::id()));
+    std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    let output = Command::new(&copy).args(["land_where_computed"]).current_dir("/").uid(65_534).gid(65_534).output();
+    std::fs::remove_file(&copy).unwrap();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("2 passed"));
+}
+
+#[test]
+fn an_ipv4_mapped_source_is_the_ipv4_one() {
+    let plain: SocketAddr = "192.0.2.1:4000".parse().unwrap();
+    let mapped: SocketAddr = "[::ffff:192.0.2.1]:4000".parse().unwrap();
+    assert_eq!(steering::worker_of(plain, 64), steering::worker_of(mapped, 64));
+}
