@@ -1,1 +1,52 @@
-//! The TURN server's decisions: no I/O.
+//! The TURN server's decisions: one [`Server`] for one worker; no I/O, no clock, no lock.
+//!
+//! | noun | file | source |
+//! |---|---|---|
+//! | the server: inputs, outputs, dispatch | `server.rs` | RFC 8656 §5 |
+//! | what is decided | `verdict.rs`, `effect.rs` | |
+//! | allocation, its table, 5-tuple | `allocation.rs`, `allocations.rs`, `five_tuple.rs` | RFC 8656 §6 |
+//! | permission, channel | `permission.rs`, `channel.rs` | RFC 8656 §9, §12 |
+//! | requests | `request.rs`, `allocate.rs`, `refresh.rs`, `create_permission.rs`, `channel_bind.rs` | RFC 8656 §7.2, §8.2, §10.2, §12.2 |
+//! | data | `data.rs` | RFC 8656 §11, §12.6, §12.7 |
+//! | which peers are allowed | `policy.rs`, `special.rs` | RFC 8656 §21.3, rows H1 to H8 |
+//! | limits | `ledger.rs`, `prefix.rs`, `config.rs` | rows H30, H33 |
+//! | time | `now.rs`, `wheel.rs` | |
+//! | records | `record.rs` | restore, take-over, mobility |
+
+mod allocate;
+mod allocation;
+mod allocations;
+mod answer;
+mod channel;
+mod channel_bind;
+mod config;
+mod create_permission;
+mod data;
+mod effect;
+mod five_tuple;
+mod ledger;
+mod now;
+mod permission;
+mod policy;
+mod prefix;
+mod record;
+mod refresh;
+mod request;
+mod server;
+mod small_map;
+mod special;
+mod verdict;
+mod wheel;
+
+pub use allocation::{RelayedTransportAddress, Traffic};
+pub use allocations::AllocationId;
+pub use config::{Config, Families, Limits};
+pub use effect::{BindFailure, Command, Completion, Effect, EndReason, Ended, RelayId, WantedPort};
+pub use five_tuple::{FiveTuple, Transport};
+pub use ledger::{Ledger, Unlimited};
+pub use now::Now;
+pub use policy::{Denied, PeerPolicy, Rule};
+pub use record::{AllocationRecord, ChannelRecord, PermissionRecord};
+pub use server::{Gauges, Server};
+pub use special::DENIED_BY_DEFAULT;
+pub use verdict::{Discard, Prefix, Respond, Verdict};

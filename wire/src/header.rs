@@ -33,6 +33,12 @@ pub struct Header {
 }
 
 impl Header {
+    /// The header of a message without attributes.
+    #[must_use]
+    pub fn new(message_type: MessageType, id: TransactionId) -> Self {
+        Self { message_type, length: 0, id: id_with_cookie(id) }
+    }
+
     /// Reads a header; `None` when `bytes` are fewer than 20 or begin with a set bit among the first two.
     #[must_use]
     pub fn read(bytes: &[u8]) -> Option<Self> {

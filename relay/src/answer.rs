@@ -1,0 +1,76 @@
+use causeway_wire::attribute::{ErrorCodeAttribute, Lifetime, Nonce, Realm, UnknownAttributes, XorMappedAddress, XorRelayedAddress};
+use causeway_wire::{Class, EncodeError, ErrorCode, Header, IntegrityKey, MessageWriter};
+
+use crate::allocation::Allocation;
+use crate::five_tuple::FiveTuple;
+use crate::verdict::{Discard, Respond, Verdict};
+
+/// Writes the answer to one request. What is answered to an authenticated request carries integrity, errors included (H29).
+// Deviation: RFC 8656 §5: SOFTWARE, which the server SHOULD include in Allocate and Refresh responses, is left out: it makes answers longer
+// than what asked for them, and tells an attacker what to try (H11).
+pub(crate) struct Answer<'a> {
+    pub(crate) to: FiveTuple,
+    pub(crate) header: Header,
+    pub(crate) key: Option<&'a IntegrityKey>,
+    pub(crate) fingerprint: bool,
+}
+
+type Filled = Result<(), EncodeError>;
+
+impl Answer<'_> {
+    /// A success response.
+    pub(crate) fn success(&self, out: &mut [u8], fill: impl FnOnce(&mut MessageWriter<'_>) -> Filled) -> Verdict {
+        self.write(Class::SuccessResponse, None, out, fill)
+    }
+
+    /// An error response; `unknown` are the types for UNKNOWN-ATTRIBUTES.
+    pub(crate) fn error(&self, code: ErrorCode, unknown: &[u16], out: &mut [u8]) -> Verdict {
+        self.write(Class::ErrorResponse, Some(code), out, |writer| {
+            writer.put(&ErrorCodeAttribute::new(code))?;
+            if !unknown.is_empty() {
+                writer.put(&UnknownAttributes::Kinds(unknown))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// An error response that asks for credentials (RFC 8489 §9.2.4).
+    pub(crate) fn challenge(&self, code: ErrorCode, realm: &str, nonce: &str, out: &mut [u8]) -> Verdict {
+        self.write(Class::ErrorResponse, Some(code), out, |writer| {
+            writer.put(&ErrorCodeAttribute::new(code))?.put(&Realm(realm))?.put(&Nonce(nonce))?;
+            Ok(())
+        })
+    }
+
+    fn write(
+        &self,
+        class: Class,
+        error: Option<ErrorCode>,
+        out: &mut [u8],
+        fill: impl FnOnce(&mut MessageWriter<'_>) -> Filled,
+    ) -> Verdict {
+        let written = MessageWriter::answer(out, &self.header, class).and_then(|mut writer| {
+            fill(&mut writer)?;
+            if let Some(key) = self.key {
+                writer.integrity(key)?;
+            }
+            if self.fingerprint {
+                writer.fingerprint()?;
+            }
+            Ok(writer.finish())
+        });
+        match written {
+            Ok(len) => Verdict::Respond(Respond { to: self.to, len, method: self.header.message_type.method, error, refusal: None }),
+            Err(_) => Verdict::Discard(Discard::NoSpace),
+        }
+    }
+}
+
+/// What an Allocate success response contains (RFC 8656 §7.2), first or repeated.
+pub(crate) fn allocated<G>(allocation: &Allocation<G>, lifetime: u32, writer: &mut MessageWriter<'_>) -> Filled {
+    for (_, relay) in allocation.bound() {
+        writer.put(&XorRelayedAddress(relay.advertised))?;
+    }
+    writer.put(&Lifetime(lifetime))?.put(&XorMappedAddress(allocation.five_tuple.client))?;
+    Ok(())
+}

@@ -1,0 +1,101 @@
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use causeway_wire::ChannelNumber;
+
+use crate::small_map::SmallMap;
+
+/// "A channel binding lasts for 10 minutes unless refreshed" (RFC 8656 §12).
+pub(crate) const LIFETIME: Duration = Duration::from_secs(600);
+
+/// A channel's peer and its time-to-expiry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Channel {
+    pub(crate) peer: SocketAddr,
+    pub(crate) expires: Duration,
+}
+
+/// The channels of one allocation, found by number and by peer.
+#[derive(Clone, Debug)]
+pub(crate) struct Channels {
+    by_number: SmallMap<ChannelNumber, Channel>,
+    by_peer: SmallMap<SocketAddr, ChannelNumber>,
+}
+
+impl Channels {
+    pub(crate) fn new() -> Self {
+        Self { by_number: SmallMap::new(), by_peer: SmallMap::new() }
+    }
+
+    /// The peer of a channel that has not expired.
+    pub(crate) fn peer(&self, number: ChannelNumber, now: Duration) -> Option<SocketAddr> {
+        self.by_number.get(&number).filter(|channel| now < channel.expires).map(|channel| channel.peer)
+    }
+
+    /// The channel of a peer that has not expired.
+    pub(crate) fn number(&self, peer: &SocketAddr, now: Duration) -> Option<ChannelNumber> {
+        let number = *self.by_peer.get(peer)?;
+        self.peer(number, now).map(|_| number)
+    }
+
+    /// Whether the two may be bound: neither is bound to another (RFC 8656 §12.2).
+    pub(crate) fn may_bind(&self, number: ChannelNumber, peer: &SocketAddr, now: Duration) -> bool {
+        self.peer(number, now).is_none_or(|bound| bound == *peer) && self.number(peer, now).is_none_or(|bound| bound == number)
+    }
+
+    /// Binds or refreshes; [`may_bind`](Self::may_bind) has been asked.
+    pub(crate) fn bind(&mut self, number: ChannelNumber, peer: SocketAddr, expires: Duration) {
+        if let Some(expired) = self.by_peer.get(&peer).copied().filter(|other| *other != number) {
+            self.by_number.remove(&expired);
+        }
+        if let Some(expired) = self.by_number.get(&number).map(|channel| channel.peer).filter(|other| *other != peer) {
+            self.by_peer.remove(&expired);
+        }
+        self.by_number.insert(number, Channel { peer, expires });
+        self.by_peer.insert(peer, number);
+    }
+
+    /// Whether the number has an entry, expired or not.
+    pub(crate) fn has(&self, number: ChannelNumber) -> bool {
+        self.by_number.get(&number).is_some()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.by_number.len()
+    }
+
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&Channel) -> bool) {
+        self.by_number.retain(|_, channel| keep(channel));
+        let by_number = &self.by_number;
+        self.by_peer.retain(|_, number| by_number.get(number).is_some());
+    }
+
+    pub(crate) fn remove_expired(&mut self, now: Duration) {
+        self.retain(|channel| now < channel.expires);
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&ChannelNumber, &Channel)> {
+        self.by_number.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use causeway_wire::ChannelRange;
+
+    #[test]
+    fn rfc8656_12_an_expired_channel_frees_its_number_and_its_peer() {
+        let [one, two] = [0x4000, 0x4001].map(|number| ChannelRange::Rfc8656.channel(number).unwrap());
+        let [a, b]: [SocketAddr; 2] = ["192.0.2.1:1".parse().unwrap(), "192.0.2.2:2".parse().unwrap()];
+        let at = Duration::from_secs;
+        let mut channels = Channels::new();
+        channels.bind(one, a, at(600));
+        assert!(!channels.may_bind(one, &b, at(599)) && !channels.may_bind(two, &a, at(599)) && channels.may_bind(one, &a, at(599)));
+        assert!(channels.may_bind(one, &b, at(600)) && channels.may_bind(two, &a, at(600)));
+        channels.bind(two, a, at(1200));
+        assert_eq!((channels.peer(one, at(0)), channels.number(&a, at(601)), channels.len()), (None, Some(two), 1));
+        channels.remove_expired(at(1200));
+        assert_eq!((channels.len(), channels.by_peer.len()), (0, 0));
+    }
+}

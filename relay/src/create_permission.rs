@@ -1,0 +1,66 @@
+use std::net::IpAddr;
+
+use causeway_wire::ErrorCode;
+use causeway_wire::attribute::XorPeerAddress;
+use rand::CryptoRng;
+use smallvec::SmallVec;
+
+use crate::allocation::Allocation;
+use crate::allocations::AllocationId;
+use crate::ledger::Ledger;
+use crate::permission;
+use crate::request::{Achieved, Request};
+use crate::server::Server;
+
+impl<L: Ledger, R: CryptoRng> Server<L, R> {
+    /// Receiving a CreatePermission request (RFC 8656 §10.2). It is atomic: one refused peer refuses the whole request (H6).
+    pub(crate) fn create_permission(&mut self, request: &Request<'_>, id: AllocationId) -> Result<Achieved, ErrorCode> {
+        let (now, limit) = (request.now, self.config.limits.permissions_per_allocation);
+        // "If no such attribute exists, or if any of these attributes are invalid, then a 400 (Bad Request) error is returned."
+        let mut peers: SmallVec<[IpAddr; 8]> = SmallVec::new();
+        for peer in request.message.all::<XorPeerAddress>() {
+            let XorPeerAddress(peer) = peer.map_err(|_| ErrorCode::BAD_REQUEST)?;
+            if peers.len() == limit {
+                return Err(ErrorCode::INSUFFICIENT_CAPACITY);
+            }
+            peers.push(peer.ip());
+        }
+        if peers.is_empty() {
+            return Err(ErrorCode::BAD_REQUEST);
+        }
+        let allocation = self.allocations.get(id).ok_or(ErrorCode::ALLOCATION_MISMATCH)?;
+        if !peers.iter().all(|peer| is_of_family(allocation, peer)) {
+            return Err(ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH);
+        }
+        if peers.iter().any(|peer| self.config.policy.check_address(*peer).is_err()) {
+            return Err(ErrorCode::FORBIDDEN);
+        }
+        self.install_permissions(id, &peers, now.monotonic)?;
+        Ok(Achieved::Done)
+    }
+
+    /// Installs or refreshes permissions, all or none.
+    pub(crate) fn install_permissions(&mut self, id: AllocationId, peers: &[IpAddr], now: std::time::Duration) -> Result<(), ErrorCode> {
+        let limit = self.config.limits.permissions_per_allocation;
+        let installed = self.change(id, |allocation| {
+            let permissions = &mut allocation.permissions;
+            if permissions.len() + permissions.missing(peers) > limit {
+                permissions.remove_expired(now);
+                if permissions.len() + permissions.missing(peers) > limit {
+                    return false;
+                }
+            }
+            for peer in peers {
+                permissions.install(*peer, now.saturating_add(permission::LIFETIME));
+            }
+            true
+        });
+        if installed == Some(true) { Ok(()) } else { Err(ErrorCode::INSUFFICIENT_CAPACITY) }
+    }
+}
+
+/// Whether the allocation has a relayed address of the peer's family. An IPv4-mapped address is of neither (H1).
+pub(crate) fn is_of_family<G>(allocation: &Allocation<G>, peer: &IpAddr) -> bool {
+    let mapped = matches!(peer, IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some());
+    !mapped && allocation.relay_for(peer).is_some()
+}

@@ -1,0 +1,142 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use causeway_auth::Credential;
+use causeway_wire::attribute::AddressFamily;
+
+use crate::allocation::Traffic;
+use crate::allocations::AllocationId;
+use crate::five_tuple::FiveTuple;
+use crate::policy::PeerPolicy;
+
+/// One relayed address of an allocation: it may have two, one a family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RelayId {
+    /// The allocation.
+    pub allocation: AllocationId,
+    /// 0 or 1.
+    pub index: u8,
+}
+
+/// What the caller is asked to do, in the order of asking.
+#[derive(Clone, Debug)]
+#[must_use]
+pub enum Effect {
+    /// Bind a relayed socket; to be answered by [`Completion::Bound`] or [`Completion::BindFailed`].
+    Bind {
+        /// Of which address.
+        relay: RelayId,
+        /// Of which family.
+        family: AddressFamily,
+        /// At which port.
+        port: WantedPort,
+    },
+    /// Close a relayed socket and give its port back.
+    Release {
+        /// Of which address.
+        relay: RelayId,
+        /// Where it was bound.
+        bound: SocketAddr,
+    },
+    /// An allocation has ended: what there is to be recorded of it.
+    Ended(Ended),
+}
+
+/// Which port a relayed socket shall have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WantedPort {
+    /// Any, chosen at random (RFC 8656 §7.2 with RFC 6056).
+    Any,
+    /// This address and no other: a restored allocation.
+    Exactly(SocketAddr),
+}
+
+/// The account of an allocation that has ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// Which.
+    pub allocation: AllocationId,
+    /// Whose.
+    pub client: FiveTuple,
+    /// Who made it.
+    pub credential: Arc<Credential>,
+    /// Its relayed address as it was advertised; `None` when it was never made.
+    pub relayed: Option<SocketAddr>,
+    /// How long it lived.
+    pub duration: Duration,
+    /// What it relayed.
+    pub traffic: Traffic,
+    /// Why it ended.
+    pub reason: EndReason,
+}
+
+/// Why an allocation has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EndReason {
+    /// Its time-to-expiry reached zero.
+    Expired,
+    /// Refresh with LIFETIME 0.
+    Released,
+    /// The client's connection is gone.
+    ClientGone,
+    /// No relayed address could be bound.
+    BindFailed,
+    /// The operator ended it.
+    Ended,
+}
+
+impl EndReason {
+    /// Its name as metrics and logs show it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Released => "released",
+            Self::ClientGone => "client_gone",
+            Self::BindFailed => "bind_failed",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+/// What became of an effect.
+#[derive(Clone, Copy, Debug)]
+pub enum Completion {
+    /// The socket is bound.
+    Bound {
+        /// Of which address.
+        relay: RelayId,
+        /// Where the socket is bound.
+        bound: SocketAddr,
+        /// What the client is told: another address behind a 1:1 NAT.
+        advertised: SocketAddr,
+    },
+    /// The socket could not be bound.
+    BindFailed {
+        /// Of which address.
+        relay: RelayId,
+        /// Why.
+        failure: BindFailure,
+    },
+}
+
+/// Why a relayed socket could not be bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BindFailure {
+    /// No port, descriptor or memory is left: 508.
+    Capacity,
+    /// The address family is not to be had: 440.
+    Family,
+}
+
+/// What the operator wants.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Another peer policy: permissions and channels that it refuses are revoked (H3).
+    SetPolicy(PeerPolicy),
+    /// End an allocation.
+    End(AllocationId),
+    /// The client's connection is gone, and its allocation with it.
+    ClientGone(FiveTuple),
+}

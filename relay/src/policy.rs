@@ -1,0 +1,219 @@
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+
+use ipnet::IpNet;
+
+use crate::special::{DENIED_BY_DEFAULT, embedded_ipv4, is_never_a_peer, is_tunnel};
+
+/// One rule of the operator's; the first that matches decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Allow, or deny.
+    pub allow: bool,
+    /// The addresses that it speaks of.
+    pub net: IpNet,
+}
+
+/// Which peers may be reached (RFC 8656 §21.3, rows H1 to H8). Asked by CreatePermission, ChannelBind and Send alike (H3).
+#[derive(Clone, Debug)]
+pub struct PeerPolicy {
+    /// The operator's, followed by the built-in denials.
+    rules: Vec<Rule>,
+    listeners: Vec<SocketAddr>,
+    relays: Vec<IpAddr>,
+    relay_ports: RangeInclusive<u16>,
+}
+
+/// Why a peer is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// 6to4 or Teredo, whatever it carries (H1).
+    Tunnel,
+    /// "This network" or loopback (H2).
+    Local,
+    /// One of the server's own listeners (H5).
+    Listener,
+    /// A rule, the operator's or built in.
+    Rule,
+    /// The server's own relay address at a port that relays nothing (H8).
+    NotRelayed,
+    /// Port 0 (H7).
+    PortZero,
+}
+
+impl PeerPolicy {
+    /// `rules` stand before the built-in denials. `listeners` are all addresses that this server, or what it depends on, listens at.
+    /// `relays` are the relay addresses, bound and advertised, with the range of their ports.
+    #[must_use]
+    pub fn new(rules: &[Rule], listeners: Vec<SocketAddr>, relays: Vec<IpAddr>, relay_ports: RangeInclusive<u16>) -> Self {
+        let built_in = DENIED_BY_DEFAULT.iter().map(|net| Rule { allow: false, net: net.parse().expect("the list is tested") });
+        Self { rules: rules.iter().copied().chain(built_in).collect(), listeners, relays, relay_ports }
+    }
+
+    /// Judges an address where the port does not matter: a permission.
+    ///
+    /// # Errors
+    /// [`Denied`], the first reason found.
+    pub fn check_address(&self, peer: IpAddr) -> Result<(), Denied> {
+        // The classic call: both clients have relayed addresses of this server (H8).
+        if self.relays.contains(&peer) { Ok(()) } else { self.check_rules(peer).map(drop) }
+    }
+
+    /// Judges an address to which a datagram would go: a channel, a Send indication.
+    ///
+    /// # Errors
+    /// [`Denied`], the first reason found.
+    pub fn check_transport(&self, peer: SocketAddr) -> Result<(), Denied> {
+        if peer.port() == 0 {
+            return Err(Denied::PortZero);
+        }
+        if self.listeners.contains(&peer) {
+            return Err(Denied::Listener);
+        }
+        if !self.relays.contains(&peer.ip()) {
+            return self.check_rules(peer.ip()).map(drop);
+        }
+        // At our own address there are relayed ports, and services that nobody meant to offer: those only by an explicit rule.
+        if self.relay_ports.contains(&peer.port()) || self.check_rules(peer.ip()) == Ok(Allowed::ByRule) {
+            Ok(())
+        } else {
+            Err(Denied::NotRelayed)
+        }
+    }
+
+    /// Whether a client at this address may allocate and bind channels (RFC 8656 §21.4).
+    #[must_use]
+    pub fn accepts_client(&self, client: IpAddr) -> bool {
+        !is_tunnel(client)
+    }
+
+    /// The address as written, and the IPv4 address that it carries: any denial refuses (H1).
+    fn check_rules(&self, peer: IpAddr) -> Result<Allowed, Denied> {
+        if is_tunnel(peer) {
+            return Err(Denied::Tunnel);
+        }
+        let allowed = self.check_one(peer)?;
+        match peer {
+            IpAddr::V6(ip) => match embedded_ipv4(ip) {
+                // `::` and `::1` stand in the range of IPv4-compatible addresses, but carry none.
+                Some(inner) if !is_never_a_peer(peer) => self.check_one(inner.into()).map(|_| allowed),
+                _ => Ok(allowed),
+            },
+            IpAddr::V4(_) => Ok(allowed),
+        }
+    }
+
+    fn check_one(&self, ip: IpAddr) -> Result<Allowed, Denied> {
+        // A wide rule does not reach loopback: it takes one that lies within it (H2).
+        let names = |net: &IpNet| !is_never_a_peer(ip) || is_never_a_peer(net.network()) && is_never_a_peer(net.broadcast());
+        let matching = self.rules.iter().find(|rule| rule.net.contains(&ip) && (!rule.allow || names(&rule.net)));
+        match matching {
+            Some(Rule { allow: true, .. }) => Ok(Allowed::ByRule),
+            None => Ok(Allowed::ByDefault),
+            Some(_) if is_never_a_peer(ip) => Err(Denied::Local),
+            Some(_) => Err(Denied::Rule),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Allowed {
+    ByRule,
+    ByDefault,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(rules: &[(bool, &str)]) -> PeerPolicy {
+        let rules: Vec<_> = rules.iter().map(|(allow, net)| Rule { allow: *allow, net: net.parse().unwrap() }).collect();
+        let listeners = vec!["9.9.9.9:3478".parse().unwrap(), "127.0.0.1:9641".parse().unwrap()];
+        PeerPolicy::new(&rules, listeners, vec!["10.0.0.9".parse().unwrap(), "9.9.9.9".parse().unwrap()], 49152..=65535)
+    }
+
+    fn address(policy: &PeerPolicy, peer: &str) -> Result<(), Denied> {
+        policy.check_address(peer.parse().unwrap())
+    }
+
+    fn transport(policy: &PeerPolicy, peer: &str) -> Result<(), Denied> {
+        policy.check_transport(peer.parse().unwrap())
+    }
+
+    #[test]
+    fn h1_an_address_is_checked_as_written_and_as_what_it_carries() {
+        let policy = policy(&[(false, "8.8.8.8/32"), (true, "2002::/16"), (true, "2001::/32")]);
+        for carrier in ["::ffff:8.8.8.8", "::8.8.8.8", "64:ff9b::8.8.8.8", "::ffff:10.1.2.3", "64:ff9b::7f00:1", "::ffff:127.0.0.1"] {
+            assert!(address(&policy, carrier).is_err(), "{carrier}");
+        }
+        assert_eq!(address(&policy, "64:ff9b::8.8.4.4"), Ok(()));
+        for tunnel in ["2002:808:808::1", "2001:0:1::1"] {
+            assert_eq!(address(&policy, tunnel), Err(Denied::Tunnel), "even where a rule allows it");
+            assert!(!policy.accepts_client(tunnel.parse().unwrap()));
+        }
+    }
+
+    #[test]
+    fn h2_loopback_is_never_a_peer_unless_a_rule_names_it() {
+        for wide in ["0.0.0.0/0", "64.0.0.0/2", "::/0", "::/64"] {
+            let policy = policy(&[(true, wide)]);
+            for local in ["127.0.0.1", "0.0.0.0", "0.1.2.3", "::", "::1", "::ffff:127.0.0.1"] {
+                assert!(address(&policy, local).is_err(), "{local} under {wide}");
+            }
+        }
+        assert_eq!(address(&policy(&[(true, "127.0.0.0/8")]), "127.0.0.1"), Ok(()));
+        assert_eq!(address(&policy(&[(true, "::1/128")]), "::1"), Ok(()));
+    }
+
+    #[test]
+    fn h4_ranges_are_compared_as_numbers() {
+        let policy = policy(&[(false, "20.0.255.0/23"), (true, "10.0.0.0/9")]);
+        for (peer, allowed) in [
+            ("20.0.254.0", false),
+            ("20.0.255.255", false),
+            ("20.1.0.0", true),
+            ("20.0.253.255", true),
+            ("10.127.255.255", true),
+            ("10.128.0.0", false),
+            ("172.15.255.255", true),
+            ("172.16.0.0", false),
+            ("172.32.0.0", true),
+            ("2001:1ff::1", false),
+            ("2001:200::1", true),
+        ] {
+            assert_eq!(address(&policy, peer).is_ok(), allowed, "{peer}");
+        }
+    }
+
+    #[test]
+    fn h5_the_servers_own_listeners_are_refused() {
+        let policy = policy(&[(true, "127.0.0.0/8"), (true, "9.9.9.9/32")]);
+        assert_eq!(transport(&policy, "9.9.9.9:3478"), Err(Denied::Listener));
+        assert_eq!(transport(&policy, "127.0.0.1:9641"), Err(Denied::Listener), "though a rule allows the address");
+        assert_eq!(transport(&policy, "127.0.0.1:9642"), Ok(()));
+    }
+
+    #[test]
+    fn h7_port_zero_is_refused_where_a_port_matters() {
+        assert_eq!(transport(&policy(&[]), "8.8.8.8:0"), Err(Denied::PortZero));
+        assert_eq!(address(&policy(&[]), "8.8.8.8"), Ok(()));
+    }
+
+    #[test]
+    fn h8_relayed_addresses_are_allowed_and_nothing_else_at_them() {
+        let policy = policy(&[]);
+        assert_eq!((address(&policy, "10.0.0.9"), transport(&policy, "10.0.0.9:50000")), (Ok(()), Ok(())));
+        assert_eq!(transport(&policy, "10.0.0.9:22"), Err(Denied::NotRelayed));
+        assert_eq!(transport(&policy, "9.9.9.9:53"), Err(Denied::NotRelayed), "a public relay address too");
+        assert_eq!(transport(&policy, "10.0.0.8:50000"), Err(Denied::Rule));
+    }
+
+    #[test]
+    fn the_built_in_list_denies_each_of_its_ranges() {
+        let policy = policy(&[]);
+        for net in DENIED_BY_DEFAULT {
+            let net: IpNet = net.parse().unwrap();
+            assert!(policy.check_address(net.network()).is_err() && policy.check_address(net.broadcast()).is_err(), "{net}");
+        }
+    }
+}

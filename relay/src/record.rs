@@ -1,0 +1,130 @@
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use causeway_auth::Credential;
+use causeway_wire::attribute::AddressFamily;
+use causeway_wire::{ChannelNumber, TransactionId};
+use rand::CryptoRng;
+
+use crate::allocation::{Allocation, Cold, Relay, RelayedTransportAddress, Traffic};
+use crate::allocations::AllocationId;
+use crate::channel::Channels;
+use crate::effect::{Effect, RelayId, WantedPort};
+use crate::five_tuple::FiveTuple;
+use crate::ledger::Ledger;
+use crate::now::Now;
+use crate::permission::Permissions;
+use crate::server::Server;
+
+/// All there is to know of an allocation, with times as what remains of them: it serves restore, take-over and mobility alike.
+#[derive(Clone, Debug)]
+pub struct AllocationRecord {
+    /// The client.
+    pub five_tuple: FiveTuple,
+    /// Who made it.
+    pub credential: Arc<Credential>,
+    /// The Allocate request that made it.
+    pub transaction: TransactionId,
+    /// The lifetime that was granted last.
+    pub lifetime: Duration,
+    /// What is left of it.
+    pub time_to_expiry: Duration,
+    /// Its relayed addresses: one, or two of different families.
+    pub relayed: Vec<RelayedTransportAddress>,
+    /// Its permissions.
+    pub permissions: Vec<PermissionRecord>,
+    /// Its channels.
+    pub channels: Vec<ChannelRecord>,
+    /// What it has relayed.
+    pub traffic: Traffic,
+}
+
+/// A permission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PermissionRecord {
+    /// The peer's address.
+    pub peer: IpAddr,
+    /// What is left of it.
+    pub time_to_expiry: Duration,
+}
+
+/// A channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChannelRecord {
+    /// Its number.
+    pub number: ChannelNumber,
+    /// The peer.
+    pub peer: SocketAddr,
+    /// What is left of it.
+    pub time_to_expiry: Duration,
+}
+
+impl<L: Ledger, R: CryptoRng> Server<L, R> {
+    /// What [`adopt`](Self::adopt) needs to bring an allocation back; `None` when there is none of that name, or it is not made yet.
+    #[must_use]
+    pub fn export(&self, now: Now, id: AllocationId) -> Option<AllocationRecord> {
+        let allocation = self.allocations.get(id).filter(|allocation| allocation.is_ready())?;
+        let left = |expires: Duration| expires.saturating_sub(now.monotonic);
+        let permissions = allocation.permissions.iter().filter(|(_, expires)| **expires > now.monotonic);
+        let channels = allocation.channels.iter().filter(|(_, channel)| channel.expires > now.monotonic);
+        Some(AllocationRecord {
+            five_tuple: allocation.five_tuple,
+            credential: Arc::clone(&allocation.cold.credential),
+            transaction: allocation.cold.transaction,
+            lifetime: allocation.cold.lifetime,
+            time_to_expiry: left(allocation.expires),
+            relayed: allocation.bound().map(|(_, relay)| relay).collect(),
+            permissions: permissions.map(|(peer, expires)| PermissionRecord { peer: *peer, time_to_expiry: left(*expires) }).collect(),
+            channels: channels
+                .map(|(number, channel)| ChannelRecord { number: *number, peer: channel.peer, time_to_expiry: left(channel.expires) })
+                .collect(),
+            traffic: allocation.traffic,
+        })
+    }
+
+    /// The allocations of this worker.
+    pub fn allocation_ids(&self) -> impl Iterator<Item = AllocationId> + '_ {
+        self.allocations.iter().map(|(id, _)| id)
+    }
+
+    /// Brings an allocation back: its relayed sockets are asked for at their old addresses, and when they stand it goes on as if nothing had
+    /// been. `None` when it has expired, has no relayed address, or its 5-tuple or its user's quota is taken.
+    pub fn adopt(&mut self, now: Now, record: &AllocationRecord) -> Option<AllocationId> {
+        let taken = self.allocations.find(&record.five_tuple).is_some();
+        if taken || record.time_to_expiry.is_zero() || !(1..=2).contains(&record.relayed.len()) {
+            return None;
+        }
+        let quota = self.ledger.try_acquire(record.credential.quota_name())?;
+        let mut relays = [Relay::Absent; 2];
+        for (place, relayed) in relays.iter_mut().zip(&record.relayed) {
+            *place = Relay::Binding(AddressFamily::of(&relayed.bound.ip()));
+        }
+        let mut permissions = Permissions::new();
+        for permission in &record.permissions {
+            permissions.install(permission.peer, now.after(permission.time_to_expiry));
+        }
+        let mut channels = Channels::new();
+        for channel in &record.channels {
+            channels.bind(channel.number, channel.peer, now.after(channel.time_to_expiry));
+        }
+        let cold = Cold {
+            credential: Arc::clone(&record.credential),
+            _quota: quota,
+            transaction: record.transaction,
+            fingerprint: false,
+            created: now.monotonic,
+            lifetime: record.lifetime,
+            visit: 0,
+            answer_pending: false,
+        };
+        let (five_tuple, expires, traffic) = (record.five_tuple, now.after(record.time_to_expiry), record.traffic);
+        let allocation = Allocation { five_tuple, expires, relays, permissions, channels, traffic, cold: Box::new(cold) };
+        let id = self.admit(allocation, now.monotonic);
+        for (index, relayed) in (0u8..).zip(&record.relayed) {
+            let (family, port) = (AddressFamily::of(&relayed.bound.ip()), WantedPort::Exactly(relayed.bound));
+            self.effects.push_back(Effect::Bind { relay: RelayId { allocation: id, index }, family, port });
+        }
+        Some(id)
+    }
+}

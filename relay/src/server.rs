@@ -1,0 +1,275 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use causeway_auth::Authenticator;
+use causeway_wire::binding::{self, Usage};
+use causeway_wire::demux::{Protocol, protocol};
+use causeway_wire::{ChannelRange, Class, Message, Method};
+use rand::CryptoRng;
+
+use crate::allocation::{Allocation, Traffic};
+use crate::allocations::{AllocationId, Allocations};
+use crate::config::Config;
+use crate::effect::{BindFailure, Command, Completion, Effect, EndReason, Ended, RelayId};
+use crate::five_tuple::FiveTuple;
+use crate::ledger::Ledger;
+use crate::now::Now;
+use crate::policy::PeerPolicy;
+use crate::prefix::PrefixCounts;
+use crate::request::Requester;
+use crate::verdict::{Discard, Respond, Verdict};
+use crate::wheel::Wheel;
+
+/// An allocation is looked through for expired permissions and channels at least this often.
+const VISIT: Duration = Duration::from_secs(60);
+
+/// So many allocations are visited in one call of [`Server::handle_timeout`].
+const VISITS: usize = 1024;
+
+/// One TURN server for one worker.
+///
+/// Inputs are [`handle_client`](Self::handle_client), [`handle_peer`](Self::handle_peer), [`handle_completion`](Self::handle_completion),
+/// [`handle_command`](Self::handle_command) and [`handle_timeout`](Self::handle_timeout). A verdict is carried out at once. After each input,
+/// drain [`poll_effect`](Self::poll_effect) and report what became of each effect; when nothing is left, read
+/// [`poll_timeout`](Self::poll_timeout) and call `handle_timeout` then.
+///
+/// It performs no I/O, reads no clock and holds no lock: `now` is sampled by the caller once a batch, `R` is a CSPRNG that the operating
+/// system has seeded (H26). `out` is where answers are written: 1,500 bytes are enough for each.
+pub struct Server<L: Ledger, R> {
+    pub(crate) config: Config,
+    pub(crate) authenticator: Arc<Authenticator>,
+    pub(crate) ledger: L,
+    pub(crate) rng: R,
+    pub(crate) allocations: Allocations<L::Guard>,
+    pub(crate) prefixes: PrefixCounts,
+    pub(crate) effects: VecDeque<Effect>,
+    wheel: Wheel<AllocationId>,
+    permissions: usize,
+    channels: usize,
+}
+
+/// How full the tables are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gauges {
+    /// Allocations.
+    pub allocations: usize,
+    /// Permissions of all of them.
+    pub permissions: usize,
+    /// Channels of all of them.
+    pub channels: usize,
+    /// Source prefixes that hold one.
+    pub prefixes: usize,
+}
+
+impl<L: Ledger, R: CryptoRng> Server<L, R> {
+    /// A server without allocations.
+    #[must_use]
+    pub fn new(config: Config, authenticator: Arc<Authenticator>, ledger: L, rng: R) -> Self {
+        Self {
+            allocations: Allocations::new(config.worker),
+            config,
+            authenticator,
+            ledger,
+            rng,
+            prefixes: PrefixCounts::default(),
+            effects: VecDeque::new(),
+            wheel: Wheel::new(),
+            permissions: 0,
+            channels: 0,
+        }
+    }
+
+    /// A datagram, or one whole frame of a stream, from a client.
+    pub fn handle_client(&mut self, now: Now, from: &FiveTuple, bytes: &[u8], out: &mut [u8]) -> Verdict {
+        let Some(&first) = bytes.first() else { return Verdict::Discard(Discard::NotStun) };
+        match protocol(first) {
+            Protocol::Channel => self.channel_data(now, from, bytes),
+            Protocol::Stun => self.stun(now, from, bytes, out),
+            // Where RFC 5766 had channels; without them the reserved range of RFC 8656 §12.6.
+            Protocol::Quic if first < 0x80 && self.config.channels == ChannelRange::Rfc5766 => self.channel_data(now, from, bytes),
+            Protocol::Quic if first < 0x80 => Verdict::Discard(Discard::ReservedChannel),
+            _ => Verdict::Discard(Discard::NotStun),
+        }
+    }
+
+    fn stun(&mut self, now: Now, from: &FiveTuple, bytes: &[u8], out: &mut [u8]) -> Verdict {
+        let Ok(message) = Message::decode(bytes) else { return Verdict::Discard(Discard::Malformed) };
+        if message.is_rfc3489() {
+            return Verdict::Discard(Discard::NoCookie);
+        }
+        if message.fingerprint() == Some(false) {
+            return Verdict::Discard(Discard::Fingerprint);
+        }
+        match (message.class(), message.method()) {
+            (Class::Indication, Method::SEND) => self.send(now, from, &message),
+            (Class::Request, Method::ALLOCATE | Method::REFRESH | Method::CREATE_PERMISSION | Method::CHANNEL_BIND) => {
+                self.request(now, from, &message, out)
+            }
+            (Class::Request, Method::BINDING) => binding_answer(from, &message, out),
+            (Class::Indication, Method::BINDING) => Verdict::Discard(Discard::Keepalive),
+            _ => Verdict::Discard(Discard::Unsupported),
+        }
+    }
+
+    /// What became of an effect; the verdict is the answer that waited for it, if any did.
+    pub fn handle_completion(&mut self, now: Now, completion: Completion, out: &mut [u8]) -> Verdict {
+        match completion {
+            Completion::Bound { relay, bound, advertised } => self.relay_bound(now, relay, bound, advertised, out),
+            Completion::BindFailed { relay, failure } => self.relay_failed(now, relay, failure, out),
+        }
+    }
+
+    /// What the operator, or the client's connection, wants.
+    pub fn handle_command(&mut self, now: Now, command: Command) {
+        match command {
+            Command::SetPolicy(policy) => self.set_policy(policy),
+            Command::End(id) => self.end(id, now.monotonic, EndReason::Ended),
+            Command::ClientGone(five_tuple) => {
+                if let Some(id) = self.allocations.find(&five_tuple) {
+                    self.end(id, now.monotonic, EndReason::ClientGone);
+                }
+            }
+        }
+    }
+
+    /// Ends what has expired. A bounded number at a time: [`poll_timeout`](Self::poll_timeout) says when to come again, which may be at once.
+    pub fn handle_timeout(&mut self, now: Now) {
+        for _ in 0..VISITS {
+            let Some((second, id)) = self.wheel.expire(now.monotonic) else { return };
+            let Some(allocation) = self.allocations.get(id).filter(|allocation| allocation.cold.visit == second) else { continue };
+            if allocation.expires <= now.monotonic {
+                self.end(id, now.monotonic, EndReason::Expired);
+            } else {
+                self.change(id, |allocation| {
+                    allocation.permissions.remove_expired(now.monotonic);
+                    allocation.channels.remove_expired(now.monotonic);
+                });
+                self.schedule(id, now.monotonic);
+            }
+        }
+    }
+
+    /// The next thing to do for the caller.
+    #[must_use]
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout), on the monotonic clock; `None` while nothing can expire.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        self.wheel.next()
+    }
+
+    /// How full the tables are.
+    #[must_use]
+    pub fn gauges(&self) -> Gauges {
+        Gauges {
+            allocations: self.allocations.len(),
+            permissions: self.permissions,
+            channels: self.channels,
+            prefixes: self.prefixes.len(),
+        }
+    }
+
+    /// What an allocation relayed so far.
+    #[must_use]
+    pub fn traffic(&self, id: AllocationId) -> Option<Traffic> {
+        self.allocations.get(id).map(|allocation| allocation.traffic)
+    }
+
+    /// The allocation of a 5-tuple.
+    #[must_use]
+    pub fn allocation(&self, five_tuple: &FiveTuple) -> Option<AllocationId> {
+        self.allocations.find(five_tuple)
+    }
+
+    fn set_policy(&mut self, policy: PeerPolicy) {
+        for allocation in self.allocations.iter_mut() {
+            self.permissions -= allocation.permissions.len();
+            self.channels -= allocation.channels.len();
+            allocation.permissions.retain(|peer| policy.check_address(*peer).is_ok());
+            allocation.channels.retain(|channel| policy.check_transport(channel.peer).is_ok());
+            self.permissions += allocation.permissions.len();
+            self.channels += allocation.channels.len();
+        }
+        self.config.policy = policy;
+    }
+
+    /// The live allocation of a 5-tuple. One that has expired and was not visited yet ends here, so that it is never used.
+    pub(crate) fn live(&mut self, five_tuple: &FiveTuple, now: Duration) -> Option<AllocationId> {
+        let id = self.allocations.find(five_tuple)?;
+        if self.allocations.get(id)?.expires > now {
+            return Some(id);
+        }
+        self.end(id, now, EndReason::Expired);
+        None
+    }
+
+    /// Changes an allocation and keeps the gauges true.
+    pub(crate) fn change<T>(&mut self, id: AllocationId, change: impl FnOnce(&mut Allocation<L::Guard>) -> T) -> Option<T> {
+        let allocation = self.allocations.get_mut(id)?;
+        let (permissions, channels) = (allocation.permissions.len(), allocation.channels.len());
+        let result = change(allocation);
+        self.permissions = self.permissions + allocation.permissions.len() - permissions;
+        self.channels = self.channels + allocation.channels.len() - channels;
+        Some(result)
+    }
+
+    /// Enters an allocation into the table, the counts and the wheel.
+    pub(crate) fn admit(&mut self, allocation: Allocation<L::Guard>, now: Duration) -> AllocationId {
+        self.prefixes.add(allocation.five_tuple.client.ip());
+        self.permissions += allocation.permissions.len();
+        self.channels += allocation.channels.len();
+        let id = self.allocations.insert(allocation);
+        self.schedule(id, now);
+        id
+    }
+
+    /// Has the wheel visit an allocation in time. An earlier visit that was planned becomes void.
+    pub(crate) fn schedule(&mut self, id: AllocationId, now: Duration) {
+        if let Some(allocation) = self.allocations.get_mut(id) {
+            allocation.cold.visit = self.wheel.insert(now, allocation.expires.min(now.saturating_add(VISIT)), id);
+        }
+    }
+
+    /// The only way out of the table: the relayed sockets are released, the quota is given back by the drop (H30).
+    pub(crate) fn end(&mut self, id: AllocationId, now: Duration, reason: EndReason) {
+        let Some(allocation) = self.allocations.remove(id) else { return };
+        self.prefixes.remove(allocation.five_tuple.client.ip());
+        self.permissions -= allocation.permissions.len();
+        self.channels -= allocation.channels.len();
+        for (index, relay) in allocation.bound() {
+            self.effects.push_back(Effect::Release { relay: RelayId { allocation: id, index }, bound: relay.bound });
+        }
+        self.effects.push_back(Effect::Ended(Ended {
+            allocation: id,
+            client: allocation.five_tuple,
+            credential: Arc::clone(&allocation.cold.credential),
+            relayed: allocation.bound().next().map(|(_, relay)| relay.advertised),
+            duration: now.saturating_sub(allocation.cold.created),
+            traffic: allocation.traffic,
+            reason,
+        }));
+    }
+
+    fn relay_failed(&mut self, now: Now, relay: RelayId, failure: BindFailure, out: &mut [u8]) -> Verdict {
+        let Some(allocation) = self.allocations.get(relay.allocation) else { return Verdict::Discard(Discard::NotReady) };
+        let requester = Requester::of(allocation);
+        let answer_pending = allocation.cold.answer_pending;
+        self.end(relay.allocation, now.monotonic, EndReason::BindFailed);
+        if answer_pending { requester.error(failure.into(), &[], out) } else { Verdict::Discard(Discard::NotReady) }
+    }
+}
+
+/// RFC 8489's Binding usage, for a client that learns its address on its way.
+fn binding_answer(from: &FiveTuple, message: &Message<'_>, out: &mut [u8]) -> Verdict {
+    match binding::answer(message, from.client, Usage::Binding, out) {
+        Ok(answer) => Verdict::Respond(Respond { to: *from, len: answer.len, method: Method::BINDING, error: answer.error, refusal: None }),
+        Err(binding::Silence::Fingerprint) => Verdict::Discard(Discard::Fingerprint),
+        Err(binding::Silence::Rfc3489) => Verdict::Discard(Discard::NoCookie),
+        Err(binding::Silence::NotBindingRequest) => Verdict::Discard(Discard::Unsupported),
+        Err(binding::Silence::NoSpace) => Verdict::Discard(Discard::NoSpace),
+    }
+}

@@ -1,0 +1,64 @@
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// What is refused as a peer unless a rule allows it: IANA's special-purpose registries, and the clouds' metadata address.
+pub const DENIED_BY_DEFAULT: &[&str] = &[
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "168.63.129.16/32",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.0.0.0/24",
+    "192.0.2.0/24",
+    "192.31.196.0/24",
+    "192.52.193.0/24",
+    "192.88.99.0/24",
+    "192.168.0.0/16",
+    "192.175.48.0/24",
+    "198.18.0.0/15",
+    "198.51.100.0/24",
+    "203.0.113.0/24",
+    "224.0.0.0/4",
+    "240.0.0.0/4",
+    "255.255.255.255/32",
+    "::/128",
+    "::1/128",
+    "64:ff9b:1::/48",
+    "100::/64",
+    "100:0:0:1::/64",
+    "2001::/23",
+    "2001:db8::/32",
+    "2002::/16",
+    "2620:4f:8000::/48",
+    "3fff::/20",
+    "5f00::/16",
+    "fc00::/7",
+    "fe80::/10",
+    "fec0::/10",
+    "ff00::/8",
+];
+
+/// Whether an address is "this network" or loopback, which only a rule that names it can allow (H2).
+pub(crate) fn is_never_a_peer(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.octets()[0] == 0 || ip.is_loopback(),
+        IpAddr::V6(ip) => ip.is_unspecified() || ip.is_loopback(),
+    }
+}
+
+/// Whether an address is 6to4 (`2002::/16`) or Teredo (`2001::/32`): "a TURN server MUST NOT accept Teredo or 6to4 addresses" (RFC 8656
+/// §21.4).
+pub(crate) fn is_tunnel(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(ip) => matches!(ip.segments(), [0x2002, ..] | [0x2001, 0, ..]),
+    }
+}
+
+/// The IPv4 address that an IPv6 address carries: mapped, compatible, or NAT64's well-known prefix (H1).
+pub(crate) fn embedded_ipv4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
+    let [a, b, c, d, e, f, high, low] = ip.segments();
+    let carries = matches!((a, b, c, d, e, f), (0, 0, 0, 0, 0, 0 | 0xFFFF) | (0x64, 0xFF9B, 0, 0, 0, 0));
+    carries.then(|| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)))
+}
