@@ -137,7 +137,10 @@ impl Worker {
 
     /// Returns when the loop has finished all that was begun before, so that its counters stand.
     pub(crate) fn settle(&self) {
-        self.with_io(|_| ());
+        let turn = self.stats.turns.value();
+        while self.stats.turns.value() <= turn {
+            self.with_io(|_| ()); // may still belong to the turn that it woke
+        }
     }
 
     /// The next event.
