@@ -40,6 +40,11 @@ impl Setting {
         Self::new(flag, path, Value::Text(Zeroizing::new(value.into())))
     }
 
+    /// A whole number.
+    pub fn number(flag: &'static str, path: &[&str], value: i64) -> Self {
+        Self::new(flag, path, Value::Integer(value))
+    }
+
     /// A list of text values, which replaces the list of the layers below.
     pub fn list(flag: &'static str, path: &[&str], values: impl IntoIterator<Item = String>) -> Self {
         let origin = Origin::Flag(flag);

@@ -1,0 +1,77 @@
+//! stund's configuration: the keys, and what they mean once they are good.
+
+mod flags;
+mod limits;
+mod nat_discovery;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::process::ExitCode;
+
+use causeway_daemon::admin::AdminSettings;
+use causeway_daemon::config::{self, Listen, Service};
+use causeway_daemon::log::Log;
+use causeway_daemon::workers::Net;
+use clap::Parser;
+
+pub(crate) use limits::Limits;
+pub(crate) use nat_discovery::NatDiscovery;
+
+use flags::Flags;
+use schema::Schema;
+
+/// STUN's port.
+const PORT: u16 = 3478;
+
+/// Where the admin listener is unless said otherwise: not turnd's, so that both run on one host.
+const ADMIN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9642));
+
+/// What the loader needs to know of this service.
+const SERVICE: Service = Service { name: "stund", env_prefix: "STUND", default_config: include_str!("default.toml") };
+
+/// A configuration that is good to run with.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// Where clients come in; never empty, none twice.
+    pub(crate) listen: Vec<Listen>,
+    /// RFC 5780: one entry for each family that has an alternate address. Its [`NatDiscovery::primary`] is one of `listen`;
+    /// its other three endpoints are to be bound besides.
+    pub(crate) nat_discovery: Vec<NatDiscovery>,
+    /// How much of everything.
+    pub(crate) limits: Limits,
+    /// The admin listener.
+    pub(crate) admin: AdminSettings,
+    /// Logging.
+    pub(crate) log: Log,
+    /// Workers and buffers.
+    pub(crate) net: Net,
+}
+
+/// Reads the command line and all that it names, and answers `--help`, `--version`, `--check-config` and
+/// `--print-default-config`.
+///
+/// # Errors
+/// The exit code, where there is nothing to run.
+pub(crate) fn load() -> Result<Config, ExitCode> {
+    let flags = Flags::parse();
+    config::start(&SERVICE, &flags.common, flags.settings(), Schema::resolve, Config::describe)
+}
+
+impl Config {
+    /// What it means, in a few lines for `--check-config`.
+    fn describe(&self) -> Vec<String> {
+        let transports = |listen: &Listen| listen.transports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let mut lines: Vec<String> =
+            self.listen.iter().map(|listen| format!("listens on {} ({})", listen.address, transports(listen))).collect();
+        lines.extend(self.nat_discovery.iter().map(|pair| format!("NAT discovery between {} and {}", pair.primary, pair.alternate)));
+        lines.push(match (self.admin.listen, &self.admin.token) {
+            (None, _) => "no admin listener".into(),
+            (Some(address), None) => format!("admin on {address}"),
+            (Some(address), Some(_)) => format!("admin on {address}, with a token"),
+        });
+        lines.push(format!("{} workers", self.net.workers));
+        lines
+    }
+}

@@ -1,0 +1,61 @@
+//! The shape of the text: sections, in the order of the documentation.
+
+use causeway_daemon::admin::{AdminSchema, AdminSettings};
+use causeway_daemon::config::{Listen, Problem};
+use causeway_daemon::log::Log;
+use causeway_daemon::workers::NetSchema;
+use serde::Deserialize;
+
+use super::limits::LimitsSchema;
+use super::nat_discovery::{NatDiscovery, NatDiscoverySchema};
+use super::{ADMIN, Config, PORT};
+
+/// The keys, as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Schema {
+    listen: Option<Vec<Listen>>,
+    nat_discovery: NatDiscoverySchema,
+    limits: LimitsSchema,
+    admin: AdminSchema,
+    log: Log,
+    net: NetSchema,
+}
+
+impl Schema {
+    /// Turns the keys into what they mean, or says everything that is wrong with them.
+    pub(crate) fn resolve(self) -> Result<Config, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let listen = self.listen.unwrap_or_else(|| Listen::everywhere(PORT));
+        if listen.is_empty() {
+            problems.push(Problem::new("listen", "the list is empty").hint("name an address, or leave the key out"));
+        }
+        problems.extend(Listen::problems(&listen));
+        let nat_discovery = noted(self.nat_discovery.resolve(&listen), &mut problems);
+        let limits = noted(self.limits.resolve(), &mut problems);
+        let admin = noted(self.admin.resolve(ADMIN), &mut problems);
+        let net = noted(self.net.resolve(), &mut problems);
+        problems.extend(admin_problem(&listen, nat_discovery.as_deref().unwrap_or_default(), admin.as_ref()));
+        match (nat_discovery, limits, admin, net) {
+            (Some(nat_discovery), Some(limits), Some(admin), Some(net)) if problems.is_empty() => {
+                Ok(Config { listen, nat_discovery, limits, admin, log: self.log, net })
+            }
+            _ => Err(problems),
+        }
+    }
+}
+
+/// The value, or a note of what is wrong.
+fn noted<T>(outcome: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Option<T> {
+    outcome.map_err(|mut found| problems.append(&mut found)).ok()
+}
+
+fn admin_problem(listen: &[Listen], discovery: &[NatDiscovery], admin: Option<&AdminSettings>) -> Option<Problem> {
+    let admin = admin?.listen?;
+    let endpoints = discovery.iter().flat_map(NatDiscovery::endpoints);
+    let mut all = listen.iter().map(|listen| listen.address).chain(endpoints);
+    all.any(|address| address == admin).then(|| {
+        let what = format!("{admin} is listened on for STUN too");
+        Problem::new("admin.listen", what).hint("give each a port of its own")
+    })
+}
