@@ -1,0 +1,99 @@
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use causeway_wire::attribute::{
+    ChangeRequest, MappedAddress, OtherAddress, Padding, ResponseOrigin, ResponsePort, Software, XorMappedAddress,
+};
+use causeway_wire::{EncodeError, Message, MessageWriter, Method};
+
+use crate::exchange::Ask;
+
+/// Names a Binding request among those of one client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BindingId(pub(crate) u64);
+
+/// What a Binding request asks for; the default is RFC 8489's plain one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BindingRequest {
+    /// CHANGE-REQUEST: from where the answer shall come (RFC 5780 §7.2).
+    pub change: Option<ChangeRequest>,
+    /// RESPONSE-PORT: to which port of this host the answer shall go (RFC 5780 §7.5).
+    pub response_port: Option<u16>,
+    /// PADDING: so many bytes more (RFC 5780 §7.6); 0 for none.
+    pub padding: u16,
+}
+
+/// A Binding success response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// XOR-MAPPED-ADDRESS: this client as the server sees it.
+    pub mapped: SocketAddr,
+    /// MAPPED-ADDRESS, which boxes on the path may have rewritten.
+    pub plain_mapped: Option<SocketAddr>,
+    /// Where the answer came from.
+    pub source: SocketAddr,
+    /// RESPONSE-ORIGIN: where the server says that it sent from (RFC 5780 §7.3).
+    pub origin: Option<SocketAddr>,
+    /// OTHER-ADDRESS: the server's other address and port (RFC 5780 §7.4).
+    pub other: Option<SocketAddr>,
+    /// SOFTWARE, without control characters.
+    pub software: Option<String>,
+    /// The time from request to answer; `None` if the request was repeated.
+    pub round_trip: Option<Duration>,
+    /// How often the request was sent.
+    pub sent: u32,
+}
+
+impl Binding {
+    /// Reads a success response; `None` without a mapped address (RFC 8489 §6.3.1 has every one carry XOR-MAPPED-ADDRESS; a server of RFC
+    /// 3489's time has MAPPED-ADDRESS only).
+    pub(crate) fn read(message: &Message<'_>, source: SocketAddr, round_trip: Option<Duration>, sent: u32) -> Option<Self> {
+        let plain_mapped = message.attribute::<MappedAddress>().ok().flatten().map(|address| address.0);
+        let mapped = message.attribute::<XorMappedAddress>().ok()?.map(|address| address.0).or(plain_mapped)?;
+        let software = message.attribute::<Software<'_>>().ok().flatten();
+        Some(Self {
+            mapped,
+            plain_mapped,
+            source,
+            origin: message.attribute::<ResponseOrigin>().ok().flatten().map(|address| address.0),
+            other: message.attribute::<OtherAddress>().ok().flatten().map(|address| address.0),
+            software: software.map(|software| software.0.chars().filter(|letter| !letter.is_control()).collect()),
+            round_trip,
+            sent,
+        })
+    }
+}
+
+/// A Binding request with its name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BindingAsk {
+    pub(crate) id: BindingId,
+    pub(crate) request: BindingRequest,
+}
+
+impl Ask for BindingAsk {
+    fn method(&self) -> Method {
+        Method::BINDING
+    }
+
+    fn write(&self, writer: &mut MessageWriter<'_>) -> Result<(), EncodeError> {
+        if let Some(change) = &self.request.change {
+            writer.put(change)?;
+        }
+        if let Some(port) = self.request.response_port {
+            writer.put(&ResponsePort(port))?;
+        }
+        if self.request.padding > 0 {
+            writer.put(&Padding(self.request.padding.into()))?;
+        }
+        Ok(())
+    }
+
+    fn size(&self) -> usize {
+        self.request.padding.into()
+    }
+
+    fn answered_from_elsewhere(&self) -> bool {
+        self.request.change.is_some_and(|change| change.change_ip || change.change_port)
+    }
+}

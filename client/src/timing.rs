@@ -1,0 +1,20 @@
+use std::time::Duration;
+
+/// How patiently a request is repeated and waited for. The default is the RFC's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// RTO: the first wait before a request is repeated, doubled each time; also the least that a measured one may be (RFC 8489 §6.2.1).
+    pub rto: Duration,
+    /// Rc: how often a request is sent in all (RFC 8489 §6.2.1).
+    pub requests: u32,
+    /// Rm: how many RTOs are waited for an answer to the last one (RFC 8489 §6.2.1).
+    pub last_wait: u32,
+    /// Ti: how long an answer is waited for over a reliable transport (RFC 8489 §6.2.2).
+    pub reliable: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self { rto: Duration::from_millis(500), requests: 7, last_wait: 16, reliable: Duration::from_millis(39_500) }
+    }
+}

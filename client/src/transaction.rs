@@ -1,0 +1,147 @@
+use std::time::{Duration, Instant};
+
+use causeway_wire::TransactionId;
+
+use crate::timing::Timing;
+use crate::transmit::Transport;
+
+/// The clockwork of one request: when it is sent, when again, when given up (RFC 8489 §6.2.1 over UDP, §6.2.2 over a stream).
+///
+/// It is due at once when made: call [`handle_timeout`](Self::handle_timeout) whenever [`poll_timeout`](Self::poll_timeout) has passed and do
+/// what it says. After [`Due::Failed`] it is over.
+#[derive(Clone, Debug)]
+pub struct Transaction {
+    id: TransactionId,
+    transport: Transport,
+    timing: Timing,
+    interval: Duration,
+    sent: u32,
+    first_sent: Option<Instant>,
+    deadline: Instant,
+}
+
+/// What a transaction wants to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Due {
+    /// Nothing before the deadline.
+    Wait,
+    /// Send the request, for the first time or again.
+    Send,
+    /// Nobody answered.
+    Failed,
+}
+
+impl Transaction {
+    /// A transaction whose first request is due at `start`.
+    #[must_use]
+    pub fn new(id: TransactionId, transport: Transport, timing: Timing, start: Instant) -> Self {
+        Self { id, transport, timing, interval: timing.rto, sent: 0, first_sent: None, deadline: start }
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> TransactionId {
+        self.id
+    }
+
+    /// Its timing.
+    #[must_use]
+    pub fn timing(&self) -> Timing {
+        self.timing
+    }
+
+    /// When it is due.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Instant {
+        self.deadline
+    }
+
+    /// What is to be done at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) -> Due {
+        if now < self.deadline {
+            return Due::Wait;
+        }
+        let limit = if self.transport.is_reliable() { 1 } else { self.timing.requests.max(1) };
+        if self.sent >= limit {
+            return Due::Failed;
+        }
+        self.sent += 1;
+        self.first_sent.get_or_insert(now);
+        let wait = if self.transport.is_reliable() {
+            self.timing.reliable
+        } else if self.sent == limit {
+            self.timing.rto * self.timing.last_wait
+        } else {
+            self.interval
+        };
+        self.interval *= 2;
+        self.deadline = now + wait;
+        Due::Send
+    }
+
+    /// The round trip that an answer at `now` shows; `None` if the request was sent more than once, since it cannot be told which one was
+    /// answered ("RTT estimates SHOULD NOT be computed from STUN transactions that result in the retransmission of a request", RFC 8489
+    /// §6.2.1).
+    #[must_use]
+    pub fn round_trip(&self, now: Instant) -> Option<Duration> {
+        if self.sent == 1 { self.first_sent.map(|sent| now.saturating_duration_since(sent)) } else { None }
+    }
+
+    /// How often the request has been sent.
+    #[must_use]
+    pub fn sent(&self) -> u32 {
+        self.sent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn epoch() -> Instant {
+        // The one reading of a clock: an `Instant` cannot be made otherwise. All the rest is virtual.
+        #[allow(clippy::disallowed_methods)]
+        Instant::now()
+    }
+
+    #[test]
+    fn rfc8489_6_2_1_the_schedule_of_the_text() {
+        // "requests would be sent at times 0 ms, 500 ms, 1500 ms, 3500 ms, 7500 ms, 15500 ms, and 31500 ms. If the client has not received a
+        // response after 39500 ms, the client will consider the transaction to have timed out."
+        let start = epoch();
+        let mut transaction = Transaction::new(TransactionId([1; 12]), Transport::Udp, Timing::default(), start);
+        let mut sent = Vec::new();
+        let failed = loop {
+            let now = transaction.poll_timeout();
+            match transaction.handle_timeout(now) {
+                Due::Send => sent.push((now - start).as_millis()),
+                Due::Failed => break (now - start).as_millis(),
+                Due::Wait => unreachable!("the deadline is reached"),
+            }
+        };
+        assert_eq!(sent, [0, 500, 1500, 3500, 7500, 15_500, 31_500]);
+        assert_eq!(failed, 39_500);
+    }
+
+    #[test]
+    fn rfc8489_6_2_2_over_a_stream_it_is_sent_once() {
+        let start = epoch();
+        let mut transaction = Transaction::new(TransactionId([1; 12]), Transport::Tcp, Timing::default(), start);
+        assert_eq!(transaction.handle_timeout(start), Due::Send);
+        assert_eq!(transaction.poll_timeout() - start, Duration::from_millis(39_500));
+        assert_eq!(transaction.handle_timeout(start + Duration::from_secs(39)), Due::Wait);
+        assert_eq!(transaction.handle_timeout(transaction.poll_timeout()), Due::Failed);
+    }
+
+    #[test]
+    fn rfc8489_6_2_1_a_repeated_request_measures_nothing() {
+        let start = epoch();
+        let mut transaction = Transaction::new(TransactionId([1; 12]), Transport::Udp, Timing::default(), start);
+        assert_eq!(transaction.handle_timeout(start), Due::Send);
+        let later = start + Duration::from_millis(30);
+        assert_eq!(transaction.round_trip(later), Some(Duration::from_millis(30)));
+        assert_eq!(transaction.handle_timeout(transaction.poll_timeout()), Due::Send);
+        assert_eq!(transaction.round_trip(later), None);
+    }
+}

@@ -1,0 +1,17 @@
+//! One allocation at a TURN server: kept alive with its permissions and channels, data both ways (RFC 8656).
+
+mod allocation;
+mod ask;
+mod channel;
+mod client;
+mod config;
+mod event;
+mod input;
+mod permission;
+mod send;
+mod settle;
+
+pub use client::{RequestError, TurnClient};
+pub use config::TurnConfig;
+pub use event::{Advice, Allocated, Event, Loss};
+pub use send::{HEADROOM, SendError, TAILROOM};

@@ -1,0 +1,73 @@
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::time::Instant;
+
+use causeway_wire::attribute::{AttributeType, XorPeerAddress};
+use causeway_wire::{ChannelData, Class, HEADER_LEN, MessageWriter, Method, padded};
+
+use super::client::TurnClient;
+
+/// Bytes to leave free in front of data: a Send indication to an IPv6 peer needs them all.
+pub const HEADROOM: usize = 48;
+/// Bytes to leave free behind data, for padding.
+pub const TAILROOM: usize = 3;
+
+/// Why data cannot be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// No permission is installed for the peer, or there is no allocation: the server would drop it (RFC 8656 §11.2).
+    #[error("no permission is installed for the peer")]
+    NoPermission,
+    /// Fewer than [`HEADROOM`] bytes in front, or [`TAILROOM`] behind.
+    #[error("the buffer leaves no room for the header or the padding")]
+    NoRoom,
+    /// More than a message can carry.
+    #[error("more data than a message can carry")]
+    TooLong,
+}
+
+impl TurnClient {
+    /// Puts the header in front of `buffer[data]`, and the padding behind, so that `buffer[range]` of the answer can be sent to the server:
+    /// ChannelData if a channel is bound to the peer, else a Send indication (RFC 8656 §11.1, §12.5).
+    ///
+    /// # Errors
+    /// [`SendError`]; the data is untouched then.
+    pub fn wrap(&mut self, now: Instant, peer: SocketAddr, buffer: &mut [u8], data: Range<usize>) -> Result<Range<usize>, SendError> {
+        let len = data.end.checked_sub(data.start).filter(|_| data.end <= buffer.len()).ok_or(SendError::NoRoom)?;
+        let len = u16::try_from(len).map_err(|_| SendError::TooLong)?;
+        if let Some(number) = self.channels.to(peer, now) {
+            // "Over UDP, the padding is not required" (RFC 8656 §12.5).
+            let padding = if self.exchange.transport().is_reliable() { ChannelData::stream_padding(len.into()) } else { 0 };
+            return put_around(buffer, data, &ChannelData::header(number, len), padding);
+        }
+        if self.allocated().is_none() || !self.permissions.permits(peer.ip(), now) {
+            return Err(SendError::NoPermission);
+        }
+        let mut header = [0; HEADROOM];
+        let header = self.send_header(&mut header, peer, len)?;
+        put_around(buffer, data, header, padded(len.into()) - usize::from(len))
+    }
+
+    /// A Send indication up to its DATA's value, which follows.
+    fn send_header<'h>(&mut self, header: &'h mut [u8; HEADROOM], peer: SocketAddr, len: u16) -> Result<&'h [u8], SendError> {
+        let id = self.exchange.transaction_id();
+        let mut writer = MessageWriter::new(header, Class::Indication, Method::SEND, id).map_err(|_| SendError::NoRoom)?;
+        writer.put(&XorPeerAddress(peer)).map_err(|_| SendError::NoRoom)?;
+        let end = writer.finish();
+        let attributes = end + 4 - HEADER_LEN + padded(len.into());
+        let attributes = u16::try_from(attributes).map_err(|_| SendError::TooLong)?;
+        header[2..4].copy_from_slice(&attributes.to_be_bytes());
+        header[end..end + 2].copy_from_slice(&AttributeType::DATA.0.to_be_bytes());
+        header[end + 2..end + 4].copy_from_slice(&len.to_be_bytes());
+        Ok(&header[..end + 4])
+    }
+}
+
+/// Writes `header` in front of `buffer[data]` and zeros behind it.
+fn put_around(buffer: &mut [u8], data: Range<usize>, header: &[u8], padding: usize) -> Result<Range<usize>, SendError> {
+    let start = data.start.checked_sub(header.len()).ok_or(SendError::NoRoom)?;
+    let end = data.end + padding;
+    buffer.get_mut(data.end..end).ok_or(SendError::NoRoom)?.fill(0);
+    buffer[start..data.start].copy_from_slice(header);
+    Ok(start..end)
+}

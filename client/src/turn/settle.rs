@@ -1,0 +1,92 @@
+use std::time::Instant;
+
+use causeway_wire::attribute::AddressFamily;
+use causeway_wire::{ErrorCode, Message};
+
+use super::allocation::{Allocation, read_allocated, read_lifetime};
+use super::ask::TurnAsk;
+use super::client::{State, TurnClient};
+use super::event::{Event, Loss};
+use crate::failure::Failure;
+
+/// What the answers mean for the allocation.
+impl TurnClient {
+    /// A success response (RFC 8656 §7.3, §8.3, §10.3, §12.3).
+    pub(super) fn succeeded(&mut self, now: Instant, ask: &TurnAsk, message: &Message<'_>) {
+        match *ask {
+            TurnAsk::Allocate { family, .. } => self.allocate_succeeded(now, ask, family, message),
+            TurnAsk::DELETE => self.deleted(),
+            TurnAsk::Refresh { .. } => match (read_lifetime(message), &mut self.state) {
+                (Some(lifetime), State::Allocated(allocation)) if !lifetime.is_zero() => {
+                    allocation.extend(lifetime, now);
+                    self.events.push_back(Event::Refreshed { lifetime });
+                }
+                (Some(_), _) => self.lose(Loss::Expired),
+                (None, _) => self.fail(ask, Failure::Malformed),
+            },
+            TurnAsk::CreatePermission { peer } => {
+                if self.permissions.installed(peer, now) {
+                    self.events.push_back(Event::PermissionInstalled { peer });
+                }
+            }
+            TurnAsk::ChannelBind { number, peer } => {
+                self.permissions.installed(peer.ip(), now);
+                if self.channels.bound(number, now) {
+                    self.events.push_back(Event::ChannelBound { peer, number });
+                }
+            }
+        }
+    }
+
+    /// A request that was refused or not answered.
+    pub(super) fn failed(&mut self, now: Instant, ask: &TurnAsk, failure: Failure) {
+        let mismatch = matches!(&failure, Failure::Refused(refusal) if refusal.code == ErrorCode::ALLOCATION_MISMATCH);
+        // What exists is kept alive by asking again until it expires, if silence was the answer; a refusal is final.
+        let silence = matches!(failure, Failure::TimedOut | Failure::IntegrityViolated | Failure::Transport);
+        let again = silence.then(|| now + self.config.timing.rto);
+        match *ask {
+            TurnAsk::Allocate { .. } => self.state = State::Idle,
+            // "the allocation no longer exists and it should consider its request as having effectively succeeded" (RFC 8656 §8.3). What
+            // was not answered expires at the server by itself.
+            TurnAsk::DELETE => return self.deleted(),
+            _ if mismatch => {
+                self.fail(ask, failure);
+                return self.lose(Loss::Mismatch);
+            }
+            TurnAsk::Refresh { .. } => {
+                if let State::Allocated(allocation) = &mut self.state {
+                    allocation.refresh = again;
+                }
+            }
+            TurnAsk::CreatePermission { peer } => self.permissions.failed(peer, again),
+            TurnAsk::ChannelBind { number, .. } => self.channels.failed(number, now, again),
+        }
+        self.fail(ask, failure);
+    }
+
+    fn allocate_succeeded(&mut self, now: Instant, ask: &TurnAsk, family: Option<AddressFamily>, message: &Message<'_>) {
+        let wanted = family.unwrap_or(AddressFamily::Ipv4);
+        match read_allocated(message) {
+            Some(allocated) if AddressFamily::of(&allocated.relayed.ip()) == wanted => {
+                self.state = State::Allocated(Allocation::new(allocated, now));
+                self.events.push_back(Event::Allocated(allocated));
+            }
+            // "the client MUST delete the allocation (Section 8) and MUST NOT attempt to create another allocation on that server until it
+            // believes the mismatch has been fixed" (RFC 8656 §7.3).
+            _ => {
+                self.fail(ask, Failure::Malformed);
+                self.state = State::Deleting { announced: false };
+                self.request(now, TurnAsk::DELETE);
+            }
+        }
+    }
+
+    fn deleted(&mut self) {
+        if let State::Deleting { announced } = self.state {
+            self.state = State::Idle;
+            if announced {
+                self.events.push_back(Event::Closed);
+            }
+        }
+    }
+}
