@@ -43,6 +43,6 @@ pub use mailbox::Mailbox;
 pub use packet::{HEADROOM, MAX_DATAGRAM, Packet, SLOTS, TAILROOM};
 pub use region::Span;
 pub use slots::Key;
-pub use stats::{Count, Stats};
+pub use stats::{Count, Reading, Stats};
 pub use tcp::{Listener, MAX_FRAME, MAX_QUEUE, Malformed, Stream, StreamEnd};
 pub use udp::{BufferSizes, IcmpError, UdpOptions, UdpSocket};

@@ -23,19 +23,50 @@ impl Count {
     }
 }
 
+/// One counter as an exporter sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// What is counted, in the words of a metric's name without prefix, unit and `_total`: `datagrams_received`.
+    pub family: &'static str,
+    /// For the family `dropped`, which has several counters: why.
+    pub cause: Option<&'static str>,
+    /// The help text of the family.
+    pub help: &'static str,
+    /// Whether it counts bytes.
+    pub bytes: bool,
+    /// Whether it goes up and down.
+    pub gauge: bool,
+    /// The value now.
+    pub value: u64,
+}
+
+impl Reading {
+    /// The field's name says what it is: `dropped_` and a cause, `_bytes` for the unit, `_open` for what comes and goes.
+    fn of(field: &'static str, help: &'static str, value: u64) -> Self {
+        let plain = Self { family: field, cause: None, help, bytes: false, gauge: field.ends_with("_open"), value };
+        if let Some(cause) = field.strip_prefix("dropped_") {
+            return Self { family: "dropped", cause: Some(cause), help: "Datagrams and frames dropped, by cause", ..plain };
+        }
+        match field.strip_suffix("_bytes") {
+            Some(family) => Self { family, bytes: true, ..plain },
+            None => plain,
+        }
+    }
+}
+
 macro_rules! stats {
-    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
-        /// The counters of one worker, on cache lines of their own. All are totals, but those said to be gauges.
+    ($(#[doc = $doc:literal] $name:ident,)+) => {
+        /// The counters of one worker, on cache lines of their own. All are totals, but those that end in `_open`.
         #[derive(Debug, Default)]
         #[repr(align(128))]
         pub struct Stats {
-            $($(#[doc = $doc])+ pub $name: Count,)+
+            $(#[doc = $doc] pub $name: Count,)+
         }
 
         impl Stats {
-            /// Every counter with its name and its help text, for an exporter.
-            pub fn each(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
-                [$((stringify!($name), concat!($($doc),+).trim_ascii(), self.$name.value()),)+].into_iter()
+            /// Every counter, for an exporter.
+            pub fn readings(&self) -> impl Iterator<Item = Reading> {
+                [$(Reading::of(stringify!($name), $doc.trim_ascii(), self.$name.value()),)+].into_iter()
             }
         }
     };
@@ -47,13 +78,13 @@ stats! {
     /// Datagrams received
     datagrams_received,
     /// Payload bytes of datagrams received
-    datagram_bytes_received,
+    datagrams_received_bytes,
     /// System calls that received datagrams
     receive_calls,
     /// Datagrams sent
     datagrams_sent,
     /// Payload bytes of datagrams sent
-    datagram_bytes_sent,
+    datagrams_sent_bytes,
     /// System calls that sent datagrams
     send_calls,
     /// Datagrams dropped: the socket's send buffer was full
@@ -83,11 +114,11 @@ stats! {
     /// Frames received on streams
     frames_received,
     /// Bytes received on streams
-    stream_bytes_received,
+    streams_received_bytes,
     /// Frames queued on streams
     frames_sent,
     /// Bytes written to streams
-    stream_bytes_sent,
+    streams_sent_bytes,
     /// Frames dropped: the stream's outgoing queue was full
     dropped_stream_queue_full,
     /// Frames dropped: the stream is gone
@@ -101,10 +132,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_exporter_sees_every_counter_by_name() {
+    fn an_exporter_learns_name_unit_cause_and_kind() {
         let stats = Stats::default();
         stats.datagrams_sent.add(3);
-        let found = stats.each().find(|(name, ..)| *name == "datagrams_sent");
-        assert_eq!(found, Some(("datagrams_sent", "Datagrams sent", 3)));
+        stats.datagrams_sent_bytes.add(480);
+        stats.dropped_send_refused.add(2);
+        stats.streams_open.set(1);
+        let find = |family: &str, bytes: bool, cause: Option<&str>| {
+            let mut all = stats.readings().filter(|one| (one.family, one.bytes, one.cause) == (family, bytes, cause));
+            let found = all.next().expect("it is there");
+            assert!(all.next().is_none(), "once");
+            (found.value, found.gauge)
+        };
+        assert_eq!(find("datagrams_sent", false, None), (3, false));
+        assert_eq!(find("datagrams_sent", true, None), (480, false));
+        assert_eq!(find("dropped", false, Some("send_refused")), (2, false));
+        assert_eq!(find("streams_open", false, None), (1, true));
     }
 }

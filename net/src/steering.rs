@@ -11,7 +11,8 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 
-use crate::udp::UdpSocket;
+use crate::tcp::Listener;
+use crate::udp::{UdpOptions, UdpSocket};
 
 /// Multipliers of a 32-bit finaliser with full avalanche.
 const MIX: [u32; 2] = [0x85eb_ca6b, 0xc2b2_ae35];
@@ -44,6 +45,39 @@ pub fn worker_of(source: SocketAddr, workers: usize) -> usize {
 fn fold(hash: u32, word: u32) -> u32 {
     let mixed = (hash ^ word).wrapping_mul(MIX[0]);
     mixed ^ (mixed >> 15)
+}
+
+/// The sockets of one address and port, one for each worker, in their order.
+#[derive(Debug)]
+pub struct UdpGroup {
+    /// Worker `i` owns socket `i`.
+    pub sockets: Vec<UdpSocket>,
+    /// Why datagrams are not steered, if they are not: to be logged, not fatal (see [`attach`]).
+    pub unsteered: Option<io::Error>,
+}
+
+/// Binds `local` for each of `workers` and steers the group.
+///
+/// # Errors
+/// As [`UdpSocket::bind`], also when another process of the same user shares the port willingly: SO_REUSEPORT alone would let two
+/// servers split one port's clients unnoticed.
+pub fn bind_udp_group(local: SocketAddr, options: &UdpOptions, workers: usize) -> io::Result<UdpGroup> {
+    let probe = UdpSocket::bind(local, &UdpOptions { reuse_port: false, ..*options })?;
+    let local = probe.local_addr();
+    drop(probe);
+    let options = UdpOptions { reuse_port: true, ..*options };
+    let sockets = (0..workers).map(|_| UdpSocket::bind(local, &options)).collect::<io::Result<Vec<_>>>()?;
+    let unsteered = attach(&sockets).err();
+    Ok(UdpGroup { sockets, unsteered })
+}
+
+/// Binds `local` for each of `workers` and listens. The kernel spreads connections; each stays where it was accepted.
+///
+/// # Errors
+/// As [`Listener::bind`], also when another process of the same user shares the port willingly.
+pub fn bind_tcp_group(local: SocketAddr, workers: usize) -> io::Result<Vec<Listener>> {
+    let local = Listener::probe(local)?;
+    (0..workers).map(|_| Listener::bind(local)).collect()
 }
 
 /// Makes the group of `sockets`, one for each worker in their order, choose by [`worker_of`].

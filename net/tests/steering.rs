@@ -2,22 +2,20 @@
 
 #![allow(clippy::unwrap_used)] // what a test calls fails as the test would
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket as StdSocket};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use causeway_net::{UdpOptions, UdpSocket, steering};
+use causeway_net::{UdpOptions, steering};
 
 const WORKERS: usize = 5;
 const CLIENTS: usize = 300;
 
 fn group(address: SocketAddr) -> Vec<StdSocket> {
-    let first = UdpSocket::bind(address, &UdpOptions::LISTENER).unwrap();
-    let shared = first.local_addr();
-    let mut sockets = vec![first];
-    sockets.extend((1..WORKERS).map(|_| UdpSocket::bind(shared, &UdpOptions::LISTENER).unwrap()));
-    steering::attach(&sockets).unwrap();
-    sockets.into_iter().map(|socket| StdSocket::from(std::os::fd::OwnedFd::from(socket))).collect()
+    let group = steering::bind_udp_group(address, &UdpOptions::LISTENER, WORKERS).unwrap();
+    assert!(group.unsteered.is_none(), "{:?}", group.unsteered);
+    group.sockets.into_iter().map(|socket| StdSocket::from(std::os::fd::OwnedFd::from(socket))).collect()
 }
 
 fn check(server: &str, sources: &[&str]) {
@@ -69,4 +67,16 @@ fn an_ipv4_mapped_source_is_the_ipv4_one() {
     let plain: SocketAddr = "192.0.2.1:4000".parse().unwrap();
     let mapped: SocketAddr = "[::ffff:192.0.2.1]:4000".parse().unwrap();
     assert_eq!(steering::worker_of(plain, 64), steering::worker_of(mapped, 64));
+}
+
+#[test]
+fn a_port_that_another_server_shares_willingly_is_still_in_use() {
+    let any = "127.0.0.1:0".parse().unwrap();
+    let first = steering::bind_udp_group(any, &UdpOptions::LISTENER, 2).unwrap();
+    let taken = first.sockets[0].local_addr();
+    let second = steering::bind_udp_group(taken, &UdpOptions::LISTENER, 2).unwrap_err();
+    assert_eq!(second.kind(), ErrorKind::AddrInUse);
+    let first = steering::bind_tcp_group(any, 2).unwrap();
+    let second = steering::bind_tcp_group(first[0].local_addr(), 2).unwrap_err();
+    assert_eq!(second.kind(), ErrorKind::AddrInUse);
 }

@@ -126,7 +126,7 @@ impl EventLoop {
                 continue;
             };
             self.io.stats.datagrams_received.add(1);
-            self.io.stats.datagram_bytes_received.add(received.payload.len() as u64);
+            self.io.stats.datagrams_received_bytes.add(received.payload.len() as u64);
             let arrival = Arrival {
                 socket: key,
                 tag,

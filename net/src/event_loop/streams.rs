@@ -102,7 +102,7 @@ impl Io {
         let fd = stream.raw_fd();
         match stream.outgoing.write(fd) {
             Ok(written) => {
-                self.stats.stream_bytes_sent.add(written.bytes as u64);
+                self.stats.streams_sent_bytes.add(written.bytes as u64);
                 let state = stream.state;
                 let interest = Interest { read: state == State::Open, write: !written.all };
                 if written.all && state != State::Open {
@@ -179,7 +179,7 @@ impl EventLoop {
 
     /// Hands over the frames in the first `len` bytes of the scratch buffer and keeps the half one behind them.
     fn frames<S: Service>(&mut self, now: Sample, key: StreamKey, len: usize, service: &mut S) {
-        self.io.stats.stream_bytes_received.add(len as u64);
+        self.io.stats.streams_received_bytes.add(len as u64);
         let mut at = SCRATCH.start;
         let end = SCRATCH.start + len;
         while at < end {

@@ -22,17 +22,15 @@ impl Listener {
     /// # Errors
     /// What the kernel says: the port is in use, the address is not ours, no descriptor is left.
     pub fn bind(local: SocketAddr) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(local), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
-        if local.is_ipv6() {
-            socket.set_only_v6(true)?;
-        }
-        // A restart must not wait for the connections of the last run to leave TIME_WAIT.
-        socket.set_reuse_address(true)?;
-        socket.set_reuse_port(true)?;
-        socket.bind(&local.into())?;
+        let (socket, local) = bound(local, true)?;
         socket.listen(BACKLOG)?;
-        let local = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
         Ok(Self { socket, local })
+    }
+
+    /// Whether nobody listens on `local`; the port that the kernel chose if 0 was asked for. No connection gets lost by it: it does
+    /// not listen.
+    pub(crate) fn probe(local: SocketAddr) -> io::Result<SocketAddr> {
+        Ok(bound(local, false)?.1)
     }
 
     /// The address it is bound to, with the port that the kernel chose if 0 was asked for.
@@ -55,6 +53,19 @@ impl Listener {
             _ => Err(io::ErrorKind::ConnectionAborted.into()),
         }
     }
+}
+
+fn bound(local: SocketAddr, reuse_port: bool) -> io::Result<(Socket, SocketAddr)> {
+    let socket = Socket::new(Domain::for_address(local), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
+    if local.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // A restart must not wait for the connections of the last run to leave TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(reuse_port)?;
+    socket.bind(&local.into())?;
+    let local = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
+    Ok((socket, local))
 }
 
 impl AsFd for Listener {

@@ -142,7 +142,7 @@ impl Outbox {
                 Ok(count) => {
                     let bytes: usize = self.vectors[first..first + count].iter().map(|vector| vector.iov_len).sum();
                     stats.datagrams_sent.add(count as u64);
-                    stats.datagram_bytes_sent.add(bytes as u64);
+                    stats.datagrams_sent_bytes.add(bytes as u64);
                     return Outcome::Sent(count);
                 }
                 Err(error) => match error.raw_os_error() {
