@@ -6,6 +6,49 @@
 //! - [`admin`]: `/healthz`, `/readyz`, `/metrics` on a listener of their own.
 //! - [`metrics`]: the sum of the workers' counters, taken when it is asked for.
 //! - [`lifecycle`]: signals, panics, exit codes, the descriptor limit.
+//! - [`workers`]: the keys of the packet side, `[net]`.
+//!
+//! A service's `main` reads like this:
+//!
+//! ```no_run
+//! use std::{io, process::ExitCode, sync::Arc};
+//! use causeway_daemon::{admin::{Admin, AdminSettings, Health}, lifecycle, log, metrics::Registry};
+//!
+//! struct Workers;
+//! impl Health for Workers {
+//!     fn health(&self) -> Result<(), String> { Ok(()) }
+//!     fn readiness(&self) -> Result<(), String> { Ok(()) }
+//! }
+//!
+//! fn run(admin: &AdminSettings) -> io::Result<()> {
+//!     lifecycle::raise_descriptor_limit()?;
+//!     let admin = Admin::bind(admin)?; // and every other listener: what is in use ends the start
+//!     // … start the workers …
+//!     let metrics = Registry::new("turnd", env!("CARGO_PKG_VERSION"), vec![]);
+//!     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+//!     runtime.block_on(async {
+//!         let termination = lifecycle::Termination::install()?;
+//!         tokio::spawn(log::report_suppressed());
+//!         if let Some(admin) = admin {
+//!             tokio::spawn(admin.serve(Arc::new(Workers), metrics));
+//!         }
+//!         termination.requested().await;
+//!         io::Result::Ok(())
+//!     })?;
+//!     // … stop the workers …
+//!     Ok(())
+//! }
+//!
+//! fn main() -> ExitCode {
+//!     let settings = AdminSettings { listen: None, token: None }; // `config::start` in a real one
+//!     lifecycle::abort_on_panic();
+//!     if let Err(error) = log::init(&log::Log::default()) {
+//!         eprintln!("{error}");
+//!         return lifecycle::EXIT_FAILURE.into();
+//!     }
+//!     lifecycle::exit_code(run(&settings))
+//! }
+//! ```
 
 pub mod admin;
 pub mod config;

@@ -81,16 +81,17 @@ pub fn raise_descriptor_limit() -> io::Result<u64> {
     Ok(hard)
 }
 
-/// The exit code for a service's outcome; an error is logged.
+/// The exit code for a service's outcome: the last thing that a `main` calls. An error is logged, and the log is flushed.
 pub fn exit_code<E: std::fmt::Display>(outcome: Result<(), E>) -> ExitCode {
-    match outcome {
-        Ok(()) => EXIT_OK.into(),
+    let code = match outcome {
+        Ok(()) => EXIT_OK,
         Err(error) => {
             tracing::error!("{error}");
-            crate::log::flush();
-            EXIT_FAILURE.into()
+            EXIT_FAILURE
         }
-    }
+    };
+    crate::log::flush();
+    code.into()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry;
 
@@ -50,6 +50,15 @@ impl Family {
     pub const fn unit(mut self, unit: Unit) -> Self {
         self.unit = Some(unit);
         self
+    }
+}
+
+impl Family {
+    fn encode_value(&self, encoder: &mut MetricEncoder<'_>, value: u64) -> Result<(), fmt::Error> {
+        match self.kind {
+            Kind::Counter => encoder.encode_counter::<NoLabelSet, _, u64>(&value, None),
+            Kind::Gauge => encoder.encode_gauge(&value),
+        }
     }
 }
 
@@ -113,10 +122,10 @@ impl Samples {
             let mut metric = encoder.encode_descriptor(family.name, family.help, unit.as_ref(), kind)?;
             for (labels, value) in series {
                 let labels: Vec<(&str, String)> = labels.iter().map(|(name, value)| (*name, value.to_string())).collect();
-                let mut one = metric.encode_family(&labels)?;
-                match family.kind {
-                    Kind::Counter => one.encode_counter::<NoLabelSet, _, u64>(value, None)?,
-                    Kind::Gauge => one.encode_gauge(value)?,
+                // Without labels the family is the metric: empty braces would be written otherwise.
+                match labels.is_empty() {
+                    true => family.encode_value(&mut metric, *value)?,
+                    false => family.encode_value(&mut metric.encode_family(&labels)?, *value)?,
                 }
             }
         }
