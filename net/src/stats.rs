@@ -9,11 +9,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Count(AtomicU64);
 
 impl Count {
-    pub(crate) fn add(&self, n: u64) {
+    /// Adds; only the one writer may.
+    pub fn add(&self, n: u64) {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
     }
 
-    pub(crate) fn set(&self, n: u64) {
+    /// Sets; only the one writer may.
+    pub fn set(&self, n: u64) {
         self.0.store(n, Ordering::Relaxed);
     }
 
