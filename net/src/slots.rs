@@ -19,7 +19,8 @@ impl<T> Key<T> {
         u64::from(self.generation) << 32 | u64::from(self.index)
     }
 
-    pub(crate) fn from_bits(bits: u64) -> Self {
+    /// The key of [`to_bits`](Self::to_bits).
+    pub fn from_bits(bits: u64) -> Self {
         Self { index: bits as u32, generation: (bits >> 32) as u32 & GENERATION_MASK, of: PhantomData }
     }
 }

@@ -1,10 +1,25 @@
-//! The STUN server.
+//! stund, a STUN server: Binding over UDP and TCP (RFC 8489), NAT behaviour discovery (RFC 5780).
+//!
+//! Logging, configuration, bind everything (a port in use ends the start), run, end.
 
 mod config;
+mod connections;
+mod control;
+mod counts;
+mod endpoint;
+mod worker;
 
+use std::io;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use causeway_daemon::{lifecycle, log};
+use causeway_daemon::admin::{Admin, Health};
+use causeway_daemon::lifecycle::{self, Termination};
+use causeway_daemon::log;
+use causeway_daemon::metrics::Registry;
+
+use config::Config;
+use control::Workers;
 
 fn main() -> ExitCode {
     let config = match config::load() {
@@ -16,5 +31,38 @@ fn main() -> ExitCode {
         return lifecycle::EXIT_FAILURE.into();
     }
     lifecycle::abort_on_panic();
-    lifecycle::exit_code(Ok::<(), std::io::Error>(()))
+    let code = lifecycle::exit_code(run(&config));
+    log::flush();
+    code
+}
+
+/// Everything between a good configuration and the exit code.
+fn run(config: &Config) -> io::Result<()> {
+    lifecycle::raise_descriptor_limit()?;
+    let admin = Admin::bind(&config.admin)?;
+    let sockets = endpoint::bind(config)?;
+    // One thread is enough: nothing of a client's passes through here.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let termination = Termination::install()?;
+        let mut workers = Workers::start(config, sockets)?;
+        tracing::info!(workers = config.net.workers, "ready");
+        let admin = serve(admin, workers.health(), workers.metrics());
+        let outcome = tokio::select! {
+            _ = termination.requested() => Ok(()),
+            error = workers.failed() => Err(error),
+            result = admin => result,
+        };
+        workers.stop();
+        tracing::info!("ended");
+        outcome
+    })
+}
+
+/// Answers on the admin listener, or waits for ever if there is none.
+async fn serve(admin: Option<Admin>, health: Arc<dyn Health>, metrics: Registry) -> io::Result<()> {
+    match admin {
+        Some(admin) => admin.serve(health, metrics).await,
+        None => std::future::pending().await,
+    }
 }

@@ -1,0 +1,204 @@
+//! TCP connections: how many, from where, and for how long (H14).
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use causeway_net::StreamKey;
+
+use crate::config::Limits;
+
+/// Looks that may be left of connections that are gone.
+const SLACK: usize = 1_024;
+
+/// An IPv4 address, or the /64 that one host of IPv6 has to itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Prefix(IpAddr);
+
+impl Prefix {
+    fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V6(address) => Prefix(Ipv6Addr::from(u128::from(address) & !u128::from(u64::MAX)).into()),
+            ipv4 => Prefix(ipv4),
+        }
+    }
+}
+
+/// The places that connections take, counted over all workers. Locked when a connection comes or goes, never for a message.
+#[derive(Debug)]
+pub(crate) struct Places {
+    all: usize,
+    each: usize,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    all: usize,
+    by_prefix: HashMap<Prefix, usize>,
+}
+
+impl Places {
+    pub(crate) fn new(limits: &Limits) -> Arc<Self> {
+        Arc::new(Places { all: limits.tcp_connections, each: limits.tcp_connections_per_prefix, taken: Mutex::default() })
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for a connection from `peer`, if there is one.
+    fn take(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
+        let prefix = Prefix::of(peer);
+        let mut taken = self.taken();
+        let of_prefix = taken.by_prefix.get(&prefix).copied().unwrap_or(0);
+        if taken.all >= self.all || of_prefix >= self.each {
+            return None;
+        }
+        taken.all += 1;
+        taken.by_prefix.insert(prefix, of_prefix + 1);
+        Some(Place { places: Arc::clone(self), prefix })
+    }
+}
+
+/// A place that is free again when this is dropped.
+#[derive(Debug)]
+struct Place {
+    places: Arc<Places>,
+    prefix: Prefix,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.places.taken();
+        taken.all -= 1;
+        match taken.by_prefix.get_mut(&self.prefix) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(taken.by_prefix.remove(&self.prefix)),
+        }
+    }
+}
+
+/// The connections of one worker.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    places: Arc<Places>,
+    idle_timeout: Duration,
+    open: HashMap<StreamKey, Connection>,
+    /// When each connection is to be looked at, in order: once a timeout, however much it asks.
+    looks: VecDeque<(Duration, StreamKey)>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    last_message: Duration,
+    _place: Place,
+}
+
+impl Connections {
+    pub(crate) fn new(places: Arc<Places>, idle_timeout: Duration) -> Self {
+        Connections { places, idle_timeout, open: HashMap::new(), looks: VecDeque::new() }
+    }
+
+    /// Whether there is room for one more.
+    #[must_use]
+    pub(crate) fn admit(&mut self, now: Duration, key: StreamKey, peer: IpAddr) -> bool {
+        let Some(place) = self.places.take(peer) else { return false };
+        if self.looks.len() > 2 * self.open.len() + SLACK {
+            self.looks.retain(|(_, key)| self.open.contains_key(key)); // connections that came and went within a timeout
+        }
+        self.open.insert(key, Connection { last_message: now, _place: place });
+        self.looks.push_back((now + self.idle_timeout, key));
+        true
+    }
+
+    /// A whole message came.
+    pub(crate) fn heard(&mut self, now: Duration, key: StreamKey) {
+        if let Some(connection) = self.open.get_mut(&key) {
+            connection.last_message = now;
+        }
+    }
+
+    /// It is gone.
+    pub(crate) fn forget(&mut self, key: StreamKey) {
+        self.open.remove(&key);
+    }
+
+    /// When [`take_idle`](Self::take_idle) is to be asked.
+    pub(crate) fn next_look(&self) -> Option<Duration> {
+        self.looks.front().map(|(when, _)| *when)
+    }
+
+    /// Forgets and names one connection that asked nothing for too long.
+    pub(crate) fn take_idle(&mut self, now: Duration) -> Option<StreamKey> {
+        while let Some(&(when, key)) = self.looks.front().filter(|(when, _)| *when <= now) {
+            self.looks.pop_front();
+            let Some(connection) = self.open.get(&key) else { continue };
+            let due = connection.last_message + self.idle_timeout;
+            if due <= when.max(now) {
+                self.open.remove(&key);
+                return Some(key);
+            }
+            self.looks.push_back((due, key));
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn connections(all: usize, each: usize) -> Connections {
+        let limits = Limits { tcp_connections: all, tcp_connections_per_prefix: each, tcp_idle_timeout: 10 * SECOND };
+        Connections::new(Places::new(&limits), limits.tcp_idle_timeout)
+    }
+
+    fn key(number: u64) -> StreamKey {
+        StreamKey::from_bits(number)
+    }
+
+    #[test]
+    fn h14_places_are_counted_by_prefix_and_in_all_and_come_back() {
+        let mut connections = connections(3, 2);
+        let host = "2001:db8:1:2::1".parse().unwrap();
+        let neighbour = "2001:db8:1:2:ffff::9".parse().unwrap();
+        assert!(connections.admit(SECOND, key(1), host));
+        assert!(connections.admit(SECOND, key(2), neighbour));
+        assert!(!connections.admit(SECOND, key(3), host), "one /64 is one client");
+        assert!(connections.admit(SECOND, key(4), "192.0.2.1".parse().unwrap()));
+        assert!(!connections.admit(SECOND, key(5), "192.0.2.2".parse().unwrap()), "three in all");
+        connections.forget(key(2));
+        assert!(connections.admit(SECOND, key(6), host));
+    }
+
+    #[test]
+    fn h14_who_asks_stays_and_who_does_not_goes_in_time() {
+        let mut connections = connections(9, 9);
+        let peer = "192.0.2.1".parse().unwrap();
+        for number in [1, 2] {
+            assert!(connections.admit(SECOND, key(number), peer));
+        }
+        connections.heard(8 * SECOND, key(2));
+        assert_eq!(connections.next_look(), Some(11 * SECOND));
+        assert_eq!(connections.take_idle(11 * SECOND), Some(key(1)));
+        assert_eq!(connections.take_idle(11 * SECOND), None);
+        assert_eq!(connections.next_look(), Some(18 * SECOND));
+        assert_eq!(connections.take_idle(18 * SECOND), Some(key(2)));
+        assert_eq!(connections.next_look(), None);
+    }
+
+    #[test]
+    fn connections_that_come_and_go_leave_nothing_behind() {
+        let mut connections = connections(9, 9);
+        for number in 0..100_000 {
+            assert!(connections.admit(SECOND, key(number), "192.0.2.1".parse().unwrap()));
+            connections.forget(key(number));
+        }
+        assert!(connections.looks.len() <= SLACK + 2);
+        assert!(connections.places.taken().by_prefix.is_empty());
+    }
+}

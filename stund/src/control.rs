@@ -1,0 +1,117 @@
+//! The control side of the workers: their threads, their pulse, their end.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use causeway_daemon::admin::{Health, heartbeat_problem};
+use causeway_daemon::metrics::Registry;
+use causeway_net::{Clock, EventLoop, Heartbeat, Mailbox, Stats, mailbox};
+use tokio::sync::mpsc;
+
+use crate::config::Config;
+use crate::connections::{Connections, Places};
+use crate::counts::{Counts, sample_net};
+use crate::endpoint::Sockets;
+use crate::worker::{Letter, Worker};
+
+/// The most letters that wait for a worker.
+const MAILBOX: usize = 16;
+
+/// The running workers.
+pub(crate) struct Workers {
+    threads: Vec<(mailbox::Sender<Letter>, JoinHandle<()>)>,
+    shards: Vec<Shard>,
+    ended: mpsc::Receiver<io::Result<()>>,
+    clock: Clock,
+}
+
+/// What one worker shows.
+#[derive(Clone)]
+struct Shard {
+    counts: Arc<Counts>,
+    stats: Arc<Stats>,
+    heartbeat: Heartbeat,
+}
+
+impl Workers {
+    /// Starts a thread for each worker's sockets.
+    ///
+    /// # Errors
+    /// When the process is out of descriptors, memory or threads.
+    pub(crate) fn start(config: &Config, sockets: Vec<Sockets>) -> io::Result<Self> {
+        let clock = Clock::start();
+        let places = Places::new(&config.limits);
+        let (tell, ended) = mpsc::channel(sockets.len().max(1));
+        let mut workers = Workers { threads: Vec::new(), shards: Vec::new(), ended, clock };
+        for (index, sockets) in sockets.into_iter().enumerate() {
+            let mut event_loop = EventLoop::new(clock)?;
+            let counts = Arc::new(Counts::default());
+            let connections = Connections::new(Arc::clone(&places), config.limits.tcp_idle_timeout);
+            let mut worker = Worker::new(sockets, &mut event_loop, connections, Arc::clone(&counts))?;
+            let Mailbox { sender, receiver } = Mailbox::new(MAILBOX)?;
+            let stats = Arc::clone(event_loop.io().stats());
+            workers.shards.push(Shard { counts, stats, heartbeat: event_loop.heartbeat().clone() });
+            let tell = tell.clone();
+            let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+                // One letter a worker, in a channel with room for all.
+                let _ = tell.try_send(event_loop.run(&mut worker, &receiver));
+            })?;
+            workers.threads.push((sender, thread));
+        }
+        Ok(workers)
+    }
+
+    /// The metrics of all workers.
+    pub(crate) fn metrics(&self) -> Registry {
+        let shards = self.shards.clone();
+        let source = move |samples: &mut _| {
+            for shard in &shards {
+                shard.counts.sample(samples);
+                sample_net(&shard.stats, samples);
+            }
+        };
+        Registry::new("stund", env!("CARGO_PKG_VERSION"), vec![Box::new(source)])
+    }
+
+    /// Whether they all move.
+    pub(crate) fn health(&self) -> Arc<dyn Health> {
+        Arc::new(Pulse { heartbeats: self.shards.iter().map(|shard| shard.heartbeat.clone()).collect(), clock: self.clock })
+    }
+
+    /// Waits for a worker to end on its own account: an error.
+    pub(crate) async fn failed(&mut self) -> io::Error {
+        match self.ended.recv().await {
+            Some(Err(error)) => io::Error::new(error.kind(), format!("a worker failed: {error}")),
+            _ => io::Error::other("a worker ended unasked"),
+        }
+    }
+
+    /// Ends them, after the batch that each has in hand.
+    pub(crate) fn stop(self) {
+        for (sender, _) in &self.threads {
+            // It cannot be full: nothing else is ever sent. It is closed if the worker failed.
+            let _ = sender.send(Letter::Stop);
+        }
+        for (_, thread) in self.threads {
+            // A panic has ended the process already.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Pulse {
+    heartbeats: Vec<Heartbeat>,
+    clock: Clock,
+}
+
+impl Health for Pulse {
+    fn health(&self) -> Result<(), String> {
+        let now = self.clock.sample().monotonic;
+        heartbeat_problem(self.heartbeats.iter().map(|heartbeat| heartbeat.age(now)))
+    }
+
+    fn readiness(&self) -> Result<(), String> {
+        self.health()
+    }
+}
