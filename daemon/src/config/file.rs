@@ -1,5 +1,6 @@
 //! TOML text into the tree, with the line of each value.
 
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,14 +11,28 @@ use zeroize::Zeroizing;
 use super::error::Problem;
 use super::tree::{Node, Origin, Value};
 
+/// The longest configuration file.
+const LONGEST: u64 = 1 << 20;
+
 /// Reads a configuration file.
 ///
 /// # Errors
 /// The file is unreadable, or its text is no TOML: with the line.
 pub(super) fn read(path: &Path) -> Result<Node, Problem> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Problem::new("--config", format!("cannot read {}: {error}", path.display())).hint("name a readable TOML file"))?;
-    parse(&Zeroizing::new(text), &path.display().to_string())
+    let text = read_bounded(path, LONGEST).map_err(|error| Problem::new("--config", error).hint("name a readable TOML file"))?;
+    parse(&text, &path.display().to_string())
+}
+
+/// The text of a file that has at most `longest` bytes: a device that never ends must not fill the memory.
+pub(super) fn read_bounded(path: &Path, longest: u64) -> Result<Zeroizing<String>, String> {
+    let cannot = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
+    let mut text = Zeroizing::new(String::new());
+    let file = std::fs::File::open(path).map_err(cannot)?;
+    let read = file.take(longest + 1).read_to_string(&mut text).map_err(cannot)?;
+    match u64::try_from(read) {
+        Ok(read) if read <= longest => Ok(text),
+        _ => Err(format!("cannot read {}: it has more than {longest} bytes", path.display())),
+    }
 }
 
 /// Parses TOML text; `name` stands for the file in messages.

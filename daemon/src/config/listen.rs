@@ -81,6 +81,11 @@ impl Listen {
                 let key = format!("listen[{index}].address");
                 problems.push(Problem::new(key, "port 0 is no port that a client could know").hint("3478 is STUN's own"));
             }
+            let ip = listen.address.ip();
+            if ip.is_multicast() || ip != ip.to_canonical() {
+                let key = format!("listen[{index}].address");
+                problems.push(Problem::new(key, format!("{ip} is no address of a host")).hint("write an IPv4 or an IPv6 address"));
+            }
             for &transport in &listen.transports {
                 if !seen.insert((listen.address, transport)) {
                     let what = format!("{transport} on {} is listened to twice", listen.address);

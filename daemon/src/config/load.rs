@@ -1,6 +1,7 @@
 //! The layers in order, and the start of a service.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 
 use serde::Deserialize;
@@ -175,7 +176,7 @@ pub fn start<T: for<'de> Deserialize<'de>, C>(
     describe: impl FnOnce(&C) -> Vec<String>,
 ) -> Result<C, ExitCode> {
     if common.print_default_config {
-        print!("{}", service.default_config);
+        say(service.default_config);
         return Err(EXIT_OK.into());
     }
     let loaded = load::<T>(service, common, dedicated, std::env::vars_os());
@@ -189,11 +190,14 @@ pub fn start<T: for<'de> Deserialize<'de>, C>(
         }
     };
     if common.check_config {
-        println!("configuration ok");
-        for line in describe(&config) {
-            println!("  {line}");
-        }
+        let lines = describe(&config).into_iter().map(|line| format!("  {line}\n"));
+        say(&std::iter::once("configuration ok\n".to_owned()).chain(lines).collect::<String>());
         return Err(EXIT_OK.into());
     }
     Ok(config)
+}
+
+/// Prints to standard output; a reader that has left (`| head`) is no error.
+fn say(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }

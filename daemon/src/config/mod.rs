@@ -11,6 +11,7 @@ mod assignment;
 mod deserialize;
 mod environment;
 mod error;
+mod failure;
 mod file;
 mod flags;
 mod keys;

@@ -6,8 +6,13 @@ use std::path::Path;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use super::file::read_bounded;
+
 /// The newtype name by which [`Secret`] tells the deserializer not to quote its value in an error.
 pub(super) const SECRET: &str = "$causeway::Secret";
+
+/// The longest file of a secret.
+const LONGEST: u64 = 64 << 10;
 
 /// A password, a shared secret or a token.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
@@ -29,11 +34,9 @@ impl Secret {
     /// # Errors
     /// Says which file cannot be read, or that it is empty.
     pub fn from_file(path: &Path) -> Result<Self, String> {
-        let mut text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        let text = read_bounded(path, LONGEST)?;
         let trimmed = text.strip_suffix('\n').unwrap_or(&text);
-        let trimmed = trimmed.strip_suffix('\r').unwrap_or(trimmed);
-        let secret = Secret(trimmed.to_owned());
-        text.zeroize();
+        let secret = Secret(trimmed.strip_suffix('\r').unwrap_or(trimmed).to_owned());
         match secret.0.is_empty() {
             true => Err(format!("{} is empty", path.display())),
             false => Ok(secret),
@@ -111,6 +114,8 @@ mod tests {
         assert!(both.contains("both password and password_file"), "{both}");
         std::fs::write(&file, "\n").unwrap();
         assert!(one_of("password", None, Some(&file)).unwrap_err().contains("is empty"));
+        std::fs::write(&file, "x".repeat(100_000)).unwrap();
+        assert!(one_of("password", None, Some(&file)).unwrap_err().contains("more than"));
         std::fs::remove_file(&file).unwrap();
         let missing = one_of("password", None, Some(&file)).unwrap_err();
         assert!(missing.starts_with("password_file: cannot read"), "{missing}");

@@ -28,7 +28,8 @@ const LOG_DROPPED: Family = Family::counter("log_lines_dropped", "Log lines drop
 const AUTH_SUPPRESSED: Family =
     Family::counter("auth_failure_lines_suppressed", "Authentication failures that were counted but not logged singly");
 
-type Source = Box<dyn Fn(&mut Samples) + Send + Sync>;
+/// What adds the samples of a shard or of something shared to a scrape. Called on the control side while the workers run: it reads atomics.
+pub type Source = Box<dyn Fn(&mut Samples) + Send + Sync>;
 
 /// The metrics of one service.
 #[derive(Clone)]

@@ -4,6 +4,7 @@
 //! wants it, is refused here with the key and the remedy, before a socket is opened (H44).
 
 mod auth;
+mod external;
 mod flags;
 mod limits;
 mod peers;
@@ -23,12 +24,12 @@ use causeway_daemon::log::Log;
 use causeway_daemon::workers::Net;
 use clap::Parser;
 
-pub(crate) use auth::{Auth, User};
-pub(crate) use flags::{Flags, Insecure};
+pub(crate) use auth::Auth;
+pub(crate) use flags::Flags;
 pub(crate) use limits::Limits;
-pub(crate) use peers::{PeerRule, Peers, Verdict};
+pub(crate) use peers::{Peers, Verdict};
 pub(crate) use protocol::{ChannelNumbers, Protocol};
-pub(crate) use relay::{Relay, RelayAddress, Scope};
+pub(crate) use relay::{Relay, RelayAddress};
 pub(crate) use schema::Schema;
 
 /// STUN's and TURN's port.

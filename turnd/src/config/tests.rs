@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use causeway_daemon::config::{load, uncommented, undocumented};
 
+use super::relay::Scope;
 use super::*;
 
 /// What runs: a realm, a user, an address.

@@ -1,0 +1,59 @@
+//! turnd's command line as a shell sees it: exit status, standard output, standard error.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+
+use std::process::{Command, Output};
+
+const GOOD: [&str; 6] = ["--realm", "example.org", "--user", "alice:secret", "--relay-address", "203.0.113.7"];
+
+/// Runs turnd with `args` and no variable of its own.
+fn turnd(args: &[&str]) -> (Option<i32>, String, String) {
+    let ours = std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("TURND_"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_turnd"));
+    ours.for_each(|name| drop(command.env_remove(name)));
+    let Output { status, stdout, stderr } = command.args(args).output().unwrap();
+    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+#[test]
+fn a_good_configuration_is_explained() {
+    let (code, out, err) = turnd(&[&GOOD[..], &["--check-config"]].concat());
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert!(out.starts_with("configuration ok\n") && out.contains("203.0.113.7, ports 49152-65535"), "{out}");
+    assert!(!out.contains("secret"), "{out}");
+}
+
+#[test]
+fn h44_a_bad_configuration_ends_with_2_and_a_line_a_problem() {
+    let (code, out, err) = turnd(&["--relay-address", "10.0.0.7", "--check-config"]);
+    assert_eq!((code, out.as_str()), (Some(2), ""));
+    let keys: Vec<&str> = err.lines().map(|line| line.split([':', ' ']).nth(2).unwrap()).collect();
+    assert_eq!(keys, ["realm", "relay.addresses", "auth"], "{err}");
+    let (code, _, again) = turnd(&["--relay-address", "10.0.0.7"]);
+    assert_eq!((code, again), (Some(2), err), "it does not start either");
+}
+
+#[test]
+fn usage_errors_end_with_2_and_questions_with_0() {
+    assert_eq!(turnd(&["--relm", "x"]).0, Some(2));
+    assert_eq!(turnd(&["--user", "alice"]).0, Some(2));
+    assert_eq!(turnd(&["--version"]).1, concat!("turnd ", env!("CARGO_PKG_VERSION"), "\n"));
+    let (code, help, _) = turnd(&["--help"]);
+    assert_eq!(code, Some(0));
+    for flag in
+        ["--config", "--set", "--listen", "--realm", "--user", "--relay-address", "--external-address", "--insecure-allow-all-peers"]
+    {
+        assert!(help.contains(flag), "{flag}");
+    }
+}
+
+#[test]
+fn the_printed_default_configuration_passes_the_check() {
+    let (code, text, _) = turnd(&["--print-default-config"]);
+    assert_eq!(code, Some(0));
+    let file = std::env::temp_dir().join(format!("turnd-default-{}.toml", std::process::id()));
+    std::fs::write(&file, text).unwrap();
+    let outcome = turnd(&[&GOOD[..], &["--check-config", "--config", file.to_str().unwrap()]].concat());
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(outcome.0, Some(0), "{}", outcome.2);
+}
