@@ -10,15 +10,21 @@
 //!
 //! [`Lab::new`] builds it for the given [`NatKind`]s and removes it when dropped, also on panic; what a killed run
 //! left behind is removed by the next one. [`observe`] proves by packets what a NAT does, [`punch`] whether two sites
-//! can reach each other directly, and [`theory`] says what they should. [`Process`] runs real programs inside.
+//! can reach each other directly, and [`theory`] says what they should.
+//!
+//! [`Process`] runs real programs inside, for this suite and others: [`services`] are the workspace's servers on the
+//! public host, [`recognition`] is `ice-agent nat` at a site, [`call`] is `ice-agent connect` at two, [`matrix`] what came
+//! of it for every two kinds.
 //!
 //! It needs root, `ip` (iproute2) and `nft` (nftables); [`requirements`] names what is missing. Nothing leaves the
 //! namespaces: the lab's "public" addresses are only numbers.
 
 mod binary;
+pub mod call;
 mod error;
 mod link;
 mod log;
+pub mod matrix;
 mod namespace;
 mod nat;
 pub mod observe;
@@ -26,8 +32,11 @@ mod parallel;
 mod probe;
 mod process;
 pub mod punch;
+pub mod recognition;
 mod requirements;
 pub mod rules;
+mod scratch;
+pub mod services;
 pub mod theory;
 mod topology;
 
@@ -38,6 +47,7 @@ pub use nat::{Behaviour, Filtering, Mapping, NatKind, UdpBehaviour};
 pub use observe::observe;
 pub use parallel::parallel;
 pub use probe::{Arrival, TcpListenerProbe, UdpProbe, tcp_connect};
-pub use process::Process;
+pub use process::{Finished, Process, Transport};
 pub use requirements::requirements;
+pub use scratch::Scratch;
 pub use topology::{Host, Lab, NatBox, Site};

@@ -139,6 +139,23 @@ impl Process {
         }
     }
 
+    /// [`Process::stop`], for a service: it ends with success.
+    ///
+    /// # Errors
+    /// [`LabError::Timeout`] as for `stop`; [`LabError::Ended`] when it ends with a failure, or had ended before.
+    pub fn stop_cleanly(mut self, grace: Duration) -> Result<(), LabError> {
+        if self.has_ended()?.is_some() {
+            return Err(self.without("running service", Duration::ZERO));
+        }
+        let (name, log) = (self.name.clone(), self.log.clone());
+        let status = self.stop(grace)?;
+        if status.success() {
+            return Ok(());
+        }
+        log.wait_closed(GRACE);
+        Err(LabError::Ended { program: name, status: status.to_string(), what: "a failure".to_owned(), log: log.tail() })
+    }
+
     /// The last lines that it wrote, for an error message.
     #[must_use]
     pub fn log_tail(&self) -> String {

@@ -1,5 +1,7 @@
 //! What theory says about each pair of kinds: can two endpoints behind them talk directly over UDP?
 
+use std::fmt;
+
 use crate::NatKind;
 
 /// How the media of a call travels.
@@ -9,6 +11,15 @@ pub enum Path {
     Direct,
     /// Through the TURN server.
     Relayed,
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Direct => "direct",
+            Self::Relayed => "relayed",
+        })
+    }
 }
 
 /// The best path that two endpoints of these kinds can have. The order does not matter.

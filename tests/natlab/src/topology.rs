@@ -13,6 +13,17 @@ use crate::{LabError, LabName, Namespace, NatKind, requirements, sweep_leftovers
 const PRIVATE: [&str; 4] = ["10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16"];
 const SITES: usize = 200;
 
+/// In the router: counts what goes from site to site and is as long as data of a call, past the IP and UDP headers.
+const COUNT_DATA: &str = r#"table ip causeway_internet {
+  counter between_sites { }
+  chain pass {
+    type filter hook forward priority filter; policy accept;
+    iifname "to-site-*" oifname "to-site-*" meta l4proto udp meta length >= LENGTH counter name between_sites
+  }
+}
+"#;
+const HEADERS: u32 = 28;
+
 /// A machine with programs: the server, or a client at a site.
 #[derive(Debug)]
 pub struct Host {
@@ -71,6 +82,9 @@ pub struct Lab {
 }
 
 impl Lab {
+    /// A payload of this many bytes is counted as data by [`Lab::data_between_sites`]; no connectivity check is so long.
+    pub const DATA_LENGTH: u32 = 600;
+
     /// Builds a lab with one site for each kind.
     ///
     /// # Errors
@@ -86,6 +100,8 @@ impl Lab {
         let internet = router(&name, "internet")?;
         let vanish: String = PRIVATE.iter().map(|net| format!("route add blackhole {net}\n")).collect();
         internet.ip(&vanish)?;
+        let count_data = COUNT_DATA.replace("LENGTH", &(Self::DATA_LENGTH + HEADERS).to_string());
+        internet.run("nft", &["-f", "-"], &count_data)?;
 
         let server = Namespace::create(&name, "server")?;
         let addresses = [Ipv4Addr::new(80, 80, 80, 2), Ipv4Addr::new(80, 80, 80, 3)];
@@ -103,6 +119,16 @@ impl Lab {
     #[must_use]
     pub fn internet(&self) -> &Namespace {
         &self.internet
+    }
+
+    /// How many UDP datagrams with at least [`Lab::DATA_LENGTH`] bytes went from one site towards another so far. What
+    /// goes through the server is not among them: this tells a direct call from a relayed one without asking an agent.
+    ///
+    /// # Errors
+    /// [`LabError`] when the counter cannot be read.
+    pub fn data_between_sites(&self) -> Result<u64, LabError> {
+        let listed = self.internet.run("nft", &["list", "counter", "ip", "causeway_internet", "between_sites"], "")?;
+        counted_packets(&listed).ok_or_else(|| LabError::Unexpected(format!("no counter in {listed:?}")))
     }
 
     fn site(&self, lab: &LabName, index: u8, kind: NatKind) -> Result<Site, LabError> {
@@ -144,4 +170,23 @@ fn attach(gateway: &Namespace, port: &str, node: &Namespace, device: &str, addre
     let own: Vec<IpNet> = addresses.iter().map(|&ip| net(ip)).collect();
     connect(&End { namespace: gateway, device: port, addresses: &[net(first)] }, &End { namespace: node, device, addresses: &own })?;
     node.ip(&format!("route add default via {first}\n"))
+}
+
+/// The number after `packets` in what `nft list counter` writes.
+fn counted_packets(listed: &str) -> Option<u64> {
+    let mut words = listed.split_whitespace();
+    words.find(|&word| word == "packets")?;
+    words.next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_is_read() {
+        let listed = "table ip causeway_internet {\n\tcounter between_sites {\n\t\tpackets 12 bytes 3456\n\t}\n}\n";
+        assert_eq!(counted_packets(listed), Some(12));
+        assert_eq!(counted_packets("table ip causeway_internet {}"), None);
+    }
 }

@@ -78,7 +78,7 @@ fn hole_punching_succeeds_exactly_where_theory_says() {
 /// would move the client's own flow to another port, and the punched hole would be elsewhere.
 #[test]
 fn a_packet_that_came_too_early_does_not_move_the_port() {
-    for kind in [NatKind::AddressRestricted, NatKind::PortRestricted] {
+    for kind in [NatKind::PortRestricted, NatKind::AddressRestricted] {
         let lab = Lab::new(&[kind, NatKind::None]).unwrap();
         let mut server = udp(&lab.server.namespace, SocketAddr::new(lab.server.address(), 3478));
         let client = &lab.sites[0].client;
@@ -132,6 +132,30 @@ fn private_addresses_do_not_cross_the_internet() {
     std::thread::sleep(Duration::from_millis(50));
     outside.send(mapped, "to the public one").unwrap();
     assert_eq!(private.receive(PATIENCE).expect("the cone is open").text, "to the public one");
+}
+
+/// What tells a direct call from a relayed one: datagrams from site to site are counted, others are not.
+#[test]
+fn the_internet_counts_what_goes_from_site_to_site() {
+    let lab = Lab::new(&[NatKind::PortRestricted, NatKind::None]).unwrap();
+    let mut server = udp(&lab.server.namespace, SocketAddr::new(lab.server.address(), 3478));
+    let mut other = udp(&lab.sites[1].client.namespace, SocketAddr::new(lab.sites[1].client.address(), 6000));
+    let mut client = udp(&lab.sites[0].client.namespace, SocketAddr::new(lab.sites[0].client.address(), 5000));
+    let data = "x".repeat(Lab::DATA_LENGTH as usize);
+
+    client.send(server.address(), &data).unwrap();
+    let mapped = server.receive(PATIENCE).expect("UDP gets out").from;
+    server.send(mapped, &data).unwrap();
+    client.receive(PATIENCE).expect("answers come in");
+    client.send(other.address(), &data[1..]).unwrap();
+    other.receive(PATIENCE).expect("the other site has no NAT");
+    assert_eq!(lab.data_between_sites().unwrap(), 0, "through the server, or too short to be data");
+
+    client.send(other.address(), &data).unwrap();
+    other.receive(PATIENCE).expect("the other site has no NAT");
+    other.send(mapped, &data).unwrap();
+    client.receive(PATIENCE).expect("answers come in");
+    assert_eq!(lab.data_between_sites().unwrap(), 2);
 }
 
 #[test]

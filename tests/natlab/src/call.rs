@@ -1,0 +1,195 @@
+//! `ice-agent` at the sites: a call between two of them, and what they and the wire say of it.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::services::{PASSWORD, Services, USER};
+use crate::theory::Path;
+use crate::{Lab, LabError, Process, Site, binary};
+
+/// Numbered datagrams that each side sends.
+const COUNT: u32 = 50;
+const INTERVAL_MS: u32 = 20;
+/// Longer than any connectivity check, so that data is told from checks on the wire.
+const SIZE: u32 = Lab::DATA_LENGTH;
+/// Until a pair is selected: a TURN server that UDP does not reach has to be given up first.
+const TIMEOUT_S: u32 = 30;
+const END: Duration = Duration::from_secs(90);
+
+/// The type of a candidate, RFC 8445 §5.1.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CandidateKind {
+    /// An interface of the host.
+    Host,
+    /// The outside of a NAT, told by a STUN server.
+    Srflx,
+    /// The outside of a NAT, told by the peer.
+    Prflx,
+    /// An allocation at the TURN server.
+    Relay,
+}
+
+impl fmt::Display for CandidateKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Host => "host",
+            Self::Srflx => "srflx",
+            Self::Prflx => "prflx",
+            Self::Relay => "relay",
+        })
+    }
+}
+
+/// One end of the selected pair, as the agent at that end says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// What the peer sends to.
+    pub kind: CandidateKind,
+    /// `udp` or `tcp`: how a relayed one reaches its TURN server.
+    pub relay_transport: Option<String>,
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.relay_transport {
+            Some(transport) => write!(f, "{}/{transport}", self.kind),
+            None => write!(f, "{}", self.kind),
+        }
+    }
+}
+
+/// A call that connected.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The ends at site 0 and site 1.
+    pub pair: [End; 2],
+    /// The path that each agent reports.
+    pub reported: [Path; 2],
+    /// The median round trip that site 0 measured, in milliseconds.
+    pub rtt_ms: f64,
+    /// How long after meeting its peer site 0 had a pair, in milliseconds.
+    pub connect_ms: f64,
+    /// Numbered datagrams sent by both sides.
+    pub sent: u32,
+    /// Of these, how many arrived and how many came back: the lesser.
+    pub received: u32,
+    /// Datagrams of the exchange's size that the internet carried from site to site, not to or from the server.
+    pub seen_between_sites: u64,
+}
+
+impl Call {
+    /// The least that the internet carries between the sites of a direct call: each datagram and its echo.
+    #[must_use]
+    pub fn expected_between_sites(&self) -> u64 {
+        2 * u64::from(self.received)
+    }
+}
+
+/// Lets the agents of sites 0 and 1 call each other.
+///
+/// # Errors
+/// [`LabError::Ended`] with an agent's report when there was no connection.
+pub fn call(lab: &Lab, services: &Services) -> Result<Call, LabError> {
+    let start = |index: usize| connect(&lab.sites[index], services, index);
+    let agents = [start(0)?, start(1)?];
+    let [a, b] = agents.map(|agent| agent.finish(END).and_then(crate::process::Finished::success));
+    let [a, b] = [report(&a?)?, report(&b?)?];
+    let (pair_a, pair_b) = (a.selected()?, b.selected()?);
+    let end = |selected: &SelectedPair| End { kind: selected.local.kind, relay_transport: selected.local.relay_transport.clone() };
+    Ok(Call {
+        pair: [end(pair_a), end(pair_b)],
+        reported: [pair_a.path(), pair_b.path()],
+        rtt_ms: a.rtt_ms.as_ref().map_or(f64::NAN, |figures| figures.p50),
+        connect_ms: a.connect_ms.unwrap_or(f64::NAN),
+        sent: a.sent + b.sent,
+        received: (a.received + b.received).min(a.from_peer.received + b.from_peer.received),
+        seen_between_sites: lab.data_between_sites()?,
+    })
+}
+
+fn connect(site: &Site, services: &Services, index: usize) -> Result<Process, LabError> {
+    let mut command = site.client.namespace.command(binary("ice-agent")?);
+    command.args(["connect", "--json", "--room", "lab", "--rendezvous", &services.rendezvous_url()]);
+    command.args(["--stun", &format!("stun:{}", services.stun())]);
+    for transport in ["udp", "tcp"] {
+        command.args(["--turn", &format!("turn:{}?transport={transport}", services.turn())]);
+    }
+    command.env("ICE_AGENT_USERNAME", USER).env("ICE_AGENT_PASSWORD", PASSWORD);
+    for (option, value) in [("--count", COUNT), ("--interval", INTERVAL_MS), ("--size", SIZE), ("--timeout", TIMEOUT_S)] {
+        command.args([option, &value.to_string()]);
+    }
+    Process::start(format!("ice-agent connect at site {index}"), command)
+}
+
+/// What the lab reads of `ice-agent connect --json`.
+#[derive(Debug, Deserialize)]
+struct Report {
+    selected: Option<SelectedPair>,
+    connect_ms: Option<f64>,
+    sent: u32,
+    received: u32,
+    rtt_ms: Option<RoundTrips>,
+    from_peer: FromPeer,
+}
+
+#[derive(Debug, Deserialize)]
+struct SelectedPair {
+    local: EndReport,
+    remote: EndReport,
+}
+
+#[derive(Debug, Deserialize)]
+struct EndReport {
+    #[serde(rename = "type")]
+    kind: CandidateKind,
+    relay_transport: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RoundTrips {
+    p50: f64,
+}
+
+#[derive(Debug, Deserialize)]
+struct FromPeer {
+    received: u32,
+}
+
+impl Report {
+    fn selected(&self) -> Result<&SelectedPair, LabError> {
+        self.selected.as_ref().ok_or_else(|| LabError::Unexpected(format!("a success without a pair: {self:?}")))
+    }
+}
+
+impl SelectedPair {
+    /// A relay at either end is a relayed call.
+    fn path(&self) -> Path {
+        let relayed = [&self.local, &self.remote].iter().any(|end| end.kind == CandidateKind::Relay);
+        if relayed { Path::Relayed } else { Path::Direct }
+    }
+}
+
+fn report(output: &str) -> Result<Report, LabError> {
+    serde_json::from_str(output).map_err(|error| LabError::Unexpected(format!("ice-agent connect --json: {error} in:\n{output}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_read_and_a_relay_at_the_far_end_counts() {
+        let text = r#"{ "outcome": "connected", "selected": {
+            "local": { "type": "prflx", "address": "45.11.0.2:9", "base": "10.0.0.2:9", "relay_transport": null },
+            "remote": { "type": "relay", "address": "80.80.80.2:50000", "relay_transport": "tcp" },
+            "check_rtt_ms": 0.4 }, "connect_ms": 80.5, "sent": 50, "received": 50,
+            "rtt_ms": { "min": 0.1, "p50": 0.2, "p99": 0.3, "max": 0.4 },
+            "from_peer": { "received": 50, "sent": 50, "loss_percent": 0.0 }, "candidates": [] }"#;
+        let report = report(text).unwrap();
+        assert_eq!(report.selected().unwrap().path(), Path::Relayed);
+        assert_eq!((report.sent, report.rtt_ms.unwrap().p50), (50, 0.2));
+    }
+}

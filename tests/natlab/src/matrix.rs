@@ -1,0 +1,120 @@
+//! The result of a call between every two kinds, as a table.
+
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{CellAlignment, Table};
+
+use crate::NatKind;
+use crate::call::Call;
+use crate::theory::Path;
+
+/// One pair of kinds, and what became of its call.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The kinds of sites 0 and 1.
+    pub kinds: [NatKind; 2],
+    /// What theory says.
+    pub expected: Path,
+    /// The call, or why there was none.
+    pub call: Result<Call, String>,
+}
+
+impl Outcome {
+    /// What is wrong with it; `None` when it is as theory says, the wire bears it out, and nothing was lost.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        let call = match &self.call {
+            Ok(call) => call,
+            Err(error) => return Some(error.clone()),
+        };
+        if call.reported != [self.expected; 2] {
+            return Some(format!("the agents say {:?}, theory says {:?}", call.reported, self.expected));
+        }
+        if call.sent == 0 || call.received != call.sent {
+            return Some(format!("{} of {} datagrams arrived and came back", call.received, call.sent));
+        }
+        let seen = call.seen_between_sites;
+        match self.expected {
+            Path::Direct if seen < call.expected_between_sites() => {
+                let least = call.expected_between_sites();
+                Some(format!("the agents say direct, but only {seen} of {least} datagrams went from site to site"))
+            }
+            Path::Relayed if seen > 0 => Some(format!("the agents say relayed, but {seen} datagrams went from site to site")),
+            _ => None,
+        }
+    }
+}
+
+/// A line for each outcome.
+#[must_use]
+pub fn render(outcomes: &[Outcome]) -> String {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED);
+    table.set_header(["A behind", "B behind", "theory", "A's end", "B's end", "connected", "RTT", "loss", ""]);
+    for outcome in outcomes {
+        let mut row = vec![outcome.kinds[0].to_string(), outcome.kinds[1].to_string(), outcome.expected.to_string()];
+        match &outcome.call {
+            Ok(call) => row.extend([
+                call.pair[0].to_string(),
+                call.pair[1].to_string(),
+                format!("{:.0} ms", call.connect_ms),
+                format!("{:.2} ms", call.rtt_ms),
+                format!("{:.1} %", loss_percent(call)),
+            ]),
+            Err(_) => row.extend(["none", "none", "–", "–", "–"].map(str::to_owned)),
+        }
+        row.push(if outcome.fault().is_none() { "ok" } else { "FAILED" }.to_owned());
+        table.add_row(row);
+    }
+    for column in 5..8 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.to_string()
+}
+
+/// Datagrams that did not arrive or come back, in percent of those sent by both sides.
+fn loss_percent(call: &Call) -> f64 {
+    if call.sent == 0 {
+        return 0.0;
+    }
+    100.0 * f64::from(call.sent.saturating_sub(call.received)) / f64::from(call.sent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::{CandidateKind, End};
+
+    fn outcome(expected: Path, reported: [Path; 2], received: u32, seen_between_sites: u64) -> Outcome {
+        let pair = [CandidateKind::Srflx, CandidateKind::Relay].map(|kind| End { kind, relay_transport: None });
+        let call = Call { pair, reported, rtt_ms: 0.25, connect_ms: 81.2, sent: 100, received, seen_between_sites };
+        Outcome { kinds: [NatKind::PortRestricted, NatKind::Symmetric], expected, call: Ok(call) }
+    }
+
+    #[test]
+    fn both_agents_theory_and_wire_must_agree() {
+        use Path::{Direct, Relayed};
+        assert_eq!(outcome(Direct, [Direct; 2], 100, 200).fault(), None);
+        assert_eq!(outcome(Relayed, [Relayed; 2], 100, 0).fault(), None);
+        for wrong in [
+            outcome(Direct, [Relayed; 2], 100, 0),
+            outcome(Direct, [Direct, Relayed], 100, 200),
+            outcome(Direct, [Direct; 2], 100, 0),
+            outcome(Relayed, [Relayed; 2], 100, 200),
+            outcome(Relayed, [Direct; 2], 100, 200),
+            outcome(Direct, [Direct; 2], 99, 200),
+            outcome(Direct, [Direct; 2], 0, 200),
+        ] {
+            assert!(wrong.fault().is_some(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_table_shows_pair_times_and_loss() {
+        let shown = render(&[outcome(Path::Direct, [Path::Direct; 2], 99, 200)]);
+        for text in ["port-restricted", "symmetric", "direct", "srflx", "relay", "81 ms", "0.25 ms", "1.0 %", "FAILED"] {
+            assert!(shown.contains(text), "{text} in\n{shown}");
+        }
+    }
+}
