@@ -47,6 +47,18 @@ impl Refusal {
         }
     }
 
+    /// Its name as logs and metrics show it.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Unauthenticated => "no-credentials",
+            Self::BadRequest => "incomplete-credentials",
+            Self::StaleNonce => "stale-nonce",
+            Self::UnknownUser => "unknown-or-expired-user",
+            Self::WrongPassword => "wrong-password",
+        }
+    }
+
     /// Whether somebody showed credentials that are wrong: the event that a firewall may act on (H42).
     #[must_use]
     pub const fn is_failure(self) -> bool {

@@ -3,7 +3,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use causeway_wire::ErrorCode;
-use causeway_wire::attribute::{AddressFamily, AttributeError, Lifetime, RequestedAddressFamily, RequestedTransport};
+use causeway_wire::attribute::{
+    AddressFamily, AttributeError, AttributeType, EvenPort, Lifetime, RequestedAddressFamily, RequestedTransport, ReservationToken,
+};
 use rand::CryptoRng;
 
 use crate::allocation::{Allocation, Cold, Relay, RelayedTransportAddress, Traffic};
@@ -20,9 +22,9 @@ use crate::server::Server;
 use crate::verdict::{Discard, Verdict};
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
-    /// Receiving an Allocate request: the checks of RFC 8656 §7.2 with their numbers. The first, authentication, has been made; those of
-    /// DONT-FRAGMENT (4), RESERVATION-TOKEN (5) and EVEN-PORT (8) end in 420 before this, for they are not built yet, and
-    /// ADDITIONAL-ADDRESS-FAMILY (6, 9), comprehension-optional, is ignored until it is.
+    /// Receiving an Allocate request: the checks of RFC 8656 §7.2 with their numbers. The first, authentication, has been made; that of
+    /// DONT-FRAGMENT (4) ends in 420 before this, for no DF bit is set yet; and the rest of those of ADDITIONAL-ADDRESS-FAMILY (9) is not
+    /// made: comprehension-optional, it is ignored until it is built.
     pub(crate) fn allocate(&mut self, request: &Request<'_>, found: Option<AllocationId>) -> Result<Achieved, ErrorCode> {
         // 2. "The server checks if the 5-tuple is currently in use by an existing allocation."
         if let Some(allocation) = found.and_then(|id| self.allocations.get(id).map(|allocation| (id, allocation))) {
@@ -34,6 +36,17 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             Ok(Some(RequestedTransport(_))) => return Err(ErrorCode::UNSUPPORTED_TRANSPORT_PROTOCOL),
             Ok(None) | Err(_) => return Err(ErrorCode::BAD_REQUEST),
         }
+        // 5. "… RESERVATION-TOKEN …": no port is reserved yet, so no token is valid.
+        let has = |kind| request.message.has(kind);
+        if has(AttributeType::RESERVATION_TOKEN) {
+            let excluded = [AttributeType::EVEN_PORT, AttributeType::REQUESTED_ADDRESS_FAMILY, AttributeType::ADDITIONAL_ADDRESS_FAMILY];
+            let contradicts = excluded.into_iter().any(has) || request.message.attribute::<ReservationToken>().is_err();
+            return Err(if contradicts { ErrorCode::BAD_REQUEST } else { ErrorCode::INSUFFICIENT_CAPACITY });
+        }
+        // 6. "… both REQUESTED-ADDRESS-FAMILY and ADDITIONAL-ADDRESS-FAMILY attributes."
+        if has(AttributeType::REQUESTED_ADDRESS_FAMILY) && has(AttributeType::ADDITIONAL_ADDRESS_FAMILY) {
+            return Err(ErrorCode::BAD_REQUEST);
+        }
         // 7. "If the server does not support the address family requested by the client …"
         let family = match request.message.attribute() {
             Ok(requested) => requested.map_or(AddressFamily::Ipv4, |RequestedAddressFamily(family)| family),
@@ -43,6 +56,14 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         if !self.config.families.has(family) {
             return Err(ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED);
         }
+        // 8. "… an EVEN-PORT attribute with the R bit set to 1 …": no port is reserved yet, so that "the server cannot satisfy the request".
+        let port = match request.message.attribute() {
+            Ok(None) => WantedPort::Any,
+            Ok(Some(EvenPort { reserve: false })) => WantedPort::Even,
+            Ok(Some(EvenPort { reserve: true })) if has(AttributeType::ADDITIONAL_ADDRESS_FAMILY) => return Err(ErrorCode::BAD_REQUEST),
+            Ok(Some(EvenPort { reserve: true })) => return Err(ErrorCode::INSUFFICIENT_CAPACITY),
+            Err(_) => return Err(ErrorCode::BAD_REQUEST),
+        };
         let lifetime = self.config.limits.lifetime(request)?;
         // RFC 8656 §21.4: "a TURN server MUST NOT accept Teredo or 6to4 addresses in these requests."
         if !self.config.policy.accepts_client(request.from.client.ip()) {
@@ -56,12 +77,12 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             return Err(ErrorCode::ALLOCATION_QUOTA_REACHED);
         }
         let quota = self.ledger.try_acquire(request.credential.quota_name()).ok_or(ErrorCode::ALLOCATION_QUOTA_REACHED)?;
-        self.make(request, family, lifetime, quota);
+        self.make(request, (family, port), lifetime, quota);
         Ok(Achieved::Later)
     }
 
     /// "If all the checks pass, the server creates the allocation."
-    fn make(&mut self, request: &Request<'_>, family: AddressFamily, lifetime: Duration, quota: L::Guard) {
+    fn make(&mut self, request: &Request<'_>, (family, port): (AddressFamily, WantedPort), lifetime: Duration, quota: L::Guard) {
         let now = request.now;
         let allocation = Allocation {
             five_tuple: request.from,
@@ -82,7 +103,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             }),
         };
         let id = self.admit(allocation, now.monotonic);
-        self.effects.push_back(Effect::Bind { relay: RelayId { allocation: id, index: 0 }, family, port: WantedPort::Any });
+        self.effects.push_back(Effect::Bind { relay: RelayId { allocation: id, index: 0 }, family, port });
     }
 
     /// The relayed socket stands: the allocation's first answer, or a restored one's silence.

@@ -48,6 +48,8 @@ pub enum Effect {
 pub enum WantedPort {
     /// Any, chosen at random (RFC 8656 §7.2 with RFC 6056).
     Any,
+    /// Any that is even (RFC 8656 §18.7).
+    Even,
     /// This address and no other: a restored allocation.
     Exactly(SocketAddr),
 }

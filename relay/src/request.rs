@@ -163,8 +163,8 @@ pub(crate) fn seconds(lifetime: Duration) -> u32 {
     u32::try_from(lifetime.as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
 }
 
-/// What a request or a Send indication may carry. DONT-FRAGMENT, EVEN-PORT and RESERVATION-TOKEN are not built yet: RFC 8656 §7.2 (step 4)
-/// and RFC 8656 §11.2 have a server treat what it cannot do as unknown.
+/// What a request or a Send indication may carry. DONT-FRAGMENT is not built yet: RFC 8656 §7.2 (step 4) and RFC 8656 §11.2 have a server
+/// that cannot set the DF bit treat it as unknown.
 pub(crate) fn is_known(kind: AttributeType) -> bool {
     use AttributeType as T;
     matches!(
@@ -185,5 +185,7 @@ pub(crate) fn is_known(kind: AttributeType) -> bool {
             | T::XOR_RELAYED_ADDRESS
             | T::REQUESTED_ADDRESS_FAMILY
             | T::REQUESTED_TRANSPORT
+            | T::EVEN_PORT
+            | T::RESERVATION_TOKEN
     )
 }

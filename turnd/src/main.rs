@@ -1,6 +1,18 @@
-//! The TURN relay.
+//! The TURN relay (RFC 8656): configuration, everything bound, workers, the control side, the end.
 
 mod config;
+mod control;
+mod counters;
+mod ephemeral;
+mod listeners;
+mod peer_policy;
+mod port_pool;
+mod quota;
+mod relay_sockets;
+mod startup;
+mod streams;
+mod tally;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -16,5 +28,8 @@ fn main() -> ExitCode {
         return lifecycle::EXIT_FAILURE.into();
     }
     lifecycle::abort_on_panic();
-    lifecycle::exit_code(Ok::<(), std::io::Error>(()))
+    let outcome = startup::start(&config).and_then(control::run);
+    let code = lifecycle::exit_code(outcome.map_err(|error| format!("{error:#}")));
+    log::flush();
+    code
 }

@@ -47,7 +47,11 @@ impl Registry {
             samples.add(&BUILD_INFO, &[("version", version.into())], 1);
             samples.add(&START_TIME, &[], started);
             samples.add(&LOG_DROPPED, &[], crate::log::lines_dropped());
-            samples.add(&AUTH_SUPPRESSED, &[], crate::log::auth_failures_suppressed());
+            // Absent until it happens: a service without users has no such lines.
+            match crate::log::auth_failures_suppressed() {
+                0 => {}
+                suppressed => samples.add(&AUTH_SUPPRESSED, &[], suppressed),
+            }
         };
         let mut all: Vec<Source> = vec![Box::new(own)];
         all.extend(sources);

@@ -1,0 +1,81 @@
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use anyhow::{Context, Result, anyhow};
+use causeway_daemon::admin::{Admin, Health, heartbeat_problem};
+use causeway_daemon::lifecycle::Termination;
+use causeway_daemon::log;
+use causeway_daemon::metrics::{Registry, Source};
+use causeway_net::mailbox::{Sender, Undelivered};
+use causeway_net::{Clock, Heartbeat};
+
+use crate::worker::Mail;
+
+/// A service whose workers run.
+pub(crate) struct Running {
+    pub(crate) workers: Vec<WorkerHandle>,
+    pub(crate) admin: Option<Admin>,
+    pub(crate) sources: Vec<Source>,
+    pub(crate) clock: Clock,
+}
+
+/// A worker's thread, seen from outside.
+pub(crate) struct WorkerHandle {
+    pub(crate) thread: JoinHandle<std::io::Result<()>>,
+    pub(crate) mail: Sender<Mail>,
+    pub(crate) heartbeat: Heartbeat,
+}
+
+/// The control side: answers the admin listener until a signal asks for the end, then stops the workers.
+///
+/// # Errors
+/// The control side's runtime cannot be made, or a worker's loop failed.
+pub(crate) fn run(running: Running) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot make the control side's runtime")?;
+    let Running { workers, admin, sources, clock } = running;
+    runtime.block_on(async {
+        let termination = Termination::install().context("cannot take signals")?;
+        let health = Arc::new(Workers { heartbeats: workers.iter().map(|worker| worker.heartbeat.clone()).collect(), clock });
+        if let Some(admin) = admin {
+            tracing::info!(address = %admin.local_addr()?, "admin listener");
+            tokio::spawn(admin.serve(health, Registry::new("turnd", env!("CARGO_PKG_VERSION"), sources)));
+        }
+        tokio::spawn(log::report_suppressed());
+        tracing::info!(workers = workers.len(), "ready");
+        termination.requested().await;
+        Ok::<(), anyhow::Error>(())
+    })?;
+    stop(workers)
+}
+
+fn stop(workers: Vec<WorkerHandle>) -> Result<()> {
+    for worker in &workers {
+        // A full mailbox is emptied soon; a worker that hears nothing ends with the process.
+        if let Err(Undelivered::Full(_)) = worker.mail.send(Mail::Stop) {
+            tracing::warn!("a worker's mailbox is full; it ends with the process");
+            return Ok(());
+        }
+    }
+    for worker in workers {
+        let outcome = worker.thread.join().map_err(|_| anyhow!("a worker panicked"))?;
+        outcome.context("a worker's event loop failed")?;
+    }
+    tracing::info!("ended");
+    Ok(())
+}
+
+struct Workers {
+    heartbeats: Vec<Heartbeat>,
+    clock: Clock,
+}
+
+impl Health for Workers {
+    fn health(&self) -> Result<(), String> {
+        let now = self.clock.sample().monotonic;
+        heartbeat_problem(self.heartbeats.iter().map(|heartbeat| heartbeat.age(now)))
+    }
+
+    fn readiness(&self) -> Result<(), String> {
+        self.health()
+    }
+}

@@ -1,0 +1,188 @@
+use std::sync::Arc;
+
+use causeway_daemon::metrics::{Family, Samples, Unit};
+use causeway_net::{Count, Stats};
+use causeway_relay::{Discard, EndReason, Transport};
+use causeway_wire::ErrorCode;
+
+use crate::port_pool::PortPools;
+use crate::streams::StreamCaps;
+use crate::tally::Tally;
+
+const TRANSPORTS: [Transport; 2] = [Transport::Udp, Transport::Tcp];
+const END_REASONS: [EndReason; 5] =
+    [EndReason::Expired, EndReason::Released, EndReason::ClientGone, EndReason::BindFailed, EndReason::Ended];
+/// The codes that answers can carry.
+const CODES: [ErrorCode; 13] = [
+    ErrorCode::TRY_ALTERNATE,
+    ErrorCode::BAD_REQUEST,
+    ErrorCode::UNAUTHENTICATED,
+    ErrorCode::FORBIDDEN,
+    ErrorCode::UNKNOWN_ATTRIBUTE,
+    ErrorCode::ALLOCATION_MISMATCH,
+    ErrorCode::STALE_NONCE,
+    ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED,
+    ErrorCode::WRONG_CREDENTIALS,
+    ErrorCode::UNSUPPORTED_TRANSPORT_PROTOCOL,
+    ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH,
+    ErrorCode::ALLOCATION_QUOTA_REACHED,
+    ErrorCode::INSUFFICIENT_CAPACITY,
+];
+
+/// What one worker counts beside what its loop counts. One writer; read at scrape time.
+#[derive(Default)]
+pub(crate) struct Counters {
+    /// By transport.
+    pub(crate) to_peer: [Relayed; 2],
+    /// By transport.
+    pub(crate) to_client: [Relayed; 2],
+    /// By transport and family: live allocations.
+    allocations: [[Count; 2]; 2],
+    created: [[Count; 2]; 2],
+    ended: [Count; END_REASONS.len()],
+    errors: [Count; CODES.len()],
+    discards: [Count; Discard::ALL.len()],
+    pub(crate) responses: Count,
+    pub(crate) auth_failures: Count,
+    pub(crate) permissions: Count,
+    pub(crate) channels: Count,
+    pub(crate) prefixes: Count,
+}
+
+/// Datagrams and their application data.
+#[derive(Default)]
+pub(crate) struct Relayed {
+    packets: Count,
+    bytes: Count,
+}
+
+impl Relayed {
+    pub(crate) fn add(&self, bytes: usize) {
+        self.packets.add(1);
+        self.bytes.add(bytes as u64);
+    }
+}
+
+/// The index of a transport in an array of counters.
+pub(crate) fn index(transport: Transport) -> usize {
+    usize::from(transport.is_stream())
+}
+
+impl Counters {
+    pub(crate) fn allocated(&self, transport: Transport, ipv4: bool) {
+        self.created[index(transport)][usize::from(ipv4)].add(1);
+        let live = &self.allocations[index(transport)][usize::from(ipv4)];
+        live.set(live.value() + 1);
+    }
+
+    /// `ipv4` is `None` for an allocation that was never made.
+    pub(crate) fn ended(&self, transport: Transport, ipv4: Option<bool>, reason: EndReason) {
+        self.ended[END_REASONS.iter().position(|r| *r == reason).unwrap_or_default()].add(1);
+        if let Some(ipv4) = ipv4 {
+            let live = &self.allocations[index(transport)][usize::from(ipv4)];
+            live.set(live.value().saturating_sub(1));
+        }
+    }
+
+    pub(crate) fn error(&self, code: ErrorCode) {
+        if let Some(at) = CODES.iter().position(|c| *c == code) {
+            self.errors[at].add(1);
+        }
+    }
+
+    pub(crate) fn discarded(&self, discard: Discard) {
+        self.discards[discard as usize].add(1);
+    }
+
+    fn collect(&self, samples: &mut Samples) {
+        for transport in TRANSPORTS {
+            let (at, name) = (index(transport), transport.name());
+            for (direction, relayed) in [("to_peer", &self.to_peer[at]), ("to_client", &self.to_client[at])] {
+                let labels = [("direction", direction.into()), ("transport", name.into())];
+                samples.add(&RELAYED_PACKETS, &labels, relayed.packets.value());
+                samples.add(&RELAYED, &labels, relayed.bytes.value());
+            }
+            for (family, ipv4) in [("ipv4", 1), ("ipv6", 0)] {
+                let labels = [("transport", name.into()), ("family", family.into())];
+                samples.add(&ALLOCATIONS, &labels, self.allocations[at][ipv4].value());
+                samples.add(&CREATED, &labels, self.created[at][ipv4].value());
+            }
+        }
+        for (reason, count) in END_REASONS.iter().zip(&self.ended) {
+            samples.add(&ENDED, &[("reason", reason.name().into())], count.value());
+        }
+        for (code, count) in CODES.iter().zip(&self.errors) {
+            samples.add(&ERRORS, &[("code", code.number().into())], count.value());
+        }
+        for (discard, count) in Discard::ALL.iter().zip(&self.discards) {
+            samples.add(&DISCARDED, &[("cause", discard.name().into())], count.value());
+        }
+        samples.add(&RESPONSES, &[], self.responses.value());
+        samples.add(&AUTH_FAILURES, &[], self.auth_failures.value());
+        samples.add(&PERMISSIONS, &[], self.permissions.value());
+        samples.add(&CHANNELS, &[], self.channels.value());
+        samples.add(&PREFIXES, &[], self.prefixes.value());
+    }
+}
+
+const RELAYED_PACKETS: Family = Family::counter("relayed_packets", "Datagrams relayed");
+const RELAYED: Family = Family::counter("relayed", "Application data relayed").unit(Unit::Bytes);
+const ALLOCATIONS: Family = Family::gauge("allocations", "Allocations that live");
+const CREATED: Family = Family::counter("allocations_created", "Allocations made");
+const ENDED: Family = Family::counter("allocations_ended", "Allocations ended");
+const ERRORS: Family = Family::counter("stun_errors", "Error responses");
+const RESPONSES: Family = Family::counter("stun_responses", "Responses, errors included");
+const DISCARDED: Family = Family::counter("discarded", "Messages and datagrams that the protocol has the server discard");
+const AUTH_FAILURES: Family = Family::counter("auth_failures", "Requests with a wrong password or an unknown user");
+const PERMISSIONS: Family = Family::gauge("permissions", "Permissions of all allocations");
+const CHANNELS: Family = Family::gauge("channels", "Channels of all allocations");
+const PREFIXES: Family = Family::gauge("allocation_prefixes", "Source prefixes that hold an allocation");
+const FREE_PORTS: Family = Family::gauge("relay_ports_free", "Relayed ports that are not lent");
+const USERS: Family = Family::gauge("users", "Users that hold an allocation");
+const STREAM_PREFIXES: Family = Family::gauge("connection_prefixes", "Source prefixes that hold a connection");
+const DROPPED: Family = Family::counter("dropped", "Datagrams and frames that the sockets could not take or give");
+const SOCKET_PACKETS: Family = Family::counter("socket_datagrams", "Datagrams through the sockets");
+const SOCKET_BYTES: Family = Family::counter("socket", "Payload through the sockets").unit(Unit::Bytes);
+const STREAMS: Family = Family::gauge("connections", "Connections of clients");
+const ACCEPTED: Family = Family::counter("connections_accepted", "Connections accepted");
+const REFUSED: Family = Family::counter("connections_refused", "Connections refused by a cap");
+
+/// The metrics source of one worker.
+pub(crate) fn worker_source(counters: Arc<Counters>, stats: Arc<Stats>) -> impl Fn(&mut Samples) + Send + Sync {
+    move |samples| {
+        counters.collect(samples);
+        for (cause, count) in [
+            ("send_buffer_full", &stats.dropped_send_buffer_full),
+            ("send_refused", &stats.dropped_send_refused),
+            ("socket_gone", &stats.dropped_socket_gone),
+            ("receive_queue_full", &stats.dropped_receive_queue_full),
+            ("stream_queue_full", &stats.dropped_stream_queue_full),
+            ("stream_gone", &stats.dropped_stream_gone),
+        ] {
+            samples.add(&DROPPED, &[("cause", cause.into())], count.value());
+        }
+        samples.add(&SOCKET_PACKETS, &[("direction", "received".into())], stats.datagrams_received.value());
+        samples.add(&SOCKET_PACKETS, &[("direction", "sent".into())], stats.datagrams_sent.value());
+        samples.add(&SOCKET_BYTES, &[("direction", "received".into())], stats.datagrams_received_bytes.value());
+        samples.add(&SOCKET_BYTES, &[("direction", "sent".into())], stats.datagrams_sent_bytes.value());
+        samples.add(&STREAMS, &[], stats.streams_open.value());
+        samples.add(&ACCEPTED, &[], stats.streams_accepted.value());
+        samples.add(&REFUSED, &[], stats.streams_refused.value());
+    }
+}
+
+/// The metrics source of what all workers share.
+pub(crate) fn shared_source(
+    pools: Arc<PortPools>,
+    users: Arc<Tally<Box<str>>>,
+    streams: StreamCaps,
+) -> impl Fn(&mut Samples) + Send + Sync {
+    move |samples| {
+        for pool in pools.iter() {
+            let family = if pool.address().bound.is_ipv4() { "ipv4" } else { "ipv6" };
+            samples.add(&FREE_PORTS, &[("family", family.into())], pool.free() as u64);
+        }
+        samples.add(&USERS, &[], users.len() as u64);
+        samples.add(&STREAM_PREFIXES, &[], streams.prefixes() as u64);
+    }
+}

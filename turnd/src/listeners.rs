@@ -1,0 +1,60 @@
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result};
+use causeway_daemon::config::{Listen, Transport};
+use causeway_daemon::workers::Net;
+use causeway_net::{Listener, UdpOptions, UdpSocket, steering};
+
+/// What one worker listens on, in the order of the configuration.
+#[derive(Default)]
+pub(crate) struct Listeners {
+    pub(crate) udp: Vec<UdpSocket>,
+    pub(crate) tcp: Vec<Listener>,
+}
+
+/// Binds every listener of every worker, in the workers' order and before any of them runs: the kernel numbers the sockets of a group as
+/// they are bound, and steers by the number.
+///
+/// # Errors
+/// An address is in use or not this host's.
+pub(crate) fn bind(listen: &[Listen], net: &Net) -> Result<Vec<Listeners>> {
+    let mut workers: Vec<Listeners> = (0..net.workers.get()).map(|_| Listeners::default()).collect();
+    for (index, listen) in listen.iter().enumerate() {
+        for transport in &listen.transports {
+            let named = || format!("listen[{index}].address: cannot listen on {} ({transport})", listen.address);
+            match transport {
+                Transport::Udp => bind_udp(listen.address, net, &mut workers).with_context(named)?,
+                Transport::Tcp => bind_tcp(listen.address, &mut workers).with_context(named)?,
+            }
+        }
+    }
+    Ok(workers)
+}
+
+fn bind_udp(address: SocketAddr, net: &Net, workers: &mut [Listeners]) -> Result<()> {
+    // SO_REUSEPORT would let a second server share the port unnoticed; a socket without it tells.
+    drop(UdpSocket::bind(address, &UdpOptions { reuse_port: false, ..UdpOptions::LISTENER })?);
+    let options = UdpOptions { receive_buffer: net.receive_buffer, send_buffer: net.send_buffer, ..UdpOptions::LISTENER };
+    let group = workers.iter().map(|_| UdpSocket::bind(address, &options)).collect::<std::io::Result<Vec<_>>>()?;
+    if let Err(error) = steering::attach(&group) {
+        tracing::warn!(%address, %error, "the kernel steers by its own hash: clients of restored allocations may reach another worker");
+    }
+    let got = group[0].buffer_sizes();
+    if got.receive < options.receive_buffer || got.send < options.send_buffer {
+        let (receive, send) = (got.receive, got.send);
+        tracing::warn!(%address, receive, send, "socket buffers are smaller than net.receive_buffer and net.send_buffer: raise net.core.rmem_max and wmem_max");
+    }
+    for (worker, socket) in workers.iter_mut().zip(group) {
+        worker.udp.push(socket);
+    }
+    Ok(())
+}
+
+fn bind_tcp(address: SocketAddr, workers: &mut [Listeners]) -> Result<()> {
+    // As for UDP. Connections of an earlier run that linger in TIME_WAIT are no second server: std's listener sets SO_REUSEADDR.
+    drop(std::net::TcpListener::bind(address)?);
+    for worker in workers {
+        worker.tcp.push(Listener::bind(address)?);
+    }
+    Ok(())
+}

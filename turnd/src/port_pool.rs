@@ -1,0 +1,187 @@
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use rand::Rng;
+
+use crate::config::RelayAddress;
+
+/// The ports of one relay address, shared by all workers: a bit a port, set while it is lent. No lock is held.
+pub(crate) struct PortPool {
+    address: RelayAddress,
+    first: u16,
+    count: u32,
+    lent: Vec<AtomicU64>,
+    free: AtomicUsize,
+}
+
+impl PortPool {
+    pub(crate) fn new(address: RelayAddress, ports: &RangeInclusive<u16>) -> Self {
+        let count = u32::from(*ports.end()) - u32::from(*ports.start()) + 1;
+        let lent: Vec<_> = (0..count.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
+        if count % 64 != 0 {
+            // The last word's bits that stand for no port are lent for ever.
+            lent[lent.len() - 1].store(u64::MAX << (count % 64), Ordering::Relaxed);
+        }
+        Self { address, first: *ports.start(), count, lent, free: AtomicUsize::new(count as usize) }
+    }
+
+    /// The address, from inside and from outside.
+    pub(crate) fn address(&self) -> RelayAddress {
+        self.address
+    }
+
+    /// Ports that are not lent.
+    pub(crate) fn free(&self) -> usize {
+        self.free.load(Ordering::Relaxed)
+    }
+
+    /// Lends a port chosen at random: "It is RECOMMENDED that a TURN server implement a randomized port assignment algorithm"
+    /// (RFC 8656 §7.2). `None` when all are lent.
+    pub(crate) fn take_any(&self, rng: &mut impl Rng) -> Option<u16> {
+        self.take_among(u64::MAX, rng)
+    }
+
+    /// Lends an even port chosen at random (RFC 8656 §18.7).
+    pub(crate) fn take_even(&self, rng: &mut impl Rng) -> Option<u16> {
+        const EVEN: u64 = 0x5555_5555_5555_5555;
+        self.take_among(if self.first.is_multiple_of(2) { EVEN } else { !EVEN }, rng)
+    }
+
+    /// Lends one of the ports that `mask` names in each word.
+    fn take_among(&self, mask: u64, rng: &mut impl Rng) -> Option<u16> {
+        let start = rng.next_u32() % self.count;
+        let rotation = rng.next_u32() % 64;
+        let words = self.lent.len();
+        for step in 0..=words {
+            let word = (start as usize / 64 + step) % words;
+            // Within the word too it starts at a random bit, or ports behind lent ones would come up more often.
+            while let Some(bit) = free_bit(self.lent[word].load(Ordering::Relaxed) | !mask, rotation) {
+                if self.set(word, bit) {
+                    return Some(self.first + (word * 64) as u16 + bit as u16);
+                }
+            }
+        }
+        None
+    }
+
+    /// Lends this very port, if nobody has it.
+    pub(crate) fn take(&self, port: u16) -> bool {
+        self.place(port).is_some_and(|(word, bit)| self.set(word, bit))
+    }
+
+    /// Takes a port back.
+    pub(crate) fn give_back(&self, port: u16) {
+        if let Some((word, bit)) = self.place(port) {
+            let before = self.lent[word].fetch_and(!(1 << bit), Ordering::AcqRel);
+            if before & (1 << bit) != 0 {
+                self.free.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// What a peer sees of a bound port.
+    pub(crate) fn advertised(&self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.address.advertised, port)
+    }
+
+    /// What a socket is bound to.
+    pub(crate) fn bound(&self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.address.bound, port)
+    }
+
+    fn set(&self, word: usize, bit: u32) -> bool {
+        let won = self.lent[word].fetch_or(1 << bit, Ordering::AcqRel) & (1 << bit) == 0;
+        if won {
+            self.free.fetch_sub(1, Ordering::Relaxed);
+        }
+        won
+    }
+
+    fn place(&self, port: u16) -> Option<(usize, u32)> {
+        let offset = u32::from(port.checked_sub(self.first)?);
+        (offset < self.count).then_some(((offset / 64) as usize, offset % 64))
+    }
+}
+
+/// A zero bit of `word`, the first one from `rotation` on.
+fn free_bit(word: u64, rotation: u32) -> Option<u32> {
+    let free = (!word).rotate_right(rotation);
+    (free != 0).then(|| (free.trailing_zeros() + rotation) % 64)
+}
+
+/// The pools of all relay addresses.
+pub(crate) struct PortPools(Vec<PortPool>);
+
+impl PortPools {
+    pub(crate) fn new(addresses: &[RelayAddress], ports: &RangeInclusive<u16>) -> Self {
+        Self(addresses.iter().map(|address| PortPool::new(*address, ports)).collect())
+    }
+
+    /// The pools of a family, beginning with the one that `start`, a random number, falls on.
+    pub(crate) fn of_family(&self, ipv4: bool, start: u32) -> impl Iterator<Item = &PortPool> {
+        let of_family = move |pool: &&PortPool| pool.address.bound.is_ipv4() == ipv4;
+        let count = self.0.iter().filter(of_family).count();
+        self.0.iter().filter(of_family).cycle().skip(start as usize % count.max(1)).take(count)
+    }
+
+    /// The pool of a bound address.
+    pub(crate) fn of_address(&self, bound: IpAddr) -> Option<&PortPool> {
+        self.0.iter().find(|pool| pool.address.bound == bound)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &PortPool> {
+        self.0.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    fn pool(ports: RangeInclusive<u16>) -> PortPool {
+        let ip = IpAddr::from([192, 0, 2, 1]);
+        PortPool::new(RelayAddress { bound: ip, advertised: ip }, &ports)
+    }
+
+    #[test]
+    fn every_port_is_lent_once_and_comes_back() {
+        let mut rng = StdRng::seed_from_u64(1);
+        for ports in [50_000..=50_000, 50_000..=50_063, 50_001..=50_130, 65_000..=65_535] {
+            let pool = pool(ports.clone());
+            let mut lent: Vec<u16> = std::iter::from_fn(|| pool.take_any(&mut rng)).collect();
+            assert_eq!((lent.len(), pool.free()), (ports.len(), 0));
+            assert!(lent.len() < 3 || !lent.is_sorted(), "the order is random");
+            lent.sort_unstable();
+            assert!(lent.iter().copied().eq(ports.clone()));
+            assert!(!pool.take(*ports.start()));
+            for port in lent {
+                pool.give_back(port);
+                pool.give_back(port);
+            }
+            assert_eq!(pool.free(), ports.len());
+            assert!(pool.take(*ports.end()) && !pool.take(*ports.end()));
+        }
+    }
+
+    #[test]
+    fn rfc8656_18_7_an_even_port_is_even() {
+        let mut rng = StdRng::seed_from_u64(2);
+        for first in [50_000, 50_001] {
+            let pool = pool(first..=first + 100);
+            let lent: Vec<u16> = std::iter::from_fn(|| pool.take_even(&mut rng)).collect();
+            let wanted = (first..=first + 100).filter(|port| port % 2 == 0).count();
+            assert!(lent.iter().all(|port| port % 2 == 0) && lent.len() == wanted && pool.free() == 101 - wanted);
+        }
+    }
+
+    #[test]
+    fn a_port_outside_the_range_is_nobodys() {
+        let pool = pool(50_000..=50_009);
+        assert!(!pool.take(49_999) && !pool.take(50_010));
+        pool.give_back(50_010);
+        assert_eq!(pool.free(), 10);
+    }
+}

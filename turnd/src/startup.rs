@@ -1,0 +1,158 @@
+use std::sync::Arc;
+
+use ahash::RandomState;
+use anyhow::{Context, Result};
+use causeway_auth::{Authenticator, Credentials, Key, NonceKey, NonceKeys, RestSecret};
+use causeway_daemon::admin::Admin;
+use causeway_daemon::lifecycle;
+use causeway_daemon::metrics::Source;
+use causeway_net::{Clock, EventLoop, Mailbox};
+use causeway_relay::{Config as RelayConfig, Families, Limits, Server};
+use causeway_wire::ChannelRange;
+use rand::Rng;
+use rand::rngs::StdRng;
+
+use crate::config::{ChannelNumbers, Config};
+use crate::control::{Running, WorkerHandle};
+use crate::counters::{Counters, shared_source, worker_source};
+use crate::ephemeral;
+use crate::listeners::{self, Listeners};
+use crate::peer_policy::peer_policy;
+use crate::port_pool::PortPools;
+use crate::quota::UserQuota;
+use crate::relay_sockets::{ListenerSocket, RelaySockets, Socket};
+use crate::streams::{StreamCaps, Streams};
+use crate::tally::Tally;
+use crate::worker::{Mail, Worker};
+
+/// Letters that may wait for a worker.
+const MAILBOX: usize = 1024;
+
+/// What all workers are made of.
+struct Shared {
+    clock: Clock,
+    relay: RelayConfig,
+    authenticator: Arc<Authenticator>,
+    users: Arc<Tally<Box<str>>>,
+    pools: Arc<PortPools>,
+    streams: StreamCaps,
+    sessions: RandomState,
+}
+
+/// Binds everything, so that what cannot be had ends the start, and then starts the workers.
+///
+/// # Errors
+/// An address is in use or not this host's, or the process is out of something.
+pub(crate) fn start(config: &Config) -> Result<Running> {
+    if let Err(error) = lifecycle::raise_descriptor_limit() {
+        tracing::warn!(%error, "the limit of open files stays as it is: each relayed address needs one");
+    }
+    ephemeral::warn_of_overlap(&config.relay.ports);
+    for relay in &config.relay.addresses {
+        let probe = std::net::UdpSocket::bind((relay.bound, 0));
+        probe.with_context(|| format!("relay.addresses: {} cannot be relayed from", relay.bound))?;
+    }
+    let listeners = listeners::bind(&config.listen, &config.net)?;
+    let admin = Admin::bind(&config.admin)?;
+    let shared = Shared::new(config);
+    let mut sources: Vec<Source> =
+        vec![Box::new(shared_source(Arc::clone(&shared.pools), Arc::clone(&shared.users), shared.streams.clone()))];
+    let prepared = (0u16..).zip(listeners).map(|(index, listeners)| shared.prepare(index, listeners)).collect::<Result<Vec<_>>>()?;
+    let mut workers = Vec::new();
+    for (worker, mut event_loop) in prepared {
+        let stats = Arc::clone(event_loop.io().stats());
+        sources.push(Box::new(worker_source(Arc::clone(&worker.counters), stats)));
+        workers.push(spawn(worker, event_loop)?);
+    }
+    for listen in &config.listen {
+        let transports: Vec<String> = listen.transports.iter().map(ToString::to_string).collect();
+        tracing::info!(address = %listen.address, transports = transports.join(","), "listening");
+    }
+    Ok(Running { workers, admin, sources, clock: shared.clock })
+}
+
+impl Shared {
+    fn new(config: &Config) -> Self {
+        let limits = &config.limits;
+        let streams = StreamCaps::new(limits.tcp_connections, limits.tcp_connections_per_prefix, limits.tcp_unauthenticated_timeout);
+        Self {
+            clock: Clock::start(),
+            relay: relay_config(config),
+            authenticator: Arc::new(authenticator(config)),
+            users: Tally::new(limits.allocations_per_user),
+            pools: Arc::new(PortPools::new(&config.relay.addresses, &config.relay.ports)),
+            streams,
+            sessions: RandomState::new(),
+        }
+    }
+
+    fn prepare(&self, index: u16, listeners: Listeners) -> Result<(Worker, EventLoop)> {
+        let mut event_loop = EventLoop::new(self.clock).context("cannot make a worker's event loop")?;
+        let io = event_loop.io();
+        let mut sockets = Vec::new();
+        for socket in listeners.udp {
+            let local = socket.local_addr();
+            sockets.push(ListenerSocket { local, key: io.listen_udp(socket, Socket::Listener.tag())? });
+        }
+        for listener in listeners.tcp {
+            io.listen_tcp(listener, 0)?;
+        }
+        let config = RelayConfig { worker: index, ..self.relay.clone() };
+        let quota = UserQuota(Arc::clone(&self.users));
+        let worker = Worker {
+            index,
+            server: Server::new(config, Arc::clone(&self.authenticator), quota, rand::make_rng::<StdRng>()),
+            listeners: sockets,
+            relays: RelaySockets::default(),
+            streams: Streams::new(self.streams.clone()),
+            pools: Arc::clone(&self.pools),
+            rng: rand::make_rng(),
+            counters: Arc::new(Counters::default()),
+            sessions: self.sessions.clone(),
+        };
+        Ok((worker, event_loop))
+    }
+}
+
+fn spawn(mut worker: Worker, mut event_loop: EventLoop) -> Result<WorkerHandle> {
+    let Mailbox { sender, receiver } = Mailbox::<Mail>::new(MAILBOX).context("cannot make a worker's mailbox")?;
+    let heartbeat = event_loop.heartbeat().clone();
+    let name = format!("worker-{}", worker.index);
+    let run = move || event_loop.run(&mut worker, &receiver);
+    let thread = std::thread::Builder::new().name(name).spawn(run).context("cannot start a worker")?;
+    Ok(WorkerHandle { thread, mail: sender, heartbeat })
+}
+
+fn relay_config(config: &Config) -> RelayConfig {
+    let has = |ipv4: bool| config.relay.addresses.iter().any(|relay| relay.bound.is_ipv4() == ipv4);
+    RelayConfig {
+        worker: 0,
+        families: Families { ipv4: has(true), ipv6: has(false) },
+        channels: match config.protocol.channel_numbers {
+            ChannelNumbers::Rfc8656 => ChannelRange::Rfc8656,
+            ChannelNumbers::Rfc5766 => ChannelRange::Rfc5766,
+        },
+        limits: Limits {
+            default_lifetime: config.limits.default_lifetime,
+            max_lifetime: config.limits.max_lifetime,
+            permissions_per_allocation: config.limits.permissions_per_allocation,
+            channels_per_allocation: config.limits.channels_per_allocation,
+            ..Limits::default()
+        },
+        policy: peer_policy(config),
+    }
+}
+
+fn authenticator(config: &Config) -> Authenticator {
+    let mut credentials = Credentials::new();
+    for user in &config.auth.users {
+        credentials.add_user(&user.name, Key::long_term_md5(&user.name, &config.realm, user.password.expose()));
+    }
+    if let Some(secret) = &config.auth.rest_secret {
+        credentials.set_rest_secret(RestSecret::new(secret.expose().as_bytes()));
+    }
+    let mut key = [0; 32];
+    rand::make_rng::<StdRng>().fill_bytes(&mut key);
+    let nonces = NonceKeys::new(NonceKey::new(&key), None, config.protocol.nonce_lifetime.as_secs());
+    Authenticator::new(&config.realm, credentials, nonces, config.auth.expiry_grace.as_secs())
+}

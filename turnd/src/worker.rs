@@ -1,0 +1,306 @@
+//! Where a datagram's life is joined: it enters in `net`, is decided on in `relay`, and leaves in `net`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ahash::RandomState;
+use causeway_daemon::log::{self, AuthFailure, redacted};
+use causeway_net::{Admission, Arrival, Io, Malformed, Packet, Route, Sample, Service, SocketKey, StreamEnd, StreamInfo, UdpOptions};
+use causeway_relay::{BindFailure, Command, Completion, Discard, Effect, Ended, FiveTuple, Now, Prefix, RelayId, Respond, Server};
+use causeway_relay::{Transport, Verdict, WantedPort};
+use causeway_wire::attribute::AddressFamily;
+use causeway_wire::{ErrorCode, Method, stream};
+use rand::Rng;
+use rand::rngs::StdRng;
+
+use crate::counters::{Counters, index};
+use crate::port_pool::{PortPool, PortPools};
+use crate::quota::UserQuota;
+use crate::relay_sockets::{ListenerSocket, RelaySockets, Socket};
+use crate::streams::{Streams, five_tuple};
+
+/// A port that another program holds is given up after so many tries with others.
+const BIND_TRIES: usize = 16;
+
+/// What the control side sends to a worker.
+pub(crate) enum Mail {
+    /// End.
+    Stop,
+}
+
+/// One worker's share of the service.
+pub(crate) struct Worker {
+    pub(crate) index: u16,
+    pub(crate) server: Server<UserQuota, StdRng>,
+    pub(crate) listeners: Vec<ListenerSocket>,
+    pub(crate) relays: RelaySockets,
+    pub(crate) streams: Streams,
+    pub(crate) pools: Arc<PortPools>,
+    pub(crate) rng: StdRng,
+    pub(crate) counters: Arc<Counters>,
+    /// Makes a log session's id of a 5-tuple.
+    pub(crate) sessions: RandomState,
+}
+
+impl Service for Worker {
+    type Mail = Mail;
+
+    fn datagram(&mut self, now: Sample, arrival: &Arrival, packet: &mut Packet<'_>, io: &mut Io) {
+        match Socket::from_tag(arrival.tag, self.index) {
+            Socket::Listener => {
+                let from = FiveTuple { client: arrival.source, server: arrival.destination, transport: Transport::Udp };
+                let verdict = self.server.handle_client(at(now), &from, packet.payload(), io.reply_buffer());
+                // RFC 8656 §14: between UDP and UDP, DSCP and ECN are carried across.
+                self.client_verdict(&from, verdict, arrival.tos, packet, io);
+            }
+            Socket::Relay(relay) => {
+                let verdict = self.server.handle_peer(at(now), relay, arrival.source, packet.payload().len());
+                self.peer_verdict(verdict, arrival.tos, packet, io);
+            }
+        }
+        self.carry_out(now, io);
+    }
+
+    fn accepted(&mut self, now: Sample, stream: &StreamInfo, _: &mut Io) -> Admission {
+        if self.streams.admit(now.monotonic, stream) { Admission::Accept { tag: 0 } } else { Admission::Refuse }
+    }
+
+    fn frame_len(&mut self, _: &StreamInfo, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
+        stream::frame_len(bytes).map_err(|_| Malformed)
+    }
+
+    fn frame(&mut self, now: Sample, stream: &StreamInfo, frame: &mut Packet<'_>, io: &mut Io) {
+        let from = five_tuple(stream);
+        let verdict = self.server.handle_client(at(now), &from, frame.payload(), io.reply_buffer());
+        // RFC 8656 §15: from a stream, the IP layer's fields have their defaults.
+        self.client_verdict(&from, verdict, 0, frame, io);
+        self.carry_out(now, io);
+    }
+
+    fn closed(&mut self, now: Sample, stream: &StreamInfo, _: StreamEnd, io: &mut Io) {
+        self.client_gone(now, &five_tuple(stream), io);
+    }
+
+    fn mail(&mut self, _: Sample, mail: Mail, io: &mut Io) {
+        match mail {
+            Mail::Stop => io.stop(),
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Duration> {
+        [self.server.poll_timeout(), self.streams.next_deadline()].into_iter().flatten().min()
+    }
+
+    fn timeout(&mut self, now: Sample, io: &mut Io) {
+        self.server.handle_timeout(at(now));
+        self.carry_out(now, io);
+        while let Some((five_tuple, stream)) = self.streams.due(now.monotonic) {
+            // H14: a connection that holds no allocation has had its time.
+            if self.server.allocation(&five_tuple).is_none() {
+                tracing::debug!(session = %self.session(&five_tuple), "closing a connection without an allocation");
+                io.close_stream(stream);
+                self.client_gone(now, &five_tuple, io);
+            }
+        }
+    }
+
+    fn after_batch(&mut self, _: Sample, _: &mut Io) {
+        let gauges = self.server.gauges();
+        self.counters.permissions.set(gauges.permissions as u64);
+        self.counters.channels.set(gauges.channels as u64);
+        self.counters.prefixes.set(gauges.prefixes as u64);
+    }
+}
+
+impl Worker {
+    fn client_verdict(&mut self, from: &FiveTuple, verdict: Verdict, tos: u8, packet: &mut Packet<'_>, io: &mut Io) {
+        match verdict {
+            Verdict::ToPeer { relay, peer, start, end } => {
+                let Some(socket) = self.relays.get(relay) else { return self.counters.discarded(Discard::NotReady) };
+                let Some(span) = packet.span(0, start..end, 0) else { return self.counters.discarded(Discard::TooLong) };
+                io.send(&Route { socket, to: peer, from: None, tos }, span);
+                self.counters.to_peer[index(from.transport)].add(end - start);
+            }
+            Verdict::Respond(respond) => self.respond(&respond, io),
+            Verdict::Discard(discard) => self.counters.discarded(discard),
+            Verdict::Later | Verdict::ToClient { .. } => {}
+        }
+    }
+
+    fn peer_verdict(&mut self, verdict: Verdict, tos: u8, packet: &mut Packet<'_>, io: &mut Io) {
+        match verdict {
+            Verdict::ToClient { client, prefix, padding } => {
+                let len = packet.payload().len();
+                if self.to_client(&client, &prefix, padding, tos, packet, io) {
+                    self.counters.to_client[index(client.transport)].add(len);
+                }
+            }
+            Verdict::Discard(discard) => self.counters.discarded(discard),
+            Verdict::Later | Verdict::ToPeer { .. } | Verdict::Respond(_) => {}
+        }
+    }
+
+    /// Puts `prefix` in front of the peer's datagram where it lies, and sends it. Whether it was taken.
+    fn to_client(&self, client: &FiveTuple, prefix: &Prefix, padding: usize, tos: u8, packet: &mut Packet<'_>, io: &mut Io) -> bool {
+        let (prefix, body) = (prefix.as_bytes(), 0..packet.payload().len());
+        if client.transport.is_stream() {
+            return self.streams.key(client).is_some_and(|stream| io.forward_frame(stream, packet, prefix, body, padding).is_ok());
+        }
+        let Some(socket) = self.listener(client) else { return false };
+        let Some(front) = packet.front_mut(0, prefix.len()) else { return false };
+        front.copy_from_slice(prefix);
+        let Some(span) = packet.span(prefix.len(), body, padding) else { return false };
+        io.send(&Route { socket, to: client.client, from: Some(client.server.ip()), tos }, span);
+        true
+    }
+
+    /// Sends the answer that stands in the reply buffer.
+    fn respond(&self, respond: &Respond, io: &mut Io) {
+        self.counters.responses.add(1);
+        if let Some(code) = respond.error {
+            self.counters.error(code);
+            self.tell_refusal(respond, code);
+        }
+        let to = &respond.to;
+        if to.transport.is_stream() {
+            if let Some(stream) = self.streams.key(to) {
+                // A client that does not read its answers loses them; the queue's drop is counted by the loop.
+                let _dropped = io.reply_frame(stream, respond.len);
+            }
+        } else if let Some(socket) = self.listener(to) {
+            io.reply(&Route { socket, to: to.client, from: Some(to.server.ip()), tos: 0 }, respond.len);
+        }
+    }
+
+    fn tell_refusal(&self, respond: &Respond, code: ErrorCode) {
+        let (session, client) = (self.sessions.hash_one(respond.to), respond.to.client);
+        match respond.refusal {
+            Some(refusal) if refusal.is_failure() => {
+                self.counters.auth_failures.add(1);
+                let reason = refusal.reason();
+                log::auth_failure(&AuthFailure { client, session, reason, code: code.number() });
+            }
+            Some(_) => {}
+            None if respond.method == Method::BINDING => {}
+            None => {
+                let session = format_args!("{session:016x}");
+                tracing::debug!(%session, client = %redacted(client), method = ?respond.method, %code, "request refused");
+            }
+        }
+    }
+
+    /// Does what the core asks for, until it asks for nothing.
+    fn carry_out(&mut self, now: Sample, io: &mut Io) {
+        while let Some(effect) = self.server.poll_effect() {
+            match effect {
+                Effect::Bind { relay, family, port } => {
+                    let completion = self.bind(relay, family, port, io);
+                    let verdict = self.server.handle_completion(at(now), completion, io.reply_buffer());
+                    if let Verdict::Respond(respond) = verdict {
+                        self.tell_allocated(&respond, &completion);
+                        self.respond(&respond, io);
+                    }
+                }
+                Effect::Release { relay, bound } => {
+                    if let Some(socket) = self.relays.remove(relay) {
+                        io.release_udp(socket);
+                    }
+                    if let Some(pool) = self.pools.of_address(bound.ip()) {
+                        pool.give_back(bound.port());
+                    }
+                }
+                Effect::Ended(ended) => self.tell_ended(now, &ended),
+            }
+        }
+    }
+
+    fn bind(&mut self, relay: RelayId, family: AddressFamily, port: WantedPort, io: &mut Io) -> Completion {
+        let pools = Arc::clone(&self.pools);
+        let start = self.rng.next_u32();
+        let bound = match port {
+            WantedPort::Any | WantedPort::Even => {
+                let mut pools = pools.of_family(family == AddressFamily::Ipv4, start);
+                pools.find_map(|pool| self.bind_any(pool, port == WantedPort::Even, relay, io))
+            }
+            WantedPort::Exactly(address) => pools
+                .of_address(address.ip())
+                .filter(|pool| pool.take(address.port()))
+                .and_then(|pool| self.open(pool, address.port(), relay, io).map(|socket| (pool, address.port(), socket))),
+        };
+        let Some((pool, port, socket)) = bound else {
+            return Completion::BindFailed { relay, failure: BindFailure::Capacity };
+        };
+        self.relays.insert(relay, socket);
+        Completion::Bound { relay, bound: pool.bound(port), advertised: pool.advertised(port) }
+    }
+
+    fn bind_any<'p>(&mut self, pool: &'p PortPool, even: bool, relay: RelayId, io: &mut Io) -> Option<(&'p PortPool, u16, SocketKey)> {
+        (0..BIND_TRIES).find_map(|_| {
+            let port = if even { pool.take_even(&mut self.rng) } else { pool.take_any(&mut self.rng) }?;
+            self.open(pool, port, relay, io).map(|socket| (pool, port, socket))
+        })
+    }
+
+    /// Opens the socket of a port that was taken; gives the port back if it cannot be had.
+    fn open(&self, pool: &PortPool, port: u16, relay: RelayId, io: &mut Io) -> Option<SocketKey> {
+        match io.bind_udp(pool.bound(port), &UdpOptions::RELAYED, Socket::Relay(relay).tag()) {
+            Ok(socket) => Some(socket),
+            Err(error) => {
+                pool.give_back(port);
+                tracing::warn!(address = %pool.bound(port), %error, "cannot bind a relayed address");
+                None
+            }
+        }
+    }
+
+    fn tell_allocated(&self, respond: &Respond, completion: &Completion) {
+        let Completion::Bound { relay, bound, advertised } = completion else { return };
+        self.counters.allocated(respond.to.transport, bound.is_ipv4());
+        let (session, client) = (self.session(&respond.to), redacted(respond.to.client));
+        let transport = respond.to.transport.name();
+        tracing::debug!(%session, allocation = %relay.allocation, %client, transport, relayed = %advertised, "allocated");
+    }
+
+    fn tell_ended(&mut self, now: Sample, ended: &Ended) {
+        self.counters.ended(ended.client.transport, ended.relayed.map(|relayed| relayed.is_ipv4()), ended.reason);
+        if ended.client.transport.is_stream() {
+            self.streams.watch(now.monotonic, &ended.client);
+        }
+        let Some(relayed) = ended.relayed else { return };
+        let traffic = ended.traffic;
+        tracing::info!(
+            session = %self.session(&ended.client),
+            allocation = %ended.allocation,
+            user = ended.credential.username(),
+            client = %redacted(ended.client.client),
+            transport = ended.client.transport.name(),
+            %relayed,
+            seconds = ended.duration.as_secs(),
+            packets_to_peer = traffic.packets_to_peer,
+            bytes_to_peer = traffic.bytes_to_peer,
+            packets_to_client = traffic.packets_to_client,
+            bytes_to_client = traffic.bytes_to_client,
+            reason = ended.reason.name(),
+            "allocation ended"
+        );
+    }
+
+    fn client_gone(&mut self, now: Sample, five_tuple: &FiveTuple, io: &mut Io) {
+        self.streams.remove(five_tuple);
+        self.server.handle_command(at(now), Command::ClientGone(*five_tuple));
+        self.carry_out(now, io);
+    }
+
+    fn listener(&self, client: &FiveTuple) -> Option<SocketKey> {
+        self.listeners.iter().find(|listener| listener.answers_for(&client.server)).map(|listener| listener.key)
+    }
+
+    /// The id that every line of a client's session carries.
+    fn session(&self, five_tuple: &FiveTuple) -> String {
+        format!("{:016x}", self.sessions.hash_one(five_tuple))
+    }
+}
+
+fn at(now: Sample) -> Now {
+    Now { monotonic: now.monotonic, unix: now.unix }
+}
