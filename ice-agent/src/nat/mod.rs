@@ -1,15 +1,77 @@
-//! Placeholder of the frame; replaced by the subcommand.
+//! `ice-agent nat`: what the NATs between this host and a STUN server do with UDP (RFC 5780 §4.3, §4.4).
+//!
+//! `--json` prints one object:
+//!
+//! | key | value |
+//! |---|---|
+//! | `classic` | `open-internet`, `full-cone`, `address-restricted-cone`, `port-restricted-cone`, `symmetric`, `symmetric-udp-firewall`, `udp-blocked` or `unknown` |
+//! | `mapping`, `filtering` | `endpoint-independent`, `address-dependent`, `address-and-port-dependent` or `unknown` |
+//! | `nat` | whether addresses are translated; `null` if that could not be told |
+//! | `local`, `mapped` | this host's address and port, and what the server saw |
+//! | `port_preserved` | whether the two ports are equal |
+//! | `server`, `other_address` | the server's address that was asked, and its OTHER-ADDRESS |
+//! | `round_trip_ms` | of the first test |
+//! | `tcp` | whether the server answers over TCP; only tried if it does not over UDP |
+//! | `notes` | what could not be told, and why; sentences for people |
+//! | `tests` | each test: `name`, `local`, `sent_to`, `asked` (`change` flags), `mapped` and `answered_from`, or `failure` |
 
+mod behaviour;
+mod discovery;
+mod probe;
+mod report;
+
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::uri::{Scheme, ServerUri};
 use crate::verdict::Verdict;
+
+pub use behaviour::{Behaviour, Classic};
+pub use report::{Report, Test};
+
+/// Longest wait for one answer that may be asked for.
+const MAX_TIMEOUT: f64 = 60.0;
 
 /// The command line of `ice-agent nat`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// STUN server with two addresses and two ports (RFC 5780), as `HOST`, `HOST:PORT` or a `stun:` URI.
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = server)]
+    pub server: ServerUri,
+    /// How long each test waits for an answer, in seconds. A filter is found out by waiting in vain.
+    #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = seconds)]
+    pub timeout: Duration,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    pub json: bool,
+}
 
-/// Runs the test.
+/// Runs the tests and prints the report. [`Verdict::No`] if UDP is blocked.
 ///
 /// # Errors
-/// What keeps the test from running.
-pub async fn run(_args: Args) -> anyhow::Result<Verdict> {
-    anyhow::bail!("nat: not built yet")
+/// The server's name has no address, or no socket can be had.
+pub async fn run(args: Args) -> anyhow::Result<Verdict> {
+    let addresses = args.server.resolve().await.with_context(|| format!("server {}", args.server.host))?;
+    let report = discovery::discover(&addresses, args.timeout).await?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        print!("{report}");
+    }
+    Ok(if report.classic == Classic::UdpBlocked { Verdict::No } else { Verdict::Yes })
+}
+
+fn server(text: &str) -> Result<ServerUri, String> {
+    let uri: ServerUri = if text.to_ascii_lowercase().starts_with("stun:") { text.parse() } else { format!("stun:{text}").parse() }
+        .map_err(|error: crate::uri::UriError| error.to_string())?;
+    if uri.scheme == Scheme::Stun { Ok(uri) } else { Err("a STUN server is needed".into()) }
+}
+
+/// A time in seconds, with a fraction if need be.
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds > 0.0 && seconds <= MAX_TIMEOUT => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err(format!("a number of seconds, at most {MAX_TIMEOUT}, is needed")),
+    }
 }

@@ -1,0 +1,120 @@
+//! Numbered datagrams from one allocation to another at the same server, and back. It needs no way to this host but the one to the server.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use rand::Rng;
+
+use super::measure::{Measure, Quality};
+use super::relay::{Datagram, Relay};
+use super::step::StepError;
+
+/// In front of each datagram: the run's mark and the datagram's number.
+const HEADER: usize = 8 + 4;
+/// How often a single datagram is sent before it counts as lost.
+const ATTEMPTS: u32 = 5;
+
+/// An allocation and the relayed address of the other one.
+#[derive(Debug)]
+pub(super) struct End<'a> {
+    pub(super) relay: &'a mut Relay,
+    pub(super) other: SocketAddr,
+}
+
+/// How many, how often, how large.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Load {
+    pub(super) count: u32,
+    pub(super) interval: Duration,
+    /// Bytes of data; at least the header's.
+    pub(super) size: usize,
+    /// How long to wait for the last ones.
+    pub(super) patience: Duration,
+}
+
+/// The loop between two ends.
+#[derive(Debug)]
+pub(super) struct RelayedLoop<'a> {
+    near: End<'a>,
+    far: End<'a>,
+    mark: [u8; 8],
+    measure: Measure,
+}
+
+impl<'a> RelayedLoop<'a> {
+    pub(super) fn new(near: End<'a>, far: End<'a>) -> Self {
+        let mut mark = [0; 8];
+        rand::rng().fill_bytes(&mut mark);
+        Self { near, far, mark, measure: Measure::default() }
+    }
+
+    /// One datagram there and back, repeated if it is lost; the round trip of the one that came back.
+    pub(super) async fn once(mut self, interval: Duration) -> Result<Duration, StepError> {
+        for _ in 0..ATTEMPTS {
+            self.send(HEADER).await?;
+            let until = Instant::now() + interval;
+            while Instant::now() < until {
+                self.step(until).await?;
+                if let Some(round_trip) = self.measure.first_round_trip() {
+                    return Ok(round_trip);
+                }
+            }
+        }
+        Err(StepError::NothingRelayed)
+    }
+
+    /// All of them, paced.
+    pub(super) async fn run(mut self, load: Load) -> Result<Quality, StepError> {
+        let mut next = Instant::now();
+        for _ in 0..load.count {
+            while Instant::now() < next {
+                self.step(next).await?;
+            }
+            self.send(load.size.max(HEADER)).await?;
+            next += load.interval;
+        }
+        let end = Instant::now() + load.patience;
+        while !self.measure.is_complete() && Instant::now() < end {
+            self.step(end).await?;
+        }
+        Ok(self.measure.quality())
+    }
+
+    async fn send(&mut self, size: usize) -> Result<(), StepError> {
+        let mut data = vec![0; size];
+        let number = self.measure.send(Instant::now());
+        data[..8].copy_from_slice(&self.mark);
+        data[8..HEADER].copy_from_slice(&number.to_be_bytes());
+        self.near.relay.send(self.near.other, &data).await
+    }
+
+    /// Waits for one message at either end, no longer than `until`.
+    async fn step(&mut self, until: Instant) -> Result<(), StepError> {
+        self.near.relay.flush().await?;
+        self.far.relay.flush().await?;
+        tokio::select! {
+            datagram = self.near.relay.wait() => {
+                if let Some(number) = self.number(datagram?.as_ref(), self.near.other) {
+                    self.measure.returned(number, Instant::now());
+                }
+            }
+            datagram = self.far.relay.wait() => {
+                let datagram = datagram?;
+                if let (Some(number), Some(datagram)) = (self.number(datagram.as_ref(), self.far.other), &datagram)
+                    && self.measure.arrived(number, Instant::now())
+                {
+                    self.far.relay.send(self.far.other, &datagram.data).await?;
+                }
+            }
+            () = tokio::time::sleep_until(until.into()) => {}
+        }
+        Ok(())
+    }
+
+    /// The number of a datagram of this run, if it comes from the other end.
+    fn number(&self, datagram: Option<&Datagram>, other: SocketAddr) -> Option<u32> {
+        let datagram = datagram.filter(|datagram| datagram.peer == other)?;
+        let number = datagram.data.strip_prefix(&self.mark)?.first_chunk::<4>()?;
+        Some(u32::from_be_bytes(*number))
+    }
+}

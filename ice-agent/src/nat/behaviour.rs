@@ -1,0 +1,105 @@
+use std::fmt;
+
+use serde::Serialize;
+
+/// On what a NAT's mapping or filtering depends (RFC 4787 §4.1, §5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Behaviour {
+    /// On nothing: the same for every other end.
+    EndpointIndependent,
+    /// On the other end's IP address.
+    AddressDependent,
+    /// On the other end's IP address and port.
+    AddressAndPortDependent,
+    /// It could not be told.
+    Unknown,
+}
+
+impl fmt::Display for Behaviour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::EndpointIndependent => "endpoint-independent",
+            Self::AddressDependent => "address-dependent",
+            Self::AddressAndPortDependent => "address and port-dependent",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+/// The names of RFC 3489 §5 and §10.1, which people still use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Classic {
+    /// No NAT, no filter.
+    OpenInternet,
+    /// One mapping, no filter.
+    FullCone,
+    /// One mapping, open to addresses that were sent to.
+    AddressRestrictedCone,
+    /// One mapping, open to addresses and ports that were sent to.
+    PortRestrictedCone,
+    /// A mapping for each other end.
+    Symmetric,
+    /// No NAT, but a filter.
+    SymmetricUdpFirewall,
+    /// No UDP at all.
+    UdpBlocked,
+    /// It could not be told.
+    Unknown,
+}
+
+impl Classic {
+    /// The name for what was found, as RFC 3489 §10.1 decides it.
+    #[must_use]
+    pub fn of(nat: bool, mapping: Behaviour, filtering: Behaviour) -> Self {
+        use Behaviour as B;
+        match (nat, mapping, filtering) {
+            (false, _, B::EndpointIndependent) => Self::OpenInternet,
+            (false, _, B::AddressDependent | B::AddressAndPortDependent) => Self::SymmetricUdpFirewall,
+            (true, B::AddressDependent | B::AddressAndPortDependent, _) => Self::Symmetric,
+            (true, B::EndpointIndependent, B::EndpointIndependent) => Self::FullCone,
+            (true, B::EndpointIndependent, B::AddressDependent) => Self::AddressRestrictedCone,
+            (true, B::EndpointIndependent, B::AddressAndPortDependent) => Self::PortRestrictedCone,
+            (_, _, B::Unknown) | (true, B::Unknown, _) => Self::Unknown,
+        }
+    }
+}
+
+impl fmt::Display for Classic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OpenInternet => "open internet",
+            Self::FullCone => "full cone",
+            Self::AddressRestrictedCone => "address-restricted cone",
+            Self::PortRestrictedCone => "port-restricted cone",
+            Self::Symmetric => "symmetric",
+            Self::SymmetricUdpFirewall => "symmetric UDP firewall",
+            Self::UdpBlocked => "UDP blocked",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc3489_10_1_the_names() {
+        use Behaviour as B;
+        for (nat, mapping, filtering, name) in [
+            (false, B::EndpointIndependent, B::EndpointIndependent, "open internet"),
+            (false, B::EndpointIndependent, B::AddressAndPortDependent, "symmetric UDP firewall"),
+            (false, B::EndpointIndependent, B::Unknown, "unknown"),
+            (true, B::EndpointIndependent, B::EndpointIndependent, "full cone"),
+            (true, B::EndpointIndependent, B::AddressDependent, "address-restricted cone"),
+            (true, B::EndpointIndependent, B::AddressAndPortDependent, "port-restricted cone"),
+            (true, B::AddressDependent, B::Unknown, "symmetric"),
+            (true, B::AddressAndPortDependent, B::EndpointIndependent, "symmetric"),
+            (true, B::Unknown, B::EndpointIndependent, "unknown"),
+        ] {
+            assert_eq!(Classic::of(nat, mapping, filtering).to_string(), name);
+        }
+    }
+}
