@@ -253,10 +253,12 @@ fn h25_a_key_is_never_printed_and_is_wiped() {
     assert!(std::mem::needs_drop::<IntegrityKey>());
 }
 
+type Step = fn(&mut MessageWriter<'_>, &IntegrityKey) -> Result<(), EncodeError>;
+
 #[test]
 fn h27_what_does_not_fit_leaves_the_message_as_it_was() {
     let key = IntegrityKey::new(KEY);
-    let steps: [fn(&mut MessageWriter<'_>, &IntegrityKey) -> Result<(), EncodeError>; 6] = [
+    let steps: [Step; 6] = [
         |writer, _| writer.put(&Software("abcde")).map(drop),
         |writer, _| writer.put(&XorMappedAddress("[2001:db8::1]:443".parse().unwrap())).map(drop),
         |writer, _| writer.put_raw(AttributeType(0x7FFF), &[1, 2, 3]).map(drop),

@@ -1,1 +1,31 @@
-//! Fuzz targets and the replay of their corpus.
+//! Fuzz targets: a function a target, which takes any bytes and asserts what must hold for them.
+//!
+//! Each is used three times: by libFuzzer (`src/bin/`, run by `cargo xtask fuzz [--seconds N] [target…]`), by the replay of the committed
+//! corpus (`tests/replay.rs`, part of `cargo test`), and on random messages by `tests/properties.rs`.
+//!
+//! A target is added by a function here, a program of its name in `src/bin/`, and a folder of its name in `corpus/`.
+
+mod channel;
+mod decode;
+mod frame;
+
+pub use decode::decode;
+pub use frame::frame;
+
+/// A target's function.
+pub type Target = fn(&[u8]);
+
+/// The targets by their names, which are also those of their programs and of the folders of their corpora.
+pub const TARGETS: &[(&str, Target)] = &[("decode", decode), ("frame", frame)];
+
+/// What a target's program does where it is not built for libFuzzer: runs the target on each file named by an argument, as libFuzzer's own
+/// program would. So a finding is looked at with the ordinary compiler and debugger.
+///
+/// # Errors
+/// The file that cannot be read.
+pub fn replay(target: Target) -> std::io::Result<()> {
+    for path in std::env::args_os().skip(1) {
+        target(&std::fs::read(path)?);
+    }
+    Ok(())
+}
