@@ -125,7 +125,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         allocation.expires = now.after(allocation.cold.lifetime);
         let lifetime = seconds(allocation.cold.lifetime);
         let requester = Requester::of(allocation);
-        requester.answer().success(out, |writer| answer::allocated(allocation, lifetime, writer))
+        requester.answer(self.config.software.as_deref()).success(out, |writer| answer::allocated(allocation, lifetime, writer))
     }
 }
 

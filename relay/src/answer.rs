@@ -1,18 +1,21 @@
-use causeway_wire::attribute::{ErrorCodeAttribute, Lifetime, Nonce, Realm, UnknownAttributes, XorMappedAddress, XorRelayedAddress};
-use causeway_wire::{Class, EncodeError, ErrorCode, Header, IntegrityKey, MessageWriter};
+use causeway_wire::attribute::{
+    ErrorCodeAttribute, Lifetime, Nonce, Realm, Software, UnknownAttributes, XorMappedAddress, XorRelayedAddress,
+};
+use causeway_wire::{Class, EncodeError, ErrorCode, Header, IntegrityKey, MessageWriter, Method};
 
 use crate::allocation::Allocation;
 use crate::five_tuple::FiveTuple;
 use crate::verdict::{Discard, Respond, Verdict};
 
 /// Writes the answer to one request. What is answered to an authenticated request carries integrity, errors included (H29).
-// Deviation: RFC 8656 §5: SOFTWARE, which the server SHOULD include in Allocate and Refresh responses, is left out: it makes answers longer
-// than what asked for them, and tells an attacker what to try (H11).
+// Deviation: RFC 8656 §5: SOFTWARE, which the server SHOULD include in Allocate and Refresh responses, is left out unless it is configured,
+// and always where nobody has logged in: it makes answers longer than what asked for them, and tells an attacker what to try (H11).
 pub(crate) struct Answer<'a> {
     pub(crate) to: FiveTuple,
     pub(crate) header: Header,
     pub(crate) key: Option<&'a IntegrityKey>,
     pub(crate) fingerprint: bool,
+    pub(crate) software: Option<&'a str>,
 }
 
 type Filled = Result<(), EncodeError>;
@@ -52,6 +55,9 @@ impl Answer<'_> {
         let written = MessageWriter::answer(out, &self.header, class).and_then(|mut writer| {
             fill(&mut writer)?;
             if let Some(key) = self.key {
+                if let (Some(software), Method::ALLOCATE | Method::REFRESH) = (self.software, self.header.message_type.method) {
+                    writer.put(&Software(software))?;
+                }
                 writer.integrity(key)?;
             }
             if self.fingerprint {

@@ -48,11 +48,11 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         let request = Request { message: *message, from: *from, now, credential };
         let unknown = message.unknown_required(is_known);
         if !unknown.is_empty() {
-            return request.answer().error(ErrorCode::UNKNOWN_ATTRIBUTE, unknown.kinds(), out);
+            return request.answer(self.config.software.as_deref()).error(ErrorCode::UNKNOWN_ATTRIBUTE, unknown.kinds(), out);
         }
         match self.carry_out(&request, found) {
             Ok(achieved) => self.report(&request, &achieved, out),
-            Err(code) => request.answer().error(code, &[], out),
+            Err(code) => request.answer(self.config.software.as_deref()).error(code, &[], out),
         }
     }
 
@@ -79,7 +79,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     }
 
     fn report(&self, request: &Request<'_>, achieved: &Achieved, out: &mut [u8]) -> Verdict {
-        let answer = request.answer();
+        let answer = request.answer(self.config.software.as_deref());
         match *achieved {
             Achieved::Done => answer.success(out, |_| Ok(())),
             Achieved::Lifetime(lifetime) => answer.success(out, |writer| writer.put(&Lifetime(seconds(lifetime))).map(drop)),
@@ -96,7 +96,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
 
     /// The only answers to a client that has shown nothing; the limiter of H11 belongs in front of this.
     fn refuse(&mut self, now: Now, from: &FiveTuple, message: &Message<'_>, refusal: Refusal, out: &mut [u8]) -> Verdict {
-        let answer = Answer { to: *from, header: *message.header(), key: None, fingerprint: message.fingerprint().is_some() };
+        let answer =
+            Answer { to: *from, header: *message.header(), key: None, fingerprint: message.fingerprint().is_some(), software: None };
         let verdict = match refusal {
             // "This response SHOULD NOT include a USERNAME, USERHASH, NONCE, or REALM attribute."
             Refusal::BadRequest => answer.error(refusal.code(), &[], out),
@@ -114,12 +115,13 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
 }
 
 impl Request<'_> {
-    pub(crate) fn answer(&self) -> Answer<'_> {
+    fn answer<'a>(&'a self, software: Option<&'a str>) -> Answer<'a> {
         Answer {
             to: self.from,
             header: *self.message.header(),
             key: Some(self.credential.integrity()),
             fingerprint: self.message.fingerprint().is_some(),
+            software,
         }
     }
 }
@@ -140,12 +142,9 @@ impl Requester {
         Self { five_tuple: allocation.five_tuple, credential, header, fingerprint }
     }
 
-    pub(crate) fn answer(&self) -> Answer<'_> {
-        Answer { to: self.five_tuple, header: self.header, key: Some(self.credential.integrity()), fingerprint: self.fingerprint }
-    }
-
-    pub(crate) fn error(&self, code: ErrorCode, unknown: &[u16], out: &mut [u8]) -> Verdict {
-        self.answer().error(code, unknown, out)
+    pub(crate) fn answer<'a>(&'a self, software: Option<&'a str>) -> Answer<'a> {
+        let (to, header, fingerprint) = (self.five_tuple, self.header, self.fingerprint);
+        Answer { to, header, key: Some(self.credential.integrity()), fingerprint, software }
     }
 }
 

@@ -259,7 +259,11 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         let requester = Requester::of(allocation);
         let answer_pending = allocation.cold.answer_pending;
         self.end(relay.allocation, now.monotonic, EndReason::BindFailed);
-        if answer_pending { requester.error(failure.into(), &[], out) } else { Verdict::Discard(Discard::NotReady) }
+        if answer_pending {
+            requester.answer(self.config.software.as_deref()).error(failure.into(), &[], out)
+        } else {
+            Verdict::Discard(Discard::NotReady)
+        }
     }
 }
 

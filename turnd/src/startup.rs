@@ -140,6 +140,7 @@ fn relay_config(config: &Config) -> RelayConfig {
             ..Limits::default()
         },
         policy: peer_policy(config),
+        software: config.protocol.software.as_deref().map(Into::into),
     }
 }
 
