@@ -1,1 +1,29 @@
-//! Conformance, hardening, properties, architecture, interop.
+//! A TURN server in virtual time, with the clients and peers that talk to it: what the conformance, hardening and property tests share.
+//!
+//! A [`Lab`] is one `relay::Server` with a clock that only moves when a test says so, a seeded generator, and a [`PortPool`] that does what
+//! a shell does with effects. A [`Client`] writes requests as a real one would: it learns realm and nonce from a 401. Everything goes
+//! through the public interfaces.
+//!
+//! | noun | file |
+//! |---|---|
+//! | the server and its world | `lab.rs`, `setup.rs`, `port_pool.rs` |
+//! | what a datagram led to | `reaction.rs`, `answer.rs` |
+//! | who sends | `client.rs`, `addresses.rs` |
+//! | quota | `quota.rs` |
+
+pub mod addresses;
+mod answer;
+mod client;
+mod lab;
+mod port_pool;
+mod quota;
+mod reaction;
+mod setup;
+
+pub use answer::Answer;
+pub use client::{Client, Fill};
+pub use lab::Lab;
+pub use port_pool::PortPool;
+pub use quota::{Guard, Quota};
+pub use reaction::Reaction;
+pub use setup::{REALM, Setup, allow, deny};

@@ -1,0 +1,19 @@
+//! RFC 8656 as far as a server for UDP relays is built: one test a rule, named by its section, in virtual time.
+#![allow(clippy::unwrap_used)] // a panic is how a test reports
+
+#[path = "rfc8656/allocate.rs"]
+mod allocate;
+#[path = "rfc8656/allocate_success.rs"]
+mod allocate_success;
+#[path = "rfc8656/channel_bind.rs"]
+mod channel_bind;
+#[path = "rfc8656/channel_data.rs"]
+mod channel_data;
+#[path = "rfc8656/general.rs"]
+mod general;
+#[path = "rfc8656/permission.rs"]
+mod permission;
+#[path = "rfc8656/refresh.rs"]
+mod refresh;
+#[path = "rfc8656/send_and_data.rs"]
+mod send_and_data;

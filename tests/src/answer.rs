@@ -1,0 +1,116 @@
+use std::net::SocketAddr;
+
+use causeway_relay::{FiveTuple, Respond};
+use causeway_wire::attribute::{
+    Attribute, AttributeType, ErrorCodeAttribute, Lifetime, Nonce, Realm, UnknownAttributes, XorMappedAddress, XorRelayedAddress,
+};
+use causeway_wire::{Class, IntegrityKey, Message, Method};
+
+/// An answer as it arrived at its client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// To whom it was sent.
+    pub to: FiveTuple,
+}
+
+impl Answer {
+    /// Takes an answer out of the server's buffer, after what is true of each answer has been checked.
+    ///
+    /// # Panics
+    /// When the answer is no STUN response, or is not what its verdict says.
+    #[must_use]
+    pub fn new(respond: &Respond, out: &[u8]) -> Self {
+        assert!(respond.len <= out.len());
+        let answer = Self { bytes: out[..respond.len].to_vec(), to: respond.to };
+        let message = answer.message();
+        assert!(matches!(message.class(), Class::SuccessResponse | Class::ErrorResponse));
+        assert_eq!(message.method(), respond.method);
+        assert_eq!(answer.error(), respond.error.map(causeway_wire::ErrorCode::number));
+        assert_eq!(answer.error().is_some(), message.class() == Class::ErrorResponse);
+        assert_ne!(message.fingerprint(), Some(false));
+        answer
+    }
+
+    /// The message.
+    ///
+    /// # Panics
+    /// When it is none.
+    #[must_use]
+    pub fn message(&self) -> Message<'_> {
+        Message::decode(&self.bytes).expect("an answer is a STUN message")
+    }
+
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> Method {
+        self.message().method()
+    }
+
+    /// The error code; `None` is success.
+    #[must_use]
+    pub fn error(&self) -> Option<u16> {
+        self.attribute::<ErrorCodeAttribute<'_>>().map(|error| error.code.number())
+    }
+
+    /// The value of LIFETIME in seconds.
+    #[must_use]
+    pub fn lifetime(&self) -> Option<u32> {
+        self.attribute::<Lifetime>().map(|lifetime| lifetime.0)
+    }
+
+    /// The first relayed address.
+    #[must_use]
+    pub fn relayed(&self) -> Option<SocketAddr> {
+        self.attribute::<XorRelayedAddress>().map(|relayed| relayed.0)
+    }
+
+    /// The client's address as the server sees it.
+    #[must_use]
+    pub fn mapped(&self) -> Option<SocketAddr> {
+        self.attribute::<XorMappedAddress>().map(|mapped| mapped.0)
+    }
+
+    /// The realm.
+    #[must_use]
+    pub fn realm(&self) -> Option<String> {
+        self.attribute::<Realm<'_>>().map(|realm| realm.0.to_owned())
+    }
+
+    /// The nonce.
+    #[must_use]
+    pub fn nonce(&self) -> Option<String> {
+        self.attribute::<Nonce<'_>>().map(|nonce| nonce.0.to_owned())
+    }
+
+    /// The list of UNKNOWN-ATTRIBUTES; empty without it.
+    #[must_use]
+    pub fn unknown(&self) -> Vec<AttributeType> {
+        self.attribute::<UnknownAttributes<'_>>().map(|unknown| unknown.kinds().collect()).unwrap_or_default()
+    }
+
+    /// Whether an attribute is there.
+    #[must_use]
+    pub fn has(&self, kind: AttributeType) -> bool {
+        self.message().has(kind)
+    }
+
+    /// Whether MESSAGE-INTEGRITY is there and right under this key, and MESSAGE-INTEGRITY-SHA256 is not there.
+    #[must_use]
+    pub fn is_signed_with(&self, key: &IntegrityKey) -> bool {
+        let message = self.message();
+        message.verify_integrity(key) && !message.has_integrity_sha256()
+    }
+
+    /// Whether no integrity attribute is there.
+    #[must_use]
+    pub fn is_unsigned(&self) -> bool {
+        let message = self.message();
+        !message.has_integrity() && !message.has_integrity_sha256()
+    }
+
+    fn attribute<'a, A: Attribute<'a>>(&'a self) -> Option<A> {
+        self.message().attribute().expect("the server writes attributes of their form")
+    }
+}

@@ -1,0 +1,230 @@
+use std::net::SocketAddr;
+
+use causeway_auth::{Key, RestSecret};
+use causeway_relay::{FiveTuple, Transport};
+use causeway_wire::attribute::{ChannelNumberAttribute, Data, Lifetime, Nonce, Realm, RequestedTransport, Username, XorPeerAddress};
+use causeway_wire::{
+    ChannelData, ChannelRange, Class, EncodeError, IntegrityKey, MAX_MESSAGE_LEN, MessageWriter, Method, TransactionId, padded,
+};
+
+use crate::addresses::{self, LISTENER, LISTENER_V6};
+use crate::answer::Answer;
+use crate::lab::Lab;
+use crate::reaction::Reaction;
+use crate::setup::REALM;
+
+/// What fills a message with attributes.
+pub type Fill<'f> = &'f dyn Fn(&mut MessageWriter<'_>) -> Result<(), EncodeError>;
+
+/// A TURN client: a 5-tuple, credentials, and the realm and nonce that it was given.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Its 5-tuple.
+    pub five_tuple: FiveTuple,
+    /// Its name.
+    pub username: String,
+    /// Its password.
+    pub password: String,
+    /// What REALM says, once the server has told.
+    pub realm: Option<String>,
+    /// What NONCE says, once the server has told.
+    pub nonce: Option<String>,
+    /// Whether it uses FINGERPRINT.
+    pub fingerprint: bool,
+    transactions: u64,
+}
+
+impl Client {
+    /// A client of alice's at `192.0.2.host`, over UDP.
+    #[must_use]
+    pub fn udp(host: u8) -> Self {
+        Self::at(addresses::client(host, 40_000), Transport::Udp)
+    }
+
+    /// A client of alice's at `192.0.2.host`, over TCP.
+    #[must_use]
+    pub fn tcp(host: u8) -> Self {
+        Self::at(addresses::client(host, 40_000), Transport::Tcp)
+    }
+
+    /// A client of alice's at `2001:db8::host`, over UDP.
+    #[must_use]
+    pub fn udp_v6(host: u16) -> Self {
+        Self::at(addresses::client_v6(host, 40_000), Transport::Udp)
+    }
+
+    /// A client of alice's.
+    #[must_use]
+    pub fn at(client: SocketAddr, transport: Transport) -> Self {
+        let server = if client.is_ipv4() { LISTENER } else { LISTENER_V6 };
+        Self {
+            five_tuple: FiveTuple { client, server, transport },
+            username: "alice".to_owned(),
+            password: "wonderland".to_owned(),
+            realm: None,
+            nonce: None,
+            fingerprint: false,
+            transactions: 0,
+        }
+    }
+
+    /// The same client as somebody else.
+    #[must_use]
+    pub fn named(mut self, username: &str, password: &str) -> Self {
+        (self.username, self.password) = (username.to_owned(), password.to_owned());
+        self
+    }
+
+    /// The same client with a REST credential that is good until `expiry` in Unix time.
+    #[must_use]
+    pub fn with_rest(self, secret: &[u8], expiry: u64, name: &str) -> Self {
+        let username = format!("{expiry}:{name}");
+        let password = RestSecret::new(secret).password_sha1(&username);
+        self.named(&username, &password)
+    }
+
+    /// Its key for message integrity.
+    #[must_use]
+    pub fn key(&self) -> IntegrityKey {
+        Key::long_term_md5(&self.username, self.realm.as_deref().unwrap_or(REALM), &self.password).integrity_key()
+    }
+
+    /// A transaction id that was not used before.
+    pub fn next_transaction(&mut self) -> TransactionId {
+        self.transactions += 1;
+        let mut id = [0xC1; 12];
+        id[..8].copy_from_slice(&self.transactions.to_be_bytes());
+        TransactionId(id)
+    }
+
+    /// A request without credentials, as the first one is.
+    ///
+    /// # Panics
+    /// When `fill` writes what does not fit.
+    #[must_use]
+    pub fn unsigned(&self, id: TransactionId, method: Method, fill: Fill<'_>) -> Vec<u8> {
+        write(Class::Request, method, id, |writer| {
+            fill(writer)?;
+            if self.fingerprint { writer.fingerprint().map(drop) } else { Ok(()) }
+        })
+    }
+
+    /// A request with credentials, as far as the server has told realm and nonce.
+    ///
+    /// # Panics
+    /// When `fill` writes what does not fit, or realm and nonce are not known yet.
+    #[must_use]
+    pub fn signed(&self, id: TransactionId, method: Method, fill: Fill<'_>) -> Vec<u8> {
+        let (realm, nonce) = (self.realm.as_deref().expect("a realm"), self.nonce.as_deref().expect("a nonce"));
+        write(Class::Request, method, id, |writer| {
+            fill(writer)?;
+            writer.put(&Username(&self.username))?.put(&Realm(realm))?.put(&Nonce(nonce))?.integrity(&self.key())?;
+            if self.fingerprint { writer.fingerprint().map(drop) } else { Ok(()) }
+        })
+    }
+
+    /// Learns realm and nonce from the server's challenge.
+    ///
+    /// # Panics
+    /// When the server does not challenge.
+    pub fn fetch_nonce(&mut self, lab: &mut Lab) {
+        let id = self.next_transaction();
+        let answer = lab.client_sends(&self.five_tuple, &self.unsigned(id, Method::REFRESH, &|_| Ok(()))).answer();
+        assert_eq!(answer.error(), Some(401));
+        self.learn(&answer);
+    }
+
+    fn learn(&mut self, answer: &Answer) {
+        self.realm = answer.realm();
+        self.nonce = answer.nonce();
+    }
+
+    /// One request, with the challenge before it where the client has no nonce, and once more where its nonce has become stale.
+    pub fn ask(&mut self, lab: &mut Lab, method: Method, fill: Fill<'_>) -> Reaction {
+        if self.nonce.is_none() {
+            self.fetch_nonce(lab);
+        }
+        let reaction = self.ask_once(lab, method, fill);
+        match &reaction {
+            Reaction::Answer(answer) if answer.error() == Some(438) => {
+                self.learn(answer);
+                self.ask_once(lab, method, fill)
+            }
+            _ => reaction,
+        }
+    }
+
+    /// One request with the nonce that the client has.
+    pub fn ask_once(&mut self, lab: &mut Lab, method: Method, fill: Fill<'_>) -> Reaction {
+        let id = self.next_transaction();
+        let request = self.signed(id, method, fill);
+        let reaction = lab.client_sends(&self.five_tuple, &request);
+        if let Reaction::Answer(answer) = &reaction {
+            assert_eq!((answer.message().transaction_id(), answer.to), (id, self.five_tuple));
+        }
+        reaction
+    }
+
+    /// An Allocate for UDP; the relayed address.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[track_caller]
+    pub fn allocate(&mut self, lab: &mut Lab) -> SocketAddr {
+        let answer = self.ask(lab, Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP).map(drop)).answer();
+        assert_eq!(answer.error(), None);
+        answer.relayed().expect("a success names the relayed address")
+    }
+
+    /// A Refresh with this LIFETIME.
+    pub fn refresh(&mut self, lab: &mut Lab, lifetime: u32) -> Answer {
+        self.ask(lab, Method::REFRESH, &|w| w.put(&Lifetime(lifetime)).map(drop)).answer()
+    }
+
+    /// A CreatePermission for these peers; its error.
+    pub fn permit(&mut self, lab: &mut Lab, peers: &[SocketAddr]) -> Option<u16> {
+        let answer =
+            self.ask(lab, Method::CREATE_PERMISSION, &|w| peers.iter().try_for_each(|peer| w.put(&XorPeerAddress(*peer)).map(drop)));
+        answer.answer().error()
+    }
+
+    /// A ChannelBind; its error.
+    pub fn bind(&mut self, lab: &mut Lab, number: u16, peer: SocketAddr) -> Option<u16> {
+        let answer = self.ask(lab, Method::CHANNEL_BIND, &|w| w.put(&ChannelNumberAttribute(number))?.put(&XorPeerAddress(peer)).map(drop));
+        answer.answer().error()
+    }
+
+    /// A Send indication.
+    pub fn send(&mut self, lab: &mut Lab, peer: SocketAddr, data: &[u8]) -> Reaction {
+        let id = self.next_transaction();
+        let fingerprint = self.fingerprint;
+        let bytes = write(Class::Indication, Method::SEND, id, |w| {
+            w.put(&XorPeerAddress(peer))?.put(&Data(data))?;
+            if fingerprint { w.fingerprint().map(drop) } else { Ok(()) }
+        });
+        lab.client_sends(&self.five_tuple, &bytes)
+    }
+
+    /// A ChannelData message, padded over a stream.
+    ///
+    /// # Panics
+    /// When the number is no channel's, or the data are longer than a message can be.
+    pub fn send_channel(&mut self, lab: &mut Lab, number: u16, data: &[u8]) -> Reaction {
+        let channel = ChannelRange::Rfc5766.channel(number).expect("a channel's number");
+        let mut bytes = ChannelData::header(channel, u16::try_from(data.len()).expect("at most 65,535 bytes")).to_vec();
+        bytes.extend_from_slice(data);
+        if self.five_tuple.transport.is_stream() {
+            bytes.resize(padded(bytes.len()), 0);
+        }
+        lab.client_sends(&self.five_tuple, &bytes)
+    }
+}
+
+fn write(class: Class, method: Method, id: TransactionId, fill: impl FnOnce(&mut MessageWriter<'_>) -> Result<(), EncodeError>) -> Vec<u8> {
+    let mut buffer = vec![0; MAX_MESSAGE_LEN];
+    let mut writer = MessageWriter::new(&mut buffer, class, method, id).expect("room for a header");
+    fill(&mut writer).expect("room for a message");
+    let len = writer.finish();
+    buffer.truncate(len);
+    buffer
+}

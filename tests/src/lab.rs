@@ -1,0 +1,174 @@
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use causeway_relay::{Command, Completion, Effect, Ended, FiveTuple, Now, RelayId, Server, Verdict};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use crate::answer::Answer;
+use crate::port_pool::PortPool;
+use crate::quota::Quota;
+use crate::reaction::Reaction;
+use crate::setup::Setup;
+
+/// When the laboratory's clock starts, in Unix time.
+const EPOCH: Duration = Duration::from_secs(1_800_000_000);
+
+/// One server in virtual time, with its shell.
+pub struct Lab {
+    /// The server.
+    pub server: Server<Quota, StdRng>,
+    /// The shell's ports.
+    pub pool: PortPool,
+    /// The quota.
+    pub quota: Quota,
+    /// The accounts of allocations that have ended, in their order.
+    pub ended: Vec<Ended>,
+    /// What it was made with.
+    pub setup: Setup,
+    elapsed: Duration,
+    out: Vec<u8>,
+}
+
+impl Default for Lab {
+    fn default() -> Self {
+        Self::new(Setup::default())
+    }
+}
+
+impl Lab {
+    /// A server without allocations.
+    #[must_use]
+    pub fn new(setup: Setup) -> Self {
+        let quota = Quota::new(setup.quota);
+        let generator = StdRng::seed_from_u64(setup.seed);
+        let server = Server::new(setup.config(), setup.authenticator(), quota.clone(), generator);
+        Self { server, pool: PortPool::new(setup.ports), quota, ended: Vec::new(), setup, elapsed: Duration::ZERO, out: vec![0; 1500] }
+    }
+
+    /// The default setup with a change.
+    #[must_use]
+    pub fn with(change: impl FnOnce(&mut Setup)) -> Self {
+        Self::new(Setup::with(change))
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        Now { monotonic: self.elapsed, unix: EPOCH + self.elapsed }
+    }
+
+    /// Unix time in seconds.
+    #[must_use]
+    pub fn unix(&self) -> u64 {
+        self.now().unix.as_secs()
+    }
+
+    /// Lets time pass without telling the server: nothing may depend on how punctual its caller is.
+    pub fn pass_unnoticed(&mut self, time: Duration) {
+        self.elapsed += time;
+    }
+
+    /// Lets time pass, and has the server do what has become due.
+    pub fn pass(&mut self, time: Duration) {
+        self.elapsed += time;
+        self.time_out();
+    }
+
+    /// Lets whole seconds pass.
+    pub fn pass_seconds(&mut self, seconds: u64) {
+        self.pass(Duration::from_secs(seconds));
+    }
+
+    /// Calls the server until nothing is due.
+    ///
+    /// # Panics
+    /// When it asks to be called again and again.
+    pub fn time_out(&mut self) {
+        let mut calls = 0;
+        while self.server.poll_timeout().is_some_and(|due| due <= self.elapsed) {
+            self.server.handle_timeout(self.now());
+            calls += 1;
+            assert!(calls < 10_000, "the server goes on asking to be called");
+        }
+        self.settle(None);
+    }
+
+    /// A datagram or a frame arrives from a client.
+    pub fn client_sends(&mut self, from: &FiveTuple, bytes: &[u8]) -> Reaction {
+        let verdict = self.server.handle_client(self.now(), from, bytes, &mut self.out);
+        let reaction = self.carry_out(verdict, bytes);
+        self.settle(Some(reaction))
+    }
+
+    /// A datagram arrives from a peer at an advertised relayed address; `None` when nothing is bound there.
+    pub fn peer_sends(&mut self, peer: SocketAddr, advertised: SocketAddr, data: &[u8]) -> Option<Reaction> {
+        let relay = self.pool.relay(advertised)?;
+        Some(self.peer_sends_to(relay, peer, data))
+    }
+
+    /// A datagram arrives from a peer at a relayed socket.
+    pub fn peer_sends_to(&mut self, relay: RelayId, peer: SocketAddr, data: &[u8]) -> Reaction {
+        let verdict = self.server.handle_peer(self.now(), relay, peer, data.len());
+        let reaction = self.carry_out(verdict, data);
+        self.settle(Some(reaction))
+    }
+
+    /// The operator, or the connection of a client, wants something.
+    pub fn command(&mut self, command: Command) {
+        self.server.handle_command(self.now(), command);
+        self.settle(None);
+    }
+
+    /// Binds what was held back, and what became of it for the clients.
+    pub fn complete(&mut self) -> Vec<Reaction> {
+        let mut reactions = Vec::new();
+        while let Some((relay, family, port)) = self.pool.waiting.pop_front() {
+            let completion = self.pool.bind(relay, family, port);
+            reactions.push(self.hand_in(completion));
+        }
+        self.settle(None);
+        reactions
+    }
+
+    fn hand_in(&mut self, completion: Completion) -> Reaction {
+        let verdict = self.server.handle_completion(self.now(), completion, &mut self.out);
+        self.carry_out(verdict, &[])
+    }
+
+    /// Does what the server has asked for. A bind that is done at once may bring the answer that was to come later.
+    fn settle(&mut self, reaction: Option<Reaction>) -> Reaction {
+        let mut reaction = reaction.unwrap_or(Reaction::Later);
+        while let Some(effect) = self.server.poll_effect() {
+            match effect {
+                Effect::Bind { relay, family, port } if self.pool.hold => self.pool.waiting.push_back((relay, family, port)),
+                Effect::Bind { relay, family, port } => {
+                    let completion = self.pool.bind(relay, family, port);
+                    let answered = self.hand_in(completion);
+                    if reaction == Reaction::Later {
+                        reaction = answered;
+                    }
+                }
+                Effect::Release { relay, bound } => self.pool.release(relay, bound),
+                Effect::Ended(ended) => self.ended.push(ended),
+            }
+        }
+        reaction
+    }
+
+    fn carry_out(&self, verdict: Verdict, datagram: &[u8]) -> Reaction {
+        match verdict {
+            Verdict::ToPeer { relay, peer, start, end } => {
+                Reaction::ToPeer { from: self.pool.advertised(relay), to: peer, data: datagram[start..end].to_vec() }
+            }
+            Verdict::ToClient { client, prefix, padding } => {
+                assert!(padding < 4);
+                let bytes = [prefix.as_bytes(), datagram, &[0; 3][..padding]].concat();
+                Reaction::ToClient { to: client, bytes }
+            }
+            Verdict::Respond(respond) => Reaction::Answer(Answer::new(&respond, &self.out)),
+            Verdict::Discard(why) => Reaction::Silence(why),
+            Verdict::Later => Reaction::Later,
+        }
+    }
+}

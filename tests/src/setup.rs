@@ -1,0 +1,119 @@
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use causeway_auth::{Authenticator, Credentials, Key, NonceKey, NonceKeys, RestSecret};
+use causeway_relay::{Config, Families, Limits, PeerPolicy, Rule};
+use causeway_wire::ChannelRange;
+
+use crate::addresses::{LISTENER, LISTENER_V6, RELAY, RELAY_BOUND, RELAY_V6};
+use crate::port_pool::PORTS;
+
+/// The realm of the laboratory.
+pub const REALM: &str = "example.org";
+
+/// What a [`crate::Lab`] is made with; change what a test is about.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Users and their passwords.
+    pub users: Vec<(&'static str, &'static str)>,
+    /// The secret of REST credentials.
+    pub rest_secret: &'static [u8],
+    /// So many seconds an expired credential goes on working.
+    pub grace: u64,
+    /// So many seconds a nonce is good.
+    pub nonce_lifetime: u64,
+    /// Allocations a user.
+    pub quota: usize,
+    /// Relayed ports of each family.
+    pub ports: u16,
+    /// The operator's rules on peers.
+    pub rules: Vec<Rule>,
+    /// Families of relayed addresses.
+    pub families: Families,
+    /// The numbers that channels may have.
+    pub channels: ChannelRange,
+    /// Limits.
+    pub limits: Limits,
+    /// What SOFTWARE says.
+    pub software: Option<&'static str>,
+    /// What the generator starts from.
+    pub seed: u64,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            users: vec![("alice", "wonderland"), ("bob", "builder")],
+            rest_secret: b"north",
+            grace: 0,
+            nonce_lifetime: 3600,
+            quota: 100,
+            ports: 100,
+            rules: Vec::new(),
+            families: Families { ipv4: true, ipv6: true },
+            channels: ChannelRange::Rfc8656,
+            limits: Limits::default(),
+            software: None,
+            seed: 1,
+        }
+    }
+}
+
+impl Setup {
+    /// The default with a change.
+    #[must_use]
+    pub fn with(change: impl FnOnce(&mut Self)) -> Self {
+        let mut setup = Self::default();
+        change(&mut setup);
+        setup
+    }
+
+    /// The rules, the built-in denials, and the laboratory's own addresses.
+    #[must_use]
+    pub fn policy(&self) -> PeerPolicy {
+        let listeners: Vec<SocketAddr> = vec![LISTENER, LISTENER_V6];
+        let relays: Vec<IpAddr> = vec![RELAY_BOUND, RELAY, RELAY_V6];
+        PeerPolicy::new(&self.rules, listeners, relays, PORTS)
+    }
+
+    pub(crate) fn config(&self) -> Config {
+        Config {
+            worker: 3,
+            families: self.families,
+            channels: self.channels,
+            limits: self.limits.clone(),
+            policy: self.policy(),
+            software: None,
+        }
+    }
+
+    /// Users, REST secret and nonce keys.
+    #[must_use]
+    pub fn authenticator(&self) -> Arc<Authenticator> {
+        let mut credentials = Credentials::new();
+        for (name, password) in &self.users {
+            credentials.add_user(name, Key::long_term_md5(name, REALM, password));
+        }
+        credentials.set_rest_secret(RestSecret::new(self.rest_secret));
+        let nonces = NonceKeys::new(NonceKey::new(&[7; 32]), None, self.nonce_lifetime);
+        Arc::new(Authenticator::new(REALM, credentials, nonces, self.grace))
+    }
+}
+
+/// An operator's rule that allows a range.
+///
+/// # Panics
+/// When `net` is no range of addresses.
+#[must_use]
+pub fn allow(net: &str) -> Rule {
+    Rule { allow: true, net: net.parse().expect("a range of addresses") }
+}
+
+/// An operator's rule that denies a range.
+///
+/// # Panics
+/// When `net` is no range of addresses.
+#[must_use]
+pub fn deny(net: &str) -> Rule {
+    Rule { allow: false, net: net.parse().expect("a range of addresses") }
+}
