@@ -1,12 +1,55 @@
-//! ICE between two agents.
+//! ICE between two agents (RFC 8445, trickled as RFC 8838 has it), then numbered datagrams over the selected pair.
+//!
+//! | noun | file |
+//! |---|---|
+//! | host, reflexive and relayed candidates | `host.rs`, `reflexive.rs`, `relay.rs`; `gathering.rs`, `candidate.rs` |
+//! | the ICE engine and its trace | `ice.rs`, `trace.rs` |
+//! | the exchange and its figures | `exchange.rs`, `statistics.rs` |
+//! | the call: all of the above without I/O | `call.rs` |
+//! | the room at the rendezvous | `signaling.rs` |
+//! | sockets, timers and the call brought together | `run.rs` |
+//! | what it showed | `report.rs` (the JSON schema), `print.rs` |
+
+mod call;
+mod candidate;
+mod exchange;
+mod gathering;
+mod host;
+mod ice;
+mod print;
+mod reflexive;
+mod relay;
+pub mod report;
+mod run;
+mod signaling;
+mod statistics;
+mod trace;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use anyhow::bail;
+
+pub use candidate::CandidateType;
+pub use gathering::Trouble;
+pub use statistics::RoundTripFigures;
+pub use trace::CheckState;
 
 use crate::credentials::CredentialArgs;
-use crate::uri::ServerUri;
+use crate::net::http::Origin;
+use crate::rendezvous::RoomName;
+use crate::uri::{Scheme, ServerUri};
 use crate::verdict::Verdict;
 
 /// The command line of `ice-agent connect`.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct Args {
+    /// Where both agents meet, `http://host:port` of an `ice-agent rendezvous`.
+    #[arg(long, value_name = "URL")]
+    pub rendezvous: Origin,
+    /// Name of the room; both agents give the same.
+    #[arg(long, value_name = "NAME")]
+    pub room: RoomName,
     /// STUN server for server-reflexive candidates, `stun:host:port`; may be repeated.
     #[arg(long, value_name = "URI")]
     pub stun: Vec<ServerUri>,
@@ -16,13 +59,61 @@ pub struct Args {
     /// User name and password at the TURN servers.
     #[command(flatten)]
     pub credentials: CredentialArgs,
+    /// Offer relayed candidates only.
+    #[arg(long, conflicts_with = "no_relay")]
+    pub relay_only: bool,
+    /// Offer no relayed candidates.
+    #[arg(long)]
+    pub no_relay: bool,
+    /// Host candidate on this address only; may be repeated.
+    #[arg(long, value_name = "ADDRESS")]
+    pub bind: Vec<IpAddr>,
+    /// Offer loopback addresses too; they are offered anyway where there is nothing else.
+    #[arg(long)]
+    pub loopback: bool,
+    /// Seconds until a pair must be selected, once the peer is there.
+    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub timeout: u64,
+    /// Seconds to wait for the peer.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub wait: u64,
+    /// Numbered datagrams to send.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub count: u32,
+    /// Milliseconds between two of them.
+    #[arg(long, value_name = "MS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub interval: u64,
+    /// Octets of each.
+    #[arg(long, value_name = "OCTETS", default_value_t = 160, value_parser = clap::value_parser!(u16).range(16..=1200))]
+    pub size: u16,
+    /// Most loss in percent with which the call still counts as good.
+    #[arg(long, value_name = "PERCENT", default_value_t = 10.0)]
+    pub max_loss: f64,
+    /// One JSON document on standard output instead of text.
+    #[arg(long)]
+    pub json: bool,
 }
 
-/// Runs ICE and the exchange.
+/// Runs ICE and the exchange, and prints what they showed.
 ///
 /// # Errors
-/// What keeps the test from running.
+/// What keeps the test from running: options that contradict each other, no rendezvous, a full room, no peer.
 pub async fn run(args: Args) -> anyhow::Result<Verdict> {
-    args.credentials.load()?;
-    anyhow::bail!("connect: not built yet")
+    for (uris, scheme, option) in [(&args.stun, Scheme::Stun, "--stun"), (&args.turn, Scheme::Turn, "--turn")] {
+        if let Some(uri) = uris.iter().find(|uri| uri.scheme != scheme) {
+            bail!("{option} {uri}: that is a URI of the other service");
+        }
+    }
+    if args.relay_only && args.turn.is_empty() {
+        bail!("--relay-only needs a server: --turn turn:host:port");
+    }
+    let (json, most) = (args.json, args.max_loss);
+    let plan = exchange::Plan { count: args.count, interval: Duration::from_millis(args.interval), size: usize::from(args.size) };
+    let report = run::call(args, plan).await?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        print!("{}", print::text(&report));
+    }
+    Ok(if report.is_good(most) { Verdict::Yes } else { Verdict::No })
 }

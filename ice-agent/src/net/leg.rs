@@ -127,7 +127,7 @@ mod tests {
         server.write_all(&[0x40, 0, 0, 2, 7, 8, 0, 0, 0x40, 1, 0, 0]).await.unwrap();
         assert_eq!(leg.receive().await.unwrap(), [0x40, 0, 0, 2, 7, 8, 0, 0]);
         assert_eq!(leg.receive().await.unwrap(), [0x40, 1, 0, 0]);
-        server.write_all(b"HTTP/1.1 400").await.unwrap();
+        server.write_all(b"\xffjunk").await.unwrap();
         assert_eq!(leg.receive().await.unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 

@@ -34,8 +34,6 @@ pub enum Signal {
     Done {
         /// Numbered datagrams that the sender sent.
         sent: u32,
-        /// Numbered datagrams of the receiver that reached the sender.
-        received: u32,
     },
 }
 
@@ -124,7 +122,7 @@ mod tests {
         let signal: Signal = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&signal).unwrap(), text);
         assert_eq!(serde_json::to_string(&Signal::EndOfCandidates {}).unwrap(), r#"{"type":"end_of_candidates"}"#);
-        assert!(serde_json::from_str::<Signal>(r#"{"type":"done","sent":1,"received":1,"x":1}"#).is_err());
+        assert!(serde_json::from_str::<Signal>(r#"{"type":"done","sent":1,"x":1}"#).is_err());
         assert!(serde_json::from_str::<Signal>(r#"{"type":"restart"}"#).is_err());
     }
 }

@@ -1,0 +1,271 @@
+//! One call from the first signal to the last: ICE, then the exchange. No I/O, no clock.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use super::candidate::LocalCandidate;
+use super::exchange::{Exchange, Plan};
+use super::ice::{Change, Ice, IceCredentials};
+use super::trace::PairAddresses;
+use crate::rendezvous::Signal;
+
+/// How long a direct pair must stay selected before data is sent: better ones may follow.
+const SETTLE_DIRECT: Duration = Duration::from_millis(500);
+/// The same for a relayed pair, which a direct one should replace if there is any.
+const SETTLE_RELAYED: Duration = Duration::from_millis(1500);
+/// Longest wait for the rest of the candidates once a pair is selected.
+const SETTLE_GATHERING: Duration = Duration::from_secs(3);
+/// How long the peer is waited for after its last datagram, when ours is over.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// What the call wants to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Output {
+    /// Send this from a host socket, or through the relay whose address `pair.local` is.
+    Send(PairAddresses, Vec<u8>),
+    /// Tell the peer.
+    Signal(Signal),
+    /// Every relay shall let this peer in (RFC 8656 §9).
+    Permit(IpAddr),
+    /// Data goes over this pair from now on; if its local end is a relay, a channel is worth its while (RFC 8656 §12).
+    Selected(PairAddresses),
+    /// Something went wrong and the call goes on.
+    Trouble(String),
+}
+
+/// Where the call is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// No pair is selected, or the selection has not settled.
+    Checking,
+    /// Numbered datagrams go out.
+    Exchanging,
+    /// Ours are over; the peer's are answered.
+    Draining,
+    /// Both are over.
+    Over,
+}
+
+/// One agent's side of a call. Feed the `handle_…` methods, then drain [`poll_output`](Self::poll_output), then read
+/// [`poll_timeout`](Self::poll_timeout).
+#[derive(Debug)]
+pub(super) struct Call {
+    ice: Ice,
+    exchange: Exchange,
+    phase: Phase,
+    outputs: VecDeque<Output>,
+    relayed_addresses: Vec<SocketAddr>,
+    selected: Option<PairAddresses>,
+    /// The first selection and the last.
+    selected_at: Option<(Instant, Instant)>,
+    gathered: bool,
+    peer_gathered: bool,
+    peer_sent: Option<u32>,
+    peer_heard: Instant,
+}
+
+impl Call {
+    /// A call whose peer is not known yet. The first output is the `Hello`.
+    #[must_use]
+    pub(super) fn new(now: Instant, ice: Ice, credentials: IceCredentials, plan: Plan, exchange_token: u64) -> Self {
+        let hello = Signal::Hello { ufrag: credentials.ufrag, password: credentials.password, exchange: format!("{exchange_token:016x}") };
+        Self {
+            ice,
+            exchange: Exchange::new(plan, exchange_token),
+            phase: Phase::Checking,
+            outputs: VecDeque::from([Output::Signal(hello)]),
+            relayed_addresses: Vec::new(),
+            selected: None,
+            selected_at: None,
+            gathered: false,
+            peer_gathered: false,
+            peer_sent: None,
+            peer_heard: now,
+        }
+    }
+
+    /// Takes one of our candidates and trickles it (RFC 8838 §9).
+    pub(super) fn add_local(&mut self, now: Instant, local: LocalCandidate) {
+        if local.relayed_over.is_some() {
+            self.relayed_addresses.push(local.address);
+            for ip in self.ice.remotes().iter().map(|remote| remote.address.ip()) {
+                self.outputs.push_back(Output::Permit(ip));
+            }
+        }
+        if let Some(signal) = self.ice.add_local(local) {
+            self.outputs.push_back(Output::Signal(signal));
+        }
+        self.advance(now);
+    }
+
+    /// No further candidate of ours follows (RFC 8838 §13).
+    pub(super) fn end_gathering(&mut self, now: Instant) {
+        if !std::mem::replace(&mut self.gathered, true) {
+            self.outputs.push_back(Output::Signal(Signal::EndOfCandidates {}));
+        }
+        self.advance(now);
+    }
+
+    /// What the peer told. Nothing in it is trusted.
+    pub(super) fn handle_signal(&mut self, now: Instant, signal: Signal) {
+        self.peer_heard = now;
+        if let Err(error) = signal.validate() {
+            return self.outputs.push_back(Output::Trouble(format!("the peer's signal is refused: {error}")));
+        }
+        match signal {
+            Signal::Hello { ufrag, password, exchange } => {
+                self.ice.set_peer(&IceCredentials { ufrag, password });
+                let token = u64::from_str_radix(&exchange, 16).expect("validated: 16 hexadecimal digits");
+                self.exchange.set_peer_token(token);
+            }
+            // "After an agent has received an end-of-candidates indication, it MUST ignore any newly received candidates"
+            // (RFC 8838 §14).
+            Signal::Candidate { .. } if self.peer_gathered => {}
+            Signal::Candidate { candidate, relayed_over } => match self.ice.add_remote(&candidate, relayed_over) {
+                Ok(ip) => self.outputs.push_back(Output::Permit(ip)),
+                Err(error) => self.outputs.push_back(Output::Trouble(format!("the peer's candidate: {error}"))),
+            },
+            Signal::EndOfCandidates {} => self.peer_gathered = true,
+            Signal::Done { sent } => self.peer_sent = Some(sent),
+        }
+        self.advance(now);
+    }
+
+    /// The peer left the room: it answers no more.
+    pub(super) fn peer_left(&mut self, now: Instant) {
+        if self.phase == Phase::Draining {
+            self.phase = Phase::Over;
+        }
+        self.advance(now);
+    }
+
+    /// A datagram from a host socket or from a relay.
+    pub(super) fn handle_datagram(&mut self, now: Instant, pair: PairAddresses, datagram: &[u8]) {
+        // STUN starts with two zero bits (RFC 8489 §5).
+        if datagram.first().is_some_and(|first| *first < 4) {
+            self.ice.handle_stun(now, pair, datagram);
+        } else if let Some(echo) = self.exchange.handle_datagram(now, datagram) {
+            self.peer_heard = now;
+            // The way it came is the best one back, if the peer consented to that (RFC 7675 §5.1).
+            let back = if self.ice.has_consent(pair.remote) { Some(pair) } else { self.selected };
+            if let Some(back) = back {
+                self.outputs.push_back(Output::Send(back, echo));
+            }
+        }
+        self.advance(now);
+    }
+
+    /// Time passed.
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        self.ice.handle_timeout(now);
+        self.advance(now);
+    }
+
+    /// The next thing to do.
+    pub(super) fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    pub(super) fn poll_timeout(&mut self) -> Option<Instant> {
+        let phase = match self.phase {
+            Phase::Checking => self.settled_at(),
+            Phase::Exchanging => self.exchange.poll_timeout(),
+            Phase::Draining => Some(self.peer_heard + DRAIN),
+            Phase::Over => None,
+        };
+        [self.ice.poll_timeout(), phase].into_iter().flatten().min()
+    }
+
+    /// Where the call is.
+    #[must_use]
+    pub(super) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// The engine's side.
+    #[must_use]
+    pub(super) fn ice(&self) -> &Ice {
+        &self.ice
+    }
+
+    /// The numbered datagrams.
+    #[must_use]
+    pub(super) fn exchange(&self) -> &Exchange {
+        &self.exchange
+    }
+
+    /// The pair that data goes over.
+    #[must_use]
+    pub(super) fn selected(&self) -> Option<PairAddresses> {
+        self.selected
+    }
+
+    /// When a pair was selected for the first time.
+    #[must_use]
+    pub(super) fn first_selected_at(&self) -> Option<Instant> {
+        self.selected_at.map(|(first, _)| first)
+    }
+
+    /// How many numbered datagrams the peer says it sent, once it is done.
+    #[must_use]
+    pub(super) fn peer_sent(&self) -> Option<u32> {
+        self.peer_sent
+    }
+
+    /// Whether data over this pair passes a relay, as far as is known.
+    #[must_use]
+    pub(super) fn is_relayed(&self, pair: PairAddresses) -> bool {
+        let remote_relayed = self.ice.remotes().iter().any(|remote| remote.address == pair.remote && remote.relayed_over.is_some());
+        remote_relayed || self.relayed_addresses.contains(&pair.local)
+    }
+
+    fn advance(&mut self, now: Instant) {
+        while let Some((pair, datagram)) = self.ice.poll_transmit(now) {
+            self.outputs.push_back(Output::Send(pair, datagram));
+        }
+        while let Some(change) = self.ice.poll_change() {
+            match change {
+                Change::Selected(pair) => {
+                    self.selected = Some(pair);
+                    self.selected_at = Some((self.selected_at.map_or(now, |(first, _)| first), now));
+                    self.outputs.push_back(Output::Selected(pair));
+                }
+                Change::Disconnected => {
+                    self.outputs.push_back(Output::Trouble("no pair of candidates works at the moment".into()));
+                }
+            }
+        }
+        if self.phase == Phase::Checking && self.settled_at().is_some_and(|at| at <= now) {
+            self.phase = Phase::Exchanging;
+            self.exchange.start(now);
+        }
+        if self.phase == Phase::Exchanging {
+            self.send_due(now);
+        }
+        if self.phase == Phase::Draining && (self.peer_sent.is_some() || now >= self.peer_heard + DRAIN) {
+            self.phase = Phase::Over;
+        }
+    }
+
+    fn send_due(&mut self, now: Instant) {
+        let Some(pair) = self.selected else { return };
+        while let Some(probe) = self.exchange.poll_probe(now) {
+            self.outputs.push_back(Output::Send(pair, probe));
+        }
+        if self.exchange.is_over(now) {
+            self.outputs.push_back(Output::Signal(Signal::Done { sent: self.exchange.sent() }));
+            self.phase = Phase::Draining;
+            self.peer_heard = now;
+        }
+    }
+
+    fn settled_at(&self) -> Option<Instant> {
+        let (first, last) = self.selected_at?;
+        let wait = if self.is_relayed(self.selected?) { SETTLE_RELAYED } else { SETTLE_DIRECT };
+        let settled = last + wait;
+        let gathering = !(self.gathered && self.peer_gathered);
+        Some(if gathering { settled.max(first + SETTLE_GATHERING) } else { settled })
+    }
+}

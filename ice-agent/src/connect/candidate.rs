@@ -1,0 +1,148 @@
+//! Candidates with what a person wants to know of them; the engine keeps less.
+
+use std::net::SocketAddr;
+
+use is::{Candidate, CandidateKind};
+use serde::Serialize;
+
+use crate::uri::Transport;
+
+/// RFC 8445 §5.1.1, in the words of the candidate attribute (RFC 8839 §5.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CandidateType {
+    /// An interface of the host.
+    Host,
+    /// The outside of a NAT, told by a STUN server.
+    Srflx,
+    /// The outside of a NAT, told by the peer.
+    Prflx,
+    /// An allocation at a TURN server.
+    Relay,
+}
+
+impl From<CandidateKind> for CandidateType {
+    fn from(kind: CandidateKind) -> Self {
+        match kind {
+            CandidateKind::Host => Self::Host,
+            CandidateKind::ServerReflexive => Self::Srflx,
+            CandidateKind::PeerReflexive => Self::Prflx,
+            CandidateKind::Relayed => Self::Relay,
+        }
+    }
+}
+
+impl std::fmt::Display for CandidateType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Host => "host",
+            Self::Srflx => "srflx",
+            Self::Prflx => "prflx",
+            Self::Relay => "relay",
+        })
+    }
+}
+
+/// One of our own candidates, as gathered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LocalCandidate {
+    /// Its type.
+    pub kind: CandidateType,
+    /// What the peer is told.
+    pub address: SocketAddr,
+    /// Where datagrams to it arrive: the host candidate's address; for a relayed one, itself.
+    pub base: SocketAddr,
+    /// The STUN or TURN server that it came from.
+    pub server: Option<String>,
+    /// The transport to the TURN server.
+    pub relayed_over: Option<Transport>,
+    /// Part of the priority (RFC 8445 §5.1.2.1); see [`LocalPreferences`].
+    pub local_preference: u16,
+}
+
+impl LocalCandidate {
+    /// In the engine's form; `None` for an address that cannot be a candidate (unspecified, multicast, IPv4 link-local).
+    #[must_use]
+    pub(super) fn to_engine(&self) -> Option<Candidate> {
+        match self.kind {
+            CandidateType::Host => Candidate::host(self.address, "udp"),
+            CandidateType::Srflx => Candidate::server_reflexive(self.address, self.base, "udp"),
+            // What matters to the engine of a relayed candidate is its address; the leg to the server is ours.
+            CandidateType::Relay => Candidate::relayed(self.address, self.base, "udp"),
+            CandidateType::Prflx => return None,
+        }
+        .ok()
+    }
+}
+
+/// The peer's candidate as it was trickled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct RemoteCandidate {
+    /// Its type.
+    pub kind: CandidateType,
+    /// Where to send.
+    pub address: SocketAddr,
+    /// The peer's transport to its TURN server, by its own word.
+    pub relayed_over: Option<Transport>,
+    /// As the peer computed it.
+    pub priority: u32,
+}
+
+/// Hands out local preferences: unique within a type and family (RFC 8445 §5.1.2.1), IPv6 and IPv4 interleaved
+/// (RFC 8421 §4), and a relay over UDP above every relay over TCP.
+#[derive(Debug, Default)]
+pub(super) struct LocalPreferences {
+    given: Vec<u16>,
+}
+
+impl LocalPreferences {
+    /// The next preference for such a candidate.
+    pub(super) fn next(&mut self, kind: CandidateType, address: SocketAddr, relayed_over: Option<Transport>) -> u16 {
+        // A band for each type keeps the numbers of one candidate list apart, which reads better than it must.
+        let band: u16 = match (kind, relayed_over) {
+            (CandidateType::Host, _) => 65_535,
+            (CandidateType::Srflx | CandidateType::Prflx, _) => 49_151,
+            (CandidateType::Relay, Some(Transport::Udp) | None) => 32_767,
+            (CandidateType::Relay, Some(Transport::Tcp)) => 16_383,
+        };
+        let mut preference = if address.is_ipv6() { band } else { band - 1 };
+        while self.given.contains(&preference) {
+            preference -= 2;
+        }
+        self.given.push(preference);
+        preference
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc8445_5_1_2_1_local_preferences_are_unique_and_order_families_and_transports() {
+        let mut preferences = LocalPreferences::default();
+        let v4: SocketAddr = "192.0.2.1:1".parse().unwrap();
+        let v6: SocketAddr = "[2001:db8::1]:1".parse().unwrap();
+        let mut host = |address| preferences.next(CandidateType::Host, address, None);
+        assert_eq!([host(v4), host(v6), host(v4), host(v6)], [65_534, 65_535, 65_532, 65_533]);
+        let tcp = preferences.next(CandidateType::Relay, v6, Some(Transport::Tcp));
+        let udp = preferences.next(CandidateType::Relay, v4, Some(Transport::Udp));
+        assert!(udp > tcp);
+    }
+
+    #[test]
+    fn what_cannot_be_a_candidate_has_no_engine_form() {
+        let candidate = |address: &str| LocalCandidate {
+            kind: CandidateType::Host,
+            address: address.parse().unwrap(),
+            base: address.parse().unwrap(),
+            server: None,
+            relayed_over: None,
+            local_preference: 0,
+        };
+        assert!(candidate("192.0.2.1:5000").to_engine().is_some());
+        for bad in ["0.0.0.0:5000", "224.0.0.1:5000", "[::]:5000", "169.254.1.1:5000"] {
+            assert!(candidate(bad).to_engine().is_none(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Host candidates: a UDP socket on each address of this host (RFC 8445 §5.1.1.1).
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use if_addrs::{IfOperStatus, Interface};
+use tokio::net::UdpSocket;
+
+/// Most sockets: a host with hundreds of addresses would flood its peer with pairs.
+const MAX_SOCKETS: usize = 16;
+
+/// Which addresses become candidates.
+#[derive(Debug, Clone, Default)]
+pub(super) struct HostPolicy {
+    /// Only these, if there are any.
+    pub only: Vec<IpAddr>,
+    /// Loopback addresses too.
+    pub loopback: bool,
+}
+
+/// Binds a socket to a free port of each address that may be a candidate.
+///
+/// # Errors
+/// The interfaces cannot be listed, or no address could be bound.
+pub(super) async fn bind(policy: &HostPolicy) -> io::Result<Vec<Arc<UdpSocket>>> {
+    let addresses =
+        if policy.only.is_empty() { candidate_addresses(&if_addrs::get_if_addrs()?, policy.loopback) } else { policy.only.clone() };
+    let mut sockets = Vec::new();
+    let mut last_error = io::Error::new(io::ErrorKind::AddrNotAvailable, "this host has no address to offer");
+    for address in addresses.into_iter().take(MAX_SOCKETS) {
+        match UdpSocket::bind(SocketAddr::new(address, 0)).await {
+            Ok(socket) => sockets.push(Arc::new(socket)),
+            // An address that is still being configured, or went away since it was listed.
+            Err(error) => last_error = error,
+        }
+    }
+    if sockets.is_empty() { Err(last_error) } else { Ok(sockets) }
+}
+
+/// The addresses of interfaces that are up, without those that no peer can use.
+// Deviation: RFC 8445 §5.1.1.1: loopback addresses are candidates if they are asked for, or if there is no other: a call between two
+// agents of one host without a network is what a demonstration needs.
+fn candidate_addresses(interfaces: &[Interface], loopback: bool) -> Vec<IpAddr> {
+    let up: Vec<IpAddr> = interfaces
+        .iter()
+        // Unknown is what loopback and tunnel devices report.
+        .filter(|interface| matches!(interface.oper_status, IfOperStatus::Up | IfOperStatus::Unknown))
+        .map(Interface::ip)
+        .filter(|ip| is_usable(*ip))
+        .collect();
+    let mut chosen: Vec<IpAddr> = up.iter().copied().filter(|ip| loopback || !ip.is_loopback()).collect();
+    if chosen.is_empty() {
+        chosen = up;
+    }
+    chosen.sort();
+    chosen.dedup();
+    chosen
+}
+
+/// RFC 8445 §5.1.1.1's exceptions, and link-local addresses, which mean nothing without an interface.
+fn is_usable(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => !ip.is_unspecified() && !ip.is_link_local() && !ip.is_multicast() && !ip.is_broadcast(),
+        IpAddr::V6(ip) => {
+            let site_local = ip.segments()[0] & 0xffc0 == 0xfec0;
+            let v4_compatible = ip.segments()[..6] == [0; 6] && !ip.is_loopback();
+            !ip.is_unspecified()
+                && !ip.is_unicast_link_local()
+                && !ip.is_multicast()
+                && !site_local
+                && !v4_compatible
+                && ip.to_ipv4_mapped().is_none()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use if_addrs::{IfAddr, Ifv4Addr};
+
+    fn interface(address: &str, oper_status: IfOperStatus) -> Interface {
+        let ip = address.parse().unwrap();
+        Interface {
+            name: "test".into(),
+            addr: IfAddr::V4(Ifv4Addr { ip, netmask: [255, 0, 0, 0].into(), prefixlen: 8, broadcast: None }),
+            index: None,
+            oper_status,
+            is_p2p: false,
+            #[cfg(windows)]
+            adapter_name: String::new(),
+        }
+    }
+
+    fn texts(addresses: &[IpAddr]) -> Vec<String> {
+        addresses.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn loopback_only_when_asked_for_or_alone() {
+        let both = [interface("127.0.0.1", IfOperStatus::Unknown), interface("10.0.0.1", IfOperStatus::Up)];
+        assert_eq!(texts(&candidate_addresses(&both, false)), ["10.0.0.1"]);
+        assert_eq!(texts(&candidate_addresses(&both, true)), ["10.0.0.1", "127.0.0.1"]);
+        assert_eq!(texts(&candidate_addresses(&both[..1], false)), ["127.0.0.1"]);
+    }
+
+    #[test]
+    fn interfaces_that_are_down_offer_nothing() {
+        let interfaces = [interface("10.0.0.1", IfOperStatus::Down), interface("10.0.0.2", IfOperStatus::Up)];
+        assert_eq!(texts(&candidate_addresses(&interfaces, false)), ["10.0.0.2"]);
+    }
+
+    #[test]
+    fn rfc8445_5_1_1_1_exceptions_are_no_candidates() {
+        for bad in ["fe80::1", "fec0::1", "::ffff:10.0.0.1", "::10.0.0.1", "::", "ff02::1", "169.254.3.4", "0.0.0.0"] {
+            assert!(!is_usable(bad.parse().unwrap()), "{bad}");
+        }
+        for good in ["2001:db8::1", "fd00::1", "::1", "10.0.0.1", "192.0.2.1"] {
+            assert!(is_usable(good.parse().unwrap()), "{good}");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_what_is_asked_for_is_bound() {
+        let policy = HostPolicy { only: vec!["127.0.0.1".parse().unwrap()], loopback: false };
+        let sockets = bind(&policy).await.unwrap();
+        assert_eq!(sockets.len(), 1);
+        assert!(sockets[0].local_addr().unwrap().ip().is_loopback());
+        let absent = HostPolicy { only: vec!["192.0.2.77".parse().unwrap()], loopback: false };
+        assert!(bind(&absent).await.is_err());
+    }
+}

@@ -1,0 +1,94 @@
+//! Server-reflexive candidates: Binding requests from the very sockets of the host candidates (RFC 8445 §5.1.1.2).
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use causeway_client::{BindingId, BindingRequest, Received, StunClient, StunConfig};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use super::gathering::{TIMING, Trouble};
+use crate::uri::ServerUri;
+
+/// The requests from one socket. After each input drain [`poll_transmit`](Self::poll_transmit) and [`poll_found`](Self::poll_found).
+#[derive(Debug)]
+pub(super) struct Reflexive {
+    base: SocketAddr,
+    client: StunClient,
+    asked: HashMap<BindingId, ServerUri>,
+}
+
+/// The socket's address as a server saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Found {
+    /// The server.
+    pub server: ServerUri,
+    /// The mapped address.
+    pub mapped: SocketAddr,
+}
+
+impl Reflexive {
+    /// For the socket that is bound to `base`.
+    #[must_use]
+    pub(super) fn new(base: SocketAddr) -> Self {
+        let config = StunConfig { timing: TIMING, ..StunConfig::default() };
+        Self { base, client: StunClient::new(config, StdRng::from_rng(&mut rand::rng())), asked: HashMap::new() }
+    }
+
+    /// The socket's address.
+    #[must_use]
+    pub(super) fn base(&self) -> SocketAddr {
+        self.base
+    }
+
+    /// Asks the first of the server's addresses that is of the socket's family and can be reached from it; whether there
+    /// is one.
+    pub(super) fn ask(&mut self, now: Instant, server: &ServerUri, addresses: &[SocketAddr]) -> bool {
+        let reachable = |address: &&SocketAddr| {
+            let leaves_the_host = !self.base.ip().is_loopback();
+            address.is_ipv4() == self.base.is_ipv4() && (leaves_the_host || address.ip().is_loopback())
+        };
+        let Some(address) = addresses.iter().find(reachable) else { return false };
+        let id = self.client.bind(now, *address, BindingRequest::default());
+        self.asked.insert(id, server.clone());
+        true
+    }
+
+    /// A datagram that came to the socket: whether it answered one of the requests.
+    pub(super) fn handle_input(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> bool {
+        !self.asked.is_empty() && matches!(self.client.handle_input(now, from, datagram), Received::Consumed)
+    }
+
+    /// Repeats what is due.
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        self.client.handle_timeout(now);
+    }
+
+    /// The next request to send.
+    pub(super) fn poll_transmit(&mut self) -> Option<causeway_client::Transmit> {
+        self.client.poll_transmit()
+    }
+
+    /// The next answer, or what came instead.
+    pub(super) fn poll_found(&mut self) -> Option<Result<Found, Trouble>> {
+        let event = self.client.poll_event()?;
+        let server = self.asked.remove(&event.id)?;
+        Some(match event.outcome {
+            Ok(binding) => Ok(Found { server, mapped: binding.mapped }),
+            Err(failure) => Err(Trouble::at_server(&server, "Binding", None, &failure)),
+        })
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    #[must_use]
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.client.poll_timeout()
+    }
+
+    /// Whether every request was answered or given up.
+    #[must_use]
+    pub(super) fn is_over(&self) -> bool {
+        self.asked.is_empty()
+    }
+}

@@ -1,0 +1,330 @@
+//! Sockets, timers, relays and the room, brought together around one [`Call`].
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::Args;
+use super::call::{Call, Output, Phase};
+use super::candidate::{CandidateType, LocalCandidate, LocalPreferences};
+use super::exchange::Plan;
+use super::gathering::Trouble;
+use super::host::{self, HostPolicy};
+use super::ice::{Ice, IceCredentials};
+use super::reflexive::Reflexive;
+use super::relay::{Relay, RelayCommand, RelayEvent};
+use super::report::Report;
+use super::signaling::{Membership, RoomEvent};
+use super::trace::PairAddresses;
+use crate::rendezvous::{Peer, Role, Signal};
+use crate::uri::{ServerUri, Transport};
+
+/// Events under way. A socket's reader waits when it is full, and the kernel drops then.
+const MAX_EVENTS: usize = 1024;
+/// Longest datagram that is taken from a host socket; ours and the engine's are shorter.
+const MAX_DATAGRAM: usize = 2048;
+/// Most troubles that are kept for the report.
+const MAX_TROUBLES: usize = 64;
+
+enum Event {
+    Datagram { base: SocketAddr, from: SocketAddr, datagram: Vec<u8> },
+    Relay(RelayEvent),
+    Room(RoomEvent),
+}
+
+impl From<RelayEvent> for Event {
+    fn from(event: RelayEvent) -> Self {
+        Self::Relay(event)
+    }
+}
+
+impl From<RoomEvent> for Event {
+    fn from(event: RoomEvent) -> Self {
+        Self::Room(event)
+    }
+}
+
+/// One call from gathering to the report.
+///
+/// # Errors
+/// No rendezvous, a full room, no address to offer, no peer in time, an interrupt.
+pub(super) async fn call(args: Args, plan: Plan) -> anyhow::Result<Report> {
+    let credentials = args.credentials.load()?;
+    let (events, inbox) = mpsc::channel(MAX_EVENTS);
+    let policy = HostPolicy { only: args.bind.clone(), loopback: args.loopback };
+    let sockets = if args.relay_only { Vec::new() } else { host::bind(&policy).await.context("host candidates")? };
+    let membership = Membership::join(args.rendezvous.clone(), args.room.clone(), events.clone()).await?;
+    eprintln!("in room {} as {:?}; waiting for the peer", args.room, membership.role());
+
+    let relay_servers: Vec<ServerUri> = if args.no_relay { Vec::new() } else { args.turn.clone() };
+    let relays: Vec<Relay> = relay_servers
+        .iter()
+        .enumerate()
+        .map(|(index, server)| Relay::start(index, server.clone(), credentials.clone(), events.clone()))
+        .collect();
+
+    let now = Instant::now();
+    let ice_credentials = IceCredentials::from_random(rand::random());
+    let controlling = membership.role() == Role::Controlling;
+    let ice = Ice::new(now, &ice_credentials, controlling, rand::random());
+    let mut run = Run {
+        call: Call::new(now, ice, ice_credentials, plan, rand::random()),
+        preferences: LocalPreferences::default(),
+        sockets: Vec::new(),
+        readers: Vec::new(),
+        reflexives: Vec::new(),
+        relayed: vec![None; relays.len()],
+        relays_gathering: relays.len(),
+        relays,
+        relay_servers,
+        membership,
+        inbox,
+        troubles: Vec::new(),
+        peer_by: now + Duration::from_secs(args.wait),
+        select_within: Duration::from_secs(args.timeout),
+        checking_since: None,
+    };
+    run.gather(sockets, &args.stun, &events).await;
+    let ended = run.drive().await;
+    let Run { call, relays, membership, troubles, checking_since, readers, .. } = run;
+    readers.iter().for_each(JoinHandle::abort);
+    for relay in relays {
+        relay.close().await;
+    }
+    membership.leave().await;
+    ended?;
+    Ok(Report::new(args.room.to_string(), &call, checking_since, troubles))
+}
+
+struct Run {
+    call: Call,
+    preferences: LocalPreferences,
+    sockets: Vec<(SocketAddr, Arc<UdpSocket>)>,
+    readers: Vec<JoinHandle<()>>,
+    reflexives: Vec<Reflexive>,
+    relays: Vec<Relay>,
+    relay_servers: Vec<ServerUri>,
+    /// The relayed addresses, by relay.
+    relayed: Vec<Option<SocketAddr>>,
+    relays_gathering: usize,
+    membership: Membership,
+    inbox: mpsc::Receiver<Event>,
+    troubles: Vec<Trouble>,
+    peer_by: Instant,
+    select_within: Duration,
+    checking_since: Option<Instant>,
+}
+
+impl Run {
+    /// Offers the host candidates and asks for the reflexive ones.
+    async fn gather(&mut self, sockets: Vec<Arc<UdpSocket>>, stun: &[ServerUri], events: &mpsc::Sender<Event>) {
+        let mut servers = Vec::new();
+        for server in stun {
+            match server.resolve().await {
+                Ok(addresses) => servers.push((server, addresses)),
+                Err(error) => self.trouble(Trouble::new(&server.to_string(), "resolve", error.to_string())),
+            }
+        }
+        let now = Instant::now();
+        for socket in sockets {
+            let Ok(base) = socket.local_addr() else { continue };
+            self.readers.push(tokio::spawn(read(base, Arc::clone(&socket), events.clone())));
+            self.sockets.push((base, socket));
+            self.offer(now, CandidateType::Host, base, base, None, None);
+            let mut reflexive = Reflexive::new(base);
+            for (server, addresses) in &servers {
+                reflexive.ask(now, server, addresses);
+            }
+            self.reflexives.push(reflexive);
+        }
+    }
+
+    fn offer(
+        &mut self,
+        now: Instant,
+        kind: CandidateType,
+        address: SocketAddr,
+        base: SocketAddr,
+        server: Option<&ServerUri>,
+        relayed_over: Option<Transport>,
+    ) {
+        let local_preference = self.preferences.next(kind, address, relayed_over);
+        let server = server.map(ToString::to_string);
+        let local = LocalCandidate { kind, address, base, server, relayed_over, local_preference };
+        self.call.add_local(now, local);
+    }
+
+    /// Runs until the call is over, or time is.
+    async fn drive(&mut self) -> anyhow::Result<()> {
+        loop {
+            let now = Instant::now();
+            self.take_reflexive(now);
+            if self.relays_gathering == 0 && self.reflexives.iter().all(Reflexive::is_over) {
+                self.call.end_gathering(now);
+            }
+            self.carry_out().await;
+            if self.call.phase() == Phase::Over {
+                return Ok(());
+            }
+            let deadline = self.deadline();
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                if self.checking_since.is_none() {
+                    bail!("no peer came into the room in time");
+                }
+                return Ok(());
+            }
+            let timers = self.reflexives.iter().filter_map(Reflexive::poll_timeout);
+            let due = timers.chain(self.call.poll_timeout()).chain(deadline).min();
+            let due = due.unwrap_or_else(|| now + Duration::from_secs(1));
+            tokio::select! {
+                event = self.inbox.recv() => match event {
+                    Some(event) => self.handle(event),
+                    None => bail!("all sources of events ended"),
+                },
+                () = tokio::time::sleep_until(due.into()) => {
+                    let now = Instant::now();
+                    self.reflexives.iter_mut().for_each(|reflexive| reflexive.handle_timeout(now));
+                    self.call.handle_timeout(now);
+                }
+                interrupted = tokio::signal::ctrl_c() => {
+                    interrupted.context("waiting for an interrupt")?;
+                    bail!("interrupted");
+                }
+            }
+        }
+    }
+
+    /// Until when the peer must have come, then until when a pair must be selected; none afterwards.
+    fn deadline(&self) -> Option<Instant> {
+        match self.checking_since {
+            None => Some(self.peer_by),
+            Some(since) if self.call.selected().is_none() => Some(since + self.select_within),
+            Some(_) => None,
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        let now = Instant::now();
+        match event {
+            Event::Datagram { base, from, datagram } => {
+                let mut reflexives = self.reflexives.iter_mut().filter(|reflexive| reflexive.base() == base);
+                if !reflexives.any(|reflexive| reflexive.handle_input(now, from, &datagram)) {
+                    self.call.handle_datagram(now, PairAddresses { local: base, remote: from }, &datagram);
+                }
+            }
+            Event::Relay(event) => self.handle_relay(now, event),
+            Event::Room(RoomEvent::Signal(signal)) => {
+                if matches!(signal, Signal::Hello { .. }) {
+                    self.checking_since.get_or_insert(now);
+                }
+                self.call.handle_signal(now, signal);
+            }
+            Event::Room(RoomEvent::Peer(Peer::Left)) => self.call.peer_left(now),
+            Event::Room(RoomEvent::Peer(_)) => {}
+            Event::Room(RoomEvent::Lost(reason)) => self.trouble(Trouble::new("rendezvous", "signals", reason)),
+        }
+    }
+
+    fn handle_relay(&mut self, now: Instant, event: RelayEvent) {
+        match event {
+            RelayEvent::Allocated { relay, allocated } => {
+                self.relays_gathering -= usize::from(self.relayed[relay].is_none());
+                self.relayed[relay] = Some(allocated.relayed);
+                let server = self.relay_servers[relay].clone();
+                let address = allocated.relayed;
+                self.offer(now, CandidateType::Relay, address, address, Some(&server), Some(server.transport));
+            }
+            RelayEvent::Ended { relay } => {
+                self.relays_gathering -= usize::from(self.relayed[relay].is_none());
+            }
+            RelayEvent::Trouble(trouble) => self.trouble(trouble),
+            RelayEvent::Datagram { relayed, peer, data } => {
+                self.call.handle_datagram(now, PairAddresses { local: relayed, remote: peer }, &data);
+            }
+        }
+    }
+
+    /// Reflexive candidates that were found.
+    fn take_reflexive(&mut self, now: Instant) {
+        for index in 0..self.reflexives.len() {
+            while let Some(found) = self.reflexives[index].poll_found() {
+                match found {
+                    Ok(found) => {
+                        let base = self.reflexives[index].base();
+                        self.offer(now, CandidateType::Srflx, found.mapped, base, Some(&found.server), None);
+                    }
+                    Err(trouble) => self.trouble(trouble),
+                }
+            }
+        }
+    }
+
+    async fn carry_out(&mut self) {
+        for reflexive in &mut self.reflexives {
+            while let Some(transmit) = reflexive.poll_transmit() {
+                send(&self.sockets, reflexive.base(), transmit.destination, &transmit.payload).await;
+            }
+        }
+        while let Some(output) = self.call.poll_output() {
+            match output {
+                Output::Send(pair, datagram) => match self.relay_at(pair.local) {
+                    Some(relay) => relay.command(RelayCommand::Send(pair.remote, datagram)),
+                    None => send(&self.sockets, pair.local, pair.remote, &datagram).await,
+                },
+                Output::Signal(signal) => self.membership.tell(signal),
+                Output::Permit(ip) => {
+                    for relay in &self.relays {
+                        relay.command(RelayCommand::Permit(ip));
+                    }
+                }
+                Output::Selected(pair) => {
+                    eprintln!("selected {} <-> {}", pair.local, pair.remote);
+                    if let Some(relay) = self.relay_at(pair.local) {
+                        relay.command(RelayCommand::Bind(pair.remote));
+                    }
+                }
+                Output::Trouble(reason) => self.trouble(Trouble::new("peer", "ICE", reason)),
+            }
+        }
+    }
+
+    fn relay_at(&self, address: SocketAddr) -> Option<&Relay> {
+        let index = self.relayed.iter().position(|relayed| *relayed == Some(address))?;
+        self.relays.get(index)
+    }
+
+    fn trouble(&mut self, trouble: Trouble) {
+        eprintln!("{trouble}");
+        if self.troubles.len() < MAX_TROUBLES && !self.troubles.contains(&trouble) {
+            self.troubles.push(trouble);
+        }
+    }
+}
+
+async fn send(sockets: &[(SocketAddr, Arc<UdpSocket>)], base: SocketAddr, to: SocketAddr, datagram: &[u8]) {
+    if let Some((_, socket)) = sockets.iter().find(|(address, _)| *address == base) {
+        // An unreachable destination is one that does not answer.
+        let _ = socket.send_to(datagram, to).await;
+    }
+}
+
+async fn read(base: SocketAddr, socket: Arc<UdpSocket>, events: mpsc::Sender<Event>) {
+    let mut buffer = [0; MAX_DATAGRAM];
+    loop {
+        match socket.recv_from(&mut buffer).await {
+            Ok((length, from)) => {
+                let datagram = buffer[..length].to_vec();
+                if events.send(Event::Datagram { base, from, datagram }).await.is_err() {
+                    return;
+                }
+            }
+            // Windows reports the ICMP error of an earlier datagram here; the socket is as good as before.
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
+}
