@@ -83,7 +83,7 @@ impl Setup {
             channels: self.channels,
             limits: self.limits.clone(),
             policy: self.policy(),
-            software: None,
+            software: self.software.map(Into::into),
         }
     }
 
