@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::uri::{Scheme, ServerUri};
+use crate::uri::{Scheme, ServerUri, UriError};
 use crate::verdict::Verdict;
 
 pub use behaviour::{Behaviour, Classic};
@@ -63,9 +63,10 @@ pub async fn run(args: Args) -> anyhow::Result<Verdict> {
 }
 
 fn server(text: &str) -> Result<ServerUri, String> {
-    let uri: ServerUri = if text.to_ascii_lowercase().starts_with("stun:") { text.parse() } else { format!("stun:{text}").parse() }
-        .map_err(|error: crate::uri::UriError| error.to_string())?;
-    if uri.scheme == Scheme::Stun { Ok(uri) } else { Err("a STUN server is needed".into()) }
+    let lower = text.to_ascii_lowercase();
+    let is_uri = ["stun:", "stuns:", "turn:", "turns:"].iter().any(|scheme| lower.starts_with(scheme));
+    let uri: ServerUri = if is_uri { text.parse() } else { format!("stun:{text}").parse() }.map_err(|error: UriError| error.to_string())?;
+    if uri.scheme == Scheme::Stun { Ok(uri) } else { Err("a TURN server does not tell this; name a STUN server".into()) }
 }
 
 /// A time in seconds, with a fraction if need be.

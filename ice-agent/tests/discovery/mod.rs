@@ -1,0 +1,208 @@
+//! A STUN server with two addresses and two ports on loopback that shows each client what it would see from behind a NAT: the mapped
+//! addresses are made up, and answers that the NAT would not let in are not sent.
+
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use causeway_wire::attribute::{ChangeRequest, ErrorCodeAttribute, OtherAddress, ResponseOrigin, XorMappedAddress};
+use causeway_wire::{Class, ErrorCode, Message, MessageWriter};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::task::JoinSet;
+
+/// On what of the other end something depends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depends {
+    Nothing,
+    Address,
+    AddressAndPort,
+}
+
+impl Depends {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Nothing => "endpoint-independent",
+            Self::Address => "address-dependent",
+            Self::AddressAndPort => "address-and-port-dependent",
+        }
+    }
+}
+
+/// The NAT in front of the clients; without a mapping it is a firewall.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Nat {
+    pub(crate) mapping: Option<Depends>,
+    pub(crate) filtering: Depends,
+}
+
+/// What is wrong with the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Quirk {
+    None,
+    /// It has one address, and says so by silence.
+    NoOtherAddress,
+    /// It names an other address that nobody answers at.
+    OtherAddressDead,
+    /// It answers from where it was asked, whatever CHANGE-REQUEST says.
+    ChangeRequestIgnored,
+    /// It answers CHANGE-REQUEST with 420.
+    ChangeRequestRefused,
+    /// It answers over TCP only.
+    TcpOnly,
+    /// It answers nowhere.
+    Silent,
+}
+
+/// The running server; it ends when dropped.
+pub(crate) struct NatServer {
+    addresses: [SocketAddr; 4],
+    _tasks: JoinSet<()>,
+}
+
+#[derive(Default)]
+struct Traces {
+    /// To which of the server's addresses a client has sent.
+    sent: HashMap<SocketAddr, HashSet<SocketAddr>>,
+    mappings: HashMap<(SocketAddr, String), u16>,
+}
+
+impl NatServer {
+    pub(crate) async fn start(nat: Nat, quirk: Quirk) -> Self {
+        let (sockets, addresses, tcp) = four_sockets().await;
+        let mut tasks = JoinSet::new();
+        let sockets = Arc::new(sockets);
+        let traces = Arc::new(Mutex::new(Traces::default()));
+        for at in 0..4 {
+            let silent = quirk == Quirk::Silent || quirk == Quirk::TcpOnly || (quirk == Quirk::OtherAddressDead && at == 3);
+            let server = Endpoint { at, addresses, nat, quirk, sockets: sockets.clone(), traces: traces.clone() };
+            if !silent {
+                tasks.spawn(server.serve());
+            }
+        }
+        if quirk == Quirk::TcpOnly {
+            tasks.spawn(serve_tcp(tcp));
+        }
+        // The sockets stay open in silence, so that no ICMP error tells of it.
+        tasks.spawn(async move {
+            let _sockets = sockets;
+            std::future::pending::<()>().await;
+        });
+        Self { addresses, _tasks: tasks }
+    }
+
+    pub(crate) fn primary(&self) -> SocketAddr {
+        self.addresses[0]
+    }
+
+    pub(crate) fn other(&self) -> SocketAddr {
+        self.addresses[3]
+    }
+}
+
+/// Primary address with primary port and other port, other address with both; and TCP at the first.
+async fn four_sockets() -> (Vec<UdpSocket>, [SocketAddr; 4], TcpListener) {
+    for _ in 0..50 {
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let first = tcp.local_addr().unwrap().port();
+        let Ok(primary) = UdpSocket::bind(("127.0.0.1", first)).await else { continue };
+        let second_port = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let second = second_port.local_addr().unwrap().port();
+        let others = (UdpSocket::bind(("127.0.0.2", first)).await, UdpSocket::bind(("127.0.0.2", second)).await);
+        if let (Ok(third), Ok(fourth)) = others {
+            let sockets = vec![primary, second_port, third, fourth];
+            let addresses = [0, 1, 2, 3].map(|at: usize| sockets[at].local_addr().unwrap());
+            return (sockets, addresses, tcp);
+        }
+    }
+    panic!("no four free ports on loopback");
+}
+
+struct Endpoint {
+    at: usize,
+    addresses: [SocketAddr; 4],
+    nat: Nat,
+    quirk: Quirk,
+    sockets: Arc<Vec<UdpSocket>>,
+    traces: Arc<Mutex<Traces>>,
+}
+
+impl Endpoint {
+    async fn serve(self) {
+        let mut buffer = [0; 2048];
+        loop {
+            let (length, client) = self.sockets[self.at].recv_from(&mut buffer).await.unwrap();
+            let message = Message::decode(&buffer[..length]).unwrap();
+            let change = message.attribute::<ChangeRequest>().unwrap();
+            let refused = change.is_some() && self.quirk == Quirk::ChangeRequestRefused;
+            let from = self.origin(change.unwrap_or_default());
+            if !self.passes(client, from) || (self.quirk == Quirk::OtherAddressDead && from == 3) {
+                continue;
+            }
+            let mut answer = [0; 256];
+            let class = if refused { Class::ErrorResponse } else { Class::SuccessResponse };
+            let mut writer = MessageWriter::answer(&mut answer, message.header(), class).unwrap();
+            if refused {
+                writer.put(&ErrorCodeAttribute::new(ErrorCode::UNKNOWN_ATTRIBUTE)).unwrap();
+            } else {
+                writer.put(&XorMappedAddress(self.mapped(client))).unwrap().put(&ResponseOrigin(self.addresses[from])).unwrap();
+                if self.quirk != Quirk::NoOtherAddress {
+                    writer.put(&OtherAddress(self.addresses[3 - self.at])).unwrap();
+                }
+            }
+            let length = writer.finish();
+            self.sockets[from].send_to(&answer[..length], client).await.unwrap();
+        }
+    }
+
+    /// Which of the four answers: RFC 5780 §6.1, table 1.
+    fn origin(&self, change: ChangeRequest) -> usize {
+        match self.quirk {
+            Quirk::ChangeRequestIgnored | Quirk::ChangeRequestRefused => self.at,
+            _ => self.at ^ (usize::from(change.change_ip) << 1) ^ usize::from(change.change_port),
+        }
+    }
+
+    /// Notes that the client has sent here; whether its NAT lets an answer from there in.
+    fn passes(&self, client: SocketAddr, from: usize) -> bool {
+        let from = self.addresses[from];
+        let mut traces = self.traces.lock().unwrap();
+        let sent = traces.sent.entry(client).or_default();
+        sent.insert(self.addresses[self.at]);
+        match self.nat.filtering {
+            Depends::Nothing => true,
+            Depends::Address => sent.iter().any(|to| to.ip() == from.ip()),
+            Depends::AddressAndPort => sent.contains(&from),
+        }
+    }
+
+    /// The client as this endpoint sees it through the NAT.
+    fn mapped(&self, client: SocketAddr) -> SocketAddr {
+        let Some(mapping) = self.nat.mapping else { return client };
+        let here = self.addresses[self.at];
+        let key = match mapping {
+            Depends::Nothing => String::new(),
+            Depends::Address => here.ip().to_string(),
+            Depends::AddressAndPort => here.to_string(),
+        };
+        let mut traces = self.traces.lock().unwrap();
+        // Below every ephemeral port, so that no port is preserved.
+        let next = 1000 + traces.mappings.len() as u16;
+        let port = *traces.mappings.entry((client, key)).or_insert(next);
+        SocketAddr::new("203.0.113.5".parse().unwrap(), port)
+    }
+}
+
+async fn serve_tcp(listener: TcpListener) {
+    loop {
+        let (mut stream, client) = listener.accept().await.unwrap();
+        let mut buffer = [0; 2048];
+        let length = stream.read(&mut buffer).await.unwrap();
+        let Ok(message) = Message::decode(&buffer[..length]) else { continue };
+        let mut answer = [0; 256];
+        let mut writer = MessageWriter::answer(&mut answer, message.header(), Class::SuccessResponse).unwrap();
+        writer.put(&XorMappedAddress(client)).unwrap();
+        let length = writer.finish();
+        stream.write_all(&answer[..length]).await.unwrap();
+    }
+}
