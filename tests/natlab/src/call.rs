@@ -61,30 +61,52 @@ impl fmt::Display for End {
     }
 }
 
+/// What one agent says of a call that connected.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Side {
+    /// Its own end of the selected pair.
+    pub end: End,
+    /// Relayed if either end of the pair is a relay.
+    pub path: Path,
+    /// From meeting its peer to having a pair, in milliseconds.
+    pub connect_ms: f64,
+    /// The median round trip, in milliseconds.
+    pub rtt_ms: f64,
+    /// Numbered datagrams that it sent.
+    pub sent: u32,
+    /// Of these, how many came back as an echo.
+    pub echoed: u32,
+    /// Numbered datagrams of the peer that arrived here.
+    pub arrived: u32,
+}
+
 /// A call that connected.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// The ends at site 0 and site 1.
-    pub pair: [End; 2],
-    /// The path that each agent reports.
-    pub reported: [Path; 2],
-    /// The median round trip that site 0 measured, in milliseconds.
-    pub rtt_ms: f64,
-    /// How long after meeting its peer site 0 had a pair, in milliseconds.
-    pub connect_ms: f64,
-    /// Numbered datagrams sent by both sides.
-    pub sent: u32,
-    /// Of these, how many arrived and how many came back: the lesser.
-    pub received: u32,
+    /// What the agents at sites 0 and 1 say.
+    pub sides: [Side; 2],
     /// Datagrams of the exchange's size that the internet carried from site to site, not to or from the server.
     pub seen_between_sites: u64,
 }
 
 impl Call {
-    /// The least that the internet carries between the sites of a direct call: each datagram and its echo.
+    /// Numbered datagrams sent by both sides.
+    #[must_use]
+    pub fn sent(&self) -> u32 {
+        self.sides.iter().map(|side| side.sent).sum()
+    }
+
+    /// Of these, how many arrived and came back.
+    #[must_use]
+    pub fn received(&self) -> u32 {
+        let [a, b] = &self.sides;
+        a.echoed.min(b.arrived) + b.echoed.min(a.arrived)
+    }
+
+    /// The least that the internet carries between the sites of a direct call without loss: each datagram and its echo.
     #[must_use]
     pub fn expected_between_sites(&self) -> u64 {
-        2 * u64::from(self.received)
+        2 * u64::from(self.sent())
     }
 }
 
@@ -96,18 +118,7 @@ pub fn call(lab: &Lab, services: &Services) -> Result<Call, LabError> {
     let start = |index: usize| connect(&lab.sites[index], services, index);
     let agents = [start(0)?, start(1)?];
     let [a, b] = agents.map(|agent| agent.finish(END).and_then(crate::process::Finished::success));
-    let [a, b] = [report(&a?)?, report(&b?)?];
-    let (pair_a, pair_b) = (a.selected()?, b.selected()?);
-    let end = |selected: &SelectedPair| End { kind: selected.local.kind, relay_transport: selected.local.relay_transport.clone() };
-    Ok(Call {
-        pair: [end(pair_a), end(pair_b)],
-        reported: [pair_a.path(), pair_b.path()],
-        rtt_ms: a.rtt_ms.as_ref().map_or(f64::NAN, |figures| figures.p50),
-        connect_ms: a.connect_ms.unwrap_or(f64::NAN),
-        sent: a.sent + b.sent,
-        received: (a.received + b.received).min(a.from_peer.received + b.from_peer.received),
-        seen_between_sites: lab.data_between_sites()?,
-    })
+    Ok(Call { sides: [side(&a?)?, side(&b?)?], seen_between_sites: lab.data_between_sites()? })
 }
 
 fn connect(site: &Site, services: &Services, index: usize) -> Result<Process, LabError> {
@@ -158,22 +169,23 @@ struct FromPeer {
     received: u32,
 }
 
-impl Report {
-    fn selected(&self) -> Result<&SelectedPair, LabError> {
-        self.selected.as_ref().ok_or_else(|| LabError::Unexpected(format!("a success without a pair: {self:?}")))
-    }
-}
-
-impl SelectedPair {
-    /// A relay at either end is a relayed call.
-    fn path(&self) -> Path {
-        let relayed = [&self.local, &self.remote].iter().any(|end| end.kind == CandidateKind::Relay);
-        if relayed { Path::Relayed } else { Path::Direct }
-    }
-}
-
-fn report(output: &str) -> Result<Report, LabError> {
-    serde_json::from_str(output).map_err(|error| LabError::Unexpected(format!("ice-agent connect --json: {error} in:\n{output}")))
+/// Reads a report of success.
+fn side(output: &str) -> Result<Side, LabError> {
+    let unexpected = |what: String| LabError::Unexpected(format!("ice-agent connect --json: {what} in:\n{output}"));
+    let report: Report = serde_json::from_str(output).map_err(|error| unexpected(error.to_string()))?;
+    let (Some(pair), Some(connect_ms), Some(rtt)) = (report.selected, report.connect_ms, report.rtt_ms) else {
+        return Err(unexpected("a success without a pair or a round trip".to_owned()));
+    };
+    let relayed = [&pair.local, &pair.remote].iter().any(|end| end.kind == CandidateKind::Relay);
+    Ok(Side {
+        end: End { kind: pair.local.kind, relay_transport: pair.local.relay_transport },
+        path: if relayed { Path::Relayed } else { Path::Direct },
+        connect_ms,
+        rtt_ms: rtt.p50,
+        sent: report.sent,
+        echoed: report.received,
+        arrived: report.from_peer.received,
+    })
 }
 
 #[cfg(test)]
@@ -188,8 +200,15 @@ mod tests {
             "check_rtt_ms": 0.4 }, "connect_ms": 80.5, "sent": 50, "received": 50,
             "rtt_ms": { "min": 0.1, "p50": 0.2, "p99": 0.3, "max": 0.4 },
             "from_peer": { "received": 50, "sent": 50, "loss_percent": 0.0 }, "candidates": [] }"#;
-        let report = report(text).unwrap();
-        assert_eq!(report.selected().unwrap().path(), Path::Relayed);
-        assert_eq!((report.sent, report.rtt_ms.unwrap().p50), (50, 0.2));
+        let side = side(text).unwrap();
+        assert_eq!((side.path, side.end.to_string().as_str()), (Path::Relayed, "prflx"));
+        assert_eq!((side.sent, side.rtt_ms), (50, 0.2));
+    }
+
+    #[test]
+    fn a_success_without_a_pair_is_no_success() {
+        let text = r#"{ "outcome": "no_pair", "selected": null, "connect_ms": null, "sent": 0, "received": 0, "rtt_ms": null,
+            "from_peer": { "received": 0, "sent": null, "loss_percent": null } }"#;
+        assert!(side(text).unwrap_err().to_string().contains("without a pair"));
     }
 }

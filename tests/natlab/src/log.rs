@@ -79,6 +79,11 @@ impl Log {
         }
     }
 
+    /// Whether the program has closed both streams.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lines().open_streams == 0
+    }
+
     /// Waits until the program has closed both streams, so that nothing it wrote is missed.
     pub(crate) fn wait_closed(&self, timeout: Duration) {
         let lines = self.lines();

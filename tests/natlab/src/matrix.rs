@@ -4,7 +4,7 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 
 use crate::NatKind;
-use crate::call::Call;
+use crate::call::{Call, Side};
 use crate::theory::Path;
 
 /// One pair of kinds, and what became of its call.
@@ -26,11 +26,16 @@ impl Outcome {
             Ok(call) => call,
             Err(error) => return Some(error.clone()),
         };
-        if call.reported != [self.expected; 2] {
-            return Some(format!("the agents say {:?}, theory says {:?}", call.reported, self.expected));
+        let [a, b] = &call.sides;
+        if [a.path, b.path] != [self.expected; 2] {
+            return Some(format!("the agents say {} and {}, theory says {}", a.path, b.path, self.expected));
         }
-        if call.sent == 0 || call.received != call.sent {
-            return Some(format!("{} of {} datagrams arrived and came back", call.received, call.sent));
+        if call.sent() == 0 || call.received() != call.sent() {
+            let half = |name: &str, side: &Side, arrived: u32| {
+                format!("of {name}'s {} {arrived} arrived and {} came back", side.sent, side.echoed)
+            };
+            let late = format!("A had a pair after {:.0} ms, B after {:.0} ms", a.connect_ms, b.connect_ms);
+            return Some(format!("{}; {}; {late}", half("A", a, b.arrived), half("B", b, a.arrived)));
         }
         let seen = call.seen_between_sites;
         match self.expected {
@@ -53,13 +58,17 @@ pub fn render(outcomes: &[Outcome]) -> String {
     for outcome in outcomes {
         let mut row = vec![outcome.kinds[0].to_string(), outcome.kinds[1].to_string(), outcome.expected.to_string()];
         match &outcome.call {
-            Ok(call) => row.extend([
-                call.pair[0].to_string(),
-                call.pair[1].to_string(),
-                format!("{:.0} ms", call.connect_ms),
-                format!("{:.2} ms", call.rtt_ms),
-                format!("{:.1} %", loss_percent(call)),
-            ]),
+            Ok(call) => {
+                let [a, b] = &call.sides;
+                let connected = a.connect_ms.max(b.connect_ms);
+                row.extend([
+                    a.end.to_string(),
+                    b.end.to_string(),
+                    format!("{connected:.0} ms"),
+                    format!("{:.2} ms", a.rtt_ms),
+                    format!("{:.1} %", loss_percent(call)),
+                ]);
+            }
             Err(_) => row.extend(["none", "none", "–", "–", "–"].map(str::to_owned)),
         }
         row.push(if outcome.fault().is_none() { "ok" } else { "FAILED" }.to_owned());
@@ -75,10 +84,10 @@ pub fn render(outcomes: &[Outcome]) -> String {
 
 /// Datagrams that did not arrive or come back, in percent of those sent by both sides.
 fn loss_percent(call: &Call) -> f64 {
-    if call.sent == 0 {
+    if call.sent() == 0 {
         return 0.0;
     }
-    100.0 * f64::from(call.sent.saturating_sub(call.received)) / f64::from(call.sent)
+    100.0 * f64::from(call.sent() - call.received()) / f64::from(call.sent())
 }
 
 #[cfg(test)]
@@ -86,24 +95,34 @@ mod tests {
     use super::*;
     use crate::call::{CandidateKind, End};
 
-    fn outcome(expected: Path, reported: [Path; 2], received: u32, seen_between_sites: u64) -> Outcome {
-        let pair = [CandidateKind::Srflx, CandidateKind::Relay].map(|kind| End { kind, relay_transport: None });
-        let call = Call { pair, reported, rtt_ms: 0.25, connect_ms: 81.2, sent: 100, received, seen_between_sites };
-        Outcome { kinds: [NatKind::PortRestricted, NatKind::Symmetric], expected, call: Ok(call) }
+    /// Of the 50 datagrams of each side, `echoed` came back to A.
+    fn outcome(expected: Path, said: [Path; 2], echoed: u32, seen_between_sites: u64) -> Outcome {
+        let side = |kind, path, echoed| Side {
+            end: End { kind, relay_transport: None },
+            path,
+            connect_ms: 81.2,
+            rtt_ms: 0.25,
+            sent: 50,
+            echoed,
+            arrived: 50,
+        };
+        let sides = [side(CandidateKind::Srflx, said[0], echoed), side(CandidateKind::Relay, said[1], 50)];
+        let kinds = [NatKind::PortRestricted, NatKind::Symmetric];
+        Outcome { kinds, expected, call: Ok(Call { sides, seen_between_sites }) }
     }
 
     #[test]
     fn both_agents_theory_and_wire_must_agree() {
         use Path::{Direct, Relayed};
-        assert_eq!(outcome(Direct, [Direct; 2], 100, 200).fault(), None);
-        assert_eq!(outcome(Relayed, [Relayed; 2], 100, 0).fault(), None);
+        assert_eq!(outcome(Direct, [Direct; 2], 50, 200).fault(), None);
+        assert_eq!(outcome(Relayed, [Relayed; 2], 50, 0).fault(), None);
         for wrong in [
-            outcome(Direct, [Relayed; 2], 100, 0),
-            outcome(Direct, [Direct, Relayed], 100, 200),
-            outcome(Direct, [Direct; 2], 100, 0),
-            outcome(Relayed, [Relayed; 2], 100, 200),
-            outcome(Relayed, [Direct; 2], 100, 200),
-            outcome(Direct, [Direct; 2], 99, 200),
+            outcome(Direct, [Relayed; 2], 50, 0),
+            outcome(Direct, [Direct, Relayed], 50, 200),
+            outcome(Direct, [Direct; 2], 50, 0),
+            outcome(Relayed, [Relayed; 2], 50, 200),
+            outcome(Relayed, [Direct; 2], 50, 200),
+            outcome(Direct, [Direct; 2], 49, 200),
             outcome(Direct, [Direct; 2], 0, 200),
         ] {
             assert!(wrong.fault().is_some(), "{wrong:?}");
@@ -112,7 +131,7 @@ mod tests {
 
     #[test]
     fn the_table_shows_pair_times_and_loss() {
-        let shown = render(&[outcome(Path::Direct, [Path::Direct; 2], 99, 200)]);
+        let shown = render(&[outcome(Path::Direct, [Path::Direct; 2], 49, 200)]);
         for text in ["port-restricted", "symmetric", "direct", "srflx", "relay", "81 ms", "0.25 ms", "1.0 %", "FAILED"] {
             assert!(shown.contains(text), "{text} in\n{shown}");
         }

@@ -186,7 +186,9 @@ impl Process {
 
     fn without(&mut self, what: &str, waited: Duration) -> LabError {
         let (program, what) = (self.name.clone(), what.to_owned());
-        match self.has_ended() {
+        // A program that has closed its output is about to end: its status tells more than a timeout.
+        let patience = if self.log.is_closed() { GRACE } else { Duration::ZERO };
+        match self.wait_end(patience) {
             Ok(Some(status)) => {
                 self.log.wait_closed(GRACE);
                 LabError::Ended { program, status: status.to_string(), what: format!("no {what}"), log: self.log.tail() }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::process::Transport;
 use crate::scratch::Scratch;
-use crate::{Lab, LabError, Process, binary};
+use crate::{Lab, LabError, Namespace, Process, binary};
 
 /// The user that agents in the lab allocate as.
 pub const USER: &str = "lab";
@@ -112,7 +112,8 @@ impl Services {
     /// # Errors
     /// [`LabError::Timeout`] when one does not listen to it; [`LabError::Ended`] when one ends with a failure.
     pub fn stop(self) -> Result<(), LabError> {
-        self.rendezvous.stop_cleanly(END)?;
+        // A tool at the prompt, not a service: SIGTERM ends it as it ends any other.
+        self.rendezvous.stop(END)?;
         self.turnd.stop_cleanly(END)?;
         self.stund.stop()
     }
@@ -142,7 +143,7 @@ fn stund(lab: &Lab, scratch: &Scratch) -> Result<Process, LabError> {
         alternate_port = {ALTERNATE_PORT}
         "#
     );
-    daemon("stund", lab, &scratch.file("stund.toml", &config)?)
+    daemon("stund", &lab.server.namespace, &scratch.file("stund.toml", &config)?)
 }
 
 fn turnd(lab: &Lab, scratch: &Scratch) -> Result<Process, LabError> {
@@ -164,11 +165,16 @@ fn turnd(lab: &Lab, scratch: &Scratch) -> Result<Process, LabError> {
         users = {{ {USER} = {{ password_file = "{password}" }} }}
         "#
     );
-    daemon("turnd", lab, &scratch.file("turnd.toml", &config)?)
+    daemon("turnd", &lab.server.namespace, &scratch.file("turnd.toml", &config)?)
 }
 
-fn daemon(name: &str, lab: &Lab, config: &Path) -> Result<Process, LabError> {
-    let mut command = lab.server.namespace.command(binary(name)?);
+/// Starts a service of the workspace inside `namespace` with a configuration file. It is started when this returns, not
+/// ready: see [`Process::wait_port`].
+///
+/// # Errors
+/// [`LabError::NotBuilt`] when the executable is missing, [`LabError::Io`] when it cannot be started.
+pub fn daemon(name: &str, namespace: &Namespace, config: &Path) -> Result<Process, LabError> {
+    let mut command = namespace.command(binary(name)?);
     command.arg("--config").arg(config);
     Process::start(name, command)
 }
