@@ -1,0 +1,129 @@
+//! A good client: the workspace's TURN client on a blocking UDP socket.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use causeway_client::{Credentials, Event, Failure, HEADROOM, Received, TAILROOM, Transport, TurnClient, TurnConfig};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+/// Longer than all repetitions of a request that a busy machine may need.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+pub(crate) struct Caller {
+    socket: UdpSocket,
+    client: TurnClient,
+}
+
+impl Caller {
+    /// Gets an allocation.
+    ///
+    /// # Errors
+    /// What the server said.
+    pub(crate) fn allocate(server: SocketAddr, user: &str, password: &str) -> Result<Self, Failure> {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("some port is free");
+        socket.connect(server).expect("loopback is there");
+        let config = TurnConfig::new(server, Transport::Udp, Some(Credentials::new(user, password)));
+        let seed = socket.local_addr().expect("it is bound").port().into();
+        let mut caller = Self { socket, client: TurnClient::new(config, StdRng::seed_from_u64(seed)) };
+        caller.client.allocate(Instant::now()).expect("there is none yet");
+        caller.settle(|event| matches!(event, Event::Allocated(_)))?;
+        Ok(caller)
+    }
+
+    /// Installs a permission.
+    ///
+    /// # Errors
+    /// What the server said.
+    pub(crate) fn permit(&mut self, peer: IpAddr) -> Result<(), Failure> {
+        self.client.permit(Instant::now(), peer).expect("there is an allocation");
+        self.settle(|event| matches!(event, Event::PermissionInstalled { .. }))
+    }
+
+    /// Binds a channel.
+    ///
+    /// # Errors
+    /// What the server said.
+    pub(crate) fn bind(&mut self, peer: SocketAddr) -> Result<(), Failure> {
+        self.client.bind(Instant::now(), peer).expect("there is an allocation");
+        self.settle(|event| matches!(event, Event::ChannelBound { .. }))
+    }
+
+    /// Sends to the peer and waits for the same bytes from there; `false` if they do not come within the time.
+    pub(crate) fn round_trip(&mut self, peer: SocketAddr, data: &[u8], limit: Duration) -> bool {
+        self.send(peer, data);
+        let deadline = Instant::now() + limit;
+        while Instant::now() < deadline {
+            let came = self.turn(|from, came| from == peer && came == data);
+            if came == Some(true) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Sends to another client's relayed address; whether it arrives there.
+    pub(crate) fn reaches(&mut self, other: &mut Self, data: &[u8]) -> bool {
+        let ours = self.client.allocated().expect("there is an allocation").relayed;
+        let theirs = other.client.allocated().expect("there is an allocation").relayed;
+        self.send(theirs, data);
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < deadline {
+            if other.turn(|from, came| from == ours && came == data) == Some(true) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Deletes the allocation.
+    pub(crate) fn close(mut self) {
+        self.client.close(Instant::now());
+        self.settle(|event| *event == Event::Closed).expect("it can be deleted");
+    }
+
+    fn send(&mut self, peer: SocketAddr, data: &[u8]) {
+        let mut buffer = [&[0; HEADROOM], data, &[0; TAILROOM]].concat();
+        let data = HEADROOM..HEADROOM + data.len();
+        let wrapped = self.client.wrap(Instant::now(), peer, &mut buffer, data).expect("the peer is permitted");
+        self.socket.send(&buffer[wrapped]).expect("loopback takes it");
+    }
+
+    fn settle(&mut self, done: impl Fn(&Event) -> bool) -> Result<(), Failure> {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            while let Some(event) = self.client.poll_event() {
+                match event {
+                    event if done(&event) => return Ok(()),
+                    Event::Failed { failure, .. } => return Err(failure),
+                    _ => {}
+                }
+            }
+            self.turn(|_, _| false);
+        }
+        Err(Failure::TimedOut)
+    }
+
+    /// One turn of the loop: sends what is to be sent, waits shortly, takes one datagram. Says what `check` says of data.
+    fn turn(&mut self, check: impl Fn(SocketAddr, &[u8]) -> bool) -> Option<bool> {
+        while let Some(transmit) = self.client.poll_transmit() {
+            self.socket.send(&transmit.payload).expect("loopback takes it");
+        }
+        self.socket.set_read_timeout(Some(Duration::from_millis(20))).expect("a timeout can be set");
+        let mut buffer = [0; 65_536];
+        let data = match self.socket.recv(&mut buffer) {
+            Ok(length) => {
+                let server = self.socket.peer_addr().expect("it is connected");
+                match self.client.handle_input(Instant::now(), server, &buffer[..length]) {
+                    Received::Data { peer, data } => Some(check(peer, data)),
+                    _ => None,
+                }
+            }
+            Err(_) => None,
+        };
+        if self.client.poll_timeout().is_some_and(|due| due <= Instant::now()) {
+            self.client.handle_timeout(Instant::now());
+        }
+        data
+    }
+}

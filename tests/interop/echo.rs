@@ -1,0 +1,43 @@
+//! A peer that sends everything back.
+
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+pub(crate) struct Echo {
+    pub(crate) address: SocketAddr,
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Echo {
+    pub(crate) fn start() -> Self {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("some port is free");
+        socket.set_read_timeout(Some(Duration::from_millis(100))).expect("a timeout can be set");
+        let address = socket.local_addr().expect("it is bound");
+        let over = Arc::new(AtomicBool::new(false));
+        let until = Arc::clone(&over);
+        let thread = thread::spawn(move || {
+            let mut buffer = [0; 65_536];
+            while !until.load(Ordering::Relaxed) {
+                if let Ok((length, from)) = socket.recv_from(&mut buffer) {
+                    // A relay that has gone is no matter of ours.
+                    let _ = socket.send_to(&buffer[..length], from);
+                }
+            }
+        });
+        Self { address, over, thread: Some(thread) }
+    }
+}
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // Its panic would be a second one here.
+            let _ = thread.join();
+        }
+    }
+}

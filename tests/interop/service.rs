@@ -1,0 +1,170 @@
+//! `stund` and `turnd` as an operator starts them: a configuration file, a process, a log.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::port;
+use crate::program::built;
+use crate::scratch::Scratch;
+
+pub(crate) const USER: &str = "alice";
+pub(crate) const PASSWORD: &str = "interop-4711";
+pub(crate) const REALM: &str = "interop.example";
+
+const START: Duration = Duration::from_secs(20);
+const END: Duration = Duration::from_secs(10);
+
+/// A running service. Ended when dropped; [`end`](Self::end) also looks at how it ends.
+pub(crate) struct Service {
+    name: &'static str,
+    child: Child,
+    /// Where clients come in, over UDP and TCP.
+    pub(crate) address: SocketAddr,
+    scratch: Scratch,
+}
+
+/// `turnd` on loopback, with the peers and the further tables of its configuration that the test wants.
+pub(crate) fn turnd(peers: &str, more: &str) -> Service {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
+    Service::start("turnd", address, &turnd_config(address, peers, more))
+}
+
+/// The configuration of [`turnd`].
+pub(crate) fn turnd_config(address: SocketAddr, peers: &str, more: &str) -> String {
+    let admin = port::free();
+    format!(
+        r#"
+realm = "{REALM}"
+[[listen]]
+address = "{address}"
+[relay]
+addresses = ["127.0.0.1"]
+scope = "private"
+[auth]
+users = {{ {USER} = {{ password = "{PASSWORD}" }} }}
+[peers]
+rules = [{peers}]
+[admin]
+listen = "127.0.0.1:{admin}"
+{more}
+"#
+    )
+}
+
+/// `stund` on loopback, with 127.0.0.2 as its alternate address; also gives that address and port.
+pub(crate) fn stund() -> (Service, SocketAddr) {
+    let (port, alternate_port, admin) = (port::free(), port::free(), port::free());
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let config = format!(
+        r#"
+[[listen]]
+address = "{address}"
+[nat_discovery]
+alternate_address = "127.0.0.2"
+alternate_port = {alternate_port}
+[admin]
+listen = "127.0.0.1:{admin}"
+"#
+    );
+    let alternate = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), alternate_port));
+    (Service::start("stund", address, &config), alternate)
+}
+
+/// `stund` on loopback with one address: plain STUN.
+pub(crate) fn stund_with_one_address() -> Service {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
+    Service::start("stund", address, &stund_config(address))
+}
+
+/// The configuration of [`stund_with_one_address`].
+pub(crate) fn stund_config(address: SocketAddr) -> String {
+    let admin = port::free();
+    format!("[[listen]]\naddress = \"{address}\"\n[admin]\nlisten = \"127.0.0.1:{admin}\"\n")
+}
+
+impl Service {
+    /// Starts it and waits until its port is open.
+    fn start(name: &'static str, address: SocketAddr, config: &str) -> Self {
+        let mut service = Self::spawn(name, address, config);
+        let deadline = Instant::now() + START;
+        while TcpStream::connect(address).is_err() {
+            if let Some(status) = service.child.try_wait().expect("it is our child") {
+                panic!("{name} did not start, {status}:\n{}", service.log());
+            }
+            assert!(Instant::now() < deadline, "{name} does not listen on {address}:\n{}", service.log());
+            thread::sleep(Duration::from_millis(20));
+        }
+        service
+    }
+
+    fn spawn(name: &'static str, address: SocketAddr, config: &str) -> Self {
+        let scratch = Scratch::new();
+        let config = scratch.write("config.toml", config);
+        let log = fs::File::create(scratch.path("log")).expect("the folder is ours");
+        let again = log.try_clone().expect("a descriptor more");
+        let child = Command::new(built(name))
+            .arg("--config")
+            .arg(&config)
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(again)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        Self { name, child, address, scratch }
+    }
+
+    /// Starts what must not start: its exit status and what it said.
+    pub(crate) fn refused(name: &'static str, config: &str) -> (ExitStatus, String) {
+        let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let mut service = Self::spawn(name, nowhere, config);
+        let status = service.wait(START).unwrap_or_else(|| panic!("{name} runs with it:\n{}", service.log()));
+        (status, service.log())
+    }
+
+    /// Ends it by SIGTERM, which must be a success.
+    pub(crate) fn end(mut self) {
+        let name = self.name;
+        let pid = self.child.id().to_string();
+        let signalled = Command::new("kill").args(["-TERM", &pid]).status().expect("kill is there");
+        assert!(signalled.success(), "{name} had ended before:\n{}", self.log());
+        let status = self.wait(END).unwrap_or_else(|| panic!("{name} does not end on SIGTERM:\n{}", self.log()));
+        assert!(status.success(), "{name} ended with {status}:\n{}", self.log());
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.scratch.read("log")
+    }
+
+    /// Resident memory, in KiB.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the kernel says it");
+        line.trim().trim_end_matches(" kB").parse().expect("a number of KiB")
+    }
+
+    /// Open file descriptors.
+    pub(crate) fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it runs").count()
+    }
+
+    fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let deadline = Instant::now() + limit;
+        loop {
+            match self.child.try_wait().expect("it is our child") {
+                None if Instant::now() < deadline => thread::sleep(Duration::from_millis(20)),
+                status => return status,
+            }
+        }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // It may have ended by itself, and then both fail: nothing is left to be done.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,60 @@
+//! coturn's STUN tools against `stund`.
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::program::{self, Output};
+use crate::service;
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+#[test]
+fn stunclient_gets_its_mapped_address() {
+    let stund = service::stund_with_one_address();
+    let output = tool("turnutils_stunclient", &[], stund.address, LIMIT);
+    assert!(output.succeeded, "{}", output.text);
+    let mapped = values(&output.text, "UDP reflexive addr: ");
+    // XOR-MAPPED-ADDRESS, and MAPPED-ADDRESS beside it.
+    assert!(mapped.len() == 2 && mapped[0] == mapped[1], "{}", output.text);
+    assert!(mapped[0].ip() == stund.address.ip() && mapped[0].port() != stund.address.port(), "{}", output.text);
+    stund.end();
+}
+
+#[test]
+fn stunclient_learns_the_other_address() {
+    let (stund, alternate) = service::stund();
+    // Its next question asks for the answer at another port of its own (RESPONSE-PORT). That is 420, and it waits there for ever.
+    let output = tool("turnutils_stunclient", &[], stund.address, Duration::from_secs(3));
+    assert_eq!(values(&output.text, "Response origin: : ").first(), Some(&stund.address), "{}", output.text);
+    assert_eq!(values(&output.text, "Other addr: : ").first(), Some(&alternate), "{}", output.text);
+    stund.end();
+}
+
+#[test]
+fn natdiscovery_sees_that_there_is_no_nat() {
+    let (stund, alternate) = service::stund();
+    let Output { succeeded, text } = tool("turnutils_natdiscovery", &["-m", "-f"], stund.address, LIMIT);
+    assert!(succeeded, "{text}");
+    for finding in ["NAT with Endpoint Independent Mapping!", "NAT with Endpoint Independent Filtering!"] {
+        assert!(text.contains(finding), "{finding}:\n{text}");
+    }
+    // MAPPED-ADDRESS comes beside XOR-MAPPED-ADDRESS, for clients that want to see whether something on the way rewrites addresses.
+    assert!(text.contains("No ALG: Mapped == XOR-Mapped"), "{text}");
+    assert!(values(&text, "Other addr: : ").contains(&alternate), "{text}");
+    stund.end();
+}
+
+fn tool(name: &str, flags: &[&str], server: SocketAddr, limit: Duration) -> Output {
+    let mut command = Command::new(name);
+    command.args(flags).args(["-p", &server.port().to_string(), &server.ip().to_string()]);
+    program::run(command, limit)
+}
+
+/// What stands behind each occurrence of the name, to the end of its line.
+fn values(text: &str, name: &str) -> Vec<SocketAddr> {
+    text.lines()
+        .filter_map(|line| line.split_once(name))
+        .map(|(_, value)| value.trim().parse().unwrap_or_else(|_| panic!("{value:?} is no address:\n{text}")))
+        .collect()
+}
