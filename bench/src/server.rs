@@ -1,0 +1,113 @@
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+/// The user of both servers.
+pub(crate) const USER: &str = "bench";
+/// His password.
+pub(crate) const PASSWORD: &str = "bench";
+/// The realm of both servers.
+pub(crate) const REALM: &str = "bench.example";
+
+/// The core that both servers share; the load has the other.
+const CORE: &str = "0";
+
+/// A server that was started for the measurement; it ends with this value.
+pub(crate) struct Server {
+    child: Child,
+    address: SocketAddr,
+    directory: PathBuf,
+}
+
+impl Server {
+    /// turnd with its defaults, but for the limits that would keep one user from having thousands of allocations.
+    pub(crate) fn turnd(program: &Path) -> Result<Self> {
+        let port = free_port()?;
+        let directory = directory("turnd")?;
+        let config = directory.join("turnd.toml");
+        fs::write(
+            &config,
+            format!(
+                "realm = {REALM:?}\n[[listen]]\naddress = \"127.0.0.1:{port}\"\ntransports = [\"udp\"]\n\
+                 [relay]\naddresses = [\"127.0.0.1\"]\nscope = \"private\"\nports = \"20000-31999\"\n\
+                 [auth.users.{USER}]\npassword = {PASSWORD:?}\n[peers]\nrules = [\"allow 127.0.0.0/8\"]\n\
+                 [limits]\nallocations_per_user = 10000\n[log]\nlevel = \"error\"\n[admin]\nlisten = \"off\"\n"
+            ),
+        )?;
+        let mut command = Command::new("taskset");
+        command.args(["-c", CORE]).arg(program).arg("--config").arg(&config);
+        Self::start(command, port, directory)
+    }
+
+    /// coturn with its defaults, but for its user, its address and the loopback peers.
+    pub(crate) fn coturn(program: &Path) -> Result<Self> {
+        let port = free_port()?;
+        let directory = directory("coturn")?;
+        let mut command = Command::new("taskset");
+        command.args(["-c", CORE]).arg(program).args([
+            "-n",
+            "--lt-cred-mech",
+            "--no-tls",
+            "--no-dtls",
+            "--no-cli",
+            "--allow-loopback-peers",
+        ]);
+        command.args(["--log-file", "stdout", "--simple-log", "-L", "127.0.0.1", "-E", "127.0.0.1", "-r", REALM]);
+        command.args(["--min-port", "32000", "--max-port", "43999", "-p", &port.to_string(), "-u", &format!("{USER}:{PASSWORD}")]);
+        command.arg("--userdb").arg(directory.join("turndb")).arg("--pidfile").arg(directory.join("pid"));
+        Self::start(command, port, directory)
+    }
+
+    fn start(mut command: Command, port: u16, directory: PathBuf) -> Result<Self> {
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).spawn();
+        let child = child.with_context(|| format!("cannot start {command:?}"))?;
+        let mut server = Self { child, address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)), directory };
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !server.answers()? {
+            if Instant::now() > deadline || server.child.try_wait()?.is_some() {
+                bail!("{command:?} does not answer");
+            }
+        }
+        Ok(server)
+    }
+
+    /// Whether a Binding request is answered.
+    fn answers(&self) -> Result<bool> {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        socket.set_read_timeout(Some(Duration::from_millis(200)))?;
+        let request = [&[0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42][..], &[7; 12]].concat();
+        // Refused while nobody listens; asked again.
+        Ok(socket.send_to(&request, self.address).is_ok() && socket.recv(&mut [0; 256]).is_ok())
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself; then there is nothing to end.
+        drop(self.child.kill());
+        drop(self.child.wait());
+        drop(fs::remove_dir_all(&self.directory));
+    }
+}
+
+fn free_port() -> Result<u16> {
+    Ok(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+fn directory(name: &str) -> Result<PathBuf> {
+    let directory = std::env::temp_dir().join(format!("turnload-{}-{name}", std::process::id()));
+    fs::create_dir_all(&directory)?;
+    Ok(directory)
+}
