@@ -8,7 +8,9 @@ use std::process::{Command, Output};
 fn stund(args: &[&str]) -> (Option<i32>, String, String) {
     let ours = std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("STUND_"));
     let mut command = Command::new(env!("CARGO_BIN_EXE_stund"));
-    ours.for_each(|name| drop(command.env_remove(name)));
+    for name in ours {
+        command.env_remove(name);
+    }
     let Output { status, stdout, stderr } = command.args(args).output().unwrap();
     (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
 }

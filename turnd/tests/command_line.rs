@@ -10,7 +10,9 @@ const GOOD: [&str; 6] = ["--realm", "example.org", "--user", "alice:secret", "--
 fn turnd(args: &[&str]) -> (Option<i32>, String, String) {
     let ours = std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("TURND_"));
     let mut command = Command::new(env!("CARGO_BIN_EXE_turnd"));
-    ours.for_each(|name| drop(command.env_remove(name)));
+    for name in ours {
+        command.env_remove(name);
+    }
     let Output { status, stdout, stderr } = command.args(args).output().unwrap();
     (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
 }

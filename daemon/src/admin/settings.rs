@@ -1,5 +1,6 @@
 //! `[admin]`: the keys, and when a token is asked for.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -27,6 +28,15 @@ impl FromStr for AdminListen {
         }
         let wrong = |_| format!("expected an address and port such as \"127.0.0.1:9641\", or \"off\", found {text:?}");
         text.parse().map(AdminListen::At).map_err(wrong)
+    }
+}
+
+impl fmt::Display for AdminListen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AdminListen::Off => f.write_str("off"),
+            AdminListen::At(address) => address.fmt(f),
+        }
     }
 }
 

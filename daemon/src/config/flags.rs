@@ -1,10 +1,10 @@
 //! The flags that every service has.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::assignment::Assignment;
 use super::load::Setting;
+use crate::admin::AdminListen;
 use crate::log::Format;
 
 /// Flags common to the services; flattened into each one's own.
@@ -27,8 +27,8 @@ pub struct CommonFlags {
     pub print_default_config: bool,
 
     /// Where metrics and health are answered: admin.listen.
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub admin_listen: Option<SocketAddr>,
+    #[arg(long, value_name = "ADDRESS:PORT|off")]
+    pub admin_listen: Option<AdminListen>,
 
     /// How a log line looks: log.format.
     #[arg(long, value_enum)]

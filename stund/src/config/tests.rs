@@ -70,6 +70,7 @@ fn h44_keys_and_listeners_that_cannot_be_meant_are_refused() {
 fn h41_an_admin_listener_that_others_reach_needs_a_token() {
     refused(&["--admin-listen", "0.0.0.0:9642"], &["admin.listen (--admin-listen)", "token"]);
     assert!(configure(&["--admin-listen", "0.0.0.0:9642", "--set", "admin.token=t"], &[]).is_ok());
+    assert_eq!(configure(&["--admin-listen", "off"], &[]).unwrap().admin.listen, None);
 }
 
 #[test]
