@@ -3,7 +3,7 @@ use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
 
-use crate::special::{DENIED_BY_DEFAULT, embedded_ipv4, is_never_a_peer, is_tunnel};
+use crate::special::{DENIED_BY_DEFAULT, embedded_ipv4, is_never_a_peer, is_tunnel, is_within_never_a_peer};
 
 /// One rule of the operator's; the first that matches decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +105,7 @@ impl PeerPolicy {
 
     fn check_one(&self, ip: IpAddr) -> Result<Allowed, Denied> {
         // A wide rule does not reach loopback: it takes one that lies within it (H2).
-        let names = |net: &IpNet| !is_never_a_peer(ip) || is_never_a_peer(net.network()) && is_never_a_peer(net.broadcast());
+        let names = |net: &IpNet| !is_never_a_peer(ip) || is_within_never_a_peer(net);
         let matching = self.rules.iter().find(|rule| rule.net.contains(&ip) && (!rule.allow || names(&rule.net)));
         match matching {
             Some(Rule { allow: true, .. }) => Ok(Allowed::ByRule),
@@ -155,13 +155,14 @@ mod tests {
 
     #[test]
     fn h2_loopback_is_never_a_peer_unless_a_rule_names_it() {
-        for wide in ["0.0.0.0/0", "64.0.0.0/2", "::/0", "::/64"] {
+        for wide in ["0.0.0.0/0", "0.0.0.0/1", "64.0.0.0/2", "126.0.0.0/7", "::/0", "::/64", "::/126"] {
             let policy = policy(&[(true, wide)]);
             for local in ["127.0.0.1", "0.0.0.0", "0.1.2.3", "::", "::1", "::ffff:127.0.0.1"] {
                 assert!(address(&policy, local).is_err(), "{local} under {wide}");
             }
         }
         assert_eq!(address(&policy(&[(true, "127.0.0.0/8")]), "127.0.0.1"), Ok(()));
+        assert_eq!(address(&policy(&[(true, "127.0.0.1/32")]), "127.0.0.1"), Ok(()));
         assert_eq!(address(&policy(&[(true, "::1/128")]), "::1"), Ok(()));
     }
 

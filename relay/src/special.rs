@@ -1,5 +1,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ipnet::IpNet;
+
 /// What is refused as a peer unless a rule allows it: IANA's special-purpose registries, and the clouds' metadata address.
 pub const DENIED_BY_DEFAULT: &[&str] = &[
     "0.0.0.0/8",
@@ -45,6 +47,12 @@ pub(crate) fn is_never_a_peer(ip: IpAddr) -> bool {
         IpAddr::V4(ip) => ip.octets()[0] == 0 || ip.is_loopback(),
         IpAddr::V6(ip) => ip.is_unspecified() || ip.is_loopback(),
     }
+}
+
+/// Whether a range holds such addresses only. Its two ends do not tell: `0.0.0.0/1` begins with "this network" and ends with loopback.
+pub(crate) fn is_within_never_a_peer(net: &IpNet) -> bool {
+    let shortest = if net.addr().is_ipv4() { 8 } else { 127 };
+    net.prefix_len() >= shortest && is_never_a_peer(net.network())
 }
 
 /// Whether an address is 6to4 (`2002::/16`) or Teredo (`2001::/32`): "a TURN server MUST NOT accept Teredo or 6to4 addresses" (RFC 8656
