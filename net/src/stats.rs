@@ -28,14 +28,12 @@ impl Count {
 /// One counter as an exporter sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reading {
-    /// What is counted, in the words of a metric's name without prefix, unit and `_total`: `datagrams_received`.
+    /// What is counted, in the words of a metric's name without prefix and `_total`: `datagrams_received_bytes`.
     pub family: &'static str,
     /// For the family `dropped`, which has several counters: why.
     pub cause: Option<&'static str>,
     /// The help text of the family.
     pub help: &'static str,
-    /// Whether it counts bytes.
-    pub bytes: bool,
     /// Whether it goes up and down.
     pub gauge: bool,
     /// The value now.
@@ -43,16 +41,13 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// The field's name says what it is: `dropped_` and a cause, `_bytes` for the unit, `_open` for what comes and goes.
+    /// The field's name says what it is: `dropped_` and a cause, `_open` for what comes and goes.
     fn of(field: &'static str, help: &'static str, value: u64) -> Self {
-        let plain = Self { family: field, cause: None, help, bytes: false, gauge: field.ends_with("_open"), value };
+        let plain = Self { family: field, cause: None, help, gauge: field.ends_with("_open"), value };
         if let Some(cause) = field.strip_prefix("dropped_") {
             return Self { family: "dropped", cause: Some(cause), help: "Datagrams and frames dropped, by cause", ..plain };
         }
-        match field.strip_suffix("_bytes") {
-            Some(family) => Self { family, bytes: true, ..plain },
-            None => plain,
-        }
+        plain
     }
 }
 
@@ -134,21 +129,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_exporter_learns_name_unit_cause_and_kind() {
+    fn an_exporter_learns_name_cause_and_kind() {
         let stats = Stats::default();
         stats.datagrams_sent.add(3);
         stats.datagrams_sent_bytes.add(480);
         stats.dropped_send_refused.add(2);
         stats.streams_open.set(1);
-        let find = |family: &str, bytes: bool, cause: Option<&str>| {
-            let mut all = stats.readings().filter(|one| (one.family, one.bytes, one.cause) == (family, bytes, cause));
+        let find = |family: &str, cause: Option<&str>| {
+            let mut all = stats.readings().filter(|one| (one.family, one.cause) == (family, cause));
             let found = all.next().expect("it is there");
             assert!(all.next().is_none(), "once");
             (found.value, found.gauge)
         };
-        assert_eq!(find("datagrams_sent", false, None), (3, false));
-        assert_eq!(find("datagrams_sent", true, None), (480, false));
-        assert_eq!(find("dropped", false, Some("send_refused")), (2, false));
-        assert_eq!(find("streams_open", false, None), (1, true));
+        assert_eq!(find("datagrams_sent", None), (3, false));
+        assert_eq!(find("datagrams_sent_bytes", None), (480, false));
+        assert_eq!(find("dropped", Some("send_refused")), (2, false));
+        assert_eq!(find("streams_open", None), (1, true));
     }
 }

@@ -1,6 +1,6 @@
 //! What a worker counts, and how a scrape shows it.
 
-use causeway_daemon::metrics::{Family, Samples, Unit};
+use causeway_daemon::metrics::{Family, Samples};
 use causeway_net::{Count, Reading, Stats};
 use causeway_wire::ErrorCode;
 use causeway_wire::binding::Silence;
@@ -93,9 +93,8 @@ impl Counts {
 
 /// Adds a loop's counters to a scrape.
 pub(crate) fn sample_net(stats: &Stats, samples: &mut Samples) {
-    for Reading { family, cause, help, bytes, gauge, value } in stats.readings() {
+    for Reading { family, cause, help, gauge, value } in stats.readings() {
         let family = if gauge { Family::gauge(family, help) } else { Family::counter(family, help) };
-        let family = if bytes { family.unit(Unit::Bytes) } else { family };
         match cause {
             Some(cause) => samples.add(&family, &[("cause", cause.into())], value),
             None => samples.add(&family, &[], value),

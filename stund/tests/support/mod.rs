@@ -33,20 +33,17 @@ impl Stund {
             let (port, alternate_port) = free_ports();
             let arguments =
                 arguments.iter().map(|one| one.replace("PORT", &port.to_string()).replace("OTHER", &alternate_port.to_string()));
-            let mut child = Command::new(env!("CARGO_BIN_EXE_stund"))
-                .args(["--set", "admin.listen=off"])
-                .args(arguments)
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap();
-            let mut stderr = BufReader::new(child.stderr.take().unwrap());
+            let mut command = Command::new(env!("CARGO_BIN_EXE_stund"));
+            let mut child = command.args(["--set", "admin.listen=off"]).args(arguments).stderr(Stdio::piped()).spawn().unwrap();
+            let stderr = BufReader::new(child.stderr.take().unwrap());
+            let mut started = Self { child, stderr, port, alternate_port };
             let mut said = String::new();
-            while stderr.read_line(&mut said).unwrap() > 0 {
+            while started.stderr.read_line(&mut said).unwrap() > 0 {
                 if said.contains("ready") {
-                    return Self { child, stderr, port, alternate_port };
+                    return started;
                 }
             }
-            assert!(said.contains("in use"), "stund ended with {}: {said}", child.wait().unwrap());
+            assert!(said.contains("in use"), "stund did not start: {said}");
         }
         panic!("no free port after twenty tries")
     }
