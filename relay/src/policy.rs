@@ -3,7 +3,7 @@ use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
 
-use crate::special::{DENIED_BY_DEFAULT, embedded_ipv4, is_never_a_peer, is_tunnel, is_within_never_a_peer};
+use crate::special::{DENIED_BY_DEFAULT, carried_ipv4, is_never_a_peer, is_tunnel, is_within_never_a_peer};
 
 /// One rule of the operator's; the first that matches decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,13 @@ impl PeerPolicy {
         if peer.port() == 0 {
             return Err(Denied::PortZero);
         }
+        self.check_port(peer)?;
+        // Through NAT64, say, a listener of ours has a second address (H1, H5).
+        carried_ipv4(peer.ip()).map_or(Ok(()), |inner| self.check_port(SocketAddr::new(inner, peer.port())))
+    }
+
+    /// One address as it stands, with what the server knows of its own ports.
+    fn check_port(&self, peer: SocketAddr) -> Result<(), Denied> {
         if self.listeners.contains(&peer) {
             return Err(Denied::Listener);
         }
@@ -93,14 +100,7 @@ impl PeerPolicy {
             return Err(Denied::Tunnel);
         }
         let allowed = self.check_one(peer)?;
-        match peer {
-            IpAddr::V6(ip) => match embedded_ipv4(ip) {
-                // `::` and `::1` stand in the range of IPv4-compatible addresses, but carry none.
-                Some(inner) if !is_never_a_peer(peer) => self.check_one(inner.into()).map(|_| allowed),
-                _ => Ok(allowed),
-            },
-            IpAddr::V4(_) => Ok(allowed),
-        }
+        carried_ipv4(peer).map_or(Ok(allowed), |inner| self.check_one(inner).map(|_| allowed))
     }
 
     fn check_one(&self, ip: IpAddr) -> Result<Allowed, Denied> {
@@ -192,6 +192,8 @@ mod tests {
         assert_eq!(transport(&policy, "9.9.9.9:3478"), Err(Denied::Listener));
         assert_eq!(transport(&policy, "127.0.0.1:9641"), Err(Denied::Listener), "though a rule allows the address");
         assert_eq!(transport(&policy, "127.0.0.1:9642"), Ok(()));
+        assert_eq!(transport(&policy, "[64:ff9b::9.9.9.9]:3478"), Err(Denied::Listener), "through NAT64");
+        assert_eq!(transport(&policy, "[::9.9.9.9]:3478"), Err(Denied::Listener));
     }
 
     #[test]
@@ -207,6 +209,8 @@ mod tests {
         assert_eq!(transport(&policy, "10.0.0.9:22"), Err(Denied::NotRelayed));
         assert_eq!(transport(&policy, "9.9.9.9:53"), Err(Denied::NotRelayed), "a public relay address too");
         assert_eq!(transport(&policy, "10.0.0.8:50000"), Err(Denied::Rule));
+        assert_eq!(transport(&policy, "[64:ff9b::9.9.9.9]:53"), Err(Denied::NotRelayed), "nor through NAT64");
+        assert_eq!(transport(&policy, "[64:ff9b::9.9.9.9]:50000"), Ok(()));
     }
 
     #[test]
