@@ -251,6 +251,23 @@ fn rfc8656_8_1_closing_refreshes_with_zero() {
 }
 
 #[test]
+fn what_is_allocated_after_closing_is_deleted() {
+    let now = epoch();
+    let mut client = turn_client(Transport::Udp);
+    client.allocate(now).unwrap();
+    client.close(now);
+    assert_eq!(events(&mut client), [], "the server may still allocate");
+    assert_eq!(talk(&mut client, now, honest), [Method::ALLOCATE, Method::ALLOCATE, Method::REFRESH]);
+    assert_eq!(events(&mut client), [Event::Closed]);
+    let mut client = turn_client(Transport::Udp);
+    client.allocate(now).unwrap();
+    client.close(now);
+    sent(&mut client);
+    run(&mut client, now, now + seconds(40), |_| Vec::new());
+    assert_eq!(events(&mut client), [Event::Closed]);
+}
+
+#[test]
 fn rfc8489_6_2_2_a_failed_connection_takes_the_allocation_along() {
     let now = epoch();
     let mut client = allocated(Transport::Tcp, now);

@@ -155,16 +155,17 @@ impl<A: Ask> Exchange<A> {
         TransactionId(id)
     }
 
-    /// Queues the requests that are due; the first one that has failed instead.
+    /// Queues the requests that are due; where one stands that nobody answered, if there is one.
     fn send_due(&mut self, now: Instant) -> Option<usize> {
+        let mut failed = None;
         for (at, open) in self.open.iter_mut().enumerate() {
             match open.transaction.handle_timeout(now) {
                 Due::Wait => {}
                 Due::Send => self.transmits.push_back(Transmit { destination: open.destination, payload: open.bytes.clone() }),
-                Due::Failed => return Some(at),
+                Due::Failed => failed = Some(at),
             }
         }
-        None
+        failed
     }
 
     /// Begins a new transaction for the same request.

@@ -41,8 +41,8 @@ pub struct TurnClient {
 pub(super) enum State {
     /// No allocation, none asked for.
     Idle,
-    /// Allocate is open.
-    Allocating,
+    /// Allocate is open; whether the client was closed meanwhile.
+    Allocating { closing: bool },
     /// There is one.
     Allocated(Allocation),
     /// The Refresh that deletes it is open; whether [`Event::Closed`] shall follow.
@@ -95,7 +95,7 @@ impl TurnClient {
         if !matches!(self.state, State::Idle) {
             return Err(RequestError::Allocated);
         }
-        self.state = State::Allocating;
+        self.state = State::Allocating { closing: false };
         let lifetime = self.config.lifetime.map(|lifetime| u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX));
         self.request(now, TurnAsk::Allocate { lifetime, family: self.config.family });
         Ok(())
@@ -135,11 +135,9 @@ impl TurnClient {
     pub fn close(&mut self, now: Instant) {
         match self.state {
             State::Deleting { .. } => self.state = State::Deleting { announced: true },
-            State::Idle | State::Allocating => {
-                self.forget();
-                self.state = State::Idle;
-                self.events.push_back(Event::Closed);
-            }
+            State::Idle => self.events.push_back(Event::Closed),
+            // What the server may be about to allocate is to be deleted too, and cannot before it has answered.
+            State::Allocating { .. } => self.state = State::Allocating { closing: true },
             State::Allocated(_) => {
                 self.forget();
                 self.state = State::Deleting { announced: true };

@@ -45,6 +45,10 @@ impl TurnClient {
         let silence = matches!(failure, Failure::TimedOut | Failure::IntegrityViolated | Failure::Transport);
         let again = silence.then(|| now + self.config.timing.rto);
         match *ask {
+            TurnAsk::Allocate { .. } if matches!(self.state, State::Allocating { closing: true }) => {
+                self.state = State::Idle;
+                return self.events.push_back(Event::Closed);
+            }
             TurnAsk::Allocate { .. } => self.state = State::Idle,
             // "the allocation no longer exists and it should consider its request as having effectively succeeded" (RFC 8656 §8.3). What
             // was not answered expires at the server by itself.
@@ -65,6 +69,10 @@ impl TurnClient {
     }
 
     fn allocate_succeeded(&mut self, now: Instant, ask: &TurnAsk, family: Option<AddressFamily>, message: &Message<'_>) {
+        if matches!(self.state, State::Allocating { closing: true }) {
+            self.state = State::Deleting { announced: true };
+            return self.request(now, TurnAsk::DELETE);
+        }
         let wanted = family.unwrap_or(AddressFamily::Ipv4);
         match read_allocated(message) {
             Some(allocated) if AddressFamily::of(&allocated.relayed.ip()) == wanted => {
