@@ -81,7 +81,7 @@ pub fn raise_descriptor_limit() -> io::Result<u64> {
     Ok(hard)
 }
 
-/// The exit code for a service's outcome: the last thing that a `main` calls. An error is logged, and the log is flushed.
+/// The exit code for a service's outcome: the last thing that a `main` calls. An error is logged, and the log is completed.
 pub fn exit_code<E: std::fmt::Display>(outcome: Result<(), E>) -> ExitCode {
     let code = match outcome {
         Ok(()) => EXIT_OK,
@@ -90,6 +90,7 @@ pub fn exit_code<E: std::fmt::Display>(outcome: Result<(), E>) -> ExitCode {
             EXIT_FAILURE
         }
     };
+    crate::log::say_suppressed();
     crate::log::flush();
     code.into()
 }

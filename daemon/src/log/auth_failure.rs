@@ -69,9 +69,14 @@ pub async fn report_suppressed() {
     let mut every = tokio::time::interval(Duration::from_secs(10));
     loop {
         every.tick().await;
-        let suppressed = BOUND.take_suppressed();
-        if suppressed > 0 {
-            tracing::warn!(target: AUTH_FAILURE, suppressed, "authentication failures were not logged singly");
-        }
+        say_suppressed();
+    }
+}
+
+/// Says how many lines were left out since the last one, if any were.
+pub(crate) fn say_suppressed() {
+    let suppressed = BOUND.take_suppressed();
+    if suppressed > 0 {
+        tracing::warn!(target: AUTH_FAILURE, suppressed, "authentication failures were not logged singly");
     }
 }
