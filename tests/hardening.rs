@@ -1,5 +1,7 @@
 //! Regression tests of the hardening rows: what public servers got wrong, and what ours must do. A test names its row.
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
+#[path = "hardening/relay.rs"]
+mod relay;
 #[path = "hardening/wire.rs"]
 mod wire;

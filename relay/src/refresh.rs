@@ -9,6 +9,7 @@ use crate::effect::EndReason;
 use crate::ledger::Ledger;
 use crate::request::{Achieved, Request};
 use crate::server::Server;
+use crate::wheel;
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// Receiving a Refresh request (RFC 8656 §8.2).
@@ -28,10 +29,9 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         }
         let lifetime = self.config.limits.lifetime(request)?;
         let allocation = self.allocations.get_mut(id).ok_or(ErrorCode::ALLOCATION_MISMATCH)?;
-        let expires = now.after(lifetime);
-        let earlier = expires < allocation.expires;
-        allocation.expires = expires;
-        if earlier {
+        allocation.expires = now.after(lifetime);
+        // Only what would be visited too late is put into the wheel again, or each Refresh could leave an entry there.
+        if wheel::second(allocation.expires) < allocation.cold.visit {
             self.schedule(id, now.monotonic);
         }
         Ok(Achieved::Lifetime(lifetime))

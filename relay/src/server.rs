@@ -60,6 +60,8 @@ pub struct Gauges {
     pub channels: usize,
     /// Source prefixes that hold one.
     pub prefixes: usize,
+    /// Entries of the timer wheel: one an allocation, and for a minute at most those of allocations that have ended.
+    pub timers: usize,
 }
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
@@ -170,6 +172,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             permissions: self.permissions,
             channels: self.channels,
             prefixes: self.prefixes.len(),
+            timers: self.wheel.len(),
         }
     }
 

@@ -1,5 +1,8 @@
 use std::time::Duration;
 
+/// A slot keeps room for so many entries when it is empty; more is given back, or a burst would leave its size behind in slot after slot.
+const KEPT: usize = 64;
+
 /// One slot a second; more than the longest lifetime, so that nearly nothing is visited before its time.
 const SLOTS: usize = 4096;
 
@@ -23,8 +26,7 @@ impl<T> Wheel<T> {
         if self.len == 0 {
             self.cursor = self.cursor.max(now.as_secs());
         }
-        let second = at.as_secs() + u64::from(at.subsec_nanos() > 0);
-        let second = second.clamp(self.cursor, self.cursor + SLOTS as u64 - 1);
+        let second = second(at).clamp(self.cursor, self.cursor + SLOTS as u64 - 1);
         self.slots[(second % SLOTS as u64) as usize].push(entry);
         self.len += 1;
         second
@@ -37,8 +39,12 @@ impl<T> Wheel<T> {
                 self.cursor = now.as_secs() + 1;
                 return None;
             }
-            if let Some(entry) = self.slots[(self.cursor % SLOTS as u64) as usize].pop() {
+            let slot = &mut self.slots[(self.cursor % SLOTS as u64) as usize];
+            if let Some(entry) = slot.pop() {
                 self.len -= 1;
+                if slot.is_empty() {
+                    slot.shrink_to(KEPT);
+                }
                 return Some((self.cursor, entry));
             }
             self.cursor += 1;
@@ -46,10 +52,20 @@ impl<T> Wheel<T> {
         None
     }
 
+    /// Entries that wait, void ones included.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
     /// When [`expire`](Self::expire) is worth calling again; `None` when nothing waits.
     pub(crate) fn next(&self) -> Option<Duration> {
         (self.len > 0).then(|| Duration::from_secs(self.cursor))
     }
+}
+
+/// The first whole second not before `at`.
+pub(crate) fn second(at: Duration) -> u64 {
+    at.as_secs() + u64::from(at.subsec_nanos() > 0)
 }
 
 #[cfg(test)]
@@ -73,5 +89,24 @@ mod tests {
         assert_eq!((second, entry, wheel.next()), (4095, "far", None), "at the wheel's end, to be inserted again");
         wheel.insert(at(9_000_000), at(0), "late");
         assert_eq!(wheel.expire(at(9_000_000)).map(|(_, entry)| entry), Some("late"));
+    }
+
+    #[test]
+    fn h33_a_burst_that_is_visited_again_and_again_leaves_no_room_behind() {
+        let mut wheel = Wheel::new();
+        let at = Duration::from_secs;
+        for entry in 0..10_000 {
+            wheel.insert(at(0), at(60), entry);
+        }
+        for second in (60..6000).step_by(60) {
+            let due: Vec<_> = std::iter::from_fn(|| wheel.expire(at(second))).collect();
+            assert_eq!((due.len(), wheel.len()), (10_000, 0));
+            for (_, entry) in due {
+                wheel.insert(at(second), at(second + 60), entry);
+            }
+        }
+        let room: usize = wheel.slots.iter().map(Vec::capacity).sum();
+        assert!(room < 10_000 * 2 + SLOTS * KEPT, "room for {room} entries");
+        assert!(wheel.slots.iter().filter(|slot| slot.capacity() > KEPT).count() <= 2);
     }
 }
