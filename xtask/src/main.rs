@@ -2,6 +2,7 @@
 
 mod bench;
 mod command;
+mod demo;
 mod fuzz;
 mod python;
 mod suite;
@@ -25,6 +26,8 @@ struct Arguments {
 enum Task {
     /// All tests, in the order CI runs them; ends with a table of suites and times
     Test(suites::Selection),
+    /// The suite at work on loopback: NAT report, server check, and a call through the relay
+    Demo,
     /// Fuzz each target for a while with libFuzzer, on stable
     Fuzz(fuzz::Arguments),
     /// Criterion's figures of the wire format, beside stun-types
@@ -36,6 +39,7 @@ enum Task {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Test(selection) => suites::run_selection(&selection),
+        Task::Demo => demo::run_demo(),
         Task::Fuzz(arguments) => fuzz::run_targets(&arguments),
         Task::Bench(arguments) => bench::run_bench(&arguments),
         Task::Deviations => suites::write_deviations(),

@@ -1,0 +1,30 @@
+//! A user of this demonstration, with a password that nobody has seen.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::scratch::Scratch;
+
+/// The user, and the file that holds the password.
+pub(super) struct Credentials {
+    pub(super) user: &'static str,
+    pub(super) file: PathBuf,
+}
+
+impl Credentials {
+    pub(super) fn generate(scratch: &Scratch) -> Result<Self> {
+        let mut random = [0; 16];
+        File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut random)).context("/dev/urandom")?;
+        let password: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { user: "demo", file: scratch.write("password", &password)? })
+    }
+
+    /// For `ice-agent`: by file, so that no list of processes shows the password.
+    pub(super) fn give_to(&self, agent: &mut Command) {
+        agent.args(["--username", self.user, "--password-file"]).arg(&self.file);
+    }
+}

@@ -1,0 +1,50 @@
+//! A part of the demonstration, and the table of all of them.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use comfy_table::{CellAlignment, Table, presets};
+
+/// What was shown, and whether it worked.
+pub(super) struct Part {
+    name: String,
+    /// What went wrong.
+    error: Option<anyhow::Error>,
+    took: Duration,
+}
+
+impl Part {
+    /// Does the work.
+    pub(super) fn of<T>(name: &str, work: impl FnOnce() -> Result<T>) -> (Option<T>, Self) {
+        let started = Instant::now();
+        let (value, error) = match work() {
+            Ok(value) => (Some(value), None),
+            Err(error) => (None, Some(error)),
+        };
+        (value, Self { name: name.to_owned(), error, took: started.elapsed() })
+    }
+}
+
+/// Prints the table.
+///
+/// # Errors
+/// A part failed.
+pub(super) fn report(parts: &[Part], took: Duration) -> Result<()> {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(["part", "result", "seconds"]);
+    let seconds = |took: Duration| format!("{:.1}", took.as_secs_f64());
+    for part in parts {
+        let result = part.error.as_ref().map_or("ok".to_owned(), |error| format!("FAILED: {error:#}"));
+        table.add_row([part.name.clone(), result, seconds(part.took)]);
+    }
+    let failed = parts.iter().filter(|part| part.error.is_some()).count();
+    table.add_row(["all".to_owned(), if failed == 0 { "ok" } else { "FAILED" }.to_owned(), seconds(took)]);
+    if let Some(column) = table.column_mut(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    println!("{table}");
+    match failed {
+        0 => Ok(()),
+        _ => bail!("{failed} of {} parts failed", parts.len()),
+    }
+}
