@@ -128,6 +128,8 @@ fn connect(site: &Site, services: &Services, index: usize) -> Result<Process, La
     for transport in ["udp", "tcp"] {
         command.args(["--turn", &format!("turn:{}?transport={transport}", services.turn())]);
     }
+    // How much loss is too much is for the lab to say.
+    command.args(["--max-loss", "100"]);
     command.env("ICE_AGENT_USERNAME", USER).env("ICE_AGENT_PASSWORD", PASSWORD);
     for (option, value) in [("--count", COUNT), ("--interval", INTERVAL_MS), ("--size", SIZE), ("--timeout", TIMEOUT_S)] {
         command.args([option, &value.to_string()]);
