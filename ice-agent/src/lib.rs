@@ -7,11 +7,12 @@
 //! - [`connect`]: ICE between two agents, then numbered datagrams over the selected pair.
 //! - [`rendezvous`]: where two agents find each other and trickle candidates.
 //!
-//! [`uri`], [`credentials`] and [`net`] are what they share.
+//! [`uri`], [`credentials`], [`interrupt`] and [`net`] are what they share.
 
 pub mod check;
 pub mod connect;
 pub mod credentials;
+pub mod interrupt;
 pub mod nat;
 pub mod net;
 pub mod rendezvous;

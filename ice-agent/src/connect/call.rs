@@ -132,9 +132,9 @@ impl Call {
         self.advance(now);
     }
 
-    /// The peer left the room: it answers no more.
+    /// The peer left the room: it answers no more, or it gave up.
     pub(super) fn peer_left(&mut self, now: Instant) {
-        if self.phase == Phase::Draining {
+        if self.phase == Phase::Draining || self.selected.is_none() {
             self.phase = Phase::Over;
         }
         self.advance(now);

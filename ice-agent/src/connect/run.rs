@@ -21,6 +21,7 @@ use super::relay::{Relay, RelayCommand, RelayEvent};
 use super::report::Report;
 use super::signaling::{Membership, RoomEvent};
 use super::trace::PairAddresses;
+use crate::interrupt::interrupted;
 use crate::rendezvous::{Peer, Role, Signal};
 use crate::uri::{ServerUri, Transport};
 
@@ -161,6 +162,8 @@ impl Run {
 
     /// Runs until the call is over, or time is.
     async fn drive(&mut self) -> anyhow::Result<()> {
+        let interrupted = interrupted();
+        tokio::pin!(interrupted);
         loop {
             let now = Instant::now();
             self.take_reflexive(now);
@@ -191,8 +194,8 @@ impl Run {
                     self.reflexives.iter_mut().for_each(|reflexive| reflexive.handle_timeout(now));
                     self.call.handle_timeout(now);
                 }
-                interrupted = tokio::signal::ctrl_c() => {
-                    interrupted.context("waiting for an interrupt")?;
+                ended = &mut interrupted => {
+                    ended.context("waiting for an interrupt")?;
                     bail!("interrupted");
                 }
             }
@@ -224,7 +227,12 @@ impl Run {
                 }
                 self.call.handle_signal(now, signal);
             }
-            Event::Room(RoomEvent::Peer(Peer::Left)) => self.call.peer_left(now),
+            Event::Room(RoomEvent::Peer(Peer::Left)) => {
+                if self.call.selected().is_none() {
+                    self.trouble(Trouble::new("peer", "ICE", "left before a pair was selected"));
+                }
+                self.call.peer_left(now);
+            }
             Event::Room(RoomEvent::Peer(_)) => {}
             Event::Room(RoomEvent::Lost(reason)) => self.trouble(Trouble::new("rendezvous", "signals", reason)),
         }

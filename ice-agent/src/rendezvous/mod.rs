@@ -29,6 +29,7 @@ pub use room::{Batch, MemberToken, Peer, Role};
 pub use rooms::{Limits, Refusal, Rooms};
 pub use signal::{BadSignal, Signal};
 
+use crate::interrupt::interrupted;
 use crate::verdict::Verdict;
 
 /// The command line of `ice-agent rendezvous`.
@@ -60,8 +61,8 @@ pub async fn run(args: Args) -> anyhow::Result<Verdict> {
     let router = http::router(limits);
     tokio::select! {
         () = accept::serve(listener, router) => Ok(Verdict::Yes),
-        interrupted = tokio::signal::ctrl_c() => {
-            interrupted?;
+        ended = interrupted() => {
+            ended?;
             Ok(Verdict::Yes)
         }
     }

@@ -1,0 +1,240 @@
+//! `ice-agent connect` as two shells see it: two processes, a real rendezvous, a small TURN server where one is needed.
+
+#![allow(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
+
+#[allow(dead_code, reason = "its other faults are for the tests of `check`")]
+mod small_turn;
+mod support;
+
+use std::process::{Output, Stdio};
+
+use causeway_wire::{ErrorCode, Method};
+use serde_json::Value;
+use small_turn::{Fault, PASSWORD, SmallTurn, USER};
+use support::Rendezvous;
+use tokio::process::Command;
+
+/// Fast enough for a test, long enough for figures.
+const SHORT: &[&str] = &["--count", "20", "--interval", "5"];
+
+fn agent(rendezvous: &Rendezvous, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ice-agent"));
+    command.args(["connect", "--room", "r", "--rendezvous", &rendezvous.origin.to_string()]);
+    command.args(SHORT).args(arguments).env_remove("ICE_AGENT_USERNAME").env_remove("ICE_AGENT_PASSWORD");
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+struct Side {
+    status: i32,
+    report: Value,
+}
+
+impl Side {
+    fn read(output: &Output) -> Self {
+        let text = String::from_utf8_lossy(&output.stdout);
+        let report = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)));
+        Self { status: output.status.code().unwrap(), report }
+    }
+
+    /// The codes of what failed at a step.
+    fn codes(&self, step: &str) -> Vec<u64> {
+        let errors = self.report["errors"].as_array().unwrap();
+        errors.iter().filter(|error| error["step"] == step).filter_map(|error| error["code"].as_u64()).collect()
+    }
+}
+
+/// Both sides of a call.
+async fn call(first: &[&str], second: &[&str]) -> [Side; 2] {
+    let rendezvous = Rendezvous::start(&[]).await;
+    let mut commands = [agent(&rendezvous, first), agent(&rendezvous, second)];
+    for command in &mut commands {
+        command.arg("--json").env("ICE_AGENT_PASSWORD", PASSWORD);
+    }
+    let [mut first, mut second] = commands;
+    let (first, second) = tokio::join!(first.output(), second.output());
+    [Side::read(&first.unwrap()), Side::read(&second.unwrap())]
+}
+
+fn turn(server: &SmallTurn, transport: &str) -> String {
+    format!("turn:{}?transport={transport}", server.address)
+}
+
+#[tokio::test]
+async fn two_agents_connect_directly_and_lose_nothing() {
+    let sides = call(&["--bind", "127.0.0.1"], &["--bind", "127.0.0.1"]).await;
+    for (side, other) in [(&sides[0], &sides[1]), (&sides[1], &sides[0])] {
+        let report = &side.report;
+        assert_eq!((side.status, &report["outcome"], &report["path"]), (0, &"connected".into(), &"direct".into()), "{report:#}");
+        assert_eq!((&report["sent"], &report["received"], &report["loss_percent"]), (&20.into(), &20.into(), &0.0.into()));
+        assert_eq!((&report["from_peer"]["sent"], &report["from_peer"]["received"]), (&20.into(), &20.into()));
+        let (local, remote) = (&report["selected"]["local"], &report["selected"]["remote"]);
+        assert_eq!((&local["type"], &remote["type"]), (&"host".into(), &"host".into()));
+        assert_eq!(local["address"], other.report["selected"]["remote"]["address"]);
+        let rtt = &report["rtt_ms"];
+        assert!(rtt["p50"].as_f64().unwrap() > 0.0 && rtt["p50"].as_f64() <= rtt["p99"].as_f64(), "{rtt}");
+        let checks = report["checks"].as_array().unwrap();
+        let selected = checks.iter().find(|check| check["selected"] == true).unwrap();
+        assert_eq!((&selected["state"], &selected["nominated"]), (&"succeeded".into(), &true.into()), "{selected:#}");
+        assert!(selected["responses_received"].as_u64().unwrap() >= 1 && selected["responses_sent"].as_u64().unwrap() >= 1);
+        assert_eq!(report["errors"].as_array().unwrap().len(), 0, "{report:#}");
+    }
+    assert_ne!(sides[0].report["role"], sides[1].report["role"]);
+}
+
+#[tokio::test]
+async fn relays_carry_the_call_over_both_transports() {
+    let server = SmallTurn::start(Fault::None).await;
+    let (udp, tcp) = (turn(&server, "udp"), turn(&server, "tcp"));
+    let options = |uri| ["--relay-only", "--turn", uri, "--username", USER];
+    let sides = call(&options(udp.as_str()), &options(tcp.as_str())).await;
+    for (side, [own, far]) in sides.iter().zip([["udp", "tcp"], ["tcp", "udp"]]) {
+        let report = &side.report;
+        assert_eq!((side.status, &report["path"], &report["loss_percent"]), (0, &"relayed".into(), &0.0.into()), "{report:#}");
+        let (local, remote) = (&report["selected"]["local"], &report["selected"]["remote"]);
+        assert_eq!((&local["type"], &local["relay_transport"]), (&"relay".into(), &own.into()), "{report:#}");
+        assert_eq!((&remote["type"], &remote["relay_transport"]), (&"relay".into(), &far.into()), "{report:#}");
+        let candidates = report["candidates"].as_array().unwrap();
+        assert!(candidates.iter().all(|candidate| candidate["type"] == "relay"), "{report:#}");
+        let own = candidates.iter().find(|candidate| candidate["side"] == "local").unwrap();
+        assert!(own["server"].as_str().unwrap().starts_with("turn:127.0.0.1:"), "{own:#}");
+    }
+}
+
+#[tokio::test]
+async fn a_relay_over_udp_is_preferred_to_one_over_tcp() {
+    let server = SmallTurn::start(Fault::None).await;
+    let (udp, tcp) = (turn(&server, "udp"), turn(&server, "tcp"));
+    let options = ["--relay-only", "--turn", tcp.as_str(), "--turn", udp.as_str(), "--username", USER];
+    for side in call(&options, &options).await {
+        let pair = &side.report["selected"];
+        assert_eq!((&pair["local"]["relay_transport"], &pair["remote"]["relay_transport"]), (&"udp".into(), &"udp".into()), "{pair:#}");
+    }
+}
+
+#[tokio::test]
+async fn servers_that_fail_are_named_and_do_not_stop_the_call() {
+    let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let stun = format!("stun:{}", silent.local_addr().unwrap());
+    let server = SmallTurn::start(Fault::Refuses(Method::ALLOCATE, ErrorCode::ALLOCATION_QUOTA_REACHED)).await;
+    let uri = turn(&server, "udp");
+    // Nobody listens on the port of a socket that is gone.
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = format!("turn:{gone}?transport=tcp");
+    let first = ["--bind", "127.0.0.1", "--turn", uri.as_str(), "--turn", closed.as_str(), "--username", USER];
+    let second = ["--bind", "127.0.0.1", "--stun", stun.as_str()];
+    let sides = call(&first, &second).await;
+    assert!(sides.iter().all(|side| side.status == 0 && side.report["path"] == "direct"));
+    assert_eq!(sides[0].codes("Allocate"), [486]);
+    let errors = sides[0].report["errors"].as_array().unwrap();
+    assert!(errors.iter().any(|error| error["at"] == closed.as_str() && error["step"] == "connect"), "{errors:#?}");
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_told_with_its_code() {
+    let server = SmallTurn::start(Fault::None).await;
+    let uri = turn(&server, "tcp");
+    let rendezvous = Rendezvous::start(&[]).await;
+    let arguments = ["--bind", "127.0.0.1", "--turn", &uri, "--username", USER, "--json"];
+    let mut wrong = agent(&rendezvous, &arguments);
+    wrong.env("ICE_AGENT_PASSWORD", "wrong");
+    let mut other = agent(&rendezvous, &["--bind", "127.0.0.1", "--json"]);
+    let (wrong, other) = tokio::join!(wrong.output(), other.output());
+    let (wrong, other) = (Side::read(&wrong.unwrap()), Side::read(&other.unwrap()));
+    assert_eq!((wrong.status, other.status), (0, 0), "the direct path is not the server's concern");
+    assert_eq!(wrong.codes("Allocate"), [401], "{:#}", wrong.report["errors"]);
+}
+
+#[tokio::test]
+async fn without_a_pair_the_answer_is_no() {
+    let server = SmallTurn::start(Fault::Refuses(Method::CREATE_PERMISSION, ErrorCode::FORBIDDEN)).await;
+    let uri = turn(&server, "udp");
+    let options = ["--relay-only", "--turn", uri.as_str(), "--username", USER, "--timeout", "3"];
+    for side in call(&options, &options).await {
+        let report = &side.report;
+        assert_eq!((side.status, &report["outcome"], &report["path"]), (1, &"no_pair".into(), &Value::Null), "{report:#}");
+        assert!(side.codes("CreatePermission").contains(&403), "{report:#}");
+        assert_eq!(report["selected"], Value::Null);
+    }
+}
+
+#[tokio::test]
+async fn loss_is_measured_and_judged() {
+    let server = SmallTurn::start(Fault::Loses(5)).await;
+    let uri = turn(&server, "udp");
+    let options = ["--relay-only", "--turn", uri.as_str(), "--username", USER];
+    let strict = [&options[..], &["--max-loss", "1"]].concat();
+    let lenient = [&options[..], &["--max-loss", "90"]].concat();
+    let sides = call(&strict, &lenient).await;
+    assert_eq!((sides[0].status, sides[1].status), (1, 0));
+    for side in &sides {
+        let report = &side.report;
+        let (sent, received) = (report["sent"].as_u64().unwrap(), report["received"].as_u64().unwrap());
+        let loss = report["loss_percent"].as_f64().unwrap();
+        assert!(sent == 20 && received < 20 && loss > 5.0 && loss < 80.0, "{sent} {received} {loss}");
+        assert!(report["from_peer"]["received"].as_u64().unwrap() >= received, "an echo needs a datagram that came");
+    }
+}
+
+#[tokio::test]
+async fn people_read_tables_and_a_result() {
+    let rendezvous = Rendezvous::start(&[]).await;
+    let mut commands = [agent(&rendezvous, &["--loopback"]), agent(&rendezvous, &["--loopback"])];
+    let [first, second] = &mut commands;
+    let (first, second) = tokio::join!(first.output(), second.output());
+    for output in [first.unwrap(), second.unwrap()] {
+        let text = String::from_utf8(output.stdout).unwrap();
+        for part in ["Candidates", "Checks, as seen at our sockets", "succeeded", "selected", "Result  direct: host", "20 sent, 20 echoed"]
+        {
+            assert!(text.contains(part), "{part} is missing in\n{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_keeps_the_test_from_running_is_said_and_exits_with_2() {
+    let rendezvous = Rendezvous::start(&[]).await;
+    let alone = agent(&rendezvous, &["--bind", "127.0.0.1", "--wait", "1"]).output().await.unwrap();
+    assert_eq!(alone.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&alone.stderr).contains("no peer came"), "{alone:?}");
+
+    for (arguments, reason) in [
+        (&["--stun", "turn:127.0.0.1"][..], "URI of the other service"),
+        (&["--relay-only"], "--relay-only needs a server"),
+        (&["--relay-only", "--no-relay"], "cannot be used with"),
+        (&["--turn", "turn:127.0.0.1", "--username", "anna"], "has no password"),
+        (&["--turn", "turns:127.0.0.1"], "needs TLS"),
+        (&["--bind", "192.0.2.77"], "host candidates"),
+        (&["--size", "5000"], "is not in"),
+    ] {
+        let output = agent(&rendezvous, arguments).output().await.unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && stderr.contains(reason), "{arguments:?}: {stderr}");
+        assert!(output.stdout.is_empty());
+    }
+    let mut nowhere = Command::new(env!("CARGO_BIN_EXE_ice-agent"));
+    nowhere.args(["connect", "--room", "r", "--bind", "127.0.0.1", "--rendezvous", "http://127.0.0.1:9"]);
+    let output = nowhere.output().await.unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot join room r at http://127.0.0.1:9"));
+}
+
+#[tokio::test]
+async fn a_full_room_is_refused() {
+    let rendezvous = Rendezvous::start(&[]).await;
+    let mut waiting =
+        agent(&rendezvous, &["--bind", "127.0.0.1", "--wait", "20"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let seat = ["/rooms/r/members"; 3];
+    let origin = &rendezvous.origin;
+    let mut refused = false;
+    // The agent takes one seat in its own time; of three more, at most one fits.
+    for path in seat {
+        let timeout = std::time::Duration::from_secs(5);
+        refused |= ice_agent::net::http::request(origin, hyper::Method::POST, path, None, Vec::new(), timeout).await.is_err();
+    }
+    assert!(refused);
+    let output = agent(&rendezvous, &["--bind", "127.0.0.1"]).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("has its two members"), "{output:?}");
+    waiting.kill().await.unwrap();
+}
