@@ -98,18 +98,21 @@ impl<'a> Message<'a> {
 
     /// The header.
     #[must_use]
+    #[inline]
     pub fn header(&self) -> &Header {
         &self.header
     }
 
     /// The class.
     #[must_use]
+    #[inline]
     pub fn class(&self) -> Class {
         self.header.message_type.class
     }
 
     /// The method.
     #[must_use]
+    #[inline]
     pub fn method(&self) -> Method {
         self.header.message_type.method
     }
@@ -134,6 +137,7 @@ impl<'a> Message<'a> {
 
     /// The attributes that count, in their order, undecoded; the integrity attributes and FINGERPRINT are not among them.
     #[must_use]
+    #[inline]
     pub fn attributes(&self) -> RawAttributes<'a> {
         RawAttributes { rest: &self.bytes[HEADER_LEN..self.end] }
     }
@@ -142,6 +146,7 @@ impl<'a> Message<'a> {
     ///
     /// # Errors
     /// [`AttributeError`] when its value is not of its form.
+    #[inline]
     pub fn attribute<A: Attribute<'a>>(&self) -> Result<Option<A>, AttributeError> {
         match self.attributes().find(|raw| raw.kind == A::KIND) {
             Some(raw) => A::decode(raw.value, &self.header.id).map(Some),
@@ -185,6 +190,7 @@ impl<'a> Message<'a> {
 
     /// Whether MESSAGE-INTEGRITY is there and right, compared in constant time (RFC 8489 §14.5).
     #[must_use]
+    #[inline]
     pub fn verify_integrity(&self, key: &IntegrityKey) -> bool {
         self.integrity.is_some_and(|at| {
             let expected = key.sha1(&self.bytes[..at], length_up_to(at + 4 + SHA1_LEN));
@@ -235,6 +241,7 @@ pub struct RawAttributes<'a> {
 impl<'a> Iterator for RawAttributes<'a> {
     type Item = RawAttribute<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let (head, rest) = self.rest.split_first_chunk::<4>()?;
         let len = usize::from(u16::from_be_bytes([head[2], head[3]]));

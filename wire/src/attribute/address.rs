@@ -12,6 +12,7 @@ macro_rules! addresses {
         impl<'a> Attribute<'a> for $name {
             const KIND: AttributeType = AttributeType::$kind;
 
+            #[inline]
             fn decode(value: &'a [u8], id: &[u8; 16]) -> Result<Self, AttributeError> {
                 read(value, if $xor { id } else { &[0; 16] }).map(Self)
             }
@@ -52,6 +53,7 @@ addresses! {
     ReflectedFrom: REFLECTED_FROM, false;
 }
 
+#[inline]
 fn read(value: &[u8], id: &[u8; 16]) -> Result<SocketAddr, AttributeError> {
     let (head, address) = value.split_first_chunk::<4>().ok_or(AttributeError::Length)?;
     let port = u16::from_be_bytes([head[2] ^ id[0], head[3] ^ id[1]]);

@@ -7,6 +7,7 @@ pub struct Userhash(pub [u8; 32]);
 impl<'a> Attribute<'a> for Userhash {
     const KIND: AttributeType = AttributeType::USERHASH;
 
+    #[inline]
     fn decode(value: &'a [u8], _: &[u8; 16]) -> Result<Self, AttributeError> {
         exactly(value).copied().map(Self)
     }

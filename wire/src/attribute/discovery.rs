@@ -12,6 +12,7 @@ pub struct ChangeRequest {
 impl<'a> Attribute<'a> for ChangeRequest {
     const KIND: AttributeType = AttributeType::CHANGE_REQUEST;
 
+    #[inline]
     fn decode(value: &'a [u8], _: &[u8; 16]) -> Result<Self, AttributeError> {
         let [.., bits] = *exactly::<4>(value)?;
         Ok(Self { change_ip: bits & 0x04 != 0, change_port: bits & 0x02 != 0 })
@@ -34,6 +35,7 @@ pub struct ResponsePort(pub u16);
 impl<'a> Attribute<'a> for ResponsePort {
     const KIND: AttributeType = AttributeType::RESPONSE_PORT;
 
+    #[inline]
     fn decode(value: &'a [u8], _: &[u8; 16]) -> Result<Self, AttributeError> {
         // "a 16-bit unsigned integer … followed by 2 bytes of padding": some writers count the padding, some do not.
         match *value {
@@ -59,6 +61,7 @@ pub struct Padding(pub usize);
 impl<'a> Attribute<'a> for Padding {
     const KIND: AttributeType = AttributeType::PADDING;
 
+    #[inline]
     fn decode(value: &'a [u8], _: &[u8; 16]) -> Result<Self, AttributeError> {
         Ok(Self(value.len()))
     }

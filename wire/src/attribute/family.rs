@@ -47,6 +47,7 @@ macro_rules! families {
         impl<'a> Attribute<'a> for $name {
             const KIND: AttributeType = AttributeType::$kind;
 
+            #[inline]
             fn decode(value: &'a [u8], _: &[u8; 16]) -> Result<Self, AttributeError> {
                 let [family, ..] = *exactly::<4>(value)?;
                 AddressFamily::from_number(family).map(Self)

@@ -10,6 +10,7 @@ macro_rules! flags {
         impl<'a> Attribute<'a> for $name {
             const KIND: AttributeType = AttributeType::$kind;
 
+            #[inline]
             fn decode(value: &'a [u8], _: &[u8; 16]) -> Result<Self, AttributeError> {
                 if value.is_empty() { Ok(Self) } else { Err(AttributeError::Length) }
             }

@@ -10,6 +10,7 @@ macro_rules! tie_breakers {
         impl<'a> Attribute<'a> for $name {
             const KIND: AttributeType = AttributeType::$kind;
 
+            #[inline]
             fn decode(value: &'a [u8], _: &[u8; 16]) -> Result<Self, AttributeError> {
                 exactly(value).map(|bytes| Self(u64::from_be_bytes(*bytes)))
             }

@@ -10,6 +10,7 @@ macro_rules! numbers {
         impl<'a> Attribute<'a> for $name {
             const KIND: AttributeType = AttributeType::$kind;
 
+            #[inline]
             fn decode(value: &'a [u8], _: &[u8; 16]) -> Result<Self, AttributeError> {
                 exactly(value).map(|bytes| Self(u32::from_be_bytes(*bytes)))
             }

@@ -12,6 +12,7 @@ macro_rules! texts {
             const KIND: AttributeType = AttributeType::$kind;
             const MAX_LEN: usize = $max;
 
+            #[inline]
             fn decode(value: &'a [u8], _: &[u8; 16]) -> Result<Self, AttributeError> {
                 if value.len() > Self::MAX_LEN {
                     return Err(AttributeError::Length);

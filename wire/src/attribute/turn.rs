@@ -7,6 +7,7 @@ pub struct ChannelNumberAttribute(pub u16);
 impl<'a> Attribute<'a> for ChannelNumberAttribute {
     const KIND: AttributeType = AttributeType::CHANNEL_NUMBER;
 
+    #[inline]
     fn decode(value: &'a [u8], _: &[u8; 16]) -> Result<Self, AttributeError> {
         let [high, low, _, _] = *exactly::<4>(value)?;
         Ok(Self(u16::from_be_bytes([high, low])))
@@ -29,6 +30,7 @@ pub struct Data<'a>(pub &'a [u8]);
 impl<'a> Attribute<'a> for Data<'a> {
     const KIND: AttributeType = AttributeType::DATA;
 
+    #[inline]
     fn decode(value: &'a [u8], _: &[u8; 16]) -> Result<Self, AttributeError> {
         Ok(Self(value))
     }
@@ -52,6 +54,7 @@ pub struct EvenPort {
 impl<'a> Attribute<'a> for EvenPort {
     const KIND: AttributeType = AttributeType::EVEN_PORT;
 
+    #[inline]
     fn decode(value: &'a [u8], _: &[u8; 16]) -> Result<Self, AttributeError> {
         let [bits] = *exactly::<1>(value)?;
         Ok(Self { reserve: bits & 0x80 != 0 })
@@ -80,6 +83,7 @@ impl RequestedTransport {
 impl<'a> Attribute<'a> for RequestedTransport {
     const KIND: AttributeType = AttributeType::REQUESTED_TRANSPORT;
 
+    #[inline]
     fn decode(value: &'a [u8], _: &[u8; 16]) -> Result<Self, AttributeError> {
         let [protocol, ..] = *exactly::<4>(value)?;
         Ok(Self(protocol))
@@ -101,6 +105,7 @@ pub struct ReservationToken(pub [u8; 8]);
 impl<'a> Attribute<'a> for ReservationToken {
     const KIND: AttributeType = AttributeType::RESERVATION_TOKEN;
 
+    #[inline]
     fn decode(value: &'a [u8], _: &[u8; 16]) -> Result<Self, AttributeError> {
         exactly(value).copied().map(Self)
     }
@@ -129,6 +134,7 @@ pub struct Icmp {
 impl<'a> Attribute<'a> for Icmp {
     const KIND: AttributeType = AttributeType::ICMP;
 
+    #[inline]
     fn decode(value: &'a [u8], _: &[u8; 16]) -> Result<Self, AttributeError> {
         let [_, _, icmp_type, code, a, b, c, d] = *exactly::<8>(value)?;
         Ok(Self { icmp_type, code, error_data: [a, b, c, d] })
