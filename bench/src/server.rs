@@ -35,7 +35,7 @@ impl Server {
                 "realm = {REALM:?}\n[[listen]]\naddress = \"127.0.0.1:{port}\"\ntransports = [\"udp\"]\n\
                  [relay]\naddresses = [\"127.0.0.1\"]\nscope = \"private\"\nports = \"20000-31999\"\n\
                  [auth.users.{USER}]\npassword = {PASSWORD:?}\n[peers]\nrules = [\"allow 127.0.0.0/8\"]\n\
-                 [limits]\nallocations_per_user = 10000\n[log]\nlevel = \"error\"\n[admin]\nlisten = \"off\"\n"
+                 [limits]\nallocations_per_user = 10000\nallocations_per_prefix = 10000\n[log]\nlevel = \"error\"\n[admin]\nlisten = \"off\"\n"
             ),
         )?;
         let mut command = Command::new("taskset");

@@ -241,7 +241,7 @@ fn ends_within(stream: &mut TcpStream, limit: Duration) -> bool {
     }
 }
 
-fn code(failure: Option<Failure>) -> Option<ErrorCode> {
+pub(crate) fn code(failure: Option<Failure>) -> Option<ErrorCode> {
     match failure? {
         Failure::Refused(refusal) => Some(refusal.code),
         other => panic!("{other}"),

@@ -1,9 +1,10 @@
 //! A good client: the workspace's TURN client on a blocking UDP socket.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use causeway_client::{Credentials, Event, Failure, HEADROOM, Received, TAILROOM, Transport, TurnClient, TurnConfig};
+use causeway_wire::attribute::AddressFamily;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -21,9 +22,18 @@ impl Caller {
     /// # Errors
     /// What the server said.
     pub(crate) fn allocate(server: SocketAddr, user: &str, password: &str) -> Result<Self, Failure> {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("some port is free");
+        Self::allocate_of(None, server, user, password)
+    }
+
+    /// Gets an allocation with a relayed address of this family.
+    ///
+    /// # Errors
+    /// What the server said.
+    pub(crate) fn allocate_of(family: Option<AddressFamily>, server: SocketAddr, user: &str, password: &str) -> Result<Self, Failure> {
+        let ours = if server.is_ipv4() { IpAddr::from(Ipv4Addr::LOCALHOST) } else { IpAddr::from(Ipv6Addr::LOCALHOST) };
+        let socket = UdpSocket::bind((ours, 0)).expect("some port is free");
         socket.connect(server).expect("loopback is there");
-        let config = TurnConfig::new(server, Transport::Udp, Some(Credentials::new(user, password)));
+        let config = TurnConfig { family, ..TurnConfig::new(server, Transport::Udp, Some(Credentials::new(user, password))) };
         let seed = socket.local_addr().expect("it is bound").port().into();
         let mut caller = Self { socket, client: TurnClient::new(config, StdRng::seed_from_u64(seed)) };
         caller.client.allocate(Instant::now()).expect("there is none yet");
@@ -64,8 +74,7 @@ impl Caller {
 
     /// Sends to another client's relayed address; whether it arrives there.
     pub(crate) fn reaches(&mut self, other: &mut Self, data: &[u8]) -> bool {
-        let ours = self.client.allocated().expect("there is an allocation").relayed;
-        let theirs = other.client.allocated().expect("there is an allocation").relayed;
+        let (ours, theirs) = (self.relayed(), other.relayed());
         self.send(theirs, data);
         let deadline = Instant::now() + Duration::from_secs(5);
         while Instant::now() < deadline {
@@ -74,6 +83,16 @@ impl Caller {
             }
         }
         false
+    }
+
+    /// The relayed address.
+    pub(crate) fn relayed(&self) -> SocketAddr {
+        self.client.allocated().expect("there is an allocation").relayed
+    }
+
+    /// Sends to the peer, and waits for nothing.
+    pub(crate) fn tell(&mut self, peer: SocketAddr, data: &[u8]) {
+        self.send(peer, data);
     }
 
     /// Deletes the allocation.

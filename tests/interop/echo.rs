@@ -1,6 +1,6 @@
 //! A peer that sends everything back.
 
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -14,7 +14,11 @@ pub(crate) struct Echo {
 
 impl Echo {
     pub(crate) fn start() -> Self {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("some port is free");
+        Self::start_on(Ipv4Addr::LOCALHOST.into())
+    }
+
+    pub(crate) fn start_on(ip: IpAddr) -> Self {
+        let socket = UdpSocket::bind((ip, 0)).expect("some port is free");
         socket.set_read_timeout(Some(Duration::from_millis(100))).expect("a timeout can be set");
         let address = socket.local_addr().expect("it is bound");
         let over = Arc::new(AtomicBool::new(false));

@@ -10,6 +10,7 @@ mod echo;
 mod junk;
 mod port;
 mod program;
+mod relay;
 mod scratch;
 mod service;
 mod stun_tools;

@@ -23,6 +23,8 @@ pub(crate) struct Service {
     child: Child,
     /// Where clients come in, over UDP and TCP.
     pub(crate) address: SocketAddr,
+    /// Where the admin listener is; port 0 where the configuration names none.
+    pub(crate) admin: SocketAddr,
     scratch: Scratch,
 }
 
@@ -30,6 +32,19 @@ pub(crate) struct Service {
 pub(crate) fn turnd(peers: &str, more: &str) -> Service {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
     Service::start("turnd", address, &turnd_config(address, peers, more))
+}
+
+/// The same with these relay addresses, quoted and separated by commas.
+pub(crate) fn turnd_with_relays(relays: &str, peers: &str, more: &str) -> Service {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
+    Service::start("turnd", address, &turnd_config(address, peers, more).replace(r#"["127.0.0.1"]"#, &format!("[{relays}]")))
+}
+
+/// The same with these relayed ports.
+pub(crate) fn turnd_with_ports(ports: &str, peers: &str, more: &str) -> Service {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
+    let config = turnd_config(address, peers, more).replace("[relay]\n", &format!("[relay]\nports = \"{ports}\"\n"));
+    Service::start("turnd", address, &config)
 }
 
 /// The configuration of [`turnd`].
@@ -102,6 +117,8 @@ impl Service {
 
     fn spawn(name: &'static str, address: SocketAddr, config: &str) -> Self {
         let scratch = Scratch::new();
+        let admin = config.split("[admin]\nlisten = \"").nth(1).and_then(|rest| rest.split('"').next());
+        let admin = admin.and_then(|text| text.parse().ok()).unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
         let config = scratch.write("config.toml", config);
         let log = fs::File::create(scratch.path("log")).expect("the folder is ours");
         let again = log.try_clone().expect("a descriptor more");
@@ -113,7 +130,7 @@ impl Service {
             .stderr(again)
             .spawn()
             .unwrap_or_else(|error| panic!("{name}: {error}"));
-        Self { name, child, address, scratch }
+        Self { name, child, address, admin, scratch }
     }
 
     /// Starts what must not start: its exit status and what it said.

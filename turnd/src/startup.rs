@@ -137,6 +137,7 @@ fn relay_config(config: &Config) -> RelayConfig {
             max_lifetime: config.limits.max_lifetime,
             permissions_per_allocation: config.limits.permissions_per_allocation,
             channels_per_allocation: config.limits.channels_per_allocation,
+            allocations_per_prefix: config.limits.allocations_per_prefix,
             ..Limits::default()
         },
         policy: peer_policy(config),

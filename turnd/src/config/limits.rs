@@ -1,6 +1,6 @@
 //! `[limits]`: how much of everything a client may have.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use causeway_daemon::config::Problem;
@@ -15,6 +15,7 @@ const LONGEST_LIFETIME: Duration = Duration::from_secs(86_400);
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct LimitsSchema {
     allocations_per_user: NonZeroUsize,
+    allocations_per_prefix: NonZeroU32,
     default_lifetime: Interval,
     max_lifetime: Interval,
     permissions_per_allocation: NonZeroUsize,
@@ -32,6 +33,7 @@ impl Default for LimitsSchema {
     fn default() -> Self {
         LimitsSchema {
             allocations_per_user: count(20),
+            allocations_per_prefix: NonZeroU32::new(1_000).expect("a default limit is at least 1"),
             default_lifetime: Interval::seconds(600),
             max_lifetime: Interval::seconds(3_600),
             permissions_per_allocation: count(128),
@@ -48,6 +50,8 @@ impl Default for LimitsSchema {
 pub(crate) struct Limits {
     /// Allocations that one user has at a time, over all workers.
     pub(crate) allocations_per_user: usize,
+    /// Allocations from one IPv4 address or one IPv6 /64, at each worker (H33).
+    pub(crate) allocations_per_prefix: u32,
     /// The lifetime of an allocation whose client asks for less, or for none.
     pub(crate) default_lifetime: Duration,
     /// The longest lifetime that is granted.
@@ -83,6 +87,7 @@ impl LimitsSchema {
         }
         let limits = Limits {
             allocations_per_user: self.allocations_per_user.get(),
+            allocations_per_prefix: self.allocations_per_prefix.get(),
             default_lifetime: self.default_lifetime.0,
             max_lifetime: self.max_lifetime.0,
             permissions_per_allocation: self.permissions_per_allocation.get(),
