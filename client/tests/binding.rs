@@ -14,7 +14,7 @@ use causeway_wire::attribute::{
     UnknownAttributes, XorMappedAddress,
 };
 use causeway_wire::{Class, ErrorCode, Message, MessageWriter};
-use rand::RngExt;
+use rand::{RngExt, SeedableRng};
 use scripted::*;
 
 fn client(config: StunConfig) -> StunClient {
@@ -134,6 +134,23 @@ fn rfc8489_6_3_3_an_answer_that_requires_the_unknown_fails() {
         assert_eq!(client.handle_input(now, server_address(), &answer(&request, Class::SuccessResponse, fill)), Received::Consumed);
         assert_eq!(events(&mut client).remove(0).outcome, Err(Failure::Malformed));
     }
+}
+
+#[test]
+fn h26_transaction_ids_come_from_the_generator_that_is_passed_in_and_never_twice() {
+    let ids = |seed| {
+        let mut client = StunClient::new(StunConfig::default(), rand::rngs::StdRng::seed_from_u64(seed));
+        let now = epoch();
+        for _ in 0..1000 {
+            client.bind(now, server_address(), BindingRequest::default());
+        }
+        transmits(&mut client).iter().map(|transmit| Message::decode(&transmit.payload).unwrap().transaction_id()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(1), ids(1), "nothing else is mixed in");
+    let mut both = [ids(1), ids(2)].concat();
+    both.sort_unstable();
+    both.dedup();
+    assert_eq!(both.len(), 2000);
 }
 
 /// The challenge of a server that offers `algorithms` under `nonce`.
