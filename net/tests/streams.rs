@@ -209,3 +209,22 @@ fn a_datagram_and_a_stream_meet_in_one_batch() {
     assert_eq!(peer.recv_from(&mut buffer).unwrap(), (3, udp));
     assert_eq!(&buffer[..3], b"udp");
 }
+
+#[test]
+fn frames_of_one_read_leave_as_datagrams_with_a_longer_header_and_disturb_each_other_not() {
+    let peer = support::plain_socket("127.0.0.1:0");
+    let to = peer.local_addr().unwrap();
+    let (_worker, server) = Worker::start_as(|io| {
+        let key = support::listen_udp(io, "127.0.0.1:0").0;
+        (Manner::SendsFramesTo(key, to), listen(io))
+    });
+    let mut client = connect(server);
+    let contents: Vec<Vec<u8>> = (0..100u8).map(|number| vec![number; usize::from(number)]).collect();
+    let all: Vec<u8> = contents.iter().flat_map(|content| frame(content)).collect();
+    client.write_all(&all).unwrap();
+    let mut buffer = [0; 512];
+    for content in contents {
+        let len = peer.recv(&mut buffer).unwrap();
+        assert_eq!(buffer[..len], [support::LONG_HEADER, &content].concat());
+    }
+}

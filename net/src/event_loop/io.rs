@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::service::Route;
+use super::share::Share;
 use super::{ListenerKey, SocketKey, StreamKey};
 use crate::epoll::Epoll;
 use crate::packet::{Packet, SLOTS_LEN};
@@ -60,10 +61,7 @@ pub struct Io {
 pub(super) struct SocketEntry {
     pub(super) socket: UdpSocket,
     pub(super) tag: u64,
-    /// How many datagrams it may bring in one turn.
-    pub(super) share: usize,
-    /// Whether its last receive filled its share: there is probably more.
-    pub(super) busy: bool,
+    pub(super) share: Share,
     /// Kernel drops counted so far.
     pub(super) drops: u64,
 }

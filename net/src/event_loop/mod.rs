@@ -3,6 +3,7 @@
 mod io;
 mod listeners;
 mod service;
+mod share;
 mod sockets;
 mod streams;
 
@@ -160,7 +161,7 @@ impl EventLoop {
     }
 
     fn is_busy(&self, key: SocketKey) -> bool {
-        self.io.sockets.get(key).is_some_and(|entry| entry.busy)
+        self.io.sockets.get(key).is_some_and(|entry| entry.share.is_busy())
     }
 
     fn letters<S: Service>(&mut self, now: Sample, service: &mut S, mailbox: &mailbox::Receiver<S::Mail>) {

@@ -6,14 +6,12 @@ use std::os::fd::AsRawFd;
 
 use super::io::{Io, SocketEntry};
 use super::service::{Arrival, Service};
+use super::share::Share;
 use super::{EventLoop, SocketKey};
 use crate::clock::Sample;
 use crate::epoll::{Interest, Source};
 use crate::packet::{HEADROOM, Packet, SLOTS, TAILROOM};
 use crate::udp::{UdpOptions, UdpSocket, read_error, take_pending};
-
-/// Datagrams that a relayed socket may bring in one turn.
-const RELAYED_SHARE: usize = 8;
 
 /// Free slots below which a batch is flushed rather than cut short.
 const WORTHWHILE: usize = 16;
@@ -27,7 +25,7 @@ impl Io {
     /// # Errors
     /// When the kernel has no memory to watch it.
     pub fn listen_udp(&mut self, socket: UdpSocket, tag: u64) -> io::Result<SocketKey> {
-        let key = self.take_in(socket, tag, SLOTS)?;
+        let key = self.take_in(socket, tag, Share::listener())?;
         self.listening.push(key);
         Ok(key)
     }
@@ -41,12 +39,12 @@ impl Io {
             self.flush_datagrams(); // the port that is wanted may be one just released
         }
         let socket = UdpSocket::bind(local, options)?;
-        self.take_in(socket, tag, RELAYED_SHARE)
+        self.take_in(socket, tag, Share::relayed())
     }
 
-    fn take_in(&mut self, socket: UdpSocket, tag: u64, share: usize) -> io::Result<SocketKey> {
+    fn take_in(&mut self, socket: UdpSocket, tag: u64, share: Share) -> io::Result<SocketKey> {
         let fd = socket.as_raw_fd();
-        let key = self.sockets.insert(SocketEntry { socket, tag, share, busy: false, drops: 0 });
+        let key = self.sockets.insert(SocketEntry { socket, tag, share, drops: 0 });
         if let Err(error) = self.epoll.add(fd, Source::Socket(key), Interest::READ) {
             self.sockets.remove(key);
             return Err(error);
@@ -103,8 +101,8 @@ impl EventLoop {
             let Some(entry) = self.io.sockets.get(key) else {
                 return; // released earlier in this batch
             };
-            let share = entry.share;
-            self.claim_slots(share)
+            let wanted = entry.share.wanted();
+            self.claim_slots(wanted)
         };
         let Some(entry) = self.io.sockets.get_mut(key) else {
             return;
@@ -112,10 +110,10 @@ impl EventLoop {
         self.io.stats.receive_calls.add(1);
         let Ok(count) = self.receiver.receive(&entry.socket, first, limit) else {
             // Nothing there; or the error that ICMP left pending, which is cleared by having been reported (row H38).
-            entry.busy = false;
+            entry.share.note(limit, 0);
             return;
         };
-        entry.busy = count == limit;
+        entry.share.note(limit, count);
         let tag = entry.tag;
         let local = entry.socket.local_addr();
         let pushed = self.io.outbox.pushed();
@@ -148,15 +146,15 @@ impl EventLoop {
     }
 
     /// Slots that nothing queued lies in: the first, and how many.
-    fn claim_slots(&mut self, share: usize) -> (usize, usize) {
+    fn claim_slots(&mut self, wanted: usize) -> (usize, usize) {
         if self.io.outbox.is_empty() {
             self.next_slot = 0;
         }
-        if SLOTS - self.next_slot < share.min(WORTHWHILE) {
+        if SLOTS - self.next_slot < wanted.min(WORTHWHILE) {
             self.io.flush_datagrams();
             self.next_slot = 0;
         }
-        (self.next_slot, share.min(SLOTS - self.next_slot))
+        (self.next_slot, wanted.min(SLOTS - self.next_slot))
     }
 
     /// Takes the socket's errors off its queue.

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use causeway_net::{
-    Admission, Arrival, Clock, EventLoop, IcmpError, Io, Mailbox, Malformed, Packet, Sample, Service, SocketKey, Stats, StreamEnd,
+    Admission, Arrival, Clock, EventLoop, IcmpError, Io, Mailbox, Malformed, Packet, Route, Sample, Service, SocketKey, Stats, StreamEnd,
     StreamInfo, UdpOptions, UdpSocket, mailbox,
 };
 
@@ -38,7 +38,12 @@ pub(crate) enum Manner {
     EchoesQuietly,
     /// Refuses connections.
     Refuses,
+    /// Tells the test, and sends what a frame holds behind its length as a datagram, behind [`LONG_HEADER`].
+    SendsFramesTo(SocketKey, SocketAddr),
 }
+
+/// Longer than what stands in front of a frame's content.
+pub(crate) const LONG_HEADER: &[u8] = b"a header of forty-eight bytes, like a Data's....";
 
 struct Probe {
     manner: Manner,
@@ -92,6 +97,10 @@ impl Service for Probe {
             let len = frame.payload().len();
             let _ = io.forward_frame(stream.key, frame, &[], 0..len, 0);
         }
+        if let Manner::SendsFramesTo(socket, to) = self.manner {
+            let len = frame.payload().len();
+            io.forward(&Route { socket, to, from: None, tos: 0 }, frame, LONG_HEADER, 2..len);
+        }
     }
 
     fn closed(&mut self, _: Sample, stream: &StreamInfo, end: StreamEnd, _: &mut Io) {
@@ -118,8 +127,13 @@ pub(crate) struct Worker {
 impl Worker {
     /// Registers what `set_up` wants, and runs the loop on a thread.
     pub(crate) fn start<R>(manner: Manner, set_up: impl FnOnce(&mut Io) -> R) -> (Self, R) {
+        Self::start_as(|io| (manner, set_up(io)))
+    }
+
+    /// The same, with a manner that depends on what was registered.
+    pub(crate) fn start_as<R>(set_up: impl FnOnce(&mut Io) -> (Manner, R)) -> (Self, R) {
         let mut event_loop = EventLoop::new(Clock::start()).unwrap();
-        let made = set_up(event_loop.io());
+        let (manner, made) = set_up(event_loop.io());
         let stats = Arc::clone(event_loop.io().stats());
         let mailbox = Mailbox::new(16).unwrap();
         let (tell, events) = mpsc::channel();

@@ -1,0 +1,87 @@
+//! How many datagrams a socket may bring in one turn.
+
+use crate::packet::SLOTS;
+
+/// The most that a relayed socket brings in one turn.
+const LARGEST: u8 = 16;
+/// Full receives in a row after which there is probably more than one datagram waiting.
+const STREAK: u8 = 16;
+
+/// One socket's share of a turn.
+///
+/// A listener takes what the slots hold. A relayed socket usually has one datagram waiting: asking for one is the cheapest system
+/// call, and asking for more costs a vain look each time. Its share doubles while it keeps filling it, as a stream of video does.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Share {
+    wanted: u8,
+    fixed: bool,
+    full: u8,
+}
+
+impl Share {
+    pub(super) fn listener() -> Self {
+        Self { wanted: SLOTS as u8, fixed: true, full: 0 }
+    }
+
+    pub(super) fn relayed() -> Self {
+        Self { wanted: 1, fixed: false, full: 0 }
+    }
+
+    pub(super) fn wanted(self) -> usize {
+        self.wanted.into()
+    }
+
+    /// Whether the last receive got all that it asked for: there may be more.
+    pub(super) fn is_busy(self) -> bool {
+        self.full > 0
+    }
+
+    /// Learns from a receive that asked for `limit` and got `count`.
+    pub(super) fn note(&mut self, limit: usize, count: usize) {
+        if count < limit {
+            self.full = 0;
+            if !self.fixed {
+                self.wanted = 1;
+            }
+            return;
+        }
+        self.full = (self.full + 1).min(STREAK);
+        if !self.fixed && self.full == STREAK && self.wanted < LARGEST {
+            self.wanted *= 2;
+            self.full = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relayed_socket_s_share_follows_its_load() {
+        let mut share = Share::relayed();
+        for _ in 0..STREAK {
+            assert_eq!(share.wanted(), 1);
+            share.note(1, 1);
+        }
+        assert_eq!(share.wanted(), 2);
+        for _ in 0..4 * STREAK {
+            let limit = share.wanted();
+            share.note(limit, limit);
+        }
+        assert_eq!(share.wanted(), usize::from(LARGEST));
+        share.note(16, 5);
+        assert_eq!(share.wanted(), 1);
+    }
+
+    #[test]
+    fn a_listener_is_busy_until_it_brings_less_than_it_may() {
+        let mut share = Share::listener();
+        assert!(!share.is_busy());
+        share.note(64, 64);
+        assert!(share.is_busy());
+        share.note(64, 63);
+        assert!(!share.is_busy());
+        assert_eq!(share.wanted(), SLOTS);
+    }
+}
