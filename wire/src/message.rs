@@ -251,7 +251,8 @@ impl<'a> Iterator for RawAttributes<'a> {
     }
 }
 
-/// The types for UNKNOWN-ATTRIBUTES: at most sixteen of them, since an answer is never much larger than its request (H15).
+/// The types for UNKNOWN-ATTRIBUTES.
+// Deviation: RFC 8489 §6.3.1: the list ends after sixteen unknown types, so that an answer stays small whatever the request holds (H15).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UnknownRequired {
     kinds: [u16; 16],
