@@ -89,7 +89,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     }
 
     /// Brings an allocation back: its relayed sockets are asked for at their old addresses, and when they stand it goes on as if nothing had
-    /// been. `None` when it has expired, has no relayed address, or its 5-tuple or its user's quota is taken.
+    /// been, without the permissions and channels that the policy refuses by now. `None` when it has expired, has no relayed address, or its
+    /// 5-tuple or its user's quota is taken.
     pub fn adopt(&mut self, now: Now, record: &AllocationRecord) -> Option<AllocationId> {
         let taken = self.allocations.find(&record.five_tuple).is_some();
         if taken || record.time_to_expiry.is_zero() || !(1..=2).contains(&record.relayed.len()) {
@@ -101,11 +102,13 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             *place = Relay::Binding(AddressFamily::of(&relayed.bound.ip()));
         }
         let mut permissions = Permissions::new();
-        for permission in &record.permissions {
+        // The policy may be another than the one that they were made under (H3).
+        let policy = &self.config.policy;
+        for permission in record.permissions.iter().filter(|permission| policy.check_address(permission.peer).is_ok()) {
             permissions.install(permission.peer, now.after(permission.time_to_expiry));
         }
         let mut channels = Channels::new();
-        for channel in &record.channels {
+        for channel in record.channels.iter().filter(|channel| policy.check_transport(channel.peer).is_ok()) {
             channels.bind(channel.number, channel.peer, now.after(channel.time_to_expiry));
         }
         let cold = Cold {

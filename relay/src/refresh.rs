@@ -29,6 +29,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         }
         let lifetime = self.config.limits.lifetime(request)?;
         let allocation = self.allocations.get_mut(id).ok_or(ErrorCode::ALLOCATION_MISMATCH)?;
+        allocation.cold.lifetime = lifetime;
         allocation.expires = now.after(lifetime);
         // Only what would be visited too late is put into the wheel again, or each Refresh could leave an entry there.
         if wheel::second(allocation.expires) < allocation.cold.visit {
