@@ -114,8 +114,11 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             Some(allocation)
         });
         let Some(allocation) = wanted else {
-            // It ended while the socket was being bound.
-            self.effects.push_back(Effect::Release { relay: id, bound });
+            // It ended while the socket was being bound; or this was said before.
+            let allocation = self.allocations.get(id.allocation);
+            if !allocation.is_some_and(|allocation| allocation.bound().any(|(_, relay)| relay.bound == bound)) {
+                self.effects.push_back(Effect::Release { relay: id, bound });
+            }
             return Verdict::Discard(Discard::NotReady);
         };
         if !allocation.is_ready() || !allocation.cold.answer_pending {

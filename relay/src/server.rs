@@ -8,7 +8,7 @@ use causeway_wire::demux::{Protocol, protocol};
 use causeway_wire::{ChannelRange, Class, Message, Method};
 use rand::CryptoRng;
 
-use crate::allocation::{Allocation, Traffic};
+use crate::allocation::{Allocation, Relay, Traffic};
 use crate::allocations::{AllocationId, Allocations};
 use crate::config::Config;
 use crate::effect::{BindFailure, Command, Completion, Effect, EndReason, Ended, RelayId};
@@ -258,7 +258,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     }
 
     fn relay_failed(&mut self, now: Now, relay: RelayId, failure: BindFailure, out: &mut [u8]) -> Verdict {
-        let Some(allocation) = self.allocations.get(relay.allocation) else { return Verdict::Discard(Discard::NotReady) };
+        let waits = |allocation: &&Allocation<L::Guard>| matches!(allocation.relays.get(usize::from(relay.index)), Some(Relay::Binding(_)));
+        let Some(allocation) = self.allocations.get(relay.allocation).filter(waits) else { return Verdict::Discard(Discard::NotReady) };
         let requester = Requester::of(allocation);
         let answer_pending = allocation.cold.answer_pending;
         self.end(relay.allocation, now.monotonic, EndReason::BindFailed);
