@@ -1,6 +1,12 @@
 //! Regression tests of the hardening rows: what public servers got wrong, and what ours must do. A test names its row.
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
+#[path = "hardening/auth.rs"]
+mod auth;
+#[path = "hardening/policy.rs"]
+mod policy;
+#[path = "hardening/records.rs"]
+mod records;
 #[path = "hardening/relay.rs"]
 mod relay;
 #[path = "hardening/wire.rs"]

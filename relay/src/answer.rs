@@ -37,12 +37,28 @@ impl Answer<'_> {
         })
     }
 
-    /// An error response that asks for credentials (RFC 8489 §9.2.4).
-    pub(crate) fn challenge(&self, code: ErrorCode, realm: &str, nonce: &str, out: &mut [u8]) -> Verdict {
-        self.write(Class::ErrorResponse, Some(code), out, |writer| {
-            writer.put(&ErrorCodeAttribute::new(code))?.put(&Realm(realm))?.put(&Nonce(nonce))?;
-            Ok(())
-        })
+    /// An error response that asks for credentials (RFC 8489 §9.2.4). `asked` is the length of the request.
+    // Deviation: RFC 8489 §9.2.4: PASSWORD-ALGORITHMS, which an answer to an unknown user or a stale nonce MUST include, is left out as long
+    // as MD5 is the only algorithm: the nonce says so by its cookie, and a client that finds the attribute has to use SHA-256.
+    // Deviation: RFC 8489 §6.3.1.1: the reason phrase, which SHOULD suit the code, is empty where the answer to a datagram would else be more
+    // than 2.6 times as long as what asked for it, IP and UDP counted (H11).
+    pub(crate) fn challenge(&self, asked: usize, code: ErrorCode, realm: &str, nonce: &str, out: &mut [u8]) -> Verdict {
+        let mut challenge = |reason| {
+            self.write(Class::ErrorResponse, Some(code), out, |writer| {
+                writer.put(&ErrorCodeAttribute { code, reason })?.put(&Realm(realm))?.put(&Nonce(nonce))?;
+                Ok(())
+            })
+        };
+        match challenge(code.reason()) {
+            Verdict::Respond(respond) if !self.is_modest(asked, respond.len) => challenge(""),
+            verdict => verdict,
+        }
+    }
+
+    /// Whether an answer is at most 2.6 times its request, as the network carries them; a connection has proven its address.
+    fn is_modest(&self, asked: usize, answered: usize) -> bool {
+        let around = if self.to.client.is_ipv4() { 20 + 8 } else { 40 + 8 };
+        self.to.transport.is_stream() || 5 * (answered + around) <= 13 * (asked + around)
     }
 
     fn write(

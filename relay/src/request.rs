@@ -104,7 +104,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             _ => {
                 let realm = self.authenticator.realm();
                 let nonce = self.authenticator.nonces().mint(from.client.ip(), realm, now.unix_seconds(), self.rng.next_u32());
-                answer.challenge(refusal.code(), realm, nonce.as_str(), out)
+                answer.challenge(message.as_bytes().len(), refusal.code(), realm, nonce.as_str(), out)
             }
         };
         match verdict {

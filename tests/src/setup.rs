@@ -8,12 +8,14 @@ use causeway_wire::ChannelRange;
 use crate::addresses::{LISTENER, LISTENER_V6, RELAY, RELAY_BOUND, RELAY_V6};
 use crate::port_pool::PORTS;
 
-/// The realm of the laboratory.
+/// The realm, unless a test says otherwise.
 pub const REALM: &str = "example.org";
 
 /// What a [`crate::Lab`] is made with; change what a test is about.
 #[derive(Clone, Debug)]
 pub struct Setup {
+    /// The realm.
+    pub realm: &'static str,
     /// Users and their passwords.
     pub users: Vec<(&'static str, &'static str)>,
     /// The secret of REST credentials.
@@ -43,6 +45,7 @@ pub struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         Self {
+            realm: REALM,
             users: vec![("alice", "wonderland"), ("bob", "builder")],
             rest_secret: b"north",
             grace: 0,
@@ -92,11 +95,11 @@ impl Setup {
     pub fn authenticator(&self) -> Arc<Authenticator> {
         let mut credentials = Credentials::new();
         for (name, password) in &self.users {
-            credentials.add_user(name, Key::long_term_md5(name, REALM, password));
+            credentials.add_user(name, Key::long_term_md5(name, self.realm, password));
         }
         credentials.set_rest_secret(RestSecret::new(self.rest_secret));
         let nonces = NonceKeys::new(NonceKey::new(&[7; 32]), None, self.nonce_lifetime);
-        Arc::new(Authenticator::new(REALM, credentials, nonces, self.grace))
+        Arc::new(Authenticator::new(self.realm, credentials, nonces, self.grace))
     }
 }
 

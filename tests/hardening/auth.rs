@@ -1,0 +1,143 @@
+//! Rows of who is let in, through the server.
+
+use std::time::{Duration, Instant};
+
+use causeway_relay::Transport;
+use causeway_tests::addresses::{client, peer};
+use causeway_tests::{Client, Fill, Lab, Setup};
+use causeway_wire::attribute::{ChannelNumberAttribute, Lifetime, RequestedTransport, XorPeerAddress};
+use causeway_wire::{Message, Method};
+
+#[test]
+fn h10_a_nonce_is_verified_without_a_table_and_by_any_worker_of_the_key() {
+    let (mut first, mut second) = (Lab::with(|setup| setup.seed = 1), Lab::with(|setup| setup.seed = 2));
+    let mut client = Client::udp(1);
+    client.fetch_nonce(&mut first);
+    assert_eq!(client.ask_once(&mut second, Method::ALLOCATE, ALLOCATE).answer().error(), None);
+}
+
+#[test]
+fn h10_a_nonce_is_bound_to_the_address_and_not_to_the_port() {
+    let mut lab = Lab::default();
+    let mut first = Client::udp(1);
+    first.fetch_nonce(&mut lab);
+    for (host, port, transport, code) in [(1, 2, Transport::Udp, None), (1, 3, Transport::Tcp, None), (2, 2, Transport::Udp, Some(438))] {
+        let mut other = Client::at(client(host, port), transport);
+        (other.realm, other.nonce) = (first.realm.clone(), first.nonce.clone());
+        assert_eq!(other.ask_once(&mut lab, Method::ALLOCATE, ALLOCATE).answer().error(), code, "192.0.2.{host}:{port}");
+    }
+}
+
+#[test]
+fn h10_the_nonce_is_looked_at_before_the_user() {
+    let mut lab = Lab::default();
+    for (name, password) in [("alice", "wonderland"), ("alice", "guess"), ("nobody", "x")] {
+        let mut client = Client::udp(1).named(name, password);
+        client.fetch_nonce(&mut lab);
+        client.nonce = Some("obMatJos2AAAAaaaaaaaaaaaaaaaaaaaaaaaaaaa".to_owned());
+        assert_eq!(client.ask_once(&mut lab, Method::REFRESH, &|_| Ok(())).answer().error(), Some(438), "{name}");
+    }
+}
+
+#[test]
+fn h16_an_expired_credential_works_no_more_at_any_request() {
+    for (grace, last_good) in [(0, 100), (30, 130)] {
+        let mut lab = Lab::with(|setup| setup.grace = grace);
+        let mut client = Client::udp(1).with_rest(b"north", lab.unix() + 100, "alice");
+        let relayed = client.allocate(&mut lab);
+        client.bind(&mut lab, 0x4000, peer(1, 1));
+        lab.pass_seconds(last_good);
+        for (method, fill) in REQUESTS {
+            assert_eq!(client.ask(&mut lab, method, fill).answer().error(), None, "{method:?} at {last_good} s");
+        }
+        lab.pass_seconds(1);
+        for (method, fill) in REQUESTS {
+            assert_eq!(client.ask(&mut lab, method, fill).answer().error(), Some(401), "{method:?}");
+        }
+        let mut another = Client::udp(2).with_rest(b"north", lab.unix() - grace - 1, "alice");
+        assert_eq!(another.ask(&mut lab, Method::ALLOCATE, ALLOCATE).answer().error(), Some(401));
+        assert!(lab.peer_sends(peer(1, 1), relayed, b"x").unwrap().to_client().is_some(), "what it had runs out by itself");
+        lab.pass_seconds(900);
+        assert!(lab.pool.is_full());
+    }
+}
+
+#[test]
+fn h16_a_new_credential_is_another_username_and_441() {
+    let mut lab = Lab::default();
+    let mut client = Client::udp(1).with_rest(b"north", lab.unix() + 100, "alice");
+    client.allocate(&mut lab);
+    let mut renewed = client.clone().with_rest(b"north", lab.unix() + 1000, "alice");
+    assert_eq!(renewed.refresh(&mut lab, 600).error(), Some(441));
+}
+
+#[test]
+fn h30_the_quota_of_a_rest_user_is_counted_by_name_whatever_the_expiry() {
+    let mut lab = Lab::with(|setup| setup.quota = 2);
+    let codes: Vec<_> = (1..=3)
+        .map(|host| {
+            let expiry = lab.unix() + 1000 + u64::from(host);
+            Client::udp(host).with_rest(b"north", expiry, "alice").ask(&mut lab, Method::ALLOCATE, ALLOCATE).answer().error()
+        })
+        .collect();
+    assert_eq!((codes, lab.quota.held("alice")), (vec![None, None, Some(486)], 2));
+}
+
+#[test]
+fn h34_the_username_is_compared_on_every_method() {
+    let mut lab = Lab::default();
+    let mut alice = Client::udp(1);
+    alice.allocate(&mut lab);
+    for (name, password) in [("bob", "builder"), ("alice", "guess"), ("nobody", "x"), ("Alice", "wonderland"), ("alice ", "wonderland")] {
+        let mut other = alice.clone().named(name, password);
+        for (method, fill) in REQUESTS {
+            let expected = if name == "bob" { Some(441) } else { Some(401) };
+            assert_eq!(other.ask(&mut lab, method, fill).answer().error(), expected, "{name:?}: {method:?}");
+        }
+    }
+    assert_eq!(lab.server.gauges().permissions, 0);
+}
+
+#[test]
+fn h34_an_unknown_user_takes_as_long_as_a_wrong_password() {
+    let authenticator = Setup::default().authenticator();
+    let mut lab = Lab::default();
+    let requests = ["alice", "nobody"].map(|name| {
+        let mut client = Client::udp(1).named(name, "guess");
+        client.fetch_nonce(&mut lab);
+        client.signed(client.clone().next_transaction(), Method::REFRESH, &|_| Ok(()))
+    });
+    let mut fastest = [Duration::MAX; 2];
+    // The fastest of many short turns is what the code itself takes, however busy the machine is.
+    for _ in 0..2000 {
+        for (request, fastest) in requests.iter().zip(&mut fastest) {
+            let message = Message::decode(request).unwrap();
+            let start = Instant::now();
+            let refused = authenticator.authenticate(&message, client(1, 1).ip(), lab.unix(), None);
+            *fastest = start.elapsed().min(*fastest);
+            assert!(refused.is_err());
+        }
+    }
+    let [wrong, unknown] = fastest.map(|time| time.as_nanos() as f64);
+    assert!((0.7..1.4).contains(&(unknown / wrong)), "wrong password {wrong} ns, unknown user {unknown} ns");
+}
+
+#[test]
+fn h34_wrong_password_and_unknown_user_cannot_be_told_apart() {
+    let mut lab = Lab::default();
+    let [wrong, unknown] = ["alice", "nobody"].map(|name| {
+        let mut client = Client::udp(1).named(name, "guess");
+        client.fetch_nonce(&mut lab);
+        client.ask_once(&mut lab, Method::REFRESH, &|_| Ok(())).answer()
+    });
+    let [a, b] = [&wrong, &unknown].map(|answer| answer.message().attributes().map(|raw| (raw.kind, raw.value.len())).collect::<Vec<_>>());
+    assert_eq!((wrong.error(), a), (unknown.error(), b));
+}
+
+const ALLOCATE: Fill<'static> = &|w| w.put(&RequestedTransport::UDP).map(drop);
+
+const REQUESTS: [(Method, Fill<'static>); 3] = [
+    (Method::REFRESH, &|w| w.put(&Lifetime(600)).map(drop)),
+    (Method::CREATE_PERMISSION, &|w| w.put(&XorPeerAddress(peer(1, 1))).map(drop)),
+    (Method::CHANNEL_BIND, &|w| w.put(&ChannelNumberAttribute(0x4000))?.put(&XorPeerAddress(peer(1, 1))).map(drop)),
+];
