@@ -131,6 +131,19 @@ async fn servers_that_fail_are_named_and_do_not_stop_the_call() {
 }
 
 #[tokio::test]
+async fn rfc8656_7_4_another_port_after_437_and_another_server_after_300() {
+    let server = SmallTurn::start(Fault::Mismatches(1)).await;
+    let redirecting = SmallTurn::start(Fault::Redirects(Some(server.address))).await;
+    let (direct, led) = (turn(&server, "udp"), turn(&redirecting, "udp"));
+    let options = |uri| ["--relay-only", "--turn", uri, "--username", USER];
+    let sides = call(&options(direct.as_str()), &options(led.as_str())).await;
+    assert!(sides.iter().all(|side| side.status == 0 && side.report["path"] == "relayed"), "{:#}", sides[0].report);
+    assert!(sides[1].codes("Allocate").contains(&300), "{:#}", sides[1].report);
+    let mismatches = sides.iter().filter(|side| side.codes("Allocate").contains(&437)).count();
+    assert_eq!(mismatches, 1, "the first one to come met it");
+}
+
+#[tokio::test]
 async fn a_wrong_password_is_told_with_its_code() {
     let server = SmallTurn::start(Fault::None).await;
     let uri = turn(&server, "tcp");
@@ -163,16 +176,17 @@ async fn loss_is_measured_and_judged() {
     let server = SmallTurn::start(Fault::Loses(5)).await;
     let uri = turn(&server, "udp");
     let options = ["--relay-only", "--turn", uri.as_str(), "--username", USER];
-    let strict = [&options[..], &["--max-loss", "1"]].concat();
-    let lenient = [&options[..], &["--max-loss", "90"]].concat();
+    let (strict, lenient) = ([&options[..], &["--max-loss", "1"]].concat(), [&options[..], &["--max-loss", "90"]].concat());
     let sides = call(&strict, &lenient).await;
-    assert_eq!((sides[0].status, sides[1].status), (1, 0));
-    for side in &sides {
+    // Whose datagrams the server loses is its own affair; that it loses some is certain.
+    let lost: Vec<f64> = sides.iter().map(|side| side.report["loss_percent"].as_f64().unwrap()).collect();
+    assert!(lost.iter().sum::<f64>() > 10.0 && lost.iter().all(|lost| *lost < 80.0), "{lost:?}");
+    assert_eq!((sides[0].status, sides[1].status), (i32::from(lost[0] > 1.0), 0));
+    for (side, lost) in sides.iter().zip(lost) {
         let report = &side.report;
-        let (sent, received) = (report["sent"].as_u64().unwrap(), report["received"].as_u64().unwrap());
-        let loss = report["loss_percent"].as_f64().unwrap();
-        assert!(sent == 20 && received < 20 && loss > 5.0 && loss < 80.0, "{sent} {received} {loss}");
-        assert!(report["from_peer"]["received"].as_u64().unwrap() >= received, "an echo needs a datagram that came");
+        let received = report["received"].as_f64().unwrap();
+        assert_eq!((&report["sent"], (20.0 - received) * 5.0), (&20.into(), lost));
+        assert!(report["from_peer"]["sent"] == 20 && report["from_peer"]["received"].as_u64() <= Some(20), "{report:#}");
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::candidate::LocalCandidate;
 use super::exchange::{Exchange, Plan};
-use super::ice::{Change, Ice, IceCredentials};
+use super::ice::{Change, Ice};
+use super::ice_credentials::IceCredentials;
 use super::trace::PairAddresses;
 use crate::rendezvous::Signal;
 
@@ -114,6 +115,8 @@ impl Call {
             return self.outputs.push_back(Output::Trouble(format!("the peer's signal is refused: {error}")));
         }
         match signal {
+            // There are no restarts: the first credentials are the ones that the checks run on.
+            Signal::Hello { .. } if self.exchange.knows_peer() => {}
             Signal::Hello { ufrag, password, exchange } => {
                 self.ice.set_peer(&IceCredentials { ufrag, password });
                 let token = u64::from_str_radix(&exchange, 16).expect("validated: 16 hexadecimal digits");

@@ -74,6 +74,12 @@ impl Exchange {
         self.peer_token = Some(token);
     }
 
+    /// Whether that is known.
+    #[must_use]
+    pub(super) fn knows_peer(&self) -> bool {
+        self.peer_token.is_some()
+    }
+
     /// The first datagram is due now.
     pub(super) fn start(&mut self, now: Instant) {
         self.started.get_or_insert(now);

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use is::stun::{StunMessage, StunPacket};
-use is::{Candidate, IceAgent, IceAgentEvent, IceConnectionState, IceCreds, Protocol};
+use is::{Candidate, IceAgent, IceAgentEvent, IceConnectionState, Protocol};
 
 use super::candidate::{LocalCandidate, RemoteCandidate};
+use super::ice_credentials::IceCredentials;
 use super::trace::{PairAddresses, Trace};
 use crate::rendezvous::Signal;
 use crate::uri::Transport;
@@ -202,37 +203,6 @@ impl Ice {
     }
 }
 
-/// Username fragment and password of one agent (RFC 8445 §5.3).
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct IceCredentials {
-    /// 4 to 32 ice-chars.
-    pub ufrag: String,
-    /// 22 to 256 ice-chars.
-    pub password: String,
-}
-
-impl IceCredentials {
-    /// From 32 octets of a cryptographic generator: 48 bits of ufrag, 144 of password. The engine's own are not
-    /// unguessable, as RFC 8445 §5.3 wants them.
-    #[must_use]
-    pub(super) fn from_random(octets: [u8; 32]) -> Self {
-        const ICE_CHARS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        let text: String = octets.iter().map(|octet| char::from(ICE_CHARS[usize::from(octet & 63)])).collect();
-        let (ufrag, password) = text.split_at(8);
-        Self { ufrag: ufrag.into(), password: password.into() }
-    }
-
-    fn to_engine(&self) -> IceCreds {
-        IceCreds { ufrag: self.ufrag.clone(), pass: self.password.clone() }
-    }
-}
-
-impl std::fmt::Debug for IceCredentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("IceCredentials").field("ufrag", &self.ufrag).finish_non_exhaustive()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::candidate::CandidateType;
@@ -318,12 +288,5 @@ mod tests {
             ice.handle_stun(Instant::now(), pair, junk);
         }
         assert_eq!(ice.trace().checks(true).count(), 0);
-    }
-
-    #[test]
-    fn rfc8445_5_3_credentials_have_their_lengths() {
-        let credentials = IceCredentials::from_random([255; 32]);
-        assert_eq!((credentials.ufrag.len(), credentials.password.len()), (8, 24));
-        assert!(!format!("{credentials:?}").contains(&credentials.password));
     }
 }

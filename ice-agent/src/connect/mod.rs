@@ -2,8 +2,8 @@
 //!
 //! | noun | file |
 //! |---|---|
-//! | host, reflexive and relayed candidates | `host.rs`, `reflexive.rs`, `relay.rs`; `gathering.rs`, `candidate.rs` |
-//! | the ICE engine and its trace | `ice.rs`, `trace.rs` |
+//! | host, reflexive and relayed candidates | `host.rs`, `reflexive.rs`, `relay/`; `gathering.rs`, `candidate.rs` |
+//! | the ICE engine and its trace | `ice.rs`, `ice_credentials.rs`, `trace.rs` |
 //! | the exchange and its figures | `exchange.rs`, `statistics.rs` |
 //! | the call: all of the above without I/O | `call.rs` |
 //! | the room at the rendezvous | `signaling.rs` |
@@ -16,6 +16,7 @@ mod exchange;
 mod gathering;
 mod host;
 mod ice;
+mod ice_credentials;
 mod print;
 mod reflexive;
 mod relay;

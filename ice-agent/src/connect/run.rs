@@ -15,7 +15,8 @@ use super::candidate::{CandidateType, LocalCandidate, LocalPreferences};
 use super::exchange::Plan;
 use super::gathering::Trouble;
 use super::host::{self, HostPolicy};
-use super::ice::{Ice, IceCredentials};
+use super::ice::Ice;
+use super::ice_credentials::IceCredentials;
 use super::reflexive::Reflexive;
 use super::relay::{Relay, RelayCommand, RelayEvent};
 use super::report::Report;
@@ -306,9 +307,10 @@ impl Run {
         self.relays.get(index)
     }
 
+    /// Shows and keeps it; a peer that makes trouble again and again is not given the terminal.
     fn trouble(&mut self, trouble: Trouble) {
-        eprintln!("{trouble}");
         if self.troubles.len() < MAX_TROUBLES && !self.troubles.contains(&trouble) {
+            eprintln!("{trouble}");
             self.troubles.push(trouble);
         }
     }

@@ -2,3 +2,4 @@
 
 pub mod http;
 pub mod leg;
+pub mod turn_leg;

@@ -1,0 +1,161 @@
+//! The way to one TURN server with the client that speaks over it.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use causeway_client::{Allocated, Event, HEADROOM, Received, RequestError, SendError, TAILROOM, Timing, TurnClient, TurnConfig};
+use causeway_wire::attribute::AddressFamily;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use super::leg::Leg;
+use crate::credentials::Credentials;
+use crate::uri::Transport;
+
+/// Longest wait for the deletion of the allocation.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Wakes up after so long when the client has no deadline.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// A [`TurnClient`] on its socket. [`flush`](Self::flush), then take every [`poll_event`](Self::poll_event), then
+/// [`wait`](Self::wait), and again.
+#[derive(Debug)]
+pub struct TurnLeg {
+    leg: Leg,
+    client: TurnClient,
+    server: SocketAddr,
+}
+
+/// A datagram from a peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerDatagram {
+    /// Who sent it.
+    pub peer: SocketAddr,
+    /// What.
+    pub data: Vec<u8>,
+}
+
+/// Why data was not sent.
+#[derive(Debug, thiserror::Error)]
+pub enum SendFailure {
+    /// The client has no way to the peer.
+    #[error(transparent)]
+    Client(#[from] SendError),
+    /// The socket's error.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl TurnLeg {
+    /// Opens the socket and asks for an allocation of the family that the server is reached by, so that a peer of that
+    /// family is met without a translation.
+    ///
+    /// # Errors
+    /// The socket's error.
+    pub async fn allocate(server: SocketAddr, transport: Transport, credentials: Option<&Credentials>, timing: Timing) -> io::Result<Self> {
+        let leg = Leg::connect(server, transport).await?;
+        let credentials = credentials.map(|own| causeway_client::Credentials::new(own.username.as_str(), own.password.as_str()));
+        let transport = match transport {
+            Transport::Udp => causeway_client::Transport::Udp,
+            Transport::Tcp => causeway_client::Transport::Tcp,
+        };
+        let mut config = TurnConfig::new(server, transport, credentials);
+        config.timing = timing;
+        config.family = server.is_ipv6().then_some(AddressFamily::Ipv6);
+        let mut client = TurnClient::new(config, StdRng::from_rng(&mut rand::rng()));
+        client.allocate(Instant::now()).expect("a new client has no allocation");
+        Ok(Self { leg, client, server })
+    }
+
+    /// What the server allocated, while it lasts.
+    #[must_use]
+    pub fn allocated(&self) -> Option<Allocated> {
+        self.client.allocated()
+    }
+
+    /// Asks for a permission (RFC 8656 §10).
+    ///
+    /// # Errors
+    /// No allocation, or a peer of another family.
+    pub fn permit(&mut self, peer: IpAddr) -> Result<(), RequestError> {
+        self.client.permit(Instant::now(), peer)
+    }
+
+    /// Asks for a channel (RFC 8656 §12).
+    ///
+    /// # Errors
+    /// No allocation, a peer of another family, or no free channel.
+    pub fn bind(&mut self, peer: SocketAddr) -> Result<(), RequestError> {
+        self.client.bind(Instant::now(), peer)
+    }
+
+    /// Sends to a peer: over its channel, else in a Send indication.
+    ///
+    /// # Errors
+    /// No permission yet, too much data, or the socket's error.
+    pub async fn send(&mut self, peer: SocketAddr, data: &[u8]) -> Result<(), SendFailure> {
+        let mut buffer = vec![0; HEADROOM + data.len() + TAILROOM];
+        let range = HEADROOM..HEADROOM + data.len();
+        buffer[range.clone()].copy_from_slice(data);
+        let frame = self.client.wrap(Instant::now(), peer, &mut buffer, range)?;
+        Ok(self.leg.send(&buffer[frame]).await?)
+    }
+
+    /// Sends the client's requests. Not cancel safe over TCP: half a frame would be left.
+    ///
+    /// # Errors
+    /// The socket's error.
+    pub async fn flush(&mut self) -> io::Result<()> {
+        while let Some(transmit) = self.client.poll_transmit() {
+            self.leg.send(&transmit.payload).await?;
+        }
+        Ok(())
+    }
+
+    /// What happened to the allocation.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.client.poll_event()
+    }
+
+    /// Takes one message of the server, or does what is due; the datagram if one came. Cancel safe.
+    ///
+    /// # Errors
+    /// The socket's error, of which the client is to be [told](Self::transport_failed).
+    pub async fn wait(&mut self) -> io::Result<Option<PeerDatagram>> {
+        let due = self.client.poll_timeout().unwrap_or_else(|| Instant::now() + IDLE);
+        tokio::select! {
+            received = self.leg.receive() => match self.client.handle_input(Instant::now(), self.server, &received?) {
+                Received::Data { peer, data } => Ok(Some(PeerDatagram { peer, data: data.to_vec() })),
+                Received::Consumed | Received::Discarded(_) => Ok(None),
+            },
+            () = tokio::time::sleep_until(due.into()) => {
+                self.client.handle_timeout(Instant::now());
+                Ok(None)
+            }
+        }
+    }
+
+    /// The socket failed: what is open fails, and over a stream the allocation is lost.
+    pub fn transport_failed(&mut self) {
+        self.client.handle_transport_error(Instant::now());
+    }
+
+    /// Deletes the allocation (RFC 8656 §8.1) and waits for the server's confirmation, not for long.
+    pub async fn close(mut self) {
+        self.client.close(Instant::now());
+        let closing = async {
+            loop {
+                self.flush().await?;
+                while let Some(event) = self.client.poll_event() {
+                    if event == Event::Closed {
+                        return Ok::<(), io::Error>(());
+                    }
+                }
+                self.wait().await?;
+            }
+        };
+        // An allocation whose deletion fails is the server's to end.
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
+    }
+}
