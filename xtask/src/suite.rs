@@ -52,7 +52,7 @@ pub(crate) fn run_all(suites: &[&'static Suite]) -> Result<()> {
 
 fn table(outcomes: &[Outcome], took: Duration) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::UTF8_FULL_CONDENSED);
     table.set_header(["suite", "shows", "result", "seconds"]);
     for outcome in outcomes {
         table.add_row([

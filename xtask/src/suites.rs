@@ -7,7 +7,8 @@ use anyhow::{Result, bail, ensure};
 
 use crate::command::{cargo, run, run_until};
 use crate::suite::{Suite, run_all};
-use crate::{python, tools, workspace};
+use crate::workspace::{self, TestTarget};
+use crate::{python, tools};
 
 /// Which suites to run.
 #[derive(clap::Args)]
@@ -86,7 +87,7 @@ fn build(by: Instant) -> Result<()> {
 }
 
 fn docs(by: Instant) -> Result<()> {
-    let mut docs = cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"]);
+    let mut docs = cargo(&["doc", "--workspace", "--no-deps"]);
     run_until(docs.env("RUSTDOCFLAGS", "-D warnings"), by)
 }
 
@@ -97,15 +98,16 @@ fn unit(by: Instant) -> Result<()> {
 
 /// Every test target that no other suite runs: a new file of tests is run without being named here.
 fn conformance(by: Instant) -> Result<()> {
+    let others = |target: &TestTarget| target.package == NATLAB || [INTEROP, ARCHITECTURE].contains(&&*target.name);
+    let mut names: Vec<String> =
+        workspace::test_targets()?.into_iter().filter(|target| !others(target)).map(|target| target.name).collect();
+    names.sort();
+    names.dedup();
+    ensure!(!names.is_empty(), "there is no test target at all");
     let mut test = cargo(&["test", "--workspace", "--no-fail-fast"]);
-    let mut count = 0;
-    for target in workspace::test_targets()? {
-        if target.package != NATLAB && ![INTEROP, ARCHITECTURE].contains(&&*target.name) {
-            test.args(["--test", &target.name]);
-            count += 1;
-        }
+    for name in &names {
+        test.args(["--test", name]);
     }
-    ensure!(count > 0, "there is no test target at all");
     run_until(&mut test, by)
 }
 

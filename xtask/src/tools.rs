@@ -21,7 +21,6 @@ const TOOLS: &[Tool] = &[
     Tool { program: "turnutils_peer", package: "coturn", used_by: "interop" },
     Tool { program: "turnutils_stunclient", package: "coturn", used_by: "interop" },
     Tool { program: "turnutils_natdiscovery", package: "coturn", used_by: "interop" },
-    Tool { program: "x86_64-w64-mingw32-gcc", package: "gcc-mingw-w64-x86-64-win32", used_by: "windows" },
 ];
 
 /// Sees to it that every tool is there.

@@ -34,8 +34,8 @@ pub(super) fn report(parts: &[Part], took: Duration) -> Result<()> {
     table.load_style(presets::UTF8_FULL_CONDENSED).set_header(["part", "result", "seconds"]);
     let seconds = |took: Duration| format!("{:.1}", took.as_secs_f64());
     for part in parts {
-        let result = part.error.as_ref().map_or("ok".to_owned(), |error| format!("FAILED: {error:#}"));
-        table.add_row([part.name.clone(), result, seconds(part.took)]);
+        let result = if part.error.is_none() { "ok" } else { "FAILED" };
+        table.add_row([part.name.clone(), result.to_owned(), seconds(part.took)]);
     }
     let failed = parts.iter().filter(|part| part.error.is_some()).count();
     table.add_row(["all".to_owned(), if failed == 0 { "ok" } else { "FAILED" }.to_owned(), seconds(took)]);
@@ -43,6 +43,11 @@ pub(super) fn report(parts: &[Part], took: Duration) -> Result<()> {
         column.set_cell_alignment(CellAlignment::Right);
     }
     println!("{table}");
+    for part in parts {
+        if let Some(error) = &part.error {
+            println!("{}: {error:#}", part.name);
+        }
+    }
     match failed {
         0 => Ok(()),
         _ => bail!("{failed} of {} parts failed", parts.len()),
