@@ -1,9 +1,11 @@
 //! What can go wrong in the lab, told so that the reader of a failed test need not run it again.
 
+use std::fmt;
 use std::time::Duration;
 
-/// A failure of the lab itself or of a program that runs in it.
-#[derive(Debug, thiserror::Error)]
+/// A failure of the lab itself or of a program that runs in it. Its `Debug` is its message, because that is what a test
+/// that unwraps shows.
+#[derive(thiserror::Error)]
 pub enum LabError {
     /// This machine or this user cannot run the lab.
     #[error("the NAT lab cannot run here, it needs: {0}")]
@@ -59,6 +61,12 @@ pub enum LabError {
         /// The refusal.
         source: std::io::Error,
     },
+}
+
+impl fmt::Debug for LabError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl LabError {

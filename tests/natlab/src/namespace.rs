@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::LabError;
 
-const PREFIX: &str = "cwlab";
+pub(crate) const PREFIX: &str = "cwlab";
 const NETNS_DIRECTORY: &str = "/run/netns";
 
 /// The name of one lab: no other lab, of this process or of another one that lives, has the same.
@@ -101,22 +101,33 @@ impl Drop for Namespace {
     }
 }
 
-/// Removes the namespaces of runs that were killed: those whose process is gone. Called by the first lab of a process.
+/// Removes what killed runs left: namespaces with what runs in them, and scratch directories, of a process that is gone.
+/// The first lab of a process does this.
 pub fn sweep_leftovers() {
-    let Ok(entries) = std::fs::read_dir(NETNS_DIRECTORY) else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let Some(pid) = owner(&name) else { continue };
-        // Our own pid in a name, before our first lab, was another process's before it was ours.
-        let gone =
-            if pid == std::process::id() { SERIAL.load(Ordering::Relaxed) == 0 } else { !Path::new(&format!("/proc/{pid}")).exists() };
-        if gone {
-            remove(&name);
-        }
+    let own = std::process::id();
+    // A namespace with our own pid, before our first lab, was another process's before the pid was ours.
+    let unused = SERIAL.load(Ordering::Relaxed) == 0;
+    for name in leftovers(Path::new(NETNS_DIRECTORY), |pid| if pid == own { unused } else { is_gone(pid) }) {
+        remove(&name);
+    }
+    let temporary = std::env::temp_dir();
+    for name in leftovers(&temporary, is_gone) {
+        let _ = std::fs::remove_dir_all(temporary.join(name));
     }
 }
 
-/// The process that made a namespace, when its name is one of ours.
+/// The names in `directory` that a lab made whose process is gone.
+fn leftovers(directory: &Path, is_gone: impl Fn(u32) -> bool) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| owner(name).is_some_and(&is_gone)).collect()
+}
+
+fn is_gone(pid: u32) -> bool {
+    !Path::new(&format!("/proc/{pid}")).exists()
+}
+
+/// The process that made a namespace or scratch directory, when its name is one of ours.
 fn owner(name: &str) -> Option<u32> {
     let (pid, _) = name.strip_prefix(PREFIX)?.strip_prefix('-')?.split_once('-')?;
     pid.parse().ok()

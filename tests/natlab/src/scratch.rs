@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::LabError;
+use crate::namespace::PREFIX;
 
 /// A directory that only its owner can read.
 #[derive(Debug)]
@@ -22,7 +23,7 @@ impl Scratch {
     pub fn new() -> Result<Self, LabError> {
         static SERIAL: AtomicU32 = AtomicU32::new(0);
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("cwlab-{}-{serial}", std::process::id()));
+        let path = std::env::temp_dir().join(format!("{PREFIX}-{}-{serial}", std::process::id()));
         // Left by a killed run whose pid is ours now.
         let _ = std::fs::remove_dir_all(&path);
         DirBuilder::new().mode(0o700).create(&path).map_err(LabError::io(format!("making {}", path.display())))?;

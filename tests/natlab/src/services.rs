@@ -112,8 +112,7 @@ impl Services {
     /// # Errors
     /// [`LabError::Timeout`] when one does not listen to it; [`LabError::Ended`] when one ends with a failure.
     pub fn stop(self) -> Result<(), LabError> {
-        // A tool at the prompt, not a service: SIGTERM ends it as it ends any other.
-        self.rendezvous.stop(END)?;
+        self.rendezvous.stop_cleanly(END)?;
         self.turnd.stop_cleanly(END)?;
         self.stund.stop()
     }

@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::Path as FilePath;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use causeway_natlab::theory::{Path, best_path};
-use causeway_natlab::{Arrival, Filtering, Lab, Mapping, NatKind, UdpProbe, observe, parallel, punch, sweep_leftovers, tcp_connect};
+use causeway_natlab::{
+    Arrival, Filtering, Lab, Mapping, NatKind, Process, UdpProbe, observe, parallel, punch, sweep_leftovers, tcp_connect,
+};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -187,19 +189,24 @@ fn what_a_killed_run_left_is_removed_and_what_lives_is_not() {
     for name in &names {
         assert!(Command::new("ip").args(["netns", "add", name]).status().unwrap().success());
     }
+    let scratch = names.each_ref().map(|name| std::env::temp_dir().join(name));
+    for directory in &scratch {
+        std::fs::create_dir(directory).unwrap();
+    }
     let mut lost = Command::new("ip");
-    let mut lost = lost.args(["netns", "exec", &names[0], "sleep", "60"]).stdin(Stdio::null()).spawn().unwrap();
+    lost.args(["netns", "exec", &names[0], "sh", "-c", "echo inside; exec sleep 60"]);
+    let mut lost = Process::start("the program of the dead lab", lost).unwrap();
+    lost.wait_line("inside", PATIENCE).unwrap();
 
     sweep_leftovers();
     let found = names.each_ref().map(|name| FilePath::new("/run/netns").join(name).exists());
-    let ended = lost.try_wait().unwrap().is_some();
-    let _ = lost.kill();
-    let _ = lost.wait();
+    let kept = scratch.each_ref().map(|directory| directory.exists());
+    let _ = Command::new("ip").args(["netns", "del", &names[1]]).status();
+    let _ = std::fs::remove_dir(&scratch[1]);
     let _ = lives.kill();
     lives.wait().unwrap();
-    let _ = Command::new("ip").args(["netns", "del", &names[1]]).status();
-    assert_eq!(found, [false, true], "of a dead process, of a living one");
-    assert!(ended, "the program of the dead lab was ended");
+    assert_eq!((found, kept), ([false, true], [false, true]), "of a dead process, of a living one");
+    assert!(!lost.finish(PATIENCE).expect("it was ended").status.success());
     assert!(FilePath::new("/run/netns").join(lab.internet().name()).exists(), "our own lab is spared");
 }
 
