@@ -84,6 +84,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// "If all the checks pass, the server creates the allocation."
     fn make(&mut self, request: &Request<'_>, (family, port): (AddressFamily, WantedPort), lifetime: Duration, quota: L::Guard) {
         let now = request.now;
+        let record = self.rng.next_u64();
         let allocation = Allocation {
             five_tuple: request.from,
             expires: now.after(lifetime),
@@ -99,6 +100,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
                 created: now.monotonic,
                 lifetime,
                 visit: 0,
+                record,
+                unwritten: false,
                 answer_pending: true,
             }),
         };
@@ -124,6 +127,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         if !allocation.is_ready() || !allocation.cold.answer_pending {
             return Verdict::Later;
         }
+        self.changes.changed(id.allocation, &mut allocation.cold.unwritten);
         allocation.cold.answer_pending = false;
         allocation.expires = now.after(allocation.cold.lifetime);
         let lifetime = seconds(allocation.cold.lifetime);

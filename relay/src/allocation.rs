@@ -64,6 +64,10 @@ pub(crate) struct Cold<G> {
     pub(crate) lifetime: Duration,
     /// The second at which the wheel visits it next; an older entry of the wheel is void.
     pub(crate) visit: u64,
+    /// Names its record in the directory, over restarts too.
+    pub(crate) record: u64,
+    /// Whether it has changed since it was last exported for the directory.
+    pub(crate) unwritten: bool,
     /// Whether a client waits for the answer to its Allocate.
     pub(crate) answer_pending: bool,
 }

@@ -18,6 +18,8 @@ pub struct Config {
     pub limits: Limits,
     /// Which peers may be reached.
     pub policy: PeerPolicy,
+    /// Whether changes are noted for a directory that outlives the process.
+    pub track_changes: bool,
     /// SOFTWARE in answers to authenticated Allocate and Refresh requests; none unless it is set.
     pub software: Option<Box<str>>,
 }

@@ -55,7 +55,11 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             }
             true
         });
-        if installed == Some(true) { Ok(()) } else { Err(ErrorCode::INSUFFICIENT_CAPACITY) }
+        if installed != Some(true) {
+            return Err(ErrorCode::INSUFFICIENT_CAPACITY);
+        }
+        self.note_change(id);
+        Ok(())
     }
 }
 

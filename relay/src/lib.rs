@@ -17,6 +17,7 @@ mod allocate;
 mod allocation;
 mod allocations;
 mod answer;
+mod changes;
 mod channel;
 mod channel_bind;
 mod config;
@@ -40,6 +41,7 @@ mod wheel;
 
 pub use allocation::{RelayedTransportAddress, Traffic};
 pub use allocations::AllocationId;
+pub use changes::Change;
 pub use config::{Config, Families, Limits};
 pub use effect::{BindFailure, Command, Completion, Effect, EndReason, Ended, RelayId, WantedPort};
 pub use five_tuple::{FiveTuple, Transport};

@@ -9,6 +9,7 @@ use rand::CryptoRng;
 
 use crate::allocation::{Allocation, Cold, Relay, RelayedTransportAddress, Traffic};
 use crate::allocations::AllocationId;
+use crate::changes::Change;
 use crate::channel::Channels;
 use crate::effect::{Effect, RelayId, WantedPort};
 use crate::five_tuple::FiveTuple;
@@ -20,6 +21,8 @@ use crate::server::Server;
 /// All there is to know of an allocation, with times as what remains of them: it serves restore, take-over and mobility alike.
 #[derive(Clone, Debug)]
 pub struct AllocationRecord {
+    /// Names the record in the directory: random, and the same over restarts.
+    pub id: u64,
     /// The client.
     pub five_tuple: FiveTuple,
     /// Who made it.
@@ -69,6 +72,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         let permissions = allocation.permissions.iter().filter(|(_, expires)| **expires > now.monotonic);
         let channels = allocation.channels.iter().filter(|(_, channel)| channel.expires > now.monotonic);
         Some(AllocationRecord {
+            id: allocation.cold.record,
             five_tuple: allocation.five_tuple,
             credential: Arc::clone(&allocation.cold.credential),
             transaction: allocation.cold.transaction,
@@ -81,6 +85,32 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
                 .collect(),
             traffic: allocation.traffic,
         })
+    }
+
+    /// What has changed since it was last asked, one thing at a time; nothing unless [`Config::track_changes`](crate::Config) is set.
+    #[must_use]
+    pub fn poll_change(&mut self) -> Option<Change> {
+        loop {
+            let change = self.changes.next()?;
+            let Change::Changed(id) = change else { return Some(change) };
+            if let Some(allocation) = self.allocations.get_mut(id) {
+                allocation.cold.unwritten = false;
+                return Some(change);
+            }
+        }
+    }
+
+    /// How many changes wait for [`poll_change`](Self::poll_change).
+    #[must_use]
+    pub fn unwritten(&self) -> usize {
+        self.changes.len()
+    }
+
+    /// Notes that an allocation is to be written.
+    pub(crate) fn note_change(&mut self, id: AllocationId) {
+        if let Some(allocation) = self.allocations.get_mut(id) {
+            self.changes.changed(id, &mut allocation.cold.unwritten);
+        }
     }
 
     /// The allocations of this worker.
@@ -119,6 +149,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             created: now.monotonic,
             lifetime: record.lifetime,
             visit: 0,
+            record: record.id,
+            unwritten: false,
             answer_pending: false,
         };
         let (five_tuple, expires, traffic) = (record.five_tuple, now.after(record.time_to_expiry), record.traffic);

@@ -35,6 +35,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         if wheel::second(allocation.expires) < allocation.cold.visit {
             self.schedule(id, now.monotonic);
         }
+        self.note_change(id);
         Ok(Achieved::Lifetime(lifetime))
     }
 

@@ -10,6 +10,7 @@ use rand::CryptoRng;
 
 use crate::allocation::{Allocation, Relay, Traffic};
 use crate::allocations::{AllocationId, Allocations};
+use crate::changes::Changes;
 use crate::config::Config;
 use crate::effect::{BindFailure, Command, Completion, Effect, EndReason, Ended, RelayId};
 use crate::five_tuple::FiveTuple;
@@ -44,6 +45,7 @@ pub struct Server<L: Ledger, R> {
     pub(crate) allocations: Allocations<L::Guard>,
     pub(crate) prefixes: PrefixCounts,
     pub(crate) effects: VecDeque<Effect>,
+    pub(crate) changes: Changes,
     wheel: Wheel<AllocationId>,
     permissions: usize,
     channels: usize,
@@ -68,6 +70,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// A server without allocations.
     #[must_use]
     pub fn new(config: Config, authenticator: Arc<Authenticator>, ledger: L, rng: R) -> Self {
+        let changes = Changes::new(config.track_changes);
         Self {
             allocations: Allocations::new(config.worker),
             config,
@@ -77,6 +80,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             prefixes: PrefixCounts::default(),
             effects: VecDeque::new(),
             wheel: Wheel::new(),
+            changes,
             permissions: 0,
             channels: 0,
         }
@@ -198,6 +202,9 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             self.channels += allocation.channels.len();
         }
         self.config.policy = policy;
+        for id in self.allocation_ids().collect::<Vec<_>>() {
+            self.note_change(id);
+        }
     }
 
     /// The live allocation of a 5-tuple. One that has expired and was not visited yet ends here, so that it is never used.
@@ -243,6 +250,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         self.prefixes.remove(allocation.five_tuple.client.ip());
         self.permissions -= allocation.permissions.len();
         self.channels -= allocation.channels.len();
+        self.changes.ended(allocation.cold.record, self.allocations.len());
         for (index, relay) in allocation.bound() {
             self.effects.push_back(Effect::Release { relay: RelayId { allocation: id, index }, bound: relay.bound });
         }

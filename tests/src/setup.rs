@@ -36,6 +36,8 @@ pub struct Setup {
     pub channels: ChannelRange,
     /// Limits.
     pub limits: Limits,
+    /// Whether changes are noted for a directory.
+    pub track_changes: bool,
     /// What SOFTWARE says.
     pub software: Option<&'static str>,
     /// What the generator starts from.
@@ -56,6 +58,7 @@ impl Default for Setup {
             families: Families { ipv4: true, ipv6: true },
             channels: ChannelRange::Rfc8656,
             limits: Limits::default(),
+            track_changes: false,
             software: None,
             seed: 1,
         }
@@ -86,6 +89,7 @@ impl Setup {
             channels: self.channels,
             limits: self.limits.clone(),
             policy: self.policy(),
+            track_changes: self.track_changes,
             software: self.software.map(Into::into),
         }
     }

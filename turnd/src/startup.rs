@@ -141,6 +141,7 @@ fn relay_config(config: &Config) -> RelayConfig {
             ..Limits::default()
         },
         policy: peer_policy(config),
+        track_changes: false,
         software: config.protocol.software.as_deref().map(Into::into),
     }
 }
