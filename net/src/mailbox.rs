@@ -1,8 +1,9 @@
 //! Messages between the control side and a worker: a bounded ring, and an eventfd that wakes the receiver.
 //!
 //! The same type serves both directions. A worker's [`EventLoop`](crate::EventLoop) watches the descriptor beside its sockets;
-//! on the control side any reactor can (`tokio::io::unix::AsyncFd::new(receiver)`), then drain it. Sending never blocks and never
-//! waits for a reactor, so it may be done from async code and from a worker alike.
+//! on the control side any reactor can: with tokio, `AsyncFd::new(receiver)`, then in a loop `readable_mut`, `clear_ready` and
+//! [`drain`](Receiver::drain). Sending never blocks and never waits for a reactor, so it may be done from async code and from a worker
+//! alike.
 
 use std::fs::File;
 use std::io::{self, Read, Write};

@@ -49,9 +49,9 @@ fn h14_half_a_frame_does_not_keep_a_connection_but_whole_ones_do() {
     half.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
     // A byte now and then is no message, and no reason to stay; a message now and then is.
     let mut ended = None;
-    for byte in &request[..100] {
+    for (number, byte) in request[..100].iter().enumerate() {
         let _ = half.write_all(&[*byte]);
-        if byte % 2 == 0 {
+        if number % 2 == 0 {
             whole.write_all(&plain_request()).unwrap();
             read_message(&mut whole);
         }
@@ -65,8 +65,8 @@ fn h14_half_a_frame_does_not_keep_a_connection_but_whole_ones_do() {
             break;
         }
     }
-    let ended = ended.expect("closed within five seconds");
-    assert!((Duration::from_millis(1_900)..Duration::from_secs(4)).contains(&ended), "{ended:?}");
+    let ended = ended.expect("closed while it still sent bytes");
+    assert!(ended >= Duration::from_millis(1_900), "{ended:?}");
     whole.write_all(&plain_request()).unwrap();
     read_message(&mut whole);
 }

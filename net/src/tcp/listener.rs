@@ -2,9 +2,11 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+use crate::address::{RAW_ADDRESS_LEN, RawAddress};
 
 /// Connections that the kernel completes and holds until they are accepted.
 const BACKLOG: i32 = 1024;
@@ -23,6 +25,7 @@ impl Listener {
     /// What the kernel says: the port is in use, the address is not ours, no descriptor is left.
     pub fn bind(local: SocketAddr) -> io::Result<Self> {
         let (socket, local) = bound(local, true)?;
+        socket.set_tcp_nodelay(true)?; // what it accepts inherits it
         socket.listen(BACKLOG)?;
         Ok(Self { socket, local })
     }
@@ -43,13 +46,20 @@ impl Listener {
     /// # Errors
     /// `WouldBlock` when there is none.
     pub(crate) fn accept(&self) -> io::Result<(OwnedFd, SocketAddr, SocketAddr)> {
-        let (socket, peer) = self.socket.accept_raw()?;
-        socket.set_cloexec(true)?;
-        socket.set_nonblocking(true)?;
-        socket.set_tcp_nodelay(true)?;
-        let local = if self.local.ip().is_unspecified() { socket.local_addr()?.as_socket() } else { Some(self.local) };
-        match (peer.as_socket(), local) {
-            (Some(peer), Some(local)) => Ok((socket.into(), peer, local)),
+        let mut name = RawAddress::EMPTY;
+        let mut len = RAW_ADDRESS_LEN;
+        // SAFETY: the kernel writes at most `len` bytes to `name`, and the written length to `len`.
+        let fd = unsafe {
+            libc::accept4(self.socket.as_raw_fd(), (&raw mut name).cast(), &raw mut len, libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC)
+        };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the descriptor was just made and is owned by nobody else.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        let local = if self.local.ip().is_unspecified() { SockRef::from(&fd).local_addr()?.as_socket() } else { Some(self.local) };
+        match (name.read(), local) {
+            (Some(peer), Some(local)) => Ok((fd, peer, local)),
             _ => Err(io::ErrorKind::ConnectionAborted.into()),
         }
     }
