@@ -1,16 +1,20 @@
-//! Random messages and random bytes: what must hold for each of them.
+//! Random messages, random bytes, random sequences of requests: what must hold for each of them.
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
 #[path = "properties/codec.rs"]
 mod codec;
 #[path = "properties/message.rs"]
 mod message;
+#[path = "properties/model.rs"]
+mod model;
 #[path = "properties/oracle_stun_rs.rs"]
 mod oracle_stun_rs;
 #[path = "properties/oracle_stun_types.rs"]
 mod oracle_stun_types;
 #[path = "properties/oracles.rs"]
 mod oracles;
+#[path = "properties/relay.rs"]
+mod relay;
 #[path = "properties/stream.rs"]
 mod stream;
 #[path = "properties/value.rs"]

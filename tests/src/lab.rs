@@ -26,6 +26,8 @@ pub struct Lab {
     pub ended: Vec<Ended>,
     /// What it was made with.
     pub setup: Setup,
+    /// Unix time when the monotonic clock started.
+    epoch: Duration,
     elapsed: Duration,
     out: Vec<u8>,
 }
@@ -43,7 +45,8 @@ impl Lab {
         let quota = Quota::new(setup.quota);
         let generator = StdRng::seed_from_u64(setup.seed);
         let server = Server::new(setup.config(), setup.authenticator(), quota.clone(), generator);
-        Self { server, pool: PortPool::new(setup.ports), quota, ended: Vec::new(), setup, elapsed: Duration::ZERO, out: vec![0; 1500] }
+        let pool = PortPool::new(setup.ports);
+        Self { server, pool, quota, ended: Vec::new(), setup, epoch: EPOCH, elapsed: Duration::ZERO, out: vec![0; 1500] }
     }
 
     /// The default setup with a change.
@@ -52,10 +55,25 @@ impl Lab {
         Self::new(Setup::with(change))
     }
 
+    /// Another server of the same setup, started now: its monotonic clock begins anew, and it has adopted every allocation of this one.
+    ///
+    /// # Panics
+    /// When an allocation cannot be exported or adopted.
+    #[must_use]
+    pub fn succeed(&self) -> Self {
+        let mut next = Self { epoch: self.now().unix, ..Self::new(self.setup.clone()) };
+        for id in self.server.allocation_ids() {
+            let record = self.server.export(self.now(), id).expect("an allocation that stands");
+            assert!(next.server.adopt(next.now(), &record).is_some(), "{record:?}");
+        }
+        next.time_out();
+        next
+    }
+
     /// The time.
     #[must_use]
     pub fn now(&self) -> Now {
-        Now { monotonic: self.elapsed, unix: EPOCH + self.elapsed }
+        Now { monotonic: self.elapsed, unix: self.epoch + self.elapsed }
     }
 
     /// Unix time in seconds.
