@@ -272,3 +272,6 @@ impl Call {
         Some(if gathering { settled.max(first + SETTLE_GATHERING) } else { settled })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,10 +8,11 @@
 //! | the call: all of the above without I/O | `call.rs` |
 //! | the room at the rendezvous | `signaling.rs` |
 //! | sockets, timers and the call brought together | `run.rs` |
-//! | what it showed | `report.rs` (the JSON schema), `print.rs` |
+//! | what it showed | `report.rs` (the JSON schema), `describe.rs`, `print.rs` |
 
 mod call;
 mod candidate;
+mod describe;
 mod exchange;
 mod gathering;
 mod host;

@@ -9,7 +9,6 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::Args;
 use super::call::{Call, Output, Phase};
 use super::candidate::{CandidateType, LocalCandidate, LocalPreferences};
 use super::exchange::Plan;
@@ -22,6 +21,7 @@ use super::relay::{Relay, RelayCommand, RelayEvent};
 use super::report::Report;
 use super::signaling::{Membership, RoomEvent};
 use super::trace::PairAddresses;
+use super::{Args, describe};
 use crate::interrupt::interrupted;
 use crate::rendezvous::{Peer, Role, Signal};
 use crate::uri::{ServerUri, Transport};
@@ -100,7 +100,7 @@ pub(super) async fn call(args: Args, plan: Plan) -> anyhow::Result<Report> {
     }
     membership.leave().await;
     ended?;
-    Ok(Report::new(args.room.to_string(), &call, checking_since, troubles))
+    Ok(describe::report(args.room.to_string(), &call, checking_since, troubles))
 }
 
 struct Run {
