@@ -39,32 +39,37 @@ pub struct BufferSizes {
     pub send: usize,
 }
 
-/// Sets the buffers, past the system's cap where the process may, and says what came of it.
-pub(super) fn set_buffers(socket: &Socket, options: &UdpOptions) -> io::Result<BufferSizes> {
-    if options.receive_buffer > 0 && set(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, options.receive_buffer as i32).is_err() {
-        socket.set_recv_buffer_size(options.receive_buffer)?;
+/// Sets the buffers, past the system's cap where the process may.
+pub(super) fn set_buffers(socket: &Socket, options: &UdpOptions) -> io::Result<()> {
+    let wanted = options.receive_buffer;
+    if wanted > 0 && set(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, wanted as i32).is_err() {
+        socket.set_recv_buffer_size(wanted)?;
     }
-    if options.send_buffer > 0 && set(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, options.send_buffer as i32).is_err() {
-        socket.set_send_buffer_size(options.send_buffer)?;
+    let wanted = options.send_buffer;
+    if wanted > 0 && set(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, wanted as i32).is_err() {
+        socket.set_send_buffer_size(wanted)?;
     }
-    Ok(BufferSizes { receive: socket.recv_buffer_size()? / 2, send: socket.send_buffer_size()? / 2 })
+    Ok(())
 }
 
-/// Sets the options of the IP layer.
+/// Sets the options of the IP layer; what is off stays at its default, which is off, and costs no system call.
 ///
 /// DF stays clear: a relay that does not copy the incoming DF bit leaves it unset, the alternate behaviour of RFC 8656 §14.
 pub(super) fn set_ip_options(socket: &Socket, ipv6: bool, wildcard: bool, options: &UdpOptions) -> io::Result<()> {
-    if ipv6 {
-        set(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DONT)?;
-        set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, i32::from(wildcard))?;
-        set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS, i32::from(options.receive_tos))?;
-        set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVERR, i32::from(options.receive_errors))
+    let (level, no_df, packet_info, tos, errors) = if ipv6 {
+        let no_df = (libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DONT);
+        (libc::IPPROTO_IPV6, no_df, libc::IPV6_RECVPKTINFO, libc::IPV6_RECVTCLASS, libc::IPV6_RECVERR)
     } else {
-        set(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT)?;
-        set(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, i32::from(wildcard))?;
-        set(socket, libc::IPPROTO_IP, libc::IP_RECVTOS, i32::from(options.receive_tos))?;
-        set(socket, libc::IPPROTO_IP, libc::IP_RECVERR, i32::from(options.receive_errors))
+        let no_df = (libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT);
+        (libc::IPPROTO_IP, no_df, libc::IP_PKTINFO, libc::IP_RECVTOS, libc::IP_RECVERR)
+    };
+    set(socket, level, no_df.0, no_df.1)?;
+    for (name, wanted) in [(packet_info, wildcard), (tos, options.receive_tos), (errors, options.receive_errors)] {
+        if wanted {
+            set(socket, level, name, 1)?;
+        }
     }
+    Ok(())
 }
 
 fn set(socket: &Socket, level: i32, name: i32, value: i32) -> io::Result<()> {

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::options::{self, BufferSizes, UdpOptions};
 
@@ -13,7 +13,6 @@ use super::options::{self, BufferSizes, UdpOptions};
 pub struct UdpSocket {
     fd: OwnedFd,
     local: SocketAddr,
-    buffers: BufferSizes,
     receives_tos: bool,
 }
 
@@ -24,7 +23,8 @@ impl UdpSocket {
     /// # Errors
     /// What the kernel says: the port is in use, the address is not ours, no descriptor is left.
     pub fn bind(local: SocketAddr, options: &UdpOptions) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(local), Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
+        let kind = Type::DGRAM.nonblocking().cloexec();
+        let socket = Socket::new(Domain::for_address(local), kind, Some(Protocol::UDP))?;
         if local.is_ipv6() {
             socket.set_only_v6(true)?;
         }
@@ -32,10 +32,13 @@ impl UdpSocket {
             socket.set_reuse_port(true)?;
         }
         options::set_ip_options(&socket, local.is_ipv6(), local.ip().is_unspecified(), options)?;
-        let buffers = options::set_buffers(&socket, options)?;
+        options::set_buffers(&socket, options)?;
         socket.bind(&local.into())?;
-        let local = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
-        Ok(Self { fd: socket.into(), local, buffers, receives_tos: options.receive_tos })
+        let local = match local.port() {
+            0 => socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?,
+            _ => local,
+        };
+        Ok(Self { fd: socket.into(), local, receives_tos: options.receive_tos })
     }
 
     /// The address it is bound to, with the port that the kernel chose if 0 was asked for.
@@ -43,9 +46,11 @@ impl UdpSocket {
         self.local
     }
 
-    /// The buffers that it got.
+    /// The buffers that it got; 0 where the kernel does not say.
     pub fn buffer_sizes(&self) -> BufferSizes {
-        self.buffers
+        let socket = SockRef::from(&self.fd);
+        let ours = |booked: io::Result<usize>| booked.unwrap_or(0) / 2;
+        BufferSizes { receive: ours(socket.recv_buffer_size()), send: ours(socket.send_buffer_size()) }
     }
 
     /// Whether it takes what is sent to any address of the host.
