@@ -6,7 +6,7 @@
 use std::io;
 use std::ptr::NonNull;
 
-/// A half-open range of bytes of a worker's [`Region`].
+/// A half-open range of bytes of a worker's memory, in which its packets and replies lie.
 ///
 /// The loop makes them; a service passes them on. They stay valid until the batch in which they were made has been flushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
