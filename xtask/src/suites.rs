@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 
 use crate::command::{cargo, run, run_until};
 use crate::suite::{Suite, run_all};
@@ -131,14 +131,13 @@ fn interop(by: Instant) -> Result<()> {
 }
 
 fn natlab(by: Instant) -> Result<()> {
-    let targets: Vec<_> = workspace::test_targets()?.into_iter().filter(|target| target.package == NATLAB).collect();
-    if targets.is_empty() {
-        bail!("{NATLAB} has no test target");
+    let mut lab = cargo(&["test", "--workspace", "--no-fail-fast"]);
+    let targets: Vec<TestTarget> = workspace::test_targets()?.into_iter().filter(|target| target.package == NATLAB).collect();
+    ensure!(!targets.is_empty(), "{NATLAB} has no test target");
+    for target in &targets {
+        lab.args(["--test", &target.name]);
     }
-    for target in targets {
-        run_until(named(&target.name).args(["--", "--nocapture", "--test-threads=1"]), by)?;
-    }
-    Ok(())
+    run_until(lab.args(["--", "--nocapture", "--test-threads=1"]), by)
 }
 
 fn named(test: &str) -> Command {
