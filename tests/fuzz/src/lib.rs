@@ -8,15 +8,17 @@
 mod channel;
 mod decode;
 mod frame;
+mod server;
 
 pub use decode::decode;
 pub use frame::frame;
+pub use server::server;
 
 /// A target's function.
 pub type Target = fn(&[u8]);
 
 /// The targets by their names, which are also those of their programs and of the folders of their corpora.
-pub const TARGETS: &[(&str, Target)] = &[("decode", decode), ("frame", frame)];
+pub const TARGETS: &[(&str, Target)] = &[("decode", decode), ("frame", frame), ("server", server)];
 
 /// What a target's program does where it is not built for libFuzzer: runs the target on each file named by an argument, as libFuzzer's own
 /// program would. So a finding is looked at with the ordinary compiler and debugger.

@@ -1,0 +1,142 @@
+//! The relay core under any sequence of datagrams, completions, commands and time.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use causeway_auth::Key;
+use causeway_relay::{Command, FiveTuple, PeerPolicy, Rule, Transport};
+use causeway_wire::attribute::{
+    AddressFamily, AttributeType, ChannelNumberAttribute, Data, Lifetime, Nonce, Realm, RequestedAddressFamily, RequestedTransport,
+    Username, XorPeerAddress,
+};
+use causeway_wire::{Class, MessageWriter, Method, TransactionId};
+
+mod input;
+mod shell;
+
+use input::Input;
+use shell::{LISTENER, PASSWORD, REALM, Shell, USERS};
+
+/// Runs a server through what the bytes say. A step is a byte that names it, and what it needs.
+///
+/// # Panics
+/// When a verdict points outside its datagram, a table outgrows its limit, a port is bound or released twice, or something is left when
+/// all allocations have ended.
+pub fn server(data: &[u8]) {
+    let mut input = Input::new(data);
+    let mut shell = Shell::new(input.byte() & 1 == 1);
+    while !input.is_empty() {
+        step(&mut shell, &mut input);
+        shell.settle();
+    }
+    shell.end();
+}
+
+fn step(shell: &mut Shell, input: &mut Input<'_>) {
+    match input.byte() % 8 {
+        0 => {
+            let from = five_tuple(input.byte());
+            let len = usize::from(input.short() % 2048);
+            shell.client_sends(&from, input.take(len));
+        }
+        1..=3 => {
+            let from = five_tuple(input.byte());
+            let request = request(shell, &from, input);
+            shell.client_sends(&from, &request);
+        }
+        4 => {
+            let (which, peer, len) = (input.byte(), peer(input.byte()), input.short());
+            shell.peer_sends(which, peer, usize::from(len) * 2);
+        }
+        5 => {
+            let milliseconds = u64::from(input.short()) * if input.byte() & 1 == 1 { 1 } else { 50 };
+            shell.pass(Duration::from_millis(milliseconds));
+        }
+        6 => shell.complete(input.byte()),
+        _ => command(shell, input),
+    }
+}
+
+fn command(shell: &mut Shell, input: &mut Input<'_>) {
+    match input.byte() % 4 {
+        0 => shell.command(Command::ClientGone(five_tuple(input.byte()))),
+        1 => shell.command(Command::SetPolicy(policy(input.byte()))),
+        2 => shell.end_one(input.byte()),
+        _ => shell.succeed(),
+    }
+}
+
+pub(crate) fn policy(denied: u8) -> PeerPolicy {
+    let rule = Rule { allow: false, net: format!("20.0.0.{denied}/32").parse().expect("a range") };
+    PeerPolicy::new(&[rule], vec![LISTENER.parse().expect("an address")], vec![shell::RELAY], 49_152..=65_535)
+}
+
+fn five_tuple(which: u8) -> FiveTuple {
+    let transport = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls][usize::from(which >> 6)];
+    let client = match which & 8 {
+        0 => SocketAddr::new([192, 0, 2, which & 3].into(), 1000 + u16::from(which & 4)),
+        _ => SocketAddr::new([0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(which & 3)].into(), 1000),
+    };
+    FiveTuple { client, server: LISTENER.parse().expect("an address"), transport }
+}
+
+fn peer(which: u8) -> SocketAddr {
+    let port = u16::from(which & 3);
+    match which >> 2 {
+        0 => SocketAddr::new([127, 0, 0, 1].into(), port),
+        1 => SocketAddr::new([0, 0, 0, 0, 0, 0xFFFF, 0x1400, 1].into(), port),
+        2 => LISTENER.parse().expect("an address"),
+        host if host & 1 == 0 => SocketAddr::new([20, 0, 0, host].into(), port),
+        host => SocketAddr::new([0x2a02, 0, 0, 0, 0, 0, 0, u16::from(host)].into(), port),
+    }
+}
+
+/// A message whose frame, nonce and integrity are right unless the input wants them wrong, so that what is behind them is reached.
+fn request(shell: &Shell, from: &FiveTuple, input: &mut Input<'_>) -> Vec<u8> {
+    let flags = input.byte();
+    let (class, method) = match input.byte() % 8 {
+        0 => (Class::Indication, Method::SEND),
+        1 => (Class::Request, Method::BINDING),
+        2 | 3 => (Class::Request, Method::ALLOCATE),
+        4 => (Class::Request, Method::REFRESH),
+        5 => (Class::Request, Method::CREATE_PERMISSION),
+        _ => (Class::Request, Method::CHANNEL_BIND),
+    };
+    let mut buffer = vec![0; 4096];
+    let mut writer = MessageWriter::new(&mut buffer, class, method, TransactionId([input.byte(); 12])).expect("room");
+    for _ in 0..input.byte() % 8 {
+        attribute(&mut writer, input);
+    }
+    if class == Class::Request && flags & 1 == 0 {
+        let username = USERS[usize::from(flags >> 1 & 1)];
+        let nonce = shell.nonce(from.client.ip());
+        let key = Key::long_term_md5(username, REALM, if flags & 0x1C == 0x1C { "wrong" } else { PASSWORD }).integrity_key();
+        writer.put(&Username(username)).and_then(|w| w.put(&Realm(REALM))).and_then(|w| w.put(&Nonce(nonce.as_str()))).expect("room");
+        writer.integrity(&key).expect("room");
+    }
+    if flags & 0x20 != 0 {
+        writer.fingerprint().expect("room");
+    }
+    let len = writer.finish();
+    buffer.truncate(len);
+    buffer
+}
+
+fn attribute(writer: &mut MessageWriter<'_>, input: &mut Input<'_>) {
+    let put = match input.byte() % 8 {
+        0 => {
+            let (kind, len) = (AttributeType(input.short()), usize::from(input.byte()));
+            writer.put_raw(kind, input.take(len))
+        }
+        1 => writer.put(&RequestedTransport::UDP),
+        2 => writer.put(&Lifetime(u32::from(input.short()))),
+        3 => writer.put(&ChannelNumberAttribute(0x4000 | u16::from(input.byte()))),
+        4 => writer.put(&RequestedAddressFamily(if input.byte() & 1 == 0 { AddressFamily::Ipv4 } else { AddressFamily::Ipv6 })),
+        5 => {
+            let len = usize::from(input.byte());
+            writer.put(&Data(input.take(len)))
+        }
+        _ => writer.put(&XorPeerAddress(peer(input.byte()))),
+    };
+    put.expect("at most eight attributes of 255 bytes");
+}

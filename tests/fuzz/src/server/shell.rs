@@ -1,0 +1,247 @@
+use std::cell::Cell;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use causeway_auth::{Authenticator, Credentials, Key, NonceKey, NonceKeys, NonceText};
+use causeway_relay::{
+    BindFailure, Command, Completion, Config, Discard, Effect, Families, FiveTuple, Gauges, Ledger, Limits, Now, RelayId, Server, Verdict,
+    WantedPort,
+};
+use causeway_wire::attribute::AddressFamily;
+use causeway_wire::{ChannelRange, Message};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+pub(crate) const REALM: &str = "example.org";
+pub(crate) const USERS: [&str; 2] = ["alice", "bob"];
+pub(crate) const PASSWORD: &str = "secret";
+pub(crate) const LISTENER: &str = "9.9.9.9:3478";
+pub(crate) const RELAY: IpAddr = IpAddr::V4(Ipv4Addr::new(11, 0, 0, 9));
+
+const EPOCH: Duration = Duration::from_secs(1_800_000_000);
+const PERMISSIONS: usize = 4;
+const CHANNELS: usize = 3;
+const ALLOCATIONS: usize = 6;
+const QUOTA: usize = 4;
+
+/// Who counts the allocations of all users together.
+struct Count(Rc<Cell<usize>>);
+
+impl Ledger for Count {
+    type Guard = Held;
+
+    fn try_acquire(&self, _: &str) -> Option<Held> {
+        if self.0.get() >= QUOTA {
+            return None;
+        }
+        self.0.set(self.0.get() + 1);
+        Some(Held(Rc::clone(&self.0)))
+    }
+}
+
+struct Held(Rc<Cell<usize>>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+/// What carries the server's decisions out, and asserts what must hold of each.
+pub(crate) struct Shell {
+    server: Server<Count, StdRng>,
+    authenticator: Arc<Authenticator>,
+    held: Rc<Cell<usize>>,
+    rfc5766: bool,
+    elapsed: Duration,
+    waiting: VecDeque<(RelayId, AddressFamily, WantedPort)>,
+    bound: BTreeMap<SocketAddr, RelayId>,
+    last: Option<Completion>,
+    next_port: u16,
+    out: Vec<u8>,
+}
+
+impl Shell {
+    pub(crate) fn new(rfc5766: bool) -> Self {
+        let mut credentials = Credentials::new();
+        for user in USERS {
+            credentials.add_user(user, Key::long_term_md5(user, REALM, PASSWORD));
+        }
+        let nonces = NonceKeys::new(NonceKey::new(&[1; 32]), None, 600);
+        let authenticator = Arc::new(Authenticator::new(REALM, credentials, nonces, 0));
+        let held = Rc::new(Cell::new(0));
+        Self {
+            server: make(rfc5766, &authenticator, &held),
+            authenticator,
+            held,
+            rfc5766,
+            elapsed: Duration::ZERO,
+            waiting: VecDeque::new(),
+            bound: BTreeMap::new(),
+            last: None,
+            next_port: 49_152,
+            out: vec![0; 1500],
+        }
+    }
+
+    pub(crate) fn nonce(&self, ip: IpAddr) -> NonceText {
+        self.authenticator.nonces().mint(ip, REALM, self.now().unix.as_secs(), 7)
+    }
+
+    fn now(&self) -> Now {
+        Now { monotonic: self.elapsed, unix: EPOCH + self.elapsed }
+    }
+
+    pub(crate) fn client_sends(&mut self, from: &FiveTuple, bytes: &[u8]) {
+        let verdict = self.server.handle_client(self.now(), from, bytes, &mut self.out);
+        assert!(!matches!(verdict, Verdict::ToClient { .. }), "what a client sends goes to no other client");
+        if let Verdict::Respond(respond) = verdict {
+            assert_eq!(respond.to, *from, "an answer goes to who has asked");
+        }
+        self.check(&verdict, bytes);
+    }
+
+    pub(crate) fn peer_sends(&mut self, which: u8, peer: SocketAddr, len: usize) {
+        let Some(relay) = self.bound.values().nth(usize::from(which) % self.bound.len().max(1)).copied() else { return };
+        let verdict = self.server.handle_peer(self.now(), relay, peer, len);
+        assert!(matches!(verdict, Verdict::ToClient { .. } | Verdict::Discard(_)));
+        self.check(&verdict, &[]);
+    }
+
+    /// Time passes, and at times nobody calls the server although something is due.
+    pub(crate) fn pass(&mut self, time: Duration) {
+        self.elapsed += time;
+        if time.as_millis().is_multiple_of(3) {
+            return;
+        }
+        let mut calls = 0;
+        while self.server.poll_timeout().is_some_and(|due| due <= self.elapsed) {
+            self.server.handle_timeout(self.now());
+            calls += 1;
+            assert!(calls < 1000, "it never ends");
+        }
+    }
+
+    /// The oldest bind that waits is done, or fails; or what was said last is said again.
+    pub(crate) fn complete(&mut self, how: u8) {
+        let completion = match (how % 8, self.last) {
+            (7, Some(last)) => last,
+            (how, _) => {
+                let Some((relay, family, port)) = self.waiting.pop_front() else { return };
+                self.bind(how, relay, family, port)
+            }
+        };
+        self.last = Some(completion);
+        let verdict = self.server.handle_completion(self.now(), completion, &mut self.out);
+        assert!(matches!(verdict, Verdict::Respond(_) | Verdict::Discard(Discard::NotReady) | Verdict::Later));
+        self.check(&verdict, &[]);
+    }
+
+    fn bind(&mut self, how: u8, relay: RelayId, family: AddressFamily, port: WantedPort) -> Completion {
+        let failure = match how {
+            0 => BindFailure::Capacity,
+            1 => BindFailure::Family,
+            _ => {
+                self.next_port = self.next_port.checked_add(1).unwrap_or(49_152);
+                let ip = if family == AddressFamily::Ipv4 { RELAY } else { [0x2a01, 0, 0, 0, 0, 0, 0, 9].into() };
+                let bound = if let WantedPort::Exactly(address) = port { address } else { SocketAddr::new(ip, self.next_port) };
+                if self.bound.insert(bound, relay).is_none() {
+                    return Completion::Bound { relay, bound, advertised: bound };
+                }
+                BindFailure::Capacity
+            }
+        };
+        Completion::BindFailed { relay, failure }
+    }
+
+    pub(crate) fn command(&mut self, command: Command) {
+        self.server.handle_command(self.now(), command);
+    }
+
+    pub(crate) fn end_one(&mut self, which: u8) {
+        let found = self.server.allocation_ids().nth(usize::from(which));
+        if let Some(id) = found {
+            self.command(Command::End(id));
+        }
+    }
+
+    /// Another server takes over what stands; what is still being bound is lost with the one before.
+    pub(crate) fn succeed(&mut self) {
+        let now = self.now();
+        let records: Vec<_> = self.server.allocation_ids().filter_map(|id| self.server.export(now, id)).collect();
+        self.held = Rc::new(Cell::new(0));
+        self.server = make(self.rfc5766, &self.authenticator, &self.held);
+        (self.waiting, self.bound, self.last) = (VecDeque::new(), BTreeMap::new(), None);
+        for record in records {
+            let adopted = self.server.adopt(now, &record);
+            assert_eq!(adopted.is_some(), !record.time_to_expiry.is_zero());
+        }
+    }
+
+    /// Takes the effects in.
+    pub(crate) fn settle(&mut self) {
+        while let Some(effect) = self.server.poll_effect() {
+            match effect {
+                Effect::Bind { relay, family, port } => self.waiting.push_back((relay, family, port)),
+                Effect::Release { relay, bound } => assert_eq!(self.bound.remove(&bound), Some(relay), "released once, by its owner"),
+                Effect::Ended(ended) => assert!(self.server.traffic(ended.allocation).is_none()),
+            }
+        }
+        let gauges = self.server.gauges();
+        assert!(gauges.allocations <= ALLOCATIONS && gauges.prefixes <= gauges.allocations && gauges.allocations == self.held.get());
+        assert!(gauges.permissions <= gauges.allocations * PERMISSIONS && gauges.channels <= gauges.allocations * CHANNELS);
+        assert!(self.bound.len() + self.waiting.len() >= gauges.allocations);
+        assert_eq!(self.server.allocation_ids().count(), gauges.allocations);
+    }
+
+    /// Time passes until nothing is left.
+    pub(crate) fn end(&mut self) {
+        while !self.waiting.is_empty() {
+            self.complete(2);
+            self.settle();
+        }
+        self.pass(Duration::from_millis(4_000_001));
+        self.settle();
+        assert_eq!(self.server.gauges(), Gauges::default());
+        assert!(self.bound.is_empty() && self.held.get() == 0 && self.server.poll_timeout().is_none());
+    }
+
+    fn check(&self, verdict: &Verdict, datagram: &[u8]) {
+        match verdict {
+            Verdict::ToPeer { relay, peer, start, end } => {
+                assert!(start <= end && *end <= datagram.len() && peer.port() != 0);
+                assert!(self.bound.values().any(|bound| bound == relay), "a relay that is bound");
+            }
+            Verdict::ToClient { prefix, padding, .. } => assert!(*padding < 4 && !prefix.as_bytes().is_empty()),
+            Verdict::Respond(respond) => {
+                assert!(respond.len <= self.out.len());
+                let message = Message::decode(&self.out[..respond.len]).expect("an answer is a message");
+                assert!(message.method() == respond.method && message.fingerprint() != Some(false));
+            }
+            Verdict::Discard(_) | Verdict::Later => {}
+        }
+    }
+}
+
+fn make(rfc5766: bool, authenticator: &Arc<Authenticator>, held: &Rc<Cell<usize>>) -> Server<Count, StdRng> {
+    let limits = Limits {
+        permissions_per_allocation: PERMISSIONS,
+        channels_per_allocation: CHANNELS,
+        allocations: ALLOCATIONS,
+        allocations_per_prefix: 3,
+        ..Limits::default()
+    };
+    let config = Config {
+        worker: 0,
+        families: Families { ipv4: true, ipv6: true },
+        channels: if rfc5766 { ChannelRange::Rfc5766 } else { ChannelRange::Rfc8656 },
+        limits,
+        policy: super::policy(1),
+        track_changes: true,
+        software: None,
+    };
+    Server::new(config, Arc::clone(authenticator), Count(Rc::clone(held)), StdRng::seed_from_u64(1))
+}
