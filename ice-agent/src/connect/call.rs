@@ -17,6 +17,8 @@ const SETTLE_DIRECT: Duration = Duration::from_millis(500);
 const SETTLE_RELAYED: Duration = Duration::from_millis(1500);
 /// Longest wait for the rest of the candidates once a pair is selected.
 const SETTLE_GATHERING: Duration = Duration::from_secs(3);
+/// Longest wait for the peer's word that it can echo: a rendezvous that is lost by then must not stop the call.
+const READY: Duration = Duration::from_secs(5);
 /// How long the peer is waited for after its last datagram, when ours is over.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -40,6 +42,8 @@ pub(super) enum Output {
 pub(super) enum Phase {
     /// No pair is selected, or the selection has not settled.
     Checking,
+    /// The selection has settled here, not yet at the peer, which could not echo.
+    Settled,
     /// Numbered datagrams go out.
     Exchanging,
     /// Ours are over; the peer's are answered.
@@ -62,6 +66,9 @@ pub(super) struct Call {
     selected_at: Option<(Instant, Instant)>,
     gathered: bool,
     peer_gathered: bool,
+    /// When the selection settled here.
+    ready_at: Option<Instant>,
+    peer_ready: bool,
     peer_sent: Option<u32>,
     peer_heard: Instant,
 }
@@ -81,6 +88,8 @@ impl Call {
             selected_at: None,
             gathered: false,
             peer_gathered: false,
+            ready_at: None,
+            peer_ready: false,
             peer_sent: None,
             peer_heard: now,
         }
@@ -130,6 +139,7 @@ impl Call {
                 Err(error) => self.outputs.push_back(Output::Trouble(format!("the peer's candidate: {error}"))),
             },
             Signal::EndOfCandidates {} => self.peer_gathered = true,
+            Signal::Ready {} => self.peer_ready = true,
             Signal::Done { sent } => self.peer_sent = Some(sent),
         }
         self.advance(now);
@@ -150,8 +160,10 @@ impl Call {
             self.ice.handle_stun(now, pair, datagram);
         } else if let Some(echo) = self.exchange.handle_datagram(now, datagram) {
             self.peer_heard = now;
-            // The way it came is the best one back, if the peer consented to that (RFC 7675 §5.1).
-            let back = if self.ice.has_consent(pair.remote) { Some(pair) } else { self.selected };
+            // The way it came is the best one back, if the peer consented to that (RFC 7675 §5.1), or asked for an answer there by a check
+            // that carries our password: it may have selected the pair before our own check of it was answered.
+            let asked = self.ice.trace().check(pair).is_some_and(|check| check.requests_received > 0);
+            let back = if asked || self.ice.has_consent(pair.remote) { Some(pair) } else { self.selected };
             if let Some(back) = back {
                 self.outputs.push_back(Output::Send(back, echo));
             }
@@ -174,6 +186,7 @@ impl Call {
     pub(super) fn poll_timeout(&mut self) -> Option<Instant> {
         let phase = match self.phase {
             Phase::Checking => self.settled_at(),
+            Phase::Settled => self.ready_at.map(|at| at + READY),
             Phase::Exchanging => self.exchange.poll_timeout(),
             Phase::Draining => Some(self.peer_heard + DRAIN),
             Phase::Over => None,
@@ -241,6 +254,11 @@ impl Call {
             }
         }
         if self.phase == Phase::Checking && self.settled_at().is_some_and(|at| at <= now) {
+            self.phase = Phase::Settled;
+            self.ready_at = Some(now);
+            self.outputs.push_back(Output::Signal(Signal::Ready {}));
+        }
+        if self.phase == Phase::Settled && (self.peer_ready || self.ready_at.is_some_and(|at| at + READY <= now)) {
             self.phase = Phase::Exchanging;
             self.exchange.start(now);
         }
