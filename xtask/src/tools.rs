@@ -28,29 +28,30 @@ const TOOLS: &[Tool] = &[
 /// # Errors
 /// Names what is missing and could not be installed.
 pub(crate) fn provide(deadline: Instant) -> Result<()> {
-    let mut packages: Vec<&str> = missing().map(|tool| tool.package).collect();
+    let mut missing: Vec<String> = missing_tools().map(|tool| format!("{} (for {})", tool.program, tool.used_by)).collect();
+    let mut packages: Vec<&str> = missing_tools().map(|tool| tool.package).collect();
     if !python_has_venv() {
+        missing.push("python3 with venv (for interop)".to_owned());
         packages.extend(["python3", "python3-venv"]);
     }
     packages.sort_unstable();
     packages.dedup();
     if !packages.is_empty() {
         if !is_root() || !is_there("apt-get") {
-            let missing = missing().map(|tool| format!("{} (for {})", tool.program, tool.used_by)).collect::<Vec<_>>().join(", ");
-            bail!("missing: {missing}; they come with Debian's {}", packages.join(", "));
+            bail!("missing: {}; Debian has them in {}", missing.join(", "), packages.join(", "));
         }
         install(&packages, deadline)?;
     }
     for tool in TOOLS {
         println!("{:28} {}", tool.program, if is_there(tool.program) { "there" } else { "MISSING" });
     }
-    match missing().next() {
+    match missing_tools().next() {
         Some(tool) => bail!("{} is still missing", tool.program),
         None => Ok(()),
     }
 }
 
-fn missing() -> impl Iterator<Item = &'static Tool> {
+fn missing_tools() -> impl Iterator<Item = &'static Tool> {
     TOOLS.iter().filter(|tool| !is_there(tool.program))
 }
 
