@@ -1,0 +1,107 @@
+//! What a datagram costs: no memory is allocated for one, however many allocations, permissions and channels there are.
+//!
+//! In a program of its own, for its allocator counts.
+#![allow(clippy::unwrap_used)] // a panic is how a test reports
+
+use std::net::SocketAddr;
+
+use causeway_relay::{FiveTuple, RelayId, Transport, Verdict};
+use causeway_tests::addresses::{client, peer};
+use causeway_tests::{Client, Lab};
+use causeway_wire::attribute::{Data, RequestedTransport, XorPeerAddress};
+use causeway_wire::{ChannelData, ChannelNumber, Class, MessageWriter, Method, TransactionId};
+
+const DATA: [u8; 160] = [0x5A; 160];
+
+#[test]
+fn relaying_a_datagram_allocates_nothing() {
+    let (mut lab, calls) = calls(500);
+    let mut out = [0; 1500];
+    let now = lab.now();
+    let mut relayed = 0;
+    let allocated = allocation_counter::measure(|| {
+        for call in &calls {
+            let verdicts = [
+                lab.server.handle_client(now, &call.five_tuple, &call.channel_data, &mut out),
+                lab.server.handle_client(now, &call.five_tuple, &call.send, &mut out),
+                lab.server.handle_peer(now, call.relay, call.on_channel, DATA.len()),
+                lab.server.handle_peer(now, call.relay, call.beside_it, DATA.len()),
+            ];
+            relayed += verdicts.iter().filter(|verdict| matches!(verdict, Verdict::ToPeer { .. } | Verdict::ToClient { .. })).count();
+        }
+    });
+    assert_eq!(relayed, 4 * calls.len());
+    assert_eq!(allocated.count_total, 0, "{allocated:?}");
+}
+
+#[test]
+fn h10_challenging_a_datagram_allocates_nothing() {
+    let (mut lab, _) = calls(1);
+    let mut out = [0; 1500];
+    let now = lab.now();
+    let requests = [Method::ALLOCATE, Method::BINDING].map(|method| {
+        let client = Client::udp(9);
+        client.unsigned(TransactionId([1; 12]), method, &|w| w.put(&RequestedTransport::UDP).map(drop))
+    });
+    let strangers: Vec<_> = (1..1000).map(|port| Client::at(client(9, port), Transport::Udp).five_tuple).collect();
+    let mut answered = 0;
+    let allocated = allocation_counter::measure(|| {
+        for from in &strangers {
+            for request in &requests {
+                answered += usize::from(matches!(lab.server.handle_client(now, from, request, &mut out), Verdict::Respond(_)));
+            }
+        }
+    });
+    assert_eq!((answered, allocated.count_total), (2 * 999, 0), "{allocated:?}");
+}
+
+#[test]
+fn discarding_a_datagram_allocates_nothing() {
+    let (mut lab, calls) = calls(10);
+    let stranger = Client::udp(200).five_tuple;
+    let mut out = [0; 1500];
+    let now = lab.now();
+    let allocated = allocation_counter::measure(|| {
+        for call in &calls {
+            for bytes in [&call.send[..], &call.channel_data, &call.send[..30], &call.channel_data[..10], &[0xFF; 20], &[]] {
+                assert!(matches!(lab.server.handle_client(now, &stranger, bytes, &mut out), Verdict::Discard(_)));
+            }
+            assert!(matches!(lab.server.handle_peer(now, call.relay, peer(99, 1), 160), Verdict::Discard(_)));
+        }
+    });
+    assert_eq!(allocated.count_total, 0, "{allocated:?}");
+}
+
+/// A client that sends and receives, with its datagrams made ready.
+struct Call {
+    five_tuple: FiveTuple,
+    relay: RelayId,
+    channel_data: Vec<u8>,
+    send: Vec<u8>,
+    /// A peer with a channel, and a peer without.
+    on_channel: SocketAddr,
+    beside_it: SocketAddr,
+}
+
+/// So many clients, each with twelve permissions and channels, which no longer fit into the short lists.
+fn calls(count: u16) -> (Lab, Vec<Call>) {
+    let mut lab = Lab::with(|setup| (setup.ports, setup.quota) = (count, usize::from(count)));
+    let calls = (0..count).map(|index| call(&mut lab, index)).collect();
+    (lab, calls)
+}
+
+fn call(lab: &mut Lab, index: u16) -> Call {
+    let mut client = Client::at(client((index % 250) as u8, 1000 + index), Transport::Udp);
+    let relayed = client.allocate(lab);
+    for number in 0..12 {
+        assert_eq!(client.bind(lab, 0x4000 + number, peer(number as u8 + 1, 5000)), None);
+    }
+    let channel_data = [&ChannelData::header(ChannelNumber::FIRST, DATA.len() as u16)[..], &DATA].concat();
+    let mut send = vec![0; 256];
+    let mut writer = MessageWriter::new(&mut send, Class::Indication, Method::SEND, TransactionId([index as u8; 12])).unwrap();
+    writer.put(&XorPeerAddress(peer(12, 7))).unwrap().put(&Data(&DATA)).unwrap();
+    let len = writer.finish();
+    send.truncate(len);
+    let relay = lab.pool.relay(relayed).unwrap();
+    Call { five_tuple: client.five_tuple, relay, channel_data, send, on_channel: peer(1, 5000), beside_it: peer(1, 5001) }
+}
