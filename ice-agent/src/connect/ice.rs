@@ -53,6 +53,8 @@ pub(super) struct Ice {
     remotes: Vec<RemoteCandidate>,
     /// The engine asks for a candidate's local preference while it is added; this is the answer.
     next_preference: Arc<AtomicU32>,
+    /// Which of two RTOs the engine has.
+    odd_rto: bool,
     changes: VecDeque<Change>,
 }
 
@@ -61,6 +63,8 @@ impl Ice {
     // Deviation: RFC 8445 §8.1.1: the engine nominates the best valid pair at once and again when a better one becomes valid;
     // both agents use the last one, and the exchange waits until it settled.
     // Deviation: RFC 8445 §14.3: the engine's RTO starts at 500 ms whatever the number of pairs.
+    // Deviation: RFC 8445 §7.3.1.4: the engine answers a check of the peer with one of its own only when its own is due next, at most
+    // an RTO later, unless the peer's nominates the pair.
     // Deviation: RFC 8445 §6.1.2.6: the engine has no Frozen state, since there is one stream with one component.
     // Deviation: RFC 7675 §5.1: the engine repeats the check of a valid pair every 3 s, not randomised, for consent and keepalive alike,
     // and gives up after nine of them without an answer.
@@ -76,7 +80,15 @@ impl Ice {
         let answer = Arc::clone(&next_preference);
         engine.set_local_preference(move |_: &Candidate, _: usize| answer.load(Ordering::Relaxed));
         engine.handle_timeout(now);
-        Self { engine, trace: Trace::default(), locals: Vec::new(), remotes: Vec::new(), next_preference, changes: VecDeque::new() }
+        Self {
+            engine,
+            trace: Trace::default(),
+            locals: Vec::new(),
+            remotes: Vec::new(),
+            next_preference,
+            odd_rto: false,
+            changes: VecDeque::new(),
+        }
     }
 
     /// The peer's credentials; checks begin.
@@ -124,9 +136,20 @@ impl Ice {
             return;
         }
         self.trace.received(now, pair, &message);
+        let nominates = message.use_candidate();
         let packet = StunPacket { proto: Protocol::Udp, source: pair.remote, destination: pair.local, message };
         self.engine.handle_packet(now, packet);
+        if nominates {
+            self.check_anew();
+        }
         self.note_changes();
+    }
+
+    /// The engine remembers when each pair is due next, also beyond the nomination that should make it due at once. A
+    /// changed RTO makes it forget, so the RTO goes to and fro.
+    fn check_anew(&mut self) {
+        self.odd_rto = !self.odd_rto;
+        self.engine.set_initial_stun_rto(if self.odd_rto { RTO + Duration::from_millis(1) } else { RTO });
     }
 
     /// Advances the engine if it is due: its pacing (RFC 8445 §14.2) is in its timeouts alone.

@@ -30,6 +30,8 @@ pub enum Signal {
     },
     /// No further candidate follows (RFC 8838 §13).
     EndOfCandidates {},
+    /// The sender's selected pair has settled: it can echo.
+    Ready {},
     /// The sender's part of the exchange is over. It answers until it has the other's `Done`.
     Done {
         /// Numbered datagrams that the sender sent.
@@ -78,7 +80,7 @@ impl Signal {
                     return Err(BadSignal::Candidate);
                 }
             }
-            Self::EndOfCandidates {} | Self::Done { .. } => {}
+            Self::EndOfCandidates {} | Self::Ready {} | Self::Done { .. } => {}
         }
         Ok(())
     }
