@@ -111,6 +111,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
 
     /// The relayed socket stands: the allocation's first answer, or a restored one's silence.
     pub(crate) fn relay_bound(&mut self, now: Now, id: RelayId, bound: SocketAddr, advertised: SocketAddr, out: &mut [u8]) -> Verdict {
+        let live = self.allocations.len();
         let wanted = self.allocations.get_mut(id.allocation).and_then(|allocation| {
             let relay = allocation.relays.get_mut(usize::from(id.index)).filter(|relay| matches!(relay, Relay::Binding(_)))?;
             *relay = Relay::Bound(RelayedTransportAddress { bound, advertised });
@@ -127,7 +128,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         if !allocation.is_ready() || !allocation.cold.answer_pending {
             return Verdict::Later;
         }
-        self.changes.changed(id.allocation, &mut allocation.cold.unwritten);
+        self.changes.changed(id.allocation, &mut allocation.cold.unwritten, live);
         allocation.cold.answer_pending = false;
         allocation.expires = now.after(allocation.cold.lifetime);
         let lifetime = seconds(allocation.cold.lifetime);

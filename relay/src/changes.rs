@@ -2,8 +2,8 @@ use std::collections::VecDeque;
 
 use crate::allocations::AllocationId;
 
-/// So many ended records are remembered beside one for each allocation; beyond that the directory is compared as a whole.
-const ENDED: usize = 4096;
+/// So much is remembered beside what stands for each allocation; beyond that the directory is compared as a whole.
+const SPARE: usize = 4096;
 
 /// What has changed since it was last written to the directory (see [`crate::Server::poll_change`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,9 +32,15 @@ impl Changes {
         Self { tracked, ..Self::default() }
     }
 
-    /// Notes a change; `unwritten` is the allocation's own mark that it is noted already.
-    pub(crate) fn changed(&mut self, id: AllocationId, unwritten: &mut bool) {
-        if self.tracked && !*unwritten {
+    /// Notes a change; `unwritten` is the allocation's own mark that it is noted already, `live` the number of allocations.
+    pub(crate) fn changed(&mut self, id: AllocationId, unwritten: &mut bool, live: usize) {
+        if !self.tracked || self.everything || *unwritten {
+            return;
+        }
+        // What has ended since it changed stands here too, until it is its turn.
+        if self.changed.len() >= live.saturating_add(SPARE) {
+            self.give_up();
+        } else {
             *unwritten = true;
             self.changed.push_back(id);
         }
@@ -45,15 +51,20 @@ impl Changes {
         if !self.tracked || self.everything {
             return;
         }
-        if self.ended.len() >= ENDED.max(live) {
-            self.ended.clear();
-            self.everything = true;
+        if self.ended.len() >= live.saturating_add(SPARE) {
+            self.give_up();
         } else {
             self.ended.push_back(record);
         }
     }
 
-    /// The next change; the caller takes the mark off a changed allocation, if it still lives.
+    /// Everything covers what is noted and what is to be noted before it is told.
+    fn give_up(&mut self) {
+        (self.changed, self.ended) = (VecDeque::new(), VecDeque::new());
+        self.everything = true;
+    }
+
+    /// The next change; the caller takes the mark off a changed allocation, if it still lives, or off all of them.
     pub(crate) fn next(&mut self) -> Option<Change> {
         if std::mem::take(&mut self.everything) {
             return Some(Change::Everything);
@@ -73,15 +84,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_outage_costs_memory_for_what_lives_only() {
-        let id = AllocationId { worker: 0, slot: 7, generation: 0 };
+    fn h33_an_outage_costs_memory_for_what_lives_only() {
+        let id = |slot| AllocationId { worker: 0, slot, generation: 0 };
         let mut changes = Changes::new(true);
-        let mut unwritten = false;
-        for record in 0..1_000_000 {
-            changes.changed(id, &mut unwritten);
-            changes.ended(record, 10);
+        let mut most = 0;
+        for record in 0..1_000_000u32 {
+            // It comes, changes, and goes: its place among the changed is left behind.
+            changes.changed(id(record), &mut false, 10);
+            changes.ended(record.into(), 10);
+            most = most.max(changes.len());
         }
-        assert!(changes.len() <= ENDED + 1);
-        assert_eq!((changes.next(), changes.next(), changes.next()), (Some(Change::Everything), Some(Change::Changed(id)), None));
+        assert!(most <= 2 * (SPARE + 10), "{most} changes");
+        assert_eq!((changes.next(), changes.next()), (Some(Change::Everything), None));
+        let mut unwritten = false;
+        changes.changed(id(7), &mut unwritten, 10);
+        changes.changed(id(7), &mut unwritten, 10);
+        changes.ended(8, 10);
+        assert_eq!((changes.next(), changes.next(), changes.next()), (Some(Change::Ended(8)), Some(Change::Changed(id(7))), None));
     }
 }

@@ -92,10 +92,18 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     pub fn poll_change(&mut self) -> Option<Change> {
         loop {
             let change = self.changes.next()?;
-            let Change::Changed(id) = change else { return Some(change) };
-            if let Some(allocation) = self.allocations.get_mut(id) {
-                allocation.cold.unwritten = false;
-                return Some(change);
+            match change {
+                Change::Ended(_) => return Some(change),
+                Change::Everything => {
+                    self.allocations.iter_mut().for_each(|allocation| allocation.cold.unwritten = false);
+                    return Some(change);
+                }
+                Change::Changed(id) => {
+                    if let Some(allocation) = self.allocations.get_mut(id) {
+                        allocation.cold.unwritten = false;
+                        return Some(change);
+                    }
+                }
             }
         }
     }
@@ -108,8 +116,9 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
 
     /// Notes that an allocation is to be written.
     pub(crate) fn note_change(&mut self, id: AllocationId) {
+        let live = self.allocations.len();
         if let Some(allocation) = self.allocations.get_mut(id) {
-            self.changes.changed(id, &mut allocation.cold.unwritten);
+            self.changes.changed(id, &mut allocation.cold.unwritten, live);
         }
     }
 
