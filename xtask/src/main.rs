@@ -1,6 +1,7 @@
 //! The one entry point for people and CI: `cargo xtask --help`.
 
 mod bench;
+mod chart;
 mod command;
 mod demo;
 mod fuzz;
@@ -27,11 +28,13 @@ enum Task {
     /// All tests, in the order CI runs them; ends with a table of suites and times
     Test(suites::Selection),
     /// The suite at work on loopback: NAT report, server check, and a call through the relay
-    Demo,
+    Demo(demo::Arguments),
     /// Fuzz each target for a while with libFuzzer, on stable
     Fuzz(fuzz::Arguments),
     /// Criterion's figures of the wire format, beside stun-types
     Bench(bench::Arguments),
+    /// The Helm chart against real Helm, the schemas of several Kubernetes versions and the real binaries; planted faults
+    Chart,
     /// Write docs/deviations.md from the `// Deviation:` lines of the code
     Deviations,
 }
@@ -39,9 +42,10 @@ enum Task {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Test(selection) => suites::run_selection(&selection),
-        Task::Demo => demo::run_demo(),
+        Task::Demo(arguments) => demo::run_demo(&arguments),
         Task::Fuzz(arguments) => fuzz::run_targets(&arguments),
         Task::Bench(arguments) => bench::run_bench(&arguments),
+        Task::Chart => chart::run_chart(),
         Task::Deviations => suites::write_deviations(),
     };
     match outcome {

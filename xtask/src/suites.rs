@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use crate::command::{cargo, run, run_until};
+use crate::command::{cargo, command, run, run_until};
 use crate::suite::{Suite, run_all};
 use crate::workspace::{self, TestTarget};
-use crate::{python, tools};
+use crate::{chart, python, tools};
 
 /// Which suites to run.
 #[derive(clap::Args)]
@@ -37,7 +37,9 @@ static SUITES: &[Suite] = &[
     Suite { name: "unit", shows: "each crate by itself, and the examples in its documentation", limit: minutes(6), run: unit },
     Suite { name: "conformance", shows: "RFC vectors, MUSTs, hardening, properties, fuzz corpus", limit: minutes(8), run: conformance },
     Suite { name: "architecture", shows: "the shape that the documents promise", limit: minutes(2), run: architecture },
+    Suite { name: "demo", shows: "the demonstration works and ends cleanly", limit: minutes(2), run: demo },
     Suite { name: "windows", shows: "ice-agent type-checks for Windows", limit: minutes(8), run: windows },
+    Suite { name: "chart", shows: "Helm, Kubernetes' schemas and the binaries accept the chart", limit: minutes(5), run: chart::check },
     Suite { name: "interop", shows: "coturn's tools and aiortc against the real binaries", limit: minutes(10), run: interop },
     Suite { name: "natlab", shows: "calls across every pair of NATs", limit: minutes(10), run: natlab },
 ];
@@ -45,7 +47,7 @@ static SUITES: &[Suite] = &[
 static FUZZ: Suite = Suite { name: "fuzz", shows: "five minutes of libFuzzer a target", limit: minutes(60), run: fuzz };
 
 /// The suites that `--fast` leaves out.
-const SLOW: &[&str] = &["tools", "windows", "interop", "natlab"];
+const SLOW: &[&str] = &["tools", "windows", "chart", "interop", "natlab"];
 
 /// Runs the suites chosen.
 pub(crate) fn run_selection(selection: &Selection) -> Result<()> {
@@ -119,14 +121,20 @@ fn architecture(by: Instant) -> Result<()> {
     run_until(&mut named(ARCHITECTURE), by)
 }
 
+fn demo(by: Instant) -> Result<()> {
+    // A process of its own: it catches Ctrl-C for itself.
+    let this = std::env::current_exe()?;
+    run_until(&mut command(&this.display().to_string(), &["demo", "--built"]), by)
+}
+
 fn windows(by: Instant) -> Result<()> {
     let target = "x86_64-pc-windows-gnu";
-    run_until(&mut crate::command::command("rustup", &["target", "add", target]), by)?;
+    run_until(&mut command("rustup", &["target", "add", target]), by)?;
     run_until(&mut cargo(&["check", "--package", "ice-agent", "--target", target]), by)
 }
 
 fn interop(by: Instant) -> Result<()> {
-    python::provide(by)?;
+    python::provide_interop(by)?;
     run_until(named(INTEROP).args(["--", "--nocapture", "--test-threads=1"]), by)
 }
 

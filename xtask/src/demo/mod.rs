@@ -21,6 +21,14 @@ use scratch::Scratch;
 use servers::Servers;
 use stop::Stop;
 
+/// How to go about it.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Take the services as they were last built
+    #[arg(long)]
+    built: bool,
+}
+
 /// A part that takes longer is broken.
 const PART: Duration = Duration::from_secs(30);
 
@@ -28,8 +36,10 @@ const PART: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// A part failed, or somebody pressed Ctrl-C; everything started is ended and removed then too.
-pub(crate) fn run_demo() -> Result<()> {
-    run(&mut cargo(&["build", "--package", "stund", "--package", "turnd", "--package", "ice-agent"]))?;
+pub(crate) fn run_demo(arguments: &Arguments) -> Result<()> {
+    if !arguments.built {
+        run(&mut cargo(&["build", "--package", "stund", "--package", "turnd", "--package", "ice-agent"]))?;
+    }
     let started = Instant::now();
     let stop = Stop::on_signals()?;
     let scratch = Scratch::new()?;
