@@ -1,0 +1,36 @@
+use std::time::Duration;
+
+use crate::accounting::Account;
+use crate::change::Change;
+use crate::directory::{Directory, NodeReport, Restored};
+use crate::error::StoreError;
+
+/// The embedded default: the allocations live in the workers and end with the process, so that there is nothing to keep and nothing to run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Memory;
+
+impl Directory for Memory {
+    async fn restore(&mut self, _patience: Duration) -> Restored {
+        Restored::default()
+    }
+
+    async fn begin_full(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn write(&mut self, _changes: &[Change]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn end_full(&mut self) -> Result<usize, StoreError> {
+        Ok(0)
+    }
+
+    async fn heartbeat(&mut self, _report: &NodeReport, _lifetime: Duration) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn account(&mut self, _entries: &[Account]) -> Result<(), StoreError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,38 @@
+use std::fmt;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+/// How to reach a Redis server, version 6 or later.
+#[derive(Clone)]
+pub struct RedisSettings {
+    /// `redis://host:port/db`, or `redis+unix:///path`. A user and a password may stand in it; the fields below go before them.
+    pub url: Zeroizing<String>,
+    /// The ACL user.
+    pub username: Option<String>,
+    /// The password.
+    pub password: Option<Zeroizing<String>>,
+    /// To connect and log in.
+    pub connect_timeout: Duration,
+    /// For an answer.
+    pub timeout: Duration,
+    /// Entries that the accounting stream keeps, about.
+    pub accounting_entries: usize,
+}
+
+impl RedisSettings {
+    /// With the usual timeouts: 1 s each.
+    #[must_use]
+    pub fn new(url: &str) -> Self {
+        let second = Duration::from_secs(1);
+        let url = Zeroizing::new(url.to_owned());
+        Self { url, username: None, password: None, connect_timeout: second, timeout: second, accounting_entries: 1_000_000 }
+    }
+}
+
+impl fmt::Debug for RedisSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The URL may hold the password.
+        f.debug_struct("RedisSettings").field("username", &self.username).field("timeout", &self.timeout).finish_non_exhaustive()
+    }
+}

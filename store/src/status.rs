@@ -1,0 +1,159 @@
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::error::{ErrorKind, StoreError};
+
+/// How the writer and its store stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum State {
+    /// There is none but the process's own memory.
+    Off = 0,
+    /// Not connected, and trying.
+    Connecting = 1,
+    /// Connected, and all is compared with what is there.
+    Comparing = 2,
+    /// Connected; changes are written as they come.
+    Connected = 3,
+    /// Connected, but the store refuses writes: it is full, or read-only.
+    Refused = 4,
+    /// Another process has taken over this node's records: nothing is written any more.
+    Fenced = 5,
+}
+
+impl State {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Off, Self::Connecting, Self::Comparing, Self::Connected, Self::Refused, Self::Fenced];
+
+    /// For a metric's label.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Connecting => "connecting",
+            Self::Comparing => "comparing",
+            Self::Connected => "connected",
+            Self::Refused => "refused",
+            Self::Fenced => "fenced",
+        }
+    }
+}
+
+/// What the writer shows of itself, for metrics. Cheap to clone; reading never waits for the writer.
+#[derive(Clone, Debug)]
+pub struct Status(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    base: Instant,
+    state: AtomicU8,
+    /// Milliseconds after `base`, plus one; 0 when everything is written.
+    unwritten_since: AtomicU64,
+    depth: AtomicU64,
+    written: AtomicU64,
+    deleted_stale: AtomicU64,
+    comparisons: AtomicU64,
+    errors: [AtomicU64; ErrorKind::ALL.len()],
+    last_error: Mutex<Option<StoreError>>,
+}
+
+/// What [`Status::read`] gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatusReport {
+    /// How it stands.
+    pub state: State,
+    /// The age of the oldest change that is not known to be written: what a crash now would lose.
+    pub lag: Duration,
+    /// Changes that are not known to be written.
+    pub depth: u64,
+    /// Changes written since the beginning.
+    pub written: u64,
+    /// Records that were found in the store and nobody knew of, and that were deleted.
+    pub deleted_stale: u64,
+    /// Comparisons of the whole directory that were finished.
+    pub comparisons: u64,
+    /// Errors since the beginning, by kind.
+    pub errors: [u64; ErrorKind::ALL.len()],
+    /// The latest error.
+    pub last_error: Option<StoreError>,
+}
+
+impl Status {
+    pub(crate) fn new(state: State) -> Self {
+        Self(Arc::new(Shared {
+            base: Instant::now(),
+            state: AtomicU8::new(state as u8),
+            unwritten_since: AtomicU64::new(0),
+            depth: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+            deleted_stale: AtomicU64::new(0),
+            comparisons: AtomicU64::new(0),
+            errors: Default::default(),
+            last_error: Mutex::new(None),
+        }))
+    }
+
+    /// Of a server whose store is its own memory.
+    #[must_use]
+    pub fn off() -> Self {
+        Self::new(State::Off)
+    }
+
+    /// How the writer stands.
+    #[must_use]
+    pub fn state(&self) -> State {
+        State::ALL[usize::from(self.0.state.load(Relaxed))]
+    }
+
+    /// Everything.
+    #[must_use]
+    pub fn read(&self) -> StatusReport {
+        let lag = match self.0.unwritten_since.load(Relaxed) {
+            0 => Duration::ZERO,
+            since => self.0.base.elapsed().saturating_sub(Duration::from_millis(since - 1)),
+        };
+        StatusReport {
+            state: self.state(),
+            lag,
+            depth: self.0.depth.load(Relaxed),
+            written: self.0.written.load(Relaxed),
+            deleted_stale: self.0.deleted_stale.load(Relaxed),
+            comparisons: self.0.comparisons.load(Relaxed),
+            errors: ErrorKind::ALL.map(|kind| self.0.errors[kind.index()].load(Relaxed)),
+            last_error: self.0.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+
+    pub(crate) fn set_state(&self, state: State) {
+        if self.state() != state {
+            tracing::info!(state = state.name(), "store");
+        }
+        self.0.state.store(state as u8, Relaxed);
+    }
+
+    pub(crate) fn set_backlog(&self, depth: u64, oldest: Option<Instant>) {
+        let since = oldest.map_or(0, |oldest| 1 + oldest.saturating_duration_since(self.0.base).as_millis() as u64);
+        self.0.depth.store(depth, Relaxed);
+        self.0.unwritten_since.store(since, Relaxed);
+    }
+
+    pub(crate) fn add_written(&self, changes: usize) {
+        self.0.written.fetch_add(changes as u64, Relaxed);
+    }
+
+    pub(crate) fn compared(&self, stale: usize) {
+        self.0.comparisons.fetch_add(1, Relaxed);
+        self.0.deleted_stale.fetch_add(stale as u64, Relaxed);
+    }
+
+    pub(crate) fn failed(&self, error: &StoreError) {
+        self.0.errors[error.kind.index()].fetch_add(1, Relaxed);
+        let mut last = self.0.last_error.lock().unwrap_or_else(PoisonError::into_inner);
+        // An outage is one line, not one a second.
+        if last.as_ref().is_none_or(|last| last.kind != error.kind) || self.state() == State::Connected {
+            tracing::warn!(kind = error.kind.name(), error = %error.text, "store");
+        }
+        *last = Some(error.clone());
+    }
+}

@@ -1,0 +1,230 @@
+//! The task that brings changes into the directory.
+
+mod backlog;
+mod source;
+
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+
+use crate::accounting::Accounting;
+use crate::change::Change;
+use crate::directory::Directory;
+use crate::error::{ErrorKind, StoreError};
+use crate::status::{State, Status};
+use backlog::Unwritten;
+pub use source::{Backlog, Source};
+
+/// How the writer goes about it.
+#[derive(Clone, Copy, Debug)]
+pub struct WriterSettings {
+    /// Changes in one round trip.
+    pub batch: usize,
+    /// For so long it waits for a change before it looks after the rest.
+    pub patience: Duration,
+    /// How often the node reports to the fleet.
+    pub heartbeat: Duration,
+    /// For so long a report counts.
+    pub heartbeat_lifetime: Duration,
+    /// How long it waits after the first failure; twice as long after each further one…
+    pub backoff: Duration,
+    /// …up to this.
+    pub max_backoff: Duration,
+}
+
+impl Default for WriterSettings {
+    fn default() -> Self {
+        Self {
+            batch: 256,
+            patience: Duration::from_millis(250),
+            heartbeat: Duration::from_secs(5),
+            heartbeat_lifetime: Duration::from_secs(20),
+            backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(2),
+        }
+    }
+}
+
+/// Pulls changes from a [`Source`] and writes them to a [`Directory`]: [`run`](Self::run) is a task of its own on the control side.
+pub struct Writer<D, S> {
+    directory: D,
+    source: S,
+    accounting: Accounting,
+    settings: WriterSettings,
+    status: Status,
+    unwritten: Unwritten,
+    /// What is to be done before changes can be written as they come.
+    full: Full,
+    /// The store refuses to take more; what it still does in this comparison is delete.
+    refused: Option<StoreError>,
+    failures: u32,
+    reported: Option<Instant>,
+}
+
+/// How far the comparison of the whole directory is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Full {
+    /// To be begun: at the start, after an outage, when the store has lost the directory.
+    Due,
+    /// The source offers everything.
+    Going,
+    Done,
+}
+
+impl<D: Directory, S: Source> Writer<D, S> {
+    /// A writer for a directory that was restored from.
+    pub fn new(directory: D, source: S, accounting: Accounting, settings: WriterSettings) -> Self {
+        let status = Status::new(State::Connecting);
+        let (unwritten, full) = (Unwritten::default(), Full::Due);
+        Self { directory, source, accounting, settings, status, unwritten, full, refused: None, failures: 0, reported: None }
+    }
+
+    /// What it shows of itself, while it runs.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.status.clone()
+    }
+
+    /// Works until `stop` resolves, and then writes what is left for `last` at the most. Ends early when another process has taken over.
+    pub async fn run(mut self, stop: impl Future<Output = ()> + Send, last: Duration) {
+        tokio::select! {
+            () = stop => {
+                if self.unwritten.is_any() {
+                    // A batch may have been on its way when the work was dropped.
+                    self.full = Full::Due;
+                }
+                let left = tokio::time::timeout(last, self.finish()).await;
+                if !matches!(left, Ok(Ok(()))) {
+                    tracing::warn!(changes = self.status.read().depth, "store: not all was written before the end");
+                }
+            }
+            () = self.work() => {}
+        }
+    }
+
+    async fn work(&mut self) {
+        loop {
+            match self.step(self.settings.patience).await {
+                Ok(_) => self.failures = 0,
+                Err(error) if error.kind == ErrorKind::Fenced => {
+                    self.status.set_state(State::Fenced);
+                    self.status.failed(&error);
+                    tracing::error!(error = %error.text, "store: nothing is written any more; the calls of this process go on");
+                    return;
+                }
+                Err(error) => self.fail(&error).await,
+            }
+        }
+    }
+
+    /// One batch and what goes along with it. Gives whether there was a change to write.
+    async fn step(&mut self, patience: Duration) -> Result<bool, StoreError> {
+        if self.full == Full::Due {
+            // Before the comparison begins: what is made after this instant is a change, and is offered as one.
+            self.directory.begin_full().await?;
+            self.refused = None;
+            if self.status.state() != State::Refused {
+                self.status.set_state(State::Comparing);
+            }
+            self.source.offer_all().await;
+            self.full = Full::Going;
+        }
+        let patience = if self.full == Full::Going { Duration::ZERO } else { patience };
+        let changes = self.source.drain(self.settings.batch, patience).await;
+        self.unwritten.taken(changes.len());
+        self.note_backlog();
+        if changes.is_empty() {
+            self.end_full().await?;
+        } else {
+            self.write(&changes).await?;
+        }
+        self.report().await?;
+        self.account().await?;
+        Ok(!changes.is_empty())
+    }
+
+    async fn write(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+        if self.refused.is_none() {
+            match self.directory.write(changes).await {
+                Ok(()) => {
+                    self.status.add_written(changes.len());
+                    self.unwritten.written(self.full == Full::Done);
+                    self.note_backlog();
+                    return Ok(());
+                }
+                Err(error) if error.kind == ErrorKind::Full => self.refused = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        // A full store still deletes, and that is what makes room: go on with the deletions alone, to the end of what there is.
+        let deletions: Vec<Change> = changes.iter().filter(|change| matches!(change, Change::Delete(_))).cloned().collect();
+        if deletions.is_empty() { Ok(()) } else { self.directory.write(&deletions).await }
+    }
+
+    async fn end_full(&mut self) -> Result<(), StoreError> {
+        if self.full == Full::Going {
+            let stale = self.directory.end_full().await?;
+            self.status.compared(stale);
+            self.full = Full::Done;
+        }
+        if let Some(refused) = self.refused.take() {
+            return Err(refused);
+        }
+        self.status.set_state(State::Connected);
+        self.unwritten.written(true);
+        self.note_backlog();
+        Ok(())
+    }
+
+    async fn report(&mut self) -> Result<(), StoreError> {
+        if self.reported.is_some_and(|reported| reported.elapsed() < self.settings.heartbeat) {
+            return Ok(());
+        }
+        let report = self.source.report().await;
+        self.directory.heartbeat(&report, self.settings.heartbeat_lifetime).await?;
+        self.reported = Some(Instant::now());
+        Ok(())
+    }
+
+    async fn account(&mut self) -> Result<(), StoreError> {
+        let (first, entries) = self.accounting.peek(self.settings.batch);
+        if !entries.is_empty() {
+            self.directory.account(&entries).await?;
+            self.accounting.written(first, entries.len());
+        }
+        Ok(())
+    }
+
+    /// After a failure the batch is dropped: the comparison that follows offers whatever it held.
+    async fn fail(&mut self, error: &StoreError) {
+        self.full = Full::Due;
+        self.status.failed(error);
+        self.status.set_state(match error.kind {
+            ErrorKind::Full | ErrorKind::ReadOnly => State::Refused,
+            _ => State::Connecting,
+        });
+        self.unwritten.failed();
+        if error.kind == ErrorKind::NeedsFull {
+            return;
+        }
+        let pause = self.settings.backoff.saturating_mul(1 << self.failures.min(16)).min(self.settings.max_backoff);
+        self.failures += 1;
+        // In slices, so that what the status shows of the source stays fresh.
+        let until = Instant::now() + pause;
+        while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            self.note_backlog();
+            sleep(left.min(Duration::from_millis(250))).await;
+        }
+    }
+
+    async fn finish(&mut self) -> Result<(), StoreError> {
+        while self.step(Duration::ZERO).await? || self.accounting.depth() > 0 {}
+        Ok(())
+    }
+
+    fn note_backlog(&self) {
+        let backlog = self.source.backlog();
+        let (depth, oldest) = self.unwritten.with(backlog);
+        self.status.set_backlog(depth, oldest);
+    }
+}
