@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 use if_addrs::{IfOperStatus, Interface};
 use tokio::net::UdpSocket;
@@ -23,14 +22,14 @@ pub(super) struct HostPolicy {
 ///
 /// # Errors
 /// The interfaces cannot be listed, or no address could be bound.
-pub(super) async fn bind(policy: &HostPolicy) -> io::Result<Vec<Arc<UdpSocket>>> {
+pub(super) async fn bind(policy: &HostPolicy) -> io::Result<Vec<UdpSocket>> {
     let addresses =
         if policy.only.is_empty() { candidate_addresses(&if_addrs::get_if_addrs()?, policy.loopback) } else { policy.only.clone() };
     let mut sockets = Vec::new();
     let mut last_error = io::Error::new(io::ErrorKind::AddrNotAvailable, "this host has no address to offer");
     for address in addresses.into_iter().take(MAX_SOCKETS) {
         match UdpSocket::bind(SocketAddr::new(address, 0)).await {
-            Ok(socket) => sockets.push(Arc::new(socket)),
+            Ok(socket) => sockets.push(socket),
             // An address that is still being configured, or went away since it was listed.
             Err(error) => last_error = error,
         }

@@ -2,7 +2,7 @@
 //!
 //! | noun | file |
 //! |---|---|
-//! | host, reflexive and relayed candidates | `host.rs`, `reflexive.rs`, `relay/`; `gathering.rs`, `candidate.rs` |
+//! | host, reflexive and relayed candidates | `host.rs`, `sockets.rs`, `reflexive.rs`, `relay/`; `gathering.rs`, `candidate.rs` |
 //! | the ICE engine and its trace | `ice.rs`, `ice_credentials.rs`, `trace.rs` |
 //! | the exchange and its figures | `exchange.rs`, `statistics.rs` |
 //! | the call: all of the above without I/O | `call.rs` |
@@ -24,6 +24,7 @@ mod relay;
 pub mod report;
 mod run;
 mod signaling;
+mod sockets;
 mod statistics;
 mod trace;
 

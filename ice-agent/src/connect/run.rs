@@ -1,13 +1,10 @@
 //! Sockets, timers, relays and the room, brought together around one [`Call`].
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 use super::call::{Call, Output, Phase};
 use super::candidate::{CandidateType, LocalCandidate, LocalPreferences};
@@ -20,23 +17,30 @@ use super::reflexive::Reflexive;
 use super::relay::{Relay, RelayCommand, RelayEvent};
 use super::report::Report;
 use super::signaling::{Membership, RoomEvent};
+use super::sockets::{HostDatagram, HostSockets};
 use super::trace::PairAddresses;
 use super::{Args, describe};
 use crate::interrupt::interrupted;
 use crate::rendezvous::{Peer, Role, Signal};
 use crate::uri::{ServerUri, Transport};
 
-/// Events under way. A socket's reader waits when it is full, and the kernel drops then.
+/// Events under way.
 const MAX_EVENTS: usize = 1024;
-/// Longest datagram that is taken from a host socket; ours and the engine's are shorter.
-const MAX_DATAGRAM: usize = 2048;
+/// Longest wait for the address of a STUN server.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Most troubles that are kept for the report.
 const MAX_TROUBLES: usize = 64;
 
 enum Event {
-    Datagram { base: SocketAddr, from: SocketAddr, datagram: Vec<u8> },
+    Host(HostDatagram),
     Relay(RelayEvent),
     Room(RoomEvent),
+}
+
+impl From<HostDatagram> for Event {
+    fn from(datagram: HostDatagram) -> Self {
+        Self::Host(datagram)
+    }
 }
 
 impl From<RelayEvent> for Event {
@@ -63,12 +67,14 @@ pub(super) async fn call(args: Args, plan: Plan) -> anyhow::Result<Report> {
     let membership = Membership::join(args.rendezvous.clone(), args.room.clone(), events.clone()).await?;
     eprintln!("in room {} as {:?}; waiting for the peer", args.room, membership.role());
 
-    let relay_servers: Vec<ServerUri> = if args.no_relay { Vec::new() } else { args.turn.clone() };
-    let relays: Vec<Relay> = relay_servers
-        .iter()
-        .enumerate()
-        .map(|(index, server)| Relay::start(index, server.clone(), credentials.clone(), events.clone()))
-        .collect();
+    let servers: &[ServerUri] = if args.no_relay { &[] } else { &args.turn };
+    let start = |(index, server): (usize, &ServerUri)| Relayed {
+        relay: Relay::start(index, server.clone(), credentials.clone(), events.clone()),
+        server: server.clone(),
+        address: None,
+        ended: false,
+    };
+    let relays = servers.iter().enumerate().map(start).collect();
 
     let now = Instant::now();
     let ice_credentials = IceCredentials::from_random(rand::random());
@@ -77,13 +83,9 @@ pub(super) async fn call(args: Args, plan: Plan) -> anyhow::Result<Report> {
     let mut run = Run {
         call: Call::new(now, ice, ice_credentials, plan, rand::random()),
         preferences: LocalPreferences::default(),
-        sockets: Vec::new(),
-        readers: Vec::new(),
+        sockets: HostSockets::start(sockets, &events),
         reflexives: Vec::new(),
-        relayed: vec![None; relays.len()],
-        relays_gathering: relays.len(),
         relays,
-        relay_servers,
         membership,
         inbox,
         troubles: Vec::new(),
@@ -91,12 +93,11 @@ pub(super) async fn call(args: Args, plan: Plan) -> anyhow::Result<Report> {
         select_within: Duration::from_secs(args.timeout),
         checking_since: None,
     };
-    run.gather(sockets, &args.stun, &events).await;
+    run.gather(&args.stun).await;
     let ended = run.drive().await;
-    let Run { call, relays, membership, troubles, checking_since, readers, .. } = run;
-    readers.iter().for_each(JoinHandle::abort);
-    for relay in relays {
-        relay.close().await;
+    let Run { call, relays, membership, troubles, checking_since, .. } = run;
+    for relayed in relays {
+        relayed.relay.close().await;
     }
     membership.leave().await;
     ended?;
@@ -106,14 +107,9 @@ pub(super) async fn call(args: Args, plan: Plan) -> anyhow::Result<Report> {
 struct Run {
     call: Call,
     preferences: LocalPreferences,
-    sockets: Vec<(SocketAddr, Arc<UdpSocket>)>,
-    readers: Vec<JoinHandle<()>>,
+    sockets: HostSockets,
     reflexives: Vec<Reflexive>,
-    relays: Vec<Relay>,
-    relay_servers: Vec<ServerUri>,
-    /// The relayed addresses, by relay.
-    relayed: Vec<Option<SocketAddr>>,
-    relays_gathering: usize,
+    relays: Vec<Relayed>,
     membership: Membership,
     inbox: mpsc::Receiver<Event>,
     troubles: Vec<Trouble>,
@@ -122,27 +118,33 @@ struct Run {
     checking_since: Option<Instant>,
 }
 
+/// A relay and what came of it.
+struct Relayed {
+    relay: Relay,
+    server: ServerUri,
+    address: Option<SocketAddr>,
+    ended: bool,
+}
+
 impl Run {
     /// Offers the host candidates and asks for the reflexive ones.
-    async fn gather(&mut self, sockets: Vec<Arc<UdpSocket>>, stun: &[ServerUri], events: &mpsc::Sender<Event>) {
-        let mut servers = Vec::new();
+    async fn gather(&mut self, stun: &[ServerUri]) {
+        let now = Instant::now();
+        for base in self.sockets.bases() {
+            self.offer(now, CandidateType::Host, base, base, None, None);
+            self.reflexives.push(Reflexive::new(base));
+        }
+        self.carry_out().await;
         for server in stun {
-            match server.resolve().await {
-                Ok(addresses) => servers.push((server, addresses)),
+            let resolved = tokio::time::timeout(RESOLVE_TIMEOUT, server.resolve()).await;
+            match resolved.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())) {
+                Ok(addresses) => {
+                    for reflexive in &mut self.reflexives {
+                        reflexive.ask(Instant::now(), server, &addresses);
+                    }
+                }
                 Err(error) => self.trouble(Trouble::new(&server.to_string(), "resolve", error.to_string())),
             }
-        }
-        let now = Instant::now();
-        for socket in sockets {
-            let Ok(base) = socket.local_addr() else { continue };
-            self.readers.push(tokio::spawn(read(base, Arc::clone(&socket), events.clone())));
-            self.sockets.push((base, socket));
-            self.offer(now, CandidateType::Host, base, base, None, None);
-            let mut reflexive = Reflexive::new(base);
-            for (server, addresses) in &servers {
-                reflexive.ask(now, server, addresses);
-            }
-            self.reflexives.push(reflexive);
         }
     }
 
@@ -168,7 +170,8 @@ impl Run {
         loop {
             let now = Instant::now();
             self.take_reflexive(now);
-            if self.relays_gathering == 0 && self.reflexives.iter().all(Reflexive::is_over) {
+            let relays_known = self.relays.iter().all(|relayed| relayed.ended || relayed.address.is_some());
+            if relays_known && self.reflexives.iter().all(Reflexive::is_over) {
                 self.call.end_gathering(now);
             }
             self.carry_out().await;
@@ -215,7 +218,7 @@ impl Run {
     fn handle(&mut self, event: Event) {
         let now = Instant::now();
         match event {
-            Event::Datagram { base, from, datagram } => {
+            Event::Host(HostDatagram { base, from, datagram }) => {
                 let mut reflexives = self.reflexives.iter_mut().filter(|reflexive| reflexive.base() == base);
                 if !reflexives.any(|reflexive| reflexive.handle_input(now, from, &datagram)) {
                     self.call.handle_datagram(now, PairAddresses { local: base, remote: from }, &datagram);
@@ -242,15 +245,12 @@ impl Run {
     fn handle_relay(&mut self, now: Instant, event: RelayEvent) {
         match event {
             RelayEvent::Allocated { relay, allocated } => {
-                self.relays_gathering -= usize::from(self.relayed[relay].is_none());
-                self.relayed[relay] = Some(allocated.relayed);
-                let server = self.relay_servers[relay].clone();
-                let address = allocated.relayed;
+                let relayed = &mut self.relays[relay];
+                relayed.address = Some(allocated.relayed);
+                let (server, address) = (relayed.server.clone(), allocated.relayed);
                 self.offer(now, CandidateType::Relay, address, address, Some(&server), Some(server.transport));
             }
-            RelayEvent::Ended { relay } => {
-                self.relays_gathering -= usize::from(self.relayed[relay].is_none());
-            }
+            RelayEvent::Ended { relay } => self.relays[relay].ended = true,
             RelayEvent::Trouble(trouble) => self.trouble(trouble),
             RelayEvent::Datagram { relayed, peer, data } => {
                 self.call.handle_datagram(now, PairAddresses { local: relayed, remote: peer }, &data);
@@ -276,19 +276,19 @@ impl Run {
     async fn carry_out(&mut self) {
         for reflexive in &mut self.reflexives {
             while let Some(transmit) = reflexive.poll_transmit() {
-                send(&self.sockets, reflexive.base(), transmit.destination, &transmit.payload).await;
+                self.sockets.send(reflexive.base(), transmit.destination, &transmit.payload).await;
             }
         }
         while let Some(output) = self.call.poll_output() {
             match output {
                 Output::Send(pair, datagram) => match self.relay_at(pair.local) {
                     Some(relay) => relay.command(RelayCommand::Send(pair.remote, datagram)),
-                    None => send(&self.sockets, pair.local, pair.remote, &datagram).await,
+                    None => self.sockets.send(pair.local, pair.remote, &datagram).await,
                 },
                 Output::Signal(signal) => self.membership.tell(signal),
                 Output::Permit(ip) => {
-                    for relay in &self.relays {
-                        relay.command(RelayCommand::Permit(ip));
+                    for relayed in &self.relays {
+                        relayed.relay.command(RelayCommand::Permit(ip));
                     }
                 }
                 Output::Selected(pair) => {
@@ -303,8 +303,7 @@ impl Run {
     }
 
     fn relay_at(&self, address: SocketAddr) -> Option<&Relay> {
-        let index = self.relayed.iter().position(|relayed| *relayed == Some(address))?;
-        self.relays.get(index)
+        self.relays.iter().find(|relayed| relayed.address == Some(address)).map(|relayed| &relayed.relay)
     }
 
     /// Shows and keeps it; a peer that makes trouble again and again is not given the terminal.
@@ -312,29 +311,6 @@ impl Run {
         if self.troubles.len() < MAX_TROUBLES && !self.troubles.contains(&trouble) {
             eprintln!("{trouble}");
             self.troubles.push(trouble);
-        }
-    }
-}
-
-async fn send(sockets: &[(SocketAddr, Arc<UdpSocket>)], base: SocketAddr, to: SocketAddr, datagram: &[u8]) {
-    if let Some((_, socket)) = sockets.iter().find(|(address, _)| *address == base) {
-        // An unreachable destination is one that does not answer.
-        let _ = socket.send_to(datagram, to).await;
-    }
-}
-
-async fn read(base: SocketAddr, socket: Arc<UdpSocket>, events: mpsc::Sender<Event>) {
-    let mut buffer = [0; MAX_DATAGRAM];
-    loop {
-        match socket.recv_from(&mut buffer).await {
-            Ok((length, from)) => {
-                let datagram = buffer[..length].to_vec();
-                if events.send(Event::Datagram { base, from, datagram }).await.is_err() {
-                    return;
-                }
-            }
-            // Windows reports the ICMP error of an earlier datagram here; the socket is as good as before.
-            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
     }
 }
