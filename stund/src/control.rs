@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::config::Config;
 use crate::connections::{Connections, Places};
-use crate::counts::{Counts, sample_net};
+use crate::counts::Counts;
 use crate::endpoint::Sockets;
 use crate::worker::{Letter, Worker};
 
@@ -68,7 +68,7 @@ impl Workers {
         let source = move |samples: &mut _| {
             for shard in &shards {
                 shard.counts.sample(samples);
-                sample_net(&shard.stats, samples);
+                samples.add_loop(&shard.stats);
             }
         };
         Registry::new("stund", env!("CARGO_PKG_VERSION"), vec![Box::new(source)])

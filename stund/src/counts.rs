@@ -1,7 +1,7 @@
 //! What a worker counts, and how a scrape shows it.
 
 use causeway_daemon::metrics::{Family, Samples};
-use causeway_net::{Count, Reading, Stats};
+use causeway_net::Count;
 use causeway_wire::ErrorCode;
 use causeway_wire::binding::Silence;
 
@@ -88,16 +88,5 @@ impl Counts {
             samples.add(&SILENT, &[("reason", name.into())], self.silent[reason as usize].value());
         }
         samples.add(&IDLE, &[], self.idle_closed.value());
-    }
-}
-
-/// Adds a loop's counters to a scrape.
-pub(crate) fn sample_net(stats: &Stats, samples: &mut Samples) {
-    for Reading { family, cause, help, gauge, value } in stats.readings() {
-        let family = if gauge { Family::gauge(family, help) } else { Family::counter(family, help) };
-        match cause {
-            Some(cause) => samples.add(&family, &[("cause", cause.into())], value),
-            None => samples.add(&family, &[], value),
-        }
     }
 }

@@ -31,6 +31,7 @@ const CODES: [ErrorCode; 13] = [
 
 /// What one worker counts beside what its loop counts. One writer; read at scrape time.
 #[derive(Default)]
+#[repr(align(128))]
 pub(crate) struct Counters {
     /// By transport.
     pub(crate) to_peer: [Relayed; 2],
@@ -140,34 +141,12 @@ const PREFIXES: Family = Family::gauge("allocation_prefixes", "Source prefixes t
 const FREE_PORTS: Family = Family::gauge("relay_ports_free", "Relayed ports that are not lent");
 const USERS: Family = Family::gauge("users", "Users that hold an allocation");
 const STREAM_PREFIXES: Family = Family::gauge("connection_prefixes", "Source prefixes that hold a connection");
-const DROPPED: Family = Family::counter("dropped", "Datagrams and frames that the sockets could not take or give");
-const SOCKET_PACKETS: Family = Family::counter("socket_datagrams", "Datagrams through the sockets");
-const SOCKET_BYTES: Family = Family::counter("socket", "Payload through the sockets").unit(Unit::Bytes);
-const STREAMS: Family = Family::gauge("connections", "Connections of clients");
-const ACCEPTED: Family = Family::counter("connections_accepted", "Connections accepted");
-const REFUSED: Family = Family::counter("connections_refused", "Connections refused by a cap");
 
 /// The metrics source of one worker.
 pub(crate) fn worker_source(counters: Arc<Counters>, stats: Arc<Stats>) -> impl Fn(&mut Samples) + Send + Sync {
     move |samples| {
         counters.collect(samples);
-        for (cause, count) in [
-            ("send_buffer_full", &stats.dropped_send_buffer_full),
-            ("send_refused", &stats.dropped_send_refused),
-            ("socket_gone", &stats.dropped_socket_gone),
-            ("receive_queue_full", &stats.dropped_receive_queue_full),
-            ("stream_queue_full", &stats.dropped_stream_queue_full),
-            ("stream_gone", &stats.dropped_stream_gone),
-        ] {
-            samples.add(&DROPPED, &[("cause", cause.into())], count.value());
-        }
-        samples.add(&SOCKET_PACKETS, &[("direction", "received".into())], stats.datagrams_received.value());
-        samples.add(&SOCKET_PACKETS, &[("direction", "sent".into())], stats.datagrams_sent.value());
-        samples.add(&SOCKET_BYTES, &[("direction", "received".into())], stats.datagrams_received_bytes.value());
-        samples.add(&SOCKET_BYTES, &[("direction", "sent".into())], stats.datagrams_sent_bytes.value());
-        samples.add(&STREAMS, &[], stats.streams_open.value());
-        samples.add(&ACCEPTED, &[], stats.streams_accepted.value());
-        samples.add(&REFUSED, &[], stats.streams_refused.value());
+        samples.add_loop(&stats);
     }
 }
 

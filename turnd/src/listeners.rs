@@ -24,7 +24,10 @@ pub(crate) fn bind(listen: &[Listen], net: &Net) -> Result<Vec<Listeners>> {
             let named = || format!("listen[{index}].address: cannot listen on {} ({transport})", listen.address);
             match transport {
                 Transport::Udp => bind_udp(listen.address, net, &mut workers).with_context(named)?,
-                Transport::Tcp => bind_tcp(listen.address, &mut workers).with_context(named)?,
+                Transport::Tcp => {
+                    let group = steering::bind_tcp_group(listen.address, workers.len()).with_context(named)?;
+                    workers.iter_mut().zip(group).for_each(|(worker, listener)| worker.tcp.push(listener));
+                }
             }
         }
     }
@@ -32,29 +35,17 @@ pub(crate) fn bind(listen: &[Listen], net: &Net) -> Result<Vec<Listeners>> {
 }
 
 fn bind_udp(address: SocketAddr, net: &Net, workers: &mut [Listeners]) -> Result<()> {
-    // SO_REUSEPORT would let a second server share the port unnoticed; a socket without it tells.
-    drop(UdpSocket::bind(address, &UdpOptions { reuse_port: false, ..UdpOptions::LISTENER })?);
     let options = UdpOptions { receive_buffer: net.receive_buffer, send_buffer: net.send_buffer, ..UdpOptions::LISTENER };
-    let group = workers.iter().map(|_| UdpSocket::bind(address, &options)).collect::<std::io::Result<Vec<_>>>()?;
-    if let Err(error) = steering::attach(&group) {
+    let group = steering::bind_udp_group(address, &options, workers.len())?;
+    if let Some(error) = group.unsteered {
         tracing::warn!(%address, %error, "the kernel steers by its own hash: clients of restored allocations may reach another worker");
     }
-    let got = group[0].buffer_sizes();
+    let got = group.sockets[0].buffer_sizes();
     if got.receive < options.receive_buffer || got.send < options.send_buffer {
         let (receive, send) = (got.receive, got.send);
-        tracing::warn!(%address, receive, send, "socket buffers are smaller than net.receive_buffer and net.send_buffer: raise net.core.rmem_max and wmem_max");
+        let remedy = "raise net.core.rmem_max and net.core.wmem_max";
+        tracing::warn!(%address, receive, send, remedy, "socket buffers are smaller than net.receive_buffer and net.send_buffer");
     }
-    for (worker, socket) in workers.iter_mut().zip(group) {
-        worker.udp.push(socket);
-    }
-    Ok(())
-}
-
-fn bind_tcp(address: SocketAddr, workers: &mut [Listeners]) -> Result<()> {
-    // As for UDP. Connections of an earlier run that linger in TIME_WAIT are no second server: std's listener sets SO_REUSEADDR.
-    drop(std::net::TcpListener::bind(address)?);
-    for worker in workers {
-        worker.tcp.push(Listener::bind(address)?);
-    }
+    workers.iter_mut().zip(group.sockets).for_each(|(worker, socket)| worker.udp.push(socket));
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use causeway_net::{Reading, Stats};
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry;
@@ -107,6 +108,17 @@ impl Samples {
         let (_, series) = self.families.entry(family.name).or_insert_with(|| (*family, BTreeMap::new()));
         let sum = series.entry(labels.to_vec()).or_insert(0);
         *sum = sum.saturating_add(value);
+    }
+
+    /// Adds what a worker's loop counts, under the same names for every service.
+    pub fn add_loop(&mut self, stats: &Stats) {
+        for Reading { family, cause, help, gauge, value } in stats.readings() {
+            let family = if gauge { Family::gauge(family, help) } else { Family::counter(family, help) };
+            match cause {
+                Some(cause) => self.add(&family, &[("cause", cause.into())], value),
+                None => self.add(&family, &[], value),
+            }
+        }
     }
 
     pub(super) fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
