@@ -160,10 +160,9 @@ impl Call {
             self.ice.handle_stun(now, pair, datagram);
         } else if let Some(echo) = self.exchange.handle_datagram(now, datagram) {
             self.peer_heard = now;
-            // The way it came is the best one back, if the peer consented to that (RFC 7675 §5.1), or asked for an answer there by a check
-            // that carries our password: it may have selected the pair before our own check of it was answered.
-            let asked = self.ice.trace().check(pair).is_some_and(|check| check.requests_received > 0);
-            let back = if asked || self.ice.has_consent(pair.remote) { Some(pair) } else { self.selected };
+            // The way it came is the best one back, if the peer consented to that (RFC 7675 §5.1). Data comes after our `Ready`, so that
+            // there is a selected pair else.
+            let back = if self.ice.has_consent(pair.remote) { Some(pair) } else { self.selected };
             if let Some(back) = back {
                 self.outputs.push_back(Output::Send(back, echo));
             }
