@@ -84,7 +84,8 @@ fn lint(by: Instant) -> Result<()> {
     run_until(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]), by)
 }
 
-fn build(by: Instant) -> Result<()> {
+/// Builds everything, with the features that every suite builds with.
+pub(crate) fn build(by: Instant) -> Result<()> {
     run_until(&mut cargo(&["build", "--workspace", "--lib", "--bins", "--tests"]), by)
 }
 

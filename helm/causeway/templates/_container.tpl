@@ -1,0 +1,98 @@
+{{- define "causeway.container" -}}
+{{- $program := include "causeway.program" . -}}
+{{- $nodes := and (eq $program "turnd") (eq .Values.relay.addresses "nodes") -}}
+name: {{ $program }}
+image: {{ include "causeway.image" . | quote }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+args:
+  - --config=/etc/causeway/config/{{ $nodes | ternary "$(NODE_NAME)" $program }}.toml
+{{- if eq $program "turnd" }}
+env:
+  - name: NODE_NAME
+    valueFrom: {fieldRef: {fieldPath: spec.nodeName}}
+  {{- if not $nodes }}
+  - name: TURND_RELAY__ADDRESSES
+    valueFrom: {fieldRef: {fieldPath: status.{{ .Values.relay.addresses }}}}
+  {{- end }}
+  {{- if .Values.store.existingSecret }}
+  - name: TURND_STORE__NODE_ID
+    value: $(NODE_NAME)
+  {{- end }}
+{{- end }}
+ports:
+  {{- range include "causeway.ports" . | fromJsonArray }}
+  - {name: {{ .name }}, containerPort: {{ int .port }}, protocol: {{ .protocol }}}
+  {{- end }}
+  - {name: admin, containerPort: {{ include "causeway.adminPort" . }}, protocol: TCP}
+startupProbe:
+  {{- include "causeway.probe" (dict "root" . "path" "/readyz") | nindent 2 }}
+  periodSeconds: 1
+  failureThreshold: 60
+livenessProbe:
+  {{- include "causeway.probe" (dict "root" . "path" "/healthz") | nindent 2 }}
+  periodSeconds: 10
+  timeoutSeconds: 2
+readinessProbe:
+  {{- include "causeway.probe" (dict "root" . "path" "/readyz") | nindent 2 }}
+  periodSeconds: 5
+  timeoutSeconds: 2
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
+{{- with .Values.resources }}
+resources:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+volumeMounts:
+  - {name: config, mountPath: /etc/causeway/config, readOnly: true}
+  {{- range include "causeway.secrets" . | fromJsonArray }}
+  - {name: {{ .name }}, mountPath: /etc/causeway/{{ .name }}, readOnly: true}
+  {{- end }}
+  {{- if and (eq $program "turnd") .Values.store.existingSecret }}
+  - {name: lock, mountPath: /run/causeway}
+  {{- end }}
+{{- end }}
+
+{{/* The Secrets that are mounted, each with the keys that are read: JSON of [{name, secret, keys}]. */}}
+{{- define "causeway.secrets" -}}
+{{- $values := .Values -}}
+{{- $secrets := list -}}
+{{- if eq $values.mode "public" -}}
+{{- $keys := append (values $values.auth.users) $values.auth.secretKeys.restSecret | compact | uniq | sortAlpha -}}
+{{- $secrets = append $secrets (dict "name" "auth" "secret" $values.auth.existingSecret "keys" $keys) -}}
+{{- if $values.store.existingSecret -}}
+{{- $keys := list $values.store.secretKeys.url $values.store.secretKeys.fleetKey $values.store.secretKeys.password | compact -}}
+{{- $secrets = append $secrets (dict "name" "store" "secret" $values.store.existingSecret "keys" $keys) -}}
+{{- end -}}
+{{- end -}}
+{{- with $values.admin.existingSecret -}}
+{{- $secrets = append $secrets (dict "name" "admin" "secret" . "keys" (list $values.admin.secretKeys.token)) -}}
+{{- end -}}
+{{ toJson $secrets }}
+{{- end }}
+
+{{- define "causeway.volumes" -}}
+- name: config
+  configMap:
+    name: {{ include "causeway.name" . }}
+{{- range include "causeway.secrets" . | fromJsonArray }}
+- name: {{ .name }}
+  secret:
+    secretName: {{ .secret }}
+    defaultMode: 0440
+    items:
+      {{- range .keys }}
+      - {key: {{ . | quote }}, path: {{ . | quote }}}
+      {{- end }}
+{{- end }}
+{{- if and (eq .Values.mode "public") .Values.store.existingSecret }}
+- name: lock
+  {{- if .Values.store.lockHostPath }}
+  hostPath: {path: {{ .Values.store.lockHostPath | quote }}, type: Directory}
+  {{- else }}
+  emptyDir: {}
+  {{- end }}
+{{- end }}
+{{- end }}

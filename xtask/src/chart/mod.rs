@@ -1,0 +1,79 @@
+//! `cargo xtask chart`: the Helm chart, checked by the parts that will read it.
+//!
+//! Every values file of `tests/chart/values` goes the whole way: Helm's lint and template, the strict schemas of several
+//! Kubernetes versions, what we promise of every pod, and each rendered configuration through the real binary's
+//! `--check-config`. Then faults are planted, and each must be refused by name.
+
+mod case;
+mod configuration;
+mod faults;
+mod helm;
+mod pod;
+mod schemas;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{suites, workspace};
+
+use case::Case;
+
+/// Checks the chart with all its values files, and that planted faults are refused.
+///
+/// # Errors
+/// Names the values file and what is wrong with what came of it.
+pub(crate) fn run_chart() -> Result<()> {
+    check(Instant::now() + Duration::from_secs(600))
+}
+
+/// [`run_chart`], with the providing of the tools to be done by the given time.
+pub(crate) fn check(by: Instant) -> Result<()> {
+    helm::provide(by)?;
+    schemas::provide(by)?;
+    suites::build(by)?;
+    println!();
+    for values in values_files()? {
+        let case = Case::of_values(&values)?;
+        let report = case.check().with_context(|| case.name.clone())?;
+        println!("{:24} {} objects, {} configurations", case.name, report.objects, report.configurations);
+    }
+    println!();
+    faults::check_all()
+}
+
+/// The chart that we ship.
+fn chart() -> PathBuf {
+    workspace::root().join("helm/causeway")
+}
+
+/// The fixtures.
+fn fixtures() -> PathBuf {
+    workspace::root().join("tests/chart")
+}
+
+/// Where what is rendered is left for a look.
+fn output() -> PathBuf {
+    workspace::target().join("chart")
+}
+
+fn values_files() -> Result<Vec<PathBuf>> {
+    let folder = fixtures().join("values");
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
+        files.push(entry?.path());
+    }
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
+    files.sort();
+    files.retain(|file| !file.ends_with("public-redis.yaml") || turnd_has_a_store());
+    ensure!(!files.is_empty(), "{} holds no values file", folder.display());
+    Ok(files)
+}
+
+/// Until turnd has `[store]`, the values that ask for it wait.
+fn turnd_has_a_store() -> bool {
+    let turnd = workspace::target().join("debug/turnd");
+    let defaults = std::process::Command::new(turnd).arg("--print-default-config").output();
+    defaults.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("[store]"))
+}
