@@ -55,8 +55,7 @@ impl PeerPolicy {
     /// # Errors
     /// [`Denied`], the first reason found.
     pub fn check_address(&self, peer: IpAddr) -> Result<(), Denied> {
-        // The classic call: both clients have relayed addresses of this server (H8).
-        if self.relays.contains(&peer) { Ok(()) } else { self.check_rules(peer).map(drop) }
+        if self.is_relay(peer) { Ok(()) } else { self.check_rules(peer).map(drop) }
     }
 
     /// Judges an address to which a datagram would go: a channel, a Send indication.
@@ -77,7 +76,7 @@ impl PeerPolicy {
         if self.listeners.contains(&peer) {
             return Err(Denied::Listener);
         }
-        if !self.relays.contains(&peer.ip()) {
+        if !self.is_relay(peer.ip()) {
             return self.check_rules(peer.ip()).map(drop);
         }
         // At our own address there are relayed ports, and services that nobody meant to offer: those only by an explicit rule.
@@ -86,6 +85,11 @@ impl PeerPolicy {
         } else {
             Err(Denied::NotRelayed)
         }
+    }
+
+    /// The classic call: both clients have relayed addresses of this server (H8). A relay on loopback makes no peer of it (H2).
+    fn is_relay(&self, ip: IpAddr) -> bool {
+        self.relays.contains(&ip) && !is_never_a_peer(ip)
     }
 
     /// Whether a client at this address may allocate and bind channels (RFC 8656 §21.4).
@@ -164,6 +168,16 @@ mod tests {
         assert_eq!(address(&policy(&[(true, "127.0.0.0/8")]), "127.0.0.1"), Ok(()));
         assert_eq!(address(&policy(&[(true, "127.0.0.1/32")]), "127.0.0.1"), Ok(()));
         assert_eq!(address(&policy(&[(true, "::1/128")]), "::1"), Ok(()));
+    }
+
+    #[test]
+    fn h2_a_relay_on_loopback_makes_no_peer_of_it() {
+        let relays = vec!["127.0.0.1".parse().unwrap()];
+        let policy = |rules: &[Rule]| PeerPolicy::new(rules, Vec::new(), relays.clone(), 49152..=65535);
+        let closed = policy(&[]);
+        assert_eq!((address(&closed, "127.0.0.1"), transport(&closed, "127.0.0.1:50000")), (Err(Denied::Local), Err(Denied::Local)));
+        let open = policy(&[Rule { allow: true, net: "127.0.0.0/8".parse().unwrap() }]);
+        assert_eq!((address(&open, "127.0.0.1"), transport(&open, "127.0.0.1:50000")), (Ok(()), Ok(())));
     }
 
     #[test]
