@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::program::{self, target};
-use crate::service::{self, PASSWORD, USER};
+use causeway_tests::daemon::program::{self, target};
+use causeway_tests::daemon::service::{self, PASSWORD, USER};
 
 #[test]
 fn a_data_channel_passes_over_udp() {

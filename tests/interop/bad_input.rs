@@ -11,10 +11,11 @@ use causeway_wire::attribute::{ErrorCodeAttribute, UnknownAttributes};
 use causeway_wire::stream::MAX_FRAME_LEN;
 use causeway_wire::{Class, ErrorCode, MAX_MESSAGE_LEN, Message, Method};
 
-use crate::caller::Caller;
-use crate::echo::Echo;
-use crate::service::{self, PASSWORD, Service, USER};
-use crate::{junk, port};
+use crate::junk;
+use causeway_tests::daemon::caller::Caller;
+use causeway_tests::daemon::echo::Echo;
+use causeway_tests::daemon::port;
+use causeway_tests::daemon::service::{self, PASSWORD, Service, USER};
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 

@@ -5,8 +5,9 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::program::{self, Output};
-use crate::service::{self, PASSWORD, USER};
+use causeway_tests::daemon::port;
+use causeway_tests::daemon::program::{self, Output};
+use causeway_tests::daemon::service::{self, PASSWORD, USER};
 
 const LIMIT: Duration = Duration::from_secs(90);
 
@@ -118,7 +119,7 @@ struct Peer {
 
 impl Peer {
     fn start() -> Self {
-        let port = crate::port::free();
+        let port = port::free();
         let child = Command::new("turnutils_peer")
             .args(["-L", "127.0.0.1", "-p", &port.to_string()])
             .stdin(Stdio::null())

@@ -4,13 +4,7 @@
 
 mod aiortc;
 mod bad_input;
-mod caller;
 mod coturn;
-mod echo;
 mod junk;
-mod port;
-mod program;
 mod relay;
-mod scratch;
-mod service;
 mod stun_tools;

@@ -9,10 +9,10 @@ use causeway_wire::ErrorCode;
 use causeway_wire::attribute::AddressFamily;
 
 use crate::bad_input::code;
-use crate::caller::Caller;
-use crate::echo::Echo;
-use crate::port;
-use crate::service::{self, PASSWORD, Service, USER};
+use causeway_tests::daemon::caller::Caller;
+use causeway_tests::daemon::echo::Echo;
+use causeway_tests::daemon::port;
+use causeway_tests::daemon::service::{self, PASSWORD, Service, USER};
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const ALLOW: &str = r#""allow 127.0.0.1", "allow ::1""#;
@@ -189,25 +189,4 @@ fn metrics_tell_what_was_relayed_and_why_something_was_not() {
     turnd.until_metric("turnd_allocations_ended_total{reason=\"released\"}", 1);
     assert_eq!(turnd.metric("turnd_relay_ports_free{family=\"ipv4\"}"), free + 1);
     turnd.end();
-}
-
-impl Service {
-    /// Waits for a metric to have a value.
-    fn until_metric(&self, name: &str, value: u64) {
-        let deadline = Instant::now() + PATIENCE;
-        while self.metric(name) != value {
-            assert!(Instant::now() < deadline, "{name} is {}, not {value}:\n{}", self.metric(name), self.log());
-            thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    /// A metric as the admin listener tells it.
-    fn metric(&self, name: &str) -> u64 {
-        let mut stream = TcpStream::connect(self.admin).expect("the admin listener is open");
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("it reads");
-        let mut text = String::new();
-        stream.read_to_string(&mut text).expect("it answers");
-        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        value.unwrap_or_else(|| panic!("no {name} in\n{text}")).parse().expect("a number")
-    }
 }

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::program::{self, Output};
-use crate::service;
+use causeway_tests::daemon::program::{self, Output};
+use causeway_tests::daemon::service;
 
 const LIMIT: Duration = Duration::from_secs(30);
 

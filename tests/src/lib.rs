@@ -10,10 +10,13 @@
 //! | what a datagram led to | `reaction.rs`, `answer.rs` |
 //! | who sends | `client.rs`, `addresses.rs` |
 //! | quota | `quota.rs` |
+//!
+//! [`daemon`] is the other way: the real binaries, as processes on loopback.
 
 pub mod addresses;
 mod answer;
 mod client;
+pub mod daemon;
 mod lab;
 mod port_pool;
 mod quota;

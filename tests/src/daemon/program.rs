@@ -5,13 +5,14 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::scratch::Scratch;
+use super::scratch::Scratch;
 
 /// What a program wrote, both streams, and how it ended.
-pub(crate) struct Output {
+pub struct Output {
     /// By itself, with status 0.
-    pub(crate) succeeded: bool,
-    pub(crate) text: String,
+    pub succeeded: bool,
+    /// Both streams.
+    pub text: String,
 }
 
 /// Runs the program to its end, or ends it when the time is over.
@@ -19,7 +20,7 @@ pub(crate) struct Output {
 /// # Panics
 /// It is not installed.
 #[track_caller]
-pub(crate) fn run(mut command: Command, limit: Duration) -> Output {
+pub fn run(mut command: Command, limit: Duration) -> Output {
     let scratch = Scratch::new();
     let name = command.get_program().to_string_lossy().into_owned();
     // Into a file: nobody need read while we wait.
@@ -46,14 +47,16 @@ pub(crate) fn run(mut command: Command, limit: Duration) -> Output {
 ///
 /// # Panics
 /// It is not built.
-pub(crate) fn built(name: &str) -> PathBuf {
+#[must_use]
+pub fn built(name: &str) -> PathBuf {
     let path = target().join("debug").join(name);
     assert!(path.is_file(), "{} is not built: cargo build --workspace --bins", path.display());
     path
 }
 
 /// Cargo's target directory: this test runs from `target/debug/deps`.
-pub(crate) fn target() -> PathBuf {
+#[must_use]
+pub fn target() -> PathBuf {
     let this = std::env::current_exe().expect("a program knows where it is");
     this.ancestors().nth(3).expect("target/debug/deps/interop").to_owned()
 }

@@ -1,54 +1,63 @@
 //! `stund` and `turnd` as an operator starts them: a configuration file, a process, a log.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::port;
-use crate::program::built;
-use crate::scratch::Scratch;
+use super::port;
+use super::program::built;
+use super::scratch::Scratch;
 
-pub(crate) const USER: &str = "alice";
-pub(crate) const PASSWORD: &str = "interop-4711";
-pub(crate) const REALM: &str = "interop.example";
+/// `turnd`'s user.
+pub const USER: &str = "alice";
+/// The user's password.
+pub const PASSWORD: &str = "interop-4711";
+/// The user's realm.
+pub const REALM: &str = "interop.example";
 
 const START: Duration = Duration::from_secs(20);
 const END: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A running service. Ended when dropped; [`end`](Self::end) also looks at how it ends.
-pub(crate) struct Service {
+pub struct Service {
     name: &'static str,
     child: Child,
     /// Where clients come in, over UDP and TCP.
-    pub(crate) address: SocketAddr,
+    pub address: SocketAddr,
     /// Where the admin listener is; port 0 where the configuration names none.
-    pub(crate) admin: SocketAddr,
+    pub admin: SocketAddr,
     scratch: Scratch,
 }
 
 /// `turnd` on loopback, with the peers and the further tables of its configuration that the test wants.
-pub(crate) fn turnd(peers: &str, more: &str) -> Service {
+#[must_use]
+pub fn turnd(peers: &str, more: &str) -> Service {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
     Service::start("turnd", address, &turnd_config(address, peers, more))
 }
 
 /// The same with these relay addresses, quoted and separated by commas.
-pub(crate) fn turnd_with_relays(relays: &str, peers: &str, more: &str) -> Service {
+#[must_use]
+pub fn turnd_with_relays(relays: &str, peers: &str, more: &str) -> Service {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
     Service::start("turnd", address, &turnd_config(address, peers, more).replace(r#"["127.0.0.1"]"#, &format!("[{relays}]")))
 }
 
 /// The same with these relayed ports.
-pub(crate) fn turnd_with_ports(ports: &str, peers: &str, more: &str) -> Service {
+#[must_use]
+pub fn turnd_with_ports(ports: &str, peers: &str, more: &str) -> Service {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
     let config = turnd_config(address, peers, more).replace("[relay]\n", &format!("[relay]\nports = \"{ports}\"\n"));
     Service::start("turnd", address, &config)
 }
 
 /// The configuration of [`turnd`].
-pub(crate) fn turnd_config(address: SocketAddr, peers: &str, more: &str) -> String {
+#[must_use]
+pub fn turnd_config(address: SocketAddr, peers: &str, more: &str) -> String {
     let admin = port::free();
     format!(
         r#"
@@ -70,7 +79,8 @@ listen = "127.0.0.1:{admin}"
 }
 
 /// `stund` on loopback, with 127.0.0.2 as its alternate address; also gives that address and port.
-pub(crate) fn stund() -> (Service, SocketAddr) {
+#[must_use]
+pub fn stund() -> (Service, SocketAddr) {
     let (port, alternate_port, admin) = (port::free(), port::free(), port::free());
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let config = format!(
@@ -89,13 +99,15 @@ listen = "127.0.0.1:{admin}"
 }
 
 /// `stund` on loopback with one address: plain STUN.
-pub(crate) fn stund_with_one_address() -> Service {
+#[must_use]
+pub fn stund_with_one_address() -> Service {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
     Service::start("stund", address, &stund_config(address))
 }
 
 /// The configuration of [`stund_with_one_address`].
-pub(crate) fn stund_config(address: SocketAddr) -> String {
+#[must_use]
+pub fn stund_config(address: SocketAddr) -> String {
     let admin = port::free();
     format!("[[listen]]\naddress = \"{address}\"\n[admin]\nlisten = \"127.0.0.1:{admin}\"\n")
 }
@@ -134,7 +146,7 @@ impl Service {
     }
 
     /// Starts what must not start: its exit status and what it said.
-    pub(crate) fn refused(name: &'static str, config: &str) -> (ExitStatus, String) {
+    pub fn refused(name: &'static str, config: &str) -> (ExitStatus, String) {
         let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let mut service = Self::spawn(name, nowhere, config);
         let status = service.wait(START).unwrap_or_else(|| panic!("{name} runs with it:\n{}", service.log()));
@@ -142,7 +154,7 @@ impl Service {
     }
 
     /// Ends it by SIGTERM, which must be a success.
-    pub(crate) fn end(mut self) {
+    pub fn end(mut self) {
         let name = self.name;
         let pid = self.child.id().to_string();
         let signalled = Command::new("kill").args(["-TERM", &pid]).status().expect("kill is there");
@@ -151,20 +163,44 @@ impl Service {
         assert!(status.success(), "{name} ended with {status}:\n{}", self.log());
     }
 
-    pub(crate) fn log(&self) -> String {
+    /// What it has written.
+    #[must_use]
+    pub fn log(&self) -> String {
         self.scratch.read("log")
     }
 
     /// Resident memory, in KiB.
-    pub(crate) fn resident(&self) -> u64 {
+    #[must_use]
+    pub fn resident(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the kernel says it");
         line.trim().trim_end_matches(" kB").parse().expect("a number of KiB")
     }
 
     /// Open file descriptors.
-    pub(crate) fn descriptors(&self) -> usize {
+    #[must_use]
+    pub fn descriptors(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it runs").count()
+    }
+
+    /// Waits for a metric to have a value.
+    pub fn until_metric(&self, name: &str, value: u64) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.metric(name) != value {
+            assert!(Instant::now() < deadline, "{name} is {}, not {value}:\n{}", self.metric(name), self.log());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// A metric as the admin listener tells it.
+    #[must_use]
+    pub fn metric(&self, name: &str) -> u64 {
+        let mut stream = TcpStream::connect(self.admin).expect("the admin listener is open");
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("it reads");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("it answers");
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("no {name} in\n{text}")).parse().expect("a number")
     }
 
     fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {

@@ -6,18 +6,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-pub(crate) struct Echo {
-    pub(crate) address: SocketAddr,
+/// The peer; it ends when dropped.
+pub struct Echo {
+    /// Where it is.
+    pub address: SocketAddr,
     over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Echo {
-    pub(crate) fn start() -> Self {
+    /// On 127.0.0.1.
+    #[must_use]
+    pub fn start() -> Self {
         Self::start_on(Ipv4Addr::LOCALHOST.into())
     }
 
-    pub(crate) fn start_on(ip: IpAddr) -> Self {
+    /// On this address of loopback.
+    #[must_use]
+    pub fn start_on(ip: IpAddr) -> Self {
         let socket = UdpSocket::bind((ip, 0)).expect("some port is free");
         socket.set_read_timeout(Some(Duration::from_millis(100))).expect("a timeout can be set");
         let address = socket.local_addr().expect("it is bound");

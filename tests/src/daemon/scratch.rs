@@ -5,10 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-pub(crate) struct Scratch(PathBuf);
+/// The folder.
+pub struct Scratch(PathBuf);
 
 impl Scratch {
-    pub(crate) fn new() -> Self {
+    /// A new one, among the temporary files.
+    #[must_use]
+    #[allow(clippy::new_without_default)] // a default would not make a folder
+    pub fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("causeway-interop-{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let folder = std::env::temp_dir().join(name);
@@ -16,18 +20,22 @@ impl Scratch {
         Self(folder)
     }
 
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
+    /// Where a file of it is.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
     /// Writes a file into the folder.
-    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
         fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         path
     }
 
-    pub(crate) fn read(&self, name: &str) -> String {
+    /// What a file of it holds; nothing if it is not there.
+    #[must_use]
+    pub fn read(&self, name: &str) -> String {
         read(&self.path(name))
     }
 }

@@ -9,7 +9,8 @@ const FIRST: u32 = 20_000;
 const COUNT: u32 = 12_000;
 
 /// A port that is free for UDP and for TCP, on 127.0.0.1 and on 127.0.0.2, and was not given out before.
-pub(crate) fn free() -> u16 {
+#[must_use]
+pub fn free() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     for _ in 0..100 {
         // Two runs at a time begin at different places.

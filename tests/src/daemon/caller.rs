@@ -11,7 +11,8 @@ use rand::rngs::StdRng;
 /// Longer than all repetitions of a request that a busy machine may need.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-pub(crate) struct Caller {
+/// A client with an allocation.
+pub struct Caller {
     socket: UdpSocket,
     client: TurnClient,
 }
@@ -21,7 +22,7 @@ impl Caller {
     ///
     /// # Errors
     /// What the server said.
-    pub(crate) fn allocate(server: SocketAddr, user: &str, password: &str) -> Result<Self, Failure> {
+    pub fn allocate(server: SocketAddr, user: &str, password: &str) -> Result<Self, Failure> {
         Self::allocate_of(None, server, user, password)
     }
 
@@ -29,7 +30,7 @@ impl Caller {
     ///
     /// # Errors
     /// What the server said.
-    pub(crate) fn allocate_of(family: Option<AddressFamily>, server: SocketAddr, user: &str, password: &str) -> Result<Self, Failure> {
+    pub fn allocate_of(family: Option<AddressFamily>, server: SocketAddr, user: &str, password: &str) -> Result<Self, Failure> {
         let ours = if server.is_ipv4() { IpAddr::from(Ipv4Addr::LOCALHOST) } else { IpAddr::from(Ipv6Addr::LOCALHOST) };
         let socket = UdpSocket::bind((ours, 0)).expect("some port is free");
         socket.connect(server).expect("loopback is there");
@@ -45,7 +46,7 @@ impl Caller {
     ///
     /// # Errors
     /// What the server said.
-    pub(crate) fn permit(&mut self, peer: IpAddr) -> Result<(), Failure> {
+    pub fn permit(&mut self, peer: IpAddr) -> Result<(), Failure> {
         self.client.permit(Instant::now(), peer).expect("there is an allocation");
         self.settle(|event| matches!(event, Event::PermissionInstalled { .. }))
     }
@@ -54,13 +55,13 @@ impl Caller {
     ///
     /// # Errors
     /// What the server said.
-    pub(crate) fn bind(&mut self, peer: SocketAddr) -> Result<(), Failure> {
+    pub fn bind(&mut self, peer: SocketAddr) -> Result<(), Failure> {
         self.client.bind(Instant::now(), peer).expect("there is an allocation");
         self.settle(|event| matches!(event, Event::ChannelBound { .. }))
     }
 
     /// Sends to the peer and waits for the same bytes from there; `false` if they do not come within the time.
-    pub(crate) fn round_trip(&mut self, peer: SocketAddr, data: &[u8], limit: Duration) -> bool {
+    pub fn round_trip(&mut self, peer: SocketAddr, data: &[u8], limit: Duration) -> bool {
         self.send(peer, data);
         let deadline = Instant::now() + limit;
         while Instant::now() < deadline {
@@ -73,7 +74,7 @@ impl Caller {
     }
 
     /// Sends to another client's relayed address; whether it arrives there.
-    pub(crate) fn reaches(&mut self, other: &mut Self, data: &[u8]) -> bool {
+    pub fn reaches(&mut self, other: &mut Self, data: &[u8]) -> bool {
         let (ours, theirs) = (self.relayed(), other.relayed());
         self.send(theirs, data);
         let deadline = Instant::now() + Duration::from_secs(5);
@@ -86,17 +87,17 @@ impl Caller {
     }
 
     /// The relayed address.
-    pub(crate) fn relayed(&self) -> SocketAddr {
+    pub fn relayed(&self) -> SocketAddr {
         self.client.allocated().expect("there is an allocation").relayed
     }
 
     /// Sends to the peer, and waits for nothing.
-    pub(crate) fn tell(&mut self, peer: SocketAddr, data: &[u8]) {
+    pub fn tell(&mut self, peer: SocketAddr, data: &[u8]) {
         self.send(peer, data);
     }
 
     /// Deletes the allocation.
-    pub(crate) fn close(mut self) {
+    pub fn close(mut self) {
         self.client.close(Instant::now());
         self.settle(|event| *event == Event::Closed).expect("it can be deleted");
     }
