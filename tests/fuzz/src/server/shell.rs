@@ -128,6 +128,8 @@ impl Shell {
     /// The oldest bind that waits is done, or fails; or what was said last is said again.
     pub(crate) fn complete(&mut self, how: u8) {
         let completion = match (how % 8, self.last) {
+            // A socket that has been closed since is another's.
+            (7, Some(Completion::Bound { bound, relay, .. })) if self.bound.get(&bound) != Some(&relay) => return,
             (7, Some(last)) => last,
             (how, _) => {
                 let Some((relay, family, port)) = self.waiting.pop_front() else { return };

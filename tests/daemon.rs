@@ -1,0 +1,11 @@
+//! `turnd` itself, over UDP and TCP on loopback: the conformance of the core reaches the wire.
+#![allow(clippy::unwrap_used)] // a panic is how a test reports
+
+#[path = "daemon/conformance.rs"]
+mod conformance;
+#[path = "daemon/leg.rs"]
+mod leg;
+#[path = "daemon/stream.rs"]
+mod stream;
+#[path = "daemon/talker.rs"]
+mod talker;

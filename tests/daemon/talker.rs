@@ -1,0 +1,98 @@
+use std::net::SocketAddr;
+
+use causeway_relay::Transport;
+use causeway_tests::daemon::service::{self, PASSWORD, Service, USER};
+use causeway_tests::{Answer, Client, Fill};
+use causeway_wire::attribute::{ChannelNumberAttribute, Data, RequestedTransport, XorPeerAddress};
+use causeway_wire::{ChannelData, ChannelRange, Class, Message, MessageWriter, Method, TransactionId, padded};
+
+use crate::leg::Leg;
+
+/// A `turnd` whose peers may be on loopback: there is no other network to be sure of.
+pub(crate) fn turnd() -> Service {
+    service::turnd(r#""allow 127.0.0.0/8""#, "[net]\nworkers = 2\n")
+}
+
+/// A client that writes its requests as the laboratory's does, and sends them over a real leg.
+pub(crate) struct Talker {
+    pub(crate) client: Client,
+    pub(crate) leg: Leg,
+}
+
+impl Talker {
+    pub(crate) fn new(turnd: &Service, transport: Transport) -> Self {
+        let leg = Leg::new(transport, turnd.address);
+        let mut client = Client::at(leg.local(), transport).named(USER, PASSWORD);
+        client.five_tuple.server = turnd.address;
+        Self { client, leg }
+    }
+
+    /// One request with credentials, and the challenge before it where there is no nonce yet.
+    pub(crate) fn ask(&mut self, method: Method, fill: Fill<'_>) -> Answer {
+        if self.client.nonce.is_none() {
+            let id = self.client.next_transaction();
+            let challenge = self.exchange(&self.client.unsigned(id, method, fill));
+            assert_eq!(challenge.error(), Some(401));
+            (self.client.realm, self.client.nonce) = (challenge.realm(), challenge.nonce());
+        }
+        let id = self.client.next_transaction();
+        let answer = self.exchange(&self.client.signed(id, method, fill));
+        assert_eq!((answer.method(), answer.message().transaction_id()), (method, id));
+        answer
+    }
+
+    /// Sends bytes; the answer to them.
+    pub(crate) fn exchange(&mut self, bytes: &[u8]) -> Answer {
+        self.leg.send(bytes);
+        Answer { bytes: self.leg.receive().expect("the connection stands"), to: self.client.five_tuple }
+    }
+
+    pub(crate) fn allocate(&mut self) -> SocketAddr {
+        let answer = self.ask(Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP).map(drop));
+        assert_eq!(answer.error(), None);
+        answer.relayed().unwrap()
+    }
+
+    pub(crate) fn permit(&mut self, peer: SocketAddr) -> Option<u16> {
+        self.ask(Method::CREATE_PERMISSION, &|w| w.put(&XorPeerAddress(peer)).map(drop)).error()
+    }
+
+    pub(crate) fn bind(&mut self, number: u16, peer: SocketAddr) -> Option<u16> {
+        self.ask(Method::CHANNEL_BIND, &|w| w.put(&ChannelNumberAttribute(number))?.put(&XorPeerAddress(peer)).map(drop)).error()
+    }
+
+    pub(crate) fn send(&mut self, peer: SocketAddr, data: &[u8]) {
+        let mut bytes = vec![0; 64 + padded(data.len())];
+        let mut writer = MessageWriter::new(&mut bytes, Class::Indication, Method::SEND, TransactionId([8; 12])).unwrap();
+        writer.put(&XorPeerAddress(peer)).unwrap().put(&Data(data)).unwrap();
+        let len = writer.finish();
+        self.leg.send(&bytes[..len]);
+    }
+
+    pub(crate) fn send_channel(&mut self, number: u16, data: &[u8]) {
+        let header = ChannelData::header(ChannelRange::Rfc8656.channel(number).unwrap(), data.len() as u16);
+        let mut bytes = [&header[..], data].concat();
+        if self.client.five_tuple.transport.is_stream() {
+            bytes.resize(padded(bytes.len()), 0);
+        }
+        self.leg.send(&bytes);
+    }
+
+    /// The next message is a Data indication: from whom, and what.
+    pub(crate) fn data_arrive(&mut self) -> (SocketAddr, Vec<u8>) {
+        let bytes = self.leg.receive().unwrap();
+        let message = Message::decode(&bytes).unwrap();
+        assert_eq!((message.class(), message.method()), (Class::Indication, Method::DATA));
+        let XorPeerAddress(peer) = message.attribute().unwrap().unwrap();
+        let Data(data) = message.attribute().unwrap().unwrap();
+        (peer, data.to_vec())
+    }
+
+    /// Nothing was sent to this client by what came before: the next that arrives is the answer to a Binding request.
+    pub(crate) fn heard_nothing(&mut self) {
+        let id = self.client.next_transaction();
+        let answer = self.exchange(&self.client.unsigned(id, Method::BINDING, &|_| Ok(())));
+        assert_eq!((answer.method(), answer.message().transaction_id()), (Method::BINDING, id));
+        assert_eq!(answer.mapped(), Some(self.leg.local()));
+    }
+}
