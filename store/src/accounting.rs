@@ -83,6 +83,11 @@ impl Accounting {
         }
     }
 
+    /// Counts entries that were lost before they came here.
+    pub fn lose(&self, entries: u64) {
+        self.spool().lost += entries;
+    }
+
     /// Entries that wait.
     #[must_use]
     pub fn depth(&self) -> usize {

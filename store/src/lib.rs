@@ -29,7 +29,7 @@ mod node;
 mod record;
 mod redis;
 mod status;
-// mod users;
+mod users;
 mod writer;
 
 pub use accounting::{Account, Accounting, Event};
@@ -47,5 +47,5 @@ pub use record::{
 };
 pub use redis::{Redis, RedisSettings};
 pub use status::{State, Status, StatusReport};
-// pub use users::{Lookup, Protection, RestSecret, Unavailable, UserKeys, Users, UsersReport, UsersSettings};
+pub use users::{Lookup, Protection, RestSecret, Unavailable, UserKeys, Users, UsersReport, UsersSettings};
 pub use writer::{Backlog, Source, Writer, WriterSettings};

@@ -15,6 +15,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 pub use credential::{Credential, KeyAlgorithm, LongTermKey};
 pub use seal::Sealer;
+pub(crate) use seal::{open_secret, seal_secret};
 
 /// The name of a record: random, made with the allocation, and kept when the allocation is restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

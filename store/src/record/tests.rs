@@ -70,12 +70,12 @@ proptest! {
 
     #[test]
     fn every_record_is_read_back_as_it_was_sealed(record in record()) {
-        let sealer = sealer(1, "a");
+        let (another_key, another_node, sealer) = (sealer(2, "a"), sealer(1, "b"), sealer(1, "a"));
         let opened = sealer.open(record.id, &sealer.seal(&record, NOW));
         prop_assert_eq!(opened.as_ref(), Ok(&record));
         // Under another key, another name, on another node: never.
-        prop_assert_eq!(super::tests::sealer(2, "a").open(record.id, &sealer.seal(&record, NOW)), Err(RecordError::Seal));
-        prop_assert_eq!(super::tests::sealer(1, "b").open(record.id, &sealer.seal(&record, NOW)), Err(RecordError::Seal));
+        prop_assert_eq!(another_key.open(record.id, &sealer.seal(&record, NOW)), Err(RecordError::Seal));
+        prop_assert_eq!(another_node.open(record.id, &sealer.seal(&record, NOW)), Err(RecordError::Seal));
         prop_assert_eq!(sealer.open(RecordId(record.id.0 ^ 1), &sealer.seal(&record, NOW)), Err(RecordError::Seal));
     }
 
@@ -96,7 +96,7 @@ proptest! {
     }
 
     #[test]
-    fn a_changed_or_cut_record_does_not_open(record in record(), at in any::<prop::sample::Index>(), bit in 0..8) {
+    fn a_changed_or_cut_record_does_not_open(record in record(), at in any::<prop::sample::Index>(), bit in 0..8u8) {
         let sealer = sealer(1, "a");
         let sealed = sealer.seal(&record, NOW);
         let at = at.index(sealed.len());

@@ -1,6 +1,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::link::Link;
+use crate::error::StoreError;
 use zeroize::Zeroizing;
 
 /// How to reach a Redis server, version 6 or later.
@@ -27,6 +29,16 @@ impl RedisSettings {
         let second = Duration::from_secs(1);
         let url = Zeroizing::new(url.to_owned());
         Self { url, username: None, password: None, connect_timeout: second, timeout: second, accounting_entries: 1_000_000 }
+    }
+}
+
+impl RedisSettings {
+    /// Whether the URL can be used. Connects to nobody.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(&self) -> Result<(), StoreError> {
+        Link::new(self).map(drop)
     }
 }
 

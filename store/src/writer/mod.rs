@@ -119,6 +119,9 @@ impl<D: Directory, S: Source> Writer<D, S> {
 
     /// One batch and what goes along with it. Gives whether there was a change to write.
     async fn step(&mut self, patience: Duration) -> Result<bool, StoreError> {
+        if self.source.lost_count() {
+            self.full = Full::Due;
+        }
         if self.full == Full::Due {
             // Before the comparison begins: what is made after this instant is a change, and is offered as one.
             self.directory.begin_full().await?;

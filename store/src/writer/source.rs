@@ -13,6 +13,11 @@ pub trait Source: Send + 'static {
     /// Marks every allocation as changed, so that [`drain`](Self::drain) gives all of them. Marks of deletion stay.
     fn offer_all(&mut self) -> impl Future<Output = ()> + Send;
 
+    /// Whether so much has changed at once that the deletions among it are not known: everything is to be offered and compared. Asked once.
+    fn lost_count(&mut self) -> bool {
+        false
+    }
+
     /// What the fleet is told of this node.
     fn report(&mut self) -> impl Future<Output = NodeReport> + Send;
 

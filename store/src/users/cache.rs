@@ -1,0 +1,86 @@
+use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
+use std::time::{Duration, Instant};
+
+/// What was learned lately, with the time; beyond its capacity what was learned first is forgotten.
+#[derive(Debug)]
+pub(super) struct Cache<K, V> {
+    capacity: usize,
+    entries: HashMap<K, Entry<V>>,
+    by_age: BTreeMap<u64, K>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Entry<V> {
+    value: V,
+    learned: Instant,
+    number: u64,
+}
+
+impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { capacity, entries: HashMap::new(), by_age: BTreeMap::new(), next: 0 }
+    }
+
+    /// The value, if it was learned within `age`.
+    pub(super) fn find(&self, key: &K, age: Duration, now: Instant) -> Option<V> {
+        let entry = self.entries.get(key)?;
+        (now.saturating_duration_since(entry.learned) < age).then(|| entry.value.clone())
+    }
+
+    pub(super) fn insert(&mut self, key: K, value: V, now: Instant) {
+        self.remove(&key);
+        self.by_age.insert(self.next, key.clone());
+        self.entries.insert(key, Entry { value, learned: now, number: self.next });
+        self.next += 1;
+        if self.entries.len() > self.capacity
+            && let Some((_, oldest)) = self.by_age.pop_first()
+        {
+            self.entries.remove(&oldest);
+        }
+    }
+
+    pub(super) fn remove(&mut self, key: &K) {
+        if let Some(entry) = self.entries.remove(key) {
+            self.by_age.remove(&entry.number);
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.entries.clear();
+        self.by_age.clear();
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h45_it_never_holds_more_than_its_capacity_and_forgets_the_oldest() {
+        let (mut cache, now) = (Cache::new(3), Instant::now());
+        for key in 0..10 {
+            cache.insert(key, key, now);
+            cache.insert(8, 80, now);
+        }
+        assert_eq!((cache.len(), cache.by_age.len()), (3, 3));
+        let found: Vec<_> = (0..10).filter_map(|key| cache.find(&key, Duration::from_secs(1), now)).collect();
+        assert_eq!(found, [7, 80, 9]);
+    }
+
+    #[test]
+    fn what_is_too_old_is_not_found() {
+        let (mut cache, now) = (Cache::new(3), Instant::now());
+        cache.insert("alice", 1, now);
+        let age = Duration::from_secs(60);
+        assert_eq!(cache.find(&"alice", age, now + Duration::from_secs(59)), Some(1));
+        assert_eq!(cache.find(&"alice", age, now + Duration::from_secs(60)), None);
+        cache.clear();
+        assert_eq!((cache.find(&"alice", age, now), cache.by_age.len()), (None, 0));
+    }
+}

@@ -1,0 +1,99 @@
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use super::Protection;
+use super::secret::{self, Place};
+use crate::fleet_key::FleetKey;
+use crate::record::{KeyAlgorithm, LongTermKey};
+
+/// The fields of a user's hash.
+pub(super) const NOT_AFTER: &str = "not_after";
+pub(super) const ALGORITHMS: [(KeyAlgorithm, &str); 2] = [(KeyAlgorithm::Md5, "md5"), (KeyAlgorithm::Sha256, "sha256")];
+/// More secrets than a rotation needs.
+const MAX_SECRETS: usize = 8;
+
+/// The keys of a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserKeys {
+    /// One an algorithm, at least one.
+    pub keys: Vec<LongTermKey>,
+    /// Unix time in seconds after which they are good no more; `None` is for ever.
+    pub not_after: Option<u64>,
+}
+
+/// A secret that REST credentials of a realm are minted with.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RestSecret {
+    /// Its name: letters, digits, `.`, `_`, `-`.
+    pub name: String,
+    /// The secret.
+    pub secret: Zeroizing<Vec<u8>>,
+    /// Unix time in seconds after which it is good no more; `None` is for ever.
+    pub not_after: Option<u64>,
+}
+
+impl fmt::Debug for RestSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RestSecret").field("name", &self.name).field("not_after", &self.not_after).finish_non_exhaustive()
+    }
+}
+
+/// What a stored text could not be understood as.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Malformed;
+
+/// A user's hash: the fields `md5`, `sha256`, `not_after`, in the order in which they are asked for. `Ok(None)` is no user.
+pub(super) fn user(
+    fleet_key: &FleetKey,
+    protection: Protection,
+    key: &str,
+    fields: [Option<Vec<u8>>; 3],
+) -> Result<Option<UserKeys>, Malformed> {
+    // Whoever writes to the store may have written any bytes.
+    let texts = fields.map(|field| field.map(|bytes| text(bytes).ok_or(Malformed)).transpose());
+    let [md5, sha256, not_after] = texts;
+    let (md5, sha256, not_after) = (md5?, sha256?, not_after?);
+    if md5.is_none() && sha256.is_none() {
+        return Ok(None);
+    }
+    let not_after = not_after.as_deref().map_or("", String::as_str);
+    let mut keys = Vec::new();
+    for ((algorithm, field), text) in ALGORITHMS.into_iter().zip([md5, sha256]) {
+        let Some(text) = text else { continue };
+        let bytes = secret::read(fleet_key, protection, Place { key, field, not_after }, &text).ok_or(Malformed)?;
+        keys.push(LongTermKey::new(algorithm, &bytes).ok_or(Malformed)?);
+    }
+    Ok(Some(UserKeys { keys, not_after: time(not_after)? }))
+}
+
+/// A realm's hash of secrets: those that are well-formed, in the order of their names, and how many are not.
+pub(super) fn secrets(fleet_key: &FleetKey, protection: Protection, key: &str, fields: Vec<(Vec<u8>, Vec<u8>)>) -> (Vec<RestSecret>, u64) {
+    let total = fields.len();
+    let one = |(name, value): (Vec<u8>, Vec<u8>)| {
+        let (name, text) = (String::from_utf8(name).ok()?, text(value)?);
+        let (value, not_after) = text.split_once(";not_after=").unwrap_or((&text, ""));
+        let secret = secret::read(fleet_key, protection, Place { key, field: &name, not_after }, value)?;
+        let not_after = time(not_after).ok()?;
+        is_name(&name).then_some(RestSecret { name, secret, not_after })
+    };
+    let mut secrets: Vec<RestSecret> = fields.into_iter().filter_map(one).collect();
+    secrets.sort_by(|one, other| one.name.cmp(&other.name));
+    secrets.truncate(MAX_SECRETS);
+    let malformed = (total - secrets.len()) as u64;
+    (secrets, malformed)
+}
+
+fn text(bytes: Vec<u8>) -> Option<Zeroizing<String>> {
+    String::from_utf8(bytes).map(Zeroizing::new).ok()
+}
+
+/// Whether it can be the name of a secret.
+pub(super) fn is_name(name: &str) -> bool {
+    (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
+/// Seconds, or nothing for ever; whatever else is refused, since it was meant to end something.
+fn time(text: &str) -> Result<Option<u64>, Malformed> {
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(|_| Malformed) }
+}

@@ -1,0 +1,49 @@
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use causeway_store::{LockError, NodeId, NodeLock};
+
+/// With this in the environment, the test below is the other server: it holds the node id in the folder named until its input ends.
+const HOLD: &str = "CAUSEWAY_TEST_HOLD";
+
+#[test]
+fn of_two_servers_on_one_host_the_second_is_refused_with_the_reason() {
+    let node = NodeId::new("relay-1").unwrap();
+    if let Some(directory) = std::env::var_os(HOLD) {
+        let _lock = NodeLock::acquire(directory.as_ref(), &node).unwrap();
+        println!("held");
+        std::io::stdin().read_line(&mut String::new()).unwrap();
+        return;
+    }
+    let directory = std::env::temp_dir().join(format!("causeway-lock-{}", std::process::id()));
+    let mut other = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "lock::of_two_servers_on_one_host_the_second_is_refused_with_the_reason", "--nocapture"])
+        .env(HOLD, &directory)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(other.stdout.take().unwrap()).lines();
+    while !lines.next().expect("the other server holds the lock").unwrap().contains("held") {}
+
+    let refused = NodeLock::acquire(&directory, &node).unwrap_err();
+    assert!(matches!(refused, LockError::Held { .. }), "{refused:?}");
+    let text = refused.to_string();
+    for part in ["relay-1", &format!("process {}", other.id()), "store.node_id", "relay-1.lock"] {
+        assert!(text.contains(part), "{part:?} is not in {text:?}");
+    }
+    let another = NodeLock::acquire(&directory, &NodeId::new("relay-2").unwrap()).expect("another node is free");
+
+    // SIGKILL: the kernel lets go of what the process held.
+    other.kill().unwrap();
+    other.wait().unwrap();
+    drop(NodeLock::acquire(&directory, &node).expect("nobody holds it any more"));
+    drop(another);
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_said() {
+    let refused = NodeLock::acquire("/dev/null/x".as_ref(), &NodeId::new("relay-1").unwrap()).unwrap_err().to_string();
+    assert!(refused.contains("/dev/null/x/relay-1.lock") && refused.contains("store.lock_directory"), "{refused}");
+}

@@ -1,0 +1,144 @@
+//! A store that is away, hangs, is empty again, is full, or lets nobody in (H45).
+
+use std::time::Duration;
+
+use causeway_store::{ErrorKind, State};
+
+use crate::server::Server;
+use crate::world::{Running, World, account, found, record, redis};
+
+async fn connected(running: &Running) {
+    running.until("connected and written", |report| report.state == State::Connected && report.depth == 0).await;
+}
+
+#[tokio::test]
+async fn h45_after_an_outage_an_empty_server_holds_everything_again() {
+    let mut server = Server::start(&[]);
+    let running = Running::start(redis(&server), World::default());
+    (0..500).for_each(|id| running.world.put(record(id, "a")));
+    connected(&running).await;
+    assert_eq!(found_quietly(&server).await, 500);
+
+    server.kill();
+    (0..100).for_each(|id| running.world.delete(id));
+    running.world.put(record(777, "made meanwhile"));
+    running.accounting.push(account("made meanwhile"));
+    let away = running.until("it is seen", |report| report.state == State::Connecting && report.lag > Duration::from_millis(200)).await;
+    assert!(away.depth >= 101 && away.errors[ErrorKind::Unreachable.index()] > 0, "{away:?}");
+
+    server.run();
+    connected(&running).await;
+    let world = running.world.clone();
+    running.end().await;
+    assert_eq!(found(&server).await, world.live());
+    let entries: u64 = server.ask(&["XLEN", "cw:accounting"]).await;
+    assert_eq!(entries, 1);
+}
+
+#[tokio::test]
+async fn h45_a_directory_that_was_deleted_is_written_again() {
+    let server = Server::start(&[]);
+    let running = Running::start(redis(&server), World::default());
+    (0..10).for_each(|id| running.world.put(record(id, "a")));
+    connected(&running).await;
+    for gone in [&["FLUSHALL"][..], &["DEL", "cw:{relay-1}:index"]] {
+        let before = running.status.read();
+        let _: redis::Value = server.ask(gone).await;
+        let report =
+            running.until("compared again", |report| report.comparisons > before.comparisons && report.state == State::Connected).await;
+        assert!(report.errors[ErrorKind::NeedsFull.index()] > before.errors[ErrorKind::NeedsFull.index()]);
+        assert_eq!(found_quietly(&server).await, 10);
+    }
+}
+
+#[tokio::test]
+async fn h45_a_server_that_hangs_for_five_seconds_costs_timeouts_and_nothing_else() {
+    let server = Server::start(&[]);
+    let running = Running::start(redis(&server), World::default());
+    (0..100).for_each(|id| running.world.put(record(id, "a")));
+    connected(&running).await;
+
+    server.stop();
+    (0..50).for_each(|id| running.world.delete(id));
+    (200..210).for_each(|id| running.world.put(record(id, "made meanwhile")));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let hung = running.status.read();
+    assert_eq!(hung.state, State::Connecting);
+    assert!(hung.errors[ErrorKind::Timeout.index()] >= 3, "{hung:?}");
+    assert!(hung.lag > Duration::from_secs(4), "{hung:?}");
+
+    server.go_on();
+    connected(&running).await;
+    let world = running.world.clone();
+    running.end().await;
+    assert_eq!(found(&server).await, world.live());
+}
+
+#[tokio::test]
+async fn h45_a_wrong_password_is_said_and_never_shown() {
+    let server = Server::start(&["--requirepass", "right"]);
+    for password in [None, Some("hunter2")] {
+        let mut settings = server.settings();
+        settings.password = password.map(|password| password.to_owned().into());
+        let wrong = causeway_store::Redis::new(&settings, crate::world::sealer()).unwrap();
+        let running = Running::start(wrong, World::default());
+        let report = running.until("refused", |report| report.errors[ErrorKind::Auth.index()] > 0).await;
+        assert_eq!(report.state, State::Connecting);
+        assert!(!format!("{report:?}").contains("hunter2"));
+        running.end().await;
+    }
+    let mut settings = server.settings();
+    settings.password = Some("right".to_owned().into());
+    let running = Running::start(causeway_store::Redis::new(&settings, crate::world::sealer()).unwrap(), World::default());
+    connected(&running).await;
+    running.end().await;
+}
+
+#[tokio::test]
+async fn h45_a_full_server_is_seen_still_deletes_and_is_caught_up_with() {
+    let server = Server::start(&[]);
+    let running = Running::start(redis(&server), World::default());
+    (0..100).for_each(|id| running.world.put(record(id, "a")));
+    connected(&running).await;
+
+    let _: () = server.ask(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]).await;
+    let _: () = server.ask(&["CONFIG", "SET", "maxmemory", "1mb"]).await;
+    let mut filler = redis::cmd("SET");
+    filler.arg("filler").arg(vec![0; 2 << 20]);
+    let full = server.try_ask::<()>(&filler).await.and(server.try_ask::<()>(redis::cmd("SET").arg("more").arg(1)).await);
+    assert!(full.unwrap_err().to_string().contains("OOM"));
+
+    (0..40).for_each(|id| running.world.delete(id));
+    (500..540).for_each(|id| running.world.put(record(id, "made meanwhile")));
+    let report = running.until("it is seen", |report| report.state == State::Refused && report.lag > Duration::from_millis(300)).await;
+    assert!(report.errors[ErrorKind::Full.index()] > 0, "{report:?}");
+    let index: u64 = server.ask(&["SCARD", "cw:{relay-1}:index"]).await;
+    assert_eq!(index, 61, "deletions go on, and the anchor");
+
+    let _: () = server.ask(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    connected(&running).await;
+    let world = running.world.clone();
+    running.end().await;
+    assert_eq!(found(&server).await, world.live());
+}
+
+#[tokio::test]
+async fn h45_a_server_that_is_not_there_at_the_start_is_found_later() {
+    let mut server = Server::absent();
+    let running = Running::start(redis(&server), World::default());
+    running.world.put(record(1, "a"));
+    running.until("tried", |report| report.errors[ErrorKind::Unreachable.index()] > 2).await;
+    server.run();
+    connected(&running).await;
+    let world = running.world.clone();
+    running.end().await;
+    assert_eq!(found(&server).await, world.live());
+}
+
+/// How many records there are, without becoming the one that writes them.
+async fn found_quietly(server: &Server) -> usize {
+    let keys: Vec<String> = server.ask(&["KEYS", "cw:{relay-1}:alloc:*"]).await;
+    let index: usize = server.ask(&["SCARD", "cw:{relay-1}:index"]).await;
+    assert_eq!(index, keys.len() + 1);
+    keys.len()
+}

@@ -1,0 +1,222 @@
+//! Allocations, and a source of their changes, as a server's workers would be.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use causeway_store::{
+    Account, Accounting, Backlog, Change, ChannelRecord, Credential, Event, FiveTuple, FleetKey, KeyAlgorithm, LongTermKey, NodeId,
+    NodeReport, PermissionRecord, Record, RecordId, Redis, RelayedAddress, Sealer, Source, Status, StatusReport, Traffic, Transport,
+    Writer, WriterSettings,
+};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::server::Server;
+
+/// What H40 is about.
+pub const NASTY: &[&str] =
+    &["alice smith", "a\r\nDEL cw:{relay-1}:index\r\n", "*", "%s%n%x", "{}", "{relay-1}", "a:b", "ä\u{0}\u{7f}", "1800000000:bob", "%2A"];
+
+pub fn unix_millis() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64
+}
+
+pub fn fleet_key() -> FleetKey {
+    FleetKey::new(&[42; 32]).unwrap()
+}
+
+pub fn sealer() -> Sealer {
+    Sealer::new(fleet_key(), NodeId::new("relay-1").unwrap())
+}
+
+pub fn redis(server: &Server) -> Redis {
+    Redis::new(&server.settings(), sealer()).unwrap()
+}
+
+pub fn record(id: u64, username: &str) -> Record {
+    let now = unix_millis();
+    let port = 50_000 + (id % 10_000) as u16;
+    Record {
+        id: RecordId(id),
+        five_tuple: FiveTuple {
+            client: format!("198.51.100.9:{port}").parse().unwrap(),
+            server: "[2001:db8::1]:3478".parse().unwrap(),
+            transport: Transport::Udp,
+        },
+        credential: Credential {
+            username: username.to_owned(),
+            quota_name: 0..username.len(),
+            key: LongTermKey::new(KeyAlgorithm::Md5, &[id as u8; 16]).unwrap(),
+            expires: (id % 2 == 0).then_some(now / 1000 + 60),
+        },
+        transaction: [id as u8; 12],
+        lifetime: Duration::from_secs(600),
+        created_at: now,
+        expires_at: now + 600_000,
+        relayed: vec![RelayedAddress {
+            bound: format!("10.0.0.7:{port}").parse().unwrap(),
+            advertised: format!("203.0.113.7:{port}").parse().unwrap(),
+        }],
+        permissions: vec![PermissionRecord { peer: "192.0.2.33".parse().unwrap(), expires_at: now + 300_000 }],
+        channels: vec![ChannelRecord { number: 0x4000, peer: "192.0.2.33:4000".parse().unwrap(), expires_at: now + 600_000 }],
+        traffic: Traffic { packets_to_peer: 1, bytes_to_peer: 160, packets_to_client: 2, bytes_to_client: 320 },
+    }
+}
+
+pub fn put(record: &Record) -> Change {
+    Change::Put(Box::new(record.clone()))
+}
+
+pub fn account(username: &str) -> Account {
+    Account {
+        at: unix_millis(),
+        event: Event::End,
+        record: RecordId(7),
+        username: username.to_owned(),
+        realm: "example.org".to_owned(),
+        client: "198.51.100.9:50001".parse().unwrap(),
+        transport: Transport::Udp,
+        relayed: vec!["203.0.113.7:50001".parse().unwrap()],
+        traffic: Traffic { packets_to_peer: 1, bytes_to_peer: 160, packets_to_client: 2, bytes_to_client: 320 },
+        duration: Duration::from_millis(1500),
+        reason: "expired",
+    }
+}
+
+/// The allocations of a server, with what has changed since it was drained.
+#[derive(Clone, Default)]
+pub struct World(Arc<Mutex<Allocations>>);
+
+#[derive(Default)]
+struct Allocations {
+    live: BTreeMap<RecordId, Record>,
+    dirty: BTreeSet<RecordId>,
+    oldest: Option<Instant>,
+}
+
+impl World {
+    pub fn put(&self, record: Record) {
+        let mut world = self.allocations();
+        world.touch(record.id);
+        world.live.insert(record.id, record);
+    }
+
+    pub fn delete(&self, id: u64) {
+        let mut world = self.allocations();
+        world.live.remove(&RecordId(id));
+        world.touch(RecordId(id));
+    }
+
+    pub fn live(&self) -> BTreeMap<RecordId, Record> {
+        self.allocations().live.clone()
+    }
+
+    fn allocations(&self) -> MutexGuard<'_, Allocations> {
+        self.0.lock().unwrap()
+    }
+}
+
+impl Allocations {
+    fn touch(&mut self, id: RecordId) {
+        self.dirty.insert(id);
+        self.oldest.get_or_insert_with(Instant::now);
+    }
+}
+
+impl Source for World {
+    async fn drain(&mut self, limit: usize, patience: Duration) -> Vec<Change> {
+        let until = Instant::now() + patience;
+        loop {
+            {
+                let mut world = self.allocations();
+                let ids: Vec<RecordId> = world.dirty.iter().take(limit).copied().collect();
+                if !ids.is_empty() || Instant::now() >= until {
+                    ids.iter().for_each(|id| {
+                        world.dirty.remove(id);
+                    });
+                    if world.dirty.is_empty() {
+                        world.oldest = None;
+                    }
+                    return ids.iter().map(|id| world.live.get(id).map_or(Change::Delete(*id), put)).collect();
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn offer_all(&mut self) {
+        let mut world = self.allocations();
+        let ids: Vec<RecordId> = world.live.keys().copied().collect();
+        ids.into_iter().for_each(|id| world.touch(id));
+    }
+
+    async fn report(&mut self) -> NodeReport {
+        let address = "203.0.113.7:3478".parse().unwrap();
+        let allocations = self.live().len() as u64;
+        NodeReport { addresses: vec![("udp".into(), address)], allocations, capacity: 1000, state: "serving".into() }
+    }
+
+    fn backlog(&self) -> Backlog {
+        let world = self.allocations();
+        Backlog { changes: world.dirty.len() as u64, oldest: world.oldest }
+    }
+}
+
+/// A writer at work.
+pub struct Running {
+    pub world: World,
+    pub accounting: Accounting,
+    pub status: Status,
+    pub task: JoinHandle<()>,
+    stop: oneshot::Sender<()>,
+}
+
+impl Running {
+    pub fn start(redis: Redis, world: World) -> Self {
+        let accounting = Accounting::new(100, 1 << 20);
+        let settings = WriterSettings {
+            patience: Duration::from_millis(20),
+            heartbeat: Duration::from_millis(200),
+            max_backoff: Duration::from_millis(200),
+            ..WriterSettings::default()
+        };
+        let writer = Writer::new(redis, world.clone(), accounting.clone(), settings);
+        let status = writer.status();
+        let (stop, stopped) = oneshot::channel();
+        let stopped = async {
+            let _ = stopped.await;
+        };
+        let task = tokio::spawn(writer.run(stopped, Duration::from_secs(1)));
+        Self { world, accounting, status, task, stop }
+    }
+
+    /// Waits until the status is as it should be.
+    pub async fn until(&self, what: &str, good: impl Fn(&StatusReport) -> bool) -> StatusReport {
+        let start = Instant::now();
+        loop {
+            let report = self.status.read();
+            if good(&report) {
+                return report;
+            }
+            assert!(start.elapsed() < Duration::from_secs(15), "{what}: {report:?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Ends it, with a last attempt to write.
+    pub async fn end(self) -> StatusReport {
+        let _ = self.stop.send(());
+        self.task.await.unwrap();
+        self.status.read()
+    }
+}
+
+/// What the next process would find.
+pub async fn found(server: &Server) -> BTreeMap<RecordId, Record> {
+    use causeway_store::Directory as _;
+    let restored = redis(server).restore(Duration::from_secs(3)).await;
+    assert_eq!(restored.outcome, causeway_store::Outcome::Complete);
+    assert!(restored.not_restored.is_empty(), "{:?}", restored.not_restored);
+    restored.records.into_iter().map(|record| (record.id, record)).collect()
+}
