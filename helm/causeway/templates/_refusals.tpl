@@ -17,6 +17,11 @@
 {{- if eq $values.relay.addresses "nodes" -}}
 {{- if not $values.relay.nodes }}{{ fail "relay.nodes is empty, and relay.addresses says that the addresses stand there" }}{{ end -}}
 {{- if $values.affinity.nodeAffinity }}{{ fail "affinity.nodeAffinity: with relay.addresses \"nodes\" the table relay.nodes says where servers run" }}{{ end -}}
+{{- range $name, $_ := $values.relay.nodes -}}
+{{- if and $values.store.existingSecret (gt (len $name) 64) -}}
+{{- fail (printf "relay.nodes: %s has more than 64 letters, and a store's node id has at most so many" $name) -}}
+{{- end -}}
+{{- end -}}
 {{- else if $values.relay.nodes -}}
 {{- fail (printf "relay.nodes is given, and relay.addresses is %q: set it to \"nodes\"" $values.relay.addresses) -}}
 {{- end -}}

@@ -113,6 +113,12 @@ const FAULTS: &[Fault] = &[
         plant: Values("limits: {allocationsPerUser: 5}"),
         names: &["limits.allocations_per_user", "unknown key"],
     },
+    Fault {
+        name: "a store whose server has no name",
+        base: "public-redis",
+        plant: Template("_container.tpl", "TURND_STORE__NODE_ID", "OTHER_STORE__NODE_ID"),
+        names: &["turnd on node-1", "store.node_id"],
+    },
     // Secrets that are missing.
     Fault {
         name: "no Secret named",
@@ -131,6 +137,12 @@ const FAULTS: &[Fault] = &[
         base: "public",
         plant: Values("auth: {users: {carol: carol-password}}"),
         names: &["Secret turn-users has no key carol-password"],
+    },
+    Fault {
+        name: "a fleet key that the Secret does not have",
+        base: "public-redis",
+        plant: Values("store: {secretKeys: {fleetKey: fleet}}"),
+        names: &["Secret turn-redis has no key fleet"],
     },
     Fault {
         name: "a Secret that is read and not mounted",
@@ -187,6 +199,20 @@ const FAULTS: &[Fault] = &[
         names: &["auth.users", "auth.secretKeys.restSecret"],
     },
     Fault { name: "nodes without a table", base: "public", plant: Values("relay: {addresses: nodes}"), names: &["relay.nodes is empty"] },
+    Fault {
+        name: "a node whose name is too long for a store",
+        base: "public-redis",
+        plant: Values(
+            "relay: {addresses: nodes, nodes: {node-of-a-cluster-whose-names-are-far-longer-than-anybody-reads.example.org: {addresses: [10.0.0.7]}}}",
+        ),
+        names: &["relay.nodes: node-of-a-cluster", "64 letters"],
+    },
+    Fault {
+        name: "a store for stund",
+        base: "stun",
+        plant: Values("store: {existingSecret: turn-redis}"),
+        names: &["store.existingSecret", "stund keeps no allocations"],
+    },
     Fault {
         name: "NAT discovery behind a Service",
         base: "stun",

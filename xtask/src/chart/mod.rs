@@ -1,11 +1,12 @@
 //! `cargo xtask chart`: the Helm chart, checked by the parts that will read it.
 //!
-//! Every values file of `tests/chart/values` goes the whole way: Helm's lint and template, the strict schemas of several
-//! Kubernetes versions, what we promise of every pod, and each rendered configuration through the real binary's
-//! `--check-config`. Then faults are planted, and each must be refused by name.
+//! Every values file of `tests/chart/values`, and every example of `docs/kubernetes.md`, goes the whole way: Helm's lint and
+//! template, the strict schemas of several Kubernetes versions, what we promise of every pod, and each rendered configuration
+//! through the real binary's `--check-config`. Then faults are planted, and each must be refused by name.
 
 mod case;
 mod configuration;
+mod examples;
 mod faults;
 mod helm;
 mod pod;
@@ -34,8 +35,9 @@ pub(crate) fn check(by: Instant) -> Result<()> {
     schemas::provide(by)?;
     suites::build(by)?;
     println!();
-    for values in values_files()? {
-        let case = Case::of_values(&values)?;
+    let mut cases = values_files()?.iter().map(|values| Case::of_values(values)).collect::<Result<Vec<_>>>()?;
+    cases.extend(examples::cases()?);
+    for case in cases {
         let report = case.check().with_context(|| case.name.clone())?;
         println!("{:24} {} objects, {} configurations", case.name, report.objects, report.configurations);
     }
@@ -66,14 +68,6 @@ fn values_files() -> Result<Vec<PathBuf>> {
     }
     files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
     files.sort();
-    files.retain(|file| !file.ends_with("public-redis.yaml") || turnd_has_a_store());
     ensure!(!files.is_empty(), "{} holds no values file", folder.display());
     Ok(files)
-}
-
-/// Until turnd has `[store]`, the values that ask for it wait.
-fn turnd_has_a_store() -> bool {
-    let turnd = workspace::target().join("debug/turnd");
-    let defaults = std::process::Command::new(turnd).arg("--print-default-config").output();
-    defaults.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("[store]"))
 }
