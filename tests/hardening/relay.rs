@@ -375,3 +375,38 @@ fn h23_junk_from_a_client_with_an_allocation_is_silence() {
     }
     assert_eq!(lab.server.gauges().allocations, 1);
 }
+
+#[test]
+fn h28_a_wrong_fingerprint_is_silence_whoever_sends_it() {
+    let (mut lab, mut client) = (Lab::default(), Client::udp(1));
+    client.fingerprint = true;
+    client.allocate(&mut lab);
+    let id = client.next_transaction();
+    let lifetime_zero: Fill<'_> = &|w| w.put(&Lifetime(0)).map(drop);
+    for mut request in [client.signed(id, Method::REFRESH, lifetime_zero), client.unsigned(id, Method::BINDING, EMPTY)] {
+        *request.last_mut().unwrap() ^= 1;
+        assert_eq!(lab.client_sends(&client.five_tuple, &request), Reaction::Silence(Discard::Fingerprint));
+    }
+    assert_eq!(lab.server.gauges().allocations, 1);
+}
+
+#[test]
+fn h33_one_call_ends_a_bounded_number_of_allocations() {
+    const MANY: u16 = 2500;
+    let mut lab = Lab::with(|setup| (setup.ports, setup.quota) = (MANY, usize::from(MANY)));
+    for port in 1..=MANY {
+        Client::at(client(1, port), Transport::Udp).allocate(&mut lab);
+    }
+    lab.pass_unnoticed(Duration::from_secs(600));
+    let mut calls = 0;
+    while lab.server.poll_timeout().is_some_and(|due| due <= lab.now().monotonic) {
+        let before = lab.server.gauges().allocations;
+        lab.server.handle_timeout(lab.now());
+        let ended = before - lab.server.gauges().allocations;
+        assert!(ended <= 1024, "{ended} in one call, while packets wait");
+        calls += 1;
+        assert!(calls < 100, "each call gets on");
+    }
+    lab.time_out();
+    assert!(lab.pool.is_full() && lab.ended.len() == usize::from(MANY));
+}

@@ -156,6 +156,17 @@ fn rfc8656_5_every_transport_between_client_and_server_is_served() {
     }
 }
 
+#[test]
+fn rfc8656_6_the_key_is_stored_and_the_password_is_not() {
+    let (mut lab, mut client) = (Lab::default(), Client::udp(1));
+    client.allocate(&mut lab);
+    let id = lab.server.allocation(&client.five_tuple).unwrap();
+    let record = lab.server.export(lab.now(), id).unwrap();
+    let key = causeway_auth::Key::long_term_md5("alice", causeway_tests::REALM, "wonderland");
+    assert_eq!(record.credential.key().as_bytes(), key.as_bytes(), "a hash over username, realm and password");
+    assert!(!format!("{record:?} {:?}", lab.setup.authenticator()).contains("wonderland"));
+}
+
 fn requests() -> [(Method, Fill<'static>); 3] {
     [
         (Method::REFRESH, &|w| w.put(&Lifetime(0)).map(drop)),
