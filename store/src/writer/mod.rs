@@ -141,8 +141,11 @@ impl<D: Directory, S: Source> Writer<D, S> {
         } else {
             self.write(&changes).await?;
         }
-        self.report().await?;
-        self.account().await?;
+        if self.full == Full::Done {
+            // Not before: a full store refuses both, and the comparison's deletions are what makes room.
+            self.report().await?;
+            self.account().await?;
+        }
         Ok(!changes.is_empty())
     }
 

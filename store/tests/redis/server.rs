@@ -6,28 +6,27 @@ use std::time::{Duration, Instant};
 
 use causeway_store::RedisSettings;
 
-pub struct Server {
+pub(crate) struct Server {
     child: Option<Child>,
     port: u16,
     arguments: Vec<String>,
 }
 
 impl Server {
-    pub fn start(arguments: &[&str]) -> Self {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let port = free_port();
         let mut server = Self { child: None, port, arguments: arguments.iter().map(ToString::to_string).collect() };
         server.run();
         server
     }
 
     /// A server at whose address nobody is.
-    pub fn absent() -> Self {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        Self { child: None, port, arguments: Vec::new() }
+    pub(crate) fn absent() -> Self {
+        Self { child: None, port: free_port(), arguments: Vec::new() }
     }
 
     /// Starts it (again), empty.
-    pub fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         let child = Command::new("redis-server")
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
             .args(&self.arguments)
@@ -44,33 +43,34 @@ impl Server {
     }
 
     /// SIGKILL.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
-            child.kill().unwrap();
-            child.wait().unwrap();
+            child.kill().expect("our own child can be killed");
+            child.wait().expect("our own child can be waited for");
         }
     }
 
     /// SIGSTOP: it accepts connections and answers nothing.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.signal("-STOP");
     }
 
     /// SIGCONT.
-    pub fn go_on(&self) {
+    pub(crate) fn go_on(&self) {
         self.signal("-CONT");
     }
 
     fn signal(&self, signal: &str) {
         let id = self.child.as_ref().expect("the server runs").id().to_string();
-        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+        let sent = Command::new("kill").args([signal, &id]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "kill {signal} {id}");
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
-    pub fn settings(&self) -> RedisSettings {
+    pub(crate) fn settings(&self) -> RedisSettings {
         let mut settings = RedisSettings::new(&format!("redis://{}", self.address()));
         settings.timeout = Duration::from_millis(400);
         settings.connect_timeout = Duration::from_millis(400);
@@ -78,16 +78,16 @@ impl Server {
     }
 
     /// A connection of the client library, to look behind the scenes.
-    pub async fn ask<T: redis::FromRedisValue>(&self, command: &[&str]) -> T {
+    pub(crate) async fn ask<T: redis::FromRedisValue>(&self, command: &[&str]) -> T {
         let mut cmd = redis::cmd(command[0]);
         command[1..].iter().for_each(|argument| {
             cmd.arg(argument);
         });
-        self.try_ask(&cmd).await.unwrap()
+        self.try_ask(&cmd).await.expect("the server answers")
     }
 
-    pub async fn try_ask<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> redis::RedisResult<T> {
-        let client = redis::Client::open(format!("redis://{}", self.address())).unwrap();
+    pub(crate) async fn try_ask<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> redis::RedisResult<T> {
+        let client = redis::Client::open(format!("redis://{}", self.address())).expect("the URL is good");
         let mut connection = client.get_multiplexed_async_connection().await?;
         command.query_async(&mut connection).await
     }
@@ -97,4 +97,9 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+fn free_port() -> u16 {
+    let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
+    probe.local_addr().expect("a bound socket has an address").port()
 }

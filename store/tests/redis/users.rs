@@ -16,13 +16,13 @@ fn users(server: &Server, protection: Protection) -> Arc<Users> {
         poll: Duration::from_millis(50),
         ..UsersSettings::default()
     };
-    Arc::new(Users::new(&server.settings(), fleet_key(), settings).unwrap())
+    Arc::new(Users::new(&server.settings(), fleet_key(), settings).expect("a good URL"))
 }
 
 fn keys(number: u8) -> UserKeys {
-    let md5 = LongTermKey::new(KeyAlgorithm::Md5, &[number; 16]).unwrap();
-    let sha256 = LongTermKey::new(KeyAlgorithm::Sha256, &[number; 32]).unwrap();
-    UserKeys { keys: vec![md5, sha256], not_after: (number % 2 == 0).then_some(1_900_000_000) }
+    let md5 = LongTermKey::new(KeyAlgorithm::Md5, &[number; 16]).expect("16 bytes");
+    let sha256 = LongTermKey::new(KeyAlgorithm::Sha256, &[number; 32]).expect("32 bytes");
+    UserKeys { keys: vec![md5, sha256], not_after: number.is_multiple_of(2).then_some(1_900_000_000) }
 }
 
 fn found(number: u8) -> Lookup {

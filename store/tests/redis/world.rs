@@ -15,69 +15,69 @@ use tokio::task::JoinHandle;
 use crate::server::Server;
 
 /// What H40 is about.
-pub const NASTY: &[&str] =
+pub(crate) const NASTY: &[&str] =
     &["alice smith", "a\r\nDEL cw:{relay-1}:index\r\n", "*", "%s%n%x", "{}", "{relay-1}", "a:b", "ä\u{0}\u{7f}", "1800000000:bob", "%2A"];
 
-pub fn unix_millis() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64
+pub(crate) fn unix_millis() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_millis() as u64
 }
 
-pub fn fleet_key() -> FleetKey {
-    FleetKey::new(&[42; 32]).unwrap()
+pub(crate) fn fleet_key() -> FleetKey {
+    FleetKey::new(&[42; 32]).expect("32 bytes are enough")
 }
 
-pub fn sealer() -> Sealer {
-    Sealer::new(fleet_key(), NodeId::new("relay-1").unwrap())
+pub(crate) fn sealer() -> Sealer {
+    Sealer::new(fleet_key(), NodeId::new("relay-1").expect("a good name"))
 }
 
-pub fn redis(server: &Server) -> Redis {
-    Redis::new(&server.settings(), sealer()).unwrap()
+pub(crate) fn redis(server: &Server) -> Redis {
+    Redis::new(&server.settings(), sealer()).expect("a good URL")
 }
 
-pub fn record(id: u64, username: &str) -> Record {
+pub(crate) fn record(id: u64, username: &str) -> Record {
     let now = unix_millis();
     let port = 50_000 + (id % 10_000) as u16;
     Record {
         id: RecordId(id),
         five_tuple: FiveTuple {
-            client: format!("198.51.100.9:{port}").parse().unwrap(),
-            server: "[2001:db8::1]:3478".parse().unwrap(),
+            client: format!("198.51.100.9:{port}").parse().expect("an address"),
+            server: "[2001:db8::1]:3478".parse().expect("an address"),
             transport: Transport::Udp,
         },
         credential: Credential {
             username: username.to_owned(),
             quota_name: 0..username.len(),
-            key: LongTermKey::new(KeyAlgorithm::Md5, &[id as u8; 16]).unwrap(),
-            expires: (id % 2 == 0).then_some(now / 1000 + 60),
+            key: LongTermKey::new(KeyAlgorithm::Md5, &[id as u8; 16]).expect("16 bytes"),
+            expires: id.is_multiple_of(2).then_some(now / 1000 + 60),
         },
         transaction: [id as u8; 12],
         lifetime: Duration::from_secs(600),
         created_at: now,
         expires_at: now + 600_000,
         relayed: vec![RelayedAddress {
-            bound: format!("10.0.0.7:{port}").parse().unwrap(),
-            advertised: format!("203.0.113.7:{port}").parse().unwrap(),
+            bound: format!("10.0.0.7:{port}").parse().expect("an address"),
+            advertised: format!("203.0.113.7:{port}").parse().expect("an address"),
         }],
-        permissions: vec![PermissionRecord { peer: "192.0.2.33".parse().unwrap(), expires_at: now + 300_000 }],
-        channels: vec![ChannelRecord { number: 0x4000, peer: "192.0.2.33:4000".parse().unwrap(), expires_at: now + 600_000 }],
+        permissions: vec![PermissionRecord { peer: "192.0.2.33".parse().expect("an address"), expires_at: now + 300_000 }],
+        channels: vec![ChannelRecord { number: 0x4000, peer: "192.0.2.33:4000".parse().expect("an address"), expires_at: now + 600_000 }],
         traffic: Traffic { packets_to_peer: 1, bytes_to_peer: 160, packets_to_client: 2, bytes_to_client: 320 },
     }
 }
 
-pub fn put(record: &Record) -> Change {
+pub(crate) fn put(record: &Record) -> Change {
     Change::Put(Box::new(record.clone()))
 }
 
-pub fn account(username: &str) -> Account {
+pub(crate) fn account(username: &str) -> Account {
     Account {
         at: unix_millis(),
         event: Event::End,
         record: RecordId(7),
         username: username.to_owned(),
         realm: "example.org".to_owned(),
-        client: "198.51.100.9:50001".parse().unwrap(),
+        client: "198.51.100.9:50001".parse().expect("an address"),
         transport: Transport::Udp,
-        relayed: vec!["203.0.113.7:50001".parse().unwrap()],
+        relayed: vec!["203.0.113.7:50001".parse().expect("an address")],
         traffic: Traffic { packets_to_peer: 1, bytes_to_peer: 160, packets_to_client: 2, bytes_to_client: 320 },
         duration: Duration::from_millis(1500),
         reason: "expired",
@@ -86,7 +86,7 @@ pub fn account(username: &str) -> Account {
 
 /// The allocations of a server, with what has changed since it was drained.
 #[derive(Clone, Default)]
-pub struct World(Arc<Mutex<Allocations>>);
+pub(crate) struct World(Arc<Mutex<Allocations>>);
 
 #[derive(Default)]
 struct Allocations {
@@ -96,24 +96,24 @@ struct Allocations {
 }
 
 impl World {
-    pub fn put(&self, record: Record) {
+    pub(crate) fn put(&self, record: Record) {
         let mut world = self.allocations();
         world.touch(record.id);
         world.live.insert(record.id, record);
     }
 
-    pub fn delete(&self, id: u64) {
+    pub(crate) fn delete(&self, id: u64) {
         let mut world = self.allocations();
         world.live.remove(&RecordId(id));
         world.touch(RecordId(id));
     }
 
-    pub fn live(&self) -> BTreeMap<RecordId, Record> {
+    pub(crate) fn live(&self) -> BTreeMap<RecordId, Record> {
         self.allocations().live.clone()
     }
 
     fn allocations(&self) -> MutexGuard<'_, Allocations> {
-        self.0.lock().unwrap()
+        self.0.lock().expect("nobody panicked")
     }
 }
 
@@ -152,7 +152,7 @@ impl Source for World {
     }
 
     async fn report(&mut self) -> NodeReport {
-        let address = "203.0.113.7:3478".parse().unwrap();
+        let address = "203.0.113.7:3478".parse().expect("an address");
         let allocations = self.live().len() as u64;
         NodeReport { addresses: vec![("udp".into(), address)], allocations, capacity: 1000, state: "serving".into() }
     }
@@ -164,16 +164,16 @@ impl Source for World {
 }
 
 /// A writer at work.
-pub struct Running {
-    pub world: World,
-    pub accounting: Accounting,
-    pub status: Status,
-    pub task: JoinHandle<()>,
+pub(crate) struct Running {
+    pub(crate) world: World,
+    pub(crate) accounting: Accounting,
+    pub(crate) status: Status,
+    pub(crate) task: JoinHandle<()>,
     stop: oneshot::Sender<()>,
 }
 
 impl Running {
-    pub fn start(redis: Redis, world: World) -> Self {
+    pub(crate) fn start(redis: Redis, world: World) -> Self {
         let accounting = Accounting::new(100, 1 << 20);
         let settings = WriterSettings {
             patience: Duration::from_millis(20),
@@ -192,7 +192,7 @@ impl Running {
     }
 
     /// Waits until the status is as it should be.
-    pub async fn until(&self, what: &str, good: impl Fn(&StatusReport) -> bool) -> StatusReport {
+    pub(crate) async fn until(&self, what: &str, good: impl Fn(&StatusReport) -> bool) -> StatusReport {
         let start = Instant::now();
         loop {
             let report = self.status.read();
@@ -205,15 +205,15 @@ impl Running {
     }
 
     /// Ends it, with a last attempt to write.
-    pub async fn end(self) -> StatusReport {
+    pub(crate) async fn end(self) -> StatusReport {
         let _ = self.stop.send(());
-        self.task.await.unwrap();
+        self.task.await.expect("the writer does not panic");
         self.status.read()
     }
 }
 
 /// What the next process would find.
-pub async fn found(server: &Server) -> BTreeMap<RecordId, Record> {
+pub(crate) async fn found(server: &Server) -> BTreeMap<RecordId, Record> {
     use causeway_store::Directory as _;
     let restored = redis(server).restore(Duration::from_secs(3)).await;
     assert_eq!(restored.outcome, causeway_store::Outcome::Complete);
