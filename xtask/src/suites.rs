@@ -39,7 +39,8 @@ static SUITES: &[Suite] = &[
     Suite { name: "architecture", shows: "the shape that the documents promise", limit: minutes(2), run: architecture },
     Suite { name: "demo", shows: "the demonstration works and ends cleanly", limit: minutes(2), run: demo },
     Suite { name: "windows", shows: "ice-agent type-checks for Windows", limit: minutes(8), run: windows },
-    Suite { name: "chart", shows: "Helm, Kubernetes' schemas and the binaries accept the chart", limit: minutes(5), run: chart::check },
+    Suite { name: "chart", shows: "Helm, Kubernetes' schemas and the binaries accept the chart", limit: minutes(8), run: chart::check },
+    Suite { name: "store", shows: "what outlives the process, against a real Redis", limit: minutes(6), run: store },
     Suite { name: "interop", shows: "coturn's tools and aiortc against the real binaries", limit: minutes(10), run: interop },
     Suite { name: "natlab", shows: "calls across every pair of NATs", limit: minutes(10), run: natlab },
 ];
@@ -47,7 +48,7 @@ static SUITES: &[Suite] = &[
 static FUZZ: Suite = Suite { name: "fuzz", shows: "five minutes of libFuzzer a target", limit: minutes(60), run: fuzz };
 
 /// The suites that `--fast` leaves out.
-const SLOW: &[&str] = &["tools", "windows", "chart", "interop", "natlab"];
+const SLOW: &[&str] = &["tools", "windows", "chart", "store", "interop", "natlab"];
 
 /// Runs the suites chosen.
 pub(crate) fn run_selection(selection: &Selection) -> Result<()> {
@@ -101,22 +102,34 @@ fn unit(by: Instant) -> Result<()> {
 
 /// Every test target that no other suite runs: a new file of tests is run without being named here.
 fn conformance(by: Instant) -> Result<()> {
-    let others = |target: &TestTarget| target.package == NATLAB || [INTEROP, ARCHITECTURE].contains(&&*target.name);
-    let mut names: Vec<String> =
-        workspace::test_targets()?.into_iter().filter(|target| !others(target)).map(|target| target.name).collect();
+    run_targets(|target| target.package != NATLAB && !NAMED.contains(&&*target.name), &[], by)
+}
+
+/// Runs the test targets that are wanted, all of them, whatever becomes of the first.
+fn run_targets(wanted: impl Fn(&TestTarget) -> bool, flags: &[&str], by: Instant) -> Result<()> {
+    let targets = workspace::test_targets()?.into_iter().filter(wanted);
+    let mut names: Vec<String> = targets.map(|target| target.name).collect();
     names.sort();
     names.dedup();
-    ensure!(!names.is_empty(), "there is no test target at all");
+    ensure!(!names.is_empty(), "there is no such test target");
     let mut test = cargo(&["test", "--workspace", "--no-fail-fast"]);
     for name in &names {
         test.args(["--test", name]);
     }
-    run_until(&mut test, by)
+    run_until(test.arg("--").args(flags), by)
 }
 
 const ARCHITECTURE: &str = "architecture";
 const INTEROP: &str = "interop";
 const NATLAB: &str = "causeway-natlab";
+/// The crate's own tests against Redis, and those of the services with it.
+const STORE: &[&str] = &["redis", "store"];
+/// The targets that have a suite of their own.
+const NAMED: &[&str] = &[ARCHITECTURE, INTEROP, STORE[0], STORE[1]];
+
+fn store(by: Instant) -> Result<()> {
+    run_targets(|target| STORE.contains(&&*target.name), &["--nocapture", "--test-threads=1"], by)
+}
 
 fn architecture(by: Instant) -> Result<()> {
     run_until(&mut named(ARCHITECTURE), by)
@@ -140,13 +153,7 @@ fn interop(by: Instant) -> Result<()> {
 }
 
 fn natlab(by: Instant) -> Result<()> {
-    let mut lab = cargo(&["test", "--workspace", "--no-fail-fast"]);
-    let targets: Vec<TestTarget> = workspace::test_targets()?.into_iter().filter(|target| target.package == NATLAB).collect();
-    ensure!(!targets.is_empty(), "{NATLAB} has no test target");
-    for target in &targets {
-        lab.args(["--test", &target.name]);
-    }
-    run_until(lab.args(["--", "--nocapture", "--test-threads=1"]), by)
+    run_targets(|target| target.package == NATLAB, &["--nocapture", "--test-threads=1"], by)
 }
 
 fn named(test: &str) -> Command {

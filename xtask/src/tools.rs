@@ -1,5 +1,6 @@
 //! The programs that the tests use and that are not Rust crates: found, or installed from Debian when we are root.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
@@ -21,7 +22,11 @@ const TOOLS: &[Tool] = &[
     Tool { program: "turnutils_peer", package: "coturn", used_by: "interop" },
     Tool { program: "turnutils_stunclient", package: "coturn", used_by: "interop" },
     Tool { program: "turnutils_natdiscovery", package: "coturn", used_by: "interop" },
+    Tool { program: "redis-server", package: "redis-server", used_by: "store" },
 ];
+
+/// Packages that start a server of their own where systemd runs: we only come for their programs.
+const SERVICES: &[&str] = &["coturn", "redis-server"];
 
 /// Sees to it that every tool is there.
 ///
@@ -56,19 +61,20 @@ fn missing_tools() -> impl Iterator<Item = &'static Tool> {
 }
 
 fn install(packages: &[&str], deadline: Instant) -> Result<()> {
-    let brings_coturn = packages.contains(&"coturn");
     run_until(apt().args(["update", "-q"]), deadline)?;
     run_until(apt().args(["install", "-y", "-q", "--no-install-recommends"]).args(packages), deadline)?;
-    // Debian's package starts a server of its own where systemd runs; we only came for its test programs.
-    if brings_coturn && std::path::Path::new("/run/systemd/system").exists() {
-        run_until(&mut command("systemctl", &["disable", "--now", "coturn"]), deadline)?;
+    for service in SERVICES.iter().filter(|service| packages.contains(service)) {
+        if Path::new("/run/systemd/system").exists() {
+            run_until(&mut command("systemctl", &["disable", "--now", service]), deadline)?;
+        }
     }
     Ok(())
 }
 
 fn apt() -> Command {
     let mut apt = command("apt-get", &[]);
-    apt.env("DEBIAN_FRONTEND", "noninteractive");
+    // In this run level no package starts its service, where there is no systemd.
+    apt.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
     apt
 }
 
