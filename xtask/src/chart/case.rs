@@ -1,6 +1,7 @@
 //! A chart with values, the whole way from Helm to the binaries.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -47,10 +48,10 @@ impl Case {
         let rendered = helm::template(&self.chart, &self.values)?;
         let manifest = write(&folder, "manifest.yaml", &rendered)?;
         let objects = schemas::validate(&manifest)?;
-        let secrets = schemas::validate(&secrets(&folder)?)?;
-        no_secret_is_shown(&rendered, &secrets)?;
+        let secrets = secrets()?;
+        no_secret_is_shown(&rendered, secrets)?;
         pod::check_all(&objects)?;
-        let said = configuration::check_all(&objects, &secrets, &folder)?;
+        let said = configuration::check_all(&objects, secrets, &folder)?;
         for line in &self.says {
             ensure!(said.iter().any(|said| said.contains(line)), "no server says {line:?}; they say:\n{}", said.join("\n"));
         }
@@ -69,11 +70,16 @@ impl Case {
     }
 }
 
-/// The Secrets that an operator would have made, beside the manifest.
-fn secrets(folder: &Path) -> Result<PathBuf> {
+/// The Secrets that an operator would have made; they are read once.
+fn secrets() -> Result<&'static [Value]> {
+    static SECRETS: OnceLock<Vec<Value>> = OnceLock::new();
+    if let Some(secrets) = SECRETS.get() {
+        return Ok(secrets);
+    }
     let file = fixtures().join("secrets.yaml");
     let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-    write(folder, "secrets.yaml", &text)
+    let secrets = schemas::validate(&write(&output(), "secrets.yaml", &text)?)?;
+    Ok(SECRETS.get_or_init(|| secrets))
 }
 
 /// The chart makes no Secret, and could not know what is in one.

@@ -29,7 +29,7 @@ pub(super) fn provide(by: Instant) -> Result<()> {
         "go is missing: Helm is built with it, in the version that {} asks for",
         module.join("go.mod").display()
     );
-    let mut build = command("go", &["build", "-trimpath", "-o"]);
+    let mut build = command("go", &["build", "-o"]);
     build.arg(program()).arg("helm.sh/helm/v4/cmd/helm").current_dir(&module).env("GOFLAGS", "-mod=readonly");
     run_until(&mut build, by)?;
     std::fs::write(&stamp, wanted).with_context(|| stamp.display().to_string())
