@@ -3,6 +3,8 @@
 
 #[path = "hardening/auth.rs"]
 mod auth;
+#[path = "hardening/keys.rs"]
+mod keys;
 #[path = "hardening/policy.rs"]
 mod policy;
 #[path = "hardening/records.rs"]

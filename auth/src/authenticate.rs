@@ -6,19 +6,41 @@ use causeway_wire::{ErrorCode, IntegrityKey, Message};
 
 use crate::credential::Credential;
 use crate::credentials::Credentials;
+use crate::key_cache::KeyCache;
 use crate::nonce::NonceKeys;
+use crate::rest::RestSecret;
 
 /// RFC 8489 §14.6: TURN names no truncation, so the value is whole.
 const SHA256_MIN_LEN: usize = 32;
 
 /// One realm: its users, its nonces, its answers to who may come in.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Authenticator {
     realm: Box<str>,
     credentials: Credentials,
     nonces: NonceKeys,
     grace: u64,
     decoy: IntegrityKey,
+}
+
+/// What is known beside the realm's own credentials.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known<'a> {
+    /// The credential of the client's allocation.
+    pub held: Option<&'a Arc<Credential>>,
+    /// What the further source has said.
+    pub keys: Option<&'a KeyCache>,
+    /// That the further source has just failed to answer: `held` stands in for it, so that no call dies with the store.
+    pub source_failed: bool,
+}
+
+/// Whom a request comes from, unless it is refused.
+#[derive(Clone, Debug)]
+pub enum Identity<'m> {
+    /// From this one: the integrity is right.
+    Proven(Arc<Credential>),
+    /// Perhaps from this user, whose key is to be had from the further source only. The nonce was good, so the address is the client's own.
+    KeyWanted(&'m str),
 }
 
 /// Why a request is not let in.
@@ -90,18 +112,20 @@ impl Authenticator {
         &mut self.nonces
     }
 
-    /// The checks of RFC 8489 §9.2.4 on a request from `ip` at `unix` seconds. `held` is the credential of the client's allocation, which
-    /// saves looking it up again.
+    /// The same realm, which takes what these secrets mint, too.
+    #[must_use]
+    pub fn with_rest_secrets(&self, secrets: impl IntoIterator<Item = RestSecret>) -> Self {
+        let mut changed = self.clone();
+        secrets.into_iter().for_each(|secret| changed.credentials.add_rest_secret(secret));
+        changed
+    }
+
+    /// The checks of RFC 8489 §9.2.4 on a request from `ip` at `unix` seconds. Without a further source, the credential of the client's
+    /// allocation saves looking it up again; with one, it may have been revoked, so that each request is looked up anew.
     ///
     /// # Errors
     /// [`Refusal`], the first check that failed.
-    pub fn authenticate(
-        &self,
-        request: &Message<'_>,
-        ip: IpAddr,
-        unix: u64,
-        held: Option<&Arc<Credential>>,
-    ) -> Result<Arc<Credential>, Refusal> {
+    pub fn authenticate<'m>(&self, request: &Message<'m>, ip: IpAddr, unix: u64, known: &Known<'_>) -> Result<Identity<'m>, Refusal> {
         // "If the message does not contain a MESSAGE-INTEGRITY or MESSAGE-INTEGRITY-SHA256 attribute": 401.
         if !request.has_integrity() && !request.has_integrity_sha256() {
             return Err(Refusal::Unauthenticated);
@@ -122,36 +146,42 @@ impl Authenticator {
         }
         // "If the value of the USERNAME or USERHASH attribute is not valid": 401.
         let username = username.filter(|_| realm == &*self.realm);
-        self.prove(request, username, unix, held)
+        let Some(username) = username else { return self.prove(request, unix, std::iter::empty()) };
+        let held = known.held.filter(|credential| username == credential.username()).map(Arc::clone);
+        if held.is_some() && !self.credentials.has_further_source() {
+            return self.prove(request, unix, held);
+        }
+        let mut here = self.credentials.candidates(username, &self.realm).peekable();
+        if here.peek().is_some() || !self.credentials.has_further_source() {
+            return self.prove(request, unix, here);
+        }
+        match known.keys.and_then(|keys| keys.find(username, unix)) {
+            Some(said) => self.prove(request, unix, said.map(Arc::clone)),
+            None if known.source_failed && held.is_some() => self.prove(request, unix, held),
+            None => Ok(Identity::KeyWanted(username)),
+        }
     }
 
     /// The integrity, under each key that the username may have. An unknown user costs as much as a wrong password (H34).
-    fn prove(
+    fn prove<'m>(
         &self,
-        request: &Message<'_>,
-        username: Option<&str>,
+        request: &Message<'m>,
         unix: u64,
-        held: Option<&Arc<Credential>>,
-    ) -> Result<Arc<Credential>, Refusal> {
-        let held = held.filter(|credential| username == Some(credential.username()));
-        let candidates = match (held, username) {
-            (Some(credential), _) => [Some(Arc::clone(credential)), None],
-            (None, Some(username)) => self.credentials.candidates(username, &self.realm),
-            (None, None) => [None, None],
-        };
+        candidates: impl IntoIterator<Item = Arc<Credential>>,
+    ) -> Result<Identity<'m>, Refusal> {
         let mut refusal = Refusal::UnknownUser;
-        if candidates[0].is_none() {
-            // The verdict stands; only the time is wanted.
-            std::hint::black_box(verify(request, &self.decoy));
-        }
-        for credential in candidates.into_iter().flatten() {
+        for credential in candidates {
             if !verify(request, credential.integrity()) {
                 refusal = Refusal::WrongPassword;
             } else if credential.is_valid(unix, self.grace) {
-                return Ok(credential);
+                return Ok(Identity::Proven(credential));
             } else {
                 return Err(Refusal::UnknownUser);
             }
+        }
+        if refusal == Refusal::UnknownUser {
+            // The verdict stands; only the time is wanted.
+            std::hint::black_box(verify(request, &self.decoy));
         }
         Err(refusal)
     }
@@ -180,7 +210,7 @@ mod tests {
     fn realm(grace: u64) -> Authenticator {
         let mut credentials = Credentials::new();
         credentials.add_user("alice", Key::long_term_md5("alice", REALM, "secret"));
-        credentials.set_rest_secret(RestSecret::new(b"north"));
+        credentials.add_rest_secret(RestSecret::new(b"north"));
         Authenticator::new(REALM, credentials, NonceKeys::new(NonceKey::new(&[1; 32]), None, 600), grace)
     }
 
@@ -201,7 +231,14 @@ mod tests {
     }
 
     fn check(realm: &Authenticator, bytes: &[u8], unix: u64) -> Result<String, Refusal> {
-        realm.authenticate(&Message::decode(bytes).unwrap(), IP, unix, None).map(|c| c.username().to_owned())
+        name(realm.authenticate(&Message::decode(bytes).unwrap(), IP, unix, &Known::default()))
+    }
+
+    fn name(identity: Result<Identity<'_>, Refusal>) -> Result<String, Refusal> {
+        identity.map(|identity| match identity {
+            Identity::Proven(credential) => credential.username().to_owned(),
+            Identity::KeyWanted(username) => format!("{username}?"),
+        })
     }
 
     #[test]
@@ -235,8 +272,12 @@ mod tests {
             let bytes = signed(nonce.as_str(), &username, &password);
             let held = Arc::new(RestSecret::new(b"north").credentials(&username, REALM).unwrap()[1].clone());
             let message = Message::decode(&bytes).unwrap();
-            assert_eq!(realm.authenticate(&message, IP, NOW + at, None).is_ok(), good);
-            assert_eq!(realm.authenticate(&message, IP, NOW + at, Some(&held)).is_ok(), good, "with the key of its allocation");
+            assert_eq!(realm.authenticate(&message, IP, NOW + at, &Known::default()).is_ok(), good);
+            assert_eq!(
+                realm.authenticate(&message, IP, NOW + at, &Known { held: Some(&held), ..Known::default() }).is_ok(),
+                good,
+                "with the key of its allocation"
+            );
         }
     }
 
@@ -249,5 +290,50 @@ mod tests {
             assert_eq!(check(&realm, &signed(nonce.as_str(), &username, &password), NOW), Ok(username.clone()));
         }
         assert_eq!(check(&realm, &signed(nonce.as_str(), &username, "guess"), NOW), Err(Refusal::WrongPassword));
+    }
+
+    #[test]
+    fn a_user_of_the_further_source_is_asked_for_and_what_it_said_counts() {
+        let mut realm = realm(0);
+        let nonce = realm.nonces().mint(IP, REALM, NOW, 1);
+        let carol = signed(nonce.as_str(), "carol", "x");
+        assert_eq!(check(&realm, &carol, NOW), Err(Refusal::UnknownUser));
+        realm.credentials.set_further_source();
+        assert_eq!(check(&realm, &carol, NOW), Ok("carol?".into()));
+        assert_eq!(check(&realm, &signed("stale", "carol", "x"), NOW), Err(Refusal::StaleNonce), "H10: before anybody is asked");
+        assert_eq!(
+            check(&realm, &signed(nonce.as_str(), "alice", "guess"), NOW),
+            Err(Refusal::WrongPassword),
+            "a user of the configuration"
+        );
+        let minted = format!("{}:carol", NOW + 1);
+        assert_eq!(check(&realm, &signed(nonce.as_str(), &minted, "guess"), NOW), Err(Refusal::WrongPassword), "a name of REST's form");
+
+        let credential = |password| Arc::new(Credential::new("carol", Key::long_term_md5("carol", REALM, password)));
+        let message = Message::decode(&carol).unwrap();
+        let held = credential("x");
+        let ask = |keys: &KeyCache, source_failed| {
+            name(realm.authenticate(&message, IP, NOW, &Known { held: Some(&held), keys: Some(keys), source_failed }))
+        };
+        let mut keys = KeyCache::new();
+        assert_eq!(ask(&keys, false), Ok("carol?".into()), "the allocation's own credential may have been revoked");
+        assert_eq!(ask(&keys, true), Ok("carol".into()), "but no call dies with the store");
+        keys.insert(credential("x"), NOW);
+        assert_eq!(ask(&keys, false), Ok("carol".into()));
+        keys.insert(credential("another"), NOW);
+        assert_eq!([ask(&keys, false), ask(&keys, true)], [Err(Refusal::WrongPassword), Err(Refusal::WrongPassword)]);
+        keys.insert_unknown("carol", NOW);
+        assert_eq!([ask(&keys, false), ask(&keys, true)], [Err(Refusal::UnknownUser), Err(Refusal::UnknownUser)]);
+    }
+
+    #[test]
+    fn while_a_rest_secret_is_changed_both_are_in_use() {
+        let realm = realm(0).with_rest_secrets([RestSecret::new(b"south")]);
+        let nonce = realm.nonces().mint(IP, REALM, NOW, 1);
+        let username = format!("{NOW}:bob");
+        for (secret, good) in [("north", true), ("south", true), ("east", false)] {
+            let password = RestSecret::new(secret.as_bytes()).password_sha1(&username);
+            assert_eq!(check(&realm, &signed(nonce.as_str(), &username, &password), NOW).is_ok(), good, "{secret}");
+        }
     }
 }

@@ -39,6 +39,12 @@ impl Credential {
         self.username.get(self.quota_name.clone()).unwrap_or(&self.username)
     }
 
+    /// Where the name that quotas are counted by stands in the username.
+    #[must_use]
+    pub fn quota_range(&self) -> std::ops::Range<usize> {
+        self.quota_name.clone()
+    }
+
     /// The long-term key, for a store that seals it.
     #[must_use]
     pub fn key(&self) -> &Key {

@@ -21,6 +21,12 @@ impl Key {
         Self::Md5(Zeroizing::new(digest.finalize().into()))
     }
 
+    /// A key that was computed before: the 16 bytes of MD5. `None` for any other length.
+    #[must_use]
+    pub fn from_md5(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(|bytes| Self::Md5(Zeroizing::new(bytes)))
+    }
+
     /// The key made ready for message integrity.
     #[must_use]
     pub fn integrity_key(&self) -> IntegrityKey {

@@ -16,6 +16,7 @@ use crate::key::Key;
 pub struct RestSecret {
     sha1: Hmac<Sha1>,
     sha256: Hmac<Sha256>,
+    not_after: Option<u64>,
 }
 
 impl RestSecret {
@@ -25,7 +26,14 @@ impl RestSecret {
         Self {
             sha1: Hmac::new_from_slice(secret).expect("HMAC takes keys of any length"),
             sha256: Hmac::new_from_slice(secret).expect("HMAC takes keys of any length"),
+            not_after: None,
         }
+    }
+
+    /// The same secret, of which nothing is taken after this second of Unix time, whatever was minted with it.
+    #[must_use]
+    pub fn until(self, not_after: Option<u64>) -> Self {
+        Self { not_after, ..self }
     }
 
     /// The two credentials that `username` may stand for in `realm`; `None` when it does not begin with a time.
@@ -35,6 +43,7 @@ impl RestSecret {
             Some((expiry, name)) => (expiry.parse().ok()?, username.len() - name.len()..username.len()),
             None => (username.parse().ok()?, 0..username.len()),
         };
+        let expires = self.not_after.map_or(expires, |not_after| not_after.min(expires));
         let credential = |password: Zeroizing<String>| {
             Credential::expiring(username, name.clone(), Key::long_term_md5(username, realm, &password), expires)
         };
@@ -83,6 +92,12 @@ mod tests {
         // Computed with `printf 1800000000:alice | openssl dgst -sha1 -hmac north -binary | base64`.
         assert_eq!(*RestSecret::new(b"north").password_sha1("1800000000:alice"), SHA1);
         assert_eq!(*RestSecret::new(b"north").password_sha256("1800000000:alice"), SHA256);
+    }
+
+    #[test]
+    fn nothing_outlives_the_secret_that_it_was_minted_with() {
+        let expires = |not_after| RestSecret::new(b"north").until(not_after).credentials("1800000000:alice", "r").unwrap()[1].expires();
+        assert_eq!([None, Some(1_900_000_000), Some(7)].map(expires), [Some(1_800_000_000), Some(1_800_000_000), Some(7)]);
     }
 
     const SHA1: &str = "sIm7pn/teO7y3AyXGeXl/xAQR6Q=";

@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_auth::Credential;
+use causeway_auth::{Authenticator, Credential};
 use causeway_wire::attribute::AddressFamily;
 
 use crate::allocation::Traffic;
@@ -41,6 +41,12 @@ pub enum Effect {
     },
     /// An allocation has ended: what there is to be recorded of it.
     Ended(Ended),
+    /// Ask the further source for a user's key; to be answered through [`crate::Server::handle_key`], or not at all: requests of the user
+    /// wait for two seconds.
+    WantKey {
+        /// Whose.
+        username: Box<str>,
+    },
 }
 
 /// Which port a relayed socket shall have.
@@ -59,6 +65,8 @@ pub enum WantedPort {
 pub struct Ended {
     /// Which.
     pub allocation: AllocationId,
+    /// Its record's name in the directory.
+    pub record: u64,
     /// Whose.
     pub client: FiveTuple,
     /// Who made it.
@@ -141,4 +149,8 @@ pub enum Command {
     End(AllocationId),
     /// The client's connection is gone, and its allocation with it.
     ClientGone(FiveTuple),
+    /// Users or keys have changed at their source: what it has said before counts no more.
+    ForgetKeys,
+    /// Another realm's worth of users, secrets and nonce keys.
+    SetAuthenticator(Arc<Authenticator>),
 }

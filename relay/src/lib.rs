@@ -7,6 +7,7 @@
 //! | allocation, its table, 5-tuple | `allocation.rs`, `allocations.rs`, `five_tuple.rs` | RFC 8656 §6 |
 //! | permission, channel | `permission.rs`, `channel.rs` | RFC 8656 §9, §12 |
 //! | requests | `request.rs`, `allocate.rs`, `refresh.rs`, `create_permission.rs`, `channel_bind.rs` | RFC 8656 §7.2, §8.2, §10.2, §12.2 |
+//! | keys that are asked for, requests that wait for them | `keys.rs`, `parked.rs` | |
 //! | data | `data.rs` | RFC 8656 §11, §12.6, §12.7 |
 //! | which peers are allowed | `policy.rs`, `special.rs` | RFC 8656 §21.3, rows H1 to H8 |
 //! | limits | `ledger.rs`, `prefix.rs`, `config.rs` | rows H30, H33 |
@@ -25,8 +26,10 @@ mod create_permission;
 mod data;
 mod effect;
 mod five_tuple;
+mod keys;
 mod ledger;
 mod now;
+mod parked;
 mod permission;
 mod policy;
 mod prefix;
@@ -45,6 +48,7 @@ pub use changes::Change;
 pub use config::{Config, Families, Limits};
 pub use effect::{BindFailure, Command, Completion, Effect, EndReason, Ended, RelayId, WantedPort};
 pub use five_tuple::{FiveTuple, Transport};
+pub use keys::KeyAnswer;
 pub use ledger::{Ledger, Unlimited};
 pub use now::Now;
 pub use policy::{Denied, PeerPolicy, Rule};

@@ -29,6 +29,8 @@ pub struct AllocationRecord {
     pub credential: Arc<Credential>,
     /// The Allocate request that made it.
     pub transaction: TransactionId,
+    /// How long it has lived.
+    pub age: Duration,
     /// The lifetime that was granted last.
     pub lifetime: Duration,
     /// What is left of it.
@@ -76,6 +78,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             five_tuple: allocation.five_tuple,
             credential: Arc::clone(&allocation.cold.credential),
             transaction: allocation.cold.transaction,
+            age: now.monotonic.saturating_sub(allocation.cold.created),
             lifetime: allocation.cold.lifetime,
             time_to_expiry: left(allocation.expires),
             relayed: allocation.bound().map(|(_, relay)| relay).collect(),
@@ -105,6 +108,13 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
                     }
                 }
             }
+        }
+    }
+
+    /// Notes every allocation as changed: a directory that was lost is to be written anew.
+    pub fn offer_all(&mut self) {
+        for id in self.allocation_ids().collect::<Vec<_>>() {
+            self.note_change(id);
         }
     }
 
@@ -155,7 +165,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             _quota: quota,
             transaction: record.transaction,
             fingerprint: false,
-            created: now.monotonic,
+            created: now.monotonic.saturating_sub(record.age),
             lifetime: record.lifetime,
             visit: 0,
             record: record.id,

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_auth::{Credential, Refusal};
+use causeway_auth::{Credential, Identity, Known, Refusal};
 use causeway_wire::attribute::{AttributeType, Lifetime};
 use causeway_wire::{Class, ErrorCode, Header, Message, MessageType, Method};
 use rand::CryptoRng;
@@ -38,11 +38,15 @@ pub(crate) enum Achieved {
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// RFC 8489 §9.2.4, then RFC 8489 §6.3.1, then RFC 8656 §5, then the method's own checks.
-    pub(crate) fn request(&mut self, now: Now, from: &FiveTuple, message: &Message<'_>, out: &mut [u8]) -> Verdict {
+    /// `source_failed` says that the user's key has been asked for and is not to be had.
+    pub(crate) fn request(&mut self, now: Now, from: &FiveTuple, message: &Message<'_>, source_failed: bool, out: &mut [u8]) -> Verdict {
         let found = self.live(from, now.monotonic);
         let held = found.and_then(|id| self.allocations.get(id)).map(|allocation| &allocation.cold.credential);
-        let credential = match self.authenticator.authenticate(message, from.client.ip(), now.unix_seconds(), held) {
-            Ok(credential) => credential,
+        let known = Known { held, keys: Some(&self.keys), source_failed };
+        let credential = match self.authenticator.authenticate(message, from.client.ip(), now.unix_seconds(), &known) {
+            Ok(Identity::Proven(credential)) => credential,
+            Ok(Identity::KeyWanted(_)) if source_failed => return Verdict::Discard(Discard::KeyUnavailable),
+            Ok(Identity::KeyWanted(username)) => return self.park(now, from, message, username),
             Err(refusal) => return self.refuse(now, from, message, refusal, out),
         };
         let request = Request { message: *message, from: *from, now, credential };

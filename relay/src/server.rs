@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_auth::Authenticator;
+use causeway_auth::{Authenticator, KeyCache};
 use causeway_wire::binding::{self, Usage};
 use causeway_wire::demux::{Protocol, protocol};
 use causeway_wire::{ChannelRange, Class, Message, Method};
@@ -14,8 +14,10 @@ use crate::changes::Changes;
 use crate::config::Config;
 use crate::effect::{BindFailure, Command, Completion, Effect, EndReason, Ended, RelayId};
 use crate::five_tuple::FiveTuple;
+use crate::keys::Ready;
 use crate::ledger::Ledger;
 use crate::now::Now;
+use crate::parked::Parked;
 use crate::policy::PeerPolicy;
 use crate::prefix::PrefixCounts;
 use crate::request::Requester;
@@ -31,9 +33,10 @@ const VISITS: usize = 1024;
 /// One TURN server for one worker.
 ///
 /// Inputs are [`handle_client`](Self::handle_client), [`handle_peer`](Self::handle_peer), [`handle_completion`](Self::handle_completion),
-/// [`handle_command`](Self::handle_command) and [`handle_timeout`](Self::handle_timeout). A verdict is carried out at once. After each input,
-/// drain [`poll_effect`](Self::poll_effect) and report what became of each effect; when nothing is left, read
-/// [`poll_timeout`](Self::poll_timeout) and call `handle_timeout` then.
+/// [`handle_command`](Self::handle_command), [`handle_key`](Self::handle_key) and [`handle_timeout`](Self::handle_timeout). A verdict is
+/// carried out at once. After each input, drain [`poll_effect`](Self::poll_effect) and report what became of each effect; after the last two,
+/// drain [`next_parked`](Self::next_parked), too. When nothing is left, read [`poll_timeout`](Self::poll_timeout) and call `handle_timeout`
+/// then.
 ///
 /// It performs no I/O, reads no clock and holds no lock: `now` is sampled by the caller once a batch, `R` is a CSPRNG that the operating
 /// system has seeded (H26). `out` is where answers are written: 1,500 bytes are enough for each.
@@ -46,6 +49,9 @@ pub struct Server<L: Ledger, R> {
     pub(crate) prefixes: PrefixCounts,
     pub(crate) effects: VecDeque<Effect>,
     pub(crate) changes: Changes,
+    pub(crate) keys: KeyCache,
+    pub(crate) parked: Parked,
+    pub(crate) ready: Ready,
     wheel: Wheel<AllocationId>,
     permissions: usize,
     channels: usize,
@@ -64,6 +70,10 @@ pub struct Gauges {
     pub prefixes: usize,
     /// Entries of the timer wheel: one an allocation, and for a minute at most those of allocations that have ended.
     pub timers: usize,
+    /// Requests that wait for a key.
+    pub parked: usize,
+    /// Users whose key, or whose absence, is remembered.
+    pub keys: usize,
 }
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
@@ -81,6 +91,9 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             effects: VecDeque::new(),
             wheel: Wheel::new(),
             changes,
+            keys: KeyCache::new(),
+            parked: Parked::default(),
+            ready: Ready::default(),
             permissions: 0,
             channels: 0,
         }
@@ -110,7 +123,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         match (message.class(), message.method()) {
             (Class::Indication, Method::SEND) => self.send(now, from, &message),
             (Class::Request, Method::ALLOCATE | Method::REFRESH | Method::CREATE_PERMISSION | Method::CHANNEL_BIND) => {
-                self.request(now, from, &message, out)
+                self.request(now, from, &message, false, out)
             }
             (Class::Request, Method::BINDING) => binding_answer(from, &message, out),
             (Class::Indication, Method::BINDING) => Verdict::Discard(Discard::Keepalive),
@@ -131,7 +144,10 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         match command {
             Command::SetPolicy(policy) => self.set_policy(policy),
             Command::End(id) => self.end(id, now.monotonic, EndReason::Ended),
+            Command::ForgetKeys => self.keys.clear(),
+            Command::SetAuthenticator(authenticator) => self.authenticator = authenticator,
             Command::ClientGone(five_tuple) => {
+                self.forget_parked(&five_tuple);
                 if let Some(id) = self.allocations.find(&five_tuple) {
                     self.end(id, now.monotonic, EndReason::ClientGone);
                 }
@@ -141,6 +157,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
 
     /// Ends what has expired. A bounded number at a time: [`poll_timeout`](Self::poll_timeout) says when to come again, which may be at once.
     pub fn handle_timeout(&mut self, now: Now) {
+        self.unpark_expired(now.monotonic);
         for _ in 0..VISITS {
             let Some((second, id)) = self.wheel.expire(now.monotonic) else { return };
             let Some(allocation) = self.allocations.get(id).filter(|allocation| allocation.cold.visit == second) else { continue };
@@ -165,7 +182,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// When to call [`handle_timeout`](Self::handle_timeout), on the monotonic clock; `None` while nothing can expire.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
-        self.wheel.next()
+        self.wheel.next().into_iter().chain(self.parked.next()).min()
     }
 
     /// How full the tables are.
@@ -177,6 +194,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             channels: self.channels,
             prefixes: self.prefixes.len(),
             timers: self.wheel.len(),
+            parked: self.parked.len() + self.ready.len(),
+            keys: self.keys.len(),
         }
     }
 
@@ -184,6 +203,12 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     #[must_use]
     pub fn traffic(&self, id: AllocationId) -> Option<Traffic> {
         self.allocations.get(id).map(|allocation| allocation.traffic)
+    }
+
+    /// The realm that it serves.
+    #[must_use]
+    pub fn realm(&self) -> &str {
+        self.authenticator.realm()
     }
 
     /// The allocation of a 5-tuple.
@@ -202,9 +227,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             self.channels += allocation.channels.len();
         }
         self.config.policy = policy;
-        for id in self.allocation_ids().collect::<Vec<_>>() {
-            self.note_change(id);
-        }
+        self.offer_all();
     }
 
     /// The live allocation of a 5-tuple. One that has expired and was not visited yet ends here, so that it is never used.
@@ -256,6 +279,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         }
         self.effects.push_back(Effect::Ended(Ended {
             allocation: id,
+            record: allocation.cold.record,
             client: allocation.five_tuple,
             credential: Arc::clone(&allocation.cold.credential),
             relayed: allocation.bound().next().map(|(_, relay)| relay.advertised),

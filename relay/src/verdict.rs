@@ -147,6 +147,10 @@ discards! {
     NotReady = "not_ready",
     /// Too long to be put into a Data indication.
     TooLong = "too_long",
+    /// The user's key is being asked for, and a request of this 5-tuple, or as many as may, wait for keys.
+    KeyPending = "key_pending",
+    /// The user's key was not to be had.
+    KeyUnavailable = "key_unavailable",
     /// The answer does not fit into the caller's buffer.
     NoSpace = "no_space",
 }

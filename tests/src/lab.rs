@@ -1,7 +1,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use causeway_relay::{Command, Completion, Effect, Ended, FiveTuple, Now, RelayId, Server, Verdict};
+use causeway_relay::{Command, Completion, Effect, Ended, FiveTuple, KeyAnswer, Now, RelayId, Server, Verdict};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -24,6 +24,8 @@ pub struct Lab {
     pub quota: Quota,
     /// The accounts of allocations that have ended, in their order.
     pub ended: Vec<Ended>,
+    /// Whose keys were asked for, in their order.
+    pub wanted: Vec<String>,
     /// What it was made with.
     pub setup: Setup,
     /// Unix time when the monotonic clock started.
@@ -46,7 +48,17 @@ impl Lab {
         let generator = StdRng::seed_from_u64(setup.seed);
         let server = Server::new(setup.config(), setup.authenticator(), quota.clone(), generator);
         let pool = PortPool::new(setup.ports);
-        Self { server, pool, quota, ended: Vec::new(), setup, epoch: EPOCH, elapsed: Duration::ZERO, out: vec![0; 1500] }
+        Self {
+            server,
+            pool,
+            quota,
+            ended: Vec::new(),
+            wanted: Vec::new(),
+            setup,
+            epoch: EPOCH,
+            elapsed: Duration::ZERO,
+            out: vec![0; 1500],
+        }
     }
 
     /// The default setup with a change.
@@ -138,6 +150,22 @@ impl Lab {
         self.settle(None);
     }
 
+    /// The further source of keys answers; what became of those who have waited.
+    pub fn key(&mut self, username: &str, answer: KeyAnswer) -> Vec<Reaction> {
+        self.server.handle_key(self.now(), username, answer);
+        self.parked()
+    }
+
+    /// What became of requests that have waited for a key.
+    pub fn parked(&mut self) -> Vec<Reaction> {
+        let mut reactions = Vec::new();
+        while let Some(verdict) = self.server.next_parked(self.now(), &mut self.out) {
+            let reaction = self.carry_out(verdict, &[]);
+            reactions.push(self.settle(Some(reaction)));
+        }
+        reactions
+    }
+
     /// Binds what was held back, and what became of it for the clients.
     pub fn complete(&mut self) -> Vec<Reaction> {
         let mut reactions = Vec::new();
@@ -169,6 +197,7 @@ impl Lab {
                 }
                 Effect::Release { relay, bound } => self.pool.release(relay, bound),
                 Effect::Ended(ended) => self.ended.push(ended),
+                Effect::WantKey { username } => self.wanted.push(username.into()),
             }
         }
         reaction

@@ -20,6 +20,8 @@ pub struct Setup {
     pub users: Vec<(&'static str, &'static str)>,
     /// The secret of REST credentials.
     pub rest_secret: &'static [u8],
+    /// Whether there are users elsewhere: [`crate::Lab::wanted`] has whose keys are asked for.
+    pub further_source: bool,
     /// So many seconds an expired credential goes on working.
     pub grace: u64,
     /// So many seconds a nonce is good.
@@ -50,6 +52,7 @@ impl Default for Setup {
             realm: REALM,
             users: vec![("alice", "wonderland"), ("bob", "builder")],
             rest_secret: b"north",
+            further_source: false,
             grace: 0,
             nonce_lifetime: 3600,
             quota: 100,
@@ -101,7 +104,10 @@ impl Setup {
         for (name, password) in &self.users {
             credentials.add_user(name, Key::long_term_md5(name, self.realm, password));
         }
-        credentials.set_rest_secret(RestSecret::new(self.rest_secret));
+        credentials.add_rest_secret(RestSecret::new(self.rest_secret));
+        if self.further_source {
+            credentials.set_further_source();
+        }
         let nonces = NonceKeys::new(NonceKey::new(&[7; 32]), None, self.nonce_lifetime);
         Arc::new(Authenticator::new(self.realm, credentials, nonces, self.grace))
     }

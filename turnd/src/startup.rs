@@ -152,7 +152,7 @@ fn authenticator(config: &Config) -> Authenticator {
         credentials.add_user(&user.name, Key::long_term_md5(&user.name, &config.realm, user.password.expose()));
     }
     if let Some(secret) = &config.auth.rest_secret {
-        credentials.set_rest_secret(RestSecret::new(secret.expose().as_bytes()));
+        credentials.add_rest_secret(RestSecret::new(secret.expose().as_bytes()));
     }
     let mut key = [0; 32];
     rand::make_rng::<StdRng>().fill_bytes(&mut key);

@@ -210,6 +210,8 @@ impl Worker {
                     }
                 }
                 Effect::Ended(ended) => self.tell_ended(now, &ended),
+                // Nobody is known but whom the configuration names.
+                Effect::WantKey { .. } => {}
             }
         }
     }

@@ -189,6 +189,7 @@ impl Shell {
             match effect {
                 Effect::Bind { relay, family, port } => self.waiting.push_back((relay, family, port)),
                 Effect::Release { relay, bound } => assert_eq!(self.bound.remove(&bound), Some(relay), "released once, by its owner"),
+                Effect::WantKey { username } => panic!("there is nobody to be asked for {username:?}"),
                 Effect::Ended(ended) => assert!(self.server.traffic(ended.allocation).is_none()),
             }
         }
