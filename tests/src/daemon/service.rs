@@ -18,6 +18,7 @@ pub const PASSWORD: &str = "interop-4711";
 /// The user's realm.
 pub const REALM: &str = "interop.example";
 
+const CONFIG: &str = "config.toml";
 const START: Duration = Duration::from_secs(20);
 const END: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -114,34 +115,49 @@ pub fn stund_config(address: SocketAddr) -> String {
 
 impl Service {
     /// Starts it and waits until its port is open.
-    fn start(name: &'static str, address: SocketAddr, config: &str) -> Self {
+    #[must_use]
+    pub fn start(name: &'static str, address: SocketAddr, config: &str) -> Self {
         let mut service = Self::spawn(name, address, config);
+        service.wait_open();
+        service
+    }
+
+    /// Ends it as a crash would: by SIGKILL, without a word to anybody.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it is our child");
+        self.child.wait().expect("it was ended");
+    }
+
+    /// Starts it once more with the configuration that it had, and waits until its port is open; what it writes replaces the log.
+    pub fn start_again(&mut self) {
+        self.child = launch(self.name, &self.scratch);
+        self.wait_open();
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn wait_open(&mut self) {
+        let (name, address) = (self.name, self.address);
         let deadline = Instant::now() + START;
         while TcpStream::connect(address).is_err() {
-            if let Some(status) = service.child.try_wait().expect("it is our child") {
-                panic!("{name} did not start, {status}:\n{}", service.log());
+            if let Some(status) = self.child.try_wait().expect("it is our child") {
+                panic!("{name} did not start, {status}:\n{}", self.log());
             }
-            assert!(Instant::now() < deadline, "{name} does not listen on {address}:\n{}", service.log());
-            thread::sleep(Duration::from_millis(20));
+            assert!(Instant::now() < deadline, "{name} does not listen on {address}:\n{}", self.log());
+            thread::sleep(Duration::from_millis(1));
         }
-        service
     }
 
     fn spawn(name: &'static str, address: SocketAddr, config: &str) -> Self {
         let scratch = Scratch::new();
         let admin = config.split("[admin]\nlisten = \"").nth(1).and_then(|rest| rest.split('"').next());
         let admin = admin.and_then(|text| text.parse().ok()).unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
-        let config = scratch.write("config.toml", config);
-        let log = fs::File::create(scratch.path("log")).expect("the folder is ours");
-        let again = log.try_clone().expect("a descriptor more");
-        let child = Command::new(built(name))
-            .arg("--config")
-            .arg(&config)
-            .stdin(Stdio::null())
-            .stdout(log)
-            .stderr(again)
-            .spawn()
-            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        scratch.write(CONFIG, config);
+        let child = launch(name, &scratch);
         Self { name, child, address, admin, scratch }
     }
 
@@ -212,6 +228,19 @@ impl Service {
             }
         }
     }
+}
+
+fn launch(name: &str, scratch: &Scratch) -> Child {
+    let log = fs::File::create(scratch.path("log")).expect("the folder is ours");
+    let again = log.try_clone().expect("a descriptor more");
+    Command::new(built(name))
+        .arg("--config")
+        .arg(scratch.path(CONFIG))
+        .stdin(Stdio::null())
+        .stdout(log)
+        .stderr(again)
+        .spawn()
+        .unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 impl Drop for Service {

@@ -1,0 +1,100 @@
+//! What cannot be restored: it alone is lost, counted, and named in the log; and a store that is not there.
+
+use std::net::UdpSocket;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use causeway_tests::daemon::port;
+
+use crate::call::Call;
+use crate::redis_server::{self, RedisServer};
+use crate::relay::{Relay, is_of, record_key, records};
+use crate::talk::Talk;
+
+#[test]
+fn what_cannot_be_restored_is_counted_and_the_others_live() {
+    let redis = RedisServer::start();
+    let mut relay = Relay::start(&redis.url());
+    let mut calls = relay.calls(6);
+    let kept = relay.until_kept(&redis, &calls.iter().collect::<Vec<_>>());
+    relay.service.kill();
+
+    let key = |call: &Call| record_key(kept.iter().find(|record| is_of(record, call)).expect("it is kept").id);
+    let [taken, newer, damaged, cut] = [0, 1, 2, 3].map(|at| key(&calls[at]));
+    assert!(redis.read(&taken).is_some());
+    let _other = UdpSocket::bind(calls[0].relayed).expect("the relay is away");
+    let change = |key: &str, change: &dyn Fn(&mut Vec<u8>)| {
+        let mut value = redis.read(key).expect("it is kept");
+        change(&mut value);
+        redis.write(key, &value);
+    };
+    change(&newer, &|value| value[0] = 9);
+    change(&damaged, &|value| *value.last_mut().expect("it is not empty") ^= 1);
+    change(&cut, &|value| value.truncate(7));
+
+    relay.service.start_again();
+    for (reason, count) in [("taken", 1), ("version", 1), ("seal", 1), ("truncated", 1)] {
+        assert_eq!(relay.service.metric(&format!("turnd_store_records_not_restored_total{{reason=\"{reason}\"}}")), count, "{reason}");
+    }
+    assert_eq!(relay.service.metric("turnd_store_records_restored_total"), 2);
+    let log = relay.service.log();
+    for word in ["not restored", "version 9", "seal", "too short", "taken"] {
+        assert!(log.contains(word), "the log does not say {word:?}:\n{log}");
+    }
+    let others = calls.split_off(4);
+    lives(others, &relay);
+    for call in &mut calls {
+        call.renew().expect_err("it was not restored");
+    }
+    relay.service.end();
+}
+
+#[test]
+fn a_redis_that_is_not_there_delays_the_start_by_three_seconds_at_most() {
+    let port = port::free();
+    let started = Instant::now();
+    let mut relay = Relay::start(&redis_server::url(port));
+    let took = started.elapsed();
+    println!("without Redis turnd opened after {took:.1?}");
+    assert!(took < Duration::from_millis(4500), "{took:?}");
+    assert!(relay.service.log().contains("opening without"), "{}", relay.service.log());
+    assert!(relay.errors("unreachable") > 0);
+    let calls = relay.calls(2);
+
+    // It comes later, and then the directory is written.
+    let redis = RedisServer::start_on(port);
+    relay.until_kept(&redis, &calls.iter().collect::<Vec<_>>());
+    relay.until_state("connected");
+    relay.crash();
+    lives(calls, &relay);
+    relay.service.end();
+}
+
+#[test]
+fn a_redis_that_hangs_delays_the_start_by_three_seconds_at_most() {
+    let redis = RedisServer::start();
+    redis.halt();
+    let started = Instant::now();
+    let relay = Relay::start(&redis.url());
+    let took = started.elapsed();
+    println!("beside a Redis that hangs turnd opened after {took:.1?}");
+    assert!(took < Duration::from_millis(4500), "{took:?}");
+    lives(relay.calls(2), &relay);
+    redis.resume();
+    relay.until_state("connected");
+    assert!(records(&redis).is_empty() || records(&redis).len() == 2);
+    relay.service.end();
+}
+
+/// Each of these calls talks, both ways.
+pub(crate) fn lives(calls: Vec<Call>, relay: &Relay) -> Vec<Call> {
+    let start = Instant::now();
+    let talks = Talk::start_all(calls);
+    thread::sleep(Duration::from_millis(300));
+    let talked = Talk::stop_all(talks);
+    let lives = |(call, heard): (Call, crate::talk::Heard)| {
+        assert!(heard.resumed(start).is_some(), "{} is silent:\n{}", call.relayed, relay.service.log());
+        call
+    };
+    talked.into_iter().map(lives).collect()
+}

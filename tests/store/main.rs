@@ -1,0 +1,15 @@
+//! Calls through the real `turnd` with a real Redis beside it: what outlives a crash of the one and any trouble of the other. All on
+//! loopback, without privileges; `redis-server` must be installed.
+//!
+//! Run it with `cargo xtask test store`, which prints the gap of each call; it goes one test at a time, so that they do not measure each
+//! other.
+
+mod call;
+mod crash;
+mod damage;
+mod names;
+mod outage;
+mod redis_server;
+mod relay;
+mod talk;
+mod two_servers;

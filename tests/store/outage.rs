@@ -1,0 +1,182 @@
+//! Redis halted, killed and replaced, with another password, full: calls and Allocates feel nothing, metrics and log tell it, and the
+//! directory is right again afterwards.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::call::{Call, Way};
+use crate::damage::lives;
+use crate::redis_server::RedisServer;
+use crate::relay::Relay;
+use crate::talk::{Heard, Talk};
+
+/// Nothing under way may be held up for so long, even where the machine is busy.
+const BOUND: Duration = Duration::from_secs(1);
+/// Calls that talk all the time.
+const TALKING: usize = 6;
+
+/// What befalls Redis.
+struct Trouble {
+    name: &'static str,
+    begin: fn(&mut RedisServer),
+    end: fn(&mut RedisServer),
+    lasts: Duration,
+    /// The state that the metrics show meanwhile.
+    state: &'static str,
+    /// The kind of error that they count.
+    error: &'static str,
+}
+
+#[test]
+fn h45_a_halted_redis_delays_nobody() {
+    Trouble {
+        name: "halted",
+        begin: |redis| redis.halt(),
+        end: |redis| redis.resume(),
+        lasts: Duration::from_secs(30),
+        state: "connecting",
+        error: "timeout",
+    }
+    .befalls();
+}
+
+#[test]
+fn h45_a_killed_redis_and_an_empty_one_in_its_place() {
+    Trouble {
+        name: "killed, an empty one comes",
+        begin: RedisServer::kill,
+        end: RedisServer::replace,
+        lasts: Duration::from_secs(5),
+        state: "connecting",
+        error: "unreachable",
+    }
+    .befalls();
+}
+
+#[test]
+fn h45_an_empty_redis_at_once_in_the_place_of_another() {
+    let redis = |redis: &mut RedisServer| {
+        redis.kill();
+        redis.replace();
+    };
+    Trouble {
+        name: "replaced at once",
+        begin: redis,
+        end: |_| {},
+        lasts: Duration::from_secs(3),
+        state: "connected",
+        error: "unreachable",
+    }
+    .befalls();
+}
+
+#[test]
+fn h45_another_password() {
+    Trouble {
+        name: "another password",
+        begin: |redis| redis.lock_out("another"),
+        end: |redis| redis.let_in("another"),
+        lasts: Duration::from_secs(5),
+        state: "connecting",
+        error: "auth",
+    }
+    .befalls();
+}
+
+#[test]
+fn h45_a_full_redis() {
+    Trouble {
+        name: "full",
+        begin: |redis| redis.set("maxmemory", "1"),
+        end: |redis| redis.set("maxmemory", "0"),
+        lasts: Duration::from_secs(5),
+        state: "refused",
+        error: "full",
+    }
+    .befalls();
+}
+
+impl Trouble {
+    fn befalls(&self) {
+        let mut redis = RedisServer::start();
+        let mut relay = Relay::start(&redis.url());
+        let talking = relay.calls(TALKING);
+        relay.until_kept(&redis, &talking.iter().collect::<Vec<_>>());
+        let talks = Talk::start_all(talking);
+        let (before, _) = allocate_for(&relay, Duration::from_secs(2));
+
+        (self.begin)(&mut redis);
+        let errors = relay.errors(self.error);
+        let (during, opened) = allocate_for(&relay, self.lasts);
+        relay.until_state(self.state);
+        self.is_visible(&relay, errors);
+
+        (self.end)(&mut redis);
+        relay.until_state("connected");
+        let talked = Talk::stop_all(talks);
+        self.row(&talked, &before, &during);
+        for (call, heard) in &talked {
+            assert_eq!(heard.lost(), 0, "{}: {} of {} lost:\n{}", call.relayed, heard.lost(), heard.sent(), relay.service.log());
+            assert!(heard.slowest() < BOUND, "{}: {:?}", call.relayed, heard.slowest());
+        }
+        assert!(*during.last().expect("some were made") < BOUND, "{during:?}");
+        assert!(median(&during) < 4 * median(&before) + Duration::from_millis(20), "{during:?} beside {before:?}");
+
+        let mut calls: Vec<Call> = talked.into_iter().map(|(call, _)| call).chain(opened).collect();
+        // What was made meanwhile is there, and what was ended is not.
+        relay.until_kept(&redis, &calls.iter().collect::<Vec<_>>());
+        relay.service.until_metric("turnd_store_unwritten", 0);
+        calls.pop().expect("there are some").close();
+        relay.until_kept(&redis, &calls.iter().collect::<Vec<_>>());
+        relay.crash();
+        assert_eq!(relay.service.metric("turnd_store_records_restored_total"), calls.len() as u64, "{}", relay.service.log());
+        lives(calls, &relay);
+        relay.service.end();
+    }
+
+    /// The metrics and the log tell of it.
+    fn is_visible(&self, relay: &Relay, errors: u64) {
+        assert!(relay.errors(self.error) >= errors.max(1), "no error is counted as {}", self.error);
+        let log = relay.service.log();
+        assert!(log.contains("store") && (log.contains("WARN") || log.contains("ERROR")), "the log is silent:\n{log}");
+        if self.state != "connected" {
+            assert!(log.contains(self.state) || log.contains(self.error), "the log says nothing of it:\n{log}");
+            assert!(relay.service.metric("turnd_store_unwritten") > 0, "what is not written is not shown");
+            assert!(relay.service.metric("turnd_store_lag_seconds") > 0, "nor for how long");
+        }
+    }
+
+    fn row(&self, talked: &[(Call, Heard)], before: &[Duration], during: &[Duration]) {
+        let sum = |of: fn(&Heard) -> usize| talked.iter().map(|(_, heard)| of(heard)).sum::<usize>();
+        let slowest = talked.iter().map(|(_, heard)| heard.slowest()).max().unwrap_or_default();
+        println!("\nRedis {}, for {:?}:", self.name, self.lasts);
+        println!("  {} datagrams relayed, {} lost, the slowest took {slowest:.1?}", sum(Heard::sent), sum(Heard::lost));
+        for (name, times) in [("before", before), ("meanwhile", during)] {
+            let last = times.last().copied().unwrap_or_default();
+            println!("  {:3} allocations {name}: median {:.1?}, slowest {last:.1?}", times.len(), median(times));
+        }
+    }
+}
+
+/// Makes allocations for so long, and ends most of them: how long each took, in order of that, and those that are left.
+fn allocate_for(relay: &Relay, time: Duration) -> (Vec<Duration>, Vec<Call>) {
+    let end = Instant::now() + time;
+    let (mut times, mut left) = (Vec::new(), Vec::new());
+    while Instant::now() < end {
+        let started = Instant::now();
+        let call = relay.call(Way::Permission);
+        times.push(started.elapsed());
+        if times.len().is_multiple_of(20) && time > Duration::from_secs(2) {
+            left.push(call);
+        } else {
+            call.close();
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    times.sort_unstable();
+    (times, left)
+}
+
+fn median(sorted: &[Duration]) -> Duration {
+    sorted[sorted.len() / 2]
+}

@@ -1,0 +1,130 @@
+//! `turnd` with a store, and the records that it keeps there.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use causeway_store::{FleetKey, NodeId, Record, RecordId, Sealer};
+use causeway_tests::daemon::port;
+use causeway_tests::daemon::scratch::Scratch;
+use causeway_tests::daemon::service::{self, PASSWORD, Service, USER};
+
+use crate::call::{Call, Way};
+use crate::redis_server::RedisServer;
+
+pub(crate) const NODE: &str = "relay-1";
+const FLEET_KEY: &str = "a secret of the fleet, long enough for one";
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running `turnd` whose allocations are kept in Redis.
+pub(crate) struct Relay {
+    pub(crate) service: Service,
+    /// Where its lock file is.
+    pub(crate) lock: Scratch,
+}
+
+impl Relay {
+    /// With four workers.
+    pub(crate) fn start(url: &str) -> Self {
+        Self::start_as(url, str::to_owned)
+    }
+
+    /// With its configuration changed.
+    pub(crate) fn start_as(url: &str, change: impl Fn(&str) -> String) -> Self {
+        let lock = Scratch::new();
+        let (address, config) = config(&store(url, &lock));
+        Self { service: Service::start("turnd", address, &change(&config)), lock }
+    }
+
+    /// So many calls, half of them by channel.
+    pub(crate) fn calls(&self, count: usize) -> Vec<Call> {
+        let way = |at: usize| if at.is_multiple_of(2) { Way::Channel } else { Way::Permission };
+        (0..count).map(|at| self.call(way(at))).collect()
+    }
+
+    pub(crate) fn call(&self, way: Way) -> Call {
+        let call = Call::open(self.service.address, USER, PASSWORD, way);
+        call.unwrap_or_else(|failure| panic!("{failure}:\n{}", self.service.log()))
+    }
+
+    /// Waits until the directory holds these calls, with their permissions and channels, and nothing else.
+    pub(crate) fn until_kept(&self, redis: &RedisServer, calls: &[&Call]) -> Vec<Record> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let kept = records(redis);
+            let is_kept = |call: &&Call| kept.iter().any(|record| is_of(record, call));
+            if kept.len() == calls.len() && calls.iter().all(is_kept) {
+                return kept;
+            }
+            let has = kept.iter().map(|record| record.relayed[0].advertised).collect::<Vec<_>>();
+            assert!(Instant::now() < deadline, "the directory has {has:?} for {} calls:\n{}", calls.len(), self.service.log());
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Waits until its writer is in this state.
+    pub(crate) fn until_state(&self, state: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.service.metric(&format!("turnd_store_state{{state=\"{state}\"}}")) != 1 {
+            assert!(Instant::now() < deadline, "the store is not {state}:\n{}", self.service.log());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub(crate) fn errors(&self, kind: &str) -> u64 {
+        self.service.metric(&format!("turnd_store_errors_total{{kind=\"{kind}\"}}"))
+    }
+
+    /// A crash and the start after it; how long the process was away until its port was open again.
+    pub(crate) fn crash(&mut self) -> Duration {
+        let killed = Instant::now();
+        self.service.kill();
+        self.service.start_again();
+        killed.elapsed()
+    }
+}
+
+/// A configuration on ports of its own.
+pub(crate) fn config(store: &str) -> (SocketAddr, String) {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Above the ports that the kernel gives to clients: only a test takes one while its relay is away.
+    let first = 61_000 + 100 * (NEXT.fetch_add(1, Ordering::Relaxed) % 45);
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
+    let more = format!("[net]\nworkers = 4\n[limits]\nallocations_per_user = 60\n{store}");
+    let config = service::turnd_config(address, r#""allow 127.0.0.1""#, &more);
+    (address, config.replace("[relay]\n", &format!("[relay]\nports = \"{first}-{}\"\n", first + 99)))
+}
+
+/// The table of a configuration that names this store.
+pub(crate) fn store(url: &str, lock: &Scratch) -> String {
+    let lock = lock.path("").display().to_string();
+    format!("[store]\nurl = \"{url}\"\nnode_id = \"{NODE}\"\nfleet_key = \"{FLEET_KEY}\"\nlock_directory = \"{lock}\"\n")
+}
+
+pub(crate) fn record_key(id: RecordId) -> String {
+    format!("cw:{{{NODE}}}:alloc:{id}")
+}
+
+/// All records of the directory's index.
+///
+/// # Panics
+/// One of them cannot be read.
+pub(crate) fn records(redis: &RedisServer) -> Vec<Record> {
+    let key = FleetKey::new(FLEET_KEY.as_bytes()).expect("it is long enough");
+    let sealer = Sealer::new(key, NodeId::new(NODE).expect("it is a good name"));
+    let ids = redis.members(&format!("cw:{{{NODE}}}:index")).into_iter().filter_map(|member| {
+        let text = String::from_utf8(member).expect("an id is text");
+        u64::from_str_radix(&text, 16).ok().map(RecordId)
+    });
+    let read = |id| Some(sealer.open(id, &redis.read(&record_key(id))?).expect("the server wrote it"));
+    ids.filter_map(read).collect()
+}
+
+/// Whether the record holds this call, all of it.
+pub(crate) fn is_of(record: &Record, call: &Call) -> bool {
+    let peer = call.peer();
+    record.relayed[0].advertised == call.relayed
+        && record.permissions.iter().any(|permission| permission.peer == peer.ip())
+        && (call.way == Way::Permission || record.channels.iter().any(|channel| channel.peer == peer))
+}
