@@ -66,6 +66,16 @@ const RULES: &[Rule] = &[
         must_not_use: &["tokio", "mio", "async-io", "futures-executor"],
         because: "a worker is one loop of our own: a task or a wakeup for each socket was measured and is too slow",
     },
+    Rule {
+        who: &["causeway-store"],
+        must_not_use: &["causeway-wire", "causeway-auth", "causeway-relay", "causeway-client", "causeway-net", "causeway-daemon"],
+        because: "what is stored is a public format with types of its own: a change of the server's must not change it unnoticed",
+    },
+    Rule {
+        who: &["causeway-wire", "causeway-auth", "causeway-relay", "causeway-client", "causeway-net"],
+        must_not_use: &["causeway-store"],
+        because: "the store is written behind, by the shell: a slow Redis must not hold a packet up (H45)",
+    },
     Rule { who: &["ice-agent"], must_not_use: &["causeway-net"], because: "ice-agent runs on everybody's laptop, `net` only on Linux" },
     Rule {
         who: &["stund", "turnd", "ice-agent", "causeway-daemon", "causeway-net"],
@@ -75,7 +85,7 @@ const RULES: &[Rule] = &[
 ];
 
 /// Nothing may use these, not even in its tests: they are run as the programs that they are.
-const SERVICES: &[&str] = &["stund", "turnd", "ice-agent", "xtask"];
+const SERVICES: &[&str] = &["stund", "turnd", "ice-agent", "causeway-bench", "xtask"];
 
 fn complaints(graph: &Graph) -> Vec<String> {
     let mut complaints = Vec::new();
