@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{Client, IntoConnectionInfo};
+use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo};
 use tokio::time::timeout;
 
 use super::RedisSettings;
@@ -42,7 +42,9 @@ impl Link {
     pub(crate) async fn connect(&mut self) -> Result<(), StoreError> {
         self.connection = None;
         // A server that hangs still accepts: the login must be within the time, too.
-        let connecting = timeout(self.connect_timeout, self.client.get_multiplexed_async_connection());
+        let limits =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(self.connect_timeout)).set_response_timeout(Some(self.timeout));
+        let connecting = timeout(self.connect_timeout, self.client.get_multiplexed_async_connection_with_config(&limits));
         self.connection = Some(connecting.await.map_err(|_| late())?.map_err(|error| classify(&error))?);
         Ok(())
     }

@@ -210,7 +210,8 @@ impl<D: Directory, S: Source> Writer<D, S> {
             _ => State::Connecting,
         });
         self.unwritten.failed();
-        if error.kind == ErrorKind::NeedsFull {
+        if error.kind == ErrorKind::NeedsFull && self.failures == 0 {
+            self.failures = 1;
             return;
         }
         let pause = self.settings.backoff.saturating_mul(1 << self.failures.min(16)).min(self.settings.max_backoff);

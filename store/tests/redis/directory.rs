@@ -183,6 +183,21 @@ async fn h40_accounting_and_the_registry_are_written_as_they_are() {
 }
 
 #[tokio::test]
+async fn ten_thousand_allocations_are_restored_within_the_three_seconds() {
+    let server = Server::start(&[]);
+    let running = Running::start(redis(&server), World::default());
+    (0..10_000).for_each(|id| running.world.put(record(id, "a")));
+    let start = Instant::now();
+    running.until("written", |report| report.state == State::Connected && report.written == 10_000 && report.depth == 0).await;
+    println!("written in {:?}", start.elapsed());
+    running.end().await;
+    let start = Instant::now();
+    let restored = redis(&server).restore(PATIENCE).await;
+    println!("restored in {:?}", start.elapsed());
+    assert_eq!((restored.outcome, restored.records.len()), (Outcome::Complete, 10_000));
+}
+
+#[tokio::test]
 async fn what_changed_last_is_written_before_the_end() {
     let server = Server::start(&[]);
     let running = Running::start(redis(&server), World::default());

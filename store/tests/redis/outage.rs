@@ -102,7 +102,7 @@ async fn h45_a_full_server_is_seen_still_deletes_and_is_caught_up_with() {
     connected(&running).await;
 
     let mut filler = redis::cmd("SET");
-    filler.arg("filler").arg(vec![0; 2 << 20]);
+    filler.arg("filler").arg(vec![0_u8; 2 << 20]);
     server.try_ask::<()>(&filler).await.unwrap();
     let _: () = server.ask(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]).await;
     let _: () = server.ask(&["CONFIG", "SET", "maxmemory", "1mb"]).await;
