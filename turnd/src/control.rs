@@ -8,7 +8,11 @@ use causeway_daemon::log;
 use causeway_daemon::metrics::{Registry, Source};
 use causeway_net::mailbox::{Sender, Undelivered};
 use causeway_net::{Clock, Heartbeat};
+use causeway_store::NodeReport;
+use tokio::runtime::Runtime;
 
+use crate::counters::Counters;
+use crate::persistence::Persistence;
 use crate::worker::Mail;
 
 /// A service whose workers run.
@@ -17,6 +21,8 @@ pub(crate) struct Running {
     pub(crate) admin: Option<Admin>,
     pub(crate) sources: Vec<Source>,
     pub(crate) clock: Clock,
+    pub(crate) store: Option<Persistence>,
+    pub(crate) report: NodeReport,
 }
 
 /// A worker's thread, seen from outside.
@@ -24,16 +30,34 @@ pub(crate) struct WorkerHandle {
     pub(crate) thread: JoinHandle<std::io::Result<()>>,
     pub(crate) mail: Sender<Mail>,
     pub(crate) heartbeat: Heartbeat,
+    pub(crate) counters: Arc<Counters>,
+}
+
+/// The control side's runtime: one thread beside the workers.
+///
+/// # Errors
+/// The operating system refuses it.
+pub(crate) fn runtime() -> Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot make the control side's runtime")
 }
 
 /// The control side: answers the admin listener until a signal asks for the end, then stops the workers.
 ///
 /// # Errors
 /// The control side's runtime cannot be made, or a worker's loop failed.
-pub(crate) fn run(running: Running) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot make the control side's runtime")?;
-    let Running { workers, admin, sources, clock } = running;
+pub(crate) fn run(running: Running, runtime: &Runtime) -> Result<()> {
+    let Running { workers, admin, mut sources, clock, store, report } = running;
     runtime.block_on(async {
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let writing = match store {
+            Some(store) => {
+                let handles = workers.iter().map(|worker| (worker.mail.clone(), Arc::clone(&worker.counters))).collect();
+                let (writing, source) = store.writer(handles, report, async { drop(stopped.await) });
+                sources.push(Box::new(source));
+                Some(tokio::spawn(writing))
+            }
+            None => None,
+        };
         let termination = Termination::install().context("cannot take signals")?;
         let health = Arc::new(Workers { heartbeats: workers.iter().map(|worker| worker.heartbeat.clone()).collect(), clock });
         if let Some(admin) = admin {
@@ -43,6 +67,11 @@ pub(crate) fn run(running: Running) -> Result<()> {
         tokio::spawn(log::report_suppressed());
         tracing::info!(workers = workers.len(), "ready");
         termination.requested().await;
+        // While the workers still answer: what they have not written yet is written now.
+        drop(stop);
+        if let Some(writing) = writing {
+            writing.await.context("the store's writer failed")?;
+        }
         Ok::<(), anyhow::Error>(())
     })?;
     stop(workers)

@@ -45,9 +45,13 @@ pub(crate) struct Counters {
     discards: [Count; Discard::ALL.len()],
     pub(crate) responses: Count,
     pub(crate) auth_failures: Count,
+    /// Changes that wait for the store.
+    pub(crate) unwritten: Count,
     pub(crate) permissions: Count,
     pub(crate) channels: Count,
     pub(crate) prefixes: Count,
+    pub(crate) parked: Count,
+    pub(crate) keys: Count,
 }
 
 /// Datagrams and their application data.
@@ -83,6 +87,11 @@ impl Counters {
             let live = &self.allocations[index(transport)][usize::from(ipv4)];
             live.set(live.value().saturating_sub(1));
         }
+    }
+
+    /// Allocations that live.
+    pub(crate) fn live(&self) -> u64 {
+        self.allocations.iter().flatten().map(Count::value).sum()
     }
 
     pub(crate) fn error(&self, code: ErrorCode) {
@@ -123,6 +132,8 @@ impl Counters {
         samples.add(&PERMISSIONS, &[], self.permissions.value());
         samples.add(&CHANNELS, &[], self.channels.value());
         samples.add(&PREFIXES, &[], self.prefixes.value());
+        samples.add(&PARKED, &[], self.parked.value());
+        samples.add(&KEYS, &[], self.keys.value());
     }
 }
 
@@ -138,6 +149,8 @@ const AUTH_FAILURES: Family = Family::counter("auth_failures", "Requests with a 
 const PERMISSIONS: Family = Family::gauge("permissions", "Permissions of all allocations");
 const CHANNELS: Family = Family::gauge("channels", "Channels of all allocations");
 const PREFIXES: Family = Family::gauge("allocation_prefixes", "Source prefixes that hold an allocation");
+const PARKED: Family = Family::gauge("requests_parked", "Requests that wait for a user's key");
+const KEYS: Family = Family::gauge("keys_remembered", "Users of the store that workers remember, or know to be nobody's names");
 const FREE_PORTS: Family = Family::gauge("relay_ports_free", "Relayed ports that are not lent");
 const USERS: Family = Family::gauge("users", "Users that hold an allocation");
 const STREAM_PREFIXES: Family = Family::gauge("connection_prefixes", "Source prefixes that hold a connection");

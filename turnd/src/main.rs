@@ -3,11 +3,17 @@
 mod config;
 mod control;
 mod counters;
+mod directory;
 mod ephemeral;
+mod inbox;
+mod journal;
+mod keys;
 mod listeners;
 mod peer_policy;
+mod persistence;
 mod port_pool;
 mod quota;
+mod records;
 mod relay_sockets;
 mod startup;
 mod streams;
@@ -28,7 +34,7 @@ fn main() -> ExitCode {
         return lifecycle::EXIT_FAILURE.into();
     }
     lifecycle::abort_on_panic();
-    let outcome = startup::start(&config).and_then(control::run);
+    let outcome = control::runtime().and_then(|runtime| control::run(startup::start(&config, &runtime)?, &runtime));
     let code = lifecycle::exit_code(outcome.map_err(|error| format!("{error:#}")));
     log::flush();
     code

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use ahash::RandomState;
 use anyhow::{Context, Result};
@@ -8,16 +9,20 @@ use causeway_daemon::lifecycle;
 use causeway_daemon::metrics::Source;
 use causeway_net::{Clock, EventLoop, Mailbox};
 use causeway_relay::{Config as RelayConfig, Families, Limits, Server};
+use causeway_store::NodeReport;
 use causeway_wire::ChannelRange;
 use rand::Rng;
 use rand::rngs::StdRng;
+use tokio::runtime::Runtime;
 
 use crate::config::{ChannelNumbers, Config};
 use crate::control::{Running, WorkerHandle};
 use crate::counters::{Counters, shared_source, worker_source};
 use crate::ephemeral;
+use crate::keys::Keys;
 use crate::listeners::{self, Listeners};
 use crate::peer_policy::peer_policy;
+use crate::persistence::{Persistence, addresses};
 use crate::port_pool::PortPools;
 use crate::quota::UserQuota;
 use crate::relay_sockets::{ListenerSocket, RelaySockets, Socket};
@@ -43,7 +48,7 @@ struct Shared {
 ///
 /// # Errors
 /// An address is in use or not this host's, or the process is out of something.
-pub(crate) fn start(config: &Config) -> Result<Running> {
+pub(crate) fn start(config: &Config, runtime: &Runtime) -> Result<Running> {
     if let Err(error) = lifecycle::raise_descriptor_limit() {
         tracing::warn!(%error, "the limit of open files stays as it is: each relayed address needs one");
     }
@@ -52,23 +57,50 @@ pub(crate) fn start(config: &Config) -> Result<Running> {
         let probe = std::net::UdpSocket::bind((relay.bound, 0));
         probe.with_context(|| format!("relay.addresses: {} cannot be relayed from", relay.bound))?;
     }
+    let workers = config.net.workers.get();
+    // The node's name before its ports: whoever starts a second server under one name is told that, not that a port is in use.
+    let mut store = config.store.as_ref().map(|store| Persistence::claim(store, workers, runtime)).transpose()?;
+    let keys = Keys::new(config)?;
     let listeners = listeners::bind(&config.listen, &config.net)?;
     let admin = Admin::bind(&config.admin)?;
     let shared = Shared::new(config);
     let mut sources: Vec<Source> =
         vec![Box::new(shared_source(Arc::clone(&shared.pools), Arc::clone(&shared.users), shared.streams.clone()))];
-    let prepared = (0u16..).zip(listeners).map(|(index, listeners)| shared.prepare(index, listeners)).collect::<Result<Vec<_>>>()?;
+    let mut prepared = Vec::new();
+    for (index, listeners) in (0u16..).zip(listeners) {
+        let (mut worker, mut event_loop) = shared.prepare(index, listeners)?;
+        worker.keys = keys.as_ref().map(Keys::questions);
+        if let Some(store) = &mut store {
+            worker.journal = Some(store.journal());
+            let (now, io) = (shared.clock.sample(), event_loop.io());
+            store.restore(index, workers, |record| worker.restore(now, record, io));
+        }
+        prepared.push((worker, event_loop));
+    }
     let mut workers = Vec::new();
     for (worker, mut event_loop) in prepared {
         let stats = Arc::clone(event_loop.io().stats());
         sources.push(Box::new(worker_source(Arc::clone(&worker.counters), stats)));
         workers.push(spawn(worker, event_loop)?);
     }
+    if let Some(keys) = keys {
+        let mail = workers.iter().map(|worker| worker.mail.clone()).collect();
+        sources.push(Box::new(keys.start(runtime.handle(), Arc::clone(&shared.authenticator), mail)));
+    }
+    if let Some(store) = &store {
+        store.report();
+    }
     for listen in &config.listen {
         let transports: Vec<String> = listen.transports.iter().map(ToString::to_string).collect();
         tracing::info!(address = %listen.address, transports = transports.join(","), "listening");
     }
-    Ok(Running { workers, admin, sources, clock: shared.clock })
+    let report = NodeReport {
+        addresses: addresses(&config.listen),
+        allocations: 0,
+        capacity: (config.relay.addresses.len() * config.relay.ports.len()) as u64,
+        state: "serving".into(),
+    };
+    Ok(Running { workers, admin, sources, clock: shared.clock, store, report })
 }
 
 impl Shared {
@@ -109,6 +141,8 @@ impl Shared {
             rng: rand::make_rng(),
             counters: Arc::new(Counters::default()),
             sessions: self.sessions.clone(),
+            journal: None,
+            keys: None,
         };
         Ok((worker, event_loop))
     }
@@ -116,11 +150,11 @@ impl Shared {
 
 fn spawn(mut worker: Worker, mut event_loop: EventLoop) -> Result<WorkerHandle> {
     let Mailbox { sender, receiver } = Mailbox::<Mail>::new(MAILBOX).context("cannot make a worker's mailbox")?;
-    let heartbeat = event_loop.heartbeat().clone();
+    let (heartbeat, counters) = (event_loop.heartbeat().clone(), Arc::clone(&worker.counters));
     let name = format!("worker-{}", worker.index);
     let run = move || event_loop.run(&mut worker, &receiver);
     let thread = std::thread::Builder::new().name(name).spawn(run).context("cannot start a worker")?;
-    Ok(WorkerHandle { thread, mail: sender, heartbeat })
+    Ok(WorkerHandle { thread, mail: sender, heartbeat, counters })
 }
 
 fn relay_config(config: &Config) -> RelayConfig {
@@ -141,7 +175,7 @@ fn relay_config(config: &Config) -> RelayConfig {
             ..Limits::default()
         },
         policy: peer_policy(config),
-        track_changes: false,
+        track_changes: config.store.is_some(),
         software: config.protocol.software.as_deref().map(Into::into),
     }
 }
@@ -154,8 +188,22 @@ fn authenticator(config: &Config) -> Authenticator {
     if let Some(secret) = &config.auth.rest_secret {
         credentials.add_rest_secret(RestSecret::new(secret.expose().as_bytes()));
     }
-    let mut key = [0; 32];
-    rand::make_rng::<StdRng>().fill_bytes(&mut key);
-    let nonces = NonceKeys::new(NonceKey::new(&key), None, config.protocol.nonce_lifetime.as_secs());
+    if config.auth.from_store.is_some() {
+        credentials.set_further_source();
+    }
+    let lifetime = config.protocol.nonce_lifetime.as_secs();
+    let nonces = match &config.store {
+        // So that the nonces of the process before this one, and of the fleet, are good here.
+        Some(store) => {
+            let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+            let [current, previous] = store.fleet_key.nonce_keys(unix).map(|key| NonceKey::new(key.as_bytes()));
+            NonceKeys::new(current, Some(previous), lifetime)
+        }
+        None => {
+            let mut key = [0; 32];
+            rand::make_rng::<StdRng>().fill_bytes(&mut key);
+            NonceKeys::new(NonceKey::new(&key), None, lifetime)
+        }
+    };
     Authenticator::new(&config.realm, credentials, nonces, config.auth.expiry_grace.as_secs())
 }

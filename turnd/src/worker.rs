@@ -6,7 +6,9 @@ use std::time::Duration;
 use ahash::RandomState;
 use causeway_daemon::log::{self, AuthFailure, redacted};
 use causeway_net::{Admission, Arrival, Io, Malformed, Packet, Route, Sample, Service, SocketKey, StreamEnd, StreamInfo, UdpOptions};
-use causeway_relay::{BindFailure, Command, Completion, Discard, Effect, Ended, FiveTuple, Now, Prefix, RelayId, Respond, Server};
+use causeway_relay::{
+    AllocationRecord, BindFailure, Command, Completion, Discard, Effect, Ended, FiveTuple, KeyAnswer, Now, Prefix, RelayId, Respond, Server,
+};
 use causeway_relay::{Transport, Verdict, WantedPort};
 use causeway_wire::attribute::AddressFamily;
 use causeway_wire::{ErrorCode, Method, stream};
@@ -14,6 +16,8 @@ use rand::Rng;
 use rand::rngs::StdRng;
 
 use crate::counters::{Counters, index};
+use crate::journal::Journal;
+use crate::keys::KeyQuestions;
 use crate::port_pool::{PortPool, PortPools};
 use crate::quota::UserQuota;
 use crate::relay_sockets::{ListenerSocket, RelaySockets, Socket};
@@ -26,6 +30,22 @@ const BIND_TRIES: usize = 16;
 pub(crate) enum Mail {
     /// End.
     Stop,
+    /// Give up to so many changes for the store.
+    Changes {
+        /// So many.
+        limit: usize,
+    },
+    /// The store is to be written anew.
+    OfferAll,
+    /// What the store said of a user whose key was wanted.
+    Key {
+        /// Whose.
+        username: Box<str>,
+        /// The key, or that there is none.
+        answer: KeyAnswer,
+    },
+    /// What the operator, or the store, wants.
+    Command(Command),
 }
 
 /// One worker's share of the service.
@@ -40,6 +60,10 @@ pub(crate) struct Worker {
     pub(crate) counters: Arc<Counters>,
     /// Makes a log session's id of a 5-tuple.
     pub(crate) sessions: RandomState,
+    /// What the store is told, if there is one.
+    pub(crate) journal: Option<Journal>,
+    /// Whom to ask for keys, if there are users in the store.
+    pub(crate) keys: Option<KeyQuestions>,
 }
 
 impl Service for Worker {
@@ -81,9 +105,27 @@ impl Service for Worker {
         self.client_gone(now, &five_tuple(stream), io);
     }
 
-    fn mail(&mut self, _: Sample, mail: Mail, io: &mut Io) {
+    fn mail(&mut self, now: Sample, mail: Mail, io: &mut Io) {
         match mail {
             Mail::Stop => io.stop(),
+            Mail::Changes { limit } => {
+                if let Some(journal) = &mut self.journal {
+                    journal.give(self.index, &mut self.server, at(now), limit);
+                }
+            }
+            Mail::Key { username, answer } => {
+                self.server.handle_key(at(now), &username, answer);
+                self.answer_parked(now, io);
+            }
+            Mail::Command(command) => {
+                self.server.handle_command(at(now), command);
+                self.carry_out(now, io);
+            }
+            Mail::OfferAll => {
+                if let Some(journal) = &self.journal {
+                    journal.offer_all(self.index, &mut self.server);
+                }
+            }
         }
     }
 
@@ -93,7 +135,7 @@ impl Service for Worker {
 
     fn timeout(&mut self, now: Sample, io: &mut Io) {
         self.server.handle_timeout(at(now));
-        self.carry_out(now, io);
+        self.answer_parked(now, io);
         while let Some((five_tuple, stream)) = self.streams.due(now.monotonic) {
             // H14: a connection that holds no allocation has had its time.
             if self.server.allocation(&five_tuple).is_none() {
@@ -105,10 +147,16 @@ impl Service for Worker {
     }
 
     fn after_batch(&mut self, _: Sample, _: &mut Io) {
+        if let Some(journal) = &mut self.journal {
+            self.counters.unwritten.set(self.server.unwritten() as u64);
+            journal.ring(self.server.unwritten());
+        }
         let gauges = self.server.gauges();
         self.counters.permissions.set(gauges.permissions as u64);
         self.counters.channels.set(gauges.channels as u64);
         self.counters.prefixes.set(gauges.prefixes as u64);
+        self.counters.parked.set(gauges.parked as u64);
+        self.counters.keys.set(gauges.keys as u64);
     }
 }
 
@@ -189,6 +237,19 @@ impl Worker {
         }
     }
 
+    /// Answers the requests that have waited for a key.
+    fn answer_parked(&mut self, now: Sample, io: &mut Io) {
+        self.carry_out(now, io);
+        while let Some(verdict) = self.server.next_parked(at(now), io.reply_buffer()) {
+            match verdict {
+                Verdict::Respond(respond) => self.respond(&respond, io),
+                Verdict::Discard(discard) => self.counters.discarded(discard),
+                Verdict::Later | Verdict::ToPeer { .. } | Verdict::ToClient { .. } => {}
+            }
+            self.carry_out(now, io);
+        }
+    }
+
     /// Does what the core asks for, until it asks for nothing.
     fn carry_out(&mut self, now: Sample, io: &mut Io) {
         while let Some(effect) = self.server.poll_effect() {
@@ -210,8 +271,11 @@ impl Worker {
                     }
                 }
                 Effect::Ended(ended) => self.tell_ended(now, &ended),
-                // Nobody is known but whom the configuration names.
-                Effect::WantKey { .. } => {}
+                Effect::WantKey { username } => {
+                    if let Some(keys) = &self.keys {
+                        keys.ask(self.index, username);
+                    }
+                }
             }
         }
     }
@@ -264,6 +328,9 @@ impl Worker {
     }
 
     fn tell_ended(&mut self, now: Sample, ended: &Ended) {
+        if let Some(journal) = &mut self.journal {
+            journal.account(now.unix, self.server.realm(), ended);
+        }
         self.counters.ended(ended.client.transport, ended.relayed.map(|relayed| relayed.is_ipv4()), ended.reason);
         if ended.client.transport.is_stream() {
             self.streams.watch(now.monotonic, &ended.client);
@@ -285,6 +352,20 @@ impl Worker {
             reason = ended.reason.name(),
             "allocation ended"
         );
+    }
+
+    /// Brings a stored allocation back, before the loop runs. `false` when its port, its 5-tuple or its quota is taken.
+    pub(crate) fn restore(&mut self, now: Sample, record: &AllocationRecord, io: &mut Io) -> bool {
+        if self.server.adopt(at(now), record).is_none() {
+            return false;
+        }
+        self.carry_out(now, io);
+        let restored = self.server.allocation(&record.five_tuple).is_some();
+        if restored {
+            let ipv4 = record.relayed.first().is_some_and(|relayed| relayed.bound.is_ipv4());
+            self.counters.allocated(record.five_tuple.transport, ipv4);
+        }
+        restored
     }
 
     fn client_gone(&mut self, now: Sample, five_tuple: &FiveTuple, io: &mut Io) {

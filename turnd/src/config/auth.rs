@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use causeway_daemon::config::values::Interval;
 use causeway_daemon::config::{Problem, Secret, one_of, required_one_of};
+use causeway_store::Protection;
 use serde::Deserialize;
 
 /// The keys of `[auth]`, as written.
@@ -17,6 +18,17 @@ pub(crate) struct AuthSchema {
     rest_secret: Option<Secret>,
     rest_secret_file: Option<PathBuf>,
     expiry_grace: Interval,
+    from_store: FromStore,
+}
+
+/// Whether users and REST secrets are taken from the store, and in which form.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum FromStore {
+    #[default]
+    No,
+    Sealed,
+    Clear,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -29,11 +41,11 @@ struct UserSchema {
 impl Default for AuthSchema {
     fn default() -> Self {
         let (rest_secret, rest_secret_file) = (None, None);
-        AuthSchema { users: BTreeMap::new(), rest_secret, rest_secret_file, expiry_grace: Interval::seconds(0) }
+        AuthSchema { users: BTreeMap::new(), rest_secret, rest_secret_file, expiry_grace: Interval::seconds(0), from_store: FromStore::No }
     }
 }
 
-/// Who may relay: at least one user, or a REST secret.
+/// Who may relay: at least one user, a REST secret, or whom the store knows.
 #[derive(Clone, Debug)]
 pub(crate) struct Auth {
     /// Users with a password of their own.
@@ -42,6 +54,8 @@ pub(crate) struct Auth {
     pub(crate) rest_secret: Option<Secret>,
     /// So long an expired REST credential goes on working for what it opened (H16).
     pub(crate) expiry_grace: Duration,
+    /// How users and secrets stand in the store, if they are taken from there.
+    pub(crate) from_store: Option<Protection>,
 }
 
 /// One user.
@@ -60,7 +74,8 @@ impl fmt::Display for Auth {
             number => format!("{number} users"),
         };
         let rest = if self.rest_secret.is_some() { " and a REST secret" } else { "" };
-        write!(f, "{users}{rest}")
+        let store = if self.from_store.is_some() { ", and those of the store" } else { "" };
+        write!(f, "{users}{rest}{store}")
     }
 }
 
@@ -69,7 +84,12 @@ impl AuthSchema {
     pub(super) fn resolve(self) -> Result<Auth, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut users = Vec::new();
-        let nobody = self.users.is_empty() && self.rest_secret.is_none() && self.rest_secret_file.is_none();
+        let from_store = match self.from_store {
+            FromStore::No => None,
+            FromStore::Sealed => Some(Protection::Sealed),
+            FromStore::Clear => Some(Protection::Clear),
+        };
+        let nobody = from_store.is_none() && self.users.is_empty() && self.rest_secret.is_none() && self.rest_secret_file.is_none();
         for (name, user) in self.users {
             let key = format!("auth.users.{name}");
             // RFC 8489 §14.3: "fewer than 509 bytes".
@@ -96,7 +116,7 @@ impl AuthSchema {
             let hint = "name a user (--user NAME:PASSWORD, auth.users) or a REST secret (auth.rest_secret_file)";
             problems.push(Problem::new("auth", what).hint(hint));
         }
-        let auth = Auth { users, rest_secret, expiry_grace: self.expiry_grace.0 };
+        let auth = Auth { users, rest_secret, expiry_grace: self.expiry_grace.0, from_store };
         if problems.is_empty() { Ok(auth) } else { Err(problems) }
     }
 }

@@ -12,6 +12,7 @@ mod protocol;
 mod relay;
 mod schema;
 mod special_purpose;
+mod store;
 #[cfg(test)]
 mod tests;
 
@@ -31,6 +32,7 @@ pub(crate) use peers::{Peers, Verdict};
 pub(crate) use protocol::{ChannelNumbers, Protocol};
 pub(crate) use relay::{Relay, RelayAddress};
 pub(crate) use schema::Schema;
+pub(crate) use store::Store;
 
 /// STUN's and TURN's port.
 const PORT: u16 = 3478;
@@ -64,6 +66,8 @@ pub(crate) struct Config {
     pub(crate) log: Log,
     /// Workers and buffers.
     pub(crate) net: Net,
+    /// What outlives the process, if anything does.
+    pub(crate) store: Option<Store>,
 }
 
 /// Reads the command line and all that it names, and answers `--help`, `--version`, `--check-config` and
@@ -91,6 +95,10 @@ impl Config {
             (None, _) => "no admin listener".into(),
             (Some(address), None) => format!("admin on {address}"),
             (Some(address), Some(_)) => format!("admin on {address}, with a token"),
+        });
+        lines.push(match &self.store {
+            None => "allocations end with the process: no store".into(),
+            Some(store) => format!("allocations outlive the process, as node {}", store.node),
         });
         lines.push(format!("{} workers", self.net.workers));
         lines

@@ -12,6 +12,7 @@ use super::limits::LimitsSchema;
 use super::peers::PeersSchema;
 use super::protocol::ProtocolSchema;
 use super::relay::RelaySchema;
+use super::store::StoreSchema;
 use super::{ADMIN, Config, PORT, across};
 
 /// The keys, as written.
@@ -28,6 +29,7 @@ pub(crate) struct Schema {
     admin: AdminSchema,
     log: Log,
     net: NetSchema,
+    store: StoreSchema,
 }
 
 impl Schema {
@@ -52,10 +54,16 @@ impl Schema {
         let protocol = noted(self.protocol.resolve(), &mut problems);
         let admin = noted(self.admin.resolve(ADMIN), &mut problems);
         let net = noted(self.net.resolve(), &mut problems);
+        let store = noted(self.store.resolve(), &mut problems);
+        if let (Some(None), Some(true)) = (&store, auth.as_ref().map(|auth| auth.from_store.is_some())) {
+            problems.push(Problem::new("auth.from_store", "there is no store to take users from").hint("name one: store.url"));
+        }
         problems.extend(across(&listen, relay.as_ref(), admin.as_ref()));
-        match (relay, auth, peers, limits, protocol, admin, net) {
-            (Some(relay), Some(auth), Some(peers), Some(limits), Some(protocol), Some(admin), Some(net)) if problems.is_empty() => {
-                Ok(Config { realm: self.realm, listen, relay, auth, peers, limits, protocol, admin, log: self.log, net })
+        match (relay, auth, peers, limits, protocol, admin, net, store) {
+            (Some(relay), Some(auth), Some(peers), Some(limits), Some(protocol), Some(admin), Some(net), Some(store))
+                if problems.is_empty() =>
+            {
+                Ok(Config { realm: self.realm, listen, relay, auth, peers, limits, protocol, admin, log: self.log, net, store })
             }
             _ => Err(problems),
         }

@@ -306,8 +306,8 @@ fn every_key_is_documented() {
 #[test]
 fn the_documented_configuration_is_good() {
     let scratch = Scratch::new("documented");
-    for name in ["rest-secret", "alice", "admin-token"] {
-        scratch.write(name, "a long random text\n");
+    for name in ["rest-secret", "alice", "admin-token", "redis-password", "fleet-key"] {
+        scratch.write(name, "a random text of more than 32 bytes\n");
     }
     let here = |text: String| text.replace("/etc/turnd", scratch.0.to_str().unwrap());
     let commented = scratch.write("commented.toml", SERVICE.default_config);

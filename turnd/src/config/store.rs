@@ -1,0 +1,81 @@
+//! `[store]`: the directory that outlives the process.
+
+use std::path::PathBuf;
+
+use causeway_daemon::config::{Problem, Secret, one_of, required_one_of};
+use causeway_store::{FleetKey, NodeId, NodeLock, RedisSettings};
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+/// The keys of `[store]`, as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct StoreSchema {
+    url: Option<Secret>,
+    url_file: Option<PathBuf>,
+    username: Option<String>,
+    password: Option<Secret>,
+    password_file: Option<PathBuf>,
+    node_id: String,
+    fleet_key: Option<Secret>,
+    fleet_key_file: Option<PathBuf>,
+    lock_directory: Option<PathBuf>,
+}
+
+/// A Redis server that keeps what this one would lose.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    /// How it is reached.
+    pub(crate) redis: RedisSettings,
+    /// This server's name in the fleet.
+    pub(crate) node: NodeId,
+    /// What nonces and seals are made from.
+    pub(crate) fleet_key: FleetKey,
+    /// Where the lock file of the node id is.
+    pub(crate) lock_directory: PathBuf,
+}
+
+impl StoreSchema {
+    /// No store where no URL is given: allocations then live and end with the process.
+    pub(super) fn resolve(self) -> Result<Option<Store>, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let mut noted = |outcome: Result<Option<Secret>, String>| match outcome {
+            Ok(secret) => secret,
+            Err(what) => {
+                problems.push(Problem::new("store", what));
+                None
+            }
+        };
+        let url = noted(one_of("url", self.url, self.url_file.as_deref()));
+        let password = noted(one_of("password", self.password, self.password_file.as_deref()));
+        let fleet_key = match url {
+            Some(_) => noted(required_one_of("fleet_key", self.fleet_key, self.fleet_key_file.as_deref()).map(Some)),
+            None => None,
+        };
+        let Some(url) = url else {
+            return if problems.is_empty() { Ok(None) } else { Err(problems) };
+        };
+        let node = NodeId::new(&self.node_id).map_err(|error| {
+            let hint = "name this server, the same at each start and unlike all others: node_id = \"relay-1\"";
+            problems.push(Problem::new("store.node_id", error.to_string()).hint(hint));
+        });
+        let fleet_key = fleet_key.and_then(|secret| {
+            let weak =
+                |error: causeway_store::WeakFleetKey| Problem::new("store.fleet_key", error.to_string()).hint("openssl rand -hex 32");
+            FleetKey::new(secret.expose().as_bytes()).map_err(|error| problems.push(weak(error))).ok()
+        });
+        let mut redis = RedisSettings::new(url.expose());
+        redis.username = self.username;
+        redis.password = password.map(|password| Zeroizing::new(password.expose().to_owned()));
+        if let Err(error) = redis.check() {
+            problems.push(Problem::new("store.url", error.text).hint("such as redis://127.0.0.1:6379"));
+        }
+        match (node, fleet_key) {
+            (Ok(node), Some(fleet_key)) if problems.is_empty() => {
+                let lock_directory = self.lock_directory.unwrap_or_else(NodeLock::default_directory);
+                Ok(Some(Store { redis, node, fleet_key, lock_directory }))
+            }
+            _ => Err(problems),
+        }
+    }
+}

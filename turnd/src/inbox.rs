@@ -1,0 +1,39 @@
+use tokio::sync::mpsc;
+
+/// Letters from workers to a task of the control side: bounded, and a sender never waits.
+pub(crate) fn inbox<T>(capacity: usize) -> (Outbox<T>, Inbox<T>) {
+    let (sender, receiver) = mpsc::channel(capacity);
+    (Outbox(sender), Inbox(receiver))
+}
+
+/// A worker's end.
+pub(crate) struct Outbox<T>(mpsc::Sender<T>);
+
+impl<T> Clone for Outbox<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Outbox<T> {
+    /// Puts a letter in; `false` when the box is full or nobody reads it any more, and then the letter is gone.
+    #[must_use]
+    pub(crate) fn send(&self, letter: T) -> bool {
+        self.0.try_send(letter).is_ok()
+    }
+}
+
+/// The control side's end.
+pub(crate) struct Inbox<T>(mpsc::Receiver<T>);
+
+impl<T> Inbox<T> {
+    /// The next letter; `None` when no worker is left.
+    pub(crate) async fn next(&mut self) -> Option<T> {
+        self.0.recv().await
+    }
+
+    /// A letter that lies there already.
+    pub(crate) fn take(&mut self) -> Option<T> {
+        self.0.try_recv().ok()
+    }
+}

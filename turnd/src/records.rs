@@ -1,0 +1,173 @@
+//! Allocations as the store's records, and back. The store's format is public and does not change with the server's insides.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use causeway_auth::{Credential, Key};
+use causeway_relay::{AllocationRecord, ChannelRecord, FiveTuple, PermissionRecord, RelayedTransportAddress, Traffic, Transport};
+use causeway_store::{self as store, Record, RecordId};
+use causeway_wire::{ChannelRange, TransactionId};
+
+/// An allocation for the store; its times become those of the wall clock. `unix` is the time of the export.
+pub(crate) fn to_store(allocation: &AllocationRecord, unix: Duration) -> Record {
+    let at = |left: Duration| millis(unix.saturating_add(left));
+    let relayed = allocation.relayed.iter();
+    Record {
+        id: RecordId(allocation.id),
+        five_tuple: five_tuple_to_store(&allocation.five_tuple),
+        credential: credential_to_store(&allocation.credential),
+        transaction: allocation.transaction.0,
+        lifetime: allocation.lifetime,
+        created_at: millis(unix.saturating_sub(allocation.age)),
+        expires_at: at(allocation.time_to_expiry),
+        relayed: relayed.map(|relay| store::RelayedAddress { bound: relay.bound, advertised: relay.advertised }).collect(),
+        permissions: allocation
+            .permissions
+            .iter()
+            .map(|permission| store::PermissionRecord { peer: permission.peer, expires_at: at(permission.time_to_expiry) })
+            .collect(),
+        channels: allocation
+            .channels
+            .iter()
+            .map(|channel| store::ChannelRecord {
+                number: channel.number.number(),
+                peer: channel.peer,
+                expires_at: at(channel.time_to_expiry),
+            })
+            .collect(),
+        traffic: traffic_to_store(&allocation.traffic),
+    }
+}
+
+/// A record for the relay, with what is left at `unix`. `None` when it holds what this release does not know: a key of another algorithm.
+pub(crate) fn from_store(record: &Record, unix: Duration) -> Option<AllocationRecord> {
+    let left = |at: u64| Duration::from_millis(at).saturating_sub(unix);
+    let key = Key::from_md5(record.credential.key.as_bytes())?;
+    let credential = match record.credential.expires {
+        None => Credential::new(&record.credential.username, key),
+        Some(expires) => Credential::expiring(&record.credential.username, record.credential.quota_name.clone(), key, expires),
+    };
+    let relayed = record.relayed.iter();
+    let alive = record.channels.iter().filter(|channel| Duration::from_millis(channel.expires_at) > unix);
+    Some(AllocationRecord {
+        id: record.id.0,
+        five_tuple: five_tuple_from_store(&record.five_tuple),
+        credential: Arc::new(credential),
+        transaction: TransactionId(record.transaction),
+        age: unix.saturating_sub(Duration::from_millis(record.created_at)),
+        lifetime: record.lifetime,
+        time_to_expiry: left(record.expires_at),
+        relayed: relayed.map(|relay| RelayedTransportAddress { bound: relay.bound, advertised: relay.advertised }).collect(),
+        permissions: record
+            .permissions
+            .iter()
+            .map(|permission| PermissionRecord { peer: permission.peer, time_to_expiry: left(permission.expires_at) })
+            .collect(),
+        channels: alive
+            .filter_map(|channel| {
+                let number = ChannelRange::Rfc5766.channel(channel.number)?;
+                Some(ChannelRecord { number, peer: channel.peer, time_to_expiry: left(channel.expires_at) })
+            })
+            .collect(),
+        traffic: traffic_from_store(&record.traffic),
+    })
+}
+
+/// The transport in the store's words.
+pub(crate) fn transport_to_store(transport: Transport) -> store::Transport {
+    match transport {
+        Transport::Udp => store::Transport::Udp,
+        Transport::Tcp => store::Transport::Tcp,
+        Transport::Tls => store::Transport::Tls,
+        Transport::Dtls => store::Transport::Dtls,
+    }
+}
+
+/// The counters in the store's words.
+pub(crate) fn traffic_to_store(traffic: &Traffic) -> store::Traffic {
+    let Traffic { packets_to_peer, bytes_to_peer, packets_to_client, bytes_to_client } = *traffic;
+    store::Traffic { packets_to_peer, bytes_to_peer, packets_to_client, bytes_to_client }
+}
+
+/// Unix milliseconds.
+pub(crate) fn millis(unix: Duration) -> u64 {
+    u64::try_from(unix.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn traffic_from_store(traffic: &store::Traffic) -> Traffic {
+    let store::Traffic { packets_to_peer, bytes_to_peer, packets_to_client, bytes_to_client } = *traffic;
+    Traffic { packets_to_peer, bytes_to_peer, packets_to_client, bytes_to_client }
+}
+
+fn five_tuple_to_store(five_tuple: &FiveTuple) -> store::FiveTuple {
+    let FiveTuple { client, server, transport } = *five_tuple;
+    store::FiveTuple { client, server, transport: transport_to_store(transport) }
+}
+
+fn five_tuple_from_store(five_tuple: &store::FiveTuple) -> FiveTuple {
+    let transport = match five_tuple.transport {
+        store::Transport::Udp => Transport::Udp,
+        store::Transport::Tcp => Transport::Tcp,
+        store::Transport::Tls => Transport::Tls,
+        store::Transport::Dtls => Transport::Dtls,
+    };
+    FiveTuple { client: five_tuple.client, server: five_tuple.server, transport }
+}
+
+fn credential_to_store(credential: &Credential) -> store::Credential {
+    let algorithm = match credential.key() {
+        Key::Md5(_) => store::KeyAlgorithm::Md5,
+        _ => store::KeyAlgorithm::Sha256,
+    };
+    let key = store::LongTermKey::new(algorithm, credential.key().as_bytes()).expect("a key has its algorithm's length");
+    store::Credential {
+        username: credential.username().to_owned(),
+        quota_name: credential.quota_range(),
+        key,
+        expires: credential.expires(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_stored_comes_back_the_same() {
+        let unix = Duration::from_secs(1_800_000_000);
+        let channel = ChannelRange::Rfc8656.channel(0x4123).unwrap();
+        let allocation = AllocationRecord {
+            id: 7,
+            five_tuple: FiveTuple {
+                client: "192.0.2.9:5000".parse().unwrap(),
+                server: "[2001:db8::1]:3478".parse().unwrap(),
+                transport: Transport::Udp,
+            },
+            credential: Arc::new(Credential::expiring("1800000600:al ice", 11..17, Key::long_term_md5("u", "r", "p"), 1_800_000_600)),
+            transaction: TransactionId([9; 12]),
+            age: Duration::from_secs(50),
+            lifetime: Duration::from_secs(600),
+            time_to_expiry: Duration::from_secs(550),
+            relayed: vec![RelayedTransportAddress {
+                bound: "10.0.0.7:50000".parse().unwrap(),
+                advertised: "203.0.113.7:50000".parse().unwrap(),
+            }],
+            permissions: vec![PermissionRecord { peer: "192.0.2.33".parse().unwrap(), time_to_expiry: Duration::from_secs(250) }],
+            channels: vec![ChannelRecord {
+                number: channel,
+                peer: "192.0.2.33:9".parse().unwrap(),
+                time_to_expiry: Duration::from_secs(550),
+            }],
+            traffic: Traffic { packets_to_peer: 1, bytes_to_peer: 2, packets_to_client: 3, bytes_to_client: 4 },
+        };
+        let back = from_store(&to_store(&allocation, unix), unix + Duration::from_secs(10)).unwrap();
+        assert_eq!((back.id, back.five_tuple, back.transaction), (7, allocation.five_tuple, allocation.transaction));
+        assert_eq!((back.relayed, back.traffic, back.age), (allocation.relayed, allocation.traffic, Duration::from_secs(60)));
+        assert_eq!((back.time_to_expiry, back.lifetime), (Duration::from_secs(540), Duration::from_secs(600)));
+        assert_eq!(back.permissions[0].time_to_expiry, Duration::from_secs(240));
+        assert_eq!((back.channels[0].number, back.channels[0].time_to_expiry), (channel, Duration::from_secs(540)));
+        let (was, is) = (&allocation.credential, &back.credential);
+        assert_eq!((is.username(), is.quota_name(), is.expires()), (was.username(), was.quota_name(), was.expires()));
+        assert_eq!(is.key().as_bytes(), was.key().as_bytes());
+    }
+}
