@@ -98,6 +98,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
                 transaction: request.message.transaction_id(),
                 fingerprint: request.message.fingerprint().is_some(),
                 created: now.monotonic,
+                age_before: Duration::ZERO,
                 lifetime,
                 visit: 0,
                 record,

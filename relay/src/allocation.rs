@@ -61,6 +61,8 @@ pub(crate) struct Cold<G> {
     pub(crate) transaction: TransactionId,
     pub(crate) fingerprint: bool,
     pub(crate) created: Duration,
+    /// How old it was when this server took it over: its clock may be younger than the allocation.
+    pub(crate) age_before: Duration,
     pub(crate) lifetime: Duration,
     /// The second at which the wheel visits it next; an older entry of the wheel is void.
     pub(crate) visit: u64,
@@ -89,6 +91,11 @@ impl<G> Allocation<G> {
     /// Whether every relayed address that was asked for is there.
     pub(crate) fn is_ready(&self) -> bool {
         !self.relays.iter().any(|relay| matches!(relay, Relay::Binding(_)))
+    }
+
+    /// How long it has lived.
+    pub(crate) fn age(&self, now: Duration) -> Duration {
+        self.cold.age_before + now.saturating_sub(self.cold.created)
     }
 
     /// The client's time-to-expiry.

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ahash::{AHashMap, AHashSet};
+use smallvec::SmallVec;
 
 use crate::five_tuple::FiveTuple;
 
@@ -9,6 +10,9 @@ use crate::five_tuple::FiveTuple;
 pub(crate) const CAPACITY: usize = 1024;
 /// So long each waits.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// So many of one connection: "there are no retransmissions at the STUN protocol level" over TCP (RFC 8489 §6.2.2), so that what is dropped
+/// there is answered never. A client on datagrams sends the second one again.
+const OF_ONE_CONNECTION: usize = 8;
 /// A longer request is not kept: what TURN asks of a client fits into a datagram.
 const MAX_LEN: usize = 1500;
 
@@ -23,11 +27,12 @@ pub(crate) struct ParkedRequest {
 /// When its time is up, and a number that tells those of one moment apart.
 type Place = (Duration, u64);
 
-/// Requests that wait for their users' keys: one a 5-tuple, and as many as [`CAPACITY`], in the order in which their time is up.
+/// Requests that wait for their users' keys: one a 5-tuple, eight a connection, and as many as [`CAPACITY`] in all, in the order in which
+/// their time is up.
 #[derive(Debug, Default)]
 pub(crate) struct Parked {
     requests: BTreeMap<Place, ParkedRequest>,
-    by_five_tuple: AHashMap<FiveTuple, Place>,
+    by_five_tuple: AHashMap<FiveTuple, SmallVec<[Place; 1]>>,
     by_user: AHashMap<Box<str>, AHashSet<Place>>,
     next: u64,
 }
@@ -35,13 +40,15 @@ pub(crate) struct Parked {
 impl Parked {
     /// Keeps a copy of a request; whether it was taken.
     pub(crate) fn insert(&mut self, now: Duration, from: &FiveTuple, bytes: &[u8], username: &str) -> bool {
-        if self.len() >= CAPACITY || bytes.len() > MAX_LEN || self.by_five_tuple.contains_key(from) {
+        let most = if from.transport.is_stream() { OF_ONE_CONNECTION } else { 1 };
+        let waiting = self.by_five_tuple.get(from).map_or(0, SmallVec::len);
+        if self.len() >= CAPACITY || bytes.len() > MAX_LEN || waiting >= most {
             return false;
         }
         let place = (now.saturating_add(PATIENCE), self.next);
         self.next += 1;
         self.requests.insert(place, ParkedRequest { from: *from, bytes: bytes.into(), username: username.into() });
-        self.by_five_tuple.insert(*from, place);
+        self.by_five_tuple.entry(*from).or_default().push(place);
         self.by_user.entry(username.into()).or_default().insert(place);
         true
     }
@@ -65,8 +72,8 @@ impl Parked {
     }
 
     pub(crate) fn remove(&mut self, from: &FiveTuple) {
-        if let Some(place) = self.by_five_tuple.get(from) {
-            self.take(*place);
+        for place in self.by_five_tuple.get(from).cloned().unwrap_or_default() {
+            self.take(place);
         }
     }
 
@@ -81,7 +88,12 @@ impl Parked {
 
     fn take(&mut self, place: Place) -> Option<ParkedRequest> {
         let request = self.requests.remove(&place)?;
-        self.by_five_tuple.remove(&request.from);
+        if let Some(places) = self.by_five_tuple.get_mut(&request.from) {
+            places.retain(|other| *other != place);
+            if places.is_empty() {
+                self.by_five_tuple.remove(&request.from);
+            }
+        }
         if let Some(places) = self.by_user.get_mut(&request.username) {
             places.remove(&place);
             if places.is_empty() {

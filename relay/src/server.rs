@@ -283,7 +283,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             client: allocation.five_tuple,
             credential: Arc::clone(&allocation.cold.credential),
             relayed: allocation.bound().next().map(|(_, relay)| relay.advertised),
-            duration: now.saturating_sub(allocation.cold.created),
+            duration: allocation.age(now),
             traffic: allocation.traffic,
             reason,
         }));

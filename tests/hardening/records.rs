@@ -36,6 +36,18 @@ fn h30_an_adopted_allocation_holds_quota_and_port_and_gives_them_back() {
 }
 
 #[test]
+fn an_adopted_allocation_is_as_old_as_it_was_under_a_younger_clock() {
+    let (mut lab, mut client) = (Lab::default(), Client::udp(1));
+    client.allocate(&mut lab);
+    lab.pass(Duration::from_secs(500));
+    let record = export(&lab, &client);
+    let mut next = Lab::default();
+    adopt(&mut next, &record);
+    next.pass(Duration::from_secs(10));
+    assert_eq!((record.age, export(&next, &client).age), (Duration::from_secs(500), Duration::from_secs(510)));
+}
+
+#[test]
 fn h30_an_adopted_allocation_whose_port_is_taken_leaves_nothing() {
     let (mut lab, mut client) = (Lab::default(), Client::udp(1));
     client.allocate(&mut lab);
