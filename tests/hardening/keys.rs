@@ -113,6 +113,30 @@ fn h33_one_request_of_a_5_tuple_and_1024_of_all_wait_at_the_most() {
 }
 
 #[test]
+fn h45_requests_of_one_connection_wait_together_since_nothing_is_sent_again_there() {
+    let mut lab = lab();
+    let mut carol = Client::tcp(1).named("carol", "sea");
+    carol.fetch_nonce(&mut lab);
+    assert_eq!(carol.ask_once(&mut lab, Method::ALLOCATE, ALLOCATE), Reaction::Later);
+    assert_eq!(codes(lab.key("carol", found("sea"))), [None]);
+    lab.command(Command::ForgetKeys);
+    let requests = [(Method::CREATE_PERMISSION, PERMIT), (Method::REFRESH, REFRESH), (Method::CREATE_PERMISSION, PERMIT)];
+    for (method, fill) in requests {
+        assert_eq!(carol.ask_once(&mut lab, method, fill), Reaction::Later);
+    }
+    assert_eq!(lab.wanted.len(), 2, "and are asked for once");
+    let answers: Vec<_> = lab.key("carol", found("sea")).into_iter().map(|reaction| reaction.answer().method()).collect();
+    assert_eq!(answers, requests.map(|(method, _)| method), "in their order");
+    lab.command(Command::ForgetKeys);
+    for number in 1..=10 {
+        let waits = carol.ask_once(&mut lab, Method::REFRESH, REFRESH) == Reaction::Later;
+        assert_eq!(waits, number <= 8);
+    }
+    lab.command(Command::ClientGone(carol.five_tuple));
+    assert_eq!(lab.server.gauges().parked, 0);
+}
+
+#[test]
 fn h33_a_request_that_is_longer_than_a_datagram_is_not_kept() {
     let mut lab = lab();
     let mut long = Client::tcp(1).named("carol", "sea");
