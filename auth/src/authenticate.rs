@@ -121,7 +121,7 @@ impl Authenticator {
     }
 
     /// The checks of RFC 8489 §9.2.4 on a request from `ip` at `unix` seconds. Without a further source, the credential of the client's
-    /// allocation saves looking it up again; with one, it may have been revoked, so that each request is looked up anew.
+    /// allocation saves making a minted one again; all others may have been revoked, so that each request is looked up anew.
     ///
     /// # Errors
     /// [`Refusal`], the first check that failed.
@@ -148,7 +148,8 @@ impl Authenticator {
         let username = username.filter(|_| realm == &*self.realm);
         let Some(username) = username else { return self.prove(request, unix, std::iter::empty()) };
         let held = known.held.filter(|credential| username == credential.username()).map(Arc::clone);
-        if held.is_some() && !self.credentials.has_further_source() {
+        // What a secret has minted is good until it expires, and dear to make anew; a user of the configuration may be gone from it.
+        if !self.credentials.has_further_source() && held.as_ref().is_some_and(|held| held.expires().is_some()) {
             return self.prove(request, unix, held);
         }
         let mut here = self.credentials.candidates(username, &self.realm).peekable();

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use causeway_auth::Known;
-use causeway_relay::Transport;
+use causeway_relay::{Command, Transport};
 use causeway_tests::addresses::{client, peer};
 use causeway_tests::{Client, Fill, Lab, Setup};
 use causeway_wire::attribute::{ChannelNumberAttribute, Lifetime, RequestedTransport, XorPeerAddress};
@@ -70,6 +70,22 @@ fn h16_a_new_credential_is_another_username_and_441() {
     client.allocate(&mut lab);
     let mut renewed = client.clone().with_rest(b"north", lab.unix() + 1000, "alice");
     assert_eq!(renewed.refresh(&mut lab, 600).error(), Some(441));
+}
+
+#[test]
+fn h16_a_user_who_is_gone_from_the_configuration_is_let_in_no_more() {
+    let mut lab = Lab::default();
+    let mut client = Client::udp(1);
+    client.allocate(&mut lab);
+    let password = |password| Setup::with(|setup| setup.users = vec![("alice", password)]).authenticator();
+    lab.command(Command::SetAuthenticator(password("looking-glass")));
+    for (method, fill) in REQUESTS {
+        assert_eq!(client.ask(&mut lab, method, fill).answer().error(), Some(401), "{method:?}");
+    }
+    lab.command(Command::SetAuthenticator(password("wonderland")));
+    assert_eq!(client.refresh(&mut lab, 600).error(), None);
+    lab.command(Command::SetAuthenticator(Setup::with(|setup| setup.users.clear()).authenticator()));
+    assert_eq!(client.refresh(&mut lab, 600).error(), Some(401));
 }
 
 #[test]
