@@ -47,12 +47,19 @@ fn h1_6to4_and_teredo_are_refused_whatever_the_rules_say() {
 }
 
 #[test]
-fn h1_a_client_behind_a_tunnel_binds_no_channel() {
-    let (mut lab, mut client) = allocated(&[], AddressFamily::Ipv4);
-    assert_eq!(client.bind(&mut lab, 0x4000, peer(1, 1)), None);
+fn h1_a_client_behind_a_tunnel_neither_allocates_nor_binds_a_channel() {
+    let (lab, client) = allocated(&[], AddressFamily::Ipv4);
+    let mut record = lab.server.export(lab.now(), lab.server.allocation(&client.five_tuple).unwrap()).unwrap();
     let mut tunnelled = Client::at(at("[2002:1400:1::1]:1"), Transport::Udp);
-    let answer = tunnelled.ask(&mut lab, Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP).map(drop)).answer();
+    let mut next = Lab::default();
+    let answer = tunnelled.ask(&mut next, Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP).map(drop)).answer();
     assert_eq!(answer.error(), Some(403));
+    // An allocation of such a client can only come from elsewhere.
+    record.five_tuple = tunnelled.five_tuple;
+    assert!(next.server.adopt(next.now(), &record).is_some());
+    next.time_out();
+    assert_eq!(tunnelled.bind(&mut next, 0x4000, peer(1, 1)), Some(403));
+    assert_eq!(next.server.gauges().channels, 0);
 }
 
 #[test]

@@ -108,10 +108,12 @@ fn rfc8656_6_an_expired_allocation_is_not_used_even_if_nobody_called_in_time() {
     let relayed = client.allocate(&mut lab);
     let relay = lab.pool.relay(relayed).unwrap();
     client.bind(&mut lab, 0x4000, peer(1, 1));
-    lab.pass_unnoticed(Duration::from_secs(300));
-    client.permit(&mut lab, &[peer(1, 1)]);
+    lab.pass_unnoticed(Duration::from_secs(400));
     client.bind(&mut lab, 0x4000, peer(1, 1));
-    lab.pass_unnoticed(Duration::from_secs(300));
+    lab.pass_unnoticed(Duration::from_secs(200) - Duration::from_nanos(1));
+    assert!(lab.peer_sends_to(relay, peer(1, 1), b"in time").to_client().is_some());
+    assert!(client.send_channel(&mut lab, 0x4000, b"in time").to_peer().is_some());
+    lab.pass_unnoticed(Duration::from_nanos(1));
     assert!(lab.peer_sends_to(relay, peer(1, 1), b"late").silence().is_some());
     assert!(client.send_channel(&mut lab, 0x4000, b"late").silence().is_some());
     assert!(client.send(&mut lab, peer(1, 1), b"late").silence().is_some());

@@ -106,6 +106,10 @@ fn rfc8656_12_once_unbound_number_and_address_can_be_bound_to_others() {
     assert_eq!(client.bind(&mut lab, 0x4001, peer(1, 1)), None);
     assert_eq!(client.send_channel(&mut lab, 0x4000, b"x").to_peer(), Some((relayed, peer(2, 2), &b"x"[..])));
     assert_eq!(client.send_channel(&mut lab, 0x4001, b"x").to_peer(), Some((relayed, peer(1, 1), &b"x"[..])));
+    for (from, number) in [(peer(2, 2), 0x00), (peer(1, 1), 0x01)] {
+        let reaction = lab.peer_sends(from, relayed, b"x").unwrap();
+        assert_eq!(reaction.to_client(), Some(&[0x40, number, 0, 1, b'x'][..]), "{from}");
+    }
     assert_eq!(lab.server.gauges().channels, 2);
 }
 
