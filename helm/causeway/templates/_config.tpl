@@ -54,6 +54,9 @@ scope = {{ toJson $values.relay.scope }}
 {{- with $values.auth.secretKeys.restSecret }}
 rest_secret_file = "/etc/causeway/auth/{{ . }}"
 {{- end }}
+{{- with $values.auth.fromStore }}
+from_store = {{ toJson . }}
+{{- end }}
 {{- with $values.auth.expiryGrace }}
 expiry_grace = {{ toJson . }}
 {{- end }}

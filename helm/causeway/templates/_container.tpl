@@ -61,7 +61,9 @@ volumeMounts:
 {{- $secrets := list -}}
 {{- if eq $values.mode "public" -}}
 {{- $keys := append (values $values.auth.users) $values.auth.secretKeys.restSecret | compact | uniq | sortAlpha -}}
+{{- if $keys -}}
 {{- $secrets = append $secrets (dict "name" "auth" "secret" $values.auth.existingSecret "keys" $keys) -}}
+{{- end -}}
 {{- if $values.store.existingSecret -}}
 {{- $keys := list $values.store.secretKeys.url $values.store.secretKeys.fleetKey $values.store.secretKeys.password | compact -}}
 {{- $secrets = append $secrets (dict "name" "store" "secret" $values.store.existingSecret "keys" $keys) -}}

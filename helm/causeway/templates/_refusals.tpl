@@ -10,8 +10,12 @@
 {{- define "causeway.refusals.public" -}}
 {{- $values := .Values -}}
 {{- $_ := required "realm is empty: users belong to a realm, usually your domain" $values.realm -}}
+{{- $named := or $values.auth.users $values.auth.secretKeys.restSecret -}}
+{{- if and $values.auth.fromStore (not $values.store.existingSecret) }}{{ fail "auth.fromStore: there is no store to take users from; set store.existingSecret" }}{{ end -}}
+{{- if or $named (not $values.auth.fromStore) -}}
 {{- $_ := required "auth.existingSecret is empty: name the Secret that holds the passwords or the REST secret; an open relay is anybody's way into your network" $values.auth.existingSecret -}}
-{{- if not (or $values.auth.users $values.auth.secretKeys.restSecret) -}}
+{{- end -}}
+{{- if not (or $named $values.auth.fromStore) -}}
 {{- fail "neither auth.users nor auth.secretKeys.restSecret says who may relay: name at least one key of the Secret" -}}
 {{- end -}}
 {{- if eq $values.relay.addresses "nodes" -}}

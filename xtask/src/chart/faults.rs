@@ -208,6 +208,12 @@ const FAULTS: &[Fault] = &[
         names: &["relay.nodes: node-of-a-cluster", "64 letters"],
     },
     Fault {
+        name: "users of a store that is not there",
+        base: "public",
+        plant: Values("auth: {fromStore: sealed}"),
+        names: &["auth.fromStore", "store.existingSecret"],
+    },
+    Fault {
         name: "a store for stund",
         base: "stun",
         plant: Values("store: {existingSecret: turn-redis}"),
