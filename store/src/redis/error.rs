@@ -40,6 +40,8 @@ fn of_answer(code: &str, detail: &str) -> StoreError {
         "WRONGPASS" | "NOAUTH" | "NOPERM" => ErrorKind::Auth,
         "READONLY" | "MISCONF" => ErrorKind::ReadOnly,
         "LOADING" => ErrorKind::Loading,
+        // Version 7 says in words alone that a script's user may not do what the script does.
+        _ if detail.starts_with("The user executing the script") || within("NOPERM") => ErrorKind::Auth,
         _ if within("OOM") => ErrorKind::Full,
         _ if within("READONLY") || within("MISCONF") => ErrorKind::ReadOnly,
         _ => ErrorKind::Other,

@@ -94,6 +94,46 @@ async fn h45_a_wrong_password_is_said_and_never_shown() {
     running.end().await;
 }
 
+/// As `docs/store.md` gives it.
+const RIGHTS: &str = "~cw:* -@all +@connection +multi +exec +evalsha +script|load +get +set +incr +del +exists +sadd +srem +smembers \
+                      +pexpire +mget +hset +hdel +hmget +hgetall +xadd";
+
+#[tokio::test]
+async fn a_redis_user_with_the_documented_rights_can_do_all_and_one_with_fewer_is_told_apart() {
+    let docs = include_str!("../../../docs/store.md").split_whitespace().collect::<Vec<_>>().join(" ").replace(" \\ ", " ");
+    assert!(docs.contains(&RIGHTS.split_whitespace().collect::<Vec<_>>().join(" ")), "docs/store.md gives other rights");
+    let server = Server::start(&[]);
+    let login = |name: &str| {
+        let mut settings = server.settings();
+        settings.username = Some(name.to_owned());
+        settings.password = Some("right".to_owned().into());
+        settings
+    };
+    let acl = |name| ["ACL", "SETUSER", name, "on", ">right"].into_iter().chain(RIGHTS.split_whitespace()).collect::<Vec<_>>();
+    let _: () = server.ask(&acl("turnd")).await;
+    let _: () = server.ask(&[acl("reader"), vec!["-set"]].concat()).await;
+
+    let running =
+        Running::start(causeway_store::Redis::new(&login("turnd"), crate::world::sealer()).expect("a good URL"), World::default());
+    running.world.put(record(1, "a"));
+    running.world.delete(2);
+    running.accounting.push(account("a"));
+    connected(&running).await;
+    running.end().await;
+    let users = causeway_store::Users::new(&login("turnd"), crate::world::fleet_key(), causeway_store::UsersSettings::default()).unwrap();
+    let secret = causeway_store::RestSecret { name: "1".into(), secret: vec![1].into(), not_after: None };
+    users.put_secret("r", &secret).await.unwrap();
+    assert_eq!(users.secrets("r").await, Ok(vec![secret]));
+    users.remove_secret("r", "1").await.unwrap();
+    users.remove_user("r", "nobody").await.unwrap();
+    assert_eq!(users.lookup("r", "nobody").await, causeway_store::Lookup::Unknown);
+
+    let reader =
+        Running::start(causeway_store::Redis::new(&login("reader"), crate::world::sealer()).expect("a good URL"), World::default());
+    reader.until("refused", |report| report.errors[ErrorKind::Auth.index()] > 0).await;
+    reader.end().await;
+}
+
 #[tokio::test]
 async fn h45_a_full_server_is_seen_still_deletes_and_is_caught_up_with() {
     let server = Server::start(&[]);
