@@ -13,3 +13,4 @@ mod redis_server;
 mod relay;
 mod talk;
 mod two_servers;
+mod users;
