@@ -24,7 +24,8 @@ use shell::{LISTENER, PASSWORD, REALM, Shell, USERS};
 /// all allocations have ended.
 pub fn server(data: &[u8]) {
     let mut input = Input::new(data);
-    let mut shell = Shell::new(input.byte() & 1 == 1);
+    let flags = input.byte();
+    let mut shell = Shell::new(flags & 1 == 1, flags & 2 == 2);
     while !input.is_empty() {
         step(&mut shell, &mut input);
         shell.settle();
@@ -58,11 +59,13 @@ fn step(shell: &mut Shell, input: &mut Input<'_>) {
 }
 
 fn command(shell: &mut Shell, input: &mut Input<'_>) {
-    match input.byte() % 4 {
+    match input.byte() % 8 {
         0 => shell.command(Command::ClientGone(five_tuple(input.byte()))),
         1 => shell.command(Command::SetPolicy(policy(input.byte()))),
         2 => shell.end_one(input.byte()),
-        _ => shell.succeed(),
+        3 => shell.succeed(),
+        4 => shell.command(Command::ForgetKeys),
+        _ => shell.key(input.byte()),
     }
 }
 
@@ -108,7 +111,7 @@ fn request(shell: &Shell, from: &FiveTuple, input: &mut Input<'_>) -> Vec<u8> {
         attribute(&mut writer, input);
     }
     if class == Class::Request && flags & 1 == 0 {
-        let username = USERS[usize::from(flags >> 1 & 1)];
+        let username = USERS[usize::from(flags >> 1 & 1) + usize::from(flags >> 6 & 1)];
         let nonce = shell.nonce(from.client.ip());
         let key = Key::long_term_md5(username, REALM, if flags & 0x1C == 0x1C { "wrong" } else { PASSWORD }).integrity_key();
         writer.put(&Username(username)).and_then(|w| w.put(&Realm(REALM))).and_then(|w| w.put(&Nonce(nonce.as_str()))).expect("room");

@@ -5,10 +5,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_auth::{Authenticator, Credentials, Key, NonceKey, NonceKeys, NonceText};
+use causeway_auth::{Authenticator, Credential, Credentials, Key, NonceKey, NonceKeys, NonceText};
 use causeway_relay::{
-    BindFailure, Command, Completion, Config, Discard, Effect, Families, FiveTuple, Gauges, Ledger, Limits, Now, RelayId, Server, Verdict,
-    WantedPort,
+    BindFailure, Command, Completion, Config, Discard, Effect, Families, FiveTuple, Gauges, KeyAnswer, Ledger, Limits, Now, RelayId,
+    Server, Verdict, WantedPort,
 };
 use causeway_wire::attribute::AddressFamily;
 use causeway_wire::{ChannelRange, Message};
@@ -16,7 +16,8 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 pub(crate) const REALM: &str = "example.org";
-pub(crate) const USERS: [&str; 2] = ["alice", "bob"];
+/// The last one's key is kept elsewhere.
+pub(crate) const USERS: [&str; 3] = ["alice", "bob", "carol"];
 pub(crate) const PASSWORD: &str = "secret";
 pub(crate) const LISTENER: &str = "9.9.9.9:3478";
 pub(crate) const RELAY: IpAddr = IpAddr::V4(Ipv4Addr::new(11, 0, 0, 9));
@@ -60,15 +61,19 @@ pub(crate) struct Shell {
     waiting: VecDeque<(RelayId, AddressFamily, WantedPort)>,
     bound: BTreeMap<SocketAddr, RelayId>,
     last: Option<Completion>,
+    wanted: VecDeque<Box<str>>,
     next_port: u16,
     out: Vec<u8>,
 }
 
 impl Shell {
-    pub(crate) fn new(rfc5766: bool) -> Self {
+    pub(crate) fn new(rfc5766: bool, further_source: bool) -> Self {
         let mut credentials = Credentials::new();
-        for user in USERS {
+        for user in &USERS[..2] {
             credentials.add_user(user, Key::long_term_md5(user, REALM, PASSWORD));
+        }
+        if further_source {
+            credentials.set_further_source();
         }
         let nonces = NonceKeys::new(NonceKey::new(&[1; 32]), None, 600);
         let authenticator = Arc::new(Authenticator::new(REALM, credentials, nonces, 0));
@@ -82,6 +87,7 @@ impl Shell {
             waiting: VecDeque::new(),
             bound: BTreeMap::new(),
             last: None,
+            wanted: VecDeque::new(),
             next_port: 49_152,
             out: vec![0; 1500],
         }
@@ -122,6 +128,28 @@ impl Shell {
             self.server.handle_timeout(self.now());
             calls += 1;
             assert!(calls < 1000, "it never ends");
+        }
+        self.unpark();
+    }
+
+    /// The source of keys answers to the oldest question, or says what nobody has asked.
+    pub(crate) fn key(&mut self, how: u8) {
+        let username = self.wanted.pop_front().unwrap_or_else(|| USERS[usize::from(how) % 3].into());
+        let answer = match how % 5 {
+            0 => KeyAnswer::Unavailable,
+            1 => KeyAnswer::Unknown,
+            2 => KeyAnswer::Found(Arc::new(Credential::new("mallory", Key::long_term_md5("mallory", REALM, PASSWORD)))),
+            3 => KeyAnswer::Found(Arc::new(Credential::new(&username, Key::long_term_md5(&username, REALM, "another")))),
+            _ => KeyAnswer::Found(Arc::new(Credential::new(&username, Key::long_term_md5(&username, REALM, PASSWORD)))),
+        };
+        self.server.handle_key(self.now(), &username, answer);
+        self.unpark();
+    }
+
+    fn unpark(&mut self) {
+        while let Some(verdict) = self.server.next_parked(self.now(), &mut self.out) {
+            assert!(matches!(verdict, Verdict::Respond(_) | Verdict::Discard(_) | Verdict::Later), "only requests are parked");
+            self.check(&verdict, &[]);
         }
     }
 
@@ -177,6 +205,7 @@ impl Shell {
         self.held = Rc::new(Cell::new(0));
         self.server = make(self.rfc5766, &self.authenticator, &self.held);
         (self.waiting, self.bound, self.last) = (VecDeque::new(), BTreeMap::new(), None);
+        self.wanted.clear();
         for record in records {
             let adopted = self.server.adopt(now, &record);
             assert_eq!(adopted.is_some(), !record.time_to_expiry.is_zero());
@@ -189,7 +218,7 @@ impl Shell {
             match effect {
                 Effect::Bind { relay, family, port } => self.waiting.push_back((relay, family, port)),
                 Effect::Release { relay, bound } => assert_eq!(self.bound.remove(&bound), Some(relay), "released once, by its owner"),
-                Effect::WantKey { username } => panic!("there is nobody to be asked for {username:?}"),
+                Effect::WantKey { username } => self.wanted.push_back(username),
                 Effect::Ended(ended) => assert!(self.server.traffic(ended.allocation).is_none()),
             }
         }
@@ -198,6 +227,7 @@ impl Shell {
         assert!(gauges.permissions <= gauges.allocations * PERMISSIONS && gauges.channels <= gauges.allocations * CHANNELS);
         assert!(self.bound.len() + self.waiting.len() >= gauges.allocations);
         assert_eq!(self.server.allocation_ids().count(), gauges.allocations);
+        assert!(gauges.parked <= 1024 && gauges.keys <= USERS.len());
     }
 
     /// Time passes until nothing is left.
@@ -208,6 +238,7 @@ impl Shell {
         }
         self.pass(Duration::from_millis(4_000_001));
         self.settle();
+        self.command(Command::ForgetKeys);
         assert_eq!(self.server.gauges(), Gauges::default());
         assert!(self.bound.is_empty() && self.held.get() == 0 && self.server.poll_timeout().is_none());
     }
