@@ -107,9 +107,10 @@ impl Authenticator {
         &self.nonces
     }
 
-    /// Changes the keys of its nonces.
-    pub fn nonces_mut(&mut self) -> &mut NonceKeys {
-        &mut self.nonces
+    /// The same realm, with other keys of its nonces.
+    #[must_use]
+    pub fn with_nonces(&self, nonces: NonceKeys) -> Self {
+        Self { nonces, ..self.clone() }
     }
 
     /// The same realm, which takes what these secrets mint, too.

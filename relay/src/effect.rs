@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_auth::{Authenticator, Credential};
+use causeway_auth::{Authenticator, Credential, NonceKeys};
 use causeway_wire::attribute::AddressFamily;
 
 use crate::allocation::Traffic;
@@ -153,4 +153,6 @@ pub enum Command {
     ForgetKeys,
     /// Another realm's worth of users, secrets and nonce keys.
     SetAuthenticator(Arc<Authenticator>),
+    /// Other keys to make nonces with; the ones before go on verifying as far as they are among them.
+    SetNonceKeys(Box<NonceKeys>),
 }

@@ -145,7 +145,9 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             Command::SetPolicy(policy) => self.set_policy(policy),
             Command::End(id) => self.end(id, now.monotonic, EndReason::Ended),
             Command::ForgetKeys => self.keys.clear(),
-            Command::SetAuthenticator(authenticator) => self.authenticator = authenticator,
+            // Whoever makes another realm need not know which keys the nonces have by now.
+            Command::SetAuthenticator(realm) => self.authenticator = Arc::new(realm.with_nonces(self.authenticator.nonces().clone())),
+            Command::SetNonceKeys(keys) => self.authenticator = Arc::new(self.authenticator.with_nonces(*keys)),
             Command::ClientGone(five_tuple) => {
                 self.forget_parked(&five_tuple);
                 if let Some(id) = self.allocations.find(&five_tuple) {

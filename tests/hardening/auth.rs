@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use causeway_auth::Known;
+use causeway_auth::{Known, NonceKey, NonceKeys};
 use causeway_relay::{Command, Transport};
 use causeway_tests::addresses::{client, peer};
 use causeway_tests::{Client, Fill, Lab, Setup};
@@ -158,3 +158,17 @@ const REQUESTS: [(Method, Fill<'static>); 3] = [
     (Method::CREATE_PERMISSION, &|w| w.put(&XorPeerAddress(peer(1, 1))).map(drop)),
     (Method::CHANNEL_BIND, &|w| w.put(&ChannelNumberAttribute(0x4000))?.put(&XorPeerAddress(peer(1, 1))).map(drop)),
 ];
+
+#[test]
+fn h10_new_nonce_keys_cost_nobody_a_challenge() {
+    let keys =
+        |current: u8, previous: u8| Box::new(NonceKeys::new(NonceKey::new(&[current; 32]), Some(NonceKey::new(&[previous; 32])), 3600));
+    let (mut lab, mut client) = (Lab::default(), Client::udp(1));
+    lab.command(Command::SetNonceKeys(keys(1, 0)));
+    client.allocate(&mut lab);
+    lab.command(Command::SetNonceKeys(keys(2, 1)));
+    let refresh: Fill<'_> = &|w| w.put(&Lifetime(600)).map(drop);
+    assert_eq!(client.ask_once(&mut lab, Method::REFRESH, refresh).answer().error(), None, "the key before still verifies");
+    lab.command(Command::SetNonceKeys(keys(3, 2)));
+    assert_eq!(client.ask_once(&mut lab, Method::REFRESH, refresh).answer().error(), Some(438));
+}

@@ -9,6 +9,7 @@ mod inbox;
 mod journal;
 mod keys;
 mod listeners;
+mod nonces;
 mod peer_policy;
 mod persistence;
 mod port_pool;

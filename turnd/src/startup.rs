@@ -1,9 +1,8 @@
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use ahash::RandomState;
 use anyhow::{Context, Result};
-use causeway_auth::{Authenticator, Credentials, Key, NonceKey, NonceKeys, RestSecret};
+use causeway_auth::{Authenticator, Credentials, Key, RestSecret};
 use causeway_daemon::admin::Admin;
 use causeway_daemon::lifecycle;
 use causeway_daemon::metrics::Source;
@@ -11,7 +10,6 @@ use causeway_net::{Clock, EventLoop, Mailbox};
 use causeway_relay::{Config as RelayConfig, Families, Limits, Server};
 use causeway_store::NodeReport;
 use causeway_wire::ChannelRange;
-use rand::Rng;
 use rand::rngs::StdRng;
 use tokio::runtime::Runtime;
 
@@ -21,6 +19,7 @@ use crate::counters::{Counters, shared_source, worker_source};
 use crate::ephemeral;
 use crate::keys::Keys;
 use crate::listeners::{self, Listeners};
+use crate::nonces;
 use crate::peer_policy::peer_policy;
 use crate::persistence::{Persistence, addresses};
 use crate::port_pool::PortPools;
@@ -89,6 +88,10 @@ pub(crate) fn start(config: &Config, runtime: &Runtime) -> Result<Running> {
     }
     if let Some(store) = &store {
         store.report();
+    }
+    if let Some(store) = &config.store {
+        let mails = workers.iter().map(|worker| worker.mail.clone()).collect();
+        runtime.spawn(nonces::rotate(store.fleet_key.clone(), config.protocol.nonce_lifetime, mails));
     }
     for listen in &config.listen {
         let transports: Vec<String> = listen.transports.iter().map(ToString::to_string).collect();
@@ -191,19 +194,8 @@ fn authenticator(config: &Config) -> Authenticator {
     if config.auth.from_store.is_some() {
         credentials.set_further_source();
     }
-    let lifetime = config.protocol.nonce_lifetime.as_secs();
-    let nonces = match &config.store {
-        // So that the nonces of the process before this one, and of the fleet, are good here.
-        Some(store) => {
-            let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-            let [current, previous] = store.fleet_key.nonce_keys(unix).map(|key| NonceKey::new(key.as_bytes()));
-            NonceKeys::new(current, Some(previous), lifetime)
-        }
-        None => {
-            let mut key = [0; 32];
-            rand::make_rng::<StdRng>().fill_bytes(&mut key);
-            NonceKeys::new(NonceKey::new(&key), None, lifetime)
-        }
-    };
+    let lifetime = config.protocol.nonce_lifetime;
+    // With a fleet's key the nonces of the process before this one, and of the fleet, are good here.
+    let nonces = config.store.as_ref().map_or_else(|| nonces::of_process(lifetime), |store| nonces::of_fleet(&store.fleet_key, lifetime));
     Authenticator::new(&config.realm, credentials, nonces, config.auth.expiry_grace.as_secs())
 }
