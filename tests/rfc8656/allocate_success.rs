@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use causeway_relay::{EndReason, Limits, Transport};
 use causeway_tests::addresses::{RELAY, RELAY_V6, client, peer};
-use causeway_tests::{Answer, Client, Lab};
+use causeway_tests::{Answer, Client, Lab, Reaction};
 use causeway_wire::Method;
 use causeway_wire::attribute::{
     AdditionalAddressFamily, AddressFamily, AttributeType, Lifetime, RequestedAddressFamily, RequestedTransport,
@@ -83,6 +83,21 @@ fn rfc8656_7_2_a_maximum_below_the_default_yields_the_default() {
     let limits = Limits { max_lifetime: Duration::from_secs(60), ..Limits::default() };
     let mut lab = Lab::with(|setup| setup.limits = limits);
     assert_eq!(allocate(&mut Client::udp(1), &mut lab, Some(1000)).lifetime(), Some(600));
+}
+
+#[test]
+fn rfc8656_7_2_the_time_to_expiry_is_what_the_answer_says_when_it_is_sent() {
+    let (mut lab, mut client) = (Lab::default(), Client::udp(1));
+    client.fetch_nonce(&mut lab);
+    lab.pool.hold = true;
+    client.ask_once(&mut lab, Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP).map(drop));
+    lab.pass_seconds(5);
+    let [Reaction::Answer(answer)] = &lab.complete()[..] else { panic!("one answer") };
+    assert_eq!(answer.lifetime(), Some(600));
+    lab.pass_seconds(599);
+    assert_eq!(lab.server.gauges().allocations, 1);
+    lab.pass_seconds(1);
+    assert_eq!(lab.server.gauges().allocations, 0);
 }
 
 #[test]
