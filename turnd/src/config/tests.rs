@@ -345,3 +345,15 @@ fn own_endpoints_are_all_listeners_and_the_admin() {
     let endpoints = with(&["--listen", "203.0.113.7:3478"]).unwrap().own_endpoints();
     assert_eq!(endpoints, ["203.0.113.7:3478".parse().unwrap(), ADMIN]);
 }
+
+#[test]
+fn h44_users_of_a_store_that_is_not_there_are_refused() {
+    let from_store = |protection| format!("auth.from_store=\"{protection}\"");
+    refused(with(&["--set", &from_store("clear")]), &["auth.from_store", "there is no store", "store.url"]);
+    refused(with(&["--set", &from_store("open")]), &["auth.from_store", "open", "sealed"]);
+    assert_eq!(with(&[]).unwrap().auth.from_store, None);
+    let key = format!("store.fleet_key=\"{}\"", "k".repeat(64));
+    let store = ["--set", "store.url=\"redis://127.0.0.1\"", "--set", "store.node_id=\"one\"", "--set", &key];
+    let sealed = with(&[&store[..], &["--set", &from_store("sealed")]].concat());
+    assert_eq!(sealed.unwrap().auth.from_store, Some(causeway_store::Protection::Sealed));
+}
