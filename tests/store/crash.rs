@@ -49,8 +49,7 @@ fn outlive(workers: usize, count: usize) {
     assert_eq!(relay.service.metric("turnd_store_records_restored_total"), count as u64);
     nonce_and_keys_are_still_good(&relay.service, &mut calls);
     // Each bound one more channel, so that each record was written anew, by the new process.
-    let kept_since = relay.until_kept(&redis, &calls.iter().collect::<Vec<_>>());
-    lifetimes_go_on(&kept, &kept_since);
+    lifetimes_go_on(&kept, &relay.until_written(&redis, &kept));
     for call in &mut calls {
         assert_eq!(call.renew().expect("the server knows it"), Duration::from_secs(600), "{}", relay.service.log());
     }
@@ -86,13 +85,30 @@ fn lifetimes_go_on(before: &[Record], after: &[Record]) {
     for was in before {
         let is = after.iter().find(|is| is.id == was.id).expect("a record keeps its name");
         assert!(about(was.expires_at, is.expires_at), "{was:?} became {is:?}");
-        assert!(about(was.created_at, is.created_at), "{was:?} became {is:?}");
         for channel in &was.channels {
             let still = is.channels.iter().find(|still| still.number == channel.number).expect("it is bound");
             assert!(still.peer == channel.peer && about(channel.expires_at, still.expires_at), "{channel:?} became {still:?}");
         }
         assert_eq!((&was.five_tuple, &was.relayed, &was.credential.username), (&is.five_tuple, &is.relayed, &is.credential.username));
     }
+}
+
+/// Its account says how long it lasted, crash included.
+#[test]
+fn an_allocation_keeps_its_age() {
+    let redis = RedisServer::start();
+    let mut relay = Relay::start(&redis.url());
+    let calls = relay.calls(2);
+    let kept = relay.until_kept(&redis, &calls.iter().collect::<Vec<_>>());
+    thread::sleep(Duration::from_secs(2));
+    relay.crash();
+    let mut calls = crate::damage::lives(calls, &relay);
+    nonce_and_keys_are_still_good(&relay.service, &mut calls);
+    let since = relay.until_written(&redis, &kept);
+    for (was, is) in kept.iter().zip(&since) {
+        assert!(was.created_at.abs_diff(is.created_at) < 1000, "{was:?} became {is:?}");
+    }
+    relay.service.end();
 }
 
 /// What shows that the tests above can fail.

@@ -4,6 +4,7 @@
 //! Run it with `cargo xtask test store`, which prints the gap of each call; it goes one test at a time, so that they do not measure each
 //! other.
 
+mod aiortc;
 mod call;
 mod crash;
 mod damage;

@@ -63,6 +63,20 @@ impl Relay {
         }
     }
 
+    /// Waits until each of these records was written anew, with a channel more, and gives them in the same order.
+    pub(crate) fn until_written(&self, redis: &RedisServer, before: &[Record]) -> Vec<Record> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let now = records(redis);
+            let anew = |was: &Record| now.iter().find(|is| is.id == was.id && is.channels.len() > was.channels.len()).cloned();
+            if let Some(all) = before.iter().map(anew).collect() {
+                return all;
+            }
+            assert!(Instant::now() < deadline, "{now:?} after {before:?}:\n{}", self.service.log());
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// Waits until its writer is in this state.
     pub(crate) fn until_state(&self, state: &str) {
         let deadline = Instant::now() + PATIENCE;
