@@ -128,6 +128,7 @@ const STORE: &[&str] = &["redis", "store"];
 const NAMED: &[&str] = &[ARCHITECTURE, INTEROP, STORE[0], STORE[1]];
 
 fn store(by: Instant) -> Result<()> {
+    python::provide_interop(by)?;
     run_targets(|target| STORE.contains(&&*target.name), &["--nocapture", "--test-threads=1"], by)
 }
 

@@ -46,7 +46,7 @@ fn agent(name: &str, more: &[&str], servers: &Servers, scratch: &Scratch) -> Res
 }
 
 /// What the agent wrote at its end.
-fn report(name: &str, scratch: &Scratch) -> Result<Value> {
+pub(super) fn report(name: &str, scratch: &Scratch) -> Result<Value> {
     let text = fs::read_to_string(scratch.path(&format!("{name}.out")))?;
     serde_json::from_str(&text).with_context(|| format!("{name} wrote no report"))
 }

@@ -17,9 +17,7 @@ pub(super) struct Credentials {
 
 impl Credentials {
     pub(super) fn generate(scratch: &Scratch) -> Result<Self> {
-        let mut random = [0; 16];
-        File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut random)).context("/dev/urandom")?;
-        let password: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let password = random_hex(16)?;
         Ok(Self { user: "demo", file: scratch.write("password", &password)? })
     }
 
@@ -27,4 +25,11 @@ impl Credentials {
     pub(super) fn give_to(&self, agent: &mut Command) {
         agent.args(["--username", self.user, "--password-file"]).arg(&self.file);
     }
+}
+
+/// So many bytes that nobody knows, in hexadecimal digits.
+pub(super) fn random_hex(bytes: usize) -> Result<String> {
+    let mut random = vec![0; bytes];
+    File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut random)).context("/dev/urandom")?;
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask demo`: the suite at work on loopback, with no privilege and nothing to install.
 
 mod call;
+mod crash;
 mod credentials;
 mod part;
 mod port;
@@ -15,6 +16,7 @@ use anyhow::Result;
 
 use crate::command::{cargo, run};
 use call::call;
+use crash::crash;
 use part::{Part, report};
 use process::Process;
 use scratch::Scratch;
@@ -27,6 +29,9 @@ pub(crate) struct Arguments {
     /// Take the services as they were last built
     #[arg(long)]
     built: bool,
+    /// Also show a call that outlives a crash of turnd, which keeps its allocations in this Redis: `redis://[user:password@]host:port`
+    #[arg(long, value_name = "URL")]
+    redis: Option<String>,
 }
 
 /// A part that takes longer is broken.
@@ -56,6 +61,10 @@ pub(crate) fn run_demo(arguments: &Arguments) -> Result<()> {
         }
         heading("A call between two agents: the caller may use its relay only");
         parts.push(Part::of("ice-agent connect, twice", || call(&servers, &scratch, &stop)).1);
+        if let Some(redis) = &arguments.redis {
+            heading("A call whose relay crashes: turnd is killed in the middle, and comes back");
+            parts.push(Part::of("a call outlives a crash", || crash(redis, &servers, &scratch, &stop)).1);
+        }
         parts.push(Part::of("all ended cleanly", || servers.end()).1);
     }
     heading("The demonstration");

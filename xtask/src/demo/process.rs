@@ -77,6 +77,13 @@ impl Process {
         }
     }
 
+    /// Ends it as a crash would, without a word to it.
+    pub(super) fn kill(mut self) -> Result<()> {
+        self.child.kill().with_context(|| format!("{} cannot be killed", self.name))?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     fn wait(&mut self, limit: Duration, go_on: impl Fn() -> Result<()>) -> Result<Option<ExitStatus>> {
         let deadline = Instant::now() + limit;
         loop {

@@ -78,7 +78,7 @@ listen = "{admin}"
 }
 
 /// Loopback is never a peer, unless a rule names it: this one does.
-fn turnd_config(listen: SocketAddr, admin: SocketAddr, credentials: &Credentials) -> String {
+pub(super) fn turnd_config(listen: SocketAddr, admin: SocketAddr, credentials: &Credentials) -> String {
     let (user, password) = (credentials.user, text(&credentials.file));
     format!(
         r#"
