@@ -3,6 +3,8 @@
 
 #[path = "properties/codec.rs"]
 mod codec;
+#[path = "properties/directory.rs"]
+mod directory;
 #[path = "properties/message.rs"]
 mod message;
 #[path = "properties/model.rs"]

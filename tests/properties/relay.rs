@@ -12,6 +12,7 @@ use causeway_wire::attribute::{
 use causeway_wire::{EncodeError, Message, MessageWriter, Method};
 use proptest::prelude::*;
 
+use crate::directory::Directory;
 use crate::model::{self, Ask, Model, Who};
 
 const CLIENTS: usize = 6;
@@ -54,6 +55,8 @@ struct Both {
     /// Of each client: its last request, as bytes, as a request, and its number.
     last: Vec<Option<(Vec<u8>, Ask, u64)>>,
     requests: u64,
+    /// What a directory that outlives the process would hold by now.
+    directory: Directory,
 }
 
 fn run(steps: &[Step]) {
@@ -61,6 +64,8 @@ fn run(steps: &[Step]) {
     for step in steps {
         both.take(step);
         both.gauges_agree();
+        both.directory.follow(&mut both.lab);
+        both.directory.agrees(&both.lab);
     }
     both.lab.pass_seconds(model::MAX_LIFETIME + 61);
     let gauges = both.lab.server.gauges();
@@ -84,10 +89,11 @@ impl Both {
             quota: model::QUOTA,
             ports: model::PORTS as u16,
             nonce_lifetime: u64::from(u32::MAX),
+            track_changes: true,
             ..Setup::default()
         });
         let clients = (0..CLIENTS).map(|index| both_views(index, &mut lab)).collect();
-        Self { lab, model: Model::default(), clients, last: vec![None; CLIENTS], requests: 0 }
+        Self { lab, model: Model::default(), clients, last: vec![None; CLIENTS], requests: 0, directory: Directory::default() }
     }
 
     fn take(&mut self, step: &Step) {

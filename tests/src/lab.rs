@@ -73,7 +73,9 @@ impl Lab {
     /// When an allocation cannot be exported or adopted.
     #[must_use]
     pub fn succeed(&self) -> Self {
-        let mut next = Self { epoch: self.now().unix, ..Self::new(self.setup.clone()) };
+        // The operating system seeds each process anew.
+        let setup = Setup { seed: self.setup.seed + 1, ..self.setup.clone() };
+        let mut next = Self { epoch: self.now().unix, ..Self::new(setup) };
         for id in self.server.allocation_ids() {
             let record = self.server.export(self.now(), id).expect("an allocation that stands");
             assert!(next.server.adopt(next.now(), &record).is_some(), "{record:?}");
