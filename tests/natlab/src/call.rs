@@ -1,6 +1,7 @@
 //! `ice-agent` at the sites: a call between two of them, and what they and the wire say of it.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -135,6 +136,47 @@ fn connect(site: &Site, services: &Services, index: usize) -> Result<Process, La
         command.args([option, &value.to_string()]);
     }
     Process::start(format!("ice-agent connect at site {index}"), command)
+}
+
+/// A call that goes on for a while between sites 0 and 1, by this TURN server over UDP.
+#[derive(Debug)]
+pub struct Steady([Process; 2]);
+
+impl Steady {
+    /// Starts both agents in a room of their own; each will send `count` datagrams, `interval_ms` apart.
+    ///
+    /// # Errors
+    /// [`LabError::NotBuilt`] or [`LabError::Io`] when an agent cannot be started.
+    pub fn start(lab: &Lab, services: &Services, turn: SocketAddr, room: usize, count: u32, interval_ms: u32) -> Result<Self, LabError> {
+        let start = |index: usize| {
+            let mut command = lab.sites[index].client.namespace.command(binary("ice-agent")?);
+            command.args(["connect", "--json", "--room", &format!("steady-{room}"), "--rendezvous", &services.rendezvous_url()]);
+            command.args(["--turn", &format!("turn:{turn}?transport=udp"), "--max-loss", "100"]);
+            command.env("ICE_AGENT_USERNAME", USER).env("ICE_AGENT_PASSWORD", PASSWORD);
+            for (option, value) in [("--count", count), ("--interval", interval_ms), ("--timeout", TIMEOUT_S)] {
+                command.args([option, &value.to_string()]);
+            }
+            Process::start(format!("ice-agent connect at site {index}, room {room}"), command)
+        };
+        Ok(Self([start(0)?, start(1)?]))
+    }
+
+    /// Waits until both have selected a pair, and so send.
+    ///
+    /// # Errors
+    /// What an agent said that did not.
+    pub fn wait_selected(&mut self) -> Result<(), LabError> {
+        self.0.iter_mut().try_for_each(|agent| agent.wait_line("selected ", END).map(drop))
+    }
+
+    /// Waits for the end of both; what they say.
+    ///
+    /// # Errors
+    /// [`LabError::Ended`] with an agent's report when it did not end well.
+    pub fn finish(self) -> Result<[Side; 2], LabError> {
+        let [a, b] = self.0.map(|agent| agent.finish(END).and_then(crate::process::Finished::success));
+        Ok([side(&a?)?, side(&b?)?])
+    }
 }
 
 /// What the lab reads of `ice-agent connect --json`.

@@ -21,6 +21,7 @@
 
 mod binary;
 pub mod call;
+pub mod durable;
 mod error;
 mod link;
 mod log;

@@ -156,6 +156,15 @@ impl Process {
         Err(LabError::Ended { program: name, status: status.to_string(), what: "a failure".to_owned(), log: log.tail() })
     }
 
+    /// Ends it as a crash would (SIGKILL).
+    ///
+    /// # Errors
+    /// [`LabError::Io`] when it cannot be.
+    pub fn kill(&mut self) -> Result<(), LabError> {
+        let killed = self.child.kill().and_then(|()| self.child.wait());
+        killed.map(drop).map_err(LabError::io(format!("killing {}", self.name)))
+    }
+
     /// The last lines that it wrote, for an error message.
     #[must_use]
     pub fn log_tail(&self) -> String {
