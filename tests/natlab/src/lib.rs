@@ -9,7 +9,7 @@
 //! ```
 //!
 //! [`Lab::new`] builds it for the given [`NatKind`]s and removes it when dropped, also on panic; what a killed run
-//! left behind is removed by the next one. [`observe`] proves by packets what a NAT does, [`punch`] whether two sites
+//! left behind is removed by the next one. [`observe()`] proves by packets what a NAT does, [`punch`] whether two sites
 //! can reach each other directly, and [`theory`] says what they should.
 //!
 //! [`Process`] runs real programs inside, for this suite and others: [`services`] are the workspace's servers on the
