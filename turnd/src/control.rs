@@ -41,11 +41,19 @@ pub(crate) fn runtime() -> Result<Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot make the control side's runtime")
 }
 
+/// Takes the signals that end the service. Before a port is open: who starts and stops servers may be quick.
+///
+/// # Errors
+/// The operating system refuses the signal handlers.
+pub(crate) fn termination(runtime: &Runtime) -> Result<Termination> {
+    runtime.block_on(async { Termination::install() }).context("cannot take signals")
+}
+
 /// The control side: answers the admin listener until a signal asks for the end, then stops the workers.
 ///
 /// # Errors
 /// The control side's runtime cannot be made, or a worker's loop failed.
-pub(crate) fn run(running: Running, runtime: &Runtime) -> Result<()> {
+pub(crate) fn run(running: Running, runtime: &Runtime, termination: Termination) -> Result<()> {
     let Running { workers, admin, mut sources, clock, store, report } = running;
     runtime.block_on(async {
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -58,7 +66,6 @@ pub(crate) fn run(running: Running, runtime: &Runtime) -> Result<()> {
             }
             None => None,
         };
-        let termination = Termination::install().context("cannot take signals")?;
         let health = Arc::new(Workers { heartbeats: workers.iter().map(|worker| worker.heartbeat.clone()).collect(), clock });
         if let Some(admin) = admin {
             tracing::info!(address = %admin.local_addr()?, "admin listener");

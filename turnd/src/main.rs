@@ -35,7 +35,10 @@ fn main() -> ExitCode {
         return lifecycle::EXIT_FAILURE.into();
     }
     lifecycle::abort_on_panic();
-    let outcome = control::runtime().and_then(|runtime| control::run(startup::start(&config, &runtime)?, &runtime));
+    let outcome = control::runtime().and_then(|runtime| {
+        let termination = control::termination(&runtime)?;
+        control::run(startup::start(&config, &runtime)?, &runtime, termination)
+    });
     let code = lifecycle::exit_code(outcome.map_err(|error| format!("{error:#}")));
     log::flush();
     code

@@ -137,8 +137,8 @@ fn architecture(by: Instant) -> Result<()> {
 }
 
 fn demo(by: Instant) -> Result<()> {
-    // A process of its own: it catches Ctrl-C for itself.
-    let this = std::env::current_exe()?;
+    // A process of its own: it catches Ctrl-C for itself. By its path, not as the running program: an earlier suite may have built it anew.
+    let this = workspace::target().join("debug/xtask");
     run_until(&mut command(&this.display().to_string(), &["demo", "--built"]), by)
 }
 
