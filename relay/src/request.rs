@@ -170,18 +170,9 @@ pub(crate) fn seconds(lifetime: Duration) -> u32 {
 /// that cannot set the DF bit treat it as unknown.
 pub(crate) fn is_known(kind: AttributeType) -> bool {
     use AttributeType as T;
-    matches!(
+    let of_the_usage = matches!(
         kind,
-        T::MAPPED_ADDRESS
-            | T::USERNAME
-            | T::USERHASH
-            | T::ERROR_CODE
-            | T::UNKNOWN_ATTRIBUTES
-            | T::REALM
-            | T::NONCE
-            | T::PASSWORD_ALGORITHM
-            | T::XOR_MAPPED_ADDRESS
-            | T::CHANNEL_NUMBER
+        T::CHANNEL_NUMBER
             | T::LIFETIME
             | T::XOR_PEER_ADDRESS
             | T::DATA
@@ -190,5 +181,6 @@ pub(crate) fn is_known(kind: AttributeType) -> bool {
             | T::REQUESTED_TRANSPORT
             | T::EVEN_PORT
             | T::RESERVATION_TOKEN
-    )
+    );
+    of_the_usage || kind.is_known_to_every_agent()
 }

@@ -129,20 +129,8 @@ fn finish(mut writer: MessageWriter<'_>, request: &Message<'_>) -> Result<usize,
 /// built yet, and so are unknown.
 fn is_known(kind: AttributeType) -> bool {
     use AttributeType as T;
-    matches!(
-        kind,
-        T::MAPPED_ADDRESS
-            | T::USERNAME
-            | T::USERHASH
-            | T::ERROR_CODE
-            | T::UNKNOWN_ATTRIBUTES
-            | T::REALM
-            | T::NONCE
-            | T::PASSWORD_ALGORITHM
-            | T::XOR_MAPPED_ADDRESS
-            | T::PRIORITY
-            | T::USE_CANDIDATE
-    )
+    let of_the_usage = matches!(kind, T::PRIORITY | T::USE_CANDIDATE);
+    of_the_usage || kind.is_known_to_every_agent()
 }
 
 #[cfg(test)]

@@ -10,6 +10,24 @@ impl AttributeType {
     pub const fn is_comprehension_required(self) -> bool {
         self.0 < 0x8000
     }
+
+    /// Whether it is among those that every STUN agent knows (RFC 8489 §18.3) and that stand in front of the integrity attributes: in a
+    /// message where they are not expected they are ignored (RFC 8489 §6.3).
+    #[must_use]
+    pub const fn is_known_to_every_agent(self) -> bool {
+        matches!(
+            self,
+            Self::MAPPED_ADDRESS
+                | Self::USERNAME
+                | Self::USERHASH
+                | Self::ERROR_CODE
+                | Self::UNKNOWN_ATTRIBUTES
+                | Self::REALM
+                | Self::NONCE
+                | Self::PASSWORD_ALGORITHM
+                | Self::XOR_MAPPED_ADDRESS
+        )
+    }
 }
 
 macro_rules! types {
