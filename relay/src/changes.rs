@@ -102,4 +102,16 @@ mod tests {
         changes.ended(8, 10);
         assert_eq!((changes.next(), changes.next(), changes.next()), (Some(Change::Ended(8)), Some(Change::Changed(id(7))), None));
     }
+
+    #[test]
+    fn h33_who_takes_less_than_there_is_does_not_make_it_grow() {
+        let mut changes = Changes::new(true);
+        for record in 0..100_000u32 {
+            changes.changed(AllocationId { worker: 0, slot: record, generation: 0 }, &mut false, 1);
+            changes.ended(record.into(), 1);
+            // What has ended comes first, so that nothing of what has changed is ever taken.
+            assert!(changes.next().is_some());
+            assert!(changes.len() <= 2 * (SPARE + 1));
+        }
+    }
 }

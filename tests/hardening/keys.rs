@@ -188,6 +188,17 @@ fn h45_no_call_dies_with_the_store_and_nobody_new_is_let_in() {
 }
 
 #[test]
+fn h30_a_client_that_goes_between_the_key_and_the_answer_gets_no_allocation() {
+    let mut lab = lab();
+    let mut carol = Client::tcp(1).named("carol", "sea");
+    assert_eq!(carol.ask(&mut lab, Method::ALLOCATE, ALLOCATE), Reaction::Later);
+    lab.server.handle_key(lab.now(), "carol", found("sea"));
+    lab.command(Command::ClientGone(carol.five_tuple));
+    assert_eq!(lab.parked(), []);
+    assert_eq!((lab.server.gauges().allocations, lab.server.gauges().parked), (0, 0));
+}
+
+#[test]
 fn h30_a_client_that_is_gone_gets_no_allocation_afterwards() {
     let mut lab = lab();
     let mut gone = Client::tcp(1).named("carol", "sea");

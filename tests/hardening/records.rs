@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use causeway_relay::{AllocationRecord, EndReason};
+use causeway_relay::{AllocationRecord, Change, EndReason};
 use causeway_tests::addresses::peer;
 use causeway_tests::{Client, Lab, deny};
 use causeway_wire::Method;
@@ -83,6 +83,23 @@ fn h36_a_retransmission_that_reaches_the_next_server_gets_the_same_answer() {
     let mut next = Lab::default();
     adopt(&mut next, &export(&lab, &client));
     assert_eq!(next.client_sends(&client.five_tuple, &request).answer(), first);
+}
+
+#[test]
+fn h33_after_an_outage_everything_is_told_and_then_each_change_again() {
+    let mut lab = Lab::with(|setup| setup.track_changes = true);
+    let (mut stays, mut comes_and_goes) = (Client::udp(1), Client::udp(2));
+    stays.allocate(&mut lab);
+    for _ in 0..4200 {
+        comes_and_goes.allocate(&mut lab);
+        comes_and_goes.refresh(&mut lab, 0);
+    }
+    assert!(lab.server.unwritten() <= 2 * (4096 + 2), "{} changes wait", lab.server.unwritten());
+    assert_eq!(lab.server.poll_change(), Some(Change::Everything));
+    while lab.server.poll_change().is_some() {}
+    let id = lab.server.allocation(&stays.five_tuple).unwrap();
+    stays.permit(&mut lab, &[peer(1, 1)]);
+    assert_eq!((lab.server.poll_change(), lab.server.poll_change()), (Some(Change::Changed(id)), None));
 }
 
 fn export(lab: &Lab, client: &Client) -> AllocationRecord {
