@@ -60,8 +60,9 @@ pub(crate) fn start(config: &Config, runtime: &Runtime) -> Result<Running> {
     // The node's name before its ports: whoever starts a second server under one name is told that, not that a port is in use.
     let mut store = config.store.as_ref().map(|store| Persistence::claim(store, workers, runtime)).transpose()?;
     let keys = Keys::new(config)?;
-    let listeners = listeners::bind(&config.listen, &config.net)?;
+    // Before the ports of clients: who sees those open may ask for health and metrics.
     let admin = Admin::bind(&config.admin)?;
+    let listeners = listeners::bind(&config.listen, &config.net)?;
     let shared = Shared::new(config);
     let mut sources: Vec<Source> =
         vec![Box::new(shared_source(Arc::clone(&shared.pools), Arc::clone(&shared.users), shared.streams.clone()))];
