@@ -1,5 +1,6 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use causeway_daemon::admin::{Admin, Health, heartbeat_problem};
@@ -73,7 +74,10 @@ pub(crate) fn run(running: Running, runtime: &Runtime, termination: Termination)
         }
         tokio::spawn(log::report_suppressed());
         tracing::info!(workers = workers.len(), "ready");
-        termination.requested().await;
+        tokio::select! {
+            _ = termination.requested() => {}
+            () = any_ended(&workers) => tracing::error!("a worker has ended; the others end too"),
+        }
         // While the workers still answer: what they have not written yet is written now.
         drop(stop);
         if let Some(writing) = writing {
@@ -82,6 +86,13 @@ pub(crate) fn run(running: Running, runtime: &Runtime, termination: Termination)
         Ok::<(), anyhow::Error>(())
     })?;
     stop(workers)
+}
+
+/// Resolves when a worker has ended, which none does unasked but by a failure of its loop.
+async fn any_ended(workers: &[WorkerHandle]) {
+    while !workers.iter().any(|worker| worker.thread.is_finished()) {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 fn stop(workers: Vec<WorkerHandle>) -> Result<()> {
