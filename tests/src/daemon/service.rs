@@ -199,6 +199,15 @@ impl Service {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it runs").count()
     }
 
+    /// Waits for the log to say something: its lines are written by a thread of their own, after the fact.
+    pub fn until_log(&self, word: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.log().contains(word) {
+            assert!(Instant::now() < deadline, "the log does not say {word:?}:\n{}", self.log());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Waits for a metric to have a value.
     pub fn until_metric(&self, name: &str, value: u64) {
         let deadline = Instant::now() + PATIENCE;
