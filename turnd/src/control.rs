@@ -9,12 +9,16 @@ use causeway_daemon::log;
 use causeway_daemon::metrics::{Registry, Source};
 use causeway_net::mailbox::{Sender, Undelivered};
 use causeway_net::{Clock, Heartbeat};
+use causeway_relay::Command;
 use causeway_store::NodeReport;
 use tokio::runtime::Runtime;
 
 use crate::counters::Counters;
 use crate::persistence::Persistence;
 use crate::worker::Mail;
+
+/// A worker's mailbox that is full is tried again after so long.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// A service whose workers run.
 pub(crate) struct Running {
@@ -92,6 +96,17 @@ pub(crate) fn run(running: Running, runtime: &Runtime, termination: Termination)
 async fn any_ended(workers: &[WorkerHandle]) {
     while !workers.iter().any(|worker| worker.thread.is_finished()) {
         tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// To every worker, however long it takes until there is room.
+pub(crate) async fn tell_all(workers: &[Sender<Mail>], command: &Command) {
+    for worker in workers {
+        let mut mail = Mail::Command(command.clone());
+        while let Err(Undelivered::Full(back)) = worker.send(mail) {
+            mail = back;
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 }
 

@@ -7,15 +7,16 @@ use std::time::Duration;
 use anyhow::Result;
 use causeway_auth::{Authenticator, Credential, Key, RestSecret};
 use causeway_daemon::metrics::{Family, Samples};
-use causeway_net::mailbox::{Sender, Undelivered};
+use causeway_net::mailbox::Sender;
 use causeway_relay::{Command, KeyAnswer};
 use causeway_store::{KeyAlgorithm, Lookup, UserKeys, Users, UsersSettings};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::config::Config;
+use crate::control::tell_all;
 use crate::inbox::{Inbox, Outbox, inbox};
 use crate::worker::Mail;
 
@@ -27,8 +28,6 @@ const AT_ONCE: usize = 256;
 const SECRETS_AGAIN: Duration = Duration::from_secs(60);
 /// The same, while they could not be had.
 const SECRETS_RETRY: Duration = Duration::from_secs(1);
-/// A worker's mailbox that is full is tried again after so long.
-const PAUSE: Duration = Duration::from_millis(5);
 
 /// A worker wants to know a user's key.
 struct Question {
@@ -121,17 +120,6 @@ impl Desk {
             return (question, answer);
         }
     }
-
-    /// To every worker, however long it takes until there is room.
-    async fn tell_all(&self, command: &Command) {
-        for worker in &self.workers {
-            let mut mail = Mail::Command(command.clone());
-            while let Err(Undelivered::Full(back)) = worker.send(mail) {
-                mail = back;
-                sleep(PAUSE).await;
-            }
-        }
-    }
 }
 
 /// Takes questions and hands out answers.
@@ -161,7 +149,7 @@ async fn follow(desk: Arc<Desk>, base: Arc<Authenticator>, mut changes: watch::R
             Ok(secrets) => {
                 if secrets != applied {
                     let minting = secrets.iter().map(|secret| RestSecret::new(&secret.secret).until(secret.not_after));
-                    desk.tell_all(&Command::SetAuthenticator(Arc::new(base.with_rest_secrets(minting)))).await;
+                    tell_all(&desk.workers, &Command::SetAuthenticator(Arc::new(base.with_rest_secrets(minting)))).await;
                     tracing::info!(secrets = secrets.len(), "REST secrets of the store");
                     applied = secrets;
                 }
@@ -171,7 +159,7 @@ async fn follow(desk: Arc<Desk>, base: Arc<Authenticator>, mut changes: watch::R
             Err(_) => SECRETS_RETRY,
         };
         if let Ok(Ok(())) = timeout(again, changes.changed()).await {
-            desk.tell_all(&Command::ForgetKeys).await;
+            tell_all(&desk.workers, &Command::ForgetKeys).await;
         }
     }
 }

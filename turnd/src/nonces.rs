@@ -9,6 +9,7 @@ use causeway_store::{EPOCH, FleetKey, epoch_at};
 use rand::Rng;
 use rand::rngs::StdRng;
 
+use crate::control::tell_all;
 use crate::worker::Mail;
 
 /// The keys at this moment: this epoch's mints, the one before still verifies. `lifetime` is that of a nonce.
@@ -29,15 +30,7 @@ pub(crate) async fn rotate(fleet_key: FleetKey, lifetime: Duration, workers: Vec
     loop {
         let next = EPOCH.as_secs() * (epoch_at(unix().as_secs()) + 1);
         tokio::time::sleep(Duration::from_secs(next).saturating_sub(unix())).await;
-        let keys = Box::new(of_fleet(&fleet_key, lifetime));
-        for worker in &workers {
-            let mut mail = Mail::Command(Command::SetNonceKeys(keys.clone()));
-            // A mailbox that is full is emptied within moments, or its worker hangs.
-            while let Err(causeway_net::mailbox::Undelivered::Full(back)) = worker.send(mail) {
-                mail = back;
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        }
+        tell_all(&workers, &Command::SetNonceKeys(Box::new(of_fleet(&fleet_key, lifetime)))).await;
         tracing::info!("nonces have the keys of a new epoch");
     }
 }
