@@ -148,8 +148,9 @@ impl Service for Worker {
 
     fn after_batch(&mut self, _: Sample, _: &mut Io) {
         if let Some(journal) = &mut self.journal {
-            self.counters.unwritten.set(self.server.unwritten() as u64);
-            journal.ring(self.server.unwritten());
+            let unwritten = self.server.unwritten();
+            self.counters.unwritten.set(unwritten as u64);
+            journal.ring(unwritten);
         }
         let gauges = self.server.gauges();
         self.counters.permissions.set(gauges.permissions as u64);
@@ -221,18 +222,18 @@ impl Worker {
     }
 
     fn tell_refusal(&self, respond: &Respond, code: ErrorCode) {
-        let (session, client) = (self.sessions.hash_one(respond.to), respond.to.client);
+        let client = respond.to.client;
         match respond.refusal {
             Some(refusal) if refusal.is_failure() => {
                 self.counters.auth_failures.add(1);
-                let reason = refusal.reason();
+                let (session, reason) = (self.sessions.hash_one(respond.to), refusal.reason());
                 log::auth_failure(&AuthFailure { client, session, reason, code: code.number() });
             }
             Some(_) => {}
             None if respond.method == Method::BINDING => {}
             None => {
-                let session = format_args!("{session:016x}");
-                tracing::debug!(%session, client = %redacted(client), method = ?respond.method, %code, "request refused");
+                let method = respond.method;
+                tracing::debug!(session = %self.session(&respond.to), client = %redacted(client), ?method, %code, "request refused");
             }
         }
     }
@@ -322,9 +323,14 @@ impl Worker {
     fn tell_allocated(&self, respond: &Respond, completion: &Completion) {
         let Completion::Bound { relay, bound, advertised } = completion else { return };
         self.counters.allocated(respond.to.transport, bound.is_ipv4());
-        let (session, client) = (self.session(&respond.to), redacted(respond.to.client));
-        let transport = respond.to.transport.name();
-        tracing::debug!(%session, allocation = %relay.allocation, %client, transport, relayed = %advertised, "allocated");
+        tracing::debug!(
+            session = %self.session(&respond.to),
+            allocation = %relay.allocation,
+            client = %redacted(respond.to.client),
+            transport = respond.to.transport.name(),
+            relayed = %advertised,
+            "allocated"
+        );
     }
 
     fn tell_ended(&mut self, now: Sample, ended: &Ended) {
