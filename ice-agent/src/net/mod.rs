@@ -2,4 +2,6 @@
 
 pub mod http;
 pub mod leg;
+pub mod proxy;
+pub mod target;
 pub mod turn_leg;
