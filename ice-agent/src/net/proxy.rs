@@ -1,10 +1,299 @@
-//! The way through an HTTP proxy.
+//! The way through an HTTP proxy: a tunnel opened by CONNECT (RFC 9110, section 9.3.6).
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use zeroize::Zeroizing;
+
+/// Time for the connection to the proxy, and again for its answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest header of an answer that is read, in octets.
+const MAX_HEADER: usize = 8192;
+/// Longest part of a status line that is shown.
+const MAX_REASON: usize = 100;
 
 /// An HTTP proxy that opens tunnels by CONNECT.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct HttpProxy {
     /// Its host name or address, without brackets.
     pub host: String,
     /// Its port.
     pub port: u16,
+    /// What it is told in `Proxy-Authorization`.
+    pub credentials: Option<BasicCredentials>,
+}
+
+/// A user name and a password in the form that HTTP wants (RFC 7617); wiped when dropped and never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BasicCredentials(Zeroizing<String>);
+
+impl BasicCredentials {
+    /// Of a user name without a colon, and a password.
+    #[must_use]
+    pub fn new(username: &str, password: &str) -> Self {
+        let pair = Zeroizing::new(format!("{username}:{password}"));
+        Self(Zeroizing::new(STANDARD.encode(pair.as_bytes())))
+    }
+}
+
+impl fmt::Debug for BasicCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BasicCredentials")
+    }
+}
+
+impl fmt::Debug for HttpProxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HttpProxy({self})")
+    }
+}
+
+/// Without the credentials.
+impl fmt::Display for HttpProxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "http://[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "http://{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// The text is no `http://[user:password@]host[:port]`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadProxy {
+    /// A proxy of another kind.
+    #[error("{0:?}: only proxies that are spoken to by plain HTTP (http://host:port) are known")]
+    Scheme(String),
+    /// The rest is no host and port. What it was is not shown: there may be a password in it.
+    #[error("the proxy is not of the form http://[user:password@]host[:port]")]
+    Form,
+}
+
+impl FromStr for HttpProxy {
+    type Err = BadProxy;
+
+    fn from_str(text: &str) -> Result<Self, BadProxy> {
+        let rest = match text.split_once("://") {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
+            Some((scheme, _)) => return Err(BadProxy::Scheme(scheme.into())),
+            // As curl reads the variables of the environment.
+            None => text,
+        };
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        let (credentials, authority) = match rest.rsplit_once('@') {
+            None => (None, rest),
+            Some((pair, authority)) => {
+                let (username, password) = pair.split_once(':').unwrap_or((pair, ""));
+                let username = percent_decoded(username).ok_or(BadProxy::Form)?;
+                let password = percent_decoded(password).ok_or(BadProxy::Form)?;
+                (Some(BasicCredentials::new(&username, &password)), authority)
+            }
+        };
+        let uri: hyper::Uri = format!("http://{authority}/").parse().map_err(|_| BadProxy::Form)?;
+        let parsed = uri.authority().ok_or(BadProxy::Form)?;
+        let host = parsed.host().trim_start_matches('[').trim_end_matches(']');
+        // A port that is no number is dropped by the parser of URIs.
+        let shown = parsed.port().map_or_else(|| parsed.host().to_owned(), |port| format!("{}:{port}", parsed.host()));
+        if uri.path() != "/" || uri.query().is_some() || host.is_empty() || shown != authority {
+            return Err(BadProxy::Form);
+        }
+        Ok(Self { host: host.into(), port: parsed.port_u16().unwrap_or(80), credentials })
+    }
+}
+
+fn percent_decoded(text: &str) -> Option<Zeroizing<String>> {
+    let mut octets = Zeroizing::new(Vec::with_capacity(text.len()));
+    let mut rest = text.bytes();
+    while let Some(octet) = rest.next() {
+        octets.push(if octet == b'%' {
+            let mut digit = || rest.next().and_then(|digit| char::from(digit).to_digit(16));
+            (digit()? * 16 + digit()?) as u8
+        } else {
+            octet
+        });
+    }
+    std::str::from_utf8(&octets).ok().map(|text| Zeroizing::new(text.to_owned()))
+}
+
+/// Why there is no tunnel.
+#[derive(Debug, thiserror::Error)]
+pub enum ProxyError {
+    /// The proxy is not there.
+    #[error("no connection to the proxy {proxy}: {error}")]
+    Unreachable {
+        /// The proxy.
+        proxy: String,
+        /// The socket's error.
+        error: io::Error,
+    },
+    /// It does not answer, or not in time.
+    #[error("the proxy {proxy} gave no answer: {error}")]
+    Silent {
+        /// The proxy.
+        proxy: String,
+        /// The socket's error.
+        error: io::Error,
+    },
+    /// 407.
+    #[error("the proxy {proxy} wants {}: 407 {reason}", if *.given { "another user name or password" } else { "a user name and a password" })]
+    Authentication {
+        /// The proxy.
+        proxy: String,
+        /// Whether it was told credentials.
+        given: bool,
+        /// The proxy's phrase.
+        reason: String,
+    },
+    /// Any other answer than success.
+    #[error("the proxy {proxy} refuses a tunnel to {to}: {status} {reason}")]
+    Refused {
+        /// The proxy.
+        proxy: String,
+        /// Where to.
+        to: SocketAddr,
+        /// The status code.
+        status: u16,
+        /// The proxy's phrase.
+        reason: String,
+    },
+    /// What came is no HTTP.
+    #[error("what answers at {proxy} is no HTTP proxy")]
+    NotHttp {
+        /// The proxy.
+        proxy: String,
+    },
+}
+
+impl From<ProxyError> for io::Error {
+    fn from(error: ProxyError) -> Self {
+        let kind = match &error {
+            ProxyError::Unreachable { error, .. } | ProxyError::Silent { error, .. } => error.kind(),
+            ProxyError::Authentication { .. } => io::ErrorKind::PermissionDenied,
+            ProxyError::Refused { .. } => io::ErrorKind::ConnectionRefused,
+            ProxyError::NotHttp { .. } => io::ErrorKind::InvalidData,
+        };
+        Self::new(kind, error)
+    }
+}
+
+impl HttpProxy {
+    /// A tunnel to a server, as a connection that is the server's from the first octet on.
+    ///
+    /// # Errors
+    /// [`ProxyError`], each in words that say what to do.
+    pub async fn connect(&self, to: SocketAddr) -> Result<TcpStream, ProxyError> {
+        let proxy = self.to_string();
+        let connecting = within(TcpStream::connect((self.host.as_str(), self.port))).await;
+        let mut stream = connecting.map_err(|error| ProxyError::Unreachable { proxy: proxy.clone(), error })?;
+        let asking = within(async {
+            stream.set_nodelay(true)?;
+            stream.write_all(self.request(to).as_bytes()).await?;
+            read_header(&mut stream).await
+        });
+        let header = asking.await.map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => ProxyError::NotHttp { proxy: proxy.clone() },
+            _ => ProxyError::Silent { proxy: proxy.clone(), error },
+        })?;
+        let Some((status, reason)) = status_line(&header) else { return Err(ProxyError::NotHttp { proxy }) };
+        match status {
+            200..300 => Ok(stream),
+            407 => Err(ProxyError::Authentication { proxy, given: self.credentials.is_some(), reason }),
+            _ => Err(ProxyError::Refused { proxy, to, status, reason }),
+        }
+    }
+
+    fn request(&self, to: SocketAddr) -> Zeroizing<String> {
+        let mut request = Zeroizing::new(format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n"));
+        if let Some(BasicCredentials(encoded)) = &self.credentials {
+            request.push_str("Proxy-Authorization: Basic ");
+            request.push_str(encoded);
+            request.push_str("\r\n");
+        }
+        request.push_str("\r\n");
+        request
+    }
+}
+
+async fn within<T>(future: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    tokio::time::timeout(TIMEOUT, future).await.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "no answer in time")))
+}
+
+/// The answer up to its empty line, octet by octet: what follows is the server's.
+async fn read_header(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut header = Vec::new();
+    while !header.ends_with(b"\r\n\r\n") {
+        if header.len() >= MAX_HEADER || (header.len() >= 5 && !header.starts_with(b"HTTP/")) {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        header.push(stream.read_u8().await?);
+    }
+    Ok(header)
+}
+
+/// `HTTP/1.1 407 Proxy Authentication Required`: the number, and the phrase in printable letters.
+fn status_line(header: &[u8]) -> Option<(u16, String)> {
+    let line = header.split(|octet| *octet == b'\r').next()?;
+    let line = String::from_utf8_lossy(line);
+    let mut parts = line.strip_prefix("HTTP/1.")?.splitn(3, ' ');
+    parts.next()?;
+    let status = parts.next().filter(|digits| digits.len() == 3)?.parse().ok()?;
+    let reason = parts.next().unwrap_or_default();
+    Some((status, reason.chars().filter(|letter| !letter.is_control()).take(MAX_REASON).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<HttpProxy, BadProxy> {
+        text.parse()
+    }
+
+    #[test]
+    fn a_proxy_is_host_port_and_credentials() {
+        for (text, host, port) in [
+            ("http://proxy.example:3128", "proxy.example", 3128),
+            ("http://proxy.example/", "proxy.example", 80),
+            ("proxy.example:8080", "proxy.example", 8080),
+            ("HTTP://[::1]:3128", "::1", 3128),
+        ] {
+            let proxy = parse(text).unwrap();
+            assert_eq!((proxy.host.as_str(), proxy.port, proxy.credentials), (host, port, None), "{text}");
+        }
+        let proxy = parse("http://anna:p%40ss%3A@proxy.example:3128").unwrap();
+        assert_eq!(proxy.credentials, Some(BasicCredentials::new("anna", "p@ss:")));
+        assert_eq!(proxy.to_string(), "http://proxy.example:3128");
+    }
+
+    #[test]
+    fn what_is_no_proxy_is_refused_and_no_password_shown() {
+        assert_eq!(parse("socks5://h:1080"), Err(BadProxy::Scheme("socks5".into())));
+        assert_eq!(parse("https://h:443"), Err(BadProxy::Scheme("https".into())));
+        for bad in
+            ["", "http://", "http://h:port", "http://h:70000", "http://u:s3cret@", "http://h/path", "http://u%4:s3cret@h", "http://a b"]
+        {
+            let error = parse(bad).expect_err(bad);
+            assert!(!error.to_string().contains("s3cret"), "{error}");
+        }
+        let shown = format!("{:?}", parse("http://anna:s3cret@h").unwrap());
+        assert!(!shown.contains("s3cret") && !shown.contains("anna"), "{shown}");
+    }
+
+    #[test]
+    fn a_status_line_is_read_and_made_printable() {
+        assert_eq!(status_line(b"HTTP/1.1 200 Connection established\r\n\r\n"), Some((200, "Connection established".into())));
+        assert_eq!(status_line(b"HTTP/1.0 407\r\n\r\n"), Some((407, String::new())));
+        assert_eq!(status_line(b"HTTP/1.1 403 No\x1b[2J\r\n\r\n"), Some((403, "No[2J".into())));
+        for bad in [&b"SSH-2.0-x\r\n\r\n"[..], b"HTTP/2 200\r\n\r\n", b"HTTP/1.1\r\n\r\n", b"HTTP/1.1 20 x\r\n\r\n"] {
+            assert_eq!(status_line(bad), None);
+        }
+    }
 }
