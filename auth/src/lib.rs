@@ -7,14 +7,18 @@
 //! | credential, and where it comes from | `credential.rs`, `credentials.rs` | RFC 8489 §9.2 |
 //! | what a further source of keys has said | `key_cache.rs` | |
 //! | REST secret | `rest.rs` | the time-limited credentials that WebRTC services mint |
+//! | what may be answered to whom that has shown nothing | `limiter.rs`, `prefix_table.rs`, `allowance.rs` | row H11 |
 //! | the checks of a request, in their order | `authenticate.rs` | RFC 8489 §9.2.4 |
 
+mod allowance;
 mod authenticate;
 mod credential;
 mod credentials;
 mod key;
 mod key_cache;
+mod limiter;
 mod nonce;
+mod prefix_table;
 mod rest;
 
 pub use authenticate::{Authenticator, Identity, Known, Refusal};
@@ -22,5 +26,6 @@ pub use credential::Credential;
 pub use credentials::Credentials;
 pub use key::Key;
 pub use key_cache::KeyCache;
+pub use limiter::{Limiter, LimiterSettings};
 pub use nonce::{MAX_NONCE_LEN, NonceKey, NonceKeys, NonceText};
 pub use rest::RestSecret;

@@ -1,0 +1,71 @@
+use std::time::Duration;
+
+/// A moment of a monotonic clock in sixteenths of a second, counted from 1: 0 is never.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Tick(u32);
+
+impl Tick {
+    const A_SECOND: u32 = 16;
+
+    /// Good for eight years after the clock's start.
+    pub(crate) fn of(now: Duration) -> Self {
+        let sixteenths = u64::from(Self::A_SECOND) * now.as_secs() + u64::from(now.subsec_nanos() / (1_000_000_000 / Self::A_SECOND));
+        Self(u32::try_from(sixteenths).unwrap_or(u32::MAX - 1).saturating_add(1))
+    }
+
+    /// Whether it was at most so many seconds before `now`, if it was at all.
+    pub(crate) fn is_within(self, seconds: u32, now: Self) -> bool {
+        self != Self::default() && now.0.saturating_sub(self.0) <= seconds * Self::A_SECOND
+    }
+}
+
+/// How an allowance grows: to `burst` bytes at the most, by `rate` bytes a second.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Budget {
+    burst: i32,
+    rate: u32,
+}
+
+impl Budget {
+    pub(crate) fn new(burst: u32, rate: u32) -> Self {
+        Self { burst: i32::try_from(burst).unwrap_or(i32::MAX), rate }
+    }
+}
+
+/// Bytes that may still be sent: a token bucket that one message may overdraw, so that a small message waits no shorter than a great one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Allowance {
+    left: i32,
+    as_of: Tick,
+}
+
+impl Allowance {
+    pub(crate) fn full(budget: &Budget, now: Tick) -> Self {
+        Self { left: budget.burst, as_of: now }
+    }
+
+    /// Adds what time has brought, and `income`.
+    pub(crate) fn earn(&mut self, budget: &Budget, now: Tick, income: usize) {
+        let elapsed = now.0.saturating_sub(self.as_of.0);
+        let grown = u64::from(elapsed) * u64::from(budget.rate) / u64::from(Tick::A_SECOND);
+        if grown > 0 {
+            self.as_of = now;
+        }
+        let more = i32::try_from(grown.saturating_add(income as u64)).unwrap_or(i32::MAX);
+        self.left = self.left.saturating_add(more).min(budget.burst);
+    }
+
+    pub(crate) fn is_left(&self) -> bool {
+        self.left >= 0
+    }
+
+    pub(crate) fn spend(&mut self, price: usize) {
+        self.left = self.left.saturating_sub(i32::try_from(price).unwrap_or(i32::MAX));
+    }
+
+    /// How much there is at `now`.
+    pub(crate) fn left(mut self, budget: &Budget, now: Tick) -> i32 {
+        self.earn(budget, now, 0);
+        self.left
+    }
+}

@@ -1,0 +1,242 @@
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ahash::RandomState;
+
+use crate::allowance::{Allowance, Budget, Tick};
+use crate::prefix_table::PrefixTable;
+
+/// By how much the allowance of what is wider than one address is greater: the two prefixes around it, and everything.
+const FACTORS: [u32; 4] = [1, 4, 8, 16];
+/// The /24 or /56, which is known once somebody there has shown that it is there.
+const NEIGHBOURHOOD: usize = 1;
+
+/// How much one address may be sent that has not shown that it is there (H11), more than what its requests brought. Its /24 (/56) may be sent
+/// four times as much, its /16 (/48) eight times, and all together sixteen times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimiterSettings {
+    /// At once, in bytes on the wire.
+    pub burst: u32,
+    /// In the long run, in bytes on the wire a second.
+    pub rate: u32,
+}
+
+impl Default for LimiterSettings {
+    /// Some 190 clients behind one address that come at once, and 24 more a second; those that log in pay for others.
+    fn default() -> Self {
+        Self { burst: 16_384, rate: 2_048 }
+    }
+}
+
+/// Bounds what is answered to datagrams whose source address may be forged (H11). One a worker; no I/O, no clock, and no memory beyond what
+/// [`new`](Self::new) takes: 8,192 places for each width of prefix (/32, /24, /16; /64, /56, /48), 400 kB.
+///
+/// Show each answer that is ready to [`admits`](Self::admits), and drop it if the verdict is no. For a datagram that has shown where it comes
+/// from, call [`prove`](Self::prove) instead, and answer. Connections need neither.
+///
+/// Every prefix, and the whole, has an allowance of bytes on the wire. A request adds seven eighths of its own to it, and time some more; an
+/// answer takes its bytes out, and is not sent where less than nothing is left. So forged requests, wherever they claim to come from, are in the
+/// long run answered by fewer bytes than they brought: from 256 kB a second on, with the default settings. It is no weapon: what is left is had
+/// by whoever asks, at random, so that a client which repeats its request gets through; and a flood takes nothing from the neighbourhoods that
+/// are known.
+#[derive(Debug)]
+pub struct Limiter {
+    hasher: RandomState,
+    tables: [PrefixTable; 3],
+    /// Of all strangers, and of all neighbourhoods that are known.
+    all: [Allowance; 2],
+    budgets: [Budget; 4],
+}
+
+impl Limiter {
+    /// `seeds` from a CSPRNG: nobody outside can tell which prefixes share places.
+    #[must_use]
+    pub fn new(settings: LimiterSettings, seeds: [u64; 4]) -> Self {
+        let budgets = FACTORS.map(|factor| Budget::new(settings.burst.saturating_mul(factor), settings.rate.saturating_mul(factor)));
+        let [a, b, c, d] = seeds;
+        Self {
+            hasher: RandomState::with_seeds(a, b, c, d),
+            tables: std::array::from_fn(|_| PrefixTable::new()),
+            all: [Allowance::full(&budgets[3], Tick::default()); 2],
+            budgets,
+        }
+    }
+
+    /// Whether an answer of `answered` bytes may be sent for a datagram of `asked` bytes from `source`; both are the STUN messages' lengths.
+    /// `now` is of a monotonic clock.
+    #[must_use]
+    pub fn admits(&mut self, now: Duration, source: IpAddr, asked: usize, answered: usize) -> bool {
+        let (now, around) = (Tick::of(now), around(source));
+        let (income, price) = ((asked + around) / 8 * 7, answered + around);
+        let hashes = self.hashes(source);
+        let Self { tables, all, budgets, .. } = self;
+        let mut widths = tables.iter_mut().zip(hashes).zip(&*budgets);
+        let [host, site, network] = std::array::from_fn(|_| {
+            let ((table, hash), budget) = widths.next().expect("there are three widths");
+            let place = table.place(hash, budget, now);
+            place.allowance.earn(budget, now, income);
+            place
+        });
+        let all = &mut all[usize::from(site.is_known(now))];
+        all.earn(&budgets[3], now, income);
+        let allowances = [&mut host.allowance, &mut site.allowance, &mut network.allowance, all];
+        let admitted = allowances.iter().all(|allowance| allowance.is_left());
+        if admitted {
+            allowances.into_iter().for_each(|allowance| allowance.spend(price));
+        }
+        admitted
+    }
+
+    /// Notes that a datagram of `asked` bytes does come from `source`: they pay for answers to its neighbours, and for ten minutes its
+    /// neighbourhood is known.
+    pub fn prove(&mut self, now: Duration, source: IpAddr, asked: usize) {
+        let (now, income) = (Tick::of(now), asked + around(source));
+        let hashes = self.hashes(source);
+        for (width, (table, hash)) in self.tables.iter_mut().zip(hashes).enumerate() {
+            let place = table.place(hash, &self.budgets[width], now);
+            place.allowance.earn(&self.budgets[width], now, income);
+            if width == NEIGHBOURHOOD {
+                place.proven = now;
+            }
+        }
+        self.all[1].earn(&self.budgets[3], now, income);
+    }
+
+    fn hashes(&self, source: IpAddr) -> [u64; 3] {
+        match source.to_canonical() {
+            IpAddr::V4(ip) => [0, 8, 16].map(|shift| self.hasher.hash_one(ip.to_bits() >> shift)),
+            IpAddr::V6(ip) => [64, 72, 80].map(|shift| self.hasher.hash_one(ip.to_bits() >> shift)),
+        }
+    }
+}
+
+/// The headers of IP and UDP, which are on the wire, too.
+fn around(source: IpAddr) -> usize {
+    if source.to_canonical().is_ipv4() { 20 + 8 } else { 40 + 8 }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use super::*;
+
+    /// A first Allocate as clients send it, and its challenge.
+    const ALLOCATE: (usize, usize) = (28, 104);
+    const BINDING: (usize, usize) = (20, 32);
+
+    fn limiter() -> Limiter {
+        Limiter::new(LimiterSettings::default(), [1, 2, 3, 4])
+    }
+
+    /// A flood of `rate` datagrams a second for ten seconds; the bytes on the wire in and out.
+    fn flood(limiter: &mut Limiter, rate: u32, (asked, answered): (usize, usize), source: impl Fn(u32) -> IpAddr) -> (usize, usize) {
+        let (mut bytes_in, mut bytes_out) = (0, 0);
+        for number in 0..10 * rate {
+            let (now, source) = (Duration::from_secs(100) + Duration::from_secs(1) * number / rate, source(number));
+            bytes_in += asked + around(source);
+            if limiter.admits(now, source, asked, answered) {
+                bytes_out += answered + around(source);
+            }
+        }
+        (bytes_in, bytes_out)
+    }
+
+    fn scattered(number: u32) -> u32 {
+        number.wrapping_mul(2_654_435_761)
+    }
+
+    #[test]
+    fn h11_a_flood_is_answered_with_fewer_bytes_than_it_brought() {
+        let sources: [(&str, fn(u32) -> IpAddr); 5] = [
+            ("one address", |_| Ipv4Addr::new(192, 0, 2, 1).into()),
+            ("one /24", |number| Ipv4Addr::new(192, 0, 2, number as u8).into()),
+            ("one /16", |number| Ipv4Addr::from_bits(0xC633_0000 | scattered(number) >> 16).into()),
+            ("anywhere", |number| Ipv4Addr::from_bits(scattered(number)).into()),
+            ("anywhere, IPv6", |number| Ipv6Addr::from_bits(0x2001 << 112 | u128::from(scattered(number)) << 64 | 1).into()),
+        ];
+        for (name, source) in sources {
+            for message in [ALLOCATE, BINDING] {
+                let (bytes_in, bytes_out) = flood(&mut limiter(), 10_000, message, source);
+                assert!(bytes_out <= bytes_in, "{name}, {message:?}: {bytes_in} bytes in, {bytes_out} out");
+                assert!(bytes_out * 2 > bytes_in, "{name}: whoever asks there is still answered now and then");
+            }
+        }
+    }
+
+    #[test]
+    fn h11_the_default_is_generous() {
+        let (mut limiter, now) = (limiter(), Duration::from_secs(5));
+        for port in 0..190 {
+            assert!(limiter.admits(now, Ipv4Addr::new(192, 0, 2, 1).into(), ALLOCATE.0, ALLOCATE.1), "client {port} behind one address");
+        }
+        for second in 0..3600 {
+            for client in 0..20 {
+                let now = Duration::from_secs(10 + second) + Duration::from_millis(50) * client;
+                assert!(limiter.admits(now, Ipv4Addr::new(198, 51, 100, 1).into(), ALLOCATE.0, ALLOCATE.1));
+            }
+        }
+    }
+
+    #[test]
+    fn h11_who_logs_in_pays_for_its_neighbours() {
+        let (mut limiter, carrier) = (limiter(), IpAddr::from(Ipv4Addr::new(192, 0, 2, 1)));
+        for number in 0..20_000 {
+            let now = Duration::from_secs(5) + Duration::from_millis(2) * number;
+            assert!(limiter.admits(now, carrier, ALLOCATE.0, ALLOCATE.1), "client {number} of 500 a second");
+            limiter.prove(now, carrier, 150);
+        }
+    }
+
+    #[test]
+    fn h11_the_limiter_is_no_weapon() {
+        let (mut limiter, mut answered) = (limiter(), [0; 3]);
+        let customers = [Ipv4Addr::new(203, 0, 113, 9), Ipv4Addr::new(192, 0, 2, 77), Ipv4Addr::new(100, 64, 3, 4)].map(IpAddr::from);
+        limiter.prove(Duration::from_secs(99), customers[0], 150);
+        let mut tries = 0;
+        for number in 0..200_000 {
+            let now = Duration::from_secs(100) + Duration::from_micros(50) * number;
+            // Small messages, so that little is left for great ones: half from anywhere, half from the second customer's own network.
+            let forged = if number % 2 == 0 { Ipv4Addr::from_bits(scattered(number)) } else { Ipv4Addr::new(192, 0, 2, number as u8) };
+            let _ = limiter.admits(now, forged.into(), BINDING.0, BINDING.1);
+            if number > 100_000 && number % 1009 == 0 {
+                tries += 1;
+                for (customer, answered) in customers.iter().zip(&mut answered) {
+                    *answered += u32::from(limiter.admits(now, *customer, ALLOCATE.0, ALLOCATE.1));
+                }
+            }
+        }
+        assert_eq!(answered[0], tries, "where somebody is known, a flood changes nothing");
+        assert!(answered[1] * 4 > tries && answered[2] * 4 > tries, "a client sends a request seven times: {answered:?} of {tries}");
+    }
+
+    #[test]
+    fn h11_the_table_is_bounded_and_made_up_prefixes_push_out_nobody_who_is_known() {
+        let (mut limiter, known) = (limiter(), IpAddr::from(Ipv4Addr::new(192, 0, 2, 1)));
+        limiter.prove(Duration::from_secs(1), known, 100);
+        for number in 0..100_000 {
+            let _ = limiter.admits(Duration::from_secs(2), Ipv4Addr::from_bits(scattered(number)).into(), BINDING.0, BINDING.1);
+        }
+        let now = Tick::of(Duration::from_secs(3));
+        let hash = limiter.hashes(known)[NEIGHBOURHOOD];
+        assert!(limiter.tables[NEIGHBOURHOOD].place(hash, &limiter.budgets[1], now).is_known(now));
+        assert_eq!(size_of_val(limiter.tables[0].places()), 8192 * 16);
+    }
+
+    #[test]
+    fn h11_a_prefix_is_an_address_and_its_neighbours_of_either_family() {
+        let limiter = limiter();
+        let same = |a: &str, b: &str| {
+            let [a, b] = [a, b].map(|ip| limiter.hashes(ip.parse().unwrap()));
+            [0, 1, 2].map(|width| a[width] == b[width])
+        };
+        assert_eq!(same("192.0.2.1", "192.0.2.2"), [false, true, true]);
+        assert_eq!(same("192.0.2.1", "192.0.3.1"), [false, false, true]);
+        assert_eq!(same("192.0.2.1", "192.1.2.1"), [false, false, false]);
+        assert_eq!(same("192.0.2.1", "::ffff:192.0.2.1"), [true, true, true]);
+        assert_eq!(same("2001:db8:1:101::1", "2001:db8:1:101::2"), [true, true, true]);
+        assert_eq!(same("2001:db8:1:101::1", "2001:db8:1:102::1"), [false, true, true]);
+        assert_eq!(same("2001:db8:1:101::1", "2001:db8:1:201::1"), [false, false, true]);
+        assert_eq!(same("2001:db8:1:101::1", "2001:db8:2:101::1"), [false, false, false]);
+    }
+}

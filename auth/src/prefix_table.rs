@@ -1,0 +1,64 @@
+use crate::allowance::{Allowance, Budget, Tick};
+
+/// A set has so many places.
+const WAYS: usize = 8;
+/// Sets of a table.
+const SETS: usize = 1024;
+/// For so many seconds a prefix is known.
+const KNOWN_FOR: u32 = 600;
+
+/// What one prefix may be sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Place {
+    /// Part of the prefix's hash; 0 is nobody's.
+    tag: u32,
+    pub(crate) allowance: Allowance,
+    /// When somebody there has last shown that it is there.
+    pub(crate) proven: Tick,
+}
+
+impl Place {
+    pub(crate) fn is_known(&self, now: Tick) -> bool {
+        self.proven.is_within(KNOWN_FOR, now)
+    }
+}
+
+/// The prefixes of one width, of which it forgets those that it can do without: first who has the most left, for there is the least to be
+/// remembered; who is known only if all others of the set are, too.
+#[derive(Debug)]
+pub(crate) struct PrefixTable(Box<[Place]>);
+
+impl PrefixTable {
+    pub(crate) fn new() -> Self {
+        Self(vec![Place::default(); SETS * WAYS].into())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn places(&self) -> &[Place] {
+        &self.0
+    }
+
+    /// The place of the prefix with this keyed hash, found or taken.
+    pub(crate) fn place(&mut self, hash: u64, budget: &Budget, now: Tick) -> &mut Place {
+        let first = (hash as usize % SETS) * WAYS;
+        let set = &mut self.0[first..first + WAYS];
+        let tag = (hash >> 32) as u32 | 1;
+        let found = set.iter().position(|place| place.tag == tag);
+        let at = found.unwrap_or_else(|| {
+            let at = dispensable(set, budget, now);
+            set[at] = Place { tag, allowance: Allowance::full(budget, now), proven: Tick::default() };
+            at
+        });
+        &mut set[at]
+    }
+}
+
+fn dispensable(set: &[Place], budget: &Budget, now: Tick) -> usize {
+    let worth = |place: &Place| match place.tag {
+        0 => (false, Tick::default(), i32::MIN),
+        _ if place.is_known(now) => (true, place.proven, 0),
+        _ => (false, Tick::default(), -place.allowance.left(budget, now).max(-i32::MAX)),
+    };
+    let (at, _) = set.iter().enumerate().min_by_key(|(_, place)| worth(place)).expect("a set has places");
+    at
+}
