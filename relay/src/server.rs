@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use causeway_auth::{Authenticator, KeyCache};
-use causeway_wire::binding::{self, Usage};
+use causeway_wire::binding::{self, Received, Usage};
 use causeway_wire::demux::{Protocol, protocol};
 use causeway_wire::{ChannelRange, Class, Message, Method};
 use rand::CryptoRng;
@@ -13,7 +13,7 @@ use crate::allocations::{AllocationId, Allocations};
 use crate::changes::Changes;
 use crate::config::Config;
 use crate::effect::{BindFailure, Command, Completion, Effect, EndReason, Ended, RelayId};
-use crate::five_tuple::FiveTuple;
+use crate::five_tuple::{FiveTuple, Transport};
 use crate::keys::Ready;
 use crate::ledger::Ledger;
 use crate::now::Now;
@@ -115,7 +115,10 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     fn stun(&mut self, now: Now, from: &FiveTuple, bytes: &[u8], out: &mut [u8]) -> Verdict {
         let Ok(message) = Message::decode(bytes) else { return Verdict::Discard(Discard::Malformed) };
         if message.is_rfc3489() {
-            return Verdict::Discard(Discard::NoCookie);
+            return match binding_answer(from, &message, out) {
+                Verdict::Discard(Discard::Unsupported) => Verdict::Discard(Discard::NoCookie),
+                verdict => verdict,
+            };
         }
         if message.fingerprint() == Some(false) {
             return Verdict::Discard(Discard::Fingerprint);
@@ -305,12 +308,18 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     }
 }
 
-/// RFC 8489's Binding usage, for a client that learns its address on its way.
+/// RFC 8489's Binding usage, for a client that learns its address on its way; also for one of RFC 3489.
 fn binding_answer(from: &FiveTuple, message: &Message<'_>, out: &mut [u8]) -> Verdict {
-    match binding::answer(message, from.client, Usage::Binding, out) {
-        Ok(answer) => Verdict::Respond(Respond { to: *from, len: answer.len, method: Method::BINDING, error: answer.error, refusal: None }),
+    let over = match from.transport {
+        Transport::Udp => binding::Transport::Udp,
+        Transport::Tcp => binding::Transport::Tcp,
+        Transport::Tls => binding::Transport::Tls,
+        Transport::Dtls => binding::Transport::Dtls,
+    };
+    let received = Received { source: from.client, local: from.server, over };
+    match binding::answer(message, &received, Usage::Binding, out) {
+        Ok(answer) => Verdict::Respond(Respond { to: *from, len: answer.len, method: message.method(), error: answer.error, refusal: None }),
         Err(binding::Silence::Fingerprint) => Verdict::Discard(Discard::Fingerprint),
-        Err(binding::Silence::Rfc3489) => Verdict::Discard(Discard::NoCookie),
         Err(binding::Silence::NotBindingRequest) => Verdict::Discard(Discard::Unsupported),
         Err(binding::Silence::NoSpace) => Verdict::Discard(Discard::NoSpace),
     }

@@ -3,21 +3,28 @@
 use causeway_daemon::metrics::{Family, Samples};
 use causeway_net::Count;
 use causeway_wire::ErrorCode;
-use causeway_wire::binding::Silence;
+use causeway_wire::binding::{Silence, Transport};
 
-/// How a request came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Via {
-    Udp,
-    Tcp,
-}
+/// The transports by their names, in the order of their numbers.
+const TRANSPORTS: [(Transport, &str); 4] =
+    [(Transport::Udp, "udp"), (Transport::Tcp, "tcp"), (Transport::Tls, "tls"), (Transport::Dtls, "dtls")];
+
+/// The codes of errors that are answered.
+const CODES: [ErrorCode; 7] = [
+    ErrorCode::BAD_REQUEST,
+    ErrorCode::UNKNOWN_ATTRIBUTE,
+    ErrorCode::STALE_CREDENTIALS,
+    ErrorCode::MISSING_USERNAME,
+    ErrorCode::USE_TLS,
+    ErrorCode::SERVER_ERROR,
+    ErrorCode::GLOBAL_FAILURE,
+];
 
 /// Why nothing was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Silent {
     NotStun,
     NotBindingRequest,
-    Rfc3489,
     Fingerprint,
     NoSpace,
     /// A stream that is no STUN and was closed.
@@ -25,10 +32,9 @@ pub(crate) enum Silent {
 }
 
 impl Silent {
-    const ALL: [(Silent, &'static str); 6] = [
+    const ALL: [(Silent, &'static str); 5] = [
         (Silent::NotStun, "not_stun"),
         (Silent::NotBindingRequest, "not_binding_request"),
-        (Silent::Rfc3489, "rfc3489"),
         (Silent::Fingerprint, "fingerprint"),
         (Silent::NoSpace, "no_space"),
         (Silent::BadFrame, "bad_frame"),
@@ -39,7 +45,6 @@ impl From<Silence> for Silent {
     fn from(silence: Silence) -> Self {
         match silence {
             Silence::NotBindingRequest => Silent::NotBindingRequest,
-            Silence::Rfc3489 => Silent::Rfc3489,
             Silence::Fingerprint => Silent::Fingerprint,
             Silence::NoSpace => Silent::NoSpace,
         }
@@ -50,9 +55,9 @@ impl From<Silence> for Silent {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(crate) struct Counts {
-    success: [Count; 2],
-    bad_request: Count,
-    unknown_attribute: Count,
+    success: [Count; TRANSPORTS.len()],
+    errors: [Count; CODES.len()],
+    rfc3489: Count,
     silent: [Count; Silent::ALL.len()],
     /// TCP connections closed for asking nothing.
     pub(crate) idle_closed: Count,
@@ -60,16 +65,20 @@ pub(crate) struct Counts {
 
 const ANSWERS: Family = Family::counter("binding_success", "Binding requests answered with success, by transport");
 const ERRORS: Family = Family::counter("binding_errors", "Binding requests answered with an error, by its code");
+const RFC3489: Family = Family::counter("binding_rfc3489", "Answers to clients of RFC 3489, errors among them");
 const SILENT: Family = Family::counter("discarded", "Messages that are not answered, by reason");
 const IDLE: Family = Family::counter("tcp_idle_closed", "TCP connections closed: no whole message for too long");
 
 impl Counts {
-    pub(crate) fn answered(&self, via: Via, error: Option<ErrorCode>) {
-        match error {
-            None => self.success[via as usize].add(1),
-            Some(ErrorCode::UNKNOWN_ATTRIBUTE) => self.unknown_attribute.add(1),
-            Some(_) => self.bad_request.add(1),
+    pub(crate) fn answered(&self, over: Transport, rfc3489: bool, error: Option<ErrorCode>) {
+        let count = match error {
+            None => self.success.get(over as usize),
+            Some(code) => CODES.iter().position(|one| *one == code).map(|index| &self.errors[index]),
+        };
+        if let Some(count) = count {
+            count.add(1);
         }
+        self.rfc3489.add(rfc3489.into());
     }
 
     pub(crate) fn silent(&self, reason: Silent) {
@@ -78,12 +87,13 @@ impl Counts {
 
     /// Adds the shard to a scrape.
     pub(crate) fn sample(&self, samples: &mut Samples) {
-        for (via, name) in [(Via::Udp, "udp"), (Via::Tcp, "tcp")] {
-            samples.add(&ANSWERS, &[("transport", name.into())], self.success[via as usize].value());
+        for ((_, name), count) in TRANSPORTS.iter().zip(&self.success) {
+            samples.add(&ANSWERS, &[("transport", (*name).into())], count.value());
         }
-        for (code, count) in [(ErrorCode::BAD_REQUEST, &self.bad_request), (ErrorCode::UNKNOWN_ATTRIBUTE, &self.unknown_attribute)] {
+        for (code, count) in CODES.iter().zip(&self.errors) {
             samples.add(&ERRORS, &[("code", code.number().into())], count.value());
         }
+        samples.add(&RFC3489, &[], self.rfc3489.value());
         for (reason, name) in Silent::ALL {
             samples.add(&SILENT, &[("reason", name.into())], self.silent[reason as usize].value());
         }

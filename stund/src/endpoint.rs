@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use causeway_daemon::config::Transport;
 use causeway_net::{Listener, UdpOptions, UdpSocket, steering};
+use causeway_wire::binding::Usage;
 
 use crate::config::Config;
 
@@ -15,6 +16,13 @@ pub(crate) struct Endpoint {
     pub(crate) local: SocketAddr,
     /// OTHER-ADDRESS; none for plain STUN.
     pub(crate) other: Option<SocketAddr>,
+}
+
+impl Endpoint {
+    /// RFC 5780 §6.1 only where there is an alternate address: without one, OTHER-ADDRESS is not known and CHANGE-REQUEST is 420.
+    pub(crate) fn usage(&self) -> Usage {
+        self.other.map_or(Usage::Binding, |other| Usage::NatDiscovery { other })
+    }
 }
 
 /// The sockets of one worker.

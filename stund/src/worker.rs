@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_net::{Admission, Arrival, EventLoop, Io, Malformed, Packet, Route, Sample, Service, SocketKey, StreamEnd, StreamInfo};
-use causeway_wire::binding::{self, Answer, Usage};
+use causeway_net::{Admission, Arrival, EventLoop, Io, Malformed, Packet, Sample, Service, SocketKey, StreamEnd, StreamInfo};
+use causeway_wire::binding::{self, Answer, Received, Transport};
 use causeway_wire::demux::{self, Protocol};
 use causeway_wire::{Message, stream};
 
 use crate::connections::Connections;
-use crate::counts::{Counts, Silent, Via};
+use crate::counts::{Counts, Silent};
 use crate::endpoint::{Endpoint, Sockets};
 
 /// What the control side tells a worker.
@@ -39,25 +39,25 @@ impl Worker {
         let io = event_loop.io();
         let mut udp = Vec::new();
         for (tag, (endpoint, socket)) in sockets.udp.into_iter().enumerate() {
-            udp.push((endpoint, io.listen_udp(socket, tag as u64)?));
+            udp.push((endpoint, io.listen_udp(socket, DatagramListening::plain(tag as u64))?));
         }
         let mut tcp = Vec::new();
         for (tag, (endpoint, listener)) in sockets.tcp.into_iter().enumerate() {
-            io.listen_tcp(listener, tag as u64)?;
+            io.listen_tcp(listener, StreamListening::plain(tag as u64))?;
             tcp.push(endpoint);
         }
         Ok(Worker { udp, tcp, connections, counts })
     }
 
     /// Decides on one message; the answer stands in `out`.
-    fn answer(&self, via: Via, bytes: &[u8], source: SocketAddr, usage: Usage, out: &mut [u8]) -> Option<Answer> {
+    fn answer(&self, bytes: &[u8], received: &Received, endpoint: &Endpoint, out: &mut [u8]) -> Option<Answer> {
         let Ok(request) = Message::decode(bytes) else {
             self.counts.silent(Silent::NotStun);
             return None;
         };
-        match binding::answer(&request, source, usage, out) {
+        match binding::answer(&request, received, endpoint.usage(), out) {
             Ok(answer) => {
-                self.counts.answered(via, answer.error);
+                self.counts.answered(received.over, request.is_rfc3489(), answer.error);
                 Some(answer)
             }
             Err(silence) => {
@@ -73,28 +73,22 @@ impl Worker {
     }
 }
 
-/// RFC 5780 §6.1 only where there is an alternate address: without one, OTHER-ADDRESS is not known and CHANGE-REQUEST is 420.
-fn usage(endpoint: &Endpoint, can_change: bool) -> Usage {
-    match endpoint.other {
-        Some(other) => Usage::NatDiscovery { local: endpoint.local, other: Some(other), can_change },
-        None => Usage::Binding,
-    }
-}
-
 impl Service for Worker {
     type Mail = Letter;
 
     fn datagram(&mut self, _: Sample, arrival: &Arrival, packet: &mut Packet<'_>, io: &mut Io) {
         let Some((endpoint, _)) = self.udp.get(arrival.tag as usize) else { return };
-        let usage = usage(endpoint, true);
-        let Some(answer) = self.answer(Via::Udp, packet.payload(), arrival.source, usage, io.reply_buffer()) else { return };
-        let route = match answer.from {
-            None => arrival.reply(),
-            Some(from) => match self.socket_at(from) {
-                Some(socket) => Route { socket, ..arrival.reply() },
-                None => return, // all four endpoints of a pair are bound, or stund does not start
-            },
-        };
+        let received = Received { source: arrival.source, local: arrival.destination, over: Transport::Udp };
+        let Some(answer) = self.answer(packet.payload(), &received, endpoint, io.reply_buffer()) else { return };
+        let mut route = arrival.reply();
+        if let Some(from) = answer.from {
+            // All four endpoints of a pair are bound, or stund does not start.
+            let Some(socket) = self.socket_at(from) else { return };
+            route.socket = socket;
+        }
+        if let Some(port) = answer.to_port {
+            route.to.set_port(port);
+        }
         io.reply(&route, answer.len);
     }
 
@@ -116,8 +110,8 @@ impl Service for Worker {
     fn frame(&mut self, now: Sample, stream: &StreamInfo, frame: &mut Packet<'_>, io: &mut Io) {
         let Some(endpoint) = self.tcp.get(stream.tag as usize) else { return };
         self.connections.heard(now.monotonic, stream.key);
-        let usage = usage(endpoint, false);
-        if let Some(answer) = self.answer(Via::Tcp, frame.payload(), stream.peer, usage, io.reply_buffer()) {
+        let received = Received { source: stream.peer, local: stream.local, over: Transport::Tcp };
+        if let Some(answer) = self.answer(frame.payload(), &received, endpoint, io.reply_buffer()) {
             // A client that asks and does not read loses answers, which the loop counts.
             let _ = io.reply_frame(stream.key, answer.len);
         }

@@ -130,7 +130,7 @@ fn h23_junk_is_met_by_silence_and_harms_nothing() {
     let writer = MessageWriter::new(&mut allocate, Class::Request, Method::ALLOCATE, ID).unwrap();
     assert_eq!(writer.finish(), 20);
     let long = unknown(0x7000, 200);
-    let no_cookie = [&[0, 1, 0, 0], &[7; 16][..]].concat();
+    let no_cookie = [&[0, 3, 0, 0], &[7; 16][..]].concat(); // RFC 3489 had no Allocate
     let past_the_end = [&[0, 1, 0xFF, 0xFC], &plain_request()[4..]].concat();
     let odd = [&[0, 1, 0, 1], &plain_request()[4..], &[0]].concat();
     let junk: [&[u8]; 12] = [

@@ -1,9 +1,9 @@
 //! RFC 8489 §5 to §7 and §14: receiving messages and forming responses.
 
-use causeway_relay::Discard;
+use causeway_relay::{Discard, Transport};
 use causeway_tests::addresses::peer;
 use causeway_tests::{Answer, Client, Fill, Lab, Reaction};
-use causeway_wire::attribute::{AttributeType, Data, Lifetime, Software, XorPeerAddress};
+use causeway_wire::attribute::{AttributeType, Data, Lifetime, MappedAddress, Software, XorPeerAddress};
 use causeway_wire::{Class, ErrorCode, Message, MessageWriter, Method};
 
 #[test]
@@ -11,18 +11,41 @@ fn rfc8489_6_3_a_message_that_breaks_the_frame_is_discarded() {
     let (mut lab, client, request) = binding();
     let mut two_bits = request.clone();
     two_bits[0] |= 0x40;
-    let mut no_cookie = request.clone();
-    no_cookie[5] ^= 1;
     let mut odd = request.clone();
     odd[3] = 2;
     let mut longer = request.clone();
     longer[3] = 4;
     let mut trailing = request.clone();
     trailing.push(0);
-    for broken in [&two_bits[..], &no_cookie, &odd, &longer, &trailing, &request[..19], &request[..1]] {
+    for broken in [&two_bits[..], &odd, &longer, &trailing, &request[..19], &request[..1]] {
         assert!(lab.client_sends(&client.five_tuple, broken).silence().is_some(), "{broken:?}");
     }
     assert_eq!(lab.client_sends(&client.five_tuple, &request).answer().error(), None);
+}
+
+#[test]
+fn rfc8489_11_without_the_cookie_only_binding_is_answered_and_over_dtls_nothing_but_500() {
+    let mut lab = Lab::default();
+    for transport in [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls] {
+        let client = Client::at(Client::udp(1).five_tuple.client, transport);
+        for method in [Method::BINDING, Method::ALLOCATE] {
+            let mut request = message(Class::Request, method, &|_| Ok(()));
+            request[5] ^= 1;
+            let reaction = lab.client_sends(&client.five_tuple, &request);
+            if transport != Transport::Dtls && method == Method::ALLOCATE {
+                assert_eq!(reaction, Reaction::Silence(Discard::NoCookie));
+                continue;
+            }
+            let answer = reaction.answer();
+            assert_eq!(answer.error(), (transport == Transport::Dtls).then_some(500));
+            assert_eq!((answer.bytes[4..20].to_vec(), answer.has(AttributeType::XOR_MAPPED_ADDRESS)), (request[4..20].to_vec(), false));
+            let mapped = (transport != Transport::Dtls).then_some(MappedAddress(client.five_tuple.client));
+            assert_eq!(answer.message().attribute::<MappedAddress>(), Ok(mapped));
+        }
+        let mut indication = message(Class::Indication, Method::SEND, &|_| Ok(()));
+        indication[5] ^= 1;
+        assert_eq!(lab.client_sends(&client.five_tuple, &indication), Reaction::Silence(Discard::NoCookie));
+    }
 }
 
 #[test]

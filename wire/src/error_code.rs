@@ -17,6 +17,12 @@ impl ErrorCode {
     pub const MOBILITY_FORBIDDEN: Self = Self(405);
     /// RFC 8489 §14.8.
     pub const UNKNOWN_ATTRIBUTE: Self = Self(420);
+    /// RFC 3489 §11.2.9; told to its clients only.
+    pub const STALE_CREDENTIALS: Self = Self(430);
+    /// RFC 3489 §11.2.9; told to its clients only.
+    pub const MISSING_USERNAME: Self = Self(432);
+    /// RFC 3489 §11.2.9; told to its clients only.
+    pub const USE_TLS: Self = Self(433);
     /// RFC 8656 §19.
     pub const ALLOCATION_MISMATCH: Self = Self(437);
     /// RFC 8489 §14.8.
@@ -41,6 +47,8 @@ impl ErrorCode {
     pub const SERVER_ERROR: Self = Self(500);
     /// RFC 8656 §19.
     pub const INSUFFICIENT_CAPACITY: Self = Self(508);
+    /// RFC 3489 §11.2.9; told to its clients only.
+    pub const GLOBAL_FAILURE: Self = Self(600);
 
     /// The code with this number; `None` outside 300..=699 (RFC 8489 §14.8).
     #[must_use]
@@ -64,6 +72,9 @@ impl ErrorCode {
             403 => "Forbidden",
             405 => "Mobility Forbidden",
             420 => "Unknown Attribute",
+            430 => "Stale Credentials",
+            432 => "Missing Username",
+            433 => "Use TLS",
             437 => "Allocation Mismatch",
             438 => "Stale Nonce",
             440 => "Address Family not Supported",
@@ -76,6 +87,7 @@ impl ErrorCode {
             487 => "Role Conflict",
             500 => "Server Error",
             508 => "Insufficient Capacity",
+            600 => "Global Failure",
             _ => "",
         }
     }

@@ -13,7 +13,7 @@
 //! | channels | `channel.rs` | RFC 8656 §12 |
 //! | frames of a stream | `stream.rs` | RFC 8489 §6.2.2, RFC 8656 §12.5 |
 //! | first byte | `demux.rs` | RFC 7983 §7, RFC 8656 §12 |
-//! | the Binding decision | `binding.rs` | RFC 8489 §6.3.1, RFC 5780 §6.1 |
+//! | the Binding decision | `binding/` | RFC 8489 §6.3.1, RFC 5780 §6.1, RFC 3489 §8.1 |
 
 pub mod attribute;
 pub mod binding;

@@ -255,11 +255,14 @@ impl<'a> Iterator for RawAttributes<'a> {
 // Deviation: RFC 8489 §6.3.1: the list ends after sixteen unknown types, so that an answer stays small whatever the request holds (H15).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UnknownRequired {
-    kinds: [u16; 16],
+    kinds: [u16; Self::MAX],
     len: usize,
 }
 
 impl UnknownRequired {
+    /// The most types that are listed.
+    pub const MAX: usize = 16;
+
     /// Whether all that is required is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {

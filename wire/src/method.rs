@@ -20,6 +20,8 @@ pub struct Method(u16);
 impl Method {
     /// RFC 8489 §18.2.
     pub const BINDING: Self = Self(0x001);
+    /// RFC 3489 §8.2; reserved since.
+    pub const SHARED_SECRET: Self = Self(0x002);
     /// RFC 8656 §17.
     pub const ALLOCATE: Self = Self(0x003);
     /// RFC 8656 §17.
@@ -56,6 +58,7 @@ impl fmt::Debug for Method {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = match *self {
             Self::BINDING => "Binding",
+            Self::SHARED_SECRET => "SharedSecret",
             Self::ALLOCATE => "Allocate",
             Self::REFRESH => "Refresh",
             Self::SEND => "Send",

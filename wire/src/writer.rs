@@ -119,6 +119,12 @@ impl<'b> MessageWriter<'b> {
         Ok(self)
     }
 
+    /// The number of bytes written so far.
+    #[must_use]
+    pub fn written(&self) -> usize {
+        self.len
+    }
+
     /// Ends the message; the number of bytes written.
     #[must_use]
     pub fn finish(self) -> usize {

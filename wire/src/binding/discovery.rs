@@ -1,0 +1,90 @@
+//! NAT behaviour discovery: what a Binding request can ask for besides, and what is said of it (RFC 5780 §6.1).
+
+use std::net::SocketAddr;
+
+use super::{Received, Silence, Transport, Usage};
+use crate::attribute::{AttributeType, ChangeRequest, MappedAddress, OtherAddress, Padding, ResponseOrigin, ResponsePort};
+use crate::{ErrorCode, Message, MessageWriter};
+
+/// PADDING in an answer is never longer, in bytes: Ethernet's MTU, a multiple of four.
+pub const MAX_PADDING: usize = 1_500;
+
+/// Length of an attribute's type and length.
+const ATTRIBUTE_HEADER_LEN: usize = 4;
+/// Length of FINGERPRINT.
+const FINGERPRINT_LEN: usize = 8;
+
+/// Whether this server knows what RFC 5780 added to a request. What cannot be done on a connection (RFC 5780 §3: "STUN forbids a server from
+/// creating a new TCP or TCP/TLS connection to the client") is as unknown there as on a server without a second address.
+pub(super) fn is_known(kind: AttributeType, usage: Usage, over: Transport) -> bool {
+    usage.other().is_some()
+        && match kind {
+            AttributeType::PADDING => true,
+            AttributeType::CHANGE_REQUEST | AttributeType::RESPONSE_PORT => over == Transport::Udp,
+            _ => false,
+        }
+}
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Wishes {
+    change: ChangeRequest,
+    pub(super) response_port: Option<u16>,
+    padding: bool,
+}
+
+impl Wishes {
+    /// Reads them from a request in which they are known.
+    ///
+    /// # Errors
+    /// The code to answer with.
+    pub(super) fn read(request: &Message<'_>) -> Result<Self, ErrorCode> {
+        let change = request.attribute::<ChangeRequest>().map_err(|_| ErrorCode::BAD_REQUEST)?;
+        let response_port = request.attribute::<ResponsePort>().map_err(|_| ErrorCode::BAD_REQUEST)?;
+        let wishes = Self {
+            change: change.unwrap_or_default(),
+            response_port: response_port.map(|port| port.0),
+            padding: request.has(AttributeType::PADDING),
+        };
+        // "The server MUST NOT process a request containing a RESPONSE-PORT and a PADDING attribute" (RFC 5780 §7.5). No datagram has port 0 as its
+        // destination (H7).
+        let is_bad = wishes.response_port.is_some_and(|port| wishes.padding || port == 0);
+        if is_bad { Err(ErrorCode::BAD_REQUEST) } else { Ok(wishes) }
+    }
+}
+
+/// Puts what RFC 5780 adds to a success response. The address to send from, when it is not the one that was asked.
+pub(super) fn put(
+    writer: &mut MessageWriter<'_>,
+    request: &Message<'_>,
+    received: &Received,
+    other: SocketAddr,
+    wishes: &Wishes,
+) -> Result<Option<SocketAddr>, Silence> {
+    let from = changed_origin(received.local, other, wishes.change);
+    writer.put(&MappedAddress(received.source))?;
+    writer.put(&ResponseOrigin(from.unwrap_or(received.local)))?;
+    writer.put(&OtherAddress(other))?;
+    if wishes.padding {
+        writer.put(&Padding(padding_len(writer.written(), request)))?;
+    }
+    Ok(from)
+}
+
+/// RFC 5780 §6.1, table 1; the same as RFC 3489 §8.1, table 1. `None` is the address that was asked.
+pub(super) fn changed_origin(local: SocketAddr, other: SocketAddr, change: ChangeRequest) -> Option<SocketAddr> {
+    match (change.change_ip, change.change_port) {
+        (false, false) => None,
+        (true, false) => Some(SocketAddr::new(other.ip(), local.port())),
+        (false, true) => Some(SocketAddr::new(local.ip(), other.port())),
+        (true, true) => Some(other),
+    }
+}
+
+// Deviation: RFC 5780 §6.1: PADDING ends where the answer becomes as long as its request, or it would be a reflector's amplifier (H17).
+fn padding_len(written: usize, request: &Message<'_>) -> usize {
+    let fingerprint = if request.fingerprint().is_some() { FINGERPRINT_LEN } else { 0 };
+    let room = request.as_bytes().len().saturating_sub(written + ATTRIBUTE_HEADER_LEN + fingerprint);
+    // A message is a multiple of four bytes long, and so are the parts of this one.
+    room.min(MAX_PADDING)
+}

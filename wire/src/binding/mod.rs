@@ -1,0 +1,162 @@
+//! The Binding decision: what `stund` and `turnd` answer to a Binding request (RFC 8489 §6.3.1; RFC 5780 §6.1; RFC 3489 §8.1).
+
+mod classic;
+mod discovery;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+
+use crate::attribute::{AttributeType, ErrorCodeAttribute, UnknownAttributes, XorMappedAddress};
+use crate::{Class, EncodeError, ErrorCode, Message, MessageWriter, Method};
+
+pub use discovery::MAX_PADDING;
+
+use discovery::Wishes;
+
+/// An answer without PADDING is never longer: four IPv6 addresses, or an error with its list, and FINGERPRINT.
+pub const MAX_PLAIN_ANSWER_LEN: usize = 160;
+
+/// No answer is ever longer.
+pub const MAX_ANSWER_LEN: usize = MAX_PLAIN_ANSWER_LEN + 4 + MAX_PADDING;
+
+/// What a server says of its own addresses in an answer to a client of RFC 8489. One of RFC 3489 is always told where its answer comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Usage {
+    /// RFC 8489's Binding usage: XOR-MAPPED-ADDRESS alone.
+    Binding,
+    /// RFC 5780's NAT behaviour discovery, by a server with four endpoints.
+    NatDiscovery {
+        /// Ca:Cp, of which both address and port differ from those that the request was received on.
+        other: SocketAddr,
+    },
+}
+
+impl Usage {
+    /// The server's other address and port.
+    fn other(self) -> Option<SocketAddr> {
+        match self {
+            Self::Binding => None,
+            Self::NatDiscovery { other } => Some(other),
+        }
+    }
+}
+
+/// The transport protocol that a request came by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// UDP: the only one whose answer can leave from another address or go to another port.
+    Udp,
+    /// TCP.
+    Tcp,
+    /// TLS over TCP.
+    Tls,
+    /// DTLS over UDP.
+    Dtls,
+}
+
+/// How a request was received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// The client as the server sees it.
+    pub source: SocketAddr,
+    /// Da:Dp, the server's transport address that the request was sent to.
+    pub local: SocketAddr,
+    /// What carried it.
+    pub over: Transport,
+}
+
+/// An answer that stands in the caller's buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Answer {
+    /// Its length in bytes.
+    pub len: usize,
+    /// The address to send it from: `None` is the one that the request was received on.
+    pub from: Option<SocketAddr>,
+    /// The port of the source's address to send it to: `None` is the one that the request came from.
+    pub to_port: Option<u16>,
+    /// The error that it carries; `None` is success.
+    pub error: Option<ErrorCode>,
+}
+
+/// Why nothing is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// Not a Binding request.
+    NotBindingRequest,
+    /// FINGERPRINT is there and wrong (H28).
+    Fingerprint,
+    /// The buffer is too small for the answer.
+    NoSpace,
+}
+
+impl From<EncodeError> for Silence {
+    fn from(_: EncodeError) -> Self {
+        Self::NoSpace
+    }
+}
+
+/// Decides on one message and writes the answer to `out`, of which [`MAX_ANSWER_LEN`] bytes are enough, and [`MAX_PLAIN_ANSWER_LEN`] for
+/// [`Usage::Binding`].
+///
+/// Nobody's address but the source's is ever an answer's destination, and only its port can be another (H17).
+///
+/// # Errors
+/// [`Silence`] where the RFC asks for it.
+pub fn answer(request: &Message<'_>, received: &Received, usage: Usage, out: &mut [u8]) -> Result<Answer, Silence> {
+    if request.class() != Class::Request {
+        return Err(Silence::NotBindingRequest);
+    }
+    if request.fingerprint() == Some(false) {
+        return Err(Silence::Fingerprint);
+    }
+    if request.is_rfc3489() {
+        return classic::answer(request, received, usage.other(), out);
+    }
+    if request.method() != Method::BINDING {
+        return Err(Silence::NotBindingRequest);
+    }
+    let unknown = request.unknown_required(|kind| is_known(kind) || discovery::is_known(kind, usage, received.over));
+    if !unknown.is_empty() {
+        return error(request, ErrorCode::UNKNOWN_ATTRIBUTE, unknown.kinds(), out);
+    }
+    match Wishes::read(request) {
+        Ok(wishes) => success(request, received, usage, &wishes, out),
+        Err(code) => error(request, code, &[], out),
+    }
+}
+
+fn success(request: &Message<'_>, received: &Received, usage: Usage, wishes: &Wishes, out: &mut [u8]) -> Result<Answer, Silence> {
+    let mut writer = MessageWriter::answer(out, request.header(), Class::SuccessResponse)?;
+    writer.put(&XorMappedAddress(received.source))?;
+    let from = match usage {
+        Usage::Binding => None,
+        Usage::NatDiscovery { other } => discovery::put(&mut writer, request, received, other, wishes)?,
+    };
+    Ok(Answer { len: finish(writer, request)?, from, to_port: wishes.response_port, error: None })
+}
+
+fn error(request: &Message<'_>, code: ErrorCode, unknown: &[u16], out: &mut [u8]) -> Result<Answer, Silence> {
+    let mut writer = MessageWriter::answer(out, request.header(), Class::ErrorResponse)?;
+    writer.put(&ErrorCodeAttribute::new(code))?;
+    if !unknown.is_empty() {
+        writer.put(&UnknownAttributes::Kinds(unknown))?;
+    }
+    Ok(Answer { len: finish(writer, request)?, from: None, to_port: None, error: Some(code) })
+}
+
+/// A client that uses FINGERPRINT finds it in the answer too (RFC 8489 §7).
+fn finish(mut writer: MessageWriter<'_>, request: &Message<'_>) -> Result<usize, Silence> {
+    if request.fingerprint().is_some() {
+        writer.fingerprint()?;
+    }
+    Ok(writer.finish())
+}
+
+/// What a Binding request may carry: "Known-but-unexpected attributes SHOULD be ignored" (RFC 8489 §6.3).
+fn is_known(kind: AttributeType) -> bool {
+    use AttributeType as T;
+    let of_the_usage = matches!(kind, T::PRIORITY | T::USE_CANDIDATE);
+    of_the_usage || kind.is_known_to_every_agent()
+}
