@@ -50,6 +50,11 @@ impl RawAddress {
         }
     }
 
+    pub(crate) fn is_ipv6(&self) -> bool {
+        // SAFETY: every member begins with the family.
+        unsafe { libc::c_int::from(self.family) == libc::AF_INET6 }
+    }
+
     /// Reads what the kernel wrote. `None` for any family but the two.
     pub(crate) fn read(&self) -> Option<SocketAddr> {
         // SAFETY: every member begins with the family, and every bit pattern of the members is valid.

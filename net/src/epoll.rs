@@ -15,6 +15,7 @@ const EVENTS: usize = 64;
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Source {
     Mailbox,
+    Handshaker,
     Socket(Key<UdpSocket>),
     Listener(Key<Listener>),
     Stream(Key<Stream>),
@@ -24,6 +25,7 @@ impl Source {
     fn to_token(self) -> u64 {
         match self {
             Self::Mailbox => 0,
+            Self::Handshaker => 4 << 60,
             Self::Socket(key) => 1 << 60 | key.to_bits(),
             Self::Listener(key) => 2 << 60 | key.to_bits(),
             Self::Stream(key) => 3 << 60 | key.to_bits(),
@@ -35,6 +37,7 @@ impl Source {
             1 => Self::Socket(Key::from_bits(token)),
             2 => Self::Listener(Key::from_bits(token)),
             3 => Self::Stream(Key::from_bits(token)),
+            4 => Self::Handshaker,
             _ => Self::Mailbox,
         }
     }

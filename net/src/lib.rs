@@ -29,7 +29,9 @@ mod event_loop;
 mod heartbeat;
 pub mod mailbox;
 mod packet;
+pub mod proxy;
 mod region;
+pub mod secure;
 mod slots;
 mod stats;
 pub mod steering;
@@ -37,10 +39,14 @@ mod tcp;
 mod udp;
 
 pub use clock::{Clock, Sample};
-pub use event_loop::{Admission, Arrival, EventLoop, Io, ListenerKey, MAX_REPLY, Route, Service, SocketKey, StreamInfo, StreamKey, Unsent};
+pub use event_loop::{
+    Admission, Arrival, Association, AssociationInfo, AssociationKey, DatagramListening, EventLoop, Io, ListenerKey, MAX_REPLY, Route,
+    Service, SocketKey, StreamInfo, StreamKey, StreamListening, Unsent,
+};
 pub use heartbeat::{HUNG_AFTER, Heartbeat};
 pub use mailbox::Mailbox;
 pub use packet::{HEADROOM, MAX_DATAGRAM, Packet, SLOTS, TAILROOM};
+pub use proxy::TrustedProxies;
 pub use region::Span;
 pub use slots::Key;
 pub use stats::{Count, Reading, Stats};

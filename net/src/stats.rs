@@ -94,6 +94,12 @@ stats! {
     dropped_receive_queue_full,
     /// Datagrams dropped: the kernel gave a source address that is neither IPv4 nor IPv6
     dropped_bad_source,
+    /// Datagrams dropped: they do not begin as the listener's protocols do
+    dropped_not_served,
+    /// Datagrams dropped: a trusted proxy sent them without a PROXY header, or with a bad one
+    dropped_proxy_header,
+    /// Datagrams dropped: the DTLS association that they were for is gone
+    dropped_association_gone,
     /// ICMP errors reported by the kernel
     icmp_errors,
     /// Relayed and listening UDP sockets open now (gauge)
@@ -104,6 +110,8 @@ stats! {
     streams_accepted,
     /// Streams refused by the service at once
     streams_refused,
+    /// Streams reset: a trusted proxy sent no PROXY header in time, or a bad one
+    streams_without_proxy_header,
     /// Streams ended, whoever ended them
     streams_closed,
     /// Turns in which accepting failed for want of descriptors or memory

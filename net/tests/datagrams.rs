@@ -5,7 +5,7 @@ mod support;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket as StdSocket};
 
-use causeway_net::{Route, UdpOptions, UdpSocket};
+use causeway_net::{DatagramListening, Route, UdpOptions, UdpSocket};
 use socket2::SockRef;
 use support::{Event, Manner, Worker, listen_udp, plain_socket};
 
@@ -58,7 +58,7 @@ fn a_datagram_that_the_kernel_refuses_is_counted_and_stops_nothing() {
     let peer = plain_socket("127.0.0.1:0");
     let to = peer.local_addr().unwrap();
     worker.with_io(move |io| {
-        let route = Route { socket: key, to, from: None, tos: 0 };
+        let route = Route { socket: key, to, from: None, tos: 0, dont_fragment: false };
         io.reply(&route, 65_508); // one more than IPv4 can carry
         io.reply_buffer()[..5].copy_from_slice(b"after");
         io.reply(&route, 5);
@@ -81,7 +81,7 @@ fn the_traffic_class_is_seen_and_set_in_both_families() {
         for tos in [0xb8 | 2, 0, 0x20 | 1] {
             observer.0.with_io(move |io| {
                 io.reply_buffer()[0] = tos;
-                io.reply(&Route { socket: key, to: server, from: None, tos }, 1);
+                io.reply(&Route { socket: key, to: server, from: None, tos, dont_fragment: false }, 1);
             });
             let Event::Datagram(arrival, _) = worker.event() else { panic!("a datagram") };
             assert_eq!(arrival.tos, tos);
@@ -115,9 +115,9 @@ fn a_released_port_can_be_bound_again_in_the_same_batch_after_its_last_datagram_
         let first = io.bind_udp("127.0.0.1:0".parse().unwrap(), &UdpOptions::RELAYED, 10).unwrap();
         let port = io.local_addr(first).unwrap();
         io.reply_buffer()[..4].copy_from_slice(b"last");
-        io.reply(&Route { socket: first, to, from: None, tos: 0 }, 4);
+        io.reply(&Route { socket: first, to, from: None, tos: 0, dont_fragment: false }, 4);
         io.release_udp(first);
-        io.reply(&Route { socket: first, to, from: None, tos: 0 }, 4);
+        io.reply(&Route { socket: first, to, from: None, tos: 0, dont_fragment: false }, 4);
         (port, io.bind_udp(port, &UdpOptions::RELAYED, 11).map(|second| (second, io.local_addr(second).unwrap())))
     });
     let mut buffer = [0; 16];
@@ -178,7 +178,7 @@ fn datagrams_that_overflow_the_receive_buffer_are_counted() {
     let drops = socket.receive_queue_drops().unwrap();
     assert!((50..100).contains(&drops), "{drops}");
     let (worker, ()) = Worker::start(Manner::Tells, |io| {
-        io.listen_udp(socket, 0).unwrap();
+        io.listen_udp(socket, DatagramListening::plain(0)).unwrap();
     });
     for _ in 0..100 - drops {
         worker.event();
@@ -195,7 +195,7 @@ fn more_replies_than_an_outbox_and_an_arena_hold_are_all_accounted_for() {
     worker.with_io(move |io| {
         for _ in 0..1_000 {
             io.reply_buffer()[0] = 1;
-            io.reply(&Route { socket: key, to, from: None, tos: 0 }, 1_200);
+            io.reply(&Route { socket: key, to, from: None, tos: 0, dont_fragment: false }, 1_200);
         }
     });
     worker.settle();
@@ -216,7 +216,7 @@ fn the_buffers_are_as_asked_and_df_is_clear() {
         use std::os::fd::AsRawFd;
         libc::getsockopt(socket.as_raw_fd(), libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, (&raw mut discover).cast(), &raw mut len);
     }
-    assert_eq!(discover, libc::IP_PMTUDISC_DONT);
+    assert_eq!(discover, libc::IP_PMTUDISC_OMIT);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use causeway_net::Listener;
+use causeway_net::{Listener, StreamListening};
 use support::{Event, Manner, Worker};
 
 fn set_limit(limit: u64) {
@@ -18,7 +18,8 @@ fn set_limit(limit: u64) {
 #[test]
 fn a_process_out_of_descriptors_rests_and_accepts_again_later() {
     let (worker, server) = Worker::start(Manner::Echoes, |io| {
-        let key = io.listen_tcp(Listener::bind("127.0.0.1:0".parse().expect("an address")).expect("a port"), 0).expect("to listen");
+        let listener = Listener::bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+        let key = io.listen_tcp(listener, StreamListening::plain(0)).expect("to listen");
         io.listener_addr(key).expect("it is there")
     });
     let mut client = TcpStream::connect(server).unwrap();

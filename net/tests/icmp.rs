@@ -19,7 +19,7 @@ fn check(local: &'static str, kind: u8, code: u8) {
             for number in 0..10u8 {
                 let target = if number % 2 == 0 { dead } else { to };
                 io.reply_buffer()[..2].copy_from_slice(&[round, number]);
-                io.reply(&Route { socket: key, to: target, from: None, tos: 0 }, 2);
+                io.reply(&Route { socket: key, to: target, from: None, tos: 0, dont_fragment: false }, 2);
             }
         });
         for number in [1, 3, 5, 7, 9] {
@@ -69,7 +69,7 @@ fn h38_a_peer_that_the_kernel_cannot_route_to_harms_no_other() {
         // From a loopback address there is no way out, and the broadcast address is prohibited.
         for target in ["255.255.255.255:9".parse().unwrap(), to, "192.0.2.1:9".parse().unwrap(), to] {
             io.reply_buffer()[0] = 1;
-            io.reply(&Route { socket: key, to: target, from: None, tos: 0 }, 1);
+            io.reply(&Route { socket: key, to: target, from: None, tos: 0, dont_fragment: false }, 1);
         }
     });
     for _ in 0..2 {

@@ -6,12 +6,12 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use causeway_net::{Io, Listener, MAX_QUEUE, StreamEnd, Unsent};
+use causeway_net::{Io, Listener, MAX_QUEUE, StreamEnd, StreamListening, Unsent};
 use support::{Event, Manner, Worker};
 
 fn listen(io: &mut Io) -> SocketAddr {
     let listener = Listener::bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
-    let key = io.listen_tcp(listener, 4).expect("to be watched");
+    let key = io.listen_tcp(listener, StreamListening::plain(4)).expect("to be watched");
     io.listener_addr(key).expect("it is there")
 }
 
@@ -202,7 +202,7 @@ fn a_datagram_and_a_stream_meet_in_one_batch() {
         io.reply_buffer()[..2].copy_from_slice(&[0, 0]);
         io.reply_frame(stream.key, 2).expect("room");
         io.reply_buffer()[..3].copy_from_slice(b"udp");
-        io.reply(&causeway_net::Route { socket: key, to, from: None, tos: 0 }, 3);
+        io.reply(&causeway_net::Route { socket: key, to, from: None, tos: 0, dont_fragment: false }, 3);
     });
     client.read_exact(&mut [0; 2]).unwrap();
     let mut buffer = [0; 8];

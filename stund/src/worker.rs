@@ -5,7 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_net::{Admission, Arrival, EventLoop, Io, Malformed, Packet, Sample, Service, SocketKey, StreamEnd, StreamInfo};
+use causeway_net::{
+    Admission, Arrival, DatagramListening, EventLoop, Io, Malformed, Packet, Sample, Service, SocketKey, StreamEnd, StreamInfo,
+    StreamListening,
+};
 use causeway_wire::binding::{self, Answer, Received, Transport};
 use causeway_wire::demux::{self, Protocol};
 use causeway_wire::{Message, stream};

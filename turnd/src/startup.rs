@@ -6,7 +6,7 @@ use causeway_auth::{Authenticator, Credentials, Key, RestSecret};
 use causeway_daemon::admin::Admin;
 use causeway_daemon::lifecycle;
 use causeway_daemon::metrics::Source;
-use causeway_net::{Clock, EventLoop, Mailbox};
+use causeway_net::{Clock, DatagramListening, EventLoop, Mailbox, StreamListening};
 use causeway_relay::{Config as RelayConfig, Families, Limits, Server};
 use causeway_store::NodeReport;
 use causeway_wire::ChannelRange;
@@ -128,10 +128,10 @@ impl Shared {
         let mut sockets = Vec::new();
         for socket in listeners.udp {
             let local = socket.local_addr();
-            sockets.push(ListenerSocket { local, key: io.listen_udp(socket, Socket::Listener.tag())? });
+            sockets.push(ListenerSocket { local, key: io.listen_udp(socket, DatagramListening::plain(Socket::Listener.tag()))? });
         }
         for listener in listeners.tcp {
-            io.listen_tcp(listener, 0)?;
+            io.listen_tcp(listener, StreamListening::plain(0))?;
         }
         let config = RelayConfig { worker: index, ..self.relay.clone() };
         let quota = UserQuota(Arc::clone(&self.users));

@@ -167,7 +167,7 @@ impl Worker {
             Verdict::ToPeer { relay, peer, start, end } => {
                 let Some(socket) = self.relays.get(relay) else { return self.counters.discarded(Discard::NotReady) };
                 let Some(span) = packet.span(0, start..end, 0) else { return self.counters.discarded(Discard::TooLong) };
-                io.send(&Route { socket, to: peer, from: None, tos }, span);
+                io.send(&Route { socket, to: peer, from: None, tos, dont_fragment: false }, span);
                 self.counters.to_peer[index(from.transport)].add(end - start);
             }
             Verdict::Respond(respond) => self.respond(&respond, io),
@@ -199,7 +199,7 @@ impl Worker {
         let Some(front) = packet.front_mut(0, prefix.len()) else { return false };
         front.copy_from_slice(prefix);
         let Some(span) = packet.span(prefix.len(), body, padding) else { return false };
-        io.send(&Route { socket, to: client.client, from: Some(client.server.ip()), tos }, span);
+        io.send(&Route { socket, to: client.client, from: Some(client.server.ip()), tos, dont_fragment: false }, span);
         true
     }
 
@@ -217,7 +217,7 @@ impl Worker {
                 let _dropped = io.reply_frame(stream, respond.len);
             }
         } else if let Some(socket) = self.listener(to) {
-            io.reply(&Route { socket, to: to.client, from: Some(to.server.ip()), tos: 0 }, respond.len);
+            io.reply(&Route { socket, to: to.client, from: Some(to.server.ip()), tos: 0, dont_fragment: false }, respond.len);
         }
     }
 

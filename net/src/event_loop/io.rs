@@ -7,12 +7,15 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::associations::Association;
+use super::screen::Screen;
 use super::service::Route;
 use super::share::Share;
-use super::{ListenerKey, SocketKey, StreamKey};
+use super::{ListenerKey, SocketKey, StreamKey, StreamListening};
 use crate::epoll::Epoll;
 use crate::packet::{Packet, SLOTS_LEN};
 use crate::region::{Region, Span};
+use crate::secure::Post;
 use crate::slots::Slots;
 use crate::stats::Stats;
 use crate::tcp::{Listener, MAX_FRAME, Stream, StreamEnd};
@@ -37,6 +40,9 @@ pub struct Io {
     pub(super) sockets: Slots<UdpSocket, SocketEntry>,
     pub(super) listeners: Slots<Listener, ListenerEntry>,
     pub(super) streams: Slots<Stream, Stream>,
+    pub(super) associations: Slots<Association, Association>,
+    /// The way to the thread that computes handshakes.
+    pub(super) post: Option<Post>,
     pub(super) outbox: Outbox,
     /// Where the next reply begins.
     arena_next: usize,
@@ -64,12 +70,14 @@ pub(super) struct SocketEntry {
     pub(super) share: Share,
     /// Kernel drops counted so far.
     pub(super) drops: u64,
+    /// What is to be done before the service sees a datagram; usually nothing.
+    pub(super) screen: Option<Arc<Screen>>,
 }
 
 /// A TCP listener in the loop.
 pub(super) struct ListenerEntry {
     pub(super) listener: Listener,
-    pub(super) tag: u64,
+    pub(super) listening: StreamListening,
     /// Not watched for the moment: the process is out of descriptors.
     pub(super) paused: bool,
 }
@@ -83,6 +91,8 @@ impl Io {
             sockets: Slots::new(),
             listeners: Slots::new(),
             streams: Slots::new(),
+            associations: Slots::new(),
+            post: None,
             outbox: Outbox::new(),
             arena_next: ARENA.start,
             scratch_in_use: false,
@@ -146,7 +156,7 @@ impl Io {
         self.queue_frame(stream, &[unsafe { region.bytes(span) }])
     }
 
-    fn reply_span(&self, len: usize) -> Span {
+    pub(super) fn reply_span(&self, len: usize) -> Span {
         let span = Span { start: self.arena_next, end: self.arena_next + len };
         assert!(len <= MAX_REPLY && span.end <= ARENA.end, "a reply fits its buffer");
         span
@@ -163,6 +173,7 @@ impl Io {
             to: route.to,
             from: route.from.filter(|_| entry.socket.is_wildcard()),
             tos: route.tos,
+            dont_fragment: route.dont_fragment,
         };
         if self.outbox.is_full() {
             self.outbox.flush(&self.stats); // the memory is kept: `span` lies in it

@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd;
 
 use super::io::{Io, ListenerEntry};
 use super::service::{Admission, Service};
-use super::{EventLoop, ListenerKey};
+use super::{EventLoop, ListenerKey, StreamListening};
 use crate::clock::Sample;
 use crate::epoll::{Interest, Source};
 use crate::tcp::{Listener, Stream};
@@ -14,13 +14,16 @@ use crate::tcp::{Listener, Stream};
 const ACCEPTS: usize = 16;
 
 impl Io {
-    /// Takes in a TCP listener. `tag` comes back with its connections.
+    /// Takes in a TCP listener.
     ///
     /// # Errors
-    /// When the kernel has no memory to watch it.
-    pub fn listen_tcp(&mut self, listener: Listener, tag: u64) -> io::Result<ListenerKey> {
+    /// `InvalidInput` for TLS without a handshaker; or when the kernel has no memory to watch it.
+    pub fn listen_tcp(&mut self, listener: Listener, listening: StreamListening) -> io::Result<ListenerKey> {
+        if listening.tls && self.post.is_none() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
         let fd = listener.as_raw_fd();
-        let key = self.listeners.insert(ListenerEntry { listener, tag, paused: false });
+        let key = self.listeners.insert(ListenerEntry { listener, listening, paused: false });
         self.epoll.add(fd, Source::Listener(key), Interest::READ).inspect_err(|_| {
             self.listeners.remove(key);
         })?;
@@ -60,7 +63,7 @@ impl EventLoop {
             let Some(entry) = self.io.listeners.get(key) else {
                 return;
             };
-            let tag = entry.tag;
+            let tag = entry.listening.tag;
             match entry.listener.accept() {
                 Ok((fd, peer, local)) => {
                     let mut stream = Stream::new(fd, peer, local);

@@ -1,7 +1,10 @@
 //! One worker's loop.
 
+mod associations;
 mod io;
 mod listeners;
+mod listening;
+mod screen;
 mod service;
 mod share;
 mod sockets;
@@ -12,7 +15,9 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use associations::{Association, AssociationInfo, AssociationKey};
 pub use io::{Io, MAX_REPLY, Unsent};
+pub use listening::{DatagramListening, StreamListening};
 pub use service::{Admission, Arrival, Route, Service, StreamInfo};
 
 use crate::clock::{Clock, Sample};
@@ -20,6 +25,7 @@ use crate::epoll::{Events, Interest, Source};
 use crate::heartbeat::Heartbeat;
 use crate::mailbox;
 use crate::region::Region;
+use crate::secure::{Answer, Handshaker};
 use crate::slots::Key;
 use crate::tcp::{Listener, Stream};
 use crate::udp::{Receiver, UdpSocket};
@@ -61,6 +67,8 @@ pub struct EventLoop {
     io: Io,
     region: Arc<Region>,
     receiver: Receiver,
+    /// What the handshaker answers.
+    answers: Option<mailbox::Receiver<Answer>>,
     /// The first slot that nothing queued lies in.
     next_slot: usize,
     next_tending: Duration,
@@ -72,7 +80,22 @@ impl EventLoop {
     /// # Errors
     /// When the process is out of descriptors or memory.
     pub fn new(clock: Clock) -> std_io::Result<Self> {
-        let io = Io::new()?;
+        Self::with_handshaker(clock, None)
+    }
+
+    /// The same, for listeners with TLS or DTLS: their handshakes are computed by `handshaker`.
+    ///
+    /// # Errors
+    /// When the process is out of descriptors or memory.
+    pub fn with_handshaker(clock: Clock, handshaker: Option<&Handshaker>) -> std_io::Result<Self> {
+        let mut io = Io::new()?;
+        let mut answers = None;
+        if let Some(handshaker) = handshaker {
+            let (post, receiver) = handshaker.post()?;
+            io.epoll.add(receiver.as_raw_fd(), Source::Handshaker, Interest::READ)?;
+            io.post = Some(post);
+            answers = Some(receiver);
+        }
         let region = Arc::clone(&io.region);
         Ok(Self {
             clock,
@@ -80,6 +103,7 @@ impl EventLoop {
             receiver: Receiver::new(&region),
             region,
             io,
+            answers,
             next_slot: 0,
             next_tending: Duration::ZERO,
         })
@@ -148,6 +172,7 @@ impl EventLoop {
                 Source::Stream(key) => self.stream_ready(now, key, ready, service),
                 Source::Listener(key) => self.accept(now, key, service),
                 Source::Mailbox => self.letters(now, service, mailbox),
+                Source::Handshaker => self.answers(now, service),
             }
         }
         if service.next_deadline().is_some_and(|deadline| deadline <= now.monotonic) {
@@ -157,7 +182,7 @@ impl EventLoop {
         self.io.flush_datagrams();
         self.io.flush_streams();
         self.report_failed(now, service);
-        self.tend(now);
+        self.tend(now, service);
     }
 
     fn is_busy(&self, key: SocketKey) -> bool {
@@ -171,16 +196,27 @@ impl EventLoop {
         });
     }
 
+    /// Takes what the handshaker answered.
+    fn answers<S: Service>(&mut self, now: Sample, service: &mut S) {
+        let Some(answers) = self.answers.take() else { return };
+        answers.drain(LETTERS, |answer| match answer {
+            Answer::Tls(answer) => self.tls_answer(now, answer, service),
+            Answer::Dtls(answer) => self.dtls_answer(now, answer, service),
+        });
+        self.answers = Some(answers);
+    }
+
     fn needs_tending(&self) -> bool {
         !self.io.draining.is_empty() || self.io.has_paused_listener()
     }
 
     /// Work that is due now and then, not with each turn.
-    fn tend(&mut self, now: Sample) {
+    fn tend<S: Service>(&mut self, now: Sample, service: &mut S) {
         if now.monotonic < self.next_tending {
             return;
         }
         self.io.tend_streams();
+        self.tend_associations(now, service);
         self.io.resume_listeners();
         self.io.count_listener_drops();
         self.next_tending = now.monotonic + if self.needs_tending() { TENDING_WAIT } else { LONGEST_WAIT };

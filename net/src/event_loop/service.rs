@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::io::Io;
-use super::{ListenerKey, SocketKey, StreamKey};
+use super::{AssociationInfo, AssociationKey, ListenerKey, SocketKey, StreamKey};
 use crate::clock::Sample;
 use crate::packet::Packet;
 use crate::tcp::{Malformed, StreamEnd};
@@ -20,10 +20,15 @@ pub trait Service {
     /// A datagram arrived.
     fn datagram(&mut self, now: Sample, arrival: &Arrival, packet: &mut Packet<'_>, io: &mut Io);
 
-    /// A connection came in. What is refused is reset at once, without a further call.
+    /// A connection came in; by a proxy: its PROXY header did. What is refused is reset at once, without a further call.
     fn accepted(&mut self, now: Sample, stream: &StreamInfo, io: &mut Io) -> Admission {
         let _ = (now, stream, io);
         Admission::Refuse
+    }
+
+    /// A connection has become TLS: its handshake is done, its frames come decrypted. Plain ones never hear of this.
+    fn secured(&mut self, now: Sample, stream: &StreamInfo, io: &mut Io) {
+        let _ = (now, stream, io);
     }
 
     /// How long the frame is that `bytes` begin with, padding included; `None` if more bytes are needed to tell (16 always suffice
@@ -46,6 +51,18 @@ pub trait Service {
     /// written if the peer can read. Not called for streams that the service itself closed.
     fn closed(&mut self, now: Sample, stream: &StreamInfo, end: StreamEnd, io: &mut Io) {
         let _ = (now, stream, end, io);
+    }
+
+    /// The handshake of a DTLS association is done. What is refused is closed at once, without a further call.
+    fn associated(&mut self, now: Sample, association: &AssociationInfo, io: &mut Io) -> Admission {
+        let _ = (now, association, io);
+        Admission::Refuse
+    }
+
+    /// An association was closed by the peer, by an error, or by a new one of the same addresses. Its key is dead when this returns.
+    /// Not called for those that the service itself closed.
+    fn dissociated(&mut self, now: Sample, association: &AssociationInfo, io: &mut Io) {
+        let _ = (now, association, io);
     }
 
     /// An ICMP error came back for something that `socket` sent.
@@ -77,20 +94,27 @@ pub trait Service {
 pub struct Arrival {
     /// The socket that received it.
     pub socket: SocketKey,
-    /// The number that the socket was registered with.
+    /// The number that the socket was registered with; that of the association, if it came through one.
     pub tag: u64,
-    /// Who sent it.
+    /// Who sent it. Through a proxy: the client that the proxy names.
     pub source: SocketAddr,
-    /// What it was sent to: this address with this port, also on a wildcard socket.
+    /// What it was sent to: this address with this port, also on a wildcard socket. Through a proxy: what the client sent to.
     pub destination: SocketAddr,
     /// DSCP (upper six bits) and ECN (lower two). 0 if the socket does not report them.
     pub tos: u8,
+    /// The DTLS association that it was decrypted by.
+    pub association: Option<AssociationKey>,
+    /// The trusted proxy that forwarded it. Answers must go there.
+    pub via: Option<SocketAddr>,
+    /// This host's address that it came to: `destination`'s, but through a proxy.
+    pub local: IpAddr,
 }
 
 impl Arrival {
-    /// The way back: from the address it was sent to, to its source, with no traffic class.
+    /// The way back: from the address it was sent to, to its source or the proxy before it, with no traffic class. For plain
+    /// datagrams: what came through an association is answered by [`Io::reply_secure`].
     pub fn reply(&self) -> Route {
-        Route { socket: self.socket, to: self.source, from: Some(self.destination.ip()), tos: 0 }
+        Route { socket: self.socket, to: self.via.unwrap_or(self.source), from: Some(self.local), tos: 0, dont_fragment: false }
     }
 }
 
@@ -105,6 +129,9 @@ pub struct Route {
     pub from: Option<IpAddr>,
     /// DSCP (upper six bits) and ECN (lower two).
     pub tos: u8,
+    /// Whether the DF bit is set; over IPv6: whether this host too must not fragment it. What is too long is then dropped, and
+    /// reported through [`Service::icmp`] if the socket asked for errors.
+    pub dont_fragment: bool,
 }
 
 /// One connection, as the service sees it.
@@ -116,10 +143,12 @@ pub struct StreamInfo {
     pub tag: u64,
     /// The listener it came in by, or `None` for a stream that was handed in.
     pub listener: Option<ListenerKey>,
-    /// The address at the other end.
+    /// The address at the other end; as the trusted proxy names it, if there is one between.
     pub peer: SocketAddr,
     /// The address at this end.
     pub local: SocketAddr,
+    /// Whether it is TLS: its handshake is done.
+    pub secure: bool,
 }
 
 /// Whether a connection may stay.

@@ -3,14 +3,17 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 
 use super::io::{Io, SocketEntry};
+use super::screen::Screen;
 use super::service::{Arrival, Service};
 use super::share::Share;
-use super::{EventLoop, SocketKey};
+use super::{DatagramListening, EventLoop, SocketKey};
 use crate::clock::Sample;
 use crate::epoll::{Interest, Source};
 use crate::packet::{HEADROOM, Packet, SLOTS, TAILROOM};
+use crate::region::Span;
 use crate::udp::{UdpOptions, UdpSocket, read_error, take_pending};
 
 /// Free slots below which a batch is flushed rather than cut short.
@@ -20,12 +23,16 @@ const WORTHWHILE: usize = 16;
 const ERRORS: usize = 16;
 
 impl Io {
-    /// Takes in a socket that clients send to: it may bring a whole batch in each turn. `tag` comes back with its datagrams.
+    /// Takes in a socket that clients send to: it may bring a whole batch in each turn.
     ///
     /// # Errors
-    /// When the kernel has no memory to watch it.
-    pub fn listen_udp(&mut self, socket: UdpSocket, tag: u64) -> io::Result<SocketKey> {
-        let key = self.take_in(socket, tag, Share::listener())?;
+    /// `InvalidInput` for DTLS without a handshaker; or when the kernel has no memory to watch it.
+    pub fn listen_udp(&mut self, socket: UdpSocket, listening: DatagramListening) -> io::Result<SocketKey> {
+        if listening.dtls && self.post.is_none() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let tag = listening.tag;
+        let key = self.take_in(socket, tag, Share::listener(), Screen::of(listening))?;
         self.listening.push(key);
         Ok(key)
     }
@@ -39,12 +46,12 @@ impl Io {
             self.flush_datagrams(); // the port that is wanted may be one just released
         }
         let socket = UdpSocket::bind(local, options)?;
-        self.take_in(socket, tag, Share::relayed())
+        self.take_in(socket, tag, Share::relayed(), None)
     }
 
-    fn take_in(&mut self, socket: UdpSocket, tag: u64, share: Share) -> io::Result<SocketKey> {
+    fn take_in(&mut self, socket: UdpSocket, tag: u64, share: Share, screen: Option<Arc<Screen>>) -> io::Result<SocketKey> {
         let fd = socket.as_raw_fd();
-        let key = self.sockets.insert(SocketEntry { socket, tag, share, drops: 0 });
+        let key = self.sockets.insert(SocketEntry { socket, tag, share, drops: 0, screen });
         if let Err(error) = self.epoll.add(fd, Source::Socket(key), Interest::READ) {
             self.sockets.remove(key);
             return Err(error);
@@ -116,6 +123,7 @@ impl EventLoop {
         entry.share.note(limit, count);
         let tag = entry.tag;
         let local = entry.socket.local_addr();
+        let screen = entry.screen.clone();
         let pushed = self.io.outbox.pushed();
         self.next_slot = first + count;
         for slot in first..first + count {
@@ -125,17 +133,21 @@ impl EventLoop {
             };
             self.io.stats.datagrams_received.add(1);
             self.io.stats.datagrams_received_bytes.add(received.payload.len() as u64);
+            let destination = received.destination.map_or(local, |ip| SocketAddr::new(ip, local.port()));
             let arrival = Arrival {
                 socket: key,
                 tag,
                 source: received.source,
-                destination: received.destination.map_or(local, |ip| SocketAddr::new(ip, local.port())),
+                destination,
                 tos: received.tos,
+                association: None,
+                via: None,
+                local: destination.ip(),
             };
-            // SAFETY: a slot is handed out once between two flushes, and is longer than this on both sides; what earlier packets
-            // queued lies in other slots.
-            let mut packet = unsafe { Packet::new(&self.region, received.payload, HEADROOM, TAILROOM) };
-            service.datagram(now, &arrival, &mut packet, &mut self.io);
+            match &screen {
+                None => self.hand_over(now, &arrival, received.payload, service),
+                Some(screen) => self.screened(now, screen, arrival, received.payload, service),
+            }
             if self.io.sockets.get(key).is_none() {
                 break; // released by what it brought
             }
@@ -143,6 +155,14 @@ impl EventLoop {
         if self.io.outbox.pushed() == pushed {
             self.next_slot = first; // nothing of these slots waits to be sent
         }
+    }
+
+    /// Gives a datagram to the service, `payload` in the slot that it was received into.
+    pub(super) fn hand_over<S: Service>(&mut self, now: Sample, arrival: &Arrival, payload: Span, service: &mut S) {
+        // SAFETY: a slot is handed out once between two flushes, and is longer than this on both sides; what earlier packets
+        // queued lies in other slots.
+        let mut packet = unsafe { Packet::new(&self.region, payload, HEADROOM, TAILROOM) };
+        service.datagram(now, arrival, &mut packet, &mut self.io);
     }
 
     /// Slots that nothing queued lies in: the first, and how many.

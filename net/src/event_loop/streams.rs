@@ -143,6 +143,7 @@ impl Io {
             listener: stream.listener,
             peer: stream.peer,
             local: stream.local,
+            secure: false,
         })
     }
 }
@@ -217,6 +218,12 @@ impl EventLoop {
         }
     }
 
+    /// The handshaker answered.
+    pub(super) fn tls_answer<S: Service>(&mut self, now: Sample, answer: crate::secure::TlsAnswer, service: &mut S) {
+        let _ = answer.bytes;
+        self.end(now, answer.stream, StreamEnd::Handshake, service);
+    }
+
     /// Tells the service that a stream ended, then writes out what is queued if the peer may still read.
     fn end<S: Service>(&mut self, now: Sample, key: StreamKey, end: StreamEnd, service: &mut S) {
         let Some(info) = self.io.info(key) else {
@@ -224,7 +231,7 @@ impl EventLoop {
         };
         service.closed(now, &info, end, &mut self.io);
         match end {
-            StreamEnd::PeerClosed | StreamEnd::Malformed => self.io.close_stream(key),
+            StreamEnd::PeerClosed | StreamEnd::Malformed | StreamEnd::Handshake => self.io.close_stream(key),
             StreamEnd::Failed(_) => self.io.reset_stream(key),
         }
     }

@@ -66,6 +66,8 @@ pub enum StreamEnd {
     PeerClosed,
     /// The connection failed: reset, timed out, unreachable.
     Failed(io::ErrorKind),
+    /// The TLS handshake failed, or took too long.
+    Handshake,
     /// The service's [`frame_len`](crate::Service::frame_len) refused the bytes, or announced a frame over [`MAX_FRAME`](crate::MAX_FRAME).
     Malformed,
 }

@@ -9,7 +9,7 @@ use std::ptr;
 
 use crate::address::{RAW_ADDRESS_LEN, RawAddress};
 
-/// An ICMP error that came back for a datagram which this socket sent.
+/// An ICMP error that came back for a datagram which this socket sent, or what this host's own stack says in ICMP's place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IcmpError {
     /// Where the datagram had been sent to. Its family tells ICMP (v4) from ICMPv6.
@@ -18,11 +18,11 @@ pub struct IcmpError {
     pub kind: u8,
     /// The ICMP code.
     pub code: u8,
-    /// The next hop's MTU of a "packet too big" or "fragmentation needed"; else 0.
-    pub info: u32,
+    /// The error data of RFC 8656 §18.13: the next hop's MTU for ICMP 3/4 and ICMPv6 2, else 0. Big-endian.
+    pub data: [u8; 4],
 }
 
-/// Takes one error off the queue. `Ok(None)`: it was not of ICMP's making.
+/// Takes one error off the queue. `Ok(None)`: it is nothing that ICMP would have said.
 ///
 /// # Errors
 /// `WouldBlock` when the queue is empty.
@@ -47,11 +47,20 @@ pub(crate) fn read_error(fd: RawFd) -> io::Result<Option<IcmpError>> {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: the kernel filled the control buffer.
-    let Some(error) = (unsafe { extended_error(&header) }) else {
-        return Ok(None);
+    let error = unsafe { extended_error(&header) };
+    Ok(name.read().zip(error).and_then(|(peer, error)| icmp_error(peer, &error)))
+}
+
+/// As ICMP has it, or would have it: a datagram that was too long for this host's own link never met a router.
+fn icmp_error(peer: SocketAddr, error: &libc::sock_extended_err) -> Option<IcmpError> {
+    let too_big = if peer.is_ipv4() { (3, 4) } else { (2, 0) };
+    let (kind, code) = match error.ee_origin {
+        libc::SO_EE_ORIGIN_ICMP | libc::SO_EE_ORIGIN_ICMP6 => (error.ee_type, error.ee_code),
+        libc::SO_EE_ORIGIN_LOCAL if error.ee_errno == libc::EMSGSIZE as u32 => too_big,
+        _ => return None,
     };
-    let icmp = matches!(error.ee_origin, libc::SO_EE_ORIGIN_ICMP | libc::SO_EE_ORIGIN_ICMP6);
-    Ok(name.read().filter(|_| icmp).map(|peer| IcmpError { peer, kind: error.ee_type, code: error.ee_code, info: error.ee_info }))
+    let mtu = if (kind, code) == too_big { error.ee_info } else { 0 };
+    Some(IcmpError { peer, kind, code, data: mtu.to_be_bytes() })
 }
 
 /// Clears and returns the error that is pending on the socket itself.

@@ -1,7 +1,7 @@
 //! What a UDP socket is asked for, and what it got.
 
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 
 use socket2::Socket;
 
@@ -54,13 +54,15 @@ pub(super) fn set_buffers(socket: &Socket, options: &UdpOptions) -> io::Result<(
 
 /// Sets the options of the IP layer; what is off stays at its default, which is off, and costs no system call.
 ///
-/// DF stays clear: a relay that does not copy the incoming DF bit leaves it unset, the alternate behaviour of RFC 8656 §14.
+/// DF stays clear but where [`set_dont_fragment`] sets it: a relay that does not copy the incoming DF bit leaves it unset, the
+/// alternate behaviour of RFC 8656 §14. Over IPv4 it is clear in two ways: with `PMTUDISC_DONT` the kernel swallows the answer to a
+/// datagram that went out with DF set a moment ago, so a socket that wants errors has `PMTUDISC_OMIT`.
 pub(super) fn set_ip_options(socket: &Socket, ipv6: bool, wildcard: bool, options: &UdpOptions) -> io::Result<()> {
     let (level, no_df, packet_info, tos, errors) = if ipv6 {
         let no_df = (libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DONT);
         (libc::IPPROTO_IPV6, no_df, libc::IPV6_RECVPKTINFO, libc::IPV6_RECVTCLASS, libc::IPV6_RECVERR)
     } else {
-        let no_df = (libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT);
+        let no_df = (libc::IP_MTU_DISCOVER, if options.receive_errors { libc::IP_PMTUDISC_OMIT } else { libc::IP_PMTUDISC_DONT });
         (libc::IPPROTO_IP, no_df, libc::IP_PKTINFO, libc::IP_RECVTOS, libc::IP_RECVERR)
     };
     set(socket, level, no_df.0, no_df.1)?;
@@ -72,10 +74,22 @@ pub(super) fn set_ip_options(socket: &Socket, ipv6: bool, wildcard: bool, option
     Ok(())
 }
 
+/// Sets DF for what `fd`, a socket made for errors, sends from now on, or clears it again.
+pub(super) fn set_dont_fragment(fd: RawFd, ipv6: bool, dont: bool) -> io::Result<()> {
+    match (ipv6, dont) {
+        (false, true) => set_by_fd(fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DO),
+        (false, false) => set_by_fd(fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT),
+        (true, dont) => set_by_fd(fd, libc::IPPROTO_IPV6, libc::IPV6_DONTFRAG, dont.into()),
+    }
+}
+
 fn set(socket: &Socket, level: i32, name: i32, value: i32) -> io::Result<()> {
+    set_by_fd(socket.as_raw_fd(), level, name, value)
+}
+
+fn set_by_fd(fd: RawFd, level: i32, name: i32, value: i32) -> io::Result<()> {
     // SAFETY: the kernel reads the four bytes of `value` during the call.
-    let result =
-        unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), size_of::<i32>() as libc::socklen_t) };
+    let result = unsafe { libc::setsockopt(fd, level, name, (&raw const value).cast(), size_of::<i32>() as libc::socklen_t) };
     if result < 0 {
         return Err(io::Error::last_os_error());
     }

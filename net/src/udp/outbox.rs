@@ -6,12 +6,14 @@ use std::os::fd::RawFd;
 use std::ptr;
 
 use super::ancillary::{self, Control};
+use super::options;
 use crate::address::RawAddress;
 use crate::region::{Region, Span};
 use crate::stats::Stats;
 
 /// Datagrams that wait for a flush: one for each slot, and as many replies.
 const CAPACITY: usize = 128;
+const _: () = assert!(CAPACITY <= u128::BITS as usize);
 
 /// Where a datagram leaves from, and where it goes.
 #[derive(Debug, Clone, Copy)]
@@ -22,12 +24,15 @@ pub(crate) struct Destination {
     /// The source address, for a socket bound to the wildcard address.
     pub(crate) from: Option<IpAddr>,
     pub(crate) tos: u8,
+    pub(crate) dont_fragment: bool,
 }
 
 /// Datagrams to be sent, in the kernel's own form.
 pub(crate) struct Outbox {
     len: usize,
     pushed: u64,
+    /// Which are to leave with DF set, by bit.
+    dont_fragment: u128,
     fds: Box<[RawFd; CAPACITY]>,
     headers: Box<[libc::mmsghdr; CAPACITY]>,
     // The headers point into these boxes, which therefore never move or grow.
@@ -60,7 +65,16 @@ impl Outbox {
             header.msg_hdr.msg_iovlen = 1;
             header
         }));
-        Self { len: 0, pushed: 0, fds: Box::new([-1; CAPACITY]), headers, vectors, names, controls: Box::new([Control::EMPTY; CAPACITY]) }
+        Self {
+            len: 0,
+            pushed: 0,
+            dont_fragment: 0,
+            fds: Box::new([-1; CAPACITY]),
+            headers,
+            vectors,
+            names,
+            controls: Box::new([Control::EMPTY; CAPACITY]),
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -82,6 +96,7 @@ impl Outbox {
         self.len += 1;
         self.pushed += 1;
         self.fds[index] = destination.fd;
+        self.dont_fragment |= u128::from(destination.dont_fragment) << index;
         self.vectors[index] = libc::iovec { iov_base: region.address(span).as_ptr().cast(), iov_len: span.len() };
         let control = &mut self.controls[index];
         let control_len = ancillary::write(control, destination.to.is_ipv6(), destination.from, destination.tos);
@@ -98,10 +113,34 @@ impl Outbox {
         while first < self.len {
             let fd = self.fds[first];
             let run = self.fds[first..self.len].iter().take_while(|other| **other == fd).count();
-            self.send_run(first, first + run, stats);
+            if self.dont_fragment == 0 {
+                self.send_run(first, first + run, stats);
+            } else {
+                self.send_mixed_run(first, first + run, stats);
+            }
             first += run;
         }
         self.len = 0;
+        self.dont_fragment = 0;
+    }
+
+    /// A run in which some are to leave with DF set: that is an option of the socket, changed for those between two changes.
+    fn send_mixed_run(&mut self, mut first: usize, end: usize, stats: &Stats) {
+        while first < end {
+            let is_set = |index: usize| self.dont_fragment >> index & 1 == 1;
+            let dont = is_set(first);
+            let run = (first..end).take_while(|index| is_set(*index) == dont).count();
+            let (fd, ipv6) = (self.fds[first], self.names[first].is_ipv6());
+            if !dont {
+                self.send_run(first, first + run, stats);
+            } else if options::set_dont_fragment(fd, ipv6, true).is_ok() {
+                self.send_run(first, first + run, stats);
+                let _cleared = options::set_dont_fragment(fd, ipv6, false); // as it could be set, it can be cleared
+            } else {
+                stats.dropped_send_refused.add(run as u64);
+            }
+            first += run;
+        }
     }
 
     fn send_run(&mut self, mut first: usize, end: usize, stats: &Stats) {
@@ -148,6 +187,7 @@ impl Outbox {
                 Err(error) => match error.raw_os_error() {
                     Some(libc::EINTR) => {}
                     Some(libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM) => return Outcome::Full,
+                    Some(libc::EMSGSIZE) => return Outcome::Refused,
                     _ if blamed => return Outcome::Refused,
                     _ => blamed = true,
                 },

@@ -10,8 +10,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use causeway_net::{
-    Admission, Arrival, Clock, EventLoop, IcmpError, Io, Mailbox, Malformed, Packet, Route, Sample, Service, SocketKey, Stats, StreamEnd,
-    StreamInfo, UdpOptions, UdpSocket, mailbox,
+    Admission, Arrival, Clock, DatagramListening, EventLoop, IcmpError, Io, Mailbox, Malformed, Packet, Route, Sample, Service, SocketKey,
+    Stats, StreamEnd, StreamInfo, UdpOptions, UdpSocket, mailbox,
 };
 
 /// What the loop told its service.
@@ -99,7 +99,7 @@ impl Service for Probe {
         }
         if let Manner::SendsFramesTo(socket, to) = self.manner {
             let len = frame.payload().len();
-            io.forward(&Route { socket, to, from: None, tos: 0 }, frame, LONG_HEADER, 2..len);
+            io.forward(&Route { socket, to, from: None, tos: 0, dont_fragment: false }, frame, LONG_HEADER, 2..len);
         }
     }
 
@@ -189,5 +189,5 @@ pub(crate) fn plain_socket(local: &str) -> StdSocket {
 pub(crate) fn listen_udp(io: &mut Io, address: &str) -> (SocketKey, SocketAddr) {
     let socket = UdpSocket::bind(address.parse().unwrap(), &UdpOptions::LISTENER).unwrap();
     let local = socket.local_addr();
-    (io.listen_udp(socket, 1).unwrap(), local)
+    (io.listen_udp(socket, DatagramListening::plain(1)).unwrap(), local)
 }

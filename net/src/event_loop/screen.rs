@@ -1,0 +1,63 @@
+//! What a listener's datagrams go through before the service sees them: a proxy's header, and the way to DTLS.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::service::{Arrival, Service};
+use super::{DatagramListening, EventLoop};
+use crate::clock::Sample;
+use crate::proxy::{self, Parsed, TrustedProxies};
+use crate::region::Span;
+
+/// The first bytes of TLS and DTLS records (RFC 7983 §7).
+pub(super) fn is_secure(first: u8) -> bool {
+    (20..=63).contains(&first)
+}
+
+/// For a listener whose datagrams do not go to the service as they are.
+pub(super) struct Screen {
+    plain: bool,
+    dtls: bool,
+    proxies: Option<Arc<TrustedProxies>>,
+}
+
+impl Screen {
+    /// `None`: there is nothing to do.
+    pub(super) fn of(listening: DatagramListening) -> Option<Arc<Self>> {
+        let DatagramListening { plain, dtls, proxies, .. } = listening;
+        (dtls || !plain || proxies.is_some()).then(|| Arc::new(Self { plain, dtls, proxies }))
+    }
+
+    fn trusts(&self, peer: IpAddr) -> bool {
+        self.proxies.as_ref().is_some_and(|proxies| proxies.contains(peer))
+    }
+}
+
+impl EventLoop {
+    /// Takes the proxy's header off a datagram, and gives it to the service or to DTLS.
+    pub(super) fn screened<S: Service>(&mut self, now: Sample, screen: &Screen, arrival: Arrival, payload: Span, service: &mut S) {
+        let (mut arrival, mut payload) = (arrival, payload);
+        if screen.trusts(arrival.source.ip()) {
+            // SAFETY: the slot is this datagram's, and no packet of it is alive yet.
+            let bytes = unsafe { self.region.bytes(payload) };
+            let Ok(Parsed::Whole(header)) = proxy::parse(bytes) else {
+                self.io.stats.dropped_proxy_header.add(1);
+                return;
+            };
+            if let Some(ends) = header.endpoints {
+                arrival.via = Some(arrival.source);
+                (arrival.source, arrival.destination) = (ends.source, ends.destination);
+            }
+            payload.start += header.len;
+        }
+        // SAFETY: as above.
+        let first = unsafe { self.region.bytes(payload) }.first().copied();
+        if screen.dtls && (!screen.plain || first.is_some_and(is_secure)) {
+            self.secure_datagram(now, &arrival, payload, service);
+        } else if screen.plain {
+            self.hand_over(now, &arrival, payload, service);
+        } else {
+            self.io.stats.dropped_not_served.add(1);
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! The binary header that stands before a proxied connection, and before each proxied datagram.
+//!
+//! Its format is HAProxy's "The PROXY protocol", section 2.2: a signature, version and command, family and transport, the length of
+//! what follows; then two addresses and ports, and any number of type-length-value fields, which nobody here needs.
+
+use std::net::{IpAddr, SocketAddr};
+
+const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
+/// The part of fixed length.
+const FIXED: usize = 16;
+/// The longest header that is read: the longest addresses (those of UNIX sockets) and 304 bytes of fields.
+pub const MAX_HEADER: usize = 536;
+
+/// How far a header could be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parsed {
+    /// It is not whole yet. So many bytes are wanted in all, as far as can be told.
+    Wanted(usize),
+    /// It is whole.
+    Whole(Header),
+}
+
+/// A header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// Its length in bytes: what the client sent begins behind it.
+    pub len: usize,
+    /// For whom the proxy speaks. `None`: for itself, or for somebody without an IP address; the connection's own ends count.
+    pub endpoints: Option<Endpoints>,
+}
+
+/// The ends of the connection, or of the exchange of datagrams, that the proxy forwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Endpoints {
+    /// The client.
+    pub source: SocketAddr,
+    /// What the client sent to.
+    pub destination: SocketAddr,
+}
+
+/// The bytes are no header of version 2, or one over [`MAX_HEADER`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoHeader;
+
+/// Reads the header that `bytes` begin with.
+///
+/// # Errors
+/// [`NoHeader`] as soon as it is certain.
+pub fn parse(bytes: &[u8]) -> Result<Parsed, NoHeader> {
+    let known = bytes.len().min(SIGNATURE.len());
+    if bytes[..known] != SIGNATURE[..known] {
+        return Err(NoHeader);
+    }
+    let Some((fixed, rest)) = bytes.split_first_chunk::<FIXED>() else {
+        return Ok(Parsed::Wanted(FIXED));
+    };
+    let [.., version_command, family_transport, high, low] = *fixed;
+    let follows = usize::from(u16::from_be_bytes([high, low]));
+    let len = FIXED + follows;
+    if version_command >> 4 != 2 || family_transport & 0xf > 2 || len > MAX_HEADER {
+        return Err(NoHeader);
+    }
+    let Some(body) = rest.get(..follows) else {
+        return Ok(Parsed::Wanted(len));
+    };
+    let endpoints = match (version_command & 0xf, family_transport >> 4) {
+        (0, _) | (1, 0) => None, // whatever follows is to be skipped
+        (1, 1) => Some(addresses::<4>(body)?),
+        (1, 2) => Some(addresses::<16>(body)?),
+        (1, 3) if body.len() >= 2 * 108 => None,
+        _ => return Err(NoHeader),
+    };
+    Ok(Parsed::Whole(Header { len, endpoints }))
+}
+
+/// Two addresses of `N` bytes, two ports, and fields.
+fn addresses<const N: usize>(body: &[u8]) -> Result<Endpoints, NoHeader>
+where
+    IpAddr: From<[u8; N]>,
+{
+    let (source, rest) = body.split_first_chunk::<N>().ok_or(NoHeader)?;
+    let (destination, rest) = rest.split_first_chunk::<N>().ok_or(NoHeader)?;
+    let ([a, b, c, d], fields) = rest.split_first_chunk::<4>().ok_or(NoHeader)?;
+    skip(fields)?;
+    Ok(Endpoints {
+        source: SocketAddr::new(IpAddr::from(*source), u16::from_be_bytes([*a, *b])),
+        destination: SocketAddr::new(IpAddr::from(*destination), u16::from_be_bytes([*c, *d])),
+    })
+}
+
+/// Fields are a type, a length of two bytes and so many bytes.
+fn skip(mut fields: &[u8]) -> Result<(), NoHeader> {
+    while let [_, high, low, rest @ ..] = fields {
+        fields = rest.get(usize::from(u16::from_be_bytes([*high, *low]))..).ok_or(NoHeader)?;
+    }
+    if fields.is_empty() { Ok(()) } else { Err(NoHeader) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(version_command: u8, family_transport: u8, body: &[u8]) -> Vec<u8> {
+        [&SIGNATURE[..], &[version_command, family_transport], &(body.len() as u16).to_be_bytes(), body].concat()
+    }
+
+    const V4: [u8; 12] = [192, 0, 2, 1, 198, 51, 100, 7, 0x30, 0x39, 0x0d, 0x96];
+
+    fn endpoints(source: &str, destination: &str) -> Option<Endpoints> {
+        Some(Endpoints { source: source.parse().unwrap(), destination: destination.parse().unwrap() })
+    }
+
+    #[test]
+    fn both_families_are_read_over_streams_and_datagrams() {
+        let v6 = [&[0x20; 16][..], &[0x30; 16], &[0, 1, 0, 2]].concat();
+        let six = endpoints("[2020:2020:2020:2020:2020:2020:2020:2020]:1", "[3030:3030:3030:3030:3030:3030:3030:3030]:2");
+        let four = endpoints("192.0.2.1:12345", "198.51.100.7:3478");
+        for (family_transport, body, expected) in [(0x11, &V4[..], four), (0x12, &V4, four), (0x21, &v6, six), (0x22, &v6, six)] {
+            let bytes = header(0x21, family_transport, body);
+            let whole = Parsed::Whole(Header { len: bytes.len(), endpoints: expected });
+            assert_eq!(parse(&bytes), Ok(whole));
+            assert_eq!(parse(&[&bytes[..], b"what the client sent"].concat()), Ok(whole));
+        }
+    }
+
+    #[test]
+    fn fields_are_skipped_and_must_be_whole() {
+        let field = [0x04, 0, 3, 1, 2, 3];
+        let empty = [0x20, 0, 0];
+        let bytes = header(0x21, 0x11, &[&V4[..], &field, &empty].concat());
+        let Ok(Parsed::Whole(found)) = parse(&bytes) else { panic!("a header") };
+        assert_eq!((found.len, found.endpoints), (bytes.len(), endpoints("192.0.2.1:12345", "198.51.100.7:3478")));
+        for broken in [&field[..5], &field[..2], &[0x04, 0xff, 0xff, 1]] {
+            assert_eq!(parse(&header(0x21, 0x11, &[&V4[..], broken].concat())), Err(NoHeader));
+        }
+    }
+
+    #[test]
+    fn a_proxy_that_speaks_for_itself_or_for_no_address_leaves_the_connection_s_own() {
+        for (version_command, family_transport, body) in
+            [(0x20, 0x00, &[][..]), (0x20, 0x11, &V4), (0x20, 0xf1, &[1, 2, 3]), (0x21, 0x00, &[9; 20]), (0x21, 0x31, &[b'/'; 216])]
+        {
+            let bytes = header(version_command, family_transport, body);
+            assert_eq!(parse(&bytes), Ok(Parsed::Whole(Header { len: bytes.len(), endpoints: None })));
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_header_says_how_much_is_wanted() {
+        let bytes = header(0x21, 0x11, &V4);
+        for len in 0..bytes.len() {
+            let wanted = if len < FIXED { FIXED } else { bytes.len() };
+            assert_eq!(parse(&bytes[..len]), Ok(Parsed::Wanted(wanted)));
+        }
+    }
+
+    #[test]
+    fn h23_what_is_no_header_is_refused_at_once() {
+        let long = header(0x21, 0x11, &[0; MAX_HEADER - FIXED + 1]);
+        for bytes in [
+            &b"\x16\x03\x01"[..],
+            b"PROXY TCP4 192.0.2.1 198.51.100.7 1 2\r\n",
+            b"\r\n\r\n\0\r\nQUIX\n",
+            &header(0x11, 0x11, &V4),
+            &header(0x22, 0x11, &V4),
+            &header(0x21, 0x13, &V4),
+            &header(0x21, 0x41, &V4),
+            &header(0x21, 0x11, &V4[..11]),
+            &header(0x21, 0x21, &V4),
+            &header(0x21, 0x31, &[0; 215]),
+            &long[..FIXED],
+        ] {
+            assert_eq!(parse(bytes), Err(NoHeader), "{bytes:?}");
+        }
+        let at_most = header(0x20, 0, &[0; MAX_HEADER - FIXED]);
+        assert!(parse(&at_most).is_ok());
+    }
+}

@@ -1,0 +1,26 @@
+//! TLS and DTLS: who this server is ([`Identity`], [`Offer`]), and the thread where handshakes are computed ([`Handshaker`]).
+//!
+//! A handshake costs as much as a thousand packets, so none runs on a worker. The bytes of a client under handshake are ferried to
+//! the handshaker's thread, which has a lower priority and no sockets, and what it answers is ferried back. Once the handshake is
+//! done, the session moves into the worker, which encrypts and decrypts the records itself.
+
+pub(crate) mod dtls;
+mod half_open;
+mod handshaker;
+mod identity;
+mod offer;
+mod post;
+mod readings;
+mod thread;
+mod tls;
+
+pub use half_open::HandshakeLimits;
+pub use handshaker::Handshaker;
+pub use identity::{Identity, IdentityError};
+pub use offer::Offer;
+
+pub(crate) use dtls::Answer as DtlsAnswer;
+pub(crate) use half_open::{HalfOpen, Place};
+pub(crate) use post::{Answer, Letter, Post};
+pub(crate) use readings::Failure;
+pub(crate) use tls::Answer as TlsAnswer;

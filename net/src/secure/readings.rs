@@ -1,0 +1,96 @@
+//! What the handshaker counts.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::HalfOpen;
+use crate::stats::Reading;
+
+/// Why a handshake came to nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// What the client sent is not what the protocol wants, or the two have no cipher, version or ALPN protocol in common.
+    Refused,
+    /// The client refused what it was offered (it sent a fatal alert).
+    Alert,
+    /// It took too long.
+    Slow,
+    /// The client went away.
+    Gone,
+    /// Too many were under way: in all, or of the client's prefix.
+    HalfOpen,
+    /// More began than the rate allows.
+    Rate,
+    /// The handshaker's mailbox was full.
+    Busy,
+}
+
+/// All causes with their names, in the order of their declaration.
+const CAUSES: [(Failure, &str); 7] = [
+    (Failure::Refused, "refused"),
+    (Failure::Alert, "alert"),
+    (Failure::Slow, "slow"),
+    (Failure::Gone, "gone"),
+    (Failure::HalfOpen, "half_open"),
+    (Failure::Rate, "rate"),
+    (Failure::Busy, "busy"),
+];
+
+/// Counters that the workers and the handshaker's thread share: a handshake costs more than a locked instruction.
+#[derive(Debug, Default)]
+pub(crate) struct Readings {
+    started: AtomicU64,
+    completed: AtomicU64,
+    resumed: AtomicU64,
+    failed: [AtomicU64; CAUSES.len()],
+}
+
+impl Readings {
+    pub(crate) fn started(&self) {
+        self.started.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn completed(&self, resumed: bool) {
+        self.completed.fetch_add(1, Ordering::Relaxed);
+        self.resumed.fetch_add(u64::from(resumed), Ordering::Relaxed);
+    }
+
+    pub(crate) fn failed(&self, failure: Failure) {
+        self.failed[failure as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn all(&self, half_open: &HalfOpen) -> impl Iterator<Item = Reading> + use<> {
+        let reading =
+            |family, help, value: &AtomicU64| Reading { family, cause: None, help, gauge: false, value: value.load(Ordering::Relaxed) };
+        let mut all = vec![
+            reading("handshakes_started", "TLS and DTLS handshakes started", &self.started),
+            reading("handshakes_completed", "TLS and DTLS handshakes completed", &self.completed),
+            reading("handshakes_resumed", "TLS and DTLS handshakes completed that resumed an earlier session", &self.resumed),
+        ];
+        let failed = CAUSES.iter().zip(&self.failed);
+        all.extend(failed.map(|((_, cause), count)| Reading {
+            cause: Some(cause),
+            ..reading("handshakes_failed", "TLS and DTLS handshakes that came to nothing, by cause", count)
+        }));
+        let help = "TLS and DTLS handshakes under way now";
+        all.push(Reading { family: "handshakes_half_open", cause: None, help, gauge: true, value: half_open.taken() as u64 });
+        all.into_iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secure::HandshakeLimits;
+
+    #[test]
+    fn each_cause_has_its_own_counter() {
+        let readings = Readings::default();
+        for (index, (failure, _)) in CAUSES.iter().enumerate() {
+            assert_eq!(*failure as usize, index);
+            (0..=index).for_each(|_| readings.failed(*failure));
+        }
+        let half_open = HalfOpen::new(&HandshakeLimits::default());
+        let counts: Vec<_> = readings.all(&half_open).filter(|one| one.cause.is_some()).map(|one| one.value).collect();
+        assert_eq!(counts, [1, 2, 3, 4, 5, 6, 7]);
+    }
+}
