@@ -1,26 +1,29 @@
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use causeway_wire::attribute::{AttributeType, Nonce, Realm, Username};
-use causeway_wire::{ErrorCode, IntegrityKey, Message};
+use ahash::AHashMap;
+use causeway_wire::attribute::{AttributeType, Nonce, Realm, Userhash, Username};
+use causeway_wire::{IntegrityKey, Message};
 
 use crate::credential::Credential;
 use crate::credentials::Credentials;
 use crate::key_cache::KeyCache;
-use crate::nonce::NonceKeys;
+use crate::nonce::{NonceKeys, NonceText};
+use crate::offers::Offers;
+use crate::protection::{Protection, verify};
+use crate::refusal::Refusal;
 use crate::rest::RestSecret;
 
-/// RFC 8489 §14.6: TURN names no truncation, so the value is whole.
-const SHA256_MIN_LEN: usize = 32;
-
-/// One realm: its users, its nonces, its answers to who may come in.
+/// One realm: its users, its nonces, its answers to who may come in. What it offers follows from where its keys come from.
 #[derive(Clone, Debug)]
 pub struct Authenticator {
     realm: Box<str>,
-    credentials: Credentials,
+    credentials: Arc<Credentials>,
     nonces: NonceKeys,
     grace: u64,
     decoy: IntegrityKey,
+    offers: Offers,
+    by_hash: Arc<AHashMap<[u8; 32], Arc<Credential>>>,
 }
 
 /// What is known beside the realm's own credentials.
@@ -38,61 +41,30 @@ pub struct Known<'a> {
 #[derive(Clone, Debug)]
 pub enum Identity<'m> {
     /// From this one: the integrity is right.
-    Proven(Arc<Credential>),
+    Proven {
+        /// Who.
+        credential: Arc<Credential>,
+        /// How that was shown, and how the answer is to be protected.
+        protection: Protection,
+    },
     /// Perhaps from this user, whose key is to be had from the further source only. The nonce was good, so the address is the client's own.
     KeyWanted(&'m str),
 }
 
-/// Why a request is not let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// 401 with REALM and a new NONCE: nothing was shown. A client's first request is like this, and is no failure.
-    Unauthenticated,
-    /// 400, without any of them: something that belongs to the proof is missing or malformed.
-    BadRequest,
-    /// 438 with REALM and a new NONCE: the nonce is not ours, not this client's, or too old.
-    StaleNonce,
-    /// 401 with REALM and a new NONCE: there is no such user, or it has expired (H16).
-    UnknownUser,
-    /// 401 with REALM and a new NONCE: the integrity is wrong, and so is the password.
-    WrongPassword,
-}
-
-impl Refusal {
-    /// The error code of the answer.
-    #[must_use]
-    pub const fn code(self) -> ErrorCode {
-        match self {
-            Self::Unauthenticated | Self::UnknownUser | Self::WrongPassword => ErrorCode::UNAUTHENTICATED,
-            Self::BadRequest => ErrorCode::BAD_REQUEST,
-            Self::StaleNonce => ErrorCode::STALE_NONCE,
-        }
-    }
-
-    /// Its name as logs and metrics show it.
-    #[must_use]
-    pub const fn reason(self) -> &'static str {
-        match self {
-            Self::Unauthenticated => "no-credentials",
-            Self::BadRequest => "incomplete-credentials",
-            Self::StaleNonce => "stale-nonce",
-            Self::UnknownUser => "unknown-or-expired-user",
-            Self::WrongPassword => "wrong-password",
-        }
-    }
-
-    /// Whether somebody showed credentials that are wrong: the event that a firewall may act on (H42).
-    #[must_use]
-    pub const fn is_failure(self) -> bool {
-        matches!(self, Self::UnknownUser | Self::WrongPassword)
-    }
+/// Who a request says that it comes from.
+enum Name<'m> {
+    Clear(&'m str),
+    Hashed([u8; 32]),
 }
 
 impl Authenticator {
-    /// A realm. `grace` in seconds: so long an expired credential goes on working.
+    /// A realm, written as [`crate::opaque_string`] leaves it. `grace` in seconds: so long an expired credential goes on working.
     #[must_use]
     pub fn new(realm: &str, credentials: Credentials, nonces: NonceKeys, grace: u64) -> Self {
-        Self { realm: realm.into(), credentials, nonces, grace, decoy: IntegrityKey::new(&[0; 16]) }
+        let offers = credentials.offers();
+        let by_hash = if offers.anonymity { credentials.by_hash(realm) } else { AHashMap::new() };
+        let decoy = IntegrityKey::new(&[0; 16]);
+        Self { realm: realm.into(), credentials: Arc::new(credentials), nonces, grace, decoy, offers, by_hash: Arc::new(by_hash) }
     }
 
     /// The value of REALM.
@@ -101,10 +73,22 @@ impl Authenticator {
         &self.realm
     }
 
+    /// What its challenges offer.
+    #[must_use]
+    pub fn offers(&self) -> Offers {
+        self.offers
+    }
+
     /// The keys of its nonces.
     #[must_use]
     pub fn nonces(&self) -> &NonceKeys {
         &self.nonces
+    }
+
+    /// A nonce for a client's challenge. `unix` in seconds.
+    #[must_use]
+    pub fn mint(&self, client: SocketAddr, unix: u64) -> NonceText {
+        self.nonces.mint(client, &self.realm, unix, self.offers)
     }
 
     /// The same realm, with other keys of its nonces.
@@ -116,9 +100,9 @@ impl Authenticator {
     /// The same realm, which takes what these secrets mint, too.
     #[must_use]
     pub fn with_rest_secrets(&self, secrets: impl IntoIterator<Item = RestSecret>) -> Self {
-        let mut changed = self.clone();
-        secrets.into_iter().for_each(|secret| changed.credentials.add_rest_secret(secret));
-        changed
+        let mut credentials = (*self.credentials).clone();
+        secrets.into_iter().for_each(|secret| credentials.add_rest_secret(secret));
+        Self::new(&self.realm, credentials, self.nonces.clone(), self.grace)
     }
 
     /// The checks of RFC 8489 §9.2.4 on a request from `ip` at `unix` seconds. Without a further source, the credential of the client's
@@ -134,49 +118,65 @@ impl Authenticator {
         // "… but is missing either the USERNAME or USERHASH, REALM, or NONCE attribute": 400.
         let realm = present(request.attribute::<Realm<'_>>())?.0;
         let nonce = present(request.attribute::<Nonce<'_>>())?.0;
-        let username = match request.attribute::<Username<'_>>() {
-            Ok(Some(username)) => Some(username.0),
-            // The nonce offers no anonymity, so no USERHASH is known to us.
-            Ok(None) if request.has(AttributeType::USERHASH) => None,
-            _ => return Err(Refusal::BadRequest),
-        };
-        // Deviation: RFC 8489 §9.2.4: the nonce is verified before the username is looked up, not last, so that no datagram with a forged
-        // source address causes a key look-up (H10).
-        if !self.nonces.verify(nonce, ip, &self.realm, unix) {
+        let name = name(request)?;
+        // Deviation: RFC 8489 §9.2.4: the nonce is verified before its bits are believed and the username is looked up, not last, so that no
+        // datagram with a forged source address causes a key look-up (H10). It is stale, too, when the realm has come to offer something else.
+        if !self.nonces.verify(nonce, ip, &self.realm, unix, self.offers) {
             return Err(Refusal::StaleNonce);
         }
+        let protection = Protection::read(request, self.offers)?;
         // "If the value of the USERNAME or USERHASH attribute is not valid": 401.
-        let username = username.filter(|_| realm == &*self.realm);
-        let Some(username) = username else { return self.prove(request, unix, std::iter::empty()) };
-        let held = known.held.filter(|credential| username == credential.username()).map(Arc::clone);
-        // What a secret has minted is good until it expires, and dear to make anew; a user of the configuration may be gone from it.
-        if !self.credentials.has_further_source() && held.as_ref().is_some_and(|held| held.expires().is_some()) {
-            return self.prove(request, unix, held);
+        match name {
+            _ if realm != &*self.realm => self.prove(request, unix, protection, None),
+            Name::Clear(username) => self.look_up(request, username, unix, protection, known),
+            // Empty where the nonce offers no anonymity.
+            Name::Hashed(hash) => self.prove(request, unix, protection, self.by_hash.get(&hash).map(Arc::clone)),
         }
-        let mut here = self.credentials.candidates(username, &self.realm).peekable();
-        if here.peek().is_some() || !self.credentials.has_further_source() {
-            return self.prove(request, unix, here);
+    }
+
+    fn look_up<'m>(
+        &self,
+        request: &Message<'m>,
+        username: &'m str,
+        unix: u64,
+        protection: Protection,
+        known: &Known<'_>,
+    ) -> Result<Identity<'m>, Refusal> {
+        let algorithm = protection.algorithm();
+        let is_theirs = |held: &&Arc<Credential>| username == held.username() && held.key(algorithm).is_some();
+        let held = known.held.filter(is_theirs).map(Arc::clone);
+        let here_only = !self.credentials.has_further_source();
+        // What a secret has minted is good until it expires, and dear to make anew; a user of the configuration may be gone from it.
+        if here_only && held.as_ref().is_some_and(|held| held.expires().is_some()) {
+            return self.prove(request, unix, protection, held);
+        }
+        let mut here = self.credentials.candidates(username, &self.realm, algorithm, unix).peekable();
+        if here.peek().is_some() || here_only {
+            return self.prove(request, unix, protection, here);
         }
         match known.keys.and_then(|keys| keys.find(username, unix)) {
-            Some(said) => self.prove(request, unix, said.map(Arc::clone)),
-            None if known.source_failed && held.is_some() => self.prove(request, unix, held),
+            Some(said) => self.prove(request, unix, protection, said.map(Arc::clone)),
+            None if known.source_failed && held.is_some() => self.prove(request, unix, protection, held),
             None => Ok(Identity::KeyWanted(username)),
         }
     }
 
-    /// The integrity, under each key that the username may have. An unknown user costs as much as a wrong password (H34).
+    /// The integrity, under each key that the username may have. An unknown user, or one without a key of the algorithm, costs as much as a
+    /// wrong password (H34).
     fn prove<'m>(
         &self,
         request: &Message<'m>,
         unix: u64,
+        protection: Protection,
         candidates: impl IntoIterator<Item = Arc<Credential>>,
     ) -> Result<Identity<'m>, Refusal> {
         let mut refusal = Refusal::UnknownUser;
         for credential in candidates {
-            if !verify(request, credential.integrity()) {
+            let Some(key) = credential.integrity(protection.algorithm()) else { continue };
+            if !verify(request, key) {
                 refusal = Refusal::WrongPassword;
             } else if credential.is_valid(unix, self.grace) {
-                return Ok(Identity::Proven(credential));
+                return Ok(Identity::Proven { credential, protection });
             } else {
                 return Err(Refusal::UnknownUser);
             }
@@ -189,9 +189,12 @@ impl Authenticator {
     }
 }
 
-/// "If the MESSAGE-INTEGRITY-SHA256 attribute is present, compute the value … Otherwise … MESSAGE-INTEGRITY" (RFC 8489 §9.2.4).
-fn verify(request: &Message<'_>, key: &IntegrityKey) -> bool {
-    if request.has_integrity_sha256() { request.verify_integrity_sha256(key, SHA256_MIN_LEN) } else { request.verify_integrity(key) }
+/// USERNAME, and without it USERHASH.
+fn name<'m>(request: &Message<'m>) -> Result<Name<'m>, Refusal> {
+    if request.has(AttributeType::USERNAME) {
+        return present(request.attribute::<Username<'_>>()).map(|username| Name::Clear(username.0));
+    }
+    present(request.attribute::<Userhash>()).map(|hash| Name::Hashed(hash.0))
 }
 
 fn present<T, E>(attribute: Result<Option<T>, E>) -> Result<T, Refusal> {
@@ -201,17 +204,17 @@ fn present<T, E>(attribute: Result<Option<T>, E>) -> Result<T, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Key, NonceKey, RestSecret};
-    use causeway_wire::attribute::Userhash;
+    use crate::{Algorithm, FurtherSource, Key, NonceKey, RestSecret};
     use causeway_wire::{Class, MessageWriter, Method, TransactionId};
 
     const IP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+    const CLIENT: SocketAddr = SocketAddr::new(IP, 40_000);
     const NOW: u64 = 1_800_000_000;
     const REALM: &str = "example.org";
 
     fn realm(grace: u64) -> Authenticator {
         let mut credentials = Credentials::new();
-        credentials.add_user("alice", Key::long_term_md5("alice", REALM, "secret"));
+        credentials.add_user(Credential::with_password("alice", REALM, "secret").unwrap());
         credentials.add_rest_secret(RestSecret::new(b"north"));
         Authenticator::new(REALM, credentials, NonceKeys::new(NonceKey::new(&[1; 32]), None, 600), grace)
     }
@@ -238,7 +241,7 @@ mod tests {
 
     fn name(identity: Result<Identity<'_>, Refusal>) -> Result<String, Refusal> {
         identity.map(|identity| match identity {
-            Identity::Proven(credential) => credential.username().to_owned(),
+            Identity::Proven { credential, .. } => credential.username().to_owned(),
             Identity::KeyWanted(username) => format!("{username}?"),
         })
     }
@@ -246,7 +249,7 @@ mod tests {
     #[test]
     fn rfc8489_9_2_4_the_checks_in_their_order() {
         let realm = realm(0);
-        let nonce = realm.nonces().mint(IP, REALM, NOW, 1);
+        let nonce = realm.mint(CLIENT, NOW);
         let nonce = nonce.as_str();
         assert_eq!(check(&realm, &request(|_| {}), NOW), Err(Refusal::Unauthenticated));
         let without_nonce = request(|w| {
@@ -270,9 +273,9 @@ mod tests {
         let password = RestSecret::new(b"north").password_sha256(&username);
         for (grace, at, good) in [(0, 100, true), (0, 101, false), (50, 150, true), (50, 151, false)] {
             let realm = realm(grace);
-            let nonce = realm.nonces().mint(IP, REALM, NOW + at, 1);
+            let nonce = realm.mint(CLIENT, NOW + at);
             let bytes = signed(nonce.as_str(), &username, &password);
-            let held = Arc::new(RestSecret::new(b"north").credentials(&username, REALM).unwrap()[1].clone());
+            let held = Arc::new(RestSecret::new(b"north").credentials(&username, REALM, Algorithm::Md5).unwrap()[1].clone());
             let message = Message::decode(&bytes).unwrap();
             assert_eq!(realm.authenticate(&message, IP, NOW + at, &Known::default()).is_ok(), good);
             assert_eq!(
@@ -286,7 +289,7 @@ mod tests {
     #[test]
     fn a_rest_credential_of_either_hash_is_let_in() {
         let realm = realm(0);
-        let nonce = realm.nonces().mint(IP, REALM, NOW, 1);
+        let nonce = realm.mint(CLIENT, NOW);
         let (username, secret) = (format!("{NOW}:bob"), RestSecret::new(b"north"));
         for password in [secret.password_sha1(&username), secret.password_sha256(&username)] {
             assert_eq!(check(&realm, &signed(nonce.as_str(), &username, &password), NOW), Ok(username.clone()));
@@ -296,11 +299,15 @@ mod tests {
 
     #[test]
     fn a_user_of_the_further_source_is_asked_for_and_what_it_said_counts() {
-        let mut realm = realm(0);
-        let nonce = realm.nonces().mint(IP, REALM, NOW, 1);
+        let before = realm(0);
+        let carol = signed(before.mint(CLIENT, NOW).as_str(), "carol", "x");
+        assert_eq!(check(&before, &carol, NOW), Err(Refusal::UnknownUser));
+        let mut credentials = (*before.credentials).clone();
+        credentials.set_further_source(FurtherSource::default());
+        let realm = Authenticator::new(REALM, credentials, before.nonces().clone(), 0);
+        assert_eq!(check(&realm, &carol, NOW), Err(Refusal::StaleNonce), "SHA-256 is offered no more");
+        let nonce = realm.mint(CLIENT, NOW);
         let carol = signed(nonce.as_str(), "carol", "x");
-        assert_eq!(check(&realm, &carol, NOW), Err(Refusal::UnknownUser));
-        realm.credentials.set_further_source();
         assert_eq!(check(&realm, &carol, NOW), Ok("carol?".into()));
         assert_eq!(check(&realm, &signed("stale", "carol", "x"), NOW), Err(Refusal::StaleNonce), "H10: before anybody is asked");
         assert_eq!(
@@ -331,7 +338,7 @@ mod tests {
     #[test]
     fn while_a_rest_secret_is_changed_both_are_in_use() {
         let realm = realm(0).with_rest_secrets([RestSecret::new(b"south")]);
-        let nonce = realm.nonces().mint(IP, REALM, NOW, 1);
+        let nonce = realm.mint(CLIENT, NOW);
         let username = format!("{NOW}:bob");
         for (secret, good) in [("north", true), ("south", true), ("east", false)] {
             let password = RestSecret::new(secret.as_bytes()).password_sha1(&username);

@@ -2,29 +2,54 @@ use std::fmt;
 
 use causeway_wire::IntegrityKey;
 
-use crate::key::Key;
+use crate::key::{Algorithm, Key};
+use crate::opaque::{NotOpaque, opaque_string};
 
-/// Who a request comes from, and the key that proves it. Shared by all allocations of one user.
+/// Who a request comes from, and the keys that prove it: one an algorithm, one at least. Shared by all allocations of one user.
 #[derive(Clone)]
 pub struct Credential {
     username: Box<str>,
     quota_name: std::ops::Range<usize>,
-    key: Key,
-    integrity: IntegrityKey,
+    keys: [Option<Ready>; 2],
     expires: Option<u64>,
 }
 
+/// A key, and what message integrity is made with.
+#[derive(Clone)]
+struct Ready {
+    key: Key,
+    integrity: IntegrityKey,
+}
+
 impl Credential {
-    /// A user of the configuration.
+    /// A user with one key.
     #[must_use]
     pub fn new(username: &str, key: Key) -> Self {
-        Self { username: username.into(), quota_name: 0..username.len(), integrity: key.integrity_key(), key, expires: None }
+        Self { username: username.into(), quota_name: 0..username.len(), keys: [None, None], expires: None }.with_key(key)
+    }
+
+    /// A user whose password is known: both keys, of all three as OpaqueString leaves them (RFC 8489 §9.2.2).
+    ///
+    /// # Errors
+    /// [`NotOpaque`] when one of the three cannot be one.
+    pub fn with_password(username: &str, realm: &str, password: &str) -> Result<Self, NotOpaque> {
+        let (username, realm, password) = (opaque_string(username)?, opaque_string(realm)?, opaque_string(password)?);
+        let md5 = Key::long_term_md5(&username, &realm, &password);
+        Ok(Self::new(&username, md5).with_key(Key::long_term_sha256(&username, &realm, &password)))
     }
 
     /// A user whose name says until when it is good: `quota_name` is the part of `username` that names the person.
     #[must_use]
     pub fn expiring(username: &str, quota_name: std::ops::Range<usize>, key: Key, expires: u64) -> Self {
         Self { quota_name, expires: Some(expires), ..Self::new(username, key) }
+    }
+
+    /// The same user with this key, too, instead of one of its algorithm.
+    #[must_use]
+    pub fn with_key(mut self, key: Key) -> Self {
+        let place = place(key.algorithm());
+        self.keys[place] = Some(Ready { integrity: key.integrity_key(), key });
+        self
     }
 
     /// The value of USERNAME.
@@ -45,16 +70,16 @@ impl Credential {
         self.quota_name.clone()
     }
 
-    /// The long-term key, for a store that seals it.
+    /// The long-term key of this algorithm, for a store that seals it.
     #[must_use]
-    pub fn key(&self) -> &Key {
-        &self.key
+    pub fn key(&self, algorithm: Algorithm) -> Option<&Key> {
+        self.keys[place(algorithm)].as_ref().map(|ready| &ready.key)
     }
 
-    /// The key made ready for message integrity.
+    /// The key of this algorithm made ready for message integrity.
     #[must_use]
-    pub fn integrity(&self) -> &IntegrityKey {
-        &self.integrity
+    pub fn integrity(&self, algorithm: Algorithm) -> Option<&IntegrityKey> {
+        self.keys[place(algorithm)].as_ref().map(|ready| &ready.integrity)
     }
 
     /// Unix time in seconds after which it is good no more; `None` is for ever.
@@ -70,8 +95,48 @@ impl Credential {
     }
 }
 
+fn place(algorithm: Algorithm) -> usize {
+    usize::from(algorithm == Algorithm::Sha256)
+}
+
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credential").field("username", &self.username).field("expires", &self.expires).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc8489_9_2_2_username_realm_and_password_are_opaque_strings() {
+        let composed = Credential::with_password("J\u{FC}rgen", "b\u{FC}cher.example", "gr\u{FC}n\u{20}tee").unwrap();
+        let decomposed = Credential::with_password("Ju\u{308}rgen", "bu\u{308}cher.example", "gru\u{308}n\u{3000}tee").unwrap();
+        assert_eq!(composed.username(), decomposed.username());
+        for algorithm in [Algorithm::Md5, Algorithm::Sha256] {
+            let bytes = |credential: &Credential| credential.key(algorithm).unwrap().as_bytes().to_vec();
+            assert_eq!(bytes(&composed), bytes(&decomposed));
+            let expected = Key::long_term(algorithm, "J\u{FC}rgen", "b\u{FC}cher.example", "gr\u{FC}n tee");
+            assert_eq!(bytes(&composed), expected.as_bytes());
+        }
+        for (username, realm, password) in [("", "r", "p"), ("u", "", "p"), ("u", "r", ""), ("u\u{7}", "r", "p"), ("u", "r", "p\n")] {
+            assert_eq!(Credential::with_password(username, realm, password).err(), Some(NotOpaque));
+        }
+    }
+
+    #[test]
+    fn a_user_has_one_key_an_algorithm() {
+        let one = Credential::new("u", Key::long_term_sha256("u", "r", "p"));
+        assert!(one.key(Algorithm::Md5).is_none() && one.integrity(Algorithm::Md5).is_none());
+        let both = one.with_key(Key::long_term_md5("u", "r", "old")).with_key(Key::long_term_md5("u", "r", "new"));
+        assert_eq!(both.key(Algorithm::Md5).unwrap().as_bytes(), Key::long_term_md5("u", "r", "new").as_bytes());
+        assert!(both.integrity(Algorithm::Sha256).is_some());
+    }
+
+    #[test]
+    fn h25_no_key_is_printed() {
+        let shown = format!("{:?}", Credential::with_password("u", "r", "p").unwrap());
+        assert_eq!(shown, "Credential { username: \"u\", expires: None, .. }");
     }
 }

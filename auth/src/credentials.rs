@@ -1,9 +1,11 @@
 use std::sync::Arc;
 
 use ahash::AHashMap;
+use sha2::{Digest, Sha256};
 
 use crate::credential::Credential;
-use crate::key::Key;
+use crate::key::Algorithm;
+use crate::offers::Offers;
 use crate::rest::RestSecret;
 
 /// Where keys come from in one realm: the users of the configuration, REST secrets, and, if there is one, a source that answers later.
@@ -11,7 +13,14 @@ use crate::rest::RestSecret;
 pub struct Credentials {
     users: AHashMap<Box<str>, Arc<Credential>>,
     rest: Vec<RestSecret>,
-    further_source: bool,
+    further_source: Option<FurtherSource>,
+}
+
+/// Users who are elsewhere, and are asked for one by one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FurtherSource {
+    /// Whether each of them has a SHA-256 key.
+    pub has_sha256: bool,
 }
 
 impl Credentials {
@@ -22,8 +31,8 @@ impl Credentials {
     }
 
     /// Adds a user, or replaces the one of that name.
-    pub fn add_user(&mut self, username: &str, key: Key) {
-        self.users.insert(username.into(), Arc::new(Credential::new(username, key)));
+    pub fn add_user(&mut self, credential: Credential) {
+        self.users.insert(credential.username().into(), Arc::new(credential));
     }
 
     /// Takes the REST credentials that this secret mints, too: while a secret is changed, both are in use.
@@ -32,28 +41,94 @@ impl Credentials {
     }
 
     /// Says that there are users elsewhere: whoever is not found here is asked for, and what was known of one may be void by now.
-    pub fn set_further_source(&mut self) {
-        self.further_source = true;
+    pub fn set_further_source(&mut self, source: FurtherSource) {
+        self.further_source = Some(source);
     }
 
     /// Whether there are users elsewhere.
     #[must_use]
     pub fn has_further_source(&self) -> bool {
-        self.further_source
+        self.further_source.is_some()
     }
 
     /// Whether nobody could ever log in.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.users.is_empty() && self.rest.is_empty() && !self.further_source
+        self.users.is_empty() && self.rest.is_empty() && self.further_source.is_none()
     }
 
-    /// The credentials that `username` may stand for, as far as they are here; the message's integrity tells which. A user of the
-    /// configuration goes before a REST credential of the same name.
-    pub fn candidates<'a>(&'a self, username: &'a str, realm: &'a str) -> impl Iterator<Item = Arc<Credential>> + 'a {
-        let user = self.users.get(username).map(Arc::clone);
+    /// What each of these sources can serve. A REST secret mints keys of any algorithm for names that nobody knows before.
+    #[must_use]
+    pub fn offers(&self) -> Offers {
+        let here = self.users.values().all(|user| user.key(Algorithm::Sha256).is_some());
+        let elsewhere = self.further_source.is_none_or(|source| source.has_sha256);
+        let enumerable = self.rest.is_empty() && self.further_source.is_none();
+        Offers { sha256: !self.is_empty() && here && elsewhere, anonymity: !self.users.is_empty() && enumerable }
+    }
+
+    /// The credentials with a key of `algorithm` that `username` may stand for at `unix`, as far as they are here; the message's integrity
+    /// tells which. A user of the configuration goes before a REST credential of the same name.
+    pub fn candidates<'a>(
+        &'a self,
+        username: &'a str,
+        realm: &'a str,
+        algorithm: Algorithm,
+        unix: u64,
+    ) -> impl Iterator<Item = Arc<Credential>> + 'a {
+        let user = self.users.get(username);
         let secrets = if user.is_some() { &[][..] } else { &self.rest };
-        let minted = secrets.iter().filter_map(move |secret| secret.credentials(username, realm)).flatten().map(Arc::new);
-        user.into_iter().chain(minted)
+        let in_use = secrets.iter().filter(move |secret| secret.has_begun(unix));
+        let minted = in_use.filter_map(move |secret| secret.credentials(username, realm, algorithm)).flatten().map(Arc::new);
+        user.filter(|user| user.key(algorithm).is_some()).map(Arc::clone).into_iter().chain(minted)
+    }
+
+    /// The users of the configuration by what USERHASH names them in `realm` (RFC 8489 §14.4).
+    pub(crate) fn by_hash(&self, realm: &str) -> AHashMap<[u8; 32], Arc<Credential>> {
+        self.users.values().map(|user| (userhash(user.username(), realm), Arc::clone(user))).collect()
+    }
+}
+
+/// `SHA-256(username ":" realm)`, both as [`crate::opaque_string`] leaves them (RFC 8489 §14.4).
+#[must_use]
+pub fn userhash(username: &str, realm: &str) -> [u8; 32] {
+    Sha256::new().chain_update(username).chain_update(":").chain_update(realm).finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::Key;
+
+    #[test]
+    fn a_realm_offers_what_each_of_its_sources_can_serve() {
+        let user = || Credential::with_password("alice", "r", "p").unwrap();
+        let old = || Credential::new("bob", Key::long_term_md5("bob", "r", "p"));
+        let of = |fill: fn(&mut Credentials, [Credential; 2])| {
+            let mut credentials = Credentials::new();
+            fill(&mut credentials, [user(), old()]);
+            let Offers { sha256, anonymity } = credentials.offers();
+            (sha256, anonymity)
+        };
+        assert_eq!(of(|_, _| ()), (false, false), "nobody");
+        assert_eq!(of(|c, [user, _]| c.add_user(user)), (true, true), "users with passwords");
+        assert_eq!(
+            of(|c, [user, old]| [user, old].into_iter().for_each(|user| c.add_user(user))),
+            (false, true),
+            "one has an MD5 key only"
+        );
+        assert_eq!(of(|c, _| c.add_rest_secret(RestSecret::new(b"x"))), (true, false), "names that are made up later");
+        assert_eq!(of(|c, _| c.set_further_source(FurtherSource::default())), (false, false), "users elsewhere");
+        assert_eq!(of(|c, _| c.set_further_source(FurtherSource { has_sha256: true })), (true, false), "who have both keys");
+        let mixed = |c: &mut Credentials, [user, _]: [Credential; 2]| {
+            c.add_user(user);
+            c.set_further_source(FurtherSource::default());
+        };
+        assert_eq!(of(mixed), (false, false), "the weakest source counts");
+    }
+
+    #[test]
+    fn rfc8489_14_4_userhash_is_sha256_over_username_and_realm() {
+        // Computed with `printf alice:example.org | openssl dgst -sha256`.
+        assert_eq!(userhash("alice", "example.org")[..8], [0x43, 0x5b, 0x79, 0x33, 0x09, 0x6a, 0x30, 0x4d]);
     }
 }

@@ -3,12 +3,14 @@
 //! | noun | file | source |
 //! |---|---|---|
 //! | key | `key.rs` | RFC 8489 §9.2.2, §18.5 |
+//! | username, realm and password beyond ASCII | `opaque.rs` | RFC 8265 §4.2 |
+//! | what a realm offers | `offers.rs` | RFC 8489 §9.2.1, §18.1 |
 //! | nonce | `nonce.rs` | RFC 8489 §9.2; rotating keys |
 //! | credential, and where it comes from | `credential.rs`, `credentials.rs` | RFC 8489 §9.2 |
 //! | what a further source of keys has said | `key_cache.rs` | |
 //! | REST secret | `rest.rs` | the time-limited credentials that WebRTC services mint |
+//! | the checks of a request, in their order | `authenticate.rs`, `protection.rs`, `refusal.rs` | RFC 8489 §9.2.4 |
 //! | what may be answered to whom that has shown nothing | `limiter.rs`, `prefix_table.rs`, `allowance.rs` | row H11 |
-//! | the checks of a request, in their order | `authenticate.rs` | RFC 8489 §9.2.4 |
 
 mod allowance;
 mod authenticate;
@@ -18,14 +20,22 @@ mod key;
 mod key_cache;
 mod limiter;
 mod nonce;
+mod offers;
+mod opaque;
 mod prefix_table;
+mod protection;
+mod refusal;
 mod rest;
 
-pub use authenticate::{Authenticator, Identity, Known, Refusal};
+pub use authenticate::{Authenticator, Identity, Known};
 pub use credential::Credential;
-pub use credentials::Credentials;
-pub use key::Key;
+pub use credentials::{Credentials, FurtherSource, userhash};
+pub use key::{Algorithm, Key};
 pub use key_cache::KeyCache;
 pub use limiter::{Limiter, LimiterSettings};
 pub use nonce::{MAX_NONCE_LEN, NonceKey, NonceKeys, NonceText};
+pub use offers::Offers;
+pub use opaque::{NotOpaque, opaque_string};
+pub use protection::Protection;
+pub use refusal::Refusal;
 pub use rest::RestSecret;

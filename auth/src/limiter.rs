@@ -148,7 +148,8 @@ mod tests {
 
     #[test]
     fn h11_a_flood_is_answered_with_fewer_bytes_than_it_brought() {
-        let sources: [(&str, fn(u32) -> IpAddr); 5] = [
+        type Source = fn(u32) -> IpAddr;
+        let sources: [(&str, Source); 5] = [
             ("one address", |_| Ipv4Addr::new(192, 0, 2, 1).into()),
             ("one /24", |number| Ipv4Addr::new(192, 0, 2, number as u8).into()),
             ("one /16", |number| Ipv4Addr::from_bits(0xC633_0000 | scattered(number) >> 16).into()),

@@ -8,7 +8,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::credential::Credential;
-use crate::key::Key;
+use crate::key::{Algorithm, Key};
 
 /// A secret shared with the service that mints credentials: the username is `expiry:name` (Unix seconds; the name may be missing) and the
 /// password is base64 of HMAC(secret, username). The minting service chooses the hash and does not say which, so both are tried.
@@ -16,6 +16,7 @@ use crate::key::Key;
 pub struct RestSecret {
     sha1: Hmac<Sha1>,
     sha256: Hmac<Sha256>,
+    not_before: Option<u64>,
     not_after: Option<u64>,
 }
 
@@ -26,6 +27,7 @@ impl RestSecret {
         Self {
             sha1: Hmac::new_from_slice(secret).expect("HMAC takes keys of any length"),
             sha256: Hmac::new_from_slice(secret).expect("HMAC takes keys of any length"),
+            not_before: None,
             not_after: None,
         }
     }
@@ -36,16 +38,28 @@ impl RestSecret {
         Self { not_after, ..self }
     }
 
-    /// The two credentials that `username` may stand for in `realm`; `None` when it does not begin with a time.
+    /// The same secret, of which nothing is taken before this second of Unix time.
     #[must_use]
-    pub fn credentials(&self, username: &str, realm: &str) -> Option<[Credential; 2]> {
+    pub fn from(self, not_before: Option<u64>) -> Self {
+        Self { not_before, ..self }
+    }
+
+    /// Whether what was minted with it may be taken at `unix`, as far as its beginning goes.
+    #[must_use]
+    pub fn has_begun(&self, unix: u64) -> bool {
+        self.not_before.is_none_or(|not_before| not_before <= unix)
+    }
+
+    /// The two credentials that `username` may stand for in `realm`, with keys of `algorithm`; `None` when it does not begin with a time.
+    #[must_use]
+    pub fn credentials(&self, username: &str, realm: &str, algorithm: Algorithm) -> Option<[Credential; 2]> {
         let (expires, name) = match username.split_once(':') {
             Some((expiry, name)) => (expiry.parse().ok()?, username.len() - name.len()..username.len()),
             None => (username.parse().ok()?, 0..username.len()),
         };
         let expires = self.not_after.map_or(expires, |not_after| not_after.min(expires));
         let credential = |password: Zeroizing<String>| {
-            Credential::expiring(username, name.clone(), Key::long_term_md5(username, realm, &password), expires)
+            Credential::expiring(username, name.clone(), Key::long_term(algorithm, username, realm, &password), expires)
         };
         Some([credential(self.password_sha1(username)), credential(self.password_sha256(username))])
     }
@@ -78,12 +92,16 @@ mod tests {
     #[test]
     fn a_rest_username_is_an_expiry_and_a_name() {
         let secret = RestSecret::new(b"north");
-        let [sha1, sha256] = secret.credentials("1800000000:alice", "example.org").unwrap();
+        let [sha1, sha256] = secret.credentials("1800000000:alice", "example.org", Algorithm::Md5).unwrap();
         assert_eq!((sha1.expires(), sha1.quota_name(), sha1.username()), (Some(1_800_000_000), "alice", "1800000000:alice"));
-        assert_ne!(sha1.key().as_bytes(), sha256.key().as_bytes());
-        assert_eq!(secret.credentials("1800000000", "r").unwrap()[0].quota_name(), "1800000000");
+        let bytes = |credential: &Credential, algorithm| credential.key(algorithm).map(|key| key.as_bytes().to_vec());
+        assert_ne!(bytes(&sha1, Algorithm::Md5), bytes(&sha256, Algorithm::Md5));
+        assert_eq!(secret.credentials("1800000000", "r", Algorithm::Md5).unwrap()[0].quota_name(), "1800000000");
+        let [other, _] = secret.credentials("1800000000:alice", "example.org", Algorithm::Sha256).unwrap();
+        let expected = Key::long_term_sha256("1800000000:alice", "example.org", SHA1);
+        assert_eq!((bytes(&other, Algorithm::Sha256).as_deref(), bytes(&other, Algorithm::Md5)), (Some(expected.as_bytes()), None));
         for no_time in ["alice", "alice:1800000000", ":alice", "-1:alice", "99999999999999999999999:alice", ""] {
-            assert!(secret.credentials(no_time, "r").is_none(), "{no_time:?}");
+            assert!(secret.credentials(no_time, "r", Algorithm::Md5).is_none(), "{no_time:?}");
         }
     }
 
@@ -96,8 +114,15 @@ mod tests {
 
     #[test]
     fn nothing_outlives_the_secret_that_it_was_minted_with() {
-        let expires = |not_after| RestSecret::new(b"north").until(not_after).credentials("1800000000:alice", "r").unwrap()[1].expires();
+        let secret = |not_after| RestSecret::new(b"north").until(not_after);
+        let expires = |not_after| secret(not_after).credentials("1800000000:alice", "r", Algorithm::Md5).unwrap()[1].expires();
         assert_eq!([None, Some(1_900_000_000), Some(7)].map(expires), [Some(1_800_000_000), Some(1_800_000_000), Some(7)]);
+    }
+
+    #[test]
+    fn a_secret_begins_when_it_says() {
+        let begun = |not_before| RestSecret::new(b"north").from(not_before).has_begun(1_800_000_000);
+        assert_eq!([None, Some(1_800_000_000), Some(1_800_000_001)].map(begun), [true, true, false]);
     }
 
     const SHA1: &str = "sIm7pn/teO7y3AyXGeXl/xAQR6Q=";

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_auth::{Credential, Identity, Known, Refusal};
-use causeway_wire::attribute::{AttributeType, Lifetime};
+use causeway_auth::{Credential, Identity, Known, Protection, Refusal};
+use causeway_wire::attribute::Lifetime;
 use causeway_wire::{Class, ErrorCode, Header, Message, MessageType, Method};
 use rand::CryptoRng;
 
@@ -11,6 +11,7 @@ use crate::allocations::AllocationId;
 use crate::answer::{self, Answer};
 use crate::effect::BindFailure;
 use crate::five_tuple::FiveTuple;
+use crate::known;
 use crate::ledger::Ledger;
 use crate::now::Now;
 use crate::server::Server;
@@ -22,6 +23,7 @@ pub(crate) struct Request<'m> {
     pub(crate) from: FiveTuple,
     pub(crate) now: Now,
     pub(crate) credential: Arc<Credential>,
+    pub(crate) protection: Protection,
 }
 
 /// What a request achieved.
@@ -43,14 +45,18 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         let found = self.live(from, now.monotonic);
         let held = found.and_then(|id| self.allocations.get(id)).map(|allocation| &allocation.cold.credential);
         let known = Known { held, keys: Some(&self.keys), source_failed };
-        let credential = match self.authenticator.authenticate(message, from.client.ip(), now.unix_seconds(), &known) {
-            Ok(Identity::Proven(credential)) => credential,
-            Ok(Identity::KeyWanted(_)) if source_failed => return Verdict::Discard(Discard::KeyUnavailable),
-            Ok(Identity::KeyWanted(username)) => return self.park(now, from, message, username),
+        let identity = match self.authenticator.authenticate(message, from.client.ip(), now.unix_seconds(), &known) {
+            Ok(identity) => identity,
             Err(refusal) => return self.refuse(now, from, message, refusal, out),
         };
-        let request = Request { message: *message, from: *from, now, credential };
-        let unknown = message.unknown_required(is_known);
+        self.note_proven(now, from, message.as_bytes().len());
+        let (credential, protection) = match identity {
+            Identity::Proven { credential, protection } => (credential, protection),
+            Identity::KeyWanted(_) if source_failed => return Verdict::Discard(Discard::KeyUnavailable),
+            Identity::KeyWanted(username) => return self.park(now, from, message, username),
+        };
+        let request = Request { message: *message, from: *from, now, credential, protection };
+        let unknown = known::unknown(message, from);
         if !unknown.is_empty() {
             return request.answer(self.config.software.as_deref()).error(ErrorCode::UNKNOWN_ATTRIBUTE, unknown.kinds(), out);
         }
@@ -71,7 +77,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         if allocation.cold.credential.username() != request.credential.username() {
             return Err(ErrorCode::WRONG_CREDENTIALS);
         }
-        if !allocation.is_ready() {
+        if !allocation.relays.is_ready() {
             return Ok(Achieved::Later);
         }
         match request.message.method() {
@@ -98,23 +104,25 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         }
     }
 
-    /// The only answers to a client that has shown nothing; the limiter of H11 belongs in front of this.
+    /// The answer to a request that is not let in. Where it has not even shown where it comes from, the limiter of H11 has a say.
     fn refuse(&mut self, now: Now, from: &FiveTuple, message: &Message<'_>, refusal: Refusal, out: &mut [u8]) -> Verdict {
         let answer =
-            Answer { to: *from, header: *message.header(), key: None, fingerprint: message.fingerprint().is_some(), software: None };
+            Answer { to: *from, header: *message.header(), proven: None, fingerprint: message.fingerprint().is_some(), software: None };
+        let asked = message.as_bytes().len();
         let verdict = match refusal {
             // "This response SHOULD NOT include a USERNAME, USERHASH, NONCE, or REALM attribute."
-            Refusal::BadRequest => answer.error(refusal.code(), &[], out),
-            _ => {
-                let realm = self.authenticator.realm();
-                let nonce = self.authenticator.nonces().mint(from.client.ip(), realm, now.unix_seconds(), self.rng.next_u32());
-                answer.challenge(message.as_bytes().len(), refusal.code(), realm, nonce.as_str(), out)
-            }
+            Refusal::BadRequest | Refusal::AlgorithmMismatch => answer.error(refusal.code(), &[], out),
+            _ => answer.challenge(asked, refusal.code(), &self.authenticator, now.unix_seconds(), out),
         };
-        match verdict {
+        let verdict = match verdict {
             Verdict::Respond(respond) => Verdict::Respond(Respond { refusal: Some(refusal), ..respond }),
             other => other,
+        };
+        if refusal.has_proven_address() {
+            self.note_proven(now, from, asked);
+            return verdict;
         }
+        self.to_unproven(now, from, asked, verdict)
     }
 }
 
@@ -123,7 +131,7 @@ impl Request<'_> {
         Answer {
             to: self.from,
             header: *self.message.header(),
-            key: Some(self.credential.integrity()),
+            proven: Some((&self.credential, self.protection)),
             fingerprint: self.message.fingerprint().is_some(),
             software,
         }
@@ -134,6 +142,7 @@ impl Request<'_> {
 pub(crate) struct Requester {
     five_tuple: FiveTuple,
     credential: Arc<Credential>,
+    protection: Protection,
     header: Header,
     fingerprint: bool,
 }
@@ -142,13 +151,13 @@ impl Requester {
     pub(crate) fn of<G>(allocation: &Allocation<G>) -> Self {
         let message_type = MessageType { class: Class::Request, method: Method::ALLOCATE };
         let header = Header::new(message_type, allocation.cold.transaction);
-        let (credential, fingerprint) = (Arc::clone(&allocation.cold.credential), allocation.cold.fingerprint);
-        Self { five_tuple: allocation.five_tuple, credential, header, fingerprint }
+        let (credential, protection) = (Arc::clone(&allocation.cold.credential), allocation.cold.protection);
+        Self { five_tuple: allocation.five_tuple, credential, protection, header, fingerprint: allocation.cold.fingerprint }
     }
 
     pub(crate) fn answer<'a>(&'a self, software: Option<&'a str>) -> Answer<'a> {
         let (to, header, fingerprint) = (self.five_tuple, self.header, self.fingerprint);
-        Answer { to, header, key: Some(self.credential.integrity()), fingerprint, software }
+        Answer { to, header, proven: Some((&self.credential, self.protection)), fingerprint, software }
     }
 }
 
@@ -164,23 +173,4 @@ impl From<BindFailure> for ErrorCode {
 /// What LIFETIME says: the seconds left, rounded up so that a lifetime just granted is told whole.
 pub(crate) fn seconds(lifetime: Duration) -> u32 {
     u32::try_from(lifetime.as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
-}
-
-/// What a request or a Send indication may carry. DONT-FRAGMENT is not built yet: RFC 8656 §7.2 (step 4) and RFC 8656 §11.2 have a server
-/// that cannot set the DF bit treat it as unknown.
-pub(crate) fn is_known(kind: AttributeType) -> bool {
-    use AttributeType as T;
-    let of_the_usage = matches!(
-        kind,
-        T::CHANNEL_NUMBER
-            | T::LIFETIME
-            | T::XOR_PEER_ADDRESS
-            | T::DATA
-            | T::XOR_RELAYED_ADDRESS
-            | T::REQUESTED_ADDRESS_FAMILY
-            | T::REQUESTED_TRANSPORT
-            | T::EVEN_PORT
-            | T::RESERVATION_TOKEN
-    );
-    of_the_usage || kind.is_known_to_every_agent()
 }

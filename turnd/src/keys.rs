@@ -9,7 +9,7 @@ use causeway_auth::{Authenticator, Credential, Key, RestSecret};
 use causeway_daemon::metrics::{Family, Samples};
 use causeway_net::mailbox::Sender;
 use causeway_relay::{Command, KeyAnswer};
-use causeway_store::{KeyAlgorithm, Lookup, UserKeys, Users, UsersSettings};
+use causeway_store::{KeyAlgorithm, LongTermKey, Lookup, UserKeys, Users, UsersSettings};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -164,14 +164,19 @@ async fn follow(desk: Arc<Desk>, base: Arc<Authenticator>, mut changes: watch::R
     }
 }
 
-/// The key that MESSAGE-INTEGRITY is made with; a user who has none of that algorithm cannot log in yet.
+/// A user with the keys that the store has: one an algorithm, one at least.
 fn credential(username: &str, keys: &UserKeys) -> Option<Arc<Credential>> {
-    let key = keys.keys.iter().find(|key| key.algorithm() == KeyAlgorithm::Md5)?;
-    let key = Key::from_md5(key.as_bytes())?;
-    Some(Arc::new(match keys.not_after {
-        Some(not_after) => Credential::expiring(username, 0..username.len(), key, not_after),
-        None => Credential::new(username, key),
-    }))
+    let key = |key: &LongTermKey| match key.algorithm() {
+        KeyAlgorithm::Md5 => Key::from_md5(key.as_bytes()),
+        KeyAlgorithm::Sha256 => Key::from_sha256(key.as_bytes()),
+    };
+    let mut keys_here = keys.keys.iter().filter_map(key);
+    let first = keys_here.next()?;
+    let credential = match keys.not_after {
+        Some(not_after) => Credential::expiring(username, 0..username.len(), first, not_after),
+        None => Credential::new(username, first),
+    };
+    Some(Arc::new(keys_here.fold(credential, Credential::with_key)))
 }
 
 const LOOKUPS: Family = Family::counter("store_user_lookups", "Look-ups of users in the store, by what they ended in");

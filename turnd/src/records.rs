@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_auth::{Credential, Key};
-use causeway_relay::{AllocationRecord, ChannelRecord, FiveTuple, PermissionRecord, RelayedTransportAddress, Traffic, Transport};
+use causeway_auth::{Algorithm, Credential, Key, Protection};
+use causeway_relay::{
+    AllocationRecord, ChannelRecord, FiveTuple, PermissionRecord, RelayedRecord, RelayedTransportAddress, Traffic, Transport,
+};
 use causeway_store::{self as store, Record, RecordId};
 use causeway_wire::{ChannelRange, TransactionId};
 
@@ -15,12 +17,13 @@ pub(crate) fn to_store(allocation: &AllocationRecord, unix: Duration) -> Record 
     Record {
         id: RecordId(allocation.id),
         five_tuple: five_tuple_to_store(&allocation.five_tuple),
-        credential: credential_to_store(&allocation.credential),
+        credential: credential_to_store(&allocation.credential, allocation.protection.algorithm()),
         transaction: allocation.transaction.0,
         lifetime: allocation.lifetime,
         created_at: millis(unix.saturating_sub(allocation.age)),
-        expires_at: at(allocation.time_to_expiry),
-        relayed: relayed.map(|relay| store::RelayedAddress { bound: relay.bound, advertised: relay.advertised }).collect(),
+        // One time for both of a dual allocation: the later one, so that nothing that lives is lost.
+        expires_at: at(relayed.clone().map(|relay| relay.time_to_expiry).max().unwrap_or_default()),
+        relayed: relayed.map(|relay| store::RelayedAddress { bound: relay.address.bound, advertised: relay.address.advertised }).collect(),
         permissions: allocation
             .permissions
             .iter()
@@ -42,7 +45,7 @@ pub(crate) fn to_store(allocation: &AllocationRecord, unix: Duration) -> Record 
 /// A record for the relay, with what is left at `unix`. `None` when it holds what this release does not know: a key of another algorithm.
 pub(crate) fn from_store(record: &Record, unix: Duration) -> Option<AllocationRecord> {
     let left = |at: u64| Duration::from_millis(at).saturating_sub(unix);
-    let key = Key::from_md5(record.credential.key.as_bytes())?;
+    let (key, protection) = key_from_store(&record.credential.key)?;
     let credential = match record.credential.expires {
         None => Credential::new(&record.credential.username, key),
         Some(expires) => Credential::expiring(&record.credential.username, record.credential.quota_name.clone(), key, expires),
@@ -53,11 +56,16 @@ pub(crate) fn from_store(record: &Record, unix: Duration) -> Option<AllocationRe
         id: record.id.0,
         five_tuple: five_tuple_from_store(&record.five_tuple),
         credential: Arc::new(credential),
+        protection,
         transaction: TransactionId(record.transaction),
         age: unix.saturating_sub(Duration::from_millis(record.created_at)),
         lifetime: record.lifetime,
-        time_to_expiry: left(record.expires_at),
-        relayed: relayed.map(|relay| RelayedTransportAddress { bound: relay.bound, advertised: relay.advertised }).collect(),
+        relayed: relayed
+            .map(|relay| RelayedRecord {
+                address: RelayedTransportAddress { bound: relay.bound, advertised: relay.advertised },
+                time_to_expiry: left(record.expires_at),
+            })
+            .collect(),
         permissions: record
             .permissions
             .iter()
@@ -114,23 +122,37 @@ fn five_tuple_from_store(five_tuple: &store::FiveTuple) -> FiveTuple {
     FiveTuple { client: five_tuple.client, server: five_tuple.server, transport }
 }
 
-fn credential_to_store(credential: &Credential) -> store::Credential {
-    let algorithm = match credential.key() {
-        Key::Md5(_) => store::KeyAlgorithm::Md5,
-        _ => store::KeyAlgorithm::Sha256,
+/// The key that the client has used is the one that it goes on with.
+fn credential_to_store(credential: &Credential, algorithm: Algorithm) -> store::Credential {
+    let key = credential.key(algorithm).expect("the key that has proven the Allocate request");
+    let algorithm = match key.algorithm() {
+        Algorithm::Md5 => store::KeyAlgorithm::Md5,
+        Algorithm::Sha256 => store::KeyAlgorithm::Sha256,
     };
-    let key = store::LongTermKey::new(algorithm, credential.key().as_bytes()).expect("a key has its algorithm's length");
     store::Credential {
         username: credential.username().to_owned(),
         quota_name: credential.quota_range(),
-        key,
+        key: store::LongTermKey::new(algorithm, key.as_bytes()).expect("a key has its algorithm's length"),
         expires: credential.expires(),
+    }
+}
+
+fn key_from_store(key: &store::LongTermKey) -> Option<(Key, Protection)> {
+    match key.algorithm() {
+        store::KeyAlgorithm::Md5 => Key::from_md5(key.as_bytes()).map(|key| (key, Protection::Unnamed)),
+        store::KeyAlgorithm::Sha256 => Key::from_sha256(key.as_bytes()).map(|key| (key, Protection::Named(Algorithm::Sha256))),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn relayed(both: &str) -> RelayedRecord {
+        let (bound, advertised) = both.split_once(' ').unwrap();
+        let address = RelayedTransportAddress { bound: bound.parse().unwrap(), advertised: advertised.parse().unwrap() };
+        RelayedRecord { address, time_to_expiry: Duration::from_secs(550) }
+    }
 
     #[test]
     fn what_is_stored_comes_back_the_same() {
@@ -147,11 +169,7 @@ mod tests {
             transaction: TransactionId([9; 12]),
             age: Duration::from_secs(50),
             lifetime: Duration::from_secs(600),
-            time_to_expiry: Duration::from_secs(550),
-            relayed: vec![RelayedTransportAddress {
-                bound: "10.0.0.7:50000".parse().unwrap(),
-                advertised: "203.0.113.7:50000".parse().unwrap(),
-            }],
+            relayed: ["10.0.0.7:50000 203.0.113.7:50000", "[2001:db8::7]:50001 [2001:db8::7]:50001"].map(relayed).to_vec(),
             permissions: vec![PermissionRecord { peer: "192.0.2.33".parse().unwrap(), time_to_expiry: Duration::from_secs(250) }],
             channels: vec![ChannelRecord {
                 number: channel,
@@ -162,8 +180,9 @@ mod tests {
         };
         let back = from_store(&to_store(&allocation, unix), unix + Duration::from_secs(10)).unwrap();
         assert_eq!((back.id, back.five_tuple, back.transaction), (7, allocation.five_tuple, allocation.transaction));
-        assert_eq!((back.relayed, back.traffic, back.age), (allocation.relayed, allocation.traffic, Duration::from_secs(60)));
-        assert_eq!((back.time_to_expiry, back.lifetime), (Duration::from_secs(540), Duration::from_secs(600)));
+        assert_eq!((back.lifetime, back.traffic, back.age), (Duration::from_secs(600), allocation.traffic, Duration::from_secs(60)));
+        let later = |relayed: &RelayedRecord| RelayedRecord { time_to_expiry: Duration::from_secs(540), ..*relayed };
+        assert_eq!(back.relayed, allocation.relayed.iter().map(later).collect::<Vec<_>>());
         assert_eq!(back.permissions[0].time_to_expiry, Duration::from_secs(240));
         assert_eq!((back.channels[0].number, back.channels[0].time_to_expiry), (channel, Duration::from_secs(540)));
         let (was, is) = (&allocation.credential, &back.credential);

@@ -5,10 +5,13 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use causeway_auth::{NotOpaque, opaque_string};
 use causeway_daemon::config::values::Interval;
 use causeway_daemon::config::{Problem, Secret, one_of, required_one_of};
 use causeway_store::Protection;
 use serde::Deserialize;
+
+use super::moment::Moment;
 
 /// The keys of `[auth]`, as written.
 #[derive(Debug, Deserialize)]
@@ -17,8 +20,10 @@ pub(crate) struct AuthSchema {
     users: BTreeMap<String, UserSchema>,
     rest_secret: Option<Secret>,
     rest_secret_file: Option<PathBuf>,
+    rest_secrets: Vec<RestSchema>,
     expiry_grace: Interval,
     from_store: FromStore,
+    store_has_sha256: bool,
 }
 
 /// Whether users and REST secrets are taken from the store, and in which form.
@@ -38,10 +43,26 @@ struct UserSchema {
     password_file: Option<PathBuf>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RestSchema {
+    secret: Option<Secret>,
+    secret_file: Option<PathBuf>,
+    not_before: Option<Moment>,
+    not_after: Option<Moment>,
+}
+
 impl Default for AuthSchema {
     fn default() -> Self {
-        let (rest_secret, rest_secret_file) = (None, None);
-        AuthSchema { users: BTreeMap::new(), rest_secret, rest_secret_file, expiry_grace: Interval::seconds(0), from_store: FromStore::No }
+        AuthSchema {
+            users: BTreeMap::new(),
+            rest_secret: None,
+            rest_secret_file: None,
+            rest_secrets: Vec::new(),
+            expiry_grace: Interval::seconds(0),
+            from_store: FromStore::No,
+            store_has_sha256: false,
+        }
     }
 }
 
@@ -50,20 +71,33 @@ impl Default for AuthSchema {
 pub(crate) struct Auth {
     /// Users with a password of their own.
     pub(crate) users: Vec<User>,
-    /// The secret that mints REST credentials (`expiry:name`).
-    pub(crate) rest_secret: Option<Secret>,
+    /// The secrets that mint REST credentials (`expiry:name`).
+    pub(crate) rest_secrets: Vec<Rest>,
     /// So long an expired REST credential goes on working for what it opened (H16).
     pub(crate) expiry_grace: Duration,
     /// How users and secrets stand in the store, if they are taken from there.
     pub(crate) from_store: Option<Protection>,
+    /// Whether each user of the store has a SHA-256 key.
+    pub(crate) store_has_sha256: bool,
+}
+
+/// A secret that mints REST credentials.
+#[derive(Clone, Debug)]
+pub(crate) struct Rest {
+    /// The secret.
+    pub(crate) secret: Secret,
+    /// Before this second of Unix time it is not taken.
+    pub(crate) not_before: Option<u64>,
+    /// After this second of Unix time it is not taken.
+    pub(crate) not_after: Option<u64>,
 }
 
 /// One user.
 #[derive(Clone, Debug)]
 pub(crate) struct User {
-    /// The value of USERNAME.
+    /// The value of USERNAME, as OpaqueString leaves it.
     pub(crate) name: String,
-    /// The password.
+    /// The password, which OpaqueString takes.
     pub(crate) password: Secret,
 }
 
@@ -73,7 +107,11 @@ impl fmt::Display for Auth {
             1 => "1 user".to_owned(),
             number => format!("{number} users"),
         };
-        let rest = if self.rest_secret.is_some() { " and a REST secret" } else { "" };
+        let rest = match self.rest_secrets.len() {
+            0 => String::new(),
+            1 => " and a REST secret".to_owned(),
+            number => format!(" and {number} REST secrets"),
+        };
         let store = if self.from_store.is_some() { ", and those of the store" } else { "" };
         write!(f, "{users}{rest}{store}")
     }
@@ -83,40 +121,74 @@ impl AuthSchema {
     /// Reads the files of secrets, and refuses a server that anybody could use (H44).
     pub(super) fn resolve(self) -> Result<Auth, Vec<Problem>> {
         let mut problems = Vec::new();
-        let mut users = Vec::new();
         let from_store = match self.from_store {
             FromStore::No => None,
             FromStore::Sealed => Some(Protection::Sealed),
             FromStore::Clear => Some(Protection::Clear),
         };
-        let nobody = from_store.is_none() && self.users.is_empty() && self.rest_secret.is_none() && self.rest_secret_file.is_none();
-        for (name, user) in self.users {
-            let key = format!("auth.users.{name}");
-            // RFC 8489 §14.3: "fewer than 509 bytes".
-            if name.is_empty() || name.len() >= 509 {
-                problems.push(Problem::new(key.clone(), "a user's name has from 1 to 508 bytes"));
-            }
-            if name.contains(char::is_control) {
-                problems.push(Problem::new(key.clone(), "the name holds a control character"));
-            }
-            match required_one_of("password", user.password, user.password_file.as_deref()) {
-                Ok(password) => users.push(User { name, password }),
-                Err(what) => problems.push(Problem::new(key, what)),
-            }
-        }
-        let rest_secret = match one_of("rest_secret", self.rest_secret, self.rest_secret_file.as_deref()) {
-            Ok(secret) => secret,
-            Err(what) => {
-                problems.push(Problem::new("auth", what));
-                None
-            }
-        };
-        if nobody {
+        let has_secret = self.rest_secret.is_some() || self.rest_secret_file.is_some() || !self.rest_secrets.is_empty();
+        if from_store.is_none() && self.users.is_empty() && !has_secret {
             let what = "no authentication is configured, and an open relay is anybody's way into your network";
             let hint = "name a user (--user NAME:PASSWORD, auth.users) or a REST secret (auth.rest_secret_file)";
             problems.push(Problem::new("auth", what).hint(hint));
         }
-        let auth = Auth { users, rest_secret, expiry_grace: self.expiry_grace.0, from_store };
+        if self.store_has_sha256 && from_store.is_none() {
+            problems.push(Problem::new("auth.store_has_sha256", "no users are taken from a store").hint("auth.from_store says how they are"));
+        }
+        let mut users: Vec<User> = Vec::new();
+        for (name, user) in self.users {
+            let key = format!("auth.users.{name}");
+            match user.resolve(&name) {
+                Ok(user) if users.iter().any(|other| other.name == user.name) => {
+                    problems.push(Problem::new(key, "another user's name is the same to RFC 8265, which STUN's names are written by"));
+                }
+                Ok(user) => users.push(user),
+                Err(what) => problems.extend(what.into_iter().map(|what| Problem::new(key.clone(), what))),
+            }
+        }
+        let mut rest_secrets = Vec::new();
+        match one_of("rest_secret", self.rest_secret, self.rest_secret_file.as_deref()) {
+            Ok(secret) => rest_secrets.extend(secret.map(|secret| Rest { secret, not_before: None, not_after: None })),
+            Err(what) => problems.push(Problem::new("auth", what)),
+        }
+        for (index, secret) in self.rest_secrets.into_iter().enumerate() {
+            match secret.resolve() {
+                Ok(secret) => rest_secrets.push(secret),
+                Err(what) => problems.push(Problem::new(format!("auth.rest_secrets[{index}]"), what)),
+            }
+        }
+        let (expiry_grace, store_has_sha256) = (self.expiry_grace.0, self.store_has_sha256);
+        let auth = Auth { users, rest_secrets, expiry_grace, from_store, store_has_sha256 };
         if problems.is_empty() { Ok(auth) } else { Err(problems) }
+    }
+}
+
+impl UserSchema {
+    fn resolve(self, name: &str) -> Result<User, Vec<String>> {
+        let mut wrong = Vec::new();
+        // RFC 8489 §14.3: "fewer than 509 bytes".
+        if name.is_empty() || name.len() >= 509 {
+            wrong.push("a user's name has from 1 to 508 bytes".to_owned());
+        }
+        let opaque = opaque_string(name).map_err(|error| wrong.push(format!("the name cannot be one: {error}")));
+        let password = required_one_of("password", self.password, self.password_file.as_deref()).map_err(|what| wrong.push(what));
+        if password.as_ref().is_ok_and(|password| opaque_string(password.expose()).is_err()) {
+            wrong.push(format!("the password cannot be one: {NotOpaque}"));
+        }
+        match (opaque, password) {
+            (Ok(name), Ok(password)) if wrong.is_empty() => Ok(User { name: name.into_owned(), password }),
+            _ => Err(wrong),
+        }
+    }
+}
+
+impl RestSchema {
+    fn resolve(self) -> Result<Rest, String> {
+        let secret = required_one_of("secret", self.secret, self.secret_file.as_deref())?;
+        let [not_before, not_after] = [self.not_before, self.not_after].map(|moment| moment.map(|moment| moment.0));
+        match (not_before, not_after) {
+            (Some(not_before), Some(not_after)) if not_after <= not_before => Err("not_after is no later than not_before".to_owned()),
+            _ => Ok(Rest { secret, not_before, not_after }),
+        }
     }
 }

@@ -3,12 +3,16 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
+use causeway_auth::LimiterSettings;
 use causeway_daemon::config::Problem;
-use causeway_daemon::config::values::Interval;
+use causeway_daemon::config::values::{ByteSize, Interval};
 use serde::Deserialize;
 
 /// A LIFETIME is 32 bits of seconds, but more than a day is a slip of the pen.
 const LONGEST_LIFETIME: Duration = Duration::from_secs(86_400);
+
+/// More bytes for one address are none of a limiter's.
+const LARGEST_ALLOWANCE: u32 = 64 << 20;
 
 /// The keys of `[limits]`, as written.
 #[derive(Debug, Deserialize)]
@@ -23,6 +27,34 @@ pub(crate) struct LimitsSchema {
     tcp_connections: NonZeroUsize,
     tcp_connections_per_prefix: NonZeroUsize,
     tcp_unauthenticated_timeout: Interval,
+    dtls_associations: NonZeroUsize,
+    dtls_associations_per_prefix: NonZeroUsize,
+    half_open_handshakes: NonZeroUsize,
+    half_open_handshakes_per_prefix: NonZeroUsize,
+    unauthenticated_per_prefix: Unauthenticated,
+}
+
+/// Whether, and how much, answers to datagrams that nobody has logged in by are limited.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(untagged, expecting = "expected \"on\", \"off\" or { burst = \"16 KiB\", rate = \"2 KiB\" }")]
+enum Unauthenticated {
+    Switch(Switch),
+    Numbers(Numbers),
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Switch {
+    On,
+    Off,
+}
+
+/// Bytes at once, and bytes a second.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Numbers {
+    burst: ByteSize,
+    rate: ByteSize,
 }
 
 const fn count(number: usize) -> NonZeroUsize {
@@ -41,6 +73,11 @@ impl Default for LimitsSchema {
             tcp_connections: count(10_000),
             tcp_connections_per_prefix: count(1_000),
             tcp_unauthenticated_timeout: Interval::seconds(15),
+            dtls_associations: count(10_000),
+            dtls_associations_per_prefix: count(1_000),
+            half_open_handshakes: count(2_000),
+            half_open_handshakes_per_prefix: count(200),
+            unauthenticated_per_prefix: Unauthenticated::Switch(Switch::On),
         }
     }
 }
@@ -60,12 +97,22 @@ pub(crate) struct Limits {
     pub(crate) permissions_per_allocation: usize,
     /// Channels that one allocation has at a time (H33).
     pub(crate) channels_per_allocation: usize,
-    /// TCP connections of clients, in all (H14).
+    /// TCP connections of clients, TLS's among them, in all (H14).
     pub(crate) tcp_connections: usize,
     /// TCP connections from one IPv4 address or one IPv6 /64 (H14).
     pub(crate) tcp_connections_per_prefix: usize,
-    /// After so long a TCP connection that has not authenticated is closed (H14).
+    /// After so long a connection, or a DTLS association, that has not authenticated is closed (H14).
     pub(crate) tcp_unauthenticated_timeout: Duration,
+    /// DTLS associations, in all (H13).
+    pub(crate) dtls_associations: usize,
+    /// DTLS associations from one IPv4 address or one IPv6 /64 (H13).
+    pub(crate) dtls_associations_per_prefix: usize,
+    /// TLS and DTLS handshakes that are under way, in all (H13, H14).
+    pub(crate) half_open_handshakes: usize,
+    /// The same from one IPv4 address or one IPv6 /64.
+    pub(crate) half_open_handshakes_per_prefix: usize,
+    /// What is answered to datagrams that nobody has logged in by; `None` is without limit (H11).
+    pub(crate) unauthenticated_per_prefix: Option<LimiterSettings>,
 }
 
 impl LimitsSchema {
@@ -95,7 +142,31 @@ impl LimitsSchema {
             tcp_connections: self.tcp_connections.get(),
             tcp_connections_per_prefix: self.tcp_connections_per_prefix.get(),
             tcp_unauthenticated_timeout: self.tcp_unauthenticated_timeout.0,
+            dtls_associations: self.dtls_associations.get(),
+            dtls_associations_per_prefix: self.dtls_associations_per_prefix.get(),
+            half_open_handshakes: self.half_open_handshakes.get(),
+            half_open_handshakes_per_prefix: self.half_open_handshakes_per_prefix.get(),
+            unauthenticated_per_prefix: self.unauthenticated_per_prefix.settings(&mut problems),
         };
         if problems.is_empty() { Ok(limits) } else { Err(problems) }
+    }
+}
+
+impl Unauthenticated {
+    fn settings(self, problems: &mut Vec<Problem>) -> Option<LimiterSettings> {
+        let Numbers { burst, rate } = match self {
+            Self::Switch(Switch::On) => return Some(LimiterSettings::default()),
+            Self::Switch(Switch::Off) => return None,
+            Self::Numbers(numbers) => numbers,
+        };
+        let [burst, rate] = [burst, rate].map(|size| u32::try_from(size.0).ok().filter(|size| *size <= LARGEST_ALLOWANCE));
+        match (burst, rate) {
+            (Some(burst), Some(rate)) => Some(LimiterSettings { burst, rate }),
+            _ => {
+                let what = "more than 64 MiB for one address: that is no limit";
+                problems.push(Problem::new("limits.unauthenticated_per_prefix", what).hint("\"off\" says so"));
+                None
+            }
+        }
     }
 }
