@@ -1,23 +1,16 @@
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_auth::Credential;
+use causeway_auth::{Credential, Protection};
 use causeway_wire::TransactionId;
 use causeway_wire::attribute::AddressFamily;
 
 use crate::channel::Channels;
+use crate::effect::Advertised;
 use crate::five_tuple::FiveTuple;
 use crate::permission::Permissions;
-
-/// A relayed transport address (RFC 8656 §2), with the address that its socket is bound to: they differ behind a 1:1 NAT.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RelayedTransportAddress {
-    /// Where the socket is bound.
-    pub bound: SocketAddr,
-    /// What the client is told and peers see.
-    pub advertised: SocketAddr,
-}
+use crate::relays::Relays;
 
 /// What an allocation relayed, application data only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,22 +28,12 @@ pub struct Traffic {
 /// An allocation (RFC 8656 §6). `G` is what its quota was granted by.
 pub(crate) struct Allocation<G> {
     pub(crate) five_tuple: FiveTuple,
-    pub(crate) expires: Duration,
-    /// One relayed address a family; an entry without an address is being bound.
-    pub(crate) relays: [Relay; 2],
+    pub(crate) relays: Relays,
     pub(crate) permissions: Permissions,
     pub(crate) channels: Channels,
     pub(crate) traffic: Traffic,
     /// What no datagram of data looks at.
     pub(crate) cold: Box<Cold<G>>,
-}
-
-/// A place for a relayed address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Relay {
-    Absent,
-    Binding(AddressFamily),
-    Bound(RelayedTransportAddress),
 }
 
 pub(crate) struct Cold<G> {
@@ -60,6 +43,14 @@ pub(crate) struct Cold<G> {
     /// The Allocate request that made it, so that a retransmission finds its answer (H36).
     pub(crate) transaction: TransactionId,
     pub(crate) fingerprint: bool,
+    /// How it was protected.
+    pub(crate) protection: Protection,
+    /// The token of the port that was reserved with it, for the same reason.
+    pub(crate) reservation: Option<[u8; 8]>,
+    /// The Refresh request that deleted one of two relayed addresses, for the same reason.
+    pub(crate) deletion: Option<TransactionId>,
+    /// The relayed addresses that it has had, as they were advertised.
+    pub(crate) advertised: Advertised,
     pub(crate) created: Duration,
     /// How old it was when this server took it over: its clock may be younger than the allocation.
     pub(crate) age_before: Duration,
@@ -75,31 +66,26 @@ pub(crate) struct Cold<G> {
 }
 
 impl<G> Allocation<G> {
-    /// The relayed address of the family of `peer`, with its index.
-    pub(crate) fn relay_for(&self, peer: &IpAddr) -> Option<(u8, RelayedTransportAddress)> {
-        self.bound().find(|(_, relay)| relay.bound.is_ipv4() == peer.is_ipv4())
-    }
-
-    /// The bound relayed addresses, with their indices.
-    pub(crate) fn bound(&self) -> impl Iterator<Item = (u8, RelayedTransportAddress)> + '_ {
-        (0u8..).zip(&self.relays).filter_map(|(index, relay)| match relay {
-            Relay::Bound(address) => Some((index, *address)),
-            Relay::Absent | Relay::Binding(_) => None,
-        })
-    }
-
-    /// Whether every relayed address that was asked for is there.
-    pub(crate) fn is_ready(&self) -> bool {
-        !self.relays.iter().any(|relay| matches!(relay, Relay::Binding(_)))
-    }
-
     /// How long it has lived.
     pub(crate) fn age(&self, now: Duration) -> Duration {
         self.cold.age_before + now.saturating_sub(self.cold.created)
     }
 
-    /// The client's time-to-expiry.
+    /// The time-to-expiry of the relayed address that expires last.
     pub(crate) fn time_to_expiry(&self, now: Duration) -> Duration {
-        self.expires.saturating_sub(now)
+        self.relays.last_expiry().saturating_sub(now)
+    }
+
+    /// Notes a relayed address as one that it has had.
+    pub(crate) fn note_advertised(&mut self, advertised: SocketAddr) {
+        self.cold.advertised.push(advertised);
+        self.cold.advertised.sort_unstable_by_key(SocketAddr::is_ipv6);
+    }
+
+    /// Drops permissions and channels that no relayed address serves (RFC 8656 §8.1).
+    pub(crate) fn drop_unserved(&mut self) {
+        let relays = &self.relays;
+        self.permissions.retain(|peer| relays.of_family(AddressFamily::of(peer)).is_some());
+        self.channels.retain(|channel| relays.of_family(AddressFamily::of(&channel.peer.ip())).is_some());
     }
 }

@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 
 use causeway_wire::ErrorCode;
-use causeway_wire::attribute::XorPeerAddress;
+use causeway_wire::attribute::{AddressFamily, XorPeerAddress};
 use rand::CryptoRng;
 use smallvec::SmallVec;
 
@@ -66,5 +66,5 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
 /// Whether the allocation has a relayed address of the peer's family. An IPv4-mapped address is of neither (H1).
 pub(crate) fn is_of_family<G>(allocation: &Allocation<G>, peer: &IpAddr) -> bool {
     let mapped = matches!(peer, IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some());
-    !mapped && allocation.relay_for(peer).is_some()
+    !mapped && allocation.relays.of_family(AddressFamily::of(peer)).is_some()
 }

@@ -1,16 +1,19 @@
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 
-use causeway_wire::attribute::{AttributeType, Data, XorPeerAddress};
+use causeway_wire::attribute::{AttributeType, Data, DontFragment, XorPeerAddress};
 use causeway_wire::{ChannelData, ChannelDataError, Class, Message, MessageWriter, Method, TransactionId, padded};
 use rand::CryptoRng;
 
 use crate::allocation::Allocation;
+use crate::allocations::AllocationId;
 use crate::create_permission::is_of_family;
 use crate::effect::RelayId;
 use crate::five_tuple::FiveTuple;
+use crate::known::is_known;
 use crate::ledger::Ledger;
 use crate::now::Now;
-use crate::request::is_known;
+
 use crate::server::Server;
 use crate::verdict::{Discard, Prefix, Verdict};
 
@@ -26,7 +29,11 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         let Some(peer) = allocation.channels.peer(message.channel, now.monotonic) else {
             return Verdict::Discard(Discard::NoChannel);
         };
-        to_peer(id, allocation, peer, ChannelData::HEADER_LEN, message.data.len())
+        let Some((index, _)) = allocation.relays.for_peer(&peer.ip(), now.monotonic) else {
+            return Verdict::Discard(Discard::NoChannel);
+        };
+        let data = ChannelData::HEADER_LEN..ChannelData::HEADER_LEN + message.data.len();
+        to_peer((id, index), allocation, peer, data, false)
     }
 
     /// Receiving a Send indication (RFC 8656 §11.2).
@@ -40,9 +47,9 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         };
         let allowed = self.config.policy.check_transport(peer).is_ok();
         let Some((id, allocation)) = self.data_allocation(now, from) else { return Verdict::Discard(Discard::NoAllocation) };
-        if !is_of_family(allocation, &peer.ip()) {
-            return Verdict::Discard(Discard::PeerFamily);
-        }
+        // An IPv4-mapped address is of neither family (H1).
+        let relay = allocation.relays.for_peer(&peer.ip(), now.monotonic).filter(|_| is_of_family(allocation, &peer.ip()));
+        let Some((index, _)) = relay else { return Verdict::Discard(Discard::PeerFamily) };
         if !allocation.permissions.allow(&peer.ip(), now.monotonic) {
             return Verdict::Discard(Discard::NoPermission);
         }
@@ -51,13 +58,14 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         }
         // Where DATA's value stands within the datagram that it was read from.
         let start = data.as_ptr() as usize - message.as_bytes().as_ptr() as usize;
-        to_peer(id, allocation, peer, start, data.len())
+        let dont_fragment = message.attribute() == Ok(Some(DontFragment)) && sets_dont_fragment(from, &peer.ip());
+        to_peer((id, index), allocation, peer, start..start + data.len(), dont_fragment)
     }
 
     /// Receiving a UDP datagram of `len` bytes from a peer at a relayed address (RFC 8656 §11.3, §12.7).
     pub fn handle_peer(&mut self, now: Now, relay: RelayId, peer: SocketAddr, len: usize) -> Verdict {
         let Some(allocation) = self.allocations.get_mut(relay.allocation) else { return Verdict::Discard(Discard::NotReady) };
-        if allocation.expires <= now.monotonic || !allocation.is_ready() {
+        if !allocation.relays.is_ready() || !allocation.relays.is_live(relay.index, now.monotonic) {
             return Verdict::Discard(Discard::NotReady);
         }
         if !allocation.permissions.allow(&peer.ip(), now.monotonic) {
@@ -77,22 +85,39 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         };
         allocation.traffic.packets_to_client += 1;
         allocation.traffic.bytes_to_client += u64::from(short);
-        Verdict::ToClient { client, prefix, padding }
+        Verdict::ToClient { client, prefix, padding, carry_tos: !client.transport.is_stream() }
     }
 
     /// The allocation that data arrives on, if it has not expired.
-    fn data_allocation(&mut self, now: Now, from: &FiveTuple) -> Option<(crate::AllocationId, &mut Allocation<L::Guard>)> {
+    fn data_allocation(&mut self, now: Now, from: &FiveTuple) -> Option<(AllocationId, &mut Allocation<L::Guard>)> {
         let id = self.allocations.find(from)?;
         let allocation = self.allocations.get_mut(id)?;
-        (allocation.expires > now.monotonic).then_some((id, allocation))
+        (allocation.relays.last_expiry() > now.monotonic).then_some((id, allocation))
     }
 }
 
-fn to_peer<G>(id: crate::AllocationId, allocation: &mut Allocation<G>, peer: SocketAddr, start: usize, len: usize) -> Verdict {
-    let Some((index, _)) = allocation.relay_for(&peer.ip()) else { return Verdict::Discard(Discard::PeerFamily) };
+/// Sends the `data` range of the client's datagram from the relayed address to the peer.
+fn to_peer<G>(
+    (id, index): (AllocationId, u8),
+    allocation: &mut Allocation<G>,
+    peer: SocketAddr,
+    data: Range<usize>,
+    dont_fragment: bool,
+) -> Verdict {
     allocation.traffic.packets_to_peer += 1;
-    allocation.traffic.bytes_to_peer += len as u64;
-    Verdict::ToPeer { relay: RelayId { allocation: id, index }, peer, start, end: start + len }
+    allocation.traffic.bytes_to_peer += data.len() as u64;
+    // Between datagrams both fields are carried, across families too (RFC 8656 §13.1, RFC 8656 §14); from a connection they have their defaults
+    // (RFC 8656 §15). DTLS is datagrams.
+    let carry_tos = !allocation.five_tuple.transport.is_stream();
+    let relay = RelayId { allocation: id, index };
+    Verdict::ToPeer { relay, peer, start: data.start, end: data.end, dont_fragment, carry_tos }
+}
+
+/// Whether DONT-FRAGMENT sets the DF bit: from datagrams only from IPv4 to IPv4, else "the DONT-FRAGMENT attribute MUST be ignored by the server"
+/// (RFC 8656 §13.1, RFC 8656 §13.2, RFC 8656 §13.3); "ignoring the DONT-FRAGMENT attribute is only applicable for UDP-to-UDP relay and not for
+/// TCP-to-UDP relay" (RFC 8656 §13).
+fn sets_dont_fragment(from: &FiveTuple, peer: &IpAddr) -> bool {
+    from.transport.is_stream() || from.client.is_ipv4() && peer.is_ipv4()
 }
 
 /// A Data indication up to DATA's value of `len` bytes; `None` when the message would be longer than STUN can say.

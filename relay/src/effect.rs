@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use causeway_auth::{Authenticator, Credential, NonceKeys};
 use causeway_wire::attribute::AddressFamily;
+use smallvec::SmallVec;
 
 use crate::allocation::Traffic;
 use crate::allocations::AllocationId;
@@ -27,10 +28,12 @@ pub enum Effect {
     Bind {
         /// Of which address.
         relay: RelayId,
-        /// Of which family.
+        /// Of which family; with [`WantedPort::Reserved`] the reservation has its own.
         family: AddressFamily,
         /// At which port.
         port: WantedPort,
+        /// Who asks: a reservation is for the user that made it.
+        credential: Arc<Credential>,
     },
     /// Close a relayed socket and give its port back.
     Release {
@@ -56,9 +59,16 @@ pub enum WantedPort {
     Any,
     /// Any that is even (RFC 8656 §18.7).
     Even,
+    /// Any that is even, the next one being free: that one is reserved, and [`Completion::Bound`] names it by a token (RFC 8656 §7.2).
+    EvenAndReserve,
+    /// The one that this RESERVATION-TOKEN stands for. Unknown, expired or another user's: [`BindFailure::Capacity`].
+    Reserved([u8; 8]),
     /// This address and no other: a restored allocation.
     Exactly(SocketAddr),
 }
+
+/// Relayed addresses of one allocation as they are advertised.
+pub type Advertised = SmallVec<[SocketAddr; 2]>;
 
 /// The account of an allocation that has ended.
 #[derive(Clone, Debug)]
@@ -71,8 +81,9 @@ pub struct Ended {
     pub client: FiveTuple,
     /// Who made it.
     pub credential: Arc<Credential>,
-    /// Its relayed address as it was advertised; `None` when it was never made.
-    pub relayed: Option<SocketAddr>,
+    /// The relayed addresses that it has had, as they were advertised, IPv4 before IPv6: none when it was never made, two when it was a dual
+    /// allocation.
+    pub relayed: Advertised,
     /// How long it lived.
     pub duration: Duration,
     /// What it relayed.
@@ -121,6 +132,8 @@ pub enum Completion {
         bound: SocketAddr,
         /// What the client is told: another address behind a 1:1 NAT.
         advertised: SocketAddr,
+        /// The token of the next-higher port, where that was to be reserved.
+        reservation: Option<[u8; 8]>,
     },
     /// The socket could not be bound.
     BindFailed {
@@ -129,6 +142,16 @@ pub enum Completion {
         /// Why.
         failure: BindFailure,
     },
+}
+
+impl Completion {
+    /// Which relayed address it speaks of.
+    #[must_use]
+    pub const fn relay(&self) -> RelayId {
+        match self {
+            Self::Bound { relay, .. } | Self::BindFailed { relay, .. } => *relay,
+        }
+    }
 }
 
 /// Why a relayed socket could not be bound.

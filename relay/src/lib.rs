@@ -5,12 +5,14 @@
 //! | the server: inputs, outputs, dispatch | `server.rs` | RFC 8656 §5 |
 //! | what is decided | `verdict.rs`, `effect.rs` | |
 //! | allocation, its table, 5-tuple | `allocation.rs`, `allocations.rs`, `five_tuple.rs` | RFC 8656 §6 |
+//! | its relayed addresses, and their sockets | `relays.rs`, `binding.rs` | RFC 8656 §6, RFC 8656 §7.2 |
 //! | permission, channel | `permission.rs`, `channel.rs` | RFC 8656 §9, §12 |
-//! | requests | `request.rs`, `allocate.rs`, `refresh.rs`, `create_permission.rs`, `channel_bind.rs` | RFC 8656 §7.2, §8.2, §10.2, §12.2 |
+//! | requests | `request.rs`, `known.rs`, `allocate.rs`, `wanted.rs`, `refresh.rs`, `create_permission.rs`, `channel_bind.rs` | RFC 8656 §7.2, §8.2, §10.2, §12.2 |
 //! | keys that are asked for, requests that wait for them | `keys.rs`, `parked.rs` | |
-//! | data | `data.rs` | RFC 8656 §11, §12.6, §12.7 |
+//! | data, and what ICMP says of it | `data.rs`, `icmp.rs` | RFC 8656 §11, §12.6, §12.7 |
 //! | which peers are allowed | `policy.rs`, `special.rs` | RFC 8656 §21.3, rows H1 to H8 |
 //! | limits | `ledger.rs`, `prefix.rs`, `config.rs` | rows H30, H33 |
+//! | answers to addresses that may be forged | `unproven.rs` | row H11 |
 //! | time | `now.rs`, `wheel.rs` | |
 //! | records | `record.rs` | restore, take-over, mobility |
 
@@ -18,6 +20,7 @@ mod allocate;
 mod allocation;
 mod allocations;
 mod answer;
+mod binding;
 mod changes;
 mod channel;
 mod channel_bind;
@@ -26,7 +29,9 @@ mod create_permission;
 mod data;
 mod effect;
 mod five_tuple;
+mod icmp;
 mod keys;
+mod known;
 mod ledger;
 mod now;
 mod parked;
@@ -35,24 +40,29 @@ mod policy;
 mod prefix;
 mod record;
 mod refresh;
+mod relays;
 mod request;
 mod server;
 mod small_map;
 mod special;
+mod unproven;
 mod verdict;
+mod wanted;
 mod wheel;
 
-pub use allocation::{RelayedTransportAddress, Traffic};
+pub use allocation::Traffic;
 pub use allocations::AllocationId;
 pub use changes::Change;
 pub use config::{Config, Families, Limits};
-pub use effect::{BindFailure, Command, Completion, Effect, EndReason, Ended, RelayId, WantedPort};
+pub use effect::{Advertised, BindFailure, Command, Completion, Effect, EndReason, Ended, RelayId, WantedPort};
 pub use five_tuple::{FiveTuple, Transport};
+pub use icmp::IcmpNotice;
 pub use keys::KeyAnswer;
 pub use ledger::{Ledger, Unlimited};
 pub use now::Now;
 pub use policy::{Denied, PeerPolicy, Rule};
-pub use record::{AllocationRecord, ChannelRecord, PermissionRecord};
+pub use record::{AllocationRecord, ChannelRecord, PermissionRecord, RelayedRecord};
+pub use relays::RelayedTransportAddress;
 pub use server::{Gauges, Server};
 pub use special::DENIED_BY_DEFAULT;
 pub use verdict::{Discard, Prefix, Respond, Verdict};

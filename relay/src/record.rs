@@ -2,20 +2,21 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_auth::Credential;
-use causeway_wire::attribute::AddressFamily;
+use causeway_auth::{Credential, Protection};
 use causeway_wire::{ChannelNumber, TransactionId};
 use rand::CryptoRng;
+use smallvec::SmallVec;
 
-use crate::allocation::{Allocation, Cold, Relay, RelayedTransportAddress, Traffic};
+use crate::allocation::{Allocation, Cold, Traffic};
 use crate::allocations::AllocationId;
 use crate::changes::Change;
 use crate::channel::Channels;
-use crate::effect::{Effect, RelayId, WantedPort};
+use crate::effect::{Advertised, Effect, RelayId, WantedPort};
 use crate::five_tuple::FiveTuple;
 use crate::ledger::Ledger;
 use crate::now::Now;
 use crate::permission::Permissions;
+use crate::relays::{RelayedTransportAddress, Relays};
 use crate::server::Server;
 
 /// All there is to know of an allocation, with times as what remains of them: it serves restore, take-over and mobility alike.
@@ -27,22 +28,31 @@ pub struct AllocationRecord {
     pub five_tuple: FiveTuple,
     /// Who made it.
     pub credential: Arc<Credential>,
+    /// How that was shown.
+    pub protection: Protection,
     /// The Allocate request that made it.
     pub transaction: TransactionId,
     /// How long it has lived.
     pub age: Duration,
     /// The lifetime that was granted last.
     pub lifetime: Duration,
-    /// What is left of it.
-    pub time_to_expiry: Duration,
     /// Its relayed addresses: one, or two of different families.
-    pub relayed: Vec<RelayedTransportAddress>,
+    pub relayed: Vec<RelayedRecord>,
     /// Its permissions.
     pub permissions: Vec<PermissionRecord>,
     /// Its channels.
     pub channels: Vec<ChannelRecord>,
     /// What it has relayed.
     pub traffic: Traffic,
+}
+
+/// A relayed address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RelayedRecord {
+    /// The address.
+    pub address: RelayedTransportAddress,
+    /// What is left of it.
+    pub time_to_expiry: Duration,
 }
 
 /// A permission.
@@ -69,19 +79,22 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// What [`adopt`](Self::adopt) needs to bring an allocation back; `None` when there is none of that name, or it is not made yet.
     #[must_use]
     pub fn export(&self, now: Now, id: AllocationId) -> Option<AllocationRecord> {
-        let allocation = self.allocations.get(id).filter(|allocation| allocation.is_ready())?;
+        let allocation = self.allocations.get(id).filter(|allocation| allocation.relays.is_ready())?;
         let left = |expires: Duration| expires.saturating_sub(now.monotonic);
+        let relays = &allocation.relays;
+        let relayed = relays.bound().filter(|(index, _)| relays.is_live(*index, now.monotonic));
+        let relayed = relayed.map(|(index, address)| RelayedRecord { address, time_to_expiry: left(relays.expiry(index)) });
         let permissions = allocation.permissions.iter().filter(|(_, expires)| **expires > now.monotonic);
         let channels = allocation.channels.iter().filter(|(_, channel)| channel.expires > now.monotonic);
         Some(AllocationRecord {
             id: allocation.cold.record,
             five_tuple: allocation.five_tuple,
             credential: Arc::clone(&allocation.cold.credential),
+            protection: allocation.cold.protection,
             transaction: allocation.cold.transaction,
             age: allocation.age(now.monotonic),
             lifetime: allocation.cold.lifetime,
-            time_to_expiry: left(allocation.expires),
-            relayed: allocation.bound().map(|(_, relay)| relay).collect(),
+            relayed: relayed.collect(),
             permissions: permissions.map(|(peer, expires)| PermissionRecord { peer: *peer, time_to_expiry: left(*expires) }).collect(),
             channels: channels
                 .map(|(number, channel)| ChannelRecord { number: *number, peer: channel.peer, time_to_expiry: left(channel.expires) })
@@ -142,14 +155,13 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// 5-tuple or its user's quota is taken.
     pub fn adopt(&mut self, now: Now, record: &AllocationRecord) -> Option<AllocationId> {
         let taken = self.allocations.find(&record.five_tuple).is_some();
-        if taken || record.time_to_expiry.is_zero() || !(1..=2).contains(&record.relayed.len()) {
+        let relayed: SmallVec<[&RelayedRecord; 2]> = record.relayed.iter().filter(|relayed| !relayed.time_to_expiry.is_zero()).collect();
+        if taken || !(1..=2).contains(&relayed.len()) {
             return None;
         }
         let quota = self.ledger.try_acquire(record.credential.quota_name())?;
-        let mut relays = [Relay::Absent; 2];
-        for (place, relayed) in relays.iter_mut().zip(&record.relayed) {
-            *place = Relay::Binding(AddressFamily::of(&relayed.bound.ip()));
-        }
+        let relays = relayed.iter().map(|relayed| (relayed.address.family(), now.after(relayed.time_to_expiry)));
+        let relays = Relays::binding(relays);
         let mut permissions = Permissions::new();
         // The policy may be another than the one that they were made under (H3).
         let policy = &self.config.policy;
@@ -165,6 +177,10 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             _quota: quota,
             transaction: record.transaction,
             fingerprint: false,
+            protection: record.protection,
+            reservation: None,
+            deletion: None,
+            advertised: Advertised::new(),
             created: now.monotonic,
             age_before: record.age,
             lifetime: record.lifetime,
@@ -173,12 +189,13 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             unwritten: false,
             answer_pending: false,
         };
-        let (five_tuple, expires, traffic) = (record.five_tuple, now.after(record.time_to_expiry), record.traffic);
-        let allocation = Allocation { five_tuple, expires, relays, permissions, channels, traffic, cold: Box::new(cold) };
+        let (five_tuple, traffic) = (record.five_tuple, record.traffic);
+        let allocation = Allocation { five_tuple, relays, permissions, channels, traffic, cold: Box::new(cold) };
         let id = self.admit(allocation, now.monotonic);
-        for (index, relayed) in (0u8..).zip(&record.relayed) {
-            let (family, port) = (AddressFamily::of(&relayed.bound.ip()), WantedPort::Exactly(relayed.bound));
-            self.effects.push_back(Effect::Bind { relay: RelayId { allocation: id, index }, family, port });
+        for (index, relayed) in (0u8..).zip(relayed) {
+            let (family, port) = (relayed.address.family(), WantedPort::Exactly(relayed.address.bound));
+            let (relay, credential) = (RelayId { allocation: id, index }, Arc::clone(&record.credential));
+            self.effects.push_back(Effect::Bind { relay, family, port, credential });
         }
         Some(id)
     }

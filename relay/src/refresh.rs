@@ -14,33 +14,46 @@ use crate::wheel;
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// Receiving a Refresh request (RFC 8656 §8.2).
     pub(crate) fn refresh(&mut self, request: &Request<'_>, id: AllocationId) -> Result<Achieved, ErrorCode> {
-        // "… the attribute value does not match the address family of the allocation": 443.
-        match request.message.attribute() {
-            Ok(None) => {}
-            Ok(Some(RequestedAddressFamily(family))) if self.has_family(id, family) => {}
+        let now = request.now;
+        let allocation = self.allocations.get(id).ok_or(ErrorCode::ALLOCATION_MISMATCH)?;
+        if allocation.cold.deletion == Some(request.message.transaction_id()) {
+            return Ok(Achieved::Lifetime(Duration::ZERO));
+        }
+        // "If no REQUESTED-ADDRESS-FAMILY attribute is included, then the request should be treated as applying to all current allocations"
+        // (RFC 8656 §8.1). "… the attribute value does not match the address family of the allocation": 443.
+        let family = match request.message.attribute() {
+            Ok(None) => None,
+            Ok(Some(RequestedAddressFamily(family))) if allocation.relays.of_family(family).is_some() => Some(family),
             Ok(Some(_)) | Err(AttributeError::Family) => return Err(ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH),
             Err(_) => return Err(ErrorCode::BAD_REQUEST),
-        }
-        let now = request.now;
+        };
         // "If the "desired lifetime" is zero, then the request succeeds and the allocation is deleted", at once (H39).
         if request.message.attribute() == Ok(Some(Lifetime(0))) {
-            self.end(id, now.monotonic, EndReason::Released);
+            self.delete(request, id, family);
             return Ok(Achieved::Lifetime(Duration::ZERO));
         }
         let lifetime = self.config.limits.lifetime(request)?;
         let allocation = self.allocations.get_mut(id).ok_or(ErrorCode::ALLOCATION_MISMATCH)?;
         allocation.cold.lifetime = lifetime;
-        allocation.expires = now.after(lifetime);
+        allocation.relays.refresh(family, now.after(lifetime));
         // Only what would be visited too late is put into the wheel again, or each Refresh could leave an entry there.
-        if wheel::second(allocation.expires) < allocation.cold.visit {
+        if wheel::second(allocation.relays.next_expiry()) < allocation.cold.visit {
             self.schedule(id, now.monotonic);
         }
         self.note_change(id);
         Ok(Achieved::Lifetime(lifetime))
     }
 
-    fn has_family(&self, id: AllocationId, family: AddressFamily) -> bool {
-        let allocation = self.allocations.get(id);
-        allocation.is_some_and(|allocation| allocation.bound().any(|(_, relay)| AddressFamily::of(&relay.bound.ip()) == family))
+    /// Deletes the allocation, or the one of its relayed addresses that is of `family`.
+    fn delete(&mut self, request: &Request<'_>, id: AllocationId, family: Option<AddressFamily>) {
+        let Some(allocation) = self.allocations.get_mut(id) else { return };
+        let one = family.filter(|_| allocation.relays.bound().count() > 1).and_then(|family| allocation.relays.of_family(family));
+        match one {
+            Some((index, _)) => {
+                allocation.cold.deletion = Some(request.message.transaction_id());
+                self.release(id, index);
+            }
+            None => self.end(id, request.now.monotonic, EndReason::Released),
+        }
     }
 }

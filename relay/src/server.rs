@@ -1,18 +1,19 @@
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_auth::{Authenticator, KeyCache};
+use causeway_auth::{Authenticator, KeyCache, Limiter};
 use causeway_wire::binding::{self, Received, Usage};
 use causeway_wire::demux::{Protocol, protocol};
 use causeway_wire::{ChannelRange, Class, Message, Method};
 use rand::CryptoRng;
 
-use crate::allocation::{Allocation, Relay, Traffic};
+use crate::allocation::{Allocation, Traffic};
 use crate::allocations::{AllocationId, Allocations};
 use crate::changes::Changes;
 use crate::config::Config;
-use crate::effect::{BindFailure, Command, Completion, Effect, EndReason, Ended, RelayId};
+use crate::effect::{Advertised, Command, Completion, Effect, EndReason, Ended, RelayId};
 use crate::five_tuple::{FiveTuple, Transport};
 use crate::keys::Ready;
 use crate::ledger::Ledger;
@@ -20,7 +21,8 @@ use crate::now::Now;
 use crate::parked::Parked;
 use crate::policy::PeerPolicy;
 use crate::prefix::PrefixCounts;
-use crate::request::Requester;
+use crate::relays::RelayedTransportAddress;
+use crate::unproven;
 use crate::verdict::{Discard, Respond, Verdict};
 use crate::wheel::Wheel;
 
@@ -32,9 +34,9 @@ const VISITS: usize = 1024;
 
 /// One TURN server for one worker.
 ///
-/// Inputs are [`handle_client`](Self::handle_client), [`handle_peer`](Self::handle_peer), [`handle_completion`](Self::handle_completion),
-/// [`handle_command`](Self::handle_command), [`handle_key`](Self::handle_key) and [`handle_timeout`](Self::handle_timeout). A verdict is
-/// carried out at once. After each input, drain [`poll_effect`](Self::poll_effect) and report what became of each effect; after the last two,
+/// Inputs are [`handle_client`](Self::handle_client), [`handle_peer`](Self::handle_peer), [`handle_icmp`](Self::handle_icmp),
+/// [`handle_completion`](Self::handle_completion), [`handle_command`](Self::handle_command), [`handle_key`](Self::handle_key) and
+/// [`handle_timeout`](Self::handle_timeout). A verdict is carried out at once. After each input, drain [`poll_effect`](Self::poll_effect) and report what became of each effect; after the last two,
 /// drain [`next_parked`](Self::next_parked), too. When nothing is left, read [`poll_timeout`](Self::poll_timeout) and call `handle_timeout`
 /// then.
 ///
@@ -45,6 +47,7 @@ pub struct Server<L: Ledger, R> {
     pub(crate) authenticator: Arc<Authenticator>,
     pub(crate) ledger: L,
     pub(crate) rng: R,
+    pub(crate) limiter: Option<Limiter>,
     pub(crate) allocations: Allocations<L::Guard>,
     pub(crate) prefixes: PrefixCounts,
     pub(crate) effects: VecDeque<Effect>,
@@ -79,9 +82,10 @@ pub struct Gauges {
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// A server without allocations.
     #[must_use]
-    pub fn new(config: Config, authenticator: Arc<Authenticator>, ledger: L, rng: R) -> Self {
+    pub fn new(config: Config, authenticator: Arc<Authenticator>, ledger: L, mut rng: R) -> Self {
         let changes = Changes::new(config.track_changes);
         Self {
+            limiter: unproven::limiter(config.unauthenticated, &mut rng),
             allocations: Allocations::new(config.worker),
             config,
             authenticator,
@@ -115,10 +119,11 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     fn stun(&mut self, now: Now, from: &FiveTuple, bytes: &[u8], out: &mut [u8]) -> Verdict {
         let Ok(message) = Message::decode(bytes) else { return Verdict::Discard(Discard::Malformed) };
         if message.is_rfc3489() {
-            return match binding_answer(from, &message, out) {
+            let verdict = match binding_answer(from, &message, out) {
                 Verdict::Discard(Discard::Unsupported) => Verdict::Discard(Discard::NoCookie),
                 verdict => verdict,
             };
+            return self.to_unproven(now, from, bytes.len(), verdict);
         }
         if message.fingerprint() == Some(false) {
             return Verdict::Discard(Discard::Fingerprint);
@@ -128,7 +133,10 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             (Class::Request, Method::ALLOCATE | Method::REFRESH | Method::CREATE_PERMISSION | Method::CHANNEL_BIND) => {
                 self.request(now, from, &message, false, out)
             }
-            (Class::Request, Method::BINDING) => binding_answer(from, &message, out),
+            (Class::Request, Method::BINDING) => {
+                let verdict = binding_answer(from, &message, out);
+                self.to_unproven(now, from, bytes.len(), verdict)
+            }
             (Class::Indication, Method::BINDING) => Verdict::Discard(Discard::Keepalive),
             _ => Verdict::Discard(Discard::Unsupported),
         }
@@ -137,7 +145,9 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// What became of an effect; the verdict is the answer that waited for it, if any did.
     pub fn handle_completion(&mut self, now: Now, completion: Completion, out: &mut [u8]) -> Verdict {
         match completion {
-            Completion::Bound { relay, bound, advertised } => self.relay_bound(now, relay, bound, advertised, out),
+            Completion::Bound { relay, bound, advertised, reservation } => {
+                self.relay_bound(now, relay, RelayedTransportAddress { bound, advertised }, reservation, out)
+            }
             Completion::BindFailed { relay, failure } => self.relay_failed(now, relay, failure, out),
         }
     }
@@ -166,9 +176,10 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         for _ in 0..VISITS {
             let Some((second, id)) = self.wheel.expire(now.monotonic) else { return };
             let Some(allocation) = self.allocations.get(id).filter(|allocation| allocation.cold.visit == second) else { continue };
-            if allocation.expires <= now.monotonic {
+            if allocation.relays.last_expiry() <= now.monotonic {
                 self.end(id, now.monotonic, EndReason::Expired);
             } else {
+                self.release_expired(id, now.monotonic);
                 self.change(id, |allocation| {
                     allocation.permissions.remove_expired(now.monotonic);
                     allocation.channels.remove_expired(now.monotonic);
@@ -210,6 +221,17 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         self.allocations.get(id).map(|allocation| allocation.traffic)
     }
 
+    /// The relayed addresses of an allocation as they are advertised, IPv4 before IPv6; none while they are being bound, or without it.
+    #[must_use]
+    pub fn relayed(&self, id: AllocationId) -> Advertised {
+        let mut advertised = Advertised::new();
+        if let Some(allocation) = self.allocations.get(id).filter(|allocation| allocation.relays.is_ready()) {
+            advertised.extend(allocation.relays.bound().map(|(_, relay)| relay.advertised));
+            advertised.sort_unstable_by_key(SocketAddr::is_ipv6);
+        }
+        advertised
+    }
+
     /// The realm that it serves.
     #[must_use]
     pub fn realm(&self) -> &str {
@@ -235,14 +257,40 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         self.offer_all();
     }
 
-    /// The live allocation of a 5-tuple. One that has expired and was not visited yet ends here, so that it is never used.
+    /// The live allocation of a 5-tuple. What has expired and was not visited yet ends here, so that it is never used.
     pub(crate) fn live(&mut self, five_tuple: &FiveTuple, now: Duration) -> Option<AllocationId> {
         let id = self.allocations.find(five_tuple)?;
-        if self.allocations.get(id)?.expires > now {
+        if self.allocations.get(id)?.relays.last_expiry() > now {
+            self.release_expired(id, now);
             return Some(id);
         }
         self.end(id, now, EndReason::Expired);
         None
+    }
+
+    /// Takes away the relayed address of a dual allocation that has expired while the other one goes on.
+    fn release_expired(&mut self, id: AllocationId, now: Duration) {
+        let expired = self.allocations.get(id).filter(|allocation| allocation.relays.next_expiry() <= now).and_then(|allocation| {
+            let relays = &allocation.relays;
+            relays.bound().map(|(index, _)| index).find(|index| !relays.is_live(*index, now))
+        });
+        if let Some(index) = expired {
+            self.release(id, index);
+        }
+    }
+
+    /// Takes one of two relayed addresses away, with the permissions and channels of its family: "it MUST NOT affect any permissions or
+    /// channels associated with allocations for the other address family" (RFC 8656 §8.1).
+    pub(crate) fn release(&mut self, id: AllocationId, index: u8) {
+        let bound = self.change(id, |allocation| {
+            let address = allocation.relays.remove(index);
+            allocation.drop_unserved();
+            address.map(|address| address.bound)
+        });
+        if let Some(bound) = bound.flatten() {
+            self.effects.push_back(Effect::Release { relay: RelayId { allocation: id, index }, bound });
+            self.note_change(id);
+        }
     }
 
     /// Changes an allocation and keeps the gauges true.
@@ -268,7 +316,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// Has the wheel visit an allocation in time. An earlier visit that was planned becomes void.
     pub(crate) fn schedule(&mut self, id: AllocationId, now: Duration) {
         if let Some(allocation) = self.allocations.get_mut(id) {
-            allocation.cold.visit = self.wheel.insert(now, allocation.expires.min(now.saturating_add(VISIT)), id);
+            allocation.cold.visit = self.wheel.insert(now, allocation.relays.next_expiry().min(now.saturating_add(VISIT)), id);
         }
     }
 
@@ -279,7 +327,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         self.permissions -= allocation.permissions.len();
         self.channels -= allocation.channels.len();
         self.changes.ended(allocation.cold.record, self.allocations.len());
-        for (index, relay) in allocation.bound() {
+        for (index, relay) in allocation.relays.bound() {
             self.effects.push_back(Effect::Release { relay: RelayId { allocation: id, index }, bound: relay.bound });
         }
         self.effects.push_back(Effect::Ended(Ended {
@@ -287,24 +335,11 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             record: allocation.cold.record,
             client: allocation.five_tuple,
             credential: Arc::clone(&allocation.cold.credential),
-            relayed: allocation.bound().next().map(|(_, relay)| relay.advertised),
+            relayed: allocation.cold.advertised.clone(),
             duration: allocation.age(now),
             traffic: allocation.traffic,
             reason,
         }));
-    }
-
-    fn relay_failed(&mut self, now: Now, relay: RelayId, failure: BindFailure, out: &mut [u8]) -> Verdict {
-        let waits = |allocation: &&Allocation<L::Guard>| matches!(allocation.relays.get(usize::from(relay.index)), Some(Relay::Binding(_)));
-        let Some(allocation) = self.allocations.get(relay.allocation).filter(waits) else { return Verdict::Discard(Discard::NotReady) };
-        let requester = Requester::of(allocation);
-        let answer_pending = allocation.cold.answer_pending;
-        self.end(relay.allocation, now.monotonic, EndReason::BindFailed);
-        if answer_pending {
-            requester.answer(self.config.software.as_deref()).error(failure.into(), &[], out)
-        } else {
-            Verdict::Discard(Discard::NotReady)
-        }
     }
 }
 
@@ -318,7 +353,9 @@ fn binding_answer(from: &FiveTuple, message: &Message<'_>, out: &mut [u8]) -> Ve
     };
     let received = Received { source: from.client, local: from.server, over };
     match binding::answer(message, &received, Usage::Binding, out) {
-        Ok(answer) => Verdict::Respond(Respond { to: *from, len: answer.len, method: message.method(), error: answer.error, refusal: None }),
+        Ok(answer) => {
+            Verdict::Respond(Respond { to: *from, len: answer.len, method: message.method(), error: answer.error, refusal: None })
+        }
         Err(binding::Silence::Fingerprint) => Verdict::Discard(Discard::Fingerprint),
         Err(binding::Silence::NotBindingRequest) => Verdict::Discard(Discard::Unsupported),
         Err(binding::Silence::NoSpace) => Verdict::Discard(Discard::NoSpace),

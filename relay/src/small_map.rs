@@ -92,7 +92,7 @@ mod tests {
             map.insert(key, key + 1);
             assert_eq!((map.len(), map.get(&key), map.get(&(key + 1))), (key as usize + 1, Some(&(key + 1)), None));
         }
-        assert_eq!(map.iter().map(|(key, _)| key).sum::<u32>(), (0..100).sum());
+        assert_eq!(map.iter().map(|(key, _)| key).sum::<u32>(), (0..100).sum::<u32>());
         map.retain(|key, _| *key < 3);
         assert!(matches!(map, SmallMap::List(_)));
         assert_eq!((map.remove(&1), map.remove(&1), map.len()), (Some(2), None, 2));

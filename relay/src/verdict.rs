@@ -21,6 +21,10 @@ pub enum Verdict {
         start: usize,
         /// The byte behind it.
         end: usize,
+        /// Whether DF is to be set on this one datagram (RFC 8656 §14, RFC 8656 §15).
+        dont_fragment: bool,
+        /// Whether DSCP and ECN of what came in go along; else both are zero.
+        carry_tos: bool,
     },
     /// Put `prefix` in front of the peer's datagram and `padding` zero bytes behind it, and send it to the client.
     ToClient {
@@ -30,6 +34,15 @@ pub enum Verdict {
         prefix: Prefix,
         /// 0 to 3.
         padding: usize,
+        /// Whether DSCP and ECN of what came in go along (RFC 8656 §14); a connection has its own (RFC 8656 §16).
+        carry_tos: bool,
+    },
+    /// Send the Data indication that stands in the caller's buffer: what ICMP said of a peer (RFC 8656 §11.5).
+    Notify {
+        /// To whom, and from where.
+        client: FiveTuple,
+        /// Its length in bytes.
+        len: usize,
     },
     /// Send the answer that stands in the caller's buffer.
     Respond(Respond),
@@ -145,12 +158,16 @@ discards! {
     PeerDenied = "peer_denied",
     /// The allocation is being made, or is gone.
     NotReady = "not_ready",
+    /// ICMP of a type that is not relayed (RFC 8656 §11.5).
+    IcmpType = "icmp_type",
     /// Too long to be put into a Data indication.
     TooLong = "too_long",
     /// The user's key is being asked for, and a request of this 5-tuple, or as many as may, wait for keys.
     KeyPending = "key_pending",
     /// The user's key was not to be had.
     KeyUnavailable = "key_unavailable",
+    /// Whoever may have been named as the source without its doing has been sent enough (H11).
+    RateLimited = "rate_limited",
     /// The answer does not fit into the caller's buffer.
     NoSpace = "no_space",
 }

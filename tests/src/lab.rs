@@ -1,12 +1,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use causeway_relay::{Command, Completion, Effect, Ended, FiveTuple, KeyAnswer, Now, RelayId, Server, Verdict};
+use causeway_relay::{Command, Completion, Effect, Ended, FiveTuple, IcmpNotice, KeyAnswer, Now, RelayId, Server, Verdict};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use crate::answer::Answer;
-use crate::port_pool::PortPool;
+use crate::port_pool::{Bind, PortPool};
 use crate::quota::Quota;
 use crate::reaction::Reaction;
 use crate::setup::Setup;
@@ -123,6 +123,7 @@ impl Lab {
             calls += 1;
             assert!(calls < 10_000, "the server goes on asking to be called");
         }
+        self.pool.expire(self.elapsed);
         self.settle(None);
     }
 
@@ -143,6 +144,17 @@ impl Lab {
     pub fn peer_sends_to(&mut self, relay: RelayId, peer: SocketAddr, data: &[u8]) -> Reaction {
         let verdict = self.server.handle_peer(self.now(), relay, peer, data.len());
         let reaction = self.carry_out(verdict, data);
+        self.settle(Some(reaction))
+    }
+
+    /// An ICMP packet arrives about a datagram from an advertised relayed address to a peer.
+    ///
+    /// # Panics
+    /// When nothing is bound there.
+    pub fn icmp_arrives(&mut self, advertised: SocketAddr, peer: SocketAddr, notice: IcmpNotice) -> Reaction {
+        let relay = self.pool.relay(advertised).expect("a relayed address that is bound");
+        let verdict = self.server.handle_icmp(self.now(), relay, peer, &notice, &mut self.out);
+        let reaction = self.carry_out(verdict, &[]);
         self.settle(Some(reaction))
     }
 
@@ -171,8 +183,8 @@ impl Lab {
     /// Binds what was held back, and what became of it for the clients.
     pub fn complete(&mut self) -> Vec<Reaction> {
         let mut reactions = Vec::new();
-        while let Some((relay, family, port)) = self.pool.waiting.pop_front() {
-            let completion = self.pool.bind(relay, family, port);
+        while let Some(bind) = self.pool.waiting.pop_front() {
+            let completion = self.pool.bind(self.elapsed, &bind);
             reactions.push(self.hand_in(completion));
         }
         self.settle(None);
@@ -189,9 +201,13 @@ impl Lab {
         let mut reaction = reaction.unwrap_or(Reaction::Later);
         while let Some(effect) = self.server.poll_effect() {
             match effect {
-                Effect::Bind { relay, family, port } if self.pool.hold => self.pool.waiting.push_back((relay, family, port)),
-                Effect::Bind { relay, family, port } => {
-                    let completion = self.pool.bind(relay, family, port);
+                Effect::Bind { relay, family, port, credential } => {
+                    let bind = Bind { relay, family, port, user: credential.quota_name().to_owned() };
+                    if self.pool.hold {
+                        self.pool.waiting.push_back(bind);
+                        continue;
+                    }
+                    let completion = self.pool.bind(self.elapsed, &bind);
                     let answered = self.hand_in(completion);
                     if reaction == Reaction::Later {
                         reaction = answered;
@@ -207,14 +223,16 @@ impl Lab {
 
     fn carry_out(&self, verdict: Verdict, datagram: &[u8]) -> Reaction {
         match verdict {
-            Verdict::ToPeer { relay, peer, start, end } => {
-                Reaction::ToPeer { from: self.pool.advertised(relay), to: peer, data: datagram[start..end].to_vec() }
+            Verdict::ToPeer { relay, peer, start, end, dont_fragment, carry_tos } => {
+                let (from, data) = (self.pool.advertised(relay), datagram[start..end].to_vec());
+                Reaction::ToPeer { from, to: peer, data, dont_fragment, carry_tos }
             }
-            Verdict::ToClient { client, prefix, padding } => {
+            Verdict::ToClient { client, prefix, padding, carry_tos } => {
                 assert!(padding < 4);
                 let bytes = [prefix.as_bytes(), datagram, &[0; 3][..padding]].concat();
-                Reaction::ToClient { to: client, bytes }
+                Reaction::ToClient { to: client, bytes, carry_tos }
             }
+            Verdict::Notify { client, len } => Reaction::Notice { to: client, bytes: self.out[..len].to_vec() },
             Verdict::Respond(respond) => Reaction::Answer(Answer::new(&respond, &self.out)),
             Verdict::Discard(why) => Reaction::Silence(why),
             Verdict::Later => Reaction::Later,

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use causeway_relay::{BindFailure, Completion, RelayId, WantedPort};
 use causeway_wire::attribute::AddressFamily;
@@ -10,14 +11,31 @@ use crate::addresses::{RELAY, RELAY_BOUND, RELAY_V6};
 /// The ports that relayed addresses can have.
 pub(crate) const PORTS: RangeInclusive<u16> = 49_152..=65_535;
 
+/// So long a reservation is held.
+const RESERVED_FOR: Duration = Duration::from_secs(30);
+
+/// A relayed socket that is wanted.
+#[derive(Clone, Debug)]
+pub(crate) struct Bind {
+    pub(crate) relay: RelayId,
+    pub(crate) family: AddressFamily,
+    pub(crate) port: WantedPort,
+    pub(crate) user: String,
+}
+
 /// A model of what a shell does with effects: it binds relayed sockets, or fails to, and takes their ports back.
 #[derive(Debug)]
 pub struct PortPool {
     /// What each further bind fails with.
     pub failure: Option<BindFailure>,
+    /// What binds of one family fail with.
+    pub failures: BTreeMap<AddressFamily, BindFailure>,
     /// While set, binds wait for [`crate::Lab::complete`].
     pub hold: bool,
-    pub(crate) waiting: VecDeque<(RelayId, AddressFamily, WantedPort)>,
+    pub(crate) waiting: VecDeque<Bind>,
+    /// Ports that are reserved: by token, with the user and the end.
+    reserved: BTreeMap<[u8; 8], (SocketAddr, String, Duration)>,
+    tokens: u64,
     free: [BTreeSet<u16>; 2],
     size: usize,
     bound: BTreeMap<SocketAddr, RelayId>,
@@ -27,7 +45,17 @@ impl PortPool {
     pub(crate) fn new(ports: u16) -> Self {
         let all: BTreeSet<u16> = PORTS.take(usize::from(ports)).collect();
         let size = 2 * all.len();
-        Self { failure: None, hold: false, waiting: VecDeque::new(), free: [all.clone(), all], size, bound: BTreeMap::new() }
+        Self {
+            failure: None,
+            failures: BTreeMap::new(),
+            hold: false,
+            waiting: VecDeque::new(),
+            reserved: BTreeMap::new(),
+            tokens: 0,
+            free: [all.clone(), all],
+            size,
+            bound: BTreeMap::new(),
+        }
     }
 
     /// Ports that are free, of both families.
@@ -59,27 +87,67 @@ impl PortPool {
         advertised(*bound)
     }
 
-    pub(crate) fn bind(&mut self, relay: RelayId, family: AddressFamily, port: WantedPort) -> Completion {
-        if let Some(failure) = self.failure {
+    /// Ports that are reserved.
+    #[must_use]
+    pub fn reserved(&self) -> usize {
+        self.reserved.len()
+    }
+
+    pub(crate) fn bind(&mut self, now: Duration, bind: &Bind) -> Completion {
+        let relay = bind.relay;
+        if let Some(failure) = self.failure.or(self.failures.get(&bind.family).copied()) {
             return Completion::BindFailed { relay, failure };
         }
-        let (ip, free) = match family {
+        let Some(bound) = self.take(now, bind) else { return Completion::BindFailed { relay, failure: BindFailure::Capacity } };
+        let reservation = (bind.port == WantedPort::EvenAndReserve).then(|| self.reserve(now, bound, &bind.user));
+        assert!(self.bound.insert(bound, relay).is_none(), "a port is bound once");
+        Completion::Bound { relay, bound, advertised: advertised(bound), reservation }
+    }
+
+    fn take(&mut self, now: Duration, bind: &Bind) -> Option<SocketAddr> {
+        if let WantedPort::Reserved(token) = bind.port {
+            self.reserved.get(&token).filter(|(_, user, until)| *user == bind.user && now < *until)?;
+            return self.reserved.remove(&token).map(|(address, ..)| address);
+        }
+        let (ip, free) = match bind.family {
             AddressFamily::Ipv4 => (RELAY_BOUND, &mut self.free[0]),
             AddressFamily::Ipv6 => (RELAY_V6, &mut self.free[1]),
         };
-        let taken = match port {
-            WantedPort::Any => free.pop_first(),
-            WantedPort::Even => free.iter().copied().find(|port| port.is_multiple_of(2)).inspect(|port| _ = free.remove(port)),
-            WantedPort::Exactly(address) => Some(address.port()).filter(|port| address.ip() == ip && free.remove(port)),
+        let port = match bind.port {
+            WantedPort::Any | WantedPort::Reserved(_) => free.first().copied(),
+            WantedPort::Even => free.iter().copied().find(|port| port.is_multiple_of(2)),
+            WantedPort::EvenAndReserve => free.iter().copied().find(|port| port.is_multiple_of(2) && free.contains(&(port + 1))),
+            WantedPort::Exactly(address) => Some(address.port()).filter(|_| address.ip() == ip),
         };
-        let Some(port) = taken else { return Completion::BindFailed { relay, failure: BindFailure::Capacity } };
-        let bound = SocketAddr::new(ip, port);
-        assert!(self.bound.insert(bound, relay).is_none(), "a port is bound once");
-        Completion::Bound { relay, bound, advertised: advertised(bound) }
+        port.filter(|port| free.remove(port)).map(|port| SocketAddr::new(ip, port))
+    }
+
+    fn reserve(&mut self, now: Duration, bound: SocketAddr, user: &str) -> [u8; 8] {
+        let next = SocketAddr::new(bound.ip(), bound.port() + 1);
+        let free = if bound.is_ipv4() { &mut self.free[0] } else { &mut self.free[1] };
+        assert!(free.remove(&next.port()));
+        self.tokens += 1;
+        let token = self.tokens.to_be_bytes();
+        self.reserved.insert(token, (next, user.to_owned(), now + RESERVED_FOR));
+        token
+    }
+
+    /// Gives back what nobody has claimed in time.
+    pub(crate) fn expire(&mut self, now: Duration) {
+        let expired: Vec<_> = self.reserved.iter().filter(|(_, (.., until))| *until <= now).map(|(token, _)| *token).collect();
+        for token in expired {
+            if let Some((address, ..)) = self.reserved.remove(&token) {
+                self.give_back(address);
+            }
+        }
     }
 
     pub(crate) fn release(&mut self, relay: RelayId, bound: SocketAddr) {
         assert_eq!(self.bound.remove(&bound), Some(relay), "what is released was bound by the same relay, and once");
+        self.give_back(bound);
+    }
+
+    fn give_back(&mut self, bound: SocketAddr) {
         let free = if bound.is_ipv4() { &mut self.free[0] } else { &mut self.free[1] };
         assert!(free.insert(bound.port()));
     }

@@ -15,12 +15,25 @@ pub enum Reaction {
         to: SocketAddr,
         /// The data.
         data: Vec<u8>,
+        /// Whether DF was set on it.
+        dont_fragment: bool,
+        /// Whether DSCP and ECN of what had come in went along.
+        carry_tos: bool,
     },
     /// A message left for a client.
     ToClient {
         /// The client.
         to: FiveTuple,
         /// The whole message: prefix, data, padding.
+        bytes: Vec<u8>,
+        /// Whether DSCP and ECN of what had come in went along.
+        carry_tos: bool,
+    },
+    /// A Data indication with what ICMP had said left for a client.
+    Notice {
+        /// The client.
+        to: FiveTuple,
+        /// The message.
         bytes: Vec<u8>,
     },
     /// An answer left for a client.
@@ -58,7 +71,26 @@ impl Reaction {
     #[must_use]
     pub fn to_peer(&self) -> Option<(SocketAddr, SocketAddr, &[u8])> {
         match self {
-            Self::ToPeer { from, to, data } => Some((*from, *to, data)),
+            Self::ToPeer { from, to, data, .. } => Some((*from, *to, data)),
+            _ => None,
+        }
+    }
+
+    /// Whether DF was set, and DSCP and ECN were carried; `None` when nothing was relayed.
+    #[must_use]
+    pub fn header_fields(&self) -> Option<(bool, bool)> {
+        match self {
+            Self::ToPeer { dont_fragment, carry_tos, .. } => Some((*dont_fragment, *carry_tos)),
+            Self::ToClient { carry_tos, .. } => Some((false, *carry_tos)),
+            _ => None,
+        }
+    }
+
+    /// The Data indication with what ICMP had said.
+    #[must_use]
+    pub fn notice(&self) -> Option<&[u8]> {
+        match self {
+            Self::Notice { bytes, .. } => Some(bytes),
             _ => None,
         }
     }

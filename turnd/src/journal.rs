@@ -65,7 +65,9 @@ impl Journal {
 
     /// The account of an allocation that has ended. One that was never made has none.
     pub(crate) fn account(&mut self, unix: Duration, realm: &str, ended: &Ended) {
-        let Some(relayed) = ended.relayed.filter(|_| ended.reason != EndReason::BindFailed) else { return };
+        if ended.relayed.is_empty() || ended.reason == EndReason::BindFailed {
+            return;
+        }
         if self.accounts.len() == ACCOUNTS {
             self.accounts.pop_front();
             self.accounts_lost += 1;
@@ -78,7 +80,7 @@ impl Journal {
             realm: realm.to_owned(),
             client: ended.client.client,
             transport: transport_to_store(ended.client.transport),
-            relayed: vec![relayed],
+            relayed: ended.relayed.to_vec(),
             traffic: traffic_to_store(&ended.traffic),
             duration: ended.duration,
             reason: ended.reason.name(),

@@ -16,6 +16,7 @@ mod port_pool;
 mod quota;
 mod records;
 mod relay_sockets;
+mod reservations;
 mod startup;
 mod streams;
 mod tally;

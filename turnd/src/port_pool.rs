@@ -44,8 +44,41 @@ impl PortPool {
 
     /// Lends an even port chosen at random (RFC 8656 §18.7).
     pub(crate) fn take_even(&self, rng: &mut impl Rng) -> Option<u16> {
+        self.take_among(self.even(), rng)
+    }
+
+    /// Lends an even port chosen at random and the one after it (RFC 8656 §7.2): the even one. `None` when no such pair is free.
+    pub(crate) fn take_pair(&self, rng: &mut impl Rng) -> Option<u16> {
+        let start = rng.next_u32() as usize % self.lent.len();
+        let rotation = rng.next_u32() % 64;
+        for step in 0..=self.lent.len() {
+            let word = (start + step) % self.lent.len();
+            while let Some(bit) = free_bit(!self.free_pairs(word), rotation) {
+                if !self.set(word, bit) {
+                    continue;
+                }
+                let port = self.first + (word * 64) as u16 + bit as u16;
+                if self.take(port + 1) {
+                    return Some(port);
+                }
+                // Another worker was faster: the next look sees that it is lent.
+                self.give_back(port);
+            }
+        }
+        None
+    }
+
+    /// The bits of a word that stand for even ports which are free, as are those after them.
+    fn free_pairs(&self, word: usize) -> u64 {
+        let lent = self.lent[word].load(Ordering::Relaxed);
+        let next = self.lent.get(word + 1).map_or(1, |next| next.load(Ordering::Relaxed) & 1);
+        !lent & !(lent >> 1 | next << 63) & self.even()
+    }
+
+    /// The bits of each word that stand for even ports.
+    fn even(&self) -> u64 {
         const EVEN: u64 = 0x5555_5555_5555_5555;
-        self.take_among(if self.first.is_multiple_of(2) { EVEN } else { !EVEN }, rng)
+        if self.first.is_multiple_of(2) { EVEN } else { !EVEN }
     }
 
     /// Lends one of the ports that `mask` names in each word.
@@ -130,6 +163,13 @@ impl PortPools {
         self.0.iter().find(|pool| pool.address.bound == bound)
     }
 
+    /// Takes the port of a bound address back.
+    pub(crate) fn give_back(&self, bound: SocketAddr) {
+        if let Some(pool) = self.of_address(bound.ip()) {
+            pool.give_back(bound.port());
+        }
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &PortPool> {
         self.0.iter()
     }
@@ -175,6 +215,35 @@ mod tests {
             let wanted = (first..=first + 100).filter(|port| port % 2 == 0).count();
             assert!(lent.iter().all(|port| port % 2 == 0) && lent.len() == wanted && pool.free() == 101 - wanted);
         }
+    }
+
+    #[test]
+    fn rfc8656_7_2_a_pair_is_an_even_port_and_the_next_one() {
+        let mut rng = StdRng::seed_from_u64(3);
+        for (first, last, pairs) in
+            [(50_000, 50_000, 0), (50_000, 50_127, 64), (50_001, 50_128, 63), (50_001, 50_200, 100 - 1), (65_000, 65_535, 268)]
+        {
+            let pool = pool(first..=last);
+            let taken: Vec<u16> = std::iter::from_fn(|| pool.take_pair(&mut rng)).collect();
+            assert!(taken.iter().all(|port| port % 2 == 0 && !pool.take(*port) && !pool.take(port + 1)));
+            assert_eq!((taken.len(), pool.free()), (pairs, usize::from(last - first) + 1 - 2 * pairs), "{first} to {last}");
+            assert!(taken.len() < 3 || !taken.is_sorted(), "the order is random");
+            taken.iter().for_each(|port| {
+                pool.give_back(*port);
+                pool.give_back(port + 1);
+            });
+            assert_eq!(pool.free(), usize::from(last - first) + 1);
+        }
+    }
+
+    #[test]
+    fn rfc8656_7_2_half_a_pair_is_none() {
+        let mut rng = StdRng::seed_from_u64(4);
+        let pool = pool(50_000..=50_199);
+        let held: Vec<u16> = (50_000..=50_199).step_by(4).map(|port| port + u16::from(port % 8 == 0)).collect();
+        assert!(held.iter().all(|port| pool.take(*port)));
+        let taken: Vec<u16> = std::iter::from_fn(|| pool.take_pair(&mut rng)).collect();
+        assert_eq!((taken.len(), pool.free()), (50, 200 - 50 - 100));
     }
 
     #[test]

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use ahash::RandomState;
 use anyhow::{Context, Result};
-use causeway_auth::{Authenticator, Credentials, Key, RestSecret};
+use causeway_auth::{Authenticator, Credential, Credentials, FurtherSource, RestSecret};
 use causeway_daemon::admin::Admin;
 use causeway_daemon::lifecycle;
 use causeway_daemon::metrics::Source;
@@ -25,6 +25,7 @@ use crate::persistence::{Persistence, addresses};
 use crate::port_pool::PortPools;
 use crate::quota::UserQuota;
 use crate::relay_sockets::{ListenerSocket, RelaySockets, Socket};
+use crate::reservations::Reservations;
 use crate::streams::{StreamCaps, Streams};
 use crate::tally::Tally;
 use crate::worker::{Mail, Worker};
@@ -39,6 +40,7 @@ struct Shared {
     authenticator: Arc<Authenticator>,
     users: Arc<Tally<Box<str>>>,
     pools: Arc<PortPools>,
+    reservations: Arc<Reservations>,
     streams: StreamCaps,
     sessions: RandomState,
 }
@@ -117,6 +119,7 @@ impl Shared {
             authenticator: Arc::new(authenticator(config)),
             users: Tally::new(limits.allocations_per_user),
             pools: Arc::new(PortPools::new(&config.relay.addresses, &config.relay.ports)),
+            reservations: Arc::new(reservations(config)),
             streams,
             sessions: RandomState::new(),
         }
@@ -142,6 +145,7 @@ impl Shared {
             relays: RelaySockets::default(),
             streams: Streams::new(self.streams.clone()),
             pools: Arc::clone(&self.pools),
+            reservations: Arc::clone(&self.reservations),
             rng: rand::make_rng(),
             counters: Arc::new(Counters::default()),
             sessions: self.sessions.clone(),
@@ -180,20 +184,28 @@ fn relay_config(config: &Config) -> RelayConfig {
         },
         policy: peer_policy(config),
         track_changes: config.store.is_some(),
+        unauthenticated: config.limits.unauthenticated_per_prefix,
         software: config.protocol.software.as_deref().map(Into::into),
     }
+}
+
+/// A user may reserve as many ports as have allocations, and all together an eighth of what there is (H32).
+fn reservations(config: &Config) -> Reservations {
+    let ports = config.relay.addresses.len() * config.relay.ports.len();
+    Reservations::new((ports / 8).max(1), config.limits.allocations_per_user)
 }
 
 fn authenticator(config: &Config) -> Authenticator {
     let mut credentials = Credentials::new();
     for user in &config.auth.users {
-        credentials.add_user(&user.name, Key::long_term_md5(&user.name, &config.realm, user.password.expose()));
+        let credential = Credential::with_password(&user.name, &config.realm, user.password.expose());
+        credentials.add_user(credential.expect("the configuration has been checked"));
     }
-    if let Some(secret) = &config.auth.rest_secret {
-        credentials.add_rest_secret(RestSecret::new(secret.expose().as_bytes()));
+    for rest in &config.auth.rest_secrets {
+        credentials.add_rest_secret(RestSecret::new(rest.secret.expose().as_bytes()).from(rest.not_before).until(rest.not_after));
     }
     if config.auth.from_store.is_some() {
-        credentials.set_further_source();
+        credentials.set_further_source(FurtherSource { has_sha256: config.auth.store_has_sha256 });
     }
     let lifetime = config.protocol.nonce_lifetime;
     // With a fleet's key the nonces of the process before this one, and of the fleet, are good here.

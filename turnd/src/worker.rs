@@ -1,5 +1,6 @@
 //! Where a datagram's life is joined: it enters in `net`, is decided on in `relay`, and leaves in `net`.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,8 @@ use ahash::RandomState;
 use causeway_daemon::log::{self, AuthFailure, redacted};
 use causeway_net::{Admission, Arrival, Io, Malformed, Packet, Route, Sample, Service, SocketKey, StreamEnd, StreamInfo, UdpOptions};
 use causeway_relay::{
-    AllocationRecord, BindFailure, Command, Completion, Discard, Effect, Ended, FiveTuple, KeyAnswer, Now, Prefix, RelayId, Respond, Server,
+    AllocationId, AllocationRecord, BindFailure, Command, Completion, Discard, Effect, Ended, FiveTuple, KeyAnswer, Now, Prefix, RelayId,
+    Respond, Server,
 };
 use causeway_relay::{Transport, Verdict, WantedPort};
 use causeway_wire::attribute::AddressFamily;
@@ -21,6 +23,7 @@ use crate::keys::KeyQuestions;
 use crate::port_pool::{PortPool, PortPools};
 use crate::quota::UserQuota;
 use crate::relay_sockets::{ListenerSocket, RelaySockets, Socket};
+use crate::reservations::{Reservations, Token};
 use crate::streams::{Streams, five_tuple};
 
 /// A port that another program holds is given up after so many tries with others.
@@ -56,6 +59,8 @@ pub(crate) struct Worker {
     pub(crate) relays: RelaySockets,
     pub(crate) streams: Streams,
     pub(crate) pools: Arc<PortPools>,
+    /// Of all workers.
+    pub(crate) reservations: Arc<Reservations>,
     pub(crate) rng: StdRng,
     pub(crate) counters: Arc<Counters>,
     /// Makes a log session's id of a 5-tuple.
@@ -130,12 +135,15 @@ impl Service for Worker {
     }
 
     fn next_deadline(&self) -> Option<Duration> {
-        [self.server.poll_timeout(), self.streams.next_deadline()].into_iter().flatten().min()
+        [self.server.poll_timeout(), self.streams.next_deadline(), self.reservations.next_expiry()].into_iter().flatten().min()
     }
 
     fn timeout(&mut self, now: Sample, io: &mut Io) {
         self.server.handle_timeout(at(now));
         self.answer_parked(now, io);
+        for unclaimed in self.reservations.expire(now.monotonic) {
+            self.pools.give_back(unclaimed);
+        }
         while let Some((five_tuple, stream)) = self.streams.due(now.monotonic) {
             // H14: a connection that holds no allocation has had its time.
             if self.server.allocation(&five_tuple).is_none() {
@@ -164,7 +172,8 @@ impl Service for Worker {
 impl Worker {
     fn client_verdict(&mut self, from: &FiveTuple, verdict: Verdict, tos: u8, packet: &mut Packet<'_>, io: &mut Io) {
         match verdict {
-            Verdict::ToPeer { relay, peer, start, end } => {
+            Verdict::ToPeer { relay, peer, start, end, carry_tos, dont_fragment: _ } => {
+                let tos = if carry_tos { tos } else { 0 };
                 let Some(socket) = self.relays.get(relay) else { return self.counters.discarded(Discard::NotReady) };
                 let Some(span) = packet.span(0, start..end, 0) else { return self.counters.discarded(Discard::TooLong) };
                 io.send(&Route { socket, to: peer, from: None, tos, dont_fragment: false }, span);
@@ -172,20 +181,21 @@ impl Worker {
             }
             Verdict::Respond(respond) => self.respond(&respond, io),
             Verdict::Discard(discard) => self.counters.discarded(discard),
-            Verdict::Later | Verdict::ToClient { .. } => {}
+            Verdict::Later | Verdict::ToClient { .. } | Verdict::Notify { .. } => {}
         }
     }
 
     fn peer_verdict(&mut self, verdict: Verdict, tos: u8, packet: &mut Packet<'_>, io: &mut Io) {
         match verdict {
-            Verdict::ToClient { client, prefix, padding } => {
+            Verdict::ToClient { client, prefix, padding, carry_tos } => {
+                let tos = if carry_tos { tos } else { 0 };
                 let len = packet.payload().len();
                 if self.to_client(&client, &prefix, padding, tos, packet, io) {
                     self.counters.to_client[index(client.transport)].add(len);
                 }
             }
             Verdict::Discard(discard) => self.counters.discarded(discard),
-            Verdict::Later | Verdict::ToPeer { .. } | Verdict::Respond(_) => {}
+            Verdict::Later | Verdict::ToPeer { .. } | Verdict::Notify { .. } | Verdict::Respond(_) => {}
         }
     }
 
@@ -245,7 +255,7 @@ impl Worker {
             match verdict {
                 Verdict::Respond(respond) => self.respond(&respond, io),
                 Verdict::Discard(discard) => self.counters.discarded(discard),
-                Verdict::Later | Verdict::ToPeer { .. } | Verdict::ToClient { .. } => {}
+                Verdict::Later | Verdict::ToPeer { .. } | Verdict::ToClient { .. } | Verdict::Notify { .. } => {}
             }
             self.carry_out(now, io);
         }
@@ -255,11 +265,11 @@ impl Worker {
     fn carry_out(&mut self, now: Sample, io: &mut Io) {
         while let Some(effect) = self.server.poll_effect() {
             match effect {
-                Effect::Bind { relay, family, port } => {
-                    let completion = self.bind(relay, family, port, io);
+                Effect::Bind { relay, family, port, credential } => {
+                    let completion = self.bind(now, relay, (family, port), credential.quota_name(), io);
                     let verdict = self.server.handle_completion(at(now), completion, io.reply_buffer());
                     if let Verdict::Respond(respond) = verdict {
-                        self.tell_allocated(&respond, &completion);
+                        self.tell_allocated(&respond, completion.relay().allocation);
                         self.respond(&respond, io);
                     }
                 }
@@ -267,9 +277,7 @@ impl Worker {
                     if let Some(socket) = self.relays.remove(relay) {
                         io.release_udp(socket);
                     }
-                    if let Some(pool) = self.pools.of_address(bound.ip()) {
-                        pool.give_back(bound.port());
-                    }
+                    self.pools.give_back(bound);
                 }
                 Effect::Ended(ended) => self.tell_ended(now, &ended),
                 Effect::WantKey { username } => {
@@ -281,30 +289,57 @@ impl Worker {
         }
     }
 
-    fn bind(&mut self, relay: RelayId, family: AddressFamily, port: WantedPort, io: &mut Io) -> Completion {
-        let pools = Arc::clone(&self.pools);
+    /// Binds a relayed socket. `user` is who asks.
+    fn bind(&mut self, now: Sample, relay: RelayId, (family, port): (AddressFamily, WantedPort), user: &str, io: &mut Io) -> Completion {
+        let (pools, reservations) = (Arc::clone(&self.pools), Arc::clone(&self.reservations));
         let start = self.rng.next_u32();
+        let mut of_family = pools.of_family(family == AddressFamily::Ipv4, start);
         let bound = match port {
-            WantedPort::Any | WantedPort::Even => {
-                let mut pools = pools.of_family(family == AddressFamily::Ipv4, start);
-                pools.find_map(|pool| self.bind_any(pool, port == WantedPort::Even, relay, io))
+            WantedPort::Any => of_family.find_map(|pool| self.bind_any(pool, false, relay, io)).map(|found| (found, None)),
+            WantedPort::Even => of_family.find_map(|pool| self.bind_any(pool, true, relay, io)).map(|found| (found, None)),
+            WantedPort::EvenAndReserve => of_family.find_map(|pool| {
+                let (port, socket, token) = self.bind_pair(now, pool, user, relay, io)?;
+                Some(((pool, port, socket), Some(token)))
+            }),
+            WantedPort::Exactly(address) => {
+                let pool = pools.of_address(address.ip()).filter(|pool| pool.take(address.port()));
+                pool.and_then(|pool| Some(((pool, address.port(), self.open(pool, address.port(), relay, io)?), None)))
             }
-            WantedPort::Exactly(address) => pools
-                .of_address(address.ip())
-                .filter(|pool| pool.take(address.port()))
-                .and_then(|pool| self.open(pool, address.port(), relay, io).map(|socket| (pool, address.port(), socket))),
+            // The port is lent already, to the reservation.
+            WantedPort::Reserved(token) => reservations.claim(now.monotonic, user, token).and_then(|address| {
+                let pool = pools.of_address(address.ip())?;
+                Some(((pool, address.port(), self.open(pool, address.port(), relay, io)?), None))
+            }),
         };
-        let Some((pool, port, socket)) = bound else {
+        let Some(((pool, port, socket), reservation)) = bound else {
             return Completion::BindFailed { relay, failure: BindFailure::Capacity };
         };
         self.relays.insert(relay, socket);
-        Completion::Bound { relay, bound: pool.bound(port), advertised: pool.advertised(port) }
+        Completion::Bound { relay, bound: pool.bound(port), advertised: pool.advertised(port), reservation }
     }
 
     fn bind_any<'p>(&mut self, pool: &'p PortPool, even: bool, relay: RelayId, io: &mut Io) -> Option<(&'p PortPool, u16, SocketKey)> {
         (0..BIND_TRIES).find_map(|_| {
             let port = if even { pool.take_even(&mut self.rng) } else { pool.take_any(&mut self.rng) }?;
             self.open(pool, port, relay, io).map(|socket| (pool, port, socket))
+        })
+    }
+
+    /// Binds an even port, and reserves the one after it for the user.
+    fn bind_pair(&mut self, now: Sample, pool: &PortPool, user: &str, relay: RelayId, io: &mut Io) -> Option<(u16, SocketKey, Token)> {
+        (0..BIND_TRIES).find_map(|_| {
+            let port = pool.take_pair(&mut self.rng)?;
+            let reserved = pool.bound(port + 1);
+            let Some(token) = self.reservations.insert(now.monotonic, user, reserved, &mut self.rng) else {
+                pool.give_back(port);
+                pool.give_back(port + 1);
+                return None;
+            };
+            let socket = self.open(pool, port, relay, io);
+            if socket.is_none() && self.reservations.claim(now.monotonic, user, token).is_some() {
+                pool.give_back(port + 1);
+            }
+            socket.map(|socket| (port, socket, token))
         })
     }
 
@@ -320,15 +355,16 @@ impl Worker {
         }
     }
 
-    fn tell_allocated(&self, respond: &Respond, completion: &Completion) {
-        let Completion::Bound { relay, bound, advertised } = completion else { return };
-        self.counters.allocated(respond.to.transport, bound.is_ipv4());
+    fn tell_allocated(&self, respond: &Respond, allocation: AllocationId) {
+        let relayed = self.server.relayed(allocation);
+        let Some(first) = relayed.first() else { return };
+        self.counters.allocated(respond.to.transport, first.is_ipv4());
         tracing::debug!(
             session = %self.session(&respond.to),
-            allocation = %relay.allocation,
+            %allocation,
             client = %redacted(respond.to.client),
             transport = respond.to.transport.name(),
-            relayed = %advertised,
+            ?relayed,
             "allocated"
         );
     }
@@ -337,19 +373,21 @@ impl Worker {
         if let Some(journal) = &mut self.journal {
             journal.account(now.unix, self.server.realm(), ended);
         }
-        self.counters.ended(ended.client.transport, ended.relayed.map(|relayed| relayed.is_ipv4()), ended.reason);
+        self.counters.ended(ended.client.transport, ended.relayed.first().map(SocketAddr::is_ipv4), ended.reason);
         if ended.client.transport.is_stream() {
             self.streams.watch(now.monotonic, &ended.client);
         }
-        let Some(relayed) = ended.relayed else { return };
-        let traffic = ended.traffic;
+        if ended.relayed.is_empty() {
+            return;
+        }
+        let (relayed, traffic) = (&ended.relayed, ended.traffic);
         tracing::info!(
             session = %self.session(&ended.client),
             allocation = %ended.allocation,
             user = ended.credential.username(),
             client = %redacted(ended.client.client),
             transport = ended.client.transport.name(),
-            %relayed,
+            ?relayed,
             seconds = ended.duration.as_secs(),
             packets_to_peer = traffic.packets_to_peer,
             bytes_to_peer = traffic.bytes_to_peer,
@@ -366,12 +404,10 @@ impl Worker {
             return false;
         }
         self.carry_out(now, io);
-        let restored = self.server.allocation(&record.five_tuple).is_some();
-        if restored {
-            let ipv4 = record.relayed.first().is_some_and(|relayed| relayed.bound.is_ipv4());
-            self.counters.allocated(record.five_tuple.transport, ipv4);
-        }
-        restored
+        let relayed = self.server.allocation(&record.five_tuple).map(|id| self.server.relayed(id)).unwrap_or_default();
+        let Some(first) = relayed.first() else { return false };
+        self.counters.allocated(record.five_tuple.transport, first.is_ipv4());
+        true
     }
 
     fn client_gone(&mut self, now: Sample, five_tuple: &FiveTuple, io: &mut Io) {

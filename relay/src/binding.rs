@@ -1,0 +1,90 @@
+use causeway_wire::ErrorCode;
+use rand::CryptoRng;
+
+use crate::allocations::AllocationId;
+use crate::answer;
+use crate::effect::{BindFailure, Effect, EndReason, RelayId};
+use crate::ledger::Ledger;
+use crate::now::Now;
+use crate::relays::RelayedTransportAddress;
+use crate::request::{Requester, seconds};
+use crate::server::Server;
+use crate::verdict::{Discard, Verdict};
+
+impl<L: Ledger, R: CryptoRng> Server<L, R> {
+    /// A relayed socket stands.
+    pub(crate) fn relay_bound(
+        &mut self,
+        now: Now,
+        id: RelayId,
+        address: RelayedTransportAddress,
+        reservation: Option<[u8; 8]>,
+        out: &mut [u8],
+    ) -> Verdict {
+        let allocation = self.allocations.get_mut(id.allocation);
+        if let Some(allocation) = allocation.filter(|allocation| allocation.relays.is_binding(id.index)) {
+            allocation.relays.bind(id.index, address);
+            allocation.note_advertised(address.advertised);
+            allocation.cold.reservation = reservation.or(allocation.cold.reservation);
+            return self.when_ready(now, id.allocation, out);
+        }
+        // It ended while the socket was being bound; or this was said before.
+        let allocation = self.allocations.get(id.allocation);
+        if !allocation.is_some_and(|allocation| allocation.relays.bound().any(|(_, relay)| relay.bound == address.bound)) {
+            self.effects.push_back(Effect::Release { relay: id, bound: address.bound });
+        }
+        Verdict::Discard(Discard::NotReady)
+    }
+
+    /// A relayed socket is not to be had. The other one of a dual allocation does without (RFC 8656 §7.2, check 9).
+    pub(crate) fn relay_failed(&mut self, now: Now, id: RelayId, failure: BindFailure, out: &mut [u8]) -> Verdict {
+        let refused = self.allocations.get_mut(id.allocation).is_some_and(|allocation| allocation.relays.refuse(id.index, failure));
+        if refused { self.when_ready(now, id.allocation, out) } else { Verdict::Discard(Discard::NotReady) }
+    }
+
+    /// When the last of the relayed addresses is bound or refused: the allocation's first answer, or a restored one's silence.
+    fn when_ready(&mut self, now: Now, id: AllocationId, out: &mut [u8]) -> Verdict {
+        let Some(allocation) = self.allocations.get_mut(id).filter(|allocation| allocation.relays.is_ready()) else {
+            return Verdict::Later;
+        };
+        let answer_pending = std::mem::take(&mut allocation.cold.answer_pending);
+        if allocation.relays.bound().next().is_none() {
+            let (requester, code) = (Requester::of(allocation), failure(allocation.relays.refused().map(|(_, failure)| failure)));
+            self.end(id, now.monotonic, EndReason::BindFailed);
+            return match answer_pending {
+                true => requester.answer(self.config.software.as_deref()).error(code, &[], out),
+                false => Verdict::Discard(Discard::NotReady),
+            };
+        }
+        if !answer_pending {
+            self.resume(now, id);
+            return Verdict::Later;
+        }
+        let lifetime = allocation.cold.lifetime;
+        allocation.relays.refresh(None, now.after(lifetime));
+        self.note_change(id);
+        let Some(allocation) = self.allocations.get(id) else { return Verdict::Discard(Discard::NotReady) };
+        let requester = Requester::of(allocation);
+        let answer = requester.answer(self.config.software.as_deref());
+        answer.success(out, |writer| answer::allocated(allocation, seconds(lifetime), writer))
+    }
+
+    /// A restored allocation goes on, with what of it could be had.
+    fn resume(&mut self, now: Now, id: AllocationId) {
+        let lost = self.allocations.get(id).is_some_and(|allocation| allocation.relays.refused().next().is_some());
+        if lost {
+            self.change(id, |allocation| {
+                allocation.relays.forget_refused();
+                allocation.drop_unserved();
+            });
+            self.schedule(id, now.monotonic);
+            self.note_change(id);
+        }
+    }
+}
+
+/// Why there is no relayed address at all: 440 if it is for the family alone.
+fn failure(mut failures: impl Iterator<Item = BindFailure>) -> ErrorCode {
+    let of_family = failures.all(|failure| failure == BindFailure::Family);
+    if of_family { ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED } else { ErrorCode::INSUFFICIENT_CAPACITY }
+}

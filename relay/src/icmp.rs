@@ -1,0 +1,65 @@
+use std::net::{IpAddr, SocketAddr};
+
+use causeway_wire::attribute::{Icmp, XorPeerAddress};
+use causeway_wire::{Class, EncodeError, MessageWriter, Method, TransactionId};
+use rand::CryptoRng;
+
+use crate::effect::RelayId;
+use crate::ledger::Ledger;
+use crate::now::Now;
+use crate::server::Server;
+use crate::verdict::{Discard, Verdict};
+
+/// What an ICMP or ICMPv6 packet says of a datagram that a relayed address has sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IcmpNotice {
+    /// Its type.
+    pub kind: u8,
+    /// Its code.
+    pub code: u8,
+    /// The next hop's MTU, where the type has one.
+    pub data: u32,
+}
+
+impl<L: Ledger, R: CryptoRng> Server<L, R> {
+    /// Receiving an ICMP packet about a datagram from a relayed address to `peer` (RFC 8656 §11.5). Where it came from does not matter: "the
+    /// source IP address MUST NOT be checked against the permissions list". A channel makes no difference (RFC 8656 §12.5), and nothing but
+    /// the client is told: the peer may be back at any time (H38).
+    pub fn handle_icmp(&mut self, now: Now, relay: RelayId, peer: SocketAddr, notice: &IcmpNotice, out: &mut [u8]) -> Verdict {
+        if !is_relayed(&peer.ip(), notice.kind) {
+            return Verdict::Discard(Discard::IcmpType);
+        }
+        let Some(allocation) = self.allocations.get(relay.allocation) else { return Verdict::Discard(Discard::NotReady) };
+        if !allocation.relays.is_ready() || !allocation.relays.is_live(relay.index, now.monotonic) {
+            return Verdict::Discard(Discard::NotReady);
+        }
+        if !allocation.permissions.allow(&peer.ip(), now.monotonic) {
+            return Verdict::Discard(Discard::NoPermission);
+        }
+        let client = allocation.five_tuple;
+        let mut id = [0; 12];
+        self.rng.fill_bytes(&mut id);
+        match indication(TransactionId(id), peer, notice, out) {
+            Ok(len) => Verdict::Notify { client, len },
+            Err(_) => Verdict::Discard(Discard::NoSpace),
+        }
+    }
+}
+
+/// "the type is either 3 or 11 for an ICMPv4 packet or either 1, 2, or 3 for an ICMPv6 packet" (RFC 8656 §11.5).
+fn is_relayed(peer: &IpAddr, kind: u8) -> bool {
+    match peer {
+        IpAddr::V4(_) => matches!(kind, 3 | 11),
+        IpAddr::V6(_) => matches!(kind, 1..=3),
+    }
+}
+
+fn indication(id: TransactionId, peer: SocketAddr, notice: &IcmpNotice, out: &mut [u8]) -> Result<usize, EncodeError> {
+    // "For other ICMPv6 types and ICMPv4 types and codes, the Error Data field MUST be set to zero" (RFC 8656 §18.13).
+    let has_mtu = if peer.is_ipv4() { (notice.kind, notice.code) == (3, 4) } else { notice.kind == 2 };
+    let data = if has_mtu { notice.data } else { 0 };
+    let mut writer = MessageWriter::new(out, Class::Indication, Method::DATA, id)?;
+    writer.put(&XorPeerAddress(peer))?;
+    writer.put(&Icmp { icmp_type: notice.kind, code: notice.code, error_data: data.to_be_bytes() })?;
+    Ok(writer.finish())
+}

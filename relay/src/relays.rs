@@ -1,0 +1,163 @@
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use causeway_wire::attribute::AddressFamily;
+
+use crate::effect::BindFailure;
+
+/// A relayed transport address (RFC 8656 §2), with the address that its socket is bound to: they differ behind a 1:1 NAT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RelayedTransportAddress {
+    /// Where the socket is bound.
+    pub bound: SocketAddr,
+    /// What the client is told and peers see.
+    pub advertised: SocketAddr,
+}
+
+impl RelayedTransportAddress {
+    pub(crate) fn family(&self) -> AddressFamily {
+        AddressFamily::of(&self.bound.ip())
+    }
+}
+
+/// A place for a relayed address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Relay {
+    /// Nothing was asked for, or what stood here has ended.
+    Absent,
+    /// It is being bound.
+    Binding(AddressFamily),
+    /// It relays.
+    Bound(RelayedTransportAddress),
+    /// It was asked for, and not to be had.
+    Refused(AddressFamily, BindFailure),
+}
+
+/// The relayed addresses of an allocation, one a family, each with its time-to-expiry (RFC 8656 §6).
+#[derive(Clone, Debug)]
+pub(crate) struct Relays {
+    places: [Relay; 2],
+    expires: [Duration; 2],
+}
+
+impl Relays {
+    /// Places for addresses that are being bound, one or two, which expire at these times.
+    pub(crate) fn binding(wanted: impl IntoIterator<Item = (AddressFamily, Duration)>) -> Self {
+        let mut relays = Self { places: [Relay::Absent; 2], expires: [Duration::ZERO; 2] };
+        for ((place, expires), (family, until)) in relays.places.iter_mut().zip(&mut relays.expires).zip(wanted) {
+            (*place, *expires) = (Relay::Binding(family), until);
+        }
+        relays
+    }
+
+    /// Whether one is being bound in this place.
+    pub(crate) fn is_binding(&self, index: u8) -> bool {
+        matches!(self.places.get(usize::from(index)), Some(Relay::Binding(_)))
+    }
+
+    /// The places whose addresses are being bound, with their families.
+    pub(crate) fn missing(&self) -> impl Iterator<Item = (u8, AddressFamily)> + '_ {
+        (0u8..).zip(&self.places).filter_map(|(index, place)| match place {
+            Relay::Binding(family) => Some((index, *family)),
+            Relay::Absent | Relay::Bound(_) | Relay::Refused(..) => None,
+        })
+    }
+
+    /// One that was being bound is.
+    pub(crate) fn bind(&mut self, index: u8, address: RelayedTransportAddress) {
+        self.places[usize::from(index)] = Relay::Bound(address);
+    }
+
+    /// One that was being bound is not to be had; `false` when nothing was being bound in this place.
+    pub(crate) fn refuse(&mut self, index: u8, failure: BindFailure) -> bool {
+        match self.places.get_mut(usize::from(index)) {
+            Some(place @ &mut Relay::Binding(family)) => *place = Relay::Refused(family, failure),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Whether every relayed address that was asked for is there, or known not to be had.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.places.iter().any(|place| matches!(place, Relay::Binding(_)))
+    }
+
+    /// The bound relayed addresses, with their indices.
+    pub(crate) fn bound(&self) -> impl Iterator<Item = (u8, RelayedTransportAddress)> + '_ {
+        (0u8..).zip(&self.places).filter_map(|(index, place)| match place {
+            Relay::Bound(address) => Some((index, *address)),
+            Relay::Absent | Relay::Binding(_) | Relay::Refused(..) => None,
+        })
+    }
+
+    /// The families that were asked for and are not to be had, with the reasons.
+    pub(crate) fn refused(&self) -> impl Iterator<Item = (AddressFamily, BindFailure)> + '_ {
+        self.places.iter().filter_map(|place| match place {
+            Relay::Refused(family, failure) => Some((*family, *failure)),
+            Relay::Absent | Relay::Binding(_) | Relay::Bound(_) => None,
+        })
+    }
+
+    /// Forgets what was not to be had.
+    pub(crate) fn forget_refused(&mut self) {
+        self.places.iter_mut().filter(|place| matches!(place, Relay::Refused(..))).for_each(|place| *place = Relay::Absent);
+    }
+
+    /// The one of this family, with its index, whether it has expired or not.
+    pub(crate) fn of_family(&self, family: AddressFamily) -> Option<(u8, RelayedTransportAddress)> {
+        self.bound().find(|(_, address)| address.family() == family)
+    }
+
+    /// The one that datagrams to this peer leave from, with its index.
+    #[inline]
+    pub(crate) fn for_peer(&self, peer: &IpAddr, now: Duration) -> Option<(u8, RelayedTransportAddress)> {
+        self.of_family(AddressFamily::of(peer)).filter(|(index, _)| self.is_live(*index, now))
+    }
+
+    /// Whether the address with this index is bound and has not expired.
+    #[inline]
+    pub(crate) fn is_live(&self, index: u8, now: Duration) -> bool {
+        let index = usize::from(index);
+        matches!(self.places.get(index), Some(Relay::Bound(_))) && self.expires[index] > now
+    }
+
+    /// When this one expires.
+    pub(crate) fn expiry(&self, index: u8) -> Duration {
+        self.expires[usize::from(index)]
+    }
+
+    /// When the last one expires, and the allocation with it.
+    pub(crate) fn last_expiry(&self) -> Duration {
+        self.expiries().max().unwrap_or_default()
+    }
+
+    /// When the first one expires.
+    pub(crate) fn next_expiry(&self) -> Duration {
+        self.expiries().min().unwrap_or_default()
+    }
+
+    fn expiries(&self) -> impl Iterator<Item = Duration> + '_ {
+        let lives = |place: &Relay| matches!(place, Relay::Bound(_) | Relay::Binding(_));
+        self.places.iter().zip(&self.expires).filter(move |(place, _)| lives(place)).map(|(_, expires)| *expires)
+    }
+
+    /// Resets the time-to-expiry of the one of this family, or of all.
+    pub(crate) fn refresh(&mut self, family: Option<AddressFamily>, until: Duration) {
+        for (place, expires) in self.places.iter().zip(&mut self.expires) {
+            if matches!(place, Relay::Bound(address) if family.is_none_or(|family| address.family() == family)) {
+                *expires = until;
+            }
+        }
+    }
+
+    /// Takes out the one with this index.
+    pub(crate) fn remove(&mut self, index: u8) -> Option<RelayedTransportAddress> {
+        match self.places.get_mut(usize::from(index)) {
+            Some(place @ &mut Relay::Bound(address)) => {
+                *place = Relay::Absent;
+                Some(address)
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,63 @@
+use causeway_wire::attribute::{
+    AdditionalAddressFamily, AddressFamily, AttributeError, AttributeType, EvenPort, RequestedAddressFamily, ReservationToken,
+};
+use causeway_wire::{ErrorCode, Message};
+
+use crate::config::Families;
+use crate::effect::WantedPort;
+
+/// The relayed addresses that an Allocate request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// Of the only one, or of the first of two, which is IPv4 then.
+    pub(crate) family: AddressFamily,
+    /// Of each.
+    pub(crate) port: WantedPort,
+    /// Whether an IPv6 one is wanted beside it.
+    pub(crate) dual: bool,
+}
+
+impl Wanted {
+    /// The checks 5 to 9 of RFC 8656 §7.2 with their numbers, as far as they can be made without a look at the ports.
+    pub(crate) fn read(message: &Message<'_>, families: Families) -> Result<Self, ErrorCode> {
+        let has = |kind| message.has(kind);
+        // 5. "The server checks if the request contains a RESERVATION-TOKEN attribute." Who keeps the reservations says whether it is valid.
+        if has(AttributeType::RESERVATION_TOKEN) {
+            let excluded = [AttributeType::EVEN_PORT, AttributeType::REQUESTED_ADDRESS_FAMILY, AttributeType::ADDITIONAL_ADDRESS_FAMILY];
+            return match message.attribute() {
+                Ok(Some(ReservationToken(token))) if !excluded.into_iter().any(has) => {
+                    // Of the family of the port that is reserved, whatever it is.
+                    Ok(Self { family: AddressFamily::Ipv4, port: WantedPort::Reserved(token), dual: false })
+                }
+                _ => Err(ErrorCode::BAD_REQUEST),
+            };
+        }
+        let dual = has(AttributeType::ADDITIONAL_ADDRESS_FAMILY);
+        // 6. "… both REQUESTED-ADDRESS-FAMILY and ADDITIONAL-ADDRESS-FAMILY attributes."
+        if dual && has(AttributeType::REQUESTED_ADDRESS_FAMILY) {
+            return Err(ErrorCode::BAD_REQUEST);
+        }
+        // 7. "If the server does not support the address family requested by the client …"
+        let family = match message.attribute() {
+            Ok(requested) => requested.map_or(AddressFamily::Ipv4, |RequestedAddressFamily(family)| family),
+            Err(AttributeError::Family) => return Err(ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED),
+            Err(_) => return Err(ErrorCode::BAD_REQUEST),
+        };
+        if !families.has(family) {
+            return Err(ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED);
+        }
+        // 8. "… an EVEN-PORT attribute with the R bit set to 1 …"
+        let port = match message.attribute() {
+            Ok(None) => WantedPort::Any,
+            Ok(Some(EvenPort { reserve: false })) => WantedPort::Even,
+            Ok(Some(EvenPort { reserve: true })) if dual => return Err(ErrorCode::BAD_REQUEST),
+            Ok(Some(EvenPort { reserve: true })) => WantedPort::EvenAndReserve,
+            Err(_) => return Err(ErrorCode::BAD_REQUEST),
+        };
+        // 9. "… an ADDITIONAL-ADDRESS-FAMILY attribute": "0x02 (IPv6 address) is the only valid value" (RFC 8656 §18.11).
+        match message.attribute() {
+            Ok(None | Some(AdditionalAddressFamily(AddressFamily::Ipv6))) => Ok(Self { family, port, dual }),
+            Ok(Some(AdditionalAddressFamily(AddressFamily::Ipv4))) | Err(_) => Err(ErrorCode::BAD_REQUEST),
+        }
+    }
+}
