@@ -1,7 +1,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use causeway_auth::{Authenticator, Credentials, Key, NonceKey, NonceKeys, RestSecret};
+use causeway_auth::{Authenticator, Credential, Credentials, FurtherSource, LimiterSettings, NonceKey, NonceKeys, RestSecret};
 use causeway_relay::{Config, Families, Limits, PeerPolicy, Rule};
 use causeway_wire::ChannelRange;
 
@@ -18,7 +18,7 @@ pub struct Setup {
     pub realm: &'static str,
     /// Users and their passwords.
     pub users: Vec<(&'static str, &'static str)>,
-    /// The secret of REST credentials.
+    /// The secret of REST credentials; empty: none.
     pub rest_secret: &'static [u8],
     /// Whether there are users elsewhere: [`crate::Lab::wanted`] has whose keys are asked for.
     pub further_source: bool,
@@ -40,6 +40,8 @@ pub struct Setup {
     pub limits: Limits,
     /// Whether changes are noted for a directory.
     pub track_changes: bool,
+    /// How much is answered to datagrams whose source may be forged; unlimited if `None`.
+    pub unauthenticated: Option<LimiterSettings>,
     /// What SOFTWARE says.
     pub software: Option<&'static str>,
     /// What the generator starts from.
@@ -62,6 +64,7 @@ impl Default for Setup {
             channels: ChannelRange::Rfc8656,
             limits: Limits::default(),
             track_changes: false,
+            unauthenticated: Some(LimiterSettings::default()),
             software: None,
             seed: 1,
         }
@@ -93,6 +96,7 @@ impl Setup {
             limits: self.limits.clone(),
             policy: self.policy(),
             track_changes: self.track_changes,
+            unauthenticated: self.unauthenticated,
             software: self.software.map(Into::into),
         }
     }
@@ -102,11 +106,13 @@ impl Setup {
     pub fn authenticator(&self) -> Arc<Authenticator> {
         let mut credentials = Credentials::new();
         for (name, password) in &self.users {
-            credentials.add_user(name, Key::long_term_md5(name, self.realm, password));
+            credentials.add_user(Credential::with_password(name, self.realm, password).expect("names and passwords that may be"));
         }
-        credentials.add_rest_secret(RestSecret::new(self.rest_secret));
+        if !self.rest_secret.is_empty() {
+            credentials.add_rest_secret(RestSecret::new(self.rest_secret));
+        }
         if self.further_source {
-            credentials.set_further_source();
+            credentials.set_further_source(FurtherSource::default());
         }
         let nonces = NonceKeys::new(NonceKey::new(&[7; 32]), None, self.nonce_lifetime);
         Arc::new(Authenticator::new(self.realm, credentials, nonces, self.grace))
