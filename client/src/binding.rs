@@ -2,7 +2,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use causeway_wire::attribute::{
-    ChangeRequest, MappedAddress, OtherAddress, Padding, ResponseOrigin, ResponsePort, Software, XorMappedAddress,
+    ChangeRequest, ChangedAddress, MappedAddress, OtherAddress, Padding, ResponseOrigin, ResponsePort, Software, SourceAddress,
+    XorMappedAddress,
 };
 use causeway_wire::{EncodeError, Message, MessageWriter, Method};
 
@@ -32,9 +33,9 @@ pub struct Binding {
     pub plain_mapped: Option<SocketAddr>,
     /// Where the answer came from.
     pub source: SocketAddr,
-    /// RESPONSE-ORIGIN: where the server says that it sent from (RFC 5780 §7.3).
+    /// RESPONSE-ORIGIN: where the server says that it sent from (RFC 5780 §7.3); SOURCE-ADDRESS of an old one (RFC 3489 §11.2.5).
     pub origin: Option<SocketAddr>,
-    /// OTHER-ADDRESS: the server's other address and port (RFC 5780 §7.4).
+    /// OTHER-ADDRESS: the server's other address and port (RFC 5780 §7.4); CHANGED-ADDRESS of an old one (RFC 3489 §11.2.3).
     pub other: Option<SocketAddr>,
     /// SOFTWARE, without control characters.
     pub software: Option<String>,
@@ -51,12 +52,16 @@ impl Binding {
         let plain_mapped = message.attribute::<MappedAddress>().ok().flatten().map(|address| address.0);
         let mapped = message.attribute::<XorMappedAddress>().ok()?.map(|address| address.0).or(plain_mapped)?;
         let software = message.attribute::<Software<'_>>().ok().flatten();
+        let origin = message.attribute::<ResponseOrigin>().ok().flatten().map(|address| address.0);
+        let source_address = || message.attribute::<SourceAddress>().ok().flatten().map(|address| address.0);
+        let other = message.attribute::<OtherAddress>().ok().flatten().map(|address| address.0);
+        let changed_address = || message.attribute::<ChangedAddress>().ok().flatten().map(|address| address.0);
         Some(Self {
             mapped,
             plain_mapped,
             source,
-            origin: message.attribute::<ResponseOrigin>().ok().flatten().map(|address| address.0),
-            other: message.attribute::<OtherAddress>().ok().flatten().map(|address| address.0),
+            origin: origin.or_else(source_address),
+            other: other.or_else(changed_address),
             software: software.map(|software| software.0.chars().filter(|letter| !letter.is_control()).collect()),
             round_trip,
             sent,

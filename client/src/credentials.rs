@@ -1,6 +1,6 @@
 use std::fmt;
 
-use causeway_auth::Key;
+use causeway_auth::{Algorithm, Key, opaque_string, userhash};
 use causeway_wire::IntegrityKey;
 use zeroize::Zeroizing;
 
@@ -12,9 +12,11 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// A user name and its password.
+    /// A user name and its password, both put into the form of OpaqueString (RFC 8265 §4.2).
+    ///
+    /// What the profile refuses, such as the empty text, is taken as it is: it is the server's to refuse.
     pub fn new(username: impl Into<String>, password: impl Into<String>) -> Self {
-        Self { username: username.into(), password: Zeroizing::new(password.into()) }
+        Self { username: opaque(username.into()), password: Zeroizing::new(opaque(password.into())) }
     }
 
     /// The value of USERNAME.
@@ -23,15 +25,27 @@ impl Credentials {
         &self.username
     }
 
-    /// The key for a realm, made of MD5 (RFC 8489 §9.2.2).
-    pub(crate) fn key(&self, realm: &str) -> IntegrityKey {
-        Key::long_term_md5(&self.username, realm, &self.password).integrity_key()
+    /// The key for a realm (RFC 8489 §9.2.2, §18.5.1).
+    pub(crate) fn key(&self, realm: &str, algorithm: Algorithm) -> IntegrityKey {
+        Key::long_term(algorithm, &self.username, &opaque(realm.into()), &self.password).integrity_key()
+    }
+
+    /// The value of USERHASH for a realm (RFC 8489 §14.4).
+    pub(crate) fn userhash(&self, realm: &str) -> [u8; 32] {
+        userhash(&self.username, &opaque(realm.into()))
     }
 }
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+fn opaque(text: String) -> String {
+    match opaque_string(&text) {
+        Ok(opaque) => opaque.into_owned(),
+        Err(_) => text,
     }
 }
 
@@ -42,5 +56,12 @@ mod tests {
     #[test]
     fn h25_a_password_is_never_printed() {
         assert!(!format!("{:?}", Credentials::new("user", "s3cret")).contains("s3cret"));
+    }
+
+    #[test]
+    fn rfc8489_14_3_the_username_is_an_opaque_string() {
+        // RFC 8265 §4.3: U+1680 is a space; a letter and its combining mark are one.
+        assert_eq!(Credentials::new("foo\u{1680}ba\u{30A}r", "x").username(), "foo bår");
+        assert_eq!(Credentials::new("", "x").username(), "");
     }
 }

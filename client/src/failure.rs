@@ -29,6 +29,15 @@ pub enum Failure {
     Transport,
 }
 
+/// Where a 300 leads to (RFC 8489 §10).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alternate {
+    /// ALTERNATE-SERVER: the first one, which is of the family that the request came over.
+    pub server: SocketAddr,
+    /// ALTERNATE-DOMAIN: the name that the certificate of that server must have; the same as before without.
+    pub domain: Option<String>,
+}
+
 /// An error response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -36,8 +45,9 @@ pub struct Refusal {
     pub code: ErrorCode,
     /// ERROR-CODE's phrase as the server wrote it, without control characters, at most 763 bytes.
     pub reason: String,
-    /// ALTERNATE-SERVER of a 300, the first one of the server's family (RFC 8489 §10).
-    pub alternate: Option<SocketAddr>,
+    /// ALTERNATE-SERVER of a 300 whose integrity is right: "receivers MUST validate the MESSAGE-INTEGRITY or MESSAGE-INTEGRITY-SHA256 of this
+    /// response before redirecting themselves to an alternate server" (RFC 8489 §14.8).
+    pub alternate: Option<Alternate>,
     /// UNKNOWN-ATTRIBUTES of a 420.
     pub unknown: Vec<AttributeType>,
 }

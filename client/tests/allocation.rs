@@ -3,8 +3,10 @@
 
 mod scripted;
 
-use causeway_client::{Advice, Allocated, Event, Failure, Loss, Received, RequestError, Transport};
-use causeway_wire::attribute::{AlternateServer, AttributeType, Lifetime, Nonce, RequestedTransport, XorMappedAddress, XorRelayedAddress};
+use causeway_client::{Advice, Allocated, Alternate, Event, Failure, Loss, Received, RequestError, Transport};
+use causeway_wire::attribute::{
+    AlternateDomain, AlternateServer, AttributeType, Lifetime, Nonce, RequestedTransport, XorMappedAddress, XorRelayedAddress,
+};
 use causeway_wire::{Class, ErrorCode, Message, Method};
 use scripted::*;
 
@@ -19,7 +21,8 @@ fn rfc8656_7_1_an_allocation_takes_two_round_trips() {
     assert!(!message.has(AttributeType::USERNAME), "the first request carries no credentials");
     assert_eq!(client.handle_input(now, server_address(), &honest(&first)), Received::Consumed);
     assert_eq!(talk(&mut client, now, honest), [Method::ALLOCATE]);
-    let expected = Allocated { relayed: relayed(), mapped: mapped(), lifetime: seconds(600) };
+    let expected =
+        Allocated { relayed: relayed(), additional: None, rejected: None, reservation: None, mapped: mapped(), lifetime: seconds(600) };
     assert_eq!(events(&mut client), [Event::Allocated(expected)]);
     assert_eq!(client.allocated(), Some(expected));
     assert_eq!(client.allocate(now), Err(RequestError::Allocated));
@@ -154,11 +157,14 @@ fn rfc8489_6_3_4_server_errors_are_tried_four_times_more() {
 fn rfc8656_7_4_what_to_do_after_an_error() {
     let elsewhere = "192.0.2.99:3478".parse().unwrap();
     for (code, expected) in [
-        (ErrorCode::TRY_ALTERNATE, Advice::OtherServer(elsewhere)),
+        (ErrorCode::TRY_ALTERNATE, Advice::OtherServer(Alternate { server: elsewhere, domain: Some("other.example.org".into()) })),
         (ErrorCode::ALLOCATION_MISMATCH, Advice::OtherLocalAddress),
         (ErrorCode::ALLOCATION_QUOTA_REACHED, Advice::Wait(seconds(60))),
         (ErrorCode::INSUFFICIENT_CAPACITY, Advice::Wait(seconds(60))),
         (ErrorCode::FORBIDDEN, Advice::GiveUp),
+        (ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED, Advice::GiveUp),
+        (ErrorCode::WRONG_CREDENTIALS, Advice::GiveUp),
+        (ErrorCode::UNSUPPORTED_TRANSPORT_PROTOCOL, Advice::GiveUp),
     ] {
         let now = epoch();
         let mut client = turn_client(Transport::Udp);
@@ -169,13 +175,13 @@ fn rfc8656_7_4_what_to_do_after_an_error() {
             }
             error(request, code, |writer| {
                 if code == ErrorCode::TRY_ALTERNATE {
-                    writer.put(&AlternateServer(elsewhere)).unwrap();
+                    writer.put(&AlternateServer(elsewhere)).unwrap().put(&AlternateDomain("other.example.org")).unwrap();
                 }
                 writer.integrity(&key()).unwrap();
             })
         });
         let [Event::Failed { failure: Failure::Refused(refusal), advice, .. }] = &events(&mut client)[..] else { panic!("{code}") };
-        assert_eq!((refusal.code, *advice), (code, expected));
+        assert_eq!((refusal.code, advice), (code, &expected));
         assert_eq!(client.allocate(now), Ok(()), "the client is idle again");
     }
 }

@@ -1,13 +1,16 @@
-use causeway_wire::attribute::{AttributeType, Nonce, PasswordAlgorithm, PasswordAlgorithmEntry, PasswordAlgorithms, Realm, Username};
+use causeway_auth::Algorithm;
+use causeway_wire::attribute::{
+    AttributeType, Nonce, PasswordAlgorithm, PasswordAlgorithmEntry, PasswordAlgorithms, Realm, Userhash, Username,
+};
 use causeway_wire::{EncodeError, IntegrityKey, Message, MessageWriter};
 
+use super::features::Features;
 use crate::credentials::Credentials;
 use crate::failure::Failure;
+use crate::security::Security;
 
-/// "obMatJos2", in front of the base64 of the 24 security-feature bits (RFC 8489 §9.2).
-const COOKIE: &str = "obMatJos2";
-/// MD5's number (RFC 8489 §18.5.1).
-const MD5: u16 = 1;
+/// MESSAGE-INTEGRITY-SHA256 is never truncated by a server of TURN or STUN; what is shorter is as good as none.
+const WHOLE_SHA256: usize = 32;
 
 /// What the server asked for in a 401 or 438, and the key that answers it.
 #[derive(Debug)]
@@ -15,15 +18,10 @@ pub(crate) struct Challenge {
     realm: String,
     nonce: String,
     key: IntegrityKey,
-    /// PASSWORD-ALGORITHMS as the server sent them; their presence demands MESSAGE-INTEGRITY-SHA256.
-    algorithms: Option<Box<[u8]>>,
-}
-
-/// The security features that a nonce tells of (RFC 8489 §18.1: bit 0 is the leftmost).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Features {
-    password_algorithms: bool,
-    username_anonymity: bool,
+    /// PASSWORD-ALGORITHMS as the server sent them, and the one that was chosen; their presence demands MESSAGE-INTEGRITY-SHA256.
+    algorithms: Option<(Box<[u8]>, Algorithm)>,
+    /// USERHASH, where the server wants no USERNAME.
+    userhash: Option<[u8; 32]>,
 }
 
 impl Challenge {
@@ -35,20 +33,23 @@ impl Challenge {
             (Ok(None), Some(before)) => &before.realm,
             _ => return Err(Failure::Malformed),
         };
-        let features = features(nonce);
-        let algorithms = message.attribute::<PasswordAlgorithms<'_>>().map_err(|_| Failure::Challenge)?;
-        if features.password_algorithms && algorithms.is_none() {
+        let features = Features::of(nonce);
+        let offered = message.attribute::<PasswordAlgorithms<'_>>().map_err(|_| Failure::Challenge)?;
+        // Who took the attribute out may have taken the cookie out too: what the server had before, it has still ("all the subsequent
+        // requests MUST be authenticated using MESSAGE-INTEGRITY-SHA256 only").
+        let expected = features.password_algorithms || before.is_some_and(|before| before.algorithms.is_some() && before.realm == realm);
+        if expected && offered.is_none() {
             return Err(Failure::Challenge);
         }
-        // "the USERHASH attribute MUST be used", which this client does not have.
-        if features.username_anonymity {
-            return Err(Failure::Challenge);
-        }
-        if algorithms.is_some_and(|list| list.entries().all(|entry| entry.algorithm != MD5)) {
-            return Err(Failure::Challenge);
-        }
-        let raw = message.attributes().find(|raw| raw.kind == AttributeType::PASSWORD_ALGORITHMS);
-        Ok(Self { realm: realm.into(), nonce: nonce.into(), key: credentials.key(realm), algorithms: raw.map(|raw| raw.value.into()) })
+        let raw = message.attributes().find(|raw| raw.kind == AttributeType::PASSWORD_ALGORITHMS).map(|raw| raw.value.into());
+        let chosen = offered.map(|offered| choose(&offered).ok_or(Failure::Challenge)).transpose()?;
+        Ok(Self {
+            realm: realm.into(),
+            nonce: nonce.into(),
+            key: credentials.key(realm, chosen.unwrap_or(Algorithm::Md5)),
+            algorithms: raw.zip(chosen),
+            userhash: features.username_anonymity.then(|| credentials.userhash(realm)),
+        })
     }
 
     /// Whether an answer to the same question is worth another try: "The client MUST NOT perform this retry if it is not changing the
@@ -57,13 +58,26 @@ impl Challenge {
         self.realm != before.realm
     }
 
+    /// How it makes requests authenticated.
+    pub(crate) fn security(&self) -> Security {
+        Security {
+            algorithm: self.algorithms.as_ref().map_or(Algorithm::Md5, |(_, chosen)| *chosen),
+            sha256_integrity: self.algorithms.is_some(),
+            userhash: self.userhash.is_some(),
+        }
+    }
+
     /// Appends the attributes of the mechanism and the integrity (RFC 8489 §9.2.3.2, §9.2.5).
     pub(crate) fn write(&self, credentials: &Credentials, writer: &mut MessageWriter<'_>) -> Result<(), EncodeError> {
-        writer.put(&Username(credentials.username()))?.put(&Realm(&self.realm))?.put(&Nonce(&self.nonce))?;
+        match self.userhash {
+            Some(userhash) => writer.put(&Userhash(userhash))?,
+            None => writer.put(&Username(credentials.username()))?,
+        };
+        writer.put(&Realm(&self.realm))?.put(&Nonce(&self.nonce))?;
         match &self.algorithms {
-            Some(algorithms) => {
-                writer.put_raw(AttributeType::PASSWORD_ALGORITHMS, algorithms)?;
-                writer.put(&PasswordAlgorithm(PasswordAlgorithmEntry { algorithm: MD5, parameters: &[] }))?;
+            Some((offered, chosen)) => {
+                writer.put_raw(AttributeType::PASSWORD_ALGORITHMS, offered)?;
+                writer.put(&PasswordAlgorithm(PasswordAlgorithmEntry { algorithm: chosen.number(), parameters: &[] }))?;
                 writer.integrity_sha256(&self.key)?;
             }
             None => {
@@ -76,49 +90,22 @@ impl Challenge {
     /// Whether an answer was made with the same key, in the way that was asked with.
     pub(crate) fn verifies(&self, message: &Message<'_>) -> bool {
         match self.algorithms {
-            Some(_) => message.verify_integrity_sha256(&self.key, 16),
+            Some(_) => message.verify_integrity_sha256(&self.key, WHOLE_SHA256),
             None => message.verify_integrity(&self.key),
         }
     }
 }
 
+/// SHA-256 if it is offered, wherever in the list: "if the response contains a PASSWORD-ALGORITHMS attribute and this attribute contains both
+/// MD5 and SHA-256 algorithms, and the client also supports both the algorithms, the request MUST contain a PASSWORD-ALGORITHM attribute with
+/// the SHA-256 algorithm" (RFC 8656 §6). Neither has parameters (RFC 8489 §18.5.1).
+fn choose(offered: &PasswordAlgorithms<'_>) -> Option<Algorithm> {
+    let offers = |wanted: Algorithm| offered.entries().filter_map(|entry| Algorithm::of(&entry)).find(|algorithm| *algorithm == wanted);
+    offers(Algorithm::Sha256).or_else(|| offers(Algorithm::Md5))
+}
+
 /// Whether the nonce promises PASSWORD-ALGORITHMS that are not there: somebody took them out (RFC 8489 §9.2.1).
 pub(crate) fn is_bid_down(message: &Message<'_>) -> bool {
     let nonce = message.attribute::<Nonce<'_>>().ok().flatten();
-    nonce.is_some_and(|nonce| features(nonce.0).password_algorithms) && !message.has(AttributeType::PASSWORD_ALGORITHMS)
-}
-
-fn features(nonce: &str) -> Features {
-    let Some(bits) = nonce.strip_prefix(COOKIE).and_then(|rest| rest.as_bytes().first_chunk::<4>()) else {
-        return Features::default();
-    };
-    // The first of the four characters of base64 holds the six leftmost bits.
-    let highest = match bits[0] {
-        letter @ b'A'..=b'Z' => letter - b'A',
-        letter @ b'a'..=b'z' => letter - b'a' + 26,
-        digit @ b'0'..=b'9' => digit - b'0' + 52,
-        b'+' => 62,
-        b'/' => 63,
-        _ => 0,
-    };
-    Features { password_algorithms: highest & 0b10_0000 != 0, username_anonymity: highest & 0b01_0000 != 0 }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rfc8489_18_1_bit_0_is_the_leftmost() {
-        let of = |nonce| {
-            let features = features(nonce);
-            (features.password_algorithms, features.username_anonymity)
-        };
-        assert_eq!(of("obMatJos2AAAAxyz"), (false, false));
-        assert_eq!(of("obMatJos2gAAAxyz"), (true, false));
-        assert_eq!(of("obMatJos2QAAAxyz"), (false, true));
-        assert_eq!(of("obMatJos2wAAA"), (true, true));
-        assert_eq!(of("obMatJos2wA"), (false, false), "no cookie: too short");
-        assert_eq!(of("4ca1e"), (false, false));
-    }
+    nonce.is_some_and(|nonce| Features::of(nonce.0).password_algorithms) && !message.has(AttributeType::PASSWORD_ALGORITHMS)
 }

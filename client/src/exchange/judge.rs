@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
-use causeway_wire::attribute::{AlternateServer, AttributeType, ErrorCodeAttribute, UnknownAttributes};
+use causeway_wire::attribute::{AlternateDomain, AlternateServer, AttributeType, ErrorCodeAttribute, UnknownAttributes};
 use causeway_wire::{Class, ErrorCode, Message};
 
 use super::challenge::is_bid_down;
 use super::{Ask, Challenge, Open};
 use crate::credentials::Credentials;
-use crate::failure::{Failure, Refusal};
+use crate::failure::{Alternate, Failure, Refusal};
 
 /// What an answer means for the request that it belongs to.
 #[derive(Debug)]
@@ -44,7 +44,8 @@ pub(crate) fn judge<A: Ask>(open: &Open<A>, message: &Message<'_>, credentials: 
     if credentials.is_some() && code == Some(ErrorCode::BAD_REQUEST) && !protected {
         return Judgement::Unauthentic;
     }
-    if open.challenge.as_ref().is_some_and(|challenge| !challenge.verifies(message)) {
+    let verified = open.challenge.as_ref().map(|challenge| challenge.verifies(message));
+    if verified == Some(false) {
         return Judgement::Unauthentic;
     }
     if !message.unknown_required(is_known).is_empty() {
@@ -57,7 +58,10 @@ pub(crate) fn judge<A: Ask>(open: &Open<A>, message: &Message<'_>, credentials: 
         (_, Some(error)) if (500..600).contains(&error.code.number()) && error.code != ErrorCode::INSUFFICIENT_CAPACITY => {
             Judgement::ServerError(refusal(message, error.code))
         }
-        (_, Some(error)) => Judgement::Fail(Failure::Refused(refusal(message, error.code))),
+        (_, Some(error)) => {
+            let alternate = if verified == Some(true) { alternate(message, error.code) } else { None };
+            Judgement::Fail(Failure::Refused(Refusal { alternate, ..refusal(message, error.code) }))
+        }
     }
 }
 
@@ -79,13 +83,22 @@ fn challenged<A: Ask>(open: &Open<A>, message: &Message<'_>, credentials: Option
     }
 }
 
+/// RFC 8489 §10. The domain is to be a name of ASCII letters: anything else is as if it were not there.
+fn alternate(message: &Message<'_>, code: ErrorCode) -> Option<Alternate> {
+    let server = message.all::<AlternateServer>().find_map(Result::ok).filter(|_| code == ErrorCode::TRY_ALTERNATE)?.0;
+    let domain = message.attribute::<AlternateDomain<'_>>().ok().flatten().map(|domain| domain.0);
+    let is_name =
+        |domain: &&str| !domain.is_empty() && domain.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
+    Some(Alternate { server, domain: domain.filter(is_name).map(str::to_owned) })
+}
+
 fn refusal(message: &Message<'_>, code: ErrorCode) -> Refusal {
     let reason = message.attribute::<ErrorCodeAttribute<'_>>().ok().flatten().map_or("", |error| error.reason);
     let unknown = message.attribute::<UnknownAttributes<'_>>().ok().flatten();
     Refusal {
         code,
         reason: reason.chars().filter(|letter| !letter.is_control()).collect(),
-        alternate: message.all::<AlternateServer>().find_map(Result::ok).map(|server| server.0),
+        alternate: None,
         unknown: unknown.map(|list| list.kinds().take(16).collect()).unwrap_or_default(),
     }
 }

@@ -2,6 +2,7 @@
 
 mod ask;
 mod challenge;
+mod features;
 mod judge;
 mod open;
 
@@ -21,6 +22,7 @@ use crate::credentials::Credentials;
 use crate::failure::Failure;
 use crate::received::Discard;
 use crate::round_trip::RoundTrips;
+use crate::security::Security;
 use crate::timing::Timing;
 use crate::transaction::{Due, Transaction};
 use crate::transmit::{Transmit, Transport};
@@ -32,6 +34,9 @@ use open::Open;
 const MAX_SERVER_ERRORS: u32 = 4;
 /// So many 401 and 438 are answered for one request; a forger or a confused server gets no further.
 const MAX_CHALLENGES: u32 = 4;
+
+/// "a client SHOULD limit itself to ten outstanding transactions to the same server" (RFC 8489 §6.2).
+const MAX_OUTSTANDING: usize = 10;
 
 /// What holds for all requests of a client.
 #[derive(Clone, Debug)]
@@ -66,6 +71,11 @@ pub(crate) struct Settled<'m, A> {
 impl<A: Ask> Exchange<A> {
     pub(crate) fn new(manner: Manner, rng: StdRng) -> Self {
         Self { manner, rng, challenge: None, open: Vec::new(), round_trips: RoundTrips::default(), transmits: VecDeque::new() }
+    }
+
+    /// How the next request will be authenticated; `None` without a challenge.
+    pub(crate) fn security(&self) -> Option<Security> {
+        self.challenge.as_deref().map(Challenge::security)
     }
 
     pub(crate) fn transport(&self) -> Transport {
@@ -145,7 +155,7 @@ impl<A: Ask> Exchange<A> {
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.open.iter().map(|open| open.transaction.poll_timeout()).min()
+        self.open.iter().filter(|open| !self.must_wait(open)).map(|open| open.transaction.poll_timeout()).min()
     }
 
     /// 96 bits from the caller's CSPRNG (H26).
@@ -158,14 +168,27 @@ impl<A: Ask> Exchange<A> {
     /// Queues the requests that are due; where one stands that nobody answered, if there is one.
     fn send_due(&mut self, now: Instant) -> Option<usize> {
         let mut failed = None;
-        for (at, open) in self.open.iter_mut().enumerate() {
+        for at in 0..self.open.len() {
+            if self.must_wait(&self.open[at]) {
+                continue;
+            }
+            let open = &mut self.open[at];
             match open.transaction.handle_timeout(now) {
                 Due::Wait => {}
-                Due::Send => self.transmits.push_back(Transmit { destination: open.destination, payload: open.bytes.clone() }),
+                Due::Send => {
+                    open.begun = true;
+                    self.transmits.push_back(Transmit { destination: open.destination, payload: open.bytes.clone() });
+                }
                 Due::Failed => failed = Some(at),
             }
         }
         failed
+    }
+
+    /// Whether a request has not begun, and cannot before another one to the same server has ended.
+    fn must_wait(&self, open: &Open<A>) -> bool {
+        let begun = |other: &&Open<A>| other.begun && other.destination == open.destination;
+        !open.begun && self.open.len() > MAX_OUTSTANDING && self.open.iter().filter(begun).count() >= MAX_OUTSTANDING
     }
 
     /// Begins a new transaction for the same request.
@@ -186,6 +209,8 @@ impl<A: Ask> Exchange<A> {
         if let (Some(round_trip), Ok(_)) = (round_trip, &answer) {
             self.round_trips.measured(open.destination.ip(), round_trip, now);
         }
+        // Who has waited for its turn begins now.
+        self.send_due(now);
         Settled { ask: open.ask, answer, round_trip, sent: open.transaction.sent() }
     }
 }

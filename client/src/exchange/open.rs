@@ -20,6 +20,8 @@ pub(crate) struct Open<A> {
     pub(crate) destination: SocketAddr,
     pub(crate) transaction: Transaction,
     timing: Timing,
+    /// It has been sent.
+    pub(crate) begun: bool,
     pub(crate) bytes: Vec<u8>,
     /// What it was authenticated with.
     pub(crate) challenge: Option<Arc<Challenge>>,
@@ -39,7 +41,7 @@ impl<A: Ask> Open<A> {
     ) -> Result<Self, Failure> {
         let bytes = write(&ask, transaction.id(), challenge.as_deref(), manner).map_err(|_| Failure::TooLong)?;
         let timing = transaction.timing();
-        Ok(Self { ask, destination, transaction, timing, bytes, challenge, challenges: 0, server_errors: 0, violated: false })
+        Ok(Self { ask, destination, transaction, timing, begun: false, bytes, challenge, challenges: 0, server_errors: 0, violated: false })
     }
 
     /// Begins again at `start`, with another transaction.

@@ -1,9 +1,12 @@
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use causeway_wire::Message;
-use causeway_wire::attribute::{Lifetime, XorMappedAddress, XorRelayedAddress};
+use causeway_wire::attribute::{AddressErrorCode, AddressFamily, Lifetime, ReservationToken, XorMappedAddress, XorRelayedAddress};
 
-use super::event::Allocated;
+use super::ask::AllocateAsk;
+use super::config::RelayPort;
+use super::event::{Allocated, Rejected};
 
 /// Refreshed so long before the end, if the lifetime is long enough for that; a transaction takes up to 39.5 s.
 const MARGIN: Duration = Duration::from_secs(60);
@@ -31,15 +34,45 @@ impl Allocation {
         self.refresh = Some(now + lifetime.saturating_sub(MARGIN).max(lifetime * 3 / 4));
     }
 
+    /// Forgets the relayed address of one family; `false` if it was the only one.
+    pub(super) fn release(&mut self, family: AddressFamily) -> bool {
+        let Allocated { relayed, additional, .. } = &mut self.allocated;
+        match *additional {
+            None => false,
+            Some(other) => {
+                if AddressFamily::of(&relayed.ip()) == family {
+                    *relayed = other;
+                }
+                *additional = None;
+                true
+            }
+        }
+    }
+
     pub(super) fn poll_timeout(&self) -> Instant {
         self.refresh.map_or(self.expires, |refresh| refresh.min(self.expires))
     }
 }
 
-/// Reads an Allocate success response; `None` if it lacks one of the three (RFC 8656 §7.2).
-pub(super) fn read_allocated(message: &Message<'_>) -> Option<Allocated> {
+/// Reads an Allocate success response; `None` if it lacks one of the three that belong to it (RFC 8656 §7.2), or has relayed addresses that
+/// were not asked for: "then the client MUST delete the allocation" (RFC 8656 §7.3).
+pub(super) fn read_allocated(message: &Message<'_>, ask: &AllocateAsk) -> Option<Allocated> {
+    let mut relayed: Vec<SocketAddr> =
+        message.all::<XorRelayedAddress>().map(|relayed| relayed.ok().map(|relayed| relayed.0)).collect::<Option<_>>()?;
+    relayed.sort_by_key(SocketAddr::is_ipv6);
+    let families: Vec<AddressFamily> = relayed.iter().map(|relayed| AddressFamily::of(&relayed.ip())).collect();
+    let expected = match (ask.both_families, ask.port, ask.family) {
+        // A server that does not know ADDITIONAL-ADDRESS-FAMILY gives what it gives without.
+        (true, ..) => matches!(families[..], [_] | [AddressFamily::Ipv4, AddressFamily::Ipv6]),
+        (false, RelayPort::Reserved(_), _) => families.len() == 1,
+        (false, _, family) => families == [family.unwrap_or(AddressFamily::Ipv4)],
+    };
+    let rejected = message.attribute::<AddressErrorCode<'_>>().ok().flatten();
     Some(Allocated {
-        relayed: message.attribute::<XorRelayedAddress>().ok()??.0,
+        relayed: *relayed.first().filter(|_| expected)?,
+        additional: relayed.get(1).copied(),
+        rejected: rejected.map(|rejected| Rejected { family: rejected.family, code: rejected.code }),
+        reservation: message.attribute::<ReservationToken>().ok()?.map(|token| token.0),
         mapped: message.attribute::<XorMappedAddress>().ok()??.0,
         lifetime: read_lifetime(message).filter(|lifetime| !lifetime.is_zero())?,
     })

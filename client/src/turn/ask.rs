@@ -1,33 +1,45 @@
 use std::net::{IpAddr, SocketAddr};
 
 use causeway_wire::attribute::{
-    AddressFamily, ChannelNumberAttribute, Lifetime, RequestedAddressFamily, RequestedTransport, XorPeerAddress,
+    AdditionalAddressFamily, AddressFamily, ChannelNumberAttribute, DontFragment, EvenPort, Lifetime, RequestedAddressFamily,
+    RequestedTransport, ReservationToken, XorPeerAddress,
 };
 use causeway_wire::{ChannelNumber, EncodeError, MessageWriter, Method};
 
+use super::config::RelayPort;
 use crate::exchange::Ask;
 
 /// The requests of RFC 8656.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TurnAsk {
     /// RFC 8656 §7.1.
-    Allocate { lifetime: Option<u32>, family: Option<AddressFamily> },
-    /// RFC 8656 §8.1; a lifetime of zero deletes.
-    Refresh { lifetime: Option<u32> },
+    Allocate(AllocateAsk),
+    /// RFC 8656 §8.1; a lifetime of zero deletes. Of a dual allocation, one family or both.
+    Refresh { lifetime: Option<u32>, family: Option<AddressFamily> },
     /// RFC 8656 §10.1, one peer at a time, so that one that is refused does not refuse the others with it.
     CreatePermission { peer: IpAddr },
     /// RFC 8656 §12.1.
     ChannelBind { number: ChannelNumber, peer: SocketAddr },
 }
 
+/// What an Allocate request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct AllocateAsk {
+    pub(super) lifetime: Option<u32>,
+    pub(super) family: Option<AddressFamily>,
+    pub(super) both_families: bool,
+    pub(super) port: RelayPort,
+    pub(super) dont_fragment: bool,
+}
+
 impl TurnAsk {
     /// Deletes the allocation (RFC 8656 §8.1).
-    pub(super) const DELETE: Self = Self::Refresh { lifetime: Some(0) };
+    pub(super) const DELETE: Self = Self::Refresh { lifetime: Some(0), family: None };
 
     /// The peer that it is for.
     pub(super) fn peer(&self) -> Option<SocketAddr> {
         match *self {
-            Self::Allocate { .. } | Self::Refresh { .. } => None,
+            Self::Allocate(_) | Self::Refresh { .. } => None,
             Self::CreatePermission { peer } => Some(SocketAddr::new(peer, 0)),
             Self::ChannelBind { peer, .. } => Some(peer),
         }
@@ -37,7 +49,7 @@ impl TurnAsk {
 impl Ask for TurnAsk {
     fn method(&self) -> Method {
         match self {
-            Self::Allocate { .. } => Method::ALLOCATE,
+            Self::Allocate(_) => Method::ALLOCATE,
             Self::Refresh { .. } => Method::REFRESH,
             Self::CreatePermission { .. } => Method::CREATE_PERMISSION,
             Self::ChannelBind { .. } => Method::CHANNEL_BIND,
@@ -46,19 +58,41 @@ impl Ask for TurnAsk {
 
     fn write(&self, writer: &mut MessageWriter<'_>) -> Result<(), EncodeError> {
         match *self {
-            Self::Allocate { lifetime, family } => {
-                writer.put(&RequestedTransport::UDP)?;
+            Self::Allocate(ask) => ask.write(writer),
+            Self::Refresh { lifetime, family } => {
                 if let Some(family) = family {
                     writer.put(&RequestedAddressFamily(family))?;
                 }
                 put_lifetime(writer, lifetime)
             }
-            Self::Refresh { lifetime } => put_lifetime(writer, lifetime),
             Self::CreatePermission { peer } => writer.put(&XorPeerAddress(SocketAddr::new(peer, 0))).map(|_| ()),
             Self::ChannelBind { number, peer } => {
                 writer.put(&ChannelNumberAttribute(number.number()))?.put(&XorPeerAddress(peer)).map(|_| ())
             }
         }
+    }
+}
+
+impl AllocateAsk {
+    fn write(&self, writer: &mut MessageWriter<'_>) -> Result<(), EncodeError> {
+        writer.put(&RequestedTransport::UDP)?;
+        if let Some(family) = self.family {
+            writer.put(&RequestedAddressFamily(family))?;
+        }
+        if self.both_families {
+            // "The attribute value in the ADDITIONAL-ADDRESS-FAMILY MUST be set to 0x02 (IPv6 address family)" (RFC 8656 §7.1).
+            writer.put(&AdditionalAddressFamily(AddressFamily::Ipv6))?;
+        }
+        match self.port {
+            RelayPort::Any => {}
+            RelayPort::Even => drop(writer.put(&EvenPort { reserve: false })?),
+            RelayPort::EvenAndNext => drop(writer.put(&EvenPort { reserve: true })?),
+            RelayPort::Reserved(token) => drop(writer.put(&ReservationToken(token))?),
+        }
+        if self.dont_fragment {
+            writer.put(&DontFragment)?;
+        }
+        put_lifetime(writer, self.lifetime)
     }
 }
 

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use causeway_wire::attribute::AddressFamily;
 use causeway_wire::{ChannelNumber, ChannelRange};
 
 /// How long a binding lasts (RFC 8656 §12).
@@ -71,6 +72,12 @@ impl Channels {
         if let Some(channel) = number.and_then(|number| self.by_number.get_mut(number)) {
             channel.refresh = None;
         }
+    }
+
+    /// Forgets the channels to peers of a family, quarantine and all: the allocation that they were of is gone.
+    pub(super) fn release_family(&mut self, family: AddressFamily) {
+        self.by_number.retain(|_, channel| AddressFamily::of(&channel.peer.ip()) != family);
+        self.by_peer.retain(|peer, _| AddressFamily::of(&peer.ip()) != family);
     }
 
     /// The channel that data to the peer goes over.

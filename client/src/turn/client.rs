@@ -2,16 +2,18 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
+use causeway_wire::attribute::AddressFamily;
 use rand::rngs::StdRng;
 
 use super::allocation::Allocation;
-use super::ask::TurnAsk;
+use super::ask::{AllocateAsk, TurnAsk};
 use super::channel::Channels;
 use super::config::TurnConfig;
 use super::event::{Advice, Allocated, Event, Loss};
 use super::permission::Permissions;
 use crate::exchange::{Ask, Exchange, Manner};
 use crate::failure::Failure;
+use crate::security::Security;
 use crate::transmit::Transmit;
 
 /// One allocation at one TURN server, from Allocate to its deletion, kept alive with its permissions and channels (RFC 8656).
@@ -58,9 +60,12 @@ pub enum RequestError {
     /// There is an allocation already, or a request for one.
     #[error("there is an allocation already")]
     Allocated,
-    /// The peer's address is not of the relayed address' family (RFC 8656 §10.1, §12.1).
-    #[error("the peer's address is of another family than the relayed address")]
+    /// There is no relayed address of the peer's family (RFC 8656 §10.1, §12.1).
+    #[error("there is no relayed address of that family")]
     Family,
+    /// The configuration asks for what may not be asked for together (RFC 8656 §7.1).
+    #[error("what is asked for may not be asked for together")]
+    Contradiction,
     /// All channels are bound, or not yet free again (RFC 8656 §12).
     #[error("no channel number is free")]
     NoChannel,
@@ -90,14 +95,18 @@ impl TurnClient {
     /// Asks for the allocation: [`Event::Allocated`] or [`Event::Failed`] follows (RFC 8656 §7.1).
     ///
     /// # Errors
-    /// [`RequestError::Allocated`] if there is one, or was asked for.
+    /// [`RequestError::Allocated`] if there is one, or was asked for; [`RequestError::Contradiction`] if the configuration forbids itself.
     pub fn allocate(&mut self, now: Instant) -> Result<(), RequestError> {
         if !matches!(self.state, State::Idle) {
             return Err(RequestError::Allocated);
         }
+        if self.config.is_contradictory() {
+            return Err(RequestError::Contradiction);
+        }
         self.state = State::Allocating { closing: false };
-        let lifetime = self.config.lifetime.map(|lifetime| u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX));
-        self.request(now, TurnAsk::Allocate { lifetime, family: self.config.family });
+        let TurnConfig { family, both_families, port, dont_fragment, .. } = self.config;
+        let ask = AllocateAsk { lifetime: self.lifetime(), family, both_families, port, dont_fragment };
+        self.request(now, TurnAsk::Allocate(ask));
         Ok(())
     }
 
@@ -131,6 +140,21 @@ impl TurnClient {
         self.channels.release(peer);
     }
 
+    /// Deletes the relayed address of one family of a dual allocation, with its permissions and channels: [`Event::FamilyReleased`] or
+    /// [`Event::Failed`] follows (RFC 8656 §8.1).
+    ///
+    /// # Errors
+    /// [`RequestError::NoAllocation`]; [`RequestError::Family`] unless the allocation has a relayed address of each family: "The client MUST
+    /// only include a family type it previously allocated and has not yet deleted", and the last one is [`close`](Self::close)d.
+    pub fn release_family(&mut self, now: Instant, family: AddressFamily) -> Result<(), RequestError> {
+        let allocated = self.allocated().ok_or(RequestError::NoAllocation)?;
+        if allocated.additional.is_none() {
+            return Err(RequestError::Family);
+        }
+        self.request(now, TurnAsk::Refresh { lifetime: Some(0), family: Some(family) });
+        Ok(())
+    }
+
     /// Deletes the allocation: [`Event::Closed`] follows when the server has confirmed it, or cannot (RFC 8656 §8.1).
     pub fn close(&mut self, now: Instant) {
         match self.state {
@@ -155,6 +179,12 @@ impl TurnClient {
         }
     }
 
+    /// How requests are authenticated; `None` while the server has not asked for it.
+    #[must_use]
+    pub fn security(&self) -> Option<Security> {
+        self.exchange.security()
+    }
+
     /// Repeats requests, refreshes what is due, gives up what is over.
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some((ask, failure)) = self.exchange.handle_timeout(now) {
@@ -166,7 +196,7 @@ impl TurnClient {
         }
         if allocation.refresh.is_some_and(|at| at <= now) {
             allocation.refresh = None;
-            self.request(now, TurnAsk::Refresh { lifetime: self.refresh_lifetime() });
+            self.request(now, TurnAsk::Refresh { lifetime: self.lifetime(), family: None });
         }
         while let Some(peer) = self.permissions.poll_expired(now) {
             self.events.push_back(Event::PermissionExpired { peer });
@@ -233,7 +263,7 @@ impl TurnClient {
     }
 
     pub(super) fn fail(&mut self, ask: &TurnAsk, failure: Failure) {
-        let advice = Advice::on(ask.method(), &failure);
+        let advice = Advice::on(ask, &failure);
         self.events.push_back(Event::Failed { method: ask.method(), peer: ask.peer(), failure, advice });
     }
 
@@ -243,17 +273,17 @@ impl TurnClient {
         self.channels = Channels::default();
     }
 
-    fn refresh_lifetime(&self) -> Option<u32> {
+    /// LIFETIME to ask for.
+    fn lifetime(&self) -> Option<u32> {
         self.config.lifetime.map(|lifetime| u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX))
     }
 
     /// "The client MUST only include XOR-PEER-ADDRESS attributes with addresses of the same address family as that of the relayed transport
-    /// address for the allocation" (RFC 8656 §10.1).
-    fn check_family(&self, peer: IpAddr) -> Result<(), RequestError> {
+    /// address for the allocation" (RFC 8656 §10.1); of a dual one, of either.
+    pub(super) fn check_family(&self, peer: IpAddr) -> Result<(), RequestError> {
         match self.allocated() {
             None => Err(RequestError::NoAllocation),
-            Some(allocated) if allocated.relayed.is_ipv4() != peer.is_ipv4() => Err(RequestError::Family),
-            Some(_) => Ok(()),
+            Some(allocated) => allocated.relayed_of(AddressFamily::of(&peer)).map(|_| ()).ok_or(RequestError::Family),
         }
     }
 }

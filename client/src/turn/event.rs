@@ -1,20 +1,45 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use causeway_wire::attribute::Icmp;
+use causeway_wire::attribute::{AddressFamily, AttributeType, Icmp};
 use causeway_wire::{ChannelNumber, ErrorCode, Method};
 
-use crate::failure::Failure;
+use super::ask::TurnAsk;
+use super::config::RelayPort;
+use crate::failure::{Alternate, Failure};
 
 /// What an Allocate success response tells (RFC 8656 §7.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allocated {
-    /// XOR-RELAYED-ADDRESS: where peers reach this client.
+    /// XOR-RELAYED-ADDRESS: where peers reach this client. Of a dual allocation the one of IPv4, as long as there is one.
     pub relayed: SocketAddr,
+    /// The other XOR-RELAYED-ADDRESS of a dual allocation: the one of IPv6.
+    pub additional: Option<SocketAddr>,
+    /// ADDRESS-ERROR-CODE: the family that was asked for and is not to be had.
+    pub rejected: Option<Rejected>,
+    /// RESERVATION-TOKEN: the next port is kept for whoever shows it, for at least 30 seconds (RFC 8656 §7.2).
+    pub reservation: Option<[u8; 8]>,
     /// XOR-MAPPED-ADDRESS: this client as the server sees it.
     pub mapped: SocketAddr,
     /// LIFETIME; the client refreshes before it is over.
     pub lifetime: Duration,
+}
+
+impl Allocated {
+    /// The relayed address of a family.
+    #[must_use]
+    pub fn relayed_of(&self, family: AddressFamily) -> Option<SocketAddr> {
+        [Some(self.relayed), self.additional].into_iter().flatten().find(|relayed| AddressFamily::of(&relayed.ip()) == family)
+    }
+}
+
+/// One of the families of a dual allocation that the server refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// Which.
+    pub family: AddressFamily,
+    /// Why: after 440 "the client MUST NOT retry its request for the rejected address type", after 508 not for a minute (RFC 8656 §7.3).
+    pub code: ErrorCode,
 }
 
 /// What has happened to the allocation.
@@ -26,6 +51,11 @@ pub enum Event {
     Refreshed {
         /// LIFETIME.
         lifetime: Duration,
+    },
+    /// One relayed address of a dual allocation is deleted, with its permissions and channels; the other one stays (RFC 8656 §8.1).
+    FamilyReleased {
+        /// Its family.
+        family: AddressFamily,
     },
     /// The peer may send, and be sent to. Not repeated when the permission is refreshed.
     PermissionInstalled {
@@ -74,14 +104,19 @@ pub enum Event {
 }
 
 /// What the RFC recommends after a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Advice {
     /// Nothing in particular; what must be kept alive is tried again by itself.
     Nothing,
     /// "The client SHOULD pick another client transport address and retry", up to three times (RFC 8656 §7.4, 437).
     OtherLocalAddress,
-    /// Try this server before any other, unless it has been tried within five minutes (RFC 8656 §7.4, 300; RFC 8489 §10).
-    OtherServer(SocketAddr),
+    /// Try this server before any other, over the same transport and with the same credentials, unless it has been tried within five minutes:
+    /// see [`Redirections`](crate::Redirections) (RFC 8656 §7.4, 300; RFC 8489 §10).
+    OtherServer(Alternate),
+    /// Try again without DONT-FRAGMENT, which the server does not know (RFC 8656 §7.4, 420).
+    WithoutDontFragment,
+    /// Try again at once without EVEN-PORT or RESERVATION-TOKEN (RFC 8656 §7.4, 508).
+    AnyPort,
     /// Ask for no more allocations for so long (RFC 8656 §7.4, 486 and 508).
     Wait(Duration),
     /// Not to be retried "until it believes the problem has been fixed" (RFC 8656 §7.4).
@@ -91,17 +126,23 @@ pub enum Advice {
 }
 
 impl Advice {
-    pub(super) fn on(method: Method, failure: &Failure) -> Self {
+    pub(super) fn on(ask: &TurnAsk, failure: &Failure) -> Self {
         let refusal = match failure {
             Failure::Refused(refusal) => refusal,
             Failure::Challenge | Failure::Malformed | Failure::IntegrityViolated | Failure::TooLong => return Self::GiveUp,
             Failure::TimedOut | Failure::Transport => return Self::Nothing,
         };
-        match (refusal.code, refusal.alternate) {
-            (ErrorCode::TRY_ALTERNATE, Some(server)) => Self::OtherServer(server),
-            (ErrorCode::ALLOCATION_MISMATCH, _) if method == Method::ALLOCATE => Self::OtherLocalAddress,
+        match (refusal.code, ask) {
+            (ErrorCode::TRY_ALTERNATE, _) => refusal.alternate.clone().map_or(Self::GiveUp, Self::OtherServer),
+            (ErrorCode::ALLOCATION_MISMATCH, TurnAsk::Allocate(_)) => Self::OtherLocalAddress,
+            (ErrorCode::UNKNOWN_ATTRIBUTE, TurnAsk::Allocate(ask))
+                if ask.dont_fragment && refusal.unknown.contains(&AttributeType::DONT_FRAGMENT) =>
+            {
+                Self::WithoutDontFragment
+            }
+            (ErrorCode::INSUFFICIENT_CAPACITY, TurnAsk::Allocate(ask)) if ask.port != RelayPort::Any => Self::AnyPort,
             (ErrorCode::ALLOCATION_QUOTA_REACHED | ErrorCode::INSUFFICIENT_CAPACITY, _) => Self::Wait(Duration::from_secs(60)),
-            (ErrorCode::BAD_REQUEST, _) if method == Method::CHANNEL_BIND => Self::StartAfresh,
+            (ErrorCode::BAD_REQUEST, TurnAsk::ChannelBind { .. }) => Self::StartAfresh,
             _ => Self::GiveUp,
         }
     }

@@ -12,6 +12,6 @@ mod send;
 mod settle;
 
 pub use client::{RequestError, TurnClient};
-pub use config::TurnConfig;
-pub use event::{Advice, Allocated, Event, Loss};
+pub use config::{RelayPort, TurnConfig};
+pub use event::{Advice, Allocated, Event, Loss, Rejected};
 pub use send::{HEADROOM, SendError, TAILROOM};

@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use causeway_wire::attribute::AddressFamily;
+
 /// How long a permission lasts (RFC 8656 §9).
 const LIFETIME: Duration = Duration::from_secs(300);
 /// Refreshed after so long: early enough for a transaction of 39.5 s.
@@ -45,6 +47,11 @@ impl Permissions {
                 self.0.remove(&peer);
             }
         }
+    }
+
+    /// Forgets the peers of a family.
+    pub(super) fn release(&mut self, family: AddressFamily) {
+        self.0.retain(|peer, _| AddressFamily::of(peer) != family);
     }
 
     /// Whether data may go to the peer.

@@ -2,13 +2,13 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Instant;
 
-use causeway_wire::attribute::{AttributeType, XorPeerAddress};
+use causeway_wire::attribute::{AttributeType, DontFragment, XorPeerAddress};
 use causeway_wire::{ChannelData, Class, HEADER_LEN, MessageWriter, Method, padded};
 
 use super::client::TurnClient;
 
-/// Bytes to leave free in front of data: a Send indication to an IPv6 peer needs them all.
-pub const HEADROOM: usize = 48;
+/// Bytes to leave free in front of data: a Send indication with DONT-FRAGMENT to an IPv6 peer needs them all.
+pub const HEADROOM: usize = 52;
 /// Bytes to leave free behind data, for padding.
 pub const TAILROOM: usize = 3;
 
@@ -21,6 +21,9 @@ pub enum SendError {
     /// Fewer than [`HEADROOM`] bytes in front, or [`TAILROOM`] behind.
     #[error("the buffer leaves no room for the header or the padding")]
     NoRoom,
+    /// The allocation was not asked for with DONT-FRAGMENT.
+    #[error("the allocation was not asked for with DONT-FRAGMENT")]
+    MayBeFragmented,
     /// More than a message can carry.
     #[error("more data than a message can carry")]
     TooLong,
@@ -33,26 +36,58 @@ impl TurnClient {
     /// # Errors
     /// [`SendError`]; the data is untouched then.
     pub fn wrap(&mut self, now: Instant, peer: SocketAddr, buffer: &mut [u8], data: Range<usize>) -> Result<Range<usize>, SendError> {
-        let len = data.end.checked_sub(data.start).filter(|_| data.end <= buffer.len()).ok_or(SendError::NoRoom)?;
-        let len = u16::try_from(len).map_err(|_| SendError::TooLong)?;
+        let len = length(buffer, &data)?;
         if let Some(number) = self.channels.to(peer, now) {
             // "Over UDP, the padding is not required" (RFC 8656 §12.5).
             let padding = if self.exchange.transport().is_reliable() { ChannelData::stream_padding(len.into()) } else { 0 };
             return put_around(buffer, data, &ChannelData::header(number, len), padding);
         }
+        self.indicate(now, peer, buffer, data, false)
+    }
+
+    /// Like [`wrap`](Self::wrap), for a datagram that is not to be fragmented on its way to the peer (RFC 8656 §11.1): always a Send
+    /// indication, with DONT-FRAGMENT. One that is too large for the path may come back as
+    /// [`Event::Unreachable`](crate::Event::Unreachable).
+    ///
+    /// # Errors
+    /// [`SendError`]; the data is untouched then. [`SendError::MayBeFragmented`] unless the allocation was asked for with it.
+    pub fn wrap_unfragmented(
+        &mut self,
+        now: Instant,
+        peer: SocketAddr,
+        buffer: &mut [u8],
+        data: Range<usize>,
+    ) -> Result<Range<usize>, SendError> {
+        // A server that does not know the attribute drops the indication: who uses it asks for it in the Allocate request (RFC 8656 §7.1).
+        if self.config.dont_fragment { self.indicate(now, peer, buffer, data, true) } else { Err(SendError::MayBeFragmented) }
+    }
+
+    /// A Send indication.
+    fn indicate(
+        &mut self,
+        now: Instant,
+        peer: SocketAddr,
+        buffer: &mut [u8],
+        data: Range<usize>,
+        whole: bool,
+    ) -> Result<Range<usize>, SendError> {
         if self.allocated().is_none() || !self.permissions.permits(peer.ip(), now) {
             return Err(SendError::NoPermission);
         }
+        let len = length(buffer, &data)?;
         let mut header = [0; HEADROOM];
-        let header = self.send_header(&mut header, peer, len)?;
+        let header = self.send_header(&mut header, peer, len, whole)?;
         put_around(buffer, data, header, padded(len.into()) - usize::from(len))
     }
 
     /// A Send indication up to its DATA's value, which follows.
-    fn send_header<'h>(&mut self, header: &'h mut [u8; HEADROOM], peer: SocketAddr, len: u16) -> Result<&'h [u8], SendError> {
+    fn send_header<'h>(&mut self, header: &'h mut [u8; HEADROOM], peer: SocketAddr, len: u16, whole: bool) -> Result<&'h [u8], SendError> {
         let id = self.exchange.transaction_id();
         let mut writer = MessageWriter::new(header, Class::Indication, Method::SEND, id).map_err(|_| SendError::NoRoom)?;
         writer.put(&XorPeerAddress(peer)).map_err(|_| SendError::NoRoom)?;
+        if whole {
+            writer.put(&DontFragment).map_err(|_| SendError::NoRoom)?;
+        }
         let end = writer.finish();
         let attributes = end + 4 - HEADER_LEN + padded(len.into());
         let attributes = u16::try_from(attributes).map_err(|_| SendError::TooLong)?;
@@ -61,6 +96,11 @@ impl TurnClient {
         header[end + 2..end + 4].copy_from_slice(&len.to_be_bytes());
         Ok(&header[..end + 4])
     }
+}
+
+fn length(buffer: &[u8], data: &Range<usize>) -> Result<u16, SendError> {
+    let len = data.end.checked_sub(data.start).filter(|_| data.end <= buffer.len()).ok_or(SendError::NoRoom)?;
+    u16::try_from(len).map_err(|_| SendError::TooLong)
 }
 
 /// Writes `header` in front of `buffer[data]` and zeros behind it.

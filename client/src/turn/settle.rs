@@ -4,7 +4,7 @@ use causeway_wire::attribute::AddressFamily;
 use causeway_wire::{ErrorCode, Message};
 
 use super::allocation::{Allocation, read_allocated, read_lifetime};
-use super::ask::TurnAsk;
+use super::ask::{AllocateAsk, TurnAsk};
 use super::client::{State, TurnClient};
 use super::event::{Event, Loss};
 use crate::failure::Failure;
@@ -14,8 +14,9 @@ impl TurnClient {
     /// A success response (RFC 8656 §7.3, §8.3, §10.3, §12.3).
     pub(super) fn succeeded(&mut self, now: Instant, ask: &TurnAsk, message: &Message<'_>) {
         match *ask {
-            TurnAsk::Allocate { family, .. } => self.allocate_succeeded(now, ask, family, message),
+            TurnAsk::Allocate(wanted) => self.allocate_succeeded(now, ask, &wanted, message),
             TurnAsk::DELETE => self.deleted(),
+            TurnAsk::Refresh { lifetime: Some(0), family: Some(family) } => self.family_deleted(family),
             TurnAsk::Refresh { .. } => match (read_lifetime(message), &mut self.state) {
                 (Some(lifetime), State::Allocated(allocation)) if !lifetime.is_zero() => {
                     allocation.extend(lifetime, now);
@@ -24,6 +25,9 @@ impl TurnClient {
                 (Some(_), _) => self.lose(Loss::Expired),
                 (None, _) => self.fail(ask, Failure::Malformed),
             },
+            // The relayed address may be gone since: see `release_family`.
+            TurnAsk::CreatePermission { peer } if self.check_family(peer).is_err() => {}
+            TurnAsk::ChannelBind { peer, .. } if self.check_family(peer.ip()).is_err() => {}
             TurnAsk::CreatePermission { peer } => {
                 if self.permissions.installed(peer, now) {
                     self.events.push_back(Event::PermissionInstalled { peer });
@@ -45,11 +49,11 @@ impl TurnClient {
         let silence = matches!(failure, Failure::TimedOut | Failure::IntegrityViolated | Failure::Transport);
         let again = silence.then(|| now + self.config.timing.rto);
         match *ask {
-            TurnAsk::Allocate { .. } if matches!(self.state, State::Allocating { closing: true }) => {
+            TurnAsk::Allocate(_) if matches!(self.state, State::Allocating { closing: true }) => {
                 self.state = State::Idle;
                 return self.events.push_back(Event::Closed);
             }
-            TurnAsk::Allocate { .. } => self.state = State::Idle,
+            TurnAsk::Allocate(_) => self.state = State::Idle,
             // "the allocation no longer exists and it should consider its request as having effectively succeeded" (RFC 8656 §8.3). What
             // was not answered expires at the server by itself.
             TurnAsk::DELETE => return self.deleted(),
@@ -57,6 +61,8 @@ impl TurnClient {
                 self.fail(ask, failure);
                 return self.lose(Loss::Mismatch);
             }
+            // The other family is refreshed and deleted by itself.
+            TurnAsk::Refresh { family: Some(_), .. } => {}
             TurnAsk::Refresh { .. } => {
                 if let State::Allocated(allocation) = &mut self.state {
                     allocation.refresh = again;
@@ -68,24 +74,34 @@ impl TurnClient {
         self.fail(ask, failure);
     }
 
-    fn allocate_succeeded(&mut self, now: Instant, ask: &TurnAsk, family: Option<AddressFamily>, message: &Message<'_>) {
+    fn allocate_succeeded(&mut self, now: Instant, ask: &TurnAsk, wanted: &AllocateAsk, message: &Message<'_>) {
         if matches!(self.state, State::Allocating { closing: true }) {
             self.state = State::Deleting { announced: true };
             return self.request(now, TurnAsk::DELETE);
         }
-        let wanted = family.unwrap_or(AddressFamily::Ipv4);
-        match read_allocated(message) {
-            Some(allocated) if AddressFamily::of(&allocated.relayed.ip()) == wanted => {
+        match read_allocated(message, wanted) {
+            Some(allocated) => {
                 self.state = State::Allocated(Allocation::new(allocated, now));
                 self.events.push_back(Event::Allocated(allocated));
             }
             // "the client MUST delete the allocation (Section 8) and MUST NOT attempt to create another allocation on that server until it
             // believes the mismatch has been fixed" (RFC 8656 §7.3).
-            _ => {
+            None => {
                 self.fail(ask, Failure::Malformed);
                 self.state = State::Deleting { announced: false };
                 self.request(now, TurnAsk::DELETE);
             }
+        }
+    }
+
+    /// "Deleting a single allocation destroys any permissions or channels associated with that particular allocation; it MUST NOT affect any
+    /// permissions or channels associated with allocations for the other address family" (RFC 8656 §8.1).
+    fn family_deleted(&mut self, family: AddressFamily) {
+        let State::Allocated(allocation) = &mut self.state else { return };
+        if allocation.release(family) {
+            self.permissions.release(family);
+            self.channels.release_family(family);
+            self.events.push_back(Event::FamilyReleased { family });
         }
     }
 

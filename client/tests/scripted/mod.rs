@@ -80,6 +80,13 @@ pub(crate) fn challenge(request: &[u8], code: ErrorCode, nonce: &str) -> Vec<u8>
 
 /// What a server that likes the request answers.
 pub(crate) fn success(request: &[u8]) -> Vec<u8> {
+    success_signed(request, |writer| {
+        writer.integrity(&key()).unwrap();
+    })
+}
+
+/// The same with an integrity of the caller's.
+pub(crate) fn success_signed(request: &[u8], sign: impl FnOnce(&mut MessageWriter<'_>)) -> Vec<u8> {
     let decoded = Message::decode(request).unwrap();
     answer(request, Class::SuccessResponse, |writer| {
         let lifetime = match decoded.attribute::<Lifetime>().unwrap() {
@@ -95,7 +102,7 @@ pub(crate) fn success(request: &[u8]) -> Vec<u8> {
             }
             _ => {}
         }
-        writer.integrity(&key()).unwrap();
+        sign(writer);
     })
 }
 

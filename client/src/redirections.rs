@@ -1,0 +1,51 @@
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// "If the client has been redirected to a server to which it has already sent this request within the last five minutes, it MUST ignore the
+/// redirection and consider the transaction to have failed" (RFC 8489 §10).
+const REMEMBERED: Duration = Duration::from_secs(300);
+/// So many servers are remembered, which is as many as one request may be sent to.
+const MAX_SERVERS: usize = 16;
+
+/// The servers that a request has been sent to, so that redirections do not lead in circles.
+#[derive(Clone, Debug, Default)]
+pub struct Redirections(Vec<(SocketAddr, Instant)>);
+
+impl Redirections {
+    /// Notes that the request is sent to a server; `false` if it must not be: it was sent there within the last five minutes, or to too many
+    /// others.
+    pub fn send_to(&mut self, server: SocketAddr, now: Instant) -> bool {
+        self.0.retain(|(_, sent)| now.saturating_duration_since(*sent) < REMEMBERED);
+        if self.0.len() >= MAX_SERVERS || self.0.iter().any(|(before, _)| *before == server) {
+            return false;
+        }
+        self.0.push((server, now));
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc8489_10_a_server_is_not_asked_twice_within_five_minutes() {
+        #[allow(clippy::disallowed_methods)]
+        let now = Instant::now();
+        let server = |last: u8| SocketAddr::from(([192, 0, 2, last], 3478));
+        let mut redirections = Redirections::default();
+        assert!(redirections.send_to(server(1), now));
+        assert!(redirections.send_to(server(2), now));
+        assert!(!redirections.send_to(server(1), now + Duration::from_secs(299)), "a circle");
+        assert!(redirections.send_to(server(1), now + Duration::from_secs(300)));
+    }
+
+    #[test]
+    fn an_endless_row_of_redirections_is_cut() {
+        #[allow(clippy::disallowed_methods)]
+        let now = Instant::now();
+        let mut redirections = Redirections::default();
+        let followed = (0..100u8).filter(|last| redirections.send_to(([192, 0, 2, *last], 3478).into(), now)).count();
+        assert_eq!(followed, MAX_SERVERS);
+    }
+}
