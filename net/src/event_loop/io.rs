@@ -1,5 +1,7 @@
 //! What a service may do: send, reply, open and close.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -26,8 +28,10 @@ pub const MAX_REPLY: usize = 65_552;
 
 /// Behind the slots: where streams are read into. Room for a half frame kept, and as much again.
 pub(super) const SCRATCH: Span = Span { start: SLOTS_LEN, end: SLOTS_LEN + 2 * MAX_FRAME + 64 };
+/// Behind that: records of TLS as they come.
+pub(super) const CIPHER: Span = Span { start: SCRATCH.end, end: SCRATCH.end + (64 << 10) };
 /// Behind that: replies, one after the other until the flush.
-const ARENA: Span = Span { start: SCRATCH.end, end: SCRATCH.end + 4 * MAX_REPLY };
+const ARENA: Span = Span { start: CIPHER.end, end: CIPHER.end + 4 * MAX_REPLY };
 
 /// The worker's sockets, streams and outgoing batch, as its [`Service`](super::Service) sees them.
 ///
@@ -58,6 +62,8 @@ pub struct Io {
     pub(super) draining: Vec<StreamKey>,
     /// Streams that failed while being written; the service is yet to hear of it.
     pub(super) failed: Vec<(StreamKey, StreamEnd)>,
+    /// When streams that are being opened will have taken too long, by their keys' bits; also those that are open by now, or gone.
+    pub(super) opening: BinaryHeap<Reverse<(Duration, u64)>>,
     /// The turn's monotonic time.
     pub(super) now: Duration,
     pub(super) stopped: bool,
@@ -101,6 +107,7 @@ impl Io {
             dirty: Vec::new(),
             draining: Vec::new(),
             failed: Vec::new(),
+            opening: BinaryHeap::new(),
             now: Duration::ZERO,
             stopped: false,
         })
@@ -257,6 +264,6 @@ impl Io {
 pub enum Unsent {
     /// The stream has [`MAX_QUEUE`](crate::MAX_QUEUE) bytes waiting.
     QueueFull,
-    /// The stream is gone.
+    /// The stream or association is gone, or the client has not yet said whether it speaks TLS.
     Gone,
 }

@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd;
 
 use super::io::{Io, ListenerEntry};
 use super::service::{Admission, Service};
-use super::{EventLoop, ListenerKey, StreamListening};
+use super::{EventLoop, ListenerKey, StreamKey, StreamListening, TENDING_WAIT};
 use crate::clock::Sample;
 use crate::epoll::{Interest, Source};
 use crate::tcp::{Listener, Stream};
@@ -17,9 +17,9 @@ impl Io {
     /// Takes in a TCP listener.
     ///
     /// # Errors
-    /// `InvalidInput` for TLS without a handshaker; or when the kernel has no memory to watch it.
+    /// `InvalidInput` for neither plain nor TLS, or for TLS without a handshaker; or when the kernel has no memory to watch it.
     pub fn listen_tcp(&mut self, listener: Listener, listening: StreamListening) -> io::Result<ListenerKey> {
-        if listening.tls && self.post.is_none() {
+        if listening.tls && self.post.is_none() || !listening.tls && !listening.plain {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         let fd = listener.as_raw_fd();
@@ -69,7 +69,8 @@ impl EventLoop {
                     let mut stream = Stream::new(fd, peer, local);
                     stream.tag = tag;
                     stream.listener = Some(key);
-                    self.admit(now, stream, service);
+                    let proxied = entry.listening.proxies.as_ref().is_some_and(|proxies| proxies.contains(peer.ip()));
+                    self.admit(now, stream, proxied, service);
                 }
                 Err(error) if out_of_resources(&error) => {
                     // The connection stays in the backlog; level-triggered, it would wake us again at once, and again.
@@ -83,22 +84,39 @@ impl EventLoop {
         }
     }
 
-    fn admit<S: Service>(&mut self, now: Sample, stream: Stream, service: &mut S) {
+    fn admit<S: Service>(&mut self, now: Sample, stream: Stream, proxied: bool, service: &mut S) {
         self.io.stats.streams_accepted.add(1);
         let fd = stream.raw_fd();
         let key = self.io.streams.insert(stream);
         self.io.stats.streams_open.set(self.io.streams.len() as u64);
-        let watched = self.io.epoll.add(fd, Source::Stream(key), Interest::READ);
+        if self.io.epoll.add(fd, Source::Stream(key), Interest::READ).is_err() {
+            self.io.stats.streams_refused.add(1);
+            self.io.reset_stream(key);
+        } else if proxied {
+            self.io.await_proxy(key);
+            self.next_tending = self.next_tending.min(now.monotonic + TENDING_WAIT);
+        } else {
+            self.announce(now, key, service);
+        }
+    }
+
+    /// Asks the service about a connection, once it is known whose it is.
+    pub(super) fn announce<S: Service>(&mut self, now: Sample, key: StreamKey, service: &mut S) {
         let Some(info) = self.io.info(key) else {
             return;
         };
         let admission = service.accepted(now, &info, &mut self.io);
+        let listening = info.listener.and_then(|listener| self.io.listeners.get(listener)).map(|entry| entry.listening.clone());
         let Some(stream) = self.io.streams.get_mut(key) else {
             return; // the service closed it
         };
-        match (admission, watched) {
-            (Admission::Accept { tag }, Ok(())) => stream.tag = tag,
-            _ => {
+        match admission {
+            Admission::Accept { tag } => {
+                stream.tag = tag;
+                self.io.await_first_byte(key, &listening.unwrap_or_else(|| StreamListening::plain(tag)));
+                self.next_tending = self.next_tending.min(now.monotonic + TENDING_WAIT);
+            }
+            Admission::Refuse => {
                 self.io.stats.streams_refused.add(1);
                 self.io.reset_stream(key);
             }

@@ -4,6 +4,7 @@ mod associations;
 mod io;
 mod listeners;
 mod listening;
+mod opening;
 mod screen;
 mod service;
 mod share;
@@ -207,7 +208,7 @@ impl EventLoop {
     }
 
     fn needs_tending(&self) -> bool {
-        !self.io.draining.is_empty() || self.io.has_paused_listener()
+        !self.io.draining.is_empty() || !self.io.opening.is_empty() || self.io.has_paused_listener()
     }
 
     /// Work that is due now and then, not with each turn.
@@ -216,6 +217,7 @@ impl EventLoop {
             return;
         }
         self.io.tend_streams();
+        self.tend_openings(now, service);
         self.tend_associations(now, service);
         self.io.resume_listeners();
         self.io.count_listener_drops();

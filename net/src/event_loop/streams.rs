@@ -1,16 +1,18 @@
-//! TCP in the loop: accepting, reading frames, writing them, ending.
+//! Streams in the loop: reading frames, writing them, ending.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::io::{Io, SCRATCH, Unsent};
+use super::io::{CIPHER, Io, SCRATCH, Unsent};
 use super::service::{Service, StreamInfo};
 use super::{EventLoop, StreamKey};
 use crate::clock::Sample;
 use crate::epoll::{Interest, Readiness, Source};
 use crate::packet::Packet;
 use crate::region::Span;
-use crate::tcp::{MAX_FRAME, Progress, State, StreamEnd};
+use crate::secure::Failure;
+use crate::tcp::{Layer, MAX_FRAME, Progress, State, Stream, StreamEnd, receive};
 
 /// How long a closed stream may take to write what was queued.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
@@ -27,7 +29,8 @@ impl Io {
         if stream.state != State::Open {
             return;
         }
-        if stream.outgoing.is_empty() {
+        let secure = matches!(stream.layer, Layer::Secure(_));
+        if stream.outgoing.is_empty() && !secure {
             self.drop_stream(key);
             return;
         }
@@ -36,6 +39,9 @@ impl Io {
         let interest = Interest { read: false, write: stream.interest.write };
         self.watch(key, interest);
         self.draining.push(key);
+        if secure {
+            self.dirty.push(key); // to say goodbye, with what else waits
+        }
     }
 
     /// Closes a stream at once, dropping what is queued; the peer sees a reset. [`Service::closed`] is not called.
@@ -55,6 +61,7 @@ impl Io {
     }
 
     pub(super) fn drop_stream(&mut self, key: StreamKey) {
+        self.abandon(key, Failure::Gone);
         if self.streams.remove(key).is_some() {
             self.stats.streams_closed.add(1);
             self.stats.streams_open.set(self.streams.len() as u64);
@@ -62,7 +69,8 @@ impl Io {
     }
 
     pub(super) fn queue_frame(&mut self, key: StreamKey, parts: &[&[u8]]) -> Result<(), Unsent> {
-        let Some(stream) = self.streams.get_mut(key).filter(|stream| stream.state == State::Open) else {
+        let takes = |stream: &&mut Stream| stream.state == State::Open && !matches!(stream.layer, Layer::Opening(_));
+        let Some(stream) = self.streams.get_mut(key).filter(takes) else {
             self.stats.dropped_stream_gone.add(1);
             return Err(Unsent::Gone);
         };
@@ -79,7 +87,7 @@ impl Io {
         Ok(())
     }
 
-    fn watch(&mut self, key: StreamKey, interest: Interest) {
+    pub(super) fn watch(&mut self, key: StreamKey, interest: Interest) {
         if let Some(stream) = self.streams.get_mut(key)
             && stream.interest != interest
             && self.epoll.change(stream.raw_fd(), Source::Stream(key), interest).is_ok()
@@ -99,19 +107,17 @@ impl Io {
         let Some(stream) = self.streams.get_mut(key) else {
             return;
         };
-        let fd = stream.raw_fd();
-        match stream.outgoing.write(fd) {
+        match stream.write() {
             Ok(written) => {
                 self.stats.streams_sent_bytes.add(written.bytes as u64);
-                let state = stream.state;
-                let interest = Interest { read: state == State::Open, write: !written.all };
-                if written.all && state != State::Open {
+                let interest = stream.wanted(written.all);
+                if written.all && matches!(stream.state, State::Draining { .. }) {
                     self.drop_stream(key);
                 } else {
                     self.watch(key, interest);
                 }
             }
-            Err(_) if stream.state != State::Open => self.drop_stream(key),
+            Err(_) if matches!(stream.state, State::Draining { .. }) => self.drop_stream(key),
             Err(error) => self.failed.push((key, StreamEnd::Failed(error.kind()))),
         }
     }
@@ -143,7 +149,7 @@ impl Io {
             listener: stream.listener,
             peer: stream.peer,
             local: stream.local,
-            secure: false,
+            secure: matches!(stream.layer, Layer::Secure(_)),
         })
     }
 }
@@ -153,13 +159,25 @@ impl EventLoop {
         if ready.writable() || ready.error() {
             self.io.write_stream(key);
         }
-        if (ready.readable() || ready.error()) && self.io.info(key).is_some() {
+        if ready.readable() || ready.error() {
             self.read_stream(now, key, service);
         }
         self.report_failed(now, service);
     }
 
     fn read_stream<S: Service>(&mut self, now: Sample, key: StreamKey, service: &mut S) {
+        let Some(stream) = self.io.streams.get(key) else {
+            return;
+        };
+        match (&stream.layer, stream.state) {
+            (_, State::Draining { .. }) => {}
+            (Layer::Plain, _) => self.read_plain(now, key, service),
+            (Layer::Opening(_), _) => self.read_opening(now, key, service),
+            (Layer::Secure(_), _) => self.read_records(now, key, service),
+        }
+    }
+
+    fn read_plain<S: Service>(&mut self, now: Sample, key: StreamKey, service: &mut S) {
         if self.io.scratch_in_use {
             self.io.flush_datagrams();
         }
@@ -169,17 +187,65 @@ impl EventLoop {
         let fd = stream.raw_fd();
         // SAFETY: nothing queued lies in the scratch buffer (flushed above), and no packet is alive.
         let scratch = unsafe { self.region.bytes_mut(SCRATCH) };
-        match stream.incoming.read(fd, scratch) {
+        match stream.incoming.read(|buffer| receive(fd, buffer), scratch) {
             Ok(Progress::Bytes(range)) => self.frames(now, key, range.end, service),
             Ok(Progress::Pending) => {}
             Ok(Progress::End) => self.end(now, key, StreamEnd::PeerClosed, service),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => self.end(now, key, StreamEnd::Failed(error.kind()), service),
+            Err(error) => self.read_failed(now, key, &error, service),
+        }
+    }
+
+    /// Reads records once, and hands over the frames in them.
+    fn read_records<S: Service>(&mut self, now: Sample, key: StreamKey, service: &mut S) {
+        let Some(stream) = self.io.streams.get(key) else {
+            return;
+        };
+        let region = Arc::clone(&self.region);
+        // SAFETY: this room is used by one read at a time, and no slice of it outlives the read.
+        let buffer = unsafe { region.bytes_mut(CIPHER) };
+        match receive(stream.raw_fd(), buffer) {
+            Ok(0) => self.end(now, key, StreamEnd::PeerClosed, service),
+            Ok(count) => self.decrypted(now, key, &buffer[..count], service),
+            Err(error) => self.read_failed(now, key, &error, service),
+        }
+    }
+
+    /// Decrypts `records` to the last and hands over the frames in them.
+    pub(super) fn decrypted<S: Service>(&mut self, now: Sample, key: StreamKey, records: &[u8], service: &mut S) {
+        let mut records = records;
+        loop {
+            if self.io.scratch_in_use {
+                self.io.flush_datagrams();
+            }
+            let Some(stream) = self.io.streams.get_mut(key).filter(|stream| stream.state == State::Open) else {
+                return; // the service closed it
+            };
+            let Layer::Secure(session) = &mut stream.layer else { return };
+            // SAFETY: nothing queued lies in the scratch buffer (flushed above), and no packet is alive.
+            let scratch = unsafe { self.region.bytes_mut(SCRATCH) };
+            match stream.incoming.read(|buffer| session.read(&mut records, buffer), scratch) {
+                Ok(Progress::Bytes(range)) => self.frames(now, key, range.end, service),
+                Ok(Progress::Pending) => {}
+                Ok(Progress::End) => return self.end(now, key, StreamEnd::PeerClosed, service),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if session.wants_write() {
+                        self.io.dirty.push(key); // the protocol's own answers, such as to a change of keys
+                    }
+                    return;
+                }
+                Err(_) => return self.end(now, key, StreamEnd::Malformed, service),
+            }
+        }
+    }
+
+    pub(super) fn read_failed<S: Service>(&mut self, now: Sample, key: StreamKey, error: &io::Error, service: &mut S) {
+        if error.kind() != io::ErrorKind::WouldBlock {
+            self.end(now, key, StreamEnd::Failed(error.kind()), service);
         }
     }
 
     /// Hands over the frames in the first `len` bytes of the scratch buffer and keeps the half one behind them.
-    fn frames<S: Service>(&mut self, now: Sample, key: StreamKey, len: usize, service: &mut S) {
+    pub(super) fn frames<S: Service>(&mut self, now: Sample, key: StreamKey, len: usize, service: &mut S) {
         self.io.stats.streams_received_bytes.add(len as u64);
         let mut at = SCRATCH.start;
         let end = SCRATCH.start + len;
@@ -218,14 +284,8 @@ impl EventLoop {
         }
     }
 
-    /// The handshaker answered.
-    pub(super) fn tls_answer<S: Service>(&mut self, now: Sample, answer: crate::secure::TlsAnswer, service: &mut S) {
-        let _ = answer.bytes;
-        self.end(now, answer.stream, StreamEnd::Handshake, service);
-    }
-
     /// Tells the service that a stream ended, then writes out what is queued if the peer may still read.
-    fn end<S: Service>(&mut self, now: Sample, key: StreamKey, end: StreamEnd, service: &mut S) {
+    pub(super) fn end<S: Service>(&mut self, now: Sample, key: StreamKey, end: StreamEnd, service: &mut S) {
         let Some(info) = self.io.info(key) else {
             return;
         };

@@ -23,4 +23,4 @@ pub(crate) use dtls::Answer as DtlsAnswer;
 pub(crate) use half_open::{HalfOpen, Place};
 pub(crate) use post::{Answer, Letter, Post};
 pub(crate) use readings::Failure;
-pub(crate) use tls::Answer as TlsAnswer;
+pub(crate) use tls::{Answer as TlsAnswer, Letter as TlsLetter, Outcome as TlsOutcome, Session as TlsSession};

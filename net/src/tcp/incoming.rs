@@ -36,23 +36,20 @@ pub(crate) enum Progress {
 }
 
 impl Incoming {
-    /// Reads once from `fd`. A frame that was begun earlier is completed in its own memory first and then put into `scratch`;
+    /// Reads once with `receive`. A frame that was begun earlier is completed in its own memory first and then put into `scratch`;
     /// else what comes goes to `scratch` at once. `scratch` must be longer than two frames.
-    pub(crate) fn read(&mut self, fd: RawFd, scratch: &mut [u8]) -> io::Result<Progress> {
-        // SAFETY: the caller's stream owns `fd` and is alive during the call.
-        let socket = unsafe { BorrowedFd::borrow_raw(fd) };
-        let socket = SockRef::from(&socket);
+    pub(crate) fn read(&mut self, receive: impl FnOnce(&mut [u8]) -> io::Result<usize>, scratch: &mut [u8]) -> io::Result<Progress> {
         match self.announced {
-            Some(length) => self.complete(&socket, length, scratch),
-            None => self.begin(&socket, scratch),
+            Some(length) => self.complete(receive, length, scratch),
+            None => self.begin(receive, scratch),
         }
     }
 
-    fn begin(&mut self, socket: &SockRef<'_>, scratch: &mut [u8]) -> io::Result<Progress> {
+    fn begin(&mut self, receive: impl FnOnce(&mut [u8]) -> io::Result<usize>, scratch: &mut [u8]) -> io::Result<Progress> {
         let before = self.half.len();
         let (head, rest) = scratch.split_at_mut(before);
         head.copy_from_slice(&self.half);
-        let count = receive(socket, &mut rest[..MAX_FRAME])?;
+        let count = receive(&mut rest[..MAX_FRAME])?;
         if count == 0 {
             return Ok(Progress::End);
         }
@@ -60,12 +57,17 @@ impl Incoming {
         Ok(Progress::Bytes(0..before + count))
     }
 
-    fn complete(&mut self, socket: &SockRef<'_>, length: usize, scratch: &mut [u8]) -> io::Result<Progress> {
+    fn complete(
+        &mut self,
+        receive: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+        length: usize,
+        scratch: &mut [u8],
+    ) -> io::Result<Progress> {
         let before = self.half.len();
         let room = (before * 2).max(FIRST_GROWTH).min(length);
         self.half.reserve_exact(room - before);
         self.half.resize(room, 0);
-        let received = receive(socket, &mut self.half[before..]);
+        let received = receive(&mut self.half[before..]);
         self.half.truncate(before + *received.as_ref().unwrap_or(&0));
         match received? {
             0 => Ok(Progress::End),
@@ -90,7 +92,11 @@ impl Incoming {
     }
 }
 
-fn receive(socket: &SockRef<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+/// Reads once from `fd`. 0: the peer will send no more.
+pub(crate) fn receive(fd: RawFd, buffer: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: the caller's stream owns `fd` and is alive during the call.
+    let socket = unsafe { BorrowedFd::borrow_raw(fd) };
+    let socket = SockRef::from(&socket);
     // SAFETY: `recv` writes initialised bytes only, and `buffer` was initialised before, so no byte of it becomes uninitialised.
     let buffer = unsafe { &mut *(std::ptr::from_mut(buffer) as *mut [std::mem::MaybeUninit<u8>]) };
     loop {
@@ -116,7 +122,7 @@ mod tests {
         let mut scratch = vec![0; 2 * MAX_FRAME + 64];
         let mut incoming = Incoming::default();
         peer.write_all(&[7; 10]).unwrap();
-        let Progress::Bytes(range) = incoming.read(ours.as_raw_fd(), &mut scratch).unwrap() else {
+        let Progress::Bytes(range) = incoming.read(|buffer| receive(ours.as_raw_fd(), buffer), &mut scratch).unwrap() else {
             panic!("ten bytes are there");
         };
         incoming.keep(&scratch[range], Some(60_000));
@@ -126,7 +132,7 @@ mod tests {
             let chunk = 1_000.min(60_000 - written);
             peer.write_all(&vec![7; chunk]).unwrap();
             written += chunk;
-            let progress = incoming.read(ours.as_raw_fd(), &mut scratch).unwrap();
+            let progress = incoming.read(|buffer| receive(ours.as_raw_fd(), buffer), &mut scratch).unwrap();
             let whole = written == 60_000;
             assert_eq!(progress == Progress::Bytes(0..60_000), whole);
             assert!(incoming.memory() <= (2 * written).clamp(FIRST_GROWTH, 60_000));

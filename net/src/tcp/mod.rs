@@ -2,6 +2,7 @@
 
 mod incoming;
 mod listener;
+mod opening;
 mod outgoing;
 mod stream;
 
@@ -10,6 +11,7 @@ pub use listener::Listener;
 pub use outgoing::MAX_QUEUE;
 pub use stream::{Stream, StreamEnd};
 
-pub(crate) use incoming::{Incoming, Progress};
-pub(crate) use outgoing::Outgoing;
-pub(crate) use stream::State;
+pub(crate) use incoming::{Incoming, Progress, receive};
+pub(crate) use opening::{Opening, Stage};
+pub(crate) use outgoing::{Outgoing, Written};
+pub(crate) use stream::{Layer, State};

@@ -53,6 +53,21 @@ impl Outgoing {
         true
     }
 
+    /// What waits, to be taken by [`advance`](Self::advance).
+    pub(crate) fn waiting(&self) -> &[u8] {
+        &self.bytes[self.written..]
+    }
+
+    /// Forgets the first `count` bytes that wait.
+    pub(crate) fn advance(&mut self, count: usize) {
+        self.written += count;
+        if self.is_empty() {
+            self.written = 0;
+            self.bytes.clear();
+            self.bytes.shrink_to(KEPT);
+        }
+    }
+
     /// Writes as much as the kernel takes.
     pub(crate) fn write(&mut self, fd: RawFd) -> io::Result<Written> {
         // SAFETY: the caller's stream owns `fd` and is alive during the call.
@@ -60,9 +75,9 @@ impl Outgoing {
         let socket = SockRef::from(&socket);
         let mut bytes = 0;
         while !self.is_empty() {
-            match socket.send_with_flags(&self.bytes[self.written..], libc::MSG_NOSIGNAL) {
+            match socket.send_with_flags(self.waiting(), libc::MSG_NOSIGNAL) {
                 Ok(count) => {
-                    self.written += count;
+                    self.advance(count);
                     bytes += count;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -72,9 +87,6 @@ impl Outgoing {
                 Err(error) => return Err(error),
             }
         }
-        self.written = 0;
-        self.bytes.clear();
-        self.bytes.shrink_to(KEPT);
         Ok(Written { bytes, all: true })
     }
 }

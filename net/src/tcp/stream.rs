@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use super::{Incoming, Listener, Outgoing};
+use super::{Incoming, Listener, Opening, Outgoing, Written};
 use crate::epoll::Interest;
+use crate::secure::TlsSession;
 use crate::slots::Key;
 
 /// A connection with what it has half received and not yet sent. Services know it by its key.
@@ -21,11 +22,25 @@ pub struct Stream {
     pub(crate) outgoing: Outgoing,
     pub(crate) interest: Interest,
     pub(crate) state: State,
+    pub(crate) layer: Layer,
+}
+
+/// What lies between a stream's frames and its socket.
+#[derive(Debug)]
+pub(crate) enum Layer {
+    /// Nothing.
+    Plain,
+    /// It is yet to be found out, or to be agreed on.
+    Opening(Box<Opening>),
+    /// TLS.
+    Secure(Box<TlsSession>),
 }
 
 /// How far a stream is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
+    /// The service is yet to hear of it: a proxy is still saying for whom it speaks.
+    Arriving,
     Open,
     /// The service knows it no more; what was queued is still written, at the longest until then (monotonic).
     Draining {
@@ -45,11 +60,34 @@ impl Stream {
             outgoing: Outgoing::default(),
             interest: Interest::READ,
             state: State::Open,
+            layer: Layer::Plain,
         }
     }
 
     pub(crate) fn raw_fd(&self) -> RawFd {
         self.fd.as_raw_fd()
+    }
+
+    /// Writes as much as the kernel takes.
+    pub(crate) fn write(&mut self) -> io::Result<Written> {
+        let fd = self.fd.as_raw_fd();
+        match &mut self.layer {
+            Layer::Plain => self.outgoing.write(fd),
+            Layer::Opening(opening) => opening.flight.write(fd),
+            Layer::Secure(session) => session.write(fd, &mut self.outgoing, self.state != State::Open),
+        }
+    }
+
+    /// What to watch for, once a write has left nothing (`all`) or something waiting.
+    pub(crate) fn wanted(&self, all: bool) -> Interest {
+        let waiting = matches!(&self.layer, Layer::Opening(opening) if opening.is_waiting());
+        Interest { read: !waiting && !matches!(self.state, State::Draining { .. }), write: !all }
+    }
+
+    /// Throws away what has been received and not read: closing with it unread would be a reset, which could overtake an alert.
+    pub(crate) fn discard_received(&self) {
+        // SAFETY: over TCP, MSG_TRUNC without a buffer takes bytes off the queue and writes nowhere.
+        unsafe { libc::recv(self.raw_fd(), std::ptr::null_mut(), 1 << 20, libc::MSG_TRUNC | libc::MSG_DONTWAIT) };
     }
 
     /// Makes the coming close a reset, so that nothing lingers in the kernel.

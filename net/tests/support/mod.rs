@@ -9,6 +9,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use causeway_net::secure::Handshaker;
 use causeway_net::{
     Admission, Arrival, Clock, DatagramListening, EventLoop, IcmpError, Io, Mailbox, Malformed, Packet, Route, Sample, Service, SocketKey,
     Stats, StreamEnd, StreamInfo, UdpOptions, UdpSocket, mailbox,
@@ -19,6 +20,7 @@ use causeway_net::{
 pub(crate) enum Event {
     Datagram(Arrival, Vec<u8>),
     Accepted(StreamInfo),
+    Secured(StreamInfo),
     Frame(StreamInfo, Vec<u8>),
     Closed(StreamInfo, StreamEnd),
     Icmp(SocketKey, u64, IcmpError),
@@ -83,6 +85,10 @@ impl Service for Probe {
         }
     }
 
+    fn secured(&mut self, _: Sample, stream: &StreamInfo, _: &mut Io) {
+        self.tell(Event::Secured(*stream));
+    }
+
     fn frame_len(&mut self, _: &StreamInfo, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
         match bytes {
             [0xff, ..] => Err(Malformed),
@@ -132,7 +138,12 @@ impl Worker {
 
     /// The same, with a manner that depends on what was registered.
     pub(crate) fn start_as<R>(set_up: impl FnOnce(&mut Io) -> (Manner, R)) -> (Self, R) {
-        let mut event_loop = EventLoop::new(Clock::start()).unwrap();
+        Self::start_with(None, set_up)
+    }
+
+    /// The same, with a handshaker.
+    pub(crate) fn start_with<R>(handshaker: Option<&Handshaker>, set_up: impl FnOnce(&mut Io) -> (Manner, R)) -> (Self, R) {
+        let mut event_loop = EventLoop::with_handshaker(Clock::start(), handshaker).unwrap();
         let (manner, made) = set_up(event_loop.io());
         let stats = Arc::clone(event_loop.io().stats());
         let mailbox = Mailbox::new(16).unwrap();

@@ -1,12 +1,14 @@
 //! The TLS handshakes under way, on the handshaker's thread.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls::{Error, HandshakeKind, ServerConnection};
 
 use super::{Answer, Letter, Outcome};
 use crate::event_loop::StreamKey;
+use crate::secure::handshaker::Shared;
 use crate::secure::thread::{Outgoing, Protocol};
 use crate::secure::{Answer as AnyAnswer, Failure};
 
@@ -14,6 +16,9 @@ use crate::secure::{Answer as AnyAnswer, Failure};
 const MOST: usize = 64 << 10;
 /// How much longer than a worker this thread waits: a worker tells when it gives up, unless its letter found no room.
 const SLACK: Duration = Duration::from_secs(1);
+
+/// The fatal alert for a record that is no handshake's, where rustls says nothing.
+const UNEXPECTED_MESSAGE: [u8; 7] = [21, 3, 3, 0, 2, 2, 10];
 
 /// A stream of a worker.
 type Leg = (usize, StreamKey);
@@ -36,42 +41,13 @@ impl Protocol for Handshakes {
     type Letter = Letter;
 
     fn letter(&mut self, now: Instant, worker: usize, letter: Letter, out: &mut Outgoing<'_>) {
-        let (stream, bytes) = match letter {
-            Letter::Bytes(stream, bytes) => (stream, bytes),
-            Letter::Farewell(stream) => {
-                self.legs.remove(&(worker, stream));
-                return;
+        match letter {
+            Letter::Bytes(stream, bytes) => {
+                let (bytes, outcome) = self.advance(now, (worker, stream), &bytes, out.shared);
+                out.send(worker, AnyAnswer::Tls(Answer { stream, bytes, outcome }));
             }
-        };
-        let leg = (worker, stream);
-        let deadline = now + out.shared.limits.time + SLACK;
-        let handshake = match self.legs.remove(&leg) {
-            Some(handshake) => Ok(handshake),
-            None => begin(deadline, out),
-        };
-        let (bytes, outcome) = match handshake {
-            Ok(mut handshake) => {
-                let step = handshake.take(&bytes);
-                let flight = handshake.flight();
-                match step {
-                    Ok(true) => {
-                        let resumed = handshake.connection.handshake_kind() == Some(HandshakeKind::Resumed);
-                        out.shared.readings.completed(resumed);
-                        (flight, Outcome::Done(handshake.connection))
-                    }
-                    Ok(false) => {
-                        if handshake.deadline == deadline {
-                            self.deadlines.push_back((deadline, leg));
-                        }
-                        self.legs.insert(leg, handshake);
-                        (flight, Outcome::More)
-                    }
-                    Err(failure) => (flight, Outcome::Failed(failure)),
-                }
-            }
-            Err(failure) => (Vec::new(), Outcome::Failed(failure)),
-        };
-        out.send(worker, AnyAnswer::Tls(Answer { stream, bytes, outcome }));
+            Letter::Farewell(stream) => _ = self.legs.remove(&(worker, stream)),
+        }
     }
 
     fn next_deadline(&self) -> Option<Instant> {
@@ -81,7 +57,7 @@ impl Protocol for Handshakes {
     fn timeout(&mut self, now: Instant, _: &mut Outgoing<'_>) {
         while let Some((at, leg)) = self.deadlines.front().copied().filter(|(at, _)| *at <= now) {
             self.deadlines.pop_front();
-            // A newer handshake cannot have the same key so soon, but for its deadline's sake it is compared.
+            // The stream's key may have come back with a newer handshake.
             if self.legs.get(&leg).is_some_and(|handshake| handshake.deadline == at) {
                 self.legs.remove(&leg);
             }
@@ -89,13 +65,43 @@ impl Protocol for Handshakes {
     }
 }
 
-fn begin(deadline: Instant, out: &Outgoing<'_>) -> Result<Handshake, Failure> {
-    let config = out.shared.offered().tls.config.clone();
-    let connection = ServerConnection::new(config).map_err(|_| Failure::Refused)?;
-    Ok(Handshake { connection: Box::new(connection), received: 0, deadline })
+impl Handshakes {
+    /// Takes what the client sent; what it is to be sent, and how it goes on.
+    fn advance(&mut self, now: Instant, leg: Leg, bytes: &[u8], shared: &Shared) -> (Vec<u8>, Outcome) {
+        let begun = self.legs.remove(&leg);
+        let is_new = begun.is_none();
+        let Some(mut handshake) = begun.or_else(|| Handshake::begin(now + shared.limits.time + SLACK, shared)) else {
+            return (Vec::new(), Outcome::Failed(Failure::Refused));
+        };
+        let step = handshake.take(bytes);
+        let flight = handshake.flight();
+        match step {
+            Ok(true) => {
+                let resumed = handshake.connection.handshake_kind() == Some(HandshakeKind::Resumed);
+                shared.readings.completed(resumed);
+                (flight, Outcome::Done(handshake.connection))
+            }
+            Ok(false) => {
+                if is_new {
+                    self.deadlines.push_back((handshake.deadline, leg));
+                }
+                self.legs.insert(leg, handshake);
+                (flight, Outcome::More)
+            }
+            Err(Failure::Refused) if is_new && flight.is_empty() => (UNEXPECTED_MESSAGE.to_vec(), Outcome::Failed(Failure::Refused)),
+            Err(failure) => (flight, Outcome::Failed(failure)),
+        }
+    }
 }
 
 impl Handshake {
+    /// With what is offered now.
+    fn begin(deadline: Instant, shared: &Shared) -> Option<Self> {
+        let config = Arc::clone(&shared.offered().tls.config);
+        let connection = ServerConnection::new(config).ok()?; // it fails for settings that we do not make
+        Some(Self { connection: Box::new(connection), received: 0, deadline })
+    }
+
     /// Takes what the client sent; whether the handshake is done.
     fn take(&mut self, mut bytes: &[u8]) -> Result<bool, Failure> {
         self.received += bytes.len();

@@ -2,14 +2,16 @@
 
 mod handshakes;
 mod offered;
+mod session;
 
 use rustls::ServerConnection;
 
+use super::Failure;
 use crate::event_loop::StreamKey;
-use crate::secure::Failure;
 
 pub(super) use handshakes::Handshakes;
 pub(super) use offered::Offered;
+pub(crate) use session::Session;
 
 /// From a worker, about one of its streams. Each but a farewell is answered once, and the next is sent after the answer.
 pub(crate) enum Letter {

@@ -1,0 +1,120 @@
+//! An established TLS session, on the worker.
+
+use std::fmt;
+use std::io::{self, IoSlice, Read, Write};
+use std::os::fd::{BorrowedFd, RawFd};
+
+use rustls::ServerConnection;
+use socket2::SockRef;
+
+use crate::tcp::{Outgoing, Written};
+
+/// What is encrypted before the kernel is asked to take it: two full records. More frames wait as they are.
+const ENCRYPTED_AHEAD: usize = 32 << 10;
+
+/// Records in, records out. It keeps no more than a partial record received, and [`ENCRYPTED_AHEAD`] not sent yet.
+pub(crate) struct Session {
+    connection: Box<ServerConnection>,
+    /// The handshake's last bytes, which leave before all others.
+    flight: Outgoing,
+    said_goodbye: bool,
+}
+
+impl Session {
+    pub(crate) fn new(connection: Box<ServerConnection>, flight: Outgoing) -> Self {
+        Self { connection, flight, said_goodbye: false }
+    }
+
+    /// Decrypts `records`, taking off what it has taken in, into `plain`, until either is at its end.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing came of them; `InvalidData` when they are no records of this session. `Ok(0)`: the peer said
+    /// that no more will come.
+    pub(crate) fn read(&mut self, records: &mut &[u8], plain: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < plain.len() {
+            match self.connection.reader().read(&mut plain[filled..]) {
+                Ok(0) => return Ok(filled),
+                Ok(count) => filled += count,
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                Err(_) if records.is_empty() && filled > 0 => return Ok(filled),
+                Err(error) if records.is_empty() => return Err(error),
+                Err(_) => {
+                    self.connection.read_tls(records)?;
+                    self.connection.process_new_packets().map_err(|_| io::ErrorKind::InvalidData)?;
+                }
+            }
+        }
+        Ok(filled)
+    }
+
+    /// Whether something encrypted waits to be written.
+    pub(crate) fn wants_write(&self) -> bool {
+        self.connection.wants_write() || !self.flight.is_empty()
+    }
+
+    /// Encrypts and writes what waits, as much as the kernel takes: frames that wait together share records. When all is written
+    /// and it is the `last`, says goodbye.
+    pub(crate) fn write(&mut self, fd: RawFd, outgoing: &mut Outgoing, last: bool) -> io::Result<Written> {
+        let mut written = self.flight.write(fd)?;
+        if !written.all {
+            return Ok(written);
+        }
+        written.all = false;
+        loop {
+            while self.connection.wants_write() {
+                match self.connection.write_tls(&mut Socket(fd)) {
+                    Ok(count) => written.bytes += count,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(written),
+                    Err(error) => return Err(error),
+                }
+            }
+            let waiting = outgoing.waiting();
+            if waiting.is_empty() {
+                if !last || self.said_goodbye {
+                    break;
+                }
+                self.said_goodbye = true;
+                self.connection.send_close_notify();
+                continue;
+            }
+            let count = self.connection.writer().write(&waiting[..waiting.len().min(ENCRYPTED_AHEAD)])?;
+            if count == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            outgoing.advance(count);
+        }
+        written.all = true;
+        Ok(written)
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("version", &self.connection.protocol_version()).finish_non_exhaustive()
+    }
+}
+
+/// A stream's descriptor, as rustls writes to it.
+struct Socket(RawFd);
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        // SAFETY: the caller's stream owns the descriptor and is alive during the call.
+        let socket = unsafe { BorrowedFd::borrow_raw(self.0) };
+        loop {
+            match SockRef::from(&socket).send_vectored_with_flags(parts, libc::MSG_NOSIGNAL) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
