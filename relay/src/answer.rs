@@ -1,9 +1,9 @@
-use causeway_auth::{Authenticator, Credential, Protection};
+use causeway_auth::{Authenticator, Credential, MAX_NONCE_LEN, Protection};
 use causeway_wire::attribute::{
-    AddressErrorCode, ErrorCodeAttribute, Lifetime, Nonce, Realm, ReservationToken, Software, UnknownAttributes, XorMappedAddress,
-    XorRelayedAddress,
+    AddressErrorCode, Attribute as _, ErrorCodeAttribute, Lifetime, Nonce, Realm, ReservationToken, Software, UnknownAttributes,
+    XorMappedAddress, XorRelayedAddress,
 };
-use causeway_wire::{Class, EncodeError, ErrorCode, Header, MessageWriter, Method};
+use causeway_wire::{Class, EncodeError, ErrorCode, HEADER_LEN, Header, MessageWriter, Method, padded};
 
 use crate::allocation::Allocation;
 use crate::five_tuple::FiveTuple;
@@ -22,6 +22,24 @@ pub(crate) struct Answer<'a> {
 }
 
 type Filled = Result<(), EncodeError>;
+
+/// With REQUESTED-TRANSPORT, which "MUST" be there (RFC 8656 §7.1), and nothing else.
+const SHORTEST_ALLOCATE: usize = 20 + 8;
+
+/// Whether a realm can ask for credentials without being of use to flood others: its challenge is at most 2.6 times as long as the shortest
+/// Allocate request, IP and UDP counted (H11). It cannot if its name is too long; the limiter bounds the sum all the same.
+#[must_use]
+pub fn challenge_is_modest(realm: &Authenticator) -> bool {
+    let list = realm.offers().password_algorithms().map_or(0, |list| 4 + padded(list.value_len()));
+    let answered = HEADER_LEN + 4 + 4 + 4 + padded(realm.realm().len()) + 4 + padded(MAX_NONCE_LEN) + list;
+    is_modest(true, SHORTEST_ALLOCATE, answered)
+}
+
+/// Whether an answer is at most 2.6 times its request, as the network carries them.
+fn is_modest(ipv4: bool, asked: usize, answered: usize) -> bool {
+    let around = if ipv4 { 20 + 8 } else { 40 + 8 };
+    5 * (answered + around) <= 13 * (asked + around)
+}
 
 impl Answer<'_> {
     /// A success response.
@@ -53,16 +71,23 @@ impl Answer<'_> {
                 realm.offers().password_algorithms().map_or(Ok(()), |algorithms| writer.put(&algorithms).map(drop))
             })
         };
-        match challenge(code.reason()) {
+        let verdict = match challenge(code.reason()) {
             Verdict::Respond(respond) if !self.is_modest(asked, respond.len) => challenge(""),
+            verdict => verdict,
+        };
+        match verdict {
+            // Deviation: RFC 8489 §9.2.4: a datagram that is shorter than any Allocate request, as no client's first is, gets no 401 where the
+            // realm is so long that it would break the same bound.
+            Verdict::Respond(respond) if asked < SHORTEST_ALLOCATE && !self.is_modest(asked, respond.len) => {
+                Verdict::Discard(Discard::RateLimited)
+            }
             verdict => verdict,
         }
     }
 
-    /// Whether an answer is at most 2.6 times its request, as the network carries them; a connection has proven its address.
+    /// A connection has proven its address.
     fn is_modest(&self, asked: usize, answered: usize) -> bool {
-        let around = if self.to.client.is_ipv4() { 20 + 8 } else { 40 + 8 };
-        self.to.transport.is_stream() || 5 * (answered + around) <= 13 * (asked + around)
+        self.to.transport.is_stream() || is_modest(self.to.client.is_ipv4(), asked, answered)
     }
 
     fn write(

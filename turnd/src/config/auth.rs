@@ -133,7 +133,8 @@ impl AuthSchema {
             problems.push(Problem::new("auth", what).hint(hint));
         }
         if self.store_has_sha256 && from_store.is_none() {
-            problems.push(Problem::new("auth.store_has_sha256", "no users are taken from a store").hint("auth.from_store says how they are"));
+            problems
+                .push(Problem::new("auth.store_has_sha256", "no users are taken from a store").hint("auth.from_store says how they are"));
         }
         let mut users: Vec<User> = Vec::new();
         for (name, user) in self.users {
