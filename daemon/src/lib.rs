@@ -5,6 +5,7 @@
 //! - [`log`]: human or JSON lines, redaction of addresses, the authentication-failure event.
 //! - [`admin`]: `/healthz`, `/readyz`, `/metrics` on a listener of their own.
 //! - [`metrics`]: the sum of the workers' counters, taken when it is asked for.
+//! - [`tls`]: certificates, kept up to date.
 //! - [`lifecycle`]: signals, panics, exit codes, the descriptor limit.
 //! - [`workers`]: the keys of the packet side, `[net]`.
 //!
@@ -55,4 +56,5 @@ pub mod config;
 pub mod lifecycle;
 pub mod log;
 pub mod metrics;
+pub mod tls;
 pub mod workers;

@@ -15,6 +15,7 @@ use tokio::runtime::Runtime;
 
 use crate::counters::Counters;
 use crate::persistence::Persistence;
+use crate::secure::Secure;
 use crate::worker::Mail;
 
 /// A worker's mailbox that is full is tried again after so long.
@@ -27,6 +28,7 @@ pub(crate) struct Running {
     pub(crate) sources: Vec<Source>,
     pub(crate) clock: Clock,
     pub(crate) store: Option<Persistence>,
+    pub(crate) secure: Option<Secure>,
     pub(crate) report: NodeReport,
 }
 
@@ -59,7 +61,7 @@ pub(crate) fn termination(runtime: &Runtime) -> Result<Termination> {
 /// # Errors
 /// The control side's runtime cannot be made, or a worker's loop failed.
 pub(crate) fn run(running: Running, runtime: &Runtime, termination: Termination) -> Result<()> {
-    let Running { workers, admin, mut sources, clock, store, report } = running;
+    let Running { workers, admin, mut sources, clock, store, secure, report } = running;
     runtime.block_on(async {
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let writing = match store {
@@ -71,6 +73,9 @@ pub(crate) fn run(running: Running, runtime: &Runtime, termination: Termination)
             }
             None => None,
         };
+        if let Some(secure) = secure {
+            sources.extend(secure.follow());
+        }
         let health = Arc::new(Workers { heartbeats: workers.iter().map(|worker| worker.heartbeat.clone()).collect(), clock });
         if let Some(admin) = admin {
             tracing::info!(address = %admin.local_addr()?, "admin listener");

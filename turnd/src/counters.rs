@@ -2,14 +2,14 @@ use std::sync::Arc;
 
 use causeway_daemon::metrics::{Family, Samples, Unit};
 use causeway_net::{Count, Stats};
-use causeway_relay::{Discard, EndReason, Transport};
+use causeway_relay::{Discard, EndReason, Gauges, Transport};
 use causeway_wire::ErrorCode;
 
+use crate::connections::ConnectionCaps;
 use crate::port_pool::PortPools;
-use crate::streams::StreamCaps;
 use crate::tally::Tally;
 
-const TRANSPORTS: [Transport; 2] = [Transport::Udp, Transport::Tcp];
+const TRANSPORTS: [Transport; 4] = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls];
 const END_REASONS: [EndReason; 5] =
     [EndReason::Expired, EndReason::Released, EndReason::ClientGone, EndReason::BindFailed, EndReason::Ended];
 /// The codes that answers can carry.
@@ -34,12 +34,12 @@ const CODES: [ErrorCode; 13] = [
 #[repr(align(128))]
 pub(crate) struct Counters {
     /// By transport.
-    pub(crate) to_peer: [Relayed; 2],
+    pub(crate) to_peer: [Relayed; TRANSPORTS.len()],
     /// By transport.
-    pub(crate) to_client: [Relayed; 2],
+    pub(crate) to_client: [Relayed; TRANSPORTS.len()],
     /// By transport and family: live allocations.
-    allocations: [[Count; 2]; 2],
-    created: [[Count; 2]; 2],
+    allocations: [[Count; 2]; TRANSPORTS.len()],
+    created: [[Count; 2]; TRANSPORTS.len()],
     ended: [Count; END_REASONS.len()],
     errors: [Count; CODES.len()],
     discards: [Count; Discard::ALL.len()],
@@ -47,11 +47,11 @@ pub(crate) struct Counters {
     pub(crate) auth_failures: Count,
     /// Changes that wait for the store.
     pub(crate) unwritten: Count,
-    pub(crate) permissions: Count,
-    pub(crate) channels: Count,
-    pub(crate) prefixes: Count,
-    pub(crate) parked: Count,
-    pub(crate) keys: Count,
+    permissions: Count,
+    channels: Count,
+    prefixes: Count,
+    parked: Count,
+    keys: Count,
 }
 
 /// Datagrams and their application data.
@@ -70,7 +70,7 @@ impl Relayed {
 
 /// The index of a transport in an array of counters.
 pub(crate) fn index(transport: Transport) -> usize {
-    usize::from(transport.is_stream())
+    transport as usize
 }
 
 impl Counters {
@@ -102,6 +102,15 @@ impl Counters {
 
     pub(crate) fn discarded(&self, discard: Discard) {
         self.discards[discard as usize].add(1);
+    }
+
+    /// Brings the gauges up to date.
+    pub(crate) fn fill(&self, gauges: &Gauges) {
+        self.permissions.set(gauges.permissions as u64);
+        self.channels.set(gauges.channels as u64);
+        self.prefixes.set(gauges.prefixes as u64);
+        self.parked.set(gauges.parked as u64);
+        self.keys.set(gauges.keys as u64);
     }
 
     fn collect(&self, samples: &mut Samples) {
@@ -153,7 +162,7 @@ const PARKED: Family = Family::gauge("requests_parked", "Requests that wait for 
 const KEYS: Family = Family::gauge("keys_remembered", "Users of the store that workers remember, or know to be nobody's names");
 const FREE_PORTS: Family = Family::gauge("relay_ports_free", "Relayed ports that are not lent");
 const USERS: Family = Family::gauge("users", "Users that hold an allocation");
-const STREAM_PREFIXES: Family = Family::gauge("connection_prefixes", "Source prefixes that hold a connection");
+const CONNECTION_PREFIXES: Family = Family::gauge("connection_prefixes", "Source prefixes that hold a connection");
 
 /// The metrics source of one worker.
 pub(crate) fn worker_source(counters: Arc<Counters>, stats: Arc<Stats>) -> impl Fn(&mut Samples) + Send + Sync {
@@ -167,7 +176,7 @@ pub(crate) fn worker_source(counters: Arc<Counters>, stats: Arc<Stats>) -> impl 
 pub(crate) fn shared_source(
     pools: Arc<PortPools>,
     users: Arc<Tally<Box<str>>>,
-    streams: StreamCaps,
+    connections: ConnectionCaps,
 ) -> impl Fn(&mut Samples) + Send + Sync {
     move |samples| {
         for pool in pools.iter() {
@@ -175,6 +184,8 @@ pub(crate) fn shared_source(
             samples.add(&FREE_PORTS, &[("family", family.into())], pool.free() as u64);
         }
         samples.add(&USERS, &[], users.len() as u64);
-        samples.add(&STREAM_PREFIXES, &[], streams.prefixes() as u64);
+        for (kind, prefixes) in connections.prefixes() {
+            samples.add(&CONNECTION_PREFIXES, &[("kind", kind.into())], prefixes as u64);
+        }
     }
 }

@@ -1,15 +1,18 @@
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use causeway_daemon::config::{Listen, Transport};
 use causeway_daemon::workers::Net;
-use causeway_net::{Listener, UdpOptions, UdpSocket, steering};
+use causeway_net::{DatagramListening, Listener, StreamListening, TrustedProxies, UdpOptions, UdpSocket, steering};
+
+use crate::relay_sockets::Socket;
 
 /// What one worker listens on, in the order of the configuration.
 #[derive(Default)]
 pub(crate) struct Listeners {
-    pub(crate) udp: Vec<UdpSocket>,
-    pub(crate) tcp: Vec<Listener>,
+    pub(crate) udp: Vec<(UdpSocket, DatagramListening)>,
+    pub(crate) tcp: Vec<(Listener, StreamListening)>,
 }
 
 /// Binds every listener of every worker, in the workers' order and before any of them runs: the kernel numbers the sockets of a group as
@@ -20,23 +23,33 @@ pub(crate) struct Listeners {
 pub(crate) fn bind(listen: &[Listen], net: &Net) -> Result<Vec<Listeners>> {
     let mut workers: Vec<Listeners> = (0..net.workers.get()).map(|_| Listeners::default()).collect();
     for (index, listen) in listen.iter().enumerate() {
-        for transport in &listen.transports {
-            let named = || format!("listen[{index}].address: cannot listen on {} ({transport})", listen.address);
-            match transport {
-                Transport::Udp => bind_udp(listen.address, net, &mut workers).with_context(named)?,
-                Transport::Tcp => {
-                    let group = steering::bind_tcp_group(listen.address, workers.len()).with_context(named)?;
-                    workers.iter_mut().zip(group).for_each(|(worker, listener)| worker.tcp.push(listener));
-                }
-            }
+        let named = |protocol: &str| format!("listen[{index}].address: cannot listen on {} ({protocol})", listen.address);
+        let proxies = proxies(listen);
+        let [plain, dtls, tcp, tls] =
+            [Transport::Udp, Transport::Dtls, Transport::Tcp, Transport::Tls].map(|transport| listen.has(transport));
+        if plain || dtls {
+            let listening = DatagramListening { tag: Socket::Listener.tag(), plain, dtls, proxies: proxies.clone() };
+            let sockets = bind_udp(listen.address, net, workers.len()).with_context(|| named("udp"))?;
+            workers.iter_mut().zip(sockets).for_each(|(worker, socket)| worker.udp.push((socket, listening.clone())));
+        }
+        if tcp || tls {
+            let listening = StreamListening { tag: 0, plain: tcp, tls, proxies };
+            let group = steering::bind_tcp_group(listen.address, workers.len()).with_context(|| named("tcp"))?;
+            workers.iter_mut().zip(group).for_each(|(worker, listener)| worker.tcp.push((listener, listening.clone())));
         }
     }
     Ok(workers)
 }
 
-fn bind_udp(address: SocketAddr, net: &Net, workers: &mut [Listeners]) -> Result<()> {
+fn proxies(listen: &Listen) -> Option<Arc<TrustedProxies>> {
+    let trusted = &listen.proxy_protocol.trusted;
+    let prefixes = trusted.iter().map(|trusted| (trusted.addr(), trusted.prefix_len()));
+    (!trusted.is_empty()).then(|| Arc::new(TrustedProxies::new(prefixes)))
+}
+
+fn bind_udp(address: SocketAddr, net: &Net, workers: usize) -> Result<Vec<UdpSocket>> {
     let options = UdpOptions { receive_buffer: net.receive_buffer, send_buffer: net.send_buffer, ..UdpOptions::LISTENER };
-    let group = steering::bind_udp_group(address, &options, workers.len())?;
+    let group = steering::bind_udp_group(address, &options, workers)?;
     if let Some(error) = group.unsteered {
         tracing::warn!(%address, %error, "the kernel steers by its own hash: clients of restored allocations may reach another worker");
     }
@@ -46,6 +59,5 @@ fn bind_udp(address: SocketAddr, net: &Net, workers: &mut [Listeners]) -> Result
         let remedy = "raise net.core.rmem_max and net.core.wmem_max";
         tracing::warn!(%address, receive, send, remedy, "socket buffers are smaller than net.receive_buffer and net.send_buffer");
     }
-    workers.iter_mut().zip(group.sockets).for_each(|(worker, socket)| worker.udp.push(socket));
-    Ok(())
+    Ok(group.sockets)
 }

@@ -1,6 +1,7 @@
 //! The TURN relay (RFC 8656): configuration, everything bound, workers, the control side, the end.
 
 mod config;
+mod connections;
 mod control;
 mod counters;
 mod directory;
@@ -13,12 +14,13 @@ mod nonces;
 mod peer_policy;
 mod persistence;
 mod port_pool;
+mod proxied;
 mod quota;
 mod records;
 mod relay_sockets;
 mod reservations;
+mod secure;
 mod startup;
-mod streams;
 mod tally;
 mod worker;
 

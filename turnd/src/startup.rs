@@ -6,14 +6,16 @@ use causeway_auth::{Authenticator, Credential, Credentials, FurtherSource, RestS
 use causeway_daemon::admin::Admin;
 use causeway_daemon::lifecycle;
 use causeway_daemon::metrics::Source;
-use causeway_net::{Clock, DatagramListening, EventLoop, Mailbox, StreamListening};
-use causeway_relay::{Config as RelayConfig, Families, Limits, Server};
+use causeway_net::secure::Handshaker;
+use causeway_net::{Clock, EventLoop, Mailbox};
+use causeway_relay::{Config as RelayConfig, Families, Limits, Server, challenge_is_modest};
 use causeway_store::NodeReport;
 use causeway_wire::ChannelRange;
 use rand::rngs::StdRng;
 use tokio::runtime::Runtime;
 
 use crate::config::{ChannelNumbers, Config};
+use crate::connections::{ConnectionCaps, Connections};
 use crate::control::{Running, WorkerHandle};
 use crate::counters::{Counters, shared_source, worker_source};
 use crate::ephemeral;
@@ -23,10 +25,11 @@ use crate::nonces;
 use crate::peer_policy::peer_policy;
 use crate::persistence::{Persistence, addresses};
 use crate::port_pool::PortPools;
+use crate::proxied::Proxied;
 use crate::quota::UserQuota;
-use crate::relay_sockets::{ListenerSocket, RelaySockets, Socket};
+use crate::relay_sockets::{ListenerSocket, RelaySockets};
 use crate::reservations::Reservations;
-use crate::streams::{StreamCaps, Streams};
+use crate::secure::Secure;
 use crate::tally::Tally;
 use crate::worker::{Mail, Worker};
 
@@ -41,7 +44,7 @@ struct Shared {
     users: Arc<Tally<Box<str>>>,
     pools: Arc<PortPools>,
     reservations: Arc<Reservations>,
-    streams: StreamCaps,
+    connections: ConnectionCaps,
     sessions: RandomState,
 }
 
@@ -65,12 +68,13 @@ pub(crate) fn start(config: &Config, runtime: &Runtime) -> Result<Running> {
     // Before the ports of clients: who sees those open may ask for health and metrics.
     let admin = Admin::bind(&config.admin)?;
     let listeners = listeners::bind(&config.listen, &config.net)?;
+    let secure = Secure::start(config)?;
     let shared = Shared::new(config);
     let mut sources: Vec<Source> =
-        vec![Box::new(shared_source(Arc::clone(&shared.pools), Arc::clone(&shared.users), shared.streams.clone()))];
+        vec![Box::new(shared_source(Arc::clone(&shared.pools), Arc::clone(&shared.users), shared.connections.clone()))];
     let mut prepared = Vec::new();
     for (index, listeners) in (0u16..).zip(listeners) {
-        let (mut worker, mut event_loop) = shared.prepare(index, listeners)?;
+        let (mut worker, mut event_loop) = shared.prepare(index, listeners, secure.as_ref().map(Secure::handshaker))?;
         worker.keys = keys.as_ref().map(Keys::questions);
         if let Some(store) = &mut store {
             worker.journal = Some(store.journal());
@@ -106,13 +110,12 @@ pub(crate) fn start(config: &Config, runtime: &Runtime) -> Result<Running> {
         capacity: (config.relay.addresses.len() * config.relay.ports.len()) as u64,
         state: "serving".into(),
     };
-    Ok(Running { workers, admin, sources, clock: shared.clock, store, report })
+    Ok(Running { workers, admin, sources, clock: shared.clock, store, secure, report })
 }
 
 impl Shared {
     fn new(config: &Config) -> Self {
         let limits = &config.limits;
-        let streams = StreamCaps::new(limits.tcp_connections, limits.tcp_connections_per_prefix, limits.tcp_unauthenticated_timeout);
         Self {
             clock: Clock::start(),
             relay: relay_config(config),
@@ -120,21 +123,22 @@ impl Shared {
             users: Tally::new(limits.allocations_per_user),
             pools: Arc::new(PortPools::new(&config.relay.addresses, &config.relay.ports)),
             reservations: Arc::new(reservations(config)),
-            streams,
+            connections: ConnectionCaps::new(limits),
             sessions: RandomState::new(),
         }
     }
 
-    fn prepare(&self, index: u16, listeners: Listeners) -> Result<(Worker, EventLoop)> {
-        let mut event_loop = EventLoop::new(self.clock).context("cannot make a worker's event loop")?;
+    fn prepare(&self, index: u16, listeners: Listeners, handshaker: Option<&Handshaker>) -> Result<(Worker, EventLoop)> {
+        let event_loop = EventLoop::with_handshaker(self.clock, handshaker);
+        let mut event_loop = event_loop.context("cannot make a worker's event loop")?;
         let io = event_loop.io();
         let mut sockets = Vec::new();
-        for socket in listeners.udp {
+        for (socket, listening) in listeners.udp {
             let local = socket.local_addr();
-            sockets.push(ListenerSocket { local, key: io.listen_udp(socket, DatagramListening::plain(Socket::Listener.tag()))? });
+            sockets.push(ListenerSocket { local, key: io.listen_udp(socket, listening)? });
         }
-        for listener in listeners.tcp {
-            io.listen_tcp(listener, StreamListening::plain(0))?;
+        for (listener, listening) in listeners.tcp {
+            io.listen_tcp(listener, listening)?;
         }
         let config = RelayConfig { worker: index, ..self.relay.clone() };
         let quota = UserQuota(Arc::clone(&self.users));
@@ -143,7 +147,8 @@ impl Shared {
             server: Server::new(config, Arc::clone(&self.authenticator), quota, rand::make_rng::<StdRng>()),
             listeners: sockets,
             relays: RelaySockets::default(),
-            streams: Streams::new(self.streams.clone()),
+            connections: Connections::new(self.connections.clone()),
+            proxied: Proxied::default(),
             pools: Arc::clone(&self.pools),
             reservations: Arc::clone(&self.reservations),
             rng: rand::make_rng(),
@@ -210,5 +215,9 @@ fn authenticator(config: &Config) -> Authenticator {
     let lifetime = config.protocol.nonce_lifetime;
     // With a fleet's key the nonces of the process before this one, and of the fleet, are good here.
     let nonces = config.store.as_ref().map_or_else(|| nonces::of_process(lifetime), |store| nonces::of_fleet(&store.fleet_key, lifetime));
-    Authenticator::new(&config.realm, credentials, nonces, config.auth.expiry_grace.as_secs())
+    let realm = Authenticator::new(&config.realm, credentials, nonces, config.auth.expiry_grace.as_secs());
+    if !challenge_is_modest(&realm) {
+        tracing::warn!(realm = config.realm, "the realm is long: a 401 over UDP is more than 2.6 times as long as what asks for it");
+    }
+    realm
 }

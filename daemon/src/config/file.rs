@@ -24,7 +24,7 @@ pub(super) fn read(path: &Path) -> Result<Node, Problem> {
 }
 
 /// The text of a file that has at most `longest` bytes: a device that never ends must not fill the memory.
-pub(super) fn read_bounded(path: &Path, longest: u64) -> Result<Zeroizing<String>, String> {
+pub(crate) fn read_bounded(path: &Path, longest: u64) -> Result<Zeroizing<String>, String> {
     let cannot = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
     let mut text = Zeroizing::new(String::new());
     let file = std::fs::File::open(path).map_err(cannot)?;

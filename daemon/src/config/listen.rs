@@ -1,9 +1,9 @@
 //! `[[listen]]`: an address and the transports bound to it, the same for every service.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
+use ipnet::IpNet;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
@@ -16,6 +16,17 @@ pub enum Transport {
     Udp,
     /// STUN's framing on a TCP stream.
     Tcp,
+    /// The same within TLS.
+    Tls,
+    /// Datagrams within DTLS.
+    Dtls,
+}
+
+impl Transport {
+    /// Whether clients see a certificate: `[tls]` must name one.
+    pub fn is_secure(self) -> bool {
+        matches!(self, Transport::Tls | Transport::Dtls)
+    }
 }
 
 impl fmt::Display for Transport {
@@ -23,6 +34,8 @@ impl fmt::Display for Transport {
         f.write_str(match self {
             Transport::Udp => "udp",
             Transport::Tcp => "tcp",
+            Transport::Tls => "tls",
+            Transport::Dtls => "dtls",
         })
     }
 }
@@ -33,8 +46,9 @@ impl<'de> Deserialize<'de> for Transport {
         match name.as_str() {
             "udp" => Ok(Transport::Udp),
             "tcp" => Ok(Transport::Tcp),
-            "tls" | "dtls" => Err(D::Error::custom(format!("{name:?} is not built yet in this version; use udp or tcp"))),
-            _ => Err(D::Error::unknown_variant(&name, &["udp", "tcp"])),
+            "tls" => Ok(Transport::Tls),
+            "dtls" => Ok(Transport::Dtls),
+            _ => Err(D::Error::unknown_variant(&name, &["udp", "tcp", "tls", "dtls"])),
         }
     }
 }
@@ -48,6 +62,17 @@ pub struct Listen {
     /// What is bound to it; UDP and TCP where it is not said.
     #[serde(default = "udp_and_tcp")]
     pub transports: Vec<Transport>,
+    /// Who may say, by the PROXY protocol, for whom it speaks. Nobody where it is not said.
+    #[serde(default)]
+    pub proxy_protocol: ProxyProtocol,
+}
+
+/// The PROXY protocol, version 2, on one address.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProxyProtocol {
+    /// Whose headers are taken, and required.
+    pub trusted: Vec<IpNet>,
 }
 
 fn udp_and_tcp() -> Vec<Transport> {
@@ -55,12 +80,22 @@ fn udp_and_tcp() -> Vec<Transport> {
 }
 
 impl Listen {
-    /// Every address of each family that this host has, at `port`, over UDP and TCP.
+    /// An address without proxies.
+    pub fn new(address: SocketAddr, transports: Vec<Transport>) -> Listen {
+        Listen { address, transports, proxy_protocol: ProxyProtocol::default() }
+    }
+
+    /// Whether `transport` is bound to it.
+    pub fn has(&self, transport: Transport) -> bool {
+        self.transports.contains(&transport)
+    }
+
+    /// Every address of each family that this host has, at `port`, over `transports`.
     ///
     /// Whether the host has IPv6 is asked by binding a socket: a kernel without it must not keep the server from starting
     /// when nobody asked for IPv6.
-    pub fn everywhere(port: u16) -> Vec<Listen> {
-        let listen = |ip: IpAddr| Listen { address: (ip, port).into(), transports: udp_and_tcp() };
+    pub fn everywhere(port: u16, transports: &[Transport]) -> Vec<Listen> {
+        let listen = |ip: IpAddr| Listen::new((ip, port).into(), transports.to_vec());
         let mut all = vec![listen(Ipv4Addr::UNSPECIFIED.into())];
         if UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() {
             all.push(listen(Ipv6Addr::UNSPECIFIED.into()));
@@ -68,31 +103,72 @@ impl Listen {
         all
     }
 
-    /// Refuses an empty list of transports, port 0, and the same address and transport twice.
-    pub fn problems(all: &[Listen]) -> Vec<Problem> {
-        let mut seen = HashSet::new();
+    /// What is listened on where nothing is named: `port` over UDP and TCP; and, with a certificate, `secure_port` over TLS and DTLS.
+    pub fn defaults(port: u16, secure_port: u16, has_certificate: bool) -> Vec<Listen> {
+        let mut all = Listen::everywhere(port, &[Transport::Udp, Transport::Tcp]);
+        if has_certificate {
+            all.extend(Listen::everywhere(secure_port, &[Transport::Tls, Transport::Dtls]));
+        }
+        all
+    }
+
+    /// Refuses an empty list of transports, port 0, the same address and transport twice, one socket that two entries share, and a
+    /// certificate that is wanted and not there.
+    pub fn problems(all: &[Listen], has_certificate: bool) -> Vec<Problem> {
         let mut problems = Vec::new();
         for (index, listen) in all.iter().enumerate() {
-            if listen.transports.is_empty() {
-                let what = format!("no transport for {}", listen.address);
-                problems.push(Problem::new(format!("listen[{index}].transports"), what).hint("name udp, tcp or both"));
-            }
-            if listen.address.port() == 0 {
-                let key = format!("listen[{index}].address");
-                problems.push(Problem::new(key, "port 0 is no port that a client could know").hint("3478 is STUN's own"));
-            }
-            let ip = listen.address.ip();
-            if ip.is_multicast() || ip != ip.to_canonical() {
-                let key = format!("listen[{index}].address");
-                problems.push(Problem::new(key, format!("{ip} is no address of a host")).hint("write an IPv4 or an IPv6 address"));
-            }
-            for &transport in &listen.transports {
-                if !seen.insert((listen.address, transport)) {
-                    let what = format!("{transport} on {} is listened to twice", listen.address);
-                    problems.push(Problem::new(format!("listen[{index}]"), what).hint("keep one of the two"));
-                }
-            }
+            problems.extend(listen.own_problems(index, has_certificate));
+            problems.extend(listen.shared_with(&all[..index], index));
         }
         problems
+    }
+
+    fn own_problems(&self, index: usize, has_certificate: bool) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut problem = |key: &str, what: String, hint: &str| {
+            problems.push(Problem::new(format!("listen[{index}].{key}"), what).hint(hint));
+        };
+        if self.transports.is_empty() {
+            problem("transports", format!("no transport for {}", self.address), "name some of udp, tcp, tls, dtls");
+        }
+        if self.address.port() == 0 {
+            problem("address", "port 0 is no port that a client could know".into(), "3478 is STUN's own");
+        }
+        let ip = self.address.ip();
+        if ip.is_multicast() || ip != ip.to_canonical() {
+            problem("address", format!("{ip} is no address of a host"), "write an IPv4 or an IPv6 address");
+        }
+        for (at, transport) in self.transports.iter().enumerate() {
+            if self.transports[..at].contains(transport) {
+                problem("transports", format!("{transport} on {} is listened to twice", self.address), "keep one of the two");
+            }
+        }
+        if let Some(secure) = self.transports.iter().find(|transport| transport.is_secure() && !has_certificate) {
+            problem("transports", format!("{secure} needs a certificate, and there is none"), "name one: tls.certificate and tls.key");
+        }
+        let everybody = self.proxy_protocol.trusted.iter().any(|trusted| trusted.prefix_len() == 0);
+        if everybody {
+            let hint = "name your proxies' addresses";
+            problem("proxy_protocol.trusted", "everybody is trusted to say whom it speaks for".into(), hint);
+        }
+        if !self.proxy_protocol.trusted.is_empty() && self.has(Transport::Dtls) {
+            let what = "no proxy can put its header in front of DTLS".into();
+            problem("proxy_protocol", what, "give dtls a [[listen]] and a port of its own");
+        }
+        problems
+    }
+
+    /// UDP and DTLS share a socket, and so do TCP and TLS: one entry says what is bound to it.
+    fn shared_with(&self, earlier: &[Listen], index: usize) -> Option<Problem> {
+        let socket = |transport: &Transport| matches!(transport, Transport::Tcp | Transport::Tls);
+        let same = |listen: &&Listen| {
+            listen.address == self.address
+                && self.transports.iter().any(|one| listen.transports.iter().any(|other| socket(one) == socket(other)))
+        };
+        earlier.iter().find(same).map(|_| {
+            let what = format!("{} is named by an entry before", self.address);
+            let hint = "one entry names everything on a port: transports = [\"udp\", \"tcp\", \"tls\", \"dtls\"]";
+            Problem::new(format!("listen[{index}].address"), what).hint(hint)
+        })
     }
 }

@@ -25,9 +25,10 @@ pub mod values;
 
 pub use assignment::Assignment;
 pub use error::{ConfigError, Problem};
+pub(crate) use file::read_bounded;
 pub use flags::CommonFlags;
 pub use keys::keys;
-pub use listen::{Listen, Transport};
+pub use listen::{Listen, ProxyProtocol, Transport};
 pub use load::{Loaded, Service, Setting, load, start};
 pub use nearest::nearest;
 pub use reference::{documented_keys, uncommented, undocumented};

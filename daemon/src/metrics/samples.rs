@@ -112,7 +112,12 @@ impl Samples {
 
     /// Adds what a worker's loop counts, under the same names for every service.
     pub fn add_loop(&mut self, stats: &Stats) {
-        for Reading { family, cause, help, gauge, value } in stats.readings() {
+        self.add_readings(stats.readings());
+    }
+
+    /// Adds what `net` has counted, under the same names for every service.
+    pub fn add_readings(&mut self, readings: impl Iterator<Item = Reading>) {
+        for Reading { family, cause, help, gauge, value } in readings {
             let family = if gauge { Family::gauge(family, help) } else { Family::counter(family, help) };
             match cause {
                 Some(cause) => self.add(&family, &[("cause", cause.into())], value),

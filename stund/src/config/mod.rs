@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use causeway_daemon::admin::AdminSettings;
 use causeway_daemon::config::{self, Listen, Service};
 use causeway_daemon::log::Log;
+use causeway_daemon::tls::Tls;
 use causeway_daemon::workers::Net;
 use clap::Parser;
 
@@ -24,6 +25,9 @@ use schema::Schema;
 
 /// STUN's port.
 const PORT: u16 = 3478;
+
+/// STUN's port over TLS and DTLS.
+const SECURE_PORT: u16 = 5349;
 
 /// Where the admin listener is unless said otherwise: not turnd's, so that both run on one host.
 const ADMIN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9642));
@@ -41,6 +45,8 @@ pub(crate) struct Config {
     pub(crate) nat_discovery: Vec<NatDiscovery>,
     /// How much of everything.
     pub(crate) limits: Limits,
+    /// The certificates that clients see over TLS and DTLS, if there are any.
+    pub(crate) tls: Option<Tls>,
     /// The admin listener.
     pub(crate) admin: AdminSettings,
     /// Logging.

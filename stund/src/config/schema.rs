@@ -3,12 +3,13 @@
 use causeway_daemon::admin::{AdminSchema, AdminSettings};
 use causeway_daemon::config::{Listen, Problem};
 use causeway_daemon::log::Log;
+use causeway_daemon::tls::TlsSchema;
 use causeway_daemon::workers::NetSchema;
 use serde::Deserialize;
 
 use super::limits::LimitsSchema;
 use super::nat_discovery::{NatDiscovery, NatDiscoverySchema};
-use super::{ADMIN, Config, PORT};
+use super::{ADMIN, Config, PORT, SECURE_PORT};
 
 /// The keys, as written.
 #[derive(Debug, Default, Deserialize)]
@@ -17,6 +18,7 @@ pub(crate) struct Schema {
     listen: Option<Vec<Listen>>,
     nat_discovery: NatDiscoverySchema,
     limits: LimitsSchema,
+    tls: TlsSchema,
     admin: AdminSchema,
     log: Log,
     net: NetSchema,
@@ -26,19 +28,21 @@ impl Schema {
     /// Turns the keys into what they mean, or says everything that is wrong with them.
     pub(crate) fn resolve(self) -> Result<Config, Vec<Problem>> {
         let mut problems = Vec::new();
-        let listen = self.listen.unwrap_or_else(|| Listen::everywhere(PORT));
+        let has_certificate = self.tls.is_named();
+        let listen = self.listen.unwrap_or_else(|| Listen::defaults(PORT, SECURE_PORT, has_certificate));
         if listen.is_empty() {
             problems.push(Problem::new("listen", "the list is empty").hint("name an address, or leave the key out"));
         }
-        problems.extend(Listen::problems(&listen));
+        problems.extend(Listen::problems(&listen, has_certificate));
         let nat_discovery = noted(self.nat_discovery.resolve(&listen), &mut problems);
         let limits = noted(self.limits.resolve(), &mut problems);
+        let tls = noted(self.tls.resolve(), &mut problems);
         let admin = noted(self.admin.resolve(ADMIN), &mut problems);
         let net = noted(self.net.resolve(), &mut problems);
         problems.extend(admin_problem(&listen, nat_discovery.as_deref().unwrap_or_default(), admin.as_ref()));
-        match (nat_discovery, limits, admin, net) {
-            (Some(nat_discovery), Some(limits), Some(admin), Some(net)) if problems.is_empty() => {
-                Ok(Config { listen, nat_discovery, limits, admin, log: self.log, net })
+        match (nat_discovery, limits, tls, admin, net) {
+            (Some(nat_discovery), Some(limits), Some(tls), Some(admin), Some(net)) if problems.is_empty() => {
+                Ok(Config { listen, nat_discovery, limits, tls, admin, log: self.log, net })
             }
             _ => Err(problems),
         }

@@ -48,6 +48,14 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "FIRST-LAST")]
     relay_ports: Option<String>,
 
+    /// The PEM file of the certificate chain for TLS and DTLS: tls.certificate.
+    #[arg(long, value_name = "FILE")]
+    tls_certificate: Option<PathBuf>,
+
+    /// The PEM file of its key: tls.key.
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+
     #[command(flatten)]
     pub(super) insecure: Insecure,
 }
@@ -76,8 +84,13 @@ impl Flags {
             let password = [("password".to_owned(), user.password.expose().to_owned())];
             settings.push(Setting::table("--user", &["auth", "users", &user.name], password));
         }
-        if let Some(file) = &self.rest_secret_file {
-            settings.push(Setting::text("--rest-secret-file", &["auth", "rest_secret_file"], file.to_string_lossy()));
+        let files: [(_, [&str; 2], _); 3] = [
+            ("--rest-secret-file", ["auth", "rest_secret_file"], &self.rest_secret_file),
+            ("--tls-certificate", ["tls", "certificate"], &self.tls_certificate),
+            ("--tls-key", ["tls", "key"], &self.tls_key),
+        ];
+        for (flag, key, file) in files {
+            settings.extend(file.as_ref().map(|file| Setting::text(flag, &key, file.to_string_lossy())));
         }
         if !self.relay_address.is_empty() {
             settings.push(Setting::list("--relay-address", &["relay", "addresses"], texts(&self.relay_address)));

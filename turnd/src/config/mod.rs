@@ -7,6 +7,7 @@ mod auth;
 mod external;
 mod flags;
 mod limits;
+mod moment;
 mod peers;
 mod protocol;
 mod relay;
@@ -22,6 +23,7 @@ use std::process::ExitCode;
 use causeway_daemon::admin::AdminSettings;
 use causeway_daemon::config::{self, Listen, Problem, Service};
 use causeway_daemon::log::Log;
+use causeway_daemon::tls::Tls;
 use causeway_daemon::workers::Net;
 use clap::Parser;
 
@@ -36,6 +38,9 @@ pub(crate) use store::Store;
 
 /// STUN's and TURN's port.
 const PORT: u16 = 3478;
+
+/// The port of both over TLS and DTLS.
+const SECURE_PORT: u16 = 5349;
 
 /// Where the admin listener is unless said otherwise.
 const ADMIN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9641));
@@ -60,6 +65,8 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     /// Choices that the protocol leaves to the server.
     pub(crate) protocol: Protocol,
+    /// The certificates that clients see over TLS and DTLS, if there are any.
+    pub(crate) tls: Option<Tls>,
     /// The admin listener.
     pub(crate) admin: AdminSettings,
     /// Logging.
@@ -89,6 +96,7 @@ impl Config {
             let transports: Vec<String> = listen.transports.iter().map(ToString::to_string).collect();
             format!("listens on {} ({})", listen.address, transports.join(", "))
         }));
+        lines.extend(self.tls.iter().flat_map(Tls::describe));
         lines.extend(self.relay.describe());
         lines.push(format!("peers: {} rules, then the built-in deny list", self.peers.rules.len()));
         lines.push(match (self.admin.listen, &self.admin.token) {

@@ -1,8 +1,10 @@
 //! The shape of the text: sections, in the order of the documentation.
 
+use causeway_auth::opaque_string;
 use causeway_daemon::admin::AdminSchema;
 use causeway_daemon::config::{Listen, Problem};
 use causeway_daemon::log::Log;
+use causeway_daemon::tls::TlsSchema;
 use causeway_daemon::workers::NetSchema;
 use serde::Deserialize;
 
@@ -13,7 +15,7 @@ use super::peers::PeersSchema;
 use super::protocol::ProtocolSchema;
 use super::relay::RelaySchema;
 use super::store::StoreSchema;
-use super::{ADMIN, Config, PORT, across};
+use super::{ADMIN, Config, PORT, SECURE_PORT, across};
 
 /// The keys, as written.
 #[derive(Debug, Default, Deserialize)]
@@ -26,6 +28,7 @@ pub(crate) struct Schema {
     peers: PeersSchema,
     limits: LimitsSchema,
     protocol: ProtocolSchema,
+    tls: TlsSchema,
     admin: AdminSchema,
     log: Log,
     net: NetSchema,
@@ -39,19 +42,19 @@ impl Schema {
     /// All problems of all sections, so that one run shows them together.
     pub(crate) fn resolve(self, insecure: Insecure) -> Result<Config, Vec<Problem>> {
         let mut problems = Vec::new();
-        let listen = self.listen.unwrap_or_else(|| Listen::everywhere(PORT));
-        if let Some(problem) = realm_problem(&self.realm) {
-            problems.push(problem);
-        }
+        let has_certificate = self.tls.is_named();
+        let listen = self.listen.unwrap_or_else(|| Listen::defaults(PORT, SECURE_PORT, has_certificate));
+        let realm = realm(&self.realm).map_err(|problem| problems.push(problem)).ok();
         if listen.is_empty() {
             problems.push(Problem::new("listen", "the list is empty").hint("name an address, or leave the key out"));
         }
-        problems.extend(Listen::problems(&listen));
+        problems.extend(Listen::problems(&listen, has_certificate));
         let relay = noted(self.relay.resolve(&listen), &mut problems);
         let auth = noted(self.auth.resolve(), &mut problems);
         let peers = noted(self.peers.resolve(insecure), &mut problems);
         let limits = noted(self.limits.resolve(), &mut problems);
         let protocol = noted(self.protocol.resolve(), &mut problems);
+        let tls = noted(self.tls.resolve(), &mut problems);
         let admin = noted(self.admin.resolve(ADMIN), &mut problems);
         let net = noted(self.net.resolve(), &mut problems);
         let store = noted(self.store.resolve(), &mut problems);
@@ -59,11 +62,12 @@ impl Schema {
             problems.push(Problem::new("auth.from_store", "there is no store to take users from").hint("name one: store.url"));
         }
         problems.extend(across(&listen, relay.as_ref(), admin.as_ref()));
-        match (relay, auth, peers, limits, protocol, admin, net, store) {
-            (Some(relay), Some(auth), Some(peers), Some(limits), Some(protocol), Some(admin), Some(net), Some(store))
-                if problems.is_empty() =>
-            {
-                Ok(Config { realm: self.realm, listen, relay, auth, peers, limits, protocol, admin, log: self.log, net, store })
+        let whose = all(relay, auth, peers);
+        let how = all(limits, protocol, tls);
+        let around = all(admin, net, store);
+        match (realm, whose, how, around) {
+            (Some(realm), Some((relay, auth, peers)), Some((limits, protocol, tls)), Some((admin, net, store))) if problems.is_empty() => {
+                Ok(Config { realm, listen, relay, auth, peers, limits, protocol, tls, admin, log: self.log, net, store })
             }
             _ => Err(problems),
         }
@@ -75,15 +79,23 @@ fn noted<T>(outcome: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Op
     outcome.map_err(|mut found| problems.append(&mut found)).ok()
 }
 
-/// RFC 8489 §14.9: "a UTF-8-encoded sequence of fewer than 128 characters", and here at least one.
-fn realm_problem(realm: &str) -> Option<Problem> {
-    let problem = |what: String| Some(Problem::new("realm", what));
-    match realm.chars().count() {
-        0 => problem("no realm".into()).map(|problem| problem.hint("name one, usually your domain: --realm example.org")),
+/// All three, if none has failed.
+fn all<A, B, C>(a: Option<A>, b: Option<B>, c: Option<C>) -> Option<(A, B, C)> {
+    a.zip(b).zip(c).map(|((a, b), c)| (a, b, c))
+}
+
+/// RFC 8489 §14.9: "a UTF-8-encoded sequence of fewer than 128 characters", and here at least one, as OpaqueString leaves it.
+fn realm(text: &str) -> Result<String, Problem> {
+    let problem = |what: String| Err(Problem::new("realm", what));
+    match text.chars().count() {
+        0 => problem("no realm".into()).map_err(|problem| problem.hint("name one, usually your domain: --realm example.org")),
         128.. => problem("128 characters or more; RFC 8489 allows fewer".into()),
-        _ if realm.contains(['"', '\\']) || realm.contains(char::is_control) => {
-            problem(format!("{realm:?} holds a quote, a backslash or a control character"))
+        _ if text.contains(['"', '\\']) || text.contains(char::is_control) => {
+            problem(format!("{text:?} holds a quote, a backslash or a control character"))
         }
-        _ => None,
+        _ => match opaque_string(text) {
+            Ok(realm) => Ok(realm.into_owned()),
+            Err(error) => problem(format!("{text:?} cannot be one: {error}")),
+        },
     }
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use causeway_daemon::config::{load, uncommented, undocumented};
+use causeway_daemon::config::{Transport, load, uncommented, undocumented};
 
 use super::relay::Scope;
 use super::*;
@@ -118,7 +118,7 @@ fn everything_can_be_said_by_variables() {
     assert_eq!(config.realm, "123", "a number is text where text is asked for");
     assert_eq!(config.listen.len(), 2);
     assert_eq!(config.listen[0].transports.len(), 1);
-    assert_eq!(config.auth.rest_secret.unwrap().expose(), "from a file");
+    assert_eq!(config.auth.rest_secrets[0].secret.expose(), "from a file");
     assert_eq!((config.auth.users[0].name.as_str(), config.auth.users[0].password.expose()), ("1001", "42"));
     assert_eq!(config.peers.rules.len(), 2);
     assert_eq!(config.limits.max_lifetime.as_secs(), 1_200);
@@ -253,14 +253,50 @@ fn h44_relay_ports_must_be_such_as_may_be_lent() {
 
 #[test]
 fn h44_listeners_that_cannot_be_meant_are_refused() {
-    refused(with(&["--listen", "203.0.113.7:3478,203.0.113.7:3478"]), &["listen[1]", "twice"]);
+    refused(with(&["--listen", "203.0.113.7:3478,203.0.113.7:3478"]), &["listen[1].address", "named by an entry before"]);
     refused(with(&["--listen", "203.0.113.7:0"]), &["listen[0].address", "port 0"]);
     refused(with(&["--listen", "127.0.0.1:9641"]), &["admin.listen too"]);
     let transports = |names: &str| with(&["--set", "listen.0.address=203.0.113.7:3478", "--set", &format!("listen.0.transports={names}")]);
-    refused(transports("tls"), &["listen[0].transports[0]", "\"tls\" is not built yet in this version"]);
-    refused(transports("udp,dtls"), &["listen[0].transports[1]", "not built yet"]);
+    refused(transports("tls"), &["listen[0].transports", "tls needs a certificate", "tls.certificate"]);
+    refused(transports("udp,dtls"), &["listen[0].transports", "dtls needs a certificate"]);
+    refused(transports("udp,tcp,udp"), &["listen[0].transports", "udp on 203.0.113.7:3478 is listened to twice"]);
     refused(transports("upd"), &["did you mean \"udp\"?"]);
     refused(transports("[]"), &["no transport"]);
+}
+
+#[test]
+fn h44_a_certificate_is_there_and_its_key_is_its_own() {
+    let scratch = Scratch::new("certificate");
+    let [one, other] = [(); 2].map(|()| rcgen::generate_simple_self_signed(["turn.example.org".to_owned()]).unwrap());
+    let chain = scratch.write("chain.pem", &one.cert.pem());
+    let key = scratch.write("key.pem", &one.signing_key.serialize_pem());
+    let foreign = scratch.write("foreign.pem", &other.signing_key.serialize_pem());
+    let empty = scratch.write("empty.pem", "");
+    let tls = |chain: &str, key: &str| with(&["--tls-certificate", chain, "--tls-key", key]);
+    let config = tls(&chain, &key).unwrap();
+    assert!(config.listen.iter().any(|listen| listen.address.port() == 5349 && listen.transports == [Transport::Tls, Transport::Dtls]));
+    assert!(config.describe().iter().any(|line| line.contains("turn.example.org")));
+    refused(tls("/nowhere/chain.pem", &key), &["tls.certificate", "cannot read /nowhere/chain.pem"]);
+    refused(tls(&chain, "/nowhere/key.pem"), &["tls.key", "cannot read /nowhere/key.pem"]);
+    refused(tls(&empty, &key), &["tls.certificate", "empty.pem"]);
+    refused(tls(&chain, &chain), &["tls.key", "chain.pem"]);
+    refused(tls(&chain, &foreign), &["tls.key", "foreign.pem", "does not belong"]);
+    refused(with(&["--tls-certificate", &chain]), &["tls.key", "without its key"]);
+    refused(with(&["--set", "tls.further.0.key=x", "--tls-certificate", &chain, "--tls-key", &key]), &["tls.further[0].certificate"]);
+}
+
+#[test]
+fn h44_a_proxy_is_somebody_and_no_header_stands_before_dtls() {
+    let scratch = Scratch::new("proxies");
+    let listen = |rest: &str| {
+        let text = format!("realm = \"r\"\nlisten = [{{ address = \"203.0.113.7:3478\", {rest} }}]\n[auth]\nusers.a.password = \"b\"\n");
+        configure(&["--config", &scratch.write("turnd.toml", &text)], &[])
+    };
+    let good = listen("proxy_protocol = { trusted = [\"10.0.0.0/8\", \"2001:db8::1/128\"] }").unwrap();
+    assert_eq!(good.listen[0].proxy_protocol.trusted.len(), 2);
+    refused(listen("proxy_protocol = { trusted = [\"0.0.0.0/0\"] }"), &["listen[0].proxy_protocol.trusted", "everybody"]);
+    let dtls = "transports = [\"udp\", \"dtls\"], proxy_protocol = { trusted = [\"10.0.0.0/8\"] }";
+    refused(listen(dtls), &["listen[0].proxy_protocol", "DTLS"]);
 }
 
 #[test]
@@ -306,8 +342,14 @@ fn every_key_is_documented() {
 #[test]
 fn the_documented_configuration_is_good() {
     let scratch = Scratch::new("documented");
-    for name in ["rest-secret", "alice", "admin-token", "redis-password", "fleet-key"] {
+    for name in ["rest-secret", "rest-secret-2027", "alice", "admin-token", "redis-password", "fleet-key"] {
         scratch.write(name, "a random text of more than 32 bytes\n");
+    }
+    std::fs::create_dir(scratch.0.join("other")).unwrap();
+    for folder in ["", "other/"] {
+        let certified = rcgen::generate_simple_self_signed(["example.org".to_owned()]).unwrap();
+        scratch.write(&format!("{folder}fullchain.pem"), &certified.cert.pem());
+        scratch.write(&format!("{folder}key.pem"), &certified.signing_key.serialize_pem());
     }
     let here = |text: String| text.replace("/etc/turnd", scratch.0.to_str().unwrap());
     let commented = scratch.write("commented.toml", SERVICE.default_config);
@@ -333,8 +375,11 @@ fn alternatives_in_the_documentation_are_keys() {
     for key in causeway_daemon::config::documented_keys(SERVICE.default_config) {
         let schema_key = match key.strip_prefix("auth.users.alice") {
             Some(rest) => format!("auth.users.NAME{rest}"),
-            None if key.starts_with("relay.external") => "relay.external".into(),
-            None => key,
+            // What the schema reads as one value.
+            None => ["relay.external", "limits.unauthenticated_per_prefix"]
+                .into_iter()
+                .find(|whole| key.starts_with(whole))
+                .map_or_else(|| key.clone(), ToOwned::to_owned),
         };
         assert!(known.contains(&schema_key), "{schema_key} is explained and does not exist");
     }
@@ -356,4 +401,64 @@ fn h44_users_of_a_store_that_is_not_there_are_refused() {
     let store = ["--set", "store.url=\"redis://127.0.0.1\"", "--set", "store.node_id=\"one\"", "--set", &key];
     let sealed = with(&[&store[..], &["--set", &from_store("sealed")]].concat());
     assert_eq!(sealed.unwrap().auth.from_store, Some(causeway_store::Protection::Sealed));
+}
+
+#[test]
+fn rest_secrets_have_their_times() {
+    let scratch = Scratch::new("rest");
+    let good = |rest: &str| {
+        let auth = format!("realm = \"r\"\nlisten = [{{ address = \"203.0.113.7:3478\" }}]\n[auth]\n{rest}\n");
+        configure(&["--config", &scratch.write("turnd.toml", &auth)], &[])
+    };
+    let file = scratch.write("secret", "from a file\n");
+    let config = good(&format!(
+        "rest_secret = \"old\"\nrest_secrets = [{{ secret = \"new\", not_before = 2027-01-01T00:00:00Z }}, \
+         {{ secret_file = \"{file}\", not_before = 2027-01-01 00:00:00+00:00, not_after = 2027-01-01T00:00:01-01:00 }}]"
+    ));
+    let secrets = config.unwrap().auth.rest_secrets;
+    let times: Vec<_> = secrets.iter().map(|rest| (rest.secret.expose(), rest.not_before, rest.not_after)).collect();
+    let start = 1_798_761_600;
+    assert_eq!(times, [("old", None, None), ("new", Some(start), None), ("from a file", Some(start), Some(start + 3601))]);
+    for (rest, words) in [
+        ("{ secret = \"x\", not_after = 2027-01-01T00:00:00 }", &["rest_secrets", "offset from UTC"][..]),
+        ("{ secret = \"x\", not_after = 2027-01-01 }", &["offset from UTC"]),
+        ("{ secret = \"x\", not_after = \"soon\" }", &["offset from UTC", "soon"]),
+        ("{ secret = \"x\", secret_file = \"y\" }", &["auth.rest_secrets[0]", "both secret and secret_file"]),
+        ("{ not_after = 2027-01-01T00:00:00Z }", &["auth.rest_secrets[0]", "neither secret nor secret_file"]),
+        ("{ secret = \"x\", not_befor = 2027-01-01T00:00:00Z }", &["not_befor", "not_before"]),
+        (
+            "{ secret = \"x\", not_before = 2027-01-01T00:00:00Z, not_after = 2027-01-01T00:00:00Z }",
+            &["auth.rest_secrets[0]", "not_after is no later than not_before"],
+        ),
+    ] {
+        refused(good(&format!("rest_secrets = [{rest}]")), words);
+    }
+}
+
+#[test]
+fn rfc8265_4_2_names_passwords_and_the_realm_are_opaque_strings() {
+    let config = with(&["--realm", "bu\u{308}cher.example", "--user", "Ju\u{308}rgen:x"]).unwrap();
+    assert_eq!((config.realm.as_str(), config.auth.users[0].name.as_str()), ("b\u{FC}cher.example", "J\u{FC}rgen"));
+    refused(with(&["--user", "a\u{7}:x"]), &["auth.users", "RFC 8265"]);
+    refused(with(&["--user", "alice:x\u{7}"]), &["auth.users.alice", "the password cannot be one"]);
+    refused(with(&["--realm", "r\u{E000}\u{FFFF}"]), &["realm", "RFC 8265"]);
+    refused(with(&["--user", "Ju\u{308}rgen:x", "--user", "J\u{FC}rgen:y"]), &["auth.users", "another user's name is the same"]);
+}
+
+#[test]
+fn h11_the_limiter_is_on_and_can_be_set() {
+    let limit = |text: &str| with(&["--set", &format!("limits.unauthenticated_per_prefix={text}")]);
+    let settings = |burst, rate| Some(causeway_auth::LimiterSettings { burst, rate });
+    assert_eq!(with(&[]).unwrap().limits.unauthenticated_per_prefix, settings(16_384, 2_048));
+    assert_eq!(limit("on").unwrap().limits.unauthenticated_per_prefix, settings(16_384, 2_048));
+    assert_eq!(limit("off").unwrap().limits.unauthenticated_per_prefix, None);
+    let numbers = limit("{ burst = \"1 MiB\", rate = 0 }").unwrap();
+    assert_eq!(numbers.limits.unauthenticated_per_prefix, settings(1 << 20, 0));
+    refused(limit("maybe"), &["limits.unauthenticated_per_prefix", "\"on\", \"off\""]);
+    refused(limit("{ burst = \"1 GiB\", rate = 0 }"), &["limits.unauthenticated_per_prefix", "64 MiB", "\"off\" says so"]);
+}
+
+#[test]
+fn sha256_keys_of_a_store_that_is_not_there_are_refused() {
+    refused(with(&["--set", "auth.store_has_sha256=true"]), &["auth.store_has_sha256", "no users are taken from a store"]);
 }

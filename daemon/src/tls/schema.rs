@@ -1,0 +1,86 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use causeway_net::secure::Identity;
+use serde::Deserialize;
+
+use super::Certificate;
+use super::certificate::Files;
+use crate::config::Problem;
+
+/// The keys of `[tls]`, as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TlsSchema {
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    further: Vec<PairSchema>,
+}
+
+/// The keys of `[[tls.further]]`, as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct PairSchema {
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+}
+
+/// The certificates of a service: the first one for clients that name none or another (SNI), the others for clients that name them.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    pub(super) certificates: Vec<Certificate>,
+}
+
+impl TlsSchema {
+    /// Whether a certificate is named at all.
+    #[must_use]
+    pub fn is_named(&self) -> bool {
+        self.certificate.is_some() || self.key.is_some() || !self.further.is_empty()
+    }
+
+    /// Reads the files; `None` where none is named.
+    ///
+    /// # Errors
+    /// A file that is unreadable, holds no certificate or no key, or a key that is not the certificate's.
+    pub fn resolve(self) -> Result<Option<Tls>, Vec<Problem>> {
+        if !self.is_named() {
+            return Ok(None);
+        }
+        let first = PairSchema { certificate: self.certificate, key: self.key };
+        let sections = std::iter::once("tls".to_owned()).chain((0..).map(|index| format!("tls.further[{index}]")));
+        let mut problems = Vec::new();
+        let mut certificates = Vec::new();
+        for (section, pair) in sections.zip(std::iter::once(first).chain(self.further)) {
+            match pair.files(&section).and_then(|files| Certificate::read(&files)) {
+                Ok(certificate) => certificates.push(certificate),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        if problems.is_empty() { Ok(Some(Tls { certificates })) } else { Err(problems) }
+    }
+}
+
+impl PairSchema {
+    fn files(self, section: &str) -> Result<Files, Problem> {
+        let missing = |key: &str, what: &str| Problem::new(format!("{section}.{key}"), what);
+        match (self.certificate, self.key) {
+            (Some(certificate), Some(key)) => Ok(Files { section: section.to_owned(), certificate, key }),
+            (None, _) => Err(missing("certificate", "no certificate").hint("name the PEM file of the chain, the server's own first")),
+            (_, None) => Err(missing("key", "a certificate without its key").hint("name the PEM file of the private key")),
+        }
+    }
+}
+
+impl Tls {
+    /// For the handshakes, the default one first.
+    #[must_use]
+    pub fn identities(&self) -> Vec<Arc<Identity>> {
+        self.certificates.iter().map(|certificate| Arc::clone(certificate.identity())).collect()
+    }
+
+    /// A line a certificate, for `--check-config`.
+    #[must_use]
+    pub fn describe(&self) -> Vec<String> {
+        self.certificates.iter().map(|certificate| format!("certificate {certificate}")).collect()
+    }
+}

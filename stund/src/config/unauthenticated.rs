@@ -1,0 +1,57 @@
+//! `limits.unauthenticated_per_prefix`: how much is answered to addresses that may be forged (H11).
+
+use causeway_auth::LimiterSettings;
+use causeway_daemon::config::Problem;
+use causeway_daemon::config::values::ByteSize;
+use serde::Deserialize;
+
+/// More for one address is no limit.
+const LARGEST: u32 = 64 << 20;
+
+/// As written.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(untagged, expecting = "expected \"on\", \"off\" or { burst = \"16 KiB\", rate = \"2 KiB\" }")]
+pub(super) enum Unauthenticated {
+    Switch(Switch),
+    Numbers(Numbers),
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Switch {
+    On,
+    Off,
+}
+
+/// Bytes at once, and bytes a second.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Numbers {
+    burst: ByteSize,
+    rate: ByteSize,
+}
+
+impl Default for Unauthenticated {
+    fn default() -> Self {
+        Self::Switch(Switch::On)
+    }
+}
+
+impl Unauthenticated {
+    /// The limiter's settings; `None` is no limit.
+    pub(super) fn settings(self) -> Result<Option<LimiterSettings>, Problem> {
+        let Numbers { burst, rate } = match self {
+            Self::Switch(Switch::On) => return Ok(Some(LimiterSettings::default())),
+            Self::Switch(Switch::Off) => return Ok(None),
+            Self::Numbers(numbers) => numbers,
+        };
+        let [burst, rate] = [burst, rate].map(|size| u32::try_from(size.0).ok().filter(|size| *size <= LARGEST));
+        match (burst, rate) {
+            (Some(burst), Some(rate)) => Ok(Some(LimiterSettings { burst, rate })),
+            _ => {
+                let what = "more than 64 MiB for one address: that is no limit";
+                Err(Problem::new("limits.unauthenticated_per_prefix", what).hint("\"off\" says so"))
+            }
+        }
+    }
+}

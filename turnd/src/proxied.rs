@@ -1,0 +1,102 @@
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ahash::AHashMap;
+
+/// So many clients behind proxies are remembered by one worker; whoever was not heard of for the longest time is forgotten first.
+const CAPACITY: usize = 65_536;
+/// Clients keep an allocation alive with a Refresh at least once an hour (RFC 8656 §7.2); who was silent for longer is gone.
+const LIFETIME: Duration = Duration::from_secs(2 * 3600);
+/// An entry is put behind the others this often at the most, however much the client sends.
+const TOUCHED: Duration = Duration::from_secs(60);
+
+/// Through which proxy a UDP client was last heard. Only proxies that the operator trusts add to it.
+///
+/// What is sent to such a client goes to its proxy; the client of its 5-tuple is the one that the proxy's headers name.
+#[derive(Default)]
+pub(crate) struct Proxied {
+    by_client: AHashMap<(SocketAddr, SocketAddr), Entry>,
+    order: VecDeque<(Duration, (SocketAddr, SocketAddr))>,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    proxy: SocketAddr,
+    touched: Duration,
+}
+
+impl Proxied {
+    /// Notes that `client` is heard at `server`, an address of ours, through a proxy.
+    pub(crate) fn heard(&mut self, now: Duration, client: SocketAddr, server: SocketAddr, proxy: SocketAddr) {
+        let key = (client, server);
+        if let Some(entry) = self.by_client.get_mut(&key) {
+            entry.proxy = proxy;
+            if now < entry.touched + TOUCHED {
+                return;
+            }
+        }
+        self.by_client.insert(key, Entry { proxy, touched: now });
+        self.order.push_back((now, key));
+        self.forget(now);
+    }
+
+    /// The proxy between `client` and `server`, if there is one.
+    pub(crate) fn find(&self, client: SocketAddr, server: SocketAddr) -> Option<SocketAddr> {
+        if self.by_client.is_empty() {
+            return None;
+        }
+        self.by_client.get(&(client, server)).map(|entry| entry.proxy)
+    }
+
+    fn forget(&mut self, now: Duration) {
+        while let Some(&(touched, key)) = self.order.front() {
+            let stale = self.by_client.get(&key).is_none_or(|entry| entry.touched != touched);
+            if !stale && self.by_client.len() <= CAPACITY && now < touched + LIFETIME {
+                return;
+            }
+            self.order.pop_front();
+            if !stale {
+                self.by_client.remove(&key);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(number: usize) -> SocketAddr {
+        SocketAddr::from(([10, (number >> 16) as u8, (number >> 8) as u8, number as u8], 1000))
+    }
+
+    #[test]
+    fn a_client_is_reached_through_the_proxy_that_spoke_for_it_last() {
+        let mut proxied = Proxied::default();
+        let (client, server) = (address(1), address(2));
+        assert_eq!(proxied.find(client, server), None);
+        proxied.heard(Duration::ZERO, client, server, address(7));
+        proxied.heard(Duration::from_secs(1), client, server, address(8));
+        assert_eq!(proxied.find(client, server), Some(address(8)));
+        assert_eq!(proxied.find(client, address(9)), None);
+    }
+
+    #[test]
+    fn h33_the_table_is_bounded_and_the_silent_go_first() {
+        let mut proxied = Proxied::default();
+        let (server, proxy) = (address(2), address(1));
+        for round in 0..3u64 {
+            for number in 0..CAPACITY + 1_000 {
+                // The first one goes on talking.
+                let now = Duration::from_secs(round * 100) + Duration::from_millis(number as u64);
+                proxied.heard(now, address(0), server, proxy);
+                proxied.heard(now, address(number), server, proxy);
+                assert!(proxied.by_client.len() <= CAPACITY + 1 && proxied.order.len() <= 3 * CAPACITY);
+            }
+        }
+        assert!(proxied.find(address(0), server).is_some());
+        proxied.heard(Duration::from_secs(10_000), address(5), server, proxy);
+        assert_eq!(proxied.by_client.len(), 1, "who was silent for two hours is forgotten");
+    }
+}

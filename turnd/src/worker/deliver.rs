@@ -1,0 +1,104 @@
+//! What the core has decided, carried to the sockets.
+
+use causeway_net::{Io, Packet, Route, SocketKey};
+use causeway_relay::{Discard, FiveTuple, Prefix, Respond, Transport, Verdict};
+
+use super::Worker;
+use crate::connections::Connection;
+use crate::counters::index;
+
+impl Worker {
+    /// What becomes of a client's message. `tos` is what it came with.
+    pub(super) fn client_verdict(&mut self, from: &FiveTuple, verdict: Verdict, tos: u8, packet: &mut Packet<'_>, io: &mut Io) {
+        match verdict {
+            Verdict::ToPeer { relay, peer, start, end, carry_tos, dont_fragment } => {
+                let Some(socket) = self.relays.get(relay) else { return self.counters.discarded(Discard::NotReady) };
+                let Some(span) = packet.span(0, start..end, 0) else { return self.counters.discarded(Discard::TooLong) };
+                let tos = if carry_tos { tos } else { 0 };
+                io.send(&Route { socket, to: peer, from: None, tos, dont_fragment }, span);
+                self.counters.to_peer[index(from.transport)].add(end - start);
+            }
+            Verdict::Respond(respond) => self.respond(&respond, io),
+            Verdict::Discard(discard) => self.counters.discarded(discard),
+            Verdict::Later | Verdict::ToClient { .. } | Verdict::Notify { .. } => {}
+        }
+    }
+
+    /// What becomes of a peer's datagram.
+    pub(super) fn peer_verdict(&mut self, verdict: Verdict, tos: u8, packet: &mut Packet<'_>, io: &mut Io) {
+        match verdict {
+            Verdict::ToClient { client, prefix, padding, carry_tos } => {
+                let len = packet.payload().len();
+                let tos = if carry_tos { tos } else { 0 };
+                if self.to_client(&client, &prefix, padding, tos, packet, io) {
+                    self.counters.to_client[index(client.transport)].add(len);
+                }
+            }
+            Verdict::Discard(discard) => self.counters.discarded(discard),
+            Verdict::Later | Verdict::ToPeer { .. } | Verdict::Notify { .. } | Verdict::Respond(_) => {}
+        }
+    }
+
+    /// What becomes of an ICMP error.
+    pub(super) fn notice_verdict(&mut self, verdict: Verdict, io: &mut Io) {
+        match verdict {
+            Verdict::Notify { client, len } => self.answer(&client, len, io),
+            Verdict::Discard(discard) => self.counters.discarded(discard),
+            Verdict::Later | Verdict::ToPeer { .. } | Verdict::ToClient { .. } | Verdict::Respond(_) => {}
+        }
+    }
+
+    /// Puts `prefix` in front of the peer's datagram where it lies, and sends it. Whether it was taken.
+    fn to_client(&self, client: &FiveTuple, prefix: &Prefix, padding: usize, tos: u8, packet: &mut Packet<'_>, io: &mut Io) -> bool {
+        let (prefix, body) = (prefix.as_bytes(), 0..packet.payload().len());
+        match client.transport {
+            Transport::Udp => {
+                let Some(route) = self.route(client) else { return false };
+                let Some(front) = packet.front_mut(0, prefix.len()) else { return false };
+                front.copy_from_slice(prefix);
+                let Some(span) = packet.span(prefix.len(), body, padding) else { return false };
+                io.send(&Route { tos, ..route }, span);
+                true
+            }
+            Transport::Tcp | Transport::Tls | Transport::Dtls => match self.connections.find(client) {
+                Some(Connection::Stream(stream)) => io.forward_frame(stream, packet, prefix, body, padding).is_ok(),
+                Some(Connection::Association(key)) => io.send_secure(key, &[prefix, packet.payload()], tos).is_ok(),
+                None => false,
+            },
+        }
+    }
+
+    /// Sends the answer that stands in the reply buffer.
+    pub(super) fn respond(&self, respond: &Respond, io: &mut Io) {
+        self.counters.responses.add(1);
+        if let Some(code) = respond.error {
+            self.counters.error(code);
+            self.tell_refusal(respond, code);
+        }
+        self.answer(&respond.to, respond.len, io);
+    }
+
+    /// Sends the first `len` bytes of the reply buffer to a client.
+    fn answer(&self, client: &FiveTuple, len: usize, io: &mut Io) {
+        // A client that does not read its answers loses them; the loop counts what it drops.
+        let _sent = match client.transport {
+            Transport::Udp => self.route(client).map(|route| io.reply(&route, len)).is_some(),
+            Transport::Tcp | Transport::Tls | Transport::Dtls => match self.connections.find(client) {
+                Some(Connection::Stream(stream)) => io.reply_frame(stream, len).is_ok(),
+                Some(Connection::Association(key)) => io.reply_secure(key, len).is_ok(),
+                None => false,
+            },
+        };
+    }
+
+    /// How a client of plain UDP is reached.
+    fn route(&self, client: &FiveTuple) -> Option<Route> {
+        let socket = self.listener(client)?;
+        let to = self.proxied.find(client.client, client.server).unwrap_or(client.client);
+        Some(Route { socket, to, from: Some(client.server.ip()), tos: 0, dont_fragment: false })
+    }
+
+    fn listener(&self, client: &FiveTuple) -> Option<SocketKey> {
+        self.listeners.iter().find(|listener| listener.answers_for(&client.server)).map(|listener| listener.key)
+    }
+}

@@ -1,0 +1,230 @@
+//! Where a datagram's life is joined: it enters in `net`, is decided on in `relay`, and leaves in `net`.
+//!
+//! [`Worker`] is what `net` calls; [`deliver`] carries verdicts to sockets, [`effects`] does what the core asks for, [`tell`] writes the log.
+
+mod deliver;
+mod effects;
+mod tell;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ahash::RandomState;
+use causeway_net::{
+    Admission, Arrival, AssociationInfo, IcmpError, Io, Malformed, Packet, Sample, Service, SocketKey, StreamEnd, StreamInfo,
+};
+use causeway_relay::{AllocationRecord, Command, FiveTuple, IcmpNotice, KeyAnswer, Now, Server, Transport};
+use causeway_wire::stream;
+use rand::rngs::StdRng;
+
+use crate::connections::{Connection, Connections, of_association, of_stream};
+use crate::counters::Counters;
+use crate::journal::Journal;
+use crate::keys::KeyQuestions;
+use crate::port_pool::PortPools;
+use crate::proxied::Proxied;
+use crate::quota::UserQuota;
+use crate::relay_sockets::{ListenerSocket, RelaySockets, Socket};
+use crate::reservations::Reservations;
+
+/// What the control side sends to a worker.
+pub(crate) enum Mail {
+    /// End.
+    Stop,
+    /// Give up to so many changes for the store.
+    Changes {
+        /// So many.
+        limit: usize,
+    },
+    /// The store is to be written anew.
+    OfferAll,
+    /// What the store said of a user whose key was wanted.
+    Key {
+        /// Whose.
+        username: Box<str>,
+        /// The key, or that there is none.
+        answer: KeyAnswer,
+    },
+    /// What the operator, or the store, wants.
+    Command(Command),
+}
+
+/// One worker's share of the service.
+pub(crate) struct Worker {
+    pub(crate) index: u16,
+    pub(crate) server: Server<UserQuota, StdRng>,
+    pub(crate) listeners: Vec<ListenerSocket>,
+    pub(crate) relays: RelaySockets,
+    pub(crate) connections: Connections,
+    /// Clients of plain UDP that are behind a proxy.
+    pub(crate) proxied: Proxied,
+    pub(crate) pools: Arc<PortPools>,
+    /// Of all workers.
+    pub(crate) reservations: Arc<Reservations>,
+    pub(crate) rng: StdRng,
+    pub(crate) counters: Arc<Counters>,
+    /// Makes a log session's id of a 5-tuple.
+    pub(crate) sessions: RandomState,
+    /// What the store is told, if there is one.
+    pub(crate) journal: Option<Journal>,
+    /// Whom to ask for keys, if there are users in the store.
+    pub(crate) keys: Option<KeyQuestions>,
+}
+
+impl Service for Worker {
+    type Mail = Mail;
+
+    fn datagram(&mut self, now: Sample, arrival: &Arrival, packet: &mut Packet<'_>, io: &mut Io) {
+        match Socket::from_tag(arrival.tag, self.index) {
+            Socket::Listener => {
+                let from = self.client(now, arrival, io);
+                let verdict = self.server.handle_client(at(now), &from, packet.payload(), io.reply_buffer());
+                self.client_verdict(&from, verdict, arrival.tos, packet, io);
+            }
+            Socket::Relay(relay) => {
+                let verdict = self.server.handle_peer(at(now), relay, arrival.source, packet.payload().len());
+                self.peer_verdict(verdict, arrival.tos, packet, io);
+            }
+        }
+        self.carry_out(now, io);
+    }
+
+    fn accepted(&mut self, now: Sample, stream: &StreamInfo, _: &mut Io) -> Admission {
+        let admitted = self.connections.admit(now.monotonic, &of_stream(stream), Connection::Stream(stream.key));
+        if admitted { Admission::Accept { tag: 0 } } else { Admission::Refuse }
+    }
+
+    fn secured(&mut self, now: Sample, stream: &StreamInfo, _: &mut Io) {
+        let before = of_stream(&StreamInfo { secure: false, ..*stream });
+        self.connections.rename(now.monotonic, &before, &of_stream(stream));
+    }
+
+    fn frame_len(&mut self, _: &StreamInfo, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
+        stream::frame_len(bytes).map_err(|_| Malformed)
+    }
+
+    fn frame(&mut self, now: Sample, stream: &StreamInfo, frame: &mut Packet<'_>, io: &mut Io) {
+        let from = of_stream(stream);
+        let verdict = self.server.handle_client(at(now), &from, frame.payload(), io.reply_buffer());
+        // RFC 8656 §15: from a stream, the IP layer's fields have their defaults.
+        self.client_verdict(&from, verdict, 0, frame, io);
+        self.carry_out(now, io);
+    }
+
+    fn closed(&mut self, now: Sample, stream: &StreamInfo, _: StreamEnd, io: &mut Io) {
+        self.client_gone(now, &of_stream(stream), io);
+    }
+
+    fn associated(&mut self, now: Sample, association: &AssociationInfo, _: &mut Io) -> Admission {
+        let admitted = self.connections.admit(now.monotonic, &of_association(association), Connection::Association(association.key));
+        if admitted { Admission::Accept { tag: association.tag } } else { Admission::Refuse }
+    }
+
+    fn dissociated(&mut self, now: Sample, association: &AssociationInfo, io: &mut Io) {
+        self.client_gone(now, &of_association(association), io);
+    }
+
+    fn icmp(&mut self, now: Sample, socket: SocketKey, tag: u64, error: &IcmpError, io: &mut Io) {
+        let Socket::Relay(relay) = Socket::from_tag(tag, self.index) else { return };
+        if self.relays.get(relay) != Some(socket) {
+            return;
+        }
+        let notice = IcmpNotice { kind: error.kind, code: error.code, data: u32::from_be_bytes(error.data) };
+        let verdict = self.server.handle_icmp(at(now), relay, error.peer, &notice, io.reply_buffer());
+        self.notice_verdict(verdict, io);
+        self.carry_out(now, io);
+    }
+
+    fn mail(&mut self, now: Sample, mail: Mail, io: &mut Io) {
+        match mail {
+            Mail::Stop => io.stop(),
+            Mail::Changes { limit } => {
+                if let Some(journal) = &mut self.journal {
+                    journal.give(self.index, &mut self.server, at(now), limit);
+                }
+            }
+            Mail::Key { username, answer } => {
+                self.server.handle_key(at(now), &username, answer);
+                self.answer_parked(now, io);
+            }
+            Mail::Command(command) => {
+                self.server.handle_command(at(now), command);
+                self.carry_out(now, io);
+            }
+            Mail::OfferAll => {
+                if let Some(journal) = &self.journal {
+                    journal.offer_all(self.index, &mut self.server);
+                }
+            }
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Duration> {
+        [self.server.poll_timeout(), self.connections.next_deadline(), self.reservations.next_expiry()].into_iter().flatten().min()
+    }
+
+    fn timeout(&mut self, now: Sample, io: &mut Io) {
+        self.server.handle_timeout(at(now));
+        self.answer_parked(now, io);
+        for unclaimed in self.reservations.expire(now.monotonic) {
+            self.pools.give_back(unclaimed);
+        }
+        while let Some((five_tuple, connection)) = self.connections.due(now.monotonic) {
+            // H14: a connection that holds no allocation has had its time.
+            if self.server.allocation(&five_tuple).is_none() {
+                tracing::debug!(session = %self.session(&five_tuple), "closing a connection without an allocation");
+                match connection {
+                    Connection::Stream(stream) => io.close_stream(stream),
+                    Connection::Association(association) => io.close_association(association),
+                }
+                self.client_gone(now, &five_tuple, io);
+            }
+        }
+    }
+
+    fn after_batch(&mut self, _: Sample, _: &mut Io) {
+        if let Some(journal) = &mut self.journal {
+            let unwritten = self.server.unwritten();
+            self.counters.unwritten.set(unwritten as u64);
+            journal.ring(unwritten);
+        }
+        self.counters.fill(&self.server.gauges());
+    }
+}
+
+impl Worker {
+    /// Brings a stored allocation back, before the loop runs. `false` when its port, its 5-tuple or its quota is taken.
+    pub(crate) fn restore(&mut self, now: Sample, record: &AllocationRecord, io: &mut Io) -> bool {
+        if self.server.adopt(at(now), record).is_none() {
+            return false;
+        }
+        self.carry_out(now, io);
+        let relayed = self.server.allocation(&record.five_tuple).map(|id| self.server.relayed(id)).unwrap_or_default();
+        let Some(first) = relayed.first() else { return false };
+        self.counters.allocated(record.five_tuple.transport, first.is_ipv4());
+        true
+    }
+
+    /// Who has sent a datagram to a listener. Through a proxy, the client is who the proxy says, and the server's address is the one that
+    /// the proxy sends to: the one between us and the client is nobody's here.
+    fn client(&mut self, now: Sample, arrival: &Arrival, io: &Io) -> FiveTuple {
+        let Some(proxy) = arrival.via else {
+            let transport = if arrival.association.is_some() { Transport::Dtls } else { Transport::Udp };
+            return FiveTuple { client: arrival.source, server: arrival.destination, transport };
+        };
+        let port = io.local_addr(arrival.socket).map_or(0, |local| local.port());
+        let from = FiveTuple { client: arrival.source, server: (arrival.local, port).into(), transport: Transport::Udp };
+        self.proxied.heard(now.monotonic, from.client, from.server, proxy);
+        from
+    }
+
+    fn client_gone(&mut self, now: Sample, five_tuple: &FiveTuple, io: &mut Io) {
+        self.connections.remove(five_tuple);
+        self.server.handle_command(at(now), Command::ClientGone(*five_tuple));
+        self.carry_out(now, io);
+    }
+}
+
+fn at(now: Sample) -> Now {
+    Now { monotonic: now.monotonic, unix: now.unix }
+}

@@ -1,0 +1,77 @@
+//! The worker's lines in the log.
+
+use std::net::SocketAddr;
+
+use causeway_daemon::log::{self, AuthFailure, redacted};
+use causeway_net::Sample;
+use causeway_relay::{AllocationId, Ended, FiveTuple, Respond, Transport};
+use causeway_wire::{ErrorCode, Method};
+
+use super::Worker;
+
+impl Worker {
+    pub(super) fn tell_refusal(&self, respond: &Respond, code: ErrorCode) {
+        let client = respond.to.client;
+        match respond.refusal {
+            Some(refusal) if refusal.is_failure() => {
+                self.counters.auth_failures.add(1);
+                let (session, reason) = (self.sessions.hash_one(respond.to), refusal.reason());
+                log::auth_failure(&AuthFailure { client, session, reason, code: code.number() });
+            }
+            Some(_) => {}
+            None if respond.method == Method::BINDING => {}
+            None => {
+                let method = respond.method;
+                tracing::debug!(session = %self.session(&respond.to), client = %redacted(client), ?method, %code, "request refused");
+            }
+        }
+    }
+
+    pub(super) fn tell_allocated(&self, respond: &Respond, allocation: AllocationId) {
+        let relayed = self.server.relayed(allocation);
+        let Some(first) = relayed.first() else { return };
+        self.counters.allocated(respond.to.transport, first.is_ipv4());
+        tracing::debug!(
+            session = %self.session(&respond.to),
+            %allocation,
+            client = %redacted(respond.to.client),
+            transport = respond.to.transport.name(),
+            ?relayed,
+            "allocated"
+        );
+    }
+
+    pub(super) fn tell_ended(&mut self, now: Sample, ended: &Ended) {
+        if let Some(journal) = &mut self.journal {
+            journal.account(now.unix, self.server.realm(), ended);
+        }
+        self.counters.ended(ended.client.transport, ended.relayed.first().map(SocketAddr::is_ipv4), ended.reason);
+        if ended.client.transport != Transport::Udp {
+            self.connections.watch(now.monotonic, &ended.client);
+        }
+        if ended.relayed.is_empty() {
+            return;
+        }
+        let (relayed, traffic) = (&ended.relayed, ended.traffic);
+        tracing::info!(
+            session = %self.session(&ended.client),
+            allocation = %ended.allocation,
+            user = ended.credential.username(),
+            client = %redacted(ended.client.client),
+            transport = ended.client.transport.name(),
+            ?relayed,
+            seconds = ended.duration.as_secs(),
+            packets_to_peer = traffic.packets_to_peer,
+            bytes_to_peer = traffic.bytes_to_peer,
+            packets_to_client = traffic.packets_to_client,
+            bytes_to_client = traffic.bytes_to_client,
+            reason = ended.reason.name(),
+            "allocation ended"
+        );
+    }
+
+    /// The id that every line of a client's session carries.
+    pub(super) fn session(&self, five_tuple: &FiveTuple) -> String {
+        format!("{:016x}", self.sessions.hash_one(five_tuple))
+    }
+}
