@@ -50,6 +50,24 @@ fn a_user_of_redis_logs_in_and_a_change_counts_at_once() {
 }
 
 #[test]
+fn a_user_of_redis_with_a_sha256_key_logs_in_where_all_have_one() {
+    let redis = RedisServer::start();
+    let auth = "[auth]\nfrom_store = \"clear\"\nstore_has_sha256 = true\n";
+    let relay = Relay::start_as(&redis.url(), |config| config.replace("[auth]\n", auth));
+    put(&redis, &["HSET", "cw:user:interop.example:gina", "sha256", &sha256("gina", "sea")]);
+    put(&redis, &["HSET", "cw:user:interop.example:hugo", "md5", &md5("hugo", "sea"), "sha256", &sha256("hugo", "sea")]);
+    put(&redis, &["HSET", "cw:user:interop.example:ivan", "md5", &md5("ivan", "sea")]);
+    let mut call = open(&relay, "gina", "sea").expect("she has the key that our client prefers");
+    bind(&mut call).expect("she is a user");
+    open(&relay, "hugo", "sea").expect("he has both").close();
+    open(&relay, USER, PASSWORD).expect("a user of the configuration has both, too").close();
+    for (user, password) in [("gina", "guess"), ("ivan", "sea"), ("nobody", "sea")] {
+        assert!(is_refusal(&open(&relay, user, password)), "{user}");
+    }
+    relay.service.end();
+}
+
+#[test]
 fn a_rest_secret_of_redis_mints_until_it_is_taken_away() {
     let (redis, relay) = start("clear");
     let username = "4000000000:frank";
@@ -144,6 +162,10 @@ fn until_refused(mut ask: impl FnMut() -> Result<(), Failure>) {
 
 fn md5(user: &str, password: &str) -> String {
     hex(Key::long_term_md5(user, REALM, password).as_bytes())
+}
+
+fn sha256(user: &str, password: &str) -> String {
+    hex(Key::long_term_sha256(user, REALM, password).as_bytes())
 }
 
 fn hex(bytes: &[u8]) -> String {
