@@ -68,13 +68,19 @@ impl<T, E> Slots<T, E> {
     }
 
     pub(crate) fn insert(&mut self, entry: E) -> Key<T> {
+        self.insert_with(|_| entry)
+    }
+
+    /// Puts in an entry that knows its key.
+    pub(crate) fn insert_with(&mut self, entry: impl FnOnce(Key<T>) -> E) -> Key<T> {
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot { generation: 0, entry: None });
             (self.slots.len() - 1) as u32
         });
         let slot = &mut self.slots[index as usize];
-        slot.entry = Some(entry);
-        Key { index, generation: slot.generation, of: PhantomData }
+        let key = Key { index, generation: slot.generation, of: PhantomData };
+        slot.entry = Some(entry(key));
+        key
     }
 
     pub(crate) fn get(&self, key: Key<T>) -> Option<&E> {

@@ -100,10 +100,26 @@ stats! {
     dropped_proxy_header,
     /// Datagrams dropped: the DTLS association that they were for is gone
     dropped_association_gone,
+    /// Datagrams dropped: they are longer than a DTLS record may be
+    dropped_record_too_long,
+    /// Datagrams dropped: no DTLS record in them was authentic and new
+    dropped_unauthentic,
+    /// Datagrams dropped: they belong to no DTLS association or handshake, and begin none
+    dropped_no_handshake,
     /// ICMP errors reported by the kernel
     icmp_errors,
     /// Relayed and listening UDP sockets open now (gauge)
     sockets_open,
+    /// DTLS clients that were asked to prove their address
+    cookies_sent,
+    /// DTLS associations open now (gauge)
+    associations_open,
+    /// DTLS associations whose handshake was completed
+    associations_established,
+    /// DTLS associations refused by the service at once
+    associations_refused,
+    /// DTLS associations ended, whoever ended them
+    associations_closed,
     /// Streams open now (gauge)
     streams_open,
     /// Streams accepted

@@ -1,19 +1,33 @@
-//! DTLS associations in the loop.
+//! DTLS associations in the loop: what a worker keeps of them, and what a service may do with them.
 
-use std::net::SocketAddr;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
 
+use super::SocketKey;
 use super::io::{Io, Unsent};
-use super::service::{Arrival, Service};
-use super::{EventLoop, SocketKey};
-use crate::clock::Sample;
-use crate::region::Span;
-use crate::secure::DtlsAnswer;
-use crate::slots::Key;
+use super::service::{Arrival, Route};
+use crate::secure::dtls::{Cookies, HandshakeKey, Letter, Pipe, Records};
+use crate::slots::{Key, Slots};
 
 /// One DTLS association of a worker. Services know it by its key.
-#[derive(Debug)]
 pub struct Association {
-    info: AssociationInfo,
+    pub(super) info: AssociationInfo,
+    pub(super) flow: Flow,
+    /// Where its datagrams go.
+    pub(super) route: Route,
+    pub(super) records: Box<Records>,
+    /// That of the hello it began with.
+    pub(super) random: [u8; 32],
+}
+
+impl fmt::Debug for Association {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Association").field("info", &self.info).finish_non_exhaustive()
+    }
 }
 
 /// Names a DTLS association of one loop.
@@ -34,16 +48,120 @@ pub struct AssociationInfo {
     pub local: SocketAddr,
 }
 
+/// What tells the datagrams of one association from others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Flow {
+    socket: SocketKey,
+    source: SocketAddr,
+    destination: SocketAddr,
+    via: Option<SocketAddr>,
+}
+
+impl Flow {
+    pub(super) fn of(arrival: &Arrival) -> Self {
+        Self { socket: arrival.socket, source: arrival.source, destination: arrival.destination, via: arrival.via }
+    }
+
+    /// The client's address.
+    pub(super) fn client(&self) -> IpAddr {
+        self.source.ip()
+    }
+}
+
+/// What there is of a flow: both, while a client that was restarted makes itself known again.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Held {
+    pub(super) association: Option<AssociationKey>,
+    pub(super) handshake: Option<HandshakeKey>,
+}
+
+/// A handshake that the handshaker computes.
+pub(super) struct UnderWay {
+    pub(super) flow: Flow,
+    pub(super) arrival: Arrival,
+    /// That of its hello.
+    pub(super) random: [u8; 32],
+    /// When it began, in monotonic time.
+    pub(super) since: Duration,
+}
+
+/// A worker's associations, and the handshakes that may become some.
+pub(super) struct Associations {
+    pub(super) established: Slots<Association, Association>,
+    pub(super) under_way: Slots<Letter, UnderWay>,
+    flows: HashMap<Flow, Held>,
+    /// Made when the first hello comes.
+    pub(super) cookies: Option<Cookies>,
+    /// Lent to the association that is read.
+    pub(super) reading: Pipe,
+    /// Where records behind the first of a datagram are decrypted to; empty until one comes.
+    pub(super) spare: Vec<u8>,
+    /// Lent to the association that is written.
+    writing: Pipe,
+    /// What is encrypted next.
+    plaintext: Vec<u8>,
+}
+
+impl Associations {
+    pub(super) fn new() -> Self {
+        Self {
+            established: Slots::new(),
+            under_way: Slots::new(),
+            flows: HashMap::new(),
+            cookies: None,
+            reading: Pipe::default(),
+            spare: Vec::new(),
+            writing: Pipe::default(),
+            plaintext: Vec::new(),
+        }
+    }
+
+    pub(super) fn held(&self, flow: &Flow) -> Held {
+        self.flows.get(flow).copied().unwrap_or_default()
+    }
+
+    /// Changes what is held of a flow, and forgets the flow when that is nothing.
+    pub(super) fn hold(&mut self, flow: Flow, change: impl FnOnce(&mut Held)) {
+        match self.flows.entry(flow) {
+            Entry::Occupied(mut entry) => {
+                change(entry.get_mut());
+                if entry.get().association.is_none() && entry.get().handshake.is_none() {
+                    entry.remove();
+                }
+            }
+            Entry::Vacant(entry) => {
+                let mut held = Held::default();
+                change(&mut held);
+                if held.association.is_some() || held.handshake.is_some() {
+                    entry.insert(held);
+                }
+            }
+        }
+    }
+}
+
 impl Io {
     /// Encrypts `parts` as one datagram of an association and queues it. `tos`: DSCP (upper six bits) and ECN (lower two).
     ///
     /// # Errors
     /// [`Unsent`]: it was dropped and counted.
     pub fn send_secure(&mut self, key: AssociationKey, parts: &[&[u8]], tos: u8) -> Result<(), Unsent> {
-        let _ = (parts, tos);
-        debug_assert!(self.associations.get(key).is_none());
-        self.stats.dropped_association_gone.add(1);
-        Err(Unsent::Gone)
+        let Associations { established, writing, plaintext, .. } = &mut self.associations;
+        let Some(association) = established.get_mut(key) else {
+            self.stats.dropped_association_gone.add(1);
+            return Err(Unsent::Gone);
+        };
+        plaintext.clear();
+        parts.iter().for_each(|part| plaintext.extend_from_slice(part));
+        if !association.records.seal(writing, plaintext) {
+            self.stats.dropped_record_too_long.add(1);
+            return Err(Unsent::TooLong);
+        }
+        let route = Route { tos, ..association.route };
+        let written = std::mem::take(writing);
+        self.send_written(&route, &written);
+        self.associations.writing = written;
+        Ok(())
     }
 
     /// Encrypts the first `len` bytes of [`reply_buffer`](Self::reply_buffer) as one datagram of an association and queues it.
@@ -55,33 +173,44 @@ impl Io {
     /// If `len` is over [`MAX_REPLY`](crate::MAX_REPLY).
     pub fn reply_secure(&mut self, key: AssociationKey, len: usize) -> Result<(), Unsent> {
         let span = self.reply_span(len);
-        let region = std::sync::Arc::clone(&self.region);
-        // SAFETY: the room behind `arena_next` is written through `reply_buffer` only, which needs `self`.
+        let region = Arc::clone(&self.region);
+        // SAFETY: the room behind `arena_next` is written through `reply_buffer` only, which needs `self`; `send_secure` asks for
+        // that room after it has read the parts for the last time.
         self.send_secure(key, &[unsafe { region.bytes(span) }], 0)
     }
 
-    /// Closes an association: the client is told. [`Service::dissociated`] is not called.
+    /// Closes an association: the client is told. [`Service::dissociated`](super::Service::dissociated) is not called.
     pub fn close_association(&mut self, key: AssociationKey) {
-        self.associations.remove(key);
+        if let Some(mut association) = self.forget_association(key) {
+            let mut pipe = std::mem::take(&mut self.associations.writing);
+            association.records.close(&mut pipe);
+            self.send_written(&association.route, &pipe);
+            self.associations.writing = pipe;
+        }
     }
 
     /// What is known of an association. `None`: it is gone.
     pub fn association(&self, key: AssociationKey) -> Option<AssociationInfo> {
-        self.associations.get(key).map(|association| association.info)
-    }
-}
-
-impl EventLoop {
-    /// A datagram came that DTLS is to take, `payload` of a slot.
-    pub(super) fn secure_datagram<S: Service>(&mut self, _: Sample, _: &Arrival, _: Span, _: &mut S) {
-        self.io.stats.dropped_not_served.add(1);
+        self.associations.established.get(key).map(|association| association.info)
     }
 
-    /// The handshaker answered.
-    pub(super) fn dtls_answer<S: Service>(&mut self, _: Sample, answer: DtlsAnswer, _: &mut S) {
-        match answer {}
+    pub(super) fn forget_association(&mut self, key: AssociationKey) -> Option<Association> {
+        let association = self.associations.established.remove(key)?;
+        self.associations.hold(association.flow, |held| {
+            if held.association == Some(key) {
+                held.association = None;
+            }
+        });
+        self.stats.associations_closed.add(1);
+        self.stats.associations_open.set(self.associations.established.len() as u64);
+        Some(association)
     }
 
-    /// Work that is due now and then, not with each turn.
-    pub(super) fn tend_associations<S: Service>(&mut self, _: Sample, _: &mut S) {}
+    /// Queues what OpenSSL wrote.
+    pub(super) fn send_written(&mut self, route: &Route, pipe: &Pipe) {
+        for datagram in pipe.written() {
+            self.reply_buffer()[..datagram.len()].copy_from_slice(datagram);
+            self.reply(route, datagram.len());
+        }
+    }
 }

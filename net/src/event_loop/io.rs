@@ -9,7 +9,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::associations::Association;
+use super::associations::Associations;
 use super::screen::Screen;
 use super::service::Route;
 use super::share::Share;
@@ -44,7 +44,7 @@ pub struct Io {
     pub(super) sockets: Slots<UdpSocket, SocketEntry>,
     pub(super) listeners: Slots<Listener, ListenerEntry>,
     pub(super) streams: Slots<Stream, Stream>,
-    pub(super) associations: Slots<Association, Association>,
+    pub(super) associations: Associations,
     /// The way to the thread that computes handshakes.
     pub(super) post: Option<Post>,
     pub(super) outbox: Outbox,
@@ -97,7 +97,7 @@ impl Io {
             sockets: Slots::new(),
             listeners: Slots::new(),
             streams: Slots::new(),
-            associations: Slots::new(),
+            associations: Associations::new(),
             post: None,
             outbox: Outbox::new(),
             arena_next: ARENA.start,
@@ -266,4 +266,6 @@ pub enum Unsent {
     QueueFull,
     /// The stream or association is gone, or the client has not yet said whether it speaks TLS.
     Gone,
+    /// It is longer than a DTLS record may be, 2^14 bytes.
+    TooLong,
 }

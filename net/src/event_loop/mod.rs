@@ -1,6 +1,7 @@
 //! One worker's loop.
 
 mod associations;
+mod dtls;
 mod io;
 mod listeners;
 mod listening;

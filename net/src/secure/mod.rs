@@ -19,7 +19,6 @@ pub use handshaker::Handshaker;
 pub use identity::{Identity, IdentityError};
 pub use offer::Offer;
 
-pub(crate) use dtls::Answer as DtlsAnswer;
 pub(crate) use half_open::{HalfOpen, Place};
 pub(crate) use post::{Answer, Letter, Post};
 pub(crate) use readings::Failure;

@@ -1,40 +1,50 @@
-//! DTLS over datagrams.
+//! DTLS over UDP: a stateless cookie exchange on the worker, the handshake on the handshaker's thread, the records on the worker.
+//!
+//! Nothing is kept for a source address before it has brought back its cookie ([`hello`], [`cookie`]; row H13).
 
-use std::error::Error;
-use std::time::Instant;
+mod cookie;
+mod ffi;
+mod handshake;
+mod handshakes;
+pub(crate) mod hello;
+mod offered;
+mod pipe;
+mod rate;
+pub(crate) mod record;
+mod records;
 
-use super::Offer;
-use super::thread::{Outgoing, Protocol};
+pub(crate) use cookie::Cookies;
+pub(super) use handshakes::Handshakes;
+pub(super) use offered::Offered;
+pub(crate) use pipe::Pipe;
+pub(crate) use records::{MAX_PLAINTEXT, Opened, Records};
 
-/// From a worker.
-pub(crate) enum Letter {}
+use crate::secure::{Failure, Place};
+use crate::slots::Key;
 
-/// To a worker.
-pub(crate) enum Answer {}
+/// Names a worker's handshake.
+pub(crate) type HandshakeKey = Key<Letter>;
 
-/// What new associations are offered.
-pub(super) struct Offered;
-
-impl Offered {
-    pub(super) fn new(_: &Offer) -> Result<Self, Box<dyn Error + Send + Sync>> {
-        Ok(Self)
-    }
+/// From a worker, about one of its handshakes.
+pub(crate) enum Letter {
+    /// The hello with the right cookie. The handshake holds the place until it ends.
+    Begin(HandshakeKey, Place, Vec<u8>),
+    /// What came next.
+    Datagram(HandshakeKey, Vec<u8>),
+    /// The worker gave it up.
+    Farewell(HandshakeKey),
 }
 
-/// The handshakes under way.
-#[derive(Default)]
-pub(super) struct Handshakes;
+/// To a worker: datagrams for the client, and how the handshake goes on.
+pub(crate) struct Answer {
+    pub(crate) handshake: HandshakeKey,
+    pub(crate) datagrams: Pipe,
+    pub(crate) outcome: Outcome,
+}
 
-impl Protocol for Handshakes {
-    type Letter = Letter;
-
-    fn letter(&mut self, _: Instant, _: usize, letter: Letter, _: &mut Outgoing<'_>) {
-        match letter {}
-    }
-
-    fn next_deadline(&self) -> Option<Instant> {
-        None
-    }
-
-    fn timeout(&mut self, _: Instant, _: &mut Outgoing<'_>) {}
+/// How a handshake goes on.
+pub(crate) enum Outcome {
+    More,
+    Done(Box<Records>),
+    Failed(Failure),
 }

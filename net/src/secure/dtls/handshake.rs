@@ -1,0 +1,98 @@
+//! One handshake, from the hello with the right cookie to the association.
+
+use std::time::Duration;
+
+use openssl::error::ErrorStack;
+use openssl::ssl::{self, ErrorCode, Ssl, SslContext, SslStream};
+
+use super::ffi;
+use super::pipe::Pipe;
+use super::records::Records;
+use crate::secure::Failure;
+
+/// The longest datagram of a flight: it passes tunnels, and IPv6's smallest link.
+const MTU: u32 = 1_200;
+
+/// A handshake under way.
+///
+/// Each call borrows a [`Pipe`], takes the datagram in it, and leaves in it what is to be sent.
+pub(crate) struct Handshake {
+    stream: SslStream<Pipe>,
+}
+
+/// How a handshake stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// It waits for the client.
+    Pending,
+    Done,
+    Failed(Failure),
+}
+
+impl Handshake {
+    /// Begins with the client's second hello, which is in the pipe and has the right cookie.
+    pub(crate) fn begin(context: &SslContext, pipe: &mut Pipe) -> Result<(Self, Step), Failure> {
+        let mut ssl = Ssl::new(context).map_err(|_| Failure::Refused)?;
+        ssl.set_mtu(MTU).map_err(|_| Failure::Refused)?;
+        ssl.set_accept_state();
+        let stream = SslStream::new(ssl, Pipe::default()).map_err(|_| Failure::Refused)?;
+        let mut handshake = Self { stream };
+        if !handshake.with(pipe, ffi::listen) {
+            return Err(Failure::Refused);
+        }
+        let step = handshake.with(pipe, proceed);
+        Ok((handshake, step))
+    }
+
+    /// Takes the datagram in the pipe.
+    pub(crate) fn advance(&mut self, pipe: &mut Pipe) -> Step {
+        self.with(pipe, proceed)
+    }
+
+    /// How long until the flight is to be sent again, if the client does not answer.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        ffi::time_left(self.stream.ssl())
+    }
+
+    /// Sends the flight again, if it is time.
+    pub(crate) fn resend(&mut self, pipe: &mut Pipe) -> Step {
+        pipe.clear();
+        let sent = self.with(pipe, ffi::resend);
+        if sent { Step::Pending } else { Step::Failed(Failure::Slow) }
+    }
+
+    /// Whether the client came back with a ticket.
+    pub(crate) fn is_resumed(&self) -> bool {
+        self.stream.ssl().session_reused()
+    }
+
+    /// What comes after, once it is done.
+    pub(crate) fn into_records(self) -> Records {
+        Records::new(self.stream)
+    }
+
+    fn with<R>(&mut self, pipe: &mut Pipe, act: impl FnOnce(&mut SslStream<Pipe>) -> R) -> R {
+        // What an earlier call left in this thread's queue would be taken for this call's error.
+        let _ = ErrorStack::get();
+        std::mem::swap(self.stream.get_mut(), pipe);
+        let result = act(&mut self.stream);
+        std::mem::swap(self.stream.get_mut(), pipe);
+        result
+    }
+}
+
+fn proceed(stream: &mut SslStream<Pipe>) -> Step {
+    match stream.do_handshake() {
+        Ok(()) => Step::Done,
+        Err(error) if matches!(error.code(), ErrorCode::WANT_READ | ErrorCode::WANT_WRITE) => Step::Pending,
+        Err(error) => Step::Failed(blame(&error)),
+    }
+}
+
+/// OpenSSL reports the peer's alerts as reasons from this number on.
+const ALERTS: libc::c_int = 1_000;
+
+fn blame(error: &ssl::Error) -> Failure {
+    let alert = error.ssl_error().is_some_and(|stack| stack.errors().iter().any(|one| one.reason_code() >= ALERTS));
+    if alert { Failure::Alert } else { Failure::Refused }
+}

@@ -1,0 +1,113 @@
+//! An offer as OpenSSL wants it.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use openssl::error::ErrorStack;
+use openssl::ssl::{
+    AlpnError, NameType, SniError, SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions, SslRef, SslSessionCacheMode, SslVersion,
+};
+use openssl::stack::Stack;
+use openssl::x509::X509;
+
+use super::ffi;
+use crate::secure::{Identity, Offer};
+
+/// Forward secrecy and authenticated encryption. All of libwebrtc, pion, OpenSSL, GnuTLS and mbedTLS offer some of these.
+const CIPHERS: &str = "ECDHE+AESGCM:ECDHE+CHACHA20";
+/// P-256 is what each of them has.
+const GROUPS: &str = "X25519:P-256:P-384";
+
+/// The contexts of new handshakes.
+pub(crate) struct Offered {
+    /// That of the first identity, which leads to the others by the name that a client asks for.
+    pub(super) context: SslContext,
+}
+
+impl Offered {
+    pub(crate) fn new(offer: &Offer) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let mut named = Vec::new();
+        for index in 0..offer.identities.len() {
+            named.push((Arc::clone(&offer.identities[index]), context(offer, index)?.build()));
+        }
+        let mut context = context(offer, 0)?;
+        context.set_servername_callback(move |ssl, _| {
+            let Some(name) = ssl.servername(NameType::HOST_NAME) else {
+                return Err(SniError::NOACK);
+            };
+            let chosen = named.iter().find(|(identity, _)| identity.is_for(name)).ok_or(SniError::NOACK)?;
+            ssl.set_ssl_context(&chosen.1).map_err(|_| SniError::ALERT_FATAL)
+        });
+        Ok(Self { context: context.build() })
+    }
+}
+
+/// The context with the identity at `index`, and with those identities for the same names whose keys are of other kinds: OpenSSL
+/// chooses among them by what the client can verify.
+fn context(offer: &Offer, index: usize) -> Result<SslContextBuilder, ErrorStack> {
+    let mut builder = SslContext::builder(SslMethod::dtls_server())?;
+    builder.set_min_proto_version(Some(SslVersion::DTLS1_2))?;
+    builder.set_cipher_list(CIPHERS)?;
+    builder.set_groups_list(GROUPS)?;
+    // The MTU is set for each handshake: there is no socket to ask. A client keeps its session itself, in a ticket.
+    builder.set_options(SslOptions::NO_QUERY_MTU | SslOptions::NO_RENEGOTIATION | SslOptions::PRIORITIZE_CHACHA);
+    builder.set_options(SslOptions::CIPHER_SERVER_PREFERENCE);
+    builder.set_session_cache_mode(SslSessionCacheMode::OFF);
+    builder.set_mode(SslMode::RELEASE_BUFFERS);
+    builder.set_read_ahead(true);
+    // No hello comes as far as this before the worker has checked its cookie.
+    builder.set_cookie_verify_cb(|_, _| true);
+    let alpn = offer.alpn;
+    if !alpn.is_empty() {
+        builder.set_alpn_select_callback(move |_: &mut SslRef, offered| select(alpn, offered).ok_or(AlpnError::ALERT_FATAL));
+    }
+    let identity = &offer.identities[index];
+    add(&mut builder, identity)?;
+    let mut kinds = vec![identity.key().id()];
+    for other in &offer.identities[index + 1..] {
+        let kind = other.key().id();
+        if !kinds.contains(&kind) && identity.names().all(|name| other.is_for(&name)) {
+            add(&mut builder, other)?;
+            kinds.push(kind);
+        }
+    }
+    Ok(builder)
+}
+
+/// Gives the context a leaf with its key and its issuers.
+fn add(builder: &mut SslContextBuilder, identity: &Identity) -> Result<(), ErrorStack> {
+    let mut issuers: Stack<X509> = Stack::new()?;
+    let (leaf, rest) = identity.chain().split_first().expect("an identity has a certificate");
+    for issuer in rest {
+        issuers.push(issuer.clone())?;
+    }
+    ffi::add_identity(builder, leaf, identity.key(), &issuers)
+}
+
+/// The first of `ours` that the client offers too (RFC 7301's form: each name behind its length).
+fn select<'a>(ours: &[&[u8]], offered: &'a [u8]) -> Option<&'a [u8]> {
+    ours.iter().find_map(|own| names(offered).find(|name| name == own))
+}
+
+fn names(mut list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (len, rest) = list.split_first()?;
+        let (name, rest) = rest.split_at_checked(usize::from(*len))?;
+        list = rest;
+        Some(name)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc7443_3_the_server_s_first_protocol_that_the_client_offers_is_chosen() {
+        let ours: [&[u8]; 2] = [b"stun.turn", b"stun.nat-discovery"];
+        assert_eq!(select(&ours, b"\x12stun.nat-discovery\x09stun.turn"), Some(b"stun.turn".as_slice()));
+        assert_eq!(select(&ours, b"\x02h2\x12stun.nat-discovery"), Some(b"stun.nat-discovery".as_slice()));
+        assert_eq!(select(&ours, b"\x02h2"), None);
+        assert_eq!(select(&ours, b"\x40stun.turn"), None, "cut");
+    }
+}

@@ -1,0 +1,87 @@
+//! The records of an established association, and its end.
+
+use openssl::error::ErrorStack;
+use openssl::ssl::{ErrorCode, SslStream};
+
+use super::ffi;
+use super::pipe::Pipe;
+use super::record::{self, LEAST, LEAST_WITH_NONCE};
+
+/// The most that one record carries (RFC 6347 §4.1.1 by way of TLS).
+pub(crate) const MAX_PLAINTEXT: usize = 1 << 14;
+
+/// Encrypts and decrypts for one client.
+///
+/// Each call borrows a [`Pipe`] and leaves in it what is to be sent, in answer or by itself: records, an alert, or the last flight
+/// once more for a client that did not get it.
+pub(crate) struct Records {
+    stream: SslStream<Pipe>,
+    /// The length of the shortest record that its cipher makes.
+    least: usize,
+}
+
+/// What became of the next record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Opened {
+    /// This many bytes of plaintext were written.
+    Plaintext(usize),
+    /// The datagram holds no more.
+    None,
+    /// The association is over: the client said so, or broke the protocol under its own key.
+    Over,
+}
+
+impl Records {
+    pub(super) fn new(stream: SslStream<Pipe>) -> Self {
+        let cipher = stream.ssl().current_cipher();
+        let least = if cipher.is_some_and(|cipher| cipher.name().contains("CHACHA20")) { LEAST } else { LEAST_WITH_NONCE };
+        Self { stream, least }
+    }
+
+    /// Lays `datagram` into the pipe, to be [opened](Self::open); `false` if it holds what must not be.
+    #[must_use]
+    pub(crate) fn admit(&self, pipe: &mut Pipe, datagram: &[u8]) -> bool {
+        pipe.put(datagram);
+        record::are_long_enough(datagram, self.least)
+    }
+
+    /// Decrypts the next record of the datagram in the pipe to `plaintext`, which has room for all that the datagram can hold.
+    /// What is forged, repeated or no record at all is passed over.
+    pub(crate) fn open(&mut self, pipe: &mut Pipe, plaintext: &mut [u8]) -> Opened {
+        self.with(pipe, |stream| match stream.ssl_read(plaintext) {
+            Ok(len) => Opened::Plaintext(len),
+            Err(error) => match error.code() {
+                ErrorCode::WANT_READ | ErrorCode::WANT_WRITE => Opened::None,
+                _ => Opened::Over,
+            },
+        })
+    }
+
+    /// Whether the datagram that was read last holds more.
+    pub(crate) fn has_more(&self) -> bool {
+        ffi::has_pending(self.stream.ssl())
+    }
+
+    /// Encrypts `plaintext` as one record in one datagram; `false` if it is too long for one, or if the association is over.
+    #[must_use]
+    pub(crate) fn seal(&mut self, pipe: &mut Pipe, plaintext: &[u8]) -> bool {
+        pipe.clear();
+        plaintext.len() <= MAX_PLAINTEXT && self.with(pipe, |stream| stream.ssl_write(plaintext).is_ok())
+    }
+
+    /// Says goodbye.
+    pub(crate) fn close(&mut self, pipe: &mut Pipe) {
+        pipe.clear();
+        // An association that failed has nothing to say.
+        self.with(pipe, |stream| _ = stream.shutdown());
+    }
+
+    fn with<R>(&mut self, pipe: &mut Pipe, act: impl FnOnce(&mut SslStream<Pipe>) -> R) -> R {
+        // What an earlier call left in this thread's queue would be taken for this call's error.
+        let _ = ErrorStack::get();
+        std::mem::swap(self.stream.get_mut(), pipe);
+        let result = act(&mut self.stream);
+        std::mem::swap(self.stream.get_mut(), pipe);
+        result
+    }
+}

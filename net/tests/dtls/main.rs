@@ -1,0 +1,11 @@
+//! DTLS of the event loop with OpenSSL as its client.
+
+#![allow(clippy::unwrap_used)] // a helper that fails has failed the test
+
+mod authority;
+mod chains;
+mod client;
+mod lifetimes;
+mod lossy;
+mod server;
+mod unproven;

@@ -1,0 +1,169 @@
+//! A worker that serves DTLS and sends back what comes.
+
+use std::net::{SocketAddr, UdpSocket as StdSocket};
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use causeway_net::secure::{HandshakeLimits, Handshaker, Identity, Offer};
+use causeway_net::{
+    Admission, Arrival, AssociationInfo, AssociationKey, Clock, DatagramListening, EventLoop, Io, Mailbox, Packet, Sample, Service, Stats,
+    UdpOptions, UdpSocket, mailbox,
+};
+
+/// The number that the service gives its associations.
+pub(crate) const TAG: u64 = 77;
+
+#[derive(Debug)]
+pub(crate) enum Event {
+    Associated(AssociationInfo),
+    Dissociated(AssociationInfo),
+    /// A plaintext, or what came in the clear.
+    Datagram(Arrival, Vec<u8>),
+}
+
+type Letter = Box<dyn FnOnce(&mut Io) + Send>;
+
+struct Echo {
+    events: mpsc::Sender<Event>,
+    refuses: bool,
+}
+
+impl Service for Echo {
+    type Mail = Letter;
+
+    fn datagram(&mut self, _: Sample, arrival: &Arrival, packet: &mut Packet<'_>, io: &mut Io) {
+        let _ = self.events.send(Event::Datagram(*arrival, packet.payload().to_vec()));
+        let len = packet.payload().len();
+        match arrival.association {
+            Some(key) => {
+                io.reply_buffer()[..len].copy_from_slice(packet.payload());
+                let _ = io.reply_secure(key, len);
+            }
+            None => io.forward(&arrival.reply(), packet, b"plain ", 0..len),
+        }
+    }
+
+    fn associated(&mut self, _: Sample, association: &AssociationInfo, _: &mut Io) -> Admission {
+        let _ = self.events.send(Event::Associated(*association));
+        if self.refuses { Admission::Refuse } else { Admission::Accept { tag: TAG } }
+    }
+
+    fn dissociated(&mut self, _: Sample, association: &AssociationInfo, _: &mut Io) {
+        let _ = self.events.send(Event::Dissociated(*association));
+    }
+
+    fn mail(&mut self, _: Sample, letter: Letter, io: &mut Io) {
+        letter(io);
+    }
+}
+
+/// A running server, which ends with the test.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) events: mpsc::Receiver<Event>,
+    pub(crate) stats: Arc<Stats>,
+    pub(crate) handshaker: Handshaker,
+    mail: mailbox::Sender<Letter>,
+    thread: Option<JoinHandle<()>>,
+}
+
+pub(crate) const ALPN: &[&[u8]] = &[b"stun.turn", b"stun.nat-discovery"];
+
+pub(crate) fn offer(identities: Vec<Identity>) -> Offer {
+    Offer { identities: identities.into_iter().map(Arc::new).collect(), alpn: ALPN }
+}
+
+impl Server {
+    pub(crate) fn start(identities: Vec<Identity>) -> Self {
+        Self::start_with(identities, HandshakeLimits::default(), false)
+    }
+
+    pub(crate) fn start_with(identities: Vec<Identity>, limits: HandshakeLimits, refuses: bool) -> Self {
+        let handshaker = Handshaker::start(offer(identities), limits).unwrap();
+        let mut event_loop = EventLoop::with_handshaker(Clock::start(), Some(&handshaker)).unwrap();
+        let socket = UdpSocket::bind("0.0.0.0:0".parse().unwrap(), &UdpOptions::LISTENER).unwrap();
+        let address = SocketAddr::new([127, 0, 0, 1].into(), socket.local_addr().port());
+        event_loop.io().listen_udp(socket, DatagramListening { tag: 1, plain: true, dtls: true, proxies: None }).unwrap();
+        let stats = Arc::clone(event_loop.io().stats());
+        let Mailbox { sender, receiver } = Mailbox::new(16).unwrap();
+        let (tell, events) = mpsc::channel();
+        let thread = std::thread::spawn(move || event_loop.run(&mut Echo { events: tell, refuses }, &receiver).unwrap());
+        Self { address, events, stats, handshaker, mail: sender, thread: Some(thread) }
+    }
+
+    /// The next event.
+    pub(crate) fn event(&self) -> Event {
+        self.events.recv_timeout(Duration::from_secs(10)).expect("an event")
+    }
+
+    /// The next event, which is a new association.
+    pub(crate) fn associated(&self) -> AssociationInfo {
+        match self.event() {
+            Event::Associated(info) => info,
+            other => panic!("{other:?} instead of an association"),
+        }
+    }
+
+    /// The next event, which is the end of an association.
+    pub(crate) fn dissociated(&self) -> AssociationKey {
+        match self.event() {
+            Event::Dissociated(info) => info.key,
+            other => panic!("{other:?} instead of an end"),
+        }
+    }
+
+    /// The next event, which is a datagram.
+    pub(crate) fn datagram(&self) -> (Arrival, Vec<u8>) {
+        match self.event() {
+            Event::Datagram(arrival, bytes) => (arrival, bytes),
+            other => panic!("{other:?} instead of a datagram"),
+        }
+    }
+
+    pub(crate) fn assert_quiet(&self) {
+        if let Ok(event) = self.events.recv_timeout(Duration::from_millis(100)) {
+            panic!("unexpected {event:?}");
+        }
+    }
+
+    /// Does something on the worker's thread and waits for its result.
+    pub(crate) fn with_io<R: Send + 'static>(&self, act: impl FnOnce(&mut Io) -> R + Send + 'static) -> R {
+        let (tell, result) = mpsc::channel();
+        let letter: Letter = Box::new(move |io| drop(tell.send(act(io))));
+        self.mail.send(letter).map_err(|_| "the mailbox is full").unwrap();
+        result.recv_timeout(Duration::from_secs(5)).expect("the loop is alive")
+    }
+
+    /// One of the handshaker's counters.
+    pub(crate) fn reading(&self, family: &str, cause: Option<&str>) -> u64 {
+        let mut all = self.handshaker.readings();
+        all.find(|one| (one.family, one.cause) == (family, cause)).expect("there is such a counter").value
+    }
+
+    /// Waits for something that is counted.
+    pub(crate) fn wait_for(&self, what: &str, mut is_so: impl FnMut(&Self) -> bool) {
+        for _ in 0..500 {
+            if is_so(self) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("{what} never came about");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.mail.send(Box::new(Io::stop));
+        let result = self.thread.take().unwrap().join();
+        assert!(result.is_ok() || std::thread::panicking(), "the loop panicked");
+    }
+}
+
+/// A client's socket, bound to `local`.
+pub(crate) fn socket(local: &str) -> StdSocket {
+    let socket = StdSocket::bind(local).unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    socket
+}
