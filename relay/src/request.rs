@@ -122,7 +122,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             self.note_proven(now, from, asked);
             return verdict;
         }
-        self.to_unproven(now, from, asked, verdict)
+        self.unless_limited(now, from, asked, verdict)
     }
 }
 

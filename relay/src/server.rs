@@ -123,7 +123,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
                 Verdict::Discard(Discard::Unsupported) => Verdict::Discard(Discard::NoCookie),
                 verdict => verdict,
             };
-            return self.to_unproven(now, from, bytes.len(), verdict);
+            return self.unless_limited(now, from, bytes.len(), verdict);
         }
         if message.fingerprint() == Some(false) {
             return Verdict::Discard(Discard::Fingerprint);
@@ -135,7 +135,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             }
             (Class::Request, Method::BINDING) => {
                 let verdict = binding_answer(from, &message, out);
-                self.to_unproven(now, from, bytes.len(), verdict)
+                self.unless_limited(now, from, bytes.len(), verdict)
             }
             (Class::Indication, Method::BINDING) => Verdict::Discard(Discard::Keepalive),
             _ => Verdict::Discard(Discard::Unsupported),
