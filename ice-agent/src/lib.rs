@@ -7,14 +7,17 @@
 //! - [`connect`]: ICE between two agents, then numbered datagrams over the selected pair.
 //! - [`rendezvous`]: where two agents find each other and trickle candidates.
 //!
-//! [`uri`], [`credentials`], [`interrupt`] and [`net`] are what they share.
+//! [`uri`] names a server, [`discovery`] finds its addresses, [`ways`] has the options for both; [`credentials`], [`interrupt`] and [`net`]
+//! are shared too.
 
 pub mod check;
 pub mod connect;
 pub mod credentials;
+pub mod discovery;
 pub mod interrupt;
 pub mod nat;
 pub mod net;
 pub mod rendezvous;
 pub mod uri;
 pub mod verdict;
+pub mod ways;

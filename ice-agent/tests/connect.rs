@@ -217,7 +217,7 @@ async fn what_keeps_the_test_from_running_is_said_and_exits_with_2() {
         (&["--relay-only"], "--relay-only needs a server"),
         (&["--relay-only", "--no-relay"], "cannot be used with"),
         (&["--turn", "turn:127.0.0.1", "--username", "anna"], "has no password"),
-        (&["--turn", "turns:127.0.0.1"], "needs TLS"),
+        (&["--stun", "stuns:example.org"], "name a stun: server"),
         (&["--bind", "192.0.2.77"], "host candidates"),
         (&["--size", "5000"], "is not in"),
     ] {

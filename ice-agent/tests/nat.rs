@@ -3,10 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod discovery;
+#[allow(dead_code, reason = "its other faults are for the tests of resolution")]
+mod name_server;
 
 use std::net::SocketAddr;
 
 use discovery::{Depends, Nat, NatServer, Quirk};
+use name_server::NameServer;
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -16,11 +19,12 @@ struct Outcome {
 }
 
 async fn nat(server: SocketAddr) -> Outcome {
-    let output = Command::new(env!("CARGO_BIN_EXE_ice-agent"))
-        .args(["nat", "--json", "--timeout", "0.6", "--server", &server.to_string()])
-        .output()
-        .await
-        .unwrap();
+    nat_by(&["--server", &server.to_string()]).await
+}
+
+async fn nat_by(arguments: &[&str]) -> Outcome {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_ice-agent")).args(["nat", "--json", "--timeout", "0.6"]).args(arguments).output().await.unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let report = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)));
     Outcome { status: output.status.code().unwrap(), report }
@@ -49,6 +53,7 @@ async fn rfc5780_4_3_and_4_4_every_behaviour_is_recognised() {
         assert_eq!(report["filtering"], nat.filtering.name(), "{report:#}");
         assert_eq!(report["port_preserved"], nat.mapping.is_none(), "{report:#}");
         assert_eq!(report["other_address"], server.other().to_string());
+        assert_eq!((&report["family"], &report["other_family"]), (&"ipv4".into(), &Value::Null), "{report:#}");
     }
 }
 
@@ -65,6 +70,111 @@ async fn rfc5780_4_3_a_server_without_other_address_tells_of_the_nat_only() {
     assert_eq!((&report["nat"], &report["classic"]), (&Value::Bool(true), &Value::from("unknown")), "{report:#}");
     assert_eq!((&report["mapping"], &report["filtering"]), (&Value::from("unknown"), &Value::from("unknown")));
     assert!(report["notes"][0].as_str().unwrap().contains("OTHER-ADDRESS"), "{report:#}");
+}
+
+/// What `ice-agent nat` says when it is told these of the server's four addresses, which do not know of each other.
+async fn by_plain_servers(mapping: Option<Depends>, which: &[usize]) -> Value {
+    let server = NatServer::start(Nat { mapping, filtering: Depends::Nothing }, Quirk::NoOtherAddress).await;
+    let servers: Vec<String> = which.iter().map(|at| server.addresses()[*at].to_string()).collect();
+    let arguments: Vec<&str> = servers.iter().flat_map(|server| ["--server", server]).collect();
+    let Outcome { status, report } = nat_by(&arguments).await;
+    assert_eq!(status, 0, "{report:#}");
+    report
+}
+
+#[tokio::test]
+async fn rfc4787_4_1_servers_without_another_address_are_compared() {
+    use Depends::{Address, AddressAndPort, Nothing};
+    // The addresses are 0: A:p, 1: A:q, 2: B:p, 3: B:q.
+    for (mapping, which, told, classic) in [
+        (Nothing, &[0, 2][..], "endpoint-independent", "unknown"),
+        (Address, &[0, 2], "endpoint-dependent", "symmetric"),
+        (Address, &[0, 1, 2], "address-dependent", "symmetric"),
+        (AddressAndPort, &[0, 1], "address-and-port-dependent", "symmetric"),
+        (AddressAndPort, &[0, 3], "endpoint-dependent", "symmetric"),
+        (Nothing, &[0, 1], "unknown", "unknown"),
+        (AddressAndPort, &[0], "unknown", "unknown"),
+    ] {
+        let report = by_plain_servers(Some(mapping), which).await;
+        assert_eq!((&report["mapping"], &report["classic"]), (&told.into(), &classic.into()), "{which:?} {report:#}");
+        assert_eq!((&report["filtering"], &report["port_preserved"]), (&"unknown".into(), &false.into()));
+        let notes = report["notes"].to_string();
+        assert!(notes.contains("filtered cannot be told"), "{notes}");
+        assert_eq!(told == "unknown", notes.contains("name a second one"), "{notes}");
+    }
+    let report = by_plain_servers(None, &[0, 2]).await;
+    assert_eq!((&report["nat"], &report["mapping"], &report["hairpin"]), (&false.into(), &"endpoint-independent".into(), &Value::Null));
+}
+
+#[tokio::test]
+async fn a_server_with_another_address_is_taken_before_those_without() {
+    let behind = Nat { mapping: Some(Depends::Address), filtering: Depends::Address };
+    let plain = NatServer::start(behind, Quirk::NoOtherAddress).await;
+    let full = NatServer::start(behind, Quirk::None).await;
+    let Outcome { report, .. } = nat_by(&["--server", &plain.primary().to_string(), "--server", &full.primary().to_string()]).await;
+    assert_eq!((&report["server"], &report["mapping"]), (&full.primary().to_string().into(), &"address-dependent".into()), "{report:#}");
+    assert_eq!(report["filtering"], "address-dependent");
+}
+
+#[tokio::test]
+async fn rfc3489_11_2_3_an_old_server_tells_by_changed_address() {
+    use Depends::{Address, AddressAndPort, Nothing};
+    for (nat, classic) in [
+        (Nat { mapping: None, filtering: Nothing }, "open-internet"),
+        (Nat { mapping: Some(Nothing), filtering: AddressAndPort }, "port-restricted-cone"),
+        (Nat { mapping: Some(Nothing), filtering: Address }, "address-restricted-cone"),
+        (Nat { mapping: Some(AddressAndPort), filtering: AddressAndPort }, "symmetric"),
+    ] {
+        let server = NatServer::start(nat, Quirk::Rfc3489).await;
+        let Outcome { status, report } = nat_of(&server).await;
+        assert_eq!((status, &report["classic"]), (0, &classic.into()), "{nat:?}: {report:#}");
+        assert_eq!(report["other_address"], server.other().to_string());
+    }
+}
+
+#[tokio::test]
+async fn rfc5780_3_4_what_the_nat_does_not_turn_around_is_told() {
+    // The outside that the server tells of is nowhere: nothing can come back from it.
+    let server = NatServer::start(Nat { mapping: Some(Depends::Nothing), filtering: Depends::Nothing }, Quirk::None).await;
+    let Outcome { report, .. } = nat_of(&server).await;
+    assert_eq!(report["hairpin"], false, "{report:#}");
+    let server = NatServer::start(Nat { mapping: Some(Depends::Address), filtering: Depends::Nothing }, Quirk::None).await;
+    let Outcome { report, .. } = nat_of(&server).await;
+    assert_eq!(report["hairpin"], Value::Null, "{report:#}");
+    assert!(report["notes"].to_string().contains("hairpins cannot be told"), "{report:#}");
+}
+
+#[tokio::test]
+async fn both_families_are_measured_where_the_name_has_both() {
+    let server = NatServer::start(Nat { mapping: None, filtering: Depends::Nothing }, Quirk::None).await;
+    // Nothing of the first server's listens on IPv6: UDP is blocked there as far as can be seen.
+    let dns = NameServer::start("both.example.\n    A 127.0.0.1\n    AAAA ::1\nfour.example.\n    A 127.0.0.1\n", &[]).await;
+    let (name_server, port) = (dns.address.to_string(), server.primary().port());
+    let Outcome { status, report } = nat_by(&["--nameserver", &name_server, "--server", &format!("both.example:{port}")]).await;
+    assert_eq!((status, &report["family"], &report["classic"]), (0, &"ipv4".into(), &"open-internet".into()), "{report:#}");
+    let other = &report["other_family"];
+    assert_eq!((&other["family"], &other["classic"]), (&"ipv6".into(), &"udp-blocked".into()), "{report:#}");
+
+    let Outcome { report, .. } = nat_by(&["--nameserver", &name_server, "--server", &format!("four.example:{port}")]).await;
+    assert_eq!(report["other_family"], Value::Null);
+    assert_eq!(report["left_out"], serde_json::json!(["IPv6: no server has such an address."]));
+    let Outcome { report, .. } = nat_by(&["-4", "--nameserver", &name_server, "--server", &format!("both.example:{port}")]).await;
+    assert_eq!((&report["other_family"], &report["left_out"]), (&Value::Null, &serde_json::json!([])), "{report:#}");
+}
+
+#[tokio::test]
+async fn ipv6_has_no_classic_names_for_people() {
+    let socket = tokio::net::UdpSocket::bind("[::1]:0").await.unwrap();
+    let server = socket.local_addr().unwrap();
+    let serving = tokio::spawn(discovery::serve_plainly(socket));
+    let output = Command::new(env!("CARGO_BIN_EXE_ice-agent"))
+        .args(["nat", "--timeout", "0.6", "--server", &server.to_string()])
+        .output()
+        .await
+        .unwrap();
+    serving.abort();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("IPv6") && text.contains("no NAT; whether there is a firewall is unknown"), "{text}");
 }
 
 #[tokio::test]
@@ -101,6 +211,10 @@ async fn what_cannot_run_exits_with_2_and_says_why() {
         (&["nat", "--server", "turn:127.0.0.1"], "name a STUN server"),
         (&["nat", "--server", "127.0.0.1", "--timeout", "0"], "seconds"),
         (&["nat", "--server", "no-such-host.invalid"], "no-such-host.invalid"),
+        (&["nat", "--server", "stuns:127.0.0.1"], "over UDP"),
+        (&["nat", "--server", "127.0.0.1", "--transport", "tcp"], "over UDP"),
+        (&["nat", "--server", "127.0.0.1", "-6"], "has no address"),
+        (&["nat", "--server", "127.0.0.1", "-6", "-4"], "cannot be used with"),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_ice-agent")).args(arguments).output().await.unwrap();
         let error = String::from_utf8_lossy(&output.stderr).into_owned();

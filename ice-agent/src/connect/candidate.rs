@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use is::{Candidate, CandidateKind};
 use serde::Serialize;
 
-use crate::uri::Transport;
+use crate::net::target::Transport;
 
 /// RFC 8445 §5.1.1, in the words of the candidate attribute (RFC 8839 §5.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -89,7 +89,7 @@ pub(super) struct RemoteCandidate {
 }
 
 /// Hands out local preferences: unique within a type and family (RFC 8445 §5.1.2.1), IPv6 and IPv4 interleaved
-/// (RFC 8421 §4), and a relay over UDP above every relay over TCP.
+/// (RFC 8421 §4), and a relay over UDP or DTLS above every relay over TCP or TLS.
 #[derive(Debug, Default)]
 pub(super) struct LocalPreferences {
     given: Vec<u16>,
@@ -103,7 +103,9 @@ impl LocalPreferences {
             (CandidateType::Host, _) => 65_535,
             (CandidateType::Srflx | CandidateType::Prflx, _) => 49_151,
             (CandidateType::Relay, Some(Transport::Udp) | None) => 32_767,
+            (CandidateType::Relay, Some(Transport::Dtls)) => 24_575,
             (CandidateType::Relay, Some(Transport::Tcp)) => 16_383,
+            (CandidateType::Relay, Some(Transport::Tls)) => 8_191,
         };
         let mut preference = if address.is_ipv6() { band } else { band - 1 };
         while self.given.contains(&preference) {
@@ -125,9 +127,10 @@ mod tests {
         let v6: SocketAddr = "[2001:db8::1]:1".parse().unwrap();
         let mut host = |address| preferences.next(CandidateType::Host, address, None);
         assert_eq!([host(v4), host(v6), host(v4), host(v6)], [65_534, 65_535, 65_532, 65_533]);
-        let tcp = preferences.next(CandidateType::Relay, v6, Some(Transport::Tcp));
-        let udp = preferences.next(CandidateType::Relay, v4, Some(Transport::Udp));
-        assert!(udp > tcp);
+        let by_worth = [Transport::Tls, Transport::Tcp, Transport::Dtls, Transport::Udp];
+        let given = by_worth.map(|transport| preferences.next(CandidateType::Relay, v4, Some(transport)));
+        assert!(given.is_sorted(), "{given:?}");
+        assert!(preferences.next(CandidateType::Relay, v6, Some(Transport::Tcp)) > given[1]);
     }
 
     #[test]

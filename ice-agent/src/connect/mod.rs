@@ -43,6 +43,7 @@ use crate::net::http::Origin;
 use crate::rendezvous::RoomName;
 use crate::uri::{Scheme, ServerUri};
 use crate::verdict::Verdict;
+use crate::ways::WayArgs;
 
 /// The command line of `ice-agent connect`.
 #[derive(Debug, Clone, clap::Args)]
@@ -56,12 +57,16 @@ pub struct Args {
     /// STUN server for server-reflexive candidates, `stun:host:port`; may be repeated.
     #[arg(long, value_name = "URI")]
     pub stun: Vec<ServerUri>,
-    /// TURN server for relayed candidates, `turn:host:port?transport=udp|tcp`; may be repeated.
+    /// TURN server for relayed candidates, `turn:host:port?transport=udp|tcp` or `turns:…`; may be repeated. A name without a port is looked
+    /// up as RFC 5928 has it.
     #[arg(long, value_name = "URI")]
     pub turn: Vec<ServerUri>,
     /// User name and password at the TURN servers.
     #[command(flatten)]
     pub credentials: CredentialArgs,
+    /// How the servers are found and reached.
+    #[command(flatten)]
+    pub ways: WayArgs,
     /// Offer relayed candidates only.
     #[arg(long, conflicts_with = "no_relay")]
     pub relay_only: bool,
@@ -106,6 +111,9 @@ pub async fn run(args: Args) -> anyhow::Result<Verdict> {
         if let Some(uri) = uris.iter().find(|uri| uri.scheme != scheme) {
             bail!("{option} {uri}: that is a URI of the other service");
         }
+    }
+    if let Some(uri) = args.stun.iter().find(|uri| uri.secure) {
+        bail!("--stun {uri}: server-reflexive candidates are asked for over UDP, from the sockets that the call uses; name a stun: server");
     }
     if args.relay_only && args.turn.is_empty() {
         bail!("--relay-only needs a server: --turn turn:host:port");

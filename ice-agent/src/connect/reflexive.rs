@@ -1,6 +1,6 @@
 //! Server-reflexive candidates: Binding requests from the very sockets of the host candidates (RFC 8445 §5.1.1.2).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -16,7 +16,14 @@ use crate::uri::ServerUri;
 pub(super) struct Reflexive {
     base: SocketAddr,
     client: StunClient,
-    asked: HashMap<BindingId, ServerUri>,
+    asked: HashMap<BindingId, Asked>,
+}
+
+/// A server that was asked, and its addresses that were not asked yet.
+#[derive(Debug)]
+struct Asked {
+    server: ServerUri,
+    others: VecDeque<SocketAddr>,
 }
 
 /// The socket's address as a server saw it.
@@ -43,16 +50,22 @@ impl Reflexive {
     }
 
     /// Asks the first of the server's addresses that is of the socket's family and can be reached from it; whether there
-    /// is one.
+    /// is one. "If the STUN transaction times out without receipt of a response, the client SHOULD retry the request to the next server"
+    /// (RFC 8489 §8.1).
     pub(super) fn ask(&mut self, now: Instant, server: &ServerUri, addresses: &[SocketAddr]) -> bool {
-        let reachable = |address: &&SocketAddr| {
+        let reachable = |address: &SocketAddr| {
             let leaves_the_host = !self.base.ip().is_loopback();
             address.is_ipv4() == self.base.is_ipv4() && (leaves_the_host || address.ip().is_loopback())
         };
-        let Some(address) = addresses.iter().find(reachable) else { return false };
-        let id = self.client.bind(now, *address, BindingRequest::default());
-        self.asked.insert(id, server.clone());
+        let mut others: VecDeque<SocketAddr> = addresses.iter().copied().filter(reachable).collect();
+        let Some(address) = others.pop_front() else { return false };
+        self.ask_at(now, address, Asked { server: server.clone(), others });
         true
+    }
+
+    fn ask_at(&mut self, now: Instant, address: SocketAddr, asked: Asked) {
+        let id = self.client.bind(now, address, BindingRequest::default());
+        self.asked.insert(id, asked);
     }
 
     /// A datagram that came to the socket: whether it answered one of the requests.
@@ -71,12 +84,18 @@ impl Reflexive {
     }
 
     /// The next answer, or what came instead.
-    pub(super) fn poll_found(&mut self) -> Option<Result<Found, Trouble>> {
+    pub(super) fn poll_found(&mut self, now: Instant) -> Option<Result<Found, Trouble>> {
         let event = self.client.poll_event()?;
-        let server = self.asked.remove(&event.id)?;
+        let Asked { server, mut others } = self.asked.remove(&event.id)?;
         Some(match event.outcome {
             Ok(binding) => Ok(Found { server, mapped: binding.mapped }),
-            Err(failure) => Err(Trouble::at_server(&server, "Binding", None, &failure)),
+            Err(failure) => {
+                let trouble = Trouble::at_server(&server, "Binding", None, &failure);
+                if let Some(next) = others.pop_front() {
+                    self.ask_at(now, next, Asked { server, others });
+                }
+                Err(trouble)
+            }
         })
     }
 

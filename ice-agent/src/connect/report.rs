@@ -9,8 +9,8 @@ use super::candidate::CandidateType;
 use super::gathering::Trouble;
 use super::statistics::RoundTripFigures;
 use super::trace::CheckState;
+use crate::net::target::Transport;
 use crate::rendezvous::Role;
-use crate::uri::Transport;
 
 /// How the call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

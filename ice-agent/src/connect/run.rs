@@ -1,6 +1,7 @@
 //! Sockets, timers, relays and the room, brought together around one [`Call`].
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -20,14 +21,17 @@ use super::signaling::{Membership, RoomEvent};
 use super::sockets::{HostDatagram, HostSockets};
 use super::trace::PairAddresses;
 use super::{Args, describe};
+use crate::discovery::Choice;
 use crate::interrupt::interrupted;
+use crate::net::target::Transport;
 use crate::rendezvous::{Peer, Role, Signal};
-use crate::uri::{ServerUri, Transport};
+use crate::uri::ServerUri;
+use crate::ways::Ways;
 
 /// Events under way.
 const MAX_EVENTS: usize = 1024;
 /// Longest wait for the address of a STUN server.
-const RESOLVE_TIMEOUT: Duration = Duration::from_secs(3);
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Most troubles that are kept for the report.
 const MAX_TROUBLES: usize = 64;
 
@@ -61,6 +65,7 @@ impl From<RoomEvent> for Event {
 /// No rendezvous, a full room, no address to offer, no peer in time, an interrupt.
 pub(super) async fn call(args: Args, plan: Plan) -> anyhow::Result<Report> {
     let credentials = args.credentials.load()?;
+    let ways = Arc::new(args.ways.load()?);
     let (events, inbox) = mpsc::channel(MAX_EVENTS);
     let policy = HostPolicy { only: args.bind.clone(), loopback: args.loopback };
     let sockets = if args.relay_only { Vec::new() } else { host::bind(&policy).await.context("host candidates")? };
@@ -69,9 +74,9 @@ pub(super) async fn call(args: Args, plan: Plan) -> anyhow::Result<Report> {
 
     let servers: &[ServerUri] = if args.no_relay { &[] } else { &args.turn };
     let start = |(index, server): (usize, &ServerUri)| Relayed {
-        relay: Relay::start(index, server.clone(), credentials.clone(), events.clone()),
+        relay: Relay::start(index, server.clone(), Arc::clone(&ways), credentials.clone(), events.clone()),
         server: server.clone(),
-        address: None,
+        addresses: Vec::new(),
         ended: false,
     };
     let relays = servers.iter().enumerate().map(start).collect();
@@ -93,7 +98,7 @@ pub(super) async fn call(args: Args, plan: Plan) -> anyhow::Result<Report> {
         select_within: Duration::from_secs(args.timeout),
         checking_since: None,
     };
-    run.gather(&args.stun).await;
+    run.gather(&args.stun, &ways).await;
     let ended = run.drive().await;
     let Run { call, relays, membership, troubles, checking_since, .. } = run;
     for relayed in relays {
@@ -122,28 +127,33 @@ struct Run {
 struct Relayed {
     relay: Relay,
     server: ServerUri,
-    address: Option<SocketAddr>,
+    /// None yet, one, or one of each family.
+    addresses: Vec<SocketAddr>,
     ended: bool,
 }
 
 impl Run {
     /// Offers the host candidates and asks for the reflexive ones.
-    async fn gather(&mut self, stun: &[ServerUri]) {
+    async fn gather(&mut self, stun: &[ServerUri], ways: &Ways) {
         let now = Instant::now();
         for base in self.sockets.bases() {
             self.offer(now, CandidateType::Host, base, base, None, None);
             self.reflexives.push(Reflexive::new(base));
         }
         self.carry_out().await;
+        // Each socket picks the addresses of its family, and the transport is the socket's.
+        let choice = Choice { transport: Some(Transport::Udp), ..ways.choice().clone() };
         for server in stun {
-            let resolved = tokio::time::timeout(RESOLVE_TIMEOUT, server.resolve()).await;
-            match resolved.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())) {
-                Ok(addresses) => {
+            let discovered = tokio::time::timeout(RESOLVE_TIMEOUT, ways.discover_choosing(server, &choice)).await;
+            match discovered {
+                Ok(Ok(discovered)) => {
+                    let addresses: Vec<SocketAddr> = discovered.attempts().map(|(_, address)| address).collect();
                     for reflexive in &mut self.reflexives {
                         reflexive.ask(Instant::now(), server, &addresses);
                     }
                 }
-                Err(error) => self.trouble(Trouble::new(&server.to_string(), "resolve", error.to_string())),
+                Ok(Err(error)) => self.trouble(Trouble::new(&server.to_string(), "resolve", error.to_string())),
+                Err(_) => self.trouble(Trouble::new(&server.to_string(), "resolve", "no answer in time")),
             }
         }
     }
@@ -170,7 +180,7 @@ impl Run {
         loop {
             let now = Instant::now();
             self.take_reflexive(now);
-            let relays_known = self.relays.iter().all(|relayed| relayed.ended || relayed.address.is_some());
+            let relays_known = self.relays.iter().all(|relayed| relayed.ended || !relayed.addresses.is_empty());
             if relays_known && self.reflexives.iter().all(Reflexive::is_over) {
                 self.call.end_gathering(now);
             }
@@ -244,11 +254,13 @@ impl Run {
 
     fn handle_relay(&mut self, now: Instant, event: RelayEvent) {
         match event {
-            RelayEvent::Allocated { relay, allocated } => {
+            RelayEvent::Allocated { relay, allocated, transport } => {
                 let relayed = &mut self.relays[relay];
-                relayed.address = Some(allocated.relayed);
-                let (server, address) = (relayed.server.clone(), allocated.relayed);
-                self.offer(now, CandidateType::Relay, address, address, Some(&server), Some(server.transport));
+                relayed.addresses = [Some(allocated.relayed), allocated.additional].into_iter().flatten().collect();
+                let (server, addresses) = (relayed.server.clone(), relayed.addresses.clone());
+                for address in addresses {
+                    self.offer(now, CandidateType::Relay, address, address, Some(&server), Some(transport));
+                }
             }
             RelayEvent::Ended { relay } => self.relays[relay].ended = true,
             RelayEvent::Trouble(trouble) => self.trouble(trouble),
@@ -261,7 +273,7 @@ impl Run {
     /// Reflexive candidates that were found.
     fn take_reflexive(&mut self, now: Instant) {
         for index in 0..self.reflexives.len() {
-            while let Some(found) = self.reflexives[index].poll_found() {
+            while let Some(found) = self.reflexives[index].poll_found(now) {
                 match found {
                     Ok(found) => {
                         let base = self.reflexives[index].base();
@@ -303,7 +315,7 @@ impl Run {
     }
 
     fn relay_at(&self, address: SocketAddr) -> Option<&Relay> {
-        self.relays.iter().find(|relayed| relayed.address == Some(address)).map(|relayed| &relayed.relay)
+        self.relays.iter().find(|relayed| relayed.addresses.contains(&address)).map(|relayed| &relayed.relay)
     }
 
     /// Shows and keeps it; a peer that makes trouble again and again is not given the terminal.

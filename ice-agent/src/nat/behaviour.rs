@@ -12,6 +12,8 @@ pub enum Behaviour {
     AddressDependent,
     /// On the other end's IP address and port.
     AddressAndPortDependent,
+    /// On the other end's IP address; whether on its port too could not be told.
+    EndpointDependent,
     /// It could not be told.
     Unknown,
 }
@@ -22,6 +24,7 @@ impl fmt::Display for Behaviour {
             Self::EndpointIndependent => "endpoint-independent",
             Self::AddressDependent => "address-dependent",
             Self::AddressAndPortDependent => "address and port-dependent",
+            Self::EndpointDependent => "address-dependent, perhaps port-dependent",
             Self::Unknown => "unknown",
         })
     }
@@ -56,12 +59,12 @@ impl Classic {
         use Behaviour as B;
         match (nat, mapping, filtering) {
             (false, _, B::EndpointIndependent) => Self::OpenInternet,
-            (false, _, B::AddressDependent | B::AddressAndPortDependent) => Self::SymmetricUdpFirewall,
-            (true, B::AddressDependent | B::AddressAndPortDependent, _) => Self::Symmetric,
+            (false, _, B::AddressDependent | B::AddressAndPortDependent | B::EndpointDependent) => Self::SymmetricUdpFirewall,
+            (true, B::AddressDependent | B::AddressAndPortDependent | B::EndpointDependent, _) => Self::Symmetric,
             (true, B::EndpointIndependent, B::EndpointIndependent) => Self::FullCone,
             (true, B::EndpointIndependent, B::AddressDependent) => Self::AddressRestrictedCone,
             (true, B::EndpointIndependent, B::AddressAndPortDependent) => Self::PortRestrictedCone,
-            (_, _, B::Unknown) | (true, B::Unknown, _) => Self::Unknown,
+            (_, _, B::Unknown | B::EndpointDependent) | (true, B::Unknown, _) => Self::Unknown,
         }
     }
 }
@@ -98,6 +101,7 @@ mod tests {
             (true, B::AddressDependent, B::Unknown, "symmetric"),
             (true, B::AddressAndPortDependent, B::EndpointIndependent, "symmetric"),
             (true, B::Unknown, B::EndpointIndependent, "unknown"),
+            (true, B::EndpointDependent, B::Unknown, "symmetric"),
         ] {
             assert_eq!(Classic::of(nat, mapping, filtering).to_string(), name);
         }

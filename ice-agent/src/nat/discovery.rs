@@ -1,7 +1,7 @@
 //! The tests in their order. Each filtering test has a socket of its own: a mapping that an earlier test has opened towards the server's
 //! other address would let its answer in, and an unsolicited answer leaves traces in the connection tables of some NATs.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -9,55 +9,75 @@ use causeway_client::{Binding, BindingRequest, Failure};
 use causeway_wire::attribute::ChangeRequest;
 
 use super::behaviour::{Behaviour, Classic};
-use super::probe::{Probe, local_address, timing};
+use super::comparison::{self, Sight};
+use super::hairpin::{self, Inside};
+use super::probe::{Probe, timing};
 use super::report::{Report, Test};
 use crate::check::{StepError, binding};
 use crate::net::leg::Leg;
-use crate::uri::Transport;
+use crate::net::target::{Target, Transport};
+use crate::net::{Trust, Usage};
 
-/// So many of the addresses that the name resolves to are tried.
-const MAX_ADDRESSES: usize = 4;
+/// So many servers without another address are compared.
+const MAX_COMPARED: usize = 4;
+/// So many addresses are asked in all.
+const MAX_ASKED: usize = 8;
 
-/// Runs the tests against the first of the server's addresses that answers.
-pub(super) async fn discover(addresses: &[SocketAddr], timeout: Duration) -> anyhow::Result<Report> {
-    let mut silent = None;
-    let mut unreachable = None;
-    for server in addresses.iter().take(MAX_ADDRESSES) {
-        let local = match local_address(*server).await {
-            Ok(local) => local,
-            Err(error) => {
-                unreachable = Some(anyhow::Error::new(error).context(format!("no way to {server}")));
-                continue;
-            }
-        };
-        let mut discovery = Discovery { report: Report::new(*server), timeout };
-        let mut probe = Probe::open(local, timeout).await.context("no socket")?;
-        match discovery.test("connectivity", &mut probe, *server, (false, false)).await {
-            Some(binding) => {
-                discovery.connected(&mut probe, &binding).await?;
-                return Ok(discovery.report);
-            }
-            None => silent = silent.or(Some(discovery.report)),
-        }
-    }
-    match (silent, unreachable) {
-        (Some(report), _) => Ok(blocked(report, addresses, timeout).await),
-        (None, Some(error)) => Err(error),
-        (None, None) => anyhow::bail!("the server has no address"),
-    }
-}
-
-/// What a plain STUN server cannot tell.
-const NO_OTHER_ADDRESS: &str =
-    "The server has no OTHER-ADDRESS (RFC 5780): it can tell whether there is a NAT, not how it maps and filters.";
-
-struct Discovery {
+/// The tests of one family on their way to its report.
+pub(super) struct Discovery {
     report: Report,
     timeout: Duration,
 }
 
 impl Discovery {
-    async fn connected(&mut self, probe: &mut Probe, first: &Binding) -> anyhow::Result<()> {
+    /// Nothing is known yet; `server` is named in the report if none answers.
+    pub(super) fn new(server: SocketAddr, timeout: Duration) -> Self {
+        Self { report: Report::new(server), timeout }
+    }
+
+    /// Runs the tests from `local` against the first server that has another address, else compares what the others see.
+    ///
+    /// # Errors
+    /// No socket.
+    pub(super) async fn run(mut self, local: IpAddr, servers: &[Vec<SocketAddr>]) -> anyhow::Result<Report> {
+        let mut probe = Probe::open(local, self.timeout).await.context("no socket")?;
+        let mut seen: Vec<(SocketAddr, Binding)> = Vec::new();
+        for server in asked(servers) {
+            // One address of each server is enough, unless there is nobody else to compare with.
+            let is_known =
+                servers.iter().any(|addresses| addresses.contains(&server) && seen.iter().any(|(known, _)| addresses.contains(known)));
+            if seen.len() >= MAX_COMPARED || (is_known && seen.len() > 1) {
+                continue;
+            }
+            let Some(binding) = self.test("connectivity", &mut probe, server, (false, false)).await else { continue };
+            let is_enough = binding.other.is_some_and(|other| differs(server, other));
+            seen.push((server, binding));
+            if is_enough {
+                break;
+            }
+        }
+        let full = seen.iter().find(|(server, binding)| binding.other.is_some_and(|other| differs(*server, other)));
+        let Some((server, first)) = full.or(seen.first()).cloned() else { return Ok(self.blocked(servers).await) };
+        self.report.server = server;
+        self.connected(&probe, &first);
+        match first.other.filter(|other| differs(server, *other)) {
+            Some(other) => {
+                if self.report.nat == Some(true) {
+                    self.report.mapping = self.mapping(&mut probe, first.mapped, other).await;
+                }
+                self.report.filtering = self.filtering(probe.local(), other).await?;
+            }
+            None => self.compared(&seen),
+        }
+        if self.report.nat == Some(true) {
+            self.report.hairpin = self.hairpin(&probe, first.mapped).await?;
+        }
+        self.report.classic = Classic::of(self.report.nat == Some(true), self.report.mapping, self.report.filtering);
+        Ok(self.report)
+    }
+
+    /// What the first answer tells.
+    fn connected(&mut self, probe: &Probe, first: &Binding) {
         let local = probe.local();
         let nat = first.mapped != local;
         self.report.local = Some(local);
@@ -71,21 +91,47 @@ impl Discovery {
         if !nat {
             self.report.mapping = Behaviour::EndpointIndependent;
         }
-        let server = self.report.server;
-        match first.other {
-            None => self.note(NO_OTHER_ADDRESS),
-            Some(other) if other.ip() == server.ip() || other.port() == server.port() || other.is_ipv4() != server.is_ipv4() => {
-                self.note("The server's OTHER-ADDRESS does not differ in address and port (RFC 5780 §7.4): how a NAT maps and filters cannot be told.");
-            }
-            Some(other) => {
-                if nat {
-                    self.report.mapping = self.mapping(probe, first.mapped, other).await;
-                }
-                self.report.filtering = self.filtering(local, other).await?;
-            }
+    }
+
+    /// What servers tell that cannot answer from elsewhere.
+    fn compared(&mut self, seen: &[(SocketAddr, Binding)]) {
+        if seen.iter().any(|(_, binding)| binding.other.is_some()) {
+            self.note("The server's OTHER-ADDRESS does not differ in address and port (RFC 5780 §7.4): it helps no further.");
         }
-        self.report.classic = Classic::of(nat, self.report.mapping, self.report.filtering);
-        Ok(())
+        self.note("How it is filtered cannot be told: that takes a server with an OTHER-ADDRESS (RFC 5780), which answers from elsewhere.");
+        if self.report.nat != Some(true) {
+            return;
+        }
+        let sights: Vec<Sight> = seen.iter().map(|(server, binding)| Sight { server: *server, mapped: binding.mapped }).collect();
+        self.report.mapping = comparison::mapping(&sights);
+        let servers: Vec<String> = sights.iter().map(|sight| sight.server.to_string()).collect();
+        let servers = servers.join(", ");
+        match self.report.mapping {
+            Behaviour::Unknown => self.note(
+                "How the NAT maps cannot be told by one server without an OTHER-ADDRESS; name a second one, at another address, by another --server.",
+            ),
+            Behaviour::EndpointDependent => self.note(&format!(
+                "{servers} see different mappings; whether that depends on their ports too cannot be told, since no two of them share an address."
+            )),
+            _ => self.note(&format!("The mapping is told by comparing what {servers} see.")),
+        }
+    }
+
+    /// From a second socket to the first one's outside, and back (RFC 5780 §3.4).
+    async fn hairpin(&mut self, probe: &Probe, mapped: SocketAddr) -> anyhow::Result<Option<bool>> {
+        let mut second = Probe::open(probe.local().ip(), self.timeout).await.context("no socket")?;
+        let server = self.report.server;
+        let Some(binding) = self.test("hairpin", &mut second, server, (false, false)).await else { return Ok(None) };
+        let (first, second) = (Inside { probe, mapped }, Inside { probe: &second, mapped: binding.mapped });
+        if hairpin::turns_around(&first, &second, self.timeout).await {
+            return Ok(Some(true));
+        }
+        if self.report.mapping == Behaviour::EndpointIndependent {
+            return Ok(Some(false));
+        }
+        // Each socket has another outside towards the other than the one that the server saw.
+        self.note("Whether the NAT hairpins cannot be told: nothing came, but its mappings are not the same towards every other end.");
+        Ok(None)
     }
 
     /// RFC 5780 §4.3, tests II and III, from the socket of test I.
@@ -177,32 +223,44 @@ impl Discovery {
         answer.ok()
     }
 
+    /// Nothing over UDP: is it UDP, or the servers?
+    async fn blocked(mut self, servers: &[Vec<SocketAddr>]) -> Report {
+        self.report.classic = Classic::UdpBlocked;
+        let mut answers = false;
+        for server in asked(servers) {
+            answers = tokio::time::timeout(self.timeout, over_tcp(server, self.timeout)).await.is_ok_and(|answered| answered);
+            if answers {
+                self.report.server = server;
+                break;
+            }
+        }
+        self.report.tcp = Some(answers);
+        self.note(match answers {
+            true => "UDP blocked, TCP works: the server answers over TCP, and not over UDP.",
+            false => "No answer over UDP, none over TCP: the server is down, or everything is blocked on the way to it.",
+        });
+        self.report
+    }
+
     fn note(&mut self, note: &str) {
         self.report.notes.push(note.into());
     }
 }
 
-/// Nothing over UDP: is it UDP, or the server?
-async fn blocked(mut report: Report, addresses: &[SocketAddr], timeout: Duration) -> Report {
-    report.classic = Classic::UdpBlocked;
-    let mut answers = false;
-    for server in addresses.iter().take(MAX_ADDRESSES) {
-        answers = tokio::time::timeout(timeout, over_tcp(*server, timeout)).await.is_ok_and(|answered| answered);
-        if answers {
-            report.server = *server;
-            break;
-        }
-    }
-    report.tcp = Some(answers);
-    report.notes.push(match answers {
-        true => "UDP blocked, TCP works: the server answers over TCP, and not over UDP.".into(),
-        false => "No answer over UDP, none over TCP: the server is down, or everything is blocked on the way to it.".into(),
-    });
-    report
+/// The first address of each server, then the second ones, and so on.
+fn asked(servers: &[Vec<SocketAddr>]) -> Vec<SocketAddr> {
+    let longest = servers.iter().map(Vec::len).max().unwrap_or_default();
+    let in_turn = (0..longest).flat_map(|at| servers.iter().filter_map(move |addresses| addresses.get(at).copied()));
+    in_turn.take(MAX_ASKED).collect()
+}
+
+/// Whether the other address is one that tells something (RFC 5780 §7.4).
+fn differs(server: SocketAddr, other: SocketAddr) -> bool {
+    other.ip() != server.ip() && other.port() != server.port() && other.is_ipv4() == server.is_ipv4()
 }
 
 async fn over_tcp(server: SocketAddr, timeout: Duration) -> bool {
-    match Leg::connect(server, Transport::Tcp).await {
+    match Leg::open(&Target::direct(Transport::Tcp, server), Usage::NatDiscovery, &Trust::default()).await {
         Ok(mut leg) => binding(&mut leg, server, Transport::Tcp, timing(timeout)).await.is_ok(),
         Err(_) => false,
     }

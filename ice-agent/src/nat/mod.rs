@@ -1,34 +1,48 @@
-//! `ice-agent nat`: what the NATs between this host and a STUN server do with UDP (RFC 5780 §4.3, §4.4).
+//! `ice-agent nat`: what the NATs between this host and a STUN server do with UDP (RFC 5780 §4.3, §4.4), in both families.
 //!
-//! `--json` prints one object:
+//! Servers that have no other address (RFC 5780 §7.4, or RFC 3489's CHANGED-ADDRESS) tell less: two of them, whether the mapping is the same
+//! towards both.
+//!
+//! `--json` prints one object, of IPv4 or else of IPv6:
 //!
 //! | key | value |
 //! |---|---|
 //! | `classic` | `open-internet`, `full-cone`, `address-restricted-cone`, `port-restricted-cone`, `symmetric`, `symmetric-udp-firewall`, `udp-blocked` or `unknown` |
-//! | `mapping`, `filtering` | `endpoint-independent`, `address-dependent`, `address-and-port-dependent` or `unknown` |
+//! | `family` | `ipv4` or `ipv6` |
+//! | `mapping`, `filtering` | `endpoint-independent`, `address-dependent`, `address-and-port-dependent`, `endpoint-dependent` (one of the two) or `unknown` |
 //! | `nat` | whether addresses are translated; `null` if that could not be told |
 //! | `local`, `mapped` | this host's address and port, and what the server saw |
 //! | `port_preserved` | whether the two ports are equal |
+//! | `hairpin` | whether the NAT turns datagrams around that are meant for its own outside; `null` without a NAT, or if that could not be told |
 //! | `server`, `other_address` | the server's address that was asked, and its OTHER-ADDRESS |
 //! | `round_trip_ms` | of the first test |
 //! | `tcp` | whether the server answers over TCP; only tried if it does not over UDP |
 //! | `notes` | what could not be told, and why; sentences for people |
 //! | `tests` | each test: `name`, `local`, `sent_to`, `asked` (`change` flags), `mapped` and `answered_from`, or `failure` |
+//! | `other_family` | the same keys of IPv6, where both were measured |
+//! | `left_out` | what was not measured, and why; sentences for people |
 
 mod behaviour;
+mod comparison;
 mod discovery;
+mod document;
+mod families;
+mod hairpin;
 mod probe;
 mod report;
 
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::bail;
 
+use crate::net::target::Transport;
 use crate::uri::{Scheme, ServerUri, UriError};
 use crate::verdict::Verdict;
+use crate::ways::WayArgs;
 
 pub use behaviour::{Behaviour, Classic};
-pub use report::{Report, Test};
+pub use document::Document;
+pub use report::{Family, Report, Test};
 
 /// Longest wait for one answer that may be asked for.
 const MAX_TIMEOUT: f64 = 60.0;
@@ -36,9 +50,13 @@ const MAX_TIMEOUT: f64 = 60.0;
 /// The command line of `ice-agent nat`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// STUN server with two addresses and two ports (RFC 5780), as `HOST`, `HOST:PORT` or a `stun:` URI.
-    #[arg(long, value_name = "HOST[:PORT]", value_parser = server)]
-    pub server: ServerUri,
+    /// STUN server with two addresses and two ports (RFC 5780), as `HOST`, `HOST:PORT` or a `stun:` URI; may be repeated: two servers without
+    /// a second address tell more than one.
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = server, required = true)]
+    pub server: Vec<ServerUri>,
+    /// How the servers are found.
+    #[command(flatten)]
+    pub ways: WayArgs,
     /// How long each test waits for an answer, in seconds. A filter is found out by waiting in vain.
     #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = seconds)]
     pub timeout: Duration,
@@ -52,21 +70,28 @@ pub struct Args {
 /// # Errors
 /// The server's name has no address, or no socket can be had.
 pub async fn run(args: Args) -> anyhow::Result<Verdict> {
-    let addresses = args.server.resolve().await.with_context(|| format!("server {}", args.server.host))?;
-    let report = discovery::discover(&addresses, args.timeout).await?;
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        print!("{report}");
+    if args.ways.transport.is_some_and(|transport| transport != Transport::Udp) {
+        bail!("what a NAT does is measured over UDP; leave --transport out");
     }
-    Ok(if report.classic == Classic::UdpBlocked { Verdict::No } else { Verdict::Yes })
+    let ways = args.ways.load()?;
+    let document = families::measure(&args.server, &ways, args.timeout).await?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&document)?);
+    } else {
+        print!("{document}");
+    }
+    Ok(if document.is_blocked() { Verdict::No } else { Verdict::Yes })
 }
 
 fn server(text: &str) -> Result<ServerUri, String> {
     let lower = text.to_ascii_lowercase();
     let is_uri = ["stun:", "stuns:", "turn:", "turns:"].iter().any(|scheme| lower.starts_with(scheme));
     let uri: ServerUri = if is_uri { text.parse() } else { format!("stun:{text}").parse() }.map_err(|error: UriError| error.to_string())?;
-    if uri.scheme == Scheme::Stun { Ok(uri) } else { Err("a TURN server does not tell this; name a STUN server".into()) }
+    match (uri.scheme, uri.secure) {
+        (Scheme::Stun, false) => Ok(uri),
+        (Scheme::Stun, true) => Err("what a NAT does is measured over UDP; name the server by a stun: URI".into()),
+        (Scheme::Turn, _) => Err("a TURN server does not tell this; name a STUN server".into()),
+    }
 }
 
 /// A time in seconds, with a fraction if need be.

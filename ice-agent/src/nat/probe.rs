@@ -13,6 +13,8 @@ use crate::check::StepError;
 
 /// Larger than any Binding answer.
 const MAX_ANSWER: usize = 2048;
+/// Pause after a failed read.
+const ERROR_PAUSE: Duration = Duration::from_millis(10);
 
 /// A socket that has not been used before, and so no mapping in any NAT.
 #[derive(Debug)]
@@ -34,6 +36,24 @@ impl Probe {
     /// Its address.
     pub(super) fn local(&self) -> SocketAddr {
         self.local
+    }
+
+    /// Sends a datagram that is not a request of its own.
+    pub(super) async fn send(&self, to: SocketAddr, datagram: &[u8]) -> io::Result<()> {
+        self.socket.send_to(datagram, to).await.map(|_| ())
+    }
+
+    /// Waits until this very datagram comes.
+    pub(super) async fn receive(&self, datagram: &[u8]) {
+        let mut buffer = [0; MAX_ANSWER];
+        loop {
+            match self.socket.recv_from(&mut buffer).await {
+                Ok((length, _)) if buffer[..length] == *datagram => return,
+                Ok(_) => {}
+                // An ICMP error for an earlier datagram: what is waited for may come all the same.
+                Err(_) => tokio::time::sleep(ERROR_PAUSE).await,
+            }
+        }
     }
 
     /// One request, repeated until it is answered or the time is over.

@@ -1,5 +1,5 @@
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
@@ -7,9 +7,46 @@ use serde::Serialize;
 
 use super::behaviour::{Behaviour, Classic};
 
-/// What was found out; see the [module](super) for the JSON form.
+/// One of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Family {
+    /// IPv4.
+    Ipv4,
+    /// IPv6.
+    Ipv6,
+}
+
+impl Family {
+    /// An address' family.
+    #[must_use]
+    pub const fn of(address: SocketAddr) -> Self {
+        if address.is_ipv4() { Self::Ipv4 } else { Self::Ipv6 }
+    }
+
+    /// The family's unspecified address.
+    pub(super) const fn unspecified(self) -> IpAddr {
+        match self {
+            Self::Ipv4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            Self::Ipv6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ipv4 => "IPv4",
+            Self::Ipv6 => "IPv6",
+        })
+    }
+}
+
+/// What was found out of one family; see the [module](super) for the JSON form.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
+    /// Of which.
+    pub family: Family,
     /// The name that people use.
     pub classic: Classic,
     /// Mapping behaviour (RFC 5780 §4.3).
@@ -24,6 +61,8 @@ pub struct Report {
     pub mapped: Option<SocketAddr>,
     /// Whether the two ports are equal.
     pub port_preserved: Option<bool>,
+    /// Whether the NAT turns datagrams around that are meant for its own outside; not tried without a NAT.
+    pub hairpin: Option<bool>,
     /// The server's address that was asked.
     pub server: SocketAddr,
     /// The server's other address and port.
@@ -61,6 +100,7 @@ impl Report {
     /// A report in which nothing is known yet.
     pub(super) fn new(server: SocketAddr) -> Self {
         Self {
+            family: Family::of(server),
             classic: Classic::Unknown,
             mapping: Behaviour::Unknown,
             filtering: Behaviour::Unknown,
@@ -68,6 +108,7 @@ impl Report {
             local: None,
             mapped: None,
             port_preserved: None,
+            hairpin: None,
             server,
             other_address: None,
             round_trip_ms: None,
@@ -86,13 +127,17 @@ impl fmt::Display for Report {
         let mut row = |name: &str, value: String| {
             summary.add_row([name.to_owned(), value]);
         };
-        row("type", self.classic.to_string());
+        row("family", self.family.to_string());
+        row("type", self.kind());
         row("NAT", yes_no(self.nat).into());
         row("mapping", self.mapping.to_string());
         row("filtering", self.filtering.to_string());
         row("local address", or_unknown(self.local));
         row("mapped address", or_unknown(self.mapped));
         row("port preserved", yes_no(self.port_preserved).into());
+        if self.nat == Some(true) {
+            row("hairpin", yes_no(self.hairpin).into());
+        }
         row("server", self.server.to_string());
         row("server's other address", self.other_address.map_or_else(|| "none".into(), |address| address.to_string()));
         if let Some(round_trip) = self.round_trip_ms {
@@ -111,6 +156,17 @@ impl fmt::Display for Report {
 }
 
 impl Report {
+    /// RFC 3489's name; for IPv6, which has no such names, in words.
+    fn kind(&self) -> String {
+        match (self.family, self.nat, self.filtering) {
+            (Family::Ipv4, ..) | (Family::Ipv6, None, _) => self.classic.to_string(),
+            (Family::Ipv6, Some(true), _) => "translated (NAT66 or NPTv6)".into(),
+            (Family::Ipv6, Some(false), Behaviour::EndpointIndependent) => "no NAT, no firewall".into(),
+            (Family::Ipv6, Some(false), Behaviour::Unknown) => "no NAT; whether there is a firewall is unknown".into(),
+            (Family::Ipv6, Some(false), filtering) => format!("no NAT; a firewall that filters, {filtering}"),
+        }
+    }
+
     fn tests_table(&self) -> Table {
         let mut table = Table::new();
         table.load_style(UTF8_FULL_CONDENSED).set_header(["test", "from", "to", "answer asked from", "result"]);

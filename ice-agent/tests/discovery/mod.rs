@@ -5,7 +5,9 @@ use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use causeway_wire::attribute::{ChangeRequest, ErrorCodeAttribute, OtherAddress, ResponseOrigin, XorMappedAddress};
+use causeway_wire::attribute::{
+    ChangeRequest, ChangedAddress, ErrorCodeAttribute, MappedAddress, OtherAddress, ResponseOrigin, SourceAddress, XorMappedAddress,
+};
 use causeway_wire::{Class, ErrorCode, Message, MessageWriter};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
@@ -42,6 +44,8 @@ pub(crate) enum Quirk {
     None,
     /// It has one address, and says so by silence.
     NoOtherAddress,
+    /// It is of RFC 3489's time.
+    Rfc3489,
     /// It names an other address that nobody answers at.
     OtherAddressDead,
     /// It answers from where it was asked, whatever CHANGE-REQUEST says.
@@ -95,6 +99,11 @@ impl NatServer {
         self.addresses[0]
     }
 
+    /// Primary address with primary port and other port, other address with both.
+    pub(crate) fn addresses(&self) -> [SocketAddr; 4] {
+        self.addresses
+    }
+
     pub(crate) fn other(&self) -> SocketAddr {
         self.addresses[3]
     }
@@ -144,6 +153,9 @@ impl Endpoint {
             let mut writer = MessageWriter::answer(&mut answer, message.header(), class).unwrap();
             if refused {
                 writer.put(&ErrorCodeAttribute::new(ErrorCode::UNKNOWN_ATTRIBUTE)).unwrap();
+            } else if self.quirk == Quirk::Rfc3489 {
+                writer.put(&MappedAddress(self.mapped(client))).unwrap().put(&SourceAddress(self.addresses[from])).unwrap();
+                writer.put(&ChangedAddress(self.addresses[3 - self.at])).unwrap();
             } else {
                 writer.put(&XorMappedAddress(self.mapped(client))).unwrap().put(&ResponseOrigin(self.addresses[from])).unwrap();
                 if self.quirk != Quirk::NoOtherAddress {
@@ -190,6 +202,20 @@ impl Endpoint {
         let next = 1000 + traces.mappings.len() as u16;
         let port = *traces.mappings.entry((client, key)).or_insert(next);
         SocketAddr::new("203.0.113.5".parse().unwrap(), port)
+    }
+}
+
+/// Tells each client where it comes from.
+pub(crate) async fn serve_plainly(socket: UdpSocket) {
+    let mut buffer = [0; 2048];
+    loop {
+        let (length, client) = socket.recv_from(&mut buffer).await.unwrap();
+        let message = Message::decode(&buffer[..length]).unwrap();
+        let mut answer = [0; 256];
+        let mut writer = MessageWriter::answer(&mut answer, message.header(), Class::SuccessResponse).unwrap();
+        writer.put(&XorMappedAddress(client)).unwrap();
+        let length = writer.finish();
+        socket.send_to(&answer[..length], client).await.unwrap();
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::connect::candidate::CandidateType;
-use crate::uri::Transport;
+use crate::net::target::Transport;
 
 const PLAN: Plan = Plan { count: 10, interval: Duration::from_millis(20), size: 160 };
 /// One way.

@@ -3,6 +3,7 @@
 mod task;
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use causeway_client::Allocated;
@@ -11,7 +12,9 @@ use tokio::task::JoinHandle;
 
 use super::gathering::Trouble;
 use crate::credentials::Credentials;
+use crate::net::target::Transport;
 use crate::uri::ServerUri;
+use crate::ways::Ways;
 
 /// Commands under way; a call that is faster loses datagrams, as a network would.
 const MAX_COMMANDS: usize = 1024;
@@ -38,6 +41,8 @@ pub(super) enum RelayEvent {
         relay: usize,
         /// What the server allocated.
         allocated: Allocated,
+        /// How the server is reached.
+        transport: Transport,
     },
     /// There will be no candidate from this server, or no longer.
     Ended {
@@ -70,11 +75,12 @@ impl Relay {
     pub(super) fn start<E: From<RelayEvent> + Send + 'static>(
         relay: usize,
         server: ServerUri,
+        ways: Arc<Ways>,
         credentials: Option<Credentials>,
         events: mpsc::Sender<E>,
     ) -> Self {
         let (commands, receiver) = mpsc::channel(MAX_COMMANDS);
-        let task = tokio::spawn(task::RelayTask::new(relay, server, credentials, events, receiver).run());
+        let task = tokio::spawn(task::RelayTask::new(relay, server, ways, credentials, events, receiver).run());
         Self { commands, task }
     }
 

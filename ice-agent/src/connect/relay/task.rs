@@ -2,16 +2,23 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
 
-use causeway_client::{Advice, Event, SendError};
-use causeway_wire::Method;
+use causeway_client::{Advice, Alternate, Event, Failure, Redirections, SendError};
+use causeway_wire::attribute::AddressFamily;
+use causeway_wire::{ErrorCode, Method};
 use tokio::sync::mpsc;
 
 use super::{RelayCommand, RelayEvent};
 use crate::connect::gathering::{TIMING, Trouble};
 use crate::credentials::Credentials;
+use crate::discovery::Endpoint;
+use crate::net::Usage;
+use crate::net::target::Target;
 use crate::net::turn_leg::{SendFailure, TurnLeg};
 use crate::uri::ServerUri;
+use crate::ways::Ways;
 
 /// Datagrams that wait for a peer's permission, of all peers: the checks that were faster than the server's answer.
 const MAX_WAITING: usize = 64;
@@ -24,9 +31,12 @@ const ATTEMPTS: usize = 3;
 pub(super) struct RelayTask<E> {
     relay: usize,
     server: ServerUri,
+    ways: Arc<Ways>,
     credentials: Option<Credentials>,
     events: mpsc::Sender<E>,
     commands: mpsc::Receiver<RelayCommand>,
+    /// Whether a relayed address of each family is asked for.
+    both_families: bool,
     waiting: VecDeque<(SocketAddr, Vec<u8>)>,
 }
 
@@ -37,7 +47,9 @@ enum End {
     /// Try again from another port.
     OtherPort,
     /// Try there.
-    OtherServer(SocketAddr),
+    OtherServer(Alternate),
+    /// Try again for one relayed address.
+    OneFamily,
     /// Nothing to be had at this address.
     Failed,
 }
@@ -46,11 +58,12 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
     pub(super) fn new(
         relay: usize,
         server: ServerUri,
+        ways: Arc<Ways>,
         credentials: Option<Credentials>,
         events: mpsc::Sender<E>,
         commands: mpsc::Receiver<RelayCommand>,
     ) -> Self {
-        Self { relay, server, credentials, events, commands, waiting: VecDeque::new() }
+        Self { relay, server, ways, credentials, events, commands, both_families: true, waiting: VecDeque::new() }
     }
 
     pub(super) async fn run(mut self) {
@@ -58,49 +71,81 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
         self.tell(RelayEvent::Ended { relay: self.relay }).await;
     }
 
-    /// Tries the server's addresses one after the other until one serves, and serves.
+    /// Tries what the URI leads to until one server serves, and serves.
     async fn allocate_anywhere(&mut self) {
-        let mut addresses: VecDeque<SocketAddr> = match self.server.resolve().await {
-            Ok(addresses) => addresses.into(),
+        let discovered = match self.ways.discover(&self.server).await {
+            Ok(discovered) => discovered,
             Err(error) => return self.trouble("resolve", None, error.to_string()).await,
         };
-        let mut tried: Vec<SocketAddr> = Vec::new();
-        while let Some(address) = addresses.pop_front()
-            && tried.len() < MAX_ATTEMPTS
-        {
-            tried.push(address);
-            match self.attempt(address).await {
-                End::Over => return,
-                End::OtherPort if tried.iter().filter(|before| **before == address).count() < ATTEMPTS => addresses.push_front(address),
-                End::OtherServer(other) if !tried.contains(&other) => addresses.push_front(other),
-                End::OtherPort | End::OtherServer(_) | End::Failed => {}
+        let mut attempts = 0;
+        for endpoint in &discovered.endpoints {
+            let mut targets = self.targets(endpoint).await;
+            let mut ports = 0;
+            let mut redirections = Redirections::default();
+            while let Some(target) = targets.pop_front()
+                && attempts < MAX_ATTEMPTS
+            {
+                attempts += 1;
+                ports += 1;
+                let now = Instant::now();
+                match self.attempt(&target).await {
+                    End::Over => return,
+                    End::OtherPort if ports < ATTEMPTS => targets.push_front(target),
+                    End::OneFamily if self.both_families => {
+                        self.both_families = false;
+                        targets.push_front(target);
+                    }
+                    End::OtherServer(Alternate { server, domain }) => {
+                        redirections.send_to(target.address, now);
+                        if redirections.send_to(server, now) {
+                            ports = 0;
+                            let proxied = self.ways.target(&self.server, target.transport, server);
+                            targets.push_front(Target { server_name: domain.or(target.server_name), ..proxied });
+                        }
+                    }
+                    End::OtherPort | End::OneFamily | End::Failed => ports = 0,
+                }
             }
         }
     }
 
-    async fn attempt(&mut self, address: SocketAddr) -> End {
-        let mut leg = match TurnLeg::allocate(address, self.server.transport, self.credentials.as_ref(), TIMING).await {
+    /// The addresses of one server, the one that answers first in front; those that failed are told and left out.
+    async fn targets(&mut self, endpoint: &Endpoint) -> VecDeque<Target> {
+        let (targets, failed) = self.ways.nearest(&self.server, endpoint, Usage::Turn, TIMING).await;
+        for (target, error) in failed {
+            self.trouble("connect", None, format!("{}: {error}", target.address)).await;
+        }
+        targets.into()
+    }
+
+    async fn attempt(&mut self, target: &Target) -> End {
+        let mut config = target.turn_config(self.credentials.as_ref());
+        config.timing = TIMING;
+        // A relayed address of each family where the server has both, else one of the family that the server is reached by.
+        config.both_families = self.both_families;
+        config.family = (!self.both_families && target.address.is_ipv6()).then_some(AddressFamily::Ipv6);
+        let mut leg = match TurnLeg::allocate(target, self.ways.trust(), config).await {
             Ok(leg) => leg,
             Err(error) => {
-                self.trouble("connect", None, format!("{address}: {error}")).await;
+                self.trouble("connect", None, format!("{}: {error}", target.address)).await;
                 return End::Failed;
             }
         };
-        let end = self.serve(&mut leg).await;
+        let end = self.serve(&mut leg, target).await;
         if leg.allocated().is_some() {
             leg.close().await;
         }
         end
     }
 
-    async fn serve(&mut self, leg: &mut TurnLeg) -> End {
+    async fn serve(&mut self, leg: &mut TurnLeg, target: &Target) -> End {
         loop {
             if let Err(error) = leg.flush().await {
                 self.trouble("send", None, error.to_string()).await;
                 leg.transport_failed();
             }
             while let Some(event) = leg.poll_event() {
-                if let Some(end) = self.take(leg, event).await {
+                if let Some(end) = self.take(leg, target, event).await {
                     return end;
                 }
             }
@@ -111,10 +156,12 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
                 },
                 received = leg.wait() => match received {
                     Ok(None) => {}
-                    Ok(Some(datagram)) => if let Some(allocated) = leg.allocated() {
-                        let event = RelayEvent::Datagram { relayed: allocated.relayed, peer: datagram.peer, data: datagram.data };
-                        self.tell(event).await;
-                    },
+                    Ok(Some(datagram)) => {
+                        let family = AddressFamily::of(&datagram.peer.ip());
+                        if let Some(relayed) = leg.allocated().and_then(|allocated| allocated.relayed_of(family)) {
+                            self.tell(RelayEvent::Datagram { relayed, peer: datagram.peer, data: datagram.data }).await;
+                        }
+                    }
                     Err(error) => {
                         self.trouble("receive", None, error.to_string()).await;
                         leg.transport_failed();
@@ -148,9 +195,11 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
     }
 
     /// What an event means for the task: `Some` ends the attempt.
-    async fn take(&mut self, leg: &mut TurnLeg, event: Event) -> Option<End> {
+    async fn take(&mut self, leg: &mut TurnLeg, target: &Target, event: Event) -> Option<End> {
         match event {
-            Event::Allocated(allocated) => self.tell(RelayEvent::Allocated { relay: self.relay, allocated }).await,
+            Event::Allocated(allocated) => {
+                self.tell(RelayEvent::Allocated { relay: self.relay, allocated, transport: target.transport }).await;
+            }
             Event::PermissionInstalled { peer } => {
                 let (sendable, still) = std::mem::take(&mut self.waiting).into_iter().partition(|(to, _)| to.ip() == peer);
                 self.waiting = still;
@@ -167,6 +216,7 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
                 self.tell(RelayEvent::Trouble(Trouble::at_server(&self.server, method_name(method), peer, &failure))).await;
                 if method == Method::ALLOCATE {
                     return Some(match advice {
+                        _ if self.both_families && is_unsupported_family(&failure) => End::OneFamily,
                         Advice::OtherLocalAddress => End::OtherPort,
                         Advice::OtherServer(server) => End::OtherServer(server),
                         _ => End::Failed,
@@ -179,6 +229,7 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
             }
             Event::Closed => return Some(End::Over),
             Event::Refreshed { .. }
+            | Event::FamilyReleased { .. }
             | Event::ChannelBound { .. }
             | Event::PermissionExpired { .. }
             | Event::ChannelExpired { .. }
@@ -196,6 +247,11 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
         // If nobody listens the call is over, which the end of the commands says next.
         let _ = self.events.send(event.into()).await;
     }
+}
+
+/// 440: a server that has one family only, and does not give that one where both are asked for.
+fn is_unsupported_family(failure: &Failure) -> bool {
+    matches!(failure, Failure::Refused(refusal) if refusal.code == ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED)
 }
 
 fn method_name(method: Method) -> &'static str {

@@ -1,0 +1,166 @@
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ProtocolConfig, ResolveHosts, ResolverConfig, ResolverOpts};
+use hickory_resolver::net::NetError;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
+
+/// A name server that has not answered after so long is asked again.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// So often.
+const ATTEMPTS: usize = 2;
+/// Most records of one answer that are used: what DNS says is somebody else's word.
+const MAX_RECORDS: usize = 32;
+
+/// Asks DNS, by the system's name servers or one that was named.
+pub struct Dns {
+    resolver: Option<TokioResolver>,
+    /// Whether the system may be asked for what its name servers do not know: it has other sources, as mDNS.
+    system: bool,
+}
+
+impl fmt::Debug for Dns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dns").field("system", &self.system).finish_non_exhaustive()
+    }
+}
+
+/// No answer that could be used. An answer that there is no such record is none of these.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct DnsError(String);
+
+/// RFC 3403, section 4.1, as far as S-NAPTR uses it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NaptrRecord {
+    /// Lower first.
+    pub order: u16,
+    /// Within an order: lower first.
+    pub preference: u16,
+    /// `S` leads to SRV records, `A` to addresses, nothing to more NAPTR records. In upper case.
+    pub flags: String,
+    /// The application service and its protocols: `RELAY:turn.udp:turn.tcp`. In lower case.
+    pub services: String,
+    /// S-NAPTR has none.
+    pub has_regexp: bool,
+    /// The name to go on with.
+    pub replacement: String,
+}
+
+/// RFC 2782.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SrvRecord {
+    /// Lower first.
+    pub priority: u16,
+    /// The share within a priority.
+    pub weight: u16,
+    /// The server's port.
+    pub port: u16,
+    /// The server's name, with its final dot; `.` if there is no such service.
+    pub target: String,
+}
+
+impl Dns {
+    /// The system's name servers. Where they cannot be found out, only addresses can be asked for.
+    #[must_use]
+    pub fn system() -> Self {
+        let resolver = TokioResolver::builder_tokio().ok().and_then(|mut builder| {
+            set(builder.options_mut());
+            builder.build().ok()
+        });
+        Self { resolver, system: true }
+    }
+
+    /// One name server, and neither the hosts file nor anything else of the system.
+    #[must_use]
+    pub fn at(name_server: SocketAddr) -> Self {
+        let connection = |protocol| {
+            let mut connection = ConnectionConfig::new(protocol);
+            connection.port = name_server.port();
+            connection
+        };
+        let connections = vec![connection(ProtocolConfig::Udp), connection(ProtocolConfig::Tcp)];
+        let config = ResolverConfig::from_name_servers(vec![NameServerConfig::new(name_server.ip(), true, connections)]);
+        let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        set(builder.options_mut());
+        builder.options_mut().use_hosts_file = ResolveHosts::Never;
+        Self { resolver: builder.build().ok(), system: false }
+    }
+
+    /// NAPTR records; none is an empty list.
+    ///
+    /// # Errors
+    /// No answer.
+    pub async fn naptr(&self, name: &str) -> Result<Vec<NaptrRecord>, DnsError> {
+        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+        self.lookup(name, RecordType::NAPTR, |data| match data {
+            RData::NAPTR(naptr) => Some(NaptrRecord {
+                order: naptr.order,
+                preference: naptr.preference,
+                flags: text(&naptr.flags).to_ascii_uppercase(),
+                services: text(&naptr.services).to_ascii_lowercase(),
+                has_regexp: !naptr.regexp.is_empty(),
+                replacement: naptr.replacement.to_ascii(),
+            }),
+            _ => None,
+        })
+        .await
+    }
+
+    /// SRV records; none is an empty list.
+    ///
+    /// # Errors
+    /// No answer.
+    pub async fn srv(&self, name: &str) -> Result<Vec<SrvRecord>, DnsError> {
+        self.lookup(name, RecordType::SRV, |data| match data {
+            RData::SRV(srv) => {
+                Some(SrvRecord { priority: srv.priority, weight: srv.weight, port: srv.port, target: srv.target.to_ascii() })
+            }
+            _ => None,
+        })
+        .await
+    }
+
+    /// The addresses of both families ("a dual-stack IPv4/IPv6 client MUST query both", RFC 8489 §8.1), IPv6 first; none is an empty list.
+    ///
+    /// # Errors
+    /// No answer for either family.
+    pub async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, DnsError> {
+        let address = |data: &RData| data.ip_addr();
+        let (v6, v4) = tokio::join!(self.lookup(name, RecordType::AAAA, address), self.lookup(name, RecordType::A, address));
+        let found = match (v6, v4) {
+            (Err(error), Err(_)) => Err(error),
+            (v6, v4) => Ok([v6.unwrap_or_default(), v4.unwrap_or_default()].concat()),
+        };
+        if self.system && found.as_ref().map_or(true, Vec::is_empty) {
+            let known = tokio::time::timeout(PATIENCE * 2, tokio::net::lookup_host((name.trim_end_matches('.'), 0))).await;
+            if let Ok(Ok(known)) = known {
+                return Ok(known.map(|address| address.ip()).take(MAX_RECORDS).collect());
+            }
+        }
+        found
+    }
+
+    async fn lookup<T>(&self, name: &str, kind: RecordType, read: impl Fn(&RData) -> Option<T>) -> Result<Vec<T>, DnsError> {
+        let Some(resolver) = &self.resolver else { return Err(DnsError("this system's name servers are not known".into())) };
+        let mut asked = Name::from_ascii(name).map_err(|error| DnsError(format!("{name:?} is no name in DNS: {error}")))?;
+        // The domains that the system searches are for short names.
+        if asked.num_labels() > 1 {
+            asked.set_fqdn(true);
+        }
+        match resolver.lookup(asked, kind).await {
+            Ok(answer) => Ok(answer.answers().iter().filter_map(|record| read(&record.data)).take(MAX_RECORDS).collect()),
+            Err(error) if error.is_no_records_found() => Ok(Vec::new()),
+            Err(NetError::Timeout) => Err(DnsError(format!("no name server answered the question for {kind} of {name}"))),
+            Err(error) => Err(DnsError(format!("{kind} of {name}: {error}"))),
+        }
+    }
+}
+
+fn set(options: &mut ResolverOpts) {
+    options.timeout = PATIENCE;
+    options.attempts = ATTEMPTS;
+}

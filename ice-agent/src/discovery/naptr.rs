@@ -1,0 +1,150 @@
+//! S-NAPTR for TURN (RFC 5928 §3, step 4).
+
+use std::collections::HashSet;
+
+use super::dns::{Dns, DnsError, NaptrRecord};
+use crate::net::target::Transport;
+
+/// Most questions in one resolution: what DNS says is somebody else's word, and it may lead in circles.
+const MAX_QUESTIONS: usize = 16;
+/// Most ends that are used.
+const MAX_ENDS: usize = 16;
+
+/// Where a chain of records ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct End {
+    /// How the server is spoken to.
+    pub(super) transport: Transport,
+    /// What is to be asked for there.
+    pub(super) kind: EndKind,
+    /// The name to ask for.
+    pub(super) name: String,
+    /// The names passed on the way, for people.
+    pub(super) via: String,
+}
+
+/// The flag of the last record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EndKind {
+    /// `S`.
+    Srv,
+    /// `A`.
+    Address,
+}
+
+/// The protocol's tag (RFC 5928 §6.2, §6.3, §6.4; RFC 7350 §6.1).
+const fn tag(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Udp => "turn.udp",
+        Transport::Tcp => "turn.tcp",
+        Transport::Tls => "turn.tls",
+        Transport::Dtls => "turn.dtls",
+    }
+}
+
+/// Follows the records from `host` for the transports that are supported, given in the order in which they are preferred. `None` if there
+/// is no record for TURN.
+///
+/// # Errors
+/// The first question was not answered.
+pub(super) async fn follow(dns: &Dns, host: &str, transports: &[Transport]) -> Result<Option<Vec<End>>, DnsError> {
+    let mut first = dns.naptr(host).await?;
+    first.retain(is_relay);
+    if first.is_empty() {
+        return Ok(None);
+    }
+    let mut questions = 1;
+    let mut ends = Vec::new();
+    for transport in ranked(&first, transports) {
+        // What is still to be followed, the next one last.
+        let mut open = stacked(&first, transport, host);
+        let mut passed = HashSet::from([host.to_owned()]);
+        while let Some((record, via)) = open.pop() {
+            if ends.len() >= MAX_ENDS {
+                return Ok(Some(ends));
+            }
+            let kind = match record.flags.as_str() {
+                "S" => EndKind::Srv,
+                "A" => EndKind::Address,
+                "" => {
+                    if questions < MAX_QUESTIONS && passed.insert(record.replacement.clone()) {
+                        questions += 1;
+                        // A branch that leads nowhere is a failure of this branch only (RFC 3958, section 2.2.4).
+                        let next = dns.naptr(&record.replacement).await.unwrap_or_default();
+                        open.extend(stacked(&next, transport, &format!("{via} → {}", shown(&record.replacement))));
+                    }
+                    continue;
+                }
+                // A flag of another application, or U with its regular expression.
+                _ => continue,
+            };
+            ends.push(End { transport, kind, name: record.replacement, via: format!("NAPTR {via}") });
+        }
+    }
+    Ok(Some(ends))
+}
+
+/// "The order to try the application protocol tags is provided by the ranking of the first set of NAPTR records. If multiple application
+/// protocol tags have the same ranking, the preferred order set by the application is used" (RFC 5928 §3).
+fn ranked(first: &[NaptrRecord], transports: &[Transport]) -> Vec<Transport> {
+    let rank = |transport: Transport| {
+        first.iter().filter(|record| offers(record, transport)).map(|record| (record.order, record.preference)).min()
+    };
+    let mut ranked: Vec<_> = transports.iter().filter_map(|transport| rank(*transport).map(|rank| (rank, *transport))).collect();
+    // Stable: equal ranks stay in the order of preference.
+    ranked.sort_by_key(|(rank, _)| *rank);
+    ranked.into_iter().map(|(_, transport)| transport).collect()
+}
+
+/// The records for the transport, the one to be followed first last.
+fn stacked(records: &[NaptrRecord], transport: Transport, via: &str) -> Vec<(NaptrRecord, String)> {
+    let mut stacked: Vec<_> = records.iter().filter(|record| offers(record, transport)).cloned().collect();
+    stacked.sort_by_key(|record| (record.order, record.preference));
+    stacked.into_iter().rev().map(|record| (record, shown(via).to_owned())).collect()
+}
+
+fn is_relay(record: &NaptrRecord) -> bool {
+    record.services.split(':').next() == Some("relay") && !record.has_regexp
+}
+
+fn offers(record: &NaptrRecord, transport: Transport) -> bool {
+    is_relay(record) && record.services.split(':').skip(1).any(|protocol| protocol == tag(transport))
+}
+
+/// A name without its final dot.
+pub(super) fn shown(name: &str) -> &str {
+    name.strip_suffix('.').filter(|name| !name.is_empty()).unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Transport::{Dtls, Tcp, Tls, Udp};
+
+    fn record(order: u16, preference: u16, services: &str) -> NaptrRecord {
+        let replacement = "next.example.".into();
+        NaptrRecord { order, preference, flags: String::new(), services: services.into(), has_regexp: false, replacement }
+    }
+
+    #[test]
+    fn rfc5928_3_the_first_set_ranks_and_preference_decides_ties() {
+        let first = [record(200, 10, "relay:turn.tcp:turn.tls"), record(100, 10, "relay:turn.udp")];
+        assert_eq!(ranked(&first, &[Tls, Tcp, Udp]), [Udp, Tls, Tcp]);
+        assert_eq!(ranked(&first, &[Tcp, Tls, Udp]), [Udp, Tcp, Tls]);
+        assert_eq!(ranked(&first, &[Dtls]), []);
+    }
+
+    #[test]
+    fn rfc5928_3_the_preference_counts_within_an_order() {
+        let first = [record(100, 20, "relay:turn.udp"), record(100, 10, "relay:turn.tcp")];
+        assert_eq!(ranked(&first, &[Udp, Tcp]), [Tcp, Udp]);
+    }
+
+    #[test]
+    fn records_of_other_applications_are_none() {
+        assert!(!is_relay(&record(1, 1, "sip+d2u")));
+        assert!(!is_relay(&NaptrRecord { has_regexp: true, ..record(1, 1, "relay:turn.udp") }));
+        assert!(offers(&record(1, 1, "relay:turn.udp:turn.dtls"), Dtls));
+        assert!(!offers(&record(1, 1, "relay:turn.udp"), Dtls));
+    }
+}

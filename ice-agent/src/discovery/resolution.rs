@@ -1,0 +1,289 @@
+//! What is asked for which URI.
+
+use std::net::{IpAddr, SocketAddr};
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use super::dns::{Dns, DnsError};
+use super::endpoint::{Discovered, Endpoint};
+use super::local::{DomainError, local_domain};
+use super::naptr::{self, EndKind, shown};
+use super::order::{self, Families};
+use super::srv;
+use crate::net::target::Transport;
+use crate::uri::{Scheme, ServerUri};
+
+/// Most endpoints that are found, and most addresses of one.
+const MAX_ENDPOINTS: usize = 16;
+/// Anycast addresses of TURN (RFC 8155 §8.1, §8.2).
+const ANYCAST: [IpAddr; 2] =
+    [IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 0, 10)), IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 1, 0, 0, 0, 0, 0, 2))];
+
+/// What the caller will have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// Only this transport; it must suit the URI.
+    pub transport: Option<Transport>,
+    /// Only addresses of these families.
+    pub families: Families,
+    /// Whether the name in the server's certificate is known from elsewhere.
+    pub names_server: bool,
+}
+
+/// Why there is nothing to try.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DiscoveryError {
+    /// The transport that was asked for is not one of the URI's.
+    #[error("{uri} is not spoken over {transport}")]
+    Transport {
+        /// The URI.
+        uri: String,
+        /// What was asked for.
+        transport: Transport,
+    },
+    /// "A "stuns" URI containing an IP address MUST be rejected" (RFC 8489 §8.1); the same for TURN over DTLS (RFC 7350 §4.6.1), "unless the
+    /// domain name is provided by the same mechanism".
+    #[error("{0}: an address has no name to find in the server's certificate; name the host, or give --server-name")]
+    Nameless(String),
+    /// DNS knows the name and says that the service is not there.
+    #[error("{0} offers no such service")]
+    Denied(String),
+    /// There are records for TURN, and none for a transport that the URI allows.
+    #[error("the NAPTR records of {0} name no server that this URI allows")]
+    OtherTransports(String),
+    /// The name has no address of the families that may be used.
+    #[error("{0} has no address")]
+    NoAddress(String),
+    /// DNS was not to be had.
+    #[error(transparent)]
+    Dns(#[from] DnsError),
+    /// No server was named, and the system does not know where this host is.
+    #[error(transparent)]
+    Domain(#[from] DomainError),
+}
+
+/// Every address that the URI leads to, in the order in which to try them.
+///
+/// "After an allocation succeeds or all the allocations fail, the resolution context MUST be discarded, and the resolution algorithm MUST be
+/// restarted from the beginning for any subsequent allocation" (RFC 5928 §3): so ask again for the next call.
+///
+/// # Errors
+/// [`DiscoveryError`].
+pub async fn discover(uri: &ServerUri, choice: &Choice, dns: &Dns) -> Result<Discovered, DiscoveryError> {
+    let transports = transports(uri, choice)?;
+    let mut resolution = Resolution::new(dns, choice.families);
+    match (uri.host.name(), uri.host.ip()) {
+        (None, ip) => {
+            let ip = ip.filter(|ip| choice.families.has(*ip)).ok_or_else(|| DiscoveryError::NoAddress(uri.host.to_string()))?;
+            for transport in transports {
+                resolution.found(transport, vec![ip], uri.port.unwrap_or(ServerUri::default_port(transport)), None);
+            }
+        }
+        (Some(host), _) => resolution.by_name(uri, host, &transports, choice).await?,
+    }
+    resolution.finish(&uri.host.to_string())
+}
+
+/// The TURN servers of the network that this host is in: by the NAPTR records of its domain (RFC 8155 §4), then by anycast (RFC 8155 §6),
+/// whose answer is a redirection. DNS service discovery (RFC 8155 §5) is not asked.
+///
+/// # Errors
+/// [`DiscoveryError`]; not if only the domain is unknown.
+pub async fn discover_local(choice: &Choice, dns: &Dns) -> Result<Discovered, DiscoveryError> {
+    let mut resolution = Resolution::new(dns, choice.families);
+    let transports: Vec<Transport> =
+        PREFERENCE.into_iter().filter(|transport| choice.transport.is_none_or(|one| one == *transport)).collect();
+    match local_domain() {
+        Ok(domain) => match resolution.by_naptr(&domain, &transports).await {
+            Ok(true) => {}
+            Ok(false) => resolution.note(format!("The domain {} has no NAPTR records for TURN.", shown(&domain))),
+            Err(error) => resolution.note(error.to_string()),
+        },
+        Err(error) => resolution.note(error.to_string()),
+    }
+    if transports.contains(&Transport::Udp) {
+        let addresses = ANYCAST.into_iter().filter(|ip| choice.families.has(*ip)).collect();
+        resolution.found(Transport::Udp, addresses, ServerUri::default_port(Transport::Udp), Some("anycast".into()));
+    }
+    resolution.finish("this network")
+}
+
+/// "a list, ordered by preference of supported TURN transports" (RFC 5928 §3): media wants UDP, what is encrypted goes before what is not,
+/// and DTLS is last since few servers have it and each that has not costs seconds.
+const PREFERENCE: [Transport; 4] = [Transport::Udp, Transport::Tls, Transport::Tcp, Transport::Dtls];
+
+/// What the URI and the caller allow, the preferred one first.
+fn transports(uri: &ServerUri, choice: &Choice) -> Result<Vec<Transport>, DiscoveryError> {
+    let mut allowed: Vec<Transport> = PREFERENCE.into_iter().filter(|transport| transport.is_secure() == uri.secure).collect();
+    if let Some(one) = uri.transport() {
+        allowed.retain(|transport| *transport == one);
+    }
+    match choice.transport {
+        Some(one) if !allowed.contains(&one) => return Err(DiscoveryError::Transport { uri: uri.to_string(), transport: one }),
+        Some(one) => allowed = vec![one],
+        // "the "stun" URI scheme implies UDP as the transport protocol for SRV lookup, and the "stuns" URI scheme indicates TCP" (RFC 7064
+        // §3.2).
+        None if uri.scheme == Scheme::Stun => allowed.truncate(1),
+        None => {}
+    }
+    if uri.host.ip().is_some() && !choice.names_server {
+        allowed.retain(|transport| match uri.scheme {
+            Scheme::Stun => !transport.is_secure(),
+            Scheme::Turn => *transport != Transport::Dtls,
+        });
+        if allowed.is_empty() {
+            return Err(DiscoveryError::Nameless(uri.to_string()));
+        }
+    }
+    Ok(allowed)
+}
+
+/// `_turns._tcp.example.org`
+fn service(scheme: Scheme, transport: Transport, host: &str) -> String {
+    let service = match (scheme, transport.is_secure()) {
+        (Scheme::Stun, false) => "stun",
+        (Scheme::Stun, true) => "stuns",
+        (Scheme::Turn, false) => "turn",
+        (Scheme::Turn, true) => "turns",
+    };
+    let protocol = match transport {
+        Transport::Udp | Transport::Dtls => "udp",
+        Transport::Tcp | Transport::Tls => "tcp",
+    };
+    format!("_{service}._{protocol}.{host}")
+}
+
+struct Resolution<'a> {
+    dns: &'a Dns,
+    families: Families,
+    rng: StdRng,
+    endpoints: Vec<Endpoint>,
+    notes: Vec<String>,
+    denied: Option<String>,
+    failed: Option<DnsError>,
+}
+
+impl<'a> Resolution<'a> {
+    fn new(dns: &'a Dns, families: Families) -> Self {
+        let rng = StdRng::from_rng(&mut rand::rng());
+        Self { dns, families, rng, endpoints: Vec::new(), notes: Vec::new(), denied: None, failed: None }
+    }
+
+    /// Steps 2 to 5 of RFC 5928 §3; steps 2 and 3 are RFC 8489 §8.1's too.
+    async fn by_name(&mut self, uri: &ServerUri, host: &str, transports: &[Transport], choice: &Choice) -> Result<(), DiscoveryError> {
+        if let Some(port) = uri.port {
+            for transport in transports {
+                self.by_address(*transport, host, port, None).await;
+            }
+            return Ok(());
+        }
+        let undecided = uri.scheme == Scheme::Turn && uri.transport().is_none() && choice.transport.is_none();
+        if undecided {
+            // "turn:" leads to TLS and DTLS too where the domain's NAPTR records say so, as in RFC 5928 §4.1's example.
+            let all: Vec<Transport> = PREFERENCE.into_iter().filter(|transport| transport.is_secure() || !uri.secure).collect();
+            match self.by_naptr(host, &all).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(error @ DiscoveryError::OtherTransports(_)) => return Err(error),
+                // "If the first NAPTR query fails, the processing continues in step 5."
+                Err(error) => self.note(error.to_string()),
+            }
+        }
+        // Deviation: RFC 5928 §3: without NAPTR records, "turn:" is not tried over TLS and DTLS: there is no port for them then but the one
+        // of UDP and TCP.
+        for transport in transports {
+            let name = service(uri.scheme, *transport, host);
+            if !self.by_srv(*transport, &name, None).await {
+                self.by_address(*transport, host, ServerUri::default_port(*transport), None).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there are NAPTR records for TURN.
+    async fn by_naptr(&mut self, host: &str, transports: &[Transport]) -> Result<bool, DiscoveryError> {
+        let Some(ends) = naptr::follow(self.dns, host, transports).await? else { return Ok(false) };
+        if ends.is_empty() {
+            return Err(DiscoveryError::OtherTransports(shown(host).into()));
+        }
+        for end in ends {
+            match end.kind {
+                EndKind::Srv => {
+                    if !self.by_srv(end.transport, &end.name, Some(&end.via)).await {
+                        self.note(format!("{} → {}: there is no such SRV record.", end.via, shown(&end.name)));
+                    }
+                }
+                EndKind::Address => {
+                    self.by_address(end.transport, &end.name, ServerUri::default_port(end.transport), Some(&end.via)).await;
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether there are SRV records of that name.
+    async fn by_srv(&mut self, transport: Transport, name: &str, via: Option<&str>) -> bool {
+        let records = match self.dns.srv(name).await {
+            Ok(records) => records,
+            Err(error) => {
+                self.note(error.to_string());
+                return false;
+            }
+        };
+        if records.is_empty() {
+            return false;
+        }
+        if srv::is_denial(&records) {
+            self.denied = Some(shown(name).into());
+            return true;
+        }
+        let before = via.map(|via| format!("{via} → ")).unwrap_or_default();
+        for record in srv::ordered(records, &mut self.rng) {
+            let via = format!("{before}SRV {}", shown(name));
+            self.by_address(transport, &record.target, record.port, Some(&via)).await;
+        }
+        true
+    }
+
+    /// A and AAAA.
+    async fn by_address(&mut self, transport: Transport, name: &str, port: u16, via: Option<&str>) {
+        match self.dns.addresses(name).await {
+            Ok(mut addresses) => {
+                addresses.retain(|ip| self.families.has(*ip));
+                if addresses.is_empty() {
+                    return self.note(format!("{} has no address.", shown(name)));
+                }
+                let before = via.map(|via| format!("{via} → ")).unwrap_or_default();
+                self.found(transport, order::ordered(addresses), port, Some(format!("{before}{}", shown(name))));
+            }
+            Err(error) => {
+                self.note(error.to_string());
+                self.failed.get_or_insert(error);
+            }
+        }
+    }
+
+    fn found(&mut self, transport: Transport, addresses: Vec<IpAddr>, port: u16, via: Option<String>) {
+        let addresses: Vec<SocketAddr> = addresses.into_iter().take(MAX_ENDPOINTS).map(|ip| SocketAddr::new(ip, port)).collect();
+        let known = self.endpoints.iter().any(|known| known.transport == transport && known.addresses == addresses);
+        if !addresses.is_empty() && !known && self.endpoints.len() < MAX_ENDPOINTS {
+            self.endpoints.push(Endpoint { transport, addresses, via });
+        }
+    }
+
+    fn note(&mut self, note: String) {
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+
+    fn finish(self, host: &str) -> Result<Discovered, DiscoveryError> {
+        match (self.endpoints.is_empty(), self.failed, self.denied) {
+            (false, _, _) => Ok(Discovered { endpoints: self.endpoints, notes: self.notes }),
+            (true, Some(error), _) => Err(error.into()),
+            (true, None, Some(name)) => Err(DiscoveryError::Denied(name)),
+            (true, None, None) => Err(DiscoveryError::NoAddress(shown(host).into())),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Which proxy is for which server, as the environment tells every program.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::proxy::{BadProxy, HttpProxy};
+
+/// A proxy and the servers that are reached without it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Proxies {
+    proxy: Option<HttpProxy>,
+    direct: Vec<Direct>,
+}
+
+/// An entry of `no_proxy`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Direct {
+    Everything,
+    Network(IpNet),
+    /// The domain itself and everything in it.
+    Domain(String),
+}
+
+/// A variable of the environment has what is no proxy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct BadVariable {
+    name: &'static str,
+    error: BadProxy,
+}
+
+impl fmt::Display for BadVariable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "${}: {} (--no-proxy ignores it)", self.name, self.error)
+    }
+}
+
+impl Proxies {
+    /// This one for every server.
+    #[must_use]
+    pub fn always(proxy: HttpProxy) -> Self {
+        Self { proxy: Some(proxy), direct: Vec::new() }
+    }
+
+    /// None for any server.
+    #[must_use]
+    pub fn never() -> Self {
+        Self::default()
+    }
+
+    /// `https_proxy`, else `all_proxy`, except for what `no_proxy` names; in small letters or capitals.
+    ///
+    /// # Errors
+    /// A variable has what is no proxy. One of another scheme in `all_proxy` concerns other programs and is passed over.
+    pub fn from_environment() -> Result<Self, BadVariable> {
+        Self::from_variables(|name| std::env::var(name).ok())
+    }
+
+    fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, BadVariable> {
+        let set = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
+        let mut proxy = None;
+        for name in ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
+            let Some(value) = set(name) else { continue };
+            match value.trim().parse::<HttpProxy>() {
+                Ok(found) => {
+                    proxy = Some(found);
+                    break;
+                }
+                Err(BadProxy::Scheme(_)) if name.eq_ignore_ascii_case("all_proxy") => {}
+                Err(error) => return Err(BadVariable { name, error }),
+            }
+        }
+        let direct = set("no_proxy").or_else(|| set("NO_PROXY")).unwrap_or_default();
+        Ok(Self { proxy, direct: direct.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(Direct::read).collect() })
+    }
+
+    /// The proxy to a server that has this address and perhaps this name.
+    #[must_use]
+    pub fn to(&self, address: IpAddr, name: Option<&str>) -> Option<&HttpProxy> {
+        let proxy = self.proxy.as_ref()?;
+        let name = name.map(|name| name.trim_end_matches('.').to_ascii_lowercase());
+        let is_direct = self.direct.iter().any(|entry| entry.covers(address, name.as_deref()));
+        (!is_direct).then_some(proxy)
+    }
+
+    /// The same, with loopback reached without a proxy.
+    #[must_use]
+    pub fn except_loopback(mut self) -> Self {
+        let loopback: [IpNet; 2] =
+            [IpNet::new_assert([127, 0, 0, 0].into(), 8), IpNet::new_assert(std::net::Ipv6Addr::LOCALHOST.into(), 128)];
+        self.direct.extend(loopback.map(Direct::Network));
+        self
+    }
+}
+
+impl Direct {
+    fn read(entry: &str) -> Self {
+        if entry == "*" {
+            return Self::Everything;
+        }
+        let bare = entry.trim_start_matches('[').trim_end_matches(']');
+        match (bare.parse::<IpNet>(), bare.parse::<IpAddr>()) {
+            (Ok(network), _) => Self::Network(network),
+            (_, Ok(ip)) => Self::Network(ip.into()),
+            _ => Self::Domain(entry.trim_start_matches("*.").trim_matches('.').to_ascii_lowercase()),
+        }
+    }
+
+    fn covers(&self, address: IpAddr, name: Option<&str>) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Network(network) => network.contains(&address),
+            Self::Domain(domain) => {
+                name.is_some_and(|name| name == domain || name.strip_suffix(domain.as_str()).is_some_and(|host| host.ends_with('.')))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(variables: &[(&str, &str)]) -> Result<Proxies, BadVariable> {
+        let variables: Vec<(String, String)> = variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        Proxies::from_variables(|name| variables.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone()))
+    }
+
+    fn to(proxies: &Proxies, address: &str, name: Option<&str>) -> Option<String> {
+        proxies.to(address.parse().unwrap(), name).map(ToString::to_string)
+    }
+
+    #[test]
+    fn the_first_variable_that_is_set_names_the_proxy() {
+        assert_eq!(environment(&[]).unwrap(), Proxies::never());
+        let both = environment(&[("https_proxy", "http://a:1"), ("all_proxy", "http://b:2")]).unwrap();
+        assert_eq!(to(&both, "192.0.2.1", None).unwrap(), "http://a:1");
+        let all = environment(&[("https_proxy", " "), ("ALL_PROXY", "b:2")]).unwrap();
+        assert_eq!(to(&all, "192.0.2.1", None).unwrap(), "http://b:2");
+        assert_eq!(environment(&[("all_proxy", "socks5h://h:1080")]).unwrap(), Proxies::never());
+        let error = environment(&[("https_proxy", "https://h:1")]).unwrap_err().to_string();
+        assert!(error.starts_with("$https_proxy") && error.contains("--no-proxy"), "{error}");
+    }
+
+    #[test]
+    fn no_proxy_names_domains_addresses_and_networks() {
+        let list = "example.org, .example.net,*.example.com, 192.0.2.1,198.51.100.0/24,[2001:db8::1],2001:db8:1::/48";
+        let proxies = environment(&[("https_proxy", "http://p:1"), ("NO_PROXY", list)]).unwrap();
+        for (address, name) in [
+            ("203.0.113.1", Some("example.org")),
+            ("203.0.113.1", Some("Turn.Example.Org.")),
+            ("203.0.113.1", Some("a.b.example.net")),
+            ("203.0.113.1", Some("a.example.com")),
+            ("192.0.2.1", None),
+            ("198.51.100.77", Some("other.test")),
+            ("2001:db8::1", None),
+            ("2001:db8:1::9", None),
+        ] {
+            assert_eq!(to(&proxies, address, name), None, "{address} {name:?}");
+        }
+        for (address, name) in [("203.0.113.1", Some("badexample.org")), ("192.0.2.2", None), ("2001:db8::2", Some("example.de"))] {
+            assert!(to(&proxies, address, name).is_some(), "{address} {name:?}");
+        }
+        let star = environment(&[("https_proxy", "http://p:1"), ("no_proxy", "*")]).unwrap();
+        assert_eq!(to(&star, "192.0.2.1", None), None);
+    }
+
+    #[test]
+    fn loopback_is_behind_a_proxy_only_if_it_was_named_for_every_server() {
+        let named = Proxies::always("http://p:1".parse().unwrap());
+        assert!(to(&named, "127.0.0.1", None).is_some());
+        let told = named.except_loopback();
+        assert_eq!((to(&told, "127.0.0.1", None), to(&told, "::1", None)), (None, None));
+    }
+}

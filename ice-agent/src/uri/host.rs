@@ -1,0 +1,103 @@
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use hickory_resolver::proto::rr::Name;
+
+use super::UriError;
+
+/// Longest host name in octets, as DNS limits it.
+const MAX_NAME: usize = 253;
+
+/// The host of a URI: an address, or a name for DNS.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Host {
+    /// An address literal.
+    Ip(IpAddr),
+    /// A name of ASCII letters, in lower case, a name in another script as its A-labels (RFC 3986 §3.2.2 leads to IDNA).
+    Name(String),
+}
+
+impl Host {
+    /// The address, if it is one.
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Ip(ip) => Some(*ip),
+            Self::Name(_) => None,
+        }
+    }
+
+    /// The name, if it is one.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Ip(_) => None,
+            Self::Name(name) => Some(name),
+        }
+    }
+
+    /// What stands between brackets.
+    pub(super) fn literal(text: &str) -> Result<Self, UriError> {
+        // Zone identifiers are no part of the grammar, and the standard library's parser takes none.
+        text.parse::<Ipv6Addr>().map(|ip| Self::Ip(ip.into())).map_err(|_| UriError::Literal(format!("[{text}]")))
+    }
+}
+
+/// `reg-name` or `IPv4address`: "If host matches the rule for IPv4address, then it should be considered an IPv4 address literal and not a
+/// reg-name" (RFC 3986 §3.2.2).
+impl FromStr for Host {
+    type Err = UriError;
+
+    fn from_str(text: &str) -> Result<Self, UriError> {
+        let bad = || UriError::Host(text.into());
+        if let Ok(ip) = text.parse::<Ipv4Addr>() {
+            return Ok(Self::Ip(ip.into()));
+        }
+        let decoded = percent_decoded(text)?;
+        let name = if decoded.is_ascii() {
+            decoded
+        } else {
+            // What was not percent-encoded is no part of the grammar, but means the same.
+            Name::from_utf8(&decoded).map_err(|_| bad())?.to_ascii()
+        };
+        let name = name.to_ascii_lowercase();
+        let labels = name.strip_suffix('.').unwrap_or(&name);
+        let named = |label: &str| {
+            let letters = label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+            (1..=63).contains(&label.len()) && letters && !label.starts_with('-') && !label.ends_with('-')
+        };
+        // "1.2.3" and "10" are what people mean as addresses; no top-level domain is a number.
+        let numeric = labels.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+        if labels.len() > MAX_NAME || !labels.split('.').all(named) || numeric {
+            return Err(bad());
+        }
+        Ok(Self::Name(name))
+    }
+}
+
+/// `pct-encoded` decoded, the rest as it is.
+fn percent_decoded(text: &str) -> Result<String, UriError> {
+    let bad = || UriError::Encoding(text.into());
+    let mut octets = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(octet) = rest.next() {
+        octets.push(if octet == b'%' {
+            let mut digit = || rest.next().and_then(|digit| char::from(digit).to_digit(16)).ok_or_else(bad);
+            (digit()? * 16 + digit()?) as u8
+        } else {
+            octet
+        });
+    }
+    String::from_utf8(octets).map_err(|_| bad())
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
+            Self::Ip(IpAddr::V4(ip)) => write!(f, "{ip}"),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The ways from this host to servers, as the command line allows them: what every subcommand that speaks with a server has in common.
+
+use std::net::{IpAddr, SocketAddr};
+
+use causeway_client::{Failure, Timing};
+
+use crate::check::{StepError, binding};
+use crate::discovery::{Choice, Discovered, DiscoveryError, Dns, Endpoint, Families, discover, race};
+use crate::net::leg::Leg;
+use crate::net::proxies::Proxies;
+use crate::net::proxy::HttpProxy;
+use crate::net::target::{Target, Transport};
+use crate::net::{OpenError, Trust, TrustArgs, Usage};
+use crate::uri::ServerUri;
+
+/// The command-line options of every subcommand that speaks with servers.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct WayArgs {
+    /// Whom to believe over TLS and DTLS.
+    #[command(flatten)]
+    pub trust: TrustArgs,
+    /// Only over this transport: `udp` or `tcp`, for stuns: and turns: URIs `tls` or `dtls`.
+    #[arg(long, value_name = "TRANSPORT", value_parser = transport)]
+    pub transport: Option<Transport>,
+    /// Only to IPv4 addresses of servers.
+    #[arg(short = '4', long = "ipv4", conflicts_with = "v6")]
+    pub v4: bool,
+    /// Only to IPv6 addresses of servers.
+    #[arg(short = '6', long = "ipv6")]
+    pub v6: bool,
+    /// Ask this name server instead of the system's.
+    #[arg(long, value_name = "IP[:PORT]", value_parser = name_server)]
+    pub nameserver: Option<SocketAddr>,
+    /// HTTP proxy for TCP and TLS, `http://[USER:PASSWORD@]HOST:PORT`. Without it $`https_proxy` and $`all_proxy` are used, except for what
+    /// $`no_proxy` names. A password is better off in the environment.
+    #[arg(long, value_name = "URL", env = "ICE_AGENT_PROXY", hide_env_values = true)]
+    pub proxy: Option<HttpProxy>,
+    /// Use no proxy, whatever the environment says.
+    #[arg(long, conflicts_with = "proxy")]
+    pub no_proxy: bool,
+}
+
+impl WayArgs {
+    /// Reads what the options name.
+    ///
+    /// # Errors
+    /// A file cannot be read, or the environment names a proxy that is none.
+    pub fn load(&self) -> anyhow::Result<Ways> {
+        let families = match (self.v4, self.v6) {
+            (true, _) => Families::V4,
+            (_, true) => Families::V6,
+            _ => Families::Both,
+        };
+        let proxies = match &self.proxy {
+            _ if self.no_proxy => Proxies::never(),
+            Some(proxy) => Proxies::always(proxy.clone()),
+            // A server on this host is not behind a proxy; whoever means it names the proxy.
+            None => Proxies::from_environment()?.except_loopback(),
+        };
+        Ok(Ways {
+            dns: self.nameserver.map_or_else(Dns::system, Dns::at),
+            choice: Choice { transport: self.transport, families, names_server: self.trust.server_name.is_some() },
+            proxies,
+            trust: self.trust.load()?,
+        })
+    }
+}
+
+/// How servers are found and reached.
+#[derive(Debug)]
+pub struct Ways {
+    dns: Dns,
+    choice: Choice,
+    proxies: Proxies,
+    trust: Trust,
+}
+
+impl Ways {
+    /// Whom to believe.
+    #[must_use]
+    pub fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// What the options leave of transports and families.
+    #[must_use]
+    pub fn choice(&self) -> &Choice {
+        &self.choice
+    }
+
+    /// Where the server is.
+    ///
+    /// # Errors
+    /// Nowhere that it could be reached.
+    pub async fn discover(&self, uri: &ServerUri) -> Result<Discovered, DiscoveryError> {
+        discover(uri, &self.choice, &self.dns).await
+    }
+
+    /// The same with another choice.
+    ///
+    /// # Errors
+    /// Nowhere that it could be reached.
+    pub async fn discover_choosing(&self, uri: &ServerUri, choice: &Choice) -> Result<Discovered, DiscoveryError> {
+        discover(uri, choice, &self.dns).await
+    }
+
+    /// The way to one address of the server. Its certificate is to have the name in the URI: "using the value of the <host> parameter as the
+    /// identity of the server to be verified" (RFC 5928 §5), wherever SRV records lead.
+    #[must_use]
+    pub fn target(&self, uri: &ServerUri, transport: Transport, address: SocketAddr) -> Target {
+        let name = uri.host.name().map(|name| name.trim_end_matches('.'));
+        let proxy = match transport {
+            Transport::Tcp | Transport::Tls => self.proxies.to(address.ip(), name).cloned(),
+            Transport::Udp | Transport::Dtls => None,
+        };
+        Target { transport, address, server_name: name.map(str::to_owned), proxy }
+    }
+
+    /// The endpoint's addresses, the one that answers first in front, and what happened at those that failed. Where there is more than one,
+    /// they are tried a little apart (RFC 8305 §5): over TCP, TLS and DTLS the first connection wins, over UDP the first answer to a Binding
+    /// request, "try the requests with all the IP addresses received" (RFC 8489 §8.1).
+    pub async fn nearest(
+        &self,
+        uri: &ServerUri,
+        endpoint: &Endpoint,
+        usage: Usage,
+        timing: Timing,
+    ) -> (Vec<Target>, Vec<(Target, OpenError)>) {
+        let mut targets: Vec<Target> = endpoint.addresses.iter().map(|address| self.target(uri, endpoint.transport, *address)).collect();
+        if targets.len() < 2 {
+            return (targets, Vec::new());
+        }
+        let raced = race(&targets, |target: Target| async move {
+            let mut leg = Leg::open(&target, usage, &self.trust).await?;
+            if target.transport == Transport::Udp {
+                answers(&mut leg, &target, timing).await?;
+            }
+            Ok(())
+        });
+        match raced.await {
+            Ok(won) => {
+                targets.retain(|target| *target != won.with && won.failed.iter().all(|(failed, _)| failed != target));
+                targets.insert(0, won.with);
+                (targets, won.failed)
+            }
+            // Not every TURN server answers Binding requests, so that silence over UDP is not the last word.
+            Err(_) if endpoint.transport == Transport::Udp => (targets, Vec::new()),
+            Err(failed) => (Vec::new(), failed),
+        }
+    }
+}
+
+/// Whether somebody speaks STUN there; an error response says so too.
+async fn answers(leg: &mut Leg, target: &Target, timing: Timing) -> Result<(), OpenError> {
+    match binding(leg, target.address, target.transport, timing).await {
+        Ok(_) | Err(StepError::Failed(Failure::Refused(_))) => Ok(()),
+        Err(StepError::Socket(error)) => Err(error.into()),
+        Err(StepError::Failed(Failure::TimedOut)) => {
+            Err(std::io::Error::new(std::io::ErrorKind::TimedOut, Failure::TimedOut.to_string()).into())
+        }
+        Err(error) => Err(std::io::Error::other(error.to_string()).into()),
+    }
+}
+
+fn transport(text: &str) -> Result<Transport, String> {
+    match text {
+        "udp" => Ok(Transport::Udp),
+        "tcp" => Ok(Transport::Tcp),
+        "tls" => Ok(Transport::Tls),
+        "dtls" => Ok(Transport::Dtls),
+        _ => Err("one of udp, tcp, tls and dtls is needed".into()),
+    }
+}
+
+fn name_server(text: &str) -> Result<SocketAddr, String> {
+    const DNS: u16 = 53;
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    let address = bare.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, DNS)).or_else(|_| text.parse());
+    address.map_err(|_| "an address is needed, with a port if it is not 53".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_server_is_an_address_and_perhaps_a_port() {
+        for (text, address) in [
+            ("192.0.2.53", "192.0.2.53:53"),
+            ("192.0.2.53:5353", "192.0.2.53:5353"),
+            ("::1", "[::1]:53"),
+            ("[::1]", "[::1]:53"),
+            ("[::1]:5353", "[::1]:5353"),
+        ] {
+            assert_eq!(name_server(text).unwrap().to_string(), address);
+        }
+        assert!(name_server("dns.example").is_err());
+    }
+
+    #[test]
+    fn the_certificate_has_the_name_of_the_uri() {
+        let ways = WayArgs { no_proxy: true, ..WayArgs::default() }.load().unwrap();
+        let address = "192.0.2.1:5349".parse().unwrap();
+        let target = ways.target(&"turns:Example.org.".parse().unwrap(), Transport::Tls, address);
+        assert_eq!((target.server_name.as_deref(), target.proxy), (Some("example.org"), None));
+        assert_eq!(ways.target(&"turns:192.0.2.1".parse().unwrap(), Transport::Tls, address).server_name, None);
+    }
+
+    #[test]
+    fn a_proxy_is_for_connections_only() {
+        let args = WayArgs { proxy: Some("http://p:1".parse().unwrap()), ..WayArgs::default() };
+        let ways = args.load().unwrap();
+        let uri: ServerUri = "turn:example.org".parse().unwrap();
+        for (transport, through) in [(Transport::Udp, false), (Transport::Dtls, false), (Transport::Tcp, true), (Transport::Tls, true)] {
+            let target = ways.target(&uri, transport, "192.0.2.1:3478".parse().unwrap());
+            assert_eq!(target.proxy.is_some(), through, "{transport}");
+        }
+    }
+}

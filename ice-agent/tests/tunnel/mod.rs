@@ -1,0 +1,87 @@
+//! An HTTP proxy on loopback that opens tunnels, or does what it is told to.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+/// What the proxy does with a CONNECT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// Opens the tunnel.
+    Open,
+    /// Opens it for whoever shows `user:password`, and answers 407 otherwise.
+    Password(&'static str),
+    /// Says this and hangs up.
+    Answers(&'static str),
+    /// Sends a header that never ends.
+    Endless,
+}
+
+/// The running proxy; it ends when dropped.
+pub(crate) struct Tunnel {
+    pub(crate) address: SocketAddr,
+    asked: Arc<Mutex<Vec<String>>>,
+    _tasks: JoinSet<()>,
+}
+
+impl Tunnel {
+    pub(crate) async fn start(manner: Manner) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let mut tasks = JoinSet::new();
+        let requests = Arc::clone(&asked);
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                connections.spawn(serve(stream, manner, Arc::clone(&requests)));
+            }
+        });
+        Self { address, asked, _tasks: tasks }
+    }
+
+    /// The requests that came, whole.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+async fn serve(mut client: TcpStream, manner: Manner, asked: Arc<Mutex<Vec<String>>>) {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        let Ok(octet) = client.read_u8().await else { return };
+        request.push(octet);
+    }
+    let request = String::from_utf8(request).unwrap();
+    asked.lock().unwrap().push(request.clone());
+    let answer = match manner {
+        Manner::Open => None,
+        Manner::Password(pair) => {
+            let shown = format!("Proxy-Authorization: Basic {}\r\n", STANDARD.encode(pair));
+            (!request.contains(&shown)).then_some("HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\n\r\n")
+        }
+        Manner::Answers(answer) => Some(answer),
+        Manner::Endless => {
+            let _ = client.write_all(b"HTTP/1.1 200 OK\r\n").await;
+            while client.write_all(&[b'x'; 1024]).await.is_ok() {}
+            return;
+        }
+    };
+    if let Some(answer) = answer {
+        let _ = client.write_all(answer.as_bytes()).await;
+        return;
+    }
+    let to = request.split(' ').nth(1).unwrap();
+    let Ok(mut server) = TcpStream::connect(to).await else {
+        let _ = client.write_all(b"HTTP/1.1 502 Bad Gateway\r\n\r\n").await;
+        return;
+    };
+    client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.unwrap();
+    let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+}
