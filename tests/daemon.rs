@@ -1,6 +1,8 @@
-//! `turnd` itself, over UDP and TCP on loopback: the conformance of the core reaches the wire.
+//! `turnd` itself, over UDP, TCP, TLS and DTLS on loopback: the conformance of the core reaches the wire.
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
+#[path = "interop/certificates.rs"]
+mod certificates;
 #[path = "daemon/conformance.rs"]
 mod conformance;
 #[path = "daemon/leg.rs"]

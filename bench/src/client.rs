@@ -1,5 +1,4 @@
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::time::Duration;
+use std::net::SocketAddr;
 
 use anyhow::{Context, Result, bail, ensure};
 use causeway_auth::Key;
@@ -9,28 +8,26 @@ use causeway_wire::attribute::{
 use causeway_wire::{ChannelNumber, Class, EncodeError, IntegrityKey, Message, MessageWriter, Method, TransactionId};
 use rand::Rng;
 
+use crate::leg::{Leg, Transport};
 use crate::server::{PASSWORD, REALM, USER};
 
-/// One client with one allocation and one channel. Its socket is connected to the server.
+/// One client with one allocation and one channel.
 pub(crate) struct Client {
-    pub(crate) socket: UdpSocket,
+    pub(crate) leg: Leg,
     pub(crate) relayed: SocketAddr,
 }
 
 impl Client {
     /// Allocates, and binds the first channel to `peer`.
-    pub(crate) fn new(server: SocketAddr, peer: SocketAddr) -> Result<Self> {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-        socket.connect(server)?;
-        socket.set_read_timeout(Some(Duration::from_secs(2)))?;
-        let mut client = Self { socket, relayed: server };
-        let transport = |w: &mut MessageWriter<'_>| w.put(&RequestedTransport::UDP).map(drop);
-        let challenge = client.ask(Method::ALLOCATE, transport)?;
+    pub(crate) fn new(transport: Transport, server: SocketAddr, peer: SocketAddr) -> Result<Self> {
+        let mut client = Self { leg: Leg::connect(transport, server)?, relayed: server };
+        let requested = |w: &mut MessageWriter<'_>| w.put(&RequestedTransport::UDP).map(drop);
+        let challenge = client.ask(Method::ALLOCATE, requested)?;
         let challenge = Message::decode(&challenge).ok().context("a broken answer")?;
         let nonce = challenge.attribute::<Nonce<'_>>().ok().flatten().context("a 401 without NONCE")?.0;
         let key = Key::long_term_md5(USER, REALM, PASSWORD).integrity_key();
         let signed = |w: &mut MessageWriter<'_>| sign(w, nonce, &key);
-        let answer = client.ask(Method::ALLOCATE, |w| transport(w).and_then(|()| signed(w)))?;
+        let answer = client.ask(Method::ALLOCATE, |w| requested(w).and_then(|()| signed(w)))?;
         client.relayed = success(&answer)?.attribute::<XorRelayedAddress>().ok().flatten().context("no relayed address")?.0;
         let channel = ChannelNumberAttribute(ChannelNumber::FIRST.number());
         let answer = client.ask(Method::CHANNEL_BIND, |w| {
@@ -41,16 +38,16 @@ impl Client {
         Ok(client)
     }
 
-    fn ask(&self, method: Method, fill: impl FnOnce(&mut MessageWriter<'_>) -> Result<(), EncodeError>) -> Result<Vec<u8>> {
+    fn ask(&mut self, method: Method, fill: impl FnOnce(&mut MessageWriter<'_>) -> Result<(), EncodeError>) -> Result<Vec<u8>> {
         let mut id = [0; 12];
         rand::rng().fill_bytes(&mut id);
         let mut buffer = [0; 1024];
         let mut writer = MessageWriter::new(&mut buffer, Class::Request, method, TransactionId(id))?;
         fill(&mut writer)?;
         let len = writer.finish();
-        self.socket.send(&buffer[..len])?;
+        self.leg.send(&buffer[..len])?;
         let mut answer = vec![0; 2048];
-        let len = self.socket.recv(&mut answer).context("no answer")?;
+        let len = self.leg.receive(&mut answer).context("no answer")?;
         answer.truncate(len);
         ensure!(answer.get(8..20) == Some(&id[..]), "an answer to another question");
         Ok(answer)

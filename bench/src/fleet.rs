@@ -6,6 +6,7 @@ use causeway_wire::{ChannelData, ChannelNumber};
 
 use crate::client::Client;
 use crate::cpu;
+use crate::leg::Transport;
 use crate::server::Server;
 
 /// Datagrams under way at a time: enough that the server never waits, few enough that no buffer overflows.
@@ -42,13 +43,13 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    pub(crate) fn new(server: SocketAddr, allocations: usize, size: usize, peer: SocketAddr) -> Result<Self> {
+    pub(crate) fn new(transport: Transport, server: SocketAddr, allocations: usize, size: usize, peer: SocketAddr) -> Result<Self> {
         let peer = UdpSocket::bind(peer)?;
         peer.set_read_timeout(Some(Duration::from_millis(50)))?;
         let address = peer.local_addr()?;
-        let clients = (0..allocations).map(|_| Client::new(server, address)).collect::<Result<Vec<_>>>().context("no fleet")?;
+        let clients = (0..allocations).map(|_| Client::new(transport, server, address)).collect::<Result<Vec<_>>>().context("no fleet")?;
         for client in &clients {
-            client.socket.set_read_timeout(Some(Duration::from_millis(50)))?;
+            client.leg.set_patience(Duration::from_millis(50))?;
         }
         let frame = [&ChannelData::header(ChannelNumber::FIRST, size as u16)[..], &vec![0xA5; size]].concat();
         Ok(Self { clients, peer, frame, next: 0 })
@@ -66,9 +67,9 @@ impl Fleet {
         };
         let data = &self.frame[ChannelData::HEADER_LEN..];
         for (position, &index) in turn.iter().enumerate() {
-            let client = &self.clients[index];
+            let client = &mut self.clients[index];
             if goes_up(position) {
-                client.socket.send(&self.frame)?;
+                client.leg.send(&self.frame)?;
             } else {
                 self.peer.send_to(data, client.relayed)?;
             }
@@ -79,8 +80,8 @@ impl Fleet {
             if goes_up(position) {
                 delivered += usize::from(self.peer.recv(&mut buffer).is_ok_and(|len| buffer[..len] == *data));
             } else {
-                let socket = &self.clients[index].socket;
-                delivered += usize::from(socket.recv(&mut buffer).is_ok_and(|len| buffer[..len] == self.frame[..]));
+                let leg = &mut self.clients[index].leg;
+                delivered += usize::from(leg.receive(&mut buffer).is_ok_and(|len| buffer[..len] == self.frame[..]));
             }
         }
         Ok(delivered)

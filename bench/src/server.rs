@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::certificate::Certificate;
+use crate::leg::Transport;
+
 /// The user of both servers.
 pub(crate) const USER: &str = "bench";
 /// His password.
@@ -19,53 +22,66 @@ const CORE: &str = "0";
 /// A server that was started for the measurement; it ends with this value.
 pub(crate) struct Server {
     child: Child,
+    plain: SocketAddr,
     address: SocketAddr,
     directory: PathBuf,
 }
 
 impl Server {
     /// turnd with its defaults, but for the limits that would keep one user from having thousands of allocations.
-    pub(crate) fn turnd(program: &Path) -> Result<Self> {
+    pub(crate) fn turnd(program: &Path, transports: &[Transport]) -> Result<Self> {
         let port = free_port()?;
         let directory = directory("turnd")?;
         let config = directory.join("turnd.toml");
+        let tls = if transports.iter().any(|transport| transport.is_secure()) {
+            let Certificate { chain, key } = Certificate::write(&directory)?;
+            format!("[tls]\ncertificate = {chain:?}\nkey = {key:?}\n")
+        } else {
+            String::new()
+        };
+        // Plain UDP too: there it is asked whether the server is up.
+        let others = transports.iter().filter(|transport| **transport != Transport::Udp);
+        let transports: Vec<&str> = std::iter::once("udp").chain(others.map(|transport| transport.name())).collect();
         fs::write(
             &config,
             format!(
-                "realm = {REALM:?}\n[[listen]]\naddress = \"127.0.0.1:{port}\"\ntransports = [\"udp\"]\n\
+                "realm = {REALM:?}\n[[listen]]\naddress = \"127.0.0.1:{port}\"\ntransports = {transports:?}\n\
                  [relay]\naddresses = [\"127.0.0.1\"]\nscope = \"private\"\nports = \"20000-31999\"\n\
                  [auth.users.{USER}]\npassword = {PASSWORD:?}\n[peers]\nrules = [\"allow 127.0.0.0/8\"]\n\
-                 [limits]\nallocations_per_user = 10000\nallocations_per_prefix = 10000\n[log]\nlevel = \"error\"\n[admin]\nlisten = \"off\"\n"
+                 [limits]\nallocations_per_user = 10000\nallocations_per_prefix = 10000\n[log]\nlevel = \"error\"\n[admin]\nlisten = \"off\"\n{tls}"
             ),
         )?;
         let mut command = Command::new("taskset");
         command.args(["-c", CORE]).arg(program).arg("--config").arg(&config);
-        Self::start(command, port, directory)
+        Self::start(command, (port, port), directory)
     }
 
     /// coturn with its defaults, but for its user, its address and the loopback peers.
-    pub(crate) fn coturn(program: &Path) -> Result<Self> {
+    pub(crate) fn coturn(program: &Path, transport: Transport) -> Result<Self> {
         let port = free_port()?;
         let directory = directory("coturn")?;
         let mut command = Command::new("taskset");
-        command.args(["-c", CORE]).arg(program).args([
-            "-n",
-            "--lt-cred-mech",
-            "--no-tls",
-            "--no-dtls",
-            "--no-cli",
-            "--allow-loopback-peers",
-        ]);
+        command.args(["-c", CORE]).arg(program).args(["-n", "--lt-cred-mech", "--no-cli", "--allow-loopback-peers"]);
         command.args(["--log-file", "stdout", "--simple-log", "-L", "127.0.0.1", "-E", "127.0.0.1", "-r", REALM]);
         command.args(["--min-port", "32000", "--max-port", "43999", "-p", &port.to_string(), "-u", &format!("{USER}:{PASSWORD}")]);
         command.arg("--userdb").arg(directory.join("turndb")).arg("--pidfile").arg(directory.join("pid"));
-        Self::start(command, port, directory)
+        let mut data_port = port;
+        if transport.is_secure() {
+            let Certificate { chain, key } = Certificate::write(&directory)?;
+            data_port = free_port()?;
+            command.arg("--cert").arg(chain).arg("--pkey").arg(key).args(["--tls-listening-port", &data_port.to_string()]);
+        } else {
+            command.args(["--no-tls", "--no-dtls"]);
+        }
+        Self::start(command, (port, data_port), directory)
     }
 
-    fn start(mut command: Command, port: u16, directory: PathBuf) -> Result<Self> {
+    /// `ports`: where a Binding request over UDP is answered, and where the load goes.
+    fn start(mut command: Command, ports: (u16, u16), directory: PathBuf) -> Result<Self> {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).spawn();
         let child = child.with_context(|| format!("cannot start {command:?}"))?;
-        let mut server = Self { child, address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)), directory };
+        let [plain, address] = [ports.0, ports.1].map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        let mut server = Self { child, plain, address, directory };
         let deadline = Instant::now() + Duration::from_secs(10);
         while !server.answers()? {
             if Instant::now() > deadline || server.child.try_wait()?.is_some() {
@@ -81,7 +97,7 @@ impl Server {
         socket.set_read_timeout(Some(Duration::from_millis(200)))?;
         let request = [&[0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42][..], &[7; 12]].concat();
         // Refused while nobody listens; asked again.
-        Ok(socket.send_to(&request, self.address).is_ok() && socket.recv(&mut [0; 256]).is_ok())
+        Ok(socket.send_to(&request, self.plain).is_ok() && socket.recv(&mut [0; 256]).is_ok())
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

@@ -7,12 +7,12 @@ use causeway_wire::attribute::{AttributeType, Lifetime, RequestedTransport};
 use crate::leg::{arrives, udp};
 use crate::talker::{self, Talker};
 
-const BOTH: [Transport; 2] = [Transport::Udp, Transport::Tcp];
+const EVERY: [Transport; 4] = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls];
 
 #[test]
-fn rfc8656_7_2_an_allocation_over_udp_and_tcp() {
+fn rfc8656_7_2_an_allocation_over_every_transport() {
     let turnd = talker::turnd();
-    for transport in BOTH {
+    for transport in EVERY {
         let mut talker = Talker::new(&turnd, transport);
         let answer = talker.ask(Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP)?.put(&Lifetime(777)).map(drop));
         assert_eq!((answer.error(), answer.lifetime(), answer.mapped()), (None, Some(777), Some(talker.leg.local())));
@@ -23,9 +23,9 @@ fn rfc8656_7_2_an_allocation_over_udp_and_tcp() {
 }
 
 #[test]
-fn rfc8656_5_and_7_2_errors_over_udp_and_tcp() {
+fn rfc8656_5_and_7_2_errors_over_every_transport() {
     let turnd = talker::turnd();
-    for transport in BOTH {
+    for transport in EVERY {
         let mut talker = Talker::new(&turnd, transport);
         assert_eq!(talker.ask(Method::REFRESH, &|_| Ok(())).error(), Some(437));
         assert_eq!(talker.ask(Method::ALLOCATE, &|_| Ok(())).error(), Some(400));
@@ -43,9 +43,9 @@ fn rfc8656_5_and_7_2_errors_over_udp_and_tcp() {
 }
 
 #[test]
-fn rfc8656_11_data_by_indications_over_udp_and_tcp() {
+fn rfc8656_11_data_by_indications_over_every_transport() {
     let turnd = talker::turnd();
-    for transport in BOTH {
+    for transport in EVERY {
         let (mut talker, peer) = (Talker::new(&turnd, transport), udp());
         let relayed = talker.allocate();
         assert_eq!(talker.permit(peer.local_addr().unwrap()), None);
@@ -60,9 +60,9 @@ fn rfc8656_11_data_by_indications_over_udp_and_tcp() {
 }
 
 #[test]
-fn rfc8656_12_data_by_channels_over_udp_and_tcp() {
+fn rfc8656_12_data_by_channels_over_every_transport() {
     let turnd = talker::turnd();
-    for transport in BOTH {
+    for transport in EVERY {
         let (mut talker, peer) = (Talker::new(&turnd, transport), udp());
         let relayed = talker.allocate();
         assert_eq!(talker.bind(0x4001, peer.local_addr().unwrap()), None);
@@ -81,7 +81,7 @@ fn rfc8656_12_data_by_channels_over_udp_and_tcp() {
 #[test]
 fn rfc8656_9_without_a_permission_nothing_goes_in_or_out() {
     let turnd = talker::turnd();
-    for transport in BOTH {
+    for transport in EVERY {
         let (mut talker, peer, stranger) = (Talker::new(&turnd, transport), udp(), udp());
         let relayed = talker.allocate();
         stranger.send_to(b"x", relayed).unwrap();
@@ -97,7 +97,7 @@ fn rfc8656_9_without_a_permission_nothing_goes_in_or_out() {
 #[test]
 fn rfc8656_8_2_lifetime_zero_ends_relaying_at_once() {
     let turnd = talker::turnd();
-    for transport in BOTH {
+    for transport in EVERY {
         let (mut talker, peer) = (Talker::new(&turnd, transport), udp());
         let relayed = talker.allocate();
         talker.permit(peer.local_addr().unwrap());

@@ -1,9 +1,11 @@
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::path::Path;
 use std::time::Duration;
 
 use causeway_relay::Transport;
 use causeway_wire::stream::frame_len;
+use openssl::ssl::{Ssl, SslContext, SslMethod, SslOptions, SslStream, SslVerifyMode};
 
 /// So long nothing arriving is nothing coming.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -11,26 +13,32 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// A client's way to the server.
 pub(crate) enum Leg {
     Udp(UdpSocket),
-    Tcp(TcpStream, Vec<u8>),
+    Tcp(Frames<TcpStream>),
+    Tls(Frames<SslStream<TcpStream>>),
+    Dtls(SslStream<Connected>),
 }
 
 impl Leg {
-    pub(crate) fn new(transport: Transport, server: SocketAddr) -> Self {
-        if transport.is_stream() {
-            let stream = TcpStream::connect(server).unwrap();
-            stream.set_read_timeout(Some(PATIENCE)).unwrap();
-            stream.set_nodelay(true).unwrap();
-            return Self::Tcp(stream, Vec::new());
+    /// `root` signs whom TLS and DTLS take for the server.
+    pub(crate) fn new(transport: Transport, server: SocketAddr, root: &Path) -> Self {
+        match transport {
+            Transport::Udp => Self::Udp(connected(server)),
+            Transport::Tcp => Self::Tcp(Frames::new(tcp(server))),
+            Transport::Tls => Self::Tls(Frames::new(ssl(SslMethod::tls_client(), root).connect(tcp(server)).expect("a handshake"))),
+            Transport::Dtls => {
+                let mut ssl = ssl(SslMethod::dtls_client(), root);
+                ssl.set_mtu(1400).unwrap();
+                Self::Dtls(ssl.connect(Connected(connected(server))).expect("a handshake"))
+            }
         }
-        let socket = udp();
-        socket.connect(server).unwrap();
-        Self::Udp(socket)
     }
 
     pub(crate) fn local(&self) -> SocketAddr {
         match self {
             Self::Udp(socket) => socket.local_addr(),
-            Self::Tcp(stream, _) => stream.local_addr(),
+            Self::Tcp(frames) => frames.stream.local_addr(),
+            Self::Tls(frames) => frames.stream.get_ref().local_addr(),
+            Self::Dtls(stream) => stream.get_ref().0.local_addr(),
         }
         .unwrap()
     }
@@ -38,33 +46,100 @@ impl Leg {
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         match self {
             Self::Udp(socket) => assert_eq!(socket.send(bytes).unwrap(), bytes.len()),
-            Self::Tcp(stream, _) => stream.write_all(bytes).unwrap(),
+            Self::Tcp(frames) => frames.stream.write_all(bytes).unwrap(),
+            Self::Tls(frames) => frames.stream.write_all(bytes).unwrap(),
+            // An empty record would be no record.
+            Self::Dtls(stream) => drop((!bytes.is_empty()).then(|| stream.write_all(bytes).unwrap())),
         }
     }
 
     /// The next datagram or frame; `None` when the connection is closed.
     pub(crate) fn receive(&mut self) -> Option<Vec<u8>> {
         match self {
-            Self::Udp(socket) => {
-                let mut bytes = vec![0; 65_536];
-                let len = socket.recv(&mut bytes).expect("a datagram in time");
-                bytes.truncate(len);
-                Some(bytes)
-            }
-            Self::Tcp(stream, read) => loop {
-                if let Some(len) = frame_len(read).expect("the server's frames").filter(|len| *len <= read.len()) {
-                    return Some(read.drain(..len).collect());
-                }
-                let mut more = [0; 4096];
-                match stream.read(&mut more) {
-                    Ok(0) => return None,
-                    Ok(len) => read.extend_from_slice(&more[..len]),
-                    Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return None,
-                    Err(error) => panic!("a frame in time: {error}"),
-                }
-            },
+            Self::Udp(socket) => Some(datagram(|bytes| socket.recv(bytes))),
+            Self::Tcp(frames) => frames.next(),
+            Self::Tls(frames) => frames.next(),
+            Self::Dtls(stream) => Some(datagram(|bytes| stream.read(bytes))).filter(|bytes| !bytes.is_empty()),
         }
     }
+}
+
+/// A stream that is cut into frames.
+pub(crate) struct Frames<S> {
+    stream: S,
+    held: Vec<u8>,
+}
+
+impl<S: Read> Frames<S> {
+    fn new(stream: S) -> Self {
+        Self { stream, held: Vec::new() }
+    }
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        loop {
+            if let Some(len) = frame_len(&self.held).expect("the server's frames").filter(|len| *len <= self.held.len()) {
+                return Some(self.held.drain(..len).collect());
+            }
+            let mut more = [0; 4096];
+            match self.stream.read(&mut more) {
+                Ok(0) => return None,
+                Ok(len) => self.held.extend_from_slice(&more[..len]),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return None,
+                Err(error) => panic!("a frame in time: {error}"),
+            }
+        }
+    }
+}
+
+/// A connected socket, as OpenSSL reads and writes.
+#[derive(Debug)]
+pub(crate) struct Connected(UdpSocket);
+
+impl Read for Connected {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.0.recv(bytes)
+    }
+}
+
+impl Write for Connected {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.send(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn datagram(receive: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> Vec<u8> {
+    let mut bytes = vec![0; 65_536];
+    let len = receive(&mut bytes).expect("a datagram in time");
+    bytes.truncate(len);
+    bytes
+}
+
+/// A client's side that believes `root` alone.
+fn ssl(method: SslMethod, root: &Path) -> Ssl {
+    let mut context = SslContext::builder(method).unwrap();
+    context.set_verify(SslVerifyMode::PEER);
+    context.set_ca_file(root).unwrap();
+    context.set_options(SslOptions::NO_QUERY_MTU);
+    let mut ssl = Ssl::new(&context.build()).unwrap();
+    ssl.param_mut().set_host("localhost").unwrap();
+    ssl
+}
+
+fn tcp(server: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(server).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
+}
+
+fn connected(server: SocketAddr) -> UdpSocket {
+    let socket = udp();
+    socket.connect(server).unwrap();
+    socket
 }
 
 /// A socket of loopback, of a client or a peer.

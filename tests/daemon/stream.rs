@@ -1,7 +1,6 @@
 //! Frames of a stream: what a client does to them, and what becomes of its allocation.
 
 use causeway_relay::Transport;
-use causeway_tests::daemon::service;
 use causeway_wire::Method;
 use causeway_wire::attribute::Lifetime;
 
@@ -11,34 +10,38 @@ use crate::talker::{self, Talker};
 #[test]
 fn h14_half_a_frame_waits_and_the_rest_completes_it() {
     let turnd = talker::turnd();
-    let (mut talker, peer) = (Talker::new(&turnd, Transport::Tcp), udp());
-    talker.allocate();
-    talker.permit(peer.local_addr().unwrap());
-    let id = talker.client.next_transaction();
-    let request = talker.client.signed(id, Method::REFRESH, &|_| Ok(()));
-    for cut in [1, 3, 4, 19, 20, request.len() - 1] {
-        talker.leg.send(&request[..cut]);
-        std::thread::sleep(std::time::Duration::from_millis(20));
-        assert_eq!(talker.exchange(&request[cut..]).error(), None, "cut at {cut}");
+    for transport in [Transport::Tcp, Transport::Tls] {
+        let (mut talker, peer) = (Talker::new(&turnd, transport), udp());
+        talker.allocate();
+        talker.permit(peer.local_addr().unwrap());
+        let id = talker.client.next_transaction();
+        let request = talker.client.signed(id, Method::REFRESH, &|_| Ok(()));
+        for cut in [1, 3, 4, 19, 20, request.len() - 1] {
+            talker.leg.send(&request[..cut]);
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            assert_eq!(talker.exchange(&request[cut..]).error(), None, "cut at {cut}");
+        }
+        let two = [&request[..], &request[..]].concat();
+        assert_eq!(talker.exchange(&two).error(), None);
+        assert_eq!(talker.exchange(&[]).error(), None, "the second of one segment");
+        talker.send(peer.local_addr().unwrap(), b"still there");
+        assert_eq!(arrives(&peer).0, b"still there");
     }
-    let two = [&request[..], &request[..]].concat();
-    assert_eq!(talker.exchange(&two).error(), None);
-    assert_eq!(talker.exchange(&[]).error(), None, "the second of one segment");
-    talker.send(peer.local_addr().unwrap(), b"still there");
-    assert_eq!(arrives(&peer).0, b"still there");
 }
 
 #[test]
 fn h23_a_stream_that_cannot_be_framed_is_closed_and_frees_what_it_had() {
-    let turnd = service::turnd("", "[limits]\nallocations_per_user = 1\n");
-    for junk in [&[0x80; 12][..], &[0x00, 0x01, 0xFF, 0xFF], &[0x16, 0x03, 0x01, 0x02, 0x00], &[0x00, 0x01, 0x00, 0x03]] {
-        let mut talker = Talker::new(&turnd, Transport::Tcp);
-        talker.allocate();
-        talker.leg.send(junk);
-        assert_eq!(talker.leg.receive(), None, "{junk:?}");
-        // The next one of the same user gets its allocation: the last one's quota has come back.
-        let mut next = Talker::new(&turnd, Transport::Udp);
-        next.allocate();
-        next.ask(Method::REFRESH, &|w| w.put(&Lifetime(0)).map(drop));
+    let turnd = talker::turnd_with("", "[limits]\nallocations_per_user = 1\n");
+    for transport in [Transport::Tcp, Transport::Tls] {
+        for junk in [&[0x80; 12][..], &[0x00, 0x01, 0xFF, 0xFF], &[0x16, 0x03, 0x01, 0x02, 0x00], &[0x00, 0x01, 0x00, 0x03]] {
+            let mut talker = Talker::new(&turnd, transport);
+            talker.allocate();
+            talker.leg.send(junk);
+            assert_eq!(talker.leg.receive(), None, "{junk:?}");
+            // The next one of the same user gets its allocation: the last one's quota has come back.
+            let mut next = Talker::new(&turnd, Transport::Udp);
+            next.allocate();
+            next.ask(Method::REFRESH, &|w| w.put(&Lifetime(0)).map(drop));
+        }
     }
 }

@@ -1,16 +1,43 @@
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Deref;
 
 use causeway_relay::Transport;
+use causeway_tests::daemon::port;
 use causeway_tests::daemon::service::{self, PASSWORD, Service, USER};
 use causeway_tests::{Answer, Client, Fill};
 use causeway_wire::attribute::{ChannelNumberAttribute, Data, RequestedTransport, XorPeerAddress};
 use causeway_wire::{ChannelData, ChannelRange, Class, Message, MessageWriter, Method, TransactionId, padded};
 
+use crate::certificates::{Certificates, KeyKind};
 use crate::leg::Leg;
 
+/// A `turnd` that takes clients over everything, on one port.
+pub(crate) struct Turnd {
+    service: Service,
+    certificates: Certificates,
+}
+
+impl Deref for Turnd {
+    type Target = Service;
+
+    fn deref(&self) -> &Service {
+        &self.service
+    }
+}
+
 /// A `turnd` whose peers may be on loopback: there is no other network to be sure of.
-pub(crate) fn turnd() -> Service {
-    service::turnd(r#""allow 127.0.0.0/8""#, "[net]\nworkers = 2\n")
+pub(crate) fn turnd() -> Turnd {
+    turnd_with(r#""allow 127.0.0.0/8""#, "[net]\nworkers = 2\n")
+}
+
+/// The same with these rules for peers and these further tables.
+pub(crate) fn turnd_with(peers: &str, more: &str) -> Turnd {
+    let certificates = Certificates::make(KeyKind::Ecdsa);
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
+    let listen = format!("address = \"{address}\"\n");
+    let all = format!("{listen}transports = [\"udp\", \"tcp\", \"tls\", \"dtls\"]\n");
+    let config = service::turnd_config(address, peers, &format!("{}{more}", certificates.table())).replacen(&listen, &all, 1);
+    Turnd { service: Service::start("turnd", address, &config), certificates }
 }
 
 /// A client that writes its requests as the laboratory's does, and sends them over a real leg.
@@ -20,8 +47,8 @@ pub(crate) struct Talker {
 }
 
 impl Talker {
-    pub(crate) fn new(turnd: &Service, transport: Transport) -> Self {
-        let leg = Leg::new(transport, turnd.address);
+    pub(crate) fn new(turnd: &Turnd, transport: Transport) -> Self {
+        let leg = Leg::new(transport, turnd.address, &turnd.certificates.root());
         let mut client = Client::at(leg.local(), transport).named(USER, PASSWORD);
         client.five_tuple.server = turnd.address;
         Self { client, leg }

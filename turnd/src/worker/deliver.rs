@@ -62,7 +62,7 @@ impl Worker {
             }
             Transport::Tcp | Transport::Tls | Transport::Dtls => match self.connections.find(client) {
                 Some(Connection::Stream(stream)) => io.forward_frame(stream, packet, prefix, body, padding).is_ok(),
-                Some(Connection::Association(key)) => io.send_secure(key, &[prefix, packet.payload()], tos).is_ok(),
+                Some(Connection::Association(key)) => io.send_secure(key, &[prefix, packet.payload(), &[0; 3][..padding]], tos).is_ok(),
                 None => false,
             },
         }

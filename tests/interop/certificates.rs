@@ -1,0 +1,72 @@
+//! Certificates as an operator has them: a chain of three, made by the openssl program, whose root the clients are told to trust.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use causeway_tests::daemon::program;
+use causeway_tests::daemon::scratch::Scratch;
+
+/// The kind of all three keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyKind {
+    Ecdsa,
+    Rsa,
+}
+
+/// A root, an intermediate authority and the server's own, for 127.0.0.1, ::1 and localhost.
+pub(crate) struct Certificates(Scratch);
+
+const LIMIT: Duration = Duration::from_secs(20);
+const AUTHORITY: &str = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\n";
+const SERVER: &str = "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature,keyEncipherment\nextendedKeyUsage=serverAuth\n\
+    subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1\n";
+
+impl Certificates {
+    /// Makes them.
+    pub(crate) fn make(kind: KeyKind) -> Self {
+        let these = Self(Scratch::new());
+        these.0.write("authority", AUTHORITY);
+        these.0.write("server", SERVER);
+        these.key(kind, "root");
+        these.openssl("req -new -key root.key -subj /CN=Interop_Root -out root.csr");
+        these.openssl("x509 -req -in root.csr -signkey root.key -days 2 -extfile authority -out root.pem");
+        for (name, issuer, extensions) in [("intermediate", "root", "authority"), ("leaf", "intermediate", "server")] {
+            these.key(kind, name);
+            these.openssl(&format!("req -new -key {name}.key -subj /CN=Interop_{name} -out {name}.csr"));
+            these.openssl(&format!(
+                "x509 -req -in {name}.csr -CA {issuer}.pem -CAkey {issuer}.key -set_serial {} -days 2 -extfile {extensions} -out {name}.pem",
+                name.len()
+            ));
+        }
+        let chain = ["leaf.pem", "intermediate.pem", "root.pem"].map(|name| these.0.read(name)).concat();
+        these.0.write("chain.pem", &chain);
+        these
+    }
+
+    /// The lines of a configuration that name chain and key.
+    pub(crate) fn table(&self) -> String {
+        let (chain, key) = (self.0.path("chain.pem"), self.0.path("leaf.key"));
+        format!("[tls]\ncertificate = \"{}\"\nkey = \"{}\"\n", chain.display(), key.display())
+    }
+
+    /// The root, which a client must know.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.0.path("root.pem")
+    }
+
+    fn key(&self, kind: KeyKind, name: &str) {
+        let algorithm = match kind {
+            KeyKind::Ecdsa => "EC -pkeyopt ec_paramgen_curve:P-256",
+            KeyKind::Rsa => "RSA -pkeyopt rsa_keygen_bits:2048",
+        };
+        self.openssl(&format!("genpkey -quiet -algorithm {algorithm} -out {name}.key"));
+    }
+
+    fn openssl(&self, arguments: &str) {
+        let mut command = Command::new("openssl");
+        command.args(arguments.split(' ')).current_dir(self.0.path("."));
+        let output = program::run(command, LIMIT);
+        assert!(output.succeeded, "openssl {arguments}: {}", output.text);
+    }
+}
