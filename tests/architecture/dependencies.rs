@@ -79,8 +79,13 @@ const RULES: &[Rule] = &[
     Rule { who: &["ice-agent"], must_not_use: &["causeway-net"], because: "ice-agent runs on everybody's laptop, `net` only on Linux" },
     Rule {
         who: &["stund", "turnd", "ice-agent", "causeway-daemon", "causeway-net"],
-        must_not_use: &["openssl-sys", "native-tls", "aws-lc-sys"],
-        because: "one static binary, one crypto library: ring",
+        must_not_use: &["native-tls", "aws-lc-sys"],
+        because: "one static binary, one crypto library: ring, and OpenSSL for DTLS alone",
+    },
+    Rule {
+        who: &["ice-agent", "causeway-client", "causeway-store"],
+        must_not_use: &["openssl-sys"],
+        because: "OpenSSL is for the DTLS of the servers' workers, and takes minutes to build",
     },
 ];
 
