@@ -5,13 +5,14 @@
 
 use std::net::SocketAddr;
 
-use causeway_relay::{FiveTuple, RelayId, Transport, Verdict};
+use causeway_relay::{Discard, FiveTuple, IcmpNotice, RelayId, Transport, Verdict};
 use causeway_tests::addresses::{client, peer};
 use causeway_tests::{Client, Lab};
 use causeway_wire::attribute::{Data, RequestedTransport, XorPeerAddress};
 use causeway_wire::{ChannelData, ChannelNumber, Class, MessageWriter, Method, TransactionId};
 
 const DATA: [u8; 160] = [0x5A; 160];
+const UNREACHABLE: IcmpNotice = IcmpNotice { kind: 3, code: 3, data: 0 };
 
 #[test]
 fn relaying_a_datagram_allocates_nothing() {
@@ -26,11 +27,13 @@ fn relaying_a_datagram_allocates_nothing() {
                 lab.server.handle_client(now, &call.five_tuple, &call.send, &mut out),
                 lab.server.handle_peer(now, call.relay, call.on_channel, DATA.len()),
                 lab.server.handle_peer(now, call.relay, call.beside_it, DATA.len()),
+                lab.server.handle_icmp(now, call.relay, call.beside_it, &UNREACHABLE, &mut out),
             ];
-            relayed += verdicts.iter().filter(|verdict| matches!(verdict, Verdict::ToPeer { .. } | Verdict::ToClient { .. })).count();
+            let done = |verdict: &&Verdict| matches!(verdict, Verdict::ToPeer { .. } | Verdict::ToClient { .. } | Verdict::Notify { .. });
+            relayed += verdicts.iter().filter(done).count();
         }
     });
-    assert_eq!(relayed, 4 * calls.len());
+    assert_eq!(relayed, 5 * calls.len());
     assert_eq!(allocated.count_total, 0, "{allocated:?}");
 }
 
@@ -44,15 +47,20 @@ fn h10_challenging_a_datagram_allocates_nothing() {
         client.unsigned(TransactionId([1; 12]), method, &|w| w.put(&RequestedTransport::UDP).map(drop))
     });
     let strangers: Vec<_> = (1..1000).map(|port| Client::at(client(9, port), Transport::Udp).five_tuple).collect();
-    let mut answered = 0;
+    let (mut answered, mut limited) = (0, 0);
     let allocated = allocation_counter::measure(|| {
         for from in &strangers {
             for request in &requests {
-                answered += usize::from(matches!(lab.server.handle_client(now, from, request, &mut out), Verdict::Respond(_)));
+                match lab.server.handle_client(now, from, request, &mut out) {
+                    Verdict::Respond(_) => answered += 1,
+                    Verdict::Discard(Discard::RateLimited) => limited += 1,
+                    other => panic!("{other:?}"),
+                }
             }
         }
     });
-    assert_eq!((answered, allocated.count_total), (2 * 999, 0), "{allocated:?}");
+    assert!(answered > 0 && limited > 0, "{answered} answered, {limited} not (H11)");
+    assert_eq!((answered + limited, allocated.count_total), (2 * 999, 0), "{allocated:?}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! RFC 8656 as far as a server for UDP relays is built: one test a rule, named by its section, in virtual time.
+//! RFC 8656: one test a rule that concerns a server, named by its section, in virtual time.
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
 #[path = "rfc8656/allocate.rs"]
@@ -9,11 +9,21 @@ mod allocate_success;
 mod channel_bind;
 #[path = "rfc8656/channel_data.rs"]
 mod channel_data;
+#[path = "rfc8656/dual.rs"]
+mod dual;
+#[path = "rfc8656/families.rs"]
+mod families;
 #[path = "rfc8656/general.rs"]
 mod general;
+#[path = "rfc8656/header_fields.rs"]
+mod header_fields;
+#[path = "rfc8656/icmp.rs"]
+mod icmp;
 #[path = "rfc8656/permission.rs"]
 mod permission;
 #[path = "rfc8656/refresh.rs"]
 mod refresh;
+#[path = "rfc8656/reservation.rs"]
+mod reservation;
 #[path = "rfc8656/send_and_data.rs"]
 mod send_and_data;

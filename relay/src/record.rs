@@ -82,7 +82,9 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         let allocation = self.allocations.get(id).filter(|allocation| allocation.relays.is_ready())?;
         let left = |expires: Duration| expires.saturating_sub(now.monotonic);
         let relays = &allocation.relays;
-        let relayed = relays.bound().filter(|(index, _)| relays.is_live(*index, now.monotonic));
+        // One of two may have expired unvisited; of one that has expired whole, all is told.
+        let is_over = relays.last_expiry() <= now.monotonic;
+        let relayed = relays.bound().filter(|(index, _)| is_over || relays.is_live(*index, now.monotonic));
         let relayed = relayed.map(|(index, address)| RelayedRecord { address, time_to_expiry: left(relays.expiry(index)) });
         let permissions = allocation.permissions.iter().filter(|(_, expires)| **expires > now.monotonic);
         let channels = allocation.channels.iter().filter(|(_, channel)| channel.expires > now.monotonic);

@@ -190,7 +190,7 @@ fn h8_two_relayed_clients_of_one_server_reach_each_other() {
     let (mut a, mut b) = (Client::udp(1), Client::tcp(2));
     let (relayed_a, relayed_b) = (a.allocate(&mut lab), b.allocate(&mut lab));
     assert_eq!((a.permit(&mut lab, &[relayed_b]), b.bind(&mut lab, 0x4000, relayed_a)), (None, None));
-    let Reaction::ToPeer { from, to, data } = a.send(&mut lab, relayed_b, b"hello") else { panic!("not sent") };
+    let Reaction::ToPeer { from, to, data, .. } = a.send(&mut lab, relayed_b, b"hello") else { panic!("not sent") };
     assert_eq!((from, to), (relayed_a, relayed_b));
     let reaction = lab.peer_sends(from, to, &data).unwrap();
     assert_eq!(reaction.to_client(), Some(&b"\x40\x00\x00\x05hello\0\0\0"[..]));

@@ -67,7 +67,7 @@ fn h35_what_has_expired_is_not_adopted() {
     client.refresh(&mut lab, 700);
     lab.pass_unnoticed(Duration::from_secs(300));
     let record = export(&lab, &client);
-    assert_eq!((record.permissions.len(), record.lifetime, record.time_to_expiry.as_secs()), (0, Duration::from_secs(700), 400));
+    assert_eq!((record.permissions.len(), record.lifetime, record.relayed[0].time_to_expiry.as_secs()), (0, Duration::from_secs(700), 400));
     lab.pass_unnoticed(Duration::from_secs(400));
     let expired = export(&lab, &client);
     assert!(Lab::default().server.adopt(lab.now(), &expired).is_none());

@@ -12,7 +12,7 @@ use causeway_tests::Lab;
 struct Entry {
     relayed: Vec<SocketAddr>,
     username: String,
-    expires: Duration,
+    expires: Vec<Duration>,
     permissions: BTreeSet<(IpAddr, Duration)>,
     channels: BTreeSet<(u16, SocketAddr, Duration)>,
 }
@@ -58,9 +58,9 @@ impl Entry {
         let at = |left: Duration| lab.now().unix + left;
         let channel = |channel: &causeway_relay::ChannelRecord| (channel.number.number(), channel.peer, at(channel.time_to_expiry));
         Self {
-            relayed: record.relayed.iter().map(|relayed| relayed.bound).collect(),
+            relayed: record.relayed.iter().map(|relayed| relayed.address.bound).collect(),
             username: record.credential.username().to_owned(),
-            expires: at(record.time_to_expiry),
+            expires: record.relayed.iter().map(|relayed| at(relayed.time_to_expiry)).collect(),
             permissions: record.permissions.iter().map(|permission| (permission.peer, at(permission.time_to_expiry))).collect(),
             channels: record.channels.iter().map(channel).collect(),
         }

@@ -11,6 +11,7 @@ pub(crate) const QUOTA: usize = 2;
 pub(crate) const PER_PREFIX: usize = 3;
 pub(crate) const ALLOCATIONS: usize = 4;
 pub(crate) const PORTS: usize = 3;
+const FIRST_PORT: u16 = 49_152;
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,32 +27,92 @@ pub(crate) struct Who {
 /// A request.
 #[derive(Clone, Debug)]
 pub(crate) enum Ask {
-    Allocate { ipv6: bool, lifetime: Option<u32> },
-    Refresh { lifetime: Option<u32> },
-    Permit { peers: Vec<SocketAddr> },
-    Bind { number: u16, peer: SocketAddr },
+    Allocate {
+        what: What,
+        lifetime: Option<u32>,
+    },
+    /// `ipv6` names one family of two.
+    Refresh {
+        ipv6: Option<bool>,
+        lifetime: Option<u32>,
+    },
+    Permit {
+        peers: Vec<SocketAddr>,
+    },
+    Bind {
+        number: u16,
+        peer: SocketAddr,
+    },
 }
 
-/// What is answered: a success with its LIFETIME, if it has one, or an error.
-pub(crate) type Told = Result<Option<u32>, u16>;
+/// What an Allocate asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    /// One address.
+    One { ipv6: bool },
+    /// One at an even port.
+    Even { ipv6: bool },
+    /// One at an even port, with the next one reserved.
+    Pair { ipv6: bool },
+    /// The address that a token stands for.
+    Reserved(Token),
+    /// One of each family.
+    Both,
+}
+
+pub(crate) type Token = [u8; 8];
+
+/// A success.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Success {
+    /// Its LIFETIME, if it has one.
+    pub(crate) lifetime: Option<u32>,
+    /// The family of ADDRESS-ERROR-CODE, whose code is 508.
+    pub(crate) refused_ipv6: Option<bool>,
+    /// Whether there is a token.
+    pub(crate) has_token: bool,
+}
+
+/// What is answered.
+pub(crate) type Told = Result<Success, u16>;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Allocation {
     user: usize,
     prefix: usize,
-    ipv6: bool,
     made_by: u64,
-    expires: u64,
-    /// The relayed address, once the server has told it.
-    pub(crate) relayed: Option<SocketAddr>,
+    deleted_by: Option<u64>,
+    refused_ipv6: Option<bool>,
+    has_token: bool,
+    token_is_new: bool,
+    pub(crate) relays: Vec<Relay>,
     permissions: Vec<(IpAddr, u64)>,
     channels: Vec<(u16, SocketAddr, u64)>,
+}
+
+/// One relayed address.
+#[derive(Clone, Debug)]
+pub(crate) struct Relay {
+    pub(crate) ipv6: bool,
+    expires: u64,
+    /// Once the server has told it.
+    pub(crate) address: Option<SocketAddr>,
+}
+
+/// A port that is held for somebody.
+#[derive(Clone, Debug)]
+struct Reservation {
+    token: Token,
+    address: SocketAddr,
+    user: usize,
+    until: u64,
 }
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Model {
     now: u64,
     denied: Vec<IpAddr>,
+    reservations: Vec<Reservation>,
     pub(crate) allocations: HashMap<usize, Allocation>,
 }
 
@@ -59,7 +120,46 @@ impl Model {
     pub(crate) fn pass(&mut self, seconds: u64) {
         self.now += seconds;
         let now = self.now;
-        self.allocations.retain(|_, allocation| allocation.expires > now);
+        self.reservations.retain(|reservation| reservation.until > now);
+        for allocation in self.allocations.values_mut() {
+            allocation.keep(|relay| relay.expires > now);
+        }
+        self.allocations.retain(|_, allocation| !allocation.relays.is_empty());
+    }
+
+    /// Another server takes over: what only the answers of the one before knew is forgotten, and so are its reservations.
+    pub(crate) fn take_over(&mut self) {
+        self.reservations.clear();
+        for allocation in self.allocations.values_mut() {
+            (allocation.deleted_by, allocation.refused_ipv6, allocation.has_token) = (None, None, false);
+        }
+    }
+
+    /// The server has told the addresses, and a token for the port after the first.
+    pub(crate) fn told(&mut self, five_tuple: usize, addresses: &[SocketAddr], token: Option<Token>) {
+        let Some(allocation) = self.allocations.get_mut(&five_tuple) else { return };
+        for (relay, address) in allocation.relays.iter_mut().zip(addresses) {
+            relay.ipv6 = address.is_ipv6();
+            assert_eq!(*relay.address.get_or_insert(*address), *address, "it never changes");
+        }
+        let known = |token| self.reservations.iter().any(|reservation| reservation.token == token);
+        if let Some(token) = token.filter(|token| allocation.token_is_new && !known(*token)) {
+            let address = SocketAddr::new(addresses[0].ip(), addresses[0].port() + 1);
+            self.reservations.push(Reservation { token, address, user: allocation.user, until: self.now + 30 });
+        }
+        allocation.token_is_new = false;
+    }
+
+    /// Ports that are lent, to allocations and to reservations.
+    pub(crate) fn lent(&self) -> usize {
+        self.allocations.values().map(|allocation| allocation.relays.len()).sum::<usize>() + self.reservations.len()
+    }
+
+    fn free(&self, ipv6: bool) -> Vec<u16> {
+        let lent = self.allocations.values().flat_map(|allocation| &allocation.relays).filter_map(|relay| relay.address);
+        let lent: Vec<SocketAddr> = lent.chain(self.reservations.iter().map(|reservation| reservation.address)).collect();
+        let is_free = |port: &u16| !lent.iter().any(|address| address.is_ipv6() == ipv6 && address.port() == *port);
+        (FIRST_PORT..FIRST_PORT + PORTS as u16).filter(is_free).collect()
     }
 
     /// Another policy: who is denied from now on.
@@ -93,8 +193,8 @@ impl Model {
 
     /// A request under transaction id `id`.
     pub(crate) fn ask(&mut self, who: Who, id: u64, ask: &Ask) -> Told {
-        if let Ask::Allocate { ipv6, lifetime } = ask {
-            return self.allocate(who, id, *ipv6, *lifetime);
+        if let Ask::Allocate { what, lifetime } = ask {
+            return self.allocate(who, id, *what, *lifetime);
         }
         let now = self.now;
         let allocation = self.allocations.get_mut(&who.five_tuple).ok_or(437u16)?;
@@ -102,14 +202,22 @@ impl Model {
             return Err(441);
         }
         match ask {
-            Ask::Refresh { lifetime: Some(0) } => {
-                self.allocations.remove(&who.five_tuple);
-                Ok(Some(0))
+            Ask::Refresh { .. } if allocation.deleted_by == Some(id) => Ok(lifetime_of(0)),
+            Ask::Refresh { ipv6: Some(ipv6), .. } if !allocation.has(*ipv6) => Err(443),
+            Ask::Refresh { ipv6: Some(ipv6), lifetime: Some(0) } if allocation.relays.len() == 2 => {
+                allocation.keep(|relay| relay.ipv6 != *ipv6);
+                allocation.deleted_by = Some(id);
+                Ok(lifetime_of(0))
             }
-            Ask::Refresh { lifetime } => {
+            Ask::Refresh { lifetime: Some(0), .. } => {
+                self.allocations.remove(&who.five_tuple);
+                Ok(lifetime_of(0))
+            }
+            Ask::Refresh { ipv6, lifetime } => {
                 let granted = granted(*lifetime);
-                allocation.expires = now + granted;
-                Ok(Some(granted as u32))
+                let meant = |relay: &&mut Relay| ipv6.is_none_or(|ipv6| ipv6 == relay.ipv6);
+                allocation.relays.iter_mut().filter(meant).for_each(|relay| relay.expires = now + granted);
+                Ok(lifetime_of(granted))
             }
             Ask::Permit { peers } => {
                 if peers.is_empty() {
@@ -122,17 +230,17 @@ impl Model {
                     return Err(403);
                 }
                 let ips: Vec<IpAddr> = peers.iter().map(SocketAddr::ip).collect();
-                allocation.permit(&ips, now).map(|()| None)
+                allocation.permit(&ips, now).map(|()| Success::default())
             }
-            Ask::Bind { number, peer } => allocation.bind(*number, *peer, now, &self.denied).map(|()| None),
+            Ask::Bind { number, peer } => allocation.bind(*number, *peer, now, &self.denied).map(|()| Success::default()),
             Ask::Allocate { .. } => unreachable!(),
         }
     }
 
-    fn allocate(&mut self, who: Who, id: u64, ipv6: bool, lifetime: Option<u32>) -> Told {
+    fn allocate(&mut self, who: Who, id: u64, what: What, lifetime: Option<u32>) -> Told {
         if let Some(allocation) = self.allocations.get(&who.five_tuple) {
             let again = allocation.made_by == id && allocation.user == who.user;
-            return if again { Ok(Some((allocation.expires - self.now) as u32)) } else { Err(437) };
+            return if again { Ok(allocation.success(self.now)) } else { Err(437) };
         }
         let among = |is: &dyn Fn(&&Allocation) -> bool| self.allocations.values().filter(is).count();
         if self.allocations.len() >= ALLOCATIONS {
@@ -141,22 +249,46 @@ impl Model {
         if among(&|other| other.prefix == who.prefix) >= PER_PREFIX || among(&|other| other.user == who.user) >= QUOTA {
             return Err(486);
         }
-        if among(&|other| other.ipv6 == ipv6) >= PORTS {
-            return Err(508);
-        }
-        let granted = granted(lifetime);
+        let (families, refused_ipv6) = self.find(who.user, what)?;
+        let expires = self.now + granted(lifetime);
+        let has_token = matches!(what, What::Pair { .. });
         let allocation = Allocation {
             user: who.user,
             prefix: who.prefix,
-            ipv6,
             made_by: id,
-            expires: self.now + granted,
-            relayed: None,
+            deleted_by: None,
+            refused_ipv6,
+            has_token,
+            token_is_new: has_token,
+            relays: families.into_iter().map(|ipv6| Relay { ipv6, expires, address: None }).collect(),
             permissions: Vec::new(),
             channels: Vec::new(),
         };
+        let success = allocation.success(self.now);
         self.allocations.insert(who.five_tuple, allocation);
-        Ok(Some(granted as u32))
+        Ok(success)
+    }
+
+    /// The families that there are ports of, and the one of two that there is none of.
+    fn find(&mut self, user: usize, what: What) -> Result<(Vec<bool>, Option<bool>), u16> {
+        let found = |ipv6: bool, is_there: bool| if is_there { Ok((vec![ipv6], None)) } else { Err(508) };
+        match what {
+            What::One { ipv6 } => found(ipv6, !self.free(ipv6).is_empty()),
+            What::Even { ipv6 } => found(ipv6, self.free(ipv6).iter().any(|port| port % 2 == 0)),
+            What::Pair { ipv6 } => {
+                let free = self.free(ipv6);
+                found(ipv6, free.iter().any(|port| port % 2 == 0 && free.contains(&(port + 1))))
+            }
+            What::Reserved(token) => {
+                let held = self.reservations.iter().position(|held| held.token == token && held.user == user).ok_or(508u16)?;
+                found(self.reservations.remove(held).address.is_ipv6(), true)
+            }
+            What::Both => match [false, true].map(|ipv6| !self.free(ipv6).is_empty()) {
+                [true, true] => Ok((vec![false, true], None)),
+                [false, false] => Err(508),
+                [ipv4, _] => Ok((vec![!ipv4], Some(ipv4))),
+            },
+        }
     }
 
     /// Whether a Send indication goes through.
@@ -172,6 +304,13 @@ impl Model {
         allocation.channels.iter().find(|(bound, _, expires)| *bound == number && *expires > self.now).map(|(_, peer, _)| *peer)
     }
 
+    /// Whether the client is told of ICMP about a peer.
+    pub(crate) fn notifies(&self, five_tuple: usize, peer: SocketAddr, kind: u8) -> bool {
+        let types: &[u8] = if peer.is_ipv4() { &[3, 11] } else { &[1, 2, 3] };
+        let allocation = self.allocations.get(&five_tuple);
+        types.contains(&kind) && allocation.is_some_and(|allocation| allocation.permits(peer.ip(), self.now))
+    }
+
     /// How data from a peer reach the client: not at all, on a channel, or in a Data indication.
     pub(crate) fn receives(&self, five_tuple: usize, peer: SocketAddr) -> Option<Option<u16>> {
         let allocation = self.allocations.get(&five_tuple)?;
@@ -180,11 +319,32 @@ impl Model {
     }
 }
 
+fn lifetime_of(seconds: u64) -> Success {
+    Success { lifetime: Some(seconds as u32), ..Success::default() }
+}
+
 impl Allocation {
+    fn has(&self, ipv6: bool) -> bool {
+        self.relays.iter().any(|relay| relay.ipv6 == ipv6)
+    }
+
+    /// Drops the other relayed addresses, and what peers of their families had.
+    fn keep(&mut self, keep: impl Fn(&Relay) -> bool) {
+        self.relays.retain(|relay| keep(relay));
+        let families: Vec<bool> = self.relays.iter().map(|relay| relay.ipv6).collect();
+        self.permissions.retain(|(ip, _)| families.contains(&ip.is_ipv6()));
+        self.channels.retain(|(_, peer, _)| families.contains(&peer.is_ipv6()));
+    }
+
+    fn success(&self, now: u64) -> Success {
+        let left = self.relays.iter().map(|relay| relay.expires - now).max();
+        Success { lifetime: left.map(|left| left as u32), refused_ipv6: self.refused_ipv6, has_token: self.has_token }
+    }
+
     fn is_of_family(&self, peer: &SocketAddr) -> bool {
         match peer.ip() {
-            IpAddr::V4(_) => !self.ipv6,
-            IpAddr::V6(ip) => self.ipv6 && ip.to_ipv4_mapped().is_none(),
+            IpAddr::V4(_) => self.has(false),
+            IpAddr::V6(ip) => self.has(true) && ip.to_ipv4_mapped().is_none(),
         }
     }
 

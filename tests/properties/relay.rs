@@ -3,17 +3,18 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use causeway_relay::{Command, Limits, Transport};
+use causeway_relay::{Command, IcmpNotice, Limits, Transport};
 use causeway_tests::addresses::{client, peer, peer_v6};
 use causeway_tests::{Answer, Client, Lab, Reaction, Setup, deny};
 use causeway_wire::attribute::{
-    AddressFamily, ChannelNumberAttribute, Data, Lifetime, RequestedAddressFamily, RequestedTransport, XorPeerAddress,
+    AdditionalAddressFamily, AddressFamily, ChannelNumberAttribute, Data, EvenPort, Icmp, Lifetime, RequestedAddressFamily,
+    RequestedTransport, ReservationToken, XorPeerAddress,
 };
 use causeway_wire::{EncodeError, Message, MessageWriter, Method};
 use proptest::prelude::*;
 
 use crate::directory::Directory;
-use crate::model::{self, Ask, Model, Who};
+use crate::model::{self, Ask, Model, What, Who};
 
 const CLIENTS: usize = 6;
 
@@ -25,6 +26,10 @@ enum Step {
     Send(usize, SocketAddr, usize),
     SendChannel(usize, u16, usize),
     FromPeer(usize, SocketAddr, usize),
+    /// ICMP of this type about this peer.
+    Icmp(usize, SocketAddr, u8),
+    /// An Allocate with the token that was told last, or another.
+    Claim(usize, bool),
     Gone(usize),
     Pass(u64),
     /// Hosts below this one are denied as peers.
@@ -55,6 +60,8 @@ struct Both {
     /// Of each client: its last request, as bytes, as a request, and its number.
     last: Vec<Option<(Vec<u8>, Ask, u64)>>,
     requests: u64,
+    /// The token that was told last.
+    token: model::Token,
     /// What a directory that outlives the process would hold by now.
     directory: Directory,
 }
@@ -93,7 +100,15 @@ impl Both {
             ..Setup::default()
         });
         let clients = (0..CLIENTS).map(|index| both_views(index, &mut lab)).collect();
-        Self { lab, model: Model::default(), clients, last: vec![None; CLIENTS], requests: 0, directory: Directory::default() }
+        Self {
+            lab,
+            model: Model::default(),
+            clients,
+            last: vec![None; CLIENTS],
+            requests: 0,
+            token: [0xEE; 8],
+            directory: Directory::default(),
+        }
     }
 
     fn take(&mut self, step: &Step) {
@@ -107,6 +122,11 @@ impl Both {
             Step::Send(index, peer, len) => self.send(*index, *peer, *len),
             Step::SendChannel(index, number, len) => self.send_channel(*index, *number, *len),
             Step::FromPeer(index, peer, len) => self.receive(*index, *peer, *len),
+            Step::Icmp(index, peer, kind) => self.icmp(*index, *peer, *kind),
+            Step::Claim(index, last) => {
+                let token = if *last { self.token } else { [0xEE; 8] };
+                self.ask(*index, &Ask::Allocate { what: What::Reserved(token), lifetime: None });
+            }
             Step::Gone(index) => {
                 self.lab.command(Command::ClientGone(self.clients[*index].0.five_tuple));
                 self.model.gone(self.clients[*index].1.five_tuple);
@@ -121,7 +141,10 @@ impl Both {
                 self.lab.command(Command::SetPolicy(self.lab.setup.policy()));
                 self.model.deny(hosts);
             }
-            Step::TakeOver => self.lab = self.lab.succeed(),
+            Step::TakeOver => {
+                self.lab = self.lab.succeed();
+                self.model.take_over();
+            }
         }
     }
 
@@ -140,8 +163,10 @@ impl Both {
         let expected = self.model.ask(*who, id, ask);
         assert_eq!(told(&answer), expected, "{who:?}: {ask:?}");
         assert!(answer.is_signed_with(&client.key()));
-        if let (Some(relayed), Some(allocation)) = (answer.relayed(), self.model.allocations.get_mut(&who.five_tuple)) {
-            assert_eq!(*allocation.relayed.get_or_insert(relayed), relayed, "it never changes");
+        if matches!(ask, Ask::Allocate { .. }) && expected.is_ok() {
+            let token = answer.token().map(|token| token.0);
+            self.model.told(who.five_tuple, &answer.all_relayed(), token);
+            self.token = token.unwrap_or(self.token);
         }
     }
 
@@ -162,21 +187,39 @@ impl Both {
     }
 
     fn sent(&self, index: usize, reaction: &Reaction, to: Option<SocketAddr>, data: &[u8]) {
-        let allocation = self.model.allocations.get(&self.clients[index].1.five_tuple);
-        let from = allocation.and_then(|allocation| allocation.relayed);
+        let from = to.and_then(|to| self.relayed(index, to));
         assert_eq!(reaction.to_peer(), from.zip(to).map(|(from, to)| (from, to, data)));
         assert_eq!(reaction.silence().is_some(), to.is_none());
     }
 
-    fn receive(&mut self, index: usize, peer: SocketAddr, len: usize) {
+    /// The client's relayed address of the peer's family; the other one if that is all there is.
+    fn relayed(&self, index: usize, peer: SocketAddr) -> Option<SocketAddr> {
+        let relays = &self.model.allocations.get(&self.clients[index].1.five_tuple)?.relays;
+        relays.iter().find(|relay| relay.ipv6 == peer.is_ipv6()).or(relays.first()).and_then(|relay| relay.address)
+    }
+
+    fn icmp(&mut self, index: usize, peer: SocketAddr, kind: u8) {
+        let Some(relayed) = self.relayed(index, peer) else { return };
+        let reaction = self.lab.icmp_arrives(relayed, peer, IcmpNotice { kind, code: 4, data: 1400 });
         let (client, who) = &self.clients[index];
-        let Some(relayed) = self.model.allocations.get(&who.five_tuple).and_then(|allocation| allocation.relayed) else { return };
+        if !self.model.notifies(who.five_tuple, peer, kind) {
+            return assert!(reaction.silence().is_some(), "{reaction:?}");
+        }
+        let Reaction::Notice { to, bytes } = reaction else { panic!("{reaction:?}") };
+        let message = Message::decode(&bytes).expect("a Data indication");
+        assert_eq!((to, message.attribute()), (client.five_tuple, Ok(Some(XorPeerAddress(peer)))));
+        assert!(matches!(message.attribute(), Ok(Some(Icmp { icmp_type, code: 4, .. })) if icmp_type == kind));
+    }
+
+    fn receive(&mut self, index: usize, peer: SocketAddr, len: usize) {
+        let Some(relayed) = self.relayed(index, peer) else { return };
+        let (client, who) = &self.clients[index];
         let data = data(len);
         let reaction = self.lab.peer_sends(peer, relayed, &data).expect("the relayed address is bound");
         let Some(channel) = self.model.receives(who.five_tuple, peer) else {
             return assert!(reaction.silence().is_some(), "{reaction:?}");
         };
-        let Reaction::ToClient { to, bytes } = reaction else { panic!("{reaction:?}") };
+        let Reaction::ToClient { to, bytes, .. } = reaction else { panic!("{reaction:?}") };
         assert_eq!(to, client.five_tuple);
         let Some(number) = channel else {
             let message = Message::decode(&bytes).expect("a Data indication");
@@ -195,7 +238,7 @@ impl Both {
         let gauges = self.lab.server.gauges();
         assert_eq!(gauges.allocations, self.model.allocations.len());
         assert_eq!(self.lab.quota.total(), gauges.allocations);
-        assert_eq!(self.lab.pool.free(), 2 * model::PORTS - gauges.allocations);
+        assert_eq!(self.lab.pool.free(), 2 * model::PORTS - self.model.lent());
         let (live, remembered) = (self.model.live(), self.model.remembered());
         assert!((live.0..=remembered.0).contains(&gauges.permissions), "{gauges:?}: {live:?} to {remembered:?}");
         assert!((live.1..=remembered.1).contains(&gauges.channels), "{gauges:?}: {live:?} to {remembered:?}");
@@ -217,7 +260,14 @@ fn both_views(index: usize, lab: &mut Lab) -> (Client, Who) {
 }
 
 fn told(answer: &Answer) -> model::Told {
-    answer.error().map_or(Ok(answer.lifetime()), Err)
+    if let Some(code) = answer.error() {
+        return Err(code);
+    }
+    let refused_ipv6 = answer.address_error().map(|(family, code)| {
+        assert_eq!(code, 508);
+        family == AddressFamily::Ipv6
+    });
+    Ok(model::Success { lifetime: answer.lifetime(), refused_ipv6, has_token: answer.token().is_some() })
 }
 
 fn method(ask: &Ask) -> Method {
@@ -231,14 +281,29 @@ fn method(ask: &Ask) -> Method {
 
 fn fill(w: &mut MessageWriter<'_>, ask: &Ask) -> Result<(), EncodeError> {
     match ask {
-        Ask::Allocate { ipv6, lifetime } => {
+        Ask::Allocate { what, lifetime } => {
             w.put(&RequestedTransport::UDP)?;
-            if *ipv6 {
-                w.put(&RequestedAddressFamily(AddressFamily::Ipv6))?;
+            match what {
+                What::One { .. } | What::Reserved(_) => {}
+                What::Even { .. } => _ = w.put(&EvenPort { reserve: false })?,
+                What::Pair { .. } => _ = w.put(&EvenPort { reserve: true })?,
+                What::Both => _ = w.put(&AdditionalAddressFamily(AddressFamily::Ipv6))?,
+            }
+            match what {
+                What::One { ipv6 } | What::Even { ipv6 } | What::Pair { ipv6 } if *ipv6 => {
+                    w.put(&RequestedAddressFamily(AddressFamily::Ipv6))?;
+                }
+                What::Reserved(token) => _ = w.put(&ReservationToken(*token))?,
+                _ => {}
             }
             lifetime.map_or(Ok(()), |lifetime| w.put(&Lifetime(lifetime)).map(drop))
         }
-        Ask::Refresh { lifetime } => lifetime.map_or(Ok(()), |lifetime| w.put(&Lifetime(lifetime)).map(drop)),
+        Ask::Refresh { ipv6, lifetime } => {
+            if let Some(ipv6) = ipv6 {
+                w.put(&RequestedAddressFamily(if *ipv6 { AddressFamily::Ipv6 } else { AddressFamily::Ipv4 }))?;
+            }
+            lifetime.map_or(Ok(()), |lifetime| w.put(&Lifetime(lifetime)).map(drop))
+        }
         Ask::Permit { peers } => peers.iter().try_for_each(|peer| w.put(&XorPeerAddress(*peer)).map(drop)),
         Ask::Bind { number, peer } => w.put(&ChannelNumberAttribute(*number))?.put(&XorPeerAddress(*peer)).map(drop),
     }
@@ -257,8 +322,10 @@ fn step(takes_over: bool) -> impl Strategy<Value = Step> {
         3 => (who.clone(), a_peer(), 0..9usize).prop_map(|(who, peer, len)| Step::Send(who, peer, len)),
         3 => (who.clone(), number(), 0..9usize).prop_map(|(who, number, len)| Step::SendChannel(who, number, len)),
         3 => (who.clone(), a_peer(), 0..9usize).prop_map(|(who, peer, len)| Step::FromPeer(who, peer, len)),
+        2 => (who.clone(), a_peer(), 0..13u8).prop_map(|(who, peer, kind)| Step::Icmp(who, peer, kind)),
+        1 => (who.clone(), any::<bool>()).prop_map(|(who, last)| Step::Claim(who, last)),
         1 => who.prop_map(Step::Gone),
-        3 => prop_oneof![0..10u64, Just(1), Just(299), Just(300), Just(301), Just(600), 0..700u64].prop_map(Step::Pass),
+        3 => prop_oneof![0..10u64, Just(1), Just(29), Just(30), Just(299), Just(300), Just(301), Just(600), 0..700u64].prop_map(Step::Pass),
         1 => (1..4u8).prop_map(Step::Deny),
         u32::from(takes_over) * 3 + 1 => Just(if takes_over { Step::TakeOver } else { Step::Pass(1) }),
     ]
@@ -267,14 +334,20 @@ fn step(takes_over: bool) -> impl Strategy<Value = Step> {
 fn ask() -> impl Strategy<Value = Ask> {
     prop_oneof![
         1 => allocate(),
-        2 => lifetime().prop_map(|lifetime| Ask::Refresh { lifetime }),
+        3 => (any::<Option<bool>>(), lifetime()).prop_map(|(ipv6, lifetime)| Ask::Refresh { ipv6, lifetime }),
         3 => prop::collection::vec(a_peer(), 0..4).prop_map(|peers| Ask::Permit { peers }),
         4 => (number(), a_peer()).prop_map(|(number, peer)| Ask::Bind { number, peer }),
     ]
 }
 
 fn allocate() -> impl Strategy<Value = Ask> {
-    (any::<bool>(), lifetime()).prop_map(|(ipv6, lifetime)| Ask::Allocate { ipv6, lifetime })
+    let what = prop_oneof![
+        2 => any::<bool>().prop_map(|ipv6| What::One { ipv6 }),
+        1 => any::<bool>().prop_map(|ipv6| What::Even { ipv6 }),
+        1 => any::<bool>().prop_map(|ipv6| What::Pair { ipv6 }),
+        2 => Just(What::Both),
+    ];
+    (what, lifetime()).prop_map(|(what, lifetime)| Ask::Allocate { what, lifetime })
 }
 
 fn lifetime() -> impl Strategy<Value = Option<u32>> {

@@ -93,15 +93,6 @@ fn rfc8656_7_2_check_3_goes_before_check_7() {
 }
 
 #[test]
-fn rfc8656_7_2_check_4_dont_fragment_is_unknown_while_no_df_bit_is_set() {
-    let mut lab = Lab::default();
-    let mut client = Client::udp(1);
-    let answer = with(&mut client, &mut lab, &[(AttributeType::DONT_FRAGMENT, &[])]);
-    assert_eq!((answer.error(), answer.unknown()), (Some(420), vec![AttributeType::DONT_FRAGMENT]));
-    assert_eq!(lab.server.gauges().allocations, 0);
-}
-
-#[test]
 fn rfc8656_7_2_check_5_a_token_with_what_it_excludes_is_400() {
     let mut lab = Lab::default();
     let mut client = Client::udp(1);
@@ -140,13 +131,43 @@ fn rfc8656_7_2_check_8_an_even_port_is_granted() {
 }
 
 #[test]
-fn rfc8656_7_2_check_8_a_reservation_cannot_be_satisfied_and_is_508() {
+fn rfc8656_7_2_check_8_a_reservation_with_an_additional_family_is_400() {
     let mut lab = Lab::default();
     let mut client = Client::udp(1);
-    assert_eq!(with(&mut client, &mut lab, &[PAIR]).error(), Some(508));
     assert_eq!(with(&mut client, &mut lab, &[PAIR, ADDITIONAL_V6]).error(), Some(400));
     assert_eq!(with(&mut client, &mut lab, &[(AttributeType::EVEN_PORT, &[])]).error(), Some(400), "malformed");
     assert!(lab.pool.is_full() && lab.quota.total() == 0);
+}
+
+#[test]
+fn rfc8656_7_2_check_8_a_reservation_that_cannot_be_satisfied_is_508() {
+    let mut lab = Lab::with(|setup| setup.ports = 1);
+    assert_eq!(with(&mut Client::udp(1), &mut lab, &[PAIR]).error(), Some(508), "there is no port after the even one");
+    assert!(lab.pool.is_full() && lab.quota.total() == 0);
+}
+
+#[test]
+fn rfc8656_7_2_check_9_an_additional_family_that_is_not_ipv6_is_400() {
+    let mut lab = Lab::default();
+    let mut client = Client::udp(1);
+    for value in [&[1, 0, 0, 0][..], &[0, 0, 0, 0], &[3, 0, 0, 0], &[], &[2], &[2, 0, 0, 0, 0]] {
+        let fill: Fill<'_> = &|w| w.put(&RequestedTransport::UDP)?.put_raw(AttributeType::ADDITIONAL_ADDRESS_FAMILY, value).map(drop);
+        assert_eq!(allocate(&mut client, &mut lab, fill).error(), Some(400), "{value:?}");
+    }
+    assert!(lab.pool.is_full() && lab.quota.total() == 0);
+}
+
+#[test]
+fn rfc8656_7_2_check_7_goes_before_check_9() {
+    let mut lab = Lab::with(|setup| setup.families = Families { ipv4: false, ipv6: true });
+    assert_eq!(with(&mut Client::udp(1), &mut lab, &[(AttributeType::ADDITIONAL_ADDRESS_FAMILY, &[1, 0, 0, 0])]).error(), Some(440));
+}
+
+#[test]
+fn rfc8656_7_2_check_9_goes_before_check_10() {
+    let mut lab = Lab::with(|setup| setup.quota = 0);
+    let additional_v4 = (AttributeType::ADDITIONAL_ADDRESS_FAMILY, &[1, 0, 0, 0][..]);
+    assert_eq!(with(&mut Client::udp(1), &mut lab, &[additional_v4]).error(), Some(400), "not 486");
 }
 
 #[test]

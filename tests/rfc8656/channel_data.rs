@@ -22,7 +22,7 @@ fn rfc8656_12_6_the_data_leave_for_the_channels_peer_byte_for_byte() {
 fn rfc8656_12_5_the_server_uses_the_channel_that_is_bound_to_the_peer() {
     let (mut lab, client, relayed) = bound(Transport::Udp);
     let reaction = lab.peer_sends(peer(1, 1), relayed, b"abcde").unwrap();
-    assert_eq!(reaction, Reaction::ToClient { to: client.five_tuple, bytes: b"\x40\x00\x00\x05abcde".to_vec() });
+    assert_eq!(reaction, Reaction::ToClient { to: client.five_tuple, bytes: b"\x40\x00\x00\x05abcde".to_vec(), carry_tos: true });
     let from_another_port = lab.peer_sends(peer(1, 2), relayed, b"abcde").unwrap();
     assert_eq!(from_another_port.to_client().unwrap()[0], 0, "a Data indication: the channel is another's");
 }

@@ -97,7 +97,7 @@ fn rfc8656_8_2_malformed_attributes_are_refused_and_change_nothing() {
         (AttributeType::LIFETIME, &[0, 0][..], 400),
         (AttributeType::REQUESTED_ADDRESS_FAMILY, &[1], 400),
         (AttributeType::REQUESTED_ADDRESS_FAMILY, &[9, 0, 0, 0], 443),
-        (AttributeType::DONT_FRAGMENT, &[], 420),
+        (AttributeType(0x7FFF), &[], 420),
     ] {
         let answer = client.ask(&mut lab, Method::REFRESH, &|w| w.put_raw(kind, value).map(drop)).answer();
         assert_eq!(answer.error(), Some(code), "{kind:?}");

@@ -5,9 +5,7 @@ use std::net::SocketAddr;
 use causeway_relay::{Discard, Traffic, Transport};
 use causeway_tests::addresses::{client, peer, peer_v6};
 use causeway_tests::{Client, Fill, Lab, Reaction};
-use causeway_wire::attribute::{
-    AddressFamily, AttributeType, Data, DontFragment, RequestedAddressFamily, RequestedTransport, XorPeerAddress,
-};
+use causeway_wire::attribute::{AddressFamily, AttributeType, Data, RequestedAddressFamily, RequestedTransport, XorPeerAddress};
 use causeway_wire::{Class, Message, MessageWriter, Method};
 
 #[test]
@@ -35,13 +33,6 @@ fn rfc8656_11_2_the_order_of_the_attributes_does_not_matter() {
     let (mut lab, mut client, relayed) = permitted();
     let swapped: Fill<'_> = &|w| w.put(&Data(b"abc"))?.put(&XorPeerAddress(peer(1, 1))).map(drop);
     assert_eq!(indication(&mut client, &mut lab, swapped).to_peer(), Some((relayed, peer(1, 1), &b"abc"[..])));
-}
-
-#[test]
-fn rfc8656_11_2_dont_fragment_is_unknown_and_the_indication_is_discarded() {
-    let (mut lab, mut client, _) = permitted();
-    let fill: Fill<'_> = &|w| w.put(&XorPeerAddress(peer(1, 1)))?.put(&DontFragment)?.put(&Data(b"x")).map(drop);
-    assert_eq!(indication(&mut client, &mut lab, fill), Reaction::Silence(Discard::UnknownAttribute));
 }
 
 #[test]
@@ -78,7 +69,7 @@ fn rfc8656_11_3_without_a_channel_the_data_come_in_a_data_indication() {
     for length in [0, 1, 2, 3, 4, 5, 1199, 1200, 65_000] {
         let data: Vec<u8> = (0..length).map(|at| (at * 7) as u8).collect();
         let reaction = lab.peer_sends(peer(1, 4242), relayed, &data).unwrap();
-        let Reaction::ToClient { to, bytes } = &reaction else { panic!("{reaction:?}") };
+        let Reaction::ToClient { to, bytes, .. } = &reaction else { panic!("{reaction:?}") };
         let message = Message::decode(bytes).unwrap();
         assert_eq!((*to, message.class(), message.method()), (client.five_tuple, Class::Indication, Method::DATA));
         assert_eq!(message.attribute::<XorPeerAddress>(), Ok(Some(XorPeerAddress(peer(1, 4242)))));

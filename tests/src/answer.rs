@@ -2,7 +2,8 @@ use std::net::SocketAddr;
 
 use causeway_relay::{FiveTuple, Respond};
 use causeway_wire::attribute::{
-    Attribute, AttributeType, ErrorCodeAttribute, Lifetime, Nonce, Realm, UnknownAttributes, XorMappedAddress, XorRelayedAddress,
+    AddressErrorCode, AddressFamily, Attribute, AttributeType, ErrorCodeAttribute, Lifetime, Nonce, Realm, ReservationToken,
+    UnknownAttributes, XorMappedAddress, XorRelayedAddress,
 };
 use causeway_wire::{Class, IntegrityKey, Message, Method};
 
@@ -64,6 +65,24 @@ impl Answer {
     #[must_use]
     pub fn relayed(&self) -> Option<SocketAddr> {
         self.attribute::<XorRelayedAddress>().map(|relayed| relayed.0)
+    }
+
+    /// All relayed addresses, in their order.
+    #[must_use]
+    pub fn all_relayed(&self) -> Vec<SocketAddr> {
+        self.message().all::<XorRelayedAddress>().map(|relayed| relayed.expect("the server writes attributes of their form").0).collect()
+    }
+
+    /// The family that was not allocated, and why.
+    #[must_use]
+    pub fn address_error(&self) -> Option<(AddressFamily, u16)> {
+        self.attribute::<AddressErrorCode<'_>>().map(|error| (error.family, error.code.number()))
+    }
+
+    /// The token of the port that was reserved.
+    #[must_use]
+    pub fn token(&self) -> Option<ReservationToken> {
+        self.attribute()
     }
 
     /// The client's address as the server sees it.

@@ -2,7 +2,10 @@ use std::net::SocketAddr;
 
 use causeway_auth::{Key, RestSecret};
 use causeway_relay::{FiveTuple, Transport};
-use causeway_wire::attribute::{ChannelNumberAttribute, Data, Lifetime, Nonce, Realm, RequestedTransport, Username, XorPeerAddress};
+use causeway_wire::attribute::{
+    AdditionalAddressFamily, AddressFamily, ChannelNumberAttribute, Data, Lifetime, Nonce, Realm, RequestedAddressFamily,
+    RequestedTransport, Username, XorPeerAddress,
+};
 use causeway_wire::{
     ChannelData, ChannelRange, Class, EncodeError, IntegrityKey, MAX_MESSAGE_LEN, MessageWriter, Method, TransactionId, padded,
 };
@@ -174,6 +177,33 @@ impl Client {
         let answer = self.ask(lab, Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP).map(drop)).answer();
         assert_eq!(answer.error(), None);
         answer.relayed().expect("a success names the relayed address")
+    }
+
+    /// An Allocate for UDP with further attributes; the answer.
+    pub fn allocate_with(&mut self, lab: &mut Lab, fill: Fill<'_>) -> Answer {
+        let fill: Fill<'_> = &|w| {
+            w.put(&RequestedTransport::UDP)?;
+            fill(w)
+        };
+        self.ask(lab, Method::ALLOCATE, fill).answer()
+    }
+
+    /// An Allocate for both families; the relayed addresses, IPv4 first.
+    ///
+    /// # Panics
+    /// When it does not succeed whole.
+    #[track_caller]
+    pub fn allocate_both(&mut self, lab: &mut Lab) -> (SocketAddr, SocketAddr) {
+        let answer = self.allocate_with(lab, &|w| w.put(&AdditionalAddressFamily(AddressFamily::Ipv6)).map(drop));
+        assert_eq!((answer.error(), answer.address_error()), (None, None));
+        let [ipv4, ipv6] = answer.all_relayed()[..] else { panic!("two relayed addresses, not {:?}", answer.all_relayed()) };
+        assert!(ipv4.is_ipv4() && ipv6.is_ipv6());
+        (ipv4, ipv6)
+    }
+
+    /// A Refresh with this LIFETIME of the relayed address of one family.
+    pub fn refresh_one(&mut self, lab: &mut Lab, family: AddressFamily, lifetime: u32) -> Answer {
+        self.ask(lab, Method::REFRESH, &|w| w.put(&Lifetime(lifetime))?.put(&RequestedAddressFamily(family)).map(drop)).answer()
     }
 
     /// A Refresh with this LIFETIME.

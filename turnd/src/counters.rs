@@ -7,6 +7,7 @@ use causeway_wire::ErrorCode;
 
 use crate::connections::ConnectionCaps;
 use crate::port_pool::PortPools;
+use crate::reservations::Reservations;
 use crate::tally::Tally;
 
 const TRANSPORTS: [Transport; 4] = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls];
@@ -161,6 +162,7 @@ const PREFIXES: Family = Family::gauge("allocation_prefixes", "Source prefixes t
 const PARKED: Family = Family::gauge("requests_parked", "Requests that wait for a user's key");
 const KEYS: Family = Family::gauge("keys_remembered", "Users of the store that workers remember, or know to be nobody's names");
 const FREE_PORTS: Family = Family::gauge("relay_ports_free", "Relayed ports that are not lent");
+const RESERVED_PORTS: Family = Family::gauge("relay_ports_reserved", "Relayed ports that are held for who has their token");
 const USERS: Family = Family::gauge("users", "Users that hold an allocation");
 const CONNECTION_PREFIXES: Family = Family::gauge("connection_prefixes", "Source prefixes that hold a connection");
 
@@ -175,6 +177,7 @@ pub(crate) fn worker_source(counters: Arc<Counters>, stats: Arc<Stats>) -> impl 
 /// The metrics source of what all workers share.
 pub(crate) fn shared_source(
     pools: Arc<PortPools>,
+    reservations: Arc<Reservations>,
     users: Arc<Tally<Box<str>>>,
     connections: ConnectionCaps,
 ) -> impl Fn(&mut Samples) + Send + Sync {
@@ -183,6 +186,7 @@ pub(crate) fn shared_source(
             let family = if pool.address().bound.is_ipv4() { "ipv4" } else { "ipv6" };
             samples.add(&FREE_PORTS, &[("family", family.into())], pool.free() as u64);
         }
+        samples.add(&RESERVED_PORTS, &[], reservations.len() as u64);
         samples.add(&USERS, &[], users.len() as u64);
         for (kind, prefixes) in connections.prefixes() {
             samples.add(&CONNECTION_PREFIXES, &[("kind", kind.into())], prefixes as u64);

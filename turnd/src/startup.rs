@@ -70,8 +70,12 @@ pub(crate) fn start(config: &Config, runtime: &Runtime) -> Result<Running> {
     let listeners = listeners::bind(&config.listen, &config.net)?;
     let secure = Secure::start(config)?;
     let shared = Shared::new(config);
-    let mut sources: Vec<Source> =
-        vec![Box::new(shared_source(Arc::clone(&shared.pools), Arc::clone(&shared.users), shared.connections.clone()))];
+    let mut sources: Vec<Source> = vec![Box::new(shared_source(
+        Arc::clone(&shared.pools),
+        Arc::clone(&shared.reservations),
+        Arc::clone(&shared.users),
+        shared.connections.clone(),
+    ))];
     let mut prepared = Vec::new();
     for (index, listeners) in (0u16..).zip(listeners) {
         let (mut worker, mut event_loop) = shared.prepare(index, listeners, secure.as_ref().map(Secure::handshaker))?;

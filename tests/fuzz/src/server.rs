@@ -112,7 +112,7 @@ fn request(shell: &Shell, from: &FiveTuple, input: &mut Input<'_>) -> Vec<u8> {
     }
     if class == Class::Request && flags & 1 == 0 {
         let username = USERS[usize::from(flags >> 1 & 1) + usize::from(flags >> 6 & 1)];
-        let nonce = shell.nonce(from.client.ip());
+        let nonce = shell.nonce(from.client);
         let key = Key::long_term_md5(username, REALM, if flags & 0x1C == 0x1C { "wrong" } else { PASSWORD }).integrity_key();
         writer.put(&Username(username)).and_then(|w| w.put(&Realm(REALM))).and_then(|w| w.put(&Nonce(nonce.as_str()))).expect("room");
         writer.integrity(&key).expect("room");

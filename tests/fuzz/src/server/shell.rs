@@ -5,12 +5,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_auth::{Authenticator, Credential, Credentials, Key, NonceKey, NonceKeys, NonceText};
+use causeway_auth::{Authenticator, Credential, Credentials, FurtherSource, Key, NonceKey, NonceKeys, NonceText, Offers};
 use causeway_relay::{
     BindFailure, Command, Completion, Config, Discard, Effect, Families, FiveTuple, Gauges, KeyAnswer, Ledger, Limits, Now, RelayId,
     Server, Verdict, WantedPort,
 };
-use causeway_wire::attribute::AddressFamily;
+use causeway_wire::attribute::{AddressFamily, AttributeType};
 use causeway_wire::{ChannelRange, Message};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -70,10 +70,10 @@ impl Shell {
     pub(crate) fn new(rfc5766: bool, further_source: bool) -> Self {
         let mut credentials = Credentials::new();
         for user in &USERS[..2] {
-            credentials.add_user(user, Key::long_term_md5(user, REALM, PASSWORD));
+            credentials.add_user(Credential::new(user, Key::long_term_md5(user, REALM, PASSWORD)));
         }
         if further_source {
-            credentials.set_further_source();
+            credentials.set_further_source(FurtherSource::default());
         }
         let nonces = NonceKeys::new(NonceKey::new(&[1; 32]), None, 600);
         let authenticator = Arc::new(Authenticator::new(REALM, credentials, nonces, 0));
@@ -93,8 +93,8 @@ impl Shell {
         }
     }
 
-    pub(crate) fn nonce(&self, ip: IpAddr) -> NonceText {
-        self.authenticator.nonces().mint(ip, REALM, self.now().unix.as_secs(), 7)
+    pub(crate) fn nonce(&self, client: SocketAddr) -> NonceText {
+        self.authenticator.nonces().mint(client, REALM, self.now().unix.as_secs(), Offers::default())
     }
 
     fn now(&self) -> Now {
@@ -179,7 +179,8 @@ impl Shell {
                 let ip = if family == AddressFamily::Ipv4 { RELAY } else { [0x2a01, 0, 0, 0, 0, 0, 0, 9].into() };
                 let bound = if let WantedPort::Exactly(address) = port { address } else { SocketAddr::new(ip, self.next_port) };
                 if self.bound.insert(bound, relay).is_none() {
-                    return Completion::Bound { relay, bound, advertised: bound };
+                    let reservation = (port == WantedPort::EvenAndReserve).then_some([how; 8]);
+                    return Completion::Bound { relay, bound, advertised: bound, reservation };
                 }
                 BindFailure::Capacity
             }
@@ -208,7 +209,7 @@ impl Shell {
         self.wanted.clear();
         for record in records {
             let adopted = self.server.adopt(now, &record);
-            assert_eq!(adopted.is_some(), !record.time_to_expiry.is_zero());
+            assert_eq!(adopted.is_some(), record.relayed.iter().any(|relayed| !relayed.time_to_expiry.is_zero()));
         }
     }
 
@@ -216,7 +217,7 @@ impl Shell {
     pub(crate) fn settle(&mut self) {
         while let Some(effect) = self.server.poll_effect() {
             match effect {
-                Effect::Bind { relay, family, port } => self.waiting.push_back((relay, family, port)),
+                Effect::Bind { relay, family, port, .. } => self.waiting.push_back((relay, family, port)),
                 Effect::Release { relay, bound } => assert_eq!(self.bound.remove(&bound), Some(relay), "released once, by its owner"),
                 Effect::WantKey { username } => self.wanted.push_back(username),
                 Effect::Ended(ended) => assert!(self.server.traffic(ended.allocation).is_none()),
@@ -245,7 +246,7 @@ impl Shell {
 
     fn check(&self, verdict: &Verdict, datagram: &[u8]) {
         match verdict {
-            Verdict::ToPeer { relay, peer, start, end } => {
+            Verdict::ToPeer { relay, peer, start, end, .. } => {
                 assert!(start <= end && *end <= datagram.len() && peer.port() != 0);
                 assert!(self.bound.values().any(|bound| bound == relay), "a relay that is bound");
             }
@@ -254,6 +255,10 @@ impl Shell {
                 assert!(respond.len <= self.out.len());
                 let message = Message::decode(&self.out[..respond.len]).expect("an answer is a message");
                 assert!(message.method() == respond.method && message.fingerprint() != Some(false));
+            }
+            Verdict::Notify { len, .. } => {
+                let message = Message::decode(&self.out[..*len]).expect("an indication is a message");
+                assert!(message.has(AttributeType::ICMP) && message.has(AttributeType::XOR_PEER_ADDRESS));
             }
             Verdict::Discard(_) | Verdict::Later => {}
         }
@@ -275,6 +280,7 @@ fn make(rfc5766: bool, authenticator: &Arc<Authenticator>, held: &Rc<Cell<usize>
         limits,
         policy: super::policy(1),
         track_changes: true,
+        unauthenticated: None,
         software: None,
     };
     Server::new(config, Arc::clone(authenticator), Count(Rc::clone(held)), StdRng::seed_from_u64(1))
