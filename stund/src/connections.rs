@@ -1,13 +1,22 @@
-//! TCP connections: how many, from where, and for how long (H14).
+//! Connections of TCP and TLS, associations of DTLS: how many, from where, and for how long (H13, H14).
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use causeway_net::StreamKey;
+use causeway_net::{AssociationKey, StreamKey};
 
 use crate::config::Limits;
+
+/// What a client is connected by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Connection {
+    /// TCP, or TLS over it.
+    Stream(StreamKey),
+    /// DTLS.
+    Association(AssociationKey),
+}
 
 /// Looks that may be left of connections that are gone.
 const SLACK: usize = 1_024;
@@ -25,7 +34,7 @@ impl Prefix {
     }
 }
 
-/// The places that connections take, counted over all workers. Locked when a connection comes or goes, never for a message.
+/// The places that connections of one kind take, counted over all workers. Locked when a connection comes or goes, never for a message.
 #[derive(Debug)]
 pub(crate) struct Places {
     all: usize,
@@ -40,8 +49,18 @@ struct Taken {
 }
 
 impl Places {
-    pub(crate) fn new(limits: &Limits) -> Arc<Self> {
-        Arc::new(Places { all: limits.tcp_connections, each: limits.tcp_connections_per_prefix, taken: Mutex::default() })
+    fn new(all: usize, each: usize) -> Arc<Self> {
+        Arc::new(Places { all, each, taken: Mutex::default() })
+    }
+
+    /// Those of TCP's connections, TLS's among them.
+    pub(crate) fn of_streams(limits: &Limits) -> Arc<Self> {
+        Self::new(limits.tcp_connections, limits.tcp_connections_per_prefix)
+    }
+
+    /// Those of DTLS's associations.
+    pub(crate) fn of_associations(limits: &Limits) -> Arc<Self> {
+        Self::new(limits.dtls_associations, limits.dtls_associations_per_prefix)
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
@@ -83,45 +102,50 @@ impl Drop for Place {
 /// The connections of one worker.
 #[derive(Debug)]
 pub(crate) struct Connections {
-    places: Arc<Places>,
+    streams: Arc<Places>,
+    associations: Arc<Places>,
     idle_timeout: Duration,
-    open: HashMap<StreamKey, Connection>,
+    open: HashMap<Connection, Open>,
     /// When each connection is to be looked at, in order: once a timeout, however much it asks.
-    looks: VecDeque<(Duration, StreamKey)>,
+    looks: VecDeque<(Duration, Connection)>,
 }
 
 #[derive(Debug)]
-struct Connection {
+struct Open {
     last_message: Duration,
     _place: Place,
 }
 
 impl Connections {
-    pub(crate) fn new(places: Arc<Places>, idle_timeout: Duration) -> Self {
-        Connections { places, idle_timeout, open: HashMap::new(), looks: VecDeque::new() }
+    pub(crate) fn new(streams: Arc<Places>, associations: Arc<Places>, idle_timeout: Duration) -> Self {
+        Connections { streams, associations, idle_timeout, open: HashMap::new(), looks: VecDeque::new() }
     }
 
     /// Whether there is room for one more.
     #[must_use]
-    pub(crate) fn admit(&mut self, now: Duration, key: StreamKey, peer: IpAddr) -> bool {
-        let Some(place) = self.places.take(peer) else { return false };
+    pub(crate) fn admit(&mut self, now: Duration, key: Connection, peer: IpAddr) -> bool {
+        let places = match key {
+            Connection::Stream(_) => &self.streams,
+            Connection::Association(_) => &self.associations,
+        };
+        let Some(place) = places.take(peer) else { return false };
         if self.looks.len() > 2 * self.open.len() + SLACK {
             self.looks.retain(|(_, key)| self.open.contains_key(key)); // connections that came and went within a timeout
         }
-        self.open.insert(key, Connection { last_message: now, _place: place });
+        self.open.insert(key, Open { last_message: now, _place: place });
         self.looks.push_back((now + self.idle_timeout, key));
         true
     }
 
     /// A whole message came.
-    pub(crate) fn heard(&mut self, now: Duration, key: StreamKey) {
+    pub(crate) fn heard(&mut self, now: Duration, key: Connection) {
         if let Some(connection) = self.open.get_mut(&key) {
             connection.last_message = now;
         }
     }
 
     /// It is gone.
-    pub(crate) fn forget(&mut self, key: StreamKey) {
+    pub(crate) fn forget(&mut self, key: Connection) {
         self.open.remove(&key);
     }
 
@@ -131,7 +155,7 @@ impl Connections {
     }
 
     /// Forgets and names one connection that asked nothing for too long.
-    pub(crate) fn take_idle(&mut self, now: Duration) -> Option<StreamKey> {
+    pub(crate) fn take_idle(&mut self, now: Duration) -> Option<Connection> {
         while let Some(&(when, key)) = self.looks.front().filter(|(when, _)| *when <= now) {
             self.looks.pop_front();
             let Some(connection) = self.open.get(&key) else { continue };
@@ -153,12 +177,24 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn connections(all: usize, each: usize) -> Connections {
-        let limits = Limits { tcp_connections: all, tcp_connections_per_prefix: each, tcp_idle_timeout: 10 * SECOND };
-        Connections::new(Places::new(&limits), limits.tcp_idle_timeout)
+        Connections::new(Places::new(all, each), Places::new(1, 1), 10 * SECOND)
     }
 
-    fn key(number: u64) -> StreamKey {
-        StreamKey::from_bits(number)
+    fn key(number: u64) -> Connection {
+        Connection::Stream(StreamKey::from_bits(number))
+    }
+
+    #[test]
+    fn h13_associations_have_places_of_their_own() {
+        let mut connections = connections(1, 1);
+        let peer = "192.0.2.1".parse().unwrap();
+        let association = |number| Connection::Association(AssociationKey::from_bits(number));
+        assert!(connections.admit(SECOND, key(1), peer) && connections.admit(SECOND, association(1), peer));
+        assert!(!connections.admit(SECOND, association(2), peer));
+        connections.forget(key(1));
+        assert!(!connections.admit(SECOND, association(2), peer), "a stream and an association with the same number are two");
+        assert_eq!(connections.take_idle(11 * SECOND), Some(association(1)));
+        assert!(connections.admit(SECOND, association(2), peer));
     }
 
     #[test]
@@ -199,6 +235,6 @@ mod tests {
             connections.forget(key(number));
         }
         assert!(connections.looks.len() <= SLACK + 2);
-        assert!(connections.places.taken().by_prefix.is_empty());
+        assert!(connections.streams.taken().by_prefix.is_empty());
     }
 }

@@ -4,15 +4,19 @@ use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use causeway_auth::{Limiter, LimiterSettings};
 use causeway_daemon::admin::{Health, heartbeat_problem};
-use causeway_daemon::metrics::Registry;
+use causeway_daemon::metrics::{Registry, Source};
 use causeway_net::{Clock, EventLoop, Heartbeat, Mailbox, Stats, mailbox};
+use rand::Rng as _;
+use rand::rngs::StdRng;
 use tokio::sync::mpsc;
 
 use crate::config::Config;
 use crate::connections::{Connections, Places};
 use crate::counts::Counts;
 use crate::endpoint::Sockets;
+use crate::secure::Secure;
 use crate::worker::{Letter, Worker};
 
 /// The most letters that wait for a worker.
@@ -24,6 +28,8 @@ pub(crate) struct Workers {
     shards: Vec<Shard>,
     ended: mpsc::Receiver<io::Result<()>>,
     clock: Clock,
+    /// Where TLS or DTLS is served.
+    secure: Option<Secure>,
 }
 
 /// What one worker shows.
@@ -41,14 +47,17 @@ impl Workers {
     /// When the process is out of descriptors, memory or threads.
     pub(crate) fn start(config: &Config, sockets: Vec<Sockets>) -> io::Result<Self> {
         let clock = Clock::start();
-        let places = Places::new(&config.limits);
+        let streams = Places::of_streams(&config.limits);
+        let associations = Places::of_associations(&config.limits);
+        let secure = config.tls.clone().map(|tls| Secure::start(tls, &config.limits)).transpose()?;
         let (tell, ended) = mpsc::channel(sockets.len().max(1));
-        let mut workers = Workers { threads: Vec::new(), shards: Vec::new(), ended, clock };
+        let mut workers = Workers { threads: Vec::new(), shards: Vec::new(), ended, clock, secure };
         for (index, sockets) in sockets.into_iter().enumerate() {
-            let mut event_loop = EventLoop::new(clock)?;
+            let mut event_loop = EventLoop::with_handshaker(clock, workers.secure.as_ref().map(Secure::handshaker))?;
             let counts = Arc::new(Counts::default());
-            let connections = Connections::new(Arc::clone(&places), config.limits.tcp_idle_timeout);
-            let mut worker = Worker::new(sockets, &mut event_loop, connections, Arc::clone(&counts))?;
+            let connections = Connections::new(Arc::clone(&streams), Arc::clone(&associations), config.limits.tcp_idle_timeout);
+            let limiter = config.limits.unauthenticated_per_prefix.map(limiter);
+            let mut worker = Worker::new(sockets, &mut event_loop, connections, limiter, Arc::clone(&counts))?;
             let Mailbox { sender, receiver } = Mailbox::new(MAILBOX)?;
             let stats = Arc::clone(event_loop.io().stats());
             workers.shards.push(Shard { counts, stats, heartbeat: event_loop.heartbeat().clone() });
@@ -71,7 +80,9 @@ impl Workers {
                 samples.add_loop(&shard.stats);
             }
         };
-        Registry::new("stund", env!("CARGO_PKG_VERSION"), vec![Box::new(source)])
+        let mut sources: Vec<Source> = vec![Box::new(source)];
+        sources.extend(self.secure.as_ref().map(Secure::source));
+        Registry::new("stund", env!("CARGO_PKG_VERSION"), sources)
     }
 
     /// Whether they all move.
@@ -98,6 +109,12 @@ impl Workers {
             let _ = thread.join();
         }
     }
+}
+
+/// A worker's limiter; nobody outside knows which prefixes share its places.
+fn limiter(settings: LimiterSettings) -> Limiter {
+    let mut rng = rand::make_rng::<StdRng>();
+    Limiter::new(settings, std::array::from_fn(|_| rng.next_u64()))
 }
 
 struct Pulse {

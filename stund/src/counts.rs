@@ -29,15 +29,18 @@ pub(crate) enum Silent {
     NoSpace,
     /// A stream that is no STUN and was closed.
     BadFrame,
+    /// An answer to a datagram of a prefix that has been sent enough (H11).
+    Limited,
 }
 
 impl Silent {
-    const ALL: [(Silent, &'static str); 5] = [
+    const ALL: [(Silent, &'static str); 6] = [
         (Silent::NotStun, "not_stun"),
         (Silent::NotBindingRequest, "not_binding_request"),
         (Silent::Fingerprint, "fingerprint"),
         (Silent::NoSpace, "no_space"),
         (Silent::BadFrame, "bad_frame"),
+        (Silent::Limited, "limited"),
     ];
 }
 
@@ -59,7 +62,7 @@ pub(crate) struct Counts {
     errors: [Count; CODES.len()],
     rfc3489: Count,
     silent: [Count; Silent::ALL.len()],
-    /// TCP connections closed for asking nothing.
+    /// Connections and associations closed for asking nothing.
     pub(crate) idle_closed: Count,
 }
 
@@ -67,7 +70,7 @@ const ANSWERS: Family = Family::counter("binding_success", "Binding requests ans
 const ERRORS: Family = Family::counter("binding_errors", "Binding requests answered with an error, by its code");
 const RFC3489: Family = Family::counter("binding_rfc3489", "Answers to clients of RFC 3489, errors among them");
 const SILENT: Family = Family::counter("discarded", "Messages that are not answered, by reason");
-const IDLE: Family = Family::counter("tcp_idle_closed", "TCP connections closed: no whole message for too long");
+const IDLE: Family = Family::counter("idle_closed", "TCP and TLS connections and DTLS associations closed: no whole message for too long");
 
 impl Counts {
     pub(crate) fn answered(&self, over: Transport, rfc3489: bool, error: Option<ErrorCode>) {

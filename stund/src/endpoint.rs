@@ -2,9 +2,10 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use causeway_daemon::config::Transport;
-use causeway_net::{Listener, UdpOptions, UdpSocket, steering};
+use causeway_daemon::config::{ProxyProtocol, Transport};
+use causeway_net::{Listener, TrustedProxies, UdpOptions, UdpSocket, steering};
 use causeway_wire::binding::Usage;
 
 use crate::config::Config;
@@ -25,30 +26,69 @@ impl Endpoint {
     }
 }
 
+/// A socket with what is served on it.
+#[derive(Debug)]
+pub(crate) struct Bound<S> {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) socket: S,
+    /// Whether UDP or TCP is served as it is.
+    pub(crate) plain: bool,
+    /// Whether DTLS or TLS is; with both, the first byte decides (RFC 7983 §7).
+    pub(crate) secure: bool,
+    /// Who speaks for clients by the PROXY protocol.
+    pub(crate) proxies: Option<Arc<TrustedProxies>>,
+}
+
 /// The sockets of one worker.
 #[derive(Debug, Default)]
 pub(crate) struct Sockets {
     /// In the same order for each worker.
-    pub(crate) udp: Vec<(Endpoint, UdpSocket)>,
+    pub(crate) udp: Vec<Bound<UdpSocket>>,
     /// In the same order for each worker.
-    pub(crate) tcp: Vec<(Endpoint, Listener)>,
+    pub(crate) tcp: Vec<Bound<Listener>>,
+}
+
+/// What is to be bound.
+struct Wanted<'a> {
+    endpoint: Endpoint,
+    transports: &'a [Transport],
+    proxies: Option<Arc<TrustedProxies>>,
+}
+
+impl Wanted<'_> {
+    /// Whether a socket is wanted for one of the two transports, and for which of them.
+    fn wants(&self, plain: Transport, secure: Transport) -> Option<(bool, bool)> {
+        let [plain, secure] = [plain, secure].map(|transport| self.transports.contains(&transport));
+        (plain || secure).then_some((plain, secure))
+    }
+
+    fn bind<S>(&self, (plain, secure): (bool, bool), socket: S) -> Bound<S> {
+        Bound { endpoint: self.endpoint, socket, plain, secure, proxies: self.proxies.clone() }
+    }
 }
 
 /// What is to be bound, each endpoint once.
-fn endpoints(config: &Config) -> Vec<(Endpoint, &[Transport])> {
+fn wanted(config: &Config) -> Vec<Wanted<'_>> {
     let mut all = Vec::new();
     for pair in &config.nat_discovery {
         for local in pair.endpoints() {
             let differing = pair.endpoints().into_iter().find(|other| other.ip() != local.ip() && other.port() != local.port());
-            all.push((Endpoint { local, other: differing }, &pair.transports[..]));
+            all.push(Wanted { endpoint: Endpoint { local, other: differing }, transports: &pair.transports, proxies: None });
         }
     }
     for listen in &config.listen {
         if config.nat_discovery.iter().all(|pair| pair.primary != listen.address) {
-            all.push((Endpoint { local: listen.address, other: None }, &listen.transports[..]));
+            let endpoint = Endpoint { local: listen.address, other: None };
+            all.push(Wanted { endpoint, transports: &listen.transports, proxies: trusted_proxies(&listen.proxy_protocol) });
         }
     }
     all
+}
+
+/// Who may put a PROXY header before what it forwards; `None`: nobody.
+fn trusted_proxies(proxy_protocol: &ProxyProtocol) -> Option<Arc<TrustedProxies>> {
+    let prefixes = proxy_protocol.trusted.iter().map(|trusted| (trusted.addr(), trusted.prefix_len()));
+    (!proxy_protocol.trusted.is_empty()).then(|| Arc::new(TrustedProxies::new(prefixes)))
 }
 
 /// Binds everything for every worker, in the workers' order (see [`steering`]).
@@ -64,25 +104,21 @@ pub(crate) fn bind(config: &Config) -> io::Result<Vec<Sockets>> {
         ..UdpOptions::LISTENER
     };
     let mut all: Vec<Sockets> = std::iter::repeat_with(Sockets::default).take(workers).collect();
-    for (endpoint, transports) in endpoints(config) {
-        let local = endpoint.local;
-        for transport in transports {
-            let named = |error: io::Error| io::Error::new(error.kind(), format!("cannot listen on {local} ({transport}): {error}"));
-            match transport {
-                Transport::Udp => {
-                    let group = steering::bind_udp_group(local, &options, workers).map_err(named)?;
-                    report(local, &group, &options);
-                    let each = all.iter_mut().zip(group.sockets);
-                    each.for_each(|(worker, socket)| worker.udp.push((endpoint, socket)));
-                }
-                Transport::Tcp => {
-                    let group = steering::bind_tcp_group(local, workers).map_err(named)?;
-                    let each = all.iter_mut().zip(group);
-                    each.for_each(|(worker, listener)| worker.tcp.push((endpoint, listener)));
-                }
-            }
+    for wanted in wanted(config) {
+        let local = wanted.endpoint.local;
+        let named = |over: &str, error: io::Error| io::Error::new(error.kind(), format!("cannot listen on {local} ({over}): {error}"));
+        if let Some(what) = wanted.wants(Transport::Udp, Transport::Dtls) {
+            let group = steering::bind_udp_group(local, &options, workers).map_err(|error| named("udp", error))?;
+            report(local, &group, &options);
+            let each = all.iter_mut().zip(group.sockets);
+            each.for_each(|(worker, socket)| worker.udp.push(wanted.bind(what, socket)));
         }
-        tracing::info!(%local, other = endpoint.other.map(tracing::field::display), "listening");
+        if let Some(what) = wanted.wants(Transport::Tcp, Transport::Tls) {
+            let group = steering::bind_tcp_group(local, workers).map_err(|error| named("tcp", error))?;
+            let each = all.iter_mut().zip(group);
+            each.for_each(|(worker, listener)| worker.tcp.push(wanted.bind(what, listener)));
+        }
+        tracing::info!(%local, other = wanted.endpoint.other.map(tracing::field::display), "listening");
     }
     Ok(all)
 }

@@ -1,4 +1,4 @@
-//! stund, a STUN server: Binding over UDP and TCP (RFC 8489), NAT behaviour discovery (RFC 5780).
+//! stund, a STUN server: Binding over UDP, TCP, TLS and DTLS (RFC 8489), NAT behaviour discovery (RFC 5780), clients of RFC 3489.
 //!
 //! Logging, configuration, bind everything (a port in use ends the start), run, end.
 
@@ -7,6 +7,7 @@ mod connections;
 mod control;
 mod counts;
 mod endpoint;
+mod secure;
 mod worker;
 
 use std::io;
@@ -39,12 +40,13 @@ fn main() -> ExitCode {
 /// Everything between a good configuration and the exit code.
 fn run(config: &Config) -> io::Result<()> {
     lifecycle::raise_descriptor_limit()?;
-    let admin = Admin::bind(&config.admin)?;
-    let sockets = endpoint::bind(config)?;
     // One thread is enough: nothing of a client's passes through here.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
+        // Before the first port is open: whoever waits for that may end us.
         let termination = Termination::install()?;
+        let admin = Admin::bind(&config.admin)?;
+        let sockets = endpoint::bind(config)?;
         let mut workers = Workers::start(config, sockets)?;
         tracing::info!(workers = config.net.workers, "ready");
         let admin = serve(admin, workers.health(), workers.metrics());

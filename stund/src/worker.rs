@@ -5,15 +5,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use causeway_auth::Limiter;
 use causeway_net::{
-    Admission, Arrival, DatagramListening, EventLoop, Io, Malformed, Packet, Sample, Service, SocketKey, StreamEnd, StreamInfo,
-    StreamListening,
+    Admission, Arrival, AssociationInfo, DatagramListening, EventLoop, Io, Malformed, Packet, Sample, Service, SocketKey, StreamEnd,
+    StreamInfo, StreamListening,
 };
 use causeway_wire::binding::{self, Answer, Received, Transport};
 use causeway_wire::demux::{self, Protocol};
 use causeway_wire::{Message, stream};
 
-use crate::connections::Connections;
+use crate::connections::{Connection, Connections};
 use crate::counts::{Counts, Silent};
 use crate::endpoint::{Endpoint, Sockets};
 
@@ -24,12 +25,13 @@ pub(crate) enum Letter {
     Stop,
 }
 
-/// The service behind one worker's sockets. It keeps no state but its TCP connections.
+/// The service behind one worker's sockets. It keeps no state but its connections and what the limiter has counted.
 pub(crate) struct Worker {
-    /// Socket `i` was registered with the tag `i`.
+    /// Socket `i` was registered with the tag `i`, which its associations have too.
     udp: Vec<(Endpoint, SocketKey)>,
     tcp: Vec<Endpoint>,
     connections: Connections,
+    limiter: Option<Limiter>,
     counts: Arc<Counts>,
 }
 
@@ -38,18 +40,26 @@ impl Worker {
     ///
     /// # Errors
     /// When the kernel has no memory to watch them.
-    pub(crate) fn new(sockets: Sockets, event_loop: &mut EventLoop, connections: Connections, counts: Arc<Counts>) -> io::Result<Self> {
+    pub(crate) fn new(
+        sockets: Sockets,
+        event_loop: &mut EventLoop,
+        connections: Connections,
+        limiter: Option<Limiter>,
+        counts: Arc<Counts>,
+    ) -> io::Result<Self> {
         let io = event_loop.io();
         let mut udp = Vec::new();
-        for (tag, (endpoint, socket)) in sockets.udp.into_iter().enumerate() {
-            udp.push((endpoint, io.listen_udp(socket, DatagramListening::plain(tag as u64))?));
+        for (tag, bound) in (0..).zip(sockets.udp) {
+            let listening = DatagramListening { tag, plain: bound.plain, dtls: bound.secure, proxies: bound.proxies };
+            udp.push((bound.endpoint, io.listen_udp(bound.socket, listening)?));
         }
         let mut tcp = Vec::new();
-        for (tag, (endpoint, listener)) in sockets.tcp.into_iter().enumerate() {
-            io.listen_tcp(listener, StreamListening::plain(tag as u64))?;
-            tcp.push(endpoint);
+        for (tag, bound) in (0..).zip(sockets.tcp) {
+            let listening = StreamListening { tag, plain: bound.plain, tls: bound.secure, proxies: bound.proxies };
+            io.listen_tcp(bound.socket, listening)?;
+            tcp.push(bound.endpoint);
         }
-        Ok(Worker { udp, tcp, connections, counts })
+        Ok(Worker { udp, tcp, connections, limiter, counts })
     }
 
     /// Decides on one message; the answer stands in `out`.
@@ -70,24 +80,16 @@ impl Worker {
         }
     }
 
-    /// The socket that `from` is bound to.
-    fn socket_at(&self, from: SocketAddr) -> Option<SocketKey> {
-        self.udp.iter().find(|(endpoint, _)| endpoint.local == from).map(|(_, key)| *key)
-    }
-}
-
-impl Service for Worker {
-    type Mail = Letter;
-
-    fn datagram(&mut self, _: Sample, arrival: &Arrival, packet: &mut Packet<'_>, io: &mut Io) {
-        let Some((endpoint, _)) = self.udp.get(arrival.tag as usize) else { return };
-        let received = Received { source: arrival.source, local: arrival.destination, over: Transport::Udp };
-        let Some(answer) = self.answer(packet.payload(), &received, endpoint, io.reply_buffer()) else { return };
+    /// Sends the answer that stands in the reply buffer to who sent a datagram, or to another port of the same host.
+    fn reply(&mut self, now: Sample, arrival: &Arrival, asked: usize, answer: &Answer, io: &mut Io) {
+        if self.limiter.as_mut().is_some_and(|limiter| !limiter.admits(now.monotonic, arrival.source.ip(), asked, answer.len)) {
+            return self.counts.silent(Silent::Limited);
+        }
         let mut route = arrival.reply();
         if let Some(from) = answer.from {
             // All four endpoints of a pair are bound, or stund does not start.
-            let Some(socket) = self.socket_at(from) else { return };
-            route.socket = socket;
+            let Some((_, socket)) = self.udp.iter().find(|(endpoint, _)| endpoint.local == from) else { return };
+            route.socket = *socket;
         }
         if let Some(port) = answer.to_port {
             route.to.set_port(port);
@@ -95,12 +97,42 @@ impl Service for Worker {
         io.reply(&route, answer.len);
     }
 
-    fn accepted(&mut self, now: Sample, stream: &StreamInfo, _: &mut Io) -> Admission {
-        if self.connections.admit(now.monotonic, stream.key, stream.peer.ip()) {
-            Admission::Accept { tag: stream.tag }
-        } else {
-            Admission::Refuse
+    fn admit(&mut self, now: Sample, connection: Connection, peer: SocketAddr, tag: u64) -> Admission {
+        if self.connections.admit(now.monotonic, connection, peer.ip()) { Admission::Accept { tag } } else { Admission::Refuse }
+    }
+}
+
+impl Service for Worker {
+    type Mail = Letter;
+
+    fn datagram(&mut self, now: Sample, arrival: &Arrival, packet: &mut Packet<'_>, io: &mut Io) {
+        let Some((endpoint, _)) = self.udp.get(arrival.tag as usize) else { return };
+        let over = if arrival.association.is_some() { Transport::Dtls } else { Transport::Udp };
+        let received = Received { source: arrival.source, local: arrival.destination, over };
+        let answer = self.answer(packet.payload(), &received, endpoint, io.reply_buffer());
+        match (arrival.association, answer) {
+            (None, Some(answer)) => self.reply(now, arrival, packet.payload().len(), &answer, io),
+            (None, None) => {}
+            (Some(key), answer) => {
+                self.connections.heard(now.monotonic, Connection::Association(key));
+                if let Some(answer) = answer {
+                    // What cannot be sent is counted by the loop.
+                    let _ = io.reply_secure(key, answer.len);
+                }
+            }
         }
+    }
+
+    fn associated(&mut self, now: Sample, association: &AssociationInfo, _: &mut Io) -> Admission {
+        self.admit(now, Connection::Association(association.key), association.peer, association.tag)
+    }
+
+    fn dissociated(&mut self, _: Sample, association: &AssociationInfo, _: &mut Io) {
+        self.connections.forget(Connection::Association(association.key));
+    }
+
+    fn accepted(&mut self, now: Sample, stream: &StreamInfo, _: &mut Io) -> Admission {
+        self.admit(now, Connection::Stream(stream.key), stream.peer, stream.tag)
     }
 
     fn frame_len(&mut self, _: &StreamInfo, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
@@ -112,8 +144,9 @@ impl Service for Worker {
 
     fn frame(&mut self, now: Sample, stream: &StreamInfo, frame: &mut Packet<'_>, io: &mut Io) {
         let Some(endpoint) = self.tcp.get(stream.tag as usize) else { return };
-        self.connections.heard(now.monotonic, stream.key);
-        let received = Received { source: stream.peer, local: stream.local, over: Transport::Tcp };
+        self.connections.heard(now.monotonic, Connection::Stream(stream.key));
+        let over = if stream.secure { Transport::Tls } else { Transport::Tcp };
+        let received = Received { source: stream.peer, local: stream.local, over };
         if let Some(answer) = self.answer(frame.payload(), &received, endpoint, io.reply_buffer()) {
             // A client that asks and does not read loses answers, which the loop counts.
             let _ = io.reply_frame(stream.key, answer.len);
@@ -124,7 +157,7 @@ impl Service for Worker {
         if end == StreamEnd::Malformed {
             self.counts.silent(Silent::BadFrame);
         }
-        self.connections.forget(stream.key);
+        self.connections.forget(Connection::Stream(stream.key));
     }
 
     fn mail(&mut self, _: Sample, letter: Letter, io: &mut Io) {
@@ -140,7 +173,10 @@ impl Service for Worker {
     fn timeout(&mut self, now: Sample, io: &mut Io) {
         while let Some(idle) = self.connections.take_idle(now.monotonic) {
             self.counts.idle_closed.add(1);
-            io.close_stream(idle);
+            match idle {
+                Connection::Stream(key) => io.close_stream(key),
+                Connection::Association(key) => io.close_association(key),
+            }
         }
     }
 }

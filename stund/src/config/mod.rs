@@ -6,6 +6,7 @@ mod nat_discovery;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod unauthenticated;
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::process::ExitCode;
@@ -40,7 +41,7 @@ const SERVICE: Service = Service { name: "stund", env_prefix: "STUND", default_c
 pub(crate) struct Config {
     /// Where clients come in; never empty, none twice.
     pub(crate) listen: Vec<Listen>,
-    /// RFC 5780: one entry for each family that has an alternate address. Its [`NatDiscovery::primary`] is one of `listen`;
+    /// RFC 5780: an entry for each listener of a family that has an alternate address. Its [`NatDiscovery::primary`] is one of `listen`;
     /// its other three endpoints are to be bound besides.
     pub(crate) nat_discovery: Vec<NatDiscovery>,
     /// How much of everything.
@@ -72,6 +73,7 @@ impl Config {
         let mut lines: Vec<String> =
             self.listen.iter().map(|listen| format!("listens on {} ({})", listen.address, transports(listen))).collect();
         lines.extend(self.nat_discovery.iter().map(|pair| format!("NAT discovery between {} and {}", pair.primary, pair.alternate)));
+        lines.extend(self.tls.iter().flat_map(Tls::describe));
         lines.push(match (self.admin.listen, &self.admin.token) {
             (None, _) => "no admin listener".into(),
             (Some(address), None) => format!("admin on {address}"),

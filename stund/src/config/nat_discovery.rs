@@ -9,12 +9,16 @@ use serde::Deserialize;
 /// The alternate port unless said otherwise.
 const ALTERNATE_PORT: u16 = 3479;
 
+/// The alternate port of TLS and DTLS unless said otherwise.
+const ALTERNATE_TLS_PORT: u16 = 5350;
+
 /// The keys of `[nat_discovery]`, as written.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct NatDiscoverySchema {
     alternate_address: List<IpAddr>,
     alternate_port: Option<u16>,
+    alternate_tls_port: Option<u16>,
 }
 
 /// Two addresses of one family and two ports: the four endpoints between which RFC 5780 §6.1 chooses.
@@ -38,16 +42,18 @@ impl NatDiscovery {
 }
 
 impl NatDiscoverySchema {
-    /// Pairs each alternate address with the one listener of its family.
+    /// Pairs each alternate address with the listener of its family, and with that of TLS and DTLS if they have one of their own.
     pub(super) fn resolve(self, listen: &[Listen]) -> Result<Vec<NatDiscovery>, Vec<Problem>> {
-        let addresses = self.alternate_address.0;
-        if addresses.is_empty() && self.alternate_port.is_some() {
+        let addresses = &self.alternate_address.0;
+        let ports = [(Group::Plain, self.alternate_port), (Group::Secure, self.alternate_tls_port)];
+        if addresses.is_empty()
+            && let Some((group, _)) = ports.iter().find(|(_, port)| port.is_some())
+        {
             let what = "there is a second port but no second address, and RFC 5780 §6 needs both";
             let hint = "set nat_discovery.alternate_address, or leave the port out";
-            return Err(vec![Problem::new("nat_discovery.alternate_port", what).hint(hint)]);
+            return Err(vec![Problem::new(group.port_key(), what).hint(hint)]);
         }
-        let port = self.alternate_port.unwrap_or(ALTERNATE_PORT);
-        let mut pairs = Vec::new();
+        let mut pairs: Vec<NatDiscovery> = Vec::new();
         let mut problems = Vec::new();
         for (index, &ip) in addresses.iter().enumerate() {
             if addresses[..index].iter().any(|other| other.is_ipv4() == ip.is_ipv4()) {
@@ -55,8 +61,8 @@ impl NatDiscoverySchema {
                 problems.push(Problem::new("nat_discovery.alternate_address", what).hint("name one a family"));
                 continue;
             }
-            match pair(SocketAddr::new(ip, port), listen) {
-                Ok(pair) => pairs.push(pair),
+            match of_family(ip, ports, listen) {
+                Ok(found) => pairs.extend(found),
                 Err(problem) => problems.push(problem),
             }
         }
@@ -64,25 +70,72 @@ impl NatDiscoverySchema {
     }
 }
 
-fn pair(alternate: SocketAddr, listen: &[Listen]) -> Result<NatDiscovery, Problem> {
+/// Listeners by what they are for. "TCP and TCP/TLS MUST use different ports" (RFC 5780 §6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Group {
+    /// UDP or TCP, and maybe DTLS beside them.
+    Plain,
+    /// TLS and DTLS alone.
+    Secure,
+}
+
+impl Group {
+    fn of(listen: &Listen) -> Self {
+        if listen.transports.iter().all(|transport| transport.is_secure()) { Group::Secure } else { Group::Plain }
+    }
+
+    fn port_key(self) -> &'static str {
+        match self {
+            Group::Plain => "nat_discovery.alternate_port",
+            Group::Secure => "nat_discovery.alternate_tls_port",
+        }
+    }
+
+    fn default_port(self) -> u16 {
+        match self {
+            Group::Plain => ALTERNATE_PORT,
+            Group::Secure => ALTERNATE_TLS_PORT,
+        }
+    }
+}
+
+/// The pairs of one alternate address.
+fn of_family(ip: IpAddr, ports: [(Group, Option<u16>); 2], listen: &[Listen]) -> Result<Vec<NatDiscovery>, Problem> {
     let problem = |what: String| Problem::new("nat_discovery.alternate_address", what);
-    let ip = alternate.ip();
     if ip.is_unspecified() || ip.is_multicast() || ip != ip.to_canonical() {
         return Err(problem(format!("{ip} is no address of a host")).hint("name a second address of this host"));
     }
-    let mut family = listen.iter().filter(|listen| listen.address.is_ipv4() == alternate.is_ipv4());
-    let primary = match (family.next(), family.next()) {
-        (Some(primary), None) => primary,
-        (None, _) => {
+    let family = || listen.iter().filter(|listen| listen.address.is_ipv4() == ip.is_ipv4());
+    let mut pairs: Vec<NatDiscovery> = Vec::new();
+    for (group, port) in ports {
+        let mut listeners = family().filter(|listen| Group::of(listen) == group);
+        match (listeners.next(), listeners.next()) {
+            (None, _) => {}
+            (Some(primary), None) => pairs.push(pair(ip, group, port, primary)?),
+            (Some(_), Some(_)) => {
+                let what = format!("several addresses of the family of {ip} are listened on, and one must be the primary one");
+                return Err(problem(what).hint("keep one [[listen]] of that family, and one for TLS and DTLS"));
+            }
+        }
+    }
+    match &pairs[..] {
+        [] => {
             let what = format!("nothing is listened on of the family of {ip}");
-            return Err(problem(what).hint("listen on the primary address: --listen ADDRESS:3478"));
+            Err(problem(what).hint("listen on the primary address: --listen ADDRESS:3478"))
         }
-        (Some(_), Some(_)) => {
-            let what = format!("several addresses of the family of {ip} are listened on, and one must be the primary one");
-            return Err(problem(what).hint("keep one [[listen]] of that family"));
+        [one, other] if one.endpoints().iter().any(|endpoint| other.endpoints().contains(endpoint)) => {
+            let what = format!("{} and {} would share a port", one.alternate, other.alternate);
+            Err(Problem::new(Group::Secure.port_key(), what).hint("give each of the four a port of its own"))
         }
-    };
+        _ => Ok(pairs),
+    }
+}
+
+/// One listener with its alternate.
+fn pair(ip: IpAddr, group: Group, port: Option<u16>, primary: &Listen) -> Result<NatDiscovery, Problem> {
+    let problem = |what: String| Problem::new("nat_discovery.alternate_address", what);
     let address = primary.address;
+    let port = port.unwrap_or(group.default_port());
     if address.ip().is_unspecified() {
         let what = format!("it needs a primary address, and {} is every address of the host", address.ip());
         return Err(problem(what).hint("listen on the primary address by name: --listen ADDRESS:3478"));
@@ -90,9 +143,17 @@ fn pair(alternate: SocketAddr, listen: &[Listen]) -> Result<NatDiscovery, Proble
     if address.ip() == ip {
         return Err(problem(format!("{ip} is the primary address")).hint("name a second address of this host"));
     }
-    if alternate.port() == 0 || alternate.port() == address.port() {
-        let what = format!("{} must be a port other than the primary one", alternate.port());
-        return Err(Problem::new("nat_discovery.alternate_port", what).hint("3479 is the usual one"));
+    if primary.has(Transport::Tcp) && primary.has(Transport::Tls) {
+        let what = format!("TCP and TLS share {address}, and RFC 5780 §6 wants different ports");
+        return Err(problem(what).hint("give TLS and DTLS a [[listen]] of their own: port 5349"));
     }
-    Ok(NatDiscovery { primary: address, alternate, transports: primary.transports.clone() })
+    if !primary.proxy_protocol.trusted.is_empty() {
+        let what = format!("{address} is reached through proxies, and answers from other addresses would not come through them");
+        return Err(problem(what).hint("leave proxy_protocol or the alternate address out"));
+    }
+    if port == 0 || port == address.port() {
+        let what = format!("{port} must be a port other than the primary one");
+        return Err(Problem::new(group.port_key(), what).hint(format!("{} is the usual one", group.default_port())));
+    }
+    Ok(NatDiscovery { primary: address, alternate: SocketAddr::new(ip, port), transports: primary.transports.clone() })
 }

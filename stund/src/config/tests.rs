@@ -55,6 +55,59 @@ fn h44_nat_discovery_that_cannot_work_is_refused() {
     refused(&["--listen", "203.0.113.7:1", "--alternate-address", "203.0.113.8,203.0.113.9"], &["one a family"]);
 }
 
+/// A configuration file with a certificate, which is made first; `{dir}` in `text` stands for their folder.
+fn with_certificate(name: &str, text: &str) -> Result<Config, String> {
+    let directory = std::env::temp_dir().join(format!("stund-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let made = rcgen::generate_simple_self_signed(["stun.example.org".to_owned()]).unwrap();
+    std::fs::write(directory.join("chain.pem"), made.cert.pem()).unwrap();
+    std::fs::write(directory.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    let file = directory.join("stund.toml");
+    let tls = format!("[tls]\ncertificate = \"{0}/chain.pem\"\nkey = \"{0}/key.pem\"\n", directory.display());
+    std::fs::write(&file, format!("{text}\n{tls}")).unwrap();
+    let outcome = configure(&["--config", file.to_str().unwrap()], &[]);
+    std::fs::remove_dir_all(&directory).unwrap();
+    outcome
+}
+
+const PLAIN: &str = "[[listen]]\naddress = \"203.0.113.7:3478\"\n";
+const SECURE: &str = "[[listen]]\naddress = \"203.0.113.7:5349\"\ntransports = [\"tls\", \"dtls\"]\n";
+const ALTERNATE: &str = "[nat_discovery]\nalternate_address = \"203.0.113.8\"\n";
+
+#[test]
+fn with_a_certificate_tls_and_dtls_are_listened_for_and_have_endpoints_of_their_own() {
+    let config = with_certificate("secure", "").unwrap();
+    let secure: Vec<_> = config.listen.iter().filter(|listen| listen.transports == [Transport::Tls, Transport::Dtls]).collect();
+    assert_eq!(secure[0].address, "0.0.0.0:5349".parse().unwrap());
+    let config = with_certificate("pairs", &format!("{PLAIN}{SECURE}{ALTERNATE}alternate_tls_port = 6000")).unwrap();
+    let alternates: Vec<_> = config.nat_discovery.iter().map(|pair| pair.alternate.to_string()).collect();
+    assert_eq!(alternates, ["203.0.113.8:3479", "203.0.113.8:6000"]);
+    assert_eq!(config.nat_discovery[1].transports, [Transport::Tls, Transport::Dtls]);
+    let alone = with_certificate("alone", &format!("{SECURE}{ALTERNATE}")).unwrap();
+    assert_eq!(alone.nat_discovery[0].alternate.to_string(), "203.0.113.8:5350");
+}
+
+#[test]
+fn rfc5780_6_tcp_and_tls_on_one_port_is_refused_with_an_alternate_address() {
+    let one_port = PLAIN.to_owned() + "transports = [\"udp\", \"tcp\", \"tls\"]\n";
+    assert!(with_certificate("one-port", &one_port).is_ok());
+    let error = with_certificate("one-port-alternate", &(one_port + ALTERNATE)).unwrap_err();
+    assert!(error.contains("TCP and TLS share 203.0.113.7:3478"), "{error}");
+    let error = with_certificate("same-port", &format!("{PLAIN}{SECURE}{ALTERNATE}alternate_tls_port = 3479")).unwrap_err();
+    assert!(error.contains("nat_discovery.alternate_tls_port") && error.contains("share a port"), "{error}");
+    let proxied = format!("{PLAIN}proxy_protocol = {{ trusted = [\"10.0.0.0/8\"] }}\n{ALTERNATE}");
+    let error = with_certificate("proxied", &proxied).unwrap_err();
+    assert!(error.contains("reached through proxies"), "{error}");
+}
+
+#[test]
+fn h11_the_limiter_is_on_unless_it_is_switched_off() {
+    let limiter = |value: &str| configure(&["--set", &format!("limits.unauthenticated_per_prefix={value}")], &[]);
+    assert!(configure(&[], &[]).unwrap().limits.unauthenticated_per_prefix.is_some());
+    assert_eq!(limiter("off").unwrap().limits.unauthenticated_per_prefix, None);
+    assert!(limiter("maybe").is_err());
+}
+
 #[test]
 fn h44_keys_and_listeners_that_cannot_be_meant_are_refused() {
     refused(&["--set", "lissten=x"], &["lissten (--set lissten): unknown key; did you mean listen?"]);
@@ -77,11 +130,19 @@ fn h41_an_admin_listener_that_others_reach_needs_a_token() {
 fn every_key_is_documented_and_the_documented_configuration_is_good() {
     assert_eq!(undocumented::<Schema>(SERVICE.default_config), Vec::<String>::new());
     for key in causeway_daemon::config::documented_keys(SERVICE.default_config) {
+        // What the schema reads as one value.
+        let whole = "limits.unauthenticated_per_prefix";
+        let key = if key.starts_with(whole) { whole.to_owned() } else { key };
         assert!(keys::<Schema>().contains(&key), "{key} is explained and does not exist");
     }
     let directory = std::env::temp_dir().join(format!("stund-config-{}", std::process::id()));
-    std::fs::create_dir_all(&directory).unwrap();
+    std::fs::create_dir_all(directory.join("other")).unwrap();
     std::fs::write(directory.join("admin-token"), "t\n").unwrap();
+    for folder in [directory.clone(), directory.join("other")] {
+        let made = rcgen::generate_simple_self_signed(["stun.example.org".to_owned()]).unwrap();
+        std::fs::write(folder.join("fullchain.pem"), made.cert.pem()).unwrap();
+        std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    }
     let outcomes = [SERVICE.default_config.to_owned(), uncommented(SERVICE.default_config)].map(|text| {
         let file = directory.join("stund.toml");
         std::fs::write(&file, text.replace("/etc/stund", directory.to_str().unwrap())).unwrap();
