@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use causeway_auth::LimiterSettings;
 use causeway_wire::ChannelRange;
 use causeway_wire::attribute::AddressFamily;
 
@@ -20,6 +21,8 @@ pub struct Config {
     pub policy: PeerPolicy,
     /// Whether changes are noted for a directory that outlives the process.
     pub track_changes: bool,
+    /// How much is answered to datagrams whose source may be forged (H11); unlimited if `None`.
+    pub unauthenticated: Option<LimiterSettings>,
     /// SOFTWARE in answers to authenticated Allocate and Refresh requests; none unless it is set.
     pub software: Option<Box<str>>,
 }

@@ -52,6 +52,7 @@ mod wheel;
 
 pub use allocation::Traffic;
 pub use allocations::AllocationId;
+pub use answer::challenge_is_modest;
 pub use changes::Change;
 pub use config::{Config, Families, Limits};
 pub use effect::{Advertised, BindFailure, Command, Completion, Effect, EndReason, Ended, RelayId, WantedPort};
