@@ -34,6 +34,14 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
+impl Credentials {
+    /// As the client takes them.
+    #[must_use]
+    pub fn for_client(&self) -> causeway_client::Credentials {
+        causeway_client::Credentials::new(self.username.as_str(), self.password.as_str())
+    }
+}
+
 impl CredentialArgs {
     /// Reads the password from where the options say; `None` without a user name.
     ///

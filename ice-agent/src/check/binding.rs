@@ -1,4 +1,4 @@
-//! One Binding request over a connected socket.
+//! One Binding request over an open leg.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -7,17 +7,16 @@ use causeway_client::{Binding, BindingRequest, StunClient, StunConfig, Timing};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::relay::client_transport;
 use super::step::StepError;
 use crate::net::leg::Leg;
-use crate::uri::Transport;
+use crate::net::target::Transport;
 
 /// Asks once, repeated as `timing` says.
 ///
 /// # Errors
 /// What came instead of a success response.
 pub async fn binding(leg: &mut Leg, server: SocketAddr, transport: Transport, timing: Timing) -> Result<Binding, StepError> {
-    let config = StunConfig { transport: client_transport(transport), timing, ..StunConfig::default() };
+    let config = StunConfig { transport: transport.for_client(), timing, ..StunConfig::default() };
     let mut client = StunClient::new(config, StdRng::from_rng(&mut rand::rng()));
     client.bind(Instant::now(), server, BindingRequest::default());
     loop {

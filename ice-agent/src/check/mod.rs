@@ -3,22 +3,32 @@
 //! A `turn:` server is asked for two allocations, each is permitted to the other, and numbered datagrams go from one to the other and back:
 //! first by Send and Data indications, then over channels. A `stun:` server is asked one Binding request.
 //!
+//! Over TLS and DTLS the server's certificates are shown and verified. At the end it is asked for a relayed address of each family, and of both.
+//!
 //! `--json` prints one object:
 //!
 //! | key | value |
 //! |---|---|
-//! | `uri`, `server` | what was checked, and the address that it has |
+//! | `uri`, `server`, `transport` | what was checked, the address that it has, and how it was reached |
 //! | `ok` | whether every step went well |
+//! | `secure` | over TLS and DTLS: `version`, `cipher`, `alpn`, `name`, `verified`, `why_not`, and the `chain` of certificates, each with `subject`, `issuer`, `names`, `not_before`, `not_after`, `days_left`, `key` |
+//! | `credentials` | `key`, `integrity` and `user`: how requests were authenticated |
 //! | `mapped`, `relayed`, `lifetime_s` | what the server told |
 //! | `relay` | `sent`, `received`, `loss_percent`, `reordered`, `duplicated`, `rtt_p50_ms`, `rtt_p99_ms`, `jitter_ms` of the relayed loop |
+//! | `families` | `ipv4` and `ipv6`: the relayed address of each family that is to be had; `both`: those of one allocation |
+//! | `warnings` | what is well now and will not be before long, such as a certificate of fewer than 14 days |
 //! | `notes` | what may be the cause of a failure; sentences for people |
 //! | `steps` | each step: `name`, `ok`, `ms`, `detail`; of a failed one the STUN error's `code` and `reason` |
 
+mod ask;
+mod attempt;
 mod binding;
+mod certificate;
+mod families;
 mod measure;
-mod relay;
 mod relayed_loop;
 mod report;
+mod secure;
 mod step;
 mod steps;
 
@@ -30,24 +40,31 @@ use crate::credentials::CredentialArgs;
 use crate::nat::seconds;
 use crate::uri::ServerUri;
 use crate::verdict::Verdict;
+use crate::ways::WayArgs;
 
 pub use binding::binding;
+pub use certificate::CertificateReport;
+pub use families::FamiliesReport;
 pub use measure::Quality;
-pub use relay::{Datagram, Relay};
 use relayed_loop::Load;
-pub use report::Report;
+pub use report::{CredentialReport, Report};
+pub use secure::SecureReport;
 pub use step::{Step, StepError};
 use steps::Check;
 
 /// The command line of `ice-agent check`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The server: `turn:HOST[:PORT][?transport=udp|tcp]`, or `stun:HOST[:PORT]`.
+    /// The server: `turn:HOST[:PORT][?transport=udp|tcp]`, `stun:HOST[:PORT]`, or over TLS and DTLS `turns:` and `stuns:`. A name without a
+    /// port is looked up as RFC 5928 has it.
     #[arg(value_name = "URI")]
     pub server: ServerUri,
     /// User name and password at the TURN server.
     #[command(flatten)]
     pub credentials: CredentialArgs,
+    /// How the server is found and reached.
+    #[command(flatten)]
+    pub ways: WayArgs,
     /// How many datagrams to relay.
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub count: u32,
@@ -75,6 +92,7 @@ pub struct Args {
 pub async fn run(args: Args) -> anyhow::Result<Verdict> {
     let check = Check {
         uri: args.server,
+        ways: args.ways.load()?,
         credentials: args.credentials.load()?,
         timing: timing(args.timeout),
         load: Load {

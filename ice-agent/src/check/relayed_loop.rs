@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use rand::Rng;
 
 use super::measure::{Measure, Quality};
-use super::relay::{Datagram, Relay};
 use super::step::StepError;
+use crate::net::turn_leg::{PeerDatagram, TurnLeg};
 
 /// In front of each datagram: the run's mark and the datagram's number.
 const HEADER: usize = 8 + 4;
@@ -17,7 +17,7 @@ const ATTEMPTS: u32 = 5;
 /// An allocation and the relayed address of the other one.
 #[derive(Debug)]
 pub(super) struct End<'a> {
-    pub(super) relay: &'a mut Relay,
+    pub(super) relay: &'a mut TurnLeg,
     pub(super) other: SocketAddr,
 }
 
@@ -85,7 +85,7 @@ impl<'a> RelayedLoop<'a> {
         let number = self.measure.send(Instant::now());
         data[..8].copy_from_slice(&self.mark);
         data[8..HEADER].copy_from_slice(&number.to_be_bytes());
-        self.near.relay.send(self.near.other, &data).await
+        Ok(self.near.relay.send(self.near.other, &data).await?)
     }
 
     /// Waits for one message at either end, no longer than `until`.
@@ -112,7 +112,7 @@ impl<'a> RelayedLoop<'a> {
     }
 
     /// The number of a datagram of this run, if it comes from the other end.
-    fn number(&self, datagram: Option<&Datagram>, other: SocketAddr) -> Option<u32> {
+    fn number(&self, datagram: Option<&PeerDatagram>, other: SocketAddr) -> Option<u32> {
         let datagram = datagram.filter(|datagram| datagram.peer == other)?;
         let number = datagram.data.strip_prefix(&self.mark)?.first_chunk::<4>()?;
         Some(u32::from_be_bytes(*number))

@@ -2,12 +2,16 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use causeway_client::{Algorithm, Security};
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use serde::Serialize;
 
+use super::families::FamiliesReport;
 use super::measure::Quality;
+use super::secure::SecureReport;
 use super::step::{Step, StepError};
+use crate::net::target::Transport;
 
 /// How the check went; see the [module](super) for the JSON form.
 #[derive(Debug, Clone, Serialize)]
@@ -18,6 +22,12 @@ pub struct Report {
     pub ok: bool,
     /// The server's address that was checked.
     pub server: Option<SocketAddr>,
+    /// How it was reached.
+    pub transport: Option<Transport>,
+    /// The handshake of TLS or DTLS.
+    pub secure: Option<SecureReport>,
+    /// How the requests were authenticated.
+    pub credentials: Option<CredentialReport>,
     /// This host as the server sees it.
     pub mapped: Option<SocketAddr>,
     /// The first allocation's relayed address.
@@ -26,6 +36,10 @@ pub struct Report {
     pub lifetime_s: Option<u64>,
     /// The relayed loop.
     pub relay: Option<Quality>,
+    /// Which families of relayed addresses are to be had.
+    pub families: Option<FamiliesReport>,
+    /// What is well now and will not be before long; sentences for people.
+    pub warnings: Vec<String>,
     /// What may be the cause of a failure; sentences for people.
     pub notes: Vec<String>,
     /// The steps in their order; after one that failed there is only the deletion of what was allocated.
@@ -38,13 +52,31 @@ impl Report {
             uri,
             ok: true,
             server: None,
+            secure: None,
+            credentials: None,
+            transport: None,
             mapped: None,
             relayed: None,
             lifetime_s: None,
             relay: None,
+            families: None,
+            warnings: Vec::new(),
             notes: Vec::new(),
             steps: Vec::new(),
         }
+    }
+
+    /// Where an attempt begins that may come to nothing.
+    pub(super) fn mark(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// Takes back what an attempt at another address has left.
+    pub(super) fn rewind(&mut self, mark: usize) {
+        self.steps.truncate(mark);
+        self.ok = true;
+        self.secure = None;
+        self.warnings.clear();
     }
 
     /// Notes a step that began at `start`; what it yielded if it went well, with `detail` said of it.
@@ -67,11 +99,32 @@ impl Report {
     }
 }
 
+/// How requests were authenticated (RFC 8489 §9.2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CredentialReport {
+    /// `SHA-256` or `MD5`.
+    pub key: &'static str,
+    /// `MESSAGE-INTEGRITY-SHA256` or `MESSAGE-INTEGRITY`.
+    pub integrity: &'static str,
+    /// `USERHASH` or `USERNAME`.
+    pub user: &'static str,
+}
+
+impl CredentialReport {
+    pub(super) fn of(security: Security) -> Self {
+        Self {
+            key: if security.algorithm == Algorithm::Sha256 { "SHA-256" } else { "MD5" },
+            integrity: if security.sha256_integrity { "MESSAGE-INTEGRITY-SHA256" } else { "MESSAGE-INTEGRITY" },
+            user: if security.userhash { "USERHASH" } else { "USERNAME" },
+        }
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.server {
-            Some(server) => writeln!(f, "{} at {server}", self.uri)?,
-            None => writeln!(f, "{}", self.uri)?,
+        match (self.server, self.transport) {
+            (Some(server), Some(transport)) => writeln!(f, "{} at {server} over {transport}", self.uri)?,
+            _ => writeln!(f, "{}", self.uri)?,
         }
         let mut table = Table::new();
         table.load_style(UTF8_FULL_CONDENSED).set_header(["step", "", "ms", "result"]);
@@ -80,13 +133,34 @@ impl fmt::Display for Report {
             table.add_row([step.name.to_owned(), verdict.to_owned(), format!("{:.1}", step.ms), step.detail.clone()]);
         }
         writeln!(f, "{table}")?;
+        if let Some(secure) = &self.secure {
+            writeln!(f, "{secure}")?;
+        }
+        if let Some(CredentialReport { key, integrity, user }) = &self.credentials {
+            writeln!(f, "Authenticated by {integrity} with a key of {key}; the user is told by {user}.")?;
+        }
         if let Some(quality) = &self.relay {
             writeln!(f, "{quality}")?;
+        }
+        for warning in &self.warnings {
+            writeln!(f, "WARNING: {warning}")?;
         }
         for note in &self.notes {
             writeln!(f, "{note}")?;
         }
         writeln!(f, "{}", if self.ok { "The server works." } else { "The server does not work as it should." })
+    }
+}
+
+impl fmt::Display for SecureReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = Table::new();
+        table.load_style(UTF8_FULL_CONDENSED).set_header(["certificate", "for", "issued by", "expires", "key"]);
+        for certificate in &self.chain {
+            let expires = format!("{} ({} days)", certificate.not_after, certificate.days_left);
+            table.add_row([&certificate.subject, &certificate.names.join("\n"), &certificate.issuer, &expires, &certificate.key]);
+        }
+        write!(f, "{table}")
     }
 }
 

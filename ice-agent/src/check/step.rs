@@ -2,7 +2,12 @@ use std::io;
 use std::time::Duration;
 
 use causeway_client::{Failure, RequestError, SendError};
+use causeway_wire::ErrorCode;
 use serde::Serialize;
+
+use crate::discovery::DiscoveryError;
+use crate::net::OpenError;
+use crate::net::turn_leg::SendFailure;
 
 /// Why a step failed.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +18,12 @@ pub enum StepError {
     /// The socket could not send or receive.
     #[error("{0}")]
     Socket(#[from] io::Error),
+    /// There is no leg to the server.
+    #[error("{0}")]
+    Open(OpenError),
+    /// The server is not to be found.
+    #[error("{0}")]
+    Discovery(#[from] DiscoveryError),
     /// The request was not even sent.
     #[error("{0}")]
     Request(#[from] RequestError),
@@ -30,7 +41,34 @@ pub enum StepError {
     Loss(f64),
 }
 
+impl From<OpenError> for StepError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Socket(error) => Self::Socket(error),
+            error => Self::Open(error),
+        }
+    }
+}
+
+impl From<SendFailure> for StepError {
+    fn from(failure: SendFailure) -> Self {
+        match failure {
+            SendFailure::Client(error) => Self::Send(error),
+            SendFailure::Io(error) => Self::Socket(error),
+        }
+    }
+}
+
 impl StepError {
+    /// The STUN error code, if a server answered with one.
+    #[must_use]
+    pub fn stun_code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Failed(Failure::Refused(refusal)) => Some(refusal.code),
+            _ => None,
+        }
+    }
+
     /// The STUN error code and reason phrase, if a server answered with one.
     #[must_use]
     pub fn stun(&self) -> Option<(u16, String)> {

@@ -3,7 +3,10 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use causeway_client::TurnConfig;
+
 use super::proxy::HttpProxy;
+use crate::credentials::Credentials;
 
 /// The transport between this host and a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -66,5 +69,11 @@ impl Target {
     #[must_use]
     pub const fn direct(transport: Transport, address: SocketAddr) -> Self {
         Self { transport, address, server_name: None, proxy: None }
+    }
+
+    /// The usual allocation at this server.
+    #[must_use]
+    pub fn turn_config(&self, credentials: Option<&Credentials>) -> TurnConfig {
+        TurnConfig::new(self.address, self.transport.for_client(), credentials.map(Credentials::for_client))
     }
 }

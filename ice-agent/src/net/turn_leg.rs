@@ -4,14 +4,14 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use causeway_client::{Allocated, Event, HEADROOM, Received, RequestError, SendError, TAILROOM, Timing, TurnClient, TurnConfig};
-use causeway_wire::attribute::AddressFamily;
+use causeway_client::{Allocated, Event, HEADROOM, Received, RequestError, Security, SendError, TAILROOM, TurnClient, TurnConfig};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::leg::Leg;
-use crate::credentials::Credentials;
-use crate::uri::Transport;
+use super::secured::{OpenError, Secured, Usage};
+use super::target::Target;
+use super::trust::Trust;
 
 /// Longest wait for the deletion of the allocation.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -48,24 +48,43 @@ pub enum SendFailure {
 }
 
 impl TurnLeg {
-    /// Opens the socket and asks for an allocation of the family that the server is reached by, so that a peer of that
-    /// family is met without a translation.
+    /// Opens the way to the server, shaking hands where that belongs to it, and asks for the allocation that `config` describes; begin with
+    /// [`Target::turn_config`].
     ///
     /// # Errors
-    /// The socket's error.
-    pub async fn allocate(server: SocketAddr, transport: Transport, credentials: Option<&Credentials>, timing: Timing) -> io::Result<Self> {
-        let leg = Leg::connect(server, transport).await?;
-        let credentials = credentials.map(|own| causeway_client::Credentials::new(own.username.as_str(), own.password.as_str()));
-        let transport = match transport {
-            Transport::Udp => causeway_client::Transport::Udp,
-            Transport::Tcp => causeway_client::Transport::Tcp,
-        };
-        let mut config = TurnConfig::new(server, transport, credentials);
-        config.timing = timing;
-        config.family = server.is_ipv6().then_some(AddressFamily::Ipv6);
+    /// [`OpenError`].
+    pub async fn allocate(target: &Target, trust: &Trust, config: TurnConfig) -> Result<Self, OpenError> {
+        let leg = Leg::open(target, Usage::Turn, trust).await?;
+        Ok(Self::over(leg, config)?)
+    }
+
+    /// The same over a leg that is open already.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the configuration forbids itself.
+    pub fn over(leg: Leg, config: TurnConfig) -> io::Result<Self> {
+        let server = config.server;
         let mut client = TurnClient::new(config, StdRng::from_rng(&mut rand::rng()));
-        client.allocate(Instant::now()).expect("a new client has no allocation");
+        client.allocate(Instant::now()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         Ok(Self { leg, client, server })
+    }
+
+    /// What the handshake of TLS or DTLS came to.
+    #[must_use]
+    pub fn secured(&self) -> Option<&Secured> {
+        self.leg.secured()
+    }
+
+    /// How the requests are authenticated; `None` while the server has not asked for it.
+    #[must_use]
+    pub fn security(&self) -> Option<Security> {
+        self.client.security()
+    }
+
+    /// The server's address.
+    #[must_use]
+    pub fn server(&self) -> SocketAddr {
+        self.server
     }
 
     /// What the server allocated, while it lasts.
@@ -141,8 +160,9 @@ impl TurnLeg {
         self.client.handle_transport_error(Instant::now());
     }
 
-    /// Deletes the allocation (RFC 8656 §8.1) and waits for the server's confirmation, not for long.
-    pub async fn close(mut self) {
+    /// Deletes the allocation (RFC 8656 §8.1), waits for the server's confirmation, not for long, and ends the connection; whether it was
+    /// confirmed.
+    pub async fn close(mut self) -> bool {
         self.client.close(Instant::now());
         let closing = async {
             loop {
@@ -156,6 +176,8 @@ impl TurnLeg {
             }
         };
         // An allocation whose deletion fails is the server's to end.
-        let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
+        let confirmed = tokio::time::timeout(CLOSE_TIMEOUT, closing).await.is_ok_and(|closed| closed.is_ok());
+        self.leg.close().await;
+        confirmed
     }
 }

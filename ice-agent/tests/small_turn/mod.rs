@@ -1,25 +1,30 @@
-//! A small TURN server over UDP and TCP that relays between its own allocations only, and fails where it is told to.
+//! A small TURN server over UDP, TCP, TLS and DTLS that relays between its own allocations only, and fails where it is told to.
+
+pub(crate) mod authority;
+mod transports;
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
-use causeway_auth::Key;
-use causeway_client::StreamBuffer;
+use authority::ServerCertificate;
+use causeway_auth::{Key, userhash};
 use causeway_wire::attribute::{
-    AlternateServer, ChannelNumberAttribute, Data, ErrorCodeAttribute, Lifetime, Nonce, Realm, XorMappedAddress, XorPeerAddress,
+    AdditionalAddressFamily, AddressErrorCode, AddressFamily, AlternateDomain, AlternateServer, ChannelNumberAttribute, Data,
+    ErrorCodeAttribute, Lifetime, Nonce, PasswordAlgorithms, Realm, RequestedAddressFamily, Userhash, XorMappedAddress, XorPeerAddress,
     XorRelayedAddress,
 };
 use causeway_wire::{
     ChannelData, ChannelNumber, ChannelRange, Class, ErrorCode, IntegrityKey, Message, MessageWriter, Method, TransactionId,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use transports::{Input, Secured};
 
 pub(crate) const USER: &str = "anna";
 pub(crate) const PASSWORD: &str = "s3cret";
 const REALM: &str = "example.org";
+/// A nonce that tells of password algorithms and username anonymity (RFC 8489 §18.1).
+const MODERN: &str = "obMatJos2wAADnonce";
 
 /// Where the server fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +36,10 @@ pub(crate) enum Fault {
     Mismatches(u32),
     /// 300 with this server, or with itself.
     Redirects(Option<SocketAddr>),
+    /// It offers SHA-256 keys and hidden names, and takes nothing else.
+    WantsSha256,
+    /// It has no IPv6 addresses.
+    LacksIpv6,
     /// Of the data that is relayed, each one of so many is lost.
     Loses(u32),
     /// Each one of so many is overtaken by the one behind it.
@@ -39,89 +48,64 @@ pub(crate) enum Fault {
 
 /// The running server; it ends when dropped.
 pub(crate) struct SmallTurn {
+    /// Over UDP and TCP.
     pub(crate) address: SocketAddr,
+    /// Over TLS and DTLS, if it has a certificate.
+    pub(crate) secure: Option<SocketAddr>,
     _tasks: JoinSet<()>,
 }
 
 impl SmallTurn {
     pub(crate) async fn start(fault: Fault) -> Self {
-        let (udp, tcp) = sockets().await;
+        Self::start_at([127, 0, 0, 1].into(), fault, None).await
+    }
+
+    pub(crate) async fn start_secure(fault: Fault, certificate: ServerCertificate) -> Self {
+        Self::start_at([127, 0, 0, 1].into(), fault, Some(certificate)).await
+    }
+
+    pub(crate) async fn start_at(ip: IpAddr, fault: Fault, certificate: Option<ServerCertificate>) -> Self {
+        let (udp, tcp) = transports::sockets(ip).await;
         let address = udp.local_addr().unwrap();
         let (to_server, from_clients) = mpsc::channel(1024);
         let (to_udp, from_server) = mpsc::channel(1024);
         let mut tasks = JoinSet::new();
         tasks.spawn(Server::new(fault, address, to_udp).run(from_clients));
-        tasks.spawn(datagrams(udp, to_server.clone(), from_server));
-        tasks.spawn(connections(tcp, to_server));
-        Self { address, _tasks: tasks }
-    }
-}
-
-async fn sockets() -> (UdpSocket, TcpListener) {
-    for _ in 0..50 {
-        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        if let Ok(udp) = UdpSocket::bind(tcp.local_addr().unwrap()).await {
-            return (udp, tcp);
-        }
-    }
-    panic!("no port is free for both");
-}
-
-/// A message from a client, and over TCP how to answer it.
-struct Input {
-    client: SocketAddr,
-    bytes: Vec<u8>,
-    stream: Option<mpsc::Sender<Vec<u8>>>,
-}
-
-async fn datagrams(socket: UdpSocket, to_server: mpsc::Sender<Input>, mut from_server: mpsc::Receiver<(SocketAddr, Vec<u8>)>) {
-    let mut buffer = vec![0; 2048];
-    loop {
-        tokio::select! {
-            received = socket.recv_from(&mut buffer) => {
-                let (length, client) = received.unwrap();
-                to_server.send(Input { client, bytes: buffer[..length].to_vec(), stream: None }).await.unwrap();
+        let secure = match certificate {
+            None => None,
+            Some(certificate) => {
+                let (udp, tcp) = transports::sockets(ip).await;
+                let address = udp.local_addr().unwrap();
+                let Secured { tls, dtls } = Secured::new(certificate);
+                tasks.spawn(transports::associations(udp, dtls, to_server.clone()));
+                tasks.spawn(transports::connections(tcp, Some(tls), to_server.clone()));
+                Some(address)
             }
-            Some((client, bytes)) = from_server.recv() => { socket.send_to(&bytes, client).await.unwrap(); }
-        }
-    }
-}
-
-async fn connections(listener: TcpListener, to_server: mpsc::Sender<Input>) {
-    let mut tasks = JoinSet::new();
-    loop {
-        let (stream, client) = listener.accept().await.unwrap();
-        tasks.spawn(connection(stream, client, to_server.clone()));
-    }
-}
-
-async fn connection(mut stream: TcpStream, client: SocketAddr, to_server: mpsc::Sender<Input>) {
-    let (answers, mut from_server) = mpsc::channel::<Vec<u8>>(1024);
-    let mut incoming = StreamBuffer::new();
-    loop {
-        tokio::select! {
-            read = stream.read(incoming.space()) => match read {
-                Ok(0) | Err(_) => return,
-                Ok(read) => incoming.filled(read),
-            },
-            Some(bytes) = from_server.recv() => stream.write_all(&bytes).await.unwrap(),
-        }
-        while let Some(frame) = incoming.next_frame().unwrap() {
-            to_server.send(Input { client, bytes: frame.to_vec(), stream: Some(answers.clone()) }).await.unwrap();
-        }
+        };
+        tasks.spawn(transports::datagrams(udp, to_server.clone(), from_server));
+        tasks.spawn(transports::connections(tcp, None, to_server));
+        Self { address, secure, _tasks: tasks }
     }
 }
 
 struct Allocation {
     relayed: SocketAddr,
+    additional: Option<SocketAddr>,
     permissions: HashSet<IpAddr>,
     channels: HashMap<ChannelNumber, SocketAddr>,
+}
+
+impl Allocation {
+    fn has(&self, relayed: SocketAddr) -> bool {
+        self.relayed == relayed || self.additional == Some(relayed)
+    }
 }
 
 struct Server {
     fault: Fault,
     address: SocketAddr,
     key: IntegrityKey,
+    sha256_key: IntegrityKey,
     to_udp: mpsc::Sender<(SocketAddr, Vec<u8>)>,
     streams: HashMap<SocketAddr, mpsc::Sender<Vec<u8>>>,
     allocations: HashMap<SocketAddr, Allocation>,
@@ -133,7 +117,19 @@ struct Server {
 impl Server {
     fn new(fault: Fault, address: SocketAddr, to_udp: mpsc::Sender<(SocketAddr, Vec<u8>)>) -> Self {
         let key = Key::long_term_md5(USER, REALM, PASSWORD).integrity_key();
-        Self { fault, address, key, to_udp, streams: HashMap::new(), allocations: HashMap::new(), relayed: 0, held: None, allocates: 0 }
+        let sha256_key = Key::long_term_sha256(USER, REALM, PASSWORD).integrity_key();
+        Self {
+            fault,
+            address,
+            key,
+            sha256_key,
+            to_udp,
+            streams: HashMap::new(),
+            allocations: HashMap::new(),
+            relayed: 0,
+            held: None,
+            allocates: 0,
+        }
     }
 
     async fn run(mut self, mut inputs: mpsc::Receiver<Input>) {
@@ -168,33 +164,68 @@ impl Server {
     fn answer(&mut self, client: SocketAddr, request: &Message<'_>) -> Vec<u8> {
         let method = request.method();
         if method == Method::BINDING {
-            return write(request, Class::SuccessResponse, None, |writer| {
+            return write(request, Class::SuccessResponse, |writer| {
                 writer.put(&XorMappedAddress(client)).unwrap();
             });
         }
-        if !request.verify_integrity(&self.key) {
-            return write(request, Class::ErrorResponse, None, |writer| {
-                writer.put(&ErrorCodeAttribute::new(ErrorCode::UNAUTHENTICATED)).unwrap();
-                writer.put(&Realm(REALM)).unwrap().put(&Nonce("nonce")).unwrap();
+        if !self.is_authentic(request) {
+            return write(request, Class::ErrorResponse, |writer| {
+                writer.put(&ErrorCodeAttribute::new(ErrorCode::UNAUTHENTICATED)).unwrap().put(&Realm(REALM)).unwrap();
+                match self.fault {
+                    Fault::WantsSha256 => writer.put(&Nonce(MODERN)).unwrap().put(&PasswordAlgorithms::SHA256_MD5).unwrap(),
+                    _ => writer.put(&Nonce("nonce")).unwrap(),
+                };
             });
         }
-        if let Some(code) = self.refusal(method) {
-            return write(request, Class::ErrorResponse, Some(&self.key), |writer| {
+        if let Some(code) = self.refusal(method).or_else(|| self.family_refusal(request)) {
+            return write(request, Class::ErrorResponse, |writer| {
                 writer.put(&ErrorCodeAttribute::new(code)).unwrap();
                 if let Fault::Redirects(server) = self.fault {
-                    writer.put(&AlternateServer(server.unwrap_or(self.address))).unwrap();
+                    writer.put(&AlternateServer(server.unwrap_or(self.address))).unwrap().put(&AlternateDomain("turn.test")).unwrap();
                 }
+                self.sign(writer);
             });
         }
         let relayed = self.carry_out(client, request);
-        write(request, Class::SuccessResponse, Some(&self.key), |writer| {
-            if let Some(relayed) = relayed {
-                writer.put(&XorRelayedAddress(relayed)).unwrap().put(&XorMappedAddress(client)).unwrap().put(&Lifetime(600)).unwrap();
+        write(request, Class::SuccessResponse, |writer| {
+            if let Some((relayed, additional)) = relayed {
+                writer.put(&XorRelayedAddress(relayed)).unwrap();
+                if let Some(additional) = additional {
+                    writer.put(&XorRelayedAddress(additional)).unwrap();
+                }
+                if request.attribute::<AdditionalAddressFamily>().unwrap().is_some() && additional.is_none() {
+                    let code = ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED;
+                    writer.put(&AddressErrorCode { family: AddressFamily::Ipv6, code, reason: code.reason() }).unwrap();
+                }
+                writer.put(&XorMappedAddress(client)).unwrap().put(&Lifetime(600)).unwrap();
             }
             if method == Method::REFRESH {
                 writer.put(&Lifetime(0)).unwrap();
             }
+            self.sign(writer);
         })
+    }
+
+    fn is_authentic(&self, request: &Message<'_>) -> bool {
+        match self.fault {
+            Fault::WantsSha256 => {
+                let hidden = request.attribute::<Userhash>().unwrap() == Some(Userhash(userhash(USER, REALM)));
+                hidden && request.verify_integrity_sha256(&self.sha256_key, 32)
+            }
+            _ => request.verify_integrity(&self.key),
+        }
+    }
+
+    fn sign(&self, writer: &mut MessageWriter<'_>) {
+        match self.fault {
+            Fault::WantsSha256 => writer.integrity_sha256(&self.sha256_key).unwrap(),
+            _ => writer.integrity(&self.key).unwrap(),
+        };
+    }
+
+    fn family_refusal(&self, request: &Message<'_>) -> Option<ErrorCode> {
+        let wants_v6 = request.attribute::<RequestedAddressFamily>().unwrap() == Some(RequestedAddressFamily(AddressFamily::Ipv6));
+        (wants_v6 && self.fault == Fault::LacksIpv6).then_some(ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED)
     }
 
     fn refusal(&mut self, method: Method) -> Option<ErrorCode> {
@@ -209,14 +240,21 @@ impl Server {
         }
     }
 
-    /// Does what the request asks for; the relayed address of a new allocation.
-    fn carry_out(&mut self, client: SocketAddr, request: &Message<'_>) -> Option<SocketAddr> {
+    /// Does what the request asks for; the relayed addresses of a new allocation.
+    fn carry_out(&mut self, client: SocketAddr, request: &Message<'_>) -> Option<(SocketAddr, Option<SocketAddr>)> {
         let peer = request.attribute::<XorPeerAddress>().unwrap().map(|peer| peer.0);
         match (request.method(), self.allocations.get_mut(&client)) {
             (Method::ALLOCATE, _) => {
-                let relayed = SocketAddr::new("203.0.113.1".parse().unwrap(), 50_000 + self.allocations.len() as u16);
-                self.allocations.insert(client, Allocation { relayed, permissions: HashSet::new(), channels: HashMap::new() });
-                return Some(relayed);
+                let port = 50_000 + self.allocations.len() as u16;
+                let v4 = SocketAddr::new("203.0.113.1".parse().unwrap(), port);
+                let v6 = SocketAddr::new("2001:db8::1".parse().unwrap(), port);
+                let family = request.attribute::<RequestedAddressFamily>().unwrap();
+                let relayed = if family == Some(RequestedAddressFamily(AddressFamily::Ipv6)) { v6 } else { v4 };
+                let both = request.attribute::<AdditionalAddressFamily>().unwrap().is_some() && self.fault != Fault::LacksIpv6;
+                let additional = both.then_some(v6);
+                let allocation = Allocation { relayed, additional, permissions: HashSet::new(), channels: HashMap::new() };
+                self.allocations.insert(client, allocation);
+                return Some((relayed, additional));
             }
             (Method::REFRESH, _) => drop(self.allocations.remove(&client)),
             (Method::CREATE_PERMISSION, Some(allocation)) => drop(allocation.permissions.insert(peer.unwrap().ip())),
@@ -231,14 +269,16 @@ impl Server {
 
     async fn relay(&mut self, client: SocketAddr, peer: SocketAddr, data: &[u8]) {
         let from = &self.allocations[&client];
-        let to = self.allocations.iter().find(|(_, allocation)| allocation.relayed == peer);
-        let Some((receiver, to)) =
-            to.filter(|(_, to)| to.permissions.contains(&from.relayed.ip()) && from.permissions.contains(&peer.ip()))
+        let to = self.allocations.iter().find(|(_, allocation)| allocation.has(peer));
+        let Some(source) = [Some(from.relayed), from.additional].into_iter().flatten().find(|own| own.is_ipv4() == peer.is_ipv4()) else {
+            return;
+        };
+        let Some((receiver, to)) = to.filter(|(_, to)| to.permissions.contains(&source.ip()) && from.permissions.contains(&peer.ip()))
         else {
             return;
         };
-        let channel = to.channels.iter().find(|(_, bound)| **bound == from.relayed).map(|(number, _)| *number);
-        let (receiver, bytes) = (*receiver, frame(channel, from.relayed, data));
+        let channel = to.channels.iter().find(|(_, bound)| **bound == source).map(|(number, _)| *number);
+        let (receiver, bytes) = (*receiver, frame(channel, source, data));
         self.relayed += 1;
         match self.fault {
             Fault::Loses(of) if self.relayed.is_multiple_of(of) => {}
@@ -270,13 +310,10 @@ fn frame(channel: Option<ChannelNumber>, from: SocketAddr, data: &[u8]) -> Vec<u
     bytes
 }
 
-fn write(request: &Message<'_>, class: Class, key: Option<&IntegrityKey>, fill: impl FnOnce(&mut MessageWriter<'_>)) -> Vec<u8> {
+fn write(request: &Message<'_>, class: Class, fill: impl FnOnce(&mut MessageWriter<'_>)) -> Vec<u8> {
     let mut bytes = vec![0; 1024];
     let mut writer = MessageWriter::answer(&mut bytes, request.header(), class).unwrap();
     fill(&mut writer);
-    if let Some(key) = key {
-        writer.integrity(key).unwrap();
-    }
     let length = writer.finish();
     bytes.truncate(length);
     bytes

@@ -1,0 +1,89 @@
+//! The handshake of TLS or DTLS, and the certificates that came with it.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+
+use super::certificate::CertificateReport;
+use crate::net::{Presented, Secured};
+
+/// A certificate that is valid for no longer is worth a warning, in days.
+const EXPIRES_SOON: i64 = 14;
+/// So many certificates of a chain are shown.
+const MAX_CHAIN: usize = 10;
+
+/// How the connection is secured, and by whose certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SecureReport {
+    /// `TLS 1.3`, `TLS 1.2` or `DTLS 1.2`; without it the handshake failed.
+    pub version: Option<&'static str>,
+    /// The cipher suite's name.
+    pub cipher: Option<String>,
+    /// The protocol that the server chose by ALPN (RFC 7443).
+    pub alpn: Option<String>,
+    /// The name that was asked for.
+    pub name: String,
+    /// Whether the chain leads to an authority that this host trusts, is for the name, and is valid now.
+    pub verified: bool,
+    /// Why it is not verified.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why_not: Option<String>,
+    /// The certificates, the server's own first.
+    pub chain: Vec<CertificateReport>,
+}
+
+impl SecureReport {
+    /// Of a handshake that came to an end.
+    pub(super) fn of(secured: &Secured) -> Self {
+        Self {
+            version: Some(secured.version),
+            cipher: Some(secured.cipher.clone()),
+            alpn: secured.alpn.clone(),
+            ..Self::refused(&secured.presented)
+        }
+    }
+
+    /// Of a handshake that ended because of the certificate.
+    pub(super) fn refused(presented: &Presented) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs().cast_signed());
+        Self {
+            version: None,
+            cipher: None,
+            alpn: None,
+            name: presented.name.clone(),
+            verified: presented.verdict.is_ok(),
+            why_not: presented.verdict.clone().err(),
+            chain: presented.chain.iter().take(MAX_CHAIN).filter_map(|der| CertificateReport::read(der, now)).collect(),
+        }
+    }
+
+    /// What will be wrong before long; sentences for people.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let soon = self.chain.iter().filter(|certificate| (0..EXPIRES_SOON).contains(&certificate.days_left));
+        soon.map(|certificate| {
+            let CertificateReport { subject, days_left, not_after, .. } = certificate;
+            format!("The certificate of {subject} expires in {days_left} days, on {not_after} UTC.")
+        })
+        .collect()
+    }
+
+    /// What may be the cause if it is not verified; sentences for people.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if let Some(reason) = &self.why_not {
+            notes.push(format!("The certificate is NOT verified: {reason}."));
+            if let Some(expired) = self.chain.iter().find(|certificate| certificate.days_left < 0) {
+                notes.push(format!("The certificate of {} has expired on {} UTC.", expired.subject, expired.not_after));
+            }
+            if let [own] = &self.chain[..]
+                && !own.is_self_issued()
+            {
+                notes.push(format!(
+                    "The server shows its own certificate alone. Clients that do not know {} cannot verify it: it is to show those in between too.",
+                    own.issuer
+                ));
+            }
+        }
+        notes
+    }
+}

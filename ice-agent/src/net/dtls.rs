@@ -1,0 +1,158 @@
+//! DTLS 1.2 over a UDP socket (RFC 8489 §6.2.3).
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rtc_dtls::config::{ConfigBuilder, HandshakeConfig};
+use rtc_dtls::crypto_provider;
+use rtc_dtls::endpoint::{Endpoint, EndpointEvent};
+use rustls::AlertDescription;
+use rustls::pki_types::CertificateDer;
+use tokio::net::UdpSocket;
+
+use super::presented::Witness;
+use super::secured::{OpenError, Secured};
+use super::trust::Trust;
+
+const PROTOCOL: &str = "DTLS";
+/// The first wait before a flight is sent again.
+const FLIGHT_INTERVAL: Duration = Duration::from_millis(500);
+/// Largest datagram: more than any path carries.
+const MAX_DATAGRAM: usize = 65_535;
+
+/// An association with one server, on its connected socket.
+pub(super) struct DtlsLeg {
+    socket: UdpSocket,
+    server: SocketAddr,
+    endpoint: Endpoint,
+    buffer: Vec<u8>,
+    /// Data that came along with what was waited for.
+    ready: VecDeque<Vec<u8>>,
+    complete: bool,
+}
+
+impl fmt::Debug for DtlsLeg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DtlsLeg").field("server", &self.server).field("complete", &self.complete).finish_non_exhaustive()
+    }
+}
+
+impl DtlsLeg {
+    /// Shakes hands with the server that has `name`; `socket` is connected to it. It takes as long as the library is patient.
+    pub(super) async fn connect(socket: UdpSocket, name: &str, trust: &Trust) -> Result<(Self, Secured), OpenError> {
+        let (local, server) = (socket.local_addr()?, socket.peer_addr()?);
+        let witness = trust.witness(name);
+        let fail = |reason: String| OpenError::of_handshake(PROTOCOL, reason, witness.seen(), trust.insists());
+        let config = config(name, server, witness.clone()).map_err(fail)?;
+        let endpoint = Endpoint::new(local, Default::default(), None);
+        let mut leg = Self { socket, server, endpoint, buffer: vec![0; MAX_DATAGRAM], ready: VecDeque::new(), complete: false };
+        leg.endpoint.connect(Instant::now(), server, Arc::new(config), None).map_err(|error| fail(error.to_string()))?;
+        while !leg.complete {
+            leg.flush().await?;
+            let due = leg.endpoint.poll_timeout(&server).unwrap_or_else(|| Instant::now() + FLIGHT_INTERVAL);
+            let step = tokio::select! {
+                received = leg.socket.recv(&mut leg.buffer) => {
+                    let length = received?;
+                    leg.take(length)
+                }
+                () = tokio::time::sleep_until(due.into()) => {
+                    leg.endpoint.handle_timeout(server, Instant::now()).map_err(|error| error.to_string())
+                }
+            };
+            if let Err(reason) = step {
+                // The alert that tells the server why.
+                let _ = leg.flush().await;
+                return Err(fail(reason));
+            }
+        }
+        leg.flush().await?;
+        let suite = leg.endpoint.get_connection_state(server).and_then(|state| state.cipher_suite());
+        let cipher = suite.map_or_else(String::new, |suite| suite.id().to_string());
+        let presented =
+            witness.seen().ok_or_else(|| OpenError::Handshake { protocol: PROTOCOL, reason: "the server showed no certificate".into() })?;
+        // The library offers no ALPN, which is for the server to do without (RFC 7443 §3).
+        Ok((leg, Secured { version: "DTLS 1.2", cipher, alpn: None, presented }))
+    }
+
+    pub(super) async fn send(&mut self, message: &[u8]) -> io::Result<()> {
+        self.endpoint.write(Instant::now(), self.server, message).map_err(|error| io::Error::other(error.to_string()))?;
+        self.flush().await
+    }
+
+    /// The next record's data. Cancel safe: what the association has to send meanwhile goes with the next call, or is lost like a datagram.
+    pub(super) async fn receive(&mut self) -> io::Result<Vec<u8>> {
+        loop {
+            self.flush().await?;
+            if let Some(data) = self.ready.pop_front() {
+                return Ok(data);
+            }
+            if self.endpoint.get_connection_state(self.server).is_none() {
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server ended the DTLS association"));
+            }
+            let length = self.socket.recv(&mut self.buffer).await?;
+            self.take(length).map_err(io::Error::other)?;
+        }
+    }
+
+    /// Ends the association (close_notify).
+    pub(super) async fn close(&mut self) -> io::Result<()> {
+        self.endpoint.stop(Instant::now(), self.server);
+        self.flush().await
+    }
+
+    /// Takes the first bytes of the buffer. Once the association stands, what is no record of it is as if it had not come.
+    fn take(&mut self, length: usize) -> Result<(), String> {
+        let datagram = &self.buffer[..length];
+        let events = match self.endpoint.read(Instant::now(), self.server, None, datagram.into()) {
+            Ok(events) => events,
+            Err(_) if self.complete => return Ok(()),
+            Err(error) => return Err(alert(datagram).map_or_else(|| error.to_string(), |alert| format!("the server says {alert:?}"))),
+        };
+        for event in events {
+            match event {
+                EndpointEvent::HandshakeComplete => self.complete = true,
+                EndpointEvent::ApplicationData(data) => self.ready.push_back(data.to_vec()),
+                // It is forgotten by now, which `receive` tells.
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        while let Some(transmit) = self.endpoint.poll_transmit() {
+            self.socket.send(&transmit.message).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The library's own verification cannot say which certificates it refused, so that it is ours.
+fn config(name: &str, server: SocketAddr, witness: Arc<Witness>) -> Result<HandshakeConfig, String> {
+    let verify = move |raw: &[Vec<u8>], _: &[CertificateDer<'static>]| {
+        let chain = raw.iter().map(|der| CertificateDer::from(der.clone())).collect();
+        witness.judge(chain).map_err(|error| io::Error::other(error).into())
+    };
+    let provider = crypto_provider::default_provider().map_err(|error| error.to_string())?;
+    ConfigBuilder::default()
+        .with_crypto_provider(provider)
+        .with_flight_interval(FLIGHT_INTERVAL)
+        .with_insecure_skip_verify(true)
+        .with_verify_peer_certificate(Some(Arc::new(verify)))
+        .with_server_name(name.into())
+        .build(true, Some(server))
+        .map_err(|error| error.to_string())
+}
+
+/// What the server complains of, if the datagram is an alert that is not encrypted (RFC 6347 §4.1: 13 bytes of header, the content type first).
+fn alert(datagram: &[u8]) -> Option<AlertDescription> {
+    const ALERT: u8 = 21;
+    match datagram {
+        [ALERT, _, _, 0, 0, rest @ ..] => rest.get(9).map(|description| AlertDescription::from(*description)),
+        _ => None,
+    }
+}

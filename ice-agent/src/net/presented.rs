@@ -1,0 +1,110 @@
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+
+/// The certificates that a server showed, and what this host thinks of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Presented {
+    /// The name that was asked for: the server's own certificate must be for it.
+    pub name: String,
+    /// DER, the server's own first.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// Whether it leads to an authority that this host trusts, is for the name, and is valid now; if not, why not.
+    pub verdict: Result<(), String>,
+}
+
+/// Judges a server's certificates and keeps what it has seen, so that they can be shown even when the handshake ends because of them.
+#[derive(Debug)]
+pub(super) struct Witness {
+    name: String,
+    /// Without one there is no authority that this host trusts.
+    verifier: Option<Arc<WebPkiServerVerifier>>,
+    provider: Arc<CryptoProvider>,
+    insist: bool,
+    seen: Mutex<Option<Presented>>,
+}
+
+impl Witness {
+    /// A witness for one handshake with the server that has `name`. Unless it shall `insist`, every certificate will do.
+    pub(super) fn new(name: &str, verifier: Option<Arc<WebPkiServerVerifier>>, provider: Arc<CryptoProvider>, insist: bool) -> Self {
+        Self { name: name.into(), verifier, provider, insist, seen: Mutex::new(None) }
+    }
+
+    /// What it has seen.
+    pub(super) fn seen(&self) -> Option<Presented> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Judges a chain at the present time; the error ends the handshake.
+    pub(super) fn judge(&self, chain: Vec<CertificateDer<'static>>) -> Result<(), Error> {
+        let judged = match ServerName::try_from(self.name.clone()) {
+            Ok(name) => self.verify(&chain, &name),
+            Err(_) => Err(Error::General(format!("{:?} is no name that a certificate can have", self.name))),
+        };
+        let verdict = judged.clone().map_err(|error| reason(&error));
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(Presented { name: self.name.clone(), chain, verdict });
+        if self.insist { judged } else { Ok(()) }
+    }
+
+    fn verify(&self, chain: &[CertificateDer<'static>], name: &ServerName<'_>) -> Result<(), Error> {
+        let (own, others) = chain.split_first().ok_or(Error::NoCertificatesPresented)?;
+        let verifier = self.verifier.as_ref().ok_or(CertificateError::UnknownIssuer)?;
+        verifier.verify_server_cert(own, others, name, &[], UnixTime::now()).map(|_| ())
+    }
+}
+
+impl ServerCertVerifier for Witness {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let chain = std::iter::once(end_entity).chain(intermediates).map(|certificate| certificate.clone().into_owned()).collect();
+        self.judge(chain).map(|()| ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Why a chain is not believed, for people.
+fn reason(error: &Error) -> String {
+    let Error::InvalidCertificate(error) = error else { return error.to_string() };
+    match error {
+        CertificateError::UnknownIssuer => "it leads to no authority that this host trusts".into(),
+        CertificateError::NotValidForName => "it is for another name".into(),
+        CertificateError::NotValidForNameContext { expected, .. } => format!("it is not for {}", expected.to_str()),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "one of the certificates has expired".into(),
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "one of the certificates is not valid yet".into(),
+        CertificateError::BadSignature => "one of the signatures is wrong".into(),
+        CertificateError::BadEncoding => "one of the certificates is not readable".into(),
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => "it is not for servers".into(),
+        other => other.to_string(),
+    }
+}

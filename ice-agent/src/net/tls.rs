@@ -1,0 +1,52 @@
+//! TLS 1.2 and 1.3 in front of a stream (RFC 8489 §6.2.3).
+
+use std::sync::Arc;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ProtocolVersion};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::secured::{OpenError, Secured, Usage};
+use super::trust::Trust;
+
+const PROTOCOL: &str = "TLS";
+
+/// Shakes hands with the server that has `name`.
+pub(super) async fn connect(
+    stream: TcpStream,
+    name: &str,
+    usage: Usage,
+    trust: &Trust,
+) -> Result<(TlsStream<TcpStream>, Secured), OpenError> {
+    let failed = |reason: String| OpenError::Handshake { protocol: PROTOCOL, reason };
+    let server_name = ServerName::try_from(name.to_owned()).map_err(|_| failed(format!("{name:?} is no name of a server")))?;
+    let witness = trust.witness(name);
+    let versions = ClientConfig::builder_with_provider(trust.provider().clone())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| failed(error.to_string()))?;
+    let mut config = versions.dangerous().with_custom_certificate_verifier(witness.clone()).with_no_client_auth();
+    config.alpn_protocols = vec![usage.alpn().into()];
+    let stream = TlsConnector::from(Arc::new(config))
+        .connect(server_name, stream)
+        .await
+        .map_err(|error| OpenError::of_handshake(PROTOCOL, error.to_string(), witness.seen(), trust.insists()))?;
+    let (_, connection) = stream.get_ref();
+    let secured = Secured {
+        version: match connection.protocol_version() {
+            Some(ProtocolVersion::TLSv1_2) => "TLS 1.2",
+            Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",
+            _ => PROTOCOL,
+        },
+        cipher: connection.negotiated_cipher_suite().map_or_else(String::new, |suite| iana(suite.suite().as_str().unwrap_or_default())),
+        alpn: connection.alpn_protocol().map(|protocol| String::from_utf8_lossy(protocol).into_owned()),
+        presented: witness.seen().ok_or_else(|| failed("the server showed no certificate".into()))?,
+    };
+    Ok((stream, secured))
+}
+
+/// The name as IANA has it; the library puts TLS13_ for TLS_ in front of those of TLS 1.3.
+fn iana(name: &str) -> String {
+    name.strip_prefix("TLS13_").map_or_else(|| name.to_owned(), |rest| format!("TLS_{rest}"))
+}

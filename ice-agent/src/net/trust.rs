@@ -1,0 +1,97 @@
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use anyhow::{Context, bail};
+use rustls::RootCertStore;
+use rustls::client::WebPkiServerVerifier;
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use super::presented::Witness;
+
+/// The command-line options of every subcommand that may speak TLS or DTLS.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct TrustArgs {
+    /// Trust the authorities in this file too (PEM), besides those that this host trusts; may be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub ca: Vec<PathBuf>,
+    /// The name that the server's certificate must have, and that SNI asks for, in place of the URI's host.
+    #[arg(long, value_name = "NAME")]
+    pub server_name: Option<String>,
+    /// Speak TLS and DTLS with servers whose certificate is NOT verified: anybody on the path can be the server.
+    #[arg(long)]
+    pub insecure_no_verify: bool,
+}
+
+impl TrustArgs {
+    /// Reads the files. The authorities of this host are read when a server shows the first certificate.
+    ///
+    /// # Errors
+    /// A file cannot be read, or has no certificate.
+    pub fn load(&self) -> anyhow::Result<Trust> {
+        let mut own = Vec::new();
+        for path in &self.ca {
+            let before = own.len();
+            let certificates = CertificateDer::pem_file_iter(path).with_context(|| format!("certificates {}", path.display()))?;
+            for certificate in certificates {
+                own.push(certificate.with_context(|| format!("certificates {}", path.display()))?);
+            }
+            if own.len() == before {
+                bail!("{} has no certificate", path.display());
+            }
+        }
+        Ok(Trust { own, server_name: self.server_name.clone(), insist: !self.insecure_no_verify, ..Trust::default() })
+    }
+}
+
+/// Whom this host believes to be the server.
+#[derive(Debug, Clone)]
+pub struct Trust {
+    own: Vec<CertificateDer<'static>>,
+    server_name: Option<String>,
+    insist: bool,
+    provider: Arc<CryptoProvider>,
+    verifier: Arc<OnceLock<Option<Arc<WebPkiServerVerifier>>>>,
+}
+
+/// The authorities of this host; every certificate must be verified.
+impl Default for Trust {
+    fn default() -> Self {
+        Self { own: Vec::new(), server_name: None, insist: true, provider: Arc::new(default_provider()), verifier: Arc::default() }
+    }
+}
+
+impl Trust {
+    /// Whether only a certificate that is verified will do.
+    #[must_use]
+    pub fn insists(&self) -> bool {
+        self.insist
+    }
+
+    /// The cryptography.
+    pub(super) fn provider(&self) -> &Arc<CryptoProvider> {
+        &self.provider
+    }
+
+    /// The name that a server must have: the one that was told, else its own.
+    pub(super) fn name<'a>(&'a self, own: &'a str) -> &'a str {
+        self.server_name.as_deref().unwrap_or(own)
+    }
+
+    /// A witness for a handshake with the server that has this name.
+    pub(super) fn witness(&self, name: &str) -> Arc<Witness> {
+        let verifier = self.verifier.get_or_init(|| self.build_verifier()).clone();
+        Arc::new(Witness::new(name, verifier, self.provider.clone(), self.insist))
+    }
+
+    /// `None` if there is no authority at all.
+    fn build_verifier(&self) -> Option<Arc<WebPkiServerVerifier>> {
+        let mut roots = RootCertStore::empty();
+        // What this host has and cannot be read is worth no more than what it does not have.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        roots.add_parsable_certificates(self.own.iter().cloned());
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), self.provider.clone()).build().ok()
+    }
+}

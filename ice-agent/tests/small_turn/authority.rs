@@ -1,0 +1,77 @@
+//! Certificates for tests: an authority, one between, and servers.
+
+use std::path::PathBuf;
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rustls::pki_types::CertificateDer;
+
+/// An authority with one that issues in its name.
+pub(crate) struct Authority {
+    root: String,
+    between: CertificateDer<'static>,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// A server's certificates, its own first, and its key.
+pub(crate) struct ServerCertificate {
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+    pub(crate) key: KeyPair,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let root_key = KeyPair::generate().unwrap();
+        let root = authority("Test Root").self_signed(&root_key).unwrap();
+        let root_issuer = Issuer::new(authority("Test Root"), root_key);
+        let key = KeyPair::generate().unwrap();
+        let between = authority("Test Between").signed_by(&key, &root_issuer).unwrap();
+        Self { root: root.pem(), between: between.der().clone(), issuer: Issuer::new(authority("Test Between"), key) }
+    }
+
+    /// A certificate for `turn.test` and the loopback addresses, valid for so many days from now.
+    pub(crate) fn server(&self, days: i64) -> ServerCertificate {
+        let names = ["turn.test", "localhost", "127.0.0.1", "::1"].map(String::from).to_vec();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "turn.test");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let now = std::time::SystemTime::now();
+        params.not_before = (now - std::time::Duration::from_secs(100 * 86_400)).into();
+        let day = std::time::Duration::from_secs(86_400);
+        // An hour more, so that the days are whole ones while the test runs.
+        let hour = std::time::Duration::from_secs(3600);
+        params.not_after = if days < 0 { (now - day * days.unsigned_abs() as u32).into() } else { (now + day * days as u32 + hour).into() };
+        let key = KeyPair::generate().unwrap();
+        let own = params.signed_by(&key, &self.issuer).unwrap();
+        ServerCertificate { chain: vec![own.der().clone(), self.between.clone()], key }
+    }
+
+    /// The root in a file of its own, for `--ca`.
+    pub(crate) fn file(&self) -> PemFile {
+        let path = std::env::temp_dir().join(format!("ice-agent-ca-{}-{:08x}.pem", std::process::id(), rand::random::<u32>()));
+        std::fs::write(&path, &self.root).unwrap();
+        PemFile(path)
+    }
+}
+
+fn authority(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params
+}
+
+/// A file that goes when it is dropped.
+pub(crate) struct PemFile(PathBuf);
+
+impl PemFile {
+    pub(crate) fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for PemFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
