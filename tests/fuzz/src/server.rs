@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use causeway_auth::Key;
+use causeway_auth::{Algorithm, Key, userhash};
 use causeway_relay::{Command, FiveTuple, PeerPolicy, Rule, Transport};
 use causeway_wire::attribute::{
-    AddressFamily, AttributeType, ChannelNumberAttribute, Data, Lifetime, Nonce, Realm, RequestedAddressFamily, RequestedTransport,
-    Username, XorPeerAddress,
+    AddressFamily, AttributeType, ChannelNumberAttribute, Data, Lifetime, Nonce, PasswordAlgorithm, PasswordAlgorithmEntry,
+    PasswordAlgorithms, Realm, RequestedAddressFamily, RequestedTransport, Userhash, Username, XorPeerAddress,
 };
 use causeway_wire::{Class, MessageWriter, Method, TransactionId};
 
@@ -113,9 +113,16 @@ fn request(shell: &Shell, from: &FiveTuple, input: &mut Input<'_>) -> Vec<u8> {
     if class == Class::Request && flags & 1 == 0 {
         let username = USERS[usize::from(flags >> 1 & 1) + usize::from(flags >> 6 & 1)];
         let nonce = shell.nonce(from.client);
-        let key = Key::long_term_md5(username, REALM, if flags & 0x1C == 0x1C { "wrong" } else { PASSWORD }).integrity_key();
-        writer.put(&Username(username)).and_then(|w| w.put(&Realm(REALM))).and_then(|w| w.put(&Nonce(nonce.as_str()))).expect("room");
-        writer.integrity(&key).expect("room");
+        let password = if flags & 0x1C == 0x1C { "wrong" } else { PASSWORD };
+        let named = if flags & 0x80 != 0 { Some(input.byte()) } else { None };
+        match named {
+            Some(how) if how & 1 != 0 => writer.put(&Userhash(userhash(username, REALM))),
+            _ => writer.put(&Username(username)),
+        }
+        .and_then(|w| w.put(&Realm(REALM)))
+        .and_then(|w| w.put(&Nonce(nonce.as_str())))
+        .expect("room");
+        protect(&mut writer, username, password, named);
     }
     if flags & 0x20 != 0 {
         writer.fingerprint().expect("room");
@@ -123,6 +130,23 @@ fn request(shell: &Shell, from: &FiveTuple, input: &mut Input<'_>) -> Vec<u8> {
     let len = writer.finish();
     buffer.truncate(len);
     buffer
+}
+
+/// The integrity, with PASSWORD-ALGORITHMS and PASSWORD-ALGORITHM if the request names an algorithm; at times one that was not offered.
+fn protect(writer: &mut MessageWriter<'_>, username: &str, password: &str, named: Option<u8>) {
+    let algorithm = if named.is_some_and(|how| how & 2 == 0) { Algorithm::Sha256 } else { Algorithm::Md5 };
+    let key = Key::long_term(algorithm, username, REALM, password).integrity_key();
+    if let Some(how) = named {
+        let list = if how & 0x1C == 0x1C { PasswordAlgorithms::MD5 } else { PasswordAlgorithms::SHA256_MD5 };
+        let number = if how & 0xE0 == 0xE0 { u16::from(how) } else { algorithm.number() };
+        let choice = PasswordAlgorithm(PasswordAlgorithmEntry { algorithm: number, parameters: &[] });
+        writer.put(&list).and_then(|w| w.put(&choice)).expect("room");
+    }
+    match named {
+        Some(_) => writer.integrity_sha256(&key),
+        None => writer.integrity(&key),
+    }
+    .expect("room");
 }
 
 fn attribute(writer: &mut MessageWriter<'_>, input: &mut Input<'_>) {

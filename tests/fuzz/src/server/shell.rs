@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_auth::{Authenticator, Credential, Credentials, FurtherSource, Key, NonceKey, NonceKeys, NonceText, Offers};
+use causeway_auth::{Authenticator, Credential, Credentials, FurtherSource, Key, LimiterSettings, NonceKey, NonceKeys, NonceText};
 use causeway_relay::{
     BindFailure, Command, Completion, Config, Discard, Effect, Families, FiveTuple, Gauges, KeyAnswer, Ledger, Limits, Now, RelayId,
     Server, Verdict, WantedPort,
@@ -70,10 +70,10 @@ impl Shell {
     pub(crate) fn new(rfc5766: bool, further_source: bool) -> Self {
         let mut credentials = Credentials::new();
         for user in &USERS[..2] {
-            credentials.add_user(Credential::new(user, Key::long_term_md5(user, REALM, PASSWORD)));
+            credentials.add_user(Credential::with_password(user, REALM, PASSWORD).expect("names and a password of ASCII"));
         }
         if further_source {
-            credentials.set_further_source(FurtherSource::default());
+            credentials.set_further_source(FurtherSource { has_sha256: true });
         }
         let nonces = NonceKeys::new(NonceKey::new(&[1; 32]), None, 600);
         let authenticator = Arc::new(Authenticator::new(REALM, credentials, nonces, 0));
@@ -94,7 +94,7 @@ impl Shell {
     }
 
     pub(crate) fn nonce(&self, client: SocketAddr) -> NonceText {
-        self.authenticator.nonces().mint(client, REALM, self.now().unix.as_secs(), Offers::default())
+        self.authenticator.mint(client, self.now().unix.as_secs())
     }
 
     fn now(&self) -> Now {
@@ -140,7 +140,10 @@ impl Shell {
             1 => KeyAnswer::Unknown,
             2 => KeyAnswer::Found(Arc::new(Credential::new("mallory", Key::long_term_md5("mallory", REALM, PASSWORD)))),
             3 => KeyAnswer::Found(Arc::new(Credential::new(&username, Key::long_term_md5(&username, REALM, "another")))),
-            _ => KeyAnswer::Found(Arc::new(Credential::new(&username, Key::long_term_md5(&username, REALM, PASSWORD)))),
+            _ => {
+                let md5 = Credential::new(&username, Key::long_term_md5(&username, REALM, PASSWORD));
+                KeyAnswer::Found(Arc::new(md5.with_key(Key::long_term_sha256(&username, REALM, PASSWORD))))
+            }
         };
         self.server.handle_key(self.now(), &username, answer);
         self.unpark();
@@ -280,7 +283,7 @@ fn make(rfc5766: bool, authenticator: &Arc<Authenticator>, held: &Rc<Cell<usize>
         limits,
         policy: super::policy(1),
         track_changes: true,
-        unauthenticated: None,
+        unauthenticated: Some(LimiterSettings { burst: 4096, rate: 64 }),
         software: None,
     };
     Server::new(config, Arc::clone(authenticator), Count(Rc::clone(held)), StdRng::seed_from_u64(1))
