@@ -33,7 +33,7 @@ impl fmt::Debug for Dns {
 #[error("{0}")]
 pub struct DnsError(String);
 
-/// RFC 3403, section 4.1, as far as S-NAPTR uses it.
+/// RFC 3403 §4.1, as far as S-NAPTR uses it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NaptrRecord {
     /// Lower first.

@@ -69,7 +69,7 @@ pub(super) async fn follow(dns: &Dns, host: &str, transports: &[Transport]) -> R
                 "" => {
                     if questions < MAX_QUESTIONS && passed.insert(record.replacement.clone()) {
                         questions += 1;
-                        // A branch that leads nowhere is a failure of this branch only (RFC 3958, section 2.2.4).
+                        // A branch that leads nowhere is a failure of this branch only (RFC 3958 §2.2.4).
                         let next = dns.naptr(&record.replacement).await.unwrap_or_default();
                         open.extend(stacked(&next, transport, &format!("{via} → {}", shown(&record.replacement))));
                     }

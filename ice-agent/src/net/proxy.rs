@@ -1,4 +1,4 @@
-//! The way through an HTTP proxy: a tunnel opened by CONNECT (RFC 9110, section 9.3.6).
+//! The way through an HTTP proxy: a tunnel opened by CONNECT (RFC 9110 §9.3.6).
 
 use std::fmt;
 use std::io;
