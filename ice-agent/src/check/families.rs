@@ -71,7 +71,7 @@ impl Check {
         match self.allocation(target, None, change).await {
             Ok((leg, allocated)) => ask::close(leg).await.map(|()| Ok(allocated)),
             Err(error) => match error.stun_code() {
-                // Servers of RFC 5766 alone do not know the attribute.
+                // Old servers, those of RFC 5766, do not know the attribute.
                 Some(code @ (ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED | ErrorCode::UNKNOWN_ATTRIBUTE)) => Ok(Err(code)),
                 _ => Err(error),
             },
