@@ -7,3 +7,5 @@ mod algorithms;
 mod credentials;
 #[path = "rfc8489/messages.rs"]
 mod messages;
+#[path = "rfc8489/readings.rs"]
+mod readings;
