@@ -11,5 +11,7 @@ mod policy;
 mod records;
 #[path = "hardening/relay.rs"]
 mod relay;
+#[path = "hardening/reservation.rs"]
+mod reservation;
 #[path = "hardening/wire.rs"]
 mod wire;

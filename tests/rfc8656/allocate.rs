@@ -265,6 +265,17 @@ fn rfc8656_21_4_clients_at_6to4_and_teredo_addresses_are_403() {
 }
 
 #[test]
+fn rfc8656_21_4_nothing_is_forwarded_to_6to4_and_teredo_addresses() {
+    let mut lab = Lab::default();
+    let mut client = Client::udp(1);
+    client.allocate_both(&mut lab);
+    for tunnel in ["[2002:808:808::1]:40000", "[2001:0:1::1]:40000"].map(|tunnel| tunnel.parse().unwrap()) {
+        assert_eq!((client.permit(&mut lab, &[tunnel]), client.bind(&mut lab, 0x4000, tunnel)), (Some(403), Some(403)));
+        assert!(client.send(&mut lab, tunnel, b"x").silence().is_some());
+    }
+}
+
+#[test]
 fn rfc8656_7_2_every_error_is_sent_back_on_the_5_tuple_with_the_methods_number() {
     let mut lab = Lab::default();
     let mut client = Client::tcp(1);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use causeway_relay::{EndReason, Limits, Transport};
 use causeway_tests::addresses::{RELAY, RELAY_V6, client, peer};
-use causeway_tests::{Answer, Client, Lab, Reaction};
+use causeway_tests::{Answer, Client, Fill, Lab, Reaction};
 use causeway_wire::Method;
 use causeway_wire::attribute::{AddressFamily, AttributeType, Lifetime, RequestedAddressFamily, RequestedTransport};
 
@@ -36,11 +36,33 @@ fn rfc8656_7_2_a_relayed_address_is_of_the_family_that_was_asked_for() {
 #[test]
 fn rfc8656_18_6_the_reserved_bits_are_ignored() {
     let mut lab = Lab::default();
-    let answer = Client::udp(1).ask(&mut lab, Method::ALLOCATE, &|w| {
-        w.put_raw(AttributeType::REQUESTED_TRANSPORT, &[17, 1, 2, 3])?;
-        w.put_raw(AttributeType::REQUESTED_ADDRESS_FAMILY, &[2, 0xFF, 0xFF, 0xFF]).map(drop)
-    });
-    assert_eq!(answer.answer().relayed().map(|relayed| relayed.ip()), Some(RELAY_V6));
+    let answer =
+        Client::udp(1).allocate_with(&mut lab, &|w| w.put_raw(AttributeType::REQUESTED_ADDRESS_FAMILY, &[2, 0xFF, 0xFF, 0xFF]).map(drop));
+    assert_eq!(answer.relayed().map(|relayed| relayed.ip()), Some(RELAY_V6));
+    let both =
+        Client::udp(2).allocate_with(&mut lab, &|w| w.put_raw(AttributeType::ADDITIONAL_ADDRESS_FAMILY, &[2, 0xFF, 0xFF, 0xFF]).map(drop));
+    assert_eq!(both.all_relayed().len(), 2, "RFC 8656 §18.11: encoded in the same way");
+}
+
+#[test]
+fn rfc8656_18_8_the_reserved_bits_of_requested_transport_are_ignored() {
+    let mut lab = Lab::default();
+    let fill: Fill<'_> = &|w| w.put_raw(AttributeType::REQUESTED_TRANSPORT, &[17, 1, 2, 3]).map(drop);
+    assert_eq!(Client::udp(1).ask(&mut lab, Method::ALLOCATE, fill).answer().error(), None);
+}
+
+#[test]
+fn rfc8656_7_2_the_maximum_lifetime_is_an_hour_unless_the_operator_wants_another() {
+    assert!(Limits::default().max_lifetime <= Duration::from_secs(3600));
+    assert_eq!(Limits::default().default_lifetime, Duration::from_secs(600), "RFC 8656 §6");
+}
+
+#[test]
+fn rfc8656_7_2_without_a_family_an_ipv4_address_is_allocated_whatever_the_clients_is() {
+    for mut client in [Client::udp(1), Client::udp_v6(1)] {
+        let relayed = client.allocate(&mut Lab::default());
+        assert_eq!(relayed.ip(), RELAY);
+    }
 }
 
 #[test]

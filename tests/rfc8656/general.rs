@@ -4,7 +4,7 @@ use causeway_relay::{Command, Discard, EndReason, Transport};
 use causeway_tests::addresses::peer;
 use causeway_tests::{Client, Fill, Lab, Reaction};
 use causeway_wire::Method;
-use causeway_wire::attribute::{ChannelNumberAttribute, Lifetime, RequestedTransport, XorPeerAddress};
+use causeway_wire::attribute::{AddressFamily, AttributeType, ChannelNumberAttribute, Lifetime, RequestedTransport, XorPeerAddress};
 
 #[test]
 fn rfc8656_5_a_request_without_an_allocation_is_437() {
@@ -132,6 +132,94 @@ fn rfc8656_5_the_backwards_compatibility_mechanism_is_not_used() {
         let mut request = client.unsigned(id, method, &|_| Ok(()));
         request[4] ^= 0xFF;
         assert_eq!(lab.client_sends(&client.five_tuple, &request), Reaction::Silence(Discard::NoCookie), "{method:?}");
+    }
+}
+
+#[test]
+fn rfc8656_5_every_request_takes_the_long_term_credential_mechanism() {
+    let mut lab = Lab::default();
+    let mut client = Client::udp(1);
+    let allocate: (Method, Fill<'static>) = (Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP).map(drop));
+    for (method, fill) in requests().into_iter().chain([allocate]) {
+        let id = client.next_transaction();
+        let challenge = lab.client_sends(&client.five_tuple, &client.unsigned(id, method, fill)).answer();
+        assert_eq!((challenge.error(), challenge.realm().as_deref()), (Some(401), Some(causeway_tests::REALM)), "{method:?}");
+        assert!(challenge.nonce().is_some() && challenge.is_unsigned());
+    }
+    client.allocate(&mut lab);
+    for (method, fill) in requests().into_iter().rev() {
+        assert_eq!(client.ask(&mut lab, method, fill).answer().error(), None, "{method:?} with credentials");
+    }
+}
+
+#[test]
+fn rfc8656_5_each_allocate_is_given_a_nonce_of_its_own() {
+    let mut lab = Lab::default();
+    let mut nonces: Vec<_> = (1..=50)
+        .map(|host| {
+            let client = Client::udp(host);
+            let id = client.clone().next_transaction();
+            let challenge = lab.client_sends(&client.five_tuple, &client.unsigned(id, Method::ALLOCATE, &|_| Ok(()))).answer();
+            lab.pass_seconds(1);
+            challenge.nonce().unwrap()
+        })
+        .collect();
+    nonces.sort();
+    nonces.dedup();
+    assert_eq!(nonces.len(), 50);
+}
+
+#[test]
+fn rfc8656_5_a_nonce_expires_within_an_hour_of_the_allocation() {
+    let (mut lab, mut client) = (Lab::default(), Client::udp(1));
+    client.allocate(&mut lab);
+    client.refresh(&mut lab, 3600);
+    let first = client.nonce.clone();
+    lab.pass_seconds(3590);
+    assert_eq!(client.refresh(&mut lab, 3600).error(), None);
+    lab.pass_seconds(11);
+    let stale = client.ask_once(&mut lab, Method::REFRESH, &|_| Ok(())).answer();
+    assert_eq!(stale.error(), Some(438));
+    assert_ne!(stale.nonce(), first);
+    assert_eq!(client.refresh(&mut lab, 600).error(), None, "and the allocation goes on with the next one");
+}
+
+#[test]
+fn rfc8656_5_software_is_in_allocate_and_refresh_responses_where_it_is_configured() {
+    for software in [None, Some("causeway")] {
+        let mut lab = Lab::with(|setup| setup.software = software);
+        let mut client = Client::udp(1);
+        let answers = [
+            client.allocate_with(&mut lab, &|_| Ok(())),
+            client.allocate_with(&mut lab, &|w| w.put(&RequestedTransport::TCP).map(drop)),
+            client.refresh(&mut lab, 600),
+            client.refresh_one(&mut lab, AddressFamily::Ipv6, 600),
+        ];
+        assert_eq!(answers.each_ref().map(|answer| answer.error()), [None, Some(437), None, Some(443)]);
+        assert!(answers.iter().all(|answer| answer.has(AttributeType::SOFTWARE) == software.is_some()), "success or failure");
+    }
+}
+
+#[test]
+fn rfc8656_5_the_allocations_of_one_username_are_limited() {
+    let mut lab = Lab::with(|setup| setup.quota = 3);
+    let mut clients: Vec<_> = (1..=3).map(Client::udp).collect();
+    clients.iter_mut().for_each(|client| _ = client.allocate(&mut lab));
+    assert_eq!(Client::tcp(4).allocate_with(&mut lab, &|_| Ok(())).error(), Some(486));
+    clients[0].refresh(&mut lab, 0);
+    assert_eq!(Client::tcp(4).allocate_with(&mut lab, &|_| Ok(())).error(), None);
+}
+
+#[test]
+fn rfc8656_18_attributes_are_padded_to_four_bytes_with_zeros() {
+    let (mut lab, mut client) = (Lab::default(), Client::udp(1));
+    let relayed = client.allocate(&mut lab);
+    client.permit(&mut lab, &[peer(1, 1)]);
+    for length in 1..9 {
+        let reaction = lab.peer_sends(peer(1, 1), relayed, &vec![0xFF; length]).unwrap();
+        let bytes = reaction.to_client().unwrap();
+        assert_eq!(bytes.len() % 4, 0);
+        assert_eq!(bytes.iter().rev().take_while(|byte| **byte == 0).count(), (4 - length % 4) % 4);
     }
 }
 

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn every_port_is_lent_once_and_comes_back() {
+    fn rfc8656_7_2_ports_are_lent_in_random_order_each_once_and_come_back() {
         let mut rng = StdRng::seed_from_u64(1);
         for ports in [50_000..=50_000, 50_000..=50_063, 50_001..=50_130, 65_000..=65_535] {
             let pool = pool(ports.clone());

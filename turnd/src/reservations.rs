@@ -125,6 +125,8 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::RelayAddress;
+    use crate::port_pool::PortPools;
     use rand::SeedableRng;
     use rand::rngs::StdRng;
 
@@ -168,6 +170,38 @@ mod tests {
         assert_eq!(reservations.expire(at(30)).len(), 5);
         assert!(reserve(30, "alice") && reserve(30, "bob"), "what has expired counts no more");
         assert_eq!(reservations.table().by_expiry.len(), 2);
+    }
+
+    #[test]
+    fn h32_whatever_workers_do_at_once_the_pool_is_full_again_in_the_end() {
+        let ip = std::net::IpAddr::from([192, 0, 2, 1]);
+        let relay = RelayAddress { bound: ip, advertised: ip };
+        let (pools, reservations) = (PortPools::new(&[relay], &(50_000..=50_999)), Reservations::new(125, 100));
+        let told = Mutex::new(Vec::new());
+        let next = AtomicU64::new(0);
+        let work = || {
+            let mut rng = StdRng::seed_from_u64(next.fetch_add(1, Ordering::Relaxed));
+            let pool = pools.of_address(ip).unwrap();
+            for round in 0..2500u64 {
+                let now = Duration::from_millis(round * 20);
+                let Some(port) = pool.take_pair(&mut rng) else { continue };
+                match reservations.insert(now, "alice", pool.bound(port + 1), &mut rng) {
+                    Some(token) => told.lock().unwrap().push(token),
+                    None => pool.give_back(port + 1),
+                }
+                pool.give_back(port);
+                // Any worker claims what any has told; a third is left unclaimed.
+                let token = told.lock().unwrap().pop().filter(|_| round % 3 > 0);
+                if let Some(address) = token.and_then(|token| reservations.claim(now, "alice", token)) {
+                    pools.give_back(address);
+                }
+                reservations.expire(now).into_iter().for_each(|address| pools.give_back(address));
+            }
+        };
+        std::thread::scope(|scope| (0..4).for_each(|_| _ = scope.spawn(work)));
+        assert!(reservations.len() > 0, "some are unclaimed");
+        reservations.expire(at(50 + 30)).into_iter().for_each(|address| pools.give_back(address));
+        assert_eq!((reservations.len(), pools.of_address(ip).unwrap().free()), (0, 1000));
     }
 
     #[test]

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use causeway_auth::{Algorithm, Key, userhash};
-use causeway_relay::{Command, FiveTuple, PeerPolicy, Rule, Transport};
+use causeway_relay::{Command, FiveTuple, IcmpNotice, PeerPolicy, Rule, Transport};
 use causeway_wire::attribute::{
-    AddressFamily, AttributeType, ChannelNumberAttribute, Data, Lifetime, Nonce, PasswordAlgorithm, PasswordAlgorithmEntry,
-    PasswordAlgorithms, Realm, RequestedAddressFamily, RequestedTransport, Userhash, Username, XorPeerAddress,
+    AdditionalAddressFamily, AddressFamily, AttributeType, ChannelNumberAttribute, Data, DontFragment, EvenPort, Lifetime, Nonce,
+    PasswordAlgorithm, PasswordAlgorithmEntry, PasswordAlgorithms, Realm, RequestedAddressFamily, RequestedTransport, ReservationToken,
+    Userhash, Username, XorPeerAddress,
 };
 use causeway_wire::{Class, MessageWriter, Method, TransactionId};
 
@@ -34,7 +35,7 @@ pub fn server(data: &[u8]) {
 }
 
 fn step(shell: &mut Shell, input: &mut Input<'_>) {
-    match input.byte() % 8 {
+    match input.byte() % 9 {
         0 => {
             let from = five_tuple(input.byte());
             let len = usize::from(input.short() % 2048);
@@ -54,6 +55,10 @@ fn step(shell: &mut Shell, input: &mut Input<'_>) {
             shell.pass(Duration::from_millis(milliseconds));
         }
         6 => shell.complete(input.byte()),
+        7 => {
+            let (which, peer, kind, code) = (input.byte(), peer(input.byte()), input.byte() % 16, input.byte());
+            shell.icmp_arrives(which, peer, IcmpNotice { kind, code, data: u32::from(input.short()) });
+        }
         _ => command(shell, input),
     }
 }
@@ -149,8 +154,13 @@ fn protect(writer: &mut MessageWriter<'_>, username: &str, password: &str, named
     .expect("room");
 }
 
+/// One in four is IPv4 unless bit 1 is set.
+fn family(which: u8) -> AddressFamily {
+    if which & 3 == 0 { AddressFamily::Ipv4 } else { AddressFamily::Ipv6 }
+}
+
 fn attribute(writer: &mut MessageWriter<'_>, input: &mut Input<'_>) {
-    let put = match input.byte() % 8 {
+    let put = match input.byte() % 12 {
         0 => {
             let (kind, len) = (AttributeType(input.short()), usize::from(input.byte()));
             writer.put_raw(kind, input.take(len))
@@ -158,7 +168,11 @@ fn attribute(writer: &mut MessageWriter<'_>, input: &mut Input<'_>) {
         1 => writer.put(&RequestedTransport::UDP),
         2 => writer.put(&Lifetime(u32::from(input.short()))),
         3 => writer.put(&ChannelNumberAttribute(0x4000 | u16::from(input.byte()))),
-        4 => writer.put(&RequestedAddressFamily(if input.byte() & 1 == 0 { AddressFamily::Ipv4 } else { AddressFamily::Ipv6 })),
+        4 => writer.put(&RequestedAddressFamily(family(input.byte()))),
+        6 => writer.put(&AdditionalAddressFamily(family(input.byte() | 2))),
+        7 => writer.put(&EvenPort { reserve: input.byte() & 1 == 0 }),
+        8 => writer.put(&DontFragment),
+        9 => writer.put(&ReservationToken([input.byte(); 8])),
         5 => {
             let len = usize::from(input.byte());
             writer.put(&Data(input.take(len)))

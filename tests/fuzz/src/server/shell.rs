@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use causeway_auth::{Authenticator, Credential, Credentials, FurtherSource, Key, LimiterSettings, NonceKey, NonceKeys, NonceText};
 use causeway_relay::{
-    BindFailure, Command, Completion, Config, Discard, Effect, Families, FiveTuple, Gauges, KeyAnswer, Ledger, Limits, Now, RelayId,
-    Server, Verdict, WantedPort,
+    BindFailure, Command, Completion, Config, Discard, Effect, Families, FiveTuple, Gauges, IcmpNotice, KeyAnswer, Ledger, Limits, Now,
+    RelayId, Server, Verdict, WantedPort,
 };
 use causeway_wire::attribute::{AddressFamily, AttributeType};
 use causeway_wire::{ChannelRange, Message};
@@ -114,6 +114,13 @@ impl Shell {
         let Some(relay) = self.bound.values().nth(usize::from(which) % self.bound.len().max(1)).copied() else { return };
         let verdict = self.server.handle_peer(self.now(), relay, peer, len);
         assert!(matches!(verdict, Verdict::ToClient { .. } | Verdict::Discard(_)));
+        self.check(&verdict, &[]);
+    }
+
+    pub(crate) fn icmp_arrives(&mut self, which: u8, peer: SocketAddr, notice: IcmpNotice) {
+        let Some(relay) = self.bound.values().nth(usize::from(which) % self.bound.len().max(1)).copied() else { return };
+        let verdict = self.server.handle_icmp(self.now(), relay, peer, &notice, &mut self.out);
+        assert!(matches!(verdict, Verdict::Notify { .. } | Verdict::Discard(_)));
         self.check(&verdict, &[]);
     }
 
