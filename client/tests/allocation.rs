@@ -284,3 +284,103 @@ fn rfc8489_6_2_2_a_failed_connection_takes_the_allocation_along() {
     client.handle_transport_error(now);
     assert!(client.allocated().is_some(), "over UDP it lives on");
 }
+
+#[test]
+fn rfc8656_5_a_mismatch_of_any_request_means_that_the_allocation_is_gone() {
+    type Ask = fn(&mut causeway_client::TurnClient, std::time::Instant);
+    let asks: [Ask; 2] = [|client, now| client.permit(now, peer().ip()).unwrap(), |client, now| client.bind(now, peer()).unwrap()];
+    for ask in asks {
+        let now = epoch();
+        let mut client = allocated(Transport::Udp, now);
+        ask(&mut client, now);
+        talk(&mut client, now, |request| {
+            error(request, ErrorCode::ALLOCATION_MISMATCH, |writer| {
+                writer.integrity(&key()).unwrap();
+            })
+        });
+        assert!(matches!(events(&mut client)[..], [Event::Failed { .. }, Event::Lost(Loss::Mismatch)]));
+        assert_eq!(client.allocated(), None);
+    }
+}
+
+#[test]
+fn rfc8489_5_a_repeated_request_keeps_its_transaction_and_a_new_one_has_another() {
+    let start = epoch();
+    let mut client = turn_client(Transport::Udp);
+    client.allocate(start).unwrap();
+    let first = sent(&mut client).remove(0).payload;
+    let at = client.poll_timeout().unwrap();
+    client.handle_timeout(at);
+    assert_eq!(sent(&mut client).remove(0).payload, first, "bit-wise identical");
+    assert_eq!(client.handle_input(at, server_address(), &honest(&first)), Received::Consumed);
+    let second = sent(&mut client).remove(0).payload;
+    let id = |bytes: &[u8]| Message::decode(bytes).unwrap().transaction_id();
+    assert_ne!(id(&second), id(&first), "with credentials it is another request");
+}
+
+#[test]
+fn rfc8489_6_1_software_is_told_if_it_shall_be() {
+    use causeway_client::{TurnClient, TurnConfig};
+    use causeway_wire::attribute::Software;
+    let now = epoch();
+    let config = TurnConfig { software: Some("Causeway 0.1".into()), ..TurnConfig::new(server_address(), Transport::Udp, None) };
+    let mut client = TurnClient::new(config, rng());
+    client.allocate(now).unwrap();
+    let request = sent(&mut client).remove(0).payload;
+    assert_eq!(Message::decode(&request).unwrap().attribute::<Software<'_>>().unwrap(), Some(Software("Causeway 0.1")));
+    assert!(!Message::decode(&asked_without()).unwrap().has(AttributeType::SOFTWARE), "\"a configurable option\"");
+}
+
+fn asked_without() -> Vec<u8> {
+    let mut client = turn_client(Transport::Udp);
+    client.allocate(epoch()).unwrap();
+    sent(&mut client).remove(0).payload
+}
+
+#[test]
+fn rfc8489_6_3_what_is_unknown_and_optional_or_known_and_unexpected_is_ignored() {
+    let now = epoch();
+    let mut client = turn_client(Transport::Udp);
+    client.allocate(now).unwrap();
+    talk(&mut client, now, |request| {
+        if !Message::decode(request).unwrap().has_integrity() {
+            return honest(request);
+        }
+        success_signed(request, |writer| {
+            writer.put_raw(AttributeType(0xFFFE), b"whatever").unwrap().put_raw(AttributeType::CHANGE_REQUEST, &[0; 4]).unwrap();
+            writer.integrity(&key()).unwrap();
+        })
+    });
+    assert_eq!(client.allocated().unwrap().relayed, relayed());
+}
+
+#[test]
+fn rfc8489_9_what_follows_the_integrity_is_ignored() {
+    let now = epoch();
+    let mut client = turn_client(Transport::Udp);
+    client.allocate(now).unwrap();
+    talk(&mut client, now, |request| {
+        let message = Message::decode(request).unwrap();
+        if message.method() != Method::ALLOCATE || !message.has_integrity() {
+            return honest(request);
+        }
+        answer(request, Class::SuccessResponse, |writer| {
+            writer.put(&XorMappedAddress(mapped())).unwrap().put(&Lifetime(600)).unwrap().integrity(&key()).unwrap();
+            writer.put(&XorRelayedAddress(relayed())).unwrap();
+        })
+    });
+    assert!(matches!(events(&mut client)[..], [Event::Failed { failure: Failure::Malformed, .. }]), "nobody vouches for the address");
+}
+
+#[test]
+fn rfc8656_7_3_the_lifetime_is_the_one_that_the_server_gives() {
+    use causeway_client::{Credentials, TurnClient, TurnConfig};
+    let now = epoch();
+    let mut config = TurnConfig::new(server_address(), Transport::Udp, Some(Credentials::new("anna", PASSWORD)));
+    config.lifetime = Some(seconds(3600));
+    let mut client = TurnClient::new(config, rng());
+    client.allocate(now).unwrap();
+    talk(&mut client, now, honest);
+    assert_eq!(client.allocated().unwrap().lifetime, seconds(600), "rather than the value sent to the server in the request");
+    assert_eq!(run(&mut client, now, now + seconds(600), honest), [(540, Method::REFRESH)]);
+}

@@ -105,7 +105,7 @@ impl Ways {
     }
 
     /// The way to one address of the server. Its certificate is to have the name in the URI: "using the value of the <host> parameter as the
-    /// identity of the server to be verified" (RFC 5928 §5), wherever SRV records lead.
+    /// identity of the server to be verified" (RFC 5928 §5), wherever SRV records lead; unless another one was told.
     #[must_use]
     pub fn target(&self, uri: &ServerUri, transport: Transport, address: SocketAddr) -> Target {
         let name = uri.host.name().map(|name| name.trim_end_matches('.'));
@@ -113,7 +113,7 @@ impl Ways {
             Transport::Tcp | Transport::Tls => self.proxies.to(address.ip(), name).cloned(),
             Transport::Udp | Transport::Dtls => None,
         };
-        Target { transport, address, server_name: name.map(str::to_owned), proxy }
+        Target { transport, address, server_name: self.trust.server_name().or(name).map(str::to_owned), proxy }
     }
 
     /// The endpoint's addresses, the one that answers first in front, and what happened at those that failed. Where there is more than one,
@@ -145,7 +145,12 @@ impl Ways {
             }
             // Not every TURN server answers Binding requests, so that silence over UDP is not the last word.
             Err(_) if endpoint.transport == Transport::Udp => (targets, Vec::new()),
-            Err(failed) => (Vec::new(), failed),
+            // One is left to fail where it shows.
+            Err(mut failed) => {
+                targets.truncate(1);
+                failed.retain(|(target, _)| !targets.contains(target));
+                (targets, failed)
+            }
         }
     }
 }

@@ -145,6 +145,22 @@ async fn rfc8489_10_a_redirection_is_followed_but_not_in_circles() {
 }
 
 #[tokio::test]
+async fn rfc8489_10_the_alternate_domain_is_the_name_of_the_next_certificate() {
+    let authority = Authority::new();
+    let ca = authority.file();
+    // The first server is known as `localhost`; its 300 says `turn.test`, which the certificates of both are for.
+    let target = SmallTurn::start_secure(Fault::None, authority.server(90)).await;
+    let server = SmallTurn::start_secure(Fault::Redirects(target.secure), authority.server(90)).await;
+    for transport in ["tcp", "udp"] {
+        let uri = format!("turns:{}?transport={transport}", server.secure.unwrap());
+        let outcome = check(&uri, PASSWORD, &["--ca", ca.path(), "--server-name", "localhost", "--count", "1"]).await;
+        assert_eq!((outcome.status, &outcome.report["secure"]["name"]), (0, &"turn.test".into()), "{:#}", outcome.report);
+        assert_eq!(outcome.report["server"], target.secure.unwrap().to_string());
+        assert!(outcome.report["notes"].to_string().contains("redirects to"), "{:#}", outcome.report["notes"]);
+    }
+}
+
+#[tokio::test]
 async fn a_stun_server_is_asked_one_binding() {
     let server = SmallTurn::start(Fault::None).await;
     let outcome = outcome(&mut agent(&[&format!("stun:{}", server.address), "--json"])).await;

@@ -1,5 +1,6 @@
 //! The first allocation: at one of the server's addresses, or where it redirects to.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use causeway_client::{Allocated, Alternate, Failure, Redirections, TurnConfig};
@@ -10,7 +11,7 @@ use super::report::Report;
 use super::secure::SecureReport;
 use super::step::StepError;
 use super::steps::{Check, told};
-use crate::discovery::Discovered;
+use crate::discovery::{Discovered, Endpoint};
 use crate::net::leg::Leg;
 use crate::net::target::{Target, Transport};
 use crate::net::turn_leg::TurnLeg;
@@ -30,23 +31,57 @@ pub(super) struct First {
     pub(super) target: Target,
 }
 
+/// What is still to be tried.
+pub(super) struct Ahead<'a> {
+    endpoints: std::slice::Iter<'a, Endpoint>,
+    targets: VecDeque<Target>,
+    tried: usize,
+}
+
+impl<'a> Ahead<'a> {
+    /// All that the URI leads to.
+    pub(super) fn of(discovered: &'a Discovered) -> Self {
+        Self { endpoints: discovered.endpoints.iter(), targets: VecDeque::new(), tried: 0 }
+    }
+
+    /// Whether nothing is left.
+    pub(super) fn is_over(&self) -> bool {
+        self.tried >= MAX_ADDRESSES || (self.targets.is_empty() && self.endpoints.as_slice().is_empty())
+    }
+}
+
 impl Check {
-    /// The ways to the server, one after the other to be tried.
-    pub(super) fn targets(&self, discovered: &Discovered) -> Vec<Target> {
-        let targets = discovered.attempts().map(|(transport, address)| self.ways.target(&self.uri, transport, address));
-        targets.take(MAX_ADDRESSES).collect()
+    /// The next way to the server: of each endpoint the address that answers first, then its others (RFC 8305 §5).
+    pub(super) async fn next(&self, ahead: &mut Ahead<'_>, usage: Usage, report: &mut Report) -> Option<Target> {
+        if ahead.tried >= MAX_ADDRESSES {
+            return None;
+        }
+        ahead.tried += 1;
+        while ahead.targets.is_empty() {
+            let (targets, failed) = self.ways.nearest(&self.uri, ahead.endpoints.next()?, usage, self.timing).await;
+            report.notes.extend(failed.iter().map(|(target, error)| format!("{} over {}: {error}.", target.address, target.transport)));
+            ahead.targets = targets.into();
+        }
+        ahead.targets.pop_front()
     }
 
     /// The first allocation that is to be had. The report has the steps of the last attempt only; a note tells of the others.
-    pub(super) async fn first_allocation(&self, targets: Vec<Target>, report: &mut Report) -> Result<First, StepError> {
+    pub(super) async fn first_allocation(&self, discovered: &Discovered, report: &mut Report) -> Result<First, StepError> {
         let mark = report.mark();
         let mut redirections = Redirections::default();
         let mut followed = 0;
-        let mut waiting: Vec<(Target, bool)> = targets.into_iter().rev().map(|target| (target, false)).collect();
+        let mut ahead = Ahead::of(discovered);
+        let mut redirected: Option<Target> = None;
         let mut last = StepError::Failed(Failure::TimedOut);
-        while let Some((target, redirected)) = waiting.pop() {
+        loop {
+            let is_redirected = redirected.is_some();
+            let next = match redirected.take() {
+                Some(target) => Some(target),
+                None => self.next(&mut ahead, Usage::Turn, report).await,
+            };
+            let Some(target) = next else { break };
             // The same address over another transport is no circle.
-            if !redirections.send_to(target.address, Instant::now()) && redirected {
+            if !redirections.send_to(target.address, Instant::now()) && is_redirected {
                 break;
             }
             report.rewind(mark);
@@ -59,11 +94,11 @@ impl Check {
                 report.notes.push(format!("{} redirects to {server}.", target.address));
                 // "If the attribute is not found, the same domain that was used for the original request MUST be used to validate the
                 // certificate" (RFC 8489 §10).
-                waiting.push((Target { address: server, server_name: domain.or(target.server_name), ..target }, true));
+                redirected = Some(Target { address: server, server_name: domain.or(target.server_name), ..target });
             } else if last.stun().is_some() || matches!(last, StepError::Open(OpenError::Untrusted(_))) {
                 // A server that answers with an error will not do better under its other address.
                 break;
-            } else if !waiting.is_empty() {
+            } else if !ahead.is_over() {
                 report.notes.push(format!("{} over {}: {last}.", target.address, target.transport));
             }
         }
@@ -108,6 +143,7 @@ impl Check {
 
     /// Opens a leg over TLS or DTLS as a step of its own, which tells of the certificates.
     pub(super) async fn shake_hands(&self, target: &Target, usage: Usage, report: &mut Report) -> Result<Leg, StepError> {
+        self.ways.trust().prepare();
         let start = Instant::now();
         let opened = Leg::open(target, usage, self.ways.trust()).await;
         let secure = match &opened {

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 use causeway_client::{Algorithm, Allocated, Binding, Failure, Security, Timing};
 
 use super::ask;
-use super::attempt::First;
+use super::attempt::{Ahead, First};
 use super::binding::binding;
 use super::relayed_loop::{End, Load, RelayedLoop};
 use super::report::{CredentialReport, Report};
 use super::step::StepError;
 use crate::credentials::Credentials;
+use crate::discovery::Discovered;
 use crate::net::Usage;
 use crate::net::leg::Leg;
 use crate::net::target::Target;
@@ -40,21 +41,21 @@ impl Check {
         let discovered = self.ways.discover(&self.uri).await.map_err(StepError::from);
         let Ok(discovered) = report.step("resolve", start, discovered, ToString::to_string) else { return report };
         report.notes.extend(discovered.notes.iter().cloned());
-        let targets = self.targets(&discovered);
         // What failed is in the report.
         let _ = match self.uri.scheme {
-            Scheme::Stun => self.stun(&targets, &mut report).await,
-            Scheme::Turn => self.turn(targets, &mut report).await,
+            Scheme::Stun => self.stun(&discovered, &mut report).await,
+            Scheme::Turn => self.turn(&discovered, &mut report).await,
         };
         report
     }
 
-    async fn stun(&self, targets: &[Target], report: &mut Report) -> Result<(), StepError> {
+    async fn stun(&self, discovered: &Discovered, report: &mut Report) -> Result<(), StepError> {
         let mark = report.mark();
         let mut last = Err(StepError::Failed(Failure::TimedOut));
-        for target in targets {
+        let mut ahead = Ahead::of(discovered);
+        while let Some(target) = self.next(&mut ahead, Usage::NatDiscovery, report).await {
             report.rewind(mark);
-            last = self.bind_at(target, report).await;
+            last = self.bind_at(&target, report).await;
             if last.is_ok() {
                 break;
             }
@@ -81,8 +82,8 @@ impl Check {
         report.step("Binding", start, asked.await, |binding| format!("mapped {}", binding.mapped))
     }
 
-    async fn turn(&self, targets: Vec<Target>, report: &mut Report) -> Result<(), StepError> {
-        let first = self.first_allocation(targets, report).await;
+    async fn turn(&self, discovered: &Discovered, report: &mut Report) -> Result<(), StepError> {
+        let first = self.first_allocation(discovered, report).await;
         if self.credentials.is_none() && first.as_ref().is_err_and(|error| error.stun().is_some_and(|(code, _)| code == 401)) {
             report.notes.push("The server wants a user name and a password: see --username and --password-file.".into());
         }

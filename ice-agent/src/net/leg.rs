@@ -59,7 +59,7 @@ impl Leg {
     /// [`OpenError`]; `TimedOut` within if nobody answers, except over UDP, where nothing is sent yet.
     pub async fn open(target: &Target, usage: Usage, trust: &Trust) -> Result<Self, OpenError> {
         let address = target.address.ip().to_string();
-        let name = trust.name(target.server_name.as_deref().unwrap_or(&address));
+        let name = target.server_name.as_deref().unwrap_or(&address);
         let plain = |way, local| Self { way, local, secured: None };
         match target.transport {
             Transport::Udp => {

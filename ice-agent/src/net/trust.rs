@@ -75,9 +75,15 @@ impl Trust {
         &self.provider
     }
 
-    /// The name that a server must have: the one that was told, else its own.
-    pub(super) fn name<'a>(&'a self, own: &'a str) -> &'a str {
-        self.server_name.as_deref().unwrap_or(own)
+    /// The name that the certificate of the server in question must have, in place of its own (`--server-name`).
+    #[must_use]
+    pub fn server_name(&self) -> Option<&str> {
+        self.server_name.as_deref()
+    }
+
+    /// Reads the authorities of this host, which takes a while, so that the first handshake does not wait for it.
+    pub fn prepare(&self) {
+        self.verifier.get_or_init(|| self.build_verifier());
     }
 
     /// A witness for a handshake with the server that has this name.
