@@ -12,7 +12,8 @@ use crate::address::{RAW_ADDRESS_LEN, RawAddress};
 /// An ICMP error that came back for a datagram which this socket sent, or what this host's own stack says in ICMP's place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IcmpError {
-    /// Where the datagram had been sent to. Its family tells ICMP (v4) from ICMPv6.
+    /// Where the datagram had been sent to. Its family tells ICMP (v4) from ICMPv6. The port is 0 where the kernel does not say:
+    /// over IPv4, when the datagram was too long for this host's own link.
     pub peer: SocketAddr,
     /// The ICMP type.
     pub kind: u8,

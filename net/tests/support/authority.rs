@@ -1,5 +1,7 @@
 //! Certificate authorities and what they issue, made for a test.
 
+#![allow(dead_code, clippy::unwrap_used)] // not every test file uses all of it, and what fails here has failed the test
+
 use causeway_net::secure::Identity;
 use openssl::asn1::Asn1Time;
 use openssl::bn::{BigNum, MsbOption};

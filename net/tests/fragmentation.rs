@@ -1,0 +1,128 @@
+//! DF and what comes of it, in a network namespace whose only link is narrow.
+
+#![allow(clippy::unwrap_used)] // what a test calls fails as the test would
+
+mod support;
+
+use std::net::{IpAddr, SocketAddr};
+use std::process::Command;
+
+use causeway_net::{IcmpError, Route, SocketKey, UdpOptions};
+use socket2::{Domain, Protocol, Socket, Type};
+use support::{Event, Manner, Worker, plain_socket};
+
+/// Set in the process that runs inside.
+const INSIDE: &str = "CAUSEWAY_NET_INSIDE";
+const MTU: u32 = 1_400;
+
+/// Runs `test` again in a namespace of its own, whose loopback has an MTU of [`MTU`]; `check` there.
+fn in_namespace(test: &str, check: impl FnOnce()) {
+    if std::env::var_os(INSIDE).is_some() {
+        return check();
+    }
+    // SAFETY: it takes no pointer and cannot fail.
+    let flags = if unsafe { libc::geteuid() } == 0 { "-n" } else { "-rn" };
+    let script = format!("ip link set lo mtu {MTU} up && exec \"$0\" --exact {test} --nocapture");
+    let exe = std::env::current_exe().unwrap();
+    let output = Command::new("unshare").args([flags, "sh", "-c", &script]).arg(exe).env(INSIDE, "1").output().expect("unshare runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn start(local: &'static str) -> (Worker, SocketKey, SocketAddr) {
+    let (worker, (key, address)) = Worker::start(Manner::Tells, |io| {
+        let key = io.bind_udp(local.parse().unwrap(), &UdpOptions::RELAYED, 42).unwrap();
+        (key, io.local_addr(key).unwrap())
+    });
+    (worker, key, address)
+}
+
+fn send(worker: &Worker, socket: SocketKey, to: SocketAddr, plan: &'static [(usize, bool)]) {
+    worker.with_io(move |io| {
+        for (len, dont_fragment) in plan {
+            io.reply_buffer()[..*len].fill(*len as u8);
+            io.reply(&Route { socket, to, from: None, tos: 0, dont_fragment: *dont_fragment }, *len);
+        }
+    });
+}
+
+/// What is too long for this host's own link: dropped and reported with DF, fragmented without, in any order of one batch.
+fn check_own_link(local: &'static str, kind: u8, code: u8) {
+    let (worker, key, _) = start(local);
+    let peer = plain_socket(local);
+    let to = peer.local_addr().unwrap();
+    send(&worker, key, to, &[(100, false), (3_000, true), (101, true), (3_001, false), (3_002, true), (102, false)]);
+    for len in [100, 101, 3_001, 102] {
+        let mut buffer = [0; 4_000];
+        assert_eq!(peer.recv(&mut buffer).unwrap(), len);
+        assert!(buffer[..len].iter().all(|byte| *byte == len as u8));
+    }
+    // Over IPv4 the kernel does not say to which port it was.
+    let about = if to.is_ipv4() { SocketAddr::new(to.ip(), 0) } else { to };
+    for _ in 0..2 {
+        let Event::Icmp(socket, 42, error) = worker.event() else { panic!("a report") };
+        assert_eq!((socket, error), (key, IcmpError { peer: about, kind, code, data: MTU.to_be_bytes() }));
+    }
+    worker.assert_quiet();
+    worker.settle();
+    assert_eq!((worker.stats.datagrams_sent.value(), worker.stats.dropped_send_refused.value()), (4, 2));
+}
+
+#[test]
+fn rfc8656_14_df_is_set_for_single_datagrams_over_ipv4() {
+    in_namespace("rfc8656_14_df_is_set_for_single_datagrams_over_ipv4", || check_own_link("127.0.0.1:0", 3, 4));
+}
+
+#[test]
+fn rfc8656_14_single_datagrams_are_not_fragmented_over_ipv6() {
+    in_namespace("rfc8656_14_single_datagrams_are_not_fragmented_over_ipv6", || check_own_link("[::1]:0", 2, 0));
+}
+
+/// A router's "too big" for a datagram from `from` to `to`, as this host receives it.
+fn too_big(from: SocketAddr, to: SocketAddr, mtu: u16) {
+    let ports = [&from.port().to_be_bytes()[..], &to.port().to_be_bytes(), &[0, 8, 0, 0]].concat();
+    let (domain, protocol, message) = match (from.ip(), to.ip()) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => {
+            let inner = [&[0x45, 0, 0, 28, 0, 1, 0x40, 0, 64, 17, 0, 0][..], &from.octets(), &to.octets(), &ports].concat();
+            let mut message = [&[3, 4, 0, 0, 0, 0][..], &mtu.to_be_bytes(), &inner].concat();
+            let sum: u32 = message.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
+            let sum = (sum & 0xffff) + (sum >> 16);
+            message[2..4].copy_from_slice(&(!((sum & 0xffff) + (sum >> 16)) as u16).to_be_bytes());
+            (Domain::IPV4, Protocol::ICMPV4, message)
+        }
+        (IpAddr::V6(from), IpAddr::V6(to)) => {
+            let inner = [&[0x60, 0, 0, 0, 0, 8, 17, 64][..], &from.octets(), &to.octets(), &ports].concat();
+            (Domain::IPV6, Protocol::ICMPV6, [&[2, 0, 0, 0, 0, 0][..], &mtu.to_be_bytes(), &inner].concat())
+        }
+        _ => unreachable!("both are of one family"),
+    };
+    let socket = Socket::new(domain, Type::RAW, Some(protocol)).unwrap();
+    socket.send_to(&message, &SocketAddr::new(from.ip(), 0).into()).unwrap();
+}
+
+/// What is too long for a link farther off.
+fn check_farther_link(local: &'static str, kind: u8, code: u8) {
+    let (worker, key, from) = start(local);
+    let peer = plain_socket(local);
+    let to = peer.local_addr().unwrap();
+    send(&worker, key, to, &[(1_350, true)]);
+    assert_eq!(peer.recv(&mut [0; 2_000]).unwrap(), 1_350);
+    too_big(from, to, 1_300);
+    let Event::Icmp(socket, 42, error) = worker.event() else { panic!("a report") };
+    assert_eq!((socket, error), (key, IcmpError { peer: to, kind, code, data: 1_300u32.to_be_bytes() }));
+    // The living go on being reached.
+    send(&worker, key, to, &[(1_000, true), (1_351, false)]);
+    for len in [1_000, 1_351] {
+        assert_eq!(peer.recv(&mut [0; 2_000]).unwrap(), len);
+    }
+}
+
+#[test]
+fn rfc8656_11_5_a_router_s_mtu_is_reported_over_ipv4() {
+    in_namespace("rfc8656_11_5_a_router_s_mtu_is_reported_over_ipv4", || check_farther_link("127.0.0.1:0", 3, 4));
+}
+
+#[test]
+fn rfc8656_11_5_a_router_s_mtu_is_reported_over_ipv6() {
+    in_namespace("rfc8656_11_5_a_router_s_mtu_is_reported_over_ipv6", || check_farther_link("[::1]:0", 2, 0));
+}

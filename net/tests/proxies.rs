@@ -1,0 +1,217 @@
+//! The PROXY protocol on TCP, TLS and UDP: believed from 127.0.0.2, garbage from 127.0.0.1.
+
+#![allow(clippy::unwrap_used)] // what a test calls fails as the test would
+
+#[path = "support/authority.rs"]
+mod authority;
+mod support;
+#[path = "support/tls_client.rs"]
+mod tls_client;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use authority::{Chain, Kind};
+use causeway_net::secure::{HandshakeLimits, Handshaker, Offer};
+use causeway_net::{DatagramListening, Listener, StreamListening, TrustedProxies, UdpOptions, UdpSocket};
+use rustls::version::TLS13;
+use socket2::{Domain, Socket, Type};
+use support::{Event, Manner, Worker, plain_socket};
+use tls_client::{config, echo, handshake};
+
+const PROXY: &str = "127.0.0.2:0";
+const OTHER: &str = "127.0.0.1:0";
+
+fn trusted() -> Option<Arc<TrustedProxies>> {
+    Some(Arc::new(TrustedProxies::new([("127.0.0.2".parse().unwrap(), 32)])))
+}
+
+/// A header for 192.0.2.1:12345, which sent to 198.51.100.7:3478, over a stream (1) or as a datagram (2).
+fn header(command: u8, transport: u8) -> Vec<u8> {
+    let addresses = [192, 0, 2, 1, 198, 51, 100, 7, 0x30, 0x39, 0x0d, 0x96];
+    let field = [0x04, 0, 2, 9, 9];
+    [&b"\r\n\r\n\0\r\nQUIT\n"[..], &[0x20 | command, 0x10 | transport, 0, 17], &addresses, &field].concat()
+}
+
+fn client() -> SocketAddr {
+    "192.0.2.1:12345".parse().unwrap()
+}
+
+fn server() -> SocketAddr {
+    "198.51.100.7:3478".parse().unwrap()
+}
+
+fn dial(from: &str, to: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&from.parse::<SocketAddr>().unwrap().into()).unwrap();
+    socket.connect(&to.into()).unwrap();
+    socket.set_tcp_nodelay(true).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    socket.into()
+}
+
+fn listen_tcp(manner: Manner) -> (Worker, SocketAddr) {
+    Worker::start(manner, |io| {
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let key = io.listen_tcp(listener, StreamListening { proxies: trusted(), ..StreamListening::plain(4) }).unwrap();
+        io.listener_addr(key).unwrap()
+    })
+}
+
+fn listen_udp(manner: Manner) -> (Worker, SocketAddr) {
+    Worker::start(manner, |io| {
+        let socket = UdpSocket::bind("0.0.0.0:0".parse().unwrap(), &UdpOptions::LISTENER).unwrap();
+        let port = socket.local_addr().port();
+        io.listen_udp(socket, DatagramListening { proxies: trusted(), ..DatagramListening::plain(4) }).unwrap();
+        SocketAddr::from(([127, 0, 0, 1], port))
+    })
+}
+
+#[test]
+fn a_trusted_proxy_names_the_client_of_a_connection() {
+    let (worker, address) = listen_tcp(Manner::Echoes);
+    let mut stream = dial(PROXY, address);
+    for byte in &header(1, 1)[..20] {
+        worker.assert_quiet();
+        stream.write_all(&[*byte]).unwrap();
+    }
+    stream.write_all(&header(1, 1)[20..]).unwrap();
+    let Event::Accepted(info) = worker.event() else { panic!("a connection") };
+    assert_eq!((info.peer, info.local, info.tag), (client(), server(), 4));
+    echo(&mut stream, b"through");
+    let Event::Frame(info, _) = worker.event() else { panic!("a frame") };
+    assert_eq!((info.peer, info.tag), (client(), 7));
+    // Header and frame may come in one segment.
+    let mut stream = dial(PROXY, address);
+    stream.write_all(&[&header(1, 1)[..], &[0, 2, 8, 8]].concat()).unwrap();
+    stream.read_exact(&mut [0; 4]).unwrap();
+}
+
+#[test]
+fn a_proxy_that_speaks_for_itself_keeps_the_connection_s_addresses() {
+    let (worker, address) = listen_tcp(Manner::Echoes);
+    let mut stream = dial(PROXY, address);
+    stream.write_all(&header(0, 1)).unwrap();
+    let Event::Accepted(info) = worker.event() else { panic!("a connection") };
+    assert_eq!((info.peer, info.local), (stream.local_addr().unwrap(), address));
+    echo(&mut stream, b"a look at its health");
+}
+
+#[test]
+fn a_trusted_proxy_without_a_header_is_refused_and_its_service_never_hears_of_it() {
+    let (worker, address) = listen_tcp(Manner::Tells);
+    let long = [&b"\r\n\r\n\0\r\nQUIT\n"[..], &[0x21, 0x11, 0xff, 0xff]].concat();
+    for (number, bytes) in [&[0, 2, 1, 1][..], b"PROXY TCP4 192.0.2.1 198.51.100.7 1 2\r\n", &header(5, 1), &long].iter().enumerate() {
+        let mut stream = dial(PROXY, address);
+        stream.write_all(bytes).unwrap();
+        assert_eq!(stream.read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+        worker.settle();
+        assert_eq!(worker.stats.streams_without_proxy_header.value(), number as u64 + 1);
+    }
+    drop(dial(PROXY, address)); // it says nothing at all
+    let mut silent = dial(PROXY, address);
+    let begun = Instant::now();
+    assert_eq!(silent.read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert!((Duration::from_millis(4_900)..Duration::from_secs(8)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    worker.settle();
+    assert_eq!((worker.stats.streams_without_proxy_header.value(), worker.stats.streams_open.value()), (6, 0));
+    worker.assert_quiet();
+}
+
+#[test]
+fn a_header_of_anybody_else_is_garbage() {
+    let (worker, address) = listen_tcp(Manner::Tells);
+    let mut stream = dial(OTHER, address);
+    stream.write_all(&[0, 0]).unwrap();
+    let Event::Accepted(info) = worker.event() else { panic!("a connection") };
+    assert_eq!((info.peer, info.local), (stream.local_addr().unwrap(), address));
+    let Event::Frame(..) = worker.event() else { panic!("a frame, without a header before") };
+    stream.write_all(&header(1, 1)).unwrap();
+    // As a frame it would be 0x0d0a bytes long: it waits for them.
+    worker.assert_quiet();
+    assert_eq!(worker.stats.streams_without_proxy_header.value(), 0);
+
+    let (worker, address) = listen_udp(Manner::Tells);
+    let socket = plain_socket(OTHER);
+    let datagram = [&header(1, 2)[..], b"hello"].concat();
+    socket.send_to(&datagram, address).unwrap();
+    let Event::Datagram(arrival, content) = worker.event() else { panic!("a datagram") };
+    assert_eq!((arrival.source, arrival.via, content), (socket.local_addr().unwrap(), None, datagram));
+}
+
+#[test]
+fn a_trusted_proxy_names_the_client_of_a_secure_connection() {
+    let chain = Chain::new(Kind::Ecdsa, &["localhost"]);
+    let offer = Offer { identities: vec![Arc::new(chain.identity())], alpn: &[] };
+    let limits = HandshakeLimits { half_open_per_prefix: 1, ..HandshakeLimits::default() };
+    let handshaker = Handshaker::start(offer, limits).unwrap();
+    let (worker, address) = Worker::start_with(Some(&handshaker), |io| {
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listening = StreamListening { tls: true, proxies: trusted(), ..StreamListening::plain(4) };
+        let key = io.listen_tcp(listener, listening).unwrap();
+        (Manner::Echoes, io.listener_addr(key).unwrap())
+    });
+    let mut stream = dial(PROXY, address);
+    stream.write_all(&header(1, 1)).unwrap();
+    let mut secure = handshake(stream, &config(&chain, &TLS13, &[]), "localhost").unwrap();
+    let Event::Accepted(_) = worker.event() else { panic!("a connection") };
+    let Event::Secured(info) = worker.event() else { panic!("TLS") };
+    assert_eq!((info.peer, info.local, info.secure), (client(), server(), true));
+    echo(&mut secure, b"through");
+    // The places for handshakes are the clients', not the proxy's.
+    let half_open = |last: u8| {
+        let mut named = header(1, 1);
+        named[19] = last;
+        let mut stream = dial(PROXY, address);
+        stream.write_all(&[&named[..], &[0x16, 3, 1, 2, 0]].concat()).unwrap();
+        stream
+    };
+    let mut held: Vec<_> = (1..=10).map(half_open).collect();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let gauge = || handshaker.readings().find(|one| one.family == "handshakes_half_open").unwrap().value;
+    while gauge() < 10 {
+        assert!(Instant::now() < deadline);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let mut second = half_open(10);
+    assert!(matches!(second.read(&mut [0; 8]), Ok(0) | Err(_)), "one of a client's at a time");
+    assert_eq!(gauge(), 10);
+    // And without a header there is no handshake.
+    let mut bare = dial(PROXY, address);
+    bare.write_all(&[0x16, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3, 0, 0, 0, 0, 0]).unwrap();
+    assert_eq!(bare.read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    held.clear();
+    while gauge() > 0 {
+        assert!(Instant::now() < deadline);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_trusted_proxy_names_the_client_of_each_datagram_and_gets_the_answer() {
+    let (worker, address) = listen_udp(Manner::Echoes);
+    let proxy = plain_socket(PROXY);
+    proxy.connect(address).unwrap(); // takes answers from the address that it asked only
+    for (content, command) in [(&b"hello"[..], 1), (b"", 1), (b"a look at its health", 0)] {
+        proxy.send(&[&header(command, 2)[..], content].concat()).unwrap();
+        let Event::Datagram(arrival, received) = worker.event() else { panic!("a datagram") };
+        assert_eq!(received, content);
+        let via = proxy.local_addr().unwrap();
+        if command == 1 {
+            assert_eq!((arrival.source, arrival.destination, arrival.via), (client(), server(), Some(via)));
+        } else {
+            assert_eq!((arrival.source, arrival.destination, arrival.via), (via, address, None));
+        }
+        assert_eq!(arrival.local, address.ip());
+        let mut buffer = [0; 64];
+        let count = proxy.recv(&mut buffer).unwrap();
+        assert_eq!(buffer[..count], [b"echo", content].concat());
+    }
+    for (number, bad) in [&b"hello"[..], &header(1, 2)[..20], b"", &header(7, 2)].iter().enumerate() {
+        proxy.send(bad).unwrap();
+        worker.assert_quiet();
+        assert_eq!(worker.stats.dropped_proxy_header.value(), number as u64 + 1);
+    }
+}
