@@ -2,17 +2,24 @@
 
 #![allow(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
 
+#[allow(dead_code, reason = "its other faults are for the tests of resolution")]
+mod name_server;
 #[allow(dead_code, reason = "its other faults are for the tests of `check`")]
 mod small_turn;
 mod support;
+#[allow(dead_code, reason = "its other manners are for the tests of proxies")]
+mod tunnel;
 
 use std::process::{Output, Stdio};
 
 use causeway_wire::{ErrorCode, Method};
+use name_server::NameServer;
 use serde_json::Value;
+use small_turn::authority::Authority;
 use small_turn::{Fault, PASSWORD, SmallTurn, USER};
 use support::Rendezvous;
 use tokio::process::Command;
+use tunnel::{Manner, Tunnel};
 
 /// Fast enough for a test, long enough for figures.
 const SHORT: &[&str] = &["--count", "20", "--interval", "5"];
@@ -99,6 +106,66 @@ async fn relays_carry_the_call_over_both_transports() {
         let own = candidates.iter().find(|candidate| candidate["side"] == "local").unwrap();
         assert!(own["server"].as_str().unwrap().starts_with("turn:127.0.0.1:"), "{own:#}");
     }
+}
+
+#[tokio::test]
+async fn relays_over_tls_and_dtls_give_candidates_of_both_families() {
+    let authority = Authority::new();
+    let ca = authority.file();
+    let server = SmallTurn::start_secure(Fault::None, authority.server(90)).await;
+    let uri = |transport: &str| format!("turns:{}?transport={transport}", server.secure.unwrap());
+    let (tls, dtls) = (uri("tcp"), uri("udp"));
+    let options = |uri| ["--relay-only", "--turn", uri, "--username", USER, "--ca", ca.path(), "--server-name", "turn.test"];
+    let sides = call(&options(tls.as_str()), &options(dtls.as_str())).await;
+    for (side, [own, far]) in sides.iter().zip([["tls", "dtls"], ["dtls", "tls"]]) {
+        let report = &side.report;
+        assert_eq!((side.status, &report["path"], &report["loss_percent"]), (0, &"relayed".into(), &0.0.into()), "{report:#}");
+        let pair = &report["selected"];
+        assert_eq!((&pair["local"]["relay_transport"], &pair["remote"]["relay_transport"]), (&own.into(), &far.into()), "{report:#}");
+        let candidates = report["candidates"].as_array().unwrap();
+        let own: Vec<&str> = candidates.iter().filter(|one| one["side"] == "local").map(|one| one["address"].as_str().unwrap()).collect();
+        assert!(own.len() == 2 && own.iter().filter(|address| address.starts_with('[')).count() == 1, "{own:?}");
+    }
+}
+
+#[tokio::test]
+async fn rfc8489_6_2_3_a_relay_whose_certificate_is_not_trusted_is_not_used() {
+    let authority = Authority::new();
+    let server = SmallTurn::start_secure(Fault::None, authority.server(90)).await;
+    let uri = format!("turns:{}?transport=tcp", server.secure.unwrap());
+    let first = ["--bind", "127.0.0.1", "--turn", uri.as_str(), "--username", USER];
+    let [first, _] = call(&first, &["--bind", "127.0.0.1"]).await;
+    let errors = first.report["errors"].to_string();
+    assert!(first.status == 0 && errors.contains("certificate"), "{errors}");
+    assert!(!first.report["candidates"].to_string().contains("relay_transport\":\"tls"), "{:#}", first.report);
+}
+
+#[tokio::test]
+async fn a_relay_over_tcp_is_reached_through_a_proxy() {
+    let server = SmallTurn::start(Fault::None).await;
+    let tunnel = Tunnel::start(Manner::Password("anna:p@ss")).await;
+    let (udp, tcp) = (turn(&server, "udp"), turn(&server, "tcp"));
+    let through = format!("http://anna:p%40ss@{}", tunnel.address);
+    let proxied = ["--relay-only", "--turn", tcp.as_str(), "--username", USER, "--proxy", through.as_str()];
+    let sides = call(&proxied, &["--relay-only", "--turn", udp.as_str(), "--username", USER]).await;
+    assert!(sides.iter().all(|side| side.status == 0 && side.report["path"] == "relayed"), "{:#}", sides[0].report);
+    assert_eq!(tunnel.asked().len(), 1, "{:?}", tunnel.asked());
+}
+
+#[tokio::test]
+async fn servers_are_found_by_srv_and_a_silent_one_is_followed_by_the_next() {
+    let server = SmallTurn::start(Fault::None).await;
+    let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let (port, silent) = (server.address.port(), silent.local_addr().unwrap().port());
+    let zone = format!(
+        "_turn._tcp.example.org.\n    SRV 1 0 {silent} t.example.org.\n    SRV 2 0 {port} t.example.org.\nt.example.org.\n    A 127.0.0.1\n"
+    );
+    let dns = NameServer::start(&zone, &[]).await;
+    let name_server = dns.address.to_string();
+    let turn = ["--relay-only", "--turn", "turn:example.org?transport=tcp", "--username", USER, "--nameserver", &name_server];
+    let sides = call(&turn, &turn).await;
+    assert!(sides.iter().all(|side| side.status == 0 && side.report["path"] == "relayed"), "{:#}", sides[0].report);
+    assert!(sides[0].report["errors"].to_string().contains("refused"), "{:#}", sides[0].report);
 }
 
 #[tokio::test]

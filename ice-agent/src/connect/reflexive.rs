@@ -111,3 +111,28 @@ impl Reflexive {
         self.asked.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc8489_8_1_the_next_server_is_asked_where_one_is_silent() {
+        let (silent, other, of_other_family) = ("192.0.2.1:3478", "192.0.2.2:3478", "[2001:db8::1]:3478");
+        let mut reflexive = Reflexive::new("198.51.100.1:5000".parse().unwrap());
+        let server: ServerUri = "stun:example.org".parse().unwrap();
+        let mut now = Instant::now();
+        assert!(!reflexive.ask(now, &server, &[of_other_family.parse().unwrap()]));
+        assert!(reflexive.ask(now, &server, &[of_other_family, silent, other].map(|address| address.parse().unwrap())));
+        let mut asked = Vec::new();
+        let mut troubles = 0;
+        while let Some(due) = reflexive.poll_timeout() {
+            asked.extend(std::iter::from_fn(|| reflexive.poll_transmit()).map(|transmit| transmit.destination.to_string()));
+            now = due;
+            reflexive.handle_timeout(now);
+            troubles += std::iter::from_fn(|| reflexive.poll_found(now)).count();
+        }
+        asked.dedup();
+        assert_eq!((asked, troubles, reflexive.is_over()), (vec![silent.to_owned(), other.to_owned()], 2, true));
+    }
+}

@@ -1,7 +1,7 @@
 //! What one relay's task does: find an address that serves, allocate, relay, delete.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -50,6 +50,8 @@ enum End {
     OtherServer(Alternate),
     /// Try again for one relayed address.
     OneFamily,
+    /// The server answered, and will not do better at another of its ports.
+    Refused,
     /// Nothing to be had at this address.
     Failed,
 }
@@ -78,6 +80,7 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
             Err(error) => return self.trouble("resolve", None, error.to_string()).await,
         };
         let mut attempts = 0;
+        let mut refused: Vec<IpAddr> = Vec::new();
         for endpoint in &discovered.endpoints {
             let mut targets = self.targets(endpoint).await;
             let mut ports = 0;
@@ -85,6 +88,9 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
             while let Some(target) = targets.pop_front()
                 && attempts < MAX_ATTEMPTS
             {
+                if refused.contains(&target.address.ip()) {
+                    continue;
+                }
                 attempts += 1;
                 ports += 1;
                 let now = Instant::now();
@@ -103,6 +109,7 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
                             targets.push_front(Target { server_name: domain.or(target.server_name), ..proxied });
                         }
                     }
+                    End::Refused => refused.push(target.address.ip()),
                     End::OtherPort | End::OneFamily | End::Failed => ports = 0,
                 }
             }
@@ -219,6 +226,7 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
                         _ if self.both_families && is_unsupported_family(&failure) => End::OneFamily,
                         Advice::OtherLocalAddress => End::OtherPort,
                         Advice::OtherServer(server) => End::OtherServer(server),
+                        _ if matches!(failure, Failure::Refused(_)) => End::Refused,
                         _ => End::Failed,
                     });
                 }
