@@ -7,6 +7,8 @@ mod certificates;
 mod conformance;
 #[path = "daemon/leg.rs"]
 mod leg;
+#[path = "daemon/relayed.rs"]
+mod relayed;
 #[path = "daemon/stream.rs"]
 mod stream;
 #[path = "daemon/talker.rs"]

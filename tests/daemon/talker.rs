@@ -32,11 +32,21 @@ pub(crate) fn turnd() -> Turnd {
 
 /// The same with these rules for peers and these further tables.
 pub(crate) fn turnd_with(peers: &str, more: &str) -> Turnd {
+    start(r#"["127.0.0.1"]"#, peers, more)
+}
+
+/// A `turnd` that relays from both families, each on loopback.
+pub(crate) fn turnd_of_both_families() -> Turnd {
+    start(r#"["127.0.0.1", "::1"]"#, r#""allow 127.0.0.0/8", "allow ::1/128""#, "[net]\nworkers = 2\n")
+}
+
+fn start(relays: &str, peers: &str, more: &str) -> Turnd {
     let certificates = Certificates::make(KeyKind::Ecdsa);
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
     let listen = format!("address = \"{address}\"\n");
     let all = format!("{listen}transports = [\"udp\", \"tcp\", \"tls\", \"dtls\"]\n");
     let config = service::turnd_config(address, peers, &format!("{}{more}", certificates.table())).replacen(&listen, &all, 1);
+    let config = config.replacen(r#"addresses = ["127.0.0.1"]"#, &format!("addresses = {relays}"), 1);
     Turnd { service: Service::start("turnd", address, &config), certificates }
 }
 
