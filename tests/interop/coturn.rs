@@ -1,159 +1,134 @@
-//! coturn's load generator against `turnd`.
+//! coturn's load generator against `turnd`, in every mode that Debian's turnserver passes too: nothing is lost.
 
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::process::{Child, Command, Stdio};
+mod echo;
+mod mode;
+mod report;
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use causeway_tests::daemon::port;
 use causeway_tests::daemon::program::{self, Output};
-use causeway_tests::daemon::service::{self, PASSWORD, USER};
+use causeway_tests::daemon::service::{PASSWORD, USER};
 
-const LIMIT: Duration = Duration::from_secs(90);
+use crate::certificates::{Certificates, KeyKind};
+use crate::legs::{Leg, Server};
+use echo::Echo;
+use mode::{MODES, Mode, To};
+use report::Report;
 
-/// Its clients draw channel numbers from the whole range of RFC 5766, as old clients do.
-const OLD_CHANNELS: &str = "[protocol]\nchannel_numbers = \"rfc5766\"\n";
+const LIMIT: Duration = Duration::from_secs(60);
 
-const CLIENTS: u32 = 4;
-const MESSAGES: u32 = 100;
+/// Its clients draw channel numbers from the whole range of RFC 5766, as old clients do, and all have one name.
+const TABLES: &str = "[protocol]\nchannel_numbers = \"rfc5766\"\n[limits]\nallocations_per_user = 1000\n";
+
+const CLIENTS: u32 = 2;
+const MESSAGES: u32 = 50;
+
+/// As many runs at a time, most of which is waiting.
+const AT_A_TIME: usize = 5;
+
+/// Enough of them for a client that comes over IPv6 or over another transport.
+const SOME: usize = 8;
 
 #[test]
-fn channels_over_udp_lose_nothing() {
-    all_comes_back(&[]);
+fn over_udp_nothing_is_lost() {
+    let server = Server::start(Ipv4Addr::LOCALHOST, TABLES);
+    all_comes_back(&server, Leg::Udp, MODES);
+    server.end();
 }
 
 #[test]
-fn send_indications_over_udp_lose_nothing() {
-    all_comes_back(&["-s"]);
+fn over_tcp_nothing_is_lost() {
+    let server = Server::start(Ipv4Addr::LOCALHOST, TABLES);
+    all_comes_back(&server, Leg::Tcp, MODES);
+    server.end();
 }
 
 #[test]
-fn channels_over_tcp_lose_nothing() {
-    all_comes_back(&["-t"]);
+fn over_tls_nothing_is_lost() {
+    let server = Server::with_certificates(Ipv4Addr::LOCALHOST, Certificates::make(KeyKind::Ecdsa), TABLES);
+    all_comes_back(&server, Leg::Tls, MODES);
+    server.end();
 }
 
 #[test]
-fn send_indications_over_tcp_lose_nothing() {
-    all_comes_back(&["-t", "-s"]);
+fn over_dtls_nothing_is_lost() {
+    // A chain of three RSA certificates: the server's flight is more than a datagram long.
+    let server = Server::with_certificates(Ipv4Addr::LOCALHOST, Certificates::make(KeyKind::Rsa), TABLES);
+    all_comes_back(&server, Leg::Dtls, MODES);
+    server.end();
 }
 
 #[test]
-fn clients_of_one_server_reach_each_other() {
-    let turnd = service::turnd(r#""allow 127.0.0.1""#, OLD_CHANNELS);
-    let output = uclient(turnd.address, &["-y", "-c"], PASSWORD);
-    let report = Report::read(&output.text);
-    assert!(output.succeeded && report.lost == 0 && report.sent == report.received && report.sent > 0, "{}", output.text);
-    turnd.end();
+fn from_ipv6_nothing_is_lost() {
+    let server = Server::start(Ipv6Addr::LOCALHOST, TABLES);
+    all_comes_back(&server, Leg::Udp, &MODES[..SOME]);
+    all_comes_back(&server, Leg::Tcp, &MODES[..SOME]);
+    server.end();
+}
+
+#[test]
+fn a_rest_secret_lets_its_clients_in() {
+    let server = Server::with_rest_secret(Ipv4Addr::LOCALHOST, "minted", TABLES);
+    let good = uclient(&server, Leg::Udp, &["-y", "-c", "-u", "bob", "-W", "minted"]);
+    assert!(Report::read(&good.text).is_some_and(|report| report.all_came_back(CLIENTS * MESSAGES)), "{}", good.text);
+    let bad = uclient(&server, Leg::Udp, &["-y", "-c", "-u", "bob", "-W", "guessed"]);
+    assert!(!bad.succeeded && bad.text.contains("Cannot complete Allocation"), "{}", bad.text);
+    server.end();
 }
 
 #[test]
 fn a_wrong_password_gets_no_allocation() {
-    let turnd = service::turnd(r#""allow 127.0.0.1""#, OLD_CHANNELS);
-    let output = uclient(turnd.address, &["-y", "-c"], "not it");
-    assert!(!output.succeeded, "{}", output.text);
-    assert!(output.text.contains("Cannot complete Allocation"), "{}", output.text);
-    turnd.end();
+    let server = Server::start(Ipv4Addr::LOCALHOST, TABLES);
+    let output = uclient(&server, Leg::Udp, &["-y", "-c", "-u", USER, "-w", "not it"]);
+    assert!(!output.succeeded && output.text.contains("Cannot complete Allocation"), "{}", output.text);
+    server.end();
 }
 
-fn all_comes_back(flags: &[&str]) {
-    let turnd = service::turnd(r#""allow 127.0.0.1""#, OLD_CHANNELS);
-    let peer = Peer::start();
-    let port = peer.port.to_string();
-    let to_peer = ["-c", "-e", "127.0.0.1", "-r", &port];
-    let output = uclient(turnd.address, &[flags, &to_peer].concat(), PASSWORD);
-    let report = Report::read(&output.text);
-    assert!(output.succeeded, "{}\n{}", output.text, turnd.log());
-    let expected = Report { sent: CLIENTS * MESSAGES, received: CLIENTS * MESSAGES, lost: 0, dropped: 0 };
-    assert_eq!(report, expected, "{}\n{}", output.text, turnd.log());
-    turnd.end();
-}
-
-fn uclient(server: SocketAddr, flags: &[&str], password: &str) -> Output {
-    let mut command = Command::new("turnutils_uclient");
-    command.args(flags).args(["-u", USER, "-w", password]);
-    command.args(["-m", &CLIENTS.to_string(), "-n", &MESSAGES.to_string(), "-z", "10", "-l", "160"]);
-    command.args(["-p", &server.port().to_string(), &server.ip().to_string()]);
-    program::run(command, LIMIT)
-}
-
-/// What the load generator counted.
-#[derive(Debug, PartialEq)]
-struct Report {
-    sent: u32,
-    received: u32,
-    lost: u32,
-    dropped: u32,
-}
-
-impl Report {
-    /// The last figures count: the first ones are of a run that goes on.
-    #[track_caller]
-    fn read(text: &str) -> Self {
-        let figure = |name: &str| {
-            let (_, after) = text.rsplit_once(name).unwrap_or_else(|| panic!("no {name:?} in:\n{text}"));
-            let digits = after.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(after.len());
-            after[..digits].parse().unwrap_or_else(|_| panic!("no figure after {name:?} in:\n{text}"))
-        };
-        Self {
-            sent: figure("tot_send_msgs="),
-            received: figure("tot_recv_msgs="),
-            lost: figure("Total lost packets "),
-            dropped: figure("total send dropped "),
-        }
-    }
-}
-
-#[test]
-fn the_figures_are_read_from_the_end() {
-    let text = "3: : start_mclient: msz=4, tot_send_msgs=33, tot_recv_msgs=31, tot_send_bytes ~ 3300\n\
-        6: : start_mclient: tot_send_msgs=200, tot_recv_msgs=199\n\
-        6: : Total lost packets 1 (0.500000%), total send dropped 2 (1.000000%)\n";
-    assert_eq!(Report::read(text), Report { sent: 200, received: 199, lost: 1, dropped: 2 });
-}
-
-/// coturn's own peer, which sends everything back.
-struct Peer {
-    child: Child,
-    port: u16,
-}
-
-impl Peer {
-    fn start() -> Self {
-        let port = port::free();
-        let child = Command::new("turnutils_peer")
-            .args(["-L", "127.0.0.1", "-p", &port.to_string()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("turnutils_peer: {error}; `cargo xtask test tools` brings what is missing"));
-        let peer = Self { child, port };
-        peer.wait();
-        peer
-    }
-
-    /// Until it answers: it says nothing when it is ready.
-    fn wait(&self) {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("some port is free");
-        socket.set_read_timeout(Some(Duration::from_millis(50))).expect("a timeout can be set");
-        let deadline = Instant::now() + Duration::from_secs(10);
-        let mut answer = [0; 16];
-        while Instant::now() < deadline {
-            // Refused until it is there.
-            let sent = socket.send_to(b"ready?", (Ipv4Addr::LOCALHOST, self.port));
-            if sent.is_ok() && socket.recv(&mut answer).is_ok() {
-                return;
+/// Runs the modes, and then says which of them failed, and how.
+fn all_comes_back(server: &Server, leg: Leg, modes: &[Mode]) {
+    let echo = Echo::start();
+    let mut failures = Vec::new();
+    for some in modes.chunks(AT_A_TIME) {
+        let outputs: Vec<Output> = thread::scope(|scope| {
+            let runs: Vec<_> = some.iter().map(|mode| scope.spawn(|| run(server, leg, *mode, &echo))).collect();
+            runs.into_iter().map(|run| run.join().expect("it does not panic")).collect()
+        });
+        for (mode, output) in some.iter().zip(outputs) {
+            let report = Report::read(&output.text);
+            let good = output.succeeded && report.as_ref().is_some_and(|report| report.all_came_back(CLIENTS * MESSAGES));
+            println!("{leg:?} {:34} {:20} {report:?}", mode.shows, mode.flags.join(" "));
+            if !good {
+                failures.push(format!("{leg:?}, {}: {}", mode.shows, output.text));
             }
-            thread::sleep(Duration::from_millis(20));
         }
-        panic!("turnutils_peer does not answer on port {}", self.port);
     }
+    assert!(failures.is_empty(), "{}\n{}", failures.join("\n\n"), server.turnd.log());
 }
 
-impl Drop for Peer {
-    fn drop(&mut self) {
-        // It may have ended by itself, and then both fail: nothing is left to be done.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn run(server: &Server, leg: Leg, mode: Mode, echo: &Echo) -> Output {
+    let port = echo.port.to_string();
+    let peer: &[&str] = match mode.to {
+        To::Ipv4Peer => &["-e", "127.0.0.1", "-r", &port],
+        To::Ipv6Peer => &["-e", "::1", "-r", &port],
+        To::EachOther => &[],
+    };
+    uclient(server, leg, &[peer, mode.flags, &["-u", USER, "-w", PASSWORD]].concat())
+}
+
+fn uclient(server: &Server, leg: Leg, flags: &[&str]) -> Output {
+    let mut command = Command::new("turnutils_uclient");
+    command.args(match leg {
+        Leg::Udp => &[][..],
+        Leg::Tcp => &["-t"],
+        Leg::Tls => &["-t", "-S"],
+        Leg::Dtls => &["-S"],
+    });
+    let address = server.turnd.address;
+    // What the flags say counts, since it comes last.
+    command.args(["-m", &CLIENTS.to_string(), "-n", &MESSAGES.to_string(), "-z", "10", "-l", "160"]).args(flags);
+    command.args(["-p", &address.port().to_string(), &address.ip().to_string()]);
+    program::run(command, LIMIT)
 }

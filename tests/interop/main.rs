@@ -2,9 +2,17 @@
 //!
 //! `cargo xtask test interop` sees to the tools; a tool or a binary that is missing is a failure that names it.
 
-mod aiortc;
 mod bad_input;
+mod call;
+mod certificates;
 mod coturn;
+mod credentials;
 mod junk;
+mod legs;
+mod limiter;
+mod peer;
 mod relay;
 mod stun_tools;
+mod tap;
+mod turn_proto;
+mod webrtc;

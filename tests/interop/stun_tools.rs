@@ -22,26 +22,44 @@ fn stunclient_gets_its_mapped_address() {
 }
 
 #[test]
-fn stunclient_learns_the_other_address() {
+fn stunclient_learns_the_other_address_and_gets_answers_from_there_and_at_another_port() {
     let (stund, alternate) = service::stund();
-    // Its next question asks for the answer at another port of its own (RESPONSE-PORT). That is 420, and it waits there for ever.
-    let output = tool("turnutils_stunclient", &[], stund.address, Duration::from_secs(3));
-    assert_eq!(values(&output.text, "Response origin: : ").first(), Some(&stund.address), "{}", output.text);
-    assert_eq!(values(&output.text, "Other addr: : ").first(), Some(&alternate), "{}", output.text);
+    let Output { succeeded, text } = tool("turnutils_stunclient", &[], stund.address, LIMIT);
+    assert!(succeeded, "{text}");
+    // First a plain request; then CHANGE-REQUEST with both flags; then RESPONSE-PORT, which names the port above the client's.
+    let origins = values(&text, "Response origin: : ");
+    assert!(origins.contains(&stund.address) && origins.contains(&alternate), "{text}");
+    assert!(values(&text, "Other addr: : ").iter().all(|other| *other == alternate), "{text}");
+    assert!(text.contains("RFC 5780 response 3"), "{text}");
     stund.end();
 }
 
 #[test]
-fn natdiscovery_sees_that_there_is_no_nat() {
+fn natdiscovery_sees_that_there_is_no_nat_with_and_without_padding() {
     let (stund, alternate) = service::stund();
-    let Output { succeeded, text } = tool("turnutils_natdiscovery", &["-m", "-f"], stund.address, LIMIT);
-    assert!(succeeded, "{text}");
-    for finding in ["NAT with Endpoint Independent Mapping!", "NAT with Endpoint Independent Filtering!"] {
-        assert!(text.contains(finding), "{finding}:\n{text}");
+    for flags in [&["-m", "-f"][..], &["-m", "-f", "-P"]] {
+        let Output { succeeded, text } = tool("turnutils_natdiscovery", flags, stund.address, LIMIT);
+        assert!(succeeded, "{text}");
+        for finding in ["NAT with Endpoint Independent Mapping!", "NAT with Endpoint Independent Filtering!"] {
+            assert!(text.contains(finding), "{finding}:\n{text}");
+        }
+        // MAPPED-ADDRESS comes beside XOR-MAPPED-ADDRESS, for clients that want to see whether something on the way rewrites addresses.
+        assert!(text.contains("No ALG: Mapped == XOR-Mapped"), "{text}");
+        assert!(values(&text, "Other addr: : ").contains(&alternate), "{text}");
     }
-    // MAPPED-ADDRESS comes beside XOR-MAPPED-ADDRESS, for clients that want to see whether something on the way rewrites addresses.
-    assert!(text.contains("No ALG: Mapped == XOR-Mapped"), "{text}");
-    assert!(values(&text, "Other addr: : ").contains(&alternate), "{text}");
+    stund.end();
+}
+
+#[test]
+fn natdiscovery_measures_lifetime_hairpinning_and_collisions() {
+    let (stund, alternate) = service::stund();
+    // RESPONSE-PORT, after a second: the answer comes to the port that asked first.
+    let lifetime = tool("turnutils_natdiscovery", &["-t", "-T", "1"], stund.address, LIMIT);
+    assert!(lifetime.succeeded && lifetime.text.contains("RFC 5780 response 2"), "{}", lifetime.text);
+    let flags = ["-H", "-c", "-L", "127.0.0.1", "-A", "127.0.0.3"];
+    let others = tool("turnutils_natdiscovery", &flags, stund.address, LIMIT);
+    assert!(others.succeeded && others.text.contains("a successful hairpinning"), "{}", others.text);
+    assert!(values(&others.text, "Other addr: : ").contains(&alternate), "{}", others.text);
     stund.end();
 }
 

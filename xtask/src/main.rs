@@ -2,6 +2,7 @@
 
 mod bench;
 mod chart;
+mod clients;
 mod command;
 mod demo;
 mod fuzz;
@@ -37,6 +38,8 @@ enum Task {
     Chart,
     /// Write docs/deviations.md from the `// Deviation:` lines of the code
     Deviations,
+    /// Write docs/conformance.md from tests/conformance/
+    Conformance,
 }
 
 fn main() -> ExitCode {
@@ -46,7 +49,8 @@ fn main() -> ExitCode {
         Task::Fuzz(arguments) => fuzz::run_targets(&arguments),
         Task::Bench(arguments) => bench::run_bench(&arguments),
         Task::Chart => chart::run_chart(),
-        Task::Deviations => suites::write_deviations(),
+        Task::Deviations => suites::write_document("deviations"),
+        Task::Conformance => suites::write_document("conformance"),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use crate::command::{cargo, command, run, run_until};
 use crate::suite::{Suite, run_all};
 use crate::workspace::{self, TestTarget};
-use crate::{chart, python, tools};
+use crate::{chart, clients, python, tools};
 
 /// Which suites to run.
 #[derive(clap::Args)]
@@ -41,7 +41,7 @@ static SUITES: &[Suite] = &[
     Suite { name: "windows", shows: "ice-agent type-checks for Windows", limit: minutes(8), run: windows },
     Suite { name: "chart", shows: "Helm, Kubernetes' schemas and the binaries accept the chart", limit: minutes(8), run: chart::check },
     Suite { name: "store", shows: "what outlives the process, against a real Redis", limit: minutes(6), run: store },
-    Suite { name: "interop", shows: "coturn's tools and aiortc against the real binaries", limit: minutes(10), run: interop },
+    Suite { name: "interop", shows: "coturn's tools and WebRTC clients against the real binaries", limit: minutes(10), run: interop },
     Suite { name: "natlab", shows: "calls across every pair of NATs", limit: minutes(10), run: natlab },
 ];
 
@@ -55,10 +55,10 @@ pub(crate) fn run_selection(selection: &Selection) -> Result<()> {
     run_all(&chosen(selection)?)
 }
 
-/// Writes docs/deviations.md: by the test that compares it with the code.
-pub(crate) fn write_deviations() -> Result<()> {
-    let mut writes = cargo(&["test", "--workspace", "--test", "architecture", "deviations"]);
-    run(writes.env("CAUSEWAY_WRITE_DEVIATIONS", "1"))
+/// Writes docs/deviations.md or docs/conformance.md: by the test that compares it with what it is made of.
+pub(crate) fn write_document(name: &str) -> Result<()> {
+    let mut writes = cargo(&["test", "--workspace", "--test", "architecture", name]);
+    run(writes.env(format!("CAUSEWAY_WRITE_{}", name.to_uppercase()), "1"))
 }
 
 fn chosen(selection: &Selection) -> Result<Vec<&'static Suite>> {
@@ -149,7 +149,7 @@ fn windows(by: Instant) -> Result<()> {
 }
 
 fn interop(by: Instant) -> Result<()> {
-    python::provide_interop(by)?;
+    clients::provide(by)?;
     run_until(named(INTEROP).args(["--", "--nocapture", "--test-threads=1"]), by)
 }
 

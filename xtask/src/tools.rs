@@ -22,6 +22,12 @@ const TOOLS: &[Tool] = &[
     Tool { program: "turnutils_peer", package: "coturn", used_by: "interop" },
     Tool { program: "turnutils_stunclient", package: "coturn", used_by: "interop" },
     Tool { program: "turnutils_natdiscovery", package: "coturn", used_by: "interop" },
+    Tool { program: "openssl", package: "openssl", used_by: "interop" },
+    Tool { program: "node", package: "nodejs", used_by: "interop" },
+    Tool { program: "npm", package: "npm", used_by: "interop" },
+    Tool { program: "go", package: "golang-go", used_by: "interop" },
+    Tool { program: "chromium", package: "chromium", used_by: "interop" },
+    Tool { program: "certutil", package: "libnss3-tools", used_by: "interop" },
     Tool { program: "redis-server", package: "redis-server", used_by: "store" },
 ];
 

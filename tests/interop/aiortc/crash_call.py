@@ -8,10 +8,11 @@ environment (TURN_PASSWORD).
 import argparse
 import asyncio
 import json
+import os
 import sys
 import time
 
-from relay_call import endpoint, selected_pair
+from endpoint import endpoint, selected_pair
 
 # Messages a second: so that some are under way when the relay dies.
 PACE = 50
@@ -54,7 +55,8 @@ class Ticker:
 
 
 async def call(arguments):
-    caller, callee = endpoint(arguments), endpoint(arguments)
+    url = f"turn:{arguments.server}?transport=udp"
+    caller, callee = (endpoint(url, arguments.user, os.environ["TURN_PASSWORD"]) for _ in range(2))
     states = []
     try:
         channel = await connect(caller, callee)
@@ -88,7 +90,6 @@ async def call(arguments):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--server", required=True, help="HOST:PORT")
-    parser.add_argument("--transport", default="udp")
     parser.add_argument("--user", required=True)
     parser.add_argument("--messages", type=int, default=50)
     parser.add_argument("--timeout", type=float, default=50)
