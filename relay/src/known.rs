@@ -2,6 +2,7 @@ use causeway_wire::attribute::{AdditionalAddressFamily, AddressFamily, Attribute
 use causeway_wire::{Message, Method, UnknownRequired};
 
 use crate::five_tuple::FiveTuple;
+use crate::wanted::asks_as_drafts_did;
 
 /// The comprehension-required attributes of a request that are not understood, each once.
 pub(crate) fn unknown(message: &Message<'_>, from: &FiveTuple) -> UnknownRequired {
@@ -33,7 +34,8 @@ pub(crate) fn is_known(kind: AttributeType) -> bool {
 /// request with the DONT-FRAGMENT attribute" (RFC 8656 §3.7). Nothing is translated between a connection and datagrams (RFC 8656 §15).
 fn honours_dont_fragment(message: &Message<'_>, from: &FiveTuple) -> bool {
     let asks_for_ipv6 = message.attribute() == Ok(Some(RequestedAddressFamily(AddressFamily::Ipv6)))
-        || message.attribute() == Ok(Some(AdditionalAddressFamily(AddressFamily::Ipv6)));
+        || message.attribute() == Ok(Some(AdditionalAddressFamily(AddressFamily::Ipv6)))
+        || asks_as_drafts_did(message);
     let translates = from.client.is_ipv4() && !from.transport.is_stream() && asks_for_ipv6;
     !(message.method() == Method::ALLOCATE && translates)
 }

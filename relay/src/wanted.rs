@@ -32,7 +32,7 @@ impl Wanted {
                 _ => Err(ErrorCode::BAD_REQUEST),
             };
         }
-        let dual = has(AttributeType::ADDITIONAL_ADDRESS_FAMILY);
+        let dual = has(AttributeType::ADDITIONAL_ADDRESS_FAMILY) || asks_as_drafts_did(message);
         // 6. "… both REQUESTED-ADDRESS-FAMILY and ADDITIONAL-ADDRESS-FAMILY attributes."
         if dual && has(AttributeType::REQUESTED_ADDRESS_FAMILY) {
             return Err(ErrorCode::BAD_REQUEST);
@@ -60,4 +60,15 @@ impl Wanted {
             Ok(Some(AdditionalAddressFamily(AddressFamily::Ipv4))) | Err(_) => Err(ErrorCode::BAD_REQUEST),
         }
     }
+}
+
+/// ADDITIONAL-ADDRESS-FAMILY by the number that it had in drafts, which coturn's clients (4.6) still send.
+const DRAFT_ADDITIONAL_ADDRESS_FAMILY: AttributeType = AttributeType(0x8032);
+
+/// Whether a relayed address of each family is asked for by that number.
+// Deviation: RFC 8489 §6.3: one attribute that is in no RFC is not ignored, 0x8032 with IPv6 in it: coturn's clients (4.6) ask by it for
+// both families, and are lost without the second address.
+pub(crate) fn asks_as_drafts_did(message: &Message<'_>) -> bool {
+    !message.has(AttributeType::REQUESTED_ADDRESS_FAMILY)
+        && message.attributes().any(|attribute| attribute.kind == DRAFT_ADDITIONAL_ADDRESS_FAMILY && attribute.value == [2, 0, 0, 0])
 }
