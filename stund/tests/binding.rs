@@ -4,13 +4,14 @@
 
 mod support;
 
+use std::io::Write;
 use std::net::SocketAddr;
 
 use causeway_wire::attribute::{
     AttributeType, ErrorCodeAttribute, MappedAddress, OtherAddress, ResponseOrigin, Software, UnknownAttributes, XorMappedAddress,
 };
 use causeway_wire::{Class, ErrorCode, MAX_MESSAGE_LEN, Message, MessageWriter, Method};
-use support::{ID, Stund, ask, assert_silence, client, plain_request, request, unknown};
+use support::{ID, Stund, ask, assert_silence, client, connect, plain_request, read_message, request, unknown};
 
 fn mapped(answer: &[u8]) -> SocketAddr {
     let answer = Message::decode(answer).unwrap();
@@ -40,6 +41,20 @@ fn wildcard_listeners_of_both_families_share_a_port_and_answer_from_where_they_w
         let len = client.recv(&mut buffer).unwrap();
         assert_eq!(mapped(&buffer[..len]), client.local_addr().unwrap());
     }
+}
+
+#[test]
+fn rfc8489_12_binding_over_udp_and_tcp_without_fingerprint_and_credentials() {
+    let stund = Stund::plain();
+    let server = stund.at("127.0.0.1");
+    let client = client("127.0.0.1");
+    let (answer, _) = ask(&client, server, &plain_request());
+    assert_eq!(mapped(&answer), client.local_addr().unwrap());
+    let mut stream = connect(server);
+    stream.write_all(&plain_request()).unwrap();
+    assert_eq!(mapped(&read_message(&mut stream)), stream.local_addr().unwrap());
+    let answer = Message::decode(&answer).unwrap();
+    assert!(answer.fingerprint().is_none() && !answer.has_integrity() && !answer.has(AttributeType::ALTERNATE_SERVER));
 }
 
 #[test]

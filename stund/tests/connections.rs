@@ -30,6 +30,20 @@ fn rfc8489_6_2_2_requests_are_framed_however_they_are_split() {
 }
 
 #[test]
+fn rfc8489_6_2_2_the_client_closes_the_connection_and_the_server_does_not() {
+    let stund = Stund::plain();
+    let mut stream = connect(stund.at("127.0.0.1"));
+    for _ in 0..3 {
+        stream.write_all(&plain_request()).unwrap();
+        read_message(&mut stream);
+        stream.set_read_timeout(Some(support::SILENCE)).unwrap();
+        let quiet = stream.read(&mut [0; 64]).unwrap_err();
+        assert!(matches!(quiet.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "open and silent: {quiet}");
+        stream.set_read_timeout(Some(support::PATIENCE)).unwrap();
+    }
+}
+
+#[test]
 fn ipv6_connections_are_answered() {
     let stund = Stund::start(&["--listen", "[::1]:PORT"]);
     let mut stream = connect(stund.at("::1"));
@@ -110,7 +124,7 @@ fn h23_bytes_that_are_no_stun_close_the_connection_and_no_other() {
 }
 
 #[test]
-fn a_client_that_closes_its_side_gets_its_answers() {
+fn rfc8489_6_2_2_a_connection_is_not_closed_before_its_requests_are_answered() {
     let stund = Stund::plain();
     let mut stream = connect(stund.at("127.0.0.1"));
     stream.write_all(&[plain_request(), plain_request()].concat()).unwrap();

@@ -1,18 +1,19 @@
 //! A server with four endpoints, asked alone or as the running `stund`, over each transport.
 
-use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use causeway_tests::daemon::service::{self, Service};
+use causeway_tests::daemon::port;
+use causeway_tests::daemon::service::Service;
 use causeway_wire::binding::{self, MAX_ANSWER_LEN, Received, Silence, Transport, Usage};
 use causeway_wire::{Class, Message, MessageWriter, Method, TransactionId};
 
+use crate::certificates::{Certificates, KeyKind};
+use crate::leg::Leg;
+
 /// How long an answer may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long is listened for what must not come.
-const SILENCE: Duration = Duration::from_millis(300);
-
 /// What the server answers from: A1 P1, A1 P2, A2 P1, A2 P2; a single one for a server without a second address.
 pub(crate) type Endpoints = Vec<SocketAddr>;
 
@@ -22,7 +23,8 @@ pub(crate) struct Server {
     pub(crate) over: Transport,
     /// Where it can be asked.
     pub(crate) endpoints: Endpoints,
-    running: Option<Service>,
+    /// Of a running one: what signs whom clients take for it.
+    root: Option<PathBuf>,
 }
 
 /// An answer, and the way it took.
@@ -50,36 +52,53 @@ impl Answered {
     }
 }
 
-/// Runs the test on every server with a second address: the decision over each transport, and `stund` over UDP and TCP.
+const TRANSPORTS: [Transport; 4] = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls];
+
+/// Runs the test on every server with a second address: the decision, and `stund`, over each transport.
 pub(crate) fn each(test: impl Fn(&Server)) {
-    let cross = |ip: [u8; 2], port: [u16; 2]| {
-        let address = |host| IpAddr::from(Ipv4Addr::new(203, 0, 113, host));
-        ip.iter().flat_map(|host| port.map(|port| SocketAddr::new(address(*host), port))).collect::<Endpoints>()
+    let cross = |hosts: [IpAddr; 2], ports: [u16; 2]| -> Endpoints {
+        hosts.into_iter().flat_map(|host| ports.map(|port| SocketAddr::new(host, port))).collect()
     };
-    for over in [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls] {
-        test(&Server { over, endpoints: cross([1, 2], [3478, 3479]), running: None });
+    for over in TRANSPORTS {
+        let hosts = [1, 2].map(|host| IpAddr::from(Ipv4Addr::new(203, 0, 113, host)));
+        test(&Server { over, endpoints: cross(hosts, [3478, 3479]), root: None });
     }
-    for over in [Transport::Udp, Transport::Tcp] {
-        let (stund, alternate) = service::stund();
-        let primary = stund.address;
-        let [one, other] = [SocketAddr::new(primary.ip(), alternate.port()), SocketAddr::new(alternate.ip(), primary.port())];
-        let server = Server { over, endpoints: vec![primary, one, other, alternate], running: Some(stund) };
-        test(&server);
-        server.running.expect("it runs").end();
+    let certificates = Certificates::make(KeyKind::Ecdsa);
+    let hosts = [1, 2].map(|host| IpAddr::from(Ipv4Addr::new(127, 0, 0, host)));
+    let (plain, secure) = ([port::free(), port::free()], [port::free(), port::free()]);
+    let config = format!(
+        "[[listen]]\naddress = \"127.0.0.1:{}\"\n\
+         [[listen]]\naddress = \"127.0.0.1:{}\"\ntransports = [\"tls\", \"dtls\"]\n\
+         [nat_discovery]\nalternate_address = \"127.0.0.2\"\nalternate_port = {}\nalternate_tls_port = {}\n\
+         [admin]\nlisten = \"off\"\n{}",
+        plain[0],
+        secure[0],
+        plain[1],
+        secure[1],
+        certificates.table()
+    );
+    // The last port that it opens.
+    let stund = Service::start("stund", SocketAddr::new(hosts[1], secure[1]), &config);
+    for over in TRANSPORTS {
+        let ports = if matches!(over, Transport::Tls | Transport::Dtls) { secure } else { plain };
+        test(&Server { over, endpoints: cross(hosts, ports), root: Some(certificates.root()) });
     }
+    stund.end();
 }
 
-/// The same for servers with one address.
+/// The same for servers with one address; `stund` has all transports on one port.
 pub(crate) fn each_with_one_address(test: impl Fn(&Server)) {
-    for over in [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls] {
-        test(&Server { over, endpoints: vec![SocketAddr::from(([203, 0, 113, 1], 3478))], running: None });
+    for over in TRANSPORTS {
+        test(&Server { over, endpoints: vec![SocketAddr::from(([203, 0, 113, 1], 3478))], root: None });
     }
-    for over in [Transport::Udp, Transport::Tcp] {
-        let stund = service::stund_with_one_address();
-        let server = Server { over, endpoints: vec![stund.address], running: Some(stund) };
-        test(&server);
-        server.running.expect("it runs").end();
+    let certificates = Certificates::make(KeyKind::Ecdsa);
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
+    let listen = format!("[[listen]]\naddress = \"{address}\"\ntransports = [\"udp\", \"tcp\", \"tls\", \"dtls\"]\n");
+    let stund = Service::start("stund", address, &format!("{listen}[admin]\nlisten = \"off\"\n{}", certificates.table()));
+    for over in TRANSPORTS {
+        test(&Server { over, endpoints: vec![address], root: Some(certificates.root()) });
     }
+    stund.end();
 }
 
 impl Server {
@@ -92,19 +111,22 @@ impl Server {
     /// Asks; there must be an answer.
     #[track_caller]
     pub(crate) fn ask_at(&self, endpoint: SocketAddr, request: &[u8]) -> Answered {
-        self.asked(endpoint, &|_| request.to_vec(), PATIENCE).unwrap_or_else(|| panic!("{endpoint} is silent over {:?}", self.over))
+        self.asked(endpoint, &|_| vec![request.to_vec()])
     }
 
     /// Asks for the answer at another port of the client, which the request names.
     #[track_caller]
     pub(crate) fn ask_for_port(&self, request: &dyn Fn(u16) -> Vec<u8>) -> Answered {
-        self.asked(self.endpoints[0], request, PATIENCE).expect("an answer at one of the two ports")
+        self.asked(self.endpoints[0], &|port| vec![request(port)])
     }
 
-    /// Nothing is answered, also not with the end of the connection; what is asked next is.
+    /// Nothing is answered, and the connection stays: the next answer is to what is asked next.
     #[track_caller]
-    pub(crate) fn is_silent(&self, request: &[u8]) {
-        assert!(self.asked(self.endpoints[0], &|_| request.to_vec(), SILENCE).is_none(), "an answer over {:?}", self.over);
+    pub(crate) fn is_silent(&self, silent: &[u8]) {
+        let mut next = request(|_| ());
+        next[19] ^= 0xFF;
+        let answered = self.asked(self.endpoints[0], &|_| vec![silent.to_vec(), next.clone()]);
+        assert_eq!(answered.bytes[4..20], next[4..20], "an answer over {:?}", self.over);
     }
 
     /// The address of which both parts differ.
@@ -112,12 +134,20 @@ impl Server {
         self.endpoints.iter().copied().find(|other| other.ip() != endpoint.ip() && other.port() != endpoint.port())
     }
 
-    fn asked(&self, endpoint: SocketAddr, request: &dyn Fn(u16) -> Vec<u8>, limit: Duration) -> Option<Answered> {
-        match (&self.running, self.over) {
-            (None, _) => self.decide(endpoint, &request(4_711)),
-            (Some(_), Transport::Udp) => ask_by_datagram(endpoint, request, limit),
-            (Some(_), _) => ask_by_connection(endpoint, &request(4_711), limit),
-        }
+    /// Sends the requests, which may name a second port of the client; the first answer.
+    #[track_caller]
+    fn asked(&self, endpoint: SocketAddr, requests: &dyn Fn(u16) -> Vec<Vec<u8>>) -> Answered {
+        let answered = match (&self.root, self.over) {
+            (None, _) => requests(4_711).iter().find_map(|request| self.decide(endpoint, request)),
+            (Some(_), Transport::Udp) => ask_by_datagram(endpoint, requests),
+            (Some(root), over) => {
+                let mut leg = Leg::new(leg_transport(over), endpoint, root);
+                requests(4_711).iter().for_each(|request| leg.send(request));
+                let source = leg.local();
+                leg.receive().map(|bytes| Answered { bytes, source, from: endpoint, to: source })
+            }
+        };
+        answered.unwrap_or_else(|| panic!("{endpoint} is silent over {:?}", self.over))
     }
 
     fn decide(&self, local: SocketAddr, request: &[u8]) -> Option<Answered> {
@@ -136,12 +166,23 @@ impl Server {
     }
 }
 
-/// Two sockets of one address listen; the first one asks, the request may name the second one's port.
-fn ask_by_datagram(endpoint: SocketAddr, request: &dyn Fn(u16) -> Vec<u8>, limit: Duration) -> Option<Answered> {
+fn leg_transport(over: Transport) -> causeway_relay::Transport {
+    match over {
+        Transport::Udp => causeway_relay::Transport::Udp,
+        Transport::Tcp => causeway_relay::Transport::Tcp,
+        Transport::Tls => causeway_relay::Transport::Tls,
+        Transport::Dtls => causeway_relay::Transport::Dtls,
+    }
+}
+
+/// Two sockets of one address listen; the first one asks, the requests may name the second one's port.
+fn ask_by_datagram(endpoint: SocketAddr, requests: &dyn Fn(u16) -> Vec<Vec<u8>>) -> Option<Answered> {
     let sockets = [(); 2].map(|()| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
     let [source, other] = [0, 1].map(|index: usize| sockets[index].local_addr().unwrap());
-    sockets[0].send_to(&request(other.port()), endpoint).unwrap();
-    let deadline = Instant::now() + limit;
+    for request in requests(other.port()) {
+        sockets[0].send_to(&request, endpoint).unwrap();
+    }
+    let deadline = Instant::now() + PATIENCE;
     let mut buffer = [0; 65_536];
     while Instant::now() < deadline {
         for socket in &sockets {
@@ -152,22 +193,6 @@ fn ask_by_datagram(endpoint: SocketAddr, request: &dyn Fn(u16) -> Vec<u8>, limit
         }
     }
     None
-}
-
-fn ask_by_connection(endpoint: SocketAddr, request: &[u8], limit: Duration) -> Option<Answered> {
-    let mut stream = TcpStream::connect(endpoint).unwrap();
-    stream.set_nodelay(true).unwrap();
-    stream.set_read_timeout(Some(limit)).unwrap();
-    stream.write_all(request).unwrap();
-    let mut bytes = vec![0; 20];
-    if let Err(error) = stream.read_exact(&mut bytes) {
-        assert_ne!(error.kind(), std::io::ErrorKind::UnexpectedEof, "the connection was closed");
-        return None;
-    }
-    bytes.resize(20 + usize::from(u16::from_be_bytes([bytes[2], bytes[3]])), 0);
-    stream.read_exact(&mut bytes[20..]).unwrap();
-    let source = stream.local_addr().unwrap();
-    Some(Answered { bytes, source, from: endpoint, to: source })
 }
 
 /// The transaction id of every request here.

@@ -7,6 +7,62 @@ use causeway_wire::attribute::{AttributeType, Data, Lifetime, MappedAddress, Sof
 use causeway_wire::{Class, ErrorCode, Message, MessageWriter, Method};
 
 #[test]
+fn rfc8489_5_the_header_of_every_answer() {
+    let (mut lab, mut client) = (Lab::default(), Client::udp(1));
+    let id = client.next_transaction();
+    let mut answers = vec![
+        lab.client_sends(&client.five_tuple, &client.unsigned(id, Method::BINDING, &|_| Ok(()))).answer(),
+        lab.client_sends(&client.five_tuple, &client.unsigned(id, Method::ALLOCATE, &|_| Ok(()))).answer(),
+    ];
+    client.allocate(&mut lab);
+    answers.push(client.refresh(&mut lab, 600));
+    answers.push(client.ask(&mut lab, Method::CHANNEL_BIND, &|_| Ok(())).answer());
+    answers.push(client.ask(&mut lab, Method::REFRESH, &|w| w.put_raw(AttributeType(0x7FFF), &[1]).map(drop)).answer());
+    for answer in answers {
+        let bytes = &answer.bytes;
+        assert_eq!(bytes[0] & 0xC0, 0, "the most significant two bits");
+        assert_eq!(bytes[4..8], [0x21, 0x12, 0xA4, 0x42], "the cookie");
+        let length = usize::from(u16::from_be_bytes([bytes[2], bytes[3]]));
+        assert_eq!((length, length % 4), (bytes.len() - 20, 0), "without the header");
+    }
+}
+
+#[test]
+fn rfc8489_14_5_and_14_6_and_14_7_other_lengths_of_mac_and_crc_are_no_stun() {
+    let (mut lab, client, _) = binding();
+    for (kind, lengths) in [
+        (AttributeType::MESSAGE_INTEGRITY, &[0, 16, 19, 21, 32][..]),
+        (AttributeType::MESSAGE_INTEGRITY_SHA256, &[0, 12, 15, 17, 18, 36]),
+        (AttributeType::FINGERPRINT, &[0, 3, 5, 8]),
+    ] {
+        for &len in lengths {
+            let mut bytes = vec![0; 128];
+            let mut writer =
+                MessageWriter::new(&mut bytes, Class::Request, Method::BINDING, causeway_wire::TransactionId([5; 12])).unwrap();
+            writer.put_raw(kind, &[7; 64][..len]).unwrap();
+            let end = writer.finish();
+            assert_eq!(lab.client_sends(&client.five_tuple, &bytes[..end]), Reaction::Silence(Discard::Malformed), "{kind:?} of {len}");
+        }
+    }
+    // "at least 16 bytes and MUST be a multiple of 4 bytes": a truncated one is STUN, and Binding asks for none.
+    for len in [16, 20, 24, 28, 32] {
+        let request =
+            message(Class::Request, Method::BINDING, &|w| w.put_raw(AttributeType::MESSAGE_INTEGRITY_SHA256, &[7; 32][..len]).map(drop));
+        assert_eq!(lab.client_sends(&client.five_tuple, &request).answer().error(), None);
+    }
+}
+
+#[test]
+fn rfc8489_14_7_nothing_follows_fingerprint() {
+    let (mut lab, client, _) = binding();
+    let mut bytes = [0; 64];
+    let mut writer = MessageWriter::new(&mut bytes, Class::Request, Method::BINDING, causeway_wire::TransactionId([5; 12])).unwrap();
+    writer.fingerprint().unwrap().put(&Lifetime(1)).unwrap();
+    let len = writer.finish();
+    assert_eq!(lab.client_sends(&client.five_tuple, &bytes[..len]), Reaction::Silence(Discard::Malformed));
+}
+
+#[test]
 fn rfc8489_6_3_a_message_that_breaks_the_frame_is_discarded() {
     let (mut lab, client, request) = binding();
     let mut two_bits = request.clone();

@@ -34,9 +34,9 @@ pub fn follow(mut tls: Tls, apply: impl Fn(Vec<Arc<Identity>>) -> io::Result<()>
     let watched = Arc::new(Watched::default());
     watched.not_after.store(first_to_expire(&tls), Ordering::Relaxed);
     let seen = Arc::clone(&watched);
+    // Before the task runs, or a SIGHUP at once would end the process. Without the signal the files are still looked at.
+    let mut hangup = signal(SignalKind::hangup()).ok();
     tokio::spawn(async move {
-        // Without the signal the files are still looked at.
-        let mut hangup = signal(SignalKind::hangup()).ok();
         loop {
             match &mut hangup {
                 Some(hangup) => drop(tokio::time::timeout(LOOK, hangup.recv()).await),
