@@ -11,7 +11,8 @@
 //!
 //! A relayed socket's datagram goes the other way through the same steps, and leaves through the listener's `sendmmsg` together with
 //! those of other relayed sockets. A stream's bytes are cut into frames ([`Service::frame_len`]) in a scratch buffer, and what is
-//! sent to a stream is queued as whole frames.
+//! sent to a stream is queued as whole frames. What comes through TLS or DTLS goes through the same steps, decrypted: see [`secure`].
+//! A listener behind a proxy believes its headers: see [`proxy`].
 //!
 //! # Map
 //! [`EventLoop`], [`Service`], [`Io`]: the loop, what it calls, what may be done in return. [`UdpSocket`], [`Listener`]: what is

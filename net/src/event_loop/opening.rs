@@ -256,3 +256,64 @@ impl Io {
         self.drop_stream(key);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
+    use super::*;
+    use crate::event_loop::{Admission, Arrival, StreamInfo};
+    use crate::packet::Packet;
+    use crate::secure::{HandshakeLimits, Handshaker};
+    use crate::tcp::Listener;
+    use crate::{Clock, Mailbox};
+
+    /// Takes connections until so many have ended.
+    struct Takes(usize);
+
+    impl Service for Takes {
+        type Mail = ();
+
+        fn datagram(&mut self, _: Sample, _: &Arrival, _: &mut Packet<'_>, _: &mut Io) {}
+
+        fn accepted(&mut self, _: Sample, _: &StreamInfo, _: &mut Io) -> Admission {
+            Admission::Accept { tag: 0 }
+        }
+
+        fn closed(&mut self, _: Sample, _: &StreamInfo, end: StreamEnd, io: &mut Io) {
+            assert_eq!(end, StreamEnd::Handshake);
+            self.0 -= 1;
+            if self.0 == 0 {
+                io.stop();
+            }
+        }
+
+        fn mail(&mut self, _: Sample, (): (), _: &mut Io) {}
+    }
+
+    #[test]
+    fn h14_a_full_mailbox_drops_the_connection_and_time_the_others() {
+        let limits = HandshakeLimits { time: Duration::from_millis(300), ..HandshakeLimits::default() };
+        let (handshaker, letters) = Handshaker::idle(limits, 3);
+        let mut event_loop = EventLoop::with_handshaker(Clock::start(), Some(&handshaker)).unwrap();
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr();
+        event_loop.io().listen_tcp(listener, StreamListening { tls: true, ..StreamListening::plain(0) }).unwrap();
+        let clients: Vec<_> = (0..10)
+            .map(|_| {
+                let mut client = TcpStream::connect(address).unwrap();
+                client.write_all(&[0x16, 3, 1]).unwrap();
+                client
+            })
+            .collect();
+        event_loop.run(&mut Takes(10), &Mailbox::new(1).unwrap().receiver).unwrap();
+        let failed = |cause| handshaker.readings().find(|one| one.cause == Some(cause)).unwrap().value;
+        assert_eq!((failed("busy"), failed("slow")), (7, 3), "three letters found room, and were not read");
+        assert_eq!((handshaker.shared().half_open.taken(), event_loop.io().stats().streams_open.value()), (0, 0));
+        for mut client in clients {
+            assert!(matches!(client.read(&mut [0; 8]), Ok(0) | Err(_)));
+        }
+        drop(letters);
+    }
+}

@@ -50,14 +50,7 @@ impl Handshaker {
     /// # Errors
     /// `InvalidInput` when a library does not take the offer; or when the process is out of threads or descriptors.
     pub fn start(offer: Offer, limits: HandshakeLimits) -> io::Result<Self> {
-        let shared = Arc::new(Shared {
-            limits,
-            readings: Readings::default(),
-            half_open: HalfOpen::new(&limits),
-            offered: Mutex::new(Arc::new(Offered::new(&offer)?)),
-            workers: Mutex::default(),
-            stopped: AtomicBool::new(false),
-        });
+        let shared = Arc::new(Shared::new(&offer, limits)?);
         let Mailbox { sender, receiver } = Mailbox::new(limits.half_open.saturating_add(SPARE))?;
         let its_own = Arc::clone(&shared);
         std::thread::Builder::new().name("handshaker".into()).spawn(move || thread::run(&its_own, &receiver))?;
@@ -90,7 +83,7 @@ impl Handshaker {
         self.inner.letters.send(Envelope::From { worker, letter }).is_ok()
     }
 
-    pub(super) fn shared(&self) -> &Shared {
+    pub(crate) fn shared(&self) -> &Shared {
         &self.inner.shared
     }
 }
@@ -102,7 +95,29 @@ impl Drop for Inner {
     }
 }
 
+#[cfg(test)]
+impl Handshaker {
+    /// One whose thread never gets to its letters, and the mailbox that holds `capacity` of them.
+    pub(crate) fn idle(limits: HandshakeLimits, capacity: usize) -> (Self, mailbox::Receiver<Envelope>) {
+        let offer = Offer { identities: vec![Arc::new(super::Identity::self_signed())], alpn: &[] };
+        let shared = Arc::new(Shared::new(&offer, limits).unwrap());
+        let Mailbox { sender, receiver } = Mailbox::new(capacity).unwrap();
+        (Self { inner: Arc::new(Inner { shared, letters: sender }) }, receiver)
+    }
+}
+
 impl Shared {
+    fn new(offer: &Offer, limits: HandshakeLimits) -> io::Result<Self> {
+        Ok(Self {
+            limits,
+            readings: Readings::default(),
+            half_open: HalfOpen::new(&limits),
+            offered: Mutex::new(Arc::new(Offered::new(offer)?)),
+            workers: Mutex::default(),
+            stopped: AtomicBool::new(false),
+        })
+    }
+
     pub(super) fn offered(&self) -> Arc<Offered> {
         Arc::clone(&lock(&self.offered))
     }

@@ -124,6 +124,25 @@ impl fmt::Debug for Identity {
     }
 }
 
+#[cfg(test)]
+impl Identity {
+    /// One that nobody vouches for.
+    pub(crate) fn self_signed() -> Self {
+        use openssl::ec::{EcGroup, EcKey};
+        use openssl::hash::MessageDigest;
+        use openssl::nid::Nid;
+        let key = EcKey::generate(&EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap()).unwrap();
+        let key = PKey::from_ec_key(key).unwrap();
+        let mut builder = X509::builder().unwrap();
+        builder.set_version(2).unwrap();
+        builder.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
+        builder.set_not_after(&Asn1Time::days_from_now(1).unwrap()).unwrap();
+        builder.set_pubkey(&key).unwrap();
+        builder.sign(&key, MessageDigest::sha256()).unwrap();
+        Self::from_pem(&builder.build().to_pem().unwrap(), &key.private_key_to_pem_pkcs8().unwrap()).unwrap()
+    }
+}
+
 /// Whether the certificate's `own` name covers `name`.
 fn matches(own: &str, name: &str) -> bool {
     match own.strip_prefix("*.") {

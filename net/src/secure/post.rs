@@ -16,7 +16,7 @@ pub(crate) enum Answer {
 }
 
 /// A letter with its sender.
-pub(super) enum Envelope {
+pub(crate) enum Envelope {
     From {
         worker: usize,
         letter: Letter,

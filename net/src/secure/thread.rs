@@ -51,7 +51,7 @@ pub(super) trait Protocol {
 /// Where answers go.
 pub(super) struct Outgoing<'a> {
     pub(super) shared: &'a Shared,
-    workers: &'a mut HashMap<usize, mailbox::Sender<Answer>>,
+    pub(super) workers: &'a mut HashMap<usize, mailbox::Sender<Answer>>,
 }
 
 impl Outgoing<'_> {

@@ -31,7 +31,7 @@ pub(crate) struct Handshakes {
 struct UnderWay {
     handshake: Handshake,
     /// Given back when the handshake ends.
-    _place: Place,
+    place: Place,
     /// Datagrams that it has taken.
     taken: u32,
     /// When it has taken too long.
@@ -81,7 +81,7 @@ impl Handshakes {
         match Handshake::begin(&out.shared.offered().dtls.context, &mut self.pipe) {
             Ok((handshake, step)) => {
                 let deadline = now + out.shared.limits.time;
-                self.conclude(now, leg, UnderWay { handshake, _place: place, taken: 1, deadline, resend: None }, step, out);
+                self.conclude(now, leg, UnderWay { handshake, place, taken: 1, deadline, resend: None }, step, out);
             }
             Err(failure) => self.answer(leg, Outcome::Failed(failure), out),
         }
@@ -108,11 +108,17 @@ impl Handshakes {
                     self.answer(leg, Outcome::More, out);
                 }
             }
+            // Whoever hears that it is over may count the places: this one is free by then.
             Step::Done => {
-                out.shared.readings.completed(under_way.handshake.is_resumed());
-                self.answer(leg, Outcome::Done(Box::new(under_way.handshake.into_records())), out);
+                let UnderWay { handshake, place, .. } = under_way;
+                drop(place);
+                out.shared.readings.completed(handshake.is_resumed());
+                self.answer(leg, Outcome::Done(Box::new(handshake.into_records())), out);
             }
-            Step::Failed(failure) => self.answer(leg, Outcome::Failed(failure), out),
+            Step::Failed(failure) => {
+                drop(under_way);
+                self.answer(leg, Outcome::Failed(failure), out);
+            }
         }
     }
 

@@ -126,3 +126,54 @@ impl Handshake {
         flight
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secure::{HandshakeLimits, Handshaker};
+
+    fn key(number: u64) -> StreamKey {
+        StreamKey::from_bits(number)
+    }
+
+    #[test]
+    fn h14_handshakes_that_nobody_goes_on_with_are_forgotten() {
+        let limits = HandshakeLimits { time: Duration::from_secs(5), ..HandshakeLimits::default() };
+        let (handshaker, _letters) = Handshaker::idle(limits, 1);
+        let shared = handshaker.shared();
+        let mut handshakes = Handshakes::default();
+        let begun = Instant::now();
+        for number in 0..1_000 {
+            for part in [&[0x16, 3, 1][..], &[2, 0, 1]] {
+                let (answer, outcome) = handshakes.advance(begun, (1, key(number)), part, shared);
+                assert!(answer.is_empty() && matches!(outcome, Outcome::More));
+            }
+        }
+        handshakes.legs.retain(|(_, stream), _| stream.to_bits() % 2 == 0); // as by farewells
+        let mut workers = HashMap::new();
+        let mut out = Outgoing { shared, workers: &mut workers };
+        handshakes.letter(begun, 1, Letter::Farewell(key(0)), &mut out);
+        assert_eq!((handshakes.legs.len(), handshakes.deadlines.len()), (499, 1_000));
+        assert_eq!(handshakes.next_deadline(), Some(begun + limits.time + SLACK));
+        handshakes.timeout(begun + limits.time, &mut out);
+        assert_eq!(handshakes.legs.len(), 499);
+        handshakes.timeout(begun + limits.time + SLACK, &mut out);
+        assert_eq!((handshakes.legs.len(), handshakes.deadlines.len(), handshakes.next_deadline()), (0, 0, None));
+    }
+
+    #[test]
+    fn h14_a_client_that_sends_much_and_says_nothing_is_refused() {
+        let (handshaker, _letters) = Handshaker::idle(HandshakeLimits::default(), 1);
+        let mut handshakes = Handshakes::default();
+        // A message of 60 KB in records of 16 KB is awaited; more than that is not.
+        let mut sent = 0;
+        let record = [&[0x16, 3, 1, 0x3f, 0xfb][..], &[1, 0, 0xff, 0xff], &[0; 16_375]].concat();
+        let refused = (0..10).find(|_| {
+            sent += record.len();
+            let (_, outcome) = handshakes.advance(Instant::now(), (1, key(1)), &record, handshaker.shared());
+            matches!(outcome, Outcome::Failed(Failure::Refused))
+        });
+        assert!(refused.is_some() && sent <= MOST + record.len(), "{sent}");
+        assert!(handshakes.legs.is_empty());
+    }
+}
