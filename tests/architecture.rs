@@ -4,6 +4,8 @@
 
 #[path = "architecture/citations.rs"]
 mod citations;
+#[path = "architecture/conformance.rs"]
+mod conformance;
 #[path = "architecture/dependencies.rs"]
 mod dependencies;
 #[path = "architecture/deviations.rs"]

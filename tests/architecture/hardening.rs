@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::tree::SourceFile;
+use crate::tree::{SourceFile, test_names};
 use crate::{assert_none, tree};
 
 const DOCUMENT: &str = "docs/hardening.md";
@@ -26,21 +26,8 @@ fn documented(text: &str) -> Vec<Row> {
 
 /// The rows that the tests of a file are named after.
 fn rows(file: &SourceFile) -> Vec<u32> {
-    let lines: Vec<&str> = file.text.lines().map(str::trim).collect();
-    let mut rows = Vec::new();
-    for (number, line) in lines.iter().enumerate() {
-        let name = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn h");
-        let Some((row, _)) = name.and_then(|name| name.split_once('_')) else {
-            continue;
-        };
-        // Attributes stand between a test's mark and its name.
-        let marks = lines[..number].iter().rev().take_while(|line| line.starts_with("#[") || line.starts_with("//"));
-        let is_test = marks.into_iter().any(|mark| mark.contains("test]") || mark.contains("test("));
-        if let (true, Ok(row)) = (is_test, row.parse()) {
-            rows.push(row);
-        }
-    }
-    rows
+    let rows = test_names(file).into_iter().filter_map(|name| name.strip_prefix('h')?.split_once('_')?.0.parse().ok());
+    rows.collect()
 }
 
 fn complaints(document: &str, files: &[SourceFile]) -> Vec<String> {

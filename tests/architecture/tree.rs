@@ -55,3 +55,19 @@ fn walk(folder: &Path, extension: &str, found: &mut Vec<SourceFile>) {
         }
     }
 }
+
+/// The names of the tests of a file.
+pub(crate) fn test_names(file: &SourceFile) -> Vec<String> {
+    let lines: Vec<&str> = file.text.lines().map(str::trim).collect();
+    let mut names = Vec::new();
+    for (number, line) in lines.iter().enumerate() {
+        let Some(rest) = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ") else { continue };
+        // Attributes stand between a test's mark and its name.
+        let marks = lines[..number].iter().rev().take_while(|line| line.starts_with("#[") || line.starts_with("//"));
+        let is_test = marks.into_iter().any(|mark| mark.contains("test]") || mark.contains("test("));
+        if let (true, Some((name, _))) = (is_test, rest.split_once('(')) {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}
