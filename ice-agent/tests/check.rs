@@ -65,7 +65,8 @@ async fn a_server_that_works_passes_over_both_transports() {
                 "Refresh with lifetime 0",
                 "Allocate, IPv4",
                 "Allocate, IPv6",
-                "Allocate, both families"
+                "Allocate, both families",
+                "relayed over both families"
             ]
         );
         let relay = &outcome.report["relay"];

@@ -37,8 +37,9 @@ use std::time::Duration;
 use causeway_client::Timing;
 
 use crate::credentials::CredentialArgs;
+use crate::discovery::{local_domain, local_uri};
 use crate::nat::seconds;
-use crate::uri::ServerUri;
+use crate::uri::{Host, ServerUri};
 use crate::verdict::Verdict;
 use crate::ways::WayArgs;
 
@@ -57,8 +58,11 @@ use steps::Check;
 pub struct Args {
     /// The server: `turn:HOST[:PORT][?transport=udp|tcp]`, `stun:HOST[:PORT]`, or over TLS and DTLS `turns:` and `stuns:`. A name without a
     /// port is looked up as RFC 5928 has it.
-    #[arg(value_name = "URI")]
-    pub server: ServerUri,
+    #[arg(value_name = "URI", required_unless_present = "discover")]
+    pub server: Option<ServerUri>,
+    /// Instead of a URI: check the TURN server of this network, found by the domain that this host is in or by anycast (RFC 8155).
+    #[arg(long, value_name = "DOMAIN", num_args = 0..=1, require_equals = true, conflicts_with = "server")]
+    pub discover: Option<Option<Host>>,
     /// User name and password at the TURN server.
     #[command(flatten)]
     pub credentials: CredentialArgs,
@@ -90,8 +94,10 @@ pub struct Args {
 /// # Errors
 /// The credentials cannot be read.
 pub async fn run(args: Args) -> anyhow::Result<Verdict> {
+    let network = args.discover.map(|domain| domain.map(|domain| domain.to_string()).or_else(local_domain));
     let check = Check {
-        uri: args.server,
+        uri: args.server.unwrap_or_else(|| local_uri(network.as_ref().and_then(Option::as_deref))),
+        network,
         ways: args.ways.load()?,
         credentials: args.credentials.load()?,
         timing: timing(args.timeout),

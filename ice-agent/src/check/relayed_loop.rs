@@ -14,6 +14,9 @@ const HEADER: usize = 8 + 4;
 /// How often a single datagram is sent before it counts as lost.
 const ATTEMPTS: u32 = 5;
 
+/// A single datagram through the relay is sent again after so long.
+pub(super) const ONCE: Duration = Duration::from_millis(500);
+
 /// An allocation and the relayed address of the other one.
 #[derive(Debug)]
 pub(super) struct End<'a> {

@@ -1,13 +1,13 @@
 //! The steps of a check in their order.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use causeway_client::{Algorithm, Allocated, Binding, Failure, Security, Timing};
 
 use super::ask;
 use super::attempt::{Ahead, First};
 use super::binding::binding;
-use super::relayed_loop::{End, Load, RelayedLoop};
+use super::relayed_loop::{End, Load, ONCE, RelayedLoop};
 use super::report::{CredentialReport, Report};
 use super::step::StepError;
 use crate::credentials::Credentials;
@@ -19,13 +19,12 @@ use crate::net::turn_leg::TurnLeg;
 use crate::uri::{Scheme, ServerUri};
 use crate::ways::Ways;
 
-/// A single datagram through the relay is sent again after so long.
-const ONCE: Duration = Duration::from_millis(500);
-
 /// What is checked, and how.
 #[derive(Debug)]
 pub(super) struct Check {
     pub(super) uri: ServerUri,
+    /// No URI was given, but the domain that this host is in, if it is known.
+    pub(super) network: Option<Option<String>>,
     pub(super) ways: Ways,
     pub(super) credentials: Option<Credentials>,
     pub(super) timing: Timing,
@@ -38,7 +37,11 @@ impl Check {
     pub(super) async fn run(&self) -> Report {
         let mut report = Report::new(self.uri.to_string());
         let start = Instant::now();
-        let discovered = self.ways.discover(&self.uri).await.map_err(StepError::from);
+        let discovered = match &self.network {
+            None => self.ways.discover(&self.uri).await,
+            Some(domain) => self.ways.discover_local(domain.as_deref()).await,
+        };
+        let discovered = discovered.map_err(StepError::from);
         let Ok(discovered) = report.step("resolve", start, discovered, ToString::to_string) else { return report };
         report.notes.extend(discovered.notes.iter().cloned());
         // What failed is in the report.
