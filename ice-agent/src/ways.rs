@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use causeway_client::{Failure, Timing};
 
 use crate::check::{StepError, binding};
-use crate::discovery::{Choice, Discovered, DiscoveryError, Dns, Endpoint, Families, discover, race};
+use crate::discovery::{Choice, Discovered, DiscoveryError, Dns, Endpoint, Families, discover, discover_local, race};
 use crate::net::leg::Leg;
 use crate::net::proxies::Proxies;
 use crate::net::proxy::HttpProxy;
@@ -94,6 +94,14 @@ impl Ways {
     /// Nowhere that it could be reached.
     pub async fn discover(&self, uri: &ServerUri) -> Result<Discovered, DiscoveryError> {
         discover(uri, &self.choice, &self.dns).await
+    }
+
+    /// Where the TURN servers of this network are; `domain` is the one that this host is in.
+    ///
+    /// # Errors
+    /// Nowhere that they could be reached.
+    pub async fn discover_local(&self, domain: Option<&str>) -> Result<Discovered, DiscoveryError> {
+        discover_local(domain, &self.choice, &self.dns).await
     }
 
     /// The same with another choice.

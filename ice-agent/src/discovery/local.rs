@@ -1,20 +1,38 @@
-//! Discovery where no server was named (RFC 8155).
+//! Where to ask for a server if none was named (RFC 8155).
+
+use std::net::IpAddr;
 
 use hickory_resolver::proto::rr::Name;
 use hickory_resolver::system_conf::read_system_conf;
 
-/// The system does not say which domain this host is in.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the system does not say which domain this host is in")]
-pub struct DomainError;
+use super::resolution::ANYCAST;
+use crate::uri::{Host, Scheme, ServerUri};
 
 /// The DNS domain that the system's configuration places this host in: what DHCP told (RFC 8155 §4.1.1) as far as the system passes it on.
-///
-/// # Errors
-/// There is none.
-pub fn local_domain() -> Result<String, DomainError> {
-    let (config, _) = read_system_conf().map_err(|_| DomainError)?;
+/// `None` if it places it in none.
+#[must_use]
+pub fn local_domain() -> Option<String> {
+    let (config, _) = read_system_conf().ok()?;
     let named = config.domain().into_iter().chain(config.search());
     let mut names = named.filter(|name| !name.is_root() && !name.is_localhost()).map(Name::to_ascii);
-    names.next().ok_or(DomainError)
+    names.next()
+}
+
+/// What stands for "the TURN servers of this network" where a URI is needed: its domain, or the anycast address.
+#[must_use]
+pub fn local_uri(domain: Option<&str>) -> ServerUri {
+    let [anycast, _]: [IpAddr; 2] = ANYCAST;
+    let host = domain.and_then(|domain| domain.parse().ok()).unwrap_or(Host::Ip(anycast));
+    ServerUri { scheme: Scheme::Turn, secure: false, host, port: None, protocol: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc8155_4_and_6_the_domain_or_the_anycast_address() {
+        assert_eq!(local_uri(Some("Example.org")).to_string(), "turn:example.org");
+        assert_eq!(local_uri(None).to_string(), "turn:192.0.0.10");
+    }
 }

@@ -9,7 +9,7 @@
 //! | which of them for which URI | `resolution.rs` | RFC 5928 §3, RFC 8489 §8.1 |
 //! | the order of addresses, both families in turn | `order.rs` | RFC 6724 §6, RFC 8305 §4 |
 //! | several attempts, a little apart | `race.rs` | RFC 8305 §5 |
-//! | the domain that this host is in | `local.rs` | RFC 8155 §4 |
+//! | where no server was named: the domain that this host is in, anycast | `local.rs` | RFC 8155 §4, §6 |
 
 mod dns;
 mod endpoint;
@@ -22,7 +22,7 @@ mod srv;
 
 pub use dns::{Dns, DnsError, NaptrRecord, SrvRecord};
 pub use endpoint::{Discovered, Endpoint};
-pub use local::{DomainError, local_domain};
+pub use local::{local_domain, local_uri};
 pub use order::Families;
 pub use race::{CONNECTION_ATTEMPT_DELAY, Won, race};
 pub use resolution::{Choice, DiscoveryError, discover, discover_local};

@@ -7,7 +7,6 @@ use rand::rngs::StdRng;
 
 use super::dns::{Dns, DnsError};
 use super::endpoint::{Discovered, Endpoint};
-use super::local::{DomainError, local_domain};
 use super::naptr::{self, EndKind, shown};
 use super::order::{self, Families};
 use super::srv;
@@ -17,7 +16,7 @@ use crate::uri::{Scheme, ServerUri};
 /// Most endpoints that are found, and most addresses of one.
 const MAX_ENDPOINTS: usize = 16;
 /// Anycast addresses of TURN (RFC 8155 §8.1, §8.2).
-const ANYCAST: [IpAddr; 2] =
+pub(super) const ANYCAST: [IpAddr; 2] =
     [IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 0, 10)), IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 1, 0, 0, 0, 0, 0, 2))];
 
 /// What the caller will have.
@@ -58,9 +57,6 @@ pub enum DiscoveryError {
     /// DNS was not to be had.
     #[error(transparent)]
     Dns(#[from] DnsError),
-    /// No server was named, and the system does not know where this host is.
-    #[error(transparent)]
-    Domain(#[from] DomainError),
 }
 
 /// Every address that the URI leads to, in the order in which to try them.
@@ -86,21 +82,23 @@ pub async fn discover(uri: &ServerUri, choice: &Choice, dns: &Dns) -> Result<Dis
 }
 
 /// The TURN servers of the network that this host is in: by the NAPTR records of its domain (RFC 8155 §4), then by anycast (RFC 8155 §6),
-/// whose answer is a redirection. DNS service discovery (RFC 8155 §5) is not asked.
+/// whose answer is a redirection.
 ///
 /// # Errors
-/// [`DiscoveryError`]; not if only the domain is unknown.
-pub async fn discover_local(choice: &Choice, dns: &Dns) -> Result<Discovered, DiscoveryError> {
+/// [`DiscoveryError`].
+// Deviation: RFC 8155 §3: DNS service discovery (RFC 8155 §5) is not tried: it takes an mDNS resolver, and a network that announces its relay
+// in that way only would have to be met first.
+pub async fn discover_local(domain: Option<&str>, choice: &Choice, dns: &Dns) -> Result<Discovered, DiscoveryError> {
     let mut resolution = Resolution::new(dns, choice.families);
     let transports: Vec<Transport> =
         PREFERENCE.into_iter().filter(|transport| choice.transport.is_none_or(|one| one == *transport)).collect();
-    match local_domain() {
-        Ok(domain) => match resolution.by_naptr(&domain, &transports).await {
+    match domain {
+        Some(domain) => match resolution.by_naptr(domain, &transports).await {
             Ok(true) => {}
-            Ok(false) => resolution.note(format!("The domain {} has no NAPTR records for TURN.", shown(&domain))),
+            Ok(false) => resolution.note(format!("The domain {} has no NAPTR records for TURN.", shown(domain))),
             Err(error) => resolution.note(error.to_string()),
         },
-        Err(error) => resolution.note(error.to_string()),
+        None => resolution.note("The system does not say which domain this host is in.".into()),
     }
     if transports.contains(&Transport::Udp) {
         let addresses = ANYCAST.into_iter().filter(|ip| choice.families.has(*ip)).collect();
