@@ -29,9 +29,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         let Some(peer) = allocation.channels.peer(message.channel, now.monotonic) else {
             return Verdict::Discard(Discard::NoChannel);
         };
-        let Some((index, _)) = allocation.relays.for_peer(&peer.ip(), now.monotonic) else {
-            return Verdict::Discard(Discard::NoChannel);
-        };
+        let Some(index) = allocation.relays.for_peer(&peer.ip(), now.monotonic) else { return Verdict::Discard(Discard::NoChannel) };
         let data = ChannelData::HEADER_LEN..ChannelData::HEADER_LEN + message.data.len();
         to_peer((id, index), allocation, peer, data, false)
     }
@@ -49,7 +47,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         let Some((id, allocation)) = self.data_allocation(now, from) else { return Verdict::Discard(Discard::NoAllocation) };
         // An IPv4-mapped address is of neither family (H1).
         let relay = allocation.relays.for_peer(&peer.ip(), now.monotonic).filter(|_| is_of_family(allocation, &peer.ip()));
-        let Some((index, _)) = relay else { return Verdict::Discard(Discard::PeerFamily) };
+        let Some(index) = relay else { return Verdict::Discard(Discard::PeerFamily) };
         if !allocation.permissions.allow(&peer.ip(), now.monotonic) {
             return Verdict::Discard(Discard::NoPermission);
         }

@@ -108,10 +108,12 @@ impl Relays {
         self.bound().find(|(_, address)| address.family() == family)
     }
 
-    /// The one that datagrams to this peer leave from, with its index.
+    /// The index of the one that datagrams to this peer leave from.
     #[inline]
-    pub(crate) fn for_peer(&self, peer: &IpAddr, now: Duration) -> Option<(u8, RelayedTransportAddress)> {
-        self.of_family(AddressFamily::of(peer)).filter(|(index, _)| self.is_live(*index, now))
+    pub(crate) fn for_peer(&self, peer: &IpAddr, now: Duration) -> Option<u8> {
+        let of_family = |place: &Relay| matches!(place, Relay::Bound(address) if address.bound.is_ipv4() == peer.is_ipv4());
+        let index = self.places.iter().position(of_family)?;
+        (self.expires[index] > now).then_some(index as u8)
     }
 
     /// Whether the address with this index is bound and has not expired.

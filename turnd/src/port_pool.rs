@@ -247,6 +247,28 @@ mod tests {
     }
 
     #[test]
+    fn addresses_of_a_family_share_what_there_is_to_do_and_stand_in_for_each_other() {
+        let mut rng = StdRng::seed_from_u64(5);
+        let address = |ip: &str| RelayAddress { bound: ip.parse().unwrap(), advertised: ip.parse().unwrap() };
+        let pools = PortPools::new(&["192.0.2.1", "2001:db8::1", "192.0.2.2", "192.0.2.3"].map(address), &(50_000..=50_099));
+        let mut first = [0; 4];
+        for start in 0..300 {
+            let family: Vec<_> = pools.of_family(true, start).map(|pool| pool.address.bound).collect();
+            assert_eq!(family.len(), 3, "each once, whichever begins");
+            assert!(family.iter().all(IpAddr::is_ipv4) && family[0] != family[1] && family[1] != family[2] && family[2] != family[0]);
+            first[pools.0.iter().position(|pool| pool.address.bound == family[0]).unwrap()] += 1;
+        }
+        assert_eq!(first, [100, 0, 100, 100]);
+        let lent = (0..300).filter(|_| {
+            let start = rng.next_u32();
+            pools.of_family(true, start).any(|pool| pool.take_any(&mut rng).is_some())
+        });
+        assert_eq!(lent.count(), 300, "until the last port of the last one");
+        assert!(pools.of_family(true, 7).all(|pool| pool.free() == 0));
+        assert_eq!(pools.of_family(false, 7).map(PortPool::free).collect::<Vec<_>>(), [100]);
+    }
+
+    #[test]
     fn a_port_outside_the_range_is_nobodys() {
         let pool = pool(50_000..=50_009);
         assert!(!pool.take(49_999) && !pool.take(50_010));

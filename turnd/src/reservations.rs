@@ -20,8 +20,9 @@ pub(crate) type Token = [u8; 8];
 /// The ports that are held for a second Allocate, of all workers: any of them may get it. A lock is held, but only for EVEN-PORT with its R bit
 /// set and for RESERVATION-TOKEN; the workers' look at what expires next takes none.
 ///
-/// A reservation is for the user that made it: who overhears a token cannot take the port away with it. It counts against the user and against
-/// a share of all ports, so that reserving and releasing in turn does not drain the pool.
+/// It counts against the user and against a share of all ports, so that reserving and releasing in turn does not drain the pool.
+// Deviation: RFC 8656 §7.2: a token is good for the user that it was told only, though any request may carry it: who overhears one cannot take
+// the port away with it. Reservations end with the process, even if it is less than 30 seconds after they were made.
 pub(crate) struct Reservations {
     table: Mutex<Table>,
     /// When the first one expires, in nanoseconds.
