@@ -14,7 +14,9 @@ pub struct Credentials {
 impl Credentials {
     /// A user name and its password, both put into the form of OpaqueString (RFC 8265 §4.2).
     ///
-    /// What the profile refuses, such as the empty text, is taken as it is: it is the server's to refuse.
+    /// What the profile refuses, such as the empty text, is taken as it is.
+    // Deviation: RFC 8489 §14.3: a name that OpaqueString refuses is sent all the same: servers of old standards may know it, and it is theirs to
+    // refuse.
     pub fn new(username: impl Into<String>, password: impl Into<String>) -> Self {
         Self { username: opaque(username.into()), password: Zeroizing::new(opaque(password.into())) }
     }

@@ -99,6 +99,7 @@ impl Challenge {
 /// SHA-256 if it is offered, wherever in the list: "if the response contains a PASSWORD-ALGORITHMS attribute and this attribute contains both
 /// MD5 and SHA-256 algorithms, and the client also supports both the algorithms, the request MUST contain a PASSWORD-ALGORITHM attribute with
 /// the SHA-256 algorithm" (RFC 8656 §6). Neither has parameters (RFC 8489 §18.5.1).
+// Deviation: RFC 8489 §9.2.5: not "the first algorithm supported on the list", for the sake of RFC 8656 §6; for STUN alone it is no worse.
 fn choose(offered: &PasswordAlgorithms<'_>) -> Option<Algorithm> {
     let offers = |wanted: Algorithm| offered.entries().filter_map(|entry| Algorithm::of(&entry)).find(|algorithm| *algorithm == wanted);
     offers(Algorithm::Sha256).or_else(|| offers(Algorithm::Md5))

@@ -2,9 +2,8 @@
 const COOKIE: &str = "obMatJos2";
 
 /// The security features that a nonce tells of.
-///
-/// RFC 8489 §18.1 numbers the bits from the left, and its table from the right, so that servers of both readings are about: erratum 6290. No
-/// feature stands where the other reading of another one does, so that each is taken in both.
+// Deviation: RFC 8489 §18.1: a feature is taken to be set if its bit is, counted from the left or from the right: erratum 6290 has servers of
+// both readings about, and no feature stands where the other reading of another one does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Features {
     pub(super) password_algorithms: bool,

@@ -19,7 +19,7 @@ pub struct SecureReport {
     pub version: Option<&'static str>,
     /// The cipher suite's name.
     pub cipher: Option<String>,
-    /// The protocol that the server chose by ALPN (RFC 7443).
+    /// The protocol that the server chose by ALPN (RFC 7443 §1).
     pub alpn: Option<String>,
     /// The name that was asked for.
     pub name: String,

@@ -74,7 +74,7 @@ impl DtlsLeg {
         let cipher = suite.map_or_else(String::new, |suite| suite.id().to_string());
         let presented =
             witness.seen().ok_or_else(|| OpenError::Handshake { protocol: PROTOCOL, reason: "the server showed no certificate".into() })?;
-        // The library offers no ALPN, which is for the server to do without (RFC 7443 §3).
+        // Deviation: RFC 7443 §1: over DTLS the usage is not told by ALPN, which the library cannot; servers do without.
         Ok((leg, Secured { version: "DTLS 1.2", cipher, alpn: None, presented }))
     }
 

@@ -2,7 +2,7 @@ use std::io;
 
 use super::presented::Presented;
 
-/// What the connection is used for, which the server is told by ALPN (RFC 7443).
+/// What the connection is used for, which the server is told by ALPN (RFC 7443 §1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Usage {
     /// TURN.
@@ -12,7 +12,7 @@ pub enum Usage {
 }
 
 impl Usage {
-    /// The protocol's name (RFC 7443 §4).
+    /// The protocol's name (RFC 7443 §2).
     #[must_use]
     pub const fn alpn(self) -> &'static str {
         match self {
