@@ -345,4 +345,19 @@ mod tests {
             assert_eq!(check(&realm, &signed(nonce.as_str(), &username, &password), NOW).is_ok(), good, "{secret}");
         }
     }
+
+    #[test]
+    fn while_the_source_is_away_a_held_key_serves_its_own_algorithm() {
+        let mut credentials = Credentials::new();
+        credentials.set_further_source(FurtherSource { has_sha256: true });
+        let realm = Authenticator::new(REALM, credentials, NonceKeys::new(NonceKey::new(&[1; 32]), None, 600), 0);
+        let bytes = signed(realm.mint(CLIENT, NOW).as_str(), "carol", "x");
+        let message = Message::decode(&bytes).unwrap();
+        for (key, known) in [(Key::long_term_md5("carol", REALM, "x"), true), (Key::long_term_sha256("carol", REALM, "x"), false)] {
+            let held = Arc::new(Credential::new("carol", key));
+            let known_here = Known { held: Some(&held), keys: None, source_failed: true };
+            let expected = if known { "carol" } else { "carol?" };
+            assert_eq!(name(realm.authenticate(&message, IP, NOW, &known_here)), Ok(expected.to_owned()));
+        }
+    }
 }

@@ -45,16 +45,13 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         let found = self.live(from, now.monotonic);
         let held = found.and_then(|id| self.allocations.get(id)).map(|allocation| &allocation.cold.credential);
         let known = Known { held, keys: Some(&self.keys), source_failed };
-        let identity = match self.authenticator.authenticate(message, from.client.ip(), now.unix_seconds(), &known) {
-            Ok(identity) => identity,
+        let (credential, protection) = match self.authenticator.authenticate(message, from.client.ip(), now.unix_seconds(), &known) {
+            Ok(Identity::Proven { credential, protection }) => (credential, protection),
+            Ok(Identity::KeyWanted(_)) if source_failed => return Verdict::Discard(Discard::KeyUnavailable),
+            Ok(Identity::KeyWanted(username)) => return self.park(now, from, message, username),
             Err(refusal) => return self.refuse(now, from, message, refusal, out),
         };
         self.note_proven(now, from, message.as_bytes().len());
-        let (credential, protection) = match identity {
-            Identity::Proven { credential, protection } => (credential, protection),
-            Identity::KeyWanted(_) if source_failed => return Verdict::Discard(Discard::KeyUnavailable),
-            Identity::KeyWanted(username) => return self.park(now, from, message, username),
-        };
         let request = Request { message: *message, from: *from, now, credential, protection };
         let unknown = known::unknown(message, from);
         if !unknown.is_empty() {

@@ -191,4 +191,15 @@ mod tests {
         let bytes = |credential: &Credential| credential.key(Algorithm::Md5).map(|key| key.as_bytes().to_vec());
         assert_eq!((bytes(is), back.protection), (bytes(was), Protection::Unnamed));
     }
+
+    #[test]
+    fn the_key_that_the_client_has_used_is_kept() {
+        let both = Credential::with_password("u", "r", "p").unwrap();
+        for algorithm in [Algorithm::Md5, Algorithm::Sha256] {
+            let stored = credential_to_store(&both, algorithm);
+            let (key, protection) = key_from_store(&stored.key).unwrap();
+            assert_eq!(key.as_bytes(), Key::long_term(algorithm, "u", "r", "p").as_bytes());
+            assert_eq!((key.algorithm(), protection.algorithm()), (algorithm, algorithm));
+        }
+    }
 }
