@@ -2,7 +2,7 @@
 
 #![allow(dead_code, clippy::unwrap_used)] // the helpers are those of the other DTLS tests
 
-#[path = "dtls/authority.rs"]
+#[path = "support/authority.rs"]
 mod authority;
 #[path = "dtls/client.rs"]
 mod client;

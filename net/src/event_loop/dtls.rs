@@ -9,7 +9,7 @@ use super::service::{Admission, Arrival, Service};
 use crate::clock::Sample;
 use crate::region::Span;
 use crate::secure::dtls::hello::ClientHello;
-use crate::secure::dtls::record::{HANDSHAKE, RecordHeader};
+use crate::secure::dtls::record::{APPLICATION_DATA, HANDSHAKE, RecordHeader};
 use crate::secure::dtls::{Answer, Cookies, HandshakeKey, Letter, MAX_PLAINTEXT, Opened, Outcome, Pipe, Records};
 use crate::secure::{Failure, Letter as AnyLetter};
 
@@ -37,6 +37,7 @@ impl EventLoop {
             Some(key) if held.handshake.is_none() || (header.content_type != HANDSHAKE && header.epoch > 0) => {
                 self.decrypt(now, key, arrival, payload, service);
             }
+            _ if header.content_type == APPLICATION_DATA => self.io.stats.dropped_no_handshake.add(1), // too early, or too late
             _ => self.io.ferry(held.handshake, datagram),
         }
     }

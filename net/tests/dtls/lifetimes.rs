@@ -4,11 +4,10 @@ use std::io::Write;
 use std::time::Duration;
 
 use causeway_net::Unsent;
-use causeway_net::secure::HandshakeLimits;
 
 use crate::authority::{Authority, Kind};
 use crate::client::{Client, Path, Wish, faithful};
-use crate::server::{Server, socket};
+use crate::server::{Manner, Server, socket};
 
 fn started() -> (Authority, Server) {
     let authority = Authority::new(Kind::Ecdsa, "turn.example.org");
@@ -51,7 +50,7 @@ fn what_the_service_closes_is_told_to_the_client_and_not_to_the_service() {
 #[test]
 fn a_client_that_the_service_refuses_is_told_so() {
     let authority = Authority::new(Kind::Ecdsa, "turn.example.org");
-    let server = Server::start_with(vec![authority.identity()], HandshakeLimits::default(), true);
+    let server = Server::start_with(vec![authority.identity()], Manner { refuses: true, ..Manner::default() });
     let mut client = connect(&server, &authority);
     server.associated();
     assert_eq!(client.receive(), b"");

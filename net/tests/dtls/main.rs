@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used)] // a helper that fails has failed the test
 
+#[path = "../support/authority.rs"]
 mod authority;
 mod chains;
 mod client;
 mod lifetimes;
 mod lossy;
+mod proxied;
 mod server;
 mod unproven;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use causeway_net::secure::{HandshakeLimits, Handshaker, Identity, Offer};
 use causeway_net::{
     Admission, Arrival, AssociationInfo, AssociationKey, Clock, DatagramListening, EventLoop, Io, Mailbox, Packet, Sample, Service, Stats,
-    UdpOptions, UdpSocket, mailbox,
+    TrustedProxies, UdpOptions, UdpSocket, mailbox,
 };
 
 /// The number that the service gives its associations.
@@ -58,6 +58,15 @@ impl Service for Echo {
     }
 }
 
+/// How a server differs from others.
+#[derive(Default)]
+pub(crate) struct Manner {
+    pub(crate) limits: HandshakeLimits,
+    /// The service takes no association.
+    pub(crate) refuses: bool,
+    pub(crate) proxies: Option<Arc<TrustedProxies>>,
+}
+
 /// A running server, which ends with the test.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
@@ -76,15 +85,15 @@ pub(crate) fn offer(identities: Vec<Identity>) -> Offer {
 
 impl Server {
     pub(crate) fn start(identities: Vec<Identity>) -> Self {
-        Self::start_with(identities, HandshakeLimits::default(), false)
+        Self::start_with(identities, Manner::default())
     }
 
-    pub(crate) fn start_with(identities: Vec<Identity>, limits: HandshakeLimits, refuses: bool) -> Self {
+    pub(crate) fn start_with(identities: Vec<Identity>, Manner { limits, refuses, proxies }: Manner) -> Self {
         let handshaker = Handshaker::start(offer(identities), limits).unwrap();
         let mut event_loop = EventLoop::with_handshaker(Clock::start(), Some(&handshaker)).unwrap();
         let socket = UdpSocket::bind("0.0.0.0:0".parse().unwrap(), &UdpOptions::LISTENER).unwrap();
         let address = SocketAddr::new([127, 0, 0, 1].into(), socket.local_addr().port());
-        event_loop.io().listen_udp(socket, DatagramListening { tag: 1, plain: true, dtls: true, proxies: None }).unwrap();
+        event_loop.io().listen_udp(socket, DatagramListening { tag: 1, plain: true, dtls: true, proxies }).unwrap();
         let stats = Arc::clone(event_loop.io().stats());
         let Mailbox { sender, receiver } = Mailbox::new(16).unwrap();
         let (tell, events) = mpsc::channel();

@@ -7,7 +7,7 @@ use causeway_net::secure::HandshakeLimits;
 
 use crate::authority::{Authority, Kind};
 use crate::client::{Client, Path, Wish, faithful};
-use crate::server::{Server, socket};
+use crate::server::{Manner, Server, socket};
 
 fn path(server: &Server, local: &str) -> Path {
     Path::new(socket(local), server.address, faithful(), faithful())
@@ -102,7 +102,7 @@ fn h13_a_hello_in_fragments_without_a_cookie_is_dropped() {
 fn h13_those_who_only_take_places_are_bounded_by_prefix_and_time() {
     let authority = Authority::new(Kind::Ecdsa, "turn.example.org");
     let limits = HandshakeLimits { half_open_per_prefix: 3, time: Duration::from_secs(2), ..HandshakeLimits::default() };
-    let server = Server::start_with(vec![authority.identity()], limits, false);
+    let server = Server::start_with(vec![authority.identity()], Manner { limits, ..Manner::default() });
     let stalled: Vec<_> = (0..5).map(|_| stall(&server, "127.0.0.2:0")).collect();
     server.wait_for("the refusals", |server| server.reading("handshakes_failed", Some("half_open")) >= 2);
     assert_eq!(server.reading("handshakes_half_open", None), 3);
@@ -119,7 +119,7 @@ fn h13_those_who_only_take_places_are_bounded_by_prefix_and_time() {
 fn h13_no_more_begin_than_the_rate_allows() {
     let authority = Authority::new(Kind::Ecdsa, "turn.example.org");
     let limits = HandshakeLimits { dtls_per_second: 4, ..HandshakeLimits::default() };
-    let server = Server::start_with(vec![authority.identity()], limits, false);
+    let server = Server::start_with(vec![authority.identity()], Manner { limits, ..Manner::default() });
     let stalled: Vec<_> = (0..10).map(|_| stall(&server, "127.0.0.1:0")).collect();
     server.wait_for("the refusals", |server| server.reading("handshakes_failed", Some("rate")) >= 3);
     drop(stalled);

@@ -4,6 +4,8 @@
 pub(crate) const RECORD_HEADER: usize = 13;
 /// The content type of handshake messages.
 pub(crate) const HANDSHAKE: u8 = 22;
+/// The content type of what the protocol is for.
+pub(crate) const APPLICATION_DATA: u8 = 23;
 /// What DTLS 1.0 and 1.2 have in common.
 pub(super) const MAJOR: u8 = 254;
 
