@@ -9,7 +9,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use authority::{Chain, Kind};
+use authority::{Authority, Kind};
 use causeway_net::secure::{HandshakeLimits, Handshaker, Offer};
 
 /// The nice values of the threads of this name.
@@ -30,8 +30,8 @@ fn await_threads(wanted: &[i32]) {
 
 #[test]
 fn there_is_one_thread_below_the_others_which_ends_with_its_last_handle() {
-    let chain = Chain::new(Kind::Ecdsa, &["localhost"]);
-    let offer = Offer { identities: vec![Arc::new(chain.identity())], alpn: &[] };
+    let authority = Authority::new(Kind::Ecdsa, "localhost");
+    let offer = Offer { identities: vec![Arc::new(authority.identity())], alpn: &[] };
     let handshaker = Handshaker::start(offer, HandshakeLimits::default()).unwrap();
     await_threads(&[10]);
     let other = handshaker.clone();

@@ -13,7 +13,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use authority::{Chain, Kind};
+use authority::{Authority, Kind};
 use causeway_net::secure::{HandshakeLimits, Handshaker, Offer};
 use causeway_net::{DatagramListening, Listener, StreamListening, TrustedProxies, UdpOptions, UdpSocket};
 use rustls::version::TLS13;
@@ -143,8 +143,8 @@ fn a_header_of_anybody_else_is_garbage() {
 
 #[test]
 fn a_trusted_proxy_names_the_client_of_a_secure_connection() {
-    let chain = Chain::new(Kind::Ecdsa, &["localhost"]);
-    let offer = Offer { identities: vec![Arc::new(chain.identity())], alpn: &[] };
+    let authority = Authority::new(Kind::Ecdsa, "localhost");
+    let offer = Offer { identities: vec![Arc::new(authority.identity())], alpn: &[] };
     let limits = HandshakeLimits { half_open_per_prefix: 1, ..HandshakeLimits::default() };
     let handshaker = Handshaker::start(offer, limits).unwrap();
     let (worker, address) = Worker::start_with(Some(&handshaker), |io| {
@@ -155,7 +155,7 @@ fn a_trusted_proxy_names_the_client_of_a_secure_connection() {
     });
     let mut stream = dial(PROXY, address);
     stream.write_all(&header(1, 1)).unwrap();
-    let mut secure = handshake(stream, &config(&chain, &TLS13, &[]), "localhost").unwrap();
+    let mut secure = handshake(stream, &config(&authority, &TLS13, &[]), "localhost").unwrap();
     let Event::Accepted(_) = worker.event() else { panic!("a connection") };
     let Event::Secured(info) = worker.event() else { panic!("TLS") };
     assert_eq!((info.peer, info.local, info.secure), (client(), server(), true));

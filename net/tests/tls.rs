@@ -13,17 +13,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use authority::{Chain, Kind};
+use authority::{Authority, Kind};
 use causeway_net::secure::{HandshakeLimits, Handshaker, Identity, IdentityError, Offer};
 use causeway_net::{Listener, MAX_QUEUE, StreamEnd, StreamListening, Unsent};
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::ring::cipher_suite::{TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256};
+use rustls::crypto::ring::default_provider;
 use rustls::version::{TLS12, TLS13};
 use support::{Event, Manner, Worker};
-use tls_client::{Client, config, connect, dial, echo, handshake};
+use tls_client::{Client, config, config_with, connect, dial, echo, handshake};
 
 const ALPN: &[&[u8]] = &[b"stun.turn", b"stun.nat-discovery"];
 
-fn offer(chains: &[&Chain]) -> Offer {
-    Offer { identities: chains.iter().map(|chain| Arc::new(chain.identity())).collect(), alpn: ALPN }
+fn offer(authorities: &[&Authority]) -> Offer {
+    Offer { identities: authorities.iter().map(|authority| Arc::new(authority.identity())).collect(), alpn: ALPN }
 }
 
 struct Server {
@@ -43,8 +46,8 @@ impl Server {
         Self { worker, address, handshaker }
     }
 
-    fn echoing(chain: &Chain) -> Self {
-        Self::start(Manner::EchoesQuietly, true, offer(&[chain]), HandshakeLimits::default())
+    fn echoing(authority: &Authority) -> Self {
+        Self::start(Manner::EchoesQuietly, true, offer(&[authority]), HandshakeLimits::default())
     }
 
     fn reading(&self, family: &str, cause: Option<&str>) -> u64 {
@@ -62,8 +65,12 @@ impl Server {
     }
 
     fn await_no_stream(&self) {
+        self.await_no_stream_but(0);
+    }
+
+    fn await_no_stream_but(&self, kept: u64) {
         let deadline = Instant::now() + Duration::from_secs(10);
-        while self.worker.stats.streams_open.value() > 0 {
+        while self.worker.stats.streams_open.value() > kept {
             assert!(Instant::now() < deadline, "{} streams are open", self.worker.stats.streams_open.value());
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -73,10 +80,10 @@ impl Server {
 #[test]
 fn chains_of_both_kinds_are_served_in_both_versions() {
     for kind in [Kind::Ecdsa, Kind::Rsa] {
-        let chain = Chain::new(kind, &["localhost"]);
-        let server = Server::start(Manner::Echoes, false, offer(&[&chain]), HandshakeLimits::default());
+        let authority = Authority::new(kind, "localhost");
+        let server = Server::start(Manner::Echoes, false, offer(&[&authority]), HandshakeLimits::default());
         for version in [&TLS12, &TLS13] {
-            let mut client = connect(server.address, &config(&chain, version, &[]));
+            let mut client = connect(server.address, &config(&authority, version, &[]));
             assert_eq!(client.conn.peer_certificates().unwrap().len(), 3, "the chain is whole");
             assert_eq!(client.conn.protocol_version(), Some(version.version));
             let Event::Accepted(accepted) = server.worker.event() else { panic!("a connection") };
@@ -101,9 +108,9 @@ fn chains_of_both_kinds_are_served_in_both_versions() {
 
 #[test]
 fn plain_and_secure_connections_share_a_port() {
-    let chain = Chain::new(Kind::Ecdsa, &["localhost"]);
-    let server = Server::echoing(&chain);
-    let mut secure = connect(server.address, &config(&chain, &TLS13, &[]));
+    let authority = Authority::new(Kind::Ecdsa, "localhost");
+    let server = Server::echoing(&authority);
+    let mut secure = connect(server.address, &config(&authority, &TLS13, &[]));
     let mut plain = dial(server.address);
     for round in 0..20 {
         echo(&mut secure, &vec![round; 500]);
@@ -114,10 +121,10 @@ fn plain_and_secure_connections_share_a_port() {
 
 #[test]
 fn h14_a_hello_of_single_bytes_is_served_and_holds_one_place() {
-    let chain = Chain::new(Kind::Rsa, &["localhost"]);
-    let server = Server::echoing(&chain);
+    let authority = Authority::new(Kind::Rsa, "localhost");
+    let server = Server::echoing(&authority);
     for version in [&TLS12, &TLS13] {
-        let mut connection = rustls::ClientConnection::new(config(&chain, version, &[]), "localhost".try_into().unwrap()).unwrap();
+        let mut connection = rustls::ClientConnection::new(config(&authority, version, &[]), "localhost".try_into().unwrap()).unwrap();
         let mut hello = Vec::new();
         connection.write_tls(&mut hello).unwrap();
         let mut stream = dial(server.address);
@@ -132,8 +139,8 @@ fn h14_a_hello_of_single_bytes_is_served_and_holds_one_place() {
 
 #[test]
 fn h14_garbage_is_answered_by_an_alert_and_counted() {
-    let chain = Chain::new(Kind::Ecdsa, &["localhost"]);
-    let server = Server::start(Manner::Tells, true, offer(&[&chain]), HandshakeLimits::default());
+    let authority = Authority::new(Kind::Ecdsa, "localhost");
+    let server = Server::start(Manner::Tells, true, offer(&[&authority]), HandshakeLimits::default());
     for (number, garbage) in [&[0x16; 5_000][..], &[0x16, 3, 1, 0, 4, 9, 9, 9, 9], &[0x17, 3, 3, 0, 1, 0]].iter().enumerate() {
         let mut client = dial(server.address);
         client.write_all(garbage).unwrap();
@@ -150,10 +157,10 @@ fn h14_garbage_is_answered_by_an_alert_and_counted() {
 
 #[test]
 fn h14_a_flood_of_half_open_handshakes_is_bounded_and_leaves_nothing() {
-    let chain = Chain::new(Kind::Ecdsa, &["localhost"]);
+    let authority = Authority::new(Kind::Ecdsa, "localhost");
     let limits = HandshakeLimits { half_open: 100, half_open_per_prefix: 40, time: Duration::from_secs(2), ..Default::default() };
-    let server = Server::start(Manner::EchoesQuietly, true, offer(&[&chain]), limits);
-    let mut good = connect(server.address, &config(&chain, &TLS13, &[]));
+    let server = Server::start(Manner::EchoesQuietly, true, offer(&[&authority]), limits);
+    let mut good = connect(server.address, &config(&authority, &TLS13, &[]));
     let flood: Vec<_> = (0..300)
         .map(|_| {
             let mut stream = dial(server.address);
@@ -167,14 +174,14 @@ fn h14_a_flood_of_half_open_handshakes_is_bounded_and_leaves_nothing() {
     server.await_reading("handshakes_half_open", None, 0);
     assert_eq!(server.reading("handshakes_failed", Some("slow")), 40);
     drop(flood);
-    connect(server.address, &config(&chain, &TLS12, &[]));
+    connect(server.address, &config(&authority, &TLS12, &[]));
     echo(&mut good, b"still");
 }
 
 #[test]
 fn h14_a_client_that_goes_in_the_middle_gives_its_place_back() {
-    let chain = Chain::new(Kind::Ecdsa, &["localhost"]);
-    let server = Server::echoing(&chain);
+    let authority = Authority::new(Kind::Ecdsa, "localhost");
+    let server = Server::echoing(&authority);
     for round in 1..=20 {
         let mut stream = dial(server.address);
         stream.write_all(&[0x16, 3, 1, 2, 0]).unwrap();
@@ -188,9 +195,9 @@ fn h14_a_client_that_goes_in_the_middle_gives_its_place_back() {
 
 #[test]
 fn h14_a_silent_connection_to_a_port_of_tls_alone_is_closed_in_time() {
-    let chain = Chain::new(Kind::Ecdsa, &["localhost"]);
+    let authority = Authority::new(Kind::Ecdsa, "localhost");
     let limits = HandshakeLimits { time: Duration::from_millis(300), ..Default::default() };
-    let server = Server::start(Manner::Tells, false, offer(&[&chain]), limits);
+    let server = Server::start(Manner::Tells, false, offer(&[&authority]), limits);
     let mut client = dial(server.address);
     let begun = Instant::now();
     assert_eq!(client.read(&mut [0; 8]).unwrap(), 0);
@@ -201,7 +208,7 @@ fn h14_a_silent_connection_to_a_port_of_tls_alone_is_closed_in_time() {
 
 #[test]
 fn certificates_are_swapped_while_sessions_live_on() {
-    let (old, new) = (Chain::new(Kind::Ecdsa, &["localhost"]), Chain::new(Kind::Rsa, &["localhost"]));
+    let (old, new) = (Authority::new(Kind::Ecdsa, "localhost"), Authority::new(Kind::Rsa, "localhost"));
     let server = Server::echoing(&old);
     let mut first = connect(server.address, &config(&old, &TLS13, &[]));
     server.handshaker.set_offer(offer(&[&new])).unwrap();
@@ -217,30 +224,66 @@ fn certificates_are_swapped_while_sessions_live_on() {
 
 #[test]
 fn the_name_that_a_client_asks_for_chooses_the_certificate() {
-    let first = Chain::new(Kind::Ecdsa, &["a.example", "*.a.example", "127.0.0.1"]);
-    let second = Chain::new(Kind::Rsa, &["b.example"]);
+    let first = Authority::naming(Kind::Ecdsa, &["a.example", "*.a.example", "127.0.0.1"]);
+    let second = Authority::new(Kind::Rsa, "b.example");
     let server = Server::start(Manner::EchoesQuietly, true, offer(&[&first, &second]), HandshakeLimits::default());
-    for (chain, name) in [(&first, "a.example"), (&first, "x.a.example"), (&second, "b.example"), (&first, "127.0.0.1")] {
-        echo(&mut handshake(dial(server.address), &config(chain, &TLS13, &[]), name).unwrap(), name.as_bytes());
+    for (authority, name) in [(&first, "a.example"), (&first, "x.a.example"), (&second, "b.example"), (&first, "127.0.0.1")] {
+        echo(&mut handshake(dial(server.address), &config(authority, &TLS13, &[]), name).unwrap(), name.as_bytes());
     }
     assert!(handshake(dial(server.address), &config(&second, &TLS13, &[]), "c.example").is_err(), "the first is for all others");
 }
 
 #[test]
+fn a_client_that_knows_one_kind_of_keys_gets_a_certificate_of_it() {
+    let first = Authority::new(Kind::Ecdsa, "localhost");
+    let second = Authority::new(Kind::Rsa, "localhost");
+    let server = Server::start(Manner::EchoesQuietly, true, offer(&[&first, &second]), HandshakeLimits::default());
+    for (authority, suite) in [(&first, TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256), (&second, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256)] {
+        let provider = CryptoProvider { cipher_suites: vec![suite], ..default_provider() };
+        echo(&mut connect(server.address, &config_with(provider, authority, &TLS12, &[])), b"of its kind");
+    }
+}
+
+#[test]
+fn h23_hellos_with_broken_bytes_harm_nobody() {
+    let authority = Authority::new(Kind::Ecdsa, "localhost");
+    let server = Server::echoing(&authority);
+    let mut good = connect(server.address, &config(&authority, &TLS13, &[]));
+    let mut hello = Vec::new();
+    let mut connection = rustls::ClientConnection::new(config(&authority, &TLS12, ALPN), "localhost".try_into().unwrap()).unwrap();
+    connection.write_tls(&mut hello).unwrap();
+    for round in 0..hello.len() - 1 {
+        let mut broken = hello.clone();
+        broken[1 + round] ^= 1 << (round % 8);
+        if round % 3 == 0 {
+            broken.truncate(1 + round);
+        }
+        let mut stream = dial(server.address);
+        stream.write_all(&broken).unwrap();
+        if round % 50 == 0 {
+            echo(&mut good, &[round as u8; 100]);
+        }
+    }
+    server.await_reading("handshakes_half_open", None, 0);
+    server.await_no_stream_but(1);
+    echo(&mut good, b"unharmed");
+}
+
+#[test]
 fn rfc7443_3_alpn_is_agreed_on_or_refused() {
-    let chain = Chain::new(Kind::Ecdsa, &["localhost"]);
-    let server = Server::echoing(&chain);
+    let authority = Authority::new(Kind::Ecdsa, "localhost");
+    let server = Server::echoing(&authority);
     for version in [&TLS12, &TLS13] {
         for (offered, agreed) in [
             (&[][..], None),
             (&[&b"stun.turn"[..]], Some(&b"stun.turn"[..])),
             (&[b"h2", b"stun.nat-discovery"], Some(b"stun.nat-discovery")),
         ] {
-            let mut client = connect(server.address, &config(&chain, version, offered));
+            let mut client = connect(server.address, &config(&authority, version, offered));
             assert_eq!(client.conn.alpn_protocol(), agreed);
             echo(&mut client, b"agreed");
         }
-        let refused = handshake(dial(server.address), &config(&chain, version, &[b"http/1.1"]), "localhost").unwrap_err();
+        let refused = handshake(dial(server.address), &config(&authority, version, &[b"http/1.1"]), "localhost").unwrap_err();
         let alert = refused.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
         assert_eq!(alert, Some(&rustls::Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol)), "RFC 7301 §3.2");
     }
@@ -249,10 +292,10 @@ fn rfc7443_3_alpn_is_agreed_on_or_refused() {
 
 #[test]
 fn a_session_is_resumed_by_its_ticket() {
-    let chain = Chain::new(Kind::Rsa, &["localhost"]);
-    let server = Server::echoing(&chain);
+    let authority = Authority::new(Kind::Rsa, "localhost");
+    let server = Server::echoing(&authority);
     for (round, version) in [&TLS12, &TLS13].into_iter().enumerate() {
-        let config = config(&chain, version, &[]);
+        let config = config(&authority, version, &[]);
         for _ in 0..2 {
             echo(&mut connect(server.address, &config), b"again"); // reading takes the ticket in
         }
@@ -262,9 +305,9 @@ fn a_session_is_resumed_by_its_ticket() {
 
 #[test]
 fn a_slow_reader_loses_whole_frames_and_its_session_stays_whole() {
-    let chain = Chain::new(Kind::Ecdsa, &["localhost"]);
-    let server = Server::start(Manner::Tells, true, offer(&[&chain]), HandshakeLimits::default());
-    let mut client = connect(server.address, &config(&chain, &TLS13, &[]));
+    let authority = Authority::new(Kind::Ecdsa, "localhost");
+    let server = Server::start(Manner::Tells, true, offer(&[&authority]), HandshakeLimits::default());
+    let mut client = connect(server.address, &config(&authority, &TLS13, &[]));
     let Event::Accepted(_) = server.worker.event() else { panic!("a connection") };
     let Event::Secured(stream) = server.worker.event() else { panic!("TLS") };
     let mut sent: Vec<u32> = Vec::new();
@@ -304,9 +347,9 @@ fn a_slow_reader_loses_whole_frames_and_its_session_stays_whole() {
 
 #[test]
 fn frames_of_one_batch_share_records() {
-    let chain = Chain::new(Kind::Ecdsa, &["localhost"]);
-    let server = Server::start(Manner::Tells, true, offer(&[&chain]), HandshakeLimits::default());
-    let mut client = connect(server.address, &config(&chain, &TLS13, &[]));
+    let authority = Authority::new(Kind::Ecdsa, "localhost");
+    let server = Server::start(Manner::Tells, true, offer(&[&authority]), HandshakeLimits::default());
+    let mut client = connect(server.address, &config(&authority, &TLS13, &[]));
     let Event::Accepted(_) = server.worker.event() else { panic!("a connection") };
     let Event::Secured(stream) = server.worker.event() else { panic!("TLS") };
     server.worker.settle();
@@ -325,9 +368,9 @@ fn frames_of_one_batch_share_records() {
 
 #[test]
 fn a_stream_that_the_service_closes_delivers_what_was_queued_and_says_goodbye() {
-    let chain = Chain::new(Kind::Ecdsa, &["localhost"]);
-    let server = Server::start(Manner::Tells, true, offer(&[&chain]), HandshakeLimits::default());
-    let mut client = connect(server.address, &config(&chain, &TLS12, &[]));
+    let authority = Authority::new(Kind::Ecdsa, "localhost");
+    let server = Server::start(Manner::Tells, true, offer(&[&authority]), HandshakeLimits::default());
+    let mut client = connect(server.address, &config(&authority, &TLS12, &[]));
     let Event::Accepted(_) = server.worker.event() else { panic!("a connection") };
     let Event::Secured(stream) = server.worker.event() else { panic!("TLS") };
     server.worker.with_io(move |io| {
@@ -346,9 +389,9 @@ fn a_stream_that_the_service_closes_delivers_what_was_queued_and_says_goodbye() 
 
 #[test]
 fn a_record_that_was_changed_ends_the_session_with_an_alert() {
-    let chain = Chain::new(Kind::Ecdsa, &["localhost"]);
-    let server = Server::start(Manner::Tells, true, offer(&[&chain]), HandshakeLimits::default());
-    let mut client = connect(server.address, &config(&chain, &TLS13, &[]));
+    let authority = Authority::new(Kind::Ecdsa, "localhost");
+    let server = Server::start(Manner::Tells, true, offer(&[&authority]), HandshakeLimits::default());
+    let mut client = connect(server.address, &config(&authority, &TLS13, &[]));
     let Event::Accepted(_) = server.worker.event() else { panic!("a connection") };
     let Event::Secured(_) = server.worker.event() else { panic!("TLS") };
     client.sock.write_all(&[0x17, 3, 3, 0, 32]).unwrap();
@@ -361,8 +404,8 @@ fn a_record_that_was_changed_ends_the_session_with_an_alert() {
 
 #[test]
 fn an_identity_says_what_it_is_for_and_what_is_wrong_with_it() {
-    let chain = Chain::new(Kind::Rsa, &["Turn.Example", "*.relay.example", "192.0.2.1", "2001:db8::1"]);
-    let identity = chain.identity();
+    let authority = Authority::naming(Kind::Rsa, &["Turn.Example", "*.relay.example", "192.0.2.1", "2001:db8::1"]);
+    let identity = authority.identity();
     let names: Vec<_> = identity.names().collect();
     assert_eq!(names, ["turn.example", "*.relay.example", "192.0.2.1", "2001:db8::1"]);
     for (name, is_for) in [
@@ -381,20 +424,20 @@ fn an_identity_says_what_it_is_for_and_what_is_wrong_with_it() {
     assert!(identity.not_after().abs_diff(now + 30 * 86_400) < 3_600);
     assert!(!format!("{identity:?}").contains("PRIVATE"));
 
-    let other = Chain::new(Kind::Ecdsa, &["turn.example"]);
-    let broken = chain.pem().iter().map(|byte| if *byte == b'A' { b'!' } else { *byte }).collect::<Vec<_>>();
+    let other = Authority::new(Kind::Ecdsa, "turn.example");
+    let broken = authority.pem().iter().map(|byte| if *byte == b'A' { b'!' } else { *byte }).collect::<Vec<_>>();
     let tried = |chain: &[u8], key: &[u8]| Identity::from_pem(chain, key).unwrap_err();
-    assert!(matches!(tried(&chain.pem(), &other.key_pem()), IdentityError::Mismatch));
-    assert!(matches!(tried(b"", &chain.key_pem()), IdentityError::Chain(_)));
-    assert!(matches!(tried(&broken, &chain.key_pem()), IdentityError::Chain(_)));
-    assert!(matches!(tried(&chain.pem(), b""), IdentityError::Key(_)));
-    assert!(matches!(tried(&chain.pem(), &chain.pem()), IdentityError::Key(_)));
+    assert!(matches!(tried(&authority.pem(), &other.key_pem()), IdentityError::Mismatch));
+    assert!(matches!(tried(b"", &authority.key_pem()), IdentityError::Chain(_)));
+    assert!(matches!(tried(&broken, &authority.key_pem()), IdentityError::Chain(_)));
+    assert!(matches!(tried(&authority.pem(), b""), IdentityError::Key(_)));
+    assert!(matches!(tried(&authority.pem(), &authority.pem()), IdentityError::Key(_)));
 }
 
 #[test]
 fn keys_are_taken_in_each_form_that_operators_have() {
-    let rsa = Chain::new(Kind::Rsa, &["localhost"]);
-    let ecdsa = Chain::new(Kind::Ecdsa, &["localhost"]);
-    Identity::from_pem(&rsa.pem(), &rsa.leaf.key.rsa().unwrap().private_key_to_pem().unwrap()).expect("PKCS#1");
-    Identity::from_pem(&ecdsa.pem(), &ecdsa.leaf.key.ec_key().unwrap().private_key_to_pem().unwrap()).expect("SEC1");
+    let rsa = Authority::new(Kind::Rsa, "localhost");
+    let ecdsa = Authority::new(Kind::Ecdsa, "localhost");
+    Identity::from_pem(&rsa.pem(), &rsa.key.rsa().unwrap().private_key_to_pem().unwrap()).expect("PKCS#1");
+    Identity::from_pem(&ecdsa.pem(), &ecdsa.key.ec_key().unwrap().private_key_to_pem().unwrap()).expect("SEC1");
 }

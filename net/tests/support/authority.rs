@@ -1,6 +1,8 @@
-//! Certificate authorities and what they issue, made for a test.
+//! Certificate chains as operators have them, made for a test.
 
 #![allow(dead_code, clippy::unwrap_used)] // not every test file uses all of it, and what fails here has failed the test
+
+use std::net::IpAddr;
 
 use causeway_net::secure::Identity;
 use openssl::asn1::Asn1Time;
@@ -11,96 +13,93 @@ use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use openssl::x509::extension::{BasicConstraints, KeyUsage, SubjectAlternativeName};
-use openssl::x509::{X509, X509Name, X509Ref};
+use openssl::x509::{X509, X509Name};
 
-/// Which kind of keys.
+/// What kind of key each certificate of a chain has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    Ecdsa,
     Rsa,
+    Ecdsa,
 }
 
-/// A certificate and its key.
-pub(crate) struct Issued {
-    pub(crate) certificate: X509,
+/// A root that clients trust, and a chain below it: a leaf and two intermediates.
+pub(crate) struct Authority {
+    pub(crate) root: X509,
+    pub(crate) chain: Vec<X509>,
     pub(crate) key: PKey<Private>,
 }
 
-/// A root, an authority below it, and a server's certificate below that.
-pub(crate) struct Chain {
-    pub(crate) root: Issued,
-    pub(crate) middle: Issued,
-    pub(crate) leaf: Issued,
-}
-
-impl Kind {
-    pub(crate) fn key(self) -> PKey<Private> {
-        match self {
-            Self::Ecdsa => {
-                let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
-                PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap()
-            }
-            Self::Rsa => PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap(),
-        }
-    }
-}
-
-impl Chain {
-    /// All keys of one kind; the leaf is for `names`, host names or addresses.
-    pub(crate) fn new(kind: Kind, names: &[&str]) -> Self {
-        let root = issue("Root", kind, None, &[]);
-        let middle = issue("Middle", kind, Some(&root), &[]);
-        let leaf = issue("Leaf", kind, Some(&middle), names);
-        Self { root, middle, leaf }
+impl Authority {
+    /// With a leaf for one name.
+    pub(crate) fn new(kind: Kind, name: &str) -> Self {
+        Self::naming(kind, &[name])
     }
 
-    /// What the server presents: leaf, authority, root.
+    /// With a leaf for these host names and addresses.
+    pub(crate) fn naming(kind: Kind, names: &[&str]) -> Self {
+        let root_key = key(kind);
+        let root = certificate("root", &root_key, None, &[]);
+        let (first_key, second_key, leaf_key) = (key(kind), key(kind), key(kind));
+        let first = certificate("first", &first_key, Some((&root, &root_key)), &[]);
+        let second = certificate("second", &second_key, Some((&first, &first_key)), &[]);
+        let leaf = certificate(names[0], &leaf_key, Some((&second, &second_key)), names);
+        Self { root, chain: vec![leaf, second, first], key: leaf_key }
+    }
+
+    /// The chain, as an operator gives it to the server.
     pub(crate) fn pem(&self) -> Vec<u8> {
-        [&self.leaf, &self.middle, &self.root].iter().flat_map(|issued| issued.certificate.to_pem().unwrap()).collect()
+        self.chain.iter().flat_map(|one| one.to_pem().unwrap()).collect()
     }
 
+    /// The leaf's key, as an operator gives it to the server.
     pub(crate) fn key_pem(&self) -> Vec<u8> {
-        self.leaf.key.private_key_to_pem_pkcs8().unwrap()
+        self.key.private_key_to_pem_pkcs8().unwrap()
     }
 
     pub(crate) fn identity(&self) -> Identity {
-        Identity::from_pem(&self.pem(), &self.key_pem()).expect("a good chain")
+        Identity::from_pem(&self.pem(), &self.key_pem()).unwrap()
     }
 }
 
-/// A certificate signed by `issuer`, or by itself. Without names it is an authority's.
-fn issue(common_name: &str, kind: Kind, issuer: Option<&Issued>, names: &[&str]) -> Issued {
-    let key = kind.key();
-    let mut builder = X509::builder().unwrap();
+fn key(kind: Kind) -> PKey<Private> {
+    match kind {
+        Kind::Rsa => PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap(),
+        Kind::Ecdsa => {
+            let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+            PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap()
+        }
+    }
+}
+
+/// A certificate for `key`: the leaf of a server of these names, or, without any, an issuer's.
+fn certificate(name: &str, key: &PKey<Private>, issuer: Option<(&X509, &PKey<Private>)>, names: &[&str]) -> X509 {
+    let mut subject = X509Name::builder().unwrap();
+    subject.append_entry_by_nid(Nid::COMMONNAME, name).unwrap();
+    let subject = subject.build();
     let mut serial = BigNum::new().unwrap();
-    serial.rand(120, MsbOption::MAYBE_ZERO, false).unwrap();
+    serial.rand(64, MsbOption::MAYBE_ZERO, false).unwrap();
+    let mut builder = X509::builder().unwrap();
     builder.set_version(2).unwrap();
     builder.set_serial_number(&serial.to_asn1_integer().unwrap()).unwrap();
+    builder.set_subject_name(&subject).unwrap();
+    builder.set_issuer_name(issuer.map_or(&subject, |(certificate, _)| certificate.subject_name())).unwrap();
+    builder.set_pubkey(key).unwrap();
     builder.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
     builder.set_not_after(&Asn1Time::days_from_now(30).unwrap()).unwrap();
-    let mut subject = X509Name::builder().unwrap();
-    subject.append_entry_by_text("CN", common_name).unwrap();
-    let subject = subject.build();
-    builder.set_subject_name(&subject).unwrap();
-    builder.set_issuer_name(issuer.map_or(&*subject, |issuer| X509Ref::subject_name(&issuer.certificate))).unwrap();
-    builder.set_pubkey(&key).unwrap();
-    let mut constraints = BasicConstraints::new();
     if names.is_empty() {
-        builder.append_extension(constraints.critical().ca().build().unwrap()).unwrap();
-        builder.append_extension(KeyUsage::new().key_cert_sign().build().unwrap()).unwrap();
+        builder.append_extension(BasicConstraints::new().critical().ca().build().unwrap()).unwrap();
+        builder.append_extension(KeyUsage::new().critical().key_cert_sign().build().unwrap()).unwrap();
     } else {
         let mut alternative = SubjectAlternativeName::new();
         for name in names {
-            let is_address = name.parse::<std::net::IpAddr>().is_ok();
-            if is_address {
-                alternative.ip(name)
-            } else {
-                alternative.dns(name)
+            match name.parse::<IpAddr>() {
+                Ok(_) => alternative.ip(name),
+                Err(_) => alternative.dns(name),
             };
         }
-        let extension = alternative.build(&builder.x509v3_context(None, None)).unwrap();
-        builder.append_extension(extension).unwrap();
+        let names = alternative.build(&builder.x509v3_context(None, None)).unwrap();
+        builder.append_extension(names).unwrap();
     }
-    builder.sign(issuer.map_or(&key, |issuer| &issuer.key), MessageDigest::sha256()).unwrap();
-    Issued { certificate: builder.build(), key }
+    builder.sign(issuer.map_or(key, |(_, key)| key), MessageDigest::sha256()).unwrap();
+    builder.build()
 }

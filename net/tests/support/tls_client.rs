@@ -7,19 +7,30 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
 
-use super::authority::Chain;
+use super::authority::Authority;
 
 pub(crate) type Client = StreamOwned<ClientConnection, TcpStream>;
 
 /// A client's settings: it trusts the chain's root alone.
-pub(crate) fn config(chain: &Chain, version: &'static SupportedProtocolVersion, alpn: &[&[u8]]) -> Arc<ClientConfig> {
+pub(crate) fn config(authority: &Authority, version: &'static SupportedProtocolVersion, alpn: &[&[u8]]) -> Arc<ClientConfig> {
+    config_with(default_provider(), authority, version, alpn)
+}
+
+/// The same, with these suites.
+pub(crate) fn config_with(
+    provider: CryptoProvider,
+    authority: &Authority,
+    version: &'static SupportedProtocolVersion,
+    alpn: &[&[u8]],
+) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from(chain.root.certificate.to_der().unwrap())).unwrap();
-    let builder = ClientConfig::builder_with_provider(Arc::new(default_provider())).with_protocol_versions(&[version]).unwrap();
+    roots.add(CertificateDer::from(authority.root.to_der().unwrap())).unwrap();
+    let builder = ClientConfig::builder_with_provider(Arc::new(provider)).with_protocol_versions(&[version]).unwrap();
     let mut config = builder.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
     Arc::new(config)

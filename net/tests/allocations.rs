@@ -1,0 +1,104 @@
+//! What plain traffic costs the loop's thread in allocations: nothing for a datagram, nothing for a frame.
+
+#![allow(clippy::unwrap_used)] // what a test calls fails as the test would
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+
+use causeway_net::{
+    Admission, Arrival, Clock, DatagramListening, EventLoop, Io, Listener, Mailbox, Malformed, Packet, Sample, Service, StreamInfo,
+    StreamListening, UdpOptions, UdpSocket,
+};
+
+/// Sends back so many.
+struct Echo(usize);
+
+impl Echo {
+    fn count(&mut self, io: &mut Io) {
+        self.0 -= 1;
+        if self.0 == 0 {
+            io.stop();
+        }
+    }
+}
+
+impl Service for Echo {
+    type Mail = ();
+
+    fn datagram(&mut self, _: Sample, arrival: &Arrival, packet: &mut Packet<'_>, io: &mut Io) {
+        let len = packet.payload().len();
+        io.forward(&arrival.reply(), packet, b"head", 0..len);
+        io.reply_buffer()[0] = 7;
+        io.reply(&arrival.reply(), 1);
+        self.count(io);
+    }
+
+    fn accepted(&mut self, _: Sample, _: &StreamInfo, _: &mut Io) -> Admission {
+        Admission::Accept { tag: 0 }
+    }
+
+    fn frame_len(&mut self, _: &StreamInfo, _: &[u8]) -> Result<Option<usize>, Malformed> {
+        Ok(Some(100))
+    }
+
+    fn frame(&mut self, _: Sample, stream: &StreamInfo, frame: &mut Packet<'_>, io: &mut Io) {
+        io.forward_frame(stream.key, frame, &[], 0..100, 0).unwrap();
+        self.count(io);
+    }
+
+    fn mail(&mut self, _: Sample, (): (), _: &mut Io) {}
+}
+
+/// Allocations of a loop's thread while `client` has so many sent back, one at a time.
+fn allocations(count: usize, listen: fn(&mut Io) -> SocketAddr, client: fn(SocketAddr, usize)) -> u64 {
+    let mut event_loop = EventLoop::new(Clock::start()).unwrap();
+    let address = listen(event_loop.io());
+    let mailbox = Mailbox::new(1).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(move || client(address, count));
+        allocation_counter::measure(|| event_loop.run(&mut Echo(count), &mailbox.receiver).unwrap()).count_total
+    })
+}
+
+fn listen_udp(io: &mut Io) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap(), &UdpOptions::LISTENER).unwrap();
+    let address = socket.local_addr();
+    io.listen_udp(socket, DatagramListening::plain(0)).unwrap();
+    address
+}
+
+fn send_datagrams(to: SocketAddr, count: usize) {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    for _ in 0..count {
+        socket.send_to(&[5; 200], to).unwrap();
+        assert_eq!(socket.recv(&mut [0; 300]).unwrap(), 204);
+        assert_eq!(socket.recv(&mut [0; 300]).unwrap(), 1);
+    }
+}
+
+fn listen_tcp(io: &mut Io) -> SocketAddr {
+    let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr();
+    io.listen_tcp(listener, StreamListening::plain(0)).unwrap();
+    address
+}
+
+fn send_frames(to: SocketAddr, count: usize) {
+    let mut stream = TcpStream::connect(to).unwrap();
+    stream.set_nodelay(true).unwrap();
+    for _ in 0..count {
+        stream.write_all(&[5; 100]).unwrap();
+        stream.read_exact(&mut [0; 100]).unwrap();
+    }
+}
+
+#[test]
+fn a_plain_datagram_costs_no_allocation() {
+    assert_eq!(allocations(2_000, listen_udp, send_datagrams), allocations(20, listen_udp, send_datagrams));
+}
+
+#[test]
+fn a_plain_frame_costs_no_allocation() {
+    assert_eq!(allocations(2_000, listen_tcp, send_frames), allocations(20, listen_tcp, send_frames));
+}
