@@ -30,7 +30,8 @@ fn a_silent_association_holds_no_buffers_for_records() {
         let path = Path::new(socket("127.0.0.1:0"), server.address, faithful(), faithful());
         let mut client = Client::connect(path, &Wish::verified(&authority.root, "turn.example.org")).unwrap();
         client.assert_echo(b"an Allocate request");
-        (server.associated(), server.datagram());
+        server.associated();
+        server.datagram();
         ports.push(client.stream.get_ref().socket.try_clone().unwrap());
     };
     (0..20).for_each(|_| connect()); // tables and buffers grow to their size
