@@ -5,6 +5,7 @@
 //! | the server: inputs, outputs, dispatch | `server.rs` | RFC 8656 §5 |
 //! | what is decided | `verdict.rs`, `effect.rs` | |
 //! | allocation, its table, 5-tuple | `allocation.rs`, `allocations.rs`, `five_tuple.rs` | RFC 8656 §6 |
+//! | from its admission to its end | `lifetime.rs` | RFC 8656 §6 |
 //! | its relayed addresses, and their sockets | `relays.rs`, `binding.rs` | RFC 8656 §6, RFC 8656 §7.2 |
 //! | permission, channel | `permission.rs`, `channel.rs` | RFC 8656 §9, §12 |
 //! | requests | `request.rs`, `known.rs`, `allocate.rs`, `wanted.rs`, `refresh.rs`, `create_permission.rs`, `channel_bind.rs` | RFC 8656 §7.2, §8.2, §10.2, §12.2 |
@@ -33,6 +34,7 @@ mod icmp;
 mod keys;
 mod known;
 mod ledger;
+mod lifetime;
 mod now;
 mod parked;
 mod permission;
