@@ -160,6 +160,11 @@ fn a_trusted_proxy_names_the_client_of_a_secure_connection() {
     let Event::Secured(info) = worker.event() else { panic!("TLS") };
     assert_eq!((info.peer, info.local, info.secure), (client(), server(), true));
     echo(&mut secure, b"through");
+    // Others speak for themselves.
+    let mut direct = handshake(dial(OTHER, address), &config(&authority, &TLS13, &[]), "localhost").unwrap();
+    echo(&mut direct, b"from near by");
+    let own = direct.sock.local_addr().unwrap();
+    assert!(std::iter::from_fn(|| Some(worker.event())).any(|event| matches!(event, Event::Secured(info) if info.peer == own)));
     // The places for handshakes are the clients', not the proxy's.
     let half_open = |last: u8| {
         let mut named = header(1, 1);

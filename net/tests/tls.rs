@@ -107,6 +107,29 @@ fn chains_of_both_kinds_are_served_in_both_versions() {
 }
 
 #[test]
+fn frames_survive_every_way_of_splitting_them_into_records() {
+    let authority = Authority::new(Kind::Ecdsa, "localhost");
+    let server = Server::echoing(&authority);
+    let frames: Vec<_> =
+        [0u16, 1, 17, 1_000, 60_000, 2].iter().map(|len| [&len.to_be_bytes()[..], &vec![*len as u8; usize::from(*len)]].concat()).collect();
+    let all = frames.concat();
+    for version in [&TLS12, &TLS13] {
+        let mut client = connect(server.address, &config(&authority, version, &[]));
+        for record in [1, 3, 700, 16_384, all.len()] {
+            // Single bytes of the whole would be sixty thousand records; the beginning has all the headers but two.
+            let (front, rest) = all.split_at(if record == 1 { 1_100 } else { all.len() });
+            for part in front.chunks(record).chain([rest]) {
+                client.write_all(part).unwrap();
+                client.flush().unwrap();
+            }
+            let mut back = vec![0; all.len()];
+            client.read_exact(&mut back).unwrap();
+            assert!(back == all, "what comes back is whole and in order");
+        }
+    }
+}
+
+#[test]
 fn plain_and_secure_connections_share_a_port() {
     let authority = Authority::new(Kind::Ecdsa, "localhost");
     let server = Server::echoing(&authority);
