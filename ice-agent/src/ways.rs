@@ -13,6 +13,9 @@ use crate::net::target::{Target, Transport};
 use crate::net::{OpenError, Trust, TrustArgs, Usage};
 use crate::uri::ServerUri;
 
+/// Stands for the address of a server that only a proxy can find.
+const ELSEWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+
 /// The command-line options of every subcommand that speaks with servers.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct WayArgs {
@@ -88,12 +91,35 @@ impl Ways {
         &self.choice
     }
 
-    /// Where the server is.
+    /// Where the server is. A network that lets nothing out but a proxy often has no names of the world outside: then the proxy is left to look
+    /// the host up, at its default port if the URI names none.
     ///
     /// # Errors
     /// Nowhere that it could be reached.
     pub async fn discover(&self, uri: &ServerUri) -> Result<Discovered, DiscoveryError> {
-        discover(uri, &self.choice, &self.dns).await
+        let found = discover(uri, &self.choice, &self.dns).await;
+        let is_unknown_here = matches!(found, Err(DiscoveryError::NoAddress(_) | DiscoveryError::Dns(_)));
+        match self.behind_proxy(uri) {
+            Some(behind) if is_unknown_here => Ok(behind),
+            _ => found,
+        }
+    }
+
+    /// What only a proxy can find; `None` without a proxy for that name, and over UDP and DTLS.
+    fn behind_proxy(&self, uri: &ServerUri) -> Option<Discovered> {
+        let name = uri.host.name()?;
+        self.proxies.to(ELSEWHERE, Some(name))?;
+        let transport = if uri.secure { Transport::Tls } else { Transport::Tcp };
+        let is_chosen = |choice: Option<Transport>| choice.is_none_or(|choice| choice == transport);
+        if !is_chosen(self.choice.transport) || !is_chosen(uri.transport()) {
+            return None;
+        }
+        let port = uri.port.unwrap_or(ServerUri::default_port(transport));
+        let via = Some(format!("{name}, which the proxy looks up"));
+        Some(Discovered {
+            endpoints: vec![Endpoint { transport, addresses: vec![SocketAddr::new(ELSEWHERE, port)], via }],
+            notes: Vec::new(),
+        })
     }
 
     /// Where the TURN servers of this network are; `domain` is the one that this host is in.
@@ -117,10 +143,13 @@ impl Ways {
     #[must_use]
     pub fn target(&self, uri: &ServerUri, transport: Transport, address: SocketAddr) -> Target {
         let name = uri.host.name().map(|name| name.trim_end_matches('.'));
-        let proxy = match transport {
+        let mut proxy = match transport {
             Transport::Tcp | Transport::Tls => self.proxies.to(address.ip(), name).cloned(),
             Transport::Udp | Transport::Dtls => None,
         };
+        if let Some(proxy) = proxy.as_mut().filter(|_| address.ip() == ELSEWHERE) {
+            proxy.looks_up = name.map(str::to_owned);
+        }
         Target { transport, address, server_name: self.trust.server_name().or(name).map(str::to_owned), proxy }
     }
 

@@ -106,6 +106,24 @@ async fn a_check_over_tcp_goes_through_the_proxy_and_one_over_udp_does_not() {
 }
 
 #[tokio::test]
+async fn a_name_that_only_the_proxy_knows_is_left_to_it() {
+    let server = SmallTurn::start(Fault::None).await;
+    let tunnel = Tunnel::start(Manner::Open).await;
+    let through = format!("http://{}", tunnel.address);
+    // Nobody answers questions here.
+    let nobody = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let name_server = nobody.local_addr().unwrap().to_string();
+    let authority = format!("only-the-proxy-knows.test:{}", server.address.port());
+    let uri = format!("turn:{authority}?transport=tcp");
+    let tcp = run(check(&uri).args(["--proxy", &through, "--nameserver", &name_server])).await;
+    assert_eq!((tcp.status, &tcp.report["ok"]), (0, &true.into()), "{:#}", tcp.report);
+    assert!(tunnel.asked().iter().all(|asked| asked.starts_with(&format!("CONNECT {authority} "))), "{:?}", tunnel.asked());
+
+    let udp = run(check(&uri.replace("tcp", "udp")).args(["--proxy", &through, "--nameserver", &name_server])).await;
+    assert_eq!((udp.status, &udp.report["steps"][0]["ok"]), (1, &false.into()), "a proxy is no way for UDP: {:#}", udp.report);
+}
+
+#[tokio::test]
 async fn the_report_says_what_the_proxy_said() {
     let server = SmallTurn::start(Fault::None).await;
     let uri = format!("turn:{}?transport=tcp", server.address);

@@ -47,3 +47,33 @@ fn request() -> Vec<u8> {
     bytes.truncate(length);
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_millis(600);
+
+    async fn probe() -> Probe {
+        Probe::open("127.0.0.1".parse().unwrap(), TIMEOUT).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn rfc4787_6_what_comes_back_in_either_direction_was_turned_around() {
+        let (first, second, nowhere) = (probe().await, probe().await, probe().await);
+        // Without a NAT each socket is its own outside. One direction is enough: filters differ.
+        for [first_mapped, second_mapped] in [[first.local(), nowhere.local()], [nowhere.local(), second.local()]] {
+            let (first, second) = (Inside { probe: &first, mapped: first_mapped }, Inside { probe: &second, mapped: second_mapped });
+            assert!(turns_around(&first, &second, TIMEOUT).await);
+        }
+    }
+
+    #[tokio::test]
+    async fn rfc4787_6_other_datagrams_are_not_what_was_sent() {
+        let (first, second, nowhere) = (probe().await, probe().await, probe().await);
+        let stranger = request();
+        nowhere.send(first.local(), &stranger).await.unwrap();
+        let (first, second) = (Inside { probe: &first, mapped: nowhere.local() }, Inside { probe: &second, mapped: nowhere.local() });
+        assert!(!turns_around(&first, &second, TIMEOUT).await);
+    }
+}

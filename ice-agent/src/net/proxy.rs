@@ -28,6 +28,8 @@ pub struct HttpProxy {
     pub port: u16,
     /// What it is told in `Proxy-Authorization`.
     pub credentials: Option<BasicCredentials>,
+    /// The server's name, where the proxy is to look it up: this host cannot.
+    pub looks_up: Option<String>,
 }
 
 /// A user name and a password in the form that HTTP wants (RFC 7617); wiped when dropped and never printed.
@@ -105,7 +107,7 @@ impl FromStr for HttpProxy {
         if uri.path() != "/" || uri.query().is_some() || host.is_empty() || shown != authority {
             return Err(BadProxy::Form);
         }
-        Ok(Self { host: host.into(), port: parsed.port_u16().unwrap_or(80), credentials })
+        Ok(Self { host: host.into(), port: parsed.port_u16().unwrap_or(80), credentials, looks_up: None })
     }
 }
 
@@ -158,7 +160,7 @@ pub enum ProxyError {
         /// The proxy.
         proxy: String,
         /// Where to.
-        to: SocketAddr,
+        to: String,
         /// The status code.
         status: u16,
         /// The proxy's phrase.
@@ -185,17 +187,19 @@ impl From<ProxyError> for io::Error {
 }
 
 impl HttpProxy {
-    /// A tunnel to a server, as a connection that is the server's from the first octet on.
+    /// A tunnel to a server, as a connection that is the server's from the first octet on. Of the address only the port counts where the
+    /// proxy [looks up](Self::looks_up) the name.
     ///
     /// # Errors
     /// [`ProxyError`], each in words that say what to do.
     pub async fn connect(&self, to: SocketAddr) -> Result<TcpStream, ProxyError> {
         let proxy = self.to_string();
+        let to = self.looks_up.as_ref().map_or_else(|| to.to_string(), |name| format!("{name}:{}", to.port()));
         let connecting = within(TcpStream::connect((self.host.as_str(), self.port))).await;
         let mut stream = connecting.map_err(|error| ProxyError::Unreachable { proxy: proxy.clone(), error })?;
         let asking = within(async {
             stream.set_nodelay(true)?;
-            stream.write_all(self.request(to).as_bytes()).await?;
+            stream.write_all(self.request(&to).as_bytes()).await?;
             read_header(&mut stream).await
         });
         let header = asking.await.map_err(|error| match error.kind() {
@@ -210,7 +214,7 @@ impl HttpProxy {
         }
     }
 
-    fn request(&self, to: SocketAddr) -> Zeroizing<String> {
+    fn request(&self, to: &str) -> Zeroizing<String> {
         let mut request = Zeroizing::new(format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n"));
         if let Some(BasicCredentials(encoded)) = &self.credentials {
             request.push_str("Proxy-Authorization: Basic ");
