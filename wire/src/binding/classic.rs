@@ -7,6 +7,9 @@ use super::{Answer, Received, Silence, Transport};
 use crate::attribute::{AttributeType, ChangeRequest, ChangedAddress, ErrorCodeAttribute, MappedAddress, SourceAddress, UnknownAttributes};
 use crate::{Class, ErrorCode, Message, MessageWriter, Method, UnknownRequired};
 
+// Deviation: RFC 5780 §3: clients of RFC 3489 are answered beside NAT behaviour discovery, too: RFC 8489 §12 wants them answered by a stand-alone
+// server, and old SIP phones still ask.
+
 /// Answers a request without the magic cookie, by a server that may have another address and port.
 pub(super) fn answer(request: &Message<'_>, received: &Received, other: Option<SocketAddr>, out: &mut [u8]) -> Result<Answer, Silence> {
     // "Any STUN request or indication without the magic cookie … over DTLS MUST be considered invalid: all requests MUST generate a 500 (Server
