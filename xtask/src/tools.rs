@@ -16,6 +16,10 @@ struct Tool {
 }
 
 const TOOLS: &[Tool] = &[
+    Tool { program: "cc", package: "gcc", used_by: "build" },
+    Tool { program: "make", package: "make", used_by: "build" },
+    Tool { program: "perl", package: "perl", used_by: "build" },
+    Tool { program: "x86_64-w64-mingw32-gcc", package: "gcc-mingw-w64-x86-64", used_by: "windows" },
     Tool { program: "ip", package: "iproute2", used_by: "natlab" },
     Tool { program: "nft", package: "nftables", used_by: "natlab" },
     Tool { program: "turnutils_uclient", package: "coturn", used_by: "interop" },
