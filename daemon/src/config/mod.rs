@@ -21,6 +21,7 @@ mod nearest;
 mod reference;
 mod secret;
 mod tree;
+mod unauthenticated;
 pub mod values;
 
 pub use assignment::Assignment;
@@ -34,3 +35,4 @@ pub use nearest::nearest;
 pub use reference::{documented_keys, uncommented, undocumented};
 pub use secret::{Secret, one_of, required_one_of};
 pub use tree::Origin;
+pub use unauthenticated::Unauthenticated;

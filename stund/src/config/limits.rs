@@ -4,11 +4,9 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use causeway_auth::LimiterSettings;
-use causeway_daemon::config::Problem;
 use causeway_daemon::config::values::Interval;
+use causeway_daemon::config::{Problem, Unauthenticated};
 use serde::Deserialize;
-
-use super::unauthenticated::Unauthenticated;
 
 /// The keys of `[limits]`, as written.
 #[derive(Debug, Deserialize)]

@@ -6,7 +6,6 @@ mod nat_discovery;
 mod schema;
 #[cfg(test)]
 mod tests;
-mod unauthenticated;
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::process::ExitCode;

@@ -4,15 +4,12 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use causeway_auth::LimiterSettings;
-use causeway_daemon::config::Problem;
-use causeway_daemon::config::values::{ByteSize, Interval};
+use causeway_daemon::config::values::Interval;
+use causeway_daemon::config::{Problem, Unauthenticated};
 use serde::Deserialize;
 
 /// A LIFETIME is 32 bits of seconds, but more than a day is a slip of the pen.
 const LONGEST_LIFETIME: Duration = Duration::from_secs(86_400);
-
-/// More bytes for one address are none of a limiter's.
-const LARGEST_ALLOWANCE: u32 = 64 << 20;
 
 /// The keys of `[limits]`, as written.
 #[derive(Debug, Deserialize)]
@@ -32,29 +29,6 @@ pub(crate) struct LimitsSchema {
     half_open_handshakes: NonZeroUsize,
     half_open_handshakes_per_prefix: NonZeroUsize,
     unauthenticated_per_prefix: Unauthenticated,
-}
-
-/// Whether, and how much, answers to datagrams that nobody has logged in by are limited.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(untagged, expecting = "expected \"on\", \"off\" or { burst = \"16 KiB\", rate = \"2 KiB\" }")]
-enum Unauthenticated {
-    Switch(Switch),
-    Numbers(Numbers),
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Switch {
-    On,
-    Off,
-}
-
-/// Bytes at once, and bytes a second.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Numbers {
-    burst: ByteSize,
-    rate: ByteSize,
 }
 
 const fn count(number: usize) -> NonZeroUsize {
@@ -77,7 +51,7 @@ impl Default for LimitsSchema {
             dtls_associations_per_prefix: count(1_000),
             half_open_handshakes: count(2_000),
             half_open_handshakes_per_prefix: count(200),
-            unauthenticated_per_prefix: Unauthenticated::Switch(Switch::On),
+            unauthenticated_per_prefix: Unauthenticated::default(),
         }
     }
 }
@@ -132,6 +106,10 @@ impl LimitsSchema {
             let what = "less than a second: no client could log in";
             problems.push(Problem::new("limits.tcp_unauthenticated_timeout", what));
         }
+        let unauthenticated_per_prefix = self.unauthenticated_per_prefix.settings().unwrap_or_else(|problem| {
+            problems.push(problem);
+            None
+        });
         let limits = Limits {
             allocations_per_user: self.allocations_per_user.get(),
             allocations_per_prefix: self.allocations_per_prefix.get(),
@@ -146,27 +124,8 @@ impl LimitsSchema {
             dtls_associations_per_prefix: self.dtls_associations_per_prefix.get(),
             half_open_handshakes: self.half_open_handshakes.get(),
             half_open_handshakes_per_prefix: self.half_open_handshakes_per_prefix.get(),
-            unauthenticated_per_prefix: self.unauthenticated_per_prefix.settings(&mut problems),
+            unauthenticated_per_prefix,
         };
         if problems.is_empty() { Ok(limits) } else { Err(problems) }
-    }
-}
-
-impl Unauthenticated {
-    fn settings(self, problems: &mut Vec<Problem>) -> Option<LimiterSettings> {
-        let Numbers { burst, rate } = match self {
-            Self::Switch(Switch::On) => return Some(LimiterSettings::default()),
-            Self::Switch(Switch::Off) => return None,
-            Self::Numbers(numbers) => numbers,
-        };
-        let [burst, rate] = [burst, rate].map(|size| u32::try_from(size.0).ok().filter(|size| *size <= LARGEST_ALLOWANCE));
-        match (burst, rate) {
-            (Some(burst), Some(rate)) => Some(LimiterSettings { burst, rate }),
-            _ => {
-                let what = "more than 64 MiB for one address: that is no limit";
-                problems.push(Problem::new("limits.unauthenticated_per_prefix", what).hint("\"off\" says so"));
-                None
-            }
-        }
     }
 }

@@ -1,32 +1,38 @@
 //! `limits.unauthenticated_per_prefix`: how much is answered to addresses that may be forged (H11).
 
 use causeway_auth::LimiterSettings;
-use causeway_daemon::config::Problem;
-use causeway_daemon::config::values::ByteSize;
 use serde::Deserialize;
+
+use super::error::Problem;
+use super::values::ByteSize;
 
 /// More for one address is no limit.
 const LARGEST: u32 = 64 << 20;
 
-/// As written.
+/// Whether, and how far, answers to datagrams are limited that nobody has logged in by.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(untagged, expecting = "expected \"on\", \"off\" or { burst = \"16 KiB\", rate = \"2 KiB\" }")]
-pub(super) enum Unauthenticated {
+pub enum Unauthenticated {
+    /// As ever, or not at all.
     Switch(Switch),
+    /// So far.
     Numbers(Numbers),
 }
 
+/// On or off.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Switch {
+pub enum Switch {
+    /// With the default numbers.
     On,
+    /// Without limit.
     Off,
 }
 
 /// Bytes at once, and bytes a second.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Numbers {
+pub struct Numbers {
     burst: ByteSize,
     rate: ByteSize,
 }
@@ -39,7 +45,10 @@ impl Default for Unauthenticated {
 
 impl Unauthenticated {
     /// The limiter's settings; `None` is no limit.
-    pub(super) fn settings(self) -> Result<Option<LimiterSettings>, Problem> {
+    ///
+    /// # Errors
+    /// The numbers are no limit.
+    pub fn settings(self) -> Result<Option<LimiterSettings>, Problem> {
         let Numbers { burst, rate } = match self {
             Self::Switch(Switch::On) => return Ok(Some(LimiterSettings::default())),
             Self::Switch(Switch::Off) => return Ok(None),
