@@ -61,11 +61,6 @@ impl Handshake {
         if sent { Step::Pending } else { Step::Failed(Failure::Slow) }
     }
 
-    /// Whether the client came back with a ticket.
-    pub(crate) fn is_resumed(&self) -> bool {
-        self.stream.ssl().session_reused()
-    }
-
     /// What comes after, once it is done.
     pub(crate) fn into_records(self) -> Records {
         Records::new(self.stream)

@@ -112,7 +112,7 @@ impl Handshakes {
             Step::Done => {
                 let UnderWay { handshake, place, .. } = under_way;
                 drop(place);
-                out.shared.readings.completed(handshake.is_resumed());
+                out.shared.readings.completed(false);
                 self.answer(leg, Outcome::Done(Box::new(handshake.into_records())), out);
             }
             Step::Failed(failure) => {

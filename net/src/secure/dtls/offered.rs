@@ -49,9 +49,12 @@ fn context(offer: &Offer, index: usize) -> Result<SslContextBuilder, ErrorStack>
     builder.set_min_proto_version(Some(SslVersion::DTLS1_2))?;
     builder.set_cipher_list(CIPHERS)?;
     builder.set_groups_list(GROUPS)?;
-    // The MTU is set for each handshake: there is no socket to ask. A client keeps its session itself, in a ticket.
-    builder.set_options(SslOptions::NO_QUERY_MTU | SslOptions::NO_RENEGOTIATION | SslOptions::PRIORITIZE_CHACHA);
-    builder.set_options(SslOptions::CIPHER_SERVER_PREFERENCE);
+    // The MTU is set for each handshake: there is no socket to ask.
+    builder.set_options(SslOptions::NO_QUERY_MTU | SslOptions::NO_RENEGOTIATION);
+    builder.set_options(SslOptions::CIPHER_SERVER_PREFERENCE | SslOptions::PRIORITIZE_CHACHA);
+    // No session is resumed. Who resumes sends data right behind the last message of the handshake, which is still being computed
+    // then: the data would be lost, and its retransmission would take longer than the whole handshake that was spared.
+    builder.set_options(SslOptions::NO_TICKET);
     builder.set_session_cache_mode(SslSessionCacheMode::OFF);
     builder.set_mode(SslMode::RELEASE_BUFFERS);
     builder.set_read_ahead(true);
