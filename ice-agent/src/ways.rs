@@ -62,7 +62,7 @@ impl WayArgs {
         };
         Ok(Ways {
             dns: self.nameserver.map_or_else(Dns::system, Dns::at),
-            choice: Choice { transport: self.transport, families, names_server: self.trust.server_name.is_some() },
+            choice: Choice { transport: self.transport, families, names_server: self.trust.server_name.is_some(), nat_behaviour: false },
             proxies,
             trust: self.trust.load()?,
         })

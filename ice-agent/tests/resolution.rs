@@ -261,6 +261,30 @@ plain.example.
 }
 
 #[tokio::test]
+async fn rfc5780_5_1_a_server_for_nat_behaviour_is_preferred_where_it_is_wanted() {
+    let zone = r"
+_stun-behavior._udp.both.example.
+    SRV 0 0 3479 s.example.
+_stun._udp.both.example.
+    SRV 0 0 3478 s.example.
+_stun._udp.plain.example.
+    SRV 0 0 3480 s.example.
+s.example.
+    A 192.0.2.1
+";
+    let server = NameServer::start(zone, &[]).await;
+    let behaviour = Choice { nat_behaviour: true, ..Choice::default() };
+    for (uri, choice, expected) in [
+        ("stun:both.example", &behaviour, "udp 192.0.2.1:3479"),
+        ("stun:plain.example", &behaviour, "udp 192.0.2.1:3480"),
+        ("stun:both.example", &Choice::default(), "udp 192.0.2.1:3478"),
+        ("stun:s.example", &behaviour, "udp 192.0.2.1:3478"),
+    ] {
+        assert_eq!(attempts(&resolve(&server, uri, choice).await.unwrap()), [expected], "{uri}");
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_is_said() {
     let server = NameServer::start("v4.example.\n    A 192.0.2.1\n", &[]).await;
     for (uri, choice, said) in [

@@ -28,6 +28,8 @@ pub struct Choice {
     pub families: Families,
     /// Whether the name in the server's certificate is known from elsewhere.
     pub names_server: bool,
+    /// A STUN server that helps to find out what a NAT does is preferred (RFC 5780 §5.1).
+    pub nat_behaviour: bool,
 }
 
 /// Why there is nothing to try.
@@ -137,6 +139,15 @@ fn transports(uri: &ServerUri, choice: &Choice) -> Result<Vec<Transport>, Discov
     Ok(allowed)
 }
 
+/// `_stun-behavior._udp.example.org`
+fn behaviour_service(transport: Transport, host: &str) -> String {
+    match transport {
+        Transport::Udp => format!("_stun-behavior._udp.{host}"),
+        Transport::Tcp => format!("_stun-behavior._tcp.{host}"),
+        Transport::Tls | Transport::Dtls => format!("_stun-behaviors._tcp.{host}"),
+    }
+}
+
 /// `_turns._tcp.example.org`
 fn service(scheme: Scheme, transport: Transport, host: &str) -> String {
     let service = match (scheme, transport.is_secure()) {
@@ -191,8 +202,8 @@ impl<'a> Resolution<'a> {
         // Deviation: RFC 5928 §3: without NAPTR records, "turn:" is not tried over TLS and DTLS: there is no port for them then but the one
         // of UDP and TCP.
         for transport in transports {
-            let name = service(uri.scheme, *transport, host);
-            if !self.by_srv(*transport, &name, None).await {
+            let behaviour = choice.nat_behaviour && self.by_srv(*transport, &behaviour_service(*transport, host), None).await;
+            if !behaviour && !self.by_srv(*transport, &service(uri.scheme, *transport, host), None).await {
                 self.by_address(*transport, host, ServerUri::default_port(*transport), None).await;
             }
         }

@@ -22,7 +22,7 @@ const MAX_ADDRESSES: usize = 4;
 /// # Errors
 /// No server has an address that could be asked.
 pub(super) async fn measure(servers: &[ServerUri], ways: &Ways, timeout: Duration) -> anyhow::Result<Document> {
-    let choice = Choice { transport: Some(Transport::Udp), ..ways.choice().clone() };
+    let choice = Choice { transport: Some(Transport::Udp), nat_behaviour: true, ..ways.choice().clone() };
     let mut known: Vec<Vec<SocketAddr>> = Vec::new();
     let mut notes = Vec::new();
     for server in servers {
