@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use causeway_tests::daemon::service::{PASSWORD, USER};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::legs::{Leg, Server};
 use crate::peer::{Client, Peer};
@@ -40,13 +40,17 @@ pub(crate) fn call(server: &Server, caller: (Client, Leg), callee: (Client, Leg)
 }
 
 fn endpoint(server: &Server, role: &str, (client, leg): (Client, Leg), media: Media) -> Peer {
-    let settings = json!({
+    Peer::start(client, server.root(), &settings(server, role, leg, media))
+}
+
+/// What a client is told.
+pub(crate) fn settings(server: &Server, role: &str, leg: Leg, media: Media) -> Value {
+    json!({
         "role": role,
         "url": server.uri(leg),
         "user": USER,
         "password": PASSWORD,
         "messages": MESSAGES,
         "audio": media == Media::DataAndSound,
-    });
-    Peer::start(client, server.root(), &settings)
+    })
 }

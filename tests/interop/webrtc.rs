@@ -2,10 +2,10 @@
 
 use std::net::Ipv4Addr;
 
-use crate::call::{Media, call};
+use crate::call::{Media, call, settings};
 use crate::certificates::{Certificates, KeyKind};
 use crate::legs::{Leg, Server};
-use crate::peer::Client;
+use crate::peer::{Client, Peer};
 
 /// Two endpoints of one client over one transport.
 fn alike(client: Client, leg: Leg, media: Media) {
@@ -98,6 +98,22 @@ fn each_over_the_most_that_it_has() {
     let (libwebrtc, chromium) = ((Client::Libwebrtc, Leg::Udp), (Client::Chromium, Leg::Tls));
     for (caller, callee) in [(aiortc, pion), (pion, libwebrtc), (chromium, aiortc), (chromium, pion)] {
         call(&server, caller, callee, Media::DataAndSound);
+    }
+    server.end();
+}
+
+#[test]
+fn who_does_not_know_the_authority_gets_no_relayed_candidate() {
+    let server = Server::with_certificates(Ipv4Addr::LOCALHOST, Certificates::make(KeyKind::Ecdsa), "");
+    let others = Certificates::make(KeyKind::Ecdsa);
+    for (client, leg) in [(Client::Pion, Leg::Tls), (Client::Pion, Leg::Dtls), (Client::Chromium, Leg::Tls)] {
+        for (root, trusts) in [(server.root(), true), (Some(others.root()), false)] {
+            let settings = settings(&server, "caller", leg, Media::Data);
+            let peer = Peer::start(client, root, &settings);
+            let description = peer.hear("description");
+            let sdp = description["sdp"].as_str().expect("a description has it");
+            assert_eq!(sdp.contains("typ relay"), trusts, "{client:?} over {leg:?}: {sdp}\n{}", server.turnd.log());
+        }
     }
     server.end();
 }

@@ -49,5 +49,5 @@ pub(super) const MODES: &[Mode] = &[
     mode("DONT-FRAGMENT asked for, channels", &["-c", "-g"], To::Ipv4Peer),
     mode("many permissions and channels", &["-c", "-G"], To::Ipv4Peer),
     mode("disconnects at random", &["-c", "-B"], To::Ipv4Peer),
-    mode("BANDWIDTH of RFC 5766's drafts", &["-c", "-a", "100000"], To::Ipv4Peer),
+    mode("BANDWIDTH of old drafts", &["-c", "-a", "100000"], To::Ipv4Peer),
 ];

@@ -36,8 +36,10 @@ export class Peer {
 
   async offer() {
     const channel = this.connection.createDataChannel("interop");
-    this.listen(channel, () => {});
-    channel.onopen = () => this.expected.forEach((message) => channel.send(message));
+    const [first, ...others] = this.expected;
+    // The others when the first is back: libwebrtc's binding lets messages overtake those that came before anybody listened.
+    this.listen(channel, () => this.came.length === 0 && others.forEach((message) => channel.send(message)));
+    channel.onopen = () => channel.send(first);
     return this.described(await this.connection.createOffer());
   }
 

@@ -116,12 +116,15 @@ func (p *peer) offer() (*webrtc.SessionDescription, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.listen(channel, func([]byte) {})
-	channel.OnOpen(func() {
-		for _, message := range p.expected {
+	// The others when the first is back: libwebrtc's binding lets messages overtake those that came before anybody listened.
+	others := p.expected[1:]
+	p.listen(channel, func([]byte) {
+		for _, message := range others {
 			_ = channel.Send(message)
 		}
+		others = nil
 	})
+	channel.OnOpen(func() { _ = channel.Send(p.expected[0]) })
 	offer, err := p.connection.CreateOffer(nil)
 	if err != nil {
 		return nil, err
