@@ -1,10 +1,10 @@
 //! `turnd` itself, over UDP, TCP, TLS and DTLS on loopback: the conformance of the core reaches the wire.
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
-#[path = "interop/certificates.rs"]
-mod certificates;
 #[path = "daemon/conformance.rs"]
 mod conformance;
+#[path = "daemon/flood.rs"]
+mod flood;
 #[path = "daemon/leg.rs"]
 mod leg;
 #[path = "daemon/relayed.rs"]

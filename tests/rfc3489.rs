@@ -1,9 +1,6 @@
 //! RFC 3489, "classic STUN": what it asks of a server, of the decision and of the running `stund`; and a client of its time.
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
-#[allow(dead_code, reason = "other suites use the rest")]
-#[path = "interop/certificates.rs"]
-mod certificates;
 #[path = "rfc3489/client.rs"]
 mod client;
 #[allow(dead_code, reason = "other suites use the rest")]

@@ -2,9 +2,6 @@
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
 #[allow(dead_code, reason = "other suites use the rest")]
-#[path = "interop/certificates.rs"]
-mod certificates;
-#[allow(dead_code, reason = "other suites use the rest")]
 #[path = "daemon/leg.rs"]
 mod leg;
 #[path = "rfc5780/server.rs"]

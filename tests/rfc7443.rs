@@ -1,9 +1,6 @@
 //! RFC 7443: the labels by which TLS and DTLS clients say what they want; and the cipher suites of RFC 8489 §6.2.3; of the running daemons.
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
-#[allow(dead_code, reason = "other suites use the rest")]
-#[path = "interop/certificates.rs"]
-mod certificates;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;

@@ -2,13 +2,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Deref;
 
 use causeway_relay::Transport;
+use causeway_tests::daemon::certificates::{Certificates, KeyKind};
 use causeway_tests::daemon::port;
 use causeway_tests::daemon::service::{self, PASSWORD, Service, USER};
 use causeway_tests::{Answer, Client, Fill};
 use causeway_wire::attribute::{ChannelNumberAttribute, Data, RequestedTransport, XorPeerAddress};
 use causeway_wire::{ChannelData, ChannelRange, Class, Message, MessageWriter, Method, TransactionId, padded};
 
-use crate::certificates::{Certificates, KeyKind};
 use crate::leg::Leg;
 
 /// A `turnd` that takes clients over everything, on one port.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use causeway_tests::daemon::port;
 use causeway_tests::daemon::service::{self, Service};
 
-use crate::certificates::Certificates;
+use causeway_tests::daemon::certificates::Certificates;
 
 /// How a client reaches the relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

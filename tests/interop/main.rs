@@ -4,7 +4,6 @@
 
 mod bad_input;
 mod call;
-mod certificates;
 mod coturn;
 mod credentials;
 mod junk;

@@ -3,9 +3,9 @@
 use std::net::Ipv4Addr;
 
 use crate::call::{Media, call, settings};
-use crate::certificates::{Certificates, KeyKind};
 use crate::legs::{Leg, Server};
 use crate::peer::{Client, Peer};
+use causeway_tests::daemon::certificates::{Certificates, KeyKind};
 
 /// Two endpoints of one client over one transport.
 fn alike(client: Client, leg: Leg, media: Media) {

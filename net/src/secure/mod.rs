@@ -12,6 +12,7 @@ mod offer;
 mod post;
 mod readings;
 mod thread;
+mod tide;
 mod tls;
 
 pub use half_open::HandshakeLimits;

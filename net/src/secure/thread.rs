@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::handshaker::Shared;
 use super::post::{Answer, Envelope, Letter};
+use super::tide::{Tide, give_back};
 use super::{Offer, dtls, tls};
 use crate::mailbox;
 
@@ -75,6 +76,7 @@ pub(super) fn run(shared: &Shared, letters: &mailbox::Receiver<Envelope>) {
     let mut dtls = dtls::Handshakes::default();
     let mut workers = HashMap::new();
     let mut out = Outgoing { shared, workers: &mut workers };
+    let mut tide = Tide::default();
     while !shared.stopped.load(Ordering::Relaxed) {
         let now = Instant::now();
         let deadline = [tls.next_deadline(), dtls.next_deadline()].into_iter().flatten().min();
@@ -90,6 +92,9 @@ pub(super) fn run(shared: &Shared, letters: &mailbox::Receiver<Envelope>) {
         }
         if dtls.next_deadline().is_some_and(|at| at <= now) {
             dtls.timeout(now, &mut out);
+        }
+        if tide.has_gone(shared.half_open.taken()) {
+            give_back();
         }
     }
 }

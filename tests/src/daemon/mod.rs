@@ -5,9 +5,11 @@
 //! | `stund` and `turnd` with a configuration | `service.rs` |
 //! | a good client, a peer that echoes | `caller.rs`, `echo.rs` |
 //! | a program that others wrote | `program.rs` |
+//! | a chain of certificates and its root | `certificates.rs` |
 //! | free ports, a folder of one's own | `port.rs`, `scratch.rs` |
 
 pub mod caller;
+pub mod certificates;
 pub mod echo;
 pub mod port;
 pub mod program;

@@ -4,18 +4,20 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use causeway_tests::daemon::program;
-use causeway_tests::daemon::scratch::Scratch;
+use super::program;
+use super::scratch::Scratch;
 
 /// The kind of all three keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum KeyKind {
+pub enum KeyKind {
+    /// On P-256.
     Ecdsa,
+    /// Of 2048 bits.
     Rsa,
 }
 
 /// A root, an intermediate authority and the server's own, for 127.0.0.1, ::1 and localhost.
-pub(crate) struct Certificates(Scratch);
+pub struct Certificates(Scratch);
 
 const LIMIT: Duration = Duration::from_secs(20);
 const AUTHORITY: &str = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\n";
@@ -24,7 +26,8 @@ const SERVER: &str = "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digi
 
 impl Certificates {
     /// Makes them.
-    pub(crate) fn make(kind: KeyKind) -> Self {
+    #[must_use]
+    pub fn make(kind: KeyKind) -> Self {
         let these = Self(Scratch::new());
         these.0.write("authority", AUTHORITY);
         these.0.write("server", SERVER);
@@ -45,13 +48,15 @@ impl Certificates {
     }
 
     /// The lines of a configuration that name chain and key.
-    pub(crate) fn table(&self) -> String {
+    #[must_use]
+    pub fn table(&self) -> String {
         let (chain, key) = (self.0.path("chain.pem"), self.0.path("leaf.key"));
         format!("[tls]\ncertificate = \"{}\"\nkey = \"{}\"\n", chain.display(), key.display())
     }
 
     /// The root, which a client must know.
-    pub(crate) fn root(&self) -> PathBuf {
+    #[must_use]
+    pub fn root(&self) -> PathBuf {
         self.0.path("root.pem")
     }
 

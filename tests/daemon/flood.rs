@@ -1,0 +1,129 @@
+//! Strangers who begin handshakes and leave them.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::time::{Duration, Instant};
+
+use causeway_relay::Transport;
+use openssl::ssl::{Ssl, SslContext, SslMethod, SslOptions, SslStream};
+use socket2::{Domain, Socket, Type};
+
+use crate::leg::{arrives, udp};
+use crate::talker::{self, Talker};
+
+/// Of each protocol. Together they are fewer than the limit.
+const STRANGERS: u32 = 700;
+
+/// What an allocator may keep of the memory of a flood, in KiB: without anything given back it is three times as much.
+const LEFT: u64 = 24 << 10;
+
+#[test]
+fn h13_h14_half_open_handshakes_harm_no_call_and_their_memory_comes_back() {
+    let turnd = talker::turnd();
+    let (mut talker, peer) = (Talker::new(&turnd, Transport::Dtls), udp());
+    let relayed = talker.allocate();
+    talker.permit(peer.local_addr().unwrap());
+    let tls = hello(SslMethod::tls_client());
+    let before = turnd.resident();
+    // What the first flood leaves behind is not added to by the second.
+    for flood in ["first", "second"] {
+        let mut held = Vec::new();
+        for number in 0..STRANGERS {
+            let source = SocketAddr::from((Ipv4Addr::from(0x7F01_0000 + number), 0));
+            held.push((begin_tls(source, turnd.address, &tls), begin_dtls(source, turnd.address)));
+            if number % 100 == 0 {
+                talker.send(peer.local_addr().unwrap(), b"in the flood");
+                assert_eq!(arrives(&peer), (b"in the flood".to_vec(), relayed));
+            }
+        }
+        // A TLS handshake is given up after five seconds, too: what is to be seen is seen before.
+        let flooded = turnd.resident();
+        let under_way = turnd.metric("turnd_handshakes_half_open");
+        assert!(under_way > u64::from(STRANGERS) / 2, "{under_way} are under way");
+        drop(held);
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while turnd.metric("turnd_handshakes_half_open") > 0 || turnd.resident() > before + LEFT {
+            let (half_open, now) = (turnd.metric("turnd_handshakes_half_open"), turnd.resident());
+            assert!(Instant::now() < deadline, "{flood}: {half_open} half open; {before} KiB, {flooded} in the flood, {now} now");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+    talker.send(peer.local_addr().unwrap(), b"after it");
+    assert_eq!(arrives(&peer).0, b"after it");
+    Talker::new(&turnd, Transport::Tls).allocate();
+}
+
+fn begin_tls(source: SocketAddr, server: SocketAddr, hello: &[u8]) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&source.into()).unwrap();
+    socket.connect(&server.into()).unwrap();
+    let mut stream = TcpStream::from(socket);
+    stream.write_all(hello).unwrap();
+    stream
+}
+
+/// Up to the second ClientHello, with the cookie.
+fn begin_dtls(source: SocketAddr, server: SocketAddr) -> UdpSocket {
+    let socket = UdpSocket::bind(source).unwrap();
+    socket.connect(server).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let mut stream = pending(SslMethod::dtls_client(), Script::default());
+    socket.send(&stream.get_mut().take_written()).unwrap();
+    let mut cookie = [0; 512];
+    let len = socket.recv(&mut cookie).expect("a HelloVerifyRequest");
+    stream.get_mut().to_read = cookie[..len].to_vec();
+    assert!(stream.connect().is_err(), "the server has not spoken");
+    socket.send(&stream.get_mut().take_written()).unwrap();
+    socket
+}
+
+fn hello(method: SslMethod) -> Vec<u8> {
+    pending(method, Script::default()).get_mut().take_written()
+}
+
+/// A client that has sent its first flight.
+fn pending(method: SslMethod, script: Script) -> SslStream<Script> {
+    let mut context = SslContext::builder(method).unwrap();
+    context.set_options(SslOptions::NO_QUERY_MTU);
+    let mut ssl = Ssl::new(&context.build()).unwrap();
+    let _ = ssl.set_mtu(1400); // TLS has none, and says so
+    let mut stream = SslStream::new(ssl, script).unwrap();
+    assert!(stream.connect().is_err_and(|error| error.io_error().is_none_or(|error| error.kind() == io::ErrorKind::WouldBlock)));
+    stream
+}
+
+/// What the client reads and has written.
+#[derive(Debug, Default)]
+struct Script {
+    to_read: Vec<u8>,
+    written: Vec<u8>,
+}
+
+impl Script {
+    fn take_written(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.written)
+    }
+}
+
+impl Read for Script {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.to_read.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let len = self.to_read.len();
+        buffer[..len].copy_from_slice(&self.to_read);
+        self.to_read.clear();
+        Ok(len)
+    }
+}
+
+impl Write for Script {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.written.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
