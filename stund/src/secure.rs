@@ -52,7 +52,7 @@ impl Secure {
 }
 
 // Deviation: RFC 8489 §6.2.3: of the two suites for old clients, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 is offered and
-// TLS_DHE_RSA_WITH_AES_128_GCM_SHA256 is not: no library of today has finite-field Diffie-Hellman for it.
+// TLS_DHE_RSA_WITH_AES_128_GCM_SHA256 is not: rustls has no finite-field Diffie-Hellman, and DTLS offers what TLS does.
 
 // Deviation: RFC 3489 §8.2: TLS_RSA_WITH_AES_128_CBC_SHA, which has no forward secrecy, is not offered.
 fn offer(identities: Vec<Arc<Identity>>) -> Offer {
