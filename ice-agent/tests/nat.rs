@@ -145,6 +145,31 @@ async fn rfc5780_3_4_what_the_nat_does_not_turn_around_is_told() {
 }
 
 #[tokio::test]
+async fn rfc5780_3_1_mapping_over_tcp() {
+    use Depends::{Address, AddressAndPort, Nothing};
+    for (mapping, told, classic) in [
+        (None, "endpoint-independent", "unknown"),
+        (Some(Nothing), "endpoint-independent", "unknown"),
+        (Some(Address), "address-dependent", "symmetric"),
+        (Some(AddressAndPort), "address-and-port-dependent", "symmetric"),
+    ] {
+        let server = NatServer::start(Nat { mapping, filtering: Nothing }, Quirk::None).await;
+        let Outcome { status, report } = nat_by(&["--transport", "tcp", "--server", &server.primary().to_string()]).await;
+        assert_eq!((status, &report["mapping"], &report["classic"]), (0, &told.into(), &classic.into()), "{report:#}");
+        assert_eq!((&report["nat"], &report["transport"]), (&mapping.is_some().into(), &"tcp".into()), "{report:#}");
+        let tests = report["tests"].as_array().unwrap();
+        assert!(tests.len() == 3 && tests.iter().all(|test| test["local"] == tests[0]["local"]), "{report:#}");
+    }
+    let server = NatServer::start(Nat { mapping: Some(Address), filtering: Nothing }, Quirk::NoOtherAddress).await;
+    let [first, _, second, _] = server.addresses().map(|address| address.to_string());
+    let Outcome { report, .. } = nat_by(&["--transport", "tcp", "--server", &first, "--server", &second]).await;
+    assert_eq!(report["mapping"], "endpoint-dependent", "{report:#}");
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let Outcome { status, report } = nat_by(&["--transport", "tcp", "--server", &gone]).await;
+    assert!(status == 1 && report["tests"][0]["failure"].as_str().unwrap().contains("refused"), "{report:#}");
+}
+
+#[tokio::test]
 async fn both_families_are_measured_where_the_name_has_both() {
     let server = NatServer::start(Nat { mapping: None, filtering: Depends::Nothing }, Quirk::None).await;
     // Nothing of the first server's listens on IPv6: UDP is blocked there as far as can be seen.
@@ -212,7 +237,7 @@ async fn what_cannot_run_exits_with_2_and_says_why() {
         (&["nat", "--server", "127.0.0.1", "--timeout", "0"], "seconds"),
         (&["nat", "--server", "no-such-host.invalid"], "no-such-host.invalid"),
         (&["nat", "--server", "stuns:127.0.0.1"], "over UDP"),
-        (&["nat", "--server", "127.0.0.1", "--transport", "tcp"], "over UDP"),
+        (&["nat", "--server", "127.0.0.1", "--transport", "tls"], "over UDP or TCP"),
         (&["nat", "--server", "127.0.0.1", "-6"], "has no address"),
         (&["nat", "--server", "127.0.0.1", "-6", "-4"], "cannot be used with"),
     ] {

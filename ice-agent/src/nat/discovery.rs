@@ -19,7 +19,7 @@ use crate::net::target::{Target, Transport};
 use crate::net::{Trust, Usage};
 
 /// So many servers without another address are compared.
-const MAX_COMPARED: usize = 4;
+pub(super) const MAX_COMPARED: usize = 4;
 /// So many addresses are asked in all.
 const MAX_ASKED: usize = 8;
 
@@ -248,14 +248,14 @@ impl Discovery {
 }
 
 /// The first address of each server, then the second ones, and so on.
-fn asked(servers: &[Vec<SocketAddr>]) -> Vec<SocketAddr> {
+pub(super) fn asked(servers: &[Vec<SocketAddr>]) -> Vec<SocketAddr> {
     let longest = servers.iter().map(Vec::len).max().unwrap_or_default();
     let in_turn = (0..longest).flat_map(|at| servers.iter().filter_map(move |addresses| addresses.get(at).copied()));
     in_turn.take(MAX_ASKED).collect()
 }
 
 /// Whether the other address is one that tells something (RFC 5780 §7.4).
-fn differs(server: SocketAddr, other: SocketAddr) -> bool {
+pub(super) fn differs(server: SocketAddr, other: SocketAddr) -> bool {
     other.ip() != server.ip() && other.port() != server.port() && other.is_ipv4() == server.is_ipv4()
 }
 

@@ -2,7 +2,6 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::behaviour::Classic;
 use super::report::Report;
 
 /// Both families; see the [module](super) for the JSON form.
@@ -18,10 +17,10 @@ pub struct Document {
 }
 
 impl Document {
-    /// Whether UDP works in no family.
+    /// Whether nothing came back in any family.
     #[must_use]
     pub fn is_blocked(&self) -> bool {
-        let blocked = |report: &Report| report.classic == Classic::UdpBlocked;
+        let blocked = |report: &Report| report.mapped.is_none();
         blocked(&self.first) && self.other_family.as_ref().is_none_or(blocked)
     }
 }

@@ -7,6 +7,7 @@ use anyhow::bail;
 
 use super::discovery::Discovery;
 use super::document::Document;
+use super::over_tcp;
 use super::probe::local_address;
 use super::report::{Family, Report};
 use crate::discovery::Choice;
@@ -21,8 +22,8 @@ const MAX_ADDRESSES: usize = 4;
 ///
 /// # Errors
 /// No server has an address that could be asked.
-pub(super) async fn measure(servers: &[ServerUri], ways: &Ways, timeout: Duration) -> anyhow::Result<Document> {
-    let choice = Choice { transport: Some(Transport::Udp), nat_behaviour: true, ..ways.choice().clone() };
+pub(super) async fn measure(servers: &[ServerUri], ways: &Ways, transport: Transport, timeout: Duration) -> anyhow::Result<Document> {
+    let choice = Choice { transport: Some(transport), nat_behaviour: true, ..ways.choice().clone() };
     let mut known: Vec<Vec<SocketAddr>> = Vec::new();
     let mut notes = Vec::new();
     for server in servers {
@@ -31,7 +32,7 @@ pub(super) async fn measure(servers: &[ServerUri], ways: &Ways, timeout: Duratio
             Err(error) => notes.push(format!("{server}: {error}")),
         }
     }
-    let (v4, v6) = tokio::join!(one(Family::Ipv4, &known, timeout), one(Family::Ipv6, &known, timeout));
+    let (v4, v6) = tokio::join!(one(Family::Ipv4, &known, transport, timeout), one(Family::Ipv6, &known, transport, timeout));
     let is_named = servers.iter().any(|server| server.host.ip().is_none());
     let mut reports = Vec::new();
     for (family, measured) in [(Family::Ipv4, v4), (Family::Ipv6, v6)] {
@@ -53,7 +54,7 @@ pub(super) async fn measure(servers: &[ServerUri], ways: &Ways, timeout: Duratio
 }
 
 /// One family, if a server has an address of it.
-async fn one(family: Family, known: &[Vec<SocketAddr>], timeout: Duration) -> anyhow::Result<Option<Report>> {
+async fn one(family: Family, known: &[Vec<SocketAddr>], transport: Transport, timeout: Duration) -> anyhow::Result<Option<Report>> {
     let of_family = |addresses: &Vec<SocketAddr>| -> Vec<SocketAddr> {
         addresses.iter().copied().filter(|address| family == Family::of(*address)).take(MAX_ADDRESSES).collect()
     };
@@ -61,6 +62,7 @@ async fn one(family: Family, known: &[Vec<SocketAddr>], timeout: Duration) -> an
     let mut unreachable = None;
     for server in servers.iter().flatten() {
         match local_address(*server).await {
+            Ok(local) if transport == Transport::Tcp => return over_tcp::run(local, &servers, *server, timeout).await.map(Some),
             Ok(local) => return Discovery::new(*server, timeout).run(local, &servers).await.map(Some),
             Err(error) => {
                 unreachable.get_or_insert_with(|| anyhow::Error::new(error).context(format!("this host has no way to {server}")));

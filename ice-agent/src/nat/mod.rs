@@ -8,7 +8,7 @@
 //! | key | value |
 //! |---|---|
 //! | `classic` | `open-internet`, `full-cone`, `address-restricted-cone`, `port-restricted-cone`, `symmetric`, `symmetric-udp-firewall`, `udp-blocked` or `unknown` |
-//! | `family` | `ipv4` or `ipv6` |
+//! | `family`, `transport` | `ipv4` or `ipv6`; `udp`, or `tcp` where that was asked for: then filtering and hairpinning are not measured |
 //! | `mapping`, `filtering` | `endpoint-independent`, `address-dependent`, `address-and-port-dependent`, `endpoint-dependent` (one of the two) or `unknown` |
 //! | `nat` | whether addresses are translated; `null` if that could not be told |
 //! | `local`, `mapped` | this host's address and port, and what the server saw |
@@ -28,6 +28,7 @@ mod discovery;
 mod document;
 mod families;
 mod hairpin;
+mod over_tcp;
 mod probe;
 mod report;
 
@@ -65,16 +66,17 @@ pub struct Args {
     pub json: bool,
 }
 
-/// Runs the tests and prints the report. [`Verdict::No`] if UDP is blocked.
+/// Runs the tests and prints the report. [`Verdict::No`] if nothing comes back.
 ///
 /// # Errors
 /// The server's name has no address, or no socket can be had.
 pub async fn run(args: Args) -> anyhow::Result<Verdict> {
-    if args.ways.transport.is_some_and(|transport| transport != Transport::Udp) {
-        bail!("what a NAT does is measured over UDP; leave --transport out");
+    let transport = args.ways.transport.unwrap_or(Transport::Udp);
+    if transport.is_secure() {
+        bail!("what a NAT does is measured over UDP or TCP, not under {transport}");
     }
     let ways = args.ways.load()?;
-    let document = families::measure(&args.server, &ways, args.timeout).await?;
+    let document = families::measure(&args.server, &ways, transport, args.timeout).await?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&document)?);
     } else {
@@ -89,7 +91,7 @@ fn server(text: &str) -> Result<ServerUri, String> {
     let uri: ServerUri = if is_uri { text.parse() } else { format!("stun:{text}").parse() }.map_err(|error: UriError| error.to_string())?;
     match (uri.scheme, uri.secure) {
         (Scheme::Stun, false) => Ok(uri),
-        (Scheme::Stun, true) => Err("what a NAT does is measured over UDP; name the server by a stun: URI".into()),
+        (Scheme::Stun, true) => Err("what a NAT does is measured over UDP or TCP; name the server by a stun: URI".into()),
         (Scheme::Turn, _) => Err("a TURN server does not tell this; name a STUN server".into()),
     }
 }

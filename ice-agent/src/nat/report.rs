@@ -6,6 +6,7 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use serde::Serialize;
 
 use super::behaviour::{Behaviour, Classic};
+use crate::net::target::Transport;
 
 /// One of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -47,6 +48,8 @@ impl fmt::Display for Family {
 pub struct Report {
     /// Of which.
     pub family: Family,
+    /// Over which transport: UDP or TCP.
+    pub transport: Transport,
     /// The name that people use.
     pub classic: Classic,
     /// Mapping behaviour (RFC 5780 §4.3).
@@ -101,6 +104,7 @@ impl Report {
     pub(super) fn new(server: SocketAddr) -> Self {
         Self {
             family: Family::of(server),
+            transport: Transport::Udp,
             classic: Classic::Unknown,
             mapping: Behaviour::Unknown,
             filtering: Behaviour::Unknown,
@@ -128,6 +132,7 @@ impl fmt::Display for Report {
             summary.add_row([name.to_owned(), value]);
         };
         row("family", self.family.to_string());
+        row("transport", self.transport.to_string());
         row("type", self.kind());
         row("NAT", yes_no(self.nat).into());
         row("mapping", self.mapping.to_string());
@@ -135,7 +140,7 @@ impl fmt::Display for Report {
         row("local address", or_unknown(self.local));
         row("mapped address", or_unknown(self.mapped));
         row("port preserved", yes_no(self.port_preserved).into());
-        if self.nat == Some(true) {
+        if self.nat == Some(true) && self.transport == Transport::Udp {
             row("hairpin", yes_no(self.hairpin).into());
         }
         row("server", self.server.to_string());

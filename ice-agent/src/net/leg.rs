@@ -88,6 +88,17 @@ impl Leg {
         }
     }
 
+    /// Over a TCP connection that is there already.
+    ///
+    /// # Errors
+    /// The socket's error.
+    pub fn over(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        let local = stream.local_addr()?;
+        let way = Way::Stream { stream: Stream(Box::new(stream)), incoming: StreamBuffer::new() };
+        Ok(Self { way, local, secured: None })
+    }
+
     /// This end's address.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {

@@ -73,7 +73,7 @@ struct Traces {
 
 impl NatServer {
     pub(crate) async fn start(nat: Nat, quirk: Quirk) -> Self {
-        let (sockets, addresses, tcp) = four_sockets().await;
+        let (sockets, addresses, listeners) = four_sockets().await;
         let mut tasks = JoinSet::new();
         let sockets = Arc::new(sockets);
         let traces = Arc::new(Mutex::new(Traces::default()));
@@ -84,8 +84,11 @@ impl NatServer {
                 tasks.spawn(server.serve());
             }
         }
-        if quirk == Quirk::TcpOnly {
-            tasks.spawn(serve_tcp(tcp));
+        for (at, listener) in listeners.into_iter().enumerate() {
+            let server = Endpoint { at, addresses, nat, quirk, sockets: sockets.clone(), traces: traces.clone() };
+            if matches!(quirk, Quirk::TcpOnly | Quirk::None | Quirk::NoOtherAddress) {
+                tasks.spawn(server.serve_tcp(listener));
+            }
         }
         // The sockets stay open in silence, so that no ICMP error tells of it.
         tasks.spawn(async move {
@@ -109,8 +112,8 @@ impl NatServer {
     }
 }
 
-/// Primary address with primary port and other port, other address with both; and TCP at the first.
-async fn four_sockets() -> (Vec<UdpSocket>, [SocketAddr; 4], TcpListener) {
+/// Primary address with primary port and other port, other address with both; each over UDP and TCP.
+async fn four_sockets() -> (Vec<UdpSocket>, [SocketAddr; 4], Vec<TcpListener>) {
     for _ in 0..50 {
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let first = tcp.local_addr().unwrap().port();
@@ -121,7 +124,13 @@ async fn four_sockets() -> (Vec<UdpSocket>, [SocketAddr; 4], TcpListener) {
         if let (Ok(third), Ok(fourth)) = others {
             let sockets = vec![primary, second_port, third, fourth];
             let addresses = [0, 1, 2, 3].map(|at: usize| sockets[at].local_addr().unwrap());
-            return (sockets, addresses, tcp);
+            let mut listeners = vec![tcp];
+            for address in &addresses[1..] {
+                listeners.extend(TcpListener::bind(address).await);
+            }
+            if listeners.len() == addresses.len() {
+                return (sockets, addresses, listeners);
+            }
         }
     }
     panic!("no four free ports on loopback");
@@ -164,6 +173,25 @@ impl Endpoint {
             }
             let length = writer.finish();
             self.sockets[from].send_to(&answer[..length], client).await.unwrap();
+        }
+    }
+
+    async fn serve_tcp(self, listener: TcpListener) {
+        let mut open = Vec::new();
+        loop {
+            let (mut stream, client) = listener.accept().await.unwrap();
+            let mut buffer = [0; 2048];
+            let length = stream.read(&mut buffer).await.unwrap();
+            let Ok(message) = Message::decode(&buffer[..length]) else { continue };
+            let mut answer = [0; 256];
+            let mut writer = MessageWriter::answer(&mut answer, message.header(), Class::SuccessResponse).unwrap();
+            writer.put(&XorMappedAddress(self.mapped(client))).unwrap();
+            if self.quirk == Quirk::None {
+                writer.put(&OtherAddress(self.addresses[3 - self.at])).unwrap();
+            }
+            let length = writer.finish();
+            stream.write_all(&answer[..length]).await.unwrap();
+            open.push(stream);
         }
     }
 
@@ -216,19 +244,5 @@ pub(crate) async fn serve_plainly(socket: UdpSocket) {
         writer.put(&XorMappedAddress(client)).unwrap();
         let length = writer.finish();
         socket.send_to(&answer[..length], client).await.unwrap();
-    }
-}
-
-async fn serve_tcp(listener: TcpListener) {
-    loop {
-        let (mut stream, client) = listener.accept().await.unwrap();
-        let mut buffer = [0; 2048];
-        let length = stream.read(&mut buffer).await.unwrap();
-        let Ok(message) = Message::decode(&buffer[..length]) else { continue };
-        let mut answer = [0; 256];
-        let mut writer = MessageWriter::answer(&mut answer, message.header(), Class::SuccessResponse).unwrap();
-        writer.put(&XorMappedAddress(client)).unwrap();
-        let length = writer.finish();
-        stream.write_all(&answer[..length]).await.unwrap();
     }
 }

@@ -1,0 +1,120 @@
+//! The mapping behaviour for TCP: connections from one port to several of the server's addresses ("These tests can be used for UDP, TCP, or
+//! TCP/TLS connections", RFC 5780 §3.1). How a NAT filters connections cannot be asked: no STUN server opens one.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::Context;
+use causeway_client::Binding;
+use tokio::net::{TcpSocket, TcpStream};
+
+use super::behaviour::{Behaviour, Classic};
+use super::comparison::{self, Sight};
+use super::discovery::{MAX_COMPARED, asked, differs};
+use super::probe::timing;
+use super::report::{Report, Test};
+use crate::check::{StepError, binding};
+use crate::net::leg::Leg;
+use crate::net::target::Transport;
+
+/// The connections, which stay open so that the NAT keeps its mappings.
+struct OverTcp {
+    report: Report,
+    local: SocketAddr,
+    open: Vec<Leg>,
+    timeout: Duration,
+}
+
+/// Connects from `local` to the first server that has another address, and to that, else to several servers.
+///
+/// # Errors
+/// No socket.
+pub(super) async fn run(local: IpAddr, servers: &[Vec<SocketAddr>], server: SocketAddr, timeout: Duration) -> anyhow::Result<Report> {
+    // Held until the end, so that nobody else gets the port.
+    let holder = socket(SocketAddr::new(local, 0)).context("no socket")?;
+    let report = Report { transport: Transport::Tcp, ..Report::new(server) };
+    let mut run = OverTcp { report, local: holder.local_addr()?, open: Vec::new(), timeout };
+    let mut seen: Vec<(Sight, Binding)> = Vec::new();
+    for server in asked(servers) {
+        let Some(binding) = run.test("connectivity", server).await else { continue };
+        seen.push((Sight { server, mapped: binding.mapped }, binding));
+        if other(&seen).is_some() || seen.len() >= MAX_COMPARED {
+            break;
+        }
+    }
+    let mut sights: Vec<Sight> = seen.iter().map(|(sight, _)| *sight).collect();
+    if let Some((server, other)) = other(&seen) {
+        // The full tests tell all by themselves.
+        sights.retain(|sight| sight.server == server);
+        run.report.other_address = Some(other);
+        for (name, to) in [("mapping II", SocketAddr::new(other.ip(), server.port())), ("mapping III", other)] {
+            if let Some(binding) = run.test(name, to).await {
+                sights.push(Sight { server: to, mapped: binding.mapped });
+            }
+        }
+    }
+    run.conclude(&sights);
+    Ok(run.report)
+}
+
+/// The last server that was asked, if it has another address that tells something.
+fn other(seen: &[(Sight, Binding)]) -> Option<(SocketAddr, SocketAddr)> {
+    let (sight, binding) = seen.last()?;
+    binding.other.filter(|other| differs(sight.server, *other)).map(|other| (sight.server, other))
+}
+
+impl OverTcp {
+    /// One connection and one request, noted in the report.
+    async fn test(&mut self, name: &'static str, to: SocketAddr) -> Option<Binding> {
+        let answer = self.ask(to).await;
+        let mut test = Test { name, local: self.local, sent_to: to, asked: "the same", mapped: None, answered_from: None, failure: None };
+        match &answer {
+            Ok(binding) => {
+                test.mapped = Some(binding.mapped);
+                test.answered_from = Some(to);
+            }
+            Err(error) => test.failure = Some(error.to_string()),
+        }
+        self.report.tests.push(test);
+        answer.ok()
+    }
+
+    async fn ask(&mut self, to: SocketAddr) -> Result<Binding, StepError> {
+        let connecting = async { socket(self.local)?.connect(to).await };
+        let timed_out = |_| io::Error::new(io::ErrorKind::TimedOut, "no answer over TCP");
+        let stream: TcpStream = tokio::time::timeout(self.timeout, connecting).await.map_err(timed_out)??;
+        let mut leg = Leg::over(stream)?;
+        let bound = binding(&mut leg, to, Transport::Tcp, timing(self.timeout)).await;
+        self.open.push(leg);
+        bound
+    }
+
+    fn conclude(&mut self, sights: &[Sight]) {
+        let Some(first) = sights.first() else {
+            self.report.notes.push("No answer over TCP: the server is down, or everything is blocked on the way to it.".into());
+            return;
+        };
+        let nat = first.mapped != self.local;
+        self.report.server = first.server;
+        self.report.local = Some(self.local);
+        self.report.mapped = Some(first.mapped);
+        self.report.nat = Some(nat);
+        self.report.port_preserved = Some(first.mapped.port() == self.local.port());
+        self.report.mapping = if nat { comparison::mapping(sights) } else { Behaviour::EndpointIndependent };
+        if self.report.mapping == Behaviour::Unknown {
+            let note = "How the NAT maps cannot be told by one address; name a second server, at another address, by another --server.";
+            self.report.notes.push(note.into());
+        }
+        self.report.notes.push("How connections are filtered cannot be told: no STUN server opens one.".into());
+        self.report.classic = Classic::of(nat, self.report.mapping, Behaviour::Unknown);
+    }
+}
+
+/// Bound, and willing to share its port with the others.
+fn socket(local: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = if local.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(local)?;
+    Ok(socket)
+}
