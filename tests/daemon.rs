@@ -7,6 +7,8 @@ mod conformance;
 mod flood;
 #[path = "daemon/leg.rs"]
 mod leg;
+#[path = "daemon/proxy.rs"]
+mod proxy;
 #[path = "daemon/relayed.rs"]
 mod relayed;
 #[path = "daemon/stream.rs"]

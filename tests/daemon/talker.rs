@@ -11,6 +11,9 @@ use causeway_wire::{ChannelData, ChannelRange, Class, Message, MessageWriter, Me
 
 use crate::leg::Leg;
 
+const EVERY: [&str; 4] = ["udp", "tcp", "tls", "dtls"];
+const ONE: &str = r#"["127.0.0.1"]"#;
+
 /// A `turnd` that takes clients over everything, on one port.
 pub(crate) struct Turnd {
     service: Service,
@@ -32,19 +35,24 @@ pub(crate) fn turnd() -> Turnd {
 
 /// The same with these rules for peers and these further tables.
 pub(crate) fn turnd_with(peers: &str, more: &str) -> Turnd {
-    start(r#"["127.0.0.1"]"#, peers, more)
+    start(ONE, (&EVERY, ""), peers, more)
+}
+
+/// The same over these transports only, with this further line of its listener.
+pub(crate) fn turnd_listening(transports: &[&str], line: &str) -> Turnd {
+    start(ONE, (transports, line), r#""allow 127.0.0.0/8""#, "")
 }
 
 /// A `turnd` that relays from both families, each on loopback.
 pub(crate) fn turnd_of_both_families() -> Turnd {
-    start(r#"["127.0.0.1", "::1"]"#, r#""allow 127.0.0.0/8", "allow ::1/128""#, "[net]\nworkers = 2\n")
+    start(r#"["127.0.0.1", "::1"]"#, (&EVERY, ""), r#""allow 127.0.0.0/8", "allow ::1/128""#, "[net]\nworkers = 2\n")
 }
 
-fn start(relays: &str, peers: &str, more: &str) -> Turnd {
+fn start(relays: &str, (transports, line): (&[&str], &str), peers: &str, more: &str) -> Turnd {
     let certificates = Certificates::make(KeyKind::Ecdsa);
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
     let listen = format!("address = \"{address}\"\n");
-    let all = format!("{listen}transports = [\"udp\", \"tcp\", \"tls\", \"dtls\"]\n");
+    let all = format!("{listen}transports = {transports:?}\n{line}");
     let config = service::turnd_config(address, peers, &format!("{}{more}", certificates.table())).replacen(&listen, &all, 1);
     let config = config.replacen(r#"addresses = ["127.0.0.1"]"#, &format!("addresses = {relays}"), 1);
     Turnd { service: Service::start("turnd", address, &config), certificates }
@@ -58,7 +66,12 @@ pub(crate) struct Talker {
 
 impl Talker {
     pub(crate) fn new(turnd: &Turnd, transport: Transport) -> Self {
-        let leg = Leg::new(transport, turnd.address, &turnd.certificates.root());
+        Self::through(turnd.address, turnd, transport)
+    }
+
+    /// Reaches the server at another address.
+    pub(crate) fn through(address: SocketAddr, turnd: &Turnd, transport: Transport) -> Self {
+        let leg = Leg::new(transport, address, &turnd.certificates.root());
         let mut client = Client::at(leg.local(), transport).named(USER, PASSWORD);
         client.five_tuple.server = turnd.address;
         Self { client, leg }

@@ -1,0 +1,107 @@
+//! Clients behind a proxy that speaks the PROXY protocol for them.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
+use std::thread;
+use std::time::Duration;
+
+use causeway_relay::Transport;
+use causeway_wire::Method;
+
+use crate::leg::{arrives, udp};
+use crate::talker::{Talker, turnd_listening};
+
+/// Whom the proxy speaks for.
+const CLIENT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(198, 51, 100, 7), 4711);
+const TRUSTED: &str = "proxy_protocol = { trusted = [\"127.0.0.1/32\"] }\n";
+
+#[test]
+fn a_client_behind_a_trusted_proxy_is_who_the_proxy_says_over_udp_tcp_and_tls() {
+    for transport in [Transport::Udp, Transport::Tcp, Transport::Tls] {
+        let turnd = turnd_listening(&["udp", "tcp", "tls"], TRUSTED);
+        let proxy = if transport == Transport::Udp { datagrams(turnd.address) } else { streams(turnd.address) };
+        let (mut talker, peer) = (Talker::through(proxy, &turnd, transport), udp());
+        let id = talker.client.next_transaction();
+        let binding = talker.exchange(&talker.client.unsigned(id, Method::BINDING, &|_| Ok(())));
+        assert_eq!(binding.mapped(), Some(CLIENT.into()), "{transport:?}");
+        let relayed = talker.allocate();
+        assert_eq!(talker.bind(0x4000, peer.local_addr().unwrap()), None);
+        talker.send_channel(0x4000, b"there");
+        assert_eq!(arrives(&peer), (b"there".to_vec(), relayed));
+        peer.send_to(b"back", relayed).unwrap();
+        assert_eq!(talker.leg.receive(), Some(b"\x40\x00\x00\x04back".to_vec()), "{transport:?}");
+    }
+}
+
+#[test]
+fn who_is_not_trusted_cannot_speak_for_another_and_a_trusted_proxy_must() {
+    // From 127.0.0.1 a header is required: a client that comes without one is not heard.
+    let turnd = turnd_listening(&["udp", "tcp"], TRUSTED);
+    let bare = udp();
+    bare.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    let request = [&[0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42][..], &[7; 12]].concat();
+    bare.send_to(&request, turnd.address).unwrap();
+    assert!(bare.recv(&mut [0; 512]).is_err(), "no header, no answer");
+    let mut stream = TcpStream::connect(turnd.address).unwrap();
+    stream.write_all(&request).unwrap();
+    assert!(matches!(stream.read(&mut [0; 512]), Ok(0) | Err(_)), "closed");
+
+    // From 127.0.0.2 nobody is trusted: a header is no STUN, and without one the client is itself.
+    let other = UdpSocket::bind("127.0.0.2:0").unwrap();
+    other.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    other.send_to(&[&header()[..], &request].concat(), turnd.address).unwrap();
+    assert!(other.recv(&mut [0; 512]).is_err(), "a header from a stranger");
+    other.send_to(&request, turnd.address).unwrap();
+    assert!(other.recv(&mut [0; 512]).is_ok(), "a client of its own");
+}
+
+/// Version 2, PROXY, TCP over IPv4.
+fn header() -> Vec<u8> {
+    let server = SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 1), 3478);
+    let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0C".to_vec();
+    header.extend(CLIENT.ip().octets());
+    header.extend(server.ip().octets());
+    header.extend(CLIENT.port().to_be_bytes());
+    header.extend(server.port().to_be_bytes());
+    header
+}
+
+/// Forwards the datagrams of one client, each with a header, and what comes back without one. Where it listens.
+fn datagrams(server: SocketAddr) -> SocketAddr {
+    let (front, back) = (udp(), udp());
+    let address = front.local_addr().unwrap();
+    back.connect(server).unwrap();
+    let (front_again, back_again) = (front.try_clone().unwrap(), back.try_clone().unwrap());
+    let mut header = header();
+    header[13] = 0x12; // UDP over IPv4
+    thread::spawn(move || {
+        let mut buffer = [0; 65_536];
+        // Ends with the patience of the sockets, after the test.
+        while let Ok((len, client)) = front.recv_from(&mut buffer) {
+            front.connect(client).unwrap();
+            back.send(&[&header[..], &buffer[..len]].concat()).unwrap();
+        }
+    });
+    thread::spawn(move || {
+        let mut buffer = [0; 65_536];
+        while let Ok(len) = back_again.recv(&mut buffer) {
+            let _ = front_again.send(&buffer[..len]); // the client may have gone
+        }
+    });
+    address
+}
+
+/// Forwards one connection, with a header before it.
+fn streams(server: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        let (front, _) = listener.accept().unwrap();
+        let mut back = TcpStream::connect(server).unwrap();
+        back.write_all(&header()).unwrap();
+        let (mut front_again, mut back_again) = (front.try_clone().unwrap(), back.try_clone().unwrap());
+        thread::spawn(move || std::io::copy(&mut back_again, &mut front_again));
+        std::io::copy(&mut &front, &mut back)
+    });
+    address
+}
