@@ -34,8 +34,8 @@ pub struct WayArgs {
     /// Ask this name server instead of the system's.
     #[arg(long, value_name = "IP[:PORT]", value_parser = name_server)]
     pub nameserver: Option<SocketAddr>,
-    /// HTTP proxy for TCP and TLS, `http://[USER:PASSWORD@]HOST:PORT`. Without it $`https_proxy` and $`all_proxy` are used, except for what
-    /// $`no_proxy` names. A password is better off in the environment.
+    /// HTTP proxy for TCP and TLS, `http://[USER:PASSWORD@]HOST:PORT`. Without it $https_proxy and $all_proxy are used, except for what
+    /// $no_proxy names. A password is better off in the environment.
     #[arg(long, value_name = "URL", env = "ICE_AGENT_PROXY", hide_env_values = true)]
     pub proxy: Option<HttpProxy>,
     /// Use no proxy, whatever the environment says.

@@ -11,6 +11,7 @@ use causeway_wire::attribute::ChangeRequest;
 use super::behaviour::{Behaviour, Classic};
 use super::comparison::{self, Sight};
 use super::hairpin::{self, Inside};
+use super::pace::Pace;
 use super::probe::{Probe, timing};
 use super::report::{Report, Test};
 use crate::check::{StepError, binding};
@@ -27,12 +28,13 @@ const MAX_ASKED: usize = 8;
 pub(super) struct Discovery {
     report: Report,
     timeout: Duration,
+    pace: Pace,
 }
 
 impl Discovery {
     /// Nothing is known yet; `server` is named in the report if none answers.
-    pub(super) fn new(server: SocketAddr, timeout: Duration) -> Self {
-        Self { report: Report::new(server), timeout }
+    pub(super) fn new(server: SocketAddr, timeout: Duration, pace: Pace) -> Self {
+        Self { report: Report::new(server), timeout, pace }
     }
 
     /// Runs the tests from `local` against the first server that has another address, else compares what the others see.
@@ -210,6 +212,7 @@ impl Discovery {
         };
         let changes = change_ip || change_port;
         let request = BindingRequest { change: changes.then_some(ChangeRequest { change_ip, change_port }), ..BindingRequest::default() };
+        self.pace.next().await;
         let answer: Result<Binding, StepError> = probe.ask(to, request).await;
         let mut test = Test { name, local: probe.local(), sent_to: to, asked, mapped: None, answered_from: None, failure: None };
         match &answer {

@@ -8,6 +8,7 @@ use anyhow::bail;
 use super::discovery::Discovery;
 use super::document::Document;
 use super::over_tcp;
+use super::pace::Pace;
 use super::probe::local_address;
 use super::report::{Family, Report};
 use crate::discovery::Choice;
@@ -32,7 +33,9 @@ pub(super) async fn measure(servers: &[ServerUri], ways: &Ways, transport: Trans
             Err(error) => notes.push(format!("{server}: {error}")),
         }
     }
-    let (v4, v6) = tokio::join!(one(Family::Ipv4, &known, transport, timeout), one(Family::Ipv6, &known, transport, timeout));
+    let pace = Pace::default();
+    let measured = |family| one(family, &known, transport, timeout, pace.clone());
+    let (v4, v6) = tokio::join!(measured(Family::Ipv4), measured(Family::Ipv6));
     let is_named = servers.iter().any(|server| server.host.ip().is_none());
     let mut reports = Vec::new();
     for (family, measured) in [(Family::Ipv4, v4), (Family::Ipv6, v6)] {
@@ -54,7 +57,13 @@ pub(super) async fn measure(servers: &[ServerUri], ways: &Ways, transport: Trans
 }
 
 /// One family, if a server has an address of it.
-async fn one(family: Family, known: &[Vec<SocketAddr>], transport: Transport, timeout: Duration) -> anyhow::Result<Option<Report>> {
+async fn one(
+    family: Family,
+    known: &[Vec<SocketAddr>],
+    transport: Transport,
+    timeout: Duration,
+    pace: Pace,
+) -> anyhow::Result<Option<Report>> {
     let of_family = |addresses: &Vec<SocketAddr>| -> Vec<SocketAddr> {
         addresses.iter().copied().filter(|address| family == Family::of(*address)).take(MAX_ADDRESSES).collect()
     };
@@ -62,8 +71,8 @@ async fn one(family: Family, known: &[Vec<SocketAddr>], transport: Transport, ti
     let mut unreachable = None;
     for server in servers.iter().flatten() {
         match local_address(*server).await {
-            Ok(local) if transport == Transport::Tcp => return over_tcp::run(local, &servers, *server, timeout).await.map(Some),
-            Ok(local) => return Discovery::new(*server, timeout).run(local, &servers).await.map(Some),
+            Ok(local) if transport == Transport::Tcp => return over_tcp::run(local, &servers, *server, timeout, pace).await.map(Some),
+            Ok(local) => return Discovery::new(*server, timeout, pace).run(local, &servers).await.map(Some),
             Err(error) => {
                 unreachable.get_or_insert_with(|| anyhow::Error::new(error).context(format!("this host has no way to {server}")));
             }

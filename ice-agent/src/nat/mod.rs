@@ -29,6 +29,7 @@ mod document;
 mod families;
 mod hairpin;
 mod over_tcp;
+mod pace;
 mod probe;
 mod report;
 

@@ -12,6 +12,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use super::behaviour::{Behaviour, Classic};
 use super::comparison::{self, Sight};
 use super::discovery::{MAX_COMPARED, asked, differs};
+use super::pace::Pace;
 use super::probe::timing;
 use super::report::{Report, Test};
 use crate::check::{StepError, binding};
@@ -24,17 +25,24 @@ struct OverTcp {
     local: SocketAddr,
     open: Vec<Leg>,
     timeout: Duration,
+    pace: Pace,
 }
 
 /// Connects from `local` to the first server that has another address, and to that, else to several servers.
 ///
 /// # Errors
 /// No socket.
-pub(super) async fn run(local: IpAddr, servers: &[Vec<SocketAddr>], server: SocketAddr, timeout: Duration) -> anyhow::Result<Report> {
+pub(super) async fn run(
+    local: IpAddr,
+    servers: &[Vec<SocketAddr>],
+    server: SocketAddr,
+    timeout: Duration,
+    pace: Pace,
+) -> anyhow::Result<Report> {
     // Held until the end, so that nobody else gets the port.
     let holder = socket(SocketAddr::new(local, 0)).context("no socket")?;
     let report = Report { transport: Transport::Tcp, ..Report::new(server) };
-    let mut run = OverTcp { report, local: holder.local_addr()?, open: Vec::new(), timeout };
+    let mut run = OverTcp { report, local: holder.local_addr()?, open: Vec::new(), timeout, pace };
     let mut seen: Vec<(Sight, Binding)> = Vec::new();
     for server in asked(servers) {
         let Some(binding) = run.test("connectivity", server).await else { continue };
@@ -67,6 +75,7 @@ fn other(seen: &[(Sight, Binding)]) -> Option<(SocketAddr, SocketAddr)> {
 impl OverTcp {
     /// One connection and one request, noted in the report.
     async fn test(&mut self, name: &'static str, to: SocketAddr) -> Option<Binding> {
+        self.pace.next().await;
         let answer = self.ask(to).await;
         let mut test = Test { name, local: self.local, sent_to: to, asked: "the same", mapped: None, answered_from: None, failure: None };
         match &answer {

@@ -1,0 +1,52 @@
+//! "A client SHOULD NOT generate more than ten new STUN transactions per second and SHOULD pace them such that the retransmission timeouts
+//! (RTOs) do not synchronize the retransmissions of each transaction" (RFC 5780 §5).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep_until};
+
+/// Between the beginnings of two transactions.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// When the next transaction may begin; clones share it, since both families are measured at once.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Pace(Arc<Mutex<Option<Instant>>>);
+
+impl Pace {
+    /// Waits until a transaction may begin, one waiter after the other.
+    pub(super) async fn next(&self) {
+        let mut next = self.0.lock().await;
+        if let Some(due) = *next {
+            sleep_until(due).await;
+        }
+        *next = Some(Instant::now() + INTERVAL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn rfc5780_5_ten_transactions_a_second_of_both_families_and_no_two_at_once() {
+        let start = Instant::now();
+        let pace = Pace::default();
+        let family = async |pace: Pace| {
+            let mut began = Vec::new();
+            while start.elapsed() < Duration::from_secs(1) {
+                pace.next().await;
+                began.push(start.elapsed().as_millis());
+            }
+            began
+        };
+        let (one, other) = tokio::join!(family(pace.clone()), family(pace));
+        let mut began = [one, other].concat();
+        began.sort_unstable();
+        assert!(began.windows(2).all(|two| two[1] - two[0] >= 100), "{began:?}");
+        assert_eq!(began.iter().filter(|at| **at < 1000).count(), 10, "{began:?}");
+        // Who took his time does not have to wait.
+        assert_eq!(began[0], 0);
+    }
+}
