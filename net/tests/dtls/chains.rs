@@ -1,9 +1,12 @@
 //! What an operator has is served: chains of RSA and ECDSA certificates, several of them, changed while the server runs.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use openssl::ssl::NameType;
 
 use crate::authority::{Authority, Kind};
-use crate::client::{Client, Path, Wish, faithful};
+use crate::client::{Client, Fate, Path, Wish, faithful};
 use crate::server::{Server, TAG, offer, socket};
 
 fn path(server: &Server) -> Path {
@@ -62,6 +65,37 @@ fn the_name_that_the_client_asks_for_chooses_the_identity() {
     let client = Client::connect(path(&server), &unnamed).unwrap();
     let leaf = client.stream.ssl().peer_certificate().unwrap();
     assert_eq!(leaf.to_der().unwrap(), first.chain[0].to_der().unwrap(), "the first identity is the default");
+}
+
+/// The types of the extensions of a ServerHello that stands at the beginning of a datagram, as OpenSSL writes it.
+fn extensions(datagram: &[u8]) -> Vec<u16> {
+    let number = |at: usize| usize::from(u16::from_be_bytes([datagram[at], datagram[at + 1]]));
+    let list = 13 + 12 + 2 + 32 + 1 + usize::from(datagram[13 + 12 + 2 + 32]) + 2 + 1;
+    let (mut at, end) = (list + 2, list + 2 + number(list));
+    let mut types = Vec::new();
+    while at < end {
+        types.push(number(at) as u16);
+        at += 4 + number(at + 2);
+    }
+    types
+}
+
+#[test]
+fn rfc6066_3_the_name_is_followed_and_not_acknowledged_as_pion_needs_it() {
+    const SERVER_NAME: u16 = 0;
+    const EXTENDED_MASTER_SECRET: u16 = 23;
+    let authority = Authority::new(Kind::Ecdsa, "turn.example.org");
+    let server = Server::start(vec![authority.identity()]);
+    let heard = Rc::new(RefCell::new(Vec::new()));
+    let listener = Rc::clone(&heard);
+    let listening: Fate = Box::new(move |datagram| {
+        listener.borrow_mut().push(datagram.clone());
+        vec![datagram]
+    });
+    let path = Path::new(socket("127.0.0.1:0"), server.address, faithful(), listening);
+    Client::connect(path, &Wish::verified(&authority.root, "turn.example.org")).unwrap();
+    let hello = extensions(heard.borrow().iter().find(|datagram| datagram[13] == 2).expect("a ServerHello"));
+    assert!(hello.contains(&EXTENDED_MASTER_SECRET) && !hello.contains(&SERVER_NAME), "{hello:?}");
 }
 
 #[test]

@@ -32,11 +32,14 @@ impl Offered {
         }
         let mut context = context(offer, 0)?;
         context.set_servername_callback(move |ssl, _| {
-            let Some(name) = ssl.servername(NameType::HOST_NAME) else {
-                return Err(SniError::NOACK);
-            };
-            let chosen = named.iter().find(|(identity, _)| identity.is_for(name)).ok_or(SniError::NOACK)?;
-            ssl.set_ssl_context(&chosen.1).map_err(|_| SniError::ALERT_FATAL)
+            let name = ssl.servername(NameType::HOST_NAME);
+            let chosen = name.and_then(|name| named.iter().find(|(identity, _)| identity.is_for(name)));
+            if let Some((_, context)) = chosen {
+                ssl.set_ssl_context(context).map_err(|_| SniError::ALERT_FATAL)?;
+            }
+            // Deviation: RFC 6066 §3: the name is followed and not acknowledged: pion takes the acknowledgement, which has no content, for a
+            // broken one, and drops the ServerHello without a word.
+            Err(SniError::NOACK)
         });
         Ok(Self { context: context.build() })
     }
