@@ -1,6 +1,6 @@
 //! WebRTC clients, each with itself and with others, through `turnd` and nothing else.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::call::{Media, call, settings};
 use crate::legs::{Leg, Server};
@@ -114,6 +114,16 @@ fn who_does_not_know_the_authority_gets_no_relayed_candidate() {
             let sdp = description["sdp"].as_str().expect("a description has it");
             assert_eq!(sdp.contains("typ relay"), trusts, "{client:?} over {leg:?}: {sdp}\n{}", server.turnd.log());
         }
+    }
+    server.end();
+}
+
+#[test]
+fn libwebrtc_and_chromium_over_ipv6() {
+    // aiortc takes no URI with an IPv6 address, and pion gathers nothing from one.
+    let server = Server::start(Ipv6Addr::LOCALHOST, "");
+    for (ours, theirs) in [(Leg::Udp, Leg::Tcp), (Leg::Tcp, Leg::Udp)] {
+        call(&server, (Client::Libwebrtc, ours), (Client::Chromium, theirs), Media::DataAndSound);
     }
     server.end();
 }

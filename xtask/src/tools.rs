@@ -29,7 +29,7 @@ const TOOLS: &[Tool] = &[
     Tool { program: "openssl", package: "openssl", used_by: "interop" },
     Tool { program: "node", package: "nodejs", used_by: "interop" },
     Tool { program: "npm", package: "npm", used_by: "interop" },
-    Tool { program: "go", package: "golang-go", used_by: "interop" },
+    Tool { program: "go", package: "golang-go", used_by: "interop; 1.25 or newer" },
     Tool { program: "chromium", package: "chromium", used_by: "interop" },
     Tool { program: "certutil", package: "libnss3-tools", used_by: "interop" },
     Tool { program: "redis-server", package: "redis-server", used_by: "store" },
