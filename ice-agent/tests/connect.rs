@@ -129,6 +129,22 @@ async fn relays_over_tls_and_dtls_give_candidates_of_both_families() {
 }
 
 #[tokio::test]
+async fn relays_are_reached_over_ipv6_and_one_family_will_do() {
+    for fault in [Fault::None, Fault::LacksIpv6] {
+        let server = SmallTurn::start_at("::1".parse().unwrap(), fault, None).await;
+        let (udp, tcp) = (turn(&server, "udp"), turn(&server, "tcp"));
+        let options = |uri| ["--relay-only", "--turn", uri, "--username", USER];
+        for side in call(&options(udp.as_str()), &options(tcp.as_str())).await {
+            let report = &side.report;
+            assert_eq!((side.status, &report["path"]), (0, &"relayed".into()), "{report:#}");
+            let candidates = report["candidates"].as_array().unwrap();
+            let own = candidates.iter().filter(|one| one["side"] == "local").count();
+            assert_eq!(own, if fault == Fault::None { 2 } else { 1 }, "{report:#}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn rfc8489_6_2_3_a_relay_whose_certificate_is_not_trusted_is_not_used() {
     let authority = Authority::new();
     let server = SmallTurn::start_secure(Fault::None, authority.server(90)).await;

@@ -221,6 +221,22 @@ t.example.org.
 }
 
 #[tokio::test]
+async fn a_name_with_too_many_servers_is_used_in_part() {
+    let mut zone = String::from("_turn._udp.example.org.\n");
+    for port in 1..=30 {
+        zone.push_str(&format!("    SRV 1 1 {port} t.example.org.\n"));
+    }
+    zone.push_str("t.example.org.\n");
+    for last in 1..=30 {
+        zone.push_str(&format!("    A 192.0.2.{last}\n"));
+    }
+    let server = NameServer::start(&zone, &[]).await;
+    let found = resolve(&server, "turn:example.org?transport=udp", &Choice::default()).await.unwrap();
+    assert_eq!(found.endpoints.len(), 16);
+    assert!(found.endpoints.iter().all(|endpoint| endpoint.addresses.len() == 16));
+}
+
+#[tokio::test]
 async fn rfc2782_a_root_target_says_that_there_is_no_such_service() {
     let zone = "_turn._udp.example.org.\n    SRV 0 0 0 .\nexample.org.\n    A 192.0.2.1\n";
     let server = NameServer::start(zone, &[]).await;
