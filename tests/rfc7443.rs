@@ -5,10 +5,11 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
+use causeway_tests::daemon::certificates::{Certificates, KeyKind};
 use causeway_tests::daemon::port;
 use causeway_tests::daemon::service::{self, Service};
 use causeway_wire::{Class, Message, MessageWriter, Method, TransactionId};
-use certificates::{Certificates, KeyKind};
+
 use openssl::ssl::{Ssl, SslContext, SslContextBuilder, SslMethod, SslOptions, SslStream, SslVerifyMode, SslVersion};
 
 /// How long a client waits for what must come.

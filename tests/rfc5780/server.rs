@@ -2,15 +2,16 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use causeway_tests::daemon::certificates::{Certificates, KeyKind};
 use causeway_tests::daemon::port;
 use causeway_tests::daemon::service::Service;
 use causeway_wire::binding::{self, MAX_ANSWER_LEN, Received, Silence, Transport, Usage};
 use causeway_wire::{Class, Message, MessageWriter, Method, TransactionId};
 
 use crate::leg::Leg;
-use causeway_tests::daemon::certificates::{Certificates, KeyKind};
 
 /// How long an answer may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -63,7 +64,7 @@ pub(crate) fn each(test: impl Fn(&Server)) {
         let hosts = [1, 2].map(|host| IpAddr::from(Ipv4Addr::new(203, 0, 113, host)));
         test(&Server { over, endpoints: cross(hosts, [3478, 3479]), root: None });
     }
-    let certificates = Certificates::make(KeyKind::Ecdsa);
+    let certificates = certificates();
     let hosts = [1, 2].map(|host| IpAddr::from(Ipv4Addr::new(127, 0, 0, host)));
     let (plain, secure) = ([port::free(), port::free()], [port::free(), port::free()]);
     let config = format!(
@@ -91,7 +92,7 @@ pub(crate) fn each_with_one_address(test: impl Fn(&Server)) {
     for over in TRANSPORTS {
         test(&Server { over, endpoints: vec![SocketAddr::from(([203, 0, 113, 1], 3478))], root: None });
     }
-    let certificates = Certificates::make(KeyKind::Ecdsa);
+    let certificates = certificates();
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
     let listen = format!("[[listen]]\naddress = \"{address}\"\ntransports = [\"udp\", \"tcp\", \"tls\", \"dtls\"]\n");
     let stund = Service::start("stund", address, &format!("{listen}[admin]\nlisten = \"off\"\n{}", certificates.table()));
@@ -99,6 +100,17 @@ pub(crate) fn each_with_one_address(test: impl Fn(&Server)) {
         test(&Server { over, endpoints: vec![address], root: Some(certificates.root()) });
     }
     stund.end();
+}
+
+/// The same for the tests that run at a time: each is made by a dozen of processes.
+fn certificates() -> Arc<Certificates> {
+    static MADE: Mutex<Weak<Certificates>> = Mutex::new(Weak::new());
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    made.upgrade().unwrap_or_else(|| {
+        let new = Arc::new(Certificates::make(KeyKind::Ecdsa));
+        *made = Arc::downgrade(&new);
+        new
+    })
 }
 
 impl Server {
