@@ -39,7 +39,8 @@ pub struct WayArgs {
     #[arg(long, value_name = "URL", env = "ICE_AGENT_PROXY", hide_env_values = true)]
     pub proxy: Option<HttpProxy>,
     /// Use no proxy, whatever the environment says.
-    #[arg(long, conflicts_with = "proxy")]
+    // No conflict with `--proxy`, which counts as given when its variable is set.
+    #[arg(long)]
     pub no_proxy: bool,
 }
 

@@ -140,6 +140,8 @@ async fn the_environments_proxy_is_not_for_loopback_and_no_proxy_ignores_it() {
     let gone = format!("http://{}", nobody());
     assert_eq!(run(check(&uri).env("https_proxy", &gone)).await.status, 0);
     assert_eq!(run(check(&uri).arg("--no-proxy").env("https_proxy", "gopher://nonsense")).await.status, 0);
+    assert_eq!(run(check(&uri).arg("--no-proxy").env("ICE_AGENT_PROXY", &gone)).await.status, 0);
+    assert_eq!(run(check(&uri).env("ICE_AGENT_PROXY", &gone)).await.status, 1, "it was named for every server");
     let output = check(&uri).env("https_proxy", "gopher://nonsense").output().await.unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(2) && error.contains("$https_proxy"), "{error}");
