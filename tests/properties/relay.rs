@@ -322,7 +322,7 @@ fn step(takes_over: bool) -> impl Strategy<Value = Step> {
         3 => (who.clone(), a_peer(), 0..9usize).prop_map(|(who, peer, len)| Step::Send(who, peer, len)),
         3 => (who.clone(), number(), 0..9usize).prop_map(|(who, number, len)| Step::SendChannel(who, number, len)),
         3 => (who.clone(), a_peer(), 0..9usize).prop_map(|(who, peer, len)| Step::FromPeer(who, peer, len)),
-        2 => (who.clone(), a_peer(), 0..13u8).prop_map(|(who, peer, kind)| Step::Icmp(who, peer, kind)),
+        2 => (who.clone(), a_peer(), prop::sample::select(vec![0u8, 1, 2, 3, 3, 4, 11, 11, 12])).prop_map(|(who, peer, kind)| Step::Icmp(who, peer, kind)),
         1 => (who.clone(), any::<bool>()).prop_map(|(who, last)| Step::Claim(who, last)),
         1 => who.prop_map(Step::Gone),
         3 => prop_oneof![0..10u64, Just(1), Just(29), Just(30), Just(299), Just(300), Just(301), Just(600), 0..700u64].prop_map(Step::Pass),
@@ -334,7 +334,8 @@ fn step(takes_over: bool) -> impl Strategy<Value = Step> {
 fn ask() -> impl Strategy<Value = Ask> {
     prop_oneof![
         1 => allocate(),
-        3 => (any::<Option<bool>>(), lifetime()).prop_map(|(ipv6, lifetime)| Ask::Refresh { ipv6, lifetime }),
+        2 => (any::<Option<bool>>(), lifetime()).prop_map(|(ipv6, lifetime)| Ask::Refresh { ipv6, lifetime }),
+        1 => any::<bool>().prop_map(|ipv6| Ask::Refresh { ipv6: Some(ipv6), lifetime: Some(0) }),
         3 => prop::collection::vec(a_peer(), 0..4).prop_map(|peers| Ask::Permit { peers }),
         4 => (number(), a_peer()).prop_map(|(number, peer)| Ask::Bind { number, peer }),
     ]
@@ -345,7 +346,7 @@ fn allocate() -> impl Strategy<Value = Ask> {
         2 => any::<bool>().prop_map(|ipv6| What::One { ipv6 }),
         1 => any::<bool>().prop_map(|ipv6| What::Even { ipv6 }),
         1 => any::<bool>().prop_map(|ipv6| What::Pair { ipv6 }),
-        2 => Just(What::Both),
+        4 => Just(What::Both),
     ];
     (what, lifetime()).prop_map(|(what, lifetime)| Ask::Allocate { what, lifetime })
 }
