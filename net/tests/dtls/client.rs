@@ -94,6 +94,11 @@ pub(crate) struct Client {
 impl Client {
     /// Completes a handshake, retransmitting as OpenSSL does, or says what failed.
     pub(crate) fn connect(path: Path, wish: &Wish<'_>) -> Result<Self, String> {
+        Self::connect_within(Duration::from_secs(10), path, wish)
+    }
+
+    /// The same, with less or more patience.
+    pub(crate) fn connect_within(patience: Duration, path: Path, wish: &Wish<'_>) -> Result<Self, String> {
         let mut connector = SslConnector::builder(SslMethod::dtls()).unwrap();
         match wish.root {
             Some(root) => connector.cert_store_mut().add_cert(root.clone()).unwrap(),
@@ -109,7 +114,7 @@ impl Client {
         configuration.set_verify_hostname(wish.root.is_some());
         configuration.set_mtu(1_200).unwrap();
         let mut result = configuration.connect(wish.name, path);
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + patience;
         loop {
             match result {
                 Ok(stream) => return Ok(Self { stream }),

@@ -8,6 +8,7 @@ mod chains;
 mod client;
 mod lifetimes;
 mod lossy;
+mod mutated;
 mod proxied;
 mod server;
 mod unproven;
