@@ -139,7 +139,7 @@ impl Ways {
         discover(uri, choice, &self.dns).await
     }
 
-    /// The way to one address of the server. Its certificate is to have the name in the URI: "using the value of the <host> parameter as the
+    /// The way to one address of the server. Its certificate is to have the name in the URI: "using the value of the `<host>` parameter as the
     /// identity of the server to be verified" (RFC 5928 §5), wherever SRV records lead; unless another one was told.
     #[must_use]
     pub fn target(&self, uri: &ServerUri, transport: Transport, address: SocketAddr) -> Target {
