@@ -20,11 +20,14 @@ pub struct Termination {
 }
 
 impl Termination {
-    /// Takes SIGTERM and SIGINT from their default, which would end the process on the spot.
+    /// Takes SIGTERM, SIGINT and SIGHUP from their default, which would end the process on the spot. SIGHUP asks for certificates to be read
+    /// again ([`crate::tls::follow`]); where there are none, it asks for nothing.
     ///
     /// # Errors
     /// The operating system refuses the signal handlers.
     pub fn install() -> io::Result<Self> {
+        // Once taken, it stays so.
+        drop(signal(SignalKind::hangup())?);
         Ok(Termination { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
     }
 

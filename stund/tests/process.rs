@@ -47,6 +47,9 @@ fn sigterm_and_sigint_end_it_cleanly() {
         let mut stream = connect(server);
         stream.write_all(&plain_request()).unwrap();
         read_message(&mut stream);
+        // Asks for certificates to be read again, and here there are none.
+        stund.signal("HUP");
+        ask(&client("127.0.0.1"), server, &plain_request());
         stund.signal(signal);
         let (status, said) = stund.ended();
         assert_eq!(status.code(), Some(0), "{said}");
