@@ -154,6 +154,7 @@ fn interop(by: Instant) -> Result<()> {
 }
 
 fn natlab(by: Instant) -> Result<()> {
+    clients::provide(by)?;
     run_targets(|target| target.package == NATLAB, &["--nocapture", "--test-threads=1"], by)
 }
 

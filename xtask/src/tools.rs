@@ -22,6 +22,7 @@ const TOOLS: &[Tool] = &[
     Tool { program: "x86_64-w64-mingw32-gcc", package: "gcc-mingw-w64-x86-64", used_by: "windows" },
     Tool { program: "ip", package: "iproute2", used_by: "natlab" },
     Tool { program: "nft", package: "nftables", used_by: "natlab" },
+    Tool { program: "baresip", package: "baresip", used_by: "natlab" },
     Tool { program: "turnutils_uclient", package: "coturn", used_by: "interop" },
     Tool { program: "turnutils_peer", package: "coturn", used_by: "interop" },
     Tool { program: "turnutils_stunclient", package: "coturn", used_by: "interop" },

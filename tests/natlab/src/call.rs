@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::agent::Agent;
 use crate::services::{PASSWORD, Services, USER};
 use crate::theory::Path;
-use crate::{Lab, LabError, Process, Site, binary};
+use crate::{Lab, LabError, Process, binary};
 
 /// Numbered datagrams that each side sends.
 const COUNT: u32 = 50;
@@ -49,15 +50,18 @@ impl fmt::Display for CandidateKind {
 pub struct End {
     /// What the peer sends to.
     pub kind: CandidateKind,
-    /// `udp` or `tcp`: how a relayed one reaches its TURN server.
+    /// `udp`, `tcp`, `tls` or `dtls`: how a relayed one reaches its TURN server.
     pub relay_transport: Option<String>,
+    /// Whether the peer sends over IPv6.
+    pub is_ipv6: bool,
 }
 
 impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let family = if self.is_ipv6 { " v6" } else { "" };
         match &self.relay_transport {
-            Some(transport) => write!(f, "{}/{transport}", self.kind),
-            None => write!(f, "{}", self.kind),
+            Some(transport) => write!(f, "{}/{transport}{family}", self.kind),
+            None => write!(f, "{}{family}", self.kind),
         }
     }
 }
@@ -111,31 +115,22 @@ impl Call {
     }
 }
 
-/// Lets the agents of sites 0 and 1 call each other.
+/// Lets the agents of sites 0 and 1 call each other, each with all servers that its way to the internet suggests.
 ///
 /// # Errors
 /// [`LabError::Ended`] with an agent's report when there was no connection.
 pub fn call(lab: &Lab, services: &Services) -> Result<Call, LabError> {
-    let start = |index: usize| connect(&lab.sites[index], services, index);
-    let agents = [start(0)?, start(1)?];
-    let [a, b] = agents.map(|agent| agent.finish(END).and_then(crate::process::Finished::success));
-    Ok(Call { sides: [side(&a?)?, side(&b?)?], seen_between_sites: lab.data_between_sites()? })
+    call_as(lab, [Agent::at(lab, 0, services), Agent::at(lab, 1, services)])
 }
 
-fn connect(site: &Site, services: &Services, index: usize) -> Result<Process, LabError> {
-    let mut command = site.client.namespace.command(binary("ice-agent")?);
-    command.args(["connect", "--json", "--room", "lab", "--rendezvous", &services.rendezvous_url()]);
-    command.args(["--stun", &format!("stun:{}", services.stun())]);
-    for transport in ["udp", "tcp"] {
-        command.args(["--turn", &format!("turn:{}?transport={transport}", services.turn())]);
-    }
-    // How much loss is too much is for the lab to say.
-    command.args(["--max-loss", "100"]);
-    command.env("ICE_AGENT_USERNAME", USER).env("ICE_AGENT_PASSWORD", PASSWORD);
-    for (option, value) in [("--count", COUNT), ("--interval", INTERVAL_MS), ("--size", SIZE), ("--timeout", TIMEOUT_S)] {
-        command.args([option, &value.to_string()]);
-    }
-    Process::start(format!("ice-agent connect at site {index}"), command)
+/// Lets these agents call each other from sites 0 and 1.
+///
+/// # Errors
+/// As [`call`].
+pub fn call_as(lab: &Lab, [a, b]: [Agent; 2]) -> Result<Call, LabError> {
+    let agents = [a.start(lab, 0, COUNT, INTERVAL_MS, SIZE)?, b.start(lab, 1, COUNT, INTERVAL_MS, SIZE)?];
+    let [a, b] = agents.map(|agent| agent.finish(END).and_then(crate::process::Finished::success));
+    Ok(Call { sides: [side(&a?)?, side(&b?)?], seen_between_sites: lab.data_between_sites()? })
 }
 
 /// A call that goes on for a while between sites 0 and 1, by this TURN server over UDP.
@@ -200,6 +195,7 @@ struct SelectedPair {
 struct EndReport {
     #[serde(rename = "type")]
     kind: CandidateKind,
+    address: SocketAddr,
     relay_transport: Option<String>,
 }
 
@@ -222,7 +218,7 @@ fn side(output: &str) -> Result<Side, LabError> {
     };
     let relayed = [&pair.local, &pair.remote].iter().any(|end| end.kind == CandidateKind::Relay);
     Ok(Side {
-        end: End { kind: pair.local.kind, relay_transport: pair.local.relay_transport },
+        end: End { kind: pair.local.kind, relay_transport: pair.local.relay_transport, is_ipv6: pair.local.address.is_ipv6() },
         path: if relayed { Path::Relayed } else { Path::Direct },
         connect_ms,
         rtt_ms: rtt.p50,

@@ -19,28 +19,40 @@
 //! It needs root, `ip` (iproute2) and `nft` (nftables); [`requirements`] names what is missing. Nothing leaves the
 //! namespaces: the lab's "public" addresses are only numbers.
 
+mod access;
+pub mod agent;
 mod binary;
 pub mod call;
+pub mod certificates;
 pub mod durable;
 mod error;
+mod firewall;
 mod link;
 mod log;
 pub mod matrix;
+pub mod metrics;
 mod namespace;
 mod nat;
 pub mod observe;
 mod parallel;
+mod plan;
 mod probe;
 mod process;
+mod proxy;
 pub mod punch;
 pub mod recognition;
 mod requirements;
 pub mod rules;
 mod scratch;
 pub mod services;
+mod shared;
+mod site;
+pub mod telephone;
 pub mod theory;
 mod topology;
+pub mod webrtc;
 
+pub use access::Access;
 pub use binary::binary;
 pub use error::LabError;
 pub use namespace::{LabName, Namespace, sweep_leftovers};
@@ -49,6 +61,8 @@ pub use observe::observe;
 pub use parallel::parallel;
 pub use probe::{Arrival, TcpListenerProbe, UdpProbe, tcp_connect};
 pub use process::{Finished, Process, Transport};
+pub use proxy::HttpProxy;
 pub use requirements::requirements;
 pub use scratch::Scratch;
+pub use shared::Inside;
 pub use topology::{Host, Lab, NatBox, Site};

@@ -32,7 +32,10 @@ pub(crate) fn connect(left: &End<'_>, right: &End<'_>) -> Result<(), LabError> {
 
 impl End<'_> {
     fn raise(&self) -> Result<(), LabError> {
-        let mut lines: String = self.addresses.iter().map(|address| format!("addr add {address} dev {}\n", self.device)).collect();
+        // Without `nodad` an IPv6 address could not be used for a second or two.
+        let flags = |address: &IpNet| if matches!(address, IpNet::V6(_)) { " nodad" } else { "" };
+        let add = |address: &IpNet| format!("addr add {address} dev {}{}\n", self.device, flags(address));
+        let mut lines: String = self.addresses.iter().map(add).collect();
         lines.push_str(&format!("link set {} up\n", self.device));
         self.namespace.ip(&lines)
     }

@@ -3,15 +3,14 @@
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 
-use crate::NatKind;
 use crate::call::{Call, Side};
 use crate::theory::Path;
 
 /// One pair of kinds, and what became of its call.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The kinds of sites 0 and 1.
-    pub kinds: [NatKind; 2],
+    /// What sites 0 and 1 are behind.
+    pub behind: [String; 2],
     /// What theory says.
     pub expected: Path,
     /// The call, or why there was none.
@@ -56,7 +55,7 @@ pub fn render(outcomes: &[Outcome]) -> String {
     table.load_style(UTF8_FULL_CONDENSED);
     table.set_header(["A behind", "B behind", "theory", "A's end", "B's end", "connected", "RTT", "loss", ""]);
     for outcome in outcomes {
-        let mut row = vec![outcome.kinds[0].to_string(), outcome.kinds[1].to_string(), outcome.expected.to_string()];
+        let mut row = vec![outcome.behind[0].clone(), outcome.behind[1].clone(), outcome.expected.to_string()];
         match &outcome.call {
             Ok(call) => {
                 let [a, b] = &call.sides;
@@ -98,7 +97,7 @@ mod tests {
     /// Of the 50 datagrams of each side, `echoed` came back to A.
     fn outcome(expected: Path, said: [Path; 2], echoed: u32, seen_between_sites: u64) -> Outcome {
         let side = |kind, path, echoed| Side {
-            end: End { kind, relay_transport: None },
+            end: End { kind, relay_transport: None, is_ipv6: false },
             path,
             connect_ms: 81.2,
             rtt_ms: 0.25,
@@ -107,8 +106,8 @@ mod tests {
             arrived: 50,
         };
         let sides = [side(CandidateKind::Srflx, said[0], echoed), side(CandidateKind::Relay, said[1], 50)];
-        let kinds = [NatKind::PortRestricted, NatKind::Symmetric];
-        Outcome { kinds, expected, call: Ok(Call { sides, seen_between_sites }) }
+        let behind = ["port-restricted", "symmetric"].map(str::to_owned);
+        Outcome { behind, expected, call: Ok(Call { sides, seen_between_sites }) }
     }
 
     #[test]

@@ -49,8 +49,7 @@ impl Namespace {
         let name = lab.namespace(role);
         run(Command::new("ip").args(["netns", "add", &name]), "")?;
         let namespace = Self { name };
-        // Strict reverse path filters would drop what a multi-homed host receives; the lab has no IPv6 yet, and
-        // link-local candidates would only make noise.
+        // Strict reverse path filters would drop what a multi-homed host receives.
         namespace.sysctl(&[
             ("net/ipv4/conf/all/rp_filter", "0"),
             ("net/ipv4/conf/default/rp_filter", "0"),
@@ -59,6 +58,15 @@ impl Namespace {
         ])?;
         namespace.ip("link set lo up")?;
         Ok(namespace)
+    }
+
+    /// Turns IPv6 on, for the devices there are and those to come; addresses are given, not made up from advertisements.
+    pub(crate) fn enable_ipv6(&self) -> Result<(), LabError> {
+        self.sysctl(&[
+            ("net/ipv6/conf/default/accept_ra", "0"),
+            ("net/ipv6/conf/default/disable_ipv6", "0"),
+            ("net/ipv6/conf/all/disable_ipv6", "0"),
+        ])
     }
 
     /// The name that `ip netns` knows it by.

@@ -78,8 +78,8 @@ pub struct UdpBehaviour {
     pub port_preserved: bool,
 }
 
-/// Mapping behaviour, RFC 4787 §4.1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Mapping behaviour, RFC 4787 §4.1, from the most open to the most closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mapping {
     /// One external port for all destinations.
     EndpointIndependent,
@@ -89,8 +89,8 @@ pub enum Mapping {
     AddressAndPortDependent,
 }
 
-/// Filtering behaviour, RFC 4787 §5.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Filtering behaviour, RFC 4787 §5, from the most open to the most closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Filtering {
     /// Anybody may send to a mapped port.
     EndpointIndependent,

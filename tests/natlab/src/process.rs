@@ -165,6 +165,12 @@ impl Process {
         killed.map(drop).map_err(LabError::io(format!("killing {}", self.name)))
     }
 
+    /// What it has written to standard output so far.
+    #[must_use]
+    pub fn output(&self) -> String {
+        self.log.text(Stream::Output)
+    }
+
     /// The last lines that it wrote, for an error message.
     #[must_use]
     pub fn log_tail(&self) -> String {

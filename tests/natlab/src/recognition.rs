@@ -1,11 +1,11 @@
 //! `ice-agent nat` at a site: what it says of the NAT in front of it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::{Filtering, LabError, Mapping, NatKind, Process, Site, binary};
+use crate::{Filtering, LabError, Mapping, NatKind, Process, Site, UdpBehaviour, binary};
 
 /// How long each test waits in vain; datagrams cross the lab in microseconds, but the machine may be busy.
 const TEST_TIMEOUT: &str = "1.5";
@@ -32,6 +32,8 @@ pub struct Recognition {
     pub server: SocketAddr,
     /// Whether the server answers over TCP, where it does not over UDP.
     pub tcp: Option<bool>,
+    /// IPv6, where both families were measured.
+    pub other_family: Option<Box<Recognition>>,
 }
 
 /// Runs `ice-agent nat` at `site`.
@@ -39,8 +41,19 @@ pub struct Recognition {
 /// # Errors
 /// [`LabError`] when it cannot be run or its answer cannot be read. That it says no is an answer.
 pub fn recognise(site: &Site, server: SocketAddr) -> Result<Recognition, LabError> {
+    recognise_by(site, &[server])
+}
+
+/// [`recognise`] by several servers: one of each family.
+///
+/// # Errors
+/// As [`recognise`].
+pub fn recognise_by(site: &Site, servers: &[SocketAddr]) -> Result<Recognition, LabError> {
     let mut command = site.client.namespace.command(binary("ice-agent")?);
-    command.args(["nat", "--json", "--timeout", TEST_TIMEOUT, "--server", &server.to_string()]);
+    command.args(["nat", "--json", "--timeout", TEST_TIMEOUT]);
+    for server in servers {
+        command.args(["--server", &server.to_string()]);
+    }
     let finished = Process::start("ice-agent nat", command)?.finish(END)?;
     serde_json::from_str(&finished.output).map_err(|error| LabError::Unexpected(format!("ice-agent nat --json: {error} in:\n{finished}")))
 }
@@ -48,31 +61,46 @@ pub fn recognise(site: &Site, server: SocketAddr) -> Result<Recognition, LabErro
 /// What `ice-agent nat` must say behind a NAT of this kind. Ports that chance decides are taken from `seen`.
 #[must_use]
 pub fn expected(kind: NatKind, site: &Site, server: SocketAddr, seen: &Recognition) -> Recognition {
-    let udp = kind.promise().udp;
+    let promise = kind.promise();
+    let translated = promise.translated.then(|| site.public_address());
+    expected_of(promise.udp, site.client.address(), translated, server, seen)
+}
+
+/// What it must say of this behaviour, with addresses translated to this one, or not.
+#[must_use]
+pub fn expected_of(
+    udp: Option<UdpBehaviour>,
+    own: IpAddr,
+    translated: Option<IpAddr>,
+    server: SocketAddr,
+    seen: &Recognition,
+) -> Recognition {
     let port = |address: Option<SocketAddr>| address.map_or(0, |address| address.port());
     // A random port may be any; that it is not the local one is `port_preserved`.
-    let mapped_port = port(if kind == NatKind::Symmetric { seen.mapped } else { seen.local });
+    let mapped_port = port(if udp.is_some_and(|udp| udp.port_preserved) { seen.local } else { seen.mapped });
     Recognition {
-        classic: classic(kind).to_owned(),
+        classic: classic(udp, translated.is_some()).to_owned(),
         mapping: udp.map_or("unknown", |udp| mapping(udp.mapping)).to_owned(),
         filtering: udp.map_or("unknown", |udp| filtering(udp.filtering)).to_owned(),
-        nat: udp.map(|_| kind.promise().translated),
-        local: udp.map(|_| SocketAddr::new(site.client.address(), port(seen.local))),
-        mapped: udp.map(|_| SocketAddr::new(site.public_address(), mapped_port)),
+        nat: udp.map(|_| translated.is_some()),
+        local: udp.map(|_| SocketAddr::new(own, port(seen.local))),
+        mapped: udp.map(|_| SocketAddr::new(translated.unwrap_or(own), mapped_port)),
         port_preserved: udp.map(|udp| udp.port_preserved),
         server,
         tcp: if udp.is_none() { Some(true) } else { None },
+        other_family: None,
     }
 }
 
-fn classic(kind: NatKind) -> &'static str {
-    match kind {
-        NatKind::None => "open-internet",
-        NatKind::FullCone => "full-cone",
-        NatKind::AddressRestricted => "address-restricted-cone",
-        NatKind::PortRestricted => "port-restricted-cone",
-        NatKind::Symmetric => "symmetric",
-        NatKind::TcpOnly => "udp-blocked",
+fn classic(udp: Option<UdpBehaviour>, translated: bool) -> &'static str {
+    let Some(udp) = udp else { return "udp-blocked" };
+    match (translated, udp.mapping, udp.filtering) {
+        (false, _, Filtering::EndpointIndependent) => "open-internet",
+        (false, ..) => "symmetric-udp-firewall",
+        (true, Mapping::EndpointIndependent, Filtering::EndpointIndependent) => "full-cone",
+        (true, Mapping::EndpointIndependent, Filtering::AddressDependent) => "address-restricted-cone",
+        (true, Mapping::EndpointIndependent, Filtering::AddressAndPortDependent) => "port-restricted-cone",
+        (true, ..) => "symmetric",
     }
 }
 

@@ -1,9 +1,12 @@
-//! The workspace's servers on the lab's public host: `stund` with its two addresses, `turnd`, and the rendezvous.
+//! The workspace's servers on the lab's public host: `stund` with its two addresses, `turnd` over all its transports, and the rendezvous;
+//! in every family that the lab has.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
+use crate::certificates::Certificates;
+use crate::metrics::Metrics;
 use crate::process::Transport;
 use crate::scratch::Scratch;
 use crate::{Lab, LabError, Namespace, Process, binary};
@@ -12,11 +15,20 @@ use crate::{Lab, LabError, Namespace, Process, binary};
 pub const USER: &str = "lab";
 /// That user's password.
 pub const PASSWORD: &str = "a password of the lab";
+/// The user that telephones allocate as, which take no password with spaces.
+pub const PHONE_USER: &str = "phone";
+/// That user's password.
+pub const PHONE_PASSWORD: &str = "a-password-of-the-phones";
 const REALM: &str = "natlab.example";
 
 const STUN_PORT: u16 = 3478;
 const ALTERNATE_PORT: u16 = 3479;
+/// UDP, TCP, TLS and DTLS.
 const TURN_PORT: u16 = 3480;
+/// TLS alone: what the strictest firewalls pass.
+const HTTPS_PORT: u16 = 443;
+const ADMIN_PORT: u16 = 9641;
+/// Of a lab with IPv6; one without has it on the server's other address, at [`HTTPS_PORT`].
 const RENDEZVOUS_PORT: u16 = 8080;
 
 const START: Duration = Duration::from_secs(20);
@@ -37,7 +49,7 @@ impl Stund {
     pub fn start(lab: &Lab) -> Result<Self, LabError> {
         let scratch = Scratch::new()?;
         let mut process = stund(lab, &scratch)?;
-        for &address in &lab.server.addresses {
+        for &address in lab.server.addresses.iter().filter(|address| address.is_ipv4()) {
             for port in [STUN_PORT, ALTERNATE_PORT] {
                 process.wait_port(Transport::Udp, SocketAddr::new(address, port), START)?;
             }
@@ -50,6 +62,12 @@ impl Stund {
     #[must_use]
     pub fn address(lab: &Lab) -> SocketAddr {
         SocketAddr::new(lab.server.address(), STUN_PORT)
+    }
+
+    /// Its primary address and port over IPv6, where the lab has it.
+    #[must_use]
+    pub fn address_ipv6(lab: &Lab) -> Option<SocketAddr> {
+        first_of_each_family(&lab.server.addresses).get(1).map(|&ip| SocketAddr::new(ip, STUN_PORT))
     }
 
     /// Ends it by SIGTERM.
@@ -67,7 +85,10 @@ pub struct Services {
     stund: Stund,
     turnd: Process,
     rendezvous: Process,
-    host: SocketAddr,
+    /// The server's first address of each family.
+    hosts: Vec<IpAddr>,
+    meeting: SocketAddr,
+    certificates: Certificates,
     _scratch: Scratch,
 }
 
@@ -78,33 +99,83 @@ impl Services {
     /// [`LabError::NotBuilt`] when an executable is missing; else what the server said that did not come up.
     pub fn start(lab: &Lab) -> Result<Self, LabError> {
         let scratch = Scratch::new()?;
-        let host = lab.server.address();
+        let hosts = first_of_each_family(&lab.server.addresses);
+        let certificates = Certificates::write(&scratch)?;
         let stund = Stund::start(lab)?;
-        let turnd = turnd(lab, &scratch)?;
-        let rendezvous = rendezvous(lab)?;
-        let mut services = Self { stund, turnd, rendezvous, host: SocketAddr::new(host, 0), _scratch: scratch };
-        services.turnd.wait_port(Transport::Udp, services.at(TURN_PORT), START)?;
-        services.turnd.wait_port(Transport::Tcp, services.at(TURN_PORT), START)?;
-        services.rendezvous.wait_port(Transport::Tcp, services.at(RENDEZVOUS_PORT), START)?;
+        let turnd = turnd(lab, &hosts, &certificates, &scratch)?;
+        let listen = match hosts.as_slice() {
+            [_] => SocketAddr::new(lab.server.addresses[1], HTTPS_PORT),
+            _ => SocketAddr::from(([0_u16; 8], RENDEZVOUS_PORT)),
+        };
+        let rendezvous = rendezvous(lab, listen)?;
+        let meeting = if hosts.len() == 1 { listen } else { SocketAddr::new(hosts[0], RENDEZVOUS_PORT) };
+        let mut services = Self { stund, turnd, rendezvous, hosts, meeting, certificates, _scratch: scratch };
+        services.turnd.wait_port(Transport::Udp, services.turn(), START)?;
+        services.turnd.wait_port(Transport::Tcp, services.turn(), START)?;
+        services.rendezvous.wait_line("rendezvous listening", START)?;
         Ok(services)
     }
 
     /// `HOST:PORT` of the STUN server's primary address.
     #[must_use]
     pub fn stun(&self) -> SocketAddr {
-        self.at(STUN_PORT)
+        SocketAddr::new(self.hosts[0], STUN_PORT)
     }
 
-    /// `HOST:PORT` of the TURN server, over UDP and TCP.
+    /// The STUN server's primary address over IPv6, where the lab has it.
+    #[must_use]
+    pub fn stun_ipv6(&self) -> Option<SocketAddr> {
+        self.hosts.get(1).map(|&host| SocketAddr::new(host, STUN_PORT))
+    }
+
+    /// `HOST:PORT` of the TURN server, over UDP, TCP, TLS and DTLS.
     #[must_use]
     pub fn turn(&self) -> SocketAddr {
-        self.at(TURN_PORT)
+        SocketAddr::new(self.hosts[0], TURN_PORT)
     }
 
-    /// Where two agents meet.
+    /// The TURN server over IPv6, where the lab has it.
+    #[must_use]
+    pub fn turn_ipv6(&self) -> Option<SocketAddr> {
+        self.hosts.get(1).map(|&host| SocketAddr::new(host, TURN_PORT))
+    }
+
+    /// The TURN server where HTTPS servers are, over TLS alone.
+    #[must_use]
+    pub fn turn_https(&self) -> SocketAddr {
+        SocketAddr::new(self.hosts[0], HTTPS_PORT)
+    }
+
+    /// The certificate that the TURN server's clients must trust.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.certificates.root
+    }
+
+    /// Where two agents meet, for one with IPv4.
+    #[must_use]
+    pub fn rendezvous(&self) -> SocketAddr {
+        self.meeting
+    }
+
+    /// [`Services::rendezvous`], as agents want it.
     #[must_use]
     pub fn rendezvous_url(&self) -> String {
-        format!("http://{}", self.at(RENDEZVOUS_PORT))
+        format!("http://{}", self.meeting)
+    }
+
+    /// Where two agents meet, for one without IPv4.
+    #[must_use]
+    pub fn rendezvous_url_ipv6(&self) -> Option<String> {
+        self.hosts.get(1).map(|&host| format!("http://{}", SocketAddr::new(host, RENDEZVOUS_PORT)))
+    }
+
+    /// What `turnd` counts.
+    ///
+    /// # Errors
+    /// [`LabError`] when it does not tell.
+    pub fn metrics(&self, lab: &Lab) -> Result<Metrics, LabError> {
+        Metrics::read(&lab.server.namespace, SocketAddr::from(([127, 0, 0, 1], ADMIN_PORT)))
     }
 
     /// Ends all three by SIGTERM.
@@ -124,45 +195,58 @@ impl Services {
             .map(|(name, process)| format!("{name}:\n{}", process.log_tail()))
             .join("\n")
     }
+}
 
-    fn at(&self, port: u16) -> SocketAddr {
-        SocketAddr::new(self.host.ip(), port)
-    }
+fn first_of_each_family(addresses: &[IpAddr]) -> Vec<IpAddr> {
+    let first = |ipv4: bool| addresses.iter().copied().find(|address| address.is_ipv4() == ipv4);
+    [first(true), first(false)].into_iter().flatten().collect()
 }
 
 fn stund(lab: &Lab, scratch: &Scratch) -> Result<Process, LabError> {
-    let [primary, alternate] = [lab.server.addresses[0], lab.server.addresses[1]];
-    let config = format!(
-        r#"
-        [[listen]]
-        address = "{primary}:{STUN_PORT}"
-
-        [nat_discovery]
-        alternate_address = "{alternate}"
-        alternate_port = {ALTERNATE_PORT}
-        "#
-    );
+    let addresses = &lab.server.addresses;
+    let primaries = first_of_each_family(addresses);
+    let listen: String = primaries.iter().map(|&ip| format!("[[listen]]\naddress = \"{}\"\n", SocketAddr::new(ip, STUN_PORT))).collect();
+    let alternates: Vec<String> = addresses.iter().filter(|ip| !primaries.contains(ip)).map(|ip| format!("\"{ip}\"")).collect();
+    let config = format!("{listen}[nat_discovery]\nalternate_address = [{}]\nalternate_port = {ALTERNATE_PORT}\n", alternates.join(", "));
     daemon("stund", &lab.server.namespace, &scratch.file("stund.toml", &config)?)
 }
 
-fn turnd(lab: &Lab, scratch: &Scratch) -> Result<Process, LabError> {
-    let host = lab.server.address();
+fn turnd(lab: &Lab, hosts: &[IpAddr], certificates: &Certificates, scratch: &Scratch) -> Result<Process, LabError> {
     let password = scratch.file("password", PASSWORD)?.display().to_string();
+    let phone = scratch.file("phone-password", PHONE_PASSWORD)?.display().to_string();
+    let listen: String = hosts
+        .iter()
+        .map(|&host| {
+            let (all, https) = (SocketAddr::new(host, TURN_PORT), SocketAddr::new(host, HTTPS_PORT));
+            format!(
+                "[[listen]]\naddress = \"{all}\"\ntransports = [\"udp\", \"tcp\", \"tls\", \"dtls\"]\n\
+                 [[listen]]\naddress = \"{https}\"\ntransports = [\"tls\"]\n"
+            )
+        })
+        .collect();
+    let relays: Vec<String> = hosts.iter().map(|host| format!("\"{host}\"")).collect();
     // The peer policy is the built-in one: the lab's addresses look public, and it needs no hole in it.
     let config = format!(
         r#"
         realm = "{REALM}"
-
-        [[listen]]
-        address = "{host}:{TURN_PORT}"
-
+        {listen}
         [relay]
-        addresses = ["{host}"]
+        addresses = [{}]
         ports = "49152-50151"
 
         [auth]
-        users = {{ {USER} = {{ password_file = "{password}" }} }}
-        "#
+        users = {{ {USER} = {{ password_file = "{password}" }}, {PHONE_USER} = {{ password_file = "{phone}" }} }}
+
+        [tls]
+        certificate = "{}"
+        key = "{}"
+
+        [admin]
+        listen = "127.0.0.1:{ADMIN_PORT}"
+        "#,
+        relays.join(", "),
+        certificates.chain.display(),
+        certificates.key.display()
     );
     daemon("turnd", &lab.server.namespace, &scratch.file("turnd.toml", &config)?)
 }
@@ -178,9 +262,8 @@ pub fn daemon(name: &str, namespace: &Namespace, config: &Path) -> Result<Proces
     Process::start(name, command)
 }
 
-fn rendezvous(lab: &Lab) -> Result<Process, LabError> {
+fn rendezvous(lab: &Lab, listen: SocketAddr) -> Result<Process, LabError> {
     let mut command = lab.server.namespace.command(binary("ice-agent")?);
-    let address = SocketAddr::new(lab.server.address(), RENDEZVOUS_PORT);
-    command.args(["rendezvous", "--listen", &address.to_string()]);
+    command.args(["rendezvous", "--listen", &listen.to_string()]);
     Process::start("ice-agent rendezvous", command)
 }

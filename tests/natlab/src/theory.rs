@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::NatKind;
+use crate::{Access, Filtering, Mapping, NatKind, UdpBehaviour};
 
 /// How the media of a call travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,30 +45,35 @@ pub fn best_path(a: NatKind, b: NatKind) -> Path {
     }
 }
 
+/// The best path between two sites: direct, if there is a family in which one of them can be reached.
+#[must_use]
+pub fn best_path_between(a: Access, b: Access) -> Path {
+    let direct = [(a.udp4(), b.udp4()), (a.udp6(), b.udp6())].into_iter().any(|pair| match pair {
+        (Some(a), Some(b)) => can_be_reached(a, b) || can_be_reached(b, a),
+        _ => false,
+    });
+    if direct { Path::Direct } else { Path::Relayed }
+}
+
+/// The rule behind the table, from RFC 4787's terms alone: one side must have a mapping that is known beforehand,
+/// and a filter that it can open for packets from the other side without knowing more than the other knows.
+fn can_be_reached(receiver: UdpBehaviour, sender: UdpBehaviour) -> bool {
+    receiver.mapping == Mapping::EndpointIndependent
+        && match receiver.filtering {
+            Filtering::EndpointIndependent | Filtering::AddressDependent => true,
+            Filtering::AddressAndPortDependent => sender.mapping == Mapping::EndpointIndependent,
+        }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Filtering, Mapping, UdpBehaviour};
-
-    /// The rule behind the table, from RFC 4787's terms alone: one side must have a mapping that is known beforehand,
-    /// and a filter that it can open for packets from the other side without knowing more than the other knows.
-    fn can_be_reached(receiver: UdpBehaviour, sender: UdpBehaviour) -> bool {
-        receiver.mapping == Mapping::EndpointIndependent
-            && match receiver.filtering {
-                Filtering::EndpointIndependent | Filtering::AddressDependent => true,
-                Filtering::AddressAndPortDependent => sender.mapping == Mapping::EndpointIndependent,
-            }
-    }
 
     #[test]
     fn the_table_follows_from_mapping_and_filtering() {
         for a in NatKind::ALL {
             for b in NatKind::ALL {
-                let direct = match (a.promise().udp, b.promise().udp) {
-                    (Some(a), Some(b)) => can_be_reached(a, b) || can_be_reached(b, a),
-                    _ => false,
-                };
-                assert_eq!(best_path(a, b) == Path::Direct, direct, "{a} with {b}");
+                assert_eq!(best_path(a, b), best_path_between(Access::Ipv4(a), Access::Ipv4(b)), "{a} with {b}");
             }
         }
     }

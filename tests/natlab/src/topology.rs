@@ -1,28 +1,32 @@
-//! The lab: a router that plays the internet, a public server with two addresses, and sites behind NATs.
+//! The lab: a router that plays the internet, a public server with two addresses of each family, and sites behind NATs and firewalls.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Once;
+use std::sync::{Arc, Once};
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 
 use crate::link::{End, connect};
-use crate::rules::{INSIDE, OUTSIDE, Translation, ruleset};
-use crate::{LabError, LabName, Namespace, NatKind, requirements, sweep_leftovers};
+use crate::plan::{SERVER_IPV4, SERVER_IPV6, gateway, network, public};
+use crate::shared::{self, Inside};
+use crate::site;
+use crate::{Access, LabError, LabName, Namespace, NatKind, requirements, sweep_leftovers};
 
 /// Never answered for by the internet: packets to them vanish in the router, as they do at a provider.
 const PRIVATE: [&str; 4] = ["10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16"];
 const SITES: usize = 200;
 
-/// In the router: counts what goes from site to site and is as long as data of a call, past the IP and UDP headers.
-const COUNT_DATA: &str = r#"table ip causeway_internet {
+/// Counts what goes from site to site and is as long as data of a call, past the IP and UDP headers.
+const COUNT_DATA: &str = r#"table inet causeway_internet {
   counter between_sites { }
   chain pass {
     type filter hook forward priority filter; policy accept;
-    iifname "to-site-*" oifname "to-site-*" meta l4proto udp meta length >= LENGTH counter name between_sites
+    iifname "PORTS" oifname "PORTS" meta l4proto udp meta nfproto ipv4 meta length >= LENGTH4 counter name between_sites
+    iifname "PORTS" oifname "PORTS" meta l4proto udp meta nfproto ipv6 meta length >= LENGTH6 counter name between_sites
   }
 }
 "#;
-const HEADERS: u32 = 28;
+const HEADERS_IPV4: u32 = 28;
+const HEADERS_IPV6: u32 = 48;
 
 /// A machine with programs: the server, or a client at a site.
 #[derive(Debug)]
@@ -41,13 +45,11 @@ impl Host {
     }
 }
 
-/// A box that translates.
+/// A box that translates or filters.
 #[derive(Debug)]
 pub struct NatBox {
     /// Where its rules are.
     pub namespace: Namespace,
-    /// What it is meant to be.
-    pub kind: NatKind,
     /// The address that it shows on its outer side.
     pub external: IpAddr,
 }
@@ -55,28 +57,40 @@ pub struct NatBox {
 /// A place that is connected to the internet: a client and the boxes between it and the router.
 #[derive(Debug)]
 pub struct Site {
+    /// How it is connected.
+    pub access: Access,
     /// The client.
     pub client: Host,
-    /// The boxes in front of it, the outermost first; empty for a public host. One of them for now: a second one is
-    /// a provider's NAT around a home router's.
-    pub boxes: Vec<NatBox>,
+    /// The boxes in front of it, the outermost first; empty for a public host. Another site may be behind the same.
+    pub boxes: Vec<Arc<NatBox>>,
 }
 
 impl Site {
     /// The address that the internet knows this site by.
     #[must_use]
     pub fn public_address(&self) -> IpAddr {
-        self.boxes.first().map_or(self.client.address(), |outermost| outermost.external)
+        match self.boxes.first() {
+            Some(outermost) if self.client.address().is_ipv4() => outermost.external,
+            _ => self.client.address(),
+        }
+    }
+
+    /// The side of the innermost box that the client sees, where there is a box.
+    #[must_use]
+    pub fn gateway(&self) -> IpAddr {
+        gateway(self.client.address())
     }
 }
 
 /// A whole lab. Dropping it removes every namespace, and with them the devices, rules and processes.
 #[derive(Debug)]
 pub struct Lab {
-    /// The public host for the servers, with two addresses (RFC 5780 needs them).
+    /// The public host for the servers, with two addresses of each family that the lab has (RFC 5780 needs them).
     pub server: Host,
-    /// The sites, in the order of the kinds given.
+    /// The sites, in the order given.
     pub sites: Vec<Site>,
+    /// Where packets between the sites pass: the internet, or the one box that both are behind.
+    counting: Option<Arc<NatBox>>,
     /// Declared last, so that it is removed last.
     internet: Namespace,
 }
@@ -85,34 +99,73 @@ impl Lab {
     /// A payload of this many bytes is counted as data by [`Lab::data_between_sites`]; no connectivity check is so long.
     pub const DATA_LENGTH: u32 = 600;
 
-    /// Builds a lab with one site for each kind.
+    /// Builds a lab of IPv4 with one site for each kind.
     ///
     /// # Errors
     /// [`LabError::Missing`] when this machine cannot run it; [`LabError::Command`] when a step is refused. What was
     /// built so far is removed.
     pub fn new(kinds: &[NatKind]) -> Result<Self, LabError> {
+        let accesses: Vec<Access> = kinds.iter().copied().map(Access::Ipv4).collect();
+        Self::of(&accesses)
+    }
+
+    /// Builds a lab with these sites; it has IPv6 if one of them does.
+    ///
+    /// # Errors
+    /// As [`Lab::new`].
+    pub fn of(accesses: &[Access]) -> Result<Self, LabError> {
+        assert!(accesses.len() <= SITES, "the address plan holds {SITES} sites");
+        let name = LabName::unique();
+        let mut lab = Self::without_sites(&name, accesses.iter().any(|access| access.has_ipv6()))?;
+        count_data(&lab.internet, "to-site-*")?;
+        for (index, &access) in accesses.iter().enumerate() {
+            let index = u8::try_from(index).expect("SITES fits");
+            lab.sites.push(site::build(&lab.internet, &name, index, access)?);
+        }
+        Ok(lab)
+    }
+
+    /// Builds a lab with two clients behind one NAT, which maps and filters without regard to the endpoint.
+    ///
+    /// # Errors
+    /// As [`Lab::new`].
+    pub fn behind_one_nat(inside: Inside) -> Result<Self, LabError> {
+        let name = LabName::unique();
+        let mut lab = Self::without_sites(&name, false)?;
+        let external = public(0);
+        let nat = router(&name, "nat-0")?;
+        attach(&lab.internet, "to-site-0", &nat, crate::rules::OUTSIDE, &[external.into()])?;
+        nat.run("nft", &["-f", "-"], &shared::ruleset(inside, external))?;
+        count_data(&nat, "lan*")?;
+        let nat = Arc::new(NatBox { namespace: nat, external: external.into() });
+        for index in 0..2_u8 {
+            let address = IpAddr::V4(Ipv4Addr::new(10, 0, index, 2));
+            let client = Namespace::create(&name, &format!("client-{index}"))?;
+            attach(&nat.namespace, &format!("lan{index}"), &client, "eth0", &[address])?;
+            let client = Host { namespace: client, addresses: vec![address] };
+            lab.sites.push(Site { access: Access::Ipv4(NatKind::FullCone), client, boxes: vec![Arc::clone(&nat)] });
+        }
+        lab.counting = Some(nat);
+        Ok(lab)
+    }
+
+    /// The router and the server.
+    fn without_sites(name: &LabName, ipv6: bool) -> Result<Self, LabError> {
         static SWEEP: Once = Once::new();
         requirements()?;
         SWEEP.call_once(sweep_leftovers);
-        assert!(kinds.len() <= SITES, "the address plan holds {SITES} sites");
-
-        let name = LabName::unique();
-        let internet = router(&name, "internet")?;
+        let internet = router(name, "internet")?;
         let vanish: String = PRIVATE.iter().map(|net| format!("route add blackhole {net}\n")).collect();
         internet.ip(&vanish)?;
-        let count_data = COUNT_DATA.replace("LENGTH", &(Self::DATA_LENGTH + HEADERS).to_string());
-        internet.run("nft", &["-f", "-"], &count_data)?;
-
-        let server = Namespace::create(&name, "server")?;
-        let addresses = [Ipv4Addr::new(80, 80, 80, 2), Ipv4Addr::new(80, 80, 80, 3)];
-        attach(&internet, "to-server", &server, "eth0", &addresses)?;
-        let server = Host { namespace: server, addresses: addresses.map(IpAddr::V4).to_vec() };
-
-        let mut lab = Self { server, sites: Vec::with_capacity(kinds.len()), internet };
-        for (index, &kind) in kinds.iter().enumerate() {
-            lab.sites.push(lab.site(&name, u8::try_from(index).expect("SITES fits"), kind)?);
+        let server = Namespace::create(name, "server")?;
+        let mut addresses = SERVER_IPV4.map(IpAddr::V4).to_vec();
+        if ipv6 {
+            forward_ipv6(&internet)?;
+            server.enable_ipv6()?;
+            addresses.extend(SERVER_IPV6.map(IpAddr::V6));
         }
-        Ok(lab)
+        attach(&internet, "to-server", &server, "eth0", &addresses)?;
+        Ok(Self { server: Host { namespace: server, addresses }, sites: Vec::new(), counting: None, internet })
     }
 
     /// The router that all public addresses are attached to.
@@ -127,49 +180,43 @@ impl Lab {
     /// # Errors
     /// [`LabError`] when the counter cannot be read.
     pub fn data_between_sites(&self) -> Result<u64, LabError> {
-        let listed = self.internet.run("nft", &["list", "counter", "ip", "causeway_internet", "between_sites"], "")?;
+        let counting = self.counting.as_ref().map_or(&self.internet, |nat| &nat.namespace);
+        let listed = counting.run("nft", &["list", "counter", "inet", "causeway_internet", "between_sites"], "")?;
         counted_packets(&listed).ok_or_else(|| LabError::Unexpected(format!("no counter in {listed:?}")))
-    }
-
-    fn site(&self, lab: &LabName, index: u8, kind: NatKind) -> Result<Site, LabError> {
-        let client = Namespace::create(lab, &format!("client-{index}"))?;
-        let public = Ipv4Addr::new(45, 11 + index, 0, 2);
-        let port = format!("to-site-{index}");
-        // Private networks differ, so that no host candidate is by chance also an address of the other side.
-        let private = if index == 0 { Ipv4Addr::new(10, 0, 0, 2) } else { Ipv4Addr::new(192, 168, index, 2) };
-
-        let Some(rules) = ruleset(kind, Translation { external: public, internal: private }) else {
-            attach(&self.internet, &port, &client, "eth0", &[public])?;
-            return Ok(Site { client: Host { namespace: client, addresses: vec![public.into()] }, boxes: Vec::new() });
-        };
-        let nat = router(lab, &format!("nat-{index}"))?;
-        nat.run("nft", &["-f", "-"], &rules)?;
-        // RFC 4787 §4.3: a UDP mapping lives for two minutes at least; Linux gives an unanswered one 30 seconds.
-        nat.sysctl(&[("net/netfilter/nf_conntrack_udp_timeout", "300"), ("net/netfilter/nf_conntrack_udp_timeout_stream", "300")])?;
-        attach(&self.internet, &port, &nat, OUTSIDE, &[public])?;
-        attach(&nat, INSIDE, &client, "eth0", &[private])?;
-        Ok(Site {
-            client: Host { namespace: client, addresses: vec![private.into()] },
-            boxes: vec![NatBox { namespace: nat, kind, external: public.into() }],
-        })
     }
 }
 
+/// Begins to count in `namespace` what passes from one of these ports to another.
+fn count_data(namespace: &Namespace, ports: &str) -> Result<(), LabError> {
+    let rules = COUNT_DATA
+        .replace("PORTS", ports)
+        .replace("LENGTH4", &(Lab::DATA_LENGTH + HEADERS_IPV4).to_string())
+        .replace("LENGTH6", &(Lab::DATA_LENGTH + HEADERS_IPV6).to_string());
+    namespace.run("nft", &["-f", "-"], &rules).map(drop)
+}
+
 /// A namespace that forwards.
-fn router(lab: &LabName, role: &str) -> Result<Namespace, LabError> {
+pub(crate) fn router(lab: &LabName, role: &str) -> Result<Namespace, LabError> {
     let namespace = Namespace::create(lab, role)?;
     namespace.sysctl(&[("net/ipv4/ip_forward", "1")])?;
     Ok(namespace)
 }
 
-/// Connects `node` below `gateway`: a cable, a /24 of its own whose .1 is the gateway, and the default route to it.
-fn attach(gateway: &Namespace, port: &str, node: &Namespace, device: &str, addresses: &[Ipv4Addr]) -> Result<(), LabError> {
-    let net = |ip: Ipv4Addr| IpNet::V4(Ipv4Net::new_assert(ip, 24));
-    let [a, b, c, _] = addresses[0].octets();
-    let first = Ipv4Addr::new(a, b, c, 1);
-    let own: Vec<IpNet> = addresses.iter().map(|&ip| net(ip)).collect();
-    connect(&End { namespace: gateway, device: port, addresses: &[net(first)] }, &End { namespace: node, device, addresses: &own })?;
-    node.ip(&format!("route add default via {first}\n"))
+/// Lets a router forward IPv6, too.
+pub(crate) fn forward_ipv6(router: &Namespace) -> Result<(), LabError> {
+    router.enable_ipv6()?;
+    router.sysctl(&[("net/ipv6/conf/all/forwarding", "1")])
+}
+
+/// Connects `node` below `above`: a cable, the networks of the addresses, and for each family the default route to the gateway.
+pub(crate) fn attach(above: &Namespace, port: &str, node: &Namespace, device: &str, addresses: &[IpAddr]) -> Result<(), LabError> {
+    let own: Vec<IpNet> = addresses.iter().copied().map(network).collect();
+    let mut gateways: Vec<IpAddr> = addresses.iter().copied().map(gateway).collect();
+    gateways.dedup();
+    let above_own: Vec<IpNet> = gateways.iter().copied().map(network).collect();
+    connect(&End { namespace: above, device: port, addresses: &above_own }, &End { namespace: node, device, addresses: &own })?;
+    let routes: String = gateways.iter().map(|gateway| format!("route add default via {gateway}\n")).collect();
+    node.ip(&routes)
 }
 
 /// The number after `packets` in what `nft list counter` writes.
@@ -185,8 +232,8 @@ mod tests {
 
     #[test]
     fn a_counter_is_read() {
-        let listed = "table ip causeway_internet {\n\tcounter between_sites {\n\t\tpackets 12 bytes 3456\n\t}\n}\n";
+        let listed = "table inet causeway_internet {\n\tcounter between_sites {\n\t\tpackets 12 bytes 3456\n\t}\n}\n";
         assert_eq!(counted_packets(listed), Some(12));
-        assert_eq!(counted_packets("table ip causeway_internet {}"), None);
+        assert_eq!(counted_packets("table inet causeway_internet {}"), None);
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! `lab-probe udp ADDRESS` binds a socket, sends `TEXT` to `ADDRESS` for each line `send ADDRESS TEXT` it reads, and writes
 //! `received ADDRESS TEXT` for each datagram, until its input ends. `lab-probe tcp-listen ADDRESS` tells each connection
-//! the address it came from. `lab-probe tcp-connect ADDRESS` writes what it was told.
+//! the address it came from. `lab-probe tcp-connect ADDRESS` writes what it was told. `lab-probe metrics ADDRESS` writes
+//! what a service answers when it is asked for its metrics.
 
 use std::io::{self, BufRead, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
         "udp" => udp(address),
         "tcp-listen" => tcp_listen(address),
         "tcp-connect" => tcp_connect(address),
+        "metrics" => metrics(address),
         _ => return usage(),
     };
     match result {
@@ -31,7 +33,7 @@ fn main() -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("lab-probe udp|tcp-listen|tcp-connect ADDRESS:PORT");
+    eprintln!("lab-probe udp|tcp-listen|tcp-connect|metrics ADDRESS:PORT");
     ExitCode::from(2)
 }
 
@@ -82,4 +84,16 @@ fn tcp_connect(address: SocketAddr) -> io::Result<()> {
     stream.read_to_string(&mut seen_as)?;
     println!("seen-as {seen_as}");
     Ok(())
+}
+
+fn metrics(address: SocketAddr) -> io::Result<()> {
+    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    write!(stream, "GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    match answer.split_once("\r\n\r\n") {
+        Some((head, body)) if head.starts_with("HTTP/1.1 200") => io::stdout().write_all(body.as_bytes()),
+        _ => Err(io::Error::other(answer)),
+    }
 }
