@@ -81,9 +81,12 @@ impl EventLoop {
         spare.resize(MAX_PLAINTEXT, 0);
         let opened = association.records.open(pipe, spare);
         if let Opened::Plaintext(len) = opened {
-            self.io.flush_datagrams(); // what the record before it is to send may lie in the slot
             let room = Span { start: payload.start, end: payload.start + len };
-            assert!(room.end <= payload.end, "no plaintext is longer than what it was encrypted to");
+            if room.end > payload.end {
+                self.io.stats.dropped_unauthentic.add(1); // it was not encrypted to anything in this datagram
+                return Opened::None;
+            }
+            self.io.flush_datagrams(); // what the record before it is to send may lie in the slot
             // SAFETY: as above, and nothing of the slot waits to be sent any more.
             unsafe { self.region.bytes_mut(room) }.copy_from_slice(&self.io.associations.spare[..len]);
         }

@@ -63,6 +63,8 @@ impl Handshake {
 
     /// What comes after, once it is done.
     pub(crate) fn into_records(self) -> Records {
+        // As in `with`. The pipe that the stream has of its own is empty.
+        let _ = ErrorStack::get();
         Records::new(self.stream)
     }
 

@@ -32,7 +32,10 @@ pub(crate) enum Opened {
 }
 
 impl Records {
-    pub(super) fn new(stream: SslStream<Pipe>) -> Self {
+    /// Takes over when the handshake is done. OpenSSL has kept the data that came before the client's Finished; it belongs to no datagram
+    /// that is yet to come, and is dropped.
+    pub(super) fn new(mut stream: SslStream<Pipe>) -> Self {
+        while stream.ssl_read(&mut [0; MAX_PLAINTEXT]).is_ok() {}
         let cipher = stream.ssl().current_cipher();
         let least = if cipher.is_some_and(|cipher| cipher.name().contains("CHACHA20")) { LEAST } else { LEAST_WITH_NONCE };
         Self { stream, least }
