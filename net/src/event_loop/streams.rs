@@ -75,7 +75,7 @@ impl Io {
             return Err(Unsent::Gone);
         };
         let was_empty = stream.outgoing.is_empty();
-        if !stream.outgoing.push(parts) {
+        if !stream.push(parts) {
             self.stats.dropped_stream_queue_full.add(1);
             return Err(Unsent::QueueFull);
         }

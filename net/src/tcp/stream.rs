@@ -68,6 +68,16 @@ impl Stream {
         self.fd.as_raw_fd()
     }
 
+    /// Queues one frame, given in parts. `false`: it did not fit, and nothing of it was queued.
+    #[must_use]
+    pub(crate) fn push(&mut self, parts: &[&[u8]]) -> bool {
+        let pushed = self.outgoing.push(parts);
+        if let (true, Layer::Secure(session)) = (pushed, &mut self.layer) {
+            session.frame_queued(parts.iter().map(|part| part.len()).sum());
+        }
+        pushed
+    }
+
     /// Writes as much as the kernel takes.
     pub(crate) fn write(&mut self) -> io::Result<Written> {
         let fd = self.fd.as_raw_fd();

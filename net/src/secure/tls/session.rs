@@ -1,5 +1,6 @@
 //! An established TLS session, on the worker.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::os::fd::{BorrowedFd, RawFd};
@@ -17,12 +18,15 @@ pub(crate) struct Session {
     connection: Box<ServerConnection>,
     /// The handshake's last bytes, which leave before all others.
     flight: Outgoing,
+    /// What is left of each frame that waits: a frame has records of its own. Clients there are that read one record, and take it for one
+    /// message (coturn's).
+    frames: VecDeque<usize>,
     said_goodbye: bool,
 }
 
 impl Session {
     pub(crate) fn new(connection: Box<ServerConnection>, flight: Outgoing) -> Self {
-        Self { connection, flight, said_goodbye: false }
+        Self { connection, flight, frames: VecDeque::new(), said_goodbye: false }
     }
 
     /// Decrypts `records`, taking off what it has taken in, into `plain`, until either is at its end.
@@ -48,13 +52,18 @@ impl Session {
         Ok(filled)
     }
 
+    /// A frame of `len` bytes, more than none, waits behind the others.
+    pub(crate) fn frame_queued(&mut self, len: usize) {
+        self.frames.extend((len > 0).then_some(len));
+    }
+
     /// Whether something encrypted waits to be written.
     pub(crate) fn wants_write(&self) -> bool {
         self.connection.wants_write() || !self.flight.is_empty()
     }
 
-    /// Encrypts and writes what waits, as much as the kernel takes: frames that wait together share records. When all is written
-    /// and it is the `last`, says goodbye.
+    /// Encrypts and writes what waits, as much as the kernel takes: frames that wait together leave together. When all is written and it is
+    /// the `last`, says goodbye.
     pub(crate) fn write(&mut self, fd: RawFd, outgoing: &mut Outgoing, last: bool) -> io::Result<Written> {
         let mut written = self.flight.write(fd)?;
         if !written.all {
@@ -69,8 +78,7 @@ impl Session {
                     Err(error) => return Err(error),
                 }
             }
-            let waiting = outgoing.waiting();
-            if waiting.is_empty() {
+            if outgoing.is_empty() {
                 if !last || self.said_goodbye {
                     break;
                 }
@@ -78,14 +86,36 @@ impl Session {
                 self.connection.send_close_notify();
                 continue;
             }
-            let count = self.connection.writer().write(&waiting[..waiting.len().min(ENCRYPTED_AHEAD)])?;
-            if count == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-            outgoing.advance(count);
+            self.encrypt(outgoing)?;
         }
         written.all = true;
         Ok(written)
+    }
+
+    /// Encrypts frames that wait, each into records of its own.
+    fn encrypt(&mut self, outgoing: &mut Outgoing) -> io::Result<()> {
+        let mut ahead = 0;
+        while ahead < ENCRYPTED_AHEAD {
+            let waiting = outgoing.waiting();
+            if waiting.is_empty() {
+                break;
+            }
+            if self.frames.is_empty() {
+                self.frames.push_back(waiting.len()); // nobody has said where its frames end
+            }
+            let left = self.frames.front_mut().expect("there is one");
+            let count = self.connection.writer().write(&waiting[..(*left).min(ENCRYPTED_AHEAD - ahead)])?;
+            if count == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            *left -= count;
+            if *left == 0 {
+                self.frames.pop_front();
+            }
+            ahead += count;
+            outgoing.advance(count);
+        }
+        Ok(())
     }
 }
 
