@@ -35,6 +35,8 @@ impl Prefix {
 }
 
 /// The places that connections of one kind take, counted over all workers. Locked when a connection comes or goes, never for a message.
+// Deviation: RFC 3489 §12.1: a connection that is one too many is refused, and no other dropped for it: whoever opens many would else end
+// those of everybody else.
 #[derive(Debug)]
 pub(crate) struct Places {
     all: usize,
