@@ -1,6 +1,6 @@
 //! Clients behind a proxy that speaks the PROXY protocol for them.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::thread;
 use std::time::Duration;
@@ -53,6 +53,25 @@ fn who_is_not_trusted_cannot_speak_for_another_and_a_trusted_proxy_must() {
     assert!(other.recv(&mut [0; 512]).is_err(), "a header from a stranger");
     other.send_to(&request, turnd.address).unwrap();
     assert!(other.recv(&mut [0; 512]).is_ok(), "a client of its own");
+}
+
+#[test]
+fn a_client_that_is_back_before_its_connection_has_ended_has_the_new_one() {
+    let turnd = turnd_listening(&["tcp"], &format!("{TRUSTED}[net]\nworkers = 1\n"));
+    let request = [&[0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42][..], &[7; 12]].concat();
+    let connect = || {
+        let mut stream = TcpStream::connect(turnd.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        stream.write_all(&[&header()[..], &request].concat()).unwrap();
+        assert_eq!(stream.read(&mut [0; 512]).unwrap(), 32);
+        stream
+    };
+    let (mut old, mut new) = (connect(), connect());
+    let ended = old.read(&mut [0; 512]);
+    assert!(ended.as_ref().is_ok_and(|len| *len == 0) || ended.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset));
+    drop(old);
+    new.write_all(&request).unwrap();
+    assert_eq!(new.read(&mut [0; 512]).unwrap(), 32, "the end of the old one is not the end of the new one");
 }
 
 /// Version 2, PROXY, TCP over IPv4.

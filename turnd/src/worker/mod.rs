@@ -89,7 +89,8 @@ impl Service for Worker {
         self.carry_out(now, io);
     }
 
-    fn accepted(&mut self, now: Sample, stream: &StreamInfo, _: &mut Io) -> Admission {
+    fn accepted(&mut self, now: Sample, stream: &StreamInfo, io: &mut Io) -> Admission {
+        self.replace(now, &of_stream(stream), io);
         let admitted = self.connections.admit(now.monotonic, &of_stream(stream), Connection::Stream(stream.key));
         if admitted { Admission::Accept { tag: 0 } } else { Admission::Refuse }
     }
@@ -216,6 +217,17 @@ impl Worker {
         let from = FiveTuple { client: arrival.source, server: (arrival.local, port).into(), transport: Transport::Udp };
         self.proxied.heard(now.monotonic, from.client, from.server, proxy);
         from
+    }
+
+    /// Ends the streams of a client that comes by the same address and port anew: behind a proxy it may be here before they have ended.
+    fn replace(&mut self, now: Sample, new: &FiveTuple, io: &mut Io) {
+        for transport in [Transport::Tcp, Transport::Tls] {
+            let old = FiveTuple { transport, ..*new };
+            if let Some(Connection::Stream(stream)) = self.connections.find(&old) {
+                io.reset_stream(stream);
+                self.client_gone(now, &old, io);
+            }
+        }
     }
 
     fn client_gone(&mut self, now: Sample, five_tuple: &FiveTuple, io: &mut Io) {
