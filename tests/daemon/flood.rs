@@ -53,6 +53,22 @@ fn h13_h14_half_open_handshakes_harm_no_call_and_their_memory_comes_back() {
     Talker::new(&turnd, Transport::Tls).allocate();
 }
 
+#[test]
+fn h42_no_stranger_writes_to_the_log() {
+    let turnd = talker::turnd();
+    let warning = [0x15, 3, 3, 0, 2, 1, 0x5A]; // "user canceled"
+    let hello = hello(SslMethod::tls_client());
+    for number in 0..20 {
+        let mut stream = TcpStream::connect(turnd.address).unwrap();
+        let first: &[u8] = if number % 2 == 0 { &hello } else { &[] };
+        let _ = stream.write_all(&[first, &warning.repeat(8), b"\x17\x03\x03\0\x01\0"].concat());
+        let _ = io::copy(&mut stream, &mut io::sink()); // until it is closed, or reset
+    }
+    Talker::new(&turnd, Transport::Tls).allocate();
+    let log = turnd.log();
+    assert!(log.contains("ready") && !log.contains("rustls"), "{log}");
+}
+
 fn begin_tls(source: SocketAddr, server: SocketAddr, hello: &[u8]) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&source.into()).unwrap();

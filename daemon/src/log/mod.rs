@@ -22,6 +22,10 @@ use queue::Queue;
 
 static QUEUE: OnceLock<Queue> = OnceLock::new();
 
+/// What writes lines as often as a stranger pleases, such as one for each alert of a client that nobody knows. Who wants them names them in the
+/// filter, which goes over this.
+const STRANGERS: &str = "rustls=off";
+
 /// Starts logging as `log` says; once in a process.
 ///
 /// # Errors
@@ -31,7 +35,7 @@ pub fn init(log: &Log) -> Result<(), std::io::Error> {
     let again = || std::io::Error::other("logging was started before");
     QUEUE.set(queue.clone()).map_err(|_| again())?;
     redact::install(log.redact.redaction());
-    let filter = EnvFilter::builder().parse_lossy(log.level.as_str());
+    let filter = EnvFilter::builder().parse_lossy(format!("{STRANGERS},{}", log.level.as_str()));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(queue).with_ansi(false);
     let outcome = match log.format {
         Format::Human => subscriber.try_init(),
