@@ -2,13 +2,18 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use causeway_relay::Transport;
+use causeway_tests::Client;
+use causeway_tests::daemon::service::{self, PASSWORD, USER};
+use causeway_wire::Method;
+use causeway_wire::attribute::RequestedTransport;
 use openssl::ssl::{Ssl, SslContext, SslMethod, SslOptions, SslStream};
 use socket2::{Domain, Socket, Type};
 
-use crate::leg::{arrives, udp};
+use crate::leg::{Leg, arrives, udp};
 use crate::talker::{self, Talker};
 
 /// Of each protocol. Together they are fewer than the limit.
@@ -67,6 +72,21 @@ fn h42_no_stranger_writes_to_the_log() {
     Talker::new(&turnd, Transport::Tls).allocate();
     let log = turnd.log();
     assert!(log.contains("ready") && !log.contains("rustls"), "{log}");
+}
+
+#[test]
+fn a_user_who_asks_for_ports_in_vain_does_not_fill_the_log() {
+    let taken = udp();
+    let port = taken.local_addr().unwrap().port();
+    let turnd = service::turnd_with_ports(&format!("{port}-{port}"), "", "");
+    let leg = Leg::new(Transport::Udp, turnd.address, Path::new(""));
+    let mut talker = Talker { client: Client::at(leg.local(), Transport::Udp).named(USER, PASSWORD), leg };
+    for _ in 0..50 {
+        let answer = talker.ask(Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP).map(drop));
+        assert_eq!(answer.error(), Some(508));
+    }
+    let log = turnd.log();
+    assert!((1..10).contains(&log.matches("cannot bind").count()), "{log}");
 }
 
 fn begin_tls(source: SocketAddr, server: SocketAddr, hello: &[u8]) -> TcpStream {

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use ahash::RandomState;
 use anyhow::{Context, Result};
@@ -160,6 +161,7 @@ impl Shared {
             sessions: self.sessions.clone(),
             journal: None,
             keys: None,
+            silent_until: Duration::ZERO,
         };
         Ok((worker, event_loop))
     }

@@ -1,5 +1,6 @@
 //! What the core asks for, done: relayed sockets, records, keys.
 
+use std::io;
 use std::sync::Arc;
 
 use causeway_net::{Io, Sample, SocketKey, UdpOptions};
@@ -63,20 +64,20 @@ impl Worker {
         let start = self.rng.next_u32();
         let mut of_family = pools.of_family(family == AddressFamily::Ipv4, start);
         let bound = match port {
-            WantedPort::Any => of_family.find_map(|pool| self.bind_any(pool, false, relay, io)).map(|found| (found, None)),
-            WantedPort::Even => of_family.find_map(|pool| self.bind_any(pool, true, relay, io)).map(|found| (found, None)),
+            WantedPort::Any => of_family.find_map(|pool| self.bind_any(now, pool, false, relay, io)).map(|found| (found, None)),
+            WantedPort::Even => of_family.find_map(|pool| self.bind_any(now, pool, true, relay, io)).map(|found| (found, None)),
             WantedPort::EvenAndReserve => of_family.find_map(|pool| {
                 let (port, socket, token) = self.bind_pair(now, pool, user, relay, io)?;
                 Some(((pool, port, socket), Some(token)))
             }),
             WantedPort::Exactly(address) => {
                 let pool = pools.of_address(address.ip()).filter(|pool| pool.take(address.port()));
-                pool.and_then(|pool| Some(((pool, address.port(), self.open(pool, address.port(), relay, io)?), None)))
+                pool.and_then(|pool| Some(((pool, address.port(), self.open(now, pool, address.port(), relay, io).ok()?), None)))
             }
             // The port is lent already, to the reservation.
             WantedPort::Reserved(token) => reservations.claim(now.monotonic, user, token).and_then(|address| {
                 let pool = pools.of_address(address.ip())?;
-                Some(((pool, address.port(), self.open(pool, address.port(), relay, io)?), None))
+                Some(((pool, address.port(), self.open(now, pool, address.port(), relay, io).ok()?), None))
             }),
         };
         let Some(((pool, port, socket), reservation)) = bound else {
@@ -86,16 +87,29 @@ impl Worker {
         Completion::Bound { relay, bound: pool.bound(port), advertised: pool.advertised(port), reservation }
     }
 
-    fn bind_any<'p>(&mut self, pool: &'p PortPool, even: bool, relay: RelayId, io: &mut Io) -> Option<(&'p PortPool, u16, SocketKey)> {
-        (0..BIND_TRIES).find_map(|_| {
+    /// Binds a port chosen at random, an even one if that is wanted.
+    fn bind_any<'p>(
+        &mut self,
+        now: Sample,
+        pool: &'p PortPool,
+        even: bool,
+        relay: RelayId,
+        io: &mut Io,
+    ) -> Option<(&'p PortPool, u16, SocketKey)> {
+        for _ in 0..BIND_TRIES {
             let port = if even { pool.take_even(&mut self.rng) } else { pool.take_any(&mut self.rng) }?;
-            self.open(pool, port, relay, io).map(|socket| (pool, port, socket))
-        })
+            match self.open(now, pool, port, relay, io) {
+                Ok(socket) => return Some((pool, port, socket)),
+                Err(io::ErrorKind::AddrInUse) => {}
+                Err(_) => return None, // another port would be had as little
+            }
+        }
+        None
     }
 
     /// Binds an even port, and reserves the one after it for the user.
     fn bind_pair(&mut self, now: Sample, pool: &PortPool, user: &str, relay: RelayId, io: &mut Io) -> Option<(u16, SocketKey, Token)> {
-        (0..BIND_TRIES).find_map(|_| {
+        for _ in 0..BIND_TRIES {
             let port = pool.take_pair(&mut self.rng)?;
             let reserved = pool.bound(port + 1);
             let Some(token) = self.reservations.insert(now.monotonic, user, reserved, &mut self.rng) else {
@@ -103,23 +117,25 @@ impl Worker {
                 pool.give_back(port + 1);
                 return None;
             };
-            let socket = self.open(pool, port, relay, io);
-            if socket.is_none() && self.reservations.claim(now.monotonic, user, token).is_some() {
+            let opened = self.open(now, pool, port, relay, io);
+            if opened.is_err() && self.reservations.claim(now.monotonic, user, token).is_some() {
                 pool.give_back(port + 1);
             }
-            socket.map(|socket| (port, socket, token))
-        })
+            match opened {
+                Ok(socket) => return Some((port, socket, token)),
+                Err(io::ErrorKind::AddrInUse) => {}
+                Err(_) => return None,
+            }
+        }
+        None
     }
 
     /// Opens the socket of a port that was taken; gives the port back if it cannot be had.
-    fn open(&self, pool: &PortPool, port: u16, relay: RelayId, io: &mut Io) -> Option<SocketKey> {
-        match io.bind_udp(pool.bound(port), &UdpOptions::RELAYED, Socket::Relay(relay).tag()) {
-            Ok(socket) => Some(socket),
-            Err(error) => {
-                pool.give_back(port);
-                tracing::warn!(address = %pool.bound(port), %error, "cannot bind a relayed address");
-                None
-            }
-        }
+    fn open(&mut self, now: Sample, pool: &PortPool, port: u16, relay: RelayId, io: &mut Io) -> Result<SocketKey, io::ErrorKind> {
+        io.bind_udp(pool.bound(port), &UdpOptions::RELAYED, Socket::Relay(relay).tag()).map_err(|error| {
+            pool.give_back(port);
+            self.tell_unbound(now, pool.bound(port), &error);
+            error.kind()
+        })
     }
 }

@@ -69,6 +69,8 @@ pub(crate) struct Worker {
     pub(crate) journal: Option<Journal>,
     /// Whom to ask for keys, if there are users in the store.
     pub(crate) keys: Option<KeyQuestions>,
+    /// Until when no more is said of ports that cannot be bound, in monotonic time.
+    pub(crate) silent_until: Duration,
 }
 
 impl Service for Worker {

@@ -1,6 +1,8 @@
 //! The worker's lines in the log.
 
+use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use causeway_daemon::log::{self, AuthFailure, redacted};
 use causeway_net::Sample;
@@ -68,6 +70,14 @@ impl Worker {
             reason = ended.reason.name(),
             "allocation ended"
         );
+    }
+
+    /// Said once a second at the most: whoever may relay can ask for ports as often as he likes.
+    pub(super) fn tell_unbound(&mut self, now: Sample, address: SocketAddr, error: &io::Error) {
+        if now.monotonic >= self.silent_until {
+            self.silent_until = now.monotonic + Duration::from_secs(1);
+            tracing::warn!(%address, %error, "cannot bind a relayed address");
+        }
     }
 
     /// The id that every line of a client's session carries.
