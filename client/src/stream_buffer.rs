@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn h14_memory_is_bounded_by_the_longest_frame() {
         let mut buffer = StreamBuffer::new();
-        push(&mut buffer, &[0x40, 0, 0xFF, 0xFC]);
+        push(&mut buffer, &[0, 1, 0xFF, 0xFC]);
         for _ in 0..100 {
             let len = buffer.space().len();
             buffer.filled(len);

@@ -30,6 +30,21 @@ fn h14_half_a_frame_waits_and_the_rest_completes_it() {
 }
 
 #[test]
+fn the_longest_datagram_of_udp_passes_over_a_stream_in_both_directions() {
+    const LONGEST: usize = 65_535 - 20 - 8;
+    let turnd = talker::turnd();
+    for transport in [Transport::Tcp, Transport::Tls] {
+        let (mut talker, peer) = (Talker::new(&turnd, transport), udp());
+        let (relayed, address) = (talker.allocate(), peer.local_addr().unwrap());
+        talker.permit(address);
+        talker.send(address, &[7; LONGEST]);
+        assert_eq!(arrives(&peer), (vec![7; LONGEST], relayed), "{transport:?}");
+        peer.send_to(&[8; LONGEST], relayed).unwrap();
+        assert_eq!(talker.data_arrive(), (address, vec![8; LONGEST]), "{transport:?}");
+    }
+}
+
+#[test]
 fn h23_a_stream_that_cannot_be_framed_is_closed_and_frees_what_it_had() {
     let turnd = talker::turnd_with("", "[limits]\nallocations_per_user = 1\n");
     for transport in [Transport::Tcp, Transport::Tls] {

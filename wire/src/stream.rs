@@ -2,11 +2,11 @@
 //! RFC 8656 §12.5).
 
 use crate::demux::{self, Protocol};
-use crate::{HEADER_LEN, padded};
+use crate::{HEADER_LEN, MAX_MESSAGE_LEN, padded};
 
-/// No frame is longer. The two lengths that would be (a ChannelData message or attributes of more than about 64 KiB) could not be relayed
-/// anyhow; a peer that announces one is disconnected, so that a half frame never holds more (H14, H23).
-pub const MAX_FRAME_LEN: usize = 65_536;
+/// No frame is longer, for none can announce more: a STUN message of the greatest length, which ChannelData does not reach. A half frame never
+/// holds more (H14). A Send or Data indication with the longest datagram of UDP over IPv4 comes within 8 bytes of it.
+pub const MAX_FRAME_LEN: usize = MAX_MESSAGE_LEN;
 
 /// Bytes that are needed before the length of a frame is known.
 pub const PREFIX_LEN: usize = 4;
@@ -18,8 +18,6 @@ pub enum FramingError {
     NotStun(u8),
     /// A STUN length that is no multiple of four (RFC 8489 §5).
     Unaligned(u16),
-    /// Longer than [`MAX_FRAME_LEN`].
-    TooLong(usize),
 }
 
 /// The whole length, padding included, of the frame that starts with `bytes`; `None` while fewer than [`PREFIX_LEN`] are there. The frame
@@ -40,15 +38,10 @@ pub const fn frame_len(bytes: &[u8]) -> Result<Option<usize>, FramingError> {
     };
     let Some(prefix) = bytes.first_chunk::<PREFIX_LEN>() else { return Ok(None) };
     let length = u16::from_be_bytes([prefix[2], prefix[3]]);
-    let whole = if is_stun {
-        if !length.is_multiple_of(4) {
-            return Err(FramingError::Unaligned(length));
-        }
-        HEADER_LEN + length as usize
-    } else {
-        padded(PREFIX_LEN + length as usize)
-    };
-    if whole > MAX_FRAME_LEN { Err(FramingError::TooLong(whole)) } else { Ok(Some(whole)) }
+    if !is_stun {
+        return Ok(Some(padded(PREFIX_LEN + length as usize)));
+    }
+    if length.is_multiple_of(4) { Ok(Some(HEADER_LEN + length as usize)) } else { Err(FramingError::Unaligned(length)) }
 }
 
 #[cfg(test)]
@@ -72,9 +65,10 @@ mod tests {
 
     #[test]
     fn h23_lengths_at_the_end_of_the_range_never_wrap() {
-        for low in 0xFCu8..=0xFF {
+        assert_eq!(frame_len(&[0, 1, 0xFF, 0xFC]), Ok(Some(MAX_FRAME_LEN)));
+        for low in 0xFD..=0xFF {
             assert!(frame_len(&[0, 1, 0xFF, low]).is_err());
-            assert!(frame_len(&[0x40, 0, 0xFF, low]).is_ok_and(|len| len.is_some_and(|len| len <= MAX_FRAME_LEN)) == (low == 0xFC));
+            assert_eq!(frame_len(&[0x40, 0, 0xFF, low]), Ok(Some(65_540)));
         }
         assert_eq!(frame_len(&[0x80]), Err(FramingError::NotStun(0x80)));
         assert_eq!(frame_len(&[0x16]), Err(FramingError::NotStun(0x16)), "a TLS ClientHello on the plain port");
