@@ -14,6 +14,12 @@ realm = {{ toJson $values.realm }}
 address = {{ include "causeway.endpoint" . | quote }}
 transports = {{ .transports | default (list "udp" "tcp") | toJson }}
 {{- end }}
+{{- if $values.tls.existingSecret }}
+
+[tls]
+certificate = "/etc/causeway/tls/{{ $values.tls.secretKeys.certificate }}"
+key = "/etc/causeway/tls/{{ $values.tls.secretKeys.key }}"
+{{- end }}
 {{- if $public }}
 {{ include "causeway.config.public" . }}
 {{- else if include "causeway.natDiscovery" .root }}

@@ -69,6 +69,9 @@ volumeMounts:
 {{- $secrets = append $secrets (dict "name" "store" "secret" $values.store.existingSecret "keys" $keys) -}}
 {{- end -}}
 {{- end -}}
+{{- with $values.tls.existingSecret -}}
+{{- $secrets = append $secrets (dict "name" "tls" "secret" . "keys" (list $values.tls.secretKeys.certificate $values.tls.secretKeys.key)) -}}
+{{- end -}}
 {{- with $values.admin.existingSecret -}}
 {{- $secrets = append $secrets (dict "name" "admin" "secret" . "keys" (list $values.admin.secretKeys.token)) -}}
 {{- end -}}

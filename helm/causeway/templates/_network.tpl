@@ -5,7 +5,11 @@
 
 {{/* The ports that clients use, each once: JSON of [{name, protocol, port}]. */}}
 {{- define "causeway.ports" -}}
-{{- $listeners := .Values.listeners | default (list (dict "port" 3478)) -}}
+{{- $listeners := .Values.listeners -}}
+{{- if not $listeners -}}
+{{- $listeners = list (dict "port" 3478) -}}
+{{- if .Values.tls.existingSecret }}{{ $listeners = append $listeners (dict "port" 5349 "transports" (list "tls" "dtls")) }}{{ end -}}
+{{- end -}}
 {{- $names := list -}}
 {{- $ports := list -}}
 {{- range $listener := $listeners -}}
@@ -13,10 +17,11 @@
 {{- if include "causeway.natDiscovery" $ }}{{ $numbers = append $numbers (int $.Values.stun.natDiscovery.alternatePort) }}{{ end -}}
 {{- range $number := $numbers -}}
 {{- range $transport := $listener.transports | default (list "udp" "tcp") -}}
-{{- $name := printf "%s-%d" $transport $number -}}
+{{- $protocol := has $transport (list "udp" "dtls") | ternary "udp" "tcp" -}}
+{{- $name := printf "%s-%d" $protocol $number -}}
 {{- if not (has $name $names) -}}
 {{- $names = append $names $name -}}
-{{- $ports = append $ports (dict "name" $name "protocol" (upper $transport) "port" $number) -}}
+{{- $ports = append $ports (dict "name" $name "protocol" (upper $protocol) "port" $number) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -2,6 +2,12 @@
 {{- define "causeway.refusals" -}}
 {{- $values := .Values -}}
 {{- if eq $values.mode "public" }}{{ include "causeway.refusals.public" . }}{{ else }}{{ include "causeway.refusals.stun" . }}{{ end -}}
+{{- $secure := false -}}
+{{- range $values.listeners }}{{ if or (has "tls" (.transports | default list)) (has "dtls" (.transports | default list)) }}{{ $secure = true }}{{ end }}{{ end -}}
+{{- if and $secure (not $values.tls.existingSecret) }}{{ fail "tls.existingSecret is empty: TLS and DTLS need a certificate" }}{{ end -}}
+{{- if and $values.tls.existingSecret (include "causeway.natDiscovery" .) -}}
+{{- fail "stun.natDiscovery with tls: this chart opens no second pair of ports for TLS; leave one of the two out" -}}
+{{- end -}}
 {{- if and (include "causeway.adminOpen" .) (not $values.admin.existingSecret) -}}
 {{- fail (printf "admin.existingSecret is empty: %s can be reached from other hosts, and there every request must show a token" $values.admin.address) -}}
 {{- end -}}
