@@ -54,7 +54,9 @@ fn rfc8489_9_2_4_a_client_of_sha256_does_everything_and_is_answered_in_kind() {
     let again = alice.ask_signed(&mut lab, Method::ALLOCATE, &|w| put(w, &RequestedTransport::UDP));
     let permitted = alice.ask_signed(&mut lab, Method::CREATE_PERMISSION, &|w| put(w, &XorPeerAddress(peer(1, 1))));
     let refused = alice.ask_signed(&mut lab, Method::CREATE_PERMISSION, &|_| {});
-    let unknown = alice.ask_signed(&mut lab, Method::REFRESH, &|w| drop(w.put_raw(AttributeType(0x7FFF), &[]).unwrap()));
+    let unknown = alice.ask_signed(&mut lab, Method::REFRESH, &|w| {
+        w.put_raw(AttributeType(0x7FFF), &[]).unwrap();
+    });
     let released = alice.ask_signed(&mut lab, Method::REFRESH, &|w| put(w, &Lifetime(0)));
     let answers = [allocated, again, permitted, refused, unknown, released];
     assert_eq!(answers.each_ref().map(Answer::error), [None, None, None, Some(400), Some(420), None]);

@@ -14,8 +14,11 @@ use stun_rs::{
     StunMessageBuilder, methods,
 };
 
-/// What a realm is made of, and what it offers: SHA-256, hidden names.
-const REALMS: [(fn(&mut Setup), bool, bool); 3] =
+/// What a realm is made of.
+type Realms<const N: usize> = [(fn(&mut Setup), bool, bool); N];
+
+/// And what it offers: SHA-256, hidden names.
+const REALMS: Realms<3> =
     [(|setup| setup.further_source = true, false, false), (|_| {}, true, false), (|setup| setup.rest_secret = b"", true, true)];
 
 #[test]
