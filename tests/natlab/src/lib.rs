@@ -8,15 +8,16 @@
 //!                        client 10.0.0.2      client 192.168.1.2
 //! ```
 //!
-//! [`Lab::new`] builds it for the given [`NatKind`]s and removes it when dropped, also on panic; what a killed run
+//! [`Lab::new`] builds it for the given [`NatKind`]s, [`Lab::of`] for other ways to the internet ([`Access`]: IPv6, two NATs, narrow firewalls, an
+//! HTTP proxy), [`Lab::behind_one_nat`] for two clients at one; it is removed when dropped, also on panic, and what a killed run
 //! left behind is removed by the next one. [`observe()`] proves by packets what a NAT does, [`punch`] whether two sites
 //! can reach each other directly, and [`theory`] says what they should.
 //!
 //! [`Process`] runs real programs inside, for this suite and others: [`services`] are the workspace's servers on the
 //! public host, [`recognition`] is `ice-agent nat` at a site, [`call`] is `ice-agent connect` at two, [`matrix`] what came
-//! of it for every two kinds.
+//! of it for every two kinds. [`webrtc`] and [`telephone`] are clients that others wrote, [`metrics`] is what `turnd` counted.
 //!
-//! It needs root, `ip` (iproute2) and `nft` (nftables); [`requirements`] names what is missing. Nothing leaves the
+//! It needs root, `ip` (iproute2), `nft` (nftables) and `openssl`; [`requirements`] names what is missing. Nothing leaves the
 //! namespaces: the lab's "public" addresses are only numbers.
 
 mod access;

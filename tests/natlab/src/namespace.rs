@@ -60,10 +60,13 @@ impl Namespace {
         Ok(namespace)
     }
 
-    /// Turns IPv6 on, for the devices there are and those to come; addresses are given, not made up from advertisements.
+    /// Turns IPv6 on, for the devices to come; addresses are given, not made up from advertisements. Nobody is asked whether a link-local
+    /// address is another's: until that is over, a second or two, a router asks for no neighbour and forwards nothing.
     pub(crate) fn enable_ipv6(&self) -> Result<(), LabError> {
         self.sysctl(&[
             ("net/ipv6/conf/default/accept_ra", "0"),
+            ("net/ipv6/conf/default/accept_dad", "0"),
+            ("net/ipv6/conf/default/dad_transmits", "0"),
             ("net/ipv6/conf/default/disable_ipv6", "0"),
             ("net/ipv6/conf/all/disable_ipv6", "0"),
         ])

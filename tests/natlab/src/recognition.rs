@@ -28,6 +28,8 @@ pub struct Recognition {
     pub mapped: Option<SocketAddr>,
     /// Whether the two ports are equal.
     pub port_preserved: Option<bool>,
+    /// Whether the NAT turns datagrams around that are meant for its own outside.
+    pub hairpin: Option<bool>,
     /// The server's address and port that were asked.
     pub server: SocketAddr,
     /// Whether the server answers over TCP, where it does not over UDP.
@@ -66,7 +68,7 @@ pub fn expected(kind: NatKind, site: &Site, server: SocketAddr, seen: &Recogniti
     expected_of(promise.udp, site.client.address(), translated, server, seen)
 }
 
-/// What it must say of this behaviour, with addresses translated to this one, or not.
+/// What it must say of this behaviour, with addresses translated to this one, or not, and no hairpin.
 #[must_use]
 pub fn expected_of(
     udp: Option<UdpBehaviour>,
@@ -86,6 +88,8 @@ pub fn expected_of(
         local: udp.map(|_| SocketAddr::new(own, port(seen.local))),
         mapped: udp.map(|_| SocketAddr::new(translated.unwrap_or(own), mapped_port)),
         port_preserved: udp.map(|udp| udp.port_preserved),
+        // What a symmetric NAT would turn around cannot be told: the port that it has for itself is unknown.
+        hairpin: udp.filter(|udp| udp.mapping == Mapping::EndpointIndependent).and_then(|_| translated.map(|_| false)),
         server,
         tcp: if udp.is_none() { Some(true) } else { None },
         other_family: None,

@@ -31,6 +31,8 @@ const ADMIN_PORT: u16 = 9641;
 /// Of a lab with IPv6; one without has it on the server's other address, at [`HTTPS_PORT`].
 const RENDEZVOUS_PORT: u16 = 8080;
 
+/// What both servers say when all their sockets are bound.
+const READY: &str = "ready workers=";
 const START: Duration = Duration::from_secs(20);
 const END: Duration = Duration::from_secs(5);
 
@@ -55,6 +57,8 @@ impl Stund {
             }
         }
         process.wait_port(Transport::Tcp, Self::address(lab), START)?;
+        // The sockets of IPv6 are bound then, too.
+        process.wait_line(READY, START)?;
         Ok(Self { process, _scratch: scratch })
     }
 
@@ -112,6 +116,7 @@ impl Services {
         let mut services = Self { stund, turnd, rendezvous, hosts, meeting, certificates, _scratch: scratch };
         services.turnd.wait_port(Transport::Udp, services.turn(), START)?;
         services.turnd.wait_port(Transport::Tcp, services.turn(), START)?;
+        services.turnd.wait_line(READY, START)?;
         services.rendezvous.wait_line("rendezvous listening", START)?;
         Ok(services)
     }

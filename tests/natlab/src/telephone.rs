@@ -60,7 +60,8 @@ impl Telephone {
     pub fn start(site: &Site, services: &Services, user: &str, dial: Option<&str>, seconds: u32) -> Result<Self, LabError> {
         let scratch = Scratch::new()?;
         let (turn, server) = (services.turn(), services.turn().ip());
-        // Its ICE gives its relay up when one peer is refused, and it asks for every candidate of the other: private ones are refused.
+        // Not its ICE: it asks the relay for each candidate of the other, private ones too, and gives up its relayed address when one is refused,
+        // which `turnd` does unless a rule allows private peers. With such a rule it takes some 20 seconds to check those first.
         scratch.file("config", &config(site.client.address()))?;
         scratch.file(
             "accounts",

@@ -30,7 +30,7 @@ fn over_ipv6_nothing_is_translated_and_only_answers_come_in() {
     for access in [Access::Ipv6, Access::DualStack(NatKind::Symmetric)] {
         let lab = Lab::of(&[access]).unwrap();
         let client = &lab.sites[0].client;
-        let own = client.addresses.iter().position(|address| address.is_ipv6()).unwrap();
+        let own = client.addresses.iter().position(std::net::IpAddr::is_ipv6).unwrap();
         let mut inside = udp(client, own, 5000);
         let mut server = udp(&lab.server, 2, 3478);
         let mut stranger = udp(&lab.server, 3, 3478);

@@ -121,6 +121,20 @@ fn ice_agent_recognises_both_families_and_two_nats() {
     stund.stop().unwrap();
 }
 
+#[test]
+fn ice_agent_recognises_hairpin() {
+    for (inside, hairpin) in [(Inside::Open, false), (Inside::Hairpin, true), (Inside::NoHairpin, false)] {
+        let lab = Lab::behind_one_nat(inside).unwrap();
+        let stund = Stund::start(&lab).unwrap();
+        let (site, server) = (&lab.sites[0], Stund::address(&lab));
+        let seen = recognise_by(site, &[server]).unwrap();
+        let promise = NatKind::FullCone.promise();
+        let expected = expected_of(promise.udp, site.client.address(), Some(site.public_address()), server, &seen);
+        assert_eq!(seen, Recognition { hairpin: Some(hairpin), ..expected }, "{inside}");
+        stund.stop().unwrap();
+    }
+}
+
 /// What must be said of a site: of IPv4, and beside it or instead of it of IPv6, which nobody translates.
 fn expected(site: &Site, servers: [std::net::SocketAddr; 2], seen: &Recognition) -> Recognition {
     let access = site.access;
