@@ -195,7 +195,7 @@ fn rfc8656_5_software_is_in_allocate_and_refresh_responses_where_it_is_configure
             client.refresh(&mut lab, 600),
             client.refresh_one(&mut lab, AddressFamily::Ipv6, 600),
         ];
-        assert_eq!(answers.each_ref().map(|answer| answer.error()), [None, Some(437), None, Some(443)]);
+        assert_eq!(answers.each_ref().map(causeway_tests::Answer::error), [None, Some(437), None, Some(443)]);
         assert!(answers.iter().all(|answer| answer.has(AttributeType::SOFTWARE) == software.is_some()), "success or failure");
     }
 }
