@@ -106,8 +106,14 @@ fn wait(letters: &mailbox::Receiver<Envelope>, patience: Duration) {
     unsafe { libc::poll(&raw mut poll, 1, millis) };
 }
 
-/// The kernel's threads have priorities of their own. A failure leaves the priority of the others.
+/// The kernel's threads have priorities of their own. As an idle-time thread it makes way the moment that a worker wakes, which a nice value
+/// alone does not do: a packet would wait for its slice to end. A failure leaves the priority of the others.
 fn lower_priority() {
-    // SAFETY: neither call takes a pointer.
-    unsafe { libc::setpriority(libc::PRIO_PROCESS, libc::gettid() as libc::id_t, NICE) };
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: `parameters` outlives the call, and the others take no pointer.
+    unsafe {
+        libc::setpriority(libc::PRIO_PROCESS, libc::gettid() as libc::id_t, NICE);
+        // Not by the C library's function: musl's does nothing.
+        libc::syscall(libc::SYS_sched_setscheduler, 0, libc::SCHED_IDLE, &raw const parameters);
+    }
 }
