@@ -37,16 +37,16 @@ impl Handshake {
         ssl.set_accept_state();
         let stream = SslStream::new(ssl, Pipe::default()).map_err(|_| Failure::Refused)?;
         let mut handshake = Self { stream };
-        if !handshake.with(pipe, ffi::listen) {
+        if !pipe.lend(&mut handshake.stream, ffi::listen) {
             return Err(Failure::Refused);
         }
-        let step = handshake.with(pipe, proceed);
+        let step = pipe.lend(&mut handshake.stream, proceed);
         Ok((handshake, step))
     }
 
     /// Takes the datagram in the pipe.
     pub(crate) fn advance(&mut self, pipe: &mut Pipe) -> Step {
-        self.with(pipe, proceed)
+        pipe.lend(&mut self.stream, proceed)
     }
 
     /// How long until the flight is to be sent again, if the client does not answer.
@@ -57,24 +57,15 @@ impl Handshake {
     /// Sends the flight again, if it is time.
     pub(crate) fn resend(&mut self, pipe: &mut Pipe) -> Step {
         pipe.clear();
-        let sent = self.with(pipe, ffi::resend);
+        let sent = pipe.lend(&mut self.stream, ffi::resend);
         if sent { Step::Pending } else { Step::Failed(Failure::Slow) }
     }
 
     /// What comes after, once it is done.
     pub(crate) fn into_records(self) -> Records {
-        // As in `with`. The pipe that the stream has of its own is empty.
+        // As in `Pipe::lend`. The pipe that the stream has of its own is empty.
         let _ = ErrorStack::get();
         Records::new(self.stream)
-    }
-
-    fn with<R>(&mut self, pipe: &mut Pipe, act: impl FnOnce(&mut SslStream<Pipe>) -> R) -> R {
-        // What an earlier call left in this thread's queue would be taken for this call's error.
-        let _ = ErrorStack::get();
-        std::mem::swap(self.stream.get_mut(), pipe);
-        let result = act(&mut self.stream);
-        std::mem::swap(self.stream.get_mut(), pipe);
-        result
     }
 }
 

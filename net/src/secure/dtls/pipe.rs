@@ -2,6 +2,9 @@
 
 use std::io::{self, Read, Write};
 
+use openssl::error::ErrorStack;
+use openssl::ssl::SslStream;
+
 /// One datagram in, any number of datagrams out.
 ///
 /// Whoever computes owns one and lends it to a connection for the time of a call, so that a connection that is silent has no buffers.
@@ -29,6 +32,16 @@ impl Pipe {
         self.unread = false;
         self.outgoing.clear();
         self.ends.clear();
+    }
+
+    /// Lends itself to a connection for one call of OpenSSL.
+    pub(crate) fn lend<R>(&mut self, stream: &mut SslStream<Pipe>, act: impl FnOnce(&mut SslStream<Pipe>) -> R) -> R {
+        // What an earlier call left in this thread's queue would be taken for this call's error.
+        let _ = ErrorStack::get();
+        std::mem::swap(stream.get_mut(), self);
+        let result = act(stream);
+        std::mem::swap(stream.get_mut(), self);
+        result
     }
 
     /// Whether nothing was written.

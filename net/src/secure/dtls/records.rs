@@ -1,6 +1,5 @@
 //! The records of an established association, and its end.
 
-use openssl::error::ErrorStack;
 use openssl::ssl::{ErrorCode, SslStream};
 
 use super::ffi;
@@ -51,7 +50,7 @@ impl Records {
     /// Decrypts the next record of the datagram in the pipe to `plaintext`, which has room for all that the datagram can hold.
     /// What is forged, repeated or no record at all is passed over.
     pub(crate) fn open(&mut self, pipe: &mut Pipe, plaintext: &mut [u8]) -> Opened {
-        self.with(pipe, |stream| match stream.ssl_read(plaintext) {
+        pipe.lend(&mut self.stream, |stream| match stream.ssl_read(plaintext) {
             Ok(len) => Opened::Plaintext(len),
             Err(error) => match error.code() {
                 ErrorCode::WANT_READ | ErrorCode::WANT_WRITE => Opened::None,
@@ -69,22 +68,13 @@ impl Records {
     #[must_use]
     pub(crate) fn seal(&mut self, pipe: &mut Pipe, plaintext: &[u8]) -> bool {
         pipe.clear();
-        plaintext.len() <= MAX_PLAINTEXT && self.with(pipe, |stream| stream.ssl_write(plaintext).is_ok())
+        plaintext.len() <= MAX_PLAINTEXT && pipe.lend(&mut self.stream, |stream| stream.ssl_write(plaintext).is_ok())
     }
 
     /// Says goodbye.
     pub(crate) fn close(&mut self, pipe: &mut Pipe) {
         pipe.clear();
         // An association that failed has nothing to say.
-        self.with(pipe, |stream| _ = stream.shutdown());
-    }
-
-    fn with<R>(&mut self, pipe: &mut Pipe, act: impl FnOnce(&mut SslStream<Pipe>) -> R) -> R {
-        // What an earlier call left in this thread's queue would be taken for this call's error.
-        let _ = ErrorStack::get();
-        std::mem::swap(self.stream.get_mut(), pipe);
-        let result = act(&mut self.stream);
-        std::mem::swap(self.stream.get_mut(), pipe);
-        result
+        pipe.lend(&mut self.stream, |stream| _ = stream.shutdown());
     }
 }
