@@ -30,6 +30,7 @@ mod event_loop;
 mod heartbeat;
 pub mod mailbox;
 mod packet;
+mod places;
 pub mod proxy;
 mod region;
 pub mod secure;
@@ -47,6 +48,7 @@ pub use event_loop::{
 pub use heartbeat::{HUNG_AFTER, Heartbeat};
 pub use mailbox::Mailbox;
 pub use packet::{HEADROOM, MAX_DATAGRAM, Packet, SLOTS, TAILROOM};
+pub use places::{Place, Places};
 pub use proxy::TrustedProxies;
 pub use region::Span;
 pub use slots::Key;

@@ -1,13 +1,11 @@
 //! Connections of TCP and TLS, associations of DTLS: how many, from where, and for how long (H13, H14).
 
 use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_net::{AssociationKey, StreamKey};
-
-use crate::config::Limits;
+use causeway_net::{AssociationKey, Place, Places, StreamKey};
 
 /// What a client is connected by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,86 +18,6 @@ pub(crate) enum Connection {
 
 /// Looks that may be left of connections that are gone.
 const SLACK: usize = 1_024;
-
-/// An IPv4 address, or the /64 that one host of IPv6 has to itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Prefix(IpAddr);
-
-impl Prefix {
-    fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V6(address) => Prefix(Ipv6Addr::from(u128::from(address) & !u128::from(u64::MAX)).into()),
-            ipv4 => Prefix(ipv4),
-        }
-    }
-}
-
-/// The places that connections of one kind take, counted over all workers. Locked when a connection comes or goes, never for a message.
-// Deviation: RFC 3489 §12.1: a connection that is one too many is refused, and no other dropped for it: whoever opens many would else end
-// those of everybody else.
-#[derive(Debug)]
-pub(crate) struct Places {
-    all: usize,
-    each: usize,
-    taken: Mutex<Taken>,
-}
-
-#[derive(Debug, Default)]
-struct Taken {
-    all: usize,
-    by_prefix: HashMap<Prefix, usize>,
-}
-
-impl Places {
-    fn new(all: usize, each: usize) -> Arc<Self> {
-        Arc::new(Places { all, each, taken: Mutex::default() })
-    }
-
-    /// Those of TCP's connections, TLS's among them.
-    pub(crate) fn of_streams(limits: &Limits) -> Arc<Self> {
-        Self::new(limits.tcp_connections, limits.tcp_connections_per_prefix)
-    }
-
-    /// Those of DTLS's associations.
-    pub(crate) fn of_associations(limits: &Limits) -> Arc<Self> {
-        Self::new(limits.dtls_associations, limits.dtls_associations_per_prefix)
-    }
-
-    fn taken(&self) -> MutexGuard<'_, Taken> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A place for a connection from `peer`, if there is one.
-    fn take(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
-        let prefix = Prefix::of(peer);
-        let mut taken = self.taken();
-        let of_prefix = taken.by_prefix.get(&prefix).copied().unwrap_or(0);
-        if taken.all >= self.all || of_prefix >= self.each {
-            return None;
-        }
-        taken.all += 1;
-        taken.by_prefix.insert(prefix, of_prefix + 1);
-        Some(Place { places: Arc::clone(self), prefix })
-    }
-}
-
-/// A place that is free again when this is dropped.
-#[derive(Debug)]
-struct Place {
-    places: Arc<Places>,
-    prefix: Prefix,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut taken = self.places.taken();
-        taken.all -= 1;
-        match taken.by_prefix.get_mut(&self.prefix) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => drop(taken.by_prefix.remove(&self.prefix)),
-        }
-    }
-}
 
 /// The connections of one worker.
 #[derive(Debug)]
@@ -124,6 +42,8 @@ impl Connections {
     }
 
     /// Whether there is room for one more.
+    // Deviation: RFC 3489 §12.1: a connection that is one too many is refused, and no other dropped for it: whoever opens many would else end
+    // those of everybody else.
     #[must_use]
     pub(crate) fn admit(&mut self, now: Duration, key: Connection, peer: IpAddr) -> bool {
         let places = match key {
@@ -237,6 +157,6 @@ mod tests {
             connections.forget(key(number));
         }
         assert!(connections.looks.len() <= SLACK + 2);
-        assert!(connections.streams.taken().by_prefix.is_empty());
+        assert_eq!((connections.streams.taken(), connections.streams.prefixes()), (0, 0));
     }
 }

@@ -7,13 +7,13 @@ use std::thread::{self, JoinHandle};
 use causeway_auth::{Limiter, LimiterSettings};
 use causeway_daemon::admin::{Health, heartbeat_problem};
 use causeway_daemon::metrics::{Registry, Source};
-use causeway_net::{Clock, EventLoop, Heartbeat, Mailbox, Stats, mailbox};
+use causeway_net::{Clock, EventLoop, Heartbeat, Mailbox, Places, Stats, mailbox};
 use rand::Rng as _;
 use rand::rngs::StdRng;
 use tokio::sync::mpsc;
 
 use crate::config::Config;
-use crate::connections::{Connections, Places};
+use crate::connections::Connections;
 use crate::counts::Counts;
 use crate::endpoint::Sockets;
 use crate::secure::Secure;
@@ -47,8 +47,9 @@ impl Workers {
     /// When the process is out of descriptors, memory or threads.
     pub(crate) fn start(config: &Config, sockets: Vec<Sockets>) -> io::Result<Self> {
         let clock = Clock::start();
-        let streams = Places::of_streams(&config.limits);
-        let associations = Places::of_associations(&config.limits);
+        let limits = &config.limits;
+        let streams = Places::new(limits.tcp_connections, limits.tcp_connections_per_prefix);
+        let associations = Places::new(limits.dtls_associations, limits.dtls_associations_per_prefix);
         let secure = config.tls.clone().map(|tls| Secure::start(tls, &config.limits)).transpose()?;
         let (tell, ended) = mpsc::channel(sockets.len().max(1));
         let mut workers = Workers { threads: Vec::new(), shards: Vec::new(), ended, clock, secure };

@@ -1,14 +1,12 @@
 use std::collections::VecDeque;
-use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ahash::AHashMap;
-use causeway_net::{AssociationInfo, AssociationKey, StreamInfo, StreamKey};
+use causeway_net::{AssociationInfo, AssociationKey, Place, Places, StreamInfo, StreamKey};
 use causeway_relay::{FiveTuple, Transport};
 
 use crate::config::Limits;
-use crate::tally::{Held, Tally};
 
 /// What carries a client's messages where they are more than datagrams from an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,39 +20,23 @@ pub(crate) enum Connection {
 /// The caps on clients' connections, over all workers (H13, H14).
 #[derive(Clone)]
 pub(crate) struct ConnectionCaps {
-    streams: Cap,
-    associations: Cap,
+    streams: Arc<Places>,
+    associations: Arc<Places>,
     patience: Duration,
-}
-
-#[derive(Clone)]
-struct Cap {
-    all: Arc<Tally<()>>,
-    per_prefix: Arc<Tally<IpAddr>>,
-}
-
-impl Cap {
-    fn new(all: usize, per_prefix: usize) -> Self {
-        Self { all: Tally::new(all), per_prefix: Tally::new(per_prefix) }
-    }
-
-    fn acquire(&self, client: IpAddr) -> Option<(Held<()>, Held<IpAddr>)> {
-        self.all.acquire(()).zip(self.per_prefix.acquire(prefix(client)))
-    }
 }
 
 impl ConnectionCaps {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
-            streams: Cap::new(limits.tcp_connections, limits.tcp_connections_per_prefix),
-            associations: Cap::new(limits.dtls_associations, limits.dtls_associations_per_prefix),
+            streams: Places::new(limits.tcp_connections, limits.tcp_connections_per_prefix),
+            associations: Places::new(limits.dtls_associations, limits.dtls_associations_per_prefix),
             patience: limits.tcp_unauthenticated_timeout,
         }
     }
 
     /// Prefixes that hold a stream, and those that hold an association.
     pub(crate) fn prefixes(&self) -> [(&'static str, usize); 2] {
-        [("stream", self.streams.per_prefix.len()), ("association", self.associations.per_prefix.len())]
+        [("stream", self.streams.prefixes()), ("association", self.associations.prefixes())]
     }
 }
 
@@ -68,7 +50,7 @@ pub(crate) struct Connections {
 
 struct Entry {
     connection: Connection,
-    _held: (Held<()>, Held<IpAddr>),
+    _place: Place,
 }
 
 impl Connections {
@@ -78,12 +60,12 @@ impl Connections {
 
     /// Takes a connection in; `false` when a cap is reached.
     pub(crate) fn admit(&mut self, now: Duration, five_tuple: &FiveTuple, connection: Connection) -> bool {
-        let cap = match connection {
+        let places = match connection {
             Connection::Stream(_) => &self.caps.streams,
             Connection::Association(_) => &self.caps.associations,
         };
-        let Some(held) = cap.acquire(five_tuple.client.ip()) else { return false };
-        self.by_five_tuple.insert(*five_tuple, Entry { connection, _held: held });
+        let Some(place) = places.take(five_tuple.client.ip()) else { return false };
+        self.by_five_tuple.insert(*five_tuple, Entry { connection, _place: place });
         self.watch(now, five_tuple);
         true
     }
@@ -136,12 +118,4 @@ pub(crate) fn of_stream(stream: &StreamInfo) -> FiveTuple {
 /// The 5-tuple of an association.
 pub(crate) fn of_association(association: &AssociationInfo) -> FiveTuple {
     FiveTuple { client: association.peer, server: association.local, transport: Transport::Dtls }
-}
-
-/// One IPv4 address, or one IPv6 /64.
-fn prefix(client: IpAddr) -> IpAddr {
-    match client {
-        IpAddr::V4(_) => client,
-        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
-    }
 }

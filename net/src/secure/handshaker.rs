@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::post::{Answer, Envelope, Letter, Post};
 use super::readings::Readings;
 use super::thread::{self, Offered};
-use super::{HalfOpen, HandshakeLimits, Offer};
+use super::{HandshakeLimits, Offer};
 use crate::mailbox::{self, Mailbox};
+use crate::places::Places;
 use crate::stats::Reading;
 
 /// Letters that wait for the thread beyond one for each handshake under way: farewells.
@@ -35,7 +36,7 @@ struct Inner {
 pub(crate) struct Shared {
     pub(crate) limits: HandshakeLimits,
     pub(crate) readings: Readings,
-    pub(crate) half_open: Arc<HalfOpen>,
+    pub(crate) half_open: Arc<Places>,
     /// Replaced as a whole; held for the time of a clone.
     offered: Mutex<Arc<Offered>>,
     /// Grows while the process starts.
@@ -111,7 +112,7 @@ impl Shared {
         Ok(Self {
             limits,
             readings: Readings::default(),
-            half_open: HalfOpen::new(&limits),
+            half_open: Places::new(limits.half_open, limits.half_open_per_prefix),
             offered: Mutex::new(Arc::new(Offered::new(offer)?)),
             workers: Mutex::default(),
             stopped: AtomicBool::new(false),

@@ -5,9 +5,9 @@
 //! done, the session moves into the worker, which encrypts and decrypts the records itself.
 
 pub(crate) mod dtls;
-mod half_open;
 mod handshaker;
 mod identity;
+mod limits;
 mod offer;
 mod post;
 mod readings;
@@ -15,12 +15,11 @@ mod thread;
 mod tide;
 mod tls;
 
-pub use half_open::HandshakeLimits;
 pub use handshaker::Handshaker;
 pub use identity::{Identity, IdentityError};
+pub use limits::HandshakeLimits;
 pub use offer::Offer;
 
-pub(crate) use half_open::{HalfOpen, Place};
 pub(crate) use post::{Answer, Letter, Post};
 pub(crate) use readings::Failure;
 pub(crate) use tls::{Answer as TlsAnswer, Letter as TlsLetter, Outcome as TlsOutcome, Session as TlsSession};

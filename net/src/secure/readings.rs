@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::HalfOpen;
+use crate::places::Places;
 use crate::stats::Reading;
 
 /// Why a handshake came to nothing.
@@ -58,7 +58,7 @@ impl Readings {
         self.failed[failure as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn all(&self, half_open: &HalfOpen) -> impl Iterator<Item = Reading> + use<> {
+    pub(crate) fn all(&self, half_open: &Places) -> impl Iterator<Item = Reading> + use<> {
         let reading =
             |family, help, value: &AtomicU64| Reading { family, cause: None, help, gauge: false, value: value.load(Ordering::Relaxed) };
         let mut all = vec![
@@ -80,7 +80,6 @@ impl Readings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secure::HandshakeLimits;
 
     #[test]
     fn each_cause_has_its_own_counter() {
@@ -89,7 +88,7 @@ mod tests {
             assert_eq!(*failure as usize, index);
             (0..=index).for_each(|_| readings.failed(*failure));
         }
-        let half_open = HalfOpen::new(&HandshakeLimits::default());
+        let half_open = Places::new(1, 1);
         let counts: Vec<_> = readings.all(&half_open).filter(|one| one.cause.is_some()).map(|one| one.value).collect();
         assert_eq!(counts, [1, 2, 3, 4, 5, 6, 7]);
     }

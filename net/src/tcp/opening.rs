@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Outgoing;
-use crate::secure::Place;
+use crate::places::Place;
 
 /// A connection of which it is not known yet what it speaks, or whose TLS handshake is under way.
 #[derive(Debug)]

@@ -7,8 +7,9 @@ use super::handshake::{Handshake, Step};
 use super::rate::Rate;
 use super::record::{self, LEAST_WITH_NONCE};
 use super::{Answer, HandshakeKey, Letter, Outcome, Pipe};
+use crate::places::Place;
 use crate::secure::thread::{Outgoing, Protocol};
-use crate::secure::{Answer as AnyAnswer, Failure, Place};
+use crate::secure::{Answer as AnyAnswer, Failure};
 
 /// Datagrams that a client may send until its handshake is done: several times what a lossy path takes.
 const MOST: u32 = 64;

@@ -19,7 +19,8 @@ pub(super) use offered::Offered;
 pub(crate) use pipe::Pipe;
 pub(crate) use records::{MAX_PLAINTEXT, Opened, Records};
 
-use crate::secure::{Failure, Place};
+use crate::places::Place;
+use crate::secure::Failure;
 use crate::slots::Key;
 
 /// Names a worker's handshake.
