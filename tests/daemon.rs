@@ -5,8 +5,6 @@
 mod conformance;
 #[path = "daemon/flood.rs"]
 mod flood;
-#[path = "daemon/leg.rs"]
-mod leg;
 #[path = "daemon/proxy.rs"]
 mod proxy;
 #[path = "daemon/relayed.rs"]

@@ -3,9 +3,6 @@
 
 #[path = "rfc3489/client.rs"]
 mod client;
-#[allow(dead_code, reason = "other suites use the rest")]
-#[path = "daemon/leg.rs"]
-mod leg;
 #[path = "rfc3489/nat.rs"]
 mod nat;
 #[path = "rfc5780/server.rs"]

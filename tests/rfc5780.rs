@@ -1,9 +1,6 @@
 //! RFC 5780, NAT behaviour discovery: what it asks of a server, of the decision and of the running `stund`.
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
-#[allow(dead_code, reason = "other suites use the rest")]
-#[path = "daemon/leg.rs"]
-mod leg;
 #[path = "rfc5780/server.rs"]
 mod server;
 

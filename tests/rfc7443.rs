@@ -1,11 +1,12 @@
 //! RFC 7443: the labels by which TLS and DTLS clients say what they want; and the cipher suites of RFC 8489 §6.2.3; of the running daemons.
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use causeway_tests::daemon::certificates::{Certificates, KeyKind};
+use causeway_tests::daemon::leg::Connected;
 use causeway_tests::daemon::port;
 use causeway_tests::daemon::service::{self, Service};
 use causeway_wire::{Class, Message, MessageWriter, Method, TransactionId};
@@ -155,7 +156,7 @@ impl Daemon {
                 socket.connect(self.service.address).unwrap();
                 socket.set_read_timeout(Some(PATIENCE)).unwrap();
                 ssl.set_mtu(1_400).unwrap();
-                chosen(ssl.connect(Datagrams(socket)))
+                chosen(ssl.connect(Connected(socket)))
             }
         }
     }
@@ -171,24 +172,4 @@ fn chosen<S: Read + Write, E: std::fmt::Display>(connected: Result<SslStream<S>,
     let len = stream.read(&mut buffer).map_err(|error| error.to_string())?;
     assert_eq!(Message::decode(&buffer[..len]).unwrap().class(), Class::SuccessResponse);
     Ok(label)
-}
-
-/// A connected socket, as OpenSSL reads and writes.
-#[derive(Debug)]
-struct Datagrams(UdpSocket);
-
-impl Read for Datagrams {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        self.0.recv(bytes)
-    }
-}
-
-impl Write for Datagrams {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.send(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

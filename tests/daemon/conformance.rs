@@ -4,8 +4,8 @@ use causeway_relay::Transport;
 use causeway_wire::Method;
 use causeway_wire::attribute::{AttributeType, Lifetime, RequestedTransport};
 
-use crate::leg::{arrives, udp};
 use crate::talker::{self, Talker};
+use causeway_tests::daemon::leg::{arrives, udp};
 
 const EVERY: [Transport; 4] = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls];
 

@@ -13,8 +13,8 @@ use causeway_wire::attribute::RequestedTransport;
 use openssl::ssl::{Ssl, SslContext, SslMethod, SslOptions, SslStream};
 use socket2::{Domain, Socket, Type};
 
-use crate::leg::{Leg, arrives, udp};
 use crate::talker::{self, Talker};
+use causeway_tests::daemon::leg::{Leg, arrives, udp};
 
 /// Of each protocol. Together they are fewer than the limit.
 const STRANGERS: u32 = 700;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use causeway_relay::Transport;
 use causeway_wire::Method;
 
-use crate::leg::{arrives, udp};
 use crate::talker::{Talker, turnd_listening};
+use causeway_tests::daemon::leg::{arrives, udp};
 
 /// Whom the proxy speaks for.
 const CLIENT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(198, 51, 100, 7), 4711);

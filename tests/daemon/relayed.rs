@@ -10,8 +10,8 @@ use causeway_wire::attribute::{
 };
 use causeway_wire::{Class, Message, MessageWriter, Method, TransactionId};
 
-use crate::leg::{arrives, udp};
 use crate::talker::{self, Talker};
+use causeway_tests::daemon::leg::{arrives, udp};
 
 const EVERY: [Transport; 4] = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls];
 

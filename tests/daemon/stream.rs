@@ -4,8 +4,8 @@ use causeway_relay::Transport;
 use causeway_wire::Method;
 use causeway_wire::attribute::Lifetime;
 
-use crate::leg::{arrives, udp};
 use crate::talker::{self, Talker};
+use causeway_tests::daemon::leg::{arrives, udp};
 
 #[test]
 fn h14_half_a_frame_waits_and_the_rest_completes_it() {

@@ -9,7 +9,7 @@ use causeway_tests::{Answer, Client, Fill};
 use causeway_wire::attribute::{ChannelNumberAttribute, Data, RequestedTransport, XorPeerAddress};
 use causeway_wire::{ChannelData, ChannelRange, Class, Message, MessageWriter, Method, TransactionId, padded};
 
-use crate::leg::Leg;
+use causeway_tests::daemon::leg::Leg;
 
 const EVERY: [&str; 4] = ["udp", "tcp", "tls", "dtls"];
 const ONE: &str = r#"["127.0.0.1"]"#;

@@ -11,7 +11,7 @@ use causeway_tests::daemon::service::Service;
 use causeway_wire::binding::{self, MAX_ANSWER_LEN, Received, Silence, Transport, Usage};
 use causeway_wire::{Class, Message, MessageWriter, Method, TransactionId};
 
-use crate::leg::Leg;
+use causeway_tests::daemon::leg::Leg;
 
 /// How long an answer may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(5);

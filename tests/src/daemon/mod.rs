@@ -3,6 +3,7 @@
 //! | noun | file |
 //! |---|---|
 //! | `stund` and `turnd` with a configuration | `service.rs` |
+//! | a client's way to a server over each transport | `leg.rs` |
 //! | a good client, a peer that echoes | `caller.rs`, `echo.rs` |
 //! | a program that others wrote | `program.rs` |
 //! | a chain of certificates and its root | `certificates.rs` |
@@ -11,6 +12,7 @@
 pub mod caller;
 pub mod certificates;
 pub mod echo;
+pub mod leg;
 pub mod port;
 pub mod program;
 pub mod scratch;

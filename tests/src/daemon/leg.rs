@@ -1,3 +1,5 @@
+//! A client's way to a server, over each transport, on blocking sockets.
+
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
@@ -11,50 +13,57 @@ use openssl::ssl::{Ssl, SslContext, SslMethod, SslOptions, SslStream, SslVerifyM
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A client's way to the server.
-pub(crate) enum Leg {
+pub enum Leg {
+    /// Datagrams.
     Udp(UdpSocket),
+    /// Frames.
     Tcp(Frames<TcpStream>),
+    /// Frames within TLS.
     Tls(Frames<SslStream<TcpStream>>),
+    /// Datagrams within DTLS.
     Dtls(SslStream<Connected>),
 }
 
 impl Leg {
     /// `root` signs whom TLS and DTLS take for the server.
-    pub(crate) fn new(transport: Transport, server: SocketAddr, root: &Path) -> Self {
+    pub fn new(transport: Transport, server: SocketAddr, root: &Path) -> Self {
         match transport {
             Transport::Udp => Self::Udp(connected(server)),
             Transport::Tcp => Self::Tcp(Frames::new(tcp(server))),
             Transport::Tls => Self::Tls(Frames::new(ssl(SslMethod::tls_client(), root).connect(tcp(server)).expect("a handshake"))),
             Transport::Dtls => {
                 let mut ssl = ssl(SslMethod::dtls_client(), root);
-                ssl.set_mtu(1400).unwrap();
+                ssl.set_mtu(1400).expect("DTLS has an MTU");
                 Self::Dtls(ssl.connect(Connected(connected(server))).expect("a handshake"))
             }
         }
     }
 
-    pub(crate) fn local(&self) -> SocketAddr {
+    /// The client's address.
+    #[must_use]
+    pub fn local(&self) -> SocketAddr {
         match self {
             Self::Udp(socket) => socket.local_addr(),
             Self::Tcp(frames) => frames.stream.local_addr(),
             Self::Tls(frames) => frames.stream.get_ref().local_addr(),
             Self::Dtls(stream) => stream.get_ref().0.local_addr(),
         }
-        .unwrap()
+        .expect("it is connected")
     }
 
-    pub(crate) fn send(&mut self, bytes: &[u8]) {
+    /// Sends one datagram, or bytes of a stream.
+    pub fn send(&mut self, bytes: &[u8]) {
         match self {
-            Self::Udp(socket) => assert_eq!(socket.send(bytes).unwrap(), bytes.len()),
-            Self::Tcp(frames) => frames.stream.write_all(bytes).unwrap(),
-            Self::Tls(frames) => frames.stream.write_all(bytes).unwrap(),
+            Self::Udp(socket) => assert_eq!(socket.send(bytes).expect("loopback takes it"), bytes.len()),
+            Self::Tcp(frames) => frames.stream.write_all(bytes).expect("the connection stands"),
+            Self::Tls(frames) => frames.stream.write_all(bytes).expect("the connection stands"),
             // An empty record would be no record.
-            Self::Dtls(stream) => drop((!bytes.is_empty()).then(|| stream.write_all(bytes).unwrap())),
+            Self::Dtls(stream) => drop((!bytes.is_empty()).then(|| stream.write_all(bytes).expect("the association stands"))),
         }
     }
 
     /// The next datagram or frame; `None` when the connection is closed.
-    pub(crate) fn receive(&mut self) -> Option<Vec<u8>> {
+    pub fn receive(&mut self) -> Option<Vec<u8>> {
         match self {
             Self::Udp(socket) => Some(datagram(|bytes| socket.recv(bytes))),
             Self::Tcp(frames) => frames.next(),
@@ -65,7 +74,7 @@ impl Leg {
 }
 
 /// A stream that is cut into frames.
-pub(crate) struct Frames<S> {
+pub struct Frames<S> {
     stream: S,
     held: Vec<u8>,
 }
@@ -93,7 +102,7 @@ impl<S: Read> Frames<S> {
 
 /// A connected socket, as OpenSSL reads and writes.
 #[derive(Debug)]
-pub(crate) struct Connected(UdpSocket);
+pub struct Connected(pub UdpSocket);
 
 impl Read for Connected {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
@@ -120,37 +129,37 @@ fn datagram(receive: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> Vec<u8> {
 
 /// A client's side that believes `root` alone.
 fn ssl(method: SslMethod, root: &Path) -> Ssl {
-    let mut context = SslContext::builder(method).unwrap();
+    let mut context = SslContext::builder(method).expect("OpenSSL has it");
     context.set_verify(SslVerifyMode::PEER);
-    context.set_ca_file(root).unwrap();
+    context.set_ca_file(root).expect("a root");
     context.set_options(SslOptions::NO_QUERY_MTU);
-    let mut ssl = Ssl::new(&context.build()).unwrap();
-    ssl.param_mut().set_host("localhost").unwrap();
+    let mut ssl = Ssl::new(&context.build()).expect("a client's side");
+    ssl.param_mut().set_host("localhost").expect("a name");
     ssl
 }
 
 fn tcp(server: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(server).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.set_nodelay(true).unwrap();
+    let stream = TcpStream::connect(server).expect("the server listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+    stream.set_nodelay(true).expect("TCP has it");
     stream
 }
 
 fn connected(server: SocketAddr) -> UdpSocket {
     let socket = udp();
-    socket.connect(server).unwrap();
+    socket.connect(server).expect("loopback is there");
     socket
 }
 
 /// A socket of loopback, of a client or a peer.
-pub(crate) fn udp() -> UdpSocket {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+pub fn udp() -> UdpSocket {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("some port is free");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
     socket
 }
 
 /// What arrives at a peer, and from where.
-pub(crate) fn arrives(peer: &UdpSocket) -> (Vec<u8>, SocketAddr) {
+pub fn arrives(peer: &UdpSocket) -> (Vec<u8>, SocketAddr) {
     let mut bytes = vec![0; 65_536];
     let (len, from) = peer.recv_from(&mut bytes).expect("a datagram in time");
     bytes.truncate(len);
