@@ -1,3 +1,7 @@
+//! Servers that are started to be measured.
+
+mod certificate;
+
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -6,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::certificate::Certificate;
-use crate::leg::Transport;
+use crate::load::{Access, Process, Target, Transport};
+use certificate::Certificate;
 
 /// The user of both servers.
 pub(crate) const USER: &str = "bench";
@@ -22,6 +26,7 @@ const CORE: &str = "0";
 /// A server that was started for the measurement; it ends with this value.
 pub(crate) struct Server {
     child: Child,
+    process: Process,
     plain: SocketAddr,
     address: SocketAddr,
     directory: PathBuf,
@@ -81,7 +86,7 @@ impl Server {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).spawn();
         let child = child.with_context(|| format!("cannot start {command:?}"))?;
         let [plain, address] = [ports.0, ports.1].map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-        let mut server = Self { child, plain, address, directory };
+        let mut server = Self { process: Process::new(child.id()), child, plain, address, directory };
         let deadline = Instant::now() + Duration::from_secs(10);
         while !server.answers()? {
             if Instant::now() > deadline || server.child.try_wait()?.is_some() {
@@ -104,8 +109,13 @@ impl Server {
         self.address
     }
 
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+    /// Where the load goes, and as whom.
+    pub(crate) fn target(&self) -> Target {
+        Target::new(self.address, Access::Turn { username: USER.into(), password: PASSWORD.into() })
+    }
+
+    pub(crate) fn process(&self) -> &Process {
+        &self.process
     }
 }
 

@@ -1,4 +1,17 @@
-use crate::fleet::{Direction, Slice};
+//! What was measured, for people.
+
+use crate::load::Direction;
+
+/// What one slice showed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slice {
+    /// Server time on the processor for each datagram delivered, in nanoseconds.
+    pub(crate) nanoseconds: f64,
+    /// Datagrams delivered a second.
+    pub(crate) rate: f64,
+    /// Datagrams that were sent and never came.
+    pub(crate) lost: u64,
+}
 
 /// The medians of both servers and the quartiles of the paired ratios.
 pub(crate) fn print(direction: Direction, pairs: &[(Slice, Slice)]) {
@@ -8,7 +21,7 @@ pub(crate) fn print(direction: Direction, pairs: &[(Slice, Slice)]) {
     let [_, our_rate, _] = of(|(us, _)| us.rate);
     let [_, their_rate, _] = of(|(_, them)| them.rate);
     let [low, ratio, high] = of(|(us, them)| us.nanoseconds / them.nanoseconds);
-    let lost = |pick: fn(&(Slice, Slice)) -> usize| pairs.iter().map(pick).sum::<usize>();
+    let lost = |pick: fn(&(Slice, Slice)) -> u64| pairs.iter().map(pick).sum::<u64>();
     println!(
         "{direction:?}: {ours:.0} ns against {theirs:.0} ns a datagram; ratio {ratio:.2} ({low:.2} to {high:.2}); \
          {our_rate:.0}/s against {their_rate:.0}/s; lost {} and {}",

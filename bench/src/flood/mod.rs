@@ -1,5 +1,8 @@
+//! Good calls while strangers begin handshakes.
+
+mod stranger;
+
 use std::collections::VecDeque;
-use std::fs;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,10 +12,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use causeway_wire::{ChannelData, ChannelNumber};
 
-use crate::client::Client;
-use crate::leg::Transport;
-use crate::server::Server;
-use crate::stranger::Stranger;
+use crate::load::{Client, Transport};
+use crate::peer::{PASSWORD, Server, USER};
+use stranger::Stranger;
 
 /// Good calls of each transport.
 const CALLS: usize = 5;
@@ -31,18 +33,21 @@ struct Felt {
 }
 
 /// Shows what good calls feel while `rate` strangers a second, half of them over TLS and half over DTLS, begin a handshake and leave it.
-pub(crate) fn run(turnd: &Path, rate: u32, flood: Duration) -> Result<()> {
+///
+/// # Errors
+/// When turnd does not start or does not relay.
+pub fn run(turnd: &Path, rate: u32, flood: Duration) -> Result<()> {
     let server = Server::turnd(turnd, &[Transport::Udp, Transport::Tls, Transport::Dtls])?;
     let peer = UdpSocket::bind("127.0.0.1:0")?;
     peer.set_read_timeout(Some(Duration::from_secs(1)))?;
     let address = peer.local_addr()?;
     let mut calls = Vec::new();
     for transport in [Transport::Udp, Transport::Tls, Transport::Dtls] {
-        let clients = (0..CALLS).map(|_| Client::new(transport, server.address(), address)).collect::<Result<_>>()?;
+        let clients = (0..CALLS).map(|_| Client::new(transport, server.address(), address, [USER, PASSWORD])).collect::<Result<_>>()?;
         calls.push(Felt { transport, clients, latencies: Vec::new(), lost: 0 });
     }
     talk(&mut calls, &peer, Duration::from_secs(1))?; // warms the caches
-    let before = memory(server.pid())?;
+    let before = server.process().memory()?.resident;
     let quiet = percentiles(&mut calls, &peer, flood)?;
     let stop = AtomicBool::new(false);
     let (loud, begun) = thread::scope(|scope| {
@@ -52,9 +57,9 @@ pub(crate) fn run(turnd: &Path, rate: u32, flood: Duration) -> Result<()> {
         (loud, strangers.join())
     });
     let (loud, begun) = (loud?, begun.ok().context("the strangers' thread failed")??);
-    let during = memory(server.pid())?;
+    let during = server.process().memory()?.resident;
     thread::sleep(HELD + Duration::from_secs(10));
-    let after = memory(server.pid())?;
+    let after = server.process().memory()?.resident;
     println!("{begun} handshakes begun and left in {} s", flood.as_secs());
     for ((transport, quiet, _), (_, loud, lost)) in quiet.iter().zip(&loud) {
         let ratio = loud[1].as_secs_f64() / quiet[1].as_secs_f64();
@@ -133,11 +138,4 @@ fn begin(server: SocketAddr, rate: u32, stop: &AtomicBool) -> Result<usize> {
         begun += 1;
     }
     Ok(begun)
-}
-
-/// Resident memory in KiB.
-fn memory(pid: u32) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).context("the server is gone")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    line.trim().trim_end_matches(" kB").parse().context("a number of KiB")
 }

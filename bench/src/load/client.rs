@@ -8,8 +8,8 @@ use causeway_wire::attribute::{
 use causeway_wire::{ChannelNumber, Class, EncodeError, IntegrityKey, Message, MessageWriter, Method, TransactionId};
 use rand::Rng;
 
-use crate::leg::{Leg, Transport};
-use crate::server::{PASSWORD, REALM, USER};
+use crate::load::Transport;
+use crate::load::leg::Leg;
 
 /// One client with one allocation and one channel.
 pub(crate) struct Client {
@@ -19,14 +19,15 @@ pub(crate) struct Client {
 
 impl Client {
     /// Allocates, and binds the first channel to `peer`.
-    pub(crate) fn new(transport: Transport, server: SocketAddr, peer: SocketAddr) -> Result<Self> {
+    pub(crate) fn new(transport: Transport, server: SocketAddr, peer: SocketAddr, [user, password]: [&str; 2]) -> Result<Self> {
         let mut client = Self { leg: Leg::connect(transport, server)?, relayed: server };
         let requested = |w: &mut MessageWriter<'_>| w.put(&RequestedTransport::UDP).map(drop);
         let challenge = client.ask(Method::ALLOCATE, requested)?;
         let challenge = Message::decode(&challenge).ok().context("a broken answer")?;
         let nonce = challenge.attribute::<Nonce<'_>>().ok().flatten().context("a 401 without NONCE")?.0;
-        let key = Key::long_term_md5(USER, REALM, PASSWORD).integrity_key();
-        let signed = |w: &mut MessageWriter<'_>| sign(w, nonce, &key);
+        let realm = challenge.attribute::<Realm<'_>>().ok().flatten().context("a 401 without REALM")?.0;
+        let key = Key::long_term_md5(user, realm, password).integrity_key();
+        let signed = |w: &mut MessageWriter<'_>| sign(w, [user, realm, nonce], &key);
         let answer = client.ask(Method::ALLOCATE, |w| requested(w).and_then(|()| signed(w)))?;
         client.relayed = success(&answer)?.attribute::<XorRelayedAddress>().ok().flatten().context("no relayed address")?.0;
         let channel = ChannelNumberAttribute(ChannelNumber::FIRST.number());
@@ -54,8 +55,8 @@ impl Client {
     }
 }
 
-fn sign(writer: &mut MessageWriter<'_>, nonce: &str, key: &IntegrityKey) -> Result<(), EncodeError> {
-    writer.put(&Username(USER))?.put(&Realm(REALM))?.put(&Nonce(nonce))?.integrity(key)?;
+fn sign(writer: &mut MessageWriter<'_>, [user, realm, nonce]: [&str; 3], key: &IntegrityKey) -> Result<(), EncodeError> {
+    writer.put(&Username(user))?.put(&Realm(realm))?.put(&Nonce(nonce))?.integrity(key)?;
     Ok(())
 }
 

@@ -4,40 +4,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use causeway_wire::stream;
-use clap::ValueEnum;
 use openssl::ssl::{Ssl, SslContext, SslMethod, SslOptions, SslStream, SslVerifyMode};
+
+use crate::load::Transport;
 
 /// How long a client waits for an answer while it is set up.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// What is between client and server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Transport {
-    /// UDP.
-    Udp,
-    /// TCP.
-    Tcp,
-    /// TLS over TCP.
-    Tls,
-    /// DTLS over UDP.
-    Dtls,
-}
-
-impl Transport {
-    /// Whether the server needs a certificate.
-    pub(crate) fn is_secure(self) -> bool {
-        matches!(self, Self::Tls | Self::Dtls)
-    }
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Udp => "udp",
-            Self::Tcp => "tcp",
-            Self::Tls => "tls",
-            Self::Dtls => "dtls",
-        }
-    }
-}
 
 /// A client's way to the server: whole messages in, whole messages out.
 pub(crate) enum Leg {

@@ -1,0 +1,114 @@
+use clap::ValueEnum;
+
+/// What is between client and server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Transport {
+    /// UDP.
+    Udp,
+    /// TCP.
+    Tcp,
+    /// TLS over TCP.
+    Tls,
+    /// DTLS over UDP.
+    Dtls,
+}
+
+impl Transport {
+    /// Whether the server needs a certificate.
+    #[must_use]
+    pub fn is_secure(self) -> bool {
+        matches!(self, Self::Tls | Self::Dtls)
+    }
+
+    /// As in the server's configuration and in a `turn:` URI.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Dtls => "dtls",
+        }
+    }
+}
+
+/// Which way the data goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Direction {
+    /// From clients to their peers.
+    ToPeer,
+    /// From peers to their clients.
+    ToClient,
+    /// Both at once: half of the datagrams each way.
+    Both,
+    /// From a client to its peer, which returns it: one delivery is the way there and back.
+    Echo,
+    /// From a client to another client of the same server: each is the other's peer, by its relayed address.
+    Relay,
+}
+
+/// What is done again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Operation {
+    /// Data in ChannelData messages.
+    Channel,
+    /// Data in Send and Data indications.
+    Send,
+    /// Allocate, challenged and then allowed; the allocation is released outside of what is counted as latency. One delivery is one allocation.
+    Allocate,
+    /// ChannelBind of a new channel, answered.
+    ChannelBind,
+    /// Binding requests, answered.
+    Binding,
+}
+
+/// How fast.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pace {
+    /// Closed loop: so many datagrams under way at a time.
+    Window(usize),
+    /// Open loop: so many a second, evenly, whatever comes back.
+    Rate(u32),
+}
+
+impl Pace {
+    /// Enough that the server never waits, few enough that no buffer overflows.
+    pub const WINDOW: Self = Self::Window(128);
+}
+
+/// What a fleet does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scenario {
+    /// Between client and server.
+    pub transport: Transport,
+    /// Which way data goes; it has no meaning for requests.
+    pub direction: Direction,
+    /// Of what kind the load is.
+    pub operation: Operation,
+    /// Clients, each with one allocation (Binding, Allocate: without): 1 to 20,000.
+    pub allocations: usize,
+    /// Bytes of application data in each datagram: 16 to 1,400; over TCP and TLS a multiple of four.
+    pub size: usize,
+    /// So many datagrams in succession go the same way, as frames of video do: 1 to 64.
+    pub burst: usize,
+    /// How fast.
+    pub pace: Pace,
+    /// Whether bursts leave as one large send (UDP_SEGMENT) and arrive joined (UDP_GRO), as behind a card that splits and joins.
+    pub offload: bool,
+}
+
+impl Default for Scenario {
+    /// 100 allocations over UDP, channels to the peer, 160 bytes, one at a time, the usual window.
+    fn default() -> Self {
+        Self {
+            transport: Transport::Udp,
+            direction: Direction::ToPeer,
+            operation: Operation::Channel,
+            allocations: 100,
+            size: 160,
+            burst: 1,
+            pace: Pace::WINDOW,
+            offload: false,
+        }
+    }
+}
