@@ -28,6 +28,16 @@ pub(crate) fn slot(index: usize) -> Span {
     Span { start, end: start + MAX_DATAGRAM }
 }
 
+/// A received datagram in a worker's region, and the bytes around it that are its own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room {
+    pub(crate) payload: Span,
+    /// Bytes in front of the payload.
+    pub(crate) headroom: usize,
+    /// Bytes behind it.
+    pub(crate) tailroom: usize,
+}
+
 /// A received datagram, or a frame of a stream, in the buffer that it was received into.
 ///
 /// The room around the payload belongs to the packet too: [`front_mut`](Self::front_mut) gives bytes in front of a part of the
@@ -36,64 +46,72 @@ pub(crate) fn slot(index: usize) -> Span {
 #[derive(Debug)]
 pub struct Packet<'a> {
     region: &'a Region,
-    payload: Span,
-    headroom: usize,
-    tailroom: usize,
+    room: Room,
     exclusive: PhantomData<&'a mut [u8]>,
 }
 
 impl<'a> Packet<'a> {
     /// # Safety
-    /// While the packet lives, only it may touch the bytes from `headroom` before to `tailroom` behind `payload` (but for the
-    /// kernel, which reads what is sent).
-    pub(crate) unsafe fn new(region: &'a Region, payload: Span, headroom: usize, tailroom: usize) -> Self {
-        Self { region, payload, headroom, tailroom, exclusive: PhantomData }
+    /// While the packet lives, only it may touch the bytes of `room` (but for the kernel, which reads what is sent).
+    pub(crate) unsafe fn new(region: &'a Region, room: Room) -> Self {
+        Self { region, room, exclusive: PhantomData }
     }
 
     /// What arrived.
     pub fn payload(&self) -> &[u8] {
         // SAFETY: the packet has exclusive use of these bytes, and `&self` keeps its own writers away.
-        unsafe { self.region.bytes(self.payload) }
+        unsafe { self.region.bytes(self.room.payload) }
     }
 
     /// What arrived, to be changed in place.
     pub fn payload_mut(&mut self) -> &mut [u8] {
         // SAFETY: the packet has exclusive use of these bytes, and `&mut self` makes this the only slice of them.
-        unsafe { self.region.bytes_mut(self.payload) }
+        unsafe { self.region.bytes_mut(self.room.payload) }
     }
 
     /// Where `part`, a slice of [`payload`](Self::payload), lies in it. `None` if it is no part of it.
     pub fn range_of(&self, part: &[u8]) -> Option<Range<usize>> {
         let offset = (part.as_ptr() as usize).checked_sub(self.payload().as_ptr() as usize)?;
         let end = offset.checked_add(part.len())?;
-        (end <= self.payload.len()).then_some(offset..end)
+        (end <= self.room.payload.len()).then_some(offset..end)
     }
 
     /// The `len` bytes in front of `payload()[offset]`, which may reach into the headroom. `None` if there is not that much room:
-    /// a frame of a stream has none of its own, only what stands before `offset` in the frame.
+    /// a frame of a stream, and a datagram that arrived behind another, has only what stands before `offset` in itself.
     pub fn front_mut(&mut self, offset: usize, len: usize) -> Option<&mut [u8]> {
-        let end = self.payload.start + offset;
-        if offset > self.payload.len() || len > self.headroom + offset {
+        let end = self.room.payload.start + offset;
+        if offset > self.room.payload.len() || len > self.room.headroom + offset {
             return None;
         }
         // SAFETY: the range lies in headroom and payload, of which the packet has exclusive use.
         Some(unsafe { self.region.bytes_mut(Span { start: end - len, end }) })
     }
 
+    /// Names `body` of the payload as something to send.
+    ///
+    /// # Panics
+    /// If `body` is not a range of the payload.
+    pub(crate) fn part(&self, body: &Range<usize>) -> Span {
+        assert!(body.start <= body.end && body.end <= self.room.payload.len(), "a range of the payload");
+        Span { start: self.room.payload.start + body.start, end: self.room.payload.start + body.end }
+    }
+
     /// Names `body` of the payload, with `front` bytes before it and `padding` zero bytes behind, as something to send.
-    /// `None` if there is not that much room. The bytes in front must have been written by [`front_mut`](Self::front_mut).
+    /// `None` if there is not that much room; datagrams that arrived together have none between them. The bytes in front must have been written by [`front_mut`](Self::front_mut).
     pub fn span(&mut self, front: usize, body: Range<usize>, padding: usize) -> Option<Span> {
-        if body.start > body.end || body.end > self.payload.len() || front > self.headroom + body.start {
+        if body.start > body.end || body.end > self.room.payload.len() || front > self.room.headroom + body.start {
             return None;
         }
-        if padding > self.payload.len() - body.end + self.tailroom {
+        if padding > self.room.payload.len() - body.end + self.room.tailroom {
             return None;
         }
-        let start = self.payload.start + body.start - front;
-        let end = self.payload.start + body.end;
+        let start = self.room.payload.start + body.start - front;
+        let end = self.room.payload.start + body.end;
         let tail = Span { start: end, end: end + padding };
-        // SAFETY: the range lies in payload and tailroom, of which the packet has exclusive use.
-        unsafe { self.region.bytes_mut(tail) }.fill(0);
+        if padding > 0 {
+            // SAFETY: the range lies in payload and tailroom, of which the packet has exclusive use.
+            unsafe { self.region.bytes_mut(tail) }.fill(0);
+        }
         Some(Span { start, end: tail.end })
     }
 }
@@ -109,7 +127,7 @@ mod tests {
         // SAFETY: the region is this test's own.
         unsafe { region.bytes_mut(payload) }.copy_from_slice(content);
         // SAFETY: as above.
-        let packet = unsafe { Packet::new(&region, payload, HEADROOM, TAILROOM) };
+        let packet = unsafe { Packet::new(&region, Room { payload, headroom: HEADROOM, tailroom: TAILROOM }) };
         check(packet, &region);
     }
 

@@ -76,12 +76,16 @@ stats! {
     datagrams_received,
     /// Payload bytes of datagrams received
     datagrams_received_bytes,
+    /// Datagrams received together with others in one message
+    datagrams_received_merged,
     /// System calls that received datagrams
     receive_calls,
     /// Datagrams sent
     datagrams_sent,
     /// Payload bytes of datagrams sent
     datagrams_sent_bytes,
+    /// Datagrams sent together with others in one message
+    datagrams_sent_merged,
     /// System calls that sent datagrams
     send_calls,
     /// Datagrams dropped: the socket's send buffer was full

@@ -28,7 +28,7 @@ impl Service for Echo {
 
     fn datagram(&mut self, _: Sample, arrival: &Arrival, packet: &mut Packet<'_>, io: &mut Io) {
         let len = packet.payload().len();
-        io.forward(&arrival.reply(), packet, b"head", 0..len);
+        io.forward(&arrival.reply(), packet, b"head", 0..len, 0);
         io.reply_buffer()[0] = 7;
         io.reply(&arrival.reply(), 1);
         self.count(io);

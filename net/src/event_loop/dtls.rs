@@ -7,6 +7,7 @@ use super::associations::{Association, AssociationInfo, AssociationKey, Associat
 use super::io::Io;
 use super::service::{Admission, Arrival, Service};
 use crate::clock::Sample;
+use crate::packet::Room;
 use crate::region::Span;
 use crate::secure::dtls::hello::ClientHello;
 use crate::secure::dtls::record::{APPLICATION_DATA, HANDSHAKE, RecordHeader};
@@ -17,10 +18,10 @@ use crate::secure::{Failure, Letter as AnyLetter};
 const SLACK: Duration = Duration::from_secs(2);
 
 impl EventLoop {
-    /// A datagram came that DTLS is to take, `payload` of a slot.
-    pub(super) fn secure_datagram<S: Service>(&mut self, now: Sample, arrival: &Arrival, payload: Span, service: &mut S) {
-        // SAFETY: the slot is this datagram's, and no packet of it is alive while this slice is.
-        let datagram = unsafe { self.region.bytes(payload) };
+    /// A datagram came that DTLS is to take.
+    pub(super) fn secure_datagram<S: Service>(&mut self, now: Sample, arrival: &Arrival, room: Room, service: &mut S) {
+        // SAFETY: the room is this datagram's, and no packet of it is alive while this slice is.
+        let datagram = unsafe { self.region.bytes(room.payload) };
         let Some(header) = RecordHeader::read(datagram) else {
             self.io.stats.dropped_not_served.add(1);
             return;
@@ -35,7 +36,7 @@ impl EventLoop {
         match held.association {
             // While there is a handshake, handshake messages are its own. Else they are the association's, repeated.
             Some(key) if held.handshake.is_none() || (header.content_type != HANDSHAKE && header.epoch > 0) => {
-                self.decrypt(now, key, arrival, payload, service);
+                self.decrypt(now, key, arrival, room, service);
             }
             _ if header.content_type == APPLICATION_DATA => self.io.stats.dropped_no_handshake.add(1), // too early, or too late
             _ => self.io.ferry(held.handshake, datagram),
@@ -43,7 +44,8 @@ impl EventLoop {
     }
 
     /// Hands over what an association's datagram holds, each record as a datagram of its own.
-    fn decrypt<S: Service>(&mut self, now: Sample, key: AssociationKey, arrival: &Arrival, payload: Span, service: &mut S) {
+    fn decrypt<S: Service>(&mut self, now: Sample, key: AssociationKey, arrival: &Arrival, room: Room, service: &mut S) {
+        let payload = room.payload;
         let mut pipe = std::mem::take(&mut self.io.associations.reading);
         let mut opened = self.open_first(key, &mut pipe, payload);
         if opened == Opened::None && pipe.is_quiet() {
@@ -52,7 +54,11 @@ impl EventLoop {
         while let Opened::Plaintext(len) = opened {
             let Some(association) = self.io.association(key) else { break };
             let arrival = Arrival { association: Some(key), tag: association.tag, ..*arrival };
-            self.hand_over(now, &arrival, Span { start: payload.start, end: payload.start + len }, service);
+            let end = payload.start + len;
+            // A record is longer than what is encrypted in it: the rest of the datagram is room behind the plaintext.
+            let tailroom = payload.end.saturating_sub(end) + room.tailroom;
+            let plaintext = Room { payload: Span { start: payload.start, end }, tailroom, ..room };
+            self.hand_over(now, &arrival, plaintext, service);
             opened = self.open_next(key, &mut pipe, payload);
         }
         self.conclude(now, key, &mut pipe, opened, service);
@@ -68,7 +74,7 @@ impl EventLoop {
         if !association.records.admit(pipe, unsafe { self.region.bytes(payload) }) {
             return Opened::None;
         }
-        // SAFETY: the slot is this datagram's, which has been copied to the pipe, and no packet of it is alive.
+        // SAFETY: the room is this datagram's, which has been copied to the pipe, and no packet of it is alive.
         association.records.open(pipe, unsafe { self.region.bytes_mut(payload) })
     }
 

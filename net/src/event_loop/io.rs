@@ -32,6 +32,8 @@ pub(super) const SCRATCH: Span = Span { start: SLOTS_LEN, end: SLOTS_LEN + 2 * M
 pub(super) const CIPHER: Span = Span { start: SCRATCH.end, end: SCRATCH.end + (64 << 10) };
 /// Behind that: replies, one after the other until the flush.
 const ARENA: Span = Span { start: CIPHER.end, end: CIPHER.end + 4 * MAX_REPLY };
+/// Behind that: bytes that are never written, for padding.
+const ZEROS: Span = Span { start: ARENA.end, end: ARENA.end + 3 };
 
 /// The worker's sockets, streams and outgoing batch, as its [`Service`](super::Service) sees them.
 ///
@@ -91,7 +93,7 @@ pub(super) struct ListenerEntry {
 impl Io {
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self {
-            region: Arc::new(Region::new(ARENA.end)?),
+            region: Arc::new(Region::new(ZEROS.end)?),
             epoll: Epoll::new()?,
             stats: Arc::new(Stats::default()),
             sockets: Slots::new(),
@@ -171,6 +173,11 @@ impl Io {
 
     /// Sends `span` of the packet in hand as a datagram.
     pub fn send(&mut self, route: &Route, span: Span) {
+        self.queue(route, &[span]);
+    }
+
+    /// Queues `parts`, at most three, as one datagram.
+    fn queue(&mut self, route: &Route, parts: &[Span]) {
         let Some(entry) = self.sockets.get(route.socket) else {
             self.stats.dropped_socket_gone.add(1);
             return;
@@ -183,29 +190,37 @@ impl Io {
             dont_fragment: route.dont_fragment,
         };
         if self.outbox.is_full() {
-            self.outbox.flush(&self.stats); // the memory is kept: `span` lies in it
+            self.outbox.flush(self.now, &self.stats); // the memory is kept: the parts lie in it
         }
-        self.scratch_in_use |= span.start >= SCRATCH.start && span.start < SCRATCH.end;
-        self.outbox.push(&self.region, span, &destination);
+        self.scratch_in_use |= parts.iter().any(|part| part.start >= SCRATCH.start && part.start < SCRATCH.end);
+        self.outbox.push(&self.region, parts, &destination, self.now);
     }
 
-    /// Sends `body` of the packet's payload with `header` in front: in place where there is room, else by copying.
+    /// Sends `body` of the packet's payload as a datagram, with `header` in front and `padding` zero bytes behind: in place where
+    /// there is room, else as parts that the kernel puts together.
     ///
     /// # Panics
-    /// If `body` is not a range of the payload.
-    pub fn forward(&mut self, route: &Route, packet: &mut Packet<'_>, header: &[u8], body: Range<usize>) {
+    /// If `body` is not a range of the payload, `padding` is over 3, or `header` is over [`MAX_REPLY`].
+    pub fn forward(&mut self, route: &Route, packet: &mut Packet<'_>, header: &[u8], body: Range<usize>, padding: usize) {
         if let Some(front) = packet.front_mut(body.start, header.len()) {
             front.copy_from_slice(header);
-            let span = packet.span(header.len(), body, 0).expect("the room was just written to");
-            self.send(route, span);
-            return;
+            if let Some(span) = packet.span(header.len(), body.clone(), padding) {
+                self.send(route, span);
+                return;
+            }
         }
-        let len = header.len() + body.len();
-        let room = &mut self.reply_buffer()[..len];
-        let (front, rest) = room.split_at_mut(header.len());
-        front.copy_from_slice(header);
-        rest.copy_from_slice(&packet.payload()[body]);
-        self.reply(route, len);
+        let front = self.keep(header);
+        let zeros = Span { start: ZEROS.start, end: ZEROS.start + padding };
+        assert!(zeros.end <= ZEROS.end, "the padding of a ChannelData message or an attribute");
+        self.queue(route, &[front, packet.part(&body), zeros]);
+    }
+
+    /// Keeps a copy of `header` until the flush.
+    fn keep(&mut self, header: &[u8]) -> Span {
+        self.reply_buffer()[..header.len()].copy_from_slice(header);
+        let span = self.reply_span(header.len());
+        self.arena_next = span.end;
+        span
     }
 
     /// Queues `body` of the packet's payload, with `header` in front and `padding` zero bytes behind, as one frame of a stream.
@@ -228,7 +243,7 @@ impl Io {
 
     /// Sends the datagrams of the batch so far and makes their memory free. The loop does this after each batch.
     pub(super) fn flush_datagrams(&mut self) {
-        self.outbox.flush(&self.stats);
+        self.outbox.flush(self.now, &self.stats);
         self.arena_next = ARENA.start;
         self.scratch_in_use = false;
         self.retired.clear();

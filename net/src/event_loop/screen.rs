@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::service::{Arrival, Service};
 use super::{DatagramListening, EventLoop};
 use crate::clock::Sample;
+use crate::packet::Room;
 use crate::proxy::{self, Parsed, TrustedProxies};
-use crate::region::Span;
 
 /// The first bytes of TLS and DTLS records (RFC 7983 §7).
 pub(super) fn is_secure(first: u8) -> bool {
@@ -35,11 +35,11 @@ impl Screen {
 
 impl EventLoop {
     /// Takes the proxy's header off a datagram, and gives it to the service or to DTLS.
-    pub(super) fn screened<S: Service>(&mut self, now: Sample, screen: &Screen, arrival: Arrival, payload: Span, service: &mut S) {
-        let (mut arrival, mut payload) = (arrival, payload);
+    pub(super) fn screened<S: Service>(&mut self, now: Sample, screen: &Screen, arrival: Arrival, room: Room, service: &mut S) {
+        let (mut arrival, mut room) = (arrival, room);
         if screen.trusts(arrival.source.ip()) {
-            // SAFETY: the slot is this datagram's, and no packet of it is alive yet.
-            let bytes = unsafe { self.region.bytes(payload) };
+            // SAFETY: these bytes are this datagram's, and no packet of it is alive yet.
+            let bytes = unsafe { self.region.bytes(room.payload) };
             let Ok(Parsed::Whole(header)) = proxy::parse(bytes) else {
                 self.io.stats.dropped_proxy_header.add(1);
                 return;
@@ -48,14 +48,15 @@ impl EventLoop {
                 arrival.via = Some(arrival.source);
                 (arrival.source, arrival.destination) = (ends.source, ends.destination);
             }
-            payload.start += header.len;
+            room.payload.start += header.len;
+            room.headroom += header.len;
         }
         // SAFETY: as above.
-        let first = unsafe { self.region.bytes(payload) }.first().copied();
+        let first = unsafe { self.region.bytes(room.payload) }.first().copied();
         if screen.dtls && (!screen.plain || first.is_some_and(is_secure)) {
-            self.secure_datagram(now, &arrival, payload, service);
+            self.secure_datagram(now, &arrival, room, service);
         } else if screen.plain {
-            self.hand_over(now, &arrival, payload, service);
+            self.hand_over(now, &arrival, room, service);
         } else {
             self.io.stats.dropped_not_served.add(1);
         }

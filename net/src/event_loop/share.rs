@@ -1,9 +1,12 @@
-//! How many datagrams a socket may bring in one turn.
+//! How much a socket may bring in one turn.
 
 use crate::packet::SLOTS;
 
-/// The most that a relayed socket brings in one turn.
+/// The most messages that a relayed socket brings in one turn.
 const LARGEST: u8 = 16;
+/// The datagrams that a listener should bring in one turn at the most, and a relayed socket: a message may hold dozens.
+const LISTENER_DATAGRAMS: usize = 4 * SLOTS;
+const RELAYED_DATAGRAMS: usize = SLOTS;
 /// Full receives in a row after which there is probably more than one datagram waiting.
 const STREAK: u8 = 16;
 
@@ -16,19 +19,23 @@ pub(super) struct Share {
     wanted: u8,
     fixed: bool,
     full: u8,
+    /// Datagrams in a message, by what came last; at least 1.
+    density: u8,
 }
 
 impl Share {
     pub(super) fn listener() -> Self {
-        Self { wanted: SLOTS as u8, fixed: true, full: 0 }
+        Self { wanted: SLOTS as u8, fixed: true, full: 0, density: 1 }
     }
 
     pub(super) fn relayed() -> Self {
-        Self { wanted: 1, fixed: false, full: 0 }
+        Self { wanted: 1, fixed: false, full: 0, density: 1 }
     }
 
+    /// How many messages to ask for.
     pub(super) fn wanted(self) -> usize {
-        self.wanted.into()
+        let datagrams = if self.fixed { LISTENER_DATAGRAMS } else { RELAYED_DATAGRAMS };
+        usize::from(self.wanted).min(datagrams / usize::from(self.density)).max(1)
     }
 
     /// Whether the last receive got all that it asked for: there may be more.
@@ -36,8 +43,9 @@ impl Share {
         self.full > 0
     }
 
-    /// Learns from a receive that asked for `limit` and got `count`.
-    pub(super) fn note(&mut self, limit: usize, count: usize) {
+    /// Learns from a receive that asked for `limit` messages and got `count`, in which were so many `datagrams`.
+    pub(super) fn note(&mut self, limit: usize, count: usize, datagrams: usize) {
+        self.density = u8::try_from(datagrams / count.max(1)).unwrap_or(u8::MAX).max(1);
         if count < limit {
             self.full = 0;
             if !self.fixed {
@@ -62,15 +70,15 @@ mod tests {
         let mut share = Share::relayed();
         for _ in 0..STREAK {
             assert_eq!(share.wanted(), 1);
-            share.note(1, 1);
+            share.note(1, 1, 1);
         }
         assert_eq!(share.wanted(), 2);
         for _ in 0..4 * STREAK {
             let limit = share.wanted();
-            share.note(limit, limit);
+            share.note(limit, limit, limit);
         }
         assert_eq!(share.wanted(), usize::from(LARGEST));
-        share.note(16, 5);
+        share.note(16, 5, 5);
         assert_eq!(share.wanted(), 1);
     }
 
@@ -78,10 +86,21 @@ mod tests {
     fn a_listener_is_busy_until_it_brings_less_than_it_may() {
         let mut share = Share::listener();
         assert!(!share.is_busy());
-        share.note(64, 64);
+        share.note(64, 64, 64);
         assert!(share.is_busy());
-        share.note(64, 63);
+        share.note(64, 63, 63);
         assert!(!share.is_busy());
+        assert_eq!(share.wanted(), SLOTS);
+    }
+
+    #[test]
+    fn messages_of_many_datagrams_are_fewer_in_a_turn() {
+        let mut share = Share::listener();
+        share.note(64, 64, 64 * 8);
+        assert_eq!(share.wanted(), LISTENER_DATAGRAMS / 8);
+        share.note(32, 32, 32 * 1_000);
+        assert_eq!(share.wanted(), 1);
+        share.note(1, 1, 1);
         assert_eq!(share.wanted(), SLOTS);
     }
 }

@@ -12,9 +12,8 @@ use super::share::Share;
 use super::{DatagramListening, EventLoop, SocketKey};
 use crate::clock::Sample;
 use crate::epoll::{Interest, Source};
-use crate::packet::{HEADROOM, Packet, SLOTS, TAILROOM};
-use crate::region::Span;
-use crate::udp::{UdpOptions, UdpSocket, read_error, take_pending};
+use crate::packet::{Packet, Room, SLOTS};
+use crate::udp::{Received, UdpOptions, UdpSocket, read_error, take_pending};
 
 /// Free slots below which a batch is flushed rather than cut short.
 const WORTHWHILE: usize = 16;
@@ -117,51 +116,73 @@ impl EventLoop {
         self.io.stats.receive_calls.add(1);
         let Ok(count) = self.receiver.receive(&entry.socket, first, limit) else {
             // Nothing there; or the error that ICMP left pending, which is cleared by having been reported (row H38).
-            entry.share.note(limit, 0);
+            entry.share.note(limit, 0, 0);
             return;
         };
-        entry.share.note(limit, count);
-        let tag = entry.tag;
-        let local = entry.socket.local_addr();
-        let screen = entry.screen.clone();
         let pushed = self.io.outbox.pushed();
         self.next_slot = first + count;
+        let mut datagrams = 0;
         for slot in first..first + count {
-            let Some(received) = self.receiver.datagram(slot) else {
+            let Some(received) = self.receiver.received(slot) else {
                 self.io.stats.dropped_bad_source.add(1);
                 continue;
             };
-            self.io.stats.datagrams_received.add(1);
-            self.io.stats.datagrams_received_bytes.add(received.payload.len() as u64);
-            let destination = received.destination.map_or(local, |ip| SocketAddr::new(ip, local.port()));
-            let arrival = Arrival {
-                socket: key,
-                tag,
-                source: received.source,
-                destination,
-                tos: received.tos,
-                association: None,
-                via: None,
-                local: destination.ip(),
-            };
-            match &screen {
-                None => self.hand_over(now, &arrival, received.payload, service),
-                Some(screen) => self.screened(now, screen, arrival, received.payload, service),
-            }
-            if self.io.sockets.get(key).is_none() {
+            datagrams += received.datagrams();
+            if !self.arrived(now, key, &received, service) {
                 break; // released by what it brought
             }
+        }
+        if let Some(entry) = self.io.sockets.get_mut(key) {
+            entry.share.note(limit, count, datagrams);
         }
         if self.io.outbox.pushed() == pushed {
             self.next_slot = first; // nothing of these slots waits to be sent
         }
     }
 
-    /// Gives a datagram to the service, `payload` in the slot that it was received into.
-    pub(super) fn hand_over<S: Service>(&mut self, now: Sample, arrival: &Arrival, payload: Span, service: &mut S) {
-        // SAFETY: a slot is handed out once between two flushes, and is longer than this on both sides; what earlier packets
-        // queued lies in other slots.
-        let mut packet = unsafe { Packet::new(&self.region, payload, HEADROOM, TAILROOM) };
+    /// Gives the service what arrived on a socket, each datagram on its own, in order. Whether the socket is still there.
+    ///
+    /// The bytes of `received` must lie in the worker's region and be touched by nobody else until the next flush.
+    pub(super) fn arrived<S: Service>(&mut self, now: Sample, key: SocketKey, received: &Received, service: &mut S) -> bool {
+        let Some(entry) = self.io.sockets.get(key) else {
+            return false;
+        };
+        let local = entry.socket.local_addr();
+        let destination = received.destination.map_or(local, |ip| SocketAddr::new(ip, local.port()));
+        let arrival = Arrival {
+            socket: key,
+            tag: entry.tag,
+            source: received.source,
+            destination,
+            tos: received.tos,
+            association: None,
+            via: None,
+            local: destination.ip(),
+        };
+        let screen = entry.screen.clone();
+        let datagrams = received.datagrams() as u64;
+        self.io.stats.datagrams_received.add(datagrams);
+        self.io.stats.datagrams_received_bytes.add(received.room.payload.len() as u64);
+        if datagrams > 1 {
+            self.io.stats.datagrams_received_merged.add(datagrams);
+        }
+        for room in received.segments() {
+            match &screen {
+                None => self.hand_over(now, &arrival, room, service),
+                Some(screen) => self.screened(now, screen, arrival, room, service),
+            }
+            if self.io.sockets.get(key).is_none() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Gives a datagram to the service where it lies.
+    pub(super) fn hand_over<S: Service>(&mut self, now: Sample, arrival: &Arrival, room: Room, service: &mut S) {
+        // SAFETY: what arrived is handed out once between two flushes, the rooms of its datagrams do not overlap, and what earlier
+        // packets queued lies in their own.
+        let mut packet = unsafe { Packet::new(&self.region, room) };
         service.datagram(now, arrival, &mut packet, &mut self.io);
     }
 

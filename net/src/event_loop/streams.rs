@@ -9,7 +9,7 @@ use super::service::{Service, StreamInfo};
 use super::{EventLoop, StreamKey};
 use crate::clock::Sample;
 use crate::epoll::{Interest, Readiness, Source};
-use crate::packet::Packet;
+use crate::packet::{Packet, Room};
 use crate::region::Span;
 use crate::secure::Failure;
 use crate::tcp::{Layer, MAX_FRAME, Progress, State, Stream, StreamEnd, receive};
@@ -264,7 +264,7 @@ impl EventLoop {
                     let payload = Span { start: at, end: at + length };
                     self.io.stats.frames_received.add(1);
                     // SAFETY: the frames of one read do not overlap, and this one is given no room beyond its own bytes.
-                    let mut frame = unsafe { Packet::new(&self.region, payload, 0, 0) };
+                    let mut frame = unsafe { Packet::new(&self.region, Room { payload, headroom: 0, tailroom: 0 }) };
                     service.frame(now, &info, &mut frame, &mut self.io);
                     at += length;
                 }

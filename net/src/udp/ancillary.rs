@@ -1,16 +1,17 @@
-//! Control messages: the destination address and the traffic class of what arrives, the source address and class of what leaves.
+//! Control messages: the destination address and the traffic class of what arrives, the source address and class of what leaves, and
+//! where several datagrams in one message are cut apart.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Room for the control messages of one datagram: packet information and traffic class, of either family.
+/// Room for the control messages of one message: packet information, traffic class, the length of a datagram; of either family.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
 pub(super) struct Control([u8; CONTROL_LEN]);
 
-pub(super) const CONTROL_LEN: usize = 64;
+pub(super) const CONTROL_LEN: usize = 96;
 const _: () = assert!(
     // SAFETY: pure arithmetic.
-    CONTROL_LEN as u32 >= unsafe { libc::CMSG_SPACE(20) + libc::CMSG_SPACE(4) }
+    CONTROL_LEN as u32 >= unsafe { libc::CMSG_SPACE(20) + 2 * libc::CMSG_SPACE(4) }
 );
 
 impl Control {
@@ -26,6 +27,8 @@ impl Control {
 pub(super) struct Ancillary {
     pub(super) destination: Option<IpAddr>,
     pub(super) tos: u8,
+    /// How long each datagram is, where the kernel has put several into one message.
+    pub(super) segment_len: Option<u16>,
 }
 
 /// Reads the control messages of a received datagram.
@@ -45,6 +48,9 @@ pub(super) unsafe fn read(header: &libc::msghdr) -> Ancillary {
                 (libc::IPPROTO_IP, libc::IP_TOS) => found.tos = *data,
                 (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {
                     found.tos = data.cast::<i32>().read_unaligned() as u8;
+                }
+                (libc::SOL_UDP, libc::UDP_GRO) => {
+                    found.segment_len = u16::try_from(data.cast::<i32>().read_unaligned()).ok();
                 }
                 (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
                     let info = data.cast::<libc::in_pktinfo>().read_unaligned();
@@ -88,10 +94,16 @@ pub(super) fn write(control: &mut Control, ipv6: bool, source: Option<IpAddr>, t
     len
 }
 
+/// Writes, behind the `at` bytes of other control messages, that the kernel is to cut the message into datagrams of `len` bytes.
+/// Returns the length of all.
+pub(super) fn write_segment_len(control: &mut Control, at: usize, len: u16) -> usize {
+    put(control, at, libc::SOL_UDP, libc::UDP_SEGMENT, len)
+}
+
 fn put<T: Copy>(control: &mut Control, at: usize, level: i32, kind: i32, value: T) -> usize {
     // SAFETY: pure arithmetic.
     let (len, space) = unsafe { (libc::CMSG_LEN(size_of::<T>() as u32) as usize, libc::CMSG_SPACE(size_of::<T>() as u32) as usize) };
-    assert!(at + space <= CONTROL_LEN, "two control messages fit");
+    assert!(at + space <= CONTROL_LEN, "three control messages fit");
     // SAFETY: the message lies inside the buffer (just asserted), and `at` is a multiple of the alignment because every
     // message before it took CMSG_SPACE bytes.
     unsafe {

@@ -2,9 +2,11 @@
 
 mod ancillary;
 mod error_queue;
+mod flush;
 mod options;
 mod outbox;
 mod receive;
+mod refusals;
 mod socket;
 
 pub use error_queue::IcmpError;
@@ -13,4 +15,4 @@ pub use socket::UdpSocket;
 
 pub(crate) use error_queue::{read_error, take_pending};
 pub(crate) use outbox::{Destination, Outbox};
-pub(crate) use receive::Receiver;
+pub(crate) use receive::{Received, Receiver};

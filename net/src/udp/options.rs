@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
-use socket2::Socket;
+use socket2::{Domain, Protocol, Socket, Type};
 
 /// What to ask of a UDP socket when it is bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +81,17 @@ pub(super) fn set_dont_fragment(fd: RawFd, ipv6: bool, dont: bool) -> io::Result
         (false, false) => set_by_fd(fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT),
         (true, dont) => set_by_fd(fd, libc::IPPROTO_IPV6, libc::IPV6_DONTFRAG, dont.into()),
     }
+}
+
+/// Has the kernel put consecutive datagrams of one flow into one message, where it knows how (UDP_GRO, Linux 5.0).
+pub(super) fn set_coalescing(socket: &Socket) {
+    let _without_it_they_come_one_by_one = set(socket, libc::SOL_UDP, libc::UDP_GRO, 1);
+}
+
+/// Whether the kernel cuts messages into datagrams (UDP_SEGMENT, Linux 4.18).
+pub(super) fn can_segment() -> bool {
+    let Ok(socket) = Socket::new(Domain::IPV4, Type::DGRAM.cloexec(), Some(Protocol::UDP)) else { return false };
+    set(&socket, libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok()
 }
 
 fn set(socket: &Socket, level: i32, name: i32, value: i32) -> io::Result<()> {

@@ -1,14 +1,14 @@
-//! Batches of datagrams in: recvmmsg into a worker's slots.
+//! Batches of datagrams in: recvmmsg into a worker's slots, and what a message of the kernel holds.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::ptr;
 
-use super::ancillary::{self, CONTROL_LEN, Control};
+use super::ancillary::{self, Ancillary, CONTROL_LEN, Control};
 use super::socket::UdpSocket;
 use crate::address::{RAW_ADDRESS_LEN, RawAddress};
-use crate::packet::{self, MAX_DATAGRAM, SLOTS};
+use crate::packet::{self, HEADROOM, MAX_DATAGRAM, Room, SLOTS, TAILROOM};
 use crate::region::{Region, Span};
 
 /// The kernel's view of a worker's slots: slot `i` always receives through header `i`.
@@ -16,21 +16,54 @@ pub(crate) struct Receiver {
     headers: Box<[libc::mmsghdr; SLOTS]>,
     // The headers point into these boxes, which therefore never move or grow.
     names: Box<[RawAddress; SLOTS]>,
-    controls: Box<[Control; SLOTS]>,
+    _controls: Box<[Control; SLOTS]>,
     _vectors: Box<[libc::iovec; SLOTS]>,
 }
 
 // SAFETY: the raw pointers lead into boxes and a region that move with the receiver or outlive it; no thread shares them.
 unsafe impl Send for Receiver {}
 
-/// One datagram of a batch.
+/// What one message of the kernel brought: a datagram, or several of one flow that it has put together (UDP_GRO).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Received {
     pub(crate) source: SocketAddr,
     /// Where it was sent to, if the socket asked.
     pub(crate) destination: Option<IpAddr>,
     pub(crate) tos: u8,
-    pub(crate) payload: Span,
+    /// The datagrams, one behind the other, and the room around them.
+    pub(crate) room: Room,
+    /// How long each datagram is, but for the last, which may be shorter. At least 1.
+    pub(crate) segment_len: usize,
+}
+
+impl Received {
+    /// How many datagrams it is; an empty one is one.
+    pub(crate) fn datagrams(&self) -> usize {
+        self.room.payload.len().div_ceil(self.segment_len).max(1)
+    }
+
+    /// The datagrams, in order, each with the room that is its own.
+    pub(crate) fn segments(&self) -> impl Iterator<Item = Room> + use<> {
+        let (whole, len) = (self.room, self.segment_len);
+        (0..self.datagrams()).map(move |index| {
+            let start = whole.payload.start + index * len;
+            let end = (start + len).min(whole.payload.end);
+            let headroom = if index == 0 { whole.headroom } else { 0 };
+            let tailroom = if end == whole.payload.end { whole.tailroom } else { 0 };
+            Room { payload: Span { start, end }, headroom, tailroom }
+        })
+    }
+
+    /// Reads what the kernel wrote of a message that it put into `room`. `None`: its source is of no family that we speak.
+    ///
+    /// # Safety
+    /// The kernel must have filled the control buffer of `header`, and nothing may write it during the call.
+    pub(crate) unsafe fn read(name: &RawAddress, header: &libc::msghdr, room: Room) -> Option<Self> {
+        // SAFETY: as the caller promised.
+        let found = if header.msg_controllen > 0 { unsafe { ancillary::read(header) } } else { Ancillary::default() };
+        let segment_len = found.segment_len.map_or(room.payload.len(), usize::from).max(1);
+        Some(Self { source: name.read()?, destination: found.destination, tos: found.tos, room, segment_len })
+    }
 }
 
 impl Receiver {
@@ -51,7 +84,7 @@ impl Receiver {
             header.msg_hdr.msg_control = controls[index].as_mut_ptr();
             header
         }));
-        Self { headers, names, controls, _vectors: vectors }
+        Self { headers, names, _controls: controls, _vectors: vectors }
     }
 
     /// Receives up to `limit` datagrams into the slots from `first` on, with one system call, and says how many came.
@@ -59,13 +92,10 @@ impl Receiver {
     /// # Errors
     /// `WouldBlock` when there is none, or the error that ICMP left pending on the socket.
     pub(crate) fn receive(&mut self, socket: &UdpSocket, first: usize, limit: usize) -> io::Result<usize> {
-        let control_len = if socket.wants_ancillary() { CONTROL_LEN } else { 0 };
         let headers = &mut self.headers[first..first + limit];
-        for (header, control) in headers.iter_mut().zip(&mut self.controls[first..]) {
+        for header in &mut *headers {
             header.msg_hdr.msg_namelen = RAW_ADDRESS_LEN;
-            header.msg_hdr.msg_controllen = control_len as _;
-            // A null control pointer spares the kernel the look at a length of zero, and us a stale one.
-            header.msg_hdr.msg_control = if control_len > 0 { control.as_mut_ptr() } else { ptr::null_mut() };
+            header.msg_hdr.msg_controllen = CONTROL_LEN as _;
         }
         let fd = socket.as_raw_fd();
         if limit == 1 {
@@ -86,21 +116,13 @@ impl Receiver {
         Ok(count as usize)
     }
 
-    /// The datagram that the last `receive` put into `slot`. `None` if its source is of no family that we speak.
-    pub(crate) fn datagram(&self, slot: usize) -> Option<Received> {
+    /// What the last `receive` put into `slot`. `None` if its source is of no family that we speak.
+    pub(crate) fn received(&self, slot: usize) -> Option<Received> {
         let header = &self.headers[slot];
-        let found = if header.msg_hdr.msg_controllen > 0 {
-            // SAFETY: the kernel filled this control buffer and set its length.
-            unsafe { ancillary::read(&header.msg_hdr) }
-        } else {
-            ancillary::Ancillary::default()
-        };
         let start = packet::slot(slot).start;
-        Some(Received {
-            source: self.names[slot].read()?,
-            destination: found.destination,
-            tos: found.tos,
-            payload: Span { start, end: start + (header.msg_len as usize).min(MAX_DATAGRAM) },
-        })
+        let payload = Span { start, end: start + (header.msg_len as usize).min(MAX_DATAGRAM) };
+        let room = Room { payload, headroom: HEADROOM, tailroom: TAILROOM };
+        // SAFETY: the kernel filled this slot's control buffer and set its length.
+        unsafe { Received::read(&self.names[slot], &header.msg_hdr, room) }
     }
 }

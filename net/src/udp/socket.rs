@@ -13,7 +13,7 @@ use super::options::{self, BufferSizes, UdpOptions};
 pub struct UdpSocket {
     fd: OwnedFd,
     local: SocketAddr,
-    receives_tos: bool,
+    wildcard: bool,
 }
 
 impl UdpSocket {
@@ -32,13 +32,14 @@ impl UdpSocket {
             socket.set_reuse_port(true)?;
         }
         options::set_ip_options(&socket, local.is_ipv6(), local.ip().is_unspecified(), options)?;
+        options::set_coalescing(&socket);
         options::set_buffers(&socket, options)?;
         socket.bind(&local.into())?;
         let local = match local.port() {
             0 => socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?,
             _ => local,
         };
-        Ok(Self { fd: socket.into(), local, receives_tos: options.receive_tos })
+        Ok(Self { fd: socket.into(), local, wildcard: local.ip().is_unspecified() })
     }
 
     /// The address it is bound to, with the port that the kernel chose if 0 was asked for.
@@ -55,11 +56,7 @@ impl UdpSocket {
 
     /// Whether it takes what is sent to any address of the host.
     pub fn is_wildcard(&self) -> bool {
-        self.local.ip().is_unspecified()
-    }
-
-    pub(crate) fn wants_ancillary(&self) -> bool {
-        self.receives_tos || self.is_wildcard()
+        self.wildcard
     }
 
     /// How many datagrams the kernel has dropped because the receive buffer was full, since the socket was bound.

@@ -40,7 +40,7 @@ impl Service for Echo {
                 io.reply_buffer()[..len].copy_from_slice(packet.payload());
                 let _ = io.reply_secure(key, len);
             }
-            None => io.forward(&arrival.reply(), packet, b"plain ", 0..len),
+            None => io.forward(&arrival.reply(), packet, b"plain ", 0..len, 0),
         }
     }
 

@@ -73,7 +73,7 @@ impl Service for Probe {
             let mut route = arrival.reply();
             route.tos = arrival.tos;
             let len = packet.payload().len();
-            io.forward(&route, packet, b"echo", 0..len);
+            io.forward(&route, packet, b"echo", 0..len, 0);
         }
     }
 
@@ -105,7 +105,7 @@ impl Service for Probe {
         }
         if let Manner::SendsFramesTo(socket, to) = self.manner {
             let len = frame.payload().len();
-            io.forward(&Route { socket, to, from: None, tos: 0, dont_fragment: false }, frame, LONG_HEADER, 2..len);
+            io.forward(&Route { socket, to, from: None, tos: 0, dont_fragment: false }, frame, LONG_HEADER, 2..len, 0);
         }
     }
 

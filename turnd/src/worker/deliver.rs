@@ -13,9 +13,8 @@ impl Worker {
         match verdict {
             Verdict::ToPeer { relay, peer, start, end, carry_tos, dont_fragment } => {
                 let Some(socket) = self.relays.get(relay) else { return self.counters.discarded(Discard::NotReady) };
-                let Some(span) = packet.span(0, start..end, 0) else { return self.counters.discarded(Discard::TooLong) };
                 let tos = if carry_tos { tos } else { 0 };
-                io.send(&Route { socket, to: peer, from: None, tos, dont_fragment }, span);
+                io.forward(&Route { socket, to: peer, from: None, tos, dont_fragment }, packet, &[], start..end, 0);
                 self.counters.to_peer[index(from.transport)].add(end - start);
             }
             Verdict::Respond(respond) => self.respond(&respond, io),
@@ -54,10 +53,7 @@ impl Worker {
         match client.transport {
             Transport::Udp => {
                 let Some(route) = self.route(client) else { return false };
-                let Some(front) = packet.front_mut(0, prefix.len()) else { return false };
-                front.copy_from_slice(prefix);
-                let Some(span) = packet.span(prefix.len(), body, padding) else { return false };
-                io.send(&Route { tos, ..route }, span);
+                io.forward(&Route { tos, ..route }, packet, prefix, body, padding);
                 true
             }
             Transport::Tcp | Transport::Tls | Transport::Dtls => match self.connections.find(client) {

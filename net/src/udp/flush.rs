@@ -1,0 +1,186 @@
+//! The outbox carried to the kernel: each run of messages of one socket with one system call.
+
+use std::io;
+use std::time::Duration;
+
+use super::options;
+use super::outbox::Outbox;
+use crate::stats::Stats;
+
+/// What became of one system call that sends.
+enum Outcome {
+    Sent(usize),
+    /// The socket's buffer is full.
+    Full,
+    /// This message cannot be sent.
+    Refused,
+}
+
+impl Outbox {
+    /// Sends all that is queued. Nothing is kept: what cannot be sent now is dropped and counted, as a router would.
+    pub(crate) fn flush(&mut self, now: Duration, stats: &Stats) {
+        let mut first = 0;
+        while first < self.len {
+            let end = self.end_of_run(first);
+            if self.dont_fragment {
+                self.send_mixed_run(first, end, now, stats);
+            } else {
+                self.send_run(first, end, now, stats);
+            }
+            first = end;
+        }
+        self.clear();
+    }
+
+    /// Where the messages end that leave from the same socket as the one at `first`.
+    fn end_of_run(&self, first: usize) -> usize {
+        let fd = self.messages[first].fd;
+        first + self.messages[first..self.len].iter().take_while(|other| other.fd == fd).count()
+    }
+
+    /// A run in which some are to leave with DF set: that is an option of the socket, changed for those between two changes.
+    fn send_mixed_run(&mut self, mut first: usize, end: usize, now: Duration, stats: &Stats) {
+        while first < end {
+            let dont = self.messages[first].dont_fragment;
+            let run = self.messages[first..end].iter().take_while(|other| other.dont_fragment == dont).count();
+            let (fd, ipv6) = (self.messages[first].fd, self.names[first].is_ipv6());
+            if !dont {
+                self.send_run(first, first + run, now, stats);
+            } else if options::set_dont_fragment(fd, ipv6, true).is_ok() {
+                self.send_run(first, first + run, now, stats);
+                let _cleared = options::set_dont_fragment(fd, ipv6, false); // as it could be set, it can be cleared
+            } else {
+                stats.dropped_send_refused.add(self.datagrams(first, first + run));
+            }
+            first += run;
+        }
+    }
+
+    fn send_run(&mut self, mut first: usize, end: usize, now: Duration, stats: &Stats) {
+        let mut was_full = false;
+        while first < end {
+            match self.send_some(first, end, stats) {
+                Outcome::Sent(count) => {
+                    first += count;
+                    was_full = false;
+                }
+                // One is lost; if there is still no room, so is the rest: trying each would cost a system call a loss.
+                Outcome::Full if was_full => {
+                    stats.dropped_send_buffer_full.add(self.datagrams(first, end));
+                    return;
+                }
+                Outcome::Full => {
+                    stats.dropped_send_buffer_full.add(self.datagrams(first, first + 1));
+                    first += 1;
+                    was_full = true;
+                }
+                Outcome::Refused if self.messages[first].segments > 1 => {
+                    self.send_apart(first, now, stats);
+                    first += 1;
+                }
+                Outcome::Refused => {
+                    stats.dropped_send_refused.add(1);
+                    first += 1;
+                }
+            }
+        }
+    }
+
+    /// Sends the datagrams of a message that the kernel does not cut, one by one.
+    fn send_apart(&mut self, index: usize, now: Duration, stats: &Stats) {
+        let whole = self.messages[index];
+        if let Some(to) = self.names[index].read() {
+            self.refusals.note(now, to.ip(), whole.segment_len);
+        }
+        let end = whole.parts + self.headers[index].msg_hdr.msg_iovlen as usize;
+        let mut first = whole.parts;
+        while first < end {
+            let (parts, bytes) = self.first_datagram(first, end, whole.segment_len);
+            let message = &mut self.messages[index];
+            (message.parts, message.segments, message.bytes) = (first, 1, bytes);
+            let header = &mut self.headers[index].msg_hdr;
+            header.msg_iov = &raw mut self.vectors[first];
+            header.msg_iovlen = parts as _;
+            header.msg_controllen = whole.plain_control as _;
+            self.send_run(index, index + 1, now, stats);
+            first += parts;
+        }
+    }
+
+    /// How many of the parts from `first` on make a datagram of at most `len` bytes, and how many bytes they are.
+    fn first_datagram(&self, first: usize, end: usize, len: usize) -> (usize, usize) {
+        let (mut parts, mut bytes) = (0, 0);
+        while bytes < len && first + parts < end {
+            bytes += self.vectors[first + parts].iov_len;
+            parts += 1;
+        }
+        (parts, bytes)
+    }
+
+    /// One successful system call, or the verdict on the message at `first`.
+    ///
+    /// A failure may be an older datagram's: an ICMP error that was pending on the socket is reported by whichever call comes
+    /// next, and is cleared by that (row H38). So a failed call is made once more before the message is blamed.
+    fn send_some(&mut self, first: usize, end: usize, stats: &Stats) -> Outcome {
+        let mut blamed = false;
+        loop {
+            stats.send_calls.add(1);
+            match self.call(first, end) {
+                Ok(count) => {
+                    self.count_sent(first, first + count, stats);
+                    return Outcome::Sent(count);
+                }
+                Err(error) => match error.raw_os_error() {
+                    Some(libc::EINTR) => {}
+                    Some(libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM) => return Outcome::Full,
+                    // Asking again would have this host's stack report the loss twice.
+                    Some(libc::EMSGSIZE) if self.messages[first].segments == 1 => return Outcome::Refused,
+                    _ if blamed => return Outcome::Refused,
+                    _ => blamed = true,
+                },
+            }
+        }
+    }
+
+    /// Counts messages that the kernel has taken.
+    fn count_sent(&self, first: usize, end: usize, stats: &Stats) {
+        let bytes: usize = self.messages[first..end].iter().map(|message| message.bytes).sum();
+        let datagrams = self.datagrams(first, end);
+        let messages = (end - first) as u64;
+        stats.datagrams_sent.add(datagrams);
+        stats.datagrams_sent_bytes.add(bytes as u64);
+        if datagrams > messages {
+            let merged = self.messages[first..end].iter().filter(|message| message.segments > 1);
+            stats.datagrams_sent_merged.add(merged.map(|message| u64::from(message.segments)).sum());
+        }
+    }
+
+    fn datagrams(&self, first: usize, end: usize) -> u64 {
+        self.messages[first..end].iter().map(|message| u64::from(message.segments)).sum()
+    }
+
+    fn call(&mut self, first: usize, end: usize) -> io::Result<usize> {
+        let fd = self.messages[first].fd;
+        let result = if end - first > 1 {
+            let headers = &mut self.headers[first..end];
+            // SAFETY: each header points to a name, a control buffer and vectors in this outbox's boxes; the vectors point into
+            // the worker's region, which outlives the outbox, and the kernel only reads them.
+            unsafe { libc::sendmmsg(fd, headers.as_mut_ptr(), headers.len() as u32, 0) as isize }
+        } else {
+            let header = &self.headers[first].msg_hdr;
+            if header.msg_controllen == 0 && header.msg_iovlen == 1 {
+                let vector = &self.vectors[self.messages[first].parts];
+                // SAFETY: as above; without control messages the plain call spares the kernel a copy of the header.
+                unsafe { libc::sendto(fd, vector.iov_base, vector.iov_len, 0, header.msg_name.cast(), header.msg_namelen) }
+            } else {
+                // SAFETY: as above.
+                unsafe { libc::sendmsg(fd, header, 0) }
+            }
+        };
+        match result {
+            ..0 => Err(io::Error::last_os_error()),
+            sent if end - first > 1 => Ok(sent as usize),
+            _ => Ok(1),
+        }
+    }
+}
