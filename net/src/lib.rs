@@ -2,12 +2,14 @@
 //!
 //! # The life of a datagram
 //! 1. The kernel puts it into the receive queue of one worker's listener: the one that [`steering`] computes from its source.
-//! 2. [`EventLoop::run`] wakes, samples the [`Clock`], and takes up to 64 datagrams with one `recvmmsg`, each into a [`Packet`] slot
-//!    with [`HEADROOM`] before it.
+//! 2. [`EventLoop::run`] wakes, samples the [`Clock`], and takes up to 64 messages with one `recvmmsg`, each into a slot with
+//!    [`HEADROOM`] before it. A message is one datagram, or a burst of one flow that the kernel has put together: each datagram of
+//!    it becomes a [`Packet`] where it lies.
 //! 3. [`Service::datagram`] decides. It names what is to leave ([`Io::forward`], [`Io::send`], [`Io::reply`]): a range of the slot,
 //!    a header written into the headroom, or a reply in the arena. Nothing is copied, nothing allocated.
-//! 4. At the end of the turn the outgoing batch is flushed: each run of datagrams of one socket with one `sendmmsg`, a single one
-//!    with `sendto`. What the kernel cannot take is dropped and counted ([`Stats`]).
+//! 4. At the end of the turn the outgoing batch is flushed: each run of one socket with one `sendmmsg`, a single datagram with
+//!    `sendto`. Datagrams of one flow and one length that follow each other are one message, which the kernel cuts apart again.
+//!    What the kernel cannot take is dropped and counted ([`Stats`]).
 //!
 //! A relayed socket's datagram goes the other way through the same steps, and leaves through the listener's `sendmmsg` together with
 //! those of other relayed sockets. A stream's bytes are cut into frames ([`Service::frame_len`]) in a scratch buffer, and what is

@@ -4,6 +4,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsRawFd;
 use std::thread;
 
 use causeway_net::{
@@ -77,6 +78,21 @@ fn send_datagrams(to: SocketAddr, count: usize) {
     }
 }
 
+/// Ten at a time, which the kernel hands over in one message.
+fn send_bursts(to: SocketAddr, count: usize) {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let len = 200i32;
+    // SAFETY: the kernel reads the four bytes of `len` during the call.
+    let set = unsafe { libc::setsockopt(socket.as_raw_fd(), libc::SOL_UDP, libc::UDP_SEGMENT, (&raw const len).cast(), 4) };
+    assert_eq!(set, 0);
+    for _ in 0..count / 10 {
+        socket.send_to(&[5; 2_000], to).unwrap();
+        for _ in 0..20 {
+            socket.recv(&mut [0; 300]).unwrap();
+        }
+    }
+}
+
 fn listen_tcp(io: &mut Io) -> SocketAddr {
     let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr();
@@ -96,6 +112,11 @@ fn send_frames(to: SocketAddr, count: usize) {
 #[test]
 fn a_plain_datagram_costs_no_allocation() {
     assert_eq!(allocations(2_000, listen_udp, send_datagrams), allocations(20, listen_udp, send_datagrams));
+}
+
+#[test]
+fn a_datagram_of_a_burst_costs_no_allocation() {
+    assert_eq!(allocations(2_000, listen_udp, send_bursts), allocations(20, listen_udp, send_bursts));
 }
 
 #[test]

@@ -126,3 +126,46 @@ fn rfc8656_11_5_a_router_s_mtu_is_reported_over_ipv4() {
 fn rfc8656_11_5_a_router_s_mtu_is_reported_over_ipv6() {
     in_namespace("rfc8656_11_5_a_router_s_mtu_is_reported_over_ipv6", || check_farther_link("[::1]:0", 2, 0));
 }
+
+/// Datagrams of equal length that the link takes leave as one message; longer ones one by one, fragmented or reported.
+fn check_bursts(local: &'static str, overhead: usize) {
+    const COUNT: usize = 5;
+    let (worker, key, _) = start(local);
+    let peer = plain_socket(local);
+    let to = peer.local_addr().unwrap();
+    let longest = MTU as usize - overhead;
+    for (len, dont_fragment, arrive) in [(longest, false, true), (longest, true, true), (longest + 1, false, true), (1_390, true, false)] {
+        let plan = move |io: &mut causeway_net::Io| {
+            for number in 0..COUNT {
+                io.reply_buffer()[..len].fill(number as u8);
+                io.reply(&Route { socket: key, to, from: None, tos: 0, dont_fragment }, len);
+            }
+        };
+        worker.with_io(plan);
+        for number in 0..COUNT {
+            if arrive {
+                let mut buffer = [0; 2_000];
+                assert_eq!(peer.recv(&mut buffer).unwrap(), len);
+                assert!(buffer[..len].iter().all(|byte| *byte == number as u8));
+            } else {
+                let Event::Icmp(_, 42, error) = worker.event() else { panic!("a report") };
+                assert_eq!(error.data, MTU.to_be_bytes());
+            }
+        }
+    }
+    worker.assert_quiet();
+    worker.settle();
+    let stats = &worker.stats;
+    assert_eq!((stats.datagrams_sent.value(), stats.datagrams_sent_merged.value()), (3 * COUNT as u64, 2 * COUNT as u64));
+    assert_eq!(stats.dropped_send_refused.value(), COUNT as u64);
+}
+
+#[test]
+fn bursts_longer_than_the_link_takes_are_fragmented_or_reported_over_ipv4() {
+    in_namespace("bursts_longer_than_the_link_takes_are_fragmented_or_reported_over_ipv4", || check_bursts("127.0.0.1:0", 28));
+}
+
+#[test]
+fn bursts_longer_than_the_link_takes_are_fragmented_or_reported_over_ipv6() {
+    in_namespace("bursts_longer_than_the_link_takes_are_fragmented_or_reported_over_ipv6", || check_bursts("[::1]:0", 48));
+}

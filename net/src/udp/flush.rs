@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use super::options;
-use super::outbox::Outbox;
+use super::outbox::{Message, Outbox};
 use crate::stats::Stats;
 
 /// What became of one system call that sends.
@@ -92,12 +92,11 @@ impl Outbox {
         if let Some(to) = self.names[index].read() {
             self.refusals.note(now, to.ip(), whole.segment_len);
         }
-        let end = whole.parts + self.headers[index].msg_hdr.msg_iovlen as usize;
+        let end = whole.parts + whole.part_count;
         let mut first = whole.parts;
         while first < end {
             let (parts, bytes) = self.first_datagram(first, end, whole.segment_len);
-            let message = &mut self.messages[index];
-            (message.parts, message.segments, message.bytes) = (first, 1, bytes);
+            self.messages[index] = Message { parts: first, part_count: parts, segments: 1, bytes, ..whole };
             let header = &mut self.headers[index].msg_hdr;
             header.msg_iov = &raw mut self.vectors[first];
             header.msg_iovlen = parts as _;
@@ -168,7 +167,7 @@ impl Outbox {
             unsafe { libc::sendmmsg(fd, headers.as_mut_ptr(), headers.len() as u32, 0) as isize }
         } else {
             let header = &self.headers[first].msg_hdr;
-            if header.msg_controllen == 0 && header.msg_iovlen == 1 {
+            if header.msg_controllen == 0 && self.messages[first].part_count == 1 {
                 let vector = &self.vectors[self.messages[first].parts];
                 // SAFETY: as above; without control messages the plain call spares the kernel a copy of the header.
                 unsafe { libc::sendto(fd, vector.iov_base, vector.iov_len, 0, header.msg_name.cast(), header.msg_namelen) }

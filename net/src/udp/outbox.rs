@@ -39,8 +39,9 @@ pub(crate) struct Destination {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Message {
     pub(super) fd: RawFd,
-    /// Where its parts begin.
+    /// Where its parts begin, and how many they are.
     pub(super) parts: usize,
+    pub(super) part_count: usize,
     /// How many datagrams it is.
     pub(super) segments: u8,
     /// How long each of them is; the last may be shorter.
@@ -167,7 +168,8 @@ impl Outbox {
         }
         message.segments += 1;
         message.bytes += bytes;
-        header.msg_iovlen = (self.parts - message.parts) as _;
+        message.part_count = self.parts - message.parts;
+        header.msg_iovlen = message.part_count as _;
         self.open = bytes == message.segment_len;
     }
 
@@ -183,6 +185,7 @@ impl Outbox {
         self.messages[index] = Message {
             fd: destination.fd,
             parts: first,
+            part_count: self.parts - first,
             segments: 1,
             segment_len: bytes,
             bytes,
