@@ -14,6 +14,11 @@ pub struct AllocationId {
     pub generation: u32,
 }
 
+impl AllocationId {
+    /// Generations begin anew after so many, a power of two: so few bits are enough for one wherever it stands beside something else.
+    pub const GENERATIONS: u32 = 1 << 30;
+}
+
 impl std::fmt::Display for AllocationId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}-{}-{}", self.worker, self.slot, self.generation)
@@ -72,7 +77,7 @@ impl<G> Allocations<G> {
     pub(crate) fn remove(&mut self, id: AllocationId) -> Option<Allocation<G>> {
         self.get(id)?;
         let slot = &mut self.slots[id.slot as usize];
-        slot.generation = slot.generation.wrapping_add(1);
+        slot.generation = (slot.generation + 1) % AllocationId::GENERATIONS;
         let allocation = slot.allocation.take()?;
         self.free.push(id.slot);
         if self.by_five_tuple.get(&allocation.five_tuple) == Some(&id) {

@@ -67,5 +67,5 @@ pub use policy::{Denied, PeerPolicy, Rule};
 pub use record::{AllocationRecord, ChannelRecord, PermissionRecord, RelayedRecord};
 pub use relays::RelayedTransportAddress;
 pub use server::{Gauges, Server};
-pub use special::DENIED_BY_DEFAULT;
+pub use special::{DENIED_BY_DEFAULT, carried_ipv4};
 pub use verdict::{Discard, Prefix, Respond, Verdict};

@@ -22,6 +22,8 @@ pub struct PeerPolicy {
     listeners: Vec<SocketAddr>,
     relays: Vec<IpAddr>,
     relay_ports: RangeInclusive<u16>,
+    /// Those of `relays` that a rule of the operator's allows.
+    opened: Vec<IpAddr>,
 }
 
 /// Why a peer is refused.
@@ -47,7 +49,17 @@ impl PeerPolicy {
     #[must_use]
     pub fn new(rules: &[Rule], listeners: Vec<SocketAddr>, relays: Vec<IpAddr>, relay_ports: RangeInclusive<u16>) -> Self {
         let built_in = DENIED_BY_DEFAULT.iter().map(|net| Rule { allow: false, net: net.parse().expect("the list is tested") });
-        Self { rules: rules.iter().copied().chain(built_in).collect(), listeners, relays, relay_ports }
+        let rules = rules.iter().copied().chain(built_in).collect();
+        let mut policy = Self { rules, listeners, relays, relay_ports, opened: Vec::new() };
+        policy.opened = policy.relays.iter().copied().filter(|relay| policy.check_rules(*relay) == Ok(Allowed::ByRule)).collect();
+        policy
+    }
+
+    /// Whether a rule of the operator's allows this relay address: then also what is no relayed port there may be a peer (H8). It is asked
+    /// for datagrams, so that it looks at nothing but the few relay addresses.
+    #[must_use]
+    pub fn opens_relay(&self, relay: IpAddr) -> bool {
+        self.opened.contains(&relay)
     }
 
     /// Judges an address where the port does not matter: a permission.
@@ -80,11 +92,7 @@ impl PeerPolicy {
             return self.check_rules(peer.ip()).map(drop);
         }
         // At our own address there are relayed ports, and services that nobody meant to offer: those only by an explicit rule.
-        if self.relay_ports.contains(&peer.port()) || self.check_rules(peer.ip()) == Ok(Allowed::ByRule) {
-            Ok(())
-        } else {
-            Err(Denied::NotRelayed)
-        }
+        if self.relay_ports.contains(&peer.port()) || self.opens_relay(peer.ip()) { Ok(()) } else { Err(Denied::NotRelayed) }
     }
 
     /// The classic call: both clients have relayed addresses of this server (H8). A relay on loopback makes no peer of it (H2).
@@ -225,6 +233,15 @@ mod tests {
         assert_eq!(transport(&policy, "10.0.0.8:50000"), Err(Denied::Rule));
         assert_eq!(transport(&policy, "[64:ff9b::9.9.9.9]:53"), Err(Denied::NotRelayed), "nor through NAT64");
         assert_eq!(transport(&policy, "[64:ff9b::9.9.9.9]:50000"), Ok(()));
+    }
+
+    #[test]
+    fn h8_a_rule_opens_the_other_ports_of_the_relay_address_that_it_names() {
+        let policy = policy(&[(false, "9.9.9.9/32"), (true, "10.0.0.0/24"), (true, "9.9.0.0/16")]);
+        let opened = ["10.0.0.9", "9.9.9.9", "10.0.0.8"].map(|ip| policy.opens_relay(ip.parse().unwrap()));
+        assert_eq!(opened, [true, false, false], "the first rule decides; the last is no relay address");
+        assert_eq!(transport(&policy, "10.0.0.9:22"), Ok(()));
+        assert_eq!(transport(&policy, "9.9.9.9:53"), Err(Denied::NotRelayed));
     }
 
     #[test]

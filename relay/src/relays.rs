@@ -116,6 +116,15 @@ impl Relays {
         (self.expires[index] > now).then_some(index as u8)
     }
 
+    /// What peers see of the one with this index.
+    #[inline]
+    pub(crate) fn advertised(&self, index: u8) -> Option<SocketAddr> {
+        match self.places.get(usize::from(index)) {
+            Some(Relay::Bound(address)) => Some(address.advertised),
+            _ => None,
+        }
+    }
+
     /// Whether the address with this index is bound and has not expired.
     #[inline]
     pub(crate) fn is_live(&self, index: u8, now: Duration) -> bool {

@@ -13,7 +13,7 @@ use crate::allocation::Traffic;
 use crate::allocations::{AllocationId, Allocations};
 use crate::changes::Changes;
 use crate::config::Config;
-use crate::effect::{Advertised, Command, Completion, Effect, EndReason};
+use crate::effect::{Advertised, Command, Completion, Effect, EndReason, RelayId};
 use crate::five_tuple::{FiveTuple, Transport};
 use crate::keys::Ready;
 use crate::ledger::Ledger;
@@ -227,6 +227,19 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             advertised.sort_unstable_by_key(SocketAddr::is_ipv6);
         }
         advertised
+    }
+
+    /// One relayed address as it is advertised; `None` while it is being bound, or without it.
+    #[must_use]
+    #[inline]
+    pub fn advertised(&self, relay: RelayId) -> Option<SocketAddr> {
+        self.allocations.get(relay.allocation)?.relays.advertised(relay.index)
+    }
+
+    /// Which peers may be reached.
+    #[must_use]
+    pub fn policy(&self) -> &PeerPolicy {
+        &self.config.policy
     }
 
     /// The realm that it serves.

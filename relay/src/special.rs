@@ -66,7 +66,8 @@ pub(crate) fn is_tunnel(ip: IpAddr) -> bool {
 
 /// The IPv4 address that an IPv6 address carries: mapped, compatible, or NAT64's well-known prefix (H1). `::` and `::1` stand in the range of
 /// IPv4-compatible addresses, but carry none.
-pub(crate) fn carried_ipv4(ip: IpAddr) -> Option<IpAddr> {
+#[must_use]
+pub fn carried_ipv4(ip: IpAddr) -> Option<IpAddr> {
     let IpAddr::V6(v6) = ip else { return None };
     let [a, b, c, d, e, f, high, low] = v6.segments();
     let carries = matches!((a, b, c, d, e, f), (0, 0, 0, 0, 0, 0 | 0xFFFF) | (0x64, 0xFF9B, 0, 0, 0, 0)) && !is_never_a_peer(ip);

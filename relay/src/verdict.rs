@@ -156,6 +156,8 @@ discards! {
     PeerFamily = "peer_family",
     /// The policy refuses the peer (RFC 8656 §11.2).
     PeerDenied = "peer_denied",
+    /// The peer would be a port of the server's own relay address that relays nothing now (H8).
+    NotRelayed = "not_relayed",
     /// The allocation is being made, or is gone.
     NotReady = "not_ready",
     /// ICMP of a type that is not relayed (RFC 8656 §11.5).

@@ -44,6 +44,12 @@ pub(crate) struct Counters {
     ended: [Count; END_REASONS.len()],
     errors: [Count; CODES.len()],
     discards: [Count; Discard::ALL.len()],
+    /// Datagrams between two relayed addresses of this process that came from this worker's own clients,
+    pub(crate) within: Count,
+    /// or from another worker.
+    pub(crate) across: Count,
+    /// Datagrams to other workers that were lost on their way.
+    pub(crate) crossing_lost: Count,
     pub(crate) responses: Count,
     pub(crate) auth_failures: Count,
     /// Changes that wait for the store.
@@ -137,6 +143,10 @@ impl Counters {
         for (discard, count) in Discard::ALL.iter().zip(&self.discards) {
             samples.add(&DISCARDED, &[("cause", discard.name().into())], count.value());
         }
+        for (way, count) in [("same_worker", &self.within), ("other_worker", &self.across)] {
+            samples.add(&IN_MEMORY, &[("from", way.into())], count.value());
+        }
+        samples.add(&CROSSING_LOST, &[], self.crossing_lost.value());
         samples.add(&RESPONSES, &[], self.responses.value());
         samples.add(&AUTH_FAILURES, &[], self.auth_failures.value());
         samples.add(&PERMISSIONS, &[], self.permissions.value());
@@ -149,6 +159,10 @@ impl Counters {
 
 const RELAYED_PACKETS: Family = Family::counter("relayed_packets", "Datagrams relayed");
 const RELAYED: Family = Family::counter("relayed", "Application data relayed").unit(Unit::Bytes);
+const IN_MEMORY: Family =
+    Family::counter("relayed_in_memory", "Datagrams from one relayed address of this server to another, past the kernel");
+const CROSSING_LOST: Family =
+    Family::counter("crossing_lost", "Datagrams to clients of another worker that had no room on their way to it");
 const ALLOCATIONS: Family = Family::gauge("allocations", "Allocations that live");
 const CREATED: Family = Family::counter("allocations_created", "Allocations made");
 const ENDED: Family = Family::counter("allocations_ended", "Allocations ended");

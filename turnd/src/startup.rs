@@ -19,6 +19,7 @@ use crate::config::{ChannelNumbers, Config};
 use crate::connections::{ConnectionCaps, Connections};
 use crate::control::{Running, WorkerHandle};
 use crate::counters::{Counters, shared_source, worker_source};
+use crate::crossing::Crossing;
 use crate::ephemeral;
 use crate::keys::Keys;
 use crate::listeners::{self, Listeners};
@@ -29,6 +30,7 @@ use crate::port_pool::PortPools;
 use crate::proxied::Proxied;
 use crate::quota::UserQuota;
 use crate::relay_sockets::{ListenerSocket, RelaySockets};
+use crate::relayed::Relayed;
 use crate::reservations::Reservations;
 use crate::secure::Secure;
 use crate::tally::Tally;
@@ -44,6 +46,7 @@ struct Shared {
     authenticator: Arc<Authenticator>,
     users: Arc<Tally<Box<str>>>,
     pools: Arc<PortPools>,
+    relayed: Arc<Relayed>,
     reservations: Arc<Reservations>,
     connections: ConnectionCaps,
     sessions: RandomState,
@@ -88,11 +91,15 @@ pub(crate) fn start(config: &Config, runtime: &Runtime) -> Result<Running> {
         }
         prepared.push((worker, event_loop));
     }
+    let mailboxes: std::io::Result<Vec<_>> = prepared.iter().map(|_| Mailbox::<Mail>::new(MAILBOX)).collect();
+    let mailboxes = mailboxes.context("cannot make the workers' mailboxes")?;
+    let crossings = Crossing::between(&mailboxes.iter().map(|mailbox| mailbox.sender.clone()).collect::<Vec<_>>());
     let mut workers = Vec::new();
-    for (worker, mut event_loop) in prepared {
+    for (((mut worker, mut event_loop), mailbox), crossing) in prepared.into_iter().zip(mailboxes).zip(crossings) {
+        worker.crossing = crossing;
         let stats = Arc::clone(event_loop.io().stats());
         sources.push(Box::new(worker_source(Arc::clone(&worker.counters), stats)));
-        workers.push(spawn(worker, event_loop)?);
+        workers.push(spawn(worker, event_loop, mailbox)?);
     }
     if let Some(keys) = keys {
         let mail = workers.iter().map(|worker| worker.mail.clone()).collect();
@@ -127,6 +134,7 @@ impl Shared {
             authenticator: Arc::new(authenticator(config)),
             users: Tally::new(limits.allocations_per_user),
             pools: Arc::new(PortPools::new(&config.relay.addresses, &config.relay.ports)),
+            relayed: Arc::new(Relayed::new(&config.relay.addresses, &config.relay.ports)),
             reservations: Arc::new(reservations(config)),
             connections: ConnectionCaps::new(limits),
             sessions: RandomState::new(),
@@ -155,6 +163,8 @@ impl Shared {
             connections: Connections::new(self.connections.clone()),
             proxied: Proxied::default(),
             pools: Arc::clone(&self.pools),
+            relayed: Arc::clone(&self.relayed),
+            crossing: None,
             reservations: Arc::clone(&self.reservations),
             rng: rand::make_rng(),
             counters: Arc::new(Counters::default()),
@@ -167,8 +177,7 @@ impl Shared {
     }
 }
 
-fn spawn(mut worker: Worker, mut event_loop: EventLoop) -> Result<WorkerHandle> {
-    let Mailbox { sender, receiver } = Mailbox::<Mail>::new(MAILBOX).context("cannot make a worker's mailbox")?;
+fn spawn(mut worker: Worker, mut event_loop: EventLoop, Mailbox { sender, receiver }: Mailbox<Mail>) -> Result<WorkerHandle> {
     let (heartbeat, counters) = (event_loop.heartbeat().clone(), Arc::clone(&worker.counters));
     let name = format!("worker-{}", worker.index);
     let run = move || event_loop.run(&mut worker, &receiver);

@@ -1,20 +1,37 @@
 //! What the core has decided, carried to the sockets.
 
-use causeway_net::{Io, Packet, Route, SocketKey};
+use std::ops::Range;
+
+use causeway_net::{Io, Packet, Route, Sample, SocketKey};
 use causeway_relay::{Discard, FiveTuple, Prefix, Respond, Transport, Verdict};
 
 use super::Worker;
 use crate::connections::Connection;
 use crate::counters::index;
+use crate::relayed::Peer;
 
 impl Worker {
     /// What becomes of a client's message. `tos` is what it came with.
-    pub(super) fn client_verdict(&mut self, from: &FiveTuple, verdict: Verdict, tos: u8, packet: &mut Packet<'_>, io: &mut Io) {
+    pub(super) fn client_verdict(
+        &mut self,
+        now: Sample,
+        from: &FiveTuple,
+        verdict: Verdict,
+        tos: u8,
+        packet: &mut Packet<'_>,
+        io: &mut Io,
+    ) {
         match verdict {
             Verdict::ToPeer { relay, peer, start, end, carry_tos, dont_fragment } => {
-                let Some(socket) = self.relays.get(relay) else { return self.counters.discarded(Discard::NotReady) };
                 let tos = if carry_tos { tos } else { 0 };
-                io.forward(&Route { socket, to: peer, from: None, tos, dont_fragment }, packet, &[], start..end, 0);
+                match self.relayed.find(peer) {
+                    Peer::Unheld(ours) if !self.server.policy().opens_relay(ours) => return self.counters.discarded(Discard::NotRelayed),
+                    Peer::Elsewhere | Peer::Unheld(_) => {
+                        let Some(socket) = self.relays.get(relay) else { return self.counters.discarded(Discard::NotReady) };
+                        io.forward(&Route { socket, to: peer, from: None, tos, dont_fragment }, packet, &[], start..end, 0);
+                    }
+                    Peer::Relayed(other) => self.relay_to_relay(now, (relay, other), (start..end, tos), packet, io),
+                }
                 self.counters.to_peer[index(from.transport)].add(end - start);
             }
             Verdict::Respond(respond) => self.respond(&respond, io),
@@ -23,13 +40,13 @@ impl Worker {
         }
     }
 
-    /// What becomes of a peer's datagram.
-    pub(super) fn peer_verdict(&mut self, verdict: Verdict, tos: u8, packet: &mut Packet<'_>, io: &mut Io) {
+    /// What becomes of a peer's datagram, which is `data` of the packet.
+    pub(super) fn peer_verdict(&mut self, verdict: Verdict, tos: u8, packet: &mut Packet<'_>, data: Range<usize>, io: &mut Io) {
         match verdict {
             Verdict::ToClient { client, prefix, padding, carry_tos } => {
-                let len = packet.payload().len();
+                let len = data.len();
                 let tos = if carry_tos { tos } else { 0 };
-                if self.to_client(&client, &prefix, padding, tos, packet, io) {
+                if self.to_client(&client, (&prefix, data, padding), tos, packet, io) {
                     self.counters.to_client[index(client.transport)].add(len);
                 }
             }
@@ -48,8 +65,15 @@ impl Worker {
     }
 
     /// Puts `prefix` in front of the peer's datagram where it lies, and sends it. Whether it was taken.
-    fn to_client(&self, client: &FiveTuple, prefix: &Prefix, padding: usize, tos: u8, packet: &mut Packet<'_>, io: &mut Io) -> bool {
-        let (prefix, body) = (prefix.as_bytes(), 0..packet.payload().len());
+    fn to_client(
+        &self,
+        client: &FiveTuple,
+        (prefix, body, padding): (&Prefix, Range<usize>, usize),
+        tos: u8,
+        packet: &mut Packet<'_>,
+        io: &mut Io,
+    ) -> bool {
+        let prefix = prefix.as_bytes();
         match client.transport {
             Transport::Udp => {
                 let Some(route) = self.route(client) else { return false };
@@ -58,7 +82,9 @@ impl Worker {
             }
             Transport::Tcp | Transport::Tls | Transport::Dtls => match self.connections.find(client) {
                 Some(Connection::Stream(stream)) => io.forward_frame(stream, packet, prefix, body, padding).is_ok(),
-                Some(Connection::Association(key)) => io.send_secure(key, &[prefix, packet.payload(), &[0; 3][..padding]], tos).is_ok(),
+                Some(Connection::Association(key)) => {
+                    io.send_secure(key, &[prefix, &packet.payload()[body], &[0; 3][..padding]], tos).is_ok()
+                }
                 None => false,
             },
         }
@@ -88,7 +114,7 @@ impl Worker {
     }
 
     /// How a client of plain UDP is reached.
-    fn route(&self, client: &FiveTuple) -> Option<Route> {
+    pub(super) fn route(&self, client: &FiveTuple) -> Option<Route> {
         let socket = self.listener(client)?;
         let to = self.proxied.find(client.client, client.server).unwrap_or(client.client);
         Some(Route { socket, to, from: Some(client.server.ip()), tos: 0, dont_fragment: false })

@@ -43,6 +43,7 @@ impl Worker {
                     }
                 }
                 Effect::Release { relay, bound } => {
+                    self.relayed.release(bound);
                     if let Some(socket) = self.relays.remove(relay) {
                         io.release_udp(socket);
                     }
@@ -84,6 +85,7 @@ impl Worker {
             return Completion::BindFailed { relay, failure: BindFailure::Capacity };
         };
         self.relays.insert(relay, socket);
+        self.relayed.hold(pool.bound(port), relay);
         Completion::Bound { relay, bound: pool.bound(port), advertised: pool.advertised(port), reservation }
     }
 

@@ -1,9 +1,11 @@
 //! Where a datagram's life is joined: it enters in `net`, is decided on in `relay`, and leaves in `net`.
 //!
-//! [`Worker`] is what `net` calls; [`deliver`] carries verdicts to sockets, [`effects`] does what the core asks for, [`tell`] writes the log.
+//! [`Worker`] is what `net` calls; [`deliver`] carries verdicts to sockets, [`hairpin`] to another client of this process, [`effects`] does
+//! what the core asks for, [`tell`] writes the log.
 
 mod deliver;
 mod effects;
+mod hairpin;
 mod tell;
 
 use std::sync::Arc;
@@ -19,12 +21,14 @@ use rand::rngs::StdRng;
 
 use crate::connections::{Connection, Connections, of_association, of_stream};
 use crate::counters::Counters;
+use crate::crossing::Crossing;
 use crate::journal::Journal;
 use crate::keys::KeyQuestions;
 use crate::port_pool::PortPools;
 use crate::proxied::Proxied;
 use crate::quota::UserQuota;
 use crate::relay_sockets::{ListenerSocket, RelaySockets, Socket};
+use crate::relayed::Relayed;
 use crate::reservations::Reservations;
 
 /// What the control side sends to a worker.
@@ -47,6 +51,8 @@ pub(crate) enum Mail {
     },
     /// What the operator, or the store, wants.
     Command(Command),
+    /// Another worker has datagrams for this one.
+    Crossing,
 }
 
 /// One worker's share of the service.
@@ -59,6 +65,10 @@ pub(crate) struct Worker {
     /// Clients of plain UDP that are behind a proxy.
     pub(crate) proxied: Proxied,
     pub(crate) pools: Arc<PortPools>,
+    /// Who holds which relayed address, at all workers.
+    pub(crate) relayed: Arc<Relayed>,
+    /// The way to the other workers, if there are any.
+    pub(crate) crossing: Option<Crossing>,
     /// Of all workers.
     pub(crate) reservations: Arc<Reservations>,
     pub(crate) rng: StdRng,
@@ -81,11 +91,12 @@ impl Service for Worker {
             Socket::Listener => {
                 let from = self.client(now, arrival, io);
                 let verdict = self.server.handle_client(at(now), &from, packet.payload(), io.reply_buffer());
-                self.client_verdict(&from, verdict, arrival.tos, packet, io);
+                self.client_verdict(now, &from, verdict, arrival.tos, packet, io);
             }
             Socket::Relay(relay) => {
                 let verdict = self.server.handle_peer(at(now), relay, arrival.source, packet.payload().len());
-                self.peer_verdict(verdict, arrival.tos, packet, io);
+                let whole = 0..packet.payload().len();
+                self.peer_verdict(verdict, arrival.tos, packet, whole, io);
             }
         }
         self.carry_out(now, io);
@@ -110,7 +121,7 @@ impl Service for Worker {
         let from = of_stream(stream);
         let verdict = self.server.handle_client(at(now), &from, frame.payload(), io.reply_buffer());
         // RFC 8656 §15: from a stream, the IP layer's fields have their defaults.
-        self.client_verdict(&from, verdict, 0, frame, io);
+        self.client_verdict(now, &from, verdict, 0, frame, io);
         self.carry_out(now, io);
     }
 
@@ -159,7 +170,10 @@ impl Service for Worker {
                     journal.offer_all(self.index, &mut self.server);
                 }
             }
+            Mail::Crossing => {}
         }
+        // With any letter: a mailbox that was full has taken none of the others.
+        self.take_arrivals(now, io);
     }
 
     fn next_deadline(&self) -> Option<Duration> {
@@ -186,6 +200,7 @@ impl Service for Worker {
     }
 
     fn after_batch(&mut self, _: Sample, _: &mut Io) {
+        self.depart();
         if let Some(journal) = &mut self.journal {
             let unwritten = self.server.unwritten();
             self.counters.unwritten.set(unwritten as u64);
