@@ -5,6 +5,8 @@
 mod conformance;
 #[path = "daemon/flood.rs"]
 mod flood;
+#[path = "daemon/hairpin.rs"]
+mod hairpin;
 #[path = "daemon/proxy.rs"]
 mod proxy;
 #[path = "daemon/relayed.rs"]
