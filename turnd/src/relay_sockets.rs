@@ -21,7 +21,7 @@ impl Socket {
         match self {
             Self::Listener => LISTENER,
             Self::Relay(relay) => {
-                u64::from(relay.allocation.slot) << 32 | u64::from(relay.allocation.generation & 0x7FFF_FFFF) << 1 | u64::from(relay.index)
+                u64::from(relay.allocation.slot) << 32 | u64::from(relay.allocation.generation) << 1 | u64::from(relay.index)
             }
         }
     }
