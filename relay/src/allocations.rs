@@ -75,12 +75,23 @@ impl<G> Allocations<G> {
     /// The allocation of a 5-tuple.
     #[inline]
     pub(crate) fn find(&self, five_tuple: &FiveTuple) -> Option<AllocationId> {
+        self.slot(five_tuple).map(|slot| self.id(slot))
+    }
+
+    /// The allocation of a 5-tuple, with its name.
+    #[inline]
+    pub(crate) fn find_mut(&mut self, five_tuple: &FiveTuple) -> Option<(AllocationId, &mut Allocation)> {
+        let slot = self.slot(five_tuple)?;
+        Some((self.id(slot), &mut self.slots[slot as usize]))
+    }
+
+    #[inline]
+    fn slot(&self, five_tuple: &FiveTuple) -> Option<u32> {
         let is_it = |slot: u32| {
             let allocation = &self.slots[slot as usize];
             allocation.is_of(five_tuple, self.links.value(allocation.link))
         };
-        let slot = self.index.find(self.hasher.hash_one(five_tuple), is_it)?;
-        Some(self.id(slot))
+        self.index.find(self.hasher.hash_one(five_tuple), is_it)
     }
 
     #[inline]

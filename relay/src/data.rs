@@ -91,8 +91,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// The allocation that data arrives on, if it has not expired.
     #[inline]
     fn data_allocation(&mut self, now: Moment, from: &FiveTuple) -> Option<(AllocationId, &mut Allocation)> {
-        let id = self.allocations.find(from)?;
-        let allocation = self.allocations.get_mut(id)?;
+        let (id, allocation) = self.allocations.find_mut(from)?;
         allocation.relays.any_live(now).then_some((id, allocation))
     }
 }

@@ -115,20 +115,16 @@ impl Relays {
         self.of_family(AddressFamily::of(peer)).filter(|index| self.expires[usize::from(*index)].is_after(now))
     }
 
-    /// What peers see of the one with this index.
+    /// Whether the one with this index is bound.
     #[inline]
-    pub(crate) fn advertised(&self, index: u8) -> Option<SocketAddr> {
-        match self.places.get(usize::from(index)) {
-            Some(Relay::Bound(address)) => Some(address.advertised),
-            _ => None,
-        }
+    pub(crate) fn is_bound(&self, index: u8) -> bool {
+        matches!(self.places.get(usize::from(index)), Some(Relay::Bound(_)))
     }
 
     /// Whether the address with this index is bound and has not expired.
     #[inline]
     pub(crate) fn is_live(&self, index: u8, now: Moment) -> bool {
-        let index = usize::from(index);
-        matches!(self.places.get(index), Some(Relay::Bound(_))) && self.expires[index].is_after(now)
+        self.is_bound(index) && self.expires[usize::from(index)].is_after(now)
     }
 
     /// Whether one of them, bound or being bound, has not expired: so long does the allocation live.

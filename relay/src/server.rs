@@ -234,7 +234,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     #[must_use]
     #[inline]
     pub fn advertised(&self, relay: RelayId) -> Option<SocketAddr> {
-        self.allocations.get(relay.allocation)?.relays.advertised(relay.index)
+        self.allocations.get(relay.allocation).filter(|allocation| allocation.relays.is_bound(relay.index))?;
+        self.allocations.relayed(relay.allocation, relay.index).map(|relayed| relayed.advertised)
     }
 
     /// Which peers may be reached.
