@@ -32,7 +32,7 @@ enum Task {
     Demo(demo::Arguments),
     /// Fuzz each target for a while with libFuzzer, on stable
     Fuzz(fuzz::Arguments),
-    /// Criterion's figures of the wire format, beside stun-types
+    /// What relaying costs, beside other servers (`bench relay`); what the wire format costs (`bench wire`)
     Bench(bench::Arguments),
     /// The Helm chart against real Helm, the schemas of several Kubernetes versions and the real binaries; planted faults
     Chart,

@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use causeway_wire::{ChannelData, ChannelNumber};
 
 use crate::load::{Client, Transport};
-use crate::peer::{PASSWORD, Server, USER};
+use crate::peer::{Choice, Place};
 use stranger::Stranger;
 
 /// Good calls of each transport.
@@ -37,13 +37,17 @@ struct Felt {
 /// # Errors
 /// When turnd does not start or does not relay.
 pub fn run(turnd: &Path, rate: u32, flood: Duration) -> Result<()> {
-    let server = Server::turnd(turnd, &[Transport::Udp, Transport::Tls, Transport::Dtls])?;
+    let choice = Choice { program: Some(turnd.to_owned()), ..Choice::find("turnd")? };
+    let mut place = Place::loopback();
+    place.pin()?;
+    let server = choice.start(&place, 0, true)?;
     let peer = UdpSocket::bind("127.0.0.1:0")?;
     peer.set_read_timeout(Some(Duration::from_secs(1)))?;
     let address = peer.local_addr()?;
     let mut calls = Vec::new();
     for transport in [Transport::Udp, Transport::Tls, Transport::Dtls] {
-        let clients = (0..CALLS).map(|_| Client::new(transport, server.address(), address, [USER, PASSWORD])).collect::<Result<_>>()?;
+        let clients =
+            (0..CALLS).map(|_| Client::new(transport, server.address(transport), address, server.credentials())).collect::<Result<_>>()?;
         calls.push(Felt { transport, clients, latencies: Vec::new(), lost: 0 });
     }
     talk(&mut calls, &peer, Duration::from_secs(1))?; // warms the caches
@@ -51,7 +55,7 @@ pub fn run(turnd: &Path, rate: u32, flood: Duration) -> Result<()> {
     let quiet = percentiles(&mut calls, &peer, flood)?;
     let stop = AtomicBool::new(false);
     let (loud, begun) = thread::scope(|scope| {
-        let strangers = scope.spawn(|| begin(server.address(), rate, &stop));
+        let strangers = scope.spawn(|| begin(server.address(Transport::Tls), rate, &stop));
         let loud = percentiles(&mut calls, &peer, flood);
         stop.store(true, Ordering::Relaxed);
         (loud, strangers.join())

@@ -1,0 +1,193 @@
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+
+use crate::compare::contest::Contest;
+use crate::compare::interrupt::Interrupt;
+use crate::compare::slices::Extent;
+use crate::compare::{Case, catalogue};
+use crate::peer::{Choice, Description, Place};
+use crate::report::{Report, markdown, svg, text};
+
+/// What `turnload compare` takes.
+#[derive(Args, Debug)]
+pub struct Flags {
+    /// The server to measure: a name of bench/peers/ or a file like those
+    #[arg(long, default_value = "turnd")]
+    server: String,
+    /// Its program, where it is another than the file says
+    #[arg(long)]
+    server_program: Option<PathBuf>,
+    /// The server to measure it against, alike
+    #[arg(long, default_value = "coturn")]
+    against: String,
+    /// Its program, where it is another than the file says
+    #[arg(long)]
+    program: Option<PathBuf>,
+    /// The backend of the server to measure: epoll or io_uring
+    #[arg(long)]
+    backend: Option<String>,
+    /// The backend of the other
+    #[arg(long)]
+    against_backend: Option<String>,
+    /// The scenarios to compare them by; `--list` names them
+    #[arg(long, value_delimiter = ',', value_name = "NAME")]
+    scenario: Vec<String>,
+    /// All scenarios
+    #[arg(long, conflicts_with = "scenario")]
+    all: bool,
+    /// Names the scenarios with their goals, and measures nothing
+    #[arg(long)]
+    list: bool,
+    /// Pairs of slices for each scenario
+    #[arg(long, default_value_t = 14)]
+    pairs: usize,
+    /// A slice, in milliseconds
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(10..=10_000))]
+    slice: u64,
+    /// The load before each slice that is not measured, in milliseconds
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=1_000))]
+    settle: u64,
+    /// The servers in one network namespace, the load in another (needs root's rights); else all is on loopback
+    #[arg(long)]
+    namespaces: bool,
+    /// Servers and load run where the kernel wants; else on a core each
+    #[arg(long)]
+    unpinned: bool,
+    /// Writes all figures there
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Draws the ratios there
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// Prints a table of Markdown at the end
+    #[arg(long)]
+    markdown: bool,
+}
+
+/// Compares the two servers.
+///
+/// # Errors
+/// When a server is not there or does not start, relays nothing, or delivers something wrong.
+pub fn run(flags: &Flags) -> Result<()> {
+    ensure!((1..=200).contains(&flags.pairs), "from 1 to 200 pairs");
+    let cases = cases(flags)?;
+    if flags.list {
+        cases.iter().for_each(list);
+        return Ok(());
+    }
+    let stop = Interrupt::watch()?;
+    let choice = |name: &str, program: &Option<PathBuf>, backend: &Option<String>| -> Result<Choice> {
+        let description = Description::find(name)?;
+        let choice = Choice { description, program: program.clone(), backend: backend.clone() };
+        choice.program()?;
+        Ok(choice)
+    };
+    let ours = choice(&flags.server, &flags.server_program, &flags.backend)?;
+    let theirs = choice(&flags.against, &flags.program, &flags.against_backend)?;
+    let mut place = if flags.namespaces { Place::namespaces()? } else { Place::loopback() };
+    if !flags.unpinned {
+        place.pin()?;
+    }
+    let [slice, settle] = [flags.slice, flags.settle].map(Duration::from_millis);
+    let names = [&flags.server, &flags.against].map(|name| short(name));
+    let contest = Contest {
+        choices: [(names[0], &ours), (names[1], &theirs)],
+        place: &place,
+        extent: Extent { pairs: flags.pairs, slice, settle },
+        stop: &stop,
+    };
+    let mut report = Report {
+        kernel: format!("Linux {}", read("/proc/sys/kernel/osrelease")),
+        processor: processor(),
+        place: place.name().to_owned(),
+        pairs: flags.pairs,
+        slice_ms: slice.as_millis(),
+        settings: settings(&contest),
+        outcomes: Vec::new(),
+    };
+    print!("{}", text::preface(&report));
+    let mut failed = Vec::new();
+    for case in &cases {
+        match contest.play(case) {
+            Ok(outcome) => {
+                print!("{}", text::outcome(&outcome));
+                report.outcomes.push(outcome);
+            }
+            // One that cannot be played does not hide the others.
+            Err(error) => {
+                stop.check()?;
+                println!("{}: {error:#}", case.name);
+                failed.push(&*case.name);
+            }
+        }
+    }
+    write(flags, &report)?;
+    ensure!(failed.is_empty(), "not measured: {}", failed.join(", "));
+    Ok(())
+}
+
+fn cases(flags: &Flags) -> Result<Vec<Case>> {
+    if flags.all || (flags.list && flags.scenario.is_empty()) {
+        return Ok(catalogue::all());
+    }
+    if flags.scenario.is_empty() {
+        let usual: Vec<String> = catalogue::USUAL.iter().map(|&name| name.to_owned()).collect();
+        return catalogue::named(&usual);
+    }
+    catalogue::named(&flags.scenario)
+}
+
+fn list(case: &Case) {
+    println!("{:16} {}", case.name, case.about);
+    for goal in &case.goals {
+        let backend = match goal.ring {
+            Some(true) => " with io_uring",
+            Some(false) => " with epoll",
+            None => "",
+        };
+        println!("{:16}   {} against {:?}{backend} {}", "", goal.figure.name(), goal.against, goal.text());
+    }
+}
+
+fn write(flags: &Flags, report: &Report) -> Result<()> {
+    if flags.markdown {
+        print!("\n{}", markdown::table(report));
+    }
+    if let Some(path) = &flags.json {
+        fs::write(path, serde_json::to_string_pretty(report)?).with_context(|| path.display().to_string())?;
+    }
+    if let Some(path) = &flags.svg {
+        fs::write(path, svg::plot(report)).with_context(|| path.display().to_string())?;
+    }
+    Ok(())
+}
+
+fn settings(contest: &Contest<'_>) -> Vec<String> {
+    let of = |(name, choice): &(&str, &Choice)| {
+        let version = choice.version().unwrap_or_default();
+        let head = format!("{name}: {} {version}", choice.description.about);
+        let settings = choice.description.settings.iter().map(|setting| format!("{name}: {setting}"));
+        [head.trim_end().to_owned()].into_iter().chain(settings).collect::<Vec<_>>()
+    };
+    contest.choices.iter().flat_map(of).collect()
+}
+
+/// A description's name, also where a path was given.
+fn short(name: &str) -> &str {
+    let file = name.rsplit('/').next().unwrap_or(name);
+    file.strip_suffix(".toml").unwrap_or(file)
+}
+
+fn processor() -> String {
+    let text = read("/proc/cpuinfo");
+    let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ").map(|(_, model)| model.to_owned()));
+    model.unwrap_or_else(|| "unknown processor".to_owned())
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+}

@@ -1,0 +1,70 @@
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use crate::compare::interrupt::Interrupt;
+use crate::load::{Fleet, Measured};
+use crate::peer::Server;
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extent {
+    /// Pairs of slices.
+    pub(crate) pairs: usize,
+    /// A slice.
+    pub(crate) slice: Duration,
+    /// The load before a slice that is not measured: caches and clocks settle.
+    pub(crate) settle: Duration,
+}
+
+/// What one slice showed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slice {
+    /// The load's figures.
+    pub(crate) measured: Measured,
+    /// The server's time on the processor.
+    pub(crate) spent: Duration,
+}
+
+impl Slice {
+    /// The server's nanoseconds for each delivery.
+    pub(crate) fn nanoseconds(&self) -> f64 {
+        self.spent.as_nanos() as f64 / self.measured.delivered as f64
+    }
+}
+
+/// Loads the servers in turn; who is first alternates, too.
+pub(crate) fn alternate(fleets: &mut [Fleet; 2], servers: &[Server; 2], extent: &Extent, stop: &Interrupt) -> Result<Vec<[Slice; 2]>> {
+    let mut pairs = Vec::new();
+    // The first pair warms the caches.
+    for turn in 0..=extent.pairs {
+        let mut of = |which: usize| {
+            stop.check()?;
+            measure(&mut fleets[which], &servers[which], extent)
+        };
+        let pair = if turn % 2 == 0 {
+            [of(0)?, of(1)?]
+        } else {
+            let second = of(1)?;
+            [of(0)?, second]
+        };
+        if turn > 0 {
+            pairs.push(pair);
+        }
+    }
+    Ok(pairs)
+}
+
+/// Loads one server for a slice, and reads what that cost it.
+pub(crate) fn measure(fleet: &mut Fleet, server: &Server, extent: &Extent) -> Result<Slice> {
+    if !extent.settle.is_zero() {
+        fleet.run(extent.settle)?;
+    }
+    let before = server.process().spent()?;
+    let measured = fleet.run(extent.slice)?;
+    let spent = server.process().spent()? - before;
+    ensure!(measured.delivered > 0, "nothing was delivered");
+    ensure!(measured.corrupt == 0, "{} deliveries were corrupt", measured.corrupt);
+    ensure!(measured.misdelivered == 0, "{} deliveries went astray", measured.misdelivered);
+    Ok(Slice { measured, spent })
+}

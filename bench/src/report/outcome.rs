@@ -1,0 +1,124 @@
+use serde::Serialize;
+
+use crate::compare::{Figure, Goal, Standing};
+use crate::report::Quartiles;
+
+/// A measurement of several cases.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The machine's kernel.
+    pub kernel: String,
+    /// Its processor.
+    pub processor: String,
+    /// Loopback, or across namespaces.
+    pub place: String,
+    /// Pairs of slices of each case.
+    pub pairs: usize,
+    /// A slice, in milliseconds.
+    pub slice_ms: u128,
+    /// How the servers differ from their defaults, each with its name.
+    pub settings: Vec<String>,
+    /// What came of each case.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// What came of one case.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome {
+    /// The case's name.
+    pub name: String,
+    /// In words.
+    pub about: String,
+    /// The two servers.
+    pub servers: [Column; 2],
+    /// The first to the second, pair by pair.
+    pub ratio: Ratios,
+    /// What the goals that apply say of it.
+    pub verdicts: Vec<Verdict>,
+}
+
+/// One server's own figures: the medians of its slices.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Column {
+    /// Its name and version, and its backend.
+    pub name: String,
+    /// Nanoseconds on the processor for each delivery.
+    pub cpu_ns: f64,
+    /// Deliveries a second.
+    pub rate: f64,
+    /// Half of the deliveries took less, in microseconds.
+    pub p50_us: f64,
+    /// Of 100 deliveries, 99 took less, in microseconds.
+    pub p99_us: f64,
+    /// Datagrams or requests in all slices.
+    pub sent: u64,
+    /// Those of which nothing came.
+    pub lost: u64,
+    /// Its memory.
+    pub memory: Memory,
+}
+
+/// A server's memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Memory {
+    /// Resident before the load, in KiB.
+    pub idle_kib: u64,
+    /// Resident when all allocations were made, in KiB.
+    pub loaded_kib: u64,
+    /// By how much its own memory grew for each allocation.
+    pub bytes_an_allocation: f64,
+}
+
+/// The first server's figures by the second's, pair by pair.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Ratios {
+    /// Time on the processor for each delivery.
+    pub cpu: Quartiles,
+    /// Deliveries a second.
+    pub rate: Quartiles,
+    /// By how much 99 of 100 deliveries are later, in microseconds: a difference.
+    pub later_us: Quartiles,
+}
+
+/// What a goal says.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verdict {
+    /// What it is about.
+    pub figure: &'static str,
+    /// What is there.
+    pub value: f64,
+    /// What should be.
+    pub goal: String,
+    /// How it stands.
+    pub standing: &'static str,
+}
+
+impl Outcome {
+    /// What the goal is about.
+    #[must_use]
+    pub fn figure(&self, figure: Figure) -> f64 {
+        let ours = &self.servers[0];
+        match figure {
+            Figure::Cpu => self.ratio.cpu.median,
+            Figure::Rate => self.ratio.rate.median,
+            Figure::Late => self.ratio.later_us.median,
+            Figure::Microseconds => ours.cpu_ns / 1e3,
+            Figure::PerAllocation => ours.memory.bytes_an_allocation,
+            Figure::Idle => ours.memory.idle_kib as f64 / 1024.0,
+        }
+    }
+
+    /// Judges it by the goals.
+    pub fn judge(&mut self, goals: &[Goal]) {
+        let verdict = |goal: &Goal| {
+            let value = self.figure(goal.figure);
+            let standing = match goal.standing(value) {
+                Standing::Aim => "aim",
+                Standing::Must => "met",
+                Standing::Missed => "missed",
+            };
+            Verdict { figure: goal.figure.name(), value, goal: goal.text(), standing }
+        };
+        self.verdicts = goals.iter().map(verdict).collect();
+    }
+}

@@ -1,0 +1,53 @@
+//! The report on the terminal.
+
+use crate::report::{Column, Outcome, Report};
+
+/// What was measured and how, before the figures.
+#[must_use]
+pub fn preface(report: &Report) -> String {
+    let mut text = format!("{}, {}; {}; {} pairs of {} ms\n", report.processor, report.kernel, report.place, report.pairs, report.slice_ms);
+    for setting in &report.settings {
+        text.push_str(&format!("  {setting}\n"));
+    }
+    text
+}
+
+/// A case, in a few lines.
+#[must_use]
+pub fn outcome(outcome: &Outcome) -> String {
+    let mut text = format!("{}: {}\n", outcome.name, outcome.about);
+    let width = outcome.servers.iter().map(|server| server.name.chars().count()).max().unwrap_or(0);
+    for server in &outcome.servers {
+        text.push_str(&format!("  {:width$}  {}\n", server.name, column(server)));
+    }
+    if outcome.ratio.cpu.median.is_finite() {
+        let ratio = &outcome.ratio;
+        text.push_str(&format!("  ratio: CPU {}, rate {}, p99 later by {:.0} µs\n", ratio.cpu, ratio.rate, ratio.later_us.median));
+    }
+    for verdict in &outcome.verdicts {
+        text.push_str(&format!("  {} {:.2}, goal {}: {}\n", verdict.figure, verdict.value, verdict.goal, verdict.standing));
+    }
+    text
+}
+
+fn column(server: &Column) -> String {
+    let memory = &server.memory;
+    if server.sent == 0 {
+        return format!(
+            "{:.1} MiB idle, {:.1} MiB loaded, {:.0} B an allocation",
+            memory.idle_kib as f64 / 1024.0,
+            memory.loaded_kib as f64 / 1024.0,
+            memory.bytes_an_allocation
+        );
+    }
+    format!(
+        "{:6.0} ns, {:6.0}/s, p50 {:.0} µs, p99 {:.0} µs, lost {} of {}, {:.1} MiB",
+        server.cpu_ns,
+        server.rate,
+        server.p50_us,
+        server.p99_us,
+        server.lost,
+        server.sent,
+        memory.loaded_kib as f64 / 1024.0
+    )
+}
