@@ -7,6 +7,8 @@ mod conformance;
 mod flood;
 #[path = "daemon/hairpin.rs"]
 mod hairpin;
+#[path = "daemon/hairpin_model.rs"]
+mod hairpin_model;
 #[path = "daemon/proxy.rs"]
 mod proxy;
 #[path = "daemon/relayed.rs"]

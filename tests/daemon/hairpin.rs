@@ -240,7 +240,7 @@ fn workers_of(workers: usize) -> Turnd {
 
 /// One that clients and peers see by another address, which no packet here gets to.
 fn behind_nat(peers: &str) -> Turnd {
-    talker::turnd_relaying_from("[\"127.0.0.1\"]\nexternal = \"192.0.2.7\"", peers)
+    talker::turnd_relaying_from("[\"127.0.0.1\"]\nexternal = \"192.0.2.7\"", peers, 2)
 }
 
 /// What the outer address is inside.

@@ -45,12 +45,12 @@ pub(crate) fn turnd_listening(transports: &[&str], line: &str) -> Turnd {
 
 /// A `turnd` that relays from both families, each on loopback.
 pub(crate) fn turnd_of_both_families() -> Turnd {
-    turnd_relaying_from(r#"["127.0.0.1", "::1"]"#, r#""allow 127.0.0.0/8", "allow ::1/128""#)
+    turnd_relaying_from(r#"["127.0.0.1", "::1"]"#, r#""allow 127.0.0.0/8", "allow ::1/128""#, 2)
 }
 
-/// A `turnd` with two workers that relays from these addresses, as `[relay]` names them.
-pub(crate) fn turnd_relaying_from(relays: &str, peers: &str) -> Turnd {
-    start(relays, (&EVERY, ""), peers, "[net]\nworkers = 2\n")
+/// A `turnd` that relays from these addresses, as `[relay]` names them.
+pub(crate) fn turnd_relaying_from(relays: &str, peers: &str, workers: usize) -> Turnd {
+    start(relays, (&EVERY, ""), peers, &format!("[net]\nworkers = {workers}\n"))
 }
 
 fn start(relays: &str, (transports, line): (&[&str], &str), peers: &str, more: &str) -> Turnd {
