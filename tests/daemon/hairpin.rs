@@ -1,14 +1,17 @@
 //! Two clients of one `turnd`, each the other's peer: what each receives is what it would through the kernel, byte for byte.
 
+use std::io::IoSliceMut;
 use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use causeway_relay::Transport;
 use causeway_wire::attribute::{Lifetime, XorPeerAddress};
 use causeway_wire::{Message, Method, padded};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, setsockopt, sockopt};
 
 use crate::talker::{self, Talker, Turnd};
-use causeway_tests::daemon::leg::{arrives, udp};
+use causeway_tests::daemon::leg::{Leg, arrives, udp};
 
 const EVERY: [Transport; 4] = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls];
 const SIZES: [usize; 9] = [0, 1, 2, 3, 160, 1200, 9000, 16_000, 65_400];
@@ -66,6 +69,31 @@ fn as_through_the_kernel(workers: usize) {
         ["udp", "tcp", "tls", "dtls"].into_iter().map(of).sum()
     };
     assert_eq!((packets("to_peer"), packets("to_client")), (sent, sent), "both sides count");
+}
+
+#[test]
+fn rfc8656_14_dscp_and_ecn_go_along_between_datagrams_only() {
+    for workers in [1, 4] {
+        let turnd = workers_of(workers);
+        for from in EVERY {
+            let mut pair = Pair::new([&turnd, &turnd], (from, Transport::Udp), (Wrapped::Channel, Wrapped::Channel));
+            let Leg::Udp(receiver) = &pair.receiver.leg else { unreachable!("it is asked for") };
+            let receiver = receiver.try_clone().unwrap();
+            setsockopt(&receiver, sockopt::IpRecvTos, &true).unwrap();
+            for tos in [0xB8, 0x03, 0] {
+                match &pair.sender.leg {
+                    Leg::Udp(socket) => setsockopt(socket, sockopt::Ipv4Tos, &i32::from(tos)).unwrap(),
+                    Leg::Dtls(stream) => setsockopt(&stream.get_ref().0, sockopt::Ipv4Tos, &i32::from(tos)).unwrap(),
+                    Leg::Tcp(_) | Leg::Tls(_) => {}
+                }
+                pair.sender.send_channel(CHANNEL, b"marked");
+                let expected = if matches!(from, Transport::Udp | Transport::Dtls) { tos } else { 0 };
+                assert_eq!(arrives_marked(&receiver), (channel_data(b"marked", Transport::Udp), expected), "from {from:?}");
+            }
+            pair.end();
+        }
+        assert_eq!(turnd.metric(WITHIN) + turnd.metric(ACROSS), 12);
+    }
 }
 
 #[test]
@@ -263,6 +291,23 @@ fn channel_data(data: &[u8], over: Transport) -> Vec<u8> {
 
 fn release(talker: &mut Talker) {
     assert_eq!(talker.ask(Method::REFRESH, &|w| w.put(&Lifetime(0)).map(drop)).error(), None);
+}
+
+/// What arrives, with its DSCP and ECN.
+fn arrives_marked(socket: &UdpSocket) -> (Vec<u8>, u8) {
+    let (mut bytes, mut control) = (vec![0; 2000], nix::cmsg_space!(u8));
+    let (len, tos) = {
+        let mut parts = [IoSliceMut::new(&mut bytes)];
+        let received =
+            recvmsg::<SockaddrIn>(socket.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::empty()).expect("it comes in time");
+        let tos = received.cmsgs().expect("there was room").find_map(|message| match message {
+            ControlMessageOwned::Ipv4Tos(tos) => Some(tos),
+            _ => None,
+        });
+        (received.bytes, tos.expect("it was asked for"))
+    };
+    bytes.truncate(len);
+    (bytes, tos)
 }
 
 /// A program that gets a port which was a relayed one's.
