@@ -98,6 +98,11 @@ impl Events {
         self.len
     }
 
+    /// Forgets them.
+    pub(crate) fn clear(&mut self) {
+        self.len = 0;
+    }
+
     pub(crate) fn at(&self, index: usize) -> (Source, Readiness) {
         let event = self.events[..self.len][index];
         (Source::from_token(event.u64), Readiness(event.events))
@@ -154,5 +159,11 @@ impl Epoll {
         }
         events.len = count as usize;
         Ok(())
+    }
+}
+
+impl AsRawFd for Epoll {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
     }
 }

@@ -41,6 +41,7 @@ mod stats;
 pub mod steering;
 mod tcp;
 mod udp;
+mod uring;
 
 pub use clock::{Clock, Sample};
 pub use event_loop::{
@@ -57,3 +58,4 @@ pub use slots::Key;
 pub use stats::{Count, Reading, Stats};
 pub use tcp::{Listener, MAX_FRAME, MAX_QUEUE, Malformed, Stream, StreamEnd};
 pub use udp::{BufferSizes, IcmpError, UdpOptions, UdpSocket};
+pub use uring::{Backend, Refusal};

@@ -16,7 +16,7 @@ pub const SLOTS: usize = 64;
 
 /// The distance of two slots. Five cache lines over 64 KiB: were it a multiple of the page size, all 64 headers would compete
 /// for the same few lines of the first-level cache.
-const STRIDE: usize = 65_536 + 5 * 64;
+pub(crate) const STRIDE: usize = 65_536 + 5 * 64;
 const _: () = assert!(HEADROOM + MAX_DATAGRAM + TAILROOM <= STRIDE);
 
 /// Bytes of a region that the slots take.

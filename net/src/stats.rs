@@ -88,6 +88,10 @@ stats! {
     datagrams_sent_merged,
     /// System calls that sent datagrams
     send_calls,
+    /// System calls that entered the ring of io_uring
+    ring_enters,
+    /// Receives of the ring that ended and were begun again: no buffer was free, or an ICMP error came
+    receives_restarted,
     /// Datagrams dropped: the socket's send buffer was full
     dropped_send_buffer_full,
     /// Datagrams dropped: the kernel refused them (no route, prohibited, too long)

@@ -8,8 +8,8 @@ use std::os::fd::AsRawFd;
 use std::thread;
 
 use causeway_net::{
-    Admission, Arrival, Clock, DatagramListening, EventLoop, Io, Listener, Mailbox, Malformed, Packet, Sample, Service, StreamInfo,
-    StreamListening, UdpOptions, UdpSocket,
+    Admission, Arrival, Backend, Clock, DatagramListening, EventLoop, Io, Listener, Mailbox, Malformed, Packet, Sample, Service,
+    StreamInfo, StreamListening, UdpOptions, UdpSocket,
 };
 
 /// Sends back so many.
@@ -52,8 +52,8 @@ impl Service for Echo {
 }
 
 /// Allocations of a loop's thread while `client` has so many sent back, one at a time.
-fn allocations(count: usize, listen: fn(&mut Io) -> SocketAddr, client: fn(SocketAddr, usize)) -> u64 {
-    let mut event_loop = EventLoop::new(Clock::start()).unwrap();
+fn allocations(backend: Backend, count: usize, listen: fn(&mut Io) -> SocketAddr, client: fn(SocketAddr, usize)) -> u64 {
+    let mut event_loop = EventLoop::with_backend(Clock::start(), backend, None).unwrap();
     let address = listen(event_loop.io());
     let mailbox = Mailbox::new(1).unwrap();
     thread::scope(|scope| {
@@ -67,6 +67,11 @@ fn listen_udp(io: &mut Io) -> SocketAddr {
     let address = socket.local_addr();
     io.listen_udp(socket, DatagramListening::plain(0)).unwrap();
     address
+}
+
+fn bind_udp(io: &mut Io) -> SocketAddr {
+    let key = io.bind_udp("127.0.0.1:0".parse().unwrap(), &UdpOptions::RELAYED, 0).unwrap();
+    io.local_addr(key).unwrap()
 }
 
 fn send_datagrams(to: SocketAddr, count: usize) {
@@ -109,17 +114,34 @@ fn send_frames(to: SocketAddr, count: usize) {
     }
 }
 
+/// That two thousand cost no more than twenty, over each backend.
+fn check(listen: fn(&mut Io) -> SocketAddr, client: fn(SocketAddr, usize)) {
+    for backend in [Backend::Epoll, Backend::IoUring] {
+        assert_eq!(allocations(backend, 2_000, listen, client), allocations(backend, 20, listen, client), "{backend}");
+    }
+}
+
 #[test]
 fn a_plain_datagram_costs_no_allocation() {
-    assert_eq!(allocations(2_000, listen_udp, send_datagrams), allocations(20, listen_udp, send_datagrams));
+    check(listen_udp, send_datagrams);
+}
+
+#[test]
+fn a_datagram_of_a_relayed_socket_costs_no_allocation() {
+    check(bind_udp, send_datagrams);
 }
 
 #[test]
 fn a_datagram_of_a_burst_costs_no_allocation() {
-    assert_eq!(allocations(2_000, listen_udp, send_bursts), allocations(20, listen_udp, send_bursts));
+    check(listen_udp, send_bursts);
+}
+
+#[test]
+fn a_burst_to_a_relayed_socket_costs_no_allocation() {
+    check(bind_udp, send_bursts);
 }
 
 #[test]
 fn a_plain_frame_costs_no_allocation() {
-    assert_eq!(allocations(2_000, listen_tcp, send_frames), allocations(20, listen_tcp, send_frames));
+    check(listen_tcp, send_frames);
 }

@@ -1,5 +1,7 @@
 //! Datagrams through the loop, over real sockets on loopback.
 
+#![allow(clippy::unwrap_used)] // what a test calls fails as the test would
+
 mod support;
 
 use std::io::ErrorKind;
@@ -9,7 +11,21 @@ use causeway_net::{DatagramListening, Route, UdpOptions, UdpSocket};
 use socket2::SockRef;
 use support::{Event, Manner, Worker, listen_udp, plain_socket};
 
-#[test]
+over_each_backend!(
+    ten_thousand_datagrams_come_back_whole_with_a_header_in_front,
+    the_empty_and_the_largest_datagram_pass,
+    a_datagram_that_the_kernel_refuses_is_counted_and_stops_nothing,
+    the_traffic_class_is_seen_and_set_in_both_families,
+    a_wildcard_socket_answers_from_the_address_that_was_asked,
+    a_released_port_can_be_bound_again_in_the_same_batch_after_its_last_datagram_left,
+    a_relayed_port_has_one_owner,
+    thousands_of_sockets_each_bring_their_own_datagrams,
+    datagrams_that_overflow_the_receive_buffer_are_counted,
+    more_replies_than_an_outbox_and_an_arena_hold_are_all_accounted_for,
+    the_buffers_are_as_asked_and_df_is_clear,
+    one_flooding_socket_does_not_starve_another,
+);
+
 fn ten_thousand_datagrams_come_back_whole_with_a_header_in_front() {
     let (worker, (_, server)) = Worker::start(Manner::EchoesQuietly, |io| listen_udp(io, "127.0.0.1:0"));
     let client = plain_socket("127.0.0.1:0");
@@ -37,7 +53,6 @@ fn ten_thousand_datagrams_come_back_whole_with_a_header_in_front() {
     assert!(worker.stats.send_calls.value() < 10_000, "batches leave with one call");
 }
 
-#[test]
 fn the_empty_and_the_largest_datagram_pass() {
     let (_worker, (_, server)) = Worker::start(Manner::EchoesQuietly, |io| listen_udp(io, "127.0.0.1:0"));
     let client = plain_socket("127.0.0.1:0");
@@ -52,7 +67,6 @@ fn the_empty_and_the_largest_datagram_pass() {
     }
 }
 
-#[test]
 fn a_datagram_that_the_kernel_refuses_is_counted_and_stops_nothing() {
     let (worker, (key, _)) = Worker::start(Manner::Tells, |io| listen_udp(io, "127.0.0.1:0"));
     let peer = plain_socket("127.0.0.1:0");
@@ -70,7 +84,6 @@ fn a_datagram_that_the_kernel_refuses_is_counted_and_stops_nothing() {
     assert_eq!(worker.stats.dropped_send_refused.value(), 1);
 }
 
-#[test]
 fn the_traffic_class_is_seen_and_set_in_both_families() {
     for any in ["127.0.0.1:0", "[::1]:0"] {
         let (worker, (_, server)) = Worker::start(Manner::Echoes, |io| listen_udp(io, any));
@@ -92,7 +105,6 @@ fn the_traffic_class_is_seen_and_set_in_both_families() {
     }
 }
 
-#[test]
 fn a_wildcard_socket_answers_from_the_address_that_was_asked() {
     for (any, asked) in [("0.0.0.0:0", "127.0.0.2"), ("0.0.0.0:0", "127.0.0.1"), ("[::]:0", "::1")] {
         let (worker, (_, server)) = Worker::start(Manner::Echoes, |io| listen_udp(io, any));
@@ -106,7 +118,6 @@ fn a_wildcard_socket_answers_from_the_address_that_was_asked() {
     }
 }
 
-#[test]
 fn a_released_port_can_be_bound_again_in_the_same_batch_after_its_last_datagram_left() {
     let (worker, ()) = Worker::start(Manner::Tells, |_| ());
     let peer = plain_socket("127.0.0.1:0");
@@ -131,7 +142,6 @@ fn a_released_port_can_be_bound_again_in_the_same_batch_after_its_last_datagram_
     assert_eq!(worker.stats.sockets_open.value(), 1);
 }
 
-#[test]
 fn a_relayed_port_has_one_owner() {
     let taken = plain_socket("127.0.0.1:0").local_addr().unwrap();
     let holder = plain_socket(&taken.to_string());
@@ -143,7 +153,6 @@ fn a_relayed_port_has_one_owner() {
     assert_eq!(bind().unwrap_err(), ErrorKind::AddrInUse, "two relayed sockets never share a port");
 }
 
-#[test]
 fn thousands_of_sockets_each_bring_their_own_datagrams() {
     const SOCKETS: u64 = 2_000;
     let (worker, addresses) = Worker::start(Manner::Tells, |io| {
@@ -167,7 +176,6 @@ fn thousands_of_sockets_each_bring_their_own_datagrams() {
     }
 }
 
-#[test]
 fn datagrams_that_overflow_the_receive_buffer_are_counted() {
     let options = UdpOptions { receive_buffer: 4_096, ..UdpOptions::LISTENER };
     let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
@@ -187,7 +195,6 @@ fn datagrams_that_overflow_the_receive_buffer_are_counted() {
     assert_eq!(worker.stats.dropped_receive_queue_full.value(), drops);
 }
 
-#[test]
 fn more_replies_than_an_outbox_and_an_arena_hold_are_all_accounted_for() {
     let (worker, (key, _)) = Worker::start(Manner::Tells, |io| listen_udp(io, "127.0.0.1:0"));
     let sink = plain_socket("127.0.0.1:0");
@@ -204,7 +211,6 @@ fn more_replies_than_an_outbox_and_an_arena_hold_are_all_accounted_for() {
     assert_eq!(settled, 1_000, "sent, or dropped by a full buffer");
 }
 
-#[test]
 fn the_buffers_are_as_asked_and_df_is_clear() {
     let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap(), &UdpOptions::RELAYED).unwrap();
     assert!(socket.buffer_sizes().receive >= 200 << 10, "{:?}", socket.buffer_sizes());
@@ -219,7 +225,6 @@ fn the_buffers_are_as_asked_and_df_is_clear() {
     assert_eq!(discover, libc::IP_PMTUDISC_OMIT);
 }
 
-#[test]
 fn one_flooding_socket_does_not_starve_another() {
     let (worker, (flooded, quiet)) = Worker::start(Manner::EchoesQuietly, |io| {
         let relayed = io.bind_udp("127.0.0.1:0".parse().unwrap(), &UdpOptions::RELAYED, 5).unwrap();

@@ -11,18 +11,27 @@ use causeway_net::{IcmpError, Route, SocketKey, UdpOptions};
 use socket2::{Domain, Protocol, Socket, Type};
 use support::{Event, Manner, Worker, plain_socket};
 
+over_each_backend!(
+    rfc8656_14_df_is_set_for_single_datagrams_over_ipv4,
+    rfc8656_14_single_datagrams_are_not_fragmented_over_ipv6,
+    rfc8656_11_5_a_router_s_mtu_is_reported_over_ipv4,
+    rfc8656_11_5_a_router_s_mtu_is_reported_over_ipv6,
+    bursts_longer_than_the_link_takes_are_fragmented_or_reported_over_ipv4,
+    bursts_longer_than_the_link_takes_are_fragmented_or_reported_over_ipv6,
+);
+
 /// Set in the process that runs inside.
 const INSIDE: &str = "CAUSEWAY_NET_INSIDE";
 const MTU: u32 = 1_400;
 
-/// Runs `test` again in a namespace of its own, whose loopback has an MTU of [`MTU`]; `check` there.
+/// Runs `test` again, over the same backend, in a namespace of its own, whose loopback has an MTU of [`MTU`]; `check` there.
 fn in_namespace(test: &str, check: impl FnOnce()) {
     if std::env::var_os(INSIDE).is_some() {
         return check();
     }
     // SAFETY: it takes no pointer and cannot fail.
     let flags = if unsafe { libc::geteuid() } == 0 { "-n" } else { "-rn" };
-    let script = format!("ip link set lo mtu {MTU} up && exec \"$0\" --exact {test} --nocapture");
+    let script = format!("ip link set lo mtu {MTU} up && exec \"$0\" --exact {}::{test} --nocapture", support::backend());
     let exe = std::env::current_exe().unwrap();
     let output = Command::new("unshare").args([flags, "sh", "-c", &script]).arg(exe).env(INSIDE, "1").output().expect("unshare runs");
     let said = String::from_utf8_lossy(&output.stdout);
@@ -68,12 +77,10 @@ fn check_own_link(local: &'static str, kind: u8, code: u8) {
     assert_eq!((worker.stats.datagrams_sent.value(), worker.stats.dropped_send_refused.value()), (4, 2));
 }
 
-#[test]
 fn rfc8656_14_df_is_set_for_single_datagrams_over_ipv4() {
     in_namespace("rfc8656_14_df_is_set_for_single_datagrams_over_ipv4", || check_own_link("127.0.0.1:0", 3, 4));
 }
 
-#[test]
 fn rfc8656_14_single_datagrams_are_not_fragmented_over_ipv6() {
     in_namespace("rfc8656_14_single_datagrams_are_not_fragmented_over_ipv6", || check_own_link("[::1]:0", 2, 0));
 }
@@ -117,12 +124,10 @@ fn check_farther_link(local: &'static str, kind: u8, code: u8) {
     }
 }
 
-#[test]
 fn rfc8656_11_5_a_router_s_mtu_is_reported_over_ipv4() {
     in_namespace("rfc8656_11_5_a_router_s_mtu_is_reported_over_ipv4", || check_farther_link("127.0.0.1:0", 3, 4));
 }
 
-#[test]
 fn rfc8656_11_5_a_router_s_mtu_is_reported_over_ipv6() {
     in_namespace("rfc8656_11_5_a_router_s_mtu_is_reported_over_ipv6", || check_farther_link("[::1]:0", 2, 0));
 }
@@ -160,12 +165,10 @@ fn check_bursts(local: &'static str, overhead: usize) {
     assert_eq!(stats.dropped_send_refused.value(), COUNT as u64);
 }
 
-#[test]
 fn bursts_longer_than_the_link_takes_are_fragmented_or_reported_over_ipv4() {
     in_namespace("bursts_longer_than_the_link_takes_are_fragmented_or_reported_over_ipv4", || check_bursts("127.0.0.1:0", 28));
 }
 
-#[test]
 fn bursts_longer_than_the_link_takes_are_fragmented_or_reported_over_ipv6() {
     in_namespace("bursts_longer_than_the_link_takes_are_fragmented_or_reported_over_ipv6", || check_bursts("[::1]:0", 48));
 }

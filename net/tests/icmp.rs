@@ -7,6 +7,12 @@ mod support;
 use causeway_net::{Route, UdpOptions};
 use support::{Event, Manner, Worker, plain_socket};
 
+over_each_backend!(
+    h38_an_unreachable_peer_is_reported_and_harms_no_other_over_ipv4,
+    h38_an_unreachable_peer_is_reported_and_harms_no_other_over_ipv6,
+    h38_a_peer_that_the_kernel_cannot_route_to_harms_no_other,
+);
+
 /// Destination unreachable, port unreachable: ICMP 3/3, ICMPv6 1/4.
 fn check(local: &'static str, kind: u8, code: u8) {
     let (worker, key) = Worker::start(Manner::Tells, |io| io.bind_udp(local.parse().unwrap(), &UdpOptions::RELAYED, 42).unwrap());
@@ -50,17 +56,14 @@ fn check(local: &'static str, kind: u8, code: u8) {
     assert_eq!(worker.stats.dropped_send_refused.value(), 0);
 }
 
-#[test]
 fn h38_an_unreachable_peer_is_reported_and_harms_no_other_over_ipv4() {
     check("127.0.0.1:0", 3, 3);
 }
 
-#[test]
 fn h38_an_unreachable_peer_is_reported_and_harms_no_other_over_ipv6() {
     check("[::1]:0", 1, 4);
 }
 
-#[test]
 fn h38_a_peer_that_the_kernel_cannot_route_to_harms_no_other() {
     let (worker, key) = Worker::start(Manner::Tells, |io| io.bind_udp("127.0.0.1:0".parse().unwrap(), &UdpOptions::RELAYED, 0).unwrap());
     let alive = plain_socket("127.0.0.1:0");

@@ -10,6 +10,17 @@ use std::os::fd::{AsFd, AsRawFd};
 use causeway_net::{Arrival, DatagramListening, Io, Route, SocketKey, UdpOptions, UdpSocket};
 use support::{Event, Manner, Worker, listen_udp, plain_socket};
 
+over_each_backend!(
+    a_burst_comes_back_datagram_by_datagram_with_a_header_before_each,
+    each_datagram_of_a_burst_is_told_with_its_addresses_and_class,
+    datagrams_of_any_lengths_arrive_as_they_were_sent,
+    more_datagrams_than_a_message_holds_leave_as_several,
+    only_what_belongs_together_is_merged,
+    what_the_kernel_does_not_cut_is_sent_datagram_by_datagram,
+    a_burst_to_a_closed_port_is_not_taken_for_a_refusal_to_cut,
+    bursts_of_many_clients_at_once_keep_their_order,
+);
+
 fn set(socket: &impl AsFd, level: i32, name: i32, value: i32) {
     // SAFETY: the kernel reads the four bytes of `value` during the call.
     let result = unsafe { libc::setsockopt(socket.as_fd().as_raw_fd(), level, name, (&raw const value).cast(), 4) };
@@ -55,7 +66,6 @@ fn reply_all(io: &mut Io, socket: SocketKey, to: SocketAddr, lens: &[usize]) {
     }
 }
 
-#[test]
 fn a_burst_comes_back_datagram_by_datagram_with_a_header_before_each() {
     for (any, asked) in [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "::1"), ("0.0.0.0:0", "127.0.0.2"), ("[::]:0", "::1")] {
         let (worker, (_, server)) = Worker::start(Manner::EchoesQuietly, |io| listen_udp(io, any));
@@ -82,7 +92,6 @@ fn tos_option(of: &SocketAddr) -> i32 {
     if of.is_ipv4() { libc::IP_TOS } else { libc::IPV6_TCLASS }
 }
 
-#[test]
 fn each_datagram_of_a_burst_is_told_with_its_addresses_and_class() {
     let (worker, (_, server)) = Worker::start(Manner::Tells, |io| listen_udp(io, "0.0.0.0:0"));
     let client = bursting_client(SocketAddr::new("127.0.0.3".parse().unwrap(), server.port()), 10);
@@ -96,7 +105,6 @@ fn each_datagram_of_a_burst_is_told_with_its_addresses_and_class() {
     worker.assert_quiet();
 }
 
-#[test]
 fn datagrams_of_any_lengths_arrive_as_they_were_sent() {
     for any in ["127.0.0.1:0", "[::1]:0"] {
         let (worker, (key, _)) = Worker::start(Manner::Tells, |io| listen_udp(io, any));
@@ -112,7 +120,6 @@ fn datagrams_of_any_lengths_arrive_as_they_were_sent() {
     }
 }
 
-#[test]
 fn more_datagrams_than_a_message_holds_leave_as_several() {
     let (worker, (key, _)) = Worker::start(Manner::Tells, |io| listen_udp(io, "127.0.0.1:0"));
     let sink = plain_socket("127.0.0.1:0");
@@ -124,7 +131,6 @@ fn more_datagrams_than_a_message_holds_leave_as_several() {
     assert_eq!(worker.stats.dropped_send_refused.value(), 0);
 }
 
-#[test]
 fn only_what_belongs_together_is_merged() {
     let (worker, (key, _)) = Worker::start(Manner::Tells, |io| listen_udp(io, "127.0.0.1:0"));
     let (one, other) = (plain_socket("127.0.0.1:0"), plain_socket("127.0.0.1:0"));
@@ -150,7 +156,6 @@ fn only_what_belongs_together_is_merged() {
     assert_eq!(worker.stats.datagrams_sent_merged.value(), 4);
 }
 
-#[test]
 fn what_the_kernel_does_not_cut_is_sent_datagram_by_datagram() {
     let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap(), &UdpOptions::LISTENER).unwrap();
     set(&socket, libc::SOL_SOCKET, libc::SO_NO_CHECK, 1); // the kernel cuts nothing without checksums
@@ -170,7 +175,6 @@ fn what_the_kernel_does_not_cut_is_sent_datagram_by_datagram() {
     assert_eq!(stats.send_calls.value(), 4 + 6 + 2);
 }
 
-#[test]
 fn a_burst_to_a_closed_port_is_not_taken_for_a_refusal_to_cut() {
     let gone = plain_socket("127.0.0.1:0").local_addr().unwrap();
     let sink = plain_socket("127.0.0.1:0");
@@ -189,7 +193,6 @@ fn a_burst_to_a_closed_port_is_not_taken_for_a_refusal_to_cut() {
     assert_eq!(worker.stats.dropped_send_refused.value(), 0);
 }
 
-#[test]
 fn bursts_of_many_clients_at_once_keep_their_order() {
     const CLIENTS: usize = 20;
     let (_worker, (_, server)) = Worker::start(Manner::EchoesQuietly, |io| listen_udp(io, "127.0.0.1:0"));

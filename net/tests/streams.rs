@@ -1,5 +1,7 @@
 //! Streams through the loop: frames, bounds, endings.
 
+#![allow(clippy::unwrap_used)] // what a test calls fails as the test would
+
 mod support;
 
 use std::io::{ErrorKind, Read, Write};
@@ -8,6 +10,19 @@ use std::time::Duration;
 
 use causeway_net::{Io, Listener, MAX_QUEUE, StreamEnd, StreamListening, Unsent};
 use support::{Event, Manner, Worker};
+
+over_each_backend!(
+    frames_survive_every_way_of_splitting_them,
+    a_slow_reader_loses_whole_frames_beyond_the_bound_and_keeps_the_rest,
+    what_the_kernel_does_not_take_at_once_is_written_when_it_does,
+    a_peer_that_closed_its_side_still_reads_what_it_asked_for,
+    a_reset_ends_one_stream_and_no_other,
+    bytes_that_are_no_frame_end_the_stream,
+    a_refused_connection_is_reset_at_once,
+    a_stream_that_the_service_closes_delivers_what_was_queued,
+    a_datagram_and_a_stream_meet_in_one_batch,
+    frames_of_one_read_leave_as_datagrams_with_a_longer_header_and_disturb_each_other_not,
+);
 
 fn listen(io: &mut Io) -> SocketAddr {
     let listener = Listener::bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
@@ -26,7 +41,6 @@ fn frame(content: &[u8]) -> Vec<u8> {
     [&(content.len() as u16).to_be_bytes(), content].concat()
 }
 
-#[test]
 fn frames_survive_every_way_of_splitting_them() {
     let (worker, server) = Worker::start(Manner::Echoes, listen);
     let mut client = connect(server);
@@ -54,7 +68,6 @@ fn frames_survive_every_way_of_splitting_them() {
     worker.assert_quiet();
 }
 
-#[test]
 fn a_slow_reader_loses_whole_frames_beyond_the_bound_and_keeps_the_rest() {
     let (worker, server) = Worker::start(Manner::Tells, listen);
     let mut client = connect(server);
@@ -81,7 +94,6 @@ fn a_slow_reader_loses_whole_frames_beyond_the_bound_and_keeps_the_rest() {
     assert_eq!(worker.stats.dropped_stream_queue_full.value(), 600 - queued as u64);
 }
 
-#[test]
 fn what_the_kernel_does_not_take_at_once_is_written_when_it_does() {
     let (worker, server) = Worker::start(Manner::Echoes, listen);
     let client = connect(server);
@@ -109,7 +121,6 @@ fn what_the_kernel_does_not_take_at_once_is_written_when_it_does() {
     assert!(received >= 5);
 }
 
-#[test]
 fn a_peer_that_closed_its_side_still_reads_what_it_asked_for() {
     let (worker, server) = Worker::start(Manner::Echoes, listen);
     let mut client = connect(server);
@@ -130,7 +141,6 @@ fn a_peer_that_closed_its_side_still_reads_what_it_asked_for() {
     assert_eq!(worker.stats.streams_open.value(), 0);
 }
 
-#[test]
 fn a_reset_ends_one_stream_and_no_other() {
     let (worker, server) = Worker::start(Manner::Echoes, listen);
     let mut other = connect(server);
@@ -146,7 +156,6 @@ fn a_reset_ends_one_stream_and_no_other() {
     other.read_exact(&mut [0; 7]).unwrap();
 }
 
-#[test]
 fn bytes_that_are_no_frame_end_the_stream() {
     let (worker, server) = Worker::start(Manner::Tells, listen);
     let mut client = connect(server);
@@ -159,7 +168,6 @@ fn bytes_that_are_no_frame_end_the_stream() {
     assert!(matches!(client.read(&mut [0; 10]), Ok(0) | Err(_)), "closed or reset");
 }
 
-#[test]
 fn a_refused_connection_is_reset_at_once() {
     let (worker, server) = Worker::start(Manner::Refuses, listen);
     let mut client = connect(server);
@@ -170,7 +178,6 @@ fn a_refused_connection_is_reset_at_once() {
     assert_eq!((worker.stats.streams_refused.value(), worker.stats.streams_open.value()), (1, 0));
 }
 
-#[test]
 fn a_stream_that_the_service_closes_delivers_what_was_queued() {
     let (worker, server) = Worker::start(Manner::Tells, listen);
     let mut client = connect(server);
@@ -191,7 +198,6 @@ fn a_stream_that_the_service_closes_delivers_what_was_queued() {
     worker.assert_quiet();
 }
 
-#[test]
 fn a_datagram_and_a_stream_meet_in_one_batch() {
     let (worker, (server, (key, udp))) = Worker::start(Manner::Tells, |io| (listen(io), support::listen_udp(io, "127.0.0.1:0")));
     let mut client = connect(server);
@@ -210,7 +216,6 @@ fn a_datagram_and_a_stream_meet_in_one_batch() {
     assert_eq!(&buffer[..3], b"udp");
 }
 
-#[test]
 fn frames_of_one_read_leave_as_datagrams_with_a_longer_header_and_disturb_each_other_not() {
     let peer = support::plain_socket("127.0.0.1:0");
     let to = peer.local_addr().unwrap();

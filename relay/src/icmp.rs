@@ -29,16 +29,14 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         if !is_relayed(&peer.ip(), notice.kind) {
             return Verdict::Discard(Discard::IcmpType);
         }
-        let moment = now.moment();
-        let Some((allocation, client)) = self.allocations.get_with_five_tuple(relay.allocation) else {
-            return Verdict::Discard(Discard::NotReady);
-        };
-        if !allocation.relays.is_ready() || !allocation.relays.is_live(relay.index, moment) {
+        let Some(allocation) = self.allocations.get(relay.allocation) else { return Verdict::Discard(Discard::NotReady) };
+        if !allocation.relays.is_ready() || !allocation.relays.is_live(relay.index, now.monotonic) {
             return Verdict::Discard(Discard::NotReady);
         }
-        if !allocation.peers.allow(&peer.ip(), moment) {
+        if !allocation.permissions.allow(&peer.ip(), now.monotonic) {
             return Verdict::Discard(Discard::NoPermission);
         }
+        let client = allocation.five_tuple;
         let mut id = [0; 12];
         self.rng.fill_bytes(&mut id);
         match indication(TransactionId(id), peer, notice, out) {

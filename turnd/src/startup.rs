@@ -44,7 +44,7 @@ struct Shared {
     clock: Clock,
     relay: RelayConfig,
     authenticator: Arc<Authenticator>,
-    users: Arc<Tally>,
+    users: Arc<Tally<Box<str>>>,
     pools: Arc<PortPools>,
     relayed: Arc<Relayed>,
     reservations: Arc<Reservations>,

@@ -22,6 +22,7 @@ use crate::slots::Slots;
 use crate::stats::Stats;
 use crate::tcp::{Listener, MAX_FRAME, Stream, StreamEnd};
 use crate::udp::{Destination, Outbox, UdpSocket};
+use crate::uring::{Backend, Buffers, Ring};
 
 /// The longest reply, and the room that [`Io::reply_buffer`] gives.
 pub const MAX_REPLY: usize = 65_552;
@@ -34,6 +35,8 @@ pub(super) const CIPHER: Span = Span { start: SCRATCH.end, end: SCRATCH.end + (6
 const ARENA: Span = Span { start: CIPHER.end, end: CIPHER.end + 4 * MAX_REPLY };
 /// Behind that: bytes that are never written, for padding.
 const ZEROS: Span = Span { start: ARENA.end, end: ARENA.end + 3 };
+/// Behind that, on a cache line of its own: what a ring receives into, if there is one.
+const RING: usize = ZEROS.end.next_multiple_of(64);
 
 /// The worker's sockets, streams and outgoing batch, as its [`Service`](super::Service) sees them.
 ///
@@ -42,6 +45,14 @@ const ZEROS: Span = Span { start: ARENA.end, end: ARENA.end + 3 };
 pub struct Io {
     pub(super) region: Arc<Region>,
     pub(super) epoll: Epoll,
+    /// What serves the relayed sockets, if epoll does not.
+    pub(super) ring: Option<Ring>,
+    /// Sockets of the ring that are to be received from.
+    pub(super) to_receive: Vec<SocketKey>,
+    /// Sockets of the ring that were released while they were received from.
+    pub(super) to_cancel: Vec<SocketKey>,
+    /// What the ring failed with: the loop ends.
+    pub(super) defect: Option<io::Error>,
     pub(super) stats: Arc<Stats>,
     pub(super) sockets: Slots<UdpSocket, SocketEntry>,
     pub(super) listeners: Slots<Listener, ListenerEntry>,
@@ -80,6 +91,9 @@ pub(super) struct SocketEntry {
     pub(super) drops: u64,
     /// What is to be done before the service sees a datagram; usually nothing.
     pub(super) screen: Option<Arc<Screen>>,
+    /// Whether the ring serves it, and whether it is receiving from it now.
+    pub(super) ringed: bool,
+    pub(super) receiving: bool,
 }
 
 /// A TCP listener in the loop.
@@ -91,10 +105,21 @@ pub(super) struct ListenerEntry {
 }
 
 impl Io {
-    pub(super) fn new() -> io::Result<Self> {
+    pub(super) fn new(backend: Backend) -> io::Result<Self> {
+        let (region, ring) = match backend {
+            Backend::Epoll => (Arc::new(Region::new(ZEROS.end)?), None),
+            Backend::IoUring => {
+                let region = Arc::new(Region::new(RING + Buffers::LEN)?);
+                (Arc::clone(&region), Some(Ring::new(region, RING)?))
+            }
+        };
         Ok(Self {
-            region: Arc::new(Region::new(ZEROS.end)?),
+            region,
             epoll: Epoll::new()?,
+            ring,
+            to_receive: Vec::new(),
+            to_cancel: Vec::new(),
+            defect: None,
             stats: Arc::new(Stats::default()),
             sockets: Slots::new(),
             listeners: Slots::new(),
@@ -184,13 +209,14 @@ impl Io {
         };
         let destination = Destination {
             fd: entry.socket.as_raw_fd(),
+            ringed: entry.ringed.then_some(route.socket),
             to: route.to,
             from: route.from.filter(|_| entry.socket.is_wildcard()),
             tos: route.tos,
             dont_fragment: route.dont_fragment,
         };
         if self.outbox.is_full() {
-            self.outbox.flush(self.now, &self.stats); // the memory is kept: the parts lie in it
+            self.flush_outbox(); // the memory is kept: the parts lie in it
         }
         self.scratch_in_use |= parts.iter().any(|part| part.start >= SCRATCH.start && part.start < SCRATCH.end);
         self.outbox.push(&self.region, parts, &destination, self.now);
@@ -243,7 +269,20 @@ impl Io {
 
     /// Sends the datagrams of the batch so far and makes their memory free. The loop does this after each batch.
     pub(super) fn flush_datagrams(&mut self) {
-        self.outbox.flush(self.now, &self.stats);
+        self.flush_outbox();
+        self.free_batch();
+    }
+
+    fn flush_outbox(&mut self) {
+        if self.ring.is_none() {
+            self.outbox.flush(self.now, &self.stats);
+        } else if let Err(error) = self.flush_ring() {
+            self.defect = Some(error);
+        }
+    }
+
+    /// What was queued has left: its memory is free.
+    pub(super) fn free_batch(&mut self) {
         self.arena_next = ARENA.start;
         self.scratch_in_use = false;
         self.retired.clear();
@@ -254,8 +293,10 @@ impl Io {
         if self.outbox.is_empty() {
             return;
         }
-        // Its events would be stale by their key; not to be woken for them at all is cheaper.
-        let _ = self.epoll.remove(socket.as_raw_fd());
+        if self.ring.is_none() {
+            // Its events would be stale by their key; not to be woken for them at all is cheaper.
+            let _ = self.epoll.remove(socket.as_raw_fd());
+        }
         self.retired.push(socket.into());
     }
 

@@ -6,6 +6,7 @@ mod io;
 mod listeners;
 mod listening;
 mod opening;
+mod ring;
 mod screen;
 mod service;
 mod share;
@@ -31,6 +32,7 @@ use crate::secure::{Answer, Handshaker};
 use crate::slots::Key;
 use crate::tcp::{Listener, Stream};
 use crate::udp::{Receiver, UdpSocket};
+use crate::uring::Backend;
 
 /// Names a UDP socket of one loop.
 pub type SocketKey = Key<UdpSocket>;
@@ -90,7 +92,15 @@ impl EventLoop {
     /// # Errors
     /// When the process is out of descriptors or memory.
     pub fn with_handshaker(clock: Clock, handshaker: Option<&Handshaker>) -> std_io::Result<Self> {
-        let mut io = Io::new()?;
+        Self::with_backend(clock, Backend::Epoll, handshaker)
+    }
+
+    /// The same over the backend of choice.
+    ///
+    /// # Errors
+    /// When the process is out of descriptors or memory, or the kernel refuses the backend ([`Backend::available`]).
+    pub fn with_backend(clock: Clock, backend: Backend, handshaker: Option<&Handshaker>) -> std_io::Result<Self> {
+        let mut io = Io::new(backend)?;
         let mut answers = None;
         if let Some(handshaker) = handshaker {
             let (post, receiver) = handshaker.post()?;
@@ -124,20 +134,27 @@ impl EventLoop {
     /// Runs until the service stops it.
     ///
     /// # Errors
-    /// When the kernel refuses to wait or to watch the mailbox: a defect, not an event of the network.
+    /// When the kernel refuses to wait, to watch the mailbox or to serve the ring: a defect, not an event of the network.
     pub fn run<S: Service>(&mut self, service: &mut S, mailbox: &mailbox::Receiver<S::Mail>) -> std_io::Result<()> {
         self.io.epoll.add(mailbox.as_raw_fd(), Source::Mailbox, Interest::READ)?;
+        self.io.enable_ring()?;
         let mut events = Events::new();
         while !self.io.stopped {
-            self.io.epoll.wait(&mut events, self.patience(service.next_deadline()))?;
+            let patience = self.patience(service.next_deadline());
+            if self.io.ring.is_none() {
+                self.io.epoll.wait(&mut events, patience)?;
+            } else {
+                self.io.wait_on_ring(&mut events, patience)?;
+            }
             self.turn(&events, service, mailbox);
         }
+        self.io.shut_ring()?;
         self.io.epoll.remove(mailbox.as_raw_fd())
     }
 
     /// How long the next wait may be.
     fn patience(&self, deadline: Option<Duration>) -> Duration {
-        if self.io.listening.iter().any(|key| self.is_busy(*key)) {
+        if self.io.ring_has_more() || self.io.listening.iter().any(|key| self.is_busy(*key)) {
             return Duration::ZERO;
         }
         let longest = if self.needs_tending() { TENDING_WAIT } else { LONGEST_WAIT };
@@ -160,6 +177,7 @@ impl EventLoop {
                 self.receive(now, key, service);
             }
         }
+        self.completions(now, service);
         for index in 0..events.len() {
             let (source, ready) = events.at(index);
             match source {
@@ -181,7 +199,9 @@ impl EventLoop {
             service.timeout(now, &mut self.io);
         }
         service.after_batch(now, &mut self.io);
-        self.io.flush_datagrams();
+        if self.io.ring.is_none() {
+            self.io.flush_datagrams(); // a ring does it together with the wait
+        }
         self.io.flush_streams();
         self.report_failed(now, service);
         self.tend(now, service);

@@ -32,6 +32,11 @@ impl Share {
         Self { wanted: 1, fixed: false, full: 0, density: 1 }
     }
 
+    /// Whether it is a listener's.
+    pub(super) fn is_listener(self) -> bool {
+        self.fixed
+    }
+
     /// How many messages to ask for.
     pub(super) fn wanted(self) -> usize {
         let datagrams = if self.fixed { LISTENER_DATAGRAMS } else { RELAYED_DATAGRAMS };

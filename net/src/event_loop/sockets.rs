@@ -44,14 +44,20 @@ impl Io {
         if self.has_retired() {
             self.flush_datagrams(); // the port that is wanted may be one just released
         }
-        let socket = UdpSocket::bind(local, options)?;
+        let socket = match UdpSocket::bind(local, options) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && self.let_go() => UdpSocket::bind(local, options)?,
+            result => result?,
+        };
         self.take_in(socket, tag, Share::relayed(), None)
     }
 
     fn take_in(&mut self, socket: UdpSocket, tag: u64, share: Share, screen: Option<Arc<Screen>>) -> io::Result<SocketKey> {
         let fd = socket.as_raw_fd();
-        let key = self.sockets.insert(SocketEntry { socket, tag, share, drops: 0, screen });
-        if let Err(error) = self.epoll.add(fd, Source::Socket(key), Interest::READ) {
+        let ringed = self.ring.is_some() && !share.is_listener();
+        let key = self.sockets.insert(SocketEntry { socket, tag, share, drops: 0, screen, ringed, receiving: false });
+        if ringed {
+            self.to_receive.push(key);
+        } else if let Err(error) = self.epoll.add(fd, Source::Socket(key), Interest::READ) {
             self.sockets.remove(key);
             return Err(error);
         }
@@ -67,6 +73,9 @@ impl Io {
         }
         if let Some(mut entry) = self.sockets.remove(key) {
             self.count_drops(&mut entry);
+            if entry.receiving {
+                self.to_cancel.push(key);
+            }
             self.retire(entry.socket);
             self.stats.sockets_open.set(self.sockets.len() as u64);
         }
@@ -198,11 +207,11 @@ impl EventLoop {
         (self.next_slot, wanted.min(SLOTS - self.next_slot))
     }
 
-    /// Takes the socket's errors off its queue.
-    pub(super) fn errors<S: Service>(&mut self, now: Sample, key: SocketKey, service: &mut S) {
+    /// Takes the socket's errors off its queue. Whether there may be more of them.
+    pub(super) fn errors<S: Service>(&mut self, now: Sample, key: SocketKey, service: &mut S) -> bool {
         for turn in 0..ERRORS {
             let Some(entry) = self.io.sockets.get(key) else {
-                return;
+                return false;
             };
             let fd = entry.socket.as_raw_fd();
             let tag = entry.tag;
@@ -216,9 +225,10 @@ impl EventLoop {
                     if turn == 0 {
                         take_pending(fd); // woken by a pending error without a queued one
                     }
-                    return;
+                    return false;
                 }
             }
         }
+        true
     }
 }

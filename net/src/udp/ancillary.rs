@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 #[repr(C, align(8))]
 pub(super) struct Control([u8; CONTROL_LEN]);
 
-pub(super) const CONTROL_LEN: usize = 96;
+pub(crate) const CONTROL_LEN: usize = 96;
 const _: () = assert!(
     // SAFETY: pure arithmetic.
     CONTROL_LEN as u32 >= unsafe { libc::CMSG_SPACE(20) + 2 * libc::CMSG_SPACE(4) }

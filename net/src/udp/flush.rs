@@ -33,13 +33,13 @@ impl Outbox {
     }
 
     /// Where the messages end that leave from the same socket as the one at `first`.
-    fn end_of_run(&self, first: usize) -> usize {
+    pub(super) fn end_of_run(&self, first: usize) -> usize {
         let fd = self.messages[first].fd;
         first + self.messages[first..self.len].iter().take_while(|other| other.fd == fd).count()
     }
 
     /// A run in which some are to leave with DF set: that is an option of the socket, changed for those between two changes.
-    fn send_mixed_run(&mut self, mut first: usize, end: usize, now: Duration, stats: &Stats) {
+    pub(super) fn send_mixed_run(&mut self, mut first: usize, end: usize, now: Duration, stats: &Stats) {
         while first < end {
             let dont = self.messages[first].dont_fragment;
             let run = self.messages[first..end].iter().take_while(|other| other.dont_fragment == dont).count();
@@ -56,7 +56,7 @@ impl Outbox {
         }
     }
 
-    fn send_run(&mut self, mut first: usize, end: usize, now: Duration, stats: &Stats) {
+    pub(super) fn send_run(&mut self, mut first: usize, end: usize, now: Duration, stats: &Stats) {
         let mut was_full = false;
         while first < end {
             match self.send_some(first, end, stats) {
@@ -133,16 +133,22 @@ impl Outbox {
                     Some(libc::EINTR) => {}
                     Some(libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM) => return Outcome::Full,
                     // Asking again would have this host's stack report the loss twice.
-                    Some(libc::EMSGSIZE) if self.messages[first].segments == 1 => return Outcome::Refused,
+                    Some(libc::EMSGSIZE) if self.messages[first].segments == 1 => {
+                        self.suspects.extend(self.messages[first].ringed);
+                        return Outcome::Refused;
+                    }
                     _ if blamed => return Outcome::Refused,
-                    _ => blamed = true,
+                    _ => {
+                        self.suspects.extend(self.messages[first].ringed);
+                        blamed = true;
+                    }
                 },
             }
         }
     }
 
     /// Counts messages that the kernel has taken.
-    fn count_sent(&self, first: usize, end: usize, stats: &Stats) {
+    pub(super) fn count_sent(&self, first: usize, end: usize, stats: &Stats) {
         let bytes: usize = self.messages[first..end].iter().map(|message| message.bytes).sum();
         let datagrams = self.datagrams(first, end);
         let messages = (end - first) as u64;
@@ -154,7 +160,7 @@ impl Outbox {
         }
     }
 
-    fn datagrams(&self, first: usize, end: usize) -> u64 {
+    pub(super) fn datagrams(&self, first: usize, end: usize) -> u64 {
         self.messages[first..end].iter().map(|message| u64::from(message.segments)).sum()
     }
 

@@ -8,11 +8,13 @@ mod outbox;
 mod receive;
 mod refusals;
 mod socket;
+mod submit;
 
 pub use error_queue::IcmpError;
 pub use options::{BufferSizes, UdpOptions};
 pub use socket::UdpSocket;
 
+pub(crate) use ancillary::CONTROL_LEN;
 pub(crate) use error_queue::{read_error, take_pending};
 pub(crate) use outbox::{Destination, Outbox};
 pub(crate) use receive::{Received, Receiver};

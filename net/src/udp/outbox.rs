@@ -1,5 +1,6 @@
 //! Batches of datagrams out: collected while a batch is handled, in the kernel's own form.
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::RawFd;
 use std::ptr;
@@ -8,11 +9,14 @@ use std::time::Duration;
 use super::ancillary::{self, Control};
 use super::options;
 use super::refusals::Refusals;
+use super::socket::UdpSocket;
 use crate::address::RawAddress;
 use crate::region::{Region, Span};
+use crate::slots::Key;
 
 /// Messages that wait for a flush: one for each slot, and as many replies.
 const CAPACITY: usize = 128;
+const _: () = assert!(CAPACITY <= u128::BITS as usize);
 /// Parts that they have together.
 const PARTS: usize = 1024;
 /// The most parts that one datagram has: a header, a body, padding.
@@ -28,6 +32,8 @@ const MOST_BYTES: usize = 65_000;
 pub(crate) struct Destination {
     /// The socket's descriptor. It must stay open until the next flush.
     pub(crate) fd: RawFd,
+    /// Which socket, if it is one that a ring serves.
+    pub(crate) ringed: Option<Key<UdpSocket>>,
     pub(crate) to: SocketAddr,
     /// The source address, for a socket bound to the wildcard address.
     pub(crate) from: Option<IpAddr>,
@@ -39,6 +45,8 @@ pub(crate) struct Destination {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Message {
     pub(super) fd: RawFd,
+    /// Which socket, if it is one that a ring serves.
+    pub(super) ringed: Option<Key<UdpSocket>>,
     /// Where its parts begin, and how many they are.
     pub(super) parts: usize,
     pub(super) part_count: usize,
@@ -69,6 +77,10 @@ pub(crate) struct Outbox {
     /// Whether any is to leave with DF set.
     pub(super) dont_fragment: bool,
     pub(super) refusals: Refusals,
+    /// What the ring was given and has not answered for yet, by bit.
+    pub(super) submitted: u128,
+    /// Sockets of a ring that failed to send: an ICMP error may have come, of which nobody else would hear.
+    pub(super) suspects: VecDeque<Key<UdpSocket>>,
     pub(super) messages: Box<[Message; CAPACITY]>,
     pub(super) headers: Box<[libc::mmsghdr; CAPACITY]>,
     // The headers point into these boxes, which therefore never move or grow.
@@ -98,6 +110,8 @@ impl Outbox {
             merges: options::can_segment(),
             dont_fragment: false,
             refusals: Refusals::new(),
+            submitted: 0,
+            suspects: VecDeque::new(),
             messages: Box::new([Message::default(); CAPACITY]),
             headers,
             vectors: Box::new([libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 }; PARTS]),
@@ -113,6 +127,21 @@ impl Outbox {
     /// How many datagrams were ever queued: tells whether some were meanwhile.
     pub(crate) fn pushed(&self) -> u64 {
         self.pushed
+    }
+
+    /// How many sockets of a ring failed to send since the last look.
+    pub(crate) fn suspects(&self) -> usize {
+        self.suspects.len()
+    }
+
+    /// The one that did so first.
+    pub(crate) fn next_suspect(&mut self) -> Option<Key<UdpSocket>> {
+        self.suspects.pop_front()
+    }
+
+    /// Has this socket looked at once more.
+    pub(crate) fn suspect(&mut self, socket: Key<UdpSocket>) {
+        self.suspects.push_back(socket);
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -184,6 +213,7 @@ impl Outbox {
         let control_len = ancillary::write(control, destination.to.is_ipv6(), destination.from, destination.tos);
         self.messages[index] = Message {
             fd: destination.fd,
+            ringed: destination.ringed,
             parts: first,
             part_count: self.parts - first,
             segments: 1,

@@ -3,6 +3,7 @@
 // Not every test file uses every helper, and a helper that fails has failed the test.
 #![allow(dead_code, clippy::unwrap_used)]
 
+use std::cell::Cell;
 use std::fmt::Debug;
 use std::net::{SocketAddr, UdpSocket as StdSocket};
 use std::sync::{Arc, mpsc};
@@ -11,8 +12,8 @@ use std::time::Duration;
 
 use causeway_net::secure::Handshaker;
 use causeway_net::{
-    Admission, Arrival, Clock, DatagramListening, EventLoop, IcmpError, Io, Mailbox, Malformed, Packet, Route, Sample, Service, SocketKey,
-    Stats, StreamEnd, StreamInfo, UdpOptions, UdpSocket, mailbox,
+    Admission, Arrival, Backend, Clock, DatagramListening, EventLoop, IcmpError, Io, Mailbox, Malformed, Packet, Route, Sample, Service,
+    SocketKey, Stats, StreamEnd, StreamInfo, UdpOptions, UdpSocket, mailbox,
 };
 
 /// What the loop told its service.
@@ -143,7 +144,7 @@ impl Worker {
 
     /// The same, with a handshaker.
     pub(crate) fn start_with<R>(handshaker: Option<&Handshaker>, set_up: impl FnOnce(&mut Io) -> (Manner, R)) -> (Self, R) {
-        let mut event_loop = EventLoop::with_handshaker(Clock::start(), handshaker).unwrap();
+        let mut event_loop = EventLoop::with_backend(Clock::start(), backend(), handshaker).expect("a loop over this backend");
         let (manner, made) = set_up(event_loop.io());
         let stats = Arc::clone(event_loop.io().stats());
         let mailbox = Mailbox::new(16).unwrap();
@@ -201,4 +202,33 @@ pub(crate) fn listen_udp(io: &mut Io, address: &str) -> (SocketKey, SocketAddr) 
     let socket = UdpSocket::bind(address.parse().unwrap(), &UdpOptions::LISTENER).unwrap();
     let local = socket.local_addr();
     (io.listen_udp(socket, DatagramListening::plain(1)).unwrap(), local)
+}
+
+thread_local! {
+    /// What loops are made over that this thread starts.
+    static BACKEND: Cell<Backend> = const { Cell::new(Backend::Epoll) };
+}
+
+/// The backend of the test that this thread runs.
+pub(crate) fn backend() -> Backend {
+    BACKEND.get()
+}
+
+/// Runs `test` with loops over `backend`.
+pub(crate) fn over(backend: Backend, test: fn()) {
+    BACKEND.set(backend);
+    test();
+}
+
+/// Makes two tests of each function: one over each backend. Where the kernel refuses one, its tests fail with the reason.
+#[macro_export]
+macro_rules! over_each_backend {
+    ($($test:ident),+ $(,)?) => {
+        mod epoll {
+            $(#[test] fn $test() { super::support::over(causeway_net::Backend::Epoll, super::$test); })+
+        }
+        mod io_uring {
+            $(#[test] fn $test() { super::support::over(causeway_net::Backend::IoUring, super::$test); })+
+        }
+    };
 }

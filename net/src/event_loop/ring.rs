@@ -1,0 +1,147 @@
+//! The part of the loop that speaks with a ring.
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+use super::io::Io;
+use super::service::Service;
+use super::{EventLoop, SocketKey};
+use crate::clock::Sample;
+use crate::epoll::Events;
+use crate::uring::{Completion, Last, PLENTY};
+
+impl Io {
+    /// Makes the ring, if there is one, this thread's.
+    pub(super) fn enable_ring(&mut self) -> io::Result<()> {
+        self.ring.as_mut().map_or(Ok(()), |ring| ring.enable())
+    }
+
+    /// Whether there is something to do without a wait.
+    pub(super) fn ring_has_more(&self) -> bool {
+        self.ring.as_ref().is_some_and(|ring| ring.backlog() > 0 || self.outbox.suspects() > 0)
+    }
+
+    /// Ends the turn and begins the next: what is queued leaves, sockets that want it are received from, released ones no more, and
+    /// the first event is waited for; all with one system call, where the listeners have nothing to send.
+    pub(super) fn wait_on_ring(&mut self, events: &mut Events, patience: Duration) -> io::Result<()> {
+        if let Some(defect) = self.defect.take() {
+            return Err(defect);
+        }
+        let is_full = self.ring.as_ref().is_some_and(|ring| ring.backlog() > 0);
+        self.queue_requests()?;
+        let Some(ring) = &mut self.ring else { return Ok(()) };
+        ring.watch(self.epoll.as_raw_fd())?;
+        // SAFETY: nothing is pushed or written before `turn` has submitted, and `finish` follows.
+        unsafe { self.outbox.submit(ring, self.now, &self.stats)? };
+        ring.turn(patience)?;
+        self.outbox.finish(ring, self.now, &self.stats);
+        ring.recycle();
+        self.stats.ring_enters.set(ring.enters());
+        // With a full turn's work before it, the word of the epoll instance waits in line with thousands of sockets.
+        let look = is_full || !ring.is_watching();
+        self.free_batch();
+        events.clear();
+        if look { self.epoll.wait(events, Duration::ZERO) } else { Ok(()) }
+    }
+
+    /// Requests what the sockets of the ring want: to be received from, or not any more.
+    fn queue_requests(&mut self) -> io::Result<()> {
+        let Some(ring) = &mut self.ring else { return Ok(()) };
+        for key in self.to_receive.drain(..) {
+            if let Some(entry) = self.sockets.get_mut(key) {
+                entry.receiving = true;
+                ring.receive(key, entry.socket.as_raw_fd())?;
+            }
+        }
+        for key in self.to_cancel.drain(..) {
+            ring.cancel(key)?;
+        }
+        Ok(())
+    }
+
+    /// Sends what is queued, in the middle of a turn.
+    pub(super) fn flush_ring(&mut self) -> io::Result<()> {
+        let Some(ring) = &mut self.ring else { return Ok(()) };
+        // SAFETY: nothing is pushed or written before `submit` has returned, and `finish` follows.
+        unsafe { self.outbox.submit(ring, self.now, &self.stats)? };
+        ring.submit()?;
+        self.outbox.finish(ring, self.now, &self.stats);
+        Ok(())
+    }
+
+    /// Has the kernel let go of the sockets that were released. Whether there were any.
+    pub(super) fn let_go(&mut self) -> bool {
+        if self.ring.as_ref().is_none_or(|ring| self.to_cancel.is_empty() && !ring.is_ending()) {
+            return false;
+        }
+        self.flush_datagrams();
+        let settled = self.queue_requests().and_then(|()| self.ring.as_mut().map_or(Ok(()), |ring| ring.settle()));
+        settled.inspect_err(|error| self.defect = Some(io::Error::new(error.kind(), error.to_string()))).is_ok()
+    }
+
+    /// The loop ends: what is queued leaves, and no socket is held by the ring any more.
+    pub(super) fn shut_ring(&mut self) -> io::Result<()> {
+        self.flush_datagrams();
+        self.ring.as_mut().map_or(Ok(()), |ring| ring.shut_down())
+    }
+}
+
+impl EventLoop {
+    /// Looks at what the ring has brought: so much that the listeners have their turn soon.
+    pub(super) fn completions<S: Service>(&mut self, now: Sample, service: &mut S) {
+        if self.io.ring.is_none() {
+            return;
+        }
+        for _ in 0..PLENTY {
+            match self.io.ring.as_mut().and_then(|ring| ring.next()) {
+                Some(Completion::Receive { socket, buffer, last }) => {
+                    if let Some(buffer) = buffer {
+                        let ring = self.io.ring.as_mut().expect("it has just brought this");
+                        let received = ring.received(buffer);
+                        ring.spend(buffer);
+                        match received {
+                            Some(received) => {
+                                self.arrived(now, socket, &received, service);
+                            }
+                            None => self.io.stats.dropped_bad_source.add(1),
+                        }
+                    }
+                    if let Some(last) = last {
+                        self.receive_ended(now, socket, last, service);
+                    }
+                }
+                Some(Completion::Watch) => {}
+                None => break,
+            }
+        }
+        for _ in 0..self.io.outbox.suspects() {
+            if let Some(key) = self.io.outbox.next_suspect() {
+                self.ring_errors(now, key, service);
+            }
+        }
+    }
+
+    /// A socket is not received from any more. If it is still there, it will be again.
+    fn receive_ended<S: Service>(&mut self, now: Sample, key: SocketKey, last: Last, service: &mut S) {
+        let Some(entry) = self.io.sockets.get_mut(key) else {
+            return; // released
+        };
+        entry.receiving = false;
+        self.io.to_receive.push(key);
+        self.io.stats.receives_restarted.add(1);
+        match last {
+            Last::Failed(error @ (libc::EBADF | libc::EFAULT | libc::EINVAL)) => {
+                self.io.defect = Some(io::Error::from_raw_os_error(error));
+            }
+            Last::Failed(_) => self.ring_errors(now, key, service),
+            Last::Exhausted | Last::Cancelled => {}
+        }
+    }
+
+    fn ring_errors<S: Service>(&mut self, now: Sample, key: SocketKey, service: &mut S) {
+        if self.errors(now, key, service) {
+            self.io.outbox.suspect(key);
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Which way a loop speaks with the kernel.
+
+use std::fmt;
+
+use super::refusal::Refusal;
+use super::ring::Ring;
+
+/// How a loop waits, receives from relayed sockets, and sends from them. What a service sees is the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Backend {
+    /// Level-triggered epoll, and a system call for each socket that brings or sends something.
+    #[default]
+    Epoll,
+    /// A ring of requests for all relayed sockets together; Linux 6.1 or later.
+    IoUring,
+}
+
+impl Backend {
+    /// Its name in the configuration, in logs and in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Epoll => "epoll",
+            Self::IoUring => "io_uring",
+        }
+    }
+
+    /// Whether the kernel lets this process use it, found out by using it: all that a loop needs is done once.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn available(self) -> Result<(), Refusal> {
+        match self {
+            Self::Epoll => Ok(()),
+            Self::IoUring => Ring::try_out(),
+        }
+    }
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

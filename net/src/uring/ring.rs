@@ -1,0 +1,394 @@
+//! The ring itself.
+
+use std::collections::{HashSet, VecDeque};
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixDatagram;
+use std::sync::Arc;
+use std::time::Duration;
+
+use io_uring::squeue::{Entry, Flags};
+use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
+use io_uring::{EnterFlags, IoUring, opcode};
+
+use super::buffers::{BufferId, Buffers, GROUP, NAME_LEN};
+use super::completion::{Completion, Last, Token};
+use super::refusal::Refusal;
+use crate::event_loop::SocketKey;
+use crate::region::Region;
+use crate::slots::Key;
+use crate::udp::{CONTROL_LEN, Received};
+
+/// Requests that wait for one submission: a full outbox, and as many sockets bound, armed again or released. More than that are
+/// submitted in between.
+const REQUESTS: u32 = 256;
+/// Completions that the kernel may report before they are taken: one for each buffer, for each request submitted, and for each of the
+/// sockets that it serves in one `enter`. Were it full, receives would end and be armed again.
+const COMPLETIONS: u32 = 1024;
+
+/// Completions with which a turn has enough to do: more are not asked for.
+pub(crate) const PLENTY: usize = 64;
+/// Further rounds of an `enter` in one turn: the kernel serves some twenty sockets in each.
+const ROUNDS: usize = 3;
+/// How often a submission that finds no memory is tried again, and how often released sockets are looked after, before it is a defect.
+const PATIENCE: usize = 4096;
+
+/// A worker's ring. Used on one thread alone, the one that has called [`enable`](Self::enable).
+pub(crate) struct Ring {
+    // Dropped first: from then on the kernel serves no request of this ring.
+    uring: IoUring,
+    buffers: Buffers,
+    /// How much room receives leave for name and control messages.
+    layout: Box<libc::msghdr>,
+    /// What is still to be looked at.
+    done: VecDeque<Completion>,
+    /// Messages of the outbox that were not sent, each with its error.
+    unsent: Vec<(usize, i32)>,
+    /// Buffers that were looked at since the last [`recycle`](Self::recycle).
+    spent: Vec<BufferId>,
+    /// Receives that have not ended.
+    receives: usize,
+    /// Those of them that were cancelled.
+    ending: HashSet<SocketKey>,
+    /// Whether the epoll instance is watched.
+    watching: bool,
+    /// How often the kernel was entered.
+    enters: u64,
+}
+
+// SAFETY: the raw pointers lead into mappings that the ring owns and into a box; nothing of it is bound to a thread before `enable`,
+// and no thread shares it.
+unsafe impl Send for Ring {}
+
+impl Ring {
+    /// A ring that waits to be enabled. Its buffers take [`Buffers::LEN`] bytes of `region` from `first` on, which nobody else may
+    /// use.
+    pub(crate) fn new(region: Arc<Region>, first: usize) -> Result<Self, Refusal> {
+        let uring = on_another_thread(make).map_err(Refusal::at("making a ring"))?;
+        let buffers = Buffers::new(region, first).map_err(Refusal::at("mapping memory for a ring of buffers"))?;
+        // SAFETY: the ring is dropped before its buffers.
+        unsafe { buffers.register(&uring.submitter()) }.map_err(Refusal::at("registering a ring of buffers"))?;
+        // SAFETY: all-zero is a valid `msghdr`.
+        let mut layout: Box<libc::msghdr> = Box::new(unsafe { std::mem::zeroed() });
+        layout.msg_namelen = NAME_LEN as _;
+        layout.msg_controllen = CONTROL_LEN as _;
+        Ok(Self {
+            uring,
+            buffers,
+            layout,
+            done: VecDeque::with_capacity(COMPLETIONS as usize),
+            unsent: Vec::new(),
+            spent: Vec::with_capacity(PLENTY),
+            receives: 0,
+            ending: HashSet::new(),
+            watching: false,
+            enters: 0,
+        })
+    }
+
+    /// Makes the calling thread the one whose ring it is.
+    pub(crate) fn enable(&mut self) -> io::Result<()> {
+        self.uring.submitter().register_enable_rings()
+    }
+
+    /// Whether all that a loop does with a ring can be done.
+    pub(super) fn try_out() -> Result<(), Refusal> {
+        let region = Region::new(Buffers::LEN).map_err(Refusal::at("mapping memory for buffers"))?;
+        let mut ring = Self::new(Arc::new(region), 0)?;
+        on_another_thread(move || {
+            ring.enable()?;
+            ring.echo()?;
+            ring.shut_down()
+        })
+        .map_err(Refusal::at("trying a ring out"))
+    }
+
+    /// Sends a datagram and receives it, through the ring both.
+    fn echo(&mut self) -> io::Result<()> {
+        let (near, far) = UnixDatagram::pair()?;
+        near.set_nonblocking(true)?;
+        self.receive(Key::from_bits(0), near.as_raw_fd())?;
+        let word = *b"ring";
+        // SAFETY: all-zero is a valid `msghdr`.
+        let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+        let mut vector = libc::iovec { iov_base: word.as_ptr().cast_mut().cast(), iov_len: word.len() };
+        header.msg_iov = &raw mut vector;
+        header.msg_iovlen = 1;
+        // SAFETY: header and vector live through the `turn` that submits.
+        unsafe { self.send_message(0, far.as_raw_fd(), &header)? };
+        for _ in 0..8 {
+            self.turn(Duration::from_millis(100))?;
+            if !self.unsent.is_empty() {
+                return Err(io::ErrorKind::InvalidInput.into());
+            }
+            match self.next() {
+                Some(Completion::Receive { last: Some(Last::Failed(error)), .. }) => return Err(io::Error::from_raw_os_error(error)),
+                Some(Completion::Receive { buffer: Some(_), last: None, .. }) => return Ok(()),
+                _ => {}
+            }
+        }
+        Err(io::ErrorKind::TimedOut.into())
+    }
+
+    /// How often the kernel was entered so far.
+    pub(crate) fn enters(&self) -> u64 {
+        self.enters
+    }
+
+    /// Receives from a socket until it is cancelled or fails. The socket must not block.
+    pub(crate) fn receive(&mut self, socket: SocketKey, fd: RawFd) -> io::Result<()> {
+        self.receives += 1;
+        let receive = opcode::RecvMsgMulti::new(Fd(fd), &raw const *self.layout, GROUP).build();
+        // SAFETY: the layout is a box of the ring's own, the buffers are registered, and the kernel holds the socket open.
+        unsafe { self.push(&receive.user_data(Token::Receive(socket).to_bits())) }
+    }
+
+    /// Ends the receive of a socket that is released. Its last completion will be void.
+    pub(crate) fn cancel(&mut self, socket: SocketKey) -> io::Result<()> {
+        self.ending.insert(socket);
+        let cancel = opcode::AsyncCancel::new(Token::Receive(socket).to_bits()).build().flags(Flags::SKIP_SUCCESS);
+        // SAFETY: the request has no pointers.
+        unsafe { self.push(&cancel.user_data(Token::Cancel(socket).to_bits())) }
+    }
+
+    /// Watches the epoll instance for events, once, if it is not watched already.
+    pub(crate) fn watch(&mut self, fd: RawFd) -> io::Result<()> {
+        if self.watching {
+            return Ok(());
+        }
+        self.watching = true;
+        let poll = opcode::PollAdd::new(Fd(fd), libc::POLLIN as u32).build();
+        // SAFETY: the request has no pointers, and the kernel holds the instance open.
+        unsafe { self.push(&poll.user_data(Token::Watch.to_bits())) }
+    }
+
+    /// Sends the message of this index in the outbox, with the next submission.
+    ///
+    /// # Safety
+    /// What `header` points to must stay as it is until that submission has returned.
+    pub(crate) unsafe fn send_message(&mut self, index: usize, fd: RawFd, header: &libc::msghdr) -> io::Result<()> {
+        let send = opcode::SendMsg::new(Fd(fd), header).flags(libc::MSG_DONTWAIT as u32).build();
+        // SAFETY: as the caller promises. It is over then: with MSG_DONTWAIT the kernel does not try again later.
+        unsafe { self.push(&send.flags(Flags::SKIP_SUCCESS).user_data(Token::Send(index).to_bits())) }
+    }
+
+    /// The same for a message that is one run of bytes without control messages, which is cheaper.
+    ///
+    /// # Safety
+    /// As for [`send_message`](Self::send_message), for the bytes of `part` and the address.
+    pub(crate) unsafe fn send_plain(&mut self, index: usize, fd: RawFd, header: &libc::msghdr, part: &libc::iovec) -> io::Result<()> {
+        let send = opcode::Send::new(Fd(fd), part.iov_base.cast(), part.iov_len as u32)
+            .flags(libc::MSG_DONTWAIT)
+            .dest_addr(header.msg_name.cast())
+            .dest_addr_len(header.msg_namelen)
+            .build();
+        // SAFETY: as in `send_message`.
+        unsafe { self.push(&send.flags(Flags::SKIP_SUCCESS).user_data(Token::Send(index).to_bits())) }
+    }
+
+    /// # Safety
+    /// What the request points to must stay valid as long as the kernel may look at it.
+    unsafe fn push(&mut self, entry: &Entry) -> io::Result<()> {
+        if self.uring.submission().is_full() {
+            self.submit()?;
+        }
+        // SAFETY: as the caller promises.
+        let pushed = unsafe { self.uring.submission().push(entry) };
+        pushed.map_err(|_| io::ErrorKind::WouldBlock.into())
+    }
+
+    /// Submits what is queued, without looking for anything else.
+    pub(crate) fn submit(&mut self) -> io::Result<()> {
+        self.enter(0, EnterFlags::empty(), Duration::ZERO)
+    }
+
+    /// Submits what is queued, and waits for at most `patience` until something is to be looked at. While there is plenty, it does not
+    /// look for more.
+    pub(crate) fn turn(&mut self, patience: Duration) -> io::Result<()> {
+        if self.done.len() >= PLENTY {
+            return self.submit();
+        }
+        let want = u32::from(self.done.is_empty() && !patience.is_zero());
+        self.enter(want, EnterFlags::GETEVENTS, patience)?;
+        for _ in 0..ROUNDS {
+            if self.done.len() >= PLENTY || !self.uring.submission().taskrun() {
+                break;
+            }
+            self.enter(0, EnterFlags::GETEVENTS, Duration::ZERO)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the kernel has let go of all sockets that were released, so that their ports are free once they are closed.
+    pub(crate) fn settle(&mut self) -> io::Result<()> {
+        for _ in 0..PATIENCE {
+            if self.ending.is_empty() {
+                return Ok(());
+            }
+            self.enter(0, EnterFlags::GETEVENTS, Duration::ZERO)?;
+        }
+        Err(io::Error::other("a cancelled receive does not end"))
+    }
+
+    /// Ends all receives: the ring is of no use any more.
+    pub(crate) fn shut_down(&mut self) -> io::Result<()> {
+        let cancel = opcode::AsyncCancel2::new(CancelBuilder::any().all()).build().flags(Flags::SKIP_SUCCESS);
+        // SAFETY: the request has no pointers.
+        unsafe { self.push(&cancel.user_data(Token::CancelAll.to_bits()))? };
+        for _ in 0..PATIENCE {
+            self.enter(0, EnterFlags::GETEVENTS, Duration::ZERO)?;
+            self.discard();
+            if self.receives == 0 {
+                return Ok(());
+            }
+        }
+        Err(io::Error::other("a cancelled receive does not end"))
+    }
+
+    /// Forgets what has not been looked at.
+    fn discard(&mut self) {
+        while let Some(completion) = self.next() {
+            if let Completion::Receive { buffer: Some(buffer), .. } = completion {
+                self.spend(buffer);
+            }
+        }
+        self.recycle();
+    }
+
+    /// Submits all that is queued and takes all completions there are, once at least `want` have come or `patience` is over.
+    fn enter(&mut self, want: u32, flags: EnterFlags, patience: Duration) -> io::Result<()> {
+        let timespec = Timespec::from(patience);
+        let args = SubmitArgs::new().timespec(&timespec);
+        let (mut want, mut failures) = (want, 0);
+        loop {
+            let queued = self.uring.submission().len();
+            if queued == 0 && flags.is_empty() {
+                return Ok(());
+            }
+            self.enters += 1;
+            let submitter = self.uring.submitter();
+            let result = if want > 0 {
+                // SAFETY: the arguments live through the call. Each request was valid when it was pushed, and still is: see `push`.
+                unsafe { submitter.enter(queued as u32, want, (flags | EnterFlags::EXT_ARG).bits(), Some(&args)) }
+            } else {
+                // SAFETY: as above.
+                unsafe { submitter.enter::<libc::sigset_t>(queued as u32, 0, flags.bits(), None) }
+            };
+            self.take();
+            match result.map_err(|error| (error.raw_os_error(), error)) {
+                Ok(submitted) if submitted < queued => failures += 1,
+                Err((Some(libc::EAGAIN | libc::EBUSY | libc::ENOMEM), _)) if failures < PATIENCE => failures += 1,
+                Ok(_) | Err((Some(libc::ETIME | libc::EINTR), _)) if self.uring.submission().is_empty() => return self.take_overflow(),
+                Err((Some(libc::ETIME | libc::EINTR), _)) => {}
+                Ok(_) => return Err(io::Error::other("the ring does not take what it is given")),
+                Err((_, error)) => return Err(error),
+            }
+            if failures > PATIENCE {
+                return Err(io::ErrorKind::OutOfMemory.into());
+            }
+            want = 0; // there was something else to do than to wait
+        }
+    }
+
+    /// Takes what found no room among the completions.
+    fn take_overflow(&mut self) -> io::Result<()> {
+        while self.uring.submission().cq_overflow() {
+            self.enters += 1;
+            // SAFETY: nothing is submitted.
+            unsafe { self.uring.submitter().enter::<libc::sigset_t>(0, 0, EnterFlags::GETEVENTS.bits(), None)? };
+            self.take();
+        }
+        Ok(())
+    }
+
+    /// Takes all completions that the kernel has reported.
+    fn take(&mut self) {
+        for entry in self.uring.completion() {
+            match Token::from_bits(entry.user_data()) {
+                Token::Send(index) => self.unsent.push((index, -entry.result())),
+                // It had ended by itself before.
+                Token::Cancel(socket) if entry.result() == -libc::ENOENT => {
+                    self.ending.remove(&socket);
+                }
+                _ => {}
+            }
+            let Some(completion) = Completion::of(&entry) else { continue };
+            match completion {
+                Completion::Receive { socket, last: Some(_), .. } => {
+                    self.receives -= 1;
+                    self.ending.remove(&socket);
+                }
+                Completion::Receive { .. } => {}
+                Completion::Watch => self.watching = false,
+            }
+            self.done.push_back(completion);
+        }
+    }
+
+    /// The next to look at.
+    pub(crate) fn next(&mut self) -> Option<Completion> {
+        self.done.pop_front()
+    }
+
+    /// Whether the epoll instance is watched: it has not had an event since.
+    pub(crate) fn is_watching(&self) -> bool {
+        self.watching
+    }
+
+    /// Whether released sockets are still held.
+    pub(crate) fn is_ending(&self) -> bool {
+        !self.ending.is_empty()
+    }
+
+    /// How many there are to look at.
+    pub(crate) fn backlog(&self) -> usize {
+        self.done.len()
+    }
+
+    /// The messages of the outbox that were not sent, in their order, each with the error.
+    pub(crate) fn take_unsent(&mut self) -> Vec<(usize, i32)> {
+        std::mem::take(&mut self.unsent)
+    }
+
+    /// What was received into a buffer that a completion has named. `None`: its source is of no family that we speak.
+    pub(crate) fn received(&self, buffer: BufferId) -> Option<Received> {
+        // SAFETY: a completion named it, and it goes back by `recycle` only, which is for after it was looked at.
+        unsafe { self.buffers.received(buffer) }
+    }
+
+    /// A buffer was looked at; what was queued meanwhile may lie in it.
+    pub(crate) fn spend(&mut self, buffer: BufferId) {
+        self.spent.push(buffer);
+    }
+
+    /// Gives the kernel the buffers that were looked at. Nothing may be queued that lies in them.
+    pub(crate) fn recycle(&mut self) {
+        if self.spent.is_empty() {
+            return;
+        }
+        for buffer in self.spent.drain(..) {
+            self.buffers.put(buffer);
+        }
+        self.buffers.publish();
+    }
+}
+
+fn make() -> io::Result<IoUring> {
+    IoUring::builder()
+        .setup_r_disabled() // the thread that enables it is the one it belongs to
+        .setup_single_issuer()
+        .setup_defer_taskrun()
+        .setup_taskrun_flag()
+        .setup_submit_all()
+        .setup_cqsize(COMPLETIONS)
+        .build(REQUESTS)
+}
+
+/// Does it on a thread that ends with it: when a ring ends, the kernel interrupts each thread that made or used it, in whatever system
+/// call that is by then.
+fn on_another_thread<T: Send>(act: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("ring".to_owned()).spawn_scoped(scope, act)?;
+        thread.join().map_err(|_| io::Error::other("the thread that makes a ring panicked"))?
+    })
+}
