@@ -6,13 +6,13 @@ use causeway_wire::attribute::{AddressFamily, Lifetime, RequestedTransport};
 use rand::CryptoRng;
 use smallvec::SmallVec;
 
-use crate::allocation::{Allocation, Cold, Traffic};
-use crate::allocations::AllocationId;
-use crate::channel::Channels;
+use crate::allocation::{Birth, Cold, Traffic};
+use crate::allocations::{AllocationId, Parts};
 use crate::config::Limits;
-use crate::effect::{Advertised, BindFailure, Effect, RelayId, WantedPort};
+use crate::effect::{BindFailure, Effect, RelayId, WantedPort};
 use crate::ledger::Ledger;
-use crate::permission::Permissions;
+use crate::moment::HORIZON;
+use crate::peers::Peers;
 use crate::relays::Relays;
 use crate::request::{Achieved, Request};
 use crate::server::Server;
@@ -23,8 +23,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// DONT-FRAGMENT (4) with those of unknown attributes.
     pub(crate) fn allocate(&mut self, request: &Request<'_>, found: Option<AllocationId>) -> Result<Achieved, ErrorCode> {
         // 2. "The server checks if the 5-tuple is currently in use by an existing allocation."
-        if let Some(allocation) = found.and_then(|id| self.allocations.get(id).map(|allocation| (id, allocation))) {
-            return retransmitted(request, allocation.0, allocation.1);
+        if let Some(id) = found {
+            return self.retransmitted(request, id);
         }
         // 3. "… REQUESTED-TRANSPORT attribute …"
         match request.message.attribute() {
@@ -54,13 +54,17 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     fn make(&mut self, request: &Request<'_>, wanted: &Wanted, lifetime: Duration, quota: L::Guard) {
         let (now, record) = (request.now, self.rng.next_u64());
         let families = [Some(wanted.family), wanted.dual.then_some(AddressFamily::Ipv6)];
-        let mut allocation = Allocation {
+        let mut relays = Relays::binding(families.into_iter().flatten().map(|family| (family, now.after(lifetime))));
+        // 9. "If the server can partially meet the request …"
+        if wanted.dual && !self.config.families.has(AddressFamily::Ipv6) {
+            relays.refuse(1, BindFailure::Family);
+        }
+        let allocation = Parts {
             five_tuple: request.from,
-            relays: Relays::binding(families.into_iter().flatten().map(|family| (family, now.after(lifetime)))),
-            permissions: Permissions::new(),
-            channels: Channels::new(),
+            relays,
+            peers: Peers::new(),
             traffic: Traffic::default(),
-            cold: Box::new(Cold {
+            cold: Cold {
                 credential: Arc::clone(&request.credential),
                 _quota: quota,
                 transaction: request.message.transaction_id(),
@@ -68,25 +72,20 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
                 protection: request.protection,
                 reservation: None,
                 deletion: None,
-                advertised: Advertised::new(),
-                created: now.monotonic,
-                age_before: Duration::ZERO,
-                lifetime,
+                relayed: [None; 2],
+                birth: Birth::new(now.monotonic, Duration::ZERO),
+                lifetime: millis(lifetime),
                 visit: 0,
                 record,
                 unwritten: false,
                 answer_pending: true,
-            }),
+            },
         };
-        // 9. "If the server can partially meet the request …"
-        if wanted.dual && !self.config.families.has(AddressFamily::Ipv6) {
-            allocation.relays.refuse(1, BindFailure::Family);
-        }
         self.bind(allocation, wanted.port, now.monotonic);
     }
 
     /// Admits an allocation, and asks for the sockets that it lacks.
-    fn bind(&mut self, allocation: Allocation<L::Guard>, port: WantedPort, now: Duration) {
+    fn bind(&mut self, allocation: Parts<L::Guard>, port: WantedPort, now: Duration) {
         let credential = Arc::clone(&allocation.cold.credential);
         let missing: SmallVec<[(u8, AddressFamily); 2]> = allocation.relays.missing().collect();
         let id = self.admit(allocation, now);
@@ -95,18 +94,25 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             self.effects.push_back(Effect::Bind { relay, family, port, credential: Arc::clone(&credential) });
         }
     }
+
+    /// "To detect retransmissions … the server can store the transaction id that created the request" (RFC 8656 §7.2; H36). Any other request
+    /// on a 5-tuple that is in use is a mismatch.
+    fn retransmitted(&self, request: &Request<'_>, id: AllocationId) -> Result<Achieved, ErrorCode> {
+        let (Some(allocation), Some(cold)) = (self.allocations.get(id), self.allocations.cold(id)) else {
+            return Err(ErrorCode::ALLOCATION_MISMATCH);
+        };
+        let same = cold.transaction == request.message.transaction_id() && cold.credential.username() == request.credential.username();
+        match (same, allocation.relays.is_ready()) {
+            (true, true) => Ok(Achieved::Allocated(id)),
+            (true, false) => Ok(Achieved::Later),
+            (false, _) => Err(ErrorCode::ALLOCATION_MISMATCH),
+        }
+    }
 }
 
-/// "To detect retransmissions … the server can store the transaction id that created the request" (RFC 8656 §7.2; H36). Any other request on
-/// a 5-tuple that is in use is a mismatch.
-fn retransmitted<G>(request: &Request<'_>, id: AllocationId, allocation: &Allocation<G>) -> Result<Achieved, ErrorCode> {
-    let same = allocation.cold.transaction == request.message.transaction_id()
-        && allocation.cold.credential.username() == request.credential.username();
-    match (same, allocation.relays.is_ready()) {
-        (true, true) => Ok(Achieved::Allocated(id)),
-        (true, false) => Ok(Achieved::Later),
-        (false, _) => Err(ErrorCode::ALLOCATION_MISMATCH),
-    }
+/// A lifetime as records keep it.
+pub(crate) fn millis(lifetime: Duration) -> u32 {
+    u32::try_from(lifetime.min(HORIZON).as_millis()).unwrap_or(u32::MAX)
 }
 
 impl Limits {
@@ -115,8 +121,10 @@ impl Limits {
     /// (RFC 8656 §7.2; H35).
     pub(crate) fn lifetime(&self, request: &Request<'_>) -> Result<Duration, ErrorCode> {
         match request.message.attribute::<Lifetime>() {
-            Ok(Some(Lifetime(proposed))) => Ok(Duration::from_secs(proposed.into()).min(self.max_lifetime).max(self.default_lifetime)),
-            Ok(None) => Ok(self.default_lifetime),
+            Ok(Some(Lifetime(proposed))) => {
+                Ok(Duration::from_secs(proposed.into()).min(self.max_lifetime).max(self.default_lifetime).min(HORIZON))
+            }
+            Ok(None) => Ok(self.default_lifetime.min(HORIZON)),
             Err(_) => Err(ErrorCode::BAD_REQUEST),
         }
     }

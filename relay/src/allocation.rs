@@ -1,4 +1,4 @@
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -6,10 +6,9 @@ use causeway_auth::{Credential, Protection};
 use causeway_wire::TransactionId;
 use causeway_wire::attribute::AddressFamily;
 
-use crate::channel::Channels;
-use crate::effect::Advertised;
-use crate::five_tuple::FiveTuple;
-use crate::permission::Permissions;
+use crate::five_tuple::{FiveTuple, Transport};
+use crate::interned::Name;
+use crate::peers::Peers;
 use crate::relays::Relays;
 
 /// What an allocation relayed, application data only.
@@ -25,17 +24,40 @@ pub struct Traffic {
     pub bytes_to_client: u64,
 }
 
-/// An allocation (RFC 8656 §6). `G` is what its quota was granted by.
-pub(crate) struct Allocation<G> {
-    pub(crate) five_tuple: FiveTuple,
-    pub(crate) relays: Relays,
-    pub(crate) permissions: Permissions,
-    pub(crate) channels: Channels,
+/// What a datagram of data looks at of an allocation (RFC 8656 §6): two cache lines, whatever its families.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct Allocation {
     pub(crate) traffic: Traffic,
-    /// What no datagram of data looks at.
-    pub(crate) cold: Box<Cold<G>>,
+    pub(crate) peers: Peers,
+    pub(crate) relays: Relays,
+    /// Counts the uses of the place; odd while it is in use.
+    pub(crate) generation: u32,
+    client: Client,
+    /// The server's side of the 5-tuple.
+    pub(crate) link: Name,
 }
 
+const _: () = assert!(size_of::<Allocation>() == 128);
+
+/// The client's side of a 5-tuple.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Client {
+    /// An IPv4 address is written as IPv6 has it.
+    ip: [u8; 16],
+    port: u16,
+    family: AddressFamily,
+    transport: Transport,
+}
+
+/// The server's side of a 5-tuple, with the zone that a link-local client is in: few, and the same for many clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Link {
+    server: SocketAddr,
+    scope: u32,
+}
+
+/// What no datagram of data looks at. `G` is what the allocation's quota was granted by.
 pub(crate) struct Cold<G> {
     pub(crate) credential: Arc<Credential>,
     /// Held so that dropping the allocation, on whatever path, gives the quota back (H30).
@@ -49,14 +71,13 @@ pub(crate) struct Cold<G> {
     pub(crate) reservation: Option<[u8; 8]>,
     /// The Refresh request that deleted one of two relayed addresses, for the same reason.
     pub(crate) deletion: Option<TransactionId>,
-    /// The relayed addresses that it has had, as they were advertised.
-    pub(crate) advertised: Advertised,
-    pub(crate) created: Duration,
-    /// How old it was when this server took it over: its clock may be younger than the allocation.
-    pub(crate) age_before: Duration,
-    pub(crate) lifetime: Duration,
+    /// The relayed addresses that it has, or has had.
+    pub(crate) relayed: [Option<Relayed>; 2],
+    pub(crate) birth: Birth,
+    /// In milliseconds: it is within [`crate::moment::HORIZON`].
+    pub(crate) lifetime: u32,
     /// The second at which the wheel visits it next; an older entry of the wheel is void.
-    pub(crate) visit: u64,
+    pub(crate) visit: u32,
     /// Names its record in the directory, over restarts too.
     pub(crate) record: u64,
     /// Whether it has changed since it was last exported for the directory.
@@ -65,27 +86,108 @@ pub(crate) struct Cold<G> {
     pub(crate) answer_pending: bool,
 }
 
-impl<G> Allocation<G> {
-    /// How long it has lived.
-    pub(crate) fn age(&self, now: Duration) -> Duration {
-        self.cold.age_before + now.saturating_sub(self.cold.created)
+const _: () = assert!(size_of::<Cold<()>>() <= 128);
+
+/// A relayed transport address: its host, and its ports.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Relayed {
+    pub(crate) host: Name,
+    pub(crate) bound: u16,
+    pub(crate) advertised: u16,
+}
+
+/// The host of relayed addresses: few, and the same for many allocations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Host {
+    pub(crate) bound: IpAddr,
+    pub(crate) advertised: IpAddr,
+}
+
+/// When an allocation was made, in nanoseconds of the monotonic clock: before its start, if another server made it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Birth(i64);
+
+impl Birth {
+    pub(crate) fn new(now: Duration, age: Duration) -> Self {
+        Self(nanoseconds(now).saturating_sub(nanoseconds(age)))
     }
 
-    /// The time-to-expiry of the relayed address that expires last.
-    pub(crate) fn time_to_expiry(&self, now: Duration) -> Duration {
-        self.relays.last_expiry().saturating_sub(now)
+    /// How long ago that was.
+    pub(crate) fn age(self, now: Duration) -> Duration {
+        Duration::from_nanos(u64::try_from(nanoseconds(now).saturating_sub(self.0)).unwrap_or(0))
+    }
+}
+
+fn nanoseconds(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
+}
+
+impl Allocation {
+    /// One without a name yet.
+    pub(crate) fn new(five_tuple: &FiveTuple, link: Name, relays: Relays, peers: Peers, traffic: Traffic) -> Self {
+        Self { traffic, peers, relays, generation: 0, client: Client::of(five_tuple), link }
     }
 
-    /// Notes a relayed address as one that it has had.
-    pub(crate) fn note_advertised(&mut self, advertised: SocketAddr) {
-        self.cold.advertised.push(advertised);
-        self.cold.advertised.sort_unstable_by_key(SocketAddr::is_ipv6);
+    /// Whether it is the 5-tuple's; `link` is its own.
+    #[inline]
+    pub(crate) fn is_of(&self, five_tuple: &FiveTuple, link: &Link) -> bool {
+        self.client == Client::of(five_tuple) && *link == Link::of(five_tuple)
+    }
+
+    /// The 5-tuple; `link` is its own.
+    #[inline]
+    pub(crate) fn five_tuple(&self, link: &Link) -> FiveTuple {
+        let (ip, port) = (Ipv6Addr::from(self.client.ip), self.client.port);
+        let client = match (self.client.family, ip.to_ipv4_mapped()) {
+            (AddressFamily::Ipv4, Some(ip)) => SocketAddr::new(ip.into(), port),
+            _ => SocketAddrV6::new(ip, port, 0, link.scope).into(),
+        };
+        FiveTuple { client, server: link.server, transport: self.client.transport }
+    }
+
+    /// The client's transport protocol.
+    #[inline]
+    pub(crate) fn transport(&self) -> Transport {
+        self.client.transport
     }
 
     /// Drops permissions and channels that no relayed address serves (RFC 8656 §8.1).
     pub(crate) fn drop_unserved(&mut self) {
-        let relays = &self.relays;
-        self.permissions.retain(|peer| relays.of_family(AddressFamily::of(peer)).is_some());
-        self.channels.retain(|channel| relays.of_family(AddressFamily::of(&channel.peer.ip())).is_some());
+        let relays = self.relays;
+        let is_served = |ip: &IpAddr| relays.of_family(AddressFamily::of(ip)).is_some();
+        self.peers.change(|peers| {
+            peers.permissions.retain(is_served);
+            peers.channels.retain(|channel| is_served(&channel.peer.ip()));
+        });
+    }
+}
+
+impl<G> Cold<G> {
+    /// The lifetime that was granted last.
+    pub(crate) fn lifetime(&self) -> Duration {
+        Duration::from_millis(self.lifetime.into())
+    }
+}
+
+impl Client {
+    #[inline]
+    fn of(five_tuple: &FiveTuple) -> Self {
+        let ip = match five_tuple.client.ip() {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
+            IpAddr::V6(ip) => ip.octets(),
+        };
+        let (port, family) = (five_tuple.client.port(), AddressFamily::of(&five_tuple.client.ip()));
+        Self { ip, port, family, transport: five_tuple.transport }
+    }
+}
+
+impl Link {
+    #[inline]
+    pub(crate) fn of(five_tuple: &FiveTuple) -> Self {
+        let scope = match five_tuple.client {
+            SocketAddr::V4(_) => 0,
+            SocketAddr::V6(client) => client.scope_id(),
+        };
+        Self { server: five_tuple.server, scope }
     }
 }

@@ -1,7 +1,14 @@
-use ahash::AHashMap;
+use std::net::SocketAddr;
 
-use crate::allocation::Allocation;
+use ahash::RandomState;
+
+use crate::allocation::{Allocation, Cold, Host, Link, Relayed, Traffic};
+use crate::effect::Advertised;
 use crate::five_tuple::FiveTuple;
+use crate::index::Index;
+use crate::interned::Interned;
+use crate::peers::Peers;
+use crate::relays::{RelayedTransportAddress, Relays};
 
 /// Names an allocation for ever: a slot that is used again has another generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -10,7 +17,7 @@ pub struct AllocationId {
     pub worker: u16,
     /// Its place in the worker's table.
     pub slot: u32,
-    /// Counts the uses of the place.
+    /// Counts the uses of the place, below [`AllocationId::GENERATIONS`].
     pub generation: u32,
 }
 
@@ -25,75 +32,191 @@ impl std::fmt::Display for AllocationId {
     }
 }
 
-/// The allocations of one worker; 5-tuples are indices to them.
+/// The allocations of one worker, found by name without a look-up and by 5-tuple with one. What a datagram of data looks at of them stands
+/// together, and so does what none looks at.
 pub(crate) struct Allocations<G> {
     worker: u16,
-    slots: Vec<Slot<G>>,
+    slots: Vec<Allocation>,
+    cold: Vec<Option<Cold<G>>>,
     free: Vec<u32>,
-    by_five_tuple: AHashMap<FiveTuple, AllocationId>,
+    index: Index,
+    hasher: RandomState,
+    links: Interned<Link>,
+    hosts: Interned<Host>,
 }
 
-struct Slot<G> {
-    generation: u32,
-    allocation: Option<Allocation<G>>,
+/// What an allocation is made of.
+pub(crate) struct Parts<G> {
+    pub(crate) five_tuple: FiveTuple,
+    pub(crate) relays: Relays,
+    pub(crate) peers: Peers,
+    pub(crate) traffic: Traffic,
+    pub(crate) cold: Cold<G>,
 }
 
 impl<G> Allocations<G> {
     pub(crate) fn new(worker: u16) -> Self {
-        Self { worker, slots: Vec::new(), free: Vec::new(), by_five_tuple: AHashMap::new() }
+        Self {
+            worker,
+            slots: Vec::new(),
+            cold: Vec::new(),
+            free: Vec::new(),
+            index: Index::default(),
+            hasher: RandomState::new(),
+            links: Interned::new(),
+            hosts: Interned::new(),
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.slots.len() - self.free.len()
     }
 
+    /// The allocation of a 5-tuple.
+    #[inline]
     pub(crate) fn find(&self, five_tuple: &FiveTuple) -> Option<AllocationId> {
-        self.by_five_tuple.get(five_tuple).copied()
+        self.slot(five_tuple).map(|slot| self.id(slot))
     }
 
-    pub(crate) fn get(&self, id: AllocationId) -> Option<&Allocation<G>> {
-        let slot = self.slots.get(id.slot as usize).filter(|slot| slot.generation == id.generation && id.worker == self.worker)?;
-        slot.allocation.as_ref()
+    /// The allocation of a 5-tuple, with its name.
+    #[inline]
+    pub(crate) fn find_mut(&mut self, five_tuple: &FiveTuple) -> Option<(AllocationId, &mut Allocation)> {
+        let slot = self.slot(five_tuple)?;
+        Some((self.id(slot), &mut self.slots[slot as usize]))
     }
 
-    pub(crate) fn get_mut(&mut self, id: AllocationId) -> Option<&mut Allocation<G>> {
+    #[inline]
+    fn slot(&self, five_tuple: &FiveTuple) -> Option<u32> {
+        let is_it = |slot: u32| {
+            let allocation = &self.slots[slot as usize];
+            allocation.is_of(five_tuple, self.links.value(allocation.link))
+        };
+        self.index.find(self.hasher.hash_one(five_tuple), is_it)
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, id: AllocationId) -> Option<&Allocation> {
+        self.slots.get(id.slot as usize).filter(|allocation| allocation.generation == id.generation && id.worker == self.worker)
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, id: AllocationId) -> Option<&mut Allocation> {
         let worker = self.worker;
-        let slot = self.slots.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation && id.worker == worker)?;
-        slot.allocation.as_mut()
+        self.slots.get_mut(id.slot as usize).filter(|allocation| allocation.generation == id.generation && id.worker == worker)
     }
 
-    pub(crate) fn insert(&mut self, allocation: Allocation<G>) -> AllocationId {
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { generation: 0, allocation: None });
-            (self.slots.len() - 1) as u32
-        });
-        let slot = &mut self.slots[place as usize];
-        let id = AllocationId { worker: self.worker, slot: place, generation: slot.generation };
-        self.by_five_tuple.insert(allocation.five_tuple, id);
-        slot.allocation = Some(allocation);
-        id
-    }
-
-    pub(crate) fn remove(&mut self, id: AllocationId) -> Option<Allocation<G>> {
-        self.get(id)?;
-        let slot = &mut self.slots[id.slot as usize];
-        slot.generation = (slot.generation + 1) % AllocationId::GENERATIONS;
-        let allocation = slot.allocation.take()?;
-        self.free.push(id.slot);
-        if self.by_five_tuple.get(&allocation.five_tuple) == Some(&id) {
-            self.by_five_tuple.remove(&allocation.five_tuple);
+    /// An allocation with its 5-tuple.
+    #[inline]
+    pub(crate) fn get_with_five_tuple(&mut self, id: AllocationId) -> Option<(&mut Allocation, FiveTuple)> {
+        let worker = self.worker;
+        let allocation = self.slots.get_mut(id.slot as usize)?;
+        if allocation.generation != id.generation || id.worker != worker {
+            return None;
         }
-        Some(allocation)
+        let five_tuple = allocation.five_tuple(self.links.value(allocation.link));
+        Some((allocation, five_tuple))
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (AllocationId, &Allocation<G>)> {
-        (0u32..).zip(&self.slots).filter_map(|(place, slot)| {
-            let id = AllocationId { worker: self.worker, slot: place, generation: slot.generation };
-            slot.allocation.as_ref().map(|allocation| (id, allocation))
-        })
+    pub(crate) fn five_tuple(&self, id: AllocationId) -> Option<FiveTuple> {
+        self.get(id).map(|allocation| allocation.five_tuple(self.links.value(allocation.link)))
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Allocation<G>> {
-        self.slots.iter_mut().filter_map(|slot| slot.allocation.as_mut())
+    pub(crate) fn cold(&self, id: AllocationId) -> Option<&Cold<G>> {
+        self.get(id)?;
+        self.cold[id.slot as usize].as_ref()
     }
+
+    pub(crate) fn cold_mut(&mut self, id: AllocationId) -> Option<&mut Cold<G>> {
+        self.get(id)?;
+        self.cold[id.slot as usize].as_mut()
+    }
+
+    pub(crate) fn insert(&mut self, parts: Parts<G>) -> AllocationId {
+        let Parts { five_tuple, relays, peers, traffic, cold } = parts;
+        let link = self.links.hold(Link::of(&five_tuple));
+        let mut allocation = Allocation::new(&five_tuple, link, relays, peers, traffic);
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                let place = slot as usize;
+                allocation.generation = next(self.slots[place].generation);
+                (self.slots[place], self.cold[place]) = (allocation, Some(cold));
+                slot
+            }
+            None => {
+                allocation.generation = next(allocation.generation);
+                self.slots.push(allocation);
+                self.cold.push(Some(cold));
+                (self.slots.len() - 1) as u32
+            }
+        };
+        self.index.insert(self.hasher.hash_one(five_tuple), slot);
+        self.id(slot)
+    }
+
+    /// Takes an allocation out: what it was made of, and its relayed addresses that stand in its record.
+    pub(crate) fn remove(&mut self, id: AllocationId) -> Option<Parts<G>> {
+        let five_tuple = self.five_tuple(id)?;
+        let cold = self.cold[id.slot as usize].take()?;
+        self.index.remove(self.hasher.hash_one(five_tuple), id.slot);
+        let allocation = &mut self.slots[id.slot as usize];
+        allocation.generation = next(allocation.generation);
+        self.links.let_go(allocation.link);
+        cold.relayed.iter().flatten().for_each(|relayed| self.hosts.let_go(relayed.host));
+        self.free.push(id.slot);
+        let peers = std::mem::replace(&mut allocation.peers, Peers::new());
+        Some(Parts { five_tuple, relays: allocation.relays, peers, traffic: allocation.traffic, cold })
+    }
+
+    /// Notes where a relayed address of an allocation is.
+    pub(crate) fn set_relayed(&mut self, id: AllocationId, index: u8, address: &RelayedTransportAddress) {
+        let host = self.hosts.hold(Host { bound: address.bound.ip(), advertised: address.advertised.ip() });
+        let relayed = Relayed { host, bound: address.bound.port(), advertised: address.advertised.port() };
+        let place = self.cold_mut(id).and_then(|cold| cold.relayed.get_mut(usize::from(index)));
+        let gone = place.map_or(Some(relayed), |place| place.replace(relayed));
+        if let Some(gone) = gone {
+            self.hosts.let_go(gone.host);
+        }
+    }
+
+    /// Where a relayed address of an allocation is, or was until it was released.
+    pub(crate) fn relayed(&self, id: AllocationId, index: u8) -> Option<RelayedTransportAddress> {
+        let relayed = (*self.cold(id)?.relayed.get(usize::from(index))?)?;
+        let host = self.hosts.value(relayed.host);
+        let (bound, advertised) = (SocketAddr::new(host.bound, relayed.bound), SocketAddr::new(host.advertised, relayed.advertised));
+        Some(RelayedTransportAddress { bound, advertised })
+    }
+
+    /// The relayed addresses that an allocation has or has had, as they are advertised, IPv4 before IPv6.
+    pub(crate) fn advertised(&self, id: AllocationId) -> Advertised {
+        let mut advertised: Advertised = (0..2).filter_map(|index| self.relayed(id, index)).map(|relayed| relayed.advertised).collect();
+        advertised.sort_unstable_by_key(SocketAddr::is_ipv6);
+        advertised
+    }
+
+    pub(crate) fn ids(&self) -> impl Iterator<Item = AllocationId> {
+        (0u32..).zip(&self.cold).filter(|(_, cold)| cold.is_some()).map(|(slot, _)| self.id(slot))
+    }
+
+    /// What datagrams look at, of each allocation.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Allocation> {
+        self.slots.iter_mut().filter(|allocation| is_in_use(allocation.generation))
+    }
+
+    pub(crate) fn iter_cold_mut(&mut self) -> impl Iterator<Item = &mut Cold<G>> {
+        self.cold.iter_mut().flatten()
+    }
+
+    #[inline]
+    fn id(&self, slot: u32) -> AllocationId {
+        AllocationId { worker: self.worker, slot, generation: self.slots[slot as usize].generation }
+    }
+}
+
+/// A place's generation when it is taken, or left: odd while it is in use, so that a name is never that of an empty one.
+fn next(generation: u32) -> u32 {
+    (generation + 1) % AllocationId::GENERATIONS
+}
+
+fn is_in_use(generation: u32) -> bool {
+    generation % 2 == 1
 }

@@ -5,7 +5,7 @@ use causeway_wire::attribute::{
 };
 use causeway_wire::{Class, EncodeError, ErrorCode, HEADER_LEN, Header, MessageWriter, Method, padded};
 
-use crate::allocation::Allocation;
+use crate::allocations::{AllocationId, Allocations};
 use crate::five_tuple::FiveTuple;
 use crate::verdict::{Discard, Respond, Verdict};
 
@@ -129,8 +129,11 @@ fn protect(writer: &mut MessageWriter<'_>, credential: &Credential, protection: 
 }
 
 /// What an Allocate success response contains (RFC 8656 §7.2), first or repeated.
-pub(crate) fn allocated<G>(allocation: &Allocation<G>, lifetime: u32, writer: &mut MessageWriter<'_>) -> Filled {
-    for (_, relay) in allocation.relays.bound() {
+pub(crate) fn allocated<G>(allocations: &Allocations<G>, id: AllocationId, lifetime: u32, writer: &mut MessageWriter<'_>) -> Filled {
+    let (Some(allocation), Some(cold), Some(five_tuple)) = (allocations.get(id), allocations.cold(id), allocations.five_tuple(id)) else {
+        return Ok(());
+    };
+    for relay in allocation.relays.bound().filter_map(|index| allocations.relayed(id, index)) {
         writer.put(&XorRelayedAddress(relay.advertised))?;
     }
     for (family, failure) in allocation.relays.refused() {
@@ -138,9 +141,9 @@ pub(crate) fn allocated<G>(allocation: &Allocation<G>, lifetime: u32, writer: &m
         writer.put(&AddressErrorCode { family, code, reason: code.reason() })?;
     }
     writer.put(&Lifetime(lifetime))?;
-    if let Some(token) = allocation.cold.reservation {
+    if let Some(token) = cold.reservation {
         writer.put(&ReservationToken(token))?;
     }
-    writer.put(&XorMappedAddress(allocation.five_tuple.client))?;
+    writer.put(&XorMappedAddress(five_tuple.client))?;
     Ok(())
 }

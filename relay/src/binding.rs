@@ -1,12 +1,13 @@
 use causeway_wire::ErrorCode;
 use rand::CryptoRng;
 
+use crate::allocation::Cold;
 use crate::allocations::AllocationId;
 use crate::answer;
 use crate::effect::{BindFailure, Effect, EndReason, RelayId};
 use crate::ledger::Ledger;
 use crate::now::Now;
-use crate::relays::RelayedTransportAddress;
+use crate::relays::{RelayedTransportAddress, Relays};
 use crate::request::{Requester, seconds};
 use crate::server::Server;
 use crate::verdict::{Discard, Verdict};
@@ -23,14 +24,17 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     ) -> Verdict {
         let allocation = self.allocations.get_mut(id.allocation);
         if let Some(allocation) = allocation.filter(|allocation| allocation.relays.is_binding(id.index)) {
-            allocation.relays.bind(id.index, address);
-            allocation.note_advertised(address.advertised);
-            allocation.cold.reservation = reservation.or(allocation.cold.reservation);
+            allocation.relays.bind(id.index, address.family());
+            self.allocations.set_relayed(id.allocation, id.index, &address);
+            if let Some(cold) = self.allocations.cold_mut(id.allocation) {
+                cold.reservation = reservation.or(cold.reservation);
+            }
             return self.when_ready(now, id.allocation, out);
         }
         // It ended while the socket was being bound; or this was said before.
         let allocation = self.allocations.get(id.allocation);
-        if !allocation.is_some_and(|allocation| allocation.relays.bound().any(|(_, relay)| relay.bound == address.bound)) {
+        let is_its = |index| self.allocations.relayed(id.allocation, index).is_some_and(|relay| relay.bound == address.bound);
+        if !allocation.is_some_and(|allocation| allocation.relays.bound().any(is_its)) {
             self.effects.push_back(Effect::Release { relay: id, bound: address.bound });
         }
         Verdict::Discard(Discard::NotReady)
@@ -44,12 +48,13 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
 
     /// When the last of the relayed addresses is bound or refused: the allocation's first answer, or a restored one's silence.
     fn when_ready(&mut self, now: Now, id: AllocationId, out: &mut [u8]) -> Verdict {
-        let Some(allocation) = self.allocations.get_mut(id).filter(|allocation| allocation.relays.is_ready()) else {
+        let Some(relays) = self.allocations.get(id).map(|allocation| allocation.relays).filter(Relays::is_ready) else {
             return Verdict::Later;
         };
-        let answer_pending = std::mem::take(&mut allocation.cold.answer_pending);
-        if allocation.relays.bound().next().is_none() {
-            let (requester, code) = (Requester::of(allocation), failure(allocation.relays.refused().map(|(_, failure)| failure)));
+        let answer_pending = self.allocations.cold_mut(id).is_some_and(|cold| std::mem::take(&mut cold.answer_pending));
+        let Some(requester) = Requester::of(&self.allocations, id) else { return Verdict::Discard(Discard::NotReady) };
+        if relays.bound().next().is_none() {
+            let code = failure(relays.refused().map(|(_, failure)| failure));
             self.end(id, now.monotonic, EndReason::BindFailed);
             return match answer_pending {
                 true => requester.answer(self.config.software.as_deref()).error(code, &[], out),
@@ -60,20 +65,20 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             self.resume(now, id);
             return Verdict::Later;
         }
-        let lifetime = allocation.cold.lifetime;
-        allocation.relays.refresh(None, now.after(lifetime));
+        let lifetime = self.allocations.cold(id).map(Cold::lifetime).unwrap_or_default();
+        if let Some(allocation) = self.allocations.get_mut(id) {
+            allocation.relays.refresh(None, now.after(lifetime));
+        }
         self.note_change(id);
-        let Some(allocation) = self.allocations.get(id) else { return Verdict::Discard(Discard::NotReady) };
-        let requester = Requester::of(allocation);
         let answer = requester.answer(self.config.software.as_deref());
-        answer.success(out, |writer| answer::allocated(allocation, seconds(lifetime), writer))
+        answer.success(out, |writer| answer::allocated(&self.allocations, id, seconds(lifetime), writer))
     }
 
     /// A restored allocation goes on, with what of it could be had.
     fn resume(&mut self, now: Now, id: AllocationId) {
         let lost = self.allocations.get(id).is_some_and(|allocation| allocation.relays.refused().next().is_some());
         if lost {
-            self.change(id, |allocation| {
+            self.change_allocation(id, |allocation| {
                 allocation.relays.forget_refused();
                 allocation.drop_unserved();
             });

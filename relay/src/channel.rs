@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use causeway_wire::ChannelNumber;
 
+use crate::moment::Moment;
 use crate::small_map::SmallMap;
 
 /// "A channel binding lasts for 10 minutes unless refreshed" (RFC 8656 §12).
@@ -12,7 +13,7 @@ pub(crate) const LIFETIME: Duration = Duration::from_secs(600);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Channel {
     pub(crate) peer: SocketAddr,
-    pub(crate) expires: Duration,
+    pub(crate) expires: Moment,
 }
 
 /// The channels of one allocation, found by number and by peer.
@@ -28,23 +29,23 @@ impl Channels {
     }
 
     /// The peer of a channel that has not expired.
-    pub(crate) fn peer(&self, number: ChannelNumber, now: Duration) -> Option<SocketAddr> {
-        self.by_number.get(&number).filter(|channel| now < channel.expires).map(|channel| channel.peer)
+    pub(crate) fn peer(&self, number: ChannelNumber, now: Moment) -> Option<SocketAddr> {
+        self.by_number.get(&number).filter(|channel| channel.expires.is_after(now)).map(|channel| channel.peer)
     }
 
     /// The channel of a peer that has not expired.
-    pub(crate) fn number(&self, peer: &SocketAddr, now: Duration) -> Option<ChannelNumber> {
+    pub(crate) fn number(&self, peer: &SocketAddr, now: Moment) -> Option<ChannelNumber> {
         let number = *self.by_peer.get(peer)?;
         self.peer(number, now).map(|_| number)
     }
 
     /// Whether the two may be bound: neither is bound to another (RFC 8656 §12.2).
-    pub(crate) fn may_bind(&self, number: ChannelNumber, peer: &SocketAddr, now: Duration) -> bool {
+    pub(crate) fn may_bind(&self, number: ChannelNumber, peer: &SocketAddr, now: Moment) -> bool {
         self.peer(number, now).is_none_or(|bound| bound == *peer) && self.number(peer, now).is_none_or(|bound| bound == number)
     }
 
     /// Binds or refreshes; [`may_bind`](Self::may_bind) has been asked.
-    pub(crate) fn bind(&mut self, number: ChannelNumber, peer: SocketAddr, expires: Duration) {
+    pub(crate) fn bind(&mut self, number: ChannelNumber, peer: SocketAddr, expires: Moment) {
         if let Some(expired) = self.by_peer.get(&peer).copied().filter(|other| *other != number) {
             self.by_number.remove(&expired);
         }
@@ -70,8 +71,8 @@ impl Channels {
         self.by_peer.retain(|_, number| by_number.get(number).is_some());
     }
 
-    pub(crate) fn remove_expired(&mut self, now: Duration) {
-        self.retain(|channel| now < channel.expires);
+    pub(crate) fn remove_expired(&mut self, now: Moment) {
+        self.retain(|channel| channel.expires.is_after(now));
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&ChannelNumber, &Channel)> {
@@ -88,7 +89,7 @@ mod tests {
     fn rfc8656_12_an_expired_channel_frees_its_number_and_its_peer() {
         let [one, two] = [0x4000, 0x4001].map(|number| ChannelRange::Rfc8656.channel(number).unwrap());
         let [a, b]: [SocketAddr; 2] = ["192.0.2.1:1".parse().unwrap(), "192.0.2.2:2".parse().unwrap()];
-        let at = Duration::from_secs;
+        let at = |seconds| Moment::of(Duration::from_secs(seconds));
         let mut channels = Channels::new();
         channels.bind(one, a, at(600));
         assert!(!channels.may_bind(one, &b, at(599)) && !channels.may_bind(two, &a, at(599)) && channels.may_bind(one, &a, at(599)));

@@ -1,18 +1,19 @@
-use causeway_wire::ErrorCode;
 use causeway_wire::attribute::{ChannelNumberAttribute, XorPeerAddress};
+use causeway_wire::{ChannelNumber, ErrorCode};
 use rand::CryptoRng;
 
 use crate::allocations::AllocationId;
 use crate::channel;
 use crate::create_permission::is_of_family;
 use crate::ledger::Ledger;
+use crate::moment::Moment;
 use crate::request::{Achieved, Request};
 use crate::server::Server;
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// Receiving a ChannelBind request (RFC 8656 §12.2).
     pub(crate) fn channel_bind(&mut self, request: &Request<'_>, id: AllocationId) -> Result<Achieved, ErrorCode> {
-        let now = request.now.monotonic;
+        let (now, moment) = (request.now, request.now.moment());
         // "The request contains both a CHANNEL-NUMBER and an XOR-PEER-ADDRESS attribute"
         let (Ok(Some(ChannelNumberAttribute(number))), Ok(Some(XorPeerAddress(peer)))) =
             (request.message.attribute(), request.message.attribute())
@@ -23,7 +24,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         let number = self.config.channels.channel(number).ok_or(ErrorCode::BAD_REQUEST)?;
         let allocation = self.allocations.get(id).ok_or(ErrorCode::ALLOCATION_MISMATCH)?;
         // "The channel number is not currently bound to a different transport address", and the reverse.
-        if !allocation.channels.may_bind(number, &peer, now) {
+        if !allocation.peers.tables().channels.may_bind(number, &peer, moment) {
             return Err(ErrorCode::BAD_REQUEST);
         }
         if !is_of_family(allocation, &peer.ip()) {
@@ -34,21 +35,16 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         if !policy.accepts_client(request.from.client.ip()) || policy.check_transport(peer).is_err() {
             return Err(ErrorCode::FORBIDDEN);
         }
-        self.make_room_for_channel(id, number, now)?;
+        self.make_room_for_channel(id, number, moment)?;
         self.install_permissions(id, &[peer.ip()], now)?;
-        self.change(id, |allocation| allocation.channels.bind(number, peer, now.saturating_add(channel::LIFETIME)));
+        self.change(id, |peers| peers.channels.bind(number, peer, now.after(channel::LIFETIME)));
         Ok(Achieved::Done)
     }
 
-    fn make_room_for_channel(
-        &mut self,
-        id: AllocationId,
-        number: causeway_wire::ChannelNumber,
-        now: std::time::Duration,
-    ) -> Result<(), ErrorCode> {
+    fn make_room_for_channel(&mut self, id: AllocationId, number: ChannelNumber, now: Moment) -> Result<(), ErrorCode> {
         let limit = self.config.limits.channels_per_allocation;
-        let has_room = self.change(id, |allocation| {
-            let channels = &mut allocation.channels;
+        let has_room = self.change(id, |peers| {
+            let channels = &mut peers.channels;
             if !channels.has(number) && channels.len() >= limit {
                 channels.remove_expired(now);
             }

@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use crate::allocation::Allocation;
 use crate::allocations::AllocationId;
 use crate::ledger::Ledger;
+use crate::now::Now;
 use crate::permission;
 use crate::request::{Achieved, Request};
 use crate::server::Server;
@@ -35,23 +36,23 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         if peers.iter().any(|peer| self.config.policy.check_address(*peer).is_err()) {
             return Err(ErrorCode::FORBIDDEN);
         }
-        self.install_permissions(id, &peers, now.monotonic)?;
+        self.install_permissions(id, &peers, now)?;
         Ok(Achieved::Done)
     }
 
     /// Installs or refreshes permissions, all or none.
-    pub(crate) fn install_permissions(&mut self, id: AllocationId, peers: &[IpAddr], now: std::time::Duration) -> Result<(), ErrorCode> {
+    pub(crate) fn install_permissions(&mut self, id: AllocationId, peers: &[IpAddr], now: Now) -> Result<(), ErrorCode> {
         let limit = self.config.limits.permissions_per_allocation;
-        let installed = self.change(id, |allocation| {
-            let permissions = &mut allocation.permissions;
+        let installed = self.change(id, |tables| {
+            let permissions = &mut tables.permissions;
             if permissions.len() + permissions.missing(peers) > limit {
-                permissions.remove_expired(now);
+                permissions.remove_expired(now.moment());
                 if permissions.len() + permissions.missing(peers) > limit {
                     return false;
                 }
             }
             for peer in peers {
-                permissions.install(*peer, now.saturating_add(permission::LIFETIME));
+                permissions.install(*peer, now.after(permission::LIFETIME));
             }
             true
         });
@@ -64,7 +65,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
 }
 
 /// Whether the allocation has a relayed address of the peer's family. An IPv4-mapped address is of neither (H1).
-pub(crate) fn is_of_family<G>(allocation: &Allocation<G>, peer: &IpAddr) -> bool {
+pub(crate) fn is_of_family(allocation: &Allocation, peer: &IpAddr) -> bool {
     let mapped = matches!(peer, IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some());
     !mapped && allocation.relays.of_family(AddressFamily::of(peer)).is_some()
 }

@@ -12,8 +12,8 @@ use crate::effect::RelayId;
 use crate::five_tuple::FiveTuple;
 use crate::known::is_known;
 use crate::ledger::Ledger;
+use crate::moment::Moment;
 use crate::now::Now;
-
 use crate::server::Server;
 use crate::verdict::{Discard, Prefix, Verdict};
 
@@ -25,11 +25,10 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             Err(ChannelDataError::Reserved) => return Verdict::Discard(Discard::ReservedChannel),
             Err(ChannelDataError::Truncated) => return Verdict::Discard(Discard::TruncatedChannelData),
         };
+        let now = now.moment();
         let Some((id, allocation)) = self.data_allocation(now, from) else { return Verdict::Discard(Discard::NoAllocation) };
-        let Some(peer) = allocation.channels.peer(message.channel, now.monotonic) else {
-            return Verdict::Discard(Discard::NoChannel);
-        };
-        let Some(index) = allocation.relays.for_peer(&peer.ip(), now.monotonic) else { return Verdict::Discard(Discard::NoChannel) };
+        let Some(peer) = allocation.peers.channel(message.channel, now) else { return Verdict::Discard(Discard::NoChannel) };
+        let Some(index) = allocation.relays.for_peer(&peer.ip(), now) else { return Verdict::Discard(Discard::NoChannel) };
         let data = ChannelData::HEADER_LEN..ChannelData::HEADER_LEN + message.data.len();
         to_peer((id, index), allocation, peer, data, false)
     }
@@ -44,11 +43,12 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             return Verdict::Discard(Discard::MissingAttribute);
         };
         let allowed = self.config.policy.check_transport(peer).is_ok();
+        let now = now.moment();
         let Some((id, allocation)) = self.data_allocation(now, from) else { return Verdict::Discard(Discard::NoAllocation) };
         // An IPv4-mapped address is of neither family (H1).
-        let relay = allocation.relays.for_peer(&peer.ip(), now.monotonic).filter(|_| is_of_family(allocation, &peer.ip()));
+        let relay = allocation.relays.for_peer(&peer.ip(), now).filter(|_| is_of_family(allocation, &peer.ip()));
         let Some(index) = relay else { return Verdict::Discard(Discard::PeerFamily) };
-        if !allocation.permissions.allow(&peer.ip(), now.monotonic) {
+        if !allocation.peers.allow(&peer.ip(), now) {
             return Verdict::Discard(Discard::NoPermission);
         }
         if !allowed {
@@ -62,17 +62,19 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
 
     /// Receiving a UDP datagram of `len` bytes from a peer at a relayed address (RFC 8656 §11.3, §12.7).
     pub fn handle_peer(&mut self, now: Now, relay: RelayId, peer: SocketAddr, len: usize) -> Verdict {
-        let Some(allocation) = self.allocations.get_mut(relay.allocation) else { return Verdict::Discard(Discard::NotReady) };
-        if !allocation.relays.is_ready() || !allocation.relays.is_live(relay.index, now.monotonic) {
+        let now = now.moment();
+        let Some((allocation, client)) = self.allocations.get_with_five_tuple(relay.allocation) else {
+            return Verdict::Discard(Discard::NotReady);
+        };
+        if !allocation.relays.is_ready() || !allocation.relays.is_live(relay.index, now) {
             return Verdict::Discard(Discard::NotReady);
         }
-        if !allocation.permissions.allow(&peer.ip(), now.monotonic) {
+        if !allocation.peers.allow(&peer.ip(), now) {
             return Verdict::Discard(Discard::NoPermission);
         }
         let Ok(short) = u16::try_from(len) else { return Verdict::Discard(Discard::TooLong) };
-        let client = allocation.five_tuple;
         // "the server … MUST use the ChannelData message if a channel has been bound to the peer" (RFC 8656 §12.5).
-        let (prefix, padding) = if let Some(channel) = allocation.channels.number(&peer, now.monotonic) {
+        let (prefix, padding) = if let Some(channel) = allocation.peers.number(&peer, now) {
             let padding = if client.transport.is_stream() { ChannelData::stream_padding(len) } else { 0 };
             (Prefix::new(&ChannelData::header(channel, short)), padding)
         } else {
@@ -87,17 +89,17 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     }
 
     /// The allocation that data arrives on, if it has not expired.
-    fn data_allocation(&mut self, now: Now, from: &FiveTuple) -> Option<(AllocationId, &mut Allocation<L::Guard>)> {
-        let id = self.allocations.find(from)?;
-        let allocation = self.allocations.get_mut(id)?;
-        (allocation.relays.last_expiry() > now.monotonic).then_some((id, allocation))
+    #[inline]
+    fn data_allocation(&mut self, now: Moment, from: &FiveTuple) -> Option<(AllocationId, &mut Allocation)> {
+        let (id, allocation) = self.allocations.find_mut(from)?;
+        allocation.relays.any_live(now).then_some((id, allocation))
     }
 }
 
 /// Sends the `data` range of the client's datagram from the relayed address to the peer.
-fn to_peer<G>(
+fn to_peer(
     (id, index): (AllocationId, u8),
-    allocation: &mut Allocation<G>,
+    allocation: &mut Allocation,
     peer: SocketAddr,
     data: Range<usize>,
     dont_fragment: bool,
@@ -106,7 +108,7 @@ fn to_peer<G>(
     allocation.traffic.bytes_to_peer += data.len() as u64;
     // Between datagrams both fields are carried, across families too (RFC 8656 §13.1, RFC 8656 §14); from a connection they have their defaults
     // (RFC 8656 §15). DTLS is datagrams.
-    let carry_tos = !allocation.five_tuple.transport.is_stream();
+    let carry_tos = !allocation.transport().is_stream();
     let relay = RelayId { allocation: id, index };
     Verdict::ToPeer { relay, peer, start: data.start, end: data.end, dont_fragment, carry_tos }
 }

@@ -29,14 +29,16 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         if !is_relayed(&peer.ip(), notice.kind) {
             return Verdict::Discard(Discard::IcmpType);
         }
-        let Some(allocation) = self.allocations.get(relay.allocation) else { return Verdict::Discard(Discard::NotReady) };
-        if !allocation.relays.is_ready() || !allocation.relays.is_live(relay.index, now.monotonic) {
+        let moment = now.moment();
+        let Some((allocation, client)) = self.allocations.get_with_five_tuple(relay.allocation) else {
+            return Verdict::Discard(Discard::NotReady);
+        };
+        if !allocation.relays.is_ready() || !allocation.relays.is_live(relay.index, moment) {
             return Verdict::Discard(Discard::NotReady);
         }
-        if !allocation.permissions.allow(&peer.ip(), now.monotonic) {
+        if !allocation.peers.allow(&peer.ip(), moment) {
             return Verdict::Discard(Discard::NoPermission);
         }
-        let client = allocation.five_tuple;
         let mut id = [0; 12];
         self.rng.fill_bytes(&mut id);
         match indication(TransactionId(id), peer, notice, out) {

@@ -7,14 +7,15 @@
 //! | allocation, its table, 5-tuple | `allocation.rs`, `allocations.rs`, `five_tuple.rs` | RFC 8656 §6 |
 //! | from its admission to its end | `lifetime.rs` | RFC 8656 §6 |
 //! | its relayed addresses, and their sockets | `relays.rs`, `binding.rs` | RFC 8656 §6, RFC 8656 §7.2 |
-//! | permission, channel | `permission.rs`, `channel.rs` | RFC 8656 §9, §12 |
+//! | permission, channel; both of a peer in place | `permission.rs`, `channel.rs`, `peers.rs` | RFC 8656 §9, §12 |
 //! | requests | `request.rs`, `known.rs`, `allocate.rs`, `wanted.rs`, `refresh.rs`, `create_permission.rs`, `channel_bind.rs` | RFC 8656 §7.2, §8.2, §10.2, §12.2 |
 //! | keys that are asked for, requests that wait for them | `keys.rs`, `parked.rs` | |
 //! | data, and what ICMP says of it | `data.rs`, `icmp.rs` | RFC 8656 §11, §12.6, §12.7 |
 //! | which peers are allowed | `policy.rs`, `special.rs` | RFC 8656 §21.3, rows H1 to H8 |
 //! | limits | `ledger.rs`, `prefix.rs`, `config.rs` | rows H30, H33 |
 //! | answers to addresses that may be forged | `unproven.rs` | row H11 |
-//! | time | `now.rs`, `wheel.rs` | |
+//! | time | `now.rs`, `moment.rs`, `wheel.rs` | |
+//! | what keeps the records small and found | `index.rs`, `interned.rs`, `small_map.rs` | |
 //! | records | `record.rs` | restore, take-over, mobility |
 
 mod allocate;
@@ -31,12 +32,16 @@ mod data;
 mod effect;
 mod five_tuple;
 mod icmp;
+mod index;
+mod interned;
 mod keys;
 mod known;
 mod ledger;
 mod lifetime;
+mod moment;
 mod now;
 mod parked;
+mod peers;
 mod permission;
 mod policy;
 mod prefix;

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use crate::moment::Moment;
+
 /// The time of a batch of inputs, sampled once by the caller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Now {
@@ -10,9 +12,15 @@ pub struct Now {
 }
 
 impl Now {
-    /// The monotonic time plus `by`.
-    pub(crate) fn after(self, by: Duration) -> Duration {
-        self.monotonic.saturating_add(by)
+    /// The moment `by` later.
+    pub(crate) fn after(self, by: Duration) -> Moment {
+        Moment::after(self.monotonic, by)
+    }
+
+    /// The moment that it is.
+    #[inline]
+    pub(crate) fn moment(self) -> Moment {
+        Moment::of(self.monotonic)
     }
 
     /// Unix time in seconds.

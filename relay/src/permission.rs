@@ -1,6 +1,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::moment::Moment;
 use crate::small_map::SmallMap;
 
 /// "The Permission Lifetime MUST be 300 seconds" (RFC 8656 §9).
@@ -8,7 +9,7 @@ pub(crate) const LIFETIME: Duration = Duration::from_secs(300);
 
 /// The permissions of one allocation, by IP address: "only addresses are compared and port numbers are not considered" (RFC 8656 §9).
 #[derive(Clone, Debug)]
-pub(crate) struct Permissions(SmallMap<IpAddr, Duration>);
+pub(crate) struct Permissions(SmallMap<IpAddr, Moment>);
 
 impl Permissions {
     pub(crate) fn new() -> Self {
@@ -16,12 +17,12 @@ impl Permissions {
     }
 
     /// Whether this address may send and be sent to.
-    pub(crate) fn allow(&self, peer: &IpAddr, now: Duration) -> bool {
-        self.0.get(peer).is_some_and(|expires| now < *expires)
+    pub(crate) fn allow(&self, peer: &IpAddr, now: Moment) -> bool {
+        self.0.get(peer).is_some_and(|expires| expires.is_after(now))
     }
 
     /// Installs a permission or resets its time-to-expiry.
-    pub(crate) fn install(&mut self, peer: IpAddr, expires: Duration) {
+    pub(crate) fn install(&mut self, peer: IpAddr, expires: Moment) {
         self.0.insert(peer, expires);
     }
 
@@ -34,15 +35,15 @@ impl Permissions {
         self.0.len()
     }
 
-    pub(crate) fn remove_expired(&mut self, now: Duration) {
-        self.0.retain(|_, expires| now < *expires);
+    pub(crate) fn remove_expired(&mut self, now: Moment) {
+        self.0.retain(|_, expires| expires.is_after(now));
     }
 
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(&IpAddr) -> bool) {
         self.0.retain(|peer, _| keep(peer));
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&IpAddr, &Duration)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&IpAddr, &Moment)> {
         self.0.iter()
     }
 }

@@ -7,15 +7,16 @@ use causeway_wire::{ChannelNumber, TransactionId};
 use rand::CryptoRng;
 use smallvec::SmallVec;
 
-use crate::allocation::{Allocation, Cold, Traffic};
-use crate::allocations::AllocationId;
+use crate::allocate::millis;
+use crate::allocation::{Birth, Cold, Traffic};
+use crate::allocations::{AllocationId, Parts};
 use crate::changes::Change;
-use crate::channel::Channels;
-use crate::effect::{Advertised, Effect, RelayId, WantedPort};
+use crate::effect::{Effect, RelayId, WantedPort};
 use crate::five_tuple::FiveTuple;
 use crate::ledger::Ledger;
+use crate::moment::Moment;
 use crate::now::Now;
-use crate::permission::Permissions;
+use crate::peers::{Peers, Tables};
 use crate::relays::{RelayedTransportAddress, Relays};
 use crate::server::Server;
 
@@ -80,22 +81,24 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     #[must_use]
     pub fn export(&self, now: Now, id: AllocationId) -> Option<AllocationRecord> {
         let allocation = self.allocations.get(id).filter(|allocation| allocation.relays.is_ready())?;
-        let left = |expires: Duration| expires.saturating_sub(now.monotonic);
-        let relays = &allocation.relays;
+        let cold = self.allocations.cold(id)?;
+        let left = |expires: Moment| expires.left(now.monotonic);
+        let (relays, moment, peers) = (&allocation.relays, now.moment(), allocation.peers.tables());
         // One of two may have expired unvisited; of one that has expired whole, all is told.
-        let is_over = relays.last_expiry() <= now.monotonic;
-        let relayed = relays.bound().filter(|(index, _)| is_over || relays.is_live(*index, now.monotonic));
+        let is_over = !relays.any_live(moment);
+        let relayed = relays.bound().filter(|index| is_over || relays.is_live(*index, moment));
+        let relayed = relayed.filter_map(|index| Some((index, self.allocations.relayed(id, index)?)));
         let relayed = relayed.map(|(index, address)| RelayedRecord { address, time_to_expiry: left(relays.expiry(index)) });
-        let permissions = allocation.permissions.iter().filter(|(_, expires)| **expires > now.monotonic);
-        let channels = allocation.channels.iter().filter(|(_, channel)| channel.expires > now.monotonic);
+        let permissions = peers.permissions.iter().filter(|(_, expires)| expires.is_after(moment));
+        let channels = peers.channels.iter().filter(|(_, channel)| channel.expires.is_after(moment));
         Some(AllocationRecord {
-            id: allocation.cold.record,
-            five_tuple: allocation.five_tuple,
-            credential: Arc::clone(&allocation.cold.credential),
-            protection: allocation.cold.protection,
-            transaction: allocation.cold.transaction,
-            age: allocation.age(now.monotonic),
-            lifetime: allocation.cold.lifetime,
+            id: cold.record,
+            five_tuple: self.allocations.five_tuple(id)?,
+            credential: Arc::clone(&cold.credential),
+            protection: cold.protection,
+            transaction: cold.transaction,
+            age: cold.birth.age(now.monotonic),
+            lifetime: cold.lifetime(),
             relayed: relayed.collect(),
             permissions: permissions.map(|(peer, expires)| PermissionRecord { peer: *peer, time_to_expiry: left(*expires) }).collect(),
             channels: channels
@@ -113,12 +116,12 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             match change {
                 Change::Ended(_) => return Some(change),
                 Change::Everything => {
-                    self.allocations.iter_mut().for_each(|allocation| allocation.cold.unwritten = false);
+                    self.allocations.iter_cold_mut().for_each(|cold| cold.unwritten = false);
                     return Some(change);
                 }
                 Change::Changed(id) => {
-                    if let Some(allocation) = self.allocations.get_mut(id) {
-                        allocation.cold.unwritten = false;
+                    if let Some(cold) = self.allocations.cold_mut(id) {
+                        cold.unwritten = false;
                         return Some(change);
                     }
                 }
@@ -142,14 +145,14 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// Notes that an allocation is to be written.
     pub(crate) fn note_change(&mut self, id: AllocationId) {
         let live = self.allocations.len();
-        if let Some(allocation) = self.allocations.get_mut(id) {
-            self.changes.changed(id, &mut allocation.cold.unwritten, live);
+        if let Some(cold) = self.allocations.cold_mut(id) {
+            self.changes.changed(id, &mut cold.unwritten, live);
         }
     }
 
     /// The allocations of this worker.
     pub fn allocation_ids(&self) -> impl Iterator<Item = AllocationId> + '_ {
-        self.allocations.iter().map(|(id, _)| id)
+        self.allocations.ids()
     }
 
     /// Brings an allocation back: its relayed sockets are asked for at their old addresses, and when they stand it goes on as if nothing had
@@ -164,15 +167,14 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         let quota = self.ledger.try_acquire(record.credential.quota_name())?;
         let relays = relayed.iter().map(|relayed| (relayed.address.family(), now.after(relayed.time_to_expiry)));
         let relays = Relays::binding(relays);
-        let mut permissions = Permissions::new();
+        let mut tables = Tables::new();
         // The policy may be another than the one that they were made under (H3).
         let policy = &self.config.policy;
         for permission in record.permissions.iter().filter(|permission| policy.check_address(permission.peer).is_ok()) {
-            permissions.install(permission.peer, now.after(permission.time_to_expiry));
+            tables.permissions.install(permission.peer, now.after(permission.time_to_expiry));
         }
-        let mut channels = Channels::new();
         for channel in record.channels.iter().filter(|channel| policy.check_transport(channel.peer).is_ok()) {
-            channels.bind(channel.number, channel.peer, now.after(channel.time_to_expiry));
+            tables.channels.bind(channel.number, channel.peer, now.after(channel.time_to_expiry));
         }
         let cold = Cold {
             credential: Arc::clone(&record.credential),
@@ -182,18 +184,18 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             protection: record.protection,
             reservation: None,
             deletion: None,
-            advertised: Advertised::new(),
-            created: now.monotonic,
-            age_before: record.age,
-            lifetime: record.lifetime,
+            relayed: [None; 2],
+            birth: Birth::new(now.monotonic, record.age),
+            lifetime: millis(record.lifetime),
             visit: 0,
             record: record.id,
             unwritten: false,
             answer_pending: false,
         };
         let (five_tuple, traffic) = (record.five_tuple, record.traffic);
-        let allocation = Allocation { five_tuple, relays, permissions, channels, traffic, cold: Box::new(cold) };
-        let id = self.admit(allocation, now.monotonic);
+        let mut peers = Peers::new();
+        peers.change(|new| *new = tables);
+        let id = self.admit(Parts { five_tuple, relays, peers, traffic, cold }, now.monotonic);
         for (index, relayed) in (0u8..).zip(relayed) {
             let (family, port) = (relayed.address.family(), WantedPort::Exactly(relayed.address.bound));
             let (relay, credential) = (RelayId { allocation: id, index }, Arc::clone(&record.credential));

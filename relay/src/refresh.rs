@@ -4,6 +4,7 @@ use causeway_wire::ErrorCode;
 use causeway_wire::attribute::{AddressFamily, AttributeError, Lifetime, RequestedAddressFamily};
 use rand::CryptoRng;
 
+use crate::allocate::millis;
 use crate::allocations::AllocationId;
 use crate::effect::EndReason;
 use crate::ledger::Ledger;
@@ -16,7 +17,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     pub(crate) fn refresh(&mut self, request: &Request<'_>, id: AllocationId) -> Result<Achieved, ErrorCode> {
         let now = request.now;
         let allocation = self.allocations.get(id).ok_or(ErrorCode::ALLOCATION_MISMATCH)?;
-        if allocation.cold.deletion == Some(request.message.transaction_id()) {
+        if self.allocations.cold(id).is_some_and(|cold| cold.deletion == Some(request.message.transaction_id())) {
             return Ok(Achieved::Lifetime(Duration::ZERO));
         }
         // "If no REQUESTED-ADDRESS-FAMILY attribute is included, then the request should be treated as applying to all current allocations"
@@ -34,10 +35,12 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         }
         let lifetime = self.config.limits.lifetime(request)?;
         let allocation = self.allocations.get_mut(id).ok_or(ErrorCode::ALLOCATION_MISMATCH)?;
-        allocation.cold.lifetime = lifetime;
         allocation.relays.refresh(family, now.after(lifetime));
+        let next_expiry = allocation.relays.next_expiry(now.monotonic);
+        let cold = self.allocations.cold_mut(id).ok_or(ErrorCode::ALLOCATION_MISMATCH)?;
+        cold.lifetime = millis(lifetime);
         // Only what would be visited too late is put into the wheel again, or each Refresh could leave an entry there.
-        if wheel::second(allocation.relays.next_expiry()) < allocation.cold.visit {
+        if wheel::second(next_expiry) < u64::from(cold.visit) {
             self.schedule(id, now.monotonic);
         }
         self.note_change(id);
@@ -46,11 +49,13 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
 
     /// Deletes the allocation, or the one of its relayed addresses that is of `family`.
     fn delete(&mut self, request: &Request<'_>, id: AllocationId, family: Option<AddressFamily>) {
-        let Some(allocation) = self.allocations.get_mut(id) else { return };
+        let Some(allocation) = self.allocations.get(id) else { return };
         let one = family.filter(|_| allocation.relays.bound().count() > 1).and_then(|family| allocation.relays.of_family(family));
         match one {
-            Some((index, _)) => {
-                allocation.cold.deletion = Some(request.message.transaction_id());
+            Some(index) => {
+                if let Some(cold) = self.allocations.cold_mut(id) {
+                    cold.deletion = Some(request.message.transaction_id());
+                }
                 self.release(id, index);
             }
             None => self.end(id, request.now.monotonic, EndReason::Released),

@@ -4,6 +4,7 @@ use std::time::Duration;
 use causeway_wire::attribute::AddressFamily;
 
 use crate::effect::BindFailure;
+use crate::moment::Moment;
 
 /// A relayed transport address (RFC 8656 §2), with the address that its socket is bound to: they differ behind a 1:1 NAT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,22 +29,23 @@ enum Relay {
     /// It is being bound.
     Binding(AddressFamily),
     /// It relays.
-    Bound(RelayedTransportAddress),
+    Bound(AddressFamily),
     /// It was asked for, and not to be had.
     Refused(AddressFamily, BindFailure),
 }
 
-/// The relayed addresses of an allocation, one a family, each with its time-to-expiry (RFC 8656 §6).
-#[derive(Clone, Debug)]
+/// The relayed addresses of an allocation, one a family, each with its time-to-expiry (RFC 8656 §6). What the addresses are stands with
+/// what no datagram of data looks at.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Relays {
     places: [Relay; 2],
-    expires: [Duration; 2],
+    expires: [Moment; 2],
 }
 
 impl Relays {
     /// Places for addresses that are being bound, one or two, which expire at these times.
-    pub(crate) fn binding(wanted: impl IntoIterator<Item = (AddressFamily, Duration)>) -> Self {
-        let mut relays = Self { places: [Relay::Absent; 2], expires: [Duration::ZERO; 2] };
+    pub(crate) fn binding(wanted: impl IntoIterator<Item = (AddressFamily, Moment)>) -> Self {
+        let mut relays = Self { places: [Relay::Absent; 2], expires: [Moment::of(Duration::ZERO); 2] };
         for ((place, expires), (family, until)) in relays.places.iter_mut().zip(&mut relays.expires).zip(wanted) {
             (*place, *expires) = (Relay::Binding(family), until);
         }
@@ -64,8 +66,8 @@ impl Relays {
     }
 
     /// One that was being bound is.
-    pub(crate) fn bind(&mut self, index: u8, address: RelayedTransportAddress) {
-        self.places[usize::from(index)] = Relay::Bound(address);
+    pub(crate) fn bind(&mut self, index: u8, family: AddressFamily) {
+        self.places[usize::from(index)] = Relay::Bound(family);
     }
 
     /// One that was being bound is not to be had; `false` when nothing was being bound in this place.
@@ -82,12 +84,10 @@ impl Relays {
         !self.places.iter().any(|place| matches!(place, Relay::Binding(_)))
     }
 
-    /// The bound relayed addresses, with their indices.
-    pub(crate) fn bound(&self) -> impl Iterator<Item = (u8, RelayedTransportAddress)> + '_ {
-        (0u8..).zip(&self.places).filter_map(|(index, place)| match place {
-            Relay::Bound(address) => Some((index, *address)),
-            Relay::Absent | Relay::Binding(_) | Relay::Refused(..) => None,
-        })
+    /// The indices of the bound relayed addresses.
+    pub(crate) fn bound(&self) -> impl Iterator<Item = u8> + use<> {
+        let places = self.places;
+        (0u8..2).filter(move |index| matches!(places[usize::from(*index)], Relay::Bound(_)))
     }
 
     /// The families that were asked for and are not to be had, with the reasons.
@@ -103,72 +103,79 @@ impl Relays {
         self.places.iter_mut().filter(|place| matches!(place, Relay::Refused(..))).for_each(|place| *place = Relay::Absent);
     }
 
-    /// The one of this family, with its index, whether it has expired or not.
-    pub(crate) fn of_family(&self, family: AddressFamily) -> Option<(u8, RelayedTransportAddress)> {
-        self.bound().find(|(_, address)| address.family() == family)
+    /// The index of the one of this family, whether it has expired or not.
+    #[inline]
+    pub(crate) fn of_family(&self, family: AddressFamily) -> Option<u8> {
+        self.places.iter().position(|place| *place == Relay::Bound(family)).map(|index| index as u8)
     }
 
     /// The index of the one that datagrams to this peer leave from.
     #[inline]
-    pub(crate) fn for_peer(&self, peer: &IpAddr, now: Duration) -> Option<u8> {
-        let of_family = |place: &Relay| matches!(place, Relay::Bound(address) if address.bound.is_ipv4() == peer.is_ipv4());
-        let index = self.places.iter().position(of_family)?;
-        (self.expires[index] > now).then_some(index as u8)
+    pub(crate) fn for_peer(&self, peer: &IpAddr, now: Moment) -> Option<u8> {
+        self.of_family(AddressFamily::of(peer)).filter(|index| self.expires[usize::from(*index)].is_after(now))
     }
 
-    /// What peers see of the one with this index.
+    /// Whether the one with this index is bound.
     #[inline]
-    pub(crate) fn advertised(&self, index: u8) -> Option<SocketAddr> {
-        match self.places.get(usize::from(index)) {
-            Some(Relay::Bound(address)) => Some(address.advertised),
-            _ => None,
-        }
+    pub(crate) fn is_bound(&self, index: u8) -> bool {
+        matches!(self.places.get(usize::from(index)), Some(Relay::Bound(_)))
     }
 
     /// Whether the address with this index is bound and has not expired.
     #[inline]
-    pub(crate) fn is_live(&self, index: u8, now: Duration) -> bool {
-        let index = usize::from(index);
-        matches!(self.places.get(index), Some(Relay::Bound(_))) && self.expires[index] > now
+    pub(crate) fn is_live(&self, index: u8, now: Moment) -> bool {
+        self.is_bound(index) && self.expires[usize::from(index)].is_after(now)
+    }
+
+    /// Whether one of them, bound or being bound, has not expired: so long does the allocation live.
+    #[inline]
+    pub(crate) fn any_live(&self, now: Moment) -> bool {
+        self.expiries().any(|expires| expires.is_after(now))
+    }
+
+    /// Whether one of them has expired.
+    pub(crate) fn any_expired(&self, now: Moment) -> bool {
+        self.expiries().any(|expires| !expires.is_after(now))
     }
 
     /// When this one expires.
-    pub(crate) fn expiry(&self, index: u8) -> Duration {
+    pub(crate) fn expiry(&self, index: u8) -> Moment {
         self.expires[usize::from(index)]
     }
 
-    /// When the last one expires, and the allocation with it.
-    pub(crate) fn last_expiry(&self) -> Duration {
-        self.expiries().max().unwrap_or_default()
+    /// What is left until the last one expires, and the allocation with it.
+    pub(crate) fn left(&self, now: Duration) -> Duration {
+        self.expiries().map(|expires| expires.left(now)).max().unwrap_or_default()
     }
 
-    /// When the first one expires.
-    pub(crate) fn next_expiry(&self) -> Duration {
-        self.expiries().min().unwrap_or_default()
+    /// When the first one expires, as the clock tells it.
+    pub(crate) fn next_expiry(&self, now: Duration) -> Duration {
+        self.expiries().map(|expires| expires.time(now)).min().unwrap_or_default()
     }
 
-    fn expiries(&self) -> impl Iterator<Item = Duration> + '_ {
+    #[inline]
+    fn expiries(&self) -> impl Iterator<Item = Moment> + '_ {
         let lives = |place: &Relay| matches!(place, Relay::Bound(_) | Relay::Binding(_));
         self.places.iter().zip(&self.expires).filter(move |(place, _)| lives(place)).map(|(_, expires)| *expires)
     }
 
     /// Resets the time-to-expiry of the one of this family, or of all.
-    pub(crate) fn refresh(&mut self, family: Option<AddressFamily>, until: Duration) {
+    pub(crate) fn refresh(&mut self, family: Option<AddressFamily>, until: Moment) {
         for (place, expires) in self.places.iter().zip(&mut self.expires) {
-            if matches!(place, Relay::Bound(address) if family.is_none_or(|family| address.family() == family)) {
+            if matches!(place, Relay::Bound(bound) if family.is_none_or(|family| family == *bound)) {
                 *expires = until;
             }
         }
     }
 
-    /// Takes out the one with this index.
-    pub(crate) fn remove(&mut self, index: u8) -> Option<RelayedTransportAddress> {
+    /// Takes out the one with this index; whether it was bound.
+    pub(crate) fn remove(&mut self, index: u8) -> bool {
         match self.places.get_mut(usize::from(index)) {
-            Some(place @ &mut Relay::Bound(address)) => {
+            Some(place @ Relay::Bound(_)) => {
                 *place = Relay::Absent;
-                Some(address)
+                true
             }
-            _ => None,
+            _ => false,
         }
     }
 }

@@ -6,8 +6,7 @@ use causeway_wire::attribute::Lifetime;
 use causeway_wire::{Class, ErrorCode, Header, Message, MessageType, Method};
 use rand::CryptoRng;
 
-use crate::allocation::Allocation;
-use crate::allocations::AllocationId;
+use crate::allocations::{AllocationId, Allocations};
 use crate::answer::{self, Answer};
 use crate::effect::BindFailure;
 use crate::five_tuple::FiveTuple;
@@ -43,7 +42,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// `source_failed` says that the user's key has been asked for and is not to be had.
     pub(crate) fn request(&mut self, now: Now, from: &FiveTuple, message: &Message<'_>, source_failed: bool, out: &mut [u8]) -> Verdict {
         let found = self.live(from, now.monotonic);
-        let held = found.and_then(|id| self.allocations.get(id)).map(|allocation| &allocation.cold.credential);
+        let held = found.and_then(|id| self.allocations.cold(id)).map(|cold| &cold.credential);
         let known = Known { held, keys: Some(&self.keys), source_failed };
         let (credential, protection) = match self.authenticator.authenticate(message, from.client.ip(), now.unix_seconds(), &known) {
             Ok(Identity::Proven { credential, protection }) => (credential, protection),
@@ -71,7 +70,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         let id = found.ok_or(ErrorCode::ALLOCATION_MISMATCH)?;
         let allocation = self.allocations.get(id).ok_or(ErrorCode::ALLOCATION_MISMATCH)?;
         // RFC 8656 §5: "the request does not use the same username as used to create the allocation": 441 (H34).
-        if allocation.cold.credential.username() != request.credential.username() {
+        let cold = self.allocations.cold(id).ok_or(ErrorCode::ALLOCATION_MISMATCH)?;
+        if cold.credential.username() != request.credential.username() {
             return Err(ErrorCode::WRONG_CREDENTIALS);
         }
         if !allocation.relays.is_ready() {
@@ -92,8 +92,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             Achieved::Lifetime(lifetime) => answer.success(out, |writer| writer.put(&Lifetime(seconds(lifetime))).map(drop)),
             Achieved::Allocated(id) => match self.allocations.get(id) {
                 Some(allocation) => answer.success(out, |writer| {
-                    let lifetime = allocation.time_to_expiry(request.now.monotonic);
-                    answer::allocated(allocation, seconds(lifetime), writer)
+                    let lifetime = allocation.relays.left(request.now.monotonic);
+                    answer::allocated(&self.allocations, id, seconds(lifetime), writer)
                 }),
                 None => Verdict::Discard(Discard::NotReady),
             },
@@ -145,11 +145,12 @@ pub(crate) struct Requester {
 }
 
 impl Requester {
-    pub(crate) fn of<G>(allocation: &Allocation<G>) -> Self {
+    pub(crate) fn of<G>(allocations: &Allocations<G>, id: AllocationId) -> Option<Self> {
+        let (cold, five_tuple) = (allocations.cold(id)?, allocations.five_tuple(id)?);
         let message_type = MessageType { class: Class::Request, method: Method::ALLOCATE };
-        let header = Header::new(message_type, allocation.cold.transaction);
-        let (credential, protection) = (Arc::clone(&allocation.cold.credential), allocation.cold.protection);
-        Self { five_tuple: allocation.five_tuple, credential, protection, header, fingerprint: allocation.cold.fingerprint }
+        let header = Header::new(message_type, cold.transaction);
+        let (credential, protection) = (Arc::clone(&cold.credential), cold.protection);
+        Some(Self { five_tuple, credential, protection, header, fingerprint: cold.fingerprint })
     }
 
     pub(crate) fn answer<'a>(&'a self, software: Option<&'a str>) -> Answer<'a> {

@@ -172,15 +172,15 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         self.unpark_expired(now.monotonic);
         for _ in 0..VISITS {
             let Some((second, id)) = self.wheel.expire(now.monotonic) else { return };
-            let Some(allocation) = self.allocations.get(id).filter(|allocation| allocation.cold.visit == second) else { continue };
-            if allocation.relays.last_expiry() <= now.monotonic {
+            let Some(allocation) = self.allocations.get(id) else { continue };
+            if self.allocations.cold(id).is_none_or(|cold| u64::from(cold.visit) != second) {
+                continue;
+            }
+            if !allocation.relays.any_live(now.moment()) {
                 self.end(id, now.monotonic, EndReason::Expired);
             } else {
                 self.release_expired(id, now.monotonic);
-                self.change(id, |allocation| {
-                    allocation.permissions.remove_expired(now.monotonic);
-                    allocation.channels.remove_expired(now.monotonic);
-                });
+                self.change(id, |peers| peers.remove_expired(now.moment()));
                 self.schedule(id, now.monotonic);
             }
         }
@@ -223,7 +223,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     pub fn relayed(&self, id: AllocationId) -> Advertised {
         let mut advertised = Advertised::new();
         if let Some(allocation) = self.allocations.get(id).filter(|allocation| allocation.relays.is_ready()) {
-            advertised.extend(allocation.relays.bound().map(|(_, relay)| relay.advertised));
+            let bound = allocation.relays.bound().filter_map(|index| self.allocations.relayed(id, index));
+            advertised.extend(bound.map(|relay| relay.advertised));
             advertised.sort_unstable_by_key(SocketAddr::is_ipv6);
         }
         advertised
@@ -233,7 +234,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     #[must_use]
     #[inline]
     pub fn advertised(&self, relay: RelayId) -> Option<SocketAddr> {
-        self.allocations.get(relay.allocation)?.relays.advertised(relay.index)
+        self.allocations.get(relay.allocation).filter(|allocation| allocation.relays.is_bound(relay.index))?;
+        self.allocations.relayed(relay.allocation, relay.index).map(|relayed| relayed.advertised)
     }
 
     /// Which peers may be reached.
@@ -256,12 +258,14 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
 
     fn set_policy(&mut self, policy: PeerPolicy) {
         for allocation in self.allocations.iter_mut() {
-            self.permissions -= allocation.permissions.len();
-            self.channels -= allocation.channels.len();
-            allocation.permissions.retain(|peer| policy.check_address(*peer).is_ok());
-            allocation.channels.retain(|channel| policy.check_transport(channel.peer).is_ok());
-            self.permissions += allocation.permissions.len();
-            self.channels += allocation.channels.len();
+            let before = allocation.peers.counts();
+            allocation.peers.change(|peers| {
+                peers.permissions.retain(|peer| policy.check_address(*peer).is_ok());
+                peers.channels.retain(|channel| policy.check_transport(channel.peer).is_ok());
+            });
+            let after = allocation.peers.counts();
+            self.permissions = self.permissions + after.0 - before.0;
+            self.channels = self.channels + after.1 - before.1;
         }
         self.config.policy = policy;
         self.offer_all();

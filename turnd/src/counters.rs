@@ -192,7 +192,7 @@ pub(crate) fn worker_source(counters: Arc<Counters>, stats: Arc<Stats>) -> impl 
 pub(crate) fn shared_source(
     pools: Arc<PortPools>,
     reservations: Arc<Reservations>,
-    users: Arc<Tally<Box<str>>>,
+    users: Arc<Tally>,
     connections: ConnectionCaps,
 ) -> impl Fn(&mut Samples) + Send + Sync {
     move |samples| {

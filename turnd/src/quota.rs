@@ -6,12 +6,12 @@ use crate::tally::{Held, Tally};
 
 /// Allocations of each user, over all workers.
 #[derive(Clone)]
-pub(crate) struct UserQuota(pub(crate) Arc<Tally<Box<str>>>);
+pub(crate) struct UserQuota(pub(crate) Arc<Tally>);
 
 impl Ledger for UserQuota {
-    type Guard = Held<Box<str>>;
+    type Guard = Held;
 
     fn try_acquire(&self, quota_name: &str) -> Option<Self::Guard> {
-        self.0.acquire(quota_name.into())
+        self.0.acquire(quota_name)
     }
 }

@@ -1,5 +1,6 @@
 use std::net::SocketAddr;
 
+use ahash::AHashMap;
 use causeway_net::SocketKey;
 use causeway_relay::{AllocationId, RelayId};
 
@@ -21,7 +22,7 @@ impl Socket {
         match self {
             Self::Listener => LISTENER,
             Self::Relay(relay) => {
-                u64::from(relay.allocation.slot) << 32 | u64::from(relay.allocation.generation & 0x7FFF_FFFF) << 1 | u64::from(relay.index)
+                u64::from(relay.allocation.slot) << 32 | u64::from(relay.allocation.generation) << 1 | u64::from(relay.index)
             }
         }
     }
@@ -35,35 +36,45 @@ impl Socket {
     }
 }
 
-/// The sockets of the relayed addresses, found by allocation without hashing.
+/// The sockets of the relayed addresses. Those of the first ones are found by allocation without hashing; few allocations have a second one.
 #[derive(Default)]
 pub(crate) struct RelaySockets {
-    slots: Vec<[Option<Entry>; 2]>,
+    first: Vec<Entry>,
+    second: AHashMap<AllocationId, SocketKey>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Entry {
     generation: u32,
-    socket: SocketKey,
+    socket: Option<SocketKey>,
 }
 
 impl RelaySockets {
     pub(crate) fn insert(&mut self, relay: RelayId, socket: SocketKey) {
-        let slot = relay.allocation.slot as usize;
-        if self.slots.len() <= slot {
-            self.slots.resize(slot + 1, [None; 2]);
+        if relay.index != 0 {
+            self.second.insert(relay.allocation, socket);
+            return;
         }
-        self.slots[slot][usize::from(relay.index & 1)] = Some(Entry { generation: relay.allocation.generation, socket });
+        let slot = relay.allocation.slot as usize;
+        if self.first.len() <= slot {
+            self.first.resize(slot + 1, Entry::default());
+        }
+        self.first[slot] = Entry { generation: relay.allocation.generation, socket: Some(socket) };
     }
 
     pub(crate) fn get(&self, relay: RelayId) -> Option<SocketKey> {
-        let entry = self.slots.get(relay.allocation.slot as usize)?[usize::from(relay.index & 1)]?;
-        (entry.generation == relay.allocation.generation).then_some(entry.socket)
+        if relay.index != 0 {
+            return self.second.get(&relay.allocation).copied();
+        }
+        self.first.get(relay.allocation.slot as usize).filter(|entry| entry.generation == relay.allocation.generation)?.socket
     }
 
     pub(crate) fn remove(&mut self, relay: RelayId) -> Option<SocketKey> {
+        if relay.index != 0 {
+            return self.second.remove(&relay.allocation);
+        }
         let socket = self.get(relay)?;
-        self.slots[relay.allocation.slot as usize][usize::from(relay.index & 1)] = None;
+        self.first[relay.allocation.slot as usize].socket = None;
         Some(socket)
     }
 }
@@ -93,5 +104,17 @@ mod tests {
             assert_eq!(Socket::from_tag(relay.tag(), 3), relay);
         }
         assert_eq!(Socket::from_tag(Socket::Listener.tag(), 3), Socket::Listener);
+    }
+    #[test]
+    fn each_of_two_sockets_goes_with_its_own_relayed_address() {
+        let relay = |generation, index| RelayId { allocation: AllocationId { worker: 3, slot: 5, generation }, index };
+        let [one, two] = [7, 8].map(SocketKey::from_bits);
+        let mut sockets = RelaySockets::default();
+        sockets.insert(relay(1, 0), one);
+        sockets.insert(relay(1, 1), two);
+        assert_eq!((sockets.get(relay(1, 0)), sockets.get(relay(1, 1))), (Some(one), Some(two)));
+        assert_eq!((sockets.get(relay(3, 0)), sockets.remove(relay(3, 1))), (None, None), "the place's next owner");
+        assert_eq!((sockets.remove(relay(1, 1)), sockets.remove(relay(1, 1)), sockets.remove(relay(1, 0))), (Some(two), None, Some(one)));
+        assert_eq!((sockets.get(relay(1, 0)), sockets.second.len()), (None, 0));
     }
 }

@@ -27,7 +27,7 @@ pub(crate) struct Reservations {
     table: Mutex<Table>,
     /// When the first one expires, in nanoseconds.
     next: AtomicU64,
-    users: Arc<Tally<Box<str>>>,
+    users: Arc<Tally>,
     capacity: usize,
 }
 
@@ -42,7 +42,7 @@ struct Reservation {
     address: SocketAddr,
     expires: Duration,
     user: Box<str>,
-    _held: Held<Box<str>>,
+    _held: Held,
 }
 
 impl Reservations {
@@ -53,7 +53,7 @@ impl Reservations {
 
     /// Holds a port that has been lent for `user`; `None` when the user, or everybody together, holds as many as may be.
     pub(crate) fn insert(&self, now: Duration, user: &str, address: SocketAddr, rng: &mut impl CryptoRng) -> Option<Token> {
-        let held = self.users.acquire(user.into())?;
+        let held = self.users.acquire(user)?;
         let mut table = self.table();
         if table.by_token.len() >= self.capacity {
             return None;

@@ -44,7 +44,7 @@ struct Shared {
     clock: Clock,
     relay: RelayConfig,
     authenticator: Arc<Authenticator>,
-    users: Arc<Tally<Box<str>>>,
+    users: Arc<Tally>,
     pools: Arc<PortPools>,
     relayed: Arc<Relayed>,
     reservations: Arc<Reservations>,

@@ -1,63 +1,68 @@
-use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ahash::{AHashMap, RandomState};
 
-/// Workers that count different keys meet rarely.
+/// Workers that count different names meet rarely.
 const SHARDS: usize = 16;
 
-/// How many of something each key holds, over all workers, up to a cap. Asked when something is opened, never for a packet; its size is
-/// bounded by what is open.
-pub(crate) struct Tally<K> {
-    shards: [Mutex<AHashMap<K, usize>>; SHARDS],
+/// How many of something each name holds, over all workers, up to a cap. Asked when something is opened, never for a packet; its size is
+/// bounded by what is open, and a name stands there once, however much it holds.
+pub(crate) struct Tally {
+    shards: [Mutex<AHashMap<Arc<str>, usize>>; SHARDS],
     hasher: RandomState,
     cap: usize,
 }
 
-/// One of what a key holds; given back when it is dropped, whatever path drops it (H30).
-pub(crate) struct Held<K: Hash + Eq> {
-    tally: Arc<Tally<K>>,
-    key: K,
+/// One of what a name holds; given back when it is dropped, whatever path drops it (H30).
+pub(crate) struct Held {
+    tally: Arc<Tally>,
+    name: Arc<str>,
 }
 
-impl<K: Hash + Eq + Clone> Tally<K> {
+impl Tally {
     pub(crate) fn new(cap: usize) -> Arc<Self> {
         Arc::new(Self { shards: Default::default(), hasher: RandomState::new(), cap })
     }
 
-    /// One more for `key`; `None` when it holds as many as it may.
-    pub(crate) fn acquire(self: &Arc<Self>, key: K) -> Option<Held<K>> {
-        let mut shard = self.shard(&key);
-        let count = shard.get(&key).copied().unwrap_or(0);
-        if count >= self.cap {
+    /// One more for `name`; `None` when it holds as many as it may.
+    pub(crate) fn acquire(self: &Arc<Self>, name: &str) -> Option<Held> {
+        let mut shard = self.shard(name);
+        let name = match shard.get_key_value(name) {
+            Some((name, _)) => Arc::clone(name),
+            None => Arc::from(name),
+        };
+        let count = shard.entry(Arc::clone(&name)).or_insert(0);
+        // With a cap of 0 nothing is held, and nothing is left behind.
+        if *count >= self.cap {
+            if *count == 0 {
+                shard.remove(&name);
+            }
             return None;
         }
-        shard.insert(key.clone(), count + 1);
+        *count += 1;
         drop(shard);
-        Some(Held { tally: Arc::clone(self), key })
+        Some(Held { tally: Arc::clone(self), name })
     }
-}
 
-impl<K: Hash + Eq> Tally<K> {
-    fn shard(&self, key: &K) -> MutexGuard<'_, AHashMap<K, usize>> {
-        let index = self.hasher.hash_one(key) as usize % SHARDS;
+    fn shard(&self, name: &str) -> MutexGuard<'_, AHashMap<Arc<str>, usize>> {
+        let index = self.hasher.hash_one(name) as usize % SHARDS;
         // A panic aborts the process, so nobody sees a poisoned lock.
         self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many keys hold something.
+    /// How many names hold something.
     pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
     }
 }
 
-impl<K: Hash + Eq> Drop for Held<K> {
+impl Drop for Held {
     fn drop(&mut self) {
-        let mut shard = self.tally.shard(&self.key);
-        if let Some(count) = shard.get_mut(&self.key) {
+        let mut shard = self.tally.shard(&self.name);
+        if let Some(count) = shard.get_mut(&*self.name) {
             *count -= 1;
             if *count == 0 {
-                shard.remove(&self.key);
+                shard.remove(&*self.name);
             }
         }
     }
@@ -78,5 +83,6 @@ mod tests {
         assert!(tally.acquire("alice").is_some());
         drop((two, other));
         assert_eq!(tally.len(), 0);
+        assert!(Tally::new(0).acquire("alice").is_none());
     }
 }

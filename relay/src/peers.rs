@@ -1,0 +1,239 @@
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU16;
+
+use causeway_wire::{ChannelNumber, ChannelRange};
+
+use crate::channel::Channels;
+use crate::moment::Moment;
+use crate::permission::Permissions;
+
+/// So many peers stand in the allocation's record itself.
+const FEW: usize = 2;
+
+/// The permissions and channels of one allocation. Nearly every one has a peer or two: they stand in place, an address with its permission
+/// and its channel together; more are in tables.
+#[derive(Debug)]
+pub(crate) enum Peers {
+    Few([Peer; FEW]),
+    Many(Box<Tables>),
+}
+
+/// Permissions and channels, each by what they are looked up by.
+#[derive(Clone, Debug)]
+pub(crate) struct Tables {
+    pub(crate) permissions: Permissions,
+    pub(crate) channels: Channels,
+}
+
+/// A peer's address with its permission, with a channel, or with both. Of several channels to one IP address, one has its permission.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer {
+    /// An IPv4 address is written as IPv6 has it: mapped ones are no peers (H1).
+    ip: [u8; 16],
+    /// When the permission expires.
+    permission: Option<Moment>,
+    /// When the channel expires.
+    channel: Option<Moment>,
+    number: NonZeroU16,
+    /// Of the channel.
+    port: u16,
+}
+
+const VACANT: Peer = Peer { ip: [0; 16], permission: None, channel: None, number: NonZeroU16::MIN, port: 0 };
+
+impl Peers {
+    pub(crate) fn new() -> Self {
+        Self::Few([VACANT; FEW])
+    }
+
+    /// Whether this address may send and be sent to.
+    #[inline]
+    pub(crate) fn allow(&self, peer: &IpAddr, now: Moment) -> bool {
+        match self {
+            Self::Few(peers) => {
+                let ip = octets(peer);
+                peers.iter().any(|peer| peer.ip == ip && is_live(peer.permission, now))
+            }
+            Self::Many(tables) => tables.permissions.allow(peer, now),
+        }
+    }
+
+    /// The peer of a channel that has not expired.
+    #[inline]
+    pub(crate) fn channel(&self, number: ChannelNumber, now: Moment) -> Option<SocketAddr> {
+        match self {
+            Self::Few(peers) => {
+                let bound = peers.iter().find(|peer| peer.number.get() == number.number() && is_live(peer.channel, now))?;
+                Some(SocketAddr::new(bound.ip(), bound.port))
+            }
+            Self::Many(tables) => tables.channels.peer(number, now),
+        }
+    }
+
+    /// The channel of a peer that has not expired.
+    #[inline]
+    pub(crate) fn number(&self, peer: &SocketAddr, now: Moment) -> Option<ChannelNumber> {
+        match self {
+            Self::Few(peers) => {
+                let (ip, port) = (octets(&peer.ip()), peer.port());
+                let bound = peers.iter().find(|peer| peer.port == port && peer.ip == ip && is_live(peer.channel, now))?;
+                number(bound.number)
+            }
+            Self::Many(tables) => tables.channels.number(peer, now),
+        }
+    }
+
+    /// How many permissions and how many channels have an entry, expired ones included.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        match self {
+            Self::Few(peers) => {
+                let count = |has: fn(&Peer) -> bool| peers.iter().filter(|peer| has(peer)).count();
+                (count(|peer| peer.permission.is_some()), count(|peer| peer.channel.is_some()))
+            }
+            Self::Many(tables) => (tables.permissions.len(), tables.channels.len()),
+        }
+    }
+
+    /// A copy in tables.
+    pub(crate) fn tables(&self) -> Tables {
+        match self {
+            Self::Few(peers) => Tables::of(peers),
+            Self::Many(tables) => (**tables).clone(),
+        }
+    }
+
+    /// Changes them as tables; afterwards they stand in place again if they are few.
+    pub(crate) fn change<T>(&mut self, change: impl FnOnce(&mut Tables) -> T) -> T {
+        match self {
+            Self::Few(peers) => {
+                let mut tables = Tables::of(peers);
+                let result = change(&mut tables);
+                *self = tables.few().map_or_else(|| Self::Many(Box::new(tables)), Self::Few);
+                result
+            }
+            Self::Many(tables) => {
+                let result = change(tables);
+                if let Some(few) = tables.few() {
+                    *self = Self::Few(few);
+                }
+                result
+            }
+        }
+    }
+}
+
+impl Tables {
+    pub(crate) fn new() -> Self {
+        Self { permissions: Permissions::new(), channels: Channels::new() }
+    }
+
+    pub(crate) fn remove_expired(&mut self, now: Moment) {
+        self.permissions.remove_expired(now);
+        self.channels.remove_expired(now);
+    }
+
+    fn of(peers: &[Peer; FEW]) -> Self {
+        let mut tables = Self::new();
+        for peer in peers {
+            if let Some(expires) = peer.permission {
+                tables.permissions.install(peer.ip(), expires);
+            }
+            if let (Some(expires), Some(number)) = (peer.channel, number(peer.number)) {
+                tables.channels.bind(number, SocketAddr::new(peer.ip(), peer.port), expires);
+            }
+        }
+        tables
+    }
+
+    /// What they hold as peers in place; `None` when they are too many for that.
+    fn few(&self) -> Option<[Peer; FEW]> {
+        if self.permissions.len() > FEW || self.channels.len() > FEW {
+            return None;
+        }
+        let (mut few, mut len) = ([VACANT; FEW], 0);
+        for (number, channel) in self.channels.iter() {
+            let (ip, port) = (octets(&channel.peer.ip()), channel.peer.port());
+            few[len] = Peer { ip, permission: None, channel: Some(channel.expires), number: NonZeroU16::new(number.number())?, port };
+            len += 1;
+        }
+        for (ip, expires) in self.permissions.iter() {
+            let ip = octets(ip);
+            let at = few[..len].iter().position(|peer| peer.ip == ip).unwrap_or(len);
+            let peer = few.get_mut(at)?;
+            (peer.ip, peer.permission) = (ip, Some(*expires));
+            len = len.max(at + 1);
+        }
+        Some(few)
+    }
+}
+
+impl Peer {
+    fn ip(&self) -> IpAddr {
+        Ipv6Addr::from(self.ip).to_canonical()
+    }
+}
+
+/// Of the widest range: what is bound has been within the server's.
+#[inline]
+fn number(number: NonZeroU16) -> Option<ChannelNumber> {
+    ChannelRange::Rfc5766.channel(number.get())
+}
+
+#[inline]
+fn is_live(expires: Option<Moment>, now: Moment) -> bool {
+    expires.is_some_and(|expires| expires.is_after(now))
+}
+
+#[inline]
+fn octets(ip: &IpAddr) -> [u8; 16] {
+    match ip {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
+        IpAddr::V6(ip) => ip.octets(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn at(seconds: u64) -> Moment {
+        Moment::of(Duration::from_secs(seconds))
+    }
+
+    /// Does the same to peers and to tables, with few and with many of them, and asks both the same.
+    #[test]
+    fn peers_in_place_are_what_they_would_be_in_tables() {
+        assert_eq!(size_of::<Peers>(), 56);
+        let ips: [IpAddr; 4] = ["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2"].map(|ip| ip.parse().unwrap());
+        let addresses: Vec<SocketAddr> = ips.iter().flat_map(|ip| [SocketAddr::new(*ip, 0), SocketAddr::new(*ip, 7)]).collect();
+        let number = |index: u32| ChannelRange::Rfc8656.channel(0x4000 + index as u16).unwrap();
+        let (mut peers, mut tables, mut random) = (Peers::new(), Tables::new(), 1u32);
+        let mut few = 0;
+        for step in 0..20_000u64 {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let (peer, channel, now) = (addresses[(random >> 8) as usize % 8], number((random >> 12) % 4), step * 100);
+            let change = |tables: &mut Tables| match random >> 28 {
+                0..5 => tables.permissions.install(peer.ip(), at(now + 300)),
+                5..12 if tables.channels.may_bind(channel, &peer, at(now)) => tables.channels.bind(channel, peer, at(now + 600)),
+                12 => tables.permissions.retain(|ip| *ip != peer.ip()),
+                13 => tables.channels.retain(|channel| channel.peer != peer),
+                _ => tables.remove_expired(at(now)),
+            };
+            peers.change(change);
+            change(&mut tables);
+            few += usize::from(matches!(peers, Peers::Few(_)));
+            assert_eq!(peers.counts(), (tables.permissions.len(), tables.channels.len()));
+            for later in [now, now + 299, now + 599] {
+                for address in &addresses {
+                    assert_eq!(peers.allow(&address.ip(), at(later)), tables.permissions.allow(&address.ip(), at(later)));
+                    assert_eq!(peers.number(address, at(later)), tables.channels.number(address, at(later)));
+                }
+                (0..4)
+                    .for_each(|index| assert_eq!(peers.channel(number(index), at(later)), tables.channels.peer(number(index), at(later))));
+            }
+        }
+        assert!((2000..18_000).contains(&few), "{few} of 20000 steps had few");
+    }
+}
