@@ -1,17 +1,52 @@
 //! `[net]`: the keys of the packet side that every service has.
 
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::config::Problem;
-use crate::config::values::ByteSize;
+use crate::config::values::{ByteSize, Interval};
 
 /// The most workers that make sense to start: each owns sockets and buffers of its own.
 const MOST_WORKERS: usize = 256;
 
 /// The smallest and the largest buffer that a socket is asked for.
 const BUFFER: std::ops::RangeInclusive<u64> = 4 << 10..=1 << 30;
+
+/// The longest rest: more would be heard.
+const LONGEST_REST: Duration = Duration::from_millis(1);
+
+/// `net.moderation`, as written: `"50us"`, or `"off"`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a duration such as \"50us\", or \"off\"")]
+pub enum Moderation {
+    /// Not at all.
+    Off(Off),
+    /// Rests so long.
+    Rest(Interval),
+}
+
+/// The word for it.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Off {
+    /// `"off"`.
+    Off,
+}
+
+impl Moderation {
+    fn rest(self) -> Result<Duration, Problem> {
+        match self {
+            Self::Off(Off::Off) => Ok(Duration::ZERO),
+            Self::Rest(Interval(rest)) if !rest.is_zero() && rest <= LONGEST_REST => Ok(rest),
+            Self::Rest(Interval(rest)) => {
+                let problem = Problem::new("net.moderation", format!("{rest:?} is no rest; give up to {LONGEST_REST:?}"));
+                Err(problem.hint("\"off\" is for none"))
+            }
+        }
+    }
+}
 
 /// The keys of `[net]`, as written.
 #[derive(Clone, Debug, Deserialize)]
@@ -20,11 +55,14 @@ pub struct NetSchema {
     workers: Option<NonZeroUsize>,
     receive_buffer: ByteSize,
     send_buffer: ByteSize,
+    moderation: Moderation,
 }
 
 impl Default for NetSchema {
     fn default() -> Self {
-        NetSchema { workers: None, receive_buffer: ByteSize(4 << 20), send_buffer: ByteSize(4 << 20) }
+        let buffer = ByteSize(4 << 20);
+        let moderation = Moderation::Rest(Interval(Duration::from_micros(50)));
+        NetSchema { workers: None, receive_buffer: buffer, send_buffer: buffer, moderation }
     }
 }
 
@@ -37,6 +75,8 @@ pub struct Net {
     pub receive_buffer: usize,
     /// SO_SNDBUF of a listening UDP socket, in bytes.
     pub send_buffer: usize,
+    /// How long a worker rests before it waits, when packets come fast but few at a time. Zero: never.
+    pub moderation: Duration,
 }
 
 impl NetSchema {
@@ -57,7 +97,9 @@ impl NetSchema {
             }
         }
         let size = |size: ByteSize| usize::try_from(size.0).unwrap_or(usize::MAX);
-        let net = Net { workers, receive_buffer: size(self.receive_buffer), send_buffer: size(self.send_buffer) };
+        let moderation = self.moderation.rest().map_err(|problem| problems.push(problem)).unwrap_or_default();
+        let (receive_buffer, send_buffer) = (size(self.receive_buffer), size(self.send_buffer));
+        let net = Net { workers, receive_buffer, send_buffer, moderation };
         if problems.is_empty() { Ok(net) } else { Err(problems) }
     }
 }

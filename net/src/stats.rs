@@ -72,6 +72,8 @@ macro_rules! stats {
 stats! {
     /// Turns of the loop: returns from the wait for events
     turns,
+    /// Turns after which the loop rested, so that the next one has more to do
+    rests,
     /// Datagrams received
     datagrams_received,
     /// Payload bytes of datagrams received

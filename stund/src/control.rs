@@ -55,6 +55,7 @@ impl Workers {
         let mut workers = Workers { threads: Vec::new(), shards: Vec::new(), ended, clock, secure };
         for (index, sockets) in sockets.into_iter().enumerate() {
             let mut event_loop = EventLoop::with_handshaker(clock, workers.secure.as_ref().map(Secure::handshaker))?;
+            event_loop.moderate(config.net.moderation);
             let counts = Arc::new(Counts::default());
             let connections = Connections::new(Arc::clone(&streams), Arc::clone(&associations), config.limits.tcp_idle_timeout);
             let limiter = config.limits.unauthenticated_per_prefix.map(limiter);

@@ -83,6 +83,7 @@ pub(crate) fn start(config: &Config, runtime: &Runtime) -> Result<Running> {
     let mut prepared = Vec::new();
     for (index, listeners) in (0u16..).zip(listeners) {
         let (mut worker, mut event_loop) = shared.prepare(index, listeners, secure.as_ref().map(Secure::handshaker))?;
+        event_loop.moderate(config.net.moderation);
         worker.keys = keys.as_ref().map(Keys::questions);
         if let Some(store) = &mut store {
             worker.journal = Some(store.journal());

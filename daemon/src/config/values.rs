@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error, IntoDeserializer, SeqAccess, Visitor};
 
-/// A length of time: `"300s"`, `"10m"`, `"1h 30m"`, `"250ms"`, or a whole number of seconds.
+/// A length of time: `"300s"`, `"10m"`, `"1h 30m"`, `"250ms"`, `"50us"`, or a whole number of seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Interval(pub Duration);
 
@@ -34,8 +34,9 @@ impl FromStr for Interval {
             let digits = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len());
             let number: u64 = rest[..digits].parse().map_err(|_| wrong())?;
             rest = rest[digits..].trim_start();
-            let letters = rest.find(|letter: char| !letter.is_ascii_alphabetic()).unwrap_or(rest.len());
+            let letters = rest.find(|letter: char| !letter.is_alphabetic()).unwrap_or(rest.len());
             let part = match &rest[..letters] {
+                "us" | "µs" => Some(Duration::from_micros(number)),
                 "ms" => Some(Duration::from_millis(number)),
                 "s" | "" => Some(Duration::from_secs(number)),
                 "m" | "min" => number.checked_mul(60).map(Duration::from_secs),
@@ -201,6 +202,8 @@ mod tests {
         assert_eq!(parse("300"), Ok(300_000));
         assert_eq!(parse("1h 30m"), Ok(5_400_000));
         assert_eq!(parse("250ms"), Ok(250));
+        assert_eq!(parse("1s 2000us"), Ok(1_002));
+        assert_eq!("50µs".parse(), Ok(Interval(Duration::from_micros(50))));
         for text in ["", "s", "-1s", "1 fortnight", "1.5s", "99999999999999999999s", "18446744073709551615d"] {
             assert!(parse(text).is_err(), "{text}");
         }

@@ -5,6 +5,7 @@ mod dtls;
 mod io;
 mod listeners;
 mod listening;
+mod moderation;
 mod opening;
 mod ring;
 mod screen;
@@ -21,6 +22,7 @@ use std::time::Duration;
 pub use associations::{Association, AssociationInfo, AssociationKey};
 pub use io::{Io, MAX_REPLY, Unsent};
 pub use listening::{DatagramListening, StreamListening};
+use moderation::Moderation;
 pub use service::{Admission, Arrival, Route, Service, StreamInfo};
 
 use crate::clock::{Clock, Sample};
@@ -58,7 +60,7 @@ const LETTERS: usize = 64;
 ///    source, call [`Service::datagram`], [`accepted`](Service::accepted), [`frame_len`](Service::frame_len),
 ///    [`frame`](Service::frame), [`closed`](Service::closed), [`icmp`](Service::icmp), [`mail`](Service::mail); then
 ///    [`timeout`](Service::timeout) if [`next_deadline`](Service::next_deadline) has come; then
-///    [`after_batch`](Service::after_batch); then flush: datagrams, then streams.
+///    [`after_batch`](Service::after_batch); then flush: datagrams, then streams; then rest, if so told ([`moderate`](Self::moderate)).
 /// 4. Every call may use the whole of [`Io`]. What it queues is sent in order, at the end of the turn or when a buffer is full,
 ///    whichever comes first; a [`Span`](crate::Span) or a reply buffer is of no use after the call it was given in.
 /// 5. A key is dead from the moment its thing is released or closed. Later events of it are not delivered, not even those that the
@@ -76,6 +78,7 @@ pub struct EventLoop {
     /// The first slot that nothing queued lies in.
     next_slot: usize,
     next_tending: Duration,
+    moderation: Moderation,
 }
 
 impl EventLoop {
@@ -118,7 +121,14 @@ impl EventLoop {
             answers,
             next_slot: 0,
             next_tending: Duration::ZERO,
+            moderation: Moderation::default(),
         })
+    }
+
+    /// Has the loop rest for so long, below a second, before it waits, when packets come fast but few in a turn: fewer turns then
+    /// serve them. Zero, as at first: it never rests.
+    pub fn moderate(&mut self, rest: Duration) {
+        self.moderation = Moderation::new(rest);
     }
 
     /// To register sockets and listeners before [`run`](Self::run).
@@ -139,6 +149,7 @@ impl EventLoop {
         self.io.epoll.add(mailbox.as_raw_fd(), Source::Mailbox, Interest::READ)?;
         self.io.enable_ring()?;
         let mut events = Events::new();
+        moderation::make_timers_exact();
         while !self.io.stopped {
             let patience = self.patience(service.next_deadline());
             if self.io.ring.is_none() {
@@ -147,9 +158,21 @@ impl EventLoop {
                 self.io.wait_on_ring(&mut events, patience)?;
             }
             self.turn(&events, service, mailbox);
+            self.rest();
         }
         self.io.shut_ring()?;
         self.io.epoll.remove(mailbox.as_raw_fd())
+    }
+
+    /// Lets packets gather, if they come fast.
+    fn rest(&mut self) {
+        let stats = &self.io.stats;
+        let packets = stats.datagrams_received.value() + stats.frames_received.value();
+        let rest = self.moderation.note(self.io.now, packets);
+        if !rest.is_zero() {
+            stats.rests.add(1);
+            moderation::rest(rest);
+        }
     }
 
     /// How long the next wait may be.

@@ -319,6 +319,9 @@ fn limits_that_contradict_each_other_are_refused() {
     refused(with(&["--set", "limits.tcp_unauthenticated_timeout=10ms"]), &["limits.tcp_unauthenticated_timeout"]);
     refused(with(&["--set", "net.workers=1000"]), &["net.workers"]);
     refused(with(&["--set", "net.receive_buffer=1"]), &["net.receive_buffer"]);
+    refused(with(&["--set", "net.moderation=2ms"]), &["net.moderation", "1ms"]);
+    refused(with(&["--set", "net.moderation=0s"]), &["net.moderation", "off"]);
+    refused(with(&["--set", "net.moderation=on"]), &["net.moderation", "50us"]);
 }
 
 #[test]
@@ -366,6 +369,7 @@ fn the_documented_configuration_is_good() {
     assert_eq!(said.log, default.log);
     assert_eq!(said.auth.expiry_grace, default.auth.expiry_grace);
     assert_eq!((said.net.receive_buffer, said.net.send_buffer), (default.net.receive_buffer, default.net.send_buffer));
+    assert_eq!(said.net.moderation, default.net.moderation);
     assert_eq!(said.admin.listen, default.admin.listen);
 }
 
