@@ -24,7 +24,8 @@ fn rtp_goes_both_ways_between_telephones_behind_symmetric_nats() {
     }
     let caller = caller.finish().unwrap_or_else(|error| panic!("{error}\n{}\n{}", sip.log(), services.log_tails()));
     let callee = callee.finish().unwrap_or_else(|error| panic!("{error}\n{}\n{}", sip.log(), services.log_tails()));
-    let relayed = services.metrics(&lab).unwrap().relayed("udp");
+    let metrics = services.metrics(&lab).unwrap();
+    let relayed = metrics.relayed("udp");
 
     let mut stdout = std::io::stdout();
     writeln!(stdout, "\ncaller {caller:?}, callee {callee:?}\nturnd, to peer and to client: {relayed:?}").unwrap();
@@ -36,5 +37,7 @@ fn rtp_goes_both_ways_between_telephones_behind_symmetric_nats() {
     let [to_peer, to_client] = relayed;
     // From one's relayed address to the other's, so each packet counts both ways.
     assert!(to_peer >= heard && to_client >= heard, "{relayed:?} relayed of {heard}");
+    let in_memory = metrics.sum("turnd_relayed_in_memory_total", &[]);
+    assert!(in_memory >= heard, "{in_memory} of {heard} past the kernel");
     services.stop().unwrap();
 }

@@ -1,4 +1,5 @@
-//! Each way of a client to its relay, from behind a symmetric NAT: what the client says, what the internet carried, what `turnd` counted.
+//! Each way of a client to its relay, from behind a symmetric NAT: what the client says, what the internet carried, what `turnd` counted; and
+//! relays on both sides.
 
 use std::io::Write;
 
@@ -44,6 +45,38 @@ fn relayed_over(transport: &str, uri: [&str; 2]) -> Result<(), LabError> {
         .expect("standard output takes it");
     assert_eq!(outcome.fault(), None);
     services.stop()
+}
+
+/// Two clients that may use their relays only, each over its transport: what one sends, the other gets past `turnd`'s kernel.
+fn relayed_by_both(transports: [&str; 2], uris: [[&str; 2]; 2]) -> Result<(), LabError> {
+    let lab = Lab::new(&[NatKind::Symmetric, NatKind::Symmetric])?;
+    let services = Services::start(&lab)?;
+    let clients = uris.map(|[scheme, transport]| Agent::relayed(&services, scheme, transport));
+    let call = call_as(&lab, clients).map_err(|error| LabError::Unexpected(format!("{error}\n{}", services.log_tails())))?;
+    let metrics = services.metrics(&lab)?;
+    for (side, transport) in call.sides.iter().zip(transports) {
+        assert_eq!((side.end.kind, side.end.relay_transport.as_deref()), (CandidateKind::Relay, Some(transport)), "{side:?}");
+    }
+    let in_memory = metrics.sum("turnd_relayed_in_memory_total", &[]);
+    let data = 2 * u64::from(call.sent());
+    assert!(in_memory >= data, "{in_memory} of {data}");
+    assert_eq!(metrics.sum("turnd_crossing_lost_total", &[]), 0);
+    let outcome =
+        Outcome { behind: transports.map(|transport| format!("symmetric, {transport}")), expected: Path::Relayed, call: Ok(call) };
+    writeln!(std::io::stdout(), "\n{}\nturnd, in memory: {in_memory}", render(std::slice::from_ref(&outcome)))
+        .expect("standard output takes it");
+    assert_eq!(outcome.fault(), None);
+    services.stop()
+}
+
+#[test]
+fn h8_udp_to_udp_by_relays_of_both() {
+    relayed_by_both(["udp", "udp"], [["turn", "udp"]; 2]).unwrap();
+}
+
+#[test]
+fn h8_tls_to_dtls_by_relays_of_both() {
+    relayed_by_both(["tls", "dtls"], [["turns", "tcp"], ["turns", "udp"]]).unwrap();
 }
 
 #[test]
