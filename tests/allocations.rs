@@ -6,22 +6,32 @@
 use std::net::SocketAddr;
 
 use causeway_relay::{Discard, FiveTuple, IcmpNotice, RelayId, Transport, Verdict};
-use causeway_tests::addresses::{client, peer};
+use causeway_tests::addresses::{client, client_v6, peer, peer_v6};
 use causeway_tests::{Client, Lab};
-use causeway_wire::attribute::{Data, RequestedTransport, XorPeerAddress};
+use causeway_wire::attribute::{AddressFamily, Data, RequestedAddressFamily, RequestedTransport, XorPeerAddress};
 use causeway_wire::{ChannelData, ChannelNumber, Class, MessageWriter, Method, TransactionId};
 
 const DATA: [u8; 160] = [0x5A; 160];
+/// A Binding request.
+const BINDING: [u8; 20] = [0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7];
 const UNREACHABLE: IcmpNotice = IcmpNotice { kind: 3, code: 3, data: 0 };
 
 #[test]
 fn relaying_a_datagram_allocates_nothing() {
-    let (mut lab, calls) = calls(500);
+    // One peer, two, and more than stand in an allocation's record, of either family.
+    for (peers, ipv6) in [(1, false), (1, true), (2, false), (2, true), (12, false), (12, true)] {
+        relaying_allocates_nothing(calls(200, peers, ipv6));
+    }
+}
+
+fn relaying_allocates_nothing((mut lab, calls): (Lab, Vec<Call>)) {
     let mut out = [0; 1500];
     let now = lab.now();
-    let mut relayed = 0;
+    let (mut relayed, mut answered) = (0, 0);
     let allocated = allocation_counter::measure(|| {
         for call in &calls {
+            let binding = lab.server.handle_client(now, &call.five_tuple, &BINDING, &mut out);
+            answered += usize::from(matches!(binding, Verdict::Respond(respond) if respond.error.is_none()));
             let verdicts = [
                 lab.server.handle_client(now, &call.five_tuple, &call.channel_data, &mut out),
                 lab.server.handle_client(now, &call.five_tuple, &call.send, &mut out),
@@ -33,13 +43,13 @@ fn relaying_a_datagram_allocates_nothing() {
             relayed += verdicts.iter().filter(done).count();
         }
     });
-    assert_eq!(relayed, 5 * calls.len());
+    assert_eq!((relayed, answered), (5 * calls.len(), calls.len()));
     assert_eq!(allocated.count_total, 0, "{allocated:?}");
 }
 
 #[test]
 fn h10_challenging_a_datagram_allocates_nothing() {
-    let (mut lab, _) = calls(1);
+    let (mut lab, _) = calls(1, 12, false);
     let mut out = [0; 1500];
     let now = lab.now();
     let requests = [Method::ALLOCATE, Method::BINDING].map(|method| {
@@ -65,7 +75,7 @@ fn h10_challenging_a_datagram_allocates_nothing() {
 
 #[test]
 fn discarding_a_datagram_allocates_nothing() {
-    let (mut lab, calls) = calls(10);
+    let (mut lab, calls) = calls(10, 12, false);
     let stranger = Client::udp(200).five_tuple;
     let mut out = [0; 1500];
     let now = lab.now();
@@ -91,23 +101,28 @@ struct Call {
     beside_it: SocketAddr,
 }
 
-/// So many clients, each with twelve permissions and channels, which no longer fit into the short lists.
-fn calls(count: u16) -> (Lab, Vec<Call>) {
+/// So many clients, each with so many permissions and channels.
+fn calls(count: u16, peers: u16, ipv6: bool) -> (Lab, Vec<Call>) {
     let mut lab = Lab::with(|setup| (setup.ports, setup.quota) = (count, usize::from(count)));
-    let calls = (0..count).map(|index| call(&mut lab, index)).collect();
+    let calls = (0..count).map(|index| call(&mut lab, index, peers, ipv6)).collect();
     (lab, calls)
 }
 
-fn call(lab: &mut Lab, index: u16) -> Call {
-    let mut client = Client::at(client((index % 250) as u8, 1000 + index), Transport::Udp);
-    let relayed = client.allocate(lab);
-    for number in 0..12 {
-        assert_eq!(client.bind(lab, 0x4000 + number, peer(number as u8 + 1, 5000)), None);
+fn call(lab: &mut Lab, index: u16, peers: u16, ipv6: bool) -> Call {
+    let (address, family) = match ipv6 {
+        true => (client_v6(index % 250, 1000 + index), AddressFamily::Ipv6),
+        false => (client((index % 250) as u8, 1000 + index), AddressFamily::Ipv4),
+    };
+    let peer = |host: u16, port| if ipv6 { peer_v6(host, port) } else { peer(host as u8, port) };
+    let mut client = Client::at(address, Transport::Udp);
+    let relayed = client.allocate_with(lab, &|w| w.put(&RequestedAddressFamily(family)).map(drop)).relayed().unwrap();
+    for number in 0..peers {
+        assert_eq!(client.bind(lab, 0x4000 + number, peer(number + 1, 5000)), None);
     }
     let channel_data = [&ChannelData::header(ChannelNumber::FIRST, DATA.len() as u16)[..], &DATA].concat();
     let mut send = vec![0; 256];
     let mut writer = MessageWriter::new(&mut send, Class::Indication, Method::SEND, TransactionId([index as u8; 12])).unwrap();
-    writer.put(&XorPeerAddress(peer(12, 7))).unwrap().put(&Data(&DATA)).unwrap();
+    writer.put(&XorPeerAddress(peer(peers, 7))).unwrap().put(&Data(&DATA)).unwrap();
     let len = writer.finish();
     send.truncate(len);
     let relay = lab.pool.relay(relayed).unwrap();
