@@ -1,23 +1,34 @@
 use std::time::Duration;
 
-/// A slot keeps room for so many entries when it is empty; more is given back, or a burst would leave its size behind in slot after slot.
-const KEPT: usize = 64;
-
 /// One slot a second; more than the longest lifetime, so that nearly nothing is visited before its time.
 const SLOTS: usize = 4096;
 
-/// A timer wheel with slots of one second: inserting and expiring are O(1), whatever the number of entries.
+/// The end of a list.
+const NONE: u32 = u32::MAX;
+
+/// A timer wheel with slots of one second: inserting and expiring are O(1), whatever the number of entries. The slots are lists through one
+/// table, so that the wheel takes the memory of the most entries that ever waited at a time, wherever they stood.
 #[derive(Debug)]
 pub(crate) struct Wheel<T> {
-    slots: Vec<Vec<T>>,
+    /// The first node of each slot's list.
+    slots: Box<[u32]>,
+    nodes: Vec<Node<T>>,
+    /// The first of the nodes that nobody uses.
+    free: u32,
     /// The next second that has not been expired yet.
     cursor: u64,
     len: usize,
 }
 
-impl<T> Wheel<T> {
+#[derive(Clone, Copy, Debug)]
+struct Node<T> {
+    entry: T,
+    next: u32,
+}
+
+impl<T: Copy> Wheel<T> {
     pub(crate) fn new() -> Self {
-        Self { slots: std::iter::repeat_with(Vec::new).take(SLOTS).collect(), cursor: 0, len: 0 }
+        Self { slots: vec![NONE; SLOTS].into(), nodes: Vec::new(), free: NONE, cursor: 0, len: 0 }
     }
 
     /// Wakes `entry` at the first whole second not before `at`; later than the wheel is long it wakes at its end, and is to be inserted
@@ -27,7 +38,18 @@ impl<T> Wheel<T> {
             self.cursor = self.cursor.max(now.as_secs());
         }
         let second = second(at).clamp(self.cursor, self.cursor + SLOTS as u64 - 1);
-        self.slots[(second % SLOTS as u64) as usize].push(entry);
+        let head = &mut self.slots[(second % SLOTS as u64) as usize];
+        let node = Node { entry, next: *head };
+        match self.nodes.get_mut(self.free as usize) {
+            Some(free) => {
+                *head = std::mem::replace(&mut self.free, free.next);
+                *free = node;
+            }
+            None => {
+                *head = self.nodes.len() as u32;
+                self.nodes.push(node);
+            }
+        }
         self.len += 1;
         second
     }
@@ -39,13 +61,12 @@ impl<T> Wheel<T> {
                 self.cursor = now.as_secs() + 1;
                 return None;
             }
-            let slot = &mut self.slots[(self.cursor % SLOTS as u64) as usize];
-            if let Some(entry) = slot.pop() {
+            let head = &mut self.slots[(self.cursor % SLOTS as u64) as usize];
+            if let Some(node) = self.nodes.get_mut(*head as usize) {
+                let first = std::mem::replace(head, node.next);
+                node.next = std::mem::replace(&mut self.free, first);
                 self.len -= 1;
-                if slot.is_empty() {
-                    slot.shrink_to(KEPT);
-                }
-                return Some((self.cursor, entry));
+                return Some((self.cursor, node.entry));
             }
             self.cursor += 1;
         }
@@ -105,8 +126,6 @@ mod tests {
                 wheel.insert(at(second), at(second + 60), entry);
             }
         }
-        let room: usize = wheel.slots.iter().map(Vec::capacity).sum();
-        assert!(room < 10_000 * 2 + SLOTS * KEPT, "room for {room} entries");
-        assert!(wheel.slots.iter().filter(|slot| slot.capacity() > KEPT).count() <= 2);
+        assert_eq!(wheel.nodes.len(), 10_000);
     }
 }
