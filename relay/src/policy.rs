@@ -18,12 +18,31 @@ pub struct Rule {
 #[derive(Clone, Debug)]
 pub struct PeerPolicy {
     /// The operator's, followed by the built-in denials.
-    rules: Vec<Rule>,
+    ipv4: Box<[Range<u32>]>,
+    ipv6: Box<[Range<u128>]>,
     listeners: Vec<SocketAddr>,
     relays: Vec<IpAddr>,
     relay_ports: RangeInclusive<u16>,
     /// Those of `relays` that a rule of the operator's allows.
     opened: Vec<IpAddr>,
+}
+
+/// A rule as it is asked for each Send indication: the addresses whose masked bits are these.
+#[derive(Clone, Copy, Debug)]
+struct Range<T> {
+    bits: T,
+    mask: T,
+    verdict: Judged,
+}
+
+/// What a rule says of its addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Judged {
+    Deny,
+    /// All but those that only a rule which names them can allow (H2).
+    Allow,
+    /// Those too: it names them.
+    AllowLocal,
 }
 
 /// Why a peer is refused.
@@ -49,8 +68,20 @@ impl PeerPolicy {
     #[must_use]
     pub fn new(rules: &[Rule], listeners: Vec<SocketAddr>, relays: Vec<IpAddr>, relay_ports: RangeInclusive<u16>) -> Self {
         let built_in = DENIED_BY_DEFAULT.iter().map(|net| Rule { allow: false, net: net.parse().expect("the list is tested") });
-        let rules = rules.iter().copied().chain(built_in).collect();
-        let mut policy = Self { rules, listeners, relays, relay_ports, opened: Vec::new() };
+        let (mut ipv4, mut ipv6) = (Vec::new(), Vec::new());
+        for rule in rules.iter().copied().chain(built_in) {
+            let verdict = match rule.allow {
+                false => Judged::Deny,
+                true if is_within_never_a_peer(&rule.net) => Judged::AllowLocal,
+                true => Judged::Allow,
+            };
+            match rule.net {
+                IpNet::V4(net) => ipv4.push(Range { bits: net.network().to_bits(), mask: net.netmask().to_bits(), verdict }),
+                IpNet::V6(net) => ipv6.push(Range { bits: net.network().to_bits(), mask: net.netmask().to_bits(), verdict }),
+            }
+        }
+        let (ipv4, ipv6) = (ipv4.into(), ipv6.into());
+        let mut policy = Self { ipv4, ipv6, listeners, relays, relay_ports, opened: Vec::new() };
         policy.opened = policy.relays.iter().copied().filter(|relay| policy.check_rules(*relay) == Ok(Allowed::ByRule)).collect();
         policy
     }
@@ -117,15 +148,25 @@ impl PeerPolicy {
 
     fn check_one(&self, ip: IpAddr) -> Result<Allowed, Denied> {
         // A wide rule does not reach loopback: it takes one that lies within it (H2).
-        let names = |net: &IpNet| !is_never_a_peer(ip) || is_within_never_a_peer(net);
-        let matching = self.rules.iter().find(|rule| rule.net.contains(&ip) && (!rule.allow || names(&rule.net)));
+        let local = is_never_a_peer(ip);
+        let matching = match ip {
+            IpAddr::V4(ip) => first(&self.ipv4, local, |range| ip.to_bits() & range.mask == range.bits),
+            IpAddr::V6(ip) => first(&self.ipv6, local, |range| ip.to_bits() & range.mask == range.bits),
+        };
         match matching {
-            Some(Rule { allow: true, .. }) => Ok(Allowed::ByRule),
+            Some(Judged::Allow | Judged::AllowLocal) => Ok(Allowed::ByRule),
             None => Ok(Allowed::ByDefault),
-            Some(_) if is_never_a_peer(ip) => Err(Denied::Local),
-            Some(_) => Err(Denied::Rule),
+            Some(Judged::Deny) if local => Err(Denied::Local),
+            Some(Judged::Deny) => Err(Denied::Rule),
         }
     }
+}
+
+/// What the first of the rules that speak of an address says.
+#[inline]
+fn first<T>(rules: &[Range<T>], local: bool, holds: impl Fn(&Range<T>) -> bool) -> Option<Judged> {
+    let speaks = |rule: &&Range<T>| holds(rule) && !(local && rule.verdict == Judged::Allow);
+    rules.iter().find(speaks).map(|rule| rule.verdict)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
