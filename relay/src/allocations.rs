@@ -3,6 +3,7 @@ use std::net::SocketAddr;
 use ahash::RandomState;
 
 use crate::allocation::{Allocation, Cold, Host, Link, Relayed, Traffic};
+use crate::chunks::Chunks;
 use crate::effect::Advertised;
 use crate::five_tuple::FiveTuple;
 use crate::index::Index;
@@ -36,8 +37,8 @@ impl std::fmt::Display for AllocationId {
 /// together, and so does what none looks at.
 pub(crate) struct Allocations<G> {
     worker: u16,
-    slots: Vec<Allocation>,
-    cold: Vec<Option<Cold<G>>>,
+    slots: Chunks<Allocation>,
+    cold: Chunks<Option<Cold<G>>>,
     free: Vec<u32>,
     index: Index,
     hasher: RandomState,
@@ -58,8 +59,8 @@ impl<G> Allocations<G> {
     pub(crate) fn new(worker: u16) -> Self {
         Self {
             worker,
-            slots: Vec::new(),
-            cold: Vec::new(),
+            slots: Chunks::new(),
+            cold: Chunks::new(),
             free: Vec::new(),
             index: Index::default(),
             hasher: RandomState::new(),
@@ -194,7 +195,7 @@ impl<G> Allocations<G> {
     }
 
     pub(crate) fn ids(&self) -> impl Iterator<Item = AllocationId> {
-        (0u32..).zip(&self.cold).filter(|(_, cold)| cold.is_some()).map(|(slot, _)| self.id(slot))
+        (0u32..).zip(self.cold.iter()).filter(|(_, cold)| cold.is_some()).map(|(slot, _)| self.id(slot))
     }
 
     /// What datagrams look at, of each allocation.

@@ -15,7 +15,7 @@
 //! | limits | `ledger.rs`, `prefix.rs`, `config.rs` | rows H30, H33 |
 //! | answers to addresses that may be forged | `unproven.rs` | row H11 |
 //! | time | `now.rs`, `moment.rs`, `wheel.rs` | |
-//! | what keeps the records small and found | `index.rs`, `interned.rs`, `small_map.rs` | |
+//! | what keeps the records small and found | `chunks.rs`, `index.rs`, `interned.rs`, `small_map.rs` | |
 //! | records | `record.rs` | restore, take-over, mobility |
 
 mod allocate;
@@ -26,6 +26,7 @@ mod binding;
 mod changes;
 mod channel;
 mod channel_bind;
+mod chunks;
 mod config;
 mod create_permission;
 mod data;

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use crate::chunks::Chunks;
+
 /// One slot a second; more than the longest lifetime, so that nearly nothing is visited before its time.
 const SLOTS: usize = 4096;
 
@@ -12,7 +14,7 @@ const NONE: u32 = u32::MAX;
 pub(crate) struct Wheel<T> {
     /// The first node of each slot's list.
     slots: Box<[u32]>,
-    nodes: Vec<Node<T>>,
+    nodes: Chunks<Node<T>>,
     /// The first of the nodes that nobody uses.
     free: u32,
     /// The next second that has not been expired yet.
@@ -28,7 +30,7 @@ struct Node<T> {
 
 impl<T: Copy> Wheel<T> {
     pub(crate) fn new() -> Self {
-        Self { slots: vec![NONE; SLOTS].into(), nodes: Vec::new(), free: NONE, cursor: 0, len: 0 }
+        Self { slots: vec![NONE; SLOTS].into(), nodes: Chunks::new(), free: NONE, cursor: 0, len: 0 }
     }
 
     /// Wakes `entry` at the first whole second not before `at`; later than the wheel is long it wakes at its end, and is to be inserted
