@@ -20,12 +20,15 @@
 //! [`EventLoop`], [`Service`], [`Io`]: the loop, what it calls, what may be done in return. [`UdpSocket`], [`Listener`]: what is
 //! bound. [`Mailbox`]: letters between threads. [`Heartbeat`], [`Stats`]: what the control side watches.
 //!
+//! Not for the servers: [`batch`], one socket that plays many clients.
+//!
 //! The only crate that may be unsafe: it makes the system calls.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("the servers are for Linux");
 
 mod address;
+pub mod batch;
 mod clock;
 mod epoll;
 mod event_loop;
