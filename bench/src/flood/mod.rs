@@ -1,5 +1,7 @@
 //! Good calls while strangers begin handshakes.
 
+mod client;
+mod leg;
 mod stranger;
 
 use std::collections::VecDeque;
@@ -12,8 +14,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use causeway_wire::{ChannelData, ChannelNumber};
 
-use crate::load::{Client, Transport};
+use crate::load::Transport;
 use crate::peer::{Choice, Place};
+use client::Client;
 use stranger::Stranger;
 
 /// Good calls of each transport.

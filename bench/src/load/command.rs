@@ -4,61 +4,125 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use clap::Args;
 
-use crate::load::{Access, Direction, Fleet, Process, Scenario, Target, Transport};
+use crate::load::output::{self, Cost};
+use crate::load::{Access, Direction, Fleet, Limits, Measured, Operation, Pace, Process, Scenario, Subnet, Target, Transport, find_rate};
 
 /// What `turnload run` takes.
 #[derive(Args, Debug)]
 pub struct Flags {
-    /// The server's listener
+    /// The server's listener for the transport, such as 192.0.2.1:3478
     server: SocketAddr,
-    /// The user
-    #[arg(long, short)]
+    /// The user; the realm is the server's
+    #[arg(long, short, required_unless_present = "floor", default_value = "")]
     user: String,
     /// His password
-    #[arg(long, short)]
+    #[arg(long, short, default_value = "", hide_default_value = true)]
     password: String,
+    /// The server is a floor forwarder, which has no users
+    #[arg(long)]
+    floor: bool,
     /// What is between the clients and the server
     #[arg(long, value_enum, default_value_t = Transport::Udp)]
     transport: Transport,
     /// Which way the data goes
     #[arg(long, value_enum, default_value_t = Direction::ToPeer)]
     direction: Direction,
-    /// Clients, each with one allocation
-    #[arg(long, default_value_t = 100)]
+    /// What is done again and again
+    #[arg(long, value_enum, default_value_t = Operation::Channel)]
+    operation: Operation,
+    /// Clients, each with one allocation and a peer of its own; 1 to 20000
+    #[arg(long, short = 'n', default_value_t = 100)]
     allocations: usize,
     /// Bytes of application data in each datagram
-    #[arg(long, default_value_t = 160, value_parser = clap::value_parser!(u16).range(16..=1400))]
+    #[arg(long, short, default_value_t = 160, value_parser = clap::value_parser!(u16).range(16..=1400))]
     size: u16,
-    /// So long
+    /// So many datagrams in a row go the same way
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    burst: u8,
+    /// Bursts are sent in one piece and received joined, as behind a card that splits and joins (UDP_SEGMENT, UDP_GRO)
+    #[arg(long)]
+    gro: bool,
+    /// So many datagrams (or requests) under way at a time; else as many as no buffer loses
+    #[arg(long, conflicts_with_all = ["rate", "find_rate"])]
+    window: Option<usize>,
+    /// So many datagrams (or requests) a second, evenly, whatever comes back
+    #[arg(long, conflicts_with = "find_rate")]
+    rate: Option<u32>,
+    /// Search the highest rate with a loss below 0.1 % and a p99 below 10 ms, so many seconds at each (--seconds)
+    #[arg(long)]
+    find_rate: bool,
+    /// So long; 1 to 600
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
+    /// The clients' addresses, which must be local: on loopback, or made so by `ip route add local`
+    #[arg(long, default_value = "127.1.0.0/16")]
+    clients_subnet: Subnet,
+    /// The peers' addresses, which must be local, too
+    #[arg(long, default_value = "127.2.0.0/16")]
+    peers_subnet: Subnet,
     /// The server's process, to read what the load costs it
     #[arg(long)]
     pid: Option<u32>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Flags {
+    fn target(&self) -> Target {
+        let access = if self.floor { Access::Floor } else { Access::Turn { username: self.user.clone(), password: self.password.clone() } };
+        Target { address: self.server, access, clients: self.clients_subnet, peers: self.peers_subnet }
+    }
+
+    fn scenario(&self) -> Scenario {
+        let pace = match (self.window, self.rate) {
+            (Some(window), _) => Pace::Window(window),
+            (None, Some(rate)) => Pace::Rate(rate),
+            (None, None) => Pace::Auto,
+        };
+        Scenario {
+            transport: self.transport,
+            direction: self.direction,
+            operation: self.operation,
+            allocations: self.allocations,
+            size: self.size.into(),
+            burst: self.burst.into(),
+            pace,
+            offload: self.gro,
+        }
+    }
 }
 
 /// Loads one running server, and says what came of it.
 ///
 /// # Errors
-/// When the server cannot be used, or a delivery was wrong.
+/// When the server cannot be used, nothing was delivered, or a delivery was wrong.
 pub fn run(flags: &Flags) -> Result<()> {
-    let target = Target::new(flags.server, Access::Turn { username: flags.user.clone(), password: flags.password.clone() });
-    let scenario = Scenario {
-        transport: flags.transport,
-        direction: flags.direction,
-        allocations: flags.allocations,
-        size: flags.size.into(),
-        ..Scenario::default()
-    };
-    let process = flags.pid.map(Process::new);
+    let (scenario, target) = (flags.scenario(), flags.target());
+    let time = Duration::from_secs(flags.seconds);
     let mut fleet = Fleet::new(&scenario, &target)?;
-    let before = process.map(|process| process.spent()).transpose()?;
-    let measured = fleet.run(Duration::from_secs(flags.seconds))?;
-    println!("sent {}, delivered {}, lost {}, {:.0}/s", measured.sent, measured.delivered, measured.lost(), measured.rate());
-    if let (Some(process), Some(before)) = (process, before) {
-        let spent = process.spent()? - before;
-        println!("{:.0} ns a delivery; {:?} KiB", spent.as_nanos() as f64 / measured.delivered.max(1) as f64, process.memory()?);
+    if !flags.json {
+        println!("{}", output::heading(&scenario, &target));
+        println!("{}", output::HINT);
     }
-    ensure!(measured.corrupt == 0 && measured.misdelivered == 0, "not every delivery was right");
+    if flags.find_rate {
+        let found = find_rate(&mut fleet, &Limits { trial: time, ..Limits::default() })?;
+        println!("{}", if flags.json { output::found_json(&scenario, &found) } else { output::found_table(&found) });
+        return right(&found.measured);
+    }
+    let process = flags.pid.map(Process::new);
+    let before = process.map(|process| process.spent()).transpose()?;
+    let measured = fleet.run(time)?;
+    let cost = match (process, before) {
+        (Some(process), Some(before)) => Some(Cost { spent: process.spent()?.saturating_sub(before), memory: process.memory()? }),
+        _ => None,
+    };
+    println!("{}", if flags.json { output::json(&scenario, &measured, cost) } else { output::table(&measured, cost) });
+    right(&measured)
+}
+
+fn right(measured: &Measured) -> Result<()> {
+    ensure!(measured.corrupt == 0 && measured.misdelivered == 0 && measured.duplicates == 0, "not every delivery was right");
+    ensure!(measured.delivered > 0, "nothing was delivered");
     Ok(())
 }

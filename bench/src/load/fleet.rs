@@ -1,91 +1,148 @@
-use std::net::UdpSocket;
-use std::time::{Duration, Instant};
+use std::net::SocketAddr;
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
-use causeway_wire::{ChannelData, ChannelNumber};
+use anyhow::{Context, Result, ensure};
 
-use crate::load::{Access, Client, Direction, Measured, Operation, Pace, Scenario, Target};
+use crate::load::clock::{Clock, nanoseconds};
+use crate::load::credentials::Credentials;
+use crate::load::dialogue::{Answered, Dialogue};
+use crate::load::flows::Flows;
+use crate::load::idle::Idle;
+use crate::load::ledger::Ledger;
+use crate::load::legs::{Legs, PeerDatagrams};
+use crate::load::payload;
+use crate::load::scenario::MAX_SIZE;
+use crate::load::{Access, Direction, Measured, Operation, Pace, Scenario, Target, Transport};
 
-/// The clients of one server and their peers.
+/// The most clients.
+pub const MAX_ALLOCATIONS: usize = 20_000;
+
+/// The clients of one server and their peers. Its allocations are released when it is dropped.
 pub struct Fleet {
-    direction: Direction,
-    window: usize,
-    clients: Vec<Client>,
-    peer: UdpSocket,
-    frame: Vec<u8>,
-    next: usize,
+    pub(super) scenario: Scenario,
+    pub(super) server: SocketAddr,
+    pub(super) is_floor: bool,
+    pub(super) clock: Clock,
+    pub(super) legs: Legs,
+    pub(super) peers: PeerDatagrams,
+    pub(super) flows: Flows,
+    pub(super) dialogue: Dialogue,
+    pub(super) heard: Vec<Answered>,
+    pub(super) ledger: Ledger,
+    pub(super) idle: Idle,
+    /// The next burst.
+    pub(super) turn: usize,
+    /// When allocations, permissions and channels began their life.
+    pub(super) renewed: u64,
+    /// How far the present renewal is.
+    pub(super) renewing: Option<usize>,
+    /// Channels that each client bound in a measurement of that, and how many it may have.
+    pub(super) channels: Vec<(u16, u16)>,
 }
 
 impl Fleet {
-    /// Makes all allocations of the scenario.
+    /// Makes all allocations of the scenario, with their channels or permissions.
     ///
     /// # Errors
-    /// When the server refuses, does not answer, or cannot be played this scenario.
+    /// When the scenario is not possible, or the server refuses or does not answer.
     pub fn new(scenario: &Scenario, target: &Target) -> Result<Self> {
-        let Access::Turn { username, password } = &target.access else { bail!("only TURN") };
-        ensure!(
-            scenario.operation == Operation::Channel && scenario.burst == 1 && !scenario.offload,
-            "only channels, one datagram at a time"
-        );
-        ensure!(matches!(scenario.direction, Direction::ToPeer | Direction::ToClient | Direction::Both), "only to peer and to client");
-        let Pace::Window(window) = scenario.pace else { bail!("only a closed loop") };
-        let peer = UdpSocket::bind((target.peers.address(0), 0))?;
-        peer.set_read_timeout(Some(Duration::from_millis(50)))?;
-        let address = peer.local_addr()?;
-        let clients = (0..scenario.allocations).map(|_| Client::new(scenario.transport, target.address, address, [username, password]));
-        let clients = clients.collect::<Result<Vec<_>>>().context("no fleet")?;
-        for client in &clients {
-            client.leg.set_patience(Duration::from_millis(50))?;
-        }
-        let frame = [&ChannelData::header(ChannelNumber::FIRST, scenario.size as u16)[..], &vec![0xA5; scenario.size]].concat();
-        Ok(Self { direction: scenario.direction, window, clients, peer, frame, next: 0 })
+        check(scenario, target)?;
+        let count = scenario.allocations;
+        let legs = Legs::open(scenario, target)?;
+        let peers = PeerDatagrams::bind(target.peers, scenario)?;
+        let (username, password) = match &target.access {
+            Access::Turn { username, password } => (&**username, &**password),
+            Access::Floor => ("", ""),
+        };
+        let credentials = Credentials::new(username, password, count);
+        let is_stream = matches!(scenario.transport, Transport::Tcp | Transport::Tls);
+        let dialogue = Dialogue::new(target.address, credentials, (0..count).map(|client| legs.address(client)).collect());
+        let addresses = (0..count).map(|number| peers.address(number)).collect();
+        let mut fleet = Self {
+            scenario: *scenario,
+            server: target.address,
+            is_floor: target.access == Access::Floor,
+            clock: Clock::start(),
+            legs,
+            peers,
+            flows: Flows::new(scenario, &target.access, is_stream, addresses),
+            dialogue,
+            heard: Vec::new(),
+            ledger: Ledger::new(slots(scenario)),
+            idle: Idle::default(),
+            turn: 0,
+            renewed: 0,
+            renewing: None,
+            channels: vec![(0, 1_000); count],
+        };
+        fleet.set_up().context("no fleet")?;
+        Ok(fleet)
     }
 
-    /// Plays the scenario for so long.
+    /// Changes how fast the next [`run`](Self::run) goes.
     ///
     /// # Errors
-    /// When a socket of the fleet fails.
-    pub fn run(&mut self, time: Duration) -> Result<Measured> {
-        let start = Instant::now();
-        let mut measured = Measured::default();
-        while start.elapsed() < time {
-            measured.sent += self.window as u64;
-            measured.delivered += self.round()?;
-        }
-        measured.elapsed = start.elapsed();
-        Ok(measured)
+    /// When it is not possible.
+    pub fn set_pace(&mut self, pace: Pace) -> Result<()> {
+        let scenario = Scenario { pace, ..self.scenario };
+        check_pace(&scenario)?;
+        self.scenario = scenario;
+        self.ledger = Ledger::new(slots(&scenario));
+        Ok(())
     }
 
-    /// One window of datagrams, each sent by or to another client, and each waited for. How many came.
-    fn round(&mut self) -> Result<u64> {
-        let count = self.clients.len();
-        let turn: Vec<usize> = (0..self.window).map(|offset| (self.next + offset) % count).collect();
-        self.next = (self.next + self.window) % count;
-        let direction = self.direction;
-        let goes_up = |position: usize| match direction {
-            Direction::ToClient => false,
-            Direction::Both => position.is_multiple_of(2),
-            _ => true,
-        };
-        let data = &self.frame[ChannelData::HEADER_LEN..];
-        for (position, &index) in turn.iter().enumerate() {
-            let client = &mut self.clients[index];
-            if goes_up(position) {
-                client.leg.send(&self.frame)?;
-            } else {
-                self.peer.send_to(data, client.relayed)?;
-            }
+    /// Plays the scenario for so long, and waits for what is still under way then.
+    ///
+    /// # Errors
+    /// When a socket fails, or the server refuses a request or does not answer it.
+    pub fn run(&mut self, time: Duration) -> Result<Measured> {
+        self.renew_if_old()?;
+        match self.scenario.operation {
+            Operation::Channel | Operation::Send => self.relay(nanoseconds(time))?,
+            Operation::Allocate | Operation::ChannelBind | Operation::Binding => self.request(nanoseconds(time))?,
         }
-        let mut delivered = 0;
-        let mut buffer = [0; 2048];
-        for (position, &index) in turn.iter().enumerate() {
-            if goes_up(position) {
-                delivered += u64::from(self.peer.recv(&mut buffer).is_ok_and(|len| buffer[..len] == *data));
-            } else {
-                let leg = &mut self.clients[index].leg;
-                delivered += u64::from(leg.receive(&mut buffer).is_ok_and(|len| buffer[..len] == self.frame[..]));
-            }
-        }
-        Ok(delivered)
+        Ok(self.ledger.measured())
     }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        // A server that is gone has nothing to release.
+        drop(self.release());
+    }
+}
+
+/// How many datagrams may be under way, of which the ledger has to know.
+fn slots(scenario: &Scenario) -> usize {
+    match scenario.pace {
+        Pace::Window(_) | Pace::Auto => scenario.window(),
+        // What comes a second late is as good as lost.
+        Pace::Rate(rate) => rate as usize,
+    }
+}
+
+fn check(scenario: &Scenario, target: &Target) -> Result<()> {
+    ensure!((1..=MAX_ALLOCATIONS).contains(&scenario.allocations), "from 1 to {MAX_ALLOCATIONS} allocations");
+    ensure!((payload::LEAST..=MAX_SIZE).contains(&scenario.size), "from {} to {MAX_SIZE} bytes", payload::LEAST);
+    ensure!((1..=64).contains(&scenario.burst), "bursts of 1 to 64");
+    ensure!(!scenario.offload || scenario.transport == Transport::Udp, "UDP_SEGMENT and UDP_GRO are of UDP");
+    ensure!(!scenario.offload || scenario.burst * (scenario.size + 64) <= 65_000, "a burst that is sent at once has 65,000 bytes at most");
+    ensure!(target.address.is_ipv4(), "clients have IPv4 addresses, and so has the server");
+    if scenario.direction == Direction::Relay {
+        ensure!(scenario.allocations.is_multiple_of(2), "relay to relay, clients come in pairs");
+    }
+    if target.access == Access::Floor {
+        ensure!(scenario.operation == Operation::Channel && scenario.direction != Direction::Relay, "a floor relays, and nothing else");
+        ensure!(scenario.transport == Transport::Udp, "a floor's clients use UDP");
+    }
+    check_pace(scenario)
+}
+
+fn check_pace(scenario: &Scenario) -> Result<()> {
+    match scenario.pace {
+        Pace::Window(window) => ensure!((1..=65_536).contains(&window), "a window from 1 to 65,536"),
+        Pace::Rate(rate) => ensure!((1..=5_000_000).contains(&rate), "from 1 to 5,000,000 a second"),
+        Pace::Auto => {}
+    }
+    Ok(())
 }

@@ -65,6 +65,8 @@ pub enum Operation {
 /// How fast.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pace {
+    /// Closed loop, with a window of 128 or less: enough that the server never waits, few enough that no buffer overflows.
+    Auto,
     /// Closed loop: so many datagrams under way at a time.
     Window(usize),
     /// Open loop: so many a second, evenly, whatever comes back.
@@ -72,8 +74,8 @@ pub enum Pace {
 }
 
 impl Pace {
-    /// Enough that the server never waits, few enough that no buffer overflows.
-    pub const WINDOW: Self = Self::Window(128);
+    /// The usual closed loop.
+    pub const WINDOW: Self = Self::Auto;
 }
 
 /// What a fleet does.
@@ -95,6 +97,28 @@ pub struct Scenario {
     pub pace: Pace,
     /// Whether bursts leave as one large send (UDP_SEGMENT) and arrive joined (UDP_GRO), as behind a card that splits and joins.
     pub offload: bool,
+}
+
+/// The most bytes of application data in a datagram.
+pub(crate) const MAX_SIZE: usize = 1400;
+/// What all datagrams of the usual window take of one receive buffer of the kernel, at most: less than the 208 KiB that is the common default.
+const WINDOW_BYTES: usize = 128 << 10;
+/// What the kernel books for a datagram beyond its bytes, at least.
+const BOOKED: usize = 640;
+
+impl Scenario {
+    /// Datagrams (or requests) under way at a time in a closed loop.
+    #[must_use]
+    pub fn window(&self) -> usize {
+        match self.pace {
+            Pace::Window(window) => window,
+            Pace::Auto | Pace::Rate(_) => {
+                // The kernel books powers of two.
+                let booked = (self.size + BOOKED).next_power_of_two();
+                (WINDOW_BYTES / booked).clamp(2 * self.burst, 128.max(2 * self.burst))
+            }
+        }
+    }
 }
 
 impl Default for Scenario {

@@ -8,8 +8,8 @@ use causeway_wire::attribute::{
 use causeway_wire::{ChannelNumber, Class, EncodeError, IntegrityKey, Message, MessageWriter, Method, TransactionId};
 use rand::Rng;
 
+use crate::flood::leg::Leg;
 use crate::load::Transport;
-use crate::load::leg::Leg;
 
 /// One client with one allocation and one channel.
 pub(crate) struct Client {

@@ -39,17 +39,6 @@ impl Leg {
         })
     }
 
-    /// From now on, how long [`receive`](Self::receive) waits.
-    pub(crate) fn set_patience(&self, patience: Duration) -> Result<()> {
-        match self {
-            Self::Datagrams(socket) => socket.set_read_timeout(Some(patience))?,
-            Self::Stream(frames) => frames.stream.set_read_timeout(Some(patience))?,
-            Self::Tls(frames) => frames.stream.get_ref().set_read_timeout(Some(patience))?,
-            Self::Dtls(stream) => stream.get_ref().0.set_read_timeout(Some(patience))?,
-        }
-        Ok(())
-    }
-
     /// Sends one message, which on a stream ends at a multiple of four bytes.
     pub(crate) fn send(&mut self, message: &[u8]) -> Result<()> {
         match self {

@@ -1,0 +1,228 @@
+use std::time::Duration;
+
+use crate::load::Measured;
+use crate::load::histogram::Histogram;
+use crate::load::payload;
+
+/// What was sent, and what became of it.
+pub(crate) struct Ledger {
+    slots: Box<[Slot]>,
+    next: u64,
+    /// Those with lower numbers are not waited for any more.
+    awaited_from: u64,
+    /// Of this run: those with lower numbers were counted by another.
+    first: u64,
+    under_way: usize,
+    counts: Measured,
+    latencies: Histogram,
+    begun: u64,
+    last_arrival: u64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    number: u64,
+    sent: u64,
+    flow: u32,
+    pending: bool,
+}
+
+impl Ledger {
+    /// Room for so many datagrams under way, and as many again that may still come late.
+    pub(crate) fn new(under_way: usize) -> Self {
+        let slots = vec![Slot::default(); (2 * under_way).next_power_of_two().max(4096)].into_boxed_slice();
+        Self {
+            slots,
+            next: 1,
+            awaited_from: 1,
+            first: 1,
+            under_way: 0,
+            counts: Measured::default(),
+            latencies: Histogram::new(),
+            begun: 0,
+            last_arrival: 0,
+        }
+    }
+
+    /// Counts from zero again. What is still under way from before is not waited for, nor counted when it comes.
+    pub(crate) fn begin(&mut self, now: u64) {
+        self.give_up();
+        self.first = self.next;
+        self.counts = Measured::default();
+        self.latencies.clear();
+        (self.begun, self.last_arrival) = (now, now);
+    }
+
+    /// Sent and neither arrived nor given up.
+    pub(crate) fn under_way(&self) -> usize {
+        self.under_way
+    }
+
+    pub(crate) fn sent(&self) -> u64 {
+        self.counts.sent
+    }
+
+    /// Waits no longer for what is under way; it is lost unless it comes after all.
+    pub(crate) fn give_up(&mut self) {
+        self.awaited_from = self.next;
+        self.under_way = 0;
+    }
+
+    /// Books a datagram of `flow` and writes what it holds.
+    pub(crate) fn send(&mut self, flow: u32, now: u64, data: &mut [u8]) {
+        let number = self.next;
+        self.next += 1;
+        let index = self.index(number);
+        let slot = &mut self.slots[index];
+        if slot.pending && slot.number >= self.awaited_from {
+            // So old that its slot is needed.
+            self.under_way -= 1;
+        }
+        *slot = Slot { number, sent: now, flow, pending: true };
+        self.counts.sent += 1;
+        self.under_way += 1;
+        payload::write(data, number, flow);
+    }
+
+    /// Books what arrived where `flow` ends. `genuine`: it came from the right address, on the right channel.
+    pub(crate) fn arrive(&mut self, data: &[u8], size: usize, flow: u32, genuine: bool, now: u64) {
+        let Some((number, claimed)) = self.whole(data, size) else {
+            self.counts.corrupt += 1;
+            return;
+        };
+        if claimed != flow || !genuine {
+            self.counts.misdelivered += 1;
+            return;
+        }
+        let index = self.index(number);
+        let slot = &mut self.slots[index];
+        if slot.number != number {
+            // It comes so late that its slot was needed; it stays lost.
+            return;
+        }
+        if !slot.pending {
+            self.counts.duplicates += 1;
+            return;
+        }
+        slot.pending = false;
+        let sent = slot.sent;
+        self.under_way -= usize::from(number >= self.awaited_from);
+        if number >= self.first {
+            self.counts.delivered += 1;
+            self.latencies.add(now.saturating_sub(sent));
+            self.last_arrival = now;
+        }
+    }
+
+    /// Whether this was sent, and as it is. Books what is not.
+    pub(crate) fn passes(&mut self, data: &[u8], size: usize, flow: u32, genuine: bool) -> bool {
+        let Some((_, claimed)) = self.whole(data, size) else {
+            self.counts.corrupt += 1;
+            return false;
+        };
+        self.counts.misdelivered += u64::from(claimed != flow || !genuine);
+        claimed == flow && genuine
+    }
+
+    /// Books something that is no datagram of ours at all.
+    pub(crate) fn corrupt(&mut self) {
+        self.counts.corrupt += 1;
+    }
+
+    fn whole(&self, data: &[u8], size: usize) -> Option<(u64, u32)> {
+        let (number, flow) = payload::read(data).filter(|_| data.len() == size)?;
+        let slot = &self.slots[self.index(number)];
+        // The flow of a number is known while its slot is.
+        let told = slot.number != number || slot.flow == flow;
+        (number < self.next && told).then_some((number, flow))
+    }
+
+    /// A request was sent: it is known by its transaction.
+    pub(crate) fn ask(&mut self) {
+        self.counts.sent += 1;
+    }
+
+    /// It was answered, and as it should be.
+    pub(crate) fn answer(&mut self, asked: u64, now: u64) {
+        self.counts.delivered += 1;
+        self.latencies.add(now.saturating_sub(asked));
+        self.last_arrival = now;
+    }
+
+    pub(crate) fn measured(&self) -> Measured {
+        let elapsed = Duration::from_nanos(self.last_arrival - self.begun);
+        Measured { elapsed, latencies: self.latencies.latencies(), ..self.counts }
+    }
+
+    fn index(&self, number: u64) -> usize {
+        number as usize & (self.slots.len() - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(ledger: &mut Ledger, flow: u32) -> Vec<u8> {
+        let mut data = vec![0; 40];
+        ledger.send(flow, 0, &mut data);
+        data
+    }
+
+    #[test]
+    fn each_fate_is_counted() {
+        let mut ledger = Ledger::new(8);
+        let [good, lost, swapped, mut broken, wrong_source] = [0; 5].map(|flow| sent(&mut ledger, flow));
+        ledger.arrive(&good, 40, 0, true, 1_000);
+        ledger.arrive(&good, 40, 0, true, 1_000);
+        ledger.arrive(&swapped, 40, 1, true, 1_000);
+        broken[20] ^= 1;
+        ledger.arrive(&broken, 40, 0, true, 1_000);
+        ledger.arrive(&wrong_source, 40, 0, false, 1_000);
+        ledger.arrive(&lost[..39], 40, 0, true, 1_000);
+        let found = ledger.measured();
+        assert_eq!((found.sent, found.delivered, found.duplicates, found.misdelivered, found.corrupt), (5, 1, 1, 2, 2));
+        assert_eq!((found.lost(), ledger.under_way()), (4, 4));
+        assert_eq!(found.latencies.max, Duration::from_micros(1));
+    }
+
+    #[test]
+    fn what_comes_after_it_was_given_up_is_no_loss() {
+        let mut ledger = Ledger::new(8);
+        let late = sent(&mut ledger, 3);
+        ledger.give_up();
+        assert_eq!(ledger.under_way(), 0);
+        ledger.arrive(&late, 40, 3, true, 9);
+        assert_eq!((ledger.measured().delivered, ledger.under_way()), (1, 0));
+    }
+
+    #[test]
+    fn what_comes_in_the_next_run_is_not_counted_there() {
+        let mut ledger = Ledger::new(8);
+        let late = sent(&mut ledger, 3);
+        ledger.begin(5);
+        ledger.arrive(&late, 40, 3, true, 9);
+        assert_eq!((ledger.measured().sent, ledger.measured().delivered), (0, 0));
+    }
+
+    #[test]
+    fn a_number_that_was_never_given_is_corrupt() {
+        let mut ledger = Ledger::new(8);
+        let mut data = vec![0; 40];
+        payload::write(&mut data, 999, 0);
+        ledger.arrive(&data, 40, 0, true, 1);
+        assert_eq!(ledger.measured().corrupt, 1);
+    }
+
+    #[test]
+    fn a_slot_that_is_needed_is_given_up() {
+        let mut ledger = Ledger::new(8);
+        let first = sent(&mut ledger, 0);
+        for _ in 0..4096 {
+            sent(&mut ledger, 0);
+        }
+        assert_eq!(ledger.under_way(), 4096);
+        ledger.arrive(&first, 40, 0, true, 1);
+        assert_eq!((ledger.measured().delivered, ledger.under_way()), (0, 4096));
+    }
+}

@@ -1,0 +1,146 @@
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::load::{Found, Measured, Memory, Pace, Scenario, Target};
+
+/// What an operator has to know before he believes a figure.
+pub(crate) const HINT: &str =
+    "All clients share one user and a few prefixes: limits per user, per prefix and of unauthenticated requests must be out of the way.";
+
+/// What the load cost the server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cost {
+    /// Time on the processor.
+    pub(crate) spent: Duration,
+    /// At the end.
+    pub(crate) memory: Memory,
+}
+
+pub(crate) fn heading(scenario: &Scenario, target: &Target) -> String {
+    let pace = match scenario.pace {
+        Pace::Auto | Pace::Window(_) => format!("{} under way", scenario.window()),
+        Pace::Rate(rate) => format!("{rate} a second"),
+    };
+    format!(
+        "{} over {}, {:?} {:?}: {} allocations, {} bytes, bursts of {}{}, {pace}",
+        target.address,
+        scenario.transport.name(),
+        scenario.operation,
+        scenario.direction,
+        scenario.allocations,
+        scenario.size,
+        scenario.burst,
+        if scenario.offload { " in one piece" } else { "" },
+    )
+}
+
+pub(crate) fn table(measured: &Measured, cost: Option<Cost>) -> String {
+    let latencies = &measured.latencies;
+    let mut text = format!(
+        "sent        {}\ndelivered   {} ({:.0} a second)\nlost        {} ({:.4} %)\ncorrupt     {}\nmisdelivered {}\nduplicates  {}\n\
+         latency     p50 {:?}, p90 {:?}, p99 {:?}, p99.9 {:?}, max {:?}",
+        measured.sent,
+        measured.delivered,
+        measured.rate(),
+        measured.lost(),
+        100.0 * share(measured.lost(), measured.sent),
+        measured.corrupt,
+        measured.misdelivered,
+        measured.duplicates,
+        latencies.p50,
+        latencies.p90,
+        latencies.p99,
+        latencies.p999,
+        latencies.max,
+    );
+    if let Some(cost) = cost {
+        text += &format!(
+            "\nserver      {:.0} ns a delivery, {:.1} % of a processor, {} KiB resident ({} its own)",
+            each(cost, measured),
+            100.0 * cost.spent.as_secs_f64() / measured.elapsed.as_secs_f64().max(1e-9),
+            cost.memory.resident,
+            cost.memory.anonymous,
+        );
+    }
+    text
+}
+
+pub(crate) fn found_table(found: &Found) -> String {
+    let whose = if found.by_load { "; faster than that the load cannot send" } else { "" };
+    format!("highest     {} a second{whose}\n{}", found.rate, table(&found.measured, None))
+}
+
+pub(crate) fn json(scenario: &Scenario, measured: &Measured, cost: Option<Cost>) -> String {
+    let mut value = json!({ "scenario": scenario_json(scenario), "measured": measured_json(measured) });
+    if let Some(cost) = cost {
+        value["server"] = json!({
+            "ns_per_delivery": each(cost, measured),
+            "cpu_ns": nanoseconds(cost.spent),
+            "resident_kib": cost.memory.resident,
+            "anonymous_kib": cost.memory.anonymous,
+        });
+    }
+    value.to_string()
+}
+
+pub(crate) fn found_json(scenario: &Scenario, found: &Found) -> String {
+    json!({
+        "scenario": scenario_json(scenario),
+        "highest_rate": found.rate,
+        "limited_by_load": found.by_load,
+        "measured": measured_json(&found.measured),
+    })
+    .to_string()
+}
+
+fn scenario_json(scenario: &Scenario) -> Value {
+    let (window, rate) = match scenario.pace {
+        Pace::Auto | Pace::Window(_) => (Some(scenario.window()), None),
+        Pace::Rate(rate) => (None, Some(rate)),
+    };
+    json!({
+        "transport": scenario.transport.name(),
+        "operation": format!("{:?}", scenario.operation),
+        "direction": format!("{:?}", scenario.direction),
+        "allocations": scenario.allocations,
+        "size": scenario.size,
+        "burst": scenario.burst,
+        "gro": scenario.offload,
+        "window": window,
+        "rate": rate,
+    })
+}
+
+fn measured_json(measured: &Measured) -> Value {
+    let latencies = &measured.latencies;
+    json!({
+        "sent": measured.sent,
+        "delivered": measured.delivered,
+        "lost": measured.lost(),
+        "corrupt": measured.corrupt,
+        "misdelivered": measured.misdelivered,
+        "duplicates": measured.duplicates,
+        "elapsed_ns": nanoseconds(measured.elapsed),
+        "per_second": measured.rate(),
+        "latency_ns": {
+            "p50": nanoseconds(latencies.p50),
+            "p90": nanoseconds(latencies.p90),
+            "p99": nanoseconds(latencies.p99),
+            "p99_9": nanoseconds(latencies.p999),
+            "max": nanoseconds(latencies.max),
+        },
+    })
+}
+
+fn each(cost: Cost, measured: &Measured) -> f64 {
+    cost.spent.as_secs_f64() * 1e9 / measured.delivered.max(1) as f64
+}
+
+fn share(part: u64, all: u64) -> f64 {
+    if all == 0 { 0.0 } else { part as f64 / all as f64 }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    crate::load::clock::nanoseconds(time)
+}

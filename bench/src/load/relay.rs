@@ -1,0 +1,135 @@
+use anyhow::Result;
+use causeway_net::batch::BATCH;
+
+use crate::load::flows::{Flows, Held};
+use crate::load::setup::done;
+use crate::load::{Direction, Fleet, Pace};
+
+/// Nanoseconds of silence after which what is under way is given up.
+const PATIENCE: u64 = 300_000_000;
+/// No more are sent in a row before it is looked what came.
+const AT_ONCE: usize = 256;
+
+impl Fleet {
+    /// Relays for so many nanoseconds.
+    pub(super) fn relay(&mut self, time: u64) -> Result<()> {
+        let start = self.clock.now();
+        self.ledger.begin(start);
+        let mut active = start;
+        loop {
+            let now = self.clock.now();
+            let is_over = now >= start + time;
+            if is_over && (self.ledger.under_way() == 0 || now > active + PATIENCE) {
+                break;
+            }
+            if !is_over && self.ledger.under_way() > 0 && now > active + PATIENCE {
+                self.ledger.give_up();
+            }
+            let sent = if is_over { 0 } else { self.offer(start, now)? };
+            self.renew(now)?;
+            self.dialogue.tend(&mut self.legs, now)?;
+            self.legs.flush()?;
+            self.peers.flush()?;
+            if self.take()? + sent > 0 {
+                active = now;
+                self.idle.busy();
+            } else {
+                let due = if is_over { None } else { self.due(start) };
+                self.idle.wait(self.clock, due, [self.legs.fd(), self.peers.fd()])?;
+            }
+            for answered in std::mem::take(&mut self.heard) {
+                done(&answered)?;
+            }
+        }
+        self.ledger.give_up();
+        Ok(())
+    }
+
+    /// Sends what it is time for. How many that were.
+    fn offer(&mut self, start: u64, now: u64) -> Result<usize> {
+        let burst = self.scenario.burst;
+        let room = match self.scenario.pace {
+            // Half of it at once: the server, too, is to work in batches.
+            Pace::Auto | Pace::Window(_) => {
+                let window = self.scenario.window();
+                let room = window.saturating_sub(self.ledger.under_way());
+                if room * 2 >= window { room.max(burst) } else { 0 }
+            }
+            Pace::Rate(rate) => {
+                let due = 1 + u128::from(now - start) * u128::from(rate) / 1_000_000_000;
+                (due as u64).saturating_sub(self.ledger.sent()).min(AT_ONCE as u64) as usize
+            }
+        };
+        let bursts = match self.scenario.pace {
+            Pace::Rate(_) => room.div_ceil(burst),
+            Pace::Auto | Pace::Window(_) => room / burst,
+        };
+        let (mut now, mut since) = (now, 0);
+        for _ in 0..bursts {
+            if since >= BATCH {
+                (now, since) = (self.clock.now(), 0);
+            }
+            self.burst(now)?;
+            since += burst;
+        }
+        Ok(bursts * burst)
+    }
+
+    /// When the next one is to leave, if time decides that.
+    fn due(&self, start: u64) -> Option<u64> {
+        let Pace::Rate(rate) = self.scenario.pace else { return None };
+        Some(start + (u128::from(self.ledger.sent()) * 1_000_000_000 / u128::from(rate)) as u64)
+    }
+
+    /// Queues one burst of one flow.
+    fn burst(&mut self, now: u64) -> Result<()> {
+        let (client, up) = self.flows.turn(self.turn);
+        self.turn += 1;
+        let Self { scenario, legs, peers, flows, ledger, server, .. } = self;
+        let (size, flow) = (scenario.size, Flows::flow(client, up));
+        let mut one = |room: &mut [u8]| {
+            if up {
+                let id = ledger.sent();
+                flows.wrap(room, client, size, id, |data| ledger.send(flow, now, data))
+            } else {
+                ledger.send(flow, now, &mut room[..size]);
+                size
+            }
+        };
+        let mut push = |segment, fill: &mut dyn FnMut(&mut [u8]) -> usize| {
+            if up { legs.push(client, *server, segment, fill) } else { peers.push(client, flows.relayed[client], segment, fill) }
+        };
+        if scenario.offload {
+            let wrapped = if up { flows.wrapped(size) } else { size };
+            push(wrapped as u16, &mut |room| (0..scenario.burst).fold(0, |end, _| end + one(&mut room[end..])))
+        } else {
+            (0..scenario.burst).try_for_each(|_| push(0, &mut one))
+        }
+    }
+
+    /// Takes what came to clients and peers. How much that was.
+    fn take(&mut self) -> Result<usize> {
+        let Self { scenario, legs, peers, flows, ledger, dialogue, heard, server, clock, .. } = self;
+        let (size, mut stamp) = (scenario.size, None);
+        let at_clients = legs.receive(*server, |client, message, genuine| match flows.unwrap(client, message) {
+            Held::Data { data, right } => {
+                let now = *stamp.get_or_insert_with(|| clock.now());
+                ledger.arrive(data, size, flows.flow_to(client), genuine && right, now);
+            }
+            Held::Stun if genuine => heard.extend(dialogue.hear(client, message)),
+            Held::Stun | Held::Broken => ledger.corrupt(),
+        })?;
+        let at_peers = peers.receive()?;
+        let now = if at_peers > 0 { clock.now() } else { 0 };
+        let is_echo = scenario.direction == Direction::Echo;
+        peers.each(at_peers, |client, source, data| {
+            let (flow, genuine) = (Flows::flow(client, true), source == flows.relayed[client]);
+            if is_echo {
+                return ledger.passes(data, size, flow, genuine);
+            }
+            ledger.arrive(data, size, flow, genuine, now);
+            false
+        })?;
+        Ok(at_clients + at_peers)
+    }
+}

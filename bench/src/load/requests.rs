@@ -1,0 +1,129 @@
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use anyhow::{Result, bail};
+
+use crate::load::dialogue::{Answer, Answered};
+use crate::load::request::Request;
+use crate::load::setup::done;
+use crate::load::{Fleet, Operation, Pace};
+
+/// The first channel, and a port for each of its peers.
+const FIRST_CHANNEL: u16 = 0x4000;
+const FIRST_PORT: u16 = 10_000;
+/// What a server says when a client may have no more channels: Insufficient Capacity (RFC 8656 §12.2), or Forbidden.
+const NO_MORE: [u16; 4] = [403, 486, 500, 508];
+
+/// Clients that wait for their turn, and since when the others are at it.
+struct Rota {
+    idle: VecDeque<usize>,
+    begun: Vec<u64>,
+    active: usize,
+}
+
+impl Fleet {
+    /// Does the scenario's operation for so many nanoseconds, each client one at a time.
+    pub(super) fn request(&mut self, time: u64) -> Result<()> {
+        let count = self.scenario.allocations;
+        let mut rota = Rota { idle: (0..count).map(|client| (client + self.turn) % count).collect(), begun: vec![0; count], active: 0 };
+        let start = self.clock.now();
+        self.ledger.begin(start);
+        loop {
+            let now = self.clock.now();
+            let is_over = now >= start + time;
+            if is_over && self.dialogue.under_way() == 0 {
+                break;
+            }
+            if !is_over {
+                self.begin_operations(&mut rota, start, now)?;
+                self.renew(now)?;
+            }
+            self.dialogue.tend(&mut self.legs, now)?;
+            self.legs.flush()?;
+            if self.hear()? > 0 {
+                self.idle.busy();
+            } else {
+                self.idle.wait(self.clock, None, [self.legs.fd(), self.peers.fd()])?;
+            }
+            let now = self.clock.now();
+            for index in 0..self.heard.len() {
+                self.conclude(self.heard[index], &mut rota, now)?;
+            }
+            self.heard.clear();
+        }
+        // The next run begins with those that waited longest.
+        self.turn = rota.idle.front().copied().unwrap_or(0);
+        Ok(())
+    }
+
+    /// Begins what it is time for.
+    fn begin_operations(&mut self, rota: &mut Rota, start: u64, now: u64) -> Result<()> {
+        let room = match self.scenario.pace {
+            Pace::Auto | Pace::Window(_) => self.scenario.window().saturating_sub(rota.active),
+            Pace::Rate(rate) => {
+                let due = 1 + u128::from(now - start) * u128::from(rate) / 1_000_000_000;
+                (due as u64).saturating_sub(self.ledger.sent()) as usize
+            }
+        };
+        for _ in 0..room {
+            let Some(client) = rota.idle.pop_front() else { break };
+            if self.dialogue.is_busy(client) {
+                // It renews what it has.
+                rota.idle.push_back(client);
+                break;
+            }
+            let request = match self.scenario.operation {
+                Operation::Allocate => Request::Challenge,
+                Operation::ChannelBind => self.next_channel(client),
+                Operation::Binding | Operation::Channel | Operation::Send => Request::Binding,
+            };
+            self.dialogue.ask(&mut self.legs, client, request, now)?;
+            self.ledger.ask();
+            rota.begun[client] = now;
+            rota.active += 1;
+        }
+        Ok(())
+    }
+
+    /// A new channel while the client may have more, then its channels again in turn.
+    fn next_channel(&mut self, client: usize) -> Request {
+        let (bound, limit) = &mut self.channels[client];
+        let number = *bound % *limit;
+        *bound = if *bound + 1 >= 2 * *limit { *limit } else { *bound + 1 };
+        let peer = SocketAddr::new(self.flows.peers[client].ip(), FIRST_PORT + number);
+        Request::Bind { channel: FIRST_CHANNEL + number, peer }
+    }
+
+    /// What follows from an answer.
+    fn conclude(&mut self, answered: Answered, rota: &mut Rota, now: u64) -> Result<()> {
+        let Answered { client, request, answer, .. } = answered;
+        match (self.scenario.operation, request, answer) {
+            (Operation::Allocate, Request::Challenge, Answer::Challenged) => {
+                return self.dialogue.ask(&mut self.legs, client, Request::Allocate, now);
+            }
+            (Operation::Allocate, Request::Allocate, Answer::Allocated(_)) => {
+                self.ledger.answer(rota.begun[client], now);
+                return self.dialogue.ask(&mut self.legs, client, Request::Refresh { lifetime: 0 }, now);
+            }
+            (Operation::Allocate, Request::Refresh { .. }, _) => done(&answered)?,
+            // A renewal, beside what is measured.
+            (_, Request::Refresh { .. }, _) => return done(&answered),
+            (Operation::ChannelBind, Request::Bind { .. }, Answer::Refused(code)) if NO_MORE.contains(&code) => {
+                let (bound, limit) = &mut self.channels[client];
+                if *bound <= 1 || *bound > *limit {
+                    bail!("ChannelBind: refused with {code}");
+                }
+                // This one does not count as another: it is asked for what the client has.
+                *limit = *bound - 1;
+                let again = self.next_channel(client);
+                return self.dialogue.ask(&mut self.legs, client, again, now);
+            }
+            (_, _, Answer::Done) => self.ledger.answer(rota.begun[client], now),
+            (_, _, Answer::Wrong) => self.ledger.corrupt(),
+            (_, request, answer) => bail!("{request:?}: {answer:?}"),
+        }
+        rota.active -= 1;
+        rota.idle.push_back(client);
+        Ok(())
+    }
+}
