@@ -67,6 +67,8 @@ pub struct Io {
     pub(super) scratch_in_use: bool,
     /// Closed sockets whose datagrams have not left yet.
     retired: Vec<OwnedFd>,
+    /// The place of the socket whose kernel drops are counted next.
+    pub(super) next_counted: usize,
     /// Listeners' sockets, which are served in each turn while they are busy.
     pub(super) listening: Vec<SocketKey>,
     /// Streams with frames to be written at the flush.
@@ -90,7 +92,7 @@ pub(super) struct SocketEntry {
     /// Kernel drops counted so far.
     pub(super) drops: u64,
     /// What is to be done before the service sees a datagram; usually nothing.
-    pub(super) screen: Option<Arc<Screen>>,
+    pub(super) screen: Option<Box<Screen>>,
     /// Whether the ring serves it, and whether it is receiving from it now.
     pub(super) ringed: bool,
     pub(super) receiving: bool,
@@ -130,6 +132,7 @@ impl Io {
             arena_next: ARENA.start,
             scratch_in_use: false,
             retired: Vec::new(),
+            next_counted: 0,
             listening: Vec::new(),
             dirty: Vec::new(),
             draining: Vec::new(),

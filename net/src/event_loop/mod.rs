@@ -150,6 +150,7 @@ impl EventLoop {
         self.io.enable_ring()?;
         let mut events = Events::new();
         moderation::make_timers_exact();
+        self.io.now = self.clock.sample().monotonic;
         while !self.io.stopped {
             let patience = self.patience(service.next_deadline());
             if self.io.ring.is_none() {
@@ -171,6 +172,9 @@ impl EventLoop {
         let rest = self.moderation.note(self.io.now, packets);
         if !rest.is_zero() {
             stats.rests.add(1);
+            if self.io.ring.is_some() {
+                self.io.flush_datagrams(); // what would have left with the wait must not rest, too
+            }
             moderation::rest(rest);
         }
     }
@@ -181,10 +185,8 @@ impl EventLoop {
             return Duration::ZERO;
         }
         let longest = if self.needs_tending() { TENDING_WAIT } else { LONGEST_WAIT };
-        deadline.map_or(longest, |deadline| {
-            let now = self.clock.sample().monotonic;
-            deadline.saturating_sub(now).min(longest)
-        })
+        // By the time that the turn began: what the turn took comes on top, and one look at the clock a turn will do.
+        deadline.map_or(longest, |deadline| deadline.saturating_sub(self.io.now).min(longest))
     }
 
     fn turn<S: Service>(&mut self, events: &Events, service: &mut S, mailbox: &mailbox::Receiver<S::Mail>) {
@@ -264,7 +266,7 @@ impl EventLoop {
         self.tend_openings(now, service);
         self.tend_associations(now, service);
         self.io.resume_listeners();
-        self.io.count_listener_drops();
+        self.io.count_all_drops();
         self.next_tending = now.monotonic + if self.needs_tending() { TENDING_WAIT } else { LONGEST_WAIT };
     }
 }

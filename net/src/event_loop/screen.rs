@@ -23,21 +23,32 @@ pub(super) struct Screen {
 
 impl Screen {
     /// `None`: there is nothing to do.
-    pub(super) fn of(listening: DatagramListening) -> Option<Arc<Self>> {
+    pub(super) fn of(listening: DatagramListening) -> Option<Box<Self>> {
         let DatagramListening { plain, dtls, proxies, .. } = listening;
-        (dtls || !plain || proxies.is_some()).then(|| Arc::new(Self { plain, dtls, proxies }))
+        (dtls || !plain || proxies.is_some()).then(|| Box::new(Self { plain, dtls, proxies }))
     }
 
-    fn trusts(&self, peer: IpAddr) -> bool {
-        self.proxies.as_ref().is_some_and(|proxies| proxies.contains(peer))
+    /// What is to be done with the datagrams of `source`.
+    pub(super) fn passage(&self, source: IpAddr) -> Passage {
+        let proxied = self.proxies.as_ref().is_some_and(|proxies| proxies.contains(source));
+        Passage { plain: self.plain, dtls: self.dtls, proxied }
     }
+}
+
+/// What is to be done with the datagrams of one source.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Passage {
+    plain: bool,
+    dtls: bool,
+    /// Each has a proxy's header in front.
+    proxied: bool,
 }
 
 impl EventLoop {
     /// Takes the proxy's header off a datagram, and gives it to the service or to DTLS.
-    pub(super) fn screened<S: Service>(&mut self, now: Sample, screen: &Screen, arrival: Arrival, room: Room, service: &mut S) {
+    pub(super) fn screened<S: Service>(&mut self, now: Sample, passage: Passage, arrival: Arrival, room: Room, service: &mut S) {
         let (mut arrival, mut room) = (arrival, room);
-        if screen.trusts(arrival.source.ip()) {
+        if passage.proxied {
             // SAFETY: these bytes are this datagram's, and no packet of it is alive yet.
             let bytes = unsafe { self.region.bytes(room.payload) };
             let Ok(Parsed::Whole(header)) = proxy::parse(bytes) else {
@@ -53,9 +64,9 @@ impl EventLoop {
         }
         // SAFETY: as above.
         let first = unsafe { self.region.bytes(room.payload) }.first().copied();
-        if screen.dtls && (!screen.plain || first.is_some_and(is_secure)) {
+        if passage.dtls && (!passage.plain || first.is_some_and(is_secure)) {
             self.secure_datagram(now, &arrival, room, service);
-        } else if screen.plain {
+        } else if passage.plain {
             self.hand_over(now, &arrival, room, service);
         } else {
             self.io.stats.dropped_not_served.add(1);

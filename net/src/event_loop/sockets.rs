@@ -3,7 +3,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
-use std::sync::Arc;
 
 use super::io::{Io, SocketEntry};
 use super::screen::Screen;
@@ -13,10 +12,14 @@ use super::{DatagramListening, EventLoop, SocketKey};
 use crate::clock::Sample;
 use crate::epoll::{Interest, Source};
 use crate::packet::{Packet, Room, SLOTS};
+use crate::stats::Stats;
 use crate::udp::{Received, UdpOptions, UdpSocket, read_error, take_pending};
 
 /// Free slots below which a batch is flushed rather than cut short.
 const WORTHWHILE: usize = 16;
+
+/// Relayed sockets whose kernel drops are counted at a time, each by a system call.
+const COUNTED: usize = 64;
 
 /// ICMP errors that a socket may bring in one turn.
 const ERRORS: usize = 16;
@@ -51,7 +54,7 @@ impl Io {
         self.take_in(socket, tag, Share::relayed(), None)
     }
 
-    fn take_in(&mut self, socket: UdpSocket, tag: u64, share: Share, screen: Option<Arc<Screen>>) -> io::Result<SocketKey> {
+    fn take_in(&mut self, socket: UdpSocket, tag: u64, share: Share, screen: Option<Box<Screen>>) -> io::Result<SocketKey> {
         let fd = socket.as_raw_fd();
         let ringed = self.ring.is_some() && !share.is_listener();
         let key = self.sockets.insert(SocketEntry { socket, tag, share, drops: 0, screen, ringed, receiving: false });
@@ -72,7 +75,7 @@ impl Io {
             return;
         }
         if let Some(mut entry) = self.sockets.remove(key) {
-            self.count_drops(&mut entry);
+            count_drops(&mut entry, &self.stats);
             if entry.receiving {
                 self.to_cancel.push(key);
             }
@@ -88,24 +91,32 @@ impl Io {
         }
     }
 
-    fn count_drops(&self, entry: &mut SocketEntry) {
-        if let Ok(drops) = entry.socket.receive_queue_drops() {
-            self.stats.dropped_receive_queue_full.add(drops.saturating_sub(entry.drops));
-            entry.drops = drops;
+    /// Brings the count of kernel drops up to date: of the listeners' sockets, and of some others, in rotation. What those have lost
+    /// since is counted when they close.
+    pub(super) fn count_all_drops(&mut self) {
+        for index in 0..self.listening.len() {
+            self.count_drops_of(self.listening[index]);
+        }
+        for _ in 0..COUNTED.min(self.sockets.places()) {
+            let index = self.next_counted % self.sockets.places();
+            self.next_counted = index + 1;
+            if let Some((key, _)) = self.sockets.at(index) {
+                self.count_drops_of(key);
+            }
         }
     }
 
-    /// Brings the count of kernel drops of the listeners' sockets up to date. Those of others are counted when they close.
-    pub(super) fn count_listener_drops(&mut self) {
-        for index in 0..self.listening.len() {
-            let key = self.listening[index];
-            if let Some(drops) = self.sockets.get(key).and_then(|entry| entry.socket.receive_queue_drops().ok()) {
-                let entry = self.sockets.get_mut(key).expect("found a line above");
-                let new = drops.saturating_sub(entry.drops);
-                entry.drops = drops;
-                self.stats.dropped_receive_queue_full.add(new);
-            }
+    fn count_drops_of(&mut self, key: SocketKey) {
+        if let Some(entry) = self.sockets.get_mut(key) {
+            count_drops(entry, &self.stats);
         }
+    }
+}
+
+fn count_drops(entry: &mut SocketEntry, stats: &Stats) {
+    if let Ok(drops) = entry.socket.receive_queue_drops() {
+        stats.dropped_receive_queue_full.add(drops.saturating_sub(entry.drops));
+        entry.drops = drops;
     }
 }
 
@@ -168,7 +179,7 @@ impl EventLoop {
             via: None,
             local: destination.ip(),
         };
-        let screen = entry.screen.clone();
+        let passage = entry.screen.as_ref().map(|screen| screen.passage(received.source.ip()));
         let datagrams = received.datagrams() as u64;
         self.io.stats.datagrams_received.add(datagrams);
         self.io.stats.datagrams_received_bytes.add(received.room.payload.len() as u64);
@@ -176,9 +187,9 @@ impl EventLoop {
             self.io.stats.datagrams_received_merged.add(datagrams);
         }
         for room in received.segments() {
-            match &screen {
+            match passage {
                 None => self.hand_over(now, &arrival, room, service),
-                Some(screen) => self.screened(now, screen, arrival, room, service),
+                Some(passage) => self.screened(now, passage, arrival, room, service),
             }
             if self.io.sockets.get(key).is_none() {
                 return false;

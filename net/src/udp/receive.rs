@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::ptr;
 
@@ -18,6 +19,8 @@ pub(crate) struct Receiver {
     names: Box<[RawAddress; SLOTS]>,
     _controls: Box<[Control; SLOTS]>,
     _vectors: Box<[libc::iovec; SLOTS]>,
+    /// The headers in which the kernel has written lengths; those of all others stand as it wants them.
+    written: Range<usize>,
 }
 
 // SAFETY: the raw pointers lead into boxes and a region that move with the receiver or outlive it; no thread shares them.
@@ -84,7 +87,7 @@ impl Receiver {
             header.msg_hdr.msg_control = controls[index].as_mut_ptr();
             header
         }));
-        Self { headers, names, _controls: controls, _vectors: vectors }
+        Self { headers, names, _controls: controls, _vectors: vectors, written: 0..SLOTS }
     }
 
     /// Receives up to `limit` datagrams into the slots from `first` on, with one system call, and says how many came.
@@ -92,11 +95,12 @@ impl Receiver {
     /// # Errors
     /// `WouldBlock` when there is none, or the error that ICMP left pending on the socket.
     pub(crate) fn receive(&mut self, socket: &UdpSocket, first: usize, limit: usize) -> io::Result<usize> {
-        let headers = &mut self.headers[first..first + limit];
-        for header in &mut *headers {
+        for header in &mut self.headers[self.written.clone()] {
             header.msg_hdr.msg_namelen = RAW_ADDRESS_LEN;
             header.msg_hdr.msg_controllen = CONTROL_LEN as _;
         }
+        self.written = first..first + limit; // what a failure leaves behind is not known
+        let headers = &mut self.headers[first..first + limit];
         let fd = socket.as_raw_fd();
         if limit == 1 {
             // SAFETY: the header points to a name, a control buffer and a slot that live as long as `self` and its region,
@@ -113,6 +117,8 @@ impl Receiver {
         if count < 0 {
             return Err(io::Error::last_os_error());
         }
+        // The kernel has also begun with the one after these, and found nothing for it.
+        self.written.end = (first + count as usize + 1).min(self.written.end);
         Ok(count as usize)
     }
 
