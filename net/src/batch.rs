@@ -85,6 +85,13 @@ pub fn bind(address: SocketAddr, options: &BatchOptions) -> io::Result<(BatchSen
     let ipv6 = address.is_ipv6();
     let (level, info) = if ipv6 { (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO) } else { (libc::IPPROTO_IP, libc::IP_PKTINFO) };
     set(&socket, level, info, 1)?;
+    // DF set: it spares the kernel the choice of an identification for each datagram. `PROBE`: what ICMP says of MTUs changes nothing.
+    let (level, discover, probe) = if ipv6 {
+        (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE)
+    } else {
+        (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE)
+    };
+    set(&socket, level, discover, probe)?;
     let buffers = options.kernel_buffers.min(1 << 30) as i32;
     if set(&socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, buffers).is_err() {
         socket.set_recv_buffer_size(options.kernel_buffers)?;

@@ -112,12 +112,15 @@ pub fn run(flags: &Flags) -> Result<()> {
     }
     let process = flags.pid.map(Process::new);
     let before = process.map(|process| process.spent()).transpose()?;
+    let own = Process::new(std::process::id());
+    let own_before = own.spent()?;
     let measured = fleet.run(time)?;
+    let own = own.spent()?.saturating_sub(own_before);
     let cost = match (process, before) {
         (Some(process), Some(before)) => Some(Cost { spent: process.spent()?.saturating_sub(before), memory: process.memory()? }),
         _ => None,
     };
-    println!("{}", if flags.json { output::json(&scenario, &measured, cost) } else { output::table(&measured, cost) });
+    println!("{}", if flags.json { output::json(&scenario, &measured, own, cost) } else { output::table(&measured, Some(own), cost) });
     right(&measured)
 }
 

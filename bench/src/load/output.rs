@@ -35,7 +35,8 @@ pub(crate) fn heading(scenario: &Scenario, target: &Target) -> String {
     )
 }
 
-pub(crate) fn table(measured: &Measured, cost: Option<Cost>) -> String {
+/// `own`: what the load itself spent, waiting for the server included.
+pub(crate) fn table(measured: &Measured, own: Option<Duration>, cost: Option<Cost>) -> String {
     let latencies = &measured.latencies;
     let mut text = format!(
         "sent        {}\ndelivered   {} ({:.0} a second)\nlost        {} ({:.4} %)\ncorrupt     {}\nmisdelivered {}\nduplicates  {}\n\
@@ -54,10 +55,13 @@ pub(crate) fn table(measured: &Measured, cost: Option<Cost>) -> String {
         latencies.p999,
         latencies.max,
     );
+    if let Some(own) = own {
+        text += &format!("\nload        {:.0} ns a delivery", each(own, measured));
+    }
     if let Some(cost) = cost {
         text += &format!(
             "\nserver      {:.0} ns a delivery, {:.1} % of a processor, {} KiB resident ({} its own)",
-            each(cost, measured),
+            each(cost.spent, measured),
             100.0 * cost.spent.as_secs_f64() / measured.elapsed.as_secs_f64().max(1e-9),
             cost.memory.resident,
             cost.memory.anonymous,
@@ -68,14 +72,15 @@ pub(crate) fn table(measured: &Measured, cost: Option<Cost>) -> String {
 
 pub(crate) fn found_table(found: &Found) -> String {
     let whose = if found.by_load { "; faster than that the load cannot send" } else { "" };
-    format!("highest     {} a second{whose}\n{}", found.rate, table(&found.measured, None))
+    format!("highest     {} a second{whose}\n{}", found.rate, table(&found.measured, None, None))
 }
 
-pub(crate) fn json(scenario: &Scenario, measured: &Measured, cost: Option<Cost>) -> String {
-    let mut value = json!({ "scenario": scenario_json(scenario), "measured": measured_json(measured) });
+pub(crate) fn json(scenario: &Scenario, measured: &Measured, own: Duration, cost: Option<Cost>) -> String {
+    let mut value =
+        json!({ "scenario": scenario_json(scenario), "measured": measured_json(measured), "load": { "cpu_ns": nanoseconds(own) } });
     if let Some(cost) = cost {
         value["server"] = json!({
-            "ns_per_delivery": each(cost, measured),
+            "ns_per_delivery": each(cost.spent, measured),
             "cpu_ns": nanoseconds(cost.spent),
             "resident_kib": cost.memory.resident,
             "anonymous_kib": cost.memory.anonymous,
@@ -133,8 +138,8 @@ fn measured_json(measured: &Measured) -> Value {
     })
 }
 
-fn each(cost: Cost, measured: &Measured) -> f64 {
-    cost.spent.as_secs_f64() * 1e9 / measured.delivered.max(1) as f64
+fn each(spent: Duration, measured: &Measured) -> f64 {
+    spent.as_secs_f64() * 1e9 / measured.delivered.max(1) as f64
 }
 
 fn share(part: u64, all: u64) -> f64 {
