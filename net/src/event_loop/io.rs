@@ -10,26 +10,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::associations::Associations;
+use super::scratch::SCRATCH;
 use super::screen::Screen;
 use super::service::Route;
 use super::share::Share;
 use super::{ListenerKey, SocketKey, StreamKey, StreamListening};
 use crate::epoll::Epoll;
-use crate::packet::{Packet, SLOTS_LEN};
+use crate::packet::Packet;
 use crate::region::{Region, Span};
 use crate::secure::Post;
 use crate::slots::Slots;
 use crate::stats::Stats;
-use crate::tcp::{Listener, MAX_FRAME, Stream, StreamEnd};
+use crate::tcp::{Listener, Spare, Stream, StreamEnd};
 use crate::udp::{Destination, Outbox, UdpSocket};
 use crate::uring::{Backend, Buffers, Ring};
 
 /// The longest reply, and the room that [`Io::reply_buffer`] gives.
 pub const MAX_REPLY: usize = 65_552;
 
-/// Behind the slots: where streams are read into. Room for a half frame kept, and as much again.
-pub(super) const SCRATCH: Span = Span { start: SLOTS_LEN, end: SLOTS_LEN + 2 * MAX_FRAME + 64 };
-/// Behind that: records of TLS as they come.
+/// Behind the scratch buffer: records of TLS as they come.
 pub(super) const CIPHER: Span = Span { start: SCRATCH.end, end: SCRATCH.end + (64 << 10) };
 /// Behind that: replies, one after the other until the flush.
 const ARENA: Span = Span { start: CIPHER.end, end: CIPHER.end + 4 * MAX_REPLY };
@@ -63,14 +62,18 @@ pub struct Io {
     pub(super) outbox: Outbox,
     /// Where the next reply begins.
     arena_next: usize,
-    /// Whether something in the outbox lies in the scratch buffer.
-    pub(super) scratch_in_use: bool,
+    /// Where the next stream is read to.
+    pub(super) scratch_next: usize,
     /// Closed sockets whose datagrams have not left yet.
     retired: Vec<OwnedFd>,
     /// The place of the socket whose kernel drops are counted next.
     pub(super) next_counted: usize,
     /// Listeners' sockets, which are served in each turn while they are busy.
     pub(super) listening: Vec<SocketKey>,
+    /// Memory for what streams are sent, while it waits.
+    pub(super) spare: Spare,
+    /// Streams that brought more frames than a turn takes.
+    pub(super) set_aside: Vec<StreamKey>,
     /// Streams with frames to be written at the flush.
     pub(super) dirty: Vec<StreamKey>,
     /// Streams that wait for their last bytes to be taken.
@@ -130,10 +133,12 @@ impl Io {
             post: None,
             outbox: Outbox::new(),
             arena_next: ARENA.start,
-            scratch_in_use: false,
+            scratch_next: SCRATCH.start,
             retired: Vec::new(),
             next_counted: 0,
             listening: Vec::new(),
+            spare: Spare::default(),
+            set_aside: Vec::new(),
             dirty: Vec::new(),
             draining: Vec::new(),
             failed: Vec::new(),
@@ -221,7 +226,6 @@ impl Io {
         if self.outbox.is_full() {
             self.flush_outbox(); // the memory is kept: the parts lie in it
         }
-        self.scratch_in_use |= parts.iter().any(|part| part.start >= SCRATCH.start && part.start < SCRATCH.end);
         self.outbox.push(&self.region, parts, &destination, self.now);
     }
 
@@ -287,7 +291,7 @@ impl Io {
     /// What was queued has left: its memory is free.
     pub(super) fn free_batch(&mut self) {
         self.arena_next = ARENA.start;
-        self.scratch_in_use = false;
+        self.free_scratch();
         self.retired.clear();
     }
 

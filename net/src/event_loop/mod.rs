@@ -8,6 +8,7 @@ mod listening;
 mod moderation;
 mod opening;
 mod ring;
+mod scratch;
 mod screen;
 mod service;
 mod share;
@@ -181,7 +182,8 @@ impl EventLoop {
 
     /// How long the next wait may be.
     fn patience(&self, deadline: Option<Duration>) -> Duration {
-        if self.io.ring_has_more() || self.io.listening.iter().any(|key| self.is_busy(*key)) {
+        let has_more = self.io.ring_has_more() || !self.io.set_aside.is_empty();
+        if has_more || self.io.listening.iter().any(|key| self.is_busy(*key)) {
             return Duration::ZERO;
         }
         let longest = if self.needs_tending() { TENDING_WAIT } else { LONGEST_WAIT };
@@ -194,6 +196,7 @@ impl EventLoop {
         self.io.now = now.monotonic;
         self.heartbeat.stamp(now.monotonic);
         self.io.stats.turns.add(1);
+        self.resume_streams(now, service);
         // A wait brings a bounded number of events, and thousands of relayed sockets can fill it: without this, clients' packets
         // would wait for several of their rounds.
         for index in 0..self.io.listening.len() {

@@ -7,12 +7,13 @@ use std::cmp::Reverse;
 use std::io;
 use std::time::Duration;
 
-use super::io::{CIPHER, Io, SCRATCH};
+use super::io::{CIPHER, Io};
 use super::screen::is_secure;
 use super::service::Service;
 use super::{EventLoop, StreamKey, StreamListening};
 use crate::clock::Sample;
 use crate::proxy::{self, MAX_HEADER, Parsed};
+use crate::region::Span;
 use crate::secure::{Failure, Letter, TlsAnswer, TlsLetter, TlsOutcome, TlsSession};
 use crate::tcp::{Layer, Opening, Outgoing, Stage, State, StreamEnd, receive};
 
@@ -139,22 +140,21 @@ impl EventLoop {
 
     /// The first byte says whether it is TLS.
     fn read_first<S: Service>(&mut self, now: Sample, key: StreamKey, service: &mut S) {
-        if self.io.scratch_in_use {
-            self.io.flush_datagrams();
-        }
+        let room = self.io.scratch_room();
         let Some(stream) = self.io.streams.get_mut(key) else { return };
         let (fd, listener) = (stream.raw_fd(), stream.listener);
         let plain = listener.and_then(|key| self.io.listeners.get(key)).is_none_or(|entry| entry.listening.plain);
         let region = std::sync::Arc::clone(&self.region);
-        // SAFETY: nothing queued lies in the scratch buffer (flushed above), and no packet is alive.
-        let scratch = unsafe { region.bytes_mut(SCRATCH) };
+        // SAFETY: nothing queued lies in this room of the scratch buffer, and no packet is alive.
+        let scratch = unsafe { region.bytes_mut(room) };
         match receive(fd, &mut scratch[..LETTER]) {
             Ok(0) => self.end(now, key, StreamEnd::PeerClosed, service),
             Ok(count) if plain && !is_secure(scratch[0]) => {
                 if let Some(stream) = self.io.streams.get_mut(key) {
                     stream.layer = Layer::Plain;
                 }
-                self.frames(now, key, count, service);
+                self.io.stats.streams_received_bytes.add(count as u64);
+                self.frames(now, key, Span { start: room.start, end: room.start + count }, service);
             }
             Ok(count) => {
                 if !self.io.begin_handshake(key, &scratch[..count]) {
@@ -194,7 +194,7 @@ impl EventLoop {
         let Stage::Handshake { asked, .. } = &mut opening.stage else { return };
         *asked = false;
         let mut outcome = outcome;
-        if !opening.flight.push(&[&bytes]) {
+        if !opening.flight.push(&[&bytes], &mut self.io.spare) {
             outcome = TlsOutcome::Failed(Failure::Refused); // it does not read what it is told
         }
         let flight = std::mem::take(&mut opening.flight);

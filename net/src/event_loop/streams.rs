@@ -1,10 +1,11 @@
 //! Streams in the loop: reading frames, writing them, ending.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::io::{CIPHER, Io, SCRATCH, Unsent};
+use super::io::{CIPHER, Io, Unsent};
 use super::service::{Service, StreamInfo};
 use super::{EventLoop, StreamKey};
 use crate::clock::Sample;
@@ -12,13 +13,17 @@ use crate::epoll::{Interest, Readiness, Source};
 use crate::packet::{Packet, Room};
 use crate::region::Span;
 use crate::secure::Failure;
-use crate::tcp::{Layer, MAX_FRAME, Progress, State, Stream, StreamEnd, receive};
+use crate::stats::Stats;
+use crate::tcp::{Layer, MAX_FRAME, Progress, READ, State, Stream, StreamEnd, receive};
 
 /// How long a closed stream may take to write what was queued.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// Bytes of a frame that must be enough for its length to be known.
 const ENOUGH_FOR_LENGTH: usize = 16;
+
+/// Frames that one stream is served of in one turn: about as many as a batch of datagrams has. A read can bring thousands of short ones.
+const FRAMES: usize = 128;
 
 impl Io {
     /// Closes a stream: what is queued is still written, for a few seconds at the most. [`Service::closed`] is not called.
@@ -75,7 +80,7 @@ impl Io {
             return Err(Unsent::Gone);
         };
         let was_empty = stream.outgoing.is_empty();
-        if !stream.push(parts) {
+        if !stream.push(parts, &mut self.spare) {
             self.stats.dropped_stream_queue_full.add(1);
             return Err(Unsent::QueueFull);
         }
@@ -109,6 +114,7 @@ impl Io {
         };
         match stream.write() {
             Ok(written) => {
+                stream.outgoing.rest(&mut self.spare);
                 self.stats.streams_sent_bytes.add(written.bytes as u64);
                 let interest = stream.wanted(written.all);
                 if written.all && matches!(stream.state, State::Draining { .. }) {
@@ -154,6 +160,31 @@ impl Io {
     }
 }
 
+impl Io {
+    /// Keeps frames that are too many for one turn, for the next.
+    fn set_aside(&mut self, key: StreamKey, frames: &[u8]) {
+        if let Some(stream) = self.streams.get_mut(key) {
+            stream.incoming.set_aside(frames);
+            self.set_aside.push(key);
+        }
+    }
+}
+
+/// The first `most` bytes of `buffer`, or all.
+fn at_most(most: usize, buffer: &mut [u8]) -> &mut [u8] {
+    let len = buffer.len().min(most);
+    &mut buffer[..len]
+}
+
+/// `range` of `room`.
+fn part(room: Span, range: &Range<usize>) -> Span {
+    Span { start: room.start + range.start, end: room.start + range.end }
+}
+
+fn counted(stats: &Stats, received: io::Result<usize>) -> io::Result<usize> {
+    received.inspect(|count| stats.streams_received_bytes.add(*count as u64))
+}
+
 impl EventLoop {
     pub(super) fn stream_ready<S: Service>(&mut self, now: Sample, key: StreamKey, ready: Readiness, service: &mut S) {
         if ready.writable() || ready.error() {
@@ -171,24 +202,39 @@ impl EventLoop {
         };
         match (&stream.layer, stream.state) {
             (_, State::Draining { .. }) => {}
+            _ if stream.incoming.is_aside() => {} // what it sent before comes first, in the next turn
             (Layer::Plain, _) => self.read_plain(now, key, service),
             (Layer::Opening(_), _) => self.read_opening(now, key, service),
             (Layer::Secure(_), _) => self.read_records(now, key, service),
         }
     }
 
-    fn read_plain<S: Service>(&mut self, now: Sample, key: StreamKey, service: &mut S) {
-        if self.io.scratch_in_use {
-            self.io.flush_datagrams();
+    /// Goes on with streams that brought more frames than the last turn took.
+    pub(super) fn resume_streams<S: Service>(&mut self, now: Sample, service: &mut S) {
+        for key in std::mem::take(&mut self.io.set_aside) {
+            let room = self.io.scratch_room();
+            let Some(stream) = self.io.streams.get_mut(key).filter(|stream| stream.incoming.is_aside()) else { continue };
+            let is_secure = matches!(stream.layer, Layer::Secure(_));
+            // SAFETY: nothing queued lies in this room of the scratch buffer, and no packet is alive.
+            let len = stream.incoming.take_aside(unsafe { self.region.bytes_mut(room) });
+            self.frames(now, key, part(room, &(0..len)), service);
+            if is_secure {
+                self.decrypted(now, key, &[], service); // for the end that the records may have told of
+            }
         }
+    }
+
+    fn read_plain<S: Service>(&mut self, now: Sample, key: StreamKey, service: &mut S) {
+        let room = self.io.scratch_room();
         let Some(stream) = self.io.streams.get_mut(key) else {
             return;
         };
-        let fd = stream.raw_fd();
-        // SAFETY: nothing queued lies in the scratch buffer (flushed above), and no packet is alive.
-        let scratch = unsafe { self.region.bytes_mut(SCRATCH) };
-        match stream.incoming.read(|buffer| receive(fd, buffer), scratch) {
-            Ok(Progress::Bytes(range)) => self.frames(now, key, range.end, service),
+        let (fd, stats) = (stream.raw_fd(), &self.io.stats);
+        stream.note_read(now.monotonic);
+        // SAFETY: nothing queued lies in this room of the scratch buffer, and no packet is alive.
+        let scratch = unsafe { self.region.bytes_mut(room) };
+        match stream.incoming.read(|buffer| counted(stats, receive(fd, at_most(READ, buffer))), scratch) {
+            Ok(Progress::Bytes(range)) => self.frames(now, key, part(room, &range), service),
             Ok(Progress::Pending) => {}
             Ok(Progress::End) => self.end(now, key, StreamEnd::PeerClosed, service),
             Err(error) => self.read_failed(now, key, &error, service),
@@ -197,9 +243,10 @@ impl EventLoop {
 
     /// Reads records once, and hands over the frames in them.
     fn read_records<S: Service>(&mut self, now: Sample, key: StreamKey, service: &mut S) {
-        let Some(stream) = self.io.streams.get(key) else {
+        let Some(stream) = self.io.streams.get_mut(key) else {
             return;
         };
+        stream.note_read(now.monotonic);
         let region = Arc::clone(&self.region);
         // SAFETY: this room is used by one read at a time, and no slice of it outlives the read.
         let buffer = unsafe { region.bytes_mut(CIPHER) };
@@ -214,17 +261,19 @@ impl EventLoop {
     pub(super) fn decrypted<S: Service>(&mut self, now: Sample, key: StreamKey, records: &[u8], service: &mut S) {
         let mut records = records;
         loop {
-            if self.io.scratch_in_use {
-                self.io.flush_datagrams();
-            }
+            let room = self.io.scratch_room();
             let Some(stream) = self.io.streams.get_mut(key).filter(|stream| stream.state == State::Open) else {
                 return; // the service closed it
             };
+            if stream.incoming.is_aside() {
+                return; // there was more in them than a turn takes; by then all of them had been decrypted
+            }
             let Layer::Secure(session) = &mut stream.layer else { return };
-            // SAFETY: nothing queued lies in the scratch buffer (flushed above), and no packet is alive.
-            let scratch = unsafe { self.region.bytes_mut(SCRATCH) };
-            match stream.incoming.read(|buffer| session.read(&mut records, buffer), scratch) {
-                Ok(Progress::Bytes(range)) => self.frames(now, key, range.end, service),
+            let stats = &self.io.stats;
+            // SAFETY: nothing queued lies in this room of the scratch buffer, and no packet is alive.
+            let scratch = unsafe { self.region.bytes_mut(room) };
+            match stream.incoming.read(|buffer| counted(stats, session.read(&mut records, buffer)), scratch) {
+                Ok(Progress::Bytes(range)) => self.frames(now, key, part(room, &range), service),
                 Ok(Progress::Pending) => {}
                 Ok(Progress::End) => return self.end(now, key, StreamEnd::PeerClosed, service),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -244,18 +293,28 @@ impl EventLoop {
         }
     }
 
-    /// Hands over the frames in the first `len` bytes of the scratch buffer and keeps the half one behind them.
-    pub(super) fn frames<S: Service>(&mut self, now: Sample, key: StreamKey, len: usize, service: &mut S) {
-        self.io.stats.streams_received_bytes.add(len as u64);
-        let mut at = SCRATCH.start;
-        let end = SCRATCH.start + len;
+    /// Hands over the frames in `read`, a part of the scratch buffer, and keeps the half one behind them.
+    pub(super) fn frames<S: Service>(&mut self, now: Sample, key: StreamKey, read: Span, service: &mut S) {
+        let pushed = self.io.outbox.pushed();
+        self.cut(now, key, read, service);
+        if self.io.outbox.pushed() != pushed {
+            self.io.keep_scratch(read.end);
+        }
+    }
+
+    fn cut<S: Service>(&mut self, now: Sample, key: StreamKey, read: Span, service: &mut S) {
+        let Span { start: mut at, end } = read;
+        let mut left = FRAMES;
         while at < end {
             let Some(info) = self.io.info(key) else {
                 return; // the service closed it
             };
             let rest = Span { start: at, end };
-            // SAFETY: nothing writes to the scratch buffer while this slice lives.
+            // SAFETY: nothing writes to this part of the scratch buffer while this slice lives.
             let bytes = unsafe { self.region.bytes(rest) };
+            if left == 0 {
+                return self.io.set_aside(key, bytes);
+            }
             match service.frame_len(&info, bytes) {
                 Ok(Some(length)) if length == 0 || length > MAX_FRAME => {
                     return self.end(now, key, StreamEnd::Malformed, service);
@@ -267,6 +326,7 @@ impl EventLoop {
                     let mut frame = unsafe { Packet::new(&self.region, Room { payload, headroom: 0, tailroom: 0 }) };
                     service.frame(now, &info, &mut frame, &mut self.io);
                     at += length;
+                    left -= 1;
                 }
                 Ok(None) if bytes.len() >= ENOUGH_FOR_LENGTH => {
                     return self.end(now, key, StreamEnd::Malformed, service);

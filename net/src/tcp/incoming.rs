@@ -9,6 +9,9 @@ use socket2::SockRef;
 /// The longest frame that a stream may announce: a STUN message of the largest length, which ChannelData does not exceed.
 pub const MAX_FRAME: usize = 20 + 65_532;
 
+/// The most that is read from a stream at a time. What else it has sent waits in the kernel until other streams have had their turn.
+pub(crate) const READ: usize = 32 << 10;
+
 /// A half frame's first memory; it doubles as bytes arrive, up to the announced length.
 const FIRST_GROWTH: usize = 2_048;
 
@@ -22,6 +25,8 @@ pub(crate) struct Incoming {
     half: Vec<u8>,
     /// The half frame's announced length, once enough of it is there to tell.
     announced: Option<usize>,
+    /// There are whole frames in `half`: the turn took no more.
+    aside: bool,
 }
 
 /// How a read went.
@@ -36,12 +41,12 @@ pub(crate) enum Progress {
 }
 
 impl Incoming {
-    /// Reads once with `receive`. A frame that was begun earlier is completed in its own memory first and then put into `scratch`;
-    /// else what comes goes to `scratch` at once. `scratch` must be longer than two frames.
+    /// Reads once with `receive`. A long frame that was begun earlier is completed in its own memory first and then put into `scratch`;
+    /// else what comes goes to `scratch` at once, behind what there is of a frame. `scratch` must have room for the longest frame.
     pub(crate) fn read(&mut self, receive: impl FnOnce(&mut [u8]) -> io::Result<usize>, scratch: &mut [u8]) -> io::Result<Progress> {
         match self.announced {
-            Some(length) => self.complete(receive, length, scratch),
-            None => self.begin(receive, scratch),
+            Some(length) if length > READ => self.complete(receive, length, scratch),
+            _ => self.begin(receive, scratch),
         }
     }
 
@@ -49,11 +54,11 @@ impl Incoming {
         let before = self.half.len();
         let (head, rest) = scratch.split_at_mut(before);
         head.copy_from_slice(&self.half);
-        let count = receive(&mut rest[..MAX_FRAME])?;
+        let count = receive(rest)?;
         if count == 0 {
             return Ok(Progress::End);
         }
-        self.half = Vec::new();
+        *self = Self::default();
         Ok(Progress::Bytes(0..before + count))
     }
 
@@ -78,6 +83,25 @@ impl Incoming {
                 Ok(Progress::Bytes(0..length))
             }
         }
+    }
+
+    /// Keeps `rest`, which has whole frames in it, for the next turn. Nothing is to be [read](Self::read) until it was taken.
+    pub(crate) fn set_aside(&mut self, rest: &[u8]) {
+        self.keep(rest, None);
+        self.aside = true;
+    }
+
+    /// Whether frames wait that were set aside.
+    pub(crate) fn is_aside(&self) -> bool {
+        self.aside
+    }
+
+    /// Puts what was set aside into `scratch`; its length.
+    pub(crate) fn take_aside(&mut self, scratch: &mut [u8]) -> usize {
+        let len = self.half.len();
+        scratch[..len].copy_from_slice(&self.half);
+        *self = Self::default();
+        len
     }
 
     /// Keeps `half`, the beginning of a frame of `announced` bytes, until more comes.

@@ -11,6 +11,10 @@ use crate::address::{RAW_ADDRESS_LEN, RawAddress};
 /// Connections that the kernel completes and holds until they are accepted.
 const BACKLOG: i32 = 1024;
 
+/// Bytes that the kernel takes of a stream beyond those that are under way to the client. Else it would take megabytes before
+/// [`MAX_QUEUE`](super::MAX_QUEUE) counts: what is late by that much is of no use in a call.
+static UNSENT: libc::c_int = 32 << 10;
+
 /// A bound, non-blocking TCP listener of one address family.
 #[derive(Debug)]
 pub struct Listener {
@@ -25,7 +29,9 @@ impl Listener {
     /// What the kernel says: the port is in use, the address is not ours, no descriptor is left.
     pub fn bind(local: SocketAddr) -> io::Result<Self> {
         let (socket, local) = bound(local, true)?;
-        socket.set_tcp_nodelay(true)?; // what it accepts inherits it
+        // What it accepts inherits both.
+        socket.set_tcp_nodelay(true)?;
+        limit_unsent(&socket);
         socket.listen(BACKLOG)?;
         Ok(Self { socket, local })
     }
@@ -63,6 +69,12 @@ impl Listener {
             _ => Err(io::ErrorKind::ConnectionAborted.into()),
         }
     }
+}
+
+fn limit_unsent(socket: &Socket) {
+    let (fd, len) = (socket.as_raw_fd(), size_of_val(&UNSENT) as libc::socklen_t);
+    // SAFETY: the option's value is one `int`, which lives for ever. A kernel that refuses it queues more.
+    unsafe { libc::setsockopt(fd, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, (&raw const UNSENT).cast(), len) };
 }
 
 fn bound(local: SocketAddr, reuse_port: bool) -> io::Result<(Socket, SocketAddr)> {

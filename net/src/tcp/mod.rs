@@ -1,5 +1,6 @@
 //! TCP in the worker's loop: listeners, and streams of frames.
 
+mod acknowledgements;
 mod incoming;
 mod listener;
 mod opening;
@@ -11,7 +12,8 @@ pub use listener::Listener;
 pub use outgoing::MAX_QUEUE;
 pub use stream::{Stream, StreamEnd};
 
-pub(crate) use incoming::{Incoming, Progress, receive};
+pub(crate) use acknowledgements::{Acknowledgements, delay_acknowledgements};
+pub(crate) use incoming::{Incoming, Progress, READ, receive};
 pub(crate) use opening::{Opening, Stage};
-pub(crate) use outgoing::{Outgoing, Written};
+pub(crate) use outgoing::{Outgoing, Spare, Written};
 pub(crate) use stream::{Layer, State};

@@ -8,8 +8,31 @@ use socket2::SockRef;
 /// The most that waits for a slow reader, in bytes. A frame that would exceed it is dropped whole, as UDP would.
 pub const MAX_QUEUE: usize = 256 << 10;
 
-/// Memory that an idle stream keeps, so that the next answer needs no allocation.
-const KEPT: usize = 4 << 10;
+/// The most memory that a queue leaves behind for others.
+const KEPT: usize = 16 << 10;
+/// How many queues' memory is kept: those of one batch.
+const SPARE: usize = 64;
+
+/// Memory of queues that became empty, for those that are needed next: a worker's streams share it, so that an idle stream has none and a
+/// frame needs no allocation.
+#[derive(Debug, Default)]
+pub(crate) struct Spare {
+    queues: Vec<Vec<u8>>,
+}
+
+impl Spare {
+    fn take(&mut self) -> Vec<u8> {
+        self.queues.pop().unwrap_or_default()
+    }
+
+    fn give(&mut self, mut queue: Vec<u8>) {
+        if self.queues.len() < SPARE && queue.capacity() > 0 {
+            queue.clear();
+            queue.shrink_to(KEPT);
+            self.queues.push(queue);
+        }
+    }
+}
 
 /// Frames that wait to be written.
 #[derive(Debug, Default)]
@@ -38,10 +61,13 @@ impl Outgoing {
 
     /// Queues one frame, given in parts. `false`: it did not fit, and nothing of it was queued.
     #[must_use]
-    pub(crate) fn push(&mut self, parts: &[&[u8]]) -> bool {
+    pub(crate) fn push(&mut self, parts: &[&[u8]], spare: &mut Spare) -> bool {
         let frame: usize = parts.iter().map(|part| part.len()).sum();
         if self.len() + frame > MAX_QUEUE {
             return false;
+        }
+        if self.bytes.capacity() == 0 {
+            self.bytes = spare.take();
         }
         if self.written > 0 && self.bytes.len() + frame > self.bytes.capacity() {
             self.bytes.drain(..self.written);
@@ -64,7 +90,13 @@ impl Outgoing {
         if self.is_empty() {
             self.written = 0;
             self.bytes.clear();
-            self.bytes.shrink_to(KEPT);
+        }
+    }
+
+    /// Gives the memory back if nothing waits.
+    pub(crate) fn rest(&mut self, spare: &mut Spare) {
+        if self.is_empty() {
+            spare.give(std::mem::take(&mut self.bytes));
         }
     }
 
@@ -104,13 +136,14 @@ mod tests {
         let (mut peer, ours) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
         let mut outgoing = Outgoing::default();
+        let mut spare = Spare::default();
         let mut sent = Vec::new();
         let mut received = Vec::new();
         let mut dropped = 0;
         for number in 0..2_000u32 {
             let frame = number.to_be_bytes();
             let body = [number as u8; 996];
-            if outgoing.push(&[&frame, &body]) {
+            if outgoing.push(&[&frame, &body], &mut spare) {
                 sent.extend_from_slice(&frame);
                 sent.extend_from_slice(&body);
             } else {
@@ -133,6 +166,8 @@ mod tests {
         }
         assert!(received == sent);
         assert!(outgoing.write(ours.as_raw_fd()).unwrap().all);
-        assert!(outgoing.bytes.capacity() <= KEPT);
+        outgoing.rest(&mut spare);
+        assert_eq!(outgoing.bytes.capacity(), 0, "an idle stream has no memory");
+        assert!(spare.queues.len() == 1 && spare.queues[0].capacity() <= KEPT, "and a long queue's is given back");
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use super::{Incoming, Listener, Opening, Outgoing, Written};
+use super::{Acknowledgements, Incoming, Listener, Opening, Outgoing, Spare, Written, delay_acknowledgements};
 use crate::epoll::Interest;
 use crate::secure::TlsSession;
 use crate::slots::Key;
@@ -20,6 +20,7 @@ pub struct Stream {
     pub(crate) listener: Option<Key<Listener>>,
     pub(crate) incoming: Incoming,
     pub(crate) outgoing: Outgoing,
+    acknowledgements: Acknowledgements,
     pub(crate) interest: Interest,
     pub(crate) state: State,
     pub(crate) layer: Layer,
@@ -58,6 +59,7 @@ impl Stream {
             listener: None,
             incoming: Incoming::default(),
             outgoing: Outgoing::default(),
+            acknowledgements: Acknowledgements::default(),
             interest: Interest::READ,
             state: State::Open,
             layer: Layer::Plain,
@@ -68,10 +70,17 @@ impl Stream {
         self.fd.as_raw_fd()
     }
 
+    /// Something was read from the socket.
+    pub(crate) fn note_read(&mut self, now: Duration) {
+        if self.acknowledgements.read(now) {
+            delay_acknowledgements(self.raw_fd());
+        }
+    }
+
     /// Queues one frame, given in parts. `false`: it did not fit, and nothing of it was queued.
     #[must_use]
-    pub(crate) fn push(&mut self, parts: &[&[u8]]) -> bool {
-        let pushed = self.outgoing.push(parts);
+    pub(crate) fn push(&mut self, parts: &[&[u8]], spare: &mut Spare) -> bool {
+        let pushed = self.outgoing.push(parts, spare);
         if let (true, Layer::Secure(session)) = (pushed, &mut self.layer) {
             session.frame_queued(parts.iter().map(|part| part.len()).sum());
         }
