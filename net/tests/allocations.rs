@@ -1,16 +1,25 @@
-//! What plain traffic costs the loop's thread in allocations: nothing for a datagram, nothing for a frame.
+//! What traffic costs the loop's thread in allocations: nothing for a plain datagram or frame, little for a frame over TLS.
 
 #![allow(clippy::unwrap_used)] // what a test calls fails as the test would
+
+#[path = "support/authority.rs"]
+mod authority;
+#[path = "support/tls_client.rs"]
+mod tls_client;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 use std::thread;
 
+use authority::{Authority, Kind};
+use causeway_net::secure::{HandshakeLimits, Handshaker, Offer};
 use causeway_net::{
     Admission, Arrival, Backend, Clock, DatagramListening, EventLoop, Io, Listener, Mailbox, Malformed, Packet, Sample, Service,
     StreamInfo, StreamListening, UdpOptions, UdpSocket,
 };
+use rustls::version::TLS13;
 
 /// Sends back so many.
 struct Echo(usize);
@@ -50,6 +59,10 @@ impl Service for Echo {
 
     fn mail(&mut self, _: Sample, (): (), _: &mut Io) {}
 }
+
+/// Allocations that a frame over TLS may cost, there and back: the library makes one for the content of a record received, and one for a
+/// record to be sent.
+const TLS_FRAME: u64 = 2;
 
 /// Allocations of a loop's thread while `client` has so many sent back, one at a time.
 fn allocations(backend: Backend, count: usize, listen: fn(&mut Io) -> SocketAddr, client: fn(SocketAddr, usize)) -> u64 {
@@ -144,4 +157,33 @@ fn a_burst_to_a_relayed_socket_costs_no_allocation() {
 #[test]
 fn a_plain_frame_costs_no_allocation() {
     check(listen_tcp, send_frames);
+}
+
+/// Allocations of a loop's thread while a client has so many frames sent back over TLS, one at a time, once its session is there.
+fn tls_allocations(count: usize) -> u64 {
+    let authority = Authority::new(Kind::Ecdsa, "localhost");
+    let offer = Offer { identities: vec![Arc::new(authority.identity())], alpn: &[] };
+    let handshaker = Handshaker::start(offer, HandshakeLimits::default()).unwrap();
+    let mut event_loop = EventLoop::with_handshaker(Clock::start(), Some(&handshaker)).unwrap();
+    let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr();
+    event_loop.io().listen_tcp(listener, StreamListening { tls: true, ..StreamListening::plain(0) }).unwrap();
+    let mailbox = Mailbox::new(1).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut client = tls_client::connect(address, &tls_client::config(&authority, &TLS13, &[]));
+            for _ in 0..count {
+                client.write_all(&[5; 100]).unwrap();
+                client.read_exact(&mut [0; 100]).unwrap();
+            }
+        });
+        allocation_counter::measure(|| event_loop.run(&mut Echo(count), &mailbox.receiver).unwrap()).count_total
+    })
+}
+
+#[test]
+fn a_frame_over_tls_costs_few_allocations() {
+    let (many, few) = (tls_allocations(2_020), tls_allocations(20));
+    let each = many.saturating_sub(few).div_ceil(2_000);
+    assert!((1..=TLS_FRAME).contains(&each), "{each} for each frame");
 }

@@ -101,3 +101,23 @@ impl AsRawFd for Listener {
         self.socket.as_raw_fd()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::*;
+
+    #[test]
+    fn what_is_accepted_sends_at_once_and_leaves_little_unsent_in_the_kernel() {
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let _client = TcpStream::connect(listener.local_addr()).unwrap();
+        let (fd, ..) = listener.accept().expect("on loopback it is there once the client is connected");
+        assert!(SockRef::from(&fd).tcp_nodelay().unwrap());
+        let (mut unsent, mut len): (libc::c_int, _) = (0, size_of::<libc::c_int>() as libc::socklen_t);
+        // SAFETY: the kernel writes one `int` at the most.
+        let known =
+            unsafe { libc::getsockopt(fd.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, (&raw mut unsent).cast(), &raw mut len) };
+        assert_eq!((known, unsent), (0, UNSENT));
+    }
+}
