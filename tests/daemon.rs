@@ -1,6 +1,8 @@
 //! `turnd` itself, over UDP, TCP, TLS and DTLS on loopback: the conformance of the core reaches the wire.
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
+#[path = "daemon/backend.rs"]
+mod backend;
 #[path = "daemon/conformance.rs"]
 mod conformance;
 #[path = "daemon/flood.rs"]

@@ -1,8 +1,10 @@
 //! `[net]`: the keys of the packet side that every service has.
 
+use std::io;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use causeway_net::{Backend, EventLoop};
 use serde::Deserialize;
 
 use crate::config::Problem;
@@ -53,6 +55,7 @@ impl Moderation {
 #[serde(default, deny_unknown_fields)]
 pub struct NetSchema {
     workers: Option<NonZeroUsize>,
+    backend: WantedBackend,
     receive_buffer: ByteSize,
     send_buffer: ByteSize,
     moderation: Moderation,
@@ -62,7 +65,7 @@ impl Default for NetSchema {
     fn default() -> Self {
         let buffer = ByteSize(4 << 20);
         let moderation = Moderation::Rest(Interval(Duration::from_micros(50)));
-        NetSchema { workers: None, receive_buffer: buffer, send_buffer: buffer, moderation }
+        NetSchema { workers: None, backend: WantedBackend::Auto, receive_buffer: buffer, send_buffer: buffer, moderation }
     }
 }
 
@@ -71,12 +74,52 @@ impl Default for NetSchema {
 pub struct Net {
     /// Worker threads; one a core unless said otherwise.
     pub workers: NonZeroUsize,
+    /// How packets are to go to and from the kernel.
+    pub backend: WantedBackend,
     /// SO_RCVBUF of a listening UDP socket, in bytes.
     pub receive_buffer: usize,
     /// SO_SNDBUF of a listening UDP socket, in bytes.
     pub send_buffer: usize,
     /// How long a worker rests before it waits, when packets come fast but few at a time. Zero: never.
     pub moderation: Duration,
+}
+
+/// What `net.backend` may say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WantedBackend {
+    /// What is best for the service where the kernel gives it, epoll elsewhere.
+    Auto,
+    /// epoll.
+    Epoll,
+    /// io_uring, or no start.
+    IoUring,
+}
+
+impl Net {
+    /// Makes a loop for each worker with `make`, over the backend that is settled by that, and says in the log which it is.
+    /// `relays`: whether the service binds a socket for each client, which is what io_uring is for.
+    ///
+    /// # Errors
+    /// io_uring is wanted and refused, or the process is out of something.
+    pub fn make_loops(&self, relays: bool, make: impl Fn(Backend) -> io::Result<EventLoop>) -> io::Result<(Backend, Vec<EventLoop>)> {
+        let all = |backend: Backend| -> io::Result<_> {
+            backend.available()?;
+            let mut loops = (0..self.workers.get()).map(|_| make(backend)).collect::<io::Result<Vec<_>>>()?;
+            loops.iter_mut().for_each(|event_loop| event_loop.moderate(self.moderation));
+            tracing::info!(%backend, "packets go through");
+            Ok((backend, loops))
+        };
+        match self.backend {
+            WantedBackend::Auto if relays => all(Backend::IoUring).or_else(|reason| {
+                tracing::info!(%reason, "io_uring cannot be had");
+                all(Backend::Epoll)
+            }),
+            WantedBackend::Auto | WantedBackend::Epoll => all(Backend::Epoll),
+            WantedBackend::IoUring => all(Backend::IoUring)
+                .map_err(|reason| io::Error::new(reason.kind(), format!("net.backend is \"io_uring\", which cannot be had: {reason}"))),
+        }
+    }
 }
 
 impl NetSchema {
@@ -99,7 +142,7 @@ impl NetSchema {
         let size = |size: ByteSize| usize::try_from(size.0).unwrap_or(usize::MAX);
         let moderation = self.moderation.rest().map_err(|problem| problems.push(problem)).unwrap_or_default();
         let (receive_buffer, send_buffer) = (size(self.receive_buffer), size(self.send_buffer));
-        let net = Net { workers, receive_buffer, send_buffer, moderation };
+        let net = Net { workers, backend: self.backend, receive_buffer, send_buffer, moderation };
         if problems.is_empty() { Ok(net) } else { Err(problems) }
     }
 }

@@ -6,8 +6,8 @@ use std::thread::{self, JoinHandle};
 
 use causeway_auth::{Limiter, LimiterSettings};
 use causeway_daemon::admin::{Health, heartbeat_problem};
-use causeway_daemon::metrics::{Registry, Source};
-use causeway_net::{Clock, EventLoop, Heartbeat, Mailbox, Places, Stats, mailbox};
+use causeway_daemon::metrics::{Registry, Samples, Source};
+use causeway_net::{Backend, Clock, EventLoop, Heartbeat, Mailbox, Places, Stats, mailbox};
 use rand::Rng as _;
 use rand::rngs::StdRng;
 use tokio::sync::mpsc;
@@ -28,6 +28,7 @@ pub(crate) struct Workers {
     shards: Vec<Shard>,
     ended: mpsc::Receiver<io::Result<()>>,
     clock: Clock,
+    backend: Backend,
     /// Where TLS or DTLS is served.
     secure: Option<Secure>,
 }
@@ -52,10 +53,12 @@ impl Workers {
         let associations = Places::new(limits.dtls_associations, limits.dtls_associations_per_prefix);
         let secure = config.tls.clone().map(|tls| Secure::start(tls, &config.limits)).transpose()?;
         let (tell, ended) = mpsc::channel(sockets.len().max(1));
-        let mut workers = Workers { threads: Vec::new(), shards: Vec::new(), ended, clock, secure };
-        for (index, sockets) in sockets.into_iter().enumerate() {
-            let mut event_loop = EventLoop::with_handshaker(clock, workers.secure.as_ref().map(Secure::handshaker))?;
-            event_loop.moderate(config.net.moderation);
+        let mut workers = Workers { threads: Vec::new(), shards: Vec::new(), ended, clock, backend: Backend::Epoll, secure };
+        let handshaker = workers.secure.as_ref().map(Secure::handshaker);
+        let make = |backend| EventLoop::with_backend(clock, backend, handshaker);
+        let (backend, loops) = config.net.make_loops(false, make)?;
+        workers.backend = backend;
+        for ((index, sockets), mut event_loop) in sockets.into_iter().enumerate().zip(loops) {
             let counts = Arc::new(Counts::default());
             let connections = Connections::new(Arc::clone(&streams), Arc::clone(&associations), config.limits.tcp_idle_timeout);
             let limiter = config.limits.unauthenticated_per_prefix.map(limiter);
@@ -76,7 +79,9 @@ impl Workers {
     /// The metrics of all workers.
     pub(crate) fn metrics(&self) -> Registry {
         let shards = self.shards.clone();
-        let source = move |samples: &mut _| {
+        let backend = self.backend;
+        let source = move |samples: &mut Samples| {
+            samples.add_workers(backend, shards.len());
             for shard in &shards {
                 shard.counts.sample(samples);
                 samples.add_loop(&shard.stats);

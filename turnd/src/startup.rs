@@ -6,8 +6,7 @@ use anyhow::{Context, Result};
 use causeway_auth::{Authenticator, Credential, Credentials, FurtherSource, RestSecret};
 use causeway_daemon::admin::Admin;
 use causeway_daemon::lifecycle;
-use causeway_daemon::metrics::Source;
-use causeway_net::secure::Handshaker;
+use causeway_daemon::metrics::{Samples, Source};
 use causeway_net::{Clock, EventLoop, Mailbox};
 use causeway_relay::{Config as RelayConfig, Families, Limits, Server, challenge_is_modest};
 use causeway_store::NodeReport;
@@ -80,10 +79,13 @@ pub(crate) fn start(config: &Config, runtime: &Runtime) -> Result<Running> {
         Arc::clone(&shared.users),
         shared.connections.clone(),
     ))];
+    let handshaker = secure.as_ref().map(Secure::handshaker);
+    let make = |backend| EventLoop::with_backend(shared.clock, backend, handshaker);
+    let (backend, loops) = config.net.make_loops(true, make).context("cannot make the workers' event loops")?;
+    sources.push(Box::new(move |samples: &mut Samples| samples.add_workers(backend, workers)));
     let mut prepared = Vec::new();
-    for (index, listeners) in (0u16..).zip(listeners) {
-        let (mut worker, mut event_loop) = shared.prepare(index, listeners, secure.as_ref().map(Secure::handshaker))?;
-        event_loop.moderate(config.net.moderation);
+    for ((index, listeners), event_loop) in (0u16..).zip(listeners).zip(loops) {
+        let (mut worker, mut event_loop) = shared.prepare(index, listeners, event_loop)?;
         worker.keys = keys.as_ref().map(Keys::questions);
         if let Some(store) = &mut store {
             worker.journal = Some(store.journal());
@@ -142,9 +144,7 @@ impl Shared {
         }
     }
 
-    fn prepare(&self, index: u16, listeners: Listeners, handshaker: Option<&Handshaker>) -> Result<(Worker, EventLoop)> {
-        let event_loop = EventLoop::with_handshaker(self.clock, handshaker);
-        let mut event_loop = event_loop.context("cannot make a worker's event loop")?;
+    fn prepare(&self, index: u16, listeners: Listeners, mut event_loop: EventLoop) -> Result<(Worker, EventLoop)> {
         let io = event_loop.io();
         let mut sockets = Vec::new();
         for (socket, listening) in listeners.udp {

@@ -36,6 +36,7 @@ static SUITES: &[Suite] = &[
     Suite { name: "docs", shows: "the documentation builds, no link is dead", limit: minutes(8), run: docs },
     Suite { name: "unit", shows: "each crate by itself, and the examples in its documentation", limit: minutes(6), run: unit },
     Suite { name: "conformance", shows: "RFC vectors, MUSTs, hardening, properties, fuzz corpus", limit: minutes(8), run: conformance },
+    Suite { name: "backends", shows: "the running servers over epoll and over io_uring", limit: minutes(6), run: backends },
     Suite { name: "architecture", shows: "the shape that the documents promise", limit: minutes(2), run: architecture },
     Suite { name: "demo", shows: "the demonstration works and ends cleanly", limit: minutes(2), run: demo },
     Suite { name: "windows", shows: "ice-agent type-checks for Windows", limit: minutes(10), run: windows },
@@ -105,6 +106,14 @@ fn conformance(by: Instant) -> Result<()> {
     run_targets(|target| target.package != NATLAB && !NAMED.contains(&&*target.name), &[], by)
 }
 
+/// The running servers once more over each backend by name, whichever of them this machine would choose.
+fn backends(by: Instant) -> Result<()> {
+    for backend in ["epoll", "io_uring"] {
+        run_until(named(DAEMON).env("CAUSEWAY_TEST_BACKEND", backend), by)?;
+    }
+    Ok(())
+}
+
 /// Runs the test targets that are wanted, all of them, whatever becomes of the first.
 fn run_targets(wanted: impl Fn(&TestTarget) -> bool, flags: &[&str], by: Instant) -> Result<()> {
     let targets = workspace::test_targets()?.into_iter().filter(wanted);
@@ -121,11 +130,12 @@ fn run_targets(wanted: impl Fn(&TestTarget) -> bool, flags: &[&str], by: Instant
 
 const ARCHITECTURE: &str = "architecture";
 const INTEROP: &str = "interop";
+const DAEMON: &str = "daemon";
 const NATLAB: &str = "causeway-natlab";
 /// The crate's own tests against Redis, and those of the services with it.
 const STORE: &[&str] = &["redis", "store"];
 /// The targets that have a suite of their own.
-const NAMED: &[&str] = &[ARCHITECTURE, INTEROP, STORE[0], STORE[1]];
+const NAMED: &[&str] = &[ARCHITECTURE, DAEMON, INTEROP, STORE[0], STORE[1]];
 
 fn store(by: Instant) -> Result<()> {
     python::provide_interop(by)?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use causeway_net::{Reading, Stats};
+use causeway_net::{Backend, Reading, Stats};
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry;
@@ -108,6 +108,11 @@ impl Samples {
         let (_, series) = self.families.entry(family.name).or_insert_with(|| (*family, BTreeMap::new()));
         let sum = series.entry(labels.to_vec()).or_insert(0);
         *sum = sum.saturating_add(value);
+    }
+
+    /// Adds the workers, by the way that packets go to and from the kernel.
+    pub fn add_workers(&mut self, backend: Backend, count: usize) {
+        self.add(&Family::gauge("workers", "Worker threads, by backend"), &[("backend", backend.name().into())], count as u64);
     }
 
     /// Adds what a worker's loop counts, under the same names for every service.

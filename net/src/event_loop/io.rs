@@ -14,6 +14,7 @@ use super::scratch::SCRATCH;
 use super::screen::Screen;
 use super::service::Route;
 use super::share::Share;
+use super::sockets::GRACE;
 use super::{ListenerKey, SocketKey, StreamKey, StreamListening};
 use crate::epoll::Epoll;
 use crate::packet::Packet;
@@ -52,6 +53,9 @@ pub struct Io {
     pub(super) to_cancel: Vec<SocketKey>,
     /// What the ring failed with: the loop ends.
     pub(super) defect: Option<io::Error>,
+    /// Whether the loop runs; and how long it may yet wait before.
+    pub(super) running: bool,
+    pub(super) grace: Duration,
     pub(super) stats: Arc<Stats>,
     pub(super) sockets: Slots<UdpSocket, SocketEntry>,
     pub(super) listeners: Slots<Listener, ListenerEntry>,
@@ -125,6 +129,8 @@ impl Io {
             to_receive: Vec::new(),
             to_cancel: Vec::new(),
             defect: None,
+            running: false,
+            grace: GRACE,
             stats: Arc::new(Stats::default()),
             sockets: Slots::new(),
             listeners: Slots::new(),

@@ -148,36 +148,35 @@ impl EventLoop {
     /// When the kernel refuses to wait, to watch the mailbox or to serve the ring: a defect, not an event of the network.
     pub fn run<S: Service>(&mut self, service: &mut S, mailbox: &mailbox::Receiver<S::Mail>) -> std_io::Result<()> {
         self.io.epoll.add(mailbox.as_raw_fd(), Source::Mailbox, Interest::READ)?;
+        self.io.running = true;
         self.io.enable_ring()?;
         let mut events = Events::new();
         moderation::make_timers_exact();
         self.io.now = self.clock.sample().monotonic;
         while !self.io.stopped {
-            let patience = self.patience(service.next_deadline());
+            let rest = self.due_rest();
             if self.io.ring.is_none() {
-                self.io.epoll.wait(&mut events, patience)?;
+                moderation::rest(rest);
+                self.io.epoll.wait(&mut events, self.patience(service.next_deadline()))?;
             } else {
-                self.io.wait_on_ring(&mut events, patience)?;
+                let patience = self.patience(service.next_deadline());
+                self.io.wait_on_ring(&mut events, rest.min(patience), patience)?;
             }
             self.turn(&events, service, mailbox);
-            self.rest();
         }
         self.io.shut_ring()?;
         self.io.epoll.remove(mailbox.as_raw_fd())
     }
 
-    /// Lets packets gather, if they come fast.
-    fn rest(&mut self) {
+    /// How long to let packets gather, if they come fast.
+    fn due_rest(&mut self) -> Duration {
         let stats = &self.io.stats;
         let packets = stats.datagrams_received.value() + stats.frames_received.value();
         let rest = self.moderation.note(self.io.now, packets);
         if !rest.is_zero() {
             stats.rests.add(1);
-            if self.io.ring.is_some() {
-                self.io.flush_datagrams(); // what would have left with the wait must not rest, too
-            }
-            moderation::rest(rest);
         }
+        rest
     }
 
     /// How long the next wait may be.

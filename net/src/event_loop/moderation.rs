@@ -58,6 +58,9 @@ pub(super) fn make_timers_exact() {
 
 /// Does nothing for `rest`, below a second; or less, if a signal comes.
 pub(super) fn rest(rest: Duration) {
+    if rest.is_zero() {
+        return;
+    }
     // SAFETY: all-zero is a valid `timespec`; on some targets it has private padding, so it cannot be written out.
     let mut time: libc::timespec = unsafe { std::mem::zeroed() };
     time.tv_nsec = rest.subsec_nanos() as _;

@@ -23,8 +23,9 @@ impl Io {
     }
 
     /// Ends the turn and begins the next: what is queued leaves, sockets that want it are received from, released ones no more, and
-    /// the first event is waited for; all with one system call, where the listeners have nothing to send.
-    pub(super) fn wait_on_ring(&mut self, events: &mut Events, patience: Duration) -> io::Result<()> {
+    /// the first event is waited for; all with one system call, where the listeners have nothing to send. First of all, packets may
+    /// gather for the time of a `rest`.
+    pub(super) fn wait_on_ring(&mut self, events: &mut Events, rest: Duration, patience: Duration) -> io::Result<()> {
         if let Some(defect) = self.defect.take() {
             return Err(defect);
         }
@@ -34,7 +35,7 @@ impl Io {
         ring.watch(self.epoll.as_raw_fd())?;
         // SAFETY: nothing is pushed or written before `turn` has submitted, and `finish` follows.
         unsafe { self.outbox.submit(ring, self.now, &self.stats)? };
-        ring.turn(patience)?;
+        ring.turn(rest, patience)?;
         self.outbox.finish(ring, self.now, &self.stats);
         ring.recycle();
         self.stats.ring_enters.set(ring.enters());

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 use super::io::{Io, SocketEntry};
 use super::screen::Screen;
@@ -20,6 +21,10 @@ const WORTHWHILE: usize = 16;
 
 /// Relayed sockets whose kernel drops are counted at a time, each by a system call.
 const COUNTED: usize = 64;
+
+/// How long all binds before the loop runs may wait together for ports that a killed process held, and how often they try.
+pub(super) const GRACE: Duration = Duration::from_millis(400);
+const GRACE_STEP: Duration = Duration::from_millis(5);
 
 /// ICMP errors that a socket may bring in one turn.
 const ERRORS: usize = 16;
@@ -48,10 +53,27 @@ impl Io {
             self.flush_datagrams(); // the port that is wanted may be one just released
         }
         let socket = match UdpSocket::bind(local, options) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && self.let_go() => UdpSocket::bind(local, options)?,
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => self.bind_again(local, options)?,
             result => result?,
         };
         self.take_in(socket, tag, Share::relayed(), None)
+    }
+
+    /// Binds an address that is taken, maybe by a socket that is on its way out.
+    fn bind_again(&mut self, local: SocketAddr, options: &UdpOptions) -> io::Result<UdpSocket> {
+        if self.let_go() {
+            return UdpSocket::bind(local, options);
+        }
+        // Before the loop runs nobody waits for it. The process before this one may have been killed with the port in its ring, and the
+        // kernel takes a while to clear that up.
+        while !self.running && !self.grace.is_zero() {
+            std::thread::sleep(GRACE_STEP);
+            self.grace = self.grace.saturating_sub(GRACE_STEP);
+            if let Ok(socket) = UdpSocket::bind(local, options) {
+                return Ok(socket);
+            }
+        }
+        Err(io::ErrorKind::AddrInUse.into())
     }
 
     fn take_in(&mut self, socket: UdpSocket, tag: u64, share: Share, screen: Option<Box<Screen>>) -> io::Result<SocketKey> {

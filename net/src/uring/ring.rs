@@ -117,7 +117,7 @@ impl Ring {
         // SAFETY: header and vector live through the `turn` that submits.
         unsafe { self.send_message(0, far.as_raw_fd(), &header)? };
         for _ in 0..8 {
-            self.turn(Duration::from_millis(100))?;
+            self.turn(Duration::ZERO, Duration::from_millis(100))?;
             if !self.unsent.is_empty() {
                 return Err(io::ErrorKind::InvalidInput.into());
             }
@@ -199,22 +199,31 @@ impl Ring {
 
     /// Submits what is queued, without looking for anything else.
     pub(crate) fn submit(&mut self) -> io::Result<()> {
-        self.enter(0, EnterFlags::empty(), Duration::ZERO)
+        self.enter(EnterFlags::empty())
     }
 
-    /// Submits what is queued, and waits for at most `patience` until something is to be looked at. While there is plenty, it does not
-    /// look for more.
-    pub(crate) fn turn(&mut self, patience: Duration) -> io::Result<()> {
+    /// Submits what is queued, and waits for at most `patience` until something is to be looked at; within the first `rest` only for
+    /// plenty. While there is plenty, it does not look for more.
+    pub(crate) fn turn(&mut self, rest: Duration, patience: Duration) -> io::Result<()> {
         if self.done.len() >= PLENTY {
             return self.submit();
         }
-        let want = u32::from(self.done.is_empty() && !patience.is_zero());
-        self.enter(want, EnterFlags::GETEVENTS, patience)?;
+        let want = match () {
+            () if patience.is_zero() || !self.done.is_empty() => 0,
+            () if rest.is_zero() => 1,
+            () if self.uring.params().is_feature_min_timeout() => PLENTY as u32,
+            () => {
+                self.submit()?;
+                std::thread::sleep(rest);
+                1
+            }
+        };
+        self.enter_and_wait(want, rest, patience)?;
         for _ in 0..ROUNDS {
             if self.done.len() >= PLENTY || !self.uring.submission().taskrun() {
                 break;
             }
-            self.enter(0, EnterFlags::GETEVENTS, Duration::ZERO)?;
+            self.enter(EnterFlags::GETEVENTS)?;
         }
         Ok(())
     }
@@ -225,7 +234,7 @@ impl Ring {
             if self.ending.is_empty() {
                 return Ok(());
             }
-            self.enter(0, EnterFlags::GETEVENTS, Duration::ZERO)?;
+            self.enter(EnterFlags::GETEVENTS)?;
         }
         Err(io::Error::other("a cancelled receive does not end"))
     }
@@ -236,7 +245,7 @@ impl Ring {
         // SAFETY: the request has no pointers.
         unsafe { self.push(&cancel.user_data(Token::CancelAll.to_bits()))? };
         for _ in 0..PATIENCE {
-            self.enter(0, EnterFlags::GETEVENTS, Duration::ZERO)?;
+            self.enter(EnterFlags::GETEVENTS)?;
             self.discard();
             if self.receives == 0 {
                 return Ok(());
@@ -255,10 +264,22 @@ impl Ring {
         self.recycle();
     }
 
-    /// Submits all that is queued and takes all completions there are, once at least `want` have come or `patience` is over.
-    fn enter(&mut self, want: u32, flags: EnterFlags, patience: Duration) -> io::Result<()> {
+    /// Submits all that is queued and takes all completions there are.
+    fn enter(&mut self, flags: EnterFlags) -> io::Result<()> {
+        self.enter_to(0, flags, &SubmitArgs::new())
+    }
+
+    /// The same once `want` completions have come, or one and `rest` is over, or `patience` is.
+    fn enter_and_wait(&mut self, want: u32, rest: Duration, patience: Duration) -> io::Result<()> {
         let timespec = Timespec::from(patience);
-        let args = SubmitArgs::new().timespec(&timespec);
+        let mut args = SubmitArgs::new().timespec(&timespec);
+        if want > 1 {
+            args = args.min_wait_usec(rest.as_micros() as u32);
+        }
+        self.enter_to(want, EnterFlags::GETEVENTS, &args)
+    }
+
+    fn enter_to(&mut self, want: u32, flags: EnterFlags, args: &SubmitArgs<'_, '_>) -> io::Result<()> {
         let (mut want, mut failures) = (want, 0);
         loop {
             let queued = self.uring.submission().len();
@@ -269,7 +290,7 @@ impl Ring {
             let submitter = self.uring.submitter();
             let result = if want > 0 {
                 // SAFETY: the arguments live through the call. Each request was valid when it was pushed, and still is: see `push`.
-                unsafe { submitter.enter(queued as u32, want, (flags | EnterFlags::EXT_ARG).bits(), Some(&args)) }
+                unsafe { submitter.enter(queued as u32, want, (flags | EnterFlags::EXT_ARG).bits(), Some(args)) }
             } else {
                 // SAFETY: as above.
                 unsafe { submitter.enter::<libc::sigset_t>(queued as u32, 0, flags.bits(), None) }

@@ -156,7 +156,7 @@ impl Service {
         let scratch = Scratch::new();
         let admin = config.split("[admin]\nlisten = \"").nth(1).and_then(|rest| rest.split('"').next());
         let admin = admin.and_then(|text| text.parse().ok()).unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
-        scratch.write(CONFIG, config);
+        scratch.write(CONFIG, &with_backend(config));
         let child = launch(name, &scratch);
         Self { name, child, address, admin, scratch }
     }
@@ -236,6 +236,20 @@ impl Service {
                 status => return status,
             }
         }
+    }
+}
+
+/// The variable that names the backend over which the services of all tests run that do not name one themselves.
+const BACKEND: &str = "CAUSEWAY_TEST_BACKEND";
+
+fn with_backend(config: &str) -> String {
+    match std::env::var(BACKEND) {
+        Ok(backend) if !config.contains("backend =") => {
+            let table = format!("[net]\nbackend = \"{backend}\"\n");
+            let (without, net) = config.split_once("[net]\n").unwrap_or((config, ""));
+            format!("{without}\n{table}{net}")
+        }
+        _ => config.to_owned(),
     }
 }
 
