@@ -93,6 +93,18 @@ pub enum Standing {
     Missed,
 }
 
+impl Case {
+    /// Another number of allocations than the scenario's; its goals, which are for that one, are void.
+    pub(crate) fn set_allocations(&mut self, allocations: usize) {
+        self.scenario.allocations = allocations;
+        if let Versus::Itself(other) = &mut self.versus {
+            other.allocations = allocations;
+        }
+        self.about.push_str(&format!(", here with {allocations} allocations"));
+        self.goals.clear();
+    }
+}
+
 impl Goal {
     /// How the figure stands to it.
     #[must_use]

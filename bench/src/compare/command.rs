@@ -42,6 +42,9 @@ pub struct Flags {
     /// Names the scenarios with their goals, and measures nothing
     #[arg(long)]
     list: bool,
+    /// Allocations of each server, instead of the scenario's
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    allocations: Option<u16>,
     /// Pairs of slices for each scenario
     #[arg(long, default_value_t = 14)]
     pairs: usize,
@@ -74,7 +77,10 @@ pub struct Flags {
 /// When a server is not there or does not start, relays nothing, or delivers something wrong.
 pub fn run(flags: &Flags) -> Result<()> {
     ensure!((1..=200).contains(&flags.pairs), "from 1 to 200 pairs");
-    let cases = cases(flags)?;
+    let mut cases = cases(flags)?;
+    if let Some(allocations) = flags.allocations {
+        cases.iter_mut().for_each(|case| case.set_allocations(allocations.into()));
+    }
     if flags.list {
         cases.iter().for_each(list);
         return Ok(());
@@ -125,6 +131,7 @@ pub fn run(flags: &Flags) -> Result<()> {
             }
         }
     }
+    print!("{}", text::standings(&report));
     write(flags, &report)?;
     ensure!(failed.is_empty(), "not measured: {}", failed.join(", "));
     Ok(())

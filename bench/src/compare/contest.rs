@@ -46,7 +46,7 @@ impl Contest<'_> {
         let mut fleets = [ours, theirs];
         let pairs = match case.method {
             Method::Slices => slices::alternate(&mut fleets, &servers, &self.extent, self.stop).with_context(|| case.name.clone())?,
-            Method::Rate => bail!("not yet"),
+            Method::Rate => slices::search(&mut fleets, &self.extent, self.stop).with_context(|| case.name.clone())?,
             Method::Memory => Vec::new(),
         };
         let columns = [0, 1].map(|which| column(&name(choices[which], &servers[which]), &pairs, which, [first, second][which]));

@@ -3,7 +3,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use crate::compare::interrupt::Interrupt;
-use crate::load::{Fleet, Measured};
+use crate::load::{Fleet, Limits, Measured, find_rate};
 use crate::peer::Server;
 
 /// How much is measured.
@@ -51,6 +51,26 @@ pub(crate) fn alternate(fleets: &mut [Fleet; 2], servers: &[Server; 2], extent: 
         if turn > 0 {
             pairs.push(pair);
         }
+    }
+    Ok(pairs)
+}
+
+/// Searches the highest good rate of each in turn; a search is as long as a dozen slices, so there are fewer.
+pub(crate) fn search(fleets: &mut [Fleet; 2], extent: &Extent, stop: &Interrupt) -> Result<Vec<[Slice; 2]>> {
+    let limits = Limits { trial: extent.slice, ..Limits::default() };
+    let mut pairs = Vec::new();
+    for _ in 0..extent.pairs.div_ceil(2) {
+        let mut of = |which: usize| -> Result<Slice> {
+            stop.check()?;
+            let found = find_rate(&mut fleets[which], &limits)?;
+            if found.by_load {
+                eprintln!("{}/s: the load was at its end, not the server", found.rate);
+            }
+            ensure!(found.rate > 0, "not even the lowest rate was good");
+            // The time is that of the whole search, and says nothing of the rate found.
+            Ok(Slice { measured: found.measured, spent: Duration::ZERO })
+        };
+        pairs.push([of(0)?, of(1)?]);
     }
     Ok(pairs)
 }

@@ -2,9 +2,9 @@
 
 use crate::report::{Outcome, Report};
 
-const WIDTH: f64 = 860.0;
+const WIDTH: f64 = 960.0;
 /// Where the bars begin.
-const LEFT: f64 = 330.0;
+const LEFT: f64 = 420.0;
 const RIGHT: f64 = 90.0;
 const ROW: f64 = 26.0;
 const TOP: f64 = 64.0;
@@ -34,7 +34,7 @@ pub fn plot(report: &Report) -> String {
 fn head(report: &Report, height: f64) -> String {
     let names = report.outcomes.first().map(|outcome| outcome.servers.each_ref().map(|server| escape(&server.name)));
     let [ours, theirs] = names.unwrap_or_default();
-    let style = "text{font:13px system-ui,sans-serif;fill:#24292f}.small{font-size:11px;fill:#57606a}.bar{fill:#2f81f7}.whisker{stroke:#24292f;\
+    let style = "text{font:12px system-ui,sans-serif;fill:#24292f}.small{font-size:11px;fill:#57606a}.bar{fill:#2f81f7}.whisker{stroke:#24292f;\
                  stroke-width:1.5}.grid{stroke:#8c959f;stroke-width:.5;opacity:.5}.one{stroke:#cf222e;stroke-width:1.5}\
                  @media(prefers-color-scheme:dark){text{fill:#e6edf3}.small{fill:#9da7b1}.bar{fill:#4493f8}.whisker{stroke:#e6edf3}.one{stroke:#ff7b72}}";
     format!(
@@ -53,7 +53,7 @@ fn bar(outcome: &Outcome, y: f64, scale: f64) -> String {
     let whisker = |x1: f64, x2: f64, y1: f64, y2: f64| {
         format!("<line class=\"whisker\" x1=\"{:.1}\" x2=\"{:.1}\" y1=\"{y1:.1}\" y2=\"{y2:.1}\"/>", LEFT + x1, LEFT + x2)
     };
-    let label: String = outcome.about.chars().take(48).collect();
+    let label: String = outcome.about.chars().take(66).collect();
     format!(
         "<text text-anchor=\"end\" x=\"{:.1}\" y=\"{:.1}\">{}</text><rect class=\"bar\" x=\"{LEFT}\" y=\"{:.1}\" width=\"{median:.1}\" height=\"{:.1}\"/>\
          {}{}{}<text class=\"small\" x=\"{:.1}\" y=\"{:.1}\">{:.2}</text>\n",

@@ -20,14 +20,32 @@ pub fn outcome(outcome: &Outcome) -> String {
     for server in &outcome.servers {
         text.push_str(&format!("  {:width$}  {}\n", server.name, column(server)));
     }
-    if outcome.ratio.cpu.median.is_finite() {
-        let ratio = &outcome.ratio;
+    let ratio = &outcome.ratio;
+    if ratio.cpu.median.is_finite() {
         text.push_str(&format!("  ratio: CPU {}, rate {}, p99 later by {:.0} µs\n", ratio.cpu, ratio.rate, ratio.later_us.median));
+    } else if ratio.rate.median.is_finite() {
+        text.push_str(&format!("  ratio: rate {}, p99 later by {:.0} µs\n", ratio.rate, ratio.later_us.median));
     }
     for verdict in &outcome.verdicts {
         text.push_str(&format!("  {} {:.2}, goal {}: {}\n", verdict.figure, verdict.value, verdict.goal, verdict.standing));
     }
     text
+}
+
+/// How many goals are reached, and which are not.
+#[must_use]
+pub fn standings(report: &Report) -> String {
+    let verdicts = || report.outcomes.iter().flat_map(|outcome| outcome.verdicts.iter().map(move |verdict| (outcome, verdict)));
+    let count = |standing: &str| verdicts().filter(|(_, verdict)| verdict.standing == standing).count();
+    let missed: Vec<String> = verdicts()
+        .filter(|(_, verdict)| verdict.standing == "missed")
+        .map(|(outcome, verdict)| format!("{} ({} {:.2}, {})", outcome.name, verdict.figure, verdict.value, verdict.goal))
+        .collect();
+    match verdicts().count() {
+        0 => String::new(),
+        _ if missed.is_empty() => format!("goals: {} at the aim, {} met, none missed\n", count("aim"), count("met")),
+        _ => format!("goals: {} at the aim, {} met, {} missed: {}\n", count("aim"), count("met"), missed.len(), missed.join(", ")),
+    }
 }
 
 fn column(server: &Column) -> String {
