@@ -155,6 +155,8 @@ fn a_flood_of_few_sockets_loses_nothing_that_their_queues_hold() {
         }
     }
     worker.assert_quiet();
+    let restarted = worker.stats.receives_restarted.value();
+    assert_eq!(restarted > 0, support::backend() == Backend::IoUring, "{restarted}: the buffers ran out, and the receives began again");
 }
 
 fn clients_and_peers_are_served_alike_when_thousands_of_sockets_are_ready() {

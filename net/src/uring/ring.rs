@@ -413,3 +413,78 @@ fn on_another_thread<T: Send>(act: impl FnOnce() -> io::Result<T> + Send) -> io:
         thread.join().map_err(|_| io::Error::other("the thread that makes a ring panicked"))?
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ring() -> Ring {
+        let region = Arc::new(Region::new(Buffers::LEN).unwrap());
+        let mut ring = Ring::new(region, 0).expect("this machine has a ring");
+        ring.enable().unwrap();
+        ring
+    }
+
+    #[test]
+    fn a_send_that_finds_no_room_is_over_at_once_and_never_made_later() {
+        let (near, far) = UnixDatagram::pair().unwrap();
+        near.set_nonblocking(true).unwrap();
+        far.set_nonblocking(true).unwrap();
+        let mut ring = ring();
+        let mut words = [[0u8; 4]; 2];
+        // SAFETY: all-zero is a valid `msghdr`.
+        let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+        let mut sent = 0;
+        for word in &mut words {
+            let vector = &mut libc::iovec { iov_base: word.as_mut_ptr().cast(), iov_len: 4 };
+            header.msg_iov = vector;
+            header.msg_iovlen = 1;
+            for index in 0..1_000 {
+                // SAFETY: header, vector and word live through the `submit` below, and stay as they are.
+                unsafe { ring.send_message(index, far.as_raw_fd(), &header).unwrap() };
+            }
+            ring.submit().unwrap();
+            let unsent = ring.take_unsent();
+            assert!(unsent.iter().all(|(_, error)| *error == libc::EAGAIN));
+            assert!(!unsent.is_empty(), "the queue of a Unix socket is shorter than that");
+            sent += 1_000 - unsent.len();
+            *word = *b"late";
+        }
+        let mut buffer = [1; 8];
+        let mut arrived = 0;
+        loop {
+            while near.recv(&mut buffer).is_ok() {
+                assert_eq!(buffer[..4], [0; 4], "as it was when it was submitted");
+                arrived += 1;
+            }
+            if arrived >= sent {
+                break;
+            }
+        }
+        ring.turn(Duration::ZERO, Duration::from_millis(50)).unwrap();
+        assert!(near.recv(&mut buffer).is_err(), "room came too late for the others");
+        assert!(ring.take_unsent().is_empty());
+    }
+
+    #[test]
+    fn a_receive_is_cancelled_once_whether_or_not_it_has_ended() {
+        let (near, far) = UnixDatagram::pair().unwrap();
+        near.set_nonblocking(true).unwrap();
+        let mut ring = ring();
+        let keys = [Key::from_bits(1), Key::from_bits(2)];
+        for key in keys {
+            ring.receive(key, near.as_raw_fd()).unwrap();
+        }
+        ring.cancel(keys[0]).unwrap();
+        ring.settle().unwrap();
+        ring.cancel(keys[0]).unwrap(); // it has ended already
+        ring.settle().unwrap();
+        far.send(b"word").unwrap();
+        ring.turn(Duration::ZERO, Duration::from_secs(5)).unwrap();
+        let completions: Vec<_> = std::iter::from_fn(|| ring.next()).collect();
+        assert_eq!(completions[0], Completion::Receive { socket: keys[0], buffer: None, last: Some(Last::Cancelled) });
+        assert!(matches!(completions[1], Completion::Receive { socket, buffer: Some(_), last: None } if socket == keys[1]));
+        assert_eq!(completions.len(), 2);
+        ring.shut_down().unwrap();
+    }
+}
