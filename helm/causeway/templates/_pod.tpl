@@ -30,7 +30,7 @@ spec:
     # Makes the Secrets' files readable.
     fsGroup: 65532
     seccompProfile:
-      type: RuntimeDefault
+      {{- toYaml .Values.seccompProfile | nindent 6 }}
   {{- with .Values.imagePullSecrets }}
   imagePullSecrets:
     {{- toYaml . | nindent 4 }}
