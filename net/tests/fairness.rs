@@ -106,3 +106,31 @@ fn many_frames_of_one_record_are_answered_in_order_and_the_goodbye_behind_them_i
     worker.settle();
     assert_eq!(worker.stats.frames_received.value(), u64::from(FLOOD));
 }
+
+#[test]
+fn many_frames_in_more_records_than_one_read_brings_all_arrive() {
+    const COUNT: u32 = 10_000;
+    let content = |number: u32| [&number.to_be_bytes()[..], &[7; 296]].concat();
+    let authority = Authority::new(Kind::Ecdsa, "localhost");
+    let offer = Offer { identities: vec![Arc::new(authority.identity())], alpn: &[] };
+    let handshaker = Handshaker::start(offer, HandshakeLimits::default()).unwrap();
+    let (worker, server) = serve(Manner::Tells, Some(&handshaker));
+    let mut client = connect(server, &config(&authority, &TLS13, &[]));
+    let writer = std::thread::spawn(move || {
+        let all: Vec<u8> = (0..COUNT).flat_map(|number| frame(&content(number))).collect();
+        let written = client.write_all(&all);
+        (client, written)
+    });
+    let mut expected = 0;
+    while expected < COUNT {
+        match worker.event() {
+            Event::Frame(_, came) => {
+                assert!(came == frame(&content(expected)), "in order");
+                expected += 1;
+            }
+            Event::Closed(_, end) => panic!("{end:?} after {expected} frames"),
+            _ => {}
+        }
+    }
+    writer.join().unwrap().1.unwrap();
+}

@@ -6,7 +6,7 @@ use crate::region::Span;
 use crate::tcp::MAX_FRAME;
 
 /// The room of one read: a frame that was begun earlier, to its end, or what was set aside of the last read and a little more.
-const ROOM: usize = MAX_FRAME + 64;
+pub(super) const ROOM: usize = MAX_FRAME + 64;
 
 /// Behind the slots. Several reads with nothing flushed between them, so that what many streams bring leaves as one batch.
 pub(super) const SCRATCH: Span = Span { start: SLOTS_LEN, end: SLOTS_LEN + 4 * ROOM };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::io::{CIPHER, Io, Unsent};
+use super::scratch::ROOM;
 use super::service::{Service, StreamInfo};
 use super::{EventLoop, StreamKey};
 use crate::clock::Sample;
@@ -24,6 +25,9 @@ const ENOUGH_FOR_LENGTH: usize = 16;
 
 /// Frames that one stream is served of in one turn: about as many as a batch of datagrams has. A read can bring thousands of short ones.
 const FRAMES: usize = 128;
+
+/// The most that is encrypted in one record of TLS.
+const RECORD: usize = 16 << 10;
 
 impl Io {
     /// Closes a stream: what is queued is still written, for a few seconds at the most. [`Service::closed`] is not called.
@@ -247,10 +251,13 @@ impl EventLoop {
             return;
         };
         stream.note_read(now.monotonic);
+        // So much that all of it, the end of a record that was begun before, and the half frame before that fit into one room: what is
+        // too much for the turn is set aside from there, and encrypted bytes are not.
+        let most = ROOM - RECORD - stream.incoming.ahead();
         let region = Arc::clone(&self.region);
         // SAFETY: this room is used by one read at a time, and no slice of it outlives the read.
         let buffer = unsafe { region.bytes_mut(CIPHER) };
-        match receive(stream.raw_fd(), buffer) {
+        match receive(stream.raw_fd(), at_most(most, buffer)) {
             Ok(0) => self.end(now, key, StreamEnd::PeerClosed, service),
             Ok(count) => self.decrypted(now, key, &buffer[..count], service),
             Err(error) => self.read_failed(now, key, &error, service),

@@ -85,6 +85,11 @@ impl Incoming {
         }
     }
 
+    /// Bytes that the next [`read`](Self::read) puts in front of what comes: no more than [`READ`].
+    pub(crate) fn ahead(&self) -> usize {
+        if self.announced.is_some_and(|length| length > READ) { 0 } else { self.half.len() }
+    }
+
     /// Keeps `rest`, which has whole frames in it, for the next turn. Nothing is to be [read](Self::read) until it was taken.
     pub(crate) fn set_aside(&mut self, rest: &[u8]) {
         self.keep(rest, None);
