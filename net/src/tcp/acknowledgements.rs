@@ -14,8 +14,8 @@ const HELD: std::ops::Range<Duration> = Duration::from_millis(30)..Duration::fro
 ///
 /// A client that sends much and is sent nothing has each segment acknowledged by one of our own, as soon as it was read: that is a quarter
 /// of what such a frame costs. The kernel lets acknowledgements wait on connections that speak both ways, and can be
-/// told to do so on others (RFC 9293 §3.8.6.3 wants one for two full segments at the least); it forgets that when it has waited in vain. It is not told of a slow stream, where nothing is to be won,
-/// and never again of a client that waits for acknowledgements itself before it sends more.
+/// told to do so on others (TCP wants one for two full segments at the least); it forgets that when it has waited in vain. It is not told
+/// of a slow stream, where nothing is to be won, and never again of a client that waits for acknowledgements itself before it sends more.
 #[derive(Debug, Default)]
 pub(crate) struct Acknowledgements {
     reads: u8,

@@ -101,7 +101,7 @@ fn h13_a_hello_in_fragments_without_a_cookie_is_dropped() {
 #[test]
 fn h13_those_who_only_take_places_are_bounded_by_prefix_and_time() {
     let authority = Authority::new(Kind::Ecdsa, "turn.example.org");
-    let limits = HandshakeLimits { half_open_per_prefix: 3, time: Duration::from_secs(2), ..HandshakeLimits::default() };
+    let limits = HandshakeLimits { half_open_per_prefix: 3, time: Duration::from_secs(4), ..HandshakeLimits::default() };
     let server = Server::start_with(vec![authority.identity()], Manner { limits, ..Manner::default() });
     let stalled: Vec<_> = (0..5).map(|_| stall(&server, "127.0.0.2:0")).collect();
     server.wait_for("the refusals", |server| server.reading("handshakes_failed", Some("half_open")) >= 2);
