@@ -6,6 +6,7 @@ mod support;
 
 use std::net::{IpAddr, SocketAddr};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use causeway_net::{IcmpError, Route, SocketKey, UdpOptions};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -75,6 +76,13 @@ fn check_own_link(local: &'static str, kind: u8, code: u8) {
     worker.assert_quiet();
     worker.settle();
     assert_eq!((worker.stats.datagrams_sent.value(), worker.stats.dropped_send_refused.value()), (4, 2));
+    // A quiet loop looks around once a second. A report does not wait for that: of ten, one behind the other, none.
+    let before = Instant::now();
+    for _ in 0..10 {
+        send(&worker, key, to, &[(3_000, true)]);
+        let Event::Icmp(..) = worker.event() else { panic!("a report") };
+    }
+    assert!(before.elapsed() < Duration::from_secs(8), "each report waits for a turn that comes anyway");
 }
 
 fn rfc8656_14_df_is_set_for_single_datagrams_over_ipv4() {

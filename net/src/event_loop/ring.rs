@@ -35,6 +35,8 @@ impl Io {
         ring.watch(self.epoll.as_raw_fd())?;
         // SAFETY: nothing is pushed or written before `turn` has submitted, and `finish` follows.
         unsafe { self.outbox.submit(ring, self.now, &self.stats)? };
+        // What was sent by a call of its own and refused has left a report, which no completion tells of.
+        let (rest, patience) = if self.outbox.suspects() > 0 { (Duration::ZERO, Duration::ZERO) } else { (rest, patience) };
         ring.turn(rest, patience)?;
         self.outbox.finish(ring, self.now, &self.stats);
         ring.recycle();
