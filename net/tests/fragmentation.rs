@@ -19,6 +19,7 @@ over_each_backend!(
     rfc8656_11_5_a_router_s_mtu_is_reported_over_ipv6,
     bursts_longer_than_the_link_takes_are_fragmented_or_reported_over_ipv4,
     bursts_longer_than_the_link_takes_are_fragmented_or_reported_over_ipv6,
+    what_is_not_cut_is_not_overtaken,
 );
 
 /// Set in the process that runs inside.
@@ -179,4 +180,16 @@ fn bursts_longer_than_the_link_takes_are_fragmented_or_reported_over_ipv4() {
 
 fn bursts_longer_than_the_link_takes_are_fragmented_or_reported_over_ipv6() {
     in_namespace("bursts_longer_than_the_link_takes_are_fragmented_or_reported_over_ipv6", || check_bursts("[::1]:0", 48));
+}
+
+fn what_is_not_cut_is_not_overtaken() {
+    in_namespace("what_is_not_cut_is_not_overtaken", || {
+        const PLAN: [(usize, bool); 7] =
+            [(1_390, false), (1_390, false), (1_395, false), (1_395, false), (100, false), (1_200, false), (1_201, false)];
+        let (worker, key, _) = start("127.0.0.1:0");
+        let peer = plain_socket("127.0.0.1:0");
+        send(&worker, key, peer.local_addr().unwrap(), &PLAN);
+        let mut buffer = [0; 2_000];
+        assert_eq!(PLAN.map(|_| peer.recv(&mut buffer).unwrap()), PLAN.map(|(len, _)| len));
+    });
 }

@@ -127,6 +127,9 @@ impl Outbox {
             match self.call(first, end) {
                 Ok(count) => {
                     self.count_sent(first, first + count, stats);
+                    if count < end - first {
+                        self.suspects.extend(self.messages[first].ringed); // the call has taken the error that ended it
+                    }
                     return Outcome::Sent(count);
                 }
                 Err(error) => match error.raw_os_error() {

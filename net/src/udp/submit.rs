@@ -8,7 +8,8 @@ use crate::stats::Stats;
 use crate::uring::Ring;
 
 impl Outbox {
-    /// Gives the ring the messages of its sockets, and sends the others, a run of one socket with one system call.
+    /// Gives the ring the messages of its sockets, and sends the others: those of a listener, and several at once of any socket, a run of
+    /// one socket with one system call.
     ///
     /// # Safety
     /// Until the ring's next submission has returned, nothing may be pushed, and what is queued must stay as it is. Then
@@ -23,12 +24,11 @@ impl Outbox {
             if self.dont_fragment {
                 // It is an option of the socket, which has to change between one message and the next.
                 self.send_mixed_run(first, end, now, stats);
-            } else if self.messages[first].ringed.is_some() {
-                for index in first..end {
-                    // SAFETY: as the caller promises.
-                    unsafe { self.give(index, ring)? };
-                }
+            } else if self.messages[first].ringed.is_some() && end - first == 1 {
+                // SAFETY: as the caller promises.
+                unsafe { self.give(first, ring)? };
             } else {
+                // A ring goes on behind a message that fails, which would then be overtaken by what follows in its flow.
                 self.send_run(first, end, now, stats);
             }
             first = end;
