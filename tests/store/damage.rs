@@ -1,6 +1,7 @@
 //! What cannot be restored: it alone is lost, counted, and named in the log; and a store that is not there.
 
-use std::net::UdpSocket;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,7 +23,7 @@ fn what_cannot_be_restored_is_counted_and_the_others_live() {
     let key = |call: &Call| record_key(kept.iter().find(|record| is_of(record, call)).expect("it is kept").id);
     let [taken, newer, damaged, cut] = [0, 1, 2, 3].map(|at| key(&calls[at]));
     assert!(redis.read(&taken).is_some());
-    let _other = UdpSocket::bind(calls[0].relayed).expect("the relay is away");
+    let _other = bound_when_free(calls[0].relayed);
     let change = |key: &str, change: &dyn Fn(&mut Vec<u8>)| {
         let mut value = redis.read(key).expect("it is kept");
         change(&mut value);
@@ -46,6 +47,17 @@ fn what_cannot_be_restored_is_counted_and_the_others_live() {
         call.renew().expect_err("it was not restored");
     }
     relay.service.end();
+}
+
+/// The kernel clears up after a killed process, its ring above all, when the process is gone already.
+fn bound_when_free(address: SocketAddr) -> UdpSocket {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        match UdpSocket::bind(address) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => thread::sleep(Duration::from_millis(5)),
+            outcome => return outcome.expect("the relay is away"),
+        }
+    }
 }
 
 #[test]
