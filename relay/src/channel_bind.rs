@@ -3,7 +3,7 @@ use causeway_wire::{ChannelNumber, ErrorCode};
 use rand::CryptoRng;
 
 use crate::allocations::AllocationId;
-use crate::channel;
+use crate::channel::{self, Channels};
 use crate::create_permission::is_of_family;
 use crate::ledger::Ledger;
 use crate::moment::Moment;
@@ -24,7 +24,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         let number = self.config.channels.channel(number).ok_or(ErrorCode::BAD_REQUEST)?;
         let allocation = self.allocations.get(id).ok_or(ErrorCode::ALLOCATION_MISMATCH)?;
         // "The channel number is not currently bound to a different transport address", and the reverse.
-        if !allocation.peers.tables().channels.may_bind(number, &peer, moment) {
+        if !allocation.peers.may_bind(number, &peer, moment) {
             return Err(ErrorCode::BAD_REQUEST);
         }
         if !is_of_family(allocation, &peer.ip()) {
@@ -35,21 +35,28 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         if !policy.accepts_client(request.from.client.ip()) || policy.check_transport(peer).is_err() {
             return Err(ErrorCode::FORBIDDEN);
         }
-        self.make_room_for_channel(id, number, moment)?;
-        self.install_permissions(id, &[peer.ip()], now)?;
-        self.change(id, |peers| peers.channels.bind(number, peer, now.after(channel::LIFETIME)));
+        let limits = &self.config.limits;
+        let (permissions, channels) = (limits.permissions_per_allocation, limits.channels_per_allocation);
+        let bound = self.change(id, |peers| {
+            let has_room = has_room(&mut peers.channels, number, channels, moment);
+            let is_bound = has_room && peers.permissions.install_all(&[peer.ip()], permissions, now);
+            if is_bound {
+                peers.channels.bind(number, peer, now.after(channel::LIFETIME));
+            }
+            is_bound
+        });
+        if bound != Some(true) {
+            return Err(ErrorCode::INSUFFICIENT_CAPACITY);
+        }
+        self.note_change(id);
         Ok(Achieved::Done)
     }
+}
 
-    fn make_room_for_channel(&mut self, id: AllocationId, number: ChannelNumber, now: Moment) -> Result<(), ErrorCode> {
-        let limit = self.config.limits.channels_per_allocation;
-        let has_room = self.change(id, |peers| {
-            let channels = &mut peers.channels;
-            if !channels.has(number) && channels.len() >= limit {
-                channels.remove_expired(now);
-            }
-            channels.has(number) || channels.len() < limit
-        });
-        if has_room == Some(true) { Ok(()) } else { Err(ErrorCode::INSUFFICIENT_CAPACITY) }
+/// Whether the number has an entry or may have one, if need be for one that has expired.
+fn has_room(channels: &mut Channels, number: ChannelNumber, limit: usize, now: Moment) -> bool {
+    if !channels.has(number) && channels.len() >= limit {
+        channels.remove_expired(now);
     }
+    channels.has(number) || channels.len() < limit
 }

@@ -9,7 +9,6 @@ use crate::allocation::Allocation;
 use crate::allocations::AllocationId;
 use crate::ledger::Ledger;
 use crate::now::Now;
-use crate::permission;
 use crate::request::{Achieved, Request};
 use crate::server::Server;
 
@@ -43,19 +42,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// Installs or refreshes permissions, all or none.
     pub(crate) fn install_permissions(&mut self, id: AllocationId, peers: &[IpAddr], now: Now) -> Result<(), ErrorCode> {
         let limit = self.config.limits.permissions_per_allocation;
-        let installed = self.change(id, |tables| {
-            let permissions = &mut tables.permissions;
-            if permissions.len() + permissions.missing(peers) > limit {
-                permissions.remove_expired(now.moment());
-                if permissions.len() + permissions.missing(peers) > limit {
-                    return false;
-                }
-            }
-            for peer in peers {
-                permissions.install(*peer, now.after(permission::LIFETIME));
-            }
-            true
-        });
+        let installed = self.change(id, |tables| tables.permissions.install_all(peers, limit, now));
         if installed != Some(true) {
             return Err(ErrorCode::INSUFFICIENT_CAPACITY);
         }

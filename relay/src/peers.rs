@@ -83,6 +83,19 @@ impl Peers {
         }
     }
 
+    /// Whether the two may be bound: neither is bound to another (RFC 8656 §12.2).
+    pub(crate) fn may_bind(&self, number: ChannelNumber, peer: &SocketAddr, now: Moment) -> bool {
+        match self {
+            Self::Few(_) => {
+                // In place a mapped address stands for the one of IPv4.
+                let is_mapped = matches!(peer.ip(), IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some());
+                self.channel(number, now).is_none_or(|bound| bound == *peer)
+                    && (is_mapped || self.number(peer, now).is_none_or(|bound| bound == number))
+            }
+            Self::Many(tables) => tables.channels.may_bind(number, peer, now),
+        }
+    }
+
     /// How many permissions and how many channels have an entry, expired ones included.
     pub(crate) fn counts(&self) -> (usize, usize) {
         match self {
@@ -229,6 +242,11 @@ mod tests {
                 for address in &addresses {
                     assert_eq!(peers.allow(&address.ip(), at(later)), tables.permissions.allow(&address.ip(), at(later)));
                     assert_eq!(peers.number(address, at(later)), tables.channels.number(address, at(later)));
+                    let may_bind = |index| {
+                        let number = number(index);
+                        (peers.may_bind(number, address, at(later)), tables.channels.may_bind(number, address, at(later)))
+                    };
+                    assert!((0..4).map(may_bind).all(|(few, many)| few == many));
                 }
                 (0..4)
                     .for_each(|index| assert_eq!(peers.channel(number(index), at(later)), tables.channels.peer(number(index), at(later))));

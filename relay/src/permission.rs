@@ -2,6 +2,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::moment::Moment;
+use crate::now::Now;
 use crate::small_map::SmallMap;
 
 /// "The Permission Lifetime MUST be 300 seconds" (RFC 8656 §9).
@@ -24,6 +25,20 @@ impl Permissions {
     /// Installs a permission or resets its time-to-expiry.
     pub(crate) fn install(&mut self, peer: IpAddr, expires: Moment) {
         self.0.insert(peer, expires);
+    }
+
+    /// Installs or resets all or none: none where they would be more than `limit` without those that have expired.
+    pub(crate) fn install_all(&mut self, peers: &[IpAddr], limit: usize, now: Now) -> bool {
+        if self.len() + self.missing(peers) > limit {
+            self.remove_expired(now.moment());
+            if self.len() + self.missing(peers) > limit {
+                return false;
+            }
+        }
+        for peer in peers {
+            self.install(*peer, now.after(LIFETIME));
+        }
+        true
     }
 
     /// Those among `peers` that have no entry yet, each counted once.
