@@ -306,10 +306,7 @@ impl Io {
         if self.outbox.is_empty() {
             return;
         }
-        if self.ring.is_none() {
-            // Its events would be stale by their key; not to be woken for them at all is cheaper.
-            let _ = self.epoll.remove(socket.as_raw_fd());
-        }
+        // It stays in the epoll instance for the rest of the turn; its events are stale by their key.
         self.retired.push(socket.into());
     }
 

@@ -49,12 +49,14 @@ impl Io {
     /// # Errors
     /// What the kernel says: the port is in use, the address is not ours, no descriptor is left.
     pub fn bind_udp(&mut self, local: SocketAddr, options: &UdpOptions, tag: u64) -> io::Result<SocketKey> {
-        if self.has_retired() {
-            self.flush_datagrams(); // the port that is wanted may be one just released
+        let mut bound = UdpSocket::bind(local, options);
+        if bound.is_err() && self.has_retired() {
+            self.flush_datagrams(); // the port that is wanted, or the descriptor, may be one just released
+            bound = UdpSocket::bind(local, options);
         }
-        let socket = match UdpSocket::bind(local, options) {
+        let socket = match bound {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => self.bind_again(local, options)?,
-            result => result?,
+            bound => bound?,
         };
         self.take_in(socket, tag, Share::relayed(), None)
     }

@@ -25,9 +25,10 @@ impl UdpOptions {
     pub const LISTENER: Self =
         Self { reuse_port: true, receive_buffer: 4 << 20, send_buffer: 4 << 20, receive_tos: true, receive_errors: false };
 
-    /// A relayed transport address: 256 KiB buffers, ICMP errors reported.
+    /// A relayed transport address: 256 KiB for what peers send in one turn, ICMP errors reported. What is sent in one turn fits the
+    /// system's send buffer.
     pub const RELAYED: Self =
-        Self { reuse_port: false, receive_buffer: 256 << 10, send_buffer: 256 << 10, receive_tos: true, receive_errors: true };
+        Self { reuse_port: false, receive_buffer: 256 << 10, send_buffer: 0, receive_tos: true, receive_errors: true };
 }
 
 /// The buffers that a socket got: `net.core.rmem_max` and `wmem_max` cap what an unprivileged process asks for.
