@@ -83,6 +83,7 @@ pub(crate) fn run(running: Running, runtime: &Runtime, termination: Termination)
         }
         tokio::spawn(log::report_suppressed());
         tracing::info!(workers = workers.len(), "ready");
+        causeway_net::forget_start();
         tokio::select! {
             _ = termination.requested() => {}
             () = any_ended(&workers) => tracing::error!("a worker has ended; the others end too"),
