@@ -132,7 +132,7 @@ fn requests() -> Vec<Case> {
     let binding = vec![cpu(None, 0.75, 0.66), FLOOR];
     cases.push(Case { goals: binding, ..case("binding", "Binding requests", ask(Operation::Binding, 100)) });
     let goals = vec![Goal { aim: None, ..cpu(None, 0.25, 0.0) }, micros(27.0, 15.0)];
-    cases.push(Case { goals, ..case("allocate", "Allocate in two round trips, and its release", ask(Operation::Allocate, 100)) });
+    cases.push(Case { goals, ..case("allocate", "Allocate in two round trips, and its release", ask(Operation::Allocate, 10_000)) });
     cases.push(Case {
         goals: vec![micros(6.0, 4.5)],
         ..case("channel-bind", "ChannelBind of new channels", ask(Operation::ChannelBind, 100))
