@@ -19,6 +19,7 @@ over_each_backend!(
     what_the_kernel_does_not_cut_is_sent_datagram_by_datagram,
     a_burst_to_a_closed_port_is_not_taken_for_a_refusal_to_cut,
     bursts_of_many_clients_at_once_keep_their_order,
+    a_listener_does_not_wait_for_all_bursts_of_a_peer,
 );
 
 fn set(socket: &impl AsFd, level: i32, name: i32, value: i32) {
@@ -204,4 +205,24 @@ fn bursts_of_many_clients_at_once_keep_their_order() {
     for (number, client) in clients.iter().enumerate() {
         expect(client, burst(number).map(|part| echoed(&part)));
     }
+}
+
+fn a_listener_does_not_wait_for_all_bursts_of_a_peer() {
+    const BURSTS: usize = 25;
+    const EACH: usize = 60;
+    let (worker, (listener, server, relayed)) = Worker::start(Manner::Tells, |io| {
+        let (listener, server) = listen_udp(io, "127.0.0.1:0");
+        let relayed = io.bind_udp("127.0.0.1:0".parse().unwrap(), &UdpOptions::RELAYED, 42).unwrap();
+        (listener, server, io.local_addr(relayed).unwrap())
+    });
+    let (peer, client) = (bursting_client(relayed, 8), plain_socket("127.0.0.1:0"));
+    // While the worker is busy with this letter, all of them come into the kernel.
+    worker.with_io(move |_| {
+        for _ in 0..BURSTS {
+            peer.send(&[1; 8 * EACH]).unwrap();
+        }
+        client.send_to(b"a client", server).unwrap();
+    });
+    let before = (0..=BURSTS * EACH).position(|_| matches!(worker.event(), Event::Datagram(arrival, _) if arrival.socket == listener));
+    assert!(before.is_some_and(|before| before < 10 * EACH), "it waited for {before:?} datagrams");
 }

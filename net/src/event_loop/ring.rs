@@ -9,7 +9,11 @@ use super::service::Service;
 use super::{EventLoop, SocketKey};
 use crate::clock::Sample;
 use crate::epoll::Events;
+use crate::packet::SLOTS;
 use crate::uring::{Completion, Last, PLENTY};
+
+/// The datagrams that a ring should bring in one turn at the most: a completion may hold dozens.
+const DATAGRAMS: usize = 4 * SLOTS;
 
 impl Io {
     /// Makes the ring, if there is one, this thread's.
@@ -96,7 +100,11 @@ impl EventLoop {
         if self.io.ring.is_none() {
             return;
         }
+        let mut left = DATAGRAMS;
         for _ in 0..PLENTY {
+            if left == 0 {
+                break;
+            }
             match self.io.ring.as_mut().and_then(|ring| ring.next()) {
                 Some(Completion::Receive { socket, buffer, last }) => {
                     if let Some(buffer) = buffer {
@@ -105,6 +113,7 @@ impl EventLoop {
                         ring.spend(buffer);
                         match received {
                             Some(received) => {
+                                left = left.saturating_sub(received.datagrams());
                                 self.arrived(now, socket, &received, service);
                             }
                             None => self.io.stats.dropped_bad_source.add(1),
