@@ -184,6 +184,6 @@ fn tls_allocations(count: usize) -> u64 {
 #[test]
 fn a_frame_over_tls_costs_few_allocations() {
     let (many, few) = (tls_allocations(2_020), tls_allocations(20));
-    let each = many.saturating_sub(few).div_ceil(2_000);
-    assert!((1..=TLS_FRAME).contains(&each), "{each} for each frame");
+    let each = (many.saturating_sub(few) + 1_000) / 2_000; // a handshake may come in more parts than another
+    assert!((1..=TLS_FRAME).contains(&each), "{each} for each frame: {many}, and {few}");
 }

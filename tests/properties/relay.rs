@@ -43,12 +43,21 @@ proptest! {
 
     #[test]
     fn rfc8656_the_server_agrees_with_a_naive_model(steps in prop::collection::vec(step(false), 1..120)) {
-        run(&steps);
+        run(0, &steps);
+    }
+
+    #[test]
+    fn rfc8656_the_server_agrees_with_a_naive_model_after_weeks_and_months(
+        before in 0..1_200u64,
+        round in prop::sample::select(&[1u64 << 31, 1 << 32, 3 << 31, 1 << 33, 24 * 24 * 3_600_000]),
+        steps in prop::collection::vec(step(false), 1..80),
+    ) {
+        run((round / 1_000).saturating_sub(before), &steps);
     }
 
     #[test]
     fn rfc8656_a_server_that_takes_over_goes_on_as_the_one_before(steps in prop::collection::vec(step(true), 1..80)) {
-        run(&steps);
+        run(0, &steps);
     }
 }
 
@@ -66,8 +75,11 @@ struct Both {
     directory: Directory,
 }
 
-fn run(steps: &[Step]) {
+/// Has both take all steps, the first of them at this uptime in seconds: milliseconds in four bytes begin anew after 49 days, and change
+/// sides after 24.
+fn run(uptime: u64, steps: &[Step]) {
     let mut both = Both::new();
+    both.take(&Step::Pass(uptime));
     for step in steps {
         both.take(step);
         both.gauges_agree();
