@@ -7,29 +7,33 @@ const LARGEST: u8 = 16;
 /// The datagrams that a listener should bring in one turn at the most, and a relayed socket: a message may hold dozens.
 const LISTENER_DATAGRAMS: usize = 4 * SLOTS;
 const RELAYED_DATAGRAMS: usize = SLOTS;
-/// Full receives in a row after which there is probably more than one datagram waiting.
+/// Full receives in a row after which there is probably more than one datagram waiting; and where that was often found to be wrong.
 const STREAK: u8 = 16;
+const LONGEST_STREAK: u8 = 128;
 
 /// One socket's share of a turn.
 ///
 /// A listener takes what the slots hold. A relayed socket usually has one datagram waiting: asking for one is the cheapest system
-/// call, and asking for more costs a vain look each time. Its share doubles while it keeps filling it, as a stream of video does.
+/// call, and asking for more costs a vain look each time. Its share doubles while it keeps filling it, as a stream of video does. One datagram
+/// after the other fills a share of one, too: where a second look was in vain, the next comes after twice as many.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Share {
     wanted: u8,
     fixed: bool,
     full: u8,
+    /// How many full receives in a row double the share.
+    streak: u8,
     /// Datagrams in a message, by what came last; at least 1.
     density: u8,
 }
 
 impl Share {
     pub(super) fn listener() -> Self {
-        Self { wanted: SLOTS as u8, fixed: true, full: 0, density: 1 }
+        Self { wanted: SLOTS as u8, fixed: true, full: 0, streak: STREAK, density: 1 }
     }
 
     pub(super) fn relayed() -> Self {
-        Self { wanted: 1, fixed: false, full: 0, density: 1 }
+        Self { wanted: 1, fixed: false, full: 0, streak: STREAK, density: 1 }
     }
 
     /// Whether it is a listener's.
@@ -54,12 +58,18 @@ impl Share {
         if count < limit {
             self.full = 0;
             if !self.fixed {
+                if self.wanted == 2 {
+                    self.streak = self.streak.saturating_mul(2).min(LONGEST_STREAK);
+                }
                 self.wanted = 1;
             }
             return;
         }
-        self.full = (self.full + 1).min(STREAK);
-        if !self.fixed && self.full == STREAK && self.wanted < LARGEST {
+        if self.wanted > 1 {
+            self.streak = STREAK;
+        }
+        self.full = (self.full + 1).min(self.streak);
+        if !self.fixed && self.full == self.streak && self.wanted < LARGEST {
             self.wanted *= 2;
             self.full = 0;
         }
@@ -85,6 +95,31 @@ mod tests {
         assert_eq!(share.wanted(), usize::from(LARGEST));
         share.note(16, 5, 5);
         assert_eq!(share.wanted(), 1);
+    }
+
+    #[test]
+    fn second_looks_in_vain_become_rare_until_one_finds_something() {
+        let mut share = Share::relayed();
+        let receives = |share: &mut Share, in_vain: usize| {
+            let (mut count, mut looks) = (0, 0);
+            while looks < in_vain {
+                let limit = share.wanted();
+                share.note(limit, 1, 1);
+                count += 1;
+                looks += usize::from(limit > 1);
+            }
+            count
+        };
+        assert_eq!(receives(&mut share, 4), 16 + 32 + 64 + 128 + 4);
+        assert_eq!(receives(&mut share, 10), 10 * (128 + 1));
+        for _ in 0..128 {
+            share.note(1, 1, 1);
+        }
+        assert_eq!(share.wanted(), 2);
+        for _ in 0..STREAK {
+            share.note(2, 2, 2);
+        }
+        assert_eq!(share.wanted(), 4, "what comes fast is soon taken in large shares again");
     }
 
     #[test]
