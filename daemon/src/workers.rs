@@ -19,9 +19,9 @@ const BUFFER: std::ops::RangeInclusive<u64> = 4 << 10..=1 << 30;
 /// The longest rest: more would be heard.
 const LONGEST_REST: Duration = Duration::from_millis(1);
 
-/// `net.moderation`, as written: `"50us"`, or `"off"`.
+/// `net.moderation`, as written: `"100us"`, or `"off"`.
 #[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(untagged, expecting = "expected a duration such as \"50us\", or \"off\"")]
+#[serde(untagged, expecting = "expected a duration such as \"100us\", or \"off\"")]
 pub enum Moderation {
     /// Not at all.
     Off(Off),
@@ -64,7 +64,7 @@ pub struct NetSchema {
 impl Default for NetSchema {
     fn default() -> Self {
         let buffer = ByteSize(4 << 20);
-        let moderation = Moderation::Rest(Interval(Duration::from_micros(50)));
+        let moderation = Moderation::Rest(Interval(Duration::from_micros(100)));
         NetSchema { workers: None, backend: WantedBackend::Auto, receive_buffer: buffer, send_buffer: buffer, moderation }
     }
 }

@@ -1,7 +1,7 @@
 //! Moderation: at a high rate, a short rest before the wait lets packets gather, so that one turn serves several.
 //!
 //! A turn has a price of its own: the wait, the wake-up, a send for each socket. When packets come a few microseconds apart, each
-//! finds the worker just gone to sleep, and is a turn. A rest of 50 µs costs each packet less than that, and saves most of the turns.
+//! finds the worker just gone to sleep, and is a turn. A rest of 100 µs costs each packet less than that, and saves most of the turns.
 
 use std::ptr;
 use std::time::Duration;
@@ -49,7 +49,7 @@ impl Moderation {
     }
 }
 
-/// Lets this thread's timers be exact to a microsecond: by default a rest of 50 µs may take 100.
+/// Lets this thread's timers be exact to a microsecond: by default a rest of 100 µs may take 150.
 pub(super) fn make_timers_exact() {
     const SLACK: libc::c_ulong = 1_000; // nanoseconds
     // SAFETY: the call takes no pointers. Where it is refused, rests are longer.

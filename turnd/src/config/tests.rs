@@ -321,7 +321,7 @@ fn limits_that_contradict_each_other_are_refused() {
     refused(with(&["--set", "net.receive_buffer=1"]), &["net.receive_buffer"]);
     refused(with(&["--set", "net.moderation=2ms"]), &["net.moderation", "1ms"]);
     refused(with(&["--set", "net.moderation=0s"]), &["net.moderation", "off"]);
-    refused(with(&["--set", "net.moderation=on"]), &["net.moderation", "50us"]);
+    refused(with(&["--set", "net.moderation=on"]), &["net.moderation", "100us"]);
 }
 
 #[test]
