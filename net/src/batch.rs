@@ -4,23 +4,17 @@
 //! [`BatchReceiver::datagram`] says to which one it came. Nothing is allocated after `bind`.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::{ptr, slice};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::address::{RAW_ADDRESS_LEN, RawAddress};
+use crate::udp::ancillary::{self, Ancillary, CONTROL_LEN, Control};
 
 /// Datagrams (or joined runs of them) in one system call.
 pub const BATCH: usize = 64;
-
-/// Room for packet information and a segment size, of either family.
-const CONTROL_LEN: usize = 80;
-
-#[derive(Clone, Copy)]
-#[repr(C, align(8))]
-struct Control([u8; CONTROL_LEN]);
 
 /// How a [`bind`] makes its socket.
 #[derive(Clone, Copy, Debug)]
@@ -189,7 +183,11 @@ impl BatchSender {
             let start = index * self.longest;
             let bytes = &mut self.bytes[start..start + queued.len];
             frame.vectors[index] = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
-            let control_len = write_control(&mut frame.controls[index], self.ipv6, queued.from, queued.segment);
+            let control = &mut frame.controls[index];
+            let mut control_len = ancillary::write(control, self.ipv6, Some(queued.from), 0);
+            if queued.segment > 0 {
+                control_len = ancillary::write_segment_len(control, control_len, queued.segment);
+            }
             frame.point(index, name_len, control_len);
         }
     }
@@ -240,7 +238,8 @@ impl BatchReceiver {
         let len = (header.msg_len as usize).min(self.longest);
         let bytes = &self.bytes[index * self.longest..][..len];
         // SAFETY: the kernel filled this control buffer and set its length; nothing has written to it since.
-        let (destination, segment) = unsafe { read_control(&header.msg_hdr) };
+        let Ancillary { destination, segment_len, .. } = unsafe { ancillary::read(&header.msg_hdr) };
+        let segment = segment_len.map_or(0, usize::from);
         Some(BatchDatagram {
             source: self.frame.names[index].read()?,
             destination: destination?,
@@ -276,7 +275,7 @@ impl Frame {
             headers: vec![header; BATCH].into_boxed_slice(),
             names: vec![RawAddress::EMPTY; BATCH].into_boxed_slice(),
             vectors: vec![libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 }; BATCH].into_boxed_slice(),
-            controls: vec![Control([0; CONTROL_LEN]); BATCH].into_boxed_slice(),
+            controls: vec![Control::EMPTY; BATCH].into_boxed_slice(),
         }
     }
 
@@ -286,7 +285,7 @@ impl Frame {
         header.msg_namelen = name_len;
         header.msg_iov = &raw mut self.vectors[index];
         header.msg_iovlen = 1;
-        header.msg_control = self.controls[index].0.as_mut_ptr().cast();
+        header.msg_control = self.controls[index].as_mut_ptr();
         header.msg_controllen = control_len as _;
     }
 }
@@ -311,79 +310,9 @@ fn set(socket: &Socket, level: i32, name: i32, value: i32) -> io::Result<()> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Writes the source address, and the segment size if there is one; how many bytes that took.
-fn write_control(control: &mut Control, ipv6: bool, from: IpAddr, segment: u16) -> usize {
-    let mut len = match from {
-        IpAddr::V4(address) if !ipv6 => {
-            let info = libc::in_pktinfo {
-                ipi_ifindex: 0,
-                ipi_spec_dst: libc::in_addr { s_addr: u32::from_ne_bytes(address.octets()) },
-                ipi_addr: libc::in_addr { s_addr: 0 },
-            };
-            put(control, 0, libc::IPPROTO_IP, libc::IP_PKTINFO, info)
-        }
-        IpAddr::V6(address) if ipv6 => {
-            let info = libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: address.octets() }, ipi6_ifindex: 0 };
-            put(control, 0, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info)
-        }
-        // The socket's family has no such address: the system picks one.
-        _ => 0,
-    };
-    if segment > 0 {
-        len = put(control, len, libc::IPPROTO_UDP, libc::UDP_SEGMENT, segment);
-    }
-    len
-}
-
-fn put<T: Copy>(control: &mut Control, at: usize, level: i32, kind: i32, value: T) -> usize {
-    // SAFETY: pure arithmetic.
-    let (len, space) = unsafe { (libc::CMSG_LEN(size_of::<T>() as u32) as usize, libc::CMSG_SPACE(size_of::<T>() as u32) as usize) };
-    assert!(at + space <= CONTROL_LEN, "two control messages fit");
-    // SAFETY: the message lies inside the buffer (just asserted), and `at` is a multiple of the alignment because the message before it took
-    // CMSG_SPACE bytes.
-    unsafe {
-        let message = control.0.as_mut_ptr().add(at).cast::<libc::cmsghdr>();
-        (*message).cmsg_len = len as _;
-        (*message).cmsg_level = level;
-        (*message).cmsg_type = kind;
-        libc::CMSG_DATA(message).cast::<T>().write_unaligned(value);
-    }
-    at + space
-}
-
-/// The destination, and the segment size (0: none).
-///
-/// # Safety
-/// `header` must describe a control buffer that the kernel filled and that nothing writes during the call.
-unsafe fn read_control(header: &libc::msghdr) -> (Option<IpAddr>, usize) {
-    let (mut destination, mut segment) = (None, 0);
-    // SAFETY: the caller vouches for the control buffer; CMSG_NXTHDR stays inside msg_controllen.
-    let mut message = unsafe { libc::CMSG_FIRSTHDR(header) };
-    while !message.is_null() {
-        // SAFETY: the kernel wrote this control message with the payload that its type says, which may be unaligned for that.
-        unsafe {
-            let data = libc::CMSG_DATA(message);
-            match ((*message).cmsg_level, (*message).cmsg_type) {
-                (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
-                    let info = data.cast::<libc::in_pktinfo>().read_unaligned();
-                    destination = Some(Ipv4Addr::from(info.ipi_addr.s_addr.to_ne_bytes()).into());
-                }
-                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
-                    let info = data.cast::<libc::in6_pktinfo>().read_unaligned();
-                    destination = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into());
-                }
-                (libc::IPPROTO_UDP, libc::UDP_GRO) => segment = data.cast::<i32>().read_unaligned().max(0) as usize,
-                _ => {}
-            }
-            message = libc::CMSG_NXTHDR(header, message);
-        }
-    }
-    (destination, segment)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::net::UdpSocket;
+    use std::net::{Ipv4Addr, UdpSocket};
     use std::time::Duration;
 
     use super::*;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use causeway_wire::stream;
 use openssl::ssl::{Ssl, SslContext, SslMethod, SslOptions, SslStream, SslVerifyMode};
 
-use crate::load::Transport;
+use crate::load::{Connected, Transport};
 
 /// How long a client waits for an answer while it is set up.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -85,26 +85,6 @@ impl<S: Read> Frames<S> {
                 count => self.held.extend_from_slice(&buffer[..count]),
             }
         }
-    }
-}
-
-/// A connected UDP socket, read and written as OpenSSL wants it.
-#[derive(Debug)]
-pub(crate) struct Connected(UdpSocket);
-
-impl Read for Connected {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.recv(buffer)
-    }
-}
-
-impl Write for Connected {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.send(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

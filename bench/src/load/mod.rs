@@ -28,6 +28,8 @@ mod setup;
 mod subnet;
 mod target;
 
+pub(crate) use legs::Connected;
+
 pub use command::{Flags, run};
 pub use fleet::{Fleet, MAX_ALLOCATIONS};
 pub use measured::{Latencies, Measured};

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// Room for the control messages of one message: packet information, traffic class, the length of a datagram; of either family.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
-pub(super) struct Control([u8; CONTROL_LEN]);
+pub(crate) struct Control([u8; CONTROL_LEN]);
 
 pub(crate) const CONTROL_LEN: usize = 96;
 const _: () = assert!(
@@ -15,27 +15,27 @@ const _: () = assert!(
 );
 
 impl Control {
-    pub(super) const EMPTY: Self = Self([0; CONTROL_LEN]);
+    pub(crate) const EMPTY: Self = Self([0; CONTROL_LEN]);
 
-    pub(super) fn as_mut_ptr(&mut self) -> *mut libc::c_void {
+    pub(crate) fn as_mut_ptr(&mut self) -> *mut libc::c_void {
         self.0.as_mut_ptr().cast()
     }
 }
 
 /// What the control messages of a received datagram said.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Ancillary {
-    pub(super) destination: Option<IpAddr>,
-    pub(super) tos: u8,
+pub(crate) struct Ancillary {
+    pub(crate) destination: Option<IpAddr>,
+    pub(crate) tos: u8,
     /// How long each datagram is, where the kernel has put several into one message.
-    pub(super) segment_len: Option<u16>,
+    pub(crate) segment_len: Option<u16>,
 }
 
 /// Reads the control messages of a received datagram.
 ///
 /// # Safety
 /// `header` must describe a control buffer that the kernel filled and that nothing writes during the call.
-pub(super) unsafe fn read(header: &libc::msghdr) -> Ancillary {
+pub(crate) unsafe fn read(header: &libc::msghdr) -> Ancillary {
     let mut found = Ancillary::default();
     // SAFETY: the caller vouches for the control buffer; CMSG_NXTHDR stays inside msg_controllen.
     let mut message = unsafe { libc::CMSG_FIRSTHDR(header) };
@@ -70,7 +70,7 @@ pub(super) unsafe fn read(header: &libc::msghdr) -> Ancillary {
 }
 
 /// Writes the control messages of a datagram to be sent and returns their length (0: none are needed).
-pub(super) fn write(control: &mut Control, ipv6: bool, source: Option<IpAddr>, tos: u8) -> usize {
+pub(crate) fn write(control: &mut Control, ipv6: bool, source: Option<IpAddr>, tos: u8) -> usize {
     let mut len = 0;
     match source {
         Some(IpAddr::V4(address)) if !ipv6 => {
@@ -96,7 +96,7 @@ pub(super) fn write(control: &mut Control, ipv6: bool, source: Option<IpAddr>, t
 
 /// Writes, behind the `at` bytes of other control messages, that the kernel is to cut the message into datagrams of `len` bytes.
 /// Returns the length of all.
-pub(super) fn write_segment_len(control: &mut Control, at: usize, len: u16) -> usize {
+pub(crate) fn write_segment_len(control: &mut Control, at: usize, len: u16) -> usize {
     put(control, at, libc::SOL_UDP, libc::UDP_SEGMENT, len)
 }
 

@@ -1,6 +1,6 @@
 //! UDP sockets: their options, batches in and out, ancillary data, and the errors that ICMP brings.
 
-mod ancillary;
+pub(crate) mod ancillary;
 mod error_queue;
 mod flush;
 mod options;

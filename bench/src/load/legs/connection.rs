@@ -33,7 +33,7 @@ enum Way {
 
 /// A connected UDP socket, read and written as OpenSSL wants it.
 #[derive(Debug)]
-pub(crate) struct Connected(UdpSocket);
+pub(crate) struct Connected(pub(crate) UdpSocket);
 
 impl Read for Connected {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

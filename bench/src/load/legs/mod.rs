@@ -14,6 +14,7 @@ use datagrams::Datagrams;
 
 use crate::load::{Scenario, Subnet, Target, Transport};
 
+pub(crate) use connection::Connected;
 /// The peers' end of it: datagrams as on the clients' UDP socket.
 pub(crate) use datagrams::Datagrams as PeerDatagrams;
 
