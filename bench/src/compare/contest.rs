@@ -2,6 +2,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::compare::interrupt::Interrupt;
 use crate::compare::slices::{self, Extent, Slice};
+use crate::compare::stolen::Stolen;
 use crate::compare::{Against, Case, Goal, Method, Versus, memory};
 use crate::load::{Fleet, Scenario};
 use crate::peer::{Choice, Kind, Place, Server};
@@ -44,11 +45,13 @@ impl Contest<'_> {
         let ((first, ours), (second, theirs)) = (fleet(0)?, fleet(1)?);
         self.stop.check()?;
         let mut fleets = [ours, theirs];
+        let stolen = Stolen::watch();
         let pairs = match case.method {
             Method::Slices => slices::alternate(&mut fleets, &servers, &self.extent, self.stop).with_context(|| case.name.clone())?,
             Method::Rate => slices::search(&mut fleets, &self.extent, self.stop).with_context(|| case.name.clone())?,
             Method::Memory => Vec::new(),
         };
+        let stolen = stolen.share();
         let columns = [0, 1].map(|which| column(&name(choices[which], &servers[which]), &pairs, which, [first, second][which]));
         let ratio = |figure: fn(&Slice) -> f64| Quartiles::of(pairs.iter().map(|[ours, theirs]| figure(ours) / figure(theirs)));
         let ratio = Ratios {
@@ -56,7 +59,8 @@ impl Contest<'_> {
             rate: ratio(|slice| slice.measured.rate()),
             later_us: Quartiles::of(pairs.iter().map(|[ours, theirs]| late(ours) - late(theirs))),
         };
-        let mut outcome = Outcome { name: case.name.clone(), about: case.about.clone(), servers: columns, ratio, verdicts: Vec::new() };
+        let mut outcome =
+            Outcome { name: case.name.clone(), about: case.about.clone(), servers: columns, ratio, stolen, verdicts: Vec::new() };
         outcome.judge(&self.goals(case, servers[0].has_ring()));
         Ok(outcome)
     }

@@ -8,6 +8,7 @@ mod contest;
 mod interrupt;
 mod memory;
 mod slices;
+mod stolen;
 
 pub use case::{Against, Case, Figure, Goal, Method, Standing, Versus};
 pub use command::{Flags, run};

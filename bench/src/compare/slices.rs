@@ -57,7 +57,8 @@ pub(crate) fn alternate(fleets: &mut [Fleet; 2], servers: &[Server; 2], extent: 
 
 /// Searches the highest good rate of each in turn; a search is as long as a dozen slices, so there are fewer.
 pub(crate) fn search(fleets: &mut [Fleet; 2], extent: &Extent, stop: &Interrupt) -> Result<Vec<[Slice; 2]>> {
-    let limits = Limits { trial: extent.slice, ..Limits::default() };
+    // Short trials: a moment in which the machine stands still spoils few of them.
+    let limits = Limits { trial: extent.slice / 3, ..Limits::default() };
     let mut pairs = Vec::new();
     for _ in 0..extent.pairs.div_ceil(2) {
         let mut of = |which: usize| -> Result<Slice> {

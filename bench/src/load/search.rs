@@ -13,14 +13,17 @@ pub struct Limits {
     pub p99: Duration,
     /// How long each rate is tried.
     pub trial: Duration,
+    /// A rate is too high when it was not kept in so many trials; at least 1. A machine that stands still for some milliseconds now and then (another
+    /// guest of its host had the processor) spoils a trial at any rate, but not every one.
+    pub trials: u32,
     /// No rate above this one is tried.
     pub highest: u32,
 }
 
 impl Default for Limits {
-    /// Loss below 0.1 %, a p99 below 10 ms, a second each, at most a million a second.
+    /// Loss below 0.1 %, a p99 below 10 ms, a second each, five times, at most a million a second.
     fn default() -> Self {
-        Self { loss: 0.001, p99: Duration::from_millis(10), trial: Duration::from_secs(1), highest: 1_000_000 }
+        Self { loss: 0.001, p99: Duration::from_millis(10), trial: Duration::from_secs(1), trials: 5, highest: 1_000_000 }
     }
 }
 
@@ -37,6 +40,8 @@ pub struct Found {
 
 /// The lowest rate that is tried.
 const LOWEST: u32 = 1_000;
+/// The first rate that is tried: at lower ones the load sleeps between datagrams, and is late more often than a server.
+const FIRST: u32 = 16_000;
 /// It is known to one part in so many.
 const PRECISION: u32 = 50;
 
@@ -47,17 +52,15 @@ const PRECISION: u32 = 50;
 pub fn find_rate(fleet: &mut Fleet, limits: &Limits) -> Result<Found> {
     let mut found = Found { rate: 0, measured: Measured::default(), by_load: false };
     let highest = limits.highest.max(LOWEST);
-    let (mut rate, mut bad) = (LOWEST, None);
+    let (mut rate, mut bad) = (FIRST.min(highest), None);
     loop {
         fleet.set_pace(Pace::Rate(rate))?;
-        let measured = fleet.run(limits.trial)?;
-        let is_sent = measured.sent as f64 >= 0.99 * f64::from(rate) * limits.trial.as_secs_f64();
-        let is_lossless = (measured.lost() as f64) < limits.loss * measured.sent as f64 || measured.lost() == 0;
-        if is_sent && is_lossless && measured.latencies.p99 < limits.p99 {
-            found = Found { rate, measured, ..found };
-        } else {
-            bad = Some(rate);
-            found.by_load = !is_sent && is_lossless;
+        match limits.keep(fleet, rate)? {
+            Trial::Good(measured) => found = Found { rate, measured, ..found },
+            Trial::Bad { by_load } => {
+                bad = Some(rate);
+                found.by_load = by_load;
+            }
         }
         rate = match bad {
             None if rate >= highest => return Ok(found),
@@ -65,5 +68,31 @@ pub fn find_rate(fleet: &mut Fleet, limits: &Limits) -> Result<Found> {
             Some(bad) if bad - found.rate <= bad / PRECISION || bad <= LOWEST => return Ok(found),
             Some(bad) => found.rate + (bad - found.rate) / 2,
         };
+    }
+}
+
+/// What became of a rate.
+enum Trial {
+    Good(Measured),
+    /// Not kept in any trial. `by_load`: in none of them could the load send so much, though nothing was lost.
+    Bad {
+        by_load: bool,
+    },
+}
+
+impl Limits {
+    /// Tries a rate until it is kept, or was not often enough.
+    fn keep(&self, fleet: &mut Fleet, rate: u32) -> Result<Trial> {
+        let mut by_load = true;
+        for _ in 0..self.trials.max(1) {
+            let measured = fleet.run(self.trial)?;
+            let is_sent = measured.sent as f64 >= 0.99 * f64::from(rate) * self.trial.as_secs_f64();
+            let is_lossless = (measured.lost() as f64) < self.loss * measured.sent as f64 || measured.lost() == 0;
+            if is_sent && is_lossless && measured.latencies.p99 < self.p99 {
+                return Ok(Trial::Good(measured));
+            }
+            by_load &= !is_sent && is_lossless;
+        }
+        Ok(Trial::Bad { by_load })
     }
 }

@@ -3,6 +3,9 @@ use serde::Serialize;
 use crate::compare::{Figure, Goal, Standing};
 use crate::report::Quartiles;
 
+/// With more than this share of a processor taken by the host a p99 is the host's: one delivery of 100 waits for it.
+const STEADY: f64 = 0.01;
+
 /// A measurement of several cases.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
@@ -33,6 +36,8 @@ pub struct Outcome {
     pub servers: [Column; 2],
     /// The first to the second, pair by pair.
     pub ratio: Ratios,
+    /// What the host took from this machine's processors meanwhile, as a share of one (1: a whole one).
+    pub stolen: f64,
     /// What the goals that apply say of it.
     pub verdicts: Vec<Verdict>,
 }
@@ -108,11 +113,18 @@ impl Outcome {
         }
     }
 
+    /// Whether the machine stood still so often that the slowest deliveries were slow by that, and not by a server.
+    #[must_use]
+    pub fn is_unsteady(&self) -> bool {
+        self.stolen > STEADY
+    }
+
     /// Judges it by the goals.
     pub fn judge(&mut self, goals: &[Goal]) {
         let verdict = |goal: &Goal| {
             let value = self.figure(goal.figure);
             let standing = match goal.standing(value) {
+                _ if goal.figure == Figure::Late && self.is_unsteady() => "unclear",
                 Standing::Aim => "aim",
                 Standing::Must => "met",
                 Standing::Missed => "missed",
@@ -120,5 +132,25 @@ impl Outcome {
             Verdict { figure: goal.figure.name(), value, goal: goal.text(), standing }
         };
         self.verdicts = goals.iter().map(verdict).collect();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::Against;
+
+    #[test]
+    fn lateness_on_an_unsteady_machine_is_unclear() {
+        let ratios = Ratios { cpu: Quartiles::of([0.8]), rate: Quartiles::of([1.0]), later_us: Quartiles::of([20.0]) };
+        let servers = [Column::default(), Column::default()];
+        let goal = |figure, must| Goal { against: Against::Anybody, ring: None, figure, must, aim: None };
+        let standings = |stolen| {
+            let (name, about) = (String::new(), String::new());
+            let mut outcome = Outcome { name, about, servers: servers.clone(), ratio: ratios, stolen, verdicts: Vec::new() };
+            outcome.judge(&[goal(Figure::Late, 150.0), goal(Figure::Cpu, 0.7)]);
+            outcome.verdicts.iter().map(|verdict| verdict.standing).collect::<Vec<_>>()
+        };
+        assert_eq!([0.0, 0.3].map(standings), [["met", "missed"], ["unclear", "missed"]]);
     }
 }
