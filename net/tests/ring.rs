@@ -14,6 +14,7 @@ use support::{Event, Manner, Worker, plain_socket};
 over_each_backend!(
     a_port_just_released_can_be_bound_again_at_once,
     a_released_socket_brings_nothing_more_and_what_it_was_to_send_leaves,
+    a_socket_that_another_s_datagram_released_brings_nothing_of_the_same_turn,
     a_flood_of_few_sockets_loses_nothing_that_their_queues_hold,
     clients_and_peers_are_served_alike_when_thousands_of_sockets_are_ready,
     a_loop_that_ends_frees_its_ports,
@@ -84,6 +85,21 @@ fn a_released_socket_brings_nothing_more_and_what_it_was_to_send_leaves() {
     worker.assert_quiet();
     assert_eq!(worker.stats.dropped_socket_gone.value(), 1);
     assert_eq!(worker.stats.sockets_open.value(), 0);
+}
+
+fn a_socket_that_another_s_datagram_released_brings_nothing_of_the_same_turn() {
+    let (worker, [one, other]) = Worker::start(Manner::ReleasesWhatIsNamed, |io| [1, 2].map(|tag| relayed(io, tag)));
+    worker.with_io(move |_| {
+        let peer = StdSocket::bind("127.0.0.1:0").unwrap();
+        for ((_, to), (released, _)) in [(one, other), (other, one)] {
+            peer.send_to(&released.to_bits().to_be_bytes(), to).unwrap();
+        }
+    });
+    let Event::Datagram(first, content) = worker.event() else { panic!("a datagram") };
+    let (stays, goes) = if first.socket == one.0 { (one.0, other.0) } else { (other.0, one.0) };
+    assert_eq!((first.socket, content), (stays, goes.to_bits().to_be_bytes().to_vec()));
+    worker.assert_quiet();
+    assert_eq!(worker.stats.sockets_open.value(), 1);
 }
 
 fn a_flood_of_few_sockets_loses_nothing_that_their_queues_hold() {

@@ -30,6 +30,7 @@ use crate::clock::{Clock, Sample};
 use crate::epoll::{Events, Interest, Source};
 use crate::heartbeat::Heartbeat;
 use crate::mailbox;
+use crate::packet::SLOTS;
 use crate::region::Region;
 use crate::secure::{Answer, Handshaker};
 use crate::slots::Key;
@@ -78,6 +79,8 @@ pub struct EventLoop {
     answers: Option<mailbox::Receiver<Answer>>,
     /// The first slot that nothing queued lies in.
     next_slot: usize,
+    /// Room for the sockets of one run of [`receive_each`](Self::receive_each).
+    run: Vec<SocketKey>,
     next_tending: Duration,
     moderation: Moderation,
 }
@@ -121,6 +124,7 @@ impl EventLoop {
             io,
             answers,
             next_slot: 0,
+            run: Vec::with_capacity(SLOTS),
             next_tending: Duration::ZERO,
             moderation: Moderation::default(),
         })
@@ -205,8 +209,15 @@ impl EventLoop {
             }
         }
         self.completions(now, service);
-        for index in 0..events.len() {
-            let (source, ready) = events.at(index);
+        let mut next = 0;
+        while next < events.len() {
+            let run = self.receive_each(now, events, next, service);
+            if run > 0 {
+                next += run;
+                continue;
+            }
+            let (source, ready) = events.at(next);
+            next += 1;
             match source {
                 Source::Socket(key) => {
                     if ready.error() {

@@ -43,6 +43,8 @@ pub(crate) enum Manner {
     Refuses,
     /// Tells the test, and sends what a frame holds behind its length as a datagram, behind [`LONG_HEADER`].
     SendsFramesTo(SocketKey, SocketAddr),
+    /// Tells the test, and releases the socket that a datagram names by its number, big-endian.
+    ReleasesWhatIsNamed,
 }
 
 /// Longer than what stands in front of a frame's content.
@@ -75,6 +77,9 @@ impl Service for Probe {
             route.tos = arrival.tos;
             let len = packet.payload().len();
             io.forward(&route, packet, b"echo", 0..len, 0);
+        }
+        if self.manner == Manner::ReleasesWhatIsNamed {
+            io.release_udp(SocketKey::from_bits(u64::from_be_bytes(packet.payload().try_into().unwrap())));
         }
     }
 
