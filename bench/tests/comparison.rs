@@ -72,6 +72,19 @@ fn every_delivery_of_every_shape_is_right() {
 }
 
 #[test]
+fn pairs_are_spread_over_starts_of_the_servers() {
+    turnd();
+    let json = std::env::temp_dir().join(format!("starts-{}.json", std::process::id()));
+    let wanted = ["--scenario", "c2p-100", "--pairs", "5", "--starts", "2", "--slice", "20", "--settle", "0", "--unpinned"];
+    let output = compare(&[&["--against", "turnd", "--json", json.to_str().unwrap()], &wanted[..]].concat());
+    assert!(output.status.success(), "{}", said(&output));
+    let report: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    std::fs::remove_file(&json).unwrap();
+    assert_eq!((&report["pairs"], &report["starts"]), (&6.into(), &2.into()));
+    assert!(said(&output).contains("6 pairs of 20 ms over 2 starts"));
+}
+
+#[test]
 fn what_cannot_be_compared_is_named() {
     turnd();
     let output = compare(&["--against", "no-such-server"]);

@@ -48,6 +48,9 @@ pub struct Flags {
     /// Pairs of slices for each scenario
     #[arg(long, default_value_t = 14)]
     pairs: usize,
+    /// Starts of the servers for each scenario, over which the pairs are spread: each start has a bias of its own
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=20))]
+    starts: u8,
     /// A slice, in milliseconds
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(10..=10_000))]
     slice: u64,
@@ -99,18 +102,21 @@ pub fn run(flags: &Flags) -> Result<()> {
         place.pin()?;
     }
     let [slice, settle] = [flags.slice, flags.settle].map(Duration::from_millis);
+    let starts = usize::from(flags.starts).min(flags.pairs);
     let names = [&flags.server, &flags.against].map(|name| short(name));
     let contest = Contest {
         choices: [(names[0], &ours), (names[1], &theirs)],
         place: &place,
-        extent: Extent { pairs: flags.pairs, slice, settle },
+        extent: Extent { pairs: flags.pairs.div_ceil(starts), slice, settle },
+        starts,
         stop: &stop,
     };
     let mut report = Report {
         kernel: format!("Linux {}", read("/proc/sys/kernel/osrelease")),
         processor: processor(),
         place: place.name().to_owned(),
-        pairs: flags.pairs,
+        pairs: flags.pairs.div_ceil(starts) * starts,
+        starts,
         slice_ms: slice.as_millis(),
         settings: settings(&contest),
         outcomes: Vec::new(),

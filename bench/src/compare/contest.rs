@@ -13,13 +13,48 @@ pub(crate) struct Contest<'a> {
     /// The one that has goals, and the other; each with its name.
     pub(crate) choices: [(&'a str, &'a Choice); 2],
     pub(crate) place: &'a Place,
+    /// What is measured with each start of the servers.
     pub(crate) extent: Extent,
+    /// How often both servers are started anew for a case: where the kernel happens to put a process's memory is good or bad for it by some
+    /// hundredths, which no number of pairs shows.
+    pub(crate) starts: usize,
     pub(crate) stop: &'a Interrupt,
+}
+
+/// What came of one start of the servers.
+struct Round {
+    names: [String; 2],
+    ring: bool,
+    memory: [Memory; 2],
+    pairs: Vec<[Slice; 2]>,
 }
 
 impl Contest<'_> {
     /// Plays one case with servers that were started for it.
     pub(crate) fn play(&self, case: &Case) -> Result<Outcome> {
+        let stolen = Stolen::watch();
+        let mut round = self.round(case)?;
+        let more = if case.method == Method::Memory { 0 } else { self.starts.saturating_sub(1) };
+        for _ in 0..more {
+            round.pairs.append(&mut self.round(case)?.pairs);
+        }
+        let stolen = stolen.share();
+        let Round { names, ring, memory, pairs } = round;
+        let columns = [0, 1].map(|which| column(&names[which], &pairs, which, memory[which]));
+        let ratio = |figure: fn(&Slice) -> f64| Quartiles::of(pairs.iter().map(|[ours, theirs]| figure(ours) / figure(theirs)));
+        let ratio = Ratios {
+            cpu: ratio(Slice::nanoseconds),
+            rate: ratio(|slice| slice.measured.rate()),
+            later_us: Quartiles::of(pairs.iter().map(|[ours, theirs]| late(ours) - late(theirs))),
+        };
+        let mut outcome =
+            Outcome { name: case.name.clone(), about: case.about.clone(), servers: columns, ratio, stolen, verdicts: Vec::new() };
+        outcome.judge(&self.goals(case, ring));
+        Ok(outcome)
+    }
+
+    /// Starts both servers, and measures them.
+    fn round(&self, case: &Case) -> Result<Round> {
         let loads = match case.versus {
             Versus::Other => [case.scenario; 2],
             Versus::Itself(other) => [case.scenario, other],
@@ -45,24 +80,13 @@ impl Contest<'_> {
         let ((first, ours), (second, theirs)) = (fleet(0)?, fleet(1)?);
         self.stop.check()?;
         let mut fleets = [ours, theirs];
-        let stolen = Stolen::watch();
         let pairs = match case.method {
             Method::Slices => slices::alternate(&mut fleets, &servers, &self.extent, self.stop).with_context(|| case.name.clone())?,
             Method::Rate => slices::search(&mut fleets, &self.extent, self.stop).with_context(|| case.name.clone())?,
             Method::Memory => Vec::new(),
         };
-        let stolen = stolen.share();
-        let columns = [0, 1].map(|which| column(&name(choices[which], &servers[which]), &pairs, which, [first, second][which]));
-        let ratio = |figure: fn(&Slice) -> f64| Quartiles::of(pairs.iter().map(|[ours, theirs]| figure(ours) / figure(theirs)));
-        let ratio = Ratios {
-            cpu: ratio(Slice::nanoseconds),
-            rate: ratio(|slice| slice.measured.rate()),
-            later_us: Quartiles::of(pairs.iter().map(|[ours, theirs]| late(ours) - late(theirs))),
-        };
-        let mut outcome =
-            Outcome { name: case.name.clone(), about: case.about.clone(), servers: columns, ratio, stolen, verdicts: Vec::new() };
-        outcome.judge(&self.goals(case, servers[0].has_ring()));
-        Ok(outcome)
+        let names = [0, 1].map(|which| name(choices[which], &servers[which]));
+        Ok(Round { names, ring: servers[0].has_ring(), memory: [first, second], pairs })
     }
 
     /// The goals that are meant against this server, for this backend.

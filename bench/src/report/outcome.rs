@@ -17,6 +17,8 @@ pub struct Report {
     pub place: String,
     /// Pairs of slices of each case.
     pub pairs: usize,
+    /// Starts of the servers for each case, over which the pairs are spread.
+    pub starts: usize,
     /// A slice, in milliseconds.
     pub slice_ms: u128,
     /// How the servers differ from their defaults, each with its name.

@@ -5,7 +5,10 @@ use crate::report::{Column, Outcome, Report};
 /// What was measured and how, before the figures.
 #[must_use]
 pub fn preface(report: &Report) -> String {
-    let mut text = format!("{}, {}; {}; {} pairs of {} ms\n", report.processor, report.kernel, report.place, report.pairs, report.slice_ms);
+    let mut text = format!(
+        "{}, {}; {}; {} pairs of {} ms over {} starts\n",
+        report.processor, report.kernel, report.place, report.pairs, report.slice_ms, report.starts
+    );
     for setting in &report.settings {
         text.push_str(&format!("  {setting}\n"));
     }
