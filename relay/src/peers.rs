@@ -51,7 +51,7 @@ impl Peers {
     pub(crate) fn allow(&self, peer: &IpAddr, now: Moment) -> bool {
         match self {
             Self::Few(peers) => {
-                let ip = octets(peer);
+                let Some(ip) = octets(peer) else { return false };
                 peers.iter().any(|peer| peer.ip == ip && is_live(peer.permission, now))
             }
             Self::Many(tables) => tables.permissions.allow(peer, now),
@@ -75,7 +75,7 @@ impl Peers {
     pub(crate) fn number(&self, peer: &SocketAddr, now: Moment) -> Option<ChannelNumber> {
         match self {
             Self::Few(peers) => {
-                let (ip, port) = (octets(&peer.ip()), peer.port());
+                let (ip, port) = (octets(&peer.ip())?, peer.port());
                 let bound = peers.iter().find(|peer| peer.port == port && peer.ip == ip && is_live(peer.channel, now))?;
                 number(bound.number)
             }
@@ -87,10 +87,7 @@ impl Peers {
     pub(crate) fn may_bind(&self, number: ChannelNumber, peer: &SocketAddr, now: Moment) -> bool {
         match self {
             Self::Few(_) => {
-                // In place a mapped address stands for the one of IPv4.
-                let is_mapped = matches!(peer.ip(), IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some());
-                self.channel(number, now).is_none_or(|bound| bound == *peer)
-                    && (is_mapped || self.number(peer, now).is_none_or(|bound| bound == number))
+                self.channel(number, now).is_none_or(|bound| bound == *peer) && self.number(peer, now).is_none_or(|bound| bound == number)
             }
             Self::Many(tables) => tables.channels.may_bind(number, peer, now),
         }
@@ -158,19 +155,19 @@ impl Tables {
         tables
     }
 
-    /// What they hold as peers in place; `None` when they are too many for that.
+    /// What they hold as peers in place; `None` when they are too many for that, or not such as can stand there.
     fn few(&self) -> Option<[Peer; FEW]> {
         if self.permissions.len() > FEW || self.channels.len() > FEW {
             return None;
         }
         let (mut few, mut len) = ([VACANT; FEW], 0);
         for (number, channel) in self.channels.iter() {
-            let (ip, port) = (octets(&channel.peer.ip()), channel.peer.port());
+            let (ip, port) = (octets(&channel.peer.ip())?, channel.peer.port());
             few[len] = Peer { ip, permission: None, channel: Some(channel.expires), number: NonZeroU16::new(number.number())?, port };
             len += 1;
         }
         for (ip, expires) in self.permissions.iter() {
-            let ip = octets(ip);
+            let ip = octets(ip)?;
             let at = few[..len].iter().position(|peer| peer.ip == ip).unwrap_or(len);
             let peer = few.get_mut(at)?;
             (peer.ip, peer.permission) = (ip, Some(*expires));
@@ -197,11 +194,12 @@ fn is_live(expires: Option<Moment>, now: Moment) -> bool {
     expires.is_some_and(|expires| expires.is_after(now))
 }
 
+/// As an address stands in place; `None` of a mapped one, which would stand for that of IPv4.
 #[inline]
-fn octets(ip: &IpAddr) -> [u8; 16] {
+fn octets(ip: &IpAddr) -> Option<[u8; 16]> {
     match ip {
-        IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
-        IpAddr::V6(ip) => ip.octets(),
+        IpAddr::V4(ip) => Some(ip.to_ipv6_mapped().octets()),
+        IpAddr::V6(ip) => ip.to_ipv4_mapped().is_none().then(|| ip.octets()),
     }
 }
 
@@ -221,6 +219,8 @@ mod tests {
         assert_eq!(size_of::<Peers>(), 56);
         let ips: [IpAddr; 4] = ["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2"].map(|ip| ip.parse().unwrap());
         let addresses: Vec<SocketAddr> = ips.iter().flat_map(|ip| [SocketAddr::new(*ip, 0), SocketAddr::new(*ip, 7)]).collect();
+        // H1: nobody is ever bound to a mapped address, nor is the one of IPv4 meant by it.
+        let asked = || addresses.iter().copied().chain([0, 7].map(|port| SocketAddr::new("::ffff:192.0.2.1".parse().unwrap(), port)));
         let number = |index: u32| ChannelRange::Rfc8656.channel(0x4000 + index as u16).unwrap();
         let (mut peers, mut tables, mut random) = (Peers::new(), Tables::new(), 1u32);
         let mut few = 0;
@@ -239,7 +239,7 @@ mod tests {
             few += usize::from(matches!(peers, Peers::Few(_)));
             assert_eq!(peers.counts(), (tables.permissions.len(), tables.channels.len()));
             for later in [now, now + 299, now + 599] {
-                for address in &addresses {
+                for address in &asked().collect::<Vec<_>>() {
                     assert_eq!(peers.allow(&address.ip(), at(later)), tables.permissions.allow(&address.ip(), at(later)));
                     assert_eq!(peers.number(address, at(later)), tables.channels.number(address, at(later)));
                     let may_bind = |index| {

@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 
-use causeway_relay::{Command, Discard, Rule, Transport};
+use causeway_relay::{Command, Discard, IcmpNotice, Rule, Transport};
 use causeway_tests::addresses::{LISTENER, LISTENER_V6, RELAY, RELAY_BOUND, RELAY_V6, peer};
 use causeway_tests::{Client, Lab, Reaction, Setup, allow, deny};
 use causeway_wire::Method;
-use causeway_wire::attribute::{AddressFamily, Data, RequestedAddressFamily, RequestedTransport, XorPeerAddress};
+use causeway_wire::attribute::{AdditionalAddressFamily, AddressFamily, Data, RequestedAddressFamily, RequestedTransport, XorPeerAddress};
 use causeway_wire::{Class, MessageWriter};
 
 #[test]
@@ -18,6 +18,23 @@ fn h1_an_ipv4_mapped_peer_is_443_for_either_family() {
             assert_eq!((client.permit(&mut lab, &[peer]), client.bind(&mut lab, 0x4000, peer)), (Some(443), Some(443)), "{peer}");
             assert_eq!(client.send(&mut lab, peer, b"x"), Reaction::Silence(Discard::PeerFamily));
         }
+    }
+}
+
+#[test]
+fn h1_a_mapped_address_is_not_the_peer_of_ipv4_that_it_carries() {
+    let (mut lab, mut client) = (Lab::default(), Client::udp(1));
+    let answer = client.ask(&mut lab, Method::ALLOCATE, &|w| {
+        w.put(&RequestedTransport::UDP)?.put(&AdditionalAddressFamily(AddressFamily::Ipv6)).map(drop)
+    });
+    let answer = answer.answer();
+    assert_eq!(client.bind(&mut lab, 0x4000, at("20.0.0.1:1")), None);
+    let mapped = at("[::ffff:20.0.0.1]:1");
+    assert_eq!(answer.all_relayed().len(), 2);
+    for relayed in answer.all_relayed() {
+        assert!(lab.peer_sends(mapped, relayed, b"x").unwrap().silence().is_some(), "{relayed}");
+        let notice = IcmpNotice { kind: 3, code: 1, data: 0 };
+        assert!(lab.icmp_arrives(relayed, mapped, notice).silence().is_some(), "{relayed}");
     }
 }
 
