@@ -220,7 +220,8 @@ mod tests {
         let ips: [IpAddr; 4] = ["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2"].map(|ip| ip.parse().unwrap());
         let addresses: Vec<SocketAddr> = ips.iter().flat_map(|ip| [SocketAddr::new(*ip, 0), SocketAddr::new(*ip, 7)]).collect();
         // H1: nobody is ever bound to a mapped address, nor is the one of IPv4 meant by it.
-        let asked = || addresses.iter().copied().chain([0, 7].map(|port| SocketAddr::new("::ffff:192.0.2.1".parse().unwrap(), port)));
+        let mapped = [0, 7].map(|port| SocketAddr::new("::ffff:192.0.2.1".parse().unwrap(), port));
+        let asked = [&addresses[..], &mapped].concat();
         let number = |index: u32| ChannelRange::Rfc8656.channel(0x4000 + index as u16).unwrap();
         let (mut peers, mut tables, mut random) = (Peers::new(), Tables::new(), 1u32);
         let mut few = 0;
@@ -239,7 +240,7 @@ mod tests {
             few += usize::from(matches!(peers, Peers::Few(_)));
             assert_eq!(peers.counts(), (tables.permissions.len(), tables.channels.len()));
             for later in [now, now + 299, now + 599] {
-                for address in &asked().collect::<Vec<_>>() {
+                for address in &asked {
                     assert_eq!(peers.allow(&address.ip(), at(later)), tables.permissions.allow(&address.ip(), at(later)));
                     assert_eq!(peers.number(address, at(later)), tables.channels.number(address, at(later)));
                     let may_bind = |index| {

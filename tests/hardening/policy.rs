@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use causeway_relay::{Command, Discard, IcmpNotice, Rule, Transport};
 use causeway_tests::addresses::{LISTENER, LISTENER_V6, RELAY, RELAY_BOUND, RELAY_V6, peer};
-use causeway_tests::{Client, Lab, Reaction, Setup, allow, deny};
+use causeway_tests::{Client, Fill, Lab, Reaction, Setup, allow, deny};
 use causeway_wire::Method;
 use causeway_wire::attribute::{AdditionalAddressFamily, AddressFamily, Data, RequestedAddressFamily, RequestedTransport, XorPeerAddress};
 use causeway_wire::{Class, MessageWriter};
@@ -24,10 +24,8 @@ fn h1_an_ipv4_mapped_peer_is_443_for_either_family() {
 #[test]
 fn h1_a_mapped_address_is_not_the_peer_of_ipv4_that_it_carries() {
     let (mut lab, mut client) = (Lab::default(), Client::udp(1));
-    let answer = client.ask(&mut lab, Method::ALLOCATE, &|w| {
-        w.put(&RequestedTransport::UDP)?.put(&AdditionalAddressFamily(AddressFamily::Ipv6)).map(drop)
-    });
-    let answer = answer.answer();
+    let both: Fill<'_> = &|w| w.put(&RequestedTransport::UDP)?.put(&AdditionalAddressFamily(AddressFamily::Ipv6)).map(drop);
+    let answer = client.ask(&mut lab, Method::ALLOCATE, both).answer();
     assert_eq!(client.bind(&mut lab, 0x4000, at("20.0.0.1:1")), None);
     let mapped = at("[::ffff:20.0.0.1]:1");
     assert_eq!(answer.all_relayed().len(), 2);

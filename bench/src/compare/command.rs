@@ -103,11 +103,12 @@ pub fn run(flags: &Flags) -> Result<()> {
     }
     let [slice, settle] = [flags.slice, flags.settle].map(Duration::from_millis);
     let starts = usize::from(flags.starts).min(flags.pairs);
+    let pairs_each = flags.pairs.div_ceil(starts);
     let names = [&flags.server, &flags.against].map(|name| short(name));
     let contest = Contest {
         choices: [(names[0], &ours), (names[1], &theirs)],
         place: &place,
-        extent: Extent { pairs: flags.pairs.div_ceil(starts), slice, settle },
+        extent: Extent { pairs: pairs_each, slice, settle },
         starts,
         stop: &stop,
     };
@@ -115,7 +116,7 @@ pub fn run(flags: &Flags) -> Result<()> {
         kernel: format!("Linux {}", read("/proc/sys/kernel/osrelease")),
         processor: processor(),
         place: place.name().to_owned(),
-        pairs: flags.pairs.div_ceil(starts) * starts,
+        pairs: pairs_each * starts,
         starts,
         slice_ms: slice.as_millis(),
         settings: settings(&contest),

@@ -34,8 +34,8 @@ impl Contest<'_> {
     pub(crate) fn play(&self, case: &Case) -> Result<Outcome> {
         let stolen = Stolen::watch();
         let mut round = self.round(case)?;
-        let more = if case.method == Method::Memory { 0 } else { self.starts.saturating_sub(1) };
-        for _ in 0..more {
+        let starts = if case.method == Method::Memory { 1 } else { self.starts };
+        for _ in 1..starts {
             round.pairs.append(&mut self.round(case)?.pairs);
         }
         let stolen = stolen.share();

@@ -29,7 +29,7 @@ pub fn outcome(outcome: &Outcome) -> String {
     } else if ratio.rate.median.is_finite() {
         text.push_str(&format!("  ratio: rate {}, p99 later by {:.0} µs\n", ratio.rate, ratio.later_us.median));
     }
-    if outcome.is_unsteady() {
+    if outcome.is_unsteady() && ratio.rate.median.is_finite() {
         text.push_str(&format!("  the host took {:.0} % of a processor meanwhile: it makes the p99\n", outcome.stolen * 100.0));
     }
     for verdict in &outcome.verdicts {

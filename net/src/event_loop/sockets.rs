@@ -167,14 +167,7 @@ impl EventLoop {
         self.next_slot = first + count;
         let mut datagrams = 0;
         for slot in first..first + count {
-            let Some(received) = self.receiver.received(slot) else {
-                self.io.stats.dropped_bad_source.add(1);
-                continue;
-            };
-            datagrams += received.datagrams();
-            if !self.arrived(now, key, &received, service) {
-                break; // released by what it brought
-            }
+            datagrams += self.look_at(now, slot, key, service);
         }
         if let Some(entry) = self.io.sockets.get_mut(key) {
             entry.share.note(limit, count, datagrams);
@@ -188,6 +181,9 @@ impl EventLoop {
     /// between the kernel's code and the service's for every datagram would cost both their places in the processor's caches. Returns how many
     /// events are done with; none, if the first is another matter.
     pub(super) fn receive_each<S: Service>(&mut self, now: Sample, events: &Events, from: usize, service: &mut S) -> usize {
+        if !matches!(events.at(from).0, Source::Socket(_)) {
+            return 0; // it wants no slots
+        }
         let mut run = std::mem::take(&mut self.run);
         let (first, limit) = self.claim_slots(events.len() - from);
         let mut seen = 0;
@@ -208,16 +204,7 @@ impl EventLoop {
         let pushed = self.io.outbox.pushed();
         self.next_slot = first + run.len();
         for (slot, key) in (first..).zip(run.drain(..)) {
-            let datagrams = match self.receiver.received(slot) {
-                Some(received) => {
-                    self.arrived(now, key, &received, service);
-                    received.datagrams()
-                }
-                None => {
-                    self.io.stats.dropped_bad_source.add(1);
-                    0
-                }
-            };
+            let datagrams = self.look_at(now, slot, key, service);
             if let Some(entry) = self.io.sockets.get_mut(key) {
                 entry.share.note(1, 1, datagrams);
             }
@@ -229,12 +216,22 @@ impl EventLoop {
         seen
     }
 
-    /// Gives the service what arrived on a socket, each datagram on its own, in order. Whether the socket is still there.
+    /// Gives the service what a slot has received, unless the socket was released meanwhile. How many datagrams it is.
+    fn look_at<S: Service>(&mut self, now: Sample, slot: usize, key: SocketKey, service: &mut S) -> usize {
+        let Some(received) = self.receiver.received(slot) else {
+            self.io.stats.dropped_bad_source.add(1);
+            return 0;
+        };
+        self.arrived(now, key, &received, service);
+        received.datagrams()
+    }
+
+    /// Gives the service what arrived on a socket, each datagram on its own, in order, as long as the socket is there.
     ///
     /// The bytes of `received` must lie in the worker's region and be touched by nobody else until the next flush.
-    pub(super) fn arrived<S: Service>(&mut self, now: Sample, key: SocketKey, received: &Received, service: &mut S) -> bool {
+    pub(super) fn arrived<S: Service>(&mut self, now: Sample, key: SocketKey, received: &Received, service: &mut S) {
         let Some(entry) = self.io.sockets.get(key) else {
-            return false;
+            return;
         };
         let local = entry.socket.local_addr();
         let destination = received.destination.map_or(local, |ip| SocketAddr::new(ip, local.port()));
@@ -261,10 +258,9 @@ impl EventLoop {
                 Some(passage) => self.screened(now, passage, arrival, room, service),
             }
             if self.io.sockets.get(key).is_none() {
-                return false;
+                return;
             }
         }
-        true
     }
 
     /// Gives a datagram to the service where it lies.
