@@ -19,6 +19,7 @@ enum Outcome {
 impl Outbox {
     /// Sends all that is queued. Nothing is kept: what cannot be sent now is dropped and counted, as a router would.
     pub(crate) fn flush(&mut self, now: Duration, stats: &Stats) {
+        self.arrange();
         let mut first = 0;
         while first < self.len {
             let end = self.end_of_run(first);
@@ -32,18 +33,28 @@ impl Outbox {
         self.clear();
     }
 
-    /// Where the messages end that leave from the same socket as the one at `first`.
+    /// Gathers the messages of each socket. From here on they have positions: the order in which they leave.
+    pub(super) fn arrange(&mut self) {
+        self.order.arrange(self.messages[..self.len].iter().map(|message| message.fd));
+    }
+
+    /// The message that leaves at `position`.
+    pub(super) fn message(&self, position: usize) -> &Message {
+        &self.messages[self.order.at(position)]
+    }
+
+    /// Where the messages end that leave from the same socket as the one at `first`: all that this socket has.
     pub(super) fn end_of_run(&self, first: usize) -> usize {
-        let fd = self.messages[first].fd;
-        first + self.messages[first..self.len].iter().take_while(|other| other.fd == fd).count()
+        let fd = self.message(first).fd;
+        first + (first..self.len).take_while(|other| self.message(*other).fd == fd).count()
     }
 
     /// A run in which some are to leave with DF set: that is an option of the socket, changed for those between two changes.
     pub(super) fn send_mixed_run(&mut self, mut first: usize, end: usize, now: Duration, stats: &Stats) {
         while first < end {
-            let dont = self.messages[first].dont_fragment;
-            let run = self.messages[first..end].iter().take_while(|other| other.dont_fragment == dont).count();
-            let (fd, ipv6) = (self.messages[first].fd, self.names[first].is_ipv6());
+            let Message { dont_fragment: dont, fd, .. } = *self.message(first);
+            let run = (first..end).take_while(|other| self.message(*other).dont_fragment == dont).count();
+            let ipv6 = self.names[self.order.at(first)].is_ipv6();
             if !dont {
                 self.send_run(first, first + run, now, stats);
             } else if options::set_dont_fragment(fd, ipv6, true).is_ok() {
@@ -74,7 +85,7 @@ impl Outbox {
                     first += 1;
                     was_full = true;
                 }
-                Outcome::Refused if self.messages[first].segments > 1 => {
+                Outcome::Refused if self.message(first).segments > 1 => {
                     self.send_apart(first, now, stats);
                     first += 1;
                 }
@@ -87,7 +98,8 @@ impl Outbox {
     }
 
     /// Sends the datagrams of a message that the kernel does not cut, one by one.
-    fn send_apart(&mut self, index: usize, now: Duration, stats: &Stats) {
+    fn send_apart(&mut self, position: usize, now: Duration, stats: &Stats) {
+        let index = self.order.at(position);
         let whole = self.messages[index];
         if let Some(to) = self.names[index].read() {
             self.refusals.note(now, to.ip(), whole.segment_len);
@@ -101,7 +113,7 @@ impl Outbox {
             header.msg_iov = &raw mut self.vectors[first];
             header.msg_iovlen = parts as _;
             header.msg_controllen = whole.plain_control as _;
-            self.send_run(index, index + 1, now, stats);
+            self.send_run(position, position + 1, now, stats);
             first += parts;
         }
     }
@@ -128,7 +140,7 @@ impl Outbox {
                 Ok(count) => {
                     self.count_sent(first, first + count, stats);
                     if count < end - first {
-                        self.suspects.extend(self.messages[first].ringed); // the call has taken the error that ended it
+                        self.suspects.extend(self.message(first).ringed); // the call has taken the error that ended it
                     }
                     return Outcome::Sent(count);
                 }
@@ -136,13 +148,13 @@ impl Outbox {
                     Some(libc::EINTR) => {}
                     Some(libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM) => return Outcome::Full,
                     // Asking again would have this host's stack report the loss twice.
-                    Some(libc::EMSGSIZE) if self.messages[first].segments == 1 => {
-                        self.suspects.extend(self.messages[first].ringed);
+                    Some(libc::EMSGSIZE) if self.message(first).segments == 1 => {
+                        self.suspects.extend(self.message(first).ringed);
                         return Outcome::Refused;
                     }
                     _ if blamed => return Outcome::Refused,
                     _ => {
-                        self.suspects.extend(self.messages[first].ringed);
+                        self.suspects.extend(self.message(first).ringed);
                         blamed = true;
                     }
                 },
@@ -152,42 +164,54 @@ impl Outbox {
 
     /// Counts messages that the kernel has taken.
     pub(super) fn count_sent(&self, first: usize, end: usize, stats: &Stats) {
-        let bytes: usize = self.messages[first..end].iter().map(|message| message.bytes).sum();
-        let datagrams = self.datagrams(first, end);
-        let messages = (end - first) as u64;
+        let (mut bytes, mut datagrams, mut merged) = (0, 0, 0);
+        for message in (first..end).map(|position| self.message(position)) {
+            let segments = u64::from(message.segments);
+            bytes += message.bytes as u64;
+            datagrams += segments;
+            merged += if segments > 1 { segments } else { 0 };
+        }
         stats.datagrams_sent.add(datagrams);
-        stats.datagrams_sent_bytes.add(bytes as u64);
-        if datagrams > messages {
-            let merged = self.messages[first..end].iter().filter(|message| message.segments > 1);
-            stats.datagrams_sent_merged.add(merged.map(|message| u64::from(message.segments)).sum());
+        stats.datagrams_sent_bytes.add(bytes);
+        if merged > 0 {
+            stats.datagrams_sent_merged.add(merged);
         }
     }
 
     pub(super) fn datagrams(&self, first: usize, end: usize) -> u64 {
-        self.messages[first..end].iter().map(|message| u64::from(message.segments)).sum()
+        (first..end).map(|position| u64::from(self.message(position).segments)).sum()
     }
 
     fn call(&mut self, first: usize, end: usize) -> io::Result<usize> {
-        let fd = self.messages[first].fd;
-        let result = if end - first > 1 {
-            let headers = &mut self.headers[first..end];
+        let index = self.order.at(first);
+        let message = &self.messages[index];
+        let count = end - first;
+        let result = if count > 1 {
+            let headers = if self.order.is_in_place(first, end) {
+                &mut self.headers[index..index + count]
+            } else {
+                for (gathered, position) in self.gathered.iter_mut().zip(first..end) {
+                    *gathered = self.headers[self.order.at(position)];
+                }
+                &mut self.gathered[..count]
+            };
             // SAFETY: each header points to a name, a control buffer and vectors in this outbox's boxes; the vectors point into
             // the worker's region, which outlives the outbox, and the kernel only reads them.
-            unsafe { libc::sendmmsg(fd, headers.as_mut_ptr(), headers.len() as u32, 0) as isize }
+            unsafe { libc::sendmmsg(message.fd, headers.as_mut_ptr(), count as u32, 0) as isize }
         } else {
-            let header = &self.headers[first].msg_hdr;
-            if header.msg_controllen == 0 && self.messages[first].part_count == 1 {
-                let vector = &self.vectors[self.messages[first].parts];
+            let header = &self.headers[index].msg_hdr;
+            if header.msg_controllen == 0 && message.part_count == 1 {
+                let vector = &self.vectors[message.parts];
                 // SAFETY: as above; without control messages the plain call spares the kernel a copy of the header.
-                unsafe { libc::sendto(fd, vector.iov_base, vector.iov_len, 0, header.msg_name.cast(), header.msg_namelen) }
+                unsafe { libc::sendto(message.fd, vector.iov_base, vector.iov_len, 0, header.msg_name.cast(), header.msg_namelen) }
             } else {
                 // SAFETY: as above.
-                unsafe { libc::sendmsg(fd, header, 0) }
+                unsafe { libc::sendmsg(message.fd, header, 0) }
             }
         };
         match result {
             ..0 => Err(io::Error::last_os_error()),
-            sent if end - first > 1 => Ok(sent as usize),
+            sent if count > 1 => Ok(sent as usize),
             _ => Ok(1),
         }
     }

@@ -4,6 +4,7 @@ pub(crate) mod ancillary;
 mod error_queue;
 mod flush;
 mod options;
+mod order;
 mod outbox;
 mod receive;
 mod refusals;

@@ -8,15 +8,13 @@ use std::time::Duration;
 
 use super::ancillary::{self, Control};
 use super::options;
+use super::order::{CAPACITY, Order};
 use super::refusals::Refusals;
 use super::socket::UdpSocket;
 use crate::address::RawAddress;
 use crate::region::{Region, Span};
 use crate::slots::Key;
 
-/// Messages that wait for a flush: one for each slot, and as many replies.
-const CAPACITY: usize = 128;
-const _: () = assert!(CAPACITY <= u128::BITS as usize);
 /// Parts that they have together.
 const PARTS: usize = 1024;
 /// The most parts that one datagram has: a header, a body, padding.
@@ -77,12 +75,16 @@ pub(crate) struct Outbox {
     /// Whether any is to leave with DF set.
     pub(super) dont_fragment: bool,
     pub(super) refusals: Refusals,
-    /// What the ring was given and has not answered for yet, by bit.
+    /// The order in which messages leave.
+    pub(super) order: Order,
+    /// What the ring was given and has not answered for yet, by the bit of its position.
     pub(super) submitted: u128,
     /// Sockets of a ring that failed to send: an ICMP error may have come, of which nobody else would hear.
     pub(super) suspects: VecDeque<Key<UdpSocket>>,
     pub(super) messages: Box<[Message; CAPACITY]>,
     pub(super) headers: Box<[libc::mmsghdr; CAPACITY]>,
+    /// Copies of headers that are sent together and do not stand together.
+    pub(super) gathered: Box<[libc::mmsghdr; CAPACITY]>,
     // The headers point into these boxes, which therefore never move or grow.
     pub(super) vectors: Box<[libc::iovec; PARTS]>,
     pub(super) names: Box<[RawAddress; CAPACITY]>,
@@ -110,9 +112,11 @@ impl Outbox {
             merges: options::can_segment(),
             dont_fragment: false,
             refusals: Refusals::new(),
+            order: Order::new(),
             submitted: 0,
             suspects: VecDeque::new(),
             messages: Box::new([Message::default(); CAPACITY]),
+            gathered: headers.clone(),
             headers,
             vectors: Box::new([libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 }; PARTS]),
             names,
@@ -154,6 +158,7 @@ impl Outbox {
         self.parts = 0;
         self.last = None;
         self.dont_fragment = false;
+        self.order.reset();
     }
 
     /// Queues the bytes of `parts`, at most three, as one datagram. The outbox must not be full, and the bytes must stay as they are

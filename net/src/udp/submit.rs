@@ -8,8 +8,11 @@ use crate::stats::Stats;
 use crate::uring::Ring;
 
 impl Outbox {
-    /// Gives the ring the messages of its sockets, and sends the others: those of a listener, and several at once of any socket, a run of
-    /// one socket with one system call.
+    /// Gives the ring the message of each of its sockets that has one, and sends the others: those of a listener, and several at once of
+    /// any socket, a run of one socket with one system call.
+    ///
+    /// A ring goes on behind a message that fails. Therefore it gets no second message of one socket: that would leave before the
+    /// first is repeated (row H51).
     ///
     /// # Safety
     /// Until the ring's next submission has returned, nothing may be pushed, and what is queued must stay as it is. Then
@@ -18,17 +21,18 @@ impl Outbox {
     /// # Errors
     /// When the ring takes nothing more: a defect.
     pub(crate) unsafe fn submit(&mut self, ring: &mut Ring, now: Duration, stats: &Stats) -> io::Result<()> {
+        self.arrange();
         let mut first = 0;
         while first < self.len {
             let end = self.end_of_run(first);
-            if self.dont_fragment {
-                // It is an option of the socket, which has to change between one message and the next.
-                self.send_mixed_run(first, end, now, stats);
-            } else if self.messages[first].ringed.is_some() && end - first == 1 {
+            let message = self.message(first);
+            if end - first == 1 && message.ringed.is_some() && !message.dont_fragment {
                 // SAFETY: as the caller promises.
                 unsafe { self.give(first, ring)? };
+            } else if self.dont_fragment {
+                // It is an option of the socket, which has to change between one message and the next.
+                self.send_mixed_run(first, end, now, stats);
             } else {
-                // A ring goes on behind a message that fails, which would then be overtaken by what follows in its flow.
                 self.send_run(first, end, now, stats);
             }
             first = end;
@@ -38,16 +42,17 @@ impl Outbox {
 
     /// # Safety
     /// As for [`submit`](Self::submit).
-    unsafe fn give(&mut self, index: usize, ring: &mut Ring) -> io::Result<()> {
+    unsafe fn give(&mut self, position: usize, ring: &mut Ring) -> io::Result<()> {
+        let index = self.order.at(position);
         let message = &self.messages[index];
         let header = &self.headers[index].msg_hdr;
-        self.submitted |= 1 << index;
+        self.submitted |= 1 << position;
         if header.msg_controllen == 0 && message.part_count == 1 {
             // SAFETY: header, name and part lie in this outbox's boxes, the bytes in the worker's region; the caller keeps them.
-            unsafe { ring.send_plain(index, message.fd, header, &self.vectors[message.parts]) }
+            unsafe { ring.send_plain(position, message.fd, header, &self.vectors[message.parts]) }
         } else {
             // SAFETY: as above.
-            unsafe { ring.send_message(index, message.fd, header) }
+            unsafe { ring.send_message(position, message.fd, header) }
         }
     }
 
@@ -58,24 +63,26 @@ impl Outbox {
     pub(crate) fn finish(&mut self, ring: &mut Ring, now: Duration, stats: &Stats) {
         let unsent = ring.take_unsent();
         let mut sent = self.submitted;
-        for (index, _) in &unsent {
-            sent &= !(1 << index);
+        for (position, _) in &unsent {
+            sent &= !(1 << position);
         }
         while sent != 0 {
-            let index = sent.trailing_zeros() as usize;
-            self.count_sent(index, index + 1, stats);
+            let position = sent.trailing_zeros() as usize;
+            self.count_sent(position, position + 1, stats);
             sent &= sent - 1;
         }
-        for (index, error) in unsent {
+        for (position, error) in unsent {
             match error {
-                libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM => stats.dropped_send_buffer_full.add(self.datagrams(index, index + 1)),
-                libc::EMSGSIZE if self.messages[index].segments == 1 => {
-                    self.suspects.extend(self.messages[index].ringed);
+                libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM => {
+                    stats.dropped_send_buffer_full.add(self.datagrams(position, position + 1));
+                }
+                libc::EMSGSIZE if self.message(position).segments == 1 => {
+                    self.suspects.extend(self.message(position).ringed);
                     stats.dropped_send_refused.add(1);
                 }
                 _ => {
-                    self.suspects.extend(self.messages[index].ringed);
-                    self.send_run(index, index + 1, now, stats);
+                    self.suspects.extend(self.message(position).ringed);
+                    self.send_run(position, position + 1, now, stats);
                 }
             }
         }

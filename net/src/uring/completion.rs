@@ -13,7 +13,7 @@ pub(super) enum Token {
     Receive(SocketKey),
     /// The watch on the epoll instance.
     Watch,
-    /// The message of this index in the outbox.
+    /// The message of this position in the outbox.
     Send(usize),
     /// The end of a socket's receive.
     Cancel(SocketKey),
@@ -26,7 +26,7 @@ impl Token {
         match self {
             Self::Receive(key) => 1 << 60 | key.to_bits(),
             Self::Watch => 2 << 60,
-            Self::Send(index) => 3 << 60 | index as u64,
+            Self::Send(position) => 3 << 60 | position as u64,
             Self::Cancel(key) => 4 << 60 | key.to_bits(),
             Self::CancelAll => 5 << 60,
         }

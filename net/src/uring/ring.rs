@@ -162,28 +162,28 @@ impl Ring {
         unsafe { self.push(&poll.user_data(Token::Watch.to_bits())) }
     }
 
-    /// Sends the message of this index in the outbox, with the next submission.
+    /// Sends the message of this position in the outbox, with the next submission.
     ///
     /// # Safety
     /// What `header` points to must stay as it is until that submission has returned.
-    pub(crate) unsafe fn send_message(&mut self, index: usize, fd: RawFd, header: &libc::msghdr) -> io::Result<()> {
+    pub(crate) unsafe fn send_message(&mut self, position: usize, fd: RawFd, header: &libc::msghdr) -> io::Result<()> {
         let send = opcode::SendMsg::new(Fd(fd), header).flags(libc::MSG_DONTWAIT as u32).build();
         // SAFETY: as the caller promises. It is over then: with MSG_DONTWAIT the kernel does not try again later.
-        unsafe { self.push(&send.flags(Flags::SKIP_SUCCESS).user_data(Token::Send(index).to_bits())) }
+        unsafe { self.push(&send.flags(Flags::SKIP_SUCCESS).user_data(Token::Send(position).to_bits())) }
     }
 
     /// The same for a message that is one run of bytes without control messages, which is cheaper.
     ///
     /// # Safety
     /// As for [`send_message`](Self::send_message), for the bytes of `part` and the address.
-    pub(crate) unsafe fn send_plain(&mut self, index: usize, fd: RawFd, header: &libc::msghdr, part: &libc::iovec) -> io::Result<()> {
+    pub(crate) unsafe fn send_plain(&mut self, position: usize, fd: RawFd, header: &libc::msghdr, part: &libc::iovec) -> io::Result<()> {
         let send = opcode::Send::new(Fd(fd), part.iov_base.cast(), part.iov_len as u32)
             .flags(libc::MSG_DONTWAIT)
             .dest_addr(header.msg_name.cast())
             .dest_addr_len(header.msg_namelen)
             .build();
         // SAFETY: as in `send_message`.
-        unsafe { self.push(&send.flags(Flags::SKIP_SUCCESS).user_data(Token::Send(index).to_bits())) }
+        unsafe { self.push(&send.flags(Flags::SKIP_SUCCESS).user_data(Token::Send(position).to_bits())) }
     }
 
     /// # Safety
@@ -326,7 +326,7 @@ impl Ring {
     fn take(&mut self) {
         for entry in self.uring.completion() {
             match Token::from_bits(entry.user_data()) {
-                Token::Send(index) => self.unsent.push((index, -entry.result())),
+                Token::Send(position) => self.unsent.push((position, -entry.result())),
                 // It had ended by itself before.
                 Token::Cancel(socket) if entry.result() == -libc::ENOENT => {
                     self.ending.remove(&socket);
