@@ -8,6 +8,8 @@ use crate::record::{RecordId, Traffic, Transport};
 /// When an entry is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
+    /// It has been made.
+    Start,
     /// The allocation goes on; the counters are what it has relayed so far.
     Interim,
     /// It has ended.
@@ -38,7 +40,7 @@ pub struct Account {
     pub traffic: Traffic,
     /// How long it has lived.
     pub duration: Duration,
-    /// Why it ended: a constant of the program; empty if it did not.
+    /// Why the entry is made, where it is not a matter of course: a constant of the program.
     pub reason: &'static str,
 }
 

@@ -47,6 +47,35 @@ pub trait Directory: Send + 'static {
     /// # Errors
     /// When they were not appended, or nobody knows whether they were.
     fn account(&mut self, entries: &[Account]) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Tells the fleet that this node stops.
+    ///
+    /// # Errors
+    /// When it could not be told; then its last report ends by itself.
+    fn leave(&mut self) -> impl Future<Output = Result<(), StoreError>> + Send {
+        async { Ok(()) }
+    }
+
+    /// Looks for signs of loss that no write shows: asked after each heartbeat.
+    ///
+    /// # Errors
+    /// When the home does not answer. One that does not tell is no error.
+    fn inspect(&mut self) -> impl Future<Output = Result<Inspection, StoreError>> + Send {
+        async { Ok(Inspection::default()) }
+    }
+}
+
+/// How a directory was found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Inspection {
+    /// Records of a random sample that this process has written, and that are gone.
+    pub missing: usize,
+    /// Entries of the accounting stream, if the home tells.
+    pub accounting_entries: Option<u64>,
+    /// Accounting entries that this process has removed since it started, to make room for records.
+    pub accounting_trimmed: u64,
+    /// Whether the home may evict records when it is full, if it tells.
+    pub may_evict: Option<bool>,
 }
 
 /// What a node tells the others of itself.
@@ -54,6 +83,8 @@ pub trait Directory: Send + 'static {
 pub struct NodeReport {
     /// Where clients reach it, by transport: "udp", "tcp", "tls", "dtls".
     pub addresses: Vec<(String, SocketAddr)>,
+    /// The name that its certificate is for, which a client asks for over TLS and DTLS; empty: none.
+    pub tls_name: String,
     /// Its allocations.
     pub allocations: u64,
     /// How many it can have; 0 is unknown.
@@ -67,6 +98,8 @@ pub struct NodeReport {
 pub struct Restored {
     /// The records that can be read and have not ended.
     pub records: Vec<Record>,
+    /// Records that can be read and have ended meanwhile; they are among the next count, too.
+    pub ended: Vec<Record>,
     /// How many there were that cannot be restored, by reason: a metric's label.
     pub not_restored: BTreeMap<&'static str, u64>,
     /// How it went.

@@ -34,7 +34,7 @@ mod writer;
 
 pub use accounting::{Account, Accounting, Event};
 pub use change::Change;
-pub use directory::{Directory, NodeReport, Outcome, Restored};
+pub use directory::{Directory, Inspection, NodeReport, Outcome, Restored};
 pub use error::{ErrorKind, StoreError};
 pub use fleet_key::{EPOCH, FleetKey, Purpose, Subkey, WeakFleetKey, epoch_at};
 pub use incarnation::Incarnation;

@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::directory::Inspection;
 use crate::error::{ErrorKind, StoreError};
 
 /// How the writer and its store stand.
@@ -56,6 +57,8 @@ struct Shared {
     comparisons: AtomicU64,
     errors: [AtomicU64; ErrorKind::ALL.len()],
     last_error: Mutex<Option<StoreError>>,
+    missing: AtomicU64,
+    inspection: Mutex<Inspection>,
 }
 
 /// What [`Status::read`] gives.
@@ -77,6 +80,10 @@ pub struct StatusReport {
     pub errors: [u64; ErrorKind::ALL.len()],
     /// The latest error.
     pub last_error: Option<StoreError>,
+    /// Records that inspections since the beginning have found missing.
+    pub missing: u64,
+    /// The latest inspection.
+    pub inspection: Inspection,
 }
 
 impl Status {
@@ -91,6 +98,8 @@ impl Status {
             comparisons: AtomicU64::new(0),
             errors: Default::default(),
             last_error: Mutex::new(None),
+            missing: AtomicU64::new(0),
+            inspection: Mutex::new(Inspection::default()),
         }))
     }
 
@@ -122,6 +131,8 @@ impl Status {
             comparisons: self.0.comparisons.load(Relaxed),
             errors: ErrorKind::ALL.map(|kind| self.0.errors[kind.index()].load(Relaxed)),
             last_error: self.0.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            missing: self.0.missing.load(Relaxed),
+            inspection: *self.0.inspection.lock().unwrap_or_else(PoisonError::into_inner),
         }
     }
 
@@ -145,6 +156,17 @@ impl Status {
     pub(crate) fn compared(&self, stale: usize) {
         self.0.comparisons.fetch_add(1, Relaxed);
         self.0.deleted_stale.fetch_add(stale as u64, Relaxed);
+    }
+
+    pub(crate) fn inspected(&self, inspection: Inspection) {
+        self.0.missing.fetch_add(inspection.missing as u64, Relaxed);
+        *self.0.inspection.lock().unwrap_or_else(PoisonError::into_inner) = inspection;
+    }
+
+    /// Accounts were refused, which stops nothing else.
+    pub(crate) fn accounts_refused(&self, error: &StoreError) {
+        self.0.errors[error.kind.index()].fetch_add(1, Relaxed);
+        *self.0.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
     }
 
     pub(crate) fn failed(&self, error: &StoreError) {

@@ -2,8 +2,12 @@
 
 #[path = "redis/directory.rs"]
 mod directory;
+#[path = "redis/full.rs"]
+mod full;
 #[path = "redis/lock.rs"]
 mod lock;
+#[path = "redis/loss.rs"]
+mod loss;
 #[path = "redis/outage.rs"]
 mod outage;
 #[path = "redis/server.rs"]

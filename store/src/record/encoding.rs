@@ -41,10 +41,19 @@ pub(super) fn encode(record: &Record) -> Zeroizing<Vec<u8>> {
     for counter in [traffic.packets_to_peer, traffic.bytes_to_peer, traffic.packets_to_client, traffic.bytes_to_client] {
         out.extend(counter.to_be_bytes());
     }
+    if let Some(proxy) = record.proxy {
+        put_socket(&mut out, proxy);
+    }
     out
 }
 
-pub(super) fn decode(id: RecordId, bytes: &[u8]) -> Result<Record, RecordError> {
+/// The lowest version that holds the record, so that an older release reads all that it can.
+pub(super) fn version(record: &Record) -> u8 {
+    if record.proxy.is_some() { 2 } else { 1 }
+}
+
+/// Reads the text of a version that [`version`] gives.
+pub(super) fn decode(id: RecordId, version: u8, bytes: &[u8]) -> Result<Record, RecordError> {
     let mut reader = Reader(bytes);
     let transport = transport(reader.u8()?)?;
     let five_tuple = FiveTuple { transport, client: reader.socket()?, server: reader.socket()? };
@@ -65,6 +74,7 @@ pub(super) fn decode(id: RecordId, bytes: &[u8]) -> Result<Record, RecordError> 
             packets_to_client: reader.u64()?,
             bytes_to_client: reader.u64()?,
         },
+        proxy: if version >= 2 { Some(reader.socket()?) } else { None },
     };
     reader.end()?;
     if !(1..=2).contains(&record.relayed.len()) {

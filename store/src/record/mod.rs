@@ -52,6 +52,19 @@ pub enum Transport {
     Dtls = 4,
 }
 
+impl Transport {
+    /// Its name in accounts and logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Dtls => "dtls",
+        }
+    }
+}
+
 /// The client's 5-tuple (RFC 8656 §2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FiveTuple {
@@ -105,7 +118,7 @@ pub struct Traffic {
     pub bytes_to_client: u64,
 }
 
-/// An allocation, version 1: all that it needs to go on in another process. Times are of the wall clock, since that is the one that a
+/// An allocation, version 2: all that it needs to go on in another process. Times are of the wall clock, since that is the one that a
 /// process leaves to the next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
@@ -131,6 +144,8 @@ pub struct Record {
     pub channels: Vec<ChannelRecord>,
     /// What it has relayed.
     pub traffic: Traffic,
+    /// The proxy that speaks for the client (PROXY protocol over UDP), at the address that we hear it from. Since version 2.
+    pub proxy: Option<SocketAddr>,
 }
 
 /// Why a record cannot be read.

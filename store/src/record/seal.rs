@@ -3,13 +3,15 @@ use std::fmt;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom, SystemRandom};
 
-use super::encoding::{decode, encode};
+use super::encoding::{decode, encode, version};
 use super::{Record, RecordError, RecordId};
 use crate::fleet_key::{FleetKey, Purpose, epoch_at};
 use crate::node::NodeId;
 
-/// The version that is written.
-const VERSION: u8 = 1;
+/// The versions of records that are read.
+const VERSIONS: std::ops::RangeInclusive<u8> = 1..=2;
+/// The version of a sealed secret.
+const SECRET_VERSION: u8 = 1;
 /// Version and epoch, in clear.
 const HEADER_LEN: usize = 1 + 8;
 /// What a seal adds: the header, the nonce, the tag.
@@ -41,7 +43,7 @@ impl Sealer {
     /// The record as the store keeps it. `unix` in seconds.
     #[must_use]
     pub fn seal(&self, record: &Record, unix: u64) -> Vec<u8> {
-        let mut header = [VERSION; HEADER_LEN];
+        let mut header = [version(record); HEADER_LEN];
         header[1..].copy_from_slice(&epoch_at(unix).to_be_bytes());
         let mut plain = encode(record);
         seal_bytes(&self.fleet_key, header, &self.aad(header, record.id), &mut plain)
@@ -54,7 +56,7 @@ impl Sealer {
     pub fn open(&self, id: RecordId, sealed: &[u8]) -> Result<Record, RecordError> {
         match sealed.first() {
             None => return Err(RecordError::Truncated),
-            Some(&VERSION) => {}
+            Some(version) if VERSIONS.contains(version) => {}
             Some(&version) => return Err(RecordError::UnknownVersion(version)),
         }
         if sealed.len() < OVERHEAD {
@@ -62,7 +64,7 @@ impl Sealer {
         }
         let header = *sealed.first_chunk::<HEADER_LEN>().expect("the overhead includes the header");
         let plain = open_bytes(&self.fleet_key, &self.aad(header, id), sealed)?;
-        decode(id, &plain)
+        decode(id, header[0], &plain)
     }
 
     fn aad(&self, header: [u8; HEADER_LEN], id: RecordId) -> Vec<u8> {
@@ -78,7 +80,7 @@ impl fmt::Debug for Sealer {
 
 /// A secret at rest, the same form as a record: version, epoch, nonce, ciphertext. `purpose_and_place` is authenticated with it.
 pub(crate) fn seal_secret(fleet_key: &FleetKey, purpose_and_place: &[u8], secret: &[u8], unix: u64) -> Vec<u8> {
-    let mut header = [VERSION; HEADER_LEN];
+    let mut header = [SECRET_VERSION; HEADER_LEN];
     header[1..].copy_from_slice(&epoch_at(unix).to_be_bytes());
     let mut plain = zeroize::Zeroizing::new(secret.to_vec());
     seal_bytes(fleet_key, header, &[&header[..], purpose_and_place].concat(), &mut plain)
@@ -91,7 +93,7 @@ pub(crate) fn open_secret(
     sealed: &[u8],
 ) -> Result<zeroize::Zeroizing<Vec<u8>>, RecordError> {
     let header = sealed.first_chunk::<HEADER_LEN>().filter(|_| sealed.len() >= OVERHEAD).ok_or(RecordError::Truncated)?;
-    if header[0] != VERSION {
+    if header[0] != SECRET_VERSION {
         return Err(RecordError::UnknownVersion(header[0]));
     }
     open_bytes(fleet_key, &[&header[..], purpose_and_place].concat(), sealed)

@@ -1,7 +1,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::encoding::{decode, encode};
+use super::encoding::{decode, encode, version};
 use super::*;
 use crate::fleet_key::FleetKey;
 use crate::node::NodeId;
@@ -43,6 +43,7 @@ prop_compose! {
         permissions in vec((any::<IpAddr>(), any::<u64>()), 0..20),
         channels in vec((any::<u16>(), socket(), any::<u64>()), 0..20),
         counters in any::<[u64; 4]>(),
+        proxy in proptest::option::of(socket()),
     ) -> Record {
         let [packets_to_peer, bytes_to_peer, packets_to_client, bytes_to_client] = counters;
         Record {
@@ -57,6 +58,7 @@ prop_compose! {
             permissions: permissions.into_iter().map(|(peer, expires_at)| PermissionRecord { peer, expires_at }).collect(),
             channels: channels.into_iter().map(|(number, peer, expires_at)| ChannelRecord { number, peer, expires_at }).collect(),
             traffic: Traffic { packets_to_peer, bytes_to_peer, packets_to_client, bytes_to_client },
+            proxy,
         }
     }
 }
@@ -82,15 +84,16 @@ proptest! {
     #[test]
     fn the_encoding_has_one_form_and_no_prefix_of_it_is_a_record(record in record(), cut in any::<prop::sample::Index>()) {
         let text = encode(&record);
-        prop_assert_eq!(decode(record.id, &text), Ok(record.clone()));
-        prop_assert_eq!(decode(record.id, &text[..cut.index(text.len())]), Err(RecordError::Malformed));
-        prop_assert_eq!(decode(record.id, &[&text[..], &[0]].concat()), Err(RecordError::Malformed));
+        let version = version(&record);
+        prop_assert_eq!(decode(record.id, version, &text), Ok(record.clone()));
+        prop_assert_eq!(decode(record.id, version, &text[..cut.index(text.len())]), Err(RecordError::Malformed));
+        prop_assert_eq!(decode(record.id, version, &[&text[..], &[0]].concat()), Err(RecordError::Malformed));
     }
 
     #[test]
-    fn any_bytes_are_a_record_or_an_error(bytes in vec(any::<u8>(), 0..300)) {
+    fn any_bytes_are_a_record_or_an_error(bytes in vec(any::<u8>(), 0..300), version in 1..=2u8) {
         let _ = sealer(1, "a").open(RecordId(1), &bytes);
-        if let Ok(record) = decode(RecordId(1), &bytes) {
+        if let Ok(record) = decode(RecordId(1), version, &bytes) {
             prop_assert_eq!(&encode(&record)[..], &bytes[..]);
         }
     }
@@ -102,7 +105,8 @@ proptest! {
         let at = at.index(sealed.len());
         let mut changed = sealed.clone();
         changed[at] ^= 1 << bit;
-        let expected = if at == 0 { RecordError::UnknownVersion(changed[0]) } else { RecordError::Seal };
+        let is_known = (1..=2).contains(&changed[0]);
+        let expected = if is_known { RecordError::Seal } else { RecordError::UnknownVersion(changed[0]) };
         prop_assert_eq!(sealer.open(record.id, &changed), Err(expected));
         prop_assert!(matches!(sealer.open(record.id, &sealed[..at]), Err(RecordError::Truncated | RecordError::Seal)));
     }
@@ -131,9 +135,12 @@ fn h25_a_sealed_record_shows_neither_user_nor_key() {
         permissions: Vec::new(),
         channels: Vec::new(),
         traffic: Traffic::default(),
+        proxy: None,
     };
     let sealed = sealer(1, "a").seal(&record, NOW);
     assert_eq!(sealed[0], 1, "the version stands first");
+    let proxied = Record { proxy: Some("192.0.2.3:7".parse().unwrap()), ..record.clone() };
+    assert_eq!(sealer(1, "a").seal(&proxied, NOW)[0], 2, "which an older release does not know");
     for secret in [&b"alice"[..], b"0123456789abcdef"] {
         assert!(!sealed.windows(secret.len()).any(|window| window == secret));
         assert!(encode(&record).windows(secret.len()).any(|window| window == secret));

@@ -63,6 +63,17 @@ impl Link {
         answer
     }
 
+    /// The answer to a question that the server may refuse without harm: the user has no right to it, or the server does not know it. Only a
+    /// connection that does not answer is closed.
+    pub(crate) async fn ask<T>(&mut self, asking: impl Future<Output = redis::RedisResult<T>>) -> Result<T, StoreError> {
+        let answer = call(self.timeout, asking).await;
+        let is_lost = |kind| matches!(kind, ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::Loading);
+        if answer.as_ref().is_err_and(|error| is_lost(error.kind)) {
+            self.connection = None;
+        }
+        answer
+    }
+
     pub(crate) fn disconnect(&mut self) {
         self.connection = None;
     }

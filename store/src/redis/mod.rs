@@ -1,9 +1,12 @@
 //! The directory in a Redis server.
 
+mod accounting;
 mod directory;
 mod error;
+mod inspection;
 pub(crate) mod keys;
 pub(crate) mod link;
+mod registry;
 mod restore;
 mod scripts;
 mod settings;
@@ -17,6 +20,8 @@ use crate::error::StoreError;
 use crate::incarnation::Incarnation;
 use crate::node::NodeId;
 use crate::record::{RecordId, Sealer};
+use accounting::Stream;
+use inspection::{Held, Said};
 use link::Link;
 use scripts::Scripts;
 pub use settings::RedisSettings;
@@ -39,7 +44,9 @@ pub struct Redis {
     /// Whether this process has ever been the one that may write: from then on it never takes over from another again.
     claimed: bool,
     comparison: Comparison,
-    accounting_entries: usize,
+    stream: Stream,
+    held: Held,
+    said: Said,
 }
 
 impl Redis {
@@ -56,7 +63,9 @@ impl Redis {
             generation: 0,
             claimed: false,
             comparison: Comparison::default(),
-            accounting_entries: settings.accounting_entries,
+            stream: Stream::new(settings.accounting_entries),
+            held: Held::default(),
+            said: Said::default(),
         })
     }
 
@@ -105,7 +114,9 @@ impl Redis {
         for id in deleted {
             script.arg(id.to_string());
         }
-        self.link.call(script.invoke_async::<()>(&mut connection)).await
+        self.link.call(script.invoke_async::<()>(&mut connection)).await?;
+        self.held.note(changes);
+        Ok(())
     }
 }
 

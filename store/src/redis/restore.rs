@@ -81,7 +81,10 @@ async fn values(redis: &mut Redis, ids: &[RecordId]) -> Result<Vec<Option<Vec<u8
 fn take(redis: &Redis, restored: &mut Restored, id: RecordId, value: Option<&[u8]>) {
     let Some(value) = value else { return restored.lose("expired", 1) };
     match redis.sealer.open(id, value) {
-        Ok(record) if record.expires_at <= unix_millis() => restored.lose("expired", 1),
+        Ok(record) if record.expires_at <= unix_millis() => {
+            restored.lose("expired", 1);
+            restored.ended.push(record);
+        }
         Ok(record) => restored.records.push(record),
         Err(error) => {
             tracing::warn!(record = %id, %error, "not restored");

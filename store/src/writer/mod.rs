@@ -1,5 +1,6 @@
 //! The task that brings changes into the directory.
 
+mod accounts;
 mod backlog;
 mod source;
 
@@ -12,8 +13,12 @@ use crate::change::Change;
 use crate::directory::Directory;
 use crate::error::{ErrorKind, StoreError};
 use crate::status::{State, Status};
+use accounts::Accounts;
 use backlog::Unwritten;
 pub use source::{Backlog, Source};
+
+/// The state of a node that stops, in the registry.
+const DRAINING: &str = "draining";
 
 /// How the writer goes about it.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +54,7 @@ impl Default for WriterSettings {
 pub struct Writer<D, S> {
     directory: D,
     source: S,
-    accounting: Accounting,
+    accounts: Accounts,
     settings: WriterSettings,
     status: Status,
     unwritten: Unwritten,
@@ -58,6 +63,7 @@ pub struct Writer<D, S> {
     /// The store refuses to take more; what it still does in this comparison is delete.
     refused: Option<StoreError>,
     failures: u32,
+    is_stopping: bool,
     reported: Option<Instant>,
 }
 
@@ -76,7 +82,19 @@ impl<D: Directory, S: Source> Writer<D, S> {
     pub fn new(directory: D, source: S, accounting: Accounting, settings: WriterSettings) -> Self {
         let status = Status::new(State::Connecting);
         let (unwritten, full) = (Unwritten::default(), Full::Due);
-        Self { directory, source, accounting, settings, status, unwritten, full, refused: None, failures: 0, reported: None }
+        Self {
+            directory,
+            source,
+            accounts: Accounts::new(accounting),
+            settings,
+            status,
+            unwritten,
+            full,
+            refused: None,
+            failures: 0,
+            is_stopping: false,
+            reported: None,
+        }
     }
 
     /// What it shows of itself, while it runs.
@@ -97,6 +115,7 @@ impl<D: Directory, S: Source> Writer<D, S> {
                 if !matches!(left, Ok(Ok(()))) {
                     tracing::warn!(changes = self.status.read().depth, "store: not all was written before the end");
                 }
+                self.accounts.report_unwritten();
             }
             () = self.work() => {}
         }
@@ -144,7 +163,7 @@ impl<D: Directory, S: Source> Writer<D, S> {
         if self.full == Full::Done {
             // Not before: a full store refuses both, and the comparison's deletions are what makes room.
             self.report().await?;
-            self.account().await?;
+            self.accounts.write(&mut self.directory, self.settings.batch, &self.status).await?;
         }
         Ok(!changes.is_empty())
     }
@@ -186,17 +205,17 @@ impl<D: Directory, S: Source> Writer<D, S> {
         if self.reported.is_some_and(|reported| reported.elapsed() < self.settings.heartbeat) {
             return Ok(());
         }
-        let report = self.source.report().await;
+        let mut report = self.source.report().await;
+        if self.is_stopping {
+            report.state = DRAINING.into();
+        }
         self.directory.heartbeat(&report, self.settings.heartbeat_lifetime).await?;
         self.reported = Some(Instant::now());
-        Ok(())
-    }
-
-    async fn account(&mut self) -> Result<(), StoreError> {
-        let (first, entries) = self.accounting.peek(self.settings.batch);
-        if !entries.is_empty() {
-            self.directory.account(&entries).await?;
-            self.accounting.written(first, entries.len());
+        let inspection = self.directory.inspect().await?;
+        self.status.inspected(inspection);
+        if inspection.missing > 0 {
+            tracing::warn!(missing = inspection.missing, "store: records of live allocations are gone; everything is written again");
+            self.full = Full::Due;
         }
         Ok(())
     }
@@ -225,8 +244,10 @@ impl<D: Directory, S: Source> Writer<D, S> {
     }
 
     async fn finish(&mut self) -> Result<(), StoreError> {
-        while self.step(Duration::ZERO).await? || self.accounting.depth() > 0 {}
-        Ok(())
+        (self.is_stopping, self.reported) = (true, None);
+        self.accounts.retry();
+        while self.step(Duration::ZERO).await? || self.accounts.can_be_written() {}
+        self.directory.leave().await
     }
 
     fn note_backlog(&self) {

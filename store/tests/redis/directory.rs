@@ -114,7 +114,7 @@ async fn damaged_records_and_those_of_another_version_are_counted_and_the_others
     let records: Vec<Record> = (0..6).map(|id| record(id, "a")).collect();
     first.write(&records.iter().map(put).collect::<Vec<_>>()).await.unwrap();
     let key = |id: u64| format!("cw:{{relay-1}}:alloc:{}", RecordId(id));
-    let _: () = server.ask(&["SETRANGE", &key(0), "0", "\u{2}"]).await;
+    let _: () = server.ask(&["SETRANGE", &key(0), "0", "\u{9}"]).await;
     let _: () = server.ask(&["SETRANGE", &key(1), "60", "damage"]).await;
     let _: () = server.ask(&["SET", &key(2), "\u{1}"]).await;
     // A good record under another's name.

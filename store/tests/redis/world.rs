@@ -61,6 +61,7 @@ pub(crate) fn record(id: u64, username: &str) -> Record {
         permissions: vec![PermissionRecord { peer: "192.0.2.33".parse().expect("an address"), expires_at: now + 300_000 }],
         channels: vec![ChannelRecord { number: 0x4000, peer: "192.0.2.33:4000".parse().expect("an address"), expires_at: now + 600_000 }],
         traffic: Traffic { packets_to_peer: 1, bytes_to_peer: 160, packets_to_client: 2, bytes_to_client: 320 },
+        proxy: id.is_multiple_of(3).then(|| "192.0.2.99:9".parse().expect("an address")),
     }
 }
 
@@ -154,7 +155,13 @@ impl Source for World {
     async fn report(&mut self) -> NodeReport {
         let address = "203.0.113.7:3478".parse().expect("an address");
         let allocations = self.live().len() as u64;
-        NodeReport { addresses: vec![("udp".into(), address)], allocations, capacity: 1000, state: "serving".into() }
+        NodeReport {
+            addresses: vec![("udp".into(), address)],
+            tls_name: String::new(),
+            allocations,
+            capacity: 1000,
+            state: "serving".into(),
+        }
     }
 
     fn backlog(&self) -> Backlog {
