@@ -142,6 +142,13 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         self.changes.len()
     }
 
+    /// Notes that the allocation of this 5-tuple, if there is one, is to be written again: what stands beside it in the directory has changed.
+    pub fn rewrite(&mut self, five_tuple: &FiveTuple) {
+        if let Some(id) = self.allocations.find(five_tuple) {
+            self.note_change(id);
+        }
+    }
+
     /// Notes that an allocation is to be written.
     pub(crate) fn note_change(&mut self, id: AllocationId) {
         let live = self.allocations.len();

@@ -50,7 +50,7 @@ fn what_cannot_be_restored_is_counted_and_the_others_live() {
 }
 
 /// The kernel clears up after a killed process, its ring above all, when the process is gone already.
-fn bound_when_free(address: SocketAddr) -> UdpSocket {
+pub(crate) fn bound_when_free(address: SocketAddr) -> UdpSocket {
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
         match UdpSocket::bind(address) {

@@ -4,13 +4,17 @@
 //! Run it with `cargo xtask test store`, which prints the gap of each call; it goes one test at a time, so that they do not measure each
 //! other.
 
+mod accounts;
 mod aiortc;
 mod call;
+mod client;
 mod crash;
 mod damage;
 mod names;
 mod outage;
+mod proxied;
 mod redis_server;
+mod registry;
 mod relay;
 mod talk;
 mod two_servers;

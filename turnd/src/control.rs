@@ -10,8 +10,9 @@ use causeway_daemon::metrics::{Registry, Source};
 use causeway_net::mailbox::{Sender, Undelivered};
 use causeway_net::{Clock, Heartbeat};
 use causeway_relay::Command;
-use causeway_store::NodeReport;
+use causeway_store::{Accounting, NodeReport};
 use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
 
 use crate::counters::Counters;
 use crate::persistence::Persistence;
@@ -20,6 +21,8 @@ use crate::worker::Mail;
 
 /// A worker's mailbox that is full is tried again after so long.
 const PAUSE: Duration = Duration::from_millis(5);
+/// How long the workers may take for their last accounts.
+const LEAVE: Duration = Duration::from_secs(1);
 
 /// A service whose workers run.
 pub(crate) struct Running {
@@ -63,7 +66,8 @@ pub(crate) fn termination(runtime: &Runtime) -> Result<Termination> {
 pub(crate) fn run(running: Running, runtime: &Runtime, termination: Termination) -> Result<()> {
     let Running { workers, admin, mut sources, clock, store, secure, report } = running;
     runtime.block_on(async {
-        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let spool = store.as_ref().map(Persistence::spool);
         let writing = match store {
             Some(store) => {
                 let handles = workers.iter().map(|worker| (worker.mail.clone(), Arc::clone(&worker.counters))).collect();
@@ -89,6 +93,9 @@ pub(crate) fn run(running: Running, runtime: &Runtime, termination: Termination)
             () = any_ended(&workers) => tracing::error!("a worker has ended; the others end too"),
         }
         // While the workers still answer: what they have not written yet is written now.
+        if tokio::time::timeout(LEAVE, leave(&workers, spool.as_ref())).await.is_err() {
+            tracing::warn!("a worker does not answer; the last accounts of its allocations are lost");
+        }
         drop(stop);
         if let Some(writing) = writing {
             writing.await.context("the store's writer failed")?;
@@ -96,6 +103,22 @@ pub(crate) fn run(running: Running, runtime: &Runtime, termination: Termination)
         Ok::<(), anyhow::Error>(())
     })?;
     stop(workers)
+}
+
+/// Tells the workers that the server stops, and takes the last accounts of their allocations into the store's spool.
+async fn leave(workers: &[WorkerHandle], spool: Option<&Accounting>) {
+    let mut replies = Vec::new();
+    for worker in workers {
+        let (reply, told) = oneshot::channel();
+        tell(&worker.mail, Mail::Leave(reply)).await;
+        replies.push(told);
+    }
+    for told in replies {
+        // A worker that has ended drops the letter.
+        if let (Ok(bundle), Some(spool)) = (told.await, spool) {
+            bundle.spool(spool);
+        }
+    }
 }
 
 /// Resolves when a worker has ended, which none does unasked but by a failure of its loop.
@@ -108,11 +131,14 @@ async fn any_ended(workers: &[WorkerHandle]) {
 /// To every worker, however long it takes until there is room.
 pub(crate) async fn tell_all(workers: &[Sender<Mail>], command: &Command) {
     for worker in workers {
-        let mut mail = Mail::Command(command.clone());
-        while let Err(Undelivered::Full(back)) = worker.send(mail) {
-            mail = back;
-            tokio::time::sleep(PAUSE).await;
-        }
+        tell(worker, Mail::Command(command.clone())).await;
+    }
+}
+
+async fn tell(worker: &Sender<Mail>, mut mail: Mail) {
+    while let Err(Undelivered::Full(back)) = worker.send(mail) {
+        mail = back;
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

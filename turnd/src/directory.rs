@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use causeway_net::mailbox::Sender;
-use causeway_store::{Account, Accounting, Backlog, Change, NodeReport, Source};
+use causeway_store::{Backlog, Change, NodeReport, Source};
 
 use crate::counters::Counters;
 use crate::inbox::Inbox;
@@ -29,10 +29,6 @@ pub(crate) struct Changes {
     pub(crate) worker: u16,
     /// What became of its allocations.
     pub(crate) changes: Vec<Change>,
-    /// The accounts of those that ended.
-    pub(crate) accounts: Vec<Account>,
-    /// How many more there were than it could keep.
-    pub(crate) accounts_lost: u64,
     /// Whether there were more deletions than it could remember.
     pub(crate) lost_count: bool,
 }
@@ -41,7 +37,6 @@ pub(crate) struct Changes {
 pub(crate) struct WorkerSource {
     workers: Vec<(Sender<Mail>, Arc<Counters>)>,
     inbox: Inbox<Letter>,
-    accounting: Accounting,
     report: NodeReport,
     /// Workers that were asked for changes and have not answered.
     asked: Vec<bool>,
@@ -52,14 +47,9 @@ pub(crate) struct WorkerSource {
 }
 
 impl WorkerSource {
-    pub(crate) fn new(
-        workers: Vec<(Sender<Mail>, Arc<Counters>)>,
-        inbox: Inbox<Letter>,
-        accounting: Accounting,
-        report: NodeReport,
-    ) -> Self {
+    pub(crate) fn new(workers: Vec<(Sender<Mail>, Arc<Counters>)>, inbox: Inbox<Letter>, report: NodeReport) -> Self {
         let (asked, offering) = (vec![false; workers.len()], vec![false; workers.len()]);
-        Self { workers, inbox, accounting, report, asked, offering, taken: Vec::new(), lost_count: false }
+        Self { workers, inbox, report, asked, offering, taken: Vec::new(), lost_count: false }
     }
 
     /// Takes what lies in the inbox, waiting for `patience` until there is something.
@@ -80,8 +70,6 @@ impl WorkerSource {
                 self.asked[usize::from(from.worker)] = false;
                 self.taken.extend(from.changes);
                 self.lost_count |= from.lost_count;
-                from.accounts.into_iter().for_each(|account| self.accounting.push(account));
-                self.accounting.lose(from.accounts_lost);
             }
         }
     }

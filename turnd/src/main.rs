@@ -1,5 +1,6 @@
 //! The TURN relay (RFC 8656): configuration, everything bound, workers, the control side, the end.
 
+mod accounts;
 mod config;
 mod connections;
 mod control;
@@ -18,6 +19,7 @@ mod port_pool;
 mod proxied;
 mod quota;
 mod records;
+mod registry;
 mod relay_sockets;
 mod relayed;
 mod reservations;

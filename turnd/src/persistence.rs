@@ -17,6 +17,7 @@ use causeway_store::{
 };
 use tokio::runtime::Runtime;
 
+use crate::accounts::{self, Bundle, account_of_record};
 use crate::config::Store;
 use crate::counters::Counters;
 use crate::directory::{Letter, WorkerSource};
@@ -39,8 +40,17 @@ pub(crate) struct Persistence {
     redis: Redis,
     inbox: Inbox<Letter>,
     outbox: Outbox<Letter>,
-    records: Vec<AllocationRecord>,
+    accounts: (Outbox<Bundle>, Inbox<Bundle>),
+    spool: Accounting,
+    realm: String,
+    records: Vec<Left>,
     counts: Restoration,
+}
+
+/// An allocation of the process before this one.
+struct Left {
+    record: Record,
+    allocation: AllocationRecord,
 }
 
 /// How restoring went, for the log and the metrics.
@@ -55,7 +65,7 @@ impl Persistence {
     ///
     /// # Errors
     /// Another server on this host has the name, or the URL cannot be used. A store that is not there is no error.
-    pub(crate) fn claim(store: &Store, workers: usize, runtime: &Runtime) -> Result<Self> {
+    pub(crate) fn claim(store: &Store, realm: &str, workers: usize, runtime: &Runtime) -> Result<Self> {
         let lock = NodeLock::acquire(&store.lock_directory, &store.node).context("store.node_id")?;
         let sealer = Sealer::new(store.fleet_key.clone(), store.node.clone());
         let mut redis = Redis::new(&store.redis, sealer).map_err(|error| anyhow::anyhow!("store.url: {}", error.text))?;
@@ -65,10 +75,11 @@ impl Persistence {
             tracing::warn!(kind, error = %error.text, "the store cannot be read; opening without what it may hold");
         }
         let (outbox, inbox) = inbox(4 * workers + 16);
-        let mut counts = Restoration { restored: 0, lost: restored.not_restored };
-        let unix = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let records = restored.records.iter().filter_map(|record| counts.readable(record, unix)).collect();
-        Ok(Self { lock, redis, inbox, outbox, records, counts })
+        let counts = Restoration { restored: 0, lost: restored.not_restored };
+        let (spool, accounts) = (Accounting::new(SPOOL.0, SPOOL.1), crate::inbox::inbox(4 * workers + 16));
+        let mut this = Self { lock, redis, inbox, outbox, accounts, spool, realm: realm.to_owned(), records: Vec::new(), counts };
+        this.sort(restored.records, restored.ended);
+        Ok(this)
     }
 
     /// What a worker tells the store by.
@@ -76,18 +87,57 @@ impl Persistence {
         Journal::new(self.outbox.clone())
     }
 
-    /// Brings back what belongs to a worker: `restore` does it for one allocation.
-    pub(crate) fn restore(&mut self, worker: u16, workers: usize, mut restore: impl FnMut(&AllocationRecord) -> bool) {
-        for record in &self.records {
-            if steering::worker_of(record.five_tuple.client, workers) != usize::from(worker) {
-                continue;
-            }
-            if restore(record) {
+    /// Where accounts wait for the store.
+    pub(crate) fn spool(&self) -> Accounting {
+        self.spool.clone()
+    }
+
+    /// What a worker sends its accounts by.
+    pub(crate) fn accounts(&self) -> Outbox<Bundle> {
+        self.accounts.0.clone()
+    }
+
+    /// Brings back what belongs to a worker: `restore` does it for one allocation, whose client the proxy speaks for, if there is one.
+    pub(crate) fn restore(&mut self, worker: u16, workers: usize, mut restore: impl FnMut(&AllocationRecord, Option<SocketAddr>) -> bool) {
+        for Left { record, allocation } in std::mem::take(&mut self.records) {
+            // The kernel steers by whom a datagram comes from.
+            let from = record.proxy.unwrap_or(record.five_tuple.client);
+            if steering::worker_of(from, workers) != usize::from(worker) {
+                self.records.push(Left { record, allocation });
+            } else if restore(&allocation, record.proxy) {
                 self.counts.restored += 1;
             } else {
-                self.counts.lose("taken");
+                self.lose(&record, "taken");
             }
         }
+    }
+
+    /// Takes what the relay can take: of clients on UDP, whose path has not ended with the process. The others have their last account.
+    fn sort(&mut self, records: Vec<Record>, ended: Vec<Record>) {
+        // Of a record that cannot be read, or is gone with its allocation, no account can be made.
+        let unreadable = self.counts.lost.values().sum::<u64>().saturating_sub(ended.len() as u64);
+        self.spool.lose(unreadable);
+        ended.iter().for_each(|record| self.account(record, "expired"));
+        let unix = unix();
+        for record in records {
+            match from_store(&record, unix) {
+                _ if record.five_tuple.transport != Transport::Udp => self.lose(&record, "connection"),
+                None => self.lose(&record, "unknown_key"),
+                Some(allocation) => self.records.push(Left { record, allocation }),
+            }
+        }
+    }
+
+    fn lose(&mut self, record: &Record, reason: &'static str) {
+        self.counts.lose(reason);
+        self.account(record, reason);
+    }
+
+    /// The last account of an allocation that does not go on.
+    fn account(&self, record: &Record, reason: &'static str) {
+        let account = account_of_record(unix(), &self.realm, record, reason);
+        accounts::tell(&account, None, None);
+        self.spool.push(account);
     }
 
     /// Says how restoring went.
@@ -105,15 +155,18 @@ impl Persistence {
         report: NodeReport,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> (impl Future<Output = ()> + Send + 'static, impl Fn(&mut Samples) + Send + Sync + 'static) {
-        let accounting = Accounting::new(SPOOL.0, SPOOL.1);
-        let source = WorkerSource::new(workers, self.inbox, accounting.clone(), report);
-        let writer = Writer::new(self.redis, source, accounting.clone(), WriterSettings::default());
-        let (status, counts, lock) = (writer.status(), self.counts, self.lock);
+        let source = WorkerSource::new(workers, self.inbox, report);
+        let writer = Writer::new(self.redis, source, self.spool.clone(), WriterSettings::default());
+        let (status, counts, lock, spool) = (writer.status(), self.counts, self.lock, self.spool);
+        let collecting = accounts::collect(self.accounts.1, spool.clone());
         let writing = async move {
-            writer.run(stop, LAST).await;
+            tokio::select! {
+                () = writer.run(stop, LAST) => {}
+                () = collecting => {}
+            }
             drop(lock);
         };
-        (writing, move |samples: &mut Samples| collect(samples, &status, &counts, &accounting))
+        (writing, move |samples: &mut Samples| collect(samples, &status, &counts, &spool))
     }
 }
 
@@ -121,24 +174,10 @@ impl Restoration {
     fn lose(&mut self, reason: &'static str) {
         *self.lost.entry(reason).or_default() += 1;
     }
-
-    /// A record that the relay can take: of a client on UDP, whose path has not ended with the process.
-    fn readable(&mut self, record: &Record, unix: Duration) -> Option<AllocationRecord> {
-        if record.five_tuple.transport != Transport::Udp {
-            self.lose("connection");
-            return None;
-        }
-        let allocation = from_store(record, unix);
-        if allocation.is_none() {
-            self.lose("unknown_key");
-        }
-        allocation
-    }
 }
 
-/// Where clients reach this node.
-pub(crate) fn addresses(listen: &[causeway_daemon::config::Listen]) -> Vec<(String, SocketAddr)> {
-    listen.iter().flat_map(|listen| listen.transports.iter().map(|transport| (transport.to_string(), listen.address))).collect()
+fn unix() -> Duration {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
 }
 
 const STATE: Family = Family::gauge("store_state", "How the store stands: 1 for the state that it is in");
@@ -151,6 +190,11 @@ const ERRORS: Family = Family::counter("store_errors", "Errors of the store");
 const RESTORED: Family = Family::counter("store_records_restored", "Allocations brought back at the start");
 const NOT_RESTORED: Family = Family::counter("store_records_not_restored", "Records that could not be brought back at the start");
 const SPOOLED: Family = Family::gauge("store_accounting_entries", "Accounting entries that wait for the store");
+const TRIMMED: Family =
+    Family::counter("store_accounting_trimmed", "Accounting entries that this process removed from a full store to make room for records");
+const STREAM: Family = Family::gauge("store_accounting_stream_entries", "Entries of the accounting stream, as far as the store tells");
+const MISSING: Family = Family::counter("store_records_missing", "Records of live allocations that a random sample has found gone");
+const MAY_EVICT: Family = Family::gauge("store_may_evict", "Whether the store may evict records when it is full, as far as it tells");
 const SPOOL_LOST: Family = Family::counter("store_accounting_lost", "Accounting entries lost");
 
 fn collect(samples: &mut Samples, status: &Status, counts: &Restoration, accounting: &Accounting) {
@@ -172,4 +216,8 @@ fn collect(samples: &mut Samples, status: &Status, counts: &Restoration, account
     }
     samples.add(&SPOOLED, &[], accounting.depth() as u64);
     samples.add(&SPOOL_LOST, &[], accounting.lost());
+    samples.add(&TRIMMED, &[], report.inspection.accounting_trimmed);
+    samples.add(&STREAM, &[], report.inspection.accounting_entries.unwrap_or_default());
+    samples.add(&MISSING, &[], report.missing);
+    samples.add(&MAY_EVICT, &[], u64::from(report.inspection.may_evict == Some(true)));
 }

@@ -27,18 +27,21 @@ struct Entry {
 }
 
 impl Proxied {
-    /// Notes that `client` is heard at `server`, an address of ours, through a proxy.
-    pub(crate) fn heard(&mut self, now: Duration, client: SocketAddr, server: SocketAddr, proxy: SocketAddr) {
+    /// Notes that `client` is heard at `server`, an address of ours, through a proxy. Gives whether it came through another one before.
+    pub(crate) fn heard(&mut self, now: Duration, client: SocketAddr, server: SocketAddr, proxy: SocketAddr) -> bool {
+        let mut has_moved = false;
         let key = (client, server);
         if let Some(entry) = self.by_client.get_mut(&key) {
+            has_moved = entry.proxy != proxy;
             entry.proxy = proxy;
             if now < entry.touched + TOUCHED {
-                return;
+                return has_moved;
             }
         }
         self.by_client.insert(key, Entry { proxy, touched: now });
         self.order.push_back((now, key));
         self.forget(now);
+        has_moved
     }
 
     /// The proxy between `client` and `server`, if there is one.
@@ -76,8 +79,9 @@ mod tests {
         let mut proxied = Proxied::default();
         let (client, server) = (address(1), address(2));
         assert_eq!(proxied.find(client, server), None);
-        proxied.heard(Duration::ZERO, client, server, address(7));
-        proxied.heard(Duration::from_secs(1), client, server, address(8));
+        assert!(!proxied.heard(Duration::ZERO, client, server, address(7)));
+        assert!(proxied.heard(Duration::from_secs(1), client, server, address(8)));
+        assert!(!proxied.heard(Duration::from_secs(100), client, server, address(8)));
         assert_eq!(proxied.find(client, server), Some(address(8)));
         assert_eq!(proxied.find(client, address(9)), None);
     }

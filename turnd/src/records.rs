@@ -1,5 +1,6 @@
 //! Allocations as the store's records, and back. The store's format is public and does not change with the server's insides.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use causeway_store::{self as store, Record, RecordId};
 use causeway_wire::{ChannelRange, TransactionId};
 
 /// An allocation for the store; its times become those of the wall clock. `unix` is the time of the export.
-pub(crate) fn to_store(allocation: &AllocationRecord, unix: Duration) -> Record {
+/// `proxy` is who speaks for the client.
+pub(crate) fn to_store(allocation: &AllocationRecord, proxy: Option<SocketAddr>, unix: Duration) -> Record {
     let at = |left: Duration| millis(unix.saturating_add(left));
     let relayed = allocation.relayed.iter();
     Record {
@@ -39,6 +41,7 @@ pub(crate) fn to_store(allocation: &AllocationRecord, unix: Duration) -> Record 
             })
             .collect(),
         traffic: traffic_to_store(&allocation.traffic),
+        proxy,
     }
 }
 
@@ -179,7 +182,7 @@ mod tests {
             }],
             traffic: Traffic { packets_to_peer: 1, bytes_to_peer: 2, packets_to_client: 3, bytes_to_client: 4 },
         };
-        let back = from_store(&to_store(&allocation, unix), unix + Duration::from_secs(10)).unwrap();
+        let back = from_store(&to_store(&allocation, None, unix), unix + Duration::from_secs(10)).unwrap();
         assert_eq!((back.id, back.five_tuple, back.transaction), (7, allocation.five_tuple, allocation.transaction));
         assert_eq!((back.lifetime, back.traffic, back.age), (Duration::from_secs(600), allocation.traffic, Duration::from_secs(60)));
         let later = |relayed: &RelayedRecord| RelayedRecord { time_to_expiry: Duration::from_secs(540), ..*relayed };

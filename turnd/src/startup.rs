@@ -9,11 +9,11 @@ use causeway_daemon::lifecycle;
 use causeway_daemon::metrics::{Samples, Source};
 use causeway_net::{Clock, EventLoop, Mailbox};
 use causeway_relay::{Config as RelayConfig, Families, Limits, Server, challenge_is_modest};
-use causeway_store::NodeReport;
 use causeway_wire::ChannelRange;
 use rand::rngs::StdRng;
 use tokio::runtime::Runtime;
 
+use crate::accounts::Accounts;
 use crate::config::{ChannelNumbers, Config};
 use crate::connections::{ConnectionCaps, Connections};
 use crate::control::{Running, WorkerHandle};
@@ -24,10 +24,11 @@ use crate::keys::Keys;
 use crate::listeners::{self, Listeners};
 use crate::nonces;
 use crate::peer_policy::peer_policy;
-use crate::persistence::{Persistence, addresses};
+use crate::persistence::Persistence;
 use crate::port_pool::PortPools;
 use crate::proxied::Proxied;
 use crate::quota::UserQuota;
+use crate::registry;
 use crate::relay_sockets::{ListenerSocket, RelaySockets};
 use crate::relayed::Relayed;
 use crate::reservations::Reservations;
@@ -49,6 +50,7 @@ struct Shared {
     reservations: Arc<Reservations>,
     connections: ConnectionCaps,
     sessions: RandomState,
+    interim: Option<Duration>,
 }
 
 /// Binds everything, so that what cannot be had ends the start, and then starts the workers.
@@ -66,7 +68,7 @@ pub(crate) fn start(config: &Config, runtime: &Runtime) -> Result<Running> {
     }
     let workers = config.net.workers.get();
     // The node's name before its ports: whoever starts a second server under one name is told that, not that a port is in use.
-    let mut store = config.store.as_ref().map(|store| Persistence::claim(store, workers, runtime)).transpose()?;
+    let mut store = config.store.as_ref().map(|store| Persistence::claim(store, &config.realm, workers, runtime)).transpose()?;
     let keys = Keys::new(config)?;
     // Before the ports of clients: who sees those open may ask for health and metrics.
     let admin = Admin::bind(&config.admin)?;
@@ -89,8 +91,11 @@ pub(crate) fn start(config: &Config, runtime: &Runtime) -> Result<Running> {
         worker.keys = keys.as_ref().map(Keys::questions);
         if let Some(store) = &mut store {
             worker.journal = Some(store.journal());
+            if config.accounting.stream_entries > 0 {
+                worker.accounts.send_to(store.accounts());
+            }
             let (now, io) = (shared.clock.sample(), event_loop.io());
-            store.restore(index, workers, |record| worker.restore(now, record, io));
+            store.restore(index, workers, |record, proxy| worker.restore(now, record, proxy, io));
         }
         prepared.push((worker, event_loop));
     }
@@ -119,12 +124,7 @@ pub(crate) fn start(config: &Config, runtime: &Runtime) -> Result<Running> {
         let transports: Vec<String> = listen.transports.iter().map(ToString::to_string).collect();
         tracing::info!(address = %listen.address, transports = transports.join(","), "listening");
     }
-    let report = NodeReport {
-        addresses: addresses(&config.listen),
-        allocations: 0,
-        capacity: (config.relay.addresses.len() * config.relay.ports.len()) as u64,
-        state: "serving".into(),
-    };
+    let report = registry::report(config);
     Ok(Running { workers, admin, sources, clock: shared.clock, store, secure, report })
 }
 
@@ -141,6 +141,7 @@ impl Shared {
             reservations: Arc::new(reservations(config)),
             connections: ConnectionCaps::new(limits),
             sessions: RandomState::new(),
+            interim: config.accounting.interim,
         }
     }
 
@@ -170,6 +171,7 @@ impl Shared {
             rng: rand::make_rng(),
             counters: Arc::new(Counters::default()),
             sessions: self.sessions.clone(),
+            accounts: Accounts::new(self.interim),
             journal: None,
             keys: None,
             silent_until: Duration::ZERO,

@@ -89,6 +89,7 @@ lock_directory = "/run/causeway"
 [peers]
 rules = {{ toJson $values.peers.rules }}
 {{- include "causeway.config.section" (dict "name" "protocol" "values" $values.protocol) }}
+{{- include "causeway.config.section" (dict "name" "accounting" "values" $values.accounting) }}
 {{- end }}
 
 {{/* A section of plain keys: allocationsPerUser here is allocations_per_user there. */}}

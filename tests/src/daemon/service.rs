@@ -171,6 +171,11 @@ impl Service {
 
     /// Ends it by SIGTERM, which must be a success.
     pub fn end(mut self) {
+        self.stop();
+    }
+
+    /// The same, to start it again later.
+    pub fn stop(&mut self) {
         let name = self.name;
         let pid = self.child.id().to_string();
         let signalled = Command::new("kill").args(["-TERM", &pid]).status().expect("kill is there");

@@ -3,6 +3,7 @@
 //! [`Schema`] is the text's shape; [`Config`] holds final types. Whatever could let strangers in, or relay where nobody
 //! wants it, is refused here with the key and the remedy, before a socket is opened (H44).
 
+mod accounting;
 mod auth;
 mod external;
 mod flags;
@@ -12,7 +13,7 @@ mod peers;
 mod protocol;
 mod relay;
 mod schema;
-mod special_purpose;
+pub(crate) mod special_purpose;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use causeway_daemon::tls::Tls;
 use causeway_daemon::workers::Net;
 use clap::Parser;
 
+pub(crate) use accounting::Accounting;
 pub(crate) use auth::Auth;
 pub(crate) use flags::Flags;
 pub(crate) use limits::Limits;
@@ -73,6 +75,8 @@ pub(crate) struct Config {
     pub(crate) log: Log,
     /// Workers and buffers.
     pub(crate) net: Net,
+    /// Accounts of what allocations have used.
+    pub(crate) accounting: Accounting,
     /// What outlives the process, if anything does.
     pub(crate) store: Option<Store>,
 }

@@ -8,6 +8,7 @@ use causeway_daemon::tls::TlsSchema;
 use causeway_daemon::workers::NetSchema;
 use serde::Deserialize;
 
+use super::accounting::AccountingSchema;
 use super::auth::AuthSchema;
 use super::flags::Insecure;
 use super::limits::LimitsSchema;
@@ -32,6 +33,7 @@ pub(crate) struct Schema {
     admin: AdminSchema,
     log: Log,
     net: NetSchema,
+    accounting: AccountingSchema,
     store: StoreSchema,
 }
 
@@ -57,8 +59,10 @@ impl Schema {
         let tls = noted(self.tls.resolve(), &mut problems);
         let admin = noted(self.admin.resolve(ADMIN), &mut problems);
         let net = noted(self.net.resolve(), &mut problems);
-        let store = noted(self.store.resolve(), &mut problems);
-        if let (Some(None), Some(true)) = (&store, auth.as_ref().map(|auth| auth.from_store.is_some())) {
+        let accounting = noted(self.accounting.resolve(), &mut problems);
+        let entries = accounting.map_or(0, |accounting| accounting.stream_entries);
+        let store = noted(self.store.resolve(entries), &mut problems).zip(accounting);
+        if let (Some((None, _)), Some(true)) = (&store, auth.as_ref().map(|auth| auth.from_store.is_some())) {
             problems.push(Problem::new("auth.from_store", "there is no store to take users from").hint("name one: store.url"));
         }
         problems.extend(across(&listen, relay.as_ref(), admin.as_ref()));
@@ -66,8 +70,10 @@ impl Schema {
         let how = all(limits, protocol, tls);
         let around = all(admin, net, store);
         match (realm, whose, how, around) {
-            (Some(realm), Some((relay, auth, peers)), Some((limits, protocol, tls)), Some((admin, net, store))) if problems.is_empty() => {
-                Ok(Config { realm, listen, relay, auth, peers, limits, protocol, tls, admin, log: self.log, net, store })
+            (Some(realm), Some((relay, auth, peers)), Some((limits, protocol, tls)), Some((admin, net, (store, accounting))))
+                if problems.is_empty() =>
+            {
+                Ok(Config { realm, listen, relay, auth, peers, limits, protocol, tls, admin, log: self.log, net, accounting, store })
             }
             _ => Err(problems),
         }

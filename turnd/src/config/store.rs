@@ -36,8 +36,8 @@ pub(crate) struct Store {
 }
 
 impl StoreSchema {
-    /// No store where no URL is given: allocations then live and end with the process.
-    pub(super) fn resolve(self) -> Result<Option<Store>, Vec<Problem>> {
+    /// No store where no URL is given: allocations then live and end with the process. `stream_entries` bounds the accounting stream.
+    pub(super) fn resolve(self, stream_entries: usize) -> Result<Option<Store>, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut noted = |outcome: Result<Option<Secret>, String>| match outcome {
             Ok(secret) => secret,
@@ -65,6 +65,7 @@ impl StoreSchema {
             FleetKey::new(secret.expose().as_bytes()).map_err(|error| problems.push(weak(error))).ok()
         });
         let mut redis = RedisSettings::new(url.expose());
+        redis.accounting_entries = stream_entries;
         redis.username = self.username;
         redis.password = password.map(|password| Zeroizing::new(password.expose().to_owned()));
         if let Err(error) = redis.check() {

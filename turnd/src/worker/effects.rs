@@ -38,7 +38,7 @@ impl Worker {
                     let completion = self.bind(now, relay, (family, port), credential.quota_name(), io);
                     let verdict = self.server.handle_completion(at(now), completion, io.reply_buffer());
                     if let Verdict::Respond(respond) = verdict {
-                        self.tell_allocated(&respond, completion.relay().allocation);
+                        self.tell_allocated(now, &respond, completion.relay().allocation);
                         self.respond(&respond, io);
                     }
                 }

@@ -1,13 +1,15 @@
 //! Where a datagram's life is joined: it enters in `net`, is decided on in `relay`, and leaves in `net`.
 //!
-//! [`Worker`] is what `net` calls; [`deliver`] carries verdicts to sockets, [`hairpin`] to another client of this process, [`effects`] does
+//! [`Worker`] is what `net` calls; [`account`] makes accounts, [`deliver`] carries verdicts to sockets, [`hairpin`] to another client of this process, [`effects`] does
 //! what the core asks for, [`tell`] writes the log.
 
+mod account;
 mod deliver;
 mod effects;
 mod hairpin;
 mod tell;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +20,9 @@ use causeway_net::{
 use causeway_relay::{AllocationRecord, Command, FiveTuple, IcmpNotice, KeyAnswer, Now, Server, Transport};
 use causeway_wire::stream;
 use rand::rngs::StdRng;
+use tokio::sync::oneshot;
 
+use crate::accounts::{Accounts, Bundle};
 use crate::connections::{Connection, Connections, of_association, of_stream};
 use crate::counters::Counters;
 use crate::crossing::Crossing;
@@ -51,6 +55,8 @@ pub(crate) enum Mail {
     },
     /// What the operator, or the store, wants.
     Command(Command),
+    /// The server stops: give the last accounts.
+    Leave(oneshot::Sender<Bundle>),
     /// Another worker has datagrams for this one.
     Crossing,
 }
@@ -75,6 +81,8 @@ pub(crate) struct Worker {
     pub(crate) counters: Arc<Counters>,
     /// Makes a log session's id of a 5-tuple.
     pub(crate) sessions: RandomState,
+    /// What its allocations have used.
+    pub(crate) accounts: Accounts,
     /// What the store is told, if there is one.
     pub(crate) journal: Option<Journal>,
     /// Whom to ask for keys, if there are users in the store.
@@ -154,7 +162,7 @@ impl Service for Worker {
             Mail::Stop => io.stop(),
             Mail::Changes { limit } => {
                 if let Some(journal) = &mut self.journal {
-                    journal.give(self.index, &mut self.server, at(now), limit);
+                    journal.give(self.index, &mut self.server, &self.proxied, (at(now), limit));
                 }
             }
             Mail::Key { username, answer } => {
@@ -170,6 +178,13 @@ impl Service for Worker {
                     journal.offer_all(self.index, &mut self.server);
                 }
             }
+            Mail::Leave(reply) => {
+                if let Some(journal) = &mut self.journal {
+                    journal.stop(&mut self.server);
+                }
+                // The control side gives up waiting after a while.
+                let _told = reply.send(self.account_stop(now));
+            }
             Mail::Crossing => {}
         }
         // With any letter: a mailbox that was full has taken none of the others.
@@ -177,7 +192,8 @@ impl Service for Worker {
     }
 
     fn next_deadline(&self) -> Option<Duration> {
-        [self.server.poll_timeout(), self.connections.next_deadline(), self.reservations.next_expiry()].into_iter().flatten().min()
+        let (connections, reservations) = (self.connections.next_deadline(), self.reservations.next_expiry());
+        [self.server.poll_timeout(), connections, reservations, self.accounts.next_deadline()].into_iter().flatten().min()
     }
 
     fn timeout(&mut self, now: Sample, io: &mut Io) {
@@ -186,6 +202,7 @@ impl Service for Worker {
         for unclaimed in self.reservations.expire(now.monotonic) {
             self.pools.give_back(unclaimed);
         }
+        self.account_due(now);
         while let Some((five_tuple, connection)) = self.connections.due(now.monotonic) {
             // H14: a connection that holds no allocation has had its time.
             if self.server.allocation(&five_tuple).is_none() {
@@ -199,8 +216,9 @@ impl Service for Worker {
         }
     }
 
-    fn after_batch(&mut self, _: Sample, _: &mut Io) {
+    fn after_batch(&mut self, now: Sample, _: &mut Io) {
         self.depart();
+        self.accounts.send(now.monotonic);
         if let Some(journal) = &mut self.journal {
             let unwritten = self.server.unwritten();
             self.counters.unwritten.set(unwritten as u64);
@@ -211,14 +229,19 @@ impl Service for Worker {
 }
 
 impl Worker {
-    /// Brings a stored allocation back, before the loop runs. `false` when its port, its 5-tuple or its quota is taken.
-    pub(crate) fn restore(&mut self, now: Sample, record: &AllocationRecord, io: &mut Io) -> bool {
+    /// Brings a stored allocation back, before the loop runs; `proxy` is who speaks for its client. `false` when its port, its 5-tuple or its quota is taken.
+    pub(crate) fn restore(&mut self, now: Sample, record: &AllocationRecord, proxy: Option<SocketAddr>, io: &mut Io) -> bool {
         if self.server.adopt(at(now), record).is_none() {
             return false;
         }
         self.carry_out(now, io);
-        let relayed = self.server.allocation(&record.five_tuple).map(|id| self.server.relayed(id)).unwrap_or_default();
+        let Some(id) = self.server.allocation(&record.five_tuple) else { return false };
+        let relayed = self.server.relayed(id);
         let Some(first) = relayed.first() else { return false };
+        self.accounts.watch(now.monotonic, id, record.age);
+        if let Some(proxy) = proxy {
+            self.proxied.heard(now.monotonic, record.five_tuple.client, record.five_tuple.server, proxy);
+        }
         self.counters.allocated(record.five_tuple.transport, first.is_ipv4());
         true
     }
@@ -232,7 +255,9 @@ impl Worker {
         };
         let port = io.local_addr(arrival.socket).map_or(0, |local| local.port());
         let from = FiveTuple { client: arrival.source, server: (arrival.local, port).into(), transport: Transport::Udp };
-        self.proxied.heard(now.monotonic, from.client, from.server, proxy);
+        if self.proxied.heard(now.monotonic, from.client, from.server, proxy) {
+            self.server.rewrite(&from);
+        }
         from
     }
 

@@ -29,47 +29,19 @@ impl Worker {
         }
     }
 
-    pub(super) fn tell_allocated(&self, respond: &Respond, allocation: AllocationId) {
+    pub(super) fn tell_allocated(&mut self, now: Sample, respond: &Respond, allocation: AllocationId) {
         let relayed = self.server.relayed(allocation);
         let Some(first) = relayed.first() else { return };
         self.counters.allocated(respond.to.transport, first.is_ipv4());
-        tracing::debug!(
-            session = %self.session(&respond.to),
-            %allocation,
-            client = %redacted(respond.to.client),
-            transport = respond.to.transport.name(),
-            ?relayed,
-            "allocated"
-        );
+        self.account_start(now, allocation);
     }
 
     pub(super) fn tell_ended(&mut self, now: Sample, ended: &Ended) {
-        if let Some(journal) = &mut self.journal {
-            journal.account(now.unix, self.server.realm(), ended);
-        }
+        self.account_end(now, ended);
         self.counters.ended(ended.client.transport, ended.relayed.first().map(SocketAddr::is_ipv4), ended.reason);
         if ended.client.transport != Transport::Udp {
             self.connections.watch(now.monotonic, &ended.client);
         }
-        if ended.relayed.is_empty() {
-            return;
-        }
-        let (relayed, traffic) = (&ended.relayed, ended.traffic);
-        tracing::info!(
-            session = %self.session(&ended.client),
-            allocation = %ended.allocation,
-            user = ended.credential.username(),
-            client = %redacted(ended.client.client),
-            transport = ended.client.transport.name(),
-            ?relayed,
-            seconds = ended.duration.as_secs(),
-            packets_to_peer = traffic.packets_to_peer,
-            bytes_to_peer = traffic.bytes_to_peer,
-            packets_to_client = traffic.packets_to_client,
-            bytes_to_client = traffic.bytes_to_client,
-            reason = ended.reason.name(),
-            "allocation ended"
-        );
     }
 
     /// Said once a second at the most: whoever may relay can ask for ports as often as he likes.

@@ -1,0 +1,113 @@
+//! UDP clients behind a proxy that speaks the PROXY protocol for them: after a crash they are where the kernel steers the proxy's datagrams.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
+use std::rc::Rc;
+
+use causeway_relay::Transport;
+use causeway_tests::Client;
+use causeway_tests::daemon::leg::{arrives, udp};
+use causeway_tests::daemon::service::{PASSWORD, USER};
+
+use crate::client::{Talker, Way, channel_data};
+use crate::redis_server::RedisServer;
+use crate::relay::{Relay, records};
+
+const CLIENTS: u16 = 12;
+
+/// A client's way through the proxy's one socket.
+struct Proxied {
+    client: SocketAddrV4,
+    socket: Rc<UdpSocket>,
+}
+
+impl Way for Proxied {
+    fn send(&mut self, bytes: &[u8]) {
+        // Version 2, PROXY, UDP over IPv4.
+        let mut message = b"\r\n\r\n\0\r\nQUIT\n\x21\x12\x00\x0C".to_vec();
+        message.extend(self.client.ip().octets());
+        message.extend([203, 0, 113, 1]);
+        message.extend(self.client.port().to_be_bytes());
+        message.extend(3478_u16.to_be_bytes());
+        message.extend(bytes);
+        self.socket.send(&message).expect("loopback takes it");
+    }
+
+    fn receive(&mut self) -> Vec<u8> {
+        let mut bytes = [0; 2048];
+        let len = self.socket.recv(&mut bytes).expect("an answer in time");
+        bytes[..len].to_vec()
+    }
+}
+
+#[test]
+fn udp_clients_behind_a_proxy_go_on_after_a_crash_and_hear_their_peers_first() {
+    let redis = RedisServer::start();
+    let trusting = |config: &str| config.replacen("[relay]", "proxy_protocol = { trusted = [\"127.0.0.1/32\"] }\n[relay]", 1);
+    let mut relay = Relay::start_as(&redis.url(), trusting);
+    let (proxy, peer) = (udp(), udp());
+    proxy.connect(relay.service.address).expect("loopback is there");
+    let proxy = Rc::new(proxy);
+    let mut clients: Vec<(u16, Talker<Proxied>, SocketAddr)> = Vec::new();
+    for number in 0..CLIENTS {
+        let client = SocketAddrV4::new(Ipv4Addr::new(198, 51, 100, number as u8 + 1), 4711 + number);
+        let path = Proxied { client, socket: Rc::clone(&proxy) };
+        let mut talker = Talker { client: Client::at(client.into(), Transport::Udp).named(USER, PASSWORD), path };
+        let relayed = talker.allocate();
+        assert_eq!(talker.bind(0x4000 + number, peer.local_addr().expect("it is bound")), None);
+        clients.push((0x4000 + number, talker, relayed));
+    }
+    relay.service.until_metric("turnd_store_unwritten", 0);
+    let kept = records(&redis);
+    assert!(kept.len() == usize::from(CLIENTS) && kept.iter().all(|record| record.proxy == proxy.local_addr().ok()), "{kept:?}");
+    relay.crash();
+    assert_eq!(relay.service.metric("turnd_store_records_restored_total"), u64::from(CLIENTS), "{}", relay.service.log());
+
+    // Before a client has said anything, its peer is heard: at the proxy.
+    let mut expected = BTreeSet::new();
+    for (channel, _, relayed) in &clients {
+        peer.send_to(b"pong", relayed).expect("loopback takes it");
+        expected.insert(channel_data(*channel, b"pong"));
+    }
+    let heard: BTreeSet<Vec<u8>> = clients.iter_mut().map(|(_, talker, _)| talker.path.receive()).collect();
+    assert_eq!(heard, expected);
+    for (channel, talker, relayed) in &mut clients {
+        talker.path.send(&channel_data(*channel, b"ping"));
+        assert_eq!(arrives(&peer), (b"ping".to_vec(), *relayed));
+        assert_eq!(talker.refresh(600), None);
+    }
+    relay.service.end();
+}
+
+#[test]
+fn a_proxy_that_has_moved_is_written_down() {
+    let redis = RedisServer::start();
+    let one_worker = |config: &str| {
+        let config = config.replace("workers = 4", "workers = 1");
+        config.replacen("[relay]", "proxy_protocol = { trusted = [\"127.0.0.1/32\"] }\n[relay]", 1)
+    };
+    let relay = Relay::start_as(&redis.url(), one_worker);
+    let client = SocketAddrV4::new(Ipv4Addr::new(198, 51, 100, 1), 4711);
+    let from = || {
+        let socket = udp();
+        socket.connect(relay.service.address).expect("loopback is there");
+        Rc::new(socket)
+    };
+    let (first, second) = (from(), from());
+    let path = Proxied { client, socket: Rc::clone(&first) };
+    let mut talker = Talker { client: Client::at(client.into(), Transport::Udp).named(USER, PASSWORD), path };
+    talker.allocate();
+    let proxy = || records(&redis).first().and_then(|record| record.proxy);
+    for socket in [&first, &second] {
+        talker.path.socket = Rc::clone(socket);
+        // A Binding request: it changes nothing of the allocation.
+        talker.path.send(&[&[0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42][..], &[7; 12]].concat());
+        talker.path.receive();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        while proxy() != socket.local_addr().ok() {
+            assert!(std::time::Instant::now() < deadline, "{:?} is not {:?}", proxy(), socket.local_addr());
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+    relay.service.end();
+}
