@@ -203,9 +203,9 @@ pub(crate) fn account_of_record(unix: Duration, realm: &str, record: &store::Rec
 }
 
 /// The account's line in the log. An allocation of the process before this one has no session and no number here.
-pub(crate) fn tell(account: &Account, session: Option<String>, allocation: Option<AllocationId>) {
+pub(crate) fn tell(account: &Account, session: Option<&str>, allocation: Option<AllocationId>) {
     let (user, client, transport) = (account.username.as_str(), redacted(account.client), account.transport.name());
-    let (session, allocation) = (session.as_deref(), allocation.map(tracing::field::display));
+    let (session, allocation) = (session.map(tracing::field::display), allocation.map(tracing::field::display));
     let (record, relayed, traffic, reason) = (account.record, &account.relayed, account.traffic, account.reason);
     let (packets_to_peer, bytes_to_peer) = (traffic.packets_to_peer, traffic.bytes_to_peer);
     let (packets_to_client, bytes_to_client) = (traffic.packets_to_client, traffic.bytes_to_client);
@@ -218,9 +218,11 @@ pub(crate) fn tell(account: &Account, session: Option<String>, allocation: Optio
     match account.event {
         Event::Start => line!("allocation started"),
         Event::Interim => {
-            line!(seconds, packets_to_peer, bytes_to_peer, packets_to_client, bytes_to_client, reason, "allocation continues")
+            line!(seconds, packets_to_peer, bytes_to_peer, packets_to_client, bytes_to_client, reason, "allocation continues");
         }
-        Event::End => line!(seconds, packets_to_peer, bytes_to_peer, packets_to_client, bytes_to_client, reason, "allocation ended"),
+        Event::End => {
+            line!(seconds, packets_to_peer, bytes_to_peer, packets_to_client, bytes_to_client, reason, "allocation ended");
+        }
     }
 }
 

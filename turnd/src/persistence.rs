@@ -78,7 +78,7 @@ impl Persistence {
         let counts = Restoration { restored: 0, lost: restored.not_restored };
         let (spool, accounts) = (Accounting::new(SPOOL.0, SPOOL.1), crate::inbox::inbox(4 * workers + 16));
         let mut this = Self { lock, redis, inbox, outbox, accounts, spool, realm: realm.to_owned(), records: Vec::new(), counts };
-        this.sort(restored.records, restored.ended);
+        this.sort(restored.records, &restored.ended);
         Ok(this)
     }
 
@@ -113,7 +113,7 @@ impl Persistence {
     }
 
     /// Takes what the relay can take: of clients on UDP, whose path has not ended with the process. The others have their last account.
-    fn sort(&mut self, records: Vec<Record>, ended: Vec<Record>) {
+    fn sort(&mut self, records: Vec<Record>, ended: &[Record]) {
         // Of a record that cannot be read, or is gone with its allocation, no account can be made.
         let unreadable = self.counts.lost.values().sum::<u64>().saturating_sub(ended.len() as u64);
         self.spool.lose(unreadable);

@@ -46,7 +46,7 @@ impl Worker {
             duration: ended.duration,
             reason: ended.reason.name(),
         };
-        accounts::tell(&account, Some(self.session(&ended.client)), Some(ended.allocation));
+        accounts::tell(&account, Some(&self.session(&ended.client)), Some(ended.allocation));
         self.accounts.put(account);
     }
 
@@ -58,7 +58,7 @@ impl Worker {
             let goes_on = outlives(self.journal.is_some(), allocation.five_tuple.transport);
             let event = if goes_on { Event::Interim } else { Event::End };
             let account = accounts::account(now.unix, event, self.server.realm(), &allocation, STOP);
-            accounts::tell(&account, Some(self.session(&allocation.five_tuple)), Some(id));
+            accounts::tell(&account, Some(&self.session(&allocation.five_tuple)), Some(id));
             last.add(account);
         }
         self.accounts.stop();
@@ -71,7 +71,7 @@ impl Worker {
             return;
         }
         let account = accounts::account(now.unix, event, self.server.realm(), &allocation, reason);
-        accounts::tell(&account, Some(self.session(&allocation.five_tuple)), Some(id));
+        accounts::tell(&account, Some(&self.session(&allocation.five_tuple)), Some(id));
         self.accounts.put(account);
     }
 
