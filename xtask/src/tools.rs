@@ -28,6 +28,7 @@ const TOOLS: &[Tool] = &[
     Tool { program: "turnutils_stunclient", package: "coturn", used_by: "interop" },
     Tool { program: "turnutils_natdiscovery", package: "coturn", used_by: "interop" },
     Tool { program: "openssl", package: "openssl", used_by: "interop" },
+    Tool { program: "faketime", package: "faketime", used_by: "interop" },
     Tool { program: "node", package: "nodejs", used_by: "interop" },
     Tool { program: "npm", package: "npm", used_by: "interop" },
     Tool { program: "go", package: "golang-go", used_by: "interop; 1.25 or newer" },

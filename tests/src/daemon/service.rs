@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,6 +20,8 @@ pub const PASSWORD: &str = "interop-4711";
 pub const REALM: &str = "interop.example";
 
 const CONFIG: &str = "config.toml";
+/// What libfaketime reads: how far the service's clocks are ahead.
+const CLOCK: &str = "clock";
 const START: Duration = Duration::from_secs(20);
 const END: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -117,9 +120,30 @@ impl Service {
     /// Starts it and waits until its port is open.
     #[must_use]
     pub fn start(name: &'static str, address: SocketAddr, config: &str) -> Self {
-        let mut service = Self::spawn(name, address, config);
+        let mut service = Self::spawn(name, address, config, Scratch::new());
         service.wait_open();
         service
+    }
+
+    /// Starts it under a clock that [`move_clock`](Self::move_clock) moves, and waits until its port is open.
+    ///
+    /// # Panics
+    /// libfaketime is not installed.
+    #[must_use]
+    pub fn start_under_clock(name: &'static str, address: SocketAddr, config: &str) -> Self {
+        assert!(Path::new(&faketime()).is_file(), "{} is not there: `cargo xtask test tools` brings it", faketime());
+        let scratch = Scratch::new();
+        scratch.write(CLOCK, "+0");
+        let mut service = Self::spawn(name, address, config, scratch);
+        service.wait_open();
+        service
+    }
+
+    /// Moves all its clocks ahead, so that they are this far before the others'.
+    pub fn move_clock(&self, ahead: Duration) {
+        // At once, so that no half of it is ever read.
+        let new = self.scratch.write("clock.new", &format!("+{}", ahead.as_secs()));
+        fs::rename(new, self.scratch.path(CLOCK)).expect("the folder is ours");
     }
 
     /// Ends it as a crash would: by SIGKILL, without a word to anybody.
@@ -152,8 +176,7 @@ impl Service {
         }
     }
 
-    fn spawn(name: &'static str, address: SocketAddr, config: &str) -> Self {
-        let scratch = Scratch::new();
+    fn spawn(name: &'static str, address: SocketAddr, config: &str, scratch: Scratch) -> Self {
         let admin = config.split("[admin]\nlisten = \"").nth(1).and_then(|rest| rest.split('"').next());
         let admin = admin.and_then(|text| text.parse().ok()).unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
         scratch.write(CONFIG, &with_backend(config));
@@ -164,7 +187,7 @@ impl Service {
     /// Starts what must not start: its exit status and what it said.
     pub fn refused(name: &'static str, config: &str) -> (ExitStatus, String) {
         let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let mut service = Self::spawn(name, nowhere, config);
+        let mut service = Self::spawn(name, nowhere, config, Scratch::new());
         let status = service.wait(START).unwrap_or_else(|| panic!("{name} runs with it:\n{}", service.log()));
         (status, service.log())
     }
@@ -258,10 +281,20 @@ fn with_backend(config: &str) -> String {
     }
 }
 
+/// libfaketime, for programs with threads, as Debian has it.
+fn faketime() -> String {
+    format!("/usr/lib/{}-linux-gnu/faketime/libfaketimeMT.so.1", std::env::consts::ARCH)
+}
+
 fn launch(name: &str, scratch: &Scratch) -> Child {
     let log = fs::File::create(scratch.path("log")).expect("the folder is ours");
     let again = log.try_clone().expect("a descriptor more");
-    Command::new(built(name))
+    let mut command = Command::new(built(name));
+    let clock = scratch.path(CLOCK);
+    if clock.is_file() {
+        command.env("LD_PRELOAD", faketime()).env("FAKETIME_TIMESTAMP_FILE", clock).env("FAKETIME_NO_CACHE", "1");
+    }
+    command
         .arg("--config")
         .arg(scratch.path(CONFIG))
         .stdin(Stdio::null())
