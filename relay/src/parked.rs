@@ -1,13 +1,19 @@
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use ahash::{AHashMap, AHashSet};
 use smallvec::SmallVec;
 
 use crate::five_tuple::FiveTuple;
+use crate::prefix::PrefixCounts;
 
 /// So many requests wait for a key at one worker; beyond that there is silence, and the client's retransmission.
 pub(crate) const CAPACITY: usize = 1024;
+/// Maximum number of those from one IPv4 address or one IPv6 /64, so that no client with many ports keeps others' first log-in out,
+const OF_ONE_PREFIX: u32 = 64;
+/// and from one IPv4 /24 or one IPv6 /48, which one customer may have whole.
+const OF_ONE_NETWORK: u32 = 256;
 /// So long each waits.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// So many of one connection: "there are no retransmissions at the STUN protocol level" over TCP (RFC 8489 §6.2.2), so that what is dropped
@@ -34,6 +40,8 @@ pub(crate) struct Parked {
     requests: BTreeMap<Place, ParkedRequest>,
     by_five_tuple: AHashMap<FiveTuple, SmallVec<[Place; 1]>>,
     by_user: AHashMap<Box<str>, AHashSet<Place>>,
+    prefixes: PrefixCounts,
+    networks: PrefixCounts,
     next: u64,
 }
 
@@ -42,15 +50,21 @@ impl Parked {
     pub(crate) fn insert(&mut self, now: Duration, from: &FiveTuple, bytes: &[u8], username: &str) -> bool {
         let most = if from.transport.is_stream() { OF_ONE_CONNECTION } else { 1 };
         let waiting = self.by_five_tuple.get(from).map_or(0, SmallVec::len);
-        if self.len() >= CAPACITY || bytes.len() > MAX_LEN || waiting >= most {
+        if self.len() >= CAPACITY || bytes.len() > MAX_LEN || waiting >= most || self.has_its_share(from.client.ip()) {
             return false;
         }
+        self.prefixes.add(from.client.ip());
+        self.networks.add(network(from.client.ip()));
         let place = (now.saturating_add(PATIENCE), self.next);
         self.next += 1;
         self.requests.insert(place, ParkedRequest { from: *from, bytes: bytes.into(), username: username.into() });
         self.by_five_tuple.entry(*from).or_default().push(place);
         self.by_user.entry(username.into()).or_default().insert(place);
         true
+    }
+
+    fn has_its_share(&self, client: IpAddr) -> bool {
+        self.prefixes.count(client) >= OF_ONE_PREFIX || self.networks.count(network(client)) >= OF_ONE_NETWORK
     }
 
     /// Whether a request of this user waits, so that the key has been asked for.
@@ -88,6 +102,8 @@ impl Parked {
 
     fn take(&mut self, place: Place) -> Option<ParkedRequest> {
         let request = self.requests.remove(&place)?;
+        self.prefixes.remove(request.from.client.ip());
+        self.networks.remove(network(request.from.client.ip()));
         if let Some(places) = self.by_five_tuple.get_mut(&request.from) {
             places.retain(|other| *other != place);
             if places.is_empty() {
@@ -101,5 +117,13 @@ impl Parked {
             }
         }
         Some(request)
+    }
+}
+
+/// The client's /24 or /48.
+fn network(client: IpAddr) -> IpAddr {
+    match client {
+        IpAddr::V4(ip) => Ipv4Addr::from_bits(ip.to_bits() & !0 << 8).into(),
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !0 << 80).into(),
     }
 }

@@ -2,7 +2,7 @@ use std::net::IpAddr;
 
 use ahash::AHashMap;
 
-/// How many allocations each source prefix holds at this worker: /32 of IPv4, /64 of IPv6 (H33). Bounded by the number of allocations.
+/// How many allocations, or parked requests, each source prefix has at this worker: /32 of IPv4, /64 of IPv6 (H33). Bounded by their number.
 #[derive(Debug, Default)]
 pub(crate) struct PrefixCounts {
     counts: AHashMap<u64, u32>,

@@ -1,5 +1,6 @@
 //! Rows of users whose keys are kept elsewhere: asked for once the address is proven, waited for within bounds, revoked at once.
 
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,25 +82,21 @@ fn a_key_is_asked_for_once_however_many_wait_for_it() {
 
 #[test]
 fn h33_one_request_of_a_5_tuple_and_1024_of_all_wait_at_the_most() {
-    let mut lab = lab();
+    let mut lab = lab_without_limiter();
     let mut first = carol(1);
     assert_eq!(first.ask(&mut lab, Method::ALLOCATE, ALLOCATE), Reaction::Later);
     let again = first.ask(&mut lab, Method::ALLOCATE, ALLOCATE);
     assert_eq!((again.silence(), lab.server.gauges().parked), (Some(Discard::KeyPending), 1), "one request a 5-tuple");
-    let mut nonces = first.clone();
     for number in 1..1100u16 {
-        let mut other = Client::at(client(1, 1000 + number), Transport::Udp).named(&format!("user-{number}"), "x");
-        (other.realm, other.nonce) = (nonces.realm.clone(), nonces.nonce.clone());
-        let reaction = other.ask_once(&mut lab, Method::ALLOCATE, ALLOCATE);
+        let source = SocketAddr::new(Ipv4Addr::from_bits(0x6440_0000 | u32::from(number) << 4).into(), 1000);
+        let mut other = Client::at(source, Transport::Udp).named(&format!("user-{number}"), "x");
+        let reaction = other.ask(&mut lab, Method::ALLOCATE, ALLOCATE);
         assert_eq!(reaction == Reaction::Later, number < 1024, "{number}: {reaction:?}");
         assert_eq!(reaction.silence().is_some(), number >= 1024);
     }
     assert_eq!((lab.wanted.len(), lab.server.gauges().parked), (1024, 1024), "and nobody else is asked for");
     // Whoever has a place in the configuration is not held up.
-    nonces = nonces.named("alice", "wonderland");
-    nonces.five_tuple = Client::udp(1).five_tuple;
-    nonces.five_tuple.client.set_port(9);
-    nonces.allocate(&mut lab);
+    Client::at(client(1, 9), Transport::Udp).allocate(&mut lab);
 
     lab.pass(Duration::from_millis(1999));
     assert_eq!(lab.server.gauges().parked, 1024);
@@ -223,6 +220,34 @@ fn a_credential_that_ends_is_asked_for_and_ends() {
 }
 
 #[test]
+fn h33_a_client_with_many_ports_keeps_nobodys_first_log_in_out() {
+    for (flood, one_client) in [("one address", 0), ("a /24", 1), ("a /64", 2), ("a /48", 3)] {
+        let mut lab = lab_without_limiter();
+        let mut parked = 0;
+        for number in 0..3000u32 {
+            let port = 1000 + number as u16;
+            let source: SocketAddr = match one_client {
+                0 => client(1, port),
+                1 => SocketAddr::new([198, 51, 100, number as u8].into(), port),
+                2 => SocketAddr::new(Ipv6Addr::from_bits(0x2a02 << 112 | u128::from(number)).into(), port),
+                _ => SocketAddr::new(Ipv6Addr::from_bits(0x2a02 << 112 | u128::from(number) << 64).into(), port),
+            };
+            let mut mallory = Client::at(source, Transport::Udp).named(&format!("nobody-{number}"), "x");
+            parked += u32::from(mallory.ask(&mut lab, Method::ALLOCATE, ALLOCATE) == Reaction::Later);
+        }
+        assert!((64..=256).contains(&parked), "{flood}: {parked}");
+        for mut carol in [carol(200), Client::udp_v6(7).named("carol", "sea")] {
+            assert_eq!(carol.ask(&mut lab, Method::ALLOCATE, ALLOCATE), Reaction::Later, "{flood}");
+            assert_eq!(codes(lab.key("carol", found("sea"))), [None], "{flood}");
+            lab.command(Command::ForgetKeys);
+        }
+        // Its share is given back.
+        lab.pass_seconds(3);
+        assert_eq!((lab.parked().len() as u32, lab.server.gauges().parked), (parked, 0), "{flood}");
+    }
+}
+
+#[test]
 fn an_answer_for_another_user_than_was_asked_for_lets_nobody_in() {
     let mut lab = lab();
     let mut mallory = Client::udp(1).named("mallory", "sea");
@@ -246,6 +271,10 @@ fn a_rest_secret_that_is_taken_away_stops_what_it_minted() {
 
 fn lab() -> Lab {
     Lab::with(|setup| (setup.further_source, setup.limits.allocations_per_prefix) = (true, 1000))
+}
+
+fn lab_without_limiter() -> Lab {
+    Lab::with(|setup| (setup.further_source, setup.limits.allocations_per_prefix, setup.unauthenticated) = (true, 1000, None))
 }
 
 /// A client of a user of the source, at `192.0.2.host`.
