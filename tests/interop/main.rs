@@ -9,6 +9,7 @@ mod credentials;
 mod junk;
 mod legs;
 mod limiter;
+mod long_calls;
 mod peer;
 mod relay;
 mod stun_tools;

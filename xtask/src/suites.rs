@@ -16,7 +16,7 @@ pub(crate) struct Selection {
     /// Only what needs no root, no tool and little time
     #[arg(long, conflicts_with = "long")]
     fast: bool,
-    /// All, and what takes too long for every day: each fuzz target for five minutes
+    /// All, and what takes too long for every day: calls of six minutes, each fuzz target for five minutes
     #[arg(long)]
     long: bool,
     /// Only these suites, by the names in the table
@@ -46,7 +46,11 @@ static SUITES: &[Suite] = &[
     Suite { name: "natlab", shows: "calls across every pair of NATs", limit: minutes(10), run: natlab },
 ];
 
-static FUZZ: Suite = Suite { name: "fuzz", shows: "five minutes of libFuzzer a target", limit: minutes(60), run: fuzz };
+/// The suites that only `--long` runs, or their names.
+static LONG: &[Suite] = &[
+    Suite { name: "calls", shows: "calls of six minutes, waited for", limit: minutes(20), run: calls },
+    Suite { name: "fuzz", shows: "five minutes of libFuzzer a target", limit: minutes(60), run: fuzz },
+];
 
 /// The suites that `--fast` leaves out.
 const SLOW: &[&str] = &["tools", "windows", "chart", "store", "interop", "natlab"];
@@ -63,19 +67,23 @@ pub(crate) fn write_document(name: &str) -> Result<()> {
 }
 
 fn chosen(selection: &Selection) -> Result<Vec<&'static Suite>> {
-    let all = || SUITES.iter().chain([&FUZZ]);
+    let all = || SUITES.iter().chain(LONG);
     for name in &selection.suites {
         let known: Vec<&str> = all().map(|suite| suite.name).collect();
         ensure!(known.contains(&name.as_str()), "no suite {name}; there are: {}", known.join(", "));
     }
     let chosen: Vec<_> = all()
         .filter(|suite| match &*selection.suites {
-            [] if selection.fast => suite.name != FUZZ.name && !SLOW.contains(&suite.name),
-            [] => selection.long || suite.name != FUZZ.name,
+            [] if selection.fast => !is_long(suite) && !SLOW.contains(&suite.name),
+            [] => selection.long || !is_long(suite),
             names => names.iter().any(|name| name == suite.name),
         })
         .collect();
     Ok(chosen)
+}
+
+fn is_long(suite: &Suite) -> bool {
+    LONG.iter().any(|long| long.name == suite.name)
 }
 
 fn format(by: Instant) -> Result<()> {
@@ -161,6 +169,12 @@ fn windows(by: Instant) -> Result<()> {
 fn interop(by: Instant) -> Result<()> {
     clients::provide(by)?;
     run_until(named(INTEROP).args(["--", "--nocapture", "--test-threads=1"]), by)
+}
+
+/// The calls for which the interop suite moves the server's clock, in real time.
+fn calls(by: Instant) -> Result<()> {
+    clients::provide(by)?;
+    run_until(named(INTEROP).args(["--", "--nocapture", "long_calls"]).env("CAUSEWAY_REAL_TIME", "1"), by)
 }
 
 fn natlab(by: Instant) -> Result<()> {

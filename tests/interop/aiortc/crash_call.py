@@ -1,6 +1,7 @@
-"""Two WebRTC endpoints that may use relayed candidates only, and a data channel between them that goes on while their relay crashes.
+"""Two WebRTC endpoints that may use relayed candidates only, and a data channel between them that goes on while their relay crashes, or for
+as long as the test wants.
 
-Writes "up" when messages pass, and reads a line when the relay is back. Then prints one line of JSON: what passed before and after, in
+Writes "up" when messages pass, and reads a line when the relay is back, or enough time has passed. Then prints one line of JSON: what passed before and after, in
 how long the first message after the crash came back, and the pairs of candidates before and after. The password comes from the
 environment (TURN_PASSWORD).
 """
