@@ -3,15 +3,21 @@
 
 #[path = "hardening/auth.rs"]
 mod auth;
+#[path = "hardening/channel_permission.rs"]
+mod channel_permission;
 #[path = "hardening/keys.rs"]
 mod keys;
 #[path = "hardening/policy.rs"]
 mod policy;
 #[path = "hardening/records.rs"]
 mod records;
+#[path = "hardening/refusals.rs"]
+mod refusals;
 #[path = "hardening/relay.rs"]
 mod relay;
 #[path = "hardening/reservation.rs"]
 mod reservation;
+#[path = "hardening/restored_credentials.rs"]
+mod restored_credentials;
 #[path = "hardening/wire.rs"]
 mod wire;

@@ -5,7 +5,7 @@ use ahash::AHashMap;
 use causeway_wire::attribute::{AttributeType, Nonce, Realm, Userhash, Username};
 use causeway_wire::{IntegrityKey, Message};
 
-use crate::credential::Credential;
+use crate::credential::{Credential, is_unix_seconds};
 use crate::credentials::Credentials;
 use crate::key_cache::KeyCache;
 use crate::nonce::{NonceKeys, NonceText};
@@ -31,6 +31,8 @@ pub struct Authenticator {
 pub struct Known<'a> {
     /// The credential of the client's allocation.
     pub held: Option<&'a Arc<Credential>>,
+    /// Whether this authenticator has shown `held` to be good. Not so after a restore: its secret may have been taken away since.
+    pub is_current: bool,
     /// What the further source has said.
     pub keys: Option<&'a KeyCache>,
     /// That the further source has just failed to answer: `held` stands in for it, so that no call dies with the store.
@@ -146,8 +148,8 @@ impl Authenticator {
         let is_theirs = |held: &&Arc<Credential>| username == held.username() && held.key(algorithm).is_some();
         let held = known.held.filter(is_theirs).map(Arc::clone);
         let here_only = !self.credentials.has_further_source();
-        // What a secret has minted is good until it expires, and dear to make anew; a user of the configuration may be gone from it.
-        if here_only && held.as_ref().is_some_and(|held| held.expires().is_some()) {
+        // What a present secret has minted is good until it expires, and dear to make again; a user of the configuration may be gone from it.
+        if here_only && known.is_current && held.as_ref().is_some_and(|held| held.expires().is_some()) {
             return self.prove(request, unix, protection, held);
         }
         let mut here = self.credentials.candidates(username, &self.realm, algorithm, unix).peekable();
@@ -156,7 +158,10 @@ impl Authenticator {
         }
         match known.keys.and_then(|keys| keys.find(username, unix)) {
             Some(said) => self.prove(request, unix, protection, said.map(Arc::clone)),
-            None if known.source_failed && held.is_some() => self.prove(request, unix, protection, held),
+            // What was minted counts only once a present secret has made it: those of the source may not be known yet.
+            None if known.source_failed && held.is_some() && (known.is_current || !RestSecret::could_mint(username)) => {
+                self.prove(request, unix, protection, held)
+            }
             None => Ok(Identity::KeyWanted(username)),
         }
     }
@@ -178,7 +183,8 @@ impl Authenticator {
             } else if credential.is_valid(unix, self.grace) {
                 return Ok(Identity::Proven { credential, protection });
             } else {
-                return Err(Refusal::UnknownUser);
+                let is_time = credential.expires().is_none_or(is_unix_seconds);
+                return Err(if is_time { Refusal::UnknownUser } else { Refusal::ExpiryNotSeconds });
             }
         }
         if refusal == Refusal::UnknownUser {
@@ -279,7 +285,7 @@ mod tests {
             let message = Message::decode(&bytes).unwrap();
             assert_eq!(realm.authenticate(&message, IP, NOW + at, &Known::default()).is_ok(), good);
             assert_eq!(
-                realm.authenticate(&message, IP, NOW + at, &Known { held: Some(&held), ..Known::default() }).is_ok(),
+                realm.authenticate(&message, IP, NOW + at, &Known { held: Some(&held), is_current: true, ..Known::default() }).is_ok(),
                 good,
                 "with the key of its allocation"
             );
@@ -322,7 +328,7 @@ mod tests {
         let message = Message::decode(&carol).unwrap();
         let held = credential("x");
         let ask = |keys: &KeyCache, source_failed| {
-            name(realm.authenticate(&message, IP, NOW, &Known { held: Some(&held), keys: Some(keys), source_failed }))
+            name(realm.authenticate(&message, IP, NOW, &Known { held: Some(&held), is_current: true, keys: Some(keys), source_failed }))
         };
         let mut keys = KeyCache::new();
         assert_eq!(ask(&keys, false), Ok("carol?".into()), "the allocation's own credential may have been revoked");
@@ -355,7 +361,7 @@ mod tests {
         let message = Message::decode(&bytes).unwrap();
         for (key, known) in [(Key::long_term_md5("carol", REALM, "x"), true), (Key::long_term_sha256("carol", REALM, "x"), false)] {
             let held = Arc::new(Credential::new("carol", key));
-            let known_here = Known { held: Some(&held), keys: None, source_failed: true };
+            let known_here = Known { held: Some(&held), is_current: false, keys: None, source_failed: true };
             let expected = if known { "carol" } else { "carol?" };
             assert_eq!(name(realm.authenticate(&message, IP, NOW, &known_here)), Ok(expected.to_owned()));
         }

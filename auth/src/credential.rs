@@ -88,11 +88,18 @@ impl Credential {
         self.expires
     }
 
-    /// Whether it is good at `unix`, with `grace` seconds more (H16).
+    /// Whether it is good at `unix`, with `grace` seconds more (H16). An expiry that is no seconds of Unix time is none (H49).
     #[must_use]
     pub fn is_valid(&self, unix: u64, grace: u64) -> bool {
-        self.expires.is_none_or(|expires| unix <= expires.saturating_add(grace))
+        self.expires.is_none_or(|expires| is_unix_seconds(expires) && unix <= expires.saturating_add(grace))
     }
+}
+
+/// Whether a time from outside can be seconds of Unix time: before the year 10000. The same number of milliseconds is a day of 1978, so that
+/// no moment of today in milliseconds passes.
+#[must_use]
+pub const fn is_unix_seconds(time: u64) -> bool {
+    time < 253_402_300_800
 }
 
 fn place(algorithm: Algorithm) -> usize {

@@ -28,7 +28,7 @@ mod refusal;
 mod rest;
 
 pub use authenticate::{Authenticator, Identity, Known};
-pub use credential::Credential;
+pub use credential::{Credential, is_unix_seconds};
 pub use credentials::{Credentials, FurtherSource, userhash};
 pub use key::{Algorithm, Key};
 pub use key_cache::KeyCache;
@@ -36,6 +36,6 @@ pub use limiter::{Limiter, LimiterSettings};
 pub use nonce::{MAX_NONCE_LEN, NonceKey, NonceKeys, NonceText};
 pub use offers::Offers;
 pub use opaque::{NotOpaque, opaque_string};
-pub use protection::Protection;
+pub use protection::{Protection, is_signed_by};
 pub use refusal::Refusal;
 pub use rest::RestSecret;

@@ -1,6 +1,7 @@
 use causeway_wire::attribute::{PasswordAlgorithm, PasswordAlgorithms};
 use causeway_wire::{IntegrityKey, Message};
 
+use crate::credential::Credential;
 use crate::key::Algorithm;
 use crate::offers::Offers;
 use crate::refusal::Refusal;
@@ -49,4 +50,11 @@ impl Protection {
 /// "If the MESSAGE-INTEGRITY-SHA256 attribute is present, compute the value … Otherwise … MESSAGE-INTEGRITY" (RFC 8489 §9.2.4).
 pub(crate) fn verify(request: &Message<'_>, key: &IntegrityKey) -> bool {
     if request.has_integrity_sha256() { request.verify_integrity_sha256(key, SHA256_MIN_LEN) } else { request.verify_integrity(key) }
+}
+
+/// Whether a request is signed with a key of this credential, whatever else may be wrong with it: a stale nonce, an expiry in the past.
+#[must_use]
+pub fn is_signed_by(request: &Message<'_>, credential: &Credential) -> bool {
+    let keys = [Algorithm::Md5, Algorithm::Sha256].into_iter().filter_map(|algorithm| credential.integrity(algorithm));
+    keys.into_iter().any(|key| verify(request, key))
 }

@@ -13,16 +13,22 @@ pub enum Refusal {
     AlgorithmMismatch,
     /// 401 with REALM and a new NONCE: there is no such user, or it has expired (H16).
     UnknownUser,
+    /// 401 with REALM and a new NONCE: the password is right, but the user's expiry is no seconds of Unix time, as where a service mints
+    /// milliseconds (H49).
+    ExpiryNotSeconds,
     /// 401 with REALM and a new NONCE: the integrity is wrong, and so is the password.
     WrongPassword,
 }
 
 impl Refusal {
+    /// Those that [`is_failure`](Self::is_failure) is true of.
+    pub const FAILURES: [Self; 3] = [Self::UnknownUser, Self::ExpiryNotSeconds, Self::WrongPassword];
+
     /// The error code of the answer.
     #[must_use]
     pub const fn code(self) -> ErrorCode {
         match self {
-            Self::Unauthenticated | Self::UnknownUser | Self::WrongPassword => ErrorCode::UNAUTHENTICATED,
+            Self::Unauthenticated | Self::UnknownUser | Self::ExpiryNotSeconds | Self::WrongPassword => ErrorCode::UNAUTHENTICATED,
             Self::BadRequest | Self::AlgorithmMismatch => ErrorCode::BAD_REQUEST,
             Self::StaleNonce => ErrorCode::STALE_NONCE,
         }
@@ -37,6 +43,7 @@ impl Refusal {
             Self::StaleNonce => "stale-nonce",
             Self::AlgorithmMismatch => "password-algorithm-mismatch",
             Self::UnknownUser => "unknown-or-expired-user",
+            Self::ExpiryNotSeconds => "expiry-not-in-seconds",
             Self::WrongPassword => "wrong-password",
         }
     }
@@ -44,12 +51,12 @@ impl Refusal {
     /// Whether somebody showed credentials that are wrong: the event that a firewall may act on (H42).
     #[must_use]
     pub const fn is_failure(self) -> bool {
-        matches!(self, Self::UnknownUser | Self::WrongPassword)
+        matches!(self, Self::UnknownUser | Self::ExpiryNotSeconds | Self::WrongPassword)
     }
 
     /// Whether the nonce was good all the same, so that the request's source address is no forgery (H11).
     #[must_use]
     pub const fn has_proven_address(self) -> bool {
-        matches!(self, Self::AlgorithmMismatch | Self::UnknownUser | Self::WrongPassword)
+        matches!(self, Self::AlgorithmMismatch | Self::UnknownUser | Self::ExpiryNotSeconds | Self::WrongPassword)
     }
 }

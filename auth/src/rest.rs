@@ -7,7 +7,7 @@ use sha1::Sha1;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::credential::Credential;
+use crate::credential::{Credential, is_unix_seconds};
 use crate::key::{Algorithm, Key};
 
 /// A secret shared with the service that mints credentials: the username is `expiry:name` (Unix seconds; the name may be missing) and the
@@ -50,14 +50,23 @@ impl RestSecret {
         self.not_before.is_none_or(|not_before| not_before <= unix)
     }
 
+    /// Whether a username has the form of those that secrets mint: it begins with a time.
+    #[must_use]
+    pub fn could_mint(username: &str) -> bool {
+        expiry(username).is_some()
+    }
+
     /// The two credentials that `username` may stand for in `realm`, with keys of `algorithm`; `None` when it does not begin with a time.
     #[must_use]
     pub fn credentials(&self, username: &str, realm: &str, algorithm: Algorithm) -> Option<[Credential; 2]> {
-        let (expires, name) = match username.split_once(':') {
-            Some((expiry, name)) => (expiry.parse().ok()?, username.len() - name.len()..username.len()),
-            None => (username.parse().ok()?, 0..username.len()),
+        let expires = expiry(username)?;
+        let name = match username.split_once(':') {
+            Some((_, name)) => username.len() - name.len()..username.len(),
+            None => 0..username.len(),
         };
-        let expires = self.not_after.map_or(expires, |not_after| not_after.min(expires));
+        // A number that is no seconds stays as it is, so that it is refused for what it is.
+        let until = self.not_after.filter(|_| is_unix_seconds(expires));
+        let expires = until.map_or(expires, |not_after| not_after.min(expires));
         let credential = |password: Zeroizing<String>| {
             Credential::expiring(username, name.clone(), Key::long_term(algorithm, username, realm, &password), expires)
         };
@@ -77,6 +86,12 @@ impl RestSecret {
         let mac = self.sha256.clone().chain_update(username.as_bytes()).finalize();
         Zeroizing::new(STANDARD.encode(mac.into_bytes()))
     }
+}
+
+/// The number that a username of a REST credential begins with: digits and nothing else, so that one moment is written in one way.
+fn expiry(username: &str) -> Option<u64> {
+    let text = username.split_once(':').map_or(username, |(expiry, _)| expiry);
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 impl fmt::Debug for RestSecret {
@@ -100,7 +115,17 @@ mod tests {
         let [other, _] = secret.credentials("1800000000:alice", "example.org", Algorithm::Sha256).unwrap();
         let expected = Key::long_term_sha256("1800000000:alice", "example.org", SHA1);
         assert_eq!((bytes(&other, Algorithm::Sha256).as_deref(), bytes(&other, Algorithm::Md5)), (Some(expected.as_bytes()), None));
-        for no_time in ["alice", "alice:1800000000", ":alice", "-1:alice", "99999999999999999999999:alice", ""] {
+        for no_time in [
+            "alice",
+            "alice:1800000000",
+            ":alice",
+            "-1:alice",
+            "+1800000000:alice",
+            "+1800000000",
+            " 1800000000:alice",
+            "99999999999999999999999:alice",
+            "",
+        ] {
             assert!(secret.credentials(no_time, "r", Algorithm::Md5).is_none(), "{no_time:?}");
         }
     }
@@ -117,6 +142,22 @@ mod tests {
         let secret = |not_after| RestSecret::new(b"north").until(not_after);
         let expires = |not_after| secret(not_after).credentials("1800000000:alice", "r", Algorithm::Md5).unwrap()[1].expires();
         assert_eq!([None, Some(1_900_000_000), Some(7)].map(expires), [Some(1_800_000_000), Some(1_800_000_000), Some(7)]);
+    }
+
+    #[test]
+    fn h49_an_expiry_in_milliseconds_is_not_cut_to_the_end_of_its_secret() {
+        let secret = RestSecret::new(b"north").until(Some(1_900_000_000));
+        for (expiry, expires, is_good) in [
+            ("1800000000", 1_800_000_000, true),
+            ("253402300799", 1_900_000_000, true),
+            ("253402300800", 253_402_300_800, false),
+            ("1800000000000", 1_800_000_000_000, false),
+            ("18446744073709551615", u64::MAX, false),
+        ] {
+            for credential in secret.credentials(&format!("{expiry}:alice"), "r", Algorithm::Md5).unwrap() {
+                assert_eq!((credential.expires(), credential.is_valid(1_700_000_000, 0)), (Some(expires), is_good), "{expiry}");
+            }
+        }
     }
 
     #[test]

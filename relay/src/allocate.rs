@@ -13,6 +13,7 @@ use crate::effect::{BindFailure, Effect, RelayId, WantedPort};
 use crate::ledger::Ledger;
 use crate::moment::HORIZON;
 use crate::peers::Peers;
+use crate::refusals::Budget;
 use crate::relays::Relays;
 use crate::request::{Achieved, Request};
 use crate::server::Server;
@@ -77,6 +78,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
                 lifetime: millis(lifetime),
                 visit: 0,
                 record,
+                shown_under: Some(self.realm),
+                refusals: Budget::default(),
                 unwritten: false,
                 answer_pending: true,
             },

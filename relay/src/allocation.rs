@@ -1,4 +1,5 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use causeway_wire::attribute::AddressFamily;
 use crate::five_tuple::{FiveTuple, Transport};
 use crate::interned::Name;
 use crate::peers::Peers;
+use crate::refusals::Budget;
 use crate::relays::Relays;
 
 /// What an allocation relayed, application data only.
@@ -80,6 +82,10 @@ pub(crate) struct Cold<G> {
     pub(crate) visit: u32,
     /// Names its record in the directory, over restarts too.
     pub(crate) record: u64,
+    /// Under which of the server's authenticators the credential was last shown to be good; `None` since it was read back from a record.
+    pub(crate) shown_under: Option<NonZeroU32>,
+    /// What is left to be answered to refused requests of its client.
+    pub(crate) refusals: Budget,
     /// Whether it has changed since it was last exported for the directory.
     pub(crate) unwritten: bool,
     /// Whether a client waits for the answer to its Allocate.

@@ -57,6 +57,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             let code = failure(relays.refused().map(|(_, failure)| failure));
             self.end(id, now.monotonic, EndReason::BindFailed);
             return match answer_pending {
+                true if !self.may_refuse(now.monotonic, requester.five_tuple(), None) => Verdict::Discard(Discard::RefusalsSpent),
                 true => requester.answer(self.config.software.as_deref()).error(code, &[], out),
                 false => Verdict::Discard(Discard::NotReady),
             };

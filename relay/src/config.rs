@@ -4,6 +4,7 @@ use causeway_auth::LimiterSettings;
 use causeway_wire::ChannelRange;
 use causeway_wire::attribute::AddressFamily;
 
+use crate::permission::ChannelPermission;
 use crate::policy::PeerPolicy;
 
 /// What a server is told by its operator.
@@ -15,6 +16,8 @@ pub struct Config {
     pub families: Families,
     /// The channel numbers that are taken.
     pub channels: ChannelRange,
+    /// How long a peer with a channel is permitted (H46).
+    pub channel_permission: ChannelPermission,
     /// Numbers.
     pub limits: Limits,
     /// Which peers may be reached.

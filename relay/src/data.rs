@@ -14,11 +14,13 @@ use crate::known::is_known;
 use crate::ledger::Ledger;
 use crate::moment::Moment;
 use crate::now::Now;
+use crate::permission::ChannelPermission;
 use crate::server::Server;
 use crate::verdict::{Discard, Prefix, Verdict};
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
-    /// Receiving a ChannelData message (RFC 8656 §12.6). It refreshes neither the channel nor the permission.
+    /// Receiving a ChannelData message (RFC 8656 §12.6). It refreshes neither the channel nor the permission. A live channel is all that it
+    /// needs: RFC 8656 §12.6 has the client look at the permission, and the server at the channel.
     pub(crate) fn channel_data(&mut self, now: Now, from: &FiveTuple, bytes: &[u8]) -> Verdict {
         let message = match ChannelData::decode(bytes, self.config.channels) {
             Ok(message) => message,
@@ -43,12 +45,13 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             return Verdict::Discard(Discard::MissingAttribute);
         };
         let allowed = self.config.policy.check_transport(peer).is_ok();
+        let lasting = self.config.channel_permission;
         let now = now.moment();
         let Some((id, allocation)) = self.data_allocation(now, from) else { return Verdict::Discard(Discard::NoAllocation) };
         // An IPv4-mapped address is of neither family (H1).
         let relay = allocation.relays.for_peer(&peer.ip(), now).filter(|_| is_of_family(allocation, &peer.ip()));
         let Some(index) = relay else { return Verdict::Discard(Discard::PeerFamily) };
-        if !allocation.peers.allow(&peer.ip(), now) {
+        if !allocation.peers.reach(&peer, lasting, now) {
             return Verdict::Discard(Discard::NoPermission);
         }
         if !allowed {
@@ -62,19 +65,22 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
 
     /// Receiving a UDP datagram of `len` bytes from a peer at a relayed address (RFC 8656 §11.3, §12.7).
     pub fn handle_peer(&mut self, now: Now, relay: RelayId, peer: SocketAddr, len: usize) -> Verdict {
-        let now = now.moment();
+        let (now, lasting) = (now.moment(), self.config.channel_permission);
         let Some((allocation, client)) = self.allocations.get_with_five_tuple(relay.allocation) else {
             return Verdict::Discard(Discard::NotReady);
         };
         if !allocation.relays.is_ready() || !allocation.relays.is_live(relay.index, now) {
             return Verdict::Discard(Discard::NotReady);
         }
-        if !allocation.peers.allow(&peer.ip(), now) {
+        // A live channel is looked for first: it permits its peer and gives the form (H46).
+        let channel = allocation.peers.number(&peer, now);
+        let is_permitted = channel.is_some() && lasting == ChannelPermission::WithChannel || allocation.peers.allow(&peer.ip(), now);
+        if !is_permitted {
             return Verdict::Discard(Discard::NoPermission);
         }
         let Ok(short) = u16::try_from(len) else { return Verdict::Discard(Discard::TooLong) };
         // "the server … MUST use the ChannelData message if a channel has been bound to the peer" (RFC 8656 §12.5).
-        let (prefix, padding) = if let Some(channel) = allocation.peers.number(&peer, now) {
+        let (prefix, padding) = if let Some(channel) = channel {
             let padding = if client.transport.is_stream() { ChannelData::stream_padding(len) } else { 0 };
             (Prefix::new(&ChannelData::header(channel, short)), padding)
         } else {

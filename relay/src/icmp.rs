@@ -29,14 +29,14 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         if !is_relayed(&peer.ip(), notice.kind) {
             return Verdict::Discard(Discard::IcmpType);
         }
-        let moment = now.moment();
+        let (moment, lasting) = (now.moment(), self.config.channel_permission);
         let Some((allocation, client)) = self.allocations.get_with_five_tuple(relay.allocation) else {
             return Verdict::Discard(Discard::NotReady);
         };
         if !allocation.relays.is_ready() || !allocation.relays.is_live(relay.index, moment) {
             return Verdict::Discard(Discard::NotReady);
         }
-        if !allocation.peers.allow(&peer.ip(), moment) {
+        if !allocation.peers.reach(&peer, lasting, moment) {
             return Verdict::Discard(Discard::NoPermission);
         }
         let mut id = [0; 12];

@@ -12,7 +12,7 @@
 //! | keys that are asked for, requests that wait for them | `keys.rs`, `parked.rs` | |
 //! | data, and what ICMP says of it | `data.rs`, `icmp.rs` | RFC 8656 §11, §12.6, §12.7 |
 //! | which peers are allowed | `policy.rs`, `special.rs` | RFC 8656 §21.3, rows H1 to H8 |
-//! | limits | `ledger.rs`, `prefix.rs`, `config.rs` | rows H30, H33 |
+//! | limits | `ledger.rs`, `prefix.rs`, `refusals.rs`, `config.rs` | rows H30, H33 |
 //! | answers to addresses that may be forged | `unproven.rs` | row H11 |
 //! | time | `now.rs`, `moment.rs`, `wheel.rs` | |
 //! | what keeps the records small and found | `chunks.rs`, `index.rs`, `interned.rs`, `small_map.rs` | |
@@ -48,6 +48,7 @@ mod policy;
 mod prefix;
 mod record;
 mod refresh;
+mod refusals;
 mod relays;
 mod request;
 mod server;
@@ -69,6 +70,7 @@ pub use icmp::IcmpNotice;
 pub use keys::KeyAnswer;
 pub use ledger::{Ledger, Unlimited};
 pub use now::Now;
+pub use permission::ChannelPermission;
 pub use policy::{Denied, PeerPolicy, Rule};
 pub use record::{AllocationRecord, ChannelRecord, PermissionRecord, RelayedRecord};
 pub use relays::RelayedTransportAddress;

@@ -5,7 +5,7 @@ use causeway_wire::{ChannelNumber, ChannelRange};
 
 use crate::channel::Channels;
 use crate::moment::Moment;
-use crate::permission::Permissions;
+use crate::permission::{ChannelPermission, Permissions};
 
 /// So many peers stand in the allocation's record itself.
 const FEW: usize = 2;
@@ -56,6 +56,12 @@ impl Peers {
             }
             Self::Many(tables) => tables.permissions.allow(peer, now),
         }
+    }
+
+    /// Whether data may pass to and from this transport address: its IP address has a permission, or it has a channel itself (H46).
+    #[inline]
+    pub(crate) fn reach(&self, peer: &SocketAddr, lasting: ChannelPermission, now: Moment) -> bool {
+        self.allow(&peer.ip(), now) || lasting == ChannelPermission::WithChannel && self.number(peer, now).is_some()
     }
 
     /// The peer of a channel that has not expired.

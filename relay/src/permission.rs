@@ -8,6 +8,18 @@ use crate::small_map::SmallMap;
 /// "The Permission Lifetime MUST be 300 seconds" (RFC 8656 §9).
 pub(crate) const LIFETIME: Duration = Duration::from_secs(300);
 
+/// How long a peer is permitted while the client has a channel to it (`protocol.channel_permission`).
+// Deviation: RFC 8656 §9: towards the address and port that a live channel is bound to, data pass as long as the channel lives, not for 300
+// seconds only: aiortc and werift renew a channel after 500 s and never send CreatePermission. `rfc8656` has the 300 seconds (H46).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChannelPermission {
+    /// As long as the channel. Other ports of the same IP address need the permission of that address.
+    #[default]
+    WithChannel,
+    /// 300 s, with or without a channel (RFC 8656 §9).
+    Rfc8656,
+}
+
 /// The permissions of one allocation, by IP address: "only addresses are compared and port numbers are not considered" (RFC 8656 §9).
 #[derive(Clone, Debug)]
 pub(crate) struct Permissions(SmallMap<IpAddr, Moment>);

@@ -11,12 +11,15 @@ use crate::allocate::millis;
 use crate::allocation::{Birth, Cold, Traffic};
 use crate::allocations::{AllocationId, Parts};
 use crate::changes::Change;
+use crate::channel;
 use crate::effect::{Effect, RelayId, WantedPort};
 use crate::five_tuple::FiveTuple;
 use crate::ledger::Ledger;
 use crate::moment::Moment;
 use crate::now::Now;
 use crate::peers::{Peers, Tables};
+use crate::permission;
+use crate::refusals::Budget;
 use crate::relays::{RelayedTransportAddress, Relays};
 use crate::server::Server;
 
@@ -35,7 +38,7 @@ pub struct AllocationRecord {
     pub transaction: TransactionId,
     /// How long it has lived.
     pub age: Duration,
-    /// The lifetime that was granted last.
+    /// The lifetime that was granted: last or, where it is more, what is left of an earlier grant to the other one of two addresses.
     pub lifetime: Duration,
     /// Its relayed addresses: one, or two of different families.
     pub relayed: Vec<RelayedRecord>,
@@ -89,6 +92,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         let relayed = relays.bound().filter(|index| is_over || relays.is_live(*index, moment));
         let relayed = relayed.filter_map(|index| Some((index, self.allocations.relayed(id, index)?)));
         let relayed = relayed.map(|(index, address)| RelayedRecord { address, time_to_expiry: left(relays.expiry(index)) });
+        let relayed: Vec<_> = relayed.collect();
+        let longest = relayed.iter().map(|relayed| relayed.time_to_expiry).max().unwrap_or_default();
         let permissions = peers.permissions.iter().filter(|(_, expires)| expires.is_after(moment));
         let channels = peers.channels.iter().filter(|(_, channel)| channel.expires.is_after(moment));
         Some(AllocationRecord {
@@ -98,8 +103,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             protection: cold.protection,
             transaction: cold.transaction,
             age: cold.birth.age(now.monotonic),
-            lifetime: cold.lifetime(),
-            relayed: relayed.collect(),
+            lifetime: cold.lifetime().max(longest),
+            relayed,
             permissions: permissions.map(|(peer, expires)| PermissionRecord { peer: *peer, time_to_expiry: left(*expires) }).collect(),
             channels: channels
                 .map(|(number, channel)| ChannelRecord { number: *number, peer: channel.peer, time_to_expiry: left(channel.expires) })
@@ -172,16 +177,18 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             return None;
         }
         let quota = self.ledger.try_acquire(record.credential.quota_name())?;
-        let relays = relayed.iter().map(|relayed| (relayed.address.family(), now.after(relayed.time_to_expiry)));
+        // The record's times are another clock's: none counts for more than was granted (H49), and none is shortened below it.
+        let granted = |relayed: &RelayedRecord| now.after(relayed.time_to_expiry.min(record.lifetime));
+        let relays = relayed.iter().map(|relayed| (relayed.address.family(), granted(relayed)));
         let relays = Relays::binding(relays);
         let mut tables = Tables::new();
         // The policy may be another than the one that they were made under (H3).
         let policy = &self.config.policy;
         for permission in record.permissions.iter().filter(|permission| policy.check_address(permission.peer).is_ok()) {
-            tables.permissions.install(permission.peer, now.after(permission.time_to_expiry));
+            tables.permissions.install(permission.peer, now.after(permission.time_to_expiry.min(permission::LIFETIME)));
         }
         for channel in record.channels.iter().filter(|channel| policy.check_transport(channel.peer).is_ok()) {
-            tables.channels.bind(channel.number, channel.peer, now.after(channel.time_to_expiry));
+            tables.channels.bind(channel.number, channel.peer, now.after(channel.time_to_expiry.min(channel::LIFETIME)));
         }
         let cold = Cold {
             credential: Arc::clone(&record.credential),
@@ -196,6 +203,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             lifetime: millis(record.lifetime),
             visit: 0,
             record: record.id,
+            shown_under: None,
+            refusals: Budget::default(),
             unwritten: false,
             answer_pending: false,
         };

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_auth::{Credential, Identity, Known, Protection, Refusal};
+use causeway_auth::{Credential, Identity, Known, Protection, Refusal, is_signed_by};
 use causeway_wire::attribute::Lifetime;
 use causeway_wire::{Class, ErrorCode, Header, Message, MessageType, Method};
 use rand::CryptoRng;
@@ -43,23 +43,37 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     pub(crate) fn request(&mut self, now: Now, from: &FiveTuple, message: &Message<'_>, source_failed: bool, out: &mut [u8]) -> Verdict {
         let found = self.live(from, now.monotonic);
         let held = found.and_then(|id| self.allocations.cold(id)).map(|cold| &cold.credential);
-        let known = Known { held, keys: Some(&self.keys), source_failed };
+        let is_current = found.and_then(|id| self.allocations.cold(id)).is_some_and(|cold| cold.shown_under == Some(self.realm));
+        let known = Known { held, is_current, keys: Some(&self.keys), source_failed };
         let (credential, protection) = match self.authenticator.authenticate(message, from.client.ip(), now.unix_seconds(), &known) {
             Ok(Identity::Proven { credential, protection }) => (credential, protection),
             Ok(Identity::KeyWanted(_)) if source_failed => return Verdict::Discard(Discard::KeyUnavailable),
             Ok(Identity::KeyWanted(username)) => return self.park(now, from, message, username),
-            Err(refusal) => return self.refuse(now, from, message, refusal, out),
+            Err(refusal) => return self.refuse(now, from, message, found, refusal, out),
         };
         self.note_proven(now, from, message.as_bytes().len());
+        let own = self.note_shown(found, &credential);
         let request = Request { message: *message, from: *from, now, credential, protection };
         let unknown = known::unknown(message, from);
-        if !unknown.is_empty() {
-            return request.answer(self.config.software.as_deref()).error(ErrorCode::UNKNOWN_ATTRIBUTE, unknown.kinds(), out);
-        }
-        match self.carry_out(&request, found) {
+        let achieved = if unknown.is_empty() { self.carry_out(&request, found) } else { Err(ErrorCode::UNKNOWN_ATTRIBUTE) };
+        match achieved {
             Ok(achieved) => self.report(&request, &achieved, out),
-            Err(code) => request.answer(self.config.software.as_deref()).error(code, &[], out),
+            Err(_) if !self.may_refuse(now.monotonic, from, own) => Verdict::Discard(Discard::RefusalsSpent),
+            Err(code) => request.answer(self.config.software.as_deref()).error(code, unknown.kinds(), out),
         }
+    }
+
+    /// Notes that this credential is good under the present authenticator, and keeps it in place of one that a record has brought back. The
+    /// allocation of the 5-tuple, if it is this user's.
+    fn note_shown(&mut self, found: Option<AllocationId>, shown: &Arc<Credential>) -> Option<AllocationId> {
+        let realm = self.realm;
+        let own = found.filter(|id| self.allocations.cold(*id).is_some_and(|cold| cold.credential.username() == shown.username()))?;
+        let cold = self.allocations.cold_mut(own)?;
+        let is_made_again = !Arc::ptr_eq(&cold.credential, shown) && shown.key(cold.protection.algorithm()).is_some();
+        if cold.shown_under != Some(realm) && is_made_again {
+            (cold.credential, cold.shown_under) = (Arc::clone(shown), Some(realm));
+        }
+        Some(own)
     }
 
     fn carry_out(&mut self, request: &Request<'_>, found: Option<AllocationId>) -> Result<Achieved, ErrorCode> {
@@ -102,7 +116,24 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     }
 
     /// The answer to a request that is not let in. Where it has not even shown where it comes from, the limiter of H11 has a say.
-    fn refuse(&mut self, now: Now, from: &FiveTuple, message: &Message<'_>, refusal: Refusal, out: &mut [u8]) -> Verdict {
+    fn refuse(
+        &mut self,
+        now: Now,
+        from: &FiveTuple,
+        message: &Message<'_>,
+        found: Option<AllocationId>,
+        refusal: Refusal,
+        out: &mut [u8],
+    ) -> Verdict {
+        // A connection is its client's; of a datagram, whose source may be forged, only the allocation's own key says so.
+        let is_own = |id: &AllocationId| {
+            let held = self.allocations.cold(*id).map(|cold| &cold.credential);
+            from.transport.is_stream() || held.is_some_and(|held| is_signed_by(message, held))
+        };
+        let own = found.filter(is_own);
+        if own.is_some() && !self.may_refuse(now.monotonic, from, own) {
+            return Verdict::Discard(Discard::RefusalsSpent);
+        }
         let answer =
             Answer { to: *from, header: *message.header(), proven: None, fingerprint: message.fingerprint().is_some(), software: None };
         let asked = message.as_bytes().len();
@@ -151,6 +182,10 @@ impl Requester {
         let header = Header::new(message_type, cold.transaction);
         let (credential, protection) = (Arc::clone(&cold.credential), cold.protection);
         Some(Self { five_tuple, credential, protection, header, fingerprint: cold.fingerprint })
+    }
+
+    pub(crate) fn five_tuple(&self) -> &FiveTuple {
+        &self.five_tuple
     }
 
     pub(crate) fn answer<'a>(&'a self, software: Option<&'a str>) -> Answer<'a> {

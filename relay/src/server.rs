@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use crate::now::Now;
 use crate::parked::Parked;
 use crate::policy::PeerPolicy;
 use crate::prefix::PrefixCounts;
+use crate::refusals::SharedBudgets;
 use crate::relays::RelayedTransportAddress;
 use crate::unproven;
 use crate::verdict::{Discard, Respond, Verdict};
@@ -52,6 +54,9 @@ pub struct Server<L: Ledger, R> {
     pub(crate) keys: KeyCache,
     pub(crate) parked: Parked,
     pub(crate) ready: Ready,
+    pub(crate) refusals: SharedBudgets,
+    /// Counts the authenticators: what one of them has shown counts until the next.
+    pub(crate) realm: NonZeroU32,
     pub(crate) wheel: Wheel<AllocationId>,
     pub(crate) permissions: usize,
     pub(crate) channels: usize,
@@ -95,6 +100,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             keys: KeyCache::new(),
             parked: Parked::default(),
             ready: Ready::default(),
+            refusals: SharedBudgets::new(),
+            realm: NonZeroU32::MIN,
             permissions: 0,
             channels: 0,
         }
@@ -156,7 +163,10 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             Command::End(id) => self.end(id, now.monotonic, EndReason::Ended),
             Command::ForgetKeys => self.keys.clear(),
             // Whoever makes another realm need not know which keys the nonces have by now.
-            Command::SetAuthenticator(realm) => self.authenticator = Arc::new(realm.with_nonces(self.authenticator.nonces().clone())),
+            Command::SetAuthenticator(realm) => {
+                self.authenticator = Arc::new(realm.with_nonces(self.authenticator.nonces().clone()));
+                self.realm = self.realm.checked_add(1).unwrap_or(NonZeroU32::MIN);
+            }
             Command::SetNonceKeys(keys) => self.authenticator = Arc::new(self.authenticator.with_nonces(*keys)),
             Command::ClientGone(five_tuple) => {
                 self.forget_parked(&five_tuple);

@@ -170,6 +170,8 @@ discards! {
     KeyUnavailable = "key_unavailable",
     /// Whoever may have been named as the source without its doing has been sent enough (H11).
     RateLimited = "rate_limited",
+    /// A client goes on repeating what was refused.
+    RefusalsSpent = "refusals_spent",
     /// The answer does not fit into the caller's buffer.
     NoSpace = "no_space",
 }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use causeway_relay::{AllocationRecord, Change, EndReason};
+use causeway_relay::{AllocationRecord, Change, Command, EndReason};
 use causeway_tests::addresses::peer;
-use causeway_tests::{Client, Lab, deny};
+use causeway_tests::{Client, Lab, Setup, deny};
 use causeway_wire::Method;
-use causeway_wire::attribute::RequestedTransport;
+use causeway_wire::attribute::{AddressFamily, RequestedTransport};
 
 #[test]
 fn h3_an_adopted_allocation_has_only_what_the_policy_allows_by_now() {
@@ -71,6 +71,72 @@ fn h35_what_has_expired_is_not_adopted() {
     lab.pass_unnoticed(Duration::from_secs(400));
     let expired = export(&lab, &client);
     assert!(Lab::default().server.adopt(lab.now(), &expired).is_none());
+}
+
+#[test]
+fn h49_no_time_that_is_read_back_counts_for_more_than_was_granted() {
+    let (mut lab, mut client) = (Lab::default(), Client::udp(1));
+    let relayed = client.allocate(&mut lab);
+    client.permit(&mut lab, &[peer(2, 2)]);
+    client.bind(&mut lab, 0x4000, peer(1, 1));
+    lab.pass_seconds(100);
+    // The clock is an hour back at the restart, or a day, or as far as times go.
+    for back in [Duration::from_secs(3600), Duration::from_secs(86_400), Duration::MAX / 2] {
+        let mut record = export(&lab, &client);
+        record.relayed.iter_mut().for_each(|relayed| relayed.time_to_expiry += back);
+        record.permissions.iter_mut().for_each(|permission| permission.time_to_expiry += back);
+        record.channels.iter_mut().for_each(|channel| channel.time_to_expiry += back);
+        let mut next = Lab::default();
+        adopt(&mut next, &record);
+        next.pass_seconds(299);
+        assert!(next.peer_sends(peer(2, 2), relayed, b"x").unwrap().to_client().is_some());
+        next.pass_seconds(1);
+        assert!(next.peer_sends(peer(2, 2), relayed, b"x").unwrap().silence().is_some(), "300 s were granted: {back:?}");
+        next.pass_seconds(299);
+        assert!(client.send_channel(&mut next, 0x4000, b"x").to_peer().is_some());
+        next.pass_seconds(1);
+        assert!(client.send_channel(&mut next, 0x4000, b"x").silence().is_some(), "600 s were granted: {back:?}");
+        assert_eq!(next.server.gauges().allocations, 0, "and so to the allocation: {back:?}");
+        assert!(next.pool.is_full());
+    }
+}
+
+#[test]
+fn h49_what_was_granted_is_not_shortened_by_a_restore() {
+    // The configuration has become stricter, the client has refreshed one of two addresses for less, and the records go on and on.
+    let (mut lab, mut client) = (Lab::default(), Client::udp(1));
+    client.allocate_both(&mut lab);
+    client.refresh(&mut lab, 3600);
+    client.bind(&mut lab, 0x4000, peer(1, 1));
+    client.refresh_one(&mut lab, AddressFamily::Ipv6, 600);
+    lab.setup.limits.max_lifetime = Duration::from_secs(600);
+    for restart in 1..=5 {
+        lab.pass_seconds(100);
+        lab = lab.succeed();
+        let left: Vec<_> = export(&lab, &client).relayed.iter().map(|relayed| relayed.time_to_expiry.as_secs_f64().round()).collect();
+        let passed = f64::from(restart) * 100.0;
+        assert_eq!(left, [3600.0 - passed, 600.0 - passed].into_iter().filter(|left| *left > 0.0).collect::<Vec<_>>());
+        assert!(client.send_channel(&mut lab, 0x4000, b"x").to_peer().is_some());
+    }
+}
+
+#[test]
+fn h49_nothing_shortens_a_grant_but_the_client_itself() {
+    let mut lab = Lab::with(|setup| setup.grace = 0);
+    let mut client = Client::udp(1).with_rest(b"north", lab.unix() + 60, "alice");
+    let (relayed, _) = client.allocate_both(&mut lab);
+    client.refresh(&mut lab, 1800);
+    client.bind(&mut lab, 0x4000, peer(1, 1));
+    let left = |lab: &Lab| export(lab, &client).relayed.iter().map(|relayed| relayed.time_to_expiry.as_secs()).collect::<Vec<_>>();
+    // Its credential expires, the realm gets other secrets, the policy changes.
+    lab.pass_seconds(100);
+    assert_eq!(client.clone().refresh(&mut lab, 600).error(), Some(401));
+    lab.command(Command::SetAuthenticator(Setup::with(|setup| setup.rest_secret = b"south").authenticator()));
+    lab.command(Command::SetPolicy(Lab::with(|setup| setup.rules = vec![deny("20.0.0.2/32")]).setup.policy()));
+    assert_eq!(left(&lab), [1700, 1700]);
+    lab.pass_seconds(499);
+    assert!(lab.peer_sends(peer(1, 1), relayed, b"x").unwrap().to_client().is_some());
+    assert_eq!(left(&lab), [1201, 1201]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Row H32, and what else ports that are asked for in pairs could do to the pool.
 
-use causeway_relay::BindFailure;
-use causeway_tests::{Client, Fill, Lab};
+use causeway_relay::{BindFailure, Discard};
+use causeway_tests::{Client, Fill, Lab, Reaction};
 use causeway_wire::Method;
 use causeway_wire::attribute::{AdditionalAddressFamily, AddressFamily, EvenPort, RequestedTransport, ReservationToken};
 
@@ -25,10 +25,10 @@ fn h32_ten_thousand_reservations_come_back_unclaimed() {
     let mut lab = Lab::default();
     let mut client = Client::udp(1);
     for _ in 0..10_000 {
-        let answer = client.allocate_with(&mut lab, PAIR);
-        assert!(matches!(answer.error(), None | Some(508)));
-        if answer.error().is_none() {
-            client.refresh(&mut lab, 0);
+        match client.ask(&mut lab, Method::ALLOCATE, &|w| PAIR(w.put(&RequestedTransport::UDP)?)) {
+            Reaction::Answer(answer) if answer.error().is_none() => drop(client.refresh(&mut lab, 0)),
+            Reaction::Answer(answer) => assert_eq!(answer.error(), Some(508)),
+            other => assert_eq!(other, Reaction::Silence(Discard::RefusalsSpent)),
         }
         lab.pass(std::time::Duration::from_millis(20));
     }
@@ -53,7 +53,11 @@ fn h32_guessing_tokens_yields_nothing_and_leaves_nothing() {
     let mut client = Client::udp(2);
     for guess in 0..1000u64 {
         let token = ReservationToken((guess << 32 | 0xFFFF).to_be_bytes());
-        assert_eq!(client.allocate_with(&mut lab, &|w| w.put(&token).map(drop)).error(), Some(508));
+        let guess = client.ask(&mut lab, Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP)?.put(&token).map(drop));
+        match guess {
+            Reaction::Answer(answer) => assert_eq!(answer.error(), Some(508)),
+            other => assert_eq!(other, Reaction::Silence(Discard::RefusalsSpent)),
+        }
     }
     assert_eq!((lab.server.gauges().allocations, lab.quota.total(), lab.pool.reserved()), (1, 1, 1));
     assert!(first.token().is_some());

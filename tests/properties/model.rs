@@ -110,6 +110,8 @@ struct Reservation {
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Model {
+    /// Whether a live channel permits the address and port that it is bound to.
+    channels_permit: bool,
     now: u64,
     denied: Vec<IpAddr>,
     reservations: Vec<Reservation>,
@@ -117,6 +119,10 @@ pub(crate) struct Model {
 }
 
 impl Model {
+    pub(crate) fn new(channels_permit: bool) -> Self {
+        Self { channels_permit, ..Self::default() }
+    }
+
     pub(crate) fn pass(&mut self, seconds: u64) {
         self.now += seconds;
         let now = self.now;
@@ -294,7 +300,7 @@ impl Model {
     /// Whether a Send indication goes through.
     pub(crate) fn sends(&self, five_tuple: usize, peer: SocketAddr) -> bool {
         self.allocations.get(&five_tuple).is_some_and(|allocation| {
-            allocation.is_of_family(&peer) && allocation.permits(peer.ip(), self.now) && !is_denied(&self.denied, &peer) && peer.port() != 0
+            allocation.is_of_family(&peer) && self.permits(allocation, peer) && !is_denied(&self.denied, &peer) && peer.port() != 0
         })
     }
 
@@ -308,14 +314,19 @@ impl Model {
     pub(crate) fn notifies(&self, five_tuple: usize, peer: SocketAddr, kind: u8) -> bool {
         let types: &[u8] = if peer.is_ipv4() { &[3, 11] } else { &[1, 2, 3] };
         let allocation = self.allocations.get(&five_tuple);
-        types.contains(&kind) && allocation.is_some_and(|allocation| allocation.permits(peer.ip(), self.now))
+        types.contains(&kind) && allocation.is_some_and(|allocation| self.permits(allocation, peer))
     }
 
     /// How data from a peer reach the client: not at all, on a channel, or in a Data indication.
     pub(crate) fn receives(&self, five_tuple: usize, peer: SocketAddr) -> Option<Option<u16>> {
         let allocation = self.allocations.get(&five_tuple)?;
         let channel = allocation.channels.iter().find(|(_, bound, expires)| *bound == peer && *expires > self.now);
-        allocation.permits(peer.ip(), self.now).then_some(channel.map(|(number, _, _)| *number))
+        self.permits(allocation, peer).then_some(channel.map(|(number, _, _)| *number))
+    }
+
+    fn permits(&self, allocation: &Allocation, peer: SocketAddr) -> bool {
+        let has_channel = allocation.channels.iter().any(|(_, bound, expires)| *bound == peer && *expires > self.now);
+        allocation.permits(peer.ip(), self.now) || self.channels_permit && has_channel
     }
 }
 

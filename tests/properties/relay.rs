@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use causeway_relay::{Command, IcmpNotice, Limits, Transport};
+use causeway_relay::{ChannelPermission, Command, IcmpNotice, Limits, Transport};
 use causeway_tests::addresses::{client, peer, peer_v6};
 use causeway_tests::{Answer, Client, Lab, Reaction, Setup, deny};
 use causeway_wire::attribute::{
@@ -42,22 +42,26 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
-    fn rfc8656_the_server_agrees_with_a_naive_model(steps in prop::collection::vec(step(false), 1..120)) {
-        run(0, &steps);
+    fn rfc8656_the_server_agrees_with_a_naive_model(channels in permission(), steps in prop::collection::vec(step(false), 1..120)) {
+        run(0, channels, &steps);
     }
 
     #[test]
     fn rfc8656_the_server_agrees_with_a_naive_model_after_weeks_and_months(
+        channels in permission(),
         before in 0..1_200u64,
         round in prop::sample::select(&[1u64 << 31, 1 << 32, 3 << 31, 1 << 33, 24 * 24 * 3_600_000]),
         steps in prop::collection::vec(step(false), 1..80),
     ) {
-        run((round / 1_000).saturating_sub(before), &steps);
+        run((round / 1_000).saturating_sub(before), channels, &steps);
     }
 
     #[test]
-    fn rfc8656_a_server_that_takes_over_goes_on_as_the_one_before(steps in prop::collection::vec(step(true), 1..80)) {
-        run(0, &steps);
+    fn rfc8656_a_server_that_takes_over_goes_on_as_the_one_before(
+        channels in permission(),
+        steps in prop::collection::vec(step(true), 1..80),
+    ) {
+        run(0, channels, &steps);
     }
 }
 
@@ -75,10 +79,14 @@ struct Both {
     directory: Directory,
 }
 
+fn permission() -> impl Strategy<Value = ChannelPermission> {
+    prop::sample::select(&[ChannelPermission::WithChannel, ChannelPermission::Rfc8656])
+}
+
 /// Has both take all steps, the first of them at this uptime in seconds: milliseconds in four bytes begin anew after 49 days, and change
 /// sides after 24.
-fn run(uptime: u64, steps: &[Step]) {
-    let mut both = Both::new();
+fn run(uptime: u64, channels: ChannelPermission, steps: &[Step]) {
+    let mut both = Both::new(channels);
     both.take(&Step::Pass(uptime));
     for step in steps {
         both.take(step);
@@ -94,7 +102,7 @@ fn run(uptime: u64, steps: &[Step]) {
 }
 
 impl Both {
-    fn new() -> Self {
+    fn new(channel_permission: ChannelPermission) -> Self {
         let limits = Limits {
             default_lifetime: Duration::from_secs(model::DEFAULT_LIFETIME),
             max_lifetime: Duration::from_secs(model::MAX_LIFETIME),
@@ -105,6 +113,7 @@ impl Both {
         };
         let mut lab = Lab::new(Setup {
             limits,
+            channel_permission,
             quota: model::QUOTA,
             ports: model::PORTS as u16,
             nonce_lifetime: u64::from(u32::MAX),
@@ -114,7 +123,7 @@ impl Both {
         let clients = (0..CLIENTS).map(|index| both_views(index, &mut lab)).collect();
         Self {
             lab,
-            model: Model::default(),
+            model: Model::new(channel_permission == ChannelPermission::WithChannel),
             clients,
             last: vec![None; CLIENTS],
             requests: 0,

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use causeway_relay::{Discard, Transport};
+use causeway_relay::{ChannelPermission, Discard, Transport};
 use causeway_tests::addresses::{client, peer};
 use causeway_tests::{Client, Lab, Reaction};
 
@@ -73,7 +73,7 @@ fn rfc8656_12_6_an_unbound_channel_is_discarded() {
 
 #[test]
 fn rfc8656_12_6_channel_data_refresh_neither_the_channel_nor_the_permission() {
-    let (mut lab, mut client, relayed) = bound(Transport::Udp);
+    let (mut lab, mut client, relayed) = bound_in(Lab::with(|setup| setup.channel_permission = ChannelPermission::Rfc8656), Transport::Udp);
     client.refresh(&mut lab, 3600);
     for second in 1..=60 {
         lab.pass_seconds(10);
@@ -86,7 +86,7 @@ fn rfc8656_12_6_channel_data_refresh_neither_the_channel_nor_the_permission() {
 
 #[test]
 fn rfc8656_12_7_without_a_permission_nothing_comes_in_on_a_channel() {
-    let (mut lab, mut client, relayed) = bound(Transport::Udp);
+    let (mut lab, mut client, relayed) = bound_in(Lab::with(|setup| setup.channel_permission = ChannelPermission::Rfc8656), Transport::Udp);
     lab.pass_seconds(300);
     assert_eq!(lab.peer_sends(peer(1, 1), relayed, b"x"), Some(Reaction::Silence(Discard::NoPermission)));
     client.permit(&mut lab, &[peer(1, 7)]);
@@ -111,7 +111,11 @@ fn rfc8656_12_7_the_longest_datagram_comes_in_on_a_channel() {
 }
 
 fn bound(transport: Transport) -> (Lab, Client, SocketAddr) {
-    let (mut lab, mut client) = (Lab::default(), Client::at(client(1, 1), transport));
+    bound_in(Lab::default(), transport)
+}
+
+fn bound_in(mut lab: Lab, transport: Transport) -> (Lab, Client, SocketAddr) {
+    let mut client = Client::at(client(1, 1), transport);
     let relayed = client.allocate(&mut lab);
     assert_eq!(client.bind(&mut lab, 0x4000, peer(1, 1)), None);
     (lab, client, relayed)

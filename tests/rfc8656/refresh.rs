@@ -114,7 +114,7 @@ fn rfc8656_8_2_a_refresh_refreshes_neither_permissions_nor_channels() {
     lab.pass_seconds(299);
     client.refresh(&mut lab, 3600);
     lab.pass_seconds(1);
-    assert!(lab.peer_sends(peer(1, 1), relayed, b"x").unwrap().silence().is_some(), "the permission has expired");
+    assert!(lab.peer_sends(peer(1, 2), relayed, b"x").unwrap().silence().is_some(), "the permission has expired");
     lab.pass_seconds(299);
     client.refresh(&mut lab, 3600);
     assert!(client.send_channel(&mut lab, 0x4000, b"x").to_peer().is_some());

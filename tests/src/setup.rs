@@ -2,7 +2,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use causeway_auth::{Authenticator, Credential, Credentials, FurtherSource, LimiterSettings, NonceKey, NonceKeys, RestSecret};
-use causeway_relay::{Config, Families, Limits, PeerPolicy, Rule};
+use causeway_relay::{ChannelPermission, Config, Families, Limits, PeerPolicy, Rule};
 use causeway_wire::ChannelRange;
 
 use crate::addresses::{LISTENER, LISTENER_V6, RELAY, RELAY_BOUND, RELAY_V6};
@@ -36,6 +36,8 @@ pub struct Setup {
     pub families: Families,
     /// The numbers that channels may have.
     pub channels: ChannelRange,
+    /// How long a peer with a channel is permitted.
+    pub channel_permission: ChannelPermission,
     /// Limits.
     pub limits: Limits,
     /// Whether changes are noted for a directory.
@@ -62,6 +64,7 @@ impl Default for Setup {
             rules: Vec::new(),
             families: Families { ipv4: true, ipv6: true },
             channels: ChannelRange::Rfc8656,
+            channel_permission: ChannelPermission::default(),
             limits: Limits::default(),
             track_changes: false,
             unauthenticated: Some(LimiterSettings::default()),
@@ -93,6 +96,7 @@ impl Setup {
             worker: 3,
             families: self.families,
             channels: self.channels,
+            channel_permission: self.channel_permission,
             limits: self.limits.clone(),
             policy: self.policy(),
             track_changes: self.track_changes,

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use causeway_auth::Refusal;
 use causeway_daemon::metrics::{Family, Samples, Unit};
 use causeway_net::{Count, Stats};
 use causeway_relay::{Discard, EndReason, Gauges, Transport};
@@ -51,7 +52,7 @@ pub(crate) struct Counters {
     /// Datagrams to other workers that were lost on their way.
     pub(crate) crossing_lost: Count,
     pub(crate) responses: Count,
-    pub(crate) auth_failures: Count,
+    auth_failures: [Count; Refusal::FAILURES.len()],
     /// Changes that wait for the store.
     pub(crate) unwritten: Count,
     permissions: Count,
@@ -107,6 +108,13 @@ impl Counters {
         }
     }
 
+    /// Credentials were wrong, if this refusal says so.
+    pub(crate) fn auth_failed(&self, refusal: Refusal) {
+        if let Some(at) = Refusal::FAILURES.iter().position(|failure| *failure == refusal) {
+            self.auth_failures[at].add(1);
+        }
+    }
+
     pub(crate) fn discarded(&self, discard: Discard) {
         self.discards[discard as usize].add(1);
     }
@@ -148,7 +156,9 @@ impl Counters {
         }
         samples.add(&CROSSING_LOST, &[], self.crossing_lost.value());
         samples.add(&RESPONSES, &[], self.responses.value());
-        samples.add(&AUTH_FAILURES, &[], self.auth_failures.value());
+        for (refusal, count) in Refusal::FAILURES.iter().zip(&self.auth_failures) {
+            samples.add(&AUTH_FAILURES, &[("reason", refusal.reason().into())], count.value());
+        }
         samples.add(&PERMISSIONS, &[], self.permissions.value());
         samples.add(&CHANNELS, &[], self.channels.value());
         samples.add(&PREFIXES, &[], self.prefixes.value());
@@ -169,7 +179,7 @@ const ENDED: Family = Family::counter("allocations_ended", "Allocations ended");
 const ERRORS: Family = Family::counter("stun_errors", "Error responses");
 const RESPONSES: Family = Family::counter("stun_responses", "Responses, errors included");
 const DISCARDED: Family = Family::counter("discarded", "Messages and datagrams that the protocol has the server discard");
-const AUTH_FAILURES: Family = Family::counter("auth_failures", "Requests with a wrong password or an unknown user");
+const AUTH_FAILURES: Family = Family::counter("auth_failures", "Requests whose credentials were wrong, by reason");
 const PERMISSIONS: Family = Family::gauge("permissions", "Permissions of all allocations");
 const CHANNELS: Family = Family::gauge("channels", "Channels of all allocations");
 const PREFIXES: Family = Family::gauge("allocation_prefixes", "Source prefixes that hold an allocation");

@@ -11,6 +11,7 @@ mod ephemeral;
 mod inbox;
 mod journal;
 mod keys;
+mod known_clients;
 mod listeners;
 mod nonces;
 mod peer_policy;

@@ -21,6 +21,7 @@ use crate::counters::{Counters, shared_source, worker_source};
 use crate::crossing::Crossing;
 use crate::ephemeral;
 use crate::keys::Keys;
+use crate::known_clients;
 use crate::listeners::{self, Listeners};
 use crate::nonces;
 use crate::peer_policy::peer_policy;
@@ -62,6 +63,7 @@ pub(crate) fn start(config: &Config, runtime: &Runtime) -> Result<Running> {
         tracing::warn!(%error, "the limit of open files stays as it is: each relayed address needs one");
     }
     ephemeral::warn_of_overlap(&config.relay.ports);
+    known_clients::warn(config);
     for relay in &config.relay.addresses {
         let probe = std::net::UdpSocket::bind((relay.bound, 0));
         probe.with_context(|| format!("relay.addresses: {} cannot be relayed from", relay.bound))?;
@@ -197,6 +199,7 @@ fn relay_config(config: &Config) -> RelayConfig {
             ChannelNumbers::Rfc8656 => ChannelRange::Rfc8656,
             ChannelNumbers::Rfc5766 => ChannelRange::Rfc5766,
         },
+        channel_permission: config.protocol.channel_permission,
         limits: Limits {
             default_lifetime: config.limits.default_lifetime,
             max_lifetime: config.limits.max_lifetime,

@@ -93,7 +93,15 @@ pub(super) fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
-/// Seconds, or nothing for ever; whatever else is refused, since it was meant to end something.
+/// Seconds of Unix time before the year 10000, or nothing for no end. Anything else is refused, since it was meant to end something:
+/// milliseconds, for one.
 fn time(text: &str) -> Result<Option<u64>, Malformed> {
-    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(|_| Malformed) }
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let seconds = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
+    seconds.filter(|seconds| *seconds < YEAR_10000).map(Some).ok_or(Malformed)
 }
+
+/// In seconds of Unix time.
+const YEAR_10000: u64 = 253_402_300_800;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use causeway_daemon::config::Problem;
 use causeway_daemon::config::values::Interval;
+use causeway_relay::ChannelPermission;
 use serde::Deserialize;
 
 /// The keys of `[protocol]`, as written.
@@ -11,14 +12,19 @@ use serde::Deserialize;
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ProtocolSchema {
     channel_numbers: ChannelNumbers,
+    channel_permission: PermissionSchema,
     software: String,
     nonce_lifetime: Interval,
 }
 
 impl Default for ProtocolSchema {
     fn default() -> Self {
-        let channel_numbers = ChannelNumbers::default();
-        ProtocolSchema { channel_numbers, software: String::new(), nonce_lifetime: Interval::seconds(3_600) }
+        ProtocolSchema {
+            channel_numbers: ChannelNumbers::default(),
+            channel_permission: PermissionSchema::default(),
+            software: String::new(),
+            nonce_lifetime: Interval::seconds(3_600),
+        }
     }
 }
 
@@ -33,11 +39,22 @@ pub(crate) enum ChannelNumbers {
     Rfc5766,
 }
 
+/// How long a peer with a channel is permitted, as written.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum PermissionSchema {
+    #[default]
+    WithChannel,
+    Rfc8656,
+}
+
 /// Choices of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Protocol {
     /// The numbers that a channel may have.
     pub(crate) channel_numbers: ChannelNumbers,
+    /// How long a peer with a channel is permitted (H46).
+    pub(crate) channel_permission: ChannelPermission,
     /// The SOFTWARE attribute of answers, if they have one.
     pub(crate) software: Option<String>,
     /// After so long a nonce is stale, and the client is given another.
@@ -56,8 +73,12 @@ impl ProtocolSchema {
             problems.push(Problem::new("protocol.nonce_lifetime", what));
         }
         let software = Some(self.software).filter(|text| !text.is_empty());
+        let channel_permission = match self.channel_permission {
+            PermissionSchema::WithChannel => ChannelPermission::WithChannel,
+            PermissionSchema::Rfc8656 => ChannelPermission::Rfc8656,
+        };
         let (channel_numbers, nonce_lifetime) = (self.channel_numbers, self.nonce_lifetime.0);
-        let protocol = Protocol { channel_numbers, software, nonce_lifetime };
+        let protocol = Protocol { channel_numbers, channel_permission, software, nonce_lifetime };
         if problems.is_empty() { Ok(protocol) } else { Err(problems) }
     }
 }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use causeway_daemon::config::{Transport, load, uncommented, undocumented};
+use causeway_relay::ChannelPermission;
 
 use super::relay::Scope;
 use super::*;
@@ -69,6 +70,9 @@ fn a_realm_a_user_and_an_address_are_enough() {
     assert_eq!(config.admin.listen, Some(ADMIN));
     assert_eq!(config.protocol.channel_numbers, ChannelNumbers::Rfc8656);
     assert_eq!(config.protocol.software, None);
+    assert_eq!(config.protocol.channel_permission, ChannelPermission::WithChannel);
+    let letter = with(&["--set", "protocol.channel_permission=rfc8656"]).unwrap();
+    assert_eq!(letter.protocol.channel_permission, ChannelPermission::Rfc8656);
 }
 
 #[test]

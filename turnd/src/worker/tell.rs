@@ -16,7 +16,7 @@ impl Worker {
         let client = respond.to.client;
         match respond.refusal {
             Some(refusal) if refusal.is_failure() => {
-                self.counters.auth_failures.add(1);
+                self.counters.auth_failed(refusal);
                 let (session, reason) = (self.sessions.hash_one(respond.to), refusal.reason());
                 log::auth_failure(&AuthFailure { client, session, reason, code: code.number() });
             }

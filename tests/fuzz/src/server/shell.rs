@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use causeway_auth::{Authenticator, Credential, Credentials, FurtherSource, Key, LimiterSettings, NonceKey, NonceKeys, NonceText};
 use causeway_relay::{
-    BindFailure, Command, Completion, Config, Discard, Effect, Families, FiveTuple, Gauges, IcmpNotice, KeyAnswer, Ledger, Limits, Now,
-    RelayId, Server, Verdict, WantedPort,
+    BindFailure, ChannelPermission, Command, Completion, Config, Discard, Effect, Families, FiveTuple, Gauges, IcmpNotice, KeyAnswer,
+    Ledger, Limits, Now, RelayId, Server, Verdict, WantedPort,
 };
 use causeway_wire::attribute::{AddressFamily, AttributeType};
 use causeway_wire::{ChannelRange, Message};
@@ -287,6 +287,7 @@ fn make(rfc5766: bool, authenticator: &Arc<Authenticator>, held: &Rc<Cell<usize>
         worker: 0,
         families: Families { ipv4: true, ipv6: true },
         channels: if rfc5766 { ChannelRange::Rfc5766 } else { ChannelRange::Rfc8656 },
+        channel_permission: ChannelPermission::default(),
         limits,
         policy: super::policy(1),
         track_changes: true,

@@ -1,0 +1,27 @@
+//! Limits that end calls of clients in use, said at the start: a call shows them only after minutes.
+
+use std::time::Duration;
+
+use crate::config::Config;
+
+/// libjuice refreshes after nine minutes, whatever it was granted; turn-client-proto takes a shorter lifetime for the end; ice4j never
+/// refreshes, and lives as long as its first grant.
+const LIFETIME: Duration = Duration::from_secs(600);
+/// werift repeats a request answered 438 with the nonce that was stale.
+const NONCE_LIFETIME: Duration = Duration::from_secs(3600);
+
+/// Warns of what the configuration does to known clients.
+pub(crate) fn warn(config: &Config) {
+    let (limits, nonce_lifetime) = (&config.limits, config.protocol.nonce_lifetime);
+    if limits.max_lifetime < LIFETIME {
+        let max_lifetime = limits.max_lifetime.as_secs();
+        tracing::warn!(max_lifetime, "limits.max_lifetime is below 10 minutes: calls of libjuice, turn-client-proto and ice4j end early");
+    } else if limits.default_lifetime < LIFETIME {
+        let default_lifetime = limits.default_lifetime.as_secs();
+        tracing::warn!(default_lifetime, "limits.default_lifetime is below 10 minutes: calls of ice4j end early");
+    }
+    if nonce_lifetime < NONCE_LIFETIME {
+        let nonce_lifetime = nonce_lifetime.as_secs();
+        tracing::warn!(nonce_lifetime, "protocol.nonce_lifetime is below 1 hour: calls of werift end when their nonce is stale");
+    }
+}
