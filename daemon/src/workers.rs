@@ -4,7 +4,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use causeway_net::{Backend, EventLoop};
+use causeway_net::{Backend, DontFragment, EventLoop};
 use serde::Deserialize;
 
 use crate::config::Problem;
@@ -59,13 +59,21 @@ pub struct NetSchema {
     receive_buffer: ByteSize,
     send_buffer: ByteSize,
     moderation: Moderation,
+    dont_fragment: WantedDontFragment,
 }
 
 impl Default for NetSchema {
     fn default() -> Self {
         let buffer = ByteSize(4 << 20);
         let moderation = Moderation::Rest(Interval(Duration::from_micros(100)));
-        NetSchema { workers: None, backend: WantedBackend::Auto, receive_buffer: buffer, send_buffer: buffer, moderation }
+        NetSchema {
+            workers: None,
+            backend: WantedBackend::Auto,
+            receive_buffer: buffer,
+            send_buffer: buffer,
+            moderation,
+            dont_fragment: WantedDontFragment::Small,
+        }
     }
 }
 
@@ -82,6 +90,27 @@ pub struct Net {
     pub send_buffer: usize,
     /// How long a worker rests before it waits, when packets come fast but few at a time. Zero: never.
     pub moderation: Duration,
+    /// Which IPv4 datagrams leave with DF set, beside those that a client asks it for.
+    pub dont_fragment: DontFragment,
+}
+
+/// `net.dont_fragment`, as written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WantedDontFragment {
+    /// Those that are small enough for every path.
+    Small,
+    /// None.
+    Never,
+}
+
+impl From<WantedDontFragment> for DontFragment {
+    fn from(wanted: WantedDontFragment) -> Self {
+        match wanted {
+            WantedDontFragment::Small => Self::Small,
+            WantedDontFragment::Never => Self::Never,
+        }
+    }
 }
 
 /// What `net.backend` may say.
@@ -142,7 +171,8 @@ impl NetSchema {
         let size = |size: ByteSize| usize::try_from(size.0).unwrap_or(usize::MAX);
         let moderation = self.moderation.rest().map_err(|problem| problems.push(problem)).unwrap_or_default();
         let (receive_buffer, send_buffer) = (size(self.receive_buffer), size(self.send_buffer));
-        let net = Net { workers, backend: self.backend, receive_buffer, send_buffer, moderation };
+        let dont_fragment = self.dont_fragment.into();
+        let net = Net { workers, backend: self.backend, receive_buffer, send_buffer, moderation, dont_fragment };
         if problems.is_empty() { Ok(net) } else { Err(problems) }
     }
 }

@@ -62,5 +62,5 @@ pub use resident::forget_start;
 pub use slots::Key;
 pub use stats::{Count, Reading, Stats};
 pub use tcp::{Listener, MAX_FRAME, MAX_QUEUE, Malformed, Stream, StreamEnd};
-pub use udp::{BufferSizes, IcmpError, UdpOptions, UdpSocket};
+pub use udp::{BufferSizes, DontFragment, IcmpError, UdpOptions, UdpSocket};
 pub use uring::{Backend, Refusal};

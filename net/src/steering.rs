@@ -6,6 +6,12 @@
 //!
 //! The program's answer is an index into the group, in the order in which its sockets were bound; closing one moves the last into
 //! its place. So: bind all, in the order of the workers, before the first thread starts; close none singly.
+//!
+//! # Send-only sockets
+//! Behind the workers' sockets, at indexes that the program never returns, stands a second socket for each of them: small datagrams leave
+//! through it, with DF set ([`DontFragment::Small`](crate::DontFragment)). It receives nothing and is not watched, so that the end of a
+//! send wakes no worker. These sockets are bound only after the program is attached: without it, the kernel would give them datagrams that
+//! no worker reads.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -58,6 +64,9 @@ pub struct UdpGroup {
 
 /// Binds `local` for each of `workers` and steers the group.
 ///
+/// Takes a descriptor for each worker; two over IPv4, where the group is steered and `options.dont_fragment` is
+/// [`DontFragment::Small`](crate::DontFragment::Small): one socket receives, and sends what is large, the other sends what is small.
+///
 /// # Errors
 /// As [`UdpSocket::bind`], also when another process of the same user shares the port willingly: SO_REUSEPORT alone would let two
 /// servers split one port's clients unnoticed.
@@ -66,8 +75,11 @@ pub fn bind_udp_group(local: SocketAddr, options: &UdpOptions, workers: usize) -
     let local = probe.local_addr();
     drop(probe);
     let options = UdpOptions { reuse_port: true, ..*options };
-    let sockets = (0..workers).map(|_| UdpSocket::bind(local, &options)).collect::<io::Result<Vec<_>>>()?;
+    let mut sockets = (0..workers).map(|_| UdpSocket::bind(local, &options)).collect::<io::Result<Vec<_>>>()?;
     let unsteered = attach(&sockets).err();
+    if unsteered.is_none() {
+        sockets.iter_mut().try_for_each(|socket| socket.add_send_only(&options))?;
+    }
     Ok(UdpGroup { sockets, unsteered })
 }
 

@@ -7,7 +7,7 @@ mod support;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket as StdSocket};
 
-use causeway_net::{DatagramListening, Route, UdpOptions, UdpSocket};
+use causeway_net::{DatagramListening, DontFragment, Route, UdpOptions, UdpSocket};
 use socket2::SockRef;
 use support::{Event, Manner, Worker, listen_udp, plain_socket};
 
@@ -22,7 +22,7 @@ over_each_backend!(
     thousands_of_sockets_each_bring_their_own_datagrams,
     datagrams_that_overflow_the_receive_buffer_are_counted,
     more_replies_than_an_outbox_and_an_arena_hold_are_all_accounted_for,
-    the_buffers_are_as_asked_and_df_is_clear,
+    the_buffers_are_as_asked_and_df_is_set_or_clear,
     one_flooding_socket_does_not_starve_another,
 );
 
@@ -211,8 +211,14 @@ fn more_replies_than_an_outbox_and_an_arena_hold_are_all_accounted_for() {
     assert_eq!(settled, 1_000, "sent, or dropped by a full buffer");
 }
 
-fn the_buffers_are_as_asked_and_df_is_clear() {
-    let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap(), &UdpOptions::RELAYED).unwrap();
+fn the_buffers_are_as_asked_and_df_is_set_or_clear() {
+    for (dont_fragment, discover) in [(DontFragment::Small, libc::IP_PMTUDISC_PROBE), (DontFragment::Never, libc::IP_PMTUDISC_OMIT)] {
+        check_options(&UdpOptions { dont_fragment, ..UdpOptions::RELAYED }, discover);
+    }
+}
+
+fn check_options(options: &UdpOptions, expected: i32) {
+    let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap(), options).unwrap();
     assert!(socket.buffer_sizes().receive >= 200 << 10, "{:?}", socket.buffer_sizes());
     assert_eq!(SockRef::from(&socket).recv_buffer_size().unwrap(), 2 * socket.buffer_sizes().receive);
     let mut discover = -1i32;
@@ -222,7 +228,7 @@ fn the_buffers_are_as_asked_and_df_is_clear() {
         use std::os::fd::AsRawFd;
         libc::getsockopt(socket.as_raw_fd(), libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, (&raw mut discover).cast(), &raw mut len);
     }
-    assert_eq!(discover, libc::IP_PMTUDISC_OMIT);
+    assert_eq!(discover, expected);
 }
 
 fn one_flooding_socket_does_not_starve_another() {

@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use causeway_net::{IcmpError, Route, SocketKey, UdpOptions};
+use causeway_net::{DatagramListening, DontFragment, IcmpError, Io, Route, SocketKey, UdpOptions, steering};
 use socket2::{Domain, Protocol, Socket, Type};
 use support::{Event, Manner, Worker, plain_socket};
 
@@ -20,6 +20,10 @@ over_each_backend!(
     bursts_longer_than_the_link_takes_are_fragmented_or_reported_over_ipv4,
     bursts_longer_than_the_link_takes_are_fragmented_or_reported_over_ipv6,
     what_is_not_cut_is_not_overtaken,
+    rfc8656_14_small_datagrams_have_df_and_large_ones_do_not,
+    rfc8656_14_no_datagram_has_df_if_the_operator_says_never,
+    rfc8656_14_a_link_narrower_than_small_datagrams_gets_fragments,
+    rfc8656_14_a_path_narrower_than_small_datagrams_gets_them_without_df,
 );
 
 /// Set in the process that runs inside.
@@ -28,12 +32,16 @@ const MTU: u32 = 1_400;
 
 /// Runs `test` again, over the same backend, in a namespace of its own, whose loopback has an MTU of [`MTU`]; `check` there.
 fn in_namespace(test: &str, check: impl FnOnce()) {
+    in_namespace_of(MTU, test, check);
+}
+
+fn in_namespace_of(mtu: u32, test: &str, check: impl FnOnce()) {
     if std::env::var_os(INSIDE).is_some() {
         return check();
     }
     // SAFETY: it takes no pointer and cannot fail.
     let flags = if unsafe { libc::geteuid() } == 0 { "-n" } else { "-rn" };
-    let script = format!("ip link set lo mtu {MTU} up && exec \"$0\" --exact {}::{test} --nocapture", support::backend());
+    let script = format!("ip link set lo mtu {mtu} up && exec \"$0\" --exact {}::{test} --nocapture", support::backend());
     let exe = std::env::current_exe().unwrap();
     let output = Command::new("unshare").args([flags, "sh", "-c", &script]).arg(exe).env(INSIDE, "1").output().expect("unshare runs");
     let said = String::from_utf8_lossy(&output.stdout);
@@ -191,5 +199,139 @@ fn what_is_not_cut_is_not_overtaken() {
         send(&worker, key, peer.local_addr().unwrap(), &PLAN);
         let mut buffer = [0; 2_000];
         assert_eq!(PLAN.map(|_| peer.recv(&mut buffer).unwrap()), PLAN.map(|(len, _)| len));
+    });
+}
+
+/// A relayed socket, and the listener of one worker in a steered group.
+fn start_both(address: &'static str, dont_fragment: DontFragment) -> (Worker, [SocketKey; 2]) {
+    Worker::start(Manner::Tells, |io| {
+        let relayed = UdpOptions { dont_fragment, ..UdpOptions::RELAYED };
+        let listener = UdpOptions { dont_fragment, ..UdpOptions::LISTENER };
+        let group = steering::bind_udp_group(address.parse().unwrap(), &listener, 1).unwrap();
+        assert!(group.unsteered.is_none());
+        let listener = io.listen_udp(group.sockets.into_iter().next().unwrap(), DatagramListening::plain(1)).unwrap();
+        [io.bind_udp("127.0.0.1:0".parse().unwrap(), &relayed, 42).unwrap(), listener]
+    })
+}
+
+/// Sees whole packets of UDP, with their IP headers.
+fn wire() -> Socket {
+    let wire = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::UDP)).unwrap();
+    wire.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    wire
+}
+
+/// The lengths of the next datagrams to `port`, and whether DF is set.
+fn seen(wire: &Socket, port: u16, count: usize) -> Vec<(usize, bool)> {
+    let mut packet = [0; 65_536];
+    let mut found = Vec::new();
+    while found.len() < count {
+        let len = std::io::Read::read(&mut &*wire, &mut packet).unwrap();
+        let header = usize::from(packet[0] & 15) * 4;
+        if packet[header + 2..header + 4] == port.to_be_bytes() {
+            found.push((len - header - 8, packet[6] & 0x40 != 0));
+        }
+    }
+    found
+}
+
+fn reply_each(io: &mut Io, route: Route, lens: &[usize]) {
+    for len in lens {
+        io.reply_buffer()[..*len].fill(*len as u8);
+        io.reply(&route, *len);
+    }
+}
+
+/// The same, each as a message of its own: what differs in its traffic class is not merged.
+fn reply_apart(io: &mut Io, route: Route, lens: &[usize]) {
+    for (len, tos) in lens.iter().zip([0, 0x20].into_iter().cycle()) {
+        reply_each(io, Route { tos, ..route }, &[*len]);
+    }
+}
+
+fn plain_route(socket: SocketKey, to: SocketAddr) -> Route {
+    Route { socket, to, from: None, tos: 0, dont_fragment: false }
+}
+
+const LENS: [usize; 9] = [100, 1_252, 1_253, 101, 1_300, 1_301, 5, 1_251, 1_299];
+
+fn rfc8656_14_small_datagrams_have_df_and_large_ones_do_not() {
+    in_namespace("rfc8656_14_small_datagrams_have_df_and_large_ones_do_not", || {
+        for address in ["127.0.0.1:0", "0.0.0.0:0"] {
+            let (worker, sockets) = start_both(address, DontFragment::Small);
+            let (wire, peer) = (wire(), plain_socket("127.0.0.1:0"));
+            let to = peer.local_addr().unwrap();
+            for socket in sockets {
+                for _ in 0..3 {
+                    worker.with_io(move |io| reply_apart(io, plain_route(socket, to), &LENS));
+                    assert_eq!(seen(&wire, to.port(), LENS.len()), LENS.map(|len| (len, len <= 1_252)));
+                }
+                // Singles, which leave through a ring where there is one.
+                for len in LENS {
+                    worker.with_io(move |io| reply_apart(io, plain_route(socket, to), &[len]));
+                    assert_eq!(seen(&wire, to.port(), 1), [(len, len <= 1_252)]);
+                }
+            }
+            // A client's wish counts for any length, and answers that are to show whether fragments pass have DF clear.
+            let [relayed, listener] = sockets;
+            worker.with_io(move |io| {
+                reply_apart(io, Route { dont_fragment: true, ..plain_route(relayed, to) }, &[1_350]);
+                reply_apart(io, plain_route(relayed, to), &[1_350, 100]);
+            });
+            assert_eq!(seen(&wire, to.port(), 3), [(1_350, true), (1_350, false), (100, true)]);
+            worker.with_io(move |io| {
+                io.reply_buffer()[..100].fill(1);
+                io.reply_in_fragments(&plain_route(listener, to), 100);
+                reply_apart(io, plain_route(listener, to), &[101]);
+            });
+            assert_eq!(seen(&wire, to.port(), 2), [(100, false), (101, true)]);
+        }
+    });
+}
+
+fn rfc8656_14_no_datagram_has_df_if_the_operator_says_never() {
+    in_namespace("rfc8656_14_no_datagram_has_df_if_the_operator_says_never", || {
+        let (worker, sockets) = start_both("127.0.0.1:0", DontFragment::Never);
+        let (wire, peer) = (wire(), plain_socket("127.0.0.1:0"));
+        let to = peer.local_addr().unwrap();
+        for socket in sockets {
+            worker.with_io(move |io| reply_apart(io, plain_route(socket, to), &LENS));
+            assert_eq!(seen(&wire, to.port(), LENS.len()), LENS.map(|len| (len, false)));
+        }
+        worker.with_io(move |io| reply_apart(io, Route { dont_fragment: true, ..plain_route(sockets[0], to) }, &[100]));
+        assert_eq!(seen(&wire, to.port(), 1), [(100, true)]);
+    });
+}
+
+fn rfc8656_14_a_link_narrower_than_small_datagrams_gets_fragments() {
+    in_namespace_of(700, "rfc8656_14_a_link_narrower_than_small_datagrams_gets_fragments", || {
+        let (worker, sockets) = start_both("127.0.0.1:0", DontFragment::Small);
+        let peer = plain_socket("127.0.0.1:0");
+        let to = peer.local_addr().unwrap();
+        let plans: [&[usize]; 4] = [&[1_000], &[100, 1_000, 1_001, 101, 1_252, 1_253], &[900; 5], &[600, 800, 600, 600, 900, 900]];
+        for socket in sockets {
+            for plan in plans {
+                worker.with_io(move |io| reply_each(io, plain_route(socket, to), plan));
+                for len in plan {
+                    assert_eq!(peer.recv(&mut [0; 2_000]).unwrap(), *len, "of {plan:?}");
+                }
+            }
+        }
+        worker.settle();
+        assert_eq!(worker.stats.dropped_send_refused.value(), 0);
+    });
+}
+
+fn rfc8656_14_a_path_narrower_than_small_datagrams_gets_them_without_df() {
+    in_namespace("rfc8656_14_a_path_narrower_than_small_datagrams_gets_them_without_df", || {
+        let (worker, key, from) = start("127.0.0.1:0");
+        let (wire, peer) = (wire(), plain_socket("127.0.0.1:0"));
+        let to = peer.local_addr().unwrap();
+        send(&worker, key, to, &[(1_000, false)]);
+        assert_eq!(seen(&wire, to.port(), 1), [(1_000, true)]);
+        too_big(from, to, 600);
+        let Event::Icmp(..) = worker.event() else { panic!("a report") };
+        worker.with_io(move |io| reply_apart(io, plain_route(key, to), &[1_000, 572, 573]));
+        assert_eq!(seen(&wire, to.port(), 3), [(1_000, false), (572, true), (573, false)]);
     });
 }

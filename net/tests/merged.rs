@@ -18,6 +18,7 @@ over_each_backend!(
     only_what_belongs_together_is_merged,
     what_the_kernel_does_not_cut_is_sent_datagram_by_datagram,
     a_burst_to_a_closed_port_is_not_taken_for_a_refusal_to_cut,
+    a_burst_that_is_refused_costs_few_system_calls,
     bursts_of_many_clients_at_once_keep_their_order,
     a_listener_does_not_wait_for_all_bursts_of_a_peer,
 );
@@ -192,6 +193,25 @@ fn a_burst_to_a_closed_port_is_not_taken_for_a_refusal_to_cut() {
     assert_eq!(worker.stats.datagrams_sent.value(), 100);
     assert_eq!(worker.stats.datagrams_sent_merged.value(), 100);
     assert_eq!(worker.stats.dropped_send_refused.value(), 0);
+}
+
+fn a_burst_that_is_refused_costs_few_system_calls() {
+    const EACH: u64 = 20;
+    let (worker, key) = Worker::start(Manner::Tells, |io| io.bind_udp("127.0.0.1:0".parse().unwrap(), &UdpOptions::RELAYED, 9).unwrap());
+    let mut burst = 0;
+    // From a loopback address there is no way out, and the broadcast address is prohibited.
+    for target in ["192.0.2.1:9", "255.255.255.255:9"] {
+        let to = target.parse().unwrap();
+        for _ in 0..5 {
+            burst += 1;
+            worker.with_io(move |io| reply_all(io, key, to, &[100; EACH as usize]));
+            worker.settle();
+            let stats = &worker.stats;
+            assert_eq!(stats.dropped_send_refused.value(), burst * EACH, "each is counted");
+            assert!(stats.send_calls.value() <= 4 * burst, "{} calls for {burst} bursts of {EACH}", stats.send_calls.value());
+        }
+    }
+    assert_eq!(worker.stats.datagrams_sent.value(), 0);
 }
 
 fn bursts_of_many_clients_at_once_keep_their_order() {

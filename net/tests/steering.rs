@@ -4,10 +4,11 @@
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket as StdSocket};
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use causeway_net::{UdpOptions, steering};
+use causeway_net::{DontFragment, UdpOptions, steering};
 
 const WORKERS: usize = 5;
 const CLIENTS: usize = 300;
@@ -33,6 +34,40 @@ fn check(server: &str, sources: &[&str]) {
         each[expected] += 1;
     }
     assert!(each.iter().all(|count| *count > CLIENTS / WORKERS / 2), "spread over all: {each:?}");
+}
+
+/// Every datagram reaches the socket that a worker reads, though a second one of each worker is bound to the same address.
+#[test]
+fn no_datagram_lands_on_a_send_only_socket() {
+    const SOURCES: usize = 4_000;
+    let mut group = steering::bind_udp_group("127.0.0.1:0".parse().unwrap(), &UdpOptions::LISTENER, WORKERS).unwrap().sockets;
+    for _ in 0..2 {
+        let address = group[0].local_addr();
+        let workers: Vec<_> = group.iter().map(|socket| StdSocket::from(socket.as_fd().try_clone_to_owned().unwrap())).collect();
+        let bound = std::fs::read_to_string("/proc/self/net/udp").unwrap();
+        let port = format!(":{:04X} 00000000:0000", address.port());
+        assert_eq!(bound.lines().filter(|line| line.contains(&port)).count(), 2 * WORKERS, "each worker has a second socket");
+        let mut found = 0;
+        for number in 0..SOURCES {
+            let client = StdSocket::bind((format!("127.{}.{}.1", 1 + number % 7, number / 250), 0)).unwrap();
+            client.send_to(b"?", address).unwrap();
+            let worker = &workers[steering::worker_of(client.local_addr().unwrap(), WORKERS)];
+            found += usize::from(worker.recv_from(&mut [0; 8]).is_ok_and(|(_, from)| from == client.local_addr().unwrap()));
+        }
+        assert_eq!(found, SOURCES);
+        // The same after a restart on the same port.
+        drop((workers, group));
+        group = steering::bind_udp_group(address, &UdpOptions::LISTENER, WORKERS).unwrap().sockets;
+    }
+}
+
+#[test]
+fn a_group_that_sets_no_df_has_one_socket_for_each_worker() {
+    let options = UdpOptions { dont_fragment: DontFragment::Never, ..UdpOptions::LISTENER };
+    let group = steering::bind_udp_group("127.0.0.1:0".parse().unwrap(), &options, WORKERS).unwrap();
+    let bound = std::fs::read_to_string("/proc/self/net/udp").unwrap();
+    let port = format!(":{:04X} 00000000:0000", group.sockets[0].local_addr().port());
+    assert_eq!(bound.lines().filter(|line| line.contains(&port)).count(), WORKERS);
 }
 
 #[test]

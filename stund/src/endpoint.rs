@@ -101,6 +101,7 @@ pub(crate) fn bind(config: &Config) -> io::Result<Vec<Sockets>> {
         receive_buffer: config.net.receive_buffer,
         send_buffer: config.net.send_buffer,
         receive_tos: false,
+        dont_fragment: config.net.dont_fragment,
         ..UdpOptions::LISTENER
     };
     let mut all: Vec<Sockets> = std::iter::repeat_with(Sockets::default).take(workers).collect();

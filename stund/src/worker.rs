@@ -94,7 +94,11 @@ impl Worker {
         if let Some(port) = answer.to_port {
             route.to.set_port(port);
         }
-        io.reply(&route, answer.len);
+        if answer.padded {
+            io.reply_in_fragments(&route, answer.len);
+        } else {
+            io.reply(&route, answer.len);
+        }
     }
 
     fn admit(&mut self, now: Sample, connection: Connection, peer: SocketAddr, tag: u64) -> Admission {

@@ -48,7 +48,12 @@ fn proxies(listen: &Listen) -> Option<Arc<TrustedProxies>> {
 }
 
 fn bind_udp(address: SocketAddr, net: &Net, workers: usize) -> Result<Vec<UdpSocket>> {
-    let options = UdpOptions { receive_buffer: net.receive_buffer, send_buffer: net.send_buffer, ..UdpOptions::LISTENER };
+    let options = UdpOptions {
+        receive_buffer: net.receive_buffer,
+        send_buffer: net.send_buffer,
+        dont_fragment: net.dont_fragment,
+        ..UdpOptions::LISTENER
+    };
     let group = steering::bind_udp_group(address, &options, workers)?;
     if let Some(error) = group.unsteered {
         tracing::warn!(%address, %error, "the kernel steers by its own hash: clients of restored allocations may reach another worker");

@@ -7,7 +7,7 @@ use causeway_auth::{Authenticator, Credential, Credentials, FurtherSource, RestS
 use causeway_daemon::admin::Admin;
 use causeway_daemon::lifecycle;
 use causeway_daemon::metrics::{Samples, Source};
-use causeway_net::{Clock, EventLoop, Mailbox};
+use causeway_net::{Clock, EventLoop, Mailbox, UdpOptions};
 use causeway_relay::{Config as RelayConfig, Families, Limits, Server, challenge_is_modest};
 use causeway_wire::ChannelRange;
 use rand::rngs::StdRng;
@@ -47,6 +47,7 @@ struct Shared {
     authenticator: Arc<Authenticator>,
     users: Arc<Tally>,
     pools: Arc<PortPools>,
+    relayed_options: UdpOptions,
     relayed: Arc<Relayed>,
     reservations: Arc<Reservations>,
     connections: ConnectionCaps,
@@ -139,6 +140,7 @@ impl Shared {
             authenticator: Arc::new(authenticator(config)),
             users: Tally::new(limits.allocations_per_user),
             pools: Arc::new(PortPools::new(&config.relay.addresses, &config.relay.ports)),
+            relayed_options: UdpOptions { dont_fragment: config.net.dont_fragment, ..UdpOptions::RELAYED },
             relayed: Arc::new(Relayed::new(&config.relay.addresses, &config.relay.ports)),
             reservations: Arc::new(reservations(config)),
             connections: ConnectionCaps::new(limits),
@@ -167,6 +169,7 @@ impl Shared {
             connections: Connections::new(self.connections.clone()),
             proxied: Proxied::default(),
             pools: Arc::clone(&self.pools),
+            relayed_options: self.relayed_options,
             relayed: Arc::clone(&self.relayed),
             crossing: None,
             reservations: Arc::clone(&self.reservations),

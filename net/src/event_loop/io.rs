@@ -184,10 +184,24 @@ impl Io {
     /// # Panics
     /// If `len` is over [`MAX_REPLY`].
     pub fn reply(&mut self, route: &Route, len: usize) {
+        let span = self.take_reply(len);
+        self.send(route, span);
+    }
+
+    /// The same, and DF stays clear however small it is: for datagrams that are to find out whether the path takes fragments.
+    ///
+    /// # Panics
+    /// If `len` is over [`MAX_REPLY`].
+    pub fn reply_in_fragments(&mut self, route: &Route, len: usize) {
+        let span = self.take_reply(len);
+        self.queue(route, &[span], true);
+    }
+
+    fn take_reply(&mut self, len: usize) -> Span {
         let span = self.reply_span(len);
         // The next reply begins on a cache line of its own.
         self.arena_next = (span.end.next_multiple_of(64)).min(ARENA.end);
-        self.send(route, span);
+        span
     }
 
     /// Queues the first `len` bytes of [`reply_buffer`](Self::reply_buffer) as one frame of a stream.
@@ -212,22 +226,25 @@ impl Io {
 
     /// Sends `span` of the packet in hand as a datagram.
     pub fn send(&mut self, route: &Route, span: Span) {
-        self.queue(route, &[span]);
+        self.queue(route, &[span], false);
     }
 
     /// Queues `parts`, at most three, as one datagram.
-    fn queue(&mut self, route: &Route, parts: &[Span]) {
+    fn queue(&mut self, route: &Route, parts: &[Span], may_fragment: bool) {
         let Some(entry) = self.sockets.get(route.socket) else {
             self.stats.dropped_socket_gone.add(1);
             return;
         };
         let destination = Destination {
             fd: entry.socket.as_raw_fd(),
+            home: entry.socket.home(),
+            send_only: entry.socket.send_only(),
             ringed: entry.ringed.then_some(route.socket),
             to: route.to,
             from: route.from.filter(|_| entry.socket.is_wildcard()),
             tos: route.tos,
             dont_fragment: route.dont_fragment,
+            may_fragment,
         };
         if self.outbox.is_full() {
             self.flush_outbox(); // the memory is kept: the parts lie in it
@@ -251,7 +268,7 @@ impl Io {
         let front = self.keep(header);
         let zeros = Span { start: ZEROS.start, end: ZEROS.start + padding };
         assert!(zeros.end <= ZEROS.end, "the padding of a ChannelData message or an attribute");
-        self.queue(route, &[front, packet.part(&body), zeros]);
+        self.queue(route, &[front, packet.part(&body), zeros], false);
     }
 
     /// Keeps a copy of `header` until the flush.

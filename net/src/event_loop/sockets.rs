@@ -80,6 +80,7 @@ impl Io {
 
     fn take_in(&mut self, socket: UdpSocket, tag: u64, share: Share, screen: Option<Box<Screen>>) -> io::Result<SocketKey> {
         let fd = socket.as_raw_fd();
+        self.outbox.forget(fd);
         let ringed = self.ring.is_some() && !share.is_listener();
         let key = self.sockets.insert(SocketEntry { socket, tag, share, drops: 0, screen, ringed, receiving: false });
         if ringed {
@@ -294,6 +295,9 @@ impl EventLoop {
             match read_error(fd) {
                 Ok(Some(error)) => {
                     self.io.stats.icmp_errors.add(1);
+                    if let Some(mtu) = error.mtu() {
+                        self.io.outbox.note_mtu(now.monotonic, error.peer.ip(), mtu);
+                    }
                     service.icmp(now, key, tag, &error, &mut self.io);
                 }
                 Ok(None) => {}

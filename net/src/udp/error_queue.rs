@@ -23,6 +23,14 @@ pub struct IcmpError {
     pub data: [u8; 4],
 }
 
+impl IcmpError {
+    /// The MTU of the path, if this is about a datagram that was too long for it.
+    pub(crate) fn mtu(&self) -> Option<u32> {
+        let too_big = if self.peer.is_ipv4() { (3, 4) } else { (2, 0) };
+        ((self.kind, self.code) == too_big).then(|| u32::from_be_bytes(self.data))
+    }
+}
+
 /// Takes one error off the queue. `Ok(None)`: it is nothing that ICMP would have said.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use super::options;
+use super::options::{self, Fragments};
 use super::outbox::{Message, Outbox};
 use crate::stats::Stats;
 
@@ -12,8 +12,23 @@ enum Outcome {
     Sent(usize),
     /// The socket's buffer is full.
     Full,
-    /// This message cannot be sent.
-    Refused,
+    /// This message cannot be sent, for this reason.
+    Refused(i32),
+    /// This small message is too long for the path, unless it may be fragmented.
+    TooNarrow,
+}
+
+/// Whether a message of several datagrams that was refused so may pass datagram by datagram: a datagram is longer than the path takes, or
+/// the device does not cut messages. Any other reason holds for each of its datagrams, too.
+fn is_refusal_to_cut(error: i32) -> bool {
+    matches!(error, libc::EMSGSIZE | libc::EINVAL | libc::EIO)
+}
+
+/// Whether any client gets a message from a listener's send-only socket and another one from the listener itself.
+fn has_client_of_both(messages: &[Message]) -> bool {
+    let is_small = |message: &&Message| message.fd != message.socket;
+    let large = messages.iter().filter(|message| !is_small(message));
+    large.into_iter().any(|large| messages.iter().filter(is_small).any(|small| small.client == large.client))
 }
 
 impl Outbox {
@@ -23,19 +38,23 @@ impl Outbox {
         let mut first = 0;
         while first < self.len {
             let end = self.end_of_run(first);
-            if self.dont_fragment {
-                self.send_mixed_run(first, end, now, stats);
-            } else {
-                self.send_run(first, end, now, stats);
-            }
+            self.send_all(first, end, now, stats);
             first = end;
         }
         self.clear();
     }
 
     /// Gathers the messages of each socket. From here on they have positions: the order in which they leave.
+    ///
+    /// A listener's large and small messages leave from two sockets. They are gathered by these, unless a client gets both kinds, whose order
+    /// would be lost.
     pub(super) fn arrange(&mut self) {
-        self.order.arrange(self.messages[..self.len].iter().map(|message| message.fd));
+        let messages = &self.messages[..self.len];
+        if self.has_large && !has_client_of_both(messages) {
+            self.order.arrange(messages.iter().map(|message| message.fd));
+        } else {
+            self.order.arrange(messages.iter().map(|message| message.socket));
+        }
     }
 
     /// The message that leaves at `position`.
@@ -43,23 +62,20 @@ impl Outbox {
         &self.messages[self.order.at(position)]
     }
 
-    /// Where the messages end that leave from the same socket as the one at `first`: all that this socket has.
+    /// Where the messages end that leave from the same socket as the one at `first`.
     pub(super) fn end_of_run(&self, first: usize) -> usize {
-        let fd = self.message(first).fd;
-        first + (first..self.len).take_while(|other| self.message(*other).fd == fd).count()
+        let socket = self.message(first).socket;
+        first + (first..self.len).take_while(|other| self.message(*other).socket == socket).count()
     }
 
-    /// A run in which some are to leave with DF set: that is an option of the socket, changed for those between two changes.
-    pub(super) fn send_mixed_run(&mut self, mut first: usize, end: usize, now: Duration, stats: &Stats) {
+    /// Sends the messages of one socket, each with the option that it needs: the option is changed between two of them where they differ.
+    pub(super) fn send_all(&mut self, mut first: usize, end: usize, now: Duration, stats: &Stats) {
         while first < end {
-            let Message { dont_fragment: dont, fd, .. } = *self.message(first);
-            let run = (first..end).take_while(|other| self.message(*other).dont_fragment == dont).count();
-            let ipv6 = self.names[self.order.at(first)].is_ipv6();
-            if !dont {
+            let Message { fd, fragments, .. } = *self.message(first);
+            let alike = |other: &usize| self.message(*other).fd == fd && self.message(*other).fragments == fragments;
+            let run = (first..end).take_while(alike).count();
+            if self.prepare(first) {
                 self.send_run(first, first + run, now, stats);
-            } else if options::set_dont_fragment(fd, ipv6, true).is_ok() {
-                self.send_run(first, first + run, now, stats);
-                let _cleared = options::set_dont_fragment(fd, ipv6, false); // as it could be set, it can be cleared
             } else {
                 stats.dropped_send_refused.add(self.datagrams(first, first + run));
             }
@@ -67,45 +83,74 @@ impl Outbox {
         }
     }
 
-    pub(super) fn send_run(&mut self, mut first: usize, end: usize, now: Duration, stats: &Stats) {
-        let mut was_full = false;
+    /// Sets the socket's option for the message at `position`, if it is set otherwise. Whether the message may be sent.
+    pub(super) fn prepare(&mut self, position: usize) -> bool {
+        let index = self.order.at(position);
+        let Message { fd, home, fragments, .. } = self.messages[index];
+        if self.modes.of(fd, home) == fragments {
+            return true;
+        }
+        let set = options::set_fragments(fd, self.names[index].is_ipv6(), fragments);
+        if set.is_ok() {
+            self.modes.note(fd, fragments);
+        }
+        set.is_ok() || fragments != Fragments::Forbidden
+    }
+
+    /// Sends the messages from `first` on, all from one socket and with the same option.
+    /// Says why the last message that was refused was.
+    pub(super) fn send_run(&mut self, mut first: usize, end: usize, now: Duration, stats: &Stats) -> Option<i32> {
+        let (mut was_full, mut refused) = (false, None);
         while first < end {
-            match self.send_some(first, end, stats) {
+            let outcome = self.send_some(first, end, stats);
+            match outcome {
                 Outcome::Sent(count) => {
                     first += count;
                     was_full = false;
+                    continue;
                 }
                 // One is lost; if there is still no room, so is the rest: trying each would cost a system call a loss.
                 Outcome::Full if was_full => {
                     stats.dropped_send_buffer_full.add(self.datagrams(first, end));
-                    return;
+                    return refused;
                 }
                 Outcome::Full => {
                     stats.dropped_send_buffer_full.add(self.datagrams(first, first + 1));
-                    first += 1;
                     was_full = true;
                 }
-                Outcome::Refused if self.message(first).segments > 1 => {
+                Outcome::Refused(error) if self.message(first).segments > 1 && is_refusal_to_cut(error) => {
                     self.send_apart(first, now, stats);
-                    first += 1;
                 }
-                Outcome::Refused => {
-                    stats.dropped_send_refused.add(1);
-                    first += 1;
+                Outcome::Refused(error) => {
+                    stats.dropped_send_refused.add(self.datagrams(first, first + 1));
+                    refused = Some(error);
+                }
+                Outcome::TooNarrow => {
+                    self.send_in_fragments(first, now, stats);
+                    if first + 1 < end {
+                        self.prepare(first + 1);
+                    }
                 }
             }
+            first += 1;
         }
+        refused
     }
 
-    /// Sends the datagrams of a message that the kernel does not cut, one by one.
+    /// Sends a small message over a path that takes it in fragments only.
+    pub(super) fn send_in_fragments(&mut self, position: usize, now: Duration, stats: &Stats) {
+        self.let_fragment(self.order.at(position), now);
+        self.prepare(position);
+        self.send_run(position, position + 1, now, stats);
+    }
+
+    /// Sends the datagrams of a message that the kernel does not cut, one by one, until one is refused for another reason than its length:
+    /// the others would be, too, and each would cost system calls.
     fn send_apart(&mut self, position: usize, now: Duration, stats: &Stats) {
         let index = self.order.at(position);
         let whole = self.messages[index];
-        if let Some(to) = self.names[index].read() {
-            self.refusals.note(now, to.ip(), whole.segment_len);
-        }
         let end = whole.parts + whole.part_count;
-        let mut first = whole.parts;
+        let (mut first, mut left) = (whole.parts, u64::from(whole.segments));
         while first < end {
             let (parts, bytes) = self.first_datagram(first, end, whole.segment_len);
             self.messages[index] = Message { parts: first, part_count: parts, segments: 1, bytes, ..whole };
@@ -113,8 +158,16 @@ impl Outbox {
             header.msg_iov = &raw mut self.vectors[first];
             header.msg_iovlen = parts as _;
             header.msg_controllen = whole.plain_control as _;
-            self.send_run(position, position + 1, now, stats);
             first += parts;
+            left -= 1;
+            let refused = self.send_run(position, position + 1, now, stats);
+            if refused.is_some_and(|error| error != libc::EMSGSIZE) {
+                stats.dropped_send_refused.add(left);
+                return;
+            }
+        }
+        if let Some(to) = self.names[index].read() {
+            self.refusals.note(now, to.ip(), whole.segment_len);
         }
     }
 
@@ -140,25 +193,36 @@ impl Outbox {
                 Ok(count) => {
                     self.count_sent(first, first + count, stats);
                     if count < end - first {
-                        self.suspects.extend(self.message(first).ringed); // the call has taken the error that ended it
+                        self.suspect_sender(first); // the call has taken the error that ended it
                     }
                     return Outcome::Sent(count);
                 }
                 Err(error) => match error.raw_os_error() {
                     Some(libc::EINTR) => {}
                     Some(libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM) => return Outcome::Full,
+                    Some(libc::EMSGSIZE) if self.message(first).fragments == Fragments::Needless => {
+                        self.suspect_sender(first);
+                        return Outcome::TooNarrow;
+                    }
                     // Asking again would have this host's stack report the loss twice.
                     Some(libc::EMSGSIZE) if self.message(first).segments == 1 => {
-                        self.suspects.extend(self.message(first).ringed);
-                        return Outcome::Refused;
+                        self.suspect_sender(first);
+                        return Outcome::Refused(libc::EMSGSIZE);
                     }
-                    _ if blamed => return Outcome::Refused,
+                    code if blamed => return Outcome::Refused(code.unwrap_or_default()),
                     _ => {
-                        self.suspects.extend(self.message(first).ringed);
+                        self.suspect_sender(first);
                         blamed = true;
                     }
                 },
             }
+        }
+    }
+
+    /// Has the loop look at the errors of the socket that sends the message at `position`, if nothing else reports them.
+    pub(super) fn suspect_sender(&mut self, position: usize) {
+        if let Some(socket) = self.message(position).ringed {
+            self.suspect(socket);
         }
     }
 

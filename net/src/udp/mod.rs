@@ -3,6 +3,7 @@
 pub(crate) mod ancillary;
 mod error_queue;
 mod flush;
+mod modes;
 mod options;
 mod order;
 mod outbox;
@@ -12,7 +13,7 @@ mod socket;
 mod submit;
 
 pub use error_queue::IcmpError;
-pub use options::{BufferSizes, UdpOptions};
+pub use options::{BufferSizes, DontFragment, UdpOptions};
 pub use socket::UdpSocket;
 
 pub(crate) use ancillary::CONTROL_LEN;

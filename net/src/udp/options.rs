@@ -18,17 +18,45 @@ pub struct UdpOptions {
     pub receive_tos: bool,
     /// Queue the ICMP errors that come back, so that each names the peer it is about.
     pub receive_errors: bool,
+    /// Set DF on the IPv4 datagrams that are small enough for every path: see [`DontFragment`].
+    pub dont_fragment: DontFragment,
 }
+
+/// Which IPv4 datagrams leave with DF set, beside those that ask for it ([`Route::dont_fragment`](crate::Route::dont_fragment)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DontFragment {
+    /// Those of at most 1,280 bytes with their IP header. They fit every path in practice, and spare the kernel the choice of an
+    /// identification, which is a tenth of what a datagram costs. Larger ones may be fragmented.
+    #[default]
+    Small,
+    /// None.
+    Never,
+}
+
+/// Maximum length of a datagram that leaves with DF set, in bytes: 1,280 without the headers of IPv4 and UDP.
+pub(super) const SMALL: usize = 1_280 - 20 - 8;
 
 impl UdpOptions {
     /// A listener that each worker has one of: 4 MB buffers.
-    pub const LISTENER: Self =
-        Self { reuse_port: true, receive_buffer: 4 << 20, send_buffer: 4 << 20, receive_tos: true, receive_errors: false };
+    pub const LISTENER: Self = Self {
+        reuse_port: true,
+        receive_buffer: 4 << 20,
+        send_buffer: 4 << 20,
+        receive_tos: true,
+        receive_errors: false,
+        dont_fragment: DontFragment::Small,
+    };
 
     /// A relayed transport address: 256 KiB for what peers send in one turn, ICMP errors reported. What is sent in one turn fits the
     /// system's send buffer.
-    pub const RELAYED: Self =
-        Self { reuse_port: false, receive_buffer: 256 << 10, send_buffer: 0, receive_tos: true, receive_errors: true };
+    pub const RELAYED: Self = Self {
+        reuse_port: false,
+        receive_buffer: 256 << 10,
+        send_buffer: 0,
+        receive_tos: true,
+        receive_errors: true,
+        dont_fragment: DontFragment::Small,
+    };
 }
 
 /// The buffers that a socket got: `net.core.rmem_max` and `wmem_max` cap what an unprivileged process asks for.
@@ -53,20 +81,46 @@ pub(super) fn set_buffers(socket: &Socket, options: &UdpOptions) -> io::Result<(
     Ok(())
 }
 
+/// Whether a datagram may be fragmented, by this host or by a router.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u8)]
+pub(crate) enum Fragments {
+    /// It may.
+    #[default]
+    Allowed,
+    /// It is small enough that it need not be: DF is set.
+    Needless,
+    /// The client has asked for DF: what is too long is dropped and reported.
+    Forbidden,
+}
+
+impl Fragments {
+    /// What a socket is set to when it is bound.
+    ///
+    /// A listener's own socket takes no part: its options cannot change between one datagram and the next without cost, so it has a second
+    /// socket for small datagrams.
+    pub(super) fn at_bind(ipv6: bool, options: &UdpOptions) -> Self {
+        let by_size = options.dont_fragment == DontFragment::Small && !options.reuse_port && options.receive_errors;
+        if by_size && !ipv6 { Self::Needless } else { Self::Allowed }
+    }
+}
+
 /// Sets the options of the IP layer; what is off stays at its default, which is off, and costs no system call.
 ///
-/// DF stays clear but where [`set_dont_fragment`] sets it: a relay that does not copy the incoming DF bit leaves it unset, the
-/// alternate behaviour of RFC 8656 §14. Over IPv4 it is clear in two ways: with `PMTUDISC_DONT` the kernel swallows the answer to a
-/// datagram that went out with DF set a moment ago, so a socket that wants errors has `PMTUDISC_OMIT`.
+/// Over IPv4, DF is clear in two ways: with `PMTUDISC_DONT` the kernel swallows the answer to a datagram that went out with DF set a moment
+/// ago, so a socket that wants errors has `PMTUDISC_OMIT`.
 pub(super) fn set_ip_options(socket: &Socket, ipv6: bool, wildcard: bool, options: &UdpOptions) -> io::Result<()> {
-    let (level, no_df, packet_info, tos, errors) = if ipv6 {
-        let no_df = (libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DONT);
-        (libc::IPPROTO_IPV6, no_df, libc::IPV6_RECVPKTINFO, libc::IPV6_RECVTCLASS, libc::IPV6_RECVERR)
+    let (level, packet_info, tos, errors) = if ipv6 {
+        set(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DONT)?;
+        (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, libc::IPV6_RECVTCLASS, libc::IPV6_RECVERR)
     } else {
-        let no_df = (libc::IP_MTU_DISCOVER, if options.receive_errors { libc::IP_PMTUDISC_OMIT } else { libc::IP_PMTUDISC_DONT });
-        (libc::IPPROTO_IP, no_df, libc::IP_PKTINFO, libc::IP_RECVTOS, libc::IP_RECVERR)
+        if options.receive_errors {
+            set_fragments(socket.as_raw_fd(), false, Fragments::at_bind(ipv6, options))?;
+        } else {
+            set(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT)?;
+        }
+        (libc::IPPROTO_IP, libc::IP_PKTINFO, libc::IP_RECVTOS, libc::IP_RECVERR)
     };
-    set(socket, level, no_df.0, no_df.1)?;
     for (name, wanted) in [(packet_info, wildcard), (tos, options.receive_tos), (errors, options.receive_errors)] {
         if wanted {
             set(socket, level, name, 1)?;
@@ -75,13 +129,21 @@ pub(super) fn set_ip_options(socket: &Socket, ipv6: bool, wildcard: bool, option
     Ok(())
 }
 
-/// Sets DF for what `fd`, a socket made for errors, sends from now on, or clears it again.
-pub(super) fn set_dont_fragment(fd: RawFd, ipv6: bool, dont: bool) -> io::Result<()> {
-    match (ipv6, dont) {
-        (false, true) => set_by_fd(fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DO),
-        (false, false) => set_by_fd(fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT),
-        (true, dont) => set_by_fd(fd, libc::IPPROTO_IPV6, libc::IPV6_DONTFRAG, dont.into()),
+/// Sets what holds for all that `fd` sends from now on.
+// Deviation: RFC 8656 §14: DF is set on IPv4 datagrams of at most 1,280 bytes, whatever the DF bit of what came in, which the server cannot read: nearly all senders set it, every path takes such datagrams in practice, and the kernel spares a tenth of their cost. `net.dont_fragment = "never"` restores the alternate behaviour.
+// Deviation: RFC 8656 §15: DF is set on IPv4 datagrams of at most 1,280 bytes also when their content came over TCP, for the same reason.
+pub(super) fn set_fragments(fd: RawFd, ipv6: bool, fragments: Fragments) -> io::Result<()> {
+    if ipv6 {
+        let dont = i32::from(fragments == Fragments::Forbidden);
+        return set_by_fd(fd, libc::IPPROTO_IPV6, libc::IPV6_DONTFRAG, dont);
     }
+    let discover = match fragments {
+        Fragments::Allowed => libc::IP_PMTUDISC_OMIT,
+        // What ICMP says of a path's MTU changes nothing.
+        Fragments::Needless => libc::IP_PMTUDISC_PROBE,
+        Fragments::Forbidden => libc::IP_PMTUDISC_DO,
+    };
+    set_by_fd(fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, discover)
 }
 
 /// Has the kernel put consecutive datagrams of one flow into one message, where it knows how (UDP_GRO, Linux 5.0).

@@ -1,15 +1,16 @@
 //! Batches of datagrams out: collected while a batch is handled, in the kernel's own form.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::RawFd;
 use std::ptr;
 use std::time::Duration;
 
 use super::ancillary::{self, Control};
-use super::options;
+use super::modes::Modes;
+use super::options::{self, Fragments, SMALL};
 use super::order::{CAPACITY, Order};
-use super::refusals::Refusals;
+use super::refusals::{NARROW, Refusals, UNCUT};
 use super::socket::UdpSocket;
 use crate::address::RawAddress;
 use crate::region::{Region, Span};
@@ -30,19 +31,37 @@ const MOST_BYTES: usize = 65_000;
 pub(crate) struct Destination {
     /// The socket's descriptor. It must stay open until the next flush.
     pub(crate) fd: RawFd,
+    /// What the socket was set to when it was bound.
+    pub(crate) home: Fragments,
+    /// The descriptor of its send-only socket for small datagrams, if it has one. It must stay open, too.
+    pub(crate) send_only: Option<RawFd>,
     /// Which socket, if it is one that a ring serves.
     pub(crate) ringed: Option<Key<UdpSocket>>,
     pub(crate) to: SocketAddr,
     /// The source address, for a socket bound to the wildcard address.
     pub(crate) from: Option<IpAddr>,
     pub(crate) tos: u8,
+    /// Whether the client has asked for DF.
     pub(crate) dont_fragment: bool,
+    /// Whether DF must stay clear, however small it is.
+    pub(crate) may_fragment: bool,
+}
+
+impl Destination {
+    /// Whether small datagrams leave with DF set.
+    fn is_by_size(&self) -> bool {
+        self.home == Fragments::Needless || self.send_only.is_some()
+    }
 }
 
 /// What the kernel is not told of a message, or in other words.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Message {
+    /// The socket that it belongs to, and the one that it leaves from: that or its send-only socket.
+    pub(super) socket: RawFd,
     pub(super) fd: RawFd,
+    /// What `fd` was set to when it was bound.
+    pub(super) home: Fragments,
     /// Which socket, if it is one that a ring serves.
     pub(super) ringed: Option<Key<UdpSocket>>,
     /// Where its parts begin, and how many they are.
@@ -56,8 +75,10 @@ pub(super) struct Message {
     pub(super) bytes: usize,
     /// Length of the control messages without the one that has it cut.
     pub(super) plain_control: usize,
-    /// Whether it is to leave with DF set.
-    pub(super) dont_fragment: bool,
+    /// What `fd` must be set to when it leaves.
+    pub(super) fragments: Fragments,
+    /// Tells clients apart where a listener has two sockets. Two clients may have the same.
+    pub(super) client: u32,
 }
 
 /// Messages to be sent. A message is one datagram, or several of one flow that the kernel cuts apart (UDP_SEGMENT): the datagrams are
@@ -72,15 +93,20 @@ pub(crate) struct Outbox {
     open: bool,
     /// Whether the kernel knows how to cut messages.
     merges: bool,
-    /// Whether any is to leave with DF set.
-    pub(super) dont_fragment: bool,
+    /// Whether any large one leaves from a listener that has a send-only socket for small ones.
+    pub(super) has_large: bool,
+    /// What sockets are set to.
+    pub(super) modes: Modes,
     pub(super) refusals: Refusals,
+    /// Destinations to which DF stays clear.
+    narrow: Refusals,
     /// The order in which messages leave.
     pub(super) order: Order,
     /// What the ring was given and has not answered for yet, by the bit of its position.
     pub(super) submitted: u128,
-    /// Sockets of a ring that failed to send: an ICMP error may have come, of which nobody else would hear.
-    pub(super) suspects: VecDeque<Key<UdpSocket>>,
+    /// Sockets of a ring that failed to send, each once: an ICMP error may have come, which nothing else would report.
+    suspects: VecDeque<Key<UdpSocket>>,
+    suspected: HashSet<Key<UdpSocket>>,
     pub(super) messages: Box<[Message; CAPACITY]>,
     pub(super) headers: Box<[libc::mmsghdr; CAPACITY]>,
     /// Copies of headers that are sent together and do not stand together.
@@ -110,11 +136,14 @@ impl Outbox {
             last: None,
             open: false,
             merges: options::can_segment(),
-            dont_fragment: false,
-            refusals: Refusals::new(),
+            has_large: false,
+            modes: Modes::default(),
+            refusals: Refusals::new(UNCUT),
+            narrow: Refusals::new(NARROW),
             order: Order::new(),
             submitted: 0,
             suspects: VecDeque::new(),
+            suspected: HashSet::new(),
             messages: Box::new([Message::default(); CAPACITY]),
             gathered: headers.clone(),
             headers,
@@ -140,12 +169,16 @@ impl Outbox {
 
     /// The one that did so first.
     pub(crate) fn next_suspect(&mut self) -> Option<Key<UdpSocket>> {
-        self.suspects.pop_front()
+        let socket = self.suspects.pop_front()?;
+        self.suspected.remove(&socket);
+        Some(socket)
     }
 
-    /// Has this socket looked at once more.
+    /// Has the errors of this socket looked at. However often it fails until then, that costs one look.
     pub(crate) fn suspect(&mut self, socket: Key<UdpSocket>) {
-        self.suspects.push_back(socket);
+        if self.suspected.insert(socket) {
+            self.suspects.push_back(socket);
+        }
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -157,7 +190,7 @@ impl Outbox {
         self.len = 0;
         self.parts = 0;
         self.last = None;
-        self.dont_fragment = false;
+        self.has_large = false;
         self.order.reset();
     }
 
@@ -175,7 +208,7 @@ impl Outbox {
         if self.open && self.takes(bytes, destination, now) {
             self.grow(bytes);
         } else {
-            self.begin(first, bytes, destination);
+            self.begin(first, bytes, destination, now);
         }
     }
 
@@ -207,17 +240,25 @@ impl Outbox {
         self.open = bytes == message.segment_len;
     }
 
-    fn begin(&mut self, first: usize, bytes: usize, destination: &Destination) {
+    fn begin(&mut self, first: usize, bytes: usize, destination: &Destination, now: Duration) {
         if bytes == 0 {
             self.vectors[first].iov_len = 0; // an empty datagram has a part, too
             self.parts = first + 1;
         }
         let index = self.len;
         self.len += 1;
+        let fragments = self.fragments(bytes, destination, now);
         let control = &mut self.controls[index];
         let control_len = ancillary::write(control, destination.to.is_ipv6(), destination.from, destination.tos);
+        let (fd, home) = match destination.send_only.filter(|_| fragments == Fragments::Needless) {
+            Some(send_only) => (send_only, Fragments::Needless),
+            None => (destination.fd, destination.home),
+        };
+        self.has_large |= destination.send_only.is_some_and(|send_only| fd != send_only);
         self.messages[index] = Message {
-            fd: destination.fd,
+            socket: destination.fd,
+            fd,
+            home,
             ringed: destination.ringed,
             parts: first,
             part_count: self.parts - first,
@@ -225,9 +266,9 @@ impl Outbox {
             segment_len: bytes,
             bytes,
             plain_control: control_len,
-            dont_fragment: destination.dont_fragment,
+            fragments,
+            client: if let SocketAddr::V4(to) = destination.to { u32::from(*to.ip()) ^ u32::from(to.port()) << 16 } else { 0 },
         };
-        self.dont_fragment |= destination.dont_fragment;
         let header = &mut self.headers[index].msg_hdr;
         header.msg_namelen = self.names[index].set(destination.to);
         header.msg_iov = &raw mut self.vectors[first];
@@ -236,5 +277,41 @@ impl Outbox {
         header.msg_control = if control_len > 0 { control.as_mut_ptr() } else { ptr::null_mut() };
         self.last = Some(*destination);
         self.open = self.merges && bytes > 0;
+    }
+
+    /// Whether a datagram of so many bytes may be fragmented.
+    fn fragments(&self, bytes: usize, destination: &Destination, now: Duration) -> Fragments {
+        if destination.dont_fragment {
+            return Fragments::Forbidden;
+        }
+        let is_small = bytes <= SMALL && destination.is_by_size() && !destination.may_fragment;
+        if is_small && !self.narrow.includes(now, destination.to.ip(), bytes) { Fragments::Needless } else { Fragments::Allowed }
+    }
+
+    /// The path to `to` takes datagrams of `mtu` bytes, the IP header included: longer ones will leave without DF.
+    pub(crate) fn note_mtu(&mut self, now: Duration, to: IpAddr, mtu: u32) {
+        let headers = 1_280 - SMALL;
+        if to.is_ipv4() && mtu < 1_280 {
+            self.narrow.note(now, to, (mtu as usize + 1).saturating_sub(headers));
+        }
+    }
+
+    /// The message at `index` has turned out to be too long for its path although it is small: it may be fragmented, and what follows to the
+    /// same destination, too.
+    pub(super) fn let_fragment(&mut self, index: usize, now: Duration) {
+        let message = &mut self.messages[index];
+        message.fragments = Fragments::Allowed;
+        if message.fd != message.socket {
+            (message.fd, message.home) = (message.socket, Fragments::Allowed);
+        }
+        let len = message.segment_len;
+        if let Some(to) = self.names[index].read() {
+            self.narrow.note(now, to.ip(), len);
+        }
+    }
+
+    /// A descriptor has become another socket's.
+    pub(crate) fn forget(&mut self, fd: RawFd) {
+        self.modes.forget(fd);
     }
 }

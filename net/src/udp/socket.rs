@@ -6,14 +6,20 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::options::{self, BufferSizes, UdpOptions};
+use super::options::{self, BufferSizes, DontFragment, Fragments, UdpOptions};
 
 /// A bound, non-blocking UDP socket of one address family.
+///
+/// It is one descriptor, or two: a socket of a steered group over IPv4 has a second one for small datagrams
+/// ([`bind_udp_group`](crate::steering::bind_udp_group)).
 #[derive(Debug)]
 pub struct UdpSocket {
+    // Dropped first: as the last of its group it leaves the other sockets' numbers as they are.
+    send_only: Option<OwnedFd>,
     fd: OwnedFd,
     local: SocketAddr,
     wildcard: bool,
+    home: Fragments,
 }
 
 impl UdpSocket {
@@ -39,7 +45,36 @@ impl UdpSocket {
             0 => socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?,
             _ => local,
         };
-        Ok(Self { fd: socket.into(), local, wildcard: local.ip().is_unspecified() })
+        let home = Fragments::at_bind(local.is_ipv6(), options);
+        Ok(Self { send_only: None, fd: socket.into(), local, wildcard: local.ip().is_unspecified(), home })
+    }
+
+    /// Gives it a second socket on the same address, which sends small datagrams with DF set and receives nothing: its group must be steered,
+    /// by a program that does not know it. With IPv6, or if `options` do not want it, nothing is done.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind).
+    pub(crate) fn add_send_only(&mut self, options: &UdpOptions) -> io::Result<()> {
+        if self.local.is_ipv6() || options.dont_fragment == DontFragment::Never {
+            return Ok(());
+        }
+        let socket = Socket::new(Domain::IPV4, Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
+        socket.set_reuse_port(true)?;
+        options::set_fragments(socket.as_raw_fd(), false, Fragments::Needless)?;
+        options::set_buffers(&socket, &UdpOptions { receive_buffer: 1, ..*options })?; // the kernel makes it its least
+        socket.bind(&self.local.into())?;
+        self.send_only = Some(socket.into());
+        Ok(())
+    }
+
+    /// The descriptor from which small datagrams leave, if it is not the socket's own.
+    pub(crate) fn send_only(&self) -> Option<RawFd> {
+        self.send_only.as_ref().map(AsRawFd::as_raw_fd)
+    }
+
+    /// Whether what it sends may be fragmented, as long as nothing else was set.
+    pub(crate) fn home(&self) -> Fragments {
+        self.home
     }
 
     /// The address it is bound to, with the port that the kernel chose if 0 was asked for.

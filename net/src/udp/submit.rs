@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use super::options::Fragments;
 use super::outbox::Outbox;
 use crate::stats::Stats;
 use crate::uring::Ring;
@@ -25,15 +26,11 @@ impl Outbox {
         let mut first = 0;
         while first < self.len {
             let end = self.end_of_run(first);
-            let message = self.message(first);
-            if end - first == 1 && message.ringed.is_some() && !message.dont_fragment {
+            if end - first == 1 && self.message(first).ringed.is_some() && self.prepare(first) {
                 // SAFETY: as the caller promises.
                 unsafe { self.give(first, ring)? };
-            } else if self.dont_fragment {
-                // It is an option of the socket, which has to change between one message and the next.
-                self.send_mixed_run(first, end, now, stats);
             } else {
-                self.send_run(first, end, now, stats);
+                self.send_all(first, end, now, stats);
             }
             first = end;
         }
@@ -76,12 +73,16 @@ impl Outbox {
                 libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM => {
                     stats.dropped_send_buffer_full.add(self.datagrams(position, position + 1));
                 }
+                libc::EMSGSIZE if self.message(position).fragments == Fragments::Needless => {
+                    self.suspect_sender(position);
+                    self.send_in_fragments(position, now, stats);
+                }
                 libc::EMSGSIZE if self.message(position).segments == 1 => {
-                    self.suspects.extend(self.message(position).ringed);
+                    self.suspect_sender(position);
                     stats.dropped_send_refused.add(1);
                 }
                 _ => {
-                    self.suspects.extend(self.message(position).ringed);
+                    self.suspect_sender(position);
                     self.send_run(position, position + 1, now, stats);
                 }
             }

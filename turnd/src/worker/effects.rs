@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use causeway_net::{Io, Sample, SocketKey, UdpOptions};
+use causeway_net::{Io, Sample, SocketKey};
 use causeway_relay::{BindFailure, Completion, Effect, RelayId, Verdict, WantedPort};
 use causeway_wire::attribute::AddressFamily;
 use rand::Rng;
@@ -134,7 +134,7 @@ impl Worker {
 
     /// Opens the socket of a port that was taken; gives the port back if it cannot be had.
     fn open(&mut self, now: Sample, pool: &PortPool, port: u16, relay: RelayId, io: &mut Io) -> Result<SocketKey, io::ErrorKind> {
-        io.bind_udp(pool.bound(port), &UdpOptions::RELAYED, Socket::Relay(relay).tag()).map_err(|error| {
+        io.bind_udp(pool.bound(port), &self.relayed_options, Socket::Relay(relay).tag()).map_err(|error| {
             pool.give_back(port);
             self.tell_unbound(now, pool.bound(port), &error);
             error.kind()

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use ahash::RandomState;
 use causeway_net::{
-    Admission, Arrival, AssociationInfo, IcmpError, Io, Malformed, Packet, Sample, Service, SocketKey, StreamEnd, StreamInfo,
+    Admission, Arrival, AssociationInfo, IcmpError, Io, Malformed, Packet, Sample, Service, SocketKey, StreamEnd, StreamInfo, UdpOptions,
 };
 use causeway_relay::{AllocationRecord, Command, FiveTuple, IcmpNotice, KeyAnswer, Now, Server, Transport};
 use causeway_wire::stream;
@@ -71,6 +71,8 @@ pub(crate) struct Worker {
     /// Clients of plain UDP that are behind a proxy.
     pub(crate) proxied: Proxied,
     pub(crate) pools: Arc<PortPools>,
+    /// What a relayed socket is asked for.
+    pub(crate) relayed_options: UdpOptions,
     /// Who holds which relayed address, at all workers.
     pub(crate) relayed: Arc<Relayed>,
     /// The way to the other workers, if there are any.

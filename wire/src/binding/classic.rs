@@ -49,7 +49,7 @@ fn binding(request: &Message<'_>, received: &Received, other: Option<SocketAddr>
     if let Some(other) = other {
         writer.put(&ChangedAddress(other))?;
     }
-    Ok(Answer { len: writer.finish(), from, to_port: None, error: None })
+    Ok(Answer { len: writer.finish(), from, to_port: None, error: None, padded: false })
 }
 
 /// RFC 3489 §8.2.
@@ -90,7 +90,7 @@ fn error(request: &Message<'_>, code: ErrorCode, unknown: &[u16], out: &mut [u8]
         list[..unknown.len()].copy_from_slice(unknown);
         writer.put(&UnknownAttributes::Kinds(&list[..unknown.len().next_multiple_of(2)]))?;
     }
-    Ok(Answer { len: writer.finish(), from: None, to_port: None, error: Some(code) })
+    Ok(Answer { len: writer.finish(), from: None, to_port: None, error: Some(code), padded: false })
 }
 
 /// "The lengths of the reason phrases MUST be a multiple of 4 (measured in bytes). This can be accomplished by added spaces to the end of the

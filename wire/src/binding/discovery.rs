@@ -30,7 +30,7 @@ pub(super) fn is_known(kind: AttributeType, usage: Usage, over: Transport) -> bo
 pub(super) struct Wishes {
     change: ChangeRequest,
     pub(super) response_port: Option<u16>,
-    padding: bool,
+    pub(super) padding: bool,
 }
 
 impl Wishes {

@@ -78,6 +78,8 @@ pub struct Answer {
     pub to_port: Option<u16>,
     /// The error that it carries; `None` is success.
     pub error: Option<ErrorCode>,
+    /// Whether it has PADDING: it must be sent as what may be fragmented, for it is to show whether fragments pass (RFC 5780 §7.6).
+    pub padded: bool,
 }
 
 /// Why nothing is answered.
@@ -134,7 +136,7 @@ fn success(request: &Message<'_>, received: &Received, usage: Usage, wishes: &Wi
         Usage::Binding => None,
         Usage::NatDiscovery { other } => discovery::put(&mut writer, request, received, other, wishes)?,
     };
-    Ok(Answer { len: finish(writer, request)?, from, to_port: wishes.response_port, error: None })
+    Ok(Answer { len: finish(writer, request)?, from, to_port: wishes.response_port, error: None, padded: wishes.padding })
 }
 
 fn error(request: &Message<'_>, code: ErrorCode, unknown: &[u16], out: &mut [u8]) -> Result<Answer, Silence> {
@@ -143,7 +145,7 @@ fn error(request: &Message<'_>, code: ErrorCode, unknown: &[u16], out: &mut [u8]
     if !unknown.is_empty() {
         writer.put(&UnknownAttributes::Kinds(unknown))?;
     }
-    Ok(Answer { len: finish(writer, request)?, from: None, to_port: None, error: Some(code) })
+    Ok(Answer { len: finish(writer, request)?, from: None, to_port: None, error: Some(code), padded: false })
 }
 
 /// A client that uses FINGERPRINT finds it in the answer too (RFC 8489 §7).
