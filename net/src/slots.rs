@@ -20,7 +20,7 @@ impl<T> Key<T> {
     }
 
     /// The key of [`to_bits`](Self::to_bits).
-    pub fn from_bits(bits: u64) -> Self {
+    pub const fn from_bits(bits: u64) -> Self {
         Self { index: bits as u32, generation: (bits >> 32) as u32 & GENERATION_MASK, of: PhantomData }
     }
 }

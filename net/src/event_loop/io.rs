@@ -49,8 +49,9 @@ pub struct Io {
     pub(super) ring: Option<Ring>,
     /// Sockets of the ring that are to be received from.
     pub(super) to_receive: Vec<SocketKey>,
-    /// Sockets of the ring that were released while they were received from.
-    pub(super) to_cancel: Vec<SocketKey>,
+    /// Sockets of the ring that were released while they were received from. They are closed after their receives are cancelled: as long as
+    /// a receive lasts, the ring goes on taking datagrams, whoever has closed the socket.
+    pub(super) to_cancel: Vec<(SocketKey, OwnedFd)>,
     /// What the ring failed with: the loop ends.
     pub(super) defect: Option<io::Error>,
     /// Whether the loop runs; and how long it may yet wait before.
@@ -69,7 +70,7 @@ pub struct Io {
     /// Where the next stream is read to.
     pub(super) scratch_next: usize,
     /// Closed sockets whose datagrams have not left yet.
-    retired: Vec<OwnedFd>,
+    pub(super) retired: Vec<OwnedFd>,
     /// The place of the socket whose kernel drops are counted next.
     pub(super) next_counted: usize,
     /// Listeners' sockets, which are served in each turn while they are busy.
@@ -318,17 +319,19 @@ impl Io {
         self.retired.clear();
     }
 
-    /// Closes `socket` once what it has to send is sent.
-    pub(super) fn retire(&mut self, socket: UdpSocket) {
-        if self.outbox.is_empty() {
-            return;
+    /// Closes the socket of `entry` once what it has to send is sent and the ring receives from it no more.
+    pub(super) fn retire(&mut self, key: SocketKey, entry: SocketEntry) {
+        if entry.receiving {
+            self.to_cancel.push((key, entry.socket.into()));
+        } else if !self.outbox.is_empty() {
+            // It stays in the epoll instance for the rest of the turn; its events are stale by their key.
+            self.retired.push(entry.socket.into());
         }
-        // It stays in the epoll instance for the rest of the turn; its events are stale by their key.
-        self.retired.push(socket.into());
     }
 
+    /// Whether sockets that were released are still open.
     pub(super) fn has_retired(&self) -> bool {
-        !self.retired.is_empty()
+        !self.retired.is_empty() || !self.to_cancel.is_empty() || self.ring.as_ref().is_some_and(Ring::is_ending)
     }
 
     /// Where a listener's socket or a relayed socket is bound.

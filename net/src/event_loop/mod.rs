@@ -151,6 +151,14 @@ impl EventLoop {
     /// # Errors
     /// When the kernel refuses to wait, to watch the mailbox or to serve the ring: a defect, not an event of the network.
     pub fn run<S: Service>(&mut self, service: &mut S, mailbox: &mailbox::Receiver<S::Mail>) -> std_io::Result<()> {
+        let served = self.serve(service, mailbox);
+        // Also after a defect: a socket that is closed while the ring receives from it goes on taking datagrams.
+        let shut = self.io.shut_ring();
+        served.and(shut)?;
+        self.io.epoll.remove(mailbox.as_raw_fd())
+    }
+
+    fn serve<S: Service>(&mut self, service: &mut S, mailbox: &mailbox::Receiver<S::Mail>) -> std_io::Result<()> {
         self.io.epoll.add(mailbox.as_raw_fd(), Source::Mailbox, Interest::READ)?;
         self.io.running = true;
         self.io.enable_ring()?;
@@ -168,8 +176,7 @@ impl EventLoop {
             }
             self.turn(&events, service, mailbox);
         }
-        self.io.shut_ring()?;
-        self.io.epoll.remove(mailbox.as_raw_fd())
+        Ok(())
     }
 
     /// How long to let packets gather, if they come fast.

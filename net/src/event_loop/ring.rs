@@ -61,8 +61,9 @@ impl Io {
                 ring.receive(key, entry.socket.as_raw_fd())?;
             }
         }
-        for key in self.to_cancel.drain(..) {
+        for (key, socket) in std::mem::take(&mut self.to_cancel) {
             ring.cancel(key)?;
+            self.retired.push(socket); // closed after the submission
         }
         Ok(())
     }
@@ -77,20 +78,28 @@ impl Io {
         Ok(())
     }
 
-    /// Has the kernel let go of the sockets that were released. Whether there were any.
-    pub(super) fn let_go(&mut self) -> bool {
-        if self.ring.as_ref().is_none_or(|ring| self.to_cancel.is_empty() && !ring.is_ending()) {
-            return false;
-        }
+    /// Closes the sockets that were released, and waits until the kernel has let go of them. What they were to send leaves before.
+    pub(super) fn let_go(&mut self) {
         self.flush_datagrams();
-        let settled = self.queue_requests().and_then(|()| self.ring.as_mut().map_or(Ok(()), |ring| ring.settle()));
-        settled.inspect_err(|error| self.defect = Some(io::Error::new(error.kind(), error.to_string()))).is_ok()
+        if let Err(error) = self.settle_ring() {
+            self.defect = Some(error);
+        }
+        self.free_batch();
     }
 
-    /// The loop ends: what is queued leaves, and no socket is held by the ring any more.
+    fn settle_ring(&mut self) -> io::Result<()> {
+        self.queue_requests()?;
+        self.ring.as_mut().map_or(Ok(()), |ring| ring.settle())
+    }
+
+    /// The loop ends: what is queued leaves, and no socket is held by the ring any more. Until then none is closed.
     pub(super) fn shut_ring(&mut self) -> io::Result<()> {
         self.flush_datagrams();
-        self.ring.as_mut().map_or(Ok(()), |ring| ring.shut_down())
+        self.to_receive.clear();
+        self.queue_requests()?;
+        let received = |index| self.sockets.at(index).filter(|(_, entry)| entry.receiving).map(|(key, _)| key);
+        let armed: Vec<SocketKey> = (0..self.sockets.places()).filter_map(received).collect();
+        self.ring.as_mut().map_or(Ok(()), |ring| ring.shut_down(armed))
     }
 }
 
@@ -155,5 +164,34 @@ impl EventLoop {
         if self.errors(now, key, service) {
             self.io.outbox.suspect(key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::udp::UdpOptions;
+    use crate::uring::Backend;
+
+    #[test]
+    fn a_released_socket_is_closed_after_its_receive_is_cancelled() {
+        let mut event_loop = EventLoop::with_backend(Clock::start(), Backend::IoUring, None).expect("this machine has a ring");
+        let io = event_loop.io();
+        io.enable_ring().unwrap();
+        let key = io.bind_udp("127.0.0.1:0".parse().unwrap(), &UdpOptions::RELAYED, 0).unwrap();
+        let mut events = Events::new();
+        io.wait_on_ring(&mut events, Duration::ZERO, Duration::ZERO).unwrap();
+        io.release_udp(key);
+        io.flush_datagrams();
+        let is_open = |io: &Io| io.to_cancel.len() + io.retired.len();
+        assert_eq!(is_open(io), 1, "its receive is armed, and no submission has come");
+        io.wait_on_ring(&mut events, Duration::ZERO, Duration::ZERO).unwrap();
+        assert_eq!(is_open(io), 0);
+        // One that has no receive yet is closed at once.
+        let key = io.bind_udp("127.0.0.1:0".parse().unwrap(), &UdpOptions::RELAYED, 0).unwrap();
+        io.release_udp(key);
+        assert_eq!(is_open(io), 0);
+        io.shut_ring().unwrap();
     }
 }

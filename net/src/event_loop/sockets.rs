@@ -51,21 +51,18 @@ impl Io {
     pub fn bind_udp(&mut self, local: SocketAddr, options: &UdpOptions, tag: u64) -> io::Result<SocketKey> {
         let mut bound = UdpSocket::bind(local, options);
         if bound.is_err() && self.has_retired() {
-            self.flush_datagrams(); // the port that is wanted, or the descriptor, may be one just released
+            self.let_go(); // the port that is wanted, or the descriptor, may be one just released
             bound = UdpSocket::bind(local, options);
         }
         let socket = match bound {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => self.bind_again(local, options)?,
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => self.bind_late(local, options)?,
             bound => bound?,
         };
         self.take_in(socket, tag, Share::relayed(), None)
     }
 
-    /// Binds an address that is taken, maybe by a socket that is on its way out.
-    fn bind_again(&mut self, local: SocketAddr, options: &UdpOptions) -> io::Result<UdpSocket> {
-        if self.let_go() {
-            return UdpSocket::bind(local, options);
-        }
+    /// Binds an address that is taken, maybe by a socket of an earlier process.
+    fn bind_late(&mut self, local: SocketAddr, options: &UdpOptions) -> io::Result<UdpSocket> {
         // Before the loop runs nobody waits for it. The process before this one may have been killed with the port in its ring, and the
         // kernel takes a while to clear that up.
         while !self.running && !self.grace.is_zero() {
@@ -101,10 +98,7 @@ impl Io {
         }
         if let Some(mut entry) = self.sockets.remove(key) {
             count_drops(&mut entry, &self.stats);
-            if entry.receiving {
-                self.to_cancel.push(key);
-            }
-            self.retire(entry.socket);
+            self.retire(key, entry);
             self.stats.sockets_open.set(self.sockets.len() as u64);
         }
     }

@@ -17,8 +17,6 @@ pub(super) enum Token {
     Send(usize),
     /// The end of a socket's receive.
     Cancel(SocketKey),
-    /// The end of all of them.
-    CancelAll,
 }
 
 impl Token {
@@ -28,7 +26,6 @@ impl Token {
             Self::Watch => 2 << 60,
             Self::Send(position) => 3 << 60 | position as u64,
             Self::Cancel(key) => 4 << 60 | key.to_bits(),
-            Self::CancelAll => 5 << 60,
         }
     }
 
@@ -37,8 +34,7 @@ impl Token {
             1 => Self::Receive(Key::from_bits(bits)),
             2 => Self::Watch,
             3 => Self::Send((bits & u64::from(u32::MAX)) as usize),
-            4 => Self::Cancel(Key::from_bits(bits)),
-            _ => Self::CancelAll,
+            _ => Self::Cancel(Key::from_bits(bits)),
         }
     }
 }
@@ -77,7 +73,7 @@ impl Completion {
                 Some(Self::Receive { socket, buffer: cqueue::buffer_select(flags).map(BufferId), last })
             }
             Token::Watch => Some(Self::Watch),
-            Token::Send(_) | Token::Cancel(_) | Token::CancelAll => None,
+            Token::Send(_) | Token::Cancel(_) => None,
         }
     }
 }
@@ -89,7 +85,7 @@ mod tests {
     #[test]
     fn tokens_come_back_as_they_were() {
         let key = Key::from_bits(0x0abc_def0_1234_5678);
-        for token in [Token::Receive(key), Token::Watch, Token::Send(127), Token::Cancel(key), Token::CancelAll] {
+        for token in [Token::Receive(key), Token::Watch, Token::Send(127), Token::Cancel(key)] {
             assert_eq!(Token::from_bits(token.to_bits()), token);
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use io_uring::squeue::{Entry, Flags};
-use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
+use io_uring::types::{Fd, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, opcode};
 
 use super::buffers::{BufferId, Buffers, GROUP, NAME_LEN};
@@ -32,6 +32,9 @@ pub(crate) const PLENTY: usize = 64;
 const ROUNDS: usize = 3;
 /// How often a submission that finds no memory is tried again, and how often released sockets are looked after, before it is a defect.
 const PATIENCE: usize = 4096;
+
+/// The name of the receive with which a ring is tried out.
+const TRIED: SocketKey = Key::from_bits(0);
 
 /// A worker's ring. Used on one thread alone, the one that has called [`enable`](Self::enable).
 pub(crate) struct Ring {
@@ -98,7 +101,7 @@ impl Ring {
         on_another_thread(move || {
             ring.enable()?;
             ring.echo()?;
-            ring.shut_down()
+            ring.shut_down([TRIED])
         })
         .map_err(Refusal::at("trying a ring out"))
     }
@@ -107,7 +110,7 @@ impl Ring {
     fn echo(&mut self) -> io::Result<()> {
         let (near, far) = UnixDatagram::pair()?;
         near.set_nonblocking(true)?;
-        self.receive(Key::from_bits(0), near.as_raw_fd())?;
+        self.receive(TRIED, near.as_raw_fd())?;
         let word = *b"ring";
         // SAFETY: all-zero is a valid `msghdr`.
         let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
@@ -239,11 +242,18 @@ impl Ring {
         Err(io::Error::other("a cancelled receive does not end"))
     }
 
-    /// Ends all receives: the ring is of no use any more.
-    pub(crate) fn shut_down(&mut self) -> io::Result<()> {
-        let cancel = opcode::AsyncCancel2::new(CancelBuilder::any().all()).build().flags(Flags::SKIP_SUCCESS);
-        // SAFETY: the request has no pointers.
-        unsafe { self.push(&cancel.user_data(Token::CancelAll.to_bits()))? };
+    /// Ends the receives of `sockets`, which must be all that have one and were not released. The ring is of no use any more.
+    ///
+    /// Each is cancelled by its name, and few in one submission: the kernel finds a name at once, but would walk over all receives for each of
+    /// them if it were told to end all.
+    pub(crate) fn shut_down(&mut self, sockets: impl IntoIterator<Item = SocketKey>) -> io::Result<()> {
+        for (number, socket) in (1..).zip(sockets) {
+            self.cancel(socket)?;
+            if number % REQUESTS == 0 {
+                self.enter(EnterFlags::GETEVENTS)?;
+                self.discard();
+            }
+        }
         for _ in 0..PATIENCE {
             self.enter(EnterFlags::GETEVENTS)?;
             self.discard();
@@ -485,6 +495,31 @@ mod tests {
         assert_eq!(completions[0], Completion::Receive { socket: keys[0], buffer: None, last: Some(Last::Cancelled) });
         assert!(matches!(completions[1], Completion::Receive { socket, buffer: Some(_), last: None } if socket == keys[1]));
         assert_eq!(completions.len(), 2);
-        ring.shut_down().unwrap();
+        ring.shut_down([keys[1]]).unwrap();
+    }
+
+    #[test]
+    fn many_receives_end_a_submission_at_a_time() {
+        const MANY: u32 = 3_000;
+        let (near, _far) = UnixDatagram::pair().unwrap();
+        near.set_nonblocking(true).unwrap();
+        let mut ring = ring();
+        let keys: Vec<SocketKey> = (0..u64::from(MANY)).map(Key::from_bits).collect();
+        for key in &keys {
+            ring.receive(*key, near.as_raw_fd()).unwrap();
+        }
+        // Some were released, and one has ended by itself.
+        for key in &keys[..10] {
+            ring.cancel(*key).unwrap();
+        }
+        ring.settle().unwrap();
+        ring.cancel(keys[10]).unwrap();
+        ring.submit().unwrap();
+        let before = ring.enters();
+        ring.shut_down(keys[11..].iter().copied()).unwrap();
+        assert_eq!(ring.receives, 0);
+        let enters = ring.enters() - before;
+        let least = u64::from(MANY / REQUESTS);
+        assert!((least..4 * least).contains(&enters), "{enters} enters for {MANY} receives: bounded work in each, and no more than needed");
     }
 }
