@@ -12,7 +12,7 @@ use causeway_tests::daemon::service::{self, USER};
 
 use crate::client::{Talker, channel_data};
 use crate::redis_server::RedisServer;
-use crate::relay::Relay;
+use crate::relay::{Relay, records};
 
 const EVERY: [Transport; 4] = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls];
 
@@ -112,7 +112,7 @@ fn h50_after_a_crash_what_does_not_go_on_has_its_end_from_the_record() {
     let _talkers = talking(relay.service.address, &certificates, &peer);
     let mut other = Talker::new(Transport::Udp, relay.service.address, &certificates.root());
     let relayed = other.allocate();
-    until(&redis, &relay, "the starts", |entries| entries.len() == 5);
+    until(&redis, &relay, "the starts", |entries| entries.len() == 5 && records(&redis).len() == 5);
     relay.service.until_metric("turnd_store_unwritten", 0);
     relay.service.kill();
     let _taken = crate::damage::bound_when_free(relayed);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use causeway_relay::Transport;
 use causeway_tests::Client;
@@ -57,7 +58,11 @@ fn udp_clients_behind_a_proxy_go_on_after_a_crash_and_hear_their_peers_first() {
         assert_eq!(talker.bind(0x4000 + number, peer.local_addr().expect("it is bound")), None);
         clients.push((0x4000 + number, talker, relayed));
     }
-    relay.service.until_metric("turnd_store_unwritten", 0);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while records(&redis).iter().filter(|record| record.channels.len() == 1).count() != usize::from(CLIENTS) {
+        assert!(Instant::now() < deadline, "{} records are there", records(&redis).len());
+        std::thread::sleep(Duration::from_millis(10));
+    }
     let kept = records(&redis);
     assert!(kept.len() == usize::from(CLIENTS) && kept.iter().all(|record| record.proxy == proxy.local_addr().ok()), "{kept:?}");
     relay.crash();
@@ -103,10 +108,10 @@ fn a_proxy_that_has_moved_is_written_down() {
         // A Binding request: it changes nothing of the allocation.
         talker.path.send(&[&[0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42][..], &[7; 12]].concat());
         talker.path.receive();
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        let deadline = Instant::now() + Duration::from_secs(5);
         while proxy() != socket.local_addr().ok() {
-            assert!(std::time::Instant::now() < deadline, "{:?} is not {:?}", proxy(), socket.local_addr());
-            std::thread::sleep(std::time::Duration::from_millis(10));
+            assert!(Instant::now() < deadline, "{:?} is not {:?}", proxy(), socket.local_addr());
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
     relay.service.end();

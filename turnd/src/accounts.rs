@@ -3,9 +3,9 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use causeway_daemon::log::redacted;
+use causeway_daemon::log::{self, redacted};
 use causeway_relay::{AllocationId, AllocationRecord, Transport};
 use causeway_store::{self as store, Account, Accounting, Event, RecordId};
 
@@ -18,6 +18,8 @@ const WAITING: usize = 4096;
 const BUNDLE: usize = 256;
 /// Maximum interim accounts in one turn of a worker.
 const TURN: usize = 64;
+/// Lines after which the log's reader is waited for; its queue holds more.
+const LINES: usize = 1024;
 /// How long a worker waits for room in a full letter box.
 const RETRY: Duration = Duration::from_millis(50);
 /// Ended allocations that may wait for their turn among those that are due, beside as many as live.
@@ -35,14 +37,34 @@ pub(crate) struct Bundle {
 }
 
 impl Bundle {
-    pub(crate) fn add(&mut self, account: Account) {
-        self.accounts.push(account);
-    }
-
     /// Into the spool that the store's writer empties.
     pub(crate) fn spool(self, spool: &Accounting) {
         self.accounts.into_iter().for_each(|account| spool.push(account));
         spool.lose(self.lost);
+    }
+}
+
+/// A worker's accounts when the server stops: what waited, and the last ones of its allocations, each with its session.
+pub(crate) struct Last {
+    pub(crate) waiting: Bundle,
+    pub(crate) accounts: Vec<(Account, String, AllocationId)>,
+}
+
+impl Last {
+    /// Into the log and the spool. Unlike a worker this may wait for the log's reader, so that no line is dropped, until `deadline`.
+    pub(crate) fn tell(self, spool: Option<&Accounting>, deadline: Instant) {
+        if let Some(spool) = spool {
+            self.waiting.spool(spool);
+        }
+        for (count, (account, session, allocation)) in self.accounts.into_iter().enumerate() {
+            tell(&account, Some(&session), Some(allocation));
+            if count % LINES == LINES - 1 && Instant::now() < deadline {
+                log::flush();
+            }
+            if let Some(spool) = spool {
+                spool.push(account);
+            }
+        }
     }
 }
 

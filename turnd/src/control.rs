@@ -1,6 +1,6 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use causeway_daemon::admin::{Admin, Health, heartbeat_problem};
@@ -93,7 +93,8 @@ pub(crate) fn run(running: Running, runtime: &Runtime, termination: Termination)
             () = any_ended(&workers) => tracing::error!("a worker has ended; the others end too"),
         }
         // While the workers still answer: what they have not written yet is written now.
-        if tokio::time::timeout(LEAVE, leave(&workers, spool.as_ref())).await.is_err() {
+        let deadline = Instant::now() + LEAVE;
+        if tokio::time::timeout(LEAVE, leave(&workers, spool.as_ref(), deadline)).await.is_err() {
             tracing::warn!("a worker does not answer; the last accounts of its allocations are lost");
         }
         drop(stop);
@@ -106,7 +107,7 @@ pub(crate) fn run(running: Running, runtime: &Runtime, termination: Termination)
 }
 
 /// Tells the workers that the server stops, and takes the last accounts of their allocations into the store's spool.
-async fn leave(workers: &[WorkerHandle], spool: Option<&Accounting>) {
+async fn leave(workers: &[WorkerHandle], spool: Option<&Accounting>, deadline: Instant) {
     let mut replies = Vec::new();
     for worker in workers {
         let (reply, told) = oneshot::channel();
@@ -115,8 +116,8 @@ async fn leave(workers: &[WorkerHandle], spool: Option<&Accounting>) {
     }
     for told in replies {
         // A worker that has ended drops the letter.
-        if let (Ok(bundle), Some(spool)) = (told.await, spool) {
-            bundle.spool(spool);
+        if let Ok(last) = told.await {
+            last.tell(spool, deadline);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use causeway_store::{ErrorKind, State};
+use causeway_store::{ErrorKind, State, StatusReport};
 
 use crate::server::Server;
 use crate::world::{Running, World, account, found, record, redis};
@@ -119,6 +119,8 @@ async fn a_redis_user_with_the_documented_rights_can_do_all_and_one_with_fewer_i
     running.world.delete(2);
     running.accounting.push(account("a"));
     connected(&running).await;
+    let told = |report: &StatusReport| (report.inspection.accounting_entries.is_some(), report.inspection.may_evict);
+    running.until("it is told of the server", |report| told(report) == (true, Some(false))).await;
     running.end().await;
     let users = causeway_store::Users::new(&login("turnd"), crate::world::fleet_key(), causeway_store::UsersSettings::default()).unwrap();
     let secret = causeway_store::RestSecret { name: "1".into(), secret: vec![1].into(), not_after: None };

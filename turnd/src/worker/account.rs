@@ -5,7 +5,7 @@ use causeway_relay::{AllocationId, EndReason, Ended, Transport};
 use causeway_store::{Account, Event, RecordId};
 
 use super::{Worker, at};
-use crate::accounts::{self, Bundle, STOP, outlives};
+use crate::accounts::{self, Last, STOP, outlives};
 use crate::records::{millis, traffic_to_store, transport_to_store};
 
 impl Worker {
@@ -50,16 +50,15 @@ impl Worker {
         self.accounts.put(account);
     }
 
-    /// The server stops: all that ends with it has its last account, and what outlives it one as it stands now.
-    pub(super) fn account_stop(&mut self, now: Sample) -> Bundle {
-        let mut last = self.accounts.take_all();
+    /// The server stops: all that ends with it has its last account, and what outlives it one as it stands now. The control side tells them.
+    pub(super) fn account_stop(&mut self, now: Sample) -> Last {
+        let mut last = Last { waiting: self.accounts.take_all(), accounts: Vec::new() };
         for id in self.server.allocation_ids().collect::<Vec<_>>() {
             let Some(allocation) = self.server.export(at(now), id) else { continue };
             let goes_on = outlives(self.journal.is_some(), allocation.five_tuple.transport);
             let event = if goes_on { Event::Interim } else { Event::End };
             let account = accounts::account(now.unix, event, self.server.realm(), &allocation, STOP);
-            accounts::tell(&account, Some(&self.session(&allocation.five_tuple)), Some(id));
-            last.add(account);
+            last.accounts.push((account, self.session(&allocation.five_tuple), id));
         }
         self.accounts.stop();
         last

@@ -22,7 +22,7 @@ use causeway_wire::stream;
 use rand::rngs::StdRng;
 use tokio::sync::oneshot;
 
-use crate::accounts::{Accounts, Bundle};
+use crate::accounts::{Accounts, Last};
 use crate::connections::{Connection, Connections, of_association, of_stream};
 use crate::counters::Counters;
 use crate::crossing::Crossing;
@@ -56,7 +56,7 @@ pub(crate) enum Mail {
     /// What the operator, or the store, wants.
     Command(Command),
     /// The server stops: give the last accounts.
-    Leave(oneshot::Sender<Bundle>),
+    Leave(oneshot::Sender<Last>),
     /// Another worker has datagrams for this one.
     Crossing,
 }
