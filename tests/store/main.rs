@@ -10,6 +10,7 @@ mod call;
 mod client;
 mod crash;
 mod damage;
+mod eviction;
 mod names;
 mod outage;
 mod proxied;
