@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use ahash::AHashMap;
 
-/// So many clients behind proxies are remembered by one worker; whoever was not heard of for the longest time is forgotten first.
+/// Maximum clients behind proxies that one worker remembers beside those that have an allocation; the one that was silent for the longest
+/// time is forgotten first.
 const CAPACITY: usize = 65_536;
-/// Clients keep an allocation alive with a Refresh at least once an hour (RFC 8656 §7.2); who was silent for longer is gone.
+/// How long a silent client without an allocation is remembered.
 const LIFETIME: Duration = Duration::from_secs(2 * 3600);
+/// Maximum entries of clients with an allocation that one datagram moves to the end.
+const STEPS: usize = 8;
 /// An entry is put behind the others this often at the most, however much the client sends.
 const TOUCHED: Duration = Duration::from_secs(60);
 
@@ -28,7 +31,15 @@ struct Entry {
 
 impl Proxied {
     /// Notes that `client` is heard at `server`, an address of ours, through a proxy. Gives whether it came through another one before.
-    pub(crate) fn heard(&mut self, now: Duration, client: SocketAddr, server: SocketAddr, proxy: SocketAddr) -> bool {
+    /// `lives` tells of a client and a server whether there is an allocation: such a client is never forgotten, however many strangers a
+    /// proxy lets through.
+    pub(crate) fn heard(
+        &mut self,
+        now: Duration,
+        (client, server): (SocketAddr, SocketAddr),
+        proxy: SocketAddr,
+        lives: impl Fn(SocketAddr, SocketAddr) -> bool,
+    ) -> bool {
         let mut has_moved = false;
         let key = (client, server);
         if let Some(entry) = self.by_client.get_mut(&key) {
@@ -40,7 +51,7 @@ impl Proxied {
         }
         self.by_client.insert(key, Entry { proxy, touched: now });
         self.order.push_back((now, key));
-        self.forget(now);
+        self.forget(now, lives);
         has_moved
     }
 
@@ -52,15 +63,23 @@ impl Proxied {
         self.by_client.get(&(client, server)).map(|entry| entry.proxy)
     }
 
-    fn forget(&mut self, now: Duration) {
-        while let Some(&(touched, key)) = self.order.front() {
-            let stale = self.by_client.get(&key).is_none_or(|entry| entry.touched != touched);
-            if !stale && self.by_client.len() <= CAPACITY && now < touched + LIFETIME {
+    fn forget(&mut self, now: Duration, lives: impl Fn(SocketAddr, SocketAddr) -> bool) {
+        let mut steps = 0;
+        while let Some(&(touched, key)) = self.order.front().filter(|_| steps < STEPS) {
+            let is_stale = self.by_client.get(&key).is_none_or(|entry| entry.touched != touched);
+            if !is_stale && self.by_client.len() <= CAPACITY && now < touched + LIFETIME {
                 return;
             }
             self.order.pop_front();
-            if !stale {
+            if is_stale {
+                continue;
+            }
+            if !lives(key.0, key.1) {
                 self.by_client.remove(&key);
+            } else if let Some(entry) = self.by_client.get_mut(&key) {
+                steps += 1;
+                entry.touched = now;
+                self.order.push_back((now, key));
             }
         }
     }
@@ -74,14 +93,18 @@ mod tests {
         SocketAddr::from(([10, (number >> 16) as u8, (number >> 8) as u8, number as u8], 1000))
     }
 
+    fn nobody(_: SocketAddr, _: SocketAddr) -> bool {
+        false
+    }
+
     #[test]
     fn a_client_is_reached_through_the_proxy_that_spoke_for_it_last() {
         let mut proxied = Proxied::default();
         let (client, server) = (address(1), address(2));
         assert_eq!(proxied.find(client, server), None);
-        assert!(!proxied.heard(Duration::ZERO, client, server, address(7)));
-        assert!(proxied.heard(Duration::from_secs(1), client, server, address(8)));
-        assert!(!proxied.heard(Duration::from_secs(100), client, server, address(8)));
+        assert!(!proxied.heard(Duration::ZERO, (client, server), address(7), nobody));
+        assert!(proxied.heard(Duration::from_secs(1), (client, server), address(8), nobody));
+        assert!(!proxied.heard(Duration::from_secs(100), (client, server), address(8), nobody));
         assert_eq!(proxied.find(client, server), Some(address(8)));
         assert_eq!(proxied.find(client, address(9)), None);
     }
@@ -94,13 +117,26 @@ mod tests {
             for number in 0..CAPACITY + 1_000 {
                 // The first one goes on talking.
                 let now = Duration::from_secs(round * 100) + Duration::from_millis(number as u64);
-                proxied.heard(now, address(0), server, proxy);
-                proxied.heard(now, address(number), server, proxy);
+                proxied.heard(now, (address(0), server), proxy, nobody);
+                proxied.heard(now, (address(number), server), proxy, nobody);
                 assert!(proxied.by_client.len() <= CAPACITY + 1 && proxied.order.len() <= 3 * CAPACITY);
             }
         }
         assert!(proxied.find(address(0), server).is_some());
-        proxied.heard(Duration::from_secs(10_000), address(5), server, proxy);
-        assert_eq!(proxied.by_client.len(), 1, "who was silent for two hours is forgotten");
+        proxied.heard(Duration::from_secs(10_000), (address(5), server), proxy, nobody);
+        assert_eq!(proxied.by_client.len(), 1, "a client that was silent for two hours is forgotten");
+    }
+
+    #[test]
+    fn h33_strangers_never_push_out_who_has_an_allocation() {
+        let mut proxied = Proxied::default();
+        let (server, proxy) = (address(2), address(1));
+        let last = address(999);
+        let lives = |client: SocketAddr, _: SocketAddr| client <= last;
+        for number in 0..2 * CAPACITY {
+            proxied.heard(Duration::from_millis(number as u64), (address(number), server), proxy, lives);
+            assert!(proxied.by_client.len() <= CAPACITY + 1_000 && proxied.order.len() <= CAPACITY + 1_000);
+        }
+        assert!((0..1_000).all(|number| proxied.find(address(number), server).is_some()));
     }
 }

@@ -242,7 +242,8 @@ impl Worker {
         let Some(first) = relayed.first() else { return false };
         self.accounts.watch(now.monotonic, id, record.age);
         if let Some(proxy) = proxy {
-            self.proxied.heard(now.monotonic, record.five_tuple.client, record.five_tuple.server, proxy);
+            let (server, FiveTuple { client, server: listener, .. }) = (&self.server, record.five_tuple);
+            self.proxied.heard(now.monotonic, (client, listener), proxy, |client, at| has_allocation(server, client, at));
         }
         self.counters.allocated(record.five_tuple.transport, first.is_ipv4());
         true
@@ -257,7 +258,9 @@ impl Worker {
         };
         let port = io.local_addr(arrival.socket).map_or(0, |local| local.port());
         let from = FiveTuple { client: arrival.source, server: (arrival.local, port).into(), transport: Transport::Udp };
-        if self.proxied.heard(now.monotonic, from.client, from.server, proxy) {
+        let server = &self.server;
+        let lives = |client, at| has_allocation(server, client, at);
+        if self.proxied.heard(now.monotonic, (from.client, from.server), proxy, lives) {
             self.server.rewrite(&from);
         }
         from
@@ -279,6 +282,11 @@ impl Worker {
         self.server.handle_command(at(now), Command::ClientGone(*five_tuple));
         self.carry_out(now, io);
     }
+}
+
+/// Whether a UDP client at this address of ours has an allocation.
+fn has_allocation(relay: &Server<UserQuota, StdRng>, client: SocketAddr, server: SocketAddr) -> bool {
+    relay.allocation(&FiveTuple { client, server, transport: Transport::Udp }).is_some()
 }
 
 fn at(now: Sample) -> Now {
