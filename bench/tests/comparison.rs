@@ -29,7 +29,7 @@ fn every_delivery_of_every_shape_is_right() {
     let folder = std::env::temp_dir().join(format!("comparison-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let [json, svg] = ["report.json", "report.svg"].map(|name| folder.join(name));
-    let scenarios = "c2p-100,p2c-100,both-100,c2p-1200,relay,burst-c2p,burst-p2c-single,paced,send-both,binding,allocate,channel-bind,\
+    let scenarios = "c2p-100,p2c-100,both-100,c2p-1200,relay,burst-c2p,burst-p2c-single,mixed-p2c,frames-c2p,calls,paced,send-both,binding,allocate,channel-bind,\
                      tcp-both,tls-both,dtls-both,send-c2p-own";
     let output = compare(&[
         "--against",
@@ -62,6 +62,8 @@ fn every_delivery_of_every_shape_is_right() {
             // A wrong delivery has ended the comparison; these are delivered and right.
             let (sent, lost) = (server["sent"].as_u64().unwrap(), server["lost"].as_u64().unwrap());
             assert!(sent > lost, "{outcome}");
+            assert_eq!(server["late"], 0, "{outcome}");
+            assert!(server["deliveries_a_core"].as_f64().unwrap() > 0.0, "{outcome}");
             assert!(server["cpu_ns"].as_f64().unwrap() > 0.0, "{outcome}");
         }
     }

@@ -4,11 +4,13 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use causeway_bench::load::{Access, Direction, Fleet, Limits, Measured, Pace, Scenario, Target, find_rate};
+use causeway_bench::load::{Access, Direction, Fleet, Limits, Measured, Pace, Scenario, Target, Traffic, find_rate};
 
 const TAG: &[u8] = b"FLR1";
+/// A datagram that is held leaves after this time, when no later one comes.
+const HOLD: Duration = Duration::from_millis(20);
 /// Each n-th datagram meets the fault.
 const EACH: usize = 10;
 
@@ -22,6 +24,10 @@ enum Fault {
     SwappedFlow,
     WrongSource,
     Duplicate,
+    /// It is sent after the next one of its allocation and direction.
+    Reordered,
+    /// Nothing is read for half a second after the first datagram.
+    Pause,
 }
 
 /// The floors' trivial protocol, one thread, with a fault.
@@ -64,7 +70,7 @@ fn socket() -> UdpSocket {
 
 fn serve(listener: &UdpSocket, fault: Fault, stop: &AtomicBool) {
     let (mut allocations, mut number, mut buffer) = (Vec::<Allocation>::new(), 0, [0; 2048]);
-    let stranger = socket();
+    let (stranger, mut held, mut active) = (socket(), Vec::<[Option<Vec<u8>>; 2]>::new(), Instant::now());
     while !stop.load(Ordering::Relaxed) {
         let mut idle = true;
         while let Ok((length, client)) = listener.recv_from(&mut buffer) {
@@ -75,6 +81,7 @@ fn serve(listener: &UdpSocket, fault: Fault, stop: &AtomicBool) {
                     let peer =
                         SocketAddr::from(([request[0], request[1], request[2], request[3]], u16::from_be_bytes([request[4], request[5]])));
                     allocations.push(Allocation { client, peer, socket: socket() });
+                    held.push([None, None]);
                     allocations.len() - 1
                 });
                 let port = allocations[index].socket.local_addr().expect("loopback does").port().to_be_bytes();
@@ -88,6 +95,7 @@ fn serve(listener: &UdpSocket, fault: Fault, stop: &AtomicBool) {
                     number,
                     buffer[4..length].to_vec(),
                     [(&own.socket, own.peer), (&other.socket, other.peer), (&stranger, own.peer)],
+                    &mut held[index][0],
                 );
             }
         }
@@ -103,17 +111,27 @@ fn serve(listener: &UdpSocket, fault: Fault, stop: &AtomicBool) {
                     number,
                     data,
                     [(listener, allocations[index].client), (listener, other), (&stranger, allocations[index].client)],
+                    &mut held[index][1],
                 );
             }
         }
-        if idle {
+        if !idle {
+            active = Instant::now();
+        } else if active.elapsed() < HOLD {
             thread::yield_now();
+        } else {
+            for (Allocation { client, peer, socket }, [up, down]) in allocations.iter().zip(&mut held) {
+                up.take().map(|data| socket.send_to(&data, peer).expect("loopback does"));
+                down.take().map(|data| listener.send_to(&data, client).expect("loopback does"));
+            }
+            thread::sleep(Duration::from_millis(1));
         }
     }
 }
 
 /// Sends by the first of `ways`, the right one; or, with the fault, otherwise: to another's place, or from a wrong source.
-fn deliver(fault: Fault, number: usize, mut data: Vec<u8>, ways: [(&UdpSocket, SocketAddr); 3]) {
+/// One that is held is sent after it.
+fn deliver(fault: Fault, number: usize, mut data: Vec<u8>, ways: [(&UdpSocket, SocketAddr); 3], held: &mut Option<Vec<u8>>) {
     let met = number.is_multiple_of(EACH);
     let (mut way, mut times) = (0, 1);
     match fault {
@@ -126,17 +144,28 @@ fn deliver(fault: Fault, number: usize, mut data: Vec<u8>, ways: [(&UdpSocket, S
         Fault::SwappedFlow if met => way = 1,
         Fault::WrongSource if met => way = 2,
         Fault::Duplicate if met => times = 2,
+        Fault::Reordered if met && held.is_none() => {
+            *held = Some(data);
+            return;
+        }
+        Fault::Pause if number == 1 => thread::sleep(Duration::from_millis(500)),
         _ => {}
     }
     for _ in 0..times {
         ways[way].0.send_to(&data, ways[way].1).expect("loopback does");
     }
+    if let Some(earlier) = held.take() {
+        ways[0].0.send_to(&earlier, ways[0].1).expect("loopback does");
+    }
 }
 
 fn measure(fault: Fault, direction: Direction) -> Measured {
+    play(fault, &Scenario { direction, allocations: 4, pace: Pace::Window(32), ..Scenario::default() })
+}
+
+fn play(fault: Fault, scenario: &Scenario) -> Measured {
     let relay = Relay::start(fault);
-    let scenario = Scenario { direction, allocations: 4, pace: Pace::Window(32), ..Scenario::default() };
-    let mut fleet = Fleet::new(&scenario, &Target::new(relay.address, Access::Floor)).expect("loopback does");
+    let mut fleet = Fleet::new(scenario, &Target::new(relay.address, Access::Floor)).expect("loopback does");
     fleet.run(Duration::from_millis(30)).expect("loopback does")
 }
 
@@ -151,7 +180,8 @@ fn a_relay_without_fault_loses_nothing() {
         let measured = measure(Fault::None, direction);
         assert!(measured.sent >= 32, "{direction:?}: {measured:?}");
         assert_eq!(measured.delivered, measured.sent, "{direction:?}");
-        assert_eq!((measured.corrupt, measured.misdelivered, measured.duplicates), (0, 0, 0), "{direction:?}");
+        assert_eq!((measured.corrupt, measured.misdelivered, measured.duplicates, measured.late), (0, 0, 0, 0), "{direction:?}");
+        assert_eq!(measured.bytes, 160 * measured.delivered, "{direction:?}");
         let found = measured.latencies;
         assert!(
             found.p50 > Duration::ZERO
@@ -169,13 +199,14 @@ fn each_fault_is_counted_as_what_it_is() {
     for direction in [Direction::ToPeer, Direction::ToClient] {
         for fault in [Fault::Loss, Fault::CorruptedByte, Fault::CutShort, Fault::SwappedFlow, Fault::WrongSource, Fault::Duplicate] {
             let measured = measure(fault, direction);
-            let Measured { sent, corrupt, misdelivered, duplicates, .. } = measured;
+            let Measured { sent, corrupt, misdelivered, duplicates, late, .. } = measured;
+            assert_eq!(late, 0, "{fault:?} {direction:?}");
             let wrong = match fault {
                 Fault::Loss => [measured.lost(), 0, 0, 0],
                 Fault::CorruptedByte | Fault::CutShort => [measured.lost(), corrupt, 0, 0],
                 Fault::SwappedFlow | Fault::WrongSource => [measured.lost(), 0, misdelivered, 0],
                 Fault::Duplicate => [0, 0, 0, duplicates],
-                Fault::None => unreachable!("not in the list"),
+                Fault::None | Fault::Reordered | Fault::Pause => unreachable!("not in the list"),
             };
             assert_eq!([measured.lost(), corrupt, misdelivered, duplicates], wrong, "{fault:?} {direction:?}");
             assert!(
@@ -185,6 +216,46 @@ fn each_fault_is_counted_as_what_it_is() {
             assert!(wrong.iter().any(|count| *count > 0), "{fault:?} {direction:?}: {measured:?}");
         }
     }
+}
+
+/// Every kind of traffic, each of which a relay may reorder in its own way.
+fn all_traffic(direction: Direction) -> [Scenario; 3] {
+    let even = Scenario { direction, allocations: 4, pace: Pace::Window(32), ..Scenario::default() };
+    let mixed = Scenario { traffic: Traffic::Mixed, size: 1_200, ..even };
+    [even, mixed, Scenario { traffic: Traffic::Frames, ..even }]
+}
+
+#[test]
+fn a_relay_that_reorders_is_caught_in_every_kind_of_traffic() {
+    for direction in [Direction::ToPeer, Direction::ToClient, Direction::Both, Direction::Echo] {
+        for scenario in all_traffic(direction) {
+            let sound = play(Fault::None, &scenario);
+            assert_eq!((sound.delivered, sound.late), (sound.sent, 0), "{scenario:?}");
+            let measured = play(Fault::Reordered, &scenario);
+            assert_eq!((measured.corrupt, measured.misdelivered, measured.duplicates, measured.lost()), (0, 0, 0, 0), "{scenario:?}");
+            let most = if direction == Direction::Echo { 2.0 } else { 1.1 };
+            assert!(measured.late > 0 && share(measured.late, measured.sent) <= most, "{scenario:?}: {measured:?}");
+        }
+    }
+}
+
+#[test]
+fn a_relay_that_stands_still_for_a_while_is_waited_for() {
+    let measured = measure(Fault::Pause, Direction::ToPeer);
+    assert!(measured.sent >= 32, "{measured:?}");
+    assert_eq!((measured.delivered, measured.late), (measured.sent, 0), "{measured:?}");
+}
+
+#[test]
+fn traffic_that_is_not_possible_is_an_error() {
+    let relay = Relay::start(Fault::None);
+    let target = Target::new(relay.address, Access::Floor);
+    let frames = Scenario { traffic: Traffic::Frames, allocations: 4, ..Scenario::default() };
+    for wrong in [Scenario { burst: 2, ..frames }, Scenario { traffic: Traffic::Mixed, size: 40, ..frames }] {
+        assert!(Fleet::new(&wrong, &target).is_err(), "{wrong:?}");
+    }
+    let mut fleet = Fleet::new(&frames, &target).expect("it is possible");
+    assert!(fleet.set_pace(Pace::Rate(1_000)).is_err(), "frames have a pace of their own");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use causeway_bench::load::{Access, Direction, Fleet, Measured, Operation, Pace, Process, Scenario, Target, Transport};
+use causeway_bench::load::{Access, Direction, Fleet, Measured, Operation, Pace, Process, Scenario, Target, Traffic, Transport};
 use causeway_tests::daemon::certificates::{Certificates, KeyKind};
 use causeway_tests::daemon::port;
 use causeway_tests::daemon::service::{self, PASSWORD, Service, USER};
@@ -29,7 +29,7 @@ fn play(turnd: &Service, scenario: &Scenario) -> Measured {
     let measured = fleet.run(SLICE).unwrap_or_else(|error| panic!("{scenario:?}: {error:#}"));
     assert!(measured.sent > 0, "{scenario:?}");
     assert_eq!(measured.delivered, measured.sent, "{scenario:?}: {measured:?}");
-    assert_eq!((measured.corrupt, measured.misdelivered, measured.duplicates), (0, 0, 0), "{scenario:?}: {measured:?}");
+    assert_eq!((measured.corrupt, measured.misdelivered, measured.duplicates, measured.late), (0, 0, 0, 0), "{scenario:?}: {measured:?}");
     measured
 }
 
@@ -68,12 +68,47 @@ fn bursts_in_pieces_and_in_one_piece() {
 }
 
 #[test]
+fn h51_mixed_sizes_and_frames_keep_their_order_over_both_backends() {
+    for backend in ["epoll", "io_uring"] {
+        let turnd = service::turnd("\"allow 127.0.0.0/8\"", &format!("{}[net]\nbackend = \"{backend}\"\n", limits()));
+        every_mixture(&turnd);
+    }
+}
+
+fn every_mixture(turnd: &Service) {
+    for transport in [Transport::Udp, Transport::Tcp] {
+        for direction in DIRECTIONS {
+            for operation in [Operation::Channel, Operation::Send] {
+                let mixed = Scenario { operation, traffic: Traffic::Mixed, size: 1_200, ..scenario(transport, direction) };
+                play(turnd, &mixed);
+                play(turnd, &Scenario { pace: Pace::WINDOW, ..mixed });
+                play(turnd, &Scenario { traffic: Traffic::Frames, ..mixed });
+            }
+        }
+    }
+}
+
+#[test]
 fn requests() {
     let turnd = turnd();
     for transport in [Transport::Udp, Transport::Tcp] {
         for operation in [Operation::Allocate, Operation::ChannelBind, Operation::Binding] {
             play(&turnd, &Scenario { operation, ..scenario(transport, Direction::ToPeer) });
         }
+    }
+}
+
+#[test]
+fn a_tenth_of_the_allocations_is_released_in_each_run_and_made_again_between_two() {
+    let turnd = turnd();
+    let scenario = Scenario { operation: Operation::Release, allocations: 30, ..scenario(Transport::Udp, Direction::ToPeer) };
+    let mut fleet = Fleet::new(&scenario, &target(turnd.address)).unwrap();
+    for _ in 0..3 {
+        fleet.prepare().unwrap();
+        turnd.until_metric("turnd_allocations{transport=\"udp\",family=\"ipv4\"}", 30);
+        let measured = fleet.run(SLICE).unwrap();
+        assert_eq!((measured.sent, measured.delivered), (3, 3));
+        turnd.until_metric("turnd_allocations{transport=\"udp\",family=\"ipv4\"}", 27);
     }
 }
 

@@ -61,6 +61,8 @@ pub enum Against {
     TurnServer,
     /// A floor.
     Floor,
+    /// An older `turnd`, given by `--program`: c3319df, over the same backend.
+    Older,
     /// Anybody, itself among them.
     Anybody,
 }
@@ -73,6 +75,8 @@ pub enum Figure {
     /// Ratio of deliveries a second: at least.
     Rate,
     /// How much longer 99 of 100 deliveries take at most, in microseconds.
+    Delay,
+    /// Datagrams of the first server that arrived after a later one of their flow: at most.
     Late,
     /// The first server's time on the processor for each delivery, in microseconds: at most.
     Microseconds,
@@ -94,14 +98,14 @@ pub enum Standing {
 }
 
 impl Case {
-    /// Another number of allocations than the scenario's; its goals, which are for that one, are void.
+    /// Another number of allocations than the scenario's. Its goals are for that one and void, but for the order of datagrams, which is always kept.
     pub(crate) fn set_allocations(&mut self, allocations: usize) {
         self.scenario.allocations = allocations;
         if let Versus::Itself(other) = &mut self.versus {
             other.allocations = allocations;
         }
         self.about.push_str(&format!(", here with {allocations} allocations"));
-        self.goals.clear();
+        self.goals.retain(|goal| goal.figure == Figure::Late);
     }
 }
 
@@ -122,8 +126,8 @@ impl Goal {
     pub fn text(&self) -> String {
         let sign = if self.figure == Figure::Rate { '≥' } else { '≤' };
         let unit = match self.figure {
-            Figure::Cpu | Figure::Rate => "",
-            Figure::Late | Figure::Microseconds => " µs",
+            Figure::Cpu | Figure::Rate | Figure::Late => "",
+            Figure::Delay | Figure::Microseconds => " µs",
             Figure::PerAllocation => " B",
             Figure::Idle => " MiB",
         };
@@ -139,7 +143,8 @@ impl Figure {
         match self {
             Self::Cpu => "CPU",
             Self::Rate => "rate",
-            Self::Late => "p99 later by",
+            Self::Delay => "p99 later by",
+            Self::Late => "late datagrams",
             Self::Microseconds => "CPU each",
             Self::PerAllocation => "memory an allocation",
             Self::Idle => "idle memory",

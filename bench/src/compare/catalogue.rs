@@ -3,10 +3,10 @@
 use anyhow::{Result, ensure};
 
 use crate::compare::case::{Against, Case, Figure, Goal, Method, Versus};
-use crate::load::{Direction, Operation, Pace, Scenario, Transport};
+use crate::load::{Direction, Operation, Pace, Scenario, Traffic, Transport};
 
 /// What is compared when nothing else is asked for.
-pub const USUAL: &[&str] = &["c2p-1000", "p2c-1000", "both-1000"];
+pub const USUAL: &[&str] = &["c2p-1000", "p2c-1000", "both-1000", "mixed-c2p", "mixed-p2c", "frames-c2p", "frames-p2c"];
 
 const WAYS: [(&str, &str, Direction); 3] =
     [("c2p", "client to peer", Direction::ToPeer), ("p2c", "peer to client", Direction::ToClient), ("both", "both ways", Direction::Both)];
@@ -19,9 +19,15 @@ pub fn all() -> Vec<Case> {
     cases.extend(large());
     cases.extend(growth());
     cases.extend(shapes());
+    cases.extend(mixtures());
     cases.extend(requests());
     cases.extend(transports());
     cases.push(memory());
+    for case in &mut cases {
+        if case.method == Method::Slices && matches!(case.scenario.operation, Operation::Channel | Operation::Send) {
+            case.goals.push(IN_ORDER);
+        }
+    }
     cases
 }
 
@@ -47,6 +53,14 @@ fn cpu(ring: Option<bool>, must: f64, aim: f64) -> Goal {
     Goal { against: Against::Coturn, ring, figure: Figure::Cpu, must, aim: Some(aim) }
 }
 
+/// A ratio of time to that of turnd c3319df, over the same backend.
+fn older(ring: bool, must: f64, aim: Option<f64>) -> Goal {
+    Goal { against: Against::Older, ring: Some(ring), figure: Figure::Cpu, must, aim }
+}
+
+/// The datagrams of a flow arrive in the order in which they were sent.
+const IN_ORDER: Goal = Goal { against: Against::Anybody, ring: None, figure: Figure::Late, must: 0.0, aim: None };
+
 const FLOOR: Goal = Goal { against: Against::Floor, ring: None, figure: Figure::Cpu, must: 1.10, aim: None };
 
 fn channels(direction: Direction, allocations: usize, size: usize) -> Scenario {
@@ -55,11 +69,14 @@ fn channels(direction: Direction, allocations: usize, size: usize) -> Scenario {
 
 fn small(allocations: usize) -> Vec<Case> {
     let goals = |way: &str| match (allocations, way) {
-        (1_000, "c2p") => vec![cpu(Some(true), 0.78, 0.70), cpu(Some(false), 0.93, 0.85), FLOOR],
+        (1_000, "c2p") => vec![cpu(Some(true), 0.78, 0.70), cpu(Some(false), 0.93, 0.85), FLOOR, older(true, 0.94, Some(0.90))],
         (1_000, "p2c") => vec![cpu(Some(true), 0.62, 0.52), cpu(Some(false), 0.75, 0.65), FLOOR],
-        (1_000, _) => vec![cpu(Some(true), 0.62, 0.53), cpu(Some(false), 0.72, 0.65), FLOOR],
+        (1_000, _) => {
+            let than_before = [older(true, 0.88, Some(0.83)), older(false, 0.92, None)];
+            [cpu(Some(true), 0.62, 0.53), cpu(Some(false), 0.72, 0.65), FLOOR].into_iter().chain(than_before).collect()
+        }
         (5_000, "c2p") => vec![cpu(Some(true), 0.78, 0.65)],
-        (5_000, "p2c") => vec![cpu(Some(true), 0.58, 0.50)],
+        (5_000, "p2c") => vec![cpu(Some(true), 0.58, 0.50), older(true, 0.88, Some(0.83))],
         _ => Vec::new(),
     };
     let made = WAYS.iter().map(|&(way, words, direction)| {
@@ -70,7 +87,7 @@ fn small(allocations: usize) -> Vec<Case> {
 }
 
 fn large() -> Vec<Case> {
-    let goals = [vec![cpu(Some(true), 0.76, 0.68)], vec![cpu(Some(true), 0.62, 0.53)], Vec::new()];
+    let goals = [vec![cpu(Some(true), 0.76, 0.68), older(true, 0.93, Some(0.90))], vec![cpu(Some(true), 0.62, 0.53)], Vec::new()];
     let made = WAYS.iter().zip(goals).map(|(&(way, words, direction), goals)| {
         let about = format!("{words}, 1200 bytes, 1000 allocations");
         Case { goals, ..case(format!("{way}-1200"), about, channels(direction, 1_000, 1_200)) }
@@ -93,7 +110,7 @@ fn shapes() -> Vec<Case> {
     let burst = Scenario { burst: 8, ..channels(Direction::ToPeer, 100, 1_200) };
     let paced = Scenario { pace: Pace::Rate(50_000), ..channels(Direction::Both, 1_000, 160) };
     let versus_turn_rs = Goal { against: Against::TurnServer, ring: None, figure: Figure::Cpu, must: 0.70, aim: None };
-    let late = Goal { against: Against::Coturn, ring: None, figure: Figure::Late, must: 150.0, aim: None };
+    let late = Goal { against: Against::Coturn, ring: None, figure: Figure::Delay, must: 150.0, aim: None };
     let rate = Goal { against: Against::Coturn, ring: None, figure: Figure::Rate, must: 1.4, aim: Some(1.7) };
     let mut cases = vec![Case {
         goals: vec![cpu(None, 0.38, 0.28), versus_turn_rs],
@@ -108,11 +125,27 @@ fn shapes() -> Vec<Case> {
             });
         cases.push(case(format!("burst-{way}-single"), format!("{words}, bursts of 8 × 1200 bytes, receivers without GRO"), single));
     }
+    let calls = Scenario { allocations: 500, ..paced };
+    let about = "voice calls: 50 datagrams a second each way, 160 bytes, 500 allocations";
+    cases.push(case("calls", about, calls));
     cases.push(Case { goals: vec![cpu(None, 0.70, 0.65), late], ..case("paced", "both ways, 50,000 a second, 1000 allocations", paced) });
     for (way, words, direction) in WAYS {
         let scenario = Scenario { pace: Pace::Rate(50_000), ..channels(direction, 1_000, 160) };
         let about = format!("{words}: most a second with < 0.1 % lost and p99 < 10 ms");
         cases.push(Case { method: Method::Rate, goals: vec![rate], ..case(format!("rate-{way}"), about, scenario) });
+    }
+    cases
+}
+
+/// Sizes and clients as in real traffic, where one client's datagrams differ and lie between those of others.
+fn mixtures() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (way, words, direction) in WAYS {
+        let mixed = Scenario { traffic: Traffic::Mixed, ..channels(direction, 20, 1_200) };
+        cases.push(case(format!("mixed-{way}"), format!("{words}, mixed sizes up to 1200 bytes, 20 allocations"), mixed));
+        let frames = Scenario { traffic: Traffic::Frames, ..channels(direction, 100, 1_200) };
+        let about = format!("{words}, video calls (frames of 4 × 600 to 1200 bytes, audio), 100 allocations");
+        cases.push(case(format!("frames-{way}"), about, frames));
     }
     cases
 }
@@ -133,6 +166,11 @@ fn requests() -> Vec<Case> {
     cases.push(Case { goals: binding, ..case("binding", "Binding requests", ask(Operation::Binding, 100)) });
     let goals = vec![Goal { aim: None, ..cpu(None, 0.25, 0.0) }, micros(27.0, 15.0)];
     cases.push(Case { goals, ..case("allocate", "Allocate in two round trips, and its release", ask(Operation::Allocate, 10_000)) });
+    cases.push(Case {
+        versus: Versus::Itself(ask(Operation::Release, 2_000)),
+        goals: vec![Goal { aim: None, ..micros(30.0, 0.0) }],
+        ..case("release-13500", "release of an allocation beside 13,500 others, and beside 1,800", ask(Operation::Release, 14_500))
+    });
     cases.push(Case {
         goals: vec![micros(6.0, 4.5)],
         ..case("channel-bind", "ChannelBind of new channels", ask(Operation::ChannelBind, 100))

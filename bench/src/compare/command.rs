@@ -10,7 +10,7 @@ use crate::compare::interrupt::Interrupt;
 use crate::compare::slices::Extent;
 use crate::compare::{Case, catalogue};
 use crate::peer::{Choice, Description, Place};
-use crate::report::{Report, markdown, svg, text};
+use crate::report::{Outcome, Report, markdown, svg, text};
 
 /// What `turnload compare` takes.
 #[derive(Args, Debug)]
@@ -141,6 +141,8 @@ pub fn run(flags: &Flags) -> Result<()> {
     print!("{}", text::standings(&report));
     write(flags, &report)?;
     ensure!(failed.is_empty(), "not measured: {}", failed.join(", "));
+    let disordered: Vec<String> = report.outcomes.iter().filter_map(disorder).collect();
+    ensure!(disordered.is_empty(), "{} does not keep the order of datagrams: {}", flags.server, disordered.join(", "));
     Ok(())
 }
 
@@ -178,6 +180,12 @@ fn write(flags: &Flags, report: &Report) -> Result<()> {
         fs::write(path, svg::plot(report)).with_context(|| path.display().to_string())?;
     }
     Ok(())
+}
+
+/// Where the first server let datagrams overtake each other: the case, and how many were late.
+fn disorder(outcome: &Outcome) -> Option<String> {
+    let ours = &outcome.servers[0];
+    (ours.late > 0).then(|| format!("{} ({} late of {})", outcome.name, ours.late, ours.sent))
 }
 
 fn settings(contest: &Contest<'_>) -> Vec<String> {

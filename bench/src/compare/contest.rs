@@ -40,7 +40,7 @@ impl Contest<'_> {
         }
         let stolen = stolen.share();
         let Round { names, ring, memory, pairs } = round;
-        let columns = [0, 1].map(|which| column(&names[which], &pairs, which, memory[which]));
+        let columns = [0, 1].map(|which| column(&names[which], &pairs, which, memory[which], case.scenario.rate_of_one()));
         let ratio = |figure: fn(&Slice) -> f64| Quartiles::of(pairs.iter().map(|[ours, theirs]| figure(ours) / figure(theirs)));
         let ratio = Ratios {
             cpu: ratio(Slice::nanoseconds),
@@ -69,7 +69,8 @@ impl Contest<'_> {
             if !choice.description.serves(over) {
                 bail!("{} has no {}", choices[number].0, over.name());
             }
-            choice.start(self.place, number, over.is_secure())
+            let ports = ports(loads.map(|load| load.allocations), number);
+            choice.start(self.place, ports, over.is_secure())
         };
         let servers = [start(0)?, start(1)?];
         let fleet = |number: usize| {
@@ -94,15 +95,28 @@ impl Contest<'_> {
         let (name, choice) = self.choices[1];
         let applies = |goal: &&Goal| {
             let meant = match goal.against {
-                Against::Coturn => name == "coturn",
+                Against::Coturn => matches!(name, "coturn" | "coturn-dtls"),
                 Against::TurnServer => name == "turn-server",
                 Against::Floor => choice.description.access == Kind::Floor || name == "floor-binding",
+                Against::Older => name == "turnd" && choice.program.is_some(),
                 Against::Anybody => true,
             };
             meant && goal.ring.is_none_or(|wanted| wanted == ring)
         };
         case.goals.iter().filter(applies).copied().collect()
     }
+}
+
+/// Ports to relay from, below those that the kernel gives out: each server has a share of them by the number of its allocations.
+const RELAY_PORTS: [u16; 2] = [10_000, 32_000];
+
+/// Of two servers with so many allocations, the first's ports, or the second's.
+fn ports(allocations: [usize; 2], number: usize) -> [u16; 2] {
+    let [first, end] = RELAY_PORTS;
+    let share = f64::from(end - first) * allocations[0] as f64 / (allocations[0] + allocations[1]) as f64;
+    // A few ports more than there are allocations, whatever the share.
+    let middle = (first + share as u16).clamp(first + 500, end - 500);
+    if number == 0 { [first, middle - 1] } else { [middle, end - 1] }
 }
 
 fn name((name, choice): (&str, &Choice), server: &Server) -> String {
@@ -116,17 +130,39 @@ fn late(slice: &Slice) -> f64 {
     slice.measured.latencies.p99.as_secs_f64() * 1e6
 }
 
-fn column(name: &str, pairs: &[[Slice; 2]], which: usize, memory: Memory) -> Column {
+/// `rate_of_one`: the datagrams a second of one allocation, where the scenario sets the pace.
+fn column(name: &str, pairs: &[[Slice; 2]], which: usize, memory: Memory, rate_of_one: Option<f64>) -> Column {
     let median = |figure: fn(&Slice) -> f64| Quartiles::of(pairs.iter().map(|pair| figure(&pair[which]))).median;
-    let sum = |figure: fn(&Slice) -> u64| pairs.iter().map(|pair| figure(&pair[which])).sum();
+    let sum = |figure: fn(&Slice) -> u64| pairs.iter().map(|pair| figure(&pair[which])).sum::<u64>();
+    let cpu_ns = median(Slice::nanoseconds);
+    // The search for a rate does not say what a delivery costs.
+    let a_core = |amount: f64| if cpu_ns > 0.0 { amount * 1e9 / cpu_ns } else { 0.0 };
+    let bytes = sum(|slice| slice.measured.bytes) as f64 / sum(|slice| slice.measured.delivered).max(1) as f64;
     Column {
         name: name.to_owned(),
-        cpu_ns: median(Slice::nanoseconds),
+        cpu_ns,
+        deliveries_a_core: a_core(1.0),
+        gbit_a_core: a_core(bytes * 8e-9),
+        allocations_a_core: rate_of_one.filter(|_| cpu_ns > 0.0).map(|rate| a_core(1.0) / rate),
+        late: sum(|slice| slice.measured.late),
         rate: median(|slice| slice.measured.rate()),
         p50_us: median(|slice| slice.measured.latencies.p50.as_secs_f64() * 1e6),
         p99_us: median(late),
         sent: sum(|slice| slice.measured.sent),
         lost: sum(|slice| slice.measured.lost()),
         memory,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_server_has_ports_for_its_allocations() {
+        assert_eq!([ports([1_000, 1_000], 0), ports([1_000, 1_000], 1)], [[10_000, 20_999], [21_000, 31_999]]);
+        let [[first, last], [next, end]] = [ports([14_500, 100], 0), ports([14_500, 100], 1)];
+        assert_eq!((first, last + 1, end), (10_000, next, 31_999));
+        assert!(last - first >= 20_000 && end - next >= 400);
     }
 }

@@ -1,8 +1,9 @@
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 
 use crate::compare::interrupt::Interrupt;
+use crate::compare::stolen::Stolen;
 use crate::load::{Fleet, Limits, Measured, find_rate};
 use crate::peer::Server;
 
@@ -81,10 +82,18 @@ pub(crate) fn measure(fleet: &mut Fleet, server: &Server, extent: &Extent) -> Re
     if !extent.settle.is_zero() {
         fleet.run(extent.settle)?;
     }
+    fleet.prepare()?;
+    let stolen = Stolen::watch();
     let before = server.process().spent()?;
     let measured = fleet.run(extent.slice)?;
     let spent = server.process().spent()? - before;
-    ensure!(measured.delivered > 0, "nothing was delivered");
+    if measured.delivered == 0 {
+        let (share, said) = (stolen.share() * 100.0, fleet.inquire());
+        bail!(
+            "nothing was delivered of {} sent. The server ran for {spent:?}; the host took {share:.0} % of a processor; asked afterwards, {said}",
+            measured.sent
+        );
+    }
     ensure!(measured.corrupt == 0, "{} deliveries were corrupt", measured.corrupt);
     ensure!(measured.misdelivered == 0, "{} deliveries went astray", measured.misdelivered);
     Ok(Slice { measured, spent })

@@ -26,6 +26,8 @@ const PACE: Duration = Duration::from_millis(20);
 /// A half-open handshake is held for so long, as somebody who wants to do harm would.
 const HELD: Duration = Duration::from_secs(5);
 const SIZE: u16 = 160;
+/// Ports to relay from.
+const RELAY_PORTS: [u16; 2] = [10_000, 10_999];
 
 /// What the calls of one transport felt.
 struct Felt {
@@ -43,7 +45,7 @@ pub fn run(turnd: &Path, rate: u32, flood: Duration) -> Result<()> {
     let choice = Choice { program: Some(turnd.to_owned()), ..Choice::find("turnd")? };
     let mut place = Place::loopback();
     place.pin()?;
-    let server = choice.start(&place, 0, true)?;
+    let server = choice.start(&place, RELAY_PORTS, true)?;
     let peer = UdpSocket::bind("127.0.0.1:0")?;
     peer.set_read_timeout(Some(Duration::from_secs(1)))?;
     let address = peer.local_addr()?;

@@ -5,7 +5,9 @@ use anyhow::{Result, ensure};
 use clap::Args;
 
 use crate::load::output::{self, Cost};
-use crate::load::{Access, Direction, Fleet, Limits, Measured, Operation, Pace, Process, Scenario, Subnet, Target, Transport, find_rate};
+use crate::load::{
+    Access, Direction, Fleet, Limits, Measured, Operation, Pace, Process, Scenario, Subnet, Target, Traffic, Transport, find_rate,
+};
 
 /// What `turnload run` takes.
 #[derive(Args, Debug)]
@@ -33,7 +35,10 @@ pub struct Flags {
     /// Clients, each with one allocation and a peer of its own; 1 to 20000
     #[arg(long, short = 'n', default_value_t = 100)]
     allocations: usize,
-    /// Bytes of application data in each datagram
+    /// Which datagrams follow each other
+    #[arg(long, value_enum, default_value_t = Traffic::Even)]
+    traffic: Traffic,
+    /// Bytes of application data in each datagram; of mixed ones, at most
     #[arg(long, short, default_value_t = 160, value_parser = clap::value_parser!(u16).range(16..=1400))]
     size: u16,
     /// So many datagrams in a row go the same way
@@ -85,11 +90,13 @@ impl Flags {
             direction: self.direction,
             operation: self.operation,
             allocations: self.allocations,
+            traffic: self.traffic,
             size: self.size.into(),
             burst: self.burst.into(),
             pace,
             offload: self.gro,
         }
+        .settled()
     }
 }
 
@@ -126,6 +133,6 @@ pub fn run(flags: &Flags) -> Result<()> {
 
 fn right(measured: &Measured) -> Result<()> {
     ensure!(measured.corrupt == 0 && measured.misdelivered == 0 && measured.duplicates == 0, "not every delivery was right");
-    ensure!(measured.delivered > 0, "nothing was delivered");
+    ensure!(measured.delivered > 0, "nothing was delivered of {} sent", measured.sent);
     Ok(())
 }

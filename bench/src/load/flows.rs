@@ -59,6 +59,11 @@ impl Flows {
         }
     }
 
+    /// How many flows so many clients have: their numbers are below this.
+    pub(crate) fn count(clients: usize) -> usize {
+        2 * clients
+    }
+
     /// The number of what `client` sends, or of what its peer sends.
     pub(crate) fn flow(client: usize, up: bool) -> u32 {
         client as u32 * 2 + u32::from(!up)

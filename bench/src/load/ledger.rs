@@ -15,6 +15,8 @@ pub(crate) struct Ledger {
     under_way: usize,
     counts: Measured,
     latencies: Histogram,
+    /// The highest number that has arrived of each flow.
+    latest: Box<[u64]>,
     begun: u64,
     last_arrival: u64,
 }
@@ -24,12 +26,13 @@ struct Slot {
     number: u64,
     sent: u64,
     flow: u32,
+    len: u16,
     pending: bool,
 }
 
 impl Ledger {
-    /// Room for so many datagrams under way, and as many again that may still come late.
-    pub(crate) fn new(under_way: usize) -> Self {
+    /// Room for so many datagrams under way, and as many again that may still arrive, of flows with numbers below `flows`.
+    pub(crate) fn new(under_way: usize, flows: usize) -> Self {
         let slots = vec![Slot::default(); (2 * under_way).next_power_of_two().max(4096)].into_boxed_slice();
         Self {
             slots,
@@ -39,6 +42,7 @@ impl Ledger {
             under_way: 0,
             counts: Measured::default(),
             latencies: Histogram::new(),
+            latest: vec![0; flows].into_boxed_slice(),
             begun: 0,
             last_arrival: 0,
         }
@@ -62,6 +66,10 @@ impl Ledger {
         self.counts.sent
     }
 
+    pub(crate) fn delivered(&self) -> u64 {
+        self.counts.delivered
+    }
+
     /// Waits no longer for what is under way; it is lost unless it comes after all.
     pub(crate) fn give_up(&mut self) {
         self.awaited_from = self.next;
@@ -78,15 +86,15 @@ impl Ledger {
             // So old that its slot is needed.
             self.under_way -= 1;
         }
-        *slot = Slot { number, sent: now, flow, pending: true };
+        *slot = Slot { number, sent: now, flow, len: data.len() as u16, pending: true };
         self.counts.sent += 1;
         self.under_way += 1;
         payload::write(data, number, flow);
     }
 
     /// Books what arrived where `flow` ends. `genuine`: it came from the right address, on the right channel.
-    pub(crate) fn arrive(&mut self, data: &[u8], size: usize, flow: u32, genuine: bool, now: u64) {
-        let Some((number, claimed)) = self.whole(data, size) else {
+    pub(crate) fn arrive(&mut self, data: &[u8], flow: u32, genuine: bool, now: u64) {
+        let Some((number, claimed)) = self.whole(data) else {
             self.counts.corrupt += 1;
             return;
         };
@@ -109,14 +117,18 @@ impl Ledger {
         self.under_way -= usize::from(number >= self.awaited_from);
         if number >= self.first {
             self.counts.delivered += 1;
+            self.counts.bytes += data.len() as u64;
             self.latencies.add(now.saturating_sub(sent));
             self.last_arrival = now;
+            let latest = &mut self.latest[flow as usize];
+            self.counts.late += u64::from(number < *latest);
+            *latest = number.max(*latest);
         }
     }
 
     /// Whether this was sent, and as it is. Books what is not.
-    pub(crate) fn passes(&mut self, data: &[u8], size: usize, flow: u32, genuine: bool) -> bool {
-        let Some((_, claimed)) = self.whole(data, size) else {
+    pub(crate) fn passes(&mut self, data: &[u8], flow: u32, genuine: bool) -> bool {
+        let Some((_, claimed)) = self.whole(data) else {
             self.counts.corrupt += 1;
             return false;
         };
@@ -129,11 +141,11 @@ impl Ledger {
         self.counts.corrupt += 1;
     }
 
-    fn whole(&self, data: &[u8], size: usize) -> Option<(u64, u32)> {
-        let (number, flow) = payload::read(data).filter(|_| data.len() == size)?;
+    fn whole(&self, data: &[u8]) -> Option<(u64, u32)> {
+        let (number, flow) = payload::read(data)?;
         let slot = &self.slots[self.index(number)];
-        // The flow of a number is known while its slot is.
-        let told = slot.number != number || slot.flow == flow;
+        // The flow and the length of a number are known while its slot is.
+        let told = slot.number != number || (slot.flow == flow && usize::from(slot.len) == data.len());
         (number < self.next && told).then_some((number, flow))
     }
 
@@ -171,15 +183,15 @@ mod tests {
 
     #[test]
     fn each_fate_is_counted() {
-        let mut ledger = Ledger::new(8);
+        let mut ledger = Ledger::new(8, 8);
         let [good, lost, swapped, mut broken, wrong_source] = [0; 5].map(|flow| sent(&mut ledger, flow));
-        ledger.arrive(&good, 40, 0, true, 1_000);
-        ledger.arrive(&good, 40, 0, true, 1_000);
-        ledger.arrive(&swapped, 40, 1, true, 1_000);
+        ledger.arrive(&good, 0, true, 1_000);
+        ledger.arrive(&good, 0, true, 1_000);
+        ledger.arrive(&swapped, 1, true, 1_000);
         broken[20] ^= 1;
-        ledger.arrive(&broken, 40, 0, true, 1_000);
-        ledger.arrive(&wrong_source, 40, 0, false, 1_000);
-        ledger.arrive(&lost[..39], 40, 0, true, 1_000);
+        ledger.arrive(&broken, 0, true, 1_000);
+        ledger.arrive(&wrong_source, 0, false, 1_000);
+        ledger.arrive(&lost[..39], 0, true, 1_000);
         let found = ledger.measured();
         assert_eq!((found.sent, found.delivered, found.duplicates, found.misdelivered, found.corrupt), (5, 1, 1, 2, 2));
         assert_eq!((found.lost(), ledger.under_way()), (4, 4));
@@ -187,42 +199,58 @@ mod tests {
     }
 
     #[test]
+    fn late_is_what_arrives_after_a_later_one_of_its_own_flow() {
+        let mut ledger = Ledger::new(8, 8);
+        let [first, other, second, third, lost, fourth] = [2, 3, 2, 2, 2, 2].map(|flow| sent(&mut ledger, flow));
+        for (data, flow) in [(&second, 2), (&first, 2), (&other, 3), (&fourth, 2), (&third, 2), (&third, 2)] {
+            ledger.arrive(data, flow, true, 1);
+        }
+        let found = ledger.measured();
+        assert_eq!((found.late, found.delivered, found.duplicates, found.lost()), (2, 5, 1, 1));
+        assert_eq!(found.bytes, 5 * 40);
+        // The next run counts from zero, and knows what has arrived.
+        ledger.begin(2);
+        ledger.arrive(&lost, 2, true, 3);
+        assert_eq!(ledger.measured().late, 0, "it is of the run before");
+    }
+
+    #[test]
     fn what_comes_after_it_was_given_up_is_no_loss() {
-        let mut ledger = Ledger::new(8);
+        let mut ledger = Ledger::new(8, 8);
         let late = sent(&mut ledger, 3);
         ledger.give_up();
         assert_eq!(ledger.under_way(), 0);
-        ledger.arrive(&late, 40, 3, true, 9);
+        ledger.arrive(&late, 3, true, 9);
         assert_eq!((ledger.measured().delivered, ledger.under_way()), (1, 0));
     }
 
     #[test]
     fn what_comes_in_the_next_run_is_not_counted_there() {
-        let mut ledger = Ledger::new(8);
+        let mut ledger = Ledger::new(8, 8);
         let late = sent(&mut ledger, 3);
         ledger.begin(5);
-        ledger.arrive(&late, 40, 3, true, 9);
+        ledger.arrive(&late, 3, true, 9);
         assert_eq!((ledger.measured().sent, ledger.measured().delivered), (0, 0));
     }
 
     #[test]
     fn a_number_that_was_never_given_is_corrupt() {
-        let mut ledger = Ledger::new(8);
+        let mut ledger = Ledger::new(8, 8);
         let mut data = vec![0; 40];
         payload::write(&mut data, 999, 0);
-        ledger.arrive(&data, 40, 0, true, 1);
+        ledger.arrive(&data, 0, true, 1);
         assert_eq!(ledger.measured().corrupt, 1);
     }
 
     #[test]
     fn a_slot_that_is_needed_is_given_up() {
-        let mut ledger = Ledger::new(8);
+        let mut ledger = Ledger::new(8, 8);
         let first = sent(&mut ledger, 0);
         for _ in 0..4096 {
             sent(&mut ledger, 0);
         }
         assert_eq!(ledger.under_way(), 4096);
-        ledger.arrive(&first, 40, 0, true, 1);
+        ledger.arrive(&first, 0, true, 1);
         assert_eq!((ledger.measured().delivered, ledger.under_way()), (0, 4096));
     }
 }

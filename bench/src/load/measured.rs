@@ -13,6 +13,10 @@ pub struct Measured {
     pub misdelivered: u64,
     /// Arrived again.
     pub duplicates: u64,
+    /// Of the delivered: those that arrived after a later datagram of the same client and the same direction.
+    pub late: u64,
+    /// Bytes of application data in the delivered.
+    pub bytes: u64,
     /// From the first send to the last arrival.
     pub elapsed: Duration,
     /// From send to arrival.

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::load::{Found, Measured, Memory, Pace, Scenario, Target};
+use crate::load::{Found, Measured, Memory, Pace, Scenario, Target, Traffic};
 
 /// What an operator has to know before he believes a figure.
 pub(crate) const HINT: &str =
@@ -22,14 +22,18 @@ pub(crate) fn heading(scenario: &Scenario, target: &Target) -> String {
         Pace::Auto | Pace::Window(_) => format!("{} under way", scenario.window()),
         Pace::Rate(rate) => format!("{rate} a second"),
     };
+    let sizes = match scenario.traffic {
+        Traffic::Even => format!("{} bytes", scenario.size),
+        Traffic::Mixed => format!("mixed sizes up to {} bytes", scenario.size),
+        Traffic::Frames => "frames and audio of video calls".to_owned(),
+    };
     format!(
-        "{} over {}, {:?} {:?}: {} allocations, {} bytes, bursts of {}{}, {pace}",
+        "{} over {}, {:?} {:?}: {} allocations, {sizes}, bursts of {}{}, {pace}",
         target.address,
         scenario.transport.name(),
         scenario.operation,
         scenario.direction,
         scenario.allocations,
-        scenario.size,
         scenario.burst,
         if scenario.offload { " in one piece" } else { "" },
     )
@@ -39,7 +43,7 @@ pub(crate) fn heading(scenario: &Scenario, target: &Target) -> String {
 pub(crate) fn table(measured: &Measured, own: Option<Duration>, cost: Option<Cost>) -> String {
     let latencies = &measured.latencies;
     let mut text = format!(
-        "sent        {}\ndelivered   {} ({:.0} a second)\nlost        {} ({:.4} %)\ncorrupt     {}\nmisdelivered {}\nduplicates  {}\n\
+        "sent        {}\ndelivered   {} ({:.0} a second)\nlost        {} ({:.4} %)\ncorrupt     {}\nmisdelivered {}\nduplicates  {}\nlate        {}\n\
          latency     p50 {:?}, p90 {:?}, p99 {:?}, p99.9 {:?}, max {:?}",
         measured.sent,
         measured.delivered,
@@ -49,6 +53,7 @@ pub(crate) fn table(measured: &Measured, own: Option<Duration>, cost: Option<Cos
         measured.corrupt,
         measured.misdelivered,
         measured.duplicates,
+        measured.late,
         latencies.p50,
         latencies.p90,
         latencies.p99,
@@ -60,8 +65,11 @@ pub(crate) fn table(measured: &Measured, own: Option<Duration>, cost: Option<Cos
     }
     if let Some(cost) = cost {
         text += &format!(
-            "\nserver      {:.0} ns a delivery, {:.1} % of a processor, {} KiB resident ({} its own)",
+            "\nserver      {:.0} ns a delivery, {:.0} deliveries and {:.2} Gbit of data a second of a core, {:.1} % of a core, \
+             {} KiB resident ({} its own)",
             each(cost.spent, measured),
+            a_second(measured.delivered as f64, cost.spent),
+            a_second(measured.bytes as f64 * 8e-9, cost.spent),
             100.0 * cost.spent.as_secs_f64() / measured.elapsed.as_secs_f64().max(1e-9),
             cost.memory.resident,
             cost.memory.anonymous,
@@ -81,6 +89,8 @@ pub(crate) fn json(scenario: &Scenario, measured: &Measured, own: Duration, cost
     if let Some(cost) = cost {
         value["server"] = json!({
             "ns_per_delivery": each(cost.spent, measured),
+            "deliveries_per_core_second": a_second(measured.delivered as f64, cost.spent),
+            "gbit_per_core_second": a_second(measured.bytes as f64 * 8e-9, cost.spent),
             "cpu_ns": nanoseconds(cost.spent),
             "resident_kib": cost.memory.resident,
             "anonymous_kib": cost.memory.anonymous,
@@ -109,6 +119,7 @@ fn scenario_json(scenario: &Scenario) -> Value {
         "operation": format!("{:?}", scenario.operation),
         "direction": format!("{:?}", scenario.direction),
         "allocations": scenario.allocations,
+        "traffic": format!("{:?}", scenario.traffic),
         "size": scenario.size,
         "burst": scenario.burst,
         "gro": scenario.offload,
@@ -126,6 +137,8 @@ fn measured_json(measured: &Measured) -> Value {
         "corrupt": measured.corrupt,
         "misdelivered": measured.misdelivered,
         "duplicates": measured.duplicates,
+        "late": measured.late,
+        "bytes": measured.bytes,
         "elapsed_ns": nanoseconds(measured.elapsed),
         "per_second": measured.rate(),
         "latency_ns": {
@@ -140,6 +153,11 @@ fn measured_json(measured: &Measured) -> Value {
 
 fn each(spent: Duration, measured: &Measured) -> f64 {
     spent.as_secs_f64() * 1e9 / measured.delivered.max(1) as f64
+}
+
+/// How much that is for each second on the processor.
+fn a_second(amount: f64, spent: Duration) -> f64 {
+    amount / spent.as_secs_f64().max(1e-9)
 }
 
 fn share(part: u64, all: u64) -> f64 {

@@ -2,11 +2,14 @@ use anyhow::Result;
 use causeway_net::batch::BATCH;
 
 use crate::load::flows::{Flows, Held};
+use crate::load::schedule::{self, Departure};
 use crate::load::setup::done;
-use crate::load::{Direction, Fleet, Pace};
+use crate::load::{Direction, Fleet, Pace, Traffic};
 
 /// Nanoseconds of silence after which what is under way is given up.
 const PATIENCE: u64 = 300_000_000;
+/// The same at the end of a run in which nothing has arrived yet: a server that stands still for a while is slow, not silent.
+const LAST_PATIENCE: u64 = 3_000_000_000;
 /// No more are sent in a row before it is looked what came.
 const AT_ONCE: usize = 256;
 
@@ -15,15 +18,13 @@ impl Fleet {
     pub(super) fn relay(&mut self, time: u64) -> Result<()> {
         let start = self.clock.now();
         self.ledger.begin(start);
-        let mut active = start;
+        let mut silence = Silence::since(start);
         loop {
             let now = self.clock.now();
-            let is_over = now >= start + time;
-            if is_over && (self.ledger.under_way() == 0 || now > active + PATIENCE) {
+            // A load that was kept from the processor before it could send anything is not over.
+            let is_over = now >= start + time && self.ledger.sent() > 0;
+            if is_over && self.ledger.under_way() == 0 {
                 break;
-            }
-            if !is_over && self.ledger.under_way() > 0 && now > active + PATIENCE {
-                self.ledger.give_up();
             }
             let sent = if is_over { 0 } else { self.offer(start, now)? };
             self.renew(now)?;
@@ -31,8 +32,13 @@ impl Fleet {
             self.legs.flush()?;
             self.peers.flush()?;
             if self.take()? + sent > 0 {
-                active = now;
+                silence = Silence::since(now);
                 self.idle.busy();
+            } else if self.ledger.under_way() > 0 && silence.at(now) > self.patience(is_over) {
+                if is_over {
+                    break;
+                }
+                self.ledger.give_up();
             } else {
                 let due = if is_over { None } else { self.due(start) };
                 self.idle.wait(self.clock, due, [self.legs.fd(), self.peers.fd()])?;
@@ -45,6 +51,10 @@ impl Fleet {
         Ok(())
     }
 
+    fn patience(&self, is_over: bool) -> u64 {
+        if is_over && self.ledger.delivered() == 0 { LAST_PATIENCE } else { PATIENCE }
+    }
+
     /// Sends what it is time for. How many that were.
     fn offer(&mut self, start: u64, now: u64) -> Result<usize> {
         let burst = self.scenario.burst;
@@ -54,6 +64,9 @@ impl Fleet {
                 let window = self.scenario.window();
                 let room = window.saturating_sub(self.ledger.under_way());
                 if room * 2 >= window { room.max(burst) } else { 0 }
+            }
+            Pace::Rate(_) if self.schedule.is_some() => {
+                self.schedule.as_ref().map_or(0, |schedule| schedule.due(self.ledger.sent(), now - start, AT_ONCE))
             }
             Pace::Rate(rate) => {
                 let due = 1 + u128::from(now - start) * u128::from(rate) / 1_000_000_000;
@@ -78,15 +91,18 @@ impl Fleet {
     /// When the next one is to leave, if time decides that.
     fn due(&self, start: u64) -> Option<u64> {
         let Pace::Rate(rate) = self.scenario.pace else { return None };
+        if let Some(schedule) = &self.schedule {
+            return Some(start + schedule.time(self.ledger.sent()));
+        }
         Some(start + (u128::from(self.ledger.sent()) * 1_000_000_000 / u128::from(rate)) as u64)
     }
 
     /// Queues one burst of one flow.
     fn burst(&mut self, now: u64) -> Result<()> {
-        let (client, up) = self.flows.turn(self.turn);
+        let Departure { client, up, size } = self.departure();
         self.turn += 1;
         let Self { scenario, legs, peers, flows, ledger, server, .. } = self;
-        let (size, flow) = (scenario.size, Flows::flow(client, up));
+        let flow = Flows::flow(client, up);
         let mut one = |room: &mut [u8]| {
             if up {
                 let id = ledger.sent();
@@ -107,14 +123,26 @@ impl Fleet {
         }
     }
 
+    /// Which datagram is next.
+    fn departure(&self) -> Departure {
+        match (&self.schedule, self.scenario.traffic) {
+            (Some(schedule), _) => schedule.departure(self.ledger.sent()),
+            (None, Traffic::Mixed) => schedule::mixed(self.turn, &self.scenario),
+            (None, Traffic::Even | Traffic::Frames) => {
+                let (client, up) = self.flows.turn(self.turn);
+                Departure { client, up, size: self.scenario.size }
+            }
+        }
+    }
+
     /// Takes what came to clients and peers. How much that was.
     fn take(&mut self) -> Result<usize> {
         let Self { scenario, legs, peers, flows, ledger, dialogue, heard, server, clock, .. } = self;
-        let (size, mut stamp) = (scenario.size, None);
+        let mut stamp = None;
         let at_clients = legs.receive(*server, |client, message, genuine| match flows.unwrap(client, message) {
             Held::Data { data, right } => {
                 let now = *stamp.get_or_insert_with(|| clock.now());
-                ledger.arrive(data, size, flows.flow_to(client), genuine && right, now);
+                ledger.arrive(data, flows.flow_to(client), genuine && right, now);
             }
             Held::Stun if genuine => heard.extend(dialogue.hear(client, message)),
             Held::Stun | Held::Broken => ledger.corrupt(),
@@ -125,11 +153,48 @@ impl Fleet {
         peers.each(at_peers, |client, source, data| {
             let (flow, genuine) = (Flows::flow(client, true), source == flows.relayed[client]);
             if is_echo {
-                return ledger.passes(data, size, flow, genuine);
+                return ledger.passes(data, flow, genuine);
             }
-            ledger.arrive(data, size, flow, genuine, now);
+            ledger.arrive(data, flow, genuine, now);
             false
         })?;
         Ok(at_clients + at_peers)
+    }
+}
+
+/// How long nothing has arrived, as far as this program looked: while it, or the whole machine, is kept from running, datagrams can wait unseen.
+struct Silence {
+    looked: u64,
+    lasted: u64,
+}
+
+impl Silence {
+    /// A look that found nothing counts for no longer than this, in nanoseconds. With nothing to do the load looks each millisecond.
+    const LOOK: u64 = 10_000_000;
+
+    fn since(now: u64) -> Self {
+        Self { looked: now, lasted: 0 }
+    }
+
+    /// A look found nothing again.
+    fn at(&mut self, now: u64) -> u64 {
+        self.lasted += now.saturating_sub(self.looked).min(Self::LOOK);
+        self.looked = now;
+        self.lasted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_load_that_could_not_look_has_not_waited() {
+        let mut silence = Silence::since(5_000_000);
+        assert_eq!(silence.at(6_000_000), 1_000_000);
+        // It was kept from the processor for a second.
+        assert_eq!(silence.at(1_006_000_000), 11_000_000);
+        let looks = (1..=400).map(|look| 1_006_000_000 + look * 1_000_000);
+        assert_eq!(looks.map(|now| silence.at(now)).last(), Some(411_000_000));
     }
 }

@@ -8,6 +8,8 @@ use crate::load::request::Request;
 use crate::load::setup::done;
 use crate::load::{Fleet, Operation, Pace};
 
+/// Allocations that are released in a run, at most.
+const RELEASED: usize = 1_000;
 /// The first channel, and a port for each of its peers.
 const FIRST_CHANNEL: u16 = 0x4000;
 const FIRST_PORT: u16 = 10_000;
@@ -25,18 +27,23 @@ impl Fleet {
     /// Does the scenario's operation for so many nanoseconds, each client one at a time.
     pub(super) fn request(&mut self, time: u64) -> Result<()> {
         let count = self.scenario.allocations;
-        let mut rota = Rota { idle: (0..count).map(|client| (client + self.turn) % count).collect(), begun: vec![0; count], active: 0 };
+        let active_clients = if self.is_release() { (count / 10).clamp(1, RELEASED) } else { count };
+        let idle = (0..active_clients).map(|client| (client + self.turn) % count).collect();
+        let mut rota = Rota { idle, begun: vec![0; count], active: 0 };
         let start = self.clock.now();
         self.ledger.begin(start);
         loop {
             let now = self.clock.now();
-            let is_over = now >= start + time;
-            if is_over && self.dialogue.under_way() == 0 {
+            let is_over = now >= start + time && self.ledger.sent() > 0;
+            let is_done = is_over || (self.is_release() && rota.idle.is_empty());
+            if is_done && self.dialogue.under_way() == 0 {
                 break;
             }
-            if !is_over {
+            if !is_done {
                 self.begin_operations(&mut rota, start, now)?;
-                self.renew(now)?;
+                if !self.is_release() {
+                    self.renew(now)?;
+                }
             }
             self.dialogue.tend(&mut self.legs, now)?;
             self.legs.flush()?;
@@ -54,6 +61,10 @@ impl Fleet {
         // The next run begins with those that waited longest.
         self.turn = rota.idle.front().copied().unwrap_or(0);
         Ok(())
+    }
+
+    fn is_release(&self) -> bool {
+        self.scenario.operation == Operation::Release
     }
 
     /// Begins what it is time for.
@@ -74,6 +85,7 @@ impl Fleet {
             }
             let request = match self.scenario.operation {
                 Operation::Allocate => Request::Challenge,
+                Operation::Release => Request::Refresh { lifetime: 0 },
                 Operation::ChannelBind => self.next_channel(client),
                 Operation::Binding | Operation::Channel | Operation::Send => Request::Binding,
             };
@@ -106,6 +118,13 @@ impl Fleet {
                 return self.dialogue.ask(&mut self.legs, client, Request::Refresh { lifetime: 0 }, now);
             }
             (Operation::Allocate, Request::Refresh { .. }, _) => done(&answered)?,
+            (Operation::Release, Request::Refresh { .. }, _) => {
+                done(&answered)?;
+                self.ledger.answer(rota.begun[client], now);
+                self.released.push(client);
+                rota.active -= 1;
+                return Ok(());
+            }
             // A renewal, beside what is measured.
             (_, Request::Refresh { .. }, _) => return done(&answered),
             (Operation::ChannelBind, Request::Bind { .. }, Answer::Refused(code)) if NO_MORE.contains(&code) => {

@@ -1,5 +1,7 @@
 use clap::ValueEnum;
 
+use crate::load::schedule;
+
 /// What is between client and server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Transport {
@@ -56,10 +58,27 @@ pub enum Operation {
     Send,
     /// Allocate, challenged and then allowed; the allocation is released outside of what is counted as latency. One delivery is one allocation.
     Allocate,
+    /// Release of an allocation (Refresh with a lifetime of 0), beside the other allocations. A tenth of the clients, at most 1,000, release
+    /// theirs in a run; between two runs they allocate anew.
+    Release,
     /// ChannelBind of a new channel, answered.
     ChannelBind,
     /// Binding requests, answered.
     Binding,
+}
+
+/// Which datagrams follow each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Traffic {
+    /// All datagrams have the scenario's size, and the clients take turns.
+    #[default]
+    Even,
+    /// Each datagram has a size between 60 bytes and the scenario's, and belongs to any of the clients. The sequence looks random and is the same in each
+    /// run.
+    Mixed,
+    /// Video calls: each client sends 30 frames a second, each of 4 packets of 600 to 1,200 bytes, and 50 audio packets a second of 160 bytes. Where the
+    /// packets of several clients are due at the same time, they are interleaved. Frames have their own sizes and their own pace.
+    Frames,
 }
 
 /// How fast.
@@ -89,7 +108,9 @@ pub struct Scenario {
     pub operation: Operation,
     /// Clients, each with one allocation (Binding, Allocate: without): 1 to 20,000.
     pub allocations: usize,
-    /// Bytes of application data in each datagram: 16 to 1,400; over TCP and TLS a multiple of four.
+    /// Which datagrams follow each other.
+    pub traffic: Traffic,
+    /// Bytes of application data in each datagram: 16 to 1,400; over TCP and TLS a multiple of four. Of mixed ones it is the maximum.
     pub size: usize,
     /// So many datagrams in succession go the same way, as frames of video do: 1 to 64.
     pub burst: usize,
@@ -107,6 +128,21 @@ const WINDOW_BYTES: usize = 128 << 10;
 const BOOKED: usize = 640;
 
 impl Scenario {
+    /// The scenario with the size and the pace that its traffic has.
+    pub(crate) fn settled(self) -> Self {
+        match self.traffic {
+            Traffic::Even | Traffic::Mixed => self,
+            Traffic::Frames => Self { size: schedule::LONGEST, pace: Pace::Rate(schedule::rate(&self)), ..self },
+        }
+    }
+
+    /// Datagrams a second for each allocation, where the pace is the scenario's and not the server's.
+    #[must_use]
+    pub fn rate_of_one(&self) -> Option<f64> {
+        let Pace::Rate(rate) = self.settled().pace else { return None };
+        Some(f64::from(rate) / self.allocations as f64)
+    }
+
     /// Datagrams (or requests) under way at a time in a closed loop.
     #[must_use]
     pub fn window(&self) -> usize {
@@ -129,6 +165,7 @@ impl Default for Scenario {
             direction: Direction::ToPeer,
             operation: Operation::Channel,
             allocations: 100,
+            traffic: Traffic::Even,
             size: 160,
             burst: 1,
             pace: Pace::WINDOW,

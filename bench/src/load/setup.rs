@@ -10,7 +10,7 @@ const UNDER_WAY: usize = 64;
 /// Nanoseconds after which allocations, permissions and channels are renewed: a permission lives 300 s (RFC 8656 §9).
 const RENEWAL: u64 = 120_000_000_000;
 /// What the clients ask for, in seconds.
-const LIFETIME: u32 = 600;
+pub(super) const LIFETIME: u32 = 600;
 
 impl Fleet {
     pub(super) fn set_up(&mut self) -> Result<()> {
@@ -27,26 +27,31 @@ impl Fleet {
         if !self.has_allocations() {
             return Ok(());
         }
-        self.converse((0..count).map(|client| (client, Request::Allocate)), |fleet, answered| {
-            let Answer::Allocated(relayed) = answered.answer else { bail!("Allocate: {:?}", answered.answer) };
-            fleet.flows.relayed[answered.client] = relayed;
-            Ok(())
-        })?;
+        self.allocate((0..count).map(|client| (client, Request::Allocate)))?;
         self.renewed = self.clock.now();
         if self.scenario.direction == Direction::Relay {
             for client in 0..count {
                 self.flows.peers[client] = self.flows.relayed[partner(client)];
             }
         }
-        if self.scenario.operation == Operation::ChannelBind {
+        if matches!(self.scenario.operation, Operation::ChannelBind | Operation::Release) {
             return Ok(());
         }
         let binds: Vec<_> = (0..count).map(|client| (client, self.way(client))).collect();
         self.converse(binds.into_iter(), |_, answered| done(&answered))
     }
 
+    /// Asks these Allocate requests, and notes the relayed addresses.
+    pub(super) fn allocate(&mut self, requests: impl Iterator<Item = (usize, Request)>) -> Result<()> {
+        self.converse(requests, |fleet, answered| {
+            let Answer::Allocated(relayed) = answered.answer else { bail!("Allocate: {:?}", answered.answer) };
+            fleet.flows.relayed[answered.client] = relayed;
+            Ok(())
+        })
+    }
+
     /// Whether clients hold allocations from the first to the last.
-    fn has_allocations(&self) -> bool {
+    pub(super) fn has_allocations(&self) -> bool {
         !self.is_floor && !matches!(self.scenario.operation, Operation::Binding | Operation::Allocate)
     }
 
@@ -135,8 +140,8 @@ impl Fleet {
     fn renewal(&self, step: usize) -> (usize, Request) {
         let count = self.scenario.allocations;
         let client = step % count;
-        // One that measures channels has no other way, and keeps its own.
-        let is_lifetime = step < count || self.scenario.operation == Operation::ChannelBind;
+        // One that measures channels has no other way, and keeps its own; one that measures releases has none.
+        let is_lifetime = step < count || matches!(self.scenario.operation, Operation::ChannelBind | Operation::Release);
         (client, if is_lifetime { Request::Refresh { lifetime: LIFETIME } } else { self.way(client) })
     }
 

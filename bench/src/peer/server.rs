@@ -21,9 +21,6 @@ const PASSWORD: &str = "bench";
 /// The realm of each server.
 const REALM: &str = "bench.example";
 
-/// Ports to relay from, for the first server and the second: below those that the kernel gives out.
-const RELAY_PORTS: [[u16; 2]; 2] = [[10_000, 20_999], [21_000, 31_999]];
-
 /// How long a server has to come up.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -96,14 +93,14 @@ impl Choice {
         Ok(lines.next_back().unwrap_or_default().trim().to_owned())
     }
 
-    /// Starts it, as the first server or the second (0, 1), and waits until it answers.
+    /// Starts it, to relay from these ports (the first and the last), and waits until it answers.
     ///
     /// # Errors
     /// It is not there, or does not answer within ten seconds.
-    pub fn start(&self, place: &Place, number: usize, secure: bool) -> Result<Server> {
+    pub fn start(&self, place: &Place, relay_ports: [u16; 2], secure: bool) -> Result<Server> {
         let program = self.program()?;
         let directory = directory()?;
-        let server = self.spawn(&program, place, number, secure, &directory);
+        let server = self.spawn(&program, place, relay_ports, secure, &directory);
         if server.is_err() {
             drop(fs::remove_dir_all(&directory));
         }
@@ -112,10 +109,9 @@ impl Choice {
         Ok(server)
     }
 
-    fn spawn(&self, program: &Path, place: &Place, number: usize, secure: bool, directory: &Path) -> Result<Server> {
+    fn spawn(&self, program: &Path, place: &Place, [first, last]: [u16; 2], secure: bool, directory: &Path) -> Result<Server> {
         let ports = Ports { plain: free_port()?, secure: free_port()? };
         let certificate = if secure { Some(Certificate::write(directory)?) } else { None };
-        let [first, last] = RELAY_PORTS[number % 2];
         let value = |name: &str| {
             Some(match name {
                 "address" => place.address.to_string(),

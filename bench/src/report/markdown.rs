@@ -1,11 +1,14 @@
 //! The report as a table for documents.
 
-use crate::report::{Outcome, Report};
+use crate::report::{Column, Outcome, Report};
 
 /// The report as a table of Markdown.
 #[must_use]
 pub fn table(report: &Report) -> String {
-    let mut text = String::from("| | CPU, ratio | ns each | packets/s | p99, µs | lost | goal |\n|---|---|---|---|---|---|---|\n");
+    let mut text = String::from(
+        "| | CPU, ratio | ns each | packets/s a core | Gbit/s a core | packets/s | p99, µs | lost | late | goal |\n\
+         |---|---|---|---|---|---|---|---|---|---|\n",
+    );
     for outcome in &report.outcomes {
         text.push_str(&row(outcome));
     }
@@ -22,7 +25,7 @@ pub fn row(outcome: &Outcome) -> String {
     if ours.sent == 0 {
         let memory = |kib: u64| kib as f64 / 1024.0;
         return format!(
-            "| {} | | idle {:.1} / {:.1} MiB | {:.0} / {:.0} B an allocation | | | {goals} |\n",
+            "| {} | | idle {:.1} / {:.1} MiB | {:.0} / {:.0} B an allocation | | | | | | {goals} |\n",
             outcome.about,
             memory(ours.memory.idle_kib),
             memory(theirs.memory.idle_kib),
@@ -31,8 +34,18 @@ pub fn row(outcome: &Outcome) -> String {
         );
     }
     let rate = if outcome.ratio.cpu.median.is_finite() { outcome.ratio.cpu.to_string() } else { format!("rate {}", outcome.ratio.rate) };
+    let both = |figure: fn(&Column) -> f64, digits: usize| format!("{:.digits$} / {:.digits$}", figure(ours), figure(theirs));
     format!(
-        "| {} | {rate} | {:.0} / {:.0} | {:.0} / {:.0} | {:.0} / {:.0} | {} / {} | {goals} |\n",
-        outcome.about, ours.cpu_ns, theirs.cpu_ns, ours.rate, theirs.rate, ours.p99_us, theirs.p99_us, ours.lost, theirs.lost
+        "| {} | {rate} | {} | {} | {} | {} | {} | {} / {} | {} / {} | {goals} |\n",
+        outcome.about,
+        both(|column| column.cpu_ns, 0),
+        both(|column| column.deliveries_a_core, 0),
+        both(|column| column.gbit_a_core, 2),
+        both(|column| column.rate, 0),
+        both(|column| column.p99_us, 0),
+        ours.lost,
+        theirs.lost,
+        ours.late,
+        theirs.late,
     )
 }

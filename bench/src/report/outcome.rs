@@ -61,6 +61,14 @@ pub struct Column {
     pub sent: u64,
     /// Those of which nothing came.
     pub lost: u64,
+    /// Datagrams that arrived after a later one of the same client and the same direction.
+    pub late: u64,
+    /// Deliveries that a second on the processor pays for.
+    pub deliveries_a_core: f64,
+    /// Gbit of application data that a second on the processor pays for.
+    pub gbit_a_core: f64,
+    /// Allocations that a core carries at this rate, where the pace is the scenario's.
+    pub allocations_a_core: Option<f64>,
     /// Its memory.
     pub memory: Memory,
 }
@@ -108,7 +116,8 @@ impl Outcome {
         match figure {
             Figure::Cpu => self.ratio.cpu.median,
             Figure::Rate => self.ratio.rate.median,
-            Figure::Late => self.ratio.later_us.median,
+            Figure::Delay => self.ratio.later_us.median,
+            Figure::Late => ours.late as f64,
             Figure::Microseconds => ours.cpu_ns / 1e3,
             Figure::PerAllocation => ours.memory.bytes_an_allocation,
             Figure::Idle => ours.memory.idle_kib as f64 / 1024.0,
@@ -126,7 +135,7 @@ impl Outcome {
         let verdict = |goal: &Goal| {
             let value = self.figure(goal.figure);
             let standing = match goal.standing(value) {
-                _ if goal.figure == Figure::Late && self.is_unsteady() => "unclear",
+                _ if goal.figure == Figure::Delay && self.is_unsteady() => "unclear",
                 Standing::Aim => "aim",
                 Standing::Must => "met",
                 Standing::Missed => "missed",
@@ -150,7 +159,7 @@ mod tests {
         let standings = |stolen| {
             let (name, about) = (String::new(), String::new());
             let mut outcome = Outcome { name, about, servers: servers.clone(), ratio: ratios, stolen, verdicts: Vec::new() };
-            outcome.judge(&[goal(Figure::Late, 150.0), goal(Figure::Cpu, 0.7)]);
+            outcome.judge(&[goal(Figure::Delay, 150.0), goal(Figure::Cpu, 0.7)]);
             outcome.verdicts.iter().map(|verdict| verdict.standing).collect::<Vec<_>>()
         };
         assert_eq!([0.0, 0.3].map(standings), [["met", "missed"], ["unclear", "missed"]]);

@@ -64,14 +64,18 @@ fn column(server: &Column) -> String {
             memory.bytes_an_allocation
         );
     }
+    let allocations = server.allocations_a_core.map(|count| format!(", {count:.0} allocations a core")).unwrap_or_default();
     format!(
-        "{:6.0} ns, {:6.0}/s, p50 {:.0} µs, p99 {:.0} µs, lost {} of {}, {:.1} MiB",
+        "{:6.0} ns, {:6.0}/s, p50 {:.0} µs, p99 {:.0} µs, lost {} and late {} of {}, {:.1} MiB; {:.0}/s and {:.2} Gbit/s a core{allocations}",
         server.cpu_ns,
         server.rate,
         server.p50_us,
         server.p99_us,
         server.lost,
+        server.late,
         server.sent,
-        memory.loaded_kib as f64 / 1024.0
+        memory.loaded_kib as f64 / 1024.0,
+        server.deliveries_a_core,
+        server.gbit_a_core,
     )
 }
