@@ -84,6 +84,8 @@ pub enum Over {
 const SHIPPED: &[(&str, &str)] = &[
     ("turnd", include_str!("../../peers/turnd.toml")),
     ("coturn", include_str!("../../peers/coturn.toml")),
+    ("coturn-dtls", include_str!("../../peers/coturn-dtls.toml")),
+    ("coturn-multiplex", include_str!("../../peers/coturn-multiplex.toml")),
     ("turn-server", include_str!("../../peers/turn-server.toml")),
     ("stund", include_str!("../../peers/stund.toml")),
     ("stuntman", include_str!("../../peers/stuntman.toml")),
