@@ -25,9 +25,9 @@ struct Floor {
     allocations: Allocations,
     inbox: Batch,
     outbox: Batch,
-    received: Box<[[u8; SLOT]]>,
+    received: &'static mut [[u8; SLOT]],
     /// What the outbox points to.
-    leaving: Box<[[u8; SLOT]]>,
+    leaving: &'static mut [[u8; SLOT]],
     events: Box<[libc::epoll_event]>,
 }
 
@@ -41,15 +41,15 @@ impl Floor {
             }
             OwnedFd::from_raw_fd(epoll)
         };
-        let slots = || vec![[0; SLOT]; BATCH].into_boxed_slice();
+        let (received, leaving) = floor::slots(2 * BATCH).split_at_mut(BATCH);
         let floor = Self {
             listener: arguments.listener.as_raw_fd(),
             epoll,
             allocations: Allocations::new(arguments.relay),
             inbox: Batch::new(),
             outbox: Batch::new(),
-            received: slots(),
-            leaving: slots(),
+            received,
+            leaving,
             events: vec![libc::epoll_event { events: 0, u64: 0 }; EVENTS].into(),
         };
         floor.watch(floor.listener, LISTENER);
@@ -83,7 +83,7 @@ impl Floor {
     }
 
     fn relay_from_clients(&mut self) {
-        let count = self.inbox.receive(self.listener, &mut self.received);
+        let count = self.inbox.receive(self.listener, self.received);
         for slot in 0..count {
             let (client, data) = (&self.inbox.names[slot], &self.received[slot][..self.inbox.received(slot)]);
             if data.starts_with(b"FLR1") {
@@ -127,7 +127,7 @@ impl Floor {
 
     /// 32 bytes for 20: what a server of Binding requests cannot do without.
     fn answer_bindings(&mut self) {
-        let count = self.inbox.receive(self.listener, &mut self.received);
+        let count = self.inbox.receive(self.listener, self.received);
         for slot in (0..count).filter(|&slot| self.inbox.received(slot) == 20) {
             let (name, data) = (self.inbox.names[slot], &mut self.received[slot]);
             data[..4].copy_from_slice(&[0x01, 0x01, 0, 12]);

@@ -39,7 +39,7 @@ struct Floor {
     inbox: Batch,
     outbox: Batch,
     /// What the sends of the ring point to, until it is entered.
-    received: Box<[[u8; SLOT]]>,
+    received: &'static mut [[u8; SLOT]],
     buffers: Buffers,
     /// How each multishot receive divides its buffers.
     shape: Box<libc::msghdr>,
@@ -50,7 +50,8 @@ impl Floor {
     fn new(arguments: &Arguments) -> io::Result<Self> {
         let ring = IoUring::builder().setup_single_issuer().setup_defer_taskrun().setup_cqsize(4 * ALLOCATIONS as u32).build(1024)?;
         ring.submitter().register_files_sparse(ALLOCATIONS as u32)?;
-        let buffers = Buffers::new();
+        let (received, slots) = floor::slots(BATCH + usize::from(BUFFERS)).split_at_mut(BATCH);
+        let buffers = Buffers::new(slots);
         // SAFETY: the entries are a page-aligned array of BUFFERS, and live as long as the ring.
         unsafe { ring.submitter().register_buf_ring_with_flags(buffers.entries as u64, BUFFERS, GROUP, 0)? };
         // SAFETY: a plain C structure, for which zeroes are a value.
@@ -62,7 +63,7 @@ impl Floor {
             allocations: Allocations::new(arguments.relay),
             inbox: Batch::new(),
             outbox: Batch::new(),
-            received: vec![[0; SLOT]; BATCH].into(),
+            received,
             buffers,
             shape,
             completed: Vec::with_capacity(4 * ALLOCATIONS),
@@ -128,7 +129,7 @@ impl Floor {
     }
 
     fn relay_from_clients(&mut self) -> io::Result<()> {
-        let count = self.inbox.receive(self.listener, &mut self.received);
+        let count = self.inbox.receive(self.listener, self.received);
         for slot in 0..count {
             let (client, data) = (&self.inbox.names[slot], &self.received[slot][..self.inbox.received(slot)]);
             if data.starts_with(b"FLR1") {
@@ -177,21 +178,21 @@ impl Floor {
 
 /// The buffers that the kernel fills, and the ring of those that it may fill.
 struct Buffers {
-    slots: Box<[[u8; SLOT]]>,
+    slots: &'static mut [[u8; SLOT]],
     entries: *mut BufRingEntry,
     taken: Vec<u16>,
     tail: u16,
 }
 
 impl Buffers {
-    fn new() -> Self {
+    fn new(slots: &'static mut [[u8; SLOT]]) -> Self {
         let layout = Layout::array::<BufRingEntry>(BUFFERS.into()).and_then(|layout| layout.align_to(4096)).expect("a few pages");
         // SAFETY: the layout is not empty.
         let entries = unsafe { alloc_zeroed(layout) }.cast::<BufRingEntry>();
         if entries.is_null() {
             handle_alloc_error(layout);
         }
-        let mut buffers = Self { slots: vec![[0; SLOT]; BUFFERS.into()].into(), entries, taken: (0..BUFFERS).collect(), tail: 0 };
+        let mut buffers = Self { slots, entries, taken: (0..BUFFERS).collect(), tail: 0 };
         buffers.give_back();
         buffers
     }

@@ -5,6 +5,7 @@
 //! that was bound for it. From then on what the client sends is 4 bytes of header and data; the peer gets the data, and what the peer sends
 //! comes back behind such a header.
 
+use std::alloc::{Layout, alloc, handle_alloc_error};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -37,6 +38,7 @@ impl Arguments {
         let relay = words.get(1).and_then(|word| word.parse().ok()).ok_or_else(usage)?;
         let listener = UdpSocket::bind(listen)?;
         set_buffers(listener.as_raw_fd(), 4 << 20);
+        set_dont_fragment(listener.as_raw_fd());
         listener.set_nonblocking(true)?;
         raise_open_files();
         Ok(Self { listener, relay, binding: words.get(2).is_some_and(|word| word == "binding") })
@@ -80,6 +82,7 @@ impl Allocations {
                 let socket = UdpSocket::bind((self.relay, 0)).ok()?;
                 socket.set_nonblocking(true).ok()?;
                 set_buffers(socket.as_raw_fd(), 256 << 10);
+                set_dont_fragment(socket.as_raw_fd());
                 let slot = self.slot(key(client));
                 self.slots[slot] = (key(client), self.list.len() as u32);
                 self.list.push(Allocation { socket: socket.into(), client: *client, peer: *client });
@@ -193,6 +196,31 @@ fn set_buffers(socket: RawFd, len: libc::c_int) {
         if set(forced) != 0 {
             set(asked);
         }
+    }
+}
+
+/// DF on all datagrams, whatever ICMP says of MTUs: without it the kernel draws an identification for each from a table that all sockets share.
+fn set_dont_fragment(socket: RawFd) {
+    let probe = libc::IP_PMTUDISC_PROBE;
+    // SAFETY: the kernel reads the four bytes of `probe`.
+    unsafe { libc::setsockopt(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, (&raw const probe).cast(), 4) };
+}
+
+/// Slots in huge pages, where the kernel has some; they live as long as the process.
+pub(crate) fn slots(count: usize) -> &'static mut [[u8; SLOT]] {
+    const HUGE_PAGE: usize = 2 << 20;
+    let len = (count * SLOT).next_multiple_of(HUGE_PAGE);
+    let layout = Layout::from_size_align(len, HUGE_PAGE).expect("a few megabytes");
+    // SAFETY: the layout is not empty.
+    let start = unsafe { alloc(layout) };
+    if start.is_null() {
+        handle_alloc_error(layout);
+    }
+    // SAFETY: the range was just allocated, whole pages of it, and holds at least `count` slots, whose bytes are all written here. Nothing else refers to it.
+    unsafe {
+        libc::madvise(start.cast(), len, libc::MADV_HUGEPAGE);
+        start.write_bytes(0, count * SLOT);
+        std::slice::from_raw_parts_mut(start.cast(), count)
     }
 }
 
