@@ -22,9 +22,13 @@ use crate::udp::{CONTROL_LEN, Received};
 /// Requests that wait for one submission: a full outbox, and as many sockets bound, armed again or released. More than that are
 /// submitted in between.
 const REQUESTS: u32 = 256;
-/// Completions that the kernel may report before they are taken: one for each buffer, for each request submitted, and for each of the
-/// sockets that it serves in one `enter`. Were it full, receives would end and be armed again.
-const COMPLETIONS: u32 = 1024;
+/// Completions that the kernel may report before they are taken. A thousand would be enough: one for each buffer, for each request
+/// submitted, and for each of the sockets that it serves in one `enter`; were it full, receives would end and be armed again. But the
+/// kernel looks for the receive that a release cancels in a table whose size follows from this one: with 8,192 it has its largest,
+/// 256 chains, for 112 KiB more. Beside 13,500 allocations a release then costs 25 µs instead of 70.
+const COMPLETIONS: u32 = 8192;
+/// Completions that are usually taken at a time, at most. More of them cost an allocation, once.
+const TAKEN: usize = 1024;
 
 /// Completions with which a turn has enough to do: more are not asked for.
 pub(crate) const PLENTY: usize = 64;
@@ -79,7 +83,7 @@ impl Ring {
             uring,
             buffers,
             layout,
-            done: VecDeque::with_capacity(COMPLETIONS as usize),
+            done: VecDeque::with_capacity(TAKEN),
             unsent: Vec::new(),
             spent: Vec::with_capacity(PLENTY),
             receives: 0,
@@ -374,6 +378,12 @@ impl Ring {
     /// How many there are to look at.
     pub(crate) fn backlog(&self) -> usize {
         self.done.len()
+    }
+
+    /// Whether the kernel has all buffers: nothing received waits to be looked at, or to be sent.
+    pub(crate) fn holds_no_buffer(&self) -> bool {
+        let holds = |completion: &Completion| matches!(completion, Completion::Receive { buffer: Some(_), .. });
+        self.spent.is_empty() && !self.done.iter().any(holds)
     }
 
     /// The messages of the outbox that were not sent, in their order, each with the error.
