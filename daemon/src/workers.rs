@@ -60,6 +60,7 @@ pub struct NetSchema {
     send_buffer: ByteSize,
     moderation: Moderation,
     dont_fragment: WantedDontFragment,
+    huge_pages: bool,
 }
 
 impl Default for NetSchema {
@@ -73,6 +74,7 @@ impl Default for NetSchema {
             send_buffer: buffer,
             moderation,
             dont_fragment: WantedDontFragment::Small,
+            huge_pages: true,
         }
     }
 }
@@ -92,6 +94,8 @@ pub struct Net {
     pub moderation: Duration,
     /// Which IPv4 datagrams leave with DF set, beside those that a client asks it for.
     pub dont_fragment: DontFragment,
+    /// Whether packets may lie in huge pages while there is load.
+    pub huge_pages: bool,
 }
 
 /// `net.dont_fragment`, as written.
@@ -135,7 +139,10 @@ impl Net {
         let all = |backend: Backend| -> io::Result<_> {
             backend.available()?;
             let mut loops = (0..self.workers.get()).map(|_| make(backend)).collect::<io::Result<Vec<_>>>()?;
-            loops.iter_mut().for_each(|event_loop| event_loop.moderate(self.moderation));
+            for event_loop in &mut loops {
+                event_loop.moderate(self.moderation);
+                event_loop.allow_huge_pages(self.huge_pages);
+            }
             tracing::info!(%backend, "packets go through");
             Ok((backend, loops))
         };
@@ -172,7 +179,8 @@ impl NetSchema {
         let moderation = self.moderation.rest().map_err(|problem| problems.push(problem)).unwrap_or_default();
         let (receive_buffer, send_buffer) = (size(self.receive_buffer), size(self.send_buffer));
         let dont_fragment = self.dont_fragment.into();
-        let net = Net { workers, backend: self.backend, receive_buffer, send_buffer, moderation, dont_fragment };
+        let huge_pages = self.huge_pages;
+        let net = Net { workers, backend: self.backend, receive_buffer, send_buffer, moderation, dont_fragment, huge_pages };
         if problems.is_empty() { Ok(net) } else { Err(problems) }
     }
 }

@@ -2,6 +2,10 @@
 //!
 //! It is mapped once and addressed by offsets. Pages that no packet has touched stay untouched: sixty-four slots for the largest
 //! datagram are 4 MB of address space, and a few hundred kilobytes of memory under voice traffic.
+//!
+//! Under load each packet lies on a page of its own, or two, far from the others. Huge pages spare the processor most of the
+//! look-ups of addresses that this costs, and take more memory. So the region begins with small pages, and the loop decides
+//! ([`Region::prefer`]).
 
 use std::io;
 use std::ptr::NonNull;
@@ -27,11 +31,24 @@ impl Span {
     }
 }
 
-/// Anonymous memory of a fixed size.
+/// The size of a huge page (`PMD_SIZE` of x86-64, and of arm64 with pages of 4 KiB). Where it is another, the kernel uses huge pages
+/// for fewer addresses of a region, or for none.
+pub(crate) const HUGE_PAGE: usize = 2 << 20;
+
+/// The pages that a part of a region is wanted to lie in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PageSize {
+    Small,
+    Huge,
+}
+
+/// Anonymous memory of a fixed size. One of a huge page or more begins at a multiple of [`HUGE_PAGE`].
 #[derive(Debug)]
 pub(crate) struct Region {
     base: NonNull<u8>,
     len: usize,
+    /// What the kernel mapped: the region, and what alignment took.
+    mapping: (NonNull<u8>, usize),
 }
 
 // SAFETY: the region owns its mapping, and nothing about the mapping is bound to the thread that made it.
@@ -40,12 +57,15 @@ unsafe impl Send for Region {}
 unsafe impl Sync for Region {}
 
 impl Region {
+    /// A region in small pages.
     pub(crate) fn new(len: usize) -> io::Result<Self> {
+        let alignment = if len < HUGE_PAGE { 1 } else { HUGE_PAGE };
+        let mapped = len + alignment - 1;
         // SAFETY: an anonymous private mapping at an address of the kernel's choice touches no existing memory.
         let base = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
-                len,
+                mapped,
                 libc::PROT_READ | libc::PROT_WRITE,
                 libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
                 -1,
@@ -57,9 +77,39 @@ impl Region {
         }
         // A huge page would make two megabytes resident for one small packet. Only a hint: its failure changes nothing else.
         // SAFETY: the range is the mapping just made.
-        unsafe { libc::madvise(base, len, libc::MADV_NOHUGEPAGE) };
-        let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Self { base, len })
+        unsafe { libc::madvise(base, mapped, libc::MADV_NOHUGEPAGE) };
+        let start: NonNull<u8> = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        let skipped = start.addr().get().next_multiple_of(alignment) - start.addr().get();
+        // SAFETY: fewer bytes are skipped than were mapped beyond `len`.
+        Ok(Self { base: unsafe { start.add(skipped) }, len, mapping: (start, mapped) })
+    }
+
+    /// Asks for pages of this size for what is written to `span` from now on; what was written before stays where it is, until the kernel
+    /// moves it in its own time. The span begins and ends at multiples of [`HUGE_PAGE`]. A hint: where
+    /// `/sys/kernel/mm/transparent_hugepage/enabled` is `never`, pages stay small.
+    ///
+    /// # Panics
+    /// If the span does not lie in the region.
+    pub(crate) fn prefer(&self, span: Span, pages: PageSize) {
+        let advice = match pages {
+            PageSize::Small => libc::MADV_NOHUGEPAGE,
+            PageSize::Huge => libc::MADV_HUGEPAGE,
+        };
+        // SAFETY: `address` checked that the range lies in the mapping, and the advice leaves its content as it is.
+        unsafe { libc::madvise(self.address(span).as_ptr().cast(), span.len(), advice) };
+    }
+
+    /// Gives the memory of `span`, which begins and ends at multiples of [`HUGE_PAGE`], back to the kernel: what is written there next is
+    /// written to pages of the size that is preferred.
+    ///
+    /// # Safety
+    /// Nothing needs the bytes of `span` any more, and nothing uses them during the call: they read as zero afterwards.
+    ///
+    /// # Panics
+    /// If the span does not lie in the region.
+    pub(crate) unsafe fn give_back(&self, span: Span) {
+        // SAFETY: `address` checked that the range lies in the mapping. The caller promises that its content is of no use.
+        unsafe { libc::madvise(self.address(span).as_ptr().cast(), span.len(), libc::MADV_DONTNEED) };
     }
 
     /// The address of `span`'s first byte.
@@ -91,6 +141,95 @@ impl Region {
 impl Drop for Region {
     fn drop(&mut self) {
         // SAFETY: the mapping was made by `new` with this length and is unmapped once.
-        unsafe { libc::munmap(self.base.as_ptr().cast(), self.len) };
+        unsafe { libc::munmap(self.mapping.0.as_ptr().cast(), self.mapping.1) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `/proc/self/smaps` says of the mapping that begins at or below `address`: its flags, and its resident and huge memory in KiB.
+    fn mapping(address: usize) -> (String, u64, u64) {
+        let text = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let mut found = (String::new(), 0, 0);
+        let mut inside = false;
+        for line in text.lines() {
+            let range = line.split_once(' ').and_then(|(range, _)| range.split_once('-'));
+            let number = |text: &str| usize::from_str_radix(text, 16).ok();
+            if let Some((Some(start), Some(end))) = range.map(|(start, end)| (number(start), number(end))) {
+                inside = (start..end).contains(&address);
+            } else if inside {
+                let kib = || line.split_whitespace().nth(1).and_then(|word| word.parse().ok()).unwrap_or(0);
+                match line.split_once(':') {
+                    Some(("VmFlags", flags)) => found.0 = flags.to_owned(),
+                    Some(("Rss", _)) => found.1 = kib(),
+                    Some(("AnonHugePages", _)) => found.2 = kib(),
+                    _ => {}
+                }
+            }
+        }
+        found
+    }
+
+    fn is(flags: &str, flag: &str) -> bool {
+        flags.split_whitespace().any(|word| word == flag)
+    }
+
+    #[test]
+    fn a_region_of_a_huge_page_or_more_is_aligned_to_it() {
+        for len in [HUGE_PAGE, 3 * HUGE_PAGE + 5] {
+            let regions: Vec<Region> = (0..4).map(|_| Region::new(len).unwrap()).collect();
+            assert!(regions.iter().all(|region| region.base.addr().get().is_multiple_of(HUGE_PAGE)), "{regions:?}");
+        }
+        // A small one is not padded to one.
+        assert_eq!(Region::new(4096).unwrap().mapping.1, 4096);
+    }
+
+    #[test]
+    fn a_part_that_is_given_back_is_empty_and_its_neighbours_are_kept() {
+        let region = Region::new(3 * HUGE_PAGE).unwrap();
+        let page = |index: usize| Span { start: index * HUGE_PAGE, end: (index + 1) * HUGE_PAGE };
+        for index in 0..3 {
+            // SAFETY: the region is this test's own.
+            let bytes = unsafe { region.bytes_mut(page(index)) };
+            bytes[..100].fill(7);
+        }
+        // SAFETY: as above.
+        unsafe { region.give_back(page(1)) };
+        // SAFETY: as above.
+        let first = |index| unsafe { region.bytes(page(index)) }[0];
+        assert_eq!([first(0), first(1), first(2)], [7, 0, 7]);
+    }
+
+    #[test]
+    fn pages_are_small_until_huge_ones_are_wanted_and_again_afterwards() {
+        let region = Region::new(2 * HUGE_PAGE).unwrap();
+        let (all, address) = (Span { start: 0, end: 2 * HUGE_PAGE }, region.base.addr().get());
+        let touch = || {
+            // SAFETY: the region is this test's own.
+            let bytes = unsafe { region.bytes_mut(Span { start: 0, end: 1 }) };
+            bytes[0] = 1;
+            mapping(address)
+        };
+        let (flags, resident, huge) = touch();
+        assert!(is(&flags, "nh") && huge == 0 && resident < 64, "{flags} {resident} {huge}");
+        region.prefer(all, PageSize::Huge);
+        // SAFETY: as above.
+        unsafe { region.give_back(all) };
+        let (flags, resident, huge) = touch();
+        assert!(is(&flags, "hg"), "{flags}");
+        let setting = std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").unwrap_or_default();
+        if setting.contains("[never]") {
+            assert!(huge == 0 && resident < 64, "{resident} {huge}");
+        } else {
+            // The kernel has a huge page to give, or it has none.
+            assert!(huge == 0 || (huge == 2048 && resident >= 2048), "{resident} {huge}");
+        }
+        region.prefer(all, PageSize::Small);
+        // SAFETY: as above.
+        unsafe { region.give_back(all) };
+        let (flags, resident, huge) = touch();
+        assert!(is(&flags, "nh") && huge == 0 && resident < 64, "{flags} {resident} {huge}");
     }
 }

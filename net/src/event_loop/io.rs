@@ -18,7 +18,7 @@ use super::sockets::GRACE;
 use super::{ListenerKey, SocketKey, StreamKey, StreamListening};
 use crate::epoll::Epoll;
 use crate::packet::Packet;
-use crate::region::{Region, Span};
+use crate::region::{HUGE_PAGE, Region, Span};
 use crate::secure::Post;
 use crate::slots::Slots;
 use crate::stats::Stats;
@@ -35,8 +35,12 @@ pub(super) const CIPHER: Span = Span { start: SCRATCH.end, end: SCRATCH.end + (6
 const ARENA: Span = Span { start: CIPHER.end, end: CIPHER.end + 4 * MAX_REPLY };
 /// Behind that: bytes that are never written, for padding.
 const ZEROS: Span = Span { start: ARENA.end, end: ARENA.end + 3 };
-/// Behind that, on a cache line of its own: what a ring receives into, if there is one.
-const RING: usize = ZEROS.end.next_multiple_of(64);
+/// Behind that, on pages of its own: what a ring receives into, if there is one.
+const RING: usize = ZEROS.end.next_multiple_of(HUGE_PAGE);
+/// All that lies before it.
+pub(super) const SLOTS_AND_REPLIES: Span = Span { start: 0, end: RING };
+/// What a ring receives into.
+pub(super) const BUFFERS: Span = Span { start: RING, end: RING + Buffers::LEN.next_multiple_of(HUGE_PAGE) };
 
 /// The worker's sockets, streams and outgoing batch, as its [`Service`](super::Service) sees them.
 ///
@@ -117,9 +121,9 @@ pub(super) struct ListenerEntry {
 impl Io {
     pub(super) fn new(backend: Backend) -> io::Result<Self> {
         let (region, ring) = match backend {
-            Backend::Epoll => (Arc::new(Region::new(ZEROS.end)?), None),
+            Backend::Epoll => (Arc::new(Region::new(SLOTS_AND_REPLIES.end)?), None),
             Backend::IoUring => {
-                let region = Arc::new(Region::new(RING + Buffers::LEN)?);
+                let region = Arc::new(Region::new(BUFFERS.end)?);
                 (Arc::clone(&region), Some(Ring::new(region, RING)?))
             }
         };

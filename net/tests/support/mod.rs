@@ -150,6 +150,7 @@ impl Worker {
     /// The same, with a handshaker.
     pub(crate) fn start_with<R>(handshaker: Option<&Handshaker>, set_up: impl FnOnce(&mut Io) -> (Manner, R)) -> (Self, R) {
         let mut event_loop = EventLoop::with_backend(Clock::start(), backend(), handshaker).expect("a loop over this backend");
+        event_loop.allow_huge_pages(HUGE_PAGES.get());
         let (manner, made) = set_up(event_loop.io());
         let stats = Arc::clone(event_loop.io().stats());
         let mailbox = Mailbox::new(16).unwrap();
@@ -212,6 +213,13 @@ pub(crate) fn listen_udp(io: &mut Io, address: &str) -> (SocketKey, SocketAddr) 
 thread_local! {
     /// What loops are made over that this thread starts.
     static BACKEND: Cell<Backend> = const { Cell::new(Backend::Epoll) };
+    /// Whether they may use huge pages.
+    static HUGE_PAGES: Cell<bool> = const { Cell::new(true) };
+}
+
+/// Loops that this thread starts from now on may use huge pages, or may not.
+pub(crate) fn allow_huge_pages(allowed: bool) {
+    HUGE_PAGES.set(allowed);
 }
 
 /// The backend of the test that this thread runs.

@@ -327,6 +327,7 @@ fn limits_that_contradict_each_other_are_refused() {
     refused(with(&["--set", "net.moderation=0s"]), &["net.moderation", "off"]);
     refused(with(&["--set", "net.moderation=on"]), &["net.moderation", "100us"]);
     refused(with(&["--set", "net.dont_fragment=always"]), &["net.dont_fragment", "small", "never"]);
+    refused(with(&["--set", "net.huge_pages=2MiB"]), &["net.huge_pages"]);
 }
 
 #[test]
@@ -374,7 +375,7 @@ fn the_documented_configuration_is_good() {
     assert_eq!(said.log, default.log);
     assert_eq!(said.auth.expiry_grace, default.auth.expiry_grace);
     assert_eq!((said.net.receive_buffer, said.net.send_buffer), (default.net.receive_buffer, default.net.send_buffer));
-    assert_eq!(said.net.moderation, default.net.moderation);
+    assert_eq!((said.net.moderation, said.net.huge_pages), (default.net.moderation, default.net.huge_pages));
     assert_eq!(said.net.dont_fragment, default.net.dont_fragment);
     assert_eq!(said.admin.listen, default.admin.listen);
 }
