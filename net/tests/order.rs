@@ -7,14 +7,15 @@ mod support;
 use std::collections::HashMap;
 use std::net::{SocketAddr, UdpSocket as StdSocket};
 
-use causeway_net::{Backend, Io, Route, SocketKey, UdpOptions};
-use support::{Manner, Worker, listen_udp, plain_socket};
+use causeway_net::{Backend, DatagramListening, Io, Route, SocketKey, UdpOptions, steering};
+use support::{Manner, Worker, plain_socket};
 
 over_each_backend!(
     h51_mixed_lengths_of_one_socket_arrive_as_they_were_sent,
     h51_a_message_that_is_repeated_is_not_overtaken,
     h51_a_burst_that_is_sent_apart_is_not_overtaken,
     h51_a_flow_that_asks_for_df_keeps_its_order_and_leaves_the_others_alone,
+    h51_a_listener_s_large_and_small_datagrams_leave_in_order_and_by_two_calls,
     h51_many_sockets_with_dead_peers_and_refused_datagrams_keep_the_order_of_every_flow,
 );
 
@@ -29,6 +30,13 @@ struct Planned {
 
 fn relayed(io: &mut Io, count: usize) -> Vec<SocketKey> {
     (0..count).map(|tag| io.bind_udp("127.0.0.1:0".parse().unwrap(), &UdpOptions::RELAYED, tag as u64).unwrap()).collect()
+}
+
+/// A listener that has a second socket for small datagrams.
+fn steered_listener(io: &mut Io) -> SocketKey {
+    let group = steering::bind_udp_group("127.0.0.1:0".parse().unwrap(), &UdpOptions::LISTENER, 1).unwrap();
+    assert!(group.unsteered.is_none());
+    io.listen_udp(group.sockets.into_iter().next().unwrap(), DatagramListening::plain(1)).unwrap()
 }
 
 /// Sends a batch in one turn. Each datagram begins with its number in the batch, big-endian.
@@ -125,6 +133,27 @@ fn h51_a_flow_that_asks_for_df_keeps_its_order_and_leaves_the_others_alone() {
     }
 }
 
+fn h51_a_listener_s_large_and_small_datagrams_leave_in_order_and_by_two_calls() {
+    const CLIENTS: usize = 20;
+    let (worker, socket) = Worker::start(Manner::Tells, steered_listener);
+    let clients: Vec<_> = (0..CLIENTS).map(|_| plain_socket("127.0.0.1:0")).collect();
+    let planned = |client: usize, len| Planned { socket, to: clients[client].local_addr().unwrap(), len, dont_fragment: false };
+    // Some clients get small ones, the others large ones.
+    send(
+        &worker,
+        (0..4 * CLIENTS).map(|number| planned(number % CLIENTS, if number % 2 == 0 { 100 + number } else { 1_300 + number })).collect(),
+    );
+    for (number, client) in clients.iter().enumerate() {
+        assert_eq!(numbers(client, 4), [0, 1, 2, 3].map(|round| (round * CLIENTS + number) as u32));
+    }
+    worker.settle();
+    assert_eq!(worker.stats.send_calls.value(), 2, "one call for each of the two sockets");
+    // One client gets both kinds.
+    let lens = [100, 1_300, 101, 1_301, 1_302, 102, 103, 1_303];
+    send(&worker, lens.iter().map(|len| planned(0, *len)).collect());
+    assert!(numbers(&clients[0], lens.len()).is_sorted());
+}
+
 /// Numbers that look random, the same in each run.
 struct Random(u64);
 
@@ -137,7 +166,7 @@ impl Random {
 
 fn h51_many_sockets_with_dead_peers_and_refused_datagrams_keep_the_order_of_every_flow() {
     const TOO_LONG: usize = 65_508; // one byte more than IPv4 carries
-    let (worker, (mut sockets, listener)) = Worker::start(Manner::Tells, |io| (relayed(io, 12), listen_udp(io, "127.0.0.1:0").0));
+    let (worker, (mut sockets, listener)) = Worker::start(Manner::Tells, |io| (relayed(io, 12), steered_listener(io)));
     sockets.push(listener);
     let peers: Vec<_> = (0..3).map(|_| plain_socket("127.0.0.1:0")).collect();
     let alive: Vec<_> = peers.iter().map(|peer| peer.local_addr().unwrap()).collect();

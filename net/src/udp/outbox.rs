@@ -315,3 +315,22 @@ impl Outbox {
         self.modes.forget(fd);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_that_fails_often_is_looked_at_once() {
+        let mut outbox = Outbox::new();
+        let [one, other] = [1, 2].map(Key::from_bits);
+        for _ in 0..100 {
+            outbox.suspect(one);
+            outbox.suspect(other);
+        }
+        assert_eq!(outbox.suspects(), 2);
+        assert_eq!(outbox.next_suspect(), Some(one));
+        outbox.suspect(one); // it has failed since
+        assert_eq!([outbox.next_suspect(), outbox.next_suspect(), outbox.next_suspect()], [Some(other), Some(one), None]);
+    }
+}

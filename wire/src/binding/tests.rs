@@ -40,7 +40,7 @@ fn rfc8489_6_3_1_the_source_is_told() {
     let message = Message::decode(&bytes).unwrap();
     assert_eq!((message.class(), message.transaction_id()), (Class::SuccessResponse, ID));
     assert_eq!(message.attribute::<XorMappedAddress>().unwrap().unwrap().0, SOURCE.parse().unwrap());
-    assert_eq!((message.attributes().count(), answer.from, answer.to_port), (1, None, None));
+    assert_eq!((message.attributes().count(), answer.from, answer.to_port, answer.padded), (1, None, None, false));
 }
 
 #[test]
@@ -74,6 +74,7 @@ fn h17_an_answer_with_padding_is_no_longer_than_its_request() {
             let Padding(echoed) = message.attribute::<Padding>().unwrap().unwrap();
             assert_eq!((answer.error, message.fingerprint()), (None, fingerprint.then_some(true)));
             assert!(bytes.len() <= request.len().max(MAX_PLAIN_ANSWER_LEN), "{} to {}", bytes.len(), request.len());
+            assert!(answer.padded, "it is to show whether fragments pass (RFC 5780 §7.6)");
             assert!(echoed == MAX_PADDING || echoed == 0 || bytes.len() == request.len(), "as long as it may be");
         }
     }
