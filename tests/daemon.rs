@@ -11,6 +11,8 @@ mod flood;
 mod hairpin;
 #[path = "daemon/hairpin_model.rs"]
 mod hairpin_model;
+#[path = "daemon/known_clients.rs"]
+mod known_clients;
 #[path = "daemon/proxy.rs"]
 mod proxy;
 #[path = "daemon/relayed.rs"]

@@ -9,7 +9,7 @@ use rand::CryptoRng;
 use crate::allocations::{AllocationId, Allocations};
 use crate::answer::{self, Answer};
 use crate::effect::BindFailure;
-use crate::five_tuple::FiveTuple;
+use crate::five_tuple::{FiveTuple, Transport};
 use crate::known;
 use crate::ledger::Ledger;
 use crate::now::Now;
@@ -128,7 +128,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         // A connection is its client's; of a datagram, whose source may be forged, only the allocation's own key says so.
         let is_own = |id: &AllocationId| {
             let held = self.allocations.cold(*id).map(|cold| &cold.credential);
-            from.transport.is_stream() || held.is_some_and(|held| is_signed_by(message, held))
+            from.transport != Transport::Udp || held.is_some_and(|held| is_signed_by(message, held))
         };
         let own = found.filter(is_own);
         if own.is_some() && !self.may_refuse(now.monotonic, from, own) {

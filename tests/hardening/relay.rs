@@ -287,6 +287,22 @@ fn h36_a_retransmitted_allocate_gets_the_same_answer() {
 }
 
 #[test]
+fn h36_an_allocate_under_the_id_of_the_one_that_was_challenged_is_another_request() {
+    // As libjuice sends it.
+    let (mut lab, mut client) = (Lab::default(), Client::udp(1));
+    let id = client.next_transaction();
+    let fill: Fill<'_> = &|w| w.put(&RequestedTransport::UDP).map(drop);
+    let challenge = lab.client_sends(&client.five_tuple, &client.unsigned(id, Method::ALLOCATE, fill)).answer();
+    assert_eq!(challenge.error(), Some(401));
+    (client.realm, client.nonce) = (challenge.realm(), challenge.nonce());
+    let request = client.signed(id, Method::ALLOCATE, fill);
+    let first = lab.client_sends(&client.five_tuple, &request).answer();
+    assert_eq!((first.error(), lab.client_sends(&client.five_tuple, &request).answer()), (None, first.clone()));
+    let again = lab.client_sends(&client.five_tuple, &client.unsigned(id, Method::ALLOCATE, fill)).answer();
+    assert_eq!((again.error(), lab.server.gauges().allocations), (Some(401), 1), "a late first one does no harm");
+}
+
+#[test]
 fn h36_a_retransmission_that_overtakes_the_port_is_answered_once() {
     let (mut lab, mut client) = (Lab::default(), Client::udp(1));
     client.fetch_nonce(&mut lab);

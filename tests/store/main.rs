@@ -17,6 +17,7 @@ mod proxied;
 mod redis_server;
 mod registry;
 mod relay;
+mod rest;
 mod talk;
 mod two_servers;
 mod users;

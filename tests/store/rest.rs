@@ -1,0 +1,67 @@
+//! REST credentials and the store: what a restart makes of a secret that was replaced meanwhile.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use causeway_auth::RestSecret;
+use causeway_client::Failure;
+use causeway_tests::daemon::scratch::Scratch;
+
+use crate::call::{Call, Way};
+use crate::redis_server::RedisServer;
+use crate::relay::Relay;
+
+#[test]
+fn h49_after_a_restart_a_replaced_rest_secret_lets_in_none_of_its_holders() {
+    let (redis, secrets) = (RedisServer::start(), Scratch::new());
+    let file = secrets.write("rest-secret", "north");
+    let mut relay = start(&redis, &file);
+    let mut call = open(&relay, &format!("{}:alice", unix() + 3600)).expect("north has minted it");
+    relay.until_kept(&redis, &[&call]);
+    relay.crash();
+    assert_eq!(relay.service.metric("turnd_store_records_restored_total"), 1);
+    another(&mut call, 1).expect("north is the secret still");
+    relay.until_kept(&redis, &[&call]);
+    relay.service.kill();
+    secrets.write("rest-secret", "south");
+    relay.service.start_again();
+    assert_eq!(relay.service.metric("turnd_store_records_restored_total"), 1, "{}", relay.service.log());
+    let refused = another(&mut call, 2).expect_err("north is no secret any more");
+    assert!(refused.to_string().contains("401"), "{refused}");
+    relay.service.end();
+}
+
+#[test]
+fn h49_an_expiry_in_milliseconds_is_refused_with_its_reason() {
+    let (redis, secrets) = (RedisServer::start(), Scratch::new());
+    let relay = start(&redis, &secrets.write("rest-secret", "north"));
+    open(&relay, &format!("{}:alice", unix() + 3600)).expect("in seconds");
+    for (expiry, reason) in
+        [(format!("{}", (unix() + 3600) * 1000), "expiry-not-in-seconds"), (format!("+{}", unix() + 3600), "unknown-or-expired-user")]
+    {
+        let refused = open(&relay, &format!("{expiry}:alice")).err().map(|failure| failure.to_string());
+        assert!(refused.as_ref().is_some_and(|failure| failure.contains("401")), "{expiry}: {refused:?}");
+        relay.service.until_log(reason);
+        assert!(relay.service.metric(&format!("turnd_auth_failures_total{{reason=\"{reason}\"}}")) > 0);
+    }
+    relay.service.end();
+}
+
+fn start(redis: &RedisServer, secret: &Path) -> Relay {
+    Relay::start_as(&redis.url(), |config| config.replace("[auth]\n", &format!("[auth]\nrest_secret_file = {secret:?}\n")))
+}
+
+/// A call under a username that `north` has minted the password for.
+fn open(relay: &Relay, user: &str) -> Result<Call, Failure> {
+    Call::open(relay.service.address, user, &RestSecret::new(b"north").password_sha1(user), Way::Permission)
+}
+
+/// One more channel.
+fn another(call: &mut Call, port: u16) -> Result<(), Failure> {
+    call.bind(SocketAddr::new(call.peer().ip(), port))
+}
+
+fn unix() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later").as_secs()
+}
