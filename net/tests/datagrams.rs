@@ -7,7 +7,7 @@ mod support;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket as StdSocket};
 
-use causeway_net::{DatagramListening, DontFragment, Route, UdpOptions, UdpSocket};
+use causeway_net::{DatagramListening, DontFragment, Route, UdpOptions, UdpSocket, steering};
 use socket2::SockRef;
 use support::{Event, Manner, Worker, listen_udp, plain_socket};
 
@@ -17,6 +17,7 @@ over_each_backend!(
     a_datagram_that_the_kernel_refuses_is_counted_and_stops_nothing,
     the_traffic_class_is_seen_and_set_in_both_families,
     a_wildcard_socket_answers_from_the_address_that_was_asked,
+    a_steered_wildcard_listener_answers_from_the_address_that_was_asked_whatever_the_length,
     a_released_port_can_be_bound_again_in_the_same_batch_after_its_last_datagram_left,
     a_relayed_port_has_one_owner,
     thousands_of_sockets_each_bring_their_own_datagrams,
@@ -115,6 +116,24 @@ fn a_wildcard_socket_answers_from_the_address_that_was_asked() {
         assert_eq!(client.recv(&mut [0; 64]).unwrap(), 9);
         let Event::Datagram(arrival, _) = worker.event() else { panic!("a datagram") };
         assert_eq!(arrival.destination, asked);
+    }
+}
+
+fn a_steered_wildcard_listener_answers_from_the_address_that_was_asked_whatever_the_length() {
+    let (_worker, server) = Worker::start(Manner::EchoesQuietly, |io| {
+        let group = steering::bind_udp_group("0.0.0.0:0".parse().unwrap(), &UdpOptions::LISTENER, 1).unwrap();
+        let socket = group.sockets.into_iter().next().unwrap();
+        let local = socket.local_addr();
+        io.listen_udp(socket, DatagramListening::plain(1)).unwrap();
+        local
+    });
+    for asked in ["127.0.0.2", "127.0.0.1", "127.0.0.3"] {
+        let client = plain_socket("127.0.0.1:0");
+        client.connect((asked, server.port())).unwrap(); // takes answers from there only
+        for len in [1, 1_248, 1_249, 1_400, 5] {
+            client.send(&vec![7; len]).unwrap();
+            assert_eq!(client.recv(&mut [0; 2_000]).unwrap(), 4 + len);
+        }
     }
 }
 
