@@ -9,6 +9,8 @@ pub(super) struct Cache<K, V> {
     entries: HashMap<K, Entry<V>>,
     by_age: BTreeMap<u64, K>,
     next: u64,
+    /// What was learned before this number may be another by now.
+    current: u64,
 }
 
 #[derive(Debug)]
@@ -20,13 +22,24 @@ struct Entry<V> {
 
 impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { capacity, entries: HashMap::new(), by_age: BTreeMap::new(), next: 0 }
+        Self { capacity, entries: HashMap::new(), by_age: BTreeMap::new(), next: 0, current: 0 }
     }
 
-    /// The value, if it was learned within `age`.
+    /// The value, if it was learned within `age` and nothing has changed since.
     pub(super) fn find(&self, key: &K, age: Duration, now: Instant) -> Option<V> {
+        let is_current = self.entries.get(key)?.number >= self.current;
+        self.find_stale(key, age, now).filter(|_| is_current)
+    }
+
+    /// The value, if it was learned within `age`, also when it may be another by now.
+    pub(super) fn find_stale(&self, key: &K, age: Duration, now: Instant) -> Option<V> {
         let entry = self.entries.get(key)?;
         (now.saturating_duration_since(entry.learned) < age).then(|| entry.value.clone())
+    }
+
+    /// Everything may be another by now.
+    pub(super) fn outdate(&mut self) {
+        self.current = self.next;
     }
 
     pub(super) fn insert(&mut self, key: K, value: V, now: Instant) {
@@ -80,6 +93,11 @@ mod tests {
         let age = Duration::from_secs(60);
         assert_eq!(cache.find(&"alice", age, now + Duration::from_secs(59)), Some(1));
         assert_eq!(cache.find(&"alice", age, now + Duration::from_secs(60)), None);
+        cache.outdate();
+        assert_eq!((cache.find(&"alice", age, now), cache.find_stale(&"alice", age, now)), (None, Some(1)));
+        assert_eq!(cache.find_stale(&"alice", age, now + Duration::from_secs(60)), None);
+        cache.insert("alice", 2, now);
+        assert_eq!(cache.find(&"alice", age, now), Some(2));
         cache.clear();
         assert_eq!((cache.find(&"alice", age, now), cache.by_age.len()), (None, 0));
     }

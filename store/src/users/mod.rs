@@ -161,7 +161,7 @@ impl Users {
         let seen = *self.changes.borrow();
         match self.ask_user(realm, username).await {
             Ok(user) => self.learn(name, user.map(Arc::new), seen),
-            Err(_) => match self.memory().users.find(&name, self.settings.stale, Instant::now()) {
+            Err(_) => match self.memory().users.find_stale(&name, self.settings.stale, Instant::now()) {
                 Some(user) => {
                     count(&self.counters.stale);
                     Lookup::Found(user)
@@ -189,7 +189,7 @@ impl Users {
         hgetall.arg(&key);
         let asked = self.door.ask(async |mut connection| hgetall.query_async::<Vec<(Vec<u8>, Vec<u8>)>>(&mut connection).await).await;
         let Ok(fields) = asked else {
-            return self.memory().secrets.find(&realm, self.settings.stale, Instant::now()).ok_or(Unavailable);
+            return self.memory().secrets.find_stale(&realm, self.settings.stale, Instant::now()).ok_or(Unavailable);
         };
         let (secrets, malformed) = keys::secrets(&self.fleet_key, self.settings.protection, &key, fields);
         self.counters.malformed.fetch_add(malformed, Relaxed);
@@ -200,7 +200,7 @@ impl Users {
         Ok(secrets)
     }
 
-    /// Asks for the version again and again, and forgets everything when it has changed: a task of its own, that never ends.
+    /// Asks for the version again and again, and has everything asked for again when it has changed: a task of its own, that never ends.
     pub async fn watch(&self) {
         let mut seen: Option<Option<Vec<u8>>> = None;
         loop {
@@ -217,12 +217,13 @@ impl Users {
         }
     }
 
-    /// Forgets everything that was learned, and tells those who listen to [`changes`](Self::changes).
+    /// Has everything that was learned asked for again, and tells those who listen to [`changes`](Self::changes). Where the store is away by
+    /// then, what was known still serves for its time.
     pub fn forget(&self) {
         let mut memory = self.memory();
-        memory.users.clear();
+        memory.users.outdate();
         memory.nobody.clear();
-        memory.secrets.clear();
+        memory.secrets.outdate();
         // While the memory is locked: who learns compares under the same lock.
         self.changes.send_modify(|changes| *changes += 1);
     }

@@ -150,3 +150,28 @@ async fn h45_while_the_store_is_away_who_was_known_is_let_in_and_nobody_waits() 
     assert_eq!(users.lookup(REALM, "stranger").await, Lookup::Unknown);
     assert_eq!(users.lookup(REALM, "alice").await, Lookup::Unknown, "an empty server has nobody");
 }
+
+#[tokio::test]
+async fn h45_a_change_just_before_an_outage_locks_nobody_out() {
+    let server = Server::start(&[]);
+    let (tool, users) = (users(&server, Protection::Sealed), users(&server, Protection::Sealed));
+    let secret = RestSecret { name: "1".into(), secret: vec![1].into(), not_after: None };
+    tool.put_user(REALM, "alice", &keys(1)).await.unwrap();
+    tool.put_secret(REALM, &secret).await.unwrap();
+    let watched = Arc::clone(&users);
+    let watching = tokio::spawn(async move { watched.watch().await });
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    assert_eq!((users.lookup(REALM, "alice").await, users.secrets(REALM).await), (found(1), Ok(vec![secret.clone()])));
+
+    let mut changes = users.changes();
+    changes.mark_unchanged();
+    tool.put_user(REALM, "bob", &keys(3)).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(5), changes.changed()).await.expect("the change is seen").unwrap();
+    server.stop();
+    assert_eq!(users.lookup(REALM, "alice").await, found(1), "she is known");
+    assert_eq!(users.secrets(REALM).await, Ok(vec![secret]));
+    assert_eq!(users.lookup(REALM, "stranger").await, Lookup::Unavailable);
+    assert_eq!(users.report().stale, 1);
+    watching.abort();
+    server.go_on();
+}
