@@ -84,8 +84,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
                 allocation.drop_unserved();
             });
             self.schedule(id, now.monotonic);
-            self.note_change(id);
         }
+        self.note_change(id);
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) struct Changes {
     changed: VecDeque<AllocationId>,
     ended: VecDeque<u64>,
     everything: bool,
+    /// How many of the first of `changed` are left of the latest offer.
+    offered: usize,
 }
 
 impl Changes {
@@ -61,7 +63,21 @@ impl Changes {
     /// Everything covers what is noted and what is to be noted before it is told.
     fn give_up(&mut self) {
         (self.changed, self.ended) = (VecDeque::new(), VecDeque::new());
-        self.everything = true;
+        (self.everything, self.offered) = (true, 0);
+    }
+
+    /// Notes all allocations that live, for a comparison: it covers what was given up. Ends that are noted stay noted.
+    pub(crate) fn offer(&mut self, live: impl Iterator<Item = AllocationId>) {
+        if self.tracked {
+            self.changed.clear();
+            self.changed.extend(live);
+            (self.everything, self.offered) = (false, self.changed.len());
+        }
+    }
+
+    /// How much of the latest offer is not told yet.
+    pub(crate) fn offer_left(&self) -> usize {
+        self.offered
     }
 
     /// The next change; the caller takes the mark off a changed allocation, if it still lives, or off all of them.
@@ -69,13 +85,17 @@ impl Changes {
         if std::mem::take(&mut self.everything) {
             return Some(Change::Everything);
         }
-        let ended = self.ended.pop_front().map(Change::Ended);
-        ended.or_else(|| self.changed.pop_front().map(Change::Changed))
+        if let Some(record) = self.ended.pop_front() {
+            return Some(Change::Ended(record));
+        }
+        let id = self.changed.pop_front()?;
+        self.offered = self.offered.saturating_sub(1);
+        Some(Change::Changed(id))
     }
 
-    /// How much waits to be written.
+    /// How much waits to be told. Changes that were given up count as one: they must be asked for, too.
     pub(crate) fn len(&self) -> usize {
-        self.changed.len() + self.ended.len()
+        self.changed.len() + self.ended.len() + usize::from(self.everything)
     }
 }
 
@@ -93,6 +113,7 @@ mod tests {
             changes.changed(id(record), &mut false, 10);
             changes.ended(record.into(), 10);
             most = most.max(changes.len());
+            assert!(changes.len() > 0, "what was given up is asked for only while it counts");
         }
         assert!(most <= 2 * (SPARE + 10), "{most} changes");
         assert_eq!((changes.next(), changes.next()), (Some(Change::Everything), None));
@@ -113,5 +134,29 @@ mod tests {
             assert!(changes.next().is_some());
             assert!(changes.len() <= 2 * (SPARE + 1));
         }
+    }
+    #[test]
+    fn h47_an_offer_covers_what_was_given_up_and_counts_down_to_its_end() {
+        let id = |slot| AllocationId { worker: 0, slot, generation: 0 };
+        let mut changes = Changes::new(true);
+        (0..10_000u64).for_each(|record| changes.ended(record, 3));
+        changes.offer((0..3).map(id));
+        changes.ended(9, 3);
+        changes.changed(id(3), &mut false, 4);
+        let mut told = Vec::new();
+        while let Some(change) = changes.next() {
+            told.push((change, changes.offer_left(), changes.len()));
+        }
+        let changed = |slot, left, waiting| (Change::Changed(id(slot)), left, waiting);
+        assert_eq!(told, [(Change::Ended(9), 3, 4), changed(0, 2, 3), changed(1, 1, 2), changed(2, 0, 1), changed(3, 0, 0)]);
+    }
+
+    #[test]
+    fn h47_an_offer_that_is_given_up_is_told_as_such() {
+        let mut changes = Changes::new(true);
+        changes.offer((0..3).map(|slot| AllocationId { worker: 0, slot, generation: 0 }));
+        (0..10_000u64).for_each(|record| changes.ended(record, 3));
+        assert_eq!((changes.offer_left(), changes.len()), (0, 1));
+        assert_eq!((changes.next(), changes.next(), changes.len()), (Some(Change::Everything), None, 0));
     }
 }

@@ -97,7 +97,10 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         self.prefixes.remove(five_tuple.client.ip());
         let (permissions, channels) = peers.counts();
         (self.permissions, self.channels) = (self.permissions - permissions, self.channels - channels);
-        self.changes.ended(cold.record, self.allocations.len());
+        // One without a relayed address was never told. Where it was to be brought back, its record is not ours to delete (H47).
+        if reason != EndReason::BindFailed {
+            self.changes.ended(cold.record, self.allocations.len());
+        }
         for (index, address) in relays.bound().filter_map(|index| Some((index, addresses[usize::from(index)]?))) {
             self.effects.push_back(Effect::Release { relay: RelayId { allocation: id, index }, bound: address.bound });
         }

@@ -134,14 +134,20 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         }
     }
 
-    /// Notes every allocation as changed: a directory that was lost is to be written anew.
+    /// Notes every allocation as changed, for a comparison of the whole directory. What [`Change::Everything`] would have told is covered
+    /// by that comparison.
     pub fn offer_all(&mut self) {
-        for id in self.allocation_ids().collect::<Vec<_>>() {
-            self.note_change(id);
-        }
+        self.allocations.iter_cold_mut().for_each(|cold| cold.unwritten = true);
+        self.changes.offer(self.allocations.ids());
     }
 
-    /// How many changes wait for [`poll_change`](Self::poll_change).
+    /// How much of the latest [`offer_all`](Self::offer_all) [`poll_change`](Self::poll_change) has not told yet.
+    #[must_use]
+    pub fn offer_left(&self) -> usize {
+        self.changes.offer_left()
+    }
+
+    /// How many changes wait for [`poll_change`](Self::poll_change); more than none while there is anything to tell.
     #[must_use]
     pub fn unwritten(&self) -> usize {
         self.changes.len()
@@ -150,6 +156,13 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// Notes that the allocation of this 5-tuple, if there is one, is to be written again: what stands beside it in the directory has changed.
     pub fn rewrite(&mut self, five_tuple: &FiveTuple) {
         if let Some(id) = self.allocations.find(five_tuple) {
+            self.note_change(id);
+        }
+    }
+
+    /// Notes every allocation as changed, beside what is noted already.
+    pub fn note_all(&mut self) {
+        for id in self.allocation_ids().collect::<Vec<_>>() {
             self.note_change(id);
         }
     }

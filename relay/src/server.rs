@@ -278,7 +278,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             self.channels = self.channels + after.1 - before.1;
         }
         self.config.policy = policy;
-        self.offer_all();
+        self.note_all();
     }
 }
 

@@ -8,6 +8,9 @@ use crate::change::Change;
 use crate::error::StoreError;
 use crate::record::{Record, RecordId};
 
+/// How long a heartbeat counts.
+pub(crate) const HEARTBEAT_LIFETIME: Duration = Duration::from_secs(20);
+
 /// Where a node's records are kept.
 ///
 /// First [`restore`](Self::restore), once; then [`begin_full`](Self::begin_full), each record by [`write`](Self::write), and
@@ -15,7 +18,7 @@ use crate::record::{Record, RecordId};
 /// the kind is [`NeedsFull`](crate::ErrorKind::NeedsFull), the way starts at `begin_full` again. Every call ends within the home's timeouts.
 pub trait Directory: Send + 'static {
     /// Claims the node's directory for this process and reads what the process before left. Waits for `patience` at the most, and then gives
-    /// what it has.
+    /// what it has. Where another server's heartbeat is fresh, it waits longer: until that one beats again, or is seen to have ended.
     fn restore(&mut self, patience: Duration) -> impl Future<Output = Restored> + Send;
 
     /// Connects if need be, and starts a comparison: what the directory holds and is not written until [`end_full`](Self::end_full) is stale.
@@ -24,13 +27,19 @@ pub trait Directory: Send + 'static {
     /// When the home is not there, or another process has taken over.
     fn begin_full(&mut self) -> impl Future<Output = Result<(), StoreError>> + Send;
 
+    /// Reads what [`restore`](Self::restore) has not read, a batch at a time: none when nothing is left. After `begin_full`.
+    ///
+    /// # Errors
+    /// When it could not be read.
+    fn read_late(&mut self) -> impl Future<Output = Result<Restored, StoreError>> + Send;
+
     /// Writes changes, all or none, in one round trip. A few hundred at the most.
     ///
     /// # Errors
     /// When nothing was written, or nobody knows whether it was.
     fn write(&mut self, changes: &[Change]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Ends the comparison: deletes what is stale. Gives how many records those were.
+    /// Ends the comparison: deletes what is stale and this process answers for. Gives how many records those were.
     ///
     /// # Errors
     /// When not all of them could be deleted.
@@ -48,10 +57,10 @@ pub trait Directory: Send + 'static {
     /// When they were not appended, or nobody knows whether they were.
     fn account(&mut self, entries: &[Account]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Tells the fleet that this node stops.
+    /// Tells the fleet that this node stops, and gives its name up for whoever wants it next. The records stay.
     ///
     /// # Errors
-    /// When it could not be told; then its last report ends by itself.
+    /// When it could not be told; then its last report ends by itself, and the name is free after that.
     fn leave(&mut self) -> impl Future<Output = Result<(), StoreError>> + Send {
         async { Ok(()) }
     }
@@ -107,6 +116,12 @@ pub struct Restored {
 }
 
 impl Restored {
+    /// Whether there was nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.ended.is_empty() && self.not_restored.is_empty()
+    }
+
     /// Counts a record that cannot be restored. turnd adds its own reasons, such as a port that is taken.
     pub fn lose(&mut self, reason: &'static str, records: u64) {
         if records > 0 {

@@ -13,6 +13,14 @@ pub enum ErrorKind {
     ReadOnly,
     /// The server starts and does not answer yet.
     Loading,
+    /// The server runs a long script of another client.
+    Busy,
+    /// The server has fewer replicas than it must have to take writes.
+    NoReplicas,
+    /// The server is a replica that has lost its primary, or Sentinel names no primary.
+    NoPrimary,
+    /// The cluster moves the node's keys, or is down.
+    Cluster,
     /// Another process has taken over this node's records.
     Fenced,
     /// The directory was lost, or is another one: all is to be offered again.
@@ -23,13 +31,17 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// All of them, in the order of [`index`](Self::index).
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::Unreachable,
         Self::Timeout,
         Self::Auth,
         Self::Full,
         Self::ReadOnly,
         Self::Loading,
+        Self::Busy,
+        Self::NoReplicas,
+        Self::NoPrimary,
+        Self::Cluster,
         Self::Fenced,
         Self::NeedsFull,
         Self::Other,
@@ -51,15 +63,24 @@ impl ErrorKind {
             Self::Full => "full",
             Self::ReadOnly => "read_only",
             Self::Loading => "loading",
+            Self::Busy => "busy",
+            Self::NoReplicas => "no_replicas",
+            Self::NoPrimary => "no_primary",
+            Self::Cluster => "cluster",
             Self::Fenced => "fenced",
             Self::NeedsFull => "needs_full",
             Self::Other => "other",
         }
     }
 
-    /// Whether the server answered and the connection is as good as before.
+    /// Whether the server answered and the connection is as good as before. Where another server may be the right one by now, it is not.
     pub(crate) const fn keeps_connection(self) -> bool {
-        matches!(self, Self::Full | Self::ReadOnly | Self::NeedsFull)
+        matches!(self, Self::Full | Self::Busy | Self::Fenced | Self::NeedsFull)
+    }
+
+    /// Whether trying again cannot help: a restore ends at once. All other trouble may be over in a second.
+    pub(crate) const fn is_final(self) -> bool {
+        matches!(self, Self::Auth | Self::Fenced)
     }
 }
 

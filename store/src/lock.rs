@@ -2,7 +2,11 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
+use crate::incarnation::Incarnation;
 use crate::node::NodeId;
+
+/// How many processes that have held a lock its file names: one that ended before its claim must not hide the one before it.
+const HOLDERS: usize = 16;
 
 /// A node id held on this host, by an advisory lock of a file: SO_REUSEPORT would let two servers of one name share their ports unnoticed. Let
 /// go when dropped, and by the kernel when the process ends in whatever way.
@@ -10,6 +14,7 @@ use crate::node::NodeId;
 pub struct NodeLock {
     _file: File,
     path: PathBuf,
+    ended: Vec<Incarnation>,
 }
 
 /// Why a node id cannot be held.
@@ -29,7 +34,10 @@ pub enum LockError {
         path: PathBuf,
     },
     /// The file cannot be made or locked.
-    #[error("cannot hold the node id by the lock file {path}: {source}; store.lock_directory names another folder")]
+    #[error(
+        "cannot hold the node id by the lock file {path}: {source}; let the user that this server runs as write in its folder, or name \
+         another one that all servers of this host use: store.lock_directory"
+    )]
     Io {
         /// The lock file.
         path: PathBuf,
@@ -39,11 +47,11 @@ pub enum LockError {
 }
 
 impl NodeLock {
-    /// Holds `node` by the file `<node>.lock` in `directory`, which is made if it is not there.
+    /// Holds `node` by the file `<node>.lock` in `directory`, which is made if it is not there, and writes into it who holds it.
     ///
     /// # Errors
     /// When another process holds it, or the file cannot be made.
-    pub fn acquire(directory: &Path, node: &NodeId) -> Result<Self, LockError> {
+    pub fn acquire(directory: &Path, node: &NodeId, me: Incarnation) -> Result<Self, LockError> {
         let path = directory.join(format!("{node}.lock"));
         let failed = |source| LockError::Io { path: path.clone(), source };
         fs::create_dir_all(directory).map_err(failed)?;
@@ -56,13 +64,23 @@ impl NodeLock {
             }
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
+        // Where they cannot be read they are not known, and then their heartbeats count.
+        let ended: Vec<Incarnation> = read(&mut file).lines().skip(1).filter_map(Incarnation::parse).take(HOLDERS).collect();
+        let mut text = format!("{}\n{me}\n", std::process::id());
+        ended.iter().take(HOLDERS - 1).for_each(|one| text.push_str(&format!("{one}\n")));
         let mut write = || {
-            file.set_len(0)?;
             file.rewind()?;
-            writeln!(file, "{}", std::process::id())
+            file.write_all(text.as_bytes())?;
+            file.set_len(text.len() as u64)
         };
         write().map_err(failed)?;
-        Ok(Self { _file: file, path })
+        Ok(Self { _file: file, path, ended })
+    }
+
+    /// The latest processes that held the lock. They have ended for certain, since it is held now: nobody needs to wait for their heartbeats.
+    #[must_use]
+    pub fn ended(&self) -> &[Incarnation] {
+        &self.ended
     }
 
     /// The lock file.
@@ -71,27 +89,26 @@ impl NodeLock {
         &self.path
     }
 
-    /// Where lock files are unless said otherwise: `$XDG_RUNTIME_DIR`, else `/run/causeway` where it can be made, else the folder for
-    /// temporary files.
+    /// Where lock files are unless the operator names another folder: one place on a host for all servers, whatever their environment. It is
+    /// not made where only the superuser may make it, and no folder takes its place: not one of the user or the session, which another
+    /// server of this name would not look into, and not one for temporary files, where anybody could hold the name first.
     #[must_use]
     pub fn default_directory() -> PathBuf {
-        if let Some(runtime) = std::env::var_os("XDG_RUNTIME_DIR").filter(|runtime| !runtime.is_empty()) {
-            return PathBuf::from(runtime);
-        }
-        let run = PathBuf::from("/run/causeway");
-        match fs::create_dir_all(&run) {
-            Ok(()) => run,
-            Err(_) => std::env::temp_dir(),
-        }
+        PathBuf::from("/run/causeway")
     }
 }
 
-fn holder(file: &mut File) -> String {
-    let mut text = String::new();
+/// The file's text as far as it is this program's.
+fn read(file: &mut File) -> String {
+    let mut text = Vec::new();
     // Bounded: whoever holds the lock may have written anything.
-    let read = file.take(32).read_to_string(&mut text);
-    match text.trim().parse::<u32>() {
-        Ok(pid) if read.is_ok() => format!("process {pid}"),
-        _ => "another process".to_owned(),
+    let read = file.take(64 * (HOLDERS as u64 + 1)).read_to_end(&mut text);
+    String::from_utf8(text).ok().filter(|_| read.is_ok()).unwrap_or_default()
+}
+
+fn holder(file: &mut File) -> String {
+    match read(file).lines().next().unwrap_or_default().parse::<u32>() {
+        Ok(pid) => format!("process {pid}"),
+        Err(_) => "another process".to_owned(),
     }
 }

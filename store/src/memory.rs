@@ -18,6 +18,10 @@ impl Directory for Memory {
         Ok(())
     }
 
+    async fn read_late(&mut self) -> Result<Restored, StoreError> {
+        Ok(Restored::default())
+    }
+
     async fn write(&mut self, _changes: &[Change]) -> Result<(), StoreError> {
         Ok(())
     }

@@ -19,7 +19,7 @@ pub enum State {
     Connected = 3,
     /// Connected, but the store refuses writes: it is full, or read-only.
     Refused = 4,
-    /// Another process has taken over this node's records: nothing is written any more.
+    /// Another process has this node's name: no record is written until the name is free.
     Fenced = 5,
 }
 

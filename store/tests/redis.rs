@@ -4,10 +4,14 @@
 mod directory;
 #[path = "redis/full.rs"]
 mod full;
+#[path = "redis/late.rs"]
+mod late;
 #[path = "redis/lock.rs"]
 mod lock;
 #[path = "redis/loss.rs"]
 mod loss;
+#[path = "redis/name.rs"]
+mod name;
 #[path = "redis/outage.rs"]
 mod outage;
 #[path = "redis/server.rs"]

@@ -168,6 +168,48 @@ fn h33_after_an_outage_everything_is_told_and_then_each_change_again() {
     assert_eq!((lab.server.poll_change(), lab.server.poll_change()), (Some(Change::Changed(id)), None));
 }
 
+#[test]
+fn h47_changes_that_were_given_up_are_asked_for_and_an_offer_covers_them() {
+    let mut lab = Lab::with(|setup| setup.track_changes = true);
+    let (mut stays, mut comes_and_goes) = (Client::udp(1), Client::udp(2));
+    stays.allocate(&mut lab);
+    let give_up = |lab: &mut Lab, client: &mut Client| {
+        for _ in 0..4200 {
+            client.allocate(lab);
+            client.refresh(lab, 0);
+            // Whoever asks for changes goes by this number.
+            assert!(lab.server.unwritten() > 0);
+        }
+    };
+    give_up(&mut lab, &mut comes_and_goes);
+    let id = lab.server.allocation(&stays.five_tuple).unwrap();
+    lab.server.offer_all();
+    assert_eq!((lab.server.offer_left(), lab.server.unwritten()), (1, 1));
+    assert_eq!((lab.server.poll_change(), lab.server.poll_change()), (Some(Change::Changed(id)), None));
+    assert_eq!((lab.server.offer_left(), lab.server.unwritten()), (0, 0));
+    // From then on each change is told again.
+    stays.permit(&mut lab, &[peer(1, 1)]);
+    assert_eq!((lab.server.poll_change(), lab.server.poll_change()), (Some(Change::Changed(id)), None));
+}
+
+#[test]
+fn h47_a_record_that_cannot_be_brought_back_is_not_told_as_ended_and_one_that_can_is_told() {
+    let (mut lab, mut client) = (Lab::default(), Client::udp(1));
+    client.allocate(&mut lab);
+    let record = export(&lab, &client);
+    let mut next = Lab::with(|setup| (setup.ports, setup.track_changes) = (1, true));
+    let mut other = Client::udp(2);
+    other.allocate(&mut next);
+    while next.server.poll_change().is_some() {}
+    adopt(&mut next, &record);
+    assert_eq!(next.server.poll_change(), None, "its port is taken, perhaps by the server that it belongs to");
+    other.refresh(&mut next, 0);
+    while next.server.poll_change().is_some() {}
+    adopt(&mut next, &record);
+    let id = next.server.allocation(&client.five_tuple).unwrap();
+    assert_eq!((next.server.poll_change(), next.server.poll_change()), (Some(Change::Changed(id)), None));
+}
+
 fn export(lab: &Lab, client: &Client) -> AllocationRecord {
     let id = lab.server.allocation(&client.five_tuple).unwrap();
     lab.server.export(lab.now(), id).unwrap()

@@ -88,6 +88,22 @@ impl Call {
         Ok(granted.expect("the allocation was refreshed"))
     }
 
+    /// Gets and deletes an allocation so many times, all from one socket.
+    ///
+    /// # Errors
+    /// What the server said.
+    pub(crate) fn come_and_go(server: SocketAddr, user: &str, password: &str, times: usize) -> Result<(), Failure> {
+        let mut call = Self::open(server, user, password, Way::Permission)?;
+        for _ in 0..times {
+            call.client.close(call.now());
+            call.settle()?;
+            call.client.allocate(call.now()).expect("there is none any more");
+            call.settle()?;
+        }
+        call.close();
+        Ok(())
+    }
+
     /// Deletes the allocation.
     pub(crate) fn close(mut self) {
         self.client.close(self.now());

@@ -101,6 +101,59 @@ fn a_redis_that_hangs_delays_the_start_by_three_seconds_at_most() {
     relay.service.end();
 }
 
+/// With less patience than the default, so that the test need not wait for so long.
+fn impatient(config: &str) -> String {
+    config.replace("[store]\n", "[store]\nrestore_patience = \"1s\"\n")
+}
+
+#[test]
+fn h47_calls_that_a_halted_redis_still_has_go_on_when_it_does() {
+    let redis = RedisServer::start();
+    let mut relay = Relay::start_as(&redis.url(), impatient);
+    let calls = relay.calls(6);
+    relay.until_kept(&redis, &calls.iter().collect::<Vec<_>>());
+    relay.service.kill();
+    redis.halt();
+    relay.service.start_again();
+    relay.service.until_log("opening without");
+    thread::sleep(Duration::from_millis(500));
+    redis.resume();
+    relay.service.until_metric("turnd_store_records_restored_late_total", 6);
+    relay.until_state("connected");
+    let mut calls = lives(calls, &relay);
+    assert_eq!(relay.service.metric("turnd_store_stale_deleted_total"), 0, "{}", relay.service.log());
+    relay.until_kept(&redis, &calls.iter().collect::<Vec<_>>());
+    for call in &mut calls {
+        assert_eq!(call.renew().expect("the server knows it"), Duration::from_secs(600), "{}", relay.service.log());
+    }
+    calls.into_iter().for_each(Call::close);
+    relay.until_kept(&redis, &[]);
+    relay.service.end();
+}
+
+#[test]
+fn h47_a_redis_that_another_program_keeps_busy_loses_no_call() {
+    let redis = RedisServer::start();
+    redis.set("busy-reply-threshold", "20");
+    let mut relay = Relay::start(&redis.url());
+    let calls = relay.calls(6);
+    relay.until_kept(&redis, &calls.iter().collect::<Vec<_>>());
+    relay.service.kill();
+    let (mut other, mut killer) = (redis.connection(), redis.connection());
+    let busy = thread::spawn(move || redis::cmd("EVAL").arg("while true do end").arg(0).query::<()>(&mut other));
+    while redis::cmd("PING").query::<String>(&mut killer).is_ok() {}
+    let freed = thread::spawn(move || {
+        thread::sleep(Duration::from_secs(1));
+        let () = redis::cmd("SCRIPT").arg("KILL").query(&mut killer).expect("the script runs and has written nothing");
+    });
+    relay.service.start_again();
+    freed.join().expect("it ended the script");
+    busy.join().expect("the thread goes on").expect_err("the script was ended");
+    relay.service.until_metric("turnd_store_records_restored_total", 6);
+    lives(calls, &relay);
+    relay.service.end();
+}
+
 /// Each of these calls talks, both ways.
 pub(crate) fn lives(calls: Vec<Call>, relay: &Relay) -> Vec<Call> {
     let start = Instant::now();

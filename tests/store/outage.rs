@@ -4,6 +4,8 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use causeway_tests::daemon::service::{PASSWORD, USER};
+
 use crate::call::{Call, Way};
 use crate::damage::lives;
 use crate::redis_server::RedisServer;
@@ -94,6 +96,29 @@ fn h45_a_full_redis() {
         error: "full",
     }
     .befalls();
+}
+
+/// More than a worker notes: it gives the changes up, and then everything counts as changed.
+#[test]
+fn h47_what_was_given_up_in_a_pause_of_redis_is_written_again_and_stays() {
+    let redis = RedisServer::start();
+    let mut relay = Relay::start_as(&redis.url(), |config| config.replace("workers = 4", "workers = 1"));
+    let mut calls = relay.calls(5);
+    relay.until_kept(&redis, &calls.iter().collect::<Vec<_>>());
+    redis.halt();
+    Call::come_and_go(relay.service.address, USER, PASSWORD, 4_300).expect("a halted Redis delays no allocation");
+    assert!(relay.service.metric("turnd_store_unwritten") > 0, "what was given up is to be asked for");
+    redis.resume();
+    relay.until_state("connected");
+    relay.until_kept(&redis, &calls.iter().collect::<Vec<_>>());
+    // The worker goes on telling what changes.
+    calls.push(relay.call(Way::Channel));
+    calls.swap_remove(0).close();
+    relay.until_kept(&redis, &calls.iter().collect::<Vec<_>>());
+    relay.crash();
+    assert_eq!(relay.service.metric("turnd_store_records_restored_total"), calls.len() as u64, "{}", relay.service.log());
+    lives(calls, &relay);
+    relay.service.end();
 }
 
 impl Trouble {

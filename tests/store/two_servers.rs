@@ -1,9 +1,51 @@
 //! One name, two servers.
 
+use causeway_tests::daemon::scratch::Scratch;
 use causeway_tests::daemon::service::Service;
 
+use crate::call::Way;
 use crate::redis_server::RedisServer;
 use crate::relay::{self, NODE, Relay};
+
+/// A folder for locks of its own, as another host or container has it.
+#[test]
+fn h48_a_name_whose_server_lives_elsewhere_is_refused_and_can_be_taken_over_and_comes_back() {
+    let redis = RedisServer::start();
+    let mut first = Relay::start(&redis.url());
+    let mut calls = first.calls(4);
+    first.until_kept(&redis, &calls.iter().collect::<Vec<_>>());
+    first.until_state("connected");
+
+    let elsewhere = Scratch::new();
+    let (address, config) = relay::config(&relay::store(&redis.url(), &elsewhere));
+    let (status, said) = Service::refused("turnd", &config);
+    assert!(!status.success() && status.code().is_some(), "{status}: {said}");
+    for word in ["node_id", NODE, "heartbeat", "--take-over"] {
+        assert!(said.contains(word), "it does not say {word:?}: {said}");
+    }
+    first.until_kept(&redis, &calls.iter().collect::<Vec<_>>());
+    assert_eq!((first.errors("fenced"), first.service.get("/readyz").0), (0, 200));
+
+    let second = Service::start_with("turnd", address, &config, &["--take-over"]);
+    assert_eq!(second.metric("turnd_store_records_not_restored_total{reason=\"taken\"}"), 4, "{}", second.log());
+    first.until_state("fenced");
+    let (status, said) = first.service.get("/readyz");
+    assert!(status == 503 && said.contains("fenced"), "{status}: {said}");
+    assert_eq!(first.service.get("/healthz").0, 200);
+    // Its calls and new ones go on, and nothing of them is deleted.
+    calls.push(first.call(Way::Channel));
+    second.until_metric("turnd_store_state{state=\"connected\"}", 1);
+    assert_eq!(relay::records(&redis).len(), 4);
+
+    second.end();
+    first.until_state("connected");
+    assert_eq!(first.service.get("/readyz").0, 200);
+    first.until_kept(&redis, &calls.iter().collect::<Vec<_>>());
+    first.crash();
+    assert_eq!(first.service.metric("turnd_store_records_restored_total"), 5, "{}", first.service.log());
+    crate::damage::lives(calls, &first);
+    first.service.end();
+}
 
 #[test]
 fn a_second_server_of_one_name_does_not_start_and_says_why() {

@@ -165,7 +165,7 @@ impl Accounts {
         while !self.waiting.is_empty() || self.lost > 0 {
             let accounts = self.waiting.drain(..self.waiting.len().min(BUNDLE)).collect();
             let bundle = Bundle { accounts, lost: std::mem::take(&mut self.lost) };
-            let Err(back) = out.try_send(bundle) else { continue };
+            let Err(back) = out.send(bundle) else { continue };
             back.accounts.into_iter().rev().for_each(|account| self.waiting.push_front(account));
             self.lost = back.lost;
             self.retry_at = Some(now + RETRY);

@@ -10,7 +10,7 @@ use causeway_daemon::metrics::{Registry, Source};
 use causeway_net::mailbox::{Sender, Undelivered};
 use causeway_net::{Clock, Heartbeat};
 use causeway_relay::Command;
-use causeway_store::{Accounting, NodeReport};
+use causeway_store::{Accounting, NodeReport, State, Status};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
@@ -68,19 +68,19 @@ pub(crate) fn run(running: Running, runtime: &Runtime, termination: Termination)
     runtime.block_on(async {
         let (stop, stopped) = oneshot::channel::<()>();
         let spool = store.as_ref().map(Persistence::spool);
-        let writing = match store {
+        let (writing, store) = match store {
             Some(store) => {
                 let handles = workers.iter().map(|worker| (worker.mail.clone(), Arc::clone(&worker.counters))).collect();
-                let (writing, source) = store.writer(handles, report, async { drop(stopped.await) });
+                let (writing, source, status) = store.writer(handles, report, async { drop(stopped.await) });
                 sources.push(Box::new(source));
-                Some(tokio::spawn(writing))
+                (Some(tokio::spawn(writing)), Some(status))
             }
-            None => None,
+            None => (None, None),
         };
         if let Some(secure) = secure {
             sources.extend(secure.follow());
         }
-        let health = Arc::new(Workers { heartbeats: workers.iter().map(|worker| worker.heartbeat.clone()).collect(), clock });
+        let health = Arc::new(Workers { heartbeats: workers.iter().map(|worker| worker.heartbeat.clone()).collect(), clock, store });
         if let Some(admin) = admin {
             tracing::info!(address = %admin.local_addr()?, "admin listener");
             tokio::spawn(admin.serve(health, Registry::new("turnd", env!("CARGO_PKG_VERSION"), sources)));
@@ -162,6 +162,7 @@ fn stop(workers: Vec<WorkerHandle>) -> Result<()> {
 struct Workers {
     heartbeats: Vec<Heartbeat>,
     clock: Clock,
+    store: Option<Status>,
 }
 
 impl Health for Workers {
@@ -171,6 +172,11 @@ impl Health for Workers {
     }
 
     fn readiness(&self) -> Result<(), String> {
-        self.health()
+        self.health()?;
+        // H48: its calls go on, but whoever restarts it loses them. Any other trouble with the store costs no call.
+        match &self.store {
+            Some(status) if status.state() == State::Fenced => Err("store: fenced: another server has this node's name".into()),
+            _ => Ok(()),
+        }
     }
 }

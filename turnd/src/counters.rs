@@ -55,6 +55,10 @@ pub(crate) struct Counters {
     auth_failures: [Count; Refusal::FAILURES.len()],
     /// Changes that wait for the store.
     pub(crate) unwritten: Count,
+    /// Allocations brought back while the worker ran.
+    pub(crate) restored_late: Count,
+    /// Those whose port, 5-tuple or quota was taken by then.
+    pub(crate) not_restored_late: Count,
     permissions: Count,
     channels: Count,
     prefixes: Count,

@@ -1,16 +1,19 @@
 //! The workers as the store's writer sees them: where changes come from.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use causeway_net::mailbox::Sender;
-use causeway_store::{Backlog, Change, NodeReport, Source};
+use causeway_net::mailbox::{Sender, Undelivered};
+use causeway_store::{Backlog, Change, NodeReport, Restored, Source};
 
 use crate::counters::Counters;
 use crate::inbox::Inbox;
+use crate::restoration::{Left, Restoration};
 use crate::worker::Mail;
 
-/// A worker that does not answer for so long is left out; what it says later is taken then.
+/// How long a worker may take to answer. One that takes longer holds up neither the others nor their writing; what it says later is taken
+/// then, and a comparison does not end before.
 const ANSWER: Duration = Duration::from_secs(2);
 
 /// What a worker tells the control side.
@@ -19,11 +22,10 @@ pub(crate) enum Letter {
     Pending,
     /// The changes that were asked for.
     Changes(Box<Changes>),
-    /// This worker has noted all its allocations as changed.
-    Offered(u16),
 }
 
 /// What a worker gave out of its changes.
+#[derive(Default)]
 pub(crate) struct Changes {
     /// Its index.
     pub(crate) worker: u16,
@@ -31,25 +33,72 @@ pub(crate) struct Changes {
     pub(crate) changes: Vec<Change>,
     /// Whether there were more deletions than it could remember.
     pub(crate) lost_count: bool,
+    /// The comparison that this worker has offered all its allocations to, with this letter or before.
+    pub(crate) offered: Option<u64>,
 }
 
 /// All workers, behind their mailboxes. None of them ever waits for it.
 pub(crate) struct WorkerSource {
-    workers: Vec<(Sender<Mail>, Arc<Counters>)>,
+    owners: Vec<Owner>,
     inbox: Inbox<Letter>,
     report: NodeReport,
-    /// Workers that were asked for changes and have not answered.
-    asked: Vec<bool>,
-    /// Workers that were told to offer everything and have not answered.
-    offering: Vec<bool>,
+    restoration: Arc<Restoration>,
+    /// Allocations that were read late, for the workers that they belong to.
+    late: VecDeque<Left>,
+    /// The number of the latest comparison.
+    round: u64,
     taken: Vec<Change>,
     lost_count: bool,
 }
 
+/// A worker, and what it was asked.
+struct Owner {
+    mail: Sender<Mail>,
+    counters: Arc<Counters>,
+    /// Whether it was asked for changes and has not answered.
+    asked: bool,
+    /// Whether it has not answered in time.
+    late: bool,
+    offer: Offer,
+}
+
+/// How far a worker is with offering all its allocations.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Offer {
+    /// Its mailbox had no room for the request.
+    Untold,
+    Told,
+    /// All of them were given.
+    Given,
+}
+
+impl Owner {
+    /// Asks for changes where there are some, and for all of an offer. What finds a mailbox full is tried again next time.
+    fn ask(&mut self, round: u64, limit: usize) {
+        if self.offer == Offer::Untold && self.mail.send(Mail::OfferAll { round }).is_ok() {
+            self.offer = Offer::Told;
+        }
+        if !self.asked && (self.offer == Offer::Told || self.counters.unwritten.value() > 0) {
+            self.asked = self.mail.send(Mail::Changes { limit }).is_ok();
+        }
+    }
+
+    fn is_awaited(&self) -> bool {
+        self.asked && !self.late
+    }
+}
+
 impl WorkerSource {
-    pub(crate) fn new(workers: Vec<(Sender<Mail>, Arc<Counters>)>, inbox: Inbox<Letter>, report: NodeReport) -> Self {
-        let (asked, offering) = (vec![false; workers.len()], vec![false; workers.len()]);
-        Self { workers, inbox, report, asked, offering, taken: Vec::new(), lost_count: false }
+    pub(crate) fn new(
+        workers: Vec<(Sender<Mail>, Arc<Counters>)>,
+        inbox: Inbox<Letter>,
+        report: NodeReport,
+        restoration: Arc<Restoration>,
+    ) -> Self {
+        let owner = |(mail, counters)| Owner { mail, counters, asked: false, late: false, offer: Offer::Given };
+        let owners = workers.into_iter().map(owner).collect();
+        let late = VecDeque::new();
+        Self { owners, inbox, report, restoration, late, round: 0, taken: Vec::new(), lost_count: false }
     }
 
     /// Takes what lies in the inbox, waiting for `patience` until there is something.
@@ -65,67 +114,205 @@ impl WorkerSource {
     fn read(&mut self, letter: Letter) {
         match letter {
             Letter::Pending => {}
-            Letter::Offered(worker) => self.offering[usize::from(worker)] = false,
             Letter::Changes(from) => {
-                self.asked[usize::from(from.worker)] = false;
+                let owner = &mut self.owners[usize::from(from.worker)];
+                (owner.asked, owner.late) = (false, false);
+                if from.offered == Some(self.round) {
+                    owner.offer = Offer::Given;
+                }
                 self.taken.extend(from.changes);
                 self.lost_count |= from.lost_count;
             }
         }
     }
 
-    /// Asks each worker that has changes for some of them.
     fn ask(&mut self, limit: usize) {
-        for ((mail, counters), asked) in self.workers.iter().zip(&mut self.asked) {
-            if !*asked && counters.unwritten.value() > 0 {
-                *asked = mail.send(Mail::Changes { limit }).is_ok();
+        self.hand_over();
+        self.owners.iter_mut().for_each(|owner| owner.ask(self.round, limit));
+    }
+
+    /// Gives the workers what was read late, as far as their mailboxes have room.
+    fn hand_over(&mut self) {
+        while let Some(left) = self.late.pop_front() {
+            let owner = &self.owners[left.worker(self.owners.len())];
+            if let Err(Undelivered::Full(Mail::Adopt(left))) = owner.mail.send(Mail::Adopt(Box::new(left))) {
+                return self.late.push_front(*left);
             }
         }
+    }
+
+    fn is_anyone_awaited(&self) -> bool {
+        self.owners.iter().any(Owner::is_awaited)
     }
 }
 
 impl Source for WorkerSource {
     async fn drain(&mut self, limit: usize, patience: Duration) -> Vec<Change> {
-        let share = limit.div_ceil(self.workers.len()).max(1);
+        let share = limit.div_ceil(self.owners.len()).max(1);
         self.ask(share);
-        if self.taken.is_empty() && !self.asked.contains(&true) {
+        if self.taken.is_empty() && !self.is_anyone_awaited() {
             self.receive(patience).await;
             self.ask(share);
         }
         let deadline = Instant::now() + ANSWER;
-        while self.asked.contains(&true) && Instant::now() < deadline {
+        while self.is_anyone_awaited() && Instant::now() < deadline {
             self.receive(deadline.saturating_duration_since(Instant::now())).await;
         }
+        self.owners.iter_mut().for_each(|owner| owner.late = owner.asked);
         let rest = self.taken.split_off(limit.min(self.taken.len()));
         std::mem::replace(&mut self.taken, rest)
     }
 
     async fn offer_all(&mut self) {
+        // What was given up before is covered by this comparison; an answer to an earlier one does not count for it.
         self.lost_count = false;
-        for ((mail, _), offering) in self.workers.iter().zip(&mut self.offering) {
-            *offering = mail.send(Mail::OfferAll).is_ok();
-            self.lost_count |= !*offering;
-        }
-        // The comparison ends when nothing is left to be drained, so nothing must be missed.
-        let deadline = Instant::now() + ANSWER;
-        while self.offering.contains(&true) && Instant::now() < deadline {
-            self.receive(deadline.saturating_duration_since(Instant::now())).await;
-        }
-        // A worker that hangs has its records compared once more later.
-        self.lost_count |= self.offering.contains(&true);
+        self.round += 1;
+        self.owners.iter_mut().for_each(|owner| owner.offer = Offer::Untold);
+    }
+
+    fn is_offered(&self) -> bool {
+        self.taken.is_empty() && self.owners.iter().all(|owner| owner.offer == Offer::Given)
     }
 
     fn lost_count(&mut self) -> bool {
         std::mem::take(&mut self.lost_count)
     }
 
+    async fn adopt(&mut self, late: Restored) {
+        let (left, ended) = self.restoration.sort(late);
+        tracing::info!(records = left.len(), "allocations of the process before this one, read late");
+        self.late.extend(left);
+        self.taken.extend(ended.into_iter().map(Change::Delete));
+        self.hand_over();
+    }
+
     async fn report(&mut self) -> NodeReport {
-        self.report.allocations = self.workers.iter().map(|(_, counters)| counters.live()).sum();
+        self.report.allocations = self.owners.iter().map(|owner| owner.counters.live()).sum();
         self.report.clone()
     }
 
     fn backlog(&self) -> Backlog {
-        let waiting: u64 = self.workers.iter().map(|(_, counters)| counters.unwritten.value()).sum();
+        let waiting: u64 = self.owners.iter().map(|owner| owner.counters.unwritten.value()).sum();
         Backlog { changes: waiting + self.taken.len() as u64, oldest: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use causeway_net::mailbox::{Mailbox, Receiver};
+    use causeway_store::{Accounting, RecordId};
+
+    use super::*;
+    use crate::inbox::{Outbox, inbox};
+
+    struct World {
+        source: WorkerSource,
+        outbox: Outbox<Letter>,
+        mailboxes: Vec<Receiver<Mail>>,
+        counters: Vec<Arc<Counters>>,
+    }
+
+    impl World {
+        fn of(workers: usize) -> Self {
+            let (outbox, inbox) = inbox(16);
+            let boxes: Vec<_> = (0..workers).map(|_| Mailbox::new(8).unwrap()).collect();
+            let counters: Vec<Arc<Counters>> = (0..workers).map(|_| Arc::default()).collect();
+            let senders = boxes.iter().map(|mailbox| mailbox.sender.clone()).zip(counters.iter().cloned()).collect();
+            let source =
+                WorkerSource::new(senders, inbox, NodeReport::default(), Arc::new(Restoration::new("r", Accounting::new(10, 1 << 20))));
+            Self { source, outbox, mailboxes: boxes.into_iter().map(|mailbox| mailbox.receiver).collect(), counters }
+        }
+
+        /// What the worker finds in its mailbox: the comparison that it is to offer to, and whether it is asked for changes.
+        fn mail(&mut self, worker: usize) -> (Option<u64>, bool) {
+            let (mut round, mut asked) = (None, false);
+            self.mailboxes[worker].drain(100, |mail| match mail {
+                Mail::OfferAll { round: this } => round = Some(this),
+                Mail::Changes { .. } => asked = true,
+                _ => panic!("a letter that was not sent"),
+            });
+            (round, asked)
+        }
+
+        fn answer(&self, worker: u16, offered: Option<u64>, ended: &[u64]) {
+            let changes = ended.iter().map(|id| Change::Delete(RecordId(*id))).collect();
+            let letter = Changes { worker, changes, offered, ..Changes::default() };
+            assert!(self.outbox.send(Letter::Changes(Box::new(letter))).is_ok());
+        }
+    }
+
+    fn run(test: impl Future<Output = ()>) {
+        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(test);
+    }
+
+    #[test]
+    fn h47_an_offer_is_over_when_every_worker_has_given_its_last_allocation() {
+        run(async {
+            let mut world = World::of(2);
+            world.source.offer_all().await;
+            world.answer(0, Some(1), &[7]);
+            world.answer(1, None, &[8]);
+            let given = world.source.drain(10, Duration::ZERO).await;
+            assert_eq!((given.len(), world.source.is_offered()), (2, false));
+            assert_eq!((world.mail(0), world.mail(1)), ((Some(1), true), (Some(1), true)));
+            // The second worker is asked for the rest although its counter says nothing.
+            world.answer(1, Some(1), &[9]);
+            assert_eq!(world.source.drain(10, Duration::ZERO).await.len(), 1);
+            assert_eq!((world.mail(0), world.mail(1)), ((None, false), (None, true)));
+            assert!(world.source.is_offered());
+        });
+    }
+
+    #[test]
+    fn h47_an_answer_to_an_earlier_comparison_does_not_count_for_the_next() {
+        run(async {
+            let mut world = World::of(1);
+            world.source.offer_all().await;
+            world.answer(0, None, &[]);
+            world.source.drain(10, Duration::ZERO).await;
+            // The store fails, and the comparison begins again before the worker has answered.
+            world.source.offer_all().await;
+            world.answer(0, Some(1), &[7]);
+            world.source.drain(10, Duration::ZERO).await;
+            assert!(!world.source.is_offered());
+            world.answer(0, Some(2), &[]);
+            world.source.drain(10, Duration::ZERO).await;
+            assert!(world.source.is_offered());
+        });
+    }
+
+    #[test]
+    fn h47_what_waits_at_the_control_side_is_not_offered_yet() {
+        run(async {
+            let mut world = World::of(1);
+            world.source.offer_all().await;
+            world.answer(0, Some(1), &[1, 2, 3]);
+            assert_eq!((world.source.drain(2, Duration::ZERO).await.len(), world.source.is_offered()), (2, false));
+            assert_eq!((world.source.drain(2, Duration::ZERO).await.len(), world.source.is_offered()), (1, true));
+        });
+    }
+
+    #[test]
+    fn h47_a_worker_that_hangs_keeps_a_comparison_open_and_nobody_waiting() {
+        run(async {
+            let mut world = World::of(2);
+            world.source.offer_all().await;
+            world.answer(1, Some(1), &[8]);
+            assert_eq!(world.source.drain(10, Duration::ZERO).await.len(), 1);
+            // The first has had its time; what the other has is taken meanwhile.
+            for record in 0..100 {
+                world.counters[1].unwritten.set(1);
+                world.answer(1, Some(1), &[record]);
+                assert_eq!(world.source.drain(10, Duration::from_millis(1)).await.len(), 1);
+                assert!(!world.source.is_offered());
+            }
+            world.answer(0, Some(1), &[7]);
+            world.counters[1].unwritten.set(0);
+            let mut given = 0;
+            while given == 0 {
+                given = world.source.drain(10, Duration::from_millis(1)).await.len();
+            }
+            assert!(world.source.is_offered());
+        });
     }
 }

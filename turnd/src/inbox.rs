@@ -16,17 +16,11 @@ impl<T> Clone for Outbox<T> {
 }
 
 impl<T> Outbox<T> {
-    /// Puts a letter in; `false` when the box is full or nobody reads it any more, and then the letter is gone.
-    #[must_use]
-    pub(crate) fn send(&self, letter: T) -> bool {
-        self.try_send(letter).is_ok()
-    }
-
-    /// Puts a letter in, or gives it back.
+    /// Puts a letter in.
     ///
     /// # Errors
-    /// The letter, when the box is full or nobody reads it any more.
-    pub(crate) fn try_send(&self, letter: T) -> Result<(), T> {
+    /// Gives the letter back when the box is full or has no reader any more.
+    pub(crate) fn send(&self, letter: T) -> Result<(), T> {
         self.0.try_send(letter).map_err(mpsc::error::TrySendError::into_inner)
     }
 }

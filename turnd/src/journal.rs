@@ -3,6 +3,7 @@ use causeway_store::{self as store, RecordId};
 use rand::CryptoRng;
 
 use crate::accounts::outlives;
+use crate::counters::Counters;
 use crate::directory::{Changes, Letter};
 use crate::inbox::Outbox;
 use crate::proxied::Proxied;
@@ -10,50 +11,59 @@ use crate::records::to_store;
 
 /// What a worker has to tell the store. It rings once and then waits to be asked: the worker never waits for anybody.
 pub(crate) struct Journal {
+    worker: u16,
     out: Outbox<Letter>,
     /// Whether the control side knows that there is something.
     rung: bool,
+    /// The latest comparison that all allocations are offered to.
+    round: u64,
+    /// A letter that found no room: the next one carries what is in it.
+    unsent: Option<Box<Changes>>,
     /// The server stops: records of allocations that end with it are deleted.
     stopping: bool,
 }
 
 impl Journal {
-    pub(crate) fn new(out: Outbox<Letter>) -> Self {
-        Self { out, rung: false, stopping: false }
+    pub(crate) fn new(worker: u16, out: Outbox<Letter>) -> Self {
+        Self { worker, out, rung: false, round: 0, unsent: None, stopping: false }
     }
 
-    /// Rings when there is something to be asked for and nobody knows.
-    pub(crate) fn ring(&mut self, unwritten: usize) {
-        if !self.rung && unwritten > 0 {
-            self.rung = self.out.send(Letter::Pending);
+    /// Shows how much waits, and rings when the control side does not know of it.
+    pub(crate) fn ring(&mut self, counters: &Counters, unwritten: usize) {
+        if let Some(letter) = self.unsent.take() {
+            self.send(letter);
+        }
+        let waiting = self.show(counters, unwritten);
+        if !self.rung && waiting > 0 {
+            self.rung = self.out.send(Letter::Pending).is_ok();
         }
     }
 
     /// Gives up to `limit` changes.
     pub(crate) fn give<L: Ledger, R: CryptoRng>(
         &mut self,
-        worker: u16,
+        counters: &Counters,
         server: &mut Server<L, R>,
         proxied: &Proxied,
         (now, limit): (Now, usize),
     ) {
-        let (mut changes, mut lost_count) = (Vec::new(), false);
-        while changes.len() < limit {
+        let mut letter = self.unsent.take().unwrap_or_default();
+        letter.worker = self.worker;
+        while letter.changes.len() < limit {
             match server.poll_change() {
                 Some(Change::Changed(id)) => {
-                    changes.extend(server.export(now, id).map(|allocation| self.change(&allocation, proxied, now)));
+                    letter.changes.extend(server.export(now, id).map(|allocation| self.change(&allocation, proxied, now)));
                 }
-                Some(Change::Ended(record)) => changes.push(store::Change::Delete(RecordId(record))),
-                Some(Change::Everything) => lost_count = true,
+                Some(Change::Ended(record)) => letter.changes.push(store::Change::Delete(RecordId(record))),
+                Some(Change::Everything) => letter.lost_count = true,
                 None => break,
             }
         }
+        letter.offered = (server.offer_left() == 0).then_some(self.round);
         self.rung = false;
-        let letter = Letter::Changes(Box::new(Changes { worker, changes, lost_count }));
-        if !self.out.send(letter) {
-            // The control side asks for one answer at a time, so its box has room; where it has not, nothing may be missed.
-            server.offer_all();
-        }
+        // Before the letter leaves: who reads it goes by this number.
+        self.show(counters, server.unwritten());
+        self.send(letter);
     }
 
     fn change(&self, allocation: &AllocationRecord, proxied: &Proxied, now: Now) -> store::Change {
@@ -68,13 +78,27 @@ impl Journal {
     /// The server stops: what goes on in another process is written as it stands now, and what does not is deleted.
     pub(crate) fn stop<L: Ledger, R: CryptoRng>(&mut self, server: &mut Server<L, R>) {
         self.stopping = true;
-        server.offer_all();
+        server.note_all();
     }
 
-    /// Notes all allocations as changed, and says so.
-    pub(crate) fn offer_all<L: Ledger, R: CryptoRng>(&self, worker: u16, server: &mut Server<L, R>) {
+    /// Offers all allocations to the comparison of this number: the letter with the last of them names it.
+    pub(crate) fn offer_all<L: Ledger, R: CryptoRng>(&mut self, counters: &Counters, server: &mut Server<L, R>, round: u64) {
         server.offer_all();
-        // The control side gives up waiting after a while, and compares again.
-        let _told = self.out.send(Letter::Offered(worker));
+        self.round = round;
+        self.show(counters, server.unwritten());
+    }
+
+    /// The number that the control side goes by: more than none while there is anything to be asked for.
+    fn show(&self, counters: &Counters, unwritten: usize) -> usize {
+        let waiting = unwritten + self.unsent.as_ref().map_or(0, |letter| letter.changes.len().max(1));
+        counters.unwritten.set(waiting as u64);
+        waiting
+    }
+
+    fn send(&mut self, letter: Box<Changes>) {
+        // The control side asks for one answer at a time, so its box has room; where it has not, nothing may be missed.
+        if let Err(Letter::Changes(back)) = self.out.send(Letter::Changes(letter)) {
+            self.unsent = Some(back);
+        }
     }
 }

@@ -43,7 +43,7 @@ impl KeyQuestions {
     /// Asks, unless too many questions wait.
     pub(crate) fn ask(&self, worker: u16, username: Box<str>) {
         // Where there is no room, whoever waits for the answer is dropped in time, and asks again by its retransmission.
-        let _asked = self.0.send(Question { worker, username });
+        let _unasked = self.0.send(Question { worker, username });
     }
 }
 

@@ -24,6 +24,7 @@ mod registry;
 mod relay_sockets;
 mod relayed;
 mod reservations;
+mod restoration;
 mod secure;
 mod startup;
 mod tally;

@@ -93,7 +93,7 @@ pub(crate) fn start(config: &Config, runtime: &Runtime) -> Result<Running> {
         let (mut worker, mut event_loop) = shared.prepare(index, listeners, event_loop)?;
         worker.keys = keys.as_ref().map(Keys::questions);
         if let Some(store) = &mut store {
-            worker.journal = Some(store.journal());
+            worker.journal = Some(store.journal(index));
             if config.accounting.stream_entries > 0 {
                 worker.accounts.send_to(store.accounts());
             }

@@ -84,6 +84,9 @@ password_file = "/etc/causeway/store/{{ . }}"
 username = {{ toJson . }}
 {{- end }}
 lock_directory = "/run/causeway"
+{{- with $values.store.restorePatience }}
+restore_patience = {{ toJson . }}
+{{- end }}
 {{- end }}
 
 [peers]

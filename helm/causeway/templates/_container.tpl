@@ -16,7 +16,8 @@ env:
   {{- end }}
   {{- if .Values.store.existingSecret }}
   - name: TURND_STORE__NODE_ID
-    value: $(NODE_NAME)
+    # Two releases on one node are two servers, also where they share a Redis.
+    value: {{ .Release.Name }}.$(NODE_NAME)
   {{- end }}
 {{- end }}
 ports:

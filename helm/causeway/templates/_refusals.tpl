@@ -28,8 +28,9 @@
 {{- if not $values.relay.nodes }}{{ fail "relay.nodes is empty, and relay.addresses says that the addresses stand there" }}{{ end -}}
 {{- if $values.affinity.nodeAffinity }}{{ fail "affinity.nodeAffinity: with relay.addresses \"nodes\" the table relay.nodes says where servers run" }}{{ end -}}
 {{- range $name, $_ := $values.relay.nodes -}}
-{{- if and $values.store.existingSecret (gt (len $name) 64) -}}
-{{- fail (printf "relay.nodes: %s has more than 64 letters, and a store's node id has at most so many" $name) -}}
+{{- $id := printf "%s.%s" $.Release.Name $name -}}
+{{- if and $values.store.existingSecret (gt (len $id) 64) -}}
+{{- fail (printf "relay.nodes: %s makes the store's node id %s, which has more than 64 letters; the maximum is 64 letters" $name $id) -}}
 {{- end -}}
 {{- end -}}
 {{- else if $values.relay.nodes -}}

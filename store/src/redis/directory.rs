@@ -13,15 +13,17 @@ impl Directory for Redis {
     }
 
     async fn begin_full(&mut self) -> Result<(), StoreError> {
-        let ids = loop {
-            match self.claim().await {
-                Err(error) if error.kind == ErrorKind::Full && self.make_room().await? => {}
-                claimed => break claimed?,
-            }
-        };
+        let ids = self.claim().await?;
         self.held.clear();
-        self.comparison = Comparison(ids.into_iter().collect());
+        self.comparison = Comparison(self.known.index(ids));
         Ok(())
+    }
+
+    async fn read_late(&mut self) -> Result<Restored, StoreError> {
+        let mut restored = Restored::default();
+        let ended = restore::read_some(self, &mut restored).await?;
+        self.delete(&ended).await?;
+        Ok(restored)
     }
 
     async fn write(&mut self, changes: &[Change]) -> Result<(), StoreError> {
@@ -36,22 +38,15 @@ impl Directory for Redis {
 
     async fn end_full(&mut self) -> Result<usize, StoreError> {
         let stale: Vec<RecordId> = std::mem::take(&mut self.comparison.0).into_iter().collect();
-        for ids in stale.chunks(BATCH) {
-            let deletions: Vec<Change> = ids.iter().copied().map(Change::Delete).collect();
-            self.apply(&deletions).await?;
-        }
+        self.delete(&stale).await?;
         Ok(stale.len())
     }
 
     async fn heartbeat(&mut self, report: &NodeReport, lifetime: Duration) -> Result<(), StoreError> {
         // The registry's key lies in another slot than the records', so that it cannot be guarded by the same script.
         self.apply(&[]).await?;
-        loop {
-            match self.register(report, lifetime).await {
-                Err(error) if error.kind == ErrorKind::Full && self.make_room().await? => {}
-                registered => return registered,
-            }
-        }
+        self.report(report, lifetime).await?;
+        self.forget_expired().await
     }
 
     async fn account(&mut self, entries: &[Account]) -> Result<(), StoreError> {
@@ -59,10 +54,28 @@ impl Directory for Redis {
     }
 
     async fn leave(&mut self) -> Result<(), StoreError> {
-        self.unregister().await
+        self.release().await
     }
 
     async fn inspect(&mut self) -> Result<Inspection, StoreError> {
         self.look_around().await
+    }
+}
+
+impl Redis {
+    async fn delete(&mut self, ids: &[RecordId]) -> Result<(), StoreError> {
+        for ids in ids.chunks(BATCH) {
+            let deletions: Vec<Change> = ids.iter().copied().map(Change::Delete).collect();
+            self.apply(&deletions).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes those that were left to expire out of the index when they have.
+    async fn forget_expired(&mut self) -> Result<(), StoreError> {
+        let some = self.known.some_left();
+        let values = restore::values(self, &some).await?;
+        let gone: Vec<RecordId> = some.into_iter().zip(values).filter(|(_, value)| value.is_none()).map(|(id, _)| id).collect();
+        self.delete(&gone).await
     }
 }

@@ -1,31 +1,56 @@
 use std::time::Duration;
 
+use redis::Pipeline;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{BATCH, Redis, keys, record_id, unix_millis};
+use super::{ErrorKind, MARGIN, Redis, keys, millis, record_id, unix_millis};
 use crate::directory::{Outcome, Restored};
-use crate::error::{ErrorKind, StoreError};
-use crate::record::{RecordError, RecordId};
+use crate::error::StoreError;
+use crate::record::{Record, RecordError, RecordId};
 
 /// Between two attempts to reach a server that may be starting, too.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Beyond a heartbeat's lifetime, so long is waited for it to end.
+const MORE: Duration = Duration::from_secs(2);
+/// Clocks that differ by less are one: a value's way to the server and back takes its time, too.
+const TRANSIT: u64 = 1000;
+
+/// A record, and how many milliseconds its key still lives: `None` where that is not known.
+pub(super) struct Value {
+    bytes: Vec<u8>,
+    lives: Option<u64>,
+}
 
 /// Reads what the process before left, as far as it can be read until `patience` is over.
 pub(super) async fn restore(redis: &mut Redis, patience: Duration) -> Restored {
-    let until = Instant::now() + patience;
-    let mut restored = Restored::default();
-    let mut unread = 0;
-    let finished = timeout_at(until, read_all(redis, &mut restored, &mut unread)).await;
-    match finished {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => restored.outcome = Outcome::Incomplete(error),
-        // What the last attempt to get there met with says more than that the time is over.
-        Err(_) if restored.outcome != Outcome::Complete => {}
-        Err(_) => {
-            restored.outcome = Outcome::Incomplete(StoreError::new(ErrorKind::Timeout, "not all was read in the time for restoring"));
+    let start = Instant::now();
+    let (mut until, last) = (start + patience, start + redis.claims.lifetime() + MORE);
+    let late = StoreError::new(ErrorKind::Timeout, "not all was read in the time for restoring");
+    let mut restored = Restored { outcome: Outcome::Incomplete(late), ..Restored::default() };
+    loop {
+        match timeout_at(until, read_all(redis, &mut restored)).await {
+            Ok(Ok(())) => {
+                restored.outcome = Outcome::Complete;
+                break;
+            }
+            // What the last attempt met with says more than that the time is over.
+            Err(_) => break,
+            Ok(Err(error)) => {
+                let kind = error.kind;
+                restored.outcome = Outcome::Incomplete(error);
+                if kind == ErrorKind::Fenced && !redis.claims.rival_lives() && Instant::now() < last {
+                    until = until.max(Instant::now() + patience);
+                } else if kind.is_final() {
+                    break;
+                }
+            }
         }
+        if Instant::now() + PAUSE >= until {
+            break;
+        }
+        sleep(PAUSE).await;
     }
-    restored.lose("unread", unread);
+    restored.lose("unread", redis.known.unread_count() as u64);
     if restored.outcome != Outcome::Complete {
         // An answer may still be on its way: the next comparison takes a connection of its own.
         redis.link.disconnect();
@@ -33,24 +58,11 @@ pub(super) async fn restore(redis: &mut Redis, patience: Duration) -> Restored {
     restored
 }
 
-async fn read_all(redis: &mut Redis, restored: &mut Restored, unread: &mut u64) -> Result<(), StoreError> {
-    let ids = loop {
-        match index(redis).await {
-            Ok(ids) => break ids,
-            // Whom a second will not change. Another one may be the second that the server needs to start.
-            Err(error) if matches!(error.kind, ErrorKind::Auth | ErrorKind::Fenced | ErrorKind::Other) => return Err(error),
-            Err(error) => {
-                restored.outcome = Outcome::Incomplete(error);
-                sleep(PAUSE).await;
-            }
-        }
-    };
-    restored.outcome = Outcome::Complete;
-    *unread = ids.len() as u64;
-    for ids in ids.chunks(BATCH) {
-        let values = values(redis, ids).await?;
-        *unread -= ids.len() as u64;
-        ids.iter().zip(values).for_each(|(id, value)| take(redis, restored, *id, value.as_deref()));
+async fn read_all(redis: &mut Redis, restored: &mut Restored) -> Result<(), StoreError> {
+    let ids = index(redis).await?;
+    redis.known.index(ids);
+    while redis.known.unread_count() > 0 {
+        read_some(redis, restored).await?;
     }
     Ok(())
 }
@@ -58,7 +70,10 @@ async fn read_all(redis: &mut Redis, restored: &mut Restored, unread: &mut u64) 
 /// The ids of the node's records, and the right to write them if the server takes as much.
 async fn index(redis: &mut Redis) -> Result<Vec<RecordId>, StoreError> {
     match redis.claim().await {
-        Err(error) if matches!(error.kind, ErrorKind::Full | ErrorKind::ReadOnly) => {
+        Err(error) if matches!(error.kind, ErrorKind::Full | ErrorKind::ReadOnly | ErrorKind::NoReplicas) => {
+            if !redis.link.is_up() {
+                redis.link.connect().await?;
+            }
             let mut connection = redis.link.connection()?;
             let mut smembers = redis::cmd("SMEMBERS");
             smembers.arg(keys::index(redis.sealer.node()));
@@ -69,27 +84,99 @@ async fn index(redis: &mut Redis) -> Result<Vec<RecordId>, StoreError> {
     }
 }
 
-async fn values(redis: &mut Redis, ids: &[RecordId]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-    let mut connection = redis.link.connection()?;
-    let mut mget = redis::cmd("MGET");
-    ids.iter().for_each(|id| {
-        mget.arg(keys::alloc(redis.sealer.node(), *id));
-    });
-    redis.link.call(mget.query_async(&mut connection)).await
+/// Reads the next batch of those that are not read yet. Gives those of which nothing can come any more.
+pub(super) async fn read_some(redis: &mut Redis, restored: &mut Restored) -> Result<Vec<RecordId>, StoreError> {
+    let ids = redis.known.unread();
+    let values = values(redis, &ids).await?;
+    let mut ended = Vec::new();
+    for (id, value) in ids.into_iter().zip(values) {
+        let has_ended = !take(redis, restored, id, value);
+        redis.known.read(id, has_ended);
+        if has_ended {
+            ended.push(id);
+        }
+    }
+    Ok(ended)
 }
 
-fn take(redis: &Redis, restored: &mut Restored, id: RecordId, value: Option<&[u8]>) {
-    let Some(value) = value else { return restored.lose("expired", 1) };
-    match redis.sealer.open(id, value) {
-        Ok(record) if record.expires_at <= unix_millis() => {
-            restored.lose("expired", 1);
-            restored.ended.push(record);
+pub(super) async fn values(redis: &mut Redis, ids: &[RecordId]) -> Result<Vec<Option<Value>>, StoreError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names: Vec<String> = ids.iter().map(|id| keys::alloc(redis.sealer.node(), *id)).collect();
+    let mut connection = redis.link.connection()?;
+    let mut pipeline = Pipeline::new();
+    pipeline.cmd("MGET").arg(&names);
+    if redis.has_ttl {
+        for name in &names {
+            pipeline.cmd("PTTL").arg(name);
         }
-        Ok(record) => restored.records.push(record),
+    }
+    let (values, lives) = match redis.link.call(pipeline.query_async::<Vec<redis::Value>>(&mut connection)).await {
+        Ok(answers) => split(answers)?,
+        Err(error) if error.kind == ErrorKind::Auth && redis.has_ttl => {
+            tracing::warn!(error = %error.text, "store: the Redis user lacks the right to PTTL; what is left of an allocation is told by this clock");
+            redis.has_ttl = false;
+            redis.link.connect().await?;
+            return Box::pin(self::values(redis, ids)).await;
+        }
+        Err(error) => return Err(error),
+    };
+    let lives = lives.into_iter().map(Some).chain(std::iter::repeat(None));
+    let value = |(bytes, lives): (Option<Vec<u8>>, Option<i64>)| {
+        Some(Value { bytes: bytes?, lives: lives.and_then(|lives| u64::try_from(lives).ok()) })
+    };
+    Ok(values.into_iter().zip(lives).map(value).collect())
+}
+
+/// Values, and for how many milliseconds each of them lives.
+type Read = (Vec<Option<Vec<u8>>>, Vec<i64>);
+
+fn split(answers: Vec<redis::Value>) -> Result<Read, StoreError> {
+    let strange = |error: redis::ParsingError| StoreError::new(ErrorKind::Other, error.to_string());
+    let mut answers = answers.into_iter();
+    let values = answers.next().unwrap_or(redis::Value::Nil);
+    let values = redis::from_redis_value(values).map_err(strange)?;
+    Ok((values, answers.map(redis::from_redis_value).collect::<Result<_, _>>().map_err(strange)?))
+}
+
+/// Whether something can still come of it.
+fn take(redis: &Redis, restored: &mut Restored, id: RecordId, value: Option<Value>) -> bool {
+    let Some(value) = value else {
+        restored.lose("expired", 1);
+        return false;
+    };
+    match redis.sealer.open(id, &value.bytes) {
+        Ok(mut record) => {
+            adjust(&mut record, value.lives, unix_millis());
+            if record.expires_at <= unix_millis() {
+                restored.lose("expired", 1);
+                restored.ended.push(record);
+                return false;
+            }
+            restored.records.push(record);
+        }
         Err(error) => {
             tracing::warn!(record = %id, %error, "not restored");
             restored.lose(reason(error), 1);
         }
+    }
+    true
+}
+
+/// Puts the record's times on this host's clock (H49): how long the allocation still lives is told by the server's clock alone, which has run
+/// since it was written. The other times keep their distances to its end.
+fn adjust(record: &mut Record, lives: Option<u64>, now: u64) {
+    let Some(lives) = lives else { return };
+    let ends = now.saturating_add(lives.saturating_sub(millis(MARGIN)));
+    if ends.abs_diff(record.expires_at) < TRANSIT {
+        return;
+    }
+    let (was, permissions, channels) = (record.expires_at, &mut record.permissions, &mut record.channels);
+    let times = [&mut record.created_at, &mut record.expires_at].into_iter();
+    let times = times.chain(permissions.iter_mut().map(|permission| &mut permission.expires_at));
+    for time in times.chain(channels.iter_mut().map(|channel| &mut channel.expires_at)) {
+        *time = time.saturating_add(ends.saturating_sub(was)).saturating_sub(was.saturating_sub(ends));
     }
 }
 

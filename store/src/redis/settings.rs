@@ -2,6 +2,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::link::Link;
+use crate::directory::HEARTBEAT_LIFETIME;
 use crate::error::StoreError;
 use zeroize::Zeroizing;
 
@@ -18,6 +19,8 @@ pub struct RedisSettings {
     pub connect_timeout: Duration,
     /// For an answer.
     pub timeout: Duration,
+    /// How long a heartbeat counts: for so long nobody takes the node's name.
+    pub heartbeat_lifetime: Duration,
     /// Entries that the accounting stream keeps, about.
     pub accounting_entries: usize,
 }
@@ -28,7 +31,15 @@ impl RedisSettings {
     pub fn new(url: &str) -> Self {
         let second = Duration::from_secs(1);
         let url = Zeroizing::new(url.to_owned());
-        Self { url, username: None, password: None, connect_timeout: second, timeout: second, accounting_entries: 1_000_000 }
+        Self {
+            url,
+            username: None,
+            password: None,
+            connect_timeout: second,
+            timeout: second,
+            heartbeat_lifetime: HEARTBEAT_LIFETIME,
+            accounting_entries: 1_000_000,
+        }
     }
 }
 

@@ -20,6 +20,9 @@ pub use source::{Backlog, Source};
 /// The state of a node that stops, in the registry.
 const DRAINING: &str = "draining";
 
+/// Batches of changes that a server without its name discards at a time.
+const FENCED_BATCHES: usize = 64;
+
 /// How the writer goes about it.
 #[derive(Clone, Copy, Debug)]
 pub struct WriterSettings {
@@ -103,7 +106,7 @@ impl<D: Directory, S: Source> Writer<D, S> {
         self.status.clone()
     }
 
-    /// Works until `stop` resolves, and then writes what is left for `last` at the most. Ends early when another process has taken over.
+    /// Works until `stop` resolves, and then writes what is left for `last` at the most, and gives the node's name up.
     pub async fn run(mut self, stop: impl Future<Output = ()> + Send, last: Duration) {
         tokio::select! {
             () = stop => {
@@ -116,6 +119,10 @@ impl<D: Directory, S: Source> Writer<D, S> {
                     tracing::warn!(changes = self.status.read().depth, "store: not all was written before the end");
                 }
                 self.accounts.report_unwritten();
+                // Also where something was refused: what is there is for the next process, which need not wait.
+                if let Err(error) = self.directory.leave().await {
+                    tracing::debug!(error = %error.text, "store: the name is free when the last heartbeat has had its time");
+                }
             }
             () = self.work() => {}
         }
@@ -125,12 +132,11 @@ impl<D: Directory, S: Source> Writer<D, S> {
         loop {
             match self.step(self.settings.patience).await {
                 Ok(_) => self.failures = 0,
-                Err(error) if error.kind == ErrorKind::Fenced => {
-                    self.status.set_state(State::Fenced);
-                    self.status.failed(&error);
-                    tracing::error!(error = %error.text, "store: nothing is written any more; the calls of this process go on");
-                    return;
+                // While it wrote: what the other is, and whether it lives, the next claim finds out.
+                Err(error) if error.kind == ErrorKind::Fenced && self.full != Full::Due && self.failures == 0 => {
+                    (self.full, self.failures) = (Full::Due, 1);
                 }
+                Err(error) if error.kind == ErrorKind::Fenced => self.wait_fenced(&error).await,
                 Err(error) => self.fail(&error).await,
             }
         }
@@ -151,21 +157,37 @@ impl<D: Directory, S: Source> Writer<D, S> {
             self.source.offer_all().await;
             self.full = Full::Going;
         }
-        let patience = if self.full == Full::Going { Duration::ZERO } else { patience };
+        // What a restore has not read: where its port is still free, the call goes on.
+        let late = self.directory.read_late().await?;
+        if !late.is_empty() {
+            self.source.adopt(late).await;
+        }
+        // In a comparison it waits only for owners that have not answered.
+        let patience = if self.full == Full::Going { self.settings.patience } else { patience };
         let changes = self.source.drain(self.settings.batch, patience).await;
         self.unwritten.taken(changes.len());
         self.note_backlog();
-        if changes.is_empty() {
-            self.end_full().await?;
-        } else {
+        if !changes.is_empty() {
             self.write(&changes).await?;
         }
-        if self.full == Full::Done {
-            // Not before: a full store refuses both, and the comparison's deletions are what makes room.
-            self.report().await?;
+        match self.full {
+            // What was given up while they offered is known neither as living nor as ended: nothing may be deleted for it.
+            Full::Going if self.source.is_offered() && self.source.lost_count() => self.full = Full::Due,
+            Full::Going if self.source.is_offered() => {
+                let stale = self.directory.end_full().await?;
+                self.status.compared(stale);
+                self.full = Full::Done;
+                self.settle().await?;
+            }
+            Full::Done if changes.is_empty() => self.settle().await?,
+            _ => {}
+        }
+        // An owner that does not answer, or one that always has something to offer, delays neither. A full store takes reports only.
+        self.report().await?;
+        if self.refused.is_none() {
             self.accounts.write(&mut self.directory, self.settings.batch, &self.status).await?;
         }
-        Ok(!changes.is_empty())
+        Ok(!changes.is_empty() || self.full != Full::Done)
     }
 
     async fn write(&mut self, changes: &[Change]) -> Result<(), StoreError> {
@@ -186,13 +208,10 @@ impl<D: Directory, S: Source> Writer<D, S> {
         if deletions.is_empty() { Ok(()) } else { self.directory.write(&deletions).await }
     }
 
-    async fn end_full(&mut self) -> Result<(), StoreError> {
-        if self.full == Full::Going {
-            let stale = self.directory.end_full().await?;
-            self.status.compared(stale);
-            self.full = Full::Done;
-        }
+    /// All that there was has been drained: it is written, or what the store refused is told.
+    async fn settle(&mut self) -> Result<(), StoreError> {
         if let Some(refused) = self.refused.take() {
+            self.report().await?;
             return Err(refused);
         }
         self.status.set_state(State::Connected);
@@ -224,10 +243,13 @@ impl<D: Directory, S: Source> Writer<D, S> {
     async fn fail(&mut self, error: &StoreError) {
         self.full = Full::Due;
         self.status.failed(error);
-        self.status.set_state(match error.kind {
-            ErrorKind::Full | ErrorKind::ReadOnly => State::Refused,
-            _ => State::Connecting,
-        });
+        // A server without its name is without it until it has claimed it again.
+        if self.status.state() != State::Fenced {
+            self.status.set_state(match error.kind {
+                ErrorKind::Full | ErrorKind::ReadOnly | ErrorKind::NoReplicas => State::Refused,
+                _ => State::Connecting,
+            });
+        }
         self.unwritten.failed();
         if error.kind == ErrorKind::NeedsFull && self.failures == 0 {
             self.failures = 1;
@@ -243,11 +265,33 @@ impl<D: Directory, S: Source> Writer<D, S> {
         }
     }
 
+    /// Another server has the name. This one looks again when a heartbeat is due; until then the accounts of its calls go on.
+    async fn wait_fenced(&mut self, error: &StoreError) {
+        if self.status.state() != State::Fenced {
+            tracing::error!(error = %error.text, "store: no record is written while another server has this node's name; the calls go on");
+        }
+        self.status.set_state(State::Fenced);
+        self.status.failed(error);
+        self.unwritten.failed();
+        self.full = Full::Due;
+        // What changes meanwhile is offered when the name is this server's again.
+        for _ in 0..FENCED_BATCHES {
+            if self.source.drain(self.settings.batch, Duration::ZERO).await.is_empty() {
+                break;
+            }
+        }
+        if let Err(error) = self.accounts.write(&mut self.directory, self.settings.batch, &self.status).await {
+            self.status.failed(&error);
+        }
+        self.note_backlog();
+        sleep(self.settings.heartbeat).await;
+    }
+
     async fn finish(&mut self) -> Result<(), StoreError> {
         (self.is_stopping, self.reported) = (true, None);
         self.accounts.retry();
         while self.step(Duration::ZERO).await? || self.accounts.can_be_written() {}
-        self.directory.leave().await
+        Ok(())
     }
 
     fn note_backlog(&self) {

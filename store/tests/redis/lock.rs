@@ -1,7 +1,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use causeway_store::{LockError, NodeId, NodeLock};
+use causeway_store::{Incarnation, LockError, NodeId, NodeLock};
 
 /// With this in the environment, the test below is the other server: it holds the node id in the folder named until its input ends.
 const HOLD: &str = "CAUSEWAY_TEST_HOLD";
@@ -10,7 +10,7 @@ const HOLD: &str = "CAUSEWAY_TEST_HOLD";
 fn of_two_servers_on_one_host_the_second_is_refused_with_the_reason() {
     let node = NodeId::new("relay-1").unwrap();
     if let Some(directory) = std::env::var_os(HOLD) {
-        let _lock = NodeLock::acquire(directory.as_ref(), &node).unwrap();
+        let _lock = NodeLock::acquire(directory.as_ref(), &node, Incarnation::random()).unwrap();
         println!("held");
         std::io::stdin().read_line(&mut String::new()).unwrap();
         return;
@@ -26,24 +26,40 @@ fn of_two_servers_on_one_host_the_second_is_refused_with_the_reason() {
     let mut lines = BufReader::new(other.stdout.take().unwrap()).lines();
     while !lines.next().expect("the other server holds the lock").unwrap().contains("held") {}
 
-    let refused = NodeLock::acquire(&directory, &node).unwrap_err();
+    let refused = NodeLock::acquire(&directory, &node, Incarnation::random()).unwrap_err();
     assert!(matches!(refused, LockError::Held { .. }), "{refused:?}");
     let text = refused.to_string();
     for part in ["relay-1", &format!("process {}", other.id()), "store.node_id", "relay-1.lock"] {
         assert!(text.contains(part), "{part:?} is not in {text:?}");
     }
-    let another = NodeLock::acquire(&directory, &NodeId::new("relay-2").unwrap()).expect("another node is free");
+    let another = NodeLock::acquire(&directory, &NodeId::new("relay-2").unwrap(), Incarnation::random()).expect("another node is free");
 
     // SIGKILL: the kernel lets go of what the process held.
     other.kill().unwrap();
     other.wait().unwrap();
-    drop(NodeLock::acquire(&directory, &node).expect("nobody holds it any more"));
+    drop(NodeLock::acquire(&directory, &node, Incarnation::random()).expect("nobody holds it any more"));
     drop(another);
     std::fs::remove_dir_all(&directory).unwrap();
 }
 
 #[test]
 fn a_folder_that_cannot_be_made_is_said() {
-    let refused = NodeLock::acquire("/dev/null/x".as_ref(), &NodeId::new("relay-1").unwrap()).unwrap_err().to_string();
+    let refused =
+        NodeLock::acquire("/dev/null/x".as_ref(), &NodeId::new("relay-1").unwrap(), Incarnation::random()).unwrap_err().to_string();
     assert!(refused.contains("/dev/null/x/relay-1.lock") && refused.contains("store.lock_directory"), "{refused}");
+}
+
+#[test]
+fn h48_the_lock_tells_who_has_held_it_before() {
+    let (directory, node) =
+        (std::env::temp_dir().join(format!("causeway-lock-ended-{}", std::process::id())), NodeId::new("relay-1").unwrap());
+    let holders: Vec<Incarnation> = (0..20).map(|_| Incarnation::random()).collect();
+    for (at, holder) in holders.iter().enumerate() {
+        let lock = NodeLock::acquire(&directory, &node, *holder).unwrap();
+        let before: Vec<Incarnation> = holders[..at].iter().rev().take(16).copied().collect();
+        assert_eq!(lock.ended(), before);
+    }
+    std::fs::write(directory.join("relay-1.lock"), [0xff; 4096]).unwrap();
+    assert_eq!(NodeLock::acquire(&directory, &node, holders[0]).unwrap().ended(), []);
+    std::fs::remove_dir_all(&directory).unwrap();
 }

@@ -96,7 +96,7 @@ async fn h45_a_wrong_password_is_said_and_never_shown() {
 
 /// As `docs/store.md` gives it.
 const RIGHTS: &str = "~cw:* -@all +auth +hello +ping +select +multi +exec +evalsha +script|load +get +set +incr +del +exists +sadd \
-                      +srem +smembers +pexpire +mget +hset +hdel +hmget +hgetall +xadd +xlen +xtrim +info";
+                      +srem +smembers +pexpire +pttl +mget +hset +hdel +hmget +hgetall +xadd +xlen +xtrim +info";
 
 #[tokio::test]
 async fn a_redis_user_with_the_documented_rights_can_do_all_and_one_with_fewer_is_told_apart() {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use causeway_store::{
     Account, Accounting, Backlog, Change, ChannelRecord, Credential, Event, FiveTuple, FleetKey, KeyAlgorithm, LongTermKey, NodeId,
-    NodeReport, PermissionRecord, Record, RecordId, Redis, RelayedAddress, Sealer, Source, Status, StatusReport, Traffic, Transport,
-    Writer, WriterSettings,
+    NodeReport, PermissionRecord, Record, RecordId, Redis, RelayedAddress, Restored, Sealer, Source, Status, StatusReport, Traffic,
+    Transport, Writer, WriterSettings,
 };
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -152,6 +152,14 @@ impl Source for World {
         ids.into_iter().for_each(|id| world.touch(id));
     }
 
+    fn is_offered(&self) -> bool {
+        self.allocations().dirty.is_empty()
+    }
+
+    async fn adopt(&mut self, late: Restored) {
+        late.records.into_iter().for_each(|record| self.put(record));
+    }
+
     async fn report(&mut self) -> NodeReport {
         let address = "203.0.113.7:3478".parse().expect("an address");
         let allocations = self.live().len() as u64;
@@ -185,6 +193,7 @@ impl Running {
         let settings = WriterSettings {
             patience: Duration::from_millis(20),
             heartbeat: Duration::from_millis(200),
+            heartbeat_lifetime: Duration::from_millis(1500),
             max_backoff: Duration::from_millis(200),
             ..WriterSettings::default()
         };
@@ -219,10 +228,17 @@ impl Running {
     }
 }
 
+/// The next process, which takes the name from whoever has it.
+pub(crate) fn successor(server: &Server) -> Redis {
+    let mut redis = redis(server);
+    redis.take_over();
+    redis
+}
+
 /// What the next process would find.
 pub(crate) async fn found(server: &Server) -> BTreeMap<RecordId, Record> {
     use causeway_store::Directory as _;
-    let restored = redis(server).restore(Duration::from_secs(3)).await;
+    let restored = successor(server).restore(Duration::from_secs(3)).await;
     assert_eq!(restored.outcome, causeway_store::Outcome::Complete);
     assert!(restored.not_restored.is_empty(), "{:?}", restored.not_restored);
     restored.records.into_iter().map(|record| (record.id, record)).collect()

@@ -34,6 +34,7 @@ pub struct Service {
     pub address: SocketAddr,
     /// Where the admin listener is; port 0 where the configuration names none.
     pub admin: SocketAddr,
+    flags: Vec<String>,
     scratch: Scratch,
 }
 
@@ -120,7 +121,13 @@ impl Service {
     /// Starts it and waits until its port is open.
     #[must_use]
     pub fn start(name: &'static str, address: SocketAddr, config: &str) -> Self {
-        let mut service = Self::spawn(name, address, config, Scratch::new());
+        Self::start_with(name, address, config, &[])
+    }
+
+    /// The same with more flags.
+    #[must_use]
+    pub fn start_with(name: &'static str, address: SocketAddr, config: &str, flags: &[&str]) -> Self {
+        let mut service = Self::spawn(name, address, config, flags, Scratch::new());
         service.wait_open();
         service
     }
@@ -134,7 +141,7 @@ impl Service {
         assert!(Path::new(&faketime()).is_file(), "{} is not there: `cargo xtask test tools` brings it", faketime());
         let scratch = Scratch::new();
         scratch.write(CLOCK, "+0");
-        let mut service = Self::spawn(name, address, config, scratch);
+        let mut service = Self::spawn(name, address, config, &[], scratch);
         service.wait_open();
         service
     }
@@ -154,7 +161,7 @@ impl Service {
 
     /// Starts it once more with the configuration that it had, and waits until its port is open; what it writes replaces the log.
     pub fn start_again(&mut self) {
-        self.child = launch(self.name, &self.scratch);
+        self.child = launch(self.name, &self.scratch, &self.flags);
         self.wait_open();
     }
 
@@ -176,18 +183,19 @@ impl Service {
         }
     }
 
-    fn spawn(name: &'static str, address: SocketAddr, config: &str, scratch: Scratch) -> Self {
+    fn spawn(name: &'static str, address: SocketAddr, config: &str, flags: &[&str], scratch: Scratch) -> Self {
         let admin = config.split("[admin]\nlisten = \"").nth(1).and_then(|rest| rest.split('"').next());
         let admin = admin.and_then(|text| text.parse().ok()).unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
         scratch.write(CONFIG, &with_backend(config));
-        let child = launch(name, &scratch);
-        Self { name, child, address, admin, scratch }
+        let flags: Vec<String> = flags.iter().map(ToString::to_string).collect();
+        let child = launch(name, &scratch, &flags);
+        Self { name, child, address, admin, flags, scratch }
     }
 
     /// Starts what must not start: its exit status and what it said.
     pub fn refused(name: &'static str, config: &str) -> (ExitStatus, String) {
         let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let mut service = Self::spawn(name, nowhere, config, Scratch::new());
+        let mut service = Self::spawn(name, nowhere, config, &[], Scratch::new());
         let status = service.wait(START).unwrap_or_else(|| panic!("{name} runs with it:\n{}", service.log()));
         (status, service.log())
     }
@@ -245,13 +253,21 @@ impl Service {
         }
     }
 
+    /// What the admin listener answers: the status, and the whole text.
+    #[must_use]
+    pub fn get(&self, path: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.admin).expect("the admin listener is open");
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).expect("it reads");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("it answers");
+        let status = text.split(' ').nth(1).and_then(|status| status.parse().ok());
+        (status.expect("an answer has a status"), text)
+    }
+
     /// A metric as the admin listener tells it.
     #[must_use]
     pub fn metric(&self, name: &str) -> u64 {
-        let mut stream = TcpStream::connect(self.admin).expect("the admin listener is open");
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("it reads");
-        let mut text = String::new();
-        stream.read_to_string(&mut text).expect("it answers");
+        let (_, text) = self.get("/metrics");
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         value.unwrap_or_else(|| panic!("no {name} in\n{text}")).parse().expect("a number")
     }
@@ -286,7 +302,7 @@ fn faketime() -> String {
     format!("/usr/lib/{}-linux-gnu/faketime/libfaketimeMT.so.1", std::env::consts::ARCH)
 }
 
-fn launch(name: &str, scratch: &Scratch) -> Child {
+fn launch(name: &str, scratch: &Scratch, flags: &[String]) -> Child {
     let log = fs::File::create(scratch.path("log")).expect("the folder is ours");
     let again = log.try_clone().expect("a descriptor more");
     let mut command = Command::new(built(name));
@@ -297,6 +313,7 @@ fn launch(name: &str, scratch: &Scratch) -> Child {
     command
         .arg("--config")
         .arg(scratch.path(CONFIG))
+        .args(flags)
         .stdin(Stdio::null())
         .stdout(log)
         .stderr(again)

@@ -56,6 +56,10 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "FILE")]
     tls_key: Option<PathBuf>,
 
+    /// Takes the name store.node_id from another server although its heartbeat is fresh. That one goes on without its records.
+    #[arg(long)]
+    pub(super) take_over: bool,
+
     #[command(flatten)]
     pub(super) insecure: Insecure,
 }

@@ -88,7 +88,17 @@ pub(crate) struct Config {
 /// The exit code, where there is nothing to run.
 pub(crate) fn load() -> Result<Config, ExitCode> {
     let flags = Flags::parse();
-    let resolve = |schema: Schema| schema.resolve(flags.insecure);
+    let resolve = |schema: Schema| {
+        let mut config = schema.resolve(flags.insecure)?;
+        match &mut config.store {
+            Some(store) => store.take_over = flags.take_over,
+            None if flags.take_over => {
+                return Err(vec![Problem::new("--take-over", "there is no store that holds a name").hint("store.url")]);
+            }
+            None => {}
+        }
+        Ok(config)
+    };
     config::start(&SERVICE, &flags.common, flags.settings(), resolve, Config::describe)
 }
 

@@ -1,14 +1,19 @@
 //! `[store]`: the directory that outlives the process.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use causeway_daemon::config::values::Interval;
 use causeway_daemon::config::{Problem, Secret, one_of, required_one_of};
 use causeway_store::{FleetKey, NodeId, NodeLock, RedisSettings};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+/// How long a start may wait for the store at most.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(60);
+
 /// The keys of `[store]`, as written.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct StoreSchema {
     url: Option<Secret>,
@@ -20,6 +25,24 @@ pub(crate) struct StoreSchema {
     fleet_key: Option<Secret>,
     fleet_key_file: Option<PathBuf>,
     lock_directory: Option<PathBuf>,
+    restore_patience: Interval,
+}
+
+impl Default for StoreSchema {
+    fn default() -> Self {
+        Self {
+            url: None,
+            url_file: None,
+            username: None,
+            password: None,
+            password_file: None,
+            node_id: String::new(),
+            fleet_key: None,
+            fleet_key_file: None,
+            lock_directory: None,
+            restore_patience: Interval::seconds(3),
+        }
+    }
 }
 
 /// A Redis server that keeps what this one would lose.
@@ -33,6 +56,10 @@ pub(crate) struct Store {
     pub(crate) fleet_key: FleetKey,
     /// Where the lock file of the node id is.
     pub(crate) lock_directory: PathBuf,
+    /// How long the start waits for the store.
+    pub(crate) restore_patience: Duration,
+    /// Whether the name may be taken from a server whose heartbeat is fresh.
+    pub(crate) take_over: bool,
 }
 
 impl StoreSchema {
@@ -71,10 +98,17 @@ impl StoreSchema {
         if let Err(error) = redis.check() {
             problems.push(Problem::new("store.url", error.text).hint("such as redis://127.0.0.1:6379"));
         }
+        let restore_patience = self.restore_patience.0;
+        if restore_patience > LONGEST_PATIENCE {
+            let what = format!("{restore_patience:?} is too long; the maximum is {LONGEST_PATIENCE:?}");
+            problems.push(
+                Problem::new("store.restore_patience", what).hint("no client is answered meanwhile; calls that are read later go on then"),
+            );
+        }
         match (node, fleet_key) {
             (Ok(node), Some(fleet_key)) if problems.is_empty() => {
                 let lock_directory = self.lock_directory.unwrap_or_else(NodeLock::default_directory);
-                Ok(Some(Store { redis, node, fleet_key, lock_directory }))
+                Ok(Some(Store { redis, node, fleet_key, lock_directory, restore_patience, take_over: false }))
             }
             _ => Err(problems),
         }

@@ -2,11 +2,12 @@
 
 use causeway_net::Sample;
 use causeway_relay::{AllocationId, EndReason, Ended, Transport};
-use causeway_store::{Account, Event, RecordId};
+use causeway_store::{Account, Event, Record, RecordId};
 
 use super::{Worker, at};
 use crate::accounts::{self, Last, STOP, outlives};
 use crate::records::{millis, traffic_to_store, transport_to_store};
+use crate::restoration::TAKEN;
 
 impl Worker {
     pub(super) fn account_start(&mut self, now: Sample, id: AllocationId) {
@@ -47,6 +48,13 @@ impl Worker {
             reason: ended.reason.name(),
         };
         accounts::tell(&account, Some(&self.session(&ended.client)), Some(ended.allocation));
+        self.accounts.put(account);
+    }
+
+    /// The last account of an allocation of the process before, which cannot be brought back.
+    pub(super) fn account_left(&mut self, now: Sample, record: &Record) {
+        let account = accounts::account_of_record(now.unix, self.server.realm(), record, TAKEN);
+        accounts::tell(&account, None, None);
         self.accounts.put(account);
     }
 

@@ -34,6 +34,7 @@ use crate::quota::UserQuota;
 use crate::relay_sockets::{ListenerSocket, RelaySockets, Socket};
 use crate::relayed::Relayed;
 use crate::reservations::Reservations;
+use crate::restoration::Left;
 
 /// What the control side sends to a worker.
 pub(crate) enum Mail {
@@ -44,8 +45,13 @@ pub(crate) enum Mail {
         /// So many.
         limit: usize,
     },
-    /// The store is to be written anew.
-    OfferAll,
+    /// Offer all allocations to a comparison of the store.
+    OfferAll {
+        /// Its number.
+        round: u64,
+    },
+    /// The store has this allocation of the process before: bring it back if nothing has taken its place.
+    Adopt(Box<Left>),
     /// What the store said of a user whose key was wanted.
     Key {
         /// Whose.
@@ -164,7 +170,7 @@ impl Service for Worker {
             Mail::Stop => io.stop(),
             Mail::Changes { limit } => {
                 if let Some(journal) = &mut self.journal {
-                    journal.give(self.index, &mut self.server, &self.proxied, (at(now), limit));
+                    journal.give(&self.counters, &mut self.server, &self.proxied, (at(now), limit));
                 }
             }
             Mail::Key { username, answer } => {
@@ -175,9 +181,9 @@ impl Service for Worker {
                 self.server.handle_command(at(now), command);
                 self.carry_out(now, io);
             }
-            Mail::OfferAll => {
-                if let Some(journal) = &self.journal {
-                    journal.offer_all(self.index, &mut self.server);
+            Mail::OfferAll { round } => {
+                if let Some(journal) = &mut self.journal {
+                    journal.offer_all(&self.counters, &mut self.server, round);
                 }
             }
             Mail::Leave(reply) => {
@@ -186,6 +192,14 @@ impl Service for Worker {
                 }
                 // The control side gives up waiting after a while.
                 let _told = reply.send(self.account_stop(now));
+            }
+            Mail::Adopt(left) => {
+                if self.restore(now, &left.allocation, left.record.proxy, io) {
+                    self.counters.restored_late.add(1);
+                } else {
+                    self.counters.not_restored_late.add(1);
+                    self.account_left(now, &left.record);
+                }
             }
             Mail::Crossing => {}
         }
@@ -222,16 +236,14 @@ impl Service for Worker {
         self.depart();
         self.accounts.send(now.monotonic);
         if let Some(journal) = &mut self.journal {
-            let unwritten = self.server.unwritten();
-            self.counters.unwritten.set(unwritten as u64);
-            journal.ring(unwritten);
+            journal.ring(&self.counters, self.server.unwritten());
         }
         self.counters.fill(&self.server.gauges());
     }
 }
 
 impl Worker {
-    /// Brings a stored allocation back, before the loop runs; `proxy` is who speaks for its client. `false` when its port, its 5-tuple or its quota is taken.
+    /// Brings a stored allocation back; `proxy` is who speaks for its client. `false` when its port, its 5-tuple or its quota is taken.
     pub(crate) fn restore(&mut self, now: Sample, record: &AllocationRecord, proxy: Option<SocketAddr>, io: &mut Io) -> bool {
         if self.server.adopt(at(now), record).is_none() {
             return false;
