@@ -45,7 +45,7 @@ impl Held {
 #[derive(Debug, Default)]
 pub(super) struct Said {
     policy: Option<String>,
-    denied: bool,
+    denied: Vec<&'static str>,
 }
 
 impl Redis {
@@ -94,12 +94,12 @@ impl Redis {
     }
 
     /// The answer, or nothing where the server refuses to say: that is said once, and costs a warning only.
-    fn unless_denied<T: Default>(&mut self, right: &str, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+    fn unless_denied<T: Default>(&mut self, right: &'static str, answer: Result<T, StoreError>) -> Result<T, StoreError> {
         match answer {
             Err(error) if matches!(error.kind, ErrorKind::Auth | ErrorKind::Other) => {
-                if !self.said.denied {
-                    self.said.denied = true;
-                    tracing::warn!(right, error = %error.text, "store: the server does not tell how it is; its user needs this right");
+                if !self.said.denied.contains(&right) {
+                    self.said.denied.push(right);
+                    tracing::warn!(right, error = %error.text, "store: the server does not say how it stands; our user there needs this right");
                 }
                 Ok(T::default())
             }

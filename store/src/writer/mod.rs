@@ -280,8 +280,12 @@ impl<D: Directory, S: Source> Writer<D, S> {
                 break;
             }
         }
-        if let Err(error) = self.accounts.write(&mut self.directory, self.settings.batch, &self.status).await {
-            self.status.failed(&error);
+        self.accounts.retry();
+        while self.accounts.can_be_written() {
+            if let Err(error) = self.accounts.write(&mut self.directory, self.settings.batch, &self.status).await {
+                self.status.failed(&error);
+                break;
+            }
         }
         self.note_backlog();
         sleep(self.settings.heartbeat).await;
