@@ -50,6 +50,11 @@ struct Answers {
     token: Option<Secret>,
 }
 
+/// Whether a path asks for nothing but the state.
+pub(super) fn is_health(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz")
+}
+
 /// The routes, behind the token if there is one.
 pub(super) fn router(health: Arc<dyn Health>, metrics: Registry, token: Option<Secret>) -> Router {
     let answers = Answers { health, metrics, token };

@@ -6,19 +6,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 
-use super::routes::{Health, router};
+use super::places::{Place, Places};
+use super::routes::{Health, is_health, router};
 use super::settings::AdminSettings;
 use crate::config::Secret;
 use crate::metrics::Registry;
 
-/// Connections that are answered at a time; more of them wait in the kernel's queue.
-const CONNECTIONS: usize = 32;
+/// Maximum number of connections, where descriptors are not short.
+pub(crate) const CONNECTIONS: usize = 32;
+/// How many connections may be closed to make room before accepting pauses for a moment: whoever opens them without end must not take all
+/// of the control side's time.
+const CLOSED_AT_ONCE: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(1);
 /// The largest request line and headers, in bytes.
 const REQUEST: usize = 16 << 10;
 /// The time for a request's headers, and for the whole connection, which carries one request.
@@ -30,6 +37,7 @@ const CONNECTION: Duration = Duration::from_secs(10);
 pub struct Admin {
     listener: TcpListener,
     token: Option<Secret>,
+    connections: usize,
 }
 
 impl Admin {
@@ -42,7 +50,12 @@ impl Admin {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("admin.listen {address}: {error}"));
         let listener = TcpListener::bind(address).map_err(named)?;
         listener.set_nonblocking(true).map_err(named)?;
-        Ok(Some(Admin { listener, token: settings.token.clone() }))
+        Ok(Some(Admin { listener, token: settings.token.clone(), connections: CONNECTIONS }))
+    }
+
+    /// Sets the maximum number of connections, each of which is a descriptor; one address gets half of them.
+    pub fn limit_connections(&mut self, maximum: usize) {
+        self.connections = maximum;
     }
 
     /// The address that was bound.
@@ -60,33 +73,47 @@ impl Admin {
     pub async fn serve(self, health: Arc<dyn Health>, metrics: Registry) -> io::Result<()> {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
         let router = router(health, metrics, self.token);
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        let places = Places::new(self.connections);
+        let mut closed_at_once = 0;
         loop {
-            let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
             match listener.accept().await {
-                Ok((stream, _)) => {
-                    let router = router.clone();
-                    tokio::spawn(async move {
+                Ok((stream, peer)) => {
+                    let (place, closed) = places.take(peer.ip().to_canonical());
+                    let (number, router) = (place.number(), router.clone());
+                    let task = tokio::spawn(async move {
                         // A client that is slow, leaves or speaks no HTTP concerns nobody else.
-                        let _ = tokio::time::timeout(CONNECTION, answer(stream, router)).await;
-                        drop(place);
+                        let _ = tokio::time::timeout(CONNECTION, answer(stream, router, place)).await;
                     });
+                    Place::watch(&places, number, task.abort_handle());
+                    closed_at_once = if closed { closed_at_once + 1 } else { 0 };
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the admin listener cannot accept; waiting");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
+            if closed_at_once >= CLOSED_AT_ONCE {
+                closed_at_once = 0;
+                tokio::time::sleep(PAUSE).await;
+            } else {
+                // A request that is there already is read before the next connection can push its own out.
+                tokio::task::yield_now().await;
+            }
         }
     }
 }
 
-async fn answer(stream: TcpStream, router: Router) -> Result<(), hyper::Error> {
+async fn answer(stream: TcpStream, router: Router, place: Place) -> Result<(), hyper::Error> {
+    let inner = TowerToHyperService::new(router);
+    let service = service_fn(move |request: Request<Incoming>| {
+        place.answering(is_health(request.uri().path()));
+        inner.call(request)
+    });
     http1::Builder::new()
         .keep_alive(false)
         .max_buf_size(REQUEST)
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(stream), service)
         .await
 }
