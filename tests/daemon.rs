@@ -5,6 +5,8 @@
 mod backend;
 #[path = "daemon/conformance.rs"]
 mod conformance;
+#[path = "daemon/descriptors.rs"]
+mod descriptors;
 #[path = "daemon/flood.rs"]
 mod flood;
 #[path = "daemon/hairpin.rs"]
@@ -13,6 +15,8 @@ mod hairpin;
 mod hairpin_model;
 #[path = "daemon/known_clients.rs"]
 mod known_clients;
+#[path = "daemon/probes.rs"]
+mod probes;
 #[path = "daemon/proxy.rs"]
 mod proxy;
 #[path = "daemon/relayed.rs"]

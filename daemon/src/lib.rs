@@ -6,14 +6,15 @@
 //! - [`admin`]: `/healthz`, `/readyz`, `/metrics` on a listener of their own.
 //! - [`metrics`]: the sum of the workers' counters, taken when it is asked for.
 //! - [`tls`]: certificates, kept up to date.
-//! - [`lifecycle`]: signals, panics, exit codes, the descriptor limit.
+//! - [`lifecycle`]: signals, panics, exit codes.
+//! - [`descriptors`]: the limit of open files, and what of it clients may take.
 //! - [`workers`]: the keys of the packet side, `[net]`.
 //!
 //! A service's `main` reads like this:
 //!
 //! ```no_run
 //! use std::{io, process::ExitCode, sync::Arc};
-//! use causeway_daemon::{admin::{Admin, AdminSettings, Health}, lifecycle, log, metrics::Registry};
+//! use causeway_daemon::{admin::{Admin, AdminSettings, Health}, descriptors::{self, Plan, Wanted}, lifecycle, log, metrics::Registry};
 //!
 //! struct Workers;
 //! impl Health for Workers {
@@ -22,8 +23,10 @@
 //! }
 //!
 //! fn run(admin: &AdminSettings) -> io::Result<()> {
-//!     lifecycle::raise_descriptor_limit()?;
+//!     let limit = descriptors::raise_limit();
 //!     let admin = Admin::bind(admin)?; // and every other listener: what is in use ends the start
+//!     let wanted = Wanted { workers: 1, relayed: None, connections: 10_000 };
+//!     let _plan = Plan::new(limit, &wanted)?; // its budget is for the workers' loops
 //!     // … start the workers …
 //!     let metrics = Registry::new("turnd", env!("CARGO_PKG_VERSION"), vec![]);
 //!     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
@@ -53,6 +56,7 @@
 
 pub mod admin;
 pub mod config;
+pub mod descriptors;
 pub mod lifecycle;
 pub mod log;
 pub mod metrics;

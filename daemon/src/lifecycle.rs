@@ -1,9 +1,8 @@
-//! How a process starts and ends: exit codes, signals, panics, the limit of open files.
+//! How a process starts and ends: exit codes, signals, panics.
 
 use std::io;
 use std::process::ExitCode;
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// It ran and ended as it was asked to.
@@ -72,18 +71,6 @@ pub fn abort_on_panic() {
     }));
 }
 
-/// Raises the soft limit of open files to the hard one, and returns it: a relayed address is a socket.
-///
-/// # Errors
-/// The operating system's, where it refuses.
-pub fn raise_descriptor_limit() -> io::Result<u64> {
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    if soft < hard {
-        setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
-    }
-    Ok(hard)
-}
-
 /// The exit code for a service's outcome: the last thing that a `main` calls. An error is logged, and the log is completed.
 pub fn exit_code<E: std::fmt::Display>(outcome: Result<(), E>) -> ExitCode {
     let code = match outcome {
@@ -96,16 +83,4 @@ pub fn exit_code<E: std::fmt::Display>(outcome: Result<(), E>) -> ExitCode {
     crate::log::say_suppressed();
     crate::log::flush();
     code.into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_soft_limit_becomes_the_hard_one() {
-        let limit = raise_descriptor_limit().unwrap();
-        let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-        assert_eq!((soft, hard), (limit, limit));
-    }
 }

@@ -30,6 +30,7 @@ compile_error!("the servers are for Linux");
 mod address;
 pub mod batch;
 mod clock;
+mod descriptors;
 mod epoll;
 mod event_loop;
 mod heartbeat;
@@ -48,6 +49,7 @@ mod udp;
 mod uring;
 
 pub use clock::{Clock, Sample};
+pub use descriptors::{Descriptor, Descriptors, Shortage, Use, count_open, shortage};
 pub use event_loop::{
     Admission, Arrival, Association, AssociationInfo, AssociationKey, DatagramListening, EventLoop, Io, ListenerKey, MAX_REPLY, Route,
     Service, SocketKey, StreamInfo, StreamKey, StreamListening, Unsent,

@@ -6,6 +6,8 @@ use std::thread::{self, JoinHandle};
 
 use causeway_auth::{Limiter, LimiterSettings};
 use causeway_daemon::admin::{Health, heartbeat_problem};
+use causeway_daemon::config::Transport;
+use causeway_daemon::descriptors::{Plan, Wanted};
 use causeway_daemon::metrics::{Registry, Samples, Source};
 use causeway_net::{Backend, Clock, EventLoop, Heartbeat, Mailbox, Places, Stats, mailbox};
 use rand::Rng as _;
@@ -29,6 +31,8 @@ pub(crate) struct Workers {
     ended: mpsc::Receiver<io::Result<()>>,
     clock: Clock,
     backend: Backend,
+    /// How the limit of open files is divided.
+    plan: Plan,
     /// Where TLS or DTLS is served.
     secure: Option<Secure>,
 }
@@ -46,22 +50,23 @@ impl Workers {
     ///
     /// # Errors
     /// When the process is out of descriptors, memory or threads.
-    pub(crate) fn start(config: &Config, sockets: Vec<Sockets>) -> io::Result<Self> {
+    pub(crate) fn start(config: &Config, limit: u64, sockets: Vec<Sockets>) -> io::Result<Self> {
         let clock = Clock::start();
         let limits = &config.limits;
         let streams = Places::new(limits.tcp_connections, limits.tcp_connections_per_prefix);
         let associations = Places::new(limits.dtls_associations, limits.dtls_associations_per_prefix);
         let secure = config.tls.clone().map(|tls| Secure::start(tls, &config.limits)).transpose()?;
         let (tell, ended) = mpsc::channel(sockets.len().max(1));
-        let mut workers = Workers { threads: Vec::new(), shards: Vec::new(), ended, clock, backend: Backend::Epoll, secure };
-        let handshaker = workers.secure.as_ref().map(Secure::handshaker);
+        let handshaker = secure.as_ref().map(Secure::handshaker);
         let make = |backend| EventLoop::with_backend(clock, backend, handshaker);
         let (backend, loops) = config.net.make_loops(false, make)?;
-        workers.backend = backend;
+        let plan = Plan::new(limit, &wanted(config))?;
+        let mut workers = Workers { threads: Vec::new(), shards: Vec::new(), ended, clock, backend, plan, secure };
         for ((index, sockets), mut event_loop) in sockets.into_iter().enumerate().zip(loops) {
             let counts = Arc::new(Counts::default());
             let connections = Connections::new(Arc::clone(&streams), Arc::clone(&associations), config.limits.tcp_idle_timeout);
             let limiter = config.limits.unauthenticated_per_prefix.map(limiter);
+            event_loop.io().limit_descriptors(Arc::clone(&workers.plan.budget));
             let mut worker = Worker::new(sockets, &mut event_loop, connections, limiter, Arc::clone(&counts))?;
             let Mailbox { sender, receiver } = Mailbox::new(MAILBOX)?;
             let stats = Arc::clone(event_loop.io().stats());
@@ -87,9 +92,14 @@ impl Workers {
                 samples.add_loop(&shard.stats);
             }
         };
-        let mut sources: Vec<Source> = vec![Box::new(source)];
+        let mut sources: Vec<Source> = vec![Box::new(source), Box::new(self.plan.source())];
         sources.extend(self.secure.as_ref().map(Secure::source));
         Registry::new("stund", env!("CARGO_PKG_VERSION"), sources)
+    }
+
+    /// How the limit of open files is divided.
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// Whether they all move.
@@ -116,6 +126,12 @@ impl Workers {
             let _ = thread.join();
         }
     }
+}
+
+/// The sockets that clients may cause, by the configuration.
+fn wanted(config: &Config) -> Wanted {
+    let streams = config.listen.iter().any(|listen| listen.has(Transport::Tcp) || listen.has(Transport::Tls));
+    Wanted { workers: config.net.workers.get(), relayed: None, connections: if streams { config.limits.tcp_connections } else { 0 } }
 }
 
 /// A worker's limiter; nobody outside knows which prefixes share its places.

@@ -12,12 +12,11 @@ mod worker;
 
 use std::io;
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use causeway_daemon::admin::{Admin, Health};
+use causeway_daemon::admin::Admin;
+use causeway_daemon::descriptors;
 use causeway_daemon::lifecycle::{self, Termination};
 use causeway_daemon::log;
-use causeway_daemon::metrics::Registry;
 
 use config::Config;
 use control::Workers;
@@ -39,7 +38,7 @@ fn main() -> ExitCode {
 
 /// Everything between a good configuration and the exit code.
 fn run(config: &Config) -> io::Result<()> {
-    lifecycle::raise_descriptor_limit()?;
+    let limit = descriptors::raise_limit();
     // One thread is enough: nothing of a client's passes through here.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -47,9 +46,10 @@ fn run(config: &Config) -> io::Result<()> {
         let termination = Termination::install()?;
         let admin = Admin::bind(&config.admin)?;
         let sockets = endpoint::bind(config)?;
-        let mut workers = Workers::start(config, sockets)?;
+        let mut workers = Workers::start(config, limit, sockets)?;
         tracing::info!(workers = config.net.workers, "ready");
-        let admin = serve(admin, workers.health(), workers.metrics());
+        tokio::spawn(workers.plan().clone().report_refusals());
+        let admin = serve(admin, &workers);
         let outcome = tokio::select! {
             _ = termination.requested() => Ok(()),
             error = workers.failed() => Err(error),
@@ -62,9 +62,11 @@ fn run(config: &Config) -> io::Result<()> {
 }
 
 /// Answers on the admin listener, or waits for ever if there is none.
-async fn serve(admin: Option<Admin>, health: Arc<dyn Health>, metrics: Registry) -> io::Result<()> {
-    match admin {
-        Some(admin) => admin.serve(health, metrics).await,
-        None => std::future::pending().await,
+fn serve(admin: Option<Admin>, workers: &Workers) -> impl Future<Output = io::Result<()>> + use<> {
+    let (health, metrics, connections) = (workers.health(), workers.metrics(), workers.plan().admin_connections());
+    async move {
+        let Some(mut admin) = admin else { return std::future::pending().await };
+        admin.limit_connections(connections);
+        admin.serve(health, metrics).await
     }
 }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use causeway_daemon::admin::{Admin, Health, heartbeat_problem};
+use causeway_daemon::descriptors::Plan;
 use causeway_daemon::lifecycle::Termination;
 use causeway_daemon::log;
 use causeway_daemon::metrics::{Registry, Source};
@@ -14,6 +15,7 @@ use causeway_store::{Accounting, NodeReport, State, Status};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
+use crate::capacity::Capacity;
 use crate::counters::Counters;
 use crate::persistence::Persistence;
 use crate::secure::Secure;
@@ -28,6 +30,8 @@ const LEAVE: Duration = Duration::from_secs(1);
 pub(crate) struct Running {
     pub(crate) workers: Vec<WorkerHandle>,
     pub(crate) admin: Option<Admin>,
+    pub(crate) plan: Plan,
+    pub(crate) capacity: Arc<Capacity>,
     pub(crate) sources: Vec<Source>,
     pub(crate) clock: Clock,
     pub(crate) store: Option<Persistence>,
@@ -64,7 +68,7 @@ pub(crate) fn termination(runtime: &Runtime) -> Result<Termination> {
 /// # Errors
 /// The control side's runtime cannot be made, or a worker's loop failed.
 pub(crate) fn run(running: Running, runtime: &Runtime, termination: Termination) -> Result<()> {
-    let Running { workers, admin, mut sources, clock, store, secure, report } = running;
+    let Running { workers, admin, plan, capacity, mut sources, clock, store, secure, report } = running;
     runtime.block_on(async {
         let (stop, stopped) = oneshot::channel::<()>();
         let spool = store.as_ref().map(Persistence::spool);
@@ -80,12 +84,15 @@ pub(crate) fn run(running: Running, runtime: &Runtime, termination: Termination)
         if let Some(secure) = secure {
             sources.extend(secure.follow());
         }
-        let health = Arc::new(Workers { heartbeats: workers.iter().map(|worker| worker.heartbeat.clone()).collect(), clock, store });
-        if let Some(admin) = admin {
+        let heartbeats = workers.iter().map(|worker| worker.heartbeat.clone()).collect();
+        let health = Arc::new(Workers { heartbeats, clock, capacity, store });
+        if let Some(mut admin) = admin {
+            admin.limit_connections(plan.admin_connections());
             tracing::info!(address = %admin.local_addr()?, "admin listener");
             tokio::spawn(admin.serve(health, Registry::new("turnd", env!("CARGO_PKG_VERSION"), sources)));
         }
         tokio::spawn(log::report_suppressed());
+        tokio::spawn(plan.report_refusals());
         tracing::info!(workers = workers.len(), "ready");
         causeway_net::forget_start();
         tokio::select! {
@@ -162,6 +169,7 @@ fn stop(workers: Vec<WorkerHandle>) -> Result<()> {
 struct Workers {
     heartbeats: Vec<Heartbeat>,
     clock: Clock,
+    capacity: Arc<Capacity>,
     store: Option<Status>,
 }
 
@@ -174,9 +182,9 @@ impl Health for Workers {
     fn readiness(&self) -> Result<(), String> {
         self.health()?;
         // H48: its calls go on, but whoever restarts it loses them. Any other trouble with the store costs no call.
-        match &self.store {
-            Some(status) if status.state() == State::Fenced => Err("store: fenced: another server has this node's name".into()),
-            _ => Ok(()),
+        if self.store.as_ref().is_some_and(|status| status.state() == State::Fenced) {
+            return Err("store: fenced: another server has this node's name".into());
         }
+        self.capacity.readiness(self.clock.sample().monotonic)
     }
 }

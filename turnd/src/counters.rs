@@ -6,6 +6,7 @@ use causeway_net::{Count, Stats};
 use causeway_relay::{Discard, EndReason, Gauges, Transport};
 use causeway_wire::ErrorCode;
 
+use crate::capacity::Refused;
 use crate::connections::ConnectionCaps;
 use crate::port_pool::PortPools;
 use crate::reservations::Reservations;
@@ -44,6 +45,8 @@ pub(crate) struct Counters {
     created: [[Count; 2]; TRANSPORTS.len()],
     ended: [Count; END_REASONS.len()],
     errors: [Count; CODES.len()],
+    /// By cause: Allocate requests that were answered 508.
+    refused: [Count; Refused::ALL.len()],
     discards: [Count; Discard::ALL.len()],
     /// Datagrams between two relayed addresses of this process that came from this worker's own clients,
     pub(crate) within: Count,
@@ -123,6 +126,10 @@ impl Counters {
         self.discards[discard as usize].add(1);
     }
 
+    pub(crate) fn refused(&self, cause: Refused) {
+        self.refused[cause as usize].add(1);
+    }
+
     /// Brings the gauges up to date.
     pub(crate) fn fill(&self, gauges: &Gauges) {
         self.permissions.set(gauges.permissions as u64);
@@ -152,6 +159,9 @@ impl Counters {
         for (code, count) in CODES.iter().zip(&self.errors) {
             samples.add(&ERRORS, &[("code", code.number().into())], count.value());
         }
+        for (refused, count) in Refused::ALL.iter().zip(&self.refused) {
+            samples.add(&REFUSED, &[("cause", refused.name().into())], count.value());
+        }
         for (discard, count) in Discard::ALL.iter().zip(&self.discards) {
             samples.add(&DISCARDED, &[("cause", discard.name().into())], count.value());
         }
@@ -179,6 +189,7 @@ const CROSSING_LOST: Family =
     Family::counter("crossing_lost", "Datagrams to clients of another worker that had no room on their way to it");
 const ALLOCATIONS: Family = Family::gauge("allocations", "Allocations that live");
 const CREATED: Family = Family::counter("allocations_created", "Allocations made");
+const REFUSED: Family = Family::counter("allocations_refused", "Allocate requests answered 508, by what was missing");
 const ENDED: Family = Family::counter("allocations_ended", "Allocations ended");
 const ERRORS: Family = Family::counter("stun_errors", "Error responses");
 const RESPONSES: Family = Family::counter("stun_responses", "Responses, errors included");

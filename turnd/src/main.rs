@@ -1,6 +1,7 @@
 //! The TURN relay (RFC 8656): configuration, everything bound, workers, the control side, the end.
 
 mod accounts;
+mod capacity;
 mod config;
 mod connections;
 mod control;

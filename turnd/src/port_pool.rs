@@ -36,6 +36,11 @@ impl PortPool {
         self.free.load(Ordering::Relaxed)
     }
 
+    /// Ports, lent or not.
+    pub(crate) fn count(&self) -> usize {
+        self.count as usize
+    }
+
     /// Lends a port chosen at random: "It is RECOMMENDED that a TURN server implement a randomized port assignment algorithm"
     /// (RFC 8656 §7.2). `None` when all are lent.
     pub(crate) fn take_any(&self, rng: &mut impl Rng) -> Option<u16> {
@@ -168,6 +173,14 @@ impl PortPools {
         if let Some(pool) = self.of_address(bound.ip()) {
             pool.give_back(bound.port());
         }
+    }
+
+    /// The family of clients that ask for none (RFC 8656 §7.2: IPv4), or the only one that there is: its name, its free ports, and all of them.
+    pub(crate) fn default_family(&self) -> (&'static str, usize, usize) {
+        let ipv4 = self.0.iter().any(|pool| pool.address.bound.is_ipv4());
+        let of_family = || self.0.iter().filter(|pool| pool.address.bound.is_ipv4() == ipv4);
+        let name = if ipv4 { "IPv4" } else { "IPv6" };
+        (name, of_family().map(PortPool::free).sum(), of_family().map(PortPool::count).sum())
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &PortPool> {

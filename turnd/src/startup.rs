@@ -5,7 +5,8 @@ use ahash::RandomState;
 use anyhow::{Context, Result};
 use causeway_auth::{Authenticator, Credential, Credentials, FurtherSource, RestSecret};
 use causeway_daemon::admin::Admin;
-use causeway_daemon::lifecycle;
+use causeway_daemon::config::Transport;
+use causeway_daemon::descriptors::{self, Plan, Wanted};
 use causeway_daemon::metrics::{Samples, Source};
 use causeway_net::{Clock, EventLoop, Mailbox, UdpOptions};
 use causeway_relay::{Config as RelayConfig, Families, Limits, Server, challenge_is_modest};
@@ -14,6 +15,7 @@ use rand::rngs::StdRng;
 use tokio::runtime::Runtime;
 
 use crate::accounts::Accounts;
+use crate::capacity::{Capacity, Refused};
 use crate::config::{ChannelNumbers, Config};
 use crate::connections::{ConnectionCaps, Connections};
 use crate::control::{Running, WorkerHandle};
@@ -60,9 +62,7 @@ struct Shared {
 /// # Errors
 /// An address is in use or not this host's, or the process is out of something.
 pub(crate) fn start(config: &Config, runtime: &Runtime) -> Result<Running> {
-    if let Err(error) = lifecycle::raise_descriptor_limit() {
-        tracing::warn!(%error, "the limit of open files stays as it is: each relayed address needs one");
-    }
+    let limit = descriptors::raise_limit();
     ephemeral::warn_of_overlap(&config.relay.ports);
     known_clients::warn(config);
     for relay in &config.relay.addresses {
@@ -88,9 +88,12 @@ pub(crate) fn start(config: &Config, runtime: &Runtime) -> Result<Running> {
     let make = |backend| EventLoop::with_backend(shared.clock, backend, handshaker);
     let (backend, loops) = config.net.make_loops(true, make).context("cannot make the workers' event loops")?;
     sources.push(Box::new(move |samples: &mut Samples| samples.add_workers(backend, workers)));
+    let plan = Plan::new(limit, &wanted(config))?;
+    let capacity = Capacity::new(Arc::clone(&shared.pools), Arc::clone(&plan.budget));
+    sources.push(Box::new(plan.source()));
     let mut prepared = Vec::new();
     for ((index, listeners), event_loop) in (0u16..).zip(listeners).zip(loops) {
-        let (mut worker, mut event_loop) = shared.prepare(index, listeners, event_loop)?;
+        let (mut worker, mut event_loop) = shared.prepare(index, listeners, event_loop, &capacity)?;
         worker.keys = keys.as_ref().map(Keys::questions);
         if let Some(store) = &mut store {
             worker.journal = Some(store.journal(index));
@@ -128,7 +131,7 @@ pub(crate) fn start(config: &Config, runtime: &Runtime) -> Result<Running> {
         tracing::info!(address = %listen.address, transports = transports.join(","), "listening");
     }
     let report = registry::report(config);
-    Ok(Running { workers, admin, sources, clock: shared.clock, store, secure, report })
+    Ok(Running { workers, admin, plan, capacity, sources, clock: shared.clock, store, secure, report })
 }
 
 impl Shared {
@@ -149,8 +152,15 @@ impl Shared {
         }
     }
 
-    fn prepare(&self, index: u16, listeners: Listeners, mut event_loop: EventLoop) -> Result<(Worker, EventLoop)> {
+    fn prepare(
+        &self,
+        index: u16,
+        listeners: Listeners,
+        mut event_loop: EventLoop,
+        capacity: &Arc<Capacity>,
+    ) -> Result<(Worker, EventLoop)> {
         let io = event_loop.io();
+        io.limit_descriptors(capacity.descriptors());
         let mut sockets = Vec::new();
         for (socket, listening) in listeners.udp {
             let local = socket.local_addr();
@@ -173,6 +183,8 @@ impl Shared {
             relayed: Arc::clone(&self.relayed),
             crossing: None,
             reservations: Arc::clone(&self.reservations),
+            capacity: Arc::clone(capacity),
+            refused: Refused::Port,
             rng: rand::make_rng(),
             counters: Arc::new(Counters::default()),
             sessions: self.sessions.clone(),
@@ -215,6 +227,16 @@ fn relay_config(config: &Config) -> RelayConfig {
         track_changes: config.store.is_some(),
         unauthenticated: config.limits.unauthenticated_per_prefix,
         software: config.protocol.software.as_deref().map(Into::into),
+    }
+}
+
+/// The sockets that clients may cause, by the configuration.
+fn wanted(config: &Config) -> Wanted {
+    let streams = config.listen.iter().any(|listen| listen.has(Transport::Tcp) || listen.has(Transport::Tls));
+    Wanted {
+        workers: config.net.workers.get(),
+        relayed: Some(config.relay.addresses.len() * config.relay.ports.len()),
+        connections: if streams { config.limits.tcp_connections } else { 0 },
     }
 }
 

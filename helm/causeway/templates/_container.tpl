@@ -25,8 +25,10 @@ ports:
   - {name: {{ .name }}, containerPort: {{ int .port }}, protocol: {{ .protocol }}}
   {{- end }}
   - {name: admin, containerPort: {{ include "causeway.adminPort" . }}, protocol: TCP}
+{{- /* Not /readyz: a server that restored more allocations than new ones fit beside is healthy, and must not be restarted for it. */}}
 startupProbe:
-  {{- include "causeway.probe" (dict "root" . "path" "/readyz") | nindent 2 }}
+  {{- include "causeway.probe" (dict "root" . "path" "/healthz") | nindent 2 }}
+  timeoutSeconds: 2
   periodSeconds: 1
   failureThreshold: 60
 livenessProbe:

@@ -16,6 +16,7 @@ use super::service::Route;
 use super::share::Share;
 use super::sockets::GRACE;
 use super::{ListenerKey, SocketKey, StreamKey, StreamListening};
+use crate::descriptors::{Descriptor, Descriptors};
 use crate::epoll::Epoll;
 use crate::packet::Packet;
 use crate::region::{HUGE_PAGE, Region, Span};
@@ -55,13 +56,15 @@ pub struct Io {
     pub(super) to_receive: Vec<SocketKey>,
     /// Sockets of the ring that were released while they were received from. They are closed after their receives are cancelled: as long as
     /// a receive lasts, the ring goes on taking datagrams, whoever has closed the socket.
-    pub(super) to_cancel: Vec<(SocketKey, OwnedFd)>,
+    pub(super) to_cancel: Vec<(SocketKey, Retired)>,
     /// What the ring failed with: the loop ends.
     pub(super) defect: Option<io::Error>,
     /// Whether the loop runs; and how long it may yet wait before.
     pub(super) running: bool,
     pub(super) grace: Duration,
     pub(super) stats: Arc<Stats>,
+    /// What clients' sockets are opened from.
+    pub(super) descriptors: Arc<Descriptors>,
     pub(super) sockets: Slots<UdpSocket, SocketEntry>,
     pub(super) listeners: Slots<Listener, ListenerEntry>,
     pub(super) streams: Slots<Stream, Stream>,
@@ -74,7 +77,7 @@ pub struct Io {
     /// Where the next stream is read to.
     pub(super) scratch_next: usize,
     /// Closed sockets whose datagrams have not left yet.
-    pub(super) retired: Vec<OwnedFd>,
+    pub(super) retired: Vec<Retired>,
     /// The place of the socket whose kernel drops are counted next.
     pub(super) next_counted: usize,
     /// Listeners' sockets, which are served in each turn while they are busy.
@@ -96,9 +99,14 @@ pub struct Io {
     pub(super) stopped: bool,
 }
 
+/// A socket that is about to be closed, and then its descriptor given back.
+pub(super) type Retired = (OwnedFd, Option<Descriptor>);
+
 /// A UDP socket in the loop.
 pub(super) struct SocketEntry {
     pub(super) socket: UdpSocket,
+    /// A relayed socket's; given back after the socket is closed.
+    pub(super) descriptor: Option<Descriptor>,
     pub(super) tag: u64,
     pub(super) share: Share,
     /// Kernel drops counted so far.
@@ -137,6 +145,7 @@ impl Io {
             running: false,
             grace: GRACE,
             stats: Arc::new(Stats::default()),
+            descriptors: Descriptors::unlimited(),
             sockets: Slots::new(),
             listeners: Slots::new(),
             streams: Slots::new(),
@@ -162,6 +171,11 @@ impl Io {
     /// The counters of this worker.
     pub fn stats(&self) -> &Arc<Stats> {
         &self.stats
+    }
+
+    /// Has every socket that a client causes come out of `budget`, which all workers share. Before, there is no limit but the kernel's.
+    pub fn limit_descriptors(&mut self, budget: Arc<Descriptors>) {
+        self.descriptors = budget;
     }
 
     /// Ends [`EventLoop::run`](super::EventLoop::run) after this batch.
@@ -323,13 +337,15 @@ impl Io {
         self.retired.clear();
     }
 
-    /// Closes the socket of `entry` once what it has to send is sent and the ring receives from it no more.
+    /// Closes the socket of `entry` once what it has to send is sent and the ring receives from it no more, and gives its descriptor back then.
     pub(super) fn retire(&mut self, key: SocketKey, entry: SocketEntry) {
-        if entry.receiving {
-            self.to_cancel.push((key, entry.socket.into()));
+        let SocketEntry { socket, descriptor, receiving, .. } = entry;
+        let retired: Retired = (socket.into(), descriptor);
+        if receiving {
+            self.to_cancel.push((key, retired));
         } else if !self.outbox.is_empty() {
             // It stays in the epoll instance for the rest of the turn; its events are stale by their key.
-            self.retired.push(entry.socket.into());
+            self.retired.push(retired);
         }
     }
 

@@ -7,6 +7,7 @@ use super::io::{Io, ListenerEntry};
 use super::service::{Admission, Service};
 use super::{EventLoop, ListenerKey, StreamKey, StreamListening, TENDING_WAIT};
 use crate::clock::Sample;
+use crate::descriptors::{Use, shortage};
 use crate::epoll::{Interest, Source};
 use crate::tcp::{Listener, Stream};
 
@@ -67,12 +68,18 @@ impl EventLoop {
             match entry.listener.accept() {
                 Ok((fd, peer, local)) => {
                     let mut stream = Stream::new(fd, peer, local);
+                    // Refused by a reset rather than left in the backlog, where the client would wait and others behind it.
+                    stream.descriptor = self.io.descriptors.take(Use::Connection);
+                    if stream.descriptor.is_none() {
+                        stream.close_by_reset();
+                        continue;
+                    }
                     stream.tag = tag;
                     stream.listener = Some(key);
                     let proxied = entry.listening.proxies.as_ref().is_some_and(|proxies| proxies.contains(peer.ip()));
                     self.admit(now, stream, proxied, service);
                 }
-                Err(error) if out_of_resources(&error) => {
+                Err(error) if shortage(&error).is_some() => {
                     // The connection stays in the backlog; level-triggered, it would wake us again at once, and again.
                     self.io.stats.accept_exhausted.add(1);
                     self.io.pause(key, true);
@@ -122,8 +129,4 @@ impl EventLoop {
             }
         }
     }
-}
-
-fn out_of_resources(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }

@@ -11,6 +11,7 @@ use super::service::{Arrival, Service};
 use super::share::Share;
 use super::{DatagramListening, EventLoop, SocketKey};
 use crate::clock::Sample;
+use crate::descriptors::{self, Descriptor, Use};
 use crate::epoll::{Events, Interest, Source};
 use crate::packet::{Packet, Room, SLOTS};
 use crate::stats::Stats;
@@ -39,7 +40,7 @@ impl Io {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         let tag = listening.tag;
-        let key = self.take_in(socket, tag, Share::listener(), Screen::of(listening))?;
+        let key = self.take_in((socket, None), tag, Share::listener(), Screen::of(listening))?;
         self.listening.push(key);
         Ok(key)
     }
@@ -47,8 +48,10 @@ impl Io {
     /// Binds a socket of its own, such as a relayed transport address, and takes it in. `tag` comes back with its datagrams.
     ///
     /// # Errors
-    /// What the kernel says: the port is in use, the address is not ours, no descriptor is left.
+    /// What the kernel says: the port is in use, the address is not ours, no descriptor is left. The last is also said when the budget for
+    /// clients ([`limit_descriptors`](Self::limit_descriptors)) is used up.
     pub fn bind_udp(&mut self, local: SocketAddr, options: &UdpOptions, tag: u64) -> io::Result<SocketKey> {
+        let descriptor = self.take_descriptor().ok_or_else(descriptors::none_left)?;
         let mut bound = UdpSocket::bind(local, options);
         if bound.is_err() && self.has_retired() {
             self.let_go(); // the port that is wanted, or the descriptor, may be one just released
@@ -58,7 +61,15 @@ impl Io {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => self.bind_late(local, options)?,
             bound => bound?,
         };
-        self.take_in(socket, tag, Share::relayed(), None)
+        self.take_in((socket, Some(descriptor)), tag, Share::relayed(), None)
+    }
+
+    /// A descriptor for a relayed socket; maybe one just released.
+    fn take_descriptor(&mut self) -> Option<Descriptor> {
+        if self.descriptors.left() == 0 && !(self.retired.is_empty() && self.to_cancel.is_empty()) {
+            self.let_go();
+        }
+        self.descriptors.take(Use::Relayed)
     }
 
     /// Binds an address that is taken, maybe by a socket of an earlier process.
@@ -75,11 +86,17 @@ impl Io {
         Err(io::ErrorKind::AddrInUse.into())
     }
 
-    fn take_in(&mut self, socket: UdpSocket, tag: u64, share: Share, screen: Option<Box<Screen>>) -> io::Result<SocketKey> {
+    fn take_in(
+        &mut self,
+        (socket, descriptor): (UdpSocket, Option<Descriptor>),
+        tag: u64,
+        share: Share,
+        screen: Option<Box<Screen>>,
+    ) -> io::Result<SocketKey> {
         let fd = socket.as_raw_fd();
         self.outbox.forget(fd);
         let ringed = self.ring.is_some() && !share.is_listener();
-        let key = self.sockets.insert(SocketEntry { socket, tag, share, drops: 0, screen, ringed, receiving: false });
+        let key = self.sockets.insert(SocketEntry { socket, descriptor, tag, share, drops: 0, screen, ringed, receiving: false });
         if ringed {
             self.to_receive.push(key);
         } else if let Err(error) = self.epoll.add(fd, Source::Socket(key), Interest::READ) {

@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use super::{Acknowledgements, Incoming, Listener, Opening, Outgoing, Spare, Written, delay_acknowledgements};
+use crate::descriptors::Descriptor;
 use crate::epoll::Interest;
 use crate::secure::TlsSession;
 use crate::slots::Key;
@@ -14,6 +15,8 @@ use crate::slots::Key;
 #[derive(Debug)]
 pub struct Stream {
     pub(crate) fd: OwnedFd,
+    /// Given back after the socket is closed.
+    pub(crate) descriptor: Option<Descriptor>,
     pub(crate) peer: SocketAddr,
     pub(crate) local: SocketAddr,
     pub(crate) tag: u64,
@@ -53,6 +56,7 @@ impl Stream {
     pub(crate) fn new(fd: OwnedFd, peer: SocketAddr, local: SocketAddr) -> Self {
         Self {
             fd,
+            descriptor: None,
             peer,
             local,
             tag: 0,

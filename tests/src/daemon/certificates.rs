@@ -60,6 +60,13 @@ impl Certificates {
         self.0.path("root.pem")
     }
 
+    /// Puts another chain and key where these are, as a renewal does.
+    pub fn replace_by(&self, other: &Self) {
+        for name in ["leaf.key", "chain.pem"] {
+            self.0.write(name, &other.0.read(name));
+        }
+    }
+
     fn key(&self, kind: KeyKind, name: &str) {
         let algorithm = match kind {
             KeyKind::Ecdsa => "EC -pkeyopt ec_paramgen_curve:P-256",

@@ -1,7 +1,7 @@
 //! `stund` and `turnd` as an operator starts them: a configuration file, a process, a log.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -25,6 +25,7 @@ const CLOCK: &str = "clock";
 const START: Duration = Duration::from_secs(20);
 const END: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(5);
+const PROBE: Duration = Duration::from_secs(2);
 
 /// A running service. Ended when dropped; [`end`](Self::end) also looks at how it ends.
 pub struct Service {
@@ -34,8 +35,16 @@ pub struct Service {
     pub address: SocketAddr,
     /// Where the admin listener is; port 0 where the configuration names none.
     pub admin: SocketAddr,
-    flags: Vec<String>,
+    how: How,
     scratch: Scratch,
+}
+
+/// How a service is started beside its configuration.
+#[derive(Default)]
+struct How {
+    flags: Vec<String>,
+    /// The limit of open files, soft and hard.
+    open_files: Option<u32>,
 }
 
 /// `turnd` on loopback, with the peers and the further tables of its configuration that the test wants.
@@ -127,7 +136,17 @@ impl Service {
     /// The same with more flags.
     #[must_use]
     pub fn start_with(name: &'static str, address: SocketAddr, config: &str, flags: &[&str]) -> Self {
-        let mut service = Self::spawn(name, address, config, flags, Scratch::new());
+        let how = How { flags: flags.iter().map(ToString::to_string).collect(), open_files: None };
+        let mut service = Self::spawn(name, address, config, how, Scratch::new());
+        service.wait_open();
+        service
+    }
+
+    /// The same with this limit of open files, soft and hard.
+    #[must_use]
+    pub fn start_limited(name: &'static str, address: SocketAddr, config: &str, open_files: u32) -> Self {
+        let how = How { open_files: Some(open_files), ..How::default() };
+        let mut service = Self::spawn(name, address, config, how, Scratch::new());
         service.wait_open();
         service
     }
@@ -141,7 +160,7 @@ impl Service {
         assert!(Path::new(&faketime()).is_file(), "{} is not there: `cargo xtask test tools` brings it", faketime());
         let scratch = Scratch::new();
         scratch.write(CLOCK, "+0");
-        let mut service = Self::spawn(name, address, config, &[], scratch);
+        let mut service = Self::spawn(name, address, config, How::default(), scratch);
         service.wait_open();
         service
     }
@@ -161,7 +180,7 @@ impl Service {
 
     /// Starts it once more with the configuration that it had, and waits until its port is open; what it writes replaces the log.
     pub fn start_again(&mut self) {
-        self.child = launch(self.name, &self.scratch, &self.flags);
+        self.child = launch(self.name, &self.scratch, &self.how);
         self.wait_open();
     }
 
@@ -183,19 +202,24 @@ impl Service {
         }
     }
 
-    fn spawn(name: &'static str, address: SocketAddr, config: &str, flags: &[&str], scratch: Scratch) -> Self {
+    fn spawn(name: &'static str, address: SocketAddr, config: &str, how: How, scratch: Scratch) -> Self {
         let admin = config.split("[admin]\nlisten = \"").nth(1).and_then(|rest| rest.split('"').next());
         let admin = admin.and_then(|text| text.parse().ok()).unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
         scratch.write(CONFIG, &with_backend(config));
-        let flags: Vec<String> = flags.iter().map(ToString::to_string).collect();
-        let child = launch(name, &scratch, &flags);
-        Self { name, child, address, admin, flags, scratch }
+        let child = launch(name, &scratch, &how);
+        Self { name, child, address, admin, how, scratch }
     }
 
     /// Starts what must not start: its exit status and what it said.
     pub fn refused(name: &'static str, config: &str) -> (ExitStatus, String) {
+        Self::refused_limited(name, config, None)
+    }
+
+    /// The same with this limit of open files.
+    pub fn refused_limited(name: &'static str, config: &str, open_files: Option<u32>) -> (ExitStatus, String) {
         let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let mut service = Self::spawn(name, nowhere, config, &[], Scratch::new());
+        let how = How { open_files, ..How::default() };
+        let mut service = Self::spawn(name, nowhere, config, how, Scratch::new());
         let status = service.wait(START).unwrap_or_else(|| panic!("{name} runs with it:\n{}", service.log()));
         (status, service.log())
     }
@@ -213,6 +237,12 @@ impl Service {
         assert!(signalled.success(), "{name} had ended before:\n{}", self.log());
         let status = self.wait(END).unwrap_or_else(|| panic!("{name} does not end on SIGTERM:\n{}", self.log()));
         assert!(status.success(), "{name} ended with {status}:\n{}", self.log());
+    }
+
+    /// Sends it a signal, by its name.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status().expect("kill is there");
+        assert!(sent.success(), "{} had ended before:\n{}", self.name, self.log());
     }
 
     /// What it has written.
@@ -272,6 +302,20 @@ impl Service {
         value.unwrap_or_else(|| panic!("no {name} in\n{text}")).parse().expect("a number")
     }
 
+    /// Asks the admin listener as the kubelet does, with two seconds of patience: the status and the text of the answer.
+    ///
+    /// # Errors
+    /// No answer in time, or none that is HTTP.
+    pub fn probe(&self, path: &str) -> io::Result<(u16, String)> {
+        let mut stream = TcpStream::connect_timeout(&self.admin, PROBE)?;
+        stream.set_read_timeout(Some(PROBE))?;
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        let status = text.split(' ').nth(1).and_then(|status| status.parse().ok());
+        Ok((status.ok_or(io::ErrorKind::InvalidData)?, text))
+    }
+
     fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
         let deadline = Instant::now() + limit;
         loop {
@@ -302,10 +346,14 @@ fn faketime() -> String {
     format!("/usr/lib/{}-linux-gnu/faketime/libfaketimeMT.so.1", std::env::consts::ARCH)
 }
 
-fn launch(name: &str, scratch: &Scratch, flags: &[String]) -> Child {
+fn launch(name: &str, scratch: &Scratch, How { flags, open_files }: &How) -> Child {
     let log = fs::File::create(scratch.path("log")).expect("the folder is ours");
     let again = log.try_clone().expect("a descriptor more");
-    let mut command = Command::new(built(name));
+    let mut command = Command::new(open_files.as_ref().map_or_else(|| built(name), |_| "sh".into()));
+    if let Some(limit) = open_files {
+        // `exec` keeps the process id.
+        command.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &limit.to_string()]).arg(built(name));
+    }
     let clock = scratch.path(CLOCK);
     if clock.is_file() {
         command.env("LD_PRELOAD", faketime()).env("FAKETIME_TIMESTAMP_FILE", clock).env("FAKETIME_NO_CACHE", "1");

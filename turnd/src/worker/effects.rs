@@ -9,6 +9,7 @@ use causeway_wire::attribute::AddressFamily;
 use rand::Rng;
 
 use super::{Worker, at};
+use crate::capacity::Refused;
 use crate::port_pool::PortPool;
 use crate::relay_sockets::Socket;
 use crate::reservations::Token;
@@ -63,6 +64,8 @@ impl Worker {
     fn bind(&mut self, now: Sample, relay: RelayId, (family, port): (AddressFamily, WantedPort), user: &str, io: &mut Io) -> Completion {
         let (pools, reservations) = (Arc::clone(&self.pools), Arc::clone(&self.reservations));
         let start = self.rng.next_u32();
+        self.refused = if matches!(port, WantedPort::Reserved(_)) { Refused::Reservation } else { Refused::Port };
+        let is_restored = matches!(port, WantedPort::Exactly(_));
         let mut of_family = pools.of_family(family == AddressFamily::Ipv4, start);
         let bound = match port {
             WantedPort::Any => of_family.find_map(|pool| self.bind_any(now, pool, false, relay, io)).map(|found| (found, None)),
@@ -82,8 +85,13 @@ impl Worker {
             }),
         };
         let Some(((pool, port, socket), reservation)) = bound else {
+            if !is_restored {
+                self.counters.refused(self.refused);
+                self.capacity.failed(now.monotonic, self.refused);
+            }
             return Completion::BindFailed { relay, failure: BindFailure::Capacity };
         };
+        self.capacity.succeeded();
         self.relays.insert(relay, socket);
         self.relayed.hold(pool.bound(port), relay);
         Completion::Bound { relay, bound: pool.bound(port), advertised: pool.advertised(port), reservation }
@@ -117,6 +125,7 @@ impl Worker {
             let Some(token) = self.reservations.insert(now.monotonic, user, reserved, &mut self.rng) else {
                 pool.give_back(port);
                 pool.give_back(port + 1);
+                self.refused = Refused::Reservation;
                 return None;
             };
             let opened = self.open(now, pool, port, relay, io);
@@ -136,6 +145,7 @@ impl Worker {
     fn open(&mut self, now: Sample, pool: &PortPool, port: u16, relay: RelayId, io: &mut Io) -> Result<SocketKey, io::ErrorKind> {
         io.bind_udp(pool.bound(port), &self.relayed_options, Socket::Relay(relay).tag()).map_err(|error| {
             pool.give_back(port);
+            self.refused = Refused::of(&error);
             self.tell_unbound(now, pool.bound(port), &error);
             error.kind()
         })

@@ -23,6 +23,7 @@ use rand::rngs::StdRng;
 use tokio::sync::oneshot;
 
 use crate::accounts::{Accounts, Last};
+use crate::capacity::{Capacity, Refused};
 use crate::connections::{Connection, Connections, of_association, of_stream};
 use crate::counters::Counters;
 use crate::crossing::Crossing;
@@ -85,6 +86,10 @@ pub(crate) struct Worker {
     pub(crate) crossing: Option<Crossing>,
     /// Of all workers.
     pub(crate) reservations: Arc<Reservations>,
+    /// Of all workers: what new allocations take.
+    pub(crate) capacity: Arc<Capacity>,
+    /// Why the bind in hand fails, if it does.
+    pub(crate) refused: Refused,
     pub(crate) rng: StdRng,
     pub(crate) counters: Arc<Counters>,
     /// Makes a log session's id of a 5-tuple.

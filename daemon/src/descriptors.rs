@@ -1,0 +1,246 @@
+//! The limit of open files: how it is divided, and what is said about it (H53).
+//!
+//! Whatever clients cause — relayed sockets, accepted connections — comes out of one budget ([`Descriptors`]). The rest is for the process
+//! itself: what is open at start, and a reserve for the admin listener, the store, certificates, DNS, logs and connections that are
+//! accepted only to be refused. So clients cannot take the last descriptor, and health, metrics, store and reloads go on working.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use causeway_net::{Descriptors, count_open};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use crate::admin;
+use crate::metrics::{Family, Samples};
+
+/// Descriptors that the control side needs beside the admin listener's: connections to the store and their successors, DNS, certificates.
+const CONTROL: usize = 16;
+/// The same, where descriptors are short.
+const CONTROL_LEAST: usize = 8;
+/// Admin connections where descriptors are short.
+const ADMIN_LEAST: usize = 4;
+/// Descriptors of each worker: its mailbox, and a connection that is accepted only to be refused.
+const WORKER: usize = 2;
+/// Connections leave one of so many descriptors for relayed sockets.
+const SHARE: usize = 4;
+/// How long between two looks at whether clients were refused.
+const LOOK: Duration = Duration::from_secs(10);
+
+const LIMIT: Family = Family::gauge("descriptors_limit", "Limit of open files (RLIMIT_NOFILE)");
+const OPEN_NOW: Family = Family::gauge("descriptors_open", "Descriptors that are open; absent before Linux 6.2");
+const OPEN: Family = Family::gauge("descriptors_open_at_start", "Descriptors that were open at start, before the first client");
+const RESERVE: Family = Family::gauge("descriptors_reserved", "Descriptors kept back for admin, store, certificates and refusals");
+
+/// The reserve where descriptors are not short.
+const fn full_reserve(workers: usize) -> usize {
+    admin::CONNECTIONS + CONTROL + WORKER * workers
+}
+
+/// Raises the soft limit of open files to the hard one, and returns what it is now. Where the system refuses, that is said and it stays.
+pub fn raise_limit() -> u64 {
+    let (soft, hard) = match getrlimit(Resource::RLIMIT_NOFILE) {
+        Ok(limits) => limits,
+        Err(error) => {
+            tracing::warn!(%error, "cannot read the limit of open files; assuming 1024");
+            return 1_024;
+        }
+    };
+    if soft < hard
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        tracing::warn!(%error, soft, hard, "cannot raise the limit of open files to the hard limit; it stays at the soft one");
+        return soft;
+    }
+    hard
+}
+
+/// What a configuration may need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Worker threads.
+    pub workers: usize,
+    /// Relayed sockets: ports times addresses. `None`: the service has no such sockets.
+    pub relayed: Option<usize>,
+    /// `limits.tcp_connections`; 0 where nothing listens on TCP or TLS.
+    pub connections: usize,
+}
+
+/// How the limit of open files is divided.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    limit: u64,
+    open: usize,
+    reserve: usize,
+    admin: usize,
+    /// What clients' sockets come out of; each worker's [`Io`](causeway_net::Io) gets it.
+    pub budget: Arc<Descriptors>,
+}
+
+/// The limit of open files leaves nothing for clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooFew {
+    limit: u64,
+    open: usize,
+    needed: usize,
+}
+
+impl fmt::Display for TooFew {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let TooFew { limit, open, needed } = self;
+        write!(f, "the limit of open files is {limit}, of which {open} are open at start: no client could be served; ")?;
+        write!(f, "raise it to {needed} at least (ulimit -n {needed}, or LimitNOFILE={needed} in the systemd unit)")
+    }
+}
+
+impl std::error::Error for TooFew {}
+
+impl From<TooFew> for io::Error {
+    fn from(error: TooFew) -> Self {
+        io::Error::other(error)
+    }
+}
+
+impl Plan {
+    /// Divides `limit`, and says in the log what fits. To be called when everything is open but the workers' mailboxes, and before sockets of
+    /// clients are restored.
+    ///
+    /// # Errors
+    /// Nothing is left for clients.
+    pub fn new(limit: u64, wanted: &Wanted) -> Result<Self, TooFew> {
+        let plan = Self::divide(limit, count_open(limit), wanted)?;
+        plan.say(wanted);
+        Ok(plan)
+    }
+
+    fn divide(limit: u64, open: usize, wanted: &Wanted) -> Result<Self, TooFew> {
+        let left = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(open);
+        let workers = WORKER * wanted.workers;
+        let least = ADMIN_LEAST + CONTROL_LEAST + workers;
+        if left <= least {
+            // With half as much again, it serves more than one client.
+            return Err(TooFew { limit, open, needed: open + 2 * least });
+        }
+        // Where descriptors are short, the reserve is half of them.
+        let reserve = full_reserve(wanted.workers).min((left / 2).max(least));
+        let admin = (reserve - CONTROL_LEAST - workers).clamp(ADMIN_LEAST, admin::CONNECTIONS);
+        let room = left - reserve;
+        let kept = if wanted.relayed.is_some() { room / SHARE } else { 0 };
+        Ok(Self { limit, open, reserve, admin, budget: Descriptors::new(room, kept) })
+    }
+
+    fn say(&self, wanted: &Wanted) {
+        let Plan { limit, open, reserve, .. } = self;
+        let room = self.budget.room();
+        tracing::info!(limit, open, reserve, room_for_clients = room, "open files");
+        let wants = wanted.relayed.unwrap_or(0) + wanted.connections;
+        if wants <= room {
+            return;
+        }
+        let enough = open + full_reserve(wanted.workers) + wants;
+        let remedy = format!("ulimit -n {enough}, or LimitNOFILE={enough} in the systemd unit; or lower the keys");
+        match wanted.relayed {
+            Some(relayed) => tracing::warn!(
+                relay_ports_times_addresses = relayed,
+                limits_tcp_connections = wanted.connections,
+                room_for_clients = room,
+                remedy,
+                "relay.ports and limits.tcp_connections allow more sockets than the limit of open files; allocations beyond it get 508"
+            ),
+            None => tracing::warn!(
+                limits_tcp_connections = wanted.connections,
+                room_for_clients = room,
+                remedy,
+                "limits.tcp_connections is more than the limit of open files allows; connections beyond it are reset"
+            ),
+        }
+    }
+
+    /// How many connections the admin listener may have.
+    pub fn admin_connections(&self) -> usize {
+        self.admin
+    }
+
+    /// The metrics.
+    pub fn source(&self) -> impl Fn(&mut Samples) + Send + Sync + use<> {
+        let Plan { limit, open, reserve, .. } = *self;
+        let budget = Arc::clone(&self.budget);
+        move |samples| {
+            samples.add(&LIMIT, &[], limit);
+            // From Linux 6.2 on the folder's size is their number; before, it is 0.
+            if let Some(open) = std::fs::metadata("/proc/self/fd").ok().map(|folder| folder.len()).filter(|open| *open > 0) {
+                samples.add(&OPEN_NOW, &[], open);
+            }
+            samples.add(&OPEN, &[], open as u64);
+            samples.add(&RESERVE, &[], reserve as u64);
+            samples.add_readings(budget.readings());
+        }
+    }
+
+    /// Says in the log when clients are refused for want of descriptors, a line each few seconds at the most. Runs until it is dropped.
+    pub async fn report_refusals(self) {
+        let mut told = 0;
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let refused = self.budget.refused();
+            if refused > told {
+                let remedy = "raise the limit of open files (ulimit -n, LimitNOFILE=)";
+                tracing::warn!(
+                    refused = refused - told,
+                    limit = self.limit,
+                    remedy,
+                    "no descriptor was left for clients; they were refused"
+                );
+                told = refused;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use causeway_net::Use;
+
+    const RELAY: Wanted = Wanted { workers: 2, relayed: Some(16_384), connections: 10_000 };
+
+    #[test]
+    fn the_soft_limit_becomes_the_hard_one() {
+        let limit = raise_limit();
+        let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        assert_eq!((soft, hard), (limit, limit));
+    }
+
+    #[test]
+    fn h53_what_is_open_and_a_reserve_are_kept_from_clients() {
+        for (limit, open, reserve, admin) in
+            [(524_288, 24, 52, 32), (1_024, 24, 52, 32), (128, 24, 52, 32), (80, 24, 28, 16), (50, 24, 16, 4)]
+        {
+            let plan = Plan::divide(limit, open, &RELAY).unwrap();
+            assert_eq!((plan.reserve, plan.admin), (reserve, admin), "{limit}");
+            assert_eq!(plan.budget.room(), usize::try_from(limit).unwrap() - open - reserve);
+            assert!(plan.admin + CONTROL_LEAST + WORKER * RELAY.workers <= plan.reserve, "{limit}");
+        }
+    }
+
+    #[test]
+    fn h53_connections_leave_a_quarter_for_relayed_sockets_where_there_are_some() {
+        let connections = |wanted: &Wanted| {
+            let plan = Plan::divide(80, 24, wanted).unwrap();
+            let taken: Vec<_> = std::iter::from_fn(|| plan.budget.take(Use::Connection)).collect();
+            (taken.len(), plan.budget.room())
+        };
+        assert_eq!(connections(&RELAY), (21, 28));
+        assert_eq!(connections(&Wanted { relayed: None, ..RELAY }), (28, 28));
+    }
+
+    #[test]
+    fn h53_a_limit_that_leaves_nothing_for_clients_is_refused_with_one_that_does() {
+        let error = Plan::divide(40, 24, &RELAY).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("is 40, of which 24 are open") && text.contains("LimitNOFILE=56"), "{text}");
+        assert!(Plan::divide(56, 24, &RELAY).is_ok());
+        assert!(Plan::divide(10, 24, &RELAY).is_err(), "more are open than the limit allows");
+    }
+}
