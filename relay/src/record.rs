@@ -21,6 +21,7 @@ use crate::peers::{Peers, Tables};
 use crate::permission;
 use crate::refusals::Budget;
 use crate::relays::{RelayedTransportAddress, Relays};
+use crate::request::seconds;
 use crate::server::Server;
 
 /// All there is to know of an allocation, with times as what remains of them: it serves restore, take-over and mobility alike.
@@ -93,7 +94,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         let relayed = relayed.filter_map(|index| Some((index, self.allocations.relayed(id, index)?)));
         let relayed = relayed.map(|(index, address)| RelayedRecord { address, time_to_expiry: left(relays.expiry(index)) });
         let relayed: Vec<_> = relayed.collect();
-        let longest = relayed.iter().map(|relayed| relayed.time_to_expiry).max().unwrap_or_default();
+        // In whole seconds, as it is kept.
+        let longest = relayed.iter().map(|relayed| u64::from(seconds(relayed.time_to_expiry))).max().unwrap_or_default();
         let permissions = peers.permissions.iter().filter(|(_, expires)| expires.is_after(moment));
         let channels = peers.channels.iter().filter(|(_, channel)| channel.expires.is_after(moment));
         Some(AllocationRecord {
@@ -103,7 +105,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             protection: cold.protection,
             transaction: cold.transaction,
             age: cold.birth.age(now.monotonic),
-            lifetime: cold.lifetime().max(longest),
+            lifetime: cold.lifetime().max(Duration::from_secs(longest)),
             relayed,
             permissions: permissions.map(|(peer, expires)| PermissionRecord { peer: *peer, time_to_expiry: left(*expires) }).collect(),
             channels: channels

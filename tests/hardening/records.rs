@@ -109,11 +109,15 @@ fn h49_what_was_granted_is_not_shortened_by_a_restore() {
     client.refresh(&mut lab, 3600);
     client.bind(&mut lab, 0x4000, peer(1, 1));
     client.refresh_one(&mut lab, AddressFamily::Ipv6, 600);
+    lab.pass_unnoticed(Duration::from_millis(300));
     lab.setup.limits.max_lifetime = Duration::from_secs(600);
     for restart in 1..=5 {
+        let record = export(&lab, &client);
+        let longest = record.relayed.iter().map(|relayed| relayed.time_to_expiry).max().unwrap();
+        assert!(Duration::from_secs(record.lifetime.as_secs()) >= longest, "whole seconds are kept: {record:?}");
         lab.pass_seconds(100);
         lab = lab.succeed();
-        let left: Vec<_> = export(&lab, &client).relayed.iter().map(|relayed| relayed.time_to_expiry.as_secs_f64().round()).collect();
+        let left: Vec<_> = export(&lab, &client).relayed.iter().map(|relayed| relayed.time_to_expiry.as_secs_f64().ceil()).collect();
         let passed = f64::from(restart) * 100.0;
         assert_eq!(left, [3600.0 - passed, 600.0 - passed].into_iter().filter(|left| *left > 0.0).collect::<Vec<_>>());
         assert!(client.send_channel(&mut lab, 0x4000, b"x").to_peer().is_some());
