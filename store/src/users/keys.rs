@@ -105,3 +105,26 @@ fn time(text: &str) -> Result<Option<u64>, Malformed> {
 
 /// In seconds of Unix time.
 const YEAR_10000: u64 = 253_402_300_800;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h49_a_time_that_is_no_seconds_of_unix_time_is_malformed() {
+        for (text, expected) in [
+            ("", Ok(None)),
+            ("0", Ok(Some(0))),
+            ("1800000000", Ok(Some(1_800_000_000))),
+            ("253402300799", Ok(Some(253_402_300_799))),
+            ("253402300800", Err(Malformed)),
+            ("1800000000000", Err(Malformed)),
+            ("+1800000000", Err(Malformed)),
+            ("-1", Err(Malformed)),
+            (" 1800000000", Err(Malformed)),
+            ("99999999999999999999999", Err(Malformed)),
+        ] {
+            assert_eq!(time(text), expected, "{text:?}");
+        }
+    }
+}
