@@ -4,7 +4,6 @@ use crate::compare::interrupt::Interrupt;
 use crate::compare::slices::{self, Extent, Slice};
 use crate::compare::stolen::Stolen;
 use crate::compare::{Against, Case, Goal, Method, Versus, memory};
-use crate::load::{Fleet, Scenario};
 use crate::peer::{Choice, Kind, Place, Server};
 use crate::report::{Column, Memory, Outcome, Quartiles, Ratios};
 
@@ -74,8 +73,7 @@ impl Contest<'_> {
         };
         let servers = [start(0)?, start(1)?];
         let fleet = |number: usize| {
-            let (server, load): (&Server, &Scenario) = (&servers[number], &loads[number]);
-            memory::measure(server, || Fleet::new(load, &server.target(load.transport)), load.allocations)
+            memory::measure(&servers[number], &loads[number], case.method == Method::Memory)
                 .with_context(|| format!("{}: {}", case.name, choices[number].0))
         };
         let ((first, ours), (second, theirs)) = (fleet(0)?, fleet(1)?);
