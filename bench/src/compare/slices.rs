@@ -1,3 +1,4 @@
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
@@ -6,6 +7,9 @@ use crate::compare::interrupt::Interrupt;
 use crate::compare::stolen::Stolen;
 use crate::load::{Fleet, Limits, Measured, find_rate};
 use crate::peer::Server;
+
+/// How long a server has to finish what it has answered.
+const CALM: Duration = Duration::from_millis(50);
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
@@ -83,9 +87,13 @@ pub(crate) fn measure(fleet: &mut Fleet, server: &Server, extent: &Extent) -> Re
         fleet.run(extent.settle)?;
     }
     fleet.prepare()?;
+    // A release is answered first and done afterwards; and the kernel books the time of a thread when it sleeps, or at the next tick.
+    let calm = if fleet.releases() { CALM } else { Duration::ZERO };
+    thread::sleep(calm);
     let stolen = Stolen::watch();
     let before = server.process().spent()?;
     let measured = fleet.run(extent.slice)?;
+    thread::sleep(calm);
     let spent = server.process().spent()? - before;
     if measured.delivered == 0 {
         let (share, said) = (stolen.share() * 100.0, fleet.inquire());

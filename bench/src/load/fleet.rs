@@ -112,6 +112,11 @@ impl Fleet {
         self.renew_if_old()
     }
 
+    /// Whether the scenario measures releases, whose work goes on after the answer.
+    pub(crate) fn releases(&self) -> bool {
+        self.scenario.operation == Operation::Release
+    }
+
     /// Plays the scenario for so long, and waits for what is still under way then.
     ///
     /// # Errors
