@@ -58,8 +58,9 @@ impl Fleet {
             }
             self.heard.clear();
         }
-        // The next run begins with those that waited longest.
-        self.turn = rota.idle.front().copied().unwrap_or(0);
+        // The next run begins with those that waited longest; of releases, with the oldest allocations, which the server has to look for longest.
+        let next = if self.is_release() { Some((self.turn + self.released.len()) % count) } else { rota.idle.front().copied() };
+        self.turn = next.unwrap_or(0);
         Ok(())
     }
 
