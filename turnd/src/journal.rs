@@ -61,9 +61,12 @@ impl Journal {
         }
         letter.offered = (server.offer_left() == 0).then_some(self.round);
         self.rung = false;
-        // Before the letter leaves: who reads it goes by this number.
+        // Before the letter leaves: who reads it goes by this number. Where it did not leave, it waits itself.
         self.show(counters, server.unwritten());
         self.send(letter);
+        if self.unsent.is_some() {
+            self.show(counters, server.unwritten());
+        }
     }
 
     fn change(&self, allocation: &AllocationRecord, proxied: &Proxied, now: Now) -> store::Change {
@@ -100,5 +103,107 @@ impl Journal {
         if let Err(Letter::Changes(back)) = self.out.send(Letter::Changes(letter)) {
             self.unsent = Some(back);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use causeway_auth::{Authenticator, Credential, Credentials, Key, Protection};
+    use causeway_relay::{
+        ChannelPermission, Command, Config, Families, Limits, PeerPolicy, RelayedRecord, RelayedTransportAddress, Traffic, Unlimited,
+    };
+    use causeway_wire::{ChannelRange, TransactionId};
+    use rand::rngs::StdRng;
+
+    use super::*;
+    use crate::inbox::inbox;
+    use crate::nonces;
+
+    const NOW: Now = Now { monotonic: Duration::from_secs(1), unix: Duration::from_secs(1_800_000_000) };
+
+    fn server() -> Server<Unlimited, StdRng> {
+        let config = Config {
+            worker: 0,
+            families: Families { ipv4: true, ipv6: false },
+            channels: ChannelRange::Rfc8656,
+            channel_permission: ChannelPermission::WithChannel,
+            limits: Limits::default(),
+            policy: PeerPolicy::new(&[], Vec::new(), Vec::new(), 49_152..=65_535),
+            track_changes: true,
+            unauthenticated: None,
+            software: None,
+        };
+        let realm = Authenticator::new("r", Credentials::new(), nonces::of_process(Duration::from_secs(60)), 0);
+        Server::new(config, Arc::new(realm), Unlimited, rand::make_rng())
+    }
+
+    /// So many allocations come and go.
+    fn churn(server: &mut Server<Unlimited, StdRng>, times: u64) {
+        let address = RelayedTransportAddress { bound: ([127, 0, 0, 1], 50_000).into(), advertised: ([127, 0, 0, 1], 50_000).into() };
+        for id in 0..times {
+            let record = AllocationRecord {
+                id,
+                five_tuple: FiveTuple {
+                    client: ([192, 0, 2, 1], 9).into(),
+                    server: ([127, 0, 0, 1], 3478).into(),
+                    transport: Transport::Udp,
+                },
+                credential: Arc::new(Credential::new("u", Key::long_term_md5("u", "r", "p"))),
+                protection: Protection::Unnamed,
+                transaction: TransactionId([9; 12]),
+                age: Duration::ZERO,
+                lifetime: Duration::from_secs(600),
+                relayed: vec![RelayedRecord { address, time_to_expiry: Duration::from_secs(600) }],
+                permissions: Vec::new(),
+                channels: Vec::new(),
+                traffic: Traffic::default(),
+            };
+            let adopted = server.adopt(NOW, &record).unwrap();
+            server.handle_command(NOW, Command::End(adopted));
+            while server.poll_effect().is_some() {}
+        }
+    }
+
+    fn changes(letter: Option<Letter>) -> Changes {
+        match letter {
+            Some(Letter::Changes(changes)) => *changes,
+            Some(Letter::Pending) => panic!("it was asked for already"),
+            None => panic!("no letter"),
+        }
+    }
+
+    #[test]
+    fn h47_a_letter_that_finds_no_room_is_kept_and_counts() {
+        let (out, mut inbox) = inbox(1);
+        let (mut journal, mut server, counters) = (Journal::new(3, out.clone()), server(), Counters::default());
+        churn(&mut server, 5000);
+        assert!(out.send(Letter::Pending).is_ok());
+        journal.give(&counters, &mut server, &Proxied::default(), (NOW, 10));
+        assert!(counters.unwritten.value() > 0, "it is still to be asked for");
+        // What changes until there is room comes with it.
+        churn(&mut server, 2);
+        journal.offer_all(&counters, &mut server, 7);
+        journal.give(&counters, &mut server, &Proxied::default(), (NOW, 10));
+        assert!(matches!(inbox.take(), Some(Letter::Pending)));
+        journal.ring(&counters, server.unwritten());
+        let letter = changes(inbox.take());
+        assert!(letter.lost_count, "that changes were given up is not forgotten");
+        assert_eq!((letter.worker, letter.changes.len(), letter.offered), (3, 2, Some(7)));
+        assert_eq!(counters.unwritten.value(), 0);
+    }
+
+    #[test]
+    fn h47_the_counter_says_what_is_left_before_the_letter_leaves() {
+        let (out, mut inbox) = inbox(4);
+        let (mut journal, mut server, counters) = (Journal::new(0, out), server(), Counters::default());
+        churn(&mut server, 5);
+        // Nothing has run since: what the control side reads beside a letter is right already.
+        journal.give(&counters, &mut server, &Proxied::default(), (NOW, 2));
+        assert_eq!((changes(inbox.take()).changes.len(), counters.unwritten.value()), (2, 3));
+        journal.offer_all(&counters, &mut server, 1);
+        assert_eq!(counters.unwritten.value(), 3);
     }
 }

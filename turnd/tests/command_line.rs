@@ -36,6 +36,12 @@ fn h44_a_bad_configuration_ends_with_2_and_a_line_a_problem() {
 }
 
 #[test]
+fn h48_a_take_over_without_a_store_is_refused() {
+    let (code, _, err) = turnd(&[&GOOD[..], &["--take-over", "--check-config"]].concat());
+    assert!(code == Some(2) && err.contains("--take-over") && err.contains("store.url"), "{code:?}: {err}");
+}
+
+#[test]
 fn usage_errors_end_with_2_and_questions_with_0() {
     assert_eq!(turnd(&["--relm", "x"]).0, Some(2));
     assert_eq!(turnd(&["--user", "alice"]).0, Some(2));
