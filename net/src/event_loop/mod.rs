@@ -8,6 +8,7 @@ mod listening;
 mod moderation;
 mod opening;
 mod pages;
+mod reading;
 mod ring;
 mod scratch;
 mod screen;
