@@ -98,6 +98,18 @@ impl Events {
         self.len
     }
 
+    /// Whether there may be more than one wait brings.
+    pub(crate) fn is_full(&self) -> bool {
+        self.len == EVENTS
+    }
+
+    /// Puts the first `count` of them behind the others.
+    pub(crate) fn rotate(&mut self, count: usize) {
+        if count > 0 && self.len > 0 {
+            self.events[..self.len].rotate_left(count % self.len);
+        }
+    }
+
     /// Forgets them.
     pub(crate) fn clear(&mut self) {
         self.len = 0;

@@ -114,6 +114,8 @@ stats! {
     dropped_record_too_long,
     /// Datagrams dropped: no DTLS record in them was authentic and new
     dropped_unauthentic,
+    /// DTLS records dropped: they came behind others in one datagram, and the turn had no room for them
+    dropped_too_many_records,
     /// Datagrams dropped: they belong to no DTLS association or handshake, and begin none
     dropped_no_handshake,
     /// ICMP errors reported by the kernel

@@ -28,8 +28,10 @@ use crate::unproven;
 use crate::verdict::{Discard, Respond, Verdict};
 use crate::wheel::Wheel;
 
-/// So many allocations are visited in one call of [`Server::handle_timeout`].
+/// Maximum number of allocations visited in one call of [`Server::handle_timeout`],
 const VISITS: usize = 1024;
+/// and of those that end in it: each closes a socket, which costs as much as many visits.
+const ENDS: usize = 64;
 
 /// One TURN server for one worker.
 ///
@@ -180,7 +182,11 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// Ends what has expired. A bounded number at a time: [`poll_timeout`](Self::poll_timeout) says when to come again, which may be at once.
     pub fn handle_timeout(&mut self, now: Now) {
         self.unpark_expired(now.monotonic);
+        let mut ends = 0;
         for _ in 0..VISITS {
+            if ends == ENDS {
+                return;
+            }
             let Some((second, id)) = self.wheel.expire(now.monotonic) else { return };
             let Some(allocation) = self.allocations.get(id) else { continue };
             if self.allocations.cold(id).is_none_or(|cold| u64::from(cold.visit) != second) {
@@ -188,6 +194,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             }
             if !allocation.relays.any_live(now.moment()) {
                 self.end(id, now.monotonic, EndReason::Expired);
+                ends += 1;
             } else {
                 self.release_expired(id, now.monotonic);
                 self.change(id, |peers| peers.remove_expired(now.moment()));

@@ -18,6 +18,9 @@ use crate::connections::{Connection, Connections};
 use crate::counts::{Counts, Silent};
 use crate::endpoint::{Endpoint, Sockets};
 
+/// Maximum number of idle connections closed in one turn.
+const ENDINGS: usize = 64;
+
 /// What the control side tells a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Letter {
@@ -175,12 +178,43 @@ impl Service for Worker {
     }
 
     fn timeout(&mut self, now: Sample, io: &mut Io) {
-        while let Some(idle) = self.connections.take_idle(now.monotonic) {
+        // Where more are due, the deadline has passed already, and the next turn comes at once.
+        for _ in 0..ENDINGS {
+            let Some(idle) = self.connections.take_idle(now.monotonic) else { break };
             self.counts.idle_closed.add(1);
             match idle {
                 Connection::Stream(key) => io.close_stream(key),
                 Connection::Association(key) => io.close_association(key),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use causeway_net::{Clock, Places, StreamKey};
+
+    use super::*;
+
+    #[test]
+    fn h52_connections_that_are_idle_together_are_closed_in_several_turns() {
+        const COUNT: u64 = 200;
+        let mut event_loop = EventLoop::new(Clock::start()).unwrap();
+        let mut connections = Connections::new(Places::new(1_000, 1_000), Places::new(1, 1), Duration::from_secs(10));
+        for number in 0..COUNT {
+            let key = Connection::Stream(StreamKey::from_bits(number));
+            assert!(connections.admit(Duration::ZERO, key, "192.0.2.1".parse().unwrap()));
+        }
+        let counts = Arc::new(Counts::default());
+        let mut worker = Worker::new(Sockets::default(), &mut event_loop, connections, None, Arc::clone(&counts)).unwrap();
+        let now = Sample { monotonic: Duration::from_secs(10), unix: Duration::ZERO };
+        for turn in 1.. {
+            worker.timeout(now, event_loop.io());
+            assert_eq!(counts.idle_closed.value(), COUNT.min(turn * ENDINGS as u64));
+            if worker.next_deadline().is_none() {
+                break;
+            }
+        }
+        assert_eq!(counts.idle_closed.value(), COUNT);
     }
 }

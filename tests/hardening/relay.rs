@@ -202,6 +202,27 @@ fn h30_an_account_is_given_once_for_each_allocation() {
 }
 
 #[test]
+fn h52_allocations_that_expire_together_end_in_several_turns() {
+    const COUNT: u16 = 200;
+    let mut lab = Lab::with(|setup| (setup.quota, setup.ports) = (1_000, 1_000));
+    for port in 1..=COUNT {
+        Client::at(client(1, port), Transport::Udp).allocate(&mut lab);
+    }
+    lab.pass_unnoticed(Duration::from_secs(700));
+    let now = lab.now();
+    let mut turns = 0;
+    while lab.server.gauges().allocations > 0 {
+        let before = lab.server.gauges().allocations;
+        lab.server.handle_timeout(now);
+        let ended = before - lab.server.gauges().allocations;
+        assert!(ended <= 64, "{ended} in one turn");
+        assert!(lab.server.gauges().allocations == 0 || lab.server.poll_timeout().is_some_and(|at| at <= now.monotonic), "the rest is due");
+        turns += 1;
+    }
+    assert_eq!(turns, 4);
+}
+
+#[test]
 fn h33_refreshing_again_and_again_fills_no_table() {
     for default_lifetime in [600, 2] {
         let limits = Limits { default_lifetime: Duration::from_secs(default_lifetime), ..Limits::default() };

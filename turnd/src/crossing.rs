@@ -1,14 +1,16 @@
 //! Datagrams from worker to worker, in memory: between clients of this process that different workers serve.
 //!
 //! There is a lane for each ordered pair of workers. During its turn a worker collects what goes to each other one, and hands each
-//! collection over at once; whoever is given the first one since it last looked is woken by a letter. The buffers of a lane change
-//! places, so that nothing is allocated once they have grown to what is needed, and large ones are not kept. A lane's lock is held
+//! collection over at once; whoever is given the first one since it last looked is woken by a letter. It looks once a turn, whatever wakes
+//! it, and what is too much for a turn waits for the next. The buffers of a lane change places, so that nothing is allocated once they have
+//! grown to what is needed; large ones are not kept, and those of a lane that carried nothing for a while are freed. A lane's lock is held
 //! while two of them are exchanged, or a collection is put behind one that still waits: by two threads, and never for long.
 
 use std::mem;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use causeway_net::mailbox::Sender;
 use causeway_relay::RelayId;
@@ -23,8 +25,12 @@ const MOST_BYTES: usize = 512 << 10;
 const BATCH_DATAGRAMS: usize = 64;
 /// or so many bytes: of the longest datagrams that is one. A buffer that has grown beyond it is cut back when it is empty.
 const BATCH_BYTES: usize = 64 << 10;
-/// So many datagrams are taken in a turn before no further lane is looked into.
-const TURN: usize = 1024;
+/// Datagrams after which a turn looks into no further lane,
+const TURN_DATAGRAMS: usize = 1024;
+/// or bytes.
+const TURN_BYTES: usize = 1 << 20;
+/// How often the buffers are freed of lanes that carried nothing in the meantime.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// Whom a datagram is for, and what goes with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,8 +140,18 @@ pub(crate) struct Crossing {
     next: usize,
     unseen: usize,
     taken: usize,
+    taken_bytes: usize,
+    /// Whether lanes are left that the last turn did not look into.
+    more: bool,
     lost: u64,
+    /// By the worker at the other end: whether the lane from it, and the collection for it, were used since they were last tidied.
+    used: Box<[[bool; 2]]>,
+    next_tidying: Duration,
 }
+
+/// The index of a lane's two uses in [`Crossing::used`].
+const FROM: usize = 0;
+const TO: usize = 1;
 
 impl Crossing {
     /// The ends of all workers, which are reached by these mailboxes: none for a single one, who has nobody to send to.
@@ -157,7 +173,11 @@ impl Crossing {
             next: 0,
             unseen: 0,
             taken: 0,
+            taken_bytes: 0,
+            more: false,
             lost: 0,
+            used: vec![[false; 2]; count].into(),
+            next_tidying: Duration::ZERO,
         };
         (0..count).map(|index| Some(end(index))).collect()
     }
@@ -186,23 +206,29 @@ impl Crossing {
         self.lost
     }
 
-    /// Whether something has come since this was last asked; then [`next`](Self::next) gives it.
+    /// Whether something has come since the last turn asked, or was left by it; then [`next`](Self::next) gives it. To be asked once a turn.
     pub(crate) fn has_arrivals(&mut self) -> bool {
         let door = &self.lanes.doors[self.index];
-        // It is cleared before the lanes are looked into: who puts in something later knocks anew.
+        // It is cleared before the lanes are looked into: a worker that puts in something later knocks again.
         let knocked = door.knocked.load(Ordering::Relaxed) && door.knocked.swap(false, Ordering::AcqRel);
-        if knocked {
-            (self.unseen, self.taken) = (self.collected.len(), 0);
+        let has_arrivals = mem::take(&mut self.more) || knocked;
+        if has_arrivals {
+            (self.unseen, self.taken, self.taken_bytes) = (self.collected.len(), 0, 0);
         }
-        knocked
+        has_arrivals
     }
 
-    /// What lies in another lane, to be [given back](Self::give_back). Where it is too much for a turn, the rest comes in the next.
+    /// Whether the last turn left something, so that the next is to begin at once.
+    pub(crate) fn has_more(&self) -> bool {
+        self.more
+    }
+
+    /// What lies in another lane, to be [given back](Self::give_back). The rest of what is too much for a turn comes in the next.
     pub(crate) fn next(&mut self) -> Option<Batch> {
         while self.unseen > 0 {
-            if self.taken >= TURN {
-                self.unseen = 0;
-                self.lanes.doors[self.index].knock();
+            if self.taken >= TURN_DATAGRAMS || self.taken_bytes >= TURN_BYTES {
+                // No knock: the letter would lie in the mailbox that this turn may be draining.
+                (self.unseen, self.more) = (0, true);
                 return None;
             }
             let from = self.next;
@@ -211,7 +237,9 @@ impl Crossing {
             let mut lane = self.lanes.lane(from, self.index);
             if !lane.is_empty() {
                 let arrived = mem::replace(&mut *lane, mem::take(&mut self.spare));
+                self.used[from][FROM] = true;
                 self.taken += arrived.envelopes.len();
+                self.taken_bytes += arrived.bytes.len();
                 return Some(arrived);
             }
         }
@@ -224,10 +252,42 @@ impl Crossing {
         self.spare = batch;
     }
 
+    /// Frees the buffers of lanes that carried nothing since this was last done, a second ago or more.
+    pub(crate) fn tidy(&mut self, now: Duration) {
+        if now < self.next_tidying {
+            return;
+        }
+        self.next_tidying = now + IDLE;
+        if self.used.iter().all(|used| !used[FROM]) {
+            self.spare = Batch::default();
+        }
+        for other in 0..self.collected.len() {
+            let [from, to] = mem::take(&mut self.used[other]);
+            if !to && self.collected[other].is_empty() {
+                self.collected[other] = Batch::default();
+            }
+            if !from {
+                let mut lane = self.lanes.lane(other, self.index);
+                if lane.is_empty() {
+                    *lane = Batch::default();
+                }
+            }
+        }
+    }
+
     fn hand_over(&mut self, to: usize) {
+        self.used[to][TO] = true;
         let lost = self.lanes.lane(self.index, to).append(&mut self.collected[to]);
         self.lost += lost as u64;
         self.lanes.doors[to].knock();
+    }
+}
+
+#[cfg(test)]
+impl Batch {
+    /// What it holds on to, in bytes.
+    fn memory(&self) -> usize {
+        self.bytes.capacity() + self.envelopes.capacity() * size_of::<(Envelope, usize)>()
     }
 }
 
@@ -320,8 +380,65 @@ mod tests {
             end.depart();
         }
         assert_eq!((letters(&mail[3]), arrived(&mut ends[3]).len()), (1, 1600));
-        assert_eq!((letters(&mail[3]), arrived(&mut ends[3]).len()), (1, 800), "it has woken itself");
+        assert!(ends[3].has_more());
+        assert_eq!((letters(&mail[3]), arrived(&mut ends[3]).len()), (0, 800), "without a letter that the same turn would take");
+        assert!(!ends[3].has_more());
         assert_eq!((letters(&mail[3]), arrived(&mut ends[3]).len()), (0, 0));
+    }
+
+    #[test]
+    fn h52_large_datagrams_of_many_lanes_are_too_much_for_a_turn_too() {
+        let (mut ends, _mail) = ends(6);
+        for end in &mut ends[..5] {
+            (0..7).for_each(|slot| end.put(envelope(5, slot), &[1; 65_000]));
+            end.depart();
+        }
+        let turns: Vec<usize> = std::iter::repeat_with(|| arrived(&mut ends[5]).len()).take_while(|count| *count > 0).collect();
+        assert_eq!(turns, [21, 14], "at most a mebibyte and a lane");
+    }
+
+    #[test]
+    fn h52_no_lane_waits_for_ever_while_others_are_full() {
+        let (mut ends, _mail) = ends(4);
+        let (mut seen, mut turns) = ([0; 3], 0);
+        while seen.iter().any(|count| *count < 3000) {
+            for (index, end) in (0u32..).zip(&mut ends[..3]) {
+                (0..1000).for_each(|_| end.put(envelope(3, index), b"x"));
+                end.depart();
+            }
+            arrived(&mut ends[3]).iter().for_each(|(envelope, _)| seen[envelope.to.allocation.slot as usize] += 1);
+            turns += 1;
+            assert!(turns <= 8, "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn lanes_that_carry_nothing_keep_nothing() {
+        let (mut ends, _mail) = ends(3);
+        let second = Duration::from_secs(1);
+        for (from, end) in ends.iter_mut().enumerate() {
+            for to in (0..3).filter(|to| *to != from) {
+                (0..200).for_each(|slot| end.put(envelope(to as u16, slot), &[0; 1200]));
+            }
+            end.depart();
+        }
+        for end in &mut ends {
+            arrived(end);
+            end.tidy(second);
+        }
+        let kept = |ends: &[Crossing]| -> usize {
+            let own = ends.iter().flat_map(|end| end.collected.iter().chain([&end.spare])).map(Batch::memory).sum::<usize>();
+            own + ends[0].lanes.lanes.iter().map(|lane| lane.lock().unwrap().memory()).sum::<usize>()
+        };
+        assert!(kept(&ends) > 0, "a lane that is in use keeps its buffers");
+        for round in 2..4 {
+            ends.iter_mut().for_each(|end| end.tidy(round * second));
+        }
+        assert_eq!(kept(&ends), 0);
+        ends[0].put(envelope(1, 7), b"and on");
+        ends[0].depart();
+        ends[1].tidy(9 * second);
+        assert_eq!(arrived(&mut ends[1]).len(), 1, "what waits is no waste");
     }
 
     #[test]
@@ -338,7 +455,7 @@ mod tests {
 
     /// Takes what there is if a letter says so, and looks at the order of each sender's. How many.
     fn woken(mail: &Receiver<Mail>, receiver: &mut Crossing, next: &mut [u32; 2]) -> u64 {
-        if letters(mail) == 0 {
+        if letters(mail) == 0 && !receiver.has_more() {
             return 0;
         }
         let arrived = arrived(receiver);
@@ -372,7 +489,7 @@ mod tests {
                 })
             })
             .collect();
-        // Each letter is one look, as in a worker: a look for which no letter came finds nothing that one is missing for.
+        // Each letter is one look, and what a look leaves is another: a look for which no letter came finds nothing that one is missing for.
         let mut count = 0;
         let mut next = [0; 2];
         while !senders.iter().all(JoinHandle::is_finished) {

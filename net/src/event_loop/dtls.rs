@@ -10,7 +10,7 @@ use crate::clock::Sample;
 use crate::packet::Room;
 use crate::region::Span;
 use crate::secure::dtls::hello::ClientHello;
-use crate::secure::dtls::record::{APPLICATION_DATA, HANDSHAKE, RecordHeader};
+use crate::secure::dtls::record::{APPLICATION_DATA, HANDSHAKE, RecordHeader, records_of};
 use crate::secure::dtls::{Answer, Cookies, HandshakeKey, Letter, MAX_PLAINTEXT, Opened, Outcome, Pipe, Records};
 use crate::secure::{Failure, Letter as AnyLetter};
 
@@ -45,7 +45,7 @@ impl EventLoop {
 
     /// Hands over what an association's datagram holds, each record as a datagram of its own.
     fn decrypt<S: Service>(&mut self, now: Sample, key: AssociationKey, arrival: &Arrival, room: Room, service: &mut S) {
-        let payload = room.payload;
+        let payload = self.admitted(room.payload);
         let mut pipe = std::mem::take(&mut self.io.associations.reading);
         let mut opened = self.open_first(key, &mut pipe, payload);
         if opened == Opened::None && pipe.is_quiet() {
@@ -56,13 +56,23 @@ impl EventLoop {
             let arrival = Arrival { association: Some(key), tag: association.tag, ..*arrival };
             let end = payload.start + len;
             // A record is longer than what is encrypted in it: the rest of the datagram is room behind the plaintext.
-            let tailroom = payload.end.saturating_sub(end) + room.tailroom;
+            let tailroom = room.payload.end.saturating_sub(end) + room.tailroom;
             let plaintext = Room { payload: Span { start: payload.start, end }, tailroom, ..room };
             self.hand_over(now, &arrival, plaintext, service);
             opened = self.open_next(key, &mut pipe, payload);
         }
         self.conclude(now, key, &mut pipe, opened, service);
         self.io.associations.reading = pipe;
+    }
+
+    /// As many records of a datagram as there is room for in the turn: the first, and what all datagrams may have behind their first (H52).
+    /// The rest is dropped, as if the datagram had been shorter.
+    fn admitted(&mut self, payload: Span) -> Span {
+        // SAFETY: as in `secure_datagram`.
+        let records = records_of(unsafe { self.region.bytes(payload) }, 1 + self.budget.records);
+        self.budget.records = self.budget.records.saturating_sub(records.taken.saturating_sub(1));
+        self.io.stats.dropped_too_many_records.add(records.left_out as u64);
+        Span { start: payload.start, end: payload.start + records.len }
     }
 
     /// Decrypts the first record of a datagram to the place that it came from.

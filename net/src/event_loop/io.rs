@@ -1,7 +1,7 @@
 //! What a service may do: send, reply, open and close.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -84,8 +84,8 @@ pub struct Io {
     pub(super) listening: Vec<SocketKey>,
     /// Memory for what streams are sent, while it waits.
     pub(super) spare: Spare,
-    /// Streams that brought more frames than a turn takes.
-    pub(super) set_aside: Vec<StreamKey>,
+    /// Streams that the turn had no room for: they have bytes to be read, or frames that were set aside.
+    pub(super) line: VecDeque<StreamKey>,
     /// Streams with frames to be written at the flush.
     pub(super) dirty: Vec<StreamKey>,
     /// Streams that wait for their last bytes to be taken.
@@ -116,6 +116,8 @@ pub(super) struct SocketEntry {
     /// Whether the ring serves it, and whether it is receiving from it now.
     pub(super) ringed: bool,
     pub(super) receiving: bool,
+    /// The turn in which it was last received from, by its number.
+    pub(super) received_in: u64,
 }
 
 /// A TCP listener in the loop.
@@ -158,7 +160,7 @@ impl Io {
             next_counted: 0,
             listening: Vec::new(),
             spare: Spare::default(),
-            set_aside: Vec::new(),
+            line: VecDeque::new(),
             dirty: Vec::new(),
             draining: Vec::new(),
             failed: Vec::new(),

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::AsRawFd;
 
+use super::budget::take;
 use super::io::{Io, ListenerEntry};
 use super::service::{Admission, Service};
 use super::{EventLoop, ListenerKey, StreamKey, StreamListening, TENDING_WAIT};
@@ -64,6 +65,9 @@ impl EventLoop {
             let Some(entry) = self.io.listeners.get(key) else {
                 return;
             };
+            if !take(&mut self.budget.accepts) {
+                return; // they stay in the backlog, and the listener is ready in the next turn
+            }
             let tag = entry.listening.tag;
             match entry.listener.accept() {
                 Ok((fd, peer, local)) => {

@@ -1,6 +1,7 @@
 //! One worker's loop.
 
 mod associations;
+mod budget;
 mod dtls;
 mod io;
 mod listeners;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use associations::{Association, AssociationInfo, AssociationKey};
+use budget::Budget;
 pub use io::{Io, MAX_REPLY, Unsent};
 pub use listening::{DatagramListening, StreamListening};
 use moderation::Moderation;
@@ -30,7 +32,7 @@ use pages::Pages;
 pub use service::{Admission, Arrival, Route, Service, StreamInfo};
 
 use crate::clock::{Clock, Sample};
-use crate::epoll::{Events, Interest, Source};
+use crate::epoll::{Events, Interest, Readiness, Source};
 use crate::heartbeat::Heartbeat;
 use crate::mailbox;
 use crate::packet::SLOTS;
@@ -87,6 +89,10 @@ pub struct EventLoop {
     next_tending: Duration,
     moderation: Moderation,
     pages: Pages,
+    /// What is left of the turn.
+    budget: Budget,
+    /// The event before which the last turn had to stop, of those that it got.
+    stopped_at: usize,
 }
 
 impl EventLoop {
@@ -132,6 +138,8 @@ impl EventLoop {
             next_tending: Duration::ZERO,
             moderation: Moderation::default(),
             pages: Pages::new(false),
+            budget: Budget::of_a_turn(0),
+            stopped_at: 0,
         })
     }
 
@@ -177,26 +185,26 @@ impl EventLoop {
         moderation::make_timers_exact();
         self.io.now = self.clock.sample().monotonic;
         while !self.io.stopped {
-            let rest = self.due_rest();
+            let patience = self.patience(service.next_deadline());
+            let rest = self.due_rest(patience);
             if self.io.ring.is_none() {
                 moderation::rest(rest);
-                self.io.epoll.wait(&mut events, self.patience(service.next_deadline()))?;
+                self.io.epoll.wait(&mut events, patience)?;
             } else {
-                let patience = self.patience(service.next_deadline());
-                self.io.wait_on_ring(&mut events, rest.min(patience), patience)?;
+                self.io.wait_on_ring(&mut events, rest, patience)?;
             }
             self.suit_pages();
-            self.turn(&events, service, mailbox);
+            self.turn(&mut events, service, mailbox);
         }
         Ok(())
     }
 
-    /// How long to let packets gather, if they come fast.
-    fn due_rest(&mut self) -> Duration {
+    /// How long to let packets gather, if they come fast; not longer than `patience`.
+    fn due_rest(&mut self, patience: Duration) -> Duration {
         let stats = &self.io.stats;
         let packets = stats.datagrams_received.value() + stats.frames_received.value();
         self.pages.note(self.io.now, packets);
-        let rest = self.moderation.note(self.io.now, packets);
+        let rest = self.moderation.note(self.io.now, packets).min(patience);
         if !rest.is_zero() {
             stats.rests.add(1);
         }
@@ -205,7 +213,7 @@ impl EventLoop {
 
     /// How long the next wait may be.
     fn patience(&self, deadline: Option<Duration>) -> Duration {
-        let has_more = self.io.ring_has_more() || !self.io.set_aside.is_empty();
+        let has_more = self.io.ring_has_more() || !self.io.line.is_empty() || self.next_tending <= self.io.now;
         if has_more || self.io.listening.iter().any(|key| self.is_busy(*key)) {
             return Duration::ZERO;
         }
@@ -214,21 +222,28 @@ impl EventLoop {
         deadline.map_or(longest, |deadline| deadline.saturating_sub(self.io.now).min(longest))
     }
 
-    fn turn<S: Service>(&mut self, events: &Events, service: &mut S, mailbox: &mailbox::Receiver<S::Mail>) {
+    fn turn<S: Service>(&mut self, events: &mut Events, service: &mut S, mailbox: &mailbox::Receiver<S::Mail>) {
         let now = self.clock.sample();
         self.io.now = now.monotonic;
         self.heartbeat.stamp(now.monotonic);
         self.io.stats.turns.add(1);
+        self.budget = Budget::of_a_turn(self.io.line.len());
         self.resume_streams(now, service);
-        // A wait brings a bounded number of events, and thousands of relayed sockets can fill it: without this, clients' packets
-        // would wait for several of their rounds.
+        // A wait brings a bounded number of events, and thousands of relayed sockets and streams can fill it: without this, clients' packets
+        // and letters would wait for several of their rounds.
+        let crowded = events.is_full();
         for index in 0..self.io.listening.len() {
             let key = self.io.listening[index];
-            if self.is_busy(key) {
+            if crowded || self.is_busy(key) {
                 self.receive(now, key, service);
             }
         }
+        if crowded {
+            self.letters(now, service, mailbox);
+            self.answers(now, service);
+        }
         self.completions(now, service);
+        events.rotate(std::mem::take(&mut self.stopped_at));
         let mut next = 0;
         while next < events.len() {
             let run = self.receive_each(now, events, next, service);
@@ -239,18 +254,15 @@ impl EventLoop {
             let (source, ready) = events.at(next);
             next += 1;
             match source {
-                Source::Socket(key) => {
-                    if ready.error() {
-                        self.errors(now, key, service);
-                    }
-                    if ready.readable() {
-                        self.receive(now, key, service);
-                    }
-                }
+                Source::Socket(key) => self.socket_ready(now, key, ready, service),
                 Source::Stream(key) => self.stream_ready(now, key, ready, service),
                 Source::Listener(key) => self.accept(now, key, service),
-                Source::Mailbox => self.letters(now, service, mailbox),
-                Source::Handshaker => self.answers(now, service),
+                Source::Mailbox if !crowded => self.letters(now, service, mailbox),
+                Source::Handshaker if !crowded => self.answers(now, service),
+                Source::Mailbox | Source::Handshaker => {}
+            }
+            if self.stopped_at == 0 && self.budget.is_spent_on_sockets() {
+                self.stopped_at = next; // those behind it are the first of the next turn
             }
         }
         if service.next_deadline().is_some_and(|deadline| deadline <= now.monotonic) {
@@ -263,6 +275,16 @@ impl EventLoop {
         self.io.flush_streams();
         self.report_failed(now, service);
         self.tend(now, service);
+    }
+
+    fn socket_ready<S: Service>(&mut self, now: Sample, key: SocketKey, ready: Readiness, service: &mut S) {
+        if ready.error() {
+            self.errors(now, key, service);
+        }
+        let turn = self.io.stats.turns.value();
+        if ready.readable() && self.io.sockets.get(key).is_some_and(|entry| entry.received_in != turn) {
+            self.receive(now, key, service);
+        }
     }
 
     fn is_busy(&self, key: SocketKey) -> bool {
@@ -295,11 +317,15 @@ impl EventLoop {
         if now.monotonic < self.next_tending {
             return;
         }
-        self.io.tend_streams();
+        self.io.tend_streams(&mut self.budget.endings);
         self.tend_openings(now, service);
         self.tend_associations(now, service);
         self.io.resume_listeners();
         self.io.count_all_drops();
-        self.next_tending = now.monotonic + if self.needs_tending() { TENDING_WAIT } else { LONGEST_WAIT };
+        self.next_tending = match () {
+            () if self.budget.endings == 0 => now.monotonic, // the rest is due in the next turn
+            () if self.needs_tending() => now.monotonic + TENDING_WAIT,
+            () => now.monotonic + LONGEST_WAIT,
+        };
     }
 }

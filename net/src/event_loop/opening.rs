@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 use std::io;
 use std::time::Duration;
 
+use super::budget::take;
 use super::io::{CIPHER, Io};
 use super::screen::is_secure;
 use super::service::Service;
@@ -230,6 +231,9 @@ impl EventLoop {
     /// Ends what has taken too long.
     pub(super) fn tend_openings<S: Service>(&mut self, now: Sample, service: &mut S) {
         while let Some(Reverse((at, bits))) = self.io.opening.peek().copied().filter(|Reverse((at, _))| *at <= now.monotonic) {
+            if !take(&mut self.budget.endings) {
+                return;
+            }
             self.io.opening.pop();
             let key = StreamKey::from_bits(bits);
             let Some(stream) = self.io.streams.get(key) else { continue };

@@ -6,20 +6,22 @@ use std::sync::Arc;
 
 use super::io::CIPHER;
 use super::scratch::ROOM;
-use super::service::Service;
+use super::service::{Service, StreamInfo};
 use super::{EventLoop, StreamKey};
 use crate::clock::Sample;
 use crate::epoll::Readiness;
 use crate::packet::{Packet, Room};
 use crate::region::Span;
 use crate::stats::Stats;
-use crate::tcp::{Layer, MAX_FRAME, Progress, READ, State, StreamEnd, receive};
+use crate::tcp::{Aside, Layer, MAX_FRAME, Malformed, Progress, READ, State, StreamEnd, receive};
 
 /// Bytes of a frame that must be enough for its length to be known.
 const ENOUGH_FOR_LENGTH: usize = 16;
 
-/// Frames that one stream is served of in one turn: about as many as a batch of datagrams has. A read can bring thousands of short ones.
-const FRAMES: usize = 128;
+/// Streams in line beyond which less is read of each, so that what is read and waits stays small,
+const LONG_LINE: usize = 64;
+/// namely so much.
+const SHORT_READ: usize = 4 << 10;
 
 /// The most that is encrypted in one record of TLS.
 const RECORD: usize = 16 << 10;
@@ -45,7 +47,11 @@ impl EventLoop {
             self.io.write_stream(key);
         }
         if ready.readable() || ready.error() {
-            self.read_stream(now, key, service);
+            if self.budget.is_spent_on_streams() {
+                self.io.stand_in_line(key);
+            } else {
+                self.read_stream(now, key, service);
+            }
         }
         self.report_failed(now, service);
     }
@@ -56,38 +62,89 @@ impl EventLoop {
         };
         match (&stream.layer, stream.state) {
             (_, State::Draining { .. }) => {}
-            _ if stream.incoming.is_aside() => {} // what it sent before comes first, in the next turn
+            _ if stream.in_line => {} // those before it come first, and what it sent before
             (Layer::Plain, _) => self.read_plain(now, key, service),
             (Layer::Opening(_), _) => self.read_opening(now, key, service),
             (Layer::Secure(_), _) => self.read_records(now, key, service),
         }
     }
 
-    /// Goes on with streams that brought more frames than the last turn took.
+    /// Goes on with the streams that the last turn had no room for, in their order: each has its share of the turn, and one that has more
+    /// stands behind the others. Those that stand in line are more important than those that only now are ready, or they would starve.
     pub(super) fn resume_streams<S: Service>(&mut self, now: Sample, service: &mut S) {
-        for key in std::mem::take(&mut self.io.set_aside) {
-            let room = self.io.scratch_room();
-            let Some(stream) = self.io.streams.get_mut(key).filter(|stream| stream.incoming.is_aside()) else { continue };
-            let is_secure = matches!(stream.layer, Layer::Secure(_));
-            // SAFETY: nothing queued lies in this room of the scratch buffer, and no packet is alive.
-            let len = stream.incoming.take_aside(unsafe { self.region.bytes_mut(room) });
-            self.frames(now, key, part(room, &(0..len)), service);
-            if is_secure {
-                self.decrypted(now, key, &[], service); // for the end that the records may have told of
+        for _ in 0..self.io.line.len() {
+            if self.budget.is_spent_on_streams() {
+                break;
             }
+            let Some(key) = self.io.line.pop_front() else { break };
+            let Some(stream) = self.io.streams.get_mut(key) else { continue };
+            stream.in_line = false;
+            if stream.incoming.is_aside() {
+                self.resume(now, key, service);
+            } else {
+                self.read_stream(now, key, service);
+            }
+        }
+        self.report_failed(now, service);
+    }
+
+    /// Serves a stream of frames that were set aside.
+    fn resume<S: Service>(&mut self, now: Sample, key: StreamKey, service: &mut S) {
+        let Some(stream) = self.io.streams.get_mut(key) else { return };
+        let is_secure = matches!(stream.layer, Layer::Secure(_));
+        let mut aside = stream.incoming.take_aside();
+        let mut left = self.budget.share();
+        while !aside.rest().is_empty() {
+            let Some(info) = self.io.info(key) else {
+                return; // the service closed it
+            };
+            if left == 0 {
+                return self.io.set_aside(key, aside);
+            }
+            match next_frame(service, &info, aside.rest()) {
+                Next::Frame(len) => {
+                    let room = self.io.scratch_room();
+                    let payload = part(room, &(0..len));
+                    // SAFETY: nothing queued lies in this room of the scratch buffer, and no packet is alive.
+                    unsafe { self.region.bytes_mut(payload) }.copy_from_slice(&aside.rest()[..len]);
+                    aside.advance(len);
+                    let pushed = self.io.outbox.pushed();
+                    self.frame(now, &info, payload, service);
+                    if self.io.outbox.pushed() != pushed {
+                        self.io.keep_scratch(payload.end);
+                    }
+                    left -= 1;
+                }
+                Next::Half(announced) => {
+                    if let Some(stream) = self.io.streams.get_mut(key) {
+                        stream.incoming.keep(aside.rest(), announced);
+                    }
+                    break;
+                }
+                Next::Malformed => return self.end(now, key, StreamEnd::Malformed, service),
+            }
+        }
+        if is_secure {
+            self.decrypted(now, key, &[], service); // for the end that the records may have told of
         }
     }
 
+    /// How much to read of a stream at a time.
+    fn read_len(&self) -> usize {
+        if self.io.line.len() > LONG_LINE { SHORT_READ } else { READ }
+    }
+
     fn read_plain<S: Service>(&mut self, now: Sample, key: StreamKey, service: &mut S) {
-        let room = self.io.scratch_room();
+        let (room, most) = (self.io.scratch_room(), self.read_len());
         let Some(stream) = self.io.streams.get_mut(key) else {
             return;
         };
-        let (fd, stats) = (stream.raw_fd(), &self.io.stats);
+        let (fd, stats, budget) = (stream.raw_fd(), &self.io.stats, &mut self.budget);
         stream.note_read(now.monotonic);
         // SAFETY: nothing queued lies in this room of the scratch buffer, and no packet is alive.
         let scratch = unsafe { self.region.bytes_mut(room) };
-        match stream.incoming.read(|buffer| counted(stats, receive(fd, at_most(READ, buffer))), scratch) {
+        let receive = |buffer: &mut [u8]| counted(stats, receive(fd, at_most(most, buffer))).inspect(|count| budget.read(*count));
+        match stream.incoming.read(receive, scratch) {
             Ok(Progress::Bytes(range)) => self.frames(now, key, part(room, &range), service),
             Ok(Progress::Pending) => {}
             Ok(Progress::End) => self.end(now, key, StreamEnd::PeerClosed, service),
@@ -97,19 +154,23 @@ impl EventLoop {
 
     /// Reads records once, and hands over the frames in them.
     fn read_records<S: Service>(&mut self, now: Sample, key: StreamKey, service: &mut S) {
+        let most = if self.io.line.len() > LONG_LINE { SHORT_READ } else { ROOM };
         let Some(stream) = self.io.streams.get_mut(key) else {
             return;
         };
         stream.note_read(now.monotonic);
         // So much that all of it, the end of a record that was begun before, and the half frame before that fit into one room: what is
         // too much for the turn is set aside from there, and encrypted bytes are not.
-        let most = ROOM - RECORD - stream.incoming.ahead();
+        let most = most.min(ROOM - RECORD - stream.incoming.ahead());
         let region = Arc::clone(&self.region);
         // SAFETY: this room is used by one read at a time, and no slice of it outlives the read.
         let buffer = unsafe { region.bytes_mut(CIPHER) };
         match receive(stream.raw_fd(), at_most(most, buffer)) {
             Ok(0) => self.end(now, key, StreamEnd::PeerClosed, service),
-            Ok(count) => self.decrypted(now, key, &buffer[..count], service),
+            Ok(count) => {
+                self.budget.read(count);
+                self.decrypted(now, key, &buffer[..count], service);
+            }
             Err(error) => self.read_failed(now, key, &error, service),
         }
     }
@@ -161,7 +222,7 @@ impl EventLoop {
 
     fn cut<S: Service>(&mut self, now: Sample, key: StreamKey, read: Span, service: &mut S) {
         let Span { start: mut at, end } = read;
-        let mut left = FRAMES;
+        let mut left = self.budget.share();
         while at < end {
             let Some(info) = self.io.info(key) else {
                 return; // the service closed it
@@ -170,34 +231,51 @@ impl EventLoop {
             // SAFETY: nothing writes to this part of the scratch buffer while this slice lives.
             let bytes = unsafe { self.region.bytes(rest) };
             if left == 0 {
-                return self.io.set_aside(key, bytes);
+                return self.io.set_aside(key, Aside::of(bytes));
             }
-            match service.frame_len(&info, bytes) {
-                Ok(Some(length)) if length == 0 || length > MAX_FRAME => {
-                    return self.end(now, key, StreamEnd::Malformed, service);
-                }
-                Ok(Some(length)) if length <= bytes.len() => {
-                    let payload = Span { start: at, end: at + length };
-                    self.io.stats.frames_received.add(1);
-                    // SAFETY: the frames of one read do not overlap, and this one is given no room beyond its own bytes.
-                    let mut frame = unsafe { Packet::new(&self.region, Room { payload, headroom: 0, tailroom: 0 }) };
-                    service.frame(now, &info, &mut frame, &mut self.io);
+            match next_frame(service, &info, bytes) {
+                Next::Frame(length) => {
+                    self.frame(now, &info, Span { start: at, end: at + length }, service);
                     at += length;
                     left -= 1;
                 }
-                Ok(None) if bytes.len() >= ENOUGH_FOR_LENGTH => {
-                    return self.end(now, key, StreamEnd::Malformed, service);
-                }
-                Ok(announced) => {
+                Next::Half(announced) => {
                     if let Some(stream) = self.io.streams.get_mut(key) {
                         stream.incoming.keep(bytes, announced);
                     }
                     return;
                 }
-                Err(crate::tcp::Malformed) => {
-                    return self.end(now, key, StreamEnd::Malformed, service);
-                }
+                Next::Malformed => return self.end(now, key, StreamEnd::Malformed, service),
             }
         }
+    }
+
+    /// Hands over one frame where it lies in the scratch buffer.
+    fn frame<S: Service>(&mut self, now: Sample, info: &StreamInfo, payload: Span, service: &mut S) {
+        self.budget.frames = self.budget.frames.saturating_sub(1);
+        self.io.stats.frames_received.add(1);
+        // SAFETY: frames do not overlap, and this one is given no room beyond its own bytes.
+        let mut frame = unsafe { Packet::new(&self.region, Room { payload, headroom: 0, tailroom: 0 }) };
+        service.frame(now, info, &mut frame, &mut self.io);
+    }
+}
+
+/// What bytes of a stream begin with.
+enum Next {
+    /// A frame of this length.
+    Frame(usize),
+    /// A part of a frame, of this length if so much is known.
+    Half(Option<usize>),
+    /// No frame.
+    Malformed,
+}
+
+fn next_frame<S: Service>(service: &mut S, info: &StreamInfo, bytes: &[u8]) -> Next {
+    match service.frame_len(info, bytes) {
+        Ok(Some(length)) if length == 0 || length > MAX_FRAME => Next::Malformed,
+        Ok(Some(length)) if length <= bytes.len() => Next::Frame(length),
+        Ok(None) if bytes.len() >= ENOUGH_FOR_LENGTH => Next::Malformed,
+        Ok(announced) => Next::Half(announced),
+        Err(Malformed) => Next::Malformed,
     }
 }

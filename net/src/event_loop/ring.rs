@@ -137,6 +137,9 @@ impl EventLoop {
             }
         }
         for _ in 0..self.io.outbox.suspects() {
+            if self.budget.errors == 0 {
+                break;
+            }
             if let Some(key) = self.io.outbox.next_suspect() {
                 self.ring_errors(now, key, service);
             }

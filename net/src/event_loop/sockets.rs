@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
+use super::budget::take;
 use super::io::{Io, SocketEntry};
 use super::screen::Screen;
 use super::service::{Arrival, Service};
@@ -96,7 +97,8 @@ impl Io {
         let fd = socket.as_raw_fd();
         self.outbox.forget(fd);
         let ringed = self.ring.is_some() && !share.is_listener();
-        let key = self.sockets.insert(SocketEntry { socket, descriptor, tag, share, drops: 0, screen, ringed, receiving: false });
+        let key =
+            self.sockets.insert(SocketEntry { socket, descriptor, tag, share, drops: 0, screen, ringed, receiving: false, received_in: 0 });
         if ringed {
             self.to_receive.push(key);
         } else if let Err(error) = self.epoll.add(fd, Source::Socket(key), Interest::READ) {
@@ -170,6 +172,7 @@ impl EventLoop {
             return;
         };
         self.io.stats.receive_calls.add(1);
+        entry.received_in = self.io.stats.turns.value();
         let Ok(count) = self.receiver.receive(&entry.socket, first, limit) else {
             // Nothing there; or the error that ICMP left pending, which is cleared by having been reported (row H38).
             entry.share.note(limit, 0, 0);
@@ -301,6 +304,9 @@ impl EventLoop {
             let Some(entry) = self.io.sockets.get(key) else {
                 return false;
             };
+            if !take(&mut self.budget.errors) {
+                return true; // they stay in the queue, and the socket is ready in the next turn
+            }
             let fd = entry.socket.as_raw_fd();
             let tag = entry.tag;
             match read_error(fd) {

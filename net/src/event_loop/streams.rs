@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use super::budget::take;
 use super::io::{Io, Unsent};
 use super::service::{Service, StreamInfo};
 use super::{EventLoop, StreamKey};
 use crate::clock::Sample;
 use crate::epoll::{Interest, Source};
 use crate::secure::Failure;
-use crate::tcp::{Layer, State, Stream, StreamEnd};
+use crate::tcp::{Aside, Layer, State, Stream, StreamEnd};
 
 /// How long a closed stream may take to write what was queued.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
@@ -116,8 +117,8 @@ impl Io {
         }
     }
 
-    /// Gives up on closed streams whose peer does not read.
-    pub(super) fn tend_streams(&mut self) {
+    /// Gives up on closed streams whose peer does not read, on as many as are `left` of the turn.
+    pub(super) fn tend_streams(&mut self, left: &mut usize) {
         let now = self.now;
         let mut draining = std::mem::take(&mut self.draining);
         draining.retain(|key| {
@@ -125,11 +126,12 @@ impl Io {
                 return false;
             };
             let State::Draining { until } = stream.state else { return false };
-            if now >= until {
+            let is_over = now >= until && take(left);
+            if is_over {
                 stream.close_by_reset();
                 self.drop_stream(*key);
             }
-            now < until
+            !is_over
         });
         draining.append(&mut self.draining);
         self.draining = draining;
@@ -149,11 +151,20 @@ impl Io {
 }
 
 impl Io {
-    /// Keeps frames that are too many for one turn, for the next.
-    fn set_aside(&mut self, key: StreamKey, frames: &[u8]) {
+    /// Keeps frames that are too many for this turn, until the stream's next share.
+    pub(super) fn set_aside(&mut self, key: StreamKey, frames: Aside) {
         if let Some(stream) = self.streams.get_mut(key) {
             stream.incoming.set_aside(frames);
-            self.set_aside.push(key);
+            self.stand_in_line(key);
+        }
+    }
+
+    /// Has a stream served in the next turn, behind those that stand there already.
+    pub(super) fn stand_in_line(&mut self, key: StreamKey) {
+        if let Some(stream) = self.streams.get_mut(key)
+            && !std::mem::replace(&mut stream.in_line, true)
+        {
+            self.line.push_back(key);
         }
     }
 }

@@ -25,8 +25,33 @@ pub(crate) struct Incoming {
     half: Vec<u8>,
     /// The half frame's announced length, once enough of it is there to tell.
     announced: Option<usize>,
-    /// There are whole frames in `half`: the turn took no more.
-    aside: bool,
+    /// Whole frames, and maybe a half one behind them: the turn took no more.
+    aside: Option<Aside>,
+}
+
+/// Bytes that wait for their stream's next share of a turn.
+#[derive(Debug, Default)]
+pub(crate) struct Aside {
+    bytes: Vec<u8>,
+    /// Where the rest begins.
+    at: usize,
+}
+
+impl Aside {
+    /// A copy of `bytes`.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.to_vec(), at: 0 }
+    }
+
+    /// What is yet to be served.
+    pub(crate) fn rest(&self) -> &[u8] {
+        &self.bytes[self.at..]
+    }
+
+    /// So many bytes were served.
+    pub(crate) fn advance(&mut self, len: usize) {
+        self.at += len;
+    }
 }
 
 /// How a read went.
@@ -90,23 +115,19 @@ impl Incoming {
         if self.announced.is_some_and(|length| length > READ) { 0 } else { self.half.len() }
     }
 
-    /// Keeps `rest`, which has whole frames in it, for the next turn. Nothing is to be [read](Self::read) until it was taken.
-    pub(crate) fn set_aside(&mut self, rest: &[u8]) {
-        self.keep(rest, None);
-        self.aside = true;
+    /// Keeps frames for a later turn. Nothing is to be [read](Self::read) until they were [taken](Self::take_aside).
+    pub(crate) fn set_aside(&mut self, frames: Aside) {
+        self.aside = Some(frames);
     }
 
     /// Whether frames wait that were set aside.
     pub(crate) fn is_aside(&self) -> bool {
-        self.aside
+        self.aside.is_some()
     }
 
-    /// Puts what was set aside into `scratch`; its length.
-    pub(crate) fn take_aside(&mut self, scratch: &mut [u8]) -> usize {
-        let len = self.half.len();
-        scratch[..len].copy_from_slice(&self.half);
-        *self = Self::default();
-        len
+    /// Takes what was set aside.
+    pub(crate) fn take_aside(&mut self) -> Aside {
+        self.aside.take().unwrap_or_default()
     }
 
     /// Keeps `half`, the beginning of a frame of `announced` bytes, until more comes.

@@ -13,7 +13,7 @@ pub use outgoing::MAX_QUEUE;
 pub use stream::{Stream, StreamEnd};
 
 pub(crate) use acknowledgements::{Acknowledgements, delay_acknowledgements};
-pub(crate) use incoming::{Incoming, Progress, READ, receive};
+pub(crate) use incoming::{Aside, Incoming, Progress, READ, receive};
 pub(crate) use opening::{Opening, Stage};
 pub(crate) use outgoing::{Outgoing, Spare, Written};
 pub(crate) use stream::{Layer, State};

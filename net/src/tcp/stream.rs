@@ -22,6 +22,8 @@ pub struct Stream {
     pub(crate) tag: u64,
     pub(crate) listener: Option<Key<Listener>>,
     pub(crate) incoming: Incoming,
+    /// Whether it stands in line to be read, or to be served of what was read before.
+    pub(crate) in_line: bool,
     pub(crate) outgoing: Outgoing,
     acknowledgements: Acknowledgements,
     pub(crate) interest: Interest,
@@ -62,6 +64,7 @@ impl Stream {
             tag: 0,
             listener: None,
             incoming: Incoming::default(),
+            in_line: false,
             outgoing: Outgoing::default(),
             acknowledgements: Acknowledgements::default(),
             interest: Interest::READ,

@@ -11,4 +11,5 @@ mod lossy;
 mod mutated;
 mod proxied;
 mod server;
+mod turn;
 mod unproven;

@@ -37,6 +37,8 @@ pub(crate) use protocol::{ChannelNumbers, Protocol};
 pub(crate) use relay::{Relay, RelayAddress};
 pub(crate) use schema::Schema;
 pub(crate) use store::Store;
+#[cfg(test)]
+pub(crate) use tests::with as configured;
 
 /// STUN's and TURN's port.
 const PORT: u16 = 3478;

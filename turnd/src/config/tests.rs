@@ -21,7 +21,7 @@ fn configure(args: &[&str], environment: &[(&str, &str)]) -> Result<Config, Stri
 }
 
 /// [`GOOD`] with more arguments; a flag among them replaces the one of [`GOOD`].
-fn with(more: &[&str]) -> Result<Config, String> {
+pub(crate) fn with(more: &[&str]) -> Result<Config, String> {
     let kept = GOOD.chunks(2).filter(|pair| !more.contains(&pair[0]));
     configure(&[&kept.collect::<Vec<_>>().concat(), more].concat(), &[])
 }
@@ -460,8 +460,8 @@ fn rfc8265_4_2_names_passwords_and_the_realm_are_opaque_strings() {
 fn h11_the_limiter_is_on_and_can_be_set() {
     let limit = |text: &str| with(&["--set", &format!("limits.unauthenticated_per_prefix={text}")]);
     let settings = |burst, rate| Some(causeway_auth::LimiterSettings { burst, rate });
-    assert_eq!(with(&[]).unwrap().limits.unauthenticated_per_prefix, settings(16_384, 2_048));
-    assert_eq!(limit("on").unwrap().limits.unauthenticated_per_prefix, settings(16_384, 2_048));
+    assert_eq!(with(&[]).unwrap().limits.unauthenticated_per_prefix, settings(24_576, 2_560));
+    assert_eq!(limit("on").unwrap().limits.unauthenticated_per_prefix, settings(24_576, 2_560));
     assert_eq!(limit("off").unwrap().limits.unauthenticated_per_prefix, None);
     let numbers = limit("{ burst = \"1 MiB\", rate = 0 }").unwrap();
     assert_eq!(numbers.limits.unauthenticated_per_prefix, settings(1 << 20, 0));

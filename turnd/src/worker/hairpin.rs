@@ -42,14 +42,15 @@ impl Worker {
     }
 
     /// What was collected for other workers leaves for them.
-    pub(super) fn depart(&mut self) {
+    pub(super) fn depart(&mut self, now: Sample) {
         if let Some(crossing) = &mut self.crossing {
             crossing.depart();
+            crossing.tidy(now.monotonic);
             self.counters.crossing_lost.set(crossing.lost());
         }
     }
 
-    /// Takes what other workers have sent, if they have.
+    /// Takes what other workers have sent, as far as a turn goes. Once a turn.
     pub(super) fn take_arrivals(&mut self, now: Sample, io: &mut Io) {
         if !self.crossing.as_mut().is_some_and(Crossing::has_arrivals) {
             return;

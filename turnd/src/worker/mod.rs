@@ -8,6 +8,8 @@ mod deliver;
 mod effects;
 mod hairpin;
 mod tell;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,6 +38,9 @@ use crate::relay_sockets::{ListenerSocket, RelaySockets, Socket};
 use crate::relayed::Relayed;
 use crate::reservations::Reservations;
 use crate::restoration::Left;
+
+/// Maximum number of connections without an allocation that are closed in one turn.
+const ENDINGS: usize = 64;
 
 /// What the control side sends to a worker.
 pub(crate) enum Mail {
@@ -206,15 +211,14 @@ impl Service for Worker {
                     self.account_left(now, &left.record);
                 }
             }
-            Mail::Crossing => {}
+            Mail::Crossing => {} // it has woken the loop: at the turn's end the lanes are looked into
         }
-        // With any letter: a mailbox that was full has taken none of the others.
-        self.take_arrivals(now, io);
     }
 
     fn next_deadline(&self) -> Option<Duration> {
+        let at_once = self.crossing.as_ref().is_some_and(Crossing::has_more).then_some(Duration::ZERO);
         let (connections, reservations) = (self.connections.next_deadline(), self.reservations.next_expiry());
-        [self.server.poll_timeout(), connections, reservations, self.accounts.next_deadline()].into_iter().flatten().min()
+        [at_once, self.server.poll_timeout(), connections, reservations, self.accounts.next_deadline()].into_iter().flatten().min()
     }
 
     fn timeout(&mut self, now: Sample, io: &mut Io) {
@@ -224,7 +228,9 @@ impl Service for Worker {
             self.pools.give_back(unclaimed);
         }
         self.account_due(now);
-        while let Some((five_tuple, connection)) = self.connections.due(now.monotonic) {
+        // Where more are due, the deadline has passed already, and the next turn comes at once.
+        for _ in 0..ENDINGS {
+            let Some((five_tuple, connection)) = self.connections.due(now.monotonic) else { break };
             // H14: a connection that holds no allocation has had its time.
             if self.server.allocation(&five_tuple).is_none() {
                 tracing::debug!(session = %self.session(&five_tuple), "closing a connection without an allocation");
@@ -237,8 +243,10 @@ impl Service for Worker {
         }
     }
 
-    fn after_batch(&mut self, now: Sample, _: &mut Io) {
-        self.depart();
+    fn after_batch(&mut self, now: Sample, io: &mut Io) {
+        // Once a turn, and not with each letter: letters that come while the mailbox is drained would make the turn as long as they like.
+        self.take_arrivals(now, io);
+        self.depart(now);
         self.accounts.send(now.monotonic);
         if let Some(journal) = &mut self.journal {
             journal.ring(&self.counters, self.server.unwritten());

@@ -34,6 +34,34 @@ impl RecordHeader {
     }
 }
 
+/// The first records of a datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FirstRecords {
+    /// Their bytes; the whole datagram's, if it holds no more of them.
+    pub(crate) len: usize,
+    pub(crate) taken: usize,
+    /// Records behind them.
+    pub(crate) left_out: usize,
+}
+
+/// The first `most` records of `datagram`, at least 1. Bytes behind the last record that has a header belong to it.
+pub(crate) fn records_of(datagram: &[u8], most: usize) -> FirstRecords {
+    let mut first = FirstRecords { len: datagram.len(), taken: 0, left_out: 0 };
+    let mut rest = datagram;
+    while let Some(header) = RecordHeader::read(rest) {
+        if first.taken < most.max(1) {
+            first.taken += 1;
+        } else {
+            if first.left_out == 0 {
+                first.len = datagram.len() - rest.len();
+            }
+            first.left_out += 1;
+        }
+        rest = rest.get(RECORD_HEADER + header.len..).unwrap_or_default();
+    }
+    first
+}
+
 /// Whether no encrypted record of the datagram is shorter than `least`. OpenSSL gives up an association for one that is, where
 /// RFC 6347 §4.1.2.7 has invalid records dropped; anybody could forge it.
 pub(super) fn are_long_enough(mut datagram: &[u8], least: usize) -> bool {
@@ -54,6 +82,18 @@ mod tests {
         let mut record = vec![23, 254, 253, 0, epoch, 0, 0, 0, 0, 0, 0, 0, len];
         record.extend(vec![0; len.into()]);
         record
+    }
+
+    #[test]
+    fn h52_the_first_records_end_where_the_next_begins() {
+        let datagram = [record(1, 30), record(1, 24), record(1, 0), record(1, 40)].concat();
+        let first = |most| records_of(&datagram, most);
+        assert_eq!(first(0), FirstRecords { len: 43, taken: 1, left_out: 3 });
+        assert_eq!(first(2), FirstRecords { len: 43 + 37, taken: 2, left_out: 2 });
+        assert_eq!(first(4), FirstRecords { len: datagram.len(), taken: 4, left_out: 0 });
+        assert_eq!(records_of(&datagram[..50], 1), FirstRecords { len: 50, taken: 1, left_out: 0 }, "a half header is no record");
+        assert_eq!(records_of(&datagram[..60], 1), FirstRecords { len: 43, taken: 1, left_out: 1 }, "a cut record is one");
+        assert_eq!(records_of(b"", 1), FirstRecords { len: 0, taken: 0, left_out: 0 });
     }
 
     #[test]

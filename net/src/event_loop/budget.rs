@@ -1,0 +1,65 @@
+//! How much a turn may do of each kind, over all sockets, streams and associations together (H52): each of them has a bound of its own, and
+//! there are thousands.
+
+/// Frames of all streams.
+const FRAMES: usize = 1024;
+/// Bytes read from all streams.
+const BYTES: usize = 1 << 20;
+/// Frames of one stream, about as many as a batch of datagrams has: at the most, and at the least, however many streams wait.
+const SHARE: usize = 128;
+const LEAST_SHARE: usize = 16;
+/// DTLS records of all associations, without the first of each datagram.
+const RECORDS: usize = 512;
+/// Connections accepted from all listeners.
+const ACCEPTS: usize = 64;
+/// ICMP errors of all sockets.
+const ERRORS: usize = 256;
+/// Connections and handshakes that end because their time is up.
+const ENDINGS: usize = 64;
+
+/// What is left of a turn.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Budget {
+    pub(super) frames: usize,
+    bytes: usize,
+    share: usize,
+    pub(super) records: usize,
+    pub(super) accepts: usize,
+    pub(super) errors: usize,
+    pub(super) endings: usize,
+}
+
+impl Budget {
+    /// That of a whole turn at whose beginning so many streams wait to be served.
+    pub(super) fn of_a_turn(waiting: usize) -> Self {
+        let share = (FRAMES / waiting.max(1)).clamp(LEAST_SHARE, SHARE);
+        Self { frames: FRAMES, bytes: BYTES, share, records: RECORDS, accepts: ACCEPTS, errors: ERRORS, endings: ENDINGS }
+    }
+
+    /// Whether the streams have had their part of the turn.
+    pub(super) fn is_spent_on_streams(&self) -> bool {
+        self.frames == 0 || self.bytes == 0
+    }
+
+    /// Whether sockets and listeners had to be left for the next turn.
+    pub(super) fn is_spent_on_sockets(&self) -> bool {
+        self.accepts == 0 || self.errors == 0
+    }
+
+    /// So many bytes were read from a stream.
+    pub(super) fn read(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+
+    /// Frames that the stream in hand may be served of.
+    pub(super) fn share(&self) -> usize {
+        self.share.min(self.frames)
+    }
+}
+
+/// Takes one out of what is `left` of a budget; `false`: there was nothing left.
+pub(super) fn take(left: &mut usize) -> bool {
+    let had = *left > 0;
+    *left = left.saturating_sub(1);
+    had
+}
