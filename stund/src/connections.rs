@@ -1,6 +1,6 @@
 //! Connections of TCP and TLS, associations of DTLS: how many, from where, and for how long (H13, H14).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,9 +16,6 @@ pub(crate) enum Connection {
     Association(AssociationKey),
 }
 
-/// Looks that may be left of connections that are gone.
-const SLACK: usize = 1_024;
-
 /// The connections of one worker.
 #[derive(Debug)]
 pub(crate) struct Connections {
@@ -26,19 +23,25 @@ pub(crate) struct Connections {
     associations: Arc<Places>,
     idle_timeout: Duration,
     open: HashMap<Connection, Open>,
-    /// When each connection is to be looked at, in order: once a timeout, however much it asks.
-    looks: VecDeque<(Duration, Connection)>,
+    /// When each connection is to be looked at: once a timeout, however much it asks.
+    looks: BTreeMap<Look, Connection>,
+    /// Looks planned so far.
+    planned: u64,
 }
+
+/// When a connection is looked at, and a number that tells those of one moment apart.
+type Look = (Duration, u64);
 
 #[derive(Debug)]
 struct Open {
     last_message: Duration,
+    look: Look,
     _place: Place,
 }
 
 impl Connections {
     pub(crate) fn new(streams: Arc<Places>, associations: Arc<Places>, idle_timeout: Duration) -> Self {
-        Connections { streams, associations, idle_timeout, open: HashMap::new(), looks: VecDeque::new() }
+        Connections { streams, associations, idle_timeout, open: HashMap::new(), looks: BTreeMap::new(), planned: 0 }
     }
 
     /// Whether there is room for one more.
@@ -51,12 +54,17 @@ impl Connections {
             Connection::Association(_) => &self.associations,
         };
         let Some(place) = places.take(peer) else { return false };
-        if self.looks.len() > 2 * self.open.len() + SLACK {
-            self.looks.retain(|(_, key)| self.open.contains_key(key)); // connections that came and went within a timeout
-        }
-        self.open.insert(key, Open { last_message: now, _place: place });
-        self.looks.push_back((now + self.idle_timeout, key));
+        self.forget(key);
+        let look = self.plan(now + self.idle_timeout, key);
+        self.open.insert(key, Open { last_message: now, look, _place: place });
         true
+    }
+
+    fn plan(&mut self, when: Duration, key: Connection) -> Look {
+        let look = (when, self.planned);
+        self.planned += 1;
+        self.looks.insert(look, key);
+        look
     }
 
     /// A whole message came.
@@ -68,25 +76,30 @@ impl Connections {
 
     /// It is gone.
     pub(crate) fn forget(&mut self, key: Connection) {
-        self.open.remove(&key);
+        if let Some(open) = self.open.remove(&key) {
+            self.looks.remove(&open.look);
+        }
     }
 
     /// When [`take_idle`](Self::take_idle) is to be asked.
     pub(crate) fn next_look(&self) -> Option<Duration> {
-        self.looks.front().map(|(when, _)| *when)
+        self.looks.first_key_value().map(|((when, _), _)| *when)
     }
 
     /// Forgets and names one connection that asked nothing for too long.
     pub(crate) fn take_idle(&mut self, now: Duration) -> Option<Connection> {
-        while let Some(&(when, key)) = self.looks.front().filter(|(when, _)| *when <= now) {
-            self.looks.pop_front();
+        while let Some((&(when, number), &key)) = self.looks.first_key_value().filter(|((when, _), _)| *when <= now) {
+            self.looks.remove(&(when, number));
             let Some(connection) = self.open.get(&key) else { continue };
             let due = connection.last_message + self.idle_timeout;
-            if due <= when.max(now) {
+            if due <= now {
                 self.open.remove(&key);
                 return Some(key);
             }
-            self.looks.push_back((due, key));
+            let look = self.plan(due, key);
+            if let Some(connection) = self.open.get_mut(&key) {
+                connection.look = look;
+            }
         }
         None
     }
@@ -150,13 +163,25 @@ mod tests {
     }
 
     #[test]
+    fn h14_an_idle_connection_goes_in_time_though_others_came_after_it() {
+        let mut connections = connections(9, 9);
+        let peer = "192.0.2.1".parse().unwrap();
+        assert!(connections.admit(SECOND, key(1), peer));
+        connections.heard(2 * SECOND, key(1));
+        assert!(connections.admit(10 * SECOND, key(2), peer));
+        assert_eq!(connections.take_idle(11 * SECOND), None, "it was heard of since");
+        assert_eq!(connections.next_look(), Some(12 * SECOND), "and not only when the other is due, at 20 s");
+        assert_eq!(connections.take_idle(12 * SECOND), Some(key(1)));
+    }
+
+    #[test]
     fn connections_that_come_and_go_leave_nothing_behind() {
         let mut connections = connections(9, 9);
         for number in 0..100_000 {
             assert!(connections.admit(SECOND, key(number), "192.0.2.1".parse().unwrap()));
             connections.forget(key(number));
         }
-        assert!(connections.looks.len() <= SLACK + 2);
+        assert!(connections.looks.is_empty());
         assert_eq!((connections.streams.taken(), connections.streams.prefixes()), (0, 0));
     }
 }

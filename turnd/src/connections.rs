@@ -1,4 +1,4 @@
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,18 +44,24 @@ impl ConnectionCaps {
 pub(crate) struct Connections {
     caps: ConnectionCaps,
     by_five_tuple: AHashMap<FiveTuple, Entry>,
-    /// When to look whether a connection has an allocation: in the order of time, since all are given the same patience.
-    deadlines: VecDeque<(Duration, FiveTuple, Connection)>,
+    /// When to look whether a connection has an allocation, at most once for each.
+    deadlines: BTreeMap<Deadline, FiveTuple>,
+    /// Deadlines set so far.
+    watched: u64,
 }
+
+/// When a connection's patience has run out, and a number that tells those of one moment apart.
+type Deadline = (Duration, u64);
 
 struct Entry {
     connection: Connection,
+    deadline: Option<Deadline>,
     _place: Place,
 }
 
 impl Connections {
     pub(crate) fn new(caps: ConnectionCaps) -> Self {
-        Self { caps, by_five_tuple: AHashMap::new(), deadlines: VecDeque::new() }
+        Self { caps, by_five_tuple: AHashMap::new(), deadlines: BTreeMap::new(), watched: 0 }
     }
 
     /// Takes a connection in; `false` when a cap is reached.
@@ -65,7 +71,8 @@ impl Connections {
             Connection::Association(_) => &self.caps.associations,
         };
         let Some(place) = places.take(five_tuple.client.ip()) else { return false };
-        self.by_five_tuple.insert(*five_tuple, Entry { connection, _place: place });
+        self.remove(five_tuple);
+        self.by_five_tuple.insert(*five_tuple, Entry { connection, deadline: None, _place: place });
         self.watch(now, five_tuple);
         true
     }
@@ -73,39 +80,46 @@ impl Connections {
     /// The connection is another transport's by now: its handshake is done.
     pub(crate) fn rename(&mut self, now: Duration, from: &FiveTuple, to: &FiveTuple) {
         if let Some(entry) = self.by_five_tuple.remove(from) {
+            self.remove(to);
             self.by_five_tuple.insert(*to, entry);
             self.watch(now, to);
         }
     }
 
-    /// Has the connection looked at when its patience has run out.
+    /// Has the connection looked at when its patience has run out, and not before.
     pub(crate) fn watch(&mut self, now: Duration, five_tuple: &FiveTuple) {
-        if let Some(connection) = self.find(five_tuple) {
-            self.deadlines.push_back((now + self.caps.patience, *five_tuple, connection));
+        if let Some(entry) = self.by_five_tuple.get_mut(five_tuple) {
+            let deadline = (now + self.caps.patience, self.watched);
+            self.watched += 1;
+            if let Some(earlier) = entry.deadline.replace(deadline) {
+                self.deadlines.remove(&earlier);
+            }
+            self.deadlines.insert(deadline, *five_tuple);
         }
     }
 
     pub(crate) fn remove(&mut self, five_tuple: &FiveTuple) {
-        self.by_five_tuple.remove(five_tuple);
+        if let Some(deadline) = self.by_five_tuple.remove(five_tuple).and_then(|entry| entry.deadline) {
+            self.deadlines.remove(&deadline);
+        }
     }
 
     pub(crate) fn find(&self, five_tuple: &FiveTuple) -> Option<Connection> {
         self.by_five_tuple.get(five_tuple).map(|entry| entry.connection)
     }
 
-    /// The next connection to be looked at whose time has come and that still stands.
+    /// The next connection to be looked at whose time has come.
     pub(crate) fn due(&mut self, now: Duration) -> Option<(FiveTuple, Connection)> {
-        while self.deadlines.front().is_some_and(|(at, ..)| *at <= now) {
-            let (_, five_tuple, connection) = self.deadlines.pop_front()?;
-            if self.find(&five_tuple) == Some(connection) {
-                return Some((five_tuple, connection));
-            }
-        }
-        None
+        let (deadline, five_tuple) = self.deadlines.first_key_value().filter(|((at, _), _)| *at <= now)?;
+        let (deadline, five_tuple) = (*deadline, *five_tuple);
+        self.deadlines.remove(&deadline);
+        let entry = self.by_five_tuple.get_mut(&five_tuple)?;
+        entry.deadline = None;
+        Some((five_tuple, entry.connection))
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
-        self.deadlines.front().map(|(at, ..)| *at)
+        self.deadlines.first_key_value().map(|((at, _), _)| *at)
     }
 }
 
@@ -118,4 +132,67 @@ pub(crate) fn of_stream(stream: &StreamInfo) -> FiveTuple {
 /// The 5-tuple of an association.
 pub(crate) fn of_association(association: &AssociationInfo) -> FiveTuple {
     FiveTuple { client: association.peer, server: association.local, transport: Transport::Dtls }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn connections() -> Connections {
+        let caps = ConnectionCaps { streams: Places::new(100, 100), associations: Places::new(100, 100), patience: 15 * SECOND };
+        Connections::new(caps)
+    }
+
+    fn client(port: u16, transport: Transport) -> FiveTuple {
+        FiveTuple { client: ([192, 0, 2, 1], port).into(), server: ([192, 0, 2, 9], 3478).into(), transport }
+    }
+
+    fn stream(number: u64) -> Connection {
+        Connection::Stream(StreamKey::from_bits(number))
+    }
+
+    #[test]
+    fn h14_a_connection_has_its_whole_patience_after_its_allocation_ended() {
+        let (mut connections, client) = (connections(), client(1, Transport::Tcp));
+        assert!(connections.admit(Duration::ZERO, &client, stream(1)));
+        connections.watch(14 * SECOND, &client); // its allocation has ended
+        assert_eq!(connections.due(15 * SECOND), None, "the deadline of its beginning is void");
+        assert_eq!(connections.next_deadline(), Some(29 * SECOND));
+        connections.watch(20 * SECOND, &client); // and another
+        assert_eq!(connections.due(34 * SECOND), None);
+        assert_eq!(connections.due(35 * SECOND), Some((client, stream(1))));
+        assert_eq!((connections.due(99 * SECOND), connections.next_deadline()), (None, None), "looked at once");
+    }
+
+    #[test]
+    fn h14_connections_are_looked_at_in_the_order_of_time_whatever_ended_when() {
+        let mut connections = connections();
+        let clients = [1, 2, 3].map(|port| client(port, Transport::Tcp));
+        for (number, client) in (0u64..).zip(&clients) {
+            assert!(connections.admit(SECOND, client, stream(number)));
+        }
+        connections.watch(3 * SECOND, &clients[0]);
+        connections.watch(2 * SECOND, &clients[1]);
+        let order: Vec<_> = std::iter::from_fn(|| connections.due(99 * SECOND)).map(|(client, _)| client).collect();
+        assert_eq!(order, [clients[2], clients[1], clients[0]]);
+    }
+
+    #[test]
+    fn h14_however_many_allocations_a_connection_had_it_has_one_deadline_and_none_when_it_is_gone() {
+        let (mut connections, tcp, tls) = (connections(), client(1, Transport::Tcp), client(1, Transport::Tls));
+        assert!(connections.admit(SECOND, &tcp, stream(1)));
+        connections.rename(2 * SECOND, &tcp, &tls);
+        for second in 3..1_000 {
+            connections.watch(second * SECOND, &tls);
+        }
+        assert_eq!(connections.deadlines.len(), 1);
+        connections.remove(&tls);
+        assert_eq!(connections.next_deadline(), None);
+        assert!(connections.admit(SECOND, &tls, stream(2)), "another of the same address");
+        assert!(connections.admit(2 * SECOND, &tls, stream(3)), "which replaces it");
+        assert_eq!(connections.deadlines.len(), 1);
+        assert_eq!(connections.due(99 * SECOND), Some((tls, stream(3))));
+    }
 }
