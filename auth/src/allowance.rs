@@ -32,27 +32,48 @@ impl Budget {
     }
 }
 
-/// Bytes that may still be sent: a token bucket that one message may overdraw, so that a small message waits no shorter than a great one.
+/// Bytes that may still be sent: a token bucket that one message may overdraw, so that a small message waits no shorter than a large one.
+///
+/// The bucket begins full and fills with time. Both are a loan: it is paid back out of the requests, so that a flood which lasts has brought
+/// at least the bytes that it was sent, and only clients that come seldom keep the gift.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Allowance {
     left: i32,
+    owed: i32,
     as_of: Tick,
 }
 
 impl Allowance {
     pub(crate) fn full(budget: &Budget, now: Tick) -> Self {
-        Self { left: budget.burst, as_of: now }
+        Self { left: budget.burst, owed: budget.burst, as_of: now }
     }
 
-    /// Adds what time has brought, and `income`.
-    pub(crate) fn earn(&mut self, budget: &Budget, now: Tick, income: usize) {
+    /// Adds what time has brought.
+    pub(crate) fn pass(&mut self, budget: &Budget, now: Tick) {
         let elapsed = now.0.saturating_sub(self.as_of.0);
         let grown = u64::from(elapsed) * u64::from(budget.rate) / u64::from(Tick::A_SECOND);
         if grown > 0 {
             self.as_of = now;
+            let grown = i32::try_from(grown).unwrap_or(i32::MAX);
+            self.left = self.left.saturating_add(grown).min(budget.burst);
+            self.owed = self.owed.saturating_add(grown).min(budget.burst);
         }
-        let more = i32::try_from(grown.saturating_add(income as u64)).unwrap_or(i32::MAX);
-        self.left = self.left.saturating_add(more).min(budget.burst);
+    }
+
+    /// Adds a request of so many bytes: three quarters of them pay back what is owed, and an eighth is never spent.
+    pub(crate) fn earn(&mut self, budget: &Budget, request: usize) {
+        let request = i32::try_from(request).unwrap_or(i32::MAX);
+        let paid = self.owed.min(request / 4 * 3);
+        self.owed -= paid;
+        self.left = self.left.saturating_add(request - paid.max(request / 8 + 1)).min(budget.burst);
+    }
+
+    /// Adds a request that does come from where it says: half of it pays back what is owed.
+    pub(crate) fn earn_proven(&mut self, budget: &Budget, request: usize) {
+        let request = i32::try_from(request).unwrap_or(i32::MAX);
+        let paid = self.owed.min(request / 2);
+        self.owed -= paid;
+        self.left = self.left.saturating_add(request - paid).min(budget.burst);
     }
 
     pub(crate) fn is_left(&self) -> bool {
@@ -65,7 +86,7 @@ impl Allowance {
 
     /// How much there is at `now`.
     pub(crate) fn left(mut self, budget: &Budget, now: Tick) -> i32 {
-        self.earn(budget, now, 0);
+        self.pass(budget, now);
         self.left
     }
 }

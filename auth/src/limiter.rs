@@ -1,4 +1,5 @@
 use std::net::IpAddr;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use ahash::RandomState;
@@ -6,13 +7,18 @@ use ahash::RandomState;
 use crate::allowance::{Allowance, Budget, Tick};
 use crate::prefix_table::PrefixTable;
 
-/// By how much the allowance of what is wider than one address is greater: the two prefixes around it, and everything.
-const FACTORS: [u32; 4] = [1, 4, 8, 16];
+/// By how much the allowance of what is wider than one address is greater: the two prefixes around it, all strangers together, and all
+/// neighbourhoods that are known.
+const FACTORS: [u32; 5] = [1, 2, 2, 2, 16];
+/// By how much an allowance may be overdrawn: a challenge, on the wire. It is part of what there is at once, of which many workers have little each.
+const OVERDRAFT: u32 = 132;
+const STRANGERS: usize = 3;
+const KNOWN: usize = 4;
 /// The /24 or /56, which is known once somebody there has shown that it is there.
 const NEIGHBOURHOOD: usize = 1;
 
-/// How much one address may be sent that has not shown that it is there (H11), more than what its requests brought. Its /24 (/56) may be sent
-/// four times as much, its /16 (/48) eight times, and all together sixteen times.
+/// How much one address may be sent that has not shown that it is there (H11), more than what its requests brought. Its /24 (/56), its
+/// /16 (/48) and all strangers together may be sent twice as much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimiterSettings {
     /// At once, in bytes on the wire.
@@ -21,43 +27,57 @@ pub struct LimiterSettings {
     pub rate: u32,
 }
 
+impl LimiterSettings {
+    /// The part of one of so many workers. Sources are spread over the workers by address and port, so that the clients behind an address
+    /// find about the whole together; and a flood finds no more, however many workers there are.
+    #[must_use]
+    pub fn of_one_worker(self, workers: NonZeroUsize) -> Self {
+        let workers = u32::try_from(workers.get()).unwrap_or(u32::MAX);
+        Self { burst: self.burst / workers, rate: self.rate.div_ceil(workers) }
+    }
+}
+
 impl Default for LimiterSettings {
-    /// Some 190 clients behind one address that come at once, and 24 more a second; those that log in pay for others.
+    /// Some 200 clients behind one address that come at once, and 21 more a second; those that log in pay for others.
     fn default() -> Self {
-        Self { burst: 16_384, rate: 2_048 }
+        Self { burst: 24_576, rate: 2_560 }
     }
 }
 
 /// Bounds what is answered to datagrams whose source address may be forged (H11). One a worker; no I/O, no clock, and no memory beyond what
-/// [`new`](Self::new) takes: 8,192 places for each width of prefix (/32, /24, /16; /64, /56, /48), 400 kB.
+/// [`new`](Self::new) takes: 8,192 places for each width of prefix (/32, /24, /16; /64, /56, /48), 500 kB.
 ///
 /// Show each answer that is ready to [`admits`](Self::admits), and drop it if the verdict is no. For a datagram that has shown where it comes
 /// from, call [`prove`](Self::prove) instead, and answer. Connections need neither.
 ///
-/// Every prefix, and the whole, has an allowance of bytes on the wire. A request adds seven eighths of its own to it, and time some more; an
-/// answer takes its bytes out, and is not sent where less than nothing is left. So forged requests, wherever they claim to come from, are in the
-/// long run answered by fewer bytes than they brought: from 256 kB a second on, with the default settings. It is no weapon: what is left is had
-/// by whoever asks, at random, so that a client which repeats its request gets through; and a flood takes nothing from the neighbourhoods that
-/// are known.
+/// Every prefix, and the whole, has an allowance of bytes on the wire, which begins full and grows with time. A request adds seven eighths of its
+/// own bytes; an answer takes its bytes out, and is not sent where less than nothing is left. What the allowance began with, and what time added,
+/// is a loan: as long as it is owed, a request adds a quarter of its bytes only, and the rest pays it back. So a flood of forged requests that
+/// lasts for five seconds, wherever they claim to come from, is answered by fewer bytes than it brought: from 30 kB (600 requests) a second on,
+/// with the default settings; a smaller one is answered by at most 48 KiB, and 5 KiB a second, more than it brought.
+///
+/// It is no weapon: what is left goes to any client that asks, at random, so that a client which repeats its request gets through; and a flood
+/// takes nothing from the neighbourhoods that are known.
 #[derive(Debug)]
 pub struct Limiter {
     hasher: RandomState,
     tables: [PrefixTable; 3],
     /// Of all strangers, and of all neighbourhoods that are known.
     all: [Allowance; 2],
-    budgets: [Budget; 4],
+    budgets: [Budget; 5],
 }
 
 impl Limiter {
     /// `seeds` from a CSPRNG: nobody outside can tell which prefixes share places.
     #[must_use]
     pub fn new(settings: LimiterSettings, seeds: [u64; 4]) -> Self {
-        let budgets = FACTORS.map(|factor| Budget::new(settings.burst.saturating_mul(factor), settings.rate.saturating_mul(factor)));
+        let burst = |factor| settings.burst.saturating_mul(factor).saturating_sub(OVERDRAFT);
+        let budgets = FACTORS.map(|factor| Budget::new(burst(factor), settings.rate.saturating_mul(factor)));
         let [a, b, c, d] = seeds;
         Self {
             hasher: RandomState::with_seeds(a, b, c, d),
             tables: std::array::from_fn(|_| PrefixTable::new()),
-            all: [Allowance::full(&budgets[3], Tick::default()); 2],
+            all: [STRANGERS, KNOWN].map(|width| Allowance::full(&budgets[width], Tick::default())),
             budgets,
         }
     }
@@ -67,18 +87,20 @@ impl Limiter {
     #[must_use]
     pub fn admits(&mut self, now: Duration, source: IpAddr, asked: usize, answered: usize) -> bool {
         let (now, around) = (Tick::of(now), around(source));
-        let (income, price) = ((asked + around) / 8 * 7, answered + around);
+        let (income, price) = (asked + around, answered + around);
         let hashes = self.hashes(source);
         let Self { tables, all, budgets, .. } = self;
         let mut widths = tables.iter_mut().zip(hashes).zip(&*budgets);
         let [host, site, network] = std::array::from_fn(|_| {
             let ((table, hash), budget) = widths.next().expect("there are three widths");
             let place = table.place(hash, budget, now);
-            place.allowance.earn(budget, now, income);
+            place.allowance.pass(budget, now);
+            place.allowance.earn(budget, income);
             place
         });
-        let all = &mut all[usize::from(site.is_known(now))];
-        all.earn(&budgets[3], now, income);
+        let (all, budget) = if site.is_known(now) { (&mut all[1], &budgets[KNOWN]) } else { (&mut all[0], &budgets[STRANGERS]) };
+        all.pass(budget, now);
+        all.earn(budget, income);
         let allowances = [&mut host.allowance, &mut site.allowance, &mut network.allowance, all];
         let admitted = allowances.iter().all(|allowance| allowance.is_left());
         if admitted {
@@ -94,12 +116,14 @@ impl Limiter {
         let hashes = self.hashes(source);
         for (width, (table, hash)) in self.tables.iter_mut().zip(hashes).enumerate() {
             let place = table.place(hash, &self.budgets[width], now);
-            place.allowance.earn(&self.budgets[width], now, income);
+            place.allowance.pass(&self.budgets[width], now);
+            place.allowance.earn_proven(&self.budgets[width], income);
             if width == NEIGHBOURHOOD {
                 place.proven = now;
             }
         }
-        self.all[1].earn(&self.budgets[3], now, income);
+        self.all[1].pass(&self.budgets[KNOWN], now);
+        self.all[1].earn_proven(&self.budgets[KNOWN], income);
     }
 
     fn hashes(&self, source: IpAddr) -> [u64; 3] {
@@ -124,6 +148,8 @@ mod tests {
     /// A first Allocate as clients send it, and its challenge.
     const ALLOCATE: (usize, usize) = (28, 104);
     const BINDING: (usize, usize) = (20, 32);
+    /// A Binding request and its answer by RFC 5780.
+    const NAT_DISCOVERY: (usize, usize) = (20, 80);
 
     fn limiter() -> Limiter {
         Limiter::new(LimiterSettings::default(), [1, 2, 3, 4])
@@ -147,20 +173,117 @@ mod tests {
     }
 
     #[test]
-    fn h11_a_flood_is_answered_with_fewer_bytes_than_it_brought() {
-        type Source = fn(u32) -> IpAddr;
-        let sources: [(&str, Source); 5] = [
-            ("one address", |_| Ipv4Addr::new(192, 0, 2, 1).into()),
-            ("one /24", |number| Ipv4Addr::new(192, 0, 2, number as u8).into()),
-            ("one /16", |number| Ipv4Addr::from_bits(0xC633_0000 | scattered(number) >> 16).into()),
-            ("anywhere", |number| Ipv4Addr::from_bits(scattered(number)).into()),
-            ("anywhere, IPv6", |number| Ipv6Addr::from_bits(0x2001 << 112 | u128::from(scattered(number)) << 64 | 1).into()),
-        ];
-        for (name, source) in sources {
+    fn h11_a_flood_is_answered_with_fewer_bytes_than_it_brought_and_clients_are_answered_in_it() {
+        for (name, source) in SHAPES {
             for message in [ALLOCATE, BINDING] {
                 let (bytes_in, bytes_out) = flood(&mut limiter(), 10_000, message, source);
                 assert!(bytes_out <= bytes_in, "{name}, {message:?}: {bytes_in} bytes in, {bytes_out} out");
-                assert!(bytes_out * 2 > bytes_in, "{name}: whoever asks there is still answered now and then");
+                assert!(bytes_out * 2 > bytes_in, "{name}: a client there is still answered now and then");
+            }
+        }
+    }
+
+    /// Where the requests of a flood claim to come from, by their number.
+    const SHAPES: [(&str, fn(u32) -> IpAddr); 7] = [
+        ("one address", |_| Ipv4Addr::new(192, 0, 2, 1).into()),
+        ("one /24", |number| Ipv4Addr::new(192, 0, 2, scattered(number) as u8).into()),
+        ("one /16", |number| Ipv4Addr::from_bits(0xC633_0000 | scattered(number) >> 16).into()),
+        ("anywhere", |number| Ipv4Addr::from_bits(scattered(number)).into()),
+        ("one /64", |number| Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(number)).into()),
+        ("one /48", |number| Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(scattered(number) >> 16) << 64 | 1).into()),
+        ("anywhere, IPv6", |number| Ipv6Addr::from_bits(0x2001 << 112 | u128::from(scattered(number)) << 64 | 1).into()),
+    ];
+
+    /// The limiters of a server of so many workers, of which each gets the sources that its hash names.
+    struct Workers(Vec<Limiter>);
+
+    impl Workers {
+        fn new(count: usize) -> Self {
+            let settings = LimiterSettings::default().of_one_worker(NonZeroUsize::new(count).unwrap());
+            Self((0..count).map(|worker| Limiter::new(settings, [1, 2, 3, worker as u64])).collect())
+        }
+
+        fn of(&mut self, source: IpAddr, port: u32) -> &mut Limiter {
+            let hash = RandomState::with_seeds(5, 6, 7, 8).hash_one((source, port));
+            let count = self.0.len();
+            &mut self.0[hash as usize % count]
+        }
+    }
+
+    #[test]
+    fn h11_a_flood_of_five_seconds_is_answered_with_fewer_bytes_at_any_rate_by_any_number_of_workers() {
+        for workers in [1, 2, 8, 64] {
+            for rate in [600, 1_000, 4_000] {
+                for (name, source) in SHAPES {
+                    for (asked, answered) in if rate == 600 { [ALLOCATE, BINDING] } else { [ALLOCATE, NAT_DISCOVERY] } {
+                        let mut workers = Workers::new(workers);
+                        let (mut bytes_in, mut bytes_out) = (0, 0);
+                        for number in 0..5 * rate {
+                            let now = Duration::from_secs(100) + Duration::from_secs(1) * number / rate;
+                            let source = source(number);
+                            bytes_in += asked + around(source);
+                            if workers.of(source, number % 50_000).admits(now, source, asked, answered) {
+                                bytes_out += answered + around(source);
+                            }
+                        }
+                        let case = format!("{name}, {rate} a second, {asked} bytes, {} workers", workers.0.len());
+                        assert!(bytes_out <= bytes_in, "{case}: {:.2}", bytes_out as f64 / bytes_in as f64);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn h11_a_trickle_is_answered_by_no_more_than_the_loan_on_top() {
+        for workers in [1, 2, 8] {
+            for rate in [1, 20, 100, 400] {
+                for (name, source) in SHAPES {
+                    let (mut limiters, mut surplus) = (Workers::new(workers), 0);
+                    for number in 0..20 * rate {
+                        let now = Duration::from_secs(100) + Duration::from_secs(1) * number / rate;
+                        let source = source(number);
+                        if limiters.of(source, number).admits(now, source, ALLOCATE.0, ALLOCATE.1) {
+                            surplus += (ALLOCATE.1 - ALLOCATE.0) as i64;
+                        } else {
+                            surplus -= (ALLOCATE.0 + around(source)) as i64;
+                        }
+                    }
+                    let loan = 2 * (24_576 + 20 * 2_560) + 132 * workers as i64;
+                    assert!(surplus <= loan, "{name}, {rate} a second, {workers} workers: {surplus} bytes");
+                }
+            }
+        }
+    }
+
+    /// Clients behind NATs that come at once, log in when they are challenged, and ask again when they are not answered (RFC 8489 §6.2.1); how
+    /// many are answered at the first, the second, … time.
+    fn answered(workers: usize, nats: u16, clients: u32) -> Vec<usize> {
+        let mut workers = Workers::new(workers);
+        let nat = |number: u16| IpAddr::from(Ipv4Addr::from_bits(0xC600_0101 + (u32::from(number) << 10)));
+        let mut waiting: Vec<(IpAddr, u32)> = (0..nats).flat_map(|number| (0..clients).map(move |port| (nat(number), port))).collect();
+        let mut rounds = Vec::new();
+        for half_seconds in [0, 1, 3, 7, 15, 31, 63] {
+            let now = Duration::from_secs(100) + Duration::from_millis(500) * half_seconds;
+            let ask = |(nat, port): &(IpAddr, u32)| workers.of(*nat, *port).admits(now, *nat, ALLOCATE.0, ALLOCATE.1);
+            let (challenged, silent): (Vec<_>, Vec<_>) = waiting.into_iter().partition(ask);
+            challenged.iter().for_each(|(nat, port)| workers.of(*nat, *port).prove(now + Duration::from_millis(50), *nat, 150));
+            rounds.push(challenged.len());
+            waiting = silent;
+        }
+        assert!(waiting.is_empty(), "{} clients were never answered: {rounds:?}", waiting.len());
+        rounds
+    }
+
+    #[test]
+    fn h11_clients_behind_nats_are_never_starved() {
+        for workers in [1, 2, 8, 64] {
+            let office = answered(workers, 1, 190);
+            assert!(office[0] >= 140 && office[0] + office[1] == 190, "{workers} workers: {office:?}");
+            for (nats, clients) in [(1, 2_000), (100, 50), (3_000, 1)] {
+                let rounds = answered(workers, nats, clients);
+                let within_two_seconds: usize = rounds[..3].iter().sum();
+                assert!(within_two_seconds * 2 > usize::from(nats) * clients as usize, "{nats} NATs, {workers} workers: {rounds:?}");
             }
         }
     }
@@ -191,7 +314,7 @@ mod tests {
 
     #[test]
     fn h11_the_limiter_is_no_weapon() {
-        let (mut limiter, mut answered) = (limiter(), [0; 3]);
+        let (mut limiter, mut answered) = (limiter(), [0u32; 3]);
         let customers = [Ipv4Addr::new(203, 0, 113, 9), Ipv4Addr::new(192, 0, 2, 77), Ipv4Addr::new(100, 64, 3, 4)].map(IpAddr::from);
         limiter.prove(Duration::from_secs(99), customers[0], 150);
         let mut tries = 0;
@@ -200,11 +323,10 @@ mod tests {
             // Small messages, so that little is left for great ones: half from anywhere, half from the second customer's own network.
             let forged = if number % 2 == 0 { Ipv4Addr::from_bits(scattered(number)) } else { Ipv4Addr::new(192, 0, 2, number as u8) };
             let _ = limiter.admits(now, forged.into(), BINDING.0, BINDING.1);
-            if number > 100_000 && number % 1009 == 0 {
-                tries += 1;
-                for (customer, answered) in customers.iter().zip(&mut answered) {
-                    *answered += u32::from(limiter.admits(now, *customer, ALLOCATE.0, ALLOCATE.1));
-                }
+            if number > 100_000 && number % 337 == 0 {
+                let customer = (number / 337 % 3) as usize; // one after the other, each 100 times
+                tries += u32::from(customer == 0);
+                answered[customer] += u32::from(limiter.admits(now, customers[customer], ALLOCATE.0, ALLOCATE.1));
             }
         }
         assert_eq!(answered[0], tries, "where somebody is known, a flood changes nothing");
@@ -221,7 +343,7 @@ mod tests {
         let now = Tick::of(Duration::from_secs(3));
         let hash = limiter.hashes(known)[NEIGHBOURHOOD];
         assert!(limiter.tables[NEIGHBOURHOOD].place(hash, &limiter.budgets[1], now).is_known(now));
-        assert_eq!(size_of_val(limiter.tables[0].places()), 8192 * 16);
+        assert_eq!(size_of_val(limiter.tables[0].places()), 8192 * 20);
     }
 
     #[test]

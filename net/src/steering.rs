@@ -62,7 +62,8 @@ pub struct UdpGroup {
     pub unsteered: Option<io::Error>,
 }
 
-/// Binds `local` for each of `workers` and steers the group.
+/// Binds `local` for each of `workers` and steers the group. What arrives before the steering stands is dropped, as on a port that is not yet
+/// open: it would fall to any worker, and one that does not hold a client's allocation would answer that there is none.
 ///
 /// Takes a descriptor for each worker; two over IPv4, where the group is steered and `options.dont_fragment` is
 /// [`DontFragment::Small`](crate::DontFragment::Small): one socket receives, and sends what is large, the other sends what is small.
@@ -75,11 +76,12 @@ pub fn bind_udp_group(local: SocketAddr, options: &UdpOptions, workers: usize) -
     let local = probe.local_addr();
     drop(probe);
     let options = UdpOptions { reuse_port: true, ..*options };
-    let mut sockets = (0..workers).map(|_| UdpSocket::bind(local, &options)).collect::<io::Result<Vec<_>>>()?;
+    let mut sockets = (0..workers).map(|_| UdpSocket::bind_deaf(local, &options)).collect::<io::Result<Vec<_>>>()?;
     let unsteered = attach(&sockets).err();
     if unsteered.is_none() {
         sockets.iter_mut().try_for_each(|socket| socket.add_send_only(&options))?;
     }
+    sockets.iter().try_for_each(UdpSocket::hear)?;
     Ok(UdpGroup { sockets, unsteered })
 }
 

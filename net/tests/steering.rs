@@ -7,6 +7,7 @@ use std::net::{SocketAddr, UdpSocket as StdSocket};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use causeway_net::{DontFragment, UdpOptions, steering};
 
@@ -95,6 +96,43 @@ fn steering_needs_no_privilege() {
     let output = output.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     assert!(String::from_utf8_lossy(&output.stdout).contains("2 passed"));
+}
+
+#[test]
+fn nothing_reaches_a_wrong_worker_while_a_group_is_being_bound() {
+    const SENDERS: usize = 32;
+    let probe = StdSocket::bind("127.0.0.1:0").unwrap();
+    let server = probe.local_addr().unwrap();
+    drop(probe);
+    let senders: Vec<_> = (0..SENDERS).map(|_| StdSocket::bind("127.0.0.1:0").unwrap()).collect();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                senders.iter().for_each(|sender| _ = sender.send_to(b"?", server)); // refused while the port is not open
+            }
+        });
+        let mut heard = 0;
+        for _ in 0..100 {
+            let workers = group(server);
+            while heard == 0 && workers.iter().all(|worker| worker.peek(&mut [0]).is_err()) {
+                std::thread::yield_now(); // it is not deaf for ever
+            }
+            for (index, worker) in workers.iter().enumerate() {
+                while let Ok((_, source)) = worker.recv_from(&mut [0; 8]) {
+                    heard += 1;
+                    if steering::worker_of(source, WORKERS) != index {
+                        done.store(true, Ordering::Relaxed);
+                        panic!("{source} reached worker {index}");
+                    }
+                    if heard % 1_000 == 0 {
+                        break; // the others send on and on
+                    }
+                }
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+    });
 }
 
 #[test]

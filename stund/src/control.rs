@@ -65,7 +65,8 @@ impl Workers {
         for ((index, sockets), mut event_loop) in sockets.into_iter().enumerate().zip(loops) {
             let counts = Arc::new(Counts::default());
             let connections = Connections::new(Arc::clone(&streams), Arc::clone(&associations), config.limits.tcp_idle_timeout);
-            let limiter = config.limits.unauthenticated_per_prefix.map(limiter);
+            let share = config.limits.unauthenticated_per_prefix.map(|settings| settings.of_one_worker(config.net.workers));
+            let limiter = share.map(limiter);
             event_loop.io().limit_descriptors(Arc::clone(&workers.plan.budget));
             let mut worker = Worker::new(sockets, &mut event_loop, connections, limiter, Arc::clone(&counts))?;
             let Mailbox { sender, receiver } = Mailbox::new(MAILBOX)?;

@@ -9,7 +9,7 @@ use causeway_daemon::lifecycle::Termination;
 use causeway_daemon::log;
 use causeway_daemon::metrics::{Registry, Source};
 use causeway_net::mailbox::{Sender, Undelivered};
-use causeway_net::{Clock, Heartbeat};
+use causeway_net::{Clock, EventLoop, Heartbeat};
 use causeway_relay::Command;
 use causeway_store::{Accounting, NodeReport, State, Status};
 use tokio::runtime::Runtime;
@@ -41,7 +41,8 @@ pub(crate) struct Running {
 
 /// A worker's thread, seen from outside.
 pub(crate) struct WorkerHandle {
-    pub(crate) thread: JoinHandle<std::io::Result<()>>,
+    /// Returns its loop, whose sockets stay open until all workers have ended.
+    pub(crate) thread: JoinHandle<(std::io::Result<()>, EventLoop)>,
     pub(crate) mail: Sender<Mail>,
     pub(crate) heartbeat: Heartbeat,
     pub(crate) counters: Arc<Counters>,
@@ -158,8 +159,10 @@ fn stop(workers: Vec<WorkerHandle>) -> Result<()> {
             return Ok(());
         }
     }
+    let mut loops = Vec::new();
     for worker in workers {
-        let outcome = worker.thread.join().map_err(|_| anyhow!("a worker panicked"))?;
+        let (outcome, event_loop) = worker.thread.join().map_err(|_| anyhow!("a worker panicked"))?;
+        loops.push(event_loop);
         outcome.context("a worker's event loop failed")?;
     }
     tracing::info!("ended");

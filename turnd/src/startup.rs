@@ -43,7 +43,7 @@ use crate::worker::{Mail, Worker};
 const MAILBOX: usize = 1024;
 
 /// What all workers are made of.
-struct Shared {
+pub(crate) struct Shared {
     clock: Clock,
     relay: RelayConfig,
     authenticator: Arc<Authenticator>,
@@ -135,7 +135,7 @@ pub(crate) fn start(config: &Config, runtime: &Runtime) -> Result<Running> {
 }
 
 impl Shared {
-    fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         let limits = &config.limits;
         Self {
             clock: Clock::start(),
@@ -152,7 +152,7 @@ impl Shared {
         }
     }
 
-    fn prepare(
+    pub(crate) fn prepare(
         &self,
         index: u16,
         listeners: Listeners,
@@ -200,7 +200,9 @@ impl Shared {
 fn spawn(mut worker: Worker, mut event_loop: EventLoop, Mailbox { sender, receiver }: Mailbox<Mail>) -> Result<WorkerHandle> {
     let (heartbeat, counters) = (event_loop.heartbeat().clone(), Arc::clone(&worker.counters));
     let name = format!("worker-{}", worker.index);
-    let run = move || event_loop.run(&mut worker, &receiver);
+    // The loop outlives its thread: closing its sockets would renumber the groups that they are in, and the datagrams of its clients would reach
+    // workers that still run and know nothing of them.
+    let run = move || (event_loop.run(&mut worker, &receiver), event_loop);
     let thread = std::thread::Builder::new().name(name).spawn(run).context("cannot start a worker")?;
     Ok(WorkerHandle { thread, mail: sender, heartbeat, counters })
 }
@@ -225,7 +227,7 @@ fn relay_config(config: &Config) -> RelayConfig {
         },
         policy: peer_policy(config),
         track_changes: config.store.is_some(),
-        unauthenticated: config.limits.unauthenticated_per_prefix,
+        unauthenticated: config.limits.unauthenticated_per_prefix.map(|settings| settings.of_one_worker(config.net.workers)),
         software: config.protocol.software.as_deref().map(Into::into),
     }
 }

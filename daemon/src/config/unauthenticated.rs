@@ -11,7 +11,7 @@ const LARGEST: u32 = 64 << 20;
 
 /// Whether, and how far, answers to datagrams are limited that nobody has logged in by.
 #[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(untagged, expecting = "expected \"on\", \"off\" or { burst = \"16 KiB\", rate = \"2 KiB\" }")]
+#[serde(untagged, expecting = "expected \"on\", \"off\" or { burst = \"24 KiB\", rate = \"2560 B\" }")]
 pub enum Unauthenticated {
     /// As ever, or not at all.
     Switch(Switch),

@@ -151,6 +151,23 @@ pub(super) fn set_coalescing(socket: &Socket) {
     let _without_it_they_come_one_by_one = set(socket, libc::SOL_UDP, libc::UDP_GRO, 1);
 }
 
+/// Has the kernel drop all that arrives. Where it refuses, the socket hears.
+pub(super) fn set_deaf(socket: &Socket) {
+    let mut drop_all = libc::sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k: 0 };
+    let program = libc::sock_fprog { len: 1, filter: &raw mut drop_all };
+    let len = size_of::<libc::sock_fprog>() as libc::socklen_t;
+    // SAFETY: `program` describes one instruction, which lives through the call; the kernel copies it.
+    unsafe { libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, (&raw const program).cast(), len) };
+}
+
+/// Has the kernel drop nothing any more.
+pub(super) fn set_hearing(fd: RawFd) -> io::Result<()> {
+    match set_by_fd(fd, libc::SOL_SOCKET, libc::SO_DETACH_FILTER, 0) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()), // it was never deaf
+        result => result,
+    }
+}
+
 /// Whether the kernel cuts messages into datagrams (UDP_SEGMENT, Linux 4.18).
 pub(super) fn can_segment() -> bool {
     let Ok(socket) = Socket::new(Domain::IPV4, Type::DGRAM.cloexec(), Some(Protocol::UDP)) else { return false };

@@ -29,6 +29,26 @@ impl UdpSocket {
     /// # Errors
     /// What the kernel says: the port is in use, the address is not ours, no descriptor is left.
     pub fn bind(local: SocketAddr, options: &UdpOptions) -> io::Result<Self> {
+        Self::bind_after(local, options, |_| {})
+    }
+
+    /// The same, but all that arrives is dropped until [`hear`](Self::hear) is called.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind).
+    pub(crate) fn bind_deaf(local: SocketAddr, options: &UdpOptions) -> io::Result<Self> {
+        Self::bind_after(local, options, options::set_deaf)
+    }
+
+    /// Ends the deafness of [`bind_deaf`](Self::bind_deaf).
+    ///
+    /// # Errors
+    /// None that is known: the filter is there.
+    pub(crate) fn hear(&self) -> io::Result<()> {
+        options::set_hearing(self.as_raw_fd())
+    }
+
+    fn bind_after(local: SocketAddr, options: &UdpOptions, prepare: impl FnOnce(&Socket)) -> io::Result<Self> {
         let kind = Type::DGRAM.nonblocking().cloexec();
         let socket = Socket::new(Domain::for_address(local), kind, Some(Protocol::UDP))?;
         if local.is_ipv6() {
@@ -40,6 +60,7 @@ impl UdpSocket {
         options::set_ip_options(&socket, local.is_ipv6(), local.ip().is_unspecified(), options)?;
         options::set_coalescing(&socket);
         options::set_buffers(&socket, options)?;
+        prepare(&socket);
         socket.bind(&local.into())?;
         let local = match local.port() {
             0 => socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?,
