@@ -183,8 +183,10 @@ mod tests {
         }
     }
 
-    /// Where the requests of a flood claim to come from, by their number.
-    const SHAPES: [(&str, fn(u32) -> IpAddr); 7] = [
+    /// Where a request of a flood claims to come from, by its number.
+    type Source = fn(u32) -> IpAddr;
+
+    const SHAPES: [(&str, Source); 7] = [
         ("one address", |_| Ipv4Addr::new(192, 0, 2, 1).into()),
         ("one /24", |number| Ipv4Addr::new(192, 0, 2, scattered(number) as u8).into()),
         ("one /16", |number| Ipv4Addr::from_bits(0xC633_0000 | scattered(number) >> 16).into()),
