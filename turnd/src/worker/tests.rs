@@ -2,11 +2,12 @@
 
 use std::net::{SocketAddr, UdpSocket as StdSocket};
 
-use causeway_net::{Clock, DatagramListening, EventLoop, Mailbox, UdpOptions, UdpSocket};
+use causeway_net::{Clock, DatagramListening, Descriptors, EventLoop, Mailbox, UdpOptions, UdpSocket};
 use causeway_relay::{AllocationId, RelayId};
 use causeway_wire::{Class, MessageWriter, Method, TransactionId};
 
 use super::*;
+use crate::capacity::Capacity;
 use crate::config::configured;
 use crate::crossing::Envelope;
 use crate::listeners::Listeners;
@@ -66,7 +67,9 @@ fn worker() -> (Worker, EventLoop, SocketAddr) {
     let address = socket.local_addr();
     let listeners = Listeners { udp: vec![(socket, DatagramListening::plain(Socket::Listener.tag()))], tcp: Vec::new() };
     let event_loop = EventLoop::new(Clock::start()).unwrap();
-    let (worker, event_loop) = Shared::new(&config).prepare(OTHERS as u16, listeners, event_loop).unwrap();
+    let pools = Arc::new(PortPools::new(&config.relay.addresses, &config.relay.ports));
+    let capacity = Capacity::new(pools, Descriptors::unlimited());
+    let (worker, event_loop) = Shared::new(&config).prepare(OTHERS as u16, listeners, event_loop, &capacity).unwrap();
     (worker, event_loop, address)
 }
 
