@@ -1,6 +1,7 @@
 //! Redis halted, killed and replaced, with another password, full: calls and Allocates feel nothing, metrics and log tell it, and the
 //! directory is right again afterwards.
 
+use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -118,6 +119,22 @@ fn h47_what_was_given_up_in_a_pause_of_redis_is_written_again_and_stays() {
     relay.crash();
     assert_eq!(relay.service.metric("turnd_store_records_restored_total"), calls.len() as u64, "{}", relay.service.log());
     lives(calls, &relay);
+    relay.service.end();
+}
+
+#[test]
+fn h53_a_redis_that_comes_back_is_reached_though_clients_use_up_the_descriptors() {
+    let mut redis = RedisServer::start();
+    let relay = Relay::start_limited(&redis.url(), 128);
+    let address = relay.service.address;
+    let _idle: Vec<_> = (0..128).map(|_| TcpStream::connect(address).expect("it accepts, if only to refuse")).collect();
+    let calls: Vec<_> = std::iter::from_fn(|| Call::open(address, USER, PASSWORD, Way::Permission).ok()).take(60).collect();
+    assert!(!calls.is_empty() && calls.len() < 60, "{} calls", calls.len());
+    relay.until_kept(&redis, &calls.iter().collect::<Vec<_>>());
+    redis.kill();
+    redis.replace();
+    relay.until_kept(&redis, &calls.iter().collect::<Vec<_>>());
+    assert_eq!(relay.service.probe("/healthz").expect("an answer").0, 200);
     relay.service.end();
 }
 

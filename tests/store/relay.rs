@@ -37,6 +37,13 @@ impl Relay {
         Self { service: Service::start("turnd", address, &change(&config)), lock }
     }
 
+    /// With this limit of open files.
+    pub(crate) fn start_limited(url: &str, open_files: u32) -> Self {
+        let lock = Scratch::new();
+        let (address, config) = config(&store(url, &lock));
+        Self { service: Service::start_limited("turnd", address, &config, open_files), lock }
+    }
+
     /// So many calls, half of them by channel.
     pub(crate) fn calls(&self, count: usize) -> Vec<Call> {
         let way = |at: usize| if at.is_multiple_of(2) { Way::Channel } else { Way::Permission };
