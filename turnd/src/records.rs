@@ -23,9 +23,14 @@ pub(crate) fn to_store(allocation: &AllocationRecord, proxy: Option<SocketAddr>,
         transaction: allocation.transaction.0,
         lifetime: allocation.lifetime,
         created_at: millis(unix.saturating_sub(allocation.age)),
-        // One time for both of a dual allocation: the later one, so that nothing that lives is lost.
         expires_at: at(relayed.clone().map(|relay| relay.time_to_expiry).max().unwrap_or_default()),
-        relayed: relayed.map(|relay| store::RelayedAddress { bound: relay.address.bound, advertised: relay.address.advertised }).collect(),
+        relayed: relayed
+            .map(|relay| store::RelayedAddress {
+                bound: relay.address.bound,
+                advertised: relay.address.advertised,
+                expires_at: at(relay.time_to_expiry),
+            })
+            .collect(),
         permissions: allocation
             .permissions
             .iter()
@@ -66,7 +71,7 @@ pub(crate) fn from_store(record: &Record, unix: Duration) -> Option<AllocationRe
         relayed: relayed
             .map(|relay| RelayedRecord {
                 address: RelayedTransportAddress { bound: relay.bound, advertised: relay.advertised },
-                time_to_expiry: left(record.expires_at),
+                time_to_expiry: left(relay.expires_at),
             })
             .collect(),
         permissions: record
@@ -151,14 +156,15 @@ fn key_from_store(key: &store::LongTermKey) -> Option<(Key, Protection)> {
 mod tests {
     use super::*;
 
-    fn relayed(both: &str) -> RelayedRecord {
+    /// The second of two was refreshed by itself, and lives longer.
+    fn relayed((both, left): (&str, u64)) -> RelayedRecord {
         let (bound, advertised) = both.split_once(' ').unwrap();
         let address = RelayedTransportAddress { bound: bound.parse().unwrap(), advertised: advertised.parse().unwrap() };
-        RelayedRecord { address, time_to_expiry: Duration::from_secs(550) }
+        RelayedRecord { address, time_to_expiry: Duration::from_secs(left) }
     }
 
     #[test]
-    fn what_is_stored_comes_back_the_same() {
+    fn h49_what_is_stored_comes_back_the_same() {
         let unix = Duration::from_secs(1_800_000_000);
         let channel = ChannelRange::Rfc8656.channel(0x4123).unwrap();
         let allocation = AllocationRecord {
@@ -173,7 +179,7 @@ mod tests {
             transaction: TransactionId([9; 12]),
             age: Duration::from_secs(50),
             lifetime: Duration::from_secs(600),
-            relayed: ["10.0.0.7:50000 203.0.113.7:50000", "[2001:db8::7]:50001 [2001:db8::7]:50001"].map(relayed).to_vec(),
+            relayed: [("10.0.0.7:50000 203.0.113.7:50000", 150), ("[2001:db8::7]:50001 [2001:db8::7]:50001", 550)].map(relayed).to_vec(),
             permissions: vec![PermissionRecord { peer: "192.0.2.33".parse().unwrap(), time_to_expiry: Duration::from_secs(250) }],
             channels: vec![ChannelRecord {
                 number: channel,
@@ -185,7 +191,8 @@ mod tests {
         let back = from_store(&to_store(&allocation, None, unix), unix + Duration::from_secs(10)).unwrap();
         assert_eq!((back.id, back.five_tuple, back.transaction), (7, allocation.five_tuple, allocation.transaction));
         assert_eq!((back.lifetime, back.traffic, back.age), (Duration::from_secs(600), allocation.traffic, Duration::from_secs(60)));
-        let later = |relayed: &RelayedRecord| RelayedRecord { time_to_expiry: Duration::from_secs(540), ..*relayed };
+        let ten = Duration::from_secs(10);
+        let later = |relayed: &RelayedRecord| RelayedRecord { time_to_expiry: relayed.time_to_expiry - ten, ..*relayed };
         assert_eq!(back.relayed, allocation.relayed.iter().map(later).collect::<Vec<_>>());
         assert_eq!(back.permissions[0].time_to_expiry, Duration::from_secs(240));
         assert_eq!((back.channels[0].number, back.channels[0].time_to_expiry), (channel, Duration::from_secs(540)));

@@ -41,15 +41,29 @@ pub(super) fn encode(record: &Record) -> Zeroizing<Vec<u8>> {
     for counter in [traffic.packets_to_peer, traffic.bytes_to_peer, traffic.packets_to_client, traffic.bytes_to_client] {
         out.extend(counter.to_be_bytes());
     }
-    if let Some(proxy) = record.proxy {
-        put_socket(&mut out, proxy);
+    if version(record) >= 2 {
+        put_since_2(&mut out, record);
     }
     out
 }
 
+fn put_since_2(out: &mut Vec<u8>, record: &Record) {
+    match record.proxy {
+        None => out.push(0),
+        Some(proxy) => {
+            out.push(1);
+            put_socket(out, proxy);
+        }
+    }
+    for relayed in &record.relayed {
+        out.extend(relayed.expires_at.to_be_bytes());
+    }
+}
+
 /// The lowest version that holds the record, so that an older release reads all that it can.
 pub(super) fn version(record: &Record) -> u8 {
-    if record.proxy.is_some() { 2 } else { 1 }
+    let ends_at_once = record.relayed.iter().all(|relayed| relayed.expires_at == record.expires_at);
+    if record.proxy.is_none() && ends_at_once { 1 } else { 2 }
 }
 
 /// Reads the text of a version that [`version`] gives.
@@ -57,7 +71,7 @@ pub(super) fn decode(id: RecordId, version: u8, bytes: &[u8]) -> Result<Record, 
     let mut reader = Reader(bytes);
     let transport = transport(reader.u8()?)?;
     let five_tuple = FiveTuple { transport, client: reader.socket()?, server: reader.socket()? };
-    let record = Record {
+    let mut record = Record {
         id,
         five_tuple,
         credential: credential(&mut reader)?,
@@ -65,7 +79,7 @@ pub(super) fn decode(id: RecordId, version: u8, bytes: &[u8]) -> Result<Record, 
         lifetime: Duration::from_secs(reader.u32()?.into()),
         created_at: reader.u64()?,
         expires_at: reader.u64()?,
-        relayed: reader.list(|reader| Ok(RelayedAddress { bound: reader.socket()?, advertised: reader.socket()? }))?,
+        relayed: reader.list(|reader| Ok(RelayedAddress { bound: reader.socket()?, advertised: reader.socket()?, expires_at: 0 }))?,
         permissions: reader.list(|reader| Ok(PermissionRecord { peer: reader.ip()?, expires_at: reader.u64()? }))?,
         channels: reader.list(|reader| Ok(ChannelRecord { number: reader.u16()?, peer: reader.socket()?, expires_at: reader.u64()? }))?,
         traffic: Traffic {
@@ -74,8 +88,14 @@ pub(super) fn decode(id: RecordId, version: u8, bytes: &[u8]) -> Result<Record, 
             packets_to_client: reader.u64()?,
             bytes_to_client: reader.u64()?,
         },
-        proxy: if version >= 2 { Some(reader.socket()?) } else { None },
+        proxy: None,
     };
+    if version >= 2 {
+        record.proxy = optional(&mut reader, Reader::socket)?;
+    }
+    for relayed in &mut record.relayed {
+        relayed.expires_at = if version >= 2 { reader.u64()? } else { record.expires_at };
+    }
     reader.end()?;
     if !(1..=2).contains(&record.relayed.len()) {
         return Err(RecordError::Malformed);
@@ -142,12 +162,20 @@ fn credential(reader: &mut Reader<'_>) -> Result<Credential, RecordError> {
     }
     let algorithm = KeyAlgorithm::from_number(reader.u8()?).ok_or(RecordError::Malformed)?;
     let key = LongTermKey::new(algorithm, reader.bytes(algorithm.key_len())?).ok_or(RecordError::Malformed)?;
-    let expires = match reader.u8()? {
-        0 => None,
-        1 => Some(reader.u64()?),
-        _ => return Err(RecordError::Malformed),
-    };
+    let expires = optional(reader, Reader::u64)?;
     Ok(Credential { username, quota_name, key, expires })
+}
+
+/// A byte that says whether there is something, and that.
+fn optional<'a, T>(
+    reader: &mut Reader<'a>,
+    read: impl FnOnce(&mut Reader<'a>) -> Result<T, RecordError>,
+) -> Result<Option<T>, RecordError> {
+    match reader.u8()? {
+        0 => Ok(None),
+        1 => read(reader).map(Some),
+        _ => Err(RecordError::Malformed),
+    }
 }
 
 fn transport(number: u8) -> Result<Transport, RecordError> {

@@ -83,6 +83,8 @@ pub struct RelayedAddress {
     pub bound: SocketAddr,
     /// What the client is told and peers see.
     pub advertised: SocketAddr,
+    /// When it ends, in Unix milliseconds. Version 1 has one end for both of a dual allocation.
+    pub expires_at: u64,
 }
 
 /// A permission.
@@ -134,7 +136,7 @@ pub struct Record {
     pub lifetime: Duration,
     /// When it was made, in Unix milliseconds.
     pub created_at: u64,
-    /// When it ends, in Unix milliseconds.
+    /// When it ends, in Unix milliseconds: with its last relayed address.
     pub expires_at: u64,
     /// Its relayed addresses: one, or two of different families.
     pub relayed: Vec<RelayedAddress>,

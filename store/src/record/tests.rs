@@ -13,7 +13,7 @@ fn socket() -> impl Strategy<Value = SocketAddr> {
 }
 
 fn relayed() -> impl Strategy<Value = RelayedAddress> {
-    (socket(), socket()).prop_map(|(bound, advertised)| RelayedAddress { bound, advertised })
+    (socket(), socket(), any::<u64>()).prop_map(|(bound, advertised, expires_at)| RelayedAddress { bound, advertised, expires_at })
 }
 
 prop_compose! {
@@ -131,7 +131,11 @@ fn h25_a_sealed_record_shows_neither_user_nor_key() {
         lifetime: Duration::from_secs(600),
         created_at: 1,
         expires_at: 2,
-        relayed: vec![RelayedAddress { bound: "192.0.2.2:50000".parse().unwrap(), advertised: "192.0.2.2:50000".parse().unwrap() }],
+        relayed: vec![RelayedAddress {
+            bound: "192.0.2.2:50000".parse().unwrap(),
+            advertised: "192.0.2.2:50000".parse().unwrap(),
+            expires_at: 2,
+        }],
         permissions: Vec::new(),
         channels: Vec::new(),
         traffic: Traffic::default(),
@@ -141,6 +145,9 @@ fn h25_a_sealed_record_shows_neither_user_nor_key() {
     assert_eq!(sealed[0], 1, "the version stands first");
     let proxied = Record { proxy: Some("192.0.2.3:7".parse().unwrap()), ..record.clone() };
     assert_eq!(sealer(1, "a").seal(&proxied, NOW)[0], 2, "which an older release does not know");
+    let mut apart = record.clone();
+    apart.relayed.push(RelayedAddress { expires_at: 1, ..record.relayed[0] });
+    assert_eq!(sealer(1, "a").seal(&apart, NOW)[0], 2, "two ends do not fit into version 1");
     for secret in [&b"alice"[..], b"0123456789abcdef"] {
         assert!(!sealed.windows(secret.len()).any(|window| window == secret));
         assert!(encode(&record).windows(secret.len()).any(|window| window == secret));

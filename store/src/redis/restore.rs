@@ -174,6 +174,7 @@ fn adjust(record: &mut Record, lives: Option<u64>, now: u64) {
     }
     let (was, permissions, channels) = (record.expires_at, &mut record.permissions, &mut record.channels);
     let times = [&mut record.created_at, &mut record.expires_at].into_iter();
+    let times = times.chain(record.relayed.iter_mut().map(|relayed| &mut relayed.expires_at));
     let times = times.chain(permissions.iter_mut().map(|permission| &mut permission.expires_at));
     for time in times.chain(channels.iter_mut().map(|channel| &mut channel.expires_at)) {
         *time = time.saturating_add(ends.saturating_sub(was)).saturating_sub(was.saturating_sub(ends));

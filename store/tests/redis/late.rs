@@ -109,7 +109,7 @@ async fn by_clock(ahead: i64) -> (Record, Option<Record>) {
     let mut first = redis(&server);
     first.begin_full().await.expect("the server answers");
     let mut written = record(1, "a");
-    let times = [&mut written.created_at, &mut written.expires_at].into_iter();
+    let times = [&mut written.created_at, &mut written.expires_at, &mut written.relayed[0].expires_at].into_iter();
     let times = times.chain(written.permissions.iter_mut().map(|permission| &mut permission.expires_at));
     for time in times.chain(written.channels.iter_mut().map(|channel| &mut channel.expires_at)) {
         *time = time.checked_add_signed(ahead).expect("a time after 1970");
@@ -127,6 +127,7 @@ async fn h49_a_clock_that_was_set_back_or_ahead_changes_no_remaining_time() {
         let restored = restored.unwrap_or_else(|| panic!("{ahead} ms ahead: it was taken for expired"));
         let about = |one: u64, other: u64| one.abs_diff(other) < 5_000;
         assert!(about(restored.expires_at, expected.expires_at), "{ahead}: {restored:?}");
+        assert!(about(restored.relayed[0].expires_at, expected.relayed[0].expires_at), "{ahead}: {restored:?}");
         assert!(about(restored.created_at, expected.created_at), "{ahead}: {restored:?}");
         assert!(about(restored.permissions[0].expires_at, expected.permissions[0].expires_at), "{ahead}: {restored:?}");
         assert!(about(restored.channels[0].expires_at, expected.channels[0].expires_at), "{ahead}: {restored:?}");

@@ -57,6 +57,7 @@ pub(crate) fn record(id: u64, username: &str) -> Record {
         relayed: vec![RelayedAddress {
             bound: format!("10.0.0.7:{port}").parse().expect("an address"),
             advertised: format!("203.0.113.7:{port}").parse().expect("an address"),
+            expires_at: now + 600_000,
         }],
         permissions: vec![PermissionRecord { peer: "192.0.2.33".parse().expect("an address"), expires_at: now + 300_000 }],
         channels: vec![ChannelRecord { number: 0x4000, peer: "192.0.2.33:4000".parse().expect("an address"), expires_at: now + 600_000 }],
