@@ -7,9 +7,9 @@ use ahash::RandomState;
 use crate::allowance::{Allowance, Budget, Tick};
 use crate::prefix_table::PrefixTable;
 
-/// By how much the allowance of what is wider than one address is greater: the two prefixes around it, all strangers together, and all
-/// neighbourhoods that are known.
-const FACTORS: [u32; 5] = [1, 2, 2, 2, 16];
+/// By how much the allowances of wider sources exceed that of one address, at once and a second: the two prefixes around it, all strangers
+/// together, and all neighbourhoods that are known. A public server meets hundreds of strangers a second, so that these have more.
+const FACTORS: [(u32, u32); 5] = [(1, 1), (2, 2), (2, 2), (4, 8), (16, 16)];
 /// By how much an allowance may be overdrawn: a challenge, on the wire. It is part of what there is at once, of which many workers have little each.
 const OVERDRAFT: u32 = 132;
 const STRANGERS: usize = 3;
@@ -17,8 +17,8 @@ const KNOWN: usize = 4;
 /// The /24 or /56, which is known once somebody there has shown that it is there.
 const NEIGHBOURHOOD: usize = 1;
 
-/// How much one address may be sent that has not shown that it is there (H11), more than what its requests brought. Its /24 (/56), its
-/// /16 (/48) and all strangers together may be sent twice as much.
+/// How much one address may be sent that has not shown that it is there (H11), more than what its requests brought. Its /24 (/56) and its
+/// /16 (/48) may be sent twice as much, all strangers together four times as much at once and eight times as much a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimiterSettings {
     /// At once, in bytes on the wire.
@@ -53,8 +53,9 @@ impl Default for LimiterSettings {
 /// Every prefix, and the whole, has an allowance of bytes on the wire, which begins full and grows with time. A request adds seven eighths of its
 /// own bytes; an answer takes its bytes out, and is not sent where less than nothing is left. What the allowance began with, and what time added,
 /// is a loan: as long as it is owed, a request adds a quarter of its bytes only, and the rest pays it back. So a flood of forged requests that
-/// lasts for five seconds, wherever they claim to come from, is answered by fewer bytes than it brought: from 30 kB (600 requests) a second on,
-/// with the default settings; a smaller one is answered by at most 48 KiB, and 5 KiB a second, more than it brought.
+/// lasts for five seconds is answered by fewer bytes than it brought: with the default settings from 600 requests a second on where they claim to
+/// come from one network, and from 1,500 on wherever they claim to come from. A smaller flood from one network is answered by at most 48 KiB, and
+/// 5 KiB a second, more than it brought; all strangers together by at most 96 KiB, and 20 KiB a second.
 ///
 /// It is no weapon: what is left goes to any client that asks, at random, so that a client which repeats its request gets through; and a flood
 /// takes nothing from the neighbourhoods that are known.
@@ -71,8 +72,10 @@ impl Limiter {
     /// `seeds` from a CSPRNG: nobody outside can tell which prefixes share places.
     #[must_use]
     pub fn new(settings: LimiterSettings, seeds: [u64; 4]) -> Self {
-        let burst = |factor| settings.burst.saturating_mul(factor).saturating_sub(OVERDRAFT);
-        let budgets = FACTORS.map(|factor| Budget::new(burst(factor), settings.rate.saturating_mul(factor)));
+        let budgets = FACTORS.map(|(at_once, a_second)| {
+            let burst = settings.burst.saturating_mul(at_once).saturating_sub(OVERDRAFT);
+            Budget::new(burst, settings.rate.saturating_mul(a_second))
+        });
         let [a, b, c, d] = seeds;
         Self {
             hasher: RandomState::with_seeds(a, b, c, d),
@@ -215,8 +218,9 @@ mod tests {
     #[test]
     fn h11_a_flood_of_five_seconds_is_answered_with_fewer_bytes_at_any_rate_by_any_number_of_workers() {
         for workers in [1, 2, 8, 64] {
-            for rate in [600, 1_000, 4_000] {
-                for (name, source) in SHAPES {
+            for rate in [600, 1_500, 4_000] {
+                // Fewer from anywhere are what a public server meets every day.
+                for (name, source) in SHAPES.into_iter().filter(|(name, _)| rate > 600 || !name.starts_with("anywhere")) {
                     for (asked, answered) in if rate == 600 { [ALLOCATE, BINDING] } else { [ALLOCATE, NAT_DISCOVERY] } {
                         let mut workers = Workers::new(workers);
                         let (mut bytes_in, mut bytes_out) = (0, 0);
@@ -251,7 +255,8 @@ mod tests {
                             surplus -= (ALLOCATE.0 + around(source)) as i64;
                         }
                     }
-                    let loan = 2 * (24_576 + 20 * 2_560) + 132 * workers as i64;
+                    let (at_once, a_second) = if name.starts_with("anywhere") { (4, 8) } else { (2, 2) };
+                    let loan = at_once * 24_576 + a_second * 20 * 2_560 + 132 * workers as i64;
                     assert!(surplus <= loan, "{name}, {rate} a second, {workers} workers: {surplus} bytes");
                 }
             }
@@ -300,6 +305,19 @@ mod tests {
             for client in 0..20 {
                 let now = Duration::from_secs(10 + second) + Duration::from_millis(50) * client;
                 assert!(limiter.admits(now, Ipv4Addr::new(198, 51, 100, 1).into(), ALLOCATE.0, ALLOCATE.1));
+            }
+        }
+    }
+
+    #[test]
+    fn h11_a_public_server_answers_each_first_try_of_clients_from_everywhere() {
+        for (rate, message) in [(400, BINDING), (160, ALLOCATE)] {
+            let (asked, answered) = message;
+            let mut limiter = limiter();
+            for number in 0..60 * rate {
+                let now = Duration::from_secs(5) + Duration::from_secs(1) * number / rate;
+                let source = Ipv4Addr::from_bits(scattered(number)).into();
+                assert!(limiter.admits(now, source, asked, answered), "request {number} of {rate} a second, {asked} bytes");
             }
         }
     }
