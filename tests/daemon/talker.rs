@@ -48,9 +48,9 @@ pub(crate) fn turnd_of_both_families() -> Turnd {
     turnd_relaying_from(r#"["127.0.0.1", "::1"]"#, r#""allow 127.0.0.0/8", "allow ::1/128""#, 2)
 }
 
-/// A `turnd` that relays from these addresses, as `[relay]` names them.
+/// A `turnd` that relays from these addresses, as `[relay]` names them. Its clients send more Binding requests than the limiter answers.
 pub(crate) fn turnd_relaying_from(relays: &str, peers: &str, workers: usize) -> Turnd {
-    start(relays, (&EVERY, ""), peers, &format!("[net]\nworkers = {workers}\n"))
+    start(relays, (&EVERY, ""), peers, &format!("[limits]\nunauthenticated_per_prefix = \"off\"\n[net]\nworkers = {workers}\n"))
 }
 
 fn start(relays: &str, (transports, line): (&[&str], &str), peers: &str, more: &str) -> Turnd {
