@@ -46,7 +46,7 @@ fn no_datagram_lands_on_a_send_only_socket() {
         let address = group[0].local_addr();
         let workers: Vec<_> = group.iter().map(|socket| StdSocket::from(socket.as_fd().try_clone_to_owned().unwrap())).collect();
         let bound = std::fs::read_to_string("/proc/self/net/udp").unwrap();
-        let port = format!(":{:04X} 00000000:0000", address.port());
+        let port = format!("0100007F:{:04X} 00000000:0000", address.port());
         assert_eq!(bound.lines().filter(|line| line.contains(&port)).count(), 2 * WORKERS, "each worker has a second socket");
         let mut found = 0;
         for number in 0..SOURCES {
@@ -67,7 +67,7 @@ fn a_group_that_sets_no_df_has_one_socket_for_each_worker() {
     let options = UdpOptions { dont_fragment: DontFragment::Never, ..UdpOptions::LISTENER };
     let group = steering::bind_udp_group("127.0.0.1:0".parse().unwrap(), &options, WORKERS).unwrap();
     let bound = std::fs::read_to_string("/proc/self/net/udp").unwrap();
-    let port = format!(":{:04X} 00000000:0000", group.sockets[0].local_addr().port());
+    let port = format!("0100007F:{:04X} 00000000:0000", group.sockets[0].local_addr().port());
     assert_eq!(bound.lines().filter(|line| line.contains(&port)).count(), WORKERS);
 }
 
