@@ -5,7 +5,7 @@
 # takes, so it goes through and the server recovers.
 # Seen: XADD is refused with OOM before it trims, with `~` and with `=`, so the stream keeps its memory and every other writer on the
 # server is refused too. XTRIM with the same bound is allowed on the full server, and after it XADD and SET work again. So is DEL.
-# Redis 6.2 and Valkey 9.1 do the same. It matters to whoever keeps accounting or events in a capped stream beside other data.
+# Redis 6.2 and Valkey 9.1 do the same. It matters to programs that keep accounting or events in a capped stream beside other data.
 set -euo pipefail
 folder=$(mktemp -d)
 server=

@@ -60,7 +60,7 @@ impl Allowance {
         }
     }
 
-    /// Adds a request of so many bytes: three quarters of them pay back what is owed, and an eighth is never spent.
+    /// Adds a request of `request` bytes: three quarters of them pay back what is owed, and an eighth is never spent.
     pub(crate) fn earn(&mut self, budget: &Budget, request: usize) {
         let request = i32::try_from(request).unwrap_or(i32::MAX);
         let paid = self.owed.min(request / 4 * 3);

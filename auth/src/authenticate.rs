@@ -148,7 +148,7 @@ impl Authenticator {
         let is_theirs = |held: &&Arc<Credential>| username == held.username() && held.key(algorithm).is_some();
         let held = known.held.filter(is_theirs).map(Arc::clone);
         let here_only = !self.credentials.has_further_source();
-        // What a present secret has minted is good until it expires, and dear to make again; a user of the configuration may be gone from it.
+        // A key of a present secret is good until it expires, and costly to make again; a user of the configuration may be gone from it.
         if here_only && known.is_current && held.as_ref().is_some_and(|held| held.expires().is_some()) {
             return self.prove(request, unix, protection, held);
         }
@@ -158,7 +158,7 @@ impl Authenticator {
         }
         match known.keys.and_then(|keys| keys.find(username, unix)) {
             Some(said) => self.prove(request, unix, protection, said.map(Arc::clone)),
-            // What was minted counts only once a present secret has made it: those of the source may not be known yet.
+            // A minted key counts only once a present secret has made it: those of the source may not be known yet.
             None if known.source_failed && held.is_some() && (known.is_current || !RestSecret::could_mint(username)) => {
                 self.prove(request, unix, protection, held)
             }

@@ -28,7 +28,7 @@ pub struct LimiterSettings {
 }
 
 impl LimiterSettings {
-    /// The part of one of so many workers. Sources are spread over the workers by address and port, so that the clients behind an address
+    /// The part of one worker. Sources are spread over the workers by address and port, so that the clients behind an address
     /// find about the whole together; and a flood finds no more, however many workers there are.
     #[must_use]
     pub fn of_one_worker(self, workers: NonZeroUsize) -> Self {

@@ -23,7 +23,7 @@ const CONTROL_LEAST: usize = 8;
 const ADMIN_LEAST: usize = 4;
 /// Descriptors of each worker: its mailbox, and a connection that is accepted only to be refused.
 const WORKER: usize = 2;
-/// Connections leave one of so many descriptors for relayed sockets.
+/// The part of the descriptors that connections leave for relayed sockets: one in this many.
 const SHARE: usize = 4;
 /// How long between two looks at whether clients were refused.
 const LOOK: Duration = Duration::from_secs(10);
@@ -56,7 +56,7 @@ pub fn raise_limit() -> u64 {
     hard
 }
 
-/// What a configuration may need.
+/// The descriptors that a configuration may need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {
     /// Worker threads.
@@ -67,14 +67,14 @@ pub struct Wanted {
     pub connections: usize,
 }
 
-/// How the limit of open files is divided.
+/// The parts that the limit of open files is divided into.
 #[derive(Clone, Debug)]
 pub struct Plan {
     limit: u64,
     open: usize,
     reserve: usize,
     admin: usize,
-    /// What clients' sockets come out of; each worker's [`Io`](causeway_net::Io) gets it.
+    /// The budget of clients' sockets; each worker's [`Io`](causeway_net::Io) gets it.
     pub budget: Arc<Descriptors>,
 }
 
@@ -119,7 +119,7 @@ impl Plan {
         let workers = WORKER * wanted.workers;
         let least = ADMIN_LEAST + CONTROL_LEAST + workers;
         if left <= least {
-            // With half as much again, it serves more than one client.
+            // With twice the least, it serves more than one client.
             return Err(TooFew { limit, open, needed: open + 2 * least });
         }
         // Where descriptors are short, the reserve is half of them.

@@ -9,12 +9,12 @@ use crate::stats::Reading;
 /// The highest descriptor that [`count_open`] looks at. A process that has just started has not opened more.
 const HIGHEST: u64 = 1 << 16;
 
-/// What a descriptor is opened for.
+/// The purpose that a descriptor is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
     /// A relayed socket: its client has authenticated.
     Relayed,
-    /// An accepted connection: anybody may open one.
+    /// An accepted connection: any stranger may open one.
     Connection,
 }
 
@@ -27,7 +27,7 @@ const USES: [(Use, &str); 2] = [(Use::Relayed, "relayed_socket"), (Use::Connecti
 #[derive(Debug)]
 pub struct Descriptors {
     room: u32,
-    /// Connections leave so many for relayed sockets: else strangers who only connect could keep users from allocating.
+    /// How many connections leave for relayed sockets: else strangers who only connect could keep users from allocating.
     kept_for_relayed: u32,
     /// Both counts, see [`Taken`].
     taken: AtomicU64,
@@ -159,7 +159,7 @@ impl Taken {
     }
 }
 
-/// What a system call failed for want of.
+/// A resource whose lack has failed a system call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shortage {
     /// The process, or the system, has no descriptor left.
@@ -177,7 +177,7 @@ pub fn shortage(error: &io::Error) -> Option<Shortage> {
     }
 }
 
-/// What the kernel says when it has no descriptor left.
+/// The kernel's error when it has no descriptor left.
 pub(crate) fn none_left() -> io::Error {
     io::Error::from_raw_os_error(libc::EMFILE)
 }

@@ -84,7 +84,7 @@ pub(crate) struct Cold<G> {
     pub(crate) record: u64,
     /// Under which of the server's authenticators the credential was last shown to be good; `None` since it was read back from a record.
     pub(crate) shown_under: Option<NonZeroU32>,
-    /// What is left to be answered to refused requests of its client.
+    /// How many more refusals its client is answered.
     pub(crate) refusals: Budget,
     /// Whether it has changed since it was last exported for the directory.
     pub(crate) unwritten: bool,

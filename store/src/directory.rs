@@ -57,7 +57,7 @@ pub trait Directory: Send + 'static {
     /// When they were not appended, or nobody knows whether they were.
     fn account(&mut self, entries: &[Account]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Tells the fleet that this node stops, and gives its name up for whoever wants it next. The records stay.
+    /// Tells the fleet that this node stops, and gives its name up for the next process. The records stay.
     ///
     /// # Errors
     /// When it could not be told; then its last report ends by itself, and the name is free after that.
@@ -74,7 +74,7 @@ pub trait Directory: Send + 'static {
     }
 }
 
-/// How a directory was found.
+/// The outcome of an inspection of the directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Inspection {
     /// Records of a random sample that this process has written, and that are gone.

@@ -77,7 +77,7 @@ impl NodeLock {
         Ok(Self { _file: file, path, ended })
     }
 
-    /// The latest processes that held the lock. They have ended for certain, since it is held now: nobody needs to wait for their heartbeats.
+    /// The latest processes that held the lock. They have ended for certain, since it is held now: no process needs to wait for their heartbeats.
     #[must_use]
     pub fn ended(&self) -> &[Incarnation] {
         &self.ended

@@ -9,7 +9,7 @@ use causeway_net::{Descriptors, Shortage, shortage};
 
 use crate::port_pool::PortPools;
 
-/// Once there was none, one of so many must be free before there are some again: readiness must not follow every single allocation.
+/// Once there was none, one in this many must be free before there are some again: readiness must not follow every single allocation.
 const PART_FREE: usize = 32;
 /// How long the failure of the last allocation counts: without readiness no new client may come whose success would end it.
 const REMEMBERED: Duration = Duration::from_secs(30);
@@ -55,7 +55,7 @@ impl Refused {
     }
 }
 
-/// What new allocations take, over all workers: ports and descriptors. Readiness asks it; workers tell it how binding went.
+/// The resources of new allocations, over all workers: ports and descriptors. Readiness asks it; workers tell it how binding went.
 pub(crate) struct Capacity {
     pools: Arc<PortPools>,
     descriptors: Arc<Descriptors>,
@@ -86,7 +86,7 @@ impl Capacity {
         Arc::new(Self { pools, descriptors, no_ports, no_descriptors, failed_at: AtomicU64::new(NEVER) })
     }
 
-    /// What clients' sockets come out of.
+    /// The budget of clients' sockets.
     pub(crate) fn descriptors(&self) -> Arc<Descriptors> {
         Arc::clone(&self.descriptors)
     }

@@ -184,7 +184,7 @@ impl Health for Workers {
 
     fn readiness(&self) -> Result<(), String> {
         self.health()?;
-        // H48: its calls go on, but whoever restarts it loses them. Any other trouble with the store costs no call.
+        // H48: its calls go on, but a restart would lose them. Any other trouble with the store costs no call.
         if self.store.as_ref().is_some_and(|status| status.state() == State::Fenced) {
             return Err("store: fenced: another server has this node's name".into());
         }

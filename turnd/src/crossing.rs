@@ -223,7 +223,7 @@ impl Crossing {
         self.more
     }
 
-    /// What lies in another lane, to be [given back](Self::give_back). The rest of what is too much for a turn comes in the next.
+    /// The batch of another lane, to be [given back](Self::give_back). The rest of what is too much for a turn comes in the next.
     pub(crate) fn next(&mut self) -> Option<Batch> {
         while self.unseen > 0 {
             if self.taken >= TURN_DATAGRAMS || self.taken_bytes >= TURN_BYTES {
@@ -285,7 +285,7 @@ impl Crossing {
 
 #[cfg(test)]
 impl Batch {
-    /// What it holds on to, in bytes.
+    /// Its capacity, in bytes.
     fn memory(&self) -> usize {
         self.bytes.capacity() + self.envelopes.capacity() * size_of::<(Envelope, usize)>()
     }

@@ -164,7 +164,7 @@ impl Source for WorkerSource {
     }
 
     async fn offer_all(&mut self) {
-        // What was given up before is covered by this comparison; an answer to an earlier one does not count for it.
+        // This comparison covers changes that were given up before; an answer to an earlier one does not count for it.
         self.lost_count = false;
         self.round += 1;
         self.owners.iter_mut().for_each(|owner| owner.offer = Offer::Untold);

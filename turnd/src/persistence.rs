@@ -84,7 +84,7 @@ impl Persistence {
         self.spool.clone()
     }
 
-    /// What a worker sends its accounts by.
+    /// The way of a worker's accounts to the control side.
     pub(crate) fn accounts(&self) -> Outbox<Bundle> {
         self.accounts.0.clone()
     }

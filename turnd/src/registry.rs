@@ -1,4 +1,4 @@
-//! What the fleet is told of this node: where clients reach it from outside.
+//! This node's report to the fleet: where clients reach it from outside.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,7 +7,7 @@ use causeway_store::NodeReport;
 
 use crate::config::{Config, RelayAddress, special_purpose};
 
-/// What stays the same while the process lives.
+/// The part of the report that stays the same while the process lives.
 pub(crate) fn report(config: &Config) -> NodeReport {
     let interfaces = || match if_addrs::get_if_addrs() {
         Ok(interfaces) => interfaces.iter().map(if_addrs::Interface::ip).collect(),
@@ -38,7 +38,7 @@ fn addresses(config: &Config, interfaces: impl Fn() -> Vec<IpAddr>) -> Vec<(Stri
     found
 }
 
-/// What an address that we listen on is from outside: what the relay's addresses are, where it is one of them or all of its family; or else,
+/// A listener's address as clients see it: the external one of the relay's addresses, where it is one of them or all of its family; or else,
 /// of all, the interfaces' addresses that the Internet reaches, or those that the network does.
 fn outside(listened: IpAddr, relays: &[RelayAddress], interfaces: impl Fn() -> Vec<IpAddr>) -> Vec<IpAddr> {
     if !listened.is_unspecified() {

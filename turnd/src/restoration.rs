@@ -1,4 +1,4 @@
-//! What the process before this one left, and what came of it.
+//! The records that the process before this one left, and their restoration.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -12,7 +12,7 @@ use causeway_store::{Accounting, Record, RecordId, Restored, Transport};
 use crate::accounts::{self, account_of_record};
 use crate::records::from_store;
 
-/// The reason of a record whose port, 5-tuple or quota is not free. It stays in the store: whoever has them may be the server that it belongs to.
+/// The reason of a record whose port, 5-tuple or quota is not free. It stays in the store: the server that has them may be the one that it belongs to.
 pub(crate) const TAKEN: &str = "taken";
 
 /// An allocation of the process before this one.
@@ -28,7 +28,7 @@ impl Left {
     }
 }
 
-/// How restoring went, for the log, the accounts and the metrics.
+/// The outcome of restoring, for the log, the accounts and the metrics.
 pub(crate) struct Restoration {
     realm: String,
     spool: Accounting,
@@ -41,7 +41,7 @@ impl Restoration {
         Self { realm: realm.to_owned(), spool, restored: AtomicU64::new(0), lost: Mutex::default() }
     }
 
-    /// What the relay can take: of clients on UDP, whose path has not ended with the process. The others have their last account. And those
+    /// The records that the relay can take: of clients on UDP, whose path has not ended with the process. The others have their last account. And those
     /// that have ended for certain.
     pub(crate) fn sort(&self, restored: Restored) -> (Vec<Left>, Vec<RecordId>) {
         // Of a record that cannot be read, or is gone with its allocation, no account can be made. What is not read yet may still have one.

@@ -130,7 +130,7 @@ impl Fleet {
         Ok(self.ledger.measured())
     }
 
-    /// What the server says after a run in which nothing was delivered: whether it still knows the first client's allocation.
+    /// The server's answer after a run in which nothing was delivered: whether it still knows the first client's allocation.
     pub(crate) fn inquire(&mut self) -> String {
         if !self.has_allocations() {
             return "the clients hold no allocations".to_owned();

@@ -59,7 +59,7 @@ pub enum Operation {
     /// Allocate, challenged and then allowed; the allocation is released outside of what is counted as latency. One delivery is one allocation.
     Allocate,
     /// Release of an allocation (Refresh with a lifetime of 0), beside the other allocations. A tenth of the clients, at most 1,000, release
-    /// theirs in a run; between two runs they allocate anew.
+    /// theirs in a run; between two runs they allocate again.
     Release,
     /// ChannelBind of a new channel, answered.
     ChannelBind,

@@ -71,7 +71,7 @@ impl Schedule {
                 add_call(&mut departures, client, up);
             }
         }
-        // What is due at the same tick is interleaved as chance has it.
+        // Packets that are due at the same tick are interleaved at random.
         let order = |index: &usize| (departures[*index].0, scatter(*index as u64));
         let mut sorted: Vec<usize> = (0..departures.len()).collect();
         sorted.sort_by_cached_key(order);

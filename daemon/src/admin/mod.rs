@@ -8,7 +8,7 @@
 //!
 //! It listens on loopback unless told otherwise, and asks for a bearer token on any other address (H41). No call takes a
 //! path, a query or a body. Connections, the size of a request and its time are bounded: it stands on the control side of
-//! a server that strangers may try to exhaust. Half requests keep nobody out: the oldest one is closed to make room (H53).
+//! a server that strangers may try to exhaust. Half requests keep no probe out: the oldest one is closed to make room (H53).
 
 mod bearer;
 mod places;

@@ -1,4 +1,4 @@
-//! Who holds the admin listener's connections, and which one is closed when there is no room for a new one.
+//! The admin listener's connections: the order in which they are closed when there is no room for a new one.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -17,7 +17,7 @@ const ERRORS: usize = 256;
 /// Connections and handshakes that end because their time is up.
 const ENDINGS: usize = 64;
 
-/// What is left of a turn.
+/// The rest of a turn's budget.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Budget {
     pub(super) frames: usize,
@@ -30,7 +30,7 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// That of a whole turn at whose beginning so many streams wait to be served.
+    /// The budget of a whole turn at whose beginning `waiting` streams wait to be served.
     pub(super) fn of_a_turn(waiting: usize) -> Self {
         let share = (FRAMES / waiting.max(1)).clamp(LEAST_SHARE, SHARE);
         Self { frames: FRAMES, bytes: BYTES, share, records: RECORDS, accepts: ACCEPTS, errors: ERRORS, endings: ENDINGS }
@@ -46,7 +46,7 @@ impl Budget {
         self.accepts == 0 || self.errors == 0
     }
 
-    /// So many bytes were read from a stream.
+    /// Counts bytes that were read from a stream.
     pub(super) fn read(&mut self, bytes: usize) {
         self.bytes = self.bytes.saturating_sub(bytes);
     }

@@ -40,7 +40,7 @@ const ZEROS: Span = Span { start: ARENA.end, end: ARENA.end + 3 };
 const RING: usize = ZEROS.end.next_multiple_of(HUGE_PAGE);
 /// All that lies before it.
 pub(super) const SLOTS_AND_REPLIES: Span = Span { start: 0, end: RING };
-/// What a ring receives into.
+/// The buffers of a ring.
 pub(super) const BUFFERS: Span = Span { start: RING, end: RING + Buffers::LEN.next_multiple_of(HUGE_PAGE) };
 
 /// The worker's sockets, streams and outgoing batch, as its [`Service`](super::Service) sees them.
@@ -55,7 +55,7 @@ pub struct Io {
     /// Sockets of the ring that are to be received from.
     pub(super) to_receive: Vec<SocketKey>,
     /// Sockets of the ring that were released while they were received from. They are closed after their receives are cancelled: as long as
-    /// a receive lasts, the ring goes on taking datagrams, whoever has closed the socket.
+    /// a receive lasts, the ring goes on taking datagrams, although the socket is closed.
     pub(super) to_cancel: Vec<(SocketKey, Retired)>,
     /// What the ring failed with: the loop ends.
     pub(super) defect: Option<io::Error>,
@@ -63,7 +63,7 @@ pub struct Io {
     pub(super) running: bool,
     pub(super) grace: Duration,
     pub(super) stats: Arc<Stats>,
-    /// What clients' sockets are opened from.
+    /// The budget that clients' sockets come out of.
     pub(super) descriptors: Arc<Descriptors>,
     pub(super) sockets: Slots<UdpSocket, SocketEntry>,
     pub(super) listeners: Slots<Listener, ListenerEntry>,

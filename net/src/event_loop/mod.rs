@@ -89,7 +89,7 @@ pub struct EventLoop {
     next_tending: Duration,
     moderation: Moderation,
     pages: Pages,
-    /// What is left of the turn.
+    /// The rest of the turn's budget.
     budget: Budget,
     /// The event before which the last turn had to stop, of those that it got.
     stopped_at: usize,

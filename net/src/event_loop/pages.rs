@@ -69,7 +69,7 @@ impl EventLoop {
                 unsafe { self.region.give_back(BUFFERS) };
                 self.pages.buffers = wanted;
             }
-            // What it holds is still to be looked at. Another turn will find nothing of it, or the kernel moves it in its own time.
+            // The loop has yet to look at the buffers that it holds. Another turn will find nothing of it, or the kernel moves it in its own time.
             Some(_) => {}
         }
     }

@@ -260,7 +260,7 @@ impl EventLoop {
     }
 }
 
-/// What bytes of a stream begin with.
+/// The beginning of a stream's bytes.
 enum Next {
     /// A frame of this length.
     Frame(usize),

@@ -43,12 +43,12 @@ impl Aside {
         Self { bytes: bytes.to_vec(), at: 0 }
     }
 
-    /// What is yet to be served.
+    /// The bytes that are yet to be served.
     pub(crate) fn rest(&self) -> &[u8] {
         &self.bytes[self.at..]
     }
 
-    /// So many bytes were served.
+    /// Drops `len` bytes that were served.
     pub(crate) fn advance(&mut self, len: usize) {
         self.at += len;
     }

@@ -1,4 +1,4 @@
-//! What each socket is set to at present.
+//! The present setting of each socket's option.
 
 use std::os::fd::RawFd;
 
@@ -10,7 +10,7 @@ use super::options::Fragments;
 pub(super) struct Modes(Vec<Option<Fragments>>);
 
 impl Modes {
-    /// What holds for `fd`, which was bound with `home`.
+    /// The setting of `fd`, which was bound with `home`.
     pub(super) fn of(&self, fd: RawFd, home: Fragments) -> Fragments {
         self.0.get(fd as usize).copied().flatten().unwrap_or(home)
     }

@@ -95,7 +95,7 @@ pub(crate) enum Fragments {
 }
 
 impl Fragments {
-    /// What a socket is set to when it is bound.
+    /// The setting of a socket when it is bound.
     ///
     /// A listener's own socket takes no part: its options cannot change between one datagram and the next without cost, so it has a second
     /// socket for small datagrams.
@@ -139,7 +139,7 @@ pub(super) fn set_fragments(fd: RawFd, ipv6: bool, fragments: Fragments) -> io::
     }
     let discover = match fragments {
         Fragments::Allowed => libc::IP_PMTUDISC_OMIT,
-        // What ICMP says of a path's MTU changes nothing.
+        // The kernel ignores ICMP messages about a path's MTU.
         Fragments::Needless => libc::IP_PMTUDISC_PROBE,
         Fragments::Forbidden => libc::IP_PMTUDISC_DO,
     };

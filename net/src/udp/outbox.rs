@@ -31,7 +31,7 @@ const MOST_BYTES: usize = 65_000;
 pub(crate) struct Destination {
     /// The socket's descriptor. It must stay open until the next flush.
     pub(crate) fd: RawFd,
-    /// What the socket was set to when it was bound.
+    /// The socket's setting when it was bound.
     pub(crate) home: Fragments,
     /// The descriptor of its send-only socket for small datagrams, if it has one. It must stay open, too.
     pub(crate) send_only: Option<RawFd>,
@@ -60,7 +60,7 @@ pub(super) struct Message {
     /// The socket that it belongs to, and the one that it leaves from: that or its send-only socket.
     pub(super) socket: RawFd,
     pub(super) fd: RawFd,
-    /// What `fd` was set to when it was bound.
+    /// The setting of `fd` when it was bound.
     pub(super) home: Fragments,
     /// Which socket, if it is one that a ring serves.
     pub(super) ringed: Option<Key<UdpSocket>>,
@@ -75,7 +75,7 @@ pub(super) struct Message {
     pub(super) bytes: usize,
     /// Length of the control messages without the one that has it cut.
     pub(super) plain_control: usize,
-    /// What `fd` must be set to when it leaves.
+    /// The setting that `fd` must have when it leaves.
     pub(super) fragments: Fragments,
     /// Tells clients apart where a listener has two sockets. Two clients may have the same.
     pub(super) client: u32,
@@ -95,14 +95,14 @@ pub(crate) struct Outbox {
     merges: bool,
     /// Whether any large one leaves from a listener that has a send-only socket for small ones.
     pub(super) has_large: bool,
-    /// What sockets are set to.
+    /// The present settings of sockets.
     pub(super) modes: Modes,
     pub(super) refusals: Refusals,
     /// Destinations to which DF stays clear.
     narrow: Refusals,
     /// The order in which messages leave.
     pub(super) order: Order,
-    /// What the ring was given and has not answered for yet, by the bit of its position.
+    /// Messages that the ring was given and has not answered for yet, by the bits of their positions.
     pub(super) submitted: u128,
     /// Sockets of a ring that failed to send, each once: an ICMP error may have come, which nothing else would report.
     suspects: VecDeque<Key<UdpSocket>>,
@@ -279,7 +279,7 @@ impl Outbox {
         self.open = self.merges && bytes > 0;
     }
 
-    /// Whether a datagram of so many bytes may be fragmented.
+    /// Whether a datagram of `bytes` bytes may be fragmented.
     fn fragments(&self, bytes: usize, destination: &Destination, now: Duration) -> Fragments {
         if destination.dont_fragment {
             return Fragments::Forbidden;

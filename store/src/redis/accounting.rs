@@ -8,7 +8,7 @@ use super::{Redis, keys, millis};
 use crate::accounting::{Account, Event};
 use crate::error::{ErrorKind, StoreError};
 
-/// Redis keeps about so many entries of a stream in one block and frees memory block by block: fewer entries are not worth halving.
+/// Redis keeps about this many entries of a stream in one block and frees memory block by block: fewer entries are not worth halving.
 const BLOCK: u64 = 100;
 /// How long nothing more is said of the same trouble.
 const QUIET: Duration = Duration::from_secs(60);

@@ -12,7 +12,7 @@ pub(super) const FREE: &str = "free";
 /// How many that were replaced are remembered.
 const REPLACED: usize = 8;
 
-/// What the server says of the name.
+/// The server's answer about the name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
     /// The value of the incarnation's key; empty if there is none.
@@ -28,7 +28,7 @@ impl Seen {
     }
 }
 
-/// What this process has had to do with the name.
+/// The history of this process and the name.
 #[derive(Debug)]
 pub(super) struct Claims {
     node: NodeId,
@@ -47,7 +47,7 @@ pub(super) struct Claims {
     replaced: Vec<String>,
     /// When the server said last that the name is this process's.
     confirmed: Option<Instant>,
-    /// What was found without a heartbeat beside it, and since when.
+    /// The value that was found without a heartbeat beside it, and since when.
     vacant: Option<(String, Instant)>,
     /// Whose heartbeat keeps this process out.
     rival: Option<Rival>,
@@ -103,7 +103,7 @@ impl Claims {
         if !self.claimed || is_known || !self.fenced && holder.is_empty() && is_recent {
             return Ok(());
         }
-        // Whoever is rightful and lives says so within a heartbeat's interval, a quarter of its lifetime.
+        // The rightful server, if it lives, writes a heartbeat within the interval, a quarter of the lifetime.
         let since = match &self.vacant {
             Some((held, since)) if *held == seen.held => *since,
             _ => now,
@@ -114,7 +114,8 @@ impl Claims {
         }
         if holder.is_empty() && !self.fenced {
             let node = &self.node;
-            let text = format!("nobody has the name {node}; whoever had it meanwhile may still come before this server claims it");
+            let text =
+                format!("no server has the name {node}; this server waits before it claims it, because another may have had it meanwhile");
             return Err(StoreError::new(ErrorKind::NeedsFull, text));
         }
         self.fenced = true;
@@ -142,7 +143,7 @@ impl Claims {
         self.confirmed = Some(now);
     }
 
-    /// Whether whoever keeps this process out lives for certain: its heartbeats go on.
+    /// Whether the server that keeps this process out lives for certain: its heartbeats go on.
     pub(super) fn rival_lives(&self) -> bool {
         self.rival.as_ref().is_some_and(|rival| rival.beats)
     }

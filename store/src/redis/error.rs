@@ -54,7 +54,7 @@ const CODES: [(&str, ErrorKind); 18] = [
     ("CROSSSLOT", ErrorKind::Cluster),
 ];
 
-/// What the servers say in words alone, each version in its own.
+/// Messages without a code of their own, in the words of each version.
 const WORDS: [(&str, ErrorKind); 4] = [
     // 7.0, and 6.2 behind "Error running script".
     ("The user executing the script can't", ErrorKind::Auth),

@@ -41,7 +41,7 @@ impl Held {
     }
 }
 
-/// What was said of a server already.
+/// The warnings that were logged about the server already.
 #[derive(Debug, Default)]
 pub(super) struct Said {
     policy: Option<String>,

@@ -5,7 +5,7 @@ use super::BATCH;
 use crate::change::Change;
 use crate::record::RecordId;
 
-/// What this process knows of the ids in the index. A comparison deletes only what it answers for itself (H47).
+/// The ids in the index, as this process knows them. A comparison deletes only what it answers for itself (H47).
 #[derive(Debug, Default)]
 pub(super) struct Known {
     /// It has written these, has brought them back, or has found that they have ended.

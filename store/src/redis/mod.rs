@@ -123,7 +123,7 @@ impl Redis {
         Ok(members.iter().filter_map(|member| record_id(member)).collect())
     }
 
-    /// Who has the name.
+    /// Reads which server has the name.
     async fn look(&mut self) -> Result<Seen, StoreError> {
         let node = self.sealer.node().clone();
         // One call for each key: in a cluster they lie in different slots.

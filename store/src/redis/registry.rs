@@ -1,4 +1,4 @@
-//! What a node says of itself to the fleet.
+//! The node's entry in the fleet's registry.
 
 use std::time::Duration;
 

@@ -33,7 +33,7 @@ pub(super) async fn restore(redis: &mut Redis, patience: Duration) -> Restored {
                 restored.outcome = Outcome::Complete;
                 break;
             }
-            // What the last attempt met with says more than that the time is over.
+            // The error of the last attempt says more than that the time is over.
             Err(_) => break,
             Ok(Err(error)) => {
                 let kind = error.kind;

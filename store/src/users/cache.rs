@@ -9,7 +9,7 @@ pub(super) struct Cache<K, V> {
     entries: HashMap<K, Entry<V>>,
     by_age: BTreeMap<u64, K>,
     next: u64,
-    /// What was learned before this number may be another by now.
+    /// Values that were learned before this number may be outdated.
     current: u64,
 }
 

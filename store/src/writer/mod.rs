@@ -157,7 +157,7 @@ impl<D: Directory, S: Source> Writer<D, S> {
             self.source.offer_all().await;
             self.full = Full::Going;
         }
-        // What a restore has not read: where its port is still free, the call goes on.
+        // Records that the restore has not read: where the port is still free, the call goes on.
         let late = self.directory.read_late().await?;
         if !late.is_empty() {
             self.source.adopt(late).await;
@@ -171,7 +171,7 @@ impl<D: Directory, S: Source> Writer<D, S> {
             self.write(&changes).await?;
         }
         match self.full {
-            // What was given up while they offered is known neither as living nor as ended: nothing may be deleted for it.
+            // Changes that were given up while they offered are known neither as living nor as ended: nothing may be deleted for them.
             Full::Going if self.source.is_offered() && self.source.lost_count() => self.full = Full::Due,
             Full::Going if self.source.is_offered() => {
                 let stale = self.directory.end_full().await?;
@@ -274,7 +274,7 @@ impl<D: Directory, S: Source> Writer<D, S> {
         self.status.failed(error);
         self.unwritten.failed();
         self.full = Full::Due;
-        // What changes meanwhile is offered when the name is this server's again.
+        // Changes of this time are offered when the name is this server's again.
         for _ in 0..FENCED_BATCHES {
             if self.source.drain(self.settings.batch, Duration::ZERO).await.is_empty() {
                 break;

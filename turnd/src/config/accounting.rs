@@ -26,7 +26,7 @@ pub(crate) struct AccountingSchema {
 enum Interim {
     /// None.
     Off(Off),
-    /// So often.
+    /// An account as often as this.
     Every(Interval),
 }
 
@@ -36,7 +36,7 @@ impl Default for AccountingSchema {
     }
 }
 
-/// How allocations are accounted for.
+/// The settings of accounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Accounting {
     /// How often an allocation that goes on is accounted for, if at all.

@@ -83,7 +83,7 @@ pub(crate) struct Worker {
     /// Clients of plain UDP that are behind a proxy.
     pub(crate) proxied: Proxied,
     pub(crate) pools: Arc<PortPools>,
-    /// What a relayed socket is asked for.
+    /// The options of relayed sockets.
     pub(crate) relayed_options: UdpOptions,
     /// Who holds which relayed address, at all workers.
     pub(crate) relayed: Arc<Relayed>,
@@ -99,7 +99,7 @@ pub(crate) struct Worker {
     pub(crate) counters: Arc<Counters>,
     /// Makes a log session's id of a 5-tuple.
     pub(crate) sessions: RandomState,
-    /// What its allocations have used.
+    /// The accounts of its allocations.
     pub(crate) accounts: Accounts,
     /// What the store is told, if there is one.
     pub(crate) journal: Option<Journal>,
