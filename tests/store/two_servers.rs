@@ -20,7 +20,8 @@ fn h48_a_name_whose_server_lives_elsewhere_is_refused_and_can_be_taken_over_and_
     let (address, config) = relay::config(&relay::store(&redis.url(), &elsewhere));
     let (status, said) = Service::refused("turnd", &config);
     assert!(!status.success() && status.code().is_some(), "{status}: {said}");
-    for word in ["node_id", NODE, "heartbeat", "--take-over"] {
+    // The wait for the heartbeat to end may take 20 seconds: the log says for what.
+    for word in ["node_id", NODE, "heartbeat", "--take-over", "waiting to see whether that server still runs"] {
         assert!(said.contains(word), "it does not say {word:?}: {said}");
     }
     first.until_kept(&redis, &calls.iter().collect::<Vec<_>>());

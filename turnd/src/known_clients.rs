@@ -12,16 +12,27 @@ const NONCE_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// Warns of what the configuration does to known clients.
 pub(crate) fn warn(config: &Config) {
+    for warning in warnings(config) {
+        tracing::warn!("{warning}");
+    }
+}
+
+/// What the configuration does to known clients: the key, its value, and whose calls end.
+pub(crate) fn warnings(config: &Config) -> Vec<String> {
     let (limits, nonce_lifetime) = (&config.limits, config.protocol.nonce_lifetime);
+    let mut warnings = Vec::new();
     if limits.max_lifetime < LIFETIME {
-        let max_lifetime = limits.max_lifetime.as_secs();
-        tracing::warn!(max_lifetime, "limits.max_lifetime is below 10 minutes: calls of libjuice, turn-client-proto and ice4j end early");
+        let max_lifetime = limits.max_lifetime;
+        warnings.push(format!(
+            "limits.max_lifetime: {max_lifetime:?} is below 10 minutes: calls of libjuice, turn-client-proto and ice4j end early"
+        ));
     } else if limits.default_lifetime < LIFETIME {
-        let default_lifetime = limits.default_lifetime.as_secs();
-        tracing::warn!(default_lifetime, "limits.default_lifetime is below 10 minutes: calls of ice4j end early");
+        let default_lifetime = limits.default_lifetime;
+        warnings.push(format!("limits.default_lifetime: {default_lifetime:?} is below 10 minutes: calls of ice4j end early"));
     }
     if nonce_lifetime < NONCE_LIFETIME {
-        let nonce_lifetime = nonce_lifetime.as_secs();
-        tracing::warn!(nonce_lifetime, "protocol.nonce_lifetime is below 1 hour: calls of werift end when their nonce is stale");
+        warnings
+            .push(format!("protocol.nonce_lifetime: {nonce_lifetime:?} is below 1 hour: calls of werift end when their nonce is stale"));
     }
+    warnings
 }

@@ -26,6 +26,22 @@ fn a_good_configuration_is_explained() {
 }
 
 #[test]
+fn the_check_names_what_ends_calls_of_known_clients() {
+    let check = |settings: &[&str]| {
+        let settings = settings.iter().flat_map(|setting| ["--set", setting]);
+        turnd(&GOOD.into_iter().chain(["--check-config"]).chain(settings).collect::<Vec<_>>())
+    };
+    let (code, out, _) = check(&["limits.max_lifetime=5m", "limits.default_lifetime=5m", "protocol.nonce_lifetime=10m"]);
+    assert_eq!(code, Some(0));
+    for warning in ["warning: limits.max_lifetime: 300s is below 10 minutes", "warning: protocol.nonce_lifetime: 600s is below 1 hour"] {
+        assert!(out.contains(warning), "no {warning:?}: {out}");
+    }
+    let (_, out, _) = check(&["limits.default_lifetime=9m"]);
+    assert!(out.contains("warning: limits.default_lifetime: 540s") && out.contains("ice4j"), "{out}");
+    assert!(!check(&[]).1.contains("warning"));
+}
+
+#[test]
 fn h44_a_bad_configuration_ends_with_2_and_a_line_a_problem() {
     let (code, out, err) = turnd(&["--relay-address", "10.0.0.7", "--check-config"]);
     assert_eq!((code, out.as_str()), (Some(2), ""));

@@ -27,6 +27,7 @@ pub(super) async fn restore(redis: &mut Redis, patience: Duration) -> Restored {
     let (mut until, last) = (start + patience, start + redis.claims.lifetime() + MORE);
     let late = StoreError::new(ErrorKind::Timeout, "not all was read in the time for restoring");
     let mut restored = Restored { outcome: Outcome::Incomplete(late), ..Restored::default() };
+    let mut has_said = false;
     loop {
         match timeout_at(until, read_all(redis, &mut restored)).await {
             Ok(Ok(())) => {
@@ -37,8 +38,14 @@ pub(super) async fn restore(redis: &mut Redis, patience: Duration) -> Restored {
             Err(_) => break,
             Ok(Err(error)) => {
                 let kind = error.kind;
+                let may_have_ended = kind == ErrorKind::Fenced && !redis.claims.rival_lives() && Instant::now() < last;
+                if may_have_ended && !has_said {
+                    let seconds = (last - start).as_secs();
+                    tracing::info!(at_most_seconds = seconds, %error, "store: waiting to see whether that server still runs");
+                    has_said = true;
+                }
                 restored.outcome = Outcome::Incomplete(error);
-                if kind == ErrorKind::Fenced && !redis.claims.rival_lives() && Instant::now() < last {
+                if may_have_ended {
                     until = until.max(Instant::now() + patience);
                 } else if kind.is_final() {
                     break;

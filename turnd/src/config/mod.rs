@@ -125,6 +125,7 @@ impl Config {
             Some(store) => format!("allocations outlive the process, as node {}", store.node),
         });
         lines.push(format!("{} workers", self.net.workers));
+        lines.extend(crate::known_clients::warnings(self).into_iter().map(|warning| format!("warning: {warning}")));
         lines
     }
 
