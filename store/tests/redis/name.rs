@@ -7,8 +7,8 @@ use causeway_store::{Directory as _, ErrorKind, Outcome, Redis, State};
 use crate::server::Server;
 use crate::world::{Running, World, account, found, record, sealer};
 
-/// Four heartbeats of a [`Running`].
-const LIFETIME: Duration = Duration::from_millis(1500);
+/// Several heartbeats of a [`Running`], so that a busy machine does not pass for a crash.
+const LIFETIME: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_secs(3);
 
 fn redis(server: &Server) -> Redis {

@@ -194,7 +194,7 @@ impl Running {
         let settings = WriterSettings {
             patience: Duration::from_millis(20),
             heartbeat: Duration::from_millis(200),
-            heartbeat_lifetime: Duration::from_millis(1500),
+            heartbeat_lifetime: Duration::from_secs(3),
             max_backoff: Duration::from_millis(200),
             ..WriterSettings::default()
         };
