@@ -54,7 +54,7 @@ fn h44_a_bad_configuration_ends_with_2_and_a_line_a_problem() {
 #[test]
 fn h48_a_take_over_without_a_store_is_refused() {
     let (code, _, err) = turnd(&[&GOOD[..], &["--take-over", "--check-config"]].concat());
-    assert!(code == Some(2) && err.contains("--take-over") && err.contains("store.url"), "{code:?}: {err}");
+    assert!(code == Some(2) && err.contains("set store.url, or leave --take-over out"), "{code:?}: {err}");
 }
 
 #[test]

@@ -178,12 +178,15 @@ impl<'de> Deserializer<'de> for At<'_> {
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _name: &'static str,
-        _variants: &'static [&'static str],
+        variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Failure> {
         match self.text() {
             Some(text) => visitor.visit_enum(IntoDeserializer::<Failure>::into_deserializer(text.as_str())),
-            None => Err(Failure(Problem::new("", format!("expected a string, found {}", self.node.value.kind())))),
+            None => {
+                let what = format!("expected one of {}, found {}", variants.join(", "), self.node.value.kind());
+                Err(Failure(Problem::new("", what)))
+            }
         }
     }
 

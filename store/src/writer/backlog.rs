@@ -18,6 +18,11 @@ impl Unwritten {
         }
     }
 
+    /// A comparison begins: what was taken before is offered again, and counts then.
+    pub(super) fn offered_again(&mut self) {
+        self.changes = 0;
+    }
+
     /// The store failed: until it is written again nobody knows what it holds.
     pub(super) fn failed(&mut self) {
         self.since.get_or_insert_with(Instant::now);

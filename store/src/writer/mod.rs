@@ -151,6 +151,7 @@ impl<D: Directory, S: Source> Writer<D, S> {
             // Before the comparison begins: what is made after this instant is a change, and is offered as one.
             self.directory.begin_full().await?;
             self.refused = None;
+            self.unwritten.offered_again();
             if self.status.state() != State::Refused {
                 self.status.set_state(State::Comparing);
             }

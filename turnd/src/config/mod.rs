@@ -95,7 +95,9 @@ pub(crate) fn load() -> Result<Config, ExitCode> {
         match &mut config.store {
             Some(store) => store.take_over = flags.take_over,
             None if flags.take_over => {
-                return Err(vec![Problem::new("--take-over", "there is no store that holds a name").hint("store.url")]);
+                return Err(vec![
+                    Problem::new("--take-over", "there is no store that holds a name").hint("set store.url, or leave --take-over out"),
+                ]);
             }
             None => {}
         }

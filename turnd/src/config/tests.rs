@@ -166,6 +166,11 @@ fn wrong_types_name_the_key_what_was_expected_and_what_was_found() {
             "[relay]\nscope = \"privat\"",
             "relay.scope (FILE:2): expected one of public, private, found \"privat\"; did you mean \"private\"?",
         ),
+        ("[net]\ndont_fragment = false", "net.dont_fragment (FILE:2): expected one of small, never, found true or false"),
+        (
+            "[protocol]\nchannel_permission = 300",
+            "channel_permission (FILE:2): expected one of with-channel, rfc8656, found a whole number",
+        ),
         ("relay = 5", "relay (FILE:1): expected a table, found a whole number"),
         ("[peers]\nrules = [\"deny 10.0.0.1\", \"permit 10.0.0.2\"]", "peers.rules[1] (FILE:2): expected \"allow CIDR\""),
         ("[peers]\nrules = [\"deny 10.0.0.1/8\"]", "write 10.0.0.0/8"),
