@@ -159,19 +159,20 @@ impl Users {
         }
         // Taken before asking: an answer from before a change must not be kept after it.
         let seen = *self.changes.borrow();
+        let Ok(_permit) = self.permits.try_acquire() else {
+            // The store may be there: what may have been revoked does not count because others ask much.
+            return self.stand_in(self.memory().users.find(&name, self.settings.stale, Instant::now()));
+        };
         match self.ask_user(realm, username).await {
             Ok(user) => self.learn(name, user.map(Arc::new), seen),
-            Err(_) => match self.memory().users.find_stale(&name, self.settings.stale, Instant::now()) {
-                Some(user) => {
-                    count(&self.counters.stale);
-                    Lookup::Found(user)
-                }
-                None => {
-                    count(&self.counters.unavailable);
-                    Lookup::Unavailable
-                }
-            },
+            Err(Unavailable) => self.stand_in(self.memory().users.find_stale(&name, self.settings.stale, Instant::now())),
         }
+    }
+
+    /// The answer where the store was not asked, or did not answer.
+    fn stand_in(&self, known: Option<Arc<UserKeys>>) -> Lookup {
+        count(if known.is_some() { &self.counters.stale } else { &self.counters.unavailable });
+        known.map_or(Lookup::Unavailable, Lookup::Found)
     }
 
     /// The secrets that REST credentials of a realm are minted with, in the order of their names.
@@ -277,7 +278,6 @@ impl Users {
     }
 
     async fn ask_user(&self, realm: &str, username: &str) -> Result<Option<UserKeys>, Unavailable> {
-        let _permit = self.permits.try_acquire().map_err(|_| Unavailable)?;
         count(&self.counters.asked);
         let key = user_key(realm, username);
         let mut hmget = redis::cmd("HMGET");

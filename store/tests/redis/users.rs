@@ -152,6 +152,26 @@ async fn h45_while_the_store_is_away_who_was_known_is_let_in_and_nobody_waits() 
 }
 
 #[tokio::test]
+async fn h45_too_many_questions_bring_back_no_user_who_may_have_been_revoked() {
+    let server = Server::start(&[]);
+    let settings = UsersSettings { parallel: 1, ttl: Duration::ZERO, ..UsersSettings::default() };
+    let users = || Users::new(&server.settings(), fleet_key(), settings).expect("a good URL");
+    let (unchanged, changed) = (users(), users());
+    unchanged.put_user(REALM, "alice", &keys(1)).await.unwrap();
+    for users in [&unchanged, &changed] {
+        assert_eq!(users.lookup(REALM, "alice").await, found(1));
+    }
+    changed.forget();
+    server.stop();
+    // The stranger takes the only permit, and waits.
+    let both = async |users: &Users| tokio::join!(users.lookup(REALM, "stranger"), users.lookup(REALM, "alice"));
+    assert_eq!(both(&unchanged).await, (Lookup::Unavailable, found(1)), "nothing says that she is gone");
+    assert_eq!(both(&changed).await, (Lookup::Unavailable, Lookup::Unavailable), "the store may be there, and say so");
+    assert_eq!(changed.lookup(REALM, "alice").await, found(1), "by now it is known to be away");
+    server.go_on();
+}
+
+#[tokio::test]
 async fn h45_a_change_just_before_an_outage_locks_nobody_out() {
     let server = Server::start(&[]);
     let (tool, users) = (users(&server, Protection::Sealed), users(&server, Protection::Sealed));
