@@ -101,7 +101,7 @@ rules = {{ toJson $values.peers.rules }}
 
 [{{ .name }}]
 {{- range $key, $value := .values }}
-{{ snakecase $key }} = {{ kindIs "string" $value | ternary (toJson $value) (printf "%d" (int64 $value)) }}
+{{ snakecase $key }} = {{ or (kindIs "string" $value) (kindIs "bool" $value) | ternary (toJson $value) (printf "%d" (int64 $value)) }}
 {{- end }}
 {{- end }}
 {{- end }}
