@@ -14,9 +14,10 @@ pub const TAILROOM: usize = 4;
 /// How many datagrams a worker holds between two flushes.
 pub const SLOTS: usize = 64;
 
-/// The distance of two slots. Five cache lines over 64 KiB: were it a multiple of the page size, all 64 headers would compete
-/// for the same few lines of the first-level cache.
-pub(crate) const STRIDE: usize = 65_536 + 5 * 64;
+/// The distance of two slots. A multiple of the page size would have all 64 headers compete for the same few lines of the first-level cache.
+/// Twenty-one cache lines over 64 KiB spread datagrams of up to 1,300 bytes over the second level, too, whose addresses repeat every 64 KiB in
+/// a huge page.
+pub(crate) const STRIDE: usize = 65_536 + 21 * 64;
 const _: () = assert!(HEADROOM + MAX_DATAGRAM + TAILROOM <= STRIDE);
 
 /// Bytes of a region that the slots take.
