@@ -26,11 +26,12 @@ ports:
   {{- end }}
   - {name: admin, containerPort: {{ include "causeway.adminPort" . }}, protocol: TCP}
 {{- /* Not /readyz: a server that restored more allocations than new ones fit beside is healthy, and must not be restarted for it. */}}
+{{- /* A relay answers once it has its name (22 s at most) and has read the store, or store.restore_patience (60 s at most) is over. */}}
 startupProbe:
   {{- include "causeway.probe" (dict "root" . "path" "/healthz") | nindent 2 }}
   timeoutSeconds: 2
   periodSeconds: 1
-  failureThreshold: 60
+  failureThreshold: 90
 livenessProbe:
   {{- include "causeway.probe" (dict "root" . "path" "/healthz") | nindent 2 }}
   periodSeconds: 10

@@ -39,6 +39,10 @@ fn check(spec: &Value) -> Result<()> {
             let asks = ["httpGet", "tcpSocket"].iter().any(|way| container[probe][way].is_object());
             ensure!(asks, "{probe}: neither httpGet nor tcpSocket");
         }
+        // A relay may wait 22 s for its name, and then `store.restore_patience`, 60 s at most, for the store.
+        let probe = &container["startupProbe"];
+        let seconds = probe["periodSeconds"].as_u64().unwrap_or(10) * probe["failureThreshold"].as_u64().unwrap_or(3);
+        ensure!(seconds > 82, "startupProbe: {seconds} s are too short; the start of a relay may take 82 s");
         for port in container["ports"].as_array().into_iter().flatten() {
             ensure!(port["containerPort"].as_u64() >= Some(1024), "{port}: needs a capability");
         }
