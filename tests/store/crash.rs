@@ -89,7 +89,12 @@ fn lifetimes_go_on(before: &[Record], after: &[Record]) {
             let still = is.channels.iter().find(|still| still.number == channel.number).expect("it is bound");
             assert!(still.peer == channel.peer && about(channel.expires_at, still.expires_at), "{channel:?} became {still:?}");
         }
-        assert_eq!((&was.five_tuple, &was.relayed, &was.credential.username), (&is.five_tuple, &is.relayed, &is.credential.username));
+        assert_eq!((&was.five_tuple, &was.credential.username), (&is.five_tuple, &is.credential.username));
+        assert_eq!(was.relayed.len(), is.relayed.len());
+        for (relayed, still) in was.relayed.iter().zip(&is.relayed) {
+            assert_eq!((relayed.bound, relayed.advertised), (still.bound, still.advertised));
+            assert!(about(relayed.expires_at, still.expires_at), "{relayed:?} became {still:?}");
+        }
     }
 }
 
