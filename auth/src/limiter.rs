@@ -199,7 +199,7 @@ mod tests {
         ("anywhere, IPv6", |number| Ipv6Addr::from_bits(0x2001 << 112 | u128::from(scattered(number)) << 64 | 1).into()),
     ];
 
-    /// The limiters of a server of so many workers, of which each gets the sources that its hash names.
+    /// The limiters of a server with several workers; a hash of the source names the worker.
     struct Workers(Vec<Limiter>);
 
     impl Workers {

@@ -108,7 +108,7 @@ impl Contest<'_> {
 /// Ports to relay from, below those that the kernel gives out: each server has a share of them by the number of its allocations.
 const RELAY_PORTS: [u16; 2] = [10_000, 32_000];
 
-/// Of two servers with so many allocations, the first's ports, or the second's.
+/// The relay ports of the first or the second server, each with room for this many allocations.
 fn ports(allocations: [usize; 2], number: usize) -> [u16; 2] {
     let [first, end] = RELAY_PORTS;
     let share = f64::from(end - first) * allocations[0] as f64 / (allocations[0] + allocations[1]) as f64;

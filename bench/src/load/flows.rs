@@ -59,7 +59,7 @@ impl Flows {
         }
     }
 
-    /// How many flows so many clients have: their numbers are below this.
+    /// The number of flows of this many clients. Flow numbers are below it.
     pub(crate) fn count(clients: usize) -> usize {
         2 * clients
     }

@@ -31,7 +31,7 @@ struct Slot {
 }
 
 impl Ledger {
-    /// Room for so many datagrams under way, and as many again that may still arrive, of flows with numbers below `flows`.
+    /// A ledger for this many datagrams under way, and as many again that may still arrive, of flows with numbers below `flows`.
     pub(crate) fn new(under_way: usize, flows: usize) -> Self {
         let slots = vec![Slot::default(); (2 * under_way).next_power_of_two().max(4096)].into_boxed_slice();
         Self {
