@@ -53,6 +53,17 @@ impl ErrorKind {
         self as usize
     }
 
+    /// What the operator can do about it, where that is known.
+    #[must_use]
+    pub const fn remedy(self) -> Option<&'static str> {
+        match self {
+            Self::Auth => Some("set store.username and store.password, and give that user the rights that docs/store.md names"),
+            Self::Full => Some("raise maxmemory of the Redis server, or lower accounting.stream_entries"),
+            Self::Fenced => Some("give each server a store.node_id of its own"),
+            _ => None,
+        }
+    }
+
     /// For a metric's label.
     #[must_use]
     pub const fn name(self) -> &'static str {

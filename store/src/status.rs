@@ -174,7 +174,8 @@ impl Status {
         let mut last = self.0.last_error.lock().unwrap_or_else(PoisonError::into_inner);
         // An outage is one line, not one a second.
         if last.as_ref().is_none_or(|last| last.kind != error.kind) || self.state() == State::Connected {
-            tracing::warn!(kind = error.kind.name(), error = %error.text, "store");
+            let remedy = error.kind.remedy();
+            tracing::warn!(kind = error.kind.name(), error = %error.text, remedy, "store failed");
         }
         *last = Some(error.clone());
     }
