@@ -35,7 +35,7 @@ pub(crate) enum ChannelNumbers {
     /// 0x4000–0x4FFF, RFC 8656 §12.
     #[default]
     Rfc8656,
-    /// 0x4000–0x7FFF, for clients of RFC 5766.
+    /// 0x4000–0x7FFE, for clients of RFC 5766.
     Rfc5766,
 }
 
