@@ -117,7 +117,7 @@ fn run(server: &Server, leg: Leg, mode: Mode, echo: &Echo) -> Output {
     };
     let flags = [peer, mode.flags, &["-u", USER, "-w", PASSWORD]].concat();
     let output = uclient(server, leg, &flags);
-    // It draws channel numbers at random, now and then 0x7FFF, which is beyond the range of RFC 5766: such a run says nothing.
+    // It draws channel numbers at random, now and then 0x7FFF, which is beyond the range of old clients (RFC 5766): such a run says nothing.
     if output.text.contains("channel bind: error 400") { uclient(server, leg, &flags) } else { output }
 }
 
