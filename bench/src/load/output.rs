@@ -155,7 +155,7 @@ fn each(spent: Duration, measured: &Measured) -> f64 {
     spent.as_secs_f64() * 1e9 / measured.delivered.max(1) as f64
 }
 
-/// How much that is for each second on the processor.
+/// The amount for each second on the processor.
 fn a_second(amount: f64, spent: Duration) -> f64 {
     amount / spent.as_secs_f64().max(1e-9)
 }

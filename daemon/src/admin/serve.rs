@@ -22,8 +22,8 @@ use crate::metrics::Registry;
 
 /// Maximum number of connections, where descriptors are not short.
 pub(crate) const CONNECTIONS: usize = 32;
-/// How many connections may be closed to make room before accepting pauses for a moment: whoever opens them without end must not take all
-/// of the control side's time.
+/// Maximum number of connections closed to make room before accepting pauses for a moment, so that a client that opens connections in a
+/// loop does not take all of the control side's time.
 const CLOSED_AT_ONCE: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(1);
 /// The largest request line and headers, in bytes.
