@@ -15,6 +15,8 @@ mod hairpin;
 mod hairpin_model;
 #[path = "daemon/known_clients.rs"]
 mod known_clients;
+#[path = "daemon/output.rs"]
+mod output;
 #[path = "daemon/probes.rs"]
 mod probes;
 #[path = "daemon/proxy.rs"]

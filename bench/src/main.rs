@@ -1,10 +1,11 @@
 //! `turnload`: load for a TURN server, and what that costs the server.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Result;
 use causeway_bench::{compare, flood, load};
+use causeway_cli::{Unwritten, complain};
 use clap::{Parser, Subcommand};
 
 /// Load for TURN servers; what it costs them.
@@ -32,10 +33,22 @@ enum Command {
     },
 }
 
-fn main() -> Result<()> {
-    match Flags::parse().command {
+fn main() -> ExitCode {
+    let flags: Flags = match causeway_cli::parse() {
+        Ok(flags) => flags,
+        Err(code) => return code,
+    };
+    let outcome = match flags.command {
         Command::Run(flags) => load::run(&flags),
         Command::Compare(flags) => compare::run(&flags),
         Command::Flood { turnd, rate } => flood::run(&turnd, rate, Duration::from_secs(10)),
+    };
+    let Err(error) = outcome else { return ExitCode::SUCCESS };
+    match error.downcast_ref::<Unwritten>() {
+        Some(unwritten) => unwritten.end("turnload"),
+        None => {
+            complain(format_args!("turnload: {error:#}"));
+            ExitCode::FAILURE
+        }
     }
 }

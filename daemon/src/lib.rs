@@ -47,7 +47,7 @@
 //!     let settings = AdminSettings { listen: None, token: None }; // `config::start` in a real one
 //!     lifecycle::abort_on_panic();
 //!     if let Err(error) = log::init(&log::Log::default()) {
-//!         eprintln!("{error}");
+//!         causeway_cli::complain(error);
 //!         return lifecycle::EXIT_FAILURE.into();
 //!     }
 //!     lifecycle::exit_code(run(&settings))

@@ -65,7 +65,7 @@ pub fn abort_on_panic() {
             tracing::error!(thread = name, place, message, %backtrace, "panic; aborting");
             crate::log::flush();
         } else {
-            eprintln!("panic in thread {name} at {place}: {message}; aborting\n{backtrace}");
+            causeway_cli::complain(format_args!("panic in thread {name} at {place}: {message}; aborting\n{backtrace}"));
         }
         std::process::abort();
     }));

@@ -30,7 +30,11 @@ enum Test {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let result = match CommandLine::parse().test {
+    let command_line: CommandLine = match causeway_cli::parse() {
+        Ok(command_line) => command_line,
+        Err(code) => return code,
+    };
+    let result = match command_line.test {
         Test::Nat(args) => nat::run(args).await,
         Test::Check(args) => check::run(args).await,
         Test::Connect(args) => connect::run(args).await,
@@ -39,7 +43,7 @@ async fn main() -> ExitCode {
     match result {
         Ok(verdict) => verdict.into(),
         Err(error) => {
-            eprintln!("ice-agent: {error:#}");
+            causeway_cli::complain(format_args!("ice-agent: {error:#}"));
             ExitCode::from(COULD_NOT_RUN)
         }
     }

@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     if let Err(error) = log::init(&config.log) {
-        eprintln!("stund: {error}");
+        causeway_cli::complain(format_args!("stund: {error}"));
         return lifecycle::EXIT_FAILURE.into();
     }
     lifecycle::abort_on_panic();

@@ -1,5 +1,6 @@
 //! NAT behaviour discovery (RFC 5780) through the real binary: four endpoints a family.
 
+#![allow(clippy::print_stderr)] // for whoever runs the test by hand
 #![allow(clippy::unwrap_used)] // what a test calls fails as the test would
 
 mod support;

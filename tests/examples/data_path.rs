@@ -1,4 +1,5 @@
 //! What the server's decisions cost, without the kernel: nanoseconds for each message, its allocation chosen at random.
+#![allow(clippy::print_stdout)] // for whoever runs the test by hand
 #![allow(clippy::disallowed_methods)] // a stopwatch
 
 use std::hint::black_box;

@@ -2,6 +2,8 @@
 //!
 //! `cargo xtask test interop` sees to the tools; a tool or a binary that is missing is a failure that names it.
 
+#![allow(clippy::print_stdout)] // for whoever runs the test by hand
+
 mod bad_input;
 mod call;
 mod coturn;

@@ -4,6 +4,8 @@
 //! Run it with `cargo xtask test store`, which prints the gap of each call; it goes one test at a time, so that they do not measure each
 //! other.
 
+#![allow(clippy::print_stdout)] // for whoever runs the test by hand
+
 mod accounts;
 mod aiortc;
 mod call;

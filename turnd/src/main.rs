@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     if let Err(error) = log::init(&config.log) {
-        eprintln!("turnd: {error}");
+        causeway_cli::complain(format_args!("turnd: {error}"));
         return lifecycle::EXIT_FAILURE.into();
     }
     lifecycle::abort_on_panic();

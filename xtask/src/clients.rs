@@ -21,7 +21,7 @@ fn provide_node(deadline: Instant) -> Result<()> {
     let source = workspace::root().join("tests/interop/node");
     let folder = workspace::target().join("interop-node");
     if ["package.json", "package-lock.json"].iter().all(|name| same(&source.join(name), &folder.join(name))) {
-        println!("{}: there", folder.display());
+        causeway_cli::print_line(format_args!("{}: there", folder.display()))?;
         return Ok(());
     }
     std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;

@@ -34,7 +34,7 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
 /// processes that it has started.
 pub(crate) fn run_until(command: &mut Command, deadline: Instant) -> Result<()> {
     let line = shown(command);
-    eprintln!("\n$ {line}");
+    causeway_cli::complain(format_args!("\n$ {line}"));
     let mut child = command.spawn().with_context(|| format!("{line}: did not start"))?;
     match wait_until(&mut child, deadline)? {
         Some(status) if status.success() => Ok(()),
@@ -95,7 +95,7 @@ fn end_tree(pid: u32) {
     }
     let ended = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
     if ended.is_err() {
-        eprintln!("process {pid} could not be ended: there is no `kill` here");
+        causeway_cli::complain(format_args!("process {pid} could not be ended: there is no `kill` here"));
     }
 }
 

@@ -43,7 +43,11 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    let outcome = match Arguments::parse().task {
+    let arguments: Arguments = match causeway_cli::parse() {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
+    let outcome = match arguments.task {
         Task::Test(selection) => suites::run_selection(&selection),
         Task::Demo(arguments) => demo::run_demo(&arguments),
         Task::Fuzz(arguments) => fuzz::run_targets(&arguments),
@@ -54,9 +58,12 @@ fn main() -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => match error.downcast_ref::<causeway_cli::Unwritten>() {
+            Some(unwritten) => unwritten.end("cargo xtask"),
+            None => {
+                causeway_cli::complain(format_args!("error: {error:#}"));
+                ExitCode::FAILURE
+            }
+        },
     }
 }

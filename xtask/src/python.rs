@@ -19,7 +19,7 @@ pub(crate) fn provide(lock: &Path, folder: &Path, deadline: Instant) -> Result<(
     let wanted = std::fs::read_to_string(lock).with_context(|| lock.display().to_string())?;
     let stamp = folder.join("requirements.txt");
     if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
-        println!("{}: there", folder.display());
+        causeway_cli::print_line(format_args!("{}: there", folder.display()))?;
         return Ok(());
     }
     let pip = folder.join("bin/pip").display().to_string();

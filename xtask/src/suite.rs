@@ -31,18 +31,18 @@ pub(crate) fn run_all(suites: &[&'static Suite]) -> Result<()> {
     let started = Instant::now();
     let mut outcomes = Vec::new();
     for &suite in suites {
-        eprintln!("\n=== {}: {}", suite.name, suite.shows);
+        causeway_cli::complain(format_args!("\n=== {}: {}", suite.name, suite.shows));
         let started = Instant::now();
         let result = (suite.run)(started + suite.limit);
         if let Err(error) = &result {
-            eprintln!("\n{} FAILED: {error:#}", suite.name);
+            causeway_cli::complain(format_args!("\n{} FAILED: {error:#}", suite.name));
         }
         outcomes.push(Outcome { suite, result, took: started.elapsed() });
     }
-    println!("\n{}", table(&outcomes, started.elapsed()));
+    causeway_cli::print_line(format_args!("\n{}", table(&outcomes, started.elapsed())))?;
     let failed: Vec<_> = outcomes.iter().filter_map(|outcome| Some((outcome.suite.name, outcome.result.as_ref().err()?))).collect();
     for (name, error) in &failed {
-        println!("{name}: {error:#}");
+        causeway_cli::print_line(format_args!("{name}: {error:#}"))?;
     }
     match failed.len() {
         0 => Ok(()),

@@ -60,7 +60,7 @@ pub(crate) fn provide(deadline: Instant) -> Result<()> {
         install(&packages, deadline)?;
     }
     for tool in TOOLS {
-        println!("{:28} {}", tool.program, if is_there(tool.program) { "there" } else { "MISSING" });
+        causeway_cli::print_line(format_args!("{:28} {}", tool.program, if is_there(tool.program) { "there" } else { "MISSING" }))?;
     }
     match missing_tools().next() {
         Some(tool) => bail!("{} is still missing", tool.program),

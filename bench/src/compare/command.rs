@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use causeway_cli::{answer, print, print_line};
 use clap::Args;
 
 use crate::compare::contest::Contest;
@@ -85,8 +86,7 @@ pub fn run(flags: &Flags) -> Result<()> {
         cases.iter_mut().for_each(|case| case.set_allocations(allocations.into()));
     }
     if flags.list {
-        cases.iter().for_each(list);
-        return Ok(());
+        return Ok(answer(cases.iter().map(listed).collect::<String>())?);
     }
     let stop = Interrupt::watch()?;
     let choice = |name: &str, program: &Option<PathBuf>, backend: &Option<String>| -> Result<Choice> {
@@ -122,23 +122,23 @@ pub fn run(flags: &Flags) -> Result<()> {
         settings: settings(&contest),
         outcomes: Vec::new(),
     };
-    print!("{}", text::preface(&report));
+    print(text::preface(&report))?;
     let mut failed = Vec::new();
     for case in &cases {
         match contest.play(case) {
             Ok(outcome) => {
-                print!("{}", text::outcome(&outcome));
+                print(text::outcome(&outcome))?;
                 report.outcomes.push(outcome);
             }
             // One that cannot be played does not hide the others.
             Err(error) => {
                 stop.check()?;
-                println!("{}: {error:#}", case.name);
+                print_line(format_args!("{}: {error:#}", case.name))?;
                 failed.push(&*case.name);
             }
         }
     }
-    print!("{}", text::standings(&report));
+    print(text::standings(&report))?;
     write(flags, &report)?;
     ensure!(failed.is_empty(), "not measured: {}", failed.join(", "));
     let disordered: Vec<String> = report.outcomes.iter().filter_map(disorder).collect();
@@ -157,21 +157,22 @@ fn cases(flags: &Flags) -> Result<Vec<Case>> {
     catalogue::named(&flags.scenario)
 }
 
-fn list(case: &Case) {
-    println!("{:16} {}", case.name, case.about);
+fn listed(case: &Case) -> String {
+    let mut text = format!("{:16} {}\n", case.name, case.about);
     for goal in &case.goals {
         let backend = match goal.ring {
             Some(true) => " with io_uring",
             Some(false) => " with epoll",
             None => "",
         };
-        println!("{:16}   {} against {:?}{backend} {}", "", goal.figure.name(), goal.against, goal.text());
+        text += &format!("{:16}   {} against {:?}{backend} {}\n", "", goal.figure.name(), goal.against, goal.text());
     }
+    text
 }
 
 fn write(flags: &Flags, report: &Report) -> Result<()> {
     if flags.markdown {
-        print!("\n{}", markdown::table(report));
+        print(format_args!("\n{}", markdown::table(report)))?;
     }
     if let Some(path) = &flags.json {
         fs::write(path, serde_json::to_string_pretty(report)?).with_context(|| path.display().to_string())?;

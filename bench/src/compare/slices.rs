@@ -70,7 +70,7 @@ pub(crate) fn search(fleets: &mut [Fleet; 2], extent: &Extent, stop: &Interrupt)
             stop.check()?;
             let found = find_rate(&mut fleets[which], &limits)?;
             if found.by_load {
-                eprintln!("{}/s: the load was at its end, not the server", found.rate);
+                causeway_cli::complain(format_args!("{}/s: the load was at its end, not the server", found.rate));
             }
             ensure!(found.rate > 0, "not even the lowest rate was good");
             // The time is that of the whole search, and says nothing of the rate found.

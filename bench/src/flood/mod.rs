@@ -12,6 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use causeway_cli::{answer_line, print_line};
 use causeway_wire::{ChannelData, ChannelNumber};
 
 use crate::load::Transport;
@@ -69,19 +70,18 @@ pub fn run(turnd: &Path, rate: u32, flood: Duration) -> Result<()> {
     let during = server.process().memory()?.resident;
     thread::sleep(HELD + Duration::from_secs(10));
     let after = server.process().memory()?.resident;
-    println!("{begun} handshakes begun and left in {} s", flood.as_secs());
+    print_line(format_args!("{begun} handshakes begun and left in {} s", flood.as_secs()))?;
     for ((transport, quiet, _), (_, loud, lost)) in quiet.iter().zip(&loud) {
         let ratio = loud[1].as_secs_f64() / quiet[1].as_secs_f64();
-        println!(
+        print_line(format_args!(
             "{transport:?}: p50 {:?}, p99 {:?} when quiet; {:?}, {:?} in the flood; p99 × {ratio:.2}; lost {lost}",
             quiet[0], quiet[1], loud[0], loud[1]
-        );
+        ))?;
     }
-    println!(
+    Ok(answer_line(format_args!(
         "resident memory: {before} KiB before, {during} KiB in the flood, {after} KiB {} s later",
         (HELD + Duration::from_secs(10)).as_secs()
-    );
-    Ok(())
+    ))?)
 }
 
 /// Median and 99th percentile of each transport, and what was lost.

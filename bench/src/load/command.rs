@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use causeway_cli::{answer_line, print_line};
 use clap::Args;
 
 use crate::load::output::{self, Cost};
@@ -109,12 +110,12 @@ pub fn run(flags: &Flags) -> Result<()> {
     let time = Duration::from_secs(flags.seconds);
     let mut fleet = Fleet::new(&scenario, &target)?;
     if !flags.json {
-        println!("{}", output::heading(&scenario, &target));
-        println!("{}", output::HINT);
+        print_line(output::heading(&scenario, &target))?;
+        print_line(output::HINT)?;
     }
     if flags.find_rate {
         let found = find_rate(&mut fleet, &Limits { trial: time, ..Limits::default() })?;
-        println!("{}", if flags.json { output::found_json(&scenario, &found) } else { output::found_table(&found) });
+        answer_line(if flags.json { output::found_json(&scenario, &found) } else { output::found_table(&found) })?;
         return right(&found.measured);
     }
     let process = flags.pid.map(Process::new);
@@ -127,7 +128,7 @@ pub fn run(flags: &Flags) -> Result<()> {
         (Some(process), Some(before)) => Some(Cost { spent: process.spent()?.saturating_sub(before), memory: process.memory()? }),
         _ => None,
     };
-    println!("{}", if flags.json { output::json(&scenario, &measured, own, cost) } else { output::table(&measured, Some(own), cost) });
+    answer_line(if flags.json { output::json(&scenario, &measured, own, cost) } else { output::table(&measured, Some(own), cost) })?;
     right(&measured)
 }
 

@@ -45,7 +45,7 @@ impl Place {
     /// When the kernel refuses.
     pub fn pin(&mut self) -> Result<()> {
         if available_parallelism()?.get() < 2 {
-            eprintln!("one core only: servers and load share it, and the figures say little");
+            causeway_cli::complain("one core only: servers and load share it, and the figures say little");
             return Ok(());
         }
         let mut cores = CpuSet::new();

@@ -1,7 +1,6 @@
 //! The layers in order, and the start of a service.
 
 use std::ffi::OsString;
-use std::io::Write;
 use std::process::ExitCode;
 
 use serde::Deserialize;
@@ -176,28 +175,29 @@ pub fn start<T: for<'de> Deserialize<'de>, C>(
     describe: impl FnOnce(&C) -> Vec<String>,
 ) -> Result<C, ExitCode> {
     if common.print_default_config {
-        say(service.default_config);
-        return Err(EXIT_OK.into());
+        return Err(say(service, service.default_config));
     }
     let loaded = load::<T>(service, common, dedicated, std::env::vars_os());
     let config = match loaded.and_then(|loaded| loaded.resolve(resolve)) {
         Ok(config) => config,
         Err(error) => {
             for problem in &error.problems {
-                eprintln!("{}: {problem}", service.name);
+                causeway_cli::complain(format_args!("{}: {problem}", service.name));
             }
             return Err(EXIT_USAGE.into());
         }
     };
     if common.check_config {
         let lines = describe(&config).into_iter().map(|line| format!("  {line}\n"));
-        say(&std::iter::once("configuration ok\n".to_owned()).chain(lines).collect::<String>());
-        return Err(EXIT_OK.into());
+        return Err(say(service, &std::iter::once("configuration ok\n".to_owned()).chain(lines).collect::<String>()));
     }
     Ok(config)
 }
 
-/// Prints to standard output; a reader that has left (`| head`) is no error.
-fn say(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
+/// Prints the answer to a flag, and yields the status to end with.
+fn say(service: &Service, text: &str) -> ExitCode {
+    match causeway_cli::answer(text) {
+        Ok(()) => EXIT_OK.into(),
+        Err(unwritten) => unwritten.end(service.name),
+    }
 }

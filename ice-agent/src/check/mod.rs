@@ -111,9 +111,9 @@ pub async fn run(args: Args) -> anyhow::Result<Verdict> {
     };
     let report = check.run().await;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        causeway_cli::answer_line(serde_json::to_string_pretty(&report)?)?;
     } else {
-        print!("{report}");
+        causeway_cli::answer(&report)?;
     }
     Ok(if report.ok { Verdict::Yes } else { Verdict::No })
 }

@@ -122,9 +122,9 @@ pub async fn run(args: Args) -> anyhow::Result<Verdict> {
     let plan = exchange::Plan { count: args.count, interval: Duration::from_millis(args.interval), size: usize::from(args.size) };
     let report = run::call(args, plan).await?;
     if json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        causeway_cli::answer_line(serde_json::to_string_pretty(&report)?)?;
     } else {
-        print!("{}", print::text(&report));
+        causeway_cli::answer(print::text(&report))?;
     }
     Ok(if report.is_good(most) { Verdict::Yes } else { Verdict::No })
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use causeway_cli::complain;
 use tokio::sync::mpsc;
 
 use super::call::{Call, Output, Phase};
@@ -70,7 +71,7 @@ pub(super) async fn call(args: Args, plan: Plan) -> anyhow::Result<Report> {
     let policy = HostPolicy { only: args.bind.clone(), loopback: args.loopback };
     let sockets = if args.relay_only { Vec::new() } else { host::bind(&policy).await.context("host candidates")? };
     let membership = Membership::join(args.rendezvous.clone(), args.room.clone(), events.clone()).await?;
-    eprintln!("in room {} as {:?}; waiting for the peer", args.room, membership.role());
+    complain(format_args!("in room {} as {:?}; waiting for the peer", args.room, membership.role()));
 
     let servers: &[ServerUri] = if args.no_relay { &[] } else { &args.turn };
     let start = |(index, server): (usize, &ServerUri)| Relayed {
@@ -304,7 +305,7 @@ impl Run {
                     }
                 }
                 Output::Selected(pair) => {
-                    eprintln!("selected {} <-> {}", pair.local, pair.remote);
+                    complain(format_args!("selected {} <-> {}", pair.local, pair.remote));
                     if let Some(relay) = self.relay_at(pair.local) {
                         relay.command(RelayCommand::Bind(pair.remote));
                     }
@@ -321,7 +322,7 @@ impl Run {
     /// Shows and keeps it; a peer that makes trouble again and again is not given the terminal.
     fn trouble(&mut self, trouble: Trouble) {
         if self.troubles.len() < MAX_TROUBLES && !self.troubles.contains(&trouble) {
-            eprintln!("{trouble}");
+            complain(&trouble);
             self.troubles.push(trouble);
         }
     }

@@ -79,9 +79,9 @@ pub async fn run(args: Args) -> anyhow::Result<Verdict> {
     let ways = args.ways.load()?;
     let document = families::measure(&args.server, &ways, transport, args.timeout).await?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&document)?);
+        causeway_cli::answer_line(serde_json::to_string_pretty(&document)?)?;
     } else {
-        print!("{document}");
+        causeway_cli::answer(&document)?;
     }
     Ok(if document.is_blocked() { Verdict::No } else { Verdict::Yes })
 }

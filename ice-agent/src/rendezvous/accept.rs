@@ -25,7 +25,7 @@ pub(super) async fn serve(listener: TcpListener, router: axum::Router) {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                eprintln!("rendezvous: accept: {error}");
+                causeway_cli::complain(format_args!("rendezvous: accept: {error}"));
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }

@@ -57,7 +57,7 @@ pub async fn run(args: Args) -> anyhow::Result<Verdict> {
     let limits =
         Limits { rooms: args.max_rooms, signals: args.max_signals, lifetime: Duration::from_secs(args.room_lifetime), ..Limits::default() };
     let listener = tokio::net::TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
-    println!("rendezvous listening on http://{}", listener.local_addr()?);
+    causeway_cli::answer_line(format_args!("rendezvous listening on http://{}", listener.local_addr()?))?;
     let router = http::router(limits);
     tokio::select! {
         () = accept::serve(listener, router) => Ok(Verdict::Yes),

@@ -15,7 +15,6 @@ use causeway_daemon::config::{self, Listen, Service};
 use causeway_daemon::log::Log;
 use causeway_daemon::tls::Tls;
 use causeway_daemon::workers::Net;
-use clap::Parser;
 
 pub(crate) use limits::Limits;
 pub(crate) use nat_discovery::NatDiscovery;
@@ -61,7 +60,7 @@ pub(crate) struct Config {
 /// # Errors
 /// The exit code, where there is nothing to run.
 pub(crate) fn load() -> Result<Config, ExitCode> {
-    let flags = Flags::parse();
+    let flags: Flags = causeway_cli::parse()?;
     config::start(&SERVICE, &flags.common, flags.settings(), Schema::resolve, Config::describe)
 }
 

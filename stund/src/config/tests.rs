@@ -7,7 +7,7 @@ use causeway_daemon::config::{Transport, keys, load, uncommented, undocumented};
 use super::*;
 
 fn configure(args: &[&str], environment: &[(&str, &str)]) -> Result<Config, String> {
-    let flags = Flags::try_parse_from([&["stund"], args].concat()).map_err(|error| error.to_string())?;
+    let flags = causeway_cli::parse_from::<Flags>([&["stund"], args].concat()).map_err(|error| error.to_string())?;
     let environment = environment.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
     let loaded = load::<Schema>(&SERVICE, &flags.common, flags.settings(), environment);
     loaded.and_then(|loaded| loaded.resolve(Schema::resolve)).map_err(|error| error.to_string())

@@ -26,7 +26,6 @@ use causeway_daemon::config::{self, Listen, Problem, Service};
 use causeway_daemon::log::Log;
 use causeway_daemon::tls::Tls;
 use causeway_daemon::workers::Net;
-use clap::Parser;
 
 pub(crate) use accounting::Accounting;
 pub(crate) use auth::Auth;
@@ -89,7 +88,7 @@ pub(crate) struct Config {
 /// # Errors
 /// The exit code, where there is nothing to run.
 pub(crate) fn load() -> Result<Config, ExitCode> {
-    let flags = Flags::parse();
+    let flags: Flags = causeway_cli::parse()?;
     let resolve = |schema: Schema| {
         let mut config = schema.resolve(flags.insecure)?;
         match &mut config.store {

@@ -14,7 +14,7 @@ const GOOD: [&str; 6] = ["--realm", "example.org", "--user", "alice:secret", "--
 
 /// The configuration of a command line and an environment, or the error's text.
 fn configure(args: &[&str], environment: &[(&str, &str)]) -> Result<Config, String> {
-    let flags = Flags::try_parse_from([&["turnd"], args].concat()).map_err(|error| error.to_string())?;
+    let flags = causeway_cli::parse_from::<Flags>([&["turnd"], args].concat()).map_err(|error| error.to_string())?;
     let environment = environment.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
     let loaded = load::<Schema>(&SERVICE, &flags.common, flags.settings(), environment);
     loaded.and_then(|loaded| loaded.resolve(|schema| schema.resolve(flags.insecure))).map_err(|error| error.to_string())
@@ -340,7 +340,7 @@ fn h42_no_secret_shows_in_debug_output_or_errors() {
     let args = ["--user", "bob:hunter2", "--set", "auth.rest_secret=hunter2", "--set", "admin.token=hunter2"];
     let config = with(&args).unwrap();
     assert!(!format!("{config:?} {:?}", config.describe()).contains("hunter2"));
-    let flags = Flags::try_parse_from(["turnd"].into_iter().chain(args)).unwrap();
+    let flags = causeway_cli::parse_from::<Flags>(["turnd"].into_iter().chain(args)).unwrap();
     assert!(!format!("{flags:?}").contains("hunter2"));
     for set in ["auth.users.bob=hunter2", "auth.users=hunter2", "auth.rest_secret={hunter2=1}", "auth.rest_secret=[\"hunter2\"]"] {
         let outcome = with(&["--set", set, "--set", "realm=[]"]);

@@ -235,7 +235,7 @@ pub(super) fn check_all() -> Result<()> {
     let mut complaints = Vec::new();
     for fault in FAULTS {
         match fault.check() {
-            Ok(()) => println!("{:44} refused", fault.name),
+            Ok(()) => causeway_cli::print_line(format_args!("{:44} refused", fault.name))?,
             Err(error) => complaints.push(format!("{}: {error:#}", fault.name)),
         }
     }

@@ -21,7 +21,7 @@ pub(super) fn provide(by: Instant) -> Result<()> {
     let wanted = std::fs::read_to_string(&sums).with_context(|| sums.display().to_string())?;
     let stamp = program().with_extension("go.sum");
     if program().is_file() && std::fs::read_to_string(&stamp).is_ok_and(|built| built == wanted) {
-        println!("{}: there", program().display());
+        causeway_cli::print_line(format_args!("{}: there", program().display()))?;
         return Ok(());
     }
     ensure!(

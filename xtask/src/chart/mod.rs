@@ -34,14 +34,14 @@ pub(crate) fn check(by: Instant) -> Result<()> {
     helm::provide(by)?;
     schemas::provide(by)?;
     suites::build(by)?;
-    println!();
+    causeway_cli::print_line("")?;
     let mut cases = values_files()?.iter().map(|values| Case::of_values(values)).collect::<Result<Vec<_>>>()?;
     cases.extend(examples::cases()?);
     for case in cases {
         let report = case.check().with_context(|| case.name.clone())?;
-        println!("{:24} {} objects, {} configurations", case.name, report.objects, report.configurations);
+        causeway_cli::print_line(format_args!("{:24} {} objects, {} configurations", case.name, report.objects, report.configurations))?;
     }
-    println!();
+    causeway_cli::print_line("")?;
     faults::check_all()
 }
 

@@ -28,7 +28,7 @@ pub(super) fn call(servers: &Servers, scratch: &Scratch, stop: &Stop) -> Result<
             table.add_row(row(name, seen));
         }
     }
-    println!("{table}");
+    causeway_cli::print_line(&table)?;
     ends.into_iter().collect::<Result<()>>()?;
     for seen in seen {
         let seen = seen?;

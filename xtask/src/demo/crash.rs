@@ -45,7 +45,7 @@ pub(super) fn crash(redis: &str, servers: &Servers, scratch: &Scratch, stop: &St
 
     let ended = [first.succeeded_within(CALL, stop), second.succeeded_within(CALL, stop)];
     let seen = ["first", "second"].map(|name| report(name, scratch));
-    print(away, &seen);
+    print(away, &seen)?;
     ended.into_iter().collect::<Result<()>>().context("the call ended with the crash")?;
     for seen in seen {
         let seen = seen?;
@@ -100,8 +100,11 @@ fn lost(seen: &Value) -> Option<u64> {
     Some(seen["sent"].as_u64()? - seen["received"].as_u64()?)
 }
 
-fn print(away: Duration, seen: &[Result<Value>; 2]) {
-    println!("turnd was killed and is back after {:.0} ms, with the same relayed addresses", away.as_secs_f64() * 1e3);
+fn print(away: Duration, seen: &[Result<Value>; 2]) -> Result<()> {
+    causeway_cli::print_line(format_args!(
+        "turnd was killed and is back after {:.0} ms, with the same relayed addresses",
+        away.as_secs_f64() * 1e3
+    ))?;
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED);
     table.set_header(["agent", "relayed address", "sent", "came back", "lost in the crash", "so, a gap of"]);
@@ -119,5 +122,5 @@ fn print(away: Duration, seen: &[Result<Value>; 2]) {
             ]);
         }
     }
-    println!("{table}");
+    Ok(causeway_cli::print_line(&table)?)
 }

@@ -53,21 +53,21 @@ pub(crate) fn run_demo(arguments: &Arguments) -> Result<()> {
     let (servers, part) = Part::of("servers", || Servers::start(&scratch, &stop));
     parts.push(part);
     if let Some(servers) = servers {
-        heading("What the NAT in front of us does: there is none on loopback");
+        heading("What the NAT in front of us does: there is none on loopback")?;
         parts.push(Part::of("ice-agent nat", || nat(&servers, &scratch, &stop)).1);
         for transport in ["udp", "tcp"] {
-            heading(&format!("Whether the TURN server works, over {}", transport.to_uppercase()));
+            heading(&format!("Whether the TURN server works, over {}", transport.to_uppercase()))?;
             parts.push(Part::of(&format!("ice-agent check, {transport}"), || check(&servers, transport, &scratch, &stop)).1);
         }
-        heading("A call between two agents: the caller may use its relay only");
+        heading("A call between two agents: the caller may use its relay only")?;
         parts.push(Part::of("ice-agent connect, twice", || call(&servers, &scratch, &stop)).1);
         if let Some(redis) = &arguments.redis {
-            heading("A call whose relay crashes: turnd is killed in the middle, and comes back");
+            heading("A call whose relay crashes: turnd is killed in the middle, and comes back")?;
             parts.push(Part::of("a call outlives a crash", || crash(redis, &servers, &scratch, &stop)).1);
         }
         parts.push(Part::of("all ended cleanly", || servers.end()).1);
     }
-    heading("The demonstration");
+    heading("The demonstration")?;
     report(&parts, started.elapsed())
 }
 
@@ -84,6 +84,6 @@ fn check(servers: &Servers, transport: &str, scratch: &Scratch, stop: &Stop) -> 
     Process::shown("ice-agent check", &mut agent, scratch)?.succeeded_within(PART, stop)
 }
 
-fn heading(text: &str) {
-    println!("\n{text}");
+fn heading(text: &str) -> Result<()> {
+    Ok(causeway_cli::print_line(format_args!("\n{text}"))?)
 }

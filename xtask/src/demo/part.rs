@@ -42,10 +42,10 @@ pub(super) fn report(parts: &[Part], took: Duration) -> Result<()> {
     if let Some(column) = table.column_mut(2) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    println!("{table}");
+    causeway_cli::print_line(&table)?;
     for part in parts {
         if let Some(error) = &part.error {
-            println!("{}: {error:#}", part.name);
+            causeway_cli::print_line(format_args!("{}: {error:#}", part.name))?;
         }
     }
     match failed {

@@ -39,7 +39,10 @@ impl Servers {
         servers.add("turnd", &["--config", &text(&turnd)], servers.turn, scratch, stop)?;
         let listen = servers.rendezvous.to_string();
         servers.add("ice-agent", &["rendezvous", "--listen", &listen], servers.rendezvous, scratch, stop)?;
-        println!("stund on {} and 127.0.0.2:{alternate}, turnd on {}, rendezvous on {}", servers.stun, servers.turn, servers.rendezvous);
+        causeway_cli::print_line(format_args!(
+            "stund on {} and 127.0.0.2:{alternate}, turnd on {}, rendezvous on {}",
+            servers.stun, servers.turn, servers.rendezvous
+        ))?;
         Ok(servers)
     }
 

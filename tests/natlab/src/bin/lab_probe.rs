@@ -5,6 +5,8 @@
 //! the address it came from. `lab-probe tcp-connect ADDRESS` writes what it was told. `lab-probe metrics ADDRESS` writes
 //! what a service answers when it is asked for its metrics.
 
+#![allow(clippy::print_stdout, clippy::print_stderr)] // what drives it reads to the end
+
 use std::io::{self, BufRead, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::ExitCode;
