@@ -1,16 +1,18 @@
 {{- define "causeway.container" -}}
 {{- $program := include "causeway.program" . -}}
-{{- $nodes := and (eq $program "turnd") (eq .Values.relay.addresses "nodes") -}}
 name: {{ $program }}
 image: {{ include "causeway.image" . | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 args:
-  - --config=/etc/causeway/config/{{ $nodes | ternary "$(NODE_NAME)" $program }}.toml
+  - --config=/etc/causeway/config/{{ $program }}.toml
+  {{- range include "causeway.settings" . | fromJsonArray }}
+  - {{ . | quote }}
+  {{- end }}
 {{- if eq $program "turnd" }}
 env:
   - name: NODE_NAME
     valueFrom: {fieldRef: {fieldPath: spec.nodeName}}
-  {{- if not $nodes }}
+  {{- if not (include "causeway.byNode" .) }}
   - name: TURND_RELAY__ADDRESSES
     valueFrom: {fieldRef: {fieldPath: status.{{ .Values.relay.addresses }}}}
   {{- end }}
@@ -82,10 +84,13 @@ volumeMounts:
 {{ toJson $secrets }}
 {{- end }}
 
+{{/* The volumes of the server that is called `name`. */}}
 {{- define "causeway.volumes" -}}
+{{- $name := .name -}}
+{{- with .root -}}
 - name: config
   configMap:
-    name: {{ include "causeway.name" . }}
+    name: {{ $name }}
 {{- range include "causeway.secrets" . | fromJsonArray }}
 - name: {{ .name }}
   secret:
@@ -103,5 +108,6 @@ volumeMounts:
   {{- else }}
   emptyDir: {}
   {{- end }}
+{{- end }}
 {{- end }}
 {{- end }}

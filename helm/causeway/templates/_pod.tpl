@@ -1,15 +1,22 @@
-{{/* The pod of either mode: not root, nothing writable, no capability, no token of the API server (H43). */}}
+{{/*
+The pod of one of "causeway.servers": not root, nothing writable, no capability, no token of the API server (H43).
+
+Kubernetes replaces a pod when anything in here changes, and that ends calls. So nothing belongs here that a pod does not depend on: not the
+chart's version, and not what is said of another node.
+*/}}
 {{- define "causeway.pod" -}}
+{{- $server := .server -}}
+{{- with .root -}}
 {{- $host := include "causeway.hostNetwork" . -}}
 metadata:
   labels:
-    {{- include "causeway.labels" . | nindent 4 }}
-    {{- with .Values.podLabels }}
+    {{- include "causeway.selector" . | nindent 4 }}
+    {{- with merge (dict) $server.labels .Values.podLabels }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
   annotations:
-    # Another configuration makes other pods.
-    checksum/config: {{ include "causeway.configs" . | sha256sum }}
+    # Another configuration makes another pod; comments and empty lines do not count.
+    checksum/config: {{ regexReplaceAll "(?m)^[ \\t]*(#.*)?\\n" $server.config "" | sha256sum }}
     {{- with .Values.podAnnotations }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -46,7 +53,7 @@ spec:
   tolerations:
     {{- toYaml . | nindent 4 }}
   {{- end }}
-  {{- with include "causeway.affinity" . }}
+  {{- with include "causeway.affinity" (dict "root" . "node" $server.node) }}
   affinity:
     {{- . | nindent 4 }}
   {{- end }}
@@ -57,19 +64,16 @@ spec:
   containers:
     - {{ include "causeway.container" . | nindent 6 | trim }}
   volumes:
-    {{- include "causeway.volumes" . | nindent 4 }}
+    {{- include "causeway.volumes" (dict "root" . "name" $server.name) | nindent 4 }}
+{{- end }}
 {{- end }}
 
-{{/* The nodes of relay.nodes and no others, beside what the values ask for. */}}
+{{/* A server of relay.nodes runs on its node and no other, beside what the values ask for. */}}
 {{- define "causeway.affinity" -}}
-{{- $affinity := deepCopy .Values.affinity -}}
-{{- if and (eq .Values.mode "public") (eq .Values.relay.addresses "nodes") -}}
-{{- $terms := list -}}
-{{- range $name, $_ := .Values.relay.nodes -}}
-{{- $field := dict "key" "metadata.name" "operator" "In" "values" (list $name) -}}
-{{- $terms = append $terms (dict "matchFields" (list $field)) -}}
-{{- end -}}
-{{- $required := dict "nodeSelectorTerms" $terms -}}
+{{- $affinity := deepCopy .root.Values.affinity -}}
+{{- with .node -}}
+{{- $field := dict "key" "metadata.name" "operator" "In" "values" (list .) -}}
+{{- $required := dict "nodeSelectorTerms" (list (dict "matchFields" (list $field))) -}}
 {{- $_ := set $affinity "nodeAffinity" (dict "requiredDuringSchedulingIgnoredDuringExecution" $required) -}}
 {{- end -}}
 {{- if $affinity }}{{ toYaml $affinity }}{{ end }}

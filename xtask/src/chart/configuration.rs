@@ -13,7 +13,7 @@ use crate::workspace;
 /// What the downward API says on every node of the test.
 const NODE: [(&str, &str); 2] = [("status.hostIP", "203.0.113.7"), ("status.hostIPs", "203.0.113.7,2001:db8::7")];
 
-/// Runs each container's program on each of its nodes. What each says, in the order of the objects.
+/// Runs each container's program. What each says, in the order of the objects.
 ///
 /// # Errors
 /// A volume's object or key is missing, or the program refuses its configuration.
@@ -22,25 +22,21 @@ pub(super) fn check_all(objects: &[Value], secrets: &[Value], folder: &Path) -> 
     for object in objects {
         let spec = &object["spec"]["template"]["spec"];
         for container in containers(spec) {
-            for node in nodes(objects, container) {
-                let started = Started { container, node: &node, root: folder.join("root").join(&node) };
-                let volumes = Volumes { objects, secrets, declared: &spec["volumes"] };
-                said.push(started.check(&volumes).with_context(|| format!("{} on {node}", text(&container["name"])))?);
-            }
+            let node = node(spec);
+            let started = Started { container, node: &node, root: folder.join("root").join(&node) };
+            let volumes = Volumes { objects, secrets, declared: &spec["volumes"] };
+            said.push(started.check(&volumes).with_context(|| format!("{} on {node}", text(&container["name"])))?);
         }
     }
     ensure!(!said.is_empty(), "there is no container");
     Ok(said)
 }
 
-/// The nodes that have a configuration of their own, or any one.
-fn nodes(objects: &[Value], container: &Value) -> Vec<String> {
-    if !container["args"].to_string().contains("$(NODE_NAME)") {
-        return vec!["node-1".to_owned()];
-    }
-    let maps = objects.iter().filter(|object| object["kind"] == "ConfigMap");
-    let files = maps.filter_map(|map| map["data"].as_object()).flatten().map(|(name, _)| name);
-    files.filter_map(|name| name.strip_suffix(".toml")).map(str::to_owned).collect()
+/// The node that the pod is bound to, or any one.
+fn node(spec: &Value) -> String {
+    let required = &spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
+    let bound = text(&required["nodeSelectorTerms"][0]["matchFields"][0]["values"][0]);
+    if bound.is_empty() { "node-1".to_owned() } else { bound.to_owned() }
 }
 
 /// A container on a node, with its file system below `root`.
@@ -102,7 +98,7 @@ impl Started<'_> {
 
 /// `$(NAME)`, as the kubelet expands it in arguments and in later variables.
 fn expand(text: &str, variables: &[(String, String)]) -> String {
-    variables.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("$({name})"), value))
+    variables.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("$({name})"), value)).replace("$$", "$")
 }
 
 /// A pod's volumes, and the objects that may be behind them.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 
 use super::case::{Case, write};
-use super::{chart, fixtures, output};
+use super::{chart, fixtures, output, schemas};
 use crate::workspace;
 
 /// A case for each YAML block of the page. A block that names no mode is an addition to the smallest relay.
@@ -15,7 +15,7 @@ pub(super) fn cases() -> Result<Vec<Case>> {
     let folder = output().join("docs");
     std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let mut cases = Vec::new();
-    for (index, block) in blocks(&text).into_iter().enumerate() {
+    for (index, block) in blocks(&text).into_iter().filter(|block| !is_object(block)).enumerate() {
         let name = format!("docs-{}", index + 1);
         let example = write(&folder, &format!("{name}.yaml"), &block)?;
         let values: Vec<PathBuf> = match block.starts_with("mode:") {
@@ -26,6 +26,18 @@ pub(super) fn cases() -> Result<Vec<Case>> {
     }
     ensure!(!cases.is_empty(), "{} shows no values", page.display());
     Ok(cases)
+}
+
+/// Checks the objects that the page shows beside the values. How many there are.
+pub(super) fn check_objects() -> Result<usize> {
+    let page = workspace::root().join("docs/kubernetes.md");
+    let text = std::fs::read_to_string(&page).with_context(|| page.display().to_string())?;
+    let objects: Vec<String> = blocks(&text).into_iter().filter(|block| is_object(block)).collect();
+    schemas::validate(&write(&output(), "docs-objects.yaml", &objects.join("---\n"))?).map(|objects| objects.len())
+}
+
+fn is_object(block: &str) -> bool {
+    block.starts_with("apiVersion:")
 }
 
 /// What stands between "```yaml" and "```".

@@ -10,12 +10,14 @@ mod examples;
 mod faults;
 mod helm;
 mod pod;
+mod restarts;
 mod schemas;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use causeway_cli::print_line;
 
 use crate::{suites, workspace};
 
@@ -34,14 +36,17 @@ pub(crate) fn check(by: Instant) -> Result<()> {
     helm::provide(by)?;
     schemas::provide(by)?;
     suites::build(by)?;
-    causeway_cli::print_line("")?;
+    print_line("")?;
     let mut cases = values_files()?.iter().map(|values| Case::of_values(values)).collect::<Result<Vec<_>>>()?;
     cases.extend(examples::cases()?);
     for case in cases {
         let report = case.check().with_context(|| case.name.clone())?;
-        causeway_cli::print_line(format_args!("{:24} {} objects, {} configurations", case.name, report.objects, report.configurations))?;
+        print_line(format_args!("{:24} {} objects, {} configurations", case.name, report.objects, report.configurations))?;
     }
-    causeway_cli::print_line("")?;
+    print_line(format_args!("{:24} {} objects", "docs, other objects", examples::check_objects()?))?;
+    print_line("")?;
+    restarts::check_all()?;
+    print_line("")?;
     faults::check_all()
 }
 

@@ -13,6 +13,7 @@ pub(super) fn check_all(objects: &[Value]) -> Result<()> {
     for object in templates {
         let named = || format!("{} {}", text(&object["kind"]), text(&object["metadata"]["name"]));
         check(&object["spec"]["template"]["spec"]).with_context(named)?;
+        check_labels(&object["spec"]["template"]["metadata"]["labels"]).with_context(named)?;
     }
     Ok(())
 }
@@ -46,6 +47,14 @@ fn check(spec: &Value) -> Result<()> {
         for port in container["ports"].as_array().into_iter().flatten() {
             ensure!(port["containerPort"].as_u64() >= Some(1024), "{port}: needs a capability");
         }
+    }
+    Ok(())
+}
+
+/// A label that changes with the chart would replace every pod for it.
+fn check_labels(labels: &Value) -> Result<()> {
+    for label in ["helm.sh/chart", "app.kubernetes.io/version", "app.kubernetes.io/managed-by"] {
+        ensure!(labels[label].is_null(), "the pod template has the label {label}: another version of the chart would restart every pod");
     }
     Ok(())
 }

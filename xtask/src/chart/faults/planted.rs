@@ -1,31 +1,9 @@
-//! Faults planted into the values or the templates, each of which must be refused by a message that names it.
+//! The faults, and what each must be refused with.
 
-use std::path::{Path, PathBuf};
+use super::Fault;
+use super::Plant::{Template, Values};
 
-use anyhow::{Context, Result, bail, ensure};
-
-use super::case::{Case, write};
-use super::{chart, fixtures, output};
-
-struct Fault {
-    name: &'static str,
-    /// The values file, of those that are good, that it is planted into.
-    base: &'static str,
-    plant: Plant,
-    /// What the message must hold.
-    names: &'static [&'static str],
-}
-
-enum Plant {
-    /// YAML that goes over the values.
-    Values(&'static str),
-    /// In this template, the first text becomes the second.
-    Template(&'static str, &'static str, &'static str),
-}
-
-use Plant::{Template, Values};
-
-const FAULTS: &[Fault] = &[
+pub(super) const FAULTS: &[Fault] = &[
     // Objects that some version of Kubernetes does not know.
     Fault {
         name: "an unknown field",
@@ -60,8 +38,10 @@ const FAULTS: &[Fault] = &[
     Fault {
         name: "a free form value with an unknown field",
         base: "public",
-        plant: Values("tolerations: [{kee: relay, operator: Exists}]"),
-        names: &["DaemonSet relay-turnd", "tolerations", "kee"],
+        plant: Values(
+            "affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: zone, topologyKee: zone}]}}",
+        ),
+        names: &["DaemonSet relay-turnd", "podAntiAffinity", "topologyKee"],
     },
     // Promises that a template breaks.
     Fault {
@@ -75,6 +55,12 @@ const FAULTS: &[Fault] = &[
         base: "stun",
         plant: Template("_pod.tpl", "runAsNonRoot: true", "runAsNonRoot: false"),
         names: &["Deployment relay-stund", "/securityContext/runAsNonRoot is false"],
+    },
+    Fault {
+        name: "a pod for each version of the chart",
+        base: "public",
+        plant: Template("_pod.tpl", "include \"causeway.selector\" .", "include \"causeway.labels\" ."),
+        names: &["DaemonSet relay-turnd", "helm.sh/chart", "would restart every pod"],
     },
     Fault {
         name: "a secret in the ConfigMap",
@@ -201,9 +187,9 @@ const FAULTS: &[Fault] = &[
     Fault { name: "nodes without a table", base: "public", plant: Values("relay: {addresses: nodes}"), names: &["relay.nodes is empty"] },
     Fault {
         name: "a node whose name is too long for a store",
-        base: "public-redis",
+        base: "public",
         plant: Values(
-            "relay: {addresses: nodes, nodes: {node-of-a-cluster-whose-names-are-far-longer-than-anybody-reads.example.org: {addresses: [10.0.0.7]}}}",
+            "{store: {existingSecret: turn-redis}, relay: {addresses: nodes, nodes: {node-of-a-cluster-whose-names-are-far-longer-than-anybody-reads.example.org: {addresses: [10.0.0.7]}}}}",
         ),
         names: &["relay.nodes: node-of-a-cluster", "64 letters"],
     },
@@ -225,70 +211,185 @@ const FAULTS: &[Fault] = &[
         plant: Values("stun: {natDiscovery: {alternateAddresses: [203.0.113.8]}}"),
         names: &["stun.natDiscovery", "stun.hostNetwork"],
     },
+    // Empty values that would stand for everything, and nulls that would remove a default (H56).
+    Fault {
+        name: "h56 a relay on every node",
+        base: "stun",
+        plant: Values("{mode: public, realm: example.org, auth: {existingSecret: turn-users, users: {alice: alice}}}"),
+        names: &["nodeSelector is empty", "every node of the cluster", "kubernetes.io/os: linux"],
+    },
+    Fault {
+        name: "h56 an affinity that requires nothing",
+        base: "stun",
+        plant: Values(
+            "{mode: public, realm: example.org, auth: {existingSecret: turn-users, users: {alice: alice}}, affinity: {nodeAffinity: {preferredDuringSchedulingIgnoredDuringExecution: []}}}",
+        ),
+        names: &["nodeSelector is empty"],
+    },
+    Fault {
+        name: "h56 a relay with no profile",
+        base: "public",
+        plant: Values("seccompProfile: null"),
+        names: &["missing property 'seccompProfile'"],
+    },
+    Fault {
+        name: "h56 a Service that hides the client",
+        base: "stun",
+        plant: Values("service: {externalTrafficPolicy: null}"),
+        names: &["/service", "missing property 'externalTrafficPolicy'"],
+    },
+    Fault {
+        name: "h56 no policy without saying so",
+        base: "stun",
+        plant: Values("networkPolicy: {enabled: null}"),
+        names: &["/networkPolicy", "missing property 'enabled'"],
+    },
+    Fault {
+        name: "h56 no limit of memory without saying so",
+        base: "public",
+        plant: Values("resources: null"),
+        names: &["missing property 'resources'"],
+    },
+    Fault {
+        name: "h56 a toleration of nothing",
+        base: "public",
+        plant: Values("tolerations: [{effect: NoExecute}]"),
+        names: &["/tolerations/0", "missing property"],
+    },
+    Fault {
+        name: "h56 a client that is everybody",
+        base: "stun",
+        plant: Values("networkPolicy: {clients: [{}]}"),
+        names: &["/networkPolicy/clients/0", "minProperties"],
+    },
+    Fault {
+        name: "h56 a login without a name",
+        base: "public",
+        plant: Values("imagePullSecrets: [{name: \"\"}]"),
+        names: &["/imagePullSecrets/0/name"],
+    },
+    Fault {
+        name: "h56 a source range that is empty",
+        base: "stun",
+        plant: Values("service: {loadBalancerSourceRanges: [\"\"]}"),
+        names: &["/service/loadBalancerSourceRanges/0"],
+    },
+    Fault {
+        name: "h56 a profile without a path",
+        base: "public",
+        plant: Values("seccompProfile: {type: Localhost}"),
+        names: &["seccompProfile.localhostProfile is missing"],
+    },
+    Fault {
+        name: "h56 a NAT discovery on any node",
+        base: "stun",
+        plant: Values(
+            "{listeners: [{address: 203.0.113.7, port: 3478}], stun: {replicas: 1, hostNetwork: true, natDiscovery: {alternateAddresses: [203.0.113.8]}}}",
+        ),
+        names: &["nodeSelector is empty", "stun.natDiscovery"],
+    },
+    // What would not be read.
+    Fault {
+        name: "h56 a misspelled limit",
+        base: "public",
+        plant: Values("resources: {limit: {memory: 1Gi}}"),
+        names: &["/resources", "limit"],
+    },
+    Fault {
+        name: "h56 a misspelled toleration",
+        base: "public",
+        plant: Values("tolerations: [{kee: relay, operator: Exists}]"),
+        names: &["/tolerations/0", "kee"],
+    },
+    Fault {
+        name: "h56 a user of no Redis",
+        base: "public",
+        plant: Values("store: {username: turnd}"),
+        names: &["store.username is given", "store.existingSecret is empty"],
+    },
+    Fault {
+        name: "h56 a Secret whose keys nobody names",
+        base: "public-redis-users",
+        plant: Values("auth: {existingSecret: turn-users}"),
+        names: &["neither auth.users nor auth.secretKeys.restSecret"],
+    },
+    Fault {
+        name: "h56 a policy for the host network",
+        base: "public",
+        plant: Values("networkPolicy: {clients: [{ipBlock: {cidr: 192.0.2.0/24}}]}"),
+        names: &["networkPolicy.clients is given", "nodes' firewall"],
+    },
+    Fault {
+        name: "h56 a policy that is turned off",
+        base: "stun",
+        plant: Values("networkPolicy: {enabled: false, clients: [{ipBlock: {cidr: 192.0.2.0/24}}]}"),
+        names: &["networkPolicy.clients is given", "networkPolicy.enabled is false"],
+    },
+    Fault {
+        name: "h56 source ranges of a NodePort",
+        base: "stun",
+        plant: Values("service: {type: NodePort, loadBalancerSourceRanges: [192.0.2.0/24]}"),
+        names: &["service.loadBalancerSourceRanges is given", "LoadBalancer"],
+    },
+    Fault {
+        name: "h56 users of stund",
+        base: "stun",
+        plant: Values("auth: {existingSecret: turn-users, users: {alice: alice}}"),
+        names: &["auth.existingSecret is given", "mode is \"stun\""],
+    },
+    Fault {
+        name: "h56 rules of stund",
+        base: "stun",
+        plant: Values("peers: {rules: [deny 198.51.100.0/24]}"),
+        names: &["peers.rules is given"],
+    },
+    Fault {
+        name: "h56 replicas of a relay",
+        base: "public",
+        plant: Values("stun: {replicas: 3}"),
+        names: &["stun.replicas is given", "mode is \"public\""],
+    },
+    Fault {
+        name: "h56 a key of no certificate",
+        base: "public",
+        plant: Values("tls: {secretKeys: {key: private.pem}}"),
+        names: &["tls.secretKeys.key is given", "tls.existingSecret is empty"],
+    },
+    Fault {
+        name: "how many of one",
+        base: "public-full",
+        plant: Values("{updateStrategy: RollingUpdate, maxUnavailable: 2}"),
+        names: &["maxUnavailable", "a DaemonSet of its own"],
+    },
+    Fault {
+        name: "a label of the chart's",
+        base: "public",
+        plant: Values("podLabels: {app.kubernetes.io/name: other}"),
+        names: &["podLabels", "app.kubernetes.io/name"],
+    },
+    // Memory and further settings.
+    Fault {
+        name: "less memory than its sockets may take",
+        base: "public",
+        plant: Values("net: {workers: 64}"),
+        names: &["resources.limits.memory: 1Gi is too little", "2048 MiB", "at least 2112Mi"],
+    },
+    Fault {
+        name: "a secret among the settings",
+        base: "public",
+        plant: Values("settings: {auth.rest_secret: hush}"),
+        names: &["settings: auth.rest_secret", "would show a secret"],
+    },
+    Fault {
+        name: "a setting that has a value",
+        base: "public",
+        plant: Values("settings: {admin.listen: \"0.0.0.0:9641\"}"),
+        names: &["settings: admin.listen", "values of its own"],
+    },
+    Fault {
+        name: "h44 an unknown setting",
+        base: "public",
+        plant: Values("settings: {limits.allocation_per_user: 5}"),
+        names: &["limits.allocation_per_user", "did you mean limits.allocations_per_user?"],
+    },
 ];
-
-/// Plants each of the faults.
-///
-/// # Errors
-/// One is accepted, or refused by a message that does not name it.
-pub(super) fn check_all() -> Result<()> {
-    let mut complaints = Vec::new();
-    for fault in FAULTS {
-        match fault.check() {
-            Ok(()) => causeway_cli::print_line(format_args!("{:44} refused", fault.name))?,
-            Err(error) => complaints.push(format!("{}: {error:#}", fault.name)),
-        }
-    }
-    ensure!(complaints.is_empty(), "{} of {} planted faults:\n{}", complaints.len(), FAULTS.len(), complaints.join("\n"));
-    Ok(())
-}
-
-impl Fault {
-    fn check(&self) -> Result<()> {
-        let said = self.refusal(&output().join("faults").join(self.name.replace(' ', "-")))?;
-        for name in self.names {
-            ensure!(said.contains(name), "the refusal does not say {name:?}:\n{said}");
-        }
-        Ok(())
-    }
-
-    /// What the case with the fault in it is refused with.
-    fn refusal(&self, folder: &Path) -> Result<String> {
-        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-        let good = fixtures().join("values").join(self.base).with_extension("yaml");
-        let name = Path::new("faults").join(self.name.replace(' ', "-")).join("rendered");
-        let mut case = Case { name: name.display().to_string(), ..Case::of_values(&good)? };
-        match self.plant {
-            Values(text) => case.values.push(write(folder, "values.yaml", text)?),
-            Template(file, good, bad) => case.chart = planted(folder, file, good, bad)?,
-        }
-        match case.check() {
-            Ok(_) => bail!("it was accepted"),
-            Err(error) => Ok(format!("{error:#}")),
-        }
-    }
-}
-
-/// A copy of our chart with the fault in one of its templates.
-fn planted(folder: &Path, file: &str, good: &str, bad: &str) -> Result<PathBuf> {
-    let copy = folder.join("causeway");
-    copy_folder(&chart(), &copy)?;
-    let template = copy.join("templates").join(file);
-    let text = std::fs::read_to_string(&template).with_context(|| template.display().to_string())?;
-    ensure!(text.contains(good), "{file} does not hold {good:?}: plant the fault elsewhere");
-    write(&copy.join("templates"), file, &text.replacen(good, bad, 1))?;
-    Ok(copy)
-}
-
-fn copy_folder(from: &Path, to: &Path) -> Result<()> {
-    std::fs::create_dir_all(to).with_context(|| to.display().to_string())?;
-    for entry in std::fs::read_dir(from).with_context(|| from.display().to_string())? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        match entry.file_type()?.is_dir() {
-            true => copy_folder(&entry.path(), &target)?,
-            false => drop(std::fs::copy(entry.path(), &target).with_context(|| target.display().to_string())?),
-        }
-    }
-    Ok(())
-}
