@@ -3,6 +3,8 @@
 
 #[path = "daemon/backend.rs"]
 mod backend;
+#[path = "daemon/certificates.rs"]
+mod certificates;
 #[path = "daemon/conformance.rs"]
 mod conformance;
 #[path = "daemon/descriptors.rs"]

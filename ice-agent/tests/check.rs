@@ -371,12 +371,36 @@ async fn rfc8489_9_2_5_the_algorithm_that_was_used_is_told() {
 }
 
 #[tokio::test]
+async fn h56_authorities_joined_without_a_line_end_are_refused() {
+    let authority = || rcgen::generate_simple_self_signed(["authority.example".to_owned()]).unwrap().cert.pem();
+    let file = std::env::temp_dir().join(format!("ice-agent-glued-{}.pem", std::process::id()));
+    std::fs::write(&file, format!("{}{}", authority().trim_end(), authority())).unwrap();
+    let output = agent(&["turns:127.0.0.1", "--ca", file.to_str().unwrap()]).output().await.unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.contains("two markers on one line: two files were joined without a line end"), "{error}");
+}
+
+#[tokio::test]
+async fn h56_authorities_of_the_environment_that_cannot_be_read_are_told_of() {
+    let server = SmallTurn::start_secure(Fault::None, Authority::new().server(90)).await;
+    for uri in secure_uris(&server) {
+        let mut command = agent(&[&uri, "--json", "--username", USER, "--timeout", "2", "--server-name", "turn.test"]);
+        command.env("ICE_AGENT_PASSWORD", PASSWORD).env("SSL_CERT_FILE", "/no/such/bundle.pem").env_remove("SSL_CERT_DIR");
+        let outcome = outcome(&mut command).await;
+        let why = outcome.report["secure"]["why_not"].as_str().unwrap();
+        assert!(why.contains("SSL_CERT_FILE=/no/such/bundle.pem names no authority"), "{why}");
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_run_exits_with_2_and_says_why() {
     for (arguments, said) in [
         (&[][..], "URI"),
         (&["turn.example.org"], "none of `stun:`, `stuns:`, `turn:` and `turns:`"),
         (&["turns:127.0.0.1", "--ca", "/no/such/file"], "/no/such/file"),
-        (&["turns:127.0.0.1", "--ca", "/dev/null"], "no certificate"),
+        (&["turns:127.0.0.1", "--ca", "/dev/null"], "--ca /dev/null: the file is empty"),
         (&["turn:127.0.0.1", "--username", USER], "no password"),
         (&["turn:127.0.0.1", "--username", USER, "--password-file", "/no/such/file"], "/no/such/file"),
         (&["turn:127.0.0.1", "--count", "0"], "--count"),

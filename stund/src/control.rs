@@ -55,6 +55,9 @@ impl Workers {
         let limits = &config.limits;
         let streams = Places::new(limits.tcp_connections, limits.tcp_connections_per_prefix);
         let associations = Places::new(limits.dtls_associations, limits.dtls_associations_per_prefix);
+        if let Some(tls) = &config.tls {
+            tls.warn_if_unused(&config.listen);
+        }
         let secure = config.tls.clone().map(|tls| Secure::start(tls, &config.limits)).transpose()?;
         let (tell, ended) = mpsc::channel(sockets.len().max(1));
         let handshaker = secure.as_ref().map(Secure::handshaker);

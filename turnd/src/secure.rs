@@ -23,6 +23,9 @@ impl Secure {
     /// # Errors
     /// A library does not take the certificates, or the process is out of something.
     pub(crate) fn start(config: &Config) -> Result<Option<Self>> {
+        if let Some(tls) = &config.tls {
+            tls.warn_if_unused(&config.listen);
+        }
         let wanted = config.listen.iter().flat_map(|listen| &listen.transports).copied().any(Transport::is_secure);
         let Some(tls) = config.tls.clone().filter(|_| wanted) else { return Ok(None) };
         let limits = HandshakeLimits {

@@ -26,7 +26,6 @@ pub mod values;
 
 pub use assignment::Assignment;
 pub use error::{ConfigError, Problem};
-pub(crate) use file::read_bounded;
 pub use flags::CommonFlags;
 pub use keys::keys;
 pub use listen::{Listen, ProxyProtocol, Transport};

@@ -2,26 +2,22 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use causeway_net::secure::{Identity, IdentityError};
-use zeroize::Zeroizing;
+use causeway_certificates::{Bytes, Part, Standing, Validity, read};
+use causeway_net::secure::Identity;
 
 use crate::config::Problem;
-use crate::config::read_bounded;
-
-/// The longest file of a chain or a key.
-const LONGEST: u64 = 1 << 20;
 
 /// A chain and its key, and the files that they come from.
 #[derive(Clone)]
 pub struct Certificate {
     files: Files,
     /// What the files held when they were last looked at, good or not: a mistake is told once.
-    seen: Option<Texts>,
+    seen: Option<Contents>,
     identity: Arc<Identity>,
 }
 
 /// What stands in the files: the chain, and the key.
-type Texts = (Zeroizing<String>, Zeroizing<String>);
+type Contents = (Bytes, Bytes);
 
 /// Where a chain and its key stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,19 +31,19 @@ pub(super) struct Files {
 impl Certificate {
     /// Reads both files and checks that they belong together.
     pub(super) fn read(files: &Files) -> Result<Self, Problem> {
-        let texts = files.texts()?;
-        let identity = files.identity(&texts)?;
-        Ok(Certificate { files: files.clone(), seen: Some(texts), identity })
+        let contents = files.contents()?;
+        let identity = files.identity(&contents)?;
+        Ok(Certificate { files: files.clone(), seen: Some(contents), identity })
     }
 
     /// Looks at the files again; `None` while they are what they were. What is no good leaves the old pair in use.
     pub(super) fn reread(&mut self) -> Option<Result<(), Problem>> {
-        let texts = self.files.texts();
-        if texts.as_ref().ok() == self.seen.as_ref() {
+        let contents = self.files.contents();
+        if contents.as_ref().ok() == self.seen.as_ref() {
             return None;
         }
-        self.seen = texts.as_ref().ok().cloned();
-        let identity = texts.and_then(|texts| self.files.identity(&texts));
+        self.seen = contents.as_ref().ok().cloned();
+        let identity = contents.and_then(|contents| self.files.identity(&contents));
         Some(identity.map(|identity| self.identity = identity))
     }
 
@@ -55,26 +51,45 @@ impl Certificate {
     pub fn identity(&self) -> &Arc<Identity> {
         &self.identity
     }
+
+    /// When clients take it.
+    pub(super) fn validity(&self) -> Validity {
+        self.identity.certificate().validity()
+    }
+
+    /// A line about it, and one for each thing that the operator should know, for `--check-config` at `now` (Unix seconds).
+    pub(super) fn describe(&self, now: i64) -> Vec<String> {
+        let mut lines = vec![format!("certificate {self}")];
+        let path = self.files.certificate.display();
+        lines.extend(self.notes().map(|note| format!("warning: {path}: {note}")));
+        match self.validity().at(now) {
+            Standing::Valid => {}
+            standing => lines.push(format!("warning: {path}: {standing}")),
+        }
+        lines
+    }
+
+    /// What stands in the files and is not used.
+    pub(super) fn notes(&self) -> impl Iterator<Item = &str> {
+        self.identity.certificate().notes().iter().map(String::as_str)
+    }
 }
 
 impl Files {
-    fn texts(&self) -> Result<Texts, Problem> {
-        let text = |key, path| read_bounded(path, LONGEST).map_err(|error| self.problem(key, error));
-        Ok((text("certificate", &self.certificate)?, text("key", &self.key)?))
+    fn contents(&self) -> Result<Contents, Problem> {
+        let bytes = |key, path| read(path).map_err(|error| Problem::new(format!("{}.{key}", self.section), error));
+        Ok((bytes("certificate", &self.certificate)?, bytes("key", &self.key)?))
     }
 
-    fn identity(&self, (chain, key): &Texts) -> Result<Arc<Identity>, Problem> {
-        Identity::from_pem(chain.as_bytes(), key.as_bytes()).map(Arc::new).map_err(|error| {
-            let (which, path) = match error {
-                IdentityError::Chain(_) => ("certificate", &self.certificate),
-                IdentityError::Key(_) | IdentityError::Mismatch => ("key", &self.key),
+    fn identity(&self, (chain, key): &Contents) -> Result<Arc<Identity>, Problem> {
+        Identity::from_pem(chain, key).map(Arc::new).map_err(|fault| {
+            let (which, path) = match fault.part {
+                Part::Chain => ("certificate", &self.certificate),
+                Part::Key => ("key", &self.key),
             };
-            self.problem(which, format!("{}: {error}", path.display()))
+            let (path, section) = (path.display().to_string(), &self.section);
+            Problem::new(format!("{section}.{which}"), format!("{path}: {}", fault.what)).hint(fault.cure.replace("FILE", &path))
         })
-    }
-
-    fn problem(&self, key: &str, what: String) -> Problem {
-        Problem::new(format!("{}.{key}", self.section), what)
     }
 }
 
@@ -84,9 +99,9 @@ impl fmt::Debug for Certificate {
     }
 }
 
+/// The file, how many certificates it has, for whom and until when.
 impl fmt::Display for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = self.identity.names().collect::<Vec<_>>().join(", ");
-        write!(f, "{}, for {}", self.files.certificate.display(), if names.is_empty() { "no name" } else { &names })
+        write!(f, "{}: {}", self.files.certificate.display(), self.identity.certificate())
     }
 }

@@ -1,12 +1,14 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use causeway_certificates::utc;
 use causeway_net::secure::Identity;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Tls;
+use super::expiry::Expiry;
+use super::{Certificate, Tls};
 use crate::metrics::{Family, Samples, Unit};
 
 /// Files are looked at so often: what writes them may swap a directory's link, of which no watch on the file would tell.
@@ -26,7 +28,8 @@ struct Watched {
 }
 
 /// Starts the task that rereads the files of `tls` every few seconds, and at once on SIGHUP, and gives what has changed to `apply`. A chain
-/// or a key that is no good, or that does not fit the other, is said and leaves the old pair in use. What it yields is for the metrics.
+/// or a key that is no good, or that does not fit the other, is said and leaves the old pair in use. A certificate that clients refuse or
+/// soon will is told of at the start, at a reload and once a day. The function that it returns is for the metrics.
 ///
 /// # Panics
 /// Outside a tokio runtime.
@@ -34,6 +37,11 @@ pub fn follow(mut tls: Tls, apply: impl Fn(Vec<Arc<Identity>>) -> io::Result<()>
     let watched = Arc::new(Watched::default());
     watched.not_after.store(first_to_expire(&tls), Ordering::Relaxed);
     let seen = Arc::clone(&watched);
+    let mut expiries: Vec<Expiry> = tls.certificates.iter().map(|_| Expiry::default()).collect();
+    for certificate in &tls.certificates {
+        tell(certificate, "certificate loaded");
+    }
+    tls.tell_of_time(&mut expiries);
     // Before the task runs, or a SIGHUP at once would end the process. Without the signal the files are still looked at.
     let mut hangup = signal(SignalKind::hangup()).ok();
     tokio::spawn(async move {
@@ -42,7 +50,9 @@ pub fn follow(mut tls: Tls, apply: impl Fn(Vec<Arc<Identity>>) -> io::Result<()>
                 Some(hangup) => drop(tokio::time::timeout(LOOK, hangup.recv()).await),
                 None => tokio::time::sleep(LOOK).await,
             }
-            if tls.reread(&seen) {
+            let changed = tls.reread(&seen, &mut expiries);
+            tls.tell_of_time(&mut expiries);
+            if changed {
                 seen.not_after.store(first_to_expire(&tls), Ordering::Relaxed);
                 if let Err(error) = apply(tls.identities()) {
                     tracing::warn!(%error, "the certificates cannot be offered");
@@ -59,20 +69,33 @@ pub fn follow(mut tls: Tls, apply: impl Fn(Vec<Arc<Identity>>) -> io::Result<()>
 }
 
 fn first_to_expire(tls: &Tls) -> u64 {
-    tls.identities().iter().map(|identity| identity.not_after()).min().unwrap_or(0)
+    let ends = tls.certificates.iter().map(|certificate| certificate.validity().not_after);
+    ends.min().and_then(|end| u64::try_from(end).ok()).unwrap_or(0)
+}
+
+/// What a certificate is, and what of its files is not used.
+fn tell(certificate: &Certificate, event: &str) {
+    tracing::info!(%certificate, "{event}");
+    for note in certificate.notes() {
+        tracing::warn!(%certificate, note, "not all of a certificate's files is used");
+    }
+}
+
+pub(super) fn unix_now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|since| i64::try_from(since.as_secs()).ok()).unwrap_or(0)
 }
 
 impl Tls {
     /// Takes what has changed; whether anything has.
-    fn reread(&mut self, seen: &Watched) -> bool {
+    fn reread(&mut self, seen: &Watched, expiries: &mut [Expiry]) -> bool {
         let mut changed = false;
-        for certificate in &mut self.certificates {
+        for (certificate, expiry) in self.certificates.iter_mut().zip(expiries) {
             match certificate.reread() {
                 None => {}
                 Some(Ok(())) => {
-                    let not_after = certificate.identity().not_after();
-                    tracing::info!(%certificate, not_after, "certificate replaced");
+                    tell(certificate, "certificate replaced");
                     seen.taken.fetch_add(1, Ordering::Relaxed);
+                    expiry.forget();
                     changed = true;
                 }
                 Some(Err(problem)) => {
@@ -82,5 +105,17 @@ impl Tls {
             }
         }
         changed
+    }
+
+    /// Warns of certificates that clients refuse, or soon will.
+    fn tell_of_time(&self, expiries: &mut [Expiry]) {
+        let now = unix_now();
+        for (certificate, expiry) in self.certificates.iter().zip(expiries) {
+            let validity = certificate.validity();
+            if let Some(standing) = expiry.due(validity, now) {
+                let (from, until) = (utc(validity.not_before), utc(validity.not_after));
+                tracing::warn!(%certificate, from, until, "{standing}");
+            }
+        }
     }
 }

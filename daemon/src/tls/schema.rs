@@ -6,7 +6,8 @@ use serde::Deserialize;
 
 use super::Certificate;
 use super::certificate::Files;
-use crate::config::Problem;
+use super::follow::unix_now;
+use crate::config::{Listen, Problem};
 
 /// The keys of `[tls]`, as written.
 #[derive(Debug, Default, Deserialize)]
@@ -78,9 +79,23 @@ impl Tls {
         self.certificates.iter().map(|certificate| Arc::clone(certificate.identity())).collect()
     }
 
-    /// A line a certificate, for `--check-config`.
+    /// A line for each certificate and for each warning, for `--check-config` of a service that listens so.
     #[must_use]
-    pub fn describe(&self) -> Vec<String> {
-        self.certificates.iter().map(|certificate| format!("certificate {certificate}")).collect()
+    pub fn describe(&self, listen: &[Listen]) -> Vec<String> {
+        let now = unix_now();
+        let lines = self.certificates.iter().flat_map(|certificate| certificate.describe(now));
+        lines.chain(self.unused(listen).map(|warning| format!("warning: {warning}"))).collect()
+    }
+
+    /// Warns of certificates that no listener shows.
+    pub fn warn_if_unused(&self, listen: &[Listen]) {
+        if let Some(warning) = self.unused(listen) {
+            tracing::warn!("{warning}");
+        }
+    }
+
+    fn unused(&self, listen: &[Listen]) -> Option<&'static str> {
+        let shown = listen.iter().flat_map(|listen| &listen.transports).any(|transport| transport.is_secure());
+        (!shown).then_some("tls.certificate is not used: no listener has tls or dtls among its transports")
     }
 }

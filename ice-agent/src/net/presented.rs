@@ -1,5 +1,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::trust::environment_problem;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -97,7 +98,10 @@ impl ServerCertVerifier for Witness {
 fn reason(error: &Error) -> String {
     let Error::InvalidCertificate(error) = error else { return error.to_string() };
     match error {
-        CertificateError::UnknownIssuer => "it leads to no authority that this host trusts".into(),
+        CertificateError::UnknownIssuer => {
+            let problem = environment_problem().map_or_else(String::new, |problem| format!("; {problem}"));
+            format!("it leads to no authority that this host trusts{problem}")
+        }
         CertificateError::NotValidForName => "it is for another name".into(),
         CertificateError::NotValidForNameContext { expected, .. } => format!("it is not for {}", expected.to_str()),
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => "one of the certificates has expired".into(),

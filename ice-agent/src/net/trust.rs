@@ -1,13 +1,13 @@
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use anyhow::{Context, bail};
+use anyhow::anyhow;
+use causeway_certificates::{authorities, read};
 use rustls::RootCertStore;
 use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 
 use super::presented::Witness;
 
@@ -29,21 +29,27 @@ impl TrustArgs {
     /// Reads the files. The authorities of this host are read when a server shows the first certificate.
     ///
     /// # Errors
-    /// A file cannot be read, or has no certificate.
+    /// A file cannot be read, or not every block of it is a certificate that can be trusted.
     pub fn load(&self) -> anyhow::Result<Trust> {
         let mut own = Vec::new();
         for path in &self.ca {
-            let before = own.len();
-            let certificates = CertificateDer::pem_file_iter(path).with_context(|| format!("certificates {}", path.display()))?;
-            for certificate in certificates {
-                own.push(certificate.with_context(|| format!("certificates {}", path.display()))?);
-            }
-            if own.len() == before {
-                bail!("{} has no certificate", path.display());
-            }
+            let file = read(path).map_err(|error| anyhow!("--ca: {error}"))?;
+            own.extend(authorities(&file).map_err(|fault| {
+                let path = path.display().to_string();
+                anyhow!("--ca {path}: {}; {}", fault.what, fault.cure.replace("FILE", &path))
+            })?);
         }
         Ok(Trust { own, server_name: self.server_name.clone(), insist: !self.insecure_no_verify, ..Trust::default() })
     }
+}
+
+/// What is wrong with the variables that name authorities, if they lead to none: the system's own are not read where they are set.
+pub(super) fn environment_problem() -> Option<String> {
+    let named = |variable: &str| std::env::var_os(variable).map(|value| format!("{variable}={}", value.display()));
+    let named: Vec<_> = ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().filter_map(named).collect();
+    let loaded = (!named.is_empty()).then(rustls_native_certs::load_native_certs)?;
+    let why = || loaded.errors.first().map_or_else(|| "it has no certificate".into(), ToString::to_string);
+    loaded.certs.is_empty().then(|| format!("{} names no authority: {}", named.join(", "), why()))
 }
 
 /// Whom this host believes to be the server.

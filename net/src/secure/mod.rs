@@ -16,7 +16,7 @@ mod tide;
 mod tls;
 
 pub use handshaker::Handshaker;
-pub use identity::{Identity, IdentityError};
+pub use identity::Identity;
 pub use limits::HandshakeLimits;
 pub use offer::Offer;
 

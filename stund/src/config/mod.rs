@@ -71,7 +71,7 @@ impl Config {
         let mut lines: Vec<String> =
             self.listen.iter().map(|listen| format!("listens on {} ({})", listen.address, transports(listen))).collect();
         lines.extend(self.nat_discovery.iter().map(|pair| format!("NAT discovery between {} and {}", pair.primary, pair.alternate)));
-        lines.extend(self.tls.iter().flat_map(Tls::describe));
+        lines.extend(self.tls.iter().flat_map(|tls| tls.describe(&self.listen)));
         lines.push(match (self.admin.listen, &self.admin.token) {
             (None, _) => "no admin listener".into(),
             (Some(address), None) => format!("admin on {address}"),

@@ -67,6 +67,15 @@ impl Certificates {
         }
     }
 
+    /// Writes the chain's file again, with what `edit` makes of its text.
+    ///
+    /// # Panics
+    /// The folder cannot be written.
+    pub fn edit_chain(&self, edit: impl FnOnce(&str) -> Vec<u8>) {
+        let edited = edit(&self.0.read("chain.pem"));
+        std::fs::write(self.0.path("chain.pem"), edited).expect("the folder is ours");
+    }
+
     fn key(&self, kind: KeyKind, name: &str) {
         let algorithm = match kind {
             KeyKind::Ecdsa => "EC -pkeyopt ec_paramgen_curve:P-256",

@@ -113,7 +113,7 @@ impl Config {
             let transports: Vec<String> = listen.transports.iter().map(ToString::to_string).collect();
             format!("listens on {} ({})", listen.address, transports.join(", "))
         }));
-        lines.extend(self.tls.iter().flat_map(Tls::describe));
+        lines.extend(self.tls.iter().flat_map(|tls| tls.describe(&self.listen)));
         lines.extend(self.relay.describe());
         lines.push(format!("peers: {} rules, then the built-in deny list", self.peers.rules.len()));
         lines.push(match (self.admin.listen, &self.admin.token) {

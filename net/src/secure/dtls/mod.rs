@@ -15,7 +15,7 @@ mod records;
 
 pub(crate) use cookie::Cookies;
 pub(super) use handshakes::Handshakes;
-pub(super) use offered::Offered;
+pub(super) use offered::{Offered, try_identity};
 pub(crate) use pipe::Pipe;
 pub(crate) use records::{MAX_PLAINTEXT, Opened, Records};
 

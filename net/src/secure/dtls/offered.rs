@@ -80,6 +80,11 @@ fn context(offer: &Offer, index: usize) -> Result<SslContextBuilder, ErrorStack>
     Ok(builder)
 }
 
+/// Whether OpenSSL serves this identity: it has rules of its own for keys and signatures, which it applies only here.
+pub(in crate::secure) fn try_identity(identity: &Identity) -> Result<(), ErrorStack> {
+    add(&mut SslContext::builder(SslMethod::dtls_server())?, identity)
+}
+
 /// Gives the context a leaf with its key and its issuers.
 fn add(builder: &mut SslContextBuilder, identity: &Identity) -> Result<(), ErrorStack> {
     let mut issuers: Stack<X509> = Stack::new()?;
