@@ -19,8 +19,12 @@ const SETTLE_RELAYED: Duration = Duration::from_millis(1500);
 const SETTLE_GATHERING: Duration = Duration::from_secs(3);
 /// Longest wait for the peer's word that it can echo: a rendezvous that is lost by then must not stop the call.
 const READY: Duration = Duration::from_secs(5);
+/// Longest wait for a selection that settles: a peer that nominates again and again must not stop the call.
+const SETTLE: Duration = Duration::from_secs(10);
 /// How long the peer is waited for after its last datagram, when ours is over.
 const DRAIN: Duration = Duration::from_secs(10);
+/// How long a peer that goes on sending is answered, when ours is over. It then sees that we leave, and ends its part.
+const LONGEST_DRAIN: Duration = Duration::from_secs(60);
 
 /// What the call wants to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +75,10 @@ pub(super) struct Call {
     peer_ready: bool,
     peer_sent: Option<u32>,
     peer_heard: Instant,
+    /// It has left the room.
+    peer_is_gone: bool,
+    /// When our part was over.
+    drained_since: Option<Instant>,
 }
 
 impl Call {
@@ -92,6 +100,8 @@ impl Call {
             peer_ready: false,
             peer_sent: None,
             peer_heard: now,
+            peer_is_gone: false,
+            drained_since: None,
         }
     }
 
@@ -147,8 +157,10 @@ impl Call {
 
     /// The peer left the room: it answers no more, or it gave up.
     pub(super) fn peer_left(&mut self, now: Instant) {
-        if self.phase == Phase::Draining || self.selected.is_none() {
-            self.phase = Phase::Over;
+        self.peer_is_gone = true;
+        match self.phase {
+            Phase::Exchanging => self.exchange.stop(),
+            Phase::Checking | Phase::Settled | Phase::Draining | Phase::Over => self.phase = Phase::Over,
         }
         self.advance(now);
     }
@@ -187,7 +199,7 @@ impl Call {
             Phase::Checking => self.settled_at(),
             Phase::Settled => self.ready_at.map(|at| at + READY),
             Phase::Exchanging => self.exchange.poll_timeout(),
-            Phase::Draining => Some(self.peer_heard + DRAIN),
+            Phase::Draining => Some(self.drained_by()),
             Phase::Over => None,
         };
         [self.ice.poll_timeout(), phase].into_iter().flatten().min()
@@ -264,7 +276,8 @@ impl Call {
         if self.phase == Phase::Exchanging {
             self.send_due(now);
         }
-        if self.phase == Phase::Draining && (self.peer_sent.is_some() || now >= self.peer_heard + DRAIN) {
+        let is_answered = self.peer_sent.is_some() || self.peer_is_gone;
+        if self.phase == Phase::Draining && (is_answered || now >= self.drained_by()) {
             self.phase = Phase::Over;
         }
     }
@@ -278,13 +291,19 @@ impl Call {
             self.outputs.push_back(Output::Signal(Signal::Done { sent: self.exchange.sent() }));
             self.phase = Phase::Draining;
             self.peer_heard = now;
+            self.drained_since = Some(now);
         }
+    }
+
+    fn drained_by(&self) -> Instant {
+        let quiet = self.peer_heard + DRAIN;
+        self.drained_since.map_or(quiet, |since| quiet.min(since + LONGEST_DRAIN))
     }
 
     fn settled_at(&self) -> Option<Instant> {
         let (first, last) = self.selected_at?;
         let wait = if self.is_relayed(self.selected?) { SETTLE_RELAYED } else { SETTLE_DIRECT };
-        let settled = last + wait;
+        let settled = (last + wait).min(first + SETTLE);
         let gathering = !(self.gathered && self.peer_gathered);
         Some(if gathering { settled.max(first + SETTLE_GATHERING) } else { settled })
     }

@@ -123,6 +123,13 @@ impl Exchange {
         }
     }
 
+    /// The peer has left on purpose and echoes no more: nothing more is sent, and what it may not have seen any more is not counted as lost.
+    pub(super) fn stop(&mut self) {
+        let answered = self.awaited.iter().rposition(Option::is_none).map_or(0, |last| last + 1);
+        self.awaited.truncate(answered);
+        self.plan.count = self.sent();
+    }
+
     /// When something is to be done next; `None` before the start and when it is over.
     #[must_use]
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
@@ -232,6 +239,19 @@ mod tests {
         assert_eq!(a.poll_timeout(), Some(last + ECHO_GRACE));
         assert!(a.is_over(last + ECHO_GRACE));
         assert_eq!(a.echoed(), 0);
+    }
+
+    #[test]
+    fn a_peer_that_leaves_early_is_not_charged_with_what_it_could_not_echo() {
+        let (mut a, mut b, start) = pair();
+        a.start(start);
+        let first = a.poll_probe(start).unwrap();
+        let echo = b.handle_datagram(start, &first).unwrap();
+        a.handle_datagram(start, &echo);
+        a.poll_probe(start + PLAN.interval).unwrap();
+        a.stop();
+        assert_eq!((a.sent(), a.echoed(), a.poll_probe(start + PLAN.interval * 2)), (1, 1, None));
+        assert!(a.is_over(start + PLAN.interval));
     }
 
     #[test]

@@ -265,3 +265,38 @@ fn a_peer_that_leaves_before_a_pair_is_selected_ends_the_call() {
     pair.calls[0].peer_left(pair.now);
     assert_eq!((pair.calls[0].phase(), pair.calls[0].poll_timeout().is_some()), (Phase::Over, true));
 }
+
+#[test]
+fn a_peer_that_goes_on_sending_is_not_answered_without_end() {
+    let mut pair = Pair::with_hosts();
+    pair.withheld = |signal| matches!(signal, Signal::Done { .. });
+    while pair.calls[0].phase() != Phase::Draining {
+        pair.run(Duration::from_millis(10));
+    }
+    let path = pair.calls[0].selected().unwrap();
+    let mut sender = Exchange::new(Plan { count: 10_000, ..PLAN }, 9);
+    sender.set_peer_token(1);
+    sender.start(pair.now);
+    let mut waited = Duration::ZERO;
+    while pair.calls[0].phase() != Phase::Over {
+        waited += Duration::from_secs(1);
+        assert!(waited <= LONGEST_DRAIN, "still {:?} after {waited:?}", pair.calls[0].phase());
+        let probe = sender.poll_probe(pair.now + waited).unwrap();
+        pair.calls[0].handle_datagram(pair.now + waited, path, &probe);
+        while pair.calls[0].poll_output().is_some() {}
+    }
+    assert!(waited > DRAIN, "it was answered for a while");
+}
+
+#[test]
+fn a_peer_that_leaves_in_the_middle_ends_the_exchange_without_loss() {
+    let mut pair = Pair::with_hosts();
+    while pair.calls[0].exchange().echoed() < 3 {
+        pair.run(Duration::from_millis(5));
+    }
+    pair.calls[0].peer_left(pair.now);
+    pair.carry_out(0);
+    let exchange = pair.calls[0].exchange();
+    assert!(exchange.sent() == exchange.echoed() && exchange.sent() < 10, "{} of {}", exchange.echoed(), exchange.sent());
+    assert_eq!(pair.calls[0].phase(), Phase::Over);
+}
