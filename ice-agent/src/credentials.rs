@@ -48,7 +48,8 @@ impl CredentialArgs {
     /// # Errors
     /// The file cannot be read, or a user name was given and no password.
     pub fn load(&self) -> anyhow::Result<Option<Credentials>> {
-        let Some(username) = self.username.clone() else {
+        // An empty variable is as good as none.
+        let Some(username) = self.username.clone().filter(|name| !name.is_empty()) else {
             if self.password_file.is_some() {
                 bail!("--password-file needs --username");
             }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use ice_agent::verdict::COULD_NOT_RUN;
+use ice_agent::verdict::{COULD_NOT_RUN, could_not_run};
 use ice_agent::{check, connect, nat, rendezvous};
 
 /// Finds out what a NAT does, whether a STUN or TURN server works, and whether two agents reach each other.
@@ -28,13 +28,29 @@ enum Test {
     Rendezvous(rendezvous::Args),
 }
 
+impl Test {
+    /// Whether a JSON document is expected on standard output.
+    fn wants_json(&self) -> bool {
+        match self {
+            Self::Nat(args) => args.json,
+            Self::Check(args) => args.json,
+            Self::Connect(args) => args.json,
+            Self::Rendezvous(_) => false,
+        }
+    }
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    let command_line: CommandLine = match causeway_cli::parse() {
-        Ok(command_line) => command_line,
-        Err(code) => return code,
+    let test = match causeway_cli::parse::<CommandLine>() {
+        Ok(command_line) => command_line.test,
+        Err(code) => {
+            tell_program_of_bad_command_line();
+            return code;
+        }
     };
-    let result = match command_line.test {
+    let json = test.wants_json();
+    let result = match test {
         Test::Nat(args) => nat::run(args).await,
         Test::Check(args) => check::run(args).await,
         Test::Connect(args) => connect::run(args).await,
@@ -43,8 +59,24 @@ async fn main() -> ExitCode {
     match result {
         Ok(verdict) => verdict.into(),
         Err(error) => {
-            causeway_cli::complain(format_args!("ice-agent: {error:#}"));
+            let reason = format!("{error:#}");
+            causeway_cli::complain(format_args!("ice-agent: {reason}"));
+            if json {
+                // Nobody is left to be told of a failure here.
+                let _ = causeway_cli::answer_line(could_not_run(&reason));
+            }
             ExitCode::from(COULD_NOT_RUN)
         }
+    }
+}
+
+/// The JSON document of a command line that is not understood, if it asked for JSON.
+fn tell_program_of_bad_command_line() {
+    let wants_json = std::env::args_os().any(|argument| argument == "--json");
+    let error = causeway_cli::parse_from::<CommandLine>(std::env::args_os()).err();
+    if let Some(error) = error.filter(|error| wants_json && error.use_stderr()) {
+        let text = error.to_string();
+        let reason = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        let _ = causeway_cli::answer_line(could_not_run(reason));
     }
 }
