@@ -12,6 +12,7 @@ mod junk;
 mod legs;
 mod limiter;
 mod long_calls;
+mod meeting;
 mod peer;
 mod relay;
 mod stun_tools;

@@ -29,6 +29,8 @@ const TOOLS: &[Tool] = &[
     Tool { program: "turnutils_natdiscovery", package: "coturn", used_by: "interop" },
     Tool { program: "openssl", package: "openssl", used_by: "interop" },
     Tool { program: "faketime", package: "faketime", used_by: "interop" },
+    Tool { program: "nginx", package: "nginx", used_by: "interop" },
+    Tool { program: "haproxy", package: "haproxy", used_by: "interop" },
     Tool { program: "node", package: "nodejs", used_by: "interop" },
     Tool { program: "npm", package: "npm", used_by: "interop" },
     Tool { program: "go", package: "golang-go", used_by: "interop; 1.25 or newer" },
@@ -38,7 +40,7 @@ const TOOLS: &[Tool] = &[
 ];
 
 /// Packages that start a server of their own where systemd runs: we only come for their programs.
-const SERVICES: &[&str] = &["coturn", "redis-server"];
+const SERVICES: &[&str] = &["coturn", "redis-server", "nginx", "haproxy"];
 
 /// Sees to it that every tool is there.
 ///

@@ -54,6 +54,12 @@ impl Certificates {
         format!("[tls]\ncertificate = \"{}\"\nkey = \"{}\"\n", chain.display(), key.display())
     }
 
+    /// The chain, the server's own first, and its key.
+    #[must_use]
+    pub fn files(&self) -> [PathBuf; 2] {
+        ["chain.pem", "leaf.key"].map(|name| self.0.path(name))
+    }
+
     /// The root, which a client must know.
     #[must_use]
     pub fn root(&self) -> PathBuf {
