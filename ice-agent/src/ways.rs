@@ -2,10 +2,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use anyhow::Context;
+use causeway_cli::complain;
 use causeway_client::{Failure, Timing};
 
 use crate::check::{StepError, binding};
 use crate::discovery::{Choice, Discovered, DiscoveryError, Dns, Endpoint, Families, discover, discover_local, race};
+use crate::net::http::BaseUrl;
 use crate::net::leg::Leg;
 use crate::net::proxies::Proxies;
 use crate::net::proxy::HttpProxy;
@@ -36,8 +39,9 @@ pub struct WayArgs {
     pub nameserver: Option<SocketAddr>,
     /// HTTP proxy for TCP and TLS, `http://[USER:PASSWORD@]HOST:PORT`. Without it $https_proxy and $all_proxy are used, except for what
     /// $no_proxy names. A password is better off in the environment.
+    // Not parsed by the command line's parser, whose errors repeat what was given.
     #[arg(long, value_name = "URL", env = "ICE_AGENT_PROXY", hide_env_values = true)]
-    pub proxy: Option<HttpProxy>,
+    pub proxy: Option<String>,
     /// Use no proxy, whatever the environment says.
     // No conflict with `--proxy`, which counts as given when its variable is set.
     #[arg(long)]
@@ -55,12 +59,16 @@ impl WayArgs {
             (_, true) => Families::V6,
             _ => Families::Both,
         };
-        let proxies = match &self.proxy {
+        // An empty variable is as good as none.
+        let proxies = match self.proxy.as_deref().map(str::trim).filter(|proxy| !proxy.is_empty()) {
             _ if self.no_proxy => Proxies::never(),
-            Some(proxy) => Proxies::always(proxy.clone()),
-            // A server on this host is not behind a proxy; whoever means it names the proxy.
+            Some(proxy) => Proxies::always(proxy.parse::<HttpProxy>().context("--proxy (or $ICE_AGENT_PROXY)")?),
+            // A server on this host is not behind a proxy, unless one is named for it.
             None => Proxies::from_environment()?.except_loopback(),
         };
+        if let Some(note) = proxies.note() {
+            complain(note);
+        }
         Ok(Ways {
             dns: self.nameserver.map_or_else(Dns::system, Dns::at),
             choice: Choice { transport: self.transport, families, names_server: self.trust.server_name.is_some(), nat_behaviour: false },
@@ -109,18 +117,30 @@ impl Ways {
     /// What only a proxy can find; `None` without a proxy for that name, and over UDP and DTLS.
     fn behind_proxy(&self, uri: &ServerUri) -> Option<Discovered> {
         let name = uri.host.name()?;
-        self.proxies.to(ELSEWHERE, Some(name))?;
         let transport = if uri.secure { Transport::Tls } else { Transport::Tcp };
         let is_chosen = |choice: Option<Transport>| choice.is_none_or(|choice| choice == transport);
         if !is_chosen(self.choice.transport) || !is_chosen(uri.transport()) {
             return None;
         }
         let port = uri.port.unwrap_or(ServerUri::default_port(transport));
+        self.proxies.to(SocketAddr::new(ELSEWHERE, port), Some(name))?;
         let via = Some(format!("{name}, which the proxy looks up"));
         Some(Discovered {
             endpoints: vec![Endpoint { transport, addresses: vec![SocketAddr::new(ELSEWHERE, port)], via }],
             notes: Vec::new(),
         })
+    }
+
+    /// The proxy to a web server. One of plain HTTP is reached directly: proxies open tunnels for `https` only.
+    #[must_use]
+    pub fn proxy_to_web(&self, base: &BaseUrl) -> Option<HttpProxy> {
+        let host = base.host();
+        if !base.is_secure() || host.eq_ignore_ascii_case("localhost") {
+            return None;
+        }
+        let ip = host.parse::<IpAddr>();
+        let name = ip.is_err().then_some(host);
+        self.proxies.to(SocketAddr::new(ip.unwrap_or(ELSEWHERE), base.port()), name).cloned()
     }
 
     /// Where the TURN servers of this network are; `domain` is the one that this host is in.
@@ -145,7 +165,7 @@ impl Ways {
     pub fn target(&self, uri: &ServerUri, transport: Transport, address: SocketAddr) -> Target {
         let name = uri.host.name().map(|name| name.trim_end_matches('.'));
         let mut proxy = match transport {
-            Transport::Tcp | Transport::Tls => self.proxies.to(address.ip(), name).cloned(),
+            Transport::Tcp | Transport::Tls => self.proxies.to(address, name).cloned(),
             Transport::Udp | Transport::Dtls => None,
         };
         if let Some(proxy) = proxy.as_mut().filter(|_| address.ip() == ELSEWHERE) {
@@ -250,8 +270,23 @@ mod tests {
     }
 
     #[test]
+    fn a_proxy_that_is_none_is_refused_without_its_password() {
+        let args = WayArgs { proxy: Some("http://anna:s3cret@h:port".into()), ..WayArgs::default() };
+        let error = format!("{:#}", args.load().unwrap_err());
+        assert!(error.contains("--proxy") && !error.contains("s3cret"), "{error}");
+    }
+
+    #[test]
+    fn a_web_server_is_behind_the_proxy_if_it_is_secure() {
+        let ways = WayArgs { proxy: Some("http://p:1".into()), ..WayArgs::default() }.load().unwrap();
+        let through = |url: &str| ways.proxy_to_web(&url.parse().unwrap()).is_some();
+        assert!(through("https://example.org/meet") && through("https://192.0.2.1"));
+        assert!(!through("http://example.org") && !through("https://localhost:8443"));
+    }
+
+    #[test]
     fn a_proxy_is_for_connections_only() {
-        let args = WayArgs { proxy: Some("http://p:1".parse().unwrap()), ..WayArgs::default() };
+        let args = WayArgs { proxy: Some("http://p:1".into()), ..WayArgs::default() };
         let ways = args.load().unwrap();
         let uri: ServerUri = "turn:example.org".parse().unwrap();
         for (transport, through) in [(Transport::Udp, false), (Transport::Dtls, false), (Transport::Tcp, true), (Transport::Tls, true)] {

@@ -6,7 +6,7 @@
 //! | the ICE engine and its trace | `ice.rs`, `ice_credentials.rs`, `trace.rs` |
 //! | the exchange and its figures | `exchange.rs`, `statistics.rs` |
 //! | the call: all of the above without I/O | `call.rs` |
-//! | the room at the rendezvous | `signaling.rs` |
+//! | the rendezvous and the room in it | `meeting.rs`, `signaling.rs` |
 //! | sockets, timers and the call brought together | `run.rs` |
 //! | what it showed | `report.rs` (the JSON schema), `describe.rs`, `print.rs` |
 
@@ -18,6 +18,7 @@ mod gathering;
 mod host;
 mod ice;
 mod ice_credentials;
+mod meeting;
 mod print;
 mod reflexive;
 mod relay;
@@ -39,7 +40,6 @@ pub use statistics::RoundTripFigures;
 pub use trace::CheckState;
 
 use crate::credentials::CredentialArgs;
-use crate::net::http::Origin;
 use crate::rendezvous::RoomName;
 use crate::uri::{Scheme, ServerUri};
 use crate::verdict::Verdict;
@@ -48,12 +48,14 @@ use crate::ways::WayArgs;
 /// The command line of `ice-agent connect`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Where both agents meet, `http://host:port` of an `ice-agent rendezvous`.
-    #[arg(long, value_name = "URL")]
-    pub rendezvous: Origin,
-    /// Name of the room; both agents give the same.
+    /// Where both agents meet: the URL of an `ice-agent rendezvous`, `http[s]://host[:port][/path]`. The first agent makes a secret room and
+    /// prints the link for the other one, which gives that link here.
+    // Not parsed by the command line's parser, whose errors repeat what was given.
+    #[arg(long, value_name = "URL", env = "ICE_AGENT_RENDEZVOUS", hide_env_values = true)]
+    pub rendezvous: String,
+    /// Instead of a link: a name for the room that both agents give. Anyone who guesses it can take part.
     #[arg(long, value_name = "NAME")]
-    pub room: RoomName,
+    pub room: Option<RoomName>,
     /// STUN server for server-reflexive candidates, `stun:host:port`; may be repeated.
     #[arg(long, value_name = "URI")]
     pub stun: Vec<ServerUri>,

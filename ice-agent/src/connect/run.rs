@@ -15,6 +15,7 @@ use super::gathering::Trouble;
 use super::host::{self, HostPolicy};
 use super::ice::Ice;
 use super::ice_credentials::IceCredentials;
+use super::meeting::Meeting;
 use super::reflexive::Reflexive;
 use super::relay::{Relay, RelayCommand, RelayEvent};
 use super::report::Report;
@@ -24,6 +25,7 @@ use super::trace::PairAddresses;
 use super::{Args, describe};
 use crate::discovery::Choice;
 use crate::interrupt::interrupted;
+use crate::net::http::HttpClient;
 use crate::net::target::Transport;
 use crate::rendezvous::{Peer, Role, Signal};
 use crate::uri::ServerUri;
@@ -67,11 +69,17 @@ impl From<RoomEvent> for Event {
 pub(super) async fn call(args: Args, plan: Plan) -> anyhow::Result<Report> {
     let credentials = args.credentials.load()?;
     let ways = Arc::new(args.ways.load()?);
+    let wait = Duration::from_secs(args.wait);
+    let meeting = Meeting::of(&args.rendezvous, args.room.as_ref(), rand::random())?;
     let (events, inbox) = mpsc::channel(MAX_EVENTS);
     let policy = HostPolicy { only: args.bind.clone(), loopback: args.loopback };
     let sockets = if args.relay_only { Vec::new() } else { host::bind(&policy).await.context("host candidates")? };
-    let membership = Membership::join(args.rendezvous.clone(), args.room.clone(), events.clone()).await?;
-    complain(format_args!("in room {} as {:?}; waiting for the peer", args.room, membership.role()));
+    let http = HttpClient { proxy: ways.proxy_to_web(&meeting.base), trust: ways.trust().clone(), base: meeting.base };
+    let membership = Membership::join(http, meeting.key, wait, events.clone()).await?;
+    if let Some(notice) = meeting.notice {
+        complain(notice);
+    }
+    complain(format_args!("in room {} as {:?}; waiting for the peer", meeting.shown, membership.role()));
 
     let servers: &[ServerUri] = if args.no_relay { &[] } else { &args.turn };
     let start = |(index, server): (usize, &ServerUri)| Relayed {
@@ -83,11 +91,9 @@ pub(super) async fn call(args: Args, plan: Plan) -> anyhow::Result<Report> {
     let relays = servers.iter().enumerate().map(start).collect();
 
     let now = Instant::now();
-    let ice_credentials = IceCredentials::from_random(rand::random());
-    let controlling = membership.role() == Role::Controlling;
-    let ice = Ice::new(now, &ice_credentials, controlling, rand::random());
     let mut run = Run {
-        call: Call::new(now, ice, ice_credentials, plan, rand::random()),
+        call: new_call(now, plan, membership.role()),
+        plan,
         preferences: LocalPreferences::default(),
         sockets: HostSockets::start(sockets, &events),
         reflexives: Vec::new(),
@@ -95,9 +101,13 @@ pub(super) async fn call(args: Args, plan: Plan) -> anyhow::Result<Report> {
         membership,
         inbox,
         troubles: Vec::new(),
-        peer_by: now + Duration::from_secs(args.wait),
+        wait,
+        peer_by: now + wait,
         select_within: Duration::from_secs(args.timeout),
         checking_since: None,
+        paired: None,
+        newcomer: None,
+        lost: None,
     };
     run.gather(&args.stun, &ways).await;
     let ended = run.drive().await;
@@ -107,11 +117,18 @@ pub(super) async fn call(args: Args, plan: Plan) -> anyhow::Result<Report> {
     }
     membership.leave().await;
     ended?;
-    Ok(describe::report(args.room.to_string(), &call, checking_since, troubles))
+    Ok(describe::report(meeting.shown, &call, checking_since, troubles))
+}
+
+fn new_call(now: Instant, plan: Plan, role: Role) -> Call {
+    let credentials = IceCredentials::from_random(rand::random());
+    let ice = Ice::new(now, &credentials, role == Role::Controlling, rand::random());
+    Call::new(now, ice, credentials, plan, rand::random())
 }
 
 struct Run {
     call: Call,
+    plan: Plan,
     preferences: LocalPreferences,
     sockets: HostSockets,
     reflexives: Vec<Reflexive>,
@@ -119,9 +136,16 @@ struct Run {
     membership: Membership,
     inbox: mpsc::Receiver<Event>,
     troubles: Vec<Trouble>,
+    wait: Duration,
     peer_by: Instant,
     select_within: Duration,
     checking_since: Option<Instant>,
+    /// The run of the peer's agent that the call is with.
+    paired: Option<u64>,
+    /// A member that came after that one and has not said which agent it is.
+    newcomer: Option<u64>,
+    /// Why the rendezvous is of no use any more.
+    lost: Option<String>,
 }
 
 /// A relay and what came of it.
@@ -189,12 +213,16 @@ impl Run {
             if self.call.phase() == Phase::Over {
                 return Ok(());
             }
+            if let Some(reason) = self.lost.as_ref().filter(|_| self.checking_since.is_none() && self.call.selected().is_none()) {
+                bail!("the rendezvous is lost, and no peer has come: {reason}");
+            }
             let deadline = self.deadline();
             if deadline.is_some_and(|deadline| deadline <= now) {
-                if self.checking_since.is_none() {
-                    bail!("no peer came into the room in time");
+                match (self.checking_since, self.paired) {
+                    (Some(_), _) => return Ok(()),
+                    (None, None) => bail!("no peer came into the room in time"),
+                    (None, Some(_)) => bail!("the peer vanished before a pair was selected, and did not come back in time"),
                 }
-                return Ok(());
             }
             let timers = self.reflexives.iter().filter_map(Reflexive::poll_timeout);
             let due = timers.chain(self.call.poll_timeout()).chain(deadline).min();
@@ -220,9 +248,9 @@ impl Run {
     /// Until when the peer must have come, then until when a pair must be selected; none afterwards.
     fn deadline(&self) -> Option<Instant> {
         match self.checking_since {
+            _ if self.call.selected().is_some() => None,
             None => Some(self.peer_by),
-            Some(since) if self.call.selected().is_none() => Some(since + self.select_within),
-            Some(_) => None,
+            Some(since) => Some(since + self.select_within),
         }
     }
 
@@ -236,21 +264,74 @@ impl Run {
                 }
             }
             Event::Relay(event) => self.handle_relay(now, event),
-            Event::Room(RoomEvent::Signal(signal)) => {
-                if matches!(signal, Signal::Hello { .. }) {
-                    self.checking_since.get_or_insert(now);
-                }
-                self.call.handle_signal(now, signal);
-            }
-            Event::Room(RoomEvent::Peer(Peer::Left)) => {
-                if self.call.selected().is_none() {
-                    self.trouble(Trouble::new("peer", "ICE", "left before a pair was selected"));
-                }
-                self.call.peer_left(now);
-            }
-            Event::Room(RoomEvent::Peer(_)) => {}
-            Event::Room(RoomEvent::Lost(reason)) => self.trouble(Trouble::new("rendezvous", "signals", reason)),
+            Event::Room(event) => self.handle_room(now, event),
         }
+    }
+
+    fn handle_room(&mut self, now: Instant, event: RoomEvent) {
+        match event {
+            RoomEvent::Signal { from, signal } => self.handle_signal(now, from, signal),
+            RoomEvent::Peer { peer: Peer::Present(member), rejoined } if rejoined || self.paired.is_none() => {
+                self.newcomer = None;
+                self.membership.speak_to(member, false);
+            }
+            // The peer's agent with another seat, or another agent: its first signal tells.
+            RoomEvent::Peer { peer: Peer::Present(member), .. } => {
+                self.newcomer = Some(member);
+                self.membership.hush();
+            }
+            RoomEvent::Peer { peer: Peer::Left, .. } => {
+                self.membership.hush();
+                if self.paired.is_some() {
+                    if self.call.selected().is_none() {
+                        self.trouble(Trouble::new("peer", "ICE", "left before a pair was selected"));
+                    }
+                    self.call.peer_left(now);
+                }
+            }
+            RoomEvent::Peer { peer: Peer::Absent, .. } => {
+                self.membership.hush();
+                if self.paired.is_some() && self.call.selected().is_none() {
+                    self.trouble(Trouble::new("peer", "signals", "vanished before a pair was selected; it is waited for"));
+                    self.checking_since = None;
+                    self.peer_by = now + self.wait;
+                }
+            }
+            RoomEvent::Trouble(reason) => self.trouble(Trouble::new("rendezvous", "signals", reason)),
+            RoomEvent::Lost(reason) => {
+                self.trouble(Trouble::new("rendezvous", "signals", format!("lost: {reason}")));
+                self.lost = Some(reason);
+            }
+        }
+    }
+
+    fn handle_signal(&mut self, now: Instant, from: u64, signal: Signal) {
+        if let Some(member) = self.newcomer.take() {
+            if self.paired == Some(from) {
+                self.membership.speak_to(member, false);
+            } else if self.call.selected().is_none() {
+                self.start_over(now, member);
+            }
+        }
+        // Once a pair is selected, the call is with the agent that it began with.
+        if *self.paired.get_or_insert(from) != from {
+            return;
+        }
+        self.checking_since.get_or_insert(now);
+        self.call.handle_signal(now, signal);
+    }
+
+    /// The peer's agent was started once more: so is the call, with the same candidates.
+    fn start_over(&mut self, now: Instant, member: u64) {
+        let locals: Vec<LocalCandidate> = self.call.ice().locals().iter().map(|(local, _)| local.clone()).collect();
+        self.call = new_call(now, self.plan, self.membership.role());
+        self.membership.speak_to(member, true);
+        for local in locals {
+            self.call.add_local(now, local);
+        }
+        self.paired = None;
+        self.checking_since = None;
+        self.peer_by = now + self.wait;
     }
 
     fn handle_relay(&mut self, now: Instant, event: RelayEvent) {

@@ -1,16 +1,17 @@
-//! This agent's membership in a room of the rendezvous: signals go out in order, the other's come in.
+//! This agent's membership in a room of the rendezvous: sealed signals go out in order, the other's come in.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use causeway_cli::complain;
 use hyper::{Method, StatusCode};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
-use crate::net::http::{self, HttpError, Origin};
-use crate::rendezvous::http::{Joined, LONGEST_WAIT};
-use crate::rendezvous::{Batch, Peer, Role, RoomName, Signal};
+use crate::net::http::{HttpClient, HttpError};
+use crate::rendezvous::http::{Joined, LONGEST_WAIT, MAX_POST, Post};
+use crate::rendezvous::{Batch, Envelope, Peer, Role, RoomKey, Signal};
 
 /// Longest wait for an answer that is not a poll.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -18,88 +19,209 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// Pause after a poll without signals.
 const EMPTY_PAUSE: Duration = Duration::from_millis(20);
-/// Failures in a row after which the rendezvous counts as lost.
-const MAX_FAILURES: u32 = 10;
-/// Signals that wait to be posted: more than an agent has candidates.
+/// How long requests may fail in a row until the rendezvous counts as lost.
+const LOST_AFTER: Duration = Duration::from_secs(10);
+/// Maximum number of signals that are kept to be posted: more than an agent has candidates.
 const OUTBOX: usize = 256;
+/// Pause before a full room is asked again: one of its members may be a ghost.
+const FULL_PAUSE: Duration = Duration::from_secs(2);
+/// How long a full room is asked: a ghost behind a proxy that hides its end has one more poll to wait for.
+const FULL_PATIENCE: Duration = LONGEST_WAIT.saturating_add(Duration::from_secs(10));
+/// How long a leaving member waits for its last signals to be posted.
+const FLUSH: Duration = Duration::from_secs(2);
 
 /// What comes out of the room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RoomEvent {
     /// The other member said this.
-    Signal(Signal),
-    /// The other member came or left.
-    Peer(Peer),
-    /// The rendezvous does not answer any more, or put us out.
+    Signal {
+        /// Which run of which agent: the one that a call began with is known by it.
+        from: u64,
+        /// What.
+        signal: Signal,
+    },
+    /// The other member came or went.
+    Peer {
+        /// The other member now.
+        peer: Peer,
+        /// Whether this agent took a seat once more, because the rendezvous had given its own away.
+        rejoined: bool,
+    },
+    /// The rendezvous did not answer, and is asked again.
+    Trouble(String),
+    /// The rendezvous has not answered for long, or will not.
     Lost(String),
 }
 
-/// A seat in a room. [`Membership::leave`] gives it up; a dropped one is noticed by the rendezvous after its absence time.
+/// A seat in a room. [`Membership::leave`] gives it up; the rendezvous notices a dropped one by its missing requests.
 #[derive(Debug)]
 pub(super) struct Membership {
-    seat: Arc<Seat>,
-    role: Role,
-    outbox: mpsc::Sender<Signal>,
+    link: Arc<Link>,
     poster: JoinHandle<()>,
     poller: JoinHandle<()>,
 }
 
 #[derive(Debug)]
-struct Seat {
-    origin: Origin,
-    room: RoomName,
-    token: String,
+struct Link {
+    http: HttpClient,
+    key: RoomKey,
+    /// Of this run of this agent.
+    agent: u64,
+    seat: Mutex<Joined>,
+    said: Mutex<Said>,
+    more: Notify,
+}
+
+/// What this agent tells the other one, and how far it has got.
+#[derive(Debug, Default)]
+struct Said {
+    /// The member that is listening; `None` while none is.
+    to: Option<u64>,
+    signals: Vec<Signal>,
+    posted: usize,
+    /// Counts the conversations, so that the end of a post finds the one that it was for.
+    conversation: u64,
 }
 
 impl Membership {
-    /// Joins the room; from now on `events` gets what comes.
+    /// Joins the room; from now on `events` gets what comes. A full room is asked again for `patience` at most.
     ///
     /// # Errors
     /// No rendezvous answers there, or it refuses: the room is full, or there are too many.
     pub(super) async fn join<E: From<RoomEvent> + Send + 'static>(
-        origin: Origin,
-        room: RoomName,
+        http: HttpClient,
+        key: RoomKey,
+        patience: Duration,
         events: mpsc::Sender<E>,
     ) -> anyhow::Result<Self> {
-        let path = format!("/rooms/{room}/members");
-        let body = http::request(&origin, Method::POST, &path, None, Vec::new(), REQUEST_TIMEOUT)
-            .await
-            .with_context(|| format!("cannot join room {room} at {origin}"))?;
-        let joined: Joined = serde_json::from_slice(&body).with_context(|| format!("{origin} is no rendezvous"))?;
-        let seat = Arc::new(Seat { origin, room, token: joined.token });
-        let (outbox, posts) = mpsc::channel(OUTBOX);
-        let poster = tokio::spawn(post_all(Arc::clone(&seat), posts, events.clone()));
-        let poller = tokio::spawn(poll_all(Arc::clone(&seat), events));
-        Ok(Self { seat, role: joined.role, outbox, poster, poller })
+        let until = Instant::now() + patience.min(FULL_PATIENCE);
+        let mut is_told = false;
+        let joined = loop {
+            match join(&http, &key).await {
+                Err(HttpError::Status { status: StatusCode::CONFLICT, reason }) if Instant::now() + FULL_PAUSE < until => {
+                    if !std::mem::replace(&mut is_told, true) {
+                        complain(format_args!("{reason}; waiting for one of them to go"));
+                    }
+                    tokio::time::sleep(FULL_PAUSE).await;
+                }
+                joined => break joined.with_context(|| format!("cannot join the room at {}", http.base))?,
+            }
+        };
+        let (seat, said) = (Mutex::new(joined), Mutex::default());
+        let link = Arc::new(Link { http, key, agent: rand::random(), seat, said, more: Notify::new() });
+        let poster = tokio::spawn(post_all(Arc::clone(&link), events.clone()));
+        let poller = tokio::spawn(poll_all(Arc::clone(&link), events));
+        Ok(Self { link, poster, poller })
     }
 
     /// Who nominates.
     #[must_use]
     pub(super) fn role(&self) -> Role {
-        self.role
+        self.link.seat().role
     }
 
-    /// Tells the other member, after what was said before. Dropped if the rendezvous is that far behind.
+    /// Tells the other member, after what was said before: at once, or when [`speak_to`](Self::speak_to) says who listens.
     pub(super) fn tell(&self, signal: Signal) {
-        // A full outbox means a rendezvous that does not answer, which the poster reports.
-        let _ = self.outbox.try_send(signal);
+        let mut said = self.link.said();
+        if said.signals.len() < OUTBOX {
+            said.signals.push(signal);
+        }
+        drop(said);
+        self.link.more.notify_one();
+    }
+
+    /// This member listens now: it is told everything from the first word. `afresh` forgets what was said before.
+    pub(super) fn speak_to(&self, member: u64, afresh: bool) {
+        let mut said = self.link.said();
+        said.to = Some(member);
+        said.posted = 0;
+        said.conversation += 1;
+        if afresh {
+            said.signals.clear();
+        }
+        drop(said);
+        self.link.more.notify_one();
+    }
+
+    /// Nobody listens now.
+    pub(super) fn hush(&self) {
+        self.link.said().to = None;
     }
 
     /// Posts what waits, then gives the seat up.
     pub(super) async fn leave(self) {
-        let Self { seat, outbox, poster, poller, .. } = self;
+        let Self { link, poster, poller } = self;
+        let flushed = async {
+            while link.said().due().is_some() {
+                tokio::time::sleep(EMPTY_PAUSE).await;
+            }
+        };
+        let _ = tokio::time::timeout(FLUSH, flushed).await;
         poller.abort();
-        drop(outbox);
-        let _ = tokio::time::timeout(Duration::from_secs(2), poster).await;
-        let path = format!("/rooms/{}/members", seat.room);
+        poster.abort();
         // If it fails, the rendezvous finds out by itself.
-        let _ = seat.request(Method::DELETE, &path, Vec::new(), Duration::from_secs(2)).await;
+        let _ = link.request(Method::DELETE, "members", Vec::new(), FLUSH).await;
     }
 }
 
-impl Seat {
-    async fn request(&self, method: Method, path: &str, body: Vec<u8>, timeout: Duration) -> Result<Vec<u8>, HttpError> {
-        http::request(&self.origin, method, path, Some(&self.token), body, timeout).await
+impl Said {
+    /// What is to be posted next: to whom, the number of the first, and the signals.
+    fn due(&self) -> Option<(u64, usize, Vec<Signal>)> {
+        let to = self.to?;
+        let waiting = &self.signals[self.posted.min(self.signals.len())..];
+        if waiting.is_empty() { None } else { Some((to, self.posted + 1, waiting.iter().take(MAX_POST / 2).cloned().collect())) }
+    }
+}
+
+async fn join(http: &HttpClient, key: &RoomKey) -> Result<Joined, HttpError> {
+    let body = http.request(Method::POST, &format!("/rooms/{}/members", key.id()), None, Vec::new(), REQUEST_TIMEOUT).await?;
+    serde_json::from_slice(&body).map_err(|_| HttpError::Protocol("what answers there is no rendezvous".into()))
+}
+
+impl Link {
+    // Every change under these locks is made at once.
+    fn seat(&self) -> MutexGuard<'_, Joined> {
+        self.seat.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn request(&self, method: Method, what: &str, body: Vec<u8>, timeout: Duration) -> Result<Vec<u8>, HttpError> {
+        let token = self.seat().token.clone();
+        self.http.request(method, &format!("/rooms/{}/{what}", self.key.id()), Some(&token), body, timeout).await
+    }
+
+    fn seal(&self, number: usize, signal: Signal) -> String {
+        self.key.seal(rand::random(), &Envelope { from: self.agent, number: number as u64, signal })
+    }
+
+    async fn post(&self, to: u64, first: usize, signals: Vec<Signal>) -> Result<(), HttpError> {
+        let sealed = signals.into_iter().enumerate().map(|(index, signal)| self.seal(first + index, signal));
+        let body = serde_json::to_vec(&Post { to, signals: sealed.collect() }).expect("texts and a number");
+        self.request(Method::POST, "signals", body, REQUEST_TIMEOUT).await.map(|_| ())
+    }
+}
+
+/// How long requests have failed.
+#[derive(Debug, Default)]
+struct Outage(Option<Instant>);
+
+impl Outage {
+    /// What to tell of one more failure; nothing after the first.
+    fn note(&mut self, error: &HttpError) -> Option<RoomEvent> {
+        let since = *self.0.get_or_insert_with(Instant::now);
+        let is_first = since.elapsed() < Duration::from_millis(1);
+        if !is_passing(error) || since.elapsed() >= LOST_AFTER {
+            Some(RoomEvent::Lost(error.to_string()))
+        } else {
+            is_first.then(|| RoomEvent::Trouble(format!("{error}; it is asked again")))
+        }
+    }
+
+    fn is_over(&mut self) {
+        self.0 = None;
     }
 }
 
@@ -108,65 +230,200 @@ fn is_passing(error: &HttpError) -> bool {
     match error {
         HttpError::Status { status, .. } => status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS,
         HttpError::Io(_) | HttpError::Timeout | HttpError::Protocol(_) => true,
+        HttpError::Tls(_) => false,
     }
 }
 
-async fn post_all<E: From<RoomEvent>>(seat: Arc<Seat>, mut posts: mpsc::Receiver<Signal>, events: mpsc::Sender<E>) {
-    let path = format!("/rooms/{}/signals", seat.room);
-    while let Some(signal) = posts.recv().await {
-        let body = serde_json::to_vec(&signal).expect("a signal has string keys only");
-        let mut failures = 0;
-        while let Err(error) = seat.request(Method::POST, &path, body.clone(), REQUEST_TIMEOUT).await {
-            failures += 1;
-            if !is_passing(&error) || failures >= MAX_FAILURES {
-                let _ = events.send(RoomEvent::Lost(error.to_string()).into()).await;
-                return;
-            }
-            tokio::time::sleep(RETRY_PAUSE).await;
-        }
-    }
-}
-
-async fn poll_all<E: From<RoomEvent>>(seat: Arc<Seat>, events: mpsc::Sender<E>) {
-    let (mut after, mut peer, mut failures) = (0, Peer::Absent, 0);
+async fn post_all<E: From<RoomEvent>>(link: Arc<Link>, events: mpsc::Sender<E>) {
+    let mut outage = Outage::default();
     loop {
-        let known = serde_json::to_value(peer).expect("a unit variant");
-        let path = format!(
-            "/rooms/{}/signals?after={after}&wait={}&peer={}",
-            seat.room,
-            LONGEST_WAIT.as_secs(),
-            known.as_str().unwrap_or_default(),
-        );
-        let answer = seat.request(Method::GET, &path, Vec::new(), LONGEST_WAIT + REQUEST_TIMEOUT).await;
-        let batch = answer.and_then(|body| serde_json::from_slice::<Batch>(&body).map_err(|error| HttpError::Protocol(error.to_string())));
-        match batch {
-            Ok(batch) => {
-                failures = 0;
-                after = batch.last;
-                if batch.signals.is_empty() {
-                    // A rendezvous that does not hold the poll must not make us spin.
-                    tokio::time::sleep(EMPTY_PAUSE).await;
+        let (due, conversation) = {
+            let said = link.said();
+            (said.due(), said.conversation)
+        };
+        let Some((to, first, signals)) = due else {
+            link.more.notified().await;
+            continue;
+        };
+        let count = signals.len();
+        let posted = link.post(to, first, signals).await;
+        let is_the_same = |said: &Said| said.conversation == conversation;
+        match posted {
+            Ok(()) => {
+                outage.is_over();
+                let mut said = link.said();
+                if is_the_same(&said) {
+                    said.posted += count;
                 }
-                for signal in batch.signals {
-                    if events.send(RoomEvent::Signal(signal).into()).await.is_err() {
-                        return;
-                    }
-                }
-                if batch.peer != peer {
-                    peer = batch.peer;
-                    if events.send(RoomEvent::Peer(peer).into()).await.is_err() {
-                        return;
-                    }
+            }
+            // The other member is gone, or our seat is: the poller finds out and says who listens next.
+            Err(HttpError::Status { status: StatusCode::GONE | StatusCode::FORBIDDEN, .. }) => {
+                let mut said = link.said();
+                if is_the_same(&said) {
+                    said.to = None;
                 }
             }
             Err(error) => {
-                failures += 1;
-                if !is_passing(&error) || failures >= MAX_FAILURES {
-                    let _ = events.send(RoomEvent::Lost(error.to_string()).into()).await;
-                    return;
+                if let Some(event) = outage.note(&error) {
+                    let is_lost = matches!(event, RoomEvent::Lost(_));
+                    if events.send(event.into()).await.is_err() || is_lost {
+                        return;
+                    }
                 }
                 tokio::time::sleep(RETRY_PAUSE).await;
             }
         }
+    }
+}
+
+async fn poll_all<E: From<RoomEvent>>(link: Arc<Link>, events: mpsc::Sender<E>) {
+    let mut ear = Ear { after: 0, peer: Peer::Absent, rejoined: false, heard: None };
+    let mut outage = Outage::default();
+    loop {
+        let what = format!("signals?after={}&wait={}&peer={}", ear.after, LONGEST_WAIT.as_secs(), ear.peer);
+        let answer = link.request(Method::GET, &what, Vec::new(), LONGEST_WAIT + REQUEST_TIMEOUT).await;
+        let batch = answer.and_then(|body| serde_json::from_slice(&body).map_err(|error| HttpError::Protocol(error.to_string())));
+        let told = match batch {
+            Ok(batch) => {
+                outage.is_over();
+                let news = ear.listen(&link, &batch);
+                if news.is_empty() {
+                    // A rendezvous that does not hold the poll must not make us spin.
+                    tokio::time::sleep(EMPTY_PAUSE).await;
+                }
+                news
+            }
+            // The rendezvous gave the seat away while it heard nothing from us, or was started anew.
+            Err(HttpError::Status { status: StatusCode::FORBIDDEN, .. }) => {
+                tokio::time::sleep(RETRY_PAUSE).await;
+                match join(&link.http, &link.key).await {
+                    Ok(joined) => {
+                        *link.seat() = joined;
+                        ear = Ear { after: 0, peer: Peer::Absent, rejoined: true, heard: None };
+                        Vec::new()
+                    }
+                    Err(error) => outage.note(&error).into_iter().collect(),
+                }
+            }
+            Err(error) => {
+                let told = outage.note(&error).into_iter().collect();
+                tokio::time::sleep(RETRY_PAUSE).await;
+                told
+            }
+        };
+        for event in told {
+            let is_lost = matches!(event, RoomEvent::Lost(_));
+            if events.send(event.into()).await.is_err() || is_lost {
+                return;
+            }
+        }
+    }
+}
+
+/// What was heard in the room so far.
+struct Ear {
+    after: u64,
+    peer: Peer,
+    rejoined: bool,
+    /// The agent behind the other member, and the number of its last signal.
+    heard: Option<(u64, u64)>,
+}
+
+impl Ear {
+    fn listen(&mut self, link: &Link, batch: &Batch) -> Vec<RoomEvent> {
+        let mut news = Vec::new();
+        self.after = batch.last;
+        let is_new = batch.peer != self.peer;
+        // What a member said stands before its leaving, and after its coming.
+        let comes = is_new && matches!(batch.peer, Peer::Present(_));
+        if comes {
+            self.heard = None;
+            news.push(RoomEvent::Peer { peer: batch.peer, rejoined: std::mem::take(&mut self.rejoined) });
+        }
+        for sealed in &batch.signals {
+            match link.key.open(sealed) {
+                Ok(envelope) => news.extend(self.take(link, envelope)),
+                Err(error) => news.push(RoomEvent::Trouble(error.to_string())),
+            }
+        }
+        if is_new && !comes {
+            news.push(RoomEvent::Peer { peer: batch.peer, rejoined: false });
+        }
+        self.peer = batch.peer;
+        news
+    }
+
+    /// A signal that the rendezvous repeats, sends back, or takes from another conversation is not heard.
+    fn take(&mut self, link: &Link, Envelope { from, number, signal }: Envelope) -> Option<RoomEvent> {
+        let is_next = self.heard.is_none_or(|(agent, last)| agent == from && number > last);
+        if from == link.agent || !is_next {
+            return None;
+        }
+        self.heard = Some((from, number));
+        Some(RoomEvent::Signal { from, signal })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rendezvous::RoomSecret;
+
+    const DONE: Signal = Signal::EndOfCandidates {};
+
+    fn link(agent: u64) -> Link {
+        let seat = Mutex::new(Joined { token: String::new(), role: Role::Controlling, member: 1 });
+        let http = HttpClient::direct("http://127.0.0.1:9".parse().unwrap());
+        let key = RoomKey::of_secret(&RoomSecret::from_random([3; 16]));
+        Link { http, key, agent, seat, said: Mutex::default(), more: Notify::new() }
+    }
+
+    fn ear() -> Ear {
+        Ear { after: 0, peer: Peer::Absent, rejoined: false, heard: None }
+    }
+
+    fn batch(last: u64, peer: Peer, signals: Vec<String>) -> Batch {
+        Batch { signals, last, peer }
+    }
+
+    #[test]
+    fn a_rendezvous_that_repeats_reflects_or_invents_is_not_believed() {
+        let (ours, theirs) = (link(1), link(2));
+        let mut ear = ear();
+        let first = theirs.seal(1, DONE);
+        let news = ear.listen(&ours, &batch(3, Peer::Present(2), vec![first.clone(), ours.seal(1, DONE), "AAAA".into()]));
+        let came = RoomEvent::Peer { peer: Peer::Present(2), rejoined: false };
+        let (said, invented) = (RoomEvent::Signal { from: 2, signal: DONE }, RoomEvent::Trouble(crate::rendezvous::BadSeal.to_string()));
+        assert_eq!(news, [came, said.clone(), invented]);
+        assert!(ear.listen(&ours, &batch(6, Peer::Present(2), vec![first.clone(), link(3).seal(9, DONE)])).is_empty());
+        assert_eq!(ear.listen(&ours, &batch(7, Peer::Present(2), vec![theirs.seal(2, DONE)])), [said]);
+    }
+
+    #[test]
+    fn last_words_are_heard_before_the_leaving() {
+        let (ours, theirs) = (link(1), link(2));
+        let mut ear = ear();
+        ear.listen(&ours, &batch(0, Peer::Present(2), Vec::new()));
+        let news = ear.listen(&ours, &batch(1, Peer::Left, vec![theirs.seal(1, DONE)]));
+        assert!(matches!(news[..], [RoomEvent::Signal { .. }, RoomEvent::Peer { peer: Peer::Left, .. }]), "{news:?}");
+    }
+
+    #[test]
+    fn who_comes_later_is_told_everything_from_the_first_word() {
+        let mut said = Said { signals: vec![DONE; 3], ..Said::default() };
+        assert!(said.due().is_none(), "nobody listens");
+        said.to = Some(2);
+        assert_eq!(said.due().map(|(to, first, signals)| (to, first, signals.len())), Some((2, 1, 3)));
+        said.posted = 3;
+        assert!(said.due().is_none());
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_trusted_is_not_tried_again() {
+        let mut outage = Outage::default();
+        let refused = HttpError::Io(std::io::ErrorKind::ConnectionRefused.into());
+        assert!(matches!(outage.note(&refused), Some(RoomEvent::Trouble(_))), "told at once");
+        let untrusted = HttpError::Tls(crate::net::OpenError::Handshake { protocol: "TLS", reason: "x".into() });
+        assert!(matches!(outage.note(&untrusted), Some(RoomEvent::Lost(_))));
     }
 }

@@ -1,6 +1,8 @@
-//! A small HTTP/1.1 client for the rendezvous: one request a connection, every size and time bounded.
+//! A small HTTP/1.1 client for the rendezvous, over TCP or TLS: one request a connection, every size and time bounded.
 
 use std::fmt;
+use std::io;
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -9,43 +11,93 @@ use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+
+use super::proxy::HttpProxy;
+use super::secured::{OpenError, Usage};
+use super::tls;
+use super::trust::Trust;
+use crate::discovery::race;
 
 /// Longest answer that is read, in octets.
 const MAX_ANSWER: usize = 1 << 20;
-/// Time to connect.
+/// Time to find and to connect, and again to shake hands.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest path of a base URL.
+const MAX_PATH: usize = 256;
 
-/// `http://host:port`, without a path.
+/// `http://host[:port][/path]` or the same with `https`: what requests are relative to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin {
+pub struct BaseUrl {
+    secure: bool,
+    /// As the URL has it: an IPv6 address stands in brackets.
     host: String,
     port: u16,
+    /// Empty, or begins with a slash and does not end with one.
+    path: String,
 }
 
-/// The text is no `http://host:port`.
+/// The text is no such URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not of the form http://host:port")]
-pub struct BadOrigin(String);
+#[error("{0:?} is not of the form http[s]://host[:port][/path]")]
+pub struct BadBaseUrl(String);
 
-impl FromStr for Origin {
-    type Err = BadOrigin;
+impl BaseUrl {
+    const fn default_port(secure: bool) -> u16 {
+        if secure { 443 } else { 80 }
+    }
 
-    fn from_str(text: &str) -> Result<Self, BadOrigin> {
-        let bad = || BadOrigin(text.into());
-        let rest = text.strip_prefix("http://").ok_or_else(bad)?;
-        let uri: hyper::Uri = format!("http://{}/", rest.trim_end_matches('/')).parse().map_err(|_| bad())?;
-        let authority = uri.authority().ok_or_else(bad)?;
-        if uri.path() != "/" || uri.query().is_some() || authority.as_str().contains('@') {
-            return Err(bad());
-        }
-        Ok(Self { host: authority.host().into(), port: authority.port_u16().unwrap_or(80) })
+    /// Whether it is `https`.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// The host without brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.host.trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// The port, named or implied.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Host, and port if it is not the usual one.
+    fn authority(&self) -> String {
+        if self.port == Self::default_port(self.secure) { self.host.clone() } else { format!("{}:{}", self.host, self.port) }
     }
 }
 
-impl fmt::Display for Origin {
+impl FromStr for BaseUrl {
+    type Err = BadBaseUrl;
+
+    fn from_str(text: &str) -> Result<Self, BadBaseUrl> {
+        let bad = || BadBaseUrl(text.into());
+        let uri: hyper::Uri = text.parse().map_err(|_| bad())?;
+        let secure = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err(bad()),
+        };
+        let authority = uri.authority().ok_or_else(bad)?;
+        let (host, path) = (authority.host(), uri.path().trim_end_matches('/'));
+        // A port that is no number is dropped by the parser of URIs.
+        let shown = authority.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        if shown != authority.as_str() || host.is_empty() || uri.query().is_some() || text.contains('#') || path.len() > MAX_PATH {
+            return Err(bad());
+        }
+        Ok(Self { secure, host: host.into(), port: authority.port_u16().unwrap_or(Self::default_port(secure)), path: path.into() })
+    }
+}
+
+impl fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}:{}", self.host, self.port)
+        let scheme = if self.secure { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.authority(), self.path)
     }
 }
 
@@ -53,11 +105,14 @@ impl fmt::Display for Origin {
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
     /// No connection, or it broke.
-    #[error("{0}")]
-    Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Io(#[from] io::Error),
     /// No connection or no answer in time.
     #[error("no answer in time")]
     Timeout,
+    /// TLS failed, as it does where the certificate is not trusted: the same again would not help.
+    #[error(transparent)]
+    Tls(OpenError),
     /// What came is not HTTP, or too long.
     #[error("{0}")]
     Protocol(String),
@@ -71,36 +126,88 @@ pub enum HttpError {
     },
 }
 
-/// One request: the answer's body if the status is a success.
-///
-/// # Errors
-/// [`HttpError`]; `timeout` counts from the connection to the end of the body.
-pub async fn request(
-    origin: &Origin,
-    method: Method,
-    path: &str,
-    bearer: Option<&str>,
-    body: Vec<u8>,
-    timeout: Duration,
-) -> Result<Vec<u8>, HttpError> {
-    let host = origin.host.trim_start_matches('[').trim_end_matches(']');
-    let connect = TcpStream::connect((host, origin.port));
-    let stream = tokio::time::timeout(CONNECT_TIMEOUT, connect).await.map_err(|_| HttpError::Timeout)??;
-    stream.set_nodelay(true)?;
-    let mut request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header(HOST, format!("{}:{}", origin.host, origin.port))
-        .header(CONTENT_TYPE, "application/json")
-        .header(CONNECTION, "close");
-    if let Some(token) = bearer {
-        request = request.header(AUTHORIZATION, format!("Bearer {token}"));
-    }
-    let request = request.body(Full::new(Bytes::from(body))).map_err(protocol)?;
-    tokio::time::timeout(timeout, exchange(stream, request)).await.map_err(|_| HttpError::Timeout)?
+/// The way to one HTTP server.
+#[derive(Debug, Clone)]
+pub struct HttpClient {
+    /// What requests are relative to.
+    pub base: BaseUrl,
+    /// Whom to believe over TLS.
+    pub trust: Trust,
+    /// Opens the tunnel to an `https` server.
+    pub proxy: Option<HttpProxy>,
 }
 
-async fn exchange(stream: TcpStream, request: Request<Full<Bytes>>) -> Result<Vec<u8>, HttpError> {
+impl HttpClient {
+    /// The direct way, trusting this host's authorities.
+    #[must_use]
+    pub fn direct(base: BaseUrl) -> Self {
+        Self { base, trust: Trust::default(), proxy: None }
+    }
+
+    /// One request for `path` below the base: the answer's body if the status is a success.
+    ///
+    /// # Errors
+    /// [`HttpError`]; `timeout` counts from the connection to the end of the body.
+    pub async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        bearer: Option<&str>,
+        body: Vec<u8>,
+        timeout: Duration,
+    ) -> Result<Vec<u8>, HttpError> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.base.path))
+            .header(HOST, self.base.authority())
+            .header(CONTENT_TYPE, "application/json")
+            .header(CONNECTION, "close");
+        if let Some(token) = bearer {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let request = request.body(Full::new(Bytes::from(body))).map_err(protocol)?;
+        let stream = self.connect().await?;
+        stream.set_nodelay(true)?;
+        if !self.base.secure {
+            return in_time(timeout, exchange(stream, request)).await;
+        }
+        let handshake = async {
+            let (stream, _) = tls::connect(stream, self.base.host(), Usage::Http, &self.trust).await.map_err(|error| match error {
+                OpenError::Socket(error) => HttpError::Io(error),
+                error => HttpError::Tls(error),
+            })?;
+            Ok(stream)
+        };
+        let stream = in_time(CONNECT_TIMEOUT, handshake).await?;
+        in_time(timeout, exchange(stream, request)).await
+    }
+
+    /// A connection to the server: to whichever of its addresses answers first, or through the proxy.
+    async fn connect(&self) -> Result<TcpStream, HttpError> {
+        if let Some(proxy) = &self.proxy {
+            // The proxy looks the name up.
+            let proxy = HttpProxy { looks_up: Some(self.base.host.clone()), ..proxy.clone() };
+            let nowhere = SocketAddr::new(std::net::Ipv4Addr::UNSPECIFIED.into(), self.base.port);
+            return proxy.connect(nowhere).await.map_err(|error| HttpError::Io(error.into()));
+        }
+        let connecting = async {
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((self.base.host(), self.base.port)).await?.collect();
+            let raced = race(&found, |address: SocketAddr| TcpStream::connect(address)).await;
+            let unknown = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+            raced.map(|won| won.value).map_err(|failed| failed.into_iter().next().map_or_else(unknown, |(_, error)| error).into())
+        };
+        in_time(CONNECT_TIMEOUT, connecting).await
+    }
+}
+
+async fn in_time<T>(timeout: Duration, future: impl Future<Output = Result<T, HttpError>>) -> Result<T, HttpError> {
+    tokio::time::timeout(timeout, future).await.unwrap_or(Err(HttpError::Timeout))
+}
+
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    request: Request<Full<Bytes>>,
+) -> Result<Vec<u8>, HttpError> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(protocol)?;
     let answer = async {
         let response = sender.send_request(request).await.map_err(protocol)?;
@@ -122,7 +229,7 @@ fn protocol(error: impl std::error::Error) -> HttpError {
     HttpError::Protocol(error.to_string())
 }
 
-/// The `error` of a JSON answer, else its text; printable and short, since it ends on somebody's terminal.
+/// The `error` of a JSON answer, else its text; printable and short, since it is shown on a terminal.
 fn reason(body: &[u8]) -> String {
     #[derive(serde::Deserialize)]
     struct Reason {
@@ -140,16 +247,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_origin_is_host_and_port() {
-        for (text, display) in [
-            ("http://example.org:8088", "http://example.org:8088"),
-            ("http://example.org/", "http://example.org:80"),
-            ("http://[::1]:8088", "http://[::1]:8088"),
+    fn a_base_url_has_a_host_and_perhaps_a_port_and_a_path() {
+        for (text, display, port) in [
+            ("http://example.org:8088", "http://example.org:8088", 8088),
+            ("http://example.org/", "http://example.org", 80),
+            ("http://[::1]:8088", "http://[::1]:8088", 8088),
+            ("https://example.org", "https://example.org", 443),
+            ("https://example.org:443/meet/", "https://example.org/meet", 443),
+            ("https://example.org:8443/a/b", "https://example.org:8443/a/b", 8443),
         ] {
-            assert_eq!(text.parse::<Origin>().unwrap().to_string(), display);
+            let url: BaseUrl = text.parse().unwrap();
+            assert_eq!((url.to_string().as_str(), url.port()), (display, port));
         }
-        for bad in ["https://h", "h:80", "http://", "http://h/path", "http://u@h", "http://h?x", "http://a b"] {
-            assert!(bad.parse::<Origin>().is_err(), "{bad}");
+        for bad in
+            ["ftp://h", "h:80", "http://", "http://u@h", "https://u:p@h/x", "http://h?x", "http://a b", "http://h:x", "http://h#f", "/meet"]
+        {
+            assert!(bad.parse::<BaseUrl>().is_err(), "{bad}");
         }
     }
 

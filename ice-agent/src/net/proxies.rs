@@ -1,7 +1,7 @@
 //! Which proxy is for which server, as the environment tells every program.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
@@ -12,11 +12,18 @@ use super::proxy::{BadProxy, HttpProxy};
 pub struct Proxies {
     proxy: Option<HttpProxy>,
     direct: Vec<Direct>,
+    note: Option<String>,
 }
 
-/// An entry of `no_proxy`.
+/// An entry of `no_proxy`: `host`, or `host:port` for that port alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Direct {
+struct Direct {
+    hosts: Hosts,
+    port: Option<u16>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Hosts {
     Everything,
     Network(IpNet),
     /// The domain itself and everything in it.
@@ -40,7 +47,7 @@ impl Proxies {
     /// This one for every server.
     #[must_use]
     pub fn always(proxy: HttpProxy) -> Self {
-        Self { proxy: Some(proxy), direct: Vec::new() }
+        Self { proxy: Some(proxy), ..Self::default() }
     }
 
     /// None for any server.
@@ -52,14 +59,15 @@ impl Proxies {
     /// `https_proxy`, else `all_proxy`, except for what `no_proxy` names; in small letters or capitals.
     ///
     /// # Errors
-    /// A variable has what is no proxy. One of another scheme in `all_proxy` concerns other programs and is passed over.
+    /// A variable has what is no proxy. One of another kind in `all_proxy`, as SOCKS, concerns other programs: it is not used, and a
+    /// [note](Self::note) says so.
     pub fn from_environment() -> Result<Self, BadVariable> {
         Self::from_variables(|name| std::env::var(name).ok())
     }
 
     fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, BadVariable> {
         let set = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
-        let mut proxy = None;
+        let (mut proxy, mut note) = (None, None);
         for name in ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
             let Some(value) = set(name) else { continue };
             match value.trim().parse::<HttpProxy>() {
@@ -67,17 +75,30 @@ impl Proxies {
                     proxy = Some(found);
                     break;
                 }
-                Err(BadProxy::Scheme(_)) if name.eq_ignore_ascii_case("all_proxy") => {}
+                Err(BadProxy::Scheme(scheme)) if name.eq_ignore_ascii_case("all_proxy") => {
+                    note.get_or_insert(format!(
+                        "note: ${name} names a {scheme} proxy, which is not supported: TCP and TLS go without a proxy; name an HTTP proxy in \
+                         --proxy, or say --no-proxy"
+                    ));
+                }
                 Err(error) => return Err(BadVariable { name, error }),
             }
         }
         let direct = set("no_proxy").or_else(|| set("NO_PROXY")).unwrap_or_default();
-        Ok(Self { proxy, direct: direct.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(Direct::read).collect() })
+        let direct = direct.split([',', ' ']).map(str::trim).filter(|entry| !entry.is_empty()).map(Direct::read).collect();
+        let note = note.filter(|_| proxy.is_none());
+        Ok(Self { proxy, direct, note })
     }
 
-    /// The proxy to a server that has this address and perhaps this name.
+    /// What the user should know: a variable that is not used.
     #[must_use]
-    pub fn to(&self, address: IpAddr, name: Option<&str>) -> Option<&HttpProxy> {
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+
+    /// The proxy to a server that has this address and port and perhaps this name.
+    #[must_use]
+    pub fn to(&self, address: SocketAddr, name: Option<&str>) -> Option<&HttpProxy> {
         let proxy = self.proxy.as_ref()?;
         let name = name.map(|name| name.trim_end_matches('.').to_ascii_lowercase());
         let is_direct = self.direct.iter().any(|entry| entry.covers(address, name.as_deref()));
@@ -89,12 +110,30 @@ impl Proxies {
     pub fn except_loopback(mut self) -> Self {
         let loopback: [IpNet; 2] =
             [IpNet::new_assert([127, 0, 0, 0].into(), 8), IpNet::new_assert(std::net::Ipv6Addr::LOCALHOST.into(), 128)];
-        self.direct.extend(loopback.map(Direct::Network));
+        self.direct.extend(loopback.map(|network| Direct { hosts: Hosts::Network(network), port: None }));
         self
     }
 }
 
 impl Direct {
+    fn read(entry: &str) -> Self {
+        // An address has its port behind brackets, a name behind its only colon.
+        let (host, port) = match entry.rsplit_once(':') {
+            Some((host, digits)) if !host.contains(':') || host.ends_with(']') => match digits.parse() {
+                Ok(port) => (host, Some(port)),
+                Err(_) => (entry, None),
+            },
+            _ => (entry, None),
+        };
+        Self { hosts: Hosts::read(host), port }
+    }
+
+    fn covers(&self, address: SocketAddr, name: Option<&str>) -> bool {
+        self.port.is_none_or(|port| port == address.port()) && self.hosts.cover(address.ip(), name)
+    }
+}
+
+impl Hosts {
     fn read(entry: &str) -> Self {
         if entry == "*" {
             return Self::Everything;
@@ -102,15 +141,15 @@ impl Direct {
         let bare = entry.trim_start_matches('[').trim_end_matches(']');
         match (bare.parse::<IpNet>(), bare.parse::<IpAddr>()) {
             (Ok(network), _) => Self::Network(network),
-            (_, Ok(ip)) => Self::Network(ip.into()),
+            (_, Ok(ip)) => Self::Network(ip.to_canonical().into()),
             _ => Self::Domain(entry.trim_start_matches("*.").trim_matches('.').to_ascii_lowercase()),
         }
     }
 
-    fn covers(&self, address: IpAddr, name: Option<&str>) -> bool {
+    fn cover(&self, address: IpAddr, name: Option<&str>) -> bool {
         match self {
             Self::Everything => true,
-            Self::Network(network) => network.contains(&address),
+            Self::Network(network) => network.contains(&address.to_canonical()),
             Self::Domain(domain) => {
                 name.is_some_and(|name| name == domain || name.strip_suffix(domain.as_str()).is_some_and(|host| host.ends_with('.')))
             }
@@ -128,7 +167,7 @@ mod tests {
     }
 
     fn to(proxies: &Proxies, address: &str, name: Option<&str>) -> Option<String> {
-        proxies.to(address.parse().unwrap(), name).map(ToString::to_string)
+        proxies.to(SocketAddr::new(address.parse().unwrap(), 3478), name).map(ToString::to_string)
     }
 
     #[test]
@@ -138,9 +177,29 @@ mod tests {
         assert_eq!(to(&both, "192.0.2.1", None).unwrap(), "http://a:1");
         let all = environment(&[("https_proxy", " "), ("ALL_PROXY", "b:2")]).unwrap();
         assert_eq!(to(&all, "192.0.2.1", None).unwrap(), "http://b:2");
-        assert_eq!(environment(&[("all_proxy", "socks5h://h:1080")]).unwrap(), Proxies::never());
         let error = environment(&[("https_proxy", "https://h:1")]).unwrap_err().to_string();
         assert!(error.starts_with("$https_proxy") && error.contains("--no-proxy"), "{error}");
+    }
+
+    #[test]
+    fn h56_a_socks_proxy_is_told_and_not_passed_over_silently() {
+        let socks = environment(&[("all_proxy", "socks5h://anna:s3cret@h:1080")]).unwrap();
+        let note = socks.note().unwrap();
+        assert!(note.contains("$all_proxy names a socks5h proxy") && !note.contains("s3cret"), "{note}");
+        assert_eq!(to(&socks, "192.0.2.1", None), None);
+        let with_http = environment(&[("https_proxy", "http://a:1"), ("all_proxy", "socks5h://h:1080")]).unwrap();
+        assert_eq!((with_http.note(), to(&with_http, "192.0.2.1", None).as_deref()), (None, Some("http://a:1")));
+    }
+
+    #[test]
+    fn no_proxy_may_name_a_port() {
+        let list = "example.org:3478,192.0.2.1:3479,[2001:db8::1]:3478,*:99,::2";
+        let proxies = environment(&[("https_proxy", "http://p:1"), ("no_proxy", list)]).unwrap();
+        let direct = |address: &str, name| proxies.to(address.parse().unwrap(), name).is_none();
+        assert!(direct("203.0.113.1:3478", Some("turn.example.org")) && !direct("203.0.113.1:443", Some("turn.example.org")));
+        assert!(direct("192.0.2.1:3479", None) && !direct("192.0.2.1:3478", None));
+        assert!(direct("[2001:db8::1]:3478", None) && !direct("[2001:db8::1]:443", None));
+        assert!(direct("203.0.113.1:99", None) && direct("[::2]:1", None));
     }
 
     #[test]

@@ -9,15 +9,18 @@ pub enum Usage {
     Turn,
     /// STUN Binding.
     NatDiscovery,
+    /// HTTP/1.1.
+    Http,
 }
 
 impl Usage {
-    /// The protocol's name (RFC 7443 §2).
+    /// The protocol's name (RFC 7443 §2, RFC 7301 §6).
     #[must_use]
     pub const fn alpn(self) -> &'static str {
         match self {
             Self::Turn => "stun.turn",
             Self::NatDiscovery => "stun.nat-discovery",
+            Self::Http => "http/1.1",
         }
     }
 }

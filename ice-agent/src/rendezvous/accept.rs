@@ -1,44 +1,133 @@
-//! Accepts connections, a bounded number of them, each with a deadline for its request's head.
+//! Accepts connections. Each carries one request and has a deadline for every part of it.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::{Extension, Router};
+use causeway_cli::complain;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
 
-/// Connections at a time; the next ones wait in the kernel's backlog.
-const MAX_CONNECTIONS: usize = 512;
-/// From the first octet awaited to the end of the request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest life of a connection: longer than the longest poll, so that only an idle or hostile one meets it.
-const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
+use super::caller::{Caller, Trusted, read_proxy_header};
+use super::http::LONGEST_WAIT;
+use super::places::{Place, Places};
+use super::tls::ServerTls;
+
+/// How long the header of the PROXY protocol may take.
+const PROXY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a TLS handshake may take.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the request's header may take.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection lives that has not shown a member's token.
+const STRANGER_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a member's connection lives after that.
+const MEMBER_TIMEOUT: Duration = LONGEST_WAIT.saturating_add(Duration::from_secs(15));
+/// Longest header of a request, in octets.
+const MAX_HEADER: usize = 16 * 1024;
+/// Maximum number of lines of a header.
+const MAX_HEADER_LINES: usize = 64;
 /// Pause after a failed accept, which means that descriptors ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves forever. Ends never; drop the future to stop.
-pub(super) async fn serve(listener: TcpListener, router: axum::Router) {
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+/// What every connection goes through.
+pub(super) struct Entrance {
+    pub(super) places: Arc<Places>,
+    pub(super) trusted: Arc<Trusted>,
+    pub(super) tls: Option<Arc<ServerTls>>,
+    pub(super) router: Router,
+}
+
+/// Serves forever; drop the future to stop.
+pub(super) async fn serve(listener: TcpListener, entrance: Entrance) {
+    let entrance = Arc::new(entrance);
+    let mut is_told = false;
     loop {
-        let slot = Arc::clone(&slots).acquire_owned().await.expect("the semaphore is never closed");
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                causeway_cli::complain(format_args!("rendezvous: accept: {error}"));
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
+        match listener.accept().await {
+            Ok((stream, from)) => {
+                is_told = false;
+                tokio::spawn(serve_one(Arc::clone(&entrance), stream, from));
             }
-        };
-        let service = TowerToHyperService::new(router.clone());
-        tokio::spawn(async move {
-            let _slot = slot;
-            let connection = hyper::server::conn::http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_TIMEOUT)
-                .serve_connection(TokioIo::new(stream), service);
-            // A connection that breaks or dawdles concerns its client alone.
-            let _ = tokio::time::timeout(CONNECTION_TIMEOUT, connection).await;
-        });
+            Err(error) => {
+                if !std::mem::replace(&mut is_told, true) {
+                    complain(format_args!("rendezvous: cannot accept connections: {error}"));
+                }
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
     }
+}
+
+async fn serve_one(entrance: Arc<Entrance>, stream: TcpStream, from: SocketAddr) {
+    let address = from.ip().to_canonical();
+    let speaks_for_others = entrance.trusted.speaks_proxy_protocol(address) || entrance.trusted.forwards(address);
+    let place = Arc::new(entrance.places.enter((!speaks_for_others).then_some(address)));
+    tokio::select! {
+        () = handle(&entrance, stream, address, Arc::clone(&place)) => {}
+        () = place.evicted() => {}
+        () = overdue(&place) => {}
+    }
+}
+
+/// Resolves when the connection has lived long enough.
+async fn overdue(place: &Place) {
+    tokio::time::sleep(STRANGER_TIMEOUT).await;
+    if !place.is_stranger() {
+        tokio::time::sleep(MEMBER_TIMEOUT).await;
+    }
+}
+
+async fn handle(entrance: &Entrance, mut stream: TcpStream, from: IpAddr, place: Arc<Place>) {
+    let mut address = from;
+    if entrance.trusted.speaks_proxy_protocol(from) {
+        match tokio::time::timeout(PROXY_TIMEOUT, read_proxy_header(&mut stream)).await {
+            Ok(Ok(Some(client))) => {
+                address = client;
+                if !entrance.trusted.forwards(client) {
+                    place.identify(client);
+                }
+            }
+            // A health check of the proxy itself.
+            Ok(Ok(None)) => {}
+            Ok(Err(reason)) => return told_once(from, &reason),
+            Err(_) => return told_once(from, "the header did not come in time"),
+        }
+    }
+    let _ = stream.set_nodelay(true);
+    let caller = Caller { address, trusted: Arc::clone(&entrance.trusted), place };
+    match &entrance.tls {
+        Some(tls) => {
+            let handshake = tls.acceptor().accept(stream);
+            if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
+                exchange(&entrance.router, stream, caller).await;
+            }
+        }
+        None => exchange(&entrance.router, stream, caller).await,
+    }
+}
+
+/// One request and its answer. A connection that breaks or dawdles concerns its client alone.
+async fn exchange(router: &Router, stream: impl AsyncRead + AsyncWrite + Unpin, caller: Caller) {
+    let service = TowerToHyperService::new(router.clone().layer(Extension(caller)));
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(MAX_HEADER)
+        .max_headers(MAX_HEADER_LINES)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service);
+    let _ = connection.await;
+}
+
+/// A proxy that does not say who its client is: one line for all of the kind, so that a flood cannot fill the log.
+fn told_once(from: IpAddr, reason: &str) {
+    static TOLD: std::sync::Once = std::sync::Once::new();
+    TOLD.call_once(|| {
+        complain(format_args!(
+            "rendezvous: a connection of the trusted proxy {from} has no PROXY header: {reason}; further ones are not told"
+        ));
+    });
 }

@@ -1,21 +1,29 @@
 //! The rendezvous' HTTP surface.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::body::Body;
+use axum::extract::{Path, Query, Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::post;
+use axum::{Extension, Router};
+use http_body_util::{BodyExt as _, Limited};
 use serde::{Deserialize, Serialize};
 
-use super::{BadRoomName, Batch, Limits, MemberToken, Peer, Refusal, Role, RoomName, Rooms, Signal};
+use super::caller::Caller;
+use super::secret::MAX_SEALED;
+use super::{BadRoomId, Batch, Limits, MemberToken, Peer, Refusal, Role, RoomId, Rooms, Seated};
 
-/// Largest signal in octets of JSON.
-pub const MAX_BODY: usize = 4 * 1024;
+/// Longest body of a post, in octets.
+pub const MAX_BODY: usize = 16 * 1024;
+/// Maximum number of signals in one post.
+pub const MAX_POST: usize = 32;
+/// How long the body of a post may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest that a poll waits, whatever the client asks for: shorter than the idle timeouts of common proxies.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(25);
 /// How often silent members and old rooms are looked for.
@@ -30,6 +38,18 @@ pub struct Joined {
     pub token: String,
     /// Whether the member nominates.
     pub role: Role,
+    /// The member's number in its room.
+    pub member: u64,
+}
+
+/// The body of a post.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Post {
+    /// The number of the member that the signals are for.
+    pub to: u64,
+    /// The signals, sealed: URL-safe base64.
+    pub signals: Vec<String>,
 }
 
 /// The query of a poll.
@@ -44,8 +64,8 @@ struct Poll {
     peer: Option<Peer>,
 }
 
-/// The routes over an empty set of rooms; starts the task that expires them, which ends with the last router.
-pub fn router(limits: Limits) -> Router {
+/// The routes below `path` over an empty set of rooms; starts the task that expires them, which ends with the last router.
+pub(super) fn router(path: &str, limits: Limits) -> Router {
     let rooms: Shared = Arc::new(Mutex::new(Rooms::new(limits)));
     let weak = Arc::downgrade(&rooms);
     tokio::spawn(async move {
@@ -55,33 +75,40 @@ pub fn router(limits: Limits) -> Router {
             lock(&rooms).expire(Instant::now());
         }
     });
-    Router::new()
+    let routes = Router::new()
         .route("/rooms/{room}/members", post(join).delete(leave))
         .route("/rooms/{room}/signals", post(send).get(poll))
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .with_state(rooms)
+        .with_state(rooms);
+    if path.is_empty() { routes } else { Router::new().nest(path, routes) }
 }
 
-/// Every request that is refused, with what the client reads.
+/// Every request that is refused, and the reason that the client reads.
 enum Failure {
-    Name(BadRoomName),
+    Id(BadRoomId),
     Refused(Refusal),
     NoToken,
-    Signal(String),
+    Evicted,
+    Body(&'static str),
+    BodyTooLong,
+    BodyTooSlow,
 }
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let (status, reason) = match self {
-            Self::Name(error) => (StatusCode::BAD_REQUEST, error.to_string()),
+            Self::Id(error) => (StatusCode::BAD_REQUEST, error.to_string()),
             Self::NoToken => (StatusCode::UNAUTHORIZED, "a member's bearer token is missing".into()),
-            Self::Signal(reason) => (StatusCode::UNPROCESSABLE_ENTITY, reason),
+            Self::Evicted => (StatusCode::SERVICE_UNAVAILABLE, "there are too many connections; try later".into()),
+            Self::Body(reason) => (StatusCode::UNPROCESSABLE_ENTITY, reason.into()),
+            Self::BodyTooLong => (StatusCode::PAYLOAD_TOO_LARGE, format!("the body is longer than {MAX_BODY} bytes")),
+            Self::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, "the body did not come in time".into()),
             Self::Refused(refusal) => {
                 let status = match refusal {
-                    Refusal::Full => StatusCode::CONFLICT,
+                    Refusal::Full | Refusal::Undecided(_) => StatusCode::CONFLICT,
                     Refusal::TooManyRooms => StatusCode::SERVICE_UNAVAILABLE,
                     Refusal::NotAMember => StatusCode::FORBIDDEN,
-                    Refusal::InboxFull => StatusCode::TOO_MANY_REQUESTS,
+                    Refusal::PeerGone => StatusCode::GONE,
+                    Refusal::TooManySeats | Refusal::InboxFull | Refusal::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
                 };
                 (status, refusal.to_string())
             }
@@ -90,9 +117,9 @@ impl IntoResponse for Failure {
     }
 }
 
-impl From<BadRoomName> for Failure {
-    fn from(error: BadRoomName) -> Self {
-        Self::Name(error)
+impl From<BadRoomId> for Failure {
+    fn from(error: BadRoomId) -> Self {
+        Self::Id(error)
     }
 }
 
@@ -102,48 +129,109 @@ impl From<Refusal> for Failure {
     }
 }
 
-async fn join(State(rooms): State<Shared>, Path(room): Path<String>) -> Result<impl IntoResponse, Failure> {
-    let room: RoomName = room.parse()?;
-    let token = MemberToken(rand::random());
-    let role = lock(&rooms).join(Instant::now(), &room, token)?;
-    Ok((StatusCode::CREATED, Json(Joined { token: token.to_string(), role })))
+/// A request of a member. While it lives, the member is there; its connection takes no stranger's place.
+struct Attendance {
+    rooms: Shared,
+    room: RoomId,
+    token: MemberToken,
 }
 
-async fn leave(State(rooms): State<Shared>, Path(room): Path<String>, headers: HeaderMap) -> Result<StatusCode, Failure> {
-    let room: RoomName = room.parse()?;
-    lock(&rooms).leave(Instant::now(), &room, bearer(&headers)?)?;
+impl Attendance {
+    fn begin(rooms: &Shared, caller: &Caller, room: &str, headers: &HeaderMap) -> Result<Self, Failure> {
+        let (room, token) = (room.parse()?, bearer(headers)?);
+        lock(rooms).begin_request(Instant::now(), room, token)?;
+        let attendance = Self { rooms: Arc::clone(rooms), room, token };
+        if caller.place.promote() { Ok(attendance) } else { Err(Failure::Evicted) }
+    }
+
+    fn rooms(&self) -> MutexGuard<'_, Rooms> {
+        lock(&self.rooms)
+    }
+}
+
+impl Drop for Attendance {
+    fn drop(&mut self) {
+        self.rooms().end_request(Instant::now(), self.room, self.token);
+    }
+}
+
+async fn join(
+    State(rooms): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    Path(room): Path<String>,
+    headers: HeaderMap,
+) -> Result<impl IntoResponse, Failure> {
+    let client = caller.client(&headers);
+    let (room, token) = (room.parse()?, MemberToken(rand::random()));
+    let Seated { role, member } = match seat(&rooms, room, token, client) {
+        // One member may be a ghost; whether it is shows in a few seconds.
+        Err(Refusal::Undecided(at)) => {
+            tokio::time::sleep_until(at.into()).await;
+            seat(&rooms, room, token, client)?
+        }
+        decided => decided?,
+    };
+    Ok((StatusCode::CREATED, Json(Joined { token: token.to_string(), role, member })))
+}
+
+fn seat(rooms: &Shared, room: RoomId, token: MemberToken, client: IpAddr) -> Result<Seated, Refusal> {
+    lock(rooms).join(Instant::now(), room, token, client)
+}
+
+async fn leave(
+    State(rooms): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    Path(room): Path<String>,
+    headers: HeaderMap,
+) -> Result<StatusCode, Failure> {
+    let attendance = Attendance::begin(&rooms, &caller, &room, &headers)?;
+    attendance.rooms().leave(Instant::now(), attendance.room, attendance.token)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn send(State(rooms): State<Shared>, Path(room): Path<String>, headers: HeaderMap, body: Bytes) -> Result<StatusCode, Failure> {
-    let room: RoomName = room.parse()?;
-    let token = bearer(&headers)?;
-    let signal: Signal = serde_json::from_slice(&body).map_err(|error| Failure::Signal(error.to_string()))?;
-    signal.validate().map_err(|error| Failure::Signal(error.to_string()))?;
-    lock(&rooms).post(Instant::now(), &room, token, signal)?;
+async fn send(
+    State(rooms): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    Path(room): Path<String>,
+    request: Request,
+) -> Result<StatusCode, Failure> {
+    let attendance = Attendance::begin(&rooms, &caller, &room, request.headers())?;
+    let body = body(request.into_body()).await?;
+    let Post { to, signals } = serde_json::from_slice(&body).map_err(|_| Failure::Body("the body is no list of sealed signals"))?;
+    let is_sealed = |text: &String| text.len() <= MAX_SEALED && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    if signals.len() > MAX_POST || !signals.iter().all(is_sealed) {
+        return Err(Failure::Body("there are too many signals in one body, or one is too long or not sealed"));
+    }
+    attendance.rooms().post(Instant::now(), attendance.room, attendance.token, to, signals)?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn body(body: Body) -> Result<axum::body::Bytes, Failure> {
+    let collected = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await;
+    Ok(collected.map_err(|_| Failure::BodyTooSlow)?.map_err(|_| Failure::BodyTooLong)?.to_bytes())
 }
 
 async fn poll(
     State(rooms): State<Shared>,
+    Extension(caller): Extension<Caller>,
     Path(room): Path<String>,
     Query(query): Query<Poll>,
     headers: HeaderMap,
 ) -> Result<Json<Batch>, Failure> {
-    let room: RoomName = room.parse()?;
-    let token = bearer(&headers)?;
-    let news = lock(&rooms).news(Instant::now(), &room, token)?;
-    let wait = Duration::from_secs(query.wait).min(LONGEST_WAIT);
-    let deadline = tokio::time::Instant::now() + wait;
+    let attendance = Attendance::begin(&rooms, &caller, &room, &headers)?;
+    let (room, token) = (attendance.room, attendance.token);
+    let mut news = attendance.rooms().news(Instant::now(), room, token)?;
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(query.wait).min(LONGEST_WAIT);
     loop {
-        let batch = lock(&rooms).take(Instant::now(), &room, token, query.after)?;
+        let batch = attendance.rooms().take(Instant::now(), room, token, query.after)?;
         let peer_changed = query.peer.is_some_and(|known| known != batch.peer);
         if !batch.signals.is_empty() || peer_changed {
             return Ok(Json(batch));
         }
-        // The permit of a notification that came since `take` is kept, so none is missed.
-        if tokio::time::timeout_at(deadline, news.notified()).await.is_err() {
-            return Ok(Json(batch));
+        match tokio::time::timeout_at(deadline, news.changed()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return Err(Refusal::NotAMember.into()),
+            Err(_) => return Ok(Json(batch)),
         }
     }
 }

@@ -2,32 +2,49 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `POST /rooms/{room}/members` | 201 [`http::Joined`]: the member's token and its role; 409 when two were there |
-//! | `POST /rooms/{room}/signals` | 204; the body is one [`Signal`] for the other member |
-//! | `GET /rooms/{room}/signals?after=N&wait=S` | 200 [`Batch`], at once if there is news, else after at most `S` seconds |
+//! | `POST /rooms/{room}/members` | 201 [`http::Joined`]: the member's token, its role and its number; 409 while two are there |
+//! | `POST /rooms/{room}/signals` | 204; the body is one [`http::Post`] for the other member; 410 if that one is gone |
+//! | `GET /rooms/{room}/signals?after=N&wait=S&peer=P` | 200 [`Batch`], at once if there is news, else after at most `S` seconds |
 //! | `DELETE /rooms/{room}/members` | 204; the member leaves |
 //!
-//! All but the first carry `Authorization: Bearer TOKEN`. Everything is bounded by [`Limits`]; a room vanishes when both
-//! members left, when neither was heard of for a while, and at the end of its lifetime at the latest.
+//! All but the first carry `Authorization: Bearer TOKEN`. A room is named by 128 bits that both agents derive from what they share
+//! ([`RoomKey`]), and what they say is sealed with a key that the rendezvous does not have: it sees addresses, times and lengths.
 //!
-//! ICE passwords pass through here, so whoever runs it can join a call; it carries no media and no TURN password.
+//! Everything is bounded by [`Limits`]: rooms, seats of one address or network, signals. Connections of strangers have few places, which they
+//! take from each other; a member's connection takes none. A member is there while a request of it is open. Its seat may be taken again once
+//! none has been open for some seconds: an agent that was killed and started again does not meet its ghost. A room vanishes with its members,
+//! and at the end of its lifetime at the latest.
 
 mod accept;
+mod caller;
+mod descriptors;
 pub mod http;
-mod name;
+mod id;
+mod places;
+mod prefix;
 mod room;
 mod rooms;
+mod secret;
 mod signal;
+mod tls;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use ipnet::IpNet;
 
-pub use name::{BadRoomName, RoomName};
-pub use room::{Batch, MemberToken, Peer, Role};
+use accept::Entrance;
+use caller::Trusted;
+pub use id::{BadRoomId, RoomId};
+use places::Places;
+pub use room::{Batch, MemberToken, Peer, Role, Seated};
 pub use rooms::{Limits, Refusal, Rooms};
+pub use secret::{BadRoomName, BadRoomSecret, BadSeal, Envelope, RoomKey, RoomName, RoomSecret};
 pub use signal::{BadSignal, Signal};
+use tls::ServerTls;
 
 use crate::interrupt::interrupted;
 use crate::verdict::Verdict;
@@ -38,10 +55,29 @@ pub struct Args {
     /// Address to listen on.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8088")]
     pub listen: SocketAddr,
-    /// Most rooms at a time.
+    /// Serve https:// with the certificates in this file (PEM, the server's own first). It is read again when it changes.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_certificate: Option<PathBuf>,
+    /// The certificate's private key (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    pub tls_key: Option<PathBuf>,
+    /// Serve below this path, as in /meet, for a reverse proxy that does not take it away.
+    #[arg(long, value_name = "PATH", default_value = "", value_parser = path)]
+    pub path: String,
+    /// A reverse proxy, as an address or a network, that says in X-Forwarded-For who its client is; may be repeated. Without it, all clients
+    /// of a proxy count as one.
+    #[arg(long, value_name = "PREFIX", value_parser = network)]
+    pub trust_forwarded_for: Vec<IpNet>,
+    /// A proxy, as an address or a network, whose connections begin with a PROXY protocol header (version 1 or 2); may be repeated.
+    #[arg(long, value_name = "PREFIX", value_parser = network)]
+    pub trust_proxy_protocol: Vec<IpNet>,
+    /// Maximum number of rooms.
     #[arg(long, value_name = "N", default_value_t = Limits::default().rooms)]
     pub max_rooms: usize,
-    /// Most signals waiting for one member.
+    /// Maximum number of seats that one client address (IPv6: one /64) holds; four times as many for its /24 (IPv6: /48).
+    #[arg(long, value_name = "N", default_value_t = Limits::default().seats_per_prefix)]
+    pub max_seats_per_address: usize,
+    /// Maximum number of signals waiting for one member.
     #[arg(long, value_name = "N", default_value_t = Limits::default().signals)]
     pub max_signals: usize,
     /// Seconds after which a room is closed, whatever happens in it.
@@ -52,18 +88,79 @@ pub struct Args {
 /// Serves until interrupted; prints the address on standard output once it listens.
 ///
 /// # Errors
-/// The address cannot be bound.
+/// The address cannot be bound, or the certificate cannot be used.
 pub async fn run(args: Args) -> anyhow::Result<Verdict> {
-    let limits =
-        Limits { rooms: args.max_rooms, signals: args.max_signals, lifetime: Duration::from_secs(args.room_lifetime), ..Limits::default() };
+    let limits = Limits {
+        rooms: descriptors::rooms_that_fit(args.max_rooms)?,
+        seats_per_prefix: args.max_seats_per_address,
+        signals: args.max_signals,
+        lifetime: Duration::from_secs(args.room_lifetime),
+        ..Limits::default()
+    };
+    let tls = match (args.tls_certificate, args.tls_key) {
+        (Some(certificate), Some(key)) => Some(ServerTls::start(certificate, key)?),
+        _ => None,
+    };
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let listener = tokio::net::TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
-    causeway_cli::answer_line(format_args!("rendezvous listening on http://{}", listener.local_addr()?))?;
-    let router = http::router(limits);
+    causeway_cli::answer_line(format_args!("rendezvous listening on {scheme}://{}{}", listener.local_addr()?, args.path))?;
+    let entrance = Entrance {
+        places: Places::new(),
+        trusted: Arc::new(Trusted { forwarded_for: args.trust_forwarded_for, proxy_protocol: args.trust_proxy_protocol }),
+        tls,
+        router: http::router(&args.path, limits),
+    };
     tokio::select! {
-        () = accept::serve(listener, router) => Ok(Verdict::Yes),
+        () = accept::serve(listener, entrance) => Ok(Verdict::Yes),
         ended = interrupted() => {
             ended?;
             Ok(Verdict::Yes)
         }
+    }
+}
+
+/// `/meet`; the final slash does not matter, and `/` is no path.
+fn path(text: &str) -> Result<String, String> {
+    let path = text.trim_end_matches('/');
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~' | b'/');
+    if path.is_empty() || (path.starts_with('/') && !path.contains("//") && path.bytes().all(allowed)) {
+        Ok(path.to_owned())
+    } else {
+        Err("a path begins with `/` and has letters, digits, `-`, `_`, `.` and `~`".into())
+    }
+}
+
+/// An address or a network; an IPv4 address in IPv6's clothes is the IPv4 address.
+fn network(text: &str) -> Result<IpNet, String> {
+    let address = || text.parse::<std::net::IpAddr>().ok().map(|address| IpNet::from(address.to_canonical()));
+    match text.parse::<IpNet>().ok().or_else(address) {
+        Some(IpNet::V6(network)) if network.addr().to_ipv4_mapped().is_some() => {
+            Err(format!("{text}: write the IPv4 network, as in 192.0.2.0/24"))
+        }
+        Some(network) => Ok(network),
+        None => Err("an address or a network is needed, as in 192.0.2.1 or 192.0.2.0/24".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_that_a_proxy_can_hand_on() {
+        for (text, read) in [("", ""), ("/", ""), ("/meet", "/meet"), ("/meet/", "/meet"), ("/a/b-c", "/a/b-c")] {
+            assert_eq!(path(text).unwrap(), read);
+        }
+        for bad in ["meet", "/a//b", "/{x}", "/a?b", "/ü"] {
+            assert!(path(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn h54_a_network_has_one_form() {
+        assert_eq!(network("::ffff:192.0.2.1").unwrap().to_string(), "192.0.2.1/32");
+        assert_eq!(network("192.0.2.0/24").unwrap().to_string(), "192.0.2.0/24");
+        assert!(network("::ffff:10.0.0.0/104").unwrap_err().contains("write the IPv4 network"));
+        assert!(network("proxy.example").is_err());
     }
 }

@@ -2,21 +2,25 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
-use super::{Refusal, Signal};
+use super::rooms::{Limits, Refusal};
 
-/// Who nominates (RFC 8445 §6.1.1): the first in the room is controlling.
+/// Maximum number of requests that one member may have open: a poll, a post, and one that a proxy has not noticed to be over.
+pub(super) const MAX_REQUESTS: u8 = 3;
+
+/// Who nominates (RFC 8445 §6.1.1): the first seat of the room is controlling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Came first.
+    /// Has the first seat.
     Controlling,
-    /// Came second.
+    /// Has the second seat.
     Controlled,
 }
 
@@ -37,147 +41,292 @@ impl fmt::Debug for MemberToken {
     }
 }
 
-/// What a member knows of the other one.
+/// What a member knows about the other one; in text `absent`, `present-N` or `left`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(into = "String", try_from = "String")]
 pub enum Peer {
-    /// Nobody came yet.
+    /// The seat is empty: its member has not come yet, or vanished without a word.
     Absent,
-    /// In the room.
-    Present,
-    /// Was here and left, or was not heard of for too long.
+    /// In the room. Each member that takes a seat has a number of its own, so that a member that came back is told from its ghost.
+    Present(u64),
+    /// Said that it leaves.
     Left,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => f.write_str("absent"),
+            Self::Present(member) => write!(f, "present-{member}"),
+            Self::Left => f.write_str("left"),
+        }
+    }
+}
+
+impl FromStr for Peer {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let member = || text.strip_prefix("present-").and_then(|number| number.parse().ok());
+        match text {
+            "absent" => Ok(Self::Absent),
+            "left" => Ok(Self::Left),
+            _ => member().map(Self::Present).ok_or_else(|| format!("{text:?} is none of absent, present-N and left")),
+        }
+    }
+}
+
+impl From<Peer> for String {
+    fn from(peer: Peer) -> Self {
+        peer.to_string()
+    }
+}
+
+impl TryFrom<String> for Peer {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
 }
 
 /// The answer to a poll.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Batch {
-    /// What the other member said, oldest first.
-    pub signals: Vec<Signal>,
+    /// What the present other member said, oldest first; sealed, so that only the two of them can read it.
+    pub signals: Vec<String>,
     /// The number of the last signal in `signals`, or `after` again: the next poll's `after`, which also acknowledges.
     pub last: u64,
     /// The other member.
     pub peer: Peer,
 }
 
+/// A member that took a seat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seated {
+    /// Which seat.
+    pub role: Role,
+    /// The member's number in its room.
+    pub member: u64,
+}
+
 #[derive(Debug)]
 enum Occupant {
     Nobody,
-    Member { token: MemberToken, seen: Instant },
+    Member(Member),
     Left,
+}
+
+#[derive(Debug)]
+struct Member {
+    token: MemberToken,
+    number: u64,
+    address: IpAddr,
+    /// Requests of this member that are open now.
+    requests: u8,
+    seen: Instant,
+}
+
+impl Member {
+    /// How long no request has been open.
+    fn idle(&self, now: Instant) -> Duration {
+        if self.requests > 0 { Duration::ZERO } else { now.saturating_duration_since(self.seen) }
+    }
 }
 
 #[derive(Debug)]
 struct Seat {
     occupant: Occupant,
     /// Signals for this seat with their numbers, which count from 1.
-    inbox: VecDeque<(u64, Signal)>,
+    inbox: VecDeque<(u64, String)>,
+    inbox_octets: usize,
     last_number: u64,
-    news: Arc<Notify>,
+    /// Changes with every piece of news for this seat, so that all open polls wake.
+    news: watch::Sender<()>,
 }
 
 impl Seat {
     fn new() -> Self {
-        Self { occupant: Occupant::Nobody, inbox: VecDeque::new(), last_number: 0, news: Arc::new(Notify::new()) }
+        Self { occupant: Occupant::Nobody, inbox: VecDeque::new(), inbox_octets: 0, last_number: 0, news: watch::Sender::new(()) }
+    }
+
+    fn member(&self) -> Option<&Member> {
+        match &self.occupant {
+            Occupant::Member(member) => Some(member),
+            Occupant::Nobody | Occupant::Left => None,
+        }
+    }
+
+    fn empty_inbox(&mut self) {
+        self.inbox.clear();
+        self.inbox_octets = 0;
+    }
+
+    fn peer(&self) -> Peer {
+        match &self.occupant {
+            Occupant::Nobody => Peer::Absent,
+            Occupant::Member(member) => Peer::Present(member.number),
+            Occupant::Left => Peer::Left,
+        }
     }
 }
 
-/// Two seats. A seat that was left stays taken: a call that ended is not joined by a third.
+/// Two seats. A seat whose member left or vanished may be taken again: by the same agent, started once more, or by the real peer.
 #[derive(Debug)]
 pub(super) struct Room {
     seats: [Seat; 2],
     created: Instant,
+    members: u64,
 }
 
 impl Room {
     pub(super) fn new(now: Instant) -> Self {
-        Self { seats: [Seat::new(), Seat::new()], created: now }
+        Self { seats: [Seat::new(), Seat::new()], created: now, members: 0 }
     }
 
-    pub(super) fn join(&mut self, now: Instant, token: MemberToken) -> Result<Role, Refusal> {
-        let free = self.seats.iter().position(|seat| matches!(seat.occupant, Occupant::Nobody)).ok_or(Refusal::Full)?;
-        self.seats[free].occupant = Occupant::Member { token, seen: now };
-        self.seats[1 - free].news.notify_one();
-        Ok(if free == 0 { Role::Controlling } else { Role::Controlled })
+    pub(super) fn created(&self) -> Instant {
+        self.created
+    }
+
+    /// The addresses of its members.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.seats.iter().filter_map(Seat::member).map(|member| member.address)
+    }
+
+    /// Makes ghosts leave and finds a free seat.
+    pub(super) fn free_seat(&mut self, now: Instant, grace: Duration) -> Result<usize, Refusal> {
+        self.expire_members(now, grace);
+        if let Some(free) = self.seats.iter().position(|seat| seat.member().is_none()) {
+            return Ok(free);
+        }
+        let idle = self.seats.iter().filter_map(Seat::member).filter(|member| member.requests == 0);
+        // A member between two requests is alive; a ghost is found out once the grace is over.
+        match idle.map(|member| member.seen + grace).min() {
+            Some(at) => Err(Refusal::Undecided(at)),
+            None => Err(Refusal::Full),
+        }
+    }
+
+    /// Takes a seat that [`free_seat`](Self::free_seat) found.
+    pub(super) fn sit(&mut self, now: Instant, seat: usize, token: MemberToken, address: IpAddr) -> Seated {
+        self.members += 1;
+        let number = self.members;
+        // Neither seat has a word from before: what was said to or by another member is not for this pair.
+        self.seats.iter_mut().for_each(Seat::empty_inbox);
+        self.seats[seat].occupant = Occupant::Member(Member { token, number, address, requests: 0, seen: now });
+        self.seats[1 - seat].news.send_replace(());
+        Seated { role: if seat == 0 { Role::Controlling } else { Role::Controlled }, member: number }
     }
 
     /// The seat of a member, which is thereby heard of.
     fn seat_of(&mut self, now: Instant, token: MemberToken) -> Result<usize, Refusal> {
         for (index, seat) in self.seats.iter_mut().enumerate() {
-            if let Occupant::Member { token: held, seen } = &mut seat.occupant
-                && *held == token
+            if let Occupant::Member(member) = &mut seat.occupant
+                && member.token == token
             {
-                *seen = now;
+                member.seen = now;
                 return Ok(index);
             }
         }
         Err(Refusal::NotAMember)
     }
 
-    pub(super) fn post(&mut self, now: Instant, token: MemberToken, signal: Signal, most: usize) -> Result<(), Refusal> {
-        let other = 1 - self.seat_of(now, token)?;
-        let seat = &mut self.seats[other];
-        if matches!(seat.occupant, Occupant::Left) {
-            return Ok(()); // nobody will read it
+    fn member_mut(&mut self, now: Instant, token: MemberToken) -> Result<&mut Member, Refusal> {
+        let own = self.seat_of(now, token)?;
+        match &mut self.seats[own].occupant {
+            Occupant::Member(member) => Ok(member),
+            Occupant::Nobody | Occupant::Left => Err(Refusal::NotAMember),
         }
-        if seat.inbox.len() >= most {
-            return Err(Refusal::InboxFull);
+    }
+
+    /// A request of a member begins; [`end_request`](Self::end_request) follows.
+    pub(super) fn begin_request(&mut self, now: Instant, token: MemberToken) -> Result<(), Refusal> {
+        let member = self.member_mut(now, token)?;
+        if member.requests >= MAX_REQUESTS {
+            return Err(Refusal::TooManyRequests);
         }
-        seat.last_number += 1;
-        seat.inbox.push_back((seat.last_number, signal));
-        seat.news.notify_one();
+        member.requests += 1;
         Ok(())
     }
 
-    /// What came after signal number `after`; earlier ones are acknowledged and forgotten.
-    pub(super) fn take(&mut self, now: Instant, token: MemberToken, after: u64) -> Result<Batch, Refusal> {
-        let own = self.seat_of(now, token)?;
-        let peer = match self.seats[1 - own].occupant {
-            Occupant::Nobody => Peer::Absent,
-            Occupant::Member { .. } => Peer::Present,
-            Occupant::Left => Peer::Left,
-        };
-        let inbox = &mut self.seats[own].inbox;
-        while inbox.front().is_some_and(|(number, _)| *number <= after) {
-            inbox.pop_front();
+    pub(super) fn end_request(&mut self, now: Instant, token: MemberToken) {
+        if let Ok(member) = self.member_mut(now, token) {
+            member.requests = member.requests.saturating_sub(1);
         }
-        let last = inbox.back().map_or(after, |(number, _)| *number);
-        Ok(Batch { signals: inbox.iter().map(|(_, signal)| signal.clone()).collect(), last, peer })
     }
 
-    /// Wakes the member's poll when there is news.
-    pub(super) fn news(&mut self, now: Instant, token: MemberToken) -> Result<Arc<Notify>, Refusal> {
+    pub(super) fn post(&mut self, now: Instant, token: MemberToken, to: u64, signals: Vec<String>, limits: &Limits) -> Result<(), Refusal> {
+        let other = 1 - self.seat_of(now, token)?;
+        let seat = &mut self.seats[other];
+        if seat.peer() != Peer::Present(to) {
+            return Err(Refusal::PeerGone);
+        }
+        let octets: usize = signals.iter().map(String::len).sum();
+        if seat.inbox.len() + signals.len() > limits.signals || seat.inbox_octets + octets > limits.inbox_octets {
+            return Err(Refusal::InboxFull);
+        }
+        seat.inbox_octets += octets;
+        for signal in signals {
+            seat.last_number += 1;
+            seat.inbox.push_back((seat.last_number, signal));
+        }
+        seat.news.send_replace(());
+        Ok(())
+    }
+
+    /// The signals after number `after`; earlier ones are acknowledged and forgotten.
+    pub(super) fn take(&mut self, now: Instant, token: MemberToken, after: u64) -> Result<Batch, Refusal> {
         let own = self.seat_of(now, token)?;
-        Ok(Arc::clone(&self.seats[own].news))
+        let peer = self.seats[1 - own].peer();
+        let seat = &mut self.seats[own];
+        while let Some((number, signal)) = seat.inbox.front() {
+            if *number > after {
+                break;
+            }
+            seat.inbox_octets -= signal.len();
+            seat.inbox.pop_front();
+        }
+        let last = seat.inbox.back().map_or(after, |(number, _)| *number);
+        Ok(Batch { signals: seat.inbox.iter().map(|(_, signal)| signal.clone()).collect(), last, peer })
+    }
+
+    /// Changes when there is news for the member.
+    pub(super) fn news(&mut self, now: Instant, token: MemberToken) -> Result<watch::Receiver<()>, Refusal> {
+        let own = self.seat_of(now, token)?;
+        Ok(self.seats[own].news.subscribe())
     }
 
     pub(super) fn leave(&mut self, now: Instant, token: MemberToken) -> Result<(), Refusal> {
         let own = self.seat_of(now, token)?;
-        self.vacate(own);
+        self.vacate(own, Occupant::Left);
         Ok(())
     }
 
-    fn vacate(&mut self, index: usize) {
-        self.seats[index].occupant = Occupant::Left;
-        self.seats[index].inbox.clear();
-        self.seats[index].news.notify_one();
-        self.seats[1 - index].news.notify_one();
+    fn vacate(&mut self, index: usize, occupant: Occupant) {
+        self.seats[index].occupant = occupant;
+        self.seats[index].empty_inbox();
+        for seat in &self.seats {
+            seat.news.send_replace(());
+        }
     }
 
-    /// Lets members go that were not heard of for `absence`.
+    /// Removes members without an open request for `absence`.
     pub(super) fn expire_members(&mut self, now: Instant, absence: Duration) {
         for index in 0..self.seats.len() {
-            if let Occupant::Member { seen, .. } = self.seats[index].occupant
-                && now.saturating_duration_since(seen) >= absence
-            {
-                self.vacate(index);
+            if self.seats[index].member().is_some_and(|member| member.idle(now) >= absence) {
+                self.vacate(index, Occupant::Nobody);
             }
         }
     }
 
-    /// Nobody is here, or the room's time is over.
+    /// Whether both seats are taken.
+    pub(super) fn is_paired(&self) -> bool {
+        self.seats.iter().all(|seat| seat.member().is_some())
+    }
+
+    /// Whether the room is empty, or its time is over.
     pub(super) fn is_over(&self, now: Instant, lifetime: Duration) -> bool {
-        let occupied = self.seats.iter().any(|seat| matches!(seat.occupant, Occupant::Member { .. }));
+        let occupied = self.seats.iter().any(|seat| seat.member().is_some());
         !occupied || now.saturating_duration_since(self.created) >= lifetime
     }
 }

@@ -1,55 +1,82 @@
 //! All rooms, and the limits that keep them small.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
-use super::room::Room;
-use super::{Batch, MemberToken, Role, RoomName, Signal};
+use super::RoomId;
+use super::prefix::{Prefix, PrefixLimit};
+use super::room::{Batch, MemberToken, Room, Seated};
 
-/// What one rendezvous holds at most.
+/// The limits of one rendezvous.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Rooms at a time.
+    /// Maximum number of rooms.
     pub rooms: usize,
-    /// Signals that wait for one member.
+    /// Maximum number of seats that clients of one address hold; an IPv6 /64 counts as an address. Four times as many for an IPv4 /24 or IPv6 /48.
+    pub seats_per_prefix: usize,
+    /// Maximum number of signals that wait for one member.
     pub signals: usize,
+    /// Maximum length of these together.
+    pub inbox_octets: usize,
     /// From a room's first member to its end.
     pub lifetime: Duration,
-    /// A member that makes no request for so long has left. Longer than the longest poll.
+    /// How long a member may have no request open before it counts as gone.
     pub absence: Duration,
+    /// How long a member may have no request open before another one may take its seat.
+    pub grace: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { rooms: 1_000, signals: 128, lifetime: Duration::from_secs(15 * 60), absence: Duration::from_secs(60) }
+        Self {
+            rooms: 1_000,
+            seats_per_prefix: 32,
+            signals: 128,
+            inbox_octets: 64 * 1024,
+            lifetime: Duration::from_secs(15 * 60),
+            absence: Duration::from_secs(60),
+            grace: Duration::from_secs(4),
+        }
     }
 }
 
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Two members are, or were, in the room.
+    /// Both seats are taken by members that are there.
     #[error("the room has its two members")]
     Full,
+    /// Both seats are taken, but one member has no request open: ask again at this time.
+    #[error("the room has its two members")]
+    Undecided(Instant),
     /// [`Limits::rooms`].
     #[error("there are too many rooms; try later")]
     TooManyRooms,
+    /// [`Limits::seats_per_prefix`].
+    #[error("clients of this address hold too many seats")]
+    TooManySeats,
     /// No such room, or the token is no member's.
     #[error("no member of this room")]
     NotAMember,
-    /// [`Limits::signals`].
+    /// The member that the signal is for is not in the room.
+    #[error("the other member is gone")]
+    PeerGone,
+    /// [`Limits::signals`] or [`Limits::inbox_octets`].
     #[error("too many signals wait for the other member")]
     InboxFull,
+    /// A member has few requests open at a time.
+    #[error("this member has too many requests open")]
+    TooManyRequests,
 }
 
 /// The rooms. Reads no clock: every call says what time it is.
 #[derive(Debug)]
 pub struct Rooms {
     limits: Limits,
-    rooms: HashMap<RoomName, Room>,
+    rooms: HashMap<RoomId, Room>,
 }
 
 impl Rooms {
@@ -59,49 +86,95 @@ impl Rooms {
         Self { limits, rooms: HashMap::new() }
     }
 
-    /// Takes a seat, in a new room if need be.
+    /// Takes a seat for a client at `address`, in a new room if need be. A member that has had no request open for [`Limits::grace`] gives
+    /// way.
     ///
     /// # Errors
-    /// [`Refusal::Full`], [`Refusal::TooManyRooms`].
-    pub fn join(&mut self, now: Instant, name: &RoomName, token: MemberToken) -> Result<Role, Refusal> {
+    /// [`Refusal::Full`], [`Refusal::Undecided`], [`Refusal::TooManyRooms`], [`Refusal::TooManySeats`].
+    pub fn join(&mut self, now: Instant, id: RoomId, token: MemberToken, address: IpAddr) -> Result<Seated, Refusal> {
         self.expire(now);
-        if !self.rooms.contains_key(name) && self.rooms.len() >= self.limits.rooms {
-            return Err(Refusal::TooManyRooms);
+        let seat = match self.rooms.get_mut(&id) {
+            Some(room) => room.free_seat(now, self.limits.grace)?,
+            None => 0,
+        };
+        let limit = PrefixLimit { narrow: self.limits.seats_per_prefix };
+        if limit.is_reached(address, self.rooms.values().flat_map(Room::addresses)) {
+            return Err(Refusal::TooManySeats);
         }
-        self.rooms.entry(name.clone()).or_insert_with(|| Room::new(now)).join(now, token)
+        if !self.rooms.contains_key(&id) && self.rooms.len() >= self.limits.rooms {
+            self.make_room(address)?;
+        }
+        Ok(self.rooms.entry(id).or_insert_with(|| Room::new(now)).sit(now, seat, token, address))
     }
 
-    /// Puts a signal into the other member's inbox, also before that one came.
+    /// Closes a room of the network that has the most rooms in which one member waits alone, if the newcomer's network has fewer: strangers
+    /// that fill the house make room for others, and calls go on.
+    fn make_room(&mut self, address: IpAddr) -> Result<(), Refusal> {
+        let mut waiting: HashMap<Prefix, (usize, Instant, RoomId)> = HashMap::new();
+        for (id, room) in self.rooms.iter().filter(|(_, room)| !room.is_paired()) {
+            for prefix in room.addresses().map(Prefix::wide) {
+                let entry = waiting.entry(prefix).or_insert((0, room.created(), *id));
+                entry.0 += 1;
+                if room.created() < entry.1 {
+                    (entry.1, entry.2) = (room.created(), *id);
+                }
+            }
+        }
+        let own = waiting.get(&Prefix::wide(address)).map_or(0, |(count, ..)| *count);
+        let (count, _, oldest) = waiting.into_values().max_by_key(|(count, ..)| *count).ok_or(Refusal::TooManyRooms)?;
+        if count <= own + 1 {
+            return Err(Refusal::TooManyRooms);
+        }
+        self.rooms.remove(&oldest);
+        Ok(())
+    }
+
+    /// A request of a member begins: the member is there until [`end_request`](Self::end_request).
     ///
     /// # Errors
-    /// [`Refusal::NotAMember`], [`Refusal::InboxFull`].
-    pub fn post(&mut self, now: Instant, name: &RoomName, token: MemberToken, signal: Signal) -> Result<(), Refusal> {
-        let most = self.limits.signals;
-        self.room(name)?.post(now, token, signal, most)
+    /// [`Refusal::NotAMember`], [`Refusal::TooManyRequests`].
+    pub fn begin_request(&mut self, now: Instant, id: RoomId, token: MemberToken) -> Result<(), Refusal> {
+        self.room(id)?.begin_request(now, token)
+    }
+
+    /// The request is over, or its connection is.
+    pub fn end_request(&mut self, now: Instant, id: RoomId, token: MemberToken) {
+        if let Ok(room) = self.room(id) {
+            room.end_request(now, token);
+        }
+    }
+
+    /// Puts signals into the inbox of the other member, if it still is number `to`.
+    ///
+    /// # Errors
+    /// [`Refusal::NotAMember`], [`Refusal::PeerGone`], [`Refusal::InboxFull`]: then none of them was taken.
+    pub fn post(&mut self, now: Instant, id: RoomId, token: MemberToken, to: u64, signals: Vec<String>) -> Result<(), Refusal> {
+        let limits = self.limits;
+        self.room(id)?.post(now, token, to, signals, &limits)
     }
 
     /// What the other member said after signal number `after`.
     ///
     /// # Errors
     /// [`Refusal::NotAMember`].
-    pub fn take(&mut self, now: Instant, name: &RoomName, token: MemberToken, after: u64) -> Result<Batch, Refusal> {
-        self.room(name)?.take(now, token, after)
+    pub fn take(&mut self, now: Instant, id: RoomId, token: MemberToken, after: u64) -> Result<Batch, Refusal> {
+        self.room(id)?.take(now, token, after)
     }
 
     /// What wakes a poll of this member.
     ///
     /// # Errors
     /// [`Refusal::NotAMember`].
-    pub fn news(&mut self, now: Instant, name: &RoomName, token: MemberToken) -> Result<Arc<Notify>, Refusal> {
-        self.room(name)?.news(now, token)
+    pub fn news(&mut self, now: Instant, id: RoomId, token: MemberToken) -> Result<watch::Receiver<()>, Refusal> {
+        self.room(id)?.news(now, token)
     }
 
     /// Gives the seat up; the room goes with its last member.
     ///
     /// # Errors
     /// [`Refusal::NotAMember`].
-    pub fn leave(&mut self, now: Instant, name: &RoomName, token: MemberToken) -> Result<(), Refusal> {
-        self.room(name)?.leave(now, token)?;
+    pub fn leave(&mut self, now: Instant, id: RoomId, token: MemberToken) -> Result<(), Refusal> {
+        self.room(id)?.leave(now, token)?;
         self.expire(now);
         Ok(())
     }
@@ -127,102 +200,10 @@ impl Rooms {
         self.rooms.is_empty()
     }
 
-    fn room(&mut self, name: &RoomName) -> Result<&mut Room, Refusal> {
-        self.rooms.get_mut(name).ok_or(Refusal::NotAMember)
+    fn room(&mut self, id: RoomId) -> Result<&mut Room, Refusal> {
+        self.rooms.get_mut(&id).ok_or(Refusal::NotAMember)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::Peer;
-    use super::*;
-
-    const A: MemberToken = MemberToken(1);
-    const B: MemberToken = MemberToken(2);
-    const C: MemberToken = MemberToken(3);
-    const DONE: Signal = Signal::EndOfCandidates {};
-
-    fn name(text: &str) -> RoomName {
-        text.parse().unwrap()
-    }
-
-    fn two_members() -> (Rooms, RoomName, Instant) {
-        let (mut rooms, room, now) = (Rooms::new(Limits::default()), name("r"), Instant::now());
-        assert_eq!(rooms.join(now, &room, A), Ok(Role::Controlling));
-        assert_eq!(rooms.join(now, &room, B), Ok(Role::Controlled));
-        (rooms, room, now)
-    }
-
-    #[test]
-    fn the_third_is_refused_also_after_one_left() {
-        let (mut rooms, room, now) = two_members();
-        assert_eq!(rooms.join(now, &room, C), Err(Refusal::Full));
-        rooms.leave(now, &room, A).unwrap();
-        assert_eq!(rooms.join(now, &room, C), Err(Refusal::Full));
-        assert_eq!(rooms.take(now, &room, B, 0).unwrap().peer, Peer::Left);
-    }
-
-    #[test]
-    fn nothing_is_kept_after_both_left() {
-        let (mut rooms, room, now) = two_members();
-        rooms.leave(now, &room, A).unwrap();
-        rooms.leave(now, &room, B).unwrap();
-        assert!(rooms.is_empty());
-        assert_eq!(rooms.post(now, &room, A, DONE), Err(Refusal::NotAMember));
-    }
-
-    #[test]
-    fn a_signal_waits_until_it_is_acknowledged() {
-        let (mut rooms, room, now) = (Rooms::new(Limits::default()), name("r"), Instant::now());
-        rooms.join(now, &room, A).unwrap();
-        rooms.post(now, &room, A, DONE).unwrap();
-        rooms.join(now, &room, B).unwrap();
-        let first = rooms.take(now, &room, B, 0).unwrap();
-        assert_eq!((first.signals.len(), first.last), (1, 1));
-        assert_eq!(rooms.take(now, &room, B, 0).unwrap(), first, "an answer that was lost is given again");
-        assert!(rooms.take(now, &room, B, 1).unwrap().signals.is_empty());
-    }
-
-    #[test]
-    fn inboxes_and_rooms_are_bounded() {
-        let (mut rooms, room, now) = two_members();
-        for _ in 0..Limits::default().signals {
-            rooms.post(now, &room, A, DONE).unwrap();
-        }
-        assert_eq!(rooms.post(now, &room, A, DONE), Err(Refusal::InboxFull));
-
-        let mut small = Rooms::new(Limits { rooms: 2, ..Limits::default() });
-        small.join(now, &name("a"), A).unwrap();
-        small.join(now, &name("b"), A).unwrap();
-        assert_eq!(small.join(now, &name("c"), A), Err(Refusal::TooManyRooms));
-        assert_eq!(small.join(now, &name("a"), B), Ok(Role::Controlled));
-    }
-
-    #[test]
-    fn a_silent_member_has_left_and_a_room_ends_with_its_lifetime() {
-        let limits = Limits::default();
-        let (mut rooms, room, start) = two_members();
-        let later = start + limits.absence - Duration::from_secs(1);
-        rooms.take(later, &room, B, 0).unwrap();
-        rooms.expire(start + limits.absence);
-        assert_eq!(rooms.take(start + limits.absence, &room, B, 0).unwrap().peer, Peer::Left);
-        assert_eq!(rooms.post(start + limits.absence, &room, A, DONE), Err(Refusal::NotAMember));
-
-        let mut now = start;
-        while now < start + limits.lifetime {
-            rooms.take(now, &room, B, 0).unwrap();
-            rooms.expire(now);
-            now += limits.absence / 2;
-        }
-        rooms.expire(now);
-        assert!(rooms.is_empty());
-    }
-
-    #[test]
-    fn another_rooms_token_is_no_membership() {
-        let (mut rooms, room, now) = two_members();
-        rooms.join(now, &name("other"), C).unwrap();
-        assert_eq!(rooms.take(now, &room, C, 0), Err(Refusal::NotAMember));
-        assert_eq!(rooms.leave(now, &room, C), Err(Refusal::NotAMember));
-    }
-}
+mod tests;

@@ -7,7 +7,7 @@ use crate::net::target::Transport;
 /// Longest candidate line in octets; the longest that an agent writes is about 200.
 const MAX_CANDIDATE: usize = 512;
 
-/// One message from one agent to the other. Both the rendezvous and the receiver call [`Signal::validate`].
+/// One message from one agent to the other. It travels [sealed](super::RoomKey); the receiver calls [`Signal::validate`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Signal {

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::pki_types::CertificateDer;
 
@@ -16,6 +18,20 @@ pub(crate) struct Authority {
 pub(crate) struct ServerCertificate {
     pub(crate) chain: Vec<CertificateDer<'static>>,
     pub(crate) key: KeyPair,
+}
+
+impl ServerCertificate {
+    /// The chain and the key, each in a file of its own.
+    #[allow(dead_code, reason = "only the rendezvous reads its certificate from files")]
+    pub(crate) fn files(&self) -> [PemFile; 2] {
+        let block = |der: &CertificateDer<'_>| {
+            let text = STANDARD.encode(der);
+            let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+            format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+        };
+        let chain: String = self.chain.iter().map(block).collect();
+        [PemFile::write("chain", &chain), PemFile::write("key", &self.key.serialize_pem())]
+    }
 }
 
 impl Authority {
@@ -47,9 +63,7 @@ impl Authority {
 
     /// The root in a file of its own, for `--ca`.
     pub(crate) fn file(&self) -> PemFile {
-        let path = std::env::temp_dir().join(format!("ice-agent-ca-{}-{:08x}.pem", std::process::id(), rand::random::<u32>()));
-        std::fs::write(&path, &self.root).unwrap();
-        PemFile(path)
+        PemFile::write("ca", &self.root)
     }
 }
 
@@ -65,6 +79,12 @@ fn authority(name: &str) -> CertificateParams {
 pub(crate) struct PemFile(PathBuf);
 
 impl PemFile {
+    fn write(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("ice-agent-{name}-{}-{:08x}.pem", std::process::id(), rand::random::<u32>()));
+        std::fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
     pub(crate) fn path(&self) -> &str {
         self.0.to_str().unwrap()
     }

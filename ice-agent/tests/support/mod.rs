@@ -6,15 +6,15 @@
 use std::net::SocketAddr;
 use std::process::Stdio;
 
-use ice_agent::net::http::Origin;
+use ice_agent::net::http::{BaseUrl, HttpClient};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 /// A rendezvous on a free port of the loopback interface.
 pub(crate) struct Rendezvous {
-    pub(crate) origin: Origin,
+    pub(crate) base: BaseUrl,
     pub(crate) address: SocketAddr,
-    _process: Child,
+    process: Child,
 }
 
 impl Rendezvous {
@@ -28,8 +28,17 @@ impl Rendezvous {
             .unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).await.unwrap();
-        let origin = line.trim().rsplit(' ').next().unwrap().to_owned();
-        let address = origin.trim_start_matches("http://").parse().unwrap();
-        Self { origin: origin.parse().unwrap(), address, _process: process }
+        let base: BaseUrl = line.trim().rsplit(' ').next().unwrap().parse().unwrap();
+        let address = SocketAddr::new(base.host().parse().unwrap(), base.port());
+        Self { base, address, process }
+    }
+
+    /// Ends it as a crash does.
+    pub(crate) async fn kill(&mut self) {
+        self.process.kill().await.unwrap();
+    }
+
+    pub(crate) fn client(&self) -> HttpClient {
+        HttpClient::direct(self.base.clone())
     }
 }

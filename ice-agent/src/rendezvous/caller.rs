@@ -1,0 +1,148 @@
+//! Who the client of a connection is: the other end of it, or who a trusted proxy says.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use causeway_cli::complain;
+use ipnet::IpNet;
+use proxy_header::{ParseConfig, ProxyHeader};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+
+use super::places::Place;
+
+/// The header in which HTTP proxies name their clients, the nearest last.
+const FORWARDED_FOR: &str = "x-forwarded-for";
+/// Longest PROXY header that is read, in octets; version 2 with every usual extension is shorter.
+const MAX_PROXY_HEADER: usize = 4_096;
+/// How often a header that has not come whole is looked at.
+const PROXY_HEADER_PAUSE: Duration = Duration::from_millis(5);
+
+/// Which proxies are believed, by the options that name them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Trusted {
+    /// These say in `X-Forwarded-For` who their client is.
+    pub(super) forwarded_for: Vec<IpNet>,
+    /// Connections of these begin with a header of the PROXY protocol.
+    pub(super) proxy_protocol: Vec<IpNet>,
+}
+
+impl Trusted {
+    pub(super) fn forwards(&self, address: IpAddr) -> bool {
+        covers(&self.forwarded_for, address)
+    }
+
+    pub(super) fn speaks_proxy_protocol(&self, address: IpAddr) -> bool {
+        covers(&self.proxy_protocol, address)
+    }
+}
+
+fn covers(networks: &[IpNet], address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    networks.iter().any(|network| network.contains(&address))
+}
+
+/// What a request knows of its connection.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    /// The other end, or the client that the PROXY header named.
+    pub(super) address: IpAddr,
+    pub(super) trusted: Arc<Trusted>,
+    pub(super) place: Arc<Place>,
+}
+
+impl Caller {
+    /// The client's address: the last one in `X-Forwarded-For` that no trusted proxy has, if the connection is a trusted proxy's.
+    pub(super) fn client(&self, headers: &HeaderMap) -> IpAddr {
+        static IS_TOLD: AtomicBool = AtomicBool::new(false);
+        let own = self.address.to_canonical();
+        let values = headers.get_all(FORWARDED_FOR);
+        if !self.trusted.forwards(own) {
+            if values.iter().next().is_some() && !IS_TOLD.swap(true, Ordering::Relaxed) {
+                complain(format_args!(
+                    "rendezvous: X-Forwarded-For from {own} is ignored; if that is your proxy, name it: --trust-forwarded-for {own}"
+                ));
+            }
+            return own;
+        }
+        let named = values.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+        let named: Vec<&str> = named.map(str::trim).filter(|text| !text.is_empty()).collect();
+        for text in named.into_iter().rev() {
+            // An entry that is no address was written by a client: what is before it is worth nothing.
+            let Some(address) = address(text) else { return own };
+            if !self.trusted.forwards(address) {
+                return address;
+            }
+        }
+        own
+    }
+}
+
+/// `192.0.2.1`, `192.0.2.1:443`, `2001:db8::1` or `[2001:db8::1]:443`.
+fn address(text: &str) -> Option<IpAddr> {
+    let text = text.trim_matches('"');
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let parsed = bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()));
+    parsed.map(|address: IpAddr| address.to_canonical())
+}
+
+/// Reads the header of the PROXY protocol, version 1 or 2: the client that it names; `None` if the proxy speaks for itself.
+///
+/// # Errors
+/// Why there is none, in words for the operator.
+pub(super) async fn read_proxy_header(stream: &mut TcpStream) -> Result<Option<IpAddr>, String> {
+    let mut header = vec![0; MAX_PROXY_HEADER];
+    let config = ParseConfig::default();
+    loop {
+        // Not a byte that belongs to HTTP or TLS may be taken.
+        let there = stream.peek(&mut header).await.map_err(|error| error.to_string())?;
+        match ProxyHeader::parse(&header[..there], config) {
+            Ok((parsed, length)) => {
+                let client = parsed.proxied_address().map(|addresses| addresses.source.ip().to_canonical());
+                stream.read_exact(&mut header[..length]).await.map_err(|error| error.to_string())?;
+                return Ok(client);
+            }
+            Err(proxy_header::Error::BufferTooShort) if there == 0 => return Err("the connection ended".into()),
+            Err(proxy_header::Error::BufferTooShort) if there < MAX_PROXY_HEADER => tokio::time::sleep(PROXY_HEADER_PAUSE).await,
+            Err(_) => return Err("what comes first is no header of the PROXY protocol".into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::places::Places;
+    use super::*;
+
+    fn client(peer: &str, forwarded: &[&str]) -> String {
+        let trusted = Trusted { forwarded_for: vec!["10.0.0.0/8".parse().unwrap()], ..Trusted::default() };
+        let address = peer.parse().unwrap();
+        let caller = Caller { address, trusted: Arc::new(trusted), place: Arc::new(Places::new().enter(None)) };
+        let mut headers = HeaderMap::new();
+        for value in forwarded {
+            headers.append(FORWARDED_FOR, value.parse().unwrap());
+        }
+        caller.client(&headers).to_string()
+    }
+
+    #[test]
+    fn only_a_named_proxy_is_believed() {
+        assert_eq!(client("192.0.2.9", &["198.51.100.1"]), "192.0.2.9");
+        assert_eq!(client("10.0.0.1", &["198.51.100.1"]), "198.51.100.1");
+        assert_eq!(client("::ffff:10.0.0.1", &["198.51.100.1"]), "198.51.100.1");
+        assert_eq!(client("10.0.0.1", &[]), "10.0.0.1");
+    }
+
+    #[test]
+    fn what_a_client_wrote_before_its_proxy_does_not_count() {
+        assert_eq!(client("10.0.0.1", &["203.0.113.5, 198.51.100.1"]), "198.51.100.1");
+        assert_eq!(client("10.0.0.1", &["203.0.113.5", "198.51.100.1, 10.0.0.2"]), "198.51.100.1");
+        assert_eq!(client("10.0.0.1", &["203.0.113.5, unknown, 10.0.0.2"]), "10.0.0.1");
+        assert_eq!(client("10.0.0.1", &["[2001:db8::1]:4711"]), "2001:db8::1");
+        assert_eq!(client("10.0.0.1", &["198.51.100.1:4711"]), "198.51.100.1");
+        assert_eq!(client("10.0.0.1", &["::ffff:198.51.100.1"]), "198.51.100.1");
+    }
+}

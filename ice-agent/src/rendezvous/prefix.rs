@@ -1,0 +1,86 @@
+//! Which clients count as one: the limits for strangers are kept by prefix.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// The network that an address belongs to, in one of two widths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Prefix(IpAddr);
+
+/// How many of one kind a prefix may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PrefixLimit {
+    /// Maximum for one IPv4 address or one IPv6 /64, which is what one subscriber has.
+    pub(super) narrow: usize,
+}
+
+impl PrefixLimit {
+    /// Maximum for an IPv4 /24 or an IPv6 /48.
+    pub(super) const fn wide(self) -> usize {
+        self.narrow.saturating_mul(4)
+    }
+
+    /// Whether one more from `address` is too many, given the addresses of those that there are.
+    pub(super) fn is_reached(self, address: IpAddr, others: impl Iterator<Item = IpAddr>) -> bool {
+        let (narrow, wide) = (Prefix::narrow(address), Prefix::wide(address));
+        let (mut near, mut far) = (0, 0);
+        for other in others {
+            near += usize::from(Prefix::narrow(other) == narrow);
+            far += usize::from(Prefix::wide(other) == wide);
+        }
+        near >= self.narrow || far >= self.wide()
+    }
+}
+
+impl Prefix {
+    /// An IPv4 address, or the /64 of an IPv6 address.
+    pub(super) fn narrow(address: IpAddr) -> Self {
+        Self::cut(address, 32, 64)
+    }
+
+    /// The /24 of an IPv4 address, or the /48 of an IPv6 address.
+    pub(super) fn wide(address: IpAddr) -> Self {
+        Self::cut(address, 24, 48)
+    }
+
+    fn cut(address: IpAddr, v4: u32, v6: u32) -> Self {
+        // An IPv4 client of a socket for both families is an IPv4 client.
+        Self(match address.to_canonical() {
+            IpAddr::V4(ip) => Ipv4Addr::from_bits(ip.to_bits() & (u32::MAX << (32 - v4))).into(),
+            IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << (128 - v6))).into(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn prefixes_are_what_one_subscriber_and_one_site_have() {
+        assert_ne!(Prefix::narrow(ip("192.0.2.1")), Prefix::narrow(ip("192.0.2.2")));
+        assert_eq!(Prefix::wide(ip("192.0.2.1")), Prefix::wide(ip("192.0.2.254")));
+        assert_eq!(Prefix::narrow(ip("2001:db8::1")), Prefix::narrow(ip("2001:db8::ffff:0:0:1")));
+        assert_ne!(Prefix::narrow(ip("2001:db8::1")), Prefix::narrow(ip("2001:db8:0:1::1")));
+        assert_eq!(Prefix::wide(ip("2001:db8::1")), Prefix::wide(ip("2001:db8:0:1::1")));
+    }
+
+    #[test]
+    fn h54_an_ipv4_client_is_one_client_in_both_forms() {
+        assert_eq!(Prefix::narrow(ip("::ffff:192.0.2.1")), Prefix::narrow(ip("192.0.2.1")));
+        assert_ne!(Prefix::wide(ip("::ffff:192.0.2.1")), Prefix::wide(ip("::ffff:198.51.100.1")));
+    }
+
+    #[test]
+    fn both_widths_have_their_limit() {
+        let limit = PrefixLimit { narrow: 2 };
+        let same = [ip("192.0.2.1"), ip("192.0.2.1")];
+        assert!(limit.is_reached(ip("192.0.2.1"), same.into_iter()));
+        assert!(!limit.is_reached(ip("192.0.2.2"), same.into_iter()));
+        let site = (1..=8).map(|last| ip(&format!("192.0.2.{last}")));
+        assert!(limit.is_reached(ip("192.0.2.99"), site.clone()) && !limit.is_reached(ip("192.0.3.1"), site));
+    }
+}

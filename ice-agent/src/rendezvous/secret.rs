@@ -1,0 +1,255 @@
+//! What two agents share: the secret of a room, the link that has it, and the key that follows from it.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::{hkdf, pbkdf2};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::{RoomId, Signal};
+
+/// Octets of a secret: nobody guesses 128 bits.
+const SECRET: usize = 16;
+/// Longest name that people may choose for a room, in characters.
+const MAX_NAME: usize = 64;
+/// Every guess at a chosen name costs this many HMACs, for whoever runs the rendezvous too.
+const NAME_ROUNDS: NonZeroU32 = NonZeroU32::new(100_000).expect("not zero");
+const NAME_SALT: &[u8] = b"causeway rendezvous, room by name";
+const SECRET_SALT: &[u8] = b"causeway rendezvous, room by secret";
+/// Longest sealed signal in characters; the longest that an agent makes has about 1,000.
+pub(crate) const MAX_SEALED: usize = 2_048;
+
+/// 128 random bits, in text 22 letters and digits, `-` and `_`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RoomSecret(Zeroizing<[u8; SECRET]>);
+
+impl RoomSecret {
+    /// From a cryptographic generator.
+    #[must_use]
+    pub fn from_random(octets: [u8; SECRET]) -> Self {
+        Self(Zeroizing::new(octets))
+    }
+}
+
+/// As it stands in a link; see [`Debug`] for logs.
+impl fmt::Display for RoomSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(*self.0))
+    }
+}
+
+impl fmt::Debug for RoomSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RoomSecret(…)")
+    }
+}
+
+/// The text has another form. It is not shown: most of a secret is a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the part of the link after `#` is not a room's secret, which has 22 characters; copy the whole link")]
+pub struct BadRoomSecret;
+
+impl FromStr for RoomSecret {
+    type Err = BadRoomSecret;
+
+    fn from_str(text: &str) -> Result<Self, BadRoomSecret> {
+        let octets = Zeroizing::new(URL_SAFE_NO_PAD.decode(text).map_err(|_| BadRoomSecret)?);
+        octets.as_slice().try_into().map(Self::from_random).map_err(|_| BadRoomSecret)
+    }
+}
+
+/// A name that people tell each other: 1 to 64 ASCII letters, digits, `-`, `_` and `.`. Anyone can guess it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomName(String);
+
+/// The text has another form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a room's name is 1 to 64 letters, digits, `-`, `_` or `.`")]
+pub struct BadRoomName;
+
+impl FromStr for RoomName {
+    type Err = BadRoomName;
+
+    fn from_str(text: &str) -> Result<Self, BadRoomName> {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+        let is_name = (1..=MAX_NAME).contains(&text.len()) && text.bytes().all(allowed);
+        if is_name { Ok(Self(text.into())) } else { Err(BadRoomName) }
+    }
+}
+
+impl fmt::Display for RoomName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The room at the rendezvous, and the key of what passes through it. The rendezvous sees the id and cannot find the key from it.
+pub struct RoomKey {
+    id: RoomId,
+    key: LessSafeKey,
+}
+
+/// What is sealed: a signal, who says it, and its number in what this agent says to this peer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Envelope {
+    /// Random, of one run of one agent: a signal that a rendezvous sent back is known by it.
+    pub from: u64,
+    /// Counts from 1, so that a repeated signal is known.
+    pub number: u64,
+    /// The signal.
+    pub signal: Signal,
+}
+
+/// What came was not sealed with this room's key, or is no signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a signal came that the other agent did not seal")]
+pub struct BadSeal;
+
+impl RoomKey {
+    /// Of a secret that nobody guesses.
+    #[must_use]
+    pub fn of_secret(secret: &RoomSecret) -> Self {
+        Self::derive(SECRET_SALT, &*secret.0)
+    }
+
+    /// Of a name that people chose. Takes a moment, which every guess takes too.
+    #[must_use]
+    pub fn of_name(name: &RoomName) -> Self {
+        let mut stretched = Zeroizing::new([0; 32]);
+        pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, NAME_ROUNDS, NAME_SALT, name.0.as_bytes(), &mut *stretched);
+        Self::derive(NAME_SALT, &*stretched)
+    }
+
+    fn derive(salt: &[u8], secret: &[u8]) -> Self {
+        let root = hkdf::Salt::new(hkdf::HKDF_SHA256, salt).extract(secret);
+        let expand = |purpose: &[u8], out: &mut [u8]| {
+            let info = [purpose];
+            let output = root.expand(&info, Octets(out.len())).expect("far below 255 hashes");
+            output.fill(out).expect("of the length that was asked for");
+        };
+        let mut id = [0; 16];
+        expand(b"room id", &mut id);
+        let mut key = Zeroizing::new([0; 32]);
+        expand(b"signals", &mut *key);
+        let key = UnboundKey::new(&CHACHA20_POLY1305, &*key).expect("32 octets");
+        Self { id: RoomId(u128::from_be_bytes(id)), key: LessSafeKey::new(key) }
+    }
+
+    /// What the rendezvous knows the room by.
+    #[must_use]
+    pub fn id(&self) -> RoomId {
+        self.id
+    }
+
+    /// The envelope in text, for nobody else's eyes. `nonce` comes from a cryptographic generator, each time another one.
+    #[must_use]
+    pub fn seal(&self, nonce: [u8; NONCE_LEN], envelope: &Envelope) -> String {
+        let mut sealed = serde_json::to_vec(envelope).expect("an envelope has string keys only");
+        self.key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), self.aad(), &mut sealed).expect("shorter than 256 GB");
+        URL_SAFE_NO_PAD.encode([&nonce[..], &sealed].concat())
+    }
+
+    /// Reads it again.
+    ///
+    /// # Errors
+    /// [`BadSeal`].
+    pub fn open(&self, text: &str) -> Result<Envelope, BadSeal> {
+        if text.len() > MAX_SEALED {
+            return Err(BadSeal);
+        }
+        let mut octets = URL_SAFE_NO_PAD.decode(text).map_err(|_| BadSeal)?;
+        let (nonce, sealed) = octets.split_first_chunk_mut::<NONCE_LEN>().ok_or(BadSeal)?;
+        let opened = self.key.open_in_place(Nonce::assume_unique_for_key(*nonce), self.aad(), sealed).map_err(|_| BadSeal)?;
+        serde_json::from_slice(opened).map_err(|_| BadSeal)
+    }
+
+    fn aad(&self) -> Aad<[u8; 16]> {
+        Aad::from(self.id.0.to_be_bytes())
+    }
+}
+
+impl fmt::Debug for RoomKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RoomKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// How many octets HKDF shall expand to.
+struct Octets(usize);
+
+impl hkdf::KeyType for Octets {
+    fn len(&self) -> usize {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn envelope(number: u64) -> Envelope {
+        Envelope { from: 5, number, signal: Signal::Done { sent: 7 } }
+    }
+
+    #[test]
+    fn a_secret_has_one_text_and_is_shown_nowhere_else() {
+        let secret = RoomSecret::from_random([0xfb; 16]);
+        let text = secret.to_string();
+        assert_eq!((text.len(), text.parse()), (22, Ok(secret.clone())));
+        assert!(!format!("{secret:?}").contains(&text[..4]));
+        for bad in ["", "blue", &text[1..], &format!("{text}A"), &format!("{text}="), "~~~~~~~~~~~~~~~~~~~~~~"] {
+            assert_eq!(bad.parse::<RoomSecret>(), Err(BadRoomSecret), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_what_people_can_tell_each_other() {
+        for good in ["a", "standup-7", "A_b.c", &"x".repeat(64)] {
+            assert_eq!(good.parse::<RoomName>().unwrap().to_string(), good);
+        }
+        for bad in ["", "a/b", "a b", "é", "a\n", "%41", &"x".repeat(65)] {
+            assert_eq!(bad.parse::<RoomName>(), Err(BadRoomName), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn only_who_shares_the_secret_reads_what_passes() {
+        let secret = RoomSecret::from_random([1; 16]);
+        let [ours, theirs] = [RoomKey::of_secret(&secret), RoomKey::of_secret(&secret)];
+        assert_eq!(ours.id(), theirs.id());
+        let sealed = ours.seal([9; 12], &envelope(1));
+        assert!(!sealed.contains("done") && sealed.len() < MAX_SEALED);
+        assert_eq!(theirs.open(&sealed), Ok(envelope(1)));
+        let stranger = RoomKey::of_secret(&RoomSecret::from_random([2; 16]));
+        assert_ne!(stranger.id(), ours.id());
+        assert_eq!(stranger.open(&sealed), Err(BadSeal));
+        let other = if sealed.ends_with('A') { "B" } else { "A" };
+        for bad in ["", "AAAA", &sealed[..sealed.len() - 4], &format!("{other}{}", &sealed[1..]), &"A".repeat(MAX_SEALED + 1)] {
+            assert_eq!(theirs.open(bad), Err(BadSeal), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_name_and_a_secret_of_the_same_letters_are_two_rooms() {
+        let name: RoomName = "blue".parse().unwrap();
+        let [first, second] = [RoomKey::of_name(&name), RoomKey::of_name(&name)];
+        assert_eq!(first.id(), second.id());
+        assert_eq!(second.open(&first.seal([0; 12], &envelope(3))), Ok(envelope(3)));
+        assert_ne!(first.id(), RoomKey::of_secret(&RoomSecret::from_random(*b"blueblueblueblue")).id());
+    }
+
+    #[test]
+    fn the_longest_signal_fits() {
+        let key = RoomKey::of_secret(&RoomSecret::from_random([1; 16]));
+        let candidate = format!("candidate:{}", "\"".repeat(502));
+        let signal = Signal::Candidate { candidate, relayed_over: Some(crate::net::target::Transport::Dtls) };
+        assert_eq!(signal.validate(), Ok(()));
+        assert!(key.seal([0; 12], &Envelope { from: u64::MAX, number: u64::MAX, signal }).len() <= MAX_SEALED);
+    }
+}
