@@ -25,12 +25,28 @@ fn rfc5780_6_the_same_two_ports_are_answered_on_both_addresses() {
 fn rfc5780_6_and_7_4_with_one_address_there_is_no_other_address_and_change_request_is_420() {
     each_with_one_address(|server| {
         assert!(!server.ask(&request(|_| ())).message().has(AttributeType::OTHER_ADDRESS));
-        for change in changes() {
+        for change in changes().into_iter().filter(|change| *change != ChangeRequest::default()) {
             let answered = server.ask(&request(|w| _ = w.put(&change).unwrap()));
             assert_eq!((answered.error(), unknown(&answered)), (Some(420), vec![AttributeType::CHANGE_REQUEST]), "{change:?}");
             assert!(!answered.message().has(AttributeType::OTHER_ADDRESS));
         }
+        let broken = server.ask(&request(|w| _ = w.put_raw(AttributeType::CHANGE_REQUEST, &[0]).unwrap()));
+        assert_eq!((broken.error(), unknown(&broken)), (Some(420), vec![AttributeType::CHANGE_REQUEST]));
     });
+}
+
+#[test]
+fn rfc5780_6_1_a_change_request_without_flags_asks_for_nothing() {
+    let asks_for_nothing = |server: &Server| {
+        let plain = server.ask(&request(|_| ()));
+        let answered = server.ask(&request(|w| _ = w.put(&ChangeRequest::default()).unwrap()));
+        assert_eq!((answered.error(), answered.from, answered.to), (None, plain.from, answered.source), "{:?}", server.over);
+        assert_eq!(answered.message().attribute(), Ok(Some(XorMappedAddress(answered.source))));
+        let has = |kind| answered.message().has(kind) == plain.message().has(kind);
+        assert!([AttributeType::OTHER_ADDRESS, AttributeType::RESPONSE_ORIGIN, AttributeType::MAPPED_ADDRESS].into_iter().all(has));
+    };
+    each_with_one_address(asks_for_nothing);
+    each(asks_for_nothing);
 }
 
 #[test]
@@ -92,7 +108,8 @@ fn rfc5780_3_a_connection_is_answered_on_itself_and_nothing_else_is_promised() {
         if server.over == Transport::Udp {
             return;
         }
-        let answered = server.ask(&request(|w| _ = w.put(&ChangeRequest::default()).unwrap().put(&ResponsePort(4_711)).unwrap()));
+        let change = ChangeRequest { change_ip: true, change_port: false };
+        let answered = server.ask(&request(|w| _ = w.put(&change).unwrap().put(&ResponsePort(4_711)).unwrap()));
         assert_eq!(answered.error(), Some(420));
         assert_eq!(unknown(&answered), [AttributeType::CHANGE_REQUEST, AttributeType::RESPONSE_PORT]);
     });

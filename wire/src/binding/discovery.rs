@@ -14,15 +14,39 @@ const ATTRIBUTE_HEADER_LEN: usize = 4;
 /// Length of FINGERPRINT.
 const FINGERPRINT_LEN: usize = 8;
 
-/// Whether this server knows what RFC 5780 added to a request. What cannot be done on a connection (RFC 5780 §3: "STUN forbids a server from
-/// creating a new TCP or TCP/TLS connection to the client") is as unknown there as on a server without a second address.
-pub(super) fn is_known(kind: AttributeType, usage: Usage, over: Transport) -> bool {
-    usage.other().is_some()
-        && match kind {
-            AttributeType::PADDING => true,
-            AttributeType::CHANGE_REQUEST | AttributeType::RESPONSE_PORT => over == Transport::Udp,
+/// Which of the attributes that RFC 5780 added to a request this server knows. What cannot be done on a connection (RFC 5780 §3: "STUN forbids a
+/// server from creating a new TCP or TCP/TLS connection to the client") is as unknown there as on a server without a second address.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    /// Whether there is a second address.
+    discovery: bool,
+    /// Whether an answer can leave from another address or go to another port.
+    datagram: bool,
+    /// Whether the request has a CHANGE-REQUEST that asks for no change.
+    changes_nothing: bool,
+}
+
+impl Known {
+    // Deviation: RFC 5780 §6.1: CHANGE-REQUEST with no flag set asks for nothing, and a server without an alternate address, or on a connection,
+    // answers it as it answers a request without it; 420 stays for flags that are set. miniupnpd 2.3.1 begins with such a request, and after a 420
+    // it ends, so that its router has no UPnP.
+    pub(super) fn of(request: &Message<'_>, usage: Usage, over: Transport) -> Self {
+        Self {
+            discovery: usage.other().is_some(),
+            datagram: over == Transport::Udp,
+            changes_nothing: request.attribute::<ChangeRequest>() == Ok(Some(ChangeRequest::default())),
+        }
+    }
+
+    /// Whether an attribute is known.
+    pub(super) fn has(self, kind: AttributeType) -> bool {
+        match kind {
+            AttributeType::PADDING => self.discovery,
+            AttributeType::RESPONSE_PORT => self.discovery && self.datagram,
+            AttributeType::CHANGE_REQUEST => self.discovery && self.datagram || self.changes_nothing,
             _ => false,
         }
+    }
 }
 
 /// What a request asks for.

@@ -12,7 +12,7 @@ use crate::{Class, EncodeError, ErrorCode, Message, MessageWriter, Method};
 
 pub use discovery::MAX_PADDING;
 
-use discovery::Wishes;
+use discovery::{Known, Wishes};
 
 /// An answer without PADDING is never longer: four IPv6 addresses, or an error with its list, and FINGERPRINT.
 pub const MAX_PLAIN_ANSWER_LEN: usize = 160;
@@ -119,7 +119,8 @@ pub fn answer(request: &Message<'_>, received: &Received, usage: Usage, out: &mu
     if request.method() != Method::BINDING {
         return Err(Silence::NotBindingRequest);
     }
-    let unknown = request.unknown_required(|kind| is_known(kind) || discovery::is_known(kind, usage, received.over));
+    let known = Known::of(request, usage, received.over);
+    let unknown = request.unknown_required(|kind| is_known(kind) || known.has(kind));
     if !unknown.is_empty() {
         return error(request, ErrorCode::UNKNOWN_ATTRIBUTE, unknown.kinds(), out);
     }
