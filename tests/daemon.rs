@@ -23,6 +23,8 @@ mod output;
 mod probes;
 #[path = "daemon/proxy.rs"]
 mod proxy;
+#[path = "daemon/refusals.rs"]
+mod refusals;
 #[path = "daemon/relayed.rs"]
 mod relayed;
 #[path = "daemon/stream.rs"]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use causeway_daemon::admin::{Admin, AdminSchema, AdminSettings, Health, heartbeat_problem};
 use causeway_daemon::config::Secret;
-use causeway_daemon::metrics::{CONTENT_TYPE, Family, Registry, Samples};
+use causeway_daemon::metrics::{Family, Format, Registry, Samples};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -70,11 +70,16 @@ impl Served {
 }
 
 #[tokio::test]
-async fn metrics_are_open_metrics_text() {
-    let answer = Served::start(None).await.call("GET", "/metrics", "").await;
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    assert!(answer.to_lowercase().contains(&format!("content-type: {CONTENT_TYPE}")), "{answer}");
-    assert!(answer.contains("\nturnd_allocations 7\n") && answer.ends_with("# EOF\n"), "{answer}");
+async fn metrics_are_classic_text_or_open_metrics_by_accept() {
+    let served = Served::start(None).await;
+    let prometheus = "Accept: application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2\r\n";
+    for (headers, format) in [("", Format::Classic), ("Accept: */*\r\n", Format::Classic), (prometheus, Format::OpenMetrics)] {
+        let answer = served.call("GET", "/metrics", headers).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(answer.to_lowercase().contains(&format!("content-type: {}\r\n", format.content_type())), "{answer}");
+        assert!(answer.contains("\nturnd_allocations 7\n"), "{answer}");
+        assert_eq!(answer.ends_with("# EOF\n"), format == Format::OpenMetrics, "{answer}");
+    }
 }
 
 #[tokio::test]

@@ -51,13 +51,13 @@ mod uring;
 pub use clock::{Clock, Sample};
 pub use descriptors::{Descriptor, Descriptors, Shortage, Use, count_open, shortage};
 pub use event_loop::{
-    Admission, Arrival, Association, AssociationInfo, AssociationKey, DatagramListening, EventLoop, Io, ListenerKey, MAX_REPLY, Route,
-    Service, SocketKey, StreamInfo, StreamKey, StreamListening, Unsent,
+    Admission, Arrival, Association, AssociationInfo, AssociationKey, DatagramListening, EventLoop, Io, ListenerKey, MAX_REPLY, Rejection,
+    RejectionReason, Route, Service, SocketKey, StreamInfo, StreamKey, StreamListening, Unsent,
 };
 pub use heartbeat::{HUNG_AFTER, Heartbeat};
 pub use mailbox::Mailbox;
 pub use packet::{HEADROOM, MAX_DATAGRAM, Packet, SLOTS, TAILROOM};
-pub use places::{Place, Places};
+pub use places::{Full, Place, Places};
 pub use proxy::TrustedProxies;
 pub use region::Span;
 pub use resident::forget_start;

@@ -26,23 +26,38 @@ pub struct Place {
     prefix: IpAddr,
 }
 
+/// Why there is no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// All are taken.
+    All,
+    /// All of the client's prefix are.
+    Prefix,
+}
+
 impl Places {
     /// `all` places, `per_prefix` of them for one prefix at the most.
     pub fn new(all: usize, per_prefix: usize) -> Arc<Self> {
         Arc::new(Self { all, per_prefix, taken: Mutex::default() })
     }
 
-    /// A place for `client`; `None` when all, or all of its prefix, are taken.
-    pub fn take(self: &Arc<Self>, client: IpAddr) -> Option<Place> {
+    /// A place for `client`.
+    ///
+    /// # Errors
+    /// All, or all of its prefix, are taken.
+    pub fn take(self: &Arc<Self>, client: IpAddr) -> Result<Place, Full> {
         let prefix = prefix(client);
         let mut taken = self.lock();
         let of_prefix = taken.by_prefix.get(&prefix).copied().unwrap_or(0);
-        if taken.all >= self.all || of_prefix >= self.per_prefix {
-            return None;
+        if of_prefix >= self.per_prefix {
+            return Err(Full::Prefix);
+        }
+        if taken.all >= self.all {
+            return Err(Full::All);
         }
         taken.all += 1;
         taken.by_prefix.insert(prefix, of_prefix + 1);
-        Some(Place { places: Arc::clone(self), prefix })
+        Ok(Place { places: Arc::clone(self), prefix })
     }
 
     /// How many are taken now.
@@ -90,9 +105,9 @@ mod tests {
         let take = |text: &str| places.take(text.parse().unwrap());
         let first = take("2001:db8:1:2::1").unwrap();
         let _second = take("2001:db8:1:2:ffff::9").unwrap();
-        assert!(take("2001:db8:1:2::3").is_none(), "one /64 is one client");
+        assert!(take("2001:db8:1:2::3").is_err_and(|full| full == Full::Prefix), "one /64 is one client");
         let third = take("192.0.2.1").unwrap();
-        assert!(take("192.0.2.2").is_none(), "three in all");
+        assert!(take("192.0.2.2").is_err_and(|full| full == Full::All), "three in all");
         drop(first);
         assert_eq!(places.taken(), 2);
         let fourth = take("2001:db8:1:2::4").unwrap();

@@ -11,11 +11,13 @@ mod tls_client;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use authority::{Authority, Kind};
+use causeway_net::proxy::Fault;
 use causeway_net::secure::{HandshakeLimits, Handshaker, Offer};
-use causeway_net::{DatagramListening, Listener, StreamListening, TrustedProxies, UdpOptions, UdpSocket};
+use causeway_net::{DatagramListening, Listener, Rejection, RejectionReason, StreamListening, TrustedProxies, UdpOptions, UdpSocket};
 use rustls::version::TLS13;
 use socket2::{Domain, Socket, Type};
 use support::{Event, Manner, Worker, plain_socket};
@@ -118,6 +120,133 @@ fn a_trusted_proxy_without_a_header_is_refused_and_its_service_never_hears_of_it
     worker.settle();
     assert_eq!((worker.stats.streams_without_proxy_header.value(), worker.stats.streams_open.value()), (6, 0));
     worker.assert_quiet();
+}
+
+/// A header of so many bytes, as a proxy writes it that hands on a client's certificate.
+fn long_header(transport: u8, len: usize) -> Vec<u8> {
+    let mut header = header(1, transport)[..28].to_vec();
+    let field = len - 28 - 3;
+    header.extend([0x22, (field >> 8) as u8, field as u8]);
+    header.resize(len, b'x');
+    header[14..16].copy_from_slice(&u16::try_from(len - 16).unwrap().to_be_bytes());
+    header
+}
+
+#[test]
+fn headers_of_two_and_of_four_kibibytes_are_taken_over_udp_tcp_and_tls() {
+    let authority = Authority::new(Kind::Ecdsa, "localhost");
+    let offer = Offer { identities: vec![Arc::new(authority.identity())], alpn: &[] };
+    let handshaker = Handshaker::start(offer, HandshakeLimits::default()).unwrap();
+    let (worker, address) = Worker::start_with(Some(&handshaker), |io| {
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listening = StreamListening { tls: true, proxies: trusted(), ..StreamListening::plain(4) };
+        let key = io.listen_tcp(listener, listening).unwrap();
+        (Manner::Echoes, io.listener_addr(key).unwrap())
+    });
+    for len in [2_048 + 16, 4_096] {
+        let mut stream = dial(PROXY, address);
+        for part in long_header(1, len).chunks(700) {
+            stream.write_all(part).unwrap();
+        }
+        echo(&mut stream, b"through");
+        let mut secure = dial(PROXY, address);
+        secure.write_all(&long_header(1, len)).unwrap();
+        echo(&mut handshake(secure, &config(&authority, &TLS13, &[]), "localhost").unwrap(), b"through");
+        let infos = std::iter::from_fn(|| Some(worker.event()))
+            .filter_map(|event| if let Event::Accepted(info) = event { Some(info) } else { None });
+        assert!(infos.take(2).all(|info| info.peer == client()));
+
+        let (worker, address) = listen_udp(Manner::Echoes);
+        let proxy = plain_socket(PROXY);
+        proxy.send_to(&[&long_header(2, len)[..], b"hello"].concat(), address).unwrap();
+        let Event::Datagram(arrival, content) = worker.event() else { panic!("a datagram") };
+        assert_eq!((arrival.source, content), (client(), b"hello".to_vec()));
+        let mut buffer = [0; 64];
+        assert_eq!(proxy.recv(&mut buffer).unwrap(), 9, "headroom enough for what is put before it");
+    }
+    assert!(worker.rejections.lock().unwrap().is_empty());
+}
+
+#[test]
+fn h57_the_service_is_told_what_is_refused_and_why() {
+    use RejectionReason::{ProxyHeader, ProxyHeaderCutShort, ProxyUntrusted};
+    let faults = |transport| {
+        [
+            (b"PROXY TCP4 192.0.2.1 198.51.100.7 1 2\r\n".to_vec(), Fault::Version1),
+            (vec![0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8], Fault::Missing),
+            (header(7, transport), Fault::Malformed),
+            (long_header(transport, 4_097), Fault::TooLong),
+            ([&header(1, transport)[..14], &[0, 15], &header(1, transport)[16..31]].concat(), Fault::BadField),
+        ]
+    };
+    let told = |worker: &Worker| {
+        worker.settle();
+        std::mem::take(&mut *worker.rejections.lock().unwrap())
+    };
+    let (worker, address) = listen_tcp(Manner::Tells);
+    for (bytes, fault) in faults(1) {
+        let mut stream = dial(PROXY, address);
+        stream.write_all(&bytes).unwrap();
+        assert_eq!(stream.read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+        assert_eq!(told(&worker), [Rejection { source: stream.local_addr().unwrap(), local: address, reason: ProxyHeader(fault) }]);
+    }
+    drop(dial(PROXY, address)); // a look whether the port is open
+    let mut half = dial(PROXY, address);
+    half.write_all(&header(1, 1)[..20]).unwrap();
+    let source = half.local_addr().unwrap();
+    half.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(half.read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert_eq!(told(&worker), [Rejection { source, local: address, reason: ProxyHeaderCutShort }]);
+    let mut stranger = dial(OTHER, address);
+    stranger.write_all(b"PROXY TCP4 192.0.2.1 198.51.100.7 1 2\r\n").unwrap();
+    let Event::Accepted(_) = worker.event() else { panic!("a connection") };
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while worker.rejections.lock().unwrap().is_empty() {
+        assert!(Instant::now() < deadline);
+    }
+    assert_eq!(told(&worker)[0], Rejection { source: stranger.local_addr().unwrap(), local: address, reason: ProxyUntrusted });
+
+    let (worker, address) = listen_udp(Manner::Tells);
+    let proxy = plain_socket(PROXY);
+    for (bytes, fault) in faults(2) {
+        proxy.send_to(&bytes, address).unwrap();
+        worker.assert_quiet();
+        assert_eq!(told(&worker), [Rejection { source: proxy.local_addr().unwrap(), local: address, reason: ProxyHeader(fault) }]);
+    }
+    proxy.send_to(&header(1, 2)[..20], address).unwrap();
+    worker.assert_quiet();
+    assert_eq!(told(&worker)[0].reason, ProxyHeaderCutShort);
+}
+
+#[test]
+fn h14_half_frames_are_told_over_tcp_and_tls_and_whole_ones_are_not() {
+    let authority = Authority::new(Kind::Ecdsa, "localhost");
+    let offer = Offer { identities: vec![Arc::new(authority.identity())], alpn: &[] };
+    let handshaker = Handshaker::start(offer, HandshakeLimits::default()).unwrap();
+    let (worker, address) = Worker::start_with(Some(&handshaker), |io| {
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let key = io.listen_tcp(listener, StreamListening { tls: true, ..StreamListening::plain(4) }).unwrap();
+        (Manner::EchoesQuietly, io.listener_addr(key).unwrap())
+    });
+    let halves = |at_least: u64| {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while worker.halves.load(Ordering::Relaxed) < at_least {
+            assert!(Instant::now() < deadline, "{} of {at_least}", worker.halves.load(Ordering::Relaxed));
+        }
+    };
+    let mut plain = dial(OTHER, address);
+    let mut secure = handshake(dial(OTHER, address), &config(&authority, &TLS13, &[]), "localhost").unwrap();
+    echo(&mut plain, b"whole");
+    echo(&mut secure, b"whole");
+    assert_eq!(worker.halves.load(Ordering::Relaxed), 0);
+    plain.write_all(&[0, 9, 1]).unwrap();
+    halves(1);
+    secure.write_all(&[0, 9, 1]).unwrap();
+    secure.flush().unwrap();
+    halves(2);
+    // Half a record: its length, and no more.
+    secure.sock.write_all(&[0x17, 3, 3, 1, 0]).unwrap();
+    halves(3);
 }
 
 #[test]

@@ -5,7 +5,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_net::{AssociationKey, Place, Places, StreamKey};
+use causeway_net::{AssociationKey, Full, Place, Places, StreamKey};
+
+/// How long half a frame may wait for its rest, where the idle timeout is not shorter.
+const HALF_FRAME: Duration = Duration::from_secs(15);
 
 /// What a client is connected by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,6 +38,8 @@ type Look = (Duration, u64);
 #[derive(Debug)]
 struct Open {
     last_message: Duration,
+    /// When the frame that has not come whole began.
+    half_since: Option<Duration>,
     look: Look,
     _place: Place,
 }
@@ -44,20 +49,22 @@ impl Connections {
         Connections { streams, associations, idle_timeout, open: HashMap::new(), looks: BTreeMap::new(), planned: 0 }
     }
 
-    /// Whether there is room for one more.
+    /// Takes one more in.
+    ///
+    /// # Errors
+    /// There is no room for it.
     // Deviation: RFC 3489 §12.1: a connection that is one too many is refused, and no other dropped for it: whoever opens many would else end
     // those of everybody else.
-    #[must_use]
-    pub(crate) fn admit(&mut self, now: Duration, key: Connection, peer: IpAddr) -> bool {
+    pub(crate) fn admit(&mut self, now: Duration, key: Connection, peer: IpAddr) -> Result<(), Full> {
         let places = match key {
             Connection::Stream(_) => &self.streams,
             Connection::Association(_) => &self.associations,
         };
-        let Some(place) = places.take(peer) else { return false };
+        let place = places.take(peer)?;
         self.forget(key);
         let look = self.plan(now + self.idle_timeout, key);
-        self.open.insert(key, Open { last_message: now, look, _place: place });
-        true
+        self.open.insert(key, Open { last_message: now, half_since: None, look, _place: place });
+        Ok(())
     }
 
     fn plan(&mut self, when: Duration, key: Connection) -> Look {
@@ -71,6 +78,22 @@ impl Connections {
     pub(crate) fn heard(&mut self, now: Duration, key: Connection) {
         if let Some(connection) = self.open.get_mut(&key) {
             connection.last_message = now;
+            connection.half_since = None;
+        }
+    }
+
+    /// A part of a frame came, and nothing behind it.
+    pub(crate) fn half(&mut self, now: Duration, key: Connection) {
+        let due = now + HALF_FRAME.min(self.idle_timeout);
+        let Some(connection) = self.open.get_mut(&key).filter(|connection| connection.half_since.is_none()) else { return };
+        connection.half_since = Some(now);
+        let look = connection.look;
+        if due < look.0 {
+            self.looks.remove(&look);
+            let look = self.plan(due, key);
+            if let Some(connection) = self.open.get_mut(&key) {
+                connection.look = look;
+            }
         }
     }
 
@@ -86,12 +109,13 @@ impl Connections {
         self.looks.first_key_value().map(|((when, _), _)| *when)
     }
 
-    /// Forgets and names one connection that asked nothing for too long.
+    /// Forgets and names one connection that asked nothing, or left half a frame, for too long.
     pub(crate) fn take_idle(&mut self, now: Duration) -> Option<Connection> {
         while let Some((&(when, number), &key)) = self.looks.first_key_value().filter(|((when, _), _)| *when <= now) {
             self.looks.remove(&(when, number));
             let Some(connection) = self.open.get(&key) else { continue };
-            let due = connection.last_message + self.idle_timeout;
+            let half = connection.half_since.map_or(Duration::MAX, |since| since + HALF_FRAME);
+            let due = half.min(connection.last_message + self.idle_timeout);
             if due <= now {
                 self.open.remove(&key);
                 return Some(key);
@@ -124,12 +148,12 @@ mod tests {
         let mut connections = connections(1, 1);
         let peer = "192.0.2.1".parse().unwrap();
         let association = |number| Connection::Association(AssociationKey::from_bits(number));
-        assert!(connections.admit(SECOND, key(1), peer) && connections.admit(SECOND, association(1), peer));
-        assert!(!connections.admit(SECOND, association(2), peer));
+        assert!(connections.admit(SECOND, key(1), peer).and(connections.admit(SECOND, association(1), peer)).is_ok());
+        assert!(connections.admit(SECOND, association(2), peer).is_err());
         connections.forget(key(1));
-        assert!(!connections.admit(SECOND, association(2), peer), "a stream and an association with the same number are two");
+        assert!(connections.admit(SECOND, association(2), peer).is_err(), "a stream and an association with the same number are two");
         assert_eq!(connections.take_idle(11 * SECOND), Some(association(1)));
-        assert!(connections.admit(SECOND, association(2), peer));
+        assert!(connections.admit(SECOND, association(2), peer).is_ok());
     }
 
     #[test]
@@ -137,13 +161,13 @@ mod tests {
         let mut connections = connections(3, 2);
         let host = "2001:db8:1:2::1".parse().unwrap();
         let neighbour = "2001:db8:1:2:ffff::9".parse().unwrap();
-        assert!(connections.admit(SECOND, key(1), host));
-        assert!(connections.admit(SECOND, key(2), neighbour));
-        assert!(!connections.admit(SECOND, key(3), host), "one /64 is one client");
-        assert!(connections.admit(SECOND, key(4), "192.0.2.1".parse().unwrap()));
-        assert!(!connections.admit(SECOND, key(5), "192.0.2.2".parse().unwrap()), "three in all");
+        assert!(connections.admit(SECOND, key(1), host).is_ok());
+        assert!(connections.admit(SECOND, key(2), neighbour).is_ok());
+        assert!(connections.admit(SECOND, key(3), host).is_err(), "one /64 is one client");
+        assert!(connections.admit(SECOND, key(4), "192.0.2.1".parse().unwrap()).is_ok());
+        assert!(connections.admit(SECOND, key(5), "192.0.2.2".parse().unwrap()).is_err(), "three in all");
         connections.forget(key(2));
-        assert!(connections.admit(SECOND, key(6), host));
+        assert!(connections.admit(SECOND, key(6), host).is_ok());
     }
 
     #[test]
@@ -151,7 +175,7 @@ mod tests {
         let mut connections = connections(9, 9);
         let peer = "192.0.2.1".parse().unwrap();
         for number in [1, 2] {
-            assert!(connections.admit(SECOND, key(number), peer));
+            assert!(connections.admit(SECOND, key(number), peer).is_ok());
         }
         connections.heard(8 * SECOND, key(2));
         assert_eq!(connections.next_look(), Some(11 * SECOND));
@@ -166,19 +190,41 @@ mod tests {
     fn h14_an_idle_connection_goes_in_time_though_others_came_after_it() {
         let mut connections = connections(9, 9);
         let peer = "192.0.2.1".parse().unwrap();
-        assert!(connections.admit(SECOND, key(1), peer));
+        assert!(connections.admit(SECOND, key(1), peer).is_ok());
         connections.heard(2 * SECOND, key(1));
-        assert!(connections.admit(10 * SECOND, key(2), peer));
+        assert!(connections.admit(10 * SECOND, key(2), peer).is_ok());
         assert_eq!(connections.take_idle(11 * SECOND), None, "it was heard of since");
         assert_eq!(connections.next_look(), Some(12 * SECOND), "and not only when the other is due, at 20 s");
         assert_eq!(connections.take_idle(12 * SECOND), Some(key(1)));
     }
 
     #[test]
+    fn h14_half_a_frame_waits_fifteen_seconds_for_its_rest_however_slowly_it_grows() {
+        let mut connections = Connections::new(Places::new(9, 9), Places::new(1, 1), 60 * SECOND);
+        let peer = "192.0.2.1".parse().unwrap();
+        for number in [1, 2, 3] {
+            assert!(connections.admit(SECOND, key(number), peer).is_ok());
+        }
+        for second in 2..16 {
+            connections.half(second * SECOND, key(1));
+            connections.half(second * SECOND, key(2));
+        }
+        connections.heard(16 * SECOND, key(2));
+        connections.half(20 * SECOND, key(2)); // another one
+        assert_eq!(connections.next_look(), Some(17 * SECOND));
+        assert_eq!(connections.take_idle(17 * SECOND), Some(key(1)));
+        assert_eq!(connections.take_idle(34 * SECOND), None);
+        assert_eq!(connections.take_idle(35 * SECOND), Some(key(2)));
+        assert_eq!(connections.take_idle(60 * SECOND), None);
+        assert_eq!(connections.take_idle(61 * SECOND), Some(key(3)), "which has sent nothing");
+        assert!(connections.looks.is_empty());
+    }
+
+    #[test]
     fn connections_that_come_and_go_leave_nothing_behind() {
         let mut connections = connections(9, 9);
         for number in 0..100_000 {
-            assert!(connections.admit(SECOND, key(number), "192.0.2.1".parse().unwrap()));
+            assert!(connections.admit(SECOND, key(number), "192.0.2.1".parse().unwrap()).is_ok());
             connections.forget(key(number));
         }
         assert!(connections.looks.is_empty());

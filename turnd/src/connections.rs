@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ahash::AHashMap;
-use causeway_net::{AssociationInfo, AssociationKey, Place, Places, StreamInfo, StreamKey};
+use causeway_net::{AssociationInfo, AssociationKey, Full, Place, Places, StreamInfo, StreamKey};
 use causeway_relay::{FiveTuple, Transport};
 
 use crate::config::Limits;
@@ -64,17 +64,20 @@ impl Connections {
         Self { caps, by_five_tuple: AHashMap::new(), deadlines: BTreeMap::new(), watched: 0 }
     }
 
-    /// Takes a connection in; `false` when a cap is reached.
-    pub(crate) fn admit(&mut self, now: Duration, five_tuple: &FiveTuple, connection: Connection) -> bool {
+    /// Takes a connection in.
+    ///
+    /// # Errors
+    /// A cap is reached.
+    pub(crate) fn admit(&mut self, now: Duration, five_tuple: &FiveTuple, connection: Connection) -> Result<(), Full> {
         let places = match connection {
             Connection::Stream(_) => &self.caps.streams,
             Connection::Association(_) => &self.caps.associations,
         };
-        let Some(place) = places.take(five_tuple.client.ip()) else { return false };
+        let place = places.take(five_tuple.client.ip())?;
         self.remove(five_tuple);
         self.by_five_tuple.insert(*five_tuple, Entry { connection, deadline: None, _place: place });
         self.watch(now, five_tuple);
-        true
+        Ok(())
     }
 
     /// The connection is another transport's by now: its handshake is done.
@@ -156,7 +159,7 @@ mod tests {
     #[test]
     fn h14_a_connection_has_its_whole_patience_after_its_allocation_ended() {
         let (mut connections, client) = (connections(), client(1, Transport::Tcp));
-        assert!(connections.admit(Duration::ZERO, &client, stream(1)));
+        assert!(connections.admit(Duration::ZERO, &client, stream(1)).is_ok());
         connections.watch(14 * SECOND, &client); // its allocation has ended
         assert_eq!(connections.due(15 * SECOND), None, "the deadline of its beginning is void");
         assert_eq!(connections.next_deadline(), Some(29 * SECOND));
@@ -171,7 +174,7 @@ mod tests {
         let mut connections = connections();
         let clients = [1, 2, 3].map(|port| client(port, Transport::Tcp));
         for (number, client) in (0u64..).zip(&clients) {
-            assert!(connections.admit(SECOND, client, stream(number)));
+            assert!(connections.admit(SECOND, client, stream(number)).is_ok());
         }
         connections.watch(3 * SECOND, &clients[0]);
         connections.watch(2 * SECOND, &clients[1]);
@@ -182,7 +185,7 @@ mod tests {
     #[test]
     fn h14_however_many_allocations_a_connection_had_it_has_one_deadline_and_none_when_it_is_gone() {
         let (mut connections, tcp, tls) = (connections(), client(1, Transport::Tcp), client(1, Transport::Tls));
-        assert!(connections.admit(SECOND, &tcp, stream(1)));
+        assert!(connections.admit(SECOND, &tcp, stream(1)).is_ok());
         connections.rename(2 * SECOND, &tcp, &tls);
         for second in 3..1_000 {
             connections.watch(second * SECOND, &tls);
@@ -190,8 +193,8 @@ mod tests {
         assert_eq!(connections.deadlines.len(), 1);
         connections.remove(&tls);
         assert_eq!(connections.next_deadline(), None);
-        assert!(connections.admit(SECOND, &tls, stream(2)), "another of the same address");
-        assert!(connections.admit(2 * SECOND, &tls, stream(3)), "which replaces it");
+        assert!(connections.admit(SECOND, &tls, stream(2)).is_ok(), "another of the same address");
+        assert!(connections.admit(2 * SECOND, &tls, stream(3)).is_ok(), "which replaces it");
         assert_eq!(connections.deadlines.len(), 1);
         assert_eq!(connections.due(99 * SECOND), Some((tls, stream(3))));
     }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `/healthz` | 200, or 503 with the reason: the process should be restarted |
 //! | `/readyz` | 200, or 503 with the reason: send no new clients here |
-//! | `/metrics` | OpenMetrics text |
+//! | `/metrics` | the classic Prometheus text, or OpenMetrics text where `Accept` asks for it |
 //!
 //! It listens on loopback unless told otherwise, and asks for a bearer token on any other address (H41). No call takes a
 //! path, a query or a body. Connections, the size of a request and its time are bounded: it stands on the control side of

@@ -1,18 +1,20 @@
 //! The three calls.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::bearer::is_authorized;
+use super::bearer;
 use crate::config::Secret;
-use crate::metrics::{CONTENT_TYPE, Registry};
+use crate::log::{self, Refusal};
+use crate::metrics::{Format, Registry};
 
 /// A worker that has not stamped its heartbeat for so long is stuck.
 pub const STALE_HEARTBEAT: Duration = Duration::from_secs(5);
@@ -50,6 +52,10 @@ struct Answers {
     token: Option<Secret>,
 }
 
+/// Where a request came from.
+#[derive(Clone, Copy)]
+pub(super) struct Peer(pub(super) SocketAddr);
+
 /// Whether a path asks for nothing but the state.
 pub(super) fn is_health(path: &str) -> bool {
     matches!(path, "/healthz" | "/readyz")
@@ -68,8 +74,9 @@ pub(super) fn router(health: Arc<dyn Health>, metrics: Registry, token: Option<S
 }
 
 async fn authorize(State(answers): State<Answers>, request: Request, next: Next) -> Response {
-    if is_authorized(request.headers(), answers.token.as_ref()) {
-        return next.run(request).await;
+    let Err(reason) = bearer::authorize(request.headers(), answers.token.as_ref()) else { return next.run(request).await };
+    if let Some(&Peer(source)) = request.extensions().get() {
+        log::refusal(&Refusal { source, local: None, reason, detail: None });
     }
     (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], "a bearer token is required\n").into_response()
 }
@@ -89,9 +96,11 @@ fn state(state: Result<(), String>) -> Response {
     }
 }
 
-async fn scrape(State(answers): State<Answers>) -> Response {
-    match answers.metrics.encode() {
-        Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+async fn scrape(State(answers): State<Answers>, headers: HeaderMap) -> Response {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let format = Format::wanted(accepted);
+    match answers.metrics.encode(format) {
+        Ok(text) => ([(header::CONTENT_TYPE, format.content_type())], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

@@ -15,7 +15,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
 
 use super::places::{Place, Places};
-use super::routes::{Health, is_health, router};
+use super::routes::{Health, Peer, is_health, router};
 use super::settings::AdminSettings;
 use crate::config::Secret;
 use crate::metrics::Registry;
@@ -82,7 +82,7 @@ impl Admin {
                     let (number, router) = (place.number(), router.clone());
                     let task = tokio::spawn(async move {
                         // A client that is slow, leaves or speaks no HTTP concerns nobody else.
-                        let _ = tokio::time::timeout(CONNECTION, answer(stream, router, place)).await;
+                        let _ = tokio::time::timeout(CONNECTION, answer(stream, peer, router, place)).await;
                     });
                     Place::watch(&places, number, task.abort_handle());
                     closed_at_once = if closed { closed_at_once + 1 } else { 0 };
@@ -103,9 +103,10 @@ impl Admin {
     }
 }
 
-async fn answer(stream: TcpStream, router: Router, place: Place) -> Result<(), hyper::Error> {
+async fn answer(stream: TcpStream, peer: SocketAddr, router: Router, place: Place) -> Result<(), hyper::Error> {
     let inner = TowerToHyperService::new(router);
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Peer(peer));
         place.answering(is_health(request.uri().path()));
         inner.call(request)
     });

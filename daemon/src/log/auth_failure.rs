@@ -64,12 +64,13 @@ pub fn auth_failures_suppressed() -> u64 {
     BOUND.total_suppressed()
 }
 
-/// Says every ten seconds how many lines were left out since, so that the end of a flood is told too. Never ends.
+/// Says every ten seconds how many lines were left out since, of failures and of refusals, so that the end of a flood is told too. Never ends.
 pub async fn report_suppressed() {
     let mut every = tokio::time::interval(Duration::from_secs(10));
     loop {
         every.tick().await;
         say_suppressed();
+        super::refusal::say_repeated();
     }
 }
 

@@ -7,6 +7,7 @@ mod auth_failure;
 mod queue;
 mod rate;
 mod redact;
+mod refusal;
 mod settings;
 
 use std::sync::OnceLock;
@@ -16,6 +17,7 @@ use tracing_subscriber::EnvFilter;
 pub(crate) use auth_failure::say_suppressed;
 pub use auth_failure::{AUTH_FAILURE, AuthFailure, auth_failure, auth_failures_suppressed, report_suppressed};
 pub use redact::{RedactKind, Redacted, Redaction, redacted};
+pub use refusal::{REFUSAL, Refusal, RefusalReason, refusal};
 pub use settings::{Filter, Format, Log};
 
 use queue::Queue;

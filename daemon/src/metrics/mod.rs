@@ -1,4 +1,4 @@
-//! Metrics: OpenMetrics text, made when it is asked for by summing what the workers count for themselves.
+//! Metrics, as OpenMetrics or classic Prometheus text, made when they are asked for by summing what the workers count for themselves.
 //!
 //! A worker increments a plain counter in its own shard; nothing is shared on the path of a packet. A scrape calls each
 //! registered source, which adds its shards' values to [`Samples`]; equal labels sum up.
@@ -7,26 +7,27 @@
 //! `_total`. A label's value is a constant of the program or a number: no user, address or realm can become one, so the
 //! number of series is bounded by the program text.
 
+mod classic;
+mod format;
 mod samples;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry;
 
-pub use samples::{Family, Kind, Label, LabelValue, Samples, Unit};
+use crate::log::RefusalReason;
 
-/// The media type of [`Registry::encode`]'s text.
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub use format::Format;
+pub use samples::{Family, Kind, Label, LabelValue, Samples, Unit};
 
 const BUILD_INFO: Family = Family::gauge("build_info", "The running version; the value is always 1");
 const START_TIME: Family = Family::gauge("start_time", "When the process started, since 1970").unit(Unit::Seconds);
 const LOG_DROPPED: Family = Family::counter("log_lines_dropped", "Log lines dropped: their reader was too slow");
 const AUTH_SUPPRESSED: Family =
     Family::counter("auth_failure_lines_suppressed", "Authentication failures that were counted but not logged singly");
+const REFUSALS: Family = Family::counter("refusals", "Refusals that an operator may have to act on, by reason; the log names the sources");
 
 /// What adds the samples of a shard or of something shared to a scrape. Called on the control side while the workers run: it reads atomics.
 pub type Source = Box<dyn Fn(&mut Samples) + Send + Sync>;
@@ -34,7 +35,8 @@ pub type Source = Box<dyn Fn(&mut Samples) + Send + Sync>;
 /// The metrics of one service.
 #[derive(Clone)]
 pub struct Registry {
-    registry: Arc<registry::Registry>,
+    service: &'static str,
+    sources: Arc<[Source]>,
 }
 
 impl Registry {
@@ -52,40 +54,31 @@ impl Registry {
                 0 => {}
                 suppressed => samples.add(&AUTH_SUPPRESSED, &[], suppressed),
             }
+            for reason in RefusalReason::ALL.into_iter().filter(|reason| reason.is_of(service)) {
+                samples.add(&REFUSALS, &[("reason", reason.name().into())], reason.count());
+            }
         };
-        let mut all: Vec<Source> = vec![Box::new(own)];
-        all.extend(sources);
-        let mut registry = registry::Registry::with_prefix(service);
-        registry.register_collector(Box::new(Sum(all)));
-        Registry { registry: Arc::new(registry) }
+        let own: Source = Box::new(own);
+        Registry { service, sources: std::iter::once(own).chain(sources).collect() }
     }
 
     /// The text of a scrape.
     ///
     /// # Errors
     /// None that the text encoder has today; kept because its interface has one.
-    pub fn encode(&self) -> Result<String, fmt::Error> {
-        let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
-        Ok(text)
-    }
-}
-
-struct Sum(Vec<Source>);
-
-impl fmt::Debug for Sum {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Sum of {} sources", self.0.len())
-    }
-}
-
-impl Collector for Sum {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+    pub fn encode(&self, format: Format) -> Result<String, fmt::Error> {
         let mut samples = Samples::default();
-        for source in &self.0 {
-            source(&mut samples);
+        self.sources.iter().for_each(|source| source(&mut samples));
+        let mut text = String::new();
+        match format {
+            Format::Classic => samples.encode_classic(self.service, &mut text)?,
+            Format::OpenMetrics => {
+                let mut registry = registry::Registry::with_prefix(self.service);
+                registry.register_collector(Box::new(samples));
+                prometheus_client::encoding::text::encode(&mut text, &registry)?;
+            }
         }
-        samples.encode(&mut encoder)
+        Ok(text)
     }
 }
 
@@ -105,7 +98,7 @@ mod tests {
                 samples.add(&ALLOCATIONS, &[("family", 4u16.into())], 2);
             }) as Source
         };
-        let text = Registry::new("turnd", "0.1.0", vec![shard(10), shard(32)]).encode().unwrap();
+        let text = Registry::new("turnd", "0.1.0", vec![shard(10), shard(32)]).encode(Format::OpenMetrics).unwrap();
         for line in [
             "# TYPE turnd_relayed_bytes counter",
             "# UNIT turnd_relayed_bytes bytes",

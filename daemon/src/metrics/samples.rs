@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use causeway_net::{Backend, Reading, Stats};
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry;
@@ -29,10 +30,10 @@ pub enum Unit {
 /// One metric: its name without the service's prefix, the unit and `_total`, and what it means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Family {
-    name: &'static str,
-    help: &'static str,
-    kind: Kind,
-    unit: Option<Unit>,
+    pub(super) name: &'static str,
+    pub(super) help: &'static str,
+    pub(super) kind: Kind,
+    pub(super) unit: Option<Unit>,
 }
 
 impl Family {
@@ -99,7 +100,7 @@ impl fmt::Display for LabelValue {
 /// The sums of one scrape.
 #[derive(Debug, Default)]
 pub struct Samples {
-    families: BTreeMap<&'static str, (Family, BTreeMap<Vec<Label>, u64>)>,
+    pub(super) families: BTreeMap<&'static str, (Family, BTreeMap<Vec<Label>, u64>)>,
 }
 
 impl Samples {
@@ -131,7 +132,7 @@ impl Samples {
         }
     }
 
-    pub(super) fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+    fn encode_open_metrics(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         for (family, series) in self.families.values() {
             let kind = match family.kind {
                 Kind::Counter => MetricType::Counter,
@@ -152,5 +153,11 @@ impl Samples {
             }
         }
         Ok(())
+    }
+}
+
+impl Collector for Samples {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        self.encode_open_metrics(&mut encoder)
     }
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::EventLoop;
 use super::associations::{Association, AssociationInfo, AssociationKey, Associations, Flow, Held, UnderWay};
 use super::io::Io;
 use super::service::{Admission, Arrival, Service};
+use super::{EventLoop, Rejection, RejectionReason};
 use crate::clock::Sample;
 use crate::packet::Room;
 use crate::region::Span;
@@ -31,7 +31,10 @@ impl EventLoop {
         if header.epoch == 0
             && let Some(hello) = ClientHello::read(datagram)
         {
-            return self.io.hello(now, arrival, flow, held, &hello, datagram);
+            if let Err(failure) = self.io.hello(now, arrival, flow, held, &hello, datagram) {
+                reject(now, arrival, failure, service);
+            }
+            return;
         }
         match held.association {
             // While there is a handshake, handshake messages are its own. Else they are the association's, repeated.
@@ -137,7 +140,9 @@ impl EventLoop {
             Outcome::More => {}
             Outcome::Failed(failure) => {
                 self.io.count_failed(failure);
-                self.io.forget_handshake(answer.handshake);
+                if let Some(under_way) = self.io.forget_handshake(answer.handshake) {
+                    reject(now, &under_way.arrival, failure, service);
+                }
             }
             Outcome::Done(records) => {
                 if let Some(under_way) = self.io.forget_handshake(answer.handshake) {
@@ -193,14 +198,35 @@ impl EventLoop {
     }
 }
 
+/// Tells the service of a handshake that failed, if that is worth telling.
+fn reject<S: Service>(now: Sample, arrival: &Arrival, failure: Failure, service: &mut S) {
+    if let Some(reason) = RejectionReason::of(failure) {
+        service.rejected(now, &Rejection { source: arrival.source, local: arrival.destination, reason });
+    }
+}
+
 impl Io {
     /// A hello came: it is answered with a cookie, or begins a handshake.
-    fn hello(&mut self, now: Sample, arrival: &Arrival, flow: Flow, held: Held, hello: &ClientHello<'_>, datagram: &[u8]) {
+    ///
+    /// # Errors
+    /// There is no place for the handshake of a client whose cookie was right. That is counted.
+    fn hello(
+        &mut self,
+        now: Sample,
+        arrival: &Arrival,
+        flow: Flow,
+        held: Held,
+        hello: &ClientHello<'_>,
+        datagram: &[u8],
+    ) -> Result<(), Failure> {
         let cookies = match &mut self.associations.cookies {
             Some(cookies) => cookies,
             vacant => match Cookies::new(now.monotonic) {
                 Ok(cookies) => vacant.insert(cookies),
-                Err(_) => return self.stats.dropped_no_handshake.add(1), // a host without randomness serves nobody
+                Err(_) => {
+                    self.stats.dropped_no_handshake.add(1); // a host without randomness serves nobody
+                    return Ok(());
+                }
             },
         };
         // "If a server receives a ClientHello with an invalid cookie, it SHOULD treat it the same as a ClientHello with no cookie."
@@ -211,23 +237,22 @@ impl Io {
             self.reply_buffer()[..request.len()].copy_from_slice(&request);
             self.reply(&arrival.reply(), request.len());
             self.stats.cookies_sent.add(1);
-            return;
+            return Ok(());
         }
         if let Some(key) = held.handshake {
             if self.associations.under_way.get(key).is_some_and(|one| one.random == hello.random()) {
-                return self.ferry(Some(key), datagram); // the client did not get the answer
+                self.ferry(Some(key), datagram); // the client did not get the answer
+                return Ok(());
             }
             self.farewell(key);
         }
         let established = held.association.and_then(|key| self.associations.established.get(key));
         if established.is_some_and(|association| association.random == hello.random()) {
             self.stats.dropped_no_handshake.add(1); // it was on its way for long, or is sent again by somebody else
-            return;
+            return Ok(());
         }
         let under_way = UnderWay { flow, arrival: *arrival, random: hello.random(), since: now.monotonic };
-        if let Err(failure) = self.begin(under_way, datagram) {
-            self.count_failed(failure);
-        }
+        self.begin(under_way, datagram).inspect_err(|failure| self.count_failed(*failure))
     }
 
     /// Begins a handshake with a client whose cookie was right.
@@ -237,7 +262,7 @@ impl Io {
         if self.associations.under_way.len() >= shared.limits.half_open {
             return Err(Failure::HalfOpen);
         }
-        let place = shared.half_open.take(under_way.flow.client()).ok_or(Failure::HalfOpen)?;
+        let place = shared.half_open.take(under_way.flow.client()).map_err(|_| Failure::HalfOpen)?;
         shared.readings.started();
         let flow = under_way.flow;
         let key = self.associations.under_way.insert(under_way);

@@ -10,6 +10,7 @@ mod moderation;
 mod opening;
 mod pages;
 mod reading;
+mod rejection;
 mod ring;
 mod scratch;
 mod screen;
@@ -29,6 +30,7 @@ pub use io::{Io, MAX_REPLY, Unsent};
 pub use listening::{DatagramListening, StreamListening};
 use moderation::Moderation;
 use pages::Pages;
+pub use rejection::{Rejection, RejectionReason};
 pub use service::{Admission, Arrival, Route, Service, StreamInfo};
 
 use crate::clock::{Clock, Sample};

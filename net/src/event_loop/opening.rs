@@ -11,7 +11,7 @@ use super::budget::take;
 use super::io::{CIPHER, Io};
 use super::screen::is_secure;
 use super::service::Service;
-use super::{EventLoop, StreamKey, StreamListening};
+use super::{EventLoop, Rejection, RejectionReason, StreamKey, StreamListening};
 use crate::clock::Sample;
 use crate::proxy::{self, MAX_HEADER, Parsed};
 use crate::region::Span;
@@ -55,14 +55,17 @@ impl Io {
         }
     }
 
-    /// Sends a connection's handshake to the handshaker. `false`: it finds no place, and is counted.
-    fn begin_handshake(&mut self, key: StreamKey, bytes: &[u8]) -> bool {
-        let (Some(post), Some(stream)) = (&self.post, self.streams.get_mut(key)) else { return false };
+    /// Sends a connection's handshake to the handshaker.
+    ///
+    /// # Errors
+    /// There is no place for it. That is counted.
+    fn begin_handshake(&mut self, key: StreamKey, bytes: &[u8]) -> Result<(), Failure> {
+        let (Some(post), Some(stream)) = (&self.post, self.streams.get_mut(key)) else { return Err(Failure::Gone) };
         let shared = post.shared();
         shared.readings.started();
-        let Some(place) = shared.half_open.take(stream.peer.ip()) else {
+        let Ok(place) = shared.half_open.take(stream.peer.ip()) else {
             shared.readings.failed(Failure::HalfOpen);
-            return false;
+            return Err(Failure::HalfOpen);
         };
         let deadline = self.now + shared.limits.time;
         let stage = Stage::Handshake { _place: place, asked: false };
@@ -71,12 +74,15 @@ impl Io {
         self.ask(key, bytes)
     }
 
-    /// Sends the handshaker what the client sent. `false`: it has too many letters already.
-    fn ask(&mut self, key: StreamKey, bytes: &[u8]) -> bool {
-        let (Some(post), Some(stream)) = (&self.post, self.streams.get_mut(key)) else { return false };
+    /// Sends the handshaker what the client sent.
+    ///
+    /// # Errors
+    /// It has too many letters already. That is counted.
+    fn ask(&mut self, key: StreamKey, bytes: &[u8]) -> Result<(), Failure> {
+        let (Some(post), Some(stream)) = (&self.post, self.streams.get_mut(key)) else { return Err(Failure::Gone) };
         if !post.send(Letter::Tls(TlsLetter::Bytes(key, bytes.to_vec()))) {
             self.abandon(key, Failure::Busy);
-            return false;
+            return Err(Failure::Busy);
         }
         if let Layer::Opening(opening) = &mut stream.layer
             && let Stage::Handshake { asked, .. } = &mut opening.stage
@@ -85,7 +91,7 @@ impl Io {
         }
         let wanted = stream.wanted(!stream.interest.write);
         self.watch(key, wanted);
-        true
+        Ok(())
     }
 
     /// Tells the handshaker, and the counters, that a handshake under way comes to nothing.
@@ -125,11 +131,13 @@ impl EventLoop {
                     let mut buffer = [0; MAX_HEADER];
                     match receive(fd, &mut buffer[..len - header.len()]) {
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                        Ok(0) | Err(_) => return self.io.refuse_proxy(key),
+                        // A connection without a byte is a proxy's look at whether the port is open.
+                        Ok(0) | Err(_) if header.is_empty() => return self.io.refuse_proxy(key),
+                        Ok(0) | Err(_) => return self.reject_proxy(now, key, RejectionReason::ProxyHeaderCutShort, service),
                         Ok(count) => header.extend_from_slice(&buffer[..count]),
                     }
                 }
-                Err(proxy::NoHeader) => return self.io.refuse_proxy(key),
+                Err(fault) => return self.reject_proxy(now, key, RejectionReason::ProxyHeader(fault), service),
             }
         };
         if let Some(ends) = header.endpoints {
@@ -158,7 +166,11 @@ impl EventLoop {
                 self.frames(now, key, Span { start: room.start, end: room.start + count }, service);
             }
             Ok(count) => {
-                if !self.io.begin_handshake(key, &scratch[..count]) {
+                if proxy::is_header(&scratch[..count]) {
+                    self.reject_untrusted(now, key, service);
+                }
+                if let Err(failure) = self.io.begin_handshake(key, &scratch[..count]) {
+                    self.reject_handshake(now, key, failure, service);
                     self.end(now, key, StreamEnd::Handshake, service);
                 }
             }
@@ -179,7 +191,8 @@ impl EventLoop {
         match receive(stream.raw_fd(), &mut buffer[..LETTER]) {
             Ok(0) => self.end(now, key, StreamEnd::PeerClosed, service),
             Ok(count) => {
-                if !self.io.ask(key, &buffer[..count]) {
+                if let Err(failure) = self.io.ask(key, &buffer[..count]) {
+                    self.reject_handshake(now, key, failure, service);
                     self.end(now, key, StreamEnd::Handshake, service);
                 }
             }
@@ -196,7 +209,7 @@ impl EventLoop {
         *asked = false;
         let mut outcome = outcome;
         if !opening.flight.push(&[&bytes], &mut self.io.spare) {
-            outcome = TlsOutcome::Failed(Failure::Refused); // it does not read what it is told
+            outcome = TlsOutcome::Failed(Failure::Refused("the client does not read")); // it does not read what it is told
         }
         let flight = std::mem::take(&mut opening.flight);
         match outcome {
@@ -225,7 +238,28 @@ impl EventLoop {
             stream.discard_received();
             self.io.dirty.push(key);
         }
+        self.reject_handshake(now, key, failure, service);
         self.end(now, key, StreamEnd::Handshake, service);
+    }
+
+    fn reject_handshake<S: Service>(&mut self, now: Sample, key: StreamKey, failure: Failure, service: &mut S) {
+        if let (Some(reason), Some(stream)) = (RejectionReason::of(failure), self.io.streams.get(key)) {
+            service.rejected(now, &Rejection { source: stream.peer, local: stream.local, reason });
+        }
+    }
+
+    /// A header came from somebody who is not trusted to send one. What becomes of the stream is decided elsewhere.
+    pub(super) fn reject_untrusted<S: Service>(&mut self, now: Sample, key: StreamKey, service: &mut S) {
+        if let Some(stream) = self.io.streams.get(key) {
+            service.rejected(now, &Rejection { source: stream.peer, local: stream.local, reason: RejectionReason::ProxyUntrusted });
+        }
+    }
+
+    fn reject_proxy<S: Service>(&mut self, now: Sample, key: StreamKey, reason: RejectionReason, service: &mut S) {
+        if let Some(stream) = self.io.streams.get(key) {
+            service.rejected(now, &Rejection { source: stream.peer, local: stream.local, reason });
+        }
+        self.io.refuse_proxy(key);
     }
 
     /// Ends what has taken too long.
@@ -242,7 +276,7 @@ impl EventLoop {
                 continue;
             }
             if stream.state == State::Arriving {
-                self.io.refuse_proxy(key);
+                self.reject_proxy(now, key, RejectionReason::ProxyHeaderSlow, service);
             } else {
                 self.io.abandon(key, Failure::Slow);
                 self.end(now, key, StreamEnd::Handshake, service);

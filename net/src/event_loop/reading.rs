@@ -11,6 +11,7 @@ use super::{EventLoop, StreamKey};
 use crate::clock::Sample;
 use crate::epoll::Readiness;
 use crate::packet::{Packet, Room};
+use crate::proxy;
 use crate::region::Span;
 use crate::stats::Stats;
 use crate::tcp::{Aside, Layer, MAX_FRAME, Malformed, Progress, READ, State, StreamEnd, receive};
@@ -119,6 +120,7 @@ impl EventLoop {
                     if let Some(stream) = self.io.streams.get_mut(key) {
                         stream.incoming.keep(aside.rest(), announced);
                     }
+                    service.half_frame(now, &info, &mut self.io);
                     break;
                 }
                 Next::Malformed => return self.end(now, key, StreamEnd::Malformed, service),
@@ -177,7 +179,7 @@ impl EventLoop {
 
     /// Decrypts `records` to the last and hands over the frames in them.
     pub(super) fn decrypted<S: Service>(&mut self, now: Sample, key: StreamKey, records: &[u8], service: &mut S) {
-        let mut records = records;
+        let (mut records, mut is_part) = (records, !records.is_empty());
         loop {
             let room = self.io.scratch_room();
             let Some(stream) = self.io.streams.get_mut(key).filter(|stream| stream.state == State::Open) else {
@@ -191,12 +193,17 @@ impl EventLoop {
             // SAFETY: nothing queued lies in this room of the scratch buffer, and no packet is alive.
             let scratch = unsafe { self.region.bytes_mut(room) };
             match stream.incoming.read(|buffer| counted(stats, session.read(&mut records, buffer)), scratch) {
-                Ok(Progress::Bytes(range)) => self.frames(now, key, part(room, &range), service),
-                Ok(Progress::Pending) => {}
+                Ok(Progress::Bytes(range)) => {
+                    is_part = false;
+                    self.frames(now, key, part(room, &range), service);
+                }
+                Ok(Progress::Pending) => is_part = false,
                 Ok(Progress::End) => return self.end(now, key, StreamEnd::PeerClosed, service),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if session.wants_write() {
                         self.io.dirty.push(key); // the protocol's own answers, such as to a change of keys
+                    } else if is_part && let Some(info) = self.io.info(key) {
+                        service.half_frame(now, &info, &mut self.io);
                     }
                     return;
                 }
@@ -243,9 +250,17 @@ impl EventLoop {
                     if let Some(stream) = self.io.streams.get_mut(key) {
                         stream.incoming.keep(bytes, announced);
                     }
-                    return;
+                    if proxy::is_header(bytes) {
+                        self.reject_untrusted(now, key, service); // "PROX" looks like a channel's number and a length
+                    }
+                    return service.half_frame(now, &info, &mut self.io);
                 }
-                Next::Malformed => return self.end(now, key, StreamEnd::Malformed, service),
+                Next::Malformed => {
+                    if proxy::is_header(bytes) {
+                        self.reject_untrusted(now, key, service);
+                    }
+                    return self.end(now, key, StreamEnd::Malformed, service);
+                }
             }
         }
     }

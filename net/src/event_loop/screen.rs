@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::service::{Arrival, Service};
-use super::{DatagramListening, EventLoop};
+use super::{DatagramListening, EventLoop, Rejection, RejectionReason};
 use crate::clock::Sample;
 use crate::packet::Room;
 use crate::proxy::{self, Parsed, TrustedProxies};
@@ -51,9 +51,13 @@ impl EventLoop {
         if passage.proxied {
             // SAFETY: these bytes are this datagram's, and no packet of it is alive yet.
             let bytes = unsafe { self.region.bytes(room.payload) };
-            let Ok(Parsed::Whole(header)) = proxy::parse(bytes) else {
-                self.io.stats.dropped_proxy_header.add(1);
-                return;
+            let header = match proxy::parse(bytes) {
+                Ok(Parsed::Whole(header)) => header,
+                partial => {
+                    self.io.stats.dropped_proxy_header.add(1);
+                    let reason = partial.err().map_or(RejectionReason::ProxyHeaderCutShort, RejectionReason::ProxyHeader);
+                    return service.rejected(now, &Rejection { source: arrival.source, local: arrival.destination, reason });
+                }
             };
             if let Some(ends) = header.endpoints {
                 arrival.via = Some(arrival.source);

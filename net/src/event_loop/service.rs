@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::io::Io;
-use super::{AssociationInfo, AssociationKey, ListenerKey, SocketKey, StreamKey};
+use super::{AssociationInfo, AssociationKey, ListenerKey, Rejection, SocketKey, StreamKey};
 use crate::clock::Sample;
 use crate::packet::Packet;
 use crate::tcp::{Malformed, StreamEnd};
@@ -45,6 +45,17 @@ pub trait Service {
     /// A whole frame arrived, of the length that [`frame_len`](Self::frame_len) told.
     fn frame(&mut self, now: Sample, stream: &StreamInfo, frame: &mut Packet<'_>, io: &mut Io) {
         let _ = (now, stream, frame, io);
+    }
+
+    /// A part of a frame is all that a stream has sent since its last whole frame; called again as more of it comes. Over TLS also for a part
+    /// of a record.
+    fn half_frame(&mut self, now: Sample, stream: &StreamInfo, io: &mut Io) {
+        let _ = (now, stream, io);
+    }
+
+    /// The loop has refused something without asking. It is counted; what is said about it is the service's affair.
+    fn rejected(&mut self, now: Sample, rejection: &Rejection) {
+        let _ = (now, rejection);
     }
 
     /// A stream ended by the peer or by an error. Its key is dead when this returns; until then, what is queued on it is still

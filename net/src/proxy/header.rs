@@ -8,8 +8,10 @@ use std::net::{IpAddr, SocketAddr};
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 /// The part of fixed length.
 const FIXED: usize = 16;
-/// The longest header that is read: the longest addresses (those of UNIX sockets) and 304 bytes of fields.
-pub const MAX_HEADER: usize = 536;
+/// How the text form, version 1, begins.
+const VERSION_1: &[u8] = b"PROXY";
+/// Maximum length of a header. Proxies write fields that their operators choose, such as the names in a client's certificate.
+pub const MAX_HEADER: usize = 4_096;
 
 /// How far a header could be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,18 +40,34 @@ pub struct Endpoints {
     pub destination: SocketAddr,
 }
 
-/// The bytes are no header of version 2, or one over [`MAX_HEADER`].
+/// Why the bytes are no header that can be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NoHeader;
+pub enum Fault {
+    /// They begin no header.
+    Missing,
+    /// A header of version 1, the text form.
+    Version1,
+    /// A version, command, transport or address family that the protocol does not have, or addresses that are cut short.
+    Malformed,
+    /// It announces more than [`MAX_HEADER`] bytes.
+    TooLong,
+    /// A type-length-value field runs past the header's end.
+    BadField,
+}
+
+/// Whether the bytes begin with a header of either version, good or bad.
+pub fn is_header(bytes: &[u8]) -> bool {
+    bytes.starts_with(&SIGNATURE) || bytes.strip_prefix(VERSION_1).is_some_and(|rest| rest.first() == Some(&b' '))
+}
 
 /// Reads the header that `bytes` begin with.
 ///
 /// # Errors
-/// [`NoHeader`] as soon as it is certain.
-pub fn parse(bytes: &[u8]) -> Result<Parsed, NoHeader> {
+/// [`Fault`] as soon as it is certain.
+pub fn parse(bytes: &[u8]) -> Result<Parsed, Fault> {
     let known = bytes.len().min(SIGNATURE.len());
     if bytes[..known] != SIGNATURE[..known] {
-        return Err(NoHeader);
+        return Err(if bytes.starts_with(VERSION_1) { Fault::Version1 } else { Fault::Missing });
     }
     let Some((fixed, rest)) = bytes.split_first_chunk::<FIXED>() else {
         return Ok(Parsed::Wanted(FIXED));
@@ -57,8 +75,11 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, NoHeader> {
     let [.., version_command, family_transport, high, low] = *fixed;
     let follows = usize::from(u16::from_be_bytes([high, low]));
     let len = FIXED + follows;
-    if version_command >> 4 != 2 || family_transport & 0xf > 2 || len > MAX_HEADER {
-        return Err(NoHeader);
+    if version_command >> 4 != 2 || family_transport & 0xf > 2 {
+        return Err(Fault::Malformed);
+    }
+    if len > MAX_HEADER {
+        return Err(Fault::TooLong);
     }
     let Some(body) = rest.get(..follows) else {
         return Ok(Parsed::Wanted(len));
@@ -68,19 +89,19 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, NoHeader> {
         (1, 1) => Some(addresses::<4>(body)?),
         (1, 2) => Some(addresses::<16>(body)?),
         (1, 3) if body.len() >= 2 * 108 => None,
-        _ => return Err(NoHeader),
+        _ => return Err(Fault::Malformed),
     };
     Ok(Parsed::Whole(Header { len, endpoints }))
 }
 
 /// Two addresses of `N` bytes, two ports, and fields.
-fn addresses<const N: usize>(body: &[u8]) -> Result<Endpoints, NoHeader>
+fn addresses<const N: usize>(body: &[u8]) -> Result<Endpoints, Fault>
 where
     IpAddr: From<[u8; N]>,
 {
-    let (source, rest) = body.split_first_chunk::<N>().ok_or(NoHeader)?;
-    let (destination, rest) = rest.split_first_chunk::<N>().ok_or(NoHeader)?;
-    let ([a, b, c, d], fields) = rest.split_first_chunk::<4>().ok_or(NoHeader)?;
+    let (source, rest) = body.split_first_chunk::<N>().ok_or(Fault::Malformed)?;
+    let (destination, rest) = rest.split_first_chunk::<N>().ok_or(Fault::Malformed)?;
+    let ([a, b, c, d], fields) = rest.split_first_chunk::<4>().ok_or(Fault::Malformed)?;
     skip(fields)?;
     Ok(Endpoints {
         source: SocketAddr::new(IpAddr::from(*source), u16::from_be_bytes([*a, *b])),
@@ -89,11 +110,11 @@ where
 }
 
 /// Fields are a type, a length of two bytes and so many bytes.
-fn skip(mut fields: &[u8]) -> Result<(), NoHeader> {
+fn skip(mut fields: &[u8]) -> Result<(), Fault> {
     while let [_, high, low, rest @ ..] = fields {
-        fields = rest.get(usize::from(u16::from_be_bytes([*high, *low]))..).ok_or(NoHeader)?;
+        fields = rest.get(usize::from(u16::from_be_bytes([*high, *low]))..).ok_or(Fault::BadField)?;
     }
-    if fields.is_empty() { Ok(()) } else { Err(NoHeader) }
+    if fields.is_empty() { Ok(()) } else { Err(Fault::BadField) }
 }
 
 #[cfg(test)]
@@ -131,7 +152,7 @@ mod tests {
         let Ok(Parsed::Whole(found)) = parse(&bytes) else { panic!("a header") };
         assert_eq!((found.len, found.endpoints), (bytes.len(), endpoints("192.0.2.1:12345", "198.51.100.7:3478")));
         for broken in [&field[..5], &field[..2], &[0x04, 0xff, 0xff, 1]] {
-            assert_eq!(parse(&header(0x21, 0x11, &[&V4[..], broken].concat())), Err(NoHeader));
+            assert_eq!(parse(&header(0x21, 0x11, &[&V4[..], broken].concat())), Err(Fault::BadField));
         }
     }
 
@@ -157,22 +178,48 @@ mod tests {
     #[test]
     fn h23_what_is_no_header_is_refused_at_once() {
         let long = header(0x21, 0x11, &[0; MAX_HEADER - FIXED + 1]);
-        for bytes in [
-            &b"\x16\x03\x01"[..],
-            b"PROXY TCP4 192.0.2.1 198.51.100.7 1 2\r\n",
-            b"\r\n\r\n\0\r\nQUIX\n",
-            &header(0x11, 0x11, &V4),
-            &header(0x22, 0x11, &V4),
-            &header(0x21, 0x13, &V4),
-            &header(0x21, 0x41, &V4),
-            &header(0x21, 0x11, &V4[..11]),
-            &header(0x21, 0x21, &V4),
-            &header(0x21, 0x31, &[0; 215]),
-            &long[..FIXED],
+        use Fault::{Malformed, Missing, TooLong, Version1};
+        for (bytes, fault) in [
+            (&b"\x16\x03\x01"[..], Missing),
+            (b"PROXY TCP4 192.0.2.1 198.51.100.7 1 2\r\n", Version1),
+            (b"POST / HTTP/1.1\r\n", Missing),
+            (b"\r\n\r\n\0\r\nQUIX\n", Missing),
+            (&header(0x11, 0x11, &V4), Malformed),
+            (&header(0x22, 0x11, &V4), Malformed),
+            (&header(0x21, 0x13, &V4), Malformed),
+            (&header(0x21, 0x41, &V4), Malformed),
+            (&header(0x21, 0x11, &V4[..11]), Malformed),
+            (&header(0x21, 0x21, &V4), Malformed),
+            (&header(0x21, 0x31, &[0; 215]), Malformed),
+            (&long[..FIXED], TooLong),
         ] {
-            assert_eq!(parse(bytes), Err(NoHeader), "{bytes:?}");
+            assert_eq!(parse(bytes), Err(fault), "{bytes:?}");
         }
         let at_most = header(0x20, 0, &[0; MAX_HEADER - FIXED]);
         assert!(parse(&at_most).is_ok());
+    }
+
+    #[test]
+    fn a_header_of_two_kibibytes_is_read() {
+        let fields = [&[0x04, 8, 0][..], &[7; 2_048]].concat();
+        let bytes = header(0x21, 0x11, &[&V4[..], &fields].concat());
+        assert_eq!(
+            parse(&bytes).unwrap(),
+            Parsed::Whole(Header { len: bytes.len(), endpoints: endpoints("192.0.2.1:12345", "198.51.100.7:3478") })
+        );
+    }
+
+    #[test]
+    fn headers_of_both_versions_are_told_from_what_clients_send() {
+        for (bytes, is) in [
+            (&header(0x21, 0x11, &V4)[..], true),
+            (b"PROXY TCP4 192.0.2.1", true),
+            (b"PROXYING", false),
+            (&[0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42], false),
+            (b"\x16\x03\x01", false),
+            (b"", false),
+        ] {
+            assert_eq!(is_header(bytes), is, "{bytes:?}");
+        }
     }
 }

@@ -3,5 +3,5 @@
 mod header;
 mod trusted;
 
-pub use header::{Endpoints, Header, MAX_HEADER, NoHeader, Parsed, parse};
+pub use header::{Endpoints, Fault, Header, MAX_HEADER, Parsed, is_header, parse};
 pub use trusted::TrustedProxies;

@@ -8,10 +8,10 @@ use crate::stats::Reading;
 /// Why a handshake came to nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// What the client sent is not what the protocol wants, or the two have no cipher, version or ALPN protocol in common.
-    Refused,
-    /// The client refused what it was offered (it sent a fatal alert).
-    Alert,
+    /// What the client sent is not what the protocol wants, or the two have no cipher, version or ALPN protocol in common: in a few words.
+    Refused(&'static str),
+    /// The client refused what it was offered: the fatal alert that it sent.
+    Alert(&'static str),
     /// It took too long.
     Slow,
     /// The client went away.
@@ -24,16 +24,23 @@ pub(crate) enum Failure {
     Busy,
 }
 
-/// All causes with their names, in the order of their declaration.
-const CAUSES: [(Failure, &str); 7] = [
-    (Failure::Refused, "refused"),
-    (Failure::Alert, "alert"),
-    (Failure::Slow, "slow"),
-    (Failure::Gone, "gone"),
-    (Failure::HalfOpen, "half_open"),
-    (Failure::Rate, "rate"),
-    (Failure::Busy, "busy"),
-];
+/// The names of all causes.
+const CAUSES: [&str; 7] = ["refused", "alert", "slow", "gone", "half_open", "rate", "busy"];
+
+impl Failure {
+    /// The place of its name and its counter.
+    fn index(self) -> usize {
+        match self {
+            Failure::Refused(_) => 0,
+            Failure::Alert(_) => 1,
+            Failure::Slow => 2,
+            Failure::Gone => 3,
+            Failure::HalfOpen => 4,
+            Failure::Rate => 5,
+            Failure::Busy => 6,
+        }
+    }
+}
 
 /// Counters that the workers and the handshaker's thread share: a handshake costs more than a locked instruction.
 #[derive(Debug, Default)]
@@ -55,7 +62,7 @@ impl Readings {
     }
 
     pub(crate) fn failed(&self, failure: Failure) {
-        self.failed[failure as usize].fetch_add(1, Ordering::Relaxed);
+        self.failed[failure.index()].fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn all(&self, half_open: &Places) -> impl Iterator<Item = Reading> + use<> {
@@ -67,7 +74,7 @@ impl Readings {
             reading("handshakes_resumed", "TLS and DTLS handshakes completed that resumed an earlier session", &self.resumed),
         ];
         let failed = CAUSES.iter().zip(&self.failed);
-        all.extend(failed.map(|((_, cause), count)| Reading {
+        all.extend(failed.map(|(cause, count)| Reading {
             cause: Some(cause),
             ..reading("handshakes_failed", "TLS and DTLS handshakes that came to nothing, by cause", count)
         }));
@@ -84,9 +91,9 @@ mod tests {
     #[test]
     fn each_cause_has_its_own_counter() {
         let readings = Readings::default();
-        for (index, (failure, _)) in CAUSES.iter().enumerate() {
-            assert_eq!(*failure as usize, index);
-            (0..=index).for_each(|_| readings.failed(*failure));
+        use Failure::{Alert, Busy, Gone, HalfOpen, Rate, Refused, Slow};
+        for (index, failure) in [Refused(""), Alert(""), Slow, Gone, HalfOpen, Rate, Busy].into_iter().enumerate() {
+            (0..=index).for_each(|_| readings.failed(failure));
         }
         let half_open = Places::new(1, 1);
         let counts: Vec<_> = readings.all(&half_open).filter(|one| one.cause.is_some()).map(|one| one.value).collect();

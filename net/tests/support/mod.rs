@@ -6,14 +6,15 @@
 use std::cell::Cell;
 use std::fmt::Debug;
 use std::net::{SocketAddr, UdpSocket as StdSocket};
-use std::sync::{Arc, mpsc};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use causeway_net::secure::Handshaker;
 use causeway_net::{
-    Admission, Arrival, Backend, Clock, DatagramListening, EventLoop, IcmpError, Io, Mailbox, Malformed, Packet, Route, Sample, Service,
-    SocketKey, Stats, StreamEnd, StreamInfo, UdpOptions, UdpSocket, mailbox,
+    Admission, Arrival, Backend, Clock, DatagramListening, EventLoop, IcmpError, Io, Mailbox, Malformed, Packet, Rejection, Route, Sample,
+    Service, SocketKey, Stats, StreamEnd, StreamInfo, UdpOptions, UdpSocket, mailbox,
 };
 
 /// What the loop told its service.
@@ -53,6 +54,8 @@ pub(crate) const LONG_HEADER: &[u8] = b"a header of forty-eight bytes, like a Da
 struct Probe {
     manner: Manner,
     events: mpsc::Sender<Event>,
+    rejections: Arc<Mutex<Vec<Rejection>>>,
+    halves: Arc<AtomicU64>,
 }
 
 impl Probe {
@@ -115,6 +118,14 @@ impl Service for Probe {
         }
     }
 
+    fn half_frame(&mut self, _: Sample, _: &StreamInfo, _: &mut Io) {
+        self.halves.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn rejected(&mut self, _: Sample, rejection: &Rejection) {
+        self.rejections.lock().unwrap().push(*rejection);
+    }
+
     fn closed(&mut self, _: Sample, stream: &StreamInfo, end: StreamEnd, _: &mut Io) {
         self.tell(Event::Closed(*stream, end));
     }
@@ -134,6 +145,10 @@ pub(crate) struct Worker {
     pub(crate) events: mpsc::Receiver<Event>,
     thread: Option<JoinHandle<()>>,
     pub(crate) stats: Arc<Stats>,
+    /// What the loop has refused without asking.
+    pub(crate) rejections: Arc<Mutex<Vec<Rejection>>>,
+    /// How often it told of a half frame.
+    pub(crate) halves: Arc<AtomicU64>,
 }
 
 impl Worker {
@@ -156,8 +171,10 @@ impl Worker {
         let mailbox = Mailbox::new(16).unwrap();
         let (tell, events) = mpsc::channel();
         let receiver = mailbox.receiver;
-        let thread = std::thread::spawn(move || event_loop.run(&mut Probe { manner, events: tell }, &receiver).unwrap());
-        (Self { mail: mailbox.sender, events, thread: Some(thread), stats }, made)
+        let (rejections, halves) = <(Arc<Mutex<Vec<Rejection>>>, Arc<AtomicU64>)>::default();
+        let mut probe = Probe { manner, events: tell, rejections: Arc::clone(&rejections), halves: Arc::clone(&halves) };
+        let thread = std::thread::spawn(move || event_loop.run(&mut probe, &receiver).unwrap());
+        (Self { mail: mailbox.sender, events, thread: Some(thread), stats, rejections, halves }, made)
     }
 
     /// Does something on the worker's thread and waits for its result.

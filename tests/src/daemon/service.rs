@@ -104,6 +104,7 @@ address = "{address}"
 [nat_discovery]
 alternate_address = "127.0.0.2"
 alternate_port = {alternate_port}
+scope = "private"
 [admin]
 listen = "127.0.0.1:{admin}"
 "#
@@ -281,6 +282,17 @@ impl Service {
             assert!(Instant::now() < deadline, "{name} is {}, not {value}:\n{}", self.metric(name), self.log());
             thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// The program's name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Waits for one of a family's series, by its reason, to have a value.
+    pub fn until_metric_of(&self, family: &str, reason: &str, value: u64) {
+        self.until_metric(&format!("{}_{family}{{reason=\"{reason}\"}}", self.name), value);
     }
 
     /// What the admin listener answers: the status, and the whole text.

@@ -35,7 +35,10 @@ impl Worker {
                 self.counters.to_peer[index(from.transport)].add(end - start);
             }
             Verdict::Respond(respond) => self.respond(&respond, io),
-            Verdict::Discard(discard) => self.counters.discarded(discard),
+            Verdict::Discard(discard) => {
+                self.counters.discarded(discard);
+                self.tell_discarded(now, from, discard, packet.payload());
+            }
             Verdict::Later | Verdict::ToClient { .. } | Verdict::Notify { .. } => {}
         }
     }

@@ -16,8 +16,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ahash::RandomState;
+use causeway_daemon::log;
 use causeway_net::{
-    Admission, Arrival, AssociationInfo, IcmpError, Io, Malformed, Packet, Sample, Service, SocketKey, StreamEnd, StreamInfo, UdpOptions,
+    Admission, Arrival, AssociationInfo, IcmpError, Io, Malformed, Packet, Rejection, Sample, Service, SocketKey, StreamEnd, StreamInfo,
+    UdpOptions,
 };
 use causeway_relay::{AllocationRecord, Command, FiveTuple, IcmpNotice, KeyAnswer, Now, Server, Transport};
 use causeway_wire::stream;
@@ -77,6 +79,8 @@ pub(crate) enum Mail {
 pub(crate) struct Worker {
     pub(crate) index: u16,
     pub(crate) server: Server<UserQuota, StdRng>,
+    /// The same ledger that the server has: it tells why an allocation was refused.
+    pub(crate) quota: UserQuota,
     pub(crate) listeners: Vec<ListenerSocket>,
     pub(crate) relays: RelaySockets,
     pub(crate) connections: Connections,
@@ -107,6 +111,8 @@ pub(crate) struct Worker {
     pub(crate) keys: Option<KeyQuestions>,
     /// Until when no more is said of ports that cannot be bound, in monotonic time.
     pub(crate) silent_until: Duration,
+    /// Until when no more is said of answers that were limited, in monotonic time.
+    pub(crate) limited_silent_until: Duration,
 }
 
 impl Service for Worker {
@@ -130,8 +136,7 @@ impl Service for Worker {
 
     fn accepted(&mut self, now: Sample, stream: &StreamInfo, io: &mut Io) -> Admission {
         self.replace(now, &of_stream(stream), io);
-        let admitted = self.connections.admit(now.monotonic, &of_stream(stream), Connection::Stream(stream.key));
-        if admitted { Admission::Accept { tag: 0 } } else { Admission::Refuse }
+        self.admit(now, &of_stream(stream), Connection::Stream(stream.key), 0)
     }
 
     fn secured(&mut self, now: Sample, stream: &StreamInfo, _: &mut Io) {
@@ -151,13 +156,16 @@ impl Service for Worker {
         self.carry_out(now, io);
     }
 
+    fn rejected(&mut self, _: Sample, rejection: &Rejection) {
+        log::refusal(&rejection.into());
+    }
+
     fn closed(&mut self, now: Sample, stream: &StreamInfo, _: StreamEnd, io: &mut Io) {
         self.client_gone(now, &of_stream(stream), io);
     }
 
     fn associated(&mut self, now: Sample, association: &AssociationInfo, _: &mut Io) -> Admission {
-        let admitted = self.connections.admit(now.monotonic, &of_association(association), Connection::Association(association.key));
-        if admitted { Admission::Accept { tag: association.tag } } else { Admission::Refuse }
+        self.admit(now, &of_association(association), Connection::Association(association.key), association.tag)
     }
 
     fn dissociated(&mut self, now: Sample, association: &AssociationInfo, io: &mut Io) {
@@ -259,6 +267,7 @@ impl Worker {
     /// Brings a stored allocation back; `proxy` is who speaks for its client. `false` when its port, its 5-tuple or its quota is taken.
     pub(crate) fn restore(&mut self, now: Sample, record: &AllocationRecord, proxy: Option<SocketAddr>, io: &mut Io) -> bool {
         if self.server.adopt(at(now), record).is_none() {
+            self.quota.take_refusal(); // nothing that a client asked for
             return false;
         }
         self.carry_out(now, io);
@@ -298,6 +307,16 @@ impl Worker {
             if let Some(Connection::Stream(stream)) = self.connections.find(&old) {
                 io.reset_stream(stream);
                 self.client_gone(now, &old, io);
+            }
+        }
+    }
+
+    fn admit(&mut self, now: Sample, client: &FiveTuple, connection: Connection, tag: u64) -> Admission {
+        match self.connections.admit(now.monotonic, client, connection) {
+            Ok(()) => Admission::Accept { tag },
+            Err(full) => {
+                tell::no_place(client, connection, full);
+                Admission::Refuse
             }
         }
     }

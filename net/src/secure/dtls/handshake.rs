@@ -32,13 +32,13 @@ pub(crate) enum Step {
 impl Handshake {
     /// Begins with the client's second hello, which is in the pipe and has the right cookie.
     pub(crate) fn begin(context: &SslContext, pipe: &mut Pipe) -> Result<(Self, Step), Failure> {
-        let mut ssl = Ssl::new(context).map_err(|_| Failure::Refused)?;
-        ssl.set_mtu(MTU).map_err(|_| Failure::Refused)?;
+        let mut ssl = Ssl::new(context).map_err(|_| OUR_FAULT)?;
+        ssl.set_mtu(MTU).map_err(|_| OUR_FAULT)?;
         ssl.set_accept_state();
-        let stream = SslStream::new(ssl, Pipe::default()).map_err(|_| Failure::Refused)?;
+        let stream = SslStream::new(ssl, Pipe::default()).map_err(|_| OUR_FAULT)?;
         let mut handshake = Self { stream };
         if !pipe.lend(&mut handshake.stream, ffi::listen) {
-            return Err(Failure::Refused);
+            return Err(Failure::Refused("the hello cannot be read"));
         }
         let step = pipe.lend(&mut handshake.stream, proceed);
         Ok((handshake, step))
@@ -77,10 +77,17 @@ fn proceed(stream: &mut SslStream<Pipe>) -> Step {
     }
 }
 
+/// OpenSSL refuses what we ask of it.
+const OUR_FAULT: Failure = Failure::Refused("internal error");
+
 /// OpenSSL reports the peer's alerts as reasons from this number on.
 const ALERTS: libc::c_int = 1_000;
 
 fn blame(error: &ssl::Error) -> Failure {
-    let alert = error.ssl_error().is_some_and(|stack| stack.errors().iter().any(|one| one.reason_code() >= ALERTS));
-    if alert { Failure::Alert } else { Failure::Refused }
+    let errors = error.ssl_error().map(|stack| stack.errors()).unwrap_or_default();
+    let words = |error: &openssl::error::Error| error.reason().unwrap_or("unknown");
+    match errors.iter().find(|one| one.reason_code() >= ALERTS) {
+        Some(alert) => Failure::Alert(words(alert)),
+        None => Failure::Refused(errors.first().map_or("no DTLS", words)),
+    }
 }

@@ -96,7 +96,11 @@ impl Handshakes {
         under_way.taken += 1;
         // What is too short for any cipher harms no handshake.
         self.pipe.put(if record::are_long_enough(datagram, LEAST_WITH_NONCE) { datagram } else { &[] });
-        let step = if under_way.taken > MOST { Step::Failed(Failure::Refused) } else { under_way.handshake.advance(&mut self.pipe) };
+        let step = if under_way.taken > MOST {
+            Step::Failed(Failure::Refused("too many datagrams"))
+        } else {
+            under_way.handshake.advance(&mut self.pipe)
+        };
         self.conclude(now, leg, under_way, step, out);
     }
 

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustls::{Error, HandshakeKind, ServerConnection};
+use rustls::{Error, HandshakeKind, PeerIncompatible, ServerConnection};
 
 use super::{Answer, Letter, Outcome};
 use crate::event_loop::StreamKey;
@@ -71,7 +71,7 @@ impl Handshakes {
         let begun = self.legs.remove(&leg);
         let is_new = begun.is_none();
         let Some(mut handshake) = begun.or_else(|| Handshake::begin(now + shared.limits.time + SLACK, shared)) else {
-            return (Vec::new(), Outcome::Failed(Failure::Refused));
+            return (Vec::new(), Outcome::Failed(Failure::Refused("internal error")));
         };
         let step = handshake.take(bytes);
         let flight = handshake.flight();
@@ -88,7 +88,7 @@ impl Handshakes {
                 self.legs.insert(leg, handshake);
                 (flight, Outcome::More)
             }
-            Err(Failure::Refused) if is_new && flight.is_empty() => (UNEXPECTED_MESSAGE.to_vec(), Outcome::Failed(Failure::Refused)),
+            Err(failure @ Failure::Refused(_)) if is_new && flight.is_empty() => (UNEXPECTED_MESSAGE.to_vec(), Outcome::Failed(failure)),
             Err(failure) => (flight, Outcome::Failed(failure)),
         }
     }
@@ -106,15 +106,12 @@ impl Handshake {
     fn take(&mut self, mut bytes: &[u8]) -> Result<bool, Failure> {
         self.received += bytes.len();
         if self.received > MOST {
-            return Err(Failure::Refused);
+            return Err(Failure::Refused("more bytes than a handshake has"));
         }
         while !bytes.is_empty() {
             // The buffer refuses bytes only when it is full of what nobody reads: data before its time.
-            self.connection.read_tls(&mut bytes).map_err(|_| Failure::Refused)?;
-            self.connection.process_new_packets().map_err(|error| match error {
-                Error::AlertReceived(_) => Failure::Alert,
-                _ => Failure::Refused,
-            })?;
+            self.connection.read_tls(&mut bytes).map_err(|_| Failure::Refused("data before the handshake is done"))?;
+            self.connection.process_new_packets().map_err(|error| blame(&error))?;
         }
         Ok(!self.connection.is_handshaking())
     }
@@ -125,6 +122,32 @@ impl Handshake {
         while self.connection.wants_write() && self.connection.write_tls(&mut flight).is_ok() {}
         flight
     }
+}
+
+/// Whose fault it is, in words of ours or of the protocol: nothing of them is the client's text.
+fn blame(error: &Error) -> Failure {
+    use PeerIncompatible as Peer;
+    Failure::Refused(match error {
+        Error::AlertReceived(alert) => return Failure::Alert(alert.as_str().unwrap_or("unknown")),
+        Error::InvalidMessage(_) | Error::InappropriateMessage { .. } => "not TLS",
+        Error::NoApplicationProtocol => "no ALPN protocol in common",
+        Error::PeerIncompatible(Peer::NoCipherSuitesInCommon) => "no cipher suite in common",
+        Error::PeerIncompatible(Peer::NoKxGroupsInCommon | Peer::NoEcPointFormatsInCommon) => "no key exchange group in common",
+        Error::PeerIncompatible(Peer::NoSignatureSchemesInCommon | Peer::SignatureAlgorithmsExtensionRequired) => {
+            "no signature scheme in common"
+        }
+        Error::PeerIncompatible(
+            Peer::Tls12NotOffered
+            | Peer::Tls12NotOfferedOrEnabled
+            | Peer::ServerDoesNotSupportTls12Or13
+            | Peer::ServerTlsVersionIsDisabledByOurConfig
+            | Peer::SupportedVersionsExtensionRequired,
+        ) => "no version in common",
+        Error::PeerIncompatible(_) => "an extension is missing or not understood",
+        Error::PeerMisbehaved(_) => "a message that the protocol forbids",
+        Error::DecryptError => "a record that cannot be decrypted",
+        _ => "handshake failed",
+    })
 }
 
 #[cfg(test)]
@@ -171,7 +194,7 @@ mod tests {
         let refused = (0..10).find(|_| {
             sent += record.len();
             let (_, outcome) = handshakes.advance(Instant::now(), (1, key(1)), &record, handshaker.shared());
-            matches!(outcome, Outcome::Failed(Failure::Refused))
+            matches!(outcome, Outcome::Failed(Failure::Refused(_)))
         });
         assert!(refused.is_some() && sent <= MOST + record.len(), "{sent}");
         assert!(handshakes.legs.is_empty());

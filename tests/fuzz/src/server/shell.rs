@@ -292,6 +292,7 @@ fn make(rfc5766: bool, authenticator: &Arc<Authenticator>, held: &Rc<Cell<usize>
         policy: super::policy(1),
         track_changes: true,
         unauthenticated: Some(LimiterSettings { burst: 4096, rate: 64 }),
+        external: Vec::new(),
         software: None,
     };
     Server::new(config, Arc::clone(authenticator), Count(Rc::clone(held)), StdRng::seed_from_u64(1))

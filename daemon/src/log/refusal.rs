@@ -1,0 +1,345 @@
+//! What was refused and an operator may have to act on: one limited line for each source and reason, and a counter by reason (H57).
+//!
+//! The target is `causeway::refusal`, the message `refused`, and the fields are
+//!
+//! | field | meaning |
+//! |---|---|
+//! | `source` | the address that was refused, as `log.redact` leaves it |
+//! | `port` | its port |
+//! | `local` | the address of ours that it came to |
+//! | `reason` | a word of [`RefusalReason::name`] |
+//! | `detail` | for handshakes: the alert, or what is wrong, in words of the program |
+//! | `remedy` | what to look at |
+//! | `repeated` | how many of the same source and reason were left out since the last line |
+//!
+//! A source (an IPv4 address, an IPv6 /64) has one line a minute for each reason, and all sources together have ten new ones a second.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use causeway_net::proxy::Fault;
+use causeway_net::{Rejection, RejectionReason};
+
+use super::redact::redacted;
+
+/// The event's target: what a filter names.
+pub const REFUSAL: &str = "causeway::refusal";
+
+/// How long one line speaks for its source and reason.
+const SILENCE: Duration = Duration::from_secs(60);
+/// Maximum lines of new sources in a second.
+const NEW_A_SECOND: u32 = 10;
+/// Maximum number of sources and reasons that are remembered.
+const REMEMBERED: usize = 1_024;
+
+static TABLE: LazyLock<Mutex<Table>> = LazyLock::new(Mutex::default);
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+static COUNTS: [AtomicU64; RefusalReason::ALL.len()] = [const { AtomicU64::new(0) }; RefusalReason::ALL.len()];
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, $remedy:literal;)+) => {
+        /// Why something was refused.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum RefusalReason {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl RefusalReason {
+            /// All of them.
+            pub const ALL: [RefusalReason; [$($name),+].len()] = [$(RefusalReason::$variant),+];
+
+            /// Its name in logs and metrics.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(RefusalReason::$variant => $name,)+
+                }
+            }
+
+            /// What an operator should look at.
+            pub const fn remedy(self) -> &'static str {
+                match self {
+                    $(RefusalReason::$variant => $remedy,)+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// A trusted proxy sent something else than a PROXY header.
+    ProxyNoHeader = "proxy-no-header", "have the proxy send a PROXY header of version 2, or take it out of proxy_protocol.trusted";
+    /// A trusted proxy sent a header of version 1.
+    ProxyVersion1 = "proxy-version-1", "have the proxy send version 2 (HAProxy: send-proxy-v2)";
+    /// A header that the protocol does not allow.
+    ProxyMalformed = "proxy-malformed", "the proxy's PROXY header has an unknown version, command, family or length";
+    /// A header that is too long.
+    ProxyTooLong = "proxy-too-long", "have the proxy send less in its PROXY header: the maximum is 4096 bytes";
+    /// A field of a header runs past its end.
+    ProxyBadField = "proxy-bad-field", "a field (TLV) of the proxy's PROXY header runs past the header's end";
+    /// The connection or the datagram ended within the header.
+    ProxyCutShort = "proxy-cut-short", "the proxy's connection or datagram ended in the middle of its PROXY header";
+    /// The header took too long.
+    ProxySlow = "proxy-slow", "the proxy did not send its whole PROXY header within 5 seconds";
+    /// A header from an address that is not trusted.
+    ProxyUntrusted = "proxy-untrusted", "name the proxy in listen.proxy_protocol.trusted, or have it send no PROXY header";
+    /// A TLS or DTLS handshake that cannot succeed.
+    Handshake = "handshake-refused", "see detail: client and server have nothing in common, or it is no TLS";
+    /// A client refused the handshake.
+    Alert = "handshake-alert", "see detail: often the client does not trust tls.certificate, or misses a certificate of its chain";
+    /// Too many handshakes.
+    HalfOpen = "half-open-handshakes", "raise limits.half_open_handshakes or half_open_handshakes_per_prefix if these are clients";
+    /// Too many DTLS handshakes in a second.
+    HandshakeRate = "handshake-rate", "more DTLS handshakes than this server computes in a second: more servers, if these are clients";
+    /// The thread of the handshakes cannot keep up.
+    HandshakerBusy = "handshaker-busy", "more handshakes than this server computes: more servers, if these are clients";
+    /// Too many TCP connections.
+    Connections = "tcp-connections", "raise limits.tcp_connections if these are clients";
+    /// Too many TCP connections of one prefix.
+    ConnectionsOfPrefix = "tcp-connections-per-prefix", "raise limits.tcp_connections_per_prefix if many clients share this address";
+    /// Too many DTLS associations.
+    Associations = "dtls-associations", "raise limits.dtls_associations if these are clients";
+    /// Too many DTLS associations of one prefix.
+    AssociationsOfPrefix = "dtls-associations-per-prefix", "raise limits.dtls_associations_per_prefix if many clients share this address";
+    /// Answers to an address that may be forged were left out. Counted as `discarded`.
+    AnswersLimited = "answers-limited", "raise limits.unauthenticated_per_prefix if these are clients; the source may be forged";
+    /// A user has too many allocations.
+    UserQuota = "allocations-per-user", "raise limits.allocations_per_user if one user needs so many";
+    /// A prefix has too many allocations.
+    PrefixQuota = "allocations-per-prefix", "raise limits.allocations_per_prefix if many clients share this address";
+    /// A request to the admin listener without a token.
+    AdminNoToken = "admin-no-token", "send Authorization: Bearer with the token of admin.token_file";
+    /// A request to the admin listener with a wrong token.
+    AdminWrongToken = "admin-wrong-token", "the token is not that of admin.token_file";
+}
+
+impl RefusalReason {
+    /// Whether strangers cause it every day, so that its line is no warning.
+    const fn is_common(self) -> bool {
+        matches!(self, RefusalReason::Handshake)
+    }
+
+    /// Whether its count is a metric of this service. Answers that were limited have a counter of their own, since they are told of once a
+    /// second.
+    pub(crate) fn is_of(self, service: &str) -> bool {
+        match self {
+            RefusalReason::AnswersLimited => false,
+            RefusalReason::UserQuota | RefusalReason::PrefixQuota => service == "turnd",
+            _ => true,
+        }
+    }
+
+    /// How often it was the reason since the process started.
+    pub fn count(self) -> u64 {
+        COUNTS[self as usize].load(Ordering::Relaxed)
+    }
+}
+
+/// Something that was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Who was refused.
+    pub source: SocketAddr,
+    /// The address of ours that it came to, where that is known.
+    pub local: Option<SocketAddr>,
+    /// Why.
+    pub reason: RefusalReason,
+    /// More about it, in words of the program: no text of the client's comes into the log.
+    pub detail: Option<&'static str>,
+}
+
+impl Refusal {
+    /// Without a detail.
+    pub fn new(source: SocketAddr, local: SocketAddr, reason: RefusalReason) -> Self {
+        Refusal { source, local: Some(local), reason, detail: None }
+    }
+}
+
+impl From<&Rejection> for Refusal {
+    fn from(rejection: &Rejection) -> Self {
+        let (reason, detail) = match rejection.reason {
+            RejectionReason::ProxyHeader(Fault::Missing) => (RefusalReason::ProxyNoHeader, None),
+            RejectionReason::ProxyHeader(Fault::Version1) => (RefusalReason::ProxyVersion1, None),
+            RejectionReason::ProxyHeader(Fault::Malformed) => (RefusalReason::ProxyMalformed, None),
+            RejectionReason::ProxyHeader(Fault::TooLong) => (RefusalReason::ProxyTooLong, None),
+            RejectionReason::ProxyHeader(Fault::BadField) => (RefusalReason::ProxyBadField, None),
+            RejectionReason::ProxyHeaderCutShort => (RefusalReason::ProxyCutShort, None),
+            RejectionReason::ProxyHeaderSlow => (RefusalReason::ProxySlow, None),
+            RejectionReason::ProxyUntrusted => (RefusalReason::ProxyUntrusted, None),
+            RejectionReason::Handshake(words) => (RefusalReason::Handshake, Some(words)),
+            RejectionReason::Alert(alert) => (RefusalReason::Alert, Some(alert)),
+            RejectionReason::HalfOpen => (RefusalReason::HalfOpen, None),
+            RejectionReason::HandshakeRate => (RefusalReason::HandshakeRate, None),
+            RejectionReason::HandshakerBusy => (RefusalReason::HandshakerBusy, None),
+        };
+        Refusal { source: rejection.source, local: Some(rejection.local), reason, detail }
+    }
+}
+
+/// Counts `refusal` and logs it, unless a line has spoken for it already. Never waits: a line whose turn another thread holds is left out.
+pub fn refusal(refusal: &Refusal) {
+    COUNTS[refusal.reason as usize].fetch_add(1, Ordering::Relaxed);
+    let Ok(mut table) = TABLE.try_lock() else { return };
+    let Some(repeated) = table.admit(START.elapsed(), refusal) else { return };
+    drop(table);
+    say(refusal, repeated);
+}
+
+/// Tells of refusals that were left out and whose minute is over, so that the end of a flood is told, too.
+pub(super) fn say_repeated() {
+    // Held by a worker for the time of one look-up, never while a line is written.
+    let left_out = TABLE.lock().unwrap_or_else(PoisonError::into_inner).expire(START.elapsed());
+    for (refusal, repeated) in left_out {
+        say(&refusal, repeated);
+    }
+}
+
+fn say(refusal: &Refusal, repeated: u64) {
+    let Refusal { source, local, reason, detail } = *refusal;
+    let (port, local) = (source.port(), local.map(tracing::field::display));
+    let source = redacted(source.ip());
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                target: REFUSAL,
+                %source,
+                port,
+                local,
+                reason = reason.name(),
+                detail,
+                remedy = reason.remedy(),
+                repeated,
+                "refused"
+            )
+        };
+    }
+    if reason.is_common() { line!(info) } else { line!(warn) }
+}
+
+/// Who was told of lately, and for what.
+#[derive(Default)]
+struct Table {
+    lines: HashMap<(IpAddr, RefusalReason), Line>,
+    /// The second in which new lines were last written, and how many.
+    new: (u64, u32),
+}
+
+struct Line {
+    /// The last one that was left out, or the one that was written.
+    last: Refusal,
+    until: Duration,
+    repeated: u64,
+}
+
+impl Table {
+    /// Whether a line may be written; if so, how many were left out before it.
+    fn admit(&mut self, now: Duration, refusal: &Refusal) -> Option<u64> {
+        let key = (prefix(refusal.source.ip()), refusal.reason);
+        if let Some(line) = self.lines.get_mut(&key) {
+            if now < line.until {
+                line.repeated += 1;
+                line.last = *refusal;
+                return None;
+            }
+            line.until = now + SILENCE;
+            return Some(std::mem::take(&mut line.repeated));
+        }
+        if !self.has_room(now) {
+            return None;
+        }
+        self.lines.insert(key, Line { last: *refusal, until: now + SILENCE, repeated: 0 });
+        Some(0)
+    }
+
+    fn has_room(&mut self, now: Duration) -> bool {
+        let second = now.as_secs();
+        if self.new.0 != second {
+            self.new = (second, 0);
+        }
+        if self.new.1 >= NEW_A_SECOND {
+            return false;
+        }
+        self.new.1 += 1;
+        if self.lines.len() >= REMEMBERED {
+            self.lines.retain(|_, line| now < line.until);
+        }
+        self.lines.len() < REMEMBERED
+    }
+
+    /// Forgets lines whose time is over; those that were left out meanwhile.
+    fn expire(&mut self, now: Duration) -> Vec<(Refusal, u64)> {
+        let over = self.lines.extract_if(|_, line| now >= line.until);
+        over.filter(|(_, line)| line.repeated > 0).map(|(_, line)| (line.last, line.repeated)).collect()
+    }
+}
+
+/// An IPv4 address, or an IPv6 /64.
+fn prefix(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
+        ipv4 => ipv4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn refusal(source: &str, reason: RefusalReason) -> Refusal {
+        Refusal::new(source.parse().unwrap(), "203.0.113.1:3478".parse().unwrap(), reason)
+    }
+
+    #[test]
+    fn h57_a_source_has_one_line_a_minute_for_each_reason() {
+        let mut table = Table::default();
+        let (one, other) = (RefusalReason::ProxyVersion1, RefusalReason::ProxyNoHeader);
+        assert_eq!(table.admit(SECOND, &refusal("192.0.2.1:1", one)), Some(0));
+        for port in 2..100 {
+            assert_eq!(table.admit(2 * SECOND, &refusal(&format!("192.0.2.1:{port}"), one)), None);
+        }
+        assert_eq!(table.admit(2 * SECOND, &refusal("192.0.2.1:1", other)), Some(0), "another reason");
+        assert_eq!(table.admit(2 * SECOND, &refusal("192.0.2.2:1", one)), Some(0), "another source");
+        assert_eq!(table.admit(2 * SECOND, &refusal("[2001:db8::1]:1", one)), Some(0));
+        assert_eq!(table.admit(2 * SECOND, &refusal("[2001:db8::2]:1", one)), None, "one /64 is one source");
+        assert_eq!(table.admit(61 * SECOND, &refusal("192.0.2.1:1", one)), Some(98));
+    }
+
+    #[test]
+    fn h57_a_flood_from_everywhere_is_bounded_in_lines_and_in_memory() {
+        let mut table = Table::default();
+        let mut written = 0;
+        for number in 0..2_000_000_u32 {
+            let source = SocketAddr::from((std::net::Ipv4Addr::from_bits(number), 1));
+            let now = Duration::from_millis(u64::from(number / 10));
+            let admitted = table.admit(now, &Refusal::new(source, source, RefusalReason::Handshake));
+            written += u64::from(admitted.is_some());
+            assert!(table.lines.len() <= REMEMBERED);
+        }
+        assert_eq!(written, 200 * u64::from(NEW_A_SECOND));
+    }
+
+    #[test]
+    fn h57_what_was_left_out_is_told_when_its_minute_is_over() {
+        let mut table = Table::default();
+        let alert = Refusal { detail: Some("UnknownCA"), ..refusal("192.0.2.1:1", RefusalReason::Alert) };
+        for _ in 0..5 {
+            table.admit(SECOND, &alert);
+        }
+        table.admit(SECOND, &refusal("192.0.2.9:1", RefusalReason::Alert));
+        assert_eq!(table.expire(60 * SECOND), []);
+        assert_eq!(table.expire(61 * SECOND), [(alert, 4)]);
+        assert!(table.lines.is_empty());
+    }
+
+    #[test]
+    fn h57_reasons_have_names_of_their_own() {
+        for (index, reason) in RefusalReason::ALL.iter().enumerate() {
+            assert_eq!(*reason as usize, index);
+            assert!(RefusalReason::ALL[..index].iter().all(|earlier| earlier.name() != reason.name()));
+        }
+    }
+}
