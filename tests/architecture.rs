@@ -20,6 +20,8 @@ mod licences;
 mod lints;
 #[path = "architecture/purity.rs"]
 mod purity;
+#[path = "architecture/shared_keys.rs"]
+mod shared_keys;
 #[path = "architecture/sizes.rs"]
 mod sizes;
 #[path = "architecture/spdx.rs"]

@@ -1,3 +1,4 @@
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use causeway_auth::LimiterSettings;
@@ -26,8 +27,18 @@ pub struct Config {
     pub track_changes: bool,
     /// How much is answered to datagrams whose source may be forged (H11); unlimited if `None`.
     pub unauthenticated: Option<LimiterSettings>,
+    /// What this host's addresses are from outside, where that differs: (own, outer). Clients of RFC 3489 are told in SOURCE-ADDRESS.
+    pub external: Vec<(IpAddr, IpAddr)>,
     /// SOFTWARE in answers to authenticated Allocate and Refresh requests; none unless it is set.
     pub software: Option<Box<str>>,
+}
+
+impl Config {
+    /// What an address of this host is from outside.
+    pub(crate) fn outside(&self, own: SocketAddr) -> SocketAddr {
+        let named = self.external.iter().find(|(bound, _)| *bound == own.ip());
+        named.map_or(own, |(_, outer)| SocketAddr::new(*outer, own.port()))
+    }
 }
 
 /// The families that there are relay addresses of.

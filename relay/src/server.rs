@@ -125,7 +125,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     fn stun(&mut self, now: Now, from: &FiveTuple, bytes: &[u8], out: &mut [u8]) -> Verdict {
         let Ok(message) = Message::decode(bytes) else { return Verdict::Discard(Discard::Malformed) };
         if message.is_rfc3489() {
-            let verdict = match binding_answer(from, &message, out) {
+            let verdict = match self.binding_answer(from, &message, out) {
                 Verdict::Discard(Discard::Unsupported) => Verdict::Discard(Discard::NoCookie),
                 verdict => verdict,
             };
@@ -140,7 +140,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
                 self.request(now, from, &message, false, out)
             }
             (Class::Request, Method::BINDING) => {
-                let verdict = binding_answer(from, &message, out);
+                let verdict = self.binding_answer(from, &message, out);
                 self.unless_limited(now, from, bytes.len(), verdict)
             }
             (Class::Indication, Method::BINDING) => Verdict::Discard(Discard::Keepalive),
@@ -273,6 +273,25 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         self.allocations.find(five_tuple)
     }
 
+    /// RFC 8489's Binding usage, for a client that learns its address on its way; also for one of RFC 3489.
+    fn binding_answer(&self, from: &FiveTuple, message: &Message<'_>, out: &mut [u8]) -> Verdict {
+        let over = match from.transport {
+            Transport::Udp => binding::Transport::Udp,
+            Transport::Tcp => binding::Transport::Tcp,
+            Transport::Tls => binding::Transport::Tls,
+            Transport::Dtls => binding::Transport::Dtls,
+        };
+        let received = Received { source: from.client, local: self.config.outside(from.server), over };
+        match binding::answer(message, &received, Usage::Binding, out) {
+            Ok(answer) => {
+                Verdict::Respond(Respond { to: *from, len: answer.len, method: message.method(), error: answer.error, refusal: None })
+            }
+            Err(binding::Silence::Fingerprint) => Verdict::Discard(Discard::Fingerprint),
+            Err(binding::Silence::NotBindingRequest) => Verdict::Discard(Discard::Unsupported),
+            Err(binding::Silence::NoSpace) => Verdict::Discard(Discard::NoSpace),
+        }
+    }
+
     fn set_policy(&mut self, policy: PeerPolicy) {
         for allocation in self.allocations.iter_mut() {
             let before = allocation.peers.counts();
@@ -286,24 +305,5 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         }
         self.config.policy = policy;
         self.note_all();
-    }
-}
-
-/// RFC 8489's Binding usage, for a client that learns its address on its way; also for one of RFC 3489.
-fn binding_answer(from: &FiveTuple, message: &Message<'_>, out: &mut [u8]) -> Verdict {
-    let over = match from.transport {
-        Transport::Udp => binding::Transport::Udp,
-        Transport::Tcp => binding::Transport::Tcp,
-        Transport::Tls => binding::Transport::Tls,
-        Transport::Dtls => binding::Transport::Dtls,
-    };
-    let received = Received { source: from.client, local: from.server, over };
-    match binding::answer(message, &received, Usage::Binding, out) {
-        Ok(answer) => {
-            Verdict::Respond(Respond { to: *from, len: answer.len, method: message.method(), error: answer.error, refusal: None })
-        }
-        Err(binding::Silence::Fingerprint) => Verdict::Discard(Discard::Fingerprint),
-        Err(binding::Silence::NotBindingRequest) => Verdict::Discard(Discard::Unsupported),
-        Err(binding::Silence::NoSpace) => Verdict::Discard(Discard::NoSpace),
     }
 }

@@ -71,7 +71,7 @@ impl Workers {
             let share = config.limits.unauthenticated_per_prefix.map(|settings| settings.of_one_worker(config.net.workers));
             let limiter = share.map(limiter);
             event_loop.io().limit_descriptors(Arc::clone(&workers.plan.budget));
-            let mut worker = Worker::new(sockets, &mut event_loop, connections, limiter, Arc::clone(&counts))?;
+            let mut worker = Worker::new(sockets, &mut event_loop, config.outside.clone(), connections, limiter, Arc::clone(&counts))?;
             let Mailbox { sender, receiver } = Mailbox::new(MAILBOX)?;
             let stats = Arc::clone(event_loop.io().stats());
             workers.shards.push(Shard { counts, stats, heartbeat: event_loop.heartbeat().clone() });

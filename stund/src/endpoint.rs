@@ -15,12 +15,14 @@ use crate::config::Config;
 pub(crate) struct Endpoint {
     /// Where it is bound.
     pub(crate) local: SocketAddr,
-    /// OTHER-ADDRESS; none for plain STUN.
+    /// What it is from outside, as clients are told: RESPONSE-ORIGIN, SOURCE-ADDRESS.
+    pub(crate) advertised: SocketAddr,
+    /// OTHER-ADDRESS, from outside; none for plain STUN.
     pub(crate) other: Option<SocketAddr>,
 }
 
 impl Endpoint {
-    /// RFC 5780 §6.1 only where there is an alternate address: without one, OTHER-ADDRESS is not known and CHANGE-REQUEST is 420.
+    /// RFC 5780 §6.1 only where there is an alternate address: without one, OTHER-ADDRESS is not known and a change is 420.
     pub(crate) fn usage(&self) -> Usage {
         self.other.map_or(Usage::Binding, |other| Usage::NatDiscovery { other })
     }
@@ -73,12 +75,13 @@ fn wanted(config: &Config) -> Vec<Wanted<'_>> {
     for pair in &config.nat_discovery {
         for local in pair.endpoints() {
             let differing = pair.endpoints().into_iter().find(|other| other.ip() != local.ip() && other.port() != local.port());
-            all.push(Wanted { endpoint: Endpoint { local, other: differing }, transports: &pair.transports, proxies: None });
+            let (advertised, other) = (config.outside.of(local), differing.map(|other| config.outside.of(other)));
+            all.push(Wanted { endpoint: Endpoint { local, advertised, other }, transports: &pair.transports, proxies: None });
         }
     }
     for listen in &config.listen {
         if config.nat_discovery.iter().all(|pair| pair.primary != listen.address) {
-            let endpoint = Endpoint { local: listen.address, other: None };
+            let endpoint = Endpoint { local: listen.address, advertised: config.outside.of(listen.address), other: None };
             all.push(Wanted { endpoint, transports: &listen.transports, proxies: trusted_proxies(&listen.proxy_protocol) });
         }
     }
@@ -119,7 +122,9 @@ pub(crate) fn bind(config: &Config) -> io::Result<Vec<Sockets>> {
             let each = all.iter_mut().zip(group);
             each.for_each(|(worker, listener)| worker.tcp.push(wanted.bind(what, listener)));
         }
-        tracing::info!(%local, other = wanted.endpoint.other.map(tracing::field::display), "listening");
+        let Endpoint { advertised, other, .. } = wanted.endpoint;
+        let advertised = (advertised != local).then(|| tracing::field::display(advertised));
+        tracing::info!(%local, advertised, other = other.map(tracing::field::display), "listening");
     }
     Ok(all)
 }

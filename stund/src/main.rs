@@ -49,6 +49,7 @@ fn run(config: &Config) -> io::Result<()> {
         let mut workers = Workers::start(config, limit, sockets)?;
         tracing::info!(workers = config.net.workers, "ready");
         tokio::spawn(workers.plan().clone().report_refusals());
+        tokio::spawn(log::report_suppressed());
         let admin = serve(admin, &workers);
         let outcome = tokio::select! {
             _ = termination.requested() => Ok(()),

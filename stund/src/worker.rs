@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use causeway_auth::Limiter;
+use causeway_daemon::log::{self, Refusal, RefusalReason};
 use causeway_net::{
-    Admission, Arrival, AssociationInfo, DatagramListening, EventLoop, Io, Malformed, Packet, Sample, Service, SocketKey, StreamEnd,
-    StreamInfo, StreamListening,
+    Admission, Arrival, AssociationInfo, DatagramListening, EventLoop, Full, Io, Malformed, Packet, Rejection, Sample, Service, SocketKey,
+    StreamEnd, StreamInfo, StreamListening, proxy,
 };
 use causeway_wire::binding::{self, Answer, Received, Transport};
 use causeway_wire::demux::{self, Protocol};
 use causeway_wire::{Message, stream};
 
+use crate::config::Outside;
 use crate::connections::{Connection, Connections};
 use crate::counts::{Counts, Silent};
 use crate::endpoint::{Endpoint, Sockets};
@@ -33,8 +35,12 @@ pub(crate) struct Worker {
     /// Socket `i` was registered with the tag `i`, which its associations have too.
     udp: Vec<(Endpoint, SocketKey)>,
     tcp: Vec<Endpoint>,
+    /// What clients are told instead of this host's own addresses.
+    outside: Outside,
     connections: Connections,
     limiter: Option<Limiter>,
+    /// Until when no more is said of answers that were limited, in monotonic time.
+    silent_until: Duration,
     counts: Arc<Counts>,
 }
 
@@ -46,6 +52,7 @@ impl Worker {
     pub(crate) fn new(
         sockets: Sockets,
         event_loop: &mut EventLoop,
+        outside: Outside,
         connections: Connections,
         limiter: Option<Limiter>,
         counts: Arc<Counts>,
@@ -62,13 +69,16 @@ impl Worker {
             io.listen_tcp(bound.socket, listening)?;
             tcp.push(bound.endpoint);
         }
-        Ok(Worker { udp, tcp, connections, limiter, counts })
+        Ok(Worker { udp, tcp, outside, connections, limiter, silent_until: Duration::ZERO, counts })
     }
 
     /// Decides on one message; the answer stands in `out`.
     fn answer(&self, bytes: &[u8], received: &Received, endpoint: &Endpoint, out: &mut [u8]) -> Option<Answer> {
         let Ok(request) = Message::decode(bytes) else {
             self.counts.silent(Silent::NotStun);
+            if proxy::is_header(bytes) {
+                log::refusal(&Refusal::new(received.source, received.local, RefusalReason::ProxyUntrusted));
+            }
             return None;
         };
         match binding::answer(&request, received, endpoint.usage(), out) {
@@ -86,12 +96,13 @@ impl Worker {
     /// Sends the answer that stands in the reply buffer to who sent a datagram, or to another port of the same host.
     fn reply(&mut self, now: Sample, arrival: &Arrival, asked: usize, answer: &Answer, io: &mut Io) {
         if self.limiter.as_mut().is_some_and(|limiter| !limiter.admits(now.monotonic, arrival.source.ip(), asked, answer.len)) {
+            self.tell_limited(now, arrival);
             return self.counts.silent(Silent::Limited);
         }
         let mut route = arrival.reply();
         if let Some(from) = answer.from {
             // All four endpoints of a pair are bound, or stund does not start.
-            let Some((_, socket)) = self.udp.iter().find(|(endpoint, _)| endpoint.local == from) else { return };
+            let Some((_, socket)) = self.udp.iter().find(|(endpoint, _)| endpoint.advertised == from) else { return };
             route.socket = *socket;
         }
         if let Some(port) = answer.to_port {
@@ -104,8 +115,24 @@ impl Worker {
         }
     }
 
-    fn admit(&mut self, now: Sample, connection: Connection, peer: SocketAddr, tag: u64) -> Admission {
-        if self.connections.admit(now.monotonic, connection, peer.ip()) { Admission::Accept { tag } } else { Admission::Refuse }
+    fn admit(&mut self, now: Sample, connection: Connection, (peer, local): (SocketAddr, SocketAddr), tag: u64) -> Admission {
+        let Err(full) = self.connections.admit(now.monotonic, connection, peer.ip()) else { return Admission::Accept { tag } };
+        let reason = match (connection, full) {
+            (Connection::Stream(_), Full::All) => RefusalReason::Connections,
+            (Connection::Stream(_), Full::Prefix) => RefusalReason::ConnectionsOfPrefix,
+            (Connection::Association(_), Full::All) => RefusalReason::Associations,
+            (Connection::Association(_), Full::Prefix) => RefusalReason::AssociationsOfPrefix,
+        };
+        log::refusal(&Refusal::new(peer, local, reason));
+        Admission::Refuse
+    }
+
+    /// Once a second at the most: a flood of forged requests costs no look-ups.
+    fn tell_limited(&mut self, now: Sample, arrival: &Arrival) {
+        if now.monotonic >= self.silent_until {
+            self.silent_until = now.monotonic + Duration::from_secs(1);
+            log::refusal(&Refusal::new(arrival.source, arrival.destination, RefusalReason::AnswersLimited));
+        }
     }
 }
 
@@ -115,7 +142,7 @@ impl Service for Worker {
     fn datagram(&mut self, now: Sample, arrival: &Arrival, packet: &mut Packet<'_>, io: &mut Io) {
         let Some((endpoint, _)) = self.udp.get(arrival.tag as usize) else { return };
         let over = if arrival.association.is_some() { Transport::Dtls } else { Transport::Udp };
-        let received = Received { source: arrival.source, local: arrival.destination, over };
+        let received = Received { source: arrival.source, local: self.outside.of(arrival.destination), over };
         let answer = self.answer(packet.payload(), &received, endpoint, io.reply_buffer());
         match (arrival.association, answer) {
             (None, Some(answer)) => self.reply(now, arrival, packet.payload().len(), &answer, io),
@@ -131,7 +158,7 @@ impl Service for Worker {
     }
 
     fn associated(&mut self, now: Sample, association: &AssociationInfo, _: &mut Io) -> Admission {
-        self.admit(now, Connection::Association(association.key), association.peer, association.tag)
+        self.admit(now, Connection::Association(association.key), (association.peer, association.local), association.tag)
     }
 
     fn dissociated(&mut self, _: Sample, association: &AssociationInfo, _: &mut Io) {
@@ -139,7 +166,7 @@ impl Service for Worker {
     }
 
     fn accepted(&mut self, now: Sample, stream: &StreamInfo, _: &mut Io) -> Admission {
-        self.admit(now, Connection::Stream(stream.key), stream.peer, stream.tag)
+        self.admit(now, Connection::Stream(stream.key), (stream.peer, stream.local), stream.tag)
     }
 
     fn frame_len(&mut self, _: &StreamInfo, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
@@ -153,11 +180,19 @@ impl Service for Worker {
         let Some(endpoint) = self.tcp.get(stream.tag as usize) else { return };
         self.connections.heard(now.monotonic, Connection::Stream(stream.key));
         let over = if stream.secure { Transport::Tls } else { Transport::Tcp };
-        let received = Received { source: stream.peer, local: stream.local, over };
+        let received = Received { source: stream.peer, local: self.outside.of(stream.local), over };
         if let Some(answer) = self.answer(frame.payload(), &received, endpoint, io.reply_buffer()) {
             // A client that asks and does not read loses answers, which the loop counts.
             let _ = io.reply_frame(stream.key, answer.len);
         }
+    }
+
+    fn half_frame(&mut self, now: Sample, stream: &StreamInfo, _: &mut Io) {
+        self.connections.half(now.monotonic, Connection::Stream(stream.key));
+    }
+
+    fn rejected(&mut self, _: Sample, rejection: &Rejection) {
+        log::refusal(&rejection.into());
     }
 
     fn closed(&mut self, _: Sample, stream: &StreamInfo, end: StreamEnd, _: &mut Io) {
@@ -203,10 +238,11 @@ mod tests {
         let mut connections = Connections::new(Places::new(1_000, 1_000), Places::new(1, 1), Duration::from_secs(10));
         for number in 0..COUNT {
             let key = Connection::Stream(StreamKey::from_bits(number));
-            assert!(connections.admit(Duration::ZERO, key, "192.0.2.1".parse().unwrap()));
+            assert!(connections.admit(Duration::ZERO, key, "192.0.2.1".parse().unwrap()).is_ok());
         }
         let counts = Arc::new(Counts::default());
-        let mut worker = Worker::new(Sockets::default(), &mut event_loop, connections, None, Arc::clone(&counts)).unwrap();
+        let mut worker =
+            Worker::new(Sockets::default(), &mut event_loop, Outside::default(), connections, None, Arc::clone(&counts)).unwrap();
         let now = Sample { monotonic: Duration::from_secs(10), unix: Duration::ZERO };
         for turn in 1.. {
             worker.timeout(now, event_loop.io());

@@ -9,9 +9,11 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::process::Command;
 
-use causeway_wire::attribute::{ErrorCodeAttribute, MappedAddress, OtherAddress, ResponseOrigin, XorMappedAddress};
+use causeway_wire::attribute::{
+    ChangedAddress, ErrorCodeAttribute, MappedAddress, OtherAddress, ResponseOrigin, SourceAddress, XorMappedAddress,
+};
 use causeway_wire::{ErrorCode, Message};
-use support::{Stund, ask, change_request, client, connect, ip, plain_request, read_message};
+use support::{PRIVATE, Stund, ask, change_request, client, connect, ip, plain_request, read_message};
 
 /// A1 P1, A1 P2, A2 P1, A2 P2.
 fn endpoints(stund: &Stund) -> [SocketAddr; 4] {
@@ -70,8 +72,62 @@ fn a_connection_learns_the_other_address_on_all_four_endpoints_and_cannot_change
 }
 
 #[test]
+fn h44_behind_1_to_1_nat_clients_are_told_the_outer_addresses() {
+    let outer = "127.0.0.1=203.0.113.7,127.0.0.2=203.0.113.8";
+    let arguments =
+        ["--listen", "127.0.0.1:PORT", "--alternate-address", "127.0.0.2", "--alternate-port", "OTHER", "--external-address", outer];
+    let stund = Stund::start(&arguments);
+    let all = endpoints(&stund);
+    let outside = |local: SocketAddr| {
+        let host = if local.ip() == ip("127.0.0.1") { "203.0.113.7" } else { "203.0.113.8" };
+        SocketAddr::new(ip(host), local.port())
+    };
+    let opposite = |asked: SocketAddr| *all.iter().find(|one| one.ip() != asked.ip() && one.port() != asked.port()).unwrap();
+    let client = client("127.0.0.1");
+    for asked in all {
+        for (change_ip, change_port) in [(false, false), (false, true), (true, false), (true, true)] {
+            for classic in [false, true] {
+                let mut request = change_request(change_ip, change_port);
+                request[4] ^= u8::from(classic);
+                let (answer, from) = ask(&client, asked, &request);
+                assert_eq!((from.ip() != asked.ip(), from.port() != asked.port()), (change_ip, change_port), "from where it is bound");
+                let answer = Message::decode(&answer).unwrap();
+                let (origin, other) = if classic {
+                    (answer.attribute::<SourceAddress>().unwrap().unwrap().0, answer.attribute::<ChangedAddress>().unwrap().unwrap().0)
+                } else {
+                    (answer.attribute::<ResponseOrigin>().unwrap().unwrap().0, answer.attribute::<OtherAddress>().unwrap().unwrap().0)
+                };
+                assert_eq!((origin, other), (outside(from), outside(opposite(asked))), "classic: {classic}");
+            }
+        }
+        let mut stream = connect(asked);
+        stream.write_all(&plain_request()).unwrap();
+        let answer = read_message(&mut stream);
+        assert_eq!(Message::decode(&answer).unwrap().attribute::<ResponseOrigin>().unwrap().unwrap().0, outside(asked));
+    }
+}
+
+#[test]
+fn h44_a_plain_server_tells_old_clients_its_outer_address_on_a_wildcard_listener_too() {
+    let set = ["--set", "nat_discovery.external={ \"127.0.0.1\" = \"203.0.113.7\" }"];
+    for listen in ["127.0.0.1:PORT", "0.0.0.0:PORT"] {
+        let stund = Stund::start(&[&["--listen", listen][..], &set].concat());
+        let mut request = plain_request();
+        request[4] ^= 1;
+        for (asked, told) in
+            [("127.0.0.1", "203.0.113.7"), ("127.0.0.2", "127.0.0.2")].into_iter().take(if listen.starts_with('0') { 2 } else { 1 })
+        {
+            let (answer, _) = ask(&client("127.0.0.1"), stund.at(asked), &request);
+            let told = SocketAddr::new(ip(told), stund.port);
+            assert_eq!(Message::decode(&answer).unwrap().attribute::<SourceAddress>().unwrap().unwrap().0, told);
+        }
+    }
+}
+
+#[test]
 fn a_family_without_an_alternate_address_still_answers() {
-    let stund = Stund::start(&["--listen", "127.0.0.1:PORT,[::1]:PORT", "--alternate-address", "127.0.0.2", "--alternate-port", "OTHER"]);
+    let arguments = ["--listen", "127.0.0.1:PORT,[::1]:PORT", "--alternate-address", "127.0.0.2", "--alternate-port", "OTHER"];
+    let stund = Stund::start(&[&arguments[..], &PRIVATE].concat());
     let (answer, _) = ask(&client("::1"), stund.at("::1"), &plain_request());
     assert!(Message::decode(&answer).unwrap().attribute::<OtherAddress>().unwrap().is_none());
     let (answer, _) = ask(&client("127.0.0.1"), stund.at("127.0.0.1"), &plain_request());

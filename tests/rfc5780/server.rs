@@ -70,7 +70,7 @@ pub(crate) fn each(test: impl Fn(&Server)) {
     let config = format!(
         "[[listen]]\naddress = \"127.0.0.1:{}\"\n\
          [[listen]]\naddress = \"127.0.0.1:{}\"\ntransports = [\"tls\", \"dtls\"]\n\
-         [nat_discovery]\nalternate_address = \"127.0.0.2\"\nalternate_port = {}\nalternate_tls_port = {}\n\
+         [nat_discovery]\nalternate_address = \"127.0.0.2\"\nalternate_port = {}\nalternate_tls_port = {}\nscope = \"private\"\n\
          [admin]\nlisten = \"off\"\n{}",
         plain[0],
         secure[0],

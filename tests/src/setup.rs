@@ -101,6 +101,7 @@ impl Setup {
             policy: self.policy(),
             track_changes: self.track_changes,
             unauthenticated: self.unauthenticated,
+            external: vec![(RELAY_BOUND, RELAY)],
             software: self.software.map(Into::into),
         }
     }

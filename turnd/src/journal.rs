@@ -134,6 +134,7 @@ mod tests {
             policy: PeerPolicy::new(&[], Vec::new(), Vec::new(), 49_152..=65_535),
             track_changes: true,
             unauthenticated: None,
+            external: Vec::new(),
             software: None,
         };
         let realm = Authenticator::new("r", Credentials::new(), nonces::of_process(Duration::from_secs(60)), 0);

@@ -2,10 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use causeway_daemon::config::special_purpose;
 use causeway_daemon::tls::Tls;
 use causeway_store::NodeReport;
 
-use crate::config::{Config, RelayAddress, special_purpose};
+use crate::config::{Config, RelayAddress};
 
 /// The part of the report that stays the same while the process lives.
 pub(crate) fn report(config: &Config) -> NodeReport {

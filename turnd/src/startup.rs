@@ -170,10 +170,11 @@ impl Shared {
             io.listen_tcp(listener, listening)?;
         }
         let config = RelayConfig { worker: index, ..self.relay.clone() };
-        let quota = UserQuota(Arc::clone(&self.users));
+        let quota = UserQuota::new(Arc::clone(&self.users));
         let worker = Worker {
             index,
-            server: Server::new(config, Arc::clone(&self.authenticator), quota, rand::make_rng::<StdRng>()),
+            server: Server::new(config, Arc::clone(&self.authenticator), quota.clone(), rand::make_rng::<StdRng>()),
+            quota,
             listeners: sockets,
             relays: RelaySockets::default(),
             connections: Connections::new(self.connections.clone()),
@@ -192,6 +193,7 @@ impl Shared {
             journal: None,
             keys: None,
             silent_until: Duration::ZERO,
+            limited_silent_until: Duration::ZERO,
         };
         Ok((worker, event_loop))
     }
@@ -228,6 +230,7 @@ fn relay_config(config: &Config) -> RelayConfig {
         policy: peer_policy(config),
         track_changes: config.store.is_some(),
         unauthenticated: config.limits.unauthenticated_per_prefix.map(|settings| settings.of_one_worker(config.net.workers)),
+        external: config.relay.addresses.iter().filter(|one| one.bound != one.advertised).map(|one| (one.bound, one.advertised)).collect(),
         software: config.protocol.software.as_deref().map(Into::into),
     }
 }

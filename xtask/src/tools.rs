@@ -23,6 +23,7 @@ const TOOLS: &[Tool] = &[
     Tool { program: "ip", package: "iproute2", used_by: "natlab" },
     Tool { program: "nft", package: "nftables", used_by: "natlab" },
     Tool { program: "baresip", package: "baresip", used_by: "natlab" },
+    Tool { program: "miniupnpd", package: "miniupnpd-nftables", used_by: "natlab" },
     Tool { program: "turnutils_uclient", package: "coturn", used_by: "interop" },
     Tool { program: "turnutils_peer", package: "coturn", used_by: "interop" },
     Tool { program: "turnutils_stunclient", package: "coturn", used_by: "interop" },

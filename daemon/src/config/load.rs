@@ -69,6 +69,18 @@ impl Setting {
         Self::new(flag, path, Value::Table(entries.into_iter().map(entry).collect()))
     }
 
+    /// What addresses are from outside: a table of `BOUND=ADVERTISED`, or a list of addresses; nothing where nothing is said.
+    pub fn external(flag: &'static str, path: &[&str], values: &[String]) -> Option<Self> {
+        if values.is_empty() {
+            return None;
+        }
+        let pairs: Option<Vec<_>> = values.iter().map(|text| text.split_once('=')).collect();
+        Some(match pairs {
+            Some(pairs) => Self::table(flag, path, pairs.into_iter().map(|(bound, advertised)| (bound.into(), advertised.into()))),
+            None => Self::text(flag, path, values.join(",")),
+        })
+    }
+
     fn new(flag: &'static str, path: &[&str], value: Value) -> Self {
         let path = path.iter().map(|&segment| segment.to_owned()).collect();
         Setting { path, node: Node { value, origin: Origin::Flag(flag) } }

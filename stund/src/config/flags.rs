@@ -1,6 +1,7 @@
 //! The command line: the most used keys have a flag of their own.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use causeway_daemon::config::{CommonFlags, Setting};
 use clap::Parser;
@@ -29,6 +30,18 @@ pub(crate) struct Flags {
     /// The second port: nat_discovery.alternate_port. [default: 3479]
     #[arg(long, value_name = "PORT")]
     alternate_port: Option<u16>,
+
+    /// What an address of this host is from outside, behind 1:1 NAT: nat_discovery.external; repeatable.
+    #[arg(long, value_name = "BOUND=ADVERTISED", value_delimiter = ',')]
+    external_address: Vec<String>,
+
+    /// The PEM file of the certificate chain for TLS and DTLS: tls.certificate.
+    #[arg(long, value_name = "FILE")]
+    tls_certificate: Option<PathBuf>,
+
+    /// The PEM file of its key: tls.key.
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<PathBuf>,
 }
 
 impl Flags {
@@ -45,6 +58,11 @@ impl Flags {
         }
         if let Some(port) = self.alternate_port {
             settings.push(Setting::number("--alternate-port", &["nat_discovery", "alternate_port"], port.into()));
+        }
+        settings.extend(Setting::external("--external-address", &["nat_discovery", "external"], &self.external_address));
+        let files = [("--tls-certificate", ["tls", "certificate"], &self.tls_certificate), ("--tls-key", ["tls", "key"], &self.tls_key)];
+        for (flag, key, file) in files {
+            settings.extend(file.as_ref().map(|file| Setting::text(flag, &key, file.to_string_lossy())));
         }
         settings
     }

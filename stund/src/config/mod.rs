@@ -17,7 +17,7 @@ use causeway_daemon::tls::Tls;
 use causeway_daemon::workers::Net;
 
 pub(crate) use limits::Limits;
-pub(crate) use nat_discovery::NatDiscovery;
+pub(crate) use nat_discovery::{NatDiscovery, Outside};
 
 use flags::Flags;
 use schema::Schema;
@@ -42,6 +42,8 @@ pub(crate) struct Config {
     /// RFC 5780: an entry for each listener of a family that has an alternate address. Its [`NatDiscovery::primary`] is one of `listen`;
     /// its other three endpoints are to be bound besides.
     pub(crate) nat_discovery: Vec<NatDiscovery>,
+    /// What clients are told instead of this host's own addresses.
+    pub(crate) outside: Outside,
     /// How much of everything.
     pub(crate) limits: Limits,
     /// The certificates that clients see over TLS and DTLS, if there are any.
@@ -71,6 +73,7 @@ impl Config {
         let mut lines: Vec<String> =
             self.listen.iter().map(|listen| format!("listens on {} ({})", listen.address, transports(listen))).collect();
         lines.extend(self.nat_discovery.iter().map(|pair| format!("NAT discovery between {} and {}", pair.primary, pair.alternate)));
+        lines.extend(self.outside.describe());
         lines.extend(self.tls.iter().flat_map(|tls| tls.describe(&self.listen)));
         lines.push(match (self.admin.listen, &self.admin.token) {
             (None, _) => "no admin listener".into(),

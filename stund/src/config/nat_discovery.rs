@@ -1,9 +1,9 @@
-//! `[nat_discovery]`: the second address and port of RFC 5780.
+//! `[nat_discovery]`: the second address and port of RFC 5780, and what clients are told of this host's addresses.
 
 use std::net::{IpAddr, SocketAddr};
 
 use causeway_daemon::config::values::List;
-use causeway_daemon::config::{Listen, Problem, Transport};
+use causeway_daemon::config::{Advertised, External, Listen, Problem, Scope, Transport};
 use serde::Deserialize;
 
 /// The alternate port unless said otherwise.
@@ -19,6 +19,8 @@ pub(crate) struct NatDiscoverySchema {
     alternate_address: List<IpAddr>,
     alternate_port: Option<u16>,
     alternate_tls_port: Option<u16>,
+    external: External,
+    scope: Option<Scope>,
 }
 
 /// Two addresses of one family and two ports: the four endpoints between which RFC 5780 §6.1 chooses.
@@ -32,6 +34,23 @@ pub(crate) struct NatDiscovery {
     pub(crate) transports: Vec<Transport>,
 }
 
+/// What this host's addresses are from outside; each that is not named is the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Outside(Vec<Advertised>);
+
+impl Outside {
+    /// What clients are told instead of `local`.
+    pub(crate) fn of(&self, local: SocketAddr) -> SocketAddr {
+        let named = self.0.iter().find(|one| one.bound == local.ip());
+        named.map_or(local, |one| SocketAddr::new(one.advertised, local.port()))
+    }
+
+    /// In a line for each address.
+    pub(super) fn describe(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(|one| format!("{} is seen as {}", one.bound, one.advertised))
+    }
+}
+
 impl NatDiscovery {
     /// A1 P1, A1 P2, A2 P1, A2 P2.
     pub(crate) fn endpoints(&self) -> [SocketAddr; 4] {
@@ -42,8 +61,26 @@ impl NatDiscovery {
 }
 
 impl NatDiscoverySchema {
-    /// Pairs each alternate address with the listener of its family, and with that of TLS and DTLS if they have one of their own.
-    pub(super) fn resolve(self, listen: &[Listen]) -> Result<Vec<NatDiscovery>, Vec<Problem>> {
+    /// Pairs each alternate address with the listener of its family, and with that of TLS and DTLS if they have one of their own; and every
+    /// address with what it is from outside.
+    pub(super) fn resolve(mut self, listen: &[Listen]) -> Result<(Vec<NatDiscovery>, Outside), Vec<Problem>> {
+        let (external, scope) = (std::mem::take(&mut self.external), self.scope);
+        if self.alternate_address.0.is_empty() && scope.is_some() {
+            let what = "there is no second address, and the scope is that of the addresses that NAT discovery tells";
+            return Err(vec![
+                Problem::new("nat_discovery.scope", what).hint("set nat_discovery.alternate_address, or leave the scope out"),
+            ]);
+        }
+        let pairs = self.pairs(listen)?;
+        let outside = outside(external, listen, &pairs)?;
+        let problems: Vec<Problem> = match scope.unwrap_or_default() {
+            Scope::Public => told(&pairs).filter_map(|ip| private_problem(ip, &outside)).collect(),
+            Scope::Private => Vec::new(),
+        };
+        if problems.is_empty() { Ok((pairs, outside)) } else { Err(problems) }
+    }
+
+    fn pairs(self, listen: &[Listen]) -> Result<Vec<NatDiscovery>, Vec<Problem>> {
         let addresses = &self.alternate_address.0;
         let ports = [(Group::Plain, self.alternate_port), (Group::Secure, self.alternate_tls_port)];
         if addresses.is_empty()
@@ -68,6 +105,44 @@ impl NatDiscoverySchema {
         }
         if problems.is_empty() { Ok(pairs) } else { Err(problems) }
     }
+}
+
+/// The addresses of this host that discovery tells of, each once.
+fn told(pairs: &[NatDiscovery]) -> impl Iterator<Item = IpAddr> {
+    let mut all: Vec<IpAddr> = pairs.iter().flat_map(|pair| [pair.primary.ip(), pair.alternate.ip()]).collect();
+    all.sort();
+    all.dedup();
+    all.into_iter()
+}
+
+/// Pairs the addresses of listeners and pairs with what they are from outside. Behind a wildcard listener every address of its family may be.
+fn outside(external: External, listen: &[Listen], pairs: &[NatDiscovery]) -> Result<Outside, Vec<Problem>> {
+    let mut bound: Vec<IpAddr> =
+        listen.iter().map(|listen| listen.address.ip()).filter(|ip| !ip.is_unspecified()).chain(told(pairs)).collect();
+    if let External::Each(outer) = &external {
+        let everywhere =
+            |ip: &IpAddr| listen.iter().any(|listen| listen.address.ip().is_unspecified() && listen.address.is_ipv4() == ip.is_ipv4());
+        bound.extend(outer.keys().copied().filter(everywhere));
+    }
+    bound.sort();
+    bound.dedup();
+    let all = external.pair("nat_discovery.external", "the addresses that are listened on by name", &bound)?;
+    Ok(Outside(all.into_iter().filter(|one| one.bound != one.advertised).collect()))
+}
+
+/// H44: an address that the Internet cannot reach, told to clients on the Internet.
+fn private_problem(bound: IpAddr, outside: &Outside) -> Option<Problem> {
+    let advertised = outside.of(SocketAddr::new(bound, 0)).ip();
+    let one = Advertised { bound, advertised };
+    let what = format!("{advertised} ({}) cannot be reached from the Internet, and clients are to be told of it", one.private_range()?);
+    Some(match bound == advertised {
+        true => {
+            let hint = "behind 1:1 NAT name the outer addresses (--external-address 10.0.0.7=203.0.113.7,10.0.0.8=203.0.113.8); \
+                        inside a network set nat_discovery.scope = \"private\"";
+            Problem::new("nat_discovery.alternate_address", what).hint(hint)
+        }
+        false => Problem::new("nat_discovery.external", what).hint("name the outer address, or set nat_discovery.scope = \"private\""),
+    })
 }
 
 /// Listeners by what they are for. "TCP and TCP/TLS MUST use different ports" (RFC 5780 §6).

@@ -34,15 +34,15 @@ impl Schema {
             problems.push(Problem::new("listen", "the list is empty").hint("name an address, or leave the key out"));
         }
         problems.extend(Listen::problems(&listen, has_certificate));
-        let nat_discovery = noted(self.nat_discovery.resolve(&listen), &mut problems);
+        let (nat_discovery, outside) = noted(self.nat_discovery.resolve(&listen), &mut problems).unzip();
         let limits = noted(self.limits.resolve(), &mut problems);
         let tls = noted(self.tls.resolve(), &mut problems);
         let admin = noted(self.admin.resolve(ADMIN), &mut problems);
         let net = noted(self.net.resolve(), &mut problems);
         problems.extend(admin_problem(&listen, nat_discovery.as_deref().unwrap_or_default(), admin.as_ref()));
-        match (nat_discovery, limits, tls, admin, net) {
-            (Some(nat_discovery), Some(limits), Some(tls), Some(admin), Some(net)) if problems.is_empty() => {
-                Ok(Config { listen, nat_discovery, limits, tls, admin, log: self.log, net })
+        match (nat_discovery.zip(outside), limits, tls, admin, net) {
+            (Some((nat_discovery, outside)), Some(limits), Some(tls), Some(admin), Some(net)) if problems.is_empty() => {
+                Ok(Config { listen, nat_discovery, outside, limits, tls, admin, log: self.log, net })
             }
             _ => Err(problems),
         }

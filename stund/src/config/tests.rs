@@ -36,7 +36,8 @@ fn two_addresses_and_two_ports_make_four_endpoints_a_family() {
     let endpoints = config.nat_discovery[0].endpoints().map(|endpoint| endpoint.to_string());
     assert_eq!(endpoints, ["203.0.113.7:3478", "203.0.113.7:4000", "203.0.113.8:3478", "203.0.113.8:4000"]);
     assert_eq!(config.nat_discovery[1].alternate.to_string(), "[2001:db8::8]:4000");
-    let environment = [("STUND_NAT_DISCOVERY__ALTERNATE_ADDRESS", "127.0.0.2"), ("STUND_PORT", "udp://10.0.0.1:3478")];
+    let scope = ("STUND_NAT_DISCOVERY__SCOPE", "private");
+    let environment = [("STUND_NAT_DISCOVERY__ALTERNATE_ADDRESS", "127.0.0.2"), scope, ("STUND_PORT", "udp://10.0.0.1:3478")];
     let config = configure(&["--listen", "127.0.0.1:3478"], &environment).unwrap();
     assert_eq!(config.nat_discovery[0].alternate.to_string(), "127.0.0.2:3479");
 }
@@ -53,6 +54,46 @@ fn h44_nat_discovery_that_cannot_work_is_refused() {
     refused(&["--alternate-port", "3479"], &["nat_discovery.alternate_port (--alternate-port)", "no second address"]);
     refused(&["--listen", "203.0.113.7:1", "--alternate-address", "0.0.0.0"], &["no address of a host"]);
     refused(&["--listen", "203.0.113.7:1", "--alternate-address", "203.0.113.8,203.0.113.9"], &["one a family"]);
+}
+
+#[test]
+fn h44_private_addresses_are_told_to_nobody_unless_the_scope_is_private() {
+    let private = ["--listen", "10.0.0.7:3478", "--alternate-address", "10.0.0.8"];
+    let with = |more: &[&'static str]| [&private[..], more].concat();
+    refused(
+        &private,
+        &["nat_discovery.alternate_address (--alternate-address)", "10.0.0.7 (private)", "10.0.0.8 (private)", "--external-address"],
+    );
+    refused(&with(&["--external-address", "10.0.0.7=203.0.113.7"]), &["10.0.0.8 (private)"]);
+    refused(
+        &with(&["--external-address", "10.0.0.7=203.0.113.7,10.0.0.8=192.168.1.2"]),
+        &["nat_discovery.external", "192.168.1.2 (private)"],
+    );
+    refused(&with(&["--external-address", "10.0.0.7=203.0.113.7,10.0.0.8=203.0.113.7"]), &["both 203.0.113.7 from outside"]);
+    refused(&with(&["--external-address", "10.0.0.9=203.0.113.7"]), &["10.0.0.9 is not among"]);
+    refused(&with(&["--external-address", "203.0.113.7"]), &["nat_discovery.external", "not clear which", "table"]);
+    refused(&with(&["--external-address", "10.0.0.7=2001:db8::7"]), &["different families"]);
+    refused(&["--set", "nat_discovery.scope=private"], &["nat_discovery.scope (--set nat_discovery.scope)", "no second address"]);
+    let outer = configure(&with(&["--external-address", "10.0.0.7=203.0.113.7,10.0.0.8=203.0.113.8"]), &[]).unwrap();
+    assert_eq!(outer.outside.of("10.0.0.8:3479".parse().unwrap()), "203.0.113.8:3479".parse().unwrap());
+    assert!(outer.describe().contains(&"10.0.0.7 is seen as 203.0.113.7".to_owned()));
+    let inside = configure(&with(&["--set", "nat_discovery.scope=private"]), &[]).unwrap();
+    assert_eq!(inside.outside, Outside::default());
+}
+
+#[test]
+fn an_outer_address_counts_for_a_plain_server_too() {
+    let one = configure(&["--listen", "10.0.0.7:3478", "--external-address", "203.0.113.7"], &[]).unwrap();
+    assert_eq!(one.outside.of("10.0.0.7:1".parse().unwrap()), "203.0.113.7:1".parse().unwrap());
+    let everywhere = configure(&["--external-address", "10.0.0.7=203.0.113.7"], &[]).unwrap();
+    assert_eq!(everywhere.outside.of("10.0.0.7:1".parse().unwrap()), "203.0.113.7:1".parse().unwrap());
+    assert_eq!(everywhere.outside.of("10.0.0.8:1".parse().unwrap()), "10.0.0.8:1".parse().unwrap());
+    refused(&["--external-address", "203.0.113.7"], &["no address of the family of 203.0.113.7"]);
+}
+
+#[test]
+fn a_certificate_can_be_named_by_flags() {
+    refused(&["--tls-certificate", "/nowhere.pem", "--tls-key", "/nowhere.pem"], &["tls.certificate (--tls-certificate)", "/nowhere.pem"]);
 }
 
 /// A configuration file with a certificate, which is made first; `{dir}` in `text` stands for their folder.

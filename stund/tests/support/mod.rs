@@ -16,6 +16,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a client listens for what must not come.
 pub(crate) const SILENCE: Duration = Duration::from_millis(300);
 
+/// Loopback is no address that the Internet can reach.
+pub(crate) const PRIVATE: [&str; 2] = ["--set", "nat_discovery.scope=private"];
+
 /// A running stund. It is killed when a test ends without having ended it.
 pub(crate) struct Stund {
     child: Child,
@@ -55,7 +58,16 @@ impl Stund {
 
     /// NAT behaviour discovery between 127.0.0.1 and 127.0.0.2.
     pub(crate) fn discovering() -> Self {
-        Self::start(&["--listen", "127.0.0.1:PORT", "--alternate-address", "127.0.0.2", "--alternate-port", "OTHER"])
+        Self::start(&[
+            "--listen",
+            "127.0.0.1:PORT",
+            "--alternate-address",
+            "127.0.0.2",
+            "--alternate-port",
+            "OTHER",
+            PRIVATE[0],
+            PRIVATE[1],
+        ])
     }
 
     pub(crate) fn at(&self, address: &str) -> SocketAddr {

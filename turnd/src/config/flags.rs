@@ -99,18 +99,7 @@ impl Flags {
         if !self.relay_address.is_empty() {
             settings.push(Setting::list("--relay-address", &["relay", "addresses"], texts(&self.relay_address)));
         }
-        let pairs: Option<Vec<_>> = self.external_address.iter().map(|text| text.split_once('=')).collect();
-        match pairs {
-            Some(pairs) if pairs.is_empty() => {}
-            Some(pairs) => {
-                let pairs = pairs.into_iter().map(|(bound, advertised)| (bound.into(), advertised.into()));
-                settings.push(Setting::table("--external-address", &["relay", "external"], pairs));
-            }
-            None => {
-                let addresses = self.external_address.join(",");
-                settings.push(Setting::text("--external-address", &["relay", "external"], addresses));
-            }
-        }
+        settings.extend(Setting::external("--external-address", &["relay", "external"], &self.external_address));
         if let Some(ports) = &self.relay_ports {
             settings.push(Setting::text("--relay-ports", &["relay", "ports"], ports));
         }

@@ -5,7 +5,6 @@
 
 mod accounting;
 mod auth;
-mod external;
 mod flags;
 mod limits;
 mod moment;
@@ -13,7 +12,6 @@ mod peers;
 mod protocol;
 mod relay;
 mod schema;
-pub(crate) mod special_purpose;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -29,11 +27,12 @@ use causeway_daemon::workers::Net;
 
 pub(crate) use accounting::Accounting;
 pub(crate) use auth::Auth;
+pub(crate) use causeway_daemon::config::Advertised as RelayAddress;
 pub(crate) use flags::Flags;
 pub(crate) use limits::Limits;
 pub(crate) use peers::{Peers, Verdict};
 pub(crate) use protocol::{ChannelNumbers, Protocol};
-pub(crate) use relay::{Relay, RelayAddress};
+pub(crate) use relay::Relay;
 pub(crate) use schema::Schema;
 pub(crate) use store::Store;
 #[cfg(test)]

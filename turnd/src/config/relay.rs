@@ -1,15 +1,13 @@
 //! `[relay]`: the addresses and ports that clients' peers see.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use causeway_daemon::config::values::PortRange;
-use causeway_daemon::config::{Listen, Problem};
+use causeway_daemon::config::{External, Listen, Problem, Scope};
 use serde::Deserialize;
 
-use super::external::External;
-use super::special_purpose;
+use super::RelayAddress;
 
 /// The keys of `[relay]`, as written.
 #[derive(Debug, Deserialize)]
@@ -23,20 +21,8 @@ pub(crate) struct RelaySchema {
 
 impl Default for RelaySchema {
     fn default() -> Self {
-        let (addresses, external) = (Vec::new(), External::Each(BTreeMap::new()));
-        RelaySchema { addresses, external, ports: PortRange(49_152..=65_535), scope: Scope::Public }
+        RelaySchema { addresses: Vec::new(), external: External::default(), ports: PortRange(49_152..=65_535), scope: Scope::Public }
     }
-}
-
-/// Whom the relay is for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Scope {
-    /// The Internet: relayed addresses are public ones.
-    #[default]
-    Public,
-    /// A network: its addresses may be private ones.
-    Private,
 }
 
 /// Where relayed addresses come from.
@@ -50,23 +36,11 @@ pub(crate) struct Relay {
     pub(crate) scope: Scope,
 }
 
-/// One address, from inside and from outside; the same where there is no NAT. Both of one family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RelayAddress {
-    /// What sockets are bound to.
-    pub(crate) bound: IpAddr,
-    /// What clients and peers see: XOR-RELAYED-ADDRESS.
-    pub(crate) advertised: IpAddr,
-}
-
 impl Relay {
     /// In a line for each address.
     pub(super) fn describe(&self) -> Vec<String> {
         let ports = format!("{}-{}", self.ports.start(), self.ports.end());
-        let scope = match self.scope {
-            Scope::Public => "public",
-            Scope::Private => "private",
-        };
+        let scope = self.scope;
         let line = |address: &RelayAddress| match address.bound == address.advertised {
             true => format!("relays from {}, ports {ports}, {scope}", address.bound),
             false => format!("relays from {}, seen as {}, ports {ports}, {scope}", address.bound, address.advertised),
@@ -92,7 +66,7 @@ impl RelaySchema {
             problems.extend(bound_problem(ip, bound[..index].contains(&ip)));
         }
         problems.extend(ports_problem(&self.ports.0));
-        let addresses = match self.external.pair(&bound) {
+        let addresses = match self.external.pair("relay.external", "relay.addresses", &bound) {
             Ok(addresses) => addresses,
             Err(mut found) => {
                 problems.append(&mut found);
@@ -139,7 +113,7 @@ fn ports_problem(ports: &RangeInclusive<u16>) -> Option<Problem> {
 
 /// H44: an address that the Internet cannot reach, on a relay for the Internet.
 fn private_problem(address: &RelayAddress) -> Option<Problem> {
-    let range = special_purpose::name(address.advertised)?;
+    let range = address.private_range()?;
     let what = format!("{} ({range}) cannot be reached from the Internet", address.advertised);
     Some(match address.bound == address.advertised {
         true => {

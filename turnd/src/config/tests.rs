@@ -3,10 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use causeway_daemon::config::{Transport, load, uncommented, undocumented};
+use causeway_daemon::config::{Scope, Transport, load, uncommented, undocumented};
 use causeway_relay::ChannelPermission;
 
-use super::relay::Scope;
 use super::*;
 
 /// What runs: a realm, a user, an address.
@@ -226,7 +225,10 @@ fn external_addresses_are_paired_by_family_or_by_name() {
     assert_eq!(config.relay.addresses[1].advertised.to_string(), "203.0.113.8");
     refused(with_two("10.0.0.9=203.0.113.7"), &["10.0.0.9 is not among"]);
     refused(with_two("10.0.0.7=2001:db8::7"), &["different families"]);
-    refused(with(&["--external-address", "2001:db8::7"]), &["no relay address of the family"]);
+    refused(
+        with(&["--external-address", "2001:db8::7"]),
+        &["relay.external", "no address of the family of 2001:db8::7 among relay.addresses"],
+    );
     refused(with(&["--external-address", "stun"]), &["not built yet"]);
 }
 

@@ -72,6 +72,7 @@ address = "{listen}"
 
 [nat_discovery]
 alternate_address = "127.0.0.2"
+scope = "private"
 alternate_port = {alternate_port}
 
 [admin]

@@ -35,6 +35,6 @@ static NETWORKS: LazyLock<Vec<(IpNet, &str)>> = LazyLock::new(|| {
 });
 
 /// The name of the special-purpose range that `ip` lies in.
-pub(crate) fn name(ip: IpAddr) -> Option<&'static str> {
+pub fn name(ip: IpAddr) -> Option<&'static str> {
     NETWORKS.iter().find(|(network, _)| network.contains(&ip)).map(|(_, name)| *name)
 }
