@@ -144,6 +144,12 @@ impl Authenticator {
         protection: Protection,
         known: &Known<'_>,
     ) -> Result<Identity<'m>, Refusal> {
+        let refine = |outcome| match outcome {
+            Err(Refusal::UnknownUser) if self.credentials.has_rest_secrets() && !self.credentials.is_rest_name(username) => {
+                Err(Refusal::NoRestName)
+            }
+            outcome => outcome,
+        };
         let algorithm = protection.algorithm();
         let is_theirs = |held: &&Arc<Credential>| username == held.username() && held.key(algorithm).is_some();
         let held = known.held.filter(is_theirs).map(Arc::clone);
@@ -154,12 +160,12 @@ impl Authenticator {
         }
         let mut here = self.credentials.candidates(username, &self.realm, algorithm, unix).peekable();
         if here.peek().is_some() || here_only {
-            return self.prove(request, unix, protection, here);
+            return refine(self.prove(request, unix, protection, here));
         }
         match known.keys.and_then(|keys| keys.find(username, unix)) {
-            Some(said) => self.prove(request, unix, protection, said.map(Arc::clone)),
+            Some(said) => refine(self.prove(request, unix, protection, said.map(Arc::clone))),
             // A minted key counts only once a present secret has made it: those of the source may not be known yet.
-            None if known.source_failed && held.is_some() && (known.is_current || !RestSecret::could_mint(username)) => {
+            None if known.source_failed && held.is_some() && (known.is_current || !self.credentials.is_rest_name(username)) => {
                 self.prove(request, unix, protection, held)
             }
             None => Ok(Identity::KeyWanted(username)),
@@ -184,7 +190,7 @@ impl Authenticator {
                 return Ok(Identity::Proven { credential, protection });
             } else {
                 let is_time = credential.expires().is_none_or(is_unix_seconds);
-                return Err(if is_time { Refusal::UnknownUser } else { Refusal::ExpiryNotSeconds });
+                return Err(if is_time { Refusal::Expired } else { Refusal::ExpiryNotSeconds });
             }
         }
         if refusal == Refusal::UnknownUser {
@@ -210,7 +216,7 @@ fn present<T, E>(attribute: Result<Option<T>, E>) -> Result<T, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Algorithm, FurtherSource, Key, NonceKey, RestSecret};
+    use crate::{Algorithm, FurtherSource, Key, NonceKey, RestName, RestSecret};
     use causeway_wire::{Class, MessageWriter, Method, TransactionId};
 
     const IP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
@@ -263,7 +269,7 @@ mod tests {
         });
         assert_eq!(check(&realm, &without_nonce, NOW), Err(Refusal::BadRequest));
         assert_eq!(check(&realm, &signed("stale", "nobody", "x"), NOW), Err(Refusal::StaleNonce), "before the user is looked up");
-        assert_eq!(check(&realm, &signed(nonce, "nobody", "secret"), NOW), Err(Refusal::UnknownUser));
+        assert_eq!(check(&realm, &signed(nonce, "nobody", "secret"), NOW), Err(Refusal::NoRestName));
         assert_eq!(check(&realm, &signed(nonce, "alice", "wrong"), NOW), Err(Refusal::WrongPassword));
         assert_eq!(check(&realm, &signed(nonce, "alice", "secret"), NOW), Ok("alice".into()));
         let hashed = request(|w| {
@@ -281,7 +287,8 @@ mod tests {
             let realm = realm(grace);
             let nonce = realm.mint(CLIENT, NOW + at);
             let bytes = signed(nonce.as_str(), &username, &password);
-            let held = Arc::new(RestSecret::new(b"north").credentials(&username, REALM, Algorithm::Md5).unwrap()[1].clone());
+            let held =
+                Arc::new(RestSecret::new(b"north").credentials(RestName::TimeName, &username, REALM, Algorithm::Md5).unwrap()[1].clone());
             let message = Message::decode(&bytes).unwrap();
             assert_eq!(realm.authenticate(&message, IP, NOW + at, &Known::default()).is_ok(), good);
             assert_eq!(
@@ -307,7 +314,7 @@ mod tests {
     fn a_user_of_the_further_source_is_asked_for_and_what_it_said_counts() {
         let before = realm(0);
         let carol = signed(before.mint(CLIENT, NOW).as_str(), "carol", "x");
-        assert_eq!(check(&before, &carol, NOW), Err(Refusal::UnknownUser));
+        assert_eq!(check(&before, &carol, NOW), Err(Refusal::NoRestName));
         let mut credentials = (*before.credentials).clone();
         credentials.set_further_source(FurtherSource::default());
         let realm = Authenticator::new(REALM, credentials, before.nonces().clone(), 0);
@@ -338,7 +345,7 @@ mod tests {
         keys.insert(credential("another"), NOW);
         assert_eq!([ask(&keys, false), ask(&keys, true)], [Err(Refusal::WrongPassword), Err(Refusal::WrongPassword)]);
         keys.insert_unknown("carol", NOW);
-        assert_eq!([ask(&keys, false), ask(&keys, true)], [Err(Refusal::UnknownUser), Err(Refusal::UnknownUser)]);
+        assert_eq!([ask(&keys, false), ask(&keys, true)], [Err(Refusal::NoRestName), Err(Refusal::NoRestName)]);
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl Credential {
         Ok(Self::new(&username, md5).with_key(Key::long_term_sha256(&username, &realm, &password)))
     }
 
-    /// A user whose name says until when it is good: `quota_name` is the part of `username` that names the person.
+    /// A user whose name says until when it is good: `quota_name` is the part of `username` that names the person; empty where none does.
     #[must_use]
     pub fn expiring(username: &str, quota_name: std::ops::Range<usize>, key: Key, expires: u64) -> Self {
         Self { quota_name, expires: Some(expires), ..Self::new(username, key) }
@@ -58,10 +58,11 @@ impl Credential {
         &self.username
     }
 
-    /// The name that quotas are counted by: without the expiry of a REST credential, so that minting another one yields no more.
+    /// The name that quotas are counted by: without the expiry of a REST credential, so that minting another one yields no more. `None` for a
+    /// REST credential that names nobody: it is no user, and the limits of prefixes hold it.
     #[must_use]
-    pub fn quota_name(&self) -> &str {
-        self.username.get(self.quota_name.clone()).unwrap_or(&self.username)
+    pub fn quota_name(&self) -> Option<&str> {
+        Some(self.username.get(self.quota_name.clone()).unwrap_or(&self.username)).filter(|name| !name.is_empty())
     }
 
     /// Where the name that quotas are counted by stands in the username.

@@ -7,12 +7,14 @@ use crate::credential::Credential;
 use crate::key::Algorithm;
 use crate::offers::Offers;
 use crate::rest::RestSecret;
+use crate::rest_name::RestName;
 
 /// Where keys come from in one realm: the users of the configuration, REST secrets, and, if there is one, a source that answers later.
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {
     users: AHashMap<Box<str>, Arc<Credential>>,
     rest: Vec<RestSecret>,
+    rest_name: RestName,
     further_source: Option<FurtherSource>,
 }
 
@@ -38,6 +40,22 @@ impl Credentials {
     /// Takes the REST credentials that this secret mints, too: while a secret is changed, both are in use.
     pub fn add_rest_secret(&mut self, secret: RestSecret) {
         self.rest.push(secret);
+    }
+
+    /// Says how the usernames of REST credentials are written.
+    pub fn set_rest_name(&mut self, form: RestName) {
+        self.rest_name = form;
+    }
+
+    /// Whether `username` has the form of those that REST secrets mint here.
+    #[must_use]
+    pub(crate) fn is_rest_name(&self, username: &str) -> bool {
+        self.rest_name.reads(username)
+    }
+
+    /// Whether REST credentials are taken.
+    pub(crate) fn has_rest_secrets(&self) -> bool {
+        !self.rest.is_empty()
     }
 
     /// Says that there are users elsewhere: whoever is not found here is asked for, and what was known of one may be void by now.
@@ -78,7 +96,8 @@ impl Credentials {
         let user = self.users.get(username);
         let secrets = if user.is_some() { &[][..] } else { &self.rest };
         let in_use = secrets.iter().filter(move |secret| secret.has_begun(unix));
-        let minted = in_use.filter_map(move |secret| secret.credentials(username, realm, algorithm)).flatten().map(Arc::new);
+        let minted =
+            in_use.filter_map(move |secret| secret.credentials(self.rest_name, username, realm, algorithm)).flatten().map(Arc::new);
         user.filter(|user| user.key(algorithm).is_some()).map(Arc::clone).into_iter().chain(minted)
     }
 

@@ -8,7 +8,7 @@
 //! | nonce | `nonce.rs` | RFC 8489 §9.2; rotating keys |
 //! | credential, and where it comes from | `credential.rs`, `credentials.rs` | RFC 8489 §9.2 |
 //! | what a further source of keys has said | `key_cache.rs` | |
-//! | REST secret | `rest.rs` | the time-limited credentials that WebRTC services mint |
+//! | REST secret, and the names that it mints | `rest.rs`, `rest_name.rs` | the time-limited credentials that WebRTC services mint |
 //! | the checks of a request, in their order | `authenticate.rs`, `protection.rs`, `refusal.rs` | RFC 8489 §9.2.4 |
 //! | what may be answered to whom that has shown nothing | `limiter.rs`, `prefix_table.rs`, `allowance.rs` | row H11 |
 
@@ -26,6 +26,7 @@ mod prefix_table;
 mod protection;
 mod refusal;
 mod rest;
+mod rest_name;
 
 pub use authenticate::{Authenticator, Identity, Known};
 pub use credential::{Credential, is_unix_seconds};
@@ -39,3 +40,4 @@ pub use opaque::{NotOpaque, opaque_string};
 pub use protection::{Protection, is_signed_by};
 pub use refusal::Refusal;
 pub use rest::RestSecret;
+pub use rest_name::RestName;

@@ -11,8 +11,12 @@ pub enum Refusal {
     StaleNonce,
     /// 400: what the request says of password algorithms is not what it was offered: somebody on the way has changed that, or the client errs.
     AlgorithmMismatch,
-    /// 401 with REALM and a new NONCE: there is no such user, or it has expired (H16).
+    /// 401 with REALM and a new NONCE: there is no such user.
     UnknownUser,
+    /// 401 with REALM and a new NONCE: there is no such user, and the name does not have the form of those that the REST secrets mint.
+    NoRestName,
+    /// 401 with REALM and a new NONCE: the password is right, but the user has expired (H16).
+    Expired,
     /// 401 with REALM and a new NONCE: the password is right, but the user's expiry is no seconds of Unix time, as where a service mints
     /// milliseconds (H49).
     ExpiryNotSeconds,
@@ -22,13 +26,15 @@ pub enum Refusal {
 
 impl Refusal {
     /// Those that [`is_failure`](Self::is_failure) is true of.
-    pub const FAILURES: [Self; 3] = [Self::UnknownUser, Self::ExpiryNotSeconds, Self::WrongPassword];
+    pub const FAILURES: [Self; 5] = [Self::UnknownUser, Self::NoRestName, Self::Expired, Self::ExpiryNotSeconds, Self::WrongPassword];
 
     /// The error code of the answer.
     #[must_use]
     pub const fn code(self) -> ErrorCode {
         match self {
-            Self::Unauthenticated | Self::UnknownUser | Self::ExpiryNotSeconds | Self::WrongPassword => ErrorCode::UNAUTHENTICATED,
+            Self::Unauthenticated | Self::UnknownUser | Self::NoRestName | Self::Expired | Self::ExpiryNotSeconds | Self::WrongPassword => {
+                ErrorCode::UNAUTHENTICATED
+            }
             Self::BadRequest | Self::AlgorithmMismatch => ErrorCode::BAD_REQUEST,
             Self::StaleNonce => ErrorCode::STALE_NONCE,
         }
@@ -42,7 +48,9 @@ impl Refusal {
             Self::BadRequest => "incomplete-credentials",
             Self::StaleNonce => "stale-nonce",
             Self::AlgorithmMismatch => "password-algorithm-mismatch",
-            Self::UnknownUser => "unknown-or-expired-user",
+            Self::UnknownUser => "unknown-user",
+            Self::NoRestName => "no-rest-name",
+            Self::Expired => "expired",
             Self::ExpiryNotSeconds => "expiry-not-in-seconds",
             Self::WrongPassword => "wrong-password",
         }
@@ -51,12 +59,12 @@ impl Refusal {
     /// Whether somebody showed credentials that are wrong: the event that a firewall may act on (H42).
     #[must_use]
     pub const fn is_failure(self) -> bool {
-        matches!(self, Self::UnknownUser | Self::ExpiryNotSeconds | Self::WrongPassword)
+        matches!(self, Self::UnknownUser | Self::NoRestName | Self::Expired | Self::ExpiryNotSeconds | Self::WrongPassword)
     }
 
     /// Whether the nonce was good all the same, so that the request's source address is no forgery (H11).
     #[must_use]
     pub const fn has_proven_address(self) -> bool {
-        matches!(self, Self::AlgorithmMismatch | Self::UnknownUser | Self::ExpiryNotSeconds | Self::WrongPassword)
+        matches!(self, Self::AlgorithmMismatch) || self.is_failure()
     }
 }

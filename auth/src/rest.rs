@@ -9,9 +9,10 @@ use zeroize::Zeroizing;
 
 use crate::credential::{Credential, is_unix_seconds};
 use crate::key::{Algorithm, Key};
+use crate::rest_name::{Minted, RestName};
 
-/// A secret shared with the service that mints credentials: the username is `expiry:name` (Unix seconds; the name may be missing) and the
-/// password is base64 of HMAC(secret, username). The minting service chooses the hash and does not say which, so both are tried.
+/// A secret shared with the service that mints credentials: the username has the form of a [`RestName`] and the password is base64 of
+/// HMAC(secret, username). The minting service chooses the hash and does not say which, so both are tried.
 #[derive(Clone)]
 pub struct RestSecret {
     sha1: Hmac<Sha1>,
@@ -50,20 +51,10 @@ impl RestSecret {
         self.not_before.is_none_or(|not_before| not_before <= unix)
     }
 
-    /// Whether a username has the form of those that secrets mint: it begins with a time.
+    /// The two credentials that `username` may stand for in `realm`, with keys of `algorithm`; `None` when it does not have the form.
     #[must_use]
-    pub fn could_mint(username: &str) -> bool {
-        expiry(username).is_some()
-    }
-
-    /// The two credentials that `username` may stand for in `realm`, with keys of `algorithm`; `None` when it does not begin with a time.
-    #[must_use]
-    pub fn credentials(&self, username: &str, realm: &str, algorithm: Algorithm) -> Option<[Credential; 2]> {
-        let expires = expiry(username)?;
-        let name = match username.split_once(':') {
-            Some((_, name)) => username.len() - name.len()..username.len(),
-            None => 0..username.len(),
-        };
+    pub fn credentials(&self, form: RestName, username: &str, realm: &str, algorithm: Algorithm) -> Option<[Credential; 2]> {
+        let Minted { expires, name } = form.read(username)?;
         // A number that is no seconds stays as it is, so that it is refused for what it is.
         let until = self.not_after.filter(|_| is_unix_seconds(expires));
         let expires = until.map_or(expires, |not_after| not_after.min(expires));
@@ -88,12 +79,6 @@ impl RestSecret {
     }
 }
 
-/// The number that a username of a REST credential begins with: digits and nothing else, so that one moment is written in one way.
-fn expiry(username: &str) -> Option<u64> {
-    let text = username.split_once(':').map_or(username, |(expiry, _)| expiry);
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
-}
-
 impl fmt::Debug for RestSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("RestSecret([redacted])")
@@ -102,17 +87,21 @@ impl fmt::Debug for RestSecret {
 
 #[cfg(test)]
 mod tests {
+    use super::RestName::TimeName;
     use super::*;
 
     #[test]
     fn a_rest_username_is_an_expiry_and_a_name() {
         let secret = RestSecret::new(b"north");
-        let [sha1, sha256] = secret.credentials("1800000000:alice", "example.org", Algorithm::Md5).unwrap();
-        assert_eq!((sha1.expires(), sha1.quota_name(), sha1.username()), (Some(1_800_000_000), "alice", "1800000000:alice"));
+        let [sha1, sha256] = secret.credentials(TimeName, "1800000000:alice", "example.org", Algorithm::Md5).unwrap();
+        assert_eq!((sha1.expires(), sha1.quota_name(), sha1.username()), (Some(1_800_000_000), Some("alice"), "1800000000:alice"));
         let bytes = |credential: &Credential, algorithm| credential.key(algorithm).map(|key| key.as_bytes().to_vec());
         assert_ne!(bytes(&sha1, Algorithm::Md5), bytes(&sha256, Algorithm::Md5));
-        assert_eq!(secret.credentials("1800000000", "r", Algorithm::Md5).unwrap()[0].quota_name(), "1800000000");
-        let [other, _] = secret.credentials("1800000000:alice", "example.org", Algorithm::Sha256).unwrap();
+        for nameless in ["1800000000", "1800000000:"] {
+            let credential = secret.credentials(TimeName, nameless, "r", Algorithm::Md5).unwrap().into_iter().next().unwrap();
+            assert_eq!((credential.quota_name(), credential.expires()), (None, Some(1_800_000_000)), "{nameless}: nobody to count by");
+        }
+        let [other, _] = secret.credentials(TimeName, "1800000000:alice", "example.org", Algorithm::Sha256).unwrap();
         let expected = Key::long_term_sha256("1800000000:alice", "example.org", SHA1);
         assert_eq!((bytes(&other, Algorithm::Sha256).as_deref(), bytes(&other, Algorithm::Md5)), (Some(expected.as_bytes()), None));
         for no_time in [
@@ -126,7 +115,7 @@ mod tests {
             "99999999999999999999999:alice",
             "",
         ] {
-            assert!(secret.credentials(no_time, "r", Algorithm::Md5).is_none(), "{no_time:?}");
+            assert!(secret.credentials(TimeName, no_time, "r", Algorithm::Md5).is_none(), "{no_time:?}");
         }
     }
 
@@ -140,7 +129,7 @@ mod tests {
     #[test]
     fn nothing_outlives_the_secret_that_it_was_minted_with() {
         let secret = |not_after| RestSecret::new(b"north").until(not_after);
-        let expires = |not_after| secret(not_after).credentials("1800000000:alice", "r", Algorithm::Md5).unwrap()[1].expires();
+        let expires = |not_after| secret(not_after).credentials(TimeName, "1800000000:alice", "r", Algorithm::Md5).unwrap()[1].expires();
         assert_eq!([None, Some(1_900_000_000), Some(7)].map(expires), [Some(1_800_000_000), Some(1_800_000_000), Some(7)]);
     }
 
@@ -154,7 +143,7 @@ mod tests {
             ("1800000000000", 1_800_000_000_000, false),
             ("18446744073709551615", u64::MAX, false),
         ] {
-            for credential in secret.credentials(&format!("{expiry}:alice"), "r", Algorithm::Md5).unwrap() {
+            for credential in secret.credentials(TimeName, &format!("{expiry}:alice"), "r", Algorithm::Md5).unwrap() {
                 assert_eq!((credential.expires(), credential.is_valid(1_700_000_000, 0)), (Some(expires), is_good), "{expiry}");
             }
         }

@@ -42,16 +42,23 @@ fn end(error: &Error, program: &str) -> ExitCode {
     }
 }
 
+const HIDDEN: &str = "(not shown: it may be a secret)";
+
 /// A word that stands where no word belongs may be a secret that lost its flag: it is not shown.
 fn without_words(mut error: Error) -> Error {
-    if error.kind() != ErrorKind::UnknownArgument {
-        return error;
+    match error.kind() {
+        ErrorKind::UnknownArgument => {}
+        ErrorKind::TooManyValues => {
+            error.insert(ContextKind::InvalidValue, ContextValue::String(HIDDEN.into()));
+            return error;
+        }
+        _ => return error,
     }
     let shown = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(word)) => flag_of(word),
         _ => None,
     };
-    let shown = shown.unwrap_or_else(|| "(not shown: it may be a secret)".into());
+    let shown = shown.unwrap_or_else(|| HIDDEN.into());
     error.insert(ContextKind::InvalidArg, ContextValue::String(shown));
     error
 }

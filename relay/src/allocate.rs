@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use causeway_auth::Credential;
 use causeway_wire::ErrorCode;
 use causeway_wire::attribute::{AddressFamily, Lifetime, RequestedTransport};
 use rand::CryptoRng;
@@ -46,13 +47,21 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         if self.prefixes.count(request.from.client.ip()) >= self.config.limits.allocations_per_prefix {
             return Err(ErrorCode::ALLOCATION_QUOTA_REACHED);
         }
-        let quota = self.ledger.try_acquire(request.credential.quota_name()).ok_or(ErrorCode::ALLOCATION_QUOTA_REACHED)?;
+        let quota = self.quota(&request.credential).ok_or(ErrorCode::ALLOCATION_QUOTA_REACHED)?;
         self.make(request, &wanted, lifetime, quota);
         Ok(Achieved::Later)
     }
 
+    /// One more allocation for the user, unless that would be too many. A credential that names nobody has no quota.
+    pub(crate) fn quota(&self, credential: &Credential) -> Option<Option<L::Guard>> {
+        match credential.quota_name() {
+            Some(name) => self.ledger.try_acquire(name).map(Some),
+            None => Some(None),
+        }
+    }
+
     /// "If all the checks pass, the server creates the allocation."
-    fn make(&mut self, request: &Request<'_>, wanted: &Wanted, lifetime: Duration, quota: L::Guard) {
+    fn make(&mut self, request: &Request<'_>, wanted: &Wanted, lifetime: Duration, quota: Option<L::Guard>) {
         let (now, record) = (request.now, self.rng.next_u64());
         let families = [Some(wanted.family), wanted.dual.then_some(AddressFamily::Ipv6)];
         let mut relays = Relays::binding(families.into_iter().flatten().map(|family| (family, now.after(lifetime))));

@@ -63,7 +63,7 @@ pub(crate) struct Link {
 pub(crate) struct Cold<G> {
     pub(crate) credential: Arc<Credential>,
     /// Held so that dropping the allocation, on whatever path, gives the quota back (H30).
-    pub(crate) _quota: G,
+    pub(crate) _quota: Option<G>,
     /// The Allocate request that made it, so that a retransmission finds its answer (H36).
     pub(crate) transaction: TransactionId,
     pub(crate) fingerprint: bool,

@@ -191,7 +191,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         if taken || !(1..=2).contains(&relayed.len()) {
             return None;
         }
-        let quota = self.ledger.try_acquire(record.credential.quota_name())?;
+        let quota = self.quota(&record.credential)?;
         // The record's times are another clock's: none counts for more than was granted (H49), and none is shortened below it.
         let granted = |relayed: &RelayedRecord| now.after(relayed.time_to_expiry.min(record.lifetime));
         let relays = relayed.iter().map(|relayed| (relayed.address.family(), granted(relayed)));

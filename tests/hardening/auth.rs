@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use causeway_auth::{Known, LimiterSettings, NonceKey, NonceKeys, RestSecret};
-use causeway_relay::{Command, Discard, Transport, challenge_is_modest};
+use causeway_auth::{Known, LimiterSettings, NonceKey, NonceKeys, Refusal, RestName, RestSecret};
+use causeway_relay::{Command, Discard, Transport, Verdict, challenge_is_modest};
 use causeway_tests::addresses::{client, peer};
 use causeway_tests::{Client, Fill, Lab, Reaction, Setup};
 use causeway_wire::attribute::{AttributeType, ChannelNumberAttribute, Lifetime, RequestedTransport, XorPeerAddress};
@@ -100,6 +100,80 @@ fn h30_the_quota_of_a_rest_user_is_counted_by_name_whatever_the_expiry() {
         })
         .collect();
     assert_eq!((codes, lab.quota.held("alice")), (vec![None, None, Some(486)], 2));
+}
+
+#[test]
+fn h30_a_rest_credential_without_a_name_is_no_user_and_prefixes_hold_it() {
+    let mut lab = Lab::with(|setup| {
+        setup.quota = 1;
+        setup.limits.allocations_per_prefix = 3;
+    });
+    let mut codes = Vec::new();
+    for nameless in [format!("{}", lab.unix() + 1000), format!("{}:", lab.unix() + 1000)] {
+        let password = RestSecret::new(b"north").password_sha1(&nameless);
+        for _ in 0..2 {
+            let mut client = Client::udp(1).named(&nameless, &password);
+            client.five_tuple.client.set_port(codes.len() as u16 + 1);
+            codes.push(client.ask(&mut lab, Method::ALLOCATE, ALLOCATE).answer().error());
+        }
+    }
+    assert_eq!((codes, lab.quota.total()), (vec![None, None, None, Some(486)], 0));
+}
+
+#[test]
+fn rest_names_are_taken_in_the_form_that_is_configured() {
+    for (form, taken) in
+        [(RestName::TimeName, [true, false, true]), (RestName::NameTime, [false, true, true]), (RestName::Either, [true, true, true])]
+    {
+        let mut lab = Lab::with(|setup| setup.rest_name = form);
+        let time = lab.unix() + 1000;
+        for (username, is_taken) in [format!("{time}:carol"), format!("carol:{time}"), format!("{time}")].iter().zip(taken) {
+            let password = RestSecret::new(b"north").password_sha1(username);
+            let mut client = Client::udp(1).named(username, &password);
+            let code = client.ask(&mut lab, Method::ALLOCATE, ALLOCATE).answer().error();
+            assert_eq!(code.is_none(), is_taken, "{form:?}: {username}");
+            if is_taken {
+                assert_eq!(lab.quota.held("carol"), usize::from(username.contains("carol")), "{form:?}: {username}");
+                client.refresh(&mut lab, 0);
+            }
+        }
+    }
+}
+
+#[test]
+fn refusals_are_told_apart_in_the_log_and_not_in_the_answer() {
+    let mut lab = Lab::default();
+    let minted = |time: u64| {
+        let username = format!("{time}:carol");
+        let password = RestSecret::new(b"north").password_sha1(&username);
+        (username, password.to_string())
+    };
+    let (expired, guess) = (minted(lab.unix() - 1), (minted(lab.unix() + 100).0, "guess".to_owned()));
+    let mut answers = Vec::new();
+    for ((username, password), reason) in [
+        (("dave".into(), "x".into()), "no-rest-name"),
+        (expired, "expired"),
+        (guess, "wrong-password"),
+        (("alice".into(), "guess".into()), "wrong-password"),
+    ] {
+        let mut client = Client::udp(1).named(&username, &password);
+        client.fetch_nonce(&mut lab);
+        let request = client.signed(TransactionId([7; 12]), Method::ALLOCATE, ALLOCATE);
+        let mut buffer = [0; 1500];
+        let verdict = lab.server.handle_client(lab.now(), &client.five_tuple, &request, &mut buffer);
+        let Verdict::Respond(respond) = verdict else { panic!("{username}: {verdict:?}") };
+        assert_eq!(respond.refusal.map(Refusal::reason), Some(reason), "{username}");
+        let length = respond.len;
+        answers.push(buffer[..length].to_vec());
+    }
+    let first = answers[0].clone();
+    assert!(answers.iter().all(|answer| *answer == first), "{answers:?}");
+    let mut users_only = Lab::with(|setup| setup.rest_secret = b"");
+    let mut client = Client::udp(1).named("dave", "x");
+    client.fetch_nonce(&mut users_only);
+    let request = client.signed(TransactionId([7; 12]), Method::ALLOCATE, ALLOCATE);
+    let verdict = users_only.server.handle_client(users_only.now(), &client.five_tuple, &request, &mut [0; 1500]);
+    assert!(matches!(verdict, Verdict::Respond(respond) if respond.refusal == Some(Refusal::UnknownUser)));
 }
 
 #[test]

@@ -160,8 +160,8 @@ fn h49_an_expiry_that_is_no_seconds_lets_nobody_in_and_says_so() {
         ((lab.unix() + 100).to_string(), None),
         (((lab.unix() + 100) * 1000).to_string(), Some("expiry-not-in-seconds")),
         (((lab.unix() + 100) * 1_000_000_000).to_string(), Some("expiry-not-in-seconds")),
-        (format!("+{}", lab.unix() + 100), Some("unknown-or-expired-user")),
-        (format!(" {}", lab.unix() + 100), Some("unknown-or-expired-user")),
+        (format!("+{}", lab.unix() + 100), Some("no-rest-name")),
+        (format!(" {}", lab.unix() + 100), Some("no-rest-name")),
         (u64::MAX.to_string(), Some("expiry-not-in-seconds")),
     ] {
         let username = format!("{expiry}:alice");

@@ -1,7 +1,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use causeway_auth::{Authenticator, Credential, Credentials, FurtherSource, LimiterSettings, NonceKey, NonceKeys, RestSecret};
+use causeway_auth::{Authenticator, Credential, Credentials, FurtherSource, LimiterSettings, NonceKey, NonceKeys, RestName, RestSecret};
 use causeway_relay::{ChannelPermission, Config, Families, Limits, PeerPolicy, Rule};
 use causeway_wire::ChannelRange;
 
@@ -20,6 +20,8 @@ pub struct Setup {
     pub users: Vec<(&'static str, &'static str)>,
     /// The secret of REST credentials; empty: none.
     pub rest_secret: &'static [u8],
+    /// How REST names are written.
+    pub rest_name: RestName,
     /// Whether there are users elsewhere: [`crate::Lab::wanted`] has whose keys are asked for.
     pub further_source: bool,
     /// So many seconds an expired credential goes on working.
@@ -56,6 +58,7 @@ impl Default for Setup {
             realm: REALM,
             users: vec![("alice", "wonderland"), ("bob", "builder")],
             rest_secret: b"north",
+            rest_name: RestName::TimeName,
             further_source: false,
             grace: 0,
             nonce_lifetime: 3600,
@@ -113,6 +116,7 @@ impl Setup {
         for (name, password) in &self.users {
             credentials.add_user(Credential::with_password(name, self.realm, password).expect("names and passwords that may be"));
         }
+        credentials.set_rest_name(self.rest_name);
         if !self.rest_secret.is_empty() {
             credentials.add_rest_secret(RestSecret::new(self.rest_secret));
         }

@@ -38,7 +38,7 @@ fn h49_an_expiry_in_milliseconds_is_refused_with_its_reason() {
     let relay = start(&redis, &secrets.write("rest-secret", "north"));
     open(&relay, &format!("{}:alice", unix() + 3600)).expect("in seconds");
     for (expiry, reason) in
-        [(format!("{}", (unix() + 3600) * 1000), "expiry-not-in-seconds"), (format!("+{}", unix() + 3600), "unknown-or-expired-user")]
+        [(format!("{}", (unix() + 3600) * 1000), "expiry-not-in-seconds"), (format!("+{}", unix() + 3600), "no-rest-name")]
     {
         let refused = open(&relay, &format!("{expiry}:alice")).err().map(|failure| failure.to_string());
         assert!(refused.as_ref().is_some_and(|failure| failure.contains("401")), "{expiry}: {refused:?}");

@@ -10,13 +10,6 @@ const LIFETIME: Duration = Duration::from_secs(600);
 /// werift repeats a request answered 438 with the nonce that was stale.
 const NONCE_LIFETIME: Duration = Duration::from_secs(3600);
 
-/// Warns of what the configuration does to known clients.
-pub(crate) fn warn(config: &Config) {
-    for warning in warnings(config) {
-        tracing::warn!("{warning}");
-    }
-}
-
 /// What the configuration does to known clients: the key, its value, and whose calls end.
 pub(crate) fn warnings(config: &Config) -> Vec<String> {
     let (limits, nonce_lifetime) = (&config.limits, config.protocol.nonce_lifetime);

@@ -23,7 +23,6 @@ use crate::counters::{Counters, shared_source, worker_source};
 use crate::crossing::Crossing;
 use crate::ephemeral;
 use crate::keys::Keys;
-use crate::known_clients;
 use crate::listeners::{self, Listeners};
 use crate::nonces;
 use crate::peer_policy::peer_policy;
@@ -64,7 +63,9 @@ pub(crate) struct Shared {
 pub(crate) fn start(config: &Config, runtime: &Runtime) -> Result<Running> {
     let limit = descriptors::raise_limit();
     ephemeral::warn_of_overlap(&config.relay.ports);
-    known_clients::warn(config);
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
     for relay in &config.relay.addresses {
         let probe = std::net::UdpSocket::bind((relay.bound, 0));
         probe.with_context(|| format!("relay.addresses: {} cannot be relayed from", relay.bound))?;
@@ -260,6 +261,7 @@ fn authenticator(config: &Config) -> Authenticator {
     for rest in &config.auth.rest_secrets {
         credentials.add_rest_secret(RestSecret::new(rest.secret.expose().as_bytes()).from(rest.not_before).until(rest.not_after));
     }
+    credentials.set_rest_name(config.auth.rest_name);
     if config.auth.from_store.is_some() {
         credentials.set_further_source(FurtherSource { has_sha256: config.auth.store_has_sha256 });
     }

@@ -74,7 +74,7 @@ impl AdminSchema {
             AdminListen::Off => None,
             AdminListen::At(address) => Some(address),
         };
-        let token = one_of("token", self.token, self.token_file.as_deref()).map_err(|what| vec![Problem::new("admin", what)])?;
+        let token = one_of("admin.token", self.token, self.token_file.as_deref()).map_err(|problem| vec![problem])?;
         match listen {
             Some(address) if !address.ip().to_canonical().is_loopback() && token.is_none() => {
                 let what = format!("{address} can be reached from other hosts, and no token is asked for");

@@ -23,14 +23,23 @@ pub(super) fn read(path: &Path) -> Result<Node, Problem> {
     parse(&text, &path.display().to_string())
 }
 
-/// The text of a file that has at most `longest` bytes: a device that never ends must not fill the memory.
+/// The text of a file that has at most `longest` bytes.
 pub(crate) fn read_bounded(path: &Path, longest: u64) -> Result<Zeroizing<String>, String> {
+    let bytes = read_bytes_bounded(path, longest)?;
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => Ok(Zeroizing::new(text.to_owned())),
+        Err(_) => Err(format!("cannot read {}: it is not UTF-8 text", path.display())),
+    }
+}
+
+/// The bytes of a file that has at most `longest`: a device that never ends must not fill the memory.
+pub(crate) fn read_bytes_bounded(path: &Path, longest: u64) -> Result<Zeroizing<Vec<u8>>, String> {
     let cannot = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
-    let mut text = Zeroizing::new(String::new());
+    let mut bytes = Zeroizing::new(Vec::new());
     let file = std::fs::File::open(path).map_err(cannot)?;
-    let read = file.take(longest + 1).read_to_string(&mut text).map_err(cannot)?;
+    let read = file.take(longest + 1).read_to_end(&mut bytes).map_err(cannot)?;
     match u64::try_from(read) {
-        Ok(read) if read <= longest => Ok(text),
+        Ok(read) if read <= longest => Ok(bytes),
         _ => Err(format!("cannot read {}: it has more than {longest} bytes", path.display())),
     }
 }

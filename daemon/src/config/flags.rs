@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use causeway_cli::Unshown;
+
 use super::assignment::Assignment;
 use super::load::Setting;
 use crate::admin::AdminListen;
@@ -15,7 +17,7 @@ pub struct CommonFlags {
     pub config: Option<PathBuf>,
 
     /// Sets any key of the configuration, such as relay.ports=49152-65535; repeatable.
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = Unshown::<Assignment>::new())]
     pub set: Vec<Assignment>,
 
     /// Checks the configuration, says what it means and exits: 0 if it is good, 2 if not.

@@ -35,6 +35,6 @@ pub use listen::{Listen, ProxyProtocol, Transport};
 pub use load::{Loaded, Service, Setting, load, start};
 pub use nearest::nearest;
 pub use reference::{documented_keys, uncommented, undocumented};
-pub use secret::{Secret, one_of, required_one_of};
+pub use secret::{Secret, key_from_file, missing, one_of, required_one_of};
 pub use tree::Origin;
 pub use unauthenticated::Unauthenticated;

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::path::Path;
 
+use causeway_cli::BadSecret;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::file::read_bounded;
+use super::error::Problem;
+use super::file::read_bytes_bounded;
 
 /// The newtype name by which [`Secret`] tells the deserializer not to quote its value in an error.
 pub(super) const SECRET: &str = "$causeway::Secret";
@@ -29,18 +31,30 @@ impl Secret {
         &self.0
     }
 
-    /// Reads a secret from a file; one trailing line end is not part of it.
+    /// Reads a secret from a file, which holds one line of text ([`causeway_cli::secret_line`]).
     ///
     /// # Errors
-    /// Says which file cannot be read, or that it is empty.
+    /// Says which file, what is wrong with it and what to do.
     pub fn from_file(path: &Path) -> Result<Self, String> {
-        let text = read_bounded(path, LONGEST)?;
-        let trimmed = text.strip_suffix('\n').unwrap_or(&text);
-        let secret = Secret(trimmed.strip_suffix('\r').unwrap_or(trimmed).to_owned());
-        match secret.0.is_empty() {
-            true => Err(format!("{} is empty", path.display())),
-            false => Ok(secret),
+        let bytes = read_bytes_bounded(path, LONGEST)?;
+        match causeway_cli::secret_line(&bytes) {
+            Ok(line) => Ok(Secret(line.to_owned())),
+            Err(error) => Err(format!("{} {error}", path.display())),
         }
+    }
+}
+
+/// The bytes of a file with a key: text as in any file of a secret, or, where that is no text, all bytes of the file.
+///
+/// # Errors
+/// The file cannot be read, or its text is no secret.
+pub fn key_from_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
+    let bytes = read_bytes_bounded(path, LONGEST)?;
+    match causeway_cli::secret_line(&bytes) {
+        Ok(line) => Ok(Zeroizing::new(line.as_bytes().to_vec())),
+        // Random bytes: nearly all of them hold some that no text has.
+        Err(BadSecret::NotText | BadSecret::Control | BadSecret::Utf16) => Ok(bytes),
+        Err(error) => Err(format!("{} {error}", path.display())),
     }
 }
 
@@ -72,26 +86,42 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-/// The secret of the pair `name` and `name_file`; none where neither is there.
+/// The secret of the pair `key` and `key_file`; none where neither is there. `key` is the full dotted key.
 ///
 /// # Errors
-/// Both are there, the value is empty, or the file is unreadable or empty. The message starts with the key's name.
-pub fn one_of(name: &str, value: Option<Secret>, file: Option<&Path>) -> Result<Option<Secret>, String> {
+/// Both are there, the value is empty or holds a control character, or the file holds no secret. The problem names the key at fault.
+pub fn one_of(key: &str, value: Option<Secret>, file: Option<&Path>) -> Result<Option<Secret>, Problem> {
     match (value, file) {
-        (Some(_), Some(_)) => Err(format!("both {name} and {name}_file are given; keep one of the two")),
-        (Some(value), None) if value.0.is_empty() => Err(format!("{name} is empty; give it a value or a {name}_file")),
-        (Some(value), None) => Ok(Some(value)),
-        (None, Some(path)) => Secret::from_file(path).map(Some).map_err(|error| format!("{name}_file: {error}")),
+        (Some(_), Some(_)) => Err(Problem::new(key, format!("{key}_file is given, too")).hint("keep one of the two")),
+        (Some(value), None) => well_formed(key, value).map(Some),
+        (None, Some(path)) => Secret::from_file(path).map(Some).map_err(|error| Problem::new(format!("{key}_file"), error)),
         (None, None) => Ok(None),
     }
+}
+
+/// A value as it stands in the configuration. A line end would be a slip of the variable that it came from, and no client sends one.
+fn well_formed(key: &str, value: Secret) -> Result<Secret, Problem> {
+    if value.0.is_empty() {
+        return Err(Problem::new(key, "the value is empty").hint(format!("give it one, or a {key}_file")));
+    }
+    if value.0.contains(char::is_control) {
+        let what = "the value holds a control character (a line end, for instance)";
+        return Err(Problem::new(key, what).hint("take it out"));
+    }
+    Ok(value)
 }
 
 /// As [`one_of`], where one of the two must be there.
 ///
 /// # Errors
 /// As [`one_of`], and where neither is there.
-pub fn required_one_of(name: &str, value: Option<Secret>, file: Option<&Path>) -> Result<Secret, String> {
-    one_of(name, value, file)?.ok_or_else(|| format!("neither {name} nor {name}_file is given; give one of the two"))
+pub fn required_one_of(key: &str, value: Option<Secret>, file: Option<&Path>) -> Result<Secret, Problem> {
+    one_of(key, value, file)?.ok_or_else(|| missing(key))
+}
+
+/// Neither of a required pair is there.
+pub fn missing(key: &str) -> Problem {
+    Problem::new(key, format!("neither {key} nor {key}_file is given")).hint("give one of the two")
 }
 
 #[cfg(test)]
@@ -108,19 +138,44 @@ mod tests {
     #[test]
     fn a_pair_is_exactly_one() {
         let file = std::env::temp_dir().join(format!("causeway-secret-{}", std::process::id()));
+        let refused =
+            |value: Option<&str>, file: Option<&Path>| one_of("a.password", value.map(Secret::new), file).unwrap_err().to_string();
         std::fs::write(&file, "from a file\r\n").unwrap();
-        assert_eq!(required_one_of("password", None, Some(&file)).unwrap().expose(), "from a file");
-        let both = one_of("password", Some(Secret::new("x")), Some(&file)).unwrap_err();
-        assert!(both.contains("both password and password_file"), "{both}");
+        assert_eq!(required_one_of("a.password", None, Some(&file)).unwrap().expose(), "from a file");
+        let both = refused(Some("x"), Some(&file));
+        assert_eq!(both, "a.password: a.password_file is given, too; keep one of the two");
         std::fs::write(&file, "\n").unwrap();
-        assert!(one_of("password", None, Some(&file)).unwrap_err().contains("is empty"));
+        assert!(refused(None, Some(&file)).contains("is empty"));
         std::fs::write(&file, "x".repeat(100_000)).unwrap();
-        assert!(one_of("password", None, Some(&file)).unwrap_err().contains("more than"));
+        assert!(refused(None, Some(&file)).contains("more than"));
         std::fs::remove_file(&file).unwrap();
-        let missing = one_of("password", None, Some(&file)).unwrap_err();
-        assert!(missing.starts_with("password_file: cannot read"), "{missing}");
+        let missing = refused(None, Some(&file));
+        assert!(missing.starts_with("a.password_file: cannot read"), "{missing}");
         assert!(missing.contains(&file.display().to_string()), "{missing}");
-        assert!(required_one_of("password", None, None).is_err());
-        assert!(one_of("password", Some(Secret::new("")), None).is_err());
+        assert!(required_one_of("a.password", None, None).is_err());
+        assert!(refused(Some(""), None).starts_with("a.password: "));
+    }
+
+    #[test]
+    fn h56_a_secret_in_a_variable_keeps_no_line_end() {
+        for value in ["hunter2\n", "hunter2\r", "a\tb"] {
+            let refused = one_of("auth.rest_secret", Some(Secret::new(value)), None).unwrap_err().to_string();
+            assert!(refused.contains("control character") && !refused.contains("hunter2"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn h56_a_key_file_is_text_or_all_its_bytes() {
+        let file = std::env::temp_dir().join(format!("causeway-key-{}", std::process::id()));
+        let raw: Vec<u8> = (200..=231).chain([b'\n']).collect();
+        let read = |bytes: &[u8]| {
+            std::fs::write(&file, bytes).unwrap();
+            key_from_file(&file).map(|key| key.to_vec())
+        };
+        assert_eq!(read(&raw), Ok(raw.clone()), "the last byte is no line end");
+        assert_eq!(read(b"0123456789abcdef\n"), Ok(b"0123456789abcdef".to_vec()));
+        let error = read(b"one\ntwo\n").unwrap_err();
+        assert!(error.contains("has 2 lines"), "{error}");
+        std::fs::remove_file(&file).unwrap();
     }
 }

@@ -63,6 +63,9 @@ rest_secret_file = "/etc/causeway/auth/{{ . }}"
 {{- with $values.auth.fromStore }}
 from_store = {{ toJson . }}
 {{- end }}
+{{- with $values.auth.restName }}
+rest_name = {{ toJson . }}
+{{- end }}
 {{- with $values.auth.expiryGrace }}
 expiry_grace = {{ toJson . }}
 {{- end }}

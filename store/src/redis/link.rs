@@ -6,6 +6,7 @@ use tokio::time::timeout;
 
 use super::RedisSettings;
 use super::error::{classify, late};
+use super::url;
 use crate::error::{ErrorKind, StoreError};
 
 /// A connection that is there or not; every call on it ends in time.
@@ -20,9 +21,7 @@ impl Link {
     /// Connects to nobody yet.
     pub(crate) fn new(settings: &RedisSettings) -> Result<Self, StoreError> {
         let refused = |why: String| StoreError::new(ErrorKind::Other, format!("the Redis URL cannot be used: {why}"));
-        if settings.url.starts_with("rediss:") {
-            return Err(refused("TLS to Redis is not offered yet".to_owned()));
-        }
+        url::reason(&settings.url).map_err(refused)?;
         let info = settings.url.as_str().into_connection_info().map_err(|error| refused(error.category().to_owned()))?;
         let mut login = info.redis_settings().clone();
         if let Some(username) = &settings.username {

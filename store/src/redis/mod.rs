@@ -12,6 +12,7 @@ mod registry;
 mod restore;
 mod scripts;
 mod settings;
+mod url;
 
 use std::fmt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

@@ -5,13 +5,16 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use causeway_auth::{NotOpaque, opaque_string};
+use causeway_auth::{NotOpaque, RestName, opaque_string};
 use causeway_daemon::config::values::Interval;
 use causeway_daemon::config::{Problem, Secret, one_of, required_one_of};
 use causeway_store::Protection;
 use serde::Deserialize;
 
 use super::moment::Moment;
+
+/// A REST secret with fewer bytes is told as weak.
+const LEAST_REST_SECRET: usize = 16;
 
 /// The keys of `[auth]`, as written.
 #[derive(Debug, Deserialize)]
@@ -21,6 +24,7 @@ pub(crate) struct AuthSchema {
     rest_secret: Option<Secret>,
     rest_secret_file: Option<PathBuf>,
     rest_secrets: Vec<RestSchema>,
+    rest_name: RestNameSchema,
     expiry_grace: Interval,
     from_store: FromStore,
     store_has_sha256: bool,
@@ -34,6 +38,17 @@ enum FromStore {
     No,
     Sealed,
     Clear,
+}
+
+/// How the usernames of REST credentials are written.
+#[derive(Clone, Copy, Debug, Deserialize)]
+enum RestNameSchema {
+    #[serde(rename = "time:name")]
+    TimeName,
+    #[serde(rename = "name:time")]
+    NameTime,
+    #[serde(rename = "either")]
+    Either,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -59,6 +74,7 @@ impl Default for AuthSchema {
             rest_secret: None,
             rest_secret_file: None,
             rest_secrets: Vec::new(),
+            rest_name: RestNameSchema::TimeName,
             expiry_grace: Interval::seconds(0),
             from_store: FromStore::No,
             store_has_sha256: false,
@@ -71,8 +87,10 @@ impl Default for AuthSchema {
 pub(crate) struct Auth {
     /// Users with a password of their own.
     pub(crate) users: Vec<User>,
-    /// The secrets that mint REST credentials (`expiry:name`).
+    /// The secrets that mint REST credentials.
     pub(crate) rest_secrets: Vec<Rest>,
+    /// How their usernames are written.
+    pub(crate) rest_name: RestName,
     /// So long an expired REST credential goes on working for what it opened (H16).
     pub(crate) expiry_grace: Duration,
     /// How users and secrets stand in the store, if they are taken from there.
@@ -117,6 +135,37 @@ impl fmt::Display for Auth {
     }
 }
 
+impl Auth {
+    /// How REST names are read, and who counts as a user for `limits.allocations_per_user`: lines for `--check-config`.
+    pub(super) fn describe(&self) -> Vec<String> {
+        if self.rest_secrets.is_empty() && self.from_store.is_none() {
+            return Vec::new();
+        }
+        let form = match self.rest_name {
+            RestName::TimeName => "EXPIRY:NAME",
+            RestName::NameTime => "NAME:EXPIRY",
+            RestName::Either => "EXPIRY:NAME or NAME:EXPIRY (of two numbers the earlier time is the expiry)",
+        };
+        vec![
+            format!("REST names are read as {form}; EXPIRY is in seconds of Unix time"),
+            "limits.allocations_per_user counts by NAME; a REST name without one is no user, and limits.allocations_per_prefix holds it"
+                .into(),
+        ]
+    }
+
+    /// Secrets that can be guessed: whoever is given one credential can try at home.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let short = self.rest_secrets.iter().map(|rest| rest.secret.expose().len()).filter(|length| *length < LEAST_REST_SECRET);
+        let warning = |length| {
+            format!(
+                "auth.rest_secret: a secret of {length} bytes can be guessed from one credential; write {LEAST_REST_SECRET} or more \
+                 (openssl rand -hex 32)"
+            )
+        };
+        short.map(warning).collect()
+    }
+}
+
 impl AuthSchema {
     /// Reads the files of secrets, and refuses a server that anybody could use (H44).
     pub(super) fn resolve(self) -> Result<Auth, Vec<Problem>> {
@@ -139,42 +188,49 @@ impl AuthSchema {
         let mut users: Vec<User> = Vec::new();
         for (name, user) in self.users {
             let key = format!("auth.users.{name}");
-            match user.resolve(&name) {
+            match user.resolve(&name, &key) {
                 Ok(user) if users.iter().any(|other| other.name == user.name) => {
                     problems.push(Problem::new(key, "another user's name is the same to RFC 8265, which STUN's names are written by"));
                 }
                 Ok(user) => users.push(user),
-                Err(what) => problems.extend(what.into_iter().map(|what| Problem::new(key.clone(), what))),
+                Err(wrong) => problems.extend(wrong),
             }
         }
         let mut rest_secrets = Vec::new();
-        match one_of("rest_secret", self.rest_secret, self.rest_secret_file.as_deref()) {
+        match one_of("auth.rest_secret", self.rest_secret, self.rest_secret_file.as_deref()) {
             Ok(secret) => rest_secrets.extend(secret.map(|secret| Rest { secret, not_before: None, not_after: None })),
-            Err(what) => problems.push(Problem::new("auth", what)),
+            Err(problem) => problems.push(problem),
         }
         for (index, secret) in self.rest_secrets.into_iter().enumerate() {
-            match secret.resolve() {
+            match secret.resolve(&format!("auth.rest_secrets[{index}]")) {
                 Ok(secret) => rest_secrets.push(secret),
-                Err(what) => problems.push(Problem::new(format!("auth.rest_secrets[{index}]"), what)),
+                Err(problem) => problems.push(problem),
             }
         }
         let (expiry_grace, store_has_sha256) = (self.expiry_grace.0, self.store_has_sha256);
-        let auth = Auth { users, rest_secrets, expiry_grace, from_store, store_has_sha256 };
+        let rest_name = match self.rest_name {
+            RestNameSchema::TimeName => RestName::TimeName,
+            RestNameSchema::NameTime => RestName::NameTime,
+            RestNameSchema::Either => RestName::Either,
+        };
+        let auth = Auth { users, rest_secrets, rest_name, expiry_grace, from_store, store_has_sha256 };
         if problems.is_empty() { Ok(auth) } else { Err(problems) }
     }
 }
 
 impl UserSchema {
-    fn resolve(self, name: &str) -> Result<User, Vec<String>> {
+    fn resolve(self, name: &str, key: &str) -> Result<User, Vec<Problem>> {
         let mut wrong = Vec::new();
+        let problem = |what: String| Problem::new(key, what);
         // RFC 8489 §14.3: "fewer than 509 bytes".
         if name.is_empty() || name.len() >= 509 {
-            wrong.push("a user's name has from 1 to 508 bytes".to_owned());
+            wrong.push(problem("a user's name has from 1 to 508 bytes".to_owned()));
         }
-        let opaque = opaque_string(name).map_err(|error| wrong.push(format!("the name cannot be one: {error}")));
-        let password = required_one_of("password", self.password, self.password_file.as_deref()).map_err(|what| wrong.push(what));
+        let opaque = opaque_string(name).map_err(|error| wrong.push(problem(format!("the name cannot be one: {error}"))));
+        let password = required_one_of(&format!("{key}.password"), self.password, self.password_file.as_deref());
+        let password = password.map_err(|problem| wrong.push(problem));
         if password.as_ref().is_ok_and(|password| opaque_string(password.expose()).is_err()) {
-            wrong.push(format!("the password cannot be one: {NotOpaque}"));
+            wrong.push(problem(format!("the password cannot be one: {NotOpaque}")));
         }
         match (opaque, password) {
             (Ok(name), Ok(password)) if wrong.is_empty() => Ok(User { name: name.into_owned(), password }),
@@ -184,11 +240,13 @@ impl UserSchema {
 }
 
 impl RestSchema {
-    fn resolve(self) -> Result<Rest, String> {
-        let secret = required_one_of("secret", self.secret, self.secret_file.as_deref())?;
+    fn resolve(self, key: &str) -> Result<Rest, Problem> {
+        let secret = required_one_of(&format!("{key}.secret"), self.secret, self.secret_file.as_deref())?;
         let [not_before, not_after] = [self.not_before, self.not_after].map(|moment| moment.map(|moment| moment.0));
         match (not_before, not_after) {
-            (Some(not_before), Some(not_after)) if not_after <= not_before => Err("not_after is no later than not_before".to_owned()),
+            (Some(not_before), Some(not_after)) if not_after <= not_before => {
+                Err(Problem::new(format!("{key}.not_after"), "not_after is no later than not_before"))
+            }
             _ => Ok(Rest { secret, not_before, not_after }),
         }
     }

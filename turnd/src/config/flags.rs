@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use causeway_cli::Unshown;
 use causeway_daemon::config::{CommonFlags, Secret, Setting};
 use clap::Parser;
 
@@ -29,7 +30,7 @@ pub(crate) struct Flags {
     realm: Option<String>,
 
     /// A user: auth.users; repeatable. Other people on this host can see it in the list of processes: prefer a file.
-    #[arg(long, value_name = "NAME:PASSWORD")]
+    #[arg(long, value_name = "NAME:PASSWORD", value_parser = Unshown::<UserFlag>::new())]
     user: Vec<UserFlag>,
 
     /// A file with the secret of the REST credentials: auth.rest_secret_file.

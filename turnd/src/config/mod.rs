@@ -6,6 +6,7 @@
 mod accounting;
 mod auth;
 mod flags;
+mod fleet_key;
 mod limits;
 mod moment;
 mod peers;
@@ -114,6 +115,7 @@ impl Config {
         }));
         lines.extend(self.tls.iter().flat_map(|tls| tls.describe(&self.listen)));
         lines.extend(self.relay.describe());
+        lines.extend(self.auth.describe());
         lines.push(format!("peers: {} rules, then the built-in deny list", self.peers.rules.len()));
         lines.push(match (self.admin.listen, &self.admin.token) {
             (None, _) => "no admin listener".into(),
@@ -125,8 +127,14 @@ impl Config {
             Some(store) => format!("allocations outlive the process, as node {}", store.node),
         });
         lines.push(format!("{} workers", self.net.workers));
-        lines.extend(crate::known_clients::warnings(self).into_iter().map(|warning| format!("warning: {warning}")));
+        lines.extend(self.warnings().into_iter().map(|warning| format!("warning: {warning}")));
         lines
+    }
+
+    /// What the log says at the start, and `--check-config`: the configuration is good, but not what one wants.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let store = self.store.iter().filter_map(|store| store.warning.clone());
+        self.auth.warnings().into_iter().chain(store).chain(crate::known_clients::warnings(self)).collect()
     }
 
     /// The endpoints of this process that no client may reach through it (H5); a wildcard stands for every address.

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use causeway_daemon::config::values::Interval;
-use causeway_daemon::config::{Problem, Secret, one_of, required_one_of};
+use causeway_daemon::config::{Problem, Secret, one_of};
 use causeway_store::{FleetKey, NodeId, NodeLock, RedisSettings};
 use serde::Deserialize;
 use zeroize::Zeroizing;
+
+use super::fleet_key;
 
 /// How long a start may wait for the store at most.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(60);
@@ -54,6 +56,8 @@ pub(crate) struct Store {
     pub(crate) node: NodeId,
     /// What nonces and seals are made from.
     pub(crate) fleet_key: FleetKey,
+    /// What is to be told of that key.
+    pub(crate) warning: Option<String>,
     /// Where the lock file of the node id is.
     pub(crate) lock_directory: PathBuf,
     /// How long the start waits for the store.
@@ -66,37 +70,29 @@ impl StoreSchema {
     /// No store where no URL is given: allocations then live and end with the process. `stream_entries` bounds the accounting stream.
     pub(super) fn resolve(self, stream_entries: usize) -> Result<Option<Store>, Vec<Problem>> {
         let mut problems = Vec::new();
-        let mut noted = |outcome: Result<Option<Secret>, String>| match outcome {
-            Ok(secret) => secret,
-            Err(what) => {
-                problems.push(Problem::new("store", what));
+        let mut noted = |outcome: Result<Option<Secret>, Problem>| {
+            outcome.unwrap_or_else(|problem| {
+                problems.push(problem);
                 None
-            }
+            })
         };
-        let url = noted(one_of("url", self.url, self.url_file.as_deref()));
-        let password = noted(one_of("password", self.password, self.password_file.as_deref()));
-        let fleet_key = match url {
-            Some(_) => noted(required_one_of("fleet_key", self.fleet_key, self.fleet_key_file.as_deref()).map(Some)),
-            None => None,
-        };
+        let url_key = if self.url_file.is_some() { "store.url_file" } else { "store.url" };
+        let url = noted(one_of("store.url", self.url, self.url_file.as_deref()));
+        let password = noted(one_of("store.password", self.password, self.password_file.as_deref()));
         let Some(url) = url else {
             return if problems.is_empty() { Ok(None) } else { Err(problems) };
         };
+        let fleet_key = fleet_key::read(self.fleet_key, self.fleet_key_file.as_deref()).map_err(|problem| problems.push(problem));
         let node = NodeId::new(&self.node_id).map_err(|error| {
             let hint = "name this server, the same at each start and unlike all others: node_id = \"relay-1\"";
             problems.push(Problem::new("store.node_id", error.to_string()).hint(hint));
-        });
-        let fleet_key = fleet_key.and_then(|secret| {
-            let weak =
-                |error: causeway_store::WeakFleetKey| Problem::new("store.fleet_key", error.to_string()).hint("openssl rand -hex 32");
-            FleetKey::new(secret.expose().as_bytes()).map_err(|error| problems.push(weak(error))).ok()
         });
         let mut redis = RedisSettings::new(url.expose());
         redis.accounting_entries = stream_entries;
         redis.username = self.username;
         redis.password = password.map(|password| Zeroizing::new(password.expose().to_owned()));
         if let Err(error) = redis.check() {
-            problems.push(Problem::new("store.url", error.text).hint("such as redis://127.0.0.1:6379"));
+            problems.push(Problem::new(url_key, error.text));
         }
         let restore_patience = self.restore_patience.0;
         if restore_patience > LONGEST_PATIENCE {
@@ -106,9 +102,9 @@ impl StoreSchema {
             );
         }
         match (node, fleet_key) {
-            (Ok(node), Some(fleet_key)) if problems.is_empty() => {
+            (Ok(node), Ok((fleet_key, warning))) if problems.is_empty() => {
                 let lock_directory = self.lock_directory.unwrap_or_else(NodeLock::default_directory);
-                Ok(Some(Store { redis, node, fleet_key, lock_directory, restore_patience, take_over: false }))
+                Ok(Some(Store { redis, node, fleet_key, warning, lock_directory, restore_patience, take_over: false }))
             }
             _ => Err(problems),
         }

@@ -314,11 +314,11 @@ fn h44_a_proxy_is_somebody_and_no_header_stands_before_dtls() {
 fn h44_secrets_are_one_of_two_and_readable() {
     let scratch = Scratch::new("secrets");
     let missing = scratch.0.join("missing").display().to_string();
-    refused(with(&["--rest-secret-file", &missing]), &["auth", "rest_secret_file: cannot read", &missing]);
-    refused(with(&["--set", "auth.users.bob.password_file=/nonexistent"]), &["auth.users.bob", "password_file: cannot read /nonexistent"]);
+    refused(with(&["--rest-secret-file", &missing]), &["auth", "auth.rest_secret_file (--rest-secret-file): cannot read", &missing]);
+    refused(with(&["--set", "auth.users.bob.password_file=/nonexistent"]), &["auth.users.bob", "password_file): cannot read /nonexistent"]);
     refused(with(&["--set", "auth.users.bob=5"]), &["auth.users.bob (--set auth.users.bob): expected a table"]);
     let both = with(&["--set", "auth.users.bob.password=x", "--set", "auth.users.bob.password_file=/nonexistent"]);
-    refused(both, &["auth.users.bob", "both password and password_file"]);
+    refused(both, &["auth.users.bob.password", "password_file is given, too"]);
     refused(with(&["--set", "auth.users.bob.pasword=x"]), &["auth.users.bob.pasword", "did you mean auth.users.bob.password?"]);
     refused(with(&["--config", &missing]), &["--config: cannot read", &missing]);
 }
@@ -380,7 +380,7 @@ fn the_documented_configuration_is_good() {
     assert_eq!(said.protocol, default.protocol);
     assert_eq!(said.relay, default.relay);
     assert_eq!(said.log, default.log);
-    assert_eq!(said.auth.expiry_grace, default.auth.expiry_grace);
+    assert_eq!((said.auth.expiry_grace, said.auth.rest_name), (default.auth.expiry_grace, default.auth.rest_name));
     assert_eq!((said.net.receive_buffer, said.net.send_buffer), (default.net.receive_buffer, default.net.send_buffer));
     assert_eq!((said.net.moderation, said.net.huge_pages), (default.net.moderation, default.net.huge_pages));
     assert_eq!(said.net.dont_fragment, default.net.dont_fragment);
@@ -441,8 +441,8 @@ fn rest_secrets_have_their_times() {
         ("{ secret = \"x\", not_after = 2027-01-01T00:00:00 }", &["rest_secrets", "offset from UTC"][..]),
         ("{ secret = \"x\", not_after = 2027-01-01 }", &["offset from UTC"]),
         ("{ secret = \"x\", not_after = \"soon\" }", &["offset from UTC", "soon"]),
-        ("{ secret = \"x\", secret_file = \"y\" }", &["auth.rest_secrets[0]", "both secret and secret_file"]),
-        ("{ not_after = 2027-01-01T00:00:00Z }", &["auth.rest_secrets[0]", "neither secret nor secret_file"]),
+        ("{ secret = \"x\", secret_file = \"y\" }", &["auth.rest_secrets[0].secret", "auth.rest_secrets[0].secret_file is given, too"]),
+        ("{ not_after = 2027-01-01T00:00:00Z }", &["auth.rest_secrets[0]", "neither auth.rest_secrets[0].secret nor"]),
         ("{ secret = \"x\", not_befor = 2027-01-01T00:00:00Z }", &["not_befor", "not_before"]),
         (
             "{ secret = \"x\", not_before = 2027-01-01T00:00:00Z, not_after = 2027-01-01T00:00:00Z }",
@@ -458,7 +458,7 @@ fn rfc8265_4_2_names_passwords_and_the_realm_are_opaque_strings() {
     let config = with(&["--realm", "bu\u{308}cher.example", "--user", "Ju\u{308}rgen:x"]).unwrap();
     assert_eq!((config.realm.as_str(), config.auth.users[0].name.as_str()), ("b\u{FC}cher.example", "J\u{FC}rgen"));
     refused(with(&["--user", "a\u{7}:x"]), &["auth.users", "RFC 8265"]);
-    refused(with(&["--user", "alice:x\u{7}"]), &["auth.users.alice", "the password cannot be one"]);
+    refused(with(&["--user", "alice:x\u{7}"]), &["auth.users.alice.password (--user): ", "holds a control character"]);
     refused(with(&["--realm", "r\u{E000}\u{FFFF}"]), &["realm", "RFC 8265"]);
     refused(with(&["--user", "Ju\u{308}rgen:x", "--user", "J\u{FC}rgen:y"]), &["auth.users", "another user's name is the same"]);
 }
@@ -474,6 +474,62 @@ fn h11_the_limiter_is_on_and_can_be_set() {
     assert_eq!(numbers.limits.unauthenticated_per_prefix, settings(1 << 20, 0));
     refused(limit("maybe"), &["limits.unauthenticated_per_prefix", "\"on\", \"off\""]);
     refused(limit("{ burst = \"1 GiB\", rate = 0 }"), &["limits.unauthenticated_per_prefix", "64 MiB", "\"off\" says so"]);
+}
+
+#[test]
+fn h56_a_malformed_flag_shows_no_secret() {
+    for arguments in [
+        &["--user", "hunter2"][..],
+        &["--user=hunter2"],
+        &["--user", ":hunter2"],
+        &["--set", "auth.users.my user.password=hunter2"],
+        &["--set=auth.users.alice.password:hunter2"],
+        &["--user", "alice:", "hunter2"],
+        &["alice:hunter2"],
+        &["--uesr", "alice:hunter2"],
+        &["--uesr=alice:hunter2"],
+        &["--user:alice:hunter2"],
+        &["-ualice:hunter2"],
+        &["--rest-secret", "hunter2"],
+        &["--rest-secret=hunter2"],
+        &["--take-over=hunter2"],
+        &["--admin-listen=127.0.0.1:1", "--", "hunter2"],
+    ] {
+        let error = causeway_cli::parse_from::<Flags>([&["turnd"], arguments].concat()).unwrap_err();
+        let shown = format!("{error} {error:?}");
+        assert!(!shown.contains("hunter2"), "{arguments:?}: {error}");
+    }
+    let flag = causeway_cli::parse_from::<Flags>(["turnd", "--user", "hunter2"]).unwrap_err().to_string();
+    assert!(flag.contains("--user <NAME:PASSWORD>: expected NAME:PASSWORD"), "{flag}");
+}
+
+#[test]
+fn the_key_at_fault_is_named_and_where_it_was_written() {
+    let scratch = Scratch::new("origin");
+    let (short, empty) = (scratch.write("short", "hunter2"), scratch.write("empty", ""));
+    let store = ["--set", "store.url=redis://127.0.0.1", "--set", "store.node_id=one"];
+    let fleet = format!("store.fleet_key_file={short}");
+    refused(with(&[&store[..], &["--set", &fleet]].concat()), &["store.fleet_key_file (--set store.fleet_key_file): ", "openssl rand"]);
+    refused(with(&store), &["store.fleet_key", "is given"]);
+    refused(with(&["--set", "store.url=localhost"]), &["store.url (--set store.url): ", "no scheme"]);
+    refused(with(&["--set", &format!("store.url_file={empty}")]), &["store.url_file (--set store.url_file): ", "is empty"]);
+    refused(with(&["--set", &format!("admin.token_file={empty}")]), &["admin.token_file (--set admin.token_file): "]);
+    let (user, password) = (format!("auth.users.bob.password_file={empty}"), "auth.users.bob.password_file (--set");
+    refused(with(&["--set", &user]), &[password, "is empty"]);
+    refused(with(&["--rest-secret-file", &empty]), &["auth.rest_secret_file (--rest-secret-file): "]);
+}
+
+#[test]
+fn rest_names_are_read_as_it_is_said() {
+    let form = |text: &str| with(&["--set", "auth.rest_secret=a long random text", "--set", &format!("auth.rest_name={text}")]);
+    for (text, shown) in [("time:name", "as EXPIRY:NAME;"), ("name:time", "as NAME:EXPIRY;"), ("either", "as EXPIRY:NAME or NAME:EXPIRY")] {
+        let described = form(text).unwrap().describe().join("\n");
+        assert!(described.contains(shown) && described.contains("limits.allocations_per_user counts by NAME"), "{described}");
+    }
+    refused(form("nametime"), &["auth.rest_name", "time:name, name:time, either"]);
+    assert!(!with(&[]).unwrap().describe().join("\n").contains("REST"), "there is no REST secret");
+    let weak = with(&["--set", "auth.rest_secret=north"]).unwrap().describe().join("\n");
+    assert!(weak.contains("warning: auth.rest_secret: a secret of 5 bytes") && !weak.contains("north"), "{weak}");
 }
 
 #[test]

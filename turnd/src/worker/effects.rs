@@ -36,7 +36,7 @@ impl Worker {
         while let Some(effect) = self.server.poll_effect() {
             match effect {
                 Effect::Bind { relay, family, port, credential } => {
-                    let completion = self.bind(now, relay, (family, port), credential.quota_name(), io);
+                    let completion = self.bind(now, relay, (family, port), credential.quota_name().unwrap_or(credential.username()), io);
                     let verdict = self.server.handle_completion(at(now), completion, io.reply_buffer());
                     if let Verdict::Respond(respond) = verdict {
                         self.tell_allocated(now, &respond, completion.relay().allocation);
