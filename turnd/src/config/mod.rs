@@ -7,6 +7,8 @@ mod accounting;
 mod auth;
 mod flags;
 mod fleet_key;
+#[cfg(test)]
+mod input_tests;
 mod limits;
 mod moment;
 mod peers;

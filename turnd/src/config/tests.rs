@@ -26,7 +26,7 @@ pub(crate) fn with(more: &[&str]) -> Result<Config, String> {
 }
 
 #[track_caller]
-fn refused(outcome: Result<Config, String>, words: &[&str]) {
+pub(super) fn refused(outcome: Result<Config, String>, words: &[&str]) {
     let error = outcome.expect_err("it must be refused");
     for word in words {
         assert!(error.contains(word), "{word:?} is not in {error:?}");
@@ -34,16 +34,16 @@ fn refused(outcome: Result<Config, String>, words: &[&str]) {
 }
 
 /// A directory of this test's own, removed at its end.
-struct Scratch(PathBuf);
+pub(super) struct Scratch(PathBuf);
 
 impl Scratch {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("turnd-config-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&path).unwrap();
         Scratch(path)
     }
 
-    fn write(&self, name: &str, text: &str) -> String {
+    pub(super) fn write(&self, name: &str, text: &str) -> String {
         let path = self.0.join(name);
         std::fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
@@ -474,62 +474,6 @@ fn h11_the_limiter_is_on_and_can_be_set() {
     assert_eq!(numbers.limits.unauthenticated_per_prefix, settings(1 << 20, 0));
     refused(limit("maybe"), &["limits.unauthenticated_per_prefix", "\"on\", \"off\""]);
     refused(limit("{ burst = \"1 GiB\", rate = 0 }"), &["limits.unauthenticated_per_prefix", "64 MiB", "\"off\" says so"]);
-}
-
-#[test]
-fn h56_a_malformed_flag_shows_no_secret() {
-    for arguments in [
-        &["--user", "hunter2"][..],
-        &["--user=hunter2"],
-        &["--user", ":hunter2"],
-        &["--set", "auth.users.my user.password=hunter2"],
-        &["--set=auth.users.alice.password:hunter2"],
-        &["--user", "alice:", "hunter2"],
-        &["alice:hunter2"],
-        &["--uesr", "alice:hunter2"],
-        &["--uesr=alice:hunter2"],
-        &["--user:alice:hunter2"],
-        &["-ualice:hunter2"],
-        &["--rest-secret", "hunter2"],
-        &["--rest-secret=hunter2"],
-        &["--take-over=hunter2"],
-        &["--admin-listen=127.0.0.1:1", "--", "hunter2"],
-    ] {
-        let error = causeway_cli::parse_from::<Flags>([&["turnd"], arguments].concat()).unwrap_err();
-        let shown = format!("{error} {error:?}");
-        assert!(!shown.contains("hunter2"), "{arguments:?}: {error}");
-    }
-    let flag = causeway_cli::parse_from::<Flags>(["turnd", "--user", "hunter2"]).unwrap_err().to_string();
-    assert!(flag.contains("--user <NAME:PASSWORD>: expected NAME:PASSWORD"), "{flag}");
-}
-
-#[test]
-fn the_key_at_fault_is_named_and_where_it_was_written() {
-    let scratch = Scratch::new("origin");
-    let (short, empty) = (scratch.write("short", "hunter2"), scratch.write("empty", ""));
-    let store = ["--set", "store.url=redis://127.0.0.1", "--set", "store.node_id=one"];
-    let fleet = format!("store.fleet_key_file={short}");
-    refused(with(&[&store[..], &["--set", &fleet]].concat()), &["store.fleet_key_file (--set store.fleet_key_file): ", "openssl rand"]);
-    refused(with(&store), &["store.fleet_key", "is given"]);
-    refused(with(&["--set", "store.url=localhost"]), &["store.url (--set store.url): ", "no scheme"]);
-    refused(with(&["--set", &format!("store.url_file={empty}")]), &["store.url_file (--set store.url_file): ", "is empty"]);
-    refused(with(&["--set", &format!("admin.token_file={empty}")]), &["admin.token_file (--set admin.token_file): "]);
-    let (user, password) = (format!("auth.users.bob.password_file={empty}"), "auth.users.bob.password_file (--set");
-    refused(with(&["--set", &user]), &[password, "is empty"]);
-    refused(with(&["--rest-secret-file", &empty]), &["auth.rest_secret_file (--rest-secret-file): "]);
-}
-
-#[test]
-fn rest_names_are_read_as_it_is_said() {
-    let form = |text: &str| with(&["--set", "auth.rest_secret=a long random text", "--set", &format!("auth.rest_name={text}")]);
-    for (text, shown) in [("time:name", "as EXPIRY:NAME;"), ("name:time", "as NAME:EXPIRY;"), ("either", "as EXPIRY:NAME or NAME:EXPIRY")] {
-        let described = form(text).unwrap().describe().join("\n");
-        assert!(described.contains(shown) && described.contains("limits.allocations_per_user counts by NAME"), "{described}");
-    }
-    refused(form("nametime"), &["auth.rest_name", "time:name, name:time, either"]);
-    assert!(!with(&[]).unwrap().describe().join("\n").contains("REST"), "there is no REST secret");
-    let weak = with(&["--set", "auth.rest_secret=north"]).unwrap().describe().join("\n");
-    assert!(weak.contains("warning: auth.rest_secret: a secret of 5 bytes") && !weak.contains("north"), "{weak}");
 }
 
 #[test]
