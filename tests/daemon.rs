@@ -15,6 +15,8 @@ mod flood;
 mod hairpin;
 #[path = "daemon/hairpin_model.rs"]
 mod hairpin_model;
+#[path = "daemon/hellos.rs"]
+mod hellos;
 #[path = "daemon/known_clients.rs"]
 mod known_clients;
 #[path = "daemon/output.rs"]

@@ -12,7 +12,7 @@ use causeway_tests::daemon::scratch::Scratch;
 use causeway_tests::daemon::service::{self, Service};
 
 /// Both servers with this certificate over everything, on one port: name, address and configuration.
-fn both(certificates: &Certificates) -> [(&'static str, SocketAddr, String); 2] {
+pub(crate) fn both(certificates: &Certificates) -> [(&'static str, SocketAddr, String); 2] {
     ["stund", "turnd"].map(|name| {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
         let plain = match name {
