@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const NO_PERMISSION: &str = "turnd_discarded_total{cause=\"no_permission\"}";
 
 /// Two endpoints in one process. Ended when dropped.
-struct Endpoints(Child);
+pub(crate) struct Endpoints(Child);
 
 impl Drop for Endpoints {
     fn drop(&mut self) {
@@ -106,7 +106,7 @@ fn start(more: &str) -> Service {
 }
 
 /// Starts the endpoints; their lines.
-fn begin(command: &mut Command) -> (Endpoints, Receiver<String>) {
+pub(crate) fn begin(command: &mut Command) -> (Endpoints, Receiver<String>) {
     let command = command.env("TURN_PASSWORD", PASSWORD).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{error}; `cargo xtask test tools interop` brings what is missing"));
     let output = BufReader::new(child.stdout.take().expect("it is piped"));

@@ -17,5 +17,6 @@ mod peer;
 mod relay;
 mod stun_tools;
 mod tap;
+mod tls_clients;
 mod turn_proto;
 mod webrtc;

@@ -54,6 +54,10 @@ pub(crate) fn provide(deadline: Instant) -> Result<()> {
         missing.push("python3 with venv (for interop)".to_owned());
         packages.extend(["python3", "python3-venv"]);
     }
+    if !python_has_libnice() {
+        missing.push("libnice for /usr/bin/python3 (for interop)".to_owned());
+        packages.extend(["gir1.2-nice-0.1", "python3-gi"]);
+    }
     packages.sort_unstable();
     packages.dedup();
     if !packages.is_empty() {
@@ -100,6 +104,11 @@ pub(crate) fn is_there(program: &str) -> bool {
 
 fn python_has_venv() -> bool {
     output_of(&mut command("python3", &["-c", "import venv, ensurepip"])).is_some()
+}
+
+fn python_has_libnice() -> bool {
+    let import = "import gi; gi.require_version('Nice', '0.1'); from gi.repository import Nice";
+    output_of(&mut command("/usr/bin/python3", &["-c", import])).is_some()
 }
 
 fn is_root() -> bool {
