@@ -3,11 +3,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use causeway_certificates::utc;
+use causeway_certificates::{Expiry, utc};
 use causeway_net::secure::Identity;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::expiry::Expiry;
 use super::{Certificate, Tls};
 use crate::metrics::{Family, Samples, Unit};
 

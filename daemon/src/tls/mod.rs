@@ -3,7 +3,6 @@
 //! [`TlsSchema`] is the text's shape, [`Tls`] what it means, [`follow`] keeps it up to date while the service runs.
 
 mod certificate;
-mod expiry;
 mod follow;
 mod schema;
 

@@ -1,22 +1,19 @@
 //! The certificate that the rendezvous shows, read again when its files change.
 
-use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, bail};
+use anyhow::anyhow;
+use causeway_certificates::{Bytes, Expiry, Part, ServerCertificate, Standing, read};
 use causeway_cli::complain;
 use rustls::ServerConfig;
 use rustls::crypto::ring::default_provider;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::SingleCertAndKey;
 use tokio_rustls::TlsAcceptor;
-use zeroize::Zeroizing;
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_secs(60);
-const CERTIFICATE_MARKER: &str = "-----BEGIN CERTIFICATE-----";
 
 /// The files, and what was made of them last.
 pub(super) struct ServerTls {
@@ -27,8 +24,9 @@ pub(super) struct ServerTls {
 
 struct Loaded {
     acceptor: TlsAcceptor,
+    certificate: ServerCertificate,
     /// The files' contents.
-    from: (Vec<u8>, Zeroizing<Vec<u8>>),
+    from: (Bytes, Bytes),
 }
 
 impl ServerTls {
@@ -39,13 +37,39 @@ impl ServerTls {
     pub(super) fn start(certificate: PathBuf, key: PathBuf) -> anyhow::Result<Arc<Self>> {
         let current = RwLock::new(load(&certificate, &key)?);
         let tls = Arc::new(Self { certificate, key, current });
-        tokio::spawn(follow(Arc::downgrade(&tls)));
+        let mut expiry = Expiry::default();
+        tls.tell();
+        tls.tell_of_time(&mut expiry);
+        tokio::spawn(follow(Arc::downgrade(&tls), expiry));
         Ok(tls)
     }
 
     /// For the next handshake.
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         self.current.read().unwrap_or_else(PoisonError::into_inner).acceptor.clone()
+    }
+
+    /// Says what the certificate is, and what of its files is not used.
+    fn tell(&self) {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        let path = self.certificate.display();
+        complain(format_args!("rendezvous: {path}: {}", current.certificate));
+        for note in current.certificate.notes() {
+            complain(format_args!("rendezvous: {path}: {note}"));
+        }
+    }
+
+    /// Warns of a certificate that clients refuse, or soon will.
+    fn tell_of_time(&self, expiry: &mut Expiry) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|since| i64::try_from(since.as_secs()).ok());
+        if let Some(standing) = self.standing(expiry, now.unwrap_or(0)) {
+            complain(format_args!("rendezvous: {}: {standing}", self.certificate.display()));
+        }
+    }
+
+    /// What is to be told at `now`, in Unix seconds.
+    fn standing(&self, expiry: &mut Expiry, now: i64) -> Option<Standing> {
+        expiry.due(self.current.read().unwrap_or_else(PoisonError::into_inner).certificate.validity(), now)
     }
 
     /// Reads the files again; whether there was something new in them.
@@ -60,7 +84,7 @@ impl ServerTls {
     }
 }
 
-async fn follow(tls: Weak<ServerTls>) {
+async fn follow(tls: Weak<ServerTls>, mut expiry: Expiry) {
     let mut last_error = String::new();
     loop {
         tokio::time::sleep(INTERVAL).await;
@@ -70,6 +94,8 @@ async fn follow(tls: Weak<ServerTls>) {
                 last_error.clear();
                 if is_new {
                     complain(format_args!("rendezvous: the certificate was replaced"));
+                    tls.tell();
+                    expiry.forget();
                 }
             }
             Err(error) => {
@@ -80,36 +106,31 @@ async fn follow(tls: Weak<ServerTls>) {
                 }
             }
         }
+        tls.tell_of_time(&mut expiry);
     }
 }
 
-fn load(certificate: &PathBuf, key: &PathBuf) -> anyhow::Result<Loaded> {
-    let chain_pem = fs::read(certificate).with_context(|| format!("certificate {}", certificate.display()))?;
-    let key_pem = Zeroizing::new(fs::read(key).with_context(|| format!("key {}", key.display()))?);
-    let chain = CertificateDer::pem_slice_iter(&chain_pem).collect::<Result<Vec<_>, _>>();
-    let chain = chain.with_context(|| format!("certificate {}", certificate.display()))?;
-    // Two blocks on one line are read as one, or as none.
-    let markers = String::from_utf8_lossy(&chain_pem).matches(CERTIFICATE_MARKER).count();
-    if chain.is_empty() || chain.len() != markers {
-        let there = chain.len();
-        bail!(
-            "{}: {markers} certificates begin in it, and {there} can be read; each must begin on a line of its own",
-            certificate.display()
-        );
-    }
-    let private = PrivateKeyDer::from_pem_slice(&key_pem).with_context(|| format!("key {}", key.display()))?;
+fn load(certificate: &Path, key: &Path) -> anyhow::Result<Loaded> {
+    let contents = |path| read(path).map_err(|error| anyhow!(error));
+    let from = (contents(certificate)?, contents(key)?);
+    let identity = ServerCertificate::from_pem(&from.0, &from.1).map_err(|fault| {
+        let path = if fault.part == Part::Chain { certificate } else { key }.display().to_string();
+        anyhow!("{path}: {}; {}", fault.what, fault.cure.replace("FILE", &path))
+    })?;
+    let shown = SingleCertAndKey::from(Arc::clone(identity.certified()));
     let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
-        .with_single_cert(chain, private)
-        .with_context(|| format!("{} and {} do not belong together", certificate.display(), key.display()))?;
+        .with_cert_resolver(Arc::new(shown));
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Loaded { acceptor: TlsAcceptor::from(Arc::new(config)), from: (chain_pem, key_pem) })
+    Ok(Loaded { acceptor: TlsAcceptor::from(Arc::new(config)), certificate: identity, from })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
+
     use rcgen::{CertificateParams, KeyPair};
 
     struct Files(PathBuf);
@@ -150,9 +171,21 @@ mod tests {
         let (other, other_key) = pair();
         files.write("cert.pem", &other);
         let error = format!("{:#}", tls.reload().unwrap_err());
-        assert!(error.contains("do not belong together"), "{error}");
+        assert!(error.contains("does not belong to the first certificate"), "{error}");
         files.write("key.pem", &other_key);
         assert!(tls.reload().unwrap());
+    }
+
+    #[tokio::test]
+    async fn h56_a_certificate_that_ends_is_told_of_once_a_day() {
+        const DAY: i64 = 86_400;
+        let files = Files::new();
+        let (certificate, key) = pair();
+        let tls = ServerTls::start(files.write("cert.pem", &certificate), files.write("key.pem", &key)).unwrap();
+        let end = tls.current.read().unwrap().certificate.validity().not_after;
+        let mut expiry = Expiry::default();
+        let told: Vec<_> = (0..48).filter_map(|hour| tls.standing(&mut expiry, end - DAY + hour * 3_600)).collect();
+        assert_eq!(told, [Standing::EndsSoon, Standing::EndsSoon, Standing::Expired], "once a day, and when it changes");
     }
 
     #[test]
@@ -161,9 +194,11 @@ mod tests {
         let ((first, key), (second, _)) = (pair(), pair());
         let key = files.write("key.pem", &key);
         let glued = files.write("glued.pem", &format!("{}{second}", first.trim_end()));
-        for (bad, reason) in
-            [(glued, "can be read"), (files.write("empty.pem", ""), "0 certificates"), (files.0.join("none.pem"), "none.pem")]
-        {
+        for (bad, reason) in [
+            (glued, "two markers on one line"),
+            (files.write("empty.pem", ""), "the file is empty"),
+            (files.0.join("none.pem"), "none.pem"),
+        ] {
             let error = format!("{:#}", load(&bad, &key).err().unwrap());
             assert!(error.contains(reason), "{error}");
         }
