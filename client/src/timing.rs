@@ -5,6 +5,9 @@ use std::time::Duration;
 pub struct Timing {
     /// RTO: the first wait before a request is repeated, doubled each time; also the least that a measured one may be (RFC 8489 §6.2.1).
     pub rto: Duration,
+    /// The longest wait before a request is repeated. RFC 8489 §6.2.1 doubles the wait without end, which is the default; a program that tests a
+    /// path has no other traffic to make room for, and finds out sooner in even steps.
+    pub longest: Duration,
     /// Rc: how often a request is sent in all (RFC 8489 §6.2.1).
     pub requests: u32,
     /// Rm: how many RTOs are waited for an answer to the last one (RFC 8489 §6.2.1).
@@ -15,6 +18,12 @@ pub struct Timing {
 
 impl Default for Timing {
     fn default() -> Self {
-        Self { rto: Duration::from_millis(500), requests: 7, last_wait: 16, reliable: Duration::from_millis(39_500) }
+        Self {
+            rto: Duration::from_millis(500),
+            longest: Duration::MAX,
+            requests: 7,
+            last_wait: 16,
+            reliable: Duration::from_millis(39_500),
+        }
     }
 }

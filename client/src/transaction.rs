@@ -73,9 +73,9 @@ impl Transaction {
         } else if self.sent == limit {
             self.timing.rto * self.timing.last_wait
         } else {
-            self.interval
+            self.interval.min(self.timing.longest.max(self.timing.rto))
         };
-        self.interval *= 2;
+        self.interval = self.interval.saturating_mul(2);
         self.deadline = now + wait;
         Due::Send
     }
@@ -122,6 +122,18 @@ mod tests {
         };
         assert_eq!(sent, [0, 500, 1500, 3500, 7500, 15_500, 31_500]);
         assert_eq!(failed, 39_500);
+    }
+
+    #[test]
+    fn rfc8489_6_2_1_the_doubling_may_have_an_end() {
+        let start = epoch();
+        let timing = Timing { longest: Duration::from_millis(700), requests: 5, last_wait: 1, ..Timing::default() };
+        let mut transaction = Transaction::new(TransactionId([1; 12]), Transport::Udp, timing, start);
+        let mut sent = Vec::new();
+        while transaction.handle_timeout(transaction.poll_timeout()) == Due::Send {
+            sent.push(transaction.poll_timeout().duration_since(start).as_millis());
+        }
+        assert_eq!(sent, [500, 1200, 1900, 2600, 3100]);
     }
 
     #[test]

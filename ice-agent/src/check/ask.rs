@@ -34,7 +34,7 @@ pub(super) async fn bind(leg: &mut TurnLeg, peer: SocketAddr) -> Result<u16, Ste
 
 /// RFC 8656 §8.1.
 pub(super) async fn close(leg: TurnLeg) -> Result<(), StepError> {
-    if leg.close().await { Ok(()) } else { Err(Failure::TimedOut.into()) }
+    if leg.close_patiently().await { Ok(()) } else { Err(Failure::TimedOut.into()) }
 }
 
 /// Runs until an event is what is waited for, or a failure. Data that comes meanwhile is dropped.

@@ -118,7 +118,9 @@ pub async fn run(args: Args) -> anyhow::Result<Verdict> {
     Ok(if report.ok { Verdict::Yes } else { Verdict::No })
 }
 
-/// Four requests within the time.
+/// Ten requests within the time: where one of five datagrams is lost in each direction, the chance that all come to nothing is below 0.01 %.
+// Deviation: RFC 8489 §6.2.1: the waits are not doubled, so that a step that fails has not failed because of loss.
 fn timing(timeout: Duration) -> Timing {
-    Timing { rto: timeout / 10, requests: 4, last_wait: 3, reliable: timeout }
+    let rto = timeout / 10;
+    Timing { rto, longest: rto, requests: 10, last_wait: 1, reliable: timeout }
 }

@@ -11,11 +11,14 @@ use crate::net::turn_leg::{PeerDatagram, TurnLeg};
 
 /// In front of each datagram: the run's mark and the datagram's number.
 const HEADER: usize = 8 + 4;
-/// How often a single datagram is sent before it counts as lost.
-const ATTEMPTS: u32 = 5;
+/// How often a single datagram is sent before it counts as lost. There and back are four passes: where each loses one of five, the chance that
+/// none of twenty comes back is below 0.01 %.
+const ATTEMPTS: u32 = 20;
 
-/// A single datagram through the relay is sent again after so long.
-pub(super) const ONCE: Duration = Duration::from_millis(500);
+/// A single datagram through the relay is sent again after so long: twenty of them outlast an outage of two seconds.
+pub(super) const ONCE: Duration = Duration::from_millis(125);
+/// How long the last one is waited for.
+const LAST_WAIT: Duration = Duration::from_millis(500);
 
 /// An allocation and the relayed address of the other one.
 #[derive(Debug)]
@@ -53,9 +56,9 @@ impl<'a> RelayedLoop<'a> {
 
     /// One datagram there and back, repeated if it is lost; the round trip of the one that came back.
     pub(super) async fn once(mut self, interval: Duration) -> Result<Duration, StepError> {
-        for _ in 0..ATTEMPTS {
+        for attempt in 1..=ATTEMPTS {
             self.send(HEADER).await?;
-            let until = Instant::now() + interval;
+            let until = Instant::now() + if attempt == ATTEMPTS { LAST_WAIT } else { interval };
             while Instant::now() < until {
                 self.step(until).await?;
                 if let Some(round_trip) = self.measure.first_round_trip() {

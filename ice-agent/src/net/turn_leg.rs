@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use causeway_client::{Allocated, Event, HEADROOM, Received, RequestError, Security, SendError, TAILROOM, TurnClient, TurnConfig};
+use causeway_client::{Allocated, Event, HEADROOM, Received, RequestError, Security, SendError, TAILROOM, Timing, TurnClient, TurnConfig};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -25,6 +25,8 @@ pub struct TurnLeg {
     leg: Leg,
     client: TurnClient,
     server: SocketAddr,
+    /// A little less than a request lasts, after which the client takes the allocation for deleted whatever the server says.
+    patience: Duration,
 }
 
 /// A datagram from a peer.
@@ -64,9 +66,11 @@ impl TurnLeg {
     /// `InvalidInput` if the configuration forbids itself.
     pub fn over(leg: Leg, config: TurnConfig) -> io::Result<Self> {
         let server = config.server;
+        let Timing { rto, requests, last_wait, reliable, .. } = config.timing;
+        let patience = (rto * (requests + last_wait - 1)).min(reliable) * 99 / 100;
         let mut client = TurnClient::new(config, StdRng::from_rng(&mut rand::rng()));
         client.allocate(Instant::now()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        Ok(Self { leg, client, server })
+        Ok(Self { leg, client, server, patience })
     }
 
     /// What the handshake of TLS or DTLS came to.
@@ -162,7 +166,17 @@ impl TurnLeg {
 
     /// Deletes the allocation (RFC 8656 §8.1), waits for the server's confirmation, not for long, and ends the connection; whether it was
     /// confirmed.
-    pub async fn close(mut self) -> bool {
+    pub async fn close(self) -> bool {
+        self.close_within(CLOSE_TIMEOUT).await
+    }
+
+    /// The same, and waits until the client would give the request up: for a check, silence within two seconds is no answer.
+    pub async fn close_patiently(self) -> bool {
+        let patience = self.patience;
+        self.close_within(patience).await
+    }
+
+    async fn close_within(mut self, timeout: Duration) -> bool {
         self.client.close(Instant::now());
         let closing = async {
             loop {
@@ -176,7 +190,7 @@ impl TurnLeg {
             }
         };
         // An allocation whose deletion fails is the server's to end.
-        let confirmed = tokio::time::timeout(CLOSE_TIMEOUT, closing).await.is_ok_and(|closed| closed.is_ok());
+        let confirmed = tokio::time::timeout(timeout, closing).await.is_ok_and(|closed| closed.is_ok());
         self.leg.close().await;
         confirmed
     }
