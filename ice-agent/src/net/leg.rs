@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
 use super::dtls::DtlsLeg;
+use super::persist::persist;
 use super::secured::{OpenError, Secured, Usage};
 use super::target::{Target, Transport};
 use super::tls;
@@ -58,6 +59,11 @@ impl Leg {
     /// # Errors
     /// [`OpenError`]; `TimedOut` within if nobody answers, except over UDP, where nothing is sent yet.
     pub async fn open(target: &Target, usage: Usage, trust: &Trust) -> Result<Self, OpenError> {
+        let is_silence = |error: &OpenError| matches!(error, OpenError::Socket(error) if error.kind() == io::ErrorKind::TimedOut);
+        persist(CONNECT_TIMEOUT, is_silence, || Self::open_once(target, usage, trust)).await
+    }
+
+    async fn open_once(target: &Target, usage: Usage, trust: &Trust) -> Result<Self, OpenError> {
         let address = target.address.ip().to_string();
         let name = target.server_name.as_deref().unwrap_or(&address);
         let plain = |way, local| Self { way, local, secured: None };

@@ -5,6 +5,7 @@
 mod dtls;
 pub mod http;
 pub mod leg;
+pub(crate) mod persist;
 mod presented;
 pub mod proxies;
 pub mod proxy;
