@@ -128,6 +128,7 @@ impl Ways {
         Some(Discovered {
             endpoints: vec![Endpoint { transport, addresses: vec![SocketAddr::new(ELSEWHERE, port)], via }],
             notes: Vec::new(),
+            late: None,
         })
     }
 

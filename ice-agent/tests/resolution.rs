@@ -323,3 +323,31 @@ async fn a_name_server_that_is_not_there_is_named() {
     let error = discover(&"stun:example.org".parse().unwrap(), &Choice::default(), &dns).await.unwrap_err();
     assert!(matches!(error, DiscoveryError::Dns(_)), "{error}");
 }
+
+#[tokio::test]
+async fn rfc8305_3_the_families_are_not_waited_for_together() {
+    const ZONE: &str = "both.example.\n    A 192.0.2.1\n    AAAA 2001:db8::1\n";
+    for (quirks, late, addresses) in [
+        (&[][..], None, 2),
+        (&[(RecordType::AAAA, Quirk::Late)], Some(Families::V6), 1),
+        (&[(RecordType::A, Quirk::Late)], Some(Families::V4), 1),
+        (&[(RecordType::AAAA, Quirk::Silent)], Some(Families::V6), 1),
+        // An error is an answer.
+        (&[(RecordType::AAAA, Quirk::Fails)], None, 1),
+    ] {
+        let server = NameServer::start(ZONE, quirks).await;
+        let found = resolve(&server, "stun:both.example:3478", &Choice::default()).await.unwrap();
+        assert_eq!((found.late, attempts(&found).len()), (late, addresses), "{quirks:?}: {found}");
+        if let Some(late) = late.filter(|_| quirks[0].1 == Quirk::Late) {
+            let late = resolve(&server, "stun:both.example:3478", &Choice::default().only(late)).await.unwrap();
+            assert_eq!((late.late, attempts(&late).len()), (None, 1), "{quirks:?}: {late}");
+        }
+    }
+    // Where only the late family has addresses, there is nothing to go on with before.
+    let server = NameServer::start("six.example.\n    AAAA 2001:db8::1\n", &[(RecordType::AAAA, Quirk::Late)]).await;
+    assert_eq!(attempts_at(&server, "stun:six.example:3478").await, ["udp [2001:db8::1]:3478"]);
+    // A family that nobody wants is not asked for.
+    let server = NameServer::start(ZONE, &[]).await;
+    resolve(&server, "stun:both.example:3478", &Choice::default().only(Families::V4)).await.unwrap();
+    assert_eq!(server.asked(), ["A both.example."]);
+}

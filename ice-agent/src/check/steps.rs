@@ -44,12 +44,24 @@ impl Check {
         let discovered = discovered.map_err(StepError::from);
         let Ok(discovered) = report.step("resolve", start, discovered, ToString::to_string) else { return report };
         report.notes.extend(discovered.notes.iter().cloned());
+        let mark = report.mark();
         // What failed is in the report.
-        let _ = match self.uri.scheme {
-            Scheme::Stun => self.stun(&discovered, &mut report).await,
-            Scheme::Turn => self.turn(&discovered, &mut report).await,
-        };
+        let tried = self.at(&discovered, &mut report).await;
+        if let Some(families) = discovered.late.filter(|_| tried.is_err() && report.relayed.is_none() && report.mapped.is_none())
+            && let Ok(late) = self.ways.discover_choosing(&self.uri, &self.ways.choice().only(families)).await
+        {
+            report.rewind(mark);
+            report.notes.push(format!("Addresses that DNS told later are tried: {late}."));
+            let _ = self.at(&late, &mut report).await;
+        }
         report
+    }
+
+    async fn at(&self, discovered: &Discovered, report: &mut Report) -> Result<(), StepError> {
+        match self.uri.scheme {
+            Scheme::Stun => self.stun(discovered, report).await,
+            Scheme::Turn => self.turn(discovered, report).await,
+        }
     }
 
     async fn stun(&self, discovered: &Discovered, report: &mut Report) -> Result<(), StepError> {

@@ -23,6 +23,7 @@ mod print;
 mod reflexive;
 mod relay;
 pub mod report;
+mod resolving;
 mod run;
 mod signaling;
 mod sockets;

@@ -19,22 +19,19 @@ use super::meeting::Meeting;
 use super::reflexive::Reflexive;
 use super::relay::{Relay, RelayCommand, RelayEvent};
 use super::report::Report;
+use super::resolving::{Resolved, Resolving};
 use super::signaling::{Membership, RoomEvent};
 use super::sockets::{HostDatagram, HostSockets};
 use super::trace::PairAddresses;
 use super::{Args, describe};
-use crate::discovery::Choice;
 use crate::interrupt::interrupted;
 use crate::net::http::HttpClient;
 use crate::net::target::Transport;
 use crate::rendezvous::{Peer, Role, Signal};
 use crate::uri::ServerUri;
-use crate::ways::Ways;
 
 /// Events under way.
 const MAX_EVENTS: usize = 1024;
-/// Longest wait for the address of a STUN server.
-const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Most troubles that are kept for the report.
 const MAX_TROUBLES: usize = 64;
 
@@ -42,6 +39,13 @@ enum Event {
     Host(HostDatagram),
     Relay(RelayEvent),
     Room(RoomEvent),
+    Resolved(Resolved),
+}
+
+impl From<Resolved> for Event {
+    fn from(resolved: Resolved) -> Self {
+        Self::Resolved(resolved)
+    }
 }
 
 impl From<HostDatagram> for Event {
@@ -96,6 +100,7 @@ pub(super) async fn call(args: Args, plan: Plan) -> anyhow::Result<Report> {
         plan,
         preferences: LocalPreferences::default(),
         sockets: HostSockets::start(sockets, &events),
+        resolving: Resolving::start(&args.stun, &ways, &events),
         reflexives: Vec::new(),
         relays,
         membership,
@@ -109,7 +114,7 @@ pub(super) async fn call(args: Args, plan: Plan) -> anyhow::Result<Report> {
         newcomer: None,
         lost: None,
     };
-    run.gather(&args.stun, &ways).await;
+    run.gather().await;
     let ended = run.drive().await;
     let Run { call, relays, membership, troubles, checking_since, .. } = run;
     for relayed in relays {
@@ -131,6 +136,7 @@ struct Run {
     plan: Plan,
     preferences: LocalPreferences,
     sockets: HostSockets,
+    resolving: Resolving,
     reflexives: Vec<Reflexive>,
     relays: Vec<Relayed>,
     membership: Membership,
@@ -158,29 +164,14 @@ struct Relayed {
 }
 
 impl Run {
-    /// Offers the host candidates and asks for the reflexive ones.
-    async fn gather(&mut self, stun: &[ServerUri], ways: &Ways) {
+    /// Offers the host candidates; the reflexive ones are asked for as soon as the servers' addresses are known.
+    async fn gather(&mut self) {
         let now = Instant::now();
         for base in self.sockets.bases() {
             self.offer(now, CandidateType::Host, base, base, None, None);
             self.reflexives.push(Reflexive::new(base));
         }
         self.carry_out().await;
-        // Each socket picks the addresses of its family, and the transport is the socket's.
-        let choice = Choice { transport: Some(Transport::Udp), ..ways.choice().clone() };
-        for server in stun {
-            let discovered = tokio::time::timeout(RESOLVE_TIMEOUT, ways.discover_choosing(server, &choice)).await;
-            match discovered {
-                Ok(Ok(discovered)) => {
-                    let addresses: Vec<SocketAddr> = discovered.attempts().map(|(_, address)| address).collect();
-                    for reflexive in &mut self.reflexives {
-                        reflexive.ask(Instant::now(), server, &addresses);
-                    }
-                }
-                Ok(Err(error)) => self.trouble(Trouble::new(&server.to_string(), "resolve", error.to_string())),
-                Err(_) => self.trouble(Trouble::new(&server.to_string(), "resolve", "no answer in time")),
-            }
-        }
     }
 
     fn offer(
@@ -206,7 +197,7 @@ impl Run {
             let now = Instant::now();
             self.take_reflexive(now);
             let relays_known = self.relays.iter().all(|relayed| relayed.ended || !relayed.addresses.is_empty());
-            if relays_known && self.reflexives.iter().all(Reflexive::is_over) {
+            if relays_known && self.resolving.is_over() && self.reflexives.iter().all(Reflexive::is_over) {
                 self.call.end_gathering(now);
             }
             self.carry_out().await;
@@ -265,6 +256,15 @@ impl Run {
             }
             Event::Relay(event) => self.handle_relay(now, event),
             Event::Room(event) => self.handle_room(now, event),
+            Event::Resolved(resolved) => match self.resolving.handle(resolved) {
+                Some(Ok((server, addresses))) => {
+                    for reflexive in &mut self.reflexives {
+                        reflexive.ask(now, &server, &addresses);
+                    }
+                }
+                Some(Err(trouble)) => self.trouble(trouble),
+                None => {}
+            },
         }
     }
 

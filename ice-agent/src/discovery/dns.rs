@@ -1,5 +1,6 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
@@ -8,10 +9,14 @@ use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 
+use super::order::Families;
+
 /// A name server that has not answered after so long is asked again.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// So often.
 const ATTEMPTS: usize = 2;
+/// "The recommended value for the Resolution Delay is 50 milliseconds" (RFC 8305 §3).
+const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
 /// Most records of one answer that are used: what DNS says is somebody else's word.
 const MAX_RECORDS: usize = 32;
 
@@ -61,6 +66,21 @@ pub struct SrvRecord {
     pub port: u16,
     /// The server's name, with its final dot; `.` if there is no such service.
     pub target: String,
+}
+
+/// The addresses of a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Those that are known.
+    pub addresses: Vec<IpAddr>,
+    /// The family whose answer was not waited for.
+    pub late: Option<Families>,
+}
+
+impl Found {
+    fn of(addresses: Vec<IpAddr>) -> Self {
+        Self { addresses, late: None }
+    }
 }
 
 impl Dns {
@@ -124,24 +144,59 @@ impl Dns {
         .await
     }
 
-    /// The addresses of both families ("a dual-stack IPv4/IPv6 client MUST query both", RFC 8489 §8.1), IPv6 first; none is an empty list.
+    /// The addresses of these families, IPv6 first; none is an empty list. "A dual-stack IPv4/IPv6 client MUST query both" (RFC 8489 §8.1), and
+    /// "implementations SHOULD NOT wait for both families of answers to return" (RFC 8305 §3): a family that is much later than the other is
+    /// [`Found::late`].
     ///
     /// # Errors
-    /// No answer for either family.
-    pub async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, DnsError> {
-        let address = |data: &RData| data.ip_addr();
-        let (v6, v4) = tokio::join!(self.lookup(name, RecordType::AAAA, address), self.lookup(name, RecordType::A, address));
-        let found = match (v6, v4) {
-            (Err(error), Err(_)) => Err(error),
-            (v6, v4) => Ok([v6.unwrap_or_default(), v4.unwrap_or_default()].concat()),
+    /// No answer for any family.
+    pub async fn addresses(&self, name: &str, families: Families) -> Result<Found, DnsError> {
+        let mut found = match families {
+            Families::V4 => self.family(name, RecordType::A).await.map(Found::of),
+            Families::V6 => self.family(name, RecordType::AAAA).await.map(Found::of),
+            Families::Both => self.both(name).await,
         };
-        if self.system && found.as_ref().map_or(true, Vec::is_empty) {
+        if self.system && found.as_ref().map_or(true, |found| found.addresses.is_empty()) {
             let known = tokio::time::timeout(PATIENCE * 2, tokio::net::lookup_host((name.trim_end_matches('.'), 0))).await;
             if let Ok(Ok(known)) = known {
-                return Ok(known.map(|address| address.ip()).take(MAX_RECORDS).collect());
+                let known = known.map(|address| address.ip()).filter(|ip| families.has(*ip));
+                found = Ok(Found::of(known.take(MAX_RECORDS).collect()));
             }
         }
         found
+    }
+
+    async fn both(&self, name: &str) -> Result<Found, DnsError> {
+        let mut v6 = pin!(self.family(name, RecordType::AAAA));
+        let mut v4 = pin!(self.family(name, RecordType::A));
+        let (first, is_v6) = tokio::select! {
+            biased;
+            found = &mut v6 => (found, true),
+            found = &mut v4 => (found, false),
+        };
+        let other = async { if is_v6 { v4.await } else { v6.await } };
+        // Deviation: RFC 8305 §3: where AAAA comes first, A is waited for the 50 ms, too, so that whoever tries the addresses has both if
+        // both are there.
+        let is_positive = first.as_ref().is_ok_and(|found| !found.is_empty());
+        // Only addresses are worth going on with: without any, the other family is all that there can be.
+        let other = if is_positive { tokio::time::timeout(RESOLUTION_DELAY, other).await.ok() } else { Some(other.await) };
+        let late = match &other {
+            None if is_v6 => Some(Families::V4),
+            None => Some(Families::V6),
+            Some(_) => None,
+        };
+        match (first, other) {
+            (Err(error), Some(Err(_))) => Err(error),
+            (first, other) => {
+                let (first, other) = (first.unwrap_or_default(), other.and_then(Result::ok).unwrap_or_default());
+                let addresses = if is_v6 { [first, other] } else { [other, first] }.concat();
+                Ok(Found { addresses, late })
+            }
+        }
+    }
+
+    async fn family(&self, name: &str, kind: RecordType) -> Result<Vec<IpAddr>, DnsError> {
+        self.lookup(name, kind, RData::ip_addr).await
     }
 
     async fn lookup<T>(&self, name: &str, kind: RecordType, read: impl Fn(&RData) -> Option<T>) -> Result<Vec<T>, DnsError> {

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use super::order::Families;
 use crate::net::target::Transport;
 
 /// One server as DNS names it: its addresses are the same service, and the first that answers is as good as any.
@@ -36,6 +37,8 @@ pub struct Discovered {
     pub endpoints: Vec<Endpoint>,
     /// What could not be found out, and was gone on without; sentences for people.
     pub notes: Vec<String>,
+    /// The family of addresses that was not waited for (RFC 8305 §3): what is left to try when none of these serves.
+    pub late: Option<Families>,
 }
 
 impl Discovered {

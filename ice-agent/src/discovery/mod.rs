@@ -20,7 +20,7 @@ mod race;
 mod resolution;
 mod srv;
 
-pub use dns::{Dns, DnsError, NaptrRecord, SrvRecord};
+pub use dns::{Dns, DnsError, Found, NaptrRecord, SrvRecord};
 pub use endpoint::{Discovered, Endpoint};
 pub use local::{local_domain, local_uri};
 pub use order::Families;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::dns::{Dns, DnsError};
+use super::dns::{Dns, DnsError, Found};
 use super::endpoint::{Discovered, Endpoint};
 use super::naptr::{self, EndKind, shown};
 use super::order::{self, Families};
@@ -30,6 +30,14 @@ pub struct Choice {
     pub names_server: bool,
     /// A STUN server that helps to find out what a NAT does is preferred (RFC 5780 §5.1).
     pub nat_behaviour: bool,
+}
+
+impl Choice {
+    /// The same with these families alone.
+    #[must_use]
+    pub fn only(&self, families: Families) -> Self {
+        Self { families, ..self.clone() }
+    }
 }
 
 /// Why there is nothing to try.
@@ -171,12 +179,13 @@ struct Resolution<'a> {
     notes: Vec<String>,
     denied: Option<String>,
     failed: Option<DnsError>,
+    late: Option<Families>,
 }
 
 impl<'a> Resolution<'a> {
     fn new(dns: &'a Dns, families: Families) -> Self {
         let rng = StdRng::from_rng(&mut rand::rng());
-        Self { dns, families, rng, endpoints: Vec::new(), notes: Vec::new(), denied: None, failed: None }
+        Self { dns, families, rng, endpoints: Vec::new(), notes: Vec::new(), denied: None, failed: None, late: None }
     }
 
     /// Steps 2 to 5 of RFC 5928 §3; steps 2 and 3 are RFC 8489 §8.1's too.
@@ -257,9 +266,12 @@ impl<'a> Resolution<'a> {
 
     /// A and AAAA.
     async fn by_address(&mut self, transport: Transport, name: &str, port: u16, via: Option<&str>) {
-        match self.dns.addresses(name).await {
-            Ok(mut addresses) => {
-                addresses.retain(|ip| self.families.has(*ip));
+        match self.dns.addresses(name, self.families).await {
+            Ok(Found { addresses, late }) => {
+                self.late = match (self.late, late) {
+                    (Some(before), Some(late)) if before != late => Some(Families::Both),
+                    (before, late) => before.or(late),
+                };
                 if addresses.is_empty() {
                     return self.note(format!("{} has no address.", shown(name)));
                 }
@@ -289,7 +301,7 @@ impl<'a> Resolution<'a> {
 
     fn finish(self, host: &str) -> Result<Discovered, DiscoveryError> {
         match (self.endpoints.is_empty(), self.failed, self.denied) {
-            (false, _, _) => Ok(Discovered { endpoints: self.endpoints, notes: self.notes }),
+            (false, _, _) => Ok(Discovered { endpoints: self.endpoints, notes: self.notes, late: self.late }),
             (true, Some(error), _) => Err(error.into()),
             (true, None, Some(name)) => Err(DiscoveryError::Denied(name)),
             (true, None, None) => Err(DiscoveryError::NoAddress(shown(host).into())),

@@ -3,12 +3,16 @@
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use hickory_resolver::proto::op::{Message, MessageType, ResponseCode};
 use hickory_resolver::proto::rr::rdata::{NAPTR, SRV};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
+
+/// How late a late answer is: ten times what is waited for (RFC 8305 §3).
+const LATE: Duration = Duration::from_millis(500);
 
 /// The running server; it ends when dropped.
 pub(crate) struct NameServer {
@@ -22,6 +26,8 @@ pub(crate) struct NameServer {
 pub(crate) enum Quirk {
     /// Nothing.
     Silent,
+    /// It answers as it should, half a second later.
+    Late,
     /// SERVFAIL.
     Fails,
 }
@@ -47,6 +53,8 @@ impl NameServer {
 
 async fn serve(socket: UdpSocket, records: Vec<Record>, quirks: HashMap<RecordType, Quirk>, asked: Arc<Mutex<Vec<String>>>) {
     let names: HashSet<Name> = records.iter().map(|record| record.name.clone()).collect();
+    let socket = Arc::new(socket);
+    let mut late = JoinSet::new();
     let mut buffer = [0; 2048];
     loop {
         let (length, client) = socket.recv_from(&mut buffer).await.unwrap();
@@ -54,22 +62,32 @@ async fn serve(socket: UdpSocket, records: Vec<Record>, quirks: HashMap<RecordTy
         let query = message.queries[0].clone();
         let name = query.name.to_lowercase();
         asked.lock().unwrap().push(format!("{} {name}", query.query_type));
-        let quirk = quirks.get(&query.query_type);
-        if quirk == Some(&Quirk::Silent) {
+        let quirk = quirks.get(&query.query_type).copied();
+        if quirk == Some(Quirk::Silent) {
             continue;
         }
+        let fails = quirk == Some(Quirk::Fails);
         message.metadata.message_type = MessageType::Response;
         message.metadata.recursion_available = true;
-        message.metadata.response_code = match quirk {
-            Some(_) => ResponseCode::ServFail,
-            None if names.contains(&name) => ResponseCode::NoError,
-            None => ResponseCode::NXDomain,
+        message.metadata.response_code = match fails {
+            true => ResponseCode::ServFail,
+            false if names.contains(&name) => ResponseCode::NoError,
+            false => ResponseCode::NXDomain,
         };
-        if quirk.is_none() {
+        if !fails {
             let wanted = |record: &&Record| record.name == name && record.record_type() == query.query_type;
             message.answers = records.iter().filter(wanted).cloned().collect();
         }
-        socket.send_to(&message.to_vec().unwrap(), client).await.unwrap();
+        let answer = message.to_vec().unwrap();
+        if quirk == Some(Quirk::Late) {
+            let socket = Arc::clone(&socket);
+            late.spawn(async move {
+                tokio::time::sleep(LATE).await;
+                socket.send_to(&answer, client).await.unwrap();
+            });
+            continue;
+        }
+        socket.send_to(&answer, client).await.unwrap();
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::{RelayCommand, RelayEvent};
 use crate::connect::gathering::{TIMING, Trouble};
 use crate::credentials::Credentials;
-use crate::discovery::Endpoint;
+use crate::discovery::{Discovered, Endpoint};
 use crate::net::Usage;
 use crate::net::target::Target;
 use crate::net::turn_leg::{SendFailure, TurnLeg};
@@ -38,6 +38,13 @@ pub(super) struct RelayTask<E> {
     /// Whether a relayed address of each family is asked for.
     both_families: bool,
     waiting: VecDeque<(SocketAddr, Vec<u8>)>,
+}
+
+/// What has been tried, so that addresses that DNS tells later do not begin it all again.
+#[derive(Debug, Default)]
+struct Tried {
+    attempts: usize,
+    refused: Vec<IpAddr>,
 }
 
 /// How one attempt ended.
@@ -73,29 +80,40 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
         self.tell(RelayEvent::Ended { relay: self.relay }).await;
     }
 
-    /// Tries what the URI leads to until one server serves, and serves.
+    /// Tries what the URI leads to until one server serves, and serves; last what DNS told later.
     async fn allocate_anywhere(&mut self) {
         let discovered = match self.ways.discover(&self.server).await {
             Ok(discovered) => discovered,
             Err(error) => return self.trouble("resolve", None, error.to_string()).await,
         };
-        let mut attempts = 0;
-        let mut refused: Vec<IpAddr> = Vec::new();
+        let mut tried = Tried::default();
+        if self.allocate_at(&discovered, &mut tried).await {
+            return;
+        }
+        if let Some(families) = discovered.late
+            && let Ok(late) = self.ways.discover_choosing(&self.server, &self.ways.choice().only(families)).await
+        {
+            self.allocate_at(&late, &mut tried).await;
+        }
+    }
+
+    /// Whether a server has served until the end.
+    async fn allocate_at(&mut self, discovered: &Discovered, tried: &mut Tried) -> bool {
         for endpoint in &discovered.endpoints {
             let mut targets = self.targets(endpoint).await;
             let mut ports = 0;
             let mut redirections = Redirections::default();
             while let Some(target) = targets.pop_front()
-                && attempts < MAX_ATTEMPTS
+                && tried.attempts < MAX_ATTEMPTS
             {
-                if refused.contains(&target.address.ip()) {
+                if tried.refused.contains(&target.address.ip()) {
                     continue;
                 }
-                attempts += 1;
+                tried.attempts += 1;
                 ports += 1;
                 let now = Instant::now();
                 match self.attempt(&target).await {
-                    End::Over => return,
+                    End::Over => return true,
                     End::OtherPort if ports < ATTEMPTS => targets.push_front(target),
                     End::OneFamily if self.both_families => {
                         self.both_families = false;
@@ -109,11 +127,12 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
                             targets.push_front(Target { server_name: domain.or(target.server_name), ..proxied });
                         }
                     }
-                    End::Refused => refused.push(target.address.ip()),
+                    End::Refused => tried.refused.push(target.address.ip()),
                     End::OtherPort | End::OneFamily | End::Failed => ports = 0,
                 }
             }
         }
+        false
     }
 
     /// The addresses of one server, the one that answers first in front; those that failed are told and left out.

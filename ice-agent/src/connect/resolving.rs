@@ -1,0 +1,109 @@
+//! Looking up the STUN servers while everything else goes on. Each family is looked up by itself, so that a name server that is silent about one
+//! holds the other up no longer (RFC 8305 §3).
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::gathering::Trouble;
+use crate::discovery::{Choice, Families};
+use crate::net::target::Transport;
+use crate::uri::ServerUri;
+use crate::ways::Ways;
+
+/// Longest wait for the address of a STUN server.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What one lookup came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Resolved {
+    server: usize,
+    found: Result<Vec<SocketAddr>, String>,
+}
+
+/// The lookups that are under way.
+#[derive(Debug, Default)]
+pub(super) struct Resolving {
+    servers: Vec<Server>,
+}
+
+#[derive(Debug)]
+struct Server {
+    uri: ServerUri,
+    open: usize,
+    is_found: bool,
+}
+
+impl Resolving {
+    /// Begins to look the servers up; each lookup ends with one event.
+    pub(super) fn start<E: From<Resolved> + Send + 'static>(servers: &[ServerUri], ways: &Arc<Ways>, events: &mpsc::Sender<E>) -> Self {
+        let mut resolving = Self::default();
+        for (index, uri) in servers.iter().enumerate() {
+            let families: Vec<Families> =
+                [Families::V6, Families::V4].into_iter().filter(|family| allows(ways.choice(), *family)).collect();
+            resolving.servers.push(Server { uri: uri.clone(), open: families.len(), is_found: false });
+            for family in families {
+                // Each socket picks the addresses of its family, and the transport is the socket's.
+                let choice = Choice { transport: Some(Transport::Udp), ..ways.choice().only(family) };
+                let (uri, ways, events) = (uri.clone(), Arc::clone(ways), events.clone());
+                tokio::spawn(async move {
+                    let found = match tokio::time::timeout(RESOLVE_TIMEOUT, ways.discover_choosing(&uri, &choice)).await {
+                        Ok(Ok(discovered)) => Ok(discovered.attempts().map(|(_, address)| address).collect()),
+                        Ok(Err(error)) => Err(error.to_string()),
+                        Err(_) => Err("no answer in time".into()),
+                    };
+                    // Without a receiver the call is over.
+                    let _ = events.send(Resolved { server: index, found }.into()).await;
+                });
+            }
+        }
+        resolving
+    }
+
+    /// Takes the end of a lookup in: the server with its addresses, or the trouble if no family has any.
+    pub(super) fn handle(&mut self, resolved: Resolved) -> Option<Result<(ServerUri, Vec<SocketAddr>), Trouble>> {
+        let server = self.servers.get_mut(resolved.server)?;
+        server.open = server.open.saturating_sub(1);
+        match resolved.found {
+            Ok(addresses) => {
+                server.is_found = true;
+                Some(Ok((server.uri.clone(), addresses)))
+            }
+            Err(reason) if server.open == 0 && !server.is_found => Some(Err(Trouble::new(&server.uri.to_string(), "resolve", reason))),
+            Err(_) => None,
+        }
+    }
+
+    /// Whether no lookup is under way.
+    pub(super) fn is_over(&self) -> bool {
+        self.servers.iter().all(|server| server.open == 0)
+    }
+}
+
+fn allows(choice: &Choice, family: Families) -> bool {
+    choice.families == Families::Both || choice.families == family
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc8305_3_a_family_without_addresses_is_no_trouble_where_the_other_has_some() {
+        let server = || Server { uri: "stun:example.org".parse().unwrap(), open: 2, is_found: false };
+        let address: SocketAddr = "192.0.2.1:3478".parse().unwrap();
+        let (found, missed) = (Ok(vec![address]), Err("no address".to_owned()));
+        for (first, second, troubles) in [(&found, &missed, 0), (&missed, &found, 0), (&missed, &missed, 1)] {
+            let mut resolving = Resolving { servers: vec![server()] };
+            let mut told = Vec::new();
+            for one in [first, second] {
+                assert!(!resolving.is_over());
+                told.extend(resolving.handle(Resolved { server: 0, found: one.clone() }));
+            }
+            assert!(resolving.is_over());
+            assert_eq!(told.iter().filter(|told| told.is_err()).count(), troubles);
+        }
+    }
+}
