@@ -9,6 +9,7 @@ mod name_server;
 use std::net::SocketAddr;
 
 use discovery::{Depends, Nat, NatServer, Quirk};
+use hickory_resolver::proto::rr::RecordType;
 use name_server::NameServer;
 use serde_json::Value;
 use tokio::process::Command;
@@ -33,6 +34,8 @@ async fn nat_by(arguments: &[&str]) -> Outcome {
 #[tokio::test(flavor = "multi_thread")]
 async fn rfc5780_4_3_and_4_4_every_behaviour_is_recognised() {
     use Depends::{Address, AddressAndPort, Nothing};
+    // All at once, since a filter takes seconds to be told.
+    let mut measured = Vec::new();
     for (nat, classic) in [
         (Nat { mapping: None, filtering: Nothing }, "open-internet"),
         (Nat { mapping: None, filtering: Address }, "symmetric-udp-firewall"),
@@ -45,14 +48,20 @@ async fn rfc5780_4_3_and_4_4_every_behaviour_is_recognised() {
         (Nat { mapping: Some(AddressAndPort), filtering: Nothing }, "symmetric"),
         (Nat { mapping: Some(AddressAndPort), filtering: AddressAndPort }, "symmetric"),
     ] {
-        let server = NatServer::start(nat, Quirk::None).await;
-        let Outcome { status, report } = nat_of(&server).await;
+        measured.push(tokio::spawn(async move {
+            let server = NatServer::start(nat, Quirk::None).await;
+            (nat, classic, nat_of(&server).await, server.other())
+        }));
+    }
+    for measured in measured {
+        let (nat, classic, Outcome { status, report }, other) = measured.await.unwrap();
         assert_eq!((status, report["classic"].as_str()), (0, Some(classic)), "{nat:?}: {report:#}");
         assert_eq!(report["nat"], nat.mapping.is_some(), "{report:#}");
         assert_eq!(report["mapping"], nat.mapping.unwrap_or(Nothing).name(), "{report:#}");
         assert_eq!(report["filtering"], nat.filtering.name(), "{report:#}");
-        assert_eq!(report["port_preserved"], nat.mapping.is_none(), "{report:#}");
-        assert_eq!(report["other_address"], server.other().to_string());
+        let (sockets, kept) = (&report["ports"]["sockets"], &report["ports"]["kept"]);
+        assert_eq!(*kept, if nat.mapping.is_none() { sockets.clone() } else { Value::from(0) }, "{report:#}");
+        assert_eq!(report["other_address"], other.to_string());
         assert_eq!((&report["family"], &report["other_family"]), (&"ipv4".into(), &Value::Null), "{report:#}");
     }
 }
@@ -85,7 +94,8 @@ async fn by_plain_servers(mapping: Option<Depends>, which: &[usize]) -> Value {
 #[tokio::test]
 async fn rfc4787_4_1_servers_without_another_address_are_compared() {
     use Depends::{Address, AddressAndPort, Nothing};
-    // The addresses are 0: A:p, 1: A:q, 2: B:p, 3: B:q.
+    // The addresses are 0: A:p, 1: A:q, 2: B:p, 3: B:q. All at once, since what is not turned around takes seconds to be told.
+    let mut measured = Vec::new();
     for (mapping, which, told, classic) in [
         (Nothing, &[0, 2][..], "endpoint-independent", "unknown"),
         (Address, &[0, 2], "endpoint-dependent", "symmetric"),
@@ -95,9 +105,12 @@ async fn rfc4787_4_1_servers_without_another_address_are_compared() {
         (Nothing, &[0, 1], "unknown", "unknown"),
         (AddressAndPort, &[0], "unknown", "unknown"),
     ] {
-        let report = by_plain_servers(Some(mapping), which).await;
+        measured.push(tokio::spawn(async move { (which, told, classic, by_plain_servers(Some(mapping), which).await) }));
+    }
+    for measured in measured {
+        let (which, told, classic, report) = measured.await.unwrap();
         assert_eq!((&report["mapping"], &report["classic"]), (&told.into(), &classic.into()), "{which:?} {report:#}");
-        assert_eq!((&report["filtering"], &report["port_preserved"]), (&"unknown".into(), &false.into()));
+        assert_eq!((&report["filtering"], &report["ports"]["kept"]), (&"unknown".into(), &0.into()));
         let notes = report["notes"].to_string();
         assert!(notes.contains("filtered cannot be told"), "{notes}");
         assert_eq!(told == "unknown", notes.contains("name a second one"), "{notes}");
@@ -119,16 +132,22 @@ async fn a_server_with_another_address_is_taken_before_those_without() {
 #[tokio::test]
 async fn rfc3489_11_2_3_an_old_server_tells_by_changed_address() {
     use Depends::{Address, AddressAndPort, Nothing};
+    let mut measured = Vec::new();
     for (nat, classic) in [
         (Nat { mapping: None, filtering: Nothing }, "open-internet"),
         (Nat { mapping: Some(Nothing), filtering: AddressAndPort }, "port-restricted-cone"),
         (Nat { mapping: Some(Nothing), filtering: Address }, "address-restricted-cone"),
         (Nat { mapping: Some(AddressAndPort), filtering: AddressAndPort }, "symmetric"),
     ] {
-        let server = NatServer::start(nat, Quirk::Rfc3489).await;
-        let Outcome { status, report } = nat_of(&server).await;
+        measured.push(tokio::spawn(async move {
+            let server = NatServer::start(nat, Quirk::Rfc3489).await;
+            (nat, classic, nat_of(&server).await, server.other())
+        }));
+    }
+    for measured in measured {
+        let (nat, classic, Outcome { status, report }, other) = measured.await.unwrap();
         assert_eq!((status, &report["classic"]), (0, &classic.into()), "{nat:?}: {report:#}");
-        assert_eq!(report["other_address"], server.other().to_string());
+        assert_eq!(report["other_address"], other.to_string());
     }
 }
 
@@ -188,6 +207,33 @@ async fn both_families_are_measured_where_the_name_has_both() {
 }
 
 #[tokio::test]
+async fn rfc8305_3_a_family_that_dns_is_silent_about_is_left_out_and_a_late_one_is_not() {
+    let server = NatServer::start(Nat { mapping: None, filtering: Depends::Nothing }, Quirk::None).await;
+    let zone = "both.example.\n    A 127.0.0.1\n    AAAA ::1\n";
+    let uri = format!("both.example:{}", server.primary().port());
+    let silent = NameServer::start(zone, &[(RecordType::AAAA, name_server::Quirk::Silent)]).await;
+    let Outcome { status, report } = nat_by(&["--nameserver", &silent.address.to_string(), "--server", &uri]).await;
+    assert_eq!((status, &report["classic"], &report["other_family"]), (0, &"open-internet".into(), &Value::Null), "{report:#}");
+    assert!(report["left_out"][0].as_str().is_some_and(|note| note.contains("IPv6") && note.contains("AAAA")), "{report:#}");
+
+    // Nothing listens at the address that is known first.
+    let socket = tokio::net::UdpSocket::bind("[::1]:0").await.unwrap();
+    let port = socket.local_addr().unwrap().port();
+    let serving = tokio::spawn(discovery::serve_plainly(socket));
+    let late = NameServer::start(zone, &[(RecordType::AAAA, name_server::Quirk::Late)]).await;
+    let uri = format!("stun:both.example:{port}");
+    let output = Command::new(env!("CARGO_BIN_EXE_ice-agent"))
+        .args(["check", "--json", "--timeout", "1", "--nameserver", &late.address.to_string(), &uri])
+        .output()
+        .await
+        .unwrap();
+    serving.abort();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(report["ok"] == true && report["server"] == format!("[::1]:{port}"), "{report:#}");
+    assert!(report["notes"].to_string().contains("told later"), "{report:#}");
+}
+
+#[tokio::test]
 async fn ipv6_has_no_classic_names_for_people() {
     let socket = tokio::net::UdpSocket::bind("[::1]:0").await.unwrap();
     let server = socket.local_addr().unwrap();
@@ -205,9 +251,13 @@ async fn ipv6_has_no_classic_names_for_people() {
 #[tokio::test]
 async fn silence_of_a_server_that_cannot_answer_from_elsewhere_is_no_filter() {
     let behind = Nat { mapping: Some(Depends::Nothing), filtering: Depends::Nothing };
-    for quirk in [Quirk::OtherAddressDead, Quirk::ChangeRequestIgnored, Quirk::ChangeRequestRefused] {
+    let of = async |quirk| {
         let server = NatServer::start(behind, quirk).await;
-        let Outcome { status, report } = nat_of(&server).await;
+        (quirk, nat_of(&server).await)
+    };
+    let (dead, ignored, refused) =
+        tokio::join!(of(Quirk::OtherAddressDead), of(Quirk::ChangeRequestIgnored), of(Quirk::ChangeRequestRefused));
+    for (quirk, Outcome { status, report }) in [dead, ignored, refused] {
         assert_eq!((status, &report["filtering"]), (0, &Value::from("unknown")), "{quirk:?}: {report:#}");
         assert_eq!(report["classic"], "unknown");
         assert!(report["notes"].as_array().is_some_and(|notes| !notes.is_empty()), "{quirk:?}: {report:#}");
@@ -258,7 +308,7 @@ async fn the_table_for_people_names_the_nat() {
         .await
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    for part in ["full cone", "endpoint-independent", "port preserved", &server.primary().to_string(), &server.other().to_string()] {
+    for part in ["full cone", "endpoint-independent", "own port", &server.primary().to_string(), &server.other().to_string()] {
         assert!(text.contains(part), "{part} is missing:\n{text}");
     }
 }

@@ -2,39 +2,39 @@
 //! other address would let its answer in, and an unsolicited answer leaves traces in the connection tables of some NATs.
 
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::time::Duration;
 
-use anyhow::Context;
-use causeway_client::{Binding, BindingRequest, Failure};
-use causeway_wire::attribute::ChangeRequest;
+use causeway_client::Binding;
+use tokio::time::{Instant, sleep};
 
 use super::behaviour::{Behaviour, Classic};
 use super::comparison::{self, Sight};
-use super::hairpin::{self, Inside};
+use super::filtering::{self, Filtering};
+use super::hairpin::{self, Hairpin};
+use super::network::Network;
+use super::observed::{LossReport, Ports, percent};
 use super::pace::Pace;
-use super::probe::{Probe, timing};
-use super::report::{Report, Test};
-use crate::check::{StepError, binding};
-use crate::net::leg::Leg;
-use crate::net::target::{Target, Transport};
-use crate::net::{Trust, Usage};
+use super::probe::Probe;
+use super::report::Report;
+use super::session::{Question, Session};
 
-/// So many servers without another address are compared.
+/// Maximum number of servers without another address that are compared.
 pub(super) const MAX_COMPARED: usize = 4;
-/// So many addresses are asked in all.
+/// Maximum number of addresses that are asked.
 const MAX_ASKED: usize = 8;
 
 /// The tests of one family on their way to its report.
-pub(super) struct Discovery {
+#[derive(Debug)]
+pub(super) struct Discovery<N> {
+    session: Session<N>,
     report: Report,
-    timeout: Duration,
-    pace: Pace,
 }
 
-impl Discovery {
+impl<N: Network> Discovery<N> {
     /// Nothing is known yet; `server` is named in the report if none answers.
-    pub(super) fn new(server: SocketAddr, timeout: Duration, pace: Pace) -> Self {
-        Self { report: Report::new(server), timeout, pace }
+    pub(super) fn new(network: N, server: SocketAddr, timeout: Duration, pace: Pace) -> Self {
+        Self { session: Session::new(network, timeout, pace), report: Report::new(server) }
     }
 
     /// Runs the tests from `local` against the first server that has another address, else compares what the others see.
@@ -42,50 +42,133 @@ impl Discovery {
     /// # Errors
     /// No socket.
     pub(super) async fn run(mut self, local: IpAddr, servers: &[Vec<SocketAddr>]) -> anyhow::Result<Report> {
-        let mut probe = Probe::open(local, self.timeout).await.context("no socket")?;
-        let mut seen: Vec<(SocketAddr, Binding)> = Vec::new();
-        for server in asked(servers) {
-            // One address of each server is enough, unless there is nobody else to compare with.
-            let is_known =
-                servers.iter().any(|addresses| addresses.contains(&server) && seen.iter().any(|(known, _)| addresses.contains(known)));
-            if seen.len() >= MAX_COMPARED || (is_known && seen.len() > 1) {
-                continue;
+        let mut probe = self.session.probe(local).await?;
+        let start = Instant::now();
+        let seen = match self.connectivity(&mut probe, servers).await {
+            Ok(seen) => seen,
+            Err(over_tcp) => {
+                self.blocked(over_tcp, start);
+                return Ok(self.finish());
             }
-            let Some(binding) = self.test("connectivity", &mut probe, server, (false, false)).await else { continue };
-            let is_enough = binding.other.is_some_and(|other| differs(server, other));
-            seen.push((server, binding));
-            if is_enough {
-                break;
-            }
-        }
+        };
         let full = seen.iter().find(|(server, binding)| binding.other.is_some_and(|other| differs(*server, other)));
-        let Some((server, first)) = full.or(seen.first()).cloned() else { return Ok(self.blocked(servers).await) };
+        let (server, first) = full.unwrap_or(&seen[0]).clone();
         self.report.server = server;
         self.connected(&probe, &first);
-        match first.other.filter(|other| differs(server, *other)) {
-            Some(other) => {
-                if self.report.nat == Some(true) {
-                    self.report.mapping = self.mapping(&mut probe, first.mapped, other).await;
+        let is_nat = self.report.nat == Some(true);
+        let other = first.other.filter(|other| differs(server, *other));
+        let session = &self.session;
+        let hairpin = async { if is_nat { hairpin::measure(session, local, server).await.map(Some) } else { Ok(None) } };
+        let behind = async {
+            let Some(other) = other else { return Ok((None, Filtering { behaviour: Behaviour::Unknown, doubt: 0.0 })) };
+            let mapping = if is_nat { Some(mapping(session, &mut probe, server, first.mapped, other).await) } else { None };
+            filtering::measure(session, local, server, other).await.map(|filtering| (mapping, filtering))
+        };
+        // What a NAT does with two sockets of its inside is of no consequence for the others.
+        let (behind, hairpin) = tokio::join!(behind, hairpin);
+        let (mapping, filtering): (Option<Behaviour>, Filtering) = behind?;
+        self.report.mapping = mapping.unwrap_or(self.report.mapping);
+        self.report.filtering = filtering.behaviour;
+        let mut doubt = filtering.doubt;
+        if other.is_none() {
+            self.compared(&seen);
+        }
+        if let Some(hairpin) = hairpin? {
+            doubt += self.hairpin(hairpin);
+        }
+        self.report.classic = Classic::of(is_nat, self.report.mapping, self.report.filtering);
+        self.report.doubt = (doubt > 0.0).then_some(doubt);
+        Ok(self.finish())
+    }
+
+    /// Asks the servers, until one has another address. While they are silent, they are asked over TCP as well.
+    ///
+    /// # Errors
+    /// None answers over UDP; the first one that does over TCP.
+    async fn connectivity(
+        &self,
+        probe: &mut Probe<N::Socket>,
+        servers: &[Vec<SocketAddr>],
+    ) -> Result<Vec<(SocketAddr, Binding)>, Option<SocketAddr>> {
+        let session = &self.session;
+        let over_tcp = async {
+            sleep(session.timeout() / 2).await;
+            for server in asked(servers) {
+                if session.network.answers_over_tcp(server, session.timeout()).await {
+                    return Some(server);
                 }
-                self.report.filtering = self.filtering(probe.local(), other).await?;
             }
-            None => self.compared(&seen),
+            None
+        };
+        let over_udp = async {
+            let mut seen: Vec<(SocketAddr, Binding)> = Vec::new();
+            for server in asked(servers) {
+                // One address of each server is enough, unless there is no other server to compare with.
+                let is_known =
+                    servers.iter().any(|addresses| addresses.contains(&server) && seen.iter().any(|(known, _)| addresses.contains(known)));
+                if seen.len() >= MAX_COMPARED || (is_known && seen.len() > 1) {
+                    continue;
+                }
+                let Some(binding) = session.question(probe, Question::plain("connectivity", server)).await else { continue };
+                let is_enough = binding.other.is_some_and(|other| differs(server, other));
+                seen.push((server, binding));
+                if is_enough {
+                    break;
+                }
+            }
+            seen
+        };
+        let mut over_tcp = pin!(over_tcp);
+        let mut over_udp = pin!(over_udp);
+        let mut tcp = None;
+        let seen = tokio::select! {
+            seen = &mut over_udp => seen,
+            answered = &mut over_tcp => {
+                tcp = Some(answered);
+                over_udp.await
+            }
+        };
+        if !seen.is_empty() {
+            return Ok(seen);
         }
-        if self.report.nat == Some(true) {
-            self.report.hairpin = self.hairpin(&probe, first.mapped).await?;
+        let answered = match tcp {
+            Some(answered) => answered,
+            None => over_tcp.await,
+        };
+        Err(answered)
+    }
+
+    /// Nothing over UDP: is it UDP, or the servers?
+    fn blocked(&mut self, over_tcp: Option<SocketAddr>, start: Instant) {
+        if self.session.was_refused.get() {
+            self.session.note("The server answers over UDP with an error: nothing can be told of the NAT.");
+            return;
         }
-        self.report.classic = Classic::of(self.report.nat == Some(true), self.report.mapping, self.report.filtering);
-        Ok(self.report)
+        self.report.classic = Classic::UdpBlocked;
+        self.report.tcp = Some(over_tcp.is_some());
+        self.report.server = over_tcp.unwrap_or(self.report.server);
+        self.session.note(match over_tcp {
+            Some(_) => "UDP blocked, TCP works: the server answers over TCP, and not over UDP.",
+            None => "No answer over UDP, none over TCP: the server is down, or everything is blocked on the way to it.",
+        });
+        let requests: u32 = self.session.tests.borrow().iter().map(|test| test.requests).sum();
+        // A path that loses more than that is of no use to UDP either.
+        let doubt = 0.5_f64.powi(requests.cast_signed());
+        self.report.doubt = Some(doubt);
+        self.session.note(format!(
+            "None of {requests} requests over UDP in {:.1} s was answered; if every second one were lost, the chance of that would be {}.",
+            start.elapsed().as_secs_f64(),
+            percent(doubt)
+        ));
     }
 
     /// What the first answer tells.
-    fn connected(&mut self, probe: &Probe, first: &Binding) {
+    fn connected(&mut self, probe: &Probe<N::Socket>, first: &Binding) {
         let local = probe.local();
         let nat = first.mapped != local;
         self.report.local = Some(local);
         self.report.mapped = Some(first.mapped);
         self.report.nat = Some(nat);
-        self.report.port_preserved = Some(first.mapped.port() == local.port());
         self.report.round_trip_ms = first.round_trip.map(|trip| trip.as_secs_f64() * 1000.0);
         self.report.other_address = first.other;
         // "If this address and port are the same as the local IP address and port of the socket used to send the request, the client knows
@@ -97,10 +180,12 @@ impl Discovery {
 
     /// What servers tell that cannot answer from elsewhere.
     fn compared(&mut self, seen: &[(SocketAddr, Binding)]) {
+        let session = &self.session;
         if seen.iter().any(|(_, binding)| binding.other.is_some()) {
-            self.note("The server's OTHER-ADDRESS does not differ in address and port (RFC 5780 §7.4): it helps no further.");
+            session.note("The server's OTHER-ADDRESS does not differ in address and port (RFC 5780 §7.4): it helps no further.");
         }
-        self.note("How it is filtered cannot be told: that takes a server with an OTHER-ADDRESS (RFC 5780), which answers from elsewhere.");
+        session
+            .note("How it is filtered cannot be told: that takes a server with an OTHER-ADDRESS (RFC 5780), which answers from elsewhere.");
         if self.report.nat != Some(true) {
             return;
         }
@@ -109,144 +194,72 @@ impl Discovery {
         let servers: Vec<String> = sights.iter().map(|sight| sight.server.to_string()).collect();
         let servers = servers.join(", ");
         match self.report.mapping {
-            Behaviour::Unknown => self.note(
+            Behaviour::Unknown => session.note(
                 "How the NAT maps cannot be told by one server without an OTHER-ADDRESS; name a second one, at another address, by another --server.",
             ),
-            Behaviour::EndpointDependent => self.note(&format!(
+            Behaviour::EndpointDependent => session.note(format!(
                 "{servers} see different mappings; whether that depends on their ports too cannot be told, since no two of them share an address."
             )),
-            _ => self.note(&format!("The mapping is told by comparing what {servers} see.")),
+            _ => session.note(format!("The mapping is told by comparing what {servers} see.")),
         }
     }
 
-    /// From a second socket to the first one's outside, and back (RFC 5780 §3.4).
-    async fn hairpin(&mut self, probe: &Probe, mapped: SocketAddr) -> anyhow::Result<Option<bool>> {
-        let mut second = Probe::open(probe.local().ip(), self.timeout).await.context("no socket")?;
-        let server = self.report.server;
-        let Some(binding) = self.test("hairpin", &mut second, server, (false, false)).await else { return Ok(None) };
-        let (first, second) = (Inside { probe, mapped }, Inside { probe: &second, mapped: binding.mapped });
-        if hairpin::turns_around(&first, &second, self.timeout).await {
-            return Ok(Some(true));
-        }
-        if self.report.mapping == Behaviour::EndpointIndependent {
-            return Ok(Some(false));
-        }
-        // Each socket has another outside towards the other than the one that the server saw.
-        self.note("Whether the NAT hairpins cannot be told: nothing came, but its mappings are not the same towards every other end.");
-        Ok(None)
-    }
-
-    /// RFC 5780 §4.3, tests II and III, from the socket of test I.
-    async fn mapping(&mut self, probe: &mut Probe, first: SocketAddr, other: SocketAddr) -> Behaviour {
-        let other_address = SocketAddr::new(other.ip(), self.report.server.port());
-        let Some(second) = self.test("mapping II", probe, other_address, (false, false)).await else {
-            self.note(&format!("The server's other address {other_address} does not answer: how the NAT maps cannot be told."));
-            return Behaviour::Unknown;
-        };
-        if second.mapped == first {
-            return Behaviour::EndpointIndependent;
-        }
-        match self.test("mapping III", probe, other, (false, false)).await {
-            Some(third) if third.mapped == second.mapped => Behaviour::AddressDependent,
-            Some(_) => Behaviour::AddressAndPortDependent,
-            None => {
-                self.note(&format!("{other} does not answer: whether the mapping depends on the port too cannot be told."));
-                Behaviour::Unknown
+    /// Takes in what two sockets saw of each other; the chance that it is wrong.
+    fn hairpin(&mut self, hairpin: Hairpin) -> f64 {
+        match hairpin {
+            Hairpin::TurnedAround => self.report.hairpin = Some(true),
+            Hairpin::Silent(evidence) if self.report.mapping == Behaviour::EndpointIndependent => {
+                self.report.hairpin = Some(false);
+                return evidence.chance;
+            }
+            // Each socket has another outside towards the other than the one that the server saw.
+            Hairpin::Silent(_) => self
+                .session
+                .note("Whether the NAT hairpins cannot be told: nothing came, but its mappings are not the same towards every other end."),
+            Hairpin::Unsettled => {
+                self.session
+                    .note("Whether the NAT hairpins cannot be told: nothing came, but the path loses so much that this may be loss.");
             }
         }
+        0.0
     }
 
-    /// RFC 5780 §4.4, tests II and III. Silence means a filter only if the address that should have answered does so when it is asked
-    /// itself: that is the fourth test.
-    async fn filtering(&mut self, local: SocketAddr, other: SocketAddr) -> anyhow::Result<Behaviour> {
-        let server = self.report.server;
-        if let Some(answered) = self.filter_test("filtering II", local, other, (true, true)).await? {
-            return Ok(if answered { Behaviour::EndpointIndependent } else { Behaviour::Unknown });
-        }
-        let other_port = SocketAddr::new(server.ip(), other.port());
-        Ok(match self.filter_test("filtering III", local, other_port, (false, true)).await? {
-            Some(true) => Behaviour::AddressDependent,
-            Some(false) => Behaviour::Unknown,
-            None => Behaviour::AddressAndPortDependent,
-        })
-    }
-
-    /// Asks for an answer from `origin` at a fresh socket. `Some(true)`: it came. `None`: it was filtered. `Some(false)`: the server cannot
-    /// answer from there.
-    async fn filter_test(
-        &mut self,
-        name: &'static str,
-        local: SocketAddr,
-        origin: SocketAddr,
-        change: (bool, bool),
-    ) -> anyhow::Result<Option<bool>> {
-        let mut probe = Probe::open(local.ip(), self.timeout).await.context("no socket")?;
-        if let Some(binding) = self.test(name, &mut probe, self.report.server, change).await {
-            if binding.source != origin {
-                self.note(&format!(
-                    "Asked to answer from {origin}, the server answered from {}: filtering cannot be told.",
-                    binding.source
-                ));
-            }
-            return Ok(Some(binding.source == origin));
-        }
-        if self.report.tests.last().is_some_and(|test| test.failure.as_deref() != Some(&Failure::TimedOut.to_string())) {
-            self.note("The server refuses CHANGE-REQUEST: filtering cannot be told.");
-            return Ok(Some(false));
-        }
-        if self.test("filtering IV", &mut probe, origin, (false, false)).await.is_none() {
-            self.note(&format!("{origin} does not answer even when it is asked itself: filtering cannot be told."));
-            return Ok(Some(false));
-        }
-        Ok(None)
-    }
-
-    /// One request, noted in the report.
-    async fn test(&mut self, name: &'static str, probe: &mut Probe, to: SocketAddr, change: (bool, bool)) -> Option<Binding> {
-        let (change_ip, change_port) = change;
-        let asked = match change {
-            (false, false) => "the same",
-            (true, false) => "other address",
-            (false, true) => "other port",
-            (true, true) => "other address and port",
-        };
-        let changes = change_ip || change_port;
-        let request = BindingRequest { change: changes.then_some(ChangeRequest { change_ip, change_port }), ..BindingRequest::default() };
-        self.pace.next().await;
-        let answer: Result<Binding, StepError> = probe.ask(to, request).await;
-        let mut test = Test { name, local: probe.local(), sent_to: to, asked, mapped: None, answered_from: None, failure: None };
-        match &answer {
-            Ok(binding) => {
-                test.mapped = Some(binding.mapped);
-                test.answered_from = Some(binding.source);
-            }
-            Err(error) => test.failure = Some(error.to_string()),
-        }
-        self.report.tests.push(test);
-        answer.ok()
-    }
-
-    /// Nothing over UDP: is it UDP, or the servers?
-    async fn blocked(mut self, servers: &[Vec<SocketAddr>]) -> Report {
-        self.report.classic = Classic::UdpBlocked;
-        let mut answers = false;
-        for server in asked(servers) {
-            answers = tokio::time::timeout(self.timeout, over_tcp(server, self.timeout)).await.is_ok_and(|answered| answered);
-            if answers {
-                self.report.server = server;
-                break;
-            }
-        }
-        self.report.tcp = Some(answers);
-        self.note(match answers {
-            true => "UDP blocked, TCP works: the server answers over TCP, and not over UDP.",
-            false => "No answer over UDP, none over TCP: the server is down, or everything is blocked on the way to it.",
-        });
+    /// Adds what all tests together tell.
+    fn finish(mut self) -> Report {
+        let session = self.session;
+        let loss = session.path.borrow().loss(Instant::now(), session.path.borrow().patience(session.total() / 12));
+        self.report.notes = session.notes.into_inner();
+        self.report.tests = session.tests.into_inner();
+        self.report.ports = Ports::of(&self.report.tests);
+        self.report.loss = LossReport::of(loss);
+        self.report.explain();
         self.report
     }
+}
 
-    fn note(&mut self, note: &str) {
-        self.report.notes.push(note.into());
+/// RFC 5780 §4.3, tests II and III, from the socket of test I.
+async fn mapping<N: Network>(
+    session: &Session<N>,
+    probe: &mut Probe<N::Socket>,
+    server: SocketAddr,
+    first: SocketAddr,
+    other: SocketAddr,
+) -> Behaviour {
+    let other_address = SocketAddr::new(other.ip(), server.port());
+    let Some(second) = session.question(probe, Question::plain("mapping II", other_address)).await else {
+        session.note(format!("The server's other address {other_address} does not answer: how the NAT maps cannot be told."));
+        return Behaviour::Unknown;
+    };
+    if second.mapped == first {
+        return Behaviour::EndpointIndependent;
+    }
+    match session.question(probe, Question::plain("mapping III", other)).await {
+        Some(third) if third.mapped == second.mapped => Behaviour::AddressDependent,
+        Some(_) => Behaviour::AddressAndPortDependent,
+        None => {
+            session.note(format!("{other} does not answer: whether the mapping depends on the port too cannot be told."));
+            Behaviour::Unknown
+        }
     }
 }
 
@@ -260,11 +273,4 @@ pub(super) fn asked(servers: &[Vec<SocketAddr>]) -> Vec<SocketAddr> {
 /// Whether the other address is one that tells something (RFC 5780 §7.4).
 pub(super) fn differs(server: SocketAddr, other: SocketAddr) -> bool {
     other.ip() != server.ip() && other.port() != server.port() && other.is_ipv4() == server.is_ipv4()
-}
-
-async fn over_tcp(server: SocketAddr, timeout: Duration) -> bool {
-    match Leg::open(&Target::direct(Transport::Tcp, server), Usage::NatDiscovery, &Trust::default()).await {
-        Ok(mut leg) => binding(&mut leg, server, Transport::Tcp, timing(timeout)).await.is_ok(),
-        Err(_) => false,
-    }
 }

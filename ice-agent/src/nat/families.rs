@@ -7,11 +7,12 @@ use anyhow::bail;
 
 use super::discovery::Discovery;
 use super::document::Document;
+use super::network::System;
 use super::over_tcp;
 use super::pace::Pace;
 use super::probe::local_address;
 use super::report::{Family, Report};
-use crate::discovery::Choice;
+use crate::discovery::{Choice, DiscoveryError, Families};
 use crate::net::target::Transport;
 use crate::uri::ServerUri;
 use crate::ways::Ways;
@@ -19,34 +20,44 @@ use crate::ways::Ways;
 /// So many of the addresses that a name resolves to are used, in each family.
 const MAX_ADDRESSES: usize = 4;
 
-/// Measures both families, or those that there is a way for.
+/// Measures both families, or those that there is a way for. Each begins as soon as its own addresses are known: a name server that is silent
+/// about one holds the other up no longer.
 ///
 /// # Errors
 /// No server has an address that could be asked.
 pub(super) async fn measure(servers: &[ServerUri], ways: &Ways, transport: Transport, timeout: Duration) -> anyhow::Result<Document> {
-    let choice = Choice { transport: Some(transport), nat_behaviour: true, ..ways.choice().clone() };
-    let mut known: Vec<Vec<SocketAddr>> = Vec::new();
-    let mut notes = Vec::new();
-    for server in servers {
-        match ways.discover_choosing(server, &choice).await {
-            Ok(discovered) => known.push(discovered.attempts().map(|(_, address)| address).collect()),
-            Err(error) => notes.push(format!("{server}: {error}")),
-        }
-    }
     let pace = Pace::default();
-    let measured = |family| one(family, &known, transport, timeout, pace.clone());
-    let (v4, v6) = tokio::join!(measured(Family::Ipv4), measured(Family::Ipv6));
+    let measured = |family: Family| {
+        let pace = pace.clone();
+        async move {
+            if !ways.choice().families.has(family.unspecified()) {
+                return (Ok(None), Resolved::default());
+            }
+            let resolved = resolve(family, servers, ways, transport).await;
+            (one(family, &resolved.known, transport, timeout, pace).await, resolved)
+        }
+    };
+    let ((v4, of_v4), (v6, of_v6)) = tokio::join!(measured(Family::Ipv4), measured(Family::Ipv6));
     let is_named = servers.iter().any(|server| server.host.ip().is_none());
+    let is_known = [&of_v4, &of_v6].iter().any(|resolved| !resolved.known.is_empty());
     let mut reports = Vec::new();
-    for (family, measured) in [(Family::Ipv4, v4), (Family::Ipv6, v6)] {
+    let mut notes = Vec::new();
+    for (family, measured, resolved) in [(Family::Ipv4, v4, of_v4), (Family::Ipv6, v6, of_v6)] {
         match measured {
             Ok(Some(report)) => reports.push(report),
-            // Whoever gives an address means its family.
-            Ok(None) if is_named && !known.is_empty() && choice.families.has(family.unspecified()) => {
+            Ok(None) if is_known && !resolved.failed.is_empty() => {
+                notes.extend(resolved.failed.iter().map(|failed| format!("{family}: {failed}.")));
+            }
+            // An address names its family.
+            Ok(None) if is_named && is_known && ways.choice().families.has(family.unspecified()) => {
                 notes.push(format!("{family}: no server has such an address."));
             }
             Ok(None) => {}
             Err(error) => notes.push(format!("{family}: {error:#}.")),
+        }
+        if !is_known {
+            let unknown = resolved.failed.into_iter().chain(resolved.absent).filter(|note| !notes.contains(note)).collect::<Vec<_>>();
+            notes.extend(unknown);
         }
     }
     let mut reports = reports.into_iter();
@@ -54,6 +65,30 @@ pub(super) async fn measure(servers: &[ServerUri], ways: &Ways, transport: Trans
         Some(first) => Ok(Document { first, other_family: reports.next(), left_out: notes }),
         None => bail!("{}", notes.join(" ")),
     }
+}
+
+/// What the servers' names lead to in one family.
+#[derive(Debug, Default)]
+struct Resolved {
+    known: Vec<Vec<SocketAddr>>,
+    /// Names of which this could not be found out.
+    failed: Vec<String>,
+    /// Names that have no address of the family.
+    absent: Vec<String>,
+}
+
+async fn resolve(family: Family, servers: &[ServerUri], ways: &Ways, transport: Transport) -> Resolved {
+    let families = if family == Family::Ipv4 { Families::V4 } else { Families::V6 };
+    let choice = Choice { transport: Some(transport), families, nat_behaviour: true, ..ways.choice().clone() };
+    let mut resolved = Resolved::default();
+    for server in servers {
+        match ways.discover_choosing(server, &choice).await {
+            Ok(discovered) => resolved.known.push(discovered.attempts().map(|(_, address)| address).collect()),
+            Err(error @ DiscoveryError::NoAddress(_)) => resolved.absent.push(format!("{server}: {error}")),
+            Err(error) => resolved.failed.push(format!("{server}: {error}")),
+        }
+    }
+    resolved
 }
 
 /// One family, if a server has an address of it.
@@ -72,7 +107,7 @@ async fn one(
     for server in servers.iter().flatten() {
         match local_address(*server).await {
             Ok(local) if transport == Transport::Tcp => return over_tcp::run(local, &servers, *server, timeout, pace).await.map(Some),
-            Ok(local) => return Discovery::new(*server, timeout, pace).run(local, &servers).await.map(Some),
+            Ok(local) => return Discovery::new(System, *server, timeout, pace).run(local, &servers).await.map(Some),
             Err(error) => {
                 unreachable.get_or_insert_with(|| anyhow::Error::new(error).context(format!("this host has no way to {server}")));
             }

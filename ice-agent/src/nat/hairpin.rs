@@ -1,42 +1,89 @@
 //! Whether the NAT turns datagrams around that are meant for its own outside (RFC 4787 §6, RFC 5780 §3.4).
 
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::net::{IpAddr, SocketAddr};
 
+use causeway_client::BindingRequest;
 use causeway_wire::{Class, MessageWriter, Method, TransactionId};
+use tokio::time::{Instant, sleep_until};
 
+use super::asking::Asking;
+use super::loss::{Evidence, Silence};
+use super::network::Network;
 use super::probe::Probe;
+use super::session::{Question, Session};
 
-/// So often each side sends.
-const ROUNDS: u32 = 3;
+/// How many times the longest question this may take before it is given up as unsettled.
+const MAX_TOTALS: u32 = 5;
 
-/// One of two sockets behind the NAT, and its outside.
-#[derive(Debug)]
-pub(super) struct Inside<'a> {
-    /// The socket.
-    pub(super) probe: &'a Probe,
-    /// Its address as a server saw it.
-    pub(super) mapped: SocketAddr,
+/// What two sockets behind the NAT saw of each other.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Hairpin {
+    /// Something came back.
+    TurnedAround,
+    /// Nothing did, and not because of loss.
+    Silent(Evidence),
+    /// Nothing did, and it could not be told why.
+    Unsettled,
 }
 
-/// Both send to the other's outside, so that a filter that lets in only what was sent to does not hide the answer. `true` if anything comes.
-pub(super) async fn turns_around(first: &Inside<'_>, second: &Inside<'_>, timeout: Duration) -> bool {
+/// Two fresh sockets, each of which sends to the other's outside (RFC 5780 §3.4), so that a filter that lets in only what was sent to does not
+/// hide the answer.
+///
+/// # Errors
+/// No socket.
+pub(super) async fn measure<N: Network>(session: &Session<N>, local: IpAddr, server: SocketAddr) -> anyhow::Result<Hairpin> {
+    let (mut first, mut second) = (session.probe(local).await?, session.probe(local).await?);
+    let question = Question::plain("hairpin", server);
+    let Some(first_seen) = session.question(&mut first, question).await else { return Ok(Hairpin::Unsettled) };
+    let Some(second_seen) = session.question(&mut second, question).await else { return Ok(Hairpin::Unsettled) };
+    let mut control = session.probe(local).await?;
+    let ends = [(&first, first_seen.mapped), (&second, second_seen.mapped)];
+    Ok(turns_around(session, ends, &mut control, server).await)
+}
+
+/// Both send to the other's outside until something comes or the silence is beyond doubt.
+async fn turns_around<N: Network>(
+    session: &Session<N>,
+    [(first, first_mapped), (second, second_mapped)]: [(&Probe<N::Socket>, SocketAddr); 2],
+    control: &mut Probe<N::Socket>,
+    server: SocketAddr,
+) -> Hairpin {
     let (to_second, to_first) = (request(), request());
-    for _ in 0..ROUNDS {
-        // A datagram that cannot be sent is one that does not come back.
-        let _ = first.probe.send(second.mapped, &to_second).await;
-        let _ = second.probe.send(first.mapped, &to_first).await;
-        let came = async {
-            tokio::select! {
-                () = first.probe.receive(&to_first) => {}
-                () = second.probe.receive(&to_second) => {}
-            }
-        };
-        if tokio::time::timeout(timeout / (2 * ROUNDS), came).await.is_ok() {
-            return true;
+    let interval = session.total() / 10;
+    let start = Instant::now();
+    let mut due = start;
+    let mut plain = Asking::new(server, BindingRequest::default(), start + interval / 2);
+    let mut silence = Silence::default();
+    loop {
+        let now = Instant::now();
+        if due <= now {
+            // A datagram that cannot be sent is one that does not come back.
+            let _ = first.send(second_mapped, &to_second).await;
+            let _ = second.send(first_mapped, &to_first).await;
+            silence.sent(now);
+            due = now + interval;
+        }
+        if let Some(at) = plain.go(control, session.pace(), Some(interval * 2)).await {
+            session.path.borrow_mut().asked(at);
+        }
+        let (now, patience) = (Instant::now(), session.patience());
+        let evidence = silence.evidence(&session.path.borrow(), now, patience, session.reach());
+        if evidence.is_enough() {
+            return Hairpin::Silent(evidence);
+        }
+        if now > start + session.total() * MAX_TOTALS {
+            return Hairpin::Unsettled;
+        }
+        let wake = [Some(due), plain.due(), silence.ripens(now, patience)].into_iter().flatten().min();
+        tokio::select! {
+            () = first.receive(&to_first) => return Hairpin::TurnedAround,
+            () = second.receive(&to_second) => return Hairpin::TurnedAround,
+            reply = control.reply() => if reply.outcome.is_ok() {
+                session.path.borrow_mut().answered(reply.asked, reply.asked.elapsed());
+            },
+            () = sleep_until(wake.unwrap_or(due)) => {}
         }
     }
-    false
 }
 
 /// A Binding request that nobody else sends.
@@ -46,34 +93,4 @@ fn request() -> Vec<u8> {
     let length = writer.expect("a header is shorter").finish();
     bytes.truncate(length);
     bytes
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TIMEOUT: Duration = Duration::from_millis(600);
-
-    async fn probe() -> Probe {
-        Probe::open("127.0.0.1".parse().unwrap(), TIMEOUT).await.unwrap()
-    }
-
-    #[tokio::test]
-    async fn rfc4787_6_what_comes_back_in_either_direction_was_turned_around() {
-        let (first, second, nowhere) = (probe().await, probe().await, probe().await);
-        // Without a NAT each socket is its own outside. One direction is enough: filters differ.
-        for [first_mapped, second_mapped] in [[first.local(), nowhere.local()], [nowhere.local(), second.local()]] {
-            let (first, second) = (Inside { probe: &first, mapped: first_mapped }, Inside { probe: &second, mapped: second_mapped });
-            assert!(turns_around(&first, &second, TIMEOUT).await);
-        }
-    }
-
-    #[tokio::test]
-    async fn rfc4787_6_other_datagrams_are_not_what_was_sent() {
-        let (first, second, nowhere) = (probe().await, probe().await, probe().await);
-        let stranger = request();
-        nowhere.send(first.local(), &stranger).await.unwrap();
-        let (first, second) = (Inside { probe: &first, mapped: nowhere.local() }, Inside { probe: &second, mapped: nowhere.local() });
-        assert!(!turns_around(&first, &second, TIMEOUT).await);
-    }
 }

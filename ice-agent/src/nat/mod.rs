@@ -1,5 +1,8 @@
 //! `ice-agent nat`: what the NATs between this host and a STUN server do with UDP (RFC 5780 §4.3, §4.4), in both families.
 //!
+//! Silence is told as a filter, as blocked or as no hairpin only when the chance that it is loss is below 0.1 %: see [`loss`]. Otherwise the report
+//! says `unknown`.
+//!
 //! Servers that have no other address (RFC 5780 §7.4, or RFC 3489's CHANGED-ADDRESS) tell less: two of them, whether the mapping is the same
 //! towards both.
 //!
@@ -12,26 +15,37 @@
 //! | `mapping`, `filtering` | `endpoint-independent`, `address-dependent`, `address-and-port-dependent`, `endpoint-dependent` (one of the two) or `unknown` |
 //! | `nat` | whether addresses are translated; `null` if that could not be told |
 //! | `local`, `mapped` | this host's address and port, and what the server saw |
-//! | `port_preserved` | whether the two ports are equal |
+//! | `ports` | what became of this host's ports in these tests: of how many `sockets` the port was `kept` towards every one of so many `destinations`, or `partly`; another host behind the NAT may change that |
 //! | `hairpin` | whether the NAT turns datagrams around that are meant for its own outside; `null` without a NAT, or if that could not be told |
 //! | `server`, `other_address` | the server's address that was asked, and its OTHER-ADDRESS |
 //! | `round_trip_ms` | of the first test |
 //! | `tcp` | whether the server answers over TCP; only tried if it does not over UDP |
-//! | `notes` | what could not be told, and why; sentences for people |
-//! | `tests` | each test: `name`, `local`, `sent_to`, `asked` (`change` flags), `mapped` and `answered_from`, or `failure` |
+//! | `loss` | how many plain `requests` had a known fate, and how many were `lost`, also in `percent` |
+//! | `doubt` | the chance that silence which is told as filtered, blocked or not turned around was loss: a number from 0 to 1; `null` if nothing of that kind is told |
+//! | `notes` | what could not be told, and why, and what to make of the rest; sentences for people |
+//! | `tests` | each test: `name`, `local`, `sent_to`, `asked` (`change` flags), how many `requests` were sent, `mapped` and `answered_from`, or `failure` |
 //! | `other_family` | the same keys of IPv6, where both were measured |
 //! | `left_out` | what was not measured, and why; sentences for people |
 
+mod asking;
 mod behaviour;
 mod comparison;
+mod dial;
 mod discovery;
 mod document;
 mod families;
+mod filtering;
 mod hairpin;
+mod loss;
+mod network;
+mod observed;
 mod over_tcp;
 mod pace;
 mod probe;
 mod report;
+mod session;
+#[cfg(test)]
+mod simulated;
 
 use std::time::Duration;
 
@@ -44,6 +58,7 @@ use crate::ways::WayArgs;
 
 pub use behaviour::{Behaviour, Classic};
 pub use document::Document;
+pub use observed::{LossReport, Ports};
 pub use report::{Family, Report, Test};
 
 /// Longest wait for one answer that may be asked for.
@@ -59,7 +74,7 @@ pub struct Args {
     /// How the servers are found.
     #[command(flatten)]
     pub ways: WayArgs,
-    /// How long each test waits for an answer, in seconds. A filter is found out by waiting in vain.
+    /// How long each request waits for its answer, in seconds. Silence counts after 2.5 s at the earliest, and later on a path that loses packets.
     #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = seconds)]
     pub timeout: Duration,
     /// Print JSON instead of a table.

@@ -3,21 +3,28 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::Context;
 use causeway_client::Binding;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpSocket;
+use tokio::time::{Instant, sleep};
 
 use super::behaviour::{Behaviour, Classic};
 use super::comparison::{self, Sight};
+use super::dial;
 use super::discovery::{MAX_COMPARED, asked, differs};
+use super::loss::LONGEST_BURST;
+use super::observed::Ports;
 use super::pace::Pace;
-use super::probe::timing;
 use super::report::{Report, Test};
 use crate::check::{StepError, binding};
 use crate::net::leg::Leg;
 use crate::net::target::Transport;
+
+/// How many times the longest wait a test goes on where other connections are answered.
+const MAX_TIMEOUTS: u32 = 5;
 
 /// The connections, which stay open so that the NAT keeps its mappings.
 struct OverTcp {
@@ -63,6 +70,8 @@ pub(super) async fn run(
         }
     }
     run.conclude(&sights);
+    run.report.ports = Ports::of(&run.report.tests);
+    run.report.explain();
     Ok(run.report)
 }
 
@@ -77,7 +86,8 @@ impl OverTcp {
     async fn test(&mut self, name: &'static str, to: SocketAddr) -> Option<Binding> {
         self.pace.next().await;
         let answer = self.ask(to).await;
-        let mut test = Test { name, local: self.local, sent_to: to, asked: "the same", mapped: None, answered_from: None, failure: None };
+        let mut test =
+            Test { name, local: self.local, sent_to: to, asked: "the same", requests: 1, mapped: None, answered_from: None, failure: None };
         match &answer {
             Ok(binding) => {
                 test.mapped = Some(binding.mapped);
@@ -89,14 +99,37 @@ impl OverTcp {
         answer.ok()
     }
 
+    /// Asks from the port of all tests. Its silence counts when connections from other ports, which may be open at the same time, are silent too.
     async fn ask(&mut self, to: SocketAddr) -> Result<Binding, StepError> {
-        let connecting = async { socket(self.local)?.connect(to).await };
-        let timed_out = |_| io::Error::new(io::ErrorKind::TimedOut, "no answer over TCP");
-        let stream: TcpStream = tokio::time::timeout(self.timeout, connecting).await.map_err(timed_out)??;
-        let mut leg = Leg::over(stream)?;
-        let bound = binding(&mut leg, to, Transport::Tcp, timing(self.timeout)).await;
+        let total = self.timeout.max(LONGEST_BURST + LONGEST_BURST / 4);
+        let witness = async {
+            // Later than any path with an ordinary delay needs.
+            sleep(total / 4).await;
+            dial::answers(to, total - total / 4).await
+        };
+        let local = self.local;
+        let asking = async {
+            let end = Instant::now() + total * MAX_TIMEOUTS;
+            let stream = loop {
+                match tokio::time::timeout(total, async { socket(local)?.connect(to).await }).await {
+                    Ok(connected) => break connected?,
+                    Err(_) if Instant::now() < end => {}
+                    Err(_) => return Err(silence()),
+                }
+            };
+            let mut leg = Leg::over(stream)?;
+            // The system repeats what it has sent over the connection, more and more seldom.
+            let bound = binding(&mut leg, to, Transport::Tcp, dial::timing(total * MAX_TIMEOUTS)).await?;
+            Ok((leg, bound))
+        };
+        let mut asking = pin!(asking);
+        let ended = tokio::select! {
+            ended = &mut asking => ended,
+            answers = witness => if answers { asking.await } else { Err(silence()) },
+        };
+        let (leg, bound) = ended?;
         self.open.push(leg);
-        bound
+        Ok(bound)
     }
 
     fn conclude(&mut self, sights: &[Sight]) {
@@ -109,7 +142,6 @@ impl OverTcp {
         self.report.local = Some(self.local);
         self.report.mapped = Some(first.mapped);
         self.report.nat = Some(nat);
-        self.report.port_preserved = Some(first.mapped.port() == self.local.port());
         self.report.mapping = if nat { comparison::mapping(sights) } else { Behaviour::EndpointIndependent };
         if self.report.mapping == Behaviour::Unknown {
             let note = "How the NAT maps cannot be told by one address; name a second server, at another address, by another --server.";
@@ -118,6 +150,10 @@ impl OverTcp {
         self.report.notes.push("How connections are filtered cannot be told: no STUN server opens one.".into());
         self.report.classic = Classic::of(nat, self.report.mapping, Behaviour::Unknown);
     }
+}
+
+fn silence() -> StepError {
+    io::Error::new(io::ErrorKind::TimedOut, "no answer over TCP").into()
 }
 
 /// Bound, and willing to share its port with the others.

@@ -1,10 +1,9 @@
 //! "A client SHOULD NOT generate more than ten new STUN transactions per second and SHOULD pace them such that the retransmission timeouts
 //! (RTOs) do not synchronize the retransmissions of each transaction" (RFC 5780 §5).
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
 
 /// Between the beginnings of two transactions.
@@ -15,13 +14,17 @@ const INTERVAL: Duration = Duration::from_millis(100);
 pub(super) struct Pace(Arc<Mutex<Option<Instant>>>);
 
 impl Pace {
+    /// Takes the next slot, which is now or soon.
+    pub(super) fn slot(&self, now: Instant) -> Instant {
+        let mut next = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = next.map_or(now, |next| next.max(now));
+        *next = Some(slot + INTERVAL);
+        slot
+    }
+
     /// Waits until a transaction may begin, one waiter after the other.
     pub(super) async fn next(&self) {
-        let mut next = self.0.lock().await;
-        if let Some(due) = *next {
-            sleep_until(due).await;
-        }
-        *next = Some(Instant::now() + INTERVAL);
+        sleep_until(self.slot(Instant::now())).await;
     }
 }
 
@@ -46,7 +49,7 @@ mod tests {
         began.sort_unstable();
         assert!(began.windows(2).all(|two| two[1] - two[0] >= 100), "{began:?}");
         assert_eq!(began.iter().filter(|at| **at < 1000).count(), 10, "{began:?}");
-        // Who took his time does not have to wait.
+        // After a pause there is no wait.
         assert_eq!(began[0], 0);
     }
 }

@@ -1,36 +1,57 @@
 //! One socket from which Binding requests go to any of the server's addresses.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use causeway_client::{Binding, BindingRequest, StunClient, StunConfig, Timing};
+use causeway_client::{Binding, BindingId, BindingRequest, Failure, StunClient, StunConfig, Timing};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::net::UdpSocket;
+use tokio::time::Instant;
 
-use crate::check::StepError;
+use super::network::Datagrams;
 
 /// Larger than any Binding answer.
 const MAX_ANSWER: usize = 2048;
 /// Pause after a failed read.
 const ERROR_PAUSE: Duration = Duration::from_millis(10);
+/// How long to wait where nothing is open.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// A socket that has not been used before, and so no mapping in any NAT.
 #[derive(Debug)]
-pub(super) struct Probe {
-    socket: UdpSocket,
+pub(super) struct Probe<S> {
+    socket: S,
     client: StunClient,
     local: SocketAddr,
+    open: HashMap<BindingId, Instant>,
+    unsent: Option<io::Error>,
 }
 
-impl Probe {
-    /// Opens one on this host's address.
-    pub(super) async fn open(local: IpAddr, timeout: Duration) -> io::Result<Self> {
-        let socket = UdpSocket::bind((local, 0)).await?;
+/// The end of one request.
+#[derive(Debug)]
+pub(super) struct Reply {
+    /// When the request went out.
+    pub(super) asked: Instant,
+    /// The answer; [`Failure::TimedOut`] if none came.
+    pub(super) outcome: Result<Binding, Failure>,
+}
+
+impl<S: Datagrams> Probe<S> {
+    /// Uses this socket; each request is waited for as long as `timeout`.
+    ///
+    /// # Errors
+    /// The socket's error.
+    pub(super) fn over(socket: S, timeout: Duration) -> io::Result<Self> {
         let local = socket.local_addr()?;
-        let config = StunConfig { timing: timing(timeout), ..StunConfig::default() };
-        Ok(Self { socket, client: StunClient::new(config, StdRng::from_rng(&mut rand::rng())), local })
+        // Deviation: RFC 8489 §6.2.1: a request is not repeated. A test is repeated instead, as a transaction of its own, in even steps and not
+        // more than ten a second (RFC 5780 §5): then each answer tells which request it belongs to, and so how many were lost.
+        let timing = Timing { rto: timeout, longest: timeout, requests: 1, last_wait: 1, reliable: timeout };
+        let config = StunConfig { timing, ..StunConfig::default() };
+        let client = StunClient::new(config, StdRng::from_rng(&mut rand::rng()));
+        Ok(Self { socket, client, local, open: HashMap::new(), unsent: None })
     }
 
     /// Its address.
@@ -38,9 +59,14 @@ impl Probe {
         self.local
     }
 
+    /// Why the last request that could not be sent was not sent.
+    pub(super) fn unsent(&self) -> Option<&io::Error> {
+        self.unsent.as_ref()
+    }
+
     /// Sends a datagram that is not a request of its own.
     pub(super) async fn send(&self, to: SocketAddr, datagram: &[u8]) -> io::Result<()> {
-        self.socket.send_to(datagram, to).await.map(|_| ())
+        self.socket.send_to(datagram, to).await
     }
 
     /// Waits until this very datagram comes.
@@ -56,36 +82,38 @@ impl Probe {
         }
     }
 
-    /// One request, repeated until it is answered or the time is over.
-    pub(super) async fn ask(&mut self, server: SocketAddr, request: BindingRequest) -> Result<Binding, StepError> {
-        let id = self.client.bind(Instant::now(), server, request);
-        let mut buffer = [0; MAX_ANSWER];
-        loop {
-            while let Some(transmit) = self.client.poll_transmit() {
-                self.socket.send_to(&transmit.payload, transmit.destination).await?;
-            }
-            while let Some(event) = self.client.poll_event() {
-                if event.id == id {
-                    return Ok(event.outcome?);
-                }
-            }
-            let due = self.client.poll_timeout().unwrap_or_else(Instant::now);
-            tokio::select! {
-                received = self.socket.recv_from(&mut buffer) => match received {
-                    Ok((length, source)) => drop(self.client.handle_input(Instant::now(), source, &buffer[..length])),
-                    // An ICMP error for an earlier datagram, on some systems: the answer may come all the same.
-                    Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
-                    Err(error) => return Err(error.into()),
-                },
-                () = tokio::time::sleep_until(due.into()) => self.client.handle_timeout(Instant::now()),
+    /// Sends one request; [`reply`](Self::reply) tells what becomes of it. A request that this host cannot send counts as lost: a full queue or
+    /// a route that is away for a moment is no filter of the path.
+    pub(super) async fn ask(&mut self, now: Instant, server: SocketAddr, request: BindingRequest) {
+        let id = self.client.bind(now.into_std(), server, request);
+        self.open.insert(id, now);
+        while let Some(transmit) = self.client.poll_transmit() {
+            if let Err(error) = self.socket.send_to(&transmit.payload, transmit.destination).await {
+                self.unsent = Some(error);
             }
         }
     }
-}
 
-/// Three requests, the last one waited for as long as the others together.
-pub(super) fn timing(timeout: Duration) -> Timing {
-    Timing { rto: timeout / 6, requests: 3, last_wait: 3, reliable: timeout }
+    /// The next request that is answered or given up. Cancel safe.
+    pub(super) async fn reply(&mut self) -> Reply {
+        let mut buffer = [0; MAX_ANSWER];
+        loop {
+            while let Some(event) = self.client.poll_event() {
+                if let Some(asked) = self.open.remove(&event.id) {
+                    return Reply { asked, outcome: event.outcome };
+                }
+            }
+            let due = self.client.poll_timeout().map_or_else(|| Instant::now() + IDLE, Instant::from_std);
+            tokio::select! {
+                received = self.socket.recv_from(&mut buffer) => match received {
+                    Ok((length, source)) => drop(self.client.handle_input(Instant::now().into_std(), source, &buffer[..length])),
+                    // An ICMP error for an earlier datagram, on some systems: the answer may come all the same.
+                    Err(_) => tokio::time::sleep(ERROR_PAUSE).await,
+                },
+                () = tokio::time::sleep_until(due) => self.client.handle_timeout(Instant::now().into_std()),
+            }
+        }
+    }
 }
 
 /// This host's address on the way to the server; nothing is sent.

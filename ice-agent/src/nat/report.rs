@@ -6,6 +6,7 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use serde::Serialize;
 
 use super::behaviour::{Behaviour, Classic};
+use super::observed::{LossReport, Ports, percent};
 use crate::net::target::Transport;
 
 /// One of the two.
@@ -62,8 +63,8 @@ pub struct Report {
     pub local: Option<SocketAddr>,
     /// What the server saw in the first test.
     pub mapped: Option<SocketAddr>,
-    /// Whether the two ports are equal.
-    pub port_preserved: Option<bool>,
+    /// What became of this host's ports in these tests.
+    pub ports: Option<Ports>,
     /// Whether the NAT turns datagrams around that are meant for its own outside; not tried without a NAT.
     pub hairpin: Option<bool>,
     /// The server's address that was asked.
@@ -74,7 +75,11 @@ pub struct Report {
     pub round_trip_ms: Option<f64>,
     /// Whether the server answers over TCP; only tried if it does not over UDP.
     pub tcp: Option<bool>,
-    /// What could not be told, and why.
+    /// How much was lost on the path.
+    pub loss: Option<LossReport>,
+    /// The chance that something was taken for filtered, blocked or not turned around that was lost; `None` where nothing of that kind is said.
+    pub doubt: Option<f64>,
+    /// What could not be told, and why, and what to make of the rest.
     pub notes: Vec<String>,
     /// The tests in their order.
     pub tests: Vec<Test>,
@@ -91,6 +96,8 @@ pub struct Test {
     pub sent_to: SocketAddr,
     /// From where the answer was asked to come.
     pub asked: &'static str,
+    /// How often it was asked.
+    pub requests: u32,
     /// What the server saw.
     pub mapped: Option<SocketAddr>,
     /// From where the answer came.
@@ -111,12 +118,14 @@ impl Report {
             nat: None,
             local: None,
             mapped: None,
-            port_preserved: None,
+            ports: None,
             hairpin: None,
             server,
             other_address: None,
             round_trip_ms: None,
             tcp: None,
+            loss: None,
+            doubt: None,
             notes: Vec::new(),
             tests: Vec::new(),
         }
@@ -139,7 +148,7 @@ impl fmt::Display for Report {
         row("filtering", self.filtering.to_string());
         row("local address", or_unknown(self.local));
         row("mapped address", or_unknown(self.mapped));
-        row("port preserved", yes_no(self.port_preserved).into());
+        row("own port", self.own_port());
         if self.nat == Some(true) && self.transport == Transport::Udp {
             row("hairpin", yes_no(self.hairpin).into());
         }
@@ -150,6 +159,12 @@ impl fmt::Display for Report {
         }
         if let Some(tcp) = self.tcp {
             row("server over TCP", if tcp { "answers" } else { "no answer" }.into());
+        }
+        if let Some(loss) = &self.loss {
+            row("loss", format!("{} of {} requests", loss.lost, loss.requests));
+        }
+        if let Some(doubt) = self.doubt {
+            row("doubt", percent(doubt));
         }
         writeln!(f, "{summary}")?;
         writeln!(f, "{}", self.tests_table())?;
@@ -172,16 +187,59 @@ impl Report {
         }
     }
 
+    fn own_port(&self) -> String {
+        match self.ports {
+            None => "unknown".into(),
+            Some(Ports { sockets, kept, .. }) => format!("kept by {kept} of {sockets} sockets in these tests"),
+        }
+    }
+
+    /// Says what the findings rest on, and what follows from them.
+    pub(super) fn explain(&mut self) {
+        if let Some(LossReport { requests, lost, .. }) = self.loss.filter(|loss| loss.lost > 0) {
+            let doubt = self.doubt.map_or_else(String::new, |doubt| {
+                format!(" The chance that silence which this report takes for an answer was loss is {}.", percent(doubt))
+            });
+            self.notes.push(format!("{lost} of {requests} requests were lost.{doubt}"));
+        }
+        if self.nat != Some(true) {
+            return;
+        }
+        if let Some(Ports { sockets, kept, partly, destinations }) = self.ports
+            && (kept + partly > 0 || self.mapping == Behaviour::EndpointIndependent)
+        {
+            self.notes.push(format!(
+                "{kept} of {sockets} sockets kept their port in these tests, towards {destinations} destinations. Tests from one host cannot show \
+                 what the NAT does when another host uses the same port: Linux masquerade then moves the port, and a socket whose port was moved \
+                 once keeps the moved one for later destinations."
+            ));
+            if partly > 0 {
+                self.notes.push(format!(
+                    "{partly} sockets kept their port towards some destinations only. They may have met the same port of another host, and then the \
+                     mapping depends on the other end less than it seems: test again, which takes other ports."
+                ));
+            }
+        }
+        if self.transport == Transport::Udp {
+            self.notes.push(
+                "An application should send something at least every 25 s: a NAT on Linux forgets a mapping after 30 s of silence if all its \
+                 packets fell into its first 2 s, and after 120 s otherwise."
+                    .into(),
+            );
+        }
+    }
+
     fn tests_table(&self) -> Table {
         let mut table = Table::new();
-        table.load_style(UTF8_FULL_CONDENSED).set_header(["test", "from", "to", "answer asked from", "result"]);
+        table.load_style(UTF8_FULL_CONDENSED).set_header(["test", "from", "to", "answer asked from", "sent", "result"]);
         for test in &self.tests {
             let result = match (&test.failure, test.mapped) {
                 (Some(failure), _) => failure.clone(),
                 (None, Some(mapped)) => format!("mapped {mapped}"),
                 (None, None) => "answered".into(),
             };
-            table.add_row([test.name.into(), test.local.to_string(), test.sent_to.to_string(), test.asked.to_owned(), result]);
+            let (local, to, sent) = (test.local.to_string(), test.sent_to.to_string(), test.requests.to_string());
+            table.add_row([test.name.into(), local, to, test.asked.to_owned(), sent, result]);
         }
         table
     }

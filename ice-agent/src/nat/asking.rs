@@ -1,0 +1,50 @@
+//! The same request again and again: when the next one is due.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use causeway_client::BindingRequest;
+use tokio::time::Instant;
+
+use super::network::Datagrams;
+use super::pace::Pace;
+use super::probe::Probe;
+
+/// A request that is repeated from one socket.
+#[derive(Debug)]
+pub(super) struct Asking {
+    to: SocketAddr,
+    request: BindingRequest,
+    due: Option<Instant>,
+    has_slot: bool,
+}
+
+impl Asking {
+    /// The first request is due at `first`.
+    pub(super) fn new(to: SocketAddr, request: BindingRequest, first: Instant) -> Self {
+        Self { to, request, due: Some(first), has_slot: false }
+    }
+
+    /// When [`go`](Self::go) has something to do; `None` when no request is to follow.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Sends the request if it is due and the pace allows; when it went out. The next one follows after `interval`.
+    pub(super) async fn go<S: Datagrams>(&mut self, probe: &mut Probe<S>, pace: &Pace, interval: Option<Duration>) -> Option<Instant> {
+        let now = Instant::now();
+        let due = self.due.filter(|due| *due <= now)?;
+        if !self.has_slot {
+            let slot = pace.slot(now);
+            if slot > now {
+                (self.due, self.has_slot) = (Some(slot), true);
+                return None;
+            }
+        }
+        // The schedule keeps its steps, however late one of them was.
+        let next = interval.map(|interval| (due + interval).max(now));
+        (self.due, self.has_slot) = (next, false);
+        probe.ask(now, self.to, self.request).await;
+        Some(now)
+    }
+}

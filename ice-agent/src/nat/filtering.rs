@@ -1,0 +1,119 @@
+//! RFC 5780 §4.4, on a path that may lose packets.
+
+use std::net::{IpAddr, SocketAddr};
+
+use causeway_wire::attribute::ChangeRequest;
+
+use super::behaviour::Behaviour;
+use super::loss::{MAX_CHANCE_AT_ORIGIN, Silence};
+use super::network::Network;
+use super::probe::Probe;
+use super::session::{Question, Session, Trial};
+
+/// How the path filters, and how sure that is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Filtering {
+    pub(super) behaviour: Behaviour,
+    /// The chance that a filter was found where there was only loss.
+    pub(super) doubt: f64,
+}
+
+impl Filtering {
+    fn sure(behaviour: Behaviour) -> Self {
+        Self { behaviour, doubt: 0.0 }
+    }
+}
+
+/// One of the two filtering tests.
+enum Found {
+    /// The answer came in.
+    Open,
+    /// It was filtered; the chance that it was lost.
+    Closed(f64),
+    /// It could not be told.
+    Unknown,
+}
+
+/// RFC 5780 §4.4, tests II and III. Silence means a filter only if the address that should have answered does so when it is asked itself, and
+/// if it is not loss.
+///
+/// # Errors
+/// No socket.
+pub(super) async fn measure<N: Network>(
+    session: &Session<N>,
+    local: IpAddr,
+    server: SocketAddr,
+    other: SocketAddr,
+) -> anyhow::Result<Filtering> {
+    let mut control = session.probe(local).await?;
+    let change = ChangeRequest { change_ip: true, change_port: true };
+    let doubt = match test(session, &mut control, Question { name: "filtering II", to: server, change }, other).await? {
+        Found::Open => return Ok(Filtering::sure(Behaviour::EndpointIndependent)),
+        Found::Unknown => return Ok(Filtering::sure(Behaviour::Unknown)),
+        Found::Closed(doubt) => doubt,
+    };
+    let other_port = SocketAddr::new(server.ip(), other.port());
+    let change = ChangeRequest { change_ip: false, change_port: true };
+    Ok(match test(session, &mut control, Question { name: "filtering III", to: server, change }, other_port).await? {
+        Found::Open => Filtering { behaviour: Behaviour::AddressDependent, doubt },
+        Found::Unknown => Filtering::sure(Behaviour::Unknown),
+        Found::Closed(more) => Filtering { behaviour: Behaviour::AddressAndPortDependent, doubt: doubt + more },
+    })
+}
+
+/// Asks for an answer from `origin` at a fresh socket.
+async fn test<N: Network>(
+    session: &Session<N>,
+    control: &mut Probe<N::Socket>,
+    question: Question,
+    origin: SocketAddr,
+) -> anyhow::Result<Found> {
+    let mut probe = session.probe(control.local().ip()).await?;
+    let mut silence = Silence::default();
+    let trial = session.trial(&mut probe, control, question, &mut silence, 0).await;
+    record(session, question, &probe, &silence, &trial);
+    match trial {
+        Trial::Silent(_) => {}
+        trial => return Ok(not_silent(session, trial, origin)),
+    }
+    // From a socket of its own: if the first test goes on, its filter is still closed.
+    let mut asking = session.probe(control.local().ip()).await?;
+    let (answered, lost) = session.sample(&mut asking, Question::plain("filtering IV", origin)).await;
+    if answered == 0 {
+        session.note(format!("{origin} does not answer even when it is asked itself: filtering cannot be told."));
+        return Ok(Found::Unknown);
+    }
+    // The way from there may lose more than the way from the server's first address.
+    let share = f64::from(lost + 1) / f64::from(answered + lost + 2);
+    let least = (MAX_CHANCE_AT_ORIGIN.ln() / share.ln()).ceil() as u32;
+    let trial = session.trial(&mut probe, control, question, &mut silence, least).await;
+    Ok(match trial {
+        Trial::Silent(evidence) => Found::Closed(evidence.chance),
+        trial => not_silent(session, trial, origin),
+    })
+}
+
+fn not_silent<N: Network>(session: &Session<N>, trial: Trial, origin: SocketAddr) -> Found {
+    match trial {
+        Trial::Answered(binding) if binding.source == origin => return Found::Open,
+        Trial::Answered(binding) => session.note(format!(
+            "Asked to answer from {origin}, the server answered from {}: filtering cannot be told.",
+            binding.source
+        )),
+        Trial::Refused => session.note("The server refuses CHANGE-REQUEST: filtering cannot be told."),
+        Trial::Silent(_) | Trial::Unsettled => session.note(format!(
+            "No answer came from {origin}, but the path loses so much that this may be loss: filtering cannot be told. Try again when it is quiet."
+        )),
+    }
+    Found::Unknown
+}
+
+fn record<N: Network>(session: &Session<N>, question: Question, probe: &Probe<N::Socket>, silence: &Silence, trial: &Trial) {
+    let outcome = match trial {
+        Trial::Answered(binding) => Ok(binding.clone()),
+        Trial::Refused => Err("the server refuses the request".to_owned()),
+        Trial::Silent(evidence) => Err(format!("no answer to any of {} requests", evidence.requests)),
+        Trial::Unsettled => Err("no answer, and much is lost on the path".to_owned()),
+    };
+    session.record(question, probe.local(), silence.requests(), &outcome);
+}

@@ -1,0 +1,88 @@
+//! What the tests saw beside the behaviour that they are for: what became of the ports, and how much was lost.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use serde::Serialize;
+
+use super::loss::Loss;
+use super::report::Test;
+
+/// What became of this host's ports in these tests; another host behind the same NAT may change that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Ports {
+    /// Sockets that a server told an address of.
+    pub sockets: u32,
+    /// How many of them had their own port outside, too, towards every destination.
+    pub kept: u32,
+    /// How many had it towards some destinations only.
+    pub partly: u32,
+    /// Destinations that told of it.
+    pub destinations: u32,
+}
+
+impl Ports {
+    /// Of the tests that were answered; `None` if there is none.
+    pub(super) fn of(tests: &[Test]) -> Option<Self> {
+        // Whether the port was kept, and whether it was not.
+        let mut sockets: BTreeMap<SocketAddr, (bool, bool)> = BTreeMap::new();
+        let mut destinations: Vec<SocketAddr> = Vec::new();
+        for (test, mapped) in tests.iter().filter_map(|test| test.mapped.map(|mapped| (test, mapped))) {
+            let (kept, moved) = sockets.entry(test.local).or_default();
+            *(if mapped.port() == test.local.port() { kept } else { moved }) = true;
+            destinations.push(test.sent_to);
+        }
+        destinations.sort_unstable();
+        destinations.dedup();
+        let count = |wanted| sockets.values().filter(|seen| **seen == wanted).count() as u32;
+        (!sockets.is_empty()).then_some(Self {
+            sockets: sockets.len() as u32,
+            kept: count((true, false)),
+            partly: count((true, true)),
+            destinations: destinations.len() as u32,
+        })
+    }
+}
+
+/// How many plain requests were answered and lost, of those whose fate is known.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct LossReport {
+    /// Requests that any path without loss would have brought an answer to.
+    pub requests: u32,
+    /// How many of them were not answered.
+    pub lost: u32,
+    /// The same in per cent.
+    pub percent: f64,
+}
+
+impl LossReport {
+    /// `None` if there was no such request.
+    pub(super) fn of(loss: Loss) -> Option<Self> {
+        let Loss { answered, lost } = loss;
+        let requests = answered + lost;
+        let percent = (f64::from(lost) * 1000.0 / f64::from(requests.max(1))).round() / 10.0;
+        (answered > 0).then_some(Self { requests, lost, percent })
+    }
+}
+
+/// A chance as people write it.
+pub(super) fn percent(chance: f64) -> String {
+    let percent = chance * 100.0;
+    match percent {
+        _ if percent < 0.001 => "below 0.001 %".into(),
+        _ if percent < 0.1 => format!("{percent:.3} %"),
+        _ => format!("{percent:.1} %"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chances_are_written_for_people() {
+        for (chance, text) in [(1e-9, "below 0.001 %"), (0.000_976, "0.098 %"), (0.5, "50.0 %")] {
+            assert_eq!(percent(chance), text);
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! What the tests of one family share, and the two ways in which they ask.
+
+use std::cell::{Cell, RefCell};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::Context;
+use causeway_client::{Binding, BindingRequest, Failure};
+use causeway_wire::attribute::ChangeRequest;
+use tokio::time::{Instant, sleep_until};
+
+use super::asking::Asking;
+use super::loss::{Evidence, LONGEST_BURST, Path, Silence};
+use super::network::Network;
+use super::pace::Pace;
+use super::probe::Probe;
+use super::report::Test;
+
+/// Requests of one question. If every second request were lost, the chance that all of them are would be 0.1 %.
+pub(super) const REQUESTS: usize = 10;
+/// How many times the timeout a test may take before it is given up as unsettled.
+const MAX_TIMEOUTS: u32 = 5;
+
+/// The network, the clock and what has been seen so far.
+#[derive(Debug)]
+pub(super) struct Session<N> {
+    pub(super) network: N,
+    timeout: Duration,
+    pace: Pace,
+    pub(super) path: RefCell<Path>,
+    pub(super) tests: RefCell<Vec<Test>>,
+    pub(super) notes: RefCell<Vec<String>>,
+    /// Whether a question was answered with an error.
+    pub(super) was_refused: Cell<bool>,
+}
+
+/// A question to a server: what it is called, and from where the answer is to come.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Question {
+    pub(super) name: &'static str,
+    pub(super) to: SocketAddr,
+    pub(super) change: ChangeRequest,
+}
+
+impl Question {
+    /// A plain one.
+    pub(super) fn plain(name: &'static str, to: SocketAddr) -> Self {
+        Self { name, to, change: ChangeRequest::default() }
+    }
+
+    fn request(self) -> BindingRequest {
+        let changes = self.change.change_ip || self.change.change_port;
+        BindingRequest { change: changes.then_some(self.change), ..BindingRequest::default() }
+    }
+
+    fn asked(self) -> &'static str {
+        match (self.change.change_ip, self.change.change_port) {
+            (false, false) => "the same",
+            (true, false) => "other address",
+            (false, true) => "other port",
+            (true, true) => "other address and port",
+        }
+    }
+}
+
+/// What came of a test that is repeated until silence is beyond doubt.
+#[derive(Debug)]
+pub(super) enum Trial {
+    /// An answer.
+    Answered(Binding),
+    /// An error response, or an answer that says nothing.
+    Refused,
+    /// No answer, and not because of loss.
+    Silent(Evidence),
+    /// No answer, and so much was lost that this tells nothing.
+    Unsettled,
+}
+
+impl<N: Network> Session<N> {
+    pub(super) fn new(network: N, timeout: Duration, pace: Pace) -> Self {
+        let (path, tests, notes) = Default::default();
+        Self { network, timeout, pace, path, tests, notes, was_refused: Cell::new(false) }
+    }
+
+    /// What keeps the requests apart.
+    pub(super) fn pace(&self) -> &Pace {
+        &self.pace
+    }
+
+    /// How long one answer is waited for.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// How long a question takes that is not answered: the timeout, but always longer than a burst of loss.
+    pub(super) fn total(&self) -> Duration {
+        self.timeout.max(LONGEST_BURST + LONGEST_BURST / 4)
+    }
+
+    /// How long after a request its answer is no longer expected.
+    pub(super) fn patience(&self) -> Duration {
+        self.path.borrow().patience(self.total() / 12)
+    }
+
+    /// How near to a request an answered one has to be for it to count.
+    pub(super) fn reach(&self) -> Duration {
+        self.total() / 5
+    }
+
+    /// A fresh socket.
+    pub(super) async fn probe(&self, local: IpAddr) -> anyhow::Result<Probe<N::Socket>> {
+        let socket = self.network.open(local).await.context("no socket")?;
+        Probe::over(socket, self.timeout).context("no socket")
+    }
+
+    pub(super) fn note(&self, note: impl Into<String>) {
+        self.notes.borrow_mut().push(note.into());
+    }
+
+    /// Asks until an answer comes, at most [`REQUESTS`] times. No answer is told as such; it says nothing about the reason.
+    pub(super) async fn question(&self, probe: &mut Probe<N::Socket>, question: Question) -> Option<Binding> {
+        let step = self.total() / 12;
+        let start = Instant::now();
+        let mut asking = Asking::new(question.to, question.request(), start);
+        let mut sent: Vec<Instant> = Vec::new();
+        let outcome = loop {
+            // The first wait is RFC 8489's RTO; the last request has as long as two steps.
+            let next = match sent.len() {
+                0 => Some(step * 2),
+                many if many + 1 < REQUESTS => Some(step),
+                _ => None,
+            };
+            sent.extend(asking.go(probe, &self.pace, next).await);
+            let wake = asking.due().unwrap_or(start + self.total());
+            tokio::select! {
+                reply = probe.reply() => match reply.outcome {
+                    Ok(binding) => {
+                        self.answered(&sent, reply.asked);
+                        break Ok(binding);
+                    }
+                    Err(Failure::TimedOut) => {}
+                    Err(failure) => {
+                        self.was_refused.set(true);
+                        break Err(failure.to_string());
+                    }
+                },
+                () = sleep_until(wake), if asking.due().is_some() => {}
+                () = sleep_until(start + self.total()), if asking.due().is_none() => {
+                    break Err(probe.unsent().map_or_else(|| Failure::TimedOut.to_string(), ToString::to_string));
+                }
+            }
+        };
+        self.record(question, probe.local(), sent.len(), &outcome);
+        outcome.ok()
+    }
+
+    /// The request of this time was answered; those before it were lost, if their answers would have come by now.
+    fn answered(&self, sent: &[Instant], answered: Instant) {
+        let took = answered.elapsed();
+        let mut path = self.path.borrow_mut();
+        for before in sent.iter().filter(|at| **at < answered && at.elapsed() > took * 2) {
+            path.asked(*before);
+        }
+        path.answered(answered, took);
+    }
+
+    /// Asks until an answer comes, or until the silence is beyond doubt and has at least `least` requests, while `control` keeps asking the
+    /// server plain requests. `silence` has the requests of before, if this goes on with a test.
+    pub(super) async fn trial(
+        &self,
+        probe: &mut Probe<N::Socket>,
+        control: &mut Probe<N::Socket>,
+        question: Question,
+        silence: &mut Silence,
+        least: u32,
+    ) -> Trial {
+        let interval = self.total() / 8;
+        let start = Instant::now();
+        let mut asking = Asking::new(question.to, question.request(), start);
+        let mut plain = Asking::new(question.to, BindingRequest::default(), start + interval / 2);
+        loop {
+            if let Some(at) = asking.go(probe, &self.pace, Some(interval)).await {
+                silence.sent(at);
+            }
+            if let Some(at) = plain.go(control, &self.pace, Some(interval * 2)).await {
+                self.path.borrow_mut().asked(at);
+            }
+            let (now, patience) = (Instant::now(), self.patience());
+            let evidence = silence.evidence(&self.path.borrow(), now, patience, self.reach());
+            if evidence.is_enough() && evidence.requests >= least {
+                return Trial::Silent(evidence);
+            }
+            if now > start + self.total() * MAX_TIMEOUTS {
+                return Trial::Unsettled;
+            }
+            let wake = [asking.due(), plain.due(), silence.ripens(now, patience)].into_iter().flatten().min();
+            tokio::select! {
+                reply = probe.reply() => match reply.outcome {
+                    Ok(binding) => return Trial::Answered(binding),
+                    Err(Failure::TimedOut) => {}
+                    Err(_) => return Trial::Refused,
+                },
+                reply = control.reply() => if reply.outcome.is_ok() {
+                    self.path.borrow_mut().answered(reply.asked, reply.asked.elapsed());
+                },
+                () = sleep_until(wake.unwrap_or(now + interval)) => {}
+            }
+        }
+    }
+
+    /// Sends three requests as fast as the pace allows: how many were answered. More follow if none was.
+    pub(super) async fn sample(&self, probe: &mut Probe<N::Socket>, question: Question) -> (u32, u32) {
+        const AT_ONCE: usize = 3;
+        let start = Instant::now();
+        let mut asking = Asking::new(question.to, question.request(), start);
+        let (mut sent, mut answered) = (0, 0);
+        let mut last = start;
+        let mut seen = Err(Failure::TimedOut.to_string());
+        loop {
+            let next = match sent {
+                _ if sent + 1 < AT_ONCE => Some(Duration::ZERO),
+                _ if sent + 1 < REQUESTS => Some(self.total() / 12),
+                _ => None,
+            };
+            if let Some(at) = asking.go(probe, &self.pace, next.filter(|_| answered == 0 || sent + 1 < AT_ONCE)).await {
+                (sent, last) = (sent + 1, at);
+            }
+            let is_over = answered > 0 && sent >= AT_ONCE;
+            let until = if is_over { last + self.patience() } else { start + self.total() };
+            let all = answered as usize == sent && is_over;
+            if all || Instant::now() >= until {
+                break;
+            }
+            let wake = asking.due().filter(|_| !is_over).unwrap_or(until).min(until);
+            tokio::select! {
+                reply = probe.reply() => match reply.outcome {
+                    Ok(binding) => {
+                        answered += 1;
+                        seen = Ok(binding);
+                    }
+                    Err(Failure::TimedOut) => {}
+                    Err(failure) => {
+                        seen = Err(failure.to_string());
+                        break;
+                    }
+                },
+                () = sleep_until(wake) => {}
+            }
+        }
+        self.record(question, probe.local(), sent, &seen);
+        (answered, (sent as u32).saturating_sub(answered))
+    }
+
+    /// Notes a test in the report.
+    pub(super) fn record(&self, question: Question, local: SocketAddr, requests: usize, outcome: &Result<Binding, String>) {
+        self.tests.borrow_mut().push(Test {
+            name: question.name,
+            local,
+            sent_to: question.to,
+            asked: question.asked(),
+            requests: requests as u32,
+            mapped: outcome.as_ref().ok().map(|binding| binding.mapped),
+            answered_from: outcome.as_ref().ok().map(|binding| binding.source),
+            failure: outcome.as_ref().err().cloned(),
+        });
+    }
+}
