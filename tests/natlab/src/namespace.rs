@@ -99,6 +99,14 @@ impl Namespace {
         run(Command::new("ip").args(["-n", &self.name, "-batch", "-"]), lines).map(drop)
     }
 
+    /// Lets sockets that ask for any port have these ones only.
+    ///
+    /// # Errors
+    /// [`LabError::Command`] when the kernel refuses.
+    pub fn free_ports(&self, ports: std::ops::RangeInclusive<u16>) -> Result<(), LabError> {
+        self.sysctl(&[("net/ipv4/ip_local_port_range", &format!("{} {}", ports.start(), ports.end()))])
+    }
+
     /// Sets kernel parameters of this namespace only, named by their path below `/proc/sys`.
     pub(crate) fn sysctl(&self, values: &[(&str, &str)]) -> Result<(), LabError> {
         let script: String = values.iter().map(|(path, value)| format!("echo {value} > /proc/sys/{path} || exit 1\n")).collect();

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::{Filtering, LabError, Mapping, NatKind, Process, Site, UdpBehaviour, binary};
 
-/// How long each test waits in vain; datagrams cross the lab in microseconds, but the machine may be busy.
+/// How long each request is waited for; datagrams cross the lab in microseconds, but the machine may be busy.
 const TEST_TIMEOUT: &str = "1.5";
 const END: Duration = Duration::from_secs(60);
 
@@ -26,16 +26,32 @@ pub struct Recognition {
     pub local: Option<SocketAddr>,
     /// What the server saw.
     pub mapped: Option<SocketAddr>,
-    /// Whether the two ports are equal.
-    pub port_preserved: Option<bool>,
+    /// What became of the ports in the tests.
+    pub ports: Option<Ports>,
     /// Whether the NAT turns datagrams around that are meant for its own outside.
     pub hairpin: Option<bool>,
     /// The server's address and port that were asked.
     pub server: SocketAddr,
     /// Whether the server answers over TCP, where it does not over UDP.
     pub tcp: Option<bool>,
+    /// What it says of its findings.
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// IPv6, where both families were measured.
     pub other_family: Option<Box<Recognition>>,
+}
+
+/// Of how many sockets the port was kept, towards all of so many destinations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Ports {
+    /// Sockets that were mapped.
+    pub sockets: u32,
+    /// Those that kept their port.
+    pub kept: u32,
+    /// Those that kept it towards some destinations only.
+    pub partly: u32,
+    /// Destinations that told of it.
+    pub destinations: u32,
 }
 
 /// Runs `ice-agent nat` at `site`.
@@ -78,7 +94,7 @@ pub fn expected_of(
     seen: &Recognition,
 ) -> Recognition {
     let port = |address: Option<SocketAddr>| address.map_or(0, |address| address.port());
-    // A random port may be any; that it is not the local one is `port_preserved`.
+    // A random port may be any; that it is not the local one is in `ports`.
     let mapped_port = port(if udp.is_some_and(|udp| udp.port_preserved) { seen.local } else { seen.mapped });
     Recognition {
         classic: classic(udp, translated.is_some()).to_owned(),
@@ -87,11 +103,17 @@ pub fn expected_of(
         nat: udp.map(|_| translated.is_some()),
         local: udp.map(|_| SocketAddr::new(own, port(seen.local))),
         mapped: udp.map(|_| SocketAddr::new(translated.unwrap_or(own), mapped_port)),
-        port_preserved: udp.map(|udp| udp.port_preserved),
+        // How many sockets there were is the agent's affair.
+        ports: seen
+            .ports
+            .filter(|_| udp.is_some())
+            .map(|seen| Ports { kept: if udp.is_some_and(|udp| udp.port_preserved) { seen.sockets } else { 0 }, ..seen }),
         // What a symmetric NAT would turn around cannot be told: the port that it has for itself is unknown.
         hairpin: udp.filter(|udp| udp.mapping == Mapping::EndpointIndependent).and_then(|_| translated.map(|_| false)),
         server,
         tcp: if udp.is_none() { Some(true) } else { None },
+        // What it says in words is not for everyone to repeat.
+        notes: seen.notes.clone(),
         other_family: None,
     }
 }

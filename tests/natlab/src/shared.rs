@@ -13,6 +13,8 @@ pub enum Inside {
     Hairpin,
     /// It keeps the networks apart, and drops what they send to its outside.
     NoHairpin,
+    /// It is what a Linux router is without further thought: `masquerade`, and only answers come in.
+    Masquerade,
 }
 
 impl std::fmt::Display for Inside {
@@ -21,13 +23,15 @@ impl std::fmt::Display for Inside {
             Self::Open => "same NAT, joined",
             Self::Hairpin => "same NAT, apart, hairpin",
             Self::NoHairpin => "same NAT, apart, no hairpin",
+            Self::Masquerade => "same NAT, masquerade",
         })
     }
 }
 
-/// The rules of the box: endpoint-independent mapping and filtering towards the outside.
+/// The rules of the box: endpoint-independent mapping and filtering towards the outside, or Linux as it is.
 pub(crate) fn ruleset(inside: Inside, external: Ipv4Addr) -> String {
     let (apart, own_outside) = match inside {
+        Inside::Masquerade => return masquerade(external),
         Inside::Open => ("", format!("ip daddr {external} drop")),
         Inside::Hairpin => ("ip daddr 10.0.0.0/8 drop", String::new()),
         Inside::NoHairpin => ("ip daddr 10.0.0.0/8 drop", format!("ip daddr {external} drop")),
@@ -65,6 +69,25 @@ pub(crate) fn ruleset(inside: Inside, external: Ipv4Addr) -> String {
     ct state established,related accept
     meta l4proto udp udp dport @open accept
     drop
+  }}
+}}
+"#
+    )
+}
+
+/// A mapping keeps its port where no other has it; what that means for two clients with one port is for `tests/collision.rs` to show.
+fn masquerade(external: Ipv4Addr) -> String {
+    format!(
+        r#"table ip causeway_nat {{
+  chain mapping {{
+    type nat hook postrouting priority srcnat; policy accept;
+    oifname "{OUTSIDE}" masquerade
+  }}
+  chain to_self {{
+    type filter hook prerouting priority mangle; policy accept;
+    ct state established,related accept
+    iifname "{OUTSIDE}" drop
+    ip daddr {external} drop
   }}
 }}
 "#

@@ -125,7 +125,7 @@ impl Lab {
         Ok(lab)
     }
 
-    /// Builds a lab with two clients behind one NAT, which maps and filters without regard to the endpoint.
+    /// Builds a lab with two clients behind one NAT, which maps and filters without regard to the endpoint, or is [`Inside::Masquerade`].
     ///
     /// # Errors
     /// As [`Lab::new`].
@@ -136,6 +136,8 @@ impl Lab {
         let nat = router(&name, "nat-0")?;
         attach(&lab.internet, "to-site-0", &nat, crate::rules::OUTSIDE, &[external.into()])?;
         nat.run("nft", &["-f", "-"], &shared::ruleset(inside, external))?;
+        // As in front of every other site.
+        nat.sysctl(&[("net/netfilter/nf_conntrack_udp_timeout", "300"), ("net/netfilter/nf_conntrack_udp_timeout_stream", "300")])?;
         count_data(&nat, "lan*")?;
         let nat = Arc::new(NatBox { namespace: nat, external: external.into() });
         for index in 0..2_u8 {
@@ -143,7 +145,8 @@ impl Lab {
             let client = Namespace::create(&name, &format!("client-{index}"))?;
             attach(&nat.namespace, &format!("lan{index}"), &client, "eth0", &[address])?;
             let client = Host { namespace: client, addresses: vec![address] };
-            lab.sites.push(Site { access: Access::Ipv4(NatKind::FullCone), client, boxes: vec![Arc::clone(&nat)] });
+            let kind = if inside == Inside::Masquerade { NatKind::PortRestricted } else { NatKind::FullCone };
+            lab.sites.push(Site { access: Access::Ipv4(kind), client, boxes: vec![Arc::clone(&nat)] });
         }
         lab.counting = Some(nat);
         Ok(lab)
