@@ -7,6 +7,8 @@ mod auth;
 mod channel_permission;
 #[path = "hardening/keys.rs"]
 mod keys;
+#[path = "hardening/outside.rs"]
+mod outside;
 #[path = "hardening/policy.rs"]
 mod policy;
 #[path = "hardening/records.rs"]

@@ -17,7 +17,8 @@ fn stund(args: &[&str]) -> (Option<i32>, String, String) {
 
 #[test]
 fn a_good_configuration_is_explained() {
-    let args = ["--listen", "127.0.0.1:3478", "--alternate-address", "127.0.0.2", "--check-config"];
+    let scope = "nat_discovery.scope=private";
+    let args = ["--listen", "127.0.0.1:3478", "--alternate-address", "127.0.0.2", "--set", scope, "--check-config"];
     let (code, out, err) = stund(&args);
     assert_eq!((code, err.as_str()), (Some(0), ""));
     assert!(out.starts_with("configuration ok\n"), "{out}");

@@ -225,6 +225,7 @@ fn external_addresses_are_paired_by_family_or_by_name() {
     assert_eq!(config.relay.addresses[1].advertised.to_string(), "203.0.113.8");
     refused(with_two("10.0.0.9=203.0.113.7"), &["10.0.0.9 is not among"]);
     refused(with_two("10.0.0.7=2001:db8::7"), &["different families"]);
+    refused(with_two("10.0.0.7=203.0.113.7,10.0.0.8=203.0.113.7"), &["relay.external", "both 203.0.113.7 from outside"]);
     refused(
         with(&["--external-address", "2001:db8::7"]),
         &["relay.external", "no address of the family of 2001:db8::7 among relay.addresses"],
