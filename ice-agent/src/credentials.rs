@@ -8,6 +8,9 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use zeroize::Zeroizing;
 
+use crate::output;
+use crate::redact::Kind;
+
 /// The command-line options of every subcommand that authenticates.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct CredentialArgs {
@@ -43,6 +46,19 @@ impl Credentials {
 }
 
 impl CredentialArgs {
+    /// Makes known what is to be redacted: the user's name, and the part of a REST name that is the user's.
+    pub fn learn(&self) {
+        for name in self.username.iter() {
+            output::learn(Kind::User, name);
+            if let Some((_, name)) = name.split_once(':') {
+                output::learn(Kind::User, name);
+            }
+        }
+        if let Some(file) = self.password_file.as_ref().filter(|file| file.as_os_str() != "-") {
+            output::learn(Kind::File, &file.display().to_string());
+        }
+    }
+
     /// Reads the password from where the options say; `None` without a user name.
     ///
     /// # Errors

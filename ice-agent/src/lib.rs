@@ -8,7 +8,7 @@
 //! - [`rendezvous`]: where two agents find each other and trickle candidates.
 //!
 //! [`uri`] names a server, [`discovery`] finds its addresses, [`ways`] has the options for both; [`credentials`], [`interrupt`] and [`net`]
-//! are shared too.
+//! are shared too. [`output`] writes reports, which [`redact`] makes fit to be shared.
 
 pub mod check;
 pub mod connect;
@@ -17,7 +17,10 @@ pub mod discovery;
 pub mod interrupt;
 pub mod nat;
 pub mod net;
+pub mod output;
+pub mod redact;
 pub mod rendezvous;
+mod table;
 pub mod uri;
 pub mod verdict;
 pub mod ways;

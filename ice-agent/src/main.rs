@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use ice_agent::verdict::{COULD_NOT_RUN, could_not_run};
-use ice_agent::{check, connect, nat, rendezvous};
+use ice_agent::{check, connect, nat, output, rendezvous};
 
 /// Finds out what a NAT does, whether a STUN or TURN server works, and whether two agents reach each other.
 ///
@@ -60,10 +60,10 @@ async fn main() -> ExitCode {
         Ok(verdict) => verdict.into(),
         Err(error) => {
             let reason = format!("{error:#}");
-            causeway_cli::complain(format_args!("ice-agent: {reason}"));
+            output::complain(format_args!("ice-agent: {reason}"));
             if json {
                 // Nobody is left to be told of a failure here.
-                let _ = causeway_cli::answer_line(could_not_run(&reason));
+                let _ = output::json(&could_not_run(&reason));
             }
             ExitCode::from(COULD_NOT_RUN)
         }
@@ -77,6 +77,6 @@ fn tell_program_of_bad_command_line() {
     if let Some(error) = error.filter(|error| wants_json && error.use_stderr()) {
         let text = error.to_string();
         let reason = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-        let _ = causeway_cli::answer_line(could_not_run(reason));
+        let _ = output::json(&could_not_run(reason));
     }
 }

@@ -25,7 +25,6 @@ impl From<Verdict> for ExitCode {
 
 /// The document of a test that could not run, for programs that asked for one: `{"outcome": "could_not_run", "error": "…"}`.
 #[must_use]
-pub fn could_not_run(reason: &str) -> String {
-    let document = serde_json::json!({ "outcome": "could_not_run", "error": reason });
-    serde_json::to_string_pretty(&document).expect("texts only")
+pub fn could_not_run(reason: &str) -> serde_json::Value {
+    serde_json::json!({ "outcome": "could_not_run", "error": reason })
 }

@@ -3,7 +3,6 @@
 use std::net::{IpAddr, SocketAddr};
 
 use anyhow::Context;
-use causeway_cli::complain;
 use causeway_client::{Failure, Timing};
 
 use crate::check::{StepError, binding};
@@ -14,6 +13,8 @@ use crate::net::proxies::Proxies;
 use crate::net::proxy::HttpProxy;
 use crate::net::target::{Target, Transport};
 use crate::net::{OpenError, Trust, TrustArgs, Usage};
+use crate::output::{self, complain};
+use crate::redact::Kind;
 use crate::uri::ServerUri;
 
 /// Stands for the address of a server that only a proxy can find.
@@ -46,9 +47,29 @@ pub struct WayArgs {
     // No conflict with `--proxy`, which counts as given when its variable is set.
     #[arg(long)]
     pub no_proxy: bool,
+    /// Replace addresses, names of hosts and users, and files by placeholders in everything that is printed, for a report that can be shared.
+    #[arg(long)]
+    pub redact: bool,
 }
 
 impl WayArgs {
+    /// Makes known what is to be redacted, if anything is.
+    pub fn learn(&self) {
+        if !self.redact {
+            return;
+        }
+        output::redact();
+        for name in self.trust.server_name.iter() {
+            output::learn(Kind::Host, name);
+        }
+        for file in &self.trust.ca {
+            output::learn(Kind::File, &file.display().to_string());
+        }
+        if let Some(proxy) = self.proxy.as_ref().and_then(|proxy| proxy.parse::<HttpProxy>().ok()) {
+            output::learn(Kind::Host, &proxy.host);
+        }
+    }
+
     /// Reads what the options name.
     ///
     /// # Errors

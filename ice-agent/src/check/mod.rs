@@ -39,6 +39,8 @@ use causeway_client::Timing;
 use crate::credentials::CredentialArgs;
 use crate::discovery::{local_domain, local_uri};
 use crate::nat::seconds;
+use crate::output;
+use crate::redact::Kind;
 use crate::uri::{Host, ServerUri};
 use crate::verdict::Verdict;
 use crate::ways::WayArgs;
@@ -94,6 +96,12 @@ pub struct Args {
 /// # Errors
 /// The credentials cannot be read.
 pub async fn run(args: Args) -> anyhow::Result<Verdict> {
+    args.ways.learn();
+    args.credentials.learn();
+    args.server.iter().for_each(ServerUri::learn);
+    for domain in args.discover.iter().flatten().filter_map(Host::name) {
+        output::learn(Kind::Host, domain);
+    }
     let network = args.discover.map(|domain| domain.map(|domain| domain.to_string()).or_else(local_domain));
     let check = Check {
         uri: args.server.unwrap_or_else(|| local_uri(network.as_ref().and_then(Option::as_deref))),
@@ -110,10 +118,15 @@ pub async fn run(args: Args) -> anyhow::Result<Verdict> {
         max_loss_percent: args.max_loss,
     };
     let report = check.run().await;
+    for certificate in report.secure.iter().flat_map(|secure| &secure.chain) {
+        output::learn(Kind::Certificate, &certificate.subject);
+        output::learn(Kind::Certificate, &certificate.issuer);
+        certificate.names.iter().for_each(|name| output::learn(Kind::Host, name));
+    }
     if args.json {
-        causeway_cli::answer_line(serde_json::to_string_pretty(&report)?)?;
+        output::json(&report)?;
     } else {
-        causeway_cli::answer(&report)?;
+        output::text(&report)?;
     }
     Ok(if report.ok { Verdict::Yes } else { Verdict::No })
 }

@@ -41,6 +41,8 @@ pub use statistics::RoundTripFigures;
 pub use trace::CheckState;
 
 use crate::credentials::CredentialArgs;
+use crate::output;
+use crate::redact::Kind;
 use crate::rendezvous::RoomName;
 use crate::uri::{Scheme, ServerUri};
 use crate::verdict::Verdict;
@@ -110,6 +112,12 @@ pub struct Args {
 /// # Errors
 /// What keeps the test from running: options that contradict each other, no rendezvous, a full room, no peer.
 pub async fn run(args: Args) -> anyhow::Result<Verdict> {
+    args.ways.learn();
+    args.credentials.learn();
+    args.stun.iter().chain(&args.turn).for_each(ServerUri::learn);
+    if let Some(room) = &args.room {
+        output::learn(Kind::Room, &room.to_string());
+    }
     for (uris, scheme, option) in [(&args.stun, Scheme::Stun, "--stun"), (&args.turn, Scheme::Turn, "--turn")] {
         if let Some(uri) = uris.iter().find(|uri| uri.scheme != scheme) {
             bail!("{option} {uri}: that is a URI of the other service");
@@ -125,9 +133,9 @@ pub async fn run(args: Args) -> anyhow::Result<Verdict> {
     let plan = exchange::Plan { count: args.count, interval: Duration::from_millis(args.interval), size: usize::from(args.size) };
     let report = run::call(args, plan).await?;
     if json {
-        causeway_cli::answer_line(serde_json::to_string_pretty(&report)?)?;
+        output::json(&report)?;
     } else {
-        causeway_cli::answer(print::text(&report))?;
+        output::text(print::text(&report))?;
     }
     Ok(if report.is_good(most) { Verdict::Yes } else { Verdict::No })
 }

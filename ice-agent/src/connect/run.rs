@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use causeway_cli::complain;
 use tokio::sync::mpsc;
 
 use super::call::{Call, Output, Phase};
@@ -27,6 +26,8 @@ use super::{Args, describe};
 use crate::interrupt::interrupted;
 use crate::net::http::HttpClient;
 use crate::net::target::Transport;
+use crate::output::{self, complain};
+use crate::redact::Kind;
 use crate::rendezvous::{Peer, Role, Signal};
 use crate::uri::ServerUri;
 
@@ -75,13 +76,15 @@ pub(super) async fn call(args: Args, plan: Plan) -> anyhow::Result<Report> {
     let ways = Arc::new(args.ways.load()?);
     let wait = Duration::from_secs(args.wait);
     let meeting = Meeting::of(&args.rendezvous, args.room.as_ref(), rand::random())?;
+    output::learn(Kind::Host, meeting.base.host());
     let (events, inbox) = mpsc::channel(MAX_EVENTS);
     let policy = HostPolicy { only: args.bind.clone(), loopback: args.loopback };
     let sockets = if args.relay_only { Vec::new() } else { host::bind(&policy).await.context("host candidates")? };
     let http = HttpClient { proxy: ways.proxy_to_web(&meeting.base), trust: ways.trust().clone(), base: meeting.base };
     let membership = Membership::join(http, meeting.key, wait, events.clone()).await?;
     if let Some(notice) = meeting.notice {
-        complain(notice);
+        // A link without its host would lead nowhere.
+        causeway_cli::complain(notice);
     }
     complain(format_args!("in room {} as {:?}; waiting for the peer", meeting.shown, membership.role()));
 

@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use causeway_cli::complain;
 use hyper::{Method, StatusCode};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::net::http::{HttpClient, HttpError};
+use crate::output::complain;
 use crate::rendezvous::http::{Joined, LONGEST_WAIT, MAX_POST, Post};
 use crate::rendezvous::{Batch, Envelope, Peer, Role, RoomKey, Signal};
 

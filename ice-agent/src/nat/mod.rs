@@ -52,6 +52,7 @@ use std::time::Duration;
 use anyhow::bail;
 
 use crate::net::target::Transport;
+use crate::output;
 use crate::uri::{Scheme, ServerUri, UriError};
 use crate::verdict::Verdict;
 use crate::ways::WayArgs;
@@ -87,6 +88,8 @@ pub struct Args {
 /// # Errors
 /// The server's name has no address, or no socket can be had.
 pub async fn run(args: Args) -> anyhow::Result<Verdict> {
+    args.ways.learn();
+    args.server.iter().for_each(ServerUri::learn);
     let transport = args.ways.transport.unwrap_or(Transport::Udp);
     if transport.is_secure() {
         bail!("what a NAT does is measured over UDP or TCP, not under {transport}");
@@ -94,9 +97,9 @@ pub async fn run(args: Args) -> anyhow::Result<Verdict> {
     let ways = args.ways.load()?;
     let document = families::measure(&args.server, &ways, transport, args.timeout).await?;
     if args.json {
-        causeway_cli::answer_line(serde_json::to_string_pretty(&document)?)?;
+        output::json(&document)?;
     } else {
-        causeway_cli::answer(&document)?;
+        output::text(&document)?;
     }
     Ok(if document.is_blocked() { Verdict::No } else { Verdict::Yes })
 }

@@ -65,6 +65,13 @@ impl ServerUri {
         })
     }
 
+    /// Makes known that the host is to be redacted, if anything is.
+    pub fn learn(&self) {
+        if let Some(name) = self.host.name() {
+            crate::output::learn(crate::redact::Kind::Host, name);
+        }
+    }
+
     /// The scheme as it is written.
     #[must_use]
     pub const fn scheme_name(&self) -> &'static str {
