@@ -48,7 +48,7 @@ impl Credentials {
 impl CredentialArgs {
     /// Makes known what is to be redacted: the user's name, and the part of a REST name that is the user's.
     pub fn learn(&self) {
-        for name in self.username.iter() {
+        if let Some(name) = &self.username {
             output::learn(Kind::User, name);
             if let Some((_, name)) = name.split_once(':') {
                 output::learn(Kind::User, name);

@@ -1,4 +1,4 @@
-//! What this program says: reports on standard output, the rest on standard error; both redacted if that was asked for.
+//! The output of this program: reports on standard output, the rest on standard error; both redacted with `--redact`.
 
 use std::fmt;
 use std::sync::{Mutex, OnceLock, PoisonError};

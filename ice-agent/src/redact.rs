@@ -1,7 +1,7 @@
 //! `--redact`: reports that can be shared. Addresses, names of hosts and people, and files become placeholders, the same one each time.
 //!
-//! Ports stay, and so does the kind of an address: a report is still of use. Loopback and unspecified addresses say nothing of anyone and stay.
-//! Whatever looks like an address or a domain name is replaced wherever it stands; other names have to be [learned](Redactor::learn).
+//! Ports stay, and so does the kind of an address: a report is still of use. Loopback and unspecified addresses identify no one and stay.
+//! Everything that looks like an address or a domain name is replaced; other names have to be [learned](Redactor::learn).
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv6Addr};
@@ -15,7 +15,7 @@ const PROTOCOLS: &[&str] = &["stun.turn", "stun.nat-discovery"];
 /// The host that every host is.
 const LOCALHOST: &str = "localhost";
 
-/// What a name belongs to, which its placeholder says.
+/// The kind of a name, which its placeholder says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A host or domain.
@@ -24,7 +24,7 @@ pub enum Kind {
     User,
     /// A room at a rendezvous.
     Room,
-    /// Who has or has issued a certificate.
+    /// The subject or issuer of a certificate.
     Certificate,
     /// A file's path.
     File,
@@ -120,7 +120,7 @@ impl Redactor {
         parts.join(":") + &word[trimmed.len()..]
     }
 
-    /// What stands between colons: an IPv4 address, a domain name, or anything else.
+    /// Text between colons: an IPv4 address, a domain name, or anything else.
     fn part(&mut self, part: &str) -> String {
         if let Some(shown) = self.address(part) {
             return shown;

@@ -59,7 +59,7 @@ impl WayArgs {
             return;
         }
         output::redact();
-        for name in self.trust.server_name.iter() {
+        if let Some(name) = &self.trust.server_name {
             output::learn(Kind::Host, name);
         }
         for file in &self.trust.ca {
@@ -260,6 +260,9 @@ fn transport(text: &str) -> Result<Transport, String> {
 fn name_server(text: &str) -> Result<SocketAddr, String> {
     const DNS: u16 = 53;
     let bare = text.trim_start_matches('[').trim_end_matches(']');
+    if text.contains('%') {
+        return Err("a link-local name server cannot be asked; name one by an address without a zone".into());
+    }
     let address = bare.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, DNS)).or_else(|_| text.parse());
     address.map_err(|_| "an address is needed, with a port if it is not 53".into())
 }

@@ -12,13 +12,13 @@ use crate::rendezvous::{RoomKey, RoomName, RoomSecret};
 pub(super) struct Meeting {
     pub(super) base: BaseUrl,
     pub(super) key: RoomKey,
-    /// What a report calls the room: a name that was chosen, or the beginning of the id.
+    /// The room's name in a report: the chosen one, or the beginning of the id.
     pub(super) shown: String,
-    /// What the operator is told before the agent waits.
+    /// A line for the user before the agent waits.
     pub(super) notice: Option<Notice>,
 }
 
-/// What the operator must do or know.
+/// Something that the user must do or know.
 #[derive(Debug)]
 pub(super) enum Notice {
     /// The other agent is to be given this link.

@@ -79,7 +79,7 @@ pub struct Args {
     #[arg(long)]
     pub no_relay: bool,
     /// Host candidate on this address only; may be repeated.
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = bind_address)]
     pub bind: Vec<IpAddr>,
     /// Offer loopback addresses too; they are offered anyway where there is nothing else.
     #[arg(long)]
@@ -138,4 +138,16 @@ pub async fn run(args: Args) -> anyhow::Result<Verdict> {
         output::text(print::text(&report))?;
     }
     Ok(if report.is_good(most) { Verdict::Yes } else { Verdict::No })
+}
+
+/// A candidate has no zone: the peer would not know which of its interfaces is meant.
+fn bind_address(text: &str) -> Result<IpAddr, String> {
+    match text.parse::<IpAddr>() {
+        Ok(IpAddr::V6(ip)) if ip.is_unicast_link_local() => {
+            Err("a link-local address is no candidate: it means nothing to the peer".into())
+        }
+        Ok(ip) => Ok(ip),
+        Err(_) if text.contains('%') => Err("an address with a zone is no candidate: it means nothing to the peer".into()),
+        Err(_) => Err("an IPv4 or IPv6 address is needed".into()),
+    }
 }

@@ -30,14 +30,14 @@ const FULL_PATIENCE: Duration = LONGEST_WAIT.saturating_add(Duration::from_secs(
 /// How long a leaving member waits for its last signals to be posted.
 const FLUSH: Duration = Duration::from_secs(2);
 
-/// What comes out of the room.
+/// News from the room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RoomEvent {
     /// The other member said this.
     Signal {
-        /// Which run of which agent: the one that a call began with is known by it.
+        /// The run of the agent that said it: a call is with one of them.
         from: u64,
-        /// What.
+        /// The signal.
         signal: Signal,
     },
     /// The other member came or went.
@@ -72,7 +72,7 @@ struct Link {
     more: Notify,
 }
 
-/// What this agent tells the other one, and how far it has got.
+/// The signals of this agent to the other one, and how many have been posted.
 #[derive(Debug, Default)]
 struct Said {
     /// The member that is listening; `None` while none is.
@@ -114,7 +114,7 @@ impl Membership {
         Ok(Self { link, poster, poller })
     }
 
-    /// Who nominates.
+    /// The role of this agent.
     #[must_use]
     pub(super) fn role(&self) -> Role {
         self.link.seat().role
@@ -165,7 +165,7 @@ impl Membership {
 }
 
 impl Said {
-    /// What is to be posted next: to whom, the number of the first, and the signals.
+    /// The next post: its receiver, the number of its first signal, and the signals.
     fn due(&self) -> Option<(u64, usize, Vec<Signal>)> {
         let to = self.to?;
         let waiting = &self.signals[self.posted.min(self.signals.len())..];
@@ -209,7 +209,7 @@ impl Link {
 struct Outage(Option<Instant>);
 
 impl Outage {
-    /// What to tell of one more failure; nothing after the first.
+    /// The event for one more failure; none between the first and the last.
     fn note(&mut self, error: &HttpError) -> Option<RoomEvent> {
         let since = *self.0.get_or_insert_with(Instant::now);
         let is_first = since.elapsed() < Duration::from_millis(1);
@@ -293,7 +293,7 @@ async fn poll_all<E: From<RoomEvent>>(link: Arc<Link>, events: mpsc::Sender<E>) 
                 }
                 news
             }
-            // The rendezvous gave the seat away while it heard nothing from us, or was started anew.
+            // The rendezvous gave the seat away while it heard nothing from us, or was started again.
             Err(HttpError::Status { status: StatusCode::FORBIDDEN, .. }) => {
                 tokio::time::sleep(RETRY_PAUSE).await;
                 match join(&link.http, &link.key).await {
@@ -320,7 +320,7 @@ async fn poll_all<E: From<RoomEvent>>(link: Arc<Link>, events: mpsc::Sender<E>) 
     }
 }
 
-/// What was heard in the room so far.
+/// The state of listening.
 struct Ear {
     after: u64,
     peer: Peer,

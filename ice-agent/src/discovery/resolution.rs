@@ -88,7 +88,11 @@ pub async fn discover(uri: &ServerUri, choice: &Choice, dns: &Dns) -> Result<Dis
         }
         (Some(host), _) => resolution.by_name(uri, host, &transports, choice).await?,
     }
-    resolution.finish(&uri.host.to_string())
+    let mut discovered = resolution.finish(&uri.host.to_string())?;
+    for address in discovered.endpoints.iter_mut().flat_map(|endpoint| &mut endpoint.addresses) {
+        *address = uri.host.in_zone(*address);
+    }
+    Ok(discovered)
 }
 
 /// The TURN servers of the network that this host is in: by the NAPTR records of its domain (RFC 8155 §4), then by anycast (RFC 8155 §6),

@@ -53,7 +53,7 @@ use anyhow::bail;
 
 use crate::net::target::Transport;
 use crate::output;
-use crate::uri::{Scheme, ServerUri, UriError};
+use crate::uri::{Host, Scheme, ServerUri, UriError};
 use crate::verdict::Verdict;
 use crate::ways::WayArgs;
 
@@ -108,6 +108,9 @@ fn server(text: &str) -> Result<ServerUri, String> {
     let lower = text.to_ascii_lowercase();
     let is_uri = ["stun:", "stuns:", "turn:", "turns:"].iter().any(|scheme| lower.starts_with(scheme));
     let uri: ServerUri = if is_uri { text.parse() } else { format!("stun:{text}").parse() }.map_err(|error: UriError| error.to_string())?;
+    if matches!(uri.host, Host::Zoned(..)) {
+        return Err("there is no NAT on the way to a link-local server".into());
+    }
     match (uri.scheme, uri.secure) {
         (Scheme::Stun, false) => Ok(uri),
         (Scheme::Stun, true) => Err("what a NAT does is measured over UDP or TCP; name the server by a stun: URI".into()),

@@ -19,6 +19,7 @@ use super::secured::{OpenError, Usage};
 use super::tls;
 use super::trust::Trust;
 use crate::discovery::race;
+use crate::uri::zoned;
 
 /// Longest answer that is read, in octets.
 const MAX_ANSWER: usize = 1 << 20;
@@ -31,8 +32,10 @@ const MAX_PATH: usize = 256;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseUrl {
     secure: bool,
-    /// As the URL has it: an IPv6 address stands in brackets.
+    /// An IPv6 address stands in brackets.
     host: String,
+    /// The zone of a link-local address; not told to the server (RFC 6874 §4).
+    zone: Option<String>,
     port: u16,
     /// Empty, or begins with a slash and does not end with one.
     path: String,
@@ -66,6 +69,14 @@ impl BaseUrl {
         self.port
     }
 
+    /// The host for a lookup on this machine: with its zone.
+    fn lookup_host(&self) -> String {
+        match &self.zone {
+            Some(zone) => format!("{}%{zone}", self.host()),
+            None => self.host().to_owned(),
+        }
+    }
+
     /// Host, and port if it is not the usual one.
     fn authority(&self) -> String {
         if self.port == Self::default_port(self.secure) { self.host.clone() } else { format!("{}:{}", self.host, self.port) }
@@ -77,6 +88,14 @@ impl FromStr for BaseUrl {
 
     fn from_str(text: &str) -> Result<Self, BadBaseUrl> {
         let bad = || BadBaseUrl(text.into());
+        // The parser of URIs knows no zones.
+        let (text, zone) = match text.split_once('[').and_then(|(before, rest)| Some((before, rest.split_once(']')?))) {
+            Some((before, (literal, after))) if literal.contains('%') => {
+                let (ip, zone) = zoned(literal).map_err(|_| bad())?;
+                (format!("{before}[{ip}]{after}"), Some(zone.name().to_owned()))
+            }
+            _ => (text.to_owned(), None),
+        };
         let uri: hyper::Uri = text.parse().map_err(|_| bad())?;
         let secure = match uri.scheme_str() {
             Some("http") => false,
@@ -90,14 +109,17 @@ impl FromStr for BaseUrl {
         if shown != authority.as_str() || host.is_empty() || uri.query().is_some() || text.contains('#') || path.len() > MAX_PATH {
             return Err(bad());
         }
-        Ok(Self { secure, host: host.into(), port: authority.port_u16().unwrap_or(Self::default_port(secure)), path: path.into() })
+        Ok(Self { secure, zone, host: host.into(), port: authority.port_u16().unwrap_or(Self::default_port(secure)), path: path.into() })
     }
 }
 
 impl fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.secure { "https" } else { "http" };
-        write!(f, "{scheme}://{}{}", self.authority(), self.path)
+        match &self.zone {
+            Some(zone) => write!(f, "{scheme}://[{}%25{zone}]:{}{}", self.host(), self.port, self.path),
+            None => write!(f, "{scheme}://{}{}", self.authority(), self.path),
+        }
     }
 }
 
@@ -113,7 +135,7 @@ pub enum HttpError {
     /// TLS failed, as it does where the certificate is not trusted: the same again would not help.
     #[error(transparent)]
     Tls(OpenError),
-    /// What came is not HTTP, or too long.
+    /// The answer is not HTTP, or too long.
     #[error("{0}")]
     Protocol(String),
     /// An answer other than success, with the reason that the server gave.
@@ -129,9 +151,9 @@ pub enum HttpError {
 /// The way to one HTTP server.
 #[derive(Debug, Clone)]
 pub struct HttpClient {
-    /// What requests are relative to.
+    /// The base of all requests.
     pub base: BaseUrl,
-    /// Whom to believe over TLS.
+    /// The authorities that may vouch for the server.
     pub trust: Trust,
     /// Opens the tunnel to an `https` server.
     pub proxy: Option<HttpProxy>,
@@ -191,7 +213,7 @@ impl HttpClient {
             return proxy.connect(nowhere).await.map_err(|error| HttpError::Io(error.into()));
         }
         let connecting = async {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((self.base.host(), self.base.port)).await?.collect();
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((self.base.lookup_host(), self.base.port)).await?.collect();
             let raced = race(&found, |address: SocketAddr| TcpStream::connect(address)).await;
             let unknown = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
             raced.map(|won| won.value).map_err(|failed| failed.into_iter().next().map_or_else(unknown, |(_, error)| error).into())
@@ -252,6 +274,8 @@ mod tests {
             ("http://example.org:8088", "http://example.org:8088", 8088),
             ("http://example.org/", "http://example.org", 80),
             ("http://[::1]:8088", "http://[::1]:8088", 8088),
+            ("http://[fe80::1%251]:8088/m", "http://[fe80::1%251]:8088/m", 8088),
+            ("http://[fe80::1%1]", "http://[fe80::1%251]:80", 80),
             ("https://example.org", "https://example.org", 443),
             ("https://example.org:443/meet/", "https://example.org/meet", 443),
             ("https://example.org:8443/a/b", "https://example.org:8443/a/b", 8443),

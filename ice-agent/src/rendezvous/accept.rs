@@ -33,7 +33,7 @@ const MAX_HEADER_LINES: usize = 64;
 /// Pause after a failed accept, which means that descriptors ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What every connection goes through.
+/// The parts that every connection uses.
 pub(super) struct Entrance {
     pub(super) places: Arc<Places>,
     pub(super) trusted: Arc<Trusted>,

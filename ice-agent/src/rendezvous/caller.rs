@@ -1,4 +1,4 @@
-//! Who the client of a connection is: the other end of it, or who a trusted proxy says.
+//! The client of a connection: its other end, or the one that a trusted proxy names.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -45,7 +45,7 @@ fn covers(networks: &[IpNet], address: IpAddr) -> bool {
     networks.iter().any(|network| network.contains(&address))
 }
 
-/// What a request knows of its connection.
+/// The connection that a request came over.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
     /// The other end, or the client that the PROXY header named.

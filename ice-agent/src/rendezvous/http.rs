@@ -60,7 +60,7 @@ struct Poll {
     /// Seconds.
     #[serde(default)]
     wait: u64,
-    /// What the member last heard of the other one: a change is news.
+    /// The other member as last told: a change is news.
     peer: Option<Peer>,
 }
 

@@ -1,4 +1,4 @@
-//! How a room is named in a URL: by a number that nobody guesses.
+//! The id of a room in a URL: a number that cannot be guessed.
 
 use std::fmt;
 use std::str::FromStr;

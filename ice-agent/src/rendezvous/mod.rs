@@ -47,13 +47,14 @@ pub use signal::{BadSignal, Signal};
 use tls::ServerTls;
 
 use crate::interrupt::interrupted;
+use crate::uri::zoned;
 use crate::verdict::Verdict;
 
 /// The command line of `ice-agent rendezvous`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Address to listen on.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8088")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8088", value_parser = listen_address)]
     pub listen: SocketAddr,
     /// Serve https:// with the certificates in this file (PEM, the server's own first). It is read again when it changes.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
@@ -119,6 +120,17 @@ pub async fn run(args: Args) -> anyhow::Result<Verdict> {
     }
 }
 
+/// `ADDRESS:PORT`; a link-local address with its zone, as in `[fe80::1%eth0]:8088`.
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let zone_and_port = text.strip_prefix('[').and_then(|rest| rest.split_once("]:")).filter(|(host, _)| host.contains('%'));
+    let Some((host, port)) = zone_and_port else {
+        return text.parse().map_err(|_| "an address and a port are needed, as in 127.0.0.1:8088 or [::1]:8088".into());
+    };
+    let (ip, zone) = zoned(host)?;
+    let port = port.parse().map_err(|_| format!("{port:?} is no port"))?;
+    Ok(std::net::SocketAddrV6::new(ip, port, 0, zone.index()).into())
+}
+
 /// `/meet`; the final slash does not matter, and `/` is no path.
 fn path(text: &str) -> Result<String, String> {
     let path = text.trim_end_matches('/');
@@ -145,6 +157,16 @@ fn network(text: &str) -> Result<IpNet, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_listen_address_may_have_a_zone() {
+        for (text, read) in [("127.0.0.1:1", "127.0.0.1:1"), ("[::1]:2", "[::1]:2"), ("[fe80::1%1]:3", "[fe80::1%1]:3")] {
+            assert_eq!(listen_address(text).unwrap().to_string(), read);
+        }
+        for bad in ["127.0.0.1", "[fe80::1%no-such-interface]:1", "[fe80::1%1]:x", "localhost:1"] {
+            assert!(listen_address(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn a_path_is_one_that_a_proxy_can_hand_on() {

@@ -14,7 +14,7 @@ use super::rooms::{Limits, Refusal};
 /// Maximum number of requests that one member may have open: a poll, a post, and one that a proxy has not noticed to be over.
 pub(super) const MAX_REQUESTS: u8 = 3;
 
-/// Who nominates (RFC 8445 §6.1.1): the first seat of the room is controlling.
+/// The ICE role (RFC 8445 §6.1.1): the first seat of the room is controlling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -41,7 +41,7 @@ impl fmt::Debug for MemberToken {
     }
 }
 
-/// What a member knows about the other one; in text `absent`, `present-N` or `left`.
+/// The other member as a member sees it; in text `absent`, `present-N` or `left`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Peer {
@@ -93,7 +93,7 @@ impl TryFrom<String> for Peer {
 /// The answer to a poll.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Batch {
-    /// What the present other member said, oldest first; sealed, so that only the two of them can read it.
+    /// The signals of the other member, oldest first; sealed, so that only the two members can read them.
     pub signals: Vec<String>,
     /// The number of the last signal in `signals`, or `after` again: the next poll's `after`, which also acknowledges.
     pub last: u64,

@@ -153,7 +153,7 @@ impl Rooms {
         self.room(id)?.post(now, token, to, signals, &limits)
     }
 
-    /// What the other member said after signal number `after`.
+    /// The other member's signals after number `after`.
     ///
     /// # Errors
     /// [`Refusal::NotAMember`].
@@ -161,7 +161,7 @@ impl Rooms {
         self.room(id)?.take(now, token, after)
     }
 
-    /// What wakes a poll of this member.
+    /// A receiver that wakes a poll of this member.
     ///
     /// # Errors
     /// [`Refusal::NotAMember`].

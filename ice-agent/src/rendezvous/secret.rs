@@ -1,4 +1,4 @@
-//! What two agents share: the secret of a room, the link that has it, and the key that follows from it.
+//! The secret that two agents share, and the key that follows from it.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::{RoomId, Signal};
 
-/// Octets of a secret: nobody guesses 128 bits.
+/// Octets of a secret: 128 bits cannot be guessed.
 const SECRET: usize = 16;
 /// Longest name that people may choose for a room, in characters.
 const MAX_NAME: usize = 64;
@@ -94,7 +94,7 @@ pub struct RoomKey {
     key: LessSafeKey,
 }
 
-/// What is sealed: a signal, who says it, and its number in what this agent says to this peer.
+/// The content of a seal: a signal, its sender, and its number in the conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Envelope {
@@ -106,19 +106,19 @@ pub struct Envelope {
     pub signal: Signal,
 }
 
-/// What came was not sealed with this room's key, or is no signal.
+/// The text was not sealed with this room's key, or is no signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a signal came that the other agent did not seal")]
 pub struct BadSeal;
 
 impl RoomKey {
-    /// Of a secret that nobody guesses.
+    /// The key of a random secret.
     #[must_use]
     pub fn of_secret(secret: &RoomSecret) -> Self {
         Self::derive(SECRET_SALT, &*secret.0)
     }
 
-    /// Of a name that people chose. Takes a moment, which every guess takes too.
+    /// The key of a name that people chose. It takes a moment, as every guess does.
     #[must_use]
     pub fn of_name(name: &RoomName) -> Self {
         let mut stretched = Zeroizing::new([0; 32]);
@@ -141,13 +141,13 @@ impl RoomKey {
         Self { id: RoomId(u128::from_be_bytes(id)), key: LessSafeKey::new(key) }
     }
 
-    /// What the rendezvous knows the room by.
+    /// The id that the rendezvous sees.
     #[must_use]
     pub fn id(&self) -> RoomId {
         self.id
     }
 
-    /// The envelope in text, for nobody else's eyes. `nonce` comes from a cryptographic generator, each time another one.
+    /// The envelope as text that only a holder of the key can read. `nonce` comes from a cryptographic generator, a new one each time.
     #[must_use]
     pub fn seal(&self, nonce: [u8; NONCE_LEN], envelope: &Envelope) -> String {
         let mut sealed = serde_json::to_vec(envelope).expect("an envelope has string keys only");

@@ -16,6 +16,14 @@ pub enum UriError {
     /// What stands in brackets is no IPv6 address.
     #[error("{0:?} is no IPv6 address in brackets")]
     Literal(String),
+    /// What stands in brackets has a zone that is none of this host's.
+    #[error("[{text}]: {reason}; a zone is written as in [fe80::1%25eth0]")]
+    Zone {
+        /// What stands in the brackets.
+        text: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// More than one colon, and no brackets.
     #[error("{0:?}: an IPv6 address stands in brackets: `[2001:db8::1]`")]
     Brackets(String),

@@ -1,10 +1,10 @@
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::str::FromStr;
 
 use hickory_resolver::proto::rr::Name;
 
-use super::UriError;
+use super::{UriError, Zone, zoned};
 
 /// Longest host name in octets, as DNS limits it.
 const MAX_NAME: usize = 253;
@@ -14,6 +14,8 @@ const MAX_NAME: usize = 253;
 pub enum Host {
     /// An address literal.
     Ip(IpAddr),
+    /// A link-local address literal with its zone, which means something on this host alone.
+    Zoned(Ipv6Addr, Zone),
     /// A name of ASCII letters, in lower case, a name in another script as its A-labels (RFC 3986 §3.2.2 leads to IDNA).
     Name(String),
 }
@@ -24,6 +26,7 @@ impl Host {
     pub fn ip(&self) -> Option<IpAddr> {
         match self {
             Self::Ip(ip) => Some(*ip),
+            Self::Zoned(ip, _) => Some((*ip).into()),
             Self::Name(_) => None,
         }
     }
@@ -32,14 +35,26 @@ impl Host {
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         match self {
-            Self::Ip(_) => None,
+            Self::Ip(_) | Self::Zoned(..) => None,
             Self::Name(name) => Some(name),
+        }
+    }
+
+    /// A socket address of the host with the zone that the URI names.
+    #[must_use]
+    pub fn in_zone(&self, address: SocketAddr) -> SocketAddr {
+        match (self, address) {
+            (Self::Zoned(_, zone), SocketAddr::V6(address)) => SocketAddrV6::new(*address.ip(), address.port(), 0, zone.index()).into(),
+            _ => address,
         }
     }
 
     /// What stands between brackets.
     pub(super) fn literal(text: &str) -> Result<Self, UriError> {
-        // Zone identifiers are no part of the grammar, and the standard library's parser takes none.
+        if text.contains('%') {
+            let read = zoned(text).map(|(ip, zone)| Self::Zoned(ip, zone));
+            return read.map_err(|reason| UriError::Zone { text: text.into(), reason });
+        }
         text.parse::<Ipv6Addr>().map(|ip| Self::Ip(ip.into())).map_err(|_| UriError::Literal(format!("[{text}]")))
     }
 }
@@ -96,6 +111,8 @@ impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
+            // Deviation: RFC 7065 §3.1: the grammar has no zones; this is the form of RFC 6874 §2.
+            Self::Zoned(ip, zone) => write!(f, "[{ip}%25{}]", zone.name()),
             Self::Ip(IpAddr::V4(ip)) => write!(f, "{ip}"),
             Self::Name(name) => f.write_str(name),
         }

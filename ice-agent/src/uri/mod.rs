@@ -6,7 +6,9 @@
 mod error;
 mod host;
 mod server;
+mod zone;
 
 pub use error::UriError;
 pub use host::Host;
 pub use server::{Protocol, Scheme, ServerUri};
+pub use zone::{Zone, zoned};

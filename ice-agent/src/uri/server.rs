@@ -272,6 +272,16 @@ mod tests {
     }
 
     #[test]
+    fn rfc6874_2_a_link_local_server_has_a_zone() {
+        let uri = parse("turn:[fe80::1%1]:3479?transport=tcp").unwrap();
+        assert_eq!(uri.to_string(), "turn:[fe80::1%251]:3479?transport=tcp");
+        assert_eq!(parse(&uri.to_string()).unwrap(), uri);
+        assert_eq!(uri.host.ip(), Some("fe80::1".parse().unwrap()));
+        let address = uri.host.in_zone("[fe80::1]:3479".parse().unwrap());
+        assert_eq!(address.to_string(), "[fe80::1%1]:3479");
+    }
+
+    #[test]
     fn names_and_literals() {
         assert_eq!(parse("stun:192.0.2.1").unwrap().host, Host::Ip("192.0.2.1".parse().unwrap()));
         assert_eq!(parse("stun:[::FFFF:192.0.2.1]").unwrap().host.ip(), Some("::ffff:192.0.2.1".parse().unwrap()));
@@ -296,7 +306,8 @@ mod tests {
             ("turn:[::1", |e| matches!(e, UriError::Literal(_))),
             ("turn:[::1]x", |e| matches!(e, UriError::Literal(_))),
             ("turn:[192.0.2.1]", |e| matches!(e, UriError::Literal(_))),
-            ("turn:[fe80::1%25eth0]", |e| matches!(e, UriError::Literal(_))),
+            ("turn:[fe80::1%25no-such-interface]", |e| matches!(e, UriError::Zone { .. })),
+            ("turn:[2001:db8::1%251]", |e| matches!(e, UriError::Zone { .. })),
             ("turn:[v1.x]", |e| matches!(e, UriError::Literal(_))),
             ("turn:2001:db8::1", |e| matches!(e, UriError::Brackets(_))),
             ("turn:a b", |e| matches!(e, UriError::Host(_))),
