@@ -8,6 +8,7 @@
 //! - [`tls`]: certificates, kept up to date.
 //! - [`lifecycle`]: signals, panics, exit codes.
 //! - [`descriptors`]: the limit of open files, and what of it clients may take.
+//! - [`memory`]: the memory limit, and what the sockets' buffers may take of it.
 //! - [`workers`]: the keys of the packet side, `[net]`.
 //!
 //! A service's `main` reads like this:
@@ -59,6 +60,7 @@ pub mod config;
 pub mod descriptors;
 pub mod lifecycle;
 pub mod log;
+pub mod memory;
 pub mod metrics;
 pub mod tls;
 pub mod workers;

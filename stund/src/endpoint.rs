@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use causeway_daemon::config::{ProxyProtocol, Transport};
+use causeway_daemon::memory;
 use causeway_net::{Listener, TrustedProxies, UdpOptions, UdpSocket, steering};
 use causeway_wire::binding::Usage;
 
@@ -126,6 +127,7 @@ pub(crate) fn bind(config: &Config) -> io::Result<Vec<Sockets>> {
         let advertised = (advertised != local).then(|| tracing::field::display(advertised));
         tracing::info!(%local, advertised, other = other.map(tracing::field::display), "listening");
     }
+    memory::warn_of_buffers(all.iter().flat_map(|worker| &worker.udp).map(|bound| bound.socket.buffer_sizes()));
     Ok(all)
 }
 

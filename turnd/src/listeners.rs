@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use causeway_daemon::config::{Listen, Transport};
+use causeway_daemon::memory;
 use causeway_daemon::workers::Net;
 use causeway_net::{DatagramListening, Listener, StreamListening, TrustedProxies, UdpOptions, UdpSocket, steering};
 
@@ -38,6 +39,7 @@ pub(crate) fn bind(listen: &[Listen], net: &Net) -> Result<Vec<Listeners>> {
             workers.iter_mut().zip(group).for_each(|(worker, listener)| worker.tcp.push((listener, listening.clone())));
         }
     }
+    memory::warn_of_buffers(workers.iter().flat_map(|worker| &worker.udp).map(|(socket, _)| socket.buffer_sizes()));
     Ok(workers)
 }
 
