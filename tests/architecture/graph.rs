@@ -29,7 +29,7 @@ impl Graph {
     /// The graph of this workspace.
     pub(crate) fn of_workspace() -> Self {
         let output = Command::new(env!("CARGO"))
-            .args(["metadata", "--format-version", "1"])
+            .args(["metadata", "--locked", "--format-version", "1"])
             .current_dir(tree::root())
             .output()
             .expect("cargo starts");

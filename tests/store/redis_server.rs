@@ -142,7 +142,9 @@ pub(crate) fn url(port: u16) -> String {
 
 fn launch(port: u16, scratch: &Scratch) -> Child {
     let log = std::fs::File::create(scratch.path("log")).expect("the folder is ours");
-    Command::new("redis-server")
+    // `cargo xtask test store` runs the tests over several versions.
+    let program = std::env::var_os("CAUSEWAY_REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
+    Command::new(program)
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
         .args(["--maxmemory-policy", "noeviction", "--dir", &scratch.path("").display().to_string()])
         .stdin(Stdio::null())

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::command::{command, run_until};
+use crate::command::{command, go, run_until};
 use crate::{python, workspace};
 
 /// All of them.
@@ -39,8 +39,8 @@ fn provide_node(deadline: Instant) -> Result<()> {
 /// The program that speaks through pion; go builds only what has changed.
 fn provide_pion(deadline: Instant) -> Result<()> {
     let program = workspace::target().join("interop-pion").display().to_string();
-    let mut build = command("go", &["build", "-mod=readonly", "-trimpath", "-o", &program, "."]);
-    build.env("GOTOOLCHAIN", "local").env("CGO_ENABLED", "0");
+    let mut build = go(&["build", "-trimpath", "-o", &program, "."]);
+    build.env("CGO_ENABLED", "0");
     run_until(build.current_dir(workspace::root().join("tests/interop/pion")), deadline)
 }
 

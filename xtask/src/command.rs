@@ -15,16 +15,31 @@ pub(crate) fn command(program: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// `cargo` with these arguments. The environment that `cargo run` gave to this very program is taken away, so that a
-/// crate is not built twice because of it.
+/// `cargo` with these arguments, and the versions of `Cargo.lock`. The environment that `cargo run` gave to this very program is taken
+/// away, so that a crate is not built twice because of it.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
-    let mut cargo = command("cargo", arguments);
+    let mut cargo = command("cargo", &[]);
+    if let [subcommand, rest @ ..] = arguments {
+        cargo.arg(subcommand);
+        // rustfmt resolves nothing, and takes no such flag.
+        if *subcommand != "fmt" {
+            cargo.arg("--locked");
+        }
+        cargo.args(rest);
+    }
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR" {
             cargo.env_remove(name);
         }
     }
     cargo
+}
+
+/// `go` with these arguments: the Go that is installed, which fetches no other one, and the versions of `go.sum`.
+pub(crate) fn go(arguments: &[&str]) -> Command {
+    let mut go = command("go", arguments);
+    go.env("GOTOOLCHAIN", "local").env("GOFLAGS", "-mod=readonly");
+    go
 }
 
 /// Runs the command to its end, with its output shown.
@@ -112,6 +127,31 @@ fn children_of(pid: u32) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cargo_takes_the_versions_of_the_lock_file() {
+        let line = |arguments| shown(&cargo(arguments));
+        assert_eq!(line(&["test", "--workspace"]), "cargo test --locked --workspace");
+        assert_eq!(line(&["fmt", "--all"]), "cargo fmt --all");
+    }
+
+    #[test]
+    fn cargo_and_go_are_called_in_one_place() {
+        let mut folders = vec![workspace::root().join("xtask/src")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("it is a folder") {
+                let path = entry.expect("it can be read").path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if !path.ends_with("command.rs") {
+                    let text = std::fs::read_to_string(&path).expect("it is text");
+                    for call in ["Command::new(\"cargo\")", "command(\"cargo\"", "Command::new(\"go\")", "command(\"go\""] {
+                        assert!(!text.contains(call), "{}: {call}; use the function of command.rs", path.display());
+                    }
+                }
+            }
+        }
+    }
 
     #[test]
     fn a_failure_is_named() {

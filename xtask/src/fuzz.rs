@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use crate::command::{cargo, run, run_until};
-use crate::workspace;
+use crate::{toolchain, workspace};
 
 /// SanitizerCoverage without a sanitizer: what stable offers, and all that libFuzzer needs to find its way.
 const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
@@ -27,23 +27,22 @@ pub(crate) struct Arguments {
 pub(crate) fn run_targets(arguments: &Arguments) -> Result<()> {
     let names = names(&arguments.targets)?;
     let target = workspace::root().join("target-fuzz");
+    let host = toolchain::host("linux-gnu");
     let mut build = cargo(&["build", "--release", "--package", "causeway-fuzz", "--bins"]);
     // With an explicit --target the flags reach our code, not the build scripts.
-    build.args(["--target", HOST]).arg("--target-dir").arg(&target);
+    build.args(["--target", &host]).arg("--target-dir").arg(&target);
     run(build.env("RUSTFLAGS", FLAGS))?;
     for name in &names {
-        fuzz(name, &target, arguments.seconds)?;
+        fuzz(name, &target, &host, arguments.seconds)?;
     }
     Ok(())
 }
 
-const HOST: &str = "x86_64-unknown-linux-gnu";
-
-fn fuzz(name: &str, target: &std::path::Path, seconds: u64) -> Result<()> {
+fn fuzz(name: &str, target: &std::path::Path, host: &str, seconds: u64) -> Result<()> {
     // New inputs are written to the first folder, which is not the committed one.
     let found = target.join(name);
     std::fs::create_dir_all(&found).with_context(|| found.display().to_string())?;
-    let program = target.join(HOST).join("release").join(name);
+    let program = target.join(host).join("release").join(name);
     let mut fuzz = crate::command::command(&program.display().to_string(), &[]);
     fuzz.arg(format!("-max_total_time={seconds}"))
         .args(["-rss_limit_mb=1024", "-timeout=5", "-max_len=70000", "-print_final_stats=1"])

@@ -7,8 +7,12 @@ mod command;
 mod demo;
 mod fuzz;
 mod python;
+mod redis;
+mod statically;
 mod suite;
 mod suites;
+mod system;
+mod toolchain;
 mod tools;
 mod workspace;
 
@@ -36,6 +40,8 @@ enum Task {
     Bench(bench::Arguments),
     /// The Helm chart against real Helm, the schemas of several Kubernetes versions and the real binaries; planted faults
     Chart,
+    /// The programs as static executables, linked to musl, which need no other file
+    Static,
     /// Write docs/deviations.md from the `// Deviation:` lines of the code
     Deviations,
     /// Write docs/conformance.md from tests/conformance/
@@ -53,6 +59,7 @@ fn main() -> ExitCode {
         Task::Fuzz(arguments) => fuzz::run_targets(&arguments),
         Task::Bench(arguments) => bench::run_bench(&arguments),
         Task::Chart => chart::run_chart(),
+        Task::Static => statically::run_static(),
         Task::Deviations => suites::write_document("deviations"),
         Task::Conformance => suites::write_document("conformance"),
     };

@@ -3,12 +3,12 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::command::{cargo, command, run, run_until};
 use crate::suite::{Suite, run_all};
 use crate::workspace::{self, TestTarget};
-use crate::{chart, clients, python, tools};
+use crate::{chart, clients, python, redis, statically, toolchain, tools};
 
 /// Which suites to run.
 #[derive(clap::Args)]
@@ -40,8 +40,14 @@ static SUITES: &[Suite] = &[
     Suite { name: "architecture", shows: "the shape that the documents promise", limit: minutes(2), run: architecture },
     Suite { name: "demo", shows: "the demonstration works and ends cleanly", limit: minutes(2), run: demo },
     Suite { name: "windows", shows: "ice-agent type-checks for Windows", limit: minutes(10), run: windows },
+    Suite {
+        name: "static",
+        shows: "the programs as static executables, and the demo with them",
+        limit: minutes(18),
+        run: statically::check,
+    },
     Suite { name: "chart", shows: "Helm, Kubernetes' schemas and the binaries accept the chart", limit: minutes(8), run: chart::check },
-    Suite { name: "store", shows: "what outlives the process, against a real Redis", limit: minutes(6), run: store },
+    Suite { name: "store", shows: "what outlives the process, against Redis 6 to 8 and Valkey", limit: minutes(12), run: store },
     Suite { name: "interop", shows: "coturn's tools and WebRTC clients against the real binaries", limit: minutes(10), run: interop },
     Suite { name: "natlab", shows: "calls across every pair of NATs", limit: minutes(10), run: natlab },
 ];
@@ -53,7 +59,7 @@ static LONG: &[Suite] = &[
 ];
 
 /// The suites that `--fast` leaves out.
-const SLOW: &[&str] = &["tools", "windows", "chart", "store", "interop", "natlab"];
+const SLOW: &[&str] = &["tools", "windows", "static", "chart", "store", "interop", "natlab"];
 
 /// Runs the suites chosen.
 pub(crate) fn run_selection(selection: &Selection) -> Result<()> {
@@ -142,12 +148,24 @@ const DAEMON: &str = "daemon";
 const NATLAB: &str = "causeway-natlab";
 /// The crate's own tests against Redis, and those of the services with it.
 const STORE: &[&str] = &["redis", "store"];
+/// What of the services' tests is run over each version: what goes through scripts, users, the stream and a crash.
+const OVER_EACH_REDIS: &[&str] = &["crash::calls", "damage::h47", "eviction", "accounts::h50_a_stop", "users::a_"];
 /// The targets that have a suite of their own.
 const NAMED: &[&str] = &[ARCHITECTURE, DAEMON, INTEROP, STORE[0], STORE[1]];
 
 fn store(by: Instant) -> Result<()> {
     python::provide_interop(by)?;
-    run_targets(|target| STORE.contains(&&*target.name), &["--nocapture", "--test-threads=1"], by)
+    let servers = redis::provide(by)?;
+    let flags = ["--nocapture", "--test-threads=1"];
+    run_targets(|target| STORE.contains(&&*target.name), &flags, by)?;
+    // The other versions' turn: the language of the store, and one call that outlives a crash.
+    for (server, program) in &servers {
+        causeway_cli::print_line(format_args!("\n{}", server.says))?;
+        let over = |test: &mut Command| run_until(test.env("CAUSEWAY_REDIS_SERVER", program), by).context(server.says);
+        over(named(STORE[0]).arg("--").args(flags))?;
+        over(named(STORE[1]).arg("--").args(flags).args(OVER_EACH_REDIS))?;
+    }
+    Ok(())
 }
 
 fn architecture(by: Instant) -> Result<()> {
@@ -162,8 +180,7 @@ fn demo(by: Instant) -> Result<()> {
 
 fn windows(by: Instant) -> Result<()> {
     let target = "x86_64-pc-windows-gnu";
-    run_until(&mut command("rustup", &["target", "add", target]), by)?;
-    run_until(&mut cargo(&["check", "--package", "ice-agent", "--target", target]), by)
+    run_until(&mut toolchain::cargo_for(target, &["check", "--package", "ice-agent"], by)?, by)
 }
 
 fn interop(by: Instant) -> Result<()> {

@@ -1,78 +1,159 @@
-//! The programs that the tests use and that are not Rust crates: found, or installed from Debian when we are root.
+//! The programs that the tests use and that are not Rust crates: found, or installed from Debian or Ubuntu when we are root.
 
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use causeway_cli::print_line;
 
-use crate::command::{command, output_of, run_until};
+use crate::command::{command, go, output_of, run_until};
+use crate::system::System;
 
-/// A program that must be on the path, and the Debian package that brings it.
+/// A program that must be on the path, and the package that brings it.
 struct Tool {
     program: &'static str,
+    /// What Debian calls the package.
     package: &'static str,
     used_by: &'static str,
+    /// What makes it say its version, which is shown: packages of a distribution change under us. None: it has no such flag.
+    version: &'static [&'static str],
+    /// The lowest version that will do.
+    least: Option<Version>,
+}
+
+/// The first two numbers.
+type Version = (u32, u32);
+
+const fn tool(program: &'static str, package: &'static str, used_by: &'static str, version: &'static [&'static str]) -> Tool {
+    Tool { program, package, used_by, version, least: None }
+}
+
+impl Tool {
+    const fn least(self, major: u32, minor: u32) -> Self {
+        Tool { least: Some((major, minor)), ..self }
+    }
 }
 
 const TOOLS: &[Tool] = &[
-    Tool { program: "cc", package: "gcc", used_by: "build" },
-    Tool { program: "make", package: "make", used_by: "build" },
-    Tool { program: "perl", package: "perl", used_by: "build" },
-    Tool { program: "x86_64-w64-mingw32-gcc", package: "gcc-mingw-w64-x86-64", used_by: "windows" },
-    Tool { program: "ip", package: "iproute2", used_by: "natlab" },
-    Tool { program: "nft", package: "nftables", used_by: "natlab" },
-    Tool { program: "baresip", package: "baresip", used_by: "natlab" },
-    Tool { program: "miniupnpd", package: "miniupnpd-nftables", used_by: "natlab" },
-    Tool { program: "turnutils_uclient", package: "coturn", used_by: "interop" },
-    Tool { program: "turnutils_peer", package: "coturn", used_by: "interop" },
-    Tool { program: "turnutils_stunclient", package: "coturn", used_by: "interop" },
-    Tool { program: "turnutils_natdiscovery", package: "coturn", used_by: "interop" },
-    Tool { program: "openssl", package: "openssl", used_by: "interop" },
-    Tool { program: "faketime", package: "faketime", used_by: "interop" },
-    Tool { program: "nginx", package: "nginx", used_by: "interop" },
-    Tool { program: "haproxy", package: "haproxy", used_by: "interop" },
-    Tool { program: "node", package: "nodejs", used_by: "interop" },
-    Tool { program: "npm", package: "npm", used_by: "interop" },
-    Tool { program: "go", package: "golang-go", used_by: "interop; 1.25 or newer" },
-    Tool { program: "chromium", package: "chromium", used_by: "interop" },
-    Tool { program: "certutil", package: "libnss3-tools", used_by: "interop" },
-    Tool { program: "redis-server", package: "redis-server", used_by: "store" },
+    tool("cc", "gcc", "build", &["--version"]),
+    tool("make", "make", "build", &["--version"]),
+    tool("perl", "perl", "build", &["-e", "print $^V"]),
+    tool("x86_64-w64-mingw32-gcc", "gcc-mingw-w64-x86-64", "windows", &["--version"]),
+    tool("musl-gcc", "musl-tools", "static", &["--version"]),
+    tool("readelf", "binutils", "static", &["--version"]),
+    tool("ip", "iproute2", "natlab", &["-V"]),
+    tool("nft", "nftables", "natlab", &["--version"]),
+    tool("baresip", "baresip", "natlab", &[]),
+    tool("miniupnpd", "miniupnpd-nftables", "natlab", &["--version"]),
+    tool("turnutils_uclient", "coturn", "interop", &[]),
+    tool("turnutils_peer", "coturn", "interop", &[]),
+    tool("turnutils_stunclient", "coturn", "interop", &[]),
+    tool("turnutils_natdiscovery", "coturn", "interop", &[]),
+    tool("openssl", "openssl", "interop", &["version"]),
+    tool("faketime", "faketime", "interop", &[]),
+    // What the packages in tests/interop/node ask for.
+    tool("node", "nodejs", "interop", &["--version"]).least(20, 0),
+    // The lock file's version.
+    tool("npm", "npm", "interop", &["--version"]).least(7, 0),
+    // What tests/chart/helm and tests/interop/pion ask for.
+    tool("go", "golang-go", "interop, chart", &["version"]).least(1, 26),
+    tool("chromium", "chromium", "interop", &["--version"]),
+    tool("nginx", "nginx", "interop", &[]),
+    tool("haproxy", "haproxy", "interop", &["-v"]),
+    tool("certutil", "libnss3-tools", "interop", &[]),
+    tool("redis-server", "redis-server", "store", &["--version"]).least(6, 2),
+    // What the packages in tests/chart/schemas ask for.
+    tool("python3", "python3", "interop, chart, store", &["--version"]).least(3, 11),
 ];
 
 /// Packages that start a server of their own where systemd runs: we only come for their programs.
 const SERVICES: &[&str] = &["coturn", "redis-server", "nginx", "haproxy"];
 
-/// Sees to it that every tool is there.
+/// Sees to it that every tool is there, in a version that will do.
 ///
 /// # Errors
-/// Names what is missing and could not be installed.
+/// Names what is missing and could not be installed, and what is too old.
 pub(crate) fn provide(deadline: Instant) -> Result<()> {
-    let mut missing: Vec<String> = missing_tools().map(|tool| format!("{} (for {})", tool.program, tool.used_by)).collect();
-    let mut packages: Vec<&str> = missing_tools().map(|tool| tool.package).collect();
+    let system = System::here();
+    let missing: Vec<&Tool> = missing_tools().collect();
+    let mut packages: Vec<&str> = missing.iter().map(|tool| tool.package).filter(|package| system.package(package).is_ok()).collect();
     if !python_has_venv() {
-        missing.push("python3 with venv (for interop)".to_owned());
         packages.extend(["python3", "python3-venv"]);
     }
     if !python_has_libnice() {
-        missing.push("libnice for /usr/bin/python3 (for interop)".to_owned());
         packages.extend(["gir1.2-nice-0.1", "python3-gi"]);
     }
     packages.sort_unstable();
     packages.dedup();
-    if !packages.is_empty() {
-        if !is_root() || !is_there("apt-get") {
-            bail!("missing: {}; Debian has them in {}", missing.join(", "), packages.join(", "));
-        }
+    let installs = is_root() && is_there("apt-get") && system.has_debian_packages();
+    if !packages.is_empty() && installs {
         install(&packages, deadline)?;
     }
+    let mut complaints = Vec::new();
     for tool in TOOLS {
-        causeway_cli::print_line(format_args!("{:28} {}", tool.program, if is_there(tool.program) { "there" } else { "MISSING" }))?;
+        match tool.check() {
+            Ok(version) => print_line(format_args!("{:28} {version}", tool.program))?,
+            Err(error) => complaints.push(format!("{error:#}")),
+        }
     }
-    match missing_tools().next() {
-        Some(tool) => bail!("{} is still missing", tool.program),
-        None => Ok(()),
+    if !python_has_venv() {
+        complaints.push("python3 has no venv (for interop, chart, store)".to_owned());
     }
+    if !python_has_libnice() {
+        complaints.push("/usr/bin/python3 has no libnice (for interop)".to_owned());
+    }
+    if complaints.is_empty() {
+        return Ok(());
+    }
+    if !packages.is_empty() && !installs {
+        complaints.push(system.how_to_install(&packages));
+    }
+    bail!("{}", complaints.join("\n"))
+}
+
+/// That the program is there, in a version that will do.
+///
+/// # Errors
+/// It is not, or it is too old.
+pub(crate) fn check(program: &str) -> Result<()> {
+    let tool = TOOLS.iter().find(|tool| tool.program == program).with_context(|| format!("{program} is not in the table of tools"))?;
+    tool.check().map(drop)
+}
+
+impl Tool {
+    /// What it says of its version, shortened; "there" where it says nothing.
+    fn check(&self) -> Result<String> {
+        let Tool { program, used_by, .. } = *self;
+        if !is_there(program) {
+            let cure = System::here().package(self.package).err().map(|cure| format!(": {cure}"));
+            bail!("{program} is missing (for {used_by}){}", cure.unwrap_or_default());
+        }
+        let mut asks = if program == "go" { go(self.version) } else { command(program, self.version) };
+        let said = if self.version.is_empty() { None } else { output_of(&mut asks) };
+        let said = said.as_deref().and_then(|said| said.lines().find(|line| !line.is_empty()));
+        if let Some((major, minor)) = self.least {
+            let found = said.and_then(version_in);
+            let found = found.with_context(|| format!("{program} does not say its version (for {used_by})"))?;
+            ensure!(
+                found >= (major, minor),
+                "{program} is {}.{}, and {major}.{minor} or newer is needed (for {used_by}); {}",
+                found.0,
+                found.1,
+                System::here().newer(self.package)
+            );
+        }
+        Ok(said.map_or_else(|| "there".to_owned(), |said| said.chars().take(80).collect()))
+    }
+}
+
+/// The first "N.N" in the text.
+fn version_in(text: &str) -> Option<Version> {
+    let mut numbers = text.split(|letter: char| !letter.is_ascii_digit() && letter != '.').filter(|part| part.contains('.'));
+    numbers.find_map(|number| {
+        let mut parts = number.split('.');
+        Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+    })
 }
 
 fn missing_tools() -> impl Iterator<Item = &'static Tool> {
@@ -111,6 +192,29 @@ fn python_has_libnice() -> bool {
     output_of(&mut command("/usr/bin/python3", &["-c", import])).is_some()
 }
 
-fn is_root() -> bool {
+/// Whether we may install packages, and change the root of a process.
+pub(crate) fn is_root() -> bool {
     output_of(&mut command("id", &["-u"])).is_some_and(|id| id.trim() == "0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_found_in_what_programs_say() {
+        let said =
+            ["go version go1.26.8 linux/amd64", "v20.20.2", "Redis server v=7.0.15 sha=00000000:0 malloc", "Python 3.11.7", "11.19.1"];
+        assert_eq!(said.map(version_in), [Some((1, 26)), Some((20, 20)), Some((7, 0)), Some((3, 11)), Some((11, 19))]);
+        assert_eq!(version_in("coturn, of some day."), None);
+    }
+
+    #[test]
+    fn a_tool_that_is_too_old_or_missing_is_refused_with_the_cure() {
+        let refused = |tool: Tool| format!("{:#}", tool.check().expect_err("it will not do"));
+        let old = refused(tool("make", "make", "nothing", &["--version"]).least(99, 1));
+        assert!(old.contains("and 99.1 or newer is needed (for nothing); "), "{old}");
+        let missing = refused(tool("no-such-program", "none", "nothing", &[]));
+        assert!(missing.starts_with("no-such-program is missing (for nothing)"), "{missing}");
+    }
 }

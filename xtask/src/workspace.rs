@@ -1,10 +1,11 @@
 //! Where the repository is, and what cargo knows of it.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+
+use crate::command::cargo;
 
 /// The repository's root: this crate's parent folder.
 pub(crate) fn root() -> &'static Path {
@@ -29,11 +30,7 @@ pub(crate) struct TestTarget {
 
 /// Every test target of the workspace.
 pub(crate) fn test_targets() -> Result<Vec<TestTarget>> {
-    let output = Command::new("cargo")
-        .args(["metadata", "--format-version", "1", "--no-deps"])
-        .current_dir(root())
-        .output()
-        .context("cargo metadata did not start")?;
+    let output = cargo(&["metadata", "--format-version", "1", "--no-deps"]).output().context("cargo metadata did not start")?;
     ensure!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr).trim());
     let metadata: Value = serde_json::from_slice(&output.stdout)?;
     let mut found = Vec::new();

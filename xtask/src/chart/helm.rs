@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 
-use crate::command::{command, run_until};
+use crate::command::{go, run_until};
 use crate::{tools, workspace};
 
 use super::fixtures;
@@ -24,13 +24,9 @@ pub(super) fn provide(by: Instant) -> Result<()> {
         causeway_cli::print_line(format_args!("{}: there", program().display()))?;
         return Ok(());
     }
-    ensure!(
-        tools::is_there("go"),
-        "go is missing: Helm is built with it, in the version that {} asks for",
-        module.join("go.mod").display()
-    );
-    let mut build = command("go", &["build", "-o"]);
-    build.arg(program()).arg("helm.sh/helm/v4/cmd/helm").current_dir(&module).env("GOFLAGS", "-mod=readonly");
+    tools::check("go")?;
+    let mut build = go(&["build", "-o"]);
+    build.arg(program()).arg("helm.sh/helm/v4/cmd/helm").current_dir(&module);
     run_until(&mut build, by)?;
     std::fs::write(&stamp, wanted).with_context(|| stamp.display().to_string())
 }

@@ -10,6 +10,7 @@ mod scratch;
 mod servers;
 mod stop;
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -29,6 +30,9 @@ pub(crate) struct Arguments {
     /// Take the services as they were last built
     #[arg(long)]
     built: bool,
+    /// Take the services that are in this folder
+    #[arg(long, value_name = "FOLDER", conflicts_with = "built")]
+    programs: Option<PathBuf>,
     /// Also show a call that outlives a crash of turnd, which keeps its allocations in this Redis: `redis://[user:password@]host:port`
     #[arg(long, value_name = "URL")]
     redis: Option<String>,
@@ -42,7 +46,9 @@ const PART: Duration = Duration::from_secs(30);
 /// # Errors
 /// A part failed, or somebody pressed Ctrl-C; everything started is ended and removed then too.
 pub(crate) fn run_demo(arguments: &Arguments) -> Result<()> {
-    if !arguments.built {
+    if let Some(folder) = &arguments.programs {
+        process::take_from(folder);
+    } else if !arguments.built {
         run(&mut cargo(&["build", "--package", "stund", "--package", "turnd", "--package", "ice-agent"]))?;
     }
     let started = Instant::now();

@@ -1,8 +1,9 @@
 //! A process of the demonstration: ended with it, whatever happens.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,9 +13,17 @@ use super::scratch::Scratch;
 use super::stop::Stop;
 use crate::workspace;
 
+/// Where the executables are, if not where cargo builds them for tests.
+static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
+
+/// Takes the executables from this folder. The first call counts.
+pub(super) fn take_from(folder: &Path) {
+    PROGRAMS.get_or_init(|| folder.to_owned());
+}
+
 /// One of the workspace's executables.
 pub(super) fn built(name: &str) -> Command {
-    Command::new(workspace::target().join("debug").join(name))
+    Command::new(PROGRAMS.get().cloned().unwrap_or_else(|| workspace::target().join("debug")).join(name))
 }
 
 /// A running process. Killed when dropped, if it still runs.
