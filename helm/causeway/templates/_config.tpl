@@ -27,6 +27,14 @@ key = "/etc/causeway/tls/{{ $values.tls.secretKeys.key }}"
 [nat_discovery]
 alternate_address = {{ toJson $values.stun.natDiscovery.alternateAddresses }}
 alternate_port = {{ int $values.stun.natDiscovery.alternatePort }}
+scope = {{ toJson $values.stun.natDiscovery.scope }}
+{{- with $values.stun.natDiscovery.external }}
+
+[nat_discovery.external]
+{{- range $bound, $advertised := . }}
+{{ toJson $bound }} = {{ toJson $advertised }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- include "causeway.config.section" (dict "name" "limits" "values" $values.limits) }}
 

@@ -104,7 +104,10 @@ everything. Each refusal says what to write instead. Renders nothing.
 {{- $unread = append $unread (list "maxUnavailable" 1 $why) -}}
 {{- $unread = append $unread (list "podDisruptionBudget.minAvailable" nil $why) -}}
 {{- if not .Values.stun.natDiscovery.alternateAddresses -}}
-{{- $unread = append $unread (list "stun.natDiscovery.alternatePort" 3479 "stun.natDiscovery.alternateAddresses is empty") -}}
+{{- $why := "stun.natDiscovery.alternateAddresses is empty" -}}
+{{- $unread = append $unread (list "stun.natDiscovery.alternatePort" 3479 $why) -}}
+{{- $unread = append $unread (list "stun.natDiscovery.external" dict $why) -}}
+{{- $unread = append $unread (list "stun.natDiscovery.scope" "public" $why) -}}
 {{- end -}}
 {{- end -}}
 {{- if include "causeway.hostNetwork" . -}}
