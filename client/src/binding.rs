@@ -45,12 +45,17 @@ pub struct Binding {
     pub sent: u32,
 }
 
+/// A server with one socket for both families, or behind a proxy with one, may tell an IPv4 client its address in IPv4-mapped form (H54).
+pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
 impl Binding {
     /// Reads a success response; `None` without a mapped address (RFC 8489 §6.3.1 has every one carry XOR-MAPPED-ADDRESS; a server of RFC
     /// 3489's time has MAPPED-ADDRESS only).
     pub(crate) fn read(message: &Message<'_>, source: SocketAddr, round_trip: Option<Duration>, sent: u32) -> Option<Self> {
-        let plain_mapped = message.attribute::<MappedAddress>().ok().flatten().map(|address| address.0);
-        let mapped = message.attribute::<XorMappedAddress>().ok()?.map(|address| address.0).or(plain_mapped)?;
+        let plain_mapped = message.attribute::<MappedAddress>().ok().flatten().map(|address| canonical(address.0));
+        let mapped = message.attribute::<XorMappedAddress>().ok()?.map(|address| canonical(address.0)).or(plain_mapped)?;
         let software = message.attribute::<Software<'_>>().ok().flatten();
         let origin = message.attribute::<ResponseOrigin>().ok().flatten().map(|address| address.0);
         let source_address = || message.attribute::<SourceAddress>().ok().flatten().map(|address| address.0);

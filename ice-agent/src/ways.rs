@@ -264,6 +264,7 @@ fn name_server(text: &str) -> Result<SocketAddr, String> {
         return Err("a link-local name server cannot be asked; name one by an address without a zone".into());
     }
     let address = bare.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, DNS)).or_else(|_| text.parse());
+    let address = address.map(|address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port()));
     address.map_err(|_| "an address is needed, with a port if it is not 53".into())
 }
 
@@ -276,6 +277,7 @@ mod tests {
         for (text, address) in [
             ("192.0.2.53", "192.0.2.53:53"),
             ("192.0.2.53:5353", "192.0.2.53:5353"),
+            ("::ffff:192.0.2.53", "192.0.2.53:53"),
             ("::1", "[::1]:53"),
             ("[::1]", "[::1]:53"),
             ("[::1]:5353", "[::1]:5353"),

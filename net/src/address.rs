@@ -1,6 +1,15 @@
-//! `SocketAddr` as the kernel writes it.
+//! Addresses as they enter: `SocketAddr` as the kernel writes it, in its one form.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+
+/// The one form of an address (H54): an IPv4-mapped one is the IPv4 address that it is. Every address that comes from the kernel passes
+/// here, and `proxy` does the same with those of headers, so that one client is one client to limits, tables and logs.
+pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        ip if ip == address.ip() => address,
+        ip => SocketAddr::new(ip, address.port()),
+    }
+}
 
 /// Room for either family's socket address (28 bytes, where `sockaddr_storage` has 128).
 #[derive(Clone, Copy)]
@@ -55,7 +64,7 @@ impl RawAddress {
         unsafe { libc::c_int::from(self.family) == libc::AF_INET6 }
     }
 
-    /// Reads what the kernel wrote. `None` for any family but the two.
+    /// Reads what the kernel wrote, in its [`canonical`] form. `None` for any family but the two.
     pub(crate) fn read(&self) -> Option<SocketAddr> {
         // SAFETY: every member begins with the family, and every bit pattern of the members is valid.
         unsafe {
@@ -64,12 +73,12 @@ impl RawAddress {
                     Ipv4Addr::from(self.v4.sin_addr.s_addr.to_ne_bytes()),
                     u16::from_be(self.v4.sin_port),
                 ))),
-                libc::AF_INET6 => Some(SocketAddr::V6(SocketAddrV6::new(
+                libc::AF_INET6 => Some(canonical(SocketAddr::V6(SocketAddrV6::new(
                     Ipv6Addr::from(self.v6.sin6_addr.s6_addr),
                     u16::from_be(self.v6.sin6_port),
                     0, // the flow label is the sender's affair; kept, it would make one client look like several
                     self.v6.sin6_scope_id,
-                ))),
+                )))),
                 _ => None,
             }
         }
@@ -89,5 +98,12 @@ mod tests {
             assert_eq!(raw.read(), Some(address));
         }
         assert_eq!(RawAddress::EMPTY.read(), None);
+    }
+
+    #[test]
+    fn h54_a_mapped_address_is_the_ipv4_address_that_it_is() {
+        let mut raw = RawAddress::EMPTY;
+        raw.set("[::ffff:192.0.2.1]:3478".parse().unwrap());
+        assert_eq!(raw.read(), Some("192.0.2.1:3478".parse().unwrap()));
     }
 }

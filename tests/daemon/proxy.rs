@@ -19,7 +19,7 @@ const TRUSTED: &str = "proxy_protocol = { trusted = [\"127.0.0.1/32\"] }\n";
 fn a_client_behind_a_trusted_proxy_is_who_the_proxy_says_over_udp_tcp_and_tls() {
     for transport in [Transport::Udp, Transport::Tcp, Transport::Tls] {
         let turnd = turnd_listening(&["udp", "tcp", "tls"], TRUSTED);
-        let proxy = if transport == Transport::Udp { datagrams(turnd.address) } else { streams(turnd.address) };
+        let proxy = if transport == Transport::Udp { datagrams(turnd.address, header()) } else { streams(turnd.address, header()) };
         let (mut talker, peer) = (Talker::through(proxy, &turnd, transport), udp());
         let id = talker.client.next_transaction();
         let binding = talker.exchange(&talker.client.unsigned(id, Method::BINDING, &|_| Ok(())));
@@ -30,6 +30,22 @@ fn a_client_behind_a_trusted_proxy_is_who_the_proxy_says_over_udp_tcp_and_tls() 
         assert_eq!(arrives(&peer), (b"there".to_vec(), relayed));
         peer.send_to(b"back", relayed).unwrap();
         assert_eq!(talker.leg.receive(), Some(b"\x40\x00\x00\x04back".to_vec()), "{transport:?}");
+    }
+}
+
+/// HAProxy with `bind :::3478 v4v6` says so of an IPv4 client.
+#[test]
+fn h54_a_client_whom_the_proxy_names_in_mapped_form_has_its_ipv4_address() {
+    for transport in [Transport::Udp, Transport::Tcp, Transport::Tls] {
+        let turnd = turnd_listening(&["udp", "tcp", "tls"], TRUSTED);
+        let header = mapped_header();
+        let proxy = if transport == Transport::Udp { datagrams(turnd.address, header) } else { streams(turnd.address, header) };
+        let mut talker = Talker::through(proxy, &turnd, transport);
+        let id = talker.client.next_transaction();
+        let binding = talker.exchange(&talker.client.unsigned(id, Method::BINDING, &|_| Ok(())));
+        assert_eq!(binding.mapped(), Some(CLIENT.into()), "{transport:?}");
+        talker.allocate();
+        turnd.until_log(&format!("client={CLIENT}"));
     }
 }
 
@@ -85,14 +101,24 @@ fn header() -> Vec<u8> {
     header
 }
 
+/// The same of a proxy with one socket for both families: TCP over IPv6.
+fn mapped_header() -> Vec<u8> {
+    let server = Ipv4Addr::new(203, 0, 113, 1);
+    let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x21\x00\x24".to_vec();
+    header.extend(CLIENT.ip().to_ipv6_mapped().octets());
+    header.extend(server.to_ipv6_mapped().octets());
+    header.extend(CLIENT.port().to_be_bytes());
+    header.extend(3478_u16.to_be_bytes());
+    header
+}
+
 /// Forwards the datagrams of one client, each with a header, and what comes back without one. Where it listens.
-fn datagrams(server: SocketAddr) -> SocketAddr {
+fn datagrams(server: SocketAddr, mut header: Vec<u8>) -> SocketAddr {
     let (front, back) = (udp(), udp());
     let address = front.local_addr().unwrap();
     back.connect(server).unwrap();
     let (front_again, back_again) = (front.try_clone().unwrap(), back.try_clone().unwrap());
-    let mut header = header();
-    header[13] = 0x12; // UDP over IPv4
+    header[13] += 1; // UDP
     thread::spawn(move || {
         let mut buffer = [0; 65_536];
         // Ends with the patience of the sockets, after the test.
@@ -111,13 +137,13 @@ fn datagrams(server: SocketAddr) -> SocketAddr {
 }
 
 /// Forwards one connection, with a header before it.
-fn streams(server: SocketAddr) -> SocketAddr {
+fn streams(server: SocketAddr, header: Vec<u8>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         let (front, _) = listener.accept().unwrap();
         let mut back = TcpStream::connect(server).unwrap();
-        back.write_all(&header()).unwrap();
+        back.write_all(&header).unwrap();
         let (mut front_again, mut back_again) = (front.try_clone().unwrap(), back.try_clone().unwrap());
         thread::spawn(move || std::io::copy(&mut back_again, &mut front_again));
         std::io::copy(&mut &front, &mut back)

@@ -8,6 +8,7 @@ mod bad_input;
 mod call;
 mod coturn;
 mod credentials;
+mod haproxy;
 mod junk;
 mod legs;
 mod limiter;

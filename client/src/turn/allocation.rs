@@ -7,6 +7,7 @@ use causeway_wire::attribute::{AddressErrorCode, AddressFamily, Lifetime, Reserv
 use super::ask::AllocateAsk;
 use super::config::RelayPort;
 use super::event::{Allocated, Rejected};
+use crate::binding::canonical;
 
 /// Refreshed so long before the end, if the lifetime is long enough for that; a transaction takes up to 39.5 s.
 const MARGIN: Duration = Duration::from_secs(60);
@@ -73,7 +74,7 @@ pub(super) fn read_allocated(message: &Message<'_>, ask: &AllocateAsk) -> Option
         additional: relayed.get(1).copied(),
         rejected: rejected.map(|rejected| Rejected { family: rejected.family, code: rejected.code }),
         reservation: message.attribute::<ReservationToken>().ok()?.map(|token| token.0),
-        mapped: message.attribute::<XorMappedAddress>().ok()??.0,
+        mapped: canonical(message.attribute::<XorMappedAddress>().ok()??.0),
         lifetime: read_lifetime(message).filter(|lifetime| !lifetime.is_zero())?,
     })
 }

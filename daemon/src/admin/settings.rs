@@ -72,11 +72,14 @@ impl AdminSchema {
     pub fn resolve(self, default: SocketAddr) -> Result<AdminSettings, Vec<Problem>> {
         let listen = match self.listen.unwrap_or(AdminListen::At(default)) {
             AdminListen::Off => None,
-            AdminListen::At(address) => Some(address),
+            AdminListen::At(address) => Some(match address.ip().to_canonical() {
+                ip if ip == address.ip() => address, // with its zone
+                ip => SocketAddr::new(ip, address.port()),
+            }),
         };
         let token = one_of("admin.token", self.token, self.token_file.as_deref()).map_err(|problem| vec![problem])?;
         match listen {
-            Some(address) if !address.ip().to_canonical().is_loopback() && token.is_none() => {
+            Some(address) if !address.ip().is_loopback() && token.is_none() => {
                 let what = format!("{address} can be reached from other hosts, and no token is asked for");
                 let hint = "set admin.token_file, or listen on 127.0.0.1";
                 Err(vec![Problem::new("admin.listen", what).hint(hint)])

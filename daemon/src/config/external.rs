@@ -9,6 +9,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 
 use super::error::Problem;
+use super::network::mapped_problem;
 use super::special_purpose;
 use super::values::List;
 
@@ -121,7 +122,8 @@ impl External {
             if inner.is_ipv4() != outer.is_ipv4() {
                 problems.push(problem(format!("{inner} and {outer} are of different families")));
             }
-            if outer.is_unspecified() || outer.is_multicast() || *outer != outer.to_canonical() {
+            problems.extend(mapped_problem(key, *outer));
+            if outer.is_unspecified() || outer.is_multicast() {
                 problems.push(problem(format!("{outer} is no address that a peer could answer to")));
             }
         }

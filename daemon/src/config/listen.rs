@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
 use super::error::Problem;
+use super::network::{mapped_problem, networks};
 
 /// A transport protocol between client and server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -72,6 +73,7 @@ pub struct Listen {
 #[serde(deny_unknown_fields)]
 pub struct ProxyProtocol {
     /// Whose headers are taken, and required.
+    #[serde(deserialize_with = "networks")]
     pub trusted: Vec<IpNet>,
 }
 
@@ -92,12 +94,12 @@ impl Listen {
 
     /// Every address of each family that this host has, at `port`, over `transports`.
     ///
-    /// Whether the host has IPv6 is asked by binding a socket: a kernel without it must not keep the server from starting
-    /// when nobody asked for IPv6.
+    /// Whether the kernel has IPv6 is asked by binding a socket to `[::]`: one without it must not keep the server from starting when IPv6
+    /// was not asked for. A host may get its first IPv6 address later, and one without `::1` may have others (H55).
     pub fn everywhere(port: u16, transports: &[Transport]) -> Vec<Listen> {
         let listen = |ip: IpAddr| Listen::new((ip, port).into(), transports.to_vec());
         let mut all = vec![listen(Ipv4Addr::UNSPECIFIED.into())];
-        if UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() {
+        if UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok() {
             all.push(listen(Ipv6Addr::UNSPECIFIED.into()));
         }
         all
@@ -135,7 +137,7 @@ impl Listen {
             problem("address", "port 0 is no port that a client could know".into(), "3478 is STUN's own");
         }
         let ip = self.address.ip();
-        if ip.is_multicast() || ip != ip.to_canonical() {
+        if ip.is_multicast() {
             problem("address", format!("{ip} is no address of a host"), "write an IPv4 or an IPv6 address");
         }
         for (at, transport) in self.transports.iter().enumerate() {
@@ -155,6 +157,7 @@ impl Listen {
             let what = "no proxy can put its header in front of DTLS".into();
             problem("proxy_protocol", what, "give dtls a [[listen]] and a port of its own");
         }
+        problems.extend(mapped_problem(&format!("listen[{index}].address"), ip));
         problems
     }
 

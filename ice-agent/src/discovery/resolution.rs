@@ -290,7 +290,8 @@ impl<'a> Resolution<'a> {
     }
 
     fn found(&mut self, transport: Transport, addresses: Vec<IpAddr>, port: u16, via: Option<String>) {
-        let addresses: Vec<SocketAddr> = addresses.into_iter().take(MAX_ENDPOINTS).map(|ip| SocketAddr::new(ip, port)).collect();
+        let address = |ip: IpAddr| SocketAddr::new(ip.to_canonical(), port);
+        let addresses: Vec<SocketAddr> = addresses.into_iter().take(MAX_ENDPOINTS).map(address).collect();
         let known = self.endpoints.iter().any(|known| known.transport == transport && known.addresses == addresses);
         if !addresses.is_empty() && !known && self.endpoints.len() < MAX_ENDPOINTS {
             self.endpoints.push(Endpoint { transport, addresses, via });

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use super::proxy::{BadProxy, HttpProxy};
 
@@ -140,7 +140,7 @@ impl Hosts {
         }
         let bare = entry.trim_start_matches('[').trim_end_matches(']');
         match (bare.parse::<IpNet>(), bare.parse::<IpAddr>()) {
-            (Ok(network), _) => Self::Network(network),
+            (Ok(network), _) => Self::Network(unmapped(network)),
             (_, Ok(ip)) => Self::Network(ip.to_canonical().into()),
             _ => Self::Domain(entry.trim_start_matches("*.").trim_matches('.').to_ascii_lowercase()),
         }
@@ -155,6 +155,14 @@ impl Hosts {
             }
         }
     }
+}
+
+/// A prefix of IPv4-mapped addresses as the IPv4 prefix that it is (H54).
+fn unmapped(network: IpNet) -> IpNet {
+    let IpNet::V6(mapped) = network else { return network };
+    let length = mapped.prefix_len().checked_sub(96);
+    let found = mapped.addr().to_ipv4_mapped().zip(length).and_then(|(ip, length)| Ipv4Net::new(ip, length).ok());
+    found.map_or(network, IpNet::V4)
 }
 
 #[cfg(test)]
@@ -220,6 +228,10 @@ mod tests {
         }
         for (address, name) in [("203.0.113.1", Some("badexample.org")), ("192.0.2.2", None), ("2001:db8::2", Some("example.de"))] {
             assert!(to(&proxies, address, name).is_some(), "{address} {name:?}");
+        }
+        let mapped = environment(&[("https_proxy", "http://p:1"), ("no_proxy", "::ffff:192.0.2.1,::ffff:10.0.0.0/104")]).unwrap();
+        for address in ["192.0.2.1", "::ffff:192.0.2.1", "10.9.9.9"] {
+            assert_eq!(to(&mapped, address, None), None, "H54: {address}");
         }
         let star = environment(&[("https_proxy", "http://p:1"), ("no_proxy", "*")]).unwrap();
         assert_eq!(to(&star, "192.0.2.1", None), None);

@@ -49,13 +49,13 @@ impl Host {
         }
     }
 
-    /// What stands between brackets.
+    /// What stands between brackets. An IPv4-mapped address is the IPv4 address that it is (H54).
     pub(super) fn literal(text: &str) -> Result<Self, UriError> {
         if text.contains('%') {
             let read = zoned(text).map(|(ip, zone)| Self::Zoned(ip, zone));
             return read.map_err(|reason| UriError::Zone { text: text.into(), reason });
         }
-        text.parse::<Ipv6Addr>().map(|ip| Self::Ip(ip.into())).map_err(|_| UriError::Literal(format!("[{text}]")))
+        text.parse::<Ipv6Addr>().map(|ip| Self::Ip(ip.to_canonical())).map_err(|_| UriError::Literal(format!("[{text}]")))
     }
 }
 

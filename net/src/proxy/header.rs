@@ -31,7 +31,8 @@ pub struct Header {
     pub endpoints: Option<Endpoints>,
 }
 
-/// The ends of the connection, or of the exchange of datagrams, that the proxy forwards.
+/// The ends of the connection, or of the exchange of datagrams, that the proxy forwards. HAProxy and nginx with a socket for both families say
+/// `::ffff:192.0.2.1` of an IPv4 client: here it is 192.0.2.1 (H54).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Endpoints {
     /// The client.
@@ -104,8 +105,8 @@ where
     let ([a, b, c, d], fields) = rest.split_first_chunk::<4>().ok_or(Fault::Malformed)?;
     skip(fields)?;
     Ok(Endpoints {
-        source: SocketAddr::new(IpAddr::from(*source), u16::from_be_bytes([*a, *b])),
-        destination: SocketAddr::new(IpAddr::from(*destination), u16::from_be_bytes([*c, *d])),
+        source: SocketAddr::new(IpAddr::from(*source).to_canonical(), u16::from_be_bytes([*a, *b])),
+        destination: SocketAddr::new(IpAddr::from(*destination).to_canonical(), u16::from_be_bytes([*c, *d])),
     })
 }
 
@@ -141,6 +142,16 @@ mod tests {
             let whole = Parsed::Whole(Header { len: bytes.len(), endpoints: expected });
             assert_eq!(parse(&bytes), Ok(whole));
             assert_eq!(parse(&[&bytes[..], b"what the client sent"].concat()), Ok(whole));
+        }
+    }
+
+    #[test]
+    fn h54_a_mapped_address_in_a_header_is_the_ipv4_address_that_it_is() {
+        let mapped = |ip: [u8; 4]| [&[0; 10][..], &[0xff; 2], &ip].concat();
+        let body = [&mapped([192, 0, 2, 1])[..], &mapped([198, 51, 100, 7]), &V4[8..]].concat();
+        for family_transport in [0x21, 0x22] {
+            let Ok(Parsed::Whole(found)) = parse(&header(0x21, family_transport, &body)) else { panic!("a header") };
+            assert_eq!(found.endpoints, endpoints("192.0.2.1:12345", "198.51.100.7:3478"));
         }
     }
 

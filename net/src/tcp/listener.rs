@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use crate::address::{RAW_ADDRESS_LEN, RawAddress};
+use crate::address::{RAW_ADDRESS_LEN, RawAddress, canonical};
 
 /// Connections that the kernel completes and holds until they are accepted.
 const BACKLOG: i32 = 1024;
@@ -63,7 +63,8 @@ impl Listener {
         }
         // SAFETY: the descriptor was just made and is owned by nobody else.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        let local = if self.local.ip().is_unspecified() { SockRef::from(&fd).local_addr()?.as_socket() } else { Some(self.local) };
+        let local =
+            if self.local.ip().is_unspecified() { SockRef::from(&fd).local_addr()?.as_socket().map(canonical) } else { Some(self.local) };
         match (name.read(), local) {
             (Some(peer), Some(local)) => Ok((fd, peer, local)),
             _ => Err(io::ErrorKind::ConnectionAborted.into()),

@@ -34,11 +34,11 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_be_bytes)
     }
 
-    /// Family 4 or 6, and the address.
+    /// Family 4 or 6, and the address; one that is IPv4-mapped is the IPv4 address that it is (H54).
     pub(super) fn ip(&mut self) -> Result<IpAddr> {
         match self.u8()? {
             4 => Ok(IpAddr::from(self.array::<4>()?)),
-            6 => Ok(IpAddr::from(self.array::<16>()?)),
+            6 => Ok(IpAddr::from(self.array::<16>()?).to_canonical()),
             _ => Err(RecordError::Malformed),
         }
     }

@@ -8,8 +8,13 @@ use crate::node::NodeId;
 
 const NOW: u64 = 1_800_000_000;
 
+/// In its one form (H54).
+fn ip() -> impl Strategy<Value = IpAddr> {
+    any::<IpAddr>().prop_map(|ip| ip.to_canonical())
+}
+
 fn socket() -> impl Strategy<Value = SocketAddr> {
-    (any::<IpAddr>(), any::<u16>()).prop_map(|(ip, port)| SocketAddr::new(ip, port))
+    (ip(), any::<u16>()).prop_map(|(ip, port)| SocketAddr::new(ip, port))
 }
 
 fn relayed() -> impl Strategy<Value = RelayedAddress> {
@@ -40,7 +45,7 @@ prop_compose! {
         lifetime in any::<u32>(),
         (created_at, expires_at) in any::<(u64, u64)>(),
         relayed in vec(relayed(), 1..=2),
-        permissions in vec((any::<IpAddr>(), any::<u64>()), 0..20),
+        permissions in vec((ip(), any::<u64>()), 0..20),
         channels in vec((any::<u16>(), socket(), any::<u64>()), 0..20),
         counters in any::<[u64; 4]>(),
         proxy in proptest::option::of(socket()),

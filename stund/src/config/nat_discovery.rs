@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use causeway_daemon::config::values::List;
-use causeway_daemon::config::{Advertised, External, Listen, Problem, Scope, Transport};
+use causeway_daemon::config::{Advertised, External, Listen, Problem, Scope, Transport, mapped_problem};
 use serde::Deserialize;
 
 /// The alternate port unless said otherwise.
@@ -177,7 +177,10 @@ impl Group {
 /// The pairs of one alternate address.
 fn of_family(ip: IpAddr, ports: [(Group, Option<u16>); 2], listen: &[Listen]) -> Result<Vec<NatDiscovery>, Problem> {
     let problem = |what: String| Problem::new("nat_discovery.alternate_address", what);
-    if ip.is_unspecified() || ip.is_multicast() || ip != ip.to_canonical() {
+    if let Some(mapped) = mapped_problem("nat_discovery.alternate_address", ip) {
+        return Err(mapped);
+    }
+    if ip.is_unspecified() || ip.is_multicast() {
         return Err(problem(format!("{ip} is no address of a host")).hint("name a second address of this host"));
     }
     let family = || listen.iter().filter(|listen| listen.address.is_ipv4() == ip.is_ipv4());

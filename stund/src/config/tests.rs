@@ -53,6 +53,9 @@ fn h44_nat_discovery_that_cannot_work_is_refused() {
     refused(&listen("203.0.113.7:3478,203.0.113.9:3478"), &["several addresses"]);
     refused(&["--alternate-port", "3479"], &["nat_discovery.alternate_port (--alternate-port)", "no second address"]);
     refused(&["--listen", "203.0.113.7:1", "--alternate-address", "0.0.0.0"], &["no address of a host"]);
+    // H54
+    refused(&["--listen", "203.0.113.7:1", "--alternate-address", "::ffff:203.0.113.8"], &["write 203.0.113.8"]);
+    refused(&["--listen", "[::ffff:203.0.113.7]:1"], &["write 203.0.113.7"]);
     refused(&["--listen", "203.0.113.7:1", "--alternate-address", "203.0.113.8,203.0.113.9"], &["one a family"]);
 }
 

@@ -1,4 +1,4 @@
-//! Nothing that an operator types is lost or altered without a word, and no secret is shown (H56).
+//! Nothing that an operator types is lost or altered without a word, and no secret is shown (H56); an address has one form (H54).
 
 use super::tests::{Scratch, refused, with};
 use super::*;
@@ -57,4 +57,22 @@ fn rest_names_are_read_as_it_is_said() {
     assert!(!with(&[]).unwrap().describe().join("\n").contains("REST"), "there is no REST secret");
     let weak = with(&["--set", "auth.rest_secret=north"]).unwrap().describe().join("\n");
     assert!(weak.contains("warning: auth.rest_secret: a secret of 5 bytes") && !weak.contains("north"), "{weak}");
+}
+
+#[test]
+fn h54_an_ipv4_address_in_ipv6_form_is_refused_wherever_it_is_written() {
+    let set = |text: &'static str| with(&["--set", text]);
+    refused(set("peers.rules=deny ::ffff:10.0.0.0/104"), &["peers.rules", "write 10.0.0.0/8"]);
+    refused(set("peers.rules=allow ::ffff:192.0.2.7"), &["peers.rules", "write 192.0.2.7"]);
+    refused(set("peers.rules=allow ::ffff:0:0/96"), &["peers.rules", "write 0.0.0.0/0"]);
+    let trusted = |prefix: &str| format!("listen=[{{address=\"203.0.113.7:3478\", proxy_protocol={{trusted=[\"{prefix}\"]}}}}]");
+    refused(with(&["--set", &trusted("::ffff:10.0.0.0/104")]), &["trusted", "write 10.0.0.0/8"]);
+    refused(with(&["--set", &trusted("10.0.0.7/8")]), &["trusted", "write 10.0.0.0/8"]);
+    assert!(with(&["--set", &trusted("10.0.0.0/8")]).is_ok());
+    refused(with(&["--listen", "[::ffff:203.0.113.7]:3478"]), &["listen[0].address", "write 203.0.113.7"]);
+    refused(with(&["--external-address", "::ffff:203.0.113.9"]), &["relay.external"]);
+    let pair = ["--relay-address", "10.0.0.7", "--external-address", "10.0.0.7=::ffff:203.0.113.7"];
+    refused(with(&pair), &["relay.external", "write 203.0.113.7"]);
+    let admin = with(&["--admin-listen", "[::ffff:127.0.0.1]:9641"]).unwrap().admin.listen;
+    assert_eq!(admin, Some(ADMIN), "one that can only mean one thing is taken as that");
 }

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use causeway_daemon::config::Problem;
+use causeway_daemon::config::{Problem, network};
 use ipnet::IpNet;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
@@ -46,20 +46,13 @@ impl FromStr for PeerRule {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("expected \"allow CIDR\" or \"deny CIDR\", such as \"allow 10.1.2.0/24\", found {text:?}");
-        let (verdict, network) = text.trim().split_once(char::is_whitespace).ok_or_else(wrong)?;
+        let (verdict, address) = text.trim().split_once(char::is_whitespace).ok_or_else(wrong)?;
         let verdict = match verdict {
             "allow" => Verdict::Allow,
             "deny" => Verdict::Deny,
             _ => return Err(wrong()),
         };
-        let network = network.trim();
-        let network: IpNet = match network.parse() {
-            Ok(network) => network,
-            Err(_) => IpNet::from(network.parse::<std::net::IpAddr>().map_err(|_| wrong())?),
-        };
-        if network.trunc() != network {
-            return Err(format!("found {text:?}, whose address has bits behind the prefix; write {}", network.trunc()));
-        }
+        let network = network(address)?;
         Ok(PeerRule { verdict, network })
     }
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use causeway_daemon::config::values::PortRange;
-use causeway_daemon::config::{External, Listen, Problem, Scope};
+use causeway_daemon::config::{External, Listen, Problem, Scope, mapped_problem};
 use serde::Deserialize;
 
 use super::RelayAddress;
@@ -97,8 +97,8 @@ fn bound_problem(ip: IpAddr, again: bool) -> Option<Problem> {
     if ip.is_multicast() || ip == IpAddr::from([255; 4]) {
         return Some(problem(format!("{ip} is no host's address")));
     }
-    if ip != ip.to_canonical() {
-        return Some(problem(format!("{ip} is an IPv4 address in IPv6 clothes")).hint(format!("write {}", ip.to_canonical())));
+    if let Some(mapped) = mapped_problem("relay.addresses", ip) {
+        return Some(mapped);
     }
     again.then(|| problem(format!("{ip} is named twice")).hint("keep one of the two"))
 }
