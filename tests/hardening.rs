@@ -9,6 +9,8 @@ mod channel_permission;
 mod keys;
 #[path = "hardening/outside.rs"]
 mod outside;
+#[path = "hardening/own_addresses.rs"]
+mod own_addresses;
 #[path = "hardening/policy.rs"]
 mod policy;
 #[path = "hardening/records.rs"]

@@ -34,6 +34,7 @@ mod descriptors;
 mod epoll;
 mod event_loop;
 mod heartbeat;
+mod local;
 pub mod mailbox;
 mod packet;
 mod places;
@@ -55,6 +56,7 @@ pub use event_loop::{
     RejectionReason, Route, Service, SocketKey, StreamInfo, StreamKey, StreamListening, Unsent,
 };
 pub use heartbeat::{HUNG_AFTER, Heartbeat};
+pub use local::{is_local, source_towards};
 pub use mailbox::Mailbox;
 pub use packet::{HEADROOM, MAX_DATAGRAM, Packet, SLOTS, TAILROOM};
 pub use places::{Full, Place, Places};

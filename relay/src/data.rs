@@ -12,7 +12,6 @@ use crate::effect::RelayId;
 use crate::five_tuple::FiveTuple;
 use crate::known::is_known;
 use crate::ledger::Ledger;
-use crate::moment::Moment;
 use crate::now::Now;
 use crate::permission::ChannelPermission;
 use crate::server::Server;
@@ -28,9 +27,14 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             Err(ChannelDataError::Truncated) => return Verdict::Discard(Discard::TruncatedChannelData),
         };
         let now = now.moment();
-        let Some((id, allocation)) = self.data_allocation(now, from) else { return Verdict::Discard(Discard::NoAllocation) };
+        let found = self.allocations.find_mut(from).filter(|(_, allocation)| allocation.relays.any_live(now));
+        let Some((id, allocation)) = found else { return Verdict::Discard(Discard::NoAllocation) };
         let Some(peer) = allocation.peers.channel(message.channel, now) else { return Verdict::Discard(Discard::NoChannel) };
         let Some(index) = allocation.relays.for_peer(&peer.ip(), now) else { return Verdict::Discard(Discard::NoChannel) };
+        let policy = &self.config.policy;
+        if policy.has_wildcard_listener(peer.port()) && policy.check_transport(peer).is_err() {
+            return Verdict::Discard(Discard::PeerDenied);
+        }
         let data = ChannelData::HEADER_LEN..ChannelData::HEADER_LEN + message.data.len();
         to_peer((id, index), allocation, peer, data, false)
     }
@@ -44,17 +48,17 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         let (Ok(Some(XorPeerAddress(peer))), Ok(Some(Data(data)))) = (message.attribute(), message.attribute()) else {
             return Verdict::Discard(Discard::MissingAttribute);
         };
-        let allowed = self.config.policy.check_transport(peer).is_ok();
-        let lasting = self.config.channel_permission;
-        let now = now.moment();
-        let Some((id, allocation)) = self.data_allocation(now, from) else { return Verdict::Discard(Discard::NoAllocation) };
+        let (now, lasting) = (now.moment(), self.config.channel_permission);
+        let found = self.allocations.find_mut(from).filter(|(_, allocation)| allocation.relays.any_live(now));
+        let Some((id, allocation)) = found else { return Verdict::Discard(Discard::NoAllocation) };
         // An IPv4-mapped address is of neither family (H1).
         let relay = allocation.relays.for_peer(&peer.ip(), now).filter(|_| is_of_family(allocation, &peer.ip()));
         let Some(index) = relay else { return Verdict::Discard(Discard::PeerFamily) };
         if !allocation.peers.reach(&peer, lasting, now) {
             return Verdict::Discard(Discard::NoPermission);
         }
-        if !allowed {
+        // Last: for a listener's port the policy asks the operating system, which strangers cannot cause.
+        if self.config.policy.check_transport(peer).is_err() {
             return Verdict::Discard(Discard::PeerDenied);
         }
         // Where DATA's value stands within the datagram that it was read from.
@@ -92,13 +96,6 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         allocation.traffic.packets_to_client += 1;
         allocation.traffic.bytes_to_client += u64::from(short);
         Verdict::ToClient { client, prefix, padding, carry_tos: !client.transport.is_stream() }
-    }
-
-    /// The allocation that data arrives on, if it has not expired.
-    #[inline]
-    fn data_allocation(&mut self, now: Moment, from: &FiveTuple) -> Option<(AllocationId, &mut Allocation)> {
-        let (id, allocation) = self.allocations.find_mut(from)?;
-        allocation.relays.any_live(now).then_some((id, allocation))
     }
 }
 

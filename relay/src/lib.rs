@@ -71,7 +71,7 @@ pub use keys::KeyAnswer;
 pub use ledger::{Ledger, Unlimited};
 pub use now::Now;
 pub use permission::ChannelPermission;
-pub use policy::{Denied, PeerPolicy, Rule};
+pub use policy::{Denied, OwnAddresses, PeerPolicy, Rule};
 pub use record::{AllocationRecord, ChannelRecord, PermissionRecord, RelayedRecord};
 pub use relays::RelayedTransportAddress;
 pub use server::{Gauges, Server};

@@ -1,5 +1,7 @@
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -14,6 +16,23 @@ pub struct Rule {
     pub net: IpNet,
 }
 
+/// The addresses of this host at present (H55). A host gains and loses addresses while a server runs, so the policy asks whenever a peer has
+/// the port of a listener on a wildcard address, and never else.
+pub trait OwnAddresses: fmt::Debug + Send + Sync {
+    /// Whether `ip` is an address of this host now, by which its wildcard listeners are reached. Where that cannot be known: `true`.
+    fn contains(&self, ip: IpAddr) -> bool;
+}
+
+/// Who knows no address of this host: each may be one.
+#[derive(Debug)]
+struct AnyAddress;
+
+impl OwnAddresses for AnyAddress {
+    fn contains(&self, _: IpAddr) -> bool {
+        true
+    }
+}
+
 /// Which peers may be reached (RFC 8656 §21.3, rows H1 to H8). Asked by CreatePermission, ChannelBind and Send alike (H3).
 #[derive(Clone, Debug)]
 pub struct PeerPolicy {
@@ -21,6 +40,9 @@ pub struct PeerPolicy {
     ipv4: Box<[Range<u32>]>,
     ipv6: Box<[Range<u128>]>,
     listeners: Vec<SocketAddr>,
+    /// The listeners on every address of a family.
+    wildcards: Box<[SocketAddr]>,
+    own: Arc<dyn OwnAddresses>,
     relays: Vec<IpAddr>,
     relay_ports: RangeInclusive<u16>,
     /// Those of `relays` that a rule of the operator's allows.
@@ -63,7 +85,8 @@ pub enum Denied {
 }
 
 impl PeerPolicy {
-    /// `rules` stand before the built-in denials. `listeners` are all addresses that this server, or what it depends on, listens at.
+    /// `rules` stand before the built-in denials. `listeners` are all addresses that this server, or what it depends on, listens at; an
+    /// unspecified one stands for every address of its family, unless [`asking`](Self::asking) says who knows better.
     /// `relays` are the relay addresses, bound and advertised, with the range of their ports.
     #[must_use]
     pub fn new(rules: &[Rule], listeners: Vec<SocketAddr>, relays: Vec<IpAddr>, relay_ports: RangeInclusive<u16>) -> Self {
@@ -81,9 +104,16 @@ impl PeerPolicy {
             }
         }
         let (ipv4, ipv6) = (ipv4.into(), ipv6.into());
-        let mut policy = Self { ipv4, ipv6, listeners, relays, relay_ports, opened: Vec::new() };
+        let wildcards = listeners.iter().copied().filter(|listener| listener.ip().is_unspecified()).collect();
+        let mut policy = Self { ipv4, ipv6, listeners, wildcards, own: Arc::new(AnyAddress), relays, relay_ports, opened: Vec::new() };
         policy.opened = policy.relays.iter().copied().filter(|relay| policy.check_rules(*relay) == Ok(Allowed::ByRule)).collect();
         policy
+    }
+
+    /// The same policy, which asks `own` whether a peer with the port of a wildcard listener is this host.
+    #[must_use]
+    pub fn asking(self, own: Arc<dyn OwnAddresses>) -> Self {
+        Self { own, ..self }
     }
 
     /// Whether a rule of the operator's allows this relay address: then also what is no relayed port there may be a peer (H8). It is asked
@@ -91,6 +121,13 @@ impl PeerPolicy {
     #[must_use]
     pub fn opens_relay(&self, relay: IpAddr) -> bool {
         self.opened.contains(&relay)
+    }
+
+    /// Whether a peer at this port must be judged for each datagram, by a channel too: a listener on a wildcard address has the port, and
+    /// the peer's address may have become this host's since (H55).
+    #[inline]
+    pub(crate) fn has_wildcard_listener(&self, port: u16) -> bool {
+        self.wildcards.iter().any(|listener| listener.port() == port)
     }
 
     /// Judges an address where the port does not matter: a permission.
@@ -116,7 +153,7 @@ impl PeerPolicy {
 
     /// One address as it stands, with what the server knows of its own ports.
     fn check_port(&self, peer: SocketAddr) -> Result<(), Denied> {
-        if self.listeners.contains(&peer) {
+        if self.listeners.contains(&peer) || self.reaches_wildcard(peer) {
             return Err(Denied::Listener);
         }
         if !self.is_relay(peer.ip()) {
@@ -124,6 +161,11 @@ impl PeerPolicy {
         }
         // At our own address there are relayed ports, and services that nobody meant to offer: those only by an explicit rule.
         if self.relay_ports.contains(&peer.port()) || self.opens_relay(peer.ip()) { Ok(()) } else { Err(Denied::NotRelayed) }
+    }
+
+    fn reaches_wildcard(&self, peer: SocketAddr) -> bool {
+        let reaches = |listener: &SocketAddr| listener.port() == peer.port() && listener.is_ipv4() == peer.is_ipv4();
+        self.wildcards.iter().any(reaches) && self.own.contains(peer.ip())
     }
 
     /// The classic call: both clients have relayed addresses of this server (H8). A relay on loopback makes no peer of it (H2).
@@ -257,6 +299,32 @@ mod tests {
         assert_eq!(transport(&policy, "127.0.0.1:9642"), Ok(()));
         assert_eq!(transport(&policy, "[64:ff9b::9.9.9.9]:3478"), Err(Denied::Listener), "through NAT64");
         assert_eq!(transport(&policy, "[::9.9.9.9]:3478"), Err(Denied::Listener));
+    }
+
+    #[test]
+    fn h5_a_wildcard_listener_takes_its_port_from_every_address_of_this_host_and_from_no_other() {
+        #[derive(Debug)]
+        struct Own;
+        impl OwnAddresses for Own {
+            fn contains(&self, ip: IpAddr) -> bool {
+                [IpAddr::from([8, 8, 8, 8]), "2600::1".parse().unwrap()].contains(&ip)
+            }
+        }
+        let listeners = vec!["0.0.0.0:3478".parse().unwrap(), "[::]:5349".parse().unwrap()];
+        let blind = PeerPolicy::new(&[], listeners, Vec::new(), 49152..=65535);
+        assert_eq!(transport(&blind, "20.0.0.1:3478"), Err(Denied::Listener), "without knowledge each address may be one");
+        let policy = blind.asking(Arc::new(Own));
+        for (peer, allowed) in [
+            ("8.8.8.8:3478", false),
+            ("[64:ff9b::8.8.8.8]:3478", false),
+            ("8.8.8.8:5349", true),
+            ("20.0.0.1:3478", true),
+            ("[2600::1]:5349", false),
+            ("[2600::1]:3478", true),
+            ("[2600::2]:5349", true),
+        ] {
+            assert_eq!(transport(&policy, peer).is_ok(), allowed, "{peer}");
+        }
     }
 
     #[test]

@@ -35,6 +35,7 @@ const OWN_FLAGS: &[&str] = &[
     "relay_ports",
     "take_over",
     "allow_all_peers",
+    "wildcard_listeners",
 ];
 
 /// The keys that a default configuration documents.

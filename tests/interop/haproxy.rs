@@ -1,4 +1,5 @@
 //! Debian's HAProxy with one socket for both families, which names IPv4 clients in mapped form (H54).
+#![allow(clippy::unwrap_used)] // a panic is how a test reports
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};

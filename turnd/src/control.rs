@@ -11,13 +11,14 @@ use causeway_daemon::metrics::{Registry, Source};
 use causeway_net::mailbox::{Sender, Undelivered};
 use causeway_net::{Clock, EventLoop, Heartbeat};
 use causeway_relay::Command;
-use causeway_store::{Accounting, NodeReport, State, Status};
+use causeway_store::{Accounting, State, Status};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use crate::capacity::Capacity;
 use crate::counters::Counters;
 use crate::persistence::Persistence;
+use crate::registry::Registered;
 use crate::secure::Secure;
 use crate::worker::Mail;
 
@@ -36,7 +37,7 @@ pub(crate) struct Running {
     pub(crate) clock: Clock,
     pub(crate) store: Option<Persistence>,
     pub(crate) secure: Option<Secure>,
-    pub(crate) report: NodeReport,
+    pub(crate) registered: Registered,
 }
 
 /// A worker's thread, seen from outside.
@@ -69,21 +70,22 @@ pub(crate) fn termination(runtime: &Runtime) -> Result<Termination> {
 /// # Errors
 /// The control side's runtime cannot be made, or a worker's loop failed.
 pub(crate) fn run(running: Running, runtime: &Runtime, termination: Termination) -> Result<()> {
-    let Running { workers, admin, plan, capacity, mut sources, clock, store, secure, report } = running;
+    let Running { workers, admin, plan, capacity, mut sources, clock, store, secure, registered } = running;
     runtime.block_on(async {
         let (stop, stopped) = oneshot::channel::<()>();
+        let tls_name = registered.tls_name();
         let spool = store.as_ref().map(Persistence::spool);
         let (writing, store) = match store {
             Some(store) => {
                 let handles = workers.iter().map(|worker| (worker.mail.clone(), Arc::clone(&worker.counters))).collect();
-                let (writing, source, status) = store.writer(handles, report, async { drop(stopped.await) });
+                let (writing, source, status) = store.writer(handles, registered, async { drop(stopped.await) });
                 sources.push(Box::new(source));
                 (Some(tokio::spawn(writing)), Some(status))
             }
             None => (None, None),
         };
         if let Some(secure) = secure {
-            sources.extend(secure.follow());
+            sources.extend(secure.follow(tls_name));
         }
         let heartbeats = workers.iter().map(|worker| worker.heartbeat.clone()).collect();
         let health = Arc::new(Workers { heartbeats, clock, capacity, store });

@@ -9,6 +9,7 @@ use causeway_store::{Backlog, Change, NodeReport, Restored, Source};
 
 use crate::counters::Counters;
 use crate::inbox::Inbox;
+use crate::registry::Registered;
 use crate::restoration::{Left, Restoration};
 use crate::worker::Mail;
 
@@ -41,7 +42,7 @@ pub(crate) struct Changes {
 pub(crate) struct WorkerSource {
     owners: Vec<Owner>,
     inbox: Inbox<Letter>,
-    report: NodeReport,
+    registered: Registered,
     restoration: Arc<Restoration>,
     /// Allocations that were read late, for the workers that they belong to.
     late: VecDeque<Left>,
@@ -92,13 +93,13 @@ impl WorkerSource {
     pub(crate) fn new(
         workers: Vec<(Sender<Mail>, Arc<Counters>)>,
         inbox: Inbox<Letter>,
-        report: NodeReport,
+        registered: Registered,
         restoration: Arc<Restoration>,
     ) -> Self {
         let owner = |(mail, counters)| Owner { mail, counters, asked: false, late: false, offer: Offer::Given };
         let owners = workers.into_iter().map(owner).collect();
         let late = VecDeque::new();
-        Self { owners, inbox, report, restoration, late, round: 0, taken: Vec::new(), lost_count: false }
+        Self { owners, inbox, registered, restoration, late, round: 0, taken: Vec::new(), lost_count: false }
     }
 
     /// Takes what lies in the inbox, waiting for `patience` until there is something.
@@ -187,8 +188,7 @@ impl Source for WorkerSource {
     }
 
     async fn report(&mut self) -> NodeReport {
-        self.report.allocations = self.owners.iter().map(|owner| owner.counters.live()).sum();
-        self.report.clone()
+        self.registered.report(self.owners.iter().map(|owner| owner.counters.live()).sum())
     }
 
     fn backlog(&self) -> Backlog {
@@ -219,7 +219,7 @@ mod tests {
             let counters: Vec<Arc<Counters>> = (0..workers).map(|_| Arc::default()).collect();
             let senders = boxes.iter().map(|mailbox| mailbox.sender.clone()).zip(counters.iter().cloned()).collect();
             let source =
-                WorkerSource::new(senders, inbox, NodeReport::default(), Arc::new(Restoration::new("r", Accounting::new(10, 1 << 20))));
+                WorkerSource::new(senders, inbox, Registered::default(), Arc::new(Restoration::new("r", Accounting::new(10, 1 << 20))));
             Self { source, outbox, mailboxes: boxes.into_iter().map(|mailbox| mailbox.receiver).collect(), counters }
         }
 

@@ -1,6 +1,9 @@
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
-use causeway_relay::{PeerPolicy, Rule};
+use anyhow::{Result, bail};
+use causeway_net::{is_local, source_towards};
+use causeway_relay::{OwnAddresses, PeerPolicy, Rule};
 
 use crate::config::{Config, Verdict};
 
@@ -9,24 +12,80 @@ use crate::config::{Config, Verdict};
 pub(crate) fn peer_policy(config: &Config) -> PeerPolicy {
     let rules: Vec<Rule> =
         config.peers.rules.iter().map(|rule| Rule { allow: rule.verdict == Verdict::Allow, net: rule.network }).collect();
-    let outside = config.relay.addresses.iter().filter(|relay| relay.bound != relay.advertised).map(|relay| relay.advertised);
-    let interfaces: Vec<IpAddr> = match if_addrs::get_if_addrs() {
-        Ok(interfaces) => interfaces.iter().map(if_addrs::Interface::ip).chain(outside).collect(),
-        Err(error) => {
-            tracing::warn!(%error, "the host's addresses cannot be listed; listeners on wildcard addresses are not kept from clients");
-            outside.collect()
-        }
-    };
-    let listeners = config.own_endpoints().into_iter().flat_map(|endpoint| reachable_at(endpoint, &interfaces)).collect();
+    let outside: Vec<IpAddr> =
+        config.relay.addresses.iter().filter(|relay| relay.bound != relay.advertised).map(|relay| relay.advertised).collect();
+    let listeners = config.own_endpoints().into_iter().flat_map(|endpoint| reachable_at(endpoint, &outside)).collect();
     let relays = config.relay.addresses.iter().flat_map(|relay| [relay.bound, relay.advertised]).collect();
-    PeerPolicy::new(&rules, listeners, relays, config.relay.ports.clone())
+    let own = Kernel { if_unknown: !config.insecure.wildcard_listeners };
+    PeerPolicy::new(&rules, listeners, relays, config.relay.ports.clone()).asking(Arc::new(own))
 }
 
-/// A wildcard endpoint is reached at every address of its family, and behind a 1:1 NAT so is any other at the outer address.
-fn reachable_at(endpoint: SocketAddr, interfaces: &[IpAddr]) -> Vec<SocketAddr> {
-    let same_family = interfaces.iter().filter(|ip| ip.is_ipv4() == endpoint.is_ipv4());
+/// Refuses to start listeners on wildcard addresses where the kernel does not tell which addresses are this host's: clients could reach the
+/// listeners through the relay. An operator may allow that by name.
+///
+/// # Errors
+/// The refusal, with the remedy.
+pub(crate) fn check_own_addresses(config: &Config) -> Result<()> {
+    let Some(wildcard) = config.own_endpoints().into_iter().find(|endpoint| endpoint.ip().is_unspecified()) else { return Ok(()) };
+    let Err(reason) = kernel_tells() else { return Ok(()) };
+    if config.insecure.wildcard_listeners {
+        tracing::warn!(reason, "it is unknown which addresses are this host's: clients can reach its wildcard listeners through the relay");
+        return Ok(());
+    }
+    bail!(
+        "{wildcard}: it is unknown which addresses are this host's ({reason}), so that clients could reach this listener through the relay; \
+         listen on addresses by name, let the process create and connect UDP sockets, or allow it by name: --insecure-wildcard-listeners"
+    )
+}
+
+/// The kernel must know the one address that every host has. A loopback device that is down has no route, and that is no fault.
+fn kernel_tells() -> Result<(), String> {
+    let loopback = IpAddr::from(Ipv4Addr::LOCALHOST);
+    match is_local(loopback) {
+        Ok(true) => Ok(()),
+        Ok(false) if source_towards(loopback).is_ok_and(|source| source.is_none()) => Ok(()),
+        Ok(false) => Err("the kernel does not know 127.0.0.1".into()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Asks the kernel each time, so that addresses that come and go count at once (H55).
+#[derive(Debug)]
+struct Kernel {
+    if_unknown: bool,
+}
+
+impl OwnAddresses for Kernel {
+    fn contains(&self, ip: IpAddr) -> bool {
+        is_local(ip).unwrap_or(self.if_unknown)
+    }
+}
+
+/// Behind a 1:1 NAT, an endpoint is reached at the outer addresses too, unless it is on loopback.
+fn reachable_at(endpoint: SocketAddr, outside: &[IpAddr]) -> Vec<SocketAddr> {
     if endpoint.ip().is_loopback() {
         return vec![endpoint];
     }
+    let same_family = outside.iter().filter(|ip| ip.is_ipv4() == endpoint.is_ipv4());
     same_family.map(|ip| SocketAddr::new(*ip, endpoint.port())).chain([endpoint]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::configured;
+
+    #[test]
+    fn h5_a_wildcard_listener_is_kept_from_every_address_of_this_host() {
+        let listen = ["--listen", "0.0.0.0:3478", "--set", "peers.rules=[\"allow 127.0.0.0/8\"]", "--set", "relay.scope=\"private\""];
+        let outside = ["--relay-address", "10.0.0.7", "--external-address", "203.0.113.7"];
+        let policy = peer_policy(&configured(&[&listen[..], &outside].concat()).unwrap());
+        let judged = |peer: &str| policy.check_transport(peer.parse().unwrap());
+        for own in ["127.0.0.1:3478", "127.0.0.2:3478", "203.0.113.7:3478", "127.0.0.1:9641"] {
+            assert_eq!(judged(own), Err(causeway_relay::Denied::Listener), "{own}");
+        }
+        for other in ["127.0.0.2:3479", "127.0.0.2:9641", "8.8.8.8:3478"] {
+            assert_eq!(judged(other), Ok(()), "{other}");
+        }
+    }
 }

@@ -9,9 +9,7 @@ use anyhow::{Context, Result};
 use causeway_daemon::metrics::{Family, Samples, Unit};
 use causeway_net::mailbox::Sender;
 use causeway_relay::AllocationRecord;
-use causeway_store::{
-    Accounting, Directory, ErrorKind, NodeLock, NodeReport, Outcome, Redis, Sealer, State, Status, Writer, WriterSettings,
-};
+use causeway_store::{Accounting, Directory, ErrorKind, NodeLock, Outcome, Redis, Sealer, State, Status, Writer, WriterSettings};
 use tokio::runtime::Runtime;
 
 use crate::accounts::{self, Bundle};
@@ -20,6 +18,7 @@ use crate::counters::Counters;
 use crate::directory::{Letter, WorkerSource};
 use crate::inbox::{Inbox, Outbox, inbox};
 use crate::journal::Journal;
+use crate::registry::Registered;
 use crate::restoration::{Left, Restoration, TAKEN};
 use crate::worker::Mail;
 
@@ -112,11 +111,11 @@ impl Persistence {
     pub(crate) fn writer(
         self,
         workers: Vec<(Sender<Mail>, Arc<Counters>)>,
-        report: NodeReport,
+        registered: Registered,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> (impl Future<Output = ()> + Send + 'static, impl Fn(&mut Samples) + Send + Sync + 'static, Status) {
         let counters: Vec<_> = workers.iter().map(|(_, counters)| Arc::clone(counters)).collect();
-        let source = WorkerSource::new(workers, self.inbox, report, Arc::clone(&self.restoration));
+        let source = WorkerSource::new(workers, self.inbox, registered, Arc::clone(&self.restoration));
         let writer = Writer::new(self.redis, source, self.spool.clone(), WriterSettings::default());
         let (status, restoration, lock, spool) = (writer.status(), self.restoration, self.lock, self.spool);
         let collecting = accounts::collect(self.accounts.1, spool.clone());

@@ -1,36 +1,111 @@
 //! This node's report to the fleet: where clients reach it from outside.
 
-use std::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use causeway_daemon::config::special_purpose;
-use causeway_daemon::tls::Tls;
+use causeway_daemon::config::{Listen, special_purpose};
+use causeway_net::secure::Identity;
+use causeway_net::source_towards;
 use causeway_store::NodeReport;
 
 use crate::config::{Config, RelayAddress};
 
-/// The part of the report that stays the same while the process lives.
-pub(crate) fn report(config: &Config) -> NodeReport {
-    let interfaces = || match if_addrs::get_if_addrs() {
-        Ok(interfaces) => interfaces.iter().map(if_addrs::Interface::ip).collect(),
-        Err(error) => {
-            tracing::warn!(%error, "the interfaces' addresses cannot be read: the registry names none of them");
-            Vec::new()
+/// What this node tells the fleet of itself, put together anew for each report: addresses come and go, and certificates are renewed (H55).
+#[derive(Default)]
+pub(crate) struct Registered {
+    listen: Vec<Listen>,
+    relays: Vec<RelayAddress>,
+    capacity: u64,
+    tls_name: TlsName,
+    interfaces: Interfaces,
+}
+
+impl Registered {
+    pub(crate) fn new(config: &Config) -> Self {
+        let tls_name = TlsName::default();
+        if let Some(tls) = &config.tls {
+            tls_name.set(&tls.identities());
         }
-    };
-    NodeReport {
-        addresses: addresses(config, interfaces),
-        tls_name: config.tls.as_ref().and_then(tls_name).unwrap_or_default(),
-        allocations: 0,
-        capacity: (config.relay.addresses.len() * config.relay.ports.len()) as u64,
-        state: "serving".into(),
+        Self {
+            listen: config.listen.clone(),
+            relays: config.relay.addresses.clone(),
+            capacity: (config.relay.addresses.len() * config.relay.ports.len()) as u64,
+            tls_name,
+            interfaces: Interfaces::default(),
+        }
+    }
+
+    /// The name in it, to be set when certificates change.
+    pub(crate) fn tls_name(&self) -> TlsName {
+        self.tls_name.clone()
+    }
+
+    /// The report at this moment.
+    pub(crate) fn report(&mut self, allocations: u64) -> NodeReport {
+        let Self { listen, relays, interfaces, .. } = self;
+        NodeReport {
+            addresses: addresses(listen, relays, || interfaces.list()),
+            tls_name: self.tls_name.get(),
+            allocations,
+            capacity: self.capacity,
+            state: "serving".into(),
+        }
     }
 }
 
+/// The name that clients ask for over TLS and DTLS; empty: none.
+#[derive(Clone, Default)]
+pub(crate) struct TlsName(Arc<Mutex<String>>);
+
+impl TlsName {
+    /// Takes it from the certificates that are shown now.
+    pub(crate) fn set(&self, identities: &[Arc<Identity>]) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = tls_name(identities).unwrap_or_default();
+    }
+
+    fn get(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The addresses of this host's interfaces.
+struct Interfaces {
+    read: fn() -> io::Result<Vec<IpAddr>>,
+    /// Whether it was said that they cannot be listed.
+    told: bool,
+}
+
+impl Default for Interfaces {
+    fn default() -> Self {
+        Self { read: || Ok(if_addrs::get_if_addrs()?.iter().map(if_addrs::Interface::ip).collect()), told: false }
+    }
+}
+
+impl Interfaces {
+    /// All of them; where no netlink socket is allowed, those that this host sends to the Internet from.
+    fn list(&mut self) -> Vec<IpAddr> {
+        match (self.read)() {
+            Ok(addresses) => addresses,
+            Err(error) => {
+                if !std::mem::replace(&mut self.told, true) {
+                    let what = "the addresses of the interfaces cannot be listed; the registry names those of the default routes";
+                    tracing::warn!(%error, "{what}");
+                }
+                SOMEWHERE.into_iter().filter_map(|elsewhere| source_towards(elsewhere).ok().flatten()).collect()
+            }
+        }
+    }
+}
+
+/// Documentation addresses: nothing is sent to them.
+const SOMEWHERE: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))];
+
 /// Each transport at each address that a client can be sent to. A listener that only proxies reach has none that we know.
-fn addresses(config: &Config, interfaces: impl Fn() -> Vec<IpAddr>) -> Vec<(String, SocketAddr)> {
+fn addresses(listeners: &[Listen], relays: &[RelayAddress], mut interfaces: impl FnMut() -> Vec<IpAddr>) -> Vec<(String, SocketAddr)> {
     let mut found = Vec::new();
-    for listen in config.listen.iter().filter(|listen| listen.proxy_protocol.trusted.is_empty()) {
-        let reached = outside(listen.address.ip(), &config.relay.addresses, &interfaces);
+    for listen in listeners.iter().filter(|listen| listen.proxy_protocol.trusted.is_empty()) {
+        let reached = outside(listen.address.ip(), relays, &mut interfaces);
         let places = reached.iter().map(|ip| SocketAddr::new(*ip, listen.address.port()));
         for place in places {
             found.extend(listen.transports.iter().map(|transport| (transport.to_string(), place)));
@@ -41,7 +116,7 @@ fn addresses(config: &Config, interfaces: impl Fn() -> Vec<IpAddr>) -> Vec<(Stri
 
 /// A listener's address as clients see it: the external one of the relay's addresses, where it is one of them or all of its family; or else,
 /// of all, the interfaces' addresses that the Internet reaches, or those that the network does.
-fn outside(listened: IpAddr, relays: &[RelayAddress], interfaces: impl Fn() -> Vec<IpAddr>) -> Vec<IpAddr> {
+fn outside(listened: IpAddr, relays: &[RelayAddress], interfaces: impl FnOnce() -> Vec<IpAddr>) -> Vec<IpAddr> {
     if !listened.is_unspecified() {
         let relay = relays.iter().find(|relay| relay.bound == listened);
         return vec![relay.map_or(listened, |relay| relay.advertised)];
@@ -61,8 +136,7 @@ fn outside(listened: IpAddr, relays: &[RelayAddress], interfaces: impl Fn() -> V
 }
 
 /// A name that the first certificate is for, as ALTERNATE-DOMAIN wants one: no wildcard and no address.
-fn tls_name(tls: &Tls) -> Option<String> {
-    let identities = tls.identities();
+fn tls_name(identities: &[Arc<Identity>]) -> Option<String> {
     identities.first()?.names().find(|name| !name.starts_with("*.") && name.parse::<IpAddr>().is_err())
 }
 
@@ -80,6 +154,26 @@ mod tests {
             RelayAddress { bound: bound.parse().unwrap(), advertised: advertised.parse().unwrap() }
         });
         outside(listened.parse().unwrap(), &relays.collect::<Vec<_>>(), || ips(interfaces))
+    }
+
+    #[test]
+    fn h55_a_report_names_the_addresses_of_its_moment() {
+        static ADDRESSES: Mutex<&str> = Mutex::new("8.8.4.4");
+        let config = crate::config::configured(&["--listen", "0.0.0.0:3478", "--relay-address", "2600::1"]).unwrap();
+        let mut registered = Registered::new(&config);
+        registered.interfaces.read = || Ok(ips(*ADDRESSES.lock().unwrap()));
+        let mut udp = || registered.report(0).addresses.into_iter().filter(|(name, _)| name == "udp").map(|(_, at)| at.ip()).collect();
+        let (before, after): (Vec<IpAddr>, Vec<IpAddr>) = (udp(), {
+            *ADDRESSES.lock().unwrap() = "8.8.4.4 9.9.9.10";
+            udp()
+        });
+        assert_eq!((before, after), (ips("8.8.4.4"), ips("8.8.4.4 9.9.9.10")));
+    }
+
+    #[test]
+    fn h55_without_a_list_the_addresses_of_the_routes_are_named() {
+        let mut interfaces = Interfaces { read: || Err(io::Error::from_raw_os_error(97)), told: false };
+        assert!(interfaces.list().iter().all(|ip| !ip.is_unspecified()) && interfaces.told);
     }
 
     #[test]

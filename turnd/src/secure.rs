@@ -7,6 +7,7 @@ use causeway_daemon::tls::{Tls, follow};
 use causeway_net::secure::{HandshakeLimits, Handshaker, Identity, Offer};
 
 use crate::config::Config;
+use crate::registry::TlsName;
 
 /// The protocols of ALPN that lead here (RFC 7443 §2): this server answers plain Binding requests, too.
 const ALPN: &[&[u8]] = &[b"stun.turn", b"stun.nat-discovery"];
@@ -42,11 +43,16 @@ impl Secure {
         &self.handshaker
     }
 
-    /// Follows the certificates' files. What it yields is for the metrics. Within the control side's runtime.
-    pub(crate) fn follow(self) -> [Source; 2] {
+    /// Follows the certificates' files, with the name that the registry tells. What it yields is for the metrics. Within the control side's
+    /// runtime.
+    pub(crate) fn follow(self, name: TlsName) -> [Source; 2] {
         let Self { handshaker, tls } = self;
         let handshakes = handshaker.clone();
-        let certificates = follow(tls, move |identities| handshaker.set_offer(offer(identities)));
+        let certificates = follow(tls, move |identities| {
+            handshaker.set_offer(offer(identities.clone()))?;
+            name.set(&identities);
+            Ok(())
+        });
         [Box::new(certificates), Box::new(move |samples: &mut Samples| samples.add_readings(handshakes.readings()))]
     }
 }

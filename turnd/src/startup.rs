@@ -25,12 +25,12 @@ use crate::ephemeral;
 use crate::keys::Keys;
 use crate::listeners::{self, Listeners};
 use crate::nonces;
-use crate::peer_policy::peer_policy;
+use crate::peer_policy::{check_own_addresses, peer_policy};
 use crate::persistence::Persistence;
 use crate::port_pool::PortPools;
 use crate::proxied::Proxied;
 use crate::quota::UserQuota;
-use crate::registry;
+use crate::registry::Registered;
 use crate::relay_sockets::{ListenerSocket, RelaySockets};
 use crate::relayed::Relayed;
 use crate::reservations::Reservations;
@@ -66,6 +66,7 @@ pub(crate) fn start(config: &Config, runtime: &Runtime) -> Result<Running> {
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
+    check_own_addresses(config)?;
     for relay in &config.relay.addresses {
         let probe = std::net::UdpSocket::bind((relay.bound, 0));
         probe.with_context(|| format!("relay.addresses: {} cannot be relayed from", relay.bound))?;
@@ -131,8 +132,8 @@ pub(crate) fn start(config: &Config, runtime: &Runtime) -> Result<Running> {
         let transports: Vec<String> = listen.transports.iter().map(ToString::to_string).collect();
         tracing::info!(address = %listen.address, transports = transports.join(","), "listening");
     }
-    let report = registry::report(config);
-    Ok(Running { workers, admin, plan, capacity, sources, clock: shared.clock, store, secure, report })
+    let registered = Registered::new(config);
+    Ok(Running { workers, admin, plan, capacity, sources, clock: shared.clock, store, secure, registered })
 }
 
 impl Shared {

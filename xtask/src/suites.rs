@@ -146,12 +146,14 @@ const ARCHITECTURE: &str = "architecture";
 const INTEROP: &str = "interop";
 const DAEMON: &str = "daemon";
 const NATLAB: &str = "causeway-natlab";
+/// The services in namespaces of their own, whose addresses come and go.
+const NAMESPACES: &str = "namespaces";
 /// The crate's own tests against Redis, and those of the services with it.
 const STORE: &[&str] = &["redis", "store"];
 /// What of the services' tests is run over each version: what goes through scripts, users, the stream and a crash.
 const OVER_EACH_REDIS: &[&str] = &["crash::calls", "damage::h47", "eviction", "accounts::h50_a_stop", "users::a_"];
 /// The targets that have a suite of their own.
-const NAMED: &[&str] = &[ARCHITECTURE, DAEMON, INTEROP, STORE[0], STORE[1]];
+const NAMED: &[&str] = &[ARCHITECTURE, DAEMON, INTEROP, NAMESPACES, STORE[0], STORE[1]];
 
 fn store(by: Instant) -> Result<()> {
     python::provide_interop(by)?;
@@ -196,7 +198,7 @@ fn calls(by: Instant) -> Result<()> {
 
 fn natlab(by: Instant) -> Result<()> {
     clients::provide(by)?;
-    run_targets(|target| target.package == NATLAB, &["--nocapture", "--test-threads=1"], by)
+    run_targets(|target| target.package == NATLAB || target.name == NAMESPACES, &["--nocapture", "--test-threads=1"], by)
 }
 
 fn named(test: &str) -> Command {

@@ -1,7 +1,7 @@
 //! Host candidates: a UDP socket on each address of this host (RFC 8445 §5.1.1.1).
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use if_addrs::{IfOperStatus, Interface};
 use tokio::net::UdpSocket;
@@ -18,13 +18,24 @@ pub(super) struct HostPolicy {
     pub loopback: bool,
 }
 
+/// The sockets of the host candidates.
+#[derive(Debug)]
+pub(super) struct Bound {
+    /// One for each address.
+    pub sockets: Vec<UdpSocket>,
+    /// Why addresses may be missing.
+    pub incomplete: Option<String>,
+}
+
 /// Binds a socket to a free port of each address that may be a candidate.
 ///
 /// # Errors
-/// The interfaces cannot be listed, or no address could be bound.
-pub(super) async fn bind(policy: &HostPolicy) -> io::Result<Vec<UdpSocket>> {
-    let addresses =
-        if policy.only.is_empty() { candidate_addresses(&if_addrs::get_if_addrs()?, policy.loopback) } else { policy.only.clone() };
+/// No address is known, or none could be bound.
+pub(super) async fn bind(policy: &HostPolicy) -> io::Result<Bound> {
+    let (addresses, incomplete) = match policy.only.as_slice() {
+        [] => known_addresses(if_addrs::get_if_addrs(), policy.loopback)?,
+        only => (only.iter().map(IpAddr::to_canonical).collect(), None),
+    };
     let mut sockets = Vec::new();
     let mut last_error = io::Error::new(io::ErrorKind::AddrNotAvailable, "this host has no address to offer");
     for address in addresses.into_iter().take(MAX_SOCKETS) {
@@ -34,7 +45,45 @@ pub(super) async fn bind(policy: &HostPolicy) -> io::Result<Vec<UdpSocket>> {
             Err(error) => last_error = error,
         }
     }
-    if sockets.is_empty() { Err(last_error) } else { Ok(sockets) }
+    if sockets.is_empty() { Err(last_error) } else { Ok(Bound { sockets, incomplete }) }
+}
+
+/// The candidate addresses among those of the interfaces. Sandboxes forbid the netlink socket that lists them (systemd's
+/// `RestrictAddressFamilies`, Android): then those that this host sends to the Internet from, as a browser without access to devices offers.
+fn known_addresses(interfaces: io::Result<Vec<Interface>>, loopback: bool) -> io::Result<(Vec<IpAddr>, Option<String>)> {
+    match interfaces {
+        Ok(interfaces) => Ok((candidate_addresses(&interfaces, loopback), None)),
+        Err(error) => {
+            let addresses = default_addresses(loopback);
+            if addresses.is_empty() {
+                return Err(error);
+            }
+            let known: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+            let what = format!("the interfaces cannot be listed ({error}); offered are {}; name others with --bind", known.join(", "));
+            Ok((addresses, Some(what)))
+        }
+    }
+}
+
+/// The source addresses of the default routes; loopback if it is asked for, or if there is no other.
+fn default_addresses(loopback: bool) -> Vec<IpAddr> {
+    let sources = |destinations: [IpAddr; 2]| destinations.into_iter().filter_map(source).filter(|ip| is_usable(*ip));
+    let mut addresses: Vec<IpAddr> = sources(ELSEWHERE).collect();
+    if loopback || addresses.is_empty() {
+        addresses.extend(sources([Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]));
+    }
+    addresses
+}
+
+/// Documentation addresses. Nothing is sent to them.
+const ELSEWHERE: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))];
+
+/// The address that datagrams to `destination` would come from: connecting a UDP socket sends nothing.
+fn source(destination: IpAddr) -> Option<IpAddr> {
+    let any: IpAddr = if destination.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = std::net::UdpSocket::bind((any, 0)).ok()?;
+    socket.connect((destination, 9)).ok()?;
+    socket.local_addr().ok().map(|local| local.ip())
 }
 
 /// The addresses of interfaces that are up, without those that no peer can use.
@@ -120,10 +169,21 @@ mod tests {
         }
     }
 
+    #[test]
+    fn h55_without_a_list_of_interfaces_the_addresses_of_the_routes_are_offered() {
+        let refused = || Err(io::Error::from_raw_os_error(97));
+        let (addresses, incomplete) = known_addresses(refused(), true).unwrap();
+        assert!(addresses.contains(&Ipv4Addr::LOCALHOST.into()), "{addresses:?}");
+        let told = incomplete.unwrap();
+        assert!(told.contains("--bind") && told.contains("127.0.0.1"), "{told}");
+        let (addresses, _) = known_addresses(refused(), false).unwrap();
+        assert!(!addresses.is_empty(), "loopback where there is no other");
+    }
+
     #[tokio::test]
     async fn only_what_is_asked_for_is_bound() {
         let policy = HostPolicy { only: vec!["127.0.0.1".parse().unwrap()], loopback: false };
-        let sockets = bind(&policy).await.unwrap();
+        let sockets = bind(&policy).await.unwrap().sockets;
         assert_eq!(sockets.len(), 1);
         assert!(sockets[0].local_addr().unwrap().ip().is_loopback());
         let absent = HostPolicy { only: vec!["192.0.2.77".parse().unwrap()], loopback: false };

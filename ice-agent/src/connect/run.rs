@@ -11,7 +11,7 @@ use super::call::{Call, Output, Phase};
 use super::candidate::{CandidateType, LocalCandidate, LocalPreferences};
 use super::exchange::Plan;
 use super::gathering::Trouble;
-use super::host::{self, HostPolicy};
+use super::host::{self, Bound, HostPolicy};
 use super::ice::Ice;
 use super::ice_credentials::IceCredentials;
 use super::meeting::Meeting;
@@ -79,7 +79,10 @@ pub(super) async fn call(args: Args, plan: Plan) -> anyhow::Result<Report> {
     output::learn(Kind::Host, meeting.base.host());
     let (events, inbox) = mpsc::channel(MAX_EVENTS);
     let policy = HostPolicy { only: args.bind.clone(), loopback: args.loopback };
-    let sockets = if args.relay_only { Vec::new() } else { host::bind(&policy).await.context("host candidates")? };
+    let Bound { sockets, incomplete } = match args.relay_only {
+        true => Bound { sockets: Vec::new(), incomplete: None },
+        false => host::bind(&policy).await.context("host candidates")?,
+    };
     let http = HttpClient { proxy: ways.proxy_to_web(&meeting.base), trust: ways.trust().clone(), base: meeting.base };
     let membership = Membership::join(http, meeting.key, wait, events.clone()).await?;
     if let Some(notice) = meeting.notice {
@@ -108,7 +111,7 @@ pub(super) async fn call(args: Args, plan: Plan) -> anyhow::Result<Report> {
         relays,
         membership,
         inbox,
-        troubles: Vec::new(),
+        troubles: incomplete.map(|reason| Trouble::new("this host", "interfaces", reason)).into_iter().collect(),
         wait,
         peer_by: now + wait,
         select_within: Duration::from_secs(args.timeout),

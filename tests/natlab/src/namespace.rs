@@ -62,7 +62,10 @@ impl Namespace {
 
     /// Turns IPv6 on, for the devices to come; addresses are given, not made up from advertisements. Nobody is asked whether a link-local
     /// address is another's: until that is over, a second or two, a router asks for no neighbour and forwards nothing.
-    pub(crate) fn enable_ipv6(&self) -> Result<(), LabError> {
+    ///
+    /// # Errors
+    /// [`LabError::Command`] when the kernel refuses.
+    pub fn enable_ipv6(&self) -> Result<(), LabError> {
         self.sysctl(&[
             ("net/ipv6/conf/default/accept_ra", "0"),
             ("net/ipv6/conf/default/accept_dad", "0"),

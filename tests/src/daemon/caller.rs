@@ -73,6 +73,18 @@ impl Caller {
         false
     }
 
+    /// Sends to the peer; whether anything comes from there within the time.
+    pub fn is_answered(&mut self, peer: SocketAddr, data: &[u8], limit: Duration) -> bool {
+        self.send(peer, data);
+        let deadline = Instant::now() + limit;
+        while Instant::now() < deadline {
+            if self.turn(|from, _| from == peer) == Some(true) {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Sends to another client's relayed address; whether it arrives there.
     pub fn reaches(&mut self, other: &mut Self, data: &[u8]) -> bool {
         let (ours, theirs) = (self.relayed(), other.relayed());

@@ -45,6 +45,8 @@ struct How {
     flags: Vec<String>,
     /// The limit of open files, soft and hard.
     open_files: Option<u32>,
+    /// What it may not do, as `lab-sandbox` names it.
+    denied: Option<&'static str>,
 }
 
 /// `turnd` on loopback, with the peers and the further tables of its configuration that the test wants.
@@ -137,7 +139,7 @@ impl Service {
     /// The same with more flags.
     #[must_use]
     pub fn start_with(name: &'static str, address: SocketAddr, config: &str, flags: &[&str]) -> Self {
-        let how = How { flags: flags.iter().map(ToString::to_string).collect(), open_files: None };
+        let how = How { flags: flags.iter().map(ToString::to_string).collect(), ..How::default() };
         let mut service = Self::spawn(name, address, config, how, Scratch::new());
         service.wait_open();
         service
@@ -150,6 +152,20 @@ impl Service {
         let mut service = Self::spawn(name, address, config, how, Scratch::new());
         service.wait_open();
         service
+    }
+
+    /// The same within a sandbox that denies this, as `lab-sandbox` names it, if anything.
+    #[must_use]
+    pub fn start_sandboxed(name: &'static str, address: SocketAddr, config: &str, flags: &[&str], denied: Option<&'static str>) -> Self {
+        let how = How { flags: flags.iter().map(ToString::to_string).collect(), denied, ..How::default() };
+        let mut service = Self::spawn(name, address, config, how, Scratch::new());
+        service.wait_open();
+        service
+    }
+
+    /// Starts what must not start within such a sandbox: its exit status and what it said.
+    pub fn refused_sandboxed(name: &'static str, config: &str, denied: &'static str) -> (ExitStatus, String) {
+        Self::refused_how(name, config, How { denied: Some(denied), ..How::default() })
     }
 
     /// Starts it under a clock that [`move_clock`](Self::move_clock) moves, and waits until its port is open.
@@ -218,8 +234,11 @@ impl Service {
 
     /// The same with this limit of open files.
     pub fn refused_limited(name: &'static str, config: &str, open_files: Option<u32>) -> (ExitStatus, String) {
+        Self::refused_how(name, config, How { open_files, ..How::default() })
+    }
+
+    fn refused_how(name: &'static str, config: &str, how: How) -> (ExitStatus, String) {
         let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let how = How { open_files, ..How::default() };
         let mut service = Self::spawn(name, nowhere, config, how, Scratch::new());
         let status = service.wait(START).unwrap_or_else(|| panic!("{name} runs with it:\n{}", service.log()));
         (status, service.log())
@@ -358,10 +377,14 @@ fn faketime() -> String {
     format!("/usr/lib/{}-linux-gnu/faketime/libfaketimeMT.so.1", std::env::consts::ARCH)
 }
 
-fn launch(name: &str, scratch: &Scratch, How { flags, open_files }: &How) -> Child {
+fn launch(name: &str, scratch: &Scratch, How { flags, open_files, denied }: &How) -> Child {
     let log = fs::File::create(scratch.path("log")).expect("the folder is ours");
     let again = log.try_clone().expect("a descriptor more");
-    let mut command = Command::new(open_files.as_ref().map_or_else(|| built(name), |_| "sh".into()));
+    let wrapper = open_files.as_ref().map(|_| "sh".into()).or_else(|| denied.map(|_| built("lab-sandbox")));
+    let mut command = Command::new(wrapper.unwrap_or_else(|| built(name)));
+    if let Some(denied) = denied {
+        command.arg(denied).arg(built(name));
+    }
     if let Some(limit) = open_files {
         // `exec` keeps the process id.
         command.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &limit.to_string()]).arg(built(name));

@@ -71,6 +71,11 @@ pub(crate) struct Insecure {
     /// Allows peers.rules that let clients reach every address, this host's and its network's included.
     #[arg(long = "insecure-allow-all-peers")]
     pub(crate) allow_all_peers: bool,
+
+    /// Allows listeners on 0.0.0.0 and [::] where the system does not tell which addresses are this host's: clients can then reach them
+    /// through the relay.
+    #[arg(long = "insecure-wildcard-listeners")]
+    pub(crate) wildcard_listeners: bool,
 }
 
 impl Flags {

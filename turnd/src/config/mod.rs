@@ -31,7 +31,7 @@ use causeway_daemon::workers::Net;
 pub(crate) use accounting::Accounting;
 pub(crate) use auth::Auth;
 pub(crate) use causeway_daemon::config::Advertised as RelayAddress;
-pub(crate) use flags::Flags;
+pub(crate) use flags::{Flags, Insecure};
 pub(crate) use limits::Limits;
 pub(crate) use peers::{Peers, Verdict};
 pub(crate) use protocol::{ChannelNumbers, Protocol};
@@ -82,6 +82,8 @@ pub(crate) struct Config {
     pub(crate) accounting: Accounting,
     /// What outlives the process, if anything does.
     pub(crate) store: Option<Store>,
+    /// The holes that the command line opens.
+    pub(crate) insecure: Insecure,
 }
 
 /// Reads the command line and all that it names, and answers `--help`, `--version`, `--check-config` and

@@ -73,7 +73,8 @@ impl Schema {
             (Some(realm), Some((relay, auth, peers)), Some((limits, protocol, tls)), Some((admin, net, (store, accounting))))
                 if problems.is_empty() =>
             {
-                Ok(Config { realm, listen, relay, auth, peers, limits, protocol, tls, admin, log: self.log, net, accounting, store })
+                let log = self.log;
+                Ok(Config { realm, listen, relay, auth, peers, limits, protocol, tls, admin, log, net, accounting, store, insecure })
             }
             _ => Err(problems),
         }

@@ -1,0 +1,45 @@
+//! A host with one network, of both families.
+
+use std::process::Command;
+
+use causeway_natlab::{LabName, Namespace};
+
+/// Set within the namespace.
+const INSIDE: &str = "CAUSEWAY_INSIDE_NAMESPACE";
+
+/// Its addresses, and routers that do not answer: nothing leaves it.
+const NETWORK: &str = "
+    link add d0 type veth peer name d1
+    link set d1 up
+    link set d0 up
+    addr add 20.0.0.5/24 dev d0
+    addr add 2600::5/64 dev d0 nodad
+    route add default via 20.0.0.9
+    -6 route add default via 2600::9
+";
+
+/// Runs `body` within a namespace. `test` is the path of the test that calls it: the test program is started again for it.
+pub(crate) fn within(test: &str, body: impl FnOnce()) {
+    if std::env::var_os(INSIDE).is_some() {
+        ip(NETWORK);
+        return body();
+    }
+    let namespace = Namespace::create(&LabName::unique(), "host").expect("this takes root, and iproute2");
+    namespace.enable_ipv6().expect("the kernel has IPv6");
+    let this = std::env::current_exe().expect("a program knows where it is");
+    let status = namespace.command(this).args([test, "--exact", "--nocapture"]).env(INSIDE, "1").status().expect("ip is there");
+    assert!(status.success(), "{test} failed within its namespace");
+}
+
+/// Runs commands of `ip` within the namespace, one a line.
+pub(crate) fn ip(lines: &str) {
+    for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let output = Command::new("ip").args(line.split_whitespace()).output().expect("ip is there");
+        assert!(output.status.success(), "ip {line}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+/// Sets a kernel parameter of the namespace, by its path below `/proc/sys/net`.
+pub(crate) fn sysctl(path: &str, value: &str) {
+    std::fs::write(format!("/proc/sys/net/{path}"), value).unwrap_or_else(|error| panic!("{path}: {error}"));
+}
