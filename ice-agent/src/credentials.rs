@@ -2,7 +2,7 @@
 //!
 //! A password in an argument is visible to every user of the host, so there is no such option.
 
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
@@ -11,13 +11,16 @@ use zeroize::Zeroizing;
 use crate::output;
 use crate::redact::Kind;
 
+/// Bytes that a password file may have.
+const LONGEST: u64 = 64 << 10;
+
 /// The command-line options of every subcommand that authenticates.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct CredentialArgs {
     /// User name at the TURN servers.
     #[arg(long, env = "ICE_AGENT_USERNAME", value_name = "NAME")]
     pub username: Option<String>,
-    /// File whose first line is the password; `-` reads standard input. Otherwise $ICE_AGENT_PASSWORD is used.
+    /// File with the password, one line; `-` reads the first line of standard input. Otherwise $ICE_AGENT_PASSWORD is used.
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
 }
@@ -69,13 +72,18 @@ impl CredentialArgs {
             if self.password_file.is_some() {
                 bail!("--password-file needs --username");
             }
+            if std::env::var_os("ICE_AGENT_PASSWORD").is_some() {
+                output::complain("ICE_AGENT_PASSWORD is not used: there is no user name (--username, ICE_AGENT_USERNAME)");
+            }
             return Ok(None);
         };
         let password = match &self.password_file {
             Some(path) if path.as_os_str() == "-" => first_line(std::io::stdin().lock()).context("standard input")?,
             Some(path) => {
-                let file = std::fs::File::open(path).with_context(|| format!("password file {}", path.display()))?;
-                first_line(std::io::BufReader::new(file)).with_context(|| path.display().to_string())?
+                let cannot = || format!("password file {}", path.display());
+                let mut bytes = Zeroizing::new(Vec::new());
+                std::fs::File::open(path).and_then(|file| file.take(LONGEST).read_to_end(&mut bytes)).with_context(cannot)?;
+                Zeroizing::new(causeway_cli::secret_line(&bytes).with_context(cannot)?.to_owned())
             }
             None => match std::env::var("ICE_AGENT_PASSWORD") {
                 Ok(password) => Zeroizing::new(password),
@@ -89,13 +97,11 @@ impl CredentialArgs {
     }
 }
 
-/// The first line without its line end, so that a file written by an editor works.
-fn first_line(mut input: impl BufRead) -> std::io::Result<Zeroizing<String>> {
-    let mut line = Zeroizing::new(String::new());
-    input.read_line(&mut line)?;
-    let text = line.trim_end_matches(['\r', '\n']).len();
-    line.truncate(text);
-    Ok(line)
+/// The first line: more may follow on standard input, which is not ours alone.
+fn first_line(input: impl BufRead) -> anyhow::Result<Zeroizing<String>> {
+    let mut line = Zeroizing::new(Vec::new());
+    input.take(LONGEST).read_until(b'\n', &mut line)?;
+    Ok(Zeroizing::new(causeway_cli::secret_line(&line)?.to_owned()))
 }
 
 #[cfg(test)]
@@ -105,7 +111,22 @@ mod tests {
     #[test]
     fn password_is_the_first_line_without_its_end() {
         assert_eq!(first_line(&b"s3cret\r\nmore\n"[..]).unwrap().as_str(), "s3cret");
-        assert_eq!(first_line(&b" kept \n"[..]).unwrap().as_str(), " kept ");
+        assert!(first_line(&b" s3cret \n"[..]).unwrap_err().to_string().contains("blank"));
+    }
+
+    #[test]
+    fn h56_a_password_file_is_one_line() {
+        let path = std::env::temp_dir().join(format!("ice-agent-password-{}", std::process::id()));
+        let load = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            CredentialArgs { username: Some("anna".into()), password_file: Some(path.clone()) }.load().map_err(|error| format!("{error:#}"))
+        };
+        assert_eq!(load("s3cret\n").unwrap().unwrap().password.as_str(), "s3cret");
+        for (text, told) in [("s3cret\nold\n", "2 lines"), ("\u{feff}s3cret", "byte-order mark"), ("s3cret ", "blank"), ("", "empty")] {
+            let error = load(text).unwrap_err();
+            assert!(error.contains(told) && !error.contains("s3cret"), "{error}");
+        }
+        std::fs::remove_file(&path).unwrap();
     }
 
     #[test]

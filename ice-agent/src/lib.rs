@@ -7,13 +7,14 @@
 //! - [`connect`]: ICE between two agents, then numbered datagrams over the selected pair.
 //! - [`rendezvous`]: where two agents find each other and trickle candidates.
 //!
-//! [`uri`] names a server, [`discovery`] finds its addresses, [`ways`] has the options for both; [`credentials`], [`interrupt`] and [`net`]
-//! are shared too. [`output`] writes reports, which [`redact`] makes fit to be shared.
+//! [`uri`] names a server, [`discovery`] finds its addresses, [`ways`] has the options for both; [`credentials`], [`environment`], [`interrupt`]
+//! and [`net`] are shared too. [`output`] writes reports, which [`redact`] makes fit to be shared.
 
 pub mod check;
 pub mod connect;
 pub mod credentials;
 pub mod discovery;
+pub mod environment;
 pub mod interrupt;
 pub mod nat;
 pub mod net;

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use ice_agent::verdict::{COULD_NOT_RUN, could_not_run};
-use ice_agent::{check, connect, nat, output, rendezvous};
+use ice_agent::verdict::{COULD_NOT_RUN, Verdict, could_not_run};
+use ice_agent::{check, connect, environment, nat, output, rendezvous};
 
 /// Finds out what a NAT does, whether a STUN or TURN server works, and whether two agents reach each other.
 ///
@@ -29,6 +29,15 @@ enum Test {
 }
 
 impl Test {
+    async fn run(self) -> anyhow::Result<Verdict> {
+        match self {
+            Self::Nat(args) => nat::run(args).await,
+            Self::Check(args) => check::run(args).await,
+            Self::Connect(args) => connect::run(args).await,
+            Self::Rendezvous(args) => rendezvous::run(args).await,
+        }
+    }
+
     /// Whether a JSON document is expected on standard output.
     fn wants_json(&self) -> bool {
         match self {
@@ -50,11 +59,9 @@ async fn main() -> ExitCode {
         }
     };
     let json = test.wants_json();
-    let result = match test {
-        Test::Nat(args) => nat::run(args).await,
-        Test::Check(args) => check::run(args).await,
-        Test::Connect(args) => connect::run(args).await,
-        Test::Rendezvous(args) => rendezvous::run(args).await,
+    let result = match environment::check(std::env::vars_os()) {
+        Ok(()) => test.run().await,
+        Err(error) => Err(error),
     };
     match result {
         Ok(verdict) => verdict.into(),

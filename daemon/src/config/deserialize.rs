@@ -73,15 +73,18 @@ impl<'a> At<'a> {
     }
 
     /// A raw value as a list: TOML in brackets, or items between commas.
-    fn raw_list(&self) -> Option<Node> {
-        let Value::Raw(raw) = &self.node.value else { return None };
+    fn raw_list(&self) -> Result<Option<Node>, Failure> {
+        let Value::Raw(raw) = &self.node.value else { return Ok(None) };
         if raw.trim_start().starts_with('[') {
-            return self.parsed();
+            return Ok(self.parsed());
+        }
+        if raw.split(',').any(|text| text.trim().is_empty()) {
+            return Err(Failure(Problem::new("", "an item of the list is empty").hint("write items between single commas")));
         }
         let origin = &self.node.origin;
         let item = |text: &str| Node { value: Value::Raw(Zeroizing::new(text.trim().into())), origin: origin.clone() };
-        let items = raw.split(',').filter(|text| !text.trim().is_empty()).map(item).collect();
-        Some(Node { value: Value::Array(items), origin: origin.clone() })
+        let items = raw.split(',').map(item).collect();
+        Ok(Some(Node { value: Value::Array(items), origin: origin.clone() }))
     }
 
     fn visit_text<'de, V: Visitor<'de>>(&self, visitor: V) -> Result<V::Value, Failure> {
@@ -136,6 +139,10 @@ impl<'de> Deserializer<'de> for At<'_> {
         if name != SECRET {
             return visitor.visit_newtype_struct(self);
         }
+        if matches!(&self.node.value, Value::Raw(raw) if raw.trim() != raw.as_str()) {
+            let problem = Problem::new("", "the value starts or ends with a blank");
+            return Err(Failure(problem.hint("take it away, or put quotes around the value if it belongs to the secret")));
+        }
         match self.text() {
             Some(text) => visitor.visit_str(&text),
             None => Err(self.refused(&visitor)),
@@ -143,7 +150,7 @@ impl<'de> Deserializer<'de> for At<'_> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failure> {
-        let parsed = self.raw_list();
+        let parsed = self.raw_list()?;
         match parsed.as_ref().unwrap_or(self.node).elements() {
             Some(items) => visitor.visit_seq(Items { at: &self, items: items.into_iter().enumerate() }),
             None => Err(self.refused(&visitor)),

@@ -1,35 +1,31 @@
 //! Environment variables into the tree: `TURND_RELAY__PORTS` is `relay.ports`.
+//!
+//! Keys are written in capitals; a name that the operator has chosen stands as it is: `TURND_AUTH__USERS__alice__PASSWORD`.
 
 use std::ffi::OsString;
 
 use zeroize::Zeroizing;
 
 use super::error::Problem;
+use super::keys::ANY_NAME;
 use super::tree::{Node, Origin, Value};
 
-/// Lays the variables of the service's prefix over `tree`. The others are no concern of ours.
-///
-/// `is_key` tells whether a top-level key exists, so that a real key is never mistaken for one of Kubernetes' variables.
+/// Lays the variables of the service's prefix over `tree`. The others are no concern of ours. `keys` are those of the schema.
 pub(super) fn overlay(
     tree: &mut Node,
     prefix: &str,
     variables: impl IntoIterator<Item = (OsString, OsString)>,
-    is_key: impl Fn(&str) -> bool,
+    keys: &[String],
     problems: &mut Vec<Problem>,
 ) {
-    // Sorted, so that LISTEN__0 comes before LISTEN__1 whatever the order of the environment.
-    let mut ours: Vec<(String, OsString)> = variables
-        .into_iter()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
-        .filter(|(name, _)| name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('_')))
-        .collect();
-    ours.sort();
+    let ours = ours(prefix, variables, problems);
+    let services = Services::of(prefix, &ours);
     for (name, value) in ours {
-        let key = name[prefix.len() + 1..].to_lowercase();
-        if key == "config" || (!is_key(&key) && is_kubernetes_link(&key)) {
+        let rest = &name[prefix.len() + 1..];
+        let path = path(rest, keys);
+        if rest == "CONFIG" || (!keys.contains(&path.join(".")) && services.describe(&name)) {
             continue;
         }
-        let path: Vec<String> = key.split("__").map(str::to_owned).collect();
         let dotted = path.join(".");
         let origin = Origin::Environment(name);
         let Ok(value) = value.into_string() else {
@@ -41,22 +37,76 @@ pub(super) fn overlay(
             continue;
         }
         let node = Node { value: Value::Raw(Zeroizing::new(value)), origin: origin.clone() };
-        if let Err(blocked) = tree.insert(&path, node) {
-            problems.push(Problem::new(dotted, format!("there is nothing at {blocked} to set")).at(origin));
+        if node.is_empty_text() {
+            problems.push(Problem::of_nothing(dotted, origin));
+        } else if let Err(conflict) = tree.insert(&path, node) {
+            problems.push(Problem::of_conflict(dotted, origin, conflict));
         }
     }
 }
 
-/// Kubernetes describes each Service to each container in variables that start with the Service's name: a Service called
-/// `turnd` yields `TURND_SERVICE_HOST`, `TURND_PORT`, `TURND_PORT_3478_UDP_ADDR`. They are not ours to refuse.
-fn is_kubernetes_link(key: &str) -> bool {
-    if key.contains("__") {
-        return false;
+/// The variables of the prefix, sorted, so that LISTEN__0 comes before LISTEN__1 whatever the order of the environment. One whose name is
+/// nearly of the prefix is a problem: nothing reads it.
+fn ours(prefix: &str, variables: impl IntoIterator<Item = (OsString, OsString)>, problems: &mut Vec<Problem>) -> Vec<(String, OsString)> {
+    let start = format!("{prefix}_");
+    let mut ours = Vec::new();
+    for (name, value) in variables {
+        let shown = name.to_string_lossy().into_owned();
+        let is_text = name.to_str().is_some();
+        if is_text && shown.starts_with(&start) {
+            ours.push((shown, value));
+        } else if shown.to_uppercase().starts_with(&start) {
+            let what = if is_text { "the name starts with small letters, and nothing reads it" } else { "the name is no UTF-8 text" };
+            let hint = format!("variables start with {start}");
+            problems.push(Problem::new("", what).hint(hint).at(Origin::Environment(shown)));
+        }
     }
-    let key = format!("_{key}");
-    let numbered =
-        key.split_once("_port_").is_some_and(|(_, rest)| rest.split('_').next().is_some_and(|number| number.parse::<u16>().is_ok()));
-    key.ends_with("_service_host") || key.contains("_service_port") || key.ends_with("_port") || numbered
+    ours.sort();
+    ours
+}
+
+/// The key that a variable names: small letters, except where the schema has a name of the operator's.
+fn path(rest: &str, keys: &[String]) -> Vec<String> {
+    let mut candidates: Vec<Vec<&str>> = keys.iter().map(|key| key.split('.').collect()).collect();
+    let mut at = 0;
+    let mut path = Vec::new();
+    for segment in rest.split("__") {
+        let small = segment.to_lowercase();
+        let is_name = candidates.iter().any(|key| key.get(at) == Some(&ANY_NAME));
+        let is_index = !is_name && segment.parse::<usize>().is_ok();
+        if !is_index {
+            candidates.retain(|key| key.get(at).is_some_and(|name| *name == ANY_NAME || *name == small));
+            at += 1;
+        }
+        path.push(if is_name { segment.to_owned() } else { small });
+    }
+    path
+}
+
+/// Services that Kubernetes describes to each container in variables that start with the Service's name: one called `turnd` yields
+/// `TURND_SERVICE_HOST`, `TURND_PORT`, `TURND_PORT_3478_UDP_ADDR`. They are not ours to refuse; but without `TURND_SERVICE_HOST` and
+/// `TURND_SERVICE_PORT`, which are always among them, `TURND_PORT` is an operator's slip.
+struct Services(Vec<String>);
+
+impl Services {
+    fn of(prefix: &str, variables: &[(String, OsString)]) -> Self {
+        let is_there = |name: &str| variables.iter().any(|(variable, _)| variable == name);
+        let services = variables.iter().filter_map(|(name, _)| name.strip_suffix("_SERVICE_HOST"));
+        let services = services.filter(|service| service.starts_with(prefix) && is_there(&format!("{service}_SERVICE_PORT")));
+        Services(services.map(str::to_owned).collect())
+    }
+
+    fn describe(&self, variable: &str) -> bool {
+        let of_service = |service: &String| {
+            let rest = variable.strip_prefix(service.as_str())?.strip_prefix('_')?;
+            let numbered = |rest: &str| rest.split('_').next().is_some_and(|number| number.parse::<u16>().is_ok());
+            let describes = matches!(rest, "SERVICE_HOST" | "SERVICE_PORT" | "PORT")
+                || rest.strip_prefix("SERVICE_PORT_").is_some_and(|port| !port.is_empty())
+                || rest.strip_prefix("PORT_").is_some_and(numbered);
+            Some(describes)
+        };
+        self.0.iter().any(|service| of_service(service) == Some(true))
+    }
 }
 
 #[cfg(test)]
@@ -65,11 +115,31 @@ mod tests {
 
     #[test]
     fn kubernetes_service_links_are_told_from_keys() {
-        for key in ["service_host", "service_port", "service_port_turn", "port", "port_3478_udp", "udp_port_3478_udp_addr"] {
-            assert!(is_kubernetes_link(key), "{key}");
+        let variables = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), OsString::new())).collect::<Vec<_>>();
+        let links = ["TURND_SERVICE_HOST", "TURND_SERVICE_PORT", "TURND_SERVICE_PORT_TURN", "TURND_PORT", "TURND_PORT_3478_UDP"];
+        let other = ["TURND_UDP_SERVICE_HOST", "TURND_UDP_SERVICE_PORT", "TURND_UDP_PORT_3478_UDP_ADDR"];
+        let services = Services::of("TURND", &variables(&[&links[..], &other].concat()));
+        for name in links.iter().chain(&other) {
+            assert!(services.describe(name), "{name}");
         }
-        for key in ["realm", "relay_ports", "relay__ports", "nat_discovery__alternate_port", "port_range"] {
-            assert!(!is_kubernetes_link(key), "{key}");
+        for name in ["TURND_REALM", "TURND_RELAY_PORTS", "TURND_RELAY__PORTS", "TURND_PORT_RANGE", "TURND_TCP_PORT"] {
+            assert!(!services.describe(name), "{name}");
+        }
+        assert!(!Services::of("TURND", &variables(&["TURND_PORT"])).describe("TURND_PORT"), "there is no such Service");
+    }
+
+    #[test]
+    fn h56_a_name_stands_as_it_is_written() {
+        let keys = ["auth.users.NAME.password", "listen.address", "relay.ports"].map(str::to_owned);
+        for (variable, key) in [
+            ("AUTH__USERS__ALICE__PASSWORD", "auth.users.ALICE.password"),
+            ("AUTH__USERS__alice__PASSWORD", "auth.users.alice.password"),
+            ("AUTH__USERS__1001__PASSWORD", "auth.users.1001.password"),
+            ("LISTEN__0__ADDRESS", "listen.0.address"),
+            ("RELAY__PORTS", "relay.ports"),
+            ("RELAY_PORTS", "relay_ports"),
+        ] {
+            assert_eq!(path(variable, &keys).join("."), key);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The layers in order, and the start of a service.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde::Deserialize;
@@ -69,16 +70,16 @@ impl Setting {
         Self::new(flag, path, Value::Table(entries.into_iter().map(entry).collect()))
     }
 
-    /// What addresses are from outside: a table of `BOUND=ADVERTISED`, or a list of addresses; nothing where nothing is said.
-    pub fn external(flag: &'static str, path: &[&str], values: &[String]) -> Option<Self> {
+    /// What addresses are from outside: a table of `BOUND=ADVERTISED`, or a list of addresses; nothing where nothing is said. The table goes in
+    /// place of what the layers below say, and an address that is bound twice is told.
+    pub fn external(flag: &'static str, path: &[&str], values: &[String]) -> Vec<Self> {
         if values.is_empty() {
-            return None;
+            return Vec::new();
         }
         let pairs: Option<Vec<_>> = values.iter().map(|text| text.split_once('=')).collect();
-        Some(match pairs {
-            Some(pairs) => Self::table(flag, path, pairs.into_iter().map(|(bound, advertised)| (bound.into(), advertised.into()))),
-            None => Self::text(flag, path, values.join(",")),
-        })
+        let Some(pairs) = pairs else { return vec![Self::text(flag, path, values.join(","))] };
+        let pair = |(bound, advertised)| Self::text(flag, &[path, &[bound]].concat(), advertised);
+        std::iter::once(Self::table(flag, path, [])).chain(pairs.into_iter().map(pair)).collect()
     }
 
     fn new(flag: &'static str, path: &[&str], value: Value) -> Self {
@@ -123,23 +124,28 @@ pub fn load<T: for<'de> Deserialize<'de>>(
 ) -> Result<Loaded<T>, ConfigError> {
     let variables: Vec<_> = environment.into_iter().collect();
     let config_variable = OsString::from(format!("{}_CONFIG", service.env_prefix));
-    let from_environment = || variables.iter().find(|(name, _)| *name == config_variable).map(|(_, value)| value.into());
+    let from_environment = || variables.iter().find(|(name, _)| *name == config_variable).map(|(_, value)| PathBuf::from(value));
     let mut tree = match common.config.clone().or_else(from_environment) {
+        Some(path) if path.as_os_str().is_empty() => {
+            let what = "the name of the configuration file is empty";
+            return Err(Problem::new("--config", what).hint("name a file, or leave the flag or the variable out").into());
+        }
         Some(path) => file::read(&path)?,
         None => Node::empty_table(Origin::Flag("the defaults")),
     };
     let keys = keys::<T>();
     let mut problems = Vec::new();
-    environment::overlay(&mut tree, service.env_prefix, variables, |key| keys.iter().any(|k| k == key), &mut problems);
+    environment::overlay(&mut tree, service.env_prefix, variables, &keys, &mut problems);
     let assignments = common.set.iter().map(|assignment| Setting {
         path: assignment.path.clone(),
         node: Node { value: Value::Raw(assignment.value.clone()), origin: Origin::Set(assignment.path.join(".")) },
     });
     for Setting { path, node } in assignments.chain(common.settings()).chain(dedicated) {
         let origin = node.origin.clone();
-        if let Err(blocked) = tree.insert(&path, node) {
-            let what = format!("there is nothing at {blocked} to set");
-            problems.push(Problem::new(path.join("."), what).at(origin));
+        if node.is_empty_text() {
+            problems.push(Problem::of_nothing(path.join("."), origin));
+        } else if let Err(conflict) = tree.insert(&path, node) {
+            problems.push(Problem::of_conflict(path.join("."), origin, conflict));
         }
     }
     match deserialize::read(&tree) {

@@ -24,6 +24,13 @@ pub enum Origin {
     Flag(&'static str),
 }
 
+impl Origin {
+    /// Whether both are of one layer: a layer does not set a key twice.
+    fn is_of_layer(&self, other: &Origin) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -31,6 +38,25 @@ impl fmt::Display for Origin {
             Origin::Environment(name) => write!(f, "environment variable {name}"),
             Origin::Set(key) => write!(f, "--set {key}"),
             Origin::Flag(flag) => f.write_str(flag),
+        }
+    }
+}
+
+/// Why a value cannot be put where it belongs.
+pub(super) enum Conflict {
+    /// There is no such place in what is there.
+    Nothing(String),
+    /// What is around it is set as a whole.
+    Whole(Origin),
+    /// The same layer has set it already.
+    Twice(Origin),
+}
+
+impl Conflict {
+    fn within(self, outer: &str) -> Self {
+        match self {
+            Conflict::Nothing(inner) => Conflict::Nothing(format!("{outer}.{inner}")),
+            other => other,
         }
     }
 }
@@ -74,13 +100,21 @@ impl Node {
         Node { value: Value::Table(BTreeMap::new()), origin }
     }
 
+    /// Whether it is text from the environment or `--set`, without a letter.
+    pub(super) fn is_empty_text(&self) -> bool {
+        matches!(&self.value, Value::Raw(text) if text.trim().is_empty())
+    }
+
     /// Puts `node` at `path`, making tables on the way and replacing what stood there.
     ///
     /// In a list that is there, a number addresses an element, or the place after the last. Where nothing is there yet, `listen.0`
     /// makes a table with the key `0`, which reads as a list if the schema wants one: only the schema knows a list's index from a
-    /// user who is called 1001. The error is the part of the path that cannot be entered.
-    pub(super) fn insert(&mut self, path: &[String], node: Node) -> Result<(), String> {
+    /// user who is called 1001. What a lower layer says is replaced; what the same layer says is not (H56).
+    pub(super) fn insert(&mut self, path: &[String], node: Node) -> Result<(), Conflict> {
         let Some((first, rest)) = path.split_first() else {
+            if let Some(before) = self.leaf_of_layer(&node.origin) {
+                return Err(Conflict::Twice(before.clone()));
+            }
             *self = node;
             return Ok(());
         };
@@ -88,19 +122,32 @@ impl Node {
         let child = match &mut self.value {
             Value::Table(table) => table.entry(first.clone()).or_insert_with(empty),
             Value::Array(array) => {
-                let index = first.parse::<usize>().ok().filter(|&index| index <= array.len()).ok_or_else(|| first.clone())?;
+                let index =
+                    first.parse::<usize>().ok().filter(|&index| index <= array.len()).ok_or_else(|| Conflict::Nothing(first.clone()))?;
                 if index == array.len() {
                     array.push(empty());
                 }
                 &mut array[index]
             }
-            _ => return Err(first.clone()),
+            _ => return Err(Conflict::Nothing(first.clone())),
         };
         // A scalar of a lower layer gives way to a table of a higher one.
         if !rest.is_empty() && !matches!(child.value, Value::Table(_) | Value::Array(_)) {
+            if matches!(child.value, Value::Raw(_)) || child.origin.is_of_layer(&node.origin) {
+                return Err(Conflict::Whole(child.origin.clone()));
+            }
             *child = empty();
         }
-        child.insert(rest, node).map_err(|inner| format!("{first}.{inner}"))
+        child.insert(rest, node).map_err(|inner| inner.within(first))
+    }
+
+    /// The origin of a value in here that the same layer has set.
+    fn leaf_of_layer(&self, origin: &Origin) -> Option<&Origin> {
+        match &self.value {
+            Value::Table(table) => table.values().find_map(|child| child.leaf_of_layer(origin)),
+            Value::Array(items) => items.iter().find_map(|child| child.leaf_of_layer(origin)),
+            _ => Some(&self.origin).filter(|own| own.is_of_layer(origin)),
+        }
     }
 
     /// The elements, where this is a list, or a table with the keys 0, 1, … without a gap.

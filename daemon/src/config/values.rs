@@ -30,20 +30,27 @@ impl FromStr for Interval {
         if rest.is_empty() {
             return Err(wrong());
         }
+        // What comes after 1h is less than an hour, and says its unit: 1h30 may be meant as minutes.
+        let mut before = usize::MAX;
         while !rest.is_empty() {
             let digits = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len());
             let number: u64 = rest[..digits].parse().map_err(|_| wrong())?;
             rest = rest[digits..].trim_start();
             let letters = rest.find(|letter: char| !letter.is_alphabetic()).unwrap_or(rest.len());
-            let part = match &rest[..letters] {
-                "us" | "µs" => Some(Duration::from_micros(number)),
-                "ms" => Some(Duration::from_millis(number)),
-                "s" | "" => Some(Duration::from_secs(number)),
-                "m" | "min" => number.checked_mul(60).map(Duration::from_secs),
-                "h" => number.checked_mul(3_600).map(Duration::from_secs),
-                "d" => number.checked_mul(86_400).map(Duration::from_secs),
-                _ => None,
+            let (unit, part) = match &rest[..letters] {
+                "us" | "µs" => (0, Some(Duration::from_micros(number))),
+                "ms" => (1, Some(Duration::from_millis(number))),
+                "s" => (2, Some(Duration::from_secs(number))),
+                "" if before == usize::MAX => (0, Some(Duration::from_secs(number))),
+                "m" | "min" => (3, number.checked_mul(60).map(Duration::from_secs)),
+                "h" => (4, number.checked_mul(3_600).map(Duration::from_secs)),
+                "d" => (5, number.checked_mul(86_400).map(Duration::from_secs)),
+                _ => (usize::MAX, None),
             };
+            if unit >= before {
+                return Err(wrong());
+            }
+            before = unit;
             total = part.and_then(|part| total.checked_add(part)).ok_or_else(wrong)?;
             rest = rest[letters..].trim_start();
         }
@@ -204,7 +211,9 @@ mod tests {
         assert_eq!(parse("250ms"), Ok(250));
         assert_eq!(parse("1s 2000us"), Ok(1_002));
         assert_eq!("50µs".parse(), Ok(Interval(Duration::from_micros(50))));
-        for text in ["", "s", "-1s", "1 fortnight", "1.5s", "99999999999999999999s", "18446744073709551615d"] {
+        for text in
+            ["", "s", "-1s", "1 fortnight", "1.5s", "99999999999999999999s", "18446744073709551615d", "1h30", "5m5m", "1s 1h", "10 20"]
+        {
             assert!(parse(text).is_err(), "{text}");
         }
     }

@@ -37,7 +37,8 @@ fn two_addresses_and_two_ports_make_four_endpoints_a_family() {
     assert_eq!(endpoints, ["203.0.113.7:3478", "203.0.113.7:4000", "203.0.113.8:3478", "203.0.113.8:4000"]);
     assert_eq!(config.nat_discovery[1].alternate.to_string(), "[2001:db8::8]:4000");
     let scope = ("STUND_NAT_DISCOVERY__SCOPE", "private");
-    let environment = [("STUND_NAT_DISCOVERY__ALTERNATE_ADDRESS", "127.0.0.2"), scope, ("STUND_PORT", "udp://10.0.0.1:3478")];
+    let links = [("STUND_PORT", "udp://10.0.0.1:3478"), ("STUND_SERVICE_HOST", "10.0.0.1"), ("STUND_SERVICE_PORT", "3478")];
+    let environment = [&[("STUND_NAT_DISCOVERY__ALTERNATE_ADDRESS", "127.0.0.2"), scope][..], &links].concat();
     let config = configure(&["--listen", "127.0.0.1:3478"], &environment).unwrap();
     assert_eq!(config.nat_discovery[0].alternate.to_string(), "127.0.0.2:3479");
 }
@@ -196,4 +197,22 @@ fn every_key_is_documented_and_the_documented_configuration_is_good() {
     let [default, said] = outcomes.map(Result::unwrap);
     assert_eq!((said.limits, said.log, said.admin.listen), (default.limits, default.log, default.admin.listen));
     assert_eq!(said.nat_discovery[0].alternate.to_string(), "203.0.113.8:3479");
+}
+
+#[test]
+fn h56_what_a_variable_or_a_flag_says_is_read_or_refused() {
+    let refused = |arguments: &[&str], environment: &[(&str, &str)], words: &[&str]| {
+        let error = configure(arguments, environment).unwrap_err();
+        assert!(words.iter().all(|word| error.contains(word)), "{error}");
+    };
+    refused(
+        &[],
+        &[("STUND_NAT_DISCOVERY__ALTERNATE_ADDRESS", "")],
+        &["environment variable STUND_NAT_DISCOVERY__ALTERNATE_ADDRESS", "is empty"],
+    );
+    refused(&[], &[("STUND_PORT", "3479")], &["environment variable STUND_PORT", "unknown key"]);
+    refused(&["--set", "log.level=info", "--set", "log.level=debug"], &[], &["log.level", "sets it, too"]);
+    let twice = ["--external-address", "10.0.0.7=203.0.113.7", "--external-address", "10.0.0.7=203.0.113.8"];
+    refused(&twice, &[], &["nat_discovery.external.10.0.0.7 (--external-address)", "sets it, too"]);
+    refused(&["--set", "limits.tcp_idle_timeout=1m30"], &[], &["limits.tcp_idle_timeout", "expected a duration"]);
 }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::str::FromStr;
 
 use causeway_cli::Unshown;
@@ -35,7 +34,7 @@ pub(crate) struct Flags {
 
     /// A file with the secret of the REST credentials: auth.rest_secret_file.
     #[arg(long, value_name = "FILE")]
-    rest_secret_file: Option<PathBuf>,
+    rest_secret_file: Option<String>,
 
     /// An address to relay from: relay.addresses; repeatable. [default: the addresses listened on]
     #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
@@ -51,11 +50,11 @@ pub(crate) struct Flags {
 
     /// The PEM file of the certificate chain for TLS and DTLS: tls.certificate.
     #[arg(long, value_name = "FILE")]
-    tls_certificate: Option<PathBuf>,
+    tls_certificate: Option<String>,
 
     /// The PEM file of its key: tls.key.
     #[arg(long, value_name = "FILE")]
-    tls_key: Option<PathBuf>,
+    tls_key: Option<String>,
 
     /// Takes the name store.node_id from another server although its heartbeat is fresh. That one goes on without its records.
     #[arg(long)]
@@ -100,7 +99,7 @@ impl Flags {
             ("--tls-key", ["tls", "key"], &self.tls_key),
         ];
         for (flag, key, file) in files {
-            settings.extend(file.as_ref().map(|file| Setting::text(flag, &key, file.to_string_lossy())));
+            settings.extend(file.as_ref().map(|file| Setting::text(flag, &key, file)));
         }
         if !self.relay_address.is_empty() {
             settings.push(Setting::list("--relay-address", &["relay", "addresses"], texts(&self.relay_address)));

@@ -1,6 +1,6 @@
 //! Nothing that an operator types is lost or altered without a word, and no secret is shown (H56); an address has one form (H54).
 
-use super::tests::{Scratch, refused, with};
+use super::tests::{GOOD, Scratch, configure, refused, with};
 use super::*;
 
 #[test]
@@ -75,4 +75,92 @@ fn h54_an_ipv4_address_in_ipv6_form_is_refused_wherever_it_is_written() {
     refused(with(&pair), &["relay.external", "write 203.0.113.7"]);
     let admin = with(&["--admin-listen", "[::ffff:127.0.0.1]:9641"]).unwrap().admin.listen;
     assert_eq!(admin, Some(ADMIN), "one that can only mean one thing is taken as that");
+}
+
+/// [`GOOD`] with these variables.
+fn variables(environment: &[(&str, &str)]) -> Result<Config, String> {
+    configure(&GOOD, environment)
+}
+
+#[test]
+fn h56_an_empty_variable_is_refused_by_its_name() {
+    for name in
+        ["TURND_PEERS__RULES", "TURND_STORE__URL", "TURND_PROTOCOL__SOFTWARE", "TURND_RELAY__EXTERNAL", "TURND_LIMITS__MAX_LIFETIME"]
+    {
+        for empty in ["", "  "] {
+            refused(variables(&[(name, empty)]), &[&format!("environment variable {name}"), "is empty", "leave it out"]);
+        }
+    }
+    refused(with(&["--set", "peers.rules="]), &["peers.rules (--set peers.rules): the value is empty"]);
+    refused(variables(&[("TURND_CONFIG", "")]), &["--config", "is empty"]);
+    let said = variables(&[("TURND_PROTOCOL__SOFTWARE", "\"\""), ("TURND_PEERS__RULES", "[]")]).unwrap();
+    assert_eq!((said.protocol.software, said.peers.rules.len()), (None, 0));
+    refused(variables(&[("TURND_PEERS__RULES", "deny 198.51.100.7,,deny 198.51.100.8")]), &["peers.rules", "an item of the list is empty"]);
+}
+
+#[test]
+fn h56_a_name_in_a_variable_is_not_folded() {
+    let names = |variable| {
+        let config = variables(&[(variable, "wonderland")]).unwrap();
+        config.auth.users.into_iter().map(|user| user.name).collect::<Vec<_>>()
+    };
+    assert_eq!(names("TURND_AUTH__USERS__ALICE__PASSWORD"), ["ALICE", "alice"]);
+    assert_eq!(names("TURND_AUTH__USERS__Bob__PASSWORD"), ["Bob", "alice"]);
+}
+
+#[test]
+fn h56_what_is_set_twice_is_refused() {
+    refused(with(&["--user", "bob:one", "--user", "bob:two"]), &["auth.users.bob (--user): --user sets it, too; keep one"]);
+    refused(with(&["--set", "limits.max_lifetime=2h", "--set", "limits.max_lifetime=3h"]), &["limits.max_lifetime", "sets it, too"]);
+    refused(with(&["--set", "auth.users={ bob = { password = \"x\" } }", "--set", "auth.users.eve.password=y"]), &["as a whole"]);
+    refused(with(&["--set", "auth.users.eve.password=y", "--set", "auth.users={ bob = { password = \"x\" } }"]), &["sets it, too"]);
+    let external = ["--external-address", "203.0.113.7=198.51.100.1", "--external-address", "203.0.113.7=198.51.100.2"];
+    refused(with(&external), &["relay.external.203.0.113.7", "sets it, too"]);
+    refused(variables(&[("TURND_PROTOCOL__SOFTWARE", "a"), ("TURND_Protocol__Software", "b")]), &["protocol.software", "sets it, too"]);
+    let scratch = Scratch::new("twice");
+    let file = scratch.write("twice.toml", "realm = \"a\"\nrealm = \"b\"\n");
+    refused(with(&["--config", &file]), &["twice.toml:2", "duplicate key"]);
+    // A higher layer goes over a lower one, as the documentation says.
+    let file = scratch.write("good.toml", "realm = \"a\"\n[auth.users.alice]\npassword = \"old\"\n");
+    assert_eq!(with(&["--config", &file, "--user", "alice:new"]).unwrap().auth.users[0].password.expose(), "new");
+}
+
+#[test]
+fn h56_a_variable_of_ours_is_read_or_refused() {
+    refused(variables(&[("TURND_PORT", "3479")]), &["environment variable TURND_PORT", "unknown key"]);
+    refused(variables(&[("TURND_AUTH__USER", "x")]), &["environment variable TURND_AUTH__USER", "unknown key"]);
+    refused(variables(&[("turnd_realm", "example.net")]), &["environment variable turnd_realm", "small letters", "TURND_"]);
+    refused(variables(&[("TURND_config", "/etc/turnd.toml")]), &["environment variable TURND_config", "unknown key"]);
+}
+
+#[test]
+fn h56_numbers_are_taken_as_they_are_meant_or_refused() {
+    for value in ["1h30", "30m30m", "5m 1h", "1.5h", "10 20", "1h,", "1h x"] {
+        refused(with(&["--set", &format!("limits.max_lifetime={value}")]), &["limits.max_lifetime", "expected a duration"]);
+    }
+    for value in ["08", "1e3", "20x", "20 30", "0x", "twenty", "-1", "1.0", "4294967296000000000000"] {
+        refused(with(&["--set", &format!("limits.allocations_per_user={value}")]), &["limits.allocations_per_user", "expected"]);
+    }
+    for value in ["4M", "4 mib", "4MiB!", "4 MiB 5", "-1"] {
+        refused(with(&["--set", &format!("net.receive_buffer={value}")]), &["net.receive_buffer", "expected a size"]);
+    }
+    refused(with(&["--relay-ports", "50000-50010,50020"]), &["relay.ports", "range of ports"]);
+}
+
+#[test]
+fn h56_secrets_keep_no_blanks_line_ends_or_second_lines() {
+    for value in ["long random text ", " long random text", "long random text\n", "long random text\r\n"] {
+        let error = variables(&[("TURND_AUTH__REST_SECRET", value)]).unwrap_err();
+        assert!(error.contains("auth.rest_secret (environment variable") && !error.contains("random"), "{error}");
+    }
+    let scratch = Scratch::new("lines");
+    for (text, told) in
+        [("hunter2\nold\n", "2 lines"), ("\u{feff}hunter2\n", "byte-order mark"), ("hunter2 \n", "blank"), ("a\tb", "control")]
+    {
+        let file = scratch.write("secret", text);
+        for key in ["auth.rest_secret_file", "auth.users.bob.password_file", "admin.token_file", "store.url_file"] {
+            let error = with(&["--set", &format!("{key}={file}")]).unwrap_err();
+            assert!(error.starts_with(key) && error.contains(told) && !error.contains("hunter2"), "{error}");
+        }
+    }
 }

@@ -9,10 +9,10 @@ use causeway_relay::ChannelPermission;
 use super::*;
 
 /// What runs: a realm, a user, an address.
-const GOOD: [&str; 6] = ["--realm", "example.org", "--user", "alice:secret", "--relay-address", "203.0.113.7"];
+pub(super) const GOOD: [&str; 6] = ["--realm", "example.org", "--user", "alice:secret", "--relay-address", "203.0.113.7"];
 
 /// The configuration of a command line and an environment, or the error's text.
-fn configure(args: &[&str], environment: &[(&str, &str)]) -> Result<Config, String> {
+pub(super) fn configure(args: &[&str], environment: &[(&str, &str)]) -> Result<Config, String> {
     let flags = causeway_cli::parse_from::<Flags>([&["turnd"], args].concat()).map_err(|error| error.to_string())?;
     let environment = environment.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
     let loaded = load::<Schema>(&SERVICE, &flags.common, flags.settings(), environment);
@@ -114,6 +114,7 @@ fn everything_can_be_said_by_variables() {
         ("TURND_PORT", "udp://10.96.0.7:3478"),
         ("TURND_PORT_3478_UDP_ADDR", "10.96.0.7"),
         ("TURND_SERVICE_HOST", "10.96.0.7"),
+        ("TURND_SERVICE_PORT", "3478"),
         ("TURND_SERVICE_PORT_TURN_UDP", "3478"),
         ("TURNDX_REALM", "somebody else's"),
     ];
