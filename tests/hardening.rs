@@ -5,6 +5,8 @@
 mod auth;
 #[path = "hardening/channel_permission.rs"]
 mod channel_permission;
+#[path = "hardening/denied.rs"]
+mod denied;
 #[path = "hardening/keys.rs"]
 mod keys;
 #[path = "hardening/outside.rs"]

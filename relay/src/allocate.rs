@@ -89,6 +89,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
                 record,
                 shown_under: Some(self.realm),
                 refusals: Budget::default(),
+                ignored: None,
                 unwritten: false,
                 answer_pending: true,
             },

@@ -7,6 +7,7 @@ use causeway_auth::{Credential, Protection};
 use causeway_wire::TransactionId;
 use causeway_wire::attribute::AddressFamily;
 
+use crate::denied::IgnoredChannels;
 use crate::five_tuple::{FiveTuple, Transport};
 use crate::interned::Name;
 use crate::peers::Peers;
@@ -86,6 +87,8 @@ pub(crate) struct Cold<G> {
     pub(crate) shown_under: Option<NonZeroU32>,
     /// How many more refusals its client is answered.
     pub(crate) refusals: Budget,
+    /// The channels to denied peers, which carry nothing.
+    pub(crate) ignored: IgnoredChannels,
     /// Whether it has changed since it was last exported for the directory.
     pub(crate) unwritten: bool,
     /// Whether a client waits for the answer to its Allocate.

@@ -80,6 +80,14 @@ impl Channels {
     }
 }
 
+/// Whether the number has an entry or may have one, if need be for one that has expired.
+pub(crate) fn has_room(channels: &mut Channels, number: ChannelNumber, limit: usize, now: Moment) -> bool {
+    if !channels.has(number) && channels.len() >= limit {
+        channels.remove_expired(now);
+    }
+    channels.has(number) || channels.len() < limit
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,12 +1,11 @@
+use causeway_wire::ErrorCode;
 use causeway_wire::attribute::{ChannelNumberAttribute, XorPeerAddress};
-use causeway_wire::{ChannelNumber, ErrorCode};
 use rand::CryptoRng;
 
 use crate::allocations::AllocationId;
-use crate::channel::{self, Channels};
+use crate::channel;
 use crate::create_permission::is_of_family;
 use crate::ledger::Ledger;
-use crate::moment::Moment;
 use crate::request::{Achieved, Request};
 use crate::server::Server;
 
@@ -24,7 +23,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         let number = self.config.channels.channel(number).ok_or(ErrorCode::BAD_REQUEST)?;
         let allocation = self.allocations.get(id).ok_or(ErrorCode::ALLOCATION_MISMATCH)?;
         // "The channel number is not currently bound to a different transport address", and the reverse.
-        if !allocation.peers.may_bind(number, &peer, moment) {
+        if !allocation.peers.may_bind(number, &peer, moment) || !self.ignored_may_bind(id, number, &peer, moment) {
             return Err(ErrorCode::BAD_REQUEST);
         }
         if !is_of_family(allocation, &peer.ip()) {
@@ -32,13 +31,22 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         }
         // RFC 8656 §21.4 speaks of the client's address, the policy of the peer's.
         let policy = &self.config.policy;
-        if !policy.accepts_client(request.from.client.ip()) || policy.check_transport(peer).is_err() {
+        if !policy.accepts_client(request.from.client.ip()) {
             return Err(ErrorCode::FORBIDDEN);
         }
+        if policy.check_transport(peer).is_err() {
+            if !self.ignores_denied() {
+                return Err(ErrorCode::FORBIDDEN);
+            }
+            self.bind_ignored(now, id, number, peer)?;
+            return Ok(Achieved::Done);
+        }
+        self.tidy_ignored(id, moment);
         let limits = &self.config.limits;
         let (permissions, channels) = (limits.permissions_per_allocation, limits.channels_per_allocation);
+        let channels = channels.saturating_sub(self.ignored_len(id));
         let bound = self.change(id, |peers| {
-            let has_room = has_room(&mut peers.channels, number, channels, moment);
+            let has_room = channel::has_room(&mut peers.channels, number, channels, moment);
             let is_bound = has_room && peers.permissions.install_all(&[peer.ip()], permissions, now);
             if is_bound {
                 peers.channels.bind(number, peer, now.after(channel::LIFETIME));
@@ -51,12 +59,4 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         self.note_change(id);
         Ok(Achieved::Done)
     }
-}
-
-/// Whether the number has an entry or may have one, if need be for one that has expired.
-fn has_room(channels: &mut Channels, number: ChannelNumber, limit: usize, now: Moment) -> bool {
-    if !channels.has(number) && channels.len() >= limit {
-        channels.remove_expired(now);
-    }
-    channels.has(number) || channels.len() < limit
 }

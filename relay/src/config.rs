@@ -5,6 +5,7 @@ use causeway_auth::LimiterSettings;
 use causeway_wire::ChannelRange;
 use causeway_wire::attribute::AddressFamily;
 
+use crate::denied::DeniedPeers;
 use crate::permission::ChannelPermission;
 use crate::policy::PeerPolicy;
 
@@ -23,6 +24,8 @@ pub struct Config {
     pub limits: Limits,
     /// Which peers may be reached.
     pub policy: PeerPolicy,
+    /// What a client is answered that asks for one of the others.
+    pub denied: DeniedPeers,
     /// Whether changes are noted for a directory that outlives the process.
     pub track_changes: bool,
     /// How much is answered to datagrams whose source may be forged (H11); unlimited if `None`.

@@ -29,7 +29,9 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         let now = now.moment();
         let found = self.allocations.find_mut(from).filter(|(_, allocation)| allocation.relays.any_live(now));
         let Some((id, allocation)) = found else { return Verdict::Discard(Discard::NoAllocation) };
-        let Some(peer) = allocation.peers.channel(message.channel, now) else { return Verdict::Discard(Discard::NoChannel) };
+        let Some(peer) = allocation.peers.channel(message.channel, now) else {
+            return Verdict::Discard(self.why_no_channel(id, message.channel, now));
+        };
         let Some(index) = allocation.relays.for_peer(&peer.ip(), now) else { return Verdict::Discard(Discard::NoChannel) };
         let policy = &self.config.policy;
         if policy.has_wildcard_listener(peer.port()) && policy.check_transport(peer).is_err() {
@@ -55,7 +57,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         let relay = allocation.relays.for_peer(&peer.ip(), now).filter(|_| is_of_family(allocation, &peer.ip()));
         let Some(index) = relay else { return Verdict::Discard(Discard::PeerFamily) };
         if !allocation.peers.reach(&peer, lasting, now) {
-            return Verdict::Discard(Discard::NoPermission);
+            return Verdict::Discard(self.why_not_permitted(peer));
         }
         // Last: for a listener's port the policy asks the operating system, which strangers cannot cause.
         if self.config.policy.check_transport(peer).is_err() {
@@ -80,7 +82,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         let channel = allocation.peers.number(&peer, now);
         let is_permitted = channel.is_some() && lasting == ChannelPermission::WithChannel || allocation.peers.allow(&peer.ip(), now);
         if !is_permitted {
-            return Verdict::Discard(Discard::NoPermission);
+            return Verdict::Discard(self.why_not_permitted(peer));
         }
         let Ok(short) = u16::try_from(len) else { return Verdict::Discard(Discard::TooLong) };
         // "the server … MUST use the ChannelData message if a channel has been bound to the peer" (RFC 8656 §12.5).

@@ -37,7 +37,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             return Verdict::Discard(Discard::NotReady);
         }
         if !allocation.peers.reach(&peer, lasting, moment) {
-            return Verdict::Discard(Discard::NoPermission);
+            return Verdict::Discard(self.why_not_permitted(peer));
         }
         let mut id = [0; 12];
         self.rng.fill_bytes(&mut id);

@@ -36,18 +36,19 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             relays.bound().find(|index| !relays.is_live(*index, now))
         });
         if let Some(index) = expired {
-            self.release(id, index);
+            self.release(id, index, now);
         }
     }
 
     /// Takes one of two relayed addresses away, with the permissions and channels of its family: "it MUST NOT affect any permissions or
     /// channels associated with allocations for the other address family" (RFC 8656 §8.1).
-    pub(crate) fn release(&mut self, id: AllocationId, index: u8) {
+    pub(crate) fn release(&mut self, id: AllocationId, index: u8, now: Moment) {
         let removed = self.change_allocation(id, |allocation| {
             let removed = allocation.relays.remove(index);
             allocation.drop_unserved();
             removed
         });
+        self.tidy_ignored(id, now);
         if let (Some(true), Some(RelayedTransportAddress { bound, .. })) = (removed, self.allocations.relayed(id, index)) {
             self.effects.push_back(Effect::Release { relay: RelayId { allocation: id, index }, bound });
             self.note_change(id);
@@ -96,7 +97,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         let Some(Parts { five_tuple, relays, peers, traffic, cold }) = self.allocations.remove(id) else { return };
         self.prefixes.remove(five_tuple.client.ip());
         let (permissions, channels) = peers.counts();
-        (self.permissions, self.channels) = (self.permissions - permissions, self.channels - channels);
+        let ignored = cold.ignored.as_ref().map_or(0, |ignored| ignored.len());
+        (self.permissions, self.channels) = (self.permissions - permissions, self.channels - channels - ignored);
         // One without a relayed address was never told. Where it was to be brought back, its record is not ours to delete (H47).
         if reason != EndReason::BindFailed {
             self.changes.ended(cold.record, self.allocations.len());

@@ -220,6 +220,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             record: record.id,
             shown_under: None,
             refusals: Budget::default(),
+            ignored: None,
             unwritten: false,
             answer_pending: false,
         };

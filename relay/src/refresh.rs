@@ -56,7 +56,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
                 if let Some(cold) = self.allocations.cold_mut(id) {
                     cold.deletion = Some(request.message.transaction_id());
                 }
-                self.release(id, index);
+                self.release(id, index, request.now.moment());
             }
             None => self.end(id, request.now.monotonic, EndReason::Released),
         }

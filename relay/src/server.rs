@@ -198,6 +198,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             } else {
                 self.release_expired(id, now.monotonic);
                 self.change(id, |peers| peers.remove_expired(now.moment()));
+                self.tidy_ignored(id, now.moment());
                 self.schedule(id, now.monotonic);
             }
         }
@@ -304,6 +305,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             self.channels = self.channels + after.1 - before.1;
         }
         self.config.policy = policy;
+        self.judge_ignored();
         self.note_all();
     }
 }

@@ -154,7 +154,7 @@ discards! {
     NoPermission = "no_permission",
     /// The peer's family is not the relayed address's.
     PeerFamily = "peer_family",
-    /// The policy refuses the peer (RFC 8656 §11.2).
+    /// The policy denies the peer (RFC 8656 §11.2); in any direction, also on a channel, with [`crate::DeniedPeers::Ignore`].
     PeerDenied = "peer_denied",
     /// The peer would be a port of the server's own relay address that relays nothing now (H8).
     NotRelayed = "not_relayed",

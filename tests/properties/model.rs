@@ -88,6 +88,8 @@ pub(crate) struct Allocation {
     pub(crate) relays: Vec<Relay>,
     permissions: Vec<(IpAddr, u64)>,
     channels: Vec<(u16, SocketAddr, u64)>,
+    /// Those to denied peers, where they are ignored.
+    ignored: Vec<(u16, SocketAddr, u64)>,
 }
 
 /// One relayed address.
@@ -112,6 +114,8 @@ struct Reservation {
 pub(crate) struct Model {
     /// Whether a live channel permits the address and port that it is bound to.
     channels_permit: bool,
+    /// Whether a client that asks for a denied peer is answered success.
+    ignores_denied: bool,
     now: u64,
     denied: Vec<IpAddr>,
     reservations: Vec<Reservation>,
@@ -119,8 +123,8 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    pub(crate) fn new(channels_permit: bool) -> Self {
-        Self { channels_permit, ..Self::default() }
+    pub(crate) fn new(channels_permit: bool, ignores_denied: bool) -> Self {
+        Self { channels_permit, ignores_denied, ..Self::default() }
     }
 
     pub(crate) fn pass(&mut self, seconds: u64) {
@@ -138,6 +142,7 @@ impl Model {
         self.reservations.clear();
         for allocation in self.allocations.values_mut() {
             (allocation.deleted_by, allocation.refused_ipv6, allocation.has_token) = (None, None, false);
+            allocation.ignored.clear();
         }
     }
 
@@ -173,6 +178,7 @@ impl Model {
         for allocation in self.allocations.values_mut() {
             allocation.permissions.retain(|(ip, _)| !denied.contains(ip));
             allocation.channels.retain(|(_, peer, _)| !denied.contains(&peer.ip()));
+            allocation.ignored.retain(|(_, peer, _)| peer.port() == 0 || is_denied(&denied, peer));
         }
         self.denied = denied;
     }
@@ -193,7 +199,7 @@ impl Model {
 
     fn count(&self, counts: impl Fn(u64) -> bool) -> (usize, usize) {
         let permissions = self.allocations.values().flat_map(|allocation| &allocation.permissions);
-        let channels = self.allocations.values().flat_map(|allocation| &allocation.channels);
+        let channels = self.allocations.values().flat_map(|allocation| allocation.channels.iter().chain(&allocation.ignored));
         (permissions.filter(|(_, expires)| counts(*expires)).count(), channels.filter(|(_, _, expires)| counts(*expires)).count())
     }
 
@@ -232,13 +238,17 @@ impl Model {
                 if peers.iter().any(|peer| !allocation.is_of_family(peer)) {
                     return Err(443);
                 }
-                if peers.iter().any(|peer| is_denied(&self.denied, peer)) {
+                let allowed: Vec<_> = peers.iter().filter(|peer| !is_denied(&self.denied, peer)).collect();
+                if allowed.len() < peers.len() && !self.ignores_denied {
                     return Err(403);
                 }
-                let ips: Vec<IpAddr> = peers.iter().map(SocketAddr::ip).collect();
+                let ips: Vec<IpAddr> = allowed.into_iter().map(SocketAddr::ip).collect();
                 allocation.permit(&ips, now).map(|()| Success::default())
             }
-            Ask::Bind { number, peer } => allocation.bind(*number, *peer, now, &self.denied).map(|()| Success::default()),
+            Ask::Bind { number, peer } => {
+                let carries = !is_denied(&self.denied, peer) && peer.port() != 0;
+                allocation.bind(*number, *peer, now, carries, self.ignores_denied).map(|()| Success::default())
+            }
             Ask::Allocate { .. } => unreachable!(),
         }
     }
@@ -269,6 +279,7 @@ impl Model {
             relays: families.into_iter().map(|ipv6| Relay { ipv6, expires, address: None }).collect(),
             permissions: Vec::new(),
             channels: Vec::new(),
+            ignored: Vec::new(),
         };
         let success = allocation.success(self.now);
         self.allocations.insert(who.five_tuple, allocation);
@@ -345,6 +356,7 @@ impl Allocation {
         let families: Vec<bool> = self.relays.iter().map(|relay| relay.ipv6).collect();
         self.permissions.retain(|(ip, _)| families.contains(&ip.is_ipv6()));
         self.channels.retain(|(_, peer, _)| families.contains(&peer.is_ipv6()));
+        self.ignored.retain(|(_, peer, _)| families.contains(&peer.is_ipv6()));
     }
 
     fn success(&self, now: u64) -> Success {
@@ -376,27 +388,29 @@ impl Allocation {
         Ok(())
     }
 
-    fn bind(&mut self, number: u16, peer: SocketAddr, now: u64, denied: &[IpAddr]) -> Result<(), u16> {
+    fn bind(&mut self, number: u16, peer: SocketAddr, now: u64, carries: bool, ignores: bool) -> Result<(), u16> {
         if !(0x4000..=0x4FFF).contains(&number) {
             return Err(400);
         }
-        let live: Vec<_> = self.channels.iter().filter(|(_, _, expires)| *expires > now).copied().collect();
-        if live.iter().any(|(bound, to, _)| (*bound == number) != (*to == peer)) {
+        let all = || self.channels.iter().chain(&self.ignored).filter(|(_, _, expires)| *expires > now);
+        if all().any(|(bound, to, _)| (*bound == number) != (*to == peer)) {
             return Err(400);
         }
         if !self.is_of_family(&peer) {
             return Err(443);
         }
-        if is_denied(denied, &peer) || peer.port() == 0 {
+        if !carries && !ignores {
             return Err(403);
         }
-        let others: Vec<_> = self.channels.iter().filter(|(bound, to, _)| *bound != number && *to != peer).copied().collect();
-        if others.iter().filter(|(_, _, expires)| *expires > now).count() >= CHANNELS {
+        if all().filter(|(bound, to, _)| *bound != number && *to != peer).count() >= CHANNELS {
             return Err(508);
         }
-        self.permit(&[peer.ip()], now)?;
-        self.channels = others;
-        self.channels.push((number, peer, now + 600));
+        if carries {
+            self.permit(&[peer.ip()], now)?;
+        }
+        let channels = if carries { &mut self.channels } else { &mut self.ignored };
+        channels.retain(|(bound, to, _)| *bound != number && *to != peer);
+        channels.push((number, peer, now + 600));
         Ok(())
     }
 }

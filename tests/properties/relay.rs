@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use causeway_relay::{ChannelPermission, Command, IcmpNotice, Limits, Transport};
+use causeway_relay::{ChannelPermission, Command, DeniedPeers, IcmpNotice, Limits, Transport};
 use causeway_tests::addresses::{client, peer, peer_v6};
 use causeway_tests::{Answer, Client, Lab, Reaction, Setup, deny};
 use causeway_wire::attribute::{
@@ -42,26 +42,26 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
-    fn rfc8656_the_server_agrees_with_a_naive_model(channels in permission(), steps in prop::collection::vec(step(false), 1..120)) {
-        run(0, channels, &steps);
+    fn rfc8656_the_server_agrees_with_a_naive_model(modes in modes(), steps in prop::collection::vec(step(false), 1..120)) {
+        run(0, modes, &steps);
     }
 
     #[test]
     fn rfc8656_the_server_agrees_with_a_naive_model_after_weeks_and_months(
-        channels in permission(),
+        modes in modes(),
         before in 0..1_200u64,
         round in prop::sample::select(&[1u64 << 31, 1 << 32, 3 << 31, 1 << 33, 24 * 24 * 3_600_000]),
         steps in prop::collection::vec(step(false), 1..80),
     ) {
-        run((round / 1_000).saturating_sub(before), channels, &steps);
+        run((round / 1_000).saturating_sub(before), modes, &steps);
     }
 
     #[test]
     fn rfc8656_a_server_that_takes_over_goes_on_as_the_one_before(
-        channels in permission(),
+        modes in modes(),
         steps in prop::collection::vec(step(true), 1..80),
     ) {
-        run(0, channels, &steps);
+        run(0, modes, &steps);
     }
 }
 
@@ -79,14 +79,17 @@ struct Both {
     directory: Directory,
 }
 
-fn permission() -> impl Strategy<Value = ChannelPermission> {
-    prop::sample::select(&[ChannelPermission::WithChannel, ChannelPermission::Rfc8656])
+type Modes = (ChannelPermission, DeniedPeers);
+
+fn modes() -> impl Strategy<Value = Modes> {
+    let permission = prop::sample::select(&[ChannelPermission::WithChannel, ChannelPermission::Rfc8656]);
+    (permission, prop::sample::select(&[DeniedPeers::Refuse, DeniedPeers::Ignore]))
 }
 
 /// Has both take all steps, the first of them at this uptime in seconds: milliseconds in four bytes begin anew after 49 days, and change
 /// sides after 24.
-fn run(uptime: u64, channels: ChannelPermission, steps: &[Step]) {
-    let mut both = Both::new(channels);
+fn run(uptime: u64, modes: Modes, steps: &[Step]) {
+    let mut both = Both::new(modes);
     both.take(&Step::Pass(uptime));
     for step in steps {
         both.take(step);
@@ -102,7 +105,7 @@ fn run(uptime: u64, channels: ChannelPermission, steps: &[Step]) {
 }
 
 impl Both {
-    fn new(channel_permission: ChannelPermission) -> Self {
+    fn new((channel_permission, denied): Modes) -> Self {
         let limits = Limits {
             default_lifetime: Duration::from_secs(model::DEFAULT_LIFETIME),
             max_lifetime: Duration::from_secs(model::MAX_LIFETIME),
@@ -114,6 +117,7 @@ impl Both {
         let mut lab = Lab::new(Setup {
             limits,
             channel_permission,
+            denied,
             quota: model::QUOTA,
             ports: model::PORTS as u16,
             nonce_lifetime: u64::from(u32::MAX),
@@ -123,7 +127,7 @@ impl Both {
         let clients = (0..CLIENTS).map(|index| both_views(index, &mut lab)).collect();
         Self {
             lab,
-            model: Model::new(channel_permission == ChannelPermission::WithChannel),
+            model: Model::new(channel_permission == ChannelPermission::WithChannel, denied == DeniedPeers::Ignore),
             clients,
             last: vec![None; CLIENTS],
             requests: 0,

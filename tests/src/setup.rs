@@ -2,7 +2,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use causeway_auth::{Authenticator, Credential, Credentials, FurtherSource, LimiterSettings, NonceKey, NonceKeys, RestName, RestSecret};
-use causeway_relay::{ChannelPermission, Config, Families, Limits, PeerPolicy, Rule};
+use causeway_relay::{ChannelPermission, Config, DeniedPeers, Families, Limits, PeerPolicy, Rule};
 use causeway_wire::ChannelRange;
 
 use crate::addresses::{LISTENER, LISTENER_V6, RELAY, RELAY_BOUND, RELAY_V6};
@@ -34,6 +34,8 @@ pub struct Setup {
     pub ports: u16,
     /// The operator's rules on peers.
     pub rules: Vec<Rule>,
+    /// What a client is answered that asks for a denied peer.
+    pub denied: DeniedPeers,
     /// Families of relayed addresses.
     pub families: Families,
     /// The numbers that channels may have.
@@ -65,6 +67,7 @@ impl Default for Setup {
             quota: 100,
             ports: 100,
             rules: Vec::new(),
+            denied: DeniedPeers::default(),
             families: Families { ipv4: true, ipv6: true },
             channels: ChannelRange::Rfc8656,
             channel_permission: ChannelPermission::default(),
@@ -102,6 +105,7 @@ impl Setup {
             channel_permission: self.channel_permission,
             limits: self.limits.clone(),
             policy: self.policy(),
+            denied: self.denied,
             track_changes: self.track_changes,
             unauthenticated: self.unauthenticated,
             external: vec![(RELAY_BOUND, RELAY)],

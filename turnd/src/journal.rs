@@ -113,7 +113,8 @@ mod tests {
 
     use causeway_auth::{Authenticator, Credential, Credentials, Key, Protection};
     use causeway_relay::{
-        ChannelPermission, Command, Config, Families, Limits, PeerPolicy, RelayedRecord, RelayedTransportAddress, Traffic, Unlimited,
+        ChannelPermission, Command, Config, DeniedPeers, Families, Limits, PeerPolicy, RelayedRecord, RelayedTransportAddress, Traffic,
+        Unlimited,
     };
     use causeway_wire::{ChannelRange, TransactionId};
     use rand::rngs::StdRng;
@@ -132,6 +133,7 @@ mod tests {
             channel_permission: ChannelPermission::WithChannel,
             limits: Limits::default(),
             policy: PeerPolicy::new(&[], Vec::new(), Vec::new(), 49_152..=65_535),
+            denied: DeniedPeers::Refuse,
             track_changes: true,
             unauthenticated: None,
             external: Vec::new(),

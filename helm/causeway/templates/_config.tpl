@@ -102,6 +102,9 @@ restore_patience = {{ toJson . }}
 
 [peers]
 rules = {{ toJson $values.peers.rules }}
+{{- with $values.peers.denied }}
+denied = {{ toJson . }}
+{{- end }}
 {{- include "causeway.config.section" (dict "name" "protocol" "values" $values.protocol) }}
 {{- include "causeway.config.section" (dict "name" "accounting" "values" $values.accounting) }}
 {{- end }}

@@ -102,11 +102,19 @@ impl Services {
     /// # Errors
     /// [`LabError::NotBuilt`] when an executable is missing; else what the server said that did not come up.
     pub fn start(lab: &Lab) -> Result<Self, LabError> {
+        Self::start_with(lab, "")
+    }
+
+    /// The same with more tables for `turnd`'s configuration.
+    ///
+    /// # Errors
+    /// As [`Services::start`].
+    pub fn start_with(lab: &Lab, more: &str) -> Result<Self, LabError> {
         let scratch = Scratch::new()?;
         let hosts = first_of_each_family(&lab.server.addresses);
         let certificates = Certificates::write(&scratch)?;
         let stund = Stund::start(lab)?;
-        let turnd = turnd(lab, &hosts, &certificates, &scratch)?;
+        let turnd = turnd(lab, &hosts, &certificates, &scratch, more)?;
         let listen = match hosts.as_slice() {
             [_] => SocketAddr::new(lab.server.addresses[1], HTTPS_PORT),
             _ => SocketAddr::from(([0_u16; 8], RENDEZVOUS_PORT)),
@@ -216,7 +224,7 @@ fn stund(lab: &Lab, scratch: &Scratch) -> Result<Process, LabError> {
     daemon("stund", &lab.server.namespace, &scratch.file("stund.toml", &config)?)
 }
 
-fn turnd(lab: &Lab, hosts: &[IpAddr], certificates: &Certificates, scratch: &Scratch) -> Result<Process, LabError> {
+fn turnd(lab: &Lab, hosts: &[IpAddr], certificates: &Certificates, scratch: &Scratch, more: &str) -> Result<Process, LabError> {
     let password = scratch.file("password", PASSWORD)?.display().to_string();
     let phone = scratch.file("phone-password", PHONE_PASSWORD)?.display().to_string();
     let listen: String = hosts
@@ -248,6 +256,7 @@ fn turnd(lab: &Lab, hosts: &[IpAddr], certificates: &Certificates, scratch: &Scr
 
         [admin]
         listen = "127.0.0.1:{ADMIN_PORT}"
+        {more}
         "#,
         relays.join(", "),
         certificates.chain.display(),

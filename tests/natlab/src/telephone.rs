@@ -40,6 +40,25 @@ pub struct Telephone {
     _scratch: Scratch,
 }
 
+/// How a telephone gets its media through a NAT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Media {
+    /// Everything through a relayed address, the only one that it offers.
+    Relay,
+    /// ICE: it offers all its addresses, private ones too, and checks each pair.
+    Ice,
+}
+
+impl Media {
+    /// Its name to baresip.
+    fn module(self) -> &'static str {
+        match self {
+            Self::Relay => "turn",
+            Self::Ice => "ice",
+        }
+    }
+}
+
 /// What a telephone counted of a call that is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Heard {
@@ -52,22 +71,20 @@ pub struct Heard {
 }
 
 impl Telephone {
-    /// Starts it at a site and waits until it is registered as `user`; it ends by itself after some seconds. It answers every call, and
-    /// offers a relayed address for its media.
+    /// Starts it at a site and waits until it is registered as `user`; it ends by itself after some seconds. It answers every call.
     ///
     /// # Errors
     /// [`LabError`] with what it said when it is not installed or cannot register.
-    pub fn start(site: &Site, services: &Services, user: &str, dial: Option<&str>, seconds: u32) -> Result<Self, LabError> {
+    pub fn start(site: &Site, services: &Services, media: Media, user: &str, dial: Option<&str>, seconds: u32) -> Result<Self, LabError> {
         let scratch = Scratch::new()?;
         let (turn, server) = (services.turn(), services.turn().ip());
-        // Not its ICE: it asks the relay for each candidate of the other, private ones too, and gives up its relayed address when one is refused,
-        // which `turnd` does unless a rule allows private peers. With such a rule it takes some 20 seconds to check those first.
         scratch.file("config", &config(site.client.address()))?;
         scratch.file(
             "accounts",
             &format!(
-                "<sip:{user}@{server}>;regint=30;answermode=auto;audio_codecs=PCMU/8000/1;medianat=turn;\
-                 stunserver=\"turn:{turn}\";stunuser={PHONE_USER};stunpass={PHONE_PASSWORD}\n"
+                "<sip:{user}@{server}>;regint=30;answermode=auto;audio_codecs=PCMU/8000/1;medianat={};\
+                 stunserver=\"turn:{turn}\";stunuser={PHONE_USER};stunpass={PHONE_PASSWORD}\n",
+                media.module()
             ),
         )?;
         scratch.file("contacts", "")?;
@@ -107,7 +124,7 @@ impl Telephone {
 }
 
 fn config(own: IpAddr) -> String {
-    let modules = ["g711", "ausine", "aubridge", "stun", "turn"];
+    let modules = ["g711", "ausine", "aubridge", "stun", "turn", "ice"];
     let mut config = String::from("poll_method epoll\n");
     config.push_str(&format!("sip_listen {own}:0\n"));
     config.push_str("audio_source ausine,440\naudio_player aubridge,nowhere\naudio_alert aubridge,nowhere\n");

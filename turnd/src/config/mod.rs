@@ -22,11 +22,13 @@ mod tests;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::process::ExitCode;
 
+use causeway_daemon::addresses::Named;
 use causeway_daemon::admin::AdminSettings;
 use causeway_daemon::config::{self, Listen, Problem, Service};
 use causeway_daemon::log::Log;
 use causeway_daemon::tls::Tls;
 use causeway_daemon::workers::Net;
+use causeway_relay::DeniedPeers;
 
 pub(crate) use accounting::Accounting;
 pub(crate) use auth::Auth;
@@ -110,6 +112,13 @@ pub(crate) fn load() -> Result<Config, ExitCode> {
 }
 
 impl Config {
+    /// The addresses that must be this host's.
+    pub(crate) fn addresses(&self) -> Vec<Named> {
+        let relays = self.relay.addresses.iter().map(|relay| Named::new("relay.addresses", SocketAddr::new(relay.bound, 0)));
+        let admin = self.admin.listen.map(|admin| Named::new("admin.listen", admin));
+        Listen::named(&self.listen).chain(relays).chain(admin).collect()
+    }
+
     /// What it means, in a few lines for `--check-config`.
     pub(crate) fn describe(&self) -> Vec<String> {
         let mut lines = vec![format!("realm {:?}: {}", self.realm, self.auth)];
@@ -117,10 +126,16 @@ impl Config {
             let transports: Vec<String> = listen.transports.iter().map(ToString::to_string).collect();
             format!("listens on {} ({})", listen.address, transports.join(", "))
         }));
+        lines.extend(Listen::describe_families(&self.listen));
+        lines.extend(self.net.describe_addresses());
         lines.extend(self.tls.iter().flat_map(|tls| tls.describe(&self.listen)));
         lines.extend(self.relay.describe());
         lines.extend(self.auth.describe());
-        lines.push(format!("peers: {} rules, then the built-in deny list", self.peers.rules.len()));
+        let denied = match self.peers.denied {
+            DeniedPeers::Refuse => "",
+            DeniedPeers::Ignore => "; denied peers are ignored: requests for them succeed, and nothing is sent to them or taken from them",
+        };
+        lines.push(format!("peers: {} rules, then the built-in deny list{denied}", self.peers.rules.len()));
         lines.push(match (self.admin.listen, &self.admin.token) {
             (None, _) => "no admin listener".into(),
             (Some(address), None) => format!("admin on {address}"),

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use causeway_daemon::config::{Problem, network};
+use causeway_relay::DeniedPeers;
 use ipnet::IpNet;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
@@ -14,6 +15,16 @@ use super::flags::Insecure;
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct PeersSchema {
     rules: Vec<PeerRule>,
+    denied: DeniedSchema,
+}
+
+/// What a client is answered that asks for a denied peer, as written.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum DeniedSchema {
+    #[default]
+    Refuse,
+    Ignore,
 }
 
 /// The operator's rules: the first that matches decides, and the built-in deny list stands behind the last.
@@ -21,6 +32,8 @@ pub(crate) struct PeersSchema {
 pub(crate) struct Peers {
     /// In the order in which they are asked.
     pub(crate) rules: Vec<PeerRule>,
+    /// What a client is answered that asks for a denied peer.
+    pub(crate) denied: DeniedPeers,
 }
 
 /// What a rule says of the addresses that it matches.
@@ -74,7 +87,13 @@ impl PeersSchema {
                 let hint = "allow only what they need, or open the hole by name: --insecure-allow-all-peers";
                 Err(vec![Problem::new("peers.rules", what).hint(hint)])
             }
-            _ => Ok(Peers { rules: self.rules }),
+            _ => {
+                let denied = match self.denied {
+                    DeniedSchema::Refuse => DeniedPeers::Refuse,
+                    DeniedSchema::Ignore => DeniedPeers::Ignore,
+                };
+                Ok(Peers { rules: self.rules, denied })
+            }
         }
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use causeway_auth::{Authenticator, Credential, Credentials, FurtherSource, Key, LimiterSettings, NonceKey, NonceKeys, NonceText};
 use causeway_relay::{
-    BindFailure, ChannelPermission, Command, Completion, Config, Discard, Effect, Families, FiveTuple, Gauges, IcmpNotice, KeyAnswer,
-    Ledger, Limits, Now, RelayId, Server, Verdict, WantedPort,
+    BindFailure, ChannelPermission, Command, Completion, Config, DeniedPeers, Discard, Effect, Families, FiveTuple, Gauges, IcmpNotice,
+    KeyAnswer, Ledger, Limits, Now, RelayId, Server, Verdict, WantedPort,
 };
 use causeway_wire::attribute::{AddressFamily, AttributeType};
 use causeway_wire::{ChannelRange, Message};
@@ -258,6 +258,7 @@ impl Shell {
         match verdict {
             Verdict::ToPeer { relay, peer, start, end, .. } => {
                 assert!(start <= end && *end <= datagram.len() && peer.port() != 0);
+                assert_eq!(self.server.policy().check_transport(*peer), Ok(()), "nothing goes to a denied peer");
                 assert!(self.bound.values().any(|bound| bound == relay), "a relay that is bound");
             }
             Verdict::ToClient { prefix, padding, .. } => assert!(*padding < 4 && !prefix.as_bytes().is_empty()),
@@ -290,6 +291,7 @@ fn make(rfc5766: bool, authenticator: &Arc<Authenticator>, held: &Rc<Cell<usize>
         channel_permission: ChannelPermission::default(),
         limits,
         policy: super::policy(1),
+        denied: if rfc5766 { DeniedPeers::Ignore } else { DeniedPeers::Refuse },
         track_changes: true,
         unauthenticated: Some(LimiterSettings { burst: 4096, rate: 64 }),
         external: Vec::new(),
