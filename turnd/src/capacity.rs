@@ -18,7 +18,7 @@ const NEVER: u64 = u64::MAX;
 /// Why an Allocate was answered 508.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// No port is free, or each that was tried is another program's.
+    /// No port is free: each is lent, or another program holds it.
     Port,
     /// No descriptor is left.
     Descriptor,
@@ -28,10 +28,13 @@ pub(crate) enum Refused {
     Address,
     /// The reservation is unknown, or none may be made.
     Reservation,
+    /// The worker has as many allocations as it may.
+    Maximum,
 }
 
 impl Refused {
-    pub(crate) const ALL: [Refused; 5] = [Refused::Port, Refused::Descriptor, Refused::Memory, Refused::Address, Refused::Reservation];
+    pub(crate) const ALL: [Refused; 6] =
+        [Refused::Port, Refused::Descriptor, Refused::Memory, Refused::Address, Refused::Reservation, Refused::Maximum];
 
     /// Its name in metrics.
     pub(crate) fn name(self) -> &'static str {
@@ -41,6 +44,7 @@ impl Refused {
             Self::Memory => "memory",
             Self::Address => "address",
             Self::Reservation => "reservation",
+            Self::Maximum => "maximum",
         }
     }
 
@@ -103,7 +107,7 @@ impl Capacity {
         let by_system = match cause {
             Refused::Memory | Refused::Address => true,
             Refused::Descriptor => self.descriptors.left() > 0, // else the budget was used up, which readiness sees for itself
-            Refused::Port | Refused::Reservation => false,
+            Refused::Port | Refused::Reservation | Refused::Maximum => false,
         };
         if by_system {
             self.failed_at.store(millis(now), Ordering::Relaxed);

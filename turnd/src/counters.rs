@@ -201,6 +201,8 @@ const PREFIXES: Family = Family::gauge("allocation_prefixes", "Source prefixes t
 const PARKED: Family = Family::gauge("requests_parked", "Requests that wait for a user's key");
 const KEYS: Family = Family::gauge("keys_remembered", "Users of the store that workers remember, or know to be nobody's names");
 const FREE_PORTS: Family = Family::gauge("relay_ports_free", "Relayed ports that are not lent");
+const HELD_PORTS: Family =
+    Family::gauge("relay_ports_held_elsewhere", "Relayed ports that other programs were found to hold in the last seconds");
 const RESERVED_PORTS: Family = Family::gauge("relay_ports_reserved", "Relayed ports that are held for who has their token");
 const USERS: Family = Family::gauge("users", "Users that hold an allocation");
 const CONNECTION_PREFIXES: Family = Family::gauge("connection_prefixes", "Source prefixes that hold a connection");
@@ -224,6 +226,7 @@ pub(crate) fn shared_source(
         for pool in pools.iter() {
             let family = if pool.address().bound.is_ipv4() { "ipv4" } else { "ipv6" };
             samples.add(&FREE_PORTS, &[("family", family.into())], pool.free() as u64);
+            samples.add(&HELD_PORTS, &[("family", family.into())], pool.held_elsewhere() as u64);
         }
         samples.add(&RESERVED_PORTS, &[], reservations.len() as u64);
         samples.add(&USERS, &[], users.len() as u64);

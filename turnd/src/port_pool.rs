@@ -13,6 +13,17 @@ pub(crate) struct PortPool {
     count: u32,
     lent: Vec<AtomicU64>,
     free: AtomicUsize,
+    /// Those of the lent ones that other programs hold.
+    held_elsewhere: AtomicUsize,
+}
+
+/// The ports of several pools.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PortCounts {
+    pub(crate) all: usize,
+    pub(crate) free: usize,
+    /// Those that other programs were found to hold a moment ago.
+    pub(crate) held_elsewhere: usize,
 }
 
 impl PortPool {
@@ -23,7 +34,7 @@ impl PortPool {
             // The last word's bits that stand for no port are lent for ever.
             lent[lent.len() - 1].store(u64::MAX << (count % 64), Ordering::Relaxed);
         }
-        Self { address, first: *ports.start(), count, lent, free: AtomicUsize::new(count as usize) }
+        Self { address, first: *ports.start(), count, lent, free: AtomicUsize::new(count as usize), held_elsewhere: AtomicUsize::new(0) }
     }
 
     /// The address, from inside and from outside.
@@ -118,6 +129,26 @@ impl PortPool {
         }
     }
 
+    /// Keeps a lent port that another program holds out of the way, until it is taken back.
+    pub(crate) fn set_aside(&self, port: u16) {
+        if self.place(port).is_some() {
+            self.held_elsewhere.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Ends what [`set_aside`](Self::set_aside) has begun: the port may be tried again.
+    fn take_back(&self, port: u16) {
+        if self.place(port).is_some() {
+            self.held_elsewhere.fetch_sub(1, Ordering::Relaxed);
+            self.give_back(port);
+        }
+    }
+
+    /// Ports that other programs were found to hold a moment ago.
+    pub(crate) fn held_elsewhere(&self) -> usize {
+        self.held_elsewhere.load(Ordering::Relaxed)
+    }
+
     /// What a peer sees of a bound port.
     pub(crate) fn advertised(&self, port: u16) -> SocketAddr {
         SocketAddr::new(self.address.advertised, port)
@@ -175,12 +206,28 @@ impl PortPools {
         }
     }
 
+    /// Takes back a port of a bound address that another program held.
+    pub(crate) fn take_back(&self, bound: SocketAddr) {
+        if let Some(pool) = self.of_address(bound.ip()) {
+            pool.take_back(bound.port());
+        }
+    }
+
+    /// The ports of all pools of a family.
+    pub(crate) fn counts(&self, ipv4: bool) -> PortCounts {
+        let of_family = self.0.iter().filter(|pool| pool.address.bound.is_ipv4() == ipv4);
+        of_family.fold(PortCounts::default(), |counts, pool| PortCounts {
+            all: counts.all + pool.count(),
+            free: counts.free + pool.free(),
+            held_elsewhere: counts.held_elsewhere + pool.held_elsewhere(),
+        })
+    }
+
     /// The family of clients that ask for none (RFC 8656 §7.2: IPv4), or the only one that there is: its name, its free ports, and all of them.
     pub(crate) fn default_family(&self) -> (&'static str, usize, usize) {
         let ipv4 = self.0.iter().any(|pool| pool.address.bound.is_ipv4());
-        let of_family = || self.0.iter().filter(|pool| pool.address.bound.is_ipv4() == ipv4);
-        let name = if ipv4 { "IPv4" } else { "IPv6" };
-        (name, of_family().map(PortPool::free).sum(), of_family().map(PortPool::count).sum())
+        let PortCounts { all, free, .. } = self.counts(ipv4);
+        (if ipv4 { "IPv4" } else { "IPv6" }, free, all)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &PortPool> {

@@ -4,8 +4,10 @@ use std::ops::Range;
 
 use causeway_net::{Io, Packet, Route, Sample, SocketKey};
 use causeway_relay::{Discard, FiveTuple, Prefix, Respond, Transport, Verdict};
+use causeway_wire::{ErrorCode, Method};
 
 use super::Worker;
+use crate::capacity::Refused;
 use crate::connections::Connection;
 use crate::counters::index;
 use crate::relayed::Peer;
@@ -34,7 +36,7 @@ impl Worker {
                 }
                 self.counters.to_peer[index(from.transport)].add(end - start);
             }
-            Verdict::Respond(respond) => self.respond(&respond, io),
+            Verdict::Respond(respond) => self.answer_request(now, &respond, io),
             Verdict::Discard(discard) => {
                 self.counters.discarded(discard);
                 self.tell_discarded(now, from, discard, packet.payload());
@@ -91,6 +93,15 @@ impl Worker {
                 None => false,
             },
         }
+    }
+
+    /// Sends an answer that no socket had to be bound for. The only 508 to an Allocate among these: the worker has as many as it may.
+    pub(super) fn answer_request(&mut self, now: Sample, respond: &Respond, io: &mut Io) {
+        if respond.method == Method::ALLOCATE && respond.error == Some(ErrorCode::INSUFFICIENT_CAPACITY) {
+            self.counters.refused(Refused::Maximum);
+            self.tell_unbound(now, true, Refused::Maximum);
+        }
+        self.respond(respond, io);
     }
 
     /// Sends the answer that stands in the reply buffer.

@@ -1,15 +1,19 @@
 //! Where a datagram's life is joined: it enters in `net`, is decided on in `relay`, and leaves in `net`.
 //!
 //! [`Worker`] is what `net` calls; [`account`] makes accounts, [`deliver`] carries verdicts to sockets, [`hairpin`] to another client of this process, [`effects`] does
-//! what the core asks for, [`tell`] writes the log.
+//! what the core asks for, [`search`] looks for ports, [`tell`] writes the log.
 
 mod account;
 mod deliver;
 mod effects;
 mod hairpin;
+mod search;
 mod tell;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use search::Searches;
+pub(crate) use tell::Told;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,7 +31,7 @@ use rand::rngs::StdRng;
 use tokio::sync::oneshot;
 
 use crate::accounts::{Accounts, Last};
-use crate::capacity::{Capacity, Refused};
+use crate::capacity::Capacity;
 use crate::connections::{Connection, Connections, of_association, of_stream};
 use crate::counters::Counters;
 use crate::crossing::Crossing;
@@ -97,8 +101,8 @@ pub(crate) struct Worker {
     pub(crate) reservations: Arc<Reservations>,
     /// Of all workers: what new allocations take.
     pub(crate) capacity: Arc<Capacity>,
-    /// Why the bind in hand fails, if it does.
-    pub(crate) refused: Refused,
+    /// Relayed addresses that are still looked for.
+    pub(crate) searches: Searches,
     pub(crate) rng: StdRng,
     pub(crate) counters: Arc<Counters>,
     /// Makes a log session's id of a 5-tuple.
@@ -109,10 +113,10 @@ pub(crate) struct Worker {
     pub(crate) journal: Option<Journal>,
     /// Whom to ask for keys, if there are users in the store.
     pub(crate) keys: Option<KeyQuestions>,
-    /// Until when no more is said of ports that cannot be bound, in monotonic time.
-    pub(crate) silent_until: Duration,
     /// Until when no more is said of answers that were limited, in monotonic time.
     pub(crate) limited_silent_until: Duration,
+    /// What was said of allocations that could not be made.
+    pub(crate) told: Told,
 }
 
 impl Service for Worker {
@@ -226,7 +230,11 @@ impl Service for Worker {
     fn next_deadline(&self) -> Option<Duration> {
         let at_once = self.crossing.as_ref().is_some_and(Crossing::has_more).then_some(Duration::ZERO);
         let (connections, reservations) = (self.connections.next_deadline(), self.reservations.next_expiry());
-        [at_once, self.server.poll_timeout(), connections, reservations, self.accounts.next_deadline()].into_iter().flatten().min()
+        let accounts = self.accounts.next_deadline();
+        [at_once, self.server.poll_timeout(), connections, reservations, accounts, self.searches.next_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn timeout(&mut self, now: Sample, io: &mut Io) {
@@ -235,6 +243,7 @@ impl Service for Worker {
         for unclaimed in self.reservations.expire(now.monotonic) {
             self.pools.give_back(unclaimed);
         }
+        self.searches.take_back(now.monotonic, &self.pools);
         self.account_due(now);
         // Where more are due, the deadline has passed already, and the next turn comes at once.
         for _ in 0..ENDINGS {
@@ -254,6 +263,7 @@ impl Service for Worker {
     fn after_batch(&mut self, now: Sample, io: &mut Io) {
         // Once a turn, and not with each letter: letters that come while the mailbox is drained would make the turn as long as they like.
         self.take_arrivals(now, io);
+        self.go_on_searching(now, io);
         self.depart(now);
         self.accounts.send(now.monotonic);
         if let Some(journal) = &mut self.journal {

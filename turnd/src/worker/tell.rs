@@ -1,6 +1,5 @@
 //! The worker's lines in the log.
 
-use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -10,7 +9,12 @@ use causeway_relay::{AllocationId, Discard, Ended, FiveTuple, Respond, Transport
 use causeway_wire::{ErrorCode, Method};
 
 use super::Worker;
+use crate::capacity::Refused;
 use crate::connections::Connection;
+use crate::port_pool::PortCounts;
+
+/// How long a reason for a 508 is not told again.
+const SILENCE: Duration = Duration::from_secs(10);
 
 impl Worker {
     pub(super) fn tell_refusal(&self, respond: &Respond, code: ErrorCode) {
@@ -66,11 +70,37 @@ impl Worker {
         }
     }
 
-    /// Said once a second at the most: whoever may relay can ask for ports as often as he likes.
-    pub(super) fn tell_unbound(&mut self, now: Sample, address: SocketAddr, error: &io::Error) {
-        if now.monotonic >= self.silent_until {
-            self.silent_until = now.monotonic + Duration::from_secs(1);
-            tracing::warn!(%address, %error, "cannot bind a relayed address");
+    /// Says why an Allocate is answered 508: each reason once in ten seconds at the most, since clients can ask for ports as often as they like.
+    pub(super) fn tell_unbound(&mut self, now: Sample, ipv4: bool, refused: Refused) {
+        if refused == Refused::Reservation {
+            return tracing::debug!("Allocate answered 508: the token is unknown, or no more ports may be reserved");
+        }
+        let Some(more) = self.told.admit(now.monotonic, refused) else { return };
+        let (cause, family) = (refused.name(), if ipv4 { "IPv4" } else { "IPv6" });
+        let (address, error) = self.searches.failed.as_ref().map(|(address, error)| (address.ip(), error.to_string())).unzip();
+        let (address, error) = (address.map(tracing::field::display), error.map(tracing::field::display));
+        match refused {
+            Refused::Port => {
+                let PortCounts { all, held_elsewhere, .. } = self.pools.counts(ipv4);
+                let remedy = "add ports to relay.ports, or an address to relay.addresses";
+                tracing::warn!(cause, family, ports = all, held_elsewhere, remedy, more, "Allocate answered 508: no relayed port is free");
+            }
+            Refused::Descriptor => {
+                let remedy = "raise the limit of open files (LimitNOFILE=, ulimit -n)";
+                tracing::warn!(cause, remedy, more, "Allocate answered 508: no descriptor is left for a relayed socket");
+            }
+            Refused::Memory => {
+                tracing::warn!(cause, error, more, "Allocate answered 508: the kernel has no memory for a relayed socket");
+            }
+            Refused::Address => {
+                let remedy = "give this host the address again, or set net.freebind = true";
+                tracing::warn!(cause, address, error, remedy, more, "Allocate answered 508: a relay address cannot be bound");
+            }
+            Refused::Maximum => {
+                let remedy = "set net.workers higher";
+                tracing::warn!(cause, remedy, more, "Allocate answered 508: this worker has as many allocations as it may");
+            }
+            Refused::Reservation => {}
         }
     }
 
@@ -89,4 +119,40 @@ pub(super) fn no_place(client: &FiveTuple, connection: Connection, full: Full) {
         (Connection::Association(_), Full::Prefix) => RefusalReason::AssociationsOfPrefix,
     };
     log::refusal(&Refusal::new(client.client, client.server, reason));
+}
+
+/// What was said of refused allocations.
+#[derive(Default)]
+pub(crate) struct Told {
+    /// By reason: until when no more is said, in monotonic time, and how often there was something to say since.
+    reasons: [(Duration, u64); Refused::ALL.len()],
+}
+
+impl Told {
+    /// How often this reason was passed over since it was last told; `None` when it is too early to tell it again.
+    fn admit(&mut self, now: Duration, refused: Refused) -> Option<u64> {
+        let (silent_until, passed_over) = &mut self.reasons[refused as usize];
+        if now < *silent_until {
+            *passed_over += 1;
+            return None;
+        }
+        *silent_until = now + SILENCE;
+        Some(std::mem::take(passed_over))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h57_a_reason_is_told_once_in_ten_seconds_and_hides_no_other() {
+        let mut told = Told::default();
+        let second = Duration::from_secs;
+        assert_eq!(told.admit(second(1), Refused::Port), Some(0));
+        assert!((0..1000).all(|_| told.admit(second(10), Refused::Port).is_none()));
+        assert_eq!(told.admit(second(10), Refused::Address), Some(0));
+        assert_eq!(told.admit(second(11), Refused::Port), Some(1000));
+        assert_eq!(told.admit(second(21), Refused::Port), Some(0));
+    }
 }
