@@ -21,6 +21,8 @@ mod hellos;
 mod known_clients;
 #[path = "daemon/output.rs"]
 mod output;
+#[path = "daemon/ports.rs"]
+mod ports;
 #[path = "daemon/probes.rs"]
 mod probes;
 #[path = "daemon/proxy.rs"]

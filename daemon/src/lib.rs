@@ -3,6 +3,7 @@
 //!
 //! - [`config`]: file, environment, `--set` and flags into a service's own types.
 //! - [`log`]: human or JSON lines, redaction of addresses, the authentication-failure event.
+//! - [`addresses`]: the wait for addresses that the host does not have yet.
 //! - [`admin`]: `/healthz`, `/readyz`, `/metrics` on a listener of their own.
 //! - [`metrics`]: the sum of the workers' counters, taken when it is asked for.
 //! - [`tls`]: certificates, kept up to date.
@@ -25,7 +26,7 @@
 //!
 //! fn run(admin: &AdminSettings) -> io::Result<()> {
 //!     let limit = descriptors::raise_limit();
-//!     let admin = Admin::bind(admin)?; // and every other listener: what is in use ends the start
+//!     let admin = Admin::bind(admin, false)?; // and every other listener: what is in use ends the start
 //!     let wanted = Wanted { workers: 1, relayed: None, connections: 10_000 };
 //!     let _plan = Plan::new(limit, &wanted)?; // its budget is for the workers' loops
 //!     // … start the workers …
@@ -55,6 +56,7 @@
 //! }
 //! ```
 
+pub mod addresses;
 pub mod admin;
 pub mod config;
 pub mod descriptors;

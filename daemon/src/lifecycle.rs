@@ -30,6 +30,17 @@ impl Termination {
         Ok(Termination { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
     }
 
+    /// Does a part of the start that takes long; `None` when a signal asks for the end first.
+    pub async fn unless_requested<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            done = work => Some(done),
+            name = self.next() => {
+                tracing::info!(signal = name, "ending before the start is complete");
+                None
+            }
+        }
+    }
+
     /// Waits for the first signal and names it. A second one, from then on, ends the process at once with
     /// [`EXIT_FAILURE`]: whoever sends it does not want to wait for a clean end.
     pub async fn requested(mut self) -> &'static str {

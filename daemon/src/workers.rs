@@ -19,6 +19,9 @@ const BUFFER: std::ops::RangeInclusive<u64> = 4 << 10..=1 << 30;
 /// The longest rest: more would be heard.
 const LONGEST_REST: Duration = Duration::from_millis(1);
 
+/// The maximum of `net.address_wait`.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
 /// `net.moderation`, as written: `"100us"`, or `"off"`.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(untagged, expecting = "expected a duration such as \"100us\", or \"off\"")]
@@ -35,6 +38,32 @@ pub enum Moderation {
 pub enum Off {
     /// `"off"`.
     Off,
+}
+
+/// `net.address_wait`, as written: `"30s"`, or `"off"`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a duration such as \"30s\", or \"off\"")]
+pub enum AddressWait {
+    /// Not at all.
+    Off(Off),
+    /// As long as this.
+    Wait(Interval),
+}
+
+impl AddressWait {
+    fn wait(self, freebind: bool) -> Result<Duration, Problem> {
+        let problem = |what: String, hint: &str| Err(Problem::new("net.address_wait", what).hint(hint));
+        match self {
+            Self::Off(Off::Off) => Ok(Duration::ZERO),
+            Self::Wait(Interval(wait)) if wait > LONGEST_WAIT => {
+                problem(format!("{wait:?} is too long; the maximum is {LONGEST_WAIT:?}"), "net.freebind = true needs no waiting")
+            }
+            Self::Wait(Interval(wait)) if freebind && !wait.is_zero() => {
+                problem("with net.freebind nothing is waited for".into(), "keep one of the two")
+            }
+            Self::Wait(Interval(wait)) => Ok(wait),
+        }
+    }
 }
 
 impl Moderation {
@@ -61,6 +90,8 @@ pub struct NetSchema {
     moderation: Moderation,
     dont_fragment: WantedDontFragment,
     huge_pages: bool,
+    address_wait: AddressWait,
+    freebind: bool,
 }
 
 impl Default for NetSchema {
@@ -75,6 +106,8 @@ impl Default for NetSchema {
             moderation,
             dont_fragment: WantedDontFragment::Small,
             huge_pages: true,
+            address_wait: AddressWait::Off(Off::Off),
+            freebind: false,
         }
     }
 }
@@ -96,6 +129,10 @@ pub struct Net {
     pub dont_fragment: DontFragment,
     /// Whether packets may lie in huge pages while there is load.
     pub huge_pages: bool,
+    /// How long the start waits for an address that this host does not have yet.
+    pub address_wait: Duration,
+    /// Whether addresses are bound that this host does not have.
+    pub freebind: bool,
 }
 
 /// `net.dont_fragment`, as written.
@@ -130,6 +167,15 @@ pub enum WantedBackend {
 }
 
 impl Net {
+    /// How addresses are treated that this host does not have, in a line for `--check-config`; none where they end the start.
+    pub fn describe_addresses(&self) -> Option<String> {
+        match (self.freebind, self.address_wait) {
+            (true, _) => Some("binds its addresses whether this host has them or not".into()),
+            (false, Duration::ZERO) => None,
+            (false, wait) => Some(format!("waits up to {wait:?} for an address that this host does not have yet")),
+        }
+    }
+
     /// Makes a loop for each worker with `make`, over the backend that is settled by that, and says in the log which it is.
     /// `relays`: whether the service binds a socket for each client, which is what io_uring is for.
     ///
@@ -179,8 +225,10 @@ impl NetSchema {
         let moderation = self.moderation.rest().map_err(|problem| problems.push(problem)).unwrap_or_default();
         let (receive_buffer, send_buffer) = (size(self.receive_buffer), size(self.send_buffer));
         let dont_fragment = self.dont_fragment.into();
-        let huge_pages = self.huge_pages;
-        let net = Net { workers, backend: self.backend, receive_buffer, send_buffer, moderation, dont_fragment, huge_pages };
+        let (huge_pages, freebind) = (self.huge_pages, self.freebind);
+        let address_wait = self.address_wait.wait(freebind).map_err(|problem| problems.push(problem)).unwrap_or_default();
+        let backend = self.backend;
+        let net = Net { workers, backend, receive_buffer, send_buffer, moderation, dont_fragment, huge_pages, address_wait, freebind };
         if problems.is_empty() { Ok(net) } else { Err(problems) }
     }
 }

@@ -41,7 +41,7 @@ struct Served {
 impl Served {
     async fn start(token: Option<&str>) -> Self {
         let listen = Some("127.0.0.1:0".parse().unwrap());
-        let admin = Admin::bind(&AdminSettings { listen, token: token.map(Secret::new) }).unwrap().unwrap();
+        let admin = Admin::bind(&AdminSettings { listen, token: token.map(Secret::new) }, false).unwrap().unwrap();
         let address = admin.local_addr().unwrap();
         let worker = Arc::new(Worker::default());
         let metrics = Registry::new("turnd", "0.1.0", vec![Box::new(|samples: &mut Samples| samples.add(&ALLOCATIONS, &[], 7))]);
@@ -191,7 +191,7 @@ async fn silent_connections_do_not_keep_the_others_out_for_long() {
 fn a_port_in_use_is_an_error_with_the_address() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
-    let error = Admin::bind(&AdminSettings { listen: Some(address), token: None }).unwrap_err();
+    let error = Admin::bind(&AdminSettings { listen: Some(address), token: None }, false).unwrap_err();
     assert!(error.to_string().starts_with(&format!("admin.listen {address}: ")), "{error}");
-    assert!(Admin::bind(&AdminSettings { listen: None, token: None }).unwrap().is_none());
+    assert!(Admin::bind(&AdminSettings { listen: None, token: None }, false).unwrap().is_none());
 }

@@ -11,6 +11,11 @@ pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
     }
 }
 
+/// Lets `socket` bind `local` although this host does not have it (IP_FREEBIND); no privilege is needed.
+pub(crate) fn set_freebind(socket: &socket2::Socket, local: SocketAddr) -> std::io::Result<()> {
+    if local.is_ipv6() { socket.set_freebind_v6(true) } else { socket.set_freebind_v4(true) }
+}
+
 /// Room for either family's socket address (28 bytes, where `sockaddr_storage` has 128).
 #[derive(Clone, Copy)]
 #[repr(C)]

@@ -65,6 +65,6 @@ pub use region::Span;
 pub use resident::forget_start;
 pub use slots::Key;
 pub use stats::{Count, Reading, Stats};
-pub use tcp::{Listener, MAX_FRAME, MAX_QUEUE, Malformed, Stream, StreamEnd};
+pub use tcp::{Listener, MAX_FRAME, MAX_QUEUE, Malformed, Stream, StreamEnd, bind_freely};
 pub use udp::{BufferSizes, DontFragment, IcmpError, UdpOptions, UdpSocket};
 pub use uring::{Backend, Refusal};

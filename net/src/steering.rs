@@ -85,13 +85,14 @@ pub fn bind_udp_group(local: SocketAddr, options: &UdpOptions, workers: usize) -
     Ok(UdpGroup { sockets, unsteered })
 }
 
-/// Binds `local` for each of `workers` and listens. The kernel spreads connections; each stays where it was accepted.
+/// Binds `local` for each of `workers` and listens, with `freebind` also at an address that this host does not have. The kernel spreads
+/// connections; each stays where it was accepted.
 ///
 /// # Errors
 /// As [`Listener::bind`], also when another process of the same user shares the port willingly.
-pub fn bind_tcp_group(local: SocketAddr, workers: usize) -> io::Result<Vec<Listener>> {
-    let local = Listener::probe(local)?;
-    (0..workers).map(|_| Listener::bind(local)).collect()
+pub fn bind_tcp_group(local: SocketAddr, freebind: bool, workers: usize) -> io::Result<Vec<Listener>> {
+    let local = Listener::probe(local, freebind)?;
+    (0..workers).map(|_| Listener::bind_freely(local, freebind)).collect()
 }
 
 /// Makes the group of `sockets`, one for each worker in their order, choose by [`worker_of`].

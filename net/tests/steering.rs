@@ -153,7 +153,7 @@ fn a_port_that_another_server_shares_willingly_is_still_in_use() {
     let taken = first.sockets[0].local_addr();
     let second = steering::bind_udp_group(taken, &UdpOptions::LISTENER, 2).unwrap_err();
     assert_eq!(second.kind(), ErrorKind::AddrInUse);
-    let first = steering::bind_tcp_group(any, 2).unwrap();
-    let second = steering::bind_tcp_group(first[0].local_addr(), 2).unwrap_err();
+    let first = steering::bind_tcp_group(any, false, 2).unwrap();
+    let second = steering::bind_tcp_group(first[0].local_addr(), false, 2).unwrap_err();
     assert_eq!(second.kind(), ErrorKind::AddrInUse);
 }

@@ -106,6 +106,7 @@ pub(crate) fn bind(config: &Config) -> io::Result<Vec<Sockets>> {
         send_buffer: config.net.send_buffer,
         receive_tos: false,
         dont_fragment: config.net.dont_fragment,
+        freebind: config.net.freebind,
         ..UdpOptions::LISTENER
     };
     let mut all: Vec<Sockets> = std::iter::repeat_with(Sockets::default).take(workers).collect();
@@ -119,7 +120,7 @@ pub(crate) fn bind(config: &Config) -> io::Result<Vec<Sockets>> {
             each.for_each(|(worker, socket)| worker.udp.push(wanted.bind(what, socket)));
         }
         if let Some(what) = wanted.wants(Transport::Tcp, Transport::Tls) {
-            let group = steering::bind_tcp_group(local, workers).map_err(|error| named("tcp", error))?;
+            let group = steering::bind_tcp_group(local, config.net.freebind, workers).map_err(|error| named("tcp", error))?;
             let each = all.iter_mut().zip(group);
             each.for_each(|(worker, listener)| worker.tcp.push(wanted.bind(what, listener)));
         }

@@ -13,6 +13,7 @@ mod worker;
 use std::io;
 use std::process::ExitCode;
 
+use causeway_daemon::addresses;
 use causeway_daemon::admin::Admin;
 use causeway_daemon::descriptors;
 use causeway_daemon::lifecycle::{self, Termination};
@@ -43,8 +44,12 @@ fn run(config: &Config) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         // Before the first port is open: whoever waits for that may end us.
-        let termination = Termination::install()?;
-        let admin = Admin::bind(&config.admin)?;
+        let mut termination = Termination::install()?;
+        match termination.unless_requested(addresses::wait(&config.addresses(), &config.net)).await {
+            None => return Ok(()),
+            Some(outcome) => outcome.map_err(io::Error::other)?,
+        }
+        let admin = Admin::bind(&config.admin, config.net.freebind)?;
         let sockets = endpoint::bind(config)?;
         let mut workers = Workers::start(config, limit, sockets)?;
         tracing::info!(workers = config.net.workers, "ready");

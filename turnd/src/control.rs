@@ -3,6 +3,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
+use causeway_daemon::addresses;
 use causeway_daemon::admin::{Admin, Health, heartbeat_problem};
 use causeway_daemon::descriptors::Plan;
 use causeway_daemon::lifecycle::Termination;
@@ -16,6 +17,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use crate::capacity::Capacity;
+use crate::config::Config;
 use crate::counters::Counters;
 use crate::persistence::Persistence;
 use crate::registry::Registered;
@@ -63,6 +65,18 @@ pub(crate) fn runtime() -> Result<Runtime> {
 /// The operating system refuses the signal handlers.
 pub(crate) fn termination(runtime: &Runtime) -> Result<Termination> {
     runtime.block_on(async { Termination::install() }).context("cannot take signals")
+}
+
+/// Waits for the addresses that the configuration names; `false` when a signal asks for the end first.
+///
+/// # Errors
+/// This host does not have them in time.
+pub(crate) fn has_addresses(config: &Config, runtime: &Runtime, termination: &mut Termination) -> Result<bool> {
+    let named = config.addresses();
+    match runtime.block_on(termination.unless_requested(addresses::wait(&named, &config.net))) {
+        None => Ok(false),
+        Some(outcome) => outcome.map(|()| true).map_err(anyhow::Error::msg),
+    }
 }
 
 /// The control side: answers the admin listener until a signal asks for the end, then stops the workers.

@@ -35,7 +35,7 @@ pub(crate) fn bind(listen: &[Listen], net: &Net) -> Result<Vec<Listeners>> {
         }
         if tcp || tls {
             let listening = StreamListening { tag: 0, plain: tcp, tls, proxies };
-            let group = steering::bind_tcp_group(listen.address, workers.len()).with_context(|| named("tcp"))?;
+            let group = steering::bind_tcp_group(listen.address, net.freebind, workers.len()).with_context(|| named("tcp"))?;
             workers.iter_mut().zip(group).for_each(|(worker, listener)| worker.tcp.push((listener, listening.clone())));
         }
     }
@@ -54,6 +54,7 @@ fn bind_udp(address: SocketAddr, net: &Net, workers: usize) -> Result<Vec<UdpSoc
         receive_buffer: net.receive_buffer,
         send_buffer: net.send_buffer,
         dont_fragment: net.dont_fragment,
+        freebind: net.freebind,
         ..UdpOptions::LISTENER
     };
     let group = steering::bind_udp_group(address, &options, workers)?;

@@ -46,7 +46,10 @@ fn main() -> ExitCode {
     }
     lifecycle::abort_on_panic();
     let outcome = control::runtime().and_then(|runtime| {
-        let termination = control::termination(&runtime)?;
+        let mut termination = control::termination(&runtime)?;
+        if !control::has_addresses(&config, &runtime, &mut termination)? {
+            return Ok(());
+        }
         control::run(startup::start(&config, &runtime)?, &runtime, termination)
     });
     let code = lifecycle::exit_code(outcome.map_err(|error| format!("{error:#}")));

@@ -8,14 +8,14 @@ use causeway_daemon::admin::Admin;
 use causeway_daemon::config::Transport;
 use causeway_daemon::descriptors::{self, Plan, Wanted};
 use causeway_daemon::metrics::{Samples, Source};
-use causeway_net::{Clock, EventLoop, Mailbox, UdpOptions};
+use causeway_net::{Clock, EventLoop, Mailbox, UdpOptions, UdpSocket};
 use causeway_relay::{Config as RelayConfig, Families, Limits, Server, challenge_is_modest};
 use causeway_wire::ChannelRange;
 use rand::rngs::StdRng;
 use tokio::runtime::Runtime;
 
 use crate::accounts::Accounts;
-use crate::capacity::{Capacity, Refused};
+use crate::capacity::Capacity;
 use crate::config::{ChannelNumbers, Config};
 use crate::connections::{ConnectionCaps, Connections};
 use crate::control::{Running, WorkerHandle};
@@ -36,7 +36,7 @@ use crate::relayed::Relayed;
 use crate::reservations::Reservations;
 use crate::secure::Secure;
 use crate::tally::Tally;
-use crate::worker::{Mail, Worker};
+use crate::worker::{Mail, Searches, Told, Worker};
 
 /// Letters that may wait for a worker.
 const MAILBOX: usize = 1024;
@@ -62,13 +62,14 @@ pub(crate) struct Shared {
 /// An address is in use or not this host's, or the process is out of something.
 pub(crate) fn start(config: &Config, runtime: &Runtime) -> Result<Running> {
     let limit = descriptors::raise_limit();
-    ephemeral::warn_of_overlap(&config.relay.ports);
+    ephemeral::warn_of_clash(config);
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
     check_own_addresses(config)?;
     for relay in &config.relay.addresses {
-        let probe = std::net::UdpSocket::bind((relay.bound, 0));
+        let options = UdpOptions { freebind: config.net.freebind, ..UdpOptions::RELAYED };
+        let probe = UdpSocket::bind((relay.bound, 0).into(), &options);
         probe.with_context(|| format!("relay.addresses: {} cannot be relayed from", relay.bound))?;
     }
     let workers = config.net.workers.get();
@@ -76,7 +77,7 @@ pub(crate) fn start(config: &Config, runtime: &Runtime) -> Result<Running> {
     let mut store = config.store.as_ref().map(|store| Persistence::claim(store, &config.realm, workers, runtime)).transpose()?;
     let keys = Keys::new(config)?;
     // Before the ports of clients: who sees those open may ask for health and metrics.
-    let admin = Admin::bind(&config.admin)?;
+    let admin = Admin::bind(&config.admin, config.net.freebind)?;
     let listeners = listeners::bind(&config.listen, &config.net)?;
     let secure = Secure::start(config)?;
     let shared = Shared::new(config);
@@ -145,7 +146,7 @@ impl Shared {
             authenticator: Arc::new(authenticator(config)),
             users: Tally::new(limits.allocations_per_user),
             pools: Arc::new(PortPools::new(&config.relay.addresses, &config.relay.ports)),
-            relayed_options: UdpOptions { dont_fragment: config.net.dont_fragment, ..UdpOptions::RELAYED },
+            relayed_options: UdpOptions { dont_fragment: config.net.dont_fragment, freebind: config.net.freebind, ..UdpOptions::RELAYED },
             relayed: Arc::new(Relayed::new(&config.relay.addresses, &config.relay.ports)),
             reservations: Arc::new(reservations(config)),
             connections: ConnectionCaps::new(limits),
@@ -187,15 +188,15 @@ impl Shared {
             crossing: None,
             reservations: Arc::clone(&self.reservations),
             capacity: Arc::clone(capacity),
-            refused: Refused::Port,
+            searches: Searches::default(),
             rng: rand::make_rng(),
             counters: Arc::new(Counters::default()),
             sessions: self.sessions.clone(),
             accounts: Accounts::new(self.interim),
             journal: None,
             keys: None,
-            silent_until: Duration::ZERO,
             limited_silent_until: Duration::ZERO,
+            told: Told::default(),
         };
         Ok((worker, event_loop))
     }
@@ -230,6 +231,7 @@ fn relay_config(config: &Config) -> RelayConfig {
             ..Limits::default()
         },
         policy: peer_policy(config),
+        denied: config.peers.denied,
         track_changes: config.store.is_some(),
         unauthenticated: config.limits.unauthenticated_per_prefix.map(|settings| settings.of_one_worker(config.net.workers)),
         external: config.relay.addresses.iter().filter(|one| one.bound != one.advertised).map(|one| (one.bound, one.advertised)).collect(),

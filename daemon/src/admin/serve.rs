@@ -41,14 +41,16 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Binds the listener, so that a port in use ends the start; none where the settings want none.
+    /// Binds the listener, so that a port in use ends the start; none where the settings want none. With `freebind` the host need not have its
+    /// address.
     ///
     /// # Errors
     /// The operating system's, with the address.
-    pub fn bind(settings: &AdminSettings) -> io::Result<Option<Self>> {
+    pub fn bind(settings: &AdminSettings, freebind: bool) -> io::Result<Option<Self>> {
         let Some(address) = settings.listen else { return Ok(None) };
         let named = |error: io::Error| io::Error::new(error.kind(), format!("admin.listen {address}: {error}"));
-        let listener = TcpListener::bind(address).map_err(named)?;
+        let bound = if freebind { causeway_net::bind_freely(address) } else { TcpListener::bind(address) };
+        let listener = bound.map_err(named)?;
         listener.set_nonblocking(true).map_err(named)?;
         Ok(Some(Admin { listener, token: settings.token.clone(), connections: CONNECTIONS }))
     }

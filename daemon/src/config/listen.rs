@@ -9,6 +9,7 @@ use serde::de::{Deserializer, Error};
 
 use super::error::Problem;
 use super::network::{mapped_problem, networks};
+use crate::addresses::Named;
 
 /// A transport protocol between client and server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -112,6 +113,30 @@ impl Listen {
             all.extend(Listen::everywhere(secure_port, &[Transport::Tls, Transport::Dtls]));
         }
         all
+    }
+
+    /// All addresses with their keys.
+    pub fn named(all: &[Listen]) -> impl Iterator<Item = Named> {
+        all.iter().enumerate().map(|(index, listen)| Named::new(format!("listen[{index}].address"), listen.address))
+    }
+
+    /// Says of each `[::]` whether IPv4 clients are served at its port, too: an IPv6 socket of ours takes no IPv4.
+    pub fn describe_families(all: &[Listen]) -> Vec<String> {
+        let wildcards = all.iter().filter(|listen| listen.address.ip() == IpAddr::from(Ipv6Addr::UNSPECIFIED));
+        let line = |listen: &Listen| {
+            let port = listen.address.port();
+            let has_ipv4 = |transport: &&Transport| {
+                let serves = |other: &&Listen| other.address.is_ipv4() && other.address.port() == port && other.has(**transport);
+                all.iter().any(|other| serves(&other))
+            };
+            let without: Vec<String> = listen.transports.iter().filter(|transport| !has_ipv4(transport)).map(ToString::to_string).collect();
+            let without = without.join(", ");
+            match without.is_empty() {
+                true => format!("[::]:{port} serves IPv6 only; IPv4 has a listener of its own"),
+                false => format!("[::]:{port} serves IPv6 only: no IPv4 over {without}; for IPv4 listen on 0.0.0.0:{port}, too"),
+            }
+        };
+        wildcards.map(line).collect()
     }
 
     /// Refuses an empty list of transports, port 0, the same address and transport twice, one socket that two entries share, and a

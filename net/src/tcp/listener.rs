@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use crate::address::{RAW_ADDRESS_LEN, RawAddress, canonical};
+use crate::address::{RAW_ADDRESS_LEN, RawAddress, canonical, set_freebind};
 
 /// Connections that the kernel completes and holds until they are accepted.
 const BACKLOG: i32 = 1024;
@@ -28,7 +28,12 @@ impl Listener {
     /// # Errors
     /// What the kernel says: the port is in use, the address is not ours, no descriptor is left.
     pub fn bind(local: SocketAddr) -> io::Result<Self> {
-        let (socket, local) = bound(local, true)?;
+        Self::bind_freely(local, false)
+    }
+
+    /// The same; with `freebind` also an address that this host does not have, yet or at the moment (IP_FREEBIND).
+    pub(crate) fn bind_freely(local: SocketAddr, freebind: bool) -> io::Result<Self> {
+        let (socket, local) = bound(local, freebind, true)?;
         // What it accepts inherits both.
         socket.set_tcp_nodelay(true)?;
         limit_unsent(&socket);
@@ -38,8 +43,8 @@ impl Listener {
 
     /// Whether nobody listens on `local`; the port that the kernel chose if 0 was asked for. No connection gets lost by it: it does
     /// not listen.
-    pub(crate) fn probe(local: SocketAddr) -> io::Result<SocketAddr> {
-        Ok(bound(local, false)?.1)
+    pub(crate) fn probe(local: SocketAddr, freebind: bool) -> io::Result<SocketAddr> {
+        Ok(bound(local, freebind, false)?.1)
     }
 
     /// The address it is bound to, with the port that the kernel chose if 0 was asked for.
@@ -72,13 +77,24 @@ impl Listener {
     }
 }
 
+/// Binds a blocking TCP listener of the standard library to `local`, which this host need not have (IP_FREEBIND).
+///
+/// # Errors
+/// What the kernel says: the port is in use, no descriptor is left.
+pub fn bind_freely(local: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let (socket, _) = bound(local, true, false)?;
+    socket.set_nonblocking(false)?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
 fn limit_unsent(socket: &Socket) {
     let (fd, len) = (socket.as_raw_fd(), size_of_val(&UNSENT) as libc::socklen_t);
     // SAFETY: the option's value is one `int`, which lives for ever. A kernel that refuses it queues more.
     unsafe { libc::setsockopt(fd, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, (&raw const UNSENT).cast(), len) };
 }
 
-fn bound(local: SocketAddr, reuse_port: bool) -> io::Result<(Socket, SocketAddr)> {
+fn bound(local: SocketAddr, freebind: bool, reuse_port: bool) -> io::Result<(Socket, SocketAddr)> {
     let socket = Socket::new(Domain::for_address(local), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
     if local.is_ipv6() {
         socket.set_only_v6(true)?;
@@ -86,6 +102,9 @@ fn bound(local: SocketAddr, reuse_port: bool) -> io::Result<(Socket, SocketAddr)
     // A restart must not wait for the connections of the last run to leave TIME_WAIT.
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(reuse_port)?;
+    if freebind {
+        set_freebind(&socket, local)?;
+    }
     socket.bind(&local.into())?;
     let local = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
     Ok((socket, local))

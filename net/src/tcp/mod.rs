@@ -8,7 +8,7 @@ mod outgoing;
 mod stream;
 
 pub use incoming::{MAX_FRAME, Malformed};
-pub use listener::Listener;
+pub use listener::{Listener, bind_freely};
 pub use outgoing::MAX_QUEUE;
 pub use stream::{Stream, StreamEnd};
 

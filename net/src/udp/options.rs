@@ -20,6 +20,8 @@ pub struct UdpOptions {
     pub receive_errors: bool,
     /// Set DF on the IPv4 datagrams that are small enough for every path: see [`DontFragment`].
     pub dont_fragment: DontFragment,
+    /// Bind an address that this host does not have, yet or at the moment (IP_FREEBIND).
+    pub freebind: bool,
 }
 
 /// Which IPv4 datagrams leave with DF set, beside those that ask for it ([`Route::dont_fragment`](crate::Route::dont_fragment)).
@@ -45,6 +47,7 @@ impl UdpOptions {
         receive_tos: true,
         receive_errors: false,
         dont_fragment: DontFragment::Small,
+        freebind: false,
     };
 
     /// A relayed transport address: 256 KiB for what peers send in one turn, ICMP errors reported. What is sent in one turn fits the
@@ -56,6 +59,7 @@ impl UdpOptions {
         receive_tos: true,
         receive_errors: true,
         dont_fragment: DontFragment::Small,
+        freebind: false,
     };
 }
 

@@ -6,6 +6,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use crate::address;
+
 use super::options::{self, BufferSizes, DontFragment, Fragments, UdpOptions};
 
 /// A bound, non-blocking UDP socket of one address family.
@@ -61,6 +63,9 @@ impl UdpSocket {
         options::set_coalescing(&socket);
         options::set_buffers(&socket, options)?;
         prepare(&socket);
+        if options.freebind {
+            address::set_freebind(&socket, local)?;
+        }
         socket.bind(&local.into())?;
         let local = match local.port() {
             0 => socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?,
@@ -83,6 +88,9 @@ impl UdpSocket {
         socket.set_reuse_port(true)?;
         options::set_fragments(socket.as_raw_fd(), false, Fragments::Needless)?;
         options::set_buffers(&socket, &UdpOptions { receive_buffer: 1, ..*options })?; // the kernel makes it its least
+        if options.freebind {
+            address::set_freebind(&socket, self.local)?;
+        }
         socket.bind(&self.local.into())?;
         self.send_only = Some(socket.into());
         Ok(())

@@ -10,6 +10,7 @@ mod tests;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::process::ExitCode;
 
+use causeway_daemon::addresses::Named;
 use causeway_daemon::admin::AdminSettings;
 use causeway_daemon::config::{self, Listen, Service};
 use causeway_daemon::log::Log;
@@ -67,11 +68,20 @@ pub(crate) fn load() -> Result<Config, ExitCode> {
 }
 
 impl Config {
+    /// The addresses that must be this host's.
+    pub(crate) fn addresses(&self) -> Vec<Named> {
+        let admin = self.admin.listen.map(|admin| Named::new("admin.listen", admin));
+        let alternates = self.nat_discovery.iter().map(|pair| Named::new("nat_discovery.alternate_address", pair.alternate));
+        Listen::named(&self.listen).chain(alternates).chain(admin).collect()
+    }
+
     /// What it means, in a few lines for `--check-config`.
     fn describe(&self) -> Vec<String> {
         let transports = |listen: &Listen| listen.transports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let mut lines: Vec<String> =
             self.listen.iter().map(|listen| format!("listens on {} ({})", listen.address, transports(listen))).collect();
+        lines.extend(Listen::describe_families(&self.listen));
+        lines.extend(self.net.describe_addresses());
         lines.extend(self.nat_discovery.iter().map(|pair| format!("NAT discovery between {} and {}", pair.primary, pair.alternate)));
         lines.extend(self.outside.describe());
         lines.extend(self.tls.iter().flat_map(|tls| tls.describe(&self.listen)));

@@ -136,7 +136,13 @@ impl Service {
         Self::start_with(name, address, config, &[])
     }
 
-    /// The same with more flags.
+    /// Starts it without waiting for anything.
+    #[must_use]
+    pub fn launched(name: &'static str, address: SocketAddr, config: &str) -> Self {
+        Self::spawn(name, address, config, How::default(), Scratch::new())
+    }
+
+    /// The same as [`start`](Self::start) with more flags.
     #[must_use]
     pub fn start_with(name: &'static str, address: SocketAddr, config: &str, flags: &[&str]) -> Self {
         let how = How { flags: flags.iter().map(ToString::to_string).collect(), ..How::default() };
