@@ -42,6 +42,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             return Ok(Achieved::Done);
         }
         self.tidy_ignored(id, moment);
+        self.forget_ignored(id, number);
         let limits = &self.config.limits;
         let (permissions, channels) = (limits.permissions_per_allocation, limits.channels_per_allocation);
         let channels = channels.saturating_sub(self.ignored_len(id));

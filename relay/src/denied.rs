@@ -38,7 +38,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     // that address stay shut out: baresip 1.0 gives the whole call up when one private candidate is answered 403. Off by default.
     pub(crate) fn bind_ignored(&mut self, now: Now, id: AllocationId, number: ChannelNumber, peer: SocketAddr) -> Result<(), ErrorCode> {
         let limit = self.config.limits.channels_per_allocation;
-        self.change(id, |peers| peers.channels.remove_expired(now.moment()));
+        // A channel from a time when the peer was not denied carries nothing from now on.
+        self.change(id, |peers| peers.channels.retain(|channel| channel.expires.is_after(now.moment()) && channel.peer != peer));
         let others = self.allocations.get(id).map_or(limit, |allocation| allocation.peers.counts().1);
         let bound = self.change_ignored(id, |ignored| {
             let has_room = channel::has_room(ignored, number, limit.saturating_sub(others), now.moment());
@@ -67,11 +68,19 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         if is_ignored { Discard::PeerDenied } else { Discard::NoChannel }
     }
 
-    /// Why nothing passes between the client and a peer that it has no permission for.
+    /// Why nothing passes between the client and a peer that it has no permission for. Strangers cause the question: it goes by the address
+    /// alone, for which the policy asks nobody.
     #[cold]
     pub(crate) fn why_not_permitted(&self, peer: SocketAddr) -> Discard {
-        let is_denied = self.ignores_denied() && self.config.policy.check_transport(peer).is_err();
+        let is_denied = self.ignores_denied() && self.config.policy.check_address(peer.ip()).is_err();
         if is_denied { Discard::PeerDenied } else { Discard::NoPermission }
+    }
+
+    /// A channel with this number leads to a peer again.
+    pub(crate) fn forget_ignored(&mut self, id: AllocationId, number: ChannelNumber) {
+        if self.ignored(id).is_some_and(|ignored| ignored.has(number)) {
+            self.change_ignored(id, |ignored| ignored.retain_numbers(|other| other != number));
+        }
     }
 
     /// Takes out the channels to denied peers that have expired, and those that no relayed address serves (RFC 8656 §8.1).

@@ -1,14 +1,12 @@
 //! What outlives the process: claimed and restored at the start, written while it runs.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use causeway_daemon::metrics::{Family, Samples, Unit};
 use causeway_net::mailbox::Sender;
-use causeway_relay::AllocationRecord;
 use causeway_store::{Accounting, Directory, ErrorKind, NodeLock, Outcome, Redis, Sealer, State, Status, Writer, WriterSettings};
 use tokio::runtime::Runtime;
 
@@ -20,7 +18,7 @@ use crate::inbox::{Inbox, Outbox, inbox};
 use crate::journal::Journal;
 use crate::registry::Registered;
 use crate::restoration::{Left, Restoration, TAKEN};
-use crate::worker::Mail;
+use crate::worker::{Mail, Restoring};
 
 /// At the end, so long is left for writing what is not written.
 const LAST: Duration = Duration::from_secs(2);
@@ -88,16 +86,20 @@ impl Persistence {
         self.accounts.0.clone()
     }
 
-    /// Brings back what belongs to a worker: `restore` does it for one allocation, whose client the proxy speaks for, if there is one.
-    pub(crate) fn restore(&mut self, worker: u16, workers: usize, mut restore: impl FnMut(&AllocationRecord, Option<SocketAddr>) -> bool) {
+    /// Brings back what belongs to a worker: `restore` does it for one allocation.
+    pub(crate) fn restore(&mut self, worker: u16, workers: usize, mut restore: impl FnMut(Box<Left>) -> Restoring) {
         for left in std::mem::take(&mut self.records) {
             if left.worker(workers) != usize::from(worker) {
                 self.records.push(left);
-            } else if restore(&left.allocation, left.record.proxy) {
-                self.restoration.add();
-                self.redis.answer_for([left.record.id]);
-            } else {
-                self.restoration.lose(&left.record, TAKEN);
+                continue;
+            }
+            match restore(Box::new(left)) {
+                Restoring::Restored(record) => {
+                    self.restoration.add();
+                    self.redis.answer_for([record]);
+                }
+                Restoring::Waits => {}
+                Restoring::Lost(left) => self.restoration.lose(&left.record, TAKEN),
             }
         }
     }
@@ -139,8 +141,10 @@ const COMPARED: Family = Family::counter("store_comparisons", "Comparisons of th
 const STALE: Family = Family::counter("store_stale_deleted", "Records that were found in the store and belonged to nobody");
 const ERRORS: Family = Family::counter("store_errors", "Errors of the store");
 const RESTORED: Family = Family::counter("store_records_restored", "Allocations brought back at the start");
-const RESTORED_LATE: Family =
-    Family::counter("store_records_restored_late", "Allocations brought back later, since the store could not be read in time");
+const RESTORED_LATE: Family = Family::counter(
+    "store_records_restored_late",
+    "Allocations brought back later, since the store could not be read in time or another program held the port",
+);
 const NOT_RESTORED: Family = Family::counter("store_records_not_restored", "Records that could not be brought back, or not at the start");
 const SPOOLED: Family = Family::gauge("store_accounting_entries", "Accounting entries that wait for the store");
 const TRIMMED: Family =

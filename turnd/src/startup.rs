@@ -36,7 +36,7 @@ use crate::relayed::Relayed;
 use crate::reservations::Reservations;
 use crate::secure::Secure;
 use crate::tally::Tally;
-use crate::worker::{Mail, Searches, Told, Worker};
+use crate::worker::{Mail, Searches, Told, Waiting, Worker};
 
 /// Letters that may wait for a worker.
 const MAILBOX: usize = 1024;
@@ -104,7 +104,7 @@ pub(crate) fn start(config: &Config, runtime: &Runtime) -> Result<Running> {
                 worker.accounts.send_to(store.accounts());
             }
             let (now, io) = (shared.clock.sample(), event_loop.io());
-            store.restore(index, workers, |record, proxy| worker.restore(now, record, proxy, io));
+            store.restore(index, workers, |left| worker.restore(now, left, io));
         }
         prepared.push((worker, event_loop));
     }
@@ -188,6 +188,7 @@ impl Shared {
             crossing: None,
             reservations: Arc::clone(&self.reservations),
             capacity: Arc::clone(capacity),
+            waiting: Waiting::default(),
             searches: Searches::default(),
             rng: rand::make_rng(),
             counters: Arc::new(Counters::default()),

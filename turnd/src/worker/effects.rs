@@ -78,7 +78,7 @@ impl Worker {
             WantedPort::Even => Among::Even,
             WantedPort::EvenAndReserve => Among::Pairs,
             WantedPort::Reserved(token) => return Some(self.bind_reserved(now, relay, token, &credential, io)),
-            WantedPort::Exactly(address) => return Some(self.bind_exactly(now, relay, address, io)),
+            WantedPort::Exactly(address) => return Some(self.bind_exactly(relay, address, io)),
         };
         let search = Search { relay, ipv4, among, credential, start: self.rng.next_u32(), pool: 0, refused: Refused::Port };
         self.search(now, search, io)
@@ -91,23 +91,27 @@ impl Worker {
         let Some((address, pool)) = claimed.and_then(|address| Some((address, pools.of_address(address.ip())?))) else {
             return self.not_bound(now, relay, true, Refused::Reservation);
         };
-        match self.open(now, pool, address.port(), relay, io) {
+        match self.open(pool, address.port(), relay, io) {
             Ok(socket) => self.bound(relay, pool, address.port(), socket, None),
-            Err(refused) => self.not_bound(now, relay, address.is_ipv4(), refused),
+            Err(error) => {
+                let refused = self.unbound(now, pool, address.port(), error);
+                self.not_bound(now, relay, address.is_ipv4(), refused)
+            }
         }
     }
 
     /// Binds the port of an allocation that is brought back.
-    fn bind_exactly(&mut self, now: Sample, relay: RelayId, address: SocketAddr, io: &mut Io) -> Completion {
+    fn bind_exactly(&mut self, relay: RelayId, address: SocketAddr, io: &mut Io) -> Completion {
         let pools = Arc::clone(&self.pools);
         let pool = pools.of_address(address.ip()).filter(|pool| pool.take(address.port()));
-        let opened = pool.and_then(|pool| Some((pool, self.open(now, pool, address.port(), relay, io).ok()?)));
-        match opened {
-            Some((pool, socket)) => self.bound(relay, pool, address.port(), socket, None),
-            None => {
-                tracing::debug!(%address, "the port of a stored allocation is not free");
-                Completion::BindFailed { relay, failure: BindFailure::Capacity }
-            }
+        let opened = pool.map(|pool| (pool, self.open(pool, address.port(), relay, io)));
+        if let Some((pool, Ok(socket))) = opened {
+            return self.bound(relay, pool, address.port(), socket, None);
         }
+        if let Some((pool, Err(error))) = opened {
+            tracing::debug!(%address, %error, "cannot bind the relayed address of a stored allocation");
+            pool.give_back(address.port());
+        }
+        Completion::BindFailed { relay, failure: BindFailure::Capacity }
     }
 }

@@ -1,17 +1,19 @@
 //! Where a datagram's life is joined: it enters in `net`, is decided on in `relay`, and leaves in `net`.
 //!
 //! [`Worker`] is what `net` calls; [`account`] makes accounts, [`deliver`] carries verdicts to sockets, [`hairpin`] to another client of this process, [`effects`] does
-//! what the core asks for, [`search`] looks for ports, [`tell`] writes the log.
+//! what the core asks for, [`restore`] brings stored allocations back, [`search`] looks for ports, [`tell`] writes the log.
 
 mod account;
 mod deliver;
 mod effects;
 mod hairpin;
+mod restore;
 mod search;
 mod tell;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use restore::{Restoring, Waiting};
 pub(crate) use search::Searches;
 pub(crate) use tell::Told;
 
@@ -25,7 +27,7 @@ use causeway_net::{
     Admission, Arrival, AssociationInfo, IcmpError, Io, Malformed, Packet, Rejection, Sample, Service, SocketKey, StreamEnd, StreamInfo,
     UdpOptions,
 };
-use causeway_relay::{AllocationRecord, Command, FiveTuple, IcmpNotice, KeyAnswer, Now, Server, Transport};
+use causeway_relay::{Command, FiveTuple, IcmpNotice, KeyAnswer, Now, Server, Transport};
 use causeway_wire::stream;
 use rand::rngs::StdRng;
 use tokio::sync::oneshot;
@@ -101,6 +103,8 @@ pub(crate) struct Worker {
     pub(crate) reservations: Arc<Reservations>,
     /// Of all workers: what new allocations take.
     pub(crate) capacity: Arc<Capacity>,
+    /// Stored allocations that wait for their ports.
+    pub(crate) waiting: Waiting,
     /// Relayed addresses that are still looked for.
     pub(crate) searches: Searches,
     pub(crate) rng: StdRng,
@@ -215,14 +219,7 @@ impl Service for Worker {
                 // The control side gives up waiting after a while.
                 let _told = reply.send(self.account_stop(now));
             }
-            Mail::Adopt(left) => {
-                if self.restore(now, &left.allocation, left.record.proxy, io) {
-                    self.counters.restored_late.add(1);
-                } else {
-                    self.counters.not_restored_late.add(1);
-                    self.account_left(now, &left.record);
-                }
-            }
+            Mail::Adopt(left) => self.restore_late(now, left, io),
             Mail::Crossing => {} // it has woken the loop: at the turn's end the lanes are looked into
         }
     }
@@ -244,6 +241,7 @@ impl Service for Worker {
             self.pools.give_back(unclaimed);
         }
         self.searches.take_back(now.monotonic, &self.pools);
+        self.restore_waiting(now, io);
         self.account_due(now);
         // Where more are due, the deadline has passed already, and the next turn comes at once.
         for _ in 0..ENDINGS {
@@ -274,25 +272,6 @@ impl Service for Worker {
 }
 
 impl Worker {
-    /// Brings a stored allocation back; `proxy` is who speaks for its client. `false` when its port, its 5-tuple or its quota is taken.
-    pub(crate) fn restore(&mut self, now: Sample, record: &AllocationRecord, proxy: Option<SocketAddr>, io: &mut Io) -> bool {
-        if self.server.adopt(at(now), record).is_none() {
-            self.quota.take_refusal(); // nothing that a client asked for
-            return false;
-        }
-        self.carry_out(now, io);
-        let Some(id) = self.server.allocation(&record.five_tuple) else { return false };
-        let relayed = self.server.relayed(id);
-        let Some(first) = relayed.first() else { return false };
-        self.accounts.watch(now.monotonic, id, record.age);
-        if let Some(proxy) = proxy {
-            let (server, FiveTuple { client, server: listener, .. }) = (&self.server, record.five_tuple);
-            self.proxied.heard(now.monotonic, (client, listener), proxy, |client, at| has_allocation(server, client, at));
-        }
-        self.counters.allocated(record.five_tuple.transport, first.is_ipv4());
-        true
-    }
-
     /// Who has sent a datagram to a listener. Through a proxy, the client is who the proxy says, and the server's address is the one that
     /// the proxy sends to: the one between us and the client is nobody's here.
     fn client(&mut self, now: Sample, arrival: &Arrival, io: &Io) -> FiveTuple {

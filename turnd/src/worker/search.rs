@@ -134,9 +134,9 @@ impl Worker {
         if search.among == Among::Pairs {
             return self.try_pair(now, pool, port, search, io);
         }
-        match self.open(now, pool, port, search.relay, io) {
+        match self.open(pool, port, search.relay, io) {
             Ok(socket) => Tried::Bound(port, socket, None),
-            Err(refused) => Tried::of(refused),
+            Err(error) => Tried::of(self.unbound(now, pool, port, error)),
         }
     }
 
@@ -151,7 +151,7 @@ impl Worker {
         let opened = match UdpSocket::bind(next, &self.relayed_options) {
             Ok(probe) => {
                 drop(probe);
-                self.open(now, pool, port, search.relay, io).map_err(|refused| (refused, port + 1))
+                self.open(pool, port, search.relay, io).map_err(|error| (self.unbound(now, pool, port, error), port + 1))
             }
             Err(error) => Err((self.unbound(now, pool, port + 1, error), port)),
         };
@@ -167,14 +167,13 @@ impl Worker {
         }
     }
 
-    /// Opens the socket of a port that was taken. If it cannot be had, the port goes back, or is set aside where another program holds it.
-    pub(super) fn open(&mut self, now: Sample, pool: &PortPool, port: u16, relay: RelayId, io: &mut Io) -> Result<SocketKey, Refused> {
-        let bound = io.bind_udp(pool.bound(port), &self.relayed_options, Socket::Relay(relay).tag());
-        bound.map_err(|error| self.unbound(now, pool, port, error))
+    /// Opens the socket of a port that was taken.
+    pub(super) fn open(&mut self, pool: &PortPool, port: u16, relay: RelayId, io: &mut Io) -> io::Result<SocketKey> {
+        io.bind_udp(pool.bound(port), &self.relayed_options, Socket::Relay(relay).tag())
     }
 
-    /// What becomes of a port that cannot be bound, and the reason.
-    fn unbound(&mut self, now: Sample, pool: &PortPool, port: u16, error: io::Error) -> Refused {
+    /// What becomes of a port that cannot be bound: it goes back, or is set aside where another program holds it. The reason.
+    pub(super) fn unbound(&mut self, now: Sample, pool: &PortPool, port: u16, error: io::Error) -> Refused {
         let refused = Refused::of(&error);
         if refused == Refused::Port {
             pool.set_aside(port);
