@@ -228,10 +228,9 @@ impl Service for Worker {
         let at_once = self.crossing.as_ref().is_some_and(Crossing::has_more).then_some(Duration::ZERO);
         let (connections, reservations) = (self.connections.next_deadline(), self.reservations.next_expiry());
         let accounts = self.accounts.next_deadline();
-        [at_once, self.server.poll_timeout(), connections, reservations, accounts, self.searches.next_deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        let (searches, waiting) = (self.searches.next_deadline(), self.waiting.next_deadline());
+        let deadlines = [at_once, self.server.poll_timeout(), connections, reservations, accounts, searches, waiting];
+        deadlines.into_iter().flatten().min()
     }
 
     fn timeout(&mut self, now: Sample, io: &mut Io) {

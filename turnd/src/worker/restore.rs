@@ -182,6 +182,7 @@ mod tests {
         let (mut worker, mut event_loop) = worker("127.71.1.1");
         assert!(matches!(worker.restore(START, left(bound), event_loop.io()), Restoring::Waits));
         assert_eq!((worker.waiting.next_deadline(), worker.server.gauges().allocations), (Some(START.monotonic + AGAIN), 0));
+        assert!(worker.next_deadline().is_some_and(|deadline| deadline <= START.monotonic + AGAIN));
         worker.timeout(after(AGAIN), event_loop.io());
         assert_eq!(worker.server.gauges().allocations, 0, "it is still held");
         drop(other);
