@@ -56,7 +56,7 @@ fn h44_an_address_that_the_host_does_not_have_is_named_with_its_key() {
     let at = |address: &str| SocketAddr::new(address.parse().unwrap(), port::free());
     let loopback = at("127.0.0.1");
     let relay = service::turnd_config(loopback, "", "").replace(r#"["127.0.0.1"]"#, &format!("[\"{ABSENT}\"]"));
-    let alternate = format!("{}[nat_discovery]\nalternate_address = \"{ABSENT}\"\n", service::stund_config(loopback));
+    let alternate = format!("{}[nat_discovery]\nalternate_address = \"{ABSENT}\"\nscope = \"private\"\n", service::stund_config(loopback));
     for (name, config, key) in [
         ("turnd", service::turnd_config(at(ABSENT), "", ""), "listen[0].address"),
         ("turnd", relay, "relay.addresses"),
