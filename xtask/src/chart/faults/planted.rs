@@ -72,7 +72,7 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "h44 an unknown key in the configuration",
         base: "public",
-        plant: Template("_config.tpl", "scope = ", "scop = "),
+        plant: Template("_config.tpl", "scope = {{ toJson $values.relay", "scop = {{ toJson $values.relay"),
         names: &["relay.scop", "did you mean relay.scope?"],
     },
     Fault {
@@ -80,6 +80,12 @@ pub(super) const FAULTS: &[Fault] = &[
         base: "public",
         plant: Values("relay: {addresses: nodes, nodes: {relay-1: {addresses: [10.0.0.8]}}}"),
         names: &["turnd on relay-1", "10.0.0.8 (private) cannot be reached"],
+    },
+    Fault {
+        name: "a private address in NAT discovery",
+        base: "stun-nat-discovery",
+        plant: Values("{listeners: [{address: 10.0.0.7, port: 3478}], stun: {natDiscovery: {alternateAddresses: [10.0.0.8]}}}"),
+        names: &["stund on node-1", "10.0.0.7", "nat_discovery"],
     },
     Fault {
         name: "relay ports below 1024",
