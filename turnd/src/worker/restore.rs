@@ -14,8 +14,8 @@ use crate::restoration::Left;
 
 /// How often a port that another program holds is looked at.
 const AGAIN: Duration = Duration::from_millis(500);
-/// How long it is waited for: a client whose peer no longer answers gives its path up after 30 seconds (RFC 7675 §5.1).
-const PATIENCE: Duration = Duration::from_secs(25);
+/// How long it is waited for. A client gives its path up after 30 seconds without an answer (RFC 7675 §5.1), and many sooner.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Maximum number of allocations of one worker that wait.
 const WAITING: usize = 1024;
 /// Maximum number that are looked at in one turn.
