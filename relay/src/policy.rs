@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -42,6 +43,8 @@ pub struct PeerPolicy {
     listeners: Vec<SocketAddr>,
     /// The listeners on every address of a family.
     wildcards: Box<[SocketAddr]>,
+    /// Their ports, each once: what every datagram is compared with.
+    wildcard_ports: Box<[u16]>,
     own: Arc<dyn OwnAddresses>,
     relays: Vec<IpAddr>,
     relay_ports: RangeInclusive<u16>,
@@ -104,8 +107,12 @@ impl PeerPolicy {
             }
         }
         let (ipv4, ipv6) = (ipv4.into(), ipv6.into());
-        let wildcards = listeners.iter().copied().filter(|listener| listener.ip().is_unspecified()).collect();
-        let mut policy = Self { ipv4, ipv6, listeners, wildcards, own: Arc::new(AnyAddress), relays, relay_ports, opened: Vec::new() };
+        // What is left in `listeners` is compared with each peer of a Send indication; a wildcard is no peer's address.
+        let (wildcards, listeners): (Vec<_>, Vec<_>) = listeners.into_iter().partition(|listener| listener.ip().is_unspecified());
+        let wildcard_ports: BTreeSet<u16> = wildcards.iter().map(SocketAddr::port).collect();
+        let (wildcards, wildcard_ports) = (wildcards.into(), wildcard_ports.into_iter().collect());
+        let mut policy =
+            Self { ipv4, ipv6, listeners, wildcards, wildcard_ports, own: Arc::new(AnyAddress), relays, relay_ports, opened: Vec::new() };
         policy.opened = policy.relays.iter().copied().filter(|relay| policy.check_rules(*relay) == Ok(Allowed::ByRule)).collect();
         policy
     }
@@ -127,7 +134,7 @@ impl PeerPolicy {
     /// the peer's address may have become this host's since (H55).
     #[inline]
     pub(crate) fn has_wildcard_listener(&self, port: u16) -> bool {
-        self.wildcards.iter().any(|listener| listener.port() == port)
+        self.wildcard_ports.contains(&port)
     }
 
     /// Judges an address where the port does not matter: a permission.
@@ -165,7 +172,7 @@ impl PeerPolicy {
 
     fn reaches_wildcard(&self, peer: SocketAddr) -> bool {
         let reaches = |listener: &SocketAddr| listener.port() == peer.port() && listener.is_ipv4() == peer.is_ipv4();
-        self.wildcards.iter().any(reaches) && self.own.contains(peer.ip())
+        self.has_wildcard_listener(peer.port()) && self.wildcards.iter().any(reaches) && self.own.contains(peer.ip())
     }
 
     /// The classic call: both clients have relayed addresses of this server (H8). A relay on loopback makes no peer of it (H2).
