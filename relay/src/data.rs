@@ -34,7 +34,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         };
         let Some(index) = allocation.relays.for_peer(&peer.ip(), now) else { return Verdict::Discard(Discard::NoChannel) };
         let policy = &self.config.policy;
-        if policy.has_wildcard_listener(peer.port()) && policy.check_transport(peer).is_err() {
+        if policy.has_wildcard_listener(peer.port()) && policy.check_datagram(peer).is_err() {
             return Verdict::Discard(Discard::PeerDenied);
         }
         let data = ChannelData::HEADER_LEN..ChannelData::HEADER_LEN + message.data.len();
@@ -60,7 +60,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             return Verdict::Discard(self.why_not_permitted(peer));
         }
         // Last: for a listener's port the policy asks the operating system, which strangers cannot cause.
-        if self.config.policy.check_transport(peer).is_err() {
+        if self.config.policy.check_datagram(peer).is_err() {
             return Verdict::Discard(Discard::PeerDenied);
         }
         // Where DATA's value stands within the datagram that it was read from.

@@ -22,6 +22,11 @@ pub struct Rule {
 pub trait OwnAddresses: fmt::Debug + Send + Sync {
     /// Whether `ip` is an address of this host now, by which its wildcard listeners are reached. Where that cannot be known: `true`.
     fn contains(&self, ip: IpAddr) -> bool;
+
+    /// The same for a datagram of a client that has a permission: the answer may be a moment old, where asking costs much.
+    fn contained_lately(&self, ip: IpAddr) -> bool {
+        self.contains(ip)
+    }
 }
 
 /// Who knows no address of this host: each may be one.
@@ -145,22 +150,35 @@ impl PeerPolicy {
         if self.is_relay(peer) { Ok(()) } else { self.check_rules(peer).map(drop) }
     }
 
-    /// Judges an address to which a datagram would go: a channel, a Send indication.
+    /// Judges an address to which datagrams would go: a channel's.
     ///
     /// # Errors
     /// [`Denied`], the first reason found.
     pub fn check_transport(&self, peer: SocketAddr) -> Result<(), Denied> {
+        self.judge(peer, |ip| self.own.contains(ip))
+    }
+
+    /// Judges an address to which this datagram goes.
+    ///
+    /// # Errors
+    /// [`Denied`], the first reason found.
+    pub(crate) fn check_datagram(&self, peer: SocketAddr) -> Result<(), Denied> {
+        self.judge(peer, |ip| self.own.contained_lately(ip))
+    }
+
+    #[inline]
+    fn judge(&self, peer: SocketAddr, is_own: impl Fn(IpAddr) -> bool) -> Result<(), Denied> {
         if peer.port() == 0 {
             return Err(Denied::PortZero);
         }
-        self.check_port(peer)?;
+        self.check_port(peer, &is_own)?;
         // Through NAT64, say, a listener of ours has a second address (H1, H5).
-        carried_ipv4(peer.ip()).map_or(Ok(()), |inner| self.check_port(SocketAddr::new(inner, peer.port())))
+        carried_ipv4(peer.ip()).map_or(Ok(()), |inner| self.check_port(SocketAddr::new(inner, peer.port()), &is_own))
     }
 
     /// One address as it stands, with what the server knows of its own ports.
-    fn check_port(&self, peer: SocketAddr) -> Result<(), Denied> {
-        if self.listeners.contains(&peer) || self.reaches_wildcard(peer) {
+    fn check_port(&self, peer: SocketAddr, is_own: impl Fn(IpAddr) -> bool) -> Result<(), Denied> {
+        if self.listeners.contains(&peer) || self.reaches_wildcard(peer, is_own) {
             return Err(Denied::Listener);
         }
         if !self.is_relay(peer.ip()) {
@@ -170,9 +188,9 @@ impl PeerPolicy {
         if self.relay_ports.contains(&peer.port()) || self.opens_relay(peer.ip()) { Ok(()) } else { Err(Denied::NotRelayed) }
     }
 
-    fn reaches_wildcard(&self, peer: SocketAddr) -> bool {
+    fn reaches_wildcard(&self, peer: SocketAddr, is_own: impl Fn(IpAddr) -> bool) -> bool {
         let reaches = |listener: &SocketAddr| listener.port() == peer.port() && listener.is_ipv4() == peer.is_ipv4();
-        self.has_wildcard_listener(peer.port()) && self.wildcards.iter().any(reaches) && self.own.contains(peer.ip())
+        self.has_wildcard_listener(peer.port()) && self.wildcards.iter().any(reaches) && is_own(peer.ip())
     }
 
     /// The classic call: both clients have relayed addresses of this server (H8). A relay on loopback makes no peer of it (H2).

@@ -210,6 +210,12 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         self.effects.pop_front()
     }
 
+    /// Whether this relayed address is still waited for. Its allocation may have ended since it was asked for.
+    #[must_use]
+    pub fn is_binding(&self, relay: RelayId) -> bool {
+        self.allocations.get(relay.allocation).is_some_and(|allocation| allocation.relays.is_binding(relay.index))
+    }
+
     /// When to call [`handle_timeout`](Self::handle_timeout), on the monotonic clock; `None` while nothing can expire.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {

@@ -1,6 +1,9 @@
+use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use ahash::AHashMap;
 use anyhow::{Result, bail};
 use causeway_net::{is_local, source_towards};
 use causeway_relay::{OwnAddresses, PeerPolicy, Rule};
@@ -49,7 +52,19 @@ fn kernel_tells() -> Result<(), String> {
     }
 }
 
-/// Asks the kernel each time, so that addresses that come and go count at once (H55).
+/// How long an answer of the kernel counts for datagrams: the question takes tens of microseconds, more than all else that is done for one.
+const LATELY: Duration = Duration::from_millis(100);
+/// Maximum number of answers that a worker remembers.
+const REMEMBERED: usize = 256;
+
+/// What the kernel has said of addresses, and until when it counts.
+type Answers = AHashMap<IpAddr, (Instant, bool)>;
+
+thread_local! {
+    static ANSWERS: RefCell<Answers> = RefCell::default();
+}
+
+/// Asks the kernel each time, so that addresses that come and go count at once (H55); for datagrams [`LATELY`].
 #[derive(Debug)]
 struct Kernel {
     if_unknown: bool,
@@ -59,6 +74,22 @@ impl OwnAddresses for Kernel {
     fn contains(&self, ip: IpAddr) -> bool {
         is_local(ip).unwrap_or(self.if_unknown)
     }
+
+    fn contained_lately(&self, ip: IpAddr) -> bool {
+        ANSWERS.with_borrow_mut(|answers| lately(answers, ip, Instant::now(), |ip| self.contains(ip)))
+    }
+}
+
+fn lately(answers: &mut Answers, ip: IpAddr, now: Instant, ask: impl FnOnce(IpAddr) -> bool) -> bool {
+    if let Some((_, is_own)) = answers.get(&ip).filter(|(until, _)| now < *until) {
+        return *is_own;
+    }
+    if answers.len() >= REMEMBERED {
+        answers.clear();
+    }
+    let is_own = ask(ip);
+    answers.insert(ip, (now + LATELY, is_own));
+    is_own
 }
 
 /// Behind a 1:1 NAT, an endpoint is reached at the outer addresses too, unless it is on loopback.
@@ -74,6 +105,19 @@ fn reachable_at(endpoint: SocketAddr, outside: &[IpAddr]) -> Vec<SocketAddr> {
 mod tests {
     use super::*;
     use crate::config::configured;
+
+    #[test]
+    fn h55_for_datagrams_an_answer_counts_a_moment_and_few_are_remembered() {
+        let (mut answers, start) = (Answers::new(), Instant::now());
+        let ip = IpAddr::from([192, 0, 2, 1]);
+        assert!(!lately(&mut answers, ip, start, |_| false));
+        assert!(!lately(&mut answers, ip, start + LATELY / 2, |_| panic!("it is known")));
+        assert!(lately(&mut answers, ip, start + LATELY, |_| true), "it is this host's by now");
+        for number in 0..10_000_u32 {
+            lately(&mut answers, IpAddr::from(number.to_be_bytes()), start, |_| false);
+            assert!(answers.len() <= REMEMBERED);
+        }
+    }
 
     #[test]
     fn h5_a_wildcard_listener_is_kept_from_every_address_of_this_host() {

@@ -12,7 +12,8 @@
 //! | `remedy` | what to look at |
 //! | `repeated` | how many of the same source and reason were left out since the last line |
 //!
-//! A source (an IPv4 address, an IPv6 /64) has one line a minute for each reason, and all sources together have ten new ones a second.
+//! A source (an IPv4 address, an IPv6 /64) has one line a minute for each reason, and all sources together have ten new ones a second, of
+//! which strangers can use up six: so a flood of theirs hides no proxy, user or admin client that is refused.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -32,6 +33,8 @@ pub const REFUSAL: &str = "causeway::refusal";
 const SILENCE: Duration = Duration::from_secs(60);
 /// Maximum lines of new sources in a second.
 const NEW_A_SECOND: u32 = 10;
+/// Maximum of these for reasons that any stranger can cause, from many addresses or forged ones.
+const OF_STRANGERS: u32 = 6;
 /// Maximum number of sources and reasons that are remembered.
 const REMEMBERED: usize = 1_024;
 
@@ -119,6 +122,25 @@ impl RefusalReason {
     /// Whether strangers cause it every day, so that its line is no warning.
     const fn is_common(self) -> bool {
         matches!(self, RefusalReason::Handshake)
+    }
+
+    /// Whether any stranger can cause it; the others are caused by trusted proxies, users, and clients of the admin listener.
+    const fn is_of_strangers(self) -> bool {
+        use RefusalReason as R;
+        !matches!(
+            self,
+            R::ProxyNoHeader
+                | R::ProxyVersion1
+                | R::ProxyMalformed
+                | R::ProxyTooLong
+                | R::ProxyBadField
+                | R::ProxyCutShort
+                | R::ProxySlow
+                | R::UserQuota
+                | R::PrefixQuota
+                | R::AdminNoToken
+                | R::AdminWrongToken
+        )
     }
 
     /// Whether its count is a metric of this service. Answers that were limited have a counter of their own, since they are told of once a
@@ -222,8 +244,8 @@ fn say(refusal: &Refusal, repeated: u64) {
 #[derive(Default)]
 struct Table {
     lines: HashMap<(IpAddr, RefusalReason), Line>,
-    /// The second in which new lines were last written, and how many.
-    new: (u64, u32),
+    /// The second in which new lines were last written, how many, and how many of these strangers caused.
+    new: (u64, u32, u32),
 }
 
 struct Line {
@@ -246,22 +268,24 @@ impl Table {
             line.until = now + SILENCE;
             return Some(std::mem::take(&mut line.repeated));
         }
-        if !self.has_room(now) {
+        if !self.has_room(now, refusal.reason) {
             return None;
         }
         self.lines.insert(key, Line { last: *refusal, until: now + SILENCE, repeated: 0 });
         Some(0)
     }
 
-    fn has_room(&mut self, now: Duration) -> bool {
-        let second = now.as_secs();
+    fn has_room(&mut self, now: Duration, reason: RefusalReason) -> bool {
+        let (second, is_of_strangers) = (now.as_secs(), reason.is_of_strangers());
         if self.new.0 != second {
-            self.new = (second, 0);
+            self.new = (second, 0, 0);
         }
-        if self.new.1 >= NEW_A_SECOND {
+        let (_, all, of_strangers) = &mut self.new;
+        if *all >= NEW_A_SECOND || is_of_strangers && *of_strangers >= OF_STRANGERS {
             return false;
         }
-        self.new.1 += 1;
+        *all += 1;
+        *of_strangers += u32::from(is_of_strangers);
         if self.lines.len() >= REMEMBERED {
             self.lines.retain(|_, line| now < line.until);
         }
@@ -319,7 +343,17 @@ mod tests {
             written += u64::from(admitted.is_some());
             assert!(table.lines.len() <= REMEMBERED);
         }
-        assert_eq!(written, 200 * u64::from(NEW_A_SECOND));
+        assert_eq!(written, 200 * u64::from(OF_STRANGERS));
+    }
+
+    #[test]
+    fn h57_a_flood_of_strangers_hides_no_proxy() {
+        let mut table = Table::default();
+        for number in 0..100_000_u32 {
+            let source = SocketAddr::from((std::net::Ipv4Addr::from_bits(number), 1));
+            table.admit(SECOND, &Refusal::new(source, source, RefusalReason::ProxyUntrusted));
+        }
+        assert_eq!(table.admit(SECOND, &refusal("192.0.2.1:1", RefusalReason::ProxyVersion1)), Some(0));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! The command line: the most used keys have a flag of their own.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 
 use causeway_daemon::config::{CommonFlags, Setting};
 use clap::Parser;
@@ -37,11 +36,11 @@ pub(crate) struct Flags {
 
     /// The PEM file of the certificate chain for TLS and DTLS: tls.certificate.
     #[arg(long, value_name = "FILE")]
-    tls_certificate: Option<PathBuf>,
+    tls_certificate: Option<String>,
 
     /// The PEM file of its key: tls.key.
     #[arg(long, value_name = "FILE")]
-    tls_key: Option<PathBuf>,
+    tls_key: Option<String>,
 }
 
 impl Flags {
@@ -62,7 +61,7 @@ impl Flags {
         settings.extend(Setting::external("--external-address", &["nat_discovery", "external"], &self.external_address));
         let files = [("--tls-certificate", ["tls", "certificate"], &self.tls_certificate), ("--tls-key", ["tls", "key"], &self.tls_key)];
         for (flag, key, file) in files {
-            settings.extend(file.as_ref().map(|file| Setting::text(flag, &key, file.to_string_lossy())));
+            settings.extend(file.as_ref().map(|file| Setting::text(flag, &key, file)));
         }
         settings
     }

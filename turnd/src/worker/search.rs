@@ -93,6 +93,10 @@ impl Worker {
         while left > 0 && self.searches.tries < TRIES {
             left -= 1;
             let Some(search) = self.searches.waiting.pop_front() else { break };
+            // Its client has left. The place of its allocation, and of its socket, may be another's by now.
+            if !self.server.is_binding(search.relay) {
+                continue;
+            }
             if let Some(completion) = self.search(now, search, io) {
                 self.complete(now, completion, io);
                 self.carry_out(now, io);
@@ -339,6 +343,19 @@ mod tests {
         drop(other);
         worker.timeout(Sample { monotonic: NOW.monotonic + SET_ASIDE, ..NOW }, event_loop.io());
         assert_eq!(counts(worker), (PORTS.len(), 0));
+    }
+
+    #[test]
+    fn h30_the_search_of_an_allocation_that_has_ended_takes_no_port_and_nothing_from_the_next_one_in_its_place() {
+        let (mut worker, mut event_loop) = worker("127.71.0.7");
+        let search =
+            |relay| Search { relay, ipv4: true, among: Among::Any, credential: credential(), start: 0, pool: 0, refused: Refused::Port };
+        let next = RelayId { allocation: AllocationId { generation: 2, ..RELAY.allocation }, ..RELAY };
+        assert!(matches!(worker.search(NOW, search(next), event_loop.io()), Some(Completion::Bound { .. })));
+        worker.searches.waiting.push_back(search(RELAY));
+        worker.go_on_searching(NOW, event_loop.io());
+        assert!(worker.relays.get(next).is_some() && worker.searches.waiting.is_empty());
+        assert_eq!((counts(&worker), worker.counters.live()), ((PORTS.len() - 1, 0), 0));
     }
 
     #[test]
