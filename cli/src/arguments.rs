@@ -29,7 +29,8 @@ pub fn parse_from<P: Parser>(arguments: impl IntoIterator<Item = impl Into<OsStr
     P::try_parse_from(arguments).map_err(without_words)
 }
 
-fn end(error: &Error, program: &str) -> ExitCode {
+/// Prints what [`parse_from`] returned, for the program of this name; the status to end with.
+pub fn end(error: &Error, program: &str) -> ExitCode {
     if error.use_stderr() {
         // There is no place left to tell that this failed.
         let _ = error.print();
@@ -52,6 +53,11 @@ fn without_words(mut error: Error) -> Error {
             error.insert(ContextKind::InvalidValue, ContextValue::String(HIDDEN.into()));
             return error;
         }
+        // A URI with a user and perhaps a password.
+        ErrorKind::ValueValidation | ErrorKind::InvalidValue if value_has_user(&error) => {
+            error.insert(ContextKind::InvalidValue, ContextValue::String(HIDDEN.into()));
+            return error;
+        }
         _ => return error,
     }
     let shown = match error.get(ContextKind::InvalidArg) {
@@ -61,6 +67,10 @@ fn without_words(mut error: Error) -> Error {
     let shown = shown.unwrap_or_else(|| HIDDEN.into());
     error.insert(ContextKind::InvalidArg, ContextValue::String(shown));
     error
+}
+
+fn value_has_user(error: &Error) -> bool {
+    matches!(error.get(ContextKind::InvalidValue), Some(ContextValue::String(value)) if value.contains('@'))
 }
 
 /// The flag that `word` names, without a value.

@@ -10,6 +10,6 @@ mod arguments;
 mod output;
 mod secret;
 
-pub use arguments::{Unshown, parse, parse_from};
+pub use arguments::{Unshown, end, parse, parse_from};
 pub use output::{EXIT_USAGE, Unwritten, answer, answer_line, complain, print, print_line};
 pub use secret::{BadSecret, secret_line};

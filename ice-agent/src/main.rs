@@ -51,12 +51,14 @@ impl Test {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let test = match causeway_cli::parse::<CommandLine>() {
+    // Before the flags are read: their errors, too, are redacted.
+    let is_redacted = std::env::args_os().any(|argument| argument == "--redact");
+    if is_redacted {
+        output::redact();
+    }
+    let test = match causeway_cli::parse_from::<CommandLine>(std::env::args_os()) {
         Ok(command_line) => command_line.test,
-        Err(code) => {
-            tell_program_of_bad_command_line();
-            return code;
-        }
+        Err(error) => return end_of_bad_command_line(&error, is_redacted),
     };
     let json = test.wants_json();
     let result = match environment::check(std::env::vars_os()) {
@@ -77,13 +79,17 @@ async fn main() -> ExitCode {
     }
 }
 
-/// The JSON document of a command line that is not understood, if it asked for JSON.
-fn tell_program_of_bad_command_line() {
-    let wants_json = std::env::args_os().any(|argument| argument == "--json");
-    let error = causeway_cli::parse_from::<CommandLine>(std::env::args_os()).err();
-    if let Some(error) = error.filter(|error| wants_json && error.use_stderr()) {
-        let text = error.to_string();
+/// Tells people, and programs if they asked for JSON, that the command line is not understood.
+fn end_of_bad_command_line(error: &clap::Error, is_redacted: bool) -> ExitCode {
+    let text = error.to_string();
+    if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
         let reason = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        // Nobody is left to be told of a failure here.
         let _ = output::json(&could_not_run(reason));
     }
+    if error.use_stderr() && is_redacted {
+        output::complain(text.trim_end());
+        return ExitCode::from(COULD_NOT_RUN);
+    }
+    causeway_cli::end(error, "ice-agent")
 }

@@ -53,6 +53,8 @@ async fn a_redacted_error_tells_neither_addresses_nor_names() {
         (&["nat", "--server", "stun.example.invalid", "--nameserver", "127.0.0.1:9", "--json"], &["example"]),
         (&["connect", "--rendezvous", "https://meet.example.invalid/x", "--bind", "127.0.0.1"], &["example"]),
         (&["check", "stun:127.0.0.1:9", "--ca", "/home/anna/no-ca.pem", "--json"], &["anna"]),
+        (&["check", "turn:bad host.example.org", "--json"], &["example"]),
+        (&["nat", "--server", "192.0.2.7:x"], &["192.0.2.7"]),
     ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ice-agent"));
         let output = command.args(arguments).arg("--redact").env_remove("ICE_AGENT_PASSWORD").output().await.unwrap();
@@ -68,6 +70,10 @@ async fn no_error_repeats_a_secret_that_was_given_wrongly() {
         &["connect", "--json", "--rendezvous", "http://127.0.0.1:9", "--proxy", "http://anna:s3cretLink@h:port"],
         &["check", "--json", "stun:127.0.0.1", "--proxy", "socks5://anna:s3cretLink@h"],
         &["nat", "--json", "--server", "127.0.0.1", "--proxy", "http://anna:s3cretLink@h/path"],
+        &["check", "--json", "turn:anna:s3cretLink@127.0.0.1"],
+        &["check", "--json", "turn://anna:s3cretLink@127.0.0.1"],
+        &["nat", "--json", "--server", "anna:s3cretLink@127.0.0.1"],
+        &["connect", "--json", "--rendezvous", "https://anna:s3cretLink@example.org"],
     ];
     for arguments in arguments {
         let output = Command::new(env!("CARGO_BIN_EXE_ice-agent")).args(arguments).output().await.unwrap();

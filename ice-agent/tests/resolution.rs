@@ -351,3 +351,54 @@ async fn rfc8305_3_the_families_are_not_waited_for_together() {
     resolve(&server, "stun:both.example:3478", &Choice::default().only(Families::V4)).await.unwrap();
     assert_eq!(server.asked(), ["A both.example."]);
 }
+
+#[tokio::test]
+async fn h56_no_record_is_passed_over_silently() {
+    let many =
+        |record: &str, number: u8| (1..=number).map(|n| format!("    {}\n", record.replace("{n}", &n.to_string()))).collect::<String>();
+    let zones = [
+        ("example.org.\n    NAPTR 20 10 U RELAY:turn.udp \"!.*!x!\" .\n    A 192.0.2.1\n".to_owned(), "has a regular expression"),
+        (
+            "example.org.\n    NAPTR 1 1 A RELAY:turn.udp:turn.upd \"\" t.example.\nt.example.\n    A 192.0.2.1\n".to_owned(),
+            "\"turn.upd\" is not known",
+        ),
+        (
+            "example.org.\n    NAPTR 1 1 X RELAY:turn.udp \"\" t.example.\n    NAPTR 2 1 A RELAY:turn.udp \"\" t.example.\nt.example.\n    \
+             A 192.0.2.1\n"
+                .to_owned(),
+            "the flag \"X\" is not known",
+        ),
+        (
+            "example.org.\n    NAPTR 1 1 \"\" RELAY:turn.udp \"\" gone.example.\n    NAPTR 2 1 A RELAY:turn.udp \"\" t.example.\nt.example.\n    \
+             A 192.0.2.1\n"
+                .to_owned(),
+            "no such record for turn.udp",
+        ),
+        (
+            "example.org.\n    NAPTR 1 1 \"\" RELAY:turn.udp \"\" example.org.\n    NAPTR 2 1 A RELAY:turn.udp \"\" t.example.\nt.example.\n    \
+             A 192.0.2.1\n"
+                .to_owned(),
+            "was asked for before",
+        ),
+        ("_turn._udp.example.org.\n    SRV 0 0 0 t.example.\n    SRV 1 0 9 t.example.\nt.example.\n    A 192.0.2.1\n".to_owned(), "port 0"),
+        ("_turn._udp.example.org.\n    SRV 0 0 9 .\n    SRV 1 0 9 t.example.\nt.example.\n    A 192.0.2.1\n".to_owned(), "→ ., port 9"),
+        ("_turn._udp.example.org.\n    SRV 0 0 0 .\nexample.org.\n    A 192.0.2.1\n".to_owned(), "there is no such service"),
+        (format!("example.org.\n{}", many("A 192.0.2.{n}", 20)), "has 20 addresses; the first 16 are used"),
+        (format!("example.org.\n{}", many("A 192.0.2.{n}", 40)), "has 40 records of type A; the first 32 are used"),
+        (
+            format!("_turn._udp.example.org.\n{}t.example.\n    A 192.0.2.1\n", many("SRV 1 1 {n} t.example.", 20)),
+            "DNS names more than 16 servers",
+        ),
+    ];
+    for (zone, told) in zones {
+        let server = NameServer::start(&zone, &[]).await;
+        let found = resolve(&server, "turn:example.org", &Choice::default()).await.unwrap();
+        assert!(found.notes.iter().any(|note| note.contains(told)), "{told}: {:?}", found.notes);
+    }
+    let server = NameServer::start("example.org.\n    A 192.0.2.1\n", &[(RecordType::AAAA, Quirk::Fails)]).await;
+    let found = resolve(&server, "turn:example.org:9", &Choice::default()).await.unwrap();
+    assert!(found.notes.iter().any(|note| note.contains("AAAA of example.org")), "{:?}", found.notes);
+    let server = NameServer::start(FIGURES, &[]).await;
+    let found = resolve(&server, "turn:example.net", &Choice::default()).await.unwrap();
+    assert!(found.notes.is_empty(), "where all is used, nothing is told: {:?}", found.notes);
+}

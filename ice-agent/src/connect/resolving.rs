@@ -21,6 +21,8 @@ const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) struct Resolved {
     server: usize,
     found: Result<Vec<SocketAddr>, String>,
+    /// What of DNS' answers is not used.
+    notes: Vec<String>,
 }
 
 /// The lookups that are under way.
@@ -49,17 +51,27 @@ impl Resolving {
                 let choice = Choice { transport: Some(Transport::Udp), ..ways.choice().only(family) };
                 let (uri, ways, events) = (uri.clone(), Arc::clone(ways), events.clone());
                 tokio::spawn(async move {
+                    let mut notes = Vec::new();
                     let found = match tokio::time::timeout(RESOLVE_TIMEOUT, ways.discover_choosing(&uri, &choice)).await {
-                        Ok(Ok(discovered)) => Ok(discovered.attempts().map(|(_, address)| address).collect()),
+                        Ok(Ok(discovered)) => {
+                            notes.clone_from(&discovered.notes);
+                            Ok(discovered.attempts().map(|(_, address)| address).collect())
+                        }
                         Ok(Err(error)) => Err(error.to_string()),
                         Err(_) => Err("no answer in time".into()),
                     };
                     // Without a receiver the call is over.
-                    let _ = events.send(Resolved { server: index, found }.into()).await;
+                    let _ = events.send(Resolved { server: index, found, notes }.into()).await;
                 });
             }
         }
         resolving
+    }
+
+    /// What of DNS' answers is not used.
+    pub(super) fn notes(&self, resolved: &Resolved) -> Vec<Trouble> {
+        let Some(server) = self.servers.get(resolved.server) else { return Vec::new() };
+        resolved.notes.iter().map(|note| Trouble::new(&server.uri.to_string(), "resolve", note.as_str())).collect()
     }
 
     /// Takes the end of a lookup in: the server with its addresses, or the trouble if no family has any.
@@ -100,7 +112,7 @@ mod tests {
             let mut told = Vec::new();
             for one in [first, second] {
                 assert!(!resolving.is_over());
-                told.extend(resolving.handle(Resolved { server: 0, found: one.clone() }));
+                told.extend(resolving.handle(Resolved { server: 0, found: one.clone(), notes: Vec::new() }));
             }
             assert!(resolving.is_over());
             assert_eq!(told.iter().filter(|told| told.is_err()).count(), troubles);

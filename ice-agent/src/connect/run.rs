@@ -262,15 +262,18 @@ impl Run {
             }
             Event::Relay(event) => self.handle_relay(now, event),
             Event::Room(event) => self.handle_room(now, event),
-            Event::Resolved(resolved) => match self.resolving.handle(resolved) {
-                Some(Ok((server, addresses))) => {
-                    for reflexive in &mut self.reflexives {
-                        reflexive.ask(now, &server, &addresses);
+            Event::Resolved(resolved) => {
+                self.resolving.notes(&resolved).into_iter().for_each(|note| self.trouble(note));
+                match self.resolving.handle(resolved) {
+                    Some(Ok((server, addresses))) => {
+                        for reflexive in &mut self.reflexives {
+                            reflexive.ask(now, &server, &addresses);
+                        }
                     }
+                    Some(Err(trouble)) => self.trouble(trouble),
+                    None => {}
                 }
-                Some(Err(trouble)) => self.trouble(trouble),
-                None => {}
-            },
+            }
         }
     }
 

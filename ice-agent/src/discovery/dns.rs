@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const ATTEMPTS: usize = 2;
 /// "The recommended value for the Resolution Delay is 50 milliseconds" (RFC 8305 §3).
 const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
-/// Most records of one answer that are used: what DNS says is somebody else's word.
+/// Maximum number of records of one answer that are used.
 const MAX_RECORDS: usize = 32;
 
 /// Asks DNS, by the system's name servers or one that was named.
@@ -37,6 +37,15 @@ impl fmt::Debug for Dns {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct DnsError(String);
+
+/// The records of one answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer<T> {
+    /// Those that are used; none if there is no such record.
+    pub records: Vec<T>,
+    /// What is not used, in sentences for people.
+    pub notes: Vec<String>,
+}
 
 /// RFC 3403 §4.1, as far as S-NAPTR uses it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,11 +84,23 @@ pub struct Found {
     pub addresses: Vec<IpAddr>,
     /// The family whose answer was not waited for.
     pub late: Option<Families>,
+    /// What is not known or not used, in sentences for people.
+    pub notes: Vec<String>,
 }
 
-impl Found {
-    fn of(addresses: Vec<IpAddr>) -> Self {
-        Self { addresses, late: None }
+impl From<Answer<IpAddr>> for Found {
+    fn from(Answer { records, notes }: Answer<IpAddr>) -> Self {
+        Self { addresses: records, late: None, notes }
+    }
+}
+
+impl<T> Answer<T> {
+    /// As many of the records as are used.
+    fn limited(mut records: Vec<T>, kind: &str, name: &str) -> Self {
+        let number = records.len();
+        records.truncate(MAX_RECORDS);
+        let note = format!("{name} has {number} records of type {kind}; the first {MAX_RECORDS} are used.");
+        Self { records, notes: if number > MAX_RECORDS { vec![note] } else { Vec::new() } }
     }
 }
 
@@ -114,7 +135,7 @@ impl Dns {
     ///
     /// # Errors
     /// No answer.
-    pub async fn naptr(&self, name: &str) -> Result<Vec<NaptrRecord>, DnsError> {
+    pub async fn naptr(&self, name: &str) -> Result<Answer<NaptrRecord>, DnsError> {
         let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
         self.lookup(name, RecordType::NAPTR, |data| match data {
             RData::NAPTR(naptr) => Some(NaptrRecord {
@@ -134,7 +155,7 @@ impl Dns {
     ///
     /// # Errors
     /// No answer.
-    pub async fn srv(&self, name: &str) -> Result<Vec<SrvRecord>, DnsError> {
+    pub async fn srv(&self, name: &str) -> Result<Answer<SrvRecord>, DnsError> {
         self.lookup(name, RecordType::SRV, |data| match data {
             RData::SRV(srv) => {
                 Some(SrvRecord { priority: srv.priority, weight: srv.weight, port: srv.port, target: srv.target.to_ascii() })
@@ -152,15 +173,15 @@ impl Dns {
     /// No answer for any family.
     pub async fn addresses(&self, name: &str, families: Families) -> Result<Found, DnsError> {
         let mut found = match families {
-            Families::V4 => self.family(name, RecordType::A).await.map(Found::of),
-            Families::V6 => self.family(name, RecordType::AAAA).await.map(Found::of),
+            Families::V4 => self.family(name, RecordType::A).await.map(Found::from),
+            Families::V6 => self.family(name, RecordType::AAAA).await.map(Found::from),
             Families::Both => self.both(name).await,
         };
         if self.system && found.as_ref().map_or(true, |found| found.addresses.is_empty()) {
             let known = tokio::time::timeout(PATIENCE * 2, tokio::net::lookup_host((name.trim_end_matches('.'), 0))).await;
             if let Ok(Ok(known)) = known {
                 let known = known.map(|address| address.ip()).filter(|ip| families.has(*ip));
-                found = Ok(Found::of(known.take(MAX_RECORDS).collect()));
+                found = Ok(Answer::limited(known.collect(), "address", name).into());
             }
         }
         found
@@ -177,7 +198,7 @@ impl Dns {
         let other = async { if is_v6 { v4.await } else { v6.await } };
         // Deviation: RFC 8305 §3: where AAAA comes first, A is waited for the 50 ms, too, so that whoever tries the addresses has both if
         // both are there.
-        let is_positive = first.as_ref().is_ok_and(|found| !found.is_empty());
+        let is_positive = first.as_ref().is_ok_and(|found| !found.records.is_empty());
         // Only addresses are worth going on with: without any, the other family is all that there can be.
         let other = if is_positive { tokio::time::timeout(RESOLUTION_DELAY, other).await.ok() } else { Some(other.await) };
         let late = match &other {
@@ -188,18 +209,29 @@ impl Dns {
         match (first, other) {
             (Err(error), Some(Err(_))) => Err(error),
             (first, other) => {
-                let (first, other) = (first.unwrap_or_default(), other.and_then(Result::ok).unwrap_or_default());
+                let mut notes = Vec::new();
+                let [first, other] = [Some(first), other].map(|answer| match answer {
+                    Some(Ok(answer)) => {
+                        notes.extend(answer.notes);
+                        answer.records
+                    }
+                    Some(Err(error)) => {
+                        notes.push(error.to_string());
+                        Vec::new()
+                    }
+                    None => Vec::new(),
+                });
                 let addresses = if is_v6 { [first, other] } else { [other, first] }.concat();
-                Ok(Found { addresses, late })
+                Ok(Found { addresses, late, notes })
             }
         }
     }
 
-    async fn family(&self, name: &str, kind: RecordType) -> Result<Vec<IpAddr>, DnsError> {
+    async fn family(&self, name: &str, kind: RecordType) -> Result<Answer<IpAddr>, DnsError> {
         self.lookup(name, kind, RData::ip_addr).await
     }
 
-    async fn lookup<T>(&self, name: &str, kind: RecordType, read: impl Fn(&RData) -> Option<T>) -> Result<Vec<T>, DnsError> {
+    async fn lookup<T>(&self, name: &str, kind: RecordType, read: impl Fn(&RData) -> Option<T>) -> Result<Answer<T>, DnsError> {
         let Some(resolver) = &self.resolver else { return Err(DnsError("this system's name servers are not known".into())) };
         let mut asked = Name::from_ascii(name).map_err(|error| DnsError(format!("{name:?} is no name in DNS: {error}")))?;
         // The domains that the system searches are for short names.
@@ -207,8 +239,11 @@ impl Dns {
             asked.set_fqdn(true);
         }
         match resolver.lookup(asked, kind).await {
-            Ok(answer) => Ok(answer.answers().iter().filter_map(|record| read(&record.data)).take(MAX_RECORDS).collect()),
-            Err(error) if error.is_no_records_found() => Ok(Vec::new()),
+            Ok(answer) => {
+                let records = answer.answers().iter().filter_map(|record| read(&record.data)).collect();
+                Ok(Answer::limited(records, &kind.to_string(), name))
+            }
+            Err(error) if error.is_no_records_found() => Ok(Answer { records: Vec::new(), notes: Vec::new() }),
             Err(NetError::Timeout) => Err(DnsError(format!("no name server answered the question for {kind} of {name}"))),
             Err(error) => Err(DnsError(format!("{kind} of {name}: {error}"))),
         }

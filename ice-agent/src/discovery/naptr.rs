@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use super::dns::{Dns, DnsError, NaptrRecord};
 use crate::net::target::Transport;
 
-/// Most questions in one resolution: what DNS says is somebody else's word, and it may lead in circles.
+/// Maximum number of questions in one resolution: records may lead in circles.
 const MAX_QUESTIONS: usize = 16;
-/// Most ends that are used.
+/// Maximum number of ends that are used.
 const MAX_ENDS: usize = 16;
 
 /// Where a chain of records ends.
@@ -32,6 +32,9 @@ pub(super) enum EndKind {
     Address,
 }
 
+/// Those that have a tag.
+const TRANSPORTS: [Transport; 4] = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls];
+
 /// The protocol's tag (RFC 5928 §6.2, §6.3, §6.4; RFC 7350 §6.1).
 const fn tag(transport: Transport) -> &'static str {
     match transport {
@@ -43,12 +46,15 @@ const fn tag(transport: Transport) -> &'static str {
 }
 
 /// Follows the records from `host` for the transports that are supported, given in the order in which they are preferred. `None` if there
-/// is no record for TURN.
+/// is no record for TURN. `notes` gets what is not used, in sentences for people.
 ///
 /// # Errors
 /// The first question was not answered.
-pub(super) async fn follow(dns: &Dns, host: &str, transports: &[Transport]) -> Result<Option<Vec<End>>, DnsError> {
-    let mut first = dns.naptr(host).await?;
+pub(super) async fn follow(dns: &Dns, host: &str, transports: &[Transport], notes: &mut Vec<String>) -> Result<Option<Vec<End>>, DnsError> {
+    let answer = dns.naptr(host).await?;
+    notes.extend(answer.notes);
+    let mut first = answer.records;
+    notes.extend(unused(&first, host));
     first.retain(is_relay);
     if first.is_empty() {
         return Ok(None);
@@ -61,27 +67,77 @@ pub(super) async fn follow(dns: &Dns, host: &str, transports: &[Transport]) -> R
         let mut passed = HashSet::from([host.to_owned()]);
         while let Some((record, via)) = open.pop() {
             if ends.len() >= MAX_ENDS {
+                notes.push(format!("The NAPTR records of {} lead to more than {MAX_ENDS} ends; the others are not used.", shown(host)));
                 return Ok(Some(ends));
             }
             let kind = match record.flags.as_str() {
                 "S" => EndKind::Srv,
                 "A" => EndKind::Address,
                 "" => {
-                    if questions < MAX_QUESTIONS && passed.insert(record.replacement.clone()) {
+                    let on = format!("{via} → {}", shown(&record.replacement));
+                    if !passed.insert(record.replacement.clone()) {
+                        notes.push(format!("NAPTR {on}: this name was asked for before; the record is not used."));
+                    } else if questions >= MAX_QUESTIONS {
+                        notes.push(format!("NAPTR {on}: not asked for, since {MAX_QUESTIONS} questions led to no end."));
+                    } else {
                         questions += 1;
-                        // A branch that leads nowhere is a failure of this branch only (RFC 3958 §2.2.4).
-                        let next = dns.naptr(&record.replacement).await.unwrap_or_default();
-                        open.extend(stacked(&next, transport, &format!("{via} → {}", shown(&record.replacement))));
+                        open.extend(branch(dns, &record.replacement, transport, &on, notes).await);
                     }
                     continue;
                 }
-                // A flag of another application, or U with its regular expression.
-                _ => continue,
+                flags => {
+                    notes.push(format!(
+                        "NAPTR {via} → {}: the flag {flags:?} is not known; the record is not used.",
+                        shown(&record.replacement)
+                    ));
+                    continue;
+                }
             };
             ends.push(End { transport, kind, name: record.replacement, via: format!("NAPTR {via}") });
         }
     }
     Ok(Some(ends))
+}
+
+/// The records that a record without a flag leads to. A branch that leads nowhere is a failure of this branch only (RFC 3958 §2.2.4).
+async fn branch(dns: &Dns, name: &str, transport: Transport, via: &str, notes: &mut Vec<String>) -> Vec<(NaptrRecord, String)> {
+    let records = match dns.naptr(name).await {
+        Ok(answer) => {
+            notes.extend(answer.notes);
+            answer.records
+        }
+        Err(error) => {
+            notes.push(error.to_string());
+            return Vec::new();
+        }
+    };
+    notes.extend(unused(&records, name));
+    let stacked = stacked(&records, transport, via);
+    if stacked.is_empty() {
+        notes.push(format!("NAPTR {via}: there is no such record for {}.", tag(transport)));
+    }
+    stacked
+}
+
+/// What of the records for TURN is not used, whatever is asked for.
+fn unused(records: &[NaptrRecord], name: &str) -> Vec<String> {
+    let of_turn = records.iter().filter(|record| record.services.split(':').next() == Some("relay"));
+    let mut notes = Vec::new();
+    for record in of_turn {
+        let services = &record.services;
+        let why = if record.has_regexp {
+            "it has a regular expression, which S-NAPTR does not know".to_owned()
+        } else if let Some(unknown) =
+            record.services.split(':').skip(1).find(|protocol| !TRANSPORTS.iter().any(|one| tag(*one) == *protocol))
+        {
+            format!("{unknown:?} is not known")
+        } else {
+            continue;
+        };
+        let scope = if record.has_regexp { "the record is not used" } else { "that part is not used" };
+        notes.push(format!("NAPTR record {services:?} of {}: {why}; {scope}.", shown(name)));
+    }
+    notes
 }
 
 /// "The order to try the application protocol tags is provided by the ranking of the first set of NAPTR records. If multiple application

@@ -13,7 +13,7 @@ use super::srv;
 use crate::net::target::Transport;
 use crate::uri::{Scheme, ServerUri};
 
-/// Most endpoints that are found, and most addresses of one.
+/// Maximum number of endpoints, and of addresses of each.
 const MAX_ENDPOINTS: usize = 16;
 /// Anycast addresses of TURN (RFC 8155 §8.1, §8.2).
 pub(super) const ANYCAST: [IpAddr; 2] =
@@ -225,7 +225,10 @@ impl<'a> Resolution<'a> {
 
     /// Whether there are NAPTR records for TURN.
     async fn by_naptr(&mut self, host: &str, transports: &[Transport]) -> Result<bool, DiscoveryError> {
-        let Some(ends) = naptr::follow(self.dns, host, transports).await? else { return Ok(false) };
+        let mut notes = Vec::new();
+        let ends = naptr::follow(self.dns, host, transports, &mut notes).await;
+        notes.into_iter().for_each(|note| self.note(note));
+        let Some(ends) = ends? else { return Ok(false) };
         if ends.is_empty() {
             return Err(DiscoveryError::OtherTransports(shown(host).into()));
         }
@@ -247,7 +250,10 @@ impl<'a> Resolution<'a> {
     /// Whether there are SRV records of that name.
     async fn by_srv(&mut self, transport: Transport, name: &str, via: Option<&str>) -> bool {
         let records = match self.dns.srv(name).await {
-            Ok(records) => records,
+            Ok(answer) => {
+                answer.notes.into_iter().for_each(|note| self.note(note));
+                answer.records
+            }
             Err(error) => {
                 self.note(error.to_string());
                 return false;
@@ -257,12 +263,21 @@ impl<'a> Resolution<'a> {
             return false;
         }
         if srv::is_denial(&records) {
+            self.note(format!("SRV {} says that there is no such service.", shown(name)));
             self.denied = Some(shown(name).into());
             return true;
         }
         let before = via.map(|via| format!("{via} → ")).unwrap_or_default();
         for record in srv::ordered(records, &mut self.rng) {
             let via = format!("{before}SRV {}", shown(name));
+            if record.target == "." || record.port == 0 {
+                self.note(format!(
+                    "{via} → {}, port {}: no server can be there; the record is not used.",
+                    shown(&record.target),
+                    record.port
+                ));
+                continue;
+            }
             self.by_address(transport, &record.target, record.port, Some(&via)).await;
         }
         true
@@ -271,13 +286,19 @@ impl<'a> Resolution<'a> {
     /// A and AAAA.
     async fn by_address(&mut self, transport: Transport, name: &str, port: u16, via: Option<&str>) {
         match self.dns.addresses(name, self.families).await {
-            Ok(Found { addresses, late }) => {
+            Ok(Found { addresses, late, notes }) => {
+                notes.into_iter().for_each(|note| self.note(note));
                 self.late = match (self.late, late) {
                     (Some(before), Some(late)) if before != late => Some(Families::Both),
                     (before, late) => before.or(late),
                 };
                 if addresses.is_empty() {
-                    return self.note(format!("{} has no address.", shown(name)));
+                    let family = match self.families {
+                        Families::Both => "address",
+                        Families::V4 => "IPv4 address",
+                        Families::V6 => "IPv6 address",
+                    };
+                    return self.note(format!("{} has no {family}.", shown(name)));
                 }
                 let before = via.map(|via| format!("{via} → ")).unwrap_or_default();
                 self.found(transport, order::ordered(addresses), port, Some(format!("{before}{}", shown(name))));
@@ -291,10 +312,20 @@ impl<'a> Resolution<'a> {
 
     fn found(&mut self, transport: Transport, addresses: Vec<IpAddr>, port: u16, via: Option<String>) {
         let address = |ip: IpAddr| SocketAddr::new(ip.to_canonical(), port);
+        let number = addresses.len();
         let addresses: Vec<SocketAddr> = addresses.into_iter().take(MAX_ENDPOINTS).map(address).collect();
         let known = self.endpoints.iter().any(|known| known.transport == transport && known.addresses == addresses);
-        if !addresses.is_empty() && !known && self.endpoints.len() < MAX_ENDPOINTS {
+        if addresses.is_empty() || known {
+            return;
+        }
+        if number > MAX_ENDPOINTS {
+            let whose = via.as_deref().unwrap_or("The server");
+            self.note(format!("{whose} has {number} addresses; the first {MAX_ENDPOINTS} are used."));
+        }
+        if self.endpoints.len() < MAX_ENDPOINTS {
             self.endpoints.push(Endpoint { transport, addresses, via });
+        } else {
+            self.note(format!("DNS names more than {MAX_ENDPOINTS} servers; the others are not used."));
         }
     }
 

@@ -17,7 +17,7 @@ use crate::net::target::Transport;
 use crate::uri::ServerUri;
 use crate::ways::Ways;
 
-/// So many of the addresses that a name resolves to are used, in each family.
+/// Maximum number of a name's addresses that are asked, in each family.
 const MAX_ADDRESSES: usize = 4;
 
 /// Measures both families, or those that there is a way for. Each begins as soon as its own addresses are known: a name server that is silent
@@ -41,7 +41,12 @@ pub(super) async fn measure(servers: &[ServerUri], ways: &Ways, transport: Trans
     let is_named = servers.iter().any(|server| server.host.ip().is_none());
     let is_known = [&of_v4, &of_v6].iter().any(|resolved| !resolved.known.is_empty());
     let mut reports = Vec::new();
-    let mut notes = Vec::new();
+    let mut notes: Vec<String> = Vec::new();
+    for note in [&of_v4, &of_v6].into_iter().flat_map(|resolved| &resolved.notes) {
+        if !notes.contains(note) {
+            notes.push(note.clone());
+        }
+    }
     for (family, measured, resolved) in [(Family::Ipv4, v4, of_v4), (Family::Ipv6, v6, of_v6)] {
         match measured {
             Ok(Some(report)) => reports.push(report),
@@ -75,6 +80,8 @@ struct Resolved {
     failed: Vec<String>,
     /// Names that have no address of the family.
     absent: Vec<String>,
+    /// What of DNS' answers is not used.
+    notes: Vec<String>,
 }
 
 async fn resolve(family: Family, servers: &[ServerUri], ways: &Ways, transport: Transport) -> Resolved {
@@ -83,7 +90,15 @@ async fn resolve(family: Family, servers: &[ServerUri], ways: &Ways, transport: 
     let mut resolved = Resolved::default();
     for server in servers {
         match ways.discover_choosing(server, &choice).await {
-            Ok(discovered) => resolved.known.push(discovered.attempts().map(|(_, address)| address).collect()),
+            Ok(discovered) => {
+                let addresses: Vec<SocketAddr> = discovered.attempts().map(|(_, address)| address).collect();
+                resolved.notes.extend(discovered.notes);
+                if addresses.len() > MAX_ADDRESSES {
+                    let number = addresses.len();
+                    resolved.notes.push(format!("{server} has {number} addresses of {family}; the first {MAX_ADDRESSES} are asked."));
+                }
+                resolved.known.push(addresses);
+            }
             Err(error @ DiscoveryError::NoAddress(_)) => resolved.absent.push(format!("{server}: {error}")),
             Err(error) => resolved.failed.push(format!("{server}: {error}")),
         }

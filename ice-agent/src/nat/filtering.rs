@@ -88,7 +88,8 @@ async fn test<N: Network>(
     let least = (MAX_CHANCE_AT_ORIGIN.ln() / share.ln()).ceil() as u32;
     let trial = session.trial(&mut probe, control, question, &mut silence, least).await;
     Ok(match trial {
-        Trial::Silent(evidence) => Found::Closed(evidence.chance),
+        // Whichever of the two ways is the worse one.
+        Trial::Silent(evidence) => Found::Closed(evidence.chance.max(share.powi(evidence.requests.cast_signed()))),
         trial => not_silent(session, trial, origin),
     })
 }

@@ -43,8 +43,16 @@ pub struct BaseUrl {
 
 /// The text is no such URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not of the form http[s]://host[:port][/path]")]
+#[error("{} is not of the form http[s]://host[:port][/path]", shown(.0))]
 pub struct BadBaseUrl(String);
+
+/// A URL for an error: without the user and the password that people write before `@`.
+fn shown(url: &str) -> String {
+    match url.rsplit_once('@') {
+        Some((_, host)) => format!("{:?} (user and password are not shown)", format!("…@{host}")),
+        None => format!("{url:?}"),
+    }
+}
 
 impl BaseUrl {
     const fn default_port(secure: bool) -> u16 {

@@ -7,9 +7,9 @@ pub enum UriError {
     /// `turn://host`, as web addresses are written.
     #[error("{0:?}: the host follows the colon at once, without `//`")]
     Slashes(String),
-    /// `user@host`: these URIs carry no credentials.
-    #[error("{0:?}: no user name stands in such a URI; see --username and --password-file")]
-    User(String),
+    /// `user@host`: these URIs carry no credentials. They are not shown: there may be a password.
+    #[error("no user name stands in such a URI; see --username and --password-file")]
+    User,
     /// There is no host at all.
     #[error("{0:?} names no host")]
     NoHost(String),

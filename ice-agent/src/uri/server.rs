@@ -88,6 +88,10 @@ impl FromStr for ServerUri {
     type Err = UriError;
 
     fn from_str(text: &str) -> Result<Self, UriError> {
+        // First of all: no other error may show what stands before it.
+        if text.contains('@') {
+            return Err(UriError::User);
+        }
         let (scheme, rest) = text.split_once(':').ok_or_else(|| UriError::Scheme(text.into()))?;
         let (scheme, secure) = match scheme.to_ascii_lowercase().as_str() {
             "stun" => (Scheme::Stun, false),
@@ -132,9 +136,6 @@ fn protocol(query: &str, secure: bool) -> Result<Protocol, UriError> {
 fn host_and_port(authority: &str) -> Result<(Host, Option<u16>), UriError> {
     if authority.starts_with("//") {
         return Err(UriError::Slashes(authority.into()));
-    }
-    if authority.contains('@') {
-        return Err(UriError::User(authority.into()));
     }
     if authority.contains(['/', '#']) {
         return Err(UriError::Path(authority.into()));
@@ -298,7 +299,7 @@ mod tests {
             ("http:example.org", |e| matches!(e, UriError::Scheme(_))),
             (":example.org", |e| matches!(e, UriError::Scheme(_))),
             ("turn://host", |e| matches!(e, UriError::Slashes(_))),
-            ("turn:user@host", |e| matches!(e, UriError::User(_))),
+            ("turn:user@host", |e| matches!(e, UriError::User)),
             ("turn:", |e| matches!(e, UriError::NoHost(_))),
             ("turn::3478", |e| matches!(e, UriError::NoHost(_))),
             ("turn:?transport=udp", |e| matches!(e, UriError::NoHost(_))),

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 
 from aiortc import AudioStreamTrack, RTCSessionDescription
@@ -105,9 +106,14 @@ async def main():
             await peer.accept((await heard())["description"])
             await peer.answer()
             say({"description": peer.description()})
-        say({"seen": await peer.seen()})
+        seen, end = asyncio.ensure_future(peer.seen()), asyncio.ensure_future(heard())
+        await asyncio.wait((seen, end), return_when=asyncio.FIRST_COMPLETED)
+        if not seen.done():
+            # The test that started this program has ended.
+            os._exit(1)
+        say({"seen": seen.result()})
         # The other may not be done.
-        await heard()
+        await end
     finally:
         await peer.connection.close()
 

@@ -6,7 +6,11 @@ import { createInterface } from "node:readline";
 // Loads a package of package-lock.json from where `cargo xtask` has installed it.
 export const installed = createRequire(`${process.env.NODE_PACKAGES}/`);
 
-const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+const input = createInterface({ input: process.stdin });
+const lines = input[Symbol.asyncIterator]();
+let isSeen = false;
+// The end of the test that started this program ends it, too, wherever it waits.
+input.once("close", () => isSeen || process.exit(1));
 
 // The next line; nothing when there is none.
 async function heard() {
@@ -28,7 +32,9 @@ export async function speak(start) {
   } else {
     say({ description: await peer.answer((await heard()).description) });
   }
-  say({ seen: await peer.seen() });
+  const seen = await peer.seen();
+  isSeen = true;
+  say({ seen });
   // The other may not be done.
   await heard();
   await peer.close();

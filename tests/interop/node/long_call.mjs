@@ -1,7 +1,7 @@
 // Two WebRTC endpoints of werift that may use relayed candidates only, and a data channel between them for as long as the test wants.
 //
-// Writes "up" when messages pass, and reads a line when enough time has passed. Then prints one line of JSON: whether messages still pass, in
-// order, and over which candidates. The password comes from the environment (TURN_PASSWORD).
+// Writes "up" when messages pass, and reads a line when enough time has passed; the end of its input ends it. Then prints one line of
+// JSON: whether messages still pass, in order, and over which candidates. The password comes from the environment (TURN_PASSWORD).
 
 import { createInterface } from "node:readline";
 
@@ -11,6 +11,12 @@ const { RTCPeerConnection } = installed("werift");
 
 // Messages a second.
 const PACE = 50;
+
+// The end of the test that started this program ends it, too, wherever it waits.
+const lines = createInterface({ input: process.stdin });
+let isTold = false;
+const isTime = new Promise((resolve) => lines.once("line", () => resolve((isTold = true))));
+lines.once("close", () => isTold || process.exit(1));
 
 const [url, username, needed] = [process.argv[2], process.argv[3], Number(process.argv[4])];
 
@@ -46,7 +52,7 @@ const until = async (count) => {
 };
 await until(needed);
 process.stdout.write("up\n");
-await new Promise((resolve) => createInterface({ input: process.stdin }).once("line", resolve));
+await isTime;
 await until(sent + needed);
 clearInterval(ticker);
 const types = [caller, callee].flatMap(({ iceTransports }) =>

@@ -57,7 +57,19 @@ func (s speaker) run(settings settings) error {
 	if err != nil {
 		return err
 	}
-	seen, err := peer.seen()
+	ended, complete := make(chan error, 1), make(chan error, 1)
+	go func() { ended <- s.lines.Decode(&line{}) }()
+	var seen seen
+	go func() {
+		var err error
+		seen, err = peer.seen()
+		complete <- err
+	}()
+	select {
+	case <-ended:
+		return errors.New("the test that started this program has ended")
+	case err = <-complete:
+	}
 	if err != nil {
 		return err
 	}
@@ -65,7 +77,7 @@ func (s speaker) run(settings settings) error {
 		return err
 	}
 	// The other may not be done.
-	if err = s.lines.Decode(&line{}); !errors.Is(err, io.EOF) {
+	if err = <-ended; !errors.Is(err, io.EOF) {
 		return err
 	}
 	return nil

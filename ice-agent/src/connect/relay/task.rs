@@ -86,6 +86,9 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
             Ok(discovered) => discovered,
             Err(error) => return self.trouble("resolve", None, error.to_string()).await,
         };
+        for note in &discovered.notes {
+            self.trouble("resolve", None, note.clone()).await;
+        }
         let mut tried = Tried::default();
         if self.allocate_at(&discovered, &mut tried).await {
             return;
