@@ -214,7 +214,9 @@ impl BatchReceiver {
         // SAFETY: each header was just pointed at a name, a vector, a control buffer and bytes of `self`, disjoint from all others, which live
         // through the call.
         let count = unsafe {
-            libc::recvmmsg(self.socket.as_raw_fd(), frame.headers.as_mut_ptr(), BATCH as u32, libc::MSG_DONTWAIT, ptr::null_mut())
+            // musl's flags are unsigned.
+            let flags = libc::MSG_DONTWAIT as _;
+            libc::recvmmsg(self.socket.as_raw_fd(), frame.headers.as_mut_ptr(), BATCH as u32, flags, ptr::null_mut())
         };
         if count >= 0 {
             self.count = count as usize;

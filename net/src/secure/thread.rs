@@ -109,11 +109,12 @@ fn wait(letters: &mailbox::Receiver<Envelope>, patience: Duration) {
 /// The kernel's threads have priorities of their own. As an idle-time thread it makes way the moment that a worker wakes, which a nice value
 /// alone does not do: a packet would wait for its slice to end. A failure leaves the priority of the others.
 fn lower_priority() {
-    let parameters = libc::sched_param { sched_priority: 0 };
-    // SAFETY: `parameters` outlives the call, and the others take no pointer.
+    // The kernel's `struct sched_param` is this one number; musl's has more fields.
+    let priority: libc::c_int = 0;
+    // SAFETY: `priority` outlives the call, and the others take no pointer.
     unsafe {
         libc::setpriority(libc::PRIO_PROCESS, libc::gettid() as libc::id_t, NICE);
         // Not by the C library's function: musl's does nothing.
-        libc::syscall(libc::SYS_sched_setscheduler, 0, libc::SCHED_IDLE, &raw const parameters);
+        libc::syscall(libc::SYS_sched_setscheduler, 0, libc::SCHED_IDLE, &raw const priority);
     }
 }
