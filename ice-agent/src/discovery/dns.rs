@@ -196,8 +196,8 @@ impl Dns {
             found = &mut v4 => (found, false),
         };
         let other = async { if is_v6 { v4.await } else { v6.await } };
-        // Deviation: RFC 8305 §3: where AAAA comes first, A is waited for the 50 ms, too, so that whoever tries the addresses has both if
-        // both are there.
+        // Deviation: RFC 8305 §3: where AAAA comes first, A is waited for the 50 ms, too, so that both families can be tried if both are
+        // there.
         let is_positive = first.as_ref().is_ok_and(|found| !found.records.is_empty());
         // Only addresses are worth going on with: without any, the other family is all that there can be.
         let other = if is_positive { tokio::time::timeout(RESOLUTION_DELAY, other).await.ok() } else { Some(other.await) };
