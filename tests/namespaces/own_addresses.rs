@@ -134,11 +134,14 @@ impl Host {
     }
 }
 
-/// Whether a listener answers a client of this host itself.
+/// Whether a listener answers a client of this host itself. It asks again: the kernel makes the route to a new IPv6 address a moment after it has
+/// taken the address, even without duplicate address detection.
 fn answers(server: SocketAddr) -> bool {
     let any: IpAddr = if server.is_ipv4() { [0; 4].into() } else { [0_u16; 8].into() };
     let socket = UdpSocket::bind((any, 0)).unwrap();
-    socket.set_read_timeout(Some(LONG)).unwrap();
-    socket.send_to(BINDING, server).unwrap();
-    socket.recv(&mut [0; 512]).is_ok()
+    socket.set_read_timeout(Some(LONG / 50)).unwrap();
+    (0..50).any(|_| {
+        socket.send_to(BINDING, server).unwrap();
+        socket.recv(&mut [0; 512]).is_ok()
+    })
 }
