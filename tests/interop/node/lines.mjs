@@ -9,8 +9,6 @@ export const installed = createRequire(`${process.env.NODE_PACKAGES}/`);
 const input = createInterface({ input: process.stdin });
 const lines = input[Symbol.asyncIterator]();
 let isSeen = false;
-// The end of the test that started this program ends it, too, wherever it waits.
-input.once("close", () => isSeen || process.exit(1));
 
 // The next line; nothing when there is none.
 async function heard() {
@@ -24,6 +22,8 @@ function say(line) {
 
 // `start` makes the endpoint from the settings.
 export async function speak(start) {
+  // The end of the test that started this program ends it, too, wherever it waits.
+  input.once("close", () => isSeen || process.exit(1));
   const settings = await heard();
   const peer = await start(settings);
   if (settings.role === "caller") {
