@@ -18,7 +18,7 @@ pub(super) fn overlay(
     keys: &[String],
     problems: &mut Vec<Problem>,
 ) {
-    let ours = ours(prefix, variables, problems);
+    let ours = ours(prefix, variables, keys, problems);
     let services = Services::of(prefix, &ours);
     for (name, value) in ours {
         let rest = &name[prefix.len() + 1..];
@@ -45,9 +45,14 @@ pub(super) fn overlay(
     }
 }
 
-/// The variables of the prefix, sorted, so that LISTEN__0 comes before LISTEN__1 whatever the order of the environment. One whose name is
-/// nearly of the prefix is a problem: nothing reads it.
-fn ours(prefix: &str, variables: impl IntoIterator<Item = (OsString, OsString)>, problems: &mut Vec<Problem>) -> Vec<(String, OsString)> {
+/// The variables of the prefix, sorted, so that LISTEN__0 comes before LISTEN__1 whatever the order of the environment. One that is meant
+/// for a key but starts in small letters is a problem: nothing reads it.
+fn ours(
+    prefix: &str,
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+    keys: &[String],
+    problems: &mut Vec<Problem>,
+) -> Vec<(String, OsString)> {
     let start = format!("{prefix}_");
     let mut ours = Vec::new();
     for (name, value) in variables {
@@ -55,7 +60,7 @@ fn ours(prefix: &str, variables: impl IntoIterator<Item = (OsString, OsString)>,
         let is_text = name.to_str().is_some();
         if is_text && shown.starts_with(&start) {
             ours.push((shown, value));
-        } else if shown.to_uppercase().starts_with(&start) {
+        } else if names_a_key(&shown.to_uppercase(), &start, keys) {
             let what = if is_text { "the name starts with small letters, and nothing reads it" } else { "the name is no UTF-8 text" };
             let hint = format!("variables start with {start}");
             problems.push(Problem::new("", what).hint(hint).at(Origin::Environment(shown)));
@@ -63,6 +68,13 @@ fn ours(prefix: &str, variables: impl IntoIterator<Item = (OsString, OsString)>,
     }
     ours.sort();
     ours
+}
+
+/// Whether a name, in capitals, is one of a key's. Another program may have variables that only start alike, as `turnd_version`.
+fn names_a_key(capitals: &str, start: &str, keys: &[String]) -> bool {
+    let is_section = |section: &str| keys.iter().any(|key| key.split('.').next() == Some(section));
+    let Some(rest) = capitals.strip_prefix(start) else { return false };
+    rest == "CONFIG" || rest.split("__").next().is_some_and(|section| is_section(&section.to_lowercase()))
 }
 
 /// The key that a variable names: small letters, except where the schema has a name of the operator's.

@@ -150,7 +150,8 @@ fn by_family(outer: &[IpAddr], (key, among): (&str, &str), bound: &[IpAddr]) -> 
             (Some(&inner), None) if pairs.insert(inner, outer).is_none() => {}
             (None, _) => {
                 let what = format!("there is no address of the family of {outer} among {among}");
-                problems.push(Problem::new(key, what).hint(format!("add one to {among}")));
+                let hint = format!("add one to {among}, or write which it belongs to: external = {{ \"<inner>\" = \"{outer}\" }}");
+                problems.push(Problem::new(key, what).hint(hint));
             }
             _ => {
                 let what = format!("it is not clear which of {among} {outer} belongs to");

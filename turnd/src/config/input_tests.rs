@@ -130,6 +130,7 @@ fn h56_a_variable_of_ours_is_read_or_refused() {
     refused(variables(&[("TURND_PORT", "3479")]), &["environment variable TURND_PORT", "unknown key"]);
     refused(variables(&[("TURND_AUTH__USER", "x")]), &["environment variable TURND_AUTH__USER", "unknown key"]);
     refused(variables(&[("turnd_realm", "example.net")]), &["environment variable turnd_realm", "small letters", "TURND_"]);
+    assert!(variables(&[("turnd_version", "4.18")]).is_ok(), "another program's variable, which names no key");
     refused(variables(&[("TURND_config", "/etc/turnd.toml")]), &["environment variable TURND_config", "unknown key"]);
 }
 
