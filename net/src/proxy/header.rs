@@ -68,7 +68,12 @@ pub fn is_header(bytes: &[u8]) -> bool {
 pub fn parse(bytes: &[u8]) -> Result<Parsed, Fault> {
     let known = bytes.len().min(SIGNATURE.len());
     if bytes[..known] != SIGNATURE[..known] {
-        return Err(if bytes.starts_with(VERSION_1) { Fault::Version1 } else { Fault::Missing });
+        return match bytes {
+            _ if bytes.starts_with(VERSION_1) => Err(Fault::Version1),
+            // The reason must not depend on how the bytes were cut on their way.
+            _ if VERSION_1.starts_with(bytes) => Ok(Parsed::Wanted(FIXED)),
+            _ => Err(Fault::Missing),
+        };
     }
     let Some((fixed, rest)) = bytes.split_first_chunk::<FIXED>() else {
         return Ok(Parsed::Wanted(FIXED));
@@ -194,6 +199,7 @@ mod tests {
             (&b"\x16\x03\x01"[..], Missing),
             (b"PROXY TCP4 192.0.2.1 198.51.100.7 1 2\r\n", Version1),
             (b"POST / HTTP/1.1\r\n", Missing),
+            (b"PRO\r\n", Missing),
             (b"\r\n\r\n\0\r\nQUIX\n", Missing),
             (&header(0x11, 0x11, &V4), Malformed),
             (&header(0x22, 0x11, &V4), Malformed),
