@@ -1,14 +1,14 @@
 //! `[admin]`: the keys, and when a token is asked for.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
-use crate::config::{Problem, Secret, one_of};
+use crate::config::{Listen, Problem, Secret, Transport, one_of};
 
 /// Where to listen, or nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,19 @@ impl fmt::Display for AdminListen {
 impl<'de> Deserialize<'de> for AdminListen {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+impl AdminSettings {
+    /// Whether the admin listener's socket would be in the way of `listen`'s: the same address, or the port of a TCP listener on every address.
+    #[must_use]
+    pub fn clashes_with(&self, listen: &Listen) -> bool {
+        let Some(admin) = self.listen else { return false };
+        let is_wide = |ip: IpAddr| ip.is_unspecified() && ip.is_ipv4() == admin.is_ipv4();
+        let is_stream = listen.has(Transport::Tcp) || listen.has(Transport::Tls);
+        let same_family = listen.address.is_ipv4() == admin.is_ipv4();
+        let covers = same_family && is_stream && (is_wide(listen.address.ip()) || is_wide(admin.ip()));
+        listen.address == admin || (listen.address.port() == admin.port() && covers)
     }
 }
 

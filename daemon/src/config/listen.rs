@@ -74,8 +74,17 @@ pub struct Listen {
 #[serde(deny_unknown_fields)]
 pub struct ProxyProtocol {
     /// Whose headers are taken, and required.
-    #[serde(deserialize_with = "networks")]
+    #[serde(deserialize_with = "proxies")]
     pub trusted: Vec<IpNet>,
+}
+
+/// An empty list would read as a listener behind proxies and serve as one without.
+fn proxies<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let trusted = networks(deserializer)?;
+    match trusted.is_empty() {
+        true => Err(D::Error::custom("no proxy is named; name your proxies' addresses, or leave proxy_protocol out")),
+        false => Ok(trusted),
+    }
 }
 
 fn udp_and_tcp() -> Vec<Transport> {

@@ -281,9 +281,17 @@ mod tests {
     fn what_is_no_proxy_is_refused_and_no_password_shown() {
         assert_eq!(parse("socks5://h:1080"), Err(BadProxy::Scheme("socks5".into())));
         assert_eq!(parse("https://h:443"), Err(BadProxy::Scheme("https".into())));
-        for bad in
-            ["", "http://", "http://h:port", "http://h:70000", "http://u:s3cret@", "http://h/path", "http://u%4:s3cret@h", "http://a b"]
-        {
+        for bad in [
+            "",
+            "http://",
+            "http://h:port",
+            "http://h:70000",
+            "http://u:s3cret@",
+            "http://u:s3cret@h:99999",
+            "http://h/path",
+            "http://u%4:s3cret@h",
+            "http://a b",
+        ] {
             let error = parse(bad).expect_err(bad);
             assert!(!error.to_string().contains("s3cret"), "{error}");
         }

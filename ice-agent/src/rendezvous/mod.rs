@@ -73,13 +73,13 @@ pub struct Args {
     #[arg(long, value_name = "PREFIX", value_parser = network)]
     pub trust_proxy_protocol: Vec<IpNet>,
     /// Maximum number of rooms.
-    #[arg(long, value_name = "N", default_value_t = Limits::default().rooms)]
+    #[arg(long, value_name = "N", default_value_t = Limits::default().rooms, value_parser = at_least_one)]
     pub max_rooms: usize,
     /// Maximum number of seats that one client address (IPv6: one /64) holds; four times as many for its /24 (IPv6: /48).
-    #[arg(long, value_name = "N", default_value_t = Limits::default().seats_per_prefix)]
+    #[arg(long, value_name = "N", default_value_t = Limits::default().seats_per_prefix, value_parser = at_least_one)]
     pub max_seats_per_address: usize,
     /// Maximum number of signals waiting for one member.
-    #[arg(long, value_name = "N", default_value_t = Limits::default().signals)]
+    #[arg(long, value_name = "N", default_value_t = Limits::default().signals, value_parser = at_least_one)]
     pub max_signals: usize,
     /// Seconds after which a room is closed, whatever happens in it.
     #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().lifetime.as_secs())]
@@ -143,12 +143,22 @@ fn path(text: &str) -> Result<String, String> {
 }
 
 /// An address or a network; an IPv4 address in IPv6's clothes is the IPv4 address.
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("with 0 nobody can meet; the minimum is 1".into()),
+        Ok(number) => Ok(number),
+        Err(_) => Err("a number is needed".into()),
+    }
+}
+
 fn network(text: &str) -> Result<IpNet, String> {
     let address = || text.parse::<std::net::IpAddr>().ok().map(|address| IpNet::from(address.to_canonical()));
     match text.parse::<IpNet>().ok().or_else(address) {
         Some(IpNet::V6(network)) if network.addr().to_ipv4_mapped().is_some() => {
             Err(format!("{text}: write the IPv4 network, as in 192.0.2.0/24"))
         }
+        Some(network) if network.prefix_len() == 0 => Err("everybody would be trusted; name your proxies' addresses".into()),
+        Some(network) if network != network.trunc() => Err(format!("it has bits behind its prefix; write {}", network.trunc())),
         Some(network) => Ok(network),
         None => Err("an address or a network is needed, as in 192.0.2.1 or 192.0.2.0/24".into()),
     }
@@ -179,10 +189,17 @@ mod tests {
     }
 
     #[test]
+    fn h44_limits_that_keep_everybody_out_and_trust_in_everybody_are_refused() {
+        assert!(network("0.0.0.0/0").is_err() && network("::/0").is_err());
+        assert_eq!((at_least_one("1"), at_least_one("0").is_err(), at_least_one("x").is_err()), (Ok(1), true, true));
+    }
+
+    #[test]
     fn h54_a_network_has_one_form() {
         assert_eq!(network("::ffff:192.0.2.1").unwrap().to_string(), "192.0.2.1/32");
         assert_eq!(network("192.0.2.0/24").unwrap().to_string(), "192.0.2.0/24");
         assert!(network("::ffff:10.0.0.0/104").unwrap_err().contains("write the IPv4 network"));
         assert!(network("proxy.example").is_err());
+        assert!(network("10.0.0.1/8").unwrap_err().contains("write 10.0.0.0/8"));
     }
 }

@@ -55,10 +55,10 @@ fn noted<T>(outcome: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Op
 }
 
 fn admin_problem(listen: &[Listen], discovery: &[NatDiscovery], admin: Option<&AdminSettings>) -> Option<Problem> {
-    let admin = admin?.listen?;
-    let endpoints = discovery.iter().flat_map(NatDiscovery::endpoints);
-    let mut all = listen.iter().map(|listen| listen.address).chain(endpoints);
-    all.any(|address| address == admin).then(|| {
+    let settings = admin?;
+    let admin = settings.listen?;
+    let is_alternate = discovery.iter().flat_map(NatDiscovery::endpoints).any(|address| address == admin);
+    (is_alternate || listen.iter().any(|listen| settings.clashes_with(listen))).then(|| {
         let what = format!("{admin} is listened on for STUN too");
         Problem::new("admin.listen", what).hint("give each a port of its own")
     })

@@ -159,6 +159,7 @@ fn h44_keys_and_listeners_that_cannot_be_meant_are_refused() {
     refused(&["--set", "alternate_port=1"], &["did you mean nat_discovery.alternate_port?"]);
     refused(&["--set", "listen.0.address=1.2.3.4:5", "--set", "listen.0.transports=tls"], &["listen[0].transports", "needs a certificate"]);
     refused(&["--listen", "127.0.0.1:9642"], &["admin.listen", "too"]);
+    refused(&["--listen", "0.0.0.0:9642"], &["admin.listen", "too"]);
     refused(&["--set", "limits.tcp_idle_timeout=1ms"], &["limits.tcp_idle_timeout"]);
     let error = configure(&[], &[("STUND_LIMITS__TCP_IDLE_TIMOUT", "5s")]).unwrap_err();
     assert!(error.contains("did you mean STUND_LIMITS__TCP_IDLE_TIMEOUT?"), "{error}");

@@ -165,3 +165,24 @@ fn h56_secrets_keep_no_blanks_line_ends_or_second_lines() {
         }
     }
 }
+
+#[test]
+fn h56_a_name_or_a_password_of_redis_is_written_once() {
+    let store = |url: &str, more: &[&str]| {
+        let url = format!("store.url={url}");
+        let key = "store.fleet_key=00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+        with(&[&["--set", url.as_str(), "--set", "store.node_id=one", "--set", key][..], more].concat())
+    };
+    let (name, password) = (["--set", "store.username=turn"], ["--set", "store.password=pw"]);
+    for (url, more, twice) in [
+        ("redis://turn:other@127.0.0.1", &name, "store.username"),
+        ("redis://turn:other@127.0.0.1", &password, "store.password"),
+        ("redis://:other@127.0.0.1/0", &password, "store.password"),
+    ] {
+        let problem = store(url, more).unwrap_err();
+        assert!(problem.contains(twice) && problem.contains("keep one of the two") && !problem.contains("other"), "{problem}");
+    }
+    for (url, more) in [("redis://turn@127.0.0.1", &password), ("redis://:other@127.0.0.1", &name), ("redis://127.0.0.1", &password)] {
+        assert!(store(url, more).is_ok(), "{url}");
+    }
+}

@@ -270,7 +270,9 @@ fn h44_relay_ports_must_be_such_as_may_be_lent() {
 fn h44_listeners_that_cannot_be_meant_are_refused() {
     refused(with(&["--listen", "203.0.113.7:3478,203.0.113.7:3478"]), &["listen[1].address", "named by an entry before"]);
     refused(with(&["--listen", "203.0.113.7:0"]), &["listen[0].address", "port 0"]);
-    refused(with(&["--listen", "127.0.0.1:9641"]), &["admin.listen too"]);
+    refused(with(&["--listen", "127.0.0.1:9641"]), &["listen[0].address", "admin.listen"]);
+    refused(with(&["--listen", "0.0.0.0:9641"]), &["listen[0].address", "0.0.0.0:9641", "admin.listen (127.0.0.1:9641)"]);
+    assert!(with(&["--listen", "[::]:9641"]).is_ok(), "an IPv6 socket of ours takes no IPv4");
     let transports = |names: &str| with(&["--set", "listen.0.address=203.0.113.7:3478", "--set", &format!("listen.0.transports={names}")]);
     refused(transports("tls"), &["listen[0].transports", "tls needs a certificate", "tls.certificate"]);
     refused(transports("udp,dtls"), &["listen[0].transports", "dtls needs a certificate"]);
@@ -309,6 +311,7 @@ fn h44_a_proxy_is_somebody_and_no_header_stands_before_dtls() {
     };
     let good = listen("proxy_protocol = { trusted = [\"10.0.0.0/8\", \"2001:db8::1/128\"] }").unwrap();
     assert_eq!(good.listen[0].proxy_protocol.trusted.len(), 2);
+    refused(listen("proxy_protocol = { trusted = [] }"), &["proxy_protocol.trusted", "no proxy is named"]);
     refused(listen("proxy_protocol = { trusted = [\"0.0.0.0/0\"] }"), &["listen[0].proxy_protocol.trusted", "everybody"]);
     let dtls = "transports = [\"udp\", \"dtls\"], proxy_protocol = { trusted = [\"10.0.0.0/8\"] }";
     refused(listen(dtls), &["listen[0].proxy_protocol", "DTLS"]);
