@@ -48,6 +48,7 @@ pub struct WayArgs {
     #[arg(long)]
     pub no_proxy: bool,
     /// Replace addresses, names of hosts and users, and files by placeholders in everything that is printed, for a report that can be shared.
+    /// The link for the other side of `connect` stays whole.
     #[arg(long)]
     pub redact: bool,
 }

@@ -59,7 +59,7 @@ fn clash(ports: &RangeInclusive<u16>, addresses: &[IpAddr], has_store: bool, hos
     let reason = if has_store {
         "a call goes on after a restart only if nobody has taken its port meanwhile"
     } else if held.count() * 100 >= ports.len() {
-        "other programs hold one in a hundred of them now"
+        "other programs hold at least one in a hundred of them now"
     } else if ports.len() < FEW && overlap.len() * 2 >= ports.len() {
         "they are few"
     } else {
