@@ -92,7 +92,7 @@ fn h50_a_stop_accounts_for_every_allocation_once_and_what_is_restored_goes_on() 
 
     // No end comes twice, and the one that goes on is counted on.
     relay.service.start_again();
-    assert_eq!(relay.service.metric("turnd_store_records_restored_total"), 1, "{}", relay.service.log());
+    relay.until_restored(1);
     let udp = &mut talkers[0];
     udp.path.send(&channel_data(0x4000, b"more"));
     assert_eq!(arrives(&peer).0, b"more");

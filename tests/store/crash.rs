@@ -46,7 +46,7 @@ fn outlive(workers: usize, count: usize) {
         assert!(resumed.saturating_duration_since(back) < BOUND, "{} came back late", call.relayed);
     }
     let mut calls: Vec<Call> = talked.into_iter().map(|(call, _)| call).collect();
-    assert_eq!(relay.service.metric("turnd_store_records_restored_total"), count as u64);
+    relay.until_restored(count as u64);
     nonce_and_keys_are_still_good(&relay.service, &mut calls);
     // Each bound one more channel, so that each record was written anew, by the new process.
     lifetimes_go_on(&kept, &relay.until_written(&redis, &kept));

@@ -21,7 +21,7 @@ fn h47_records_that_are_lost_singly_are_written_again_and_a_policy_that_evicts_i
     relay.until_kept(&redis, &all);
     assert!((1..=4).contains(&relay.service.metric("turnd_store_records_missing_total")));
     relay.crash();
-    assert_eq!(relay.service.metric("turnd_store_records_restored_total"), 6, "{}", relay.service.log());
+    relay.until_restored(6);
     lives(calls, &relay);
     relay.service.end();
 }

@@ -117,7 +117,7 @@ fn h47_what_was_given_up_in_a_pause_of_redis_is_written_again_and_stays() {
     calls.swap_remove(0).close();
     relay.until_kept(&redis, &calls.iter().collect::<Vec<_>>());
     relay.crash();
-    assert_eq!(relay.service.metric("turnd_store_records_restored_total"), calls.len() as u64, "{}", relay.service.log());
+    relay.until_restored(calls.len() as u64);
     lives(calls, &relay);
     relay.service.end();
 }
@@ -171,7 +171,7 @@ impl Trouble {
         calls.pop().expect("there are some").close();
         relay.until_kept(&redis, &calls.iter().collect::<Vec<_>>());
         relay.crash();
-        assert_eq!(relay.service.metric("turnd_store_records_restored_total"), calls.len() as u64, "{}", relay.service.log());
+        relay.until_restored(calls.len() as u64);
         lives(calls, &relay);
         relay.service.end();
     }

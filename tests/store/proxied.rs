@@ -66,7 +66,7 @@ fn udp_clients_behind_a_proxy_go_on_after_a_crash_and_hear_their_peers_first() {
     let kept = records(&redis);
     assert!(kept.len() == usize::from(CLIENTS) && kept.iter().all(|record| record.proxy == proxy.local_addr().ok()), "{kept:?}");
     relay.crash();
-    assert_eq!(relay.service.metric("turnd_store_records_restored_total"), u64::from(CLIENTS), "{}", relay.service.log());
+    relay.until_restored(u64::from(CLIENTS));
 
     // Before a client has said anything, its peer is heard: at the proxy.
     let mut expected = BTreeSet::new();

@@ -70,6 +70,17 @@ impl Relay {
         }
     }
 
+    /// Waits until this many records are restored, late ones counted: the kernel may hold a port for a moment after a crash.
+    pub(crate) fn until_restored(&self, count: u64) {
+        let deadline = Instant::now() + PATIENCE;
+        let restored =
+            || ["total", "late_total"].map(|when| self.service.metric(&format!("turnd_store_records_restored_{when}"))).iter().sum::<u64>();
+        while restored() != count {
+            assert!(Instant::now() < deadline, "{} restored of {count}:\n{}", restored(), self.service.log());
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// Waits until each of these records was written anew, with a channel more, and gives them in the same order.
     pub(crate) fn until_written(&self, redis: &RedisServer, before: &[Record]) -> Vec<Record> {
         let deadline = Instant::now() + PATIENCE;

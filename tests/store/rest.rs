@@ -20,13 +20,13 @@ fn h49_after_a_restart_a_replaced_rest_secret_lets_in_none_of_its_holders() {
     let mut call = open(&relay, &format!("{}:alice", unix() + 3600)).expect("north has minted it");
     relay.until_kept(&redis, &[&call]);
     relay.crash();
-    assert_eq!(relay.service.metric("turnd_store_records_restored_total"), 1);
+    relay.until_restored(1);
     another(&mut call, 1).expect("north is the secret still");
     relay.until_kept(&redis, &[&call]);
     relay.service.kill();
     secrets.write("rest-secret", "south");
     relay.service.start_again();
-    assert_eq!(relay.service.metric("turnd_store_records_restored_total"), 1, "{}", relay.service.log());
+    relay.until_restored(1);
     let refused = another(&mut call, 2).expect_err("north is no secret any more");
     assert!(refused.to_string().contains("401"), "{refused}");
     relay.service.end();

@@ -43,7 +43,7 @@ fn h48_a_name_whose_server_lives_elsewhere_is_refused_and_can_be_taken_over_and_
     assert_eq!(first.service.get("/readyz").0, 200);
     first.until_kept(&redis, &calls.iter().collect::<Vec<_>>());
     first.crash();
-    assert_eq!(first.service.metric("turnd_store_records_restored_total"), 5, "{}", first.service.log());
+    first.until_restored(5);
     crate::damage::lives(calls, &first);
     first.service.end();
 }
