@@ -1,6 +1,6 @@
 //! What every program does at its terminal, in one place.
 //!
-//! - [`print`], [`answer`], [`complain`]: output that is written, or whose loss is told.
+//! - [`print()`], [`answer`], [`complain`]: output that is written, or whose loss is told.
 //! - [`parse`]: the flags, with `--help` and `--version` printed by the same writer, and errors that show no secret.
 //! - [`secret_line`]: what a secret's file may hold.
 //!

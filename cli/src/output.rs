@@ -59,10 +59,10 @@ pub fn print(text: impl fmt::Display) -> Result<(), Unwritten> {
     write(&mut io::stdout().lock(), format_args!("{text}"))
 }
 
-/// As [`print`], with a line end.
+/// As [`print()`], with a line end.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_line(text: impl fmt::Display) -> Result<(), Unwritten> {
     print(format_args!("{text}\n"))
 }

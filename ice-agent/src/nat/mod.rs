@@ -1,6 +1,6 @@
 //! `ice-agent nat`: what the NATs between this host and a STUN server do with UDP (RFC 5780 §4.3, §4.4), in both families.
 //!
-//! Silence is told as a filter, as blocked or as no hairpin only when the chance that it is loss is below 0.1 %: see [`loss`]. Otherwise the report
+//! Silence is told as a filter, as blocked or as no hairpin only when the chance that it is loss is below 0.1 %: see `loss`. Otherwise the report
 //! says `unknown`.
 //!
 //! Servers that have no other address (RFC 5780 §7.4, or RFC 3489's CHANGED-ADDRESS) tell less: two of them, whether the mapping is the same

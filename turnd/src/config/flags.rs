@@ -71,7 +71,7 @@ pub(crate) struct Insecure {
     #[arg(long = "insecure-allow-all-peers")]
     pub(crate) allow_all_peers: bool,
 
-    /// Allows listeners on 0.0.0.0 and [::] where the system does not tell which addresses are this host's: clients can then reach them
+    /// Allows listeners on all addresses (0.0.0.0, ::) where the system does not tell which addresses are this host's: clients can then reach them
     /// through the relay.
     #[arg(long = "insecure-wildcard-listeners")]
     pub(crate) wildcard_listeners: bool,
