@@ -211,8 +211,8 @@ struct Outage(Option<Instant>);
 impl Outage {
     /// The event for one more failure; none between the first and the last.
     fn note(&mut self, error: &HttpError) -> Option<RoomEvent> {
+        let is_first = self.0.is_none();
         let since = *self.0.get_or_insert_with(Instant::now);
-        let is_first = since.elapsed() < Duration::from_millis(1);
         if !is_passing(error) || since.elapsed() >= LOST_AFTER {
             Some(RoomEvent::Lost(error.to_string()))
         } else {
@@ -220,7 +220,7 @@ impl Outage {
         }
     }
 
-    fn is_over(&mut self) {
+    fn end(&mut self) {
         self.0 = None;
     }
 }
@@ -250,7 +250,7 @@ async fn post_all<E: From<RoomEvent>>(link: Arc<Link>, events: mpsc::Sender<E>) 
         let is_the_same = |said: &Said| said.conversation == conversation;
         match posted {
             Ok(()) => {
-                outage.is_over();
+                outage.end();
                 let mut said = link.said();
                 if is_the_same(&said) {
                     said.posted += count;
@@ -285,7 +285,7 @@ async fn poll_all<E: From<RoomEvent>>(link: Arc<Link>, events: mpsc::Sender<E>) 
         let batch = answer.and_then(|body| serde_json::from_slice(&body).map_err(|error| HttpError::Protocol(error.to_string())));
         let told = match batch {
             Ok(batch) => {
-                outage.is_over();
+                outage.end();
                 let news = ear.listen(&link, &batch);
                 if news.is_empty() {
                     // A rendezvous that does not hold the poll must not make us spin.
@@ -423,6 +423,9 @@ mod tests {
         let mut outage = Outage::default();
         let refused = HttpError::Io(std::io::ErrorKind::ConnectionRefused.into());
         assert!(matches!(outage.note(&refused), Some(RoomEvent::Trouble(_))), "told at once");
+        assert_eq!(outage.note(&refused), None, "and once");
+        outage.end();
+        assert!(matches!(outage.note(&refused), Some(RoomEvent::Trouble(_))), "the next outage is another one");
         let untrusted = HttpError::Tls(crate::net::OpenError::Handshake { protocol: "TLS", reason: "x".into() });
         assert!(matches!(outage.note(&untrusted), Some(RoomEvent::Lost(_))));
     }
