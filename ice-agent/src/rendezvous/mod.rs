@@ -142,7 +142,7 @@ fn path(text: &str) -> Result<String, String> {
     }
 }
 
-/// An address or a network; an IPv4 address in IPv6's clothes is the IPv4 address.
+/// A number that is not 0.
 fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("with 0 nobody can meet; the minimum is 1".into()),
@@ -151,6 +151,7 @@ fn at_least_one(text: &str) -> Result<usize, String> {
     }
 }
 
+/// An address or a network; a single IPv4-mapped address is read as the IPv4 address.
 fn network(text: &str) -> Result<IpNet, String> {
     let address = || text.parse::<std::net::IpAddr>().ok().map(|address| IpNet::from(address.to_canonical()));
     match text.parse::<IpNet>().ok().or_else(address) {
