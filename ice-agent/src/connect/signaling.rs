@@ -264,11 +264,10 @@ async fn post_all<E: From<RoomEvent>>(link: Arc<Link>, events: mpsc::Sender<E>) 
                 }
             }
             Err(error) => {
-                if let Some(event) = outage.note(&error) {
-                    let is_lost = matches!(event, RoomEvent::Lost(_));
-                    if events.send(event.into()).await.is_err() || is_lost {
-                        return;
-                    }
+                if let Some(event) = outage.note(&error)
+                    && !tell(&events, event).await
+                {
+                    return;
                 }
                 tokio::time::sleep(RETRY_PAUSE).await;
             }
@@ -277,7 +276,7 @@ async fn post_all<E: From<RoomEvent>>(link: Arc<Link>, events: mpsc::Sender<E>) 
 }
 
 async fn poll_all<E: From<RoomEvent>>(link: Arc<Link>, events: mpsc::Sender<E>) {
-    let mut ear = Ear { after: 0, peer: Peer::Absent, rejoined: false, heard: None };
+    let mut ear = Ear::new();
     let mut outage = Outage::default();
     loop {
         let what = format!("signals?after={}&wait={}&peer={}", ear.after, LONGEST_WAIT.as_secs(), ear.peer);
@@ -299,7 +298,7 @@ async fn poll_all<E: From<RoomEvent>>(link: Arc<Link>, events: mpsc::Sender<E>) 
                 match join(&link.http, &link.key).await {
                     Ok(joined) => {
                         *link.seat() = joined;
-                        ear = Ear { after: 0, peer: Peer::Absent, rejoined: true, heard: None };
+                        ear = Ear { rejoined: true, ..Ear::new() };
                         Vec::new()
                     }
                     Err(error) => outage.note(&error).into_iter().collect(),
@@ -312,12 +311,17 @@ async fn poll_all<E: From<RoomEvent>>(link: Arc<Link>, events: mpsc::Sender<E>) 
             }
         };
         for event in told {
-            let is_lost = matches!(event, RoomEvent::Lost(_));
-            if events.send(event.into()).await.is_err() || is_lost {
+            if !tell(&events, event).await {
                 return;
             }
         }
     }
+}
+
+/// Tells the call; whether to go on: the rendezvous is not lost, and the call not over.
+async fn tell<E: From<RoomEvent>>(events: &mpsc::Sender<E>, event: RoomEvent) -> bool {
+    let is_lost = matches!(event, RoomEvent::Lost(_));
+    events.send(event.into()).await.is_ok() && !is_lost
 }
 
 /// The state of listening.
@@ -330,6 +334,11 @@ struct Ear {
 }
 
 impl Ear {
+    /// Nothing has been heard yet.
+    fn new() -> Self {
+        Self { after: 0, peer: Peer::Absent, rejoined: false, heard: None }
+    }
+
     fn listen(&mut self, link: &Link, batch: &Batch) -> Vec<RoomEvent> {
         let mut news = Vec::new();
         self.after = batch.last;
@@ -378,10 +387,6 @@ mod tests {
         Link { http, key, agent, seat, said: Mutex::default(), more: Notify::new() }
     }
 
-    fn ear() -> Ear {
-        Ear { after: 0, peer: Peer::Absent, rejoined: false, heard: None }
-    }
-
     fn batch(last: u64, peer: Peer, signals: Vec<String>) -> Batch {
         Batch { signals, last, peer }
     }
@@ -389,7 +394,7 @@ mod tests {
     #[test]
     fn a_rendezvous_that_repeats_reflects_or_invents_is_not_believed() {
         let (ours, theirs) = (link(1), link(2));
-        let mut ear = ear();
+        let mut ear = Ear::new();
         let first = theirs.seal(1, DONE);
         let news = ear.listen(&ours, &batch(3, Peer::Present(2), vec![first.clone(), ours.seal(1, DONE), "AAAA".into()]));
         let came = RoomEvent::Peer { peer: Peer::Present(2), rejoined: false };
@@ -402,7 +407,7 @@ mod tests {
     #[test]
     fn last_words_are_heard_before_the_leaving() {
         let (ours, theirs) = (link(1), link(2));
-        let mut ear = ear();
+        let mut ear = Ear::new();
         ear.listen(&ours, &batch(0, Peer::Present(2), Vec::new()));
         let news = ear.listen(&ours, &batch(1, Peer::Left, vec![theirs.seal(1, DONE)]));
         assert!(matches!(news[..], [RoomEvent::Signal { .. }, RoomEvent::Peer { peer: Peer::Left, .. }]), "{news:?}");
