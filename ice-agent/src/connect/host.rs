@@ -6,6 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use if_addrs::{IfOperStatus, Interface};
 use tokio::net::UdpSocket;
 
+use crate::discovery::source;
+
 /// Most sockets: a host with hundreds of addresses would flood its peer with pairs.
 const MAX_SOCKETS: usize = 16;
 
@@ -77,14 +79,6 @@ fn default_addresses(loopback: bool) -> Vec<IpAddr> {
 
 /// Documentation addresses. Nothing is sent to them.
 const ELSEWHERE: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))];
-
-/// The address that datagrams to `destination` would come from: connecting a UDP socket sends nothing.
-fn source(destination: IpAddr) -> Option<IpAddr> {
-    let any: IpAddr = if destination.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let socket = std::net::UdpSocket::bind((any, 0)).ok()?;
-    socket.connect((destination, 9)).ok()?;
-    socket.local_addr().ok().map(|local| local.ip())
-}
 
 /// The addresses of interfaces that are up, without those that no peer can use.
 // Deviation: RFC 8445 §5.1.1.1: loopback addresses are candidates if they are asked for, or if there is no other: a call between two

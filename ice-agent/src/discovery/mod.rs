@@ -24,5 +24,6 @@ pub use dns::{Dns, DnsError, Found, NaptrRecord, SrvRecord};
 pub use endpoint::{Discovered, Endpoint};
 pub use local::{local_domain, local_uri};
 pub use order::Families;
+pub(crate) use order::source;
 pub use race::{CONNECTION_ATTEMPT_DELAY, Won, race};
 pub use resolution::{Choice, DiscoveryError, discover, discover_local};

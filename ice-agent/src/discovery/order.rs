@@ -96,8 +96,8 @@ fn scope(ip: Ipv6Addr) -> u8 {
     }
 }
 
-/// This host's address on the way there; `None` if there is no way. Nothing is sent.
-fn source(destination: IpAddr) -> Option<IpAddr> {
+/// This host's address on the way there; `None` if there is no way. Nothing is sent: connecting a UDP socket only chooses a route.
+pub(crate) fn source(destination: IpAddr) -> Option<IpAddr> {
     let any: IpAddr = if destination.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0)).ok()?;
     // Any port will do.
