@@ -182,6 +182,11 @@ impl Ways {
         discover(uri, choice, &self.dns).await
     }
 
+    /// The addresses of the family that was not waited for, for when none of the others serves; `None` if there are none.
+    pub async fn discover_late(&self, uri: &ServerUri, discovered: &Discovered) -> Option<Discovered> {
+        self.discover_choosing(uri, &self.choice.only(discovered.late?)).await.ok()
+    }
+
     /// The way to one address of the server. Its certificate is to have the name in the URI: "using the value of the `<host>` parameter as the
     /// identity of the server to be verified" (RFC 5928 §5), wherever SRV records lead; unless another one was told.
     #[must_use]

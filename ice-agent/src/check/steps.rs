@@ -47,9 +47,8 @@ impl Check {
         let mark = report.mark();
         // What failed is in the report.
         let tried = self.at(&discovered, &mut report).await;
-        if let Some(families) = discovered.late.filter(|_| tried.is_err() && report.relayed.is_none() && report.mapped.is_none())
-            && let Ok(late) = self.ways.discover_choosing(&self.uri, &self.ways.choice().only(families)).await
-        {
+        let is_in_vain = tried.is_err() && report.relayed.is_none() && report.mapped.is_none();
+        if is_in_vain && let Some(late) = self.ways.discover_late(&self.uri, &discovered).await {
             report.rewind(mark);
             report.notes.push(format!("Addresses that DNS told later are tried: {late}."));
             let _ = self.at(&late, &mut report).await;

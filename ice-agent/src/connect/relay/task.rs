@@ -93,9 +93,7 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
         if self.allocate_at(&discovered, &mut tried).await {
             return;
         }
-        if let Some(families) = discovered.late
-            && let Ok(late) = self.ways.discover_choosing(&self.server, &self.ways.choice().only(families)).await
-        {
+        if let Some(late) = self.ways.discover_late(&self.server, &discovered).await {
             self.allocate_at(&late, &mut tried).await;
         }
     }
