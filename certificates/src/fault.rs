@@ -1,5 +1,6 @@
 use std::error::Error;
 use std::fmt;
+use std::path::Path;
 
 /// Which of the two files of an [`ServerCertificate`](crate::ServerCertificate) is at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +18,7 @@ pub struct Fault {
     pub part: Part,
     /// What is wrong.
     pub what: String,
-    /// What to do about it; `FILE` in a command stands for the file's name.
+    /// What to do about it; `FILE` in a command stands for the file's name, see [`cure_for`](Fault::cure_for).
     pub cure: String,
 }
 
@@ -33,6 +34,18 @@ impl Fault {
     pub fn key(what: impl Into<String>, cure: impl Into<String>) -> Self {
         Self { part: Part::Key, what: what.into(), cure: cure.into() }
     }
+
+    /// The cure with the name of the file.
+    #[must_use]
+    pub fn cure_for(&self, file: &Path) -> String {
+        self.cure.replace("FILE", &file.display().to_string())
+    }
+
+    /// The whole message: the file, what is wrong with it, and the cure.
+    #[must_use]
+    pub fn of_file(&self, file: &Path) -> String {
+        format!("{}: {}; {}", file.display(), self.what, self.cure_for(file))
+    }
 }
 
 impl fmt::Display for Fault {
@@ -42,3 +55,15 @@ impl fmt::Display for Fault {
 }
 
 impl Error for Fault {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_names_the_file_in_front_and_in_the_cure() {
+        let fault = Fault::chain("the file is DER, not PEM", "convert it: `openssl x509 -inform DER -in FILE -out NEW.pem`");
+        let message = "/tmp/a.der: the file is DER, not PEM; convert it: `openssl x509 -inform DER -in /tmp/a.der -out NEW.pem`";
+        assert_eq!(fault.of_file(Path::new("/tmp/a.der")), message);
+    }
+}

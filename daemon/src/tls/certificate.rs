@@ -87,8 +87,8 @@ impl Files {
                 Part::Chain => ("certificate", &self.certificate),
                 Part::Key => ("key", &self.key),
             };
-            let (path, section) = (path.display().to_string(), &self.section);
-            Problem::new(format!("{section}.{which}"), format!("{path}: {}", fault.what)).hint(fault.cure.replace("FILE", &path))
+            let what = format!("{}: {}", path.display(), fault.what);
+            Problem::new(format!("{}.{which}", self.section), what).hint(fault.cure_for(path))
         })
     }
 }

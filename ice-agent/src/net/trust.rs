@@ -34,10 +34,7 @@ impl TrustArgs {
         let mut own = Vec::new();
         for path in &self.ca {
             let file = read(path).map_err(|error| anyhow!("--ca: {error}"))?;
-            own.extend(authorities(&file).map_err(|fault| {
-                let path = path.display().to_string();
-                anyhow!("--ca {path}: {}; {}", fault.what, fault.cure.replace("FILE", &path))
-            })?);
+            own.extend(authorities(&file).map_err(|fault| anyhow!("--ca {}", fault.of_file(path)))?);
         }
         Ok(Trust { own, server_name: self.server_name.clone(), insist: !self.insecure_no_verify, ..Trust::default() })
     }

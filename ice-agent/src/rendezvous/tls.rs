@@ -114,8 +114,8 @@ fn load(certificate: &Path, key: &Path) -> anyhow::Result<Loaded> {
     let contents = |path| read(path).map_err(|error| anyhow!(error));
     let from = (contents(certificate)?, contents(key)?);
     let identity = ServerCertificate::from_pem(&from.0, &from.1).map_err(|fault| {
-        let path = if fault.part == Part::Chain { certificate } else { key }.display().to_string();
-        anyhow!("{path}: {}; {}", fault.what, fault.cure.replace("FILE", &path))
+        let path = if fault.part == Part::Chain { certificate } else { key };
+        anyhow!(fault.of_file(path))
     })?;
     let shown = SingleCertAndKey::from(Arc::clone(identity.certified()));
     let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
