@@ -16,6 +16,21 @@ pub struct Timing {
     pub reliable: Duration,
 }
 
+impl Timing {
+    /// How long a request over UDP lasts until it is given up: all its waits together.
+    #[must_use]
+    pub fn over_udp(self) -> Duration {
+        let doubled = std::iter::successors(Some(self.rto), |interval| Some(interval.saturating_mul(2)));
+        let repeated = doubled.take(self.requests.saturating_sub(1) as usize).map(|interval| self.capped(interval));
+        repeated.fold(self.rto.saturating_mul(self.last_wait), Duration::saturating_add)
+    }
+
+    /// The wait before a request is repeated, where the doubling has come to `interval`.
+    pub(crate) fn capped(self, interval: Duration) -> Duration {
+        interval.min(self.longest.max(self.rto))
+    }
+}
+
 impl Default for Timing {
     fn default() -> Self {
         Self {

@@ -73,7 +73,7 @@ impl Transaction {
         } else if self.sent == limit {
             self.timing.rto * self.timing.last_wait
         } else {
-            self.interval.min(self.timing.longest.max(self.timing.rto))
+            self.timing.capped(self.interval)
         };
         self.interval = self.interval.saturating_mul(2);
         self.deadline = now + wait;
@@ -134,6 +134,24 @@ mod tests {
             sent.push(transaction.poll_timeout().duration_since(start).as_millis());
         }
         assert_eq!(sent, [500, 1200, 1900, 2600, 3100]);
+    }
+
+    #[test]
+    fn rfc8489_6_2_1_the_length_over_udp_is_the_one_of_the_schedule() {
+        let start = epoch();
+        // In even steps, as a check of a server asks.
+        let even = |requests, last_wait| {
+            let rto = Duration::from_millis(333);
+            Timing { rto, longest: rto, requests, last_wait, ..Timing::default() }
+        };
+        let capped = Timing { longest: Duration::from_millis(700), requests: 5, last_wait: 1, ..Timing::default() };
+        let below = Timing { longest: Duration::from_millis(1), ..Timing::default() };
+        for timing in [Timing::default(), capped, below, even(10, 1), even(1, 16), even(0, 3)] {
+            let mut transaction = Transaction::new(TransactionId([1; 12]), Transport::Udp, timing, start);
+            while transaction.handle_timeout(transaction.poll_timeout()) == Due::Send {}
+            assert_eq!(timing.over_udp(), transaction.poll_timeout() - start, "{timing:?}");
+        }
+        assert_eq!(even(10, 1).over_udp(), Duration::from_millis(3330));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use causeway_client::{Allocated, Event, HEADROOM, Received, RequestError, Security, SendError, TAILROOM, Timing, TurnClient, TurnConfig};
+use causeway_client::{Allocated, Event, HEADROOM, Received, RequestError, Security, SendError, TAILROOM, TurnClient, TurnConfig};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -66,8 +66,7 @@ impl TurnLeg {
     /// `InvalidInput` if the configuration forbids itself.
     pub fn over(leg: Leg, config: TurnConfig) -> io::Result<Self> {
         let server = config.server;
-        let Timing { rto, requests, last_wait, reliable, .. } = config.timing;
-        let patience = (rto * (requests + last_wait - 1)).min(reliable) * 99 / 100;
+        let patience = config.timing.over_udp().min(config.timing.reliable) * 99 / 100;
         let mut client = TurnClient::new(config, StdRng::from_rng(&mut rand::rng()));
         client.allocate(Instant::now()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         Ok(Self { leg, client, server, patience })
