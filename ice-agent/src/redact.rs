@@ -3,7 +3,6 @@
 //! Ports stay, and so does the kind of an address: a report is still of use. Loopback and unspecified addresses identify no one and stay.
 //! Everything that looks like an address or a domain name is replaced; other names have to be [learned](Redactor::learn).
 
-use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv6Addr};
 
 use serde_json::Value;
@@ -55,7 +54,7 @@ impl Redactor {
         let name = name.trim_end_matches('.');
         let is_told = name.is_empty() || name == LOCALHOST || name.parse::<IpAddr>().is_ok();
         if !is_told {
-            self.number_of(kind, name);
+            self.know(kind, name);
         }
     }
 
@@ -87,11 +86,11 @@ impl Redactor {
     }
 
     fn replace_learned(&self, text: &str) -> String {
-        let mut names: Vec<(usize, &(Kind, String))> = self.names.iter().enumerate().collect();
+        let mut names: Vec<&(Kind, String)> = self.names.iter().collect();
         // The longest first: a shorter one may be a part of it.
-        names.sort_by_key(|(_, (_, name))| std::cmp::Reverse(name.len()));
+        names.sort_by_key(|(_, name)| std::cmp::Reverse(name.len()));
         let mut text = text.to_owned();
-        for (_, (kind, name)) in names {
+        for (kind, name) in names {
             if text.contains(name.as_str()) {
                 text = replace_whole(&text, name, &self.placeholder(*kind, name));
             }
@@ -137,7 +136,7 @@ impl Redactor {
             return part.to_owned();
         }
         let service = &bare[..bare.len() - name.len()];
-        self.number_of(Kind::Host, name);
+        self.know(Kind::Host, name);
         format!("{service}{}{}", self.placeholder(Kind::Host, name), &part[bare.len()..])
     }
 
@@ -156,13 +155,12 @@ impl Redactor {
         Some(format!("{}-{}{zone}", kind_of(address), number + 1))
     }
 
-    fn number_of(&mut self, kind: Kind, name: &str) -> usize {
+    fn know(&mut self, kind: Kind, name: &str) {
         let name = if kind == Kind::Host { name.to_ascii_lowercase() } else { name.to_owned() };
-        let position = self.names.iter().position(|known| *known == (kind, name.clone()));
-        position.unwrap_or_else(|| {
-            self.names.push((kind, name));
-            self.names.len() - 1
-        })
+        let known = (kind, name);
+        if !self.names.contains(&known) {
+            self.names.push(known);
+        }
     }
 
     fn placeholder(&self, kind: Kind, name: &str) -> String {
@@ -203,7 +201,7 @@ fn replace_whole(text: &str, name: &str, by: &str) -> String {
         let is_apart = |neighbour: Option<char>| neighbour.is_none_or(|letter| !letter.is_alphanumeric());
         let last = before.chars().next_back().or_else(|| out.chars().next_back());
         out.push_str(before);
-        let _ = out.write_str(if is_apart(last) && is_apart(after.chars().next()) { by } else { name });
+        out.push_str(if is_apart(last) && is_apart(after.chars().next()) { by } else { name });
         rest = after;
     }
     out + rest
