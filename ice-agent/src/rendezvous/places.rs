@@ -104,14 +104,9 @@ impl Place {
     pub(super) fn identify(&self, client: IpAddr) {
         let mut inner = self.places.lock();
         let Some(own) = inner.strangers.remove(&self.number) else { return };
-        let others = || inner.strangers.values().filter_map(|stranger| stranger.client);
-        if STRANGERS_OF_PREFIX.is_reached(client, others()) {
-            let near = others().filter(|other| Prefix::narrow(*other) == Prefix::narrow(client)).count();
-            if near >= STRANGERS_OF_PREFIX.narrow {
-                inner.evict_oldest(|other| other.map(Prefix::narrow) == Some(Prefix::narrow(client)));
-            } else {
-                inner.evict_oldest(|other| other.map(Prefix::wide) == Some(Prefix::wide(client)));
-            }
+        let others = inner.strangers.values().filter_map(|stranger| stranger.client);
+        if let Some(prefix) = STRANGERS_OF_PREFIX.reached(client, others) {
+            inner.evict_oldest(|other| other.map(prefix) == Some(prefix(client)));
         }
         inner.strangers.insert(self.number, Stranger { client: Some(client), ..own });
     }

@@ -6,6 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Prefix(IpAddr);
 
+/// [`Prefix::narrow`] or [`Prefix::wide`].
+pub(super) type Width = fn(IpAddr) -> Prefix;
+
 /// How many of one kind a prefix may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct PrefixLimit {
@@ -19,15 +22,20 @@ impl PrefixLimit {
         self.narrow.saturating_mul(4)
     }
 
-    /// Whether one more from `address` is too many, given the addresses of those that there are.
-    pub(super) fn is_reached(self, address: IpAddr, others: impl Iterator<Item = IpAddr>) -> bool {
+    /// The width in which one more from `address` is too many, given the addresses of those that there are; the narrow one if it is too many in
+    /// both.
+    pub(super) fn reached(self, address: IpAddr, others: impl Iterator<Item = IpAddr>) -> Option<Width> {
         let (narrow, wide) = (Prefix::narrow(address), Prefix::wide(address));
         let (mut near, mut far) = (0, 0);
         for other in others {
             near += usize::from(Prefix::narrow(other) == narrow);
             far += usize::from(Prefix::wide(other) == wide);
         }
-        near >= self.narrow || far >= self.wide()
+        match (near >= self.narrow, far >= self.wide()) {
+            (true, _) => Some(Prefix::narrow),
+            (false, true) => Some(Prefix::wide),
+            (false, false) => None,
+        }
     }
 }
 
@@ -78,9 +86,16 @@ mod tests {
     fn both_widths_have_their_limit() {
         let limit = PrefixLimit { narrow: 2 };
         let same = [ip("192.0.2.1"), ip("192.0.2.1")];
-        assert!(limit.is_reached(ip("192.0.2.1"), same.into_iter()));
-        assert!(!limit.is_reached(ip("192.0.2.2"), same.into_iter()));
-        let site = (1..=8).map(|last| ip(&format!("192.0.2.{last}")));
-        assert!(limit.is_reached(ip("192.0.2.99"), site.clone()) && !limit.is_reached(ip("192.0.3.1"), site));
+        let reached = |address: &str, others: &[IpAddr]| {
+            let address = ip(address);
+            limit.reached(address, others.iter().copied()).map(|width| width(address))
+        };
+        assert_eq!(reached("192.0.2.1", &same), Some(Prefix::narrow(ip("192.0.2.1"))));
+        assert_eq!(reached("192.0.2.2", &same), None);
+        let site: Vec<_> = (1..=8).map(|last| ip(&format!("192.0.2.{last}"))).collect();
+        assert_eq!(reached("192.0.2.99", &site), Some(Prefix::wide(ip("192.0.2.99"))));
+        assert_eq!(reached("192.0.3.1", &site), None);
+        let both: Vec<_> = same.into_iter().chain(site).collect();
+        assert_eq!(reached("192.0.2.1", &both), Some(Prefix::narrow(ip("192.0.2.1"))));
     }
 }

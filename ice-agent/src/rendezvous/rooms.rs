@@ -98,7 +98,7 @@ impl Rooms {
             None => 0,
         };
         let limit = PrefixLimit { narrow: self.limits.seats_per_prefix };
-        if limit.is_reached(address, self.rooms.values().flat_map(Room::addresses)) {
+        if limit.reached(address, self.rooms.values().flat_map(Room::addresses)).is_some() {
             return Err(Refusal::TooManySeats);
         }
         if !self.rooms.contains_key(&id) && self.rooms.len() >= self.limits.rooms {
