@@ -60,7 +60,7 @@ impl<N: Network> Discovery<N> {
         let session = &self.session;
         let hairpin = async { if is_nat { hairpin::measure(session, local, server).await.map(Some) } else { Ok(None) } };
         let behind = async {
-            let Some(other) = other else { return Ok((None, Filtering { behaviour: Behaviour::Unknown, doubt: 0.0 })) };
+            let Some(other) = other else { return Ok((None, Filtering::sure(Behaviour::Unknown))) };
             let mapping = if is_nat { Some(mapping(session, &mut probe, server, first.mapped, other).await) } else { None };
             filtering::measure(session, local, server, other).await.map(|filtering| (mapping, filtering))
         };
@@ -227,7 +227,7 @@ impl<N: Network> Discovery<N> {
     /// Adds what all tests together tell.
     fn finish(mut self) -> Report {
         let session = self.session;
-        let loss = session.path.borrow().loss(Instant::now(), session.path.borrow().patience(session.total() / 12));
+        let loss = session.path.borrow().loss(Instant::now(), session.patience());
         self.report.notes = session.notes.into_inner();
         self.report.tests = session.tests.into_inner();
         self.report.ports = Ports::of(&self.report.tests);

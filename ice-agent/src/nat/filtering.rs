@@ -19,7 +19,8 @@ pub(super) struct Filtering {
 }
 
 impl Filtering {
-    fn sure(behaviour: Behaviour) -> Self {
+    /// A finding that does not rest on silence.
+    pub(super) fn sure(behaviour: Behaviour) -> Self {
         Self { behaviour, doubt: 0.0 }
     }
 }

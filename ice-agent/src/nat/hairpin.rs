@@ -7,13 +7,10 @@ use causeway_wire::{Class, MessageWriter, Method, TransactionId};
 use tokio::time::{Instant, sleep_until};
 
 use super::asking::Asking;
-use super::loss::{Evidence, Silence};
+use super::loss::{Evidence, MAX_TOTALS, Silence};
 use super::network::Network;
 use super::probe::Probe;
 use super::session::{Question, Session};
-
-/// How many times the longest question this may take before it is given up as unsettled.
-const MAX_TOTALS: u32 = 5;
 
 /// What two sockets behind the NAT saw of each other.
 #[derive(Debug, Clone, Copy, PartialEq)]

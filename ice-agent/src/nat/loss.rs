@@ -10,7 +10,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// An outage of Wi-Fi or of a mobile network that is no rarity lasts this long.
-pub(super) const LONGEST_BURST: Duration = Duration::from_secs(2);
+const LONGEST_BURST: Duration = Duration::from_secs(2);
+/// How many times as long as a [question](total) a test may take before it is given up as unsettled.
+pub(super) const MAX_TOTALS: u32 = 5;
 /// The chance that a single negative finding is loss. A report makes several of them, and all together stay below 0.1 %.
 pub(super) const MAX_CHANCE: f64 = 1e-5;
 /// The same for what is known of the server's other address alone, which few requests tell of.
@@ -20,6 +22,11 @@ const BELIEVED_LOST: f64 = 1.0;
 const BELIEVED_ANSWERED: f64 = 9.0;
 /// Maximum number of requests that are remembered; a run has fewer.
 const MAX_REMEMBERED: usize = 1000;
+
+/// How long a question takes that is not answered: the timeout, but always longer than a burst of loss.
+pub(super) fn total(timeout: Duration) -> Duration {
+    timeout.max(LONGEST_BURST + LONGEST_BURST / 4)
+}
 
 /// Plain requests of this run, which any answer reaches: when each went out, and how long its answer took.
 #[derive(Debug, Default)]

@@ -15,16 +15,13 @@ use super::behaviour::{Behaviour, Classic};
 use super::comparison::{self, Sight};
 use super::dial;
 use super::discovery::{MAX_COMPARED, asked, differs};
-use super::loss::LONGEST_BURST;
+use super::loss::{self, MAX_TOTALS};
 use super::observed::Ports;
 use super::pace::Pace;
 use super::report::{Report, Test};
 use crate::check::{StepError, binding};
 use crate::net::leg::Leg;
 use crate::net::target::Transport;
-
-/// How many times the longest wait a test goes on where other connections are answered.
-const MAX_TIMEOUTS: u32 = 5;
 
 /// The connections, which stay open so that the NAT keeps its mappings.
 struct OverTcp {
@@ -101,7 +98,7 @@ impl OverTcp {
 
     /// Asks from the port of all tests. Its silence counts when connections from other ports, which may be open at the same time, are silent too.
     async fn ask(&mut self, to: SocketAddr) -> Result<Binding, StepError> {
-        let total = self.timeout.max(LONGEST_BURST + LONGEST_BURST / 4);
+        let total = loss::total(self.timeout);
         let witness = async {
             // Later than any path with an ordinary delay needs.
             sleep(total / 4).await;
@@ -109,7 +106,7 @@ impl OverTcp {
         };
         let local = self.local;
         let asking = async {
-            let end = Instant::now() + total * MAX_TIMEOUTS;
+            let end = Instant::now() + total * MAX_TOTALS;
             let stream = loop {
                 match tokio::time::timeout(total, async { socket(local)?.connect(to).await }).await {
                     Ok(connected) => break connected?,
@@ -119,7 +116,7 @@ impl OverTcp {
             };
             let mut leg = Leg::over(stream)?;
             // The system repeats what it has sent over the connection, more and more seldom.
-            let bound = binding(&mut leg, to, Transport::Tcp, dial::timing(total * MAX_TIMEOUTS)).await?;
+            let bound = binding(&mut leg, to, Transport::Tcp, dial::timing(total * MAX_TOTALS)).await?;
             Ok((leg, bound))
         };
         let mut asking = pin!(asking);

@@ -10,7 +10,7 @@ use causeway_wire::attribute::ChangeRequest;
 use tokio::time::{Instant, sleep_until};
 
 use super::asking::Asking;
-use super::loss::{Evidence, LONGEST_BURST, Path, Silence};
+use super::loss::{self, Evidence, MAX_TOTALS, Path, Silence};
 use super::network::Network;
 use super::pace::Pace;
 use super::probe::Probe;
@@ -18,8 +18,6 @@ use super::report::Test;
 
 /// Requests of one question. If every second request were lost, the chance that all of them are would be 0.1 %.
 pub(super) const REQUESTS: usize = 10;
-/// How many times the timeout a test may take before it is given up as unsettled.
-const MAX_TIMEOUTS: u32 = 5;
 
 /// The network, the clock and what has been seen so far.
 #[derive(Debug)]
@@ -92,9 +90,9 @@ impl<N: Network> Session<N> {
         self.timeout
     }
 
-    /// How long a question takes that is not answered: the timeout, but always longer than a burst of loss.
+    /// How long a question takes that is not answered.
     pub(super) fn total(&self) -> Duration {
-        self.timeout.max(LONGEST_BURST + LONGEST_BURST / 4)
+        loss::total(self.timeout)
     }
 
     /// How long after a request its answer is no longer expected.
@@ -190,7 +188,7 @@ impl<N: Network> Session<N> {
             if evidence.is_enough() && evidence.requests >= least {
                 return Trial::Silent(evidence);
             }
-            if now > start + self.total() * MAX_TIMEOUTS {
+            if now > start + self.total() * MAX_TOTALS {
                 return Trial::Unsettled;
             }
             let wake = [asking.due(), plain.due(), silence.ripens(now, patience)].into_iter().flatten().min();
