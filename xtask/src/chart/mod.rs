@@ -5,6 +5,7 @@
 //! through the real binary's `--check-config`. Then faults are planted, and each must be refused by name.
 
 mod case;
+mod changed;
 mod configuration;
 mod examples;
 mod faults;

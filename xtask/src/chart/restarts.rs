@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::case::write;
-use super::faults::copy_folder;
+use super::changed::{Replacement, changed};
 use super::pod::text;
 use super::{chart, fixtures, helm, output, schemas};
 
@@ -18,8 +18,8 @@ struct Change {
     base: &'static str,
     /// YAML that goes over the values.
     values: &'static str,
-    /// In this file of the chart, the first text becomes the second.
-    chart: &'static [(&'static str, &'static str, &'static str)],
+    /// What is changed in the chart.
+    chart: &'static [Replacement<'static>],
     /// The names of the DaemonSets and Deployments that it changes, makes or removes.
     replaces: &'static [&'static str],
 }
@@ -71,7 +71,7 @@ const CHANGES: &[Change] = &[
 ];
 
 /// A chart of another version, with other comments, for the program as it was.
-const NEW_CHART: &[(&str, &str, &str)] = &[
+const NEW_CHART: &[Replacement<'_>] = &[
     ("Chart.yaml", "\nversion: 0.1.0", "\nversion: 9.9.9"),
     ("templates/_config.tpl", "\n[relay]\n", "\n# A comment.\n\n[relay]\n"),
     ("templates/_config.tpl", "\n[admin]\n", "\n\n# A comment.\n[admin]\n"),
@@ -108,15 +108,7 @@ impl Change {
         let mut values = vec![fixtures().join("values").join(self.base).with_extension("yaml")];
         let before = specifications(&folder.join("before.yaml"), &chart(), &values)?;
         values.push(write(&folder, "values.yaml", self.values)?);
-        let changed = folder.join("causeway");
-        copy_folder(&chart(), &changed)?;
-        for (file, from, to) in self.chart {
-            let template = changed.join(file);
-            let text = std::fs::read_to_string(&template).with_context(|| template.display().to_string())?;
-            ensure!(text.contains(from), "{file} does not hold {from:?}: make the change elsewhere");
-            std::fs::write(&template, text.replacen(from, to, 1)).with_context(|| template.display().to_string())?;
-        }
-        let after = specifications(&folder.join("after.yaml"), &changed, &values)?;
+        let after = specifications(&folder.join("after.yaml"), &changed(&folder, self.chart)?, &values)?;
         let names = before.keys().chain(after.keys().filter(|name| !before.contains_key(*name)));
         let mut replaced: Vec<String> = names.filter(|name| before.get(*name) != after.get(*name)).cloned().collect();
         replaced.sort();

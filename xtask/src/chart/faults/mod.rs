@@ -2,14 +2,15 @@
 
 mod planted;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use planted::FAULTS;
 
 use super::case::{Case, write};
-use super::{chart, fixtures, output};
+use super::changed::changed;
+use super::{fixtures, output};
 
 struct Fault {
     name: &'static str,
@@ -60,35 +61,11 @@ impl Fault {
         let mut case = Case { name: name.display().to_string(), ..Case::of_values(&good)? };
         match self.plant {
             Plant::Values(text) => case.values.push(write(folder, "values.yaml", text)?),
-            Plant::Template(file, good, bad) => case.chart = planted(folder, file, good, bad)?,
+            Plant::Template(file, good, bad) => case.chart = changed(folder, &[(&format!("templates/{file}"), good, bad)])?,
         }
         match case.check() {
             Ok(_) => bail!("it was accepted"),
             Err(error) => Ok(format!("{error:#}")),
         }
     }
-}
-
-/// A copy of our chart with the fault in one of its templates.
-fn planted(folder: &Path, file: &str, good: &str, bad: &str) -> Result<PathBuf> {
-    let copy = folder.join("causeway");
-    copy_folder(&chart(), &copy)?;
-    let template = copy.join("templates").join(file);
-    let text = std::fs::read_to_string(&template).with_context(|| template.display().to_string())?;
-    ensure!(text.contains(good), "{file} does not hold {good:?}: plant the fault elsewhere");
-    write(&copy.join("templates"), file, &text.replacen(good, bad, 1))?;
-    Ok(copy)
-}
-
-pub(super) fn copy_folder(from: &Path, to: &Path) -> Result<()> {
-    std::fs::create_dir_all(to).with_context(|| to.display().to_string())?;
-    for entry in std::fs::read_dir(from).with_context(|| from.display().to_string())? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        match entry.file_type()?.is_dir() {
-            true => copy_folder(&entry.path(), &target)?,
-            false => drop(std::fs::copy(entry.path(), &target).with_context(|| target.display().to_string())?),
-        }
-    }
-    Ok(())
 }
