@@ -33,16 +33,11 @@ pub(crate) const SERVERS: [Server; 3] = [
 pub(crate) fn provide(by: Instant) -> Result<Vec<(&'static Server, PathBuf)>> {
     let folder = workspace::target().join("redis-servers");
     let lock = workspace::root().join("tests/store/servers/requirements.txt");
-    let wanted = std::fs::read_to_string(&lock).with_context(|| lock.display().to_string())?;
-    let stamp = folder.join("requirements.txt");
-    if std::fs::read_to_string(&stamp).is_ok_and(|unpacked| unpacked == wanted) {
-        causeway_cli::print_line(format_args!("{}: there", folder.display()))?;
-    } else {
+    if let Some(wanted) = python::wanted(&lock, &folder)? {
         if folder.exists() {
             std::fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())?;
         }
-        python::provide_interop(by)?;
-        let pip = workspace::target().join("interop-venv/bin/pip").display().to_string();
+        let pip = python::provide_interop(by)?.join("bin/pip").display().to_string();
         let mut unpack = command(&pip, &["install", "--quiet", "--require-hashes", "--no-deps", "--only-binary=:all:"]);
         // They are programs: which Python would import the rest does not matter.
         unpack.args(["--python-version", "3.11", "--implementation", "cp", "--abi", "cp311", "--abi", "none"]);
@@ -50,7 +45,7 @@ pub(crate) fn provide(by: Instant) -> Result<Vec<(&'static Server, PathBuf)>> {
             unpack.args(["--platform", &format!("{standard}_{}", std::env::consts::ARCH)]);
         }
         run_until(unpack.arg("--target").arg(&folder).arg("-r").arg(&lock), by)?;
-        std::fs::write(&stamp, wanted).with_context(|| stamp.display().to_string())?;
+        python::stamp(&folder, &wanted)?;
     }
     let mut programs = Vec::new();
     for server in &SERVERS {
