@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::gathering::Trouble;
-use crate::discovery::{Choice, Families};
+use crate::discovery::Choice;
 use crate::net::target::Transport;
 use crate::uri::ServerUri;
 use crate::ways::Ways;
@@ -43,22 +43,17 @@ impl Resolving {
     pub(super) fn start<E: From<Resolved> + Send + 'static>(servers: &[ServerUri], ways: &Arc<Ways>, events: &mpsc::Sender<E>) -> Self {
         let mut resolving = Self::default();
         for (index, uri) in servers.iter().enumerate() {
-            let families: Vec<Families> =
-                [Families::V6, Families::V4].into_iter().filter(|family| allows(ways.choice(), *family)).collect();
+            let families = ways.choice().families.each();
             resolving.servers.push(Server { uri: uri.clone(), open: families.len(), is_found: false });
             for family in families {
                 // Each socket picks the addresses of its family, and the transport is the socket's.
-                let choice = Choice { transport: Some(Transport::Udp), ..ways.choice().only(family) };
+                let choice = Choice { transport: Some(Transport::Udp), ..ways.choice().only(*family) };
                 let (uri, ways, events) = (uri.clone(), Arc::clone(ways), events.clone());
                 tokio::spawn(async move {
-                    let mut notes = Vec::new();
-                    let found = match tokio::time::timeout(RESOLVE_TIMEOUT, ways.discover_choosing(&uri, &choice)).await {
-                        Ok(Ok(discovered)) => {
-                            notes.clone_from(&discovered.notes);
-                            Ok(discovered.attempts().map(|(_, address)| address).collect())
-                        }
-                        Ok(Err(error)) => Err(error.to_string()),
-                        Err(_) => Err("no answer in time".into()),
+                    let (found, notes) = match tokio::time::timeout(RESOLVE_TIMEOUT, ways.discover_choosing(&uri, &choice)).await {
+                        Ok(Ok(discovered)) => (Ok(discovered.attempts().map(|(_, address)| address).collect()), discovered.notes),
+                        Ok(Err(error)) => (Err(error.to_string()), Vec::new()),
+                        Err(_) => (Err("no answer in time".into()), Vec::new()),
                     };
                     // Without a receiver the call is over.
                     let _ = events.send(Resolved { server: index, found, notes }.into()).await;
@@ -92,10 +87,6 @@ impl Resolving {
     pub(super) fn is_over(&self) -> bool {
         self.servers.iter().all(|server| server.open == 0)
     }
-}
-
-fn allows(choice: &Choice, family: Families) -> bool {
-    choice.families == Families::Both || choice.families == family
 }
 
 #[cfg(test)]

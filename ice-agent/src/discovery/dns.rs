@@ -201,11 +201,7 @@ impl Dns {
         let is_positive = first.as_ref().is_ok_and(|found| !found.records.is_empty());
         // Only addresses are worth going on with: without any, the other family is all that there can be.
         let other = if is_positive { tokio::time::timeout(RESOLUTION_DELAY, other).await.ok() } else { Some(other.await) };
-        let late = match &other {
-            None if is_v6 => Some(Families::V4),
-            None => Some(Families::V6),
-            Some(_) => None,
-        };
+        let late = other.is_none().then_some(if is_v6 { Families::V4 } else { Families::V6 });
         match (first, other) {
             (Err(error), Some(Err(_))) => Err(error),
             (first, other) => {

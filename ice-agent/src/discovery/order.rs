@@ -24,6 +24,16 @@ impl Families {
             Self::V6 => ip.is_ipv6(),
         }
     }
+
+    /// Each of them by itself, IPv6 first.
+    #[must_use]
+    pub const fn each(self) -> &'static [Self] {
+        match self {
+            Self::Both => &[Self::V6, Self::V4],
+            Self::V4 => &[Self::V4],
+            Self::V6 => &[Self::V6],
+        }
+    }
 }
 
 /// Sorted by this host's view (RFC 6724 §6), then the families in turn (RFC 8305 §4).
