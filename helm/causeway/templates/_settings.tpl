@@ -9,7 +9,12 @@
 {{- if regexMatch "^(realm|listen|tls|admin|store|auth\\.users|relay\\.(addresses|external|ports|scope)|peers\\.rules)(\\.|$)" $key -}}
 {{- fail (printf "settings: %s has values of its own in this chart, which ports, probes and mounts follow; use those" $key) -}}
 {{- end -}}
-{{- $text := kindIs "slice" $value | ternary (join "," (kindIs "slice" $value | ternary $value list)) (kindIs "float64" $value | ternary (int64 $value | toString) (toString $value)) -}}
+{{- $text := toString $value -}}
+{{- if kindIs "slice" $value -}}
+{{- $text = join "," $value -}}
+{{- else if kindIs "float64" $value -}}
+{{- $text = int64 $value | toString -}}
+{{- end -}}
 {{- $arguments = append $arguments (printf "--set=%s=%s" $key $text | replace "$" "$$") -}}
 {{- end -}}
 {{ toJson $arguments }}
