@@ -67,7 +67,7 @@ impl CredentialArgs {
     /// # Errors
     /// The file cannot be read, or a user name was given and no password.
     pub fn load(&self) -> anyhow::Result<Option<Credentials>> {
-        // An empty variable is as good as none.
+        // An empty option is as good as none.
         let Some(username) = self.username.clone().filter(|name| !name.is_empty()) else {
             if self.password_file.is_some() {
                 bail!("--password-file needs --username");

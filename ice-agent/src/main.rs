@@ -71,7 +71,7 @@ async fn main() -> ExitCode {
             let reason = format!("{error:#}");
             output::complain(format_args!("ice-agent: {reason}"));
             if json {
-                // Nobody is left to be told of a failure here.
+                // The exit status tells of the failure already.
                 let _ = output::json(&could_not_run(&reason));
             }
             ExitCode::from(COULD_NOT_RUN)
@@ -84,7 +84,7 @@ fn end_of_bad_command_line(error: &clap::Error, is_redacted: bool) -> ExitCode {
     let text = error.to_string();
     if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
         let reason = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-        // Nobody is left to be told of a failure here.
+        // The exit status tells of the failure already.
         let _ = output::json(&could_not_run(reason));
     }
     if error.use_stderr() && is_redacted {

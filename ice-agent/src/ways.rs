@@ -81,7 +81,7 @@ impl WayArgs {
             (_, true) => Families::V6,
             _ => Families::Both,
         };
-        // An empty variable is as good as none.
+        // An empty option is as good as none.
         let proxies = match self.proxy.as_deref().map(str::trim).filter(|proxy| !proxy.is_empty()) {
             _ if self.no_proxy => Proxies::never(),
             Some(proxy) => Proxies::always(proxy.parse::<HttpProxy>().context("--proxy (or $ICE_AGENT_PROXY)")?),

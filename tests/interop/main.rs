@@ -2,7 +2,7 @@
 //!
 //! `cargo xtask test interop` sees to the tools; a tool or a binary that is missing is a failure that names it.
 
-#![allow(clippy::print_stdout)] // for whoever runs the test by hand
+#![allow(clippy::print_stdout)] // read when the test is run by hand
 
 mod bad_input;
 mod call;

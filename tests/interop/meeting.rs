@@ -39,7 +39,7 @@ fn rendezvous(arguments: &[&str]) -> (Running, SocketAddr) {
     (running, address.expect("an address"))
 }
 
-/// A server that somebody else wrote, once it takes connections.
+/// Starts a server of other authors and waits until it takes connections.
 fn start(mut command: Command, listens: u16, scratch: &Scratch) -> Running {
     let log = std::fs::File::create(scratch.path("server.log")).expect("a folder of ours");
     let name = command.get_program().to_string_lossy().into_owned();

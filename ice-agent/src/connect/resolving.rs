@@ -21,7 +21,7 @@ const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) struct Resolved {
     server: usize,
     found: Result<Vec<SocketAddr>, String>,
-    /// What of DNS' answers is not used.
+    /// The parts of DNS's answers that are not used.
     notes: Vec<String>,
 }
 
@@ -63,7 +63,7 @@ impl Resolving {
         resolving
     }
 
-    /// What of DNS' answers is not used.
+    /// The parts of DNS's answers that are not used.
     pub(super) fn notes(&self, resolved: &Resolved) -> Vec<Trouble> {
         let Some(server) = self.servers.get(resolved.server) else { return Vec::new() };
         resolved.notes.iter().map(|note| Trouble::new(&server.uri.to_string(), "resolve", note.as_str())).collect()

@@ -143,7 +143,7 @@ impl Membership {
         self.link.more.notify_one();
     }
 
-    /// Nobody listens now.
+    /// No member listens now.
     pub(super) fn hush(&self) {
         self.link.said().to = None;
     }

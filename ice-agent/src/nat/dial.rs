@@ -33,7 +33,7 @@ pub(super) async fn answers(server: SocketAddr, timeout: Duration) -> bool {
     }
 }
 
-/// Whether nothing came, as opposed to an error that somebody sent.
+/// Whether nothing came, as opposed to an error that was sent.
 pub(super) fn is_silence(error: &StepError) -> bool {
     match error {
         StepError::Socket(error) => error.kind() == io::ErrorKind::TimedOut,

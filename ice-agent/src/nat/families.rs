@@ -80,7 +80,7 @@ struct Resolved {
     failed: Vec<String>,
     /// Names that have no address of the family.
     absent: Vec<String>,
-    /// What of DNS' answers is not used.
+    /// The parts of DNS's answers that are not used.
     notes: Vec<String>,
 }
 

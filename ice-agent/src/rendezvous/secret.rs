@@ -17,7 +17,7 @@ use super::{RoomId, Signal};
 const SECRET: usize = 16;
 /// Longest name that people may choose for a room, in characters.
 const MAX_NAME: usize = 64;
-/// Every guess at a chosen name costs this many HMACs, for whoever runs the rendezvous too.
+/// Every guess at a chosen name costs this many HMACs, for the operator of the rendezvous, too.
 const NAME_ROUNDS: NonZeroU32 = NonZeroU32::new(100_000).expect("not zero");
 const NAME_SALT: &[u8] = b"causeway rendezvous, room by name";
 const SECRET_SALT: &[u8] = b"causeway rendezvous, room by secret";

@@ -23,7 +23,7 @@ fn port_at(server: &mut UdpProbe, client: &mut UdpProbe) -> u16 {
     server.receive(PATIENCE).expect("UDP gets out").from.port()
 }
 
-/// A port that another host has at some destination is changed there and, which nobody expects, at every destination after it.
+/// A port that another host has at some destination is changed there and, unexpectedly, at every later destination.
 #[test]
 fn a_port_that_collided_once_stays_moved() {
     const SHARED: u16 = 5000;
