@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use causeway_auth::Limiter;
-use causeway_daemon::log::{self, Refusal, RefusalReason};
+use causeway_daemon::log::{self, LimitedAnswers, Refusal, RefusalReason};
 use causeway_net::{
-    Admission, Arrival, AssociationInfo, DatagramListening, EventLoop, Full, Io, Malformed, Packet, Rejection, Sample, Service, SocketKey,
+    Admission, Arrival, AssociationInfo, DatagramListening, EventLoop, Io, Malformed, Packet, Rejection, Sample, Service, SocketKey,
     StreamEnd, StreamInfo, StreamListening, proxy,
 };
 use causeway_wire::binding::{self, Answer, Received, Transport};
@@ -39,8 +39,7 @@ pub(crate) struct Worker {
     outside: Outside,
     connections: Connections,
     limiter: Option<Limiter>,
-    /// Until when no more is said of answers that were limited, in monotonic time.
-    silent_until: Duration,
+    limited_answers: LimitedAnswers,
     counts: Arc<Counts>,
 }
 
@@ -69,7 +68,7 @@ impl Worker {
             io.listen_tcp(bound.socket, listening)?;
             tcp.push(bound.endpoint);
         }
-        Ok(Worker { udp, tcp, outside, connections, limiter, silent_until: Duration::ZERO, counts })
+        Ok(Worker { udp, tcp, outside, connections, limiter, limited_answers: LimitedAnswers::default(), counts })
     }
 
     /// Decides on one message; the answer stands in `out`.
@@ -96,7 +95,7 @@ impl Worker {
     /// Sends the answer that stands in the reply buffer to who sent a datagram, or to another port of the same host.
     fn reply(&mut self, now: Sample, arrival: &Arrival, asked: usize, answer: &Answer, io: &mut Io) {
         if self.limiter.as_mut().is_some_and(|limiter| !limiter.admits(now.monotonic, arrival.source.ip(), asked, answer.len)) {
-            self.tell_limited(now, arrival);
+            self.limited_answers.tell(now.monotonic, arrival.source, arrival.destination);
             return self.counts.silent(Silent::Limited);
         }
         let mut route = arrival.reply();
@@ -117,22 +116,12 @@ impl Worker {
 
     fn admit(&mut self, now: Sample, connection: Connection, (peer, local): (SocketAddr, SocketAddr), tag: u64) -> Admission {
         let Err(full) = self.connections.admit(now.monotonic, connection, peer.ip()) else { return Admission::Accept { tag } };
-        let reason = match (connection, full) {
-            (Connection::Stream(_), Full::All) => RefusalReason::Connections,
-            (Connection::Stream(_), Full::Prefix) => RefusalReason::ConnectionsOfPrefix,
-            (Connection::Association(_), Full::All) => RefusalReason::Associations,
-            (Connection::Association(_), Full::Prefix) => RefusalReason::AssociationsOfPrefix,
+        let reason = match connection {
+            Connection::Stream(_) => RefusalReason::of_stream(full),
+            Connection::Association(_) => RefusalReason::of_association(full),
         };
         log::refusal(&Refusal::new(peer, local, reason));
         Admission::Refuse
-    }
-
-    /// Once a second at the most: a flood of forged requests costs no look-ups.
-    fn tell_limited(&mut self, now: Sample, arrival: &Arrival) {
-        if now.monotonic >= self.silent_until {
-            self.silent_until = now.monotonic + Duration::from_secs(1);
-            log::refusal(&Refusal::new(arrival.source, arrival.destination, RefusalReason::AnswersLimited));
-        }
     }
 }
 

@@ -7,6 +7,7 @@ use causeway_auth::{Authenticator, Credential, Credentials, FurtherSource, RestS
 use causeway_daemon::admin::Admin;
 use causeway_daemon::config::Transport;
 use causeway_daemon::descriptors::{self, Plan, Wanted};
+use causeway_daemon::log::LimitedAnswers;
 use causeway_daemon::metrics::{Samples, Source};
 use causeway_net::{Clock, EventLoop, Mailbox, UdpOptions, UdpSocket};
 use causeway_relay::{Config as RelayConfig, Families, Limits, Server, challenge_is_modest};
@@ -196,7 +197,7 @@ impl Shared {
             accounts: Accounts::new(self.interim),
             journal: None,
             keys: None,
-            limited_silent_until: Duration::ZERO,
+            limited_answers: LimitedAnswers::default(),
             told: Told::default(),
         };
         Ok((worker, event_loop))

@@ -17,7 +17,7 @@ use tracing_subscriber::EnvFilter;
 pub(crate) use auth_failure::say_suppressed;
 pub use auth_failure::{AUTH_FAILURE, AuthFailure, auth_failure, auth_failures_suppressed, report_suppressed};
 pub use redact::{RedactKind, Redacted, Redaction, redacted};
-pub use refusal::{REFUSAL, Refusal, RefusalReason, refusal};
+pub use refusal::{LimitedAnswers, REFUSAL, Refusal, RefusalReason, refusal};
 pub use settings::{Filter, Format, Log};
 
 use queue::Queue;

@@ -22,7 +22,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use causeway_net::proxy::Fault;
-use causeway_net::{Rejection, RejectionReason};
+use causeway_net::{Full, Rejection, RejectionReason};
 
 use super::redact::redacted;
 
@@ -31,6 +31,8 @@ pub const REFUSAL: &str = "causeway::refusal";
 
 /// How long one line speaks for its source and reason.
 const SILENCE: Duration = Duration::from_secs(60);
+/// How long limited answers of one worker are not told again.
+const SILENCE_OF_LIMITED: Duration = Duration::from_secs(1);
 /// Maximum lines of new sources in a second.
 const NEW_A_SECOND: u32 = 10;
 /// Maximum of these for reasons that any stranger can cause, from many addresses or forged ones.
@@ -119,6 +121,22 @@ reasons! {
 }
 
 impl RefusalReason {
+    /// Why a TCP or TLS connection has no place.
+    pub fn of_stream(full: Full) -> Self {
+        match full {
+            Full::All => RefusalReason::Connections,
+            Full::Prefix => RefusalReason::ConnectionsOfPrefix,
+        }
+    }
+
+    /// Why a DTLS association has no place.
+    pub fn of_association(full: Full) -> Self {
+        match full {
+            Full::All => RefusalReason::Associations,
+            Full::Prefix => RefusalReason::AssociationsOfPrefix,
+        }
+    }
+
     /// Whether strangers cause it every day, so that its line is no warning.
     const fn is_common(self) -> bool {
         matches!(self, RefusalReason::Handshake)
@@ -197,6 +215,23 @@ impl From<&Rejection> for Refusal {
             RejectionReason::HandshakerBusy => (RefusalReason::HandshakerBusy, None),
         };
         Refusal { source: rejection.source, local: Some(rejection.local), reason, detail }
+    }
+}
+
+/// A worker's lines about answers that were limited: one a second at most, so that a flood of forged requests costs no look-ups.
+#[derive(Debug, Default)]
+pub struct LimitedAnswers {
+    /// Until when none is told, in monotonic time.
+    silent_until: Duration,
+}
+
+impl LimitedAnswers {
+    /// Tells that the answer to a request from `source`, which came to `local`, was left out.
+    pub fn tell(&mut self, now: Duration, source: SocketAddr, local: SocketAddr) {
+        if now >= self.silent_until {
+            self.silent_until = now + SILENCE_OF_LIMITED;
+            refusal(&Refusal::new(source, local, RefusalReason::AnswersLimited));
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ahash::RandomState;
-use causeway_daemon::log;
+use causeway_daemon::log::{self, LimitedAnswers};
 use causeway_net::{
     Admission, Arrival, AssociationInfo, IcmpError, Io, Malformed, Packet, Rejection, Sample, Service, SocketKey, StreamEnd, StreamInfo,
     UdpOptions,
@@ -117,8 +117,7 @@ pub(crate) struct Worker {
     pub(crate) journal: Option<Journal>,
     /// Whom to ask for keys, if there are users in the store.
     pub(crate) keys: Option<KeyQuestions>,
-    /// Until when no more is said of answers that were limited, in monotonic time.
-    pub(crate) limited_silent_until: Duration,
+    pub(crate) limited_answers: LimitedAnswers,
     /// What was said of allocations that could not be made.
     pub(crate) told: Told,
 }

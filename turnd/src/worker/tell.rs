@@ -40,19 +40,14 @@ impl Worker {
 
     /// What was discarded for a reason that an operator may have to act on.
     pub(super) fn tell_discarded(&mut self, now: Sample, from: &FiveTuple, discard: Discard, message: &[u8]) {
-        let reason = match discard {
+        match discard {
             // The text form looks like ChannelData.
             Discard::NotStun | Discard::Malformed | Discard::ReservedChannel | Discard::NoAllocation if proxy::is_header(message) => {
-                RefusalReason::ProxyUntrusted
+                log::refusal(&Refusal::new(from.client, from.server, RefusalReason::ProxyUntrusted));
             }
-            // Once a second at the most: a flood of forged requests costs no look-ups.
-            Discard::RateLimited if now.monotonic >= self.limited_silent_until => {
-                self.limited_silent_until = now.monotonic + Duration::from_secs(1);
-                RefusalReason::AnswersLimited
-            }
-            _ => return,
-        };
-        log::refusal(&Refusal::new(from.client, from.server, reason));
+            Discard::RateLimited => self.limited_answers.tell(now.monotonic, from.client, from.server),
+            _ => {}
+        }
     }
 
     pub(super) fn tell_allocated(&mut self, now: Sample, respond: &Respond, allocation: AllocationId) {
@@ -112,11 +107,9 @@ impl Worker {
 
 /// A cap on connections refuses one.
 pub(super) fn no_place(client: &FiveTuple, connection: Connection, full: Full) {
-    let reason = match (connection, full) {
-        (Connection::Stream(_), Full::All) => RefusalReason::Connections,
-        (Connection::Stream(_), Full::Prefix) => RefusalReason::ConnectionsOfPrefix,
-        (Connection::Association(_), Full::All) => RefusalReason::Associations,
-        (Connection::Association(_), Full::Prefix) => RefusalReason::AssociationsOfPrefix,
+    let reason = match connection {
+        Connection::Stream(_) => RefusalReason::of_stream(full),
+        Connection::Association(_) => RefusalReason::of_association(full),
     };
     log::refusal(&Refusal::new(client.client, client.server, reason));
 }
