@@ -4,9 +4,9 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 /// The one form of an address (H54): an IPv4-mapped one is the IPv4 address that it is. Every address that comes from the kernel passes
 /// here, and `proxy` does the same with those of headers, so that one client is one client to limits, tables and logs.
-pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
+pub fn canonical(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
-        ip if ip == address.ip() => address,
+        ip if ip == address.ip() => address, // with its zone
         ip => SocketAddr::new(ip, address.port()),
     }
 }

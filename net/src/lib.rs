@@ -49,6 +49,7 @@ mod tcp;
 mod udp;
 mod uring;
 
+pub use address::canonical;
 pub use clock::{Clock, Sample};
 pub use descriptors::{Descriptor, Descriptors, Shortage, Use, count_open, shortage};
 pub use event_loop::{
@@ -59,7 +60,7 @@ pub use heartbeat::{HUNG_AFTER, Heartbeat};
 pub use local::{is_local, source_towards};
 pub use mailbox::Mailbox;
 pub use packet::{HEADROOM, MAX_DATAGRAM, Packet, SLOTS, TAILROOM};
-pub use places::{Full, Place, Places};
+pub use places::{Full, Place, Places, client_prefix};
 pub use proxy::TrustedProxies;
 pub use region::Span;
 pub use resident::forget_start;

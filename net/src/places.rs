@@ -46,7 +46,7 @@ impl Places {
     /// # Errors
     /// All, or all of its prefix, are taken.
     pub fn take(self: &Arc<Self>, client: IpAddr) -> Result<Place, Full> {
-        let prefix = prefix(client);
+        let prefix = client_prefix(client);
         let mut taken = self.lock();
         let of_prefix = taken.by_prefix.get(&prefix).copied().unwrap_or(0);
         if of_prefix >= self.per_prefix {
@@ -87,8 +87,8 @@ impl Drop for Place {
     }
 }
 
-/// One IPv4 address, or one IPv6 /64.
-fn prefix(client: IpAddr) -> IpAddr {
+/// What counts as one client: an IPv4 address, or an IPv6 /64.
+pub fn client_prefix(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
         ipv4 => ipv4,

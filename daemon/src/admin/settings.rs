@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use causeway_net::canonical;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
@@ -85,10 +86,7 @@ impl AdminSchema {
     pub fn resolve(self, default: SocketAddr) -> Result<AdminSettings, Vec<Problem>> {
         let listen = match self.listen.unwrap_or(AdminListen::At(default)) {
             AdminListen::Off => None,
-            AdminListen::At(address) => Some(match address.ip().to_canonical() {
-                ip if ip == address.ip() => address, // with its zone
-                ip => SocketAddr::new(ip, address.port()),
-            }),
+            AdminListen::At(address) => Some(canonical(address)),
         };
         let token = one_of("admin.token", self.token, self.token_file.as_deref()).map_err(|problem| vec![problem])?;
         match listen {

@@ -16,13 +16,13 @@
 //! which strangers can use up six: so a flood of theirs hides no proxy, user or admin client that is refused.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use causeway_net::proxy::Fault;
-use causeway_net::{Full, Rejection, RejectionReason};
+use causeway_net::{Full, Rejection, RejectionReason, client_prefix};
 
 use super::redact::redacted;
 
@@ -293,7 +293,7 @@ struct Line {
 impl Table {
     /// Whether a line may be written; if so, how many were left out before it.
     fn admit(&mut self, now: Duration, refusal: &Refusal) -> Option<u64> {
-        let key = (prefix(refusal.source.ip()), refusal.reason);
+        let key = (client_prefix(refusal.source.ip()), refusal.reason);
         if let Some(line) = self.lines.get_mut(&key) {
             if now < line.until {
                 line.repeated += 1;
@@ -331,14 +331,6 @@ impl Table {
     fn expire(&mut self, now: Duration) -> Vec<(Refusal, u64)> {
         let over = self.lines.extract_if(|_, line| now >= line.until);
         over.filter(|(_, line)| line.repeated > 0).map(|(_, line)| (line.last, line.repeated)).collect()
-    }
-}
-
-/// An IPv4 address, or an IPv6 /64.
-fn prefix(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
-        ipv4 => ipv4,
     }
 }
 
