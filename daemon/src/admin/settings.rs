@@ -1,7 +1,7 @@
 //! `[admin]`: the keys, and when a token is asked for.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -48,15 +48,16 @@ impl<'de> Deserialize<'de> for AdminListen {
 }
 
 impl AdminSettings {
-    /// Whether the admin listener's socket would be in the way of `listen`'s: the same address, or the port of a TCP listener on every address.
+    /// The admin listener's address, where its socket would be in the way of `listen`'s: the same address, or the port of a TCP listener on
+    /// every address.
     #[must_use]
-    pub fn clashes_with(&self, listen: &Listen) -> bool {
-        let Some(admin) = self.listen else { return false };
-        let is_wide = |ip: IpAddr| ip.is_unspecified() && ip.is_ipv4() == admin.is_ipv4();
+    pub fn clash(&self, listen: &Listen) -> Option<SocketAddr> {
+        let admin = self.listen?;
         let is_stream = listen.has(Transport::Tcp) || listen.has(Transport::Tls);
+        let is_wide = listen.address.ip().is_unspecified() || admin.ip().is_unspecified();
         let same_family = listen.address.is_ipv4() == admin.is_ipv4();
-        let covers = same_family && is_stream && (is_wide(listen.address.ip()) || is_wide(admin.ip()));
-        listen.address == admin || (listen.address.port() == admin.port() && covers)
+        let covers = same_family && is_stream && is_wide;
+        (listen.address == admin || listen.address.port() == admin.port() && covers).then_some(admin)
     }
 }
 

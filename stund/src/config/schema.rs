@@ -55,11 +55,9 @@ fn noted<T>(outcome: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Op
 }
 
 fn admin_problem(listen: &[Listen], discovery: &[NatDiscovery], admin: Option<&AdminSettings>) -> Option<Problem> {
-    let settings = admin?;
-    let admin = settings.listen?;
-    let is_alternate = discovery.iter().flat_map(NatDiscovery::endpoints).any(|address| address == admin);
-    (is_alternate || listen.iter().any(|listen| settings.clashes_with(listen))).then(|| {
-        let what = format!("{admin} is listened on for STUN too");
-        Problem::new("admin.listen", what).hint("give each a port of its own")
-    })
+    let admin = admin?;
+    let alternate = discovery.iter().flat_map(NatDiscovery::endpoints).find(|address| admin.listen == Some(*address));
+    let clash = alternate.or_else(|| listen.iter().find_map(|listen| admin.clash(listen)))?;
+    let what = format!("{clash} is listened on for STUN too");
+    Some(Problem::new("admin.listen", what).hint("give each a port of its own"))
 }

@@ -172,8 +172,8 @@ fn across(listen: &[Listen], relay: Option<&Relay>, admin: Option<&AdminSettings
             let what = format!("port {} lies among the relayed ports", address.port());
             problems.push(Problem::new(key.clone(), what).hint("take it out of relay.ports, or listen elsewhere"));
         }
-        if let Some(listen) = admin.filter(|admin| admin.clashes_with(one)).and_then(|admin| admin.listen) {
-            let what = format!("{address} takes the port of admin.listen ({listen}), too");
+        if let Some(admin) = admin.and_then(|admin| admin.clash(one)) {
+            let what = format!("{address} takes the port of admin.listen ({admin}), too");
             problems.push(Problem::new(key, what).hint("give each a port of its own"));
         }
     }
