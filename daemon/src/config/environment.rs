@@ -8,7 +8,8 @@ use zeroize::Zeroizing;
 
 use super::error::Problem;
 use super::keys::ANY_NAME;
-use super::tree::{Node, Origin, Value};
+use super::origin::Origin;
+use super::tree::{Node, Value};
 
 /// Lays the variables of the service's prefix over `tree`. The others are no concern of ours. `keys` are those of the schema.
 pub(super) fn overlay(

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::tree::{Conflict, Origin};
+use super::origin::Origin;
+use super::tree::Conflict;
 
 /// One thing that is wrong: the key, where it was written, what is the matter and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use serde::de::{Error, Expected, Unexpected};
 
 use super::error::Problem;
 use super::nearest::nearest;
-use super::tree::Origin;
+use super::origin::Origin;
 
 /// A value that a type refused.
 #[derive(Debug)]

@@ -9,7 +9,8 @@ use toml::de::{DeTable, DeValue};
 use zeroize::Zeroizing;
 
 use super::error::Problem;
-use super::tree::{Node, Origin, Value};
+use super::origin::Origin;
+use super::tree::{Node, Value};
 
 /// The longest configuration file.
 const LONGEST: u64 = 1 << 20;

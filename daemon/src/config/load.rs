@@ -14,7 +14,8 @@ use super::file;
 use super::flags::CommonFlags;
 use super::keys::keys;
 use super::nearest::nearest;
-use super::tree::{Node, Origin, Value};
+use super::origin::Origin;
+use super::tree::{Node, Value};
 use crate::lifecycle::{EXIT_OK, EXIT_USAGE};
 
 /// What distinguishes a service's configuration.
