@@ -24,25 +24,19 @@ pub(super) fn overlay(
     for (name, value) in ours {
         let rest = &name[prefix.len() + 1..];
         let path = path(rest, keys);
-        if rest == "CONFIG" || (!keys.contains(&path.join(".")) && services.describe(&name)) {
-            continue;
-        }
         let dotted = path.join(".");
+        if rest == "CONFIG" || (!keys.contains(&dotted) && services.describe(&name)) {
+            continue;
+        }
         let origin = Origin::Environment(name);
-        let Ok(value) = value.into_string() else {
-            problems.push(Problem::new(dotted, "the value is no UTF-8 text").at(origin));
-            continue;
+        let problem = match value.into_string() {
+            Err(_) => Some(Problem::new(dotted, "the value is no UTF-8 text").at(origin)),
+            Ok(_) if path.iter().any(String::is_empty) => {
+                Some(Problem::new(dotted, "segments of a key are joined by two underscores").at(origin))
+            }
+            Ok(value) => tree.set(&path, Node { value: Value::Raw(Zeroizing::new(value)), origin }),
         };
-        if path.iter().any(String::is_empty) {
-            problems.push(Problem::new(dotted, "segments of a key are joined by two underscores").at(origin));
-            continue;
-        }
-        let node = Node { value: Value::Raw(Zeroizing::new(value)), origin: origin.clone() };
-        if node.is_empty_text() {
-            problems.push(Problem::of_nothing(dotted, origin));
-        } else if let Err(conflict) = tree.insert(&path, node) {
-            problems.push(Problem::of_conflict(dotted, origin, conflict));
-        }
+        problems.extend(problem);
     }
 }
 

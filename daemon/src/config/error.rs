@@ -3,7 +3,6 @@
 use std::fmt;
 
 use super::origin::Origin;
-use super::tree::Conflict;
 
 /// One thing that is wrong: the key, where it was written, what is the matter and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,24 +21,6 @@ impl Problem {
     /// A problem with `key`.
     pub fn new(key: impl Into<String>, what: impl Into<String>) -> Self {
         Problem { key: key.into(), origin: None, what: what.into(), hint: None }
-    }
-
-    /// Why what `origin` says of `key` cannot be taken.
-    pub(super) fn of_conflict(key: String, origin: Origin, conflict: Conflict) -> Self {
-        let problem = match conflict {
-            Conflict::Nothing(at) => Problem::new(key, format!("there is nothing at {at} to set")),
-            Conflict::Whole(whole) => {
-                Problem::new(key, format!("{whole} sets what is around it as a whole")).hint("set it as a whole, or key by key")
-            }
-            Conflict::Twice(before) => Problem::new(key, format!("{before} sets it, too")).hint("keep one of the two"),
-        };
-        problem.at(origin)
-    }
-
-    /// A value without a letter, from a variable or `--set`: it could mean "none" as well as "not said".
-    pub(super) fn of_nothing(key: String, origin: Origin) -> Self {
-        let hint = "leave it out, or write \"\" for an empty text and [] for an empty list";
-        Problem::new(key, "the value is empty").hint(hint).at(origin)
     }
 
     /// Adds the remedy.

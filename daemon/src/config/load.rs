@@ -142,12 +142,7 @@ pub fn load<T: for<'de> Deserialize<'de>>(
         node: Node { value: Value::Raw(assignment.value.clone()), origin: Origin::Set(assignment.path.join(".")) },
     });
     for Setting { path, node } in assignments.chain(common.settings()).chain(dedicated) {
-        let origin = node.origin.clone();
-        if node.is_empty_text() {
-            problems.push(Problem::of_nothing(path.join("."), origin));
-        } else if let Err(conflict) = tree.insert(&path, node) {
-            problems.push(Problem::of_conflict(path.join("."), origin, conflict));
-        }
+        problems.extend(tree.set(&path, node));
     }
     match deserialize::read(&tree) {
         Ok(value) if problems.is_empty() => Ok(Loaded { value, tree }),

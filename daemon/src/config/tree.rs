@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use zeroize::Zeroizing;
 
+use super::error::Problem;
 use super::origin::Origin;
 
 /// Why a value cannot be put where it belongs.
-pub(super) enum Conflict {
+enum Conflict {
     /// There is no such place in what is there.
     Nothing(String),
     /// What is around it is set as a whole.
@@ -21,6 +22,16 @@ impl Conflict {
         match self {
             Conflict::Nothing(inner) => Conflict::Nothing(format!("{outer}.{inner}")),
             other => other,
+        }
+    }
+
+    fn problem(self, key: String) -> Problem {
+        match self {
+            Conflict::Nothing(at) => Problem::new(key, format!("there is nothing at {at} to set")),
+            Conflict::Whole(whole) => {
+                Problem::new(key, format!("{whole} sets what is around it as a whole")).hint("set it as a whole, or key by key")
+            }
+            Conflict::Twice(before) => Problem::new(key, format!("{before} sets it, too")).hint("keep one of the two"),
         }
     }
 }
@@ -65,8 +76,20 @@ impl Node {
     }
 
     /// Whether it is text from the environment or `--set`, without a letter.
-    pub(super) fn is_empty_text(&self) -> bool {
+    fn is_empty_text(&self) -> bool {
         matches!(&self.value, Value::Raw(text) if text.trim().is_empty())
+    }
+
+    /// Sets `path` to `node`, or says why that is not possible. A value without a letter, from a variable or `--set`, is refused: it could mean
+    /// "none" as well as "not said".
+    pub(super) fn set(&mut self, path: &[String], node: Node) -> Option<Problem> {
+        let (key, origin) = (path.join("."), node.origin.clone());
+        let problem = if node.is_empty_text() {
+            Problem::new(key, "the value is empty").hint("leave it out, or write \"\" for an empty text and [] for an empty list")
+        } else {
+            self.insert(path, node).err()?.problem(key)
+        };
+        Some(problem.at(origin))
     }
 
     /// Puts `node` at `path`, making tables on the way and replacing what stood there.
@@ -74,7 +97,7 @@ impl Node {
     /// In a list that is there, a number addresses an element, or the place after the last. Where nothing is there yet, `listen.0`
     /// makes a table with the key `0`, which reads as a list if the schema wants one: only the schema knows a list's index from a
     /// user who is called 1001. What a lower layer says is replaced; what the same layer says is not (H56).
-    pub(super) fn insert(&mut self, path: &[String], node: Node) -> Result<(), Conflict> {
+    fn insert(&mut self, path: &[String], node: Node) -> Result<(), Conflict> {
         let Some((first, rest)) = path.split_first() else {
             if let Some(before) = self.leaf_of_layer(&node.origin) {
                 return Err(Conflict::Twice(before.clone()));
