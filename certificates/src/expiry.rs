@@ -4,7 +4,7 @@ use crate::{Standing, Validity};
 const AGAIN: i64 = 86_400;
 
 /// What was last told of a certificate's time: it is told when it changes, and once a day while it is no good.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Expiry {
     told: Option<(Standing, i64)>,
 }

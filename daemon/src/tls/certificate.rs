@@ -2,7 +2,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use causeway_certificates::{Bytes, Part, Standing, Validity, read};
+use causeway_certificates::{Bytes, Expiry, Part, Standing, Validity, read};
 use causeway_net::secure::Identity;
 
 use crate::config::Problem;
@@ -14,6 +14,8 @@ pub struct Certificate {
     /// What the files held when they were last looked at, good or not: a mistake is told once.
     seen: Option<Contents>,
     identity: Arc<Identity>,
+    /// What was told of the identity's time.
+    expiry: Expiry,
 }
 
 /// What stands in the files: the chain, and the key.
@@ -33,7 +35,7 @@ impl Certificate {
     pub(super) fn read(files: &Files) -> Result<Self, Problem> {
         let contents = files.contents()?;
         let identity = files.identity(&contents)?;
-        Ok(Certificate { files: files.clone(), seen: Some(contents), identity })
+        Ok(Certificate { files: files.clone(), seen: Some(contents), identity, expiry: Expiry::default() })
     }
 
     /// Looks at the files again; `None` while they are what they were. What is no good leaves the old pair in use.
@@ -44,7 +46,10 @@ impl Certificate {
         }
         self.seen = contents.as_ref().ok().cloned();
         let identity = contents.and_then(|contents| self.files.identity(&contents));
-        Some(identity.map(|identity| self.identity = identity))
+        Some(identity.map(|identity| {
+            self.identity = identity;
+            self.expiry.forget();
+        }))
     }
 
     /// For the handshakes.
@@ -55,6 +60,11 @@ impl Certificate {
     /// When clients take it.
     pub(super) fn validity(&self) -> Validity {
         self.identity.certificate().validity()
+    }
+
+    /// What is to be told of its time at `now` (Unix seconds).
+    pub(super) fn due(&mut self, now: i64) -> Option<Standing> {
+        self.expiry.due(self.validity(), now)
     }
 
     /// A line about it, and one for each thing that the operator should know, for `--check-config` at `now` (Unix seconds).

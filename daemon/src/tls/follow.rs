@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use causeway_certificates::{Expiry, utc};
+use causeway_certificates::utc;
 use causeway_net::secure::Identity;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -36,11 +36,10 @@ pub fn follow(mut tls: Tls, apply: impl Fn(Vec<Arc<Identity>>) -> io::Result<()>
     let watched = Arc::new(Watched::default());
     watched.not_after.store(first_to_expire(&tls), Ordering::Relaxed);
     let seen = Arc::clone(&watched);
-    let mut expiries: Vec<Expiry> = tls.certificates.iter().map(|_| Expiry::default()).collect();
     for certificate in &tls.certificates {
         tell(certificate, "certificate loaded");
     }
-    tls.tell_of_time(&mut expiries);
+    tls.tell_of_time();
     // Before the task runs, or a SIGHUP at once would end the process. Without the signal the files are still looked at.
     let mut hangup = signal(SignalKind::hangup()).ok();
     tokio::spawn(async move {
@@ -49,8 +48,8 @@ pub fn follow(mut tls: Tls, apply: impl Fn(Vec<Arc<Identity>>) -> io::Result<()>
                 Some(hangup) => drop(tokio::time::timeout(LOOK, hangup.recv()).await),
                 None => tokio::time::sleep(LOOK).await,
             }
-            let changed = tls.reread(&seen, &mut expiries);
-            tls.tell_of_time(&mut expiries);
+            let changed = tls.reread(&seen);
+            tls.tell_of_time();
             if changed {
                 seen.not_after.store(first_to_expire(&tls), Ordering::Relaxed);
                 if let Err(error) = apply(tls.identities()) {
@@ -86,15 +85,14 @@ pub(super) fn unix_now() -> i64 {
 
 impl Tls {
     /// Takes what has changed; whether anything has.
-    fn reread(&mut self, seen: &Watched, expiries: &mut [Expiry]) -> bool {
+    fn reread(&mut self, seen: &Watched) -> bool {
         let mut changed = false;
-        for (certificate, expiry) in self.certificates.iter_mut().zip(expiries) {
+        for certificate in &mut self.certificates {
             match certificate.reread() {
                 None => {}
                 Some(Ok(())) => {
                     tell(certificate, "certificate replaced");
                     seen.taken.fetch_add(1, Ordering::Relaxed);
-                    expiry.forget();
                     changed = true;
                 }
                 Some(Err(problem)) => {
@@ -107,11 +105,11 @@ impl Tls {
     }
 
     /// Warns of certificates that clients refuse, or soon will.
-    fn tell_of_time(&self, expiries: &mut [Expiry]) {
+    fn tell_of_time(&mut self) {
         let now = unix_now();
-        for (certificate, expiry) in self.certificates.iter().zip(expiries) {
-            let validity = certificate.validity();
-            if let Some(standing) = expiry.due(validity, now) {
+        for certificate in &mut self.certificates {
+            if let Some(standing) = certificate.due(now) {
+                let validity = certificate.validity();
                 let (from, until) = (utc(validity.not_before), utc(validity.not_after));
                 tracing::warn!(%certificate, from, until, "{standing}");
             }
