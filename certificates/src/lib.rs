@@ -23,4 +23,4 @@ pub use fault::{Fault, Part};
 pub use file::{Bytes, read};
 pub use names::Names;
 pub use server_certificate::ServerCertificate;
-pub use validity::{Standing, Validity, utc};
+pub use validity::{Standing, Validity, unix_now, utc};

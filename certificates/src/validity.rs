@@ -1,4 +1,5 @@
 use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use x509_parser::prelude::X509Certificate;
 use x509_parser::time::ASN1Time;
@@ -67,6 +68,12 @@ impl fmt::Display for Standing {
             Self::Expired => "the certificate has expired: clients refuse it; renew it",
         })
     }
+}
+
+/// This host's time in Unix seconds; 0 where its clock is set to before 1970.
+#[must_use]
+pub fn unix_now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs().cast_signed())
 }
 
 /// A time in Unix seconds as `2026-11-30T19:00:00Z`; the number itself where it is beyond the calendar.

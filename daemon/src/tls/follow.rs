@@ -1,9 +1,9 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use causeway_certificates::utc;
+use causeway_certificates::{unix_now, utc};
 use causeway_net::secure::Identity;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -77,10 +77,6 @@ fn tell(certificate: &Certificate, event: &str) {
     for note in certificate.notes() {
         tracing::warn!(%certificate, note, "not all of a certificate's files is used");
     }
-}
-
-pub(super) fn unix_now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|since| i64::try_from(since.as_secs()).ok()).unwrap_or(0)
 }
 
 impl Tls {

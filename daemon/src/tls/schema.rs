@@ -1,12 +1,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use causeway_certificates::unix_now;
 use causeway_net::secure::Identity;
 use serde::Deserialize;
 
 use super::Certificate;
 use super::certificate::Files;
-use super::follow::unix_now;
 use crate::config::{Listen, Problem};
 
 /// The keys of `[tls]`, as written.

@@ -1,7 +1,6 @@
 //! The handshake of TLS or DTLS, and the certificates that came with it.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
+use causeway_certificates::unix_now;
 use serde::Serialize;
 
 use super::certificate::CertificateReport;
@@ -45,7 +44,7 @@ impl SecureReport {
 
     /// Of a handshake that ended because of the certificate.
     pub(super) fn refused(presented: &Presented) -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs().cast_signed());
+        let now = unix_now();
         Self {
             version: None,
             cipher: None,

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::anyhow;
-use causeway_certificates::{Bytes, Expiry, Part, ServerCertificate, Standing, read};
+use causeway_certificates::{Bytes, Expiry, Part, ServerCertificate, Standing, read, unix_now};
 use causeway_cli::complain;
 use rustls::ServerConfig;
 use rustls::crypto::ring::default_provider;
@@ -61,8 +61,7 @@ impl ServerTls {
 
     /// Warns of a certificate that clients refuse, or soon will.
     fn tell_of_time(&self, expiry: &mut Expiry) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|since| i64::try_from(since.as_secs()).ok());
-        if let Some(standing) = self.standing(expiry, now.unwrap_or(0)) {
+        if let Some(standing) = self.standing(expiry, unix_now()) {
             complain(format_args!("rendezvous: {}: {standing}", self.certificate.display()));
         }
     }
