@@ -4,7 +4,8 @@ use std::fmt;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
-/// The exit status of a program that cannot do what it was started for: an unknown flag, an answer that cannot be written.
+/// The exit status of a program that cannot do what it was started for: an unknown flag, a bad configuration, an answer that cannot be
+/// written.
 pub const EXIT_USAGE: u8 = 2;
 /// The status that a shell gives a program that SIGPIPE ended: 128 and the signal's number.
 const EXIT_READER_LEFT: u8 = 128 + 13;

@@ -3,14 +3,13 @@
 use std::io;
 use std::process::ExitCode;
 
+pub use causeway_cli::EXIT_USAGE;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// It ran and ended as it was asked to.
 pub const EXIT_OK: u8 = 0;
 /// It failed while starting or running: a port in use, a lost resource, a second signal.
 pub const EXIT_FAILURE: u8 = 1;
-/// It was started wrongly: an unknown flag, a bad configuration.
-pub const EXIT_USAGE: u8 = 2;
 
 /// The signals that end a service. Made inside a tokio runtime, before the service opens for clients.
 pub struct Termination {
