@@ -166,12 +166,9 @@ impl EventLoop {
                 self.frames(now, key, Span { start: room.start, end: room.start + count }, service);
             }
             Ok(count) => {
-                if proxy::is_header(&scratch[..count]) {
-                    self.reject_untrusted(now, key, service);
-                }
+                self.io.reject_header(now, key, &scratch[..count], service);
                 if let Err(failure) = self.io.begin_handshake(key, &scratch[..count]) {
-                    self.reject_handshake(now, key, failure, service);
-                    self.end(now, key, StreamEnd::Handshake, service);
+                    self.end_handshake(now, key, failure, service);
                 }
             }
             Err(error) => self.read_failed(now, key, &error, service),
@@ -192,8 +189,7 @@ impl EventLoop {
             Ok(0) => self.end(now, key, StreamEnd::PeerClosed, service),
             Ok(count) => {
                 if let Err(failure) = self.io.ask(key, &buffer[..count]) {
-                    self.reject_handshake(now, key, failure, service);
-                    self.end(now, key, StreamEnd::Handshake, service);
+                    self.end_handshake(now, key, failure, service);
                 }
             }
             Err(error) => self.read_failed(now, key, &error, service),
@@ -238,27 +234,18 @@ impl EventLoop {
             stream.discard_received();
             self.io.dirty.push(key);
         }
-        self.reject_handshake(now, key, failure, service);
+        self.end_handshake(now, key, failure, service);
+    }
+
+    fn end_handshake<S: Service>(&mut self, now: Sample, key: StreamKey, failure: Failure, service: &mut S) {
+        if let Some(reason) = RejectionReason::of(failure) {
+            self.io.reject(now, key, reason, service);
+        }
         self.end(now, key, StreamEnd::Handshake, service);
     }
 
-    fn reject_handshake<S: Service>(&mut self, now: Sample, key: StreamKey, failure: Failure, service: &mut S) {
-        if let (Some(reason), Some(stream)) = (RejectionReason::of(failure), self.io.streams.get(key)) {
-            service.rejected(now, &Rejection { source: stream.peer, local: stream.local, reason });
-        }
-    }
-
-    /// A header came from somebody who is not trusted to send one. What becomes of the stream is decided elsewhere.
-    pub(super) fn reject_untrusted<S: Service>(&mut self, now: Sample, key: StreamKey, service: &mut S) {
-        if let Some(stream) = self.io.streams.get(key) {
-            service.rejected(now, &Rejection { source: stream.peer, local: stream.local, reason: RejectionReason::ProxyUntrusted });
-        }
-    }
-
     fn reject_proxy<S: Service>(&mut self, now: Sample, key: StreamKey, reason: RejectionReason, service: &mut S) {
-        if let Some(stream) = self.io.streams.get(key) {
-            service.rejected(now, &Rejection { source: stream.peer, local: stream.local, reason });
-        }
+        self.io.reject(now, key, reason, service);
         self.io.refuse_proxy(key);
     }
 
@@ -286,6 +273,20 @@ impl EventLoop {
 }
 
 impl Io {
+    /// Tells the service that something of a stream was refused. What becomes of the stream is decided elsewhere.
+    fn reject<S: Service>(&self, now: Sample, key: StreamKey, reason: RejectionReason, service: &mut S) {
+        if let Some(stream) = self.streams.get(key) {
+            service.rejected(now, &Rejection { source: stream.peer, local: stream.local, reason });
+        }
+    }
+
+    /// Tells the service of `bytes` that begin a PROXY header: it came from an address that is not trusted.
+    pub(super) fn reject_header<S: Service>(&self, now: Sample, key: StreamKey, bytes: &[u8], service: &mut S) {
+        if proxy::is_header(bytes) {
+            self.reject(now, key, RejectionReason::ProxyUntrusted, service);
+        }
+    }
+
     fn refuse_proxy(&mut self, key: StreamKey) {
         self.stats.streams_without_proxy_header.add(1);
         if let Some(stream) = self.streams.get(key) {

@@ -11,7 +11,6 @@ use super::{EventLoop, StreamKey};
 use crate::clock::Sample;
 use crate::epoll::Readiness;
 use crate::packet::{Packet, Room};
-use crate::proxy;
 use crate::region::Span;
 use crate::stats::Stats;
 use crate::tcp::{Aside, Layer, MAX_FRAME, Malformed, Progress, READ, State, StreamEnd, receive};
@@ -250,15 +249,11 @@ impl EventLoop {
                     if let Some(stream) = self.io.streams.get_mut(key) {
                         stream.incoming.keep(bytes, announced);
                     }
-                    if proxy::is_header(bytes) {
-                        self.reject_untrusted(now, key, service); // "PROX" looks like a channel's number and a length
-                    }
+                    self.io.reject_header(now, key, bytes, service); // "PROX" looks like a channel's number and a length
                     return service.half_frame(now, &info, &mut self.io);
                 }
                 Next::Malformed => {
-                    if proxy::is_header(bytes) {
-                        self.reject_untrusted(now, key, service);
-                    }
+                    self.io.reject_header(now, key, bytes, service);
                     return self.end(now, key, StreamEnd::Malformed, service);
                 }
             }
