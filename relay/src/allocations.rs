@@ -8,6 +8,7 @@ use crate::effect::Advertised;
 use crate::five_tuple::FiveTuple;
 use crate::index::Index;
 use crate::interned::Interned;
+use crate::moment::Moment;
 use crate::peers::Peers;
 use crate::relays::{RelayedTransportAddress, Relays};
 
@@ -79,11 +80,13 @@ impl<G> Allocations<G> {
         self.slot(five_tuple).map(|slot| self.id(slot))
     }
 
-    /// The allocation of a 5-tuple, with its name.
+    /// The allocation of a 5-tuple, with its name, while it has a relayed address that is live.
     #[inline]
-    pub(crate) fn find_mut(&mut self, five_tuple: &FiveTuple) -> Option<(AllocationId, &mut Allocation)> {
+    pub(crate) fn find_live_mut(&mut self, five_tuple: &FiveTuple, now: Moment) -> Option<(AllocationId, &mut Allocation)> {
         let slot = self.slot(five_tuple)?;
-        Some((self.id(slot), &mut self.slots[slot as usize]))
+        let id = self.id(slot);
+        let allocation = &mut self.slots[slot as usize];
+        allocation.relays.any_live(now).then_some((id, allocation))
     }
 
     #[inline]

@@ -27,8 +27,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             Err(ChannelDataError::Truncated) => return Verdict::Discard(Discard::TruncatedChannelData),
         };
         let now = now.moment();
-        let found = self.allocations.find_mut(from).filter(|(_, allocation)| allocation.relays.any_live(now));
-        let Some((id, allocation)) = found else { return Verdict::Discard(Discard::NoAllocation) };
+        let Some((id, allocation)) = self.allocations.find_live_mut(from, now) else { return Verdict::Discard(Discard::NoAllocation) };
         let Some(peer) = allocation.peers.channel(message.channel, now) else {
             return Verdict::Discard(self.why_no_channel(id, message.channel, now));
         };
@@ -51,8 +50,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             return Verdict::Discard(Discard::MissingAttribute);
         };
         let (now, lasting) = (now.moment(), self.config.channel_permission);
-        let found = self.allocations.find_mut(from).filter(|(_, allocation)| allocation.relays.any_live(now));
-        let Some((id, allocation)) = found else { return Verdict::Discard(Discard::NoAllocation) };
+        let Some((id, allocation)) = self.allocations.find_live_mut(from, now) else { return Verdict::Discard(Discard::NoAllocation) };
         // An IPv4-mapped address is of neither family (H1).
         let relay = allocation.relays.for_peer(&peer.ip(), now).filter(|_| is_of_family(allocation, &peer.ip()));
         let Some(index) = relay else { return Verdict::Discard(Discard::PeerFamily) };
