@@ -65,6 +65,12 @@ impl Credential {
         Some(self.username.get(self.quota_name.clone()).unwrap_or(&self.username)).filter(|name| !name.is_empty())
     }
 
+    /// Whose the ports are that it reserves: the name that quotas are counted by, or the username where there is no such name.
+    #[must_use]
+    pub fn holder(&self) -> &str {
+        self.quota_name().unwrap_or(&self.username)
+    }
+
     /// Where the name that quotas are counted by stands in the username.
     #[must_use]
     pub fn quota_range(&self) -> std::ops::Range<usize> {

@@ -202,7 +202,7 @@ impl Lab {
         while let Some(effect) = self.server.poll_effect() {
             match effect {
                 Effect::Bind { relay, family, port, credential } => {
-                    let bind = Bind { relay, family, port, user: credential.quota_name().unwrap_or(credential.username()).to_owned() };
+                    let bind = Bind { relay, family, port, user: credential.holder().to_owned() };
                     if self.pool.hold {
                         self.pool.waiting.push_back(bind);
                         continue;

@@ -87,7 +87,7 @@ impl Worker {
     /// Binds the port that a token stands for: it is lent already, to the reservation.
     pub(super) fn bind_reserved(&mut self, now: Sample, relay: RelayId, token: Token, credential: &Credential, io: &mut Io) -> Completion {
         let pools = Arc::clone(&self.pools);
-        let claimed = self.reservations.claim(now.monotonic, credential.quota_name().unwrap_or(credential.username()), token);
+        let claimed = self.reservations.claim(now.monotonic, credential.holder(), token);
         let Some((address, pool)) = claimed.and_then(|address| Some((address, pools.of_address(address.ip())?))) else {
             return self.not_bound(now, relay, true, Refused::Reservation);
         };

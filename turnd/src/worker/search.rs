@@ -146,7 +146,7 @@ impl Worker {
 
     /// Binds an even port, and reserves the one after it for the user, if that one can be bound, too: the token is a promise.
     fn try_pair(&mut self, now: Sample, pool: &PortPool, port: u16, search: &Search, io: &mut Io) -> Tried {
-        let (next, user) = (pool.bound(port + 1), search.credential.quota_name().unwrap_or(search.credential.username()));
+        let (next, user) = (pool.bound(port + 1), search.credential.holder());
         let Some(token) = self.reservations.insert(now.monotonic, user, next, &mut self.rng) else {
             pool.give_back(port);
             pool.give_back(port + 1);
