@@ -80,7 +80,7 @@ impl Worker {
             WantedPort::Reserved(token) => return Some(self.bind_reserved(now, relay, token, &credential, io)),
             WantedPort::Exactly(address) => return Some(self.bind_exactly(relay, address, io)),
         };
-        let search = Search { relay, ipv4, among, credential, start: self.rng.next_u32(), pool: 0, refused: Refused::Port };
+        let search = Search::new(relay, ipv4, among, credential, self.rng.next_u32());
         self.search(now, search, io)
     }
 

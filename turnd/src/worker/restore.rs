@@ -128,17 +128,14 @@ mod tests {
     use std::sync::Arc;
 
     use causeway_auth::{Credential, Protection};
-    use causeway_net::{Clock, Descriptors, EventLoop, Service as _};
+    use causeway_net::{EventLoop, Service as _};
     use causeway_relay::{RelayedRecord, RelayedTransportAddress, Traffic, Transport};
     use causeway_wire::TransactionId;
 
     use super::*;
-    use crate::capacity::Capacity;
-    use crate::config::configured;
     use crate::listeners::Listeners;
-    use crate::port_pool::PortPools;
     use crate::records::to_store;
-    use crate::startup::Shared;
+    use crate::worker::tests::prepared;
 
     const START: Sample = Sample { monotonic: Duration::from_secs(1), unix: Duration::from_secs(1_800_000_000) };
 
@@ -147,10 +144,8 @@ mod tests {
     }
 
     fn worker(address: &str) -> (Worker, EventLoop) {
-        let config = configured(&["--relay-address", address, "--set", "relay.scope=private", "--relay-ports", "21000-21199"]).unwrap();
-        let pools = Arc::new(PortPools::new(&config.relay.addresses, &config.relay.ports));
-        let capacity = Capacity::new(pools, Descriptors::unlimited());
-        Shared::new(&config).prepare(0, Listeners::default(), EventLoop::new(Clock::start()).unwrap(), &capacity).unwrap()
+        let flags = ["--relay-address", address, "--set", "relay.scope=private", "--relay-ports", "21000-21199"];
+        prepared(&flags, 0, Listeners::default())
     }
 
     fn left(bound: SocketAddr) -> Box<Left> {

@@ -36,16 +36,16 @@ pub(super) enum Among {
 
 /// One relayed address that is looked for.
 pub(super) struct Search {
-    pub(super) relay: RelayId,
-    pub(super) ipv4: bool,
-    pub(super) among: Among,
+    relay: RelayId,
+    ipv4: bool,
+    among: Among,
     /// Who asks.
-    pub(super) credential: Arc<Credential>,
+    credential: Arc<Credential>,
     /// Which pool of the family comes first, and how many of them had no port.
-    pub(super) start: u32,
-    pub(super) pool: usize,
+    start: u32,
+    pool: usize,
     /// Why the last pool had none.
-    pub(super) refused: Refused,
+    refused: Refused,
 }
 
 /// The searches of one worker that go on in its next turns, and the ports that it has set aside.
@@ -67,6 +67,13 @@ enum Tried {
     Held,
     /// No other port of this pool would do.
     Exhausted(Refused),
+}
+
+impl Search {
+    /// One that begins with the pool number `start` of its family.
+    pub(super) fn new(relay: RelayId, ipv4: bool, among: Among, credential: Arc<Credential>, start: u32) -> Self {
+        Self { relay, ipv4, among, credential, start, pool: 0, refused: Refused::Port }
+    }
 }
 
 impl Searches {
@@ -223,14 +230,12 @@ mod tests {
     use std::net::{IpAddr, UdpSocket as StdSocket};
     use std::ops::RangeInclusive;
 
-    use causeway_net::{Clock, Descriptors, EventLoop, Service as _};
+    use causeway_net::{EventLoop, Service as _};
     use causeway_relay::AllocationId;
 
     use super::*;
-    use crate::capacity::Capacity;
-    use crate::config::configured;
     use crate::listeners::Listeners;
-    use crate::startup::Shared;
+    use crate::worker::tests::prepared;
 
     const PORTS: RangeInclusive<u16> = 21_000..=21_199;
     const NOW: Sample = Sample { monotonic: Duration::from_secs(100), unix: Duration::from_secs(1_800_000_000) };
@@ -238,11 +243,8 @@ mod tests {
 
     fn worker(addresses: &str) -> (Worker, EventLoop) {
         let ports = format!("{}-{}", PORTS.start(), PORTS.end());
-        let config = configured(&["--relay-address", addresses, "--relay-ports", &ports, "--set", "relay.scope=private"]).unwrap();
-        let shared = Shared::new(&config);
-        let pools = Arc::new(PortPools::new(&config.relay.addresses, &config.relay.ports));
-        let capacity = Capacity::new(pools, Descriptors::unlimited());
-        shared.prepare(0, Listeners::default(), EventLoop::new(Clock::start()).unwrap(), &capacity).unwrap()
+        let flags = ["--relay-address", addresses, "--relay-ports", &ports, "--set", "relay.scope=private"];
+        prepared(&flags, 0, Listeners::default())
     }
 
     /// Other programs' sockets at all ports of an address that `held` names. Each test has an address of its own.
@@ -257,7 +259,7 @@ mod tests {
 
     /// Searches to the end: the port that was bound, and the number of turns.
     fn find((worker, event_loop): &mut (Worker, EventLoop), now: Sample, among: Among) -> (Option<SocketAddr>, usize) {
-        let search = Search { relay: RELAY, ipv4: true, among, credential: credential(), start: 0, pool: 0, refused: Refused::Port };
+        let search = Search::new(RELAY, true, among, credential(), 0);
         let mut completion = worker.search(now, search, event_loop.io());
         let mut turns = 1;
         while completion.is_none() {
@@ -348,8 +350,7 @@ mod tests {
     #[test]
     fn h30_the_search_of_an_allocation_that_has_ended_takes_no_port_and_nothing_from_the_next_one_in_its_place() {
         let (mut worker, mut event_loop) = worker("127.71.0.7");
-        let search =
-            |relay| Search { relay, ipv4: true, among: Among::Any, credential: credential(), start: 0, pool: 0, refused: Refused::Port };
+        let search = |relay| Search::new(relay, true, Among::Any, credential(), 0);
         let next = RelayId { allocation: AllocationId { generation: 2, ..RELAY.allocation }, ..RELAY };
         assert!(matches!(worker.search(NOW, search(next), event_loop.io()), Some(Completion::Bound { .. })));
         worker.searches.waiting.push_back(search(RELAY));
@@ -372,10 +373,8 @@ mod tests {
 
     #[test]
     fn a_relay_address_that_the_host_does_not_have_is_bound_freely_by_name() {
-        let config = configured(&["--relay-address", "192.0.2.1", "--set", "relay.scope=private", "--set", "net.freebind=true"]).unwrap();
-        let pools = Arc::new(PortPools::new(&config.relay.addresses, &config.relay.ports));
-        let capacity = Capacity::new(pools, Descriptors::unlimited());
-        let mut server = Shared::new(&config).prepare(0, Listeners::default(), EventLoop::new(Clock::start()).unwrap(), &capacity).unwrap();
+        let flags = ["--relay-address", "192.0.2.1", "--set", "relay.scope=private", "--set", "net.freebind=true"];
+        let mut server = prepared(&flags, 0, Listeners::default());
         assert!(find(&mut server, NOW, Among::Any).0.is_some_and(|bound| bound.ip() == IpAddr::from([192, 0, 2, 1])));
     }
 }

@@ -60,16 +60,20 @@ impl Service for Asked {
     }
 }
 
+/// A worker of the configuration that `flags` make, and its loop.
+pub(super) fn prepared(flags: &[&str], index: u16, listeners: Listeners) -> (Worker, EventLoop) {
+    let config = configured(flags).unwrap();
+    let pools = Arc::new(PortPools::new(&config.relay.addresses, &config.relay.ports));
+    let capacity = Capacity::new(pools, Descriptors::unlimited());
+    Shared::new(&config).prepare(index, listeners, EventLoop::new(Clock::start()).unwrap(), &capacity).unwrap()
+}
+
 /// The last of six workers, its loop, and where it listens.
 fn worker() -> (Worker, EventLoop, SocketAddr) {
-    let config = configured(&["--set", "net.workers=6"]).unwrap();
     let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap(), &UdpOptions::LISTENER).unwrap();
     let address = socket.local_addr();
     let listeners = Listeners { udp: vec![(socket, DatagramListening::plain(Socket::Listener.tag()))], tcp: Vec::new() };
-    let event_loop = EventLoop::new(Clock::start()).unwrap();
-    let pools = Arc::new(PortPools::new(&config.relay.addresses, &config.relay.ports));
-    let capacity = Capacity::new(pools, Descriptors::unlimited());
-    let (worker, event_loop) = Shared::new(&config).prepare(OTHERS as u16, listeners, event_loop, &capacity).unwrap();
+    let (worker, event_loop) = prepared(&["--set", "net.workers=6"], OTHERS as u16, listeners);
     (worker, event_loop, address)
 }
 
