@@ -130,7 +130,9 @@ impl Authenticator {
         // "If the value of the USERNAME or USERHASH attribute is not valid": 401.
         match name {
             _ if realm != &*self.realm => self.prove(request, unix, protection, None),
-            Name::Clear(username) => self.look_up(request, username, unix, protection, known),
+            Name::Clear(username) => {
+                self.look_up(request, username, unix, protection, known).map_err(|refusal| self.refine(refusal, username))
+            }
             // Empty where the nonce offers no anonymity.
             Name::Hashed(hash) => self.prove(request, unix, protection, self.by_hash.get(&hash).map(Arc::clone)),
         }
@@ -144,12 +146,6 @@ impl Authenticator {
         protection: Protection,
         known: &Known<'_>,
     ) -> Result<Identity<'m>, Refusal> {
-        let refine = |outcome| match outcome {
-            Err(Refusal::UnknownUser) if self.credentials.has_rest_secrets() && !self.credentials.is_rest_name(username) => {
-                Err(Refusal::NoRestName)
-            }
-            outcome => outcome,
-        };
         let algorithm = protection.algorithm();
         let is_theirs = |held: &&Arc<Credential>| username == held.username() && held.key(algorithm).is_some();
         let held = known.held.filter(is_theirs).map(Arc::clone);
@@ -160,15 +156,23 @@ impl Authenticator {
         }
         let mut here = self.credentials.candidates(username, &self.realm, algorithm, unix).peekable();
         if here.peek().is_some() || here_only {
-            return refine(self.prove(request, unix, protection, here));
+            return self.prove(request, unix, protection, here);
         }
         match known.keys.and_then(|keys| keys.find(username, unix)) {
-            Some(said) => refine(self.prove(request, unix, protection, said.map(Arc::clone))),
+            Some(said) => self.prove(request, unix, protection, said.map(Arc::clone)),
             // A minted key counts only once a present secret has made it: those of the source may not be known yet.
             None if known.source_failed && held.is_some() && (known.is_current || !self.credentials.is_rest_name(username)) => {
                 self.prove(request, unix, protection, held)
             }
             None => Ok(Identity::KeyWanted(username)),
+        }
+    }
+
+    /// Tells the unknown users whose names no REST secret mints from the others.
+    fn refine(&self, refusal: Refusal, username: &str) -> Refusal {
+        match refusal {
+            Refusal::UnknownUser if self.credentials.has_rest_secrets() && !self.credentials.is_rest_name(username) => Refusal::NoRestName,
+            refusal => refusal,
         }
     }
 

@@ -27,17 +27,15 @@ pub(crate) struct Minted {
 
 impl RestName {
     /// Whether `username` has this form.
-    #[must_use]
-    pub fn reads(self, username: &str) -> bool {
+    pub(crate) fn reads(self, username: &str) -> bool {
         self.read(username).is_some()
     }
 
     pub(crate) fn read(self, username: &str) -> Option<Minted> {
-        let (first, last) = (time_name(username), name_time(username));
         match self {
-            Self::TimeName => first,
-            Self::NameTime => last,
-            Self::Either => match (first, last) {
+            Self::TimeName => time_name(username),
+            Self::NameTime => name_time(username),
+            Self::Either => match (time_name(username), name_time(username)) {
                 (Some(first), Some(last)) => Some(earlier(first, last)),
                 (first, last) => first.or(last),
             },
