@@ -2,6 +2,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::link::Link;
+use super::url;
 use crate::directory::HEARTBEAT_LIFETIME;
 use crate::error::StoreError;
 use zeroize::Zeroizing;
@@ -50,6 +51,12 @@ impl RedisSettings {
     /// What is wrong with it.
     pub fn check(&self) -> Result<(), StoreError> {
         Link::new(self).map(drop)
+    }
+
+    /// Whether the URL holds a user's name, and a password.
+    #[must_use]
+    pub fn url_credentials(&self) -> (bool, bool) {
+        url::credentials(&self.url)
     }
 }
 

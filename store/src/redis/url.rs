@@ -31,13 +31,12 @@ pub(super) fn reason(url: &str) -> Result<(), String> {
     if scheme.ends_with("unix") {
         return Ok(());
     }
-    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (authority, database, query) = parts(rest);
     if !query.is_empty() && !query.starts_with("protocol=") || query.contains(['&', '@']) {
         return Err("nothing but protocol=resp2 or protocol=resp3 may follow a ?; write %3F for a ? of a password, or set \
                     store.password_file"
             .into());
     }
-    let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
     if database.contains('@') || authority.matches('@').count() > 1 {
         return Err("a / or @ stands in its password; write %2F or %40 for it, or set store.password_file".into());
     }
@@ -49,6 +48,21 @@ pub(super) fn reason(url: &str) -> Result<(), String> {
         return Err(format!("it names no host; {EXAMPLE}"));
     }
     Ok(())
+}
+
+/// Whether a user's name, and a password, stand in `url`.
+pub(super) fn credentials(url: &str) -> (bool, bool) {
+    let (authority, ..) = url.split_once("://").map_or(("", "", ""), |(_, rest)| parts(rest));
+    let Some((user, _)) = authority.rsplit_once('@') else { return (false, false) };
+    let (name, password) = user.split_once(':').unwrap_or((user, ""));
+    (!name.is_empty(), !password.is_empty())
+}
+
+/// What follows the scheme: the authority, the database and the query.
+fn parts(rest: &str) -> (&str, &str, &str) {
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
+    (authority, database, query)
 }
 
 fn percent_codes(text: &str) -> bool {

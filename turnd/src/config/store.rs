@@ -66,14 +66,6 @@ pub(crate) struct Store {
     pub(crate) take_over: bool,
 }
 
-/// Whether a Redis URL holds a user's name, and a password. Nothing of it is shown.
-fn credentials_in(url: &str) -> (bool, bool) {
-    let authority = url.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?']).next().unwrap_or(rest));
-    let Some((user, _)) = authority.rsplit_once('@') else { return (false, false) };
-    let (name, password) = user.split_once(':').unwrap_or((user, ""));
-    (!name.is_empty(), !password.is_empty())
-}
-
 impl StoreSchema {
     /// No store where no URL is given: allocations then live and end with the process. `stream_entries` bounds the accounting stream.
     pub(super) fn resolve(self, stream_entries: usize) -> Result<Option<Store>, Vec<Problem>> {
@@ -95,7 +87,8 @@ impl StoreSchema {
             let hint = "name this server, the same at each start and unlike all others: node_id = \"relay-1\"";
             problems.push(Problem::new("store.node_id", error.to_string()).hint(hint));
         });
-        let (has_username, has_password) = credentials_in(url.expose());
+        let mut redis = RedisSettings::new(url.expose());
+        let (has_username, has_password) = redis.url_credentials();
         for (key, is_twice) in
             [("store.username", has_username && self.username.is_some()), ("store.password", has_password && password.is_some())]
         {
@@ -103,7 +96,6 @@ impl StoreSchema {
                 problems.push(Problem::new(key, format!("{url_key} has one, too")).hint("keep one of the two"));
             }
         }
-        let mut redis = RedisSettings::new(url.expose());
         redis.accounting_entries = stream_entries;
         redis.username = self.username;
         redis.password = password.map(|password| Zeroizing::new(password.expose().to_owned()));
