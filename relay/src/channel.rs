@@ -71,10 +71,10 @@ impl Channels {
         self.by_peer.retain(|_, number| by_number.get(number).is_some());
     }
 
-    pub(crate) fn retain_numbers(&mut self, mut keep: impl FnMut(ChannelNumber) -> bool) {
-        self.by_number.retain(|number, _| keep(*number));
-        let by_number = &self.by_number;
-        self.by_peer.retain(|_, number| by_number.get(number).is_some());
+    pub(crate) fn remove(&mut self, number: ChannelNumber) {
+        if let Some(channel) = self.by_number.remove(&number) {
+            self.by_peer.remove(&channel.peer);
+        }
     }
 
     pub(crate) fn remove_expired(&mut self, now: Moment) {

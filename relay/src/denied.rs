@@ -79,7 +79,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// A channel with this number leads to a peer again.
     pub(crate) fn forget_ignored(&mut self, id: AllocationId, number: ChannelNumber) {
         if self.ignored(id).is_some_and(|ignored| ignored.has(number)) {
-            self.change_ignored(id, |ignored| ignored.retain_numbers(|other| other != number));
+            self.change_ignored(id, |ignored| ignored.remove(number));
         }
     }
 
@@ -95,7 +95,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// Under another policy, a peer that is no longer denied needs a channel that leads to it.
     pub(crate) fn judge_ignored(&mut self) {
         let policy = &self.config.policy;
-        for cold in self.allocations.iter_cold_mut().filter(|cold| cold.ignored.is_some()) {
+        for cold in self.allocations.iter_cold_mut() {
             let Some(ignored) = &mut cold.ignored else { continue };
             let before = ignored.len();
             ignored.retain(|channel| policy.check_transport(channel.peer).is_err());
