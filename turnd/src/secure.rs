@@ -1,7 +1,6 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use causeway_daemon::config::Transport;
 use causeway_daemon::metrics::{Samples, Source};
 use causeway_daemon::tls::{Tls, follow};
 use causeway_net::secure::{HandshakeLimits, Handshaker, Identity, Offer};
@@ -24,18 +23,17 @@ impl Secure {
     /// # Errors
     /// A library does not take the certificates, or the process is out of something.
     pub(crate) fn start(config: &Config) -> Result<Option<Self>> {
-        if let Some(tls) = &config.tls {
-            tls.warn_if_unused(&config.listen);
+        let Some(tls) = &config.tls else { return Ok(None) };
+        if tls.warn_if_unused(&config.listen) {
+            return Ok(None);
         }
-        let wanted = config.listen.iter().flat_map(|listen| &listen.transports).copied().any(Transport::is_secure);
-        let Some(tls) = config.tls.clone().filter(|_| wanted) else { return Ok(None) };
         let limits = HandshakeLimits {
             half_open: config.limits.half_open_handshakes,
             half_open_per_prefix: config.limits.half_open_handshakes_per_prefix,
             ..HandshakeLimits::default()
         };
         let handshaker = Handshaker::start(offer(tls.identities()), limits).context("tls: the certificates cannot be offered")?;
-        Ok(Some(Self { handshaker, tls }))
+        Ok(Some(Self { handshaker, tls: tls.clone() }))
     }
 
     /// What the workers' loops are made with.

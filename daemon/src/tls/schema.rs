@@ -87,11 +87,13 @@ impl Tls {
         lines.chain(self.unused(listen).map(|warning| format!("warning: {warning}"))).collect()
     }
 
-    /// Warns of certificates that no listener shows.
-    pub fn warn_if_unused(&self, listen: &[Listen]) {
-        if let Some(warning) = self.unused(listen) {
+    /// Warns of certificates that no listener shows, and answers whether that is so.
+    pub fn warn_if_unused(&self, listen: &[Listen]) -> bool {
+        let unused = self.unused(listen);
+        if let Some(warning) = unused {
             tracing::warn!("{warning}");
         }
+        unused.is_some()
     }
 
     fn unused(&self, listen: &[Listen]) -> Option<&'static str> {
