@@ -1,8 +1,13 @@
 //! A host with one network, of both families.
 
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::process::Command;
+use std::time::Duration;
 
 use causeway_natlab::{LabName, Namespace};
+
+/// A Binding request.
+pub(crate) const BINDING: &[u8] = &[0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
 
 /// Set within the namespace.
 const INSIDE: &str = "CAUSEWAY_INSIDE_NAMESPACE";
@@ -37,6 +42,16 @@ pub(crate) fn ip(lines: &str) {
         let output = Command::new("ip").args(line.split_whitespace()).output().expect("ip is there");
         assert!(output.status.success(), "ip {line}: {}", String::from_utf8_lossy(&output.stderr));
     }
+}
+
+/// Whether `server` answers a client of this host at the address `from`, which asks so many times and waits so long for each answer.
+pub(crate) fn answers(from: IpAddr, server: SocketAddr, tries: u32, wait: Duration) -> bool {
+    let socket = UdpSocket::bind((from, 0)).unwrap();
+    socket.set_read_timeout(Some(wait)).unwrap();
+    (0..tries).any(|_| {
+        socket.send_to(BINDING, server).unwrap();
+        socket.recv(&mut [0; 512]).is_ok()
+    })
 }
 
 /// Sets a kernel parameter of the namespace, by its path below `/proc/sys/net`.

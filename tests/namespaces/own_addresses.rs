@@ -1,6 +1,6 @@
 //! H5 on wildcard addresses, whatever becomes of the host's addresses, with netlink and without.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use causeway_client::Failure;
@@ -10,10 +10,8 @@ use causeway_tests::daemon::service::{self, PASSWORD, Service, USER};
 use causeway_wire::ErrorCode;
 use causeway_wire::attribute::AddressFamily;
 
-use crate::host::{ip, sysctl, within};
+use crate::host::{BINDING, answers, ip, sysctl, within};
 
-/// A Binding request.
-const BINDING: &[u8] = &[0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
 /// How long nothing arriving is nothing coming.
 const SHORT: Duration = Duration::from_millis(500);
 const LONG: Duration = Duration::from_secs(5);
@@ -127,21 +125,12 @@ impl Host {
         channel.bind(peer).unwrap_or_else(|failure| panic!("{ip} is not the host's own yet: {failure}"));
         permission.permit(peer.ip()).unwrap();
         crate::host::ip(by);
-        assert!(answers(peer), "the listener is reached at {ip}");
+        let any: IpAddr = if peer.is_ipv4() { [0; 4].into() } else { [0_u16; 8].into() };
+        // Asked again, since the kernel makes the route to a new IPv6 address a moment after it has taken the address, even without duplicate
+        // address detection.
+        assert!(answers(any, peer, 50, LONG / 50), "the listener is reached at {ip}");
         assert!(!channel.is_answered(peer, BINDING, SHORT), "{ip} through a channel");
         assert!(!permission.is_answered(peer, BINDING, SHORT), "{ip} by a permission");
         assert_eq!(self.judged(ip), Some(ErrorCode::FORBIDDEN), "{ip}");
     }
-}
-
-/// Whether a listener answers a client of this host itself. It asks again: the kernel makes the route to a new IPv6 address a moment after it has
-/// taken the address, even without duplicate address detection.
-fn answers(server: SocketAddr) -> bool {
-    let any: IpAddr = if server.is_ipv4() { [0; 4].into() } else { [0_u16; 8].into() };
-    let socket = UdpSocket::bind((any, 0)).unwrap();
-    socket.set_read_timeout(Some(LONG / 50)).unwrap();
-    (0..50).any(|_| {
-        socket.send_to(BINDING, server).unwrap();
-        socket.recv(&mut [0; 512]).is_ok()
-    })
 }
