@@ -10,11 +10,10 @@ mod tls_client;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
-use std::sync::Arc;
 use std::thread;
 
 use authority::{Authority, Kind};
-use causeway_net::secure::{HandshakeLimits, Handshaker, Offer};
+use causeway_net::secure::HandshakeLimits;
 use causeway_net::{
     Admission, Arrival, Backend, Clock, DatagramListening, EventLoop, Io, Listener, Mailbox, Malformed, Packet, Sample, Service,
     StreamInfo, StreamListening, UdpOptions, UdpSocket,
@@ -162,8 +161,7 @@ fn a_plain_frame_costs_no_allocation() {
 /// Allocations of a loop's thread while a client has so many frames sent back over TLS, one at a time, once its session is there.
 fn tls_allocations(count: usize) -> u64 {
     let authority = Authority::new(Kind::Ecdsa, "localhost");
-    let offer = Offer { identities: vec![Arc::new(authority.identity())], alpn: &[] };
-    let handshaker = Handshaker::start(offer, HandshakeLimits::default()).unwrap();
+    let handshaker = authority.handshaker(HandshakeLimits::default());
     let mut event_loop = EventLoop::with_handshaker(Clock::start(), Some(&handshaker)).unwrap();
     let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr();

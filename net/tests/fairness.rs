@@ -10,10 +10,9 @@ mod tls_client;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
 
 use authority::{Authority, Kind};
-use causeway_net::secure::{HandshakeLimits, Handshaker, Offer};
+use causeway_net::secure::{HandshakeLimits, Handshaker};
 use causeway_net::{Listener, StreamEnd, StreamListening};
 use rustls::version::TLS13;
 use support::{Event, Manner, Worker};
@@ -91,8 +90,7 @@ fn a_client_that_floods_and_leaves_is_heard_to_the_end() {
 #[test]
 fn many_frames_of_one_record_are_answered_in_order_and_the_goodbye_behind_them_is_heard() {
     let authority = Authority::new(Kind::Ecdsa, "localhost");
-    let offer = Offer { identities: vec![Arc::new(authority.identity())], alpn: &[] };
-    let handshaker = Handshaker::start(offer, HandshakeLimits::default()).unwrap();
+    let handshaker = authority.handshaker(HandshakeLimits::default());
     let (worker, server) = serve(Manner::EchoesQuietly, Some(&handshaker));
     let mut client = connect(server, &config(&authority, &TLS13, &[]));
     let all = numbered();
@@ -112,8 +110,7 @@ fn many_frames_in_more_records_than_one_read_brings_all_arrive() {
     const COUNT: u32 = 10_000;
     let content = |number: u32| [&number.to_be_bytes()[..], &[7; 296]].concat();
     let authority = Authority::new(Kind::Ecdsa, "localhost");
-    let offer = Offer { identities: vec![Arc::new(authority.identity())], alpn: &[] };
-    let handshaker = Handshaker::start(offer, HandshakeLimits::default()).unwrap();
+    let handshaker = authority.handshaker(HandshakeLimits::default());
     let (worker, server) = serve(Manner::Tells, Some(&handshaker));
     let mut client = connect(server, &config(&authority, &TLS13, &[]));
     let writer = std::thread::spawn(move || {

@@ -6,11 +6,10 @@
 mod authority;
 
 use std::fs;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use authority::{Authority, Kind};
-use causeway_net::secure::{HandshakeLimits, Handshaker, Offer};
+use causeway_net::secure::HandshakeLimits;
 
 /// The nice values of the threads of this name.
 fn threads() -> Vec<i32> {
@@ -31,8 +30,7 @@ fn await_threads(wanted: &[i32]) {
 #[test]
 fn there_is_one_thread_below_the_others_which_ends_with_its_last_handle() {
     let authority = Authority::new(Kind::Ecdsa, "localhost");
-    let offer = Offer { identities: vec![Arc::new(authority.identity())], alpn: &[] };
-    let handshaker = Handshaker::start(offer, HandshakeLimits::default()).unwrap();
+    let handshaker = authority.handshaker(HandshakeLimits::default());
     await_threads(&[10]);
     let other = handshaker.clone();
     drop(handshaker);

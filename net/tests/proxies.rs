@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use authority::{Authority, Kind};
 use causeway_net::proxy::Fault;
-use causeway_net::secure::{HandshakeLimits, Handshaker, Offer};
+use causeway_net::secure::HandshakeLimits;
 use causeway_net::{DatagramListening, Listener, Rejection, RejectionReason, StreamListening, TrustedProxies, UdpOptions, UdpSocket};
 use rustls::version::TLS13;
 use socket2::{Domain, Socket, Type};
@@ -135,8 +135,7 @@ fn long_header(transport: u8, len: usize) -> Vec<u8> {
 #[test]
 fn headers_of_two_and_of_four_kibibytes_are_taken_over_udp_tcp_and_tls() {
     let authority = Authority::new(Kind::Ecdsa, "localhost");
-    let offer = Offer { identities: vec![Arc::new(authority.identity())], alpn: &[] };
-    let handshaker = Handshaker::start(offer, HandshakeLimits::default()).unwrap();
+    let handshaker = authority.handshaker(HandshakeLimits::default());
     let (worker, address) = Worker::start_with(Some(&handshaker), |io| {
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let listening = StreamListening { tls: true, proxies: trusted(), ..StreamListening::plain(4) };
@@ -221,8 +220,7 @@ fn h57_the_service_is_told_what_is_refused_and_why() {
 #[test]
 fn h14_half_frames_are_told_over_tcp_and_tls_and_whole_ones_are_not() {
     let authority = Authority::new(Kind::Ecdsa, "localhost");
-    let offer = Offer { identities: vec![Arc::new(authority.identity())], alpn: &[] };
-    let handshaker = Handshaker::start(offer, HandshakeLimits::default()).unwrap();
+    let handshaker = authority.handshaker(HandshakeLimits::default());
     let (worker, address) = Worker::start_with(Some(&handshaker), |io| {
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let key = io.listen_tcp(listener, StreamListening { tls: true, ..StreamListening::plain(4) }).unwrap();
@@ -273,9 +271,8 @@ fn a_header_of_anybody_else_is_garbage() {
 #[test]
 fn a_trusted_proxy_names_the_client_of_a_secure_connection() {
     let authority = Authority::new(Kind::Ecdsa, "localhost");
-    let offer = Offer { identities: vec![Arc::new(authority.identity())], alpn: &[] };
     let limits = HandshakeLimits { half_open_per_prefix: 1, ..HandshakeLimits::default() };
-    let handshaker = Handshaker::start(offer, limits).unwrap();
+    let handshaker = authority.handshaker(limits);
     let (worker, address) = Worker::start_with(Some(&handshaker), |io| {
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let listening = StreamListening { tls: true, proxies: trusted(), ..StreamListening::plain(4) };

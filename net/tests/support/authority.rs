@@ -3,8 +3,9 @@
 #![allow(dead_code, clippy::unwrap_used)] // not every test file uses all of it, and what fails here has failed the test
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use causeway_net::secure::Identity;
+use causeway_net::secure::{HandshakeLimits, Handshaker, Identity, Offer};
 use openssl::asn1::Asn1Time;
 use openssl::bn::{BigNum, MsbOption};
 use openssl::ec::{EcGroup, EcKey};
@@ -58,6 +59,12 @@ impl Authority {
 
     pub(crate) fn identity(&self) -> Identity {
         Identity::from_pem(&self.pem(), &self.key_pem()).unwrap()
+    }
+
+    /// A handshaker that shows this chain alone.
+    pub(crate) fn handshaker(&self, limits: HandshakeLimits) -> Handshaker {
+        let offer = Offer { identities: vec![Arc::new(self.identity())], alpn: &[] };
+        Handshaker::start(offer, limits).unwrap()
     }
 }
 
