@@ -1,4 +1,5 @@
-//! What a datagram costs: no memory is allocated for one, however many allocations, permissions and channels there are.
+//! What a datagram costs: no memory is allocated for one, however many allocations, permissions and
+//! channels there are.
 //!
 //! In a program of its own, for its allocator counts.
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
@@ -8,7 +9,9 @@ use std::net::SocketAddr;
 use causeway_relay::{Discard, FiveTuple, IcmpNotice, RelayId, Transport, Verdict};
 use causeway_tests::addresses::{client, client_v6, peer, peer_v6};
 use causeway_tests::{Client, Lab};
-use causeway_wire::attribute::{AddressFamily, Data, RequestedAddressFamily, RequestedTransport, XorPeerAddress};
+use causeway_wire::attribute::{
+    AddressFamily, Data, RequestedAddressFamily, RequestedTransport, XorPeerAddress,
+};
 use causeway_wire::{ChannelData, ChannelNumber, Class, MessageWriter, Method, TransactionId};
 
 const DATA: [u8; 160] = [0x5A; 160];
@@ -31,7 +34,9 @@ fn relaying_allocates_nothing((mut lab, calls): (Lab, Vec<Call>)) {
     let allocated = allocation_counter::measure(|| {
         for call in &calls {
             let binding = lab.server.handle_client(now, &call.five_tuple, &BINDING, &mut out);
-            answered += usize::from(matches!(binding, Verdict::Respond(respond) if respond.error.is_none()));
+            answered += usize::from(
+                matches!(binding, Verdict::Respond(respond) if respond.error.is_none()),
+            );
             let verdicts = [
                 lab.server.handle_client(now, &call.five_tuple, &call.channel_data, &mut out),
                 lab.server.handle_client(now, &call.five_tuple, &call.send, &mut out),
@@ -39,7 +44,12 @@ fn relaying_allocates_nothing((mut lab, calls): (Lab, Vec<Call>)) {
                 lab.server.handle_peer(now, call.relay, call.beside_it, DATA.len()),
                 lab.server.handle_icmp(now, call.relay, call.beside_it, &UNREACHABLE, &mut out),
             ];
-            let done = |verdict: &&Verdict| matches!(verdict, Verdict::ToPeer { .. } | Verdict::ToClient { .. } | Verdict::Notify { .. });
+            let done = |verdict: &&Verdict| {
+                matches!(
+                    verdict,
+                    Verdict::ToPeer { .. } | Verdict::ToClient { .. } | Verdict::Notify { .. }
+                )
+            };
             relayed += verdicts.iter().filter(done).count();
         }
     });
@@ -54,9 +64,12 @@ fn h10_challenging_a_datagram_allocates_nothing() {
     let now = lab.now();
     let requests = [Method::ALLOCATE, Method::BINDING].map(|method| {
         let client = Client::udp(9);
-        client.unsigned(TransactionId([1; 12]), method, &|w| w.put(&RequestedTransport::UDP).map(drop))
+        client.unsigned(TransactionId([1; 12]), method, &|w| {
+            w.put(&RequestedTransport::UDP).map(drop)
+        })
     });
-    let strangers: Vec<_> = (1..1000).map(|port| Client::at(client(9, port), Transport::Udp).five_tuple).collect();
+    let strangers: Vec<_> =
+        (1..1000).map(|port| Client::at(client(9, port), Transport::Udp).five_tuple).collect();
     let (mut answered, mut limited) = (0, 0);
     let allocated = allocation_counter::measure(|| {
         for from in &strangers {
@@ -81,10 +94,23 @@ fn discarding_a_datagram_allocates_nothing() {
     let now = lab.now();
     let allocated = allocation_counter::measure(|| {
         for call in &calls {
-            for bytes in [&call.send[..], &call.channel_data, &call.send[..30], &call.channel_data[..10], &[0xFF; 20], &[]] {
-                assert!(matches!(lab.server.handle_client(now, &stranger, bytes, &mut out), Verdict::Discard(_)));
+            for bytes in [
+                &call.send[..],
+                &call.channel_data,
+                &call.send[..30],
+                &call.channel_data[..10],
+                &[0xFF; 20],
+                &[],
+            ] {
+                assert!(matches!(
+                    lab.server.handle_client(now, &stranger, bytes, &mut out),
+                    Verdict::Discard(_)
+                ));
             }
-            assert!(matches!(lab.server.handle_peer(now, call.relay, peer(99, 1), 160), Verdict::Discard(_)));
+            assert!(matches!(
+                lab.server.handle_peer(now, call.relay, peer(99, 1), 160),
+                Verdict::Discard(_)
+            ));
         }
     });
     assert_eq!(allocated.count_total, 0, "{allocated:?}");
@@ -115,16 +141,33 @@ fn call(lab: &mut Lab, index: u16, peers: u16, ipv6: bool) -> Call {
     };
     let peer = |host: u16, port| if ipv6 { peer_v6(host, port) } else { peer(host as u8, port) };
     let mut client = Client::at(address, Transport::Udp);
-    let relayed = client.allocate_with(lab, &|w| w.put(&RequestedAddressFamily(family)).map(drop)).relayed().unwrap();
+    let relayed = client
+        .allocate_with(lab, &|w| w.put(&RequestedAddressFamily(family)).map(drop))
+        .relayed()
+        .unwrap();
     for number in 0..peers {
         assert_eq!(client.bind(lab, 0x4000 + number, peer(number + 1, 5000)), None);
     }
-    let channel_data = [&ChannelData::header(ChannelNumber::FIRST, DATA.len() as u16)[..], &DATA].concat();
+    let channel_data =
+        [&ChannelData::header(ChannelNumber::FIRST, DATA.len() as u16)[..], &DATA].concat();
     let mut send = vec![0; 256];
-    let mut writer = MessageWriter::new(&mut send, Class::Indication, Method::SEND, TransactionId([index as u8; 12])).unwrap();
+    let mut writer = MessageWriter::new(
+        &mut send,
+        Class::Indication,
+        Method::SEND,
+        TransactionId([index as u8; 12]),
+    )
+    .unwrap();
     writer.put(&XorPeerAddress(peer(peers, 7))).unwrap().put(&Data(&DATA)).unwrap();
     let len = writer.finish();
     send.truncate(len);
     let relay = lab.pool.relay(relayed).unwrap();
-    Call { five_tuple: client.five_tuple, relay, channel_data, send, on_channel: peer(1, 5000), beside_it: peer(1, 5001) }
+    Call {
+        five_tuple: client.five_tuple,
+        relay,
+        channel_data,
+        send,
+        on_channel: peer(1, 5000),
+        beside_it: peer(1, 5001),
+    }
 }

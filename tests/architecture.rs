@@ -1,6 +1,7 @@
 //! The shape that `docs/architecture.md` promises, as a test that fails.
 //!
-//! Each rule is a function from a text or a graph to complaints; it is tried on a planted fault, and then on the repository.
+//! Each rule is a function from a text or a graph to complaints; it is tried on a planted fault,
+//! and then on the repository.
 
 #[path = "architecture/citations.rs"]
 mod citations;

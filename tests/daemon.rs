@@ -1,4 +1,5 @@
-//! `turnd` itself, over UDP, TCP, TLS and DTLS on loopback: the conformance of the core reaches the wire.
+//! `turnd` itself, over UDP, TCP, TLS and DTLS on loopback: the conformance of the core reaches the
+//! wire.
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
 #[path = "daemon/backend.rs"]

@@ -1,4 +1,5 @@
-//! Regression tests of the hardening rows: what public servers got wrong, and what ours must do. A test names its row.
+//! Regression tests of the hardening rows: what public servers got wrong, and what ours must do. A
+//! test names its row.
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
 #[path = "hardening/auth.rs"]

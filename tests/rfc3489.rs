@@ -1,4 +1,5 @@
-//! RFC 3489, "classic STUN": what it asks of a server, of the decision and of the running `stund`; and a client of its time.
+//! RFC 3489, "classic STUN": what it asks of a server, of the decision and of the running `stund`;
+//! and a client of its time.
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
 #[path = "rfc3489/client.rs"]
@@ -9,8 +10,8 @@ mod nat;
 mod server;
 
 use causeway_wire::attribute::{
-    Attribute, AttributeType, ChangeRequest, ChangedAddress, MappedAddress, Padding, ResponseAddress, ResponsePort, SourceAddress,
-    UnknownAttributes, Username,
+    Attribute, AttributeType, ChangeRequest, ChangedAddress, MappedAddress, Padding,
+    ResponseAddress, ResponsePort, SourceAddress, UnknownAttributes, Username,
 };
 use causeway_wire::binding::Transport;
 use causeway_wire::{Class, IntegrityKey, MessageWriter, Method};
@@ -42,7 +43,11 @@ fn unknown(answered: &Answered) -> Vec<u16> {
 }
 
 fn attribute_list(answered: &Answered) -> Vec<AttributeType> {
-    answered.message().attribute::<UnknownAttributes<'_>>().unwrap().map_or_else(Vec::new, |list| list.kinds().collect())
+    answered
+        .message()
+        .attribute::<UnknownAttributes<'_>>()
+        .unwrap()
+        .map_or_else(Vec::new, |list| list.kinds().collect())
 }
 
 /// Every server that answers clients of RFC 3489, with two addresses and with one.
@@ -76,7 +81,10 @@ fn rfc3489_8_1_a_single_binding_response_with_the_requests_transaction_id() {
         let answered = server.ask(&request);
         assert_eq!(answered.bytes[..2], [0x01, 0x01], "Binding Response");
         assert_eq!(answered.bytes[4..20], request[4..20], "all sixteen bytes");
-        assert_eq!(usize::from(u16::from_be_bytes([answered.bytes[2], answered.bytes[3]])), answered.bytes.len() - 20);
+        assert_eq!(
+            usize::from(u16::from_be_bytes([answered.bytes[2], answered.bytes[3]])),
+            answered.bytes.len() - 20
+        );
     });
 }
 
@@ -85,7 +93,8 @@ fn rfc3489_8_1_mapped_address_is_the_source_in_the_clear_and_nothing_newer_is_th
     every(|server| {
         let answered = server.ask(&request(|_| ()));
         assert_eq!(attribute::<MappedAddress>(&answered).0, answered.source);
-        // "request retransmissions MUST cease, but the entire response is otherwise ignored" (RFC 3489 §9.4), if one were.
+        // "request retransmissions MUST cease, but the entire response is otherwise ignored" (RFC
+        // 3489 §9.4), if one were.
         assert!(answered.message().attributes().all(|raw| raw.kind.0 <= 0x000B));
     });
 }
@@ -102,7 +111,9 @@ fn rfc3489_8_1_without_response_address_the_answer_goes_to_the_source() {
 fn rfc3489_8_1_response_address_is_unknown_and_the_answer_goes_to_the_source() {
     every(|server| {
         // RFC 3489 has the answer go to that address: H17.
-        let answered = server.ask(&request(|w| _ = w.put(&ResponseAddress("192.0.2.66:53".parse().unwrap())).unwrap()));
+        let answered = server.ask(&request(|w| {
+            _ = w.put(&ResponseAddress("192.0.2.66:53".parse().unwrap())).unwrap()
+        }));
         assert_eq!((answered.error(), answered.to), (Some(420), answered.source));
         assert_eq!(unknown(&answered), [0x0002, 0x0002]);
         assert!(!answered.message().has(AttributeType::REFLECTED_FROM));
@@ -116,11 +127,20 @@ fn rfc3489_8_1_table_1_where_the_answer_comes_from_and_what_it_says_of_it() {
             return;
         }
         for &asked in &server.endpoints {
-            for (change_ip, change_port) in [(false, false), (false, true), (true, false), (true, true)] {
+            for (change_ip, change_port) in
+                [(false, false), (false, true), (true, false), (true, true)]
+            {
                 let answered = server.ask_at(asked, &change_request(change_ip, change_port));
-                assert_eq!((answered.from.ip() != asked.ip(), answered.from.port() != asked.port()), (change_ip, change_port));
+                assert_eq!(
+                    (answered.from.ip() != asked.ip(), answered.from.port() != asked.port()),
+                    (change_ip, change_port)
+                );
                 assert_eq!(attribute::<SourceAddress>(&answered).0, answered.from);
-                assert_eq!(Some(attribute::<ChangedAddress>(&answered).0), server.other(asked), "regardless of the flags");
+                assert_eq!(
+                    Some(attribute::<ChangedAddress>(&answered).0),
+                    server.other(asked),
+                    "regardless of the flags"
+                );
             }
         }
     });
@@ -178,9 +198,11 @@ fn rfc3489_8_1_unknown_mandatory_attributes_are_listed_in_a_420_and_optional_one
         }));
         assert_eq!(answered.bytes[..2], [0x01, 0x11], "Binding Error Response");
         assert_eq!((answered.error(), answered.to), (Some(420), answered.source));
-        // "If the number of unknown attributes is an odd number, one of the attributes MUST be repeated in the list" (RFC 3489 §11.2.10).
+        // "If the number of unknown attributes is an odd number, one of the attributes MUST be
+        // repeated in the list" (RFC 3489 §11.2.10).
         assert_eq!(unknown(&answered), [0x7FFF, 0x000C, 0x0020, 0x0020]);
-        let answered = server.ask(&request(|w| _ = w.put_raw(AttributeType(0x8022), b"soft").unwrap()));
+        let answered =
+            server.ask(&request(|w| _ = w.put_raw(AttributeType(0x8022), b"soft").unwrap()));
         assert_eq!(answered.error(), None);
     });
 }
@@ -188,8 +210,13 @@ fn rfc3489_8_1_unknown_mandatory_attributes_are_listed_in_a_420_and_optional_one
 #[test]
 fn rfc3489_8_1_what_came_after_it_is_unknown() {
     every(|server| {
-        let answered = server.ask_for_port(&|port| request(|w| _ = w.put(&ResponsePort(port)).unwrap().put(&Padding(4)).unwrap()));
-        assert_eq!((answered.error(), answered.to, unknown(&answered)), (Some(420), answered.source, vec![0x0027, 0x0026]));
+        let answered = server.ask_for_port(&|port| {
+            request(|w| _ = w.put(&ResponsePort(port)).unwrap().put(&Padding(4)).unwrap())
+        });
+        assert_eq!(
+            (answered.error(), answered.to, unknown(&answered)),
+            (Some(420), answered.source, vec![0x0027, 0x0026])
+        );
     });
 }
 
@@ -227,7 +254,8 @@ fn rfc3489_8_1_integrity_without_username_is_432_and_with_a_name_that_nobody_gav
         let key = IntegrityKey::new(b"secret");
         let answered = server.ask(&request(|w| _ = w.integrity(&key).unwrap()));
         assert_eq!((answered.error(), answered.to), (Some(432), answered.source));
-        let answered = server.ask(&request(|w| _ = w.put(&Username("user")).unwrap().integrity(&key).unwrap()));
+        let answered = server
+            .ask(&request(|w| _ = w.put(&Username("user")).unwrap().integrity(&key).unwrap()));
         assert_eq!(answered.error(), Some(430));
         // A name alone asks for no check.
         assert_eq!(server.ask(&request(|w| _ = w.put(&Username("user")).unwrap())).error(), None);
@@ -247,8 +275,17 @@ fn rfc3489_11_2_9_reason_phrases_are_multiples_of_four_bytes() {
         ];
         for request in asked {
             let answered = server.ask(&request);
-            let value = answered.message().attributes().find(|raw| raw.kind == AttributeType::ERROR_CODE).unwrap().value.to_vec();
-            assert!(value.len() > 4 && value.len().is_multiple_of(4) && value[..2] == [0, 0], "{value:?}");
+            let value = answered
+                .message()
+                .attributes()
+                .find(|raw| raw.kind == AttributeType::ERROR_CODE)
+                .unwrap()
+                .value
+                .to_vec();
+            assert!(
+                value.len() > 4 && value.len().is_multiple_of(4) && value[..2] == [0, 0],
+                "{value:?}"
+            );
             assert!((1..=6).contains(&value[2]) && value[3] < 100);
         }
     });
@@ -265,7 +302,10 @@ fn rfc3489_8_2_a_shared_secret_request_outside_tls_is_433() {
         assert_eq!(answered.bytes[..2], [0x01, 0x12], "Shared Secret Error Response");
         assert_eq!((answered.error(), answered.to), (Some(433), answered.source));
         assert_eq!(answered.bytes[4..20], request[4..20]);
-        assert_eq!(usize::from(u16::from_be_bytes([answered.bytes[2], answered.bytes[3]])), answered.bytes.len() - 20);
+        assert_eq!(
+            usize::from(u16::from_be_bytes([answered.bytes[2], answered.bytes[3]])),
+            answered.bytes.len() - 20
+        );
     });
 }
 
@@ -275,12 +315,16 @@ fn rfc3489_8_2_over_tls_unknown_attributes_are_420_and_no_secret_is_given() {
         if server.over != Transport::Tls {
             return;
         }
-        let ask =
-            |fill: &dyn Fn(&mut MessageWriter<'_>)| server.ask(&without_cookie(server::request_of(Method::SHARED_SECRET, |w| fill(w))));
+        let ask = |fill: &dyn Fn(&mut MessageWriter<'_>)| {
+            server.ask(&without_cookie(server::request_of(Method::SHARED_SECRET, |w| fill(w))))
+        };
         let answered = ask(&|w| _ = w.put_raw(AttributeType(0x7FFF), &[]).unwrap());
         assert_eq!((answered.error(), unknown(&answered)), (Some(420), vec![0x7FFF, 0x7FFF]));
         let answered = ask(&|_| ());
-        assert_eq!((answered.error(), answered.message().class()), (Some(600), Class::ErrorResponse));
+        assert_eq!(
+            (answered.error(), answered.message().class()),
+            (Some(600), Class::ErrorResponse)
+        );
         assert!(!answered.message().has(AttributeType::PASSWORD));
     });
 }
@@ -325,7 +369,9 @@ fn rfc3489_10_1_a_client_of_its_time_tells_the_nats_apart() {
     std::thread::scope(|scope| {
         for (kind, finding) in kinds {
             let server = stund.address;
-            scope.spawn(move || assert_eq!(client::discover(&mut nat::Nat::new(kind), server), finding, "{kind:?}"));
+            scope.spawn(move || {
+                assert_eq!(client::discover(&mut nat::Nat::new(kind), server), finding, "{kind:?}")
+            });
         }
     });
     assert_ne!(alternate, stund.address);

@@ -1,4 +1,5 @@
-//! RFC 7443: the labels by which TLS and DTLS clients say what they want; and the cipher suites of RFC 8489 §6.2.3; of the running daemons.
+//! RFC 7443: the labels by which TLS and DTLS clients say what they want; and the cipher suites of
+//! RFC 8489 §6.2.3; of the running daemons.
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
 use std::io::{Read, Write};
@@ -11,7 +12,9 @@ use causeway_tests::daemon::port;
 use causeway_tests::daemon::service::{self, Service};
 use causeway_wire::{Class, Message, MessageWriter, Method, TransactionId};
 
-use openssl::ssl::{Ssl, SslContext, SslContextBuilder, SslMethod, SslOptions, SslStream, SslVerifyMode, SslVersion};
+use openssl::ssl::{
+    Ssl, SslContext, SslContextBuilder, SslMethod, SslOptions, SslStream, SslVerifyMode, SslVersion,
+};
 
 /// How long a client waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -52,7 +55,8 @@ fn rfc7443_1_who_offers_no_label_is_served() {
     });
 }
 
-/// "positively identify an application protocol" (RFC 7443 §1): what is not this protocol is refused, with the alert of ALPN.
+/// "positively identify an application protocol" (RFC 7443 §1): what is not this protocol is
+/// refused, with the alert of ALPN.
 #[test]
 fn rfc7443_1_who_offers_other_labels_only_is_refused() {
     each(|daemon| {
@@ -68,22 +72,25 @@ fn rfc7443_1_who_offers_other_labels_only_is_refused() {
     });
 }
 
-/// "the TLS_DHE_RSA_WITH_AES_128_GCM_SHA256 and TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 ciphersuites MUST be implemented" (RFC 8489 §6.2.3): of the
-/// two, the second is.
+/// "the TLS_DHE_RSA_WITH_AES_128_GCM_SHA256 and TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 ciphersuites
+/// MUST be implemented" (RFC 8489 §6.2.3): of the two, the second is.
 #[test]
 fn rfc8489_6_2_3_the_cipher_suite_of_old_clients_is_implemented_and_what_is_weak_is_not() {
     each_with(KeyKind::Rsa, |daemon| {
         for over in BOTH {
             let with = |suite: &str| {
                 daemon.negotiated_with(over, &[], &|context| {
-                    let version = if over == Over::Tls { SslVersion::TLS1_2 } else { SslVersion::DTLS1_2 };
+                    let version =
+                        if over == Over::Tls { SslVersion::TLS1_2 } else { SslVersion::DTLS1_2 };
                     context.set_max_proto_version(Some(version)).unwrap();
                     context.set_cipher_list(&format!("{suite}:@SECLEVEL=0")).unwrap();
                 })
             };
             assert_eq!(with("ECDHE-RSA-AES128-GCM-SHA256"), Ok(None), "{over:?}");
-            // Forward secrecy is not only preferred: nothing else is there. DES and RC4 the client's own library has no more.
-            for other in ["AES128-GCM-SHA256", "AES256-SHA", "NULL-SHA256", "ADH-AES128-GCM-SHA256"] {
+            // Forward secrecy is not only preferred: nothing else is there. DES and RC4 the
+            // client's own library has no more.
+            for other in ["AES128-GCM-SHA256", "AES256-SHA", "NULL-SHA256", "ADH-AES128-GCM-SHA256"]
+            {
                 assert!(with(other).is_err(), "{other} over {over:?}");
             }
         }
@@ -110,7 +117,11 @@ fn each_with(kind: KeyKind, test: impl Fn(&Daemon)) {
     };
     for (name, labels) in [("stund", &[NAT_DISCOVERY][..]), ("turnd", &[TURN, NAT_DISCOVERY])] {
         let (at, certificates) = (address(), Certificates::make(kind));
-        let config = if name == "stund" { service::stund_config(at) } else { service::turnd_config(at, "", "") };
+        let config = if name == "stund" {
+            service::stund_config(at)
+        } else {
+            service::turnd_config(at, "", "")
+        };
         let service = Service::start(name, at, &all(config, at, &certificates));
         let daemon = Daemon { service, labels, certificates };
         test(&daemon);
@@ -133,14 +144,23 @@ impl Daemon {
     }
 
     /// The same by a client that is set up further.
-    fn negotiated_with(&self, over: Over, labels: &[&[u8]], set_up: &dyn Fn(&mut SslContextBuilder)) -> Result<Option<Vec<u8>>, String> {
-        let method = if over == Over::Tls { SslMethod::tls_client() } else { SslMethod::dtls_client() };
+    fn negotiated_with(
+        &self,
+        over: Over,
+        labels: &[&[u8]],
+        set_up: &dyn Fn(&mut SslContextBuilder),
+    ) -> Result<Option<Vec<u8>>, String> {
+        let method =
+            if over == Over::Tls { SslMethod::tls_client() } else { SslMethod::dtls_client() };
         let mut context = SslContext::builder(method).unwrap();
         context.set_verify(SslVerifyMode::PEER);
         context.set_ca_file(self.certificates.root()).unwrap();
         context.set_options(SslOptions::NO_QUERY_MTU);
         if !labels.is_empty() {
-            let list: Vec<u8> = labels.iter().flat_map(|label| [&[u8::try_from(label.len()).unwrap()], *label].concat()).collect();
+            let list: Vec<u8> = labels
+                .iter()
+                .flat_map(|label| [&[u8::try_from(label.len()).unwrap()], *label].concat())
+                .collect();
             context.set_alpn_protos(&list).unwrap();
         }
         set_up(&mut context);
@@ -163,11 +183,16 @@ impl Daemon {
 }
 
 /// The label of an established connection, over which a request is answered.
-fn chosen<S: Read + Write, E: std::fmt::Display>(connected: Result<SslStream<S>, E>) -> Result<Option<Vec<u8>>, String> {
+fn chosen<S: Read + Write, E: std::fmt::Display>(
+    connected: Result<SslStream<S>, E>,
+) -> Result<Option<Vec<u8>>, String> {
     let mut stream = connected.map_err(|error| error.to_string())?;
     let label = stream.ssl().selected_alpn_protocol().map(<[u8]>::to_vec);
     let mut buffer = [0; 1_024];
-    let len = MessageWriter::new(&mut buffer, Class::Request, Method::BINDING, TransactionId([7; 12])).unwrap().finish();
+    let len =
+        MessageWriter::new(&mut buffer, Class::Request, Method::BINDING, TransactionId([7; 12]))
+            .unwrap()
+            .finish();
     stream.write_all(&buffer[..len]).map_err(|error| error.to_string())?;
     let len = stream.read(&mut buffer).map_err(|error| error.to_string())?;
     assert_eq!(Message::decode(&buffer[..len]).unwrap().class(), Class::SuccessResponse);

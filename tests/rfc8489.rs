@@ -1,4 +1,5 @@
-//! RFC 8489 as far as it concerns a TURN server: one test a rule, named by its section, in virtual time.
+//! RFC 8489 as far as it concerns a TURN server: one test a rule, named by its section, in virtual
+//! time.
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
 #[path = "rfc8489/algorithms.rs"]

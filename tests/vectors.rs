@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
 use causeway_wire::attribute::{
-    Attribute, AttributeType, IceControlled, Nonce, Priority, Realm, Software, Userhash, Username, XorMappedAddress,
+    Attribute, AttributeType, IceControlled, Nonce, Priority, Realm, Software, Userhash, Username,
+    XorMappedAddress,
 };
 use causeway_wire::{Class, IntegrityKey, Message, MessageWriter, Method, TransactionId, padded};
 use md5::{Digest, Md5};
@@ -41,8 +42,8 @@ const LONG_TERM_REQUEST: &str = "
     0014000b 6578616d706c652e6f726700
     00080014 f6702465 6dd64a3e 02b8e071 2e85c9a2 8ca89666";
 
-/// RFC 8489 appendix B.1: a request with USERHASH and MESSAGE-INTEGRITY-SHA256; padded with zeros. As printed: the header says 156 bytes
-/// of attributes, 136 follow.
+/// RFC 8489 appendix B.1: a request with USERHASH and MESSAGE-INTEGRITY-SHA256; padded with zeros.
+/// As printed: the header says 156 bytes of attributes, 136 follow.
 const SHA256_REQUEST: &str = "
     0001009c2112a44278ad3433c6ad72c029da412e
     001e0020 4a3cf38f ef6992bd a952c678 0417da0f 24819415 569e60b2 05c46e41 407f1704
@@ -61,8 +62,14 @@ const PASSWORD: &str = "TheMatrIX";
 fn rfc5769_2_1_sample_request() {
     let bytes = hex(REQUEST);
     let message = Message::decode(&bytes).unwrap();
-    assert_eq!((message.class(), message.method(), message.is_rfc3489()), (Class::Request, Method::BINDING, false));
-    assert_eq!(message.transaction_id(), TransactionId(*b"\xb7\xe7\xa7\x01\xbc\x34\xd6\x86\xfa\x87\xdf\xae"));
+    assert_eq!(
+        (message.class(), message.method(), message.is_rfc3489()),
+        (Class::Request, Method::BINDING, false)
+    );
+    assert_eq!(
+        message.transaction_id(),
+        TransactionId(*b"\xb7\xe7\xa7\x01\xbc\x34\xd6\x86\xfa\x87\xdf\xae")
+    );
     assert_eq!(attribute::<Software<'_>>(&message).0, "STUN test client");
     assert_eq!(attribute::<Priority>(&message).0, 0x6e00_01ff);
     assert_eq!(attribute::<IceControlled>(&message).0, 0x932f_f9b1_5126_3b36);
@@ -72,7 +79,11 @@ fn rfc5769_2_1_sample_request() {
 
     let written = write(&message, |writer| {
         writer.put(&Software("STUN test client")).unwrap().put(&Priority(0x6e00_01ff)).unwrap();
-        writer.put(&IceControlled(0x932f_f9b1_5126_3b36)).unwrap().put(&Username("evtj:h6vY")).unwrap();
+        writer
+            .put(&IceControlled(0x932f_f9b1_5126_3b36))
+            .unwrap()
+            .put(&Username("evtj:h6vY"))
+            .unwrap();
     });
     assert_same_but_for_padding(&bytes, &written);
 }
@@ -102,14 +113,21 @@ fn rfc5769_2_4_sample_request_with_long_term_authentication() {
 
     // This one is padded with zeros, as we do, so that even the HMAC comes out the same.
     let written = write(&message, |writer| {
-        writer.put(&Username(USERNAME)).unwrap().put(&Nonce(NONCE)).unwrap().put(&Realm(REALM)).unwrap();
+        writer
+            .put(&Username(USERNAME))
+            .unwrap()
+            .put(&Nonce(NONCE))
+            .unwrap()
+            .put(&Realm(REALM))
+            .unwrap();
         writer.integrity(&key).unwrap();
     });
     assert_eq!(written, bytes);
 }
 
-/// The key is the SHA-256 one. The HMAC was taken over the printed header, which says 156 where RFC 8489 §14.6 asks for 136; so the printed message is no STUN message,
-/// and the corrected one has another HMAC. Everything else of it is read and written.
+/// The key is the SHA-256 one. The HMAC was taken over the printed header, which says 156 where RFC
+/// 8489 §14.6 asks for 136; so the printed message is no STUN message, and the corrected one has
+/// another HMAC. Everything else of it is read and written.
 #[test]
 fn rfc8489_appendix_b_1_sample_request_with_sha256_and_userhash() {
     const NONCE: &str = "obMatJos2AAACf//499k954d6OL34oL9FSTvy64sA";
@@ -164,7 +182,8 @@ fn assert_short_term(message: &Message<'_>) {
     for at in 4..message.as_bytes().len() {
         let mut bytes = message.as_bytes().to_vec();
         bytes[at] ^= 0x01;
-        // A flipped bit in a length or a type may leave no message at all, or none with a fingerprint; never one whose fingerprint is right.
+        // A flipped bit in a length or a type may leave no message at all, or none with a
+        // fingerprint; never one whose fingerprint is right.
         if let Ok(message) = Message::decode(&bytes) {
             assert_ne!(message.fingerprint(), Some(true), "byte {at}");
         }
@@ -177,14 +196,17 @@ fn attribute<'a, A: Attribute<'a>>(message: &Message<'a>) -> A {
 
 fn write(like: &Message<'_>, fill: impl FnOnce(&mut MessageWriter<'_>)) -> Vec<u8> {
     let mut buffer = vec![0xEE; 512];
-    let mut writer = MessageWriter::new(&mut buffer, like.class(), like.method(), like.transaction_id()).unwrap();
+    let mut writer =
+        MessageWriter::new(&mut buffer, like.class(), like.method(), like.transaction_id())
+            .unwrap();
     fill(&mut writer);
     let len = writer.finish();
     buffer.truncate(len);
     buffer
 }
 
-/// `written` is `vector` up to its MESSAGE-INTEGRITY, but for the pad bytes, which are zero, and the length, which is shorter.
+/// `written` is `vector` up to its MESSAGE-INTEGRITY, but for the pad bytes, which are zero, and
+/// the length, which is shorter.
 fn assert_same_but_for_padding(vector: &[u8], written: &[u8]) {
     let mut expected = vector[..written.len()].to_vec();
     let length = u16::try_from(written.len() - 20).unwrap();
@@ -196,7 +218,10 @@ fn assert_same_but_for_padding(vector: &[u8], written: &[u8]) {
         at += 4 + padded(len);
     }
     assert_eq!(written, expected);
-    assert_eq!(vector[written.len()..written.len() + 2], AttributeType::MESSAGE_INTEGRITY.0.to_be_bytes());
+    assert_eq!(
+        vector[written.len()..written.len() + 2],
+        AttributeType::MESSAGE_INTEGRITY.0.to_be_bytes()
+    );
 }
 
 fn sha256(bytes: &[u8]) -> [u8; 32] {
@@ -206,10 +231,18 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
 /// Over the bytes as they stand: what is in the header counts.
 fn hmac_sha256(key: &[u8], bytes: &[u8]) -> [u8; 32] {
     use hmac::{KeyInit, Mac};
-    hmac::Hmac::<sha2::Sha256>::new_from_slice(key).unwrap().chain_update(bytes).finalize().into_bytes().into()
+    hmac::Hmac::<sha2::Sha256>::new_from_slice(key)
+        .unwrap()
+        .chain_update(bytes)
+        .finalize()
+        .into_bytes()
+        .into()
 }
 
 fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
-    digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+    digits
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect()
 }

@@ -9,7 +9,8 @@ impl Tick {
 
     /// Good for eight years after the clock's start.
     pub(crate) fn of(now: Duration) -> Self {
-        let sixteenths = u64::from(Self::A_SECOND) * now.as_secs() + u64::from(now.subsec_nanos() / (1_000_000_000 / Self::A_SECOND));
+        let sixteenths = u64::from(Self::A_SECOND) * now.as_secs()
+            + u64::from(now.subsec_nanos() / (1_000_000_000 / Self::A_SECOND));
         Self(u32::try_from(sixteenths).unwrap_or(u32::MAX - 1).saturating_add(1))
     }
 
@@ -32,10 +33,12 @@ impl Budget {
     }
 }
 
-/// Bytes that may still be sent: a token bucket that one message may overdraw, so that a small message waits no shorter than a large one.
+/// Bytes that may still be sent: a token bucket that one message may overdraw, so that a small
+/// message waits no shorter than a large one.
 ///
-/// The bucket begins full and fills with time. Both are a loan: it is paid back out of the requests, so that a flood which lasts has brought
-/// at least the bytes that it was sent, and only clients that come seldom keep the gift.
+/// The bucket begins full and fills with time. Both are a loan: it is paid back out of the
+/// requests, so that a flood which lasts has brought at least the bytes that it was sent, and only
+/// clients that come seldom keep the gift.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Allowance {
     left: i32,
@@ -60,7 +63,8 @@ impl Allowance {
         }
     }
 
-    /// Adds a request of `request` bytes: three quarters of them pay back what is owed, and an eighth is never spent.
+    /// Adds a request of `request` bytes: three quarters of them pay back what is owed, and an
+    /// eighth is never spent.
     pub(crate) fn earn(&mut self, budget: &Budget, request: usize) {
         let request = i32::try_from(request).unwrap_or(i32::MAX);
         let paid = self.owed.min(request / 4 * 3);

@@ -14,7 +14,8 @@ use crate::protection::{Protection, verify};
 use crate::refusal::Refusal;
 use crate::rest::RestSecret;
 
-/// One realm: its users, its nonces, its answers to who may come in. What it offers follows from where its keys come from.
+/// One realm: its users, its nonces, its answers to who may come in. What it offers follows from
+/// where its keys come from.
 #[derive(Clone, Debug)]
 pub struct Authenticator {
     realm: Box<str>,
@@ -31,11 +32,13 @@ pub struct Authenticator {
 pub struct Known<'a> {
     /// The credential of the client's allocation.
     pub held: Option<&'a Arc<Credential>>,
-    /// Whether this authenticator has shown `held` to be good. Not so after a restore: its secret may have been taken away since.
+    /// Whether this authenticator has shown `held` to be good. Not so after a restore: its secret
+    /// may have been taken away since.
     pub is_current: bool,
     /// What the further source has said.
     pub keys: Option<&'a KeyCache>,
-    /// That the further source has just failed to answer: `held` stands in for it, so that no call dies with the store.
+    /// That the further source has just failed to answer: `held` stands in for it, so that no call
+    /// dies with the store.
     pub source_failed: bool,
 }
 
@@ -49,7 +52,8 @@ pub enum Identity<'m> {
         /// How that was shown, and how the answer is to be protected.
         protection: Protection,
     },
-    /// Perhaps from this user, whose key is to be had from the further source only. The nonce was good, so the address is the client's own.
+    /// Perhaps from this user, whose key is to be had from the further source only. The nonce was
+    /// good, so the address is the client's own.
     KeyWanted(&'m str),
 }
 
@@ -60,13 +64,22 @@ enum Name<'m> {
 }
 
 impl Authenticator {
-    /// A realm, written as [`crate::opaque_string`] leaves it. `grace` in seconds: so long an expired credential goes on working.
+    /// A realm, written as [`crate::opaque_string`] leaves it. `grace` in seconds: so long an
+    /// expired credential goes on working.
     #[must_use]
     pub fn new(realm: &str, credentials: Credentials, nonces: NonceKeys, grace: u64) -> Self {
         let offers = credentials.offers();
         let by_hash = if offers.anonymity { credentials.by_hash(realm) } else { AHashMap::new() };
         let decoy = IntegrityKey::new(&[0; 16]);
-        Self { realm: realm.into(), credentials: Arc::new(credentials), nonces, grace, decoy, offers, by_hash: Arc::new(by_hash) }
+        Self {
+            realm: realm.into(),
+            credentials: Arc::new(credentials),
+            nonces,
+            grace,
+            decoy,
+            offers,
+            by_hash: Arc::new(by_hash),
+        }
     }
 
     /// The value of REALM.
@@ -107,13 +120,21 @@ impl Authenticator {
         Self::new(&self.realm, credentials, self.nonces.clone(), self.grace)
     }
 
-    /// The checks of RFC 8489 §9.2.4 on a request from `ip` at `unix` seconds. Without a further source, the credential of the client's
-    /// allocation saves making a minted one again; all others may have been revoked, so that each request is looked up anew.
+    /// The checks of RFC 8489 §9.2.4 on a request from `ip` at `unix` seconds. Without a further
+    /// source, the credential of the client's allocation saves making a minted one again; all
+    /// others may have been revoked, so that each request is looked up anew.
     ///
     /// # Errors
     /// [`Refusal`], the first check that failed.
-    pub fn authenticate<'m>(&self, request: &Message<'m>, ip: IpAddr, unix: u64, known: &Known<'_>) -> Result<Identity<'m>, Refusal> {
-        // "If the message does not contain a MESSAGE-INTEGRITY or MESSAGE-INTEGRITY-SHA256 attribute": 401.
+    pub fn authenticate<'m>(
+        &self,
+        request: &Message<'m>,
+        ip: IpAddr,
+        unix: u64,
+        known: &Known<'_>,
+    ) -> Result<Identity<'m>, Refusal> {
+        // "If the message does not contain a MESSAGE-INTEGRITY or MESSAGE-INTEGRITY-SHA256
+        // attribute": 401.
         if !request.has_integrity() && !request.has_integrity_sha256() {
             return Err(Refusal::Unauthenticated);
         }
@@ -121,8 +142,10 @@ impl Authenticator {
         let realm = present(request.attribute::<Realm<'_>>())?.0;
         let nonce = present(request.attribute::<Nonce<'_>>())?.0;
         let name = name(request)?;
-        // Deviation: RFC 8489 §9.2.4: the nonce is verified before its bits are believed and the username is looked up, not last, so that no
-        // datagram with a forged source address causes a key look-up (H10). It is stale, too, when the realm has come to offer something else.
+        // Deviation: RFC 8489 §9.2.4: the nonce is verified before its bits are believed and the
+        // username is looked up, not last, so that no datagram with a forged source address
+        // causes a key look-up (H10). It is stale, too, when the realm has come to offer something
+        // else.
         if !self.nonces.verify(nonce, ip, &self.realm, unix, self.offers) {
             return Err(Refusal::StaleNonce);
         }
@@ -130,11 +153,13 @@ impl Authenticator {
         // "If the value of the USERNAME or USERHASH attribute is not valid": 401.
         match name {
             _ if realm != &*self.realm => self.prove(request, unix, protection, None),
-            Name::Clear(username) => {
-                self.look_up(request, username, unix, protection, known).map_err(|refusal| self.refine(refusal, username))
-            }
+            Name::Clear(username) => self
+                .look_up(request, username, unix, protection, known)
+                .map_err(|refusal| self.refine(refusal, username)),
             // Empty where the nonce offers no anonymity.
-            Name::Hashed(hash) => self.prove(request, unix, protection, self.by_hash.get(&hash).map(Arc::clone)),
+            Name::Hashed(hash) => {
+                self.prove(request, unix, protection, self.by_hash.get(&hash).map(Arc::clone))
+            }
         }
     }
 
@@ -147,21 +172,31 @@ impl Authenticator {
         known: &Known<'_>,
     ) -> Result<Identity<'m>, Refusal> {
         let algorithm = protection.algorithm();
-        let is_theirs = |held: &&Arc<Credential>| username == held.username() && held.key(algorithm).is_some();
+        let is_theirs =
+            |held: &&Arc<Credential>| username == held.username() && held.key(algorithm).is_some();
         let held = known.held.filter(is_theirs).map(Arc::clone);
         let here_only = !self.credentials.has_further_source();
-        // A key of a present secret is good until it expires, and costly to make again; a user of the configuration may be gone from it.
-        if here_only && known.is_current && held.as_ref().is_some_and(|held| held.expires().is_some()) {
+        // A key of a present secret is good until it expires, and costly to make again; a user of
+        // the configuration may be gone from it.
+        if here_only
+            && known.is_current
+            && held.as_ref().is_some_and(|held| held.expires().is_some())
+        {
             return self.prove(request, unix, protection, held);
         }
-        let mut here = self.credentials.candidates(username, &self.realm, algorithm, unix).peekable();
+        let mut here =
+            self.credentials.candidates(username, &self.realm, algorithm, unix).peekable();
         if here.peek().is_some() || here_only {
             return self.prove(request, unix, protection, here);
         }
         match known.keys.and_then(|keys| keys.find(username, unix)) {
             Some(said) => self.prove(request, unix, protection, said.map(Arc::clone)),
-            // A minted key counts only once a present secret has made it: those of the source may not be known yet.
-            None if known.source_failed && held.is_some() && (known.is_current || !self.credentials.is_rest_name(username)) => {
+            // A minted key counts only once a present secret has made it: those of the source may
+            // not be known yet.
+            None if known.source_failed
+                && held.is_some()
+                && (known.is_current || !self.credentials.is_rest_name(username)) =>
+            {
                 self.prove(request, unix, protection, held)
             }
             None => Ok(Identity::KeyWanted(username)),
@@ -171,13 +206,18 @@ impl Authenticator {
     /// Tells the unknown users whose names no REST secret mints from the others.
     fn refine(&self, refusal: Refusal, username: &str) -> Refusal {
         match refusal {
-            Refusal::UnknownUser if self.credentials.has_rest_secrets() && !self.credentials.is_rest_name(username) => Refusal::NoRestName,
+            Refusal::UnknownUser
+                if self.credentials.has_rest_secrets()
+                    && !self.credentials.is_rest_name(username) =>
+            {
+                Refusal::NoRestName
+            }
             refusal => refusal,
         }
     }
 
-    /// The integrity, under each key that the username may have. An unknown user, or one without a key of the algorithm, costs as much as a
-    /// wrong password (H34).
+    /// The integrity, under each key that the username may have. An unknown user, or one without a
+    /// key of the algorithm, costs as much as a wrong password (H34).
     fn prove<'m>(
         &self,
         request: &Message<'m>,
@@ -208,7 +248,8 @@ impl Authenticator {
 /// USERNAME, and without it USERHASH.
 fn name<'m>(request: &Message<'m>) -> Result<Name<'m>, Refusal> {
     if request.has(AttributeType::USERNAME) {
-        return present(request.attribute::<Username<'_>>()).map(|username| Name::Clear(username.0));
+        return present(request.attribute::<Username<'_>>())
+            .map(|username| Name::Clear(username.0));
     }
     present(request.attribute::<Userhash>()).map(|hash| Name::Hashed(hash.0))
 }
@@ -232,12 +273,23 @@ mod tests {
         let mut credentials = Credentials::new();
         credentials.add_user(Credential::with_password("alice", REALM, "secret").unwrap());
         credentials.add_rest_secret(RestSecret::new(b"north"));
-        Authenticator::new(REALM, credentials, NonceKeys::new(NonceKey::new(&[1; 32]), None, 600), grace)
+        Authenticator::new(
+            REALM,
+            credentials,
+            NonceKeys::new(NonceKey::new(&[1; 32]), None, 600),
+            grace,
+        )
     }
 
     fn request(fill: impl FnOnce(&mut MessageWriter<'_>)) -> Vec<u8> {
         let mut buffer = vec![0; 1024];
-        let mut writer = MessageWriter::new(&mut buffer, Class::Request, Method::REFRESH, TransactionId([9; 12])).unwrap();
+        let mut writer = MessageWriter::new(
+            &mut buffer,
+            Class::Request,
+            Method::REFRESH,
+            TransactionId([9; 12]),
+        )
+        .unwrap();
         fill(&mut writer);
         let len = writer.finish();
         buffer.truncate(len);
@@ -247,7 +299,14 @@ mod tests {
     fn signed(nonce: &str, username: &str, password: &str) -> Vec<u8> {
         let key = Key::long_term_md5(username, REALM, password).integrity_key();
         request(|w| {
-            w.put(&Username(username)).unwrap().put(&Realm(REALM)).unwrap().put(&Nonce(nonce)).unwrap().integrity(&key).unwrap();
+            w.put(&Username(username))
+                .unwrap()
+                .put(&Realm(REALM))
+                .unwrap()
+                .put(&Nonce(nonce))
+                .unwrap()
+                .integrity(&key)
+                .unwrap();
         })
     }
 
@@ -269,15 +328,35 @@ mod tests {
         let nonce = nonce.as_str();
         assert_eq!(check(&realm, &request(|_| {}), NOW), Err(Refusal::Unauthenticated));
         let without_nonce = request(|w| {
-            w.put(&Username("alice")).unwrap().put(&Realm(REALM)).unwrap().integrity(&IntegrityKey::new(b"x")).unwrap();
+            w.put(&Username("alice"))
+                .unwrap()
+                .put(&Realm(REALM))
+                .unwrap()
+                .integrity(&IntegrityKey::new(b"x"))
+                .unwrap();
         });
         assert_eq!(check(&realm, &without_nonce, NOW), Err(Refusal::BadRequest));
-        assert_eq!(check(&realm, &signed("stale", "nobody", "x"), NOW), Err(Refusal::StaleNonce), "before the user is looked up");
-        assert_eq!(check(&realm, &signed(nonce, "nobody", "secret"), NOW), Err(Refusal::NoRestName));
-        assert_eq!(check(&realm, &signed(nonce, "alice", "wrong"), NOW), Err(Refusal::WrongPassword));
+        assert_eq!(
+            check(&realm, &signed("stale", "nobody", "x"), NOW),
+            Err(Refusal::StaleNonce),
+            "before the user is looked up"
+        );
+        assert_eq!(
+            check(&realm, &signed(nonce, "nobody", "secret"), NOW),
+            Err(Refusal::NoRestName)
+        );
+        assert_eq!(
+            check(&realm, &signed(nonce, "alice", "wrong"), NOW),
+            Err(Refusal::WrongPassword)
+        );
         assert_eq!(check(&realm, &signed(nonce, "alice", "secret"), NOW), Ok("alice".into()));
         let hashed = request(|w| {
-            w.put(&Userhash([0; 32])).unwrap().put(&Realm(REALM)).unwrap().put(&Nonce(nonce)).unwrap();
+            w.put(&Userhash([0; 32]))
+                .unwrap()
+                .put(&Realm(REALM))
+                .unwrap()
+                .put(&Nonce(nonce))
+                .unwrap();
             w.integrity(&IntegrityKey::new(b"x")).unwrap();
         });
         assert_eq!(check(&realm, &hashed, NOW), Err(Refusal::UnknownUser));
@@ -287,16 +366,29 @@ mod tests {
     fn h16_an_expired_rest_credential_works_no_more() {
         let username = format!("{}:alice", NOW + 100);
         let password = RestSecret::new(b"north").password_sha256(&username);
-        for (grace, at, good) in [(0, 100, true), (0, 101, false), (50, 150, true), (50, 151, false)] {
+        for (grace, at, good) in
+            [(0, 100, true), (0, 101, false), (50, 150, true), (50, 151, false)]
+        {
             let realm = realm(grace);
             let nonce = realm.mint(CLIENT, NOW + at);
             let bytes = signed(nonce.as_str(), &username, &password);
-            let held =
-                Arc::new(RestSecret::new(b"north").credentials(RestName::TimeName, &username, REALM, Algorithm::Md5).unwrap()[1].clone());
+            let held = Arc::new(
+                RestSecret::new(b"north")
+                    .credentials(RestName::TimeName, &username, REALM, Algorithm::Md5)
+                    .unwrap()[1]
+                    .clone(),
+            );
             let message = Message::decode(&bytes).unwrap();
             assert_eq!(realm.authenticate(&message, IP, NOW + at, &Known::default()).is_ok(), good);
             assert_eq!(
-                realm.authenticate(&message, IP, NOW + at, &Known { held: Some(&held), is_current: true, ..Known::default() }).is_ok(),
+                realm
+                    .authenticate(
+                        &message,
+                        IP,
+                        NOW + at,
+                        &Known { held: Some(&held), is_current: true, ..Known::default() }
+                    )
+                    .is_ok(),
                 good,
                 "with the key of its allocation"
             );
@@ -309,9 +401,15 @@ mod tests {
         let nonce = realm.mint(CLIENT, NOW);
         let (username, secret) = (format!("{NOW}:bob"), RestSecret::new(b"north"));
         for password in [secret.password_sha1(&username), secret.password_sha256(&username)] {
-            assert_eq!(check(&realm, &signed(nonce.as_str(), &username, &password), NOW), Ok(username.clone()));
+            assert_eq!(
+                check(&realm, &signed(nonce.as_str(), &username, &password), NOW),
+                Ok(username.clone())
+            );
         }
-        assert_eq!(check(&realm, &signed(nonce.as_str(), &username, "guess"), NOW), Err(Refusal::WrongPassword));
+        assert_eq!(
+            check(&realm, &signed(nonce.as_str(), &username, "guess"), NOW),
+            Err(Refusal::WrongPassword)
+        );
     }
 
     #[test]
@@ -322,34 +420,63 @@ mod tests {
         let mut credentials = (*before.credentials).clone();
         credentials.set_further_source(FurtherSource::default());
         let realm = Authenticator::new(REALM, credentials, before.nonces().clone(), 0);
-        assert_eq!(check(&realm, &carol, NOW), Err(Refusal::StaleNonce), "SHA-256 is offered no more");
+        assert_eq!(
+            check(&realm, &carol, NOW),
+            Err(Refusal::StaleNonce),
+            "SHA-256 is offered no more"
+        );
         let nonce = realm.mint(CLIENT, NOW);
         let carol = signed(nonce.as_str(), "carol", "x");
         assert_eq!(check(&realm, &carol, NOW), Ok("carol?".into()));
-        assert_eq!(check(&realm, &signed("stale", "carol", "x"), NOW), Err(Refusal::StaleNonce), "H10: before anybody is asked");
+        assert_eq!(
+            check(&realm, &signed("stale", "carol", "x"), NOW),
+            Err(Refusal::StaleNonce),
+            "H10: before anybody is asked"
+        );
         assert_eq!(
             check(&realm, &signed(nonce.as_str(), "alice", "guess"), NOW),
             Err(Refusal::WrongPassword),
             "a user of the configuration"
         );
         let minted = format!("{}:carol", NOW + 1);
-        assert_eq!(check(&realm, &signed(nonce.as_str(), &minted, "guess"), NOW), Err(Refusal::WrongPassword), "a name of REST's form");
+        assert_eq!(
+            check(&realm, &signed(nonce.as_str(), &minted, "guess"), NOW),
+            Err(Refusal::WrongPassword),
+            "a name of REST's form"
+        );
 
-        let credential = |password| Arc::new(Credential::new("carol", Key::long_term_md5("carol", REALM, password)));
+        let credential = |password| {
+            Arc::new(Credential::new("carol", Key::long_term_md5("carol", REALM, password)))
+        };
         let message = Message::decode(&carol).unwrap();
         let held = credential("x");
         let ask = |keys: &KeyCache, source_failed| {
-            name(realm.authenticate(&message, IP, NOW, &Known { held: Some(&held), is_current: true, keys: Some(keys), source_failed }))
+            name(realm.authenticate(
+                &message,
+                IP,
+                NOW,
+                &Known { held: Some(&held), is_current: true, keys: Some(keys), source_failed },
+            ))
         };
         let mut keys = KeyCache::new();
-        assert_eq!(ask(&keys, false), Ok("carol?".into()), "the allocation's own credential may have been revoked");
+        assert_eq!(
+            ask(&keys, false),
+            Ok("carol?".into()),
+            "the allocation's own credential may have been revoked"
+        );
         assert_eq!(ask(&keys, true), Ok("carol".into()), "but no call dies with the store");
         keys.insert(credential("x"), NOW);
         assert_eq!(ask(&keys, false), Ok("carol".into()));
         keys.insert(credential("another"), NOW);
-        assert_eq!([ask(&keys, false), ask(&keys, true)], [Err(Refusal::WrongPassword), Err(Refusal::WrongPassword)]);
+        assert_eq!(
+            [ask(&keys, false), ask(&keys, true)],
+            [Err(Refusal::WrongPassword), Err(Refusal::WrongPassword)]
+        );
         keys.insert_unknown("carol", NOW);
-        assert_eq!([ask(&keys, false), ask(&keys, true)], [Err(Refusal::NoRestName), Err(Refusal::NoRestName)]);
+        assert_eq!(
+            [ask(&keys, false), ask(&keys, true)],
+            [Err(Refusal::NoRestName), Err(Refusal::NoRestName)]
+        );
     }
 
     #[test]
@@ -359,7 +486,11 @@ mod tests {
         let username = format!("{NOW}:bob");
         for (secret, good) in [("north", true), ("south", true), ("east", false)] {
             let password = RestSecret::new(secret.as_bytes()).password_sha1(&username);
-            assert_eq!(check(&realm, &signed(nonce.as_str(), &username, &password), NOW).is_ok(), good, "{secret}");
+            assert_eq!(
+                check(&realm, &signed(nonce.as_str(), &username, &password), NOW).is_ok(),
+                good,
+                "{secret}"
+            );
         }
     }
 
@@ -367,14 +498,26 @@ mod tests {
     fn while_the_source_is_away_a_held_key_serves_its_own_algorithm() {
         let mut credentials = Credentials::new();
         credentials.set_further_source(FurtherSource { has_sha256: true });
-        let realm = Authenticator::new(REALM, credentials, NonceKeys::new(NonceKey::new(&[1; 32]), None, 600), 0);
+        let realm = Authenticator::new(
+            REALM,
+            credentials,
+            NonceKeys::new(NonceKey::new(&[1; 32]), None, 600),
+            0,
+        );
         let bytes = signed(realm.mint(CLIENT, NOW).as_str(), "carol", "x");
         let message = Message::decode(&bytes).unwrap();
-        for (key, known) in [(Key::long_term_md5("carol", REALM, "x"), true), (Key::long_term_sha256("carol", REALM, "x"), false)] {
+        for (key, known) in [
+            (Key::long_term_md5("carol", REALM, "x"), true),
+            (Key::long_term_sha256("carol", REALM, "x"), false),
+        ] {
             let held = Arc::new(Credential::new("carol", key));
-            let known_here = Known { held: Some(&held), is_current: false, keys: None, source_failed: true };
+            let known_here =
+                Known { held: Some(&held), is_current: false, keys: None, source_failed: true };
             let expected = if known { "carol" } else { "carol?" };
-            assert_eq!(name(realm.authenticate(&message, IP, NOW, &known_here)), Ok(expected.to_owned()));
+            assert_eq!(
+                name(realm.authenticate(&message, IP, NOW, &known_here)),
+                Ok(expected.to_owned())
+            );
         }
     }
 }

@@ -5,7 +5,8 @@ use causeway_wire::IntegrityKey;
 use crate::key::{Algorithm, Key};
 use crate::opaque::{NotOpaque, opaque_string};
 
-/// Who a request comes from, and the keys that prove it: one an algorithm, one at least. Shared by all allocations of one user.
+/// Who a request comes from, and the keys that prove it: one an algorithm, one at least. Shared by
+/// all allocations of one user.
 #[derive(Clone)]
 pub struct Credential {
     username: Box<str>,
@@ -25,22 +26,36 @@ impl Credential {
     /// A user with one key.
     #[must_use]
     pub fn new(username: &str, key: Key) -> Self {
-        Self { username: username.into(), quota_name: 0..username.len(), keys: [None, None], expires: None }.with_key(key)
+        Self {
+            username: username.into(),
+            quota_name: 0..username.len(),
+            keys: [None, None],
+            expires: None,
+        }
+        .with_key(key)
     }
 
-    /// A user whose password is known: both keys, of all three as OpaqueString leaves them (RFC 8489 §9.2.2).
+    /// A user whose password is known: both keys, of all three as OpaqueString leaves them (RFC
+    /// 8489 §9.2.2).
     ///
     /// # Errors
     /// [`NotOpaque`] when one of the three cannot be one.
     pub fn with_password(username: &str, realm: &str, password: &str) -> Result<Self, NotOpaque> {
-        let (username, realm, password) = (opaque_string(username)?, opaque_string(realm)?, opaque_string(password)?);
+        let (username, realm, password) =
+            (opaque_string(username)?, opaque_string(realm)?, opaque_string(password)?);
         let md5 = Key::long_term_md5(&username, &realm, &password);
         Ok(Self::new(&username, md5).with_key(Key::long_term_sha256(&username, &realm, &password)))
     }
 
-    /// A user whose name says until when it is good: `quota_name` is the part of `username` that names the person; empty where none does.
+    /// A user whose name says until when it is good: `quota_name` is the part of `username` that
+    /// names the person; empty where none does.
     #[must_use]
-    pub fn expiring(username: &str, quota_name: std::ops::Range<usize>, key: Key, expires: u64) -> Self {
+    pub fn expiring(
+        username: &str,
+        quota_name: std::ops::Range<usize>,
+        key: Key,
+        expires: u64,
+    ) -> Self {
         Self { quota_name, expires: Some(expires), ..Self::new(username, key) }
     }
 
@@ -58,14 +73,17 @@ impl Credential {
         &self.username
     }
 
-    /// The name that quotas are counted by: without the expiry of a REST credential, so that minting another one yields no more. `None` for a
-    /// REST credential that names nobody: it is no user, and the limits of prefixes hold it.
+    /// The name that quotas are counted by: without the expiry of a REST credential, so that
+    /// minting another one yields no more. `None` for a REST credential that names nobody: it
+    /// is no user, and the limits of prefixes hold it.
     #[must_use]
     pub fn quota_name(&self) -> Option<&str> {
-        Some(self.username.get(self.quota_name.clone()).unwrap_or(&self.username)).filter(|name| !name.is_empty())
+        Some(self.username.get(self.quota_name.clone()).unwrap_or(&self.username))
+            .filter(|name| !name.is_empty())
     }
 
-    /// Whose the ports are that it reserves: the name that quotas are counted by, or the username where there is no such name.
+    /// Whose the ports are that it reserves: the name that quotas are counted by, or the username
+    /// where there is no such name.
     #[must_use]
     pub fn holder(&self) -> &str {
         self.quota_name().unwrap_or(&self.username)
@@ -95,15 +113,17 @@ impl Credential {
         self.expires
     }
 
-    /// Whether it is good at `unix`, with `grace` seconds more (H16). An expiry that is no seconds of Unix time is none (H49).
+    /// Whether it is good at `unix`, with `grace` seconds more (H16). An expiry that is no seconds
+    /// of Unix time is none (H49).
     #[must_use]
     pub fn is_valid(&self, unix: u64, grace: u64) -> bool {
-        self.expires.is_none_or(|expires| is_unix_seconds(expires) && unix <= expires.saturating_add(grace))
+        self.expires
+            .is_none_or(|expires| is_unix_seconds(expires) && unix <= expires.saturating_add(grace))
     }
 }
 
-/// Whether a time from outside can be seconds of Unix time: before the year 10000. The same number of milliseconds is a day of 1978, so that
-/// no moment of today in milliseconds passes.
+/// Whether a time from outside can be seconds of Unix time: before the year 10000. The same number
+/// of milliseconds is a day of 1978, so that no moment of today in milliseconds passes.
 #[must_use]
 pub const fn is_unix_seconds(time: u64) -> bool {
     time < 253_402_300_800
@@ -115,7 +135,10 @@ fn place(algorithm: Algorithm) -> usize {
 
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credential").field("username", &self.username).field("expires", &self.expires).finish_non_exhaustive()
+        f.debug_struct("Credential")
+            .field("username", &self.username)
+            .field("expires", &self.expires)
+            .finish_non_exhaustive()
     }
 }
 
@@ -125,16 +148,31 @@ mod tests {
 
     #[test]
     fn rfc8489_9_2_2_username_realm_and_password_are_opaque_strings() {
-        let composed = Credential::with_password("J\u{FC}rgen", "b\u{FC}cher.example", "gr\u{FC}n\u{20}tee").unwrap();
-        let decomposed = Credential::with_password("Ju\u{308}rgen", "bu\u{308}cher.example", "gru\u{308}n\u{3000}tee").unwrap();
+        let composed =
+            Credential::with_password("J\u{FC}rgen", "b\u{FC}cher.example", "gr\u{FC}n\u{20}tee")
+                .unwrap();
+        let decomposed = Credential::with_password(
+            "Ju\u{308}rgen",
+            "bu\u{308}cher.example",
+            "gru\u{308}n\u{3000}tee",
+        )
+        .unwrap();
         assert_eq!(composed.username(), decomposed.username());
         for algorithm in [Algorithm::Md5, Algorithm::Sha256] {
-            let bytes = |credential: &Credential| credential.key(algorithm).unwrap().as_bytes().to_vec();
+            let bytes =
+                |credential: &Credential| credential.key(algorithm).unwrap().as_bytes().to_vec();
             assert_eq!(bytes(&composed), bytes(&decomposed));
-            let expected = Key::long_term(algorithm, "J\u{FC}rgen", "b\u{FC}cher.example", "gr\u{FC}n tee");
+            let expected =
+                Key::long_term(algorithm, "J\u{FC}rgen", "b\u{FC}cher.example", "gr\u{FC}n tee");
             assert_eq!(bytes(&composed), expected.as_bytes());
         }
-        for (username, realm, password) in [("", "r", "p"), ("u", "", "p"), ("u", "r", ""), ("u\u{7}", "r", "p"), ("u", "r", "p\n")] {
+        for (username, realm, password) in [
+            ("", "r", "p"),
+            ("u", "", "p"),
+            ("u", "r", ""),
+            ("u\u{7}", "r", "p"),
+            ("u", "r", "p\n"),
+        ] {
             assert_eq!(Credential::with_password(username, realm, password).err(), Some(NotOpaque));
         }
     }
@@ -143,8 +181,13 @@ mod tests {
     fn a_user_has_one_key_an_algorithm() {
         let one = Credential::new("u", Key::long_term_sha256("u", "r", "p"));
         assert!(one.key(Algorithm::Md5).is_none() && one.integrity(Algorithm::Md5).is_none());
-        let both = one.with_key(Key::long_term_md5("u", "r", "old")).with_key(Key::long_term_md5("u", "r", "new"));
-        assert_eq!(both.key(Algorithm::Md5).unwrap().as_bytes(), Key::long_term_md5("u", "r", "new").as_bytes());
+        let both = one
+            .with_key(Key::long_term_md5("u", "r", "old"))
+            .with_key(Key::long_term_md5("u", "r", "new"));
+        assert_eq!(
+            both.key(Algorithm::Md5).unwrap().as_bytes(),
+            Key::long_term_md5("u", "r", "new").as_bytes()
+        );
         assert!(both.integrity(Algorithm::Sha256).is_some());
     }
 

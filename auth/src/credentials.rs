@@ -9,7 +9,8 @@ use crate::offers::Offers;
 use crate::rest::RestSecret;
 use crate::rest_name::RestName;
 
-/// Where keys come from in one realm: the users of the configuration, REST secrets, and, if there is one, a source that answers later.
+/// Where keys come from in one realm: the users of the configuration, REST secrets, and, if there
+/// is one, a source that answers later.
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {
     users: AHashMap<Box<str>, Arc<Credential>>,
@@ -37,7 +38,8 @@ impl Credentials {
         self.users.insert(credential.username().into(), Arc::new(credential));
     }
 
-    /// Takes the REST credentials that this secret mints, too: while a secret is changed, both are in use.
+    /// Takes the REST credentials that this secret mints, too: while a secret is changed, both are
+    /// in use.
     pub fn add_rest_secret(&mut self, secret: RestSecret) {
         self.rest.push(secret);
     }
@@ -58,7 +60,8 @@ impl Credentials {
         !self.rest.is_empty()
     }
 
-    /// Says that there are users elsewhere: whoever is not found here is asked for, and what was known of one may be void by now.
+    /// Says that there are users elsewhere: whoever is not found here is asked for, and what was
+    /// known of one may be void by now.
     pub fn set_further_source(&mut self, source: FurtherSource) {
         self.further_source = Some(source);
     }
@@ -75,17 +78,22 @@ impl Credentials {
         self.users.is_empty() && self.rest.is_empty() && self.further_source.is_none()
     }
 
-    /// What each of these sources can serve. A REST secret mints keys of any algorithm for names that nobody knows before.
+    /// What each of these sources can serve. A REST secret mints keys of any algorithm for names
+    /// that nobody knows before.
     #[must_use]
     pub fn offers(&self) -> Offers {
         let here = self.users.values().all(|user| user.key(Algorithm::Sha256).is_some());
         let elsewhere = self.further_source.is_none_or(|source| source.has_sha256);
         let enumerable = self.rest.is_empty() && self.further_source.is_none();
-        Offers { sha256: !self.is_empty() && here && elsewhere, anonymity: !self.users.is_empty() && enumerable }
+        Offers {
+            sha256: !self.is_empty() && here && elsewhere,
+            anonymity: !self.users.is_empty() && enumerable,
+        }
     }
 
-    /// The credentials with a key of `algorithm` that `username` may stand for at `unix`, as far as they are here; the message's integrity
-    /// tells which. A user of the configuration goes before a REST credential of the same name.
+    /// The credentials with a key of `algorithm` that `username` may stand for at `unix`, as far as
+    /// they are here; the message's integrity tells which. A user of the configuration goes
+    /// before a REST credential of the same name.
     pub fn candidates<'a>(
         &'a self,
         username: &'a str,
@@ -96,14 +104,21 @@ impl Credentials {
         let user = self.users.get(username);
         let secrets = if user.is_some() { &[][..] } else { &self.rest };
         let in_use = secrets.iter().filter(move |secret| secret.has_begun(unix));
-        let minted =
-            in_use.filter_map(move |secret| secret.credentials(self.rest_name, username, realm, algorithm)).flatten().map(Arc::new);
+        let minted = in_use
+            .filter_map(move |secret| {
+                secret.credentials(self.rest_name, username, realm, algorithm)
+            })
+            .flatten()
+            .map(Arc::new);
         user.filter(|user| user.key(algorithm).is_some()).map(Arc::clone).into_iter().chain(minted)
     }
 
     /// The users of the configuration by what USERHASH names them in `realm` (RFC 8489 §14.4).
     pub(crate) fn by_hash(&self, realm: &str) -> AHashMap<[u8; 32], Arc<Credential>> {
-        self.users.values().map(|user| (userhash(user.username(), realm), Arc::clone(user))).collect()
+        self.users
+            .values()
+            .map(|user| (userhash(user.username(), realm), Arc::clone(user)))
+            .collect()
     }
 }
 
@@ -135,9 +150,21 @@ mod tests {
             (false, true),
             "one has an MD5 key only"
         );
-        assert_eq!(of(|c, _| c.add_rest_secret(RestSecret::new(b"x"))), (true, false), "names that are made up later");
-        assert_eq!(of(|c, _| c.set_further_source(FurtherSource::default())), (false, false), "users elsewhere");
-        assert_eq!(of(|c, _| c.set_further_source(FurtherSource { has_sha256: true })), (true, false), "who have both keys");
+        assert_eq!(
+            of(|c, _| c.add_rest_secret(RestSecret::new(b"x"))),
+            (true, false),
+            "names that are made up later"
+        );
+        assert_eq!(
+            of(|c, _| c.set_further_source(FurtherSource::default())),
+            (false, false),
+            "users elsewhere"
+        );
+        assert_eq!(
+            of(|c, _| c.set_further_source(FurtherSource { has_sha256: true })),
+            (true, false),
+            "who have both keys"
+        );
         let mixed = |c: &mut Credentials, [user, _]: [Credential; 2]| {
             c.add_user(user);
             c.set_further_source(FurtherSource::default());
@@ -148,6 +175,9 @@ mod tests {
     #[test]
     fn rfc8489_14_4_userhash_is_sha256_over_username_and_realm() {
         // Computed with `printf alice:example.org | openssl dgst -sha256`.
-        assert_eq!(userhash("alice", "example.org")[..8], [0x43, 0x5b, 0x79, 0x33, 0x09, 0x6a, 0x30, 0x4d]);
+        assert_eq!(
+            userhash("alice", "example.org")[..8],
+            [0x43, 0x5b, 0x79, 0x33, 0x09, 0x6a, 0x30, 0x4d]
+        );
     }
 }

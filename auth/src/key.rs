@@ -28,11 +28,14 @@ impl Algorithm {
     /// The algorithm of PASSWORD-ALGORITHM; neither of ours has parameters.
     #[must_use]
     pub fn of(entry: &PasswordAlgorithmEntry<'_>) -> Option<Self> {
-        [Self::Md5, Self::Sha256].into_iter().find(|algorithm| algorithm.number() == entry.algorithm && entry.parameters.is_empty())
+        [Self::Md5, Self::Sha256]
+            .into_iter()
+            .find(|algorithm| algorithm.number() == entry.algorithm && entry.parameters.is_empty())
     }
 }
 
-/// A long-term key, by the algorithm that made it (RFC 8489 §18.5.1). Wiped when dropped, never printed (H25).
+/// A long-term key, by the algorithm that made it (RFC 8489 §18.5.1). Wiped when dropped, never
+/// printed (H25).
 #[derive(Clone)]
 pub enum Key {
     /// RFC 8489 §18.5.1.1.
@@ -42,8 +45,9 @@ pub enum Key {
 }
 
 impl Key {
-    /// `H(username ":" realm ":" password)`, where H is the algorithm's hash. All three as [`crate::opaque_string`] leaves them, which for
-    /// ASCII without control characters is as they are.
+    /// `H(username ":" realm ":" password)`, where H is the algorithm's hash. All three as
+    /// [`crate::opaque_string`] leaves them, which for ASCII without control characters is as
+    /// they are.
     #[must_use]
     pub fn long_term(algorithm: Algorithm, username: &str, realm: &str, password: &str) -> Self {
         match algorithm {
@@ -102,7 +106,13 @@ impl Key {
 }
 
 fn digest<D: Digest>(username: &str, realm: &str, password: &str) -> md5::digest::Output<D> {
-    D::new().chain_update(username).chain_update(":").chain_update(realm).chain_update(":").chain_update(password).finalize()
+    D::new()
+        .chain_update(username)
+        .chain_update(":")
+        .chain_update(realm)
+        .chain_update(":")
+        .chain_update(password)
+        .finalize()
 }
 
 impl fmt::Debug for Key {
@@ -117,8 +127,12 @@ mod tests {
 
     #[test]
     fn rfc8489_9_2_2_the_example_of_the_text() {
-        // "if the username is 'user', the realm is 'realm', and the password is 'pass'" the key is this.
-        let expected = [0x84, 0x93, 0xfb, 0xc5, 0x3b, 0xa5, 0x82, 0xfb, 0x4c, 0x04, 0x4c, 0x45, 0x6b, 0xdc, 0x40, 0xeb];
+        // "if the username is 'user', the realm is 'realm', and the password is 'pass'" the key is
+        // this.
+        let expected = [
+            0x84, 0x93, 0xfb, 0xc5, 0x3b, 0xa5, 0x82, 0xfb, 0x4c, 0x04, 0x4c, 0x45, 0x6b, 0xdc,
+            0x40, 0xeb,
+        ];
         assert_eq!(Key::long_term(Algorithm::Md5, "user", "realm", "pass").as_bytes(), expected);
     }
 
@@ -126,15 +140,18 @@ mod tests {
     fn rfc8489_18_5_1_2_a_key_of_32_bytes() {
         // Computed with `printf user:realm:pass | openssl dgst -sha256`.
         let expected = [
-            0x07, 0xe9, 0x34, 0x11, 0x7a, 0xbd, 0x40, 0x83, 0x6e, 0x7c, 0x63, 0x29, 0xb5, 0x47, 0x31, 0xb2, 0xb2, 0xd2, 0xa5, 0xf9, 0xa7,
-            0x1f, 0x54, 0x49, 0x22, 0xd7, 0x5e, 0x07, 0x30, 0xd8, 0x25, 0x1b,
+            0x07, 0xe9, 0x34, 0x11, 0x7a, 0xbd, 0x40, 0x83, 0x6e, 0x7c, 0x63, 0x29, 0xb5, 0x47,
+            0x31, 0xb2, 0xb2, 0xd2, 0xa5, 0xf9, 0xa7, 0x1f, 0x54, 0x49, 0x22, 0xd7, 0x5e, 0x07,
+            0x30, 0xd8, 0x25, 0x1b,
         ];
         assert_eq!(Key::long_term(Algorithm::Sha256, "user", "realm", "pass").as_bytes(), expected);
     }
 
     #[test]
     fn a_key_that_was_computed_before_has_its_algorithms_length() {
-        let lengths = |from: fn(&[u8]) -> Option<Key>| [0, 15, 16, 17, 31, 32, 33].map(|length| from(&vec![7; length]).is_some());
+        let lengths = |from: fn(&[u8]) -> Option<Key>| {
+            [0, 15, 16, 17, 31, 32, 33].map(|length| from(&vec![7; length]).is_some())
+        };
         assert_eq!(lengths(Key::from_md5), [false, false, true, false, false, false, false]);
         assert_eq!(lengths(Key::from_sha256), [false, false, false, false, false, true, false]);
     }
@@ -142,7 +159,13 @@ mod tests {
     #[test]
     fn h25_a_key_is_never_printed() {
         let key = Key::long_term_md5("user", "realm", "pass");
-        assert_eq!(format!("{key:?} {:?}", key.integrity_key()), "Key::Md5([redacted]) IntegrityKey([redacted])");
-        assert_eq!(format!("{:?}", Key::long_term_sha256("user", "realm", "pass")), "Key::Sha256([redacted])");
+        assert_eq!(
+            format!("{key:?} {:?}", key.integrity_key()),
+            "Key::Md5([redacted]) IntegrityKey([redacted])"
+        );
+        assert_eq!(
+            format!("{:?}", Key::long_term_sha256("user", "realm", "pass")),
+            "Key::Sha256([redacted])"
+        );
     }
 }

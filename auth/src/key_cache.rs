@@ -8,8 +8,8 @@ use crate::credential::Credential;
 /// So many users of each kind are remembered at least, and twice as many at the most.
 const GENERATION: usize = 8192;
 
-/// What a further source of keys has said of users, for a while: whose key it gave, and who is unknown. The two are kept apart, so that
-/// made-up names push out nobody who exists.
+/// What a further source of keys has said of users, for a while: whose key it gave, and who is
+/// unknown. The two are kept apart, so that made-up names push out nobody who exists.
 #[derive(Default)]
 pub struct KeyCache {
     known: Generations<Arc<Credential>>,
@@ -35,7 +35,8 @@ impl KeyCache {
         self.unknown.insert(username.into(), (), until);
     }
 
-    /// What is remembered at `unix` seconds: `Some(None)` is a user who does not exist, `None` one who was not asked for.
+    /// What is remembered at `unix` seconds: `Some(None)` is a user who does not exist, `None` one
+    /// who was not asked for.
     #[must_use]
     pub fn find(&self, username: &str, unix: u64) -> Option<Option<&Arc<Credential>>> {
         match self.known.get(username, unix) {
@@ -64,11 +65,15 @@ impl KeyCache {
 
 impl fmt::Debug for KeyCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyCache").field("known", &self.known.len()).field("unknown", &self.unknown.len()).finish()
+        f.debug_struct("KeyCache")
+            .field("known", &self.known.len())
+            .field("unknown", &self.unknown.len())
+            .finish()
     }
 }
 
-/// A map that is full drops what was put in before the last [`GENERATION`] entries: bounded, without an order to keep.
+/// A map that is full drops what was put in before the last [`GENERATION`] entries: bounded,
+/// without an order to keep.
 struct Generations<T> {
     young: AHashMap<Box<str>, Entry<T>>,
     old: AHashMap<Box<str>, Entry<T>>,
@@ -128,13 +133,22 @@ mod tests {
         assert_eq!(told(&cache, "alice", 0), None);
         cache.insert(user("alice"), 10);
         cache.insert_unknown("bob", 5);
-        assert_eq!((told(&cache, "alice", 10), told(&cache, "alice", 11)), (Some(Some("alice".into())), None));
+        assert_eq!(
+            (told(&cache, "alice", 10), told(&cache, "alice", 11)),
+            (Some(Some("alice".into())), None)
+        );
         assert_eq!((told(&cache, "bob", 5), told(&cache, "bob", 6)), (Some(None), None));
         cache.insert_unknown("alice", 20);
         cache.insert(user("bob"), 20);
-        assert_eq!((told(&cache, "alice", 1), told(&cache, "bob", 1), cache.len()), (Some(None), Some(Some("bob".into())), 2));
+        assert_eq!(
+            (told(&cache, "alice", 1), told(&cache, "bob", 1), cache.len()),
+            (Some(None), Some(Some("bob".into())), 2)
+        );
         cache.clear();
-        assert_eq!((told(&cache, "alice", 1), told(&cache, "bob", 1), cache.is_empty()), (None, None, true));
+        assert_eq!(
+            (told(&cache, "alice", 1), told(&cache, "bob", 1), cache.is_empty()),
+            (None, None, true)
+        );
     }
 
     #[test]
@@ -146,7 +160,11 @@ mod tests {
             assert!(cache.len() <= 2 * GENERATION + 1);
         }
         assert_eq!(told(&cache, "alice", 1), Some(Some("alice".into())));
-        assert_eq!(told(&cache, &format!("nobody-{}", 5 * GENERATION - 1), 1), Some(None), "what came last is there");
+        assert_eq!(
+            told(&cache, &format!("nobody-{}", 5 * GENERATION - 1), 1),
+            Some(None),
+            "what came last is there"
+        );
         let one = user("one");
         for number in 0..3 * GENERATION {
             cache.known.insert(format!("user-{number}").into(), Arc::clone(&one), 10);

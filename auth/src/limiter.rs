@@ -7,18 +7,21 @@ use ahash::RandomState;
 use crate::allowance::{Allowance, Budget, Tick};
 use crate::prefix_table::PrefixTable;
 
-/// By how much the allowances of wider sources exceed that of one address, at once and a second: the two prefixes around it, all strangers
-/// together, and all neighbourhoods that are known. A public server meets hundreds of strangers a second, so that these have more.
+/// By how much the allowances of wider sources exceed that of one address, at once and a second:
+/// the two prefixes around it, all strangers together, and all neighbourhoods that are known. A
+/// public server meets hundreds of strangers a second, so that these have more.
 const FACTORS: [(u32, u32); 5] = [(1, 1), (2, 2), (2, 2), (4, 8), (16, 16)];
-/// By how much an allowance may be overdrawn: a challenge, on the wire. It is part of what there is at once, of which many workers have little each.
+/// By how much an allowance may be overdrawn: a challenge, on the wire. It is part of what there is
+/// at once, of which many workers have little each.
 const OVERDRAFT: u32 = 132;
 const STRANGERS: usize = 3;
 const KNOWN: usize = 4;
 /// The /24 or /56, which is known once somebody there has shown that it is there.
 const NEIGHBOURHOOD: usize = 1;
 
-/// How much one address may be sent that has not shown that it is there (H11), more than what its requests brought. Its /24 (/56) and its
-/// /16 (/48) may be sent twice as much, all strangers together four times as much at once and eight times as much a second.
+/// How much one address may be sent that has not shown that it is there (H11), more than what its
+/// requests brought. Its /24 (/56) and its /16 (/48) may be sent twice as much, all strangers
+/// together four times as much at once and eight times as much a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimiterSettings {
     /// At once, in bytes on the wire.
@@ -28,8 +31,9 @@ pub struct LimiterSettings {
 }
 
 impl LimiterSettings {
-    /// The part of one worker. Sources are spread over the workers by address and port, so that the clients behind an address
-    /// find about the whole together; and a flood finds no more, however many workers there are.
+    /// The part of one worker. Sources are spread over the workers by address and port, so that the
+    /// clients behind an address find about the whole together; and a flood finds no more,
+    /// however many workers there are.
     #[must_use]
     pub fn of_one_worker(self, workers: NonZeroUsize) -> Self {
         let workers = u32::try_from(workers.get()).unwrap_or(u32::MAX);
@@ -38,27 +42,34 @@ impl LimiterSettings {
 }
 
 impl Default for LimiterSettings {
-    /// Some 200 clients behind one address that come at once, and 21 more a second; those that log in pay for others.
+    /// Some 200 clients behind one address that come at once, and 21 more a second; those that log
+    /// in pay for others.
     fn default() -> Self {
         Self { burst: 24_576, rate: 2_560 }
     }
 }
 
-/// Bounds what is answered to datagrams whose source address may be forged (H11). One a worker; no I/O, no clock, and no memory beyond what
-/// [`new`](Self::new) takes: 8,192 places for each width of prefix (/32, /24, /16; /64, /56, /48), 500 kB.
+/// Bounds what is answered to datagrams whose source address may be forged (H11). One a worker; no
+/// I/O, no clock, and no memory beyond what [`new`](Self::new) takes: 8,192 places for each width
+/// of prefix (/32, /24, /16; /64, /56, /48), 500 kB.
 ///
-/// Show each answer that is ready to [`admits`](Self::admits), and drop it if the verdict is no. For a datagram that has shown where it comes
-/// from, call [`prove`](Self::prove) instead, and answer. Connections need neither.
+/// Show each answer that is ready to [`admits`](Self::admits), and drop it if the verdict is no.
+/// For a datagram that has shown where it comes from, call [`prove`](Self::prove) instead, and
+/// answer. Connections need neither.
 ///
-/// Every prefix, and the whole, has an allowance of bytes on the wire, which begins full and grows with time. A request adds seven eighths of its
-/// own bytes; an answer takes its bytes out, and is not sent where less than nothing is left. What the allowance began with, and what time added,
-/// is a loan: as long as it is owed, a request adds a quarter of its bytes only, and the rest pays it back. So a flood of forged requests that
-/// lasts for five seconds is answered by fewer bytes than it brought: with the default settings from 600 requests a second on where they claim to
-/// come from one network, and from 1,500 on wherever they claim to come from. A smaller flood from one network is answered by at most 48 KiB, and
-/// 5 KiB a second, more than it brought; all strangers together by at most 96 KiB, and 20 KiB a second.
+/// Every prefix, and the whole, has an allowance of bytes on the wire, which begins full and grows
+/// with time. A request adds seven eighths of its own bytes; an answer takes its bytes out, and is
+/// not sent where less than nothing is left. What the allowance began with, and what time added, is
+/// a loan: as long as it is owed, a request adds a quarter of its bytes only, and the rest pays it
+/// back. So a flood of forged requests that lasts for five seconds is answered by fewer bytes than
+/// it brought: with the default settings from 600 requests a second on where they claim to
+/// come from one network, and from 1,500 on wherever they claim to come from. A smaller flood from
+/// one network is answered by at most 48 KiB, and 5 KiB a second, more than it brought; all
+/// strangers together by at most 96 KiB, and 20 KiB a second.
 ///
-/// It is no weapon: what is left goes to any client that asks, at random, so that a client which repeats its request gets through; and a flood
-/// takes nothing from the neighbourhoods that are known.
+/// It is no weapon: what is left goes to any client that asks, at random, so that a client which
+/// repeats its request gets through; and a flood takes nothing from the neighbourhoods that are
+/// known.
 #[derive(Debug)]
 pub struct Limiter {
     hasher: RandomState,
@@ -85,8 +96,8 @@ impl Limiter {
         }
     }
 
-    /// Whether an answer of `answered` bytes may be sent for a datagram of `asked` bytes from `source`; both are the STUN messages' lengths.
-    /// `now` is of a monotonic clock.
+    /// Whether an answer of `answered` bytes may be sent for a datagram of `asked` bytes from
+    /// `source`; both are the STUN messages' lengths. `now` is of a monotonic clock.
     #[must_use]
     pub fn admits(&mut self, now: Duration, source: IpAddr, asked: usize, answered: usize) -> bool {
         let (now, around) = (Tick::of(now), around(source));
@@ -101,7 +112,11 @@ impl Limiter {
             place.allowance.earn(budget, income);
             place
         });
-        let (all, budget) = if site.is_known(now) { (&mut all[1], &budgets[KNOWN]) } else { (&mut all[0], &budgets[STRANGERS]) };
+        let (all, budget) = if site.is_known(now) {
+            (&mut all[1], &budgets[KNOWN])
+        } else {
+            (&mut all[0], &budgets[STRANGERS])
+        };
         all.pass(budget, now);
         all.earn(budget, income);
         let allowances = [&mut host.allowance, &mut site.allowance, &mut network.allowance, all];
@@ -112,8 +127,8 @@ impl Limiter {
         admitted
     }
 
-    /// Notes that a datagram of `asked` bytes does come from `source`: they pay for answers to its neighbours, and for ten minutes its
-    /// neighbourhood is known.
+    /// Notes that a datagram of `asked` bytes does come from `source`: they pay for answers to its
+    /// neighbours, and for ten minutes its neighbourhood is known.
     pub fn prove(&mut self, now: Duration, source: IpAddr, asked: usize) {
         let (now, income) = (Tick::of(now), asked + around(source));
         let hashes = self.hashes(source);
@@ -159,10 +174,16 @@ mod tests {
     }
 
     /// A flood of `rate` datagrams a second for ten seconds; the bytes on the wire in and out.
-    fn flood(limiter: &mut Limiter, rate: u32, (asked, answered): (usize, usize), source: impl Fn(u32) -> IpAddr) -> (usize, usize) {
+    fn flood(
+        limiter: &mut Limiter,
+        rate: u32,
+        (asked, answered): (usize, usize),
+        source: impl Fn(u32) -> IpAddr,
+    ) -> (usize, usize) {
         let (mut bytes_in, mut bytes_out) = (0, 0);
         for number in 0..10 * rate {
-            let (now, source) = (Duration::from_secs(100) + Duration::from_secs(1) * number / rate, source(number));
+            let (now, source) =
+                (Duration::from_secs(100) + Duration::from_secs(1) * number / rate, source(number));
             bytes_in += asked + around(source);
             if limiter.admits(now, source, asked, answered) {
                 bytes_out += answered + around(source);
@@ -180,8 +201,14 @@ mod tests {
         for (name, source) in SHAPES {
             for message in [ALLOCATE, BINDING] {
                 let (bytes_in, bytes_out) = flood(&mut limiter(), 10_000, message, source);
-                assert!(bytes_out <= bytes_in, "{name}, {message:?}: {bytes_in} bytes in, {bytes_out} out");
-                assert!(bytes_out * 2 > bytes_in, "{name}: a client there is still answered now and then");
+                assert!(
+                    bytes_out <= bytes_in,
+                    "{name}, {message:?}: {bytes_in} bytes in, {bytes_out} out"
+                );
+                assert!(
+                    bytes_out * 2 > bytes_in,
+                    "{name}: a client there is still answered now and then"
+                );
             }
         }
     }
@@ -195,8 +222,13 @@ mod tests {
         ("one /16", |number| Ipv4Addr::from_bits(0xC633_0000 | scattered(number) >> 16).into()),
         ("anywhere", |number| Ipv4Addr::from_bits(scattered(number)).into()),
         ("one /64", |number| Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(number)).into()),
-        ("one /48", |number| Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(scattered(number) >> 16) << 64 | 1).into()),
-        ("anywhere, IPv6", |number| Ipv6Addr::from_bits(0x2001 << 112 | u128::from(scattered(number)) << 64 | 1).into()),
+        ("one /48", |number| {
+            Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(scattered(number) >> 16) << 64 | 1)
+                .into()
+        }),
+        ("anywhere, IPv6", |number| {
+            Ipv6Addr::from_bits(0x2001 << 112 | u128::from(scattered(number)) << 64 | 1).into()
+        }),
     ];
 
     /// The limiters of a server with several workers; a hash of the source names the worker.
@@ -204,8 +236,11 @@ mod tests {
 
     impl Workers {
         fn new(count: usize) -> Self {
-            let settings = LimiterSettings::default().of_one_worker(NonZeroUsize::new(count).unwrap());
-            Self((0..count).map(|worker| Limiter::new(settings, [1, 2, 3, worker as u64])).collect())
+            let settings =
+                LimiterSettings::default().of_one_worker(NonZeroUsize::new(count).unwrap());
+            Self(
+                (0..count).map(|worker| Limiter::new(settings, [1, 2, 3, worker as u64])).collect(),
+            )
         }
 
         fn of(&mut self, source: IpAddr, port: u32) -> &mut Limiter {
@@ -216,24 +251,41 @@ mod tests {
     }
 
     #[test]
-    fn h11_a_flood_of_five_seconds_is_answered_with_fewer_bytes_at_any_rate_by_any_number_of_workers() {
+    fn h11_a_flood_of_five_seconds_is_answered_with_fewer_bytes_at_any_rate_by_any_number_of_workers()
+     {
         for workers in [1, 2, 8, 64] {
             for rate in [600, 1_500, 4_000] {
                 // Fewer from anywhere are what a public server meets every day.
-                for (name, source) in SHAPES.into_iter().filter(|(name, _)| rate > 600 || !name.starts_with("anywhere")) {
-                    for (asked, answered) in if rate == 600 { [ALLOCATE, BINDING] } else { [ALLOCATE, NAT_DISCOVERY] } {
+                for (name, source) in SHAPES
+                    .into_iter()
+                    .filter(|(name, _)| rate > 600 || !name.starts_with("anywhere"))
+                {
+                    for (asked, answered) in
+                        if rate == 600 { [ALLOCATE, BINDING] } else { [ALLOCATE, NAT_DISCOVERY] }
+                    {
                         let mut workers = Workers::new(workers);
                         let (mut bytes_in, mut bytes_out) = (0, 0);
                         for number in 0..5 * rate {
-                            let now = Duration::from_secs(100) + Duration::from_secs(1) * number / rate;
+                            let now =
+                                Duration::from_secs(100) + Duration::from_secs(1) * number / rate;
                             let source = source(number);
                             bytes_in += asked + around(source);
-                            if workers.of(source, number % 50_000).admits(now, source, asked, answered) {
+                            if workers
+                                .of(source, number % 50_000)
+                                .admits(now, source, asked, answered)
+                            {
                                 bytes_out += answered + around(source);
                             }
                         }
-                        let case = format!("{name}, {rate} a second, {asked} bytes, {} workers", workers.0.len());
-                        assert!(bytes_out <= bytes_in, "{case}: {:.2}", bytes_out as f64 / bytes_in as f64);
+                        let case = format!(
+                            "{name}, {rate} a second, {asked} bytes, {} workers",
+                            workers.0.len()
+                        );
+                        assert!(
+                            bytes_out <= bytes_in,
+                            "{case}: {:.2}",
+                            bytes_out as f64 / bytes_in as f64
+                        );
                     }
                 }
             }
@@ -255,26 +307,39 @@ mod tests {
                             surplus -= (ALLOCATE.0 + around(source)) as i64;
                         }
                     }
-                    let (at_once, a_second) = if name.starts_with("anywhere") { (4, 8) } else { (2, 2) };
+                    let (at_once, a_second) =
+                        if name.starts_with("anywhere") { (4, 8) } else { (2, 2) };
                     let loan = at_once * 24_576 + a_second * 20 * 2_560 + 132 * workers as i64;
-                    assert!(surplus <= loan, "{name}, {rate} a second, {workers} workers: {surplus} bytes");
+                    assert!(
+                        surplus <= loan,
+                        "{name}, {rate} a second, {workers} workers: {surplus} bytes"
+                    );
                 }
             }
         }
     }
 
-    /// Clients behind NATs that come at once, log in when they are challenged, and ask again when they are not answered (RFC 8489 §6.2.1); how
-    /// many are answered at the first, the second, … time.
+    /// Clients behind NATs that come at once, log in when they are challenged, and ask again when
+    /// they are not answered (RFC 8489 §6.2.1); how many are answered at the first, the second,
+    /// … time.
     fn answered(workers: usize, nats: u16, clients: u32) -> Vec<usize> {
         let mut workers = Workers::new(workers);
-        let nat = |number: u16| IpAddr::from(Ipv4Addr::from_bits(0xC600_0101 + (u32::from(number) << 10)));
-        let mut waiting: Vec<(IpAddr, u32)> = (0..nats).flat_map(|number| (0..clients).map(move |port| (nat(number), port))).collect();
+        let nat = |number: u16| {
+            IpAddr::from(Ipv4Addr::from_bits(0xC600_0101 + (u32::from(number) << 10)))
+        };
+        let mut waiting: Vec<(IpAddr, u32)> = (0..nats)
+            .flat_map(|number| (0..clients).map(move |port| (nat(number), port)))
+            .collect();
         let mut rounds = Vec::new();
         for half_seconds in [0, 1, 3, 7, 15, 31, 63] {
             let now = Duration::from_secs(100) + Duration::from_millis(500) * half_seconds;
-            let ask = |(nat, port): &(IpAddr, u32)| workers.of(*nat, *port).admits(now, *nat, ALLOCATE.0, ALLOCATE.1);
+            let ask = |(nat, port): &(IpAddr, u32)| {
+                workers.of(*nat, *port).admits(now, *nat, ALLOCATE.0, ALLOCATE.1)
+            };
             let (challenged, silent): (Vec<_>, Vec<_>) = waiting.into_iter().partition(ask);
-            challenged.iter().for_each(|(nat, port)| workers.of(*nat, *port).prove(now + Duration::from_millis(50), *nat, 150));
+            challenged.iter().for_each(|(nat, port)| {
+                workers.of(*nat, *port).prove(now + Duration::from_millis(50), *nat, 150)
+            });
             rounds.push(challenged.len());
             waiting = silent;
         }
@@ -286,11 +351,17 @@ mod tests {
     fn h11_clients_behind_nats_are_never_starved() {
         for workers in [1, 2, 8, 64] {
             let office = answered(workers, 1, 190);
-            assert!(office[0] >= 140 && office[0] + office[1] == 190, "{workers} workers: {office:?}");
+            assert!(
+                office[0] >= 140 && office[0] + office[1] == 190,
+                "{workers} workers: {office:?}"
+            );
             for (nats, clients) in [(1, 2_000), (100, 50), (3_000, 1)] {
                 let rounds = answered(workers, nats, clients);
                 let within_two_seconds: usize = rounds[..3].iter().sum();
-                assert!(within_two_seconds * 2 > usize::from(nats) * clients as usize, "{nats} NATs, {workers} workers: {rounds:?}");
+                assert!(
+                    within_two_seconds * 2 > usize::from(nats) * clients as usize,
+                    "{nats} NATs, {workers} workers: {rounds:?}"
+                );
             }
         }
     }
@@ -299,12 +370,20 @@ mod tests {
     fn h11_the_default_is_generous() {
         let (mut limiter, now) = (limiter(), Duration::from_secs(5));
         for port in 0..190 {
-            assert!(limiter.admits(now, Ipv4Addr::new(192, 0, 2, 1).into(), ALLOCATE.0, ALLOCATE.1), "client {port} behind one address");
+            assert!(
+                limiter.admits(now, Ipv4Addr::new(192, 0, 2, 1).into(), ALLOCATE.0, ALLOCATE.1),
+                "client {port} behind one address"
+            );
         }
         for second in 0..3600 {
             for client in 0..20 {
                 let now = Duration::from_secs(10 + second) + Duration::from_millis(50) * client;
-                assert!(limiter.admits(now, Ipv4Addr::new(198, 51, 100, 1).into(), ALLOCATE.0, ALLOCATE.1));
+                assert!(limiter.admits(
+                    now,
+                    Ipv4Addr::new(198, 51, 100, 1).into(),
+                    ALLOCATE.0,
+                    ALLOCATE.1
+                ));
             }
         }
     }
@@ -317,7 +396,10 @@ mod tests {
             for number in 0..60 * rate {
                 let now = Duration::from_secs(5) + Duration::from_secs(1) * number / rate;
                 let source = Ipv4Addr::from_bits(scattered(number)).into();
-                assert!(limiter.admits(now, source, asked, answered), "request {number} of {rate} a second, {asked} bytes");
+                assert!(
+                    limiter.admits(now, source, asked, answered),
+                    "request {number} of {rate} a second, {asked} bytes"
+                );
             }
         }
     }
@@ -327,7 +409,10 @@ mod tests {
         let (mut limiter, carrier) = (limiter(), IpAddr::from(Ipv4Addr::new(192, 0, 2, 1)));
         for number in 0..20_000 {
             let now = Duration::from_secs(5) + Duration::from_millis(2) * number;
-            assert!(limiter.admits(now, carrier, ALLOCATE.0, ALLOCATE.1), "client {number} of 500 a second");
+            assert!(
+                limiter.admits(now, carrier, ALLOCATE.0, ALLOCATE.1),
+                "client {number} of 500 a second"
+            );
             limiter.prove(now, carrier, 150);
         }
     }
@@ -335,22 +420,36 @@ mod tests {
     #[test]
     fn h11_the_limiter_is_no_weapon() {
         let (mut limiter, mut answered) = (limiter(), [0u32; 3]);
-        let customers = [Ipv4Addr::new(203, 0, 113, 9), Ipv4Addr::new(192, 0, 2, 77), Ipv4Addr::new(100, 64, 3, 4)].map(IpAddr::from);
+        let customers = [
+            Ipv4Addr::new(203, 0, 113, 9),
+            Ipv4Addr::new(192, 0, 2, 77),
+            Ipv4Addr::new(100, 64, 3, 4),
+        ]
+        .map(IpAddr::from);
         limiter.prove(Duration::from_secs(99), customers[0], 150);
         let mut tries = 0;
         for number in 0..200_000 {
             let now = Duration::from_secs(100) + Duration::from_micros(50) * number;
-            // Small messages, so that little is left for great ones: half from anywhere, half from the second customer's own network.
-            let forged = if number % 2 == 0 { Ipv4Addr::from_bits(scattered(number)) } else { Ipv4Addr::new(192, 0, 2, number as u8) };
+            // Small messages, so that little is left for great ones: half from anywhere, half from
+            // the second customer's own network.
+            let forged = if number % 2 == 0 {
+                Ipv4Addr::from_bits(scattered(number))
+            } else {
+                Ipv4Addr::new(192, 0, 2, number as u8)
+            };
             let _ = limiter.admits(now, forged.into(), BINDING.0, BINDING.1);
             if number > 100_000 && number % 337 == 0 {
                 let customer = (number / 337 % 3) as usize; // one after the other, each 100 times
                 tries += u32::from(customer == 0);
-                answered[customer] += u32::from(limiter.admits(now, customers[customer], ALLOCATE.0, ALLOCATE.1));
+                answered[customer] +=
+                    u32::from(limiter.admits(now, customers[customer], ALLOCATE.0, ALLOCATE.1));
             }
         }
         assert_eq!(answered[0], tries, "where somebody is known, a flood changes nothing");
-        assert!(answered[1] * 4 > tries && answered[2] * 4 > tries, "a client sends a request seven times: {answered:?} of {tries}");
+        assert!(
+            answered[1] * 4 > tries && answered[2] * 4 > tries,
+            "a client sends a request seven times: {answered:?} of {tries}"
+        );
     }
 
     #[test]
@@ -358,7 +457,12 @@ mod tests {
         let (mut limiter, known) = (limiter(), IpAddr::from(Ipv4Addr::new(192, 0, 2, 1)));
         limiter.prove(Duration::from_secs(1), known, 100);
         for number in 0..100_000 {
-            let _ = limiter.admits(Duration::from_secs(2), Ipv4Addr::from_bits(scattered(number)).into(), BINDING.0, BINDING.1);
+            let _ = limiter.admits(
+                Duration::from_secs(2),
+                Ipv4Addr::from_bits(scattered(number)).into(),
+                BINDING.0,
+                BINDING.1,
+            );
         }
         let now = Tick::of(Duration::from_secs(3));
         let hash = limiter.hashes(known)[NEIGHBOURHOOD];

@@ -13,8 +13,9 @@ use crate::offers::Offers;
 const COOKIE_LEN: usize = "obMatJos2AAAA".len();
 /// The seconds' low 24 bits, which name a second of any half year; the client's port; MAC.
 const BODY_LEN: usize = 3 + 2 + MAC_LEN;
-/// 48 bits: a forger gets one guess a datagram, each is answered with the challenge that he gets anyhow, and what he could win is to be answered
-/// unlimited (H11). More would make the challenge too long for its request.
+/// 48 bits: a forger gets one guess a datagram, each is answered with the challenge that he gets
+/// anyhow, and what he could win is to be answered unlimited (H11). More would make the challenge
+/// too long for its request.
 const MAC_LEN: usize = 6;
 /// The length of every nonce in bytes: the cookie and 15 characters for 11 bytes.
 pub const MAX_NONCE_LEN: usize = COOKIE_LEN + 15;
@@ -41,7 +42,8 @@ impl fmt::Debug for NonceKey {
     }
 }
 
-/// The key that mints and the one before it, which still verifies, so that rotation costs nobody a challenge.
+/// The key that mints and the one before it, which still verifies, so that rotation costs nobody a
+/// challenge.
 #[derive(Clone, Debug)]
 pub struct NonceKeys {
     current: NonceKey,
@@ -74,8 +76,9 @@ impl NonceKeys {
     }
 
     /// A nonce for `client` that tells of `offers`. `unix` in seconds.
-    // Deviation: RFC 8489 §9.2.4: the nonce is bound to the client's IP address, not to its port, or each new connection of a client would
-    // cost a challenge; the port stands in it, so that no two clients get the same one (H10).
+    // Deviation: RFC 8489 §9.2.4: the nonce is bound to the client's IP address, not to its port,
+    // or each new connection of a client would cost a challenge; the port stands in it, so that
+    // no two clients get the same one (H10).
     #[must_use]
     pub fn mint(&self, client: SocketAddr, realm: &str, unix: u64, offers: Offers) -> NonceText {
         let port = client.port().to_be_bytes();
@@ -90,14 +93,17 @@ impl NonceKeys {
         NonceText(text)
     }
 
-    /// Whether a nonce is ours, for this IP address and realm, tells of these offers, and is not too old. No table is asked: nothing is kept
-    /// for a client that has not shown a password (H10).
+    /// Whether a nonce is ours, for this IP address and realm, tells of these offers, and is not
+    /// too old. No table is asked: nothing is kept for a client that has not shown a password
+    /// (H10).
     #[must_use]
     pub fn verify(&self, nonce: &str, ip: IpAddr, realm: &str, unix: u64, offers: Offers) -> bool {
         let Some(encoded) = nonce.strip_prefix(offers.cookie()) else { return false };
         // More than needed: the decoder asks for its estimate.
         let mut body = [0; BODY_LEN + 1];
-        if encoded.len() != MAX_NONCE_LEN - COOKIE_LEN || STANDARD_NO_PAD.decode_slice(encoded, &mut body) != Ok(BODY_LEN) {
+        if encoded.len() != MAX_NONCE_LEN - COOKIE_LEN
+            || STANDARD_NO_PAD.decode_slice(encoded, &mut body) != Ok(BODY_LEN)
+        {
             return false;
         }
         let seconds = u64::from(u32::from_be_bytes([0, body[0], body[1], body[2]]));
@@ -105,14 +111,23 @@ impl NonceKeys {
         let latest = unix.wrapping_add(SKEW);
         let issued = latest.wrapping_sub(latest.wrapping_sub(seconds) % ROUND);
         let port = [body[3], body[4]];
-        let made_with = |key: &NonceKey| bool::from(mac(key, ip, realm, issued, port, offers).ct_eq(&body[5..BODY_LEN]));
+        let made_with = |key: &NonceKey| {
+            bool::from(mac(key, ip, realm, issued, port, offers).ct_eq(&body[5..BODY_LEN]))
+        };
         let in_time = unix <= issued.saturating_add(self.lifetime);
         in_time && (made_with(&self.current) || self.previous.as_ref().is_some_and(made_with))
     }
 }
 
 /// Over the client's address, the time, the port, the cookie and the realm.
-fn mac(key: &NonceKey, ip: IpAddr, realm: &str, issued: u64, port: [u8; 2], offers: Offers) -> [u8; MAC_LEN] {
+fn mac(
+    key: &NonceKey,
+    ip: IpAddr,
+    realm: &str,
+    issued: u64,
+    port: [u8; 2],
+    offers: Offers,
+) -> [u8; MAC_LEN] {
     let ip = match ip {
         IpAddr::V4(ip) => Ipv4Addr::to_ipv6_mapped(&ip),
         IpAddr::V6(ip) => ip,
@@ -152,13 +167,23 @@ mod tests {
         for now in [NOW, 0, 30, ROUND - 30, ROUND + 3000, (1 << 32) - 30, (1 << 32) + 3000] {
             let nonce = mint(&keys, "example.org", now);
             let good = |ip, realm, unix| keys.verify(nonce.as_str(), ip, realm, unix, PLAIN);
-            assert!(good(CLIENT, "example.org", now) && good(CLIENT, "example.org", now + 3600), "{now}");
+            assert!(
+                good(CLIENT, "example.org", now) && good(CLIENT, "example.org", now + 3600),
+                "{now}"
+            );
             assert!(!good(OTHER, "example.org", now), "another address");
             assert!(!good(CLIENT, "example.com", now), "another realm");
             assert!(!good(CLIENT, "example.org", now + 3601), "too old");
             assert!(now < 61 || !good(CLIENT, "example.org", now - 61), "from the future");
-            assert!(now < 60 || good(CLIENT, "example.org", now - 60), "the clocks of a fleet may differ");
-            assert!(!good(CLIENT, "example.org", now + ROUND) && !good(CLIENT, "example.org", now + 256 * ROUND), "of another half year");
+            assert!(
+                now < 60 || good(CLIENT, "example.org", now - 60),
+                "the clocks of a fleet may differ"
+            );
+            assert!(
+                !good(CLIENT, "example.org", now + ROUND)
+                    && !good(CLIENT, "example.org", now + 256 * ROUND),
+                "of another half year"
+            );
         }
     }
 
@@ -176,8 +201,17 @@ mod tests {
     fn rfc8489_9_2_a_nonce_starts_with_the_cookie_and_is_no_others() {
         let text = mint(&keys(), "r", NOW);
         assert!(text.as_str().starts_with("obMatJos2AAAA"));
-        assert_ne!(text.as_str(), keys().mint(SocketAddr::new(CLIENT, 8), "r", NOW, PLAIN).as_str(), "another port");
-        assert!(keys().mint(SocketAddr::new(CLIENT, 7), "r", NOW, SHA256).as_str().starts_with("obMatJos2gAAB"));
+        assert_ne!(
+            text.as_str(),
+            keys().mint(SocketAddr::new(CLIENT, 8), "r", NOW, PLAIN).as_str(),
+            "another port"
+        );
+        assert!(
+            keys()
+                .mint(SocketAddr::new(CLIENT, 7), "r", NOW, SHA256)
+                .as_str()
+                .starts_with("obMatJos2gAAB")
+        );
     }
 
     #[test]
@@ -198,9 +232,14 @@ mod tests {
         for at in 0..MAX_NONCE_LEN {
             let mut forged = nonce.as_str().as_bytes().to_vec();
             forged[at] = if forged[at] == b'B' { b'C' } else { b'B' };
-            assert!(!keys.verify(std::str::from_utf8(&forged).unwrap(), CLIENT, "r", NOW, PLAIN), "byte {at}");
+            assert!(
+                !keys.verify(std::str::from_utf8(&forged).unwrap(), CLIENT, "r", NOW, PLAIN),
+                "byte {at}"
+            );
         }
-        for text in ["", "obMatJos2", "obMatJos2AAAA", "obMatJos2AAAA!!!!!!!!!!!!!!!", &"a".repeat(700)] {
+        for text in
+            ["", "obMatJos2", "obMatJos2AAAA", "obMatJos2AAAA!!!!!!!!!!!!!!!", &"a".repeat(700)]
+        {
             assert!(!keys.verify(text, CLIENT, "r", NOW, PLAIN));
         }
     }

@@ -1,6 +1,7 @@
 use causeway_wire::attribute::PasswordAlgorithms;
 
-/// What a realm offers beyond MD5 keys and names in clear: both only if each source of its keys can serve it.
+/// What a realm offers beyond MD5 keys and names in clear: both only if each source of its keys can
+/// serve it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Offers {
     /// PASSWORD-ALGORITHMS with SHA-256 in front of MD5: every user has both keys.
@@ -11,8 +12,9 @@ pub struct Offers {
 
 impl Offers {
     /// The nonce cookie: "obMatJos2", and the 24 security-feature bits in base64 (RFC 8489 §9.2).
-    // Deviation: RFC 8489 §18.1: each feature sets two bits, the first and the last for "Password algorithms", the second and the last but one
-    // for "Username anonymity", since clients count from either end (erratum 6290); bits 22 and 23 are assigned to nothing else.
+    // Deviation: RFC 8489 §18.1: each feature sets two bits, the first and the last for "Password
+    // algorithms", the second and the last but one for "Username anonymity", since clients
+    // count from either end (erratum 6290); bits 22 and 23 are assigned to nothing else.
     #[must_use]
     pub const fn cookie(self) -> &'static str {
         match (self.sha256, self.anonymity) {
@@ -26,7 +28,8 @@ impl Offers {
         }
     }
 
-    /// The value of PASSWORD-ALGORITHMS "in preferential order" (RFC 8489 §9.2.4); `None` while MD5 is all there is.
+    /// The value of PASSWORD-ALGORITHMS "in preferential order" (RFC 8489 §9.2.4); `None` while MD5
+    /// is all there is.
     #[must_use]
     pub const fn password_algorithms(self) -> Option<PasswordAlgorithms<'static>> {
         if self.sha256 { Some(PasswordAlgorithms::SHA256_MD5) } else { None }
@@ -47,6 +50,9 @@ mod tests {
             let bits = STANDARD_NO_PAD.decode(cookie.strip_prefix("obMatJos2").unwrap()).unwrap();
             u32::from_be_bytes([0, bits[0], bits[1], bits[2]])
         };
-        assert_eq!([of(false, false), of(true, false), of(false, true), of(true, true)], [0, 0x80_0001, 0x40_0002, 0xC0_0003]);
+        assert_eq!(
+            [of(false, false), of(true, false), of(false, true), of(true, true)],
+            [0, 0x80_0001, 0x40_0002, 0xC0_0003]
+        );
     }
 }

@@ -5,7 +5,8 @@ use precis_profiles::OpaqueString;
 use precis_profiles::precis_core::profile::{Profile, Rules};
 use precis_profiles::precis_core::{DerivedPropertyValue, FreeformClass, StringClass};
 
-/// A text that OpaqueString takes for no username, realm or password: it is empty, or holds a character that is not allowed in one.
+/// A text that OpaqueString takes for no username, realm or password: it is empty, or holds a
+/// character that is not allowed in one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotOpaque;
 
@@ -17,8 +18,9 @@ impl fmt::Display for NotOpaque {
 
 impl std::error::Error for NotOpaque {}
 
-/// A username, realm or password as both sides have to write it (RFC 8265 §4.2): other spaces become U+0020, and what can be written in several
-/// ways is written in one (NFC). Upper and lower case stay what they are, and so does every text of ASCII.
+/// A username, realm or password as both sides have to write it (RFC 8265 §4.2): other spaces
+/// become U+0020, and what can be written in several ways is written in one (NFC). Upper and lower
+/// case stay what they are, and so does every text of ASCII.
 ///
 /// # Errors
 /// [`NotOpaque`].
@@ -30,12 +32,18 @@ pub fn opaque_string(text: &str) -> Result<Cow<'_, str>, NotOpaque> {
 }
 
 /// The text with a symbol in the place of each character that the profile's tables do not know.
-// Deviation: RFC 8265 §4.2.1: a code point that was not assigned yet when the tables were made, as many an emoji, is allowed: the property that
-// it has by now, if any, cannot be told, and a name or password that worked goes on working.
+// Deviation: RFC 8265 §4.2.1: a code point that was not assigned yet when the tables were made, as
+// many an emoji, is allowed: the property that it has by now, if any, cannot be told, and a name or
+// password that worked goes on working.
 fn known(text: &str) -> Cow<'_, str> {
     let class = FreeformClass::default();
-    let is_unassigned = |letter: char| class.get_value_from_char(letter) == DerivedPropertyValue::Unassigned;
-    if text.contains(is_unassigned) { text.replace(is_unassigned, "\u{2600}").into() } else { text.into() }
+    let is_unassigned =
+        |letter: char| class.get_value_from_char(letter) == DerivedPropertyValue::Unassigned;
+    if text.contains(is_unassigned) {
+        text.replace(is_unassigned, "\u{2600}").into()
+    } else {
+        text.into()
+    }
 }
 
 #[cfg(test)]
@@ -63,7 +71,16 @@ mod tests {
 
     #[test]
     fn rfc8265_4_2_nothing_and_control_characters_are_refused() {
-        for text in ["", "my cat is a \u{9}by", "a\u{0}", "a\u{7F}", "\u{FFFF}", "\u{200B}", "🦊\u{7}", "a\u{200D}🦊"] {
+        for text in [
+            "",
+            "my cat is a \u{9}by",
+            "a\u{0}",
+            "a\u{7F}",
+            "\u{FFFF}",
+            "\u{200B}",
+            "🦊\u{7}",
+            "a\u{200D}🦊",
+        ] {
             assert_eq!(opaque_string(text), Err(NotOpaque), "{text:?}");
         }
     }

@@ -23,8 +23,9 @@ impl Place {
     }
 }
 
-/// The prefixes of one width, of which it forgets those that it can do without: first who has the most left, for there is the least to be
-/// remembered; who is known only if all others of the set are, too.
+/// The prefixes of one width, of which it forgets those that it can do without: first who has the
+/// most left, for there is the least to be remembered; who is known only if all others of the set
+/// are, too.
 #[derive(Debug)]
 pub(crate) struct PrefixTable(Box<[Place]>);
 
@@ -46,7 +47,8 @@ impl PrefixTable {
         let found = set.iter().position(|place| place.tag == tag);
         let at = found.unwrap_or_else(|| {
             let at = dispensable(set, budget, now);
-            set[at] = Place { tag, allowance: Allowance::full(budget, now), proven: Tick::default() };
+            set[at] =
+                Place { tag, allowance: Allowance::full(budget, now), proven: Tick::default() };
             at
         });
         &mut set[at]
@@ -59,6 +61,7 @@ fn dispensable(set: &[Place], budget: &Budget, now: Tick) -> usize {
         _ if place.is_known(now) => (true, place.proven, 0),
         _ => (false, Tick::default(), -place.allowance.left(budget, now).max(-i32::MAX)),
     };
-    let (at, _) = set.iter().enumerate().min_by_key(|(_, place)| worth(place)).expect("a set has places");
+    let (at, _) =
+        set.iter().enumerate().min_by_key(|(_, place)| worth(place)).expect("a set has places");
     at
 }

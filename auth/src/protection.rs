@@ -28,17 +28,23 @@ impl Protection {
         }
     }
 
-    /// RFC 8489 §9.2.4's checks of PASSWORD-ALGORITHMS and PASSWORD-ALGORITHM, for a request whose nonce came with `offers`. Where none was
-    /// offered, no list can match.
+    /// RFC 8489 §9.2.4's checks of PASSWORD-ALGORITHMS and PASSWORD-ALGORITHM, for a request whose
+    /// nonce came with `offers`. Where none was offered, no list can match.
     pub(crate) fn read(request: &Message<'_>, offers: Offers) -> Result<Self, Refusal> {
-        let (list, named) = (request.attribute::<PasswordAlgorithms<'_>>(), request.attribute::<PasswordAlgorithm<'_>>());
+        let (list, named) = (
+            request.attribute::<PasswordAlgorithms<'_>>(),
+            request.attribute::<PasswordAlgorithm<'_>>(),
+        );
         match (list, named) {
-            // "If the request contains neither the PASSWORD-ALGORITHMS nor the PASSWORD-ALGORITHM algorithm, then the request is processed as
-            // though PASSWORD-ALGORITHM were MD5."
+            // "If the request contains neither the PASSWORD-ALGORITHMS nor the PASSWORD-ALGORITHM
+            // algorithm, then the request is processed as though PASSWORD-ALGORITHM
+            // were MD5."
             (Ok(None), Ok(None)) => Ok(Self::Unnamed),
-            // "Otherwise, unless (1) PASSWORD-ALGORITHM and PASSWORD-ALGORITHMS are both present, (2) PASSWORD-ALGORITHMS matches the value
-            // sent in the response that sent this NONCE, and (3) PASSWORD-ALGORITHM matches one of the entries in PASSWORD-ALGORITHMS, the
-            // server MUST generate an error response with an error code of 400 (Bad Request)."
+            // "Otherwise, unless (1) PASSWORD-ALGORITHM and PASSWORD-ALGORITHMS are both present,
+            // (2) PASSWORD-ALGORITHMS matches the value sent in the response that sent
+            // this NONCE, and (3) PASSWORD-ALGORITHM matches one of the entries in
+            // PASSWORD-ALGORITHMS, the server MUST generate an error response with an
+            // error code of 400 (Bad Request)."
             (Ok(Some(list)), Ok(Some(named))) if Some(list) == offers.password_algorithms() => {
                 Algorithm::of(&named.0).map(Self::Named).ok_or(Refusal::AlgorithmMismatch)
             }
@@ -47,14 +53,22 @@ impl Protection {
     }
 }
 
-/// "If the MESSAGE-INTEGRITY-SHA256 attribute is present, compute the value … Otherwise … MESSAGE-INTEGRITY" (RFC 8489 §9.2.4).
+/// "If the MESSAGE-INTEGRITY-SHA256 attribute is present, compute the value … Otherwise …
+/// MESSAGE-INTEGRITY" (RFC 8489 §9.2.4).
 pub(crate) fn verify(request: &Message<'_>, key: &IntegrityKey) -> bool {
-    if request.has_integrity_sha256() { request.verify_integrity_sha256(key, SHA256_MIN_LEN) } else { request.verify_integrity(key) }
+    if request.has_integrity_sha256() {
+        request.verify_integrity_sha256(key, SHA256_MIN_LEN)
+    } else {
+        request.verify_integrity(key)
+    }
 }
 
-/// Whether a request is signed with a key of this credential, whatever else may be wrong with it: a stale nonce, an expiry in the past.
+/// Whether a request is signed with a key of this credential, whatever else may be wrong with it: a
+/// stale nonce, an expiry in the past.
 #[must_use]
 pub fn is_signed_by(request: &Message<'_>, credential: &Credential) -> bool {
-    let keys = [Algorithm::Md5, Algorithm::Sha256].into_iter().filter_map(|algorithm| credential.integrity(algorithm));
+    let keys = [Algorithm::Md5, Algorithm::Sha256]
+        .into_iter()
+        .filter_map(|algorithm| credential.integrity(algorithm));
     keys.into_iter().any(|key| verify(request, key))
 }

@@ -11,8 +11,9 @@ use crate::credential::{Credential, is_unix_seconds};
 use crate::key::{Algorithm, Key};
 use crate::rest_name::{Minted, RestName};
 
-/// A secret shared with the service that mints credentials: the username has the form of a [`RestName`] and the password is base64 of
-/// HMAC(secret, username). The minting service chooses the hash and does not say which, so both are tried.
+/// A secret shared with the service that mints credentials: the username has the form of a
+/// [`RestName`] and the password is base64 of HMAC(secret, username). The minting service chooses
+/// the hash and does not say which, so both are tried.
 #[derive(Clone)]
 pub struct RestSecret {
     sha1: Hmac<Sha1>,
@@ -33,7 +34,8 @@ impl RestSecret {
         }
     }
 
-    /// The same secret, of which nothing is taken after this second of Unix time, whatever was minted with it.
+    /// The same secret, of which nothing is taken after this second of Unix time, whatever was
+    /// minted with it.
     #[must_use]
     pub fn until(self, not_after: Option<u64>) -> Self {
         Self { not_after, ..self }
@@ -51,15 +53,27 @@ impl RestSecret {
         self.not_before.is_none_or(|not_before| not_before <= unix)
     }
 
-    /// The two credentials that `username` may stand for in `realm`, with keys of `algorithm`; `None` when it does not have the form.
+    /// The two credentials that `username` may stand for in `realm`, with keys of `algorithm`;
+    /// `None` when it does not have the form.
     #[must_use]
-    pub fn credentials(&self, form: RestName, username: &str, realm: &str, algorithm: Algorithm) -> Option<[Credential; 2]> {
+    pub fn credentials(
+        &self,
+        form: RestName,
+        username: &str,
+        realm: &str,
+        algorithm: Algorithm,
+    ) -> Option<[Credential; 2]> {
         let Minted { expires, name } = form.read(username)?;
         // A number that is no seconds stays as it is, so that it is refused for what it is.
         let until = self.not_after.filter(|_| is_unix_seconds(expires));
         let expires = until.map_or(expires, |not_after| not_after.min(expires));
         let credential = |password: Zeroizing<String>| {
-            Credential::expiring(username, name.clone(), Key::long_term(algorithm, username, realm, &password), expires)
+            Credential::expiring(
+                username,
+                name.clone(),
+                Key::long_term(algorithm, username, realm, &password),
+                expires,
+            )
         };
         Some([credential(self.password_sha1(username)), credential(self.password_sha256(username))])
     }
@@ -93,17 +107,38 @@ mod tests {
     #[test]
     fn a_rest_username_is_an_expiry_and_a_name() {
         let secret = RestSecret::new(b"north");
-        let [sha1, sha256] = secret.credentials(TimeName, "1800000000:alice", "example.org", Algorithm::Md5).unwrap();
-        assert_eq!((sha1.expires(), sha1.quota_name(), sha1.username()), (Some(1_800_000_000), Some("alice"), "1800000000:alice"));
-        let bytes = |credential: &Credential, algorithm| credential.key(algorithm).map(|key| key.as_bytes().to_vec());
+        let [sha1, sha256] = secret
+            .credentials(TimeName, "1800000000:alice", "example.org", Algorithm::Md5)
+            .unwrap();
+        assert_eq!(
+            (sha1.expires(), sha1.quota_name(), sha1.username()),
+            (Some(1_800_000_000), Some("alice"), "1800000000:alice")
+        );
+        let bytes = |credential: &Credential, algorithm| {
+            credential.key(algorithm).map(|key| key.as_bytes().to_vec())
+        };
         assert_ne!(bytes(&sha1, Algorithm::Md5), bytes(&sha256, Algorithm::Md5));
         for nameless in ["1800000000", "1800000000:"] {
-            let credential = secret.credentials(TimeName, nameless, "r", Algorithm::Md5).unwrap().into_iter().next().unwrap();
-            assert_eq!((credential.quota_name(), credential.expires()), (None, Some(1_800_000_000)), "{nameless}: nobody to count by");
+            let credential = secret
+                .credentials(TimeName, nameless, "r", Algorithm::Md5)
+                .unwrap()
+                .into_iter()
+                .next()
+                .unwrap();
+            assert_eq!(
+                (credential.quota_name(), credential.expires()),
+                (None, Some(1_800_000_000)),
+                "{nameless}: nobody to count by"
+            );
         }
-        let [other, _] = secret.credentials(TimeName, "1800000000:alice", "example.org", Algorithm::Sha256).unwrap();
+        let [other, _] = secret
+            .credentials(TimeName, "1800000000:alice", "example.org", Algorithm::Sha256)
+            .unwrap();
         let expected = Key::long_term_sha256("1800000000:alice", "example.org", SHA1);
-        assert_eq!((bytes(&other, Algorithm::Sha256).as_deref(), bytes(&other, Algorithm::Md5)), (Some(expected.as_bytes()), None));
+        assert_eq!(
+            (bytes(&other, Algorithm::Sha256).as_deref(), bytes(&other, Algorithm::Md5)),
+            (Some(expected.as_bytes()), None)
+        );
         for no_time in [
             "alice",
             "alice:1800000000",
@@ -115,13 +150,17 @@ mod tests {
             "99999999999999999999999:alice",
             "",
         ] {
-            assert!(secret.credentials(TimeName, no_time, "r", Algorithm::Md5).is_none(), "{no_time:?}");
+            assert!(
+                secret.credentials(TimeName, no_time, "r", Algorithm::Md5).is_none(),
+                "{no_time:?}"
+            );
         }
     }
 
     #[test]
     fn the_password_is_what_other_minters_make() {
-        // Computed with `printf 1800000000:alice | openssl dgst -sha1 -hmac north -binary | base64`.
+        // Computed with `printf 1800000000:alice | openssl dgst -sha1 -hmac north -binary |
+        // base64`.
         assert_eq!(*RestSecret::new(b"north").password_sha1("1800000000:alice"), SHA1);
         assert_eq!(*RestSecret::new(b"north").password_sha256("1800000000:alice"), SHA256);
     }
@@ -129,8 +168,16 @@ mod tests {
     #[test]
     fn nothing_outlives_the_secret_that_it_was_minted_with() {
         let secret = |not_after| RestSecret::new(b"north").until(not_after);
-        let expires = |not_after| secret(not_after).credentials(TimeName, "1800000000:alice", "r", Algorithm::Md5).unwrap()[1].expires();
-        assert_eq!([None, Some(1_900_000_000), Some(7)].map(expires), [Some(1_800_000_000), Some(1_800_000_000), Some(7)]);
+        let expires = |not_after| {
+            secret(not_after)
+                .credentials(TimeName, "1800000000:alice", "r", Algorithm::Md5)
+                .unwrap()[1]
+                .expires()
+        };
+        assert_eq!(
+            [None, Some(1_900_000_000), Some(7)].map(expires),
+            [Some(1_800_000_000), Some(1_800_000_000), Some(7)]
+        );
     }
 
     #[test]
@@ -143,16 +190,27 @@ mod tests {
             ("1800000000000", 1_800_000_000_000, false),
             ("18446744073709551615", u64::MAX, false),
         ] {
-            for credential in secret.credentials(TimeName, &format!("{expiry}:alice"), "r", Algorithm::Md5).unwrap() {
-                assert_eq!((credential.expires(), credential.is_valid(1_700_000_000, 0)), (Some(expires), is_good), "{expiry}");
+            for credential in secret
+                .credentials(TimeName, &format!("{expiry}:alice"), "r", Algorithm::Md5)
+                .unwrap()
+            {
+                assert_eq!(
+                    (credential.expires(), credential.is_valid(1_700_000_000, 0)),
+                    (Some(expires), is_good),
+                    "{expiry}"
+                );
             }
         }
     }
 
     #[test]
     fn a_secret_begins_when_it_says() {
-        let begun = |not_before| RestSecret::new(b"north").from(not_before).has_begun(1_800_000_000);
-        assert_eq!([None, Some(1_800_000_000), Some(1_800_000_001)].map(begun), [true, true, false]);
+        let begun =
+            |not_before| RestSecret::new(b"north").from(not_before).has_begun(1_800_000_000);
+        assert_eq!(
+            [None, Some(1_800_000_000), Some(1_800_000_001)].map(begun),
+            [true, true, false]
+        );
     }
 
     const SHA1: &str = "sIm7pn/teO7y3AyXGeXl/xAQR6Q=";

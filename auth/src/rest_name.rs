@@ -1,10 +1,11 @@
 use std::ops::Range;
 
-/// The smallest number that is taken for a time where either half of a name may be one: a moment of 2001. User numbers are smaller as a rule.
+/// The smallest number that is taken for a time where either half of a name may be one: a moment of
+/// 2001. User numbers are smaller as a rule.
 const LEAST_TIME: u64 = 1_000_000_000;
 
-/// How the username of a REST credential is written: an expiry (Unix seconds) and, behind or before a colon, a name. The expiry alone is
-/// good in each form.
+/// How the username of a REST credential is written: an expiry (Unix seconds) and, behind or before
+/// a colon, a name. The expiry alone is good in each form.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RestName {
     /// `expiry:name`, as nearly every service mints it.
@@ -12,7 +13,8 @@ pub enum RestName {
     TimeName,
     /// `name:expiry`.
     NameTime,
-    /// Both. Of two halves that can be a time, the earlier one is the expiry: a name of digits must not make a credential last longer.
+    /// Both. Of two halves that can be a time, the earlier one is the expiry: a name of digits must
+    /// not make a credential last longer.
     Either,
 }
 
@@ -54,7 +56,10 @@ fn earlier(first: Minted, last: Minted) -> Minted {
 
 fn time_name(username: &str) -> Option<Minted> {
     let time = username.split_once(':').map_or(username, |(time, _)| time);
-    Some(Minted { expires: number(time)?, name: (time.len() + 1).min(username.len())..username.len() })
+    Some(Minted {
+        expires: number(time)?,
+        name: (time.len() + 1).min(username.len())..username.len(),
+    })
 }
 
 fn name_time(username: &str) -> Option<Minted> {
@@ -79,9 +84,24 @@ mod tests {
     fn each_form_is_read_as_it_is_written() {
         use RestName::{Either, NameTime, TimeName};
         for (username, time_name, name_time, either) in [
-            ("1800000000:alice", Some((1_800_000_000, "alice")), None, Some((1_800_000_000, "alice"))),
-            ("alice:1800000000", None, Some((1_800_000_000, "alice")), Some((1_800_000_000, "alice"))),
-            ("1800000000", Some((1_800_000_000, "")), Some((1_800_000_000, "")), Some((1_800_000_000, ""))),
+            (
+                "1800000000:alice",
+                Some((1_800_000_000, "alice")),
+                None,
+                Some((1_800_000_000, "alice")),
+            ),
+            (
+                "alice:1800000000",
+                None,
+                Some((1_800_000_000, "alice")),
+                Some((1_800_000_000, "alice")),
+            ),
+            (
+                "1800000000",
+                Some((1_800_000_000, "")),
+                Some((1_800_000_000, "")),
+                Some((1_800_000_000, "")),
+            ),
             ("1800000000:", Some((1_800_000_000, "")), None, Some((1_800_000_000, ""))),
             (":1800000000", None, Some((1_800_000_000, "")), Some((1_800_000_000, ""))),
             ("1800000000:a:b", Some((1_800_000_000, "a:b")), None, Some((1_800_000_000, "a:b"))),

@@ -22,7 +22,8 @@ enum Command {
     Run(load::Flags),
     /// Compares what two servers spend on a relayed datagram
     Compare(compare::Flags),
-    /// Shows what good calls of turnd feel while strangers begin handshakes and leave them, for ten seconds
+    /// Shows what good calls of turnd feel while strangers begin handshakes and leave them, for ten
+    /// seconds
     Flood {
         /// The turnd to measure
         #[arg(long, default_value = "target/release/turnd")]

@@ -68,7 +68,10 @@ fn every_delivery_of_every_shape_is_right() {
         }
     }
     assert_eq!(svg.matches("class=\"bar\"").count(), outcomes.len());
-    assert!(said(&output).contains("| client to peer, 160 bytes, 100 allocations, here with 20 allocations |"));
+    assert!(
+        said(&output)
+            .contains("| client to peer, 160 bytes, 100 allocations, here with 20 allocations |")
+    );
     // What a figure was measured with is said beside it.
     assert!(said(&output).contains("limits.unauthenticated_per_prefix = off"));
 }
@@ -77,8 +80,21 @@ fn every_delivery_of_every_shape_is_right() {
 fn pairs_are_spread_over_starts_of_the_servers() {
     turnd();
     let json = std::env::temp_dir().join(format!("starts-{}.json", std::process::id()));
-    let wanted = ["--scenario", "c2p-100", "--pairs", "5", "--starts", "2", "--slice", "20", "--settle", "0", "--unpinned"];
-    let output = compare(&[&["--against", "turnd", "--json", json.to_str().unwrap()], &wanted[..]].concat());
+    let wanted = [
+        "--scenario",
+        "c2p-100",
+        "--pairs",
+        "5",
+        "--starts",
+        "2",
+        "--slice",
+        "20",
+        "--settle",
+        "0",
+        "--unpinned",
+    ];
+    let output =
+        compare(&[&["--against", "turnd", "--json", json.to_str().unwrap()], &wanted[..]].concat());
     assert!(output.status.success(), "{}", said(&output));
     let report: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
     std::fs::remove_file(&json).unwrap();
@@ -90,9 +106,21 @@ fn pairs_are_spread_over_starts_of_the_servers() {
 fn what_cannot_be_compared_is_named() {
     turnd();
     let output = compare(&["--against", "no-such-server"]);
-    assert!(!output.status.success() && said(&output).contains("no peer no-such-server"), "{}", said(&output));
+    assert!(
+        !output.status.success() && said(&output).contains("no peer no-such-server"),
+        "{}",
+        said(&output)
+    );
     let output = compare(&["--against", "coturn", "--program", "/no/such/turnserver"]);
-    assert!(!output.status.success() && said(&output).contains("/no/such/turnserver is not there"), "{}", said(&output));
+    assert!(
+        !output.status.success() && said(&output).contains("/no/such/turnserver is not there"),
+        "{}",
+        said(&output)
+    );
     let output = compare(&["--scenario", "no-such-scenario"]);
-    assert!(!output.status.success() && said(&output).contains("no scenario no-such-scenario"), "{}", said(&output));
+    assert!(
+        !output.status.success() && said(&output).contains("no scenario no-such-scenario"),
+        "{}",
+        said(&output)
+    );
 }

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use causeway_bench::load::{Access, Direction, Fleet, Limits, Measured, Pace, Scenario, Target, Traffic, find_rate};
+use causeway_bench::load::{
+    Access, Direction, Fleet, Limits, Measured, Pace, Scenario, Target, Traffic, find_rate,
+};
 
 const TAG: &[u8] = b"FLR1";
 /// A datagram that is held leaves after this time, when no later one comes.
@@ -70,7 +72,8 @@ fn socket() -> UdpSocket {
 
 fn serve(listener: &UdpSocket, fault: Fault, stop: &AtomicBool) {
     let (mut allocations, mut number, mut buffer) = (Vec::<Allocation>::new(), 0, [0; 2048]);
-    let (stranger, mut held, mut active) = (socket(), Vec::<[Option<Vec<u8>>; 2]>::new(), Instant::now());
+    let (stranger, mut held, mut active) =
+        (socket(), Vec::<[Option<Vec<u8>>; 2]>::new(), Instant::now());
     while !stop.load(Ordering::Relaxed) {
         let mut idle = true;
         while let Ok((length, client)) = listener.recv_from(&mut buffer) {
@@ -78,14 +81,23 @@ fn serve(listener: &UdpSocket, fault: Fault, stop: &AtomicBool) {
             let found = allocations.iter().position(|allocation| allocation.client == client);
             if let Some(request) = buffer[..length].strip_prefix(TAG) {
                 let index = found.unwrap_or_else(|| {
-                    let peer =
-                        SocketAddr::from(([request[0], request[1], request[2], request[3]], u16::from_be_bytes([request[4], request[5]])));
+                    let peer = SocketAddr::from((
+                        [request[0], request[1], request[2], request[3]],
+                        u16::from_be_bytes([request[4], request[5]]),
+                    ));
                     allocations.push(Allocation { client, peer, socket: socket() });
                     held.push([None, None]);
                     allocations.len() - 1
                 });
-                let port = allocations[index].socket.local_addr().expect("loopback does").port().to_be_bytes();
-                listener.send_to(&[TAG, &[127, 0, 0, 1], &port].concat(), client).expect("loopback does");
+                let port = allocations[index]
+                    .socket
+                    .local_addr()
+                    .expect("loopback does")
+                    .port()
+                    .to_be_bytes();
+                listener
+                    .send_to(&[TAG, &[127, 0, 0, 1], &port].concat(), client)
+                    .expect("loopback does");
             } else if let Some(index) = found {
                 number += 1;
                 let own = &allocations[index];
@@ -105,12 +117,17 @@ fn serve(listener: &UdpSocket, fault: Fault, stop: &AtomicBool) {
                 number += 1;
                 assert_eq!(from, allocations[index].peer);
                 let other = allocations[(index + 1) % allocations.len()].client;
-                let data = [&[0x40, 0][..], &(length as u16).to_be_bytes(), &buffer[..length]].concat();
+                let data =
+                    [&[0x40, 0][..], &(length as u16).to_be_bytes(), &buffer[..length]].concat();
                 deliver(
                     fault,
                     number,
                     data,
-                    [(listener, allocations[index].client), (listener, other), (&stranger, allocations[index].client)],
+                    [
+                        (listener, allocations[index].client),
+                        (listener, other),
+                        (&stranger, allocations[index].client),
+                    ],
                     &mut held[index][1],
                 );
             }
@@ -120,7 +137,9 @@ fn serve(listener: &UdpSocket, fault: Fault, stop: &AtomicBool) {
         } else if active.elapsed() < HOLD {
             thread::yield_now();
         } else {
-            for (Allocation { client, peer, socket }, [up, down]) in allocations.iter().zip(&mut held) {
+            for (Allocation { client, peer, socket }, [up, down]) in
+                allocations.iter().zip(&mut held)
+            {
                 up.take().map(|data| socket.send_to(&data, peer).expect("loopback does"));
                 down.take().map(|data| listener.send_to(&data, client).expect("loopback does"));
             }
@@ -129,9 +148,15 @@ fn serve(listener: &UdpSocket, fault: Fault, stop: &AtomicBool) {
     }
 }
 
-/// Sends by the first of `ways`, the right one; or, with the fault, otherwise: to another's place, or from a wrong source.
-/// One that is held is sent after it.
-fn deliver(fault: Fault, number: usize, mut data: Vec<u8>, ways: [(&UdpSocket, SocketAddr); 3], held: &mut Option<Vec<u8>>) {
+/// Sends by the first of `ways`, the right one; or, with the fault, otherwise: to another's place,
+/// or from a wrong source. One that is held is sent after it.
+fn deliver(
+    fault: Fault,
+    number: usize,
+    mut data: Vec<u8>,
+    ways: [(&UdpSocket, SocketAddr); 3],
+    held: &mut Option<Vec<u8>>,
+) {
     let met = number.is_multiple_of(EACH);
     let (mut way, mut times) = (0, 1);
     match fault {
@@ -160,12 +185,16 @@ fn deliver(fault: Fault, number: usize, mut data: Vec<u8>, ways: [(&UdpSocket, S
 }
 
 fn measure(fault: Fault, direction: Direction) -> Measured {
-    play(fault, &Scenario { direction, allocations: 4, pace: Pace::Window(32), ..Scenario::default() })
+    play(
+        fault,
+        &Scenario { direction, allocations: 4, pace: Pace::Window(32), ..Scenario::default() },
+    )
 }
 
 fn play(fault: Fault, scenario: &Scenario) -> Measured {
     let relay = Relay::start(fault);
-    let mut fleet = Fleet::new(scenario, &Target::new(relay.address, Access::Floor)).expect("loopback does");
+    let mut fleet =
+        Fleet::new(scenario, &Target::new(relay.address, Access::Floor)).expect("loopback does");
     fleet.run(Duration::from_millis(30)).expect("loopback does")
 }
 
@@ -180,7 +209,11 @@ fn a_relay_without_fault_loses_nothing() {
         let measured = measure(Fault::None, direction);
         assert!(measured.sent >= 32, "{direction:?}: {measured:?}");
         assert_eq!(measured.delivered, measured.sent, "{direction:?}");
-        assert_eq!((measured.corrupt, measured.misdelivered, measured.duplicates, measured.late), (0, 0, 0, 0), "{direction:?}");
+        assert_eq!(
+            (measured.corrupt, measured.misdelivered, measured.duplicates, measured.late),
+            (0, 0, 0, 0),
+            "{direction:?}"
+        );
         assert_eq!(measured.bytes, 160 * measured.delivered, "{direction:?}");
         let found = measured.latencies;
         assert!(
@@ -197,7 +230,14 @@ fn a_relay_without_fault_loses_nothing() {
 #[test]
 fn each_fault_is_counted_as_what_it_is() {
     for direction in [Direction::ToPeer, Direction::ToClient] {
-        for fault in [Fault::Loss, Fault::CorruptedByte, Fault::CutShort, Fault::SwappedFlow, Fault::WrongSource, Fault::Duplicate] {
+        for fault in [
+            Fault::Loss,
+            Fault::CorruptedByte,
+            Fault::CutShort,
+            Fault::SwappedFlow,
+            Fault::WrongSource,
+            Fault::Duplicate,
+        ] {
             let measured = measure(fault, direction);
             let Measured { sent, corrupt, misdelivered, duplicates, late, .. } = measured;
             assert_eq!(late, 0, "{fault:?} {direction:?}");
@@ -208,7 +248,11 @@ fn each_fault_is_counted_as_what_it_is() {
                 Fault::Duplicate => [0, 0, 0, duplicates],
                 Fault::None | Fault::Reordered | Fault::Pause => unreachable!("not in the list"),
             };
-            assert_eq!([measured.lost(), corrupt, misdelivered, duplicates], wrong, "{fault:?} {direction:?}");
+            assert_eq!(
+                [measured.lost(), corrupt, misdelivered, duplicates],
+                wrong,
+                "{fault:?} {direction:?}"
+            );
             assert!(
                 wrong.iter().all(|count| *count == 0 || (0.9..=1.0).contains(&share(*count, sent))),
                 "{fault:?} {direction:?}: {measured:?}"
@@ -220,7 +264,8 @@ fn each_fault_is_counted_as_what_it_is() {
 
 /// Every kind of traffic, each of which a relay may reorder in its own way.
 fn all_traffic(direction: Direction) -> [Scenario; 3] {
-    let even = Scenario { direction, allocations: 4, pace: Pace::Window(32), ..Scenario::default() };
+    let even =
+        Scenario { direction, allocations: 4, pace: Pace::Window(32), ..Scenario::default() };
     let mixed = Scenario { traffic: Traffic::Mixed, size: 1_200, ..even };
     [even, mixed, Scenario { traffic: Traffic::Frames, ..even }]
 }
@@ -232,9 +277,16 @@ fn a_relay_that_reorders_is_caught_in_every_kind_of_traffic() {
             let sound = play(Fault::None, &scenario);
             assert_eq!((sound.delivered, sound.late), (sound.sent, 0), "{scenario:?}");
             let measured = play(Fault::Reordered, &scenario);
-            assert_eq!((measured.corrupt, measured.misdelivered, measured.duplicates, measured.lost()), (0, 0, 0, 0), "{scenario:?}");
+            assert_eq!(
+                (measured.corrupt, measured.misdelivered, measured.duplicates, measured.lost()),
+                (0, 0, 0, 0),
+                "{scenario:?}"
+            );
             let most = if direction == Direction::Echo { 2.0 } else { 1.1 };
-            assert!(measured.late > 0 && share(measured.late, measured.sent) <= most, "{scenario:?}: {measured:?}");
+            assert!(
+                measured.late > 0 && share(measured.late, measured.sent) <= most,
+                "{scenario:?}: {measured:?}"
+            );
         }
     }
 }
@@ -251,7 +303,9 @@ fn traffic_that_is_not_possible_is_an_error() {
     let relay = Relay::start(Fault::None);
     let target = Target::new(relay.address, Access::Floor);
     let frames = Scenario { traffic: Traffic::Frames, allocations: 4, ..Scenario::default() };
-    for wrong in [Scenario { burst: 2, ..frames }, Scenario { traffic: Traffic::Mixed, size: 40, ..frames }] {
+    for wrong in
+        [Scenario { burst: 2, ..frames }, Scenario { traffic: Traffic::Mixed, size: 40, ..frames }]
+    {
         assert!(Fleet::new(&wrong, &target).is_err(), "{wrong:?}");
     }
     let mut fleet = Fleet::new(&frames, &target).expect("it is possible");
@@ -269,7 +323,8 @@ fn an_echo_that_is_swapped_on_either_way_is_misdelivered() {
 fn the_highest_rate_of_a_relay_that_loses_a_tenth_is_none() {
     let relay = Relay::start(Fault::Loss);
     let scenario = Scenario { allocations: 4, ..Scenario::default() };
-    let mut fleet = Fleet::new(&scenario, &Target::new(relay.address, Access::Floor)).expect("loopback does");
+    let mut fleet =
+        Fleet::new(&scenario, &Target::new(relay.address, Access::Floor)).expect("loopback does");
     let limits = Limits { trial: Duration::from_millis(50), highest: 2_000, ..Limits::default() };
     let found = find_rate(&mut fleet, &limits).expect("loopback does");
     assert_eq!((found.rate, found.by_load), (0, false));

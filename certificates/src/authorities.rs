@@ -22,7 +22,10 @@ pub fn authorities(file: &[u8]) -> Result<Vec<CertificateDer<'static>>, Fault> {
             return Err(fault(unknown_label(&label, line)));
         }
         let refused = |what: String| {
-            Fault::chain(format!("certificate {} (line {line}) {what}", trusted.len() + 1), "take it out, or copy the file again")
+            Fault::chain(
+                format!("certificate {} (line {line}) {what}", trusted.len() + 1),
+                "take it out, or copy the file again",
+            )
         };
         parse(&content).map_err(refused)?;
         let der = CertificateDer::from(content.to_vec());

@@ -18,7 +18,8 @@ pub(crate) const CERTIFICATE: &str = "CERTIFICATE";
 
 const ORDER: &str = "put the server's own certificate first, then the one that issued it, and so on; the root may be left out";
 /// Signatures with MD5 and SHA-1, by RSA and by ECDSA.
-const WEAK: [&str; 4] = ["1.2.840.113549.1.1.4", "1.2.840.113549.1.1.5", "1.3.14.3.2.29", "1.2.840.10045.4.1"];
+const WEAK: [&str; 4] =
+    ["1.2.840.113549.1.1.4", "1.2.840.113549.1.1.5", "1.3.14.3.2.29", "1.2.840.10045.4.1"];
 /// The longest text of a subject or an issuer in a message.
 const MAX_TEXT: usize = 120;
 
@@ -36,12 +37,15 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
-    /// Reads the file of a chain. What is wrong with a file that has no certificate at all is for the caller to say: it knows the other
-    /// file.
+    /// Reads the file of a chain. What is wrong with a file that has no certificate at all is for
+    /// the caller to say: it knows the other file.
     pub(crate) fn read(file: &[u8]) -> Result<Self, Fault> {
         let (certificates, notes, has_key) = sorted(file)?;
         if certificates.is_empty() && has_key {
-            return Err(Fault::chain("it has a private key and no certificate", "name the file of the certificate"));
+            return Err(Fault::chain(
+                "it has a private key and no certificate",
+                "name the file of the certificate",
+            ));
         }
         if certificates.is_empty() {
             return Err(Fault::chain("it has no certificate", "name the file of the certificate"));
@@ -49,19 +53,26 @@ impl Chain {
         let mut parsed = Vec::new();
         for (index, (line, der)) in certificates.iter().enumerate() {
             parsed.push(parse(der).map_err(|what| {
-                Fault::chain(format!("certificate {} (line {line}) {what}", index + 1), "have it issued again, or copy the file again")
+                Fault::chain(
+                    format!("certificate {} (line {line}) {what}", index + 1),
+                    "have it issued again, or copy the file again",
+                )
             })?);
         }
         check(&parsed)?;
         let (leaf, last) = (&parsed[0], &parsed[parsed.len() - 1]);
-        let validity = parsed.iter().skip(1).filter(|issuer| !is_self_issued(issuer)).map(Validity::of);
+        let validity =
+            parsed.iter().skip(1).filter(|issuer| !is_self_issued(issuer)).map(Validity::of);
         Ok(Self {
             names: Names::of(leaf),
             validity: validity.fold(Validity::of(leaf), Validity::and),
             issuer: (!is_self_issued(last)).then(|| text(last.issuer())),
             has_key,
             notes,
-            certificates: certificates.into_iter().map(|(_, der)| CertificateDer::from(der)).collect(),
+            certificates: certificates
+                .into_iter()
+                .map(|(_, der)| CertificateDer::from(der))
+                .collect(),
         })
     }
 }
@@ -80,7 +91,9 @@ fn sorted(file: &[u8]) -> Result<Sorted, Fault> {
         match &*label {
             CERTIFICATE => certificates.push((line, content.to_vec())),
             // Files of all that a server needs have them.
-            "DH PARAMETERS" | "X9.42 DH PARAMETERS" => notes.push(format!("line {line}: `{label}` is not used")),
+            "DH PARAMETERS" | "X9.42 DH PARAMETERS" => {
+                notes.push(format!("line {line}: `{label}` is not used"))
+            }
             "EC PARAMETERS" => {}
             _ if is_key(&label) => has_key = true,
             _ => return Err(fault(unknown_label(&label, line))),
@@ -102,20 +115,36 @@ pub(crate) fn parse(der: &[u8]) -> Result<X509Certificate<'_>, String> {
 fn check(chain: &[X509Certificate<'_>]) -> Result<(), Fault> {
     if chain[0].version() != X509Version::V3 {
         let cure = "have it issued with version 3 and subjectAltName: `openssl x509 -req … -extfile`, or `openssl req -x509 -addext`";
-        return Err(Fault::chain("the certificate is of X.509 version 1, without names, which clients refuse", cure));
+        return Err(Fault::chain(
+            "the certificate is of X.509 version 1, without names, which clients refuse",
+            cure,
+        ));
     }
     if is_compressed(&chain[0]) {
         let what = "the key in the certificate is a compressed point, which clients refuse";
-        return Err(Fault::chain(what, "have a certificate issued for a key with `-conv_form uncompressed`"));
+        return Err(Fault::chain(
+            what,
+            "have a certificate issued for a key with `-conv_form uncompressed`",
+        ));
     }
     for (index, pair) in chain.windows(2).enumerate() {
         let (number, one, next) = (index + 1, &pair[0], &pair[1]);
         if chain[..=index].iter().any(|earlier| earlier.as_raw() == next.as_raw()) {
-            return Err(Fault::chain(format!("certificate {} stands in the file twice", number + 1), "take the second one out"));
+            return Err(Fault::chain(
+                format!("certificate {} stands in the file twice", number + 1),
+                "take the second one out",
+            ));
         }
         if is_small(next) {
-            let what = format!("certificate {} ({}) has an RSA key of less than 2048 bits", number + 1, text(next.subject()));
-            return Err(Fault::chain(what, "clients refuse it: have the chain issued by another authority"));
+            let what = format!(
+                "certificate {} ({}) has an RSA key of less than 2048 bits",
+                number + 1,
+                text(next.subject())
+            );
+            return Err(Fault::chain(
+                what,
+                "clients refuse it: have the chain issued by another authority",
+            ));
         }
         is_issued(one, next).map_err(|why| {
             let (one, next, by) = (text(one.subject()), text(next.subject()), text(one.issuer()));
@@ -125,7 +154,11 @@ fn check(chain: &[X509Certificate<'_>]) -> Result<(), Fault> {
     }
     for (index, certificate) in chain.iter().enumerate() {
         if is_weak(certificate) && !is_self_issued(certificate) {
-            let what = format!("certificate {} ({}) is signed with SHA-1 or MD5", index + 1, text(certificate.subject()));
+            let what = format!(
+                "certificate {} ({}) is signed with SHA-1 or MD5",
+                index + 1,
+                text(certificate.subject())
+            );
             return Err(Fault::chain(what, "clients refuse it: have it issued again with SHA-256"));
         }
     }
@@ -133,7 +166,10 @@ fn check(chain: &[X509Certificate<'_>]) -> Result<(), Fault> {
 }
 
 /// Whether `issuer` signed `certificate`. What this library cannot verify is believed by the names.
-fn is_issued(certificate: &X509Certificate<'_>, issuer: &X509Certificate<'_>) -> Result<(), &'static str> {
+fn is_issued(
+    certificate: &X509Certificate<'_>,
+    issuer: &X509Certificate<'_>,
+) -> Result<(), &'static str> {
     let (by, who) = (certificate.issuer(), issuer.subject());
     if by.as_raw() != who.as_raw() && !by.to_string().eq_ignore_ascii_case(&who.to_string()) {
         return Err("");
@@ -149,7 +185,8 @@ fn is_issued(certificate: &X509Certificate<'_>, issuer: &X509Certificate<'_>) ->
 
 fn is_compressed(certificate: &X509Certificate<'_>) -> bool {
     let key = certificate.public_key();
-    key.algorithm.algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY && key.subject_public_key.data.first() != Some(&4)
+    key.algorithm.algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY
+        && key.subject_public_key.data.first() != Some(&4)
 }
 
 fn is_self_issued(certificate: &X509Certificate<'_>) -> bool {

@@ -3,7 +3,8 @@ use crate::{Standing, Validity};
 /// How often a certificate that clients refuse, or soon will, is told of.
 const AGAIN: i64 = 86_400;
 
-/// What was last told of a certificate's time: it is told when it changes, and once a day while it is no good.
+/// What was last told of a certificate's time: it is told when it changes, and once a day while it
+/// is no good.
 #[derive(Clone, Debug, Default)]
 pub struct Expiry {
     told: Option<(Standing, i64)>,
@@ -13,7 +14,9 @@ impl Expiry {
     /// What is to be told at `now`, in Unix seconds. A clock that was set back does not silence it.
     pub fn due(&mut self, validity: Validity, now: i64) -> Option<Standing> {
         let standing = validity.at(now);
-        let silent = self.told.is_some_and(|(told, at)| told == standing && now.abs_diff(at) < AGAIN.unsigned_abs());
+        let silent = self
+            .told
+            .is_some_and(|(told, at)| told == standing && now.abs_diff(at) < AGAIN.unsigned_abs());
         if standing == Standing::Valid {
             self.told = None;
             return None;
@@ -37,7 +40,8 @@ mod tests {
 
     const DAY: i64 = 86_400;
 
-    /// What is told of a certificate of 90 days when its files are looked at every five seconds: the days and the words.
+    /// What is told of a certificate of 90 days when its files are looked at every five seconds:
+    /// the days and the words.
     fn told(days: std::ops::Range<i64>) -> Vec<(i64, Standing)> {
         let validity = Validity { not_before: 0, not_after: 90 * DAY };
         let mut expiry = Expiry::default();
@@ -48,14 +52,20 @@ mod tests {
     #[test]
     fn h56_a_certificate_that_ends_soon_is_told_of_at_once_and_once_a_day() {
         assert_eq!(told(0..76), []);
-        assert_eq!(told(80..83), [(80, Standing::EndsSoon), (81, Standing::EndsSoon), (82, Standing::EndsSoon)]);
+        assert_eq!(
+            told(80..83),
+            [(80, Standing::EndsSoon), (81, Standing::EndsSoon), (82, Standing::EndsSoon)]
+        );
     }
 
     #[test]
     fn h56_the_end_and_the_beginning_are_told_when_they_come() {
         use Standing::{EndsSoon, Expired};
         // The last second is valid still.
-        assert_eq!(told(88..92), [(88, EndsSoon), (89, EndsSoon), (90, EndsSoon), (90, Expired), (91, Expired)]);
+        assert_eq!(
+            told(88..92),
+            [(88, EndsSoon), (89, EndsSoon), (90, EndsSoon), (90, Expired), (91, Expired)]
+        );
         assert_eq!(told(-2..3), [(-2, Standing::NotYet), (-1, Standing::NotYet)]);
     }
 

@@ -18,7 +18,8 @@ pub struct Fault {
     pub part: Part,
     /// What is wrong.
     pub what: String,
-    /// What to do about it; `FILE` in a command stands for the file's name, see [`cure_for`](Fault::cure_for).
+    /// What to do about it; `FILE` in a command stands for the file's name, see
+    /// [`cure_for`](Fault::cure_for).
     pub cure: String,
 }
 
@@ -62,7 +63,10 @@ mod tests {
 
     #[test]
     fn a_message_names_the_file_in_front_and_in_the_cure() {
-        let fault = Fault::chain("the file is DER, not PEM", "convert it: `openssl x509 -inform DER -in FILE -out NEW.pem`");
+        let fault = Fault::chain(
+            "the file is DER, not PEM",
+            "convert it: `openssl x509 -inform DER -in FILE -out NEW.pem`",
+        );
         let message = "/tmp/a.der: the file is DER, not PEM; convert it: `openssl x509 -inform DER -in /tmp/a.der -out NEW.pem`";
         assert_eq!(fault.of_file(Path::new("/tmp/a.der")), message);
     }

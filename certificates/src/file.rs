@@ -19,7 +19,11 @@ pub fn read(path: &Path) -> Result<Bytes, String> {
     let mut bytes = Zeroizing::new(Vec::new());
     File::open(path).map_err(cannot)?.take(LONGEST + 1).read_to_end(&mut bytes).map_err(cannot)?;
     if bytes.len() as u64 > LONGEST {
-        return Err(format!("cannot read {}: the file is longer than {} MiB", path.display(), LONGEST >> 20));
+        return Err(format!(
+            "cannot read {}: the file is longer than {} MiB",
+            path.display(),
+            LONGEST >> 20
+        ));
     }
     Ok(bytes)
 }

@@ -12,7 +12,8 @@ const NEW_KEY: &str = "make a key on P-256 and have a certificate issued for it:
     `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out KEY.pem`";
 /// `openssl ec` adds the public part, `openssl pkey` does not (3.0.22).
 const WRITE_AGAIN: &str = "write it again: `openssl ec -in FILE -out NEW.pem`";
-const WHOLE_POINT: &str = "write it again: `openssl ec -conv_form uncompressed -in FILE -out NEW.pem`";
+const WHOLE_POINT: &str =
+    "write it again: `openssl ec -conv_form uncompressed -in FILE -out NEW.pem`";
 
 /// A key, and what else its file has.
 pub(crate) struct Key {
@@ -46,9 +47,17 @@ impl Key {
                 return Err(Fault::key(what, "leave only that of the server's own certificate"));
             }
             (None, _) if has_certificate => {
-                return Err(Fault::key("it has a certificate and no private key", "name the file of the private key"));
+                return Err(Fault::key(
+                    "it has a certificate and no private key",
+                    "name the file of the private key",
+                ));
             }
-            (None, _) => return Err(Fault::key("it has no private key", "name the file of the private key")),
+            (None, _) => {
+                return Err(Fault::key(
+                    "it has no private key",
+                    "name the file of the private key",
+                ));
+            }
         };
         Ok(Self { der: usable(&only)?, has_certificate })
     }
@@ -64,17 +73,36 @@ fn usable(block: &Block) -> Result<PrivateKeyDer<'static>, Fault> {
     }
     match Form::of(label, content) {
         Form::Ed25519 | Form::Rsa(2048..=4096) | Form::Curve(Public::Whole) => {}
-        Form::Curve(Public::Missing) => return Err(Fault::key("the private key stands without its public part", WRITE_AGAIN)),
+        Form::Curve(Public::Missing) => {
+            return Err(Fault::key("the private key stands without its public part", WRITE_AGAIN));
+        }
         Form::Curve(Public::Compressed) => {
-            return Err(Fault::key("the public part of the private key is a compressed point", WHOLE_POINT));
+            return Err(Fault::key(
+                "the public part of the private key is a compressed point",
+                WHOLE_POINT,
+            ));
         }
-        Form::OtherCurve(curve) => return Err(Fault::key(format!("the private key is on {curve}; P-256 and P-384 are served"), NEW_KEY)),
+        Form::OtherCurve(curve) => {
+            return Err(Fault::key(
+                format!("the private key is on {curve}; P-256 and P-384 are served"),
+                NEW_KEY,
+            ));
+        }
         Form::Rsa(bits) => {
-            return Err(Fault::key(format!("the private key is RSA with {bits} bits; 2048 to 4096 are served"), NEW_KEY));
+            return Err(Fault::key(
+                format!("the private key is RSA with {bits} bits; 2048 to 4096 are served"),
+                NEW_KEY,
+            ));
         }
-        Form::RsaPss => return Err(Fault::key("the private key is for RSA-PSS alone, which many clients cannot verify", NEW_KEY)),
+        Form::RsaPss => {
+            return Err(Fault::key(
+                "the private key is for RSA-PSS alone, which many clients cannot verify",
+                NEW_KEY,
+            ));
+        }
         Form::Other(kind) => {
-            let what = format!("the private key is of {kind}; ECDSA, RSA and Ed25519 are served").replace(",;", ";");
+            let what = format!("the private key is of {kind}; ECDSA, RSA and Ed25519 are served")
+                .replace(",;", ";");
             return Err(Fault::key(what, NEW_KEY));
         }
         Form::Damaged => {

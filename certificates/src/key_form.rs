@@ -1,4 +1,5 @@
-//! Of what kind a private key is, without its secret: what a library says of a key that it does not take is no help.
+//! Of what kind a private key is, without its secret: what a library says of a key that it does not
+//! take is no help.
 
 use x509_parser::asn1_rs::{Any, Class, FromDer, Tag};
 
@@ -80,7 +81,11 @@ fn pkcs8(der: &[u8]) -> Option<Form> {
 /// `ECPrivateKey` (RFC 5915 §3); in PKCS#8 the curve stands with the algorithm.
 fn sec1(der: &[u8], outer: Option<&Any<'_>>) -> Option<Form> {
     let whole = sequence(der)?;
-    let tagged = |number: u32| whole.iter().find(|element| element.class() == Class::ContextSpecific && element.tag().0 == number);
+    let tagged = |number: u32| {
+        whole
+            .iter()
+            .find(|element| element.class() == Class::ContextSpecific && element.tag().0 == number)
+    };
     let inner = tagged(0).and_then(|parameters| elements(parameters.data)?.into_iter().next());
     let public = match tagged(1) {
         None => Public::Missing,
@@ -90,7 +95,9 @@ fn sec1(der: &[u8], outer: Option<&Any<'_>>) -> Option<Form> {
             _ => Public::Whole,
         },
     };
-    let Some(curve) = inner.as_ref().or(outer) else { return Some(Form::OtherCurve("a curve that the file does not name")) };
+    let Some(curve) = inner.as_ref().or(outer) else {
+        return Some(Form::OtherCurve("a curve that the file does not name"));
+    };
     if curve.tag() == Tag::Sequence {
         return Some(Form::OtherCurve("a curve that is written out in figures"));
     }
@@ -99,7 +106,9 @@ fn sec1(der: &[u8], outer: Option<&Any<'_>>) -> Option<Form> {
         "1.3.132.0.35" => Form::OtherCurve("P-521"),
         "1.3.132.0.33" => Form::OtherCurve("P-224"),
         "1.3.132.0.10" => Form::OtherCurve("secp256k1"),
-        brainpool if brainpool.starts_with("1.3.36.3.3.2.8.") => Form::OtherCurve("a Brainpool curve"),
+        brainpool if brainpool.starts_with("1.3.36.3.3.2.8.") => {
+            Form::OtherCurve("a Brainpool curve")
+        }
         _ => Form::OtherCurve("a curve that is not served"),
     })
 }
@@ -113,7 +122,9 @@ fn pkcs1(der: &[u8]) -> Option<Form> {
 /// How many bits a big-endian number has.
 pub(crate) fn bits(number: &[u8]) -> usize {
     let leading = number.iter().take_while(|byte| **byte == 0).count();
-    number.get(leading).map_or(0, |first| (number.len() - leading) * 8 - first.leading_zeros() as usize)
+    number
+        .get(leading)
+        .map_or(0, |first| (number.len() - leading) * 8 - first.leading_zeros() as usize)
 }
 
 /// The elements of a sequence with nothing behind it.

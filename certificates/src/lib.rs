@@ -1,8 +1,10 @@
-//! Certificates and keys as operators have them: PEM files with comments, in the wrong order, cut, swapped or expired.
+//! Certificates and keys as operators have them: PEM files with comments, in the wrong order, cut,
+//! swapped or expired.
 //!
-//! [`ServerCertificate`] is a server's chain with its key, [`authorities`] the certificates that a client trusts. Both take every block of a file
-//! into account or refuse the file, and a refusal is a [`Fault`]: what is wrong, and the cure. [`Validity`] judges the time, and
-//! [`Expiry`] says when to warn of it.
+//! [`ServerCertificate`] is a server's chain with its key, [`authorities`] the certificates that a
+//! client trusts. Both take every block of a file into account or refuse the file, and a refusal is
+//! a [`Fault`]: what is wrong, and the cure. [`Validity`] judges the time, and [`Expiry`] says when
+//! to warn of it.
 
 mod authorities;
 mod chain;

@@ -14,17 +14,21 @@ enum Name {
 }
 
 impl Names {
-    /// The alternative names; the common name where there is none of them, as old private authorities write it.
+    /// The alternative names; the common name where there is none of them, as old private
+    /// authorities write it.
     pub(crate) fn of(leaf: &X509Certificate<'_>) -> Self {
         let alternative = leaf.subject_alternative_name().ok().flatten();
-        let named = alternative.iter().flat_map(|names| &names.value.general_names).filter_map(|name| match name {
-            GeneralName::DNSName(name) => Some(Name::Dns(name.to_ascii_lowercase())),
-            GeneralName::IPAddress(octets) => match **octets {
-                [a, b, c, d] => Some(Name::Ip([a, b, c, d].into())),
-                _ => Some(Name::Ip(<[u8; 16]>::try_from(*octets).ok()?.into())),
-            },
-            _ => None,
-        });
+        let named =
+            alternative.iter().flat_map(|names| &names.value.general_names).filter_map(|name| {
+                match name {
+                    GeneralName::DNSName(name) => Some(Name::Dns(name.to_ascii_lowercase())),
+                    GeneralName::IPAddress(octets) => match **octets {
+                        [a, b, c, d] => Some(Name::Ip([a, b, c, d].into())),
+                        _ => Some(Name::Ip(<[u8; 16]>::try_from(*octets).ok()?.into())),
+                    },
+                    _ => None,
+                }
+            });
         let named: Vec<_> = named.collect();
         if !named.is_empty() {
             return Self(named);
@@ -41,7 +45,8 @@ impl Names {
         })
     }
 
-    /// Whether `name` is among them: a host name in any case, or an address as text. A `*.` stands for one label.
+    /// Whether `name` is among them: a host name in any case, or an address as text. A `*.` stands
+    /// for one label.
     #[must_use]
     pub fn contain(&self, name: &str) -> bool {
         let address = name.parse::<IpAddr>().ok();
@@ -55,7 +60,9 @@ impl Names {
 /// Whether the certificate's `own` name covers `name`.
 fn matches(own: &str, name: &str) -> bool {
     match own.strip_prefix("*.") {
-        Some(domain) => name.split_once('.').is_some_and(|(label, rest)| !label.is_empty() && rest.eq_ignore_ascii_case(domain)),
+        Some(domain) => name
+            .split_once('.')
+            .is_some_and(|(label, rest)| !label.is_empty() && rest.eq_ignore_ascii_case(domain)),
         None => own.eq_ignore_ascii_case(name),
     }
 }

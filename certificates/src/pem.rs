@@ -1,7 +1,8 @@
 //! The blocks of a PEM file (RFC 7468), all of them or a reason.
 //!
-//! The parsers of TLS libraries pass over what they do not recognise, so that a marker with a letter too many loses a certificate. Here
-//! whatever looks like a marker has to be one. Text between blocks may be anything, in any character set (RFC 7468 §2, §5.2).
+//! The parsers of TLS libraries pass over what they do not recognise, so that a marker with a
+//! letter too many loses a certificate. Here whatever looks like a marker has to be one. Text
+//! between blocks may be anything, in any character set (RFC 7468 §2, §5.2).
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -16,7 +17,8 @@ pub(crate) struct Block {
     pub(crate) label: String,
     /// The line of the first marker, from 1.
     pub(crate) line: usize,
-    /// Whether a header says that the content is encrypted, as OpenSSL's older form does (`Proc-Type: 4,ENCRYPTED`).
+    /// Whether a header says that the content is encrypted, as OpenSSL's older form does
+    /// (`Proc-Type: 4,ENCRYPTED`).
     pub(crate) encrypted: bool,
     /// Decoded; empty where it is encrypted.
     pub(crate) content: Zeroizing<Vec<u8>>,
@@ -44,7 +46,10 @@ pub(crate) fn blocks(file: &[u8]) -> Result<Vec<Block>, Reason> {
                 None
             }
             (Some(Marker::End(label)), Some(block)) => {
-                let what = format!("line {line}: `END {label}` ends what begins as `BEGIN {}` in line {}", block.label, block.line);
+                let what = format!(
+                    "line {line}: `END {label}` ends what begins as `BEGIN {}` in line {}",
+                    block.label, block.line
+                );
                 return Err((what, "copy the whole file again".into()));
             }
             (Some(Marker::End(label)), None) => {
@@ -56,8 +61,14 @@ pub(crate) fn blocks(file: &[u8]) -> Result<Vec<Block>, Reason> {
         };
     }
     match open {
-        None if lines(file).last().is_some_and(|(_, text)| !text.is_empty() && BEGIN.starts_with(text)) => {
-            Err(("the last line is a part of a marker".into(), "the file is cut: copy the whole file again".into()))
+        None if lines(file)
+            .last()
+            .is_some_and(|(_, text)| !text.is_empty() && BEGIN.starts_with(text)) =>
+        {
+            Err((
+                "the last line is a part of a marker".into(),
+                "the file is cut: copy the whole file again".into(),
+            ))
         }
         Some(block) => Err((
             format!("line {}: `BEGIN {}` without an end", block.line, block.label),
@@ -69,12 +80,14 @@ pub(crate) fn blocks(file: &[u8]) -> Result<Vec<Block>, Reason> {
 
 fn byte_order_mark(file: &[u8]) -> Result<(), Reason> {
     match file {
-        [0xEF, 0xBB, 0xBF, ..] => {
-            Err(("the file begins with a byte order mark".into(), "take it off: `sed -i '1s/^\\xef\\xbb\\xbf//' FILE`".into()))
-        }
-        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => {
-            Err(("the file is UTF-16".into(), "save it as plain text: `iconv -f UTF-16 -t ASCII FILE > NEW`".into()))
-        }
+        [0xEF, 0xBB, 0xBF, ..] => Err((
+            "the file begins with a byte order mark".into(),
+            "take it off: `sed -i '1s/^\\xef\\xbb\\xbf//' FILE`".into(),
+        )),
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => Err((
+            "the file is UTF-16".into(),
+            "save it as plain text: `iconv -f UTF-16 -t ASCII FILE > NEW`".into(),
+        )),
         _ => Ok(()),
     }
 }
@@ -84,7 +97,9 @@ fn lines(file: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let mut rest = Some(file);
     let lines = std::iter::from_fn(move || {
         let text = rest?;
-        let Some(end) = text.iter().position(|byte| matches!(byte, b'\n' | b'\r')) else { return rest.take() };
+        let Some(end) = text.iter().position(|byte| matches!(byte, b'\n' | b'\r')) else {
+            return rest.take();
+        };
         let after = if text[end..].starts_with(b"\r\n") { end + 2 } else { end + 1 };
         rest = Some(&text[after..]);
         Some(&text[..end])
@@ -103,20 +118,37 @@ fn marker(line: usize, text: &[u8]) -> Result<Option<Marker>, Reason> {
     let trimmed = text.trim_ascii_end();
     if count == 0 {
         return if almost(text) {
-            let what = format!("line {line}: this is almost a marker, and what it marks would be lost");
-            Err((what, "write it as `-----BEGIN CERTIFICATE-----`, with five hyphens on each side".into()))
+            let what =
+                format!("line {line}: this is almost a marker, and what it marks would be lost");
+            Err((
+                what,
+                "write it as `-----BEGIN CERTIFICATE-----`, with five hyphens on each side".into(),
+            ))
         } else {
             Ok(None)
         };
     }
     if count > 1 {
-        let what = format!("line {line}: two markers on one line: two files were joined without a line end");
-        return Err((what, "put a line break between `-----END …-----` and `-----BEGIN …-----`".into()));
+        let what = format!(
+            "line {line}: two markers on one line: two files were joined without a line end"
+        );
+        return Err((
+            what,
+            "put a line break between `-----END …-----` and `-----BEGIN …-----`".into(),
+        ));
     }
-    let rest = trimmed.strip_prefix(BEGIN).map(|rest| (true, rest)).or_else(|| trimmed.strip_prefix(END).map(|rest| (false, rest)));
+    let rest = trimmed
+        .strip_prefix(BEGIN)
+        .map(|rest| (true, rest))
+        .or_else(|| trimmed.strip_prefix(END).map(|rest| (false, rest)));
     let Some((begins, rest)) = rest else {
-        return if text.first().is_some_and(u8::is_ascii_whitespace) && text.trim_ascii_start().starts_with(DASHES) {
-            Err((format!("line {line}: the marker is indented"), "take the spaces off: `sed -i 's/^[ \\t]*//' FILE`".into()))
+        return if text.first().is_some_and(u8::is_ascii_whitespace)
+            && text.trim_ascii_start().starts_with(DASHES)
+        {
+            Err((
+                format!("line {line}: the marker is indented"),
+                "take the spaces off: `sed -i 's/^[ \\t]*//' FILE`".into(),
+            ))
         } else {
             let cure = "begin it with five hyphens, and give it a line of its own";
             Err((format!("line {line}: text or a hyphen too many before the marker"), cure.into()))
@@ -135,11 +167,15 @@ fn count(text: &[u8], marker: &[u8]) -> usize {
     text.windows(marker.len()).filter(|window| *window == marker).count()
 }
 
-/// Upper-case words and digits with single spaces between them; lower case too, so that the label is named in the refusal.
+/// Upper-case words and digits with single spaces between them; lower case too, so that the label
+/// is named in the refusal.
 fn is_label(label: &[u8]) -> bool {
     let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
     let letter = |byte: &u8| byte.is_ascii_alphanumeric() || b" .#-".contains(byte);
-    edge(label.first()) && edge(label.last()) && label.iter().all(letter) && count(label, b"--") == 0
+    edge(label.first())
+        && edge(label.last())
+        && label.iter().all(letter)
+        && count(label, b"--") == 0
 }
 
 /// Whether a line is one of the usual markers with too few hyphens, other dashes or in lower case.
@@ -167,7 +203,10 @@ fn almost(text: &[u8]) -> bool {
 }
 
 fn cut(line: usize, block: &Open) -> Reason {
-    let what = format!("line {line}: a block begins before the end of the one that begins in line {}", block.line);
+    let what = format!(
+        "line {line}: a block begins before the end of the one that begins in line {}",
+        block.line
+    );
     (what, "the file is cut, or a marker is missing: copy the whole file again".into())
 }
 
@@ -184,7 +223,13 @@ struct Open {
 impl Open {
     fn new(label: String, line: usize, longest: usize) -> Self {
         // No reallocation leaves a part of a key behind.
-        Self { label, line, headers: false, encrypted: false, text: Zeroizing::new(Vec::with_capacity(longest)) }
+        Self {
+            label,
+            line,
+            headers: false,
+            encrypted: false,
+            text: Zeroizing::new(Vec::with_capacity(longest)),
+        }
     }
 
     fn take(&mut self, line: usize, text: &[u8]) -> Result<(), Reason> {
@@ -199,8 +244,12 @@ impl Open {
         let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=".contains(byte);
         let letters = || text.iter().filter(|byte| !byte.is_ascii_whitespace());
         if !letters().all(is_base64) {
-            let what = format!("line {line}: not base64, in the block that begins in line {}", self.line);
-            return Err((what, "the file is damaged, or a marker is missing: copy the whole file again".into()));
+            let what =
+                format!("line {line}: not base64, in the block that begins in line {}", self.line);
+            return Err((
+                what,
+                "the file is damaged, or a marker is missing: copy the whole file again".into(),
+            ));
         }
         self.text.extend(letters());
         Ok(())
@@ -212,9 +261,15 @@ impl Open {
             return Ok(Block { label, line, encrypted, content: Zeroizing::default() });
         }
         let damaged = |what: &str| {
-            (format!("line {line}: the block that begins here {what}"), "the file is cut or damaged: copy the whole file again".to_owned())
+            (
+                format!("line {line}: the block that begins here {what}"),
+                "the file is cut or damaged: copy the whole file again".to_owned(),
+            )
         };
-        let content = STANDARD.decode(&*text).map(Zeroizing::new).map_err(|_| damaged("is no complete base64"))?;
+        let content = STANDARD
+            .decode(&*text)
+            .map(Zeroizing::new)
+            .map_err(|_| damaged("is no complete base64"))?;
         if content.is_empty() {
             return Err(damaged("is empty"));
         }

@@ -11,7 +11,8 @@ use crate::key::{Key, refused};
 use crate::names::Names;
 use crate::validity::{Validity, utc};
 
-/// A server's certificate chain with its private key: each certificate issued by the next, the key that of the first.
+/// A server's certificate chain with its private key: each certificate issued by the next, the key
+/// that of the first.
 pub struct ServerCertificate {
     certified: Arc<CertifiedKey>,
     key: PrivateKeyDer<'static>,
@@ -22,15 +23,21 @@ pub struct ServerCertificate {
 }
 
 impl ServerCertificate {
-    /// Reads the files of a chain (PEM, the server's own certificate first, then its issuers) and of its key. They may be one.
+    /// Reads the files of a chain (PEM, the server's own certificate first, then its issuers) and
+    /// of its key. They may be one.
     ///
     /// # Errors
     /// [`Fault`]: which file, what is wrong, what to do, without a word of the key.
     pub fn from_pem(chain_file: &[u8], key_file: &[u8]) -> Result<Self, Fault> {
         let (chain, key) = match (Chain::read(chain_file), Key::read(key_file)) {
             (Ok(chain), Ok(key)) => (chain, key),
-            (Err(fault), Err(_)) if Chain::read(key_file).is_ok() && Key::read(chain_file).is_ok() => {
-                return Err(Fault { cure: "the two files are swapped: exchange their names".into(), ..fault });
+            (Err(fault), Err(_))
+                if Chain::read(key_file).is_ok() && Key::read(chain_file).is_ok() =>
+            {
+                return Err(Fault {
+                    cure: "the two files are swapped: exchange their names".into(),
+                    ..fault
+                });
             }
             (Err(fault), _) | (_, Err(fault)) => return Err(fault),
         };
@@ -70,7 +77,8 @@ impl ServerCertificate {
         &self.names
     }
 
-    /// When every certificate of the chain is valid; a root at its end does not count, since clients have their own.
+    /// When every certificate of the chain is valid; a root at its end does not count, since
+    /// clients have their own.
     #[must_use]
     pub fn validity(&self) -> Validity {
         self.validity
@@ -104,20 +112,36 @@ impl fmt::Debug for ServerCertificate {
     }
 }
 
-fn certified(chain: Vec<CertificateDer<'static>>, key: &PrivateKeyDer<'static>) -> Result<CertifiedKey, Fault> {
-    let signing = default_provider().key_provider.load_private_key(key.clone_key()).map_err(|error| refused(&error))?;
+fn certified(
+    chain: Vec<CertificateDer<'static>>,
+    key: &PrivateKeyDer<'static>,
+) -> Result<CertifiedKey, Fault> {
+    let signing = default_provider()
+        .key_provider
+        .load_private_key(key.clone_key())
+        .map_err(|error| refused(&error))?;
     let own = signing.public_key();
     let belongs = |certificate: &CertificateDer<'_>| {
-        parse(certificate).is_ok_and(|parsed| own.as_ref().is_none_or(|own| parsed.public_key().raw == own.as_ref()))
+        parse(certificate).is_ok_and(|parsed| {
+            own.as_ref().is_none_or(|own| parsed.public_key().raw == own.as_ref())
+        })
     };
     if !belongs(&chain[0]) {
         let what = "the private key does not belong to the first certificate";
         return Err(match chain.iter().position(belongs) {
-            Some(index) => Fault::key(format!("{what}, but to certificate {}", index + 1), "put the server's own certificate first"),
-            None => Fault::key(what, "name the key that the certificate was issued for, or have a certificate issued for this key"),
+            Some(index) => Fault::key(
+                format!("{what}, but to certificate {}", index + 1),
+                "put the server's own certificate first",
+            ),
+            None => Fault::key(
+                what,
+                "name the key that the certificate was issued for, or have a certificate issued for this key",
+            ),
         });
     }
     let certified = CertifiedKey::new(chain, signing);
-    certified.keys_match().map_err(|error| Fault::chain(format!("the certificate cannot be used: {error}"), "have it issued again"))?;
+    certified.keys_match().map_err(|error| {
+        Fault::chain(format!("the certificate cannot be used: {error}"), "have it issued again")
+    })?;
     Ok(certified)
 }

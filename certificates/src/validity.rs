@@ -6,8 +6,8 @@ use x509_parser::time::ASN1Time;
 
 const DAY: i64 = 86_400;
 
-/// How long before its end a certificate is told to end soon; a fifth of its whole time if that is shorter, as with those that are valid
-/// for a week.
+/// How long before its end a certificate is told to end soon; a fifth of its whole time if that is
+/// shorter, as with those that are valid for a week.
 const SOON: i64 = 14 * DAY;
 
 /// When a chain is valid, in Unix seconds: as long as each of its certificates.
@@ -35,12 +35,18 @@ pub enum Standing {
 impl Validity {
     pub(crate) fn of(certificate: &X509Certificate<'_>) -> Self {
         let validity = certificate.validity();
-        Self { not_before: validity.not_before.timestamp(), not_after: validity.not_after.timestamp() }
+        Self {
+            not_before: validity.not_before.timestamp(),
+            not_after: validity.not_after.timestamp(),
+        }
     }
 
     /// When both are valid.
     pub(crate) fn and(self, other: Self) -> Self {
-        Self { not_before: self.not_before.max(other.not_before), not_after: self.not_after.min(other.not_after) }
+        Self {
+            not_before: self.not_before.max(other.not_before),
+            not_after: self.not_after.min(other.not_after),
+        }
     }
 
     /// How it stands at `now`, in Unix seconds.
@@ -64,7 +70,9 @@ impl fmt::Display for Standing {
         f.write_str(match self {
             Self::Valid => "the certificate is valid",
             Self::EndsSoon => "the certificate ends soon: renew it",
-            Self::NotYet => "the certificate is not valid yet: clients refuse it; check this host's clock",
+            Self::NotYet => {
+                "the certificate is not valid yet: clients refuse it; check this host's clock"
+            }
             Self::Expired => "the certificate has expired: clients refuse it; renew it",
         })
     }
@@ -76,7 +84,8 @@ pub fn unix_now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs().cast_signed())
 }
 
-/// A time in Unix seconds as `2026-11-30T19:00:00Z`; the number itself where it is beyond the calendar.
+/// A time in Unix seconds as `2026-11-30T19:00:00Z`; the number itself where it is beyond the
+/// calendar.
 #[must_use]
 pub fn utc(seconds: i64) -> String {
     let Ok(time) = ASN1Time::from_timestamp(seconds) else { return seconds.to_string() };
@@ -96,8 +105,16 @@ mod tests {
             let at = |before_end: i64| validity.at(validity.not_after - before_end);
             assert_eq!(validity.at(begin - 1), Standing::NotYet);
             assert_eq!(validity.at(begin), Standing::Valid);
-            assert_eq!((at(soon), at(soon - 1)), (Standing::Valid, Standing::EndsSoon), "{days} days");
-            assert_eq!((at(0), at(-1)), (Standing::EndsSoon, Standing::Expired), "not_after is the last second (RFC 5280 §4.1.2.5)");
+            assert_eq!(
+                (at(soon), at(soon - 1)),
+                (Standing::Valid, Standing::EndsSoon),
+                "{days} days"
+            );
+            assert_eq!(
+                (at(0), at(-1)),
+                (Standing::EndsSoon, Standing::Expired),
+                "not_after is the last second (RFC 5280 §4.1.2.5)"
+            );
         }
     }
 

@@ -1,4 +1,5 @@
-//! Files as openssl writes them, and as people damage them: taken whole, or refused with a sentence and a cure.
+//! Files as openssl writes them, and as people damage them: taken whole, or refused with a sentence
+//! and a cure.
 
 #![allow(clippy::unwrap_used)] // what a test calls fails as the test would
 
@@ -51,10 +52,17 @@ fn a_chain_says_how_many_certificates_it_has_for_whom_until_when_and_who_issued_
     let whole = taken(&file("chain.pem"), &file("leaf.key"));
     assert_eq!(whole.chain().len(), 3);
     let text = whole.to_string();
-    assert!(text.starts_with("3 certificates, for turn.example.org, 192.0.2.1, 2001:db8::1, until 20") && text.ends_with('Z'), "{text}");
+    assert!(
+        text.starts_with("3 certificates, for turn.example.org, 192.0.2.1, 2001:db8::1, until 20")
+            && text.ends_with('Z'),
+        "{text}"
+    );
     assert!(whole.notes().is_empty());
     let alone = taken(&file("leaf.pem"), &file("leaf.key")).to_string();
-    assert!(alone.starts_with("1 certificate, ") && alone.ends_with("issued by CN=Test intermediate"), "{alone}");
+    assert!(
+        alone.starts_with("1 certificate, ") && alone.ends_with("issued by CN=Test intermediate"),
+        "{alone}"
+    );
     let days = (whole.validity().not_after - whole.validity().not_before) / 86_400;
     assert_eq!(days, 30, "the root's 40 days do not count, and the earliest of the others does");
 }
@@ -80,16 +88,29 @@ fn h56_whatever_looks_like_a_marker_is_one_or_is_refused() {
         ("-----begin certificate-----", "almost a marker"),
         ("\u{2014}BEGIN CERTIFICATE\u{2014}", "almost a marker"),
         ("  -----BEGIN CERTIFICATE-----", "indented"),
-        ("my certificate: -----BEGIN CERTIFICATE-----", "text or a hyphen too many before the marker"),
+        (
+            "my certificate: -----BEGIN CERTIFICATE-----",
+            "text or a hyphen too many before the marker",
+        ),
         ("-----BEGIN CERTIFICATE----- # mine", "no proper end"),
     ] {
         chain_says(&edited("chain.pem", begin, damaged), &["line 1: ", words]);
-        let second = files(&["leaf.pem"]).iter().chain(edited("intermediate.pem", begin, damaged).iter()).copied().collect::<Vec<_>>();
+        let second = files(&["leaf.pem"])
+            .iter()
+            .chain(edited("intermediate.pem", begin, damaged).iter())
+            .copied()
+            .collect::<Vec<_>>();
         chain_says(&second, &[words]);
         assert!(authorities(&second).is_err(), "{damaged}");
     }
-    chain_says(&edited("chain.pem", "-----END CERTIFICATE-----", "-----END CERTIFICAT-----"), &["`END CERTIFICAT`"]);
-    chain_says(&edited("chain.pem", "-----END CERTIFICATE-----\n", ""), &["a block begins before the end of the one"]);
+    chain_says(
+        &edited("chain.pem", "-----END CERTIFICATE-----", "-----END CERTIFICAT-----"),
+        &["`END CERTIFICAT`"],
+    );
+    chain_says(
+        &edited("chain.pem", "-----END CERTIFICATE-----\n", ""),
+        &["a block begins before the end of the one"],
+    );
     chain_says(&edited("chain.pem", "-----BEGIN CERTIFICATE-----\n", ""), &["without a beginning"]);
 }
 
@@ -98,11 +119,20 @@ fn each_certificate_is_issued_by_the_next() {
     let leaf = || file("leaf.pem");
     chain_says(
         &files(&["leaf.pem", "root.pem", "intermediate.pem"]),
-        &["certificate 2 (CN=Test root) did not issue certificate 1", "issued by CN=Test intermediate"],
+        &[
+            "certificate 2 (CN=Test root) did not issue certificate 1",
+            "issued by CN=Test intermediate",
+        ],
     );
-    chain_says(&files(&["intermediate.pem", "leaf.pem"]), &["did not issue", "put the server's own certificate first"]);
+    chain_says(
+        &files(&["intermediate.pem", "leaf.pem"]),
+        &["did not issue", "put the server's own certificate first"],
+    );
     chain_says(&[leaf(), leaf()].concat(), &["certificate 2 stands in the file twice"]);
-    chain_says(&[leaf(), file("namesake.pem")].concat(), &["the name of the issuer, but another key"]);
+    chain_says(
+        &[leaf(), file("namesake.pem")].concat(),
+        &["the name of the issuer, but another key"],
+    );
     taken(&files(&["leaf.pem", "intermediate.pem"]), &file("leaf.key"));
 }
 
@@ -115,7 +145,11 @@ fn h56_blocks_of_other_kinds_are_named_or_refused() {
     chain_says(&file("chain.p7b"), &["PKCS7", "openssl pkcs7 -in FILE -print_certs"]);
     key_says(&file("leaf.public"), &["`PUBLIC KEY`", "private key"]);
     key_says(&files(&["leaf.key", "rsa.key"]), &["2 private keys"]);
-    says(&authorities(&leaf("leaf.key")).unwrap_err(), Part::Chain, &["`PRIVATE KEY`", "take the block out"]);
+    says(
+        &authorities(&leaf("leaf.key")).unwrap_err(),
+        Part::Chain,
+        &["`PRIVATE KEY`", "take the block out"],
+    );
     let noted = taken(&leaf("dh.pem"), &file("leaf.key"));
     assert_eq!(noted.notes().len(), 1, "{:?}", noted.notes());
     assert!(noted.notes()[0].contains("DH PARAMETERS"));
@@ -125,8 +159,14 @@ fn h56_blocks_of_other_kinds_are_named_or_refused() {
 fn one_file_of_all_that_a_server_needs_is_taken_and_what_two_files_have_too_much_is_said() {
     let combined = file("combined.pem");
     assert!(taken(&combined, &combined).notes().is_empty());
-    assert_eq!(taken(&combined, &file("leaf.key")).notes(), ["the private key beside the certificates is not used"]);
-    assert_eq!(taken(&file("chain.pem"), &combined).notes(), ["the certificates beside the private key are not used"]);
+    assert_eq!(
+        taken(&combined, &file("leaf.key")).notes(),
+        ["the private key beside the certificates is not used"]
+    );
+    assert_eq!(
+        taken(&file("chain.pem"), &combined).notes(),
+        ["the certificates beside the private key are not used"]
+    );
     taken(&file("leaf.unpacked"), &file("leaf.unpacked"));
 }
 
@@ -194,7 +234,8 @@ fn comments_in_any_character_set_line_ends_of_all_systems_and_text_forms_are_tak
     taken(&latin1, &[b"# M\xfcller\n".to_vec(), file("leaf.key")].concat());
     assert_eq!(authorities(&latin1).unwrap().len(), 3);
     for end in ["\r\n", "\r", " \t\n", "\n\n"] {
-        let with = |name: &str| String::from_utf8(file(name)).unwrap().replace('\n', end).into_bytes();
+        let with =
+            |name: &str| String::from_utf8(file(name)).unwrap().replace('\n', end).into_bytes();
         assert_eq!(taken(&with("chain.pem"), &with("leaf.key")).chain().len(), 3, "{end:?}");
     }
     taken(&file("leaf.text"), &file("leaf.key"));
@@ -207,7 +248,11 @@ fn byte_order_marks_and_indentation_are_told() {
     chain_says(&marked(b"\xef\xbb\xbf", "chain.pem"), &["byte order mark", "sed -i"]);
     key_says(&marked(b"\xef\xbb\xbf", "leaf.key"), &["byte order mark"]);
     chain_says(&marked(b"\xff\xfe", "chain.pem"), &["UTF-16", "iconv"]);
-    let indented = String::from_utf8(file("chain.pem")).unwrap().lines().map(|line| format!("    {line}\n")).collect::<String>();
+    let indented = String::from_utf8(file("chain.pem"))
+        .unwrap()
+        .lines()
+        .map(|line| format!("    {line}\n"))
+        .collect::<String>();
     chain_says(indented.as_bytes(), &["line 1: the marker is indented", "sed -i"]);
 }
 
@@ -244,15 +289,30 @@ fn no_changed_byte_is_a_panic() {
 
 #[test]
 fn swapped_files_and_keys_of_others_are_told() {
-    says(&refused(&file("leaf.key"), &file("chain.pem")), Part::Chain, &["private key and no certificate", "the two files are swapped"]);
+    says(
+        &refused(&file("leaf.key"), &file("chain.pem")),
+        Part::Chain,
+        &["private key and no certificate", "the two files are swapped"],
+    );
     key_says(&file("chain.pem"), &["a certificate and no private key"]);
-    key_says(&file("p384.key"), &["does not belong to the first certificate", "name the key that the certificate was issued for"]);
-    key_says(&file("intermediate.key"), &["but to certificate 2", "put the server's own certificate first"]);
+    key_says(
+        &file("p384.key"),
+        &[
+            "does not belong to the first certificate",
+            "name the key that the certificate was issued for",
+        ],
+    );
+    key_says(
+        &file("intermediate.key"),
+        &["but to certificate 2", "put the server's own certificate first"],
+    );
 }
 
 #[test]
 fn certificates_that_clients_refuse_are_told() {
-    let tried = |chain: &str, key: &str, words: &[&str]| says(&refused(&file(chain), &file(key)), Part::Chain, words);
+    let tried = |chain: &str, key: &str, words: &[&str]| {
+        says(&refused(&file(chain), &file(key)), Part::Chain, words)
+    };
     tried("v1.pem", "rsa.key", &["version 1", "subjectAltName"]);
     tried("sha1.pem", "sha1.key", &["SHA-1", "SHA-256"]);
     tried("small-chain.pem", "small.key", &["RSA key of less than 2048 bits"]);

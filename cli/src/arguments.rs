@@ -16,7 +16,8 @@ use crate::output::{EXIT_USAGE, Unwritten};
 /// Reads the command line.
 ///
 /// # Errors
-/// The status to end with: after `--help` and `--version`, which are printed, and after an error, which is told.
+/// The status to end with: after `--help` and `--version`, which are printed, and after an error,
+/// which is told.
 pub fn parse<P: Parser>() -> Result<P, ExitCode> {
     parse_from(std::env::args_os()).map_err(|error| end(&error, P::command().get_name()))
 }
@@ -25,7 +26,9 @@ pub fn parse<P: Parser>() -> Result<P, ExitCode> {
 ///
 /// # Errors
 /// What [`parse`] prints.
-pub fn parse_from<P: Parser>(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<P, Error> {
+pub fn parse_from<P: Parser>(
+    arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+) -> Result<P, Error> {
     P::try_parse_from(arguments).map_err(without_words)
 }
 
@@ -80,7 +83,8 @@ fn flag_of(word: &str) -> Option<String> {
     (name.starts_with('-') && name.chars().all(is_name)).then(|| name.to_owned())
 }
 
-/// The parser of a value that may be a secret: an error says what is wrong with it and does not show it.
+/// The parser of a value that may be a secret: an error says what is wrong with it and does not
+/// show it.
 pub struct Unshown<T>(PhantomData<fn() -> T>);
 
 impl<T> Unshown<T> {
@@ -108,10 +112,16 @@ where
 {
     type Value = T;
 
-    fn parse_ref(&self, command: &Command, argument: Option<&Arg>, value: &OsStr) -> Result<T, Error> {
+    fn parse_ref(
+        &self,
+        command: &Command,
+        argument: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<T, Error> {
         let wrong = |reason: &dyn fmt::Display| {
             let flag = argument.map_or_else(|| "a value".into(), ToString::to_string);
-            let message = format!("{flag}: {reason} (the value is not shown, since it may be a secret)\n");
+            let message =
+                format!("{flag}: {reason} (the value is not shown, since it may be a secret)\n");
             Error::raw(ErrorKind::ValueValidation, message).with_cmd(command)
         };
         let text = value.to_str().ok_or_else(|| wrong(&"expected UTF-8 text"))?;

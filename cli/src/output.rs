@@ -4,8 +4,8 @@ use std::fmt;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
-/// The exit status of a program that cannot do what it was started for: an unknown flag, a bad configuration, an answer that cannot be
-/// written.
+/// The exit status of a program that cannot do what it was started for: an unknown flag, a bad
+/// configuration, an answer that cannot be written.
 pub const EXIT_USAGE: u8 = 2;
 /// The status that a shell gives a program that SIGPIPE ended: 128 and the signal's number.
 const EXIT_READER_LEFT: u8 = 128 + 13;
@@ -52,7 +52,8 @@ impl From<io::Error> for Unwritten {
     }
 }
 
-/// Writes a part of the output, all of it. More follows, so a reader that has left is an error: it ends the program.
+/// Writes a part of the output, all of it. More follows, so a reader that has left is an error: it
+/// ends the program.
 ///
 /// # Errors
 /// Standard output did not take it.
@@ -68,7 +69,8 @@ pub fn print_line(text: impl fmt::Display) -> Result<(), Unwritten> {
     print(format_args!("{text}\n"))
 }
 
-/// Writes the last of the output, all of it. A reader that has left is no error: nothing more follows.
+/// Writes the last of the output, all of it. A reader that has left is no error: nothing more
+/// follows.
 ///
 /// # Errors
 /// [`Unwritten::Failed`].
@@ -87,13 +89,15 @@ pub fn answer_line(text: impl fmt::Display) -> Result<(), Unwritten> {
     answer(format_args!("{text}\n"))
 }
 
-/// Writes a line to standard error. Where that fails there is no place left to tell it, and the program goes on.
+/// Writes a line to standard error. Where that fails there is no place left to tell it, and the
+/// program goes on.
 pub fn complain(text: impl fmt::Display) {
     // In one piece, so that the lines of several threads do not mix.
     let _ = io::stderr().lock().write_all(format!("{text}\n").as_bytes());
 }
 
-/// Standard output keeps an unfinished line back, and drops the error of writing it at the end: so it is flushed here.
+/// Standard output keeps an unfinished line back, and drops the error of writing it at the end: so
+/// it is flushed here.
 fn write(output: &mut impl Write, text: fmt::Arguments<'_>) -> Result<(), Unwritten> {
     output.write_all(text.to_string().as_bytes())?;
     Ok(output.flush()?)
@@ -119,6 +123,8 @@ mod tests {
     #[test]
     fn what_is_kept_back_is_written_before_it_counts() {
         let outcome = write(&mut Full, format_args!("no line end"));
-        assert!(matches!(outcome, Err(Unwritten::Failed(error)) if error.kind() == ErrorKind::StorageFull));
+        assert!(
+            matches!(outcome, Err(Unwritten::Failed(error)) if error.kind() == ErrorKind::StorageFull)
+        );
     }
 }

@@ -37,7 +37,8 @@ impl fmt::Display for BadSecret {
 
 impl std::error::Error for BadSecret {}
 
-/// The secret in a file's `bytes`: one line of text. Its line end, if it has one, is no part of it; nothing else is left out or changed.
+/// The secret in a file's `bytes`: one line of text. Its line end, if it has one, is no part of it;
+/// nothing else is left out or changed.
 ///
 /// # Errors
 /// [`BadSecret`].

@@ -2,8 +2,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use causeway_wire::attribute::{
-    ChangeRequest, ChangedAddress, MappedAddress, OtherAddress, Padding, ResponseOrigin, ResponsePort, Software, SourceAddress,
-    XorMappedAddress,
+    ChangeRequest, ChangedAddress, MappedAddress, OtherAddress, Padding, ResponseOrigin,
+    ResponsePort, Software, SourceAddress, XorMappedAddress,
 };
 use causeway_wire::{EncodeError, Message, MessageWriter, Method};
 
@@ -33,9 +33,11 @@ pub struct Binding {
     pub plain_mapped: Option<SocketAddr>,
     /// Where the answer came from.
     pub source: SocketAddr,
-    /// RESPONSE-ORIGIN: where the server says that it sent from (RFC 5780 §7.3); SOURCE-ADDRESS of an old one (RFC 3489 §11.2.5).
+    /// RESPONSE-ORIGIN: where the server says that it sent from (RFC 5780 §7.3); SOURCE-ADDRESS of
+    /// an old one (RFC 3489 §11.2.5).
     pub origin: Option<SocketAddr>,
-    /// OTHER-ADDRESS: the server's other address and port (RFC 5780 §7.4); CHANGED-ADDRESS of an old one (RFC 3489 §11.2.3).
+    /// OTHER-ADDRESS: the server's other address and port (RFC 5780 §7.4); CHANGED-ADDRESS of an
+    /// old one (RFC 3489 §11.2.3).
     pub other: Option<SocketAddr>,
     /// SOFTWARE, without control characters.
     pub software: Option<String>,
@@ -45,29 +47,43 @@ pub struct Binding {
     pub sent: u32,
 }
 
-/// A server with one socket for both families, or behind a proxy with one, may tell an IPv4 client its address in IPv4-mapped form (H54).
+/// A server with one socket for both families, or behind a proxy with one, may tell an IPv4 client
+/// its address in IPv4-mapped form (H54).
 pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 impl Binding {
-    /// Reads a success response; `None` without a mapped address (RFC 8489 §6.3.1 has every one carry XOR-MAPPED-ADDRESS; a server of RFC
-    /// 3489's time has MAPPED-ADDRESS only).
-    pub(crate) fn read(message: &Message<'_>, source: SocketAddr, round_trip: Option<Duration>, sent: u32) -> Option<Self> {
-        let plain_mapped = message.attribute::<MappedAddress>().ok().flatten().map(|address| canonical(address.0));
-        let mapped = message.attribute::<XorMappedAddress>().ok()?.map(|address| canonical(address.0)).or(plain_mapped)?;
+    /// Reads a success response; `None` without a mapped address (RFC 8489 §6.3.1 has every one
+    /// carry XOR-MAPPED-ADDRESS; a server of RFC 3489's time has MAPPED-ADDRESS only).
+    pub(crate) fn read(
+        message: &Message<'_>,
+        source: SocketAddr,
+        round_trip: Option<Duration>,
+        sent: u32,
+    ) -> Option<Self> {
+        let plain_mapped =
+            message.attribute::<MappedAddress>().ok().flatten().map(|address| canonical(address.0));
+        let mapped = message
+            .attribute::<XorMappedAddress>()
+            .ok()?
+            .map(|address| canonical(address.0))
+            .or(plain_mapped)?;
         let software = message.attribute::<Software<'_>>().ok().flatten();
         let origin = message.attribute::<ResponseOrigin>().ok().flatten().map(|address| address.0);
-        let source_address = || message.attribute::<SourceAddress>().ok().flatten().map(|address| address.0);
+        let source_address =
+            || message.attribute::<SourceAddress>().ok().flatten().map(|address| address.0);
         let other = message.attribute::<OtherAddress>().ok().flatten().map(|address| address.0);
-        let changed_address = || message.attribute::<ChangedAddress>().ok().flatten().map(|address| address.0);
+        let changed_address =
+            || message.attribute::<ChangedAddress>().ok().flatten().map(|address| address.0);
         Some(Self {
             mapped,
             plain_mapped,
             source,
             origin: origin.or_else(source_address),
             other: other.or_else(changed_address),
-            software: software.map(|software| software.0.chars().filter(|letter| !letter.is_control()).collect()),
+            software: software
+                .map(|software| software.0.chars().filter(|letter| !letter.is_control()).collect()),
             round_trip,
             sent,
         })

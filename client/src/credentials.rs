@@ -15,10 +15,13 @@ impl Credentials {
     /// A user name and its password, both put into the form of OpaqueString (RFC 8265 §4.2).
     ///
     /// What the profile refuses, such as the empty text, is taken as it is.
-    // Deviation: RFC 8489 §14.3: a name that OpaqueString refuses is sent all the same: servers of old standards may know it, and it is theirs to
-    // refuse.
+    // Deviation: RFC 8489 §14.3: a name that OpaqueString refuses is sent all the same: servers of
+    // old standards may know it, and it is theirs to refuse.
     pub fn new(username: impl Into<String>, password: impl Into<String>) -> Self {
-        Self { username: opaque(username.into()), password: Zeroizing::new(opaque(password.into())) }
+        Self {
+            username: opaque(username.into()),
+            password: Zeroizing::new(opaque(password.into())),
+        }
     }
 
     /// The value of USERNAME.
@@ -29,7 +32,8 @@ impl Credentials {
 
     /// The key for a realm (RFC 8489 §9.2.2, §18.5.1).
     pub(crate) fn key(&self, realm: &str, algorithm: Algorithm) -> IntegrityKey {
-        Key::long_term(algorithm, &self.username, &opaque(realm.into()), &self.password).integrity_key()
+        Key::long_term(algorithm, &self.username, &opaque(realm.into()), &self.password)
+            .integrity_key()
     }
 
     /// The value of USERHASH for a realm (RFC 8489 §14.4).

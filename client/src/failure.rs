@@ -12,13 +12,16 @@ pub enum Failure {
     /// Nobody answered in time.
     #[error("no answer in time")]
     TimedOut,
-    /// Answers came, but none with a right message integrity (RFC 8489 §9.2.5): a wrong password in the server, or a forger.
+    /// Answers came, but none with a right message integrity (RFC 8489 §9.2.5): a wrong password in
+    /// the server, or a forger.
     #[error("the answers were not authentic")]
     IntegrityViolated,
-    /// The answer lacks what it must have, or requires an attribute that is not known (RFC 8489 §6.3.3, §6.3.4).
+    /// The answer lacks what it must have, or requires an attribute that is not known (RFC 8489
+    /// §6.3.3, §6.3.4).
     #[error("the answer is not understood")]
     Malformed,
-    /// The server demands a security feature that this client does not have, or its challenge was tampered with (RFC 8489 §9.2.5).
+    /// The server demands a security feature that this client does not have, or its challenge was
+    /// tampered with (RFC 8489 §9.2.5).
     #[error("the server's challenge cannot be met")]
     Challenge,
     /// The request is longer than a message can be.
@@ -34,7 +37,8 @@ pub enum Failure {
 pub struct Alternate {
     /// ALTERNATE-SERVER: the first one, which is of the family that the request came over.
     pub server: SocketAddr,
-    /// ALTERNATE-DOMAIN: the name that the certificate of that server must have; the same as before without.
+    /// ALTERNATE-DOMAIN: the name that the certificate of that server must have; the same as
+    /// before without.
     pub domain: Option<String>,
 }
 
@@ -45,8 +49,9 @@ pub struct Refusal {
     pub code: ErrorCode,
     /// ERROR-CODE's phrase as the server wrote it, without control characters, at most 763 bytes.
     pub reason: String,
-    /// ALTERNATE-SERVER of a 300 whose integrity is right: "receivers MUST validate the MESSAGE-INTEGRITY or MESSAGE-INTEGRITY-SHA256 of this
-    /// response before redirecting themselves to an alternate server" (RFC 8489 §14.8).
+    /// ALTERNATE-SERVER of a 300 whose integrity is right: "receivers MUST validate the
+    /// MESSAGE-INTEGRITY or MESSAGE-INTEGRITY-SHA256 of this response before redirecting
+    /// themselves to an alternate server" (RFC 8489 §14.8).
     pub alternate: Option<Alternate>,
     /// UNKNOWN-ATTRIBUTES of a 420.
     pub unknown: Vec<AttributeType>,

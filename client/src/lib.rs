@@ -1,7 +1,8 @@
 //! The STUN and TURN client: no I/O, no clock, no threads.
 //!
-//! [`StunClient`] asks Binding requests of any server; [`TurnClient`] keeps one allocation with its permissions and channels alive. Both are
-//! driven alike: bytes, `now` and timeouts go in, then transmissions, events and the next deadline come out. Their types state the contract.
+//! [`StunClient`] asks Binding requests of any server; [`TurnClient`] keeps one allocation with its
+//! permissions and channels alive. Both are driven alike: bytes, `now` and timeouts go in, then
+//! transmissions, events and the next deadline come out. Their types state the contract.
 //!
 //! | noun | file | source |
 //! |---|---|---|
@@ -41,4 +42,7 @@ pub use stun_client::{BindingEvent, StunClient, StunConfig};
 pub use timing::Timing;
 pub use transaction::{Due, Transaction};
 pub use transmit::{Transmit, Transport};
-pub use turn::{Advice, Allocated, Event, HEADROOM, Loss, Rejected, RelayPort, RequestError, SendError, TAILROOM, TurnClient, TurnConfig};
+pub use turn::{
+    Advice, Allocated, Event, HEADROOM, Loss, Rejected, RelayPort, RequestError, SendError,
+    TAILROOM, TurnClient, TurnConfig,
+};

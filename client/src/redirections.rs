@@ -1,8 +1,9 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// "If the client has been redirected to a server to which it has already sent this request within the last five minutes, it MUST ignore the
-/// redirection and consider the transaction to have failed" (RFC 8489 §10).
+/// "If the client has been redirected to a server to which it has already sent this request within
+/// the last five minutes, it MUST ignore the redirection and consider the transaction to have
+/// failed" (RFC 8489 §10).
 const REMEMBERED: Duration = Duration::from_secs(300);
 /// So many servers are remembered, which is as many as one request may be sent to.
 const MAX_SERVERS: usize = 16;
@@ -12,8 +13,8 @@ const MAX_SERVERS: usize = 16;
 pub struct Redirections(Vec<(SocketAddr, Instant)>);
 
 impl Redirections {
-    /// Notes that the request is sent to a server; `false` if it must not be: it was sent there within the last five minutes, or to too many
-    /// others.
+    /// Notes that the request is sent to a server; `false` if it must not be: it was sent there
+    /// within the last five minutes, or to too many others.
     pub fn send_to(&mut self, server: SocketAddr, now: Instant) -> bool {
         self.0.retain(|(_, sent)| now.saturating_duration_since(*sent) < REMEMBERED);
         if self.0.len() >= MAX_SERVERS || self.0.iter().any(|(before, _)| *before == server) {
@@ -45,7 +46,9 @@ mod tests {
         #[allow(clippy::disallowed_methods)]
         let now = Instant::now();
         let mut redirections = Redirections::default();
-        let followed = (0..100u8).filter(|last| redirections.send_to(([192, 0, 2, *last], 3478).into(), now)).count();
+        let followed = (0..100u8)
+            .filter(|last| redirections.send_to(([192, 0, 2, *last], 3478).into(), now))
+            .count();
         assert_eq!(followed, MAX_SERVERS);
     }
 }

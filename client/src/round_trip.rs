@@ -1,8 +1,8 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-/// "The value SHOULD be considered stale and discarded if no transactions have occurred to the same server in the last 10 minutes" (RFC 8489
-/// §6.2.1).
+/// "The value SHOULD be considered stale and discarded if no transactions have occurred to the same
+/// server in the last 10 minutes" (RFC 8489 §6.2.1).
 const STALE: Duration = Duration::from_secs(600);
 /// So many servers are remembered; the one that was asked longest ago makes room.
 const MAX_SERVERS: usize = 16;
@@ -22,7 +22,9 @@ struct RoundTrip {
 impl RoundTrips {
     /// The RTO to begin with, never below `least` (RFC 8489 §6.2.1, RFC 6298 §2).
     pub(crate) fn rto(&self, server: IpAddr, least: Duration, now: Instant) -> Duration {
-        let known = self.0.iter().find(|known| known.server == server && now.saturating_duration_since(known.updated) < STALE);
+        let known = self.0.iter().find(|known| {
+            known.server == server && now.saturating_duration_since(known.updated) < STALE
+        });
         known.map_or(least, |known| (known.smoothed + known.variation * 4).max(least))
     }
 
@@ -36,10 +38,20 @@ impl RoundTrips {
             return;
         }
         if self.0.len() == MAX_SERVERS {
-            let oldest = self.0.iter().enumerate().min_by_key(|(_, known)| known.updated).map_or(0, |(at, _)| at);
+            let oldest = self
+                .0
+                .iter()
+                .enumerate()
+                .min_by_key(|(_, known)| known.updated)
+                .map_or(0, |(at, _)| at);
             self.0.swap_remove(oldest);
         }
-        self.0.push(RoundTrip { server, smoothed: round_trip, variation: round_trip / 2, updated: now });
+        self.0.push(RoundTrip {
+            server,
+            smoothed: round_trip,
+            variation: round_trip / 2,
+            updated: now,
+        });
     }
 }
 
@@ -70,7 +82,11 @@ mod tests {
         let now = Instant::now();
         let mut trips = RoundTrips::default();
         for last in 0..100u8 {
-            trips.measured([192, 0, 2, last].into(), Duration::from_secs(1), now + Duration::from_millis(last.into()));
+            trips.measured(
+                [192, 0, 2, last].into(),
+                Duration::from_secs(1),
+                now + Duration::from_millis(last.into()),
+            );
         }
         assert_eq!(trips.0.len(), MAX_SERVERS);
         assert!(trips.rto([192, 0, 2, 99].into(), LEAST, now) > LEAST);

@@ -1,6 +1,7 @@
 use causeway_auth::Algorithm;
 
-/// How requests are authenticated, as the server's challenge made the client choose (RFC 8489 §9.2.5).
+/// How requests are authenticated, as the server's challenge made the client choose (RFC 8489
+/// §9.2.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Security {
     /// What the key is made with.

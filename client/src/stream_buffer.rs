@@ -5,8 +5,9 @@ const READ: usize = 4096;
 
 /// The bytes of a stream, given out frame by frame.
 ///
-/// Read into [`space`](Self::space), say how much by [`filled`](Self::filled), then take every [`next_frame`](Self::next_frame) until it is
-/// `None`. It never holds more than one frame of [`MAX_FRAME_LEN`] and one read.
+/// Read into [`space`](Self::space), say how much by [`filled`](Self::filled), then take every
+/// [`next_frame`](Self::next_frame) until it is `None`. It never holds more than one frame of
+/// [`MAX_FRAME_LEN`] and one read.
 #[derive(Debug, Default)]
 pub struct StreamBuffer {
     bytes: Vec<u8>,
@@ -65,7 +66,8 @@ mod tests {
 
     #[test]
     fn frames_come_out_whole_however_they_came_in() {
-        let frames: [&[u8]; 3] = [&[0x40, 0, 0, 1, 9, 0, 0, 0], &[0x40, 1, 0, 0], &[0x40, 2, 0, 4, 1, 2, 3, 4]];
+        let frames: [&[u8]; 3] =
+            [&[0x40, 0, 0, 1, 9, 0, 0, 0], &[0x40, 1, 0, 0], &[0x40, 2, 0, 4, 1, 2, 3, 4]];
         let stream = frames.concat();
         for cut in 1..stream.len() {
             let mut buffer = StreamBuffer::new();

@@ -30,7 +30,13 @@ pub struct StunConfig {
 
 impl Default for StunConfig {
     fn default() -> Self {
-        Self { transport: Transport::Udp, timing: Timing::default(), credentials: None, software: None, fingerprint: true }
+        Self {
+            transport: Transport::Udp,
+            timing: Timing::default(),
+            credentials: None,
+            software: None,
+            fingerprint: true,
+        }
     }
 }
 
@@ -45,10 +51,12 @@ pub struct BindingEvent {
 
 /// Asks Binding requests from one socket, of one or several servers.
 ///
-/// Inputs: [`bind`](Self::bind), [`handle_input`](Self::handle_input) for every datagram (or frame of the stream) that came in,
-/// [`handle_timeout`](Self::handle_timeout) when the deadline has passed, [`handle_transport_error`](Self::handle_transport_error).
-/// After each input: send all of [`poll_transmit`](Self::poll_transmit), take all of [`poll_event`](Self::poll_event), then ask
-/// [`poll_timeout`](Self::poll_timeout) anew. `now` never goes back. Each request ends with exactly one event.
+/// Inputs: [`bind`](Self::bind), [`handle_input`](Self::handle_input) for every datagram (or frame
+/// of the stream) that came in, [`handle_timeout`](Self::handle_timeout) when the deadline has
+/// passed, [`handle_transport_error`](Self::handle_transport_error). After each input: send all of
+/// [`poll_transmit`](Self::poll_transmit), take all of [`poll_event`](Self::poll_event), then ask
+/// [`poll_timeout`](Self::poll_timeout) anew. `now` never goes back. Each request ends with exactly
+/// one event.
 #[derive(Debug)]
 pub struct StunClient {
     exchange: Exchange<BindingAsk>,
@@ -57,7 +65,8 @@ pub struct StunClient {
 }
 
 impl StunClient {
-    /// A client without requests. `rng` is to be seeded by the operating system: transaction ids must not be guessed (H26).
+    /// A client without requests. `rng` is to be seeded by the operating system: transaction ids
+    /// must not be guessed (H26).
     #[must_use]
     pub fn new(config: StunConfig, rng: StdRng) -> Self {
         let StunConfig { transport, timing, credentials, software, fingerprint } = config;
@@ -76,8 +85,15 @@ impl StunClient {
     }
 
     /// Takes a datagram, or a frame of the stream, that came from `source`.
-    pub fn handle_input<'a>(&mut self, now: Instant, source: SocketAddr, bytes: &'a [u8]) -> Received<'a> {
-        let Ok(message) = Message::decode(bytes) else { return Received::Discarded(Discard::NotStun) };
+    pub fn handle_input<'a>(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        bytes: &'a [u8],
+    ) -> Received<'a> {
+        let Ok(message) = Message::decode(bytes) else {
+            return Received::Discarded(Discard::NotStun);
+        };
         match self.exchange.handle(now, source, message) {
             Err(discard) => Received::Discarded(discard),
             Ok(None) => Received::Consumed,
@@ -95,7 +111,8 @@ impl StunClient {
         }
     }
 
-    /// Ends all requests: the connection failed, or the host is unreachable (RFC 8489 §6.2.1, §6.2.2).
+    /// Ends all requests: the connection failed, or the host is unreachable (RFC 8489 §6.2.1,
+    /// §6.2.2).
     pub fn handle_transport_error(&mut self) {
         for ask in self.exchange.abandon() {
             self.events.push_back(BindingEvent { id: ask.id, outcome: Err(Failure::Transport) });
@@ -120,7 +137,9 @@ impl StunClient {
 
     fn settled(&mut self, source: SocketAddr, settled: Settled<'_, BindingAsk>) {
         let Settled { ask, answer, round_trip, sent } = settled;
-        let outcome = answer.and_then(|message| Binding::read(&message, source, round_trip, sent).ok_or(Failure::Malformed));
+        let outcome = answer.and_then(|message| {
+            Binding::read(&message, source, round_trip, sent).ok_or(Failure::Malformed)
+        });
         self.events.push_back(BindingEvent { id: ask.id, outcome });
     }
 }

@@ -3,10 +3,12 @@ use std::time::Duration;
 /// How patiently a request is repeated and waited for. The default is the RFC's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
-    /// RTO: the first wait before a request is repeated, doubled each time; also the least that a measured one may be (RFC 8489 §6.2.1).
+    /// RTO: the first wait before a request is repeated, doubled each time; also the least that a
+    /// measured one may be (RFC 8489 §6.2.1).
     pub rto: Duration,
-    /// The longest wait before a request is repeated. RFC 8489 §6.2.1 doubles the wait without end, which is the default; a program that tests a
-    /// path has no other traffic to make room for, and finds out sooner in even steps.
+    /// The longest wait before a request is repeated. RFC 8489 §6.2.1 doubles the wait without
+    /// end, which is the default; a program that tests a path has no other traffic to make
+    /// room for, and finds out sooner in even steps.
     pub longest: Duration,
     /// Rc: how often a request is sent in all (RFC 8489 §6.2.1).
     pub requests: u32,
@@ -20,8 +22,11 @@ impl Timing {
     /// How long a request over UDP lasts until it is given up: all its waits together.
     #[must_use]
     pub fn over_udp(self) -> Duration {
-        let doubled = std::iter::successors(Some(self.rto), |interval| Some(interval.saturating_mul(2)));
-        let repeated = doubled.take(self.requests.saturating_sub(1) as usize).map(|interval| self.capped(interval));
+        let doubled =
+            std::iter::successors(Some(self.rto), |interval| Some(interval.saturating_mul(2)));
+        let repeated = doubled
+            .take(self.requests.saturating_sub(1) as usize)
+            .map(|interval| self.capped(interval));
         repeated.fold(self.rto.saturating_mul(self.last_wait), Duration::saturating_add)
     }
 

@@ -5,10 +5,12 @@ use causeway_wire::TransactionId;
 use crate::timing::Timing;
 use crate::transmit::Transport;
 
-/// The clockwork of one request: when it is sent, when again, when given up (RFC 8489 §6.2.1 over UDP, §6.2.2 over a stream).
+/// The clockwork of one request: when it is sent, when again, when given up (RFC 8489 §6.2.1 over
+/// UDP, §6.2.2 over a stream).
 ///
-/// It is due at once when made: call [`handle_timeout`](Self::handle_timeout) whenever [`poll_timeout`](Self::poll_timeout) has passed and do
-/// what it says. After [`Due::Failed`] it is over.
+/// It is due at once when made: call [`handle_timeout`](Self::handle_timeout) whenever
+/// [`poll_timeout`](Self::poll_timeout) has passed and do what it says. After [`Due::Failed`] it is
+/// over.
 #[derive(Clone, Debug)]
 pub struct Transaction {
     id: TransactionId,
@@ -36,7 +38,15 @@ impl Transaction {
     /// A transaction whose first request is due at `start`.
     #[must_use]
     pub fn new(id: TransactionId, transport: Transport, timing: Timing, start: Instant) -> Self {
-        Self { id, transport, timing, interval: timing.rto, sent: 0, first_sent: None, deadline: start }
+        Self {
+            id,
+            transport,
+            timing,
+            interval: timing.rto,
+            sent: 0,
+            first_sent: None,
+            deadline: start,
+        }
     }
 
     /// Its id.
@@ -80,12 +90,17 @@ impl Transaction {
         Due::Send
     }
 
-    /// The round trip that an answer at `now` shows; `None` if the request was sent more than once, since it cannot be told which one was
-    /// answered ("RTT estimates SHOULD NOT be computed from STUN transactions that result in the retransmission of a request", RFC 8489
+    /// The round trip that an answer at `now` shows; `None` if the request was sent more than once,
+    /// since it cannot be told which one was answered ("RTT estimates SHOULD NOT be computed
+    /// from STUN transactions that result in the retransmission of a request", RFC 8489
     /// §6.2.1).
     #[must_use]
     pub fn round_trip(&self, now: Instant) -> Option<Duration> {
-        if self.sent == 1 { self.first_sent.map(|sent| now.saturating_duration_since(sent)) } else { None }
+        if self.sent == 1 {
+            self.first_sent.map(|sent| now.saturating_duration_since(sent))
+        } else {
+            None
+        }
     }
 
     /// How often the request has been sent.
@@ -100,17 +115,20 @@ mod tests {
     use super::*;
 
     fn epoch() -> Instant {
-        // The one reading of a clock: an `Instant` cannot be made otherwise. All the rest is virtual.
+        // The one reading of a clock: an `Instant` cannot be made otherwise. All the rest is
+        // virtual.
         #[allow(clippy::disallowed_methods)]
         Instant::now()
     }
 
     #[test]
     fn rfc8489_6_2_1_the_schedule_of_the_text() {
-        // "requests would be sent at times 0 ms, 500 ms, 1500 ms, 3500 ms, 7500 ms, 15500 ms, and 31500 ms. If the client has not received a
-        // response after 39500 ms, the client will consider the transaction to have timed out."
+        // "requests would be sent at times 0 ms, 500 ms, 1500 ms, 3500 ms, 7500 ms, 15500 ms, and
+        // 31500 ms. If the client has not received a response after 39500 ms, the client
+        // will consider the transaction to have timed out."
         let start = epoch();
-        let mut transaction = Transaction::new(TransactionId([1; 12]), Transport::Udp, Timing::default(), start);
+        let mut transaction =
+            Transaction::new(TransactionId([1; 12]), Transport::Udp, Timing::default(), start);
         let mut sent = Vec::new();
         let failed = loop {
             let now = transaction.poll_timeout();
@@ -127,8 +145,14 @@ mod tests {
     #[test]
     fn rfc8489_6_2_1_the_doubling_may_have_an_end() {
         let start = epoch();
-        let timing = Timing { longest: Duration::from_millis(700), requests: 5, last_wait: 1, ..Timing::default() };
-        let mut transaction = Transaction::new(TransactionId([1; 12]), Transport::Udp, timing, start);
+        let timing = Timing {
+            longest: Duration::from_millis(700),
+            requests: 5,
+            last_wait: 1,
+            ..Timing::default()
+        };
+        let mut transaction =
+            Transaction::new(TransactionId([1; 12]), Transport::Udp, timing, start);
         let mut sent = Vec::new();
         while transaction.handle_timeout(transaction.poll_timeout()) == Due::Send {
             sent.push(transaction.poll_timeout().duration_since(start).as_millis());
@@ -144,10 +168,16 @@ mod tests {
             let rto = Duration::from_millis(333);
             Timing { rto, longest: rto, requests, last_wait, ..Timing::default() }
         };
-        let capped = Timing { longest: Duration::from_millis(700), requests: 5, last_wait: 1, ..Timing::default() };
+        let capped = Timing {
+            longest: Duration::from_millis(700),
+            requests: 5,
+            last_wait: 1,
+            ..Timing::default()
+        };
         let below = Timing { longest: Duration::from_millis(1), ..Timing::default() };
         for timing in [Timing::default(), capped, below, even(10, 1), even(1, 16), even(0, 3)] {
-            let mut transaction = Transaction::new(TransactionId([1; 12]), Transport::Udp, timing, start);
+            let mut transaction =
+                Transaction::new(TransactionId([1; 12]), Transport::Udp, timing, start);
             while transaction.handle_timeout(transaction.poll_timeout()) == Due::Send {}
             assert_eq!(timing.over_udp(), transaction.poll_timeout() - start, "{timing:?}");
         }
@@ -157,7 +187,8 @@ mod tests {
     #[test]
     fn rfc8489_6_2_2_over_a_stream_it_is_sent_once() {
         let start = epoch();
-        let mut transaction = Transaction::new(TransactionId([1; 12]), Transport::Tcp, Timing::default(), start);
+        let mut transaction =
+            Transaction::new(TransactionId([1; 12]), Transport::Tcp, Timing::default(), start);
         assert_eq!(transaction.handle_timeout(start), Due::Send);
         assert_eq!(transaction.poll_timeout() - start, Duration::from_millis(39_500));
         assert_eq!(transaction.handle_timeout(start + Duration::from_secs(39)), Due::Wait);
@@ -167,7 +198,8 @@ mod tests {
     #[test]
     fn rfc8489_6_2_1_a_repeated_request_measures_nothing() {
         let start = epoch();
-        let mut transaction = Transaction::new(TransactionId([1; 12]), Transport::Udp, Timing::default(), start);
+        let mut transaction =
+            Transaction::new(TransactionId([1; 12]), Transport::Udp, Timing::default(), start);
         assert_eq!(transaction.handle_timeout(start), Due::Send);
         let later = start + Duration::from_millis(30);
         assert_eq!(transaction.round_trip(later), Some(Duration::from_millis(30)));

@@ -3,9 +3,12 @@
 
 mod scripted;
 
-use causeway_client::{Advice, Allocated, Alternate, Event, Failure, Loss, Received, RequestError, Transport};
+use causeway_client::{
+    Advice, Allocated, Alternate, Event, Failure, Loss, Received, RequestError, Transport,
+};
 use causeway_wire::attribute::{
-    AlternateDomain, AlternateServer, AttributeType, Lifetime, Nonce, RequestedTransport, XorMappedAddress, XorRelayedAddress,
+    AlternateDomain, AlternateServer, AttributeType, Lifetime, Nonce, RequestedTransport,
+    XorMappedAddress, XorRelayedAddress,
 };
 use causeway_wire::{Class, ErrorCode, Message, Method};
 use scripted::*;
@@ -21,8 +24,14 @@ fn rfc8656_7_1_an_allocation_takes_two_round_trips() {
     assert!(!message.has(AttributeType::USERNAME), "the first request carries no credentials");
     assert_eq!(client.handle_input(now, server_address(), &honest(&first)), Received::Consumed);
     assert_eq!(talk(&mut client, now, honest), [Method::ALLOCATE]);
-    let expected =
-        Allocated { relayed: relayed(), additional: None, rejected: None, reservation: None, mapped: mapped(), lifetime: seconds(600) };
+    let expected = Allocated {
+        relayed: relayed(),
+        additional: None,
+        rejected: None,
+        reservation: None,
+        mapped: mapped(),
+        lifetime: seconds(600),
+    };
     assert_eq!(events(&mut client), [Event::Allocated(expected)]);
     assert_eq!(client.allocated(), Some(expected));
     assert_eq!(client.allocate(now), Err(RequestError::Allocated));
@@ -33,10 +42,17 @@ fn rfc8489_9_2_5_a_wrong_password_is_refused_once_and_for_all() {
     let now = epoch();
     let mut client = turn_client(Transport::Udp);
     client.allocate(now).unwrap();
-    let requests = talk(&mut client, now, |request| challenge(request, ErrorCode::UNAUTHENTICATED, "nonce"));
+    let requests =
+        talk(&mut client, now, |request| challenge(request, ErrorCode::UNAUTHENTICATED, "nonce"));
     assert_eq!(requests.len(), 2, "one without and one with credentials");
-    let [Event::Failed { method: Method::ALLOCATE, failure: Failure::Refused(refusal), advice: Advice::GiveUp, .. }] =
-        &events(&mut client)[..]
+    let [
+        Event::Failed {
+            method: Method::ALLOCATE,
+            failure: Failure::Refused(refusal),
+            advice: Advice::GiveUp,
+            ..
+        },
+    ] = &events(&mut client)[..]
     else {
         panic!("not refused")
     };
@@ -54,7 +70,11 @@ fn rfc8489_9_2_5_a_stale_nonce_is_replaced() {
         let message = Message::decode(request).unwrap();
         let nonce = message.attribute::<Nonce<'_>>().unwrap().unwrap().0.to_owned();
         nonces.push(nonce.clone());
-        if nonce == "nonce-2" { success(request) } else { challenge(request, ErrorCode::STALE_NONCE, "nonce-2") }
+        if nonce == "nonce-2" {
+            success(request)
+        } else {
+            challenge(request, ErrorCode::STALE_NONCE, "nonce-2")
+        }
     });
     assert_eq!(nonces, ["nonce-1", "nonce-2"]);
     assert_eq!(events(&mut client), [Event::PermissionInstalled { peer: peer().ip() }]);
@@ -86,19 +106,37 @@ fn rfc8489_9_2_5_forged_answers_change_nothing() {
     assert_eq!(client.handle_input(now, server_address(), &honest(&first)), Received::Consumed);
     let request = sent(&mut client).remove(0).payload;
     let forged = answer(&request, Class::SuccessResponse, |writer| {
-        writer.put(&XorRelayedAddress(peer())).unwrap().put(&XorMappedAddress(peer())).unwrap().put(&Lifetime(600)).unwrap();
+        writer
+            .put(&XorRelayedAddress(peer()))
+            .unwrap()
+            .put(&XorMappedAddress(peer()))
+            .unwrap()
+            .put(&Lifetime(600))
+            .unwrap();
     });
     let mut broken = success(&request);
     *broken.last_mut().unwrap() ^= 1;
     let bad_request = error(&request, ErrorCode::BAD_REQUEST, |_| {});
     for bytes in [forged, broken, bad_request] {
-        assert!(matches!(client.handle_input(now, server_address(), &bytes), Received::Discarded(_)));
+        assert!(matches!(
+            client.handle_input(now, server_address(), &bytes),
+            Received::Discarded(_)
+        ));
     }
-    assert!(matches!(client.handle_input(now, peer(), &success(&request)), Received::Discarded(_)), "from somewhere else");
+    assert!(
+        matches!(client.handle_input(now, peer(), &success(&request)), Received::Discarded(_)),
+        "from somewhere else"
+    );
     assert_eq!(events(&mut client), []);
     assert_eq!(client.handle_input(now, server_address(), &success(&request)), Received::Consumed);
     assert_eq!(client.allocated().unwrap().relayed, relayed());
-    assert!(matches!(client.handle_input(now, server_address(), &success(&request)), Received::Discarded(_)), "a second time");
+    assert!(
+        matches!(
+            client.handle_input(now, server_address(), &success(&request)),
+            Received::Discarded(_)
+        ),
+        "a second time"
+    );
 }
 
 #[test]
@@ -120,7 +158,13 @@ fn rfc8489_9_2_5_nothing_but_forged_answers_is_a_violation() {
             assert_eq!(events(&mut client), [], "repeated until the end");
             run(&mut client, start, start + seconds(40), serve);
         }
-        assert!(matches!(events(&mut client)[..], [Event::Failed { failure: Failure::IntegrityViolated, .. }]), "{transport:?}");
+        assert!(
+            matches!(
+                events(&mut client)[..],
+                [Event::Failed { failure: Failure::IntegrityViolated, .. }]
+            ),
+            "{transport:?}"
+        );
     }
 }
 
@@ -157,7 +201,13 @@ fn rfc8489_6_3_4_server_errors_are_tried_four_times_more() {
 fn rfc8656_7_4_what_to_do_after_an_error() {
     let elsewhere = "192.0.2.99:3478".parse().unwrap();
     for (code, expected) in [
-        (ErrorCode::TRY_ALTERNATE, Advice::OtherServer(Alternate { server: elsewhere, domain: Some("other.example.org".into()) })),
+        (
+            ErrorCode::TRY_ALTERNATE,
+            Advice::OtherServer(Alternate {
+                server: elsewhere,
+                domain: Some("other.example.org".into()),
+            }),
+        ),
         (ErrorCode::ALLOCATION_MISMATCH, Advice::OtherLocalAddress),
         (ErrorCode::ALLOCATION_QUOTA_REACHED, Advice::Wait(seconds(60))),
         (ErrorCode::INSUFFICIENT_CAPACITY, Advice::Wait(seconds(60))),
@@ -175,12 +225,20 @@ fn rfc8656_7_4_what_to_do_after_an_error() {
             }
             error(request, code, |writer| {
                 if code == ErrorCode::TRY_ALTERNATE {
-                    writer.put(&AlternateServer(elsewhere)).unwrap().put(&AlternateDomain("other.example.org")).unwrap();
+                    writer
+                        .put(&AlternateServer(elsewhere))
+                        .unwrap()
+                        .put(&AlternateDomain("other.example.org"))
+                        .unwrap();
                 }
                 writer.integrity(&key()).unwrap();
             })
         });
-        let [Event::Failed { failure: Failure::Refused(refusal), advice, .. }] = &events(&mut client)[..] else { panic!("{code}") };
+        let [Event::Failed { failure: Failure::Refused(refusal), advice, .. }] =
+            &events(&mut client)[..]
+        else {
+            panic!("{code}")
+        };
         assert_eq!((refusal.code, advice), (code, &expected));
         assert_eq!(client.allocate(now), Ok(()), "the client is idle again");
     }
@@ -198,7 +256,13 @@ fn rfc8656_7_3_an_allocation_of_another_family_is_deleted() {
         }
         answer(request, Class::SuccessResponse, |writer| {
             writer.put(&XorRelayedAddress("[2001:db8::1]:5000".parse().unwrap())).unwrap();
-            writer.put(&XorMappedAddress(mapped())).unwrap().put(&Lifetime(600)).unwrap().integrity(&key()).unwrap();
+            writer
+                .put(&XorMappedAddress(mapped()))
+                .unwrap()
+                .put(&Lifetime(600))
+                .unwrap()
+                .integrity(&key())
+                .unwrap();
         })
     });
     assert_eq!(methods, [Method::ALLOCATE, Method::ALLOCATE, Method::REFRESH]);
@@ -210,7 +274,10 @@ fn rfc8656_8_1_it_is_refreshed_before_it_expires() {
     let start = epoch();
     let mut client = allocated(Transport::Udp, start);
     let log = run(&mut client, start, start + seconds(3600), honest);
-    assert_eq!(log.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [540, 1080, 1620, 2160, 2700, 3240]);
+    assert_eq!(
+        log.iter().map(|(at, _)| *at).collect::<Vec<_>>(),
+        [540, 1080, 1620, 2160, 2700, 3240]
+    );
     assert!(log.iter().all(|(_, method)| *method == Method::REFRESH));
     assert_eq!(events(&mut client).len(), 6);
 }
@@ -263,7 +330,10 @@ fn what_is_allocated_after_closing_is_deleted() {
     client.allocate(now).unwrap();
     client.close(now);
     assert_eq!(events(&mut client), [], "the server may still allocate");
-    assert_eq!(talk(&mut client, now, honest), [Method::ALLOCATE, Method::ALLOCATE, Method::REFRESH]);
+    assert_eq!(
+        talk(&mut client, now, honest),
+        [Method::ALLOCATE, Method::ALLOCATE, Method::REFRESH]
+    );
     assert_eq!(events(&mut client), [Event::Closed]);
     let mut client = turn_client(Transport::Udp);
     client.allocate(now).unwrap();
@@ -279,7 +349,10 @@ fn rfc8489_6_2_2_a_failed_connection_takes_the_allocation_along() {
     let mut client = allocated(Transport::Tcp, now);
     client.permit(now, peer().ip()).unwrap();
     client.handle_transport_error(now);
-    assert!(matches!(events(&mut client)[..], [Event::Failed { failure: Failure::Transport, .. }, Event::Lost(Loss::Transport)]));
+    assert!(matches!(
+        events(&mut client)[..],
+        [Event::Failed { failure: Failure::Transport, .. }, Event::Lost(Loss::Transport)]
+    ));
     let mut client = allocated(Transport::Udp, now);
     client.handle_transport_error(now);
     assert!(client.allocated().is_some(), "over UDP it lives on");
@@ -288,7 +361,10 @@ fn rfc8489_6_2_2_a_failed_connection_takes_the_allocation_along() {
 #[test]
 fn rfc8656_5_a_mismatch_of_any_request_means_that_the_allocation_is_gone() {
     type Ask = fn(&mut causeway_client::TurnClient, std::time::Instant);
-    let asks: [Ask; 2] = [|client, now| client.permit(now, peer().ip()).unwrap(), |client, now| client.bind(now, peer()).unwrap()];
+    let asks: [Ask; 2] = [
+        |client, now| client.permit(now, peer().ip()).unwrap(),
+        |client, now| client.bind(now, peer()).unwrap(),
+    ];
     for ask in asks {
         let now = epoch();
         let mut client = allocated(Transport::Udp, now);
@@ -298,7 +374,10 @@ fn rfc8656_5_a_mismatch_of_any_request_means_that_the_allocation_is_gone() {
                 writer.integrity(&key()).unwrap();
             })
         });
-        assert!(matches!(events(&mut client)[..], [Event::Failed { .. }, Event::Lost(Loss::Mismatch)]));
+        assert!(matches!(
+            events(&mut client)[..],
+            [Event::Failed { .. }, Event::Lost(Loss::Mismatch)]
+        ));
         assert_eq!(client.allocated(), None);
     }
 }
@@ -323,12 +402,21 @@ fn rfc8489_6_1_software_is_told_if_it_shall_be() {
     use causeway_client::{TurnClient, TurnConfig};
     use causeway_wire::attribute::Software;
     let now = epoch();
-    let config = TurnConfig { software: Some("Causeway 0.1".into()), ..TurnConfig::new(server_address(), Transport::Udp, None) };
+    let config = TurnConfig {
+        software: Some("Causeway 0.1".into()),
+        ..TurnConfig::new(server_address(), Transport::Udp, None)
+    };
     let mut client = TurnClient::new(config, rng());
     client.allocate(now).unwrap();
     let request = sent(&mut client).remove(0).payload;
-    assert_eq!(Message::decode(&request).unwrap().attribute::<Software<'_>>().unwrap(), Some(Software("Causeway 0.1")));
-    assert!(!Message::decode(&asked_without()).unwrap().has(AttributeType::SOFTWARE), "\"a configurable option\"");
+    assert_eq!(
+        Message::decode(&request).unwrap().attribute::<Software<'_>>().unwrap(),
+        Some(Software("Causeway 0.1"))
+    );
+    assert!(
+        !Message::decode(&asked_without()).unwrap().has(AttributeType::SOFTWARE),
+        "\"a configurable option\""
+    );
 }
 
 fn asked_without() -> Vec<u8> {
@@ -347,7 +435,11 @@ fn rfc8489_6_3_what_is_unknown_and_optional_or_known_and_unexpected_is_ignored()
             return honest(request);
         }
         success_signed(request, |writer| {
-            writer.put_raw(AttributeType(0xFFFE), b"whatever").unwrap().put_raw(AttributeType::CHANGE_REQUEST, &[0; 4]).unwrap();
+            writer
+                .put_raw(AttributeType(0xFFFE), b"whatever")
+                .unwrap()
+                .put_raw(AttributeType::CHANGE_REQUEST, &[0; 4])
+                .unwrap();
             writer.integrity(&key()).unwrap();
         })
     });
@@ -365,22 +457,36 @@ fn rfc8489_9_what_follows_the_integrity_is_ignored() {
             return honest(request);
         }
         answer(request, Class::SuccessResponse, |writer| {
-            writer.put(&XorMappedAddress(mapped())).unwrap().put(&Lifetime(600)).unwrap().integrity(&key()).unwrap();
+            writer
+                .put(&XorMappedAddress(mapped()))
+                .unwrap()
+                .put(&Lifetime(600))
+                .unwrap()
+                .integrity(&key())
+                .unwrap();
             writer.put(&XorRelayedAddress(relayed())).unwrap();
         })
     });
-    assert!(matches!(events(&mut client)[..], [Event::Failed { failure: Failure::Malformed, .. }]), "nobody vouches for the address");
+    assert!(
+        matches!(events(&mut client)[..], [Event::Failed { failure: Failure::Malformed, .. }]),
+        "nobody vouches for the address"
+    );
 }
 
 #[test]
 fn rfc8656_7_3_the_lifetime_is_the_one_that_the_server_gives() {
     use causeway_client::{Credentials, TurnClient, TurnConfig};
     let now = epoch();
-    let mut config = TurnConfig::new(server_address(), Transport::Udp, Some(Credentials::new("anna", PASSWORD)));
+    let mut config =
+        TurnConfig::new(server_address(), Transport::Udp, Some(Credentials::new("anna", PASSWORD)));
     config.lifetime = Some(seconds(3600));
     let mut client = TurnClient::new(config, rng());
     client.allocate(now).unwrap();
     talk(&mut client, now, honest);
-    assert_eq!(client.allocated().unwrap().lifetime, seconds(600), "rather than the value sent to the server in the request");
+    assert_eq!(
+        client.allocated().unwrap().lifetime,
+        seconds(600),
+        "rather than the value sent to the server in the request"
+    );
     assert_eq!(run(&mut client, now, now + seconds(600), honest), [(540, Method::REFRESH)]);
 }

@@ -7,11 +7,13 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use causeway_client::{
-    Advice, Event, Failure, HEADROOM, Rejected, RelayPort, RequestError, SendError, TAILROOM, Transport, TurnClient, TurnConfig,
+    Advice, Event, Failure, HEADROOM, Rejected, RelayPort, RequestError, SendError, TAILROOM,
+    Transport, TurnClient, TurnConfig,
 };
 use causeway_wire::attribute::{
-    AdditionalAddressFamily, AddressErrorCode, AddressFamily, AttributeType, Data, DontFragment, EvenPort, Lifetime,
-    RequestedAddressFamily, ReservationToken, UnknownAttributes, XorMappedAddress, XorPeerAddress, XorRelayedAddress,
+    AdditionalAddressFamily, AddressErrorCode, AddressFamily, AttributeType, Data, DontFragment,
+    EvenPort, Lifetime, RequestedAddressFamily, ReservationToken, UnknownAttributes,
+    XorMappedAddress, XorPeerAddress, XorRelayedAddress,
 };
 use causeway_wire::{Class, ErrorCode, Message, MessageWriter, Method};
 use scripted::*;
@@ -31,8 +33,12 @@ fn client(change: impl FnOnce(&mut TurnConfig)) -> TurnClient {
     TurnClient::new(config, rng())
 }
 
-/// A server that challenges and then answers Allocate with these relayed addresses, and what `fill` adds.
-fn giving(relayed: &[SocketAddr], fill: fn(&mut MessageWriter<'_>)) -> impl FnMut(&[u8]) -> Vec<u8> {
+/// A server that challenges and then answers Allocate with these relayed addresses, and what `fill`
+/// adds.
+fn giving(
+    relayed: &[SocketAddr],
+    fill: fn(&mut MessageWriter<'_>),
+) -> impl FnMut(&[u8]) -> Vec<u8> {
     move |request| {
         let message = Message::decode(request).unwrap();
         if message.method() != Method::ALLOCATE || !message.has_integrity() {
@@ -53,7 +59,9 @@ fn dual(now: Instant) -> TurnClient {
     let mut client = client(|config| config.both_families = true);
     client.allocate(now).unwrap();
     talk(&mut client, now, giving(&[relayed(), relayed_v6()], |_| {}));
-    assert!(matches!(events(&mut client)[..], [Event::Allocated(allocated)] if allocated.additional == Some(relayed_v6())));
+    assert!(
+        matches!(events(&mut client)[..], [Event::Allocated(allocated)] if allocated.additional == Some(relayed_v6()))
+    );
     client
 }
 
@@ -73,21 +81,39 @@ fn asked(change: impl FnOnce(&mut TurnConfig)) -> Vec<u8> {
 fn rfc8656_7_1_the_request_says_what_is_wanted() {
     let request = asked(|config| config.family = Some(AddressFamily::Ipv4));
     let message = Message::decode(&request).unwrap();
-    assert_eq!(message.all::<RequestedAddressFamily>().collect::<Vec<_>>(), [Ok(RequestedAddressFamily(AddressFamily::Ipv4))]);
+    assert_eq!(
+        message.all::<RequestedAddressFamily>().collect::<Vec<_>>(),
+        [Ok(RequestedAddressFamily(AddressFamily::Ipv4))]
+    );
     let request = asked(|config| config.both_families = true);
     let message = Message::decode(&request).unwrap();
-    assert_eq!(message.attribute::<AdditionalAddressFamily>().unwrap(), Some(AdditionalAddressFamily(AddressFamily::Ipv6)));
+    assert_eq!(
+        message.attribute::<AdditionalAddressFamily>().unwrap(),
+        Some(AdditionalAddressFamily(AddressFamily::Ipv6))
+    );
     assert!(!message.has(AttributeType::REQUESTED_ADDRESS_FAMILY));
-    for (port, expected) in [(RelayPort::Even, EvenPort { reserve: false }), (RelayPort::EvenAndNext, EvenPort { reserve: true })] {
+    for (port, expected) in [
+        (RelayPort::Even, EvenPort { reserve: false }),
+        (RelayPort::EvenAndNext, EvenPort { reserve: true }),
+    ] {
         let request = asked(|config| config.port = port);
-        assert_eq!(Message::decode(&request).unwrap().attribute::<EvenPort>().unwrap(), Some(expected));
+        assert_eq!(
+            Message::decode(&request).unwrap().attribute::<EvenPort>().unwrap(),
+            Some(expected)
+        );
     }
     let request = asked(|config| config.port = RelayPort::Reserved(*b"token123"));
     let message = Message::decode(&request).unwrap();
-    assert_eq!(message.attribute::<ReservationToken>().unwrap(), Some(ReservationToken(*b"token123")));
+    assert_eq!(
+        message.attribute::<ReservationToken>().unwrap(),
+        Some(ReservationToken(*b"token123"))
+    );
     assert!(!message.has(AttributeType::EVEN_PORT), "the client MUST omit the EVEN-PORT attribute");
     let request = asked(|config| config.dont_fragment = true);
-    assert_eq!(Message::decode(&request).unwrap().attribute::<DontFragment>().unwrap(), Some(DontFragment));
+    assert_eq!(
+        Message::decode(&request).unwrap().attribute::<DontFragment>().unwrap(),
+        Some(DontFragment)
+    );
 }
 
 #[test]
@@ -96,7 +122,9 @@ fn rfc8656_7_1_what_must_not_be_asked_for_together_is_not() {
         |config| (config.both_families, config.family) = (true, Some(AddressFamily::Ipv6)),
         |config| (config.both_families, config.port) = (true, RelayPort::Reserved([0; 8])),
         |config| (config.both_families, config.port) = (true, RelayPort::EvenAndNext),
-        |config| (config.family, config.port) = (Some(AddressFamily::Ipv4), RelayPort::Reserved([0; 8])),
+        |config| {
+            (config.family, config.port) = (Some(AddressFamily::Ipv4), RelayPort::Reserved([0; 8]))
+        },
     ];
     for change in contradictions {
         let mut client = client(change);
@@ -119,7 +147,10 @@ fn rfc8656_7_3_a_dual_allocation_has_an_address_of_each_family() {
     client.allocate(now).unwrap();
     talk(&mut client, now, giving(&[relayed_v6(), relayed()], |_| {}));
     let allocated = client.allocated().unwrap();
-    assert_eq!((allocated.relayed, allocated.additional, allocated.rejected), (relayed(), Some(relayed_v6()), None));
+    assert_eq!(
+        (allocated.relayed, allocated.additional, allocated.rejected),
+        (relayed(), Some(relayed_v6()), None)
+    );
     assert_eq!(allocated.relayed_of(AddressFamily::Ipv6), Some(relayed_v6()));
 }
 
@@ -132,17 +163,28 @@ fn rfc8656_7_3_half_of_a_dual_allocation_tells_why_the_other_is_missing() {
         let fill: fn(&mut MessageWriter<'_>) = match code {
             ErrorCode::INSUFFICIENT_CAPACITY => |writer| {
                 let code = ErrorCode::INSUFFICIENT_CAPACITY;
-                writer.put(&AddressErrorCode { family: AddressFamily::Ipv6, code, reason: "" }).unwrap();
+                writer
+                    .put(&AddressErrorCode { family: AddressFamily::Ipv6, code, reason: "" })
+                    .unwrap();
             },
             _ => |writer| {
                 let code = ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED;
-                writer.put(&AddressErrorCode { family: AddressFamily::Ipv6, code, reason: "" }).unwrap();
+                writer
+                    .put(&AddressErrorCode { family: AddressFamily::Ipv6, code, reason: "" })
+                    .unwrap();
             },
         };
         let methods = talk(&mut client, now, giving(&[relayed()], fill));
         let [Event::Allocated(allocated)] = events(&mut client)[..] else { panic!() };
-        assert_eq!((allocated.additional, allocated.rejected), (None, Some(Rejected { family: AddressFamily::Ipv6, code })));
-        assert_eq!(methods, [Method::ALLOCATE, Method::ALLOCATE], "the client MUST NOT retry its request for the rejected address type");
+        assert_eq!(
+            (allocated.additional, allocated.rejected),
+            (None, Some(Rejected { family: AddressFamily::Ipv6, code }))
+        );
+        assert_eq!(
+            methods,
+            [Method::ALLOCATE, Method::ALLOCATE],
+            "the client MUST NOT retry its request for the rejected address type"
+        );
         assert_eq!(client.permit(now, peer_v6().ip()), Err(RequestError::Family));
     }
 }
@@ -164,7 +206,10 @@ fn rfc8656_7_3_addresses_that_were_not_asked_for_are_deleted() {
         client.allocate(now).unwrap();
         let methods = talk(&mut client, now, giving(given, |_| {}));
         assert_eq!(methods, [Method::ALLOCATE, Method::ALLOCATE, Method::REFRESH], "{given:?}");
-        assert!(matches!(events(&mut client)[..], [Event::Failed { failure: Failure::Malformed, advice: Advice::GiveUp, .. }]));
+        assert!(matches!(
+            events(&mut client)[..],
+            [Event::Failed { failure: Failure::Malformed, advice: Advice::GiveUp, .. }]
+        ));
     }
 }
 
@@ -175,7 +220,9 @@ fn rfc8656_10_1_a_dual_allocation_permits_peers_of_both_families() {
     client.permit(now, peer().ip()).unwrap();
     client.bind(now, peer_v6()).unwrap();
     talk(&mut client, now, honest);
-    assert!(matches!(events(&mut client)[..], [Event::PermissionInstalled { .. }, Event::ChannelBound { peer, .. }] if peer == peer_v6()));
+    assert!(
+        matches!(events(&mut client)[..], [Event::PermissionInstalled { .. }, Event::ChannelBound { peer, .. }] if peer == peer_v6())
+    );
     let mut single = allocated(Transport::Udp, now);
     assert_eq!(single.permit(now, peer_v6().ip()), Err(RequestError::Family));
     assert_eq!(single.bind(now, peer_v6()), Err(RequestError::Family));
@@ -186,7 +233,10 @@ fn rfc8656_8_1_a_dual_allocation_is_refreshed_as_one() {
     let start = epoch();
     let mut client = dual(start);
     let log = run(&mut client, start, start + seconds(600), |request| {
-        assert!(!Message::decode(request).unwrap().has(AttributeType::REQUESTED_ADDRESS_FAMILY), "applying to all current allocations");
+        assert!(
+            !Message::decode(request).unwrap().has(AttributeType::REQUESTED_ADDRESS_FAMILY),
+            "applying to all current allocations"
+        );
         honest(request)
     });
     assert_eq!(log, [(540, Method::REFRESH)]);
@@ -205,7 +255,10 @@ fn rfc8656_8_1_one_family_is_deleted_and_the_other_stays() {
     let mut seen = None;
     talk(&mut client, now, |request| {
         let message = Message::decode(request).unwrap();
-        seen = Some((message.attribute::<RequestedAddressFamily>().unwrap(), message.attribute::<Lifetime>().unwrap()));
+        seen = Some((
+            message.attribute::<RequestedAddressFamily>().unwrap(),
+            message.attribute::<Lifetime>().unwrap(),
+        ));
         honest(request)
     });
     assert_eq!(seen, Some((Some(RequestedAddressFamily(AddressFamily::Ipv4)), Some(Lifetime(0)))));
@@ -213,11 +266,25 @@ fn rfc8656_8_1_one_family_is_deleted_and_the_other_stays() {
     let allocated = client.allocated().unwrap();
     assert_eq!((allocated.relayed, allocated.additional), (relayed_v6(), None));
     let mut buffer = [0; HEADROOM + 1 + TAILROOM];
-    assert_eq!(client.wrap(now, peer(), &mut buffer, HEADROOM..HEADROOM + 1), Err(SendError::NoPermission));
-    assert!(client.wrap(now, peer_v6(), &mut buffer, HEADROOM..HEADROOM + 1).is_ok(), "the other family's channel is not affected");
+    assert_eq!(
+        client.wrap(now, peer(), &mut buffer, HEADROOM..HEADROOM + 1),
+        Err(SendError::NoPermission)
+    );
+    assert!(
+        client.wrap(now, peer_v6(), &mut buffer, HEADROOM..HEADROOM + 1).is_ok(),
+        "the other family's channel is not affected"
+    );
     assert_eq!(client.permit(now, peer().ip()), Err(RequestError::Family));
-    assert_eq!(client.release_family(now, AddressFamily::Ipv6), Err(RequestError::Family), "the last one is closed");
-    assert_eq!(client.release_family(now, AddressFamily::Ipv4), Err(RequestError::Family), "only a family that is not yet deleted");
+    assert_eq!(
+        client.release_family(now, AddressFamily::Ipv6),
+        Err(RequestError::Family),
+        "the last one is closed"
+    );
+    assert_eq!(
+        client.release_family(now, AddressFamily::Ipv4),
+        Err(RequestError::Family),
+        "only a family that is not yet deleted"
+    );
 }
 
 #[test]
@@ -236,7 +303,11 @@ fn rfc8656_7_2_the_token_of_a_reserved_port_is_told() {
     let mut second = self::client(|config| config.port = RelayPort::Reserved(*b"token123"));
     second.allocate(now).unwrap();
     talk(&mut second, now, giving(&[relayed_v6()], |_| {}));
-    assert_eq!(second.allocated().unwrap().relayed, relayed_v6(), "of whatever family it was reserved");
+    assert_eq!(
+        second.allocated().unwrap().relayed,
+        relayed_v6(),
+        "of whatever family it was reserved"
+    );
 }
 
 #[test]
@@ -244,9 +315,17 @@ fn rfc8656_7_4_what_can_be_done_without_is_told() {
     type Case = (fn(&mut TurnConfig), ErrorCode, Advice);
     let cases: [Case; 5] = [
         (|config| config.port = RelayPort::Even, ErrorCode::INSUFFICIENT_CAPACITY, Advice::AnyPort),
-        (|config| config.port = RelayPort::Reserved([0; 8]), ErrorCode::INSUFFICIENT_CAPACITY, Advice::AnyPort),
+        (
+            |config| config.port = RelayPort::Reserved([0; 8]),
+            ErrorCode::INSUFFICIENT_CAPACITY,
+            Advice::AnyPort,
+        ),
         (|_| {}, ErrorCode::INSUFFICIENT_CAPACITY, Advice::Wait(seconds(60))),
-        (|config| config.dont_fragment = true, ErrorCode::UNKNOWN_ATTRIBUTE, Advice::WithoutDontFragment),
+        (
+            |config| config.dont_fragment = true,
+            ErrorCode::UNKNOWN_ATTRIBUTE,
+            Advice::WithoutDontFragment,
+        ),
         (|_| {}, ErrorCode::UNKNOWN_ATTRIBUTE, Advice::GiveUp),
     ];
     for (change, code, expected) in cases {
@@ -259,12 +338,17 @@ fn rfc8656_7_4_what_can_be_done_without_is_told() {
             }
             error(request, code, |writer| {
                 if code == ErrorCode::UNKNOWN_ATTRIBUTE {
-                    writer.put(&UnknownAttributes::Kinds(&[AttributeType::DONT_FRAGMENT.0])).unwrap();
+                    writer
+                        .put(&UnknownAttributes::Kinds(&[AttributeType::DONT_FRAGMENT.0]))
+                        .unwrap();
                 }
                 writer.integrity(&key()).unwrap();
             })
         });
-        assert!(matches!(&events(&mut client)[..], [Event::Failed { advice, .. }] if *advice == expected), "{code} {expected:?}");
+        assert!(
+            matches!(&events(&mut client)[..], [Event::Failed { advice, .. }] if *advice == expected),
+            "{code} {expected:?}"
+        );
     }
 }
 
@@ -281,9 +365,14 @@ fn rfc8656_11_1_a_datagram_that_is_not_to_be_fragmented_says_so() {
     for peer in [peer(), peer_v6()] {
         let mut buffer = vec![0xEE; HEADROOM + 5 + TAILROOM];
         buffer[HEADROOM..HEADROOM + 5].copy_from_slice(b"hello");
-        let frame = client.wrap_unfragmented(now, peer, &mut buffer, HEADROOM..HEADROOM + 5).unwrap();
+        let frame =
+            client.wrap_unfragmented(now, peer, &mut buffer, HEADROOM..HEADROOM + 5).unwrap();
         let message = Message::decode(&buffer[frame]).unwrap();
-        assert_eq!((message.method(), message.class()), (Method::SEND, Class::Indication), "a channel has no place for it");
+        assert_eq!(
+            (message.method(), message.class()),
+            (Method::SEND, Class::Indication),
+            "a channel has no place for it"
+        );
         assert_eq!(message.attribute::<DontFragment>().unwrap(), Some(DontFragment));
         assert_eq!(message.attribute::<XorPeerAddress>().unwrap(), Some(XorPeerAddress(peer)));
         assert_eq!(message.attribute::<Data<'_>>().unwrap(), Some(Data(b"hello")));
@@ -313,7 +402,11 @@ fn rfc8656_10_2_a_peer_of_another_family_is_refused_and_no_other_harmed() {
         })
     });
     let happened = events(&mut client);
-    let [Event::Failed { failure: Failure::Refused(refusal), advice, .. }, Event::PermissionInstalled { .. }] = &happened[..] else {
+    let [
+        Event::Failed { failure: Failure::Refused(refusal), advice, .. },
+        Event::PermissionInstalled { .. },
+    ] = &happened[..]
+    else {
         panic!("{happened:?}")
     };
     assert_eq!((refusal.code, advice), (ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH, &Advice::GiveUp));

@@ -8,7 +8,9 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use causeway_client::{Credentials, Event, HEADROOM, Received, TAILROOM, Transport, TurnClient, TurnConfig};
+use causeway_client::{
+    Credentials, Event, HEADROOM, Received, TAILROOM, Transport, TurnClient, TurnConfig,
+};
 use causeway_wire::attribute::{ChannelNumberAttribute, XorPeerAddress};
 use causeway_wire::{ErrorCode, Message, Method};
 use rand::rngs::StdRng;
@@ -27,14 +29,23 @@ impl Forgetful {
     fn serve(&mut self, request: &[u8], start: Instant, now: Instant) -> Vec<u8> {
         let message = Message::decode(request).unwrap();
         let nonce = format!("nonce-{}", (now - start).as_secs() / 600);
-        let current = message.attribute::<causeway_wire::attribute::Nonce<'_>>().unwrap().map(|nonce| nonce.0.to_owned());
+        let current = message
+            .attribute::<causeway_wire::attribute::Nonce<'_>>()
+            .unwrap()
+            .map(|nonce| nonce.0.to_owned());
         match current {
             None => return challenge(request, ErrorCode::UNAUTHENTICATED, &nonce),
-            Some(used) if used != nonce => return challenge(request, ErrorCode::STALE_NONCE, &nonce),
+            Some(used) if used != nonce => {
+                return challenge(request, ErrorCode::STALE_NONCE, &nonce);
+            }
             Some(_) => assert!(message.verify_integrity(&key())),
         }
         if message.method() != Method::ALLOCATE {
-            assert!(self.allocated_until.is_some_and(|until| now < until), "{:?} after the allocation expired", message.method());
+            assert!(
+                self.allocated_until.is_some_and(|until| now < until),
+                "{:?} after the allocation expired",
+                message.method()
+            );
         }
         match message.method() {
             Method::CREATE_PERMISSION => self.permission_until = Some(now + seconds(300)),
@@ -54,7 +65,8 @@ impl Forgetful {
 fn survives(seed: u64, loss: f64) {
     let mut rng = StdRng::seed_from_u64(seed);
     let start = epoch();
-    let config = TurnConfig::new(server_address(), Transport::Udp, Some(Credentials::new("anna", PASSWORD)));
+    let config =
+        TurnConfig::new(server_address(), Transport::Udp, Some(Credentials::new("anna", PASSWORD)));
     let mut client = TurnClient::new(config, StdRng::seed_from_u64(seed + 1));
     let mut server = Forgetful::default();
     // What is under way: when it arrives, and what; to the server or to the client.
@@ -74,7 +86,11 @@ fn survives(seed: u64, loss: f64) {
                 event => panic!("seed {seed}, after {:?}: {event:?}", now - start),
             }
         }
-        let arrival = network.iter().enumerate().min_by_key(|(_, (at, ..))| *at).map(|(index, (at, ..))| (index, *at));
+        let arrival = network
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, (at, ..))| *at)
+            .map(|(index, (at, ..))| (index, *at));
         let deadline = client.poll_timeout().unwrap_or(end).min(probe);
         match arrival {
             Some((index, at)) if at <= deadline => {
@@ -95,7 +111,10 @@ fn survives(seed: u64, loss: f64) {
                 let mut buffer = [0; HEADROOM + 1 + TAILROOM];
                 let frame = client.wrap(now, peer(), &mut buffer, HEADROOM..HEADROOM + 1).unwrap();
                 assert_eq!(buffer[frame.start], 0x40, "over the channel");
-                assert!(server.permission_until.unwrap() > now && server.channels[&0x4000].1 > now, "seed {seed}: the server forgot");
+                assert!(
+                    server.permission_until.unwrap() > now && server.channels[&0x4000].1 > now,
+                    "seed {seed}: the server forgot"
+                );
                 assert_eq!(server.channels[&0x4000].0, peer());
             }
             _ => {
@@ -108,12 +127,23 @@ fn survives(seed: u64, loss: f64) {
 }
 
 /// A tenth of what is not lost arrives twice; each takes 1 to 400 ms.
-fn throw(network: &mut Vec<(Instant, bool, Vec<u8>)>, rng: &mut StdRng, loss: f64, now: Instant, to_server: bool, bytes: &[u8]) {
+fn throw(
+    network: &mut Vec<(Instant, bool, Vec<u8>)>,
+    rng: &mut StdRng,
+    loss: f64,
+    now: Instant,
+    to_server: bool,
+    bytes: &[u8],
+) {
     if rng.random_bool(loss) {
         return;
     }
     for _ in 0..1 + u32::from(rng.random_bool(0.1)) {
-        network.push((now + Duration::from_millis(rng.random_range(1..400)), to_server, bytes.to_vec()));
+        network.push((
+            now + Duration::from_millis(rng.random_range(1..400)),
+            to_server,
+            bytes.to_vec(),
+        ));
     }
 }
 

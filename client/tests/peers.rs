@@ -5,15 +5,21 @@ mod scripted;
 
 use std::net::SocketAddr;
 
-use causeway_client::{Discard, Event, HEADROOM, Received, RequestError, SendError, TAILROOM, Transport, TurnClient};
+use causeway_client::{
+    Discard, Event, HEADROOM, Received, RequestError, SendError, TAILROOM, Transport, TurnClient,
+};
 use causeway_wire::attribute::{ChannelNumberAttribute, Data, Icmp, XorPeerAddress};
-use causeway_wire::{ChannelData, ChannelRange, Class, ErrorCode, Message, MessageWriter, Method, TransactionId};
+use causeway_wire::{
+    ChannelData, ChannelRange, Class, ErrorCode, Message, MessageWriter, Method, TransactionId,
+};
 use scripted::*;
 
 /// A Data indication, as the server sends it.
 fn indication(fill: impl FnOnce(&mut MessageWriter<'_>)) -> Vec<u8> {
     let mut bytes = vec![0; 2048];
-    let mut writer = MessageWriter::new(&mut bytes, Class::Indication, Method::DATA, TransactionId([9; 12])).unwrap();
+    let mut writer =
+        MessageWriter::new(&mut bytes, Class::Indication, Method::DATA, TransactionId([9; 12]))
+            .unwrap();
     fill(&mut writer);
     let len = writer.finish();
     bytes.truncate(len);
@@ -21,7 +27,12 @@ fn indication(fill: impl FnOnce(&mut MessageWriter<'_>)) -> Vec<u8> {
 }
 
 /// `data` as the client sends it to `peer`.
-fn wrapped(client: &mut TurnClient, now: std::time::Instant, peer: SocketAddr, data: &[u8]) -> Result<Vec<u8>, SendError> {
+fn wrapped(
+    client: &mut TurnClient,
+    now: std::time::Instant,
+    peer: SocketAddr,
+    data: &[u8],
+) -> Result<Vec<u8>, SendError> {
     let mut buffer = vec![0xEE; HEADROOM + data.len() + TAILROOM];
     buffer[HEADROOM..HEADROOM + data.len()].copy_from_slice(data);
     let frame = client.wrap(now, peer, &mut buffer, HEADROOM..HEADROOM + data.len())?;
@@ -36,8 +47,18 @@ fn rfc8656_9_permissions_are_refreshed_before_300_seconds() {
     client.permit(start, peer().ip()).unwrap();
     client.permit(start, second).unwrap();
     client.permit(start, second).unwrap();
-    assert_eq!(talk(&mut client, start, honest).len(), 2, "one request a peer, however often it is asked for");
-    assert_eq!(events(&mut client), [Event::PermissionInstalled { peer: peer().ip() }, Event::PermissionInstalled { peer: second },]);
+    assert_eq!(
+        talk(&mut client, start, honest).len(),
+        2,
+        "one request a peer, however often it is asked for"
+    );
+    assert_eq!(
+        events(&mut client),
+        [
+            Event::PermissionInstalled { peer: peer().ip() },
+            Event::PermissionInstalled { peer: second },
+        ]
+    );
     let log = run(&mut client, start, start + seconds(500), honest);
     assert_eq!(
         log,
@@ -61,7 +82,10 @@ fn rfc8656_9_a_permission_that_is_not_refreshed_expires() {
     run(&mut client, start, start + seconds(299), |_| Vec::new());
     assert!(wrapped(&mut client, start + seconds(299), peer(), b"x").is_ok());
     run(&mut client, start, start + seconds(300), |_| Vec::new());
-    assert_eq!(wrapped(&mut client, start + seconds(300), peer(), b"x"), Err(SendError::NoPermission));
+    assert_eq!(
+        wrapped(&mut client, start + seconds(300), peer(), b"x"),
+        Err(SendError::NoPermission)
+    );
     assert_eq!(events(&mut client).last(), Some(&Event::PermissionExpired { peer: peer().ip() }));
 }
 
@@ -80,7 +104,10 @@ fn a_refused_peer_harms_no_other() {
         }
         honest(request)
     });
-    assert!(matches!(events(&mut client)[..], [Event::Failed { .. }, Event::PermissionInstalled { .. }]));
+    assert!(matches!(
+        events(&mut client)[..],
+        [Event::Failed { .. }, Event::PermissionInstalled { .. }]
+    ));
 }
 
 #[test]
@@ -99,7 +126,11 @@ fn rfc8656_11_1_a_send_indication_is_put_around_the_data() {
         let mut client = allocated(transport, now);
         assert_eq!(wrapped(&mut client, now, peer(), b"hello"), Err(SendError::NoPermission));
         client.permit(now, peer().ip()).unwrap();
-        assert_eq!(wrapped(&mut client, now, peer(), b"hello"), Err(SendError::NoPermission), "not confirmed yet");
+        assert_eq!(
+            wrapped(&mut client, now, peer(), b"hello"),
+            Err(SendError::NoPermission),
+            "not confirmed yet"
+        );
         talk(&mut client, now, honest);
         for data in [&b""[..], b"1", b"22", b"333", b"4444", b"hello"] {
             let bytes = wrapped(&mut client, now, peer(), data).unwrap();
@@ -119,14 +150,23 @@ fn rfc8656_12_5_channel_data_is_padded_over_streams_only() {
         let mut client = allocated(transport, now);
         client.bind(now, peer()).unwrap();
         assert_eq!(talk(&mut client, now, honest), [Method::CHANNEL_BIND]);
-        let [Event::ChannelBound { number, .. }] = events(&mut client)[..] else { panic!("not bound") };
+        let [Event::ChannelBound { number, .. }] = events(&mut client)[..] else {
+            panic!("not bound")
+        };
         let bytes = wrapped(&mut client, now, peer(), b"hello").unwrap();
         assert_eq!(bytes.len(), expected);
-        assert_eq!(ChannelData::decode(&bytes, ChannelRange::Rfc8656).unwrap(), ChannelData { channel: number, data: b"hello" });
+        assert_eq!(
+            ChannelData::decode(&bytes, ChannelRange::Rfc8656).unwrap(),
+            ChannelData { channel: number, data: b"hello" }
+        );
         assert!(bytes[9..].iter().all(|pad| *pad == 0));
         let other_port = SocketAddr::new(peer().ip(), 1);
         let bytes = wrapped(&mut client, now, other_port, b"hello").unwrap();
-        assert_eq!(Message::decode(&bytes).unwrap().method(), Method::SEND, "a ChannelBind installs a permission for the address");
+        assert_eq!(
+            Message::decode(&bytes).unwrap().method(),
+            Method::SEND,
+            "a ChannelBind installs a permission for the address"
+        );
     }
 }
 
@@ -137,9 +177,17 @@ fn data_that_does_not_fit_is_an_error_and_stays_as_it_is() {
     client.permit(now, peer().ip()).unwrap();
     talk(&mut client, now, honest);
     let mut buffer = [7; 64];
-    assert_eq!(client.wrap(now, peer(), &mut buffer, 35..40), Err(SendError::NoRoom), "the header takes 36 bytes");
+    assert_eq!(
+        client.wrap(now, peer(), &mut buffer, 35..40),
+        Err(SendError::NoRoom),
+        "the header takes 36 bytes"
+    );
     assert_eq!(client.wrap(now, peer(), &mut buffer, 40..65), Err(SendError::NoRoom));
-    assert_eq!(client.wrap(now, peer(), &mut buffer, 49..62), Err(SendError::NoRoom), "the padding takes three bytes");
+    assert_eq!(
+        client.wrap(now, peer(), &mut buffer, 49..62),
+        Err(SendError::NoRoom),
+        "the padding takes three bytes"
+    );
     let backwards = std::ops::Range { start: 50, end: 40 };
     assert_eq!(client.wrap(now, peer(), &mut buffer, backwards), Err(SendError::NoRoom));
     assert_eq!(buffer, [7; 64]);
@@ -154,11 +202,21 @@ fn rfc8656_11_4_data_comes_from_permitted_peers_only() {
     let from_peer = indication(|writer| {
         writer.put(&XorPeerAddress(peer())).unwrap().put(&Data(b"hi")).unwrap();
     });
-    assert_eq!(client.handle_input(now, server_address(), &from_peer), Received::Discarded(Discard::NoPermission));
+    assert_eq!(
+        client.handle_input(now, server_address(), &from_peer),
+        Received::Discarded(Discard::NoPermission)
+    );
     client.permit(now, peer().ip()).unwrap();
-    assert_eq!(client.handle_input(now, server_address(), &from_peer), Received::Data { peer: peer(), data: b"hi" }, "ahead of the answer");
+    assert_eq!(
+        client.handle_input(now, server_address(), &from_peer),
+        Received::Data { peer: peer(), data: b"hi" },
+        "ahead of the answer"
+    );
     talk(&mut client, now, honest);
-    assert_eq!(client.handle_input(now, server_address(), &from_peer), Received::Data { peer: peer(), data: b"hi" });
+    assert_eq!(
+        client.handle_input(now, server_address(), &from_peer),
+        Received::Data { peer: peer(), data: b"hi" }
+    );
     assert_eq!(client.handle_input(now, peer(), &from_peer), Received::Discarded(Discard::Source));
     let without_peer = indication(|writer| {
         writer.put(&Data(b"hi")).unwrap();
@@ -167,7 +225,10 @@ fn rfc8656_11_4_data_comes_from_permitted_peers_only() {
         writer.put(&XorPeerAddress(peer())).unwrap();
     });
     for bytes in [without_peer, without_data] {
-        assert_eq!(client.handle_input(now, server_address(), &bytes), Received::Discarded(Discard::Attribute));
+        assert_eq!(
+            client.handle_input(now, server_address(), &bytes),
+            Received::Discarded(Discard::Attribute)
+        );
     }
 }
 
@@ -193,7 +254,10 @@ fn rfc8656_11_6_icmp_is_told() {
         writer.put(&XorPeerAddress(stranger)).unwrap().put(&icmp).unwrap();
     });
     for (bytes, discard) in [(nobody, Discard::Attribute), (stranger, Discard::NoPermission)] {
-        assert_eq!(client.handle_input(now, server_address(), &bytes), Received::Discarded(discard));
+        assert_eq!(
+            client.handle_input(now, server_address(), &bytes),
+            Received::Discarded(discard)
+        );
     }
     assert_eq!(events(&mut client), []);
 }
@@ -203,11 +267,20 @@ fn rfc8656_12_channel_data_may_come_before_the_answer() {
     let now = epoch();
     let mut client = allocated(Transport::Udp, now);
     let data = [0x40, 0x00, 0x00, 0x02, b'h', b'i'];
-    assert_eq!(client.handle_input(now, server_address(), &data), Received::Discarded(Discard::UnboundChannel));
+    assert_eq!(
+        client.handle_input(now, server_address(), &data),
+        Received::Discarded(Discard::UnboundChannel)
+    );
     client.bind(now, peer()).unwrap();
-    assert_eq!(client.handle_input(now, server_address(), &data), Received::Data { peer: peer(), data: b"hi" });
+    assert_eq!(
+        client.handle_input(now, server_address(), &data),
+        Received::Data { peer: peer(), data: b"hi" }
+    );
     let cut = [0x40, 0x00, 0x00, 0x03, b'h', b'i'];
-    assert_eq!(client.handle_input(now, server_address(), &cut), Received::Discarded(Discard::NotStun));
+    assert_eq!(
+        client.handle_input(now, server_address(), &cut),
+        Received::Discarded(Discard::NotStun)
+    );
 }
 
 #[test]
@@ -233,7 +306,14 @@ fn rfc8656_12_a_number_is_not_reused_within_five_minutes_of_expiry() {
         client.bind(now, peer).unwrap();
         let mut numbers = Vec::new();
         talk(client, now, |request| {
-            numbers.push(Message::decode(request).unwrap().attribute::<ChannelNumberAttribute>().unwrap().unwrap().0);
+            numbers.push(
+                Message::decode(request)
+                    .unwrap()
+                    .attribute::<ChannelNumberAttribute>()
+                    .unwrap()
+                    .unwrap()
+                    .0,
+            );
             honest(request)
         });
         numbers
@@ -247,9 +327,12 @@ fn rfc8656_12_a_number_is_not_reused_within_five_minutes_of_expiry() {
         client.release(other);
     }
     let next: SocketAddr = "203.0.113.77:1".parse().unwrap();
-    for (at, expected) in
-        [(0, Err(RequestError::NoChannel)), (601, Err(RequestError::NoChannel)), (899, Err(RequestError::NoChannel)), (900, Ok(()))]
-    {
+    for (at, expected) in [
+        (0, Err(RequestError::NoChannel)),
+        (601, Err(RequestError::NoChannel)),
+        (899, Err(RequestError::NoChannel)),
+        (900, Ok(())),
+    ] {
         let now = start + seconds(at);
         run(&mut client, start, now, honest);
         assert_eq!(client.bind(now, next), expected, "after {at} s");

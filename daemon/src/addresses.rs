@@ -1,5 +1,5 @@
-//! The wait for addresses that the configuration names and that this host does not have yet: from DHCP, during the duplicate address detection
-//! of IPv6, or virtual ones that move between hosts.
+//! The wait for addresses that the configuration names and that this host does not have yet: from
+//! DHCP, during the duplicate address detection of IPv6, or virtual ones that move between hosts.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -31,7 +31,8 @@ impl Named {
     }
 }
 
-/// Waits until this host has all addresses, `net.address_wait` at most. With `net.freebind` it does not need to have them.
+/// Waits until this host has all addresses, `net.address_wait` at most. With `net.freebind` it does
+/// not need to have them.
 ///
 /// # Errors
 /// A line for each address that is still missing, with its key and what to do.
@@ -39,7 +40,11 @@ pub async fn wait(named: &[Named], net: &Net) -> Result<(), String> {
     if net.freebind { Ok(()) } else { wait_until(named, net.address_wait, is_missing).await }
 }
 
-async fn wait_until(named: &[Named], patience: Duration, is_missing: impl Fn(SocketAddr) -> bool) -> Result<(), String> {
+async fn wait_until(
+    named: &[Named],
+    patience: Duration,
+    is_missing: impl Fn(SocketAddr) -> bool,
+) -> Result<(), String> {
     let missing = || named.iter().filter(|named| is_missing(named.address)).collect::<Vec<_>>();
     let mut left = missing();
     if left.is_empty() {
@@ -47,8 +52,13 @@ async fn wait_until(named: &[Named], patience: Duration, is_missing: impl Fn(Soc
     }
     let start = Instant::now();
     if !patience.is_zero() {
-        let addresses: Vec<String> = left.iter().map(|named| format!("{} ({})", named.address.ip(), named.key)).collect();
-        tracing::warn!(addresses = addresses.join(", "), ?patience, "waiting for addresses that this host does not have yet");
+        let addresses: Vec<String> =
+            left.iter().map(|named| format!("{} ({})", named.address.ip(), named.key)).collect();
+        tracing::warn!(
+            addresses = addresses.join(", "),
+            ?patience,
+            "waiting for addresses that this host does not have yet"
+        );
     }
     while !left.is_empty() && start.elapsed() < patience {
         tokio::time::sleep(PAUSE.min(patience - start.elapsed())).await;
@@ -99,7 +109,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_address_that_comes_in_time_ends_the_wait() {
         let start = Instant::now();
-        let comes = |address: SocketAddr| !address.ip().is_loopback() && start.elapsed() < Duration::from_secs(7);
+        let comes = |address: SocketAddr| {
+            !address.ip().is_loopback() && start.elapsed() < Duration::from_secs(7)
+        };
         assert_eq!(wait_until(&named(), Duration::from_secs(30), comes).await, Ok(()));
         assert!((7..8).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
     }
@@ -112,7 +124,10 @@ mod tests {
         let lines: Vec<_> = error.lines().collect();
         assert_eq!(lines.len(), 2, "{error}");
         assert!(lines[0].starts_with("relay.addresses: 192.0.2.7 is not an address of this host, even after 30s (net.address_wait)"));
-        assert!(lines[1].starts_with("listen[1].address: 2001:db8::7 is not") && lines[1].contains("net.freebind = true"));
+        assert!(
+            lines[1].starts_with("listen[1].address: 2001:db8::7 is not")
+                && lines[1].contains("net.freebind = true")
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -120,6 +135,9 @@ mod tests {
         let (start, looks) = (Instant::now(), AtomicU32::new(0));
         let is_missing = |address| looks.fetch_add(1, Ordering::Relaxed) < 3 && is_missing(address);
         let error = wait_until(&named(), Duration::ZERO, is_missing).await.unwrap_err();
-        assert!(start.elapsed().is_zero() && error.contains("net.address_wait = \"30s\""), "{error}");
+        assert!(
+            start.elapsed().is_zero() && error.contains("net.address_wait = \"30s\""),
+            "{error}"
+        );
     }
 }

@@ -1,8 +1,10 @@
 //! The limit of open files: how it is divided, and what is said about it (H53).
 //!
-//! Whatever clients cause — relayed sockets, accepted connections — comes out of one budget ([`Descriptors`]). The rest is for the process
-//! itself: what is open at start, and a reserve for the admin listener, the store, certificates, DNS, logs and connections that are
-//! accepted only to be refused. So clients cannot take the last descriptor, and health, metrics, store and reloads go on working.
+//! Whatever clients cause — relayed sockets, accepted connections — comes out of one budget
+//! ([`Descriptors`]). The rest is for the process itself: what is open at start, and a reserve for
+//! the admin listener, the store, certificates, DNS, logs and connections that are accepted only to
+//! be refused. So clients cannot take the last descriptor, and health, metrics, store and reloads
+//! go on working.
 
 use std::fmt;
 use std::io;
@@ -15,7 +17,8 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use crate::admin;
 use crate::metrics::{Family, Samples};
 
-/// Descriptors that the control side needs beside the admin listener's: connections to the store and their successors, DNS, certificates.
+/// Descriptors that the control side needs beside the admin listener's: connections to the store
+/// and their successors, DNS, certificates.
 const CONTROL: usize = 16;
 /// The same, where descriptors are short.
 const CONTROL_LEAST: usize = 8;
@@ -29,16 +32,24 @@ const SHARE: usize = 4;
 const LOOK: Duration = Duration::from_secs(10);
 
 const LIMIT: Family = Family::gauge("descriptors_limit", "Limit of open files (RLIMIT_NOFILE)");
-const OPEN_NOW: Family = Family::gauge("descriptors_open", "Descriptors that are open; absent before Linux 6.2");
-const OPEN: Family = Family::gauge("descriptors_open_at_start", "Descriptors that were open at start, before the first client");
-const RESERVE: Family = Family::gauge("descriptors_reserved", "Descriptors kept back for admin, store, certificates and refusals");
+const OPEN_NOW: Family =
+    Family::gauge("descriptors_open", "Descriptors that are open; absent before Linux 6.2");
+const OPEN: Family = Family::gauge(
+    "descriptors_open_at_start",
+    "Descriptors that were open at start, before the first client",
+);
+const RESERVE: Family = Family::gauge(
+    "descriptors_reserved",
+    "Descriptors kept back for admin, store, certificates and refusals",
+);
 
 /// The reserve where descriptors are not short.
 const fn full_reserve(workers: usize) -> usize {
     admin::CONNECTIONS + CONTROL + WORKER * workers
 }
 
-/// Raises the soft limit of open files to the hard one, and returns what it is now. Where the system refuses, that is said and it stays.
+/// Raises the soft limit of open files to the hard one, and returns what it is now. Where the
+/// system refuses, that is said and it stays.
 pub fn raise_limit() -> u64 {
     let (soft, hard) = match getrlimit(Resource::RLIMIT_NOFILE) {
         Ok(limits) => limits,
@@ -89,8 +100,14 @@ pub struct TooFew {
 impl fmt::Display for TooFew {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let TooFew { limit, open, needed } = self;
-        write!(f, "the limit of open files is {limit}, of which {open} are open at start: no client could be served; ")?;
-        write!(f, "raise it to {needed} at least (ulimit -n {needed}, or LimitNOFILE={needed} in the systemd unit)")
+        write!(
+            f,
+            "the limit of open files is {limit}, of which {open} are open at start: no client could be served; "
+        )?;
+        write!(
+            f,
+            "raise it to {needed} at least (ulimit -n {needed}, or LimitNOFILE={needed} in the systemd unit)"
+        )
     }
 }
 
@@ -103,8 +120,8 @@ impl From<TooFew> for io::Error {
 }
 
 impl Plan {
-    /// Divides `limit`, and says in the log what fits. To be called when everything is open but the workers' mailboxes, and before sockets of
-    /// clients are restored.
+    /// Divides `limit`, and says in the log what fits. To be called when everything is open but the
+    /// workers' mailboxes, and before sockets of clients are restored.
     ///
     /// # Errors
     /// Nothing is left for clients.
@@ -139,7 +156,9 @@ impl Plan {
             return;
         }
         let enough = open + full_reserve(wanted.workers) + wants;
-        let remedy = format!("ulimit -n {enough}, or LimitNOFILE={enough} in the systemd unit; or lower the keys");
+        let remedy = format!(
+            "ulimit -n {enough}, or LimitNOFILE={enough} in the systemd unit; or lower the keys"
+        );
         match wanted.relayed {
             Some(relayed) => tracing::warn!(
                 relay_ports_times_addresses = relayed,
@@ -169,7 +188,11 @@ impl Plan {
         move |samples| {
             samples.add(&LIMIT, &[], limit);
             // From Linux 6.2 on the folder's size is their number; before, it is 0.
-            if let Some(open) = std::fs::metadata("/proc/self/fd").ok().map(|folder| folder.len()).filter(|open| *open > 0) {
+            if let Some(open) = std::fs::metadata("/proc/self/fd")
+                .ok()
+                .map(|folder| folder.len())
+                .filter(|open| *open > 0)
+            {
                 samples.add(&OPEN_NOW, &[], open);
             }
             samples.add(&OPEN, &[], open as u64);
@@ -178,7 +201,8 @@ impl Plan {
         }
     }
 
-    /// Says in the log when clients are refused for want of descriptors, a line each few seconds at the most. Runs until it is dropped.
+    /// Says in the log when clients are refused for want of descriptors, a line each few seconds at
+    /// the most. Runs until it is dropped.
     pub async fn report_refusals(self) {
         let mut told = 0;
         loop {
@@ -214,9 +238,13 @@ mod tests {
 
     #[test]
     fn h53_what_is_open_and_a_reserve_are_kept_from_clients() {
-        for (limit, open, reserve, admin) in
-            [(524_288, 24, 52, 32), (1_024, 24, 52, 32), (128, 24, 52, 32), (80, 24, 28, 16), (50, 24, 16, 4)]
-        {
+        for (limit, open, reserve, admin) in [
+            (524_288, 24, 52, 32),
+            (1_024, 24, 52, 32),
+            (128, 24, 52, 32),
+            (80, 24, 28, 16),
+            (50, 24, 16, 4),
+        ] {
             let plan = Plan::divide(limit, open, &RELAY).unwrap();
             assert_eq!((plan.reserve, plan.admin), (reserve, admin), "{limit}");
             assert_eq!(plan.budget.room(), usize::try_from(limit).unwrap() - open - reserve);
@@ -239,7 +267,10 @@ mod tests {
     fn h53_a_limit_that_leaves_nothing_for_clients_is_refused_with_one_that_does() {
         let error = Plan::divide(40, 24, &RELAY).unwrap_err();
         let text = error.to_string();
-        assert!(text.contains("is 40, of which 24 are open") && text.contains("LimitNOFILE=56"), "{text}");
+        assert!(
+            text.contains("is 40, of which 24 are open") && text.contains("LimitNOFILE=56"),
+            "{text}"
+        );
         assert!(Plan::divide(56, 24, &RELAY).is_ok());
         assert!(Plan::divide(10, 24, &RELAY).is_err(), "more are open than the limit allows");
     }

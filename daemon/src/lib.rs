@@ -1,5 +1,5 @@
-//! What every Causeway service shares on its control side: configuration, logs, the admin listener, metrics, and how a
-//! process starts and ends. Nothing here is on the path of a packet.
+//! What every Causeway service shares on its control side: configuration, logs, the admin listener,
+//! metrics, and how a process starts and ends. Nothing here is on the path of a packet.
 //!
 //! - [`config`]: file, environment, `--set` and flags into a service's own types.
 //! - [`log`]: human or JSON lines, redaction of addresses, the authentication-failure event.

@@ -11,22 +11,27 @@ pub const EXIT_OK: u8 = 0;
 /// It failed while starting or running: a port in use, a lost resource, a second signal.
 pub const EXIT_FAILURE: u8 = 1;
 
-/// The signals that end a service. Made inside a tokio runtime, before the service opens for clients.
+/// The signals that end a service. Made inside a tokio runtime, before the service opens for
+/// clients.
 pub struct Termination {
     term: tokio::signal::unix::Signal,
     int: tokio::signal::unix::Signal,
 }
 
 impl Termination {
-    /// Takes SIGTERM, SIGINT and SIGHUP from their default, which would end the process on the spot. SIGHUP asks for certificates to be read
-    /// again ([`crate::tls::follow`]); where there are none, it asks for nothing.
+    /// Takes SIGTERM, SIGINT and SIGHUP from their default, which would end the process on the
+    /// spot. SIGHUP asks for certificates to be read again ([`crate::tls::follow`]); where
+    /// there are none, it asks for nothing.
     ///
     /// # Errors
     /// The operating system refuses the signal handlers.
     pub fn install() -> io::Result<Self> {
         // Once taken, it stays so.
         drop(signal(SignalKind::hangup())?);
-        Ok(Termination { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+        Ok(Termination {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+        })
     }
 
     /// Does a part of the start that takes long; `None` when a signal asks for the end first.
@@ -40,8 +45,8 @@ impl Termination {
         }
     }
 
-    /// Waits for the first signal and names it. A second one, from then on, ends the process at once with
-    /// [`EXIT_FAILURE`]: whoever sends it does not want to wait for a clean end.
+    /// Waits for the first signal and names it. A second one, from then on, ends the process at
+    /// once with [`EXIT_FAILURE`]: whoever sends it does not want to wait for a clean end.
     pub async fn requested(mut self) -> &'static str {
         let name = self.next().await;
         tracing::info!(signal = name, "ending; a second signal ends at once");
@@ -62,8 +67,8 @@ impl Termination {
     }
 }
 
-/// Makes a panic on any thread end the process: logged with its place, then `abort`. A worker that is gone while its
-/// process lives on would be calls that nobody relays.
+/// Makes a panic on any thread end the process: logged with its place, then `abort`. A worker that
+/// is gone while its process lives on would be calls that nobody relays.
 pub fn abort_on_panic() {
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current();
@@ -75,13 +80,16 @@ pub fn abort_on_panic() {
             tracing::error!(thread = name, place, message, %backtrace, "panic; aborting");
             crate::log::flush();
         } else {
-            causeway_cli::complain(format_args!("panic in thread {name} at {place}: {message}; aborting\n{backtrace}"));
+            causeway_cli::complain(format_args!(
+                "panic in thread {name} at {place}: {message}; aborting\n{backtrace}"
+            ));
         }
         std::process::abort();
     }));
 }
 
-/// The exit code for a service's outcome: the last thing that a `main` calls. An error is logged, and the log is completed.
+/// The exit code for a service's outcome: the last thing that a `main` calls. An error is logged,
+/// and the log is completed.
 pub fn exit_code<E: std::fmt::Display>(outcome: Result<(), E>) -> ExitCode {
     let code = match outcome {
         Ok(()) => EXIT_OK,

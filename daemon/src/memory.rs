@@ -1,6 +1,8 @@
-//! The memory limit of the control group, held against what the kernel may keep in the buffers of our sockets (H53).
+//! The memory limit of the control group, held against what the kernel may keep in the buffers of
+//! our sockets (H53).
 //!
-//! Linux counts socket buffers towards the limit. Full ones do not end the process, but the next page that it needs does.
+//! Linux counts socket buffers towards the limit. Full ones do not end the process, but the next
+//! page that it needs does.
 
 use std::path::{Path, PathBuf};
 
@@ -13,11 +15,20 @@ const PROCESS: u64 = 64 << 20;
 pub fn warn_of_buffers(sockets: impl Iterator<Item = BufferSizes>) {
     let buffers = total(sockets);
     let read = |file: &Path| std::fs::read_to_string(file).ok();
-    let Some(limit) = limit(&read(Path::new("/proc/self/cgroup")).unwrap_or_default(), read) else { return };
+    let Some(limit) = limit(&read(Path::new("/proc/self/cgroup")).unwrap_or_default(), read) else {
+        return;
+    };
     if let Some(enough) = shortage(limit, buffers) {
-        let remedy =
-            format!("give it {} MiB at least, or lower net.workers, net.receive_buffer or net.send_buffer", enough.div_ceil(1 << 20));
-        tracing::warn!(limit, buffers, remedy, "the listening sockets' buffers may take more than the memory limit leaves");
+        let remedy = format!(
+            "give it {} MiB at least, or lower net.workers, net.receive_buffer or net.send_buffer",
+            enough.div_ceil(1 << 20)
+        );
+        tracing::warn!(
+            limit,
+            buffers,
+            remedy,
+            "the listening sockets' buffers may take more than the memory limit leaves"
+        );
     }
 }
 
@@ -32,14 +43,15 @@ fn shortage(limit: u64, buffers: u64) -> Option<u64> {
     (enough > limit).then_some(enough)
 }
 
-/// The lowest limit of our group and of those above it; `groups` is the text of `/proc/self/cgroup`. Before version 2 of control groups
-/// socket buffers were not counted.
+/// The lowest limit of our group and of those above it; `groups` is the text of
+/// `/proc/self/cgroup`. Before version 2 of control groups socket buffers were not counted.
 fn limit(groups: &str, read: impl Fn(&Path) -> Option<String>) -> Option<u64> {
     let group = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
     let mut folder = PathBuf::from("/sys/fs/cgroup").join(group);
     let mut lowest = None;
     while folder.starts_with("/sys/fs/cgroup") {
-        let limit = read(&folder.join("memory.max")).and_then(|text| text.trim().parse::<u64>().ok());
+        let limit =
+            read(&folder.join("memory.max")).and_then(|text| text.trim().parse::<u64>().ok());
         lowest = lowest.into_iter().chain(limit).min();
         folder.pop();
     }
@@ -51,7 +63,12 @@ mod tests {
     use super::*;
 
     fn files(files: &'static [(&str, &str)]) -> impl Fn(&Path) -> Option<String> {
-        move |path| files.iter().find(|(name, _)| path == Path::new(name)).map(|(_, text)| (*text).to_owned())
+        move |path| {
+            files
+                .iter()
+                .find(|(name, _)| path == Path::new(name))
+                .map(|(_, text)| (*text).to_owned())
+        }
     }
 
     #[test]
@@ -63,7 +80,10 @@ mod tests {
         ];
         assert_eq!(limit("0::/a/b\n", files(nested)), Some(1 << 30));
         // In a container the group is the root of what it sees.
-        assert_eq!(limit("0::/\n", files(&[("/sys/fs/cgroup/memory.max", "536870912\n")])), Some(512 << 20));
+        assert_eq!(
+            limit("0::/\n", files(&[("/sys/fs/cgroup/memory.max", "536870912\n")])),
+            Some(512 << 20)
+        );
         assert_eq!(limit("0::/\n", files(&[])), None);
         assert_eq!(limit("4:memory:/x\n", files(&[("/sys/fs/cgroup/memory.max", "1\n")])), None);
         assert_eq!(limit("0::/../../outside\n", files(&[])), None);

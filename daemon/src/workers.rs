@@ -52,12 +52,14 @@ pub enum AddressWait {
 
 impl AddressWait {
     fn wait(self, freebind: bool) -> Result<Duration, Problem> {
-        let problem = |what: String, hint: &str| Err(Problem::new("net.address_wait", what).hint(hint));
+        let problem =
+            |what: String, hint: &str| Err(Problem::new("net.address_wait", what).hint(hint));
         match self {
             Self::Off(Off::Off) => Ok(Duration::ZERO),
-            Self::Wait(Interval(wait)) if wait > LONGEST_WAIT => {
-                problem(format!("{wait:?} is too long; the maximum is {LONGEST_WAIT:?}"), "net.freebind = true needs no waiting")
-            }
+            Self::Wait(Interval(wait)) if wait > LONGEST_WAIT => problem(
+                format!("{wait:?} is too long; the maximum is {LONGEST_WAIT:?}"),
+                "net.freebind = true needs no waiting",
+            ),
             Self::Wait(Interval(wait)) if freebind && !wait.is_zero() => {
                 problem("with net.freebind nothing is waited for".into(), "keep one of the two")
             }
@@ -72,7 +74,10 @@ impl Moderation {
             Self::Off(Off::Off) => Ok(Duration::ZERO),
             Self::Rest(Interval(rest)) if !rest.is_zero() && rest <= LONGEST_REST => Ok(rest),
             Self::Rest(Interval(rest)) => {
-                let problem = Problem::new("net.moderation", format!("{rest:?} is no rest; give up to {LONGEST_REST:?}"));
+                let problem = Problem::new(
+                    "net.moderation",
+                    format!("{rest:?} is no rest; give up to {LONGEST_REST:?}"),
+                );
                 Err(problem.hint("\"off\" is for none"))
             }
         }
@@ -123,7 +128,8 @@ pub struct Net {
     pub receive_buffer: usize,
     /// SO_SNDBUF of a listening UDP socket, in bytes.
     pub send_buffer: usize,
-    /// How long a worker rests before it waits, when packets come fast but few at a time. Zero: never.
+    /// How long a worker rests before it waits, when packets come fast but few at a time. Zero:
+    /// never.
     pub moderation: Duration,
     /// Which IPv4 datagrams leave with DF set, beside those that a client asks it for.
     pub dont_fragment: DontFragment,
@@ -167,24 +173,33 @@ pub enum WantedBackend {
 }
 
 impl Net {
-    /// How addresses are treated that this host does not have, in a line for `--check-config`; none where they end the start.
+    /// How addresses are treated that this host does not have, in a line for `--check-config`; none
+    /// where they end the start.
     pub fn describe_addresses(&self) -> Option<String> {
         match (self.freebind, self.address_wait) {
             (true, _) => Some("binds its addresses whether this host has them or not".into()),
             (false, Duration::ZERO) => None,
-            (false, wait) => Some(format!("waits up to {wait:?} for an address that this host does not have yet")),
+            (false, wait) => Some(format!(
+                "waits up to {wait:?} for an address that this host does not have yet"
+            )),
         }
     }
 
-    /// Makes a loop for each worker with `make`, over the backend that is settled by that, and says in the log which it is.
-    /// `relays`: whether the service binds a socket for each client, which is what io_uring is for.
+    /// Makes a loop for each worker with `make`, over the backend that is settled by that, and says
+    /// in the log which it is. `relays`: whether the service binds a socket for each client,
+    /// which is what io_uring is for.
     ///
     /// # Errors
     /// io_uring is wanted and refused, or the process is out of something.
-    pub fn make_loops(&self, relays: bool, make: impl Fn(Backend) -> io::Result<EventLoop>) -> io::Result<(Backend, Vec<EventLoop>)> {
+    pub fn make_loops(
+        &self,
+        relays: bool,
+        make: impl Fn(Backend) -> io::Result<EventLoop>,
+    ) -> io::Result<(Backend, Vec<EventLoop>)> {
         let all = |backend: Backend| -> io::Result<_> {
             backend.available()?;
-            let mut loops = (0..self.workers.get()).map(|_| make(backend)).collect::<io::Result<Vec<_>>>()?;
+            let mut loops =
+                (0..self.workers.get()).map(|_| make(backend)).collect::<io::Result<Vec<_>>>()?;
             for event_loop in &mut loops {
                 event_loop.moderate(self.moderation);
                 event_loop.allow_huge_pages(self.huge_pages);
@@ -198,8 +213,12 @@ impl Net {
                 all(Backend::Epoll)
             }),
             WantedBackend::Auto | WantedBackend::Epoll => all(Backend::Epoll),
-            WantedBackend::IoUring => all(Backend::IoUring)
-                .map_err(|reason| io::Error::new(reason.kind(), format!("net.backend is \"io_uring\", which cannot be had: {reason}"))),
+            WantedBackend::IoUring => all(Backend::IoUring).map_err(|reason| {
+                io::Error::new(
+                    reason.kind(),
+                    format!("net.backend is \"io_uring\", which cannot be had: {reason}"),
+                )
+            }),
         }
     }
 }
@@ -214,21 +233,42 @@ impl NetSchema {
         let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let workers = self.workers.unwrap_or_else(cores);
         if workers.get() > MOST_WORKERS {
-            problems.push(Problem::new("net.workers", format!("{workers} workers; at most {MOST_WORKERS}")));
+            problems.push(Problem::new(
+                "net.workers",
+                format!("{workers} workers; at most {MOST_WORKERS}"),
+            ));
         }
-        for (key, size) in [("net.receive_buffer", self.receive_buffer), ("net.send_buffer", self.send_buffer)] {
+        for (key, size) in
+            [("net.receive_buffer", self.receive_buffer), ("net.send_buffer", self.send_buffer)]
+        {
             if !BUFFER.contains(&size.0) {
-                problems.push(Problem::new(key, format!("{} bytes; give from 4 KiB to 1 GiB", size.0)));
+                problems
+                    .push(Problem::new(key, format!("{} bytes; give from 4 KiB to 1 GiB", size.0)));
             }
         }
         let size = |size: ByteSize| usize::try_from(size.0).unwrap_or(usize::MAX);
-        let moderation = self.moderation.rest().map_err(|problem| problems.push(problem)).unwrap_or_default();
+        let moderation =
+            self.moderation.rest().map_err(|problem| problems.push(problem)).unwrap_or_default();
         let (receive_buffer, send_buffer) = (size(self.receive_buffer), size(self.send_buffer));
         let dont_fragment = self.dont_fragment.into();
         let (huge_pages, freebind) = (self.huge_pages, self.freebind);
-        let address_wait = self.address_wait.wait(freebind).map_err(|problem| problems.push(problem)).unwrap_or_default();
+        let address_wait = self
+            .address_wait
+            .wait(freebind)
+            .map_err(|problem| problems.push(problem))
+            .unwrap_or_default();
         let backend = self.backend;
-        let net = Net { workers, backend, receive_buffer, send_buffer, moderation, dont_fragment, huge_pages, address_wait, freebind };
+        let net = Net {
+            workers,
+            backend,
+            receive_buffer,
+            send_buffer,
+            moderation,
+            dont_fragment,
+            huge_pages,
+            address_wait,
+            freebind,
+        };
         if problems.is_empty() { Ok(net) } else { Err(problems) }
     }
 }

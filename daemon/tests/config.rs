@@ -32,20 +32,26 @@ struct Item {
 
 fn read(file: Option<&str>, set: &[&str], environment: &[(&str, &str)]) -> Result<Demo, String> {
     let path: Option<PathBuf> = file.map(|text| {
-        let unique = format!("causeway-loader-{}-{:?}.toml", std::process::id(), std::thread::current().id());
+        let unique = format!(
+            "causeway-loader-{}-{:?}.toml",
+            std::process::id(),
+            std::thread::current().id()
+        );
         let path = std::env::temp_dir().join(unique);
         std::fs::write(&path, text).unwrap();
         path
     });
     let set = set.iter().map(|text| text.parse().unwrap()).collect();
     let common = CommonFlags { config: path.clone(), set, ..CommonFlags::default() };
-    let environment = environment.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    let environment =
+        environment.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
     let outcome = load::<Demo>(&SERVICE, &common, Vec::new(), environment);
     let error = |error: String| match &path {
         Some(path) => error.replace(path.to_str().unwrap(), "FILE"),
         None => error,
     };
-    let outcome = outcome.map(|loaded| loaded.value).map_err(|problems| error(problems.to_string()));
+    let outcome =
+        outcome.map(|loaded| loaded.value).map_err(|problems| error(problems.to_string()));
     if let Some(path) = path {
         std::fs::remove_file(path).unwrap();
     }
@@ -54,9 +60,20 @@ fn read(file: Option<&str>, set: &[&str], environment: &[(&str, &str)]) -> Resul
 
 #[test]
 fn every_scalar_can_be_set_by_text() {
-    let set = ["name=5", "size=6", "ratio=0.5", "loud=true", "tags=a, b", "items.0.id=1", "people.anna.label=\"x\""];
+    let set = [
+        "name=5",
+        "size=6",
+        "ratio=0.5",
+        "loud=true",
+        "tags=a, b",
+        "items.0.id=1",
+        "people.anna.label=\"x\"",
+    ];
     let gap = read(None, &set, &[("DEMO_ITEMS__2__ID", "2")]).unwrap_err();
-    assert!(gap.contains("items (environment variable DEMO_ITEMS__2__ID): expected a list"), "{gap}");
+    assert!(
+        gap.contains("items (environment variable DEMO_ITEMS__2__ID): expected a list"),
+        "{gap}"
+    );
     let demo = read(None, &set, &[("DEMO_PEOPLE__1001__ID", "3")]).unwrap();
     assert_eq!((demo.name.as_str(), demo.size, demo.ratio, demo.loud), ("5", 6, 0.5, true));
     assert_eq!(demo.tags, ["a", "b"]);
@@ -66,7 +83,12 @@ fn every_scalar_can_be_set_by_text() {
 
 #[test]
 fn values_may_be_toml() {
-    let set = ["items=[{ id = 1 }, { id = 2, label = \"x\" }]", "people={ anna = { id = 3 } }", "tags=[\"a,b\"]", "name='q'"];
+    let set = [
+        "items=[{ id = 1 }, { id = 2, label = \"x\" }]",
+        "people={ anna = { id = 3 } }",
+        "tags=[\"a,b\"]",
+        "name='q'",
+    ];
     let demo = read(None, &set, &[]).unwrap();
     assert_eq!((demo.items.len(), demo.items[1].id, demo.people["anna"].id), (2, 2, 3));
     assert_eq!((demo.tags, demo.name.as_str()), (vec!["a,b".to_owned()], "q"));
@@ -75,17 +97,23 @@ fn values_may_be_toml() {
 #[test]
 fn a_higher_layer_changes_one_key_of_a_lower_one() {
     let file = "[[items]]\nid = 1\nlabel = \"kept\"\n[[items]]\nid = 2\n";
-    let demo = read(Some(file), &["items.0.id=7", "items.2.id=3"], &[("DEMO_ITEMS__1__LABEL", "new")]).unwrap();
+    let demo =
+        read(Some(file), &["items.0.id=7", "items.2.id=3"], &[("DEMO_ITEMS__1__LABEL", "new")])
+            .unwrap();
     let ids: Vec<u32> = demo.items.iter().map(|item| item.id).collect();
     assert_eq!(ids, [7, 2, 3]);
-    assert_eq!((demo.items[0].label.as_deref(), demo.items[1].label.as_deref()), (Some("kept"), Some("new")));
+    assert_eq!(
+        (demo.items[0].label.as_deref(), demo.items[1].label.as_deref()),
+        (Some("kept"), Some("new"))
+    );
     let error = read(Some(file), &["items.9.id=1"], &[]).unwrap_err();
     assert_eq!(error, "items.9.id (--set items.9.id): there is nothing at items.9 to set");
 }
 
 #[test]
 fn the_file_can_be_named_by_a_variable() {
-    let path = std::env::temp_dir().join(format!("causeway-loader-variable-{}.toml", std::process::id()));
+    let path =
+        std::env::temp_dir().join(format!("causeway-loader-variable-{}.toml", std::process::id()));
     std::fs::write(&path, "size = 9\n").unwrap();
     let demo = read(None, &[], &[("DEMO_CONFIG", path.to_str().unwrap())]);
     std::fs::remove_file(&path).unwrap();
@@ -123,6 +151,8 @@ fn a_flag_of_its_own_goes_over_all_and_its_problems_name_it() {
     let flag = || vec![Setting::number("--size", &["size"], 2)];
     let loaded = load::<Demo>(&SERVICE, &common, flag(), []).unwrap();
     assert_eq!(loaded.value.size, 2);
-    let error = loaded.resolve(|_| Err::<(), _>(vec![Problem::new("size", "too big").hint("less")])).unwrap_err();
+    let error = loaded
+        .resolve(|_| Err::<(), _>(vec![Problem::new("size", "too big").hint("less")]))
+        .unwrap_err();
     assert_eq!(error.to_string(), "size (--size): too big; less");
 }

@@ -1,4 +1,5 @@
-//! What only a process of its own can show: its exit status, its signals, what it writes to standard error.
+//! What only a process of its own can show: its exit status, its signals, what it writes to
+//! standard error.
 //!
 //! Each test starts this test program again with the name of a part to play in `CAUSEWAY_PART`.
 
@@ -39,14 +40,18 @@ fn signalled(part: &str, signals: &[&str]) -> (Option<i32>, String) {
     for signal in signals {
         // One line for each step: "ready", then "ending".
         text += &(lines.next().unwrap().unwrap() + "\n");
-        let sent = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();
+        let sent = Command::new("kill")
+            .args([&format!("-{signal}"), &child.id().to_string()])
+            .status()
+            .unwrap();
         assert!(sent.success());
     }
     text.extend(lines.map(|line| line.unwrap() + "\n"));
     (child.wait().unwrap().code(), text)
 }
 
-/// The part that this program plays when it was started by one of the tests below; nothing otherwise.
+/// The part that this program plays when it was started by one of the tests below; nothing
+/// otherwise.
 #[test]
 fn the_part() {
     let Ok(part) = std::env::var(PART) else { return };
@@ -56,7 +61,8 @@ fn the_part() {
     lifecycle::abort_on_panic();
     match part.trim_end_matches("-human") {
         "panic" => {
-            let worker = std::thread::Builder::new().name("worker-0".into()).spawn(|| panic!("a bug"));
+            let worker =
+                std::thread::Builder::new().name("worker-0".into()).spawn(|| panic!("a bug"));
             let _ = worker.unwrap().join();
             unreachable!("the process has ended");
         }
@@ -74,12 +80,18 @@ fn the_part() {
 fn flood() {
     let client: SocketAddr = "203.0.113.77:5000".parse().unwrap();
     for session in 0..10_000 {
-        log::auth_failure(&AuthFailure { client, session: 0xabc0 + session, reason: "wrong-password", code: 401 });
+        log::auth_failure(&AuthFailure {
+            client,
+            session: 0xabc0 + session,
+            reason: "wrong-password",
+            code: 401,
+        });
     }
 }
 
 fn serve(hangs: bool) -> u8 {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {
         let termination = Termination::install().unwrap();
         tracing::info!("ready");
@@ -101,7 +113,10 @@ fn a_panic_on_any_thread_is_logged_and_aborts() {
     let (output, text) = run("panic");
     assert_eq!(output.status.signal(), Some(6), "SIGABRT ends it: {text}");
     let line = json(text.lines().next().unwrap());
-    assert_eq!((line["level"].as_str(), line["thread"].as_str()), (Some("ERROR"), Some("worker-0")));
+    assert_eq!(
+        (line["level"].as_str(), line["thread"].as_str()),
+        (Some("ERROR"), Some("worker-0"))
+    );
     assert_eq!(line["panic"].as_str().or(line["message"].as_str()), Some("a bug"), "{text}");
     assert!(line["place"].as_str().unwrap().contains("process.rs:"), "{text}");
 }
@@ -134,7 +149,12 @@ fn h42_an_authentication_failure_is_one_documented_event() {
 fn h42_the_event_is_text_too_and_addresses_can_be_truncated() {
     let (_, text) = run("prefix-flood-human");
     let line = text.lines().next().unwrap();
-    for word in ["WARN causeway::auth_failure: authentication failed", "client=203.0.113.0/24", "port=5000", "code=401"] {
+    for word in [
+        "WARN causeway::auth_failure: authentication failed",
+        "client=203.0.113.0/24",
+        "port=5000",
+        "code=401",
+    ] {
         assert!(line.contains(word), "{word:?} is not in {line:?}");
     }
     assert!(!text.contains("203.0.113.77"), "{text}");

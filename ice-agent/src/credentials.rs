@@ -20,7 +20,8 @@ pub struct CredentialArgs {
     /// User name at the TURN servers.
     #[arg(long, env = "ICE_AGENT_USERNAME", value_name = "NAME")]
     pub username: Option<String>,
-    /// File with the password, one line; `-` reads the first line of standard input. Otherwise $ICE_AGENT_PASSWORD is used.
+    /// File with the password, one line; `-` reads the first line of standard input. Otherwise
+    /// $ICE_AGENT_PASSWORD is used.
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
 }
@@ -49,7 +50,8 @@ impl Credentials {
 }
 
 impl CredentialArgs {
-    /// Makes known what is to be redacted: the user's name, and the part of a REST name that is the user's.
+    /// Makes known what is to be redacted: the user's name, and the part of a REST name that is the
+    /// user's.
     pub fn learn(&self) {
         if let Some(name) = &self.username {
             output::learn(Kind::User, name);
@@ -73,21 +75,29 @@ impl CredentialArgs {
                 bail!("--password-file needs --username");
             }
             if std::env::var_os("ICE_AGENT_PASSWORD").is_some() {
-                output::complain("ICE_AGENT_PASSWORD is not used: there is no user name (--username, ICE_AGENT_USERNAME)");
+                output::complain(
+                    "ICE_AGENT_PASSWORD is not used: there is no user name (--username, ICE_AGENT_USERNAME)",
+                );
             }
             return Ok(None);
         };
         let password = match &self.password_file {
-            Some(path) if path.as_os_str() == "-" => first_line(std::io::stdin().lock()).context("standard input")?,
+            Some(path) if path.as_os_str() == "-" => {
+                first_line(std::io::stdin().lock()).context("standard input")?
+            }
             Some(path) => {
                 let cannot = || format!("password file {}", path.display());
                 let mut bytes = Zeroizing::new(Vec::new());
-                std::fs::File::open(path).and_then(|file| file.take(LONGEST).read_to_end(&mut bytes)).with_context(cannot)?;
+                std::fs::File::open(path)
+                    .and_then(|file| file.take(LONGEST).read_to_end(&mut bytes))
+                    .with_context(cannot)?;
                 Zeroizing::new(causeway_cli::secret_line(&bytes).with_context(cannot)?.to_owned())
             }
             None => match std::env::var("ICE_AGENT_PASSWORD") {
                 Ok(password) => Zeroizing::new(password),
-                Err(_) => bail!("user {username:?} has no password: set ICE_AGENT_PASSWORD or --password-file (`-` is standard input)"),
+                Err(_) => bail!(
+                    "user {username:?} has no password: set ICE_AGENT_PASSWORD or --password-file (`-` is standard input)"
+                ),
             },
         };
         if password.is_empty() {
@@ -119,10 +129,17 @@ mod tests {
         let path = std::env::temp_dir().join(format!("ice-agent-password-{}", std::process::id()));
         let load = |text: &str| {
             std::fs::write(&path, text).unwrap();
-            CredentialArgs { username: Some("anna".into()), password_file: Some(path.clone()) }.load().map_err(|error| format!("{error:#}"))
+            CredentialArgs { username: Some("anna".into()), password_file: Some(path.clone()) }
+                .load()
+                .map_err(|error| format!("{error:#}"))
         };
         assert_eq!(load("s3cret\n").unwrap().unwrap().password.as_str(), "s3cret");
-        for (text, told) in [("s3cret\nold\n", "2 lines"), ("\u{feff}s3cret", "byte-order mark"), ("s3cret ", "blank"), ("", "empty")] {
+        for (text, told) in [
+            ("s3cret\nold\n", "2 lines"),
+            ("\u{feff}s3cret", "byte-order mark"),
+            ("s3cret ", "blank"),
+            ("", "empty"),
+        ] {
             let error = load(text).unwrap_err();
             assert!(error.contains(told) && !error.contains("s3cret"), "{error}");
         }
@@ -137,7 +154,8 @@ mod tests {
 
     #[test]
     fn debug_does_not_show_the_password() {
-        let credentials = Credentials { username: "anna".into(), password: Zeroizing::new("s3cret".into()) };
+        let credentials =
+            Credentials { username: "anna".into(), password: Zeroizing::new("s3cret".into()) };
         assert!(!format!("{credentials:?}").contains("s3cret"));
     }
 }

@@ -6,9 +6,11 @@ use anyhow::bail;
 
 const PREFIX: &str = "ICE_AGENT_";
 /// Every variable that something reads.
-const KNOWN: [&str; 4] = ["ICE_AGENT_USERNAME", "ICE_AGENT_PASSWORD", "ICE_AGENT_PROXY", "ICE_AGENT_RENDEZVOUS"];
+const KNOWN: [&str; 4] =
+    ["ICE_AGENT_USERNAME", "ICE_AGENT_PASSWORD", "ICE_AGENT_PROXY", "ICE_AGENT_RENDEZVOUS"];
 
-/// Refuses variables of ours that nothing reads, that are empty, or that are no text: they would be passed over without a word.
+/// Refuses variables of ours that nothing reads, that are empty, or that are no text: they would be
+/// passed over without a word.
 ///
 /// # Errors
 /// The first such variable. Its value is not shown.
@@ -19,7 +21,10 @@ pub fn check(variables: impl IntoIterator<Item = (OsString, OsString)>) -> anyho
             continue;
         }
         if !KNOWN.contains(&&*name) {
-            bail!("environment variable {name}: nothing reads it; the variables are {}", KNOWN.join(", "));
+            bail!(
+                "environment variable {name}: nothing reads it; the variables are {}",
+                KNOWN.join(", ")
+            );
         }
         if value.is_empty() {
             bail!("environment variable {name}: the value is empty; give it one, or unset it");
@@ -48,7 +53,10 @@ mod tests {
             ("ICE_AGENT_PROXY", "", "is empty"),
         ] {
             let error = check(name, value).unwrap_err();
-            assert!(error.contains(told) && error.contains(name) && !error.contains("hunter2"), "{error}");
+            assert!(
+                error.contains(told) && error.contains(name) && !error.contains("hunter2"),
+                "{error}"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The wish of whoever started the program that it ends: Ctrl-C, and SIGTERM where there is such a thing.
+//! The wish of whoever started the program that it ends: Ctrl-C, and SIGTERM where there is such a
+//! thing.
 
 use std::io;
 

@@ -1,14 +1,17 @@
-//! The measuring side of Causeway: what a NAT does, whether a server works, whether two agents reach each other.
+//! The measuring side of Causeway: what a NAT does, whether a server works, whether two agents
+//! reach each other.
 //!
-//! Each subcommand is a module with an `Args` (its command line) and a `run` that answers with a [`verdict::Verdict`].
+//! Each subcommand is a module with an `Args` (its command line) and a `run` that answers with a
+//! [`verdict::Verdict`].
 //!
 //! - [`nat`]: mapping and filtering behaviour of the NATs on the path.
 //! - [`check`]: one STUN or TURN server, step by step.
 //! - [`connect`]: ICE between two agents, then numbered datagrams over the selected pair.
 //! - [`rendezvous`]: where two agents find each other and trickle candidates.
 //!
-//! [`uri`] names a server, [`discovery`] finds its addresses, [`ways`] has the options for both; [`credentials`], [`environment`], [`interrupt`]
-//! and [`net`] are shared too. [`output`] writes reports, which [`redact`] makes fit to be shared.
+//! [`uri`] names a server, [`discovery`] finds its addresses, [`ways`] has the options for both;
+//! [`credentials`], [`environment`], [`interrupt`] and [`net`] are shared too. [`output`] writes
+//! reports, which [`redact`] makes fit to be shared.
 
 pub mod check;
 pub mod connect;

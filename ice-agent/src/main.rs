@@ -6,7 +6,8 @@ use clap::{Parser, Subcommand};
 use ice_agent::verdict::{COULD_NOT_RUN, Verdict, could_not_run};
 use ice_agent::{check, connect, environment, nat, output, rendezvous};
 
-/// Finds out what a NAT does, whether a STUN or TURN server works, and whether two agents reach each other.
+/// Finds out what a NAT does, whether a STUN or TURN server works, and whether two agents reach
+/// each other.
 ///
 /// Exit status: 0 the test ran and all is well; 1 the test ran and says no; 2 it could not run.
 #[derive(Debug, Parser)]

@@ -1,4 +1,5 @@
-//! The output of this program: reports on standard output, the rest on standard error; both redacted with `--redact`.
+//! The output of this program: reports on standard output, the rest on standard error; both
+//! redacted with `--redact`.
 
 use std::fmt;
 use std::sync::{Mutex, OnceLock, PoisonError};

@@ -1,7 +1,9 @@
-//! `--redact`: reports that can be shared. Addresses, names of hosts and people, and files become placeholders, the same one each time.
+//! `--redact`: reports that can be shared. Addresses, names of hosts and people, and files become
+//! placeholders, the same one each time.
 //!
-//! Ports stay, and so does the kind of an address: a report is still of use. Loopback and unspecified addresses identify no one and stay.
-//! Everything that looks like an address or a domain name is replaced; other names have to be [learned](Redactor::learn).
+//! Ports stay, and so does the kind of an address: a report is still of use. Loopback and
+//! unspecified addresses identify no one and stay. Everything that looks like an address or a
+//! domain name is replaced; other names have to be [learned](Redactor::learn).
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -62,11 +64,14 @@ impl Redactor {
     pub fn text(&mut self, text: &str) -> String {
         let learned = self.replace_learned(text);
         let mut out = String::with_capacity(learned.len());
-        let is_inside = |letter: char| letter.is_alphanumeric() || matches!(letter, '.' | '_' | '-' | ':' | '%');
+        let is_inside = |letter: char| {
+            letter.is_alphanumeric() || matches!(letter, '.' | '_' | '-' | ':' | '%')
+        };
         let mut rest = learned.as_str();
         while let Some(start) = rest.find(is_inside) {
             let (before, word) = rest.split_at(start);
-            let (word, after) = word.split_at(word.find(|letter| !is_inside(letter)).unwrap_or(word.len()));
+            let (word, after) =
+                word.split_at(word.find(|letter| !is_inside(letter)).unwrap_or(word.len()));
             out.push_str(before);
             out.push_str(&self.word(word));
             rest = after;
@@ -165,8 +170,13 @@ impl Redactor {
 
     fn placeholder(&self, kind: Kind, name: &str) -> String {
         let of_kind = self.names.iter().filter(|(other, _)| *other == kind);
-        let is_same = |known: &str| if kind == Kind::Host { known.eq_ignore_ascii_case(name) } else { known == name };
-        let number = of_kind.map(|(_, known)| known).position(|known| is_same(known)).map_or(0, |index| index + 1);
+        let is_same = |known: &str| {
+            if kind == Kind::Host { known.eq_ignore_ascii_case(name) } else { known == name }
+        };
+        let number = of_kind
+            .map(|(_, known)| known)
+            .position(|known| is_same(known))
+            .map_or(0, |index| index + 1);
         format!("{}-{number}", kind.word())
     }
 }
@@ -174,8 +184,12 @@ impl Redactor {
 /// Letters, digits and hyphens between dots, and a last label that is no number.
 fn is_domain(text: &str) -> bool {
     let Some((_, last)) = text.rsplit_once('.') else { return false };
-    let is_label = |label: &str| !label.is_empty() && label.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '-' | '_'));
-    let is_last = last.starts_with("xn--") || (last.chars().count() > 1 && last.chars().all(char::is_alphabetic));
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '-' | '_'))
+    };
+    let is_last = last.starts_with("xn--")
+        || (last.chars().count() > 1 && last.chars().all(char::is_alphabetic));
     is_last && text.split('.').all(is_label)
 }
 
@@ -198,7 +212,8 @@ fn replace_whole(text: &str, name: &str, by: &str) -> String {
     let mut rest = text;
     while let Some(at) = rest.find(name) {
         let (before, after) = (&rest[..at], &rest[at + name.len()..]);
-        let is_apart = |neighbour: Option<char>| neighbour.is_none_or(|letter| !letter.is_alphanumeric());
+        let is_apart =
+            |neighbour: Option<char>| neighbour.is_none_or(|letter| !letter.is_alphanumeric());
         let last = before.chars().next_back().or_else(|| out.chars().next_back());
         out.push_str(before);
         out.push_str(if is_apart(last) && is_apart(after.chars().next()) { by } else { name });
@@ -217,21 +232,33 @@ mod tests {
 
     #[test]
     fn addresses_become_numbered_and_keep_their_kind_and_port() {
-        assert_eq!(redact("192.0.2.1:3478 and 192.0.2.1, then 198.51.100.7."), "ipv4-1:3478 and ipv4-1, then ipv4-2.");
-        assert_eq!(redact("[2001:db8::1]:3478 <-> 10.0.0.7:9"), "[ipv6-1]:3478 <-> private-ipv4-2:9");
+        assert_eq!(
+            redact("192.0.2.1:3478 and 192.0.2.1, then 198.51.100.7."),
+            "ipv4-1:3478 and ipv4-1, then ipv4-2."
+        );
+        assert_eq!(
+            redact("[2001:db8::1]:3478 <-> 10.0.0.7:9"),
+            "[ipv6-1]:3478 <-> private-ipv4-2:9"
+        );
         assert_eq!(redact("2001:db8::1: no answer"), "ipv6-1: no answer");
         assert_eq!(
             redact("fe80::1%eth0 100.64.0.1 169.254.3.4 fd00::1"),
             "link-local-ipv6-1%eth0 shared-ipv4-2 link-local-ipv4-3 private-ipv6-4"
         );
         assert_eq!(redact("::ffff:192.0.2.1 is 192.0.2.1"), "ipv4-1 is ipv4-1");
-        assert_eq!(redact("turn:192.0.2.1:3478?transport=udp turn:[2001:db8::1]"), "turn:ipv4-1:3478?transport=udp turn:[ipv6-2]");
+        assert_eq!(
+            redact("turn:192.0.2.1:3478?transport=udp turn:[2001:db8::1]"),
+            "turn:ipv4-1:3478?transport=udp turn:[ipv6-2]"
+        );
         assert_eq!(redact("at 2001:db8::/48 or peer:2001:db8::5"), "at ipv6-1/48 or peer:ipv6-2");
     }
 
     #[test]
     fn names_of_hosts_are_known_by_their_form_and_others_are_learned() {
-        assert_eq!(redact("SRV _turns._tcp.example.org → t1.example.org."), "SRV _turns._tcp.host-1 → host-2.");
+        assert_eq!(
+            redact("SRV _turns._tcp.example.org → t1.example.org."),
+            "SRV _turns._tcp.host-1 → host-2."
+        );
         assert_eq!(redact("Turn.Example.ORG is turn.example.org"), "host-1 is host-1");
         assert_eq!(redact("https://meet.example.org:8443/meet"), "https://host-1:8443/meet");
         let mut redactor = Redactor::default();
@@ -240,7 +267,10 @@ mod tests {
         redactor.learn(Kind::User, "anna");
         redactor.learn(Kind::Certificate, "C=DE, O=Anna's Ltd, CN=turn.example.org");
         let text = "turn:relay1:3478: user \"1800000000:anna\", anna and hanna: C=DE, O=Anna's Ltd, CN=turn.example.org";
-        assert_eq!(redactor.text(text), "turn:host-1:3478: user \"user-1\", user-2 and hanna: certificate-1");
+        assert_eq!(
+            redactor.text(text),
+            "turn:host-1:3478: user \"user-1\", user-2 and hanna: certificate-1"
+        );
     }
 
     #[test]
@@ -254,6 +284,9 @@ mod tests {
     fn json_is_redacted_in_its_texts_alone() {
         let mut value = serde_json::json!({ "a.example.org": ["a.example.org:1", 5, { "x": "b.example.org" }] });
         Redactor::default().json(&mut value);
-        assert_eq!(value, serde_json::json!({ "a.example.org": ["host-1:1", 5, { "x": "host-2" }] }));
+        assert_eq!(
+            value,
+            serde_json::json!({ "a.example.org": ["host-1:1", 5, { "x": "host-2" }] })
+        );
     }
 }

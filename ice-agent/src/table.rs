@@ -1,6 +1,7 @@
 //! Sets tables again whose cells have changed.
 
-/// Finds the tables in a text, as `comfy-table` draws them with frames, and fits their columns to what is in them now.
+/// Finds the tables in a text, as `comfy-table` draws them with frames, and fits their columns to
+/// what is in them now.
 pub(crate) fn set_again(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut table: Vec<&str> = Vec::new();
@@ -23,12 +24,23 @@ pub(crate) fn set_again(text: &str) -> String {
 fn set(out: &mut String, lines: &[&str]) {
     let rows: Vec<Option<Vec<&str>>> = lines.iter().map(|line| cells(line)).collect();
     let columns = rows.iter().flatten().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| rows.iter().flatten().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter()
+            .flatten()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     for (line, row) in lines.iter().zip(&rows) {
         match row {
             Some(row) => {
-                let padded: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!(" {cell:width$} ")).collect();
+                let padded: Vec<String> = row
+                    .iter()
+                    .zip(&widths)
+                    .map(|(cell, width)| format!(" {cell:width$} "))
+                    .collect();
                 out.push_str(&format!("│{}│", padded.join("┆")));
             }
             None => out.push_str(&frame(line, &widths)),
@@ -47,8 +59,13 @@ fn cells(line: &str) -> Option<Vec<&str>> {
 fn frame(line: &str, widths: &[usize]) -> String {
     let letters: Vec<char> = line.chars().collect();
     let [first, fill, .., last] = letters[..] else { return line.to_owned() };
-    let crossing = letters[1..letters.len() - 1].iter().copied().find(|letter| *letter != fill).unwrap_or(fill);
-    let columns: Vec<String> = widths.iter().map(|width| fill.to_string().repeat(width + 2)).collect();
+    let crossing = letters[1..letters.len() - 1]
+        .iter()
+        .copied()
+        .find(|letter| *letter != fill)
+        .unwrap_or(fill);
+    let columns: Vec<String> =
+        widths.iter().map(|width| fill.to_string().repeat(width + 2)).collect();
     format!("{first}{}{last}", columns.join(&crossing.to_string()))
 }
 
@@ -68,9 +85,11 @@ mod tests {
 
     #[test]
     fn a_table_fits_its_cells_again() {
-        let before = format!("a\n{}\nb │ c\n", table(&[["x", "192.0.2.1"], ["y and z", "1.1.1.1"]]));
+        let before =
+            format!("a\n{}\nb │ c\n", table(&[["x", "192.0.2.1"], ["y and z", "1.1.1.1"]]));
         let changed = before.replace("192.0.2.1", "ipv4-1").replace("1.1.1.1", "private-ipv4-12");
-        let expected = format!("a\n{}\nb │ c\n", table(&[["x", "ipv4-1"], ["y and z", "private-ipv4-12"]]));
+        let expected =
+            format!("a\n{}\nb │ c\n", table(&[["x", "ipv4-1"], ["y and z", "private-ipv4-12"]]));
         assert_eq!(set_again(&changed), expected);
         assert_eq!(set_again(&before), before);
         assert_eq!(set_again("no table"), "no table");

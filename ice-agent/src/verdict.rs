@@ -5,7 +5,8 @@ use std::process::ExitCode;
 /// The exit status of a test that could not run; clap exits with the same for a bad command line.
 pub const COULD_NOT_RUN: u8 = 2;
 
-/// The answer of a test that could run; one that could not is an `Err`, and exits with [`COULD_NOT_RUN`].
+/// The answer of a test that could run; one that could not is an `Err`, and exits with
+/// [`COULD_NOT_RUN`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// The test ran and all is well: exit status 0.
@@ -23,7 +24,8 @@ impl From<Verdict> for ExitCode {
     }
 }
 
-/// The document of a test that could not run, for programs that asked for one: `{"outcome": "could_not_run", "error": "…"}`.
+/// The document of a test that could not run, for programs that asked for one: `{"outcome":
+/// "could_not_run", "error": "…"}`.
 #[must_use]
 pub fn could_not_run(reason: &str) -> serde_json::Value {
     serde_json::json!({ "outcome": "could_not_run", "error": reason })

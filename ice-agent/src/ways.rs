@@ -1,4 +1,5 @@
-//! The ways from this host to servers, as the command line allows them: what every subcommand that speaks with a server has in common.
+//! The ways from this host to servers, as the command line allows them: what every subcommand that
+//! speaks with a server has in common.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -6,7 +7,9 @@ use anyhow::Context;
 use causeway_client::{Failure, Timing};
 
 use crate::check::{StepError, binding};
-use crate::discovery::{Choice, Discovered, DiscoveryError, Dns, Endpoint, Families, discover, discover_local, race};
+use crate::discovery::{
+    Choice, Discovered, DiscoveryError, Dns, Endpoint, Families, discover, discover_local, race,
+};
 use crate::net::http::BaseUrl;
 use crate::net::leg::Leg;
 use crate::net::proxies::Proxies;
@@ -47,8 +50,9 @@ pub struct WayArgs {
     // No conflict with `--proxy`, which counts as given when its variable is set.
     #[arg(long)]
     pub no_proxy: bool,
-    /// Replace addresses, names of hosts and users, and files by placeholders in everything that is printed, for a report that can be shared.
-    /// The link for the other side of `connect` stays whole.
+    /// Replace addresses, names of hosts and users, and files by placeholders in everything that
+    /// is printed, for a report that can be shared. The link for the other side of `connect`
+    /// stays whole.
     #[arg(long)]
     pub redact: bool,
 }
@@ -84,7 +88,9 @@ impl WayArgs {
         // An empty option is as good as none.
         let proxies = match self.proxy.as_deref().map(str::trim).filter(|proxy| !proxy.is_empty()) {
             _ if self.no_proxy => Proxies::never(),
-            Some(proxy) => Proxies::always(proxy.parse::<HttpProxy>().context("--proxy (or $ICE_AGENT_PROXY)")?),
+            Some(proxy) => Proxies::always(
+                proxy.parse::<HttpProxy>().context("--proxy (or $ICE_AGENT_PROXY)")?,
+            ),
             // A server on this host is not behind a proxy, unless one is named for it.
             None => Proxies::from_environment()?.except_loopback(),
         };
@@ -93,7 +99,12 @@ impl WayArgs {
         }
         Ok(Ways {
             dns: self.nameserver.map_or_else(Dns::system, Dns::at),
-            choice: Choice { transport: self.transport, families, names_server: self.trust.server_name.is_some(), nat_behaviour: false },
+            choice: Choice {
+                transport: self.transport,
+                families,
+                names_server: self.trust.server_name.is_some(),
+                nat_behaviour: false,
+            },
             proxies,
             trust: self.trust.load()?,
         })
@@ -122,14 +133,16 @@ impl Ways {
         &self.choice
     }
 
-    /// Where the server is. A network that lets nothing out but a proxy often has no names of the world outside: then the proxy is left to look
-    /// the host up, at its default port if the URI names none.
+    /// Where the server is. A network that lets nothing out but a proxy often has no names of the
+    /// world outside: then the proxy is left to look the host up, at its default port if the
+    /// URI names none.
     ///
     /// # Errors
     /// Nowhere that it could be reached.
     pub async fn discover(&self, uri: &ServerUri) -> Result<Discovered, DiscoveryError> {
         let found = discover(uri, &self.choice, &self.dns).await;
-        let is_unknown_here = matches!(found, Err(DiscoveryError::NoAddress(_) | DiscoveryError::Dns(_)));
+        let is_unknown_here =
+            matches!(found, Err(DiscoveryError::NoAddress(_) | DiscoveryError::Dns(_)));
         match self.behind_proxy(uri) {
             Some(behind) if is_unknown_here => Ok(behind),
             _ => found,
@@ -148,13 +161,18 @@ impl Ways {
         self.proxies.to(SocketAddr::new(ELSEWHERE, port), Some(name))?;
         let via = Some(format!("{name}, which the proxy looks up"));
         Some(Discovered {
-            endpoints: vec![Endpoint { transport, addresses: vec![SocketAddr::new(ELSEWHERE, port)], via }],
+            endpoints: vec![Endpoint {
+                transport,
+                addresses: vec![SocketAddr::new(ELSEWHERE, port)],
+                via,
+            }],
             notes: Vec::new(),
             late: None,
         })
     }
 
-    /// The proxy to a web server. One of plain HTTP is reached directly: proxies open tunnels for `https` only.
+    /// The proxy to a web server. One of plain HTTP is reached directly: proxies open tunnels for
+    /// `https` only.
     #[must_use]
     pub fn proxy_to_web(&self, base: &BaseUrl) -> Option<HttpProxy> {
         let host = base.host();
@@ -178,17 +196,27 @@ impl Ways {
     ///
     /// # Errors
     /// Nowhere that it could be reached.
-    pub async fn discover_choosing(&self, uri: &ServerUri, choice: &Choice) -> Result<Discovered, DiscoveryError> {
+    pub async fn discover_choosing(
+        &self,
+        uri: &ServerUri,
+        choice: &Choice,
+    ) -> Result<Discovered, DiscoveryError> {
         discover(uri, choice, &self.dns).await
     }
 
-    /// The addresses of the family that was not waited for, for when none of the others serves; `None` if there are none.
-    pub async fn discover_late(&self, uri: &ServerUri, discovered: &Discovered) -> Option<Discovered> {
+    /// The addresses of the family that was not waited for, for when none of the others serves;
+    /// `None` if there are none.
+    pub async fn discover_late(
+        &self,
+        uri: &ServerUri,
+        discovered: &Discovered,
+    ) -> Option<Discovered> {
         self.discover_choosing(uri, &self.choice.only(discovered.late?)).await.ok()
     }
 
-    /// The way to one address of the server. Its certificate is to have the name in the URI: "using the value of the `<host>` parameter as the
-    /// identity of the server to be verified" (RFC 5928 §5), wherever SRV records lead; unless another one was told.
+    /// The way to one address of the server. Its certificate is to have the name in the URI: "using
+    /// the value of the `<host>` parameter as the identity of the server to be verified" (RFC
+    /// 5928 §5), wherever SRV records lead; unless another one was told.
     #[must_use]
     pub fn target(&self, uri: &ServerUri, transport: Transport, address: SocketAddr) -> Target {
         let name = uri.host.name().map(|name| name.trim_end_matches('.'));
@@ -199,11 +227,17 @@ impl Ways {
         if let Some(proxy) = proxy.as_mut().filter(|_| address.ip() == ELSEWHERE) {
             proxy.looks_up = name.map(str::to_owned);
         }
-        Target { transport, address, server_name: self.trust.server_name().or(name).map(str::to_owned), proxy }
+        Target {
+            transport,
+            address,
+            server_name: self.trust.server_name().or(name).map(str::to_owned),
+            proxy,
+        }
     }
 
-    /// The endpoint's addresses, the one that answers first in front, and what happened at those that failed. Where there is more than one,
-    /// they are tried a little apart (RFC 8305 §5): over TCP, TLS and DTLS the first connection wins, over UDP the first answer to a Binding
+    /// The endpoint's addresses, the one that answers first in front, and what happened at those
+    /// that failed. Where there is more than one, they are tried a little apart (RFC 8305 §5):
+    /// over TCP, TLS and DTLS the first connection wins, over UDP the first answer to a Binding
     /// request, "try the requests with all the IP addresses received" (RFC 8489 §8.1).
     pub async fn nearest(
         &self,
@@ -212,7 +246,11 @@ impl Ways {
         usage: Usage,
         timing: Timing,
     ) -> (Vec<Target>, Vec<(Target, OpenError)>) {
-        let mut targets: Vec<Target> = endpoint.addresses.iter().map(|address| self.target(uri, endpoint.transport, *address)).collect();
+        let mut targets: Vec<Target> = endpoint
+            .addresses
+            .iter()
+            .map(|address| self.target(uri, endpoint.transport, *address))
+            .collect();
         if targets.len() < 2 {
             return (targets, Vec::new());
         }
@@ -225,11 +263,14 @@ impl Ways {
         });
         match raced.await {
             Ok(won) => {
-                targets.retain(|target| *target != won.with && won.failed.iter().all(|(failed, _)| failed != target));
+                targets.retain(|target| {
+                    *target != won.with && won.failed.iter().all(|(failed, _)| failed != target)
+                });
                 targets.insert(0, won.with);
                 (targets, won.failed)
             }
-            // Not every TURN server answers Binding requests, so that silence over UDP is not the last word.
+            // Not every TURN server answers Binding requests, so that silence over UDP is not the
+            // last word.
             Err(_) if endpoint.transport == Transport::Udp => (targets, Vec::new()),
             // One is left to fail where it shows.
             Err(mut failed) => {
@@ -247,7 +288,8 @@ async fn answers(leg: &mut Leg, target: &Target, timing: Timing) -> Result<(), O
         Ok(_) | Err(StepError::Failed(Failure::Refused(_))) => Ok(()),
         Err(StepError::Socket(error)) => Err(error.into()),
         Err(StepError::Failed(Failure::TimedOut)) => {
-            Err(std::io::Error::new(std::io::ErrorKind::TimedOut, Failure::TimedOut.to_string()).into())
+            Err(std::io::Error::new(std::io::ErrorKind::TimedOut, Failure::TimedOut.to_string())
+                .into())
         }
         Err(error) => Err(std::io::Error::other(error.to_string()).into()),
     }
@@ -267,10 +309,15 @@ fn name_server(text: &str) -> Result<SocketAddr, String> {
     const DNS: u16 = 53;
     let bare = text.trim_start_matches('[').trim_end_matches(']');
     if text.contains('%') {
-        return Err("a link-local name server cannot be asked; name one by an address without a zone".into());
+        return Err(
+            "a link-local name server cannot be asked; name one by an address without a zone"
+                .into(),
+        );
     }
-    let address = bare.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, DNS)).or_else(|_| text.parse());
-    let address = address.map(|address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port()));
+    let address =
+        bare.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, DNS)).or_else(|_| text.parse());
+    let address = address
+        .map(|address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port()));
     address.map_err(|_| "an address is needed, with a port if it is not 53".into())
 }
 
@@ -299,19 +346,24 @@ mod tests {
         let address = "192.0.2.1:5349".parse().unwrap();
         let target = ways.target(&"turns:Example.org.".parse().unwrap(), Transport::Tls, address);
         assert_eq!((target.server_name.as_deref(), target.proxy), (Some("example.org"), None));
-        assert_eq!(ways.target(&"turns:192.0.2.1".parse().unwrap(), Transport::Tls, address).server_name, None);
+        assert_eq!(
+            ways.target(&"turns:192.0.2.1".parse().unwrap(), Transport::Tls, address).server_name,
+            None
+        );
     }
 
     #[test]
     fn a_proxy_that_is_none_is_refused_without_its_password() {
-        let args = WayArgs { proxy: Some("http://anna:s3cret@h:port".into()), ..WayArgs::default() };
+        let args =
+            WayArgs { proxy: Some("http://anna:s3cret@h:port".into()), ..WayArgs::default() };
         let error = format!("{:#}", args.load().unwrap_err());
         assert!(error.contains("--proxy") && !error.contains("s3cret"), "{error}");
     }
 
     #[test]
     fn a_web_server_is_behind_the_proxy_if_it_is_secure() {
-        let ways = WayArgs { proxy: Some("http://p:1".into()), ..WayArgs::default() }.load().unwrap();
+        let ways =
+            WayArgs { proxy: Some("http://p:1".into()), ..WayArgs::default() }.load().unwrap();
         let through = |url: &str| ways.proxy_to_web(&url.parse().unwrap()).is_some();
         assert!(through("https://example.org/meet") && through("https://192.0.2.1"));
         assert!(!through("http://example.org") && !through("https://localhost:8443"));
@@ -322,7 +374,12 @@ mod tests {
         let args = WayArgs { proxy: Some("http://p:1".into()), ..WayArgs::default() };
         let ways = args.load().unwrap();
         let uri: ServerUri = "turn:example.org".parse().unwrap();
-        for (transport, through) in [(Transport::Udp, false), (Transport::Dtls, false), (Transport::Tcp, true), (Transport::Tls, true)] {
+        for (transport, through) in [
+            (Transport::Udp, false),
+            (Transport::Dtls, false),
+            (Transport::Tcp, true),
+            (Transport::Tls, true),
+        ] {
             let target = ways.target(&uri, transport, "192.0.2.1:3478".parse().unwrap());
             assert_eq!(target.proxy.is_some(), through, "{transport}");
         }

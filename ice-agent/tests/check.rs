@@ -1,4 +1,5 @@
-//! `ice-agent check` as a shell sees it, against a small TURN server that fails where it is told to.
+//! `ice-agent check` as a shell sees it, against a small TURN server that fails where it is told
+//! to.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -21,26 +22,35 @@ struct Outcome {
 impl Outcome {
     fn step(&self, name: &str) -> &Value {
         let steps = self.report["steps"].as_array().unwrap();
-        steps.iter().find(|step| step["name"] == name).unwrap_or_else(|| panic!("no step {name}: {:#}", self.report))
+        steps
+            .iter()
+            .find(|step| step["name"] == name)
+            .unwrap_or_else(|| panic!("no step {name}: {:#}", self.report))
     }
 }
 
 fn agent(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ice-agent"));
-    command.arg("check").args(arguments).env_remove("ICE_AGENT_USERNAME").env_remove("ICE_AGENT_PASSWORD");
+    command
+        .arg("check")
+        .args(arguments)
+        .env_remove("ICE_AGENT_USERNAME")
+        .env_remove("ICE_AGENT_PASSWORD");
     command
 }
 
 async fn outcome(command: &mut Command) -> Outcome {
     let output = command.output().await.unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    let report = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)));
+    let report = serde_json::from_str(&text)
+        .unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)));
     Outcome { status: output.status.code().unwrap(), report }
 }
 
 async fn check(uri: &str, password: &str, more: &[&str]) -> Outcome {
     let timeout: &[&str] = if more.contains(&"--timeout") { &[] } else { &["--timeout", "2"] };
-    let arguments = [&[uri, "--json", "--username", USER, "--interval", "5"], timeout, more].concat();
+    let arguments =
+        [&[uri, "--json", "--username", USER, "--interval", "5"], timeout, more].concat();
     outcome(agent(&arguments).env("ICE_AGENT_PASSWORD", password)).await
 }
 
@@ -50,8 +60,18 @@ async fn a_server_that_works_passes_over_both_transports() {
     for transport in ["udp", "tcp"] {
         let uri = format!("turn:{}?transport={transport}", server.address);
         let outcome = check(&uri, PASSWORD, &[]).await;
-        assert_eq!((outcome.status, &outcome.report["ok"]), (0, &Value::Bool(true)), "{:#}", outcome.report);
-        let names: Vec<_> = outcome.report["steps"].as_array().unwrap().iter().map(|step| step["name"].as_str().unwrap()).collect();
+        assert_eq!(
+            (outcome.status, &outcome.report["ok"]),
+            (0, &Value::Bool(true)),
+            "{:#}",
+            outcome.report
+        );
+        let names: Vec<_> = outcome.report["steps"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|step| step["name"].as_str().unwrap())
+            .collect();
         assert_eq!(
             names,
             [
@@ -70,8 +90,14 @@ async fn a_server_that_works_passes_over_both_transports() {
             ]
         );
         let relay = &outcome.report["relay"];
-        assert_eq!((&relay["sent"], &relay["received"], &relay["reordered"]), (&50.into(), &50.into(), &0.into()));
-        assert!(relay["rtt_p50_ms"].as_f64().unwrap() > 0.0 && relay["rtt_p50_ms"].as_f64() <= relay["rtt_p99_ms"].as_f64());
+        assert_eq!(
+            (&relay["sent"], &relay["received"], &relay["reordered"]),
+            (&50.into(), &50.into(), &0.into())
+        );
+        assert!(
+            relay["rtt_p50_ms"].as_f64().unwrap() > 0.0
+                && relay["rtt_p50_ms"].as_f64() <= relay["rtt_p99_ms"].as_f64()
+        );
         assert!(relay["jitter_ms"].as_f64().unwrap() >= 0.0);
         assert_eq!(outcome.report["lifetime_s"], 600);
     }
@@ -84,8 +110,15 @@ async fn a_wrong_password_is_401_at_allocate() {
     let outcome = check(&uri, "wrong", &[]).await;
     assert_eq!(outcome.status, 1);
     let step = outcome.step("Allocate");
-    assert_eq!((&step["ok"], &step["code"], &step["reason"]), (&false.into(), &401.into(), &"Unauthenticated".into()));
-    let output = agent(&[&uri, "--username", USER]).env("ICE_AGENT_PASSWORD", "wrong").output().await.unwrap();
+    assert_eq!(
+        (&step["ok"], &step["code"], &step["reason"]),
+        (&false.into(), &401.into(), &"Unauthenticated".into())
+    );
+    let output = agent(&[&uri, "--username", USER])
+        .env("ICE_AGENT_PASSWORD", "wrong")
+        .output()
+        .await
+        .unwrap();
     assert!(String::from_utf8(output.stdout).unwrap().contains("401 Unauthenticated"));
 }
 
@@ -100,7 +133,10 @@ async fn each_error_is_told_with_its_step_code_and_reason() {
         let server = SmallTurn::start(Fault::Refuses(method, code)).await;
         let outcome = check(&format!("turn:{}", server.address), PASSWORD, &[]).await;
         let failed = outcome.step(step);
-        assert_eq!((outcome.status, &failed["code"], &failed["reason"]), (1, &code.number().into(), &code.reason().into()));
+        assert_eq!(
+            (outcome.status, &failed["code"], &failed["reason"]),
+            (1, &code.number().into(), &code.reason().into())
+        );
     }
 }
 
@@ -109,7 +145,12 @@ async fn loss_is_counted_and_fails_the_check_beyond_the_limit() {
     let server = SmallTurn::start(Fault::Loses(10)).await;
     let uri = format!("turn:{}", server.address);
     let outcome = check(&uri, PASSWORD, &[]).await;
-    assert_eq!((outcome.status, &outcome.step("relayed loop")["ok"]), (1, &Value::Bool(false)), "{:#}", outcome.report);
+    assert_eq!(
+        (outcome.status, &outcome.step("relayed loop")["ok"]),
+        (1, &Value::Bool(false)),
+        "{:#}",
+        outcome.report
+    );
     let relay = &outcome.report["relay"];
     let lost = 50 - relay["received"].as_u64().unwrap();
     assert!((9..=11).contains(&lost), "each tenth of the nearly hundred passes: {relay:#}");
@@ -139,25 +180,51 @@ async fn rfc8489_10_a_redirection_is_followed_but_not_in_circles() {
     let target = SmallTurn::start(Fault::None).await;
     let server = SmallTurn::start(Fault::Redirects(Some(target.address))).await;
     let outcome = check(&format!("turn:{}", server.address), PASSWORD, &[]).await;
-    assert_eq!((outcome.status, &outcome.report["server"]), (0, &target.address.to_string().into()), "{:#}", outcome.report);
+    assert_eq!(
+        (outcome.status, &outcome.report["server"]),
+        (0, &target.address.to_string().into()),
+        "{:#}",
+        outcome.report
+    );
     let circle = SmallTurn::start(Fault::Redirects(None)).await;
     let outcome = check(&format!("turn:{}", circle.address), PASSWORD, &[]).await;
-    assert_eq!((outcome.status, &outcome.step("Allocate")["code"]), (1, &300.into()), "{:#}", outcome.report);
+    assert_eq!(
+        (outcome.status, &outcome.step("Allocate")["code"]),
+        (1, &300.into()),
+        "{:#}",
+        outcome.report
+    );
 }
 
 #[tokio::test]
 async fn rfc8489_10_the_alternate_domain_is_the_name_of_the_next_certificate() {
     let authority = Authority::new();
     let ca = authority.file();
-    // The first server is known as `localhost`; its 300 says `turn.test`, which the certificates of both are for.
+    // The first server is known as `localhost`; its 300 says `turn.test`, which the certificates of
+    // both are for.
     let target = SmallTurn::start_secure(Fault::None, authority.server(90)).await;
-    let server = SmallTurn::start_secure(Fault::Redirects(target.secure), authority.server(90)).await;
+    let server =
+        SmallTurn::start_secure(Fault::Redirects(target.secure), authority.server(90)).await;
     for transport in ["tcp", "udp"] {
         let uri = format!("turns:{}?transport={transport}", server.secure.unwrap());
-        let outcome = check(&uri, PASSWORD, &["--ca", ca.path(), "--server-name", "localhost", "--count", "1"]).await;
-        assert_eq!((outcome.status, &outcome.report["secure"]["name"]), (0, &"turn.test".into()), "{:#}", outcome.report);
+        let outcome = check(
+            &uri,
+            PASSWORD,
+            &["--ca", ca.path(), "--server-name", "localhost", "--count", "1"],
+        )
+        .await;
+        assert_eq!(
+            (outcome.status, &outcome.report["secure"]["name"]),
+            (0, &"turn.test".into()),
+            "{:#}",
+            outcome.report
+        );
         assert_eq!(outcome.report["server"], target.secure.unwrap().to_string());
-        assert!(outcome.report["notes"].to_string().contains("redirects to"), "{:#}", outcome.report["notes"]);
+        assert!(
+            outcome.report["notes"].to_string().contains("redirects to"),
+            "{:#}",
+            outcome.report["notes"]
+        );
     }
 }
 
@@ -176,8 +243,19 @@ async fn credentials_come_from_a_file_or_standard_input() {
     let uri = format!("turn:{}", server.address);
     let file = std::env::temp_dir().join(format!("ice-agent-check-{}", std::process::id()));
     std::fs::write(&file, format!("{PASSWORD}\n")).unwrap();
-    let status =
-        agent(&[&uri, "--username", USER, "--password-file", file.to_str().unwrap(), "--count", "1"]).output().await.unwrap().status;
+    let status = agent(&[
+        &uri,
+        "--username",
+        USER,
+        "--password-file",
+        file.to_str().unwrap(),
+        "--count",
+        "1",
+    ])
+    .output()
+    .await
+    .unwrap()
+    .status;
     std::fs::remove_file(&file).unwrap();
     assert_eq!(status.code(), Some(0));
 
@@ -205,21 +283,32 @@ async fn nobody_there_is_told_from_nobody_answering() {
     let uri = format!("turn:{}", silent.local_addr().unwrap());
     let over = |transport: &str| format!("{uri}?transport={transport}");
     let outcome = check(&over("udp"), PASSWORD, &["--timeout", "0.5"]).await;
-    assert_eq!((outcome.status, &outcome.step("Allocate")["reason"]), (1, &"no answer in time".into()));
+    assert_eq!(
+        (outcome.status, &outcome.step("Allocate")["reason"]),
+        (1, &"no answer in time".into())
+    );
     let outcome = check(&uri, PASSWORD, &["--timeout", "0.5"]).await;
     let notes = outcome.report["notes"].to_string();
-    assert!(outcome.status == 1 && notes.contains("over udp: no answer in time"), "the other transports are tried too: {notes}");
+    assert!(
+        outcome.status == 1 && notes.contains("over udp: no answer in time"),
+        "the other transports are tried too: {notes}"
+    );
     drop(silent);
     for transport in ["udp", "tcp"] {
         let outcome = check(&over(transport), PASSWORD, &["--timeout", "0.5"]).await;
         assert_eq!(outcome.status, 1);
-        assert!(outcome.step("Allocate")["reason"].as_str().unwrap().contains("refused"), "{:#}", outcome.report);
+        assert!(
+            outcome.step("Allocate")["reason"].as_str().unwrap().contains("refused"),
+            "{:#}",
+            outcome.report
+        );
     }
 }
 
 /// Both secure transports at a server whose name is `turn.test`.
 fn secure_uris(server: &SmallTurn) -> [String; 2] {
-    ["tcp", "udp"].map(|transport| format!("turns:{}?transport={transport}", server.secure.unwrap()))
+    ["tcp", "udp"]
+        .map(|transport| format!("turns:{}?transport={transport}", server.secure.unwrap()))
 }
 
 #[tokio::test]
@@ -228,18 +317,34 @@ async fn over_tls_and_dtls_the_certificates_are_verified_and_shown() {
     let ca = authority.file();
     let server = SmallTurn::start_secure(Fault::None, authority.server(90)).await;
     for (uri, version) in secure_uris(&server).into_iter().zip(["TLS 1.3", "DTLS 1.2"]) {
-        let outcome = check(&uri, PASSWORD, &["--ca", ca.path(), "--server-name", "turn.test"]).await;
-        assert_eq!((outcome.status, &outcome.report["ok"]), (0, &Value::Bool(true)), "{:#}", outcome.report);
+        let outcome =
+            check(&uri, PASSWORD, &["--ca", ca.path(), "--server-name", "turn.test"]).await;
+        assert_eq!(
+            (outcome.status, &outcome.report["ok"]),
+            (0, &Value::Bool(true)),
+            "{:#}",
+            outcome.report
+        );
         let secure = &outcome.report["secure"];
-        assert_eq!((&secure["version"], &secure["verified"], &secure["name"]), (&version.into(), &true.into(), &"turn.test".into()));
+        assert_eq!(
+            (&secure["version"], &secure["verified"], &secure["name"]),
+            (&version.into(), &true.into(), &"turn.test".into())
+        );
         assert!(secure["cipher"].as_str().unwrap().starts_with("TLS_"), "{secure:#}");
-        assert_eq!(secure["alpn"], if version == "TLS 1.3" { "stun.turn".into() } else { Value::Null });
+        assert_eq!(
+            secure["alpn"],
+            if version == "TLS 1.3" { "stun.turn".into() } else { Value::Null }
+        );
         let chain = secure["chain"].as_array().unwrap();
         assert_eq!(chain.len(), 2);
         assert!(
-            chain[0]["subject"].as_str().unwrap().contains("turn.test") && chain[0]["issuer"].as_str().unwrap().contains("Test Between")
+            chain[0]["subject"].as_str().unwrap().contains("turn.test")
+                && chain[0]["issuer"].as_str().unwrap().contains("Test Between")
         );
-        assert_eq!(chain[0]["names"], serde_json::json!(["turn.test", "localhost", "127.0.0.1", "::1"]));
+        assert_eq!(
+            chain[0]["names"],
+            serde_json::json!(["turn.test", "localhost", "127.0.0.1", "::1"])
+        );
         assert_eq!((&chain[0]["days_left"], &chain[0]["key"]), (&90.into(), &"EC 256".into()));
         assert_eq!(outcome.report["relay"]["received"], 50);
         assert_eq!(outcome.report["warnings"], serde_json::json!([]));
@@ -253,9 +358,23 @@ async fn a_binding_is_asked_over_tls_and_dtls() {
     let server = SmallTurn::start_secure(Fault::None, authority.server(90)).await;
     let uri = format!("stuns:{}", server.secure.unwrap());
     for (transport, alpn) in [("tls", "stun.nat-discovery".into()), ("dtls", Value::Null)] {
-        let arguments = [&uri, "--json", "--transport", transport, "--ca", ca.path(), "--server-name", "localhost"];
+        let arguments = [
+            &uri,
+            "--json",
+            "--transport",
+            transport,
+            "--ca",
+            ca.path(),
+            "--server-name",
+            "localhost",
+        ];
         let outcome = outcome(&mut agent(&arguments)).await;
-        assert_eq!((outcome.status, &outcome.report["secure"]["alpn"]), (0, &alpn), "{:#}", outcome.report);
+        assert_eq!(
+            (outcome.status, &outcome.report["secure"]["alpn"]),
+            (0, &alpn),
+            "{:#}",
+            outcome.report
+        );
         assert!(outcome.report["mapped"].as_str().unwrap().starts_with("127.0.0.1:"));
     }
 }
@@ -271,21 +390,47 @@ async fn rfc8489_6_2_3_a_certificate_that_is_not_verified_ends_it() {
     let alone = SmallTurn::start_secure(Fault::None, alone).await;
     let cases: [(&SmallTurn, &[&str], &str, &str); 4] = [
         (&good, &["--server-name", "turn.test"], "leads to no authority", "NOT verified"),
-        (&good, &["--ca", ca.path(), "--server-name", "other.test"], "not for other.test", "NOT verified"),
+        (
+            &good,
+            &["--ca", ca.path(), "--server-name", "other.test"],
+            "not for other.test",
+            "NOT verified",
+        ),
         (&expired, &["--ca", ca.path(), "--server-name", "turn.test"], "expired", "has expired on"),
-        (&alone, &["--ca", ca.path(), "--server-name", "turn.test"], "leads to no authority", "its own certificate alone"),
+        (
+            &alone,
+            &["--ca", ca.path(), "--server-name", "turn.test"],
+            "leads to no authority",
+            "its own certificate alone",
+        ),
     ];
     for (server, options, reason, note) in cases {
         for (uri, step) in secure_uris(server).iter().zip(["TLS handshake", "DTLS handshake"]) {
             let outcome = check(uri, PASSWORD, options).await;
             let failed = outcome.step(step);
-            assert_eq!((outcome.status, &failed["ok"]), (1, &Value::Bool(false)), "{:#}", outcome.report);
+            assert_eq!(
+                (outcome.status, &failed["ok"]),
+                (1, &Value::Bool(false)),
+                "{:#}",
+                outcome.report
+            );
             assert!(failed["reason"].as_str().unwrap().contains(reason), "{failed:#}");
-            assert_eq!(outcome.report["steps"].as_array().unwrap().len(), 2, "nothing is asked of a server that may be another");
+            assert_eq!(
+                outcome.report["steps"].as_array().unwrap().len(),
+                2,
+                "nothing is asked of a server that may be another"
+            );
             let secure = &outcome.report["secure"];
             assert_eq!(secure["verified"], false);
-            assert!(!secure["chain"].as_array().unwrap().is_empty() && secure["why_not"].as_str().unwrap().contains(reason));
-            assert!(outcome.report["notes"].to_string().contains(note), "{:#}", outcome.report["notes"]);
+            assert!(
+                !secure["chain"].as_array().unwrap().is_empty()
+                    && secure["why_not"].as_str().unwrap().contains(reason)
+            );
+            assert!(
+                outcome.report["notes"].to_string().contains(note),
+                "{:#}",
+                outcome.report["notes"]
+            );
         }
     }
 }
@@ -296,11 +441,21 @@ async fn an_unverified_server_is_spoken_with_only_when_told_so_and_the_report_sa
     for uri in secure_uris(&server) {
         let options = ["--insecure-no-verify", "--server-name", "turn.test", "--count", "1"];
         let outcome = check(&uri, PASSWORD, &options).await;
-        assert_eq!((outcome.status, &outcome.report["secure"]["verified"]), (0, &Value::Bool(false)), "{:#}", outcome.report);
+        assert_eq!(
+            (outcome.status, &outcome.report["secure"]["verified"]),
+            (0, &Value::Bool(false)),
+            "{:#}",
+            outcome.report
+        );
         let mut command = agent(&[&uri, "--username", USER]);
-        let output = command.args(options).env("ICE_AGENT_PASSWORD", PASSWORD).output().await.unwrap();
+        let output =
+            command.args(options).env("ICE_AGENT_PASSWORD", PASSWORD).output().await.unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
-        assert!(text.contains("NOT VERIFIED for turn.test") && text.contains("The certificate is NOT verified"), "{text}");
+        assert!(
+            text.contains("NOT VERIFIED for turn.test")
+                && text.contains("The certificate is NOT verified"),
+            "{text}"
+        );
     }
 }
 
@@ -325,7 +480,10 @@ async fn a_server_that_speaks_no_tls_is_told_from_a_wrong_certificate() {
     let outcome = check(&uri, PASSWORD, &["--server-name", "turn.test"]).await;
     let failed = outcome.step("TLS handshake");
     assert_eq!((outcome.status, &outcome.report["secure"]), (1, &Value::Null));
-    assert!(failed["reason"].as_str().is_some_and(|reason| !reason.contains("certificate")), "{failed:#}");
+    assert!(
+        failed["reason"].as_str().is_some_and(|reason| !reason.contains("certificate")),
+        "{failed:#}"
+    );
 }
 
 #[tokio::test]
@@ -351,15 +509,21 @@ async fn a_server_is_checked_over_ipv6() {
     for transport in ["udp", "tcp"] {
         let uri = format!("turn:{}?transport={transport}", server.address);
         let outcome = check(&uri, PASSWORD, &["--count", "1"]).await;
-        assert_eq!((outcome.status, &outcome.report["server"]), (0, &server.address.to_string().into()), "{:#}", outcome.report);
+        assert_eq!(
+            (outcome.status, &outcome.report["server"]),
+            (0, &server.address.to_string().into()),
+            "{:#}",
+            outcome.report
+        );
     }
 }
 
 #[tokio::test]
 async fn rfc8489_9_2_5_the_algorithm_that_was_used_is_told() {
-    for (fault, expected) in
-        [(Fault::None, ["MD5", "MESSAGE-INTEGRITY", "USERNAME"]), (Fault::WantsSha256, ["SHA-256", "MESSAGE-INTEGRITY-SHA256", "USERHASH"])]
-    {
+    for (fault, expected) in [
+        (Fault::None, ["MD5", "MESSAGE-INTEGRITY", "USERNAME"]),
+        (Fault::WantsSha256, ["SHA-256", "MESSAGE-INTEGRITY-SHA256", "USERHASH"]),
+    ] {
         let server = SmallTurn::start(fault).await;
         let uri = format!("turn:{}", server.address);
         let outcome = check(&uri, PASSWORD, &["--count", "1"]).await;
@@ -372,22 +536,39 @@ async fn rfc8489_9_2_5_the_algorithm_that_was_used_is_told() {
 
 #[tokio::test]
 async fn h56_authorities_joined_without_a_line_end_are_refused() {
-    let authority = || rcgen::generate_simple_self_signed(["authority.example".to_owned()]).unwrap().cert.pem();
+    let authority =
+        || rcgen::generate_simple_self_signed(["authority.example".to_owned()]).unwrap().cert.pem();
     let file = std::env::temp_dir().join(format!("ice-agent-glued-{}.pem", std::process::id()));
     std::fs::write(&file, format!("{}{}", authority().trim_end(), authority())).unwrap();
-    let output = agent(&["turns:127.0.0.1", "--ca", file.to_str().unwrap()]).output().await.unwrap();
+    let output =
+        agent(&["turns:127.0.0.1", "--ca", file.to_str().unwrap()]).output().await.unwrap();
     std::fs::remove_file(&file).unwrap();
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{error}");
-    assert!(error.contains("two markers on one line: two files were joined without a line end"), "{error}");
+    assert!(
+        error.contains("two markers on one line: two files were joined without a line end"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn h56_authorities_of_the_environment_that_cannot_be_read_are_told_of() {
     let server = SmallTurn::start_secure(Fault::None, Authority::new().server(90)).await;
     for uri in secure_uris(&server) {
-        let mut command = agent(&[&uri, "--json", "--username", USER, "--timeout", "2", "--server-name", "turn.test"]);
-        command.env("ICE_AGENT_PASSWORD", PASSWORD).env("SSL_CERT_FILE", "/no/such/bundle.pem").env_remove("SSL_CERT_DIR");
+        let mut command = agent(&[
+            &uri,
+            "--json",
+            "--username",
+            USER,
+            "--timeout",
+            "2",
+            "--server-name",
+            "turn.test",
+        ]);
+        command
+            .env("ICE_AGENT_PASSWORD", PASSWORD)
+            .env("SSL_CERT_FILE", "/no/such/bundle.pem")
+            .env_remove("SSL_CERT_DIR");
         let outcome = outcome(&mut command).await;
         let why = outcome.report["secure"]["why_not"].as_str().unwrap();
         assert!(why.contains("SSL_CERT_FILE=/no/such/bundle.pem names no authority"), "{why}");
@@ -402,7 +583,10 @@ async fn what_cannot_run_exits_with_2_and_says_why() {
         (&["turns:127.0.0.1", "--ca", "/no/such/file"], "/no/such/file"),
         (&["turns:127.0.0.1", "--ca", "/dev/null"], "--ca /dev/null: the file is empty"),
         (&["turn:127.0.0.1", "--username", USER], "no password"),
-        (&["turn:127.0.0.1", "--username", USER, "--password-file", "/no/such/file"], "/no/such/file"),
+        (
+            &["turn:127.0.0.1", "--username", USER, "--password-file", "/no/such/file"],
+            "/no/such/file",
+        ),
         (&["turn:127.0.0.1", "--count", "0"], "--count"),
     ] {
         let output = agent(arguments).output().await.unwrap();

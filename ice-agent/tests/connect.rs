@@ -1,4 +1,5 @@
-//! `ice-agent connect` as two shells see it: two processes, a real rendezvous, a small TURN server where one is needed.
+//! `ice-agent connect` as two shells see it: two processes, a real rendezvous, a small TURN server
+//! where one is needed.
 
 #![allow(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
 
@@ -28,7 +29,11 @@ const SHORT: &[&str] = &["--count", "20", "--interval", "5"];
 fn agent(rendezvous: &Rendezvous, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ice-agent"));
     command.args(["connect", "--room", "r", "--rendezvous", &rendezvous.base.to_string()]);
-    command.args(SHORT).args(arguments).env_remove("ICE_AGENT_USERNAME").env_remove("ICE_AGENT_PASSWORD");
+    command
+        .args(SHORT)
+        .args(arguments)
+        .env_remove("ICE_AGENT_USERNAME")
+        .env_remove("ICE_AGENT_PASSWORD");
     command.stdin(Stdio::null()).kill_on_drop(true);
     command
 }
@@ -41,14 +46,19 @@ struct Side {
 impl Side {
     fn read(output: &Output) -> Self {
         let text = String::from_utf8_lossy(&output.stdout);
-        let report = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)));
+        let report = serde_json::from_str(&text)
+            .unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)));
         Self { status: output.status.code().unwrap(), report }
     }
 
     /// The codes of what failed at a step.
     fn codes(&self, step: &str) -> Vec<u64> {
         let errors = self.report["errors"].as_array().unwrap();
-        errors.iter().filter(|error| error["step"] == step).filter_map(|error| error["code"].as_u64()).collect()
+        errors
+            .iter()
+            .filter(|error| error["step"] == step)
+            .filter_map(|error| error["code"].as_u64())
+            .collect()
     }
 }
 
@@ -73,18 +83,38 @@ async fn two_agents_connect_directly_and_lose_nothing() {
     let sides = call(&["--bind", "127.0.0.1"], &["--bind", "127.0.0.1"]).await;
     for (side, other) in [(&sides[0], &sides[1]), (&sides[1], &sides[0])] {
         let report = &side.report;
-        assert_eq!((side.status, &report["outcome"], &report["path"]), (0, &"connected".into(), &"direct".into()), "{report:#}");
-        assert_eq!((&report["sent"], &report["received"], &report["loss_percent"]), (&20.into(), &20.into(), &0.0.into()));
-        assert_eq!((&report["from_peer"]["sent"], &report["from_peer"]["received"]), (&20.into(), &20.into()));
+        assert_eq!(
+            (side.status, &report["outcome"], &report["path"]),
+            (0, &"connected".into(), &"direct".into()),
+            "{report:#}"
+        );
+        assert_eq!(
+            (&report["sent"], &report["received"], &report["loss_percent"]),
+            (&20.into(), &20.into(), &0.0.into())
+        );
+        assert_eq!(
+            (&report["from_peer"]["sent"], &report["from_peer"]["received"]),
+            (&20.into(), &20.into())
+        );
         let (local, remote) = (&report["selected"]["local"], &report["selected"]["remote"]);
         assert_eq!((&local["type"], &remote["type"]), (&"host".into(), &"host".into()));
         assert_eq!(local["address"], other.report["selected"]["remote"]["address"]);
         let rtt = &report["rtt_ms"];
-        assert!(rtt["p50"].as_f64().unwrap() > 0.0 && rtt["p50"].as_f64() <= rtt["p99"].as_f64(), "{rtt}");
+        assert!(
+            rtt["p50"].as_f64().unwrap() > 0.0 && rtt["p50"].as_f64() <= rtt["p99"].as_f64(),
+            "{rtt}"
+        );
         let checks = report["checks"].as_array().unwrap();
         let selected = checks.iter().find(|check| check["selected"] == true).unwrap();
-        assert_eq!((&selected["state"], &selected["nominated"]), (&"succeeded".into(), &true.into()), "{selected:#}");
-        assert!(selected["responses_received"].as_u64().unwrap() >= 1 && selected["responses_sent"].as_u64().unwrap() >= 1);
+        assert_eq!(
+            (&selected["state"], &selected["nominated"]),
+            (&"succeeded".into(), &true.into()),
+            "{selected:#}"
+        );
+        assert!(
+            selected["responses_received"].as_u64().unwrap() >= 1
+                && selected["responses_sent"].as_u64().unwrap() >= 1
+        );
         assert_eq!(report["errors"].as_array().unwrap().len(), 0, "{report:#}");
     }
     assert_ne!(sides[0].report["role"], sides[1].report["role"]);
@@ -98,10 +128,22 @@ async fn relays_carry_the_call_over_both_transports() {
     let sides = call(&options(udp.as_str()), &options(tcp.as_str())).await;
     for (side, [own, far]) in sides.iter().zip([["udp", "tcp"], ["tcp", "udp"]]) {
         let report = &side.report;
-        assert_eq!((side.status, &report["path"], &report["loss_percent"]), (0, &"relayed".into(), &0.0.into()), "{report:#}");
+        assert_eq!(
+            (side.status, &report["path"], &report["loss_percent"]),
+            (0, &"relayed".into(), &0.0.into()),
+            "{report:#}"
+        );
         let (local, remote) = (&report["selected"]["local"], &report["selected"]["remote"]);
-        assert_eq!((&local["type"], &local["relay_transport"]), (&"relay".into(), &own.into()), "{report:#}");
-        assert_eq!((&remote["type"], &remote["relay_transport"]), (&"relay".into(), &far.into()), "{report:#}");
+        assert_eq!(
+            (&local["type"], &local["relay_transport"]),
+            (&"relay".into(), &own.into()),
+            "{report:#}"
+        );
+        assert_eq!(
+            (&remote["type"], &remote["relay_transport"]),
+            (&"relay".into(), &far.into()),
+            "{report:#}"
+        );
         let candidates = report["candidates"].as_array().unwrap();
         assert!(candidates.iter().all(|candidate| candidate["type"] == "relay"), "{report:#}");
         let own = candidates.iter().find(|candidate| candidate["side"] == "local").unwrap();
@@ -116,16 +158,43 @@ async fn relays_over_tls_and_dtls_give_candidates_of_both_families() {
     let server = SmallTurn::start_secure(Fault::None, authority.server(90)).await;
     let uri = |transport: &str| format!("turns:{}?transport={transport}", server.secure.unwrap());
     let (tls, dtls) = (uri("tcp"), uri("udp"));
-    let options = |uri| ["--relay-only", "--turn", uri, "--username", USER, "--ca", ca.path(), "--server-name", "turn.test"];
+    let options = |uri| {
+        [
+            "--relay-only",
+            "--turn",
+            uri,
+            "--username",
+            USER,
+            "--ca",
+            ca.path(),
+            "--server-name",
+            "turn.test",
+        ]
+    };
     let sides = call(&options(tls.as_str()), &options(dtls.as_str())).await;
     for (side, [own, far]) in sides.iter().zip([["tls", "dtls"], ["dtls", "tls"]]) {
         let report = &side.report;
-        assert_eq!((side.status, &report["path"], &report["loss_percent"]), (0, &"relayed".into(), &0.0.into()), "{report:#}");
+        assert_eq!(
+            (side.status, &report["path"], &report["loss_percent"]),
+            (0, &"relayed".into(), &0.0.into()),
+            "{report:#}"
+        );
         let pair = &report["selected"];
-        assert_eq!((&pair["local"]["relay_transport"], &pair["remote"]["relay_transport"]), (&own.into(), &far.into()), "{report:#}");
+        assert_eq!(
+            (&pair["local"]["relay_transport"], &pair["remote"]["relay_transport"]),
+            (&own.into(), &far.into()),
+            "{report:#}"
+        );
         let candidates = report["candidates"].as_array().unwrap();
-        let own: Vec<&str> = candidates.iter().filter(|one| one["side"] == "local").map(|one| one["address"].as_str().unwrap()).collect();
-        assert!(own.len() == 2 && own.iter().filter(|address| address.starts_with('[')).count() == 1, "{own:?}");
+        let own: Vec<&str> = candidates
+            .iter()
+            .filter(|one| one["side"] == "local")
+            .map(|one| one["address"].as_str().unwrap())
+            .collect();
+        assert!(
+            own.len() == 2 && own.iter().filter(|address| address.starts_with('[')).count() == 1,
+            "{own:?}"
+        );
     }
 }
 
@@ -154,7 +223,11 @@ async fn rfc8489_6_2_3_a_relay_whose_certificate_is_not_trusted_is_not_used() {
     let [first, _] = call(&first, &["--bind", "127.0.0.1"]).await;
     let errors = first.report["errors"].to_string();
     assert!(first.status == 0 && errors.contains("certificate"), "{errors}");
-    assert!(!first.report["candidates"].to_string().contains("relay_transport\":\"tls"), "{:#}", first.report);
+    assert!(
+        !first.report["candidates"].to_string().contains("relay_transport\":\"tls"),
+        "{:#}",
+        first.report
+    );
 }
 
 #[tokio::test]
@@ -163,9 +236,14 @@ async fn a_relay_over_tcp_is_reached_through_a_proxy() {
     let tunnel = Tunnel::start(Manner::Password("anna:p@ss")).await;
     let (udp, tcp) = (turn(&server, "udp"), turn(&server, "tcp"));
     let through = format!("http://anna:p%40ss@{}", tunnel.address);
-    let proxied = ["--relay-only", "--turn", tcp.as_str(), "--username", USER, "--proxy", through.as_str()];
+    let proxied =
+        ["--relay-only", "--turn", tcp.as_str(), "--username", USER, "--proxy", through.as_str()];
     let sides = call(&proxied, &["--relay-only", "--turn", udp.as_str(), "--username", USER]).await;
-    assert!(sides.iter().all(|side| side.status == 0 && side.report["path"] == "relayed"), "{:#}", sides[0].report);
+    assert!(
+        sides.iter().all(|side| side.status == 0 && side.report["path"] == "relayed"),
+        "{:#}",
+        sides[0].report
+    );
     assert_eq!(tunnel.asked().len(), 1, "{:?}", tunnel.asked());
 }
 
@@ -179,9 +257,21 @@ async fn servers_are_found_by_srv_and_a_silent_one_is_followed_by_the_next() {
     );
     let dns = NameServer::start(&zone, &[]).await;
     let name_server = dns.address.to_string();
-    let turn = ["--relay-only", "--turn", "turn:example.org?transport=tcp", "--username", USER, "--nameserver", &name_server];
+    let turn = [
+        "--relay-only",
+        "--turn",
+        "turn:example.org?transport=tcp",
+        "--username",
+        USER,
+        "--nameserver",
+        &name_server,
+    ];
     let sides = call(&turn, &turn).await;
-    assert!(sides.iter().all(|side| side.status == 0 && side.report["path"] == "relayed"), "{:#}", sides[0].report);
+    assert!(
+        sides.iter().all(|side| side.status == 0 && side.report["path"] == "relayed"),
+        "{:#}",
+        sides[0].report
+    );
     assert!(sides[0].report["errors"].to_string().contains("refused"), "{:#}", sides[0].report);
 }
 
@@ -189,10 +279,15 @@ async fn servers_are_found_by_srv_and_a_silent_one_is_followed_by_the_next() {
 async fn a_relay_over_udp_is_preferred_to_one_over_tcp() {
     let server = SmallTurn::start(Fault::None).await;
     let (udp, tcp) = (turn(&server, "udp"), turn(&server, "tcp"));
-    let options = ["--relay-only", "--turn", tcp.as_str(), "--turn", udp.as_str(), "--username", USER];
+    let options =
+        ["--relay-only", "--turn", tcp.as_str(), "--turn", udp.as_str(), "--username", USER];
     for side in call(&options, &options).await {
         let pair = &side.report["selected"];
-        assert_eq!((&pair["local"]["relay_transport"], &pair["remote"]["relay_transport"]), (&"udp".into(), &"udp".into()), "{pair:#}");
+        assert_eq!(
+            (&pair["local"]["relay_transport"], &pair["remote"]["relay_transport"]),
+            (&"udp".into(), &"udp".into()),
+            "{pair:#}"
+        );
     }
 }
 
@@ -200,18 +295,32 @@ async fn a_relay_over_udp_is_preferred_to_one_over_tcp() {
 async fn servers_that_fail_are_named_and_do_not_stop_the_call() {
     let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let stun = format!("stun:{}", silent.local_addr().unwrap());
-    let server = SmallTurn::start(Fault::Refuses(Method::ALLOCATE, ErrorCode::ALLOCATION_QUOTA_REACHED)).await;
+    let server =
+        SmallTurn::start(Fault::Refuses(Method::ALLOCATE, ErrorCode::ALLOCATION_QUOTA_REACHED))
+            .await;
     let uri = turn(&server, "udp");
     // Nobody listens on the port of a socket that is gone.
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let closed = format!("turn:{gone}?transport=tcp");
-    let first = ["--bind", "127.0.0.1", "--turn", uri.as_str(), "--turn", closed.as_str(), "--username", USER];
+    let first = [
+        "--bind",
+        "127.0.0.1",
+        "--turn",
+        uri.as_str(),
+        "--turn",
+        closed.as_str(),
+        "--username",
+        USER,
+    ];
     let second = ["--bind", "127.0.0.1", "--stun", stun.as_str()];
     let sides = call(&first, &second).await;
     assert!(sides.iter().all(|side| side.status == 0 && side.report["path"] == "direct"));
     assert_eq!(sides[0].codes("Allocate"), [486]);
     let errors = sides[0].report["errors"].as_array().unwrap();
-    assert!(errors.iter().any(|error| error["at"] == closed.as_str() && error["step"] == "connect"), "{errors:#?}");
+    assert!(
+        errors.iter().any(|error| error["at"] == closed.as_str() && error["step"] == "connect"),
+        "{errors:#?}"
+    );
 }
 
 #[tokio::test]
@@ -221,7 +330,11 @@ async fn rfc8656_7_4_another_port_after_437_and_another_server_after_300() {
     let (direct, led) = (turn(&server, "udp"), turn(&redirecting, "udp"));
     let options = |uri| ["--relay-only", "--turn", uri, "--username", USER];
     let sides = call(&options(direct.as_str()), &options(led.as_str())).await;
-    assert!(sides.iter().all(|side| side.status == 0 && side.report["path"] == "relayed"), "{:#}", sides[0].report);
+    assert!(
+        sides.iter().all(|side| side.status == 0 && side.report["path"] == "relayed"),
+        "{:#}",
+        sides[0].report
+    );
     assert!(sides[1].codes("Allocate").contains(&300), "{:#}", sides[1].report);
     let mismatches = sides.iter().filter(|side| side.codes("Allocate").contains(&437)).count();
     assert_eq!(mismatches, 1, "the first one to come met it");
@@ -244,12 +357,17 @@ async fn a_wrong_password_is_told_with_its_code() {
 
 #[tokio::test]
 async fn without_a_pair_the_answer_is_no() {
-    let server = SmallTurn::start(Fault::Refuses(Method::CREATE_PERMISSION, ErrorCode::FORBIDDEN)).await;
+    let server =
+        SmallTurn::start(Fault::Refuses(Method::CREATE_PERMISSION, ErrorCode::FORBIDDEN)).await;
     let uri = turn(&server, "udp");
     let options = ["--relay-only", "--turn", uri.as_str(), "--username", USER, "--timeout", "3"];
     for side in call(&options, &options).await {
         let report = &side.report;
-        assert_eq!((side.status, &report["outcome"], &report["path"]), (1, &"no_pair".into(), &Value::Null), "{report:#}");
+        assert_eq!(
+            (side.status, &report["outcome"], &report["path"]),
+            (1, &"no_pair".into(), &Value::Null),
+            "{report:#}"
+        );
         assert!(side.codes("CreatePermission").contains(&403), "{report:#}");
         assert_eq!(report["selected"], Value::Null);
     }
@@ -260,17 +378,25 @@ async fn loss_is_measured_and_judged() {
     let server = SmallTurn::start(Fault::Loses(5)).await;
     let uri = turn(&server, "udp");
     let options = ["--relay-only", "--turn", uri.as_str(), "--username", USER];
-    let (strict, lenient) = ([&options[..], &["--max-loss", "1"]].concat(), [&options[..], &["--max-loss", "90"]].concat());
+    let (strict, lenient) = (
+        [&options[..], &["--max-loss", "1"]].concat(),
+        [&options[..], &["--max-loss", "90"]].concat(),
+    );
     let sides = call(&strict, &lenient).await;
     // Whose datagrams the server loses is its own affair; that it loses some is certain.
-    let lost: Vec<f64> = sides.iter().map(|side| side.report["loss_percent"].as_f64().unwrap()).collect();
+    let lost: Vec<f64> =
+        sides.iter().map(|side| side.report["loss_percent"].as_f64().unwrap()).collect();
     assert!(lost.iter().sum::<f64>() > 10.0 && lost.iter().all(|lost| *lost < 80.0), "{lost:?}");
     assert_eq!((sides[0].status, sides[1].status), (i32::from(lost[0] > 1.0), 0));
     for (side, lost) in sides.iter().zip(lost) {
         let report = &side.report;
         let received = report["received"].as_f64().unwrap();
         assert_eq!((&report["sent"], (20.0 - received) * 5.0), (&20.into(), lost));
-        assert!(report["from_peer"]["sent"] == 20 && report["from_peer"]["received"].as_u64() <= Some(20), "{report:#}");
+        assert!(
+            report["from_peer"]["sent"] == 20
+                && report["from_peer"]["received"].as_u64() <= Some(20),
+            "{report:#}"
+        );
     }
 }
 
@@ -282,8 +408,14 @@ async fn people_read_tables_and_a_result() {
     let (first, second) = tokio::join!(first.output(), second.output());
     for output in [first.unwrap(), second.unwrap()] {
         let text = String::from_utf8(output.stdout).unwrap();
-        for part in ["Candidates", "Checks, as seen at our sockets", "succeeded", "selected", "Result  direct: host", "20 sent, 20 echoed"]
-        {
+        for part in [
+            "Candidates",
+            "Checks, as seen at our sockets",
+            "succeeded",
+            "selected",
+            "Result  direct: host",
+            "20 sent, 20 echoed",
+        ] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
     }
@@ -307,21 +439,47 @@ async fn what_keeps_the_test_from_running_is_said_and_exits_with_2() {
     ] {
         let output = agent(&rendezvous, arguments).output().await.unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.code() == Some(2) && stderr.contains(reason), "{arguments:?}: {stderr}");
+        assert!(
+            output.status.code() == Some(2) && stderr.contains(reason),
+            "{arguments:?}: {stderr}"
+        );
         assert!(output.stdout.is_empty());
     }
     let mut nowhere = Command::new(env!("CARGO_BIN_EXE_ice-agent"));
-    nowhere.args(["connect", "--room", "r", "--bind", "127.0.0.1", "--rendezvous", "http://127.0.0.1:9"]);
+    nowhere.args([
+        "connect",
+        "--room",
+        "r",
+        "--bind",
+        "127.0.0.1",
+        "--rendezvous",
+        "http://127.0.0.1:9",
+    ]);
     let output = nowhere.output().await.unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot join the room at http://127.0.0.1:9"));
+    assert!(
+        String::from_utf8_lossy(&output.stderr)
+            .contains("cannot join the room at http://127.0.0.1:9")
+    );
 }
 
 /// The first agent of a secret room, once it has printed the link, and that link.
-async fn first_of_secret_room(rendezvous: &str, arguments: &[&str]) -> (Child, String, Lines<BufReader<ChildStderr>>) {
+async fn first_of_secret_room(
+    rendezvous: &str,
+    arguments: &[&str],
+) -> (Child, String, Lines<BufReader<ChildStderr>>) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ice-agent"));
-    command.args(["connect", "--json", "--bind", "127.0.0.1", "--rendezvous", rendezvous]).args(SHORT).args(arguments);
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    command
+        .args(["connect", "--json", "--bind", "127.0.0.1", "--rendezvous", rendezvous])
+        .args(SHORT)
+        .args(arguments);
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let link = loop {
         let line = lines.next_line().await.unwrap().expect("a link");
@@ -335,7 +493,10 @@ async fn first_of_secret_room(rendezvous: &str, arguments: &[&str]) -> (Child, S
 /// An agent that has the link.
 fn second_of_secret_room(link: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ice-agent"));
-    command.args(["connect", "--json", "--bind", "127.0.0.1", "--rendezvous", link]).args(SHORT).args(arguments);
+    command
+        .args(["connect", "--json", "--bind", "127.0.0.1", "--rendezvous", link])
+        .args(SHORT)
+        .args(arguments);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }
@@ -359,7 +520,10 @@ async fn the_link_that_one_agent_prints_brings_the_other() {
     for output in [&first, &second] {
         let side = Side::read(output);
         assert_eq!((side.status, &side.report["path"]), (0, &"direct".into()), "{:#}", side.report);
-        assert!(!String::from_utf8_lossy(&output.stdout).contains(secret), "the report can be shared");
+        assert!(
+            !String::from_utf8_lossy(&output.stdout).contains(secret),
+            "the report can be shared"
+        );
     }
     let other = format!("{}/#{}", rendezvous.base, "A".repeat(22));
     let stranger = second_of_secret_room(&other, &["--wait", "1"]).output().await.unwrap();
@@ -371,29 +535,52 @@ async fn a_killed_agent_that_starts_again_meets_its_peer_and_not_its_ghost() {
     let rendezvous = Rendezvous::start(&[]).await;
     let (mut killed, link, _) = first_of_secret_room(&rendezvous.base.to_string(), &[]).await;
     killed.kill().await.unwrap();
-    let [mut again, mut peer] = [second_of_secret_room(&link, &[]), second_of_secret_room(&link, &[])];
+    let [mut again, mut peer] =
+        [second_of_secret_room(&link, &[]), second_of_secret_room(&link, &[])];
     let again = tokio::spawn(async move { again.output().await.unwrap() });
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     let peer = peer.output().await.unwrap();
     for output in [again.await.unwrap(), peer] {
         let side = Side::read(&output);
-        assert_eq!((side.status, &side.report["outcome"]), (0, &"connected".into()), "{:#}", side.report);
+        assert_eq!(
+            (side.status, &side.report["outcome"]),
+            (0, &"connected".into()),
+            "{:#}",
+            side.report
+        );
     }
 }
 
 #[tokio::test]
 async fn an_agent_goes_on_with_a_peer_that_was_killed_and_started_again() {
     let rendezvous = Rendezvous::start(&[]).await;
-    let server = SmallTurn::start(Fault::Refuses(Method::CREATE_PERMISSION, ErrorCode::FORBIDDEN)).await;
+    let server =
+        SmallTurn::start(Fault::Refuses(Method::CREATE_PERMISSION, ErrorCode::FORBIDDEN)).await;
     let uri = turn(&server, "udp");
     let (first, link, mut lines) = first_of_secret_room(&rendezvous.base.to_string(), &[]).await;
     wait_for_line(&mut lines, "waiting for the peer").await;
-    // It says hello and offers a relay that lets nobody through, so that it is killed in the middle of the checks.
+    // It says hello and offers a relay that lets nobody through, so that it is killed in the middle
+    // of the checks.
     let mut command = Command::new(env!("CARGO_BIN_EXE_ice-agent"));
     command
-        .args(["connect", "--relay-only", "--turn", &uri, "--username", USER, "--rendezvous", &link])
+        .args([
+            "connect",
+            "--relay-only",
+            "--turn",
+            &uri,
+            "--username",
+            USER,
+            "--rendezvous",
+            &link,
+        ])
         .env("ICE_AGENT_PASSWORD", PASSWORD);
-    let mut killed = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut killed = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
     let mut told = BufReader::new(killed.stderr.take().unwrap()).lines();
     wait_for_line(&mut told, "CreatePermission").await;
     killed.kill().await.unwrap();
@@ -401,14 +588,20 @@ async fn an_agent_goes_on_with_a_peer_that_was_killed_and_started_again() {
     let first = first.wait_with_output().await.unwrap();
     for output in [first, second] {
         let side = Side::read(&output);
-        assert_eq!((side.status, &side.report["outcome"]), (0, &"connected".into()), "{:#}", side.report);
+        assert_eq!(
+            (side.status, &side.report["outcome"]),
+            (0, &"connected".into()),
+            "{:#}",
+            side.report
+        );
     }
 }
 
 #[tokio::test]
 async fn a_rendezvous_that_is_lost_is_told_at_once() {
     let mut rendezvous = Rendezvous::start(&[]).await;
-    let (first, _, mut lines) = first_of_secret_room(&rendezvous.base.to_string(), &["--wait", "600"]).await;
+    let (first, _, mut lines) =
+        first_of_secret_room(&rendezvous.base.to_string(), &["--wait", "600"]).await;
     wait_for_line(&mut lines, "waiting for the peer").await;
     let start = std::time::Instant::now();
     rendezvous.kill().await;
@@ -416,8 +609,17 @@ async fn a_rendezvous_that_is_lost_is_told_at_once() {
     assert!(start.elapsed() < std::time::Duration::from_secs(5), "{:?}", start.elapsed());
     let output = first.wait_with_output().await.unwrap();
     let side = Side::read(&output);
-    assert_eq!((side.status, &side.report["outcome"]), (2, &"could_not_run".into()), "{:#}", side.report);
-    assert!(side.report["error"].as_str().unwrap().contains("the rendezvous is lost"), "{:#}", side.report);
+    assert_eq!(
+        (side.status, &side.report["outcome"]),
+        (2, &"could_not_run".into()),
+        "{:#}",
+        side.report
+    );
+    assert!(
+        side.report["error"].as_str().unwrap().contains("the rendezvous is lost"),
+        "{:#}",
+        side.report
+    );
     assert!(start.elapsed() < std::time::Duration::from_secs(30), "{:?}", start.elapsed());
 }
 
@@ -425,29 +627,50 @@ async fn a_rendezvous_that_is_lost_is_told_at_once() {
 async fn a_rendezvous_with_a_certificate_is_verified_and_reached_through_a_proxy() {
     let authority = Authority::new();
     let (ca, certificate) = (authority.file(), authority.server(90).files());
-    let rendezvous =
-        Rendezvous::start(&["--tls-certificate", certificate[0].path(), "--tls-key", certificate[1].path(), "--path", "/meet"]).await;
+    let rendezvous = Rendezvous::start(&[
+        "--tls-certificate",
+        certificate[0].path(),
+        "--tls-key",
+        certificate[1].path(),
+        "--path",
+        "/meet",
+    ])
+    .await;
     let url = rendezvous.base.to_string();
     assert!(url.starts_with("https://") && url.ends_with("/meet"), "{url}");
     let untrusted = second_of_secret_room(&url, &["--wait", "1"]).output().await.unwrap();
     let side = Side::read(&untrusted);
-    assert!(side.status == 2 && side.report["error"].as_str().unwrap().contains("not trusted"), "{:#}", side.report);
+    assert!(
+        side.status == 2 && side.report["error"].as_str().unwrap().contains("not trusted"),
+        "{:#}",
+        side.report
+    );
 
     let tunnel = Tunnel::start(Manner::Open).await;
     let proxy = format!("http://{}", tunnel.address);
-    let (first, link, _lines) = first_of_secret_room(&url, &["--ca", ca.path(), "--proxy", &proxy]).await;
+    let (first, link, _lines) =
+        first_of_secret_room(&url, &["--ca", ca.path(), "--proxy", &proxy]).await;
     let second = second_of_secret_room(&link, &["--ca", ca.path()]).output().await.unwrap();
     for output in [first.wait_with_output().await.unwrap(), second] {
         assert_eq!(Side::read(&output).status, 0, "{}", String::from_utf8_lossy(&output.stderr));
     }
     let asked = tunnel.asked();
-    assert!(!asked.is_empty() && asked.iter().all(|request| request.starts_with(&format!("CONNECT {} ", rendezvous.address))), "{asked:?}");
+    assert!(
+        !asked.is_empty()
+            && asked
+                .iter()
+                .all(|request| request.starts_with(&format!("CONNECT {} ", rendezvous.address))),
+        "{asked:?}"
+    );
 }
 
 #[tokio::test]
 async fn exit_status_2_comes_with_json_where_json_was_asked_for() {
     let rendezvous = Rendezvous::start(&[]).await;
-    let alone = agent(&rendezvous, &["--bind", "127.0.0.1", "--wait", "1", "--json"]).output().await.unwrap();
+    let alone = agent(&rendezvous, &["--bind", "127.0.0.1", "--wait", "1", "--json"])
+        .output()
+        .await
+        .unwrap();
     let side = Side::read(&alone);
     assert_eq!((side.status, &side.report["outcome"]), (2, &"could_not_run".into()));
     assert!(side.report["error"].as_str().unwrap().contains("no peer came"));
@@ -459,17 +682,30 @@ async fn exit_status_2_comes_with_json_where_json_was_asked_for() {
         &["check", "--json", "turn:127.0.0.1", "--no-such-option"],
         &["connect", "--json"],
     ] {
-        let output = Command::new(env!("CARGO_BIN_EXE_ice-agent")).args(arguments).env_remove("ICE_AGENT_USERNAME").output().await.unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_ice-agent"))
+            .args(arguments)
+            .env_remove("ICE_AGENT_USERNAME")
+            .output()
+            .await
+            .unwrap();
         let side = Side::read(&output);
-        assert_eq!((side.status, &side.report["outcome"]), (2, &"could_not_run".into()), "{arguments:?}");
-        assert!(!side.report["error"].as_str().unwrap().is_empty() && !output.stderr.is_empty(), "{arguments:?}");
+        assert_eq!(
+            (side.status, &side.report["outcome"]),
+            (2, &"could_not_run".into()),
+            "{arguments:?}"
+        );
+        assert!(
+            !side.report["error"].as_str().unwrap().is_empty() && !output.stderr.is_empty(),
+            "{arguments:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_full_room_is_refused() {
     let rendezvous = Rendezvous::start(&[]).await;
-    let (_first, link, mut lines) = first_of_secret_room(&rendezvous.base.to_string(), &["--timeout", "20"]).await;
+    let (_first, link, mut lines) =
+        first_of_secret_room(&rendezvous.base.to_string(), &["--timeout", "20"]).await;
     wait_for_line(&mut lines, "waiting for the peer").await;
     // Two agents that cannot reach each other stay in their room for a while.
     let mut second = second_of_secret_room(&link, &["--bind", "::1", "--timeout", "20"]);

@@ -24,7 +24,8 @@ fn record(rng: &mut StdRng, datagram: bool) -> Vec<u8> {
     let kind = rng.random_range(20..25);
     if kind == 22 && body.len() >= 12 {
         // A handshake message whose length agrees, which is parsed further than any other.
-        let length = u16::try_from(body.len() - if datagram { 12 } else { 4 }).unwrap().to_be_bytes();
+        let length =
+            u16::try_from(body.len() - if datagram { 12 } else { 4 }).unwrap().to_be_bytes();
         body[0] = [0, 2, 3, 4, 11, 12, 13, 14, 16, 20][rng.random_range(0..10)];
         body[1..4].copy_from_slice(&[0, length[0], length[1]]);
         if datagram {
@@ -65,7 +66,8 @@ async fn garbage_over_tcp(listener: TcpListener, mut rng: StdRng) {
 }
 
 async fn opened(transport: Transport, server: SocketAddr) -> (Result<Leg, OpenError>, Duration) {
-    let target = Target { server_name: Some("turn.test".into()), ..Target::direct(transport, server) };
+    let target =
+        Target { server_name: Some("turn.test".into()), ..Target::direct(transport, server) };
     let start = Instant::now();
     (Leg::open(&target, Usage::Turn, &Trust::default()).await, start.elapsed())
 }
@@ -101,5 +103,8 @@ async fn garbage_over_a_stream_ends_it_and_over_udp_is_handed_on() {
     tokio::spawn(garbage_over_udp(socket, StdRng::seed_from_u64(1)));
     let mut leg = leg.unwrap();
     leg.send(b"hello").await.unwrap();
-    assert!(leg.receive().await.is_ok_and(|datagram| !datagram.is_empty()), "the client judges datagrams one by one");
+    assert!(
+        leg.receive().await.is_ok_and(|datagram| !datagram.is_empty()),
+        "the client judges datagrams one by one"
+    );
 }

@@ -25,21 +25,36 @@ struct Outcome {
 async fn check(dns: &NameServer, arguments: &[&str]) -> Outcome {
     let start = Instant::now();
     let output = Command::new(env!("CARGO_BIN_EXE_ice-agent"))
-        .args(["check", "--json", "--count", "3", "--interval", "5", "--username", USER, "--nameserver", &dns.address.to_string()])
+        .args([
+            "check",
+            "--json",
+            "--count",
+            "3",
+            "--interval",
+            "5",
+            "--username",
+            USER,
+            "--nameserver",
+            &dns.address.to_string(),
+        ])
         .args(arguments)
         .env("ICE_AGENT_PASSWORD", PASSWORD)
         .output()
         .await
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    let report = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)));
+    let report = serde_json::from_str(&text)
+        .unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)));
     Outcome { status: output.status.code().unwrap(), report, took: start.elapsed() }
 }
 
 /// What the step says.
 fn detail<'a>(report: &'a Value, step: &str) -> &'a str {
     let steps = report["steps"].as_array().unwrap();
-    steps.iter().find(|one| one["name"] == step).unwrap_or_else(|| panic!("no {step}: {report:#}"))["detail"].as_str().unwrap()
+    steps.iter().find(|one| one["name"] == step).unwrap_or_else(|| panic!("no {step}: {report:#}"))
+        ["detail"]
+        .as_str()
+        .unwrap()
 }
 
 #[tokio::test]
@@ -66,13 +81,16 @@ relay.test.
     assert_eq!((status, &report["transport"]), (0, &"tls".into()), "{report:#}");
     assert_eq!(
         detail(&report, "resolve"),
-        format!("tls via NAPTR turn.test → SRV _turns._tcp.turn.test → relay.test → 127.0.0.1:{secure}")
+        format!(
+            "tls via NAPTR turn.test → SRV _turns._tcp.turn.test → relay.test → 127.0.0.1:{secure}"
+        )
     );
     // The certificate is the one of the name in the URI, not of where DNS leads.
     assert_eq!(report["secure"]["name"], "turn.test", "{report:#}");
 
     // Without a trusted certificate, TLS is no way; a `turn:` URI may go on without.
-    let Outcome { status, report, .. } = check(&dns, &["turn:turn.test", "--transport", "udp"]).await;
+    let Outcome { status, report, .. } =
+        check(&dns, &["turn:turn.test", "--transport", "udp"]).await;
     assert_eq!((status, &report["transport"]), (0, &"udp".into()), "{report:#}");
 }
 
@@ -86,7 +104,10 @@ async fn rfc8305_5_a_silent_family_does_not_hold_up_the_other_one() {
     let uri = format!("turn:both.test:{port}?transport=udp");
     let Outcome { status, report, took } = check(&dns, &[&uri, "--timeout", "10"]).await;
     assert_eq!((status, &report["server"]), (0, &server.address.to_string().into()), "{report:#}");
-    assert!(detail(&report, "resolve").ends_with(&format!("[::1]:{port}, 127.0.0.1:{port}")), "{report:#}");
+    assert!(
+        detail(&report, "resolve").ends_with(&format!("[::1]:{port}, 127.0.0.1:{port}")),
+        "{report:#}"
+    );
     assert!(took < Duration::from_secs(6), "{took:?}");
     drop(silent);
 
@@ -99,12 +120,14 @@ async fn over_tcp_a_family_that_refuses_is_told_and_left() {
     let server = SmallTurn::start(Fault::None).await;
     let port = server.address.port();
     let dns = NameServer::start("both.test.\n    A 127.0.0.1\n    AAAA ::1\n", &[]).await;
-    let Outcome { status, report, .. } = check(&dns, &[&format!("turn:both.test:{port}?transport=tcp")]).await;
+    let Outcome { status, report, .. } =
+        check(&dns, &[&format!("turn:both.test:{port}?transport=tcp")]).await;
     assert_eq!((status, &report["server"]), (0, &server.address.to_string().into()), "{report:#}");
     assert!(report["notes"].to_string().contains(&format!("[::1]:{port} over tcp")), "{report:#}");
     // Nobody at all: the step that fails says so.
     drop(server);
-    let Outcome { status, report, .. } = check(&dns, &[&format!("turn:both.test:{port}?transport=tcp")]).await;
+    let Outcome { status, report, .. } =
+        check(&dns, &[&format!("turn:both.test:{port}?transport=tcp")]).await;
     assert_eq!(status, 1);
     assert!(detail(&report, "Allocate").contains("refused"), "{report:#}");
 }
@@ -123,7 +146,9 @@ async fn rfc8155_4_2_the_server_of_this_network_is_found_by_its_domain() {
     // RFC 8155 §6: the anycast addresses are there for when the domain's server is not.
     let found = detail(&report, "resolve");
     assert!(
-        found.contains("NAPTR campus.test → SRV _turn._udp.campus.test → t.campus.test → 127.0.0.1") && found.contains("anycast"),
+        found
+            .contains("NAPTR campus.test → SRV _turn._udp.campus.test → t.campus.test → 127.0.0.1")
+            && found.contains("anycast"),
         "{found}"
     );
 }

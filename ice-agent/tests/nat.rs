@@ -1,4 +1,5 @@
-//! `ice-agent nat` as a shell sees it, against a STUN server (RFC 5780) that treats its clients as a NAT in front of them would.
+//! `ice-agent nat` as a shell sees it, against a STUN server (RFC 5780) that treats its clients as
+//! a NAT in front of them would.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -24,10 +25,15 @@ async fn nat(server: SocketAddr) -> Outcome {
 }
 
 async fn nat_by(arguments: &[&str]) -> Outcome {
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_ice-agent")).args(["nat", "--json", "--timeout", "0.6"]).args(arguments).output().await.unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_ice-agent"))
+        .args(["nat", "--json", "--timeout", "0.6"])
+        .args(arguments)
+        .output()
+        .await
+        .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    let report = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)));
+    let report = serde_json::from_str(&text)
+        .unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)));
     Outcome { status: output.status.code().unwrap(), report }
 }
 
@@ -60,9 +66,17 @@ async fn rfc5780_4_3_and_4_4_every_behaviour_is_recognised() {
         assert_eq!(report["mapping"], nat.mapping.unwrap_or(Nothing).name(), "{report:#}");
         assert_eq!(report["filtering"], nat.filtering.name(), "{report:#}");
         let (sockets, kept) = (&report["ports"]["sockets"], &report["ports"]["kept"]);
-        assert_eq!(*kept, if nat.mapping.is_none() { sockets.clone() } else { Value::from(0) }, "{report:#}");
+        assert_eq!(
+            *kept,
+            if nat.mapping.is_none() { sockets.clone() } else { Value::from(0) },
+            "{report:#}"
+        );
         assert_eq!(report["other_address"], other.to_string());
-        assert_eq!((&report["family"], &report["other_family"]), (&"ipv4".into(), &Value::Null), "{report:#}");
+        assert_eq!(
+            (&report["family"], &report["other_family"]),
+            (&"ipv4".into(), &Value::Null),
+            "{report:#}"
+        );
     }
 }
 
@@ -76,14 +90,23 @@ async fn rfc5780_4_3_a_server_without_other_address_tells_of_the_nat_only() {
     let server = NatServer::start(behind, Quirk::NoOtherAddress).await;
     let Outcome { status, report } = nat_of(&server).await;
     assert_eq!(status, 0);
-    assert_eq!((&report["nat"], &report["classic"]), (&Value::Bool(true), &Value::from("unknown")), "{report:#}");
-    assert_eq!((&report["mapping"], &report["filtering"]), (&Value::from("unknown"), &Value::from("unknown")));
+    assert_eq!(
+        (&report["nat"], &report["classic"]),
+        (&Value::Bool(true), &Value::from("unknown")),
+        "{report:#}"
+    );
+    assert_eq!(
+        (&report["mapping"], &report["filtering"]),
+        (&Value::from("unknown"), &Value::from("unknown"))
+    );
     assert!(report["notes"][0].as_str().unwrap().contains("OTHER-ADDRESS"), "{report:#}");
 }
 
-/// What `ice-agent nat` says when it is told these of the server's four addresses, which do not know of each other.
+/// What `ice-agent nat` says when it is told these of the server's four addresses, which do not
+/// know of each other.
 async fn by_plain_servers(mapping: Option<Depends>, which: &[usize]) -> Value {
-    let server = NatServer::start(Nat { mapping, filtering: Depends::Nothing }, Quirk::NoOtherAddress).await;
+    let server =
+        NatServer::start(Nat { mapping, filtering: Depends::Nothing }, Quirk::NoOtherAddress).await;
     let servers: Vec<String> = which.iter().map(|at| server.addresses()[*at].to_string()).collect();
     let arguments: Vec<&str> = servers.iter().flat_map(|server| ["--server", server]).collect();
     let Outcome { status, report } = nat_by(&arguments).await;
@@ -94,7 +117,8 @@ async fn by_plain_servers(mapping: Option<Depends>, which: &[usize]) -> Value {
 #[tokio::test]
 async fn rfc4787_4_1_servers_without_another_address_are_compared() {
     use Depends::{Address, AddressAndPort, Nothing};
-    // The addresses are 0: A:p, 1: A:q, 2: B:p, 3: B:q. All at once, since what is not turned around takes seconds to be told.
+    // The addresses are 0: A:p, 1: A:q, 2: B:p, 3: B:q. All at once, since what is not turned
+    // around takes seconds to be told.
     let mut measured = Vec::new();
     for (mapping, which, told, classic) in [
         (Nothing, &[0, 2][..], "endpoint-independent", "unknown"),
@@ -105,18 +129,30 @@ async fn rfc4787_4_1_servers_without_another_address_are_compared() {
         (Nothing, &[0, 1], "unknown", "unknown"),
         (AddressAndPort, &[0], "unknown", "unknown"),
     ] {
-        measured.push(tokio::spawn(async move { (which, told, classic, by_plain_servers(Some(mapping), which).await) }));
+        measured.push(tokio::spawn(async move {
+            (which, told, classic, by_plain_servers(Some(mapping), which).await)
+        }));
     }
     for measured in measured {
         let (which, told, classic, report) = measured.await.unwrap();
-        assert_eq!((&report["mapping"], &report["classic"]), (&told.into(), &classic.into()), "{which:?} {report:#}");
-        assert_eq!((&report["filtering"], &report["ports"]["kept"]), (&"unknown".into(), &0.into()));
+        assert_eq!(
+            (&report["mapping"], &report["classic"]),
+            (&told.into(), &classic.into()),
+            "{which:?} {report:#}"
+        );
+        assert_eq!(
+            (&report["filtering"], &report["ports"]["kept"]),
+            (&"unknown".into(), &0.into())
+        );
         let notes = report["notes"].to_string();
         assert!(notes.contains("filtered cannot be told"), "{notes}");
         assert_eq!(told == "unknown", notes.contains("name a second one"), "{notes}");
     }
     let report = by_plain_servers(None, &[0, 2]).await;
-    assert_eq!((&report["nat"], &report["mapping"], &report["hairpin"]), (&false.into(), &"endpoint-independent".into(), &Value::Null));
+    assert_eq!(
+        (&report["nat"], &report["mapping"], &report["hairpin"]),
+        (&false.into(), &"endpoint-independent".into(), &Value::Null)
+    );
 }
 
 #[tokio::test]
@@ -124,8 +160,18 @@ async fn a_server_with_another_address_is_taken_before_those_without() {
     let behind = Nat { mapping: Some(Depends::Address), filtering: Depends::Address };
     let plain = NatServer::start(behind, Quirk::NoOtherAddress).await;
     let full = NatServer::start(behind, Quirk::None).await;
-    let Outcome { report, .. } = nat_by(&["--server", &plain.primary().to_string(), "--server", &full.primary().to_string()]).await;
-    assert_eq!((&report["server"], &report["mapping"]), (&full.primary().to_string().into(), &"address-dependent".into()), "{report:#}");
+    let Outcome { report, .. } = nat_by(&[
+        "--server",
+        &plain.primary().to_string(),
+        "--server",
+        &full.primary().to_string(),
+    ])
+    .await;
+    assert_eq!(
+        (&report["server"], &report["mapping"]),
+        (&full.primary().to_string().into(), &"address-dependent".into()),
+        "{report:#}"
+    );
     assert_eq!(report["filtering"], "address-dependent");
 }
 
@@ -154,10 +200,18 @@ async fn rfc3489_11_2_3_an_old_server_tells_by_changed_address() {
 #[tokio::test]
 async fn rfc5780_3_4_what_the_nat_does_not_turn_around_is_told() {
     // The outside that the server tells of is nowhere: nothing can come back from it.
-    let server = NatServer::start(Nat { mapping: Some(Depends::Nothing), filtering: Depends::Nothing }, Quirk::None).await;
+    let server = NatServer::start(
+        Nat { mapping: Some(Depends::Nothing), filtering: Depends::Nothing },
+        Quirk::None,
+    )
+    .await;
     let Outcome { report, .. } = nat_of(&server).await;
     assert_eq!(report["hairpin"], false, "{report:#}");
-    let server = NatServer::start(Nat { mapping: Some(Depends::Address), filtering: Depends::Nothing }, Quirk::None).await;
+    let server = NatServer::start(
+        Nat { mapping: Some(Depends::Address), filtering: Depends::Nothing },
+        Quirk::None,
+    )
+    .await;
     let Outcome { report, .. } = nat_of(&server).await;
     assert_eq!(report["hairpin"], Value::Null, "{report:#}");
     assert!(report["notes"].to_string().contains("hairpins cannot be told"), "{report:#}");
@@ -173,48 +227,99 @@ async fn rfc5780_3_1_mapping_over_tcp() {
         (Some(AddressAndPort), "address-and-port-dependent", "symmetric"),
     ] {
         let server = NatServer::start(Nat { mapping, filtering: Nothing }, Quirk::None).await;
-        let Outcome { status, report } = nat_by(&["--transport", "tcp", "--server", &server.primary().to_string()]).await;
-        assert_eq!((status, &report["mapping"], &report["classic"]), (0, &told.into(), &classic.into()), "{report:#}");
-        assert_eq!((&report["nat"], &report["transport"]), (&mapping.is_some().into(), &"tcp".into()), "{report:#}");
+        let Outcome { status, report } =
+            nat_by(&["--transport", "tcp", "--server", &server.primary().to_string()]).await;
+        assert_eq!(
+            (status, &report["mapping"], &report["classic"]),
+            (0, &told.into(), &classic.into()),
+            "{report:#}"
+        );
+        assert_eq!(
+            (&report["nat"], &report["transport"]),
+            (&mapping.is_some().into(), &"tcp".into()),
+            "{report:#}"
+        );
         let tests = report["tests"].as_array().unwrap();
-        assert!(tests.len() == 3 && tests.iter().all(|test| test["local"] == tests[0]["local"]), "{report:#}");
+        assert!(
+            tests.len() == 3 && tests.iter().all(|test| test["local"] == tests[0]["local"]),
+            "{report:#}"
+        );
     }
-    let server = NatServer::start(Nat { mapping: Some(Address), filtering: Nothing }, Quirk::NoOtherAddress).await;
+    let server =
+        NatServer::start(Nat { mapping: Some(Address), filtering: Nothing }, Quirk::NoOtherAddress)
+            .await;
     let [first, _, second, _] = server.addresses().map(|address| address.to_string());
-    let Outcome { report, .. } = nat_by(&["--transport", "tcp", "--server", &first, "--server", &second]).await;
+    let Outcome { report, .. } =
+        nat_by(&["--transport", "tcp", "--server", &first, "--server", &second]).await;
     assert_eq!(report["mapping"], "endpoint-dependent", "{report:#}");
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let gone =
+        std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let Outcome { status, report } = nat_by(&["--transport", "tcp", "--server", &gone]).await;
-    assert!(status == 1 && report["tests"][0]["failure"].as_str().unwrap().contains("refused"), "{report:#}");
+    assert!(
+        status == 1 && report["tests"][0]["failure"].as_str().unwrap().contains("refused"),
+        "{report:#}"
+    );
 }
 
 #[tokio::test]
 async fn both_families_are_measured_where_the_name_has_both() {
-    let server = NatServer::start(Nat { mapping: None, filtering: Depends::Nothing }, Quirk::None).await;
+    let server =
+        NatServer::start(Nat { mapping: None, filtering: Depends::Nothing }, Quirk::None).await;
     // Nothing of the first server's listens on IPv6: UDP is blocked there as far as can be seen.
-    let dns = NameServer::start("both.example.\n    A 127.0.0.1\n    AAAA ::1\nfour.example.\n    A 127.0.0.1\n", &[]).await;
+    let dns = NameServer::start(
+        "both.example.\n    A 127.0.0.1\n    AAAA ::1\nfour.example.\n    A 127.0.0.1\n",
+        &[],
+    )
+    .await;
     let (name_server, port) = (dns.address.to_string(), server.primary().port());
-    let Outcome { status, report } = nat_by(&["--nameserver", &name_server, "--server", &format!("both.example:{port}")]).await;
-    assert_eq!((status, &report["family"], &report["classic"]), (0, &"ipv4".into(), &"open-internet".into()), "{report:#}");
+    let Outcome { status, report } =
+        nat_by(&["--nameserver", &name_server, "--server", &format!("both.example:{port}")]).await;
+    assert_eq!(
+        (status, &report["family"], &report["classic"]),
+        (0, &"ipv4".into(), &"open-internet".into()),
+        "{report:#}"
+    );
     let other = &report["other_family"];
-    assert_eq!((&other["family"], &other["classic"]), (&"ipv6".into(), &"udp-blocked".into()), "{report:#}");
+    assert_eq!(
+        (&other["family"], &other["classic"]),
+        (&"ipv6".into(), &"udp-blocked".into()),
+        "{report:#}"
+    );
 
-    let Outcome { report, .. } = nat_by(&["--nameserver", &name_server, "--server", &format!("four.example:{port}")]).await;
+    let Outcome { report, .. } =
+        nat_by(&["--nameserver", &name_server, "--server", &format!("four.example:{port}")]).await;
     assert_eq!(report["other_family"], Value::Null);
     assert_eq!(report["left_out"], serde_json::json!(["IPv6: no server has such an address."]));
-    let Outcome { report, .. } = nat_by(&["-4", "--nameserver", &name_server, "--server", &format!("both.example:{port}")]).await;
-    assert_eq!((&report["other_family"], &report["left_out"]), (&Value::Null, &serde_json::json!([])), "{report:#}");
+    let Outcome { report, .. } =
+        nat_by(&["-4", "--nameserver", &name_server, "--server", &format!("both.example:{port}")])
+            .await;
+    assert_eq!(
+        (&report["other_family"], &report["left_out"]),
+        (&Value::Null, &serde_json::json!([])),
+        "{report:#}"
+    );
 }
 
 #[tokio::test]
 async fn rfc8305_3_a_family_that_dns_is_silent_about_is_left_out_and_a_late_one_is_not() {
-    let server = NatServer::start(Nat { mapping: None, filtering: Depends::Nothing }, Quirk::None).await;
+    let server =
+        NatServer::start(Nat { mapping: None, filtering: Depends::Nothing }, Quirk::None).await;
     let zone = "both.example.\n    A 127.0.0.1\n    AAAA ::1\n";
     let uri = format!("both.example:{}", server.primary().port());
     let silent = NameServer::start(zone, &[(RecordType::AAAA, name_server::Quirk::Silent)]).await;
-    let Outcome { status, report } = nat_by(&["--nameserver", &silent.address.to_string(), "--server", &uri]).await;
-    assert_eq!((status, &report["classic"], &report["other_family"]), (0, &"open-internet".into(), &Value::Null), "{report:#}");
-    assert!(report["left_out"][0].as_str().is_some_and(|note| note.contains("IPv6") && note.contains("AAAA")), "{report:#}");
+    let Outcome { status, report } =
+        nat_by(&["--nameserver", &silent.address.to_string(), "--server", &uri]).await;
+    assert_eq!(
+        (status, &report["classic"], &report["other_family"]),
+        (0, &"open-internet".into(), &Value::Null),
+        "{report:#}"
+    );
+    assert!(
+        report["left_out"][0]
+            .as_str()
+            .is_some_and(|note| note.contains("IPv6") && note.contains("AAAA")),
+        "{report:#}"
+    );
 
     // Nothing listens at the address that is known first.
     let socket = tokio::net::UdpSocket::bind("[::1]:0").await.unwrap();
@@ -223,7 +328,15 @@ async fn rfc8305_3_a_family_that_dns_is_silent_about_is_left_out_and_a_late_one_
     let late = NameServer::start(zone, &[(RecordType::AAAA, name_server::Quirk::Late)]).await;
     let uri = format!("stun:both.example:{port}");
     let output = Command::new(env!("CARGO_BIN_EXE_ice-agent"))
-        .args(["check", "--json", "--timeout", "1", "--nameserver", &late.address.to_string(), &uri])
+        .args([
+            "check",
+            "--json",
+            "--timeout",
+            "1",
+            "--nameserver",
+            &late.address.to_string(),
+            &uri,
+        ])
         .output()
         .await
         .unwrap();
@@ -245,7 +358,10 @@ async fn ipv6_has_no_classic_names_for_people() {
         .unwrap();
     serving.abort();
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("IPv6") && text.contains("no NAT; whether there is a firewall is unknown"), "{text}");
+    assert!(
+        text.contains("IPv6") && text.contains("no NAT; whether there is a firewall is unknown"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -255,26 +371,42 @@ async fn silence_of_a_server_that_cannot_answer_from_elsewhere_is_no_filter() {
         let server = NatServer::start(behind, quirk).await;
         (quirk, nat_of(&server).await)
     };
-    let (dead, ignored, refused) =
-        tokio::join!(of(Quirk::OtherAddressDead), of(Quirk::ChangeRequestIgnored), of(Quirk::ChangeRequestRefused));
+    let (dead, ignored, refused) = tokio::join!(
+        of(Quirk::OtherAddressDead),
+        of(Quirk::ChangeRequestIgnored),
+        of(Quirk::ChangeRequestRefused)
+    );
     for (quirk, Outcome { status, report }) in [dead, ignored, refused] {
-        assert_eq!((status, &report["filtering"]), (0, &Value::from("unknown")), "{quirk:?}: {report:#}");
+        assert_eq!(
+            (status, &report["filtering"]),
+            (0, &Value::from("unknown")),
+            "{quirk:?}: {report:#}"
+        );
         assert_eq!(report["classic"], "unknown");
-        assert!(report["notes"].as_array().is_some_and(|notes| !notes.is_empty()), "{quirk:?}: {report:#}");
+        assert!(
+            report["notes"].as_array().is_some_and(|notes| !notes.is_empty()),
+            "{quirk:?}: {report:#}"
+        );
     }
 }
 
 #[tokio::test]
 async fn udp_blocked_tcp_works() {
-    let server = NatServer::start(Nat { mapping: None, filtering: Depends::Nothing }, Quirk::TcpOnly).await;
+    let server =
+        NatServer::start(Nat { mapping: None, filtering: Depends::Nothing }, Quirk::TcpOnly).await;
     let Outcome { status, report } = nat_of(&server).await;
-    assert_eq!((status, &report["classic"], &report["tcp"]), (1, &Value::from("udp-blocked"), &Value::Bool(true)), "{report:#}");
+    assert_eq!(
+        (status, &report["classic"], &report["tcp"]),
+        (1, &Value::from("udp-blocked"), &Value::Bool(true)),
+        "{report:#}"
+    );
     assert_eq!(report["mapped"], Value::Null);
 }
 
 #[tokio::test]
 async fn nobody_there_at_all() {
-    let server = NatServer::start(Nat { mapping: None, filtering: Depends::Nothing }, Quirk::Silent).await;
+    let server =
+        NatServer::start(Nat { mapping: None, filtering: Depends::Nothing }, Quirk::Silent).await;
     let Outcome { status, report } = nat_of(&server).await;
     assert_eq!((status, &report["tcp"]), (1, &Value::Bool(false)), "{report:#}");
 }
@@ -291,7 +423,8 @@ async fn what_cannot_run_exits_with_2_and_says_why() {
         (&["nat", "--server", "127.0.0.1", "-6"], "has no address"),
         (&["nat", "--server", "127.0.0.1", "-6", "-4"], "cannot be used with"),
     ] {
-        let output = Command::new(env!("CARGO_BIN_EXE_ice-agent")).args(arguments).output().await.unwrap();
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_ice-agent")).args(arguments).output().await.unwrap();
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
         assert!(error.contains(said), "{arguments:?}: {error}");
@@ -308,7 +441,13 @@ async fn the_table_for_people_names_the_nat() {
         .await
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    for part in ["full cone", "endpoint-independent", "own port", &server.primary().to_string(), &server.other().to_string()] {
+    for part in [
+        "full cone",
+        "endpoint-independent",
+        "own port",
+        &server.primary().to_string(),
+        &server.other().to_string(),
+    ] {
         assert!(text.contains(part), "{part} is missing:\n{text}");
     }
 }

@@ -26,9 +26,29 @@ fn nobody() -> SocketAddr {
 
 fn check(uri: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ice-agent"));
-    command.args(["check", uri, "--json", "--count", "5", "--interval", "5", "--timeout", "2", "--username", USER]);
+    command.args([
+        "check",
+        uri,
+        "--json",
+        "--count",
+        "5",
+        "--interval",
+        "5",
+        "--timeout",
+        "2",
+        "--username",
+        USER,
+    ]);
     command.env("ICE_AGENT_PASSWORD", PASSWORD).kill_on_drop(true);
-    for variable in ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY", "ICE_AGENT_PROXY"] {
+    for variable in [
+        "https_proxy",
+        "HTTPS_PROXY",
+        "all_proxy",
+        "ALL_PROXY",
+        "no_proxy",
+        "NO_PROXY",
+        "ICE_AGENT_PROXY",
+    ] {
         command.env_remove(variable);
     }
     command
@@ -42,7 +62,8 @@ struct Outcome {
 async fn run(command: &mut Command) -> Outcome {
     let output = command.output().await.unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    let report = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)));
+    let report = serde_json::from_str(&text)
+        .unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)));
     Outcome { status: output.status.code().unwrap(), report }
 }
 
@@ -65,15 +86,30 @@ async fn a_tunnel_is_the_servers_from_the_first_octet_on() {
 async fn each_refusal_has_its_words() {
     let server = nobody();
     for (manner, credentials, said) in [
-        (Manner::Password("anna:s3cret"), "", "wants a user name and a password: 407 Proxy Authentication Required"),
-        (Manner::Password("anna:s3cret"), "anna:wrong@", "wants another user name or password: 407"),
-        (Manner::Answers("HTTP/1.1 403 Forbidden by policy\r\nContent-Length: 0\r\n\r\n"), "", "403 Forbidden by policy"),
+        (
+            Manner::Password("anna:s3cret"),
+            "",
+            "wants a user name and a password: 407 Proxy Authentication Required",
+        ),
+        (
+            Manner::Password("anna:s3cret"),
+            "anna:wrong@",
+            "wants another user name or password: 407",
+        ),
+        (
+            Manner::Answers("HTTP/1.1 403 Forbidden by policy\r\nContent-Length: 0\r\n\r\n"),
+            "",
+            "403 Forbidden by policy",
+        ),
         (Manner::Answers("HTTP/1.1 502 Bad Gateway\r\n\r\n"), "", "502 Bad Gateway"),
         (Manner::Answers("SSH-2.0-OpenSSH_9.9\r\n"), "", "is no HTTP proxy"),
         (Manner::Answers(""), "", "gave no answer"),
     ] {
         let tunnel = Tunnel::start(manner).await;
-        let error = proxy(&format!("http://{credentials}{}", tunnel.address)).connect(server).await.unwrap_err();
+        let error = proxy(&format!("http://{credentials}{}", tunnel.address))
+            .connect(server)
+            .await
+            .unwrap_err();
         let text = error.to_string();
         assert!(text.contains(said) && text.contains(&tunnel.address.to_string()), "{text}");
         assert!(!text.contains("wrong"), "{text}");
@@ -95,12 +131,21 @@ async fn a_check_over_tcp_goes_through_the_proxy_and_one_over_udp_does_not() {
     let server = SmallTurn::start(Fault::None).await;
     let tunnel = Tunnel::start(Manner::Password("anna:p@ss")).await;
     let through = format!("http://anna:p%40ss@{}", tunnel.address);
-    let tcp = run(check(&format!("turn:{}?transport=tcp", server.address)).env("ICE_AGENT_PROXY", &through)).await;
+    let tcp =
+        run(check(&format!("turn:{}?transport=tcp", server.address))
+            .env("ICE_AGENT_PROXY", &through))
+        .await;
     assert_eq!((tcp.status, &tcp.report["ok"]), (0, &true.into()), "{:#}", tcp.report);
     let asked = tunnel.asked();
-    assert!(asked.len() >= 2 && asked.iter().all(|asked| asked.starts_with(&format!("CONNECT {} ", server.address))), "{asked:?}");
+    assert!(
+        asked.len() >= 2
+            && asked.iter().all(|asked| asked.starts_with(&format!("CONNECT {} ", server.address))),
+        "{asked:?}"
+    );
 
-    let udp = run(check(&format!("turn:{}?transport=udp", server.address)).args(["--proxy", &through])).await;
+    let udp =
+        run(check(&format!("turn:{}?transport=udp", server.address)).args(["--proxy", &through]))
+            .await;
     assert_eq!(udp.status, 0);
     assert_eq!(tunnel.asked().len(), asked.len());
 }
@@ -117,10 +162,25 @@ async fn a_name_that_only_the_proxy_knows_is_left_to_it() {
     let uri = format!("turn:{authority}?transport=tcp");
     let tcp = run(check(&uri).args(["--proxy", &through, "--nameserver", &name_server])).await;
     assert_eq!((tcp.status, &tcp.report["ok"]), (0, &true.into()), "{:#}", tcp.report);
-    assert!(tunnel.asked().iter().all(|asked| asked.starts_with(&format!("CONNECT {authority} "))), "{:?}", tunnel.asked());
+    assert!(
+        tunnel.asked().iter().all(|asked| asked.starts_with(&format!("CONNECT {authority} "))),
+        "{:?}",
+        tunnel.asked()
+    );
 
-    let udp = run(check(&uri.replace("tcp", "udp")).args(["--proxy", &through, "--nameserver", &name_server])).await;
-    assert_eq!((udp.status, &udp.report["steps"][0]["ok"]), (1, &false.into()), "a proxy is no way for UDP: {:#}", udp.report);
+    let udp = run(check(&uri.replace("tcp", "udp")).args([
+        "--proxy",
+        &through,
+        "--nameserver",
+        &name_server,
+    ]))
+    .await;
+    assert_eq!(
+        (udp.status, &udp.report["steps"][0]["ok"]),
+        (1, &false.into()),
+        "a proxy is no way for UDP: {:#}",
+        udp.report
+    );
 }
 
 #[tokio::test]
@@ -139,9 +199,16 @@ async fn the_environments_proxy_is_not_for_loopback_and_no_proxy_ignores_it() {
     let uri = format!("turn:{}?transport=tcp", server.address);
     let gone = format!("http://{}", nobody());
     assert_eq!(run(check(&uri).env("https_proxy", &gone)).await.status, 0);
-    assert_eq!(run(check(&uri).arg("--no-proxy").env("https_proxy", "gopher://nonsense")).await.status, 0);
+    assert_eq!(
+        run(check(&uri).arg("--no-proxy").env("https_proxy", "gopher://nonsense")).await.status,
+        0
+    );
     assert_eq!(run(check(&uri).arg("--no-proxy").env("ICE_AGENT_PROXY", &gone)).await.status, 0);
-    assert_eq!(run(check(&uri).env("ICE_AGENT_PROXY", &gone)).await.status, 1, "it was named for every server");
+    assert_eq!(
+        run(check(&uri).env("ICE_AGENT_PROXY", &gone)).await.status,
+        1,
+        "it was named for every server"
+    );
     let output = check(&uri).env("https_proxy", "gopher://nonsense").output().await.unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(2) && error.contains("$https_proxy"), "{error}");

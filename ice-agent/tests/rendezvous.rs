@@ -17,7 +17,13 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const ROOM: &str = "00112233445566778899aabbccddeeff";
 const OTHER_ROOM: &str = "ff112233445566778899aabbccddeeff";
 
-async fn call(client: &HttpClient, method: Method, path: &str, token: Option<&str>, body: &[u8]) -> Result<Vec<u8>, StatusCode> {
+async fn call(
+    client: &HttpClient,
+    method: Method,
+    path: &str,
+    token: Option<&str>,
+    body: &[u8],
+) -> Result<Vec<u8>, StatusCode> {
     match client.request(method, path, token, body.to_vec(), TIMEOUT).await {
         Ok(body) => Ok(body),
         Err(HttpError::Status { status, .. }) => Err(status),
@@ -31,7 +37,9 @@ async fn join(client: &HttpClient, room: &str) -> Result<Joined, StatusCode> {
 }
 
 async fn post(client: &HttpClient, member: &Joined, body: &[u8]) -> Result<(), StatusCode> {
-    call(client, Method::POST, &format!("/rooms/{ROOM}/signals"), Some(&member.token), body).await.map(|_| ())
+    call(client, Method::POST, &format!("/rooms/{ROOM}/signals"), Some(&member.token), body)
+        .await
+        .map(|_| ())
 }
 
 async fn poll(client: &HttpClient, member: &Joined, query: &str) -> Result<Batch, StatusCode> {
@@ -41,11 +49,17 @@ async fn poll(client: &HttpClient, member: &Joined, query: &str) -> Result<Batch
 }
 
 async fn leave(client: &HttpClient, member: &Joined) {
-    call(client, Method::DELETE, &format!("/rooms/{ROOM}/members"), Some(&member.token), b"").await.unwrap();
+    call(client, Method::DELETE, &format!("/rooms/{ROOM}/members"), Some(&member.token), b"")
+        .await
+        .unwrap();
 }
 
 /// Keeps a member present, as an agent's poll does, while `during` runs.
-async fn while_polling<T>(client: &HttpClient, member: &Joined, during: impl Future<Output = T>) -> T {
+async fn while_polling<T>(
+    client: &HttpClient,
+    member: &Joined,
+    during: impl Future<Output = T>,
+) -> T {
     tokio::select! {
         result = during => result,
         _ = async { loop { let _ = poll(client, member, "wait=25").await; } } => unreachable!(),
@@ -78,7 +92,8 @@ async fn a_ghost_gives_its_seat_to_who_comes() {
     let client = &rendezvous.client();
     let ghost = join(client, ROOM).await.unwrap();
     // The agent is killed in the middle of its poll.
-    let killed = tokio::time::timeout(Duration::from_millis(300), poll(client, &ghost, "wait=25")).await;
+    let killed =
+        tokio::time::timeout(Duration::from_millis(300), poll(client, &ghost, "wait=25")).await;
     assert!(killed.is_err());
     let again = join(client, ROOM).await.unwrap();
     let peer = while_polling(client, &again, async { join(client, ROOM).await.unwrap() }).await;
@@ -99,10 +114,11 @@ async fn a_long_poll_answers_with_news_at_once_and_without_news_in_time() {
     assert_eq!((batch.signals.len(), batch.last, batch.peer), (0, 0, Peer::Present(a.member)));
 
     let start = Instant::now();
-    let (batch, ()) = tokio::join!(async { poll(client, &b, "after=0&wait=20").await.unwrap() }, async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        post(client, &a, br#"{"to":2,"signals":["c2VhbGVk"]}"#).await.unwrap();
-    },);
+    let (batch, ()) =
+        tokio::join!(async { poll(client, &b, "after=0&wait=20").await.unwrap() }, async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            post(client, &a, br#"{"to":2,"signals":["c2VhbGVk"]}"#).await.unwrap();
+        },);
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     assert_eq!((batch.signals, batch.last), (vec!["c2VhbGVk".to_owned()], 1));
     assert_eq!(post(client, &a, br#"{"to":7,"signals":[]}"#).await, Err(StatusCode::GONE));
@@ -113,17 +129,26 @@ async fn the_peers_coming_and_leaving_end_a_poll() {
     let rendezvous = Rendezvous::start(&[]).await;
     let client = &rendezvous.client();
     let a = join(client, ROOM).await.unwrap();
-    let (batch, b) = tokio::join!(async { poll(client, &a, "wait=20&peer=absent").await.unwrap() }, async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        join(client, ROOM).await.unwrap()
-    },);
+    let (batch, b) =
+        tokio::join!(async { poll(client, &a, "wait=20&peer=absent").await.unwrap() }, async {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            join(client, ROOM).await.unwrap()
+        },);
     assert_eq!(batch.peer, Peer::Present(b.member));
     leave(client, &b).await;
     let known = format!("wait=20&peer={}", batch.peer);
     assert_eq!(poll(client, &a, &known).await.unwrap().peer, Peer::Left);
     leave(client, &a).await;
-    assert_eq!(poll(client, &a, "wait=0").await.unwrap_err(), StatusCode::FORBIDDEN, "the room is gone");
-    assert_eq!(join(client, ROOM).await.unwrap().role, Role::Controlling, "and may be made once more");
+    assert_eq!(
+        poll(client, &a, "wait=0").await.unwrap_err(),
+        StatusCode::FORBIDDEN,
+        "the room is gone"
+    );
+    assert_eq!(
+        join(client, ROOM).await.unwrap().role,
+        Role::Controlling,
+        "and may be made once more"
+    );
 }
 
 #[tokio::test]
@@ -136,20 +161,39 @@ async fn bad_ids_tokens_and_signals_are_refused_each_with_its_status() {
     let a = join(client, ROOM).await.unwrap();
     let signals = &format!("/rooms/{ROOM}/signals");
     assert_eq!(call(client, Method::GET, signals, None, b"").await, Err(StatusCode::UNAUTHORIZED));
-    assert_eq!(call(client, Method::GET, signals, Some("+1"), b"").await, Err(StatusCode::UNAUTHORIZED));
-    assert_eq!(call(client, Method::GET, signals, Some(&"0".repeat(32)), b"").await, Err(StatusCode::FORBIDDEN));
+    assert_eq!(
+        call(client, Method::GET, signals, Some("+1"), b"").await,
+        Err(StatusCode::UNAUTHORIZED)
+    );
+    assert_eq!(
+        call(client, Method::GET, signals, Some(&"0".repeat(32)), b"").await,
+        Err(StatusCode::FORBIDDEN)
+    );
     let long = format!(r#"{{"to":2,"signals":["{}"]}}"#, "A".repeat(2_049));
     let many = format!(r#"{{"to":2,"signals":[{}]}}"#, ["\"A\""; 33].join(","));
-    for bad in [&b"{"[..], b"[]", br#"{"to":2,"signals":["\u0007"]}"#, long.as_bytes(), many.as_bytes()] {
+    for bad in
+        [&b"{"[..], b"[]", br#"{"to":2,"signals":["\u0007"]}"#, long.as_bytes(), many.as_bytes()]
+    {
         assert_eq!(post(client, &a, bad).await, Err(StatusCode::UNPROCESSABLE_ENTITY));
     }
-    assert_eq!(post(client, &a, &vec![b' '; MAX_BODY + 1]).await, Err(StatusCode::PAYLOAD_TOO_LARGE));
+    assert_eq!(
+        post(client, &a, &vec![b' '; MAX_BODY + 1]).await,
+        Err(StatusCode::PAYLOAD_TOO_LARGE)
+    );
     assert_eq!(call(client, Method::GET, "/rooms", None, b"").await, Err(StatusCode::NOT_FOUND));
 }
 
 #[tokio::test]
 async fn rooms_seats_and_inboxes_are_bounded() {
-    let rendezvous = Rendezvous::start(&["--max-rooms", "2", "--max-signals", "3", "--max-seats-per-address", "4"]).await;
+    let rendezvous = Rendezvous::start(&[
+        "--max-rooms",
+        "2",
+        "--max-signals",
+        "3",
+        "--max-seats-per-address",
+        "4",
+    ])
+    .await;
     let client = &rendezvous.client();
     let a = join(client, ROOM).await.unwrap();
     let b = join(client, ROOM).await.unwrap();
@@ -157,15 +201,22 @@ async fn rooms_seats_and_inboxes_are_bounded() {
     assert_eq!(join(client, &"1".repeat(32)).await.unwrap_err(), StatusCode::SERVICE_UNAVAILABLE);
     join(client, OTHER_ROOM).await.unwrap();
     for _ in 0..3 {
-        post(client, &a, format!(r#"{{"to":{},"signals":["AA"]}}"#, b.member).as_bytes()).await.unwrap();
+        post(client, &a, format!(r#"{{"to":{},"signals":["AA"]}}"#, b.member).as_bytes())
+            .await
+            .unwrap();
     }
-    let refused = post(client, &a, format!(r#"{{"to":{},"signals":["AA"]}}"#, b.member).as_bytes()).await;
+    let refused =
+        post(client, &a, format!(r#"{{"to":{},"signals":["AA"]}}"#, b.member).as_bytes()).await;
     assert_eq!(refused, Err(StatusCode::TOO_MANY_REQUESTS));
     leave(client, &b).await;
     join(client, ROOM).await.unwrap();
     leave(client, &a).await;
     join(client, ROOM).await.unwrap();
-    assert_eq!(join(client, &"1".repeat(32)).await.unwrap_err(), StatusCode::TOO_MANY_REQUESTS, "four seats are one address' share");
+    assert_eq!(
+        join(client, &"1".repeat(32)).await.unwrap_err(),
+        StatusCode::TOO_MANY_REQUESTS,
+        "four seats are one address' share"
+    );
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! From a URI to addresses, by a name server on loopback: RFC 5928 §3, RFC 7350 §4.6.2, RFC 8489 §8.1.
+//! From a URI to addresses, by a name server on loopback: RFC 5928 §3, RFC 7350 §4.6.2, RFC 8489
+//! §8.1.
 
 #![allow(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
 
@@ -11,7 +12,8 @@ use ice_agent::discovery::{Choice, Discovered, DiscoveryError, Dns, Families, di
 use ice_agent::net::target::Transport;
 use name_server::{NameServer, Quirk};
 
-/// RFC 5928 §4.1, figure 1; RFC 5928 §4.2, figure 2; RFC 7350's appendix, figure 1, under another name.
+/// RFC 5928 §4.1, figure 1; RFC 5928 §4.2, figure 2; RFC 7350's appendix, figure 1, under another
+/// name.
 const FIGURES: &str = r#"
 example.net.
     NAPTR 100 10 "" RELAY:turn.udp "" datagram.example.net.
@@ -46,7 +48,11 @@ a.dtls.example.
     A 192.0.2.1
 "#;
 
-async fn resolve(server: &NameServer, uri: &str, choice: &Choice) -> Result<Discovered, DiscoveryError> {
+async fn resolve(
+    server: &NameServer,
+    uri: &str,
+    choice: &Choice,
+) -> Result<Discovered, DiscoveryError> {
     discover(&uri.parse().unwrap(), choice, &Dns::at(server.address)).await
 }
 
@@ -56,7 +62,11 @@ fn attempts(discovered: &Discovered) -> Vec<String> {
 }
 
 async fn attempts_at(server: &NameServer, uri: &str) -> Vec<String> {
-    attempts(&resolve(server, uri, &Choice::default()).await.unwrap_or_else(|error| panic!("{uri}: {error}")))
+    attempts(
+        &resolve(server, uri, &Choice::default())
+            .await
+            .unwrap_or_else(|error| panic!("{uri}: {error}")),
+    )
 }
 
 #[tokio::test]
@@ -93,7 +103,14 @@ async fn rfc5928_3_2_a_port_leaves_only_addresses_to_be_asked_for() {
         attempts_at(&server, "turn:example.org:80").await,
         ["udp 192.0.2.1:80", "udp 192.0.2.2:80", "tcp 192.0.2.1:80", "tcp 192.0.2.2:80"]
     );
-    assert!(server.asked().iter().all(|asked| asked == "A example.org." || asked == "AAAA example.org."), "{:?}", server.asked());
+    assert!(
+        server
+            .asked()
+            .iter()
+            .all(|asked| asked == "A example.org." || asked == "AAAA example.org."),
+        "{:?}",
+        server.asked()
+    );
 }
 
 #[tokio::test]
@@ -114,11 +131,23 @@ example.org.
     A 192.0.2.9
 ";
     let server = NameServer::start(zone, &[]).await;
-    assert_eq!(attempts_at(&server, "turn:example.org?transport=tcp").await, ["tcp 192.0.2.2:5002", "tcp 192.0.2.3:5003"]);
-    assert_eq!(attempts_at(&server, "turns:example.org?transport=tcp").await, ["tls 192.0.2.2:443"]);
-    assert_eq!(attempts_at(&server, "turns:example.org?transport=udp").await, ["dtls 192.0.2.3:444"]);
+    assert_eq!(
+        attempts_at(&server, "turn:example.org?transport=tcp").await,
+        ["tcp 192.0.2.2:5002", "tcp 192.0.2.3:5003"]
+    );
+    assert_eq!(
+        attempts_at(&server, "turns:example.org?transport=tcp").await,
+        ["tls 192.0.2.2:443"]
+    );
+    assert_eq!(
+        attempts_at(&server, "turns:example.org?transport=udp").await,
+        ["dtls 192.0.2.3:444"]
+    );
     // No SRV record: the name's own address, at the default port.
-    assert_eq!(attempts_at(&server, "turn:example.org?transport=udp").await, ["udp 192.0.2.9:3478"]);
+    assert_eq!(
+        attempts_at(&server, "turn:example.org?transport=udp").await,
+        ["udp 192.0.2.9:3478"]
+    );
     assert!(!server.asked().iter().any(|asked| asked.starts_with("NAPTR")));
 }
 
@@ -143,7 +172,10 @@ async fn rfc5928_4_2_a_provider_hosts_for_another_domain() {
 #[tokio::test]
 async fn rfc7350_a_the_example_with_dtls() {
     let server = NameServer::start(FIGURES, &[]).await;
-    assert_eq!(attempts_at(&server, "turns:dtls.example").await, ["dtls 192.0.2.1:5349", "tls 192.0.2.1:5349"]);
+    assert_eq!(
+        attempts_at(&server, "turns:dtls.example").await,
+        ["dtls 192.0.2.1:5349", "tls 192.0.2.1:5349"]
+    );
 }
 
 #[tokio::test]
@@ -159,8 +191,14 @@ example.org.
     A 192.0.2.9
 ";
     let server = NameServer::start(zone, &[]).await;
-    assert_eq!(attempts_at(&server, "turn:example.org").await, ["udp 192.0.2.1:3479", "tcp 192.0.2.9:3478"]);
-    assert_eq!(attempts_at(&server, "turns:example.org").await, ["tls 192.0.2.1:443", "dtls 192.0.2.9:5349"]);
+    assert_eq!(
+        attempts_at(&server, "turn:example.org").await,
+        ["udp 192.0.2.1:3479", "tcp 192.0.2.9:3478"]
+    );
+    assert_eq!(
+        attempts_at(&server, "turns:example.org").await,
+        ["tls 192.0.2.1:443", "dtls 192.0.2.9:5349"]
+    );
 }
 
 #[tokio::test]
@@ -175,7 +213,9 @@ async fn rfc5928_3_5_naptr_and_srv_that_fail_lead_to_addresses() {
 
 #[tokio::test]
 async fn silence_for_one_type_does_not_end_the_search() {
-    let server = NameServer::start("example.org.\n    A 192.0.2.1\n", &[(RecordType::NAPTR, Quirk::Silent)]).await;
+    let server =
+        NameServer::start("example.org.\n    A 192.0.2.1\n", &[(RecordType::NAPTR, Quirk::Silent)])
+            .await;
     let start = Instant::now();
     assert_eq!(attempts_at(&server, "turn:example.org").await.len(), 2);
     assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
@@ -190,7 +230,10 @@ example.org.
     A 192.0.2.1
 "#;
     let server = NameServer::start(zone, &[]).await;
-    assert_eq!(attempts_at(&server, "turn:example.org").await, ["udp 192.0.2.1:3478", "tcp 192.0.2.1:3478"]);
+    assert_eq!(
+        attempts_at(&server, "turn:example.org").await,
+        ["udp 192.0.2.1:3478", "tcp 192.0.2.1:3478"]
+    );
 }
 
 #[tokio::test]
@@ -231,7 +274,8 @@ async fn a_name_with_too_many_servers_is_used_in_part() {
         zone.push_str(&format!("    A 192.0.2.{last}\n"));
     }
     let server = NameServer::start(&zone, &[]).await;
-    let found = resolve(&server, "turn:example.org?transport=udp", &Choice::default()).await.unwrap();
+    let found =
+        resolve(&server, "turn:example.org?transport=udp", &Choice::default()).await.unwrap();
     assert_eq!(found.endpoints.len(), 16);
     assert!(found.endpoints.iter().all(|endpoint| endpoint.addresses.len() == 16));
 }
@@ -240,7 +284,8 @@ async fn a_name_with_too_many_servers_is_used_in_part() {
 async fn rfc2782_a_root_target_says_that_there_is_no_such_service() {
     let zone = "_turn._udp.example.org.\n    SRV 0 0 0 .\nexample.org.\n    A 192.0.2.1\n";
     let server = NameServer::start(zone, &[]).await;
-    let error = resolve(&server, "turn:example.org?transport=udp", &Choice::default()).await.unwrap_err();
+    let error =
+        resolve(&server, "turn:example.org?transport=udp", &Choice::default()).await.unwrap_err();
     assert_eq!(error.to_string(), "_turn._udp.example.org offers no such service");
     assert_eq!(attempts_at(&server, "turn:example.org").await, ["tcp 192.0.2.1:3478"]);
 }
@@ -267,13 +312,25 @@ plain.example.
     assert_eq!(found.len(), 3);
     // Whether loopback has IPv6 here or not, the families take turns.
     assert_ne!(found[0].contains('['), found[1].contains('['), "{found:?}");
-    for (transport, expected) in [(Transport::Tcp, "tcp 127.0.0.1:3480"), (Transport::Udp, "udp 127.0.0.1:3479")] {
-        let choice = Choice { transport: Some(transport), families: Families::V4, ..Choice::default() };
-        assert_eq!(attempts(&resolve(&server, "stun:example.org", &choice).await.unwrap())[0], expected);
+    for (transport, expected) in
+        [(Transport::Tcp, "tcp 127.0.0.1:3480"), (Transport::Udp, "udp 127.0.0.1:3479")]
+    {
+        let choice =
+            Choice { transport: Some(transport), families: Families::V4, ..Choice::default() };
+        assert_eq!(
+            attempts(&resolve(&server, "stun:example.org", &choice).await.unwrap())[0],
+            expected
+        );
     }
     let v6 = Choice { families: Families::V6, ..Choice::default() };
-    assert_eq!(attempts(&resolve(&server, "stuns:example.org", &v6).await.unwrap()), ["tls [::1]:443"]);
-    assert_eq!(attempts(&resolve(&server, "stun:plain.example", &v6).await.unwrap()), ["udp [::1]:3478"]);
+    assert_eq!(
+        attempts(&resolve(&server, "stuns:example.org", &v6).await.unwrap()),
+        ["tls [::1]:443"]
+    );
+    assert_eq!(
+        attempts(&resolve(&server, "stun:plain.example", &v6).await.unwrap()),
+        ["udp [::1]:3478"]
+    );
 }
 
 #[tokio::test]
@@ -304,10 +361,26 @@ s.example.
 async fn what_cannot_be_is_said() {
     let server = NameServer::start("v4.example.\n    A 192.0.2.1\n", &[]).await;
     for (uri, choice, said) in [
-        ("turn:v4.example", Choice { transport: Some(Transport::Tls), ..Choice::default() }, "turn:v4.example is not spoken over tls"),
-        ("turns:v4.example?transport=tcp", Choice { transport: Some(Transport::Dtls), ..Choice::default() }, "is not spoken over dtls"),
-        ("turn:v4.example", Choice { families: Families::V6, ..Choice::default() }, "v4.example has no address"),
-        ("turn:192.0.2.1", Choice { families: Families::V6, ..Choice::default() }, "192.0.2.1 has no address"),
+        (
+            "turn:v4.example",
+            Choice { transport: Some(Transport::Tls), ..Choice::default() },
+            "turn:v4.example is not spoken over tls",
+        ),
+        (
+            "turns:v4.example?transport=tcp",
+            Choice { transport: Some(Transport::Dtls), ..Choice::default() },
+            "is not spoken over dtls",
+        ),
+        (
+            "turn:v4.example",
+            Choice { families: Families::V6, ..Choice::default() },
+            "v4.example has no address",
+        ),
+        (
+            "turn:192.0.2.1",
+            Choice { families: Families::V6, ..Choice::default() },
+            "192.0.2.1 has no address",
+        ),
         ("turn:gone.example", Choice::default(), "gone.example has no address"),
     ] {
         let error = resolve(&server, uri, &choice).await.unwrap_err().to_string();
@@ -320,7 +393,8 @@ async fn a_name_server_that_is_not_there_is_named() {
     let nobody = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let dns = Dns::at(nobody.local_addr().unwrap());
     drop(nobody);
-    let error = discover(&"stun:example.org".parse().unwrap(), &Choice::default(), &dns).await.unwrap_err();
+    let error =
+        discover(&"stun:example.org".parse().unwrap(), &Choice::default(), &dns).await.unwrap_err();
     assert!(matches!(error, DiscoveryError::Dns(_)), "{error}");
 }
 
@@ -339,23 +413,34 @@ async fn rfc8305_3_the_families_are_not_waited_for_together() {
         let found = resolve(&server, "stun:both.example:3478", &Choice::default()).await.unwrap();
         assert_eq!((found.late, attempts(&found).len()), (late, addresses), "{quirks:?}: {found}");
         if let Some(late) = late.filter(|_| quirks[0].1 == Quirk::Late) {
-            let late = resolve(&server, "stun:both.example:3478", &Choice::default().only(late)).await.unwrap();
+            let late = resolve(&server, "stun:both.example:3478", &Choice::default().only(late))
+                .await
+                .unwrap();
             assert_eq!((late.late, attempts(&late).len()), (None, 1), "{quirks:?}: {late}");
         }
     }
     // Where only the late family has addresses, there is nothing to go on with before.
-    let server = NameServer::start("six.example.\n    AAAA 2001:db8::1\n", &[(RecordType::AAAA, Quirk::Late)]).await;
+    let server = NameServer::start(
+        "six.example.\n    AAAA 2001:db8::1\n",
+        &[(RecordType::AAAA, Quirk::Late)],
+    )
+    .await;
     assert_eq!(attempts_at(&server, "stun:six.example:3478").await, ["udp [2001:db8::1]:3478"]);
     // A family that nobody wants is not asked for.
     let server = NameServer::start(ZONE, &[]).await;
-    resolve(&server, "stun:both.example:3478", &Choice::default().only(Families::V4)).await.unwrap();
+    resolve(&server, "stun:both.example:3478", &Choice::default().only(Families::V4))
+        .await
+        .unwrap();
     assert_eq!(server.asked(), ["A both.example."]);
 }
 
 #[tokio::test]
 async fn h56_no_record_is_passed_over_silently() {
-    let many =
-        |record: &str, number: u8| (1..=number).map(|n| format!("    {}\n", record.replace("{n}", &n.to_string()))).collect::<String>();
+    let many = |record: &str, number: u8| {
+        (1..=number)
+            .map(|n| format!("    {}\n", record.replace("{n}", &n.to_string())))
+            .collect::<String>()
+    };
     let zones = [
         ("example.org.\n    NAPTR 20 10 U RELAY:turn.udp \"!.*!x!\" .\n    A 192.0.2.1\n".to_owned(), "has a regular expression"),
         (
@@ -395,9 +480,15 @@ async fn h56_no_record_is_passed_over_silently() {
         let found = resolve(&server, "turn:example.org", &Choice::default()).await.unwrap();
         assert!(found.notes.iter().any(|note| note.contains(told)), "{told}: {:?}", found.notes);
     }
-    let server = NameServer::start("example.org.\n    A 192.0.2.1\n", &[(RecordType::AAAA, Quirk::Fails)]).await;
+    let server =
+        NameServer::start("example.org.\n    A 192.0.2.1\n", &[(RecordType::AAAA, Quirk::Fails)])
+            .await;
     let found = resolve(&server, "turn:example.org:9", &Choice::default()).await.unwrap();
-    assert!(found.notes.iter().any(|note| note.contains("AAAA of example.org")), "{:?}", found.notes);
+    assert!(
+        found.notes.iter().any(|note| note.contains("AAAA of example.org")),
+        "{:?}",
+        found.notes
+    );
     let server = NameServer::start(FIGURES, &[]).await;
     let found = resolve(&server, "turn:example.net", &Choice::default()).await.unwrap();
     assert!(found.notes.is_empty(), "where all is used, nothing is told: {:?}", found.notes);

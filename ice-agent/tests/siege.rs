@@ -40,11 +40,30 @@ fn join_request(room: u32) -> String {
 async fn call(rendezvous: &Rendezvous) -> [Output; 2] {
     let agent = |url: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ice-agent"));
-        command.args(["connect", "--json", "--bind", "127.0.0.1", "--count", "5", "--interval", "5", "--rendezvous", url]);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command.args([
+            "connect",
+            "--json",
+            "--bind",
+            "127.0.0.1",
+            "--count",
+            "5",
+            "--interval",
+            "5",
+            "--rendezvous",
+            url,
+        ]);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
         command
     };
-    let url = format!("{}/#{}", rendezvous.base, ice_agent::rendezvous::RoomSecret::from_random(rand::random()));
+    let url = format!(
+        "{}/#{}",
+        rendezvous.base,
+        ice_agent::rendezvous::RoomSecret::from_random(rand::random())
+    );
     let [mut first, mut second] = [agent(&url), agent(&url)];
     let (first, second) = tokio::join!(first.output(), second.output());
     [first.unwrap(), second.unwrap()]
@@ -88,7 +107,8 @@ async fn five_hundred_and_twelve_half_requests_of_one_address_keep_nobody_out() 
     // Of the attacker's connections, only its share is still open.
     let mut open = 0;
     for stream in &mut held {
-        let ended = tokio::time::timeout(Duration::from_millis(5), stream.read(&mut [0; 512])).await;
+        let ended =
+            tokio::time::timeout(Duration::from_millis(5), stream.read(&mut [0; 512])).await;
         open += usize::from(ended.is_err());
     }
     assert!(open <= 32, "{open} are open");
@@ -103,7 +123,8 @@ async fn half_requests_of_many_networks_that_never_stop_keep_nobody_out() {
         attackers.spawn(async move {
             let mut held = std::collections::VecDeque::new();
             for host in (0..=255_u8).cycle() {
-                let mut stream = connect_from(Ipv4Addr::new(127, 70, attacker * 8 + host / 32, host), to).await;
+                let mut stream =
+                    connect_from(Ipv4Addr::new(127, 70, attacker * 8 + host / 32, host), to).await;
                 let _ = stream.write_all(b"POST /rooms/").await;
                 held.push_back(stream);
                 if held.len() > 64 {
@@ -120,7 +141,8 @@ async fn half_requests_of_many_networks_that_never_stop_keep_nobody_out() {
 
 #[tokio::test]
 async fn every_room_has_its_two_long_polls() {
-    let rendezvous = Rendezvous::start(&["--max-seats-per-address", "2000", "--max-rooms", "300"]).await;
+    let rendezvous =
+        Rendezvous::start(&["--max-seats-per-address", "2000", "--max-rooms", "300"]).await;
     let to = rendezvous.address;
     let mut polls = Vec::new();
     for room in 0..299_u32 {
@@ -131,7 +153,9 @@ async fn every_room_has_its_two_long_polls() {
             stream.read_to_string(&mut answer).await.unwrap();
             let token = answer.split("\"token\":\"").nth(1).unwrap().split('"').next().unwrap();
             let mut stream = connect_from(Ipv4Addr::LOCALHOST, to).await;
-            let poll = format!("GET /rooms/{room:032x}/signals?wait=25 HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {token}\r\n\r\n");
+            let poll = format!(
+                "GET /rooms/{room:032x}/signals?wait=25 HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {token}\r\n\r\n"
+            );
             stream.write_all(poll.as_bytes()).await.unwrap();
             polls.push(stream);
         }

@@ -1,4 +1,5 @@
-//! The floor of a relay on epoll: `recvmmsg` and `sendmmsg` on the listener, a socket for each allocation, `recvfrom` and `sendto` on those.
+//! The floor of a relay on epoll: `recvmmsg` and `sendmmsg` on the listener, a socket for each
+//! allocation, `recvfrom` and `sendto` on those.
 
 #[allow(dead_code, reason = "each floor uses its part")]
 mod floor;
@@ -64,7 +65,9 @@ impl Floor {
 
     fn turn(&mut self, binding: bool) {
         // SAFETY: the kernel writes at most EVENTS events.
-        let count = unsafe { libc::epoll_wait(self.epoll.as_raw_fd(), self.events.as_mut_ptr(), EVENTS as i32, -1) };
+        let count = unsafe {
+            libc::epoll_wait(self.epoll.as_raw_fd(), self.events.as_mut_ptr(), EVENTS as i32, -1)
+        };
         let mut leaving = 0;
         for place in 0..count.max(0) as usize {
             match self.events[place].u64 {
@@ -85,7 +88,8 @@ impl Floor {
     fn relay_from_clients(&mut self) {
         let count = self.inbox.receive(self.listener, self.received);
         for slot in 0..count {
-            let (client, data) = (&self.inbox.names[slot], &self.received[slot][..self.inbox.received(slot)]);
+            let (client, data) =
+                (&self.inbox.names[slot], &self.received[slot][..self.inbox.received(slot)]);
             if data.starts_with(b"FLR1") {
                 self.allocate(slot);
             } else if let Some(index) = self.allocations.of(client) {
@@ -97,7 +101,8 @@ impl Floor {
     }
 
     fn allocate(&mut self, slot: usize) {
-        let (client, request) = (self.inbox.names[slot], &self.received[slot][..self.inbox.received(slot)]);
+        let (client, request) =
+            (self.inbox.names[slot], &self.received[slot][..self.inbox.received(slot)]);
         if let Some((answer, new)) = self.allocations.answer(&client, request) {
             if let (true, Some(last)) = (new, self.allocations.list.last()) {
                 self.watch(last.socket.as_raw_fd(), self.allocations.list.len() as u64 - 1);
@@ -115,7 +120,14 @@ impl Floor {
         let data = &mut buffer[HEADER..];
         // SAFETY: the kernel writes to `data` and `from`, at most as many bytes as it is told.
         let len = unsafe {
-            libc::recvfrom(allocation.socket.as_raw_fd(), data.as_mut_ptr().cast(), data.len(), 0, (&raw mut from).cast(), &mut from_len)
+            libc::recvfrom(
+                allocation.socket.as_raw_fd(),
+                data.as_mut_ptr().cast(),
+                data.len(),
+                0,
+                (&raw mut from).cast(),
+                &mut from_len,
+            )
         };
         let Ok(len) = u16::try_from(len) else { return false };
         buffer[..2].copy_from_slice(&[0x40, 0]);
@@ -134,7 +146,10 @@ impl Floor {
             data[20..28].copy_from_slice(&[0, 0x20, 0, 8, 0, 1, 0, 0]);
             let port = u16::from_be(name.sin_port) ^ 0x2112;
             data[26..28].copy_from_slice(&port.to_be_bytes());
-            data[28..32].copy_from_slice(&(name.sin_addr.s_addr ^ u32::from_ne_bytes([0x21, 0x12, 0xA4, 0x42])).to_ne_bytes());
+            data[28..32].copy_from_slice(
+                &(name.sin_addr.s_addr ^ u32::from_ne_bytes([0x21, 0x12, 0xA4, 0x42]))
+                    .to_ne_bytes(),
+            );
             // SAFETY: the slot is not written again before the outbox is sent.
             unsafe { self.outbox.push(&name, data.as_ptr(), 32) };
         }
@@ -143,6 +158,16 @@ impl Floor {
 }
 
 fn send_to(socket: RawFd, data: &[u8], to: &Name) {
-    // SAFETY: the kernel reads the data and the address during the call. What it refuses is lost, as in a network.
-    unsafe { libc::sendto(socket, data.as_ptr().cast(), data.len(), 0, (to as *const Name).cast(), size_of::<Name>() as u32) };
+    // SAFETY: the kernel reads the data and the address during the call. What it refuses is lost,
+    // as in a network.
+    unsafe {
+        libc::sendto(
+            socket,
+            data.as_ptr().cast(),
+            data.len(),
+            0,
+            (to as *const Name).cast(),
+            size_of::<Name>() as u32,
+        )
+    };
 }

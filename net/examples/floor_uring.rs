@@ -1,5 +1,6 @@
-//! The floor of a relay on io_uring: multishot `recvmsg` into provided buffers on the sockets of the allocations, what leaves from those
-//! in one submission for many sockets, `recvmmsg` and `sendmmsg` on the listener.
+//! The floor of a relay on io_uring: multishot `recvmsg` into provided buffers on the sockets of
+//! the allocations, what leaves from those in one submission for many sockets, `recvmmsg` and
+//! `sendmmsg` on the listener.
 
 #[allow(dead_code, reason = "each floor uses its part")]
 mod floor;
@@ -24,7 +25,9 @@ const SENT: u64 = 1 << 32;
 fn main() -> io::Result<()> {
     let arguments = Arguments::parse()?;
     if arguments.binding {
-        return Err(io::Error::other("Binding requests are floor_epoll's: there is one socket only"));
+        return Err(io::Error::other(
+            "Binding requests are floor_epoll's: there is one socket only",
+        ));
     }
     let mut floor = Floor::new(&arguments)?;
     loop {
@@ -48,12 +51,23 @@ struct Floor {
 
 impl Floor {
     fn new(arguments: &Arguments) -> io::Result<Self> {
-        let ring = IoUring::builder().setup_single_issuer().setup_defer_taskrun().setup_cqsize(4 * ALLOCATIONS as u32).build(1024)?;
+        let ring = IoUring::builder()
+            .setup_single_issuer()
+            .setup_defer_taskrun()
+            .setup_cqsize(4 * ALLOCATIONS as u32)
+            .build(1024)?;
         ring.submitter().register_files_sparse(ALLOCATIONS as u32)?;
         let (received, slots) = floor::slots(BATCH + usize::from(BUFFERS)).split_at_mut(BATCH);
         let buffers = Buffers::new(slots);
         // SAFETY: the entries are a page-aligned array of BUFFERS, and live as long as the ring.
-        unsafe { ring.submitter().register_buf_ring_with_flags(buffers.entries as u64, BUFFERS, GROUP, 0)? };
+        unsafe {
+            ring.submitter().register_buf_ring_with_flags(
+                buffers.entries as u64,
+                BUFFERS,
+                GROUP,
+                0,
+            )?
+        };
         // SAFETY: a plain C structure, for which zeroes are a value.
         let mut shape: Box<libc::msghdr> = Box::new(unsafe { std::mem::zeroed() });
         shape.msg_namelen = size_of::<Name>() as u32;
@@ -73,8 +87,9 @@ impl Floor {
     }
 
     fn push(&mut self, entry: &squeue::Entry) -> io::Result<()> {
-        // SAFETY: what the entry points to lives in `self` and is not moved; data in `received` stays until the ring is entered, and
-        // sends on sockets that do not block are done by then.
+        // SAFETY: what the entry points to lives in `self` and is not moved; data in `received`
+        // stays until the ring is entered, and sends on sockets that do not block are done
+        // by then.
         while unsafe { self.ring.submission().push(entry) }.is_err() {
             self.ring.submit()?;
         }
@@ -82,12 +97,16 @@ impl Floor {
     }
 
     fn watch_listener(&mut self) -> io::Result<()> {
-        let poll = opcode::PollAdd::new(Fd(self.listener), libc::POLLIN as u32).build().user_data(LISTENER);
+        let poll = opcode::PollAdd::new(Fd(self.listener), libc::POLLIN as u32)
+            .build()
+            .user_data(LISTENER);
         self.push(&poll)
     }
 
     fn receive_from(&mut self, index: u32) -> io::Result<()> {
-        let receive = opcode::RecvMsgMulti::new(Fixed(index), &*self.shape, GROUP).build().user_data(index.into());
+        let receive = opcode::RecvMsgMulti::new(Fixed(index), &*self.shape, GROUP)
+            .build()
+            .user_data(index.into());
         self.push(&receive)
     }
 
@@ -97,7 +116,8 @@ impl Floor {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
             _ => self.completed.clear(),
         }
-        let completed = self.ring.completion().map(|entry| (entry.user_data(), entry.result(), entry.flags()));
+        let completed =
+            self.ring.completion().map(|entry| (entry.user_data(), entry.result(), entry.flags()));
         self.completed.extend(completed);
         let mut ended = Vec::new();
         let mut is_readable = false;
@@ -131,7 +151,8 @@ impl Floor {
     fn relay_from_clients(&mut self) -> io::Result<()> {
         let count = self.inbox.receive(self.listener, self.received);
         for slot in 0..count {
-            let (client, data) = (&self.inbox.names[slot], &self.received[slot][..self.inbox.received(slot)]);
+            let (client, data) =
+                (&self.inbox.names[slot], &self.received[slot][..self.inbox.received(slot)]);
             if data.starts_with(b"FLR1") {
                 self.allocate(slot)?;
             } else if let Some(index) = self.allocations.of(client) {
@@ -150,7 +171,8 @@ impl Floor {
     }
 
     fn allocate(&mut self, slot: usize) -> io::Result<()> {
-        let (client, request) = (self.inbox.names[slot], &self.received[slot][..self.inbox.received(slot)]);
+        let (client, request) =
+            (self.inbox.names[slot], &self.received[slot][..self.inbox.received(slot)]);
         let Some((answer, new)) = self.allocations.answer(&client, request) else { return Ok(()) };
         if let (true, Some(last)) = (new, self.allocations.list.last()) {
             let index = self.allocations.list.len() as u32 - 1;
@@ -172,7 +194,13 @@ impl Floor {
         let header = BEFORE_DATA - HEADER;
         slot[header..BEFORE_DATA].copy_from_slice(&[0x40, 0, (len >> 8) as u8, len as u8]);
         // SAFETY: the kernel gets the buffer back only after the outbox was sent.
-        unsafe { self.outbox.push(&self.allocations.list[index].client, slot[header..].as_ptr(), HEADER + len) };
+        unsafe {
+            self.outbox.push(
+                &self.allocations.list[index].client,
+                slot[header..].as_ptr(),
+                HEADER + len,
+            )
+        };
     }
 }
 
@@ -186,7 +214,9 @@ struct Buffers {
 
 impl Buffers {
     fn new(slots: &'static mut [[u8; SLOT]]) -> Self {
-        let layout = Layout::array::<BufRingEntry>(BUFFERS.into()).and_then(|layout| layout.align_to(4096)).expect("a few pages");
+        let layout = Layout::array::<BufRingEntry>(BUFFERS.into())
+            .and_then(|layout| layout.align_to(4096))
+            .expect("a few pages");
         // SAFETY: the layout is not empty.
         let entries = unsafe { alloc_zeroed(layout) }.cast::<BufRingEntry>();
         if entries.is_null() {
@@ -206,7 +236,8 @@ impl Buffers {
     /// What was taken may be filled again.
     fn give_back(&mut self) {
         for buffer in self.taken.drain(..) {
-            // SAFETY: the place is inside the array, and the kernel does not read it before the tail has passed it.
+            // SAFETY: the place is inside the array, and the kernel does not read it before the
+            // tail has passed it.
             let entry = unsafe { &mut *self.entries.add(usize::from(self.tail % BUFFERS)) };
             entry.set_addr(self.slots[usize::from(buffer)].as_mut_ptr() as u64);
             entry.set_len(SLOT as u32);

@@ -2,8 +2,9 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
-/// The one form of an address (H54): an IPv4-mapped one is the IPv4 address that it is. Every address that comes from the kernel passes
-/// here, and `proxy` does the same with those of headers, so that one client is one client to limits, tables and logs.
+/// The one form of an address (H54): an IPv4-mapped one is the IPv4 address that it is. Every
+/// address that comes from the kernel passes here, and `proxy` does the same with those of headers,
+/// so that one client is one client to limits, tables and logs.
 pub fn canonical(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         ip if ip == address.ip() => address, // with its zone
@@ -11,7 +12,8 @@ pub fn canonical(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// Lets `socket` bind `local` although this host does not have it (IP_FREEBIND); no privilege is needed.
+/// Lets `socket` bind `local` although this host does not have it (IP_FREEBIND); no privilege is
+/// needed.
 pub(crate) fn set_freebind(socket: &socket2::Socket, local: SocketAddr) -> std::io::Result<()> {
     if local.is_ipv6() { socket.set_freebind_v6(true) } else { socket.set_freebind_v4(true) }
 }
@@ -71,7 +73,8 @@ impl RawAddress {
 
     /// Reads what the kernel wrote, in its [`canonical`] form. `None` for any family but the two.
     pub(crate) fn read(&self) -> Option<SocketAddr> {
-        // SAFETY: every member begins with the family, and every bit pattern of the members is valid.
+        // SAFETY: every member begins with the family, and every bit pattern of the members is
+        // valid.
         unsafe {
             match libc::c_int::from(self.family) {
                 libc::AF_INET => Some(SocketAddr::V4(SocketAddrV4::new(
@@ -81,7 +84,8 @@ impl RawAddress {
                 libc::AF_INET6 => Some(canonical(SocketAddr::V6(SocketAddrV6::new(
                     Ipv6Addr::from(self.v6.sin6_addr.s6_addr),
                     u16::from_be(self.v6.sin6_port),
-                    0, // the flow label is the sender's affair; kept, it would make one client look like several
+                    0, /* the flow label is the sender's affair; kept, it would make one client
+                        * look like several */
                     self.v6.sin6_scope_id,
                 )))),
                 _ => None,

@@ -1,7 +1,9 @@
-//! One UDP socket that stands for many addresses, 64 datagrams a system call: for programs that play thousands of clients.
+//! One UDP socket that stands for many addresses, 64 datagrams a system call: for programs that
+//! play thousands of clients.
 //!
-//! [`bind`] a wildcard address; each datagram then leaves from the local address that [`BatchSender::push`] names, and
-//! [`BatchReceiver::datagram`] says to which one it came. Nothing is allocated after `bind`.
+//! [`bind`] a wildcard address; each datagram then leaves from the local address that
+//! [`BatchSender::push`] names, and [`BatchReceiver::datagram`] says to which one it came. Nothing
+//! is allocated after `bind`.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -66,7 +68,8 @@ pub struct BatchDatagram<'a> {
     pub destination: IpAddr,
     /// What it holds.
     pub bytes: &'a [u8],
-    /// The length of each of the joined datagrams; the last may be shorter. That of `bytes` when there is but one.
+    /// The length of each of the joined datagrams; the last may be shorter. That of `bytes` when
+    /// there is but one.
     pub segment: usize,
 }
 
@@ -74,12 +77,21 @@ pub struct BatchDatagram<'a> {
 ///
 /// # Errors
 /// When the system refuses the address.
-pub fn bind(address: SocketAddr, options: &BatchOptions) -> io::Result<(BatchSender, BatchReceiver)> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
+pub fn bind(
+    address: SocketAddr,
+    options: &BatchOptions,
+) -> io::Result<(BatchSender, BatchReceiver)> {
+    let socket =
+        Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
     let ipv6 = address.is_ipv6();
-    let (level, info) = if ipv6 { (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO) } else { (libc::IPPROTO_IP, libc::IP_PKTINFO) };
+    let (level, info) = if ipv6 {
+        (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO)
+    } else {
+        (libc::IPPROTO_IP, libc::IP_PKTINFO)
+    };
     set(&socket, level, info, 1)?;
-    // DF set: it spares the kernel the choice of an identification for each datagram. `PROBE`: what ICMP says of MTUs changes nothing.
+    // DF set: it spares the kernel the choice of an identification for each datagram. `PROBE`: what
+    // ICMP says of MTUs changes nothing.
     let (level, discover, probe) = if ipv6 {
         (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE)
     } else {
@@ -109,7 +121,10 @@ pub fn bind(address: SocketAddr, options: &BatchOptions) -> io::Result<(BatchSen
         queued: Vec::with_capacity(BATCH),
         frame: Frame::new(),
     };
-    Ok((sender, BatchReceiver { socket, longest: room, bytes: bytes(room), count: 0, frame: Frame::new() }))
+    Ok((
+        sender,
+        BatchReceiver { socket, longest: room, bytes: bytes(room), count: 0, frame: Frame::new() },
+    ))
 }
 
 impl BatchSender {
@@ -133,12 +148,19 @@ impl BatchSender {
         self.queued.is_empty()
     }
 
-    /// Queues what `fill` writes: it gets the longest datagram's room, with whatever was there before, and says how many bytes count. With a
-    /// `segment` above 0 the kernel cuts that into datagrams of so many bytes (UDP_SEGMENT), the last of which may be shorter.
+    /// Queues what `fill` writes: it gets the longest datagram's room, with whatever was there
+    /// before, and says how many bytes count. With a `segment` above 0 the kernel cuts that
+    /// into datagrams of so many bytes (UDP_SEGMENT), the last of which may be shorter.
     ///
     /// # Panics
     /// When the sender is full, or `fill` counts more bytes than it got.
-    pub fn push(&mut self, from: IpAddr, to: SocketAddr, segment: u16, fill: impl FnOnce(&mut [u8]) -> usize) {
+    pub fn push(
+        &mut self,
+        from: IpAddr,
+        to: SocketAddr,
+        segment: u16,
+        fill: impl FnOnce(&mut [u8]) -> usize,
+    ) {
         assert!(!self.is_full(), "flush comes first");
         let start = self.queued.len() * self.longest;
         let len = fill(&mut self.bytes[start..start + self.longest]);
@@ -146,7 +168,8 @@ impl BatchSender {
         self.queued.push(Queued { from, to, len, segment });
     }
 
-    /// Sends all that is queued, waiting where the kernel's buffer is full. How many of them the kernel refused, each by itself.
+    /// Sends all that is queued, waiting where the kernel's buffer is full. How many of them the
+    /// kernel refused, each by itself.
     ///
     /// # Errors
     /// When the socket fails altogether.
@@ -155,9 +178,17 @@ impl BatchSender {
         self.describe();
         while next < self.queued.len() {
             let headers = &mut self.frame.headers[next..self.queued.len()];
-            // SAFETY: `describe` pointed each of these headers at a name, a vector, a control buffer and bytes of `self`, which live through
-            // the call and which the kernel only reads.
-            let sent = unsafe { libc::sendmmsg(self.socket.as_raw_fd(), headers.as_mut_ptr(), headers.len() as u32, 0) };
+            // SAFETY: `describe` pointed each of these headers at a name, a vector, a control
+            // buffer and bytes of `self`, which live through the call and which the
+            // kernel only reads.
+            let sent = unsafe {
+                libc::sendmmsg(
+                    self.socket.as_raw_fd(),
+                    headers.as_mut_ptr(),
+                    headers.len() as u32,
+                    0,
+                )
+            };
             if sent >= 0 {
                 next += sent as usize;
                 continue;
@@ -167,7 +198,8 @@ impl BatchSender {
                 Some(libc::EINTR) => {}
                 Some(libc::EAGAIN | libc::ENOBUFS) => wait_writable(&self.socket)?,
                 Some(libc::EBADF | libc::ENOTSOCK | libc::EFAULT) => return Err(error),
-                // The first of them was refused (no route, no permission, too long, an address that is not ours).
+                // The first of them was refused (no route, no permission, too long, an address that
+                // is not ours).
                 _ => (next, refused) = (next + 1, refused + 1),
             }
         }
@@ -182,7 +214,8 @@ impl BatchSender {
             let name_len = frame.names[index].set(queued.to);
             let start = index * self.longest;
             let bytes = &mut self.bytes[start..start + queued.len];
-            frame.vectors[index] = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+            frame.vectors[index] =
+                libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
             let control = &mut frame.controls[index];
             let mut control_len = ancillary::write(control, self.ipv6, Some(queued.from), 0);
             if queued.segment > 0 {
@@ -200,7 +233,8 @@ impl AsFd for BatchReceiver {
 }
 
 impl BatchReceiver {
-    /// Receives what is there, up to [`BATCH`], in place of what was received before. How many came: 0 when there was nothing.
+    /// Receives what is there, up to [`BATCH`], in place of what was received before. How many
+    /// came: 0 when there was nothing.
     ///
     /// # Errors
     /// When the socket fails.
@@ -208,15 +242,22 @@ impl BatchReceiver {
         self.count = 0;
         let frame = &mut self.frame;
         for (index, bytes) in self.bytes.chunks_exact_mut(self.longest).enumerate() {
-            frame.vectors[index] = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+            frame.vectors[index] =
+                libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
             frame.point(index, RAW_ADDRESS_LEN, CONTROL_LEN);
         }
-        // SAFETY: each header was just pointed at a name, a vector, a control buffer and bytes of `self`, disjoint from all others, which live
-        // through the call.
+        // SAFETY: each header was just pointed at a name, a vector, a control buffer and bytes of
+        // `self`, disjoint from all others, which live through the call.
         let count = unsafe {
             // musl's flags are unsigned.
             let flags = libc::MSG_DONTWAIT as _;
-            libc::recvmmsg(self.socket.as_raw_fd(), frame.headers.as_mut_ptr(), BATCH as u32, flags, ptr::null_mut())
+            libc::recvmmsg(
+                self.socket.as_raw_fd(),
+                frame.headers.as_mut_ptr(),
+                BATCH as u32,
+                flags,
+                ptr::null_mut(),
+            )
         };
         if count >= 0 {
             self.count = count as usize;
@@ -229,8 +270,8 @@ impl BatchReceiver {
         }
     }
 
-    /// The datagram with this number of those that the last [`receive`](Self::receive) counted. `None` for other numbers, and where the kernel did
-    /// not say whence or whither.
+    /// The datagram with this number of those that the last [`receive`](Self::receive) counted.
+    /// `None` for other numbers, and where the kernel did not say whence or whither.
     #[must_use]
     pub fn datagram(&self, index: usize) -> Option<BatchDatagram<'_>> {
         if index >= self.count {
@@ -239,8 +280,10 @@ impl BatchReceiver {
         let header = &self.frame.headers[index];
         let len = (header.msg_len as usize).min(self.longest);
         let bytes = &self.bytes[index * self.longest..][..len];
-        // SAFETY: the kernel filled this control buffer and set its length; nothing has written to it since.
-        let Ancillary { destination, segment_len, .. } = unsafe { ancillary::read(&header.msg_hdr) };
+        // SAFETY: the kernel filled this control buffer and set its length; nothing has written to
+        // it since.
+        let Ancillary { destination, segment_len, .. } =
+            unsafe { ancillary::read(&header.msg_hdr) };
         let segment = segment_len.map_or(0, usize::from);
         Some(BatchDatagram {
             source: self.frame.names[index].read()?,
@@ -251,8 +294,8 @@ impl BatchReceiver {
     }
 }
 
-/// What a system call is told of up to [`BATCH`] datagrams. The headers' pointers lead into the boxes beside them and into the owner's bytes;
-/// they are set anew before each call.
+/// What a system call is told of up to [`BATCH`] datagrams. The headers' pointers lead into the
+/// boxes beside them and into the owner's bytes; they are set anew before each call.
 struct Frame {
     headers: Box<[libc::mmsghdr]>,
     names: Box<[RawAddress]>,
@@ -260,7 +303,8 @@ struct Frame {
     controls: Box<[Control]>,
 }
 
-// SAFETY: the pointers are used only by the owner's calls, which set them first; what they lead to moves along with the owner, or stays on the heap.
+// SAFETY: the pointers are used only by the owner's calls, which set them first; what they lead to
+// moves along with the owner, or stays on the heap.
 unsafe impl Send for Frame {}
 
 impl std::fmt::Debug for Frame {
@@ -271,12 +315,14 @@ impl std::fmt::Debug for Frame {
 
 impl Frame {
     fn new() -> Self {
-        // SAFETY: all-zero is a valid `mmsghdr`; on some targets it has private padding, so it cannot be written out.
+        // SAFETY: all-zero is a valid `mmsghdr`; on some targets it has private padding, so it
+        // cannot be written out.
         let header: libc::mmsghdr = unsafe { std::mem::zeroed() };
         Self {
             headers: vec![header; BATCH].into_boxed_slice(),
             names: vec![RawAddress::EMPTY; BATCH].into_boxed_slice(),
-            vectors: vec![libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 }; BATCH].into_boxed_slice(),
+            vectors: vec![libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 }; BATCH]
+                .into_boxed_slice(),
             controls: vec![Control::EMPTY; BATCH].into_boxed_slice(),
         }
     }
@@ -307,8 +353,15 @@ fn wait_writable(socket: &Socket) -> io::Result<()> {
 
 fn set(socket: &Socket, level: i32, name: i32, value: i32) -> io::Result<()> {
     // SAFETY: the kernel reads the four bytes of `value` during the call.
-    let result =
-        unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), size_of::<i32>() as libc::socklen_t) };
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            name,
+            (&raw const value).cast(),
+            size_of::<i32>() as libc::socklen_t,
+        )
+    };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
@@ -327,7 +380,9 @@ mod tests {
     }
 
     fn until(receiver: &mut BatchReceiver) -> usize {
-        (0..1_000).find_map(|_| Some(receiver.receive().unwrap()).filter(|count| *count > 0)).expect("loopback delivers at once")
+        (0..1_000)
+            .find_map(|_| Some(receiver.receive().unwrap()).filter(|count| *count > 0))
+            .expect("loopback delivers at once")
     }
 
     #[test]

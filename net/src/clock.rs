@@ -25,7 +25,10 @@ impl Clock {
 
     /// Reads both clocks.
     pub fn sample(&self) -> Sample {
-        Sample { monotonic: self.start.elapsed(), unix: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() }
+        Sample {
+            monotonic: self.start.elapsed(),
+            unix: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+        }
     }
 }
 

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::stats::Reading;
 
-/// The highest descriptor that [`count_open`] looks at. A process that has just started has not opened more.
+/// The highest descriptor that [`count_open`] looks at. A process that has just started has not
+/// opened more.
 const HIGHEST: u64 = 1 << 16;
 
 /// The purpose that a descriptor is opened for.
@@ -20,14 +21,16 @@ pub enum Use {
 
 const USES: [(Use, &str); 2] = [(Use::Relayed, "relayed_socket"), (Use::Connection, "connection")];
 
-/// The process's budget of descriptors for sockets that clients cause: relayed sockets and accepted connections, over all workers. What the
-/// process opens for itself (admin listener, store, certificates, logs) does not come out of it, so clients cannot take the last one.
+/// The process's budget of descriptors for sockets that clients cause: relayed sockets and accepted
+/// connections, over all workers. What the process opens for itself (admin listener, store,
+/// certificates, logs) does not come out of it, so clients cannot take the last one.
 ///
 /// One atomic word; a worker never waits for another.
 #[derive(Debug)]
 pub struct Descriptors {
     room: u32,
-    /// How many connections leave for relayed sockets: else strangers who only connect could keep users from allocating.
+    /// How many connections leave for relayed sockets: else strangers who only connect could keep
+    /// users from allocating.
     kept_for_relayed: u32,
     /// Both counts, see [`Taken`].
     taken: AtomicU64,
@@ -41,7 +44,8 @@ struct Taken {
     connections: u32,
 }
 
-/// One descriptor of the budget, given back when it is dropped, whatever path drops it. Keep it beside the file descriptor and drop it after.
+/// One descriptor of the budget, given back when it is dropped, whatever path drops it. Keep it
+/// beside the file descriptor and drop it after.
 #[derive(Debug)]
 pub struct Descriptor {
     budget: Arc<Descriptors>,
@@ -53,7 +57,12 @@ impl Descriptors {
     pub fn new(room: usize, kept_for_relayed: usize) -> Arc<Self> {
         let clamp = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let (room, kept_for_relayed) = (clamp(room), clamp(kept_for_relayed.min(room)));
-        Arc::new(Self { room, kept_for_relayed, taken: AtomicU64::new(0), refused: Default::default() })
+        Arc::new(Self {
+            room,
+            kept_for_relayed,
+            taken: AtomicU64::new(0),
+            refused: Default::default(),
+        })
     }
 
     /// A budget that refuses nothing: the kernel does.
@@ -61,7 +70,8 @@ impl Descriptors {
         Self::new(usize::MAX, 0)
     }
 
-    /// Takes one, before the descriptor is opened or as soon as it is accepted. `None` when none is left; that is counted.
+    /// Takes one, before the descriptor is opened or as soon as it is accepted. `None` when none is
+    /// left; that is counted.
     pub fn take(self: &Arc<Self>, used_for: Use) -> Option<Descriptor> {
         let room = match used_for {
             Use::Relayed => self.room,
@@ -114,9 +124,24 @@ impl Descriptors {
         for (used_for, name) in USES {
             let cause = Some(name);
             let open = "Descriptors that clients have taken, by what for";
-            all.push(Reading { family: "client_descriptors", cause, help: open, gauge: true, value: (*taken.of(used_for)).into() });
-            let (refused, help) = (&self.refused[used_for as usize], "Sockets refused because no descriptor was left for clients");
-            all.push(Reading { family: "client_descriptors_refused", cause, help, gauge: false, value: refused.load(Ordering::Relaxed) });
+            all.push(Reading {
+                family: "client_descriptors",
+                cause,
+                help: open,
+                gauge: true,
+                value: (*taken.of(used_for)).into(),
+            });
+            let (refused, help) = (
+                &self.refused[used_for as usize],
+                "Sockets refused because no descriptor was left for clients",
+            );
+            all.push(Reading {
+                family: "client_descriptors_refused",
+                cause,
+                help,
+                gauge: false,
+                value: refused.load(Ordering::Relaxed),
+            });
         }
         all.into_iter()
     }
@@ -185,7 +210,8 @@ pub(crate) fn none_left() -> io::Error {
 /// How many descriptors below `limit` this process has open. Works without `/proc`.
 pub fn count_open(limit: u64) -> usize {
     let highest = limit.min(HIGHEST) as libc::c_int;
-    // SAFETY: F_GETFD reads a flag of the descriptor, if there is one, and touches no memory of ours.
+    // SAFETY: F_GETFD reads a flag of the descriptor, if there is one, and touches no memory of
+    // ours.
     (0..highest).filter(|fd| unsafe { libc::fcntl(*fd, libc::F_GETFD) } >= 0).count()
 }
 
@@ -221,7 +247,11 @@ mod tests {
         let work = || {
             let mut held = std::collections::VecDeque::new();
             for round in 0..20_000 {
-                held.extend(budget.take(if round % 3 == 0 { Use::Connection } else { Use::Relayed }));
+                held.extend(budget.take(if round % 3 == 0 {
+                    Use::Connection
+                } else {
+                    Use::Relayed
+                }));
                 let (relayed, connections) = taken(&budget);
                 assert!(relayed + connections <= 100 && connections <= 80);
                 if round % 2 == 0 {
@@ -238,7 +268,9 @@ mod tests {
         let budget = Descriptors::new(1, 0);
         let _relayed = budget.take(Use::Relayed);
         assert!(budget.take(Use::Connection).is_none());
-        let value = |family, cause| budget.readings().find(|one| (one.family, one.cause) == (family, cause)).unwrap().value;
+        let value = |family, cause| {
+            budget.readings().find(|one| (one.family, one.cause) == (family, cause)).unwrap().value
+        };
         assert_eq!(value("client_descriptors_maximum", None), 1);
         assert_eq!(value("client_descriptors", Some("relayed_socket")), 1);
         assert_eq!(value("client_descriptors", Some("connection")), 0);

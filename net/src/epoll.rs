@@ -8,7 +8,8 @@ use crate::slots::Key;
 use crate::tcp::{Listener, Stream};
 use crate::udp::UdpSocket;
 
-/// Events that one wait may return: with the packets a socket may take of a turn, the bound of a turn.
+/// Events that one wait may return: with the packets a socket may take of a turn, the bound of a
+/// turn.
 const EVENTS: usize = 64;
 
 /// What a descriptor is, and which.
@@ -141,7 +142,8 @@ impl Epoll {
         self.control(libc::EPOLL_CTL_MOD, fd, source, interest)
     }
 
-    /// For a descriptor that stays open a while after nobody wants its events any more. Closing one removes it anyway.
+    /// For a descriptor that stays open a while after nobody wants its events any more. Closing one
+    /// removes it anyway.
     pub(crate) fn remove(&self, fd: RawFd) -> io::Result<()> {
         self.control(libc::EPOLL_CTL_DEL, fd, Source::Mailbox, Interest::NONE)
     }
@@ -156,12 +158,15 @@ impl Epoll {
         Ok(())
     }
 
-    /// Waits for events, at most `timeout` (rounded up to a millisecond). An interrupted wait returns none.
+    /// Waits for events, at most `timeout` (rounded up to a millisecond). An interrupted wait
+    /// returns none.
     pub(crate) fn wait(&self, events: &mut Events, timeout: Duration) -> io::Result<()> {
         let millis = timeout.as_nanos().div_ceil(1_000_000).min(60_000) as i32;
         events.len = 0;
         // SAFETY: the array has room for EVENTS events.
-        let count = unsafe { libc::epoll_wait(self.fd.as_raw_fd(), events.events.as_mut_ptr(), EVENTS as i32, millis) };
+        let count = unsafe {
+            libc::epoll_wait(self.fd.as_raw_fd(), events.events.as_mut_ptr(), EVENTS as i32, millis)
+        };
         if count < 0 {
             let error = io::Error::last_os_error();
             if error.kind() == io::ErrorKind::Interrupted {

@@ -12,12 +12,14 @@ pub const HUNG_AFTER: Duration = Duration::from_secs(5);
 pub struct Heartbeat(Arc<AtomicU64>);
 
 impl Heartbeat {
-    /// Stamps `now`, a [`Clock`](crate::Clock)'s monotonic time. The loop does, at each turn, at least once a second.
+    /// Stamps `now`, a [`Clock`](crate::Clock)'s monotonic time. The loop does, at each turn, at
+    /// least once a second.
     pub fn stamp(&self, now: Duration) {
         self.0.store(now.as_millis() as u64, Ordering::Relaxed);
     }
 
-    /// How long ago the last stamp was, at `now` of the same clock. Before the first stamp: the age of the clock.
+    /// How long ago the last stamp was, at `now` of the same clock. Before the first stamp: the age
+    /// of the clock.
     pub fn age(&self, now: Duration) -> Duration {
         now.saturating_sub(Duration::from_millis(self.0.load(Ordering::Relaxed)))
     }

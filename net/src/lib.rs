@@ -1,24 +1,31 @@
-//! Sockets, batches and the event loop: how bytes reach a service and leave it. This crate knows nothing of STUN.
+//! Sockets, batches and the event loop: how bytes reach a service and leave it. This crate knows
+//! nothing of STUN.
 //!
 //! # The life of a datagram
-//! 1. The kernel puts it into the receive queue of one worker's listener: the one that [`steering`] computes from its source.
-//! 2. [`EventLoop::run`] wakes, samples the [`Clock`], and takes up to 64 messages with one `recvmmsg`, each into a slot with
-//!    [`HEADROOM`] before it. A message is one datagram, or a burst of one flow that the kernel has put together: each datagram of
-//!    it becomes a [`Packet`] where it lies.
-//! 3. [`Service::datagram`] decides. It names what is to leave ([`Io::forward`], [`Io::send`], [`Io::reply`]): a range of the slot,
-//!    a header written into the headroom, or a reply in the arena. Nothing is copied, nothing allocated.
-//! 4. At the end of the turn the outgoing batch is flushed: each run of one socket with one `sendmmsg`, a single datagram with
-//!    `sendto`. Datagrams of one flow and one length that follow each other are one message, which the kernel cuts apart again.
-//!    What the kernel cannot take is dropped and counted ([`Stats`]).
+//! 1. The kernel puts it into the receive queue of one worker's listener: the one that [`steering`]
+//!    computes from its source.
+//! 2. [`EventLoop::run`] wakes, samples the [`Clock`], and takes up to 64 messages with one
+//!    `recvmmsg`, each into a slot with [`HEADROOM`] before it. A message is one datagram, or a
+//!    burst of one flow that the kernel has put together: each datagram of it becomes a [`Packet`]
+//!    where it lies.
+//! 3. [`Service::datagram`] decides. It names what is to leave ([`Io::forward`], [`Io::send`],
+//!    [`Io::reply`]): a range of the slot, a header written into the headroom, or a reply in the
+//!    arena. Nothing is copied, nothing allocated.
+//! 4. At the end of the turn the outgoing batch is flushed: each run of one socket with one
+//!    `sendmmsg`, a single datagram with `sendto`. Datagrams of one flow and one length that follow
+//!    each other are one message, which the kernel cuts apart again. What the kernel cannot take is
+//!    dropped and counted ([`Stats`]).
 //!
-//! A relayed socket's datagram goes the other way through the same steps, and leaves through the listener's `sendmmsg` together with
-//! those of other relayed sockets. A stream's bytes are cut into frames ([`Service::frame_len`]) in a scratch buffer, and what is
-//! sent to a stream is queued as whole frames. What comes through TLS or DTLS goes through the same steps, decrypted: see [`secure`].
-//! A listener behind a proxy believes its headers: see [`proxy`].
+//! A relayed socket's datagram goes the other way through the same steps, and leaves through the
+//! listener's `sendmmsg` together with those of other relayed sockets. A stream's bytes are cut
+//! into frames ([`Service::frame_len`]) in a scratch buffer, and what is sent to a stream is queued
+//! as whole frames. What comes through TLS or DTLS goes through the same steps, decrypted: see
+//! [`secure`]. A listener behind a proxy believes its headers: see [`proxy`].
 //!
 //! # Map
 //! [`EventLoop`], [`Service`], [`Io`]: the loop, what it calls, what may be done in return. [`UdpSocket`], [`Listener`]: what is
-//! bound. [`Mailbox`]: letters between threads. [`Heartbeat`], [`Stats`]: what the control side watches.
+//! bound. [`Mailbox`]: letters between threads. [`Heartbeat`], [`Stats`]: what the control side
+//! watches.
 //!
 //! Not for the servers: [`batch`], one socket that plays many clients.
 //!
@@ -53,8 +60,9 @@ pub use address::canonical;
 pub use clock::{Clock, Sample};
 pub use descriptors::{Descriptor, Descriptors, Shortage, Use, count_open, shortage};
 pub use event_loop::{
-    Admission, Arrival, Association, AssociationInfo, AssociationKey, DatagramListening, EventLoop, Io, ListenerKey, MAX_REPLY, Rejection,
-    RejectionReason, Route, Service, SocketKey, StreamInfo, StreamKey, StreamListening, Unsent,
+    Admission, Arrival, Association, AssociationInfo, AssociationKey, DatagramListening, EventLoop,
+    Io, ListenerKey, MAX_REPLY, Rejection, RejectionReason, Route, Service, SocketKey, StreamInfo,
+    StreamKey, StreamListening, Unsent,
 };
 pub use heartbeat::{HUNG_AFTER, Heartbeat};
 pub use local::{is_local, source_towards};

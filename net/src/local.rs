@@ -1,12 +1,14 @@
 //! Whether an address is this host's at present, asked of the kernel's routing.
 //!
-//! The question takes no netlink socket, which sandboxes forbid, and no list of addresses, which is old as soon as it is read. A connected
-//! UDP socket sends nothing; its route tells:
-//! - The source is the destination itself: the address is local. That is not so for each local address: the source of the second address
-//!   of a subnet is the first, and that of `127.0.0.2` is `127.0.0.1`.
-//! - The route leads through the loopback device: its MTU is that of the route to a loopback address, which no other device has (65,535 bytes
-//!   and more), unless somebody has changed it.
-//! - The address can be bound. `ip_nonlocal_bind` lets any address be bound; then one that cannot be a host's can be bound, too.
+//! The question takes no netlink socket, which sandboxes forbid, and no list of addresses, which is
+//! old as soon as it is read. A connected UDP socket sends nothing; its route tells:
+//! - The source is the destination itself: the address is local. That is not so for each local
+//!   address: the source of the second address of a subnet is the first, and that of `127.0.0.2` is
+//!   `127.0.0.1`.
+//! - The route leads through the loopback device: its MTU is that of the route to a loopback
+//!   address, which no other device has (65,535 bytes and more), unless somebody has changed it.
+//! - The address can be bound. `ip_nonlocal_bind` lets any address be bound; then one that cannot
+//!   be a host's can be bound, too.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -15,11 +17,13 @@ use std::os::fd::AsRawFd;
 /// An MTU from here on is that of the loopback device as Linux makes it. IPv4 tells at most this.
 const LOOPBACK_MTU: libc::c_int = 65_535;
 /// No host has these addresses: class E, and the discard prefix.
-const NOBODY: (Ipv4Addr, Ipv6Addr) = (Ipv4Addr::new(240, 0, 0, 1), Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 1));
+const NOBODY: (Ipv4Addr, Ipv6Addr) =
+    (Ipv4Addr::new(240, 0, 0, 1), Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 1));
 /// Nothing is sent to it.
 const PORT: u16 = 9;
 
-/// Whether `ip` is an address of this host, now. Makes a handful of system calls, none of which waits.
+/// Whether `ip` is an address of this host, now. Makes a handful of system calls, none of which
+/// waits.
 ///
 /// # Errors
 /// The kernel, or a sandbox, refuses to tell.
@@ -29,15 +33,18 @@ pub fn is_local(ip: IpAddr) -> io::Result<bool> {
     if source == ip {
         return Ok(true);
     }
-    let through_loopback = || route(loopback(ip)).map(|route| route.is_some_and(|(_, loopback)| loopback == mtu));
+    let through_loopback =
+        || route(loopback(ip)).map(|route| route.is_some_and(|(_, loopback)| loopback == mtu));
     match can_bind(ip)? {
         true => Ok(!can_bind(nobody(ip))? || through_loopback()?),
-        // Every address of a prefix with a local route (AnyIP); for IPv6 such an address cannot be bound.
+        // Every address of a prefix with a local route (AnyIP); for IPv6 such an address cannot be
+        // bound.
         false => Ok(mtu >= LOOPBACK_MTU && through_loopback()?),
     }
 }
 
-/// The address from which this host sends to `destination`; `None` where it has no route. Nothing is sent.
+/// The address from which this host sends to `destination`; `None` where it has no route. Nothing
+/// is sent.
 ///
 /// # Errors
 /// The kernel, or a sandbox, refuses to tell.
@@ -47,11 +54,17 @@ pub fn source_towards(destination: IpAddr) -> io::Result<Option<IpAddr>> {
 
 /// The source address and the MTU of the route to an address; `None` where there is none.
 fn route(destination: IpAddr) -> io::Result<Option<(IpAddr, libc::c_int)>> {
-    let any: IpAddr = if destination.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let any: IpAddr = if destination.is_ipv4() {
+        Ipv4Addr::UNSPECIFIED.into()
+    } else {
+        Ipv6Addr::UNSPECIFIED.into()
+    };
     let socket = match UdpSocket::bind((any, 0)) {
         Ok(socket) => socket,
         // A kernel without IPv6 has no such address.
-        Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) && destination.is_ipv6() => return Ok(None),
+        Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) && destination.is_ipv6() => {
+            return Ok(None);
+        }
         Err(error) => return Err(error),
     };
     match socket.connect((destination, PORT)) {
@@ -63,9 +76,13 @@ fn route(destination: IpAddr) -> io::Result<Option<(IpAddr, libc::c_int)>> {
 
 fn has_no_route(error: &io::Error, destination: IpAddr) -> bool {
     match error.kind() {
-        ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable | ErrorKind::AddrNotAvailable => true,
+        ErrorKind::NetworkUnreachable
+        | ErrorKind::HostUnreachable
+        | ErrorKind::AddrNotAvailable => true,
         // A broadcast address, which is no host's; of anything else it is a refusal.
-        ErrorKind::PermissionDenied => error.raw_os_error() == Some(libc::EACCES) && !destination.is_loopback(),
+        ErrorKind::PermissionDenied => {
+            error.raw_os_error() == Some(libc::EACCES) && !destination.is_loopback()
+        }
         // A link-local address without its interface.
         ErrorKind::InvalidInput => destination.is_ipv6(),
         _ => false,
@@ -73,17 +90,28 @@ fn has_no_route(error: &io::Error, destination: IpAddr) -> bool {
 }
 
 fn mtu(connected: &UdpSocket, is_ipv4: bool) -> io::Result<libc::c_int> {
-    let (level, name) = if is_ipv4 { (libc::IPPROTO_IP, libc::IP_MTU) } else { (libc::IPPROTO_IPV6, libc::IPV6_MTU) };
+    let (level, name) = if is_ipv4 {
+        (libc::IPPROTO_IP, libc::IP_MTU)
+    } else {
+        (libc::IPPROTO_IPV6, libc::IPV6_MTU)
+    };
     let (mut mtu, mut len): (libc::c_int, _) = (0, size_of::<libc::c_int>() as libc::socklen_t);
-    // SAFETY: the descriptor is open while `connected` is borrowed, and the kernel writes at most `len` bytes to `mtu`.
-    let outcome = unsafe { libc::getsockopt(connected.as_raw_fd(), level, name, (&raw mut mtu).cast(), &raw mut len) };
+    // SAFETY: the descriptor is open while `connected` is borrowed, and the kernel writes at most
+    // `len` bytes to `mtu`.
+    let outcome = unsafe {
+        libc::getsockopt(connected.as_raw_fd(), level, name, (&raw mut mtu).cast(), &raw mut len)
+    };
     if outcome == 0 { Ok(mtu) } else { Err(io::Error::last_os_error()) }
 }
 
 fn can_bind(ip: IpAddr) -> io::Result<bool> {
     match UdpSocket::bind(SocketAddr::new(ip, 0)) {
         Ok(_) => Ok(true),
-        Err(error) if matches!(error.kind(), ErrorKind::AddrNotAvailable | ErrorKind::InvalidInput) => Ok(false),
+        Err(error)
+            if matches!(error.kind(), ErrorKind::AddrNotAvailable | ErrorKind::InvalidInput) =>
+        {
+            Ok(false)
+        }
         Err(error) => Err(error),
     }
 }

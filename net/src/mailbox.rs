@@ -1,9 +1,11 @@
-//! Messages between the control side and a worker: a bounded ring, and an eventfd that wakes the receiver.
+//! Messages between the control side and a worker: a bounded ring, and an eventfd that wakes the
+//! receiver.
 //!
-//! The same type serves both directions. A worker's [`EventLoop`](crate::EventLoop) watches the descriptor beside its sockets;
-//! on the control side any reactor can: with tokio, `AsyncFd::new(receiver)`, then in a loop `readable_mut`, `clear_ready` and
-//! [`drain`](Receiver::drain). Sending never blocks and never waits for a reactor, so it may be done from async code and from a worker
-//! alike.
+//! The same type serves both directions. A worker's [`EventLoop`](crate::EventLoop) watches the
+//! descriptor beside its sockets; on the control side any reactor can: with tokio,
+//! `AsyncFd::new(receiver)`, then in a loop `readable_mut`, `clear_ready` and
+//! [`drain`](Receiver::drain). Sending never blocks and never waits for a reactor, so it may be
+//! done from async code and from a worker alike.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -29,7 +31,10 @@ impl<T> Mailbox<T> {
     pub fn new(capacity: usize) -> io::Result<Self> {
         let (ring_in, ring_out) = mpsc::sync_channel(capacity.max(1));
         let bell = Arc::new(Bell::new()?);
-        Ok(Self { sender: Sender { ring: ring_in, bell: Arc::clone(&bell) }, receiver: Receiver { ring: ring_out, bell } })
+        Ok(Self {
+            sender: Sender { ring: ring_in, bell: Arc::clone(&bell) },
+            receiver: Receiver { ring: ring_out, bell },
+        })
     }
 }
 
@@ -54,7 +59,8 @@ impl Bell {
 
     fn ring(&self) {
         if !self.rung.swap(true, Ordering::SeqCst) {
-            // It fails only when the counter is at its maximum, and then the receiver is awake already.
+            // It fails only when the counter is at its maximum, and then the receiver is awake
+            // already.
             let _ = (&self.event).write(&1u64.to_ne_bytes());
         }
     }

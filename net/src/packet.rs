@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use crate::region::{Region, Span};
 
-/// Bytes in front of a received datagram that a header may be written to: a ChannelData header takes 4, a Data indication up to 48.
+/// Bytes in front of a received datagram that a header may be written to: a ChannelData header
+/// takes 4, a Data indication up to 48.
 pub const HEADROOM: usize = 64;
 /// The longest datagram that is received whole.
 pub const MAX_DATAGRAM: usize = 65_535;
@@ -14,8 +15,9 @@ pub const TAILROOM: usize = 4;
 /// How many datagrams a worker holds between two flushes.
 pub const SLOTS: usize = 64;
 
-/// The distance of two slots. A multiple of the page size would have all 64 headers compete for the same few lines of the first-level cache.
-/// Twenty-one cache lines over 64 KiB spread datagrams of up to 1,300 bytes over the second level, too, whose addresses repeat every 64 KiB in
+/// The distance of two slots. A multiple of the page size would have all 64 headers compete for the
+/// same few lines of the first-level cache. Twenty-one cache lines over 64 KiB spread datagrams of
+/// up to 1,300 bytes over the second level, too, whose addresses repeat every 64 KiB in
 /// a huge page.
 pub(crate) const STRIDE: usize = 65_536 + 21 * 64;
 const _: () = assert!(HEADROOM + MAX_DATAGRAM + TAILROOM <= STRIDE);
@@ -41,9 +43,10 @@ pub(crate) struct Room {
 
 /// A received datagram, or a frame of a stream, in the buffer that it was received into.
 ///
-/// The room around the payload belongs to the packet too: [`front_mut`](Self::front_mut) gives bytes in front of a part of the
-/// payload, [`span`](Self::span) names a range to send. What was handed to [`Io::send`](crate::Io::send) leaves at the end of
-/// the batch: do not write over it in the same call.
+/// The room around the payload belongs to the packet too: [`front_mut`](Self::front_mut) gives
+/// bytes in front of a part of the payload, [`span`](Self::span) names a range to send. What was
+/// handed to [`Io::send`](crate::Io::send) leaves at the end of the batch: do not write over it in
+/// the same call.
 #[derive(Debug)]
 pub struct Packet<'a> {
     region: &'a Region,
@@ -53,32 +56,37 @@ pub struct Packet<'a> {
 
 impl<'a> Packet<'a> {
     /// # Safety
-    /// While the packet lives, only it may touch the bytes of `room` (but for the kernel, which reads what is sent).
+    /// While the packet lives, only it may touch the bytes of `room` (but for the kernel, which
+    /// reads what is sent).
     pub(crate) unsafe fn new(region: &'a Region, room: Room) -> Self {
         Self { region, room, exclusive: PhantomData }
     }
 
     /// What arrived.
     pub fn payload(&self) -> &[u8] {
-        // SAFETY: the packet has exclusive use of these bytes, and `&self` keeps its own writers away.
+        // SAFETY: the packet has exclusive use of these bytes, and `&self` keeps its own writers
+        // away.
         unsafe { self.region.bytes(self.room.payload) }
     }
 
     /// What arrived, to be changed in place.
     pub fn payload_mut(&mut self) -> &mut [u8] {
-        // SAFETY: the packet has exclusive use of these bytes, and `&mut self` makes this the only slice of them.
+        // SAFETY: the packet has exclusive use of these bytes, and `&mut self` makes this the only
+        // slice of them.
         unsafe { self.region.bytes_mut(self.room.payload) }
     }
 
-    /// Where `part`, a slice of [`payload`](Self::payload), lies in it. `None` if it is no part of it.
+    /// Where `part`, a slice of [`payload`](Self::payload), lies in it. `None` if it is no part of
+    /// it.
     pub fn range_of(&self, part: &[u8]) -> Option<Range<usize>> {
         let offset = (part.as_ptr() as usize).checked_sub(self.payload().as_ptr() as usize)?;
         let end = offset.checked_add(part.len())?;
         (end <= self.room.payload.len()).then_some(offset..end)
     }
 
-    /// The `len` bytes in front of `payload()[offset]`, which may reach into the headroom. `None` if there is not that much room:
-    /// a frame of a stream, and a datagram that arrived behind another, has only what stands before `offset` in itself.
+    /// The `len` bytes in front of `payload()[offset]`, which may reach into the headroom. `None`
+    /// if there is not that much room: a frame of a stream, and a datagram that arrived behind
+    /// another, has only what stands before `offset` in itself.
     pub fn front_mut(&mut self, offset: usize, len: usize) -> Option<&mut [u8]> {
         let end = self.room.payload.start + offset;
         if offset > self.room.payload.len() || len > self.room.headroom + offset {
@@ -93,14 +101,25 @@ impl<'a> Packet<'a> {
     /// # Panics
     /// If `body` is not a range of the payload.
     pub(crate) fn part(&self, body: &Range<usize>) -> Span {
-        assert!(body.start <= body.end && body.end <= self.room.payload.len(), "a range of the payload");
-        Span { start: self.room.payload.start + body.start, end: self.room.payload.start + body.end }
+        assert!(
+            body.start <= body.end && body.end <= self.room.payload.len(),
+            "a range of the payload"
+        );
+        Span {
+            start: self.room.payload.start + body.start,
+            end: self.room.payload.start + body.end,
+        }
     }
 
-    /// Names `body` of the payload, with `front` bytes before it and `padding` zero bytes behind, as something to send.
-    /// `None` if there is not that much room; datagrams that arrived together have none between them. The bytes in front must have been written by [`front_mut`](Self::front_mut).
+    /// Names `body` of the payload, with `front` bytes before it and `padding` zero bytes behind,
+    /// as something to send. `None` if there is not that much room; datagrams that arrived
+    /// together have none between them. The bytes in front must have been written by
+    /// [`front_mut`](Self::front_mut).
     pub fn span(&mut self, front: usize, body: Range<usize>, padding: usize) -> Option<Span> {
-        if body.start > body.end || body.end > self.room.payload.len() || front > self.room.headroom + body.start {
+        if body.start > body.end
+            || body.end > self.room.payload.len()
+            || front > self.room.headroom + body.start
+        {
             return None;
         }
         if padding > self.room.payload.len() - body.end + self.room.tailroom {
@@ -110,7 +129,8 @@ impl<'a> Packet<'a> {
         let end = self.room.payload.start + body.end;
         let tail = Span { start: end, end: end + padding };
         if padding > 0 {
-            // SAFETY: the range lies in payload and tailroom, of which the packet has exclusive use.
+            // SAFETY: the range lies in payload and tailroom, of which the packet has exclusive
+            // use.
             unsafe { self.region.bytes_mut(tail) }.fill(0);
         }
         Some(Span { start, end: tail.end })
@@ -128,7 +148,9 @@ mod tests {
         // SAFETY: the region is this test's own.
         unsafe { region.bytes_mut(payload) }.copy_from_slice(content);
         // SAFETY: as above.
-        let packet = unsafe { Packet::new(&region, Room { payload, headroom: HEADROOM, tailroom: TAILROOM }) };
+        let packet = unsafe {
+            Packet::new(&region, Room { payload, headroom: HEADROOM, tailroom: TAILROOM })
+        };
         check(packet, &region);
     }
 

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Places for whatever clients open, over all workers: so many in all, and so many for one prefix (an IPv4 address, an IPv6 /64). Locked when
-/// something comes or goes, never for a packet; its size is bounded by what is open.
+/// Places for whatever clients open, over all workers: so many in all, and so many for one prefix
+/// (an IPv4 address, an IPv6 /64). Locked when something comes or goes, never for a packet; its
+/// size is bounded by what is open.
 #[derive(Debug)]
 pub struct Places {
     all: usize,
@@ -105,7 +106,10 @@ mod tests {
         let take = |text: &str| places.take(text.parse().unwrap());
         let first = take("2001:db8:1:2::1").unwrap();
         let _second = take("2001:db8:1:2:ffff::9").unwrap();
-        assert!(take("2001:db8:1:2::3").is_err_and(|full| full == Full::Prefix), "one /64 is one client");
+        assert!(
+            take("2001:db8:1:2::3").is_err_and(|full| full == Full::Prefix),
+            "one /64 is one client"
+        );
         let third = take("192.0.2.1").unwrap();
         assert!(take("192.0.2.2").is_err_and(|full| full == Full::All), "three in all");
         drop(first);

@@ -1,18 +1,20 @@
 //! The one block of memory that a worker receives into and sends from.
 //!
-//! It is mapped once and addressed by offsets. Pages that no packet has touched stay untouched: sixty-four slots for the largest
-//! datagram are 4 MB of address space, and a few hundred kilobytes of memory under voice traffic.
+//! It is mapped once and addressed by offsets. Pages that no packet has touched stay untouched:
+//! sixty-four slots for the largest datagram are 4 MB of address space, and a few hundred kilobytes
+//! of memory under voice traffic.
 //!
-//! Under load each packet lies on a page of its own, or two, far from the others. Huge pages spare the processor most of the
-//! look-ups of addresses that this costs, and take more memory. So the region begins with small pages, and the loop decides
-//! ([`Region::prefer`]).
+//! Under load each packet lies on a page of its own, or two, far from the others. Huge pages spare
+//! the processor most of the look-ups of addresses that this costs, and take more memory. So the
+//! region begins with small pages, and the loop decides ([`Region::prefer`]).
 
 use std::io;
 use std::ptr::NonNull;
 
 /// A half-open range of bytes of a worker's memory, in which its packets and replies lie.
 ///
-/// The loop makes them; a service passes them on. They stay valid until the batch in which they were made has been flushed.
+/// The loop makes them; a service passes them on. They stay valid until the batch in which they
+/// were made has been flushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
     pub(crate) start: usize,
@@ -31,8 +33,8 @@ impl Span {
     }
 }
 
-/// The size of a huge page (`PMD_SIZE` of x86-64, and of arm64 with pages of 4 KiB). Where it is another, the kernel uses huge pages
-/// for fewer addresses of a region, or for none.
+/// The size of a huge page (`PMD_SIZE` of x86-64, and of arm64 with pages of 4 KiB). Where it is
+/// another, the kernel uses huge pages for fewer addresses of a region, or for none.
 pub(crate) const HUGE_PAGE: usize = 2 << 20;
 
 /// The pages that a part of a region is wanted to lie in.
@@ -42,7 +44,8 @@ pub(crate) enum PageSize {
     Huge,
 }
 
-/// Anonymous memory of a fixed size. One of a huge page or more begins at a multiple of [`HUGE_PAGE`].
+/// Anonymous memory of a fixed size. One of a huge page or more begins at a multiple of
+/// [`HUGE_PAGE`].
 #[derive(Debug)]
 pub(crate) struct Region {
     base: NonNull<u8>,
@@ -51,9 +54,11 @@ pub(crate) struct Region {
     mapping: (NonNull<u8>, usize),
 }
 
-// SAFETY: the region owns its mapping, and nothing about the mapping is bound to the thread that made it.
+// SAFETY: the region owns its mapping, and nothing about the mapping is bound to the thread that
+// made it.
 unsafe impl Send for Region {}
-// SAFETY: a shared `Region` gives out addresses only; who reads or writes through them answers for exclusion.
+// SAFETY: a shared `Region` gives out addresses only; who reads or writes through them answers for
+// exclusion.
 unsafe impl Sync for Region {}
 
 impl Region {
@@ -61,7 +66,8 @@ impl Region {
     pub(crate) fn new(len: usize) -> io::Result<Self> {
         let alignment = if len < HUGE_PAGE { 1 } else { HUGE_PAGE };
         let mapped = len + alignment - 1;
-        // SAFETY: an anonymous private mapping at an address of the kernel's choice touches no existing memory.
+        // SAFETY: an anonymous private mapping at an address of the kernel's choice touches no
+        // existing memory.
         let base = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
@@ -75,8 +81,8 @@ impl Region {
         if base == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        // A huge page would make two megabytes resident for one small packet. Only a hint: its failure changes nothing else.
-        // SAFETY: the range is the mapping just made.
+        // A huge page would make two megabytes resident for one small packet. Only a hint: its
+        // failure changes nothing else. SAFETY: the range is the mapping just made.
         unsafe { libc::madvise(base, mapped, libc::MADV_NOHUGEPAGE) };
         let start: NonNull<u8> = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
         let skipped = start.addr().get().next_multiple_of(alignment) - start.addr().get();
@@ -84,9 +90,10 @@ impl Region {
         Ok(Self { base: unsafe { start.add(skipped) }, len, mapping: (start, mapped) })
     }
 
-    /// Asks for pages of this size for what is written to `span` from now on; what was written before stays where it is, until the kernel
-    /// moves it in its own time. The span begins and ends at multiples of [`HUGE_PAGE`]. A hint: where
-    /// `/sys/kernel/mm/transparent_hugepage/enabled` is `never`, pages stay small.
+    /// Asks for pages of this size for what is written to `span` from now on; what was written
+    /// before stays where it is, until the kernel moves it in its own time. The span begins and
+    /// ends at multiples of [`HUGE_PAGE`]. A hint: where `/sys/kernel/mm/transparent_hugepage/
+    /// enabled` is `never`, pages stay small.
     ///
     /// # Panics
     /// If the span does not lie in the region.
@@ -95,21 +102,26 @@ impl Region {
             PageSize::Small => libc::MADV_NOHUGEPAGE,
             PageSize::Huge => libc::MADV_HUGEPAGE,
         };
-        // SAFETY: `address` checked that the range lies in the mapping, and the advice leaves its content as it is.
+        // SAFETY: `address` checked that the range lies in the mapping, and the advice leaves its
+        // content as it is.
         unsafe { libc::madvise(self.address(span).as_ptr().cast(), span.len(), advice) };
     }
 
-    /// Gives the memory of `span`, which begins and ends at multiples of [`HUGE_PAGE`], back to the kernel: what is written there next is
-    /// written to pages of the size that is preferred.
+    /// Gives the memory of `span`, which begins and ends at multiples of [`HUGE_PAGE`], back to the
+    /// kernel: what is written there next is written to pages of the size that is preferred.
     ///
     /// # Safety
-    /// Nothing needs the bytes of `span` any more, and nothing uses them during the call: they read as zero afterwards.
+    /// Nothing needs the bytes of `span` any more, and nothing uses them during the call: they read
+    /// as zero afterwards.
     ///
     /// # Panics
     /// If the span does not lie in the region.
     pub(crate) unsafe fn give_back(&self, span: Span) {
-        // SAFETY: `address` checked that the range lies in the mapping. The caller promises that its content is of no use.
-        unsafe { libc::madvise(self.address(span).as_ptr().cast(), span.len(), libc::MADV_DONTNEED) };
+        // SAFETY: `address` checked that the range lies in the mapping. The caller promises that
+        // its content is of no use.
+        unsafe {
+            libc::madvise(self.address(span).as_ptr().cast(), span.len(), libc::MADV_DONTNEED)
+        };
     }
 
     /// The address of `span`'s first byte.
@@ -125,7 +137,8 @@ impl Region {
     /// # Safety
     /// Nothing may write the bytes of `span` while the slice lives.
     pub(crate) unsafe fn bytes(&self, span: Span) -> &[u8] {
-        // SAFETY: `address` checked the bounds, the mapping is initialised (zero pages), the caller excludes writers.
+        // SAFETY: `address` checked the bounds, the mapping is initialised (zero pages), the caller
+        // excludes writers.
         unsafe { std::slice::from_raw_parts(self.address(span).as_ptr(), span.len()) }
     }
 
@@ -149,14 +162,17 @@ impl Drop for Region {
 mod tests {
     use super::*;
 
-    /// The flags of the mapping that `address` lies in. The kernel may have joined it with a neighbour of the same flags.
+    /// The flags of the mapping that `address` lies in. The kernel may have joined it with a
+    /// neighbour of the same flags.
     fn flags(address: usize) -> String {
         let text = std::fs::read_to_string("/proc/self/smaps").unwrap();
         let mut inside = false;
         for line in text.lines() {
             let range = line.split_once(' ').and_then(|(range, _)| range.split_once('-'));
             let number = |text: &str| usize::from_str_radix(text, 16).ok();
-            if let Some((Some(start), Some(end))) = range.map(|(start, end)| (number(start), number(end))) {
+            if let Some((Some(start), Some(end))) =
+                range.map(|(start, end)| (number(start), number(end)))
+            {
                 inside = (start..end).contains(&address);
             } else if let Some(flags) = line.strip_prefix("VmFlags:").filter(|_| inside) {
                 return flags.to_owned();
@@ -170,8 +186,12 @@ mod tests {
         // SAFETY: it reads a setting of the system.
         let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
         let mut pages = vec![0; region.len.div_ceil(page)];
-        // SAFETY: the range is the region's own mapping, which begins at a page, and there is a byte for each of its pages.
-        assert_eq!(unsafe { libc::mincore(region.base.as_ptr().cast(), region.len, pages.as_mut_ptr()) }, 0);
+        // SAFETY: the range is the region's own mapping, which begins at a page, and there is a
+        // byte for each of its pages.
+        assert_eq!(
+            unsafe { libc::mincore(region.base.as_ptr().cast(), region.len, pages.as_mut_ptr()) },
+            0
+        );
         pages.iter().filter(|page| **page & 1 == 1).count() * page
     }
 
@@ -183,7 +203,10 @@ mod tests {
     fn a_region_of_a_huge_page_or_more_is_aligned_to_it() {
         for len in [HUGE_PAGE, 3 * HUGE_PAGE + 5] {
             let regions: Vec<Region> = (0..4).map(|_| Region::new(len).unwrap()).collect();
-            assert!(regions.iter().all(|region| region.base.addr().get().is_multiple_of(HUGE_PAGE)), "{regions:?}");
+            assert!(
+                regions.iter().all(|region| region.base.addr().get().is_multiple_of(HUGE_PAGE)),
+                "{regions:?}"
+            );
         }
         // A small one is not padded to one.
         assert_eq!(Region::new(4096).unwrap().mapping.1, 4096);
@@ -222,7 +245,8 @@ mod tests {
         unsafe { region.give_back(all) };
         let (flags, bytes) = touch();
         assert!(is(&flags, "hg"), "{flags}");
-        let setting = std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").unwrap_or_default();
+        let setting = std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled")
+            .unwrap_or_default();
         // Where it is allowed, the kernel has a huge page to give, or it has none.
         let most = if setting.contains("[never]") { 64 << 10 } else { HUGE_PAGE };
         assert!((1..=most).contains(&bytes), "{bytes}");

@@ -21,7 +21,11 @@ impl<T> Key<T> {
 
     /// The key of [`to_bits`](Self::to_bits).
     pub const fn from_bits(bits: u64) -> Self {
-        Self { index: bits as u32, generation: (bits >> 32) as u32 & GENERATION_MASK, of: PhantomData }
+        Self {
+            index: bits as u32,
+            generation: (bits >> 32) as u32 & GENERATION_MASK,
+            of: PhantomData,
+        }
     }
 }
 

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A counter (or gauge) with one writer, its worker, and any number of readers.
 ///
-/// Writing is a plain load and store, without a locked instruction: a second writer would lose counts, nothing worse.
+/// Writing is a plain load and store, without a locked instruction: a second writer would lose
+/// counts, nothing worse.
 #[derive(Debug, Default)]
 pub struct Count(AtomicU64);
 
@@ -28,7 +29,8 @@ impl Count {
 /// One counter as an exporter sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reading {
-    /// What is counted, in the words of a metric's name without prefix and `_total`: `datagrams_received_bytes`.
+    /// What is counted, in the words of a metric's name without prefix and `_total`:
+    /// `datagrams_received_bytes`.
     pub family: &'static str,
     /// For the family `dropped`, which has several counters: why.
     pub cause: Option<&'static str>,
@@ -43,9 +45,15 @@ pub struct Reading {
 impl Reading {
     /// The field's name says what it is: `dropped_` and a cause, `_open` for what comes and goes.
     fn of(field: &'static str, help: &'static str, value: u64) -> Self {
-        let plain = Self { family: field, cause: None, help, gauge: field.ends_with("_open"), value };
+        let plain =
+            Self { family: field, cause: None, help, gauge: field.ends_with("_open"), value };
         if let Some(cause) = field.strip_prefix("dropped_") {
-            return Self { family: "dropped", cause: Some(cause), help: "Datagrams and frames dropped, by cause", ..plain };
+            return Self {
+                family: "dropped",
+                cause: Some(cause),
+                help: "Datagrams and frames dropped, by cause",
+                ..plain
+            };
         }
         plain
     }

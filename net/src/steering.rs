@@ -1,17 +1,19 @@
 //! Which worker a client's datagrams reach.
 //!
-//! A classic BPF program on the SO_REUSEPORT group of a listener chooses the worker from the source address and port, and
-//! [`worker_of`] computes the same in user space, so that a restored allocation is given to the worker that its client will reach.
-//! Attaching one needs no privilege.
+//! A classic BPF program on the SO_REUSEPORT group of a listener chooses the worker from the source
+//! address and port, and [`worker_of`] computes the same in user space, so that a restored
+//! allocation is given to the worker that its client will reach. Attaching one needs no privilege.
 //!
-//! The program's answer is an index into the group, in the order in which its sockets were bound; closing one moves the last into
-//! its place. So: bind all, in the order of the workers, before the first thread starts; close none singly.
+//! The program's answer is an index into the group, in the order in which its sockets were bound;
+//! closing one moves the last into its place. So: bind all, in the order of the workers, before the
+//! first thread starts; close none singly.
 //!
 //! # Send-only sockets
-//! Behind the workers' sockets, at indexes that the program never returns, stands a second socket for each of them: small datagrams leave
-//! through it, with DF set ([`DontFragment::Small`](crate::DontFragment)). It receives nothing and is not watched, so that the end of a
-//! send wakes no worker. These sockets are bound only after the program is attached: without it, the kernel would give them datagrams that
-//! no worker reads.
+//! Behind the workers' sockets, at indexes that the program never returns, stands a second socket
+//! for each of them: small datagrams leave through it, with DF set
+//! ([`DontFragment::Small`](crate::DontFragment)). It receives nothing and is not watched, so that
+//! the end of a send wakes no worker. These sockets are bound only after the program is attached:
+//! without it, the kernel would give them datagrams that no worker reads.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -23,10 +25,11 @@ use crate::udp::{UdpOptions, UdpSocket};
 /// Multipliers of a 32-bit finaliser with full avalanche.
 const MIX: [u32; 2] = [0x85eb_ca6b, 0xc2b2_ae35];
 
-/// The worker, below `workers`, that datagrams from `source` reach through a group that was [`attach`]ed to.
+/// The worker, below `workers`, that datagrams from `source` reach through a group that was
+/// [`attach`]ed to.
 ///
-/// An IPv4-mapped IPv6 address counts as IPv4. Exception: an IPv6 datagram with extension headers is steered as if its source
-/// port were 0.
+/// An IPv4-mapped IPv6 address counts as IPv4. Exception: an IPv6 datagram with extension headers
+/// is steered as if its source port were 0.
 ///
 /// # Panics
 /// If `workers` is 0.
@@ -62,21 +65,29 @@ pub struct UdpGroup {
     pub unsteered: Option<io::Error>,
 }
 
-/// Binds `local` for each of `workers` and steers the group. What arrives before the steering stands is dropped, as on a port that is not yet
-/// open: it would fall to any worker, and one that does not hold a client's allocation would answer that there is none.
+/// Binds `local` for each of `workers` and steers the group. What arrives before the steering
+/// stands is dropped, as on a port that is not yet open: it would fall to any worker, and one that
+/// does not hold a client's allocation would answer that there is none.
 ///
-/// Takes a descriptor for each worker; two over IPv4, where the group is steered and `options.dont_fragment` is
-/// [`DontFragment::Small`](crate::DontFragment::Small): one socket receives, and sends what is large, the other sends what is small.
+/// Takes a descriptor for each worker; two over IPv4, where the group is steered and
+/// `options.dont_fragment` is [`DontFragment::Small`](crate::DontFragment::Small): one socket
+/// receives, and sends what is large, the other sends what is small.
 ///
 /// # Errors
-/// As [`UdpSocket::bind`], also when another process of the same user shares the port willingly: SO_REUSEPORT alone would let two
-/// servers split one port's clients unnoticed.
-pub fn bind_udp_group(local: SocketAddr, options: &UdpOptions, workers: usize) -> io::Result<UdpGroup> {
+/// As [`UdpSocket::bind`], also when another process of the same user shares the port willingly:
+/// SO_REUSEPORT alone would let two servers split one port's clients unnoticed.
+pub fn bind_udp_group(
+    local: SocketAddr,
+    options: &UdpOptions,
+    workers: usize,
+) -> io::Result<UdpGroup> {
     let probe = UdpSocket::bind(local, &UdpOptions { reuse_port: false, ..*options })?;
     let local = probe.local_addr();
     drop(probe);
     let options = UdpOptions { reuse_port: true, ..*options };
-    let mut sockets = (0..workers).map(|_| UdpSocket::bind_deaf(local, &options)).collect::<io::Result<Vec<_>>>()?;
+    let mut sockets = (0..workers)
+        .map(|_| UdpSocket::bind_deaf(local, &options))
+        .collect::<io::Result<Vec<_>>>()?;
     let unsteered = attach(&sockets).err();
     if unsteered.is_none() {
         sockets.iter_mut().try_for_each(|socket| socket.add_send_only(&options))?;
@@ -85,12 +96,16 @@ pub fn bind_udp_group(local: SocketAddr, options: &UdpOptions, workers: usize) -
     Ok(UdpGroup { sockets, unsteered })
 }
 
-/// Binds `local` for each of `workers` and listens, with `freebind` also at an address that this host does not have. The kernel spreads
-/// connections; each stays where it was accepted.
+/// Binds `local` for each of `workers` and listens, with `freebind` also at an address that this
+/// host does not have. The kernel spreads connections; each stays where it was accepted.
 ///
 /// # Errors
 /// As [`Listener::bind`], also when another process of the same user shares the port willingly.
-pub fn bind_tcp_group(local: SocketAddr, freebind: bool, workers: usize) -> io::Result<Vec<Listener>> {
+pub fn bind_tcp_group(
+    local: SocketAddr,
+    freebind: bool,
+    workers: usize,
+) -> io::Result<Vec<Listener>> {
     let local = Listener::probe(local, freebind)?;
     (0..workers).map(|_| Listener::bind_freely(local, freebind)).collect()
 }
@@ -98,14 +113,15 @@ pub fn bind_tcp_group(local: SocketAddr, freebind: bool, workers: usize) -> io::
 /// Makes the group of `sockets`, one for each worker in their order, choose by [`worker_of`].
 ///
 /// # Errors
-/// When the kernel refuses the program. Datagrams are then spread by the kernel's own hash: a 5-tuple still always reaches the same
-/// worker, but not the one that `worker_of` names.
+/// When the kernel refuses the program. Datagrams are then spread by the kernel's own hash: a
+/// 5-tuple still always reaches the same worker, but not the one that `worker_of` names.
 pub fn attach(sockets: &[UdpSocket]) -> io::Result<()> {
     let Some(first) = sockets.first() else {
         return Ok(());
     };
     let program = program(first.local_addr().is_ipv6(), sockets.len() as u32);
-    let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_ptr().cast_mut() };
+    let program =
+        libc::sock_fprog { len: program.len() as u16, filter: program.as_ptr().cast_mut() };
     // SAFETY: `program` describes an array that lives through the call; the kernel copies it.
     let result = unsafe {
         libc::setsockopt(
@@ -155,7 +171,12 @@ fn program(ipv6: bool, workers: u32) -> Vec<libc::sock_filter> {
     if ipv6 {
         // The port stands behind the header, if UDP is what follows it.
         put(BPF_LD | BPF_B | BPF_ABS, NETWORK.wrapping_add(6));
-        code.push(sock_filter { code: (BPF_JMP | BPF_JEQ | BPF_K) as u16, jt: 2, jf: 0, k: IPPROTO_UDP as u32 });
+        code.push(sock_filter {
+            code: (BPF_JMP | BPF_JEQ | BPF_K) as u16,
+            jt: 2,
+            jf: 0,
+            k: IPPROTO_UDP as u32,
+        });
     }
     let mut put = |op: u32, k: u32| {
         code.push(sock_filter { code: op as u16, jt: 0, jf: 0, k });

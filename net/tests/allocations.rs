@@ -1,4 +1,5 @@
-//! What traffic costs the loop's thread in allocations: nothing for a plain datagram or frame, little for a frame over TLS.
+//! What traffic costs the loop's thread in allocations: nothing for a plain datagram or frame,
+//! little for a frame over TLS.
 
 #![allow(clippy::unwrap_used)] // what a test calls fails as the test would
 
@@ -15,8 +16,8 @@ use std::thread;
 use authority::{Authority, Kind};
 use causeway_net::secure::HandshakeLimits;
 use causeway_net::{
-    Admission, Arrival, Backend, Clock, DatagramListening, EventLoop, Io, Listener, Mailbox, Malformed, Packet, Sample, Service,
-    StreamInfo, StreamListening, UdpOptions, UdpSocket,
+    Admission, Arrival, Backend, Clock, DatagramListening, EventLoop, Io, Listener, Mailbox,
+    Malformed, Packet, Sample, Service, StreamInfo, StreamListening, UdpOptions, UdpSocket,
 };
 use rustls::version::TLS13;
 
@@ -59,18 +60,24 @@ impl Service for Echo {
     fn mail(&mut self, _: Sample, (): (), _: &mut Io) {}
 }
 
-/// Allocations that a frame over TLS may cost, there and back: the library makes one for the content of a record received, and one for a
-/// record to be sent.
+/// Allocations that a frame over TLS may cost, there and back: the library makes one for the
+/// content of a record received, and one for a record to be sent.
 const TLS_FRAME: u64 = 2;
 
 /// Allocations of a loop's thread while `client` has so many sent back, one at a time.
-fn allocations(backend: Backend, count: usize, listen: fn(&mut Io) -> SocketAddr, client: fn(SocketAddr, usize)) -> u64 {
+fn allocations(
+    backend: Backend,
+    count: usize,
+    listen: fn(&mut Io) -> SocketAddr,
+    client: fn(SocketAddr, usize),
+) -> u64 {
     let mut event_loop = EventLoop::with_backend(Clock::start(), backend, None).unwrap();
     let address = listen(event_loop.io());
     let mailbox = Mailbox::new(1).unwrap();
     thread::scope(|scope| {
         scope.spawn(move || client(address, count));
-        allocation_counter::measure(|| event_loop.run(&mut Echo(count), &mailbox.receiver).unwrap()).count_total
+        allocation_counter::measure(|| event_loop.run(&mut Echo(count), &mailbox.receiver).unwrap())
+            .count_total
     })
 }
 
@@ -100,7 +107,15 @@ fn send_bursts(to: SocketAddr, count: usize) {
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let len = 200i32;
     // SAFETY: the kernel reads the four bytes of `len` during the call.
-    let set = unsafe { libc::setsockopt(socket.as_raw_fd(), libc::SOL_UDP, libc::UDP_SEGMENT, (&raw const len).cast(), 4) };
+    let set = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_UDP,
+            libc::UDP_SEGMENT,
+            (&raw const len).cast(),
+            4,
+        )
+    };
     assert_eq!(set, 0);
     for _ in 0..count / 10 {
         socket.send_to(&[5; 2_000], to).unwrap();
@@ -129,7 +144,11 @@ fn send_frames(to: SocketAddr, count: usize) {
 /// That two thousand cost no more than twenty, over each backend.
 fn check(listen: fn(&mut Io) -> SocketAddr, client: fn(SocketAddr, usize)) {
     for backend in [Backend::Epoll, Backend::IoUring] {
-        assert_eq!(allocations(backend, 2_000, listen, client), allocations(backend, 20, listen, client), "{backend}");
+        assert_eq!(
+            allocations(backend, 2_000, listen, client),
+            allocations(backend, 20, listen, client),
+            "{backend}"
+        );
     }
 }
 
@@ -158,24 +177,30 @@ fn a_plain_frame_costs_no_allocation() {
     check(listen_tcp, send_frames);
 }
 
-/// Allocations of a loop's thread while a client has so many frames sent back over TLS, one at a time, once its session is there.
+/// Allocations of a loop's thread while a client has so many frames sent back over TLS, one at a
+/// time, once its session is there.
 fn tls_allocations(count: usize) -> u64 {
     let authority = Authority::new(Kind::Ecdsa, "localhost");
     let handshaker = authority.handshaker(HandshakeLimits::default());
     let mut event_loop = EventLoop::with_handshaker(Clock::start(), Some(&handshaker)).unwrap();
     let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr();
-    event_loop.io().listen_tcp(listener, StreamListening { tls: true, ..StreamListening::plain(0) }).unwrap();
+    event_loop
+        .io()
+        .listen_tcp(listener, StreamListening { tls: true, ..StreamListening::plain(0) })
+        .unwrap();
     let mailbox = Mailbox::new(1).unwrap();
     thread::scope(|scope| {
         scope.spawn(|| {
-            let mut client = tls_client::connect(address, &tls_client::config(&authority, &TLS13, &[]));
+            let mut client =
+                tls_client::connect(address, &tls_client::config(&authority, &TLS13, &[]));
             for _ in 0..count {
                 client.write_all(&[5; 100]).unwrap();
                 client.read_exact(&mut [0; 100]).unwrap();
             }
         });
-        allocation_counter::measure(|| event_loop.run(&mut Echo(count), &mailbox.receiver).unwrap()).count_total
+        allocation_counter::measure(|| event_loop.run(&mut Echo(count), &mailbox.receiver).unwrap())
+            .count_total
     })
 }
 

@@ -34,7 +34,9 @@ fn thousands_of_sockets_come_and_go_under_traffic_and_leave_nothing_behind() {
     worker.settle();
     let before = open_files();
     for round in 0..ROUNDS {
-        let made: Vec<_> = worker.with_io(move |io| (0..AT_ONCE).map(|number| relayed(io, round << 16 | number as u64)).collect());
+        let made: Vec<_> = worker.with_io(move |io| {
+            (0..AT_ONCE).map(|number| relayed(io, round << 16 | number as u64)).collect()
+        });
         for (_, address) in &made {
             for part in 0..3u8 {
                 peer.send_to(&[part; 100], address).unwrap();
@@ -46,7 +48,10 @@ fn thousands_of_sockets_come_and_go_under_traffic_and_leave_nothing_behind() {
             let number = (arrival.tag & 0xffff) as usize;
             assert_eq!(arrival.tag >> 16, round, "no word of an earlier round's sockets");
             assert_eq!((arrival.socket, arrival.destination), made[number]);
-            assert!(content.len() == 100 && seen.insert((number, content[0])), "each datagram once");
+            assert!(
+                content.len() == 100 && seen.insert((number, content[0])),
+                "each datagram once"
+            );
         }
         // More arrives while they are being released.
         for (_, address) in &made {

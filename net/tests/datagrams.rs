@@ -28,7 +28,8 @@ over_each_backend!(
 );
 
 fn ten_thousand_datagrams_come_back_whole_with_a_header_in_front() {
-    let (worker, (_, server)) = Worker::start(Manner::EchoesQuietly, |io| listen_udp(io, "127.0.0.1:0"));
+    let (worker, (_, server)) =
+        Worker::start(Manner::EchoesQuietly, |io| listen_udp(io, "127.0.0.1:0"));
     let client = plain_socket("127.0.0.1:0");
     client.connect(server).unwrap();
     let mut buffer = [0; 2048];
@@ -55,7 +56,8 @@ fn ten_thousand_datagrams_come_back_whole_with_a_header_in_front() {
 }
 
 fn the_empty_and_the_largest_datagram_pass() {
-    let (_worker, (_, server)) = Worker::start(Manner::EchoesQuietly, |io| listen_udp(io, "127.0.0.1:0"));
+    let (_worker, (_, server)) =
+        Worker::start(Manner::EchoesQuietly, |io| listen_udp(io, "127.0.0.1:0"));
     let client = plain_socket("127.0.0.1:0");
     client.connect(server).unwrap();
     let mut buffer = vec![0; 70_000];
@@ -89,17 +91,24 @@ fn the_traffic_class_is_seen_and_set_in_both_families() {
     for any in ["127.0.0.1:0", "[::1]:0"] {
         let (worker, (_, server)) = Worker::start(Manner::Echoes, |io| listen_udp(io, any));
         let options = UdpOptions { reuse_port: false, ..UdpOptions::LISTENER };
-        let observer = Worker::start(Manner::Tells, |io| io.bind_udp(any.parse().unwrap(), &options, 3).unwrap());
+        let observer = Worker::start(Manner::Tells, |io| {
+            io.bind_udp(any.parse().unwrap(), &options, 3).unwrap()
+        });
         let key = observer.1;
         // EF with ECT(0), then nothing, then CS1 with ECT(1): each packet has its own.
         for tos in [0xb8 | 2, 0, 0x20 | 1] {
             observer.0.with_io(move |io| {
                 io.reply_buffer()[0] = tos;
-                io.reply(&Route { socket: key, to: server, from: None, tos, dont_fragment: false }, 1);
+                io.reply(
+                    &Route { socket: key, to: server, from: None, tos, dont_fragment: false },
+                    1,
+                );
             });
             let Event::Datagram(arrival, _) = worker.event() else { panic!("a datagram") };
             assert_eq!(arrival.tos, tos);
-            let Event::Datagram(arrival, content) = observer.0.event() else { panic!("a datagram") };
+            let Event::Datagram(arrival, content) = observer.0.event() else {
+                panic!("a datagram")
+            };
             assert_eq!((arrival.tos, arrival.tag), (tos, 3));
             assert_eq!(content, [&b"echo"[..], &[tos]].concat());
         }
@@ -107,7 +116,8 @@ fn the_traffic_class_is_seen_and_set_in_both_families() {
 }
 
 fn a_wildcard_socket_answers_from_the_address_that_was_asked() {
-    for (any, asked) in [("0.0.0.0:0", "127.0.0.2"), ("0.0.0.0:0", "127.0.0.1"), ("[::]:0", "::1")] {
+    for (any, asked) in [("0.0.0.0:0", "127.0.0.2"), ("0.0.0.0:0", "127.0.0.1"), ("[::]:0", "::1")]
+    {
         let (worker, (_, server)) = Worker::start(Manner::Echoes, |io| listen_udp(io, any));
         let asked = SocketAddr::new(asked.parse().unwrap(), server.port());
         let client = plain_socket(if asked.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" });
@@ -121,7 +131,9 @@ fn a_wildcard_socket_answers_from_the_address_that_was_asked() {
 
 fn a_steered_wildcard_listener_answers_from_the_address_that_was_asked_whatever_the_length() {
     let (_worker, server) = Worker::start(Manner::EchoesQuietly, |io| {
-        let group = steering::bind_udp_group("0.0.0.0:0".parse().unwrap(), &UdpOptions::LISTENER, 1).unwrap();
+        let group =
+            steering::bind_udp_group("0.0.0.0:0".parse().unwrap(), &UdpOptions::LISTENER, 1)
+                .unwrap();
         let socket = group.sockets.into_iter().next().unwrap();
         let local = socket.local_addr();
         io.listen_udp(socket, DatagramListening::plain(1)).unwrap();
@@ -148,7 +160,11 @@ fn a_released_port_can_be_bound_again_in_the_same_batch_after_its_last_datagram_
         io.reply(&Route { socket: first, to, from: None, tos: 0, dont_fragment: false }, 4);
         io.release_udp(first);
         io.reply(&Route { socket: first, to, from: None, tos: 0, dont_fragment: false }, 4);
-        (port, io.bind_udp(port, &UdpOptions::RELAYED, 11).map(|second| (second, io.local_addr(second).unwrap())))
+        (
+            port,
+            io.bind_udp(port, &UdpOptions::RELAYED, 11)
+                .map(|second| (second, io.local_addr(second).unwrap())),
+        )
     });
     let mut buffer = [0; 16];
     assert_eq!(peer.recv_from(&mut buffer).unwrap(), (4, first));
@@ -165,7 +181,9 @@ fn a_relayed_port_has_one_owner() {
     let taken = plain_socket("127.0.0.1:0").local_addr().unwrap();
     let holder = plain_socket(&taken.to_string());
     let (worker, ()) = Worker::start(Manner::Tells, |_| ());
-    let bind = move || worker.with_io(move |io| io.bind_udp(taken, &UdpOptions::RELAYED, 0).map_err(|e| e.kind()));
+    let bind = move || {
+        worker.with_io(move |io| io.bind_udp(taken, &UdpOptions::RELAYED, 0).map_err(|e| e.kind()))
+    };
     assert_eq!(bind().unwrap_err(), ErrorKind::AddrInUse);
     drop(holder);
     bind().unwrap();
@@ -177,7 +195,8 @@ fn thousands_of_sockets_each_bring_their_own_datagrams() {
     let (worker, addresses) = Worker::start(Manner::Tells, |io| {
         (0..SOCKETS)
             .map(|tag| {
-                let key = io.bind_udp("127.0.0.1:0".parse().unwrap(), &UdpOptions::RELAYED, tag).unwrap();
+                let key =
+                    io.bind_udp("127.0.0.1:0".parse().unwrap(), &UdpOptions::RELAYED, tag).unwrap();
                 io.local_addr(key).unwrap()
             })
             .collect::<Vec<_>>()
@@ -231,7 +250,10 @@ fn more_replies_than_an_outbox_and_an_arena_hold_are_all_accounted_for() {
 }
 
 fn the_buffers_are_as_asked_and_df_is_set_or_clear() {
-    for (dont_fragment, discover) in [(DontFragment::Small, libc::IP_PMTUDISC_PROBE), (DontFragment::Never, libc::IP_PMTUDISC_OMIT)] {
+    for (dont_fragment, discover) in [
+        (DontFragment::Small, libc::IP_PMTUDISC_PROBE),
+        (DontFragment::Never, libc::IP_PMTUDISC_OMIT),
+    ] {
         check_options(&UdpOptions { dont_fragment, ..UdpOptions::RELAYED }, discover);
     }
 }
@@ -239,13 +261,22 @@ fn the_buffers_are_as_asked_and_df_is_set_or_clear() {
 fn check_options(options: &UdpOptions, expected: i32) {
     let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap(), options).unwrap();
     assert!(socket.buffer_sizes().receive >= 200 << 10, "{:?}", socket.buffer_sizes());
-    assert_eq!(SockRef::from(&socket).recv_buffer_size().unwrap(), 2 * socket.buffer_sizes().receive);
+    assert_eq!(
+        SockRef::from(&socket).recv_buffer_size().unwrap(),
+        2 * socket.buffer_sizes().receive
+    );
     let mut discover = -1i32;
     let mut len = 4;
     // SAFETY: the kernel writes four bytes to `discover`.
     unsafe {
         use std::os::fd::AsRawFd;
-        libc::getsockopt(socket.as_raw_fd(), libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, (&raw mut discover).cast(), &raw mut len);
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_IP,
+            libc::IP_MTU_DISCOVER,
+            (&raw mut discover).cast(),
+            &raw mut len,
+        );
     }
     assert_eq!(discover, expected);
 }

@@ -1,4 +1,5 @@
-//! What an association that is silent costs. A test of its own: it counts the whole process's memory.
+//! What an association that is silent costs. A test of its own: it counts the whole process's
+//! memory.
 
 #![allow(dead_code, clippy::unwrap_used)] // the helpers are those of the other DTLS tests
 
@@ -28,7 +29,8 @@ fn a_silent_association_holds_no_buffers_for_records() {
     let mut ports = Vec::with_capacity(MANY + 20); // kept, so that none is used again: that would replace an association
     let mut connect = || {
         let path = Path::new(socket("127.0.0.1:0"), server.address, faithful(), faithful());
-        let mut client = Client::connect(path, &Wish::verified(&authority.root, "turn.example.org")).unwrap();
+        let mut client =
+            Client::connect(path, &Wish::verified(&authority.root, "turn.example.org")).unwrap();
         client.assert_echo(b"an Allocate request");
         server.associated();
         server.datagram();
@@ -40,6 +42,7 @@ fn a_silent_association_holds_no_buffers_for_records() {
     let each = (in_use() - before) / MANY;
     assert_eq!(server.stats.associations_open.value(), 220);
     println!("{each} bytes an association");
-    // OpenSSL keeps 72 KB itself, 22 of them for handshake messages that may come again; a buffer for records would be 17 more.
+    // OpenSSL keeps 72 KB itself, 22 of them for handshake messages that may come again; a buffer
+    // for records would be 17 more.
     assert!(each < 80 << 10, "{each} bytes");
 }

@@ -8,7 +8,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use causeway_net::{DatagramListening, DontFragment, IcmpError, Io, Route, SocketKey, UdpOptions, steering};
+use causeway_net::{
+    DatagramListening, DontFragment, IcmpError, Io, Route, SocketKey, UdpOptions, steering,
+};
 use socket2::{Domain, Protocol, Socket, Type};
 use support::{Event, Manner, Worker, plain_socket};
 
@@ -30,7 +32,8 @@ over_each_backend!(
 const INSIDE: &str = "CAUSEWAY_NET_INSIDE";
 const MTU: u32 = 1_400;
 
-/// Runs `test` again, over the same backend, in a namespace of its own, whose loopback has an MTU of [`MTU`]; `check` there.
+/// Runs `test` again, over the same backend, in a namespace of its own, whose loopback has an MTU
+/// of [`MTU`]; `check` there.
 fn in_namespace(test: &str, check: impl FnOnce()) {
     in_namespace_of(MTU, test, check);
 }
@@ -41,11 +44,23 @@ fn in_namespace_of(mtu: u32, test: &str, check: impl FnOnce()) {
     }
     // SAFETY: it takes no pointer and cannot fail.
     let flags = if unsafe { libc::geteuid() } == 0 { "-n" } else { "-rn" };
-    let script = format!("ip link set lo mtu {mtu} up && exec \"$0\" --exact {}::{test} --nocapture", support::backend());
+    let script = format!(
+        "ip link set lo mtu {mtu} up && exec \"$0\" --exact {}::{test} --nocapture",
+        support::backend()
+    );
     let exe = std::env::current_exe().unwrap();
-    let output = Command::new("unshare").args([flags, "sh", "-c", &script]).arg(exe).env(INSIDE, "1").output().expect("unshare runs");
+    let output = Command::new("unshare")
+        .args([flags, "sh", "-c", &script])
+        .arg(exe)
+        .env(INSIDE, "1")
+        .output()
+        .expect("unshare runs");
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 fn start(local: &'static str) -> (Worker, SocketKey, SocketAddr) {
@@ -60,17 +75,26 @@ fn send(worker: &Worker, socket: SocketKey, to: SocketAddr, plan: &'static [(usi
     worker.with_io(move |io| {
         for (len, dont_fragment) in plan {
             io.reply_buffer()[..*len].fill(*len as u8);
-            io.reply(&Route { socket, to, from: None, tos: 0, dont_fragment: *dont_fragment }, *len);
+            io.reply(
+                &Route { socket, to, from: None, tos: 0, dont_fragment: *dont_fragment },
+                *len,
+            );
         }
     });
 }
 
-/// What is too long for this host's own link: dropped and reported with DF, fragmented without, in any order of one batch.
+/// What is too long for this host's own link: dropped and reported with DF, fragmented without, in
+/// any order of one batch.
 fn check_own_link(local: &'static str, kind: u8, code: u8) {
     let (worker, key, _) = start(local);
     let peer = plain_socket(local);
     let to = peer.local_addr().unwrap();
-    send(&worker, key, to, &[(100, false), (3_000, true), (101, true), (3_001, false), (3_002, true), (102, false)]);
+    send(
+        &worker,
+        key,
+        to,
+        &[(100, false), (3_000, true), (101, true), (3_001, false), (3_002, true), (102, false)],
+    );
     for len in [100, 101, 3_001, 102] {
         let mut buffer = [0; 4_000];
         assert_eq!(peer.recv(&mut buffer).unwrap(), len);
@@ -80,26 +104,40 @@ fn check_own_link(local: &'static str, kind: u8, code: u8) {
     let about = if to.is_ipv4() { SocketAddr::new(to.ip(), 0) } else { to };
     for _ in 0..2 {
         let Event::Icmp(socket, 42, error) = worker.event() else { panic!("a report") };
-        assert_eq!((socket, error), (key, IcmpError { peer: about, kind, code, data: MTU.to_be_bytes() }));
+        assert_eq!(
+            (socket, error),
+            (key, IcmpError { peer: about, kind, code, data: MTU.to_be_bytes() })
+        );
     }
     worker.assert_quiet();
     worker.settle();
-    assert_eq!((worker.stats.datagrams_sent.value(), worker.stats.dropped_send_refused.value()), (4, 2));
-    // A quiet loop looks around once a second. A report does not wait for that: of ten, one behind the other, none.
+    assert_eq!(
+        (worker.stats.datagrams_sent.value(), worker.stats.dropped_send_refused.value()),
+        (4, 2)
+    );
+    // A quiet loop looks around once a second. A report does not wait for that: of ten, one behind
+    // the other, none.
     let before = Instant::now();
     for _ in 0..10 {
         send(&worker, key, to, &[(3_000, true)]);
         let Event::Icmp(..) = worker.event() else { panic!("a report") };
     }
-    assert!(before.elapsed() < Duration::from_secs(8), "each report waits for a turn that comes anyway");
+    assert!(
+        before.elapsed() < Duration::from_secs(8),
+        "each report waits for a turn that comes anyway"
+    );
 }
 
 fn rfc8656_14_df_is_set_for_single_datagrams_over_ipv4() {
-    in_namespace("rfc8656_14_df_is_set_for_single_datagrams_over_ipv4", || check_own_link("127.0.0.1:0", 3, 4));
+    in_namespace("rfc8656_14_df_is_set_for_single_datagrams_over_ipv4", || {
+        check_own_link("127.0.0.1:0", 3, 4)
+    });
 }
 
 fn rfc8656_14_single_datagrams_are_not_fragmented_over_ipv6() {
-    in_namespace("rfc8656_14_single_datagrams_are_not_fragmented_over_ipv6", || check_own_link("[::1]:0", 2, 0));
+    in_namespace("rfc8656_14_single_datagrams_are_not_fragmented_over_ipv6", || {
+        check_own_link("[::1]:0", 2, 0)
+    });
 }
 
 /// A router's "too big" for a datagram from `from` to `to`, as this host receives it.
@@ -107,16 +145,30 @@ fn too_big(from: SocketAddr, to: SocketAddr, mtu: u16) {
     let ports = [&from.port().to_be_bytes()[..], &to.port().to_be_bytes(), &[0, 8, 0, 0]].concat();
     let (domain, protocol, message) = match (from.ip(), to.ip()) {
         (IpAddr::V4(from), IpAddr::V4(to)) => {
-            let inner = [&[0x45, 0, 0, 28, 0, 1, 0x40, 0, 64, 17, 0, 0][..], &from.octets(), &to.octets(), &ports].concat();
+            let inner = [
+                &[0x45, 0, 0, 28, 0, 1, 0x40, 0, 64, 17, 0, 0][..],
+                &from.octets(),
+                &to.octets(),
+                &ports,
+            ]
+            .concat();
             let mut message = [&[3, 4, 0, 0, 0, 0][..], &mtu.to_be_bytes(), &inner].concat();
-            let sum: u32 = message.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
+            let sum: u32 = message
+                .chunks(2)
+                .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])))
+                .sum();
             let sum = (sum & 0xffff) + (sum >> 16);
             message[2..4].copy_from_slice(&(!((sum & 0xffff) + (sum >> 16)) as u16).to_be_bytes());
             (Domain::IPV4, Protocol::ICMPV4, message)
         }
         (IpAddr::V6(from), IpAddr::V6(to)) => {
-            let inner = [&[0x60, 0, 0, 0, 0, 8, 17, 64][..], &from.octets(), &to.octets(), &ports].concat();
-            (Domain::IPV6, Protocol::ICMPV6, [&[2, 0, 0, 0, 0, 0][..], &mtu.to_be_bytes(), &inner].concat())
+            let inner =
+                [&[0x60, 0, 0, 0, 0, 8, 17, 64][..], &from.octets(), &to.octets(), &ports].concat();
+            (
+                Domain::IPV6,
+                Protocol::ICMPV6,
+                [&[2, 0, 0, 0, 0, 0][..], &mtu.to_be_bytes(), &inner].concat(),
+            )
         }
         _ => unreachable!("both are of one family"),
     };
@@ -133,7 +185,10 @@ fn check_farther_link(local: &'static str, kind: u8, code: u8) {
     assert_eq!(peer.recv(&mut [0; 2_000]).unwrap(), 1_350);
     too_big(from, to, 1_300);
     let Event::Icmp(socket, 42, error) = worker.event() else { panic!("a report") };
-    assert_eq!((socket, error), (key, IcmpError { peer: to, kind, code, data: 1_300u32.to_be_bytes() }));
+    assert_eq!(
+        (socket, error),
+        (key, IcmpError { peer: to, kind, code, data: 1_300u32.to_be_bytes() })
+    );
     // The living go on being reached.
     send(&worker, key, to, &[(1_000, true), (1_351, false)]);
     for len in [1_000, 1_351] {
@@ -142,21 +197,31 @@ fn check_farther_link(local: &'static str, kind: u8, code: u8) {
 }
 
 fn rfc8656_11_5_a_router_s_mtu_is_reported_over_ipv4() {
-    in_namespace("rfc8656_11_5_a_router_s_mtu_is_reported_over_ipv4", || check_farther_link("127.0.0.1:0", 3, 4));
+    in_namespace("rfc8656_11_5_a_router_s_mtu_is_reported_over_ipv4", || {
+        check_farther_link("127.0.0.1:0", 3, 4)
+    });
 }
 
 fn rfc8656_11_5_a_router_s_mtu_is_reported_over_ipv6() {
-    in_namespace("rfc8656_11_5_a_router_s_mtu_is_reported_over_ipv6", || check_farther_link("[::1]:0", 2, 0));
+    in_namespace("rfc8656_11_5_a_router_s_mtu_is_reported_over_ipv6", || {
+        check_farther_link("[::1]:0", 2, 0)
+    });
 }
 
-/// Datagrams of equal length that the link takes leave as one message; longer ones one by one, fragmented or reported.
+/// Datagrams of equal length that the link takes leave as one message; longer ones one by one,
+/// fragmented or reported.
 fn check_bursts(local: &'static str, overhead: usize) {
     const COUNT: usize = 5;
     let (worker, key, _) = start(local);
     let peer = plain_socket(local);
     let to = peer.local_addr().unwrap();
     let longest = MTU as usize - overhead;
-    for (len, dont_fragment, arrive) in [(longest, false, true), (longest, true, true), (longest + 1, false, true), (1_390, true, false)] {
+    for (len, dont_fragment, arrive) in [
+        (longest, false, true),
+        (longest, true, true),
+        (longest + 1, false, true),
+        (1_390, true, false),
+    ] {
         let plan = move |io: &mut causeway_net::Io| {
             for number in 0..COUNT {
                 io.reply_buffer()[..len].fill(number as u8);
@@ -178,22 +243,36 @@ fn check_bursts(local: &'static str, overhead: usize) {
     worker.assert_quiet();
     worker.settle();
     let stats = &worker.stats;
-    assert_eq!((stats.datagrams_sent.value(), stats.datagrams_sent_merged.value()), (3 * COUNT as u64, 2 * COUNT as u64));
+    assert_eq!(
+        (stats.datagrams_sent.value(), stats.datagrams_sent_merged.value()),
+        (3 * COUNT as u64, 2 * COUNT as u64)
+    );
     assert_eq!(stats.dropped_send_refused.value(), COUNT as u64);
 }
 
 fn bursts_longer_than_the_link_takes_are_fragmented_or_reported_over_ipv4() {
-    in_namespace("bursts_longer_than_the_link_takes_are_fragmented_or_reported_over_ipv4", || check_bursts("127.0.0.1:0", 28));
+    in_namespace("bursts_longer_than_the_link_takes_are_fragmented_or_reported_over_ipv4", || {
+        check_bursts("127.0.0.1:0", 28)
+    });
 }
 
 fn bursts_longer_than_the_link_takes_are_fragmented_or_reported_over_ipv6() {
-    in_namespace("bursts_longer_than_the_link_takes_are_fragmented_or_reported_over_ipv6", || check_bursts("[::1]:0", 48));
+    in_namespace("bursts_longer_than_the_link_takes_are_fragmented_or_reported_over_ipv6", || {
+        check_bursts("[::1]:0", 48)
+    });
 }
 
 fn what_is_not_cut_is_not_overtaken() {
     in_namespace("what_is_not_cut_is_not_overtaken", || {
-        const PLAN: [(usize, bool); 7] =
-            [(1_390, false), (1_390, false), (1_395, false), (1_395, false), (100, false), (1_200, false), (1_201, false)];
+        const PLAN: [(usize, bool); 7] = [
+            (1_390, false),
+            (1_390, false),
+            (1_395, false),
+            (1_395, false),
+            (100, false),
+            (1_200, false),
+            (1_201, false),
+        ];
         let (worker, key, _) = start("127.0.0.1:0");
         let peer = plain_socket("127.0.0.1:0");
         send(&worker, key, peer.local_addr().unwrap(), &PLAN);
@@ -209,7 +288,9 @@ fn start_both(address: &'static str, dont_fragment: DontFragment) -> (Worker, [S
         let listener = UdpOptions { dont_fragment, ..UdpOptions::LISTENER };
         let group = steering::bind_udp_group(address.parse().unwrap(), &listener, 1).unwrap();
         assert!(group.unsteered.is_none());
-        let listener = io.listen_udp(group.sockets.into_iter().next().unwrap(), DatagramListening::plain(1)).unwrap();
+        let listener = io
+            .listen_udp(group.sockets.into_iter().next().unwrap(), DatagramListening::plain(1))
+            .unwrap();
         [io.bind_udp("127.0.0.1:0".parse().unwrap(), &relayed, 42).unwrap(), listener]
     })
 }
@@ -264,7 +345,10 @@ fn rfc8656_14_small_datagrams_have_df_and_large_ones_do_not() {
             for socket in sockets {
                 for _ in 0..3 {
                     worker.with_io(move |io| reply_apart(io, plain_route(socket, to), &LENS));
-                    assert_eq!(seen(&wire, to.port(), LENS.len()), LENS.map(|len| (len, len <= 1_252)));
+                    assert_eq!(
+                        seen(&wire, to.port(), LENS.len()),
+                        LENS.map(|len| (len, len <= 1_252))
+                    );
                 }
                 // Singles, which leave through a ring where there is one.
                 for len in LENS {
@@ -272,10 +356,15 @@ fn rfc8656_14_small_datagrams_have_df_and_large_ones_do_not() {
                     assert_eq!(seen(&wire, to.port(), 1), [(len, len <= 1_252)]);
                 }
             }
-            // A client's wish counts for any length, and answers that are to show whether fragments pass have DF clear.
+            // A client's wish counts for any length, and answers that are to show whether fragments
+            // pass have DF clear.
             let [relayed, listener] = sockets;
             worker.with_io(move |io| {
-                reply_apart(io, Route { dont_fragment: true, ..plain_route(relayed, to) }, &[1_350]);
+                reply_apart(
+                    io,
+                    Route { dont_fragment: true, ..plain_route(relayed, to) },
+                    &[1_350],
+                );
                 reply_apart(io, plain_route(relayed, to), &[1_350, 100]);
             });
             assert_eq!(seen(&wire, to.port(), 3), [(1_350, true), (1_350, false), (100, true)]);
@@ -298,7 +387,9 @@ fn rfc8656_14_no_datagram_has_df_if_the_operator_says_never() {
             worker.with_io(move |io| reply_apart(io, plain_route(socket, to), &LENS));
             assert_eq!(seen(&wire, to.port(), LENS.len()), LENS.map(|len| (len, false)));
         }
-        worker.with_io(move |io| reply_apart(io, Route { dont_fragment: true, ..plain_route(sockets[0], to) }, &[100]));
+        worker.with_io(move |io| {
+            reply_apart(io, Route { dont_fragment: true, ..plain_route(sockets[0], to) }, &[100])
+        });
         assert_eq!(seen(&wire, to.port(), 1), [(100, true)]);
     });
 }
@@ -308,7 +399,12 @@ fn rfc8656_14_a_link_narrower_than_small_datagrams_gets_fragments() {
         let (worker, sockets) = start_both("127.0.0.1:0", DontFragment::Small);
         let peer = plain_socket("127.0.0.1:0");
         let to = peer.local_addr().unwrap();
-        let plans: [&[usize]; 4] = [&[1_000], &[100, 1_000, 1_001, 101, 1_252, 1_253], &[900; 5], &[600, 800, 600, 600, 900, 900]];
+        let plans: [&[usize]; 4] = [
+            &[1_000],
+            &[100, 1_000, 1_001, 101, 1_252, 1_253],
+            &[900; 5],
+            &[600, 800, 600, 600, 900, 900],
+        ];
         for socket in sockets {
             for plan in plans {
                 worker.with_io(move |io| reply_each(io, plain_route(socket, to), plan));

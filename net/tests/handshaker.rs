@@ -16,7 +16,11 @@ fn threads() -> Vec<i32> {
     let tasks = fs::read_dir("/proc/self/task").unwrap();
     let stats = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("stat")).ok());
     let named = stats.filter(|stat| stat.contains("(handshaker)"));
-    named.map(|stat| stat.rsplit_once(')').unwrap().1.split_whitespace().nth(16).unwrap().parse().unwrap()).collect()
+    named
+        .map(|stat| {
+            stat.rsplit_once(')').unwrap().1.split_whitespace().nth(16).unwrap().parse().unwrap()
+        })
+        .collect()
 }
 
 fn await_threads(wanted: &[i32]) {

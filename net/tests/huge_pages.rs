@@ -1,4 +1,5 @@
-//! Huge pages come with load, and nothing is lost by it. Alone in its process, whose mappings it looks at.
+//! Huge pages come with load, and nothing is lost by it. Alone in its process, whose mappings it
+//! looks at.
 
 #![allow(clippy::unwrap_used)] // what a test calls fails as the test would
 
@@ -16,20 +17,24 @@ fn wanted() -> u64 {
     for line in text.lines() {
         match line.split_once(':') {
             Some(("Size", kib)) => size = kib.trim().trim_end_matches("kB").trim().parse().unwrap(),
-            Some(("VmFlags", flags)) if flags.split_whitespace().any(|flag| flag == "hg") => wanted += size,
+            Some(("VmFlags", flags)) if flags.split_whitespace().any(|flag| flag == "hg") => {
+                wanted += size
+            }
             _ => {}
         }
     }
     wanted
 }
 
-/// Sends `count` datagrams to each of `to`, which all come in one turn of the worker, and wants each back.
+/// Sends `count` datagrams to each of `to`, which all come in one turn of the worker, and wants
+/// each back.
 fn burst(worker: &Worker, client: &StdSocket, to: &[SocketAddr], count: u8) {
     let (sender, addresses) = (client.try_clone().unwrap(), to.to_vec());
     // Sent by the worker's own thread, which therefore looks at none before all are there.
     worker.with_io(move |_| {
         for to in addresses {
-            (0..count).for_each(|number| assert_eq!(sender.send_to(&[number; 300], to).unwrap(), 300));
+            (0..count)
+                .for_each(|number| assert_eq!(sender.send_to(&[number; 300], to).unwrap(), 300));
         }
     });
     let mut buffer = [0; 2048];
@@ -46,7 +51,8 @@ fn huge_pages_come_with_load_where_they_are_allowed() {
         support::allow_huge_pages(allowed);
         let (worker, to) = Worker::start(Manner::EchoesQuietly, |io| {
             let (_, listener) = listen_udp(io, "127.0.0.1:0");
-            let relayed = io.bind_udp("127.0.0.1:0".parse().unwrap(), &UdpOptions::RELAYED, 0).unwrap();
+            let relayed =
+                io.bind_udp("127.0.0.1:0".parse().unwrap(), &UdpOptions::RELAYED, 0).unwrap();
             [listener, io.local_addr(relayed).unwrap()]
         });
         let client = plain_socket("127.0.0.1:0");

@@ -15,7 +15,9 @@ over_each_backend!(
 
 /// Destination unreachable, port unreachable: ICMP 3/3, ICMPv6 1/4.
 fn check(local: &'static str, kind: u8, code: u8) {
-    let (worker, key) = Worker::start(Manner::Tells, |io| io.bind_udp(local.parse().unwrap(), &UdpOptions::RELAYED, 42).unwrap());
+    let (worker, key) = Worker::start(Manner::Tells, |io| {
+        io.bind_udp(local.parse().unwrap(), &UdpOptions::RELAYED, 42).unwrap()
+    });
     let dead = plain_socket(local).local_addr().unwrap(); // bound and closed again
     let alive = plain_socket(local);
     let to = alive.local_addr().unwrap();
@@ -25,7 +27,10 @@ fn check(local: &'static str, kind: u8, code: u8) {
             for number in 0..10u8 {
                 let target = if number % 2 == 0 { dead } else { to };
                 io.reply_buffer()[..2].copy_from_slice(&[round, number]);
-                io.reply(&Route { socket: key, to: target, from: None, tos: 0, dont_fragment: false }, 2);
+                io.reply(
+                    &Route { socket: key, to: target, from: None, tos: 0, dont_fragment: false },
+                    2,
+                );
             }
         });
         for number in [1, 3, 5, 7, 9] {
@@ -65,14 +70,20 @@ fn h38_an_unreachable_peer_is_reported_and_harms_no_other_over_ipv6() {
 }
 
 fn h38_a_peer_that_the_kernel_cannot_route_to_harms_no_other() {
-    let (worker, key) = Worker::start(Manner::Tells, |io| io.bind_udp("127.0.0.1:0".parse().unwrap(), &UdpOptions::RELAYED, 0).unwrap());
+    let (worker, key) = Worker::start(Manner::Tells, |io| {
+        io.bind_udp("127.0.0.1:0".parse().unwrap(), &UdpOptions::RELAYED, 0).unwrap()
+    });
     let alive = plain_socket("127.0.0.1:0");
     let to = alive.local_addr().unwrap();
     worker.with_io(move |io| {
         // From a loopback address there is no way out, and the broadcast address is prohibited.
-        for target in ["255.255.255.255:9".parse().unwrap(), to, "192.0.2.1:9".parse().unwrap(), to] {
+        for target in ["255.255.255.255:9".parse().unwrap(), to, "192.0.2.1:9".parse().unwrap(), to]
+        {
             io.reply_buffer()[0] = 1;
-            io.reply(&Route { socket: key, to: target, from: None, tos: 0, dont_fragment: false }, 1);
+            io.reply(
+                &Route { socket: key, to: target, from: None, tos: 0, dont_fragment: false },
+                1,
+            );
         }
     });
     for _ in 0..2 {

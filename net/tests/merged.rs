@@ -1,4 +1,5 @@
-//! Datagrams that the kernel hands over, or takes, several in one message (UDP_GRO, UDP_SEGMENT): each is a datagram of its own again.
+//! Datagrams that the kernel hands over, or takes, several in one message (UDP_GRO, UDP_SEGMENT):
+//! each is a datagram of its own again.
 
 #![allow(clippy::unwrap_used)] // what a test calls fails as the test would
 
@@ -25,11 +26,14 @@ over_each_backend!(
 
 fn set(socket: &impl AsFd, level: i32, name: i32, value: i32) {
     // SAFETY: the kernel reads the four bytes of `value` during the call.
-    let result = unsafe { libc::setsockopt(socket.as_fd().as_raw_fd(), level, name, (&raw const value).cast(), 4) };
+    let result = unsafe {
+        libc::setsockopt(socket.as_fd().as_raw_fd(), level, name, (&raw const value).cast(), 4)
+    };
     assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
 }
 
-/// A client whose sends are cut into datagrams of `len` bytes, which loopback carries as one message.
+/// A client whose sends are cut into datagrams of `len` bytes, which loopback carries as one
+/// message.
 fn bursting_client(server: SocketAddr, len: usize) -> StdSocket {
     let client = plain_socket(if server.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" });
     client.connect(server).unwrap();
@@ -46,8 +50,13 @@ fn content(number: usize, len: usize) -> Vec<u8> {
 fn expect(socket: &StdSocket, expected: impl IntoIterator<Item = Vec<u8>>) {
     let mut buffer = vec![0; 70_000];
     for (index, expected) in expected.into_iter().enumerate() {
-        let count = socket.recv(&mut buffer).unwrap_or_else(|error| panic!("datagram {index}: {error}"));
-        assert!(buffer[..count] == expected, "datagram {index}: {count} bytes instead of {}", expected.len());
+        let count =
+            socket.recv(&mut buffer).unwrap_or_else(|error| panic!("datagram {index}: {error}"));
+        assert!(
+            buffer[..count] == expected,
+            "datagram {index}: {count} bytes instead of {}",
+            expected.len()
+        );
     }
 }
 
@@ -69,12 +78,24 @@ fn reply_all(io: &mut Io, socket: SocketKey, to: SocketAddr, lens: &[usize]) {
 }
 
 fn a_burst_comes_back_datagram_by_datagram_with_a_header_before_each() {
-    for (any, asked) in [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "::1"), ("0.0.0.0:0", "127.0.0.2"), ("[::]:0", "::1")] {
+    for (any, asked) in [
+        ("127.0.0.1:0", "127.0.0.1"),
+        ("[::1]:0", "::1"),
+        ("0.0.0.0:0", "127.0.0.2"),
+        ("[::]:0", "::1"),
+    ] {
         let (worker, (_, server)) = Worker::start(Manner::EchoesQuietly, |io| listen_udp(io, any));
         let client = bursting_client(SocketAddr::new(asked.parse().unwrap(), server.port()), 1_000);
-        set(&client, if server.is_ipv4() { libc::IPPROTO_IP } else { libc::IPPROTO_IPV6 }, tos_option(&server), 0xb8);
+        set(
+            &client,
+            if server.is_ipv4() { libc::IPPROTO_IP } else { libc::IPPROTO_IPV6 },
+            tos_option(&server),
+            0xb8,
+        );
         for round in 0..20 {
-            let parts: Vec<_> = (0..11).map(|number| content(round + number, if number == 10 { 300 } else { 1_000 })).collect();
+            let parts: Vec<_> = (0..11)
+                .map(|number| content(round + number, if number == 10 { 300 } else { 1_000 }))
+                .collect();
             client.send(&parts.concat()).unwrap();
             expect(&client, parts.iter().map(|part| echoed(part)));
         }
@@ -100,8 +121,14 @@ fn each_datagram_of_a_burst_is_told_with_its_addresses_and_class() {
     set(&client, libc::IPPROTO_IP, libc::IP_TOS, 0x22);
     client.send(&content(0, 35)).unwrap();
     for expected in content(0, 35).chunks(10) {
-        let Event::Datagram(Arrival { source, destination, tos, .. }, payload) = worker.event() else { panic!("a datagram") };
-        assert_eq!((source, destination), (client.local_addr().unwrap(), client.peer_addr().unwrap()));
+        let Event::Datagram(Arrival { source, destination, tos, .. }, payload) = worker.event()
+        else {
+            panic!("a datagram")
+        };
+        assert_eq!(
+            (source, destination),
+            (client.local_addr().unwrap(), client.peer_addr().unwrap())
+        );
         assert_eq!((tos, payload.as_slice()), (0x22, expected));
     }
     worker.assert_quiet();
@@ -112,7 +139,8 @@ fn datagrams_of_any_lengths_arrive_as_they_were_sent() {
         let (worker, (key, _)) = Worker::start(Manner::Tells, |io| listen_udp(io, any));
         let sink = plain_socket(any);
         let to = sink.local_addr().unwrap();
-        let lens = [500, 500, 300, 500, 700, 0, 0, 700, 700, 1, 1, 0, 1, 40_000, 40_000, 40_000, 2, 1];
+        let lens =
+            [500, 500, 300, 500, 700, 0, 0, 700, 700, 1, 1, 0, 1, 40_000, 40_000, 40_000, 2, 1];
         worker.with_io(move |io| reply_all(io, key, to, &lens));
         expect(&sink, lens.iter().enumerate().map(|(number, len)| content(number, *len)));
         worker.settle();
@@ -161,7 +189,9 @@ fn only_what_belongs_together_is_merged() {
 fn what_the_kernel_does_not_cut_is_sent_datagram_by_datagram() {
     let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap(), &UdpOptions::LISTENER).unwrap();
     set(&socket, libc::SOL_SOCKET, libc::SO_NO_CHECK, 1); // the kernel cuts nothing without checksums
-    let (worker, key) = Worker::start(Manner::Tells, |io| io.listen_udp(socket, DatagramListening::plain(0)).unwrap());
+    let (worker, key) = Worker::start(Manner::Tells, |io| {
+        io.listen_udp(socket, DatagramListening::plain(0)).unwrap()
+    });
     let sink = plain_socket("127.0.0.1:0");
     let to = sink.local_addr().unwrap();
     let lens = [600, 600, 600, 50, 20, 20];
@@ -173,7 +203,8 @@ fn what_the_kernel_does_not_cut_is_sent_datagram_by_datagram() {
     let stats = &worker.stats;
     assert_eq!(stats.datagrams_sent.value(), 18);
     assert_eq!((stats.datagrams_sent_merged.value(), stats.dropped_send_refused.value()), (0, 0));
-    // The first batch: two messages are tried twice, six datagrams sent. The others know better: one call each.
+    // The first batch: two messages are tried twice, six datagrams sent. The others know better:
+    // one call each.
     assert_eq!(stats.send_calls.value(), 4 + 6 + 2);
 }
 
@@ -181,7 +212,9 @@ fn a_burst_to_a_closed_port_is_not_taken_for_a_refusal_to_cut() {
     let gone = plain_socket("127.0.0.1:0").local_addr().unwrap();
     let sink = plain_socket("127.0.0.1:0");
     let to = sink.local_addr().unwrap();
-    let (worker, key) = Worker::start(Manner::Tells, |io| io.bind_udp("127.0.0.1:0".parse().unwrap(), &UdpOptions::RELAYED, 9).unwrap());
+    let (worker, key) = Worker::start(Manner::Tells, |io| {
+        io.bind_udp("127.0.0.1:0".parse().unwrap(), &UdpOptions::RELAYED, 9).unwrap()
+    });
     for _ in 0..10 {
         worker.with_io(move |io| {
             reply_all(io, key, gone, &[100; 5]);
@@ -197,7 +230,9 @@ fn a_burst_to_a_closed_port_is_not_taken_for_a_refusal_to_cut() {
 
 fn a_burst_that_is_refused_costs_few_system_calls() {
     const EACH: u64 = 20;
-    let (worker, key) = Worker::start(Manner::Tells, |io| io.bind_udp("127.0.0.1:0".parse().unwrap(), &UdpOptions::RELAYED, 9).unwrap());
+    let (worker, key) = Worker::start(Manner::Tells, |io| {
+        io.bind_udp("127.0.0.1:0".parse().unwrap(), &UdpOptions::RELAYED, 9).unwrap()
+    });
     let mut burst = 0;
     // From a loopback address there is no way out, and the broadcast address is prohibited.
     for target in ["192.0.2.1:9", "255.255.255.255:9"] {
@@ -208,7 +243,11 @@ fn a_burst_that_is_refused_costs_few_system_calls() {
             worker.settle();
             let stats = &worker.stats;
             assert_eq!(stats.dropped_send_refused.value(), burst * EACH, "each is counted");
-            assert!(stats.send_calls.value() <= 4 * burst, "{} calls for {burst} bursts of {EACH}", stats.send_calls.value());
+            assert!(
+                stats.send_calls.value() <= 4 * burst,
+                "{} calls for {burst} bursts of {EACH}",
+                stats.send_calls.value()
+            );
         }
     }
     assert_eq!(worker.stats.datagrams_sent.value(), 0);
@@ -216,7 +255,8 @@ fn a_burst_that_is_refused_costs_few_system_calls() {
 
 fn bursts_of_many_clients_at_once_keep_their_order() {
     const CLIENTS: usize = 20;
-    let (_worker, (_, server)) = Worker::start(Manner::EchoesQuietly, |io| listen_udp(io, "127.0.0.1:0"));
+    let (_worker, (_, server)) =
+        Worker::start(Manner::EchoesQuietly, |io| listen_udp(io, "127.0.0.1:0"));
     let clients: Vec<_> = (0..CLIENTS).map(|_| bursting_client(server, 400)).collect();
     let burst = |number: usize| (0..50).map(move |part| content(number * 50 + part, 400));
     for (number, client) in clients.iter().enumerate() {
@@ -232,7 +272,8 @@ fn a_listener_does_not_wait_for_all_bursts_of_a_peer() {
     const EACH: usize = 60;
     let (worker, (listener, server, relayed)) = Worker::start(Manner::Tells, |io| {
         let (listener, server) = listen_udp(io, "127.0.0.1:0");
-        let relayed = io.bind_udp("127.0.0.1:0".parse().unwrap(), &UdpOptions::RELAYED, 42).unwrap();
+        let relayed =
+            io.bind_udp("127.0.0.1:0".parse().unwrap(), &UdpOptions::RELAYED, 42).unwrap();
         (listener, server, io.local_addr(relayed).unwrap())
     });
     let (peer, client) = (bursting_client(relayed, 8), plain_socket("127.0.0.1:0"));
@@ -243,6 +284,8 @@ fn a_listener_does_not_wait_for_all_bursts_of_a_peer() {
         }
         client.send_to(b"a client", server).unwrap();
     });
-    let before = (0..=BURSTS * EACH).position(|_| matches!(worker.event(), Event::Datagram(arrival, _) if arrival.socket == listener));
+    let before = (0..=BURSTS * EACH).position(
+        |_| matches!(worker.event(), Event::Datagram(arrival, _) if arrival.socket == listener),
+    );
     assert!(before.is_some_and(|before| before < 10 * EACH), "it waited for {before:?} datagrams");
 }

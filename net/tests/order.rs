@@ -29,12 +29,17 @@ struct Planned {
 }
 
 fn relayed(io: &mut Io, count: usize) -> Vec<SocketKey> {
-    (0..count).map(|tag| io.bind_udp("127.0.0.1:0".parse().unwrap(), &UdpOptions::RELAYED, tag as u64).unwrap()).collect()
+    (0..count)
+        .map(|tag| {
+            io.bind_udp("127.0.0.1:0".parse().unwrap(), &UdpOptions::RELAYED, tag as u64).unwrap()
+        })
+        .collect()
 }
 
 /// A listener that has a second socket for small datagrams.
 fn steered_listener(io: &mut Io) -> SocketKey {
-    let group = steering::bind_udp_group("127.0.0.1:0".parse().unwrap(), &UdpOptions::LISTENER, 1).unwrap();
+    let group =
+        steering::bind_udp_group("127.0.0.1:0".parse().unwrap(), &UdpOptions::LISTENER, 1).unwrap();
     assert!(group.unsteered.is_none());
     io.listen_udp(group.sockets.into_iter().next().unwrap(), DatagramListening::plain(1)).unwrap()
 }
@@ -65,7 +70,12 @@ fn h51_mixed_lengths_of_one_socket_arrive_as_they_were_sent() {
     let (worker, sockets) = Worker::start(Manner::Tells, |io| relayed(io, 2));
     let peer = plain_socket("127.0.0.1:0");
     let to = peer.local_addr().unwrap();
-    let planned = |(socket, len): (usize, usize)| Planned { socket: sockets[socket], to, len, dont_fragment: false };
+    let planned = |(socket, len): (usize, usize)| Planned {
+        socket: sockets[socket],
+        to,
+        len,
+        dont_fragment: false,
+    };
     let batches: [&[(usize, usize)]; 4] = [
         &[(0, 800), (1, 160), (0, 1_100), (0, 1_200)],
         &[(0, 800), (1, 160), (0, 1_100), (1, 170), (0, 1_200), (0, 1_300), (1, 1_300)],
@@ -76,8 +86,16 @@ fn h51_mixed_lengths_of_one_socket_arrive_as_they_were_sent() {
         send(&worker, batch.iter().copied().map(planned).collect());
         let arrived = numbers(&peer, batch.len());
         for socket in 0..2 {
-            let sent: Vec<u32> = (0..).zip(batch).filter(|(_, (from, _))| *from == socket).map(|(number, _)| number).collect();
-            let of: Vec<u32> = arrived.iter().copied().filter(|number| batch[*number as usize].0 == socket).collect();
+            let sent: Vec<u32> = (0..)
+                .zip(batch)
+                .filter(|(_, (from, _))| *from == socket)
+                .map(|(number, _)| number)
+                .collect();
+            let of: Vec<u32> = arrived
+                .iter()
+                .copied()
+                .filter(|number| batch[*number as usize].0 == socket)
+                .collect();
             assert_eq!(of, sent, "socket {socket} of {batch:?}");
         }
     }
@@ -94,7 +112,18 @@ fn h51_a_message_that_is_repeated_is_not_overtaken() {
     let plan = |socket, to| Planned { socket, to, len: 100, dont_fragment: false };
     for _ in 0..20 {
         // The ICMP error of the first is pending on A when A's next is sent.
-        send(&worker, vec![plan(a, dead), plan(b, beside), plan(a, to), plan(b, beside), plan(a, to), plan(b, beside), plan(a, to)]);
+        send(
+            &worker,
+            vec![
+                plan(a, dead),
+                plan(b, beside),
+                plan(a, to),
+                plan(b, beside),
+                plan(a, to),
+                plan(b, beside),
+                plan(a, to),
+            ],
+        );
         assert_eq!(numbers(&peer, 3), [2, 4, 6]);
         assert_eq!(numbers(&other, 3), [1, 3, 5]);
     }
@@ -104,11 +133,37 @@ fn h51_a_burst_that_is_sent_apart_is_not_overtaken() {
     let (worker, sockets) = Worker::start(Manner::Tells, |io| relayed(io, 2));
     let peer = plain_socket("127.0.0.1:0");
     let to = peer.local_addr().unwrap();
-    let lengths = [(0, 100), (1, 90), (0, 30_000), (0, 30_000), (1, 90), (0, 90), (0, 90), (0, 200), (1, 90), (0, 300)];
-    send(&worker, lengths.iter().map(|(socket, len)| Planned { socket: sockets[*socket], to, len: *len, dont_fragment: false }).collect());
+    let lengths = [
+        (0, 100),
+        (1, 90),
+        (0, 30_000),
+        (0, 30_000),
+        (1, 90),
+        (0, 90),
+        (0, 90),
+        (0, 200),
+        (1, 90),
+        (0, 300),
+    ];
+    send(
+        &worker,
+        lengths
+            .iter()
+            .map(|(socket, len)| Planned {
+                socket: sockets[*socket],
+                to,
+                len: *len,
+                dont_fragment: false,
+            })
+            .collect(),
+    );
     let arrived = numbers(&peer, lengths.len());
     for socket in 0..2 {
-        let of: Vec<u32> = arrived.iter().copied().filter(|number| lengths[*number as usize].0 == socket).collect();
+        let of: Vec<u32> = arrived
+            .iter()
+            .copied()
+            .filter(|number| lengths[*number as usize].0 == socket)
+            .collect();
         assert!(of.is_sorted(), "socket {socket}: {of:?}");
     }
 }
@@ -118,7 +173,10 @@ fn h51_a_flow_that_asks_for_df_keeps_its_order_and_leaves_the_others_alone() {
     let (worker, sockets) = Worker::start(Manner::Tells, |io| relayed(io, SOCKETS));
     let peer = plain_socket("127.0.0.1:0");
     let to = peer.local_addr().unwrap();
-    let mut batch: Vec<_> = sockets.iter().map(|socket| Planned { socket: *socket, to, len: 100, dont_fragment: false }).collect();
+    let mut batch: Vec<_> = sockets
+        .iter()
+        .map(|socket| Planned { socket: *socket, to, len: 100, dont_fragment: false })
+        .collect();
     batch[7].dont_fragment = true;
     batch.push(batch[7]);
     batch.push(Planned { dont_fragment: false, ..batch[7] });
@@ -129,7 +187,10 @@ fn h51_a_flow_that_asks_for_df_keeps_its_order_and_leaves_the_others_alone() {
     worker.settle();
     if support::backend() == Backend::IoUring {
         let calls = worker.stats.send_calls.value();
-        assert!(calls <= 3, "the datagrams of 29 other sockets left through the ring, and {calls} calls were made");
+        assert!(
+            calls <= 3,
+            "the datagrams of 29 other sockets left through the ring, and {calls} calls were made"
+        );
     }
 }
 
@@ -137,11 +198,23 @@ fn h51_a_listener_s_large_and_small_datagrams_leave_in_order_and_by_two_calls() 
     const CLIENTS: usize = 20;
     let (worker, socket) = Worker::start(Manner::Tells, steered_listener);
     let clients: Vec<_> = (0..CLIENTS).map(|_| plain_socket("127.0.0.1:0")).collect();
-    let planned = |client: usize, len| Planned { socket, to: clients[client].local_addr().unwrap(), len, dont_fragment: false };
+    let planned = |client: usize, len| Planned {
+        socket,
+        to: clients[client].local_addr().unwrap(),
+        len,
+        dont_fragment: false,
+    };
     // Some clients get small ones, the others large ones.
     send(
         &worker,
-        (0..4 * CLIENTS).map(|number| planned(number % CLIENTS, if number % 2 == 0 { 100 + number } else { 1_300 + number })).collect(),
+        (0..4 * CLIENTS)
+            .map(|number| {
+                planned(
+                    number % CLIENTS,
+                    if number % 2 == 0 { 100 + number } else { 1_300 + number },
+                )
+            })
+            .collect(),
     );
     for (number, client) in clients.iter().enumerate() {
         assert_eq!(numbers(client, 4), [0, 1, 2, 3].map(|round| (round * CLIENTS + number) as u32));
@@ -159,14 +232,16 @@ struct Random(u64);
 
 impl Random {
     fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % limit
     }
 }
 
 fn h51_many_sockets_with_dead_peers_and_refused_datagrams_keep_the_order_of_every_flow() {
     const TOO_LONG: usize = 65_508; // one byte more than IPv4 carries
-    let (worker, (mut sockets, listener)) = Worker::start(Manner::Tells, |io| (relayed(io, 12), steered_listener(io)));
+    let (worker, (mut sockets, listener)) =
+        Worker::start(Manner::Tells, |io| (relayed(io, 12), steered_listener(io)));
     sockets.push(listener);
     let peers: Vec<_> = (0..3).map(|_| plain_socket("127.0.0.1:0")).collect();
     let alive: Vec<_> = peers.iter().map(|peer| peer.local_addr().unwrap()).collect();
@@ -184,7 +259,12 @@ fn h51_many_sockets_with_dead_peers_and_refused_datagrams_keep_the_order_of_ever
                     10..20 => 1_200,
                     _ => 4 + random.below(1_400),
                 };
-                Planned { socket: sockets[random.below(few)], to, len, dont_fragment: random.below(60) == 0 }
+                Planned {
+                    socket: sockets[random.below(few)],
+                    to,
+                    len,
+                    dont_fragment: random.below(60) == 0,
+                }
             })
             .collect();
         let refused = batch.iter().filter(|planned| planned.len == TOO_LONG).count() as u64;
@@ -194,7 +274,10 @@ fn h51_many_sockets_with_dead_peers_and_refused_datagrams_keep_the_order_of_ever
         assert_eq!(worker.stats.dropped_send_refused.value() - before, refused, "round {round}");
         for (peer, to) in peers.iter().zip(&alive) {
             let mut flows: HashMap<SocketKey, Vec<u32>> = HashMap::new();
-            for (number, planned) in (0..).zip(&batch).filter(|(_, planned)| planned.to == *to && planned.len != TOO_LONG) {
+            for (number, planned) in (0..)
+                .zip(&batch)
+                .filter(|(_, planned)| planned.to == *to && planned.len != TOO_LONG)
+            {
                 flows.entry(planned.socket).or_default().push(number);
             }
             let expected = flows.values().map(Vec::len).sum();

@@ -17,7 +17,10 @@ use std::time::{Duration, Instant};
 use authority::{Authority, Kind};
 use causeway_net::proxy::Fault;
 use causeway_net::secure::HandshakeLimits;
-use causeway_net::{DatagramListening, Listener, Rejection, RejectionReason, StreamListening, TrustedProxies, UdpOptions, UdpSocket};
+use causeway_net::{
+    DatagramListening, Listener, Rejection, RejectionReason, StreamListening, TrustedProxies,
+    UdpOptions, UdpSocket,
+};
 use rustls::version::TLS13;
 use socket2::{Domain, Socket, Type};
 use support::{Event, Manner, Worker, plain_socket};
@@ -30,11 +33,13 @@ fn trusted() -> Option<Arc<TrustedProxies>> {
     Some(Arc::new(TrustedProxies::new([("127.0.0.2".parse().unwrap(), 32)])))
 }
 
-/// A header for 192.0.2.1:12345, which sent to 198.51.100.7:3478, over a stream (1) or as a datagram (2).
+/// A header for 192.0.2.1:12345, which sent to 198.51.100.7:3478, over a stream (1) or as a
+/// datagram (2).
 fn header(command: u8, transport: u8) -> Vec<u8> {
     let addresses = [192, 0, 2, 1, 198, 51, 100, 7, 0x30, 0x39, 0x0d, 0x96];
     let field = [0x04, 0, 2, 9, 9];
-    [&b"\r\n\r\n\0\r\nQUIT\n"[..], &[0x20 | command, 0x10 | transport, 0, 17], &addresses, &field].concat()
+    [&b"\r\n\r\n\0\r\nQUIT\n"[..], &[0x20 | command, 0x10 | transport, 0, 17], &addresses, &field]
+        .concat()
 }
 
 fn client() -> SocketAddr {
@@ -57,7 +62,12 @@ fn dial(from: &str, to: SocketAddr) -> TcpStream {
 fn listen_tcp(manner: Manner) -> (Worker, SocketAddr) {
     Worker::start(manner, |io| {
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let key = io.listen_tcp(listener, StreamListening { proxies: trusted(), ..StreamListening::plain(4) }).unwrap();
+        let key = io
+            .listen_tcp(
+                listener,
+                StreamListening { proxies: trusted(), ..StreamListening::plain(4) },
+            )
+            .unwrap();
         io.listener_addr(key).unwrap()
     })
 }
@@ -66,7 +76,11 @@ fn listen_udp(manner: Manner) -> (Worker, SocketAddr) {
     Worker::start(manner, |io| {
         let socket = UdpSocket::bind("0.0.0.0:0".parse().unwrap(), &UdpOptions::LISTENER).unwrap();
         let port = socket.local_addr().port();
-        io.listen_udp(socket, DatagramListening { proxies: trusted(), ..DatagramListening::plain(4) }).unwrap();
+        io.listen_udp(
+            socket,
+            DatagramListening { proxies: trusted(), ..DatagramListening::plain(4) },
+        )
+        .unwrap();
         SocketAddr::from(([127, 0, 0, 1], port))
     })
 }
@@ -105,7 +119,11 @@ fn a_proxy_that_speaks_for_itself_keeps_the_connection_s_addresses() {
 fn a_trusted_proxy_without_a_header_is_refused_and_its_service_never_hears_of_it() {
     let (worker, address) = listen_tcp(Manner::Tells);
     let long = [&b"\r\n\r\n\0\r\nQUIT\n"[..], &[0x21, 0x11, 0xff, 0xff]].concat();
-    for (number, bytes) in [&[0, 2, 1, 1][..], b"PROXY TCP4 192.0.2.1 198.51.100.7 1 2\r\n", &header(5, 1), &long].iter().enumerate() {
+    for (number, bytes) in
+        [&[0, 2, 1, 1][..], b"PROXY TCP4 192.0.2.1 198.51.100.7 1 2\r\n", &header(5, 1), &long]
+            .iter()
+            .enumerate()
+    {
         let mut stream = dial(PROXY, address);
         stream.write_all(bytes).unwrap();
         assert_eq!(stream.read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::ConnectionReset);
@@ -116,9 +134,16 @@ fn a_trusted_proxy_without_a_header_is_refused_and_its_service_never_hears_of_it
     let mut silent = dial(PROXY, address);
     let begun = Instant::now();
     assert_eq!(silent.read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::ConnectionReset);
-    assert!((Duration::from_millis(4_900)..Duration::from_secs(8)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    assert!(
+        (Duration::from_millis(4_900)..Duration::from_secs(8)).contains(&begun.elapsed()),
+        "{:?}",
+        begun.elapsed()
+    );
     worker.settle();
-    assert_eq!((worker.stats.streams_without_proxy_header.value(), worker.stats.streams_open.value()), (6, 0));
+    assert_eq!(
+        (worker.stats.streams_without_proxy_header.value(), worker.stats.streams_open.value()),
+        (6, 0)
+    );
     worker.assert_quiet();
 }
 
@@ -138,7 +163,8 @@ fn headers_of_two_and_of_four_kibibytes_are_taken_over_udp_tcp_and_tls() {
     let handshaker = authority.handshaker(HandshakeLimits::default());
     let (worker, address) = Worker::start_with(Some(&handshaker), |io| {
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let listening = StreamListening { tls: true, proxies: trusted(), ..StreamListening::plain(4) };
+        let listening =
+            StreamListening { tls: true, proxies: trusted(), ..StreamListening::plain(4) };
         let key = io.listen_tcp(listener, listening).unwrap();
         (Manner::Echoes, io.listener_addr(key).unwrap())
     });
@@ -150,7 +176,10 @@ fn headers_of_two_and_of_four_kibibytes_are_taken_over_udp_tcp_and_tls() {
         echo(&mut stream, b"through");
         let mut secure = dial(PROXY, address);
         secure.write_all(&long_header(1, len)).unwrap();
-        echo(&mut handshake(secure, &config(&authority, &TLS13, &[]), "localhost").unwrap(), b"through");
+        echo(
+            &mut handshake(secure, &config(&authority, &TLS13, &[]), "localhost").unwrap(),
+            b"through",
+        );
         let infos = std::iter::from_fn(|| Some(worker.event()))
             .filter_map(|event| if let Event::Accepted(info) = event { Some(info) } else { None });
         assert!(infos.take(2).all(|info| info.peer == client()));
@@ -161,7 +190,11 @@ fn headers_of_two_and_of_four_kibibytes_are_taken_over_udp_tcp_and_tls() {
         let Event::Datagram(arrival, content) = worker.event() else { panic!("a datagram") };
         assert_eq!((arrival.source, content), (client(), b"hello".to_vec()));
         let mut buffer = [0; 64];
-        assert_eq!(proxy.recv(&mut buffer).unwrap(), 9, "headroom enough for what is put before it");
+        assert_eq!(
+            proxy.recv(&mut buffer).unwrap(),
+            9,
+            "headroom enough for what is put before it"
+        );
     }
     assert!(worker.rejections.lock().unwrap().is_empty());
 }
@@ -175,7 +208,10 @@ fn h57_the_service_is_told_what_is_refused_and_why() {
             (vec![0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8], Fault::Missing),
             (header(7, transport), Fault::Malformed),
             (long_header(transport, 4_097), Fault::TooLong),
-            ([&header(1, transport)[..14], &[0, 15], &header(1, transport)[16..31]].concat(), Fault::BadField),
+            (
+                [&header(1, transport)[..14], &[0, 15], &header(1, transport)[16..31]].concat(),
+                Fault::BadField,
+            ),
         ]
     };
     let told = |worker: &Worker| {
@@ -187,7 +223,14 @@ fn h57_the_service_is_told_what_is_refused_and_why() {
         let mut stream = dial(PROXY, address);
         stream.write_all(&bytes).unwrap();
         assert_eq!(stream.read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::ConnectionReset);
-        assert_eq!(told(&worker), [Rejection { source: stream.local_addr().unwrap(), local: address, reason: ProxyHeader(fault) }]);
+        assert_eq!(
+            told(&worker),
+            [Rejection {
+                source: stream.local_addr().unwrap(),
+                local: address,
+                reason: ProxyHeader(fault)
+            }]
+        );
     }
     drop(dial(PROXY, address)); // a look whether the port is open
     let mut half = dial(PROXY, address);
@@ -203,14 +246,28 @@ fn h57_the_service_is_told_what_is_refused_and_why() {
     while worker.rejections.lock().unwrap().is_empty() {
         assert!(Instant::now() < deadline);
     }
-    assert_eq!(told(&worker)[0], Rejection { source: stranger.local_addr().unwrap(), local: address, reason: ProxyUntrusted });
+    assert_eq!(
+        told(&worker)[0],
+        Rejection {
+            source: stranger.local_addr().unwrap(),
+            local: address,
+            reason: ProxyUntrusted
+        }
+    );
 
     let (worker, address) = listen_udp(Manner::Tells);
     let proxy = plain_socket(PROXY);
     for (bytes, fault) in faults(2) {
         proxy.send_to(&bytes, address).unwrap();
         worker.assert_quiet();
-        assert_eq!(told(&worker), [Rejection { source: proxy.local_addr().unwrap(), local: address, reason: ProxyHeader(fault) }]);
+        assert_eq!(
+            told(&worker),
+            [Rejection {
+                source: proxy.local_addr().unwrap(),
+                local: address,
+                reason: ProxyHeader(fault)
+            }]
+        );
     }
     proxy.send_to(&header(1, 2)[..20], address).unwrap();
     worker.assert_quiet();
@@ -223,17 +280,24 @@ fn h14_half_frames_are_told_over_tcp_and_tls_and_whole_ones_are_not() {
     let handshaker = authority.handshaker(HandshakeLimits::default());
     let (worker, address) = Worker::start_with(Some(&handshaker), |io| {
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let key = io.listen_tcp(listener, StreamListening { tls: true, ..StreamListening::plain(4) }).unwrap();
+        let key = io
+            .listen_tcp(listener, StreamListening { tls: true, ..StreamListening::plain(4) })
+            .unwrap();
         (Manner::EchoesQuietly, io.listener_addr(key).unwrap())
     });
     let halves = |at_least: u64| {
         let deadline = Instant::now() + Duration::from_secs(5);
         while worker.halves.load(Ordering::Relaxed) < at_least {
-            assert!(Instant::now() < deadline, "{} of {at_least}", worker.halves.load(Ordering::Relaxed));
+            assert!(
+                Instant::now() < deadline,
+                "{} of {at_least}",
+                worker.halves.load(Ordering::Relaxed)
+            );
         }
     };
     let mut plain = dial(OTHER, address);
-    let mut secure = handshake(dial(OTHER, address), &config(&authority, &TLS13, &[]), "localhost").unwrap();
+    let mut secure =
+        handshake(dial(OTHER, address), &config(&authority, &TLS13, &[]), "localhost").unwrap();
     echo(&mut plain, b"whole");
     echo(&mut secure, b"whole");
     assert_eq!(worker.halves.load(Ordering::Relaxed), 0);
@@ -265,7 +329,10 @@ fn a_header_of_anybody_else_is_garbage() {
     let datagram = [&header(1, 2)[..], b"hello"].concat();
     socket.send_to(&datagram, address).unwrap();
     let Event::Datagram(arrival, content) = worker.event() else { panic!("a datagram") };
-    assert_eq!((arrival.source, arrival.via, content), (socket.local_addr().unwrap(), None, datagram));
+    assert_eq!(
+        (arrival.source, arrival.via, content),
+        (socket.local_addr().unwrap(), None, datagram)
+    );
 }
 
 #[test]
@@ -275,7 +342,8 @@ fn a_trusted_proxy_names_the_client_of_a_secure_connection() {
     let handshaker = authority.handshaker(limits);
     let (worker, address) = Worker::start_with(Some(&handshaker), |io| {
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let listening = StreamListening { tls: true, proxies: trusted(), ..StreamListening::plain(4) };
+        let listening =
+            StreamListening { tls: true, proxies: trusted(), ..StreamListening::plain(4) };
         let key = io.listen_tcp(listener, listening).unwrap();
         (Manner::Echoes, io.listener_addr(key).unwrap())
     });
@@ -287,10 +355,14 @@ fn a_trusted_proxy_names_the_client_of_a_secure_connection() {
     assert_eq!((info.peer, info.local, info.secure), (client(), server(), true));
     echo(&mut secure, b"through");
     // Others speak for themselves.
-    let mut direct = handshake(dial(OTHER, address), &config(&authority, &TLS13, &[]), "localhost").unwrap();
+    let mut direct =
+        handshake(dial(OTHER, address), &config(&authority, &TLS13, &[]), "localhost").unwrap();
     echo(&mut direct, b"from near by");
     let own = direct.sock.local_addr().unwrap();
-    assert!(std::iter::from_fn(|| Some(worker.event())).any(|event| matches!(event, Event::Secured(info) if info.peer == own)));
+    assert!(
+        std::iter::from_fn(|| Some(worker.event()))
+            .any(|event| matches!(event, Event::Secured(info) if info.peer == own))
+    );
     // The places for handshakes are the clients', not the proxy's.
     let half_open = |last: u8| {
         let mut named = header(1, 1);
@@ -301,7 +373,8 @@ fn a_trusted_proxy_names_the_client_of_a_secure_connection() {
     };
     let mut held: Vec<_> = (1..=10).map(half_open).collect();
     let deadline = Instant::now() + Duration::from_secs(10);
-    let gauge = || handshaker.readings().find(|one| one.family == "handshakes_half_open").unwrap().value;
+    let gauge =
+        || handshaker.readings().find(|one| one.family == "handshakes_half_open").unwrap().value;
     while gauge() < 10 {
         assert!(Instant::now() < deadline);
         std::thread::sleep(Duration::from_millis(5));
@@ -331,7 +404,10 @@ fn a_trusted_proxy_names_the_client_of_each_datagram_and_gets_the_answer() {
         assert_eq!(received, content);
         let via = proxy.local_addr().unwrap();
         if command == 1 {
-            assert_eq!((arrival.source, arrival.destination, arrival.via), (client(), server(), Some(via)));
+            assert_eq!(
+                (arrival.source, arrival.destination, arrival.via),
+                (client(), server(), Some(via))
+            );
         } else {
             assert_eq!((arrival.source, arrival.destination, arrival.via), (via, address, None));
         }
@@ -340,7 +416,8 @@ fn a_trusted_proxy_names_the_client_of_each_datagram_and_gets_the_answer() {
         let count = proxy.recv(&mut buffer).unwrap();
         assert_eq!(buffer[..count], [b"echo", content].concat());
     }
-    for (number, bad) in [&b"hello"[..], &header(1, 2)[..20], b"", &header(7, 2)].iter().enumerate() {
+    for (number, bad) in [&b"hello"[..], &header(1, 2)[..20], b"", &header(7, 2)].iter().enumerate()
+    {
         proxy.send(bad).unwrap();
         worker.assert_quiet();
         assert_eq!(worker.stats.dropped_proxy_header.value(), number as u64 + 1);

@@ -5,7 +5,10 @@ use causeway_net::forget_start;
 /// Kilobytes of files that are resident.
 fn of_files() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux tells of each process");
-    let line = status.lines().find_map(|line| line.strip_prefix("RssFile:")).expect("kernels since 4.5 have it");
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssFile:"))
+        .expect("kernels since 4.5 have it");
     line.trim().trim_end_matches("kB").trim().parse().expect("a number")
 }
 
@@ -15,6 +18,8 @@ fn pages_of_the_start_go_and_the_program_goes_on() {
     forget_start();
     let after = of_files();
     assert!(after < before, "{before} kB before, {after} kB after");
-    let sum = std::thread::spawn(|| "1 2 3".split(' ').map(|word| word.parse::<u32>().unwrap()).sum::<u32>());
+    let sum = std::thread::spawn(|| {
+        "1 2 3".split(' ').map(|word| word.parse::<u32>().unwrap()).sum::<u32>()
+    });
     assert_eq!(sum.join().unwrap(), 6);
 }

@@ -25,7 +25,8 @@ fn relayed(io: &mut Io, tag: u64) -> (SocketKey, SocketAddr) {
     relayed_at(io, "127.0.0.1:0", tag)
 }
 
-/// Where nobody else binds: a port that is free again stays so, whatever the other tests of this process do.
+/// Where nobody else binds: a port that is free again stays so, whatever the other tests of this
+/// process do.
 fn own_address() -> &'static str {
     if support::backend() == Backend::Epoll { "127.0.0.78:0" } else { "127.0.0.79:0" }
 }
@@ -47,13 +48,17 @@ fn this_machine_has_a_ring() {
 }
 
 fn a_port_just_released_can_be_bound_again_at_once() {
-    let (worker, (key, address)) = Worker::start(Manner::Tells, |io| relayed_at(io, own_address(), 1));
+    let (worker, (key, address)) =
+        Worker::start(Manner::Tells, |io| relayed_at(io, own_address(), 1));
     let peer = plain_socket("127.0.0.1:0");
     let mut key = key;
     for round in 2..200u64 {
         peer.send_to(&round.to_be_bytes(), address).unwrap();
         let Event::Datagram(arrival, content) = worker.event() else { panic!("a datagram") };
-        assert_eq!((arrival.socket, arrival.tag, content), (key, round - 1, round.to_be_bytes().to_vec()));
+        assert_eq!(
+            (arrival.socket, arrival.tag, content),
+            (key, round - 1, round.to_be_bytes().to_vec())
+        );
         let old = key;
         key = worker.with_io(move |io| {
             io.release_udp(old);
@@ -68,7 +73,8 @@ fn a_released_socket_brings_nothing_more_and_what_it_was_to_send_leaves() {
     let peer = plain_socket("127.0.0.1:0");
     let to = peer.local_addr().unwrap();
     worker.with_io(move |io| {
-        // What is on its way when the socket is released is void: nobody may see it under a later socket's name.
+        // What is on its way when the socket is released is void: nobody may see it under a later
+        // socket's name.
         let sender = StdSocket::bind("127.0.0.1:0").unwrap();
         for _ in 0..20 {
             sender.send_to(b"late", address).unwrap();
@@ -88,7 +94,8 @@ fn a_released_socket_brings_nothing_more_and_what_it_was_to_send_leaves() {
 }
 
 fn a_socket_that_another_s_datagram_released_brings_nothing_of_the_same_turn() {
-    let (worker, [one, other]) = Worker::start(Manner::ReleasesWhatIsNamed, |io| [1, 2].map(|tag| relayed(io, tag)));
+    let (worker, [one, other]) =
+        Worker::start(Manner::ReleasesWhatIsNamed, |io| [1, 2].map(|tag| relayed(io, tag)));
     worker.with_io(move |_| {
         let peer = StdSocket::bind("127.0.0.1:0").unwrap();
         for ((_, to), (released, _)) in [(one, other), (other, one)] {
@@ -103,7 +110,8 @@ fn a_socket_that_another_s_datagram_released_brings_nothing_of_the_same_turn() {
 }
 
 fn a_flood_of_few_sockets_loses_nothing_that_their_queues_hold() {
-    let (worker, made) = Worker::start(Manner::Tells, |io| (0..4).map(|tag| relayed(io, tag)).collect::<Vec<_>>());
+    let (worker, made) =
+        Worker::start(Manner::Tells, |io| (0..4).map(|tag| relayed(io, tag)).collect::<Vec<_>>());
     let peer = plain_socket("127.0.0.1:0");
     let each = 120u32;
     for round in 0..10u32 {
@@ -127,7 +135,11 @@ fn a_flood_of_few_sockets_loses_nothing_that_their_queues_hold() {
     }
     worker.assert_quiet();
     let restarted = worker.stats.receives_restarted.value();
-    assert_eq!(restarted > 0, support::backend() == Backend::IoUring, "{restarted}: the buffers ran out, and the receives began again");
+    assert_eq!(
+        restarted > 0,
+        support::backend() == Backend::IoUring,
+        "{restarted}: the buffers ran out, and the receives began again"
+    );
 }
 
 fn clients_and_peers_are_served_alike_when_thousands_of_sockets_are_ready() {
@@ -157,12 +169,17 @@ fn clients_and_peers_are_served_alike_when_thousands_of_sockets_are_ready() {
         }
     }
     assert_eq!(peers, 3_000);
-    assert!(peers_before < 1_700, "{peers_before} datagrams of peers, more than one of each, before the last of a client");
+    assert!(
+        peers_before < 1_700,
+        "{peers_before} datagrams of peers, more than one of each, before the last of a client"
+    );
 }
 
 fn a_loop_that_ends_frees_its_ports() {
     for _ in 0..5 {
-        let (worker, made) = Worker::start(Manner::Tells, |io| (0..50).map(|tag| relayed_at(io, own_address(), tag).1).collect::<Vec<_>>());
+        let (worker, made) = Worker::start(Manner::Tells, |io| {
+            (0..50).map(|tag| relayed_at(io, own_address(), tag).1).collect::<Vec<_>>()
+        });
         plain_socket("127.0.0.1:0").send_to(b"unseen", made[0]).unwrap();
         drop(worker); // waits for its thread
         for address in made {
@@ -172,7 +189,9 @@ fn a_loop_that_ends_frees_its_ports() {
 }
 
 fn the_sockets_of_one_turn_are_many_more_than_a_submission_holds() {
-    let (worker, made) = Worker::start(Manner::EchoesQuietly, |io| (0..2_000).map(|tag| relayed(io, tag)).collect::<Vec<_>>());
+    let (worker, made) = Worker::start(Manner::EchoesQuietly, |io| {
+        (0..2_000).map(|tag| relayed(io, tag)).collect::<Vec<_>>()
+    });
     let peer = plain_socket("127.0.0.1:0");
     let (first, last) = (made[0].1, made[1_999].1);
     let echo = |address: SocketAddr| {

@@ -44,12 +44,17 @@ fn frame(content: &[u8]) -> Vec<u8> {
 fn frames_survive_every_way_of_splitting_them() {
     let (worker, server) = Worker::start(Manner::Echoes, listen);
     let mut client = connect(server);
-    let frames: Vec<_> = [0, 1, 17, 1_000, 60_000, 2].iter().map(|len| frame(&vec![*len as u8; *len])).collect();
+    let frames: Vec<_> =
+        [0, 1, 17, 1_000, 60_000, 2].iter().map(|len| frame(&vec![*len as u8; *len])).collect();
     let all = frames.concat();
     let Event::Accepted(accepted) = worker.event() else { panic!("a connection") };
-    assert_eq!((accepted.peer, accepted.local, accepted.tag), (client.local_addr().unwrap(), server, 4));
+    assert_eq!(
+        (accepted.peer, accepted.local, accepted.tag),
+        (client.local_addr().unwrap(), server, 4)
+    );
     for chunk in [1, 3, 700, 65_536, all.len()] {
-        // Single bytes of the whole would take minutes on a busy machine; the beginning has all the headers but two.
+        // Single bytes of the whole would take minutes on a busy machine; the beginning has all the
+        // headers but two.
         let whole = if chunk == 1 { &all[..1_100] } else { &all[..] };
         let rest = &all[whole.len()..];
         for part in whole.chunks(chunk) {
@@ -102,7 +107,8 @@ fn what_the_kernel_does_not_take_at_once_is_written_when_it_does() {
     let writer = std::thread::spawn({
         let (mut client, whole) = (client, frame(&content));
         move || {
-            // Slower than the bound is reached: the answers wait in the kernel's buffers and in the queue.
+            // Slower than the bound is reached: the answers wait in the kernel's buffers and in the
+            // queue.
             for _ in 0..40 {
                 client.write_all(&whole).unwrap();
             }
@@ -112,7 +118,9 @@ fn what_the_kernel_does_not_take_at_once_is_written_when_it_does() {
     let _client = writer.join().unwrap();
     let mut received = 0;
     let mut buffer = vec![0; 50_002];
-    while reader.set_read_timeout(Some(Duration::from_millis(500))).is_ok() && reader.read_exact(&mut buffer).is_ok() {
+    while reader.set_read_timeout(Some(Duration::from_millis(500))).is_ok()
+        && reader.read_exact(&mut buffer).is_ok()
+    {
         assert!(buffer == frame(&content), "only whole frames");
         received += 1;
     }
@@ -130,12 +138,13 @@ fn a_peer_that_closed_its_side_still_reads_what_it_asked_for() {
     let mut answer = Vec::new();
     client.read_to_end(&mut answer).unwrap();
     assert!(answer == question);
-    let ends: Vec<_> = std::iter::from_fn(|| worker.events.recv_timeout(Duration::from_millis(100)).ok())
-        .filter_map(|event| match event {
-            Event::Closed(_, end) => Some(end),
-            _ => None,
-        })
-        .collect();
+    let ends: Vec<_> =
+        std::iter::from_fn(|| worker.events.recv_timeout(Duration::from_millis(100)).ok())
+            .filter_map(|event| match event {
+                Event::Closed(_, end) => Some(end),
+                _ => None,
+            })
+            .collect();
     assert_eq!(ends, [StreamEnd::PeerClosed]);
     worker.settle();
     assert_eq!(worker.stats.streams_open.value(), 0);
@@ -199,7 +208,8 @@ fn a_stream_that_the_service_closes_delivers_what_was_queued() {
 }
 
 fn a_datagram_and_a_stream_meet_in_one_batch() {
-    let (worker, (server, (key, udp))) = Worker::start(Manner::Tells, |io| (listen(io), support::listen_udp(io, "127.0.0.1:0")));
+    let (worker, (server, (key, udp))) =
+        Worker::start(Manner::Tells, |io| (listen(io), support::listen_udp(io, "127.0.0.1:0")));
     let mut client = connect(server);
     let Event::Accepted(stream) = worker.event() else { panic!("a connection") };
     let peer = support::plain_socket("127.0.0.1:0");
@@ -208,7 +218,10 @@ fn a_datagram_and_a_stream_meet_in_one_batch() {
         io.reply_buffer()[..2].copy_from_slice(&[0, 0]);
         io.reply_frame(stream.key, 2).expect("room");
         io.reply_buffer()[..3].copy_from_slice(b"udp");
-        io.reply(&causeway_net::Route { socket: key, to, from: None, tos: 0, dont_fragment: false }, 3);
+        io.reply(
+            &causeway_net::Route { socket: key, to, from: None, tos: 0, dont_fragment: false },
+            3,
+        );
     });
     client.read_exact(&mut [0; 2]).unwrap();
     let mut buffer = [0; 8];
@@ -224,7 +237,8 @@ fn frames_of_one_read_leave_as_datagrams_with_a_longer_header_and_disturb_each_o
         (Manner::SendsFramesTo(key, to), listen(io))
     });
     let mut client = connect(server);
-    let contents: Vec<Vec<u8>> = (0..100u8).map(|number| vec![number; usize::from(number)]).collect();
+    let contents: Vec<Vec<u8>> =
+        (0..100u8).map(|number| vec![number; usize::from(number)]).collect();
     let all: Vec<u8> = contents.iter().flat_map(|content| frame(content)).collect();
     client.write_all(&all).unwrap();
     let mut buffer = [0; 512];

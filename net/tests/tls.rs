@@ -18,7 +18,9 @@ use causeway_certificates::Part;
 use causeway_net::secure::{HandshakeLimits, Handshaker, Identity, Offer};
 use causeway_net::{Listener, MAX_QUEUE, StreamEnd, StreamListening, Unsent};
 use rustls::crypto::CryptoProvider;
-use rustls::crypto::ring::cipher_suite::{TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256};
+use rustls::crypto::ring::cipher_suite::{
+    TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+};
 use rustls::crypto::ring::default_provider;
 use rustls::version::{TLS12, TLS13};
 use support::{Event, Manner, Worker};
@@ -27,7 +29,10 @@ use tls_client::{Client, config, config_with, connect, dial, echo, handshake};
 const ALPN: &[&[u8]] = &[b"stun.turn", b"stun.nat-discovery"];
 
 fn offer(authorities: &[&Authority]) -> Offer {
-    Offer { identities: authorities.iter().map(|authority| Arc::new(authority.identity())).collect(), alpn: ALPN }
+    Offer {
+        identities: authorities.iter().map(|authority| Arc::new(authority.identity())).collect(),
+        alpn: ALPN,
+    }
 }
 
 struct Server {
@@ -41,7 +46,12 @@ impl Server {
         let handshaker = Handshaker::start(offer, limits).unwrap();
         let (worker, address) = Worker::start_with(Some(&handshaker), |io| {
             let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-            let key = io.listen_tcp(listener, StreamListening { plain, tls: true, ..StreamListening::plain(4) }).unwrap();
+            let key = io
+                .listen_tcp(
+                    listener,
+                    StreamListening { plain, tls: true, ..StreamListening::plain(4) },
+                )
+                .unwrap();
             (manner, io.listener_addr(key).unwrap())
         });
         Self { worker, address, handshaker }
@@ -52,7 +62,8 @@ impl Server {
     }
 
     fn reading(&self, family: &str, cause: Option<&str>) -> u64 {
-        let found = self.handshaker.readings().find(|one| (one.family, one.cause) == (family, cause));
+        let found =
+            self.handshaker.readings().find(|one| (one.family, one.cause) == (family, cause));
         found.expect("such a counter").value
     }
 
@@ -60,7 +71,11 @@ impl Server {
     fn await_reading(&self, family: &str, cause: Option<&str>, value: u64) {
         let deadline = Instant::now() + Duration::from_secs(10);
         while self.reading(family, cause) != value {
-            assert!(Instant::now() < deadline, "{family} {cause:?} is {}, not {value}", self.reading(family, cause));
+            assert!(
+                Instant::now() < deadline,
+                "{family} {cause:?} is {}, not {value}",
+                self.reading(family, cause)
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -72,7 +87,11 @@ impl Server {
     fn await_no_stream_but(&self, kept: u64) {
         let deadline = Instant::now() + Duration::from_secs(10);
         while self.worker.stats.streams_open.value() > kept {
-            assert!(Instant::now() < deadline, "{} streams are open", self.worker.stats.streams_open.value());
+            assert!(
+                Instant::now() < deadline,
+                "{} streams are open",
+                self.worker.stats.streams_open.value()
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -82,7 +101,8 @@ impl Server {
 fn chains_of_both_kinds_are_served_in_both_versions() {
     for kind in [Kind::Ecdsa, Kind::Rsa] {
         let authority = Authority::new(kind, "localhost");
-        let server = Server::start(Manner::Echoes, false, offer(&[&authority]), HandshakeLimits::default());
+        let server =
+            Server::start(Manner::Echoes, false, offer(&[&authority]), HandshakeLimits::default());
         for version in [&TLS12, &TLS13] {
             let mut client = connect(server.address, &config(&authority, version, &[]));
             assert_eq!(client.conn.peer_certificates().unwrap().len(), 3, "the chain is whole");
@@ -90,7 +110,10 @@ fn chains_of_both_kinds_are_served_in_both_versions() {
             let Event::Accepted(accepted) = server.worker.event() else { panic!("a connection") };
             let Event::Secured(secured) = server.worker.event() else { panic!("TLS") };
             assert_eq!((accepted.secure, secured.secure), (false, true));
-            assert_eq!((secured.key, secured.tag, secured.peer), (accepted.key, 7, client.sock.local_addr().unwrap()));
+            assert_eq!(
+                (secured.key, secured.tag, secured.peer),
+                (accepted.key, 7, client.sock.local_addr().unwrap())
+            );
             for len in [0, 1, 1_000, 16_384, 60_000] {
                 echo(&mut client, &vec![len as u8; len]);
                 let Event::Frame(info, content) = server.worker.event() else { panic!("a frame") };
@@ -98,11 +121,19 @@ fn chains_of_both_kinds_are_served_in_both_versions() {
             }
             client.conn.send_close_notify();
             client.flush().unwrap();
-            let Event::Closed(info, StreamEnd::PeerClosed) = server.worker.event() else { panic!("an end") };
+            let Event::Closed(info, StreamEnd::PeerClosed) = server.worker.event() else {
+                panic!("an end")
+            };
             assert_eq!(info, secured);
             assert_eq!(client.read(&mut [0; 8]).unwrap(), 0, "close_notify comes back");
         }
-        assert_eq!((server.reading("handshakes_started", None), server.reading("handshakes_completed", None)), (2, 2));
+        assert_eq!(
+            (
+                server.reading("handshakes_started", None),
+                server.reading("handshakes_completed", None)
+            ),
+            (2, 2)
+        );
         server.await_reading("handshakes_half_open", None, 0);
     }
 }
@@ -111,13 +142,16 @@ fn chains_of_both_kinds_are_served_in_both_versions() {
 fn frames_survive_every_way_of_splitting_them_into_records() {
     let authority = Authority::new(Kind::Ecdsa, "localhost");
     let server = Server::echoing(&authority);
-    let frames: Vec<_> =
-        [0u16, 1, 17, 1_000, 60_000, 2].iter().map(|len| [&len.to_be_bytes()[..], &vec![*len as u8; usize::from(*len)]].concat()).collect();
+    let frames: Vec<_> = [0u16, 1, 17, 1_000, 60_000, 2]
+        .iter()
+        .map(|len| [&len.to_be_bytes()[..], &vec![*len as u8; usize::from(*len)]].concat())
+        .collect();
     let all = frames.concat();
     for version in [&TLS12, &TLS13] {
         let mut client = connect(server.address, &config(&authority, version, &[]));
         for record in [1, 3, 700, 16_384, all.len()] {
-            // Single bytes of the whole would be sixty thousand records; the beginning has all the headers but two.
+            // Single bytes of the whole would be sixty thousand records; the beginning has all the
+            // headers but two.
             let (front, rest) = all.split_at(if record == 1 { 1_100 } else { all.len() });
             for part in front.chunks(record).chain([rest]) {
                 client.write_all(part).unwrap();
@@ -148,7 +182,11 @@ fn h14_a_hello_of_single_bytes_is_served_and_holds_one_place() {
     let authority = Authority::new(Kind::Rsa, "localhost");
     let server = Server::echoing(&authority);
     for version in [&TLS12, &TLS13] {
-        let mut connection = rustls::ClientConnection::new(config(&authority, version, &[]), "localhost".try_into().unwrap()).unwrap();
+        let mut connection = rustls::ClientConnection::new(
+            config(&authority, version, &[]),
+            "localhost".try_into().unwrap(),
+        )
+        .unwrap();
         let mut hello = Vec::new();
         connection.write_tls(&mut hello).unwrap();
         let mut stream = dial(server.address);
@@ -164,15 +202,22 @@ fn h14_a_hello_of_single_bytes_is_served_and_holds_one_place() {
 #[test]
 fn h14_garbage_is_answered_by_an_alert_and_counted() {
     let authority = Authority::new(Kind::Ecdsa, "localhost");
-    let server = Server::start(Manner::Tells, true, offer(&[&authority]), HandshakeLimits::default());
-    for (number, garbage) in [&[0x16; 5_000][..], &[0x16, 3, 1, 0, 4, 9, 9, 9, 9], &[0x17, 3, 3, 0, 1, 0]].iter().enumerate() {
+    let server =
+        Server::start(Manner::Tells, true, offer(&[&authority]), HandshakeLimits::default());
+    for (number, garbage) in
+        [&[0x16; 5_000][..], &[0x16, 3, 1, 0, 4, 9, 9, 9, 9], &[0x17, 3, 3, 0, 1, 0]]
+            .iter()
+            .enumerate()
+    {
         let mut client = dial(server.address);
         client.write_all(garbage).unwrap();
         let mut answer = Vec::new();
         client.read_to_end(&mut answer).unwrap();
         assert_eq!((answer[0], answer[5], answer.len()), (21, 2, 7), "one fatal alert: {answer:?}");
         let Event::Accepted(_) = server.worker.event() else { panic!("a connection") };
-        let Event::Closed(info, StreamEnd::Handshake) = server.worker.event() else { panic!("an end") };
+        let Event::Closed(info, StreamEnd::Handshake) = server.worker.event() else {
+            panic!("an end")
+        };
         assert!(!info.secure);
         assert_eq!(server.reading("handshakes_failed", Some("refused")), number as u64 + 1);
     }
@@ -182,10 +227,16 @@ fn h14_garbage_is_answered_by_an_alert_and_counted() {
 #[test]
 fn h14_a_flood_of_half_open_handshakes_is_bounded_and_leaves_nothing() {
     let authority = Authority::new(Kind::Ecdsa, "localhost");
-    let limits = HandshakeLimits { half_open: 100, half_open_per_prefix: 40, time: Duration::from_secs(2), ..Default::default() };
+    let limits = HandshakeLimits {
+        half_open: 100,
+        half_open_per_prefix: 40,
+        time: Duration::from_secs(2),
+        ..Default::default()
+    };
     let server = Server::start(Manner::EchoesQuietly, true, offer(&[&authority]), limits);
     let mut good = connect(server.address, &config(&authority, &TLS13, &[]));
-    // A client of TLS 1.3 is done before the server is: until this comes back its handshake has a place.
+    // A client of TLS 1.3 is done before the server is: until this comes back its handshake has a
+    // place.
     echo(&mut good, b"before it");
     let flood: Vec<_> = (0..300)
         .map(|_| {
@@ -227,19 +278,27 @@ fn h14_a_silent_connection_to_a_port_of_tls_alone_is_closed_in_time() {
     let mut client = dial(server.address);
     let begun = Instant::now();
     assert_eq!(client.read(&mut [0; 8]).unwrap(), 0);
-    assert!((Duration::from_millis(290)..Duration::from_secs(3)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    assert!(
+        (Duration::from_millis(290)..Duration::from_secs(3)).contains(&begun.elapsed()),
+        "{:?}",
+        begun.elapsed()
+    );
     let Event::Accepted(_) = server.worker.event() else { panic!("a connection") };
     let Event::Closed(_, StreamEnd::Handshake) = server.worker.event() else { panic!("an end") };
 }
 
 #[test]
 fn certificates_are_swapped_while_sessions_live_on() {
-    let (old, new) = (Authority::new(Kind::Ecdsa, "localhost"), Authority::new(Kind::Rsa, "localhost"));
+    let (old, new) =
+        (Authority::new(Kind::Ecdsa, "localhost"), Authority::new(Kind::Rsa, "localhost"));
     let server = Server::echoing(&old);
     let mut first = connect(server.address, &config(&old, &TLS13, &[]));
     server.handshaker.set_offer(offer(&[&new])).unwrap();
     let mut second = connect(server.address, &config(&new, &TLS13, &[]));
-    assert!(handshake(dial(server.address), &config(&old, &TLS13, &[]), "localhost").is_err(), "the old one is offered no more");
+    assert!(
+        handshake(dial(server.address), &config(&old, &TLS13, &[]), "localhost").is_err(),
+        "the old one is offered no more"
+    );
     echo(&mut first, b"of the old");
     echo(&mut second, b"of the new");
     server.await_reading("handshakes_failed", Some("alert"), 1);
@@ -252,21 +311,48 @@ fn certificates_are_swapped_while_sessions_live_on() {
 fn the_name_that_a_client_asks_for_chooses_the_certificate() {
     let first = Authority::naming(Kind::Ecdsa, &["a.example", "*.a.example", "127.0.0.1"]);
     let second = Authority::new(Kind::Rsa, "b.example");
-    let server = Server::start(Manner::EchoesQuietly, true, offer(&[&first, &second]), HandshakeLimits::default());
-    for (authority, name) in [(&first, "a.example"), (&first, "x.a.example"), (&second, "b.example"), (&first, "127.0.0.1")] {
-        echo(&mut handshake(dial(server.address), &config(authority, &TLS13, &[]), name).unwrap(), name.as_bytes());
+    let server = Server::start(
+        Manner::EchoesQuietly,
+        true,
+        offer(&[&first, &second]),
+        HandshakeLimits::default(),
+    );
+    for (authority, name) in [
+        (&first, "a.example"),
+        (&first, "x.a.example"),
+        (&second, "b.example"),
+        (&first, "127.0.0.1"),
+    ] {
+        echo(
+            &mut handshake(dial(server.address), &config(authority, &TLS13, &[]), name).unwrap(),
+            name.as_bytes(),
+        );
     }
-    assert!(handshake(dial(server.address), &config(&second, &TLS13, &[]), "c.example").is_err(), "the first is for all others");
+    assert!(
+        handshake(dial(server.address), &config(&second, &TLS13, &[]), "c.example").is_err(),
+        "the first is for all others"
+    );
 }
 
 #[test]
 fn a_client_that_knows_one_kind_of_keys_gets_a_certificate_of_it() {
     let first = Authority::new(Kind::Ecdsa, "localhost");
     let second = Authority::new(Kind::Rsa, "localhost");
-    let server = Server::start(Manner::EchoesQuietly, true, offer(&[&first, &second]), HandshakeLimits::default());
-    for (authority, suite) in [(&first, TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256), (&second, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256)] {
+    let server = Server::start(
+        Manner::EchoesQuietly,
+        true,
+        offer(&[&first, &second]),
+        HandshakeLimits::default(),
+    );
+    for (authority, suite) in [
+        (&first, TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256),
+        (&second, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256),
+    ] {
         let provider = CryptoProvider { cipher_suites: vec![suite], ..default_provider() };
-        echo(&mut connect(server.address, &config_with(provider, authority, &TLS12, &[])), b"of its kind");
+        echo(
+            &mut connect(server.address, &config_with(provider, authority, &TLS12, &[])),
+            b"of its kind",
+        );
     }
 }
 
@@ -276,7 +362,11 @@ fn h23_hellos_with_broken_bytes_harm_nobody() {
     let server = Server::echoing(&authority);
     let mut good = connect(server.address, &config(&authority, &TLS13, &[]));
     let mut hello = Vec::new();
-    let mut connection = rustls::ClientConnection::new(config(&authority, &TLS12, ALPN), "localhost".try_into().unwrap()).unwrap();
+    let mut connection = rustls::ClientConnection::new(
+        config(&authority, &TLS12, ALPN),
+        "localhost".try_into().unwrap(),
+    )
+    .unwrap();
     connection.write_tls(&mut hello).unwrap();
     for round in 0..hello.len() - 1 {
         let mut broken = hello.clone();
@@ -309,9 +399,18 @@ fn rfc7443_3_alpn_is_agreed_on_or_refused() {
             assert_eq!(client.conn.alpn_protocol(), agreed);
             echo(&mut client, b"agreed");
         }
-        let refused = handshake(dial(server.address), &config(&authority, version, &[b"http/1.1"]), "localhost").unwrap_err();
+        let refused = handshake(
+            dial(server.address),
+            &config(&authority, version, &[b"http/1.1"]),
+            "localhost",
+        )
+        .unwrap_err();
         let alert = refused.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
-        assert_eq!(alert, Some(&rustls::Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol)), "RFC 7301 §3.2");
+        assert_eq!(
+            alert,
+            Some(&rustls::Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol)),
+            "RFC 7301 §3.2"
+        );
     }
     assert_eq!(server.reading("handshakes_failed", Some("refused")), 2);
 }
@@ -332,7 +431,8 @@ fn a_session_is_resumed_by_its_ticket() {
 #[test]
 fn a_slow_reader_loses_whole_frames_and_its_session_stays_whole() {
     let authority = Authority::new(Kind::Ecdsa, "localhost");
-    let server = Server::start(Manner::Tells, true, offer(&[&authority]), HandshakeLimits::default());
+    let server =
+        Server::start(Manner::Tells, true, offer(&[&authority]), HandshakeLimits::default());
     let mut client = connect(server.address, &config(&authority, &TLS13, &[]));
     let Event::Accepted(_) = server.worker.event() else { panic!("a connection") };
     let Event::Secured(stream) = server.worker.event() else { panic!("TLS") };
@@ -344,7 +444,12 @@ fn a_slow_reader_loses_whole_frames_and_its_session_stays_whole() {
             let queue = io.stream_queue_len(stream.key).unwrap();
             assert!(queue <= MAX_QUEUE);
             let frames = (0..50).map(|index| {
-                let frame = [&2_000u16.to_be_bytes()[..], &(number + index).to_be_bytes(), &[index as u8; 1_996]].concat();
+                let frame = [
+                    &2_000u16.to_be_bytes()[..],
+                    &(number + index).to_be_bytes(),
+                    &[index as u8; 1_996],
+                ]
+                .concat();
                 io.reply_buffer()[..frame.len()].copy_from_slice(&frame);
                 io.reply_frame(stream.key, frame.len())
             });
@@ -374,7 +479,8 @@ fn a_slow_reader_loses_whole_frames_and_its_session_stays_whole() {
 #[test]
 fn a_frame_is_a_record_as_clients_that_read_one_record_at_a_time_expect() {
     let authority = Authority::new(Kind::Ecdsa, "localhost");
-    let server = Server::start(Manner::Tells, true, offer(&[&authority]), HandshakeLimits::default());
+    let server =
+        Server::start(Manner::Tells, true, offer(&[&authority]), HandshakeLimits::default());
     let mut client = connect(server.address, &config(&authority, &TLS13, &[]));
     let Event::Accepted(_) = server.worker.event() else { panic!("a connection") };
     let Event::Secured(stream) = server.worker.event() else { panic!("TLS") };
@@ -382,7 +488,8 @@ fn a_frame_is_a_record_as_clients_that_read_one_record_at_a_time_expect() {
     let before = server.worker.stats.streams_sent_bytes.value();
     server.worker.with_io(move |io| {
         for _ in 0..100 {
-            io.reply_buffer()[..102].copy_from_slice(&[&100u16.to_be_bytes()[..], &[5; 100]].concat());
+            io.reply_buffer()[..102]
+                .copy_from_slice(&[&100u16.to_be_bytes()[..], &[5; 100]].concat());
             io.reply_frame(stream.key, 102).unwrap();
         }
     });
@@ -395,7 +502,8 @@ fn a_frame_is_a_record_as_clients_that_read_one_record_at_a_time_expect() {
 #[test]
 fn a_stream_that_the_service_closes_delivers_what_was_queued_and_says_goodbye() {
     let authority = Authority::new(Kind::Ecdsa, "localhost");
-    let server = Server::start(Manner::Tells, true, offer(&[&authority]), HandshakeLimits::default());
+    let server =
+        Server::start(Manner::Tells, true, offer(&[&authority]), HandshakeLimits::default());
     let mut client = connect(server.address, &config(&authority, &TLS12, &[]));
     let Event::Accepted(_) = server.worker.event() else { panic!("a connection") };
     let Event::Secured(stream) = server.worker.event() else { panic!("TLS") };
@@ -407,7 +515,9 @@ fn a_stream_that_the_service_closes_delivers_what_was_queued_and_says_goodbye() 
         io.close_stream(stream.key);
     });
     let mut all = Vec::new();
-    client.read_to_end(&mut all).expect("an orderly end: without close_notify it would be an error");
+    client
+        .read_to_end(&mut all)
+        .expect("an orderly end: without close_notify it would be an error");
     assert_eq!(all.len(), 3 * 60_002);
     server.worker.assert_quiet();
     server.await_no_stream();
@@ -416,7 +526,8 @@ fn a_stream_that_the_service_closes_delivers_what_was_queued_and_says_goodbye() 
 #[test]
 fn a_record_that_was_changed_ends_the_session_with_an_alert() {
     let authority = Authority::new(Kind::Ecdsa, "localhost");
-    let server = Server::start(Manner::Tells, true, offer(&[&authority]), HandshakeLimits::default());
+    let server =
+        Server::start(Manner::Tells, true, offer(&[&authority]), HandshakeLimits::default());
     let mut client = connect(server.address, &config(&authority, &TLS13, &[]));
     let Event::Accepted(_) = server.worker.event() else { panic!("a connection") };
     let Event::Secured(_) = server.worker.event() else { panic!("TLS") };
@@ -430,7 +541,10 @@ fn a_record_that_was_changed_ends_the_session_with_an_alert() {
 
 #[test]
 fn an_identity_says_what_it_is_for_and_what_is_wrong_with_it() {
-    let authority = Authority::naming(Kind::Rsa, &["Turn.Example", "*.relay.example", "192.0.2.1", "2001:db8::1"]);
+    let authority = Authority::naming(
+        Kind::Rsa,
+        &["Turn.Example", "*.relay.example", "192.0.2.1", "2001:db8::1"],
+    );
     let identity = authority.identity();
     let names: Vec<_> = identity.names().collect();
     assert_eq!(names, ["turn.example", "*.relay.example", "192.0.2.1", "2001:db8::1"]);
@@ -446,12 +560,20 @@ fn an_identity_says_what_it_is_for_and_what_is_wrong_with_it() {
     ] {
         assert_eq!(identity.is_for(name), is_for, "{name}");
     }
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs().cast_signed();
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs()
+        .cast_signed();
     assert!(identity.certificate().validity().not_after.abs_diff(now + 30 * 86_400) < 3_600);
     assert!(!format!("{identity:?}").contains("PRIVATE"));
 
     let other = Authority::new(Kind::Ecdsa, "turn.example");
-    let broken = authority.pem().iter().map(|byte| if *byte == b'A' { b'!' } else { *byte }).collect::<Vec<_>>();
+    let broken = authority
+        .pem()
+        .iter()
+        .map(|byte| if *byte == b'A' { b'!' } else { *byte })
+        .collect::<Vec<_>>();
     let tried = |chain: &[u8], key: &[u8]| Identity::from_pem(chain, key).unwrap_err().part;
     assert_eq!(tried(&authority.pem(), &other.key_pem()), Part::Key);
     assert_eq!(tried(b"", &authority.key_pem()), Part::Chain);
@@ -464,6 +586,8 @@ fn an_identity_says_what_it_is_for_and_what_is_wrong_with_it() {
 fn keys_are_taken_in_each_form_that_operators_have() {
     let rsa = Authority::new(Kind::Rsa, "localhost");
     let ecdsa = Authority::new(Kind::Ecdsa, "localhost");
-    Identity::from_pem(&rsa.pem(), &rsa.key.rsa().unwrap().private_key_to_pem().unwrap()).expect("PKCS#1");
-    Identity::from_pem(&ecdsa.pem(), &ecdsa.key.ec_key().unwrap().private_key_to_pem().unwrap()).expect("SEC1");
+    Identity::from_pem(&rsa.pem(), &rsa.key.rsa().unwrap().private_key_to_pem().unwrap())
+        .expect("PKCS#1");
+    Identity::from_pem(&ecdsa.pem(), &ecdsa.key.ec_key().unwrap().private_key_to_pem().unwrap())
+        .expect("SEC1");
 }

@@ -1,5 +1,5 @@
-//! A bound of a turn holds for the turn, whoever fills it (H52). What is to be served lies in the kernel before the loop runs; the turns are
-//! counted, not the time.
+//! A bound of a turn holds for the turn, whoever fills it (H52). What is to be served lies in the
+//! kernel before the loop runs; the turns are counted, not the time.
 
 #![allow(clippy::unwrap_used)] // what a test calls fails as the test would
 
@@ -10,7 +10,8 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpStream, UdpSocket as StdSocket};
 
 use causeway_net::{
-    Admission, Arrival, Clock, EventLoop, Io, Listener, Mailbox, Malformed, Packet, Sample, Service, StreamInfo, StreamKey, StreamListening,
+    Admission, Arrival, Clock, EventLoop, Io, Listener, Mailbox, Malformed, Packet, Sample,
+    Service, StreamInfo, StreamKey, StreamListening,
 };
 use support::{backend, listen_udp};
 
@@ -61,7 +62,10 @@ impl Notes {
     /// The most of a kind in one turn.
     fn most_in_a_turn(&self, is_meant: impl Fn(&Happened) -> bool) -> usize {
         let mut turns = HashMap::new();
-        self.all.iter().filter(|(_, happened)| is_meant(happened)).for_each(|(turn, _)| *turns.entry(turn).or_insert(0) += 1);
+        self.all
+            .iter()
+            .filter(|(_, happened)| is_meant(happened))
+            .for_each(|(turn, _)| *turns.entry(turn).or_insert(0) += 1);
         turns.into_values().max().unwrap_or(0)
     }
 
@@ -123,7 +127,8 @@ impl Scene {
     fn clients(&self, count: usize, frames: u32) -> Vec<TcpStream> {
         let bytes: Vec<u8> = (0..frames).flat_map(u32::to_be_bytes).collect();
         let dial = |number: usize| {
-            let mut client = TcpStream::connect(self.listeners[number % self.listeners.len()]).unwrap();
+            let mut client =
+                TcpStream::connect(self.listeners[number % self.listeners.len()]).unwrap();
             client.write_all(&bytes).unwrap();
             client
         };
@@ -177,8 +182,12 @@ fn h52_a_stream_does_not_wait_for_all_that_others_have_sent() {
         _ => None,
     });
     let place = |meant: Happened| notes.place(|happened| *happened == meant);
-    let waited = place(Happened::Frame(last.unwrap(), 0)) - place(Happened::Accepted(last.unwrap()));
-    assert!(waited <= CLIENTS * LEAST_SHARE + CLIENTS.div_ceil(64) * FRAMES, "it waited for {waited} frames");
+    let waited =
+        place(Happened::Frame(last.unwrap(), 0)) - place(Happened::Accepted(last.unwrap()));
+    assert!(
+        waited <= CLIENTS * LEAST_SHARE + CLIENTS.div_ceil(64) * FRAMES,
+        "it waited for {waited} frames"
+    );
 }
 
 fn h52_a_datagram_does_not_wait_for_the_streams() {
@@ -202,7 +211,8 @@ fn h52_a_letter_does_not_wait_for_the_streams() {
     let scene = Scene::new(1);
     let _clients = scene.clients(CLIENTS, EACH);
     let sender = scene.mailbox.sender.clone();
-    let notes = scene.run_and(CLIENTS + CLIENTS * EACH as usize + 1, SENT, move || sender.send(()).unwrap());
+    let notes = scene
+        .run_and(CLIENTS + CLIENTS * EACH as usize + 1, SENT, move || sender.send(()).unwrap());
     let waited = notes.place(|happened| *happened == Happened::Letter) - SENT;
     assert!(waited <= 2 * FRAMES + ACCEPTS, "it waited for {waited} frames");
 }

@@ -21,9 +21,14 @@ use crate::server::Server;
 use crate::wanted::Wanted;
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
-    /// Receiving an Allocate request: the checks of RFC 8656 §7.2 with their numbers. The first, authentication, has been made, and that of
-    /// DONT-FRAGMENT (4) with those of unknown attributes.
-    pub(crate) fn allocate(&mut self, request: &Request<'_>, found: Option<AllocationId>) -> Result<Achieved, ErrorCode> {
+    /// Receiving an Allocate request: the checks of RFC 8656 §7.2 with their numbers. The first,
+    /// authentication, has been made, and that of DONT-FRAGMENT (4) with those of unknown
+    /// attributes.
+    pub(crate) fn allocate(
+        &mut self,
+        request: &Request<'_>,
+        found: Option<AllocationId>,
+    ) -> Result<Achieved, ErrorCode> {
         // 2. "The server checks if the 5-tuple is currently in use by an existing allocation."
         if let Some(id) = found {
             return self.retransmitted(request, id);
@@ -31,12 +36,15 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         // 3. "… REQUESTED-TRANSPORT attribute …"
         match request.message.attribute() {
             Ok(Some(RequestedTransport::UDP)) => {}
-            Ok(Some(RequestedTransport(_))) => return Err(ErrorCode::UNSUPPORTED_TRANSPORT_PROTOCOL),
+            Ok(Some(RequestedTransport(_))) => {
+                return Err(ErrorCode::UNSUPPORTED_TRANSPORT_PROTOCOL);
+            }
             Ok(None) | Err(_) => return Err(ErrorCode::BAD_REQUEST),
         }
         let wanted = Wanted::read(&request.message, self.config.families)?;
         let lifetime = self.config.limits.lifetime(request)?;
-        // RFC 8656 §21.4: "a TURN server MUST NOT accept Teredo or 6to4 addresses in these requests."
+        // RFC 8656 §21.4: "a TURN server MUST NOT accept Teredo or 6to4 addresses in these
+        // requests."
         if !self.config.policy.accepts_client(request.from.client.ip()) {
             return Err(ErrorCode::FORBIDDEN);
         }
@@ -44,7 +52,9 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         if self.allocations.len() >= self.config.limits.allocations {
             return Err(ErrorCode::INSUFFICIENT_CAPACITY);
         }
-        if self.prefixes.count(request.from.client.ip()) >= self.config.limits.allocations_per_prefix {
+        if self.prefixes.count(request.from.client.ip())
+            >= self.config.limits.allocations_per_prefix
+        {
             return Err(ErrorCode::ALLOCATION_QUOTA_REACHED);
         }
         let quota = self.quota(&request.credential).ok_or(ErrorCode::ALLOCATION_QUOTA_REACHED)?;
@@ -52,7 +62,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         Ok(Achieved::Later)
     }
 
-    /// One more allocation for the user, unless that would be too many. A credential that names nobody has no quota.
+    /// One more allocation for the user, unless that would be too many. A credential that names
+    /// nobody has no quota.
     pub(crate) fn quota(&self, credential: &Credential) -> Option<Option<L::Guard>> {
         match credential.quota_name() {
             Some(name) => self.ledger.try_acquire(name).map(Some),
@@ -61,10 +72,18 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     }
 
     /// "If all the checks pass, the server creates the allocation."
-    fn make(&mut self, request: &Request<'_>, wanted: &Wanted, lifetime: Duration, quota: Option<L::Guard>) {
+    fn make(
+        &mut self,
+        request: &Request<'_>,
+        wanted: &Wanted,
+        lifetime: Duration,
+        quota: Option<L::Guard>,
+    ) {
         let (now, record) = (request.now, self.rng.next_u64());
         let families = [Some(wanted.family), wanted.dual.then_some(AddressFamily::Ipv6)];
-        let mut relays = Relays::binding(families.into_iter().flatten().map(|family| (family, now.after(lifetime))));
+        let mut relays = Relays::binding(
+            families.into_iter().flatten().map(|family| (family, now.after(lifetime))),
+        );
         // 9. "If the server can partially meet the request …"
         if wanted.dual && !self.config.families.has(AddressFamily::Ipv6) {
             relays.refuse(1, BindFailure::Family);
@@ -104,17 +123,29 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         let id = self.admit(allocation, now);
         for (index, family) in missing {
             let relay = RelayId { allocation: id, index };
-            self.effects.push_back(Effect::Bind { relay, family, port, credential: Arc::clone(&credential) });
+            self.effects.push_back(Effect::Bind {
+                relay,
+                family,
+                port,
+                credential: Arc::clone(&credential),
+            });
         }
     }
 
-    /// "To detect retransmissions … the server can store the transaction id that created the request" (RFC 8656 §7.2; H36). Any other request
-    /// on a 5-tuple that is in use is a mismatch.
-    fn retransmitted(&self, request: &Request<'_>, id: AllocationId) -> Result<Achieved, ErrorCode> {
-        let (Some(allocation), Some(cold)) = (self.allocations.get(id), self.allocations.cold(id)) else {
+    /// "To detect retransmissions … the server can store the transaction id that created the
+    /// request" (RFC 8656 §7.2; H36). Any other request on a 5-tuple that is in use is a
+    /// mismatch.
+    fn retransmitted(
+        &self,
+        request: &Request<'_>,
+        id: AllocationId,
+    ) -> Result<Achieved, ErrorCode> {
+        let (Some(allocation), Some(cold)) = (self.allocations.get(id), self.allocations.cold(id))
+        else {
             return Err(ErrorCode::ALLOCATION_MISMATCH);
         };
-        let same = cold.transaction == request.message.transaction_id() && cold.credential.username() == request.credential.username();
+        let same = cold.transaction == request.message.transaction_id()
+            && cold.credential.username() == request.credential.username();
         match (same, allocation.relays.is_ready()) {
             (true, true) => Ok(Achieved::Allocated(id)),
             (true, false) => Ok(Achieved::Later),
@@ -129,14 +160,16 @@ pub(crate) fn millis(lifetime: Duration) -> u32 {
 }
 
 impl Limits {
-    /// "the server computes the minimum of the client's proposed lifetime and the server's maximum allowed lifetime. If this computed value is
-    /// greater than the default lifetime, then the server uses the computed lifetime … Otherwise, the server uses the default lifetime"
+    /// "the server computes the minimum of the client's proposed lifetime and the server's maximum
+    /// allowed lifetime. If this computed value is greater than the default lifetime, then the
+    /// server uses the computed lifetime … Otherwise, the server uses the default lifetime"
     /// (RFC 8656 §7.2; H35).
     pub(crate) fn lifetime(&self, request: &Request<'_>) -> Result<Duration, ErrorCode> {
         match request.message.attribute::<Lifetime>() {
-            Ok(Some(Lifetime(proposed))) => {
-                Ok(Duration::from_secs(proposed.into()).min(self.max_lifetime).max(self.default_lifetime).min(HORIZON))
-            }
+            Ok(Some(Lifetime(proposed))) => Ok(Duration::from_secs(proposed.into())
+                .min(self.max_lifetime)
+                .max(self.default_lifetime)
+                .min(HORIZON)),
             Ok(None) => Ok(self.default_lifetime.min(HORIZON)),
             Err(_) => Err(ErrorCode::BAD_REQUEST),
         }

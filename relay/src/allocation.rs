@@ -27,7 +27,8 @@ pub struct Traffic {
     pub bytes_to_client: u64,
 }
 
-/// What a datagram of data looks at of an allocation (RFC 8656 §6): two cache lines, whatever its families.
+/// What a datagram of data looks at of an allocation (RFC 8656 §6): two cache lines, whatever its
+/// families.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct Allocation {
@@ -53,7 +54,8 @@ struct Client {
     transport: Transport,
 }
 
-/// The server's side of a 5-tuple, with the zone that a link-local client is in: few, and the same for many clients.
+/// The server's side of a 5-tuple, with the zone that a link-local client is in: few, and the same
+/// for many clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Link {
     server: SocketAddr,
@@ -83,7 +85,8 @@ pub(crate) struct Cold<G> {
     pub(crate) visit: u32,
     /// Names its record in the directory, over restarts too.
     pub(crate) record: u64,
-    /// Under which of the server's authenticators the credential was last shown to be good; `None` since it was read back from a record.
+    /// Under which of the server's authenticators the credential was last shown to be good; `None`
+    /// since it was read back from a record.
     pub(crate) shown_under: Option<NonZeroU32>,
     /// How many more refusals its client is answered.
     pub(crate) refusals: Budget,
@@ -112,7 +115,8 @@ pub(crate) struct Host {
     pub(crate) advertised: IpAddr,
 }
 
-/// When an allocation was made, in nanoseconds of the monotonic clock: before its start, if another server made it.
+/// When an allocation was made, in nanoseconds of the monotonic clock: before its start, if another
+/// server made it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Birth(i64);
 
@@ -133,7 +137,13 @@ fn nanoseconds(time: Duration) -> i64 {
 
 impl Allocation {
     /// One without a name yet.
-    pub(crate) fn new(five_tuple: &FiveTuple, link: Name, relays: Relays, peers: Peers, traffic: Traffic) -> Self {
+    pub(crate) fn new(
+        five_tuple: &FiveTuple,
+        link: Name,
+        relays: Relays,
+        peers: Peers,
+        traffic: Traffic,
+    ) -> Self {
         Self { traffic, peers, relays, generation: 0, client: Client::of(five_tuple), link }
     }
 

@@ -24,7 +24,8 @@ pub struct AllocationId {
 }
 
 impl AllocationId {
-    /// Generations begin anew after so many, a power of two: so few bits are enough for one wherever it stands beside something else.
+    /// Generations begin anew after so many, a power of two: so few bits are enough for one
+    /// wherever it stands beside something else.
     pub const GENERATIONS: u32 = 1 << 30;
 }
 
@@ -34,8 +35,8 @@ impl std::fmt::Display for AllocationId {
     }
 }
 
-/// The allocations of one worker, found by name without a look-up and by 5-tuple with one. What a datagram of data looks at of them stands
-/// together, and so does what none looks at.
+/// The allocations of one worker, found by name without a look-up and by 5-tuple with one. What a
+/// datagram of data looks at of them stands together, and so does what none looks at.
 pub(crate) struct Allocations<G> {
     worker: u16,
     slots: Chunks<Allocation>,
@@ -82,7 +83,11 @@ impl<G> Allocations<G> {
 
     /// The allocation of a 5-tuple, with its name, while it has a relayed address that is live.
     #[inline]
-    pub(crate) fn find_live_mut(&mut self, five_tuple: &FiveTuple, now: Moment) -> Option<(AllocationId, &mut Allocation)> {
+    pub(crate) fn find_live_mut(
+        &mut self,
+        five_tuple: &FiveTuple,
+        now: Moment,
+    ) -> Option<(AllocationId, &mut Allocation)> {
         let slot = self.slot(five_tuple)?;
         let id = self.id(slot);
         let allocation = &mut self.slots[slot as usize];
@@ -100,18 +105,25 @@ impl<G> Allocations<G> {
 
     #[inline]
     pub(crate) fn get(&self, id: AllocationId) -> Option<&Allocation> {
-        self.slots.get(id.slot as usize).filter(|allocation| allocation.generation == id.generation && id.worker == self.worker)
+        self.slots
+            .get(id.slot as usize)
+            .filter(|allocation| allocation.generation == id.generation && id.worker == self.worker)
     }
 
     #[inline]
     pub(crate) fn get_mut(&mut self, id: AllocationId) -> Option<&mut Allocation> {
         let worker = self.worker;
-        self.slots.get_mut(id.slot as usize).filter(|allocation| allocation.generation == id.generation && id.worker == worker)
+        self.slots
+            .get_mut(id.slot as usize)
+            .filter(|allocation| allocation.generation == id.generation && id.worker == worker)
     }
 
     /// An allocation with its 5-tuple.
     #[inline]
-    pub(crate) fn get_with_five_tuple(&mut self, id: AllocationId) -> Option<(&mut Allocation, FiveTuple)> {
+    pub(crate) fn get_with_five_tuple(
+        &mut self,
+        id: AllocationId,
+    ) -> Option<(&mut Allocation, FiveTuple)> {
         let worker = self.worker;
         let allocation = self.slots.get_mut(id.slot as usize)?;
         if allocation.generation != id.generation || id.worker != worker {
@@ -157,7 +169,8 @@ impl<G> Allocations<G> {
         self.id(slot)
     }
 
-    /// Takes an allocation out: what it was made of, and its relayed addresses that stand in its record.
+    /// Takes an allocation out: what it was made of, and its relayed addresses that stand in its
+    /// record.
     pub(crate) fn remove(&mut self, id: AllocationId) -> Option<Parts<G>> {
         let five_tuple = self.five_tuple(id)?;
         let cold = self.cold[id.slot as usize].take()?;
@@ -168,13 +181,27 @@ impl<G> Allocations<G> {
         cold.relayed.iter().flatten().for_each(|relayed| self.hosts.let_go(relayed.host));
         self.free.push(id.slot);
         let peers = std::mem::replace(&mut allocation.peers, Peers::new());
-        Some(Parts { five_tuple, relays: allocation.relays, peers, traffic: allocation.traffic, cold })
+        Some(Parts {
+            five_tuple,
+            relays: allocation.relays,
+            peers,
+            traffic: allocation.traffic,
+            cold,
+        })
     }
 
     /// Notes where a relayed address of an allocation is.
-    pub(crate) fn set_relayed(&mut self, id: AllocationId, index: u8, address: &RelayedTransportAddress) {
-        let host = self.hosts.hold(Host { bound: address.bound.ip(), advertised: address.advertised.ip() });
-        let relayed = Relayed { host, bound: address.bound.port(), advertised: address.advertised.port() };
+    pub(crate) fn set_relayed(
+        &mut self,
+        id: AllocationId,
+        index: u8,
+        address: &RelayedTransportAddress,
+    ) {
+        let host = self
+            .hosts
+            .hold(Host { bound: address.bound.ip(), advertised: address.advertised.ip() });
+        let relayed =
+            Relayed { host, bound: address.bound.port(), advertised: address.advertised.port() };
         let place = self.cold_mut(id).and_then(|cold| cold.relayed.get_mut(usize::from(index)));
         let gone = place.map_or(Some(relayed), |place| place.replace(relayed));
         if let Some(gone) = gone {
@@ -186,19 +213,29 @@ impl<G> Allocations<G> {
     pub(crate) fn relayed(&self, id: AllocationId, index: u8) -> Option<RelayedTransportAddress> {
         let relayed = (*self.cold(id)?.relayed.get(usize::from(index))?)?;
         let host = self.hosts.value(relayed.host);
-        let (bound, advertised) = (SocketAddr::new(host.bound, relayed.bound), SocketAddr::new(host.advertised, relayed.advertised));
+        let (bound, advertised) = (
+            SocketAddr::new(host.bound, relayed.bound),
+            SocketAddr::new(host.advertised, relayed.advertised),
+        );
         Some(RelayedTransportAddress { bound, advertised })
     }
 
-    /// The relayed addresses that an allocation has or has had, as they are advertised, IPv4 before IPv6.
+    /// The relayed addresses that an allocation has or has had, as they are advertised, IPv4 before
+    /// IPv6.
     pub(crate) fn advertised(&self, id: AllocationId) -> Advertised {
-        let mut advertised: Advertised = (0..2).filter_map(|index| self.relayed(id, index)).map(|relayed| relayed.advertised).collect();
+        let mut advertised: Advertised = (0..2)
+            .filter_map(|index| self.relayed(id, index))
+            .map(|relayed| relayed.advertised)
+            .collect();
         advertised.sort_unstable_by_key(SocketAddr::is_ipv6);
         advertised
     }
 
     pub(crate) fn ids(&self) -> impl Iterator<Item = AllocationId> {
-        (0u32..).zip(self.cold.iter()).filter(|(_, cold)| cold.is_some()).map(|(slot, _)| self.id(slot))
+        (0u32..)
+            .zip(self.cold.iter())
+            .filter(|(_, cold)| cold.is_some())
+            .map(|(slot, _)| self.id(slot))
     }
 
     /// What datagrams look at, of each allocation.
@@ -216,7 +253,8 @@ impl<G> Allocations<G> {
     }
 }
 
-/// A place's generation when it is taken, or left: odd while it is in use, so that a name is never that of an empty one.
+/// A place's generation when it is taken, or left: odd while it is in use, so that a name is never
+/// that of an empty one.
 fn next(generation: u32) -> u32 {
     (generation + 1) % AllocationId::GENERATIONS
 }

@@ -1,17 +1,21 @@
 use causeway_auth::{Authenticator, Credential, MAX_NONCE_LEN, Protection};
 use causeway_wire::attribute::{
-    AddressErrorCode, Attribute as _, ErrorCodeAttribute, Lifetime, Nonce, Realm, ReservationToken, Software, UnknownAttributes,
-    XorMappedAddress, XorRelayedAddress,
+    AddressErrorCode, Attribute as _, ErrorCodeAttribute, Lifetime, Nonce, Realm, ReservationToken,
+    Software, UnknownAttributes, XorMappedAddress, XorRelayedAddress,
 };
-use causeway_wire::{Class, EncodeError, ErrorCode, HEADER_LEN, Header, MessageWriter, Method, padded};
+use causeway_wire::{
+    Class, EncodeError, ErrorCode, HEADER_LEN, Header, MessageWriter, Method, padded,
+};
 
 use crate::allocations::{AllocationId, Allocations};
 use crate::five_tuple::FiveTuple;
 use crate::verdict::{Discard, Respond, Verdict};
 
-/// Writes the answer to one request. What is answered to an authenticated request carries integrity, errors included (H29).
-// Deviation: RFC 8656 §5: SOFTWARE, which the server SHOULD include in Allocate and Refresh responses, is left out unless it is configured,
-// and always where nobody has logged in: it makes answers longer than what asked for them, and tells an attacker what to try (H11).
+/// Writes the answer to one request. What is answered to an authenticated request carries
+/// integrity, errors included (H29).
+// Deviation: RFC 8656 §5: SOFTWARE, which the server SHOULD include in Allocate and Refresh
+// responses, is left out unless it is configured, and always where nobody has logged in: it makes
+// answers longer than what asked for them, and tells an attacker what to try (H11).
 pub(crate) struct Answer<'a> {
     pub(crate) to: FiveTuple,
     pub(crate) header: Header,
@@ -26,12 +30,14 @@ type Filled = Result<(), EncodeError>;
 /// With REQUESTED-TRANSPORT, which "MUST" be there (RFC 8656 §7.1), and nothing else.
 const SHORTEST_ALLOCATE: usize = 20 + 8;
 
-/// Whether a realm can ask for credentials without being of use to flood others: its challenge is at most 2.6 times as long as the shortest
-/// Allocate request, IP and UDP counted (H11). It cannot if its name is too long; the limiter bounds the sum all the same.
+/// Whether a realm can ask for credentials without being of use to flood others: its challenge is
+/// at most 2.6 times as long as the shortest Allocate request, IP and UDP counted (H11). It cannot
+/// if its name is too long; the limiter bounds the sum all the same.
 #[must_use]
 pub fn challenge_is_modest(realm: &Authenticator) -> bool {
     let list = realm.offers().password_algorithms().map_or(0, |list| 4 + padded(list.value_len()));
-    let answered = HEADER_LEN + 4 + 4 + 4 + padded(realm.realm().len()) + 4 + padded(MAX_NONCE_LEN) + list;
+    let answered =
+        HEADER_LEN + 4 + 4 + 4 + padded(realm.realm().len()) + 4 + padded(MAX_NONCE_LEN) + list;
     is_modest(true, SHORTEST_ALLOCATE, answered)
 }
 
@@ -43,7 +49,11 @@ fn is_modest(ipv4: bool, asked: usize, answered: usize) -> bool {
 
 impl Answer<'_> {
     /// A success response.
-    pub(crate) fn success(&self, out: &mut [u8], fill: impl FnOnce(&mut MessageWriter<'_>) -> Filled) -> Verdict {
+    pub(crate) fn success(
+        &self,
+        out: &mut [u8],
+        fill: impl FnOnce(&mut MessageWriter<'_>) -> Filled,
+    ) -> Verdict {
         self.write(Class::SuccessResponse, None, out, fill)
     }
 
@@ -58,17 +68,33 @@ impl Answer<'_> {
         })
     }
 
-    /// An error response that asks for credentials (RFC 8489 §9.2.4). `asked` is the length of the request, `unix` the time in seconds.
-    // Deviation: RFC 8489 §9.2.4: PASSWORD-ALGORITHMS, which an answer to an unknown user or a stale nonce MUST include, is left out as long
-    // as MD5 is the only algorithm: the nonce says so by its cookie, and a client that finds the attribute has to use MESSAGE-INTEGRITY-SHA256.
-    // Deviation: RFC 8489 §6.3.1.1: the reason phrase, which SHOULD suit the code, is empty where the answer to a datagram would else be more
-    // than 2.6 times as long as what asked for it, IP and UDP counted (H11).
-    pub(crate) fn challenge(&self, asked: usize, code: ErrorCode, realm: &Authenticator, unix: u64, out: &mut [u8]) -> Verdict {
+    /// An error response that asks for credentials (RFC 8489 §9.2.4). `asked` is the length of the
+    /// request, `unix` the time in seconds.
+    // Deviation: RFC 8489 §9.2.4: PASSWORD-ALGORITHMS, which an answer to an unknown user or a
+    // stale nonce MUST include, is left out as long as MD5 is the only algorithm: the nonce
+    // says so by its cookie, and a client that finds the attribute has to use
+    // MESSAGE-INTEGRITY-SHA256. Deviation: RFC 8489 §6.3.1.1: the reason phrase, which SHOULD
+    // suit the code, is empty where the answer to a datagram would else be more than 2.6 times
+    // as long as what asked for it, IP and UDP counted (H11).
+    pub(crate) fn challenge(
+        &self,
+        asked: usize,
+        code: ErrorCode,
+        realm: &Authenticator,
+        unix: u64,
+        out: &mut [u8],
+    ) -> Verdict {
         let nonce = realm.mint(self.to.client, unix);
         let mut challenge = |reason| {
             self.write(Class::ErrorResponse, Some(code), out, |writer| {
-                writer.put(&ErrorCodeAttribute { code, reason })?.put(&Realm(realm.realm()))?.put(&Nonce(nonce.as_str()))?;
-                realm.offers().password_algorithms().map_or(Ok(()), |algorithms| writer.put(&algorithms).map(drop))
+                writer
+                    .put(&ErrorCodeAttribute { code, reason })?
+                    .put(&Realm(realm.realm()))?
+                    .put(&Nonce(nonce.as_str()))?;
+                realm
+                    .offers()
+                    .password_algorithms()
+                    .map_or(Ok(()), |algorithms| writer.put(&algorithms).map(drop))
             })
         };
         let verdict = match challenge(code.reason()) {
@@ -76,9 +102,12 @@ impl Answer<'_> {
             verdict => verdict,
         };
         match verdict {
-            // Deviation: RFC 8489 §9.2.4: a datagram that is shorter than any Allocate request, as no client's first is, gets no 401 where the
-            // realm is so long that it would break the same bound.
-            Verdict::Respond(respond) if asked < SHORTEST_ALLOCATE && !self.is_modest(asked, respond.len) => {
+            // Deviation: RFC 8489 §9.2.4: a datagram that is shorter than any Allocate request, as
+            // no client's first is, gets no 401 where the realm is so long that it
+            // would break the same bound.
+            Verdict::Respond(respond)
+                if asked < SHORTEST_ALLOCATE && !self.is_modest(asked, respond.len) =>
+            {
                 Verdict::Discard(Discard::RateLimited)
             }
             verdict => verdict,
@@ -100,7 +129,9 @@ impl Answer<'_> {
         let written = MessageWriter::answer(out, &self.header, class).and_then(|mut writer| {
             fill(&mut writer)?;
             if let Some((credential, protection)) = self.proven {
-                if let (Some(software), Method::ALLOCATE | Method::REFRESH) = (self.software, self.header.message_type.method) {
+                if let (Some(software), Method::ALLOCATE | Method::REFRESH) =
+                    (self.software, self.header.message_type.method)
+                {
                     writer.put(&Software(software))?;
                 }
                 protect(&mut writer, credential, protection)?;
@@ -111,16 +142,28 @@ impl Answer<'_> {
             Ok(writer.finish())
         });
         match written {
-            Ok(len) => Verdict::Respond(Respond { to: self.to, len, method: self.header.message_type.method, error, refusal: None }),
+            Ok(len) => Verdict::Respond(Respond {
+                to: self.to,
+                len,
+                method: self.header.message_type.method,
+                error,
+                refusal: None,
+            }),
             Err(_) => Verdict::Discard(Discard::NoSpace),
         }
     }
 }
 
-/// "Any response generated by the server MUST include the MESSAGE-INTEGRITY-SHA256 attribute … unless the request was processed as though
-/// PASSWORD-ALGORITHM was MD5 … In that case, the MESSAGE-INTEGRITY attribute MUST be used instead" (RFC 8489 §9.2.4).
-fn protect(writer: &mut MessageWriter<'_>, credential: &Credential, protection: Protection) -> Filled {
-    let key = credential.integrity(protection.algorithm()).expect("the key that has proven the request");
+/// "Any response generated by the server MUST include the MESSAGE-INTEGRITY-SHA256 attribute …
+/// unless the request was processed as though PASSWORD-ALGORITHM was MD5 … In that case, the
+/// MESSAGE-INTEGRITY attribute MUST be used instead" (RFC 8489 §9.2.4).
+fn protect(
+    writer: &mut MessageWriter<'_>,
+    credential: &Credential,
+    protection: Protection,
+) -> Filled {
+    let key =
+        credential.integrity(protection.algorithm()).expect("the key that has proven the request");
     match protection {
         Protection::Unnamed => writer.integrity(key)?,
         Protection::Named(_) => writer.integrity_sha256(key)?,
@@ -129,8 +172,15 @@ fn protect(writer: &mut MessageWriter<'_>, credential: &Credential, protection: 
 }
 
 /// What an Allocate success response contains (RFC 8656 §7.2), first or repeated.
-pub(crate) fn allocated<G>(allocations: &Allocations<G>, id: AllocationId, lifetime: u32, writer: &mut MessageWriter<'_>) -> Filled {
-    let (Some(allocation), Some(cold), Some(five_tuple)) = (allocations.get(id), allocations.cold(id), allocations.five_tuple(id)) else {
+pub(crate) fn allocated<G>(
+    allocations: &Allocations<G>,
+    id: AllocationId,
+    lifetime: u32,
+    writer: &mut MessageWriter<'_>,
+) -> Filled {
+    let (Some(allocation), Some(cold), Some(five_tuple)) =
+        (allocations.get(id), allocations.cold(id), allocations.five_tuple(id))
+    else {
         return Ok(());
     };
     for relay in allocation.relays.bound().filter_map(|index| allocations.relayed(id, index)) {

@@ -23,7 +23,9 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         out: &mut [u8],
     ) -> Verdict {
         let allocation = self.allocations.get_mut(id.allocation);
-        if let Some(allocation) = allocation.filter(|allocation| allocation.relays.is_binding(id.index)) {
+        if let Some(allocation) =
+            allocation.filter(|allocation| allocation.relays.is_binding(id.index))
+        {
             allocation.relays.bind(id.index, address.family());
             self.allocations.set_relayed(id.allocation, id.index, &address);
             if let Some(cold) = self.allocations.cold_mut(id.allocation) {
@@ -33,31 +35,59 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         }
         // It ended while the socket was being bound; or this was said before.
         let allocation = self.allocations.get(id.allocation);
-        let is_its = |index| self.allocations.relayed(id.allocation, index).is_some_and(|relay| relay.bound == address.bound);
+        let is_its = |index| {
+            self.allocations
+                .relayed(id.allocation, index)
+                .is_some_and(|relay| relay.bound == address.bound)
+        };
         if !allocation.is_some_and(|allocation| allocation.relays.bound().any(is_its)) {
             self.effects.push_back(Effect::Release { relay: id, bound: address.bound });
         }
         Verdict::Discard(Discard::NotReady)
     }
 
-    /// A relayed socket is not to be had. The other one of a dual allocation does without (RFC 8656 §7.2, check 9).
-    pub(crate) fn relay_failed(&mut self, now: Now, id: RelayId, failure: BindFailure, out: &mut [u8]) -> Verdict {
-        let refused = self.allocations.get_mut(id.allocation).is_some_and(|allocation| allocation.relays.refuse(id.index, failure));
-        if refused { self.when_ready(now, id.allocation, out) } else { Verdict::Discard(Discard::NotReady) }
+    /// A relayed socket is not to be had. The other one of a dual allocation does without (RFC 8656
+    /// §7.2, check 9).
+    pub(crate) fn relay_failed(
+        &mut self,
+        now: Now,
+        id: RelayId,
+        failure: BindFailure,
+        out: &mut [u8],
+    ) -> Verdict {
+        let refused = self
+            .allocations
+            .get_mut(id.allocation)
+            .is_some_and(|allocation| allocation.relays.refuse(id.index, failure));
+        if refused {
+            self.when_ready(now, id.allocation, out)
+        } else {
+            Verdict::Discard(Discard::NotReady)
+        }
     }
 
-    /// When the last of the relayed addresses is bound or refused: the allocation's first answer, or a restored one's silence.
+    /// When the last of the relayed addresses is bound or refused: the allocation's first answer,
+    /// or a restored one's silence.
     fn when_ready(&mut self, now: Now, id: AllocationId, out: &mut [u8]) -> Verdict {
-        let Some(relays) = self.allocations.get(id).map(|allocation| allocation.relays).filter(Relays::is_ready) else {
+        let Some(relays) =
+            self.allocations.get(id).map(|allocation| allocation.relays).filter(Relays::is_ready)
+        else {
             return Verdict::Later;
         };
-        let answer_pending = self.allocations.cold_mut(id).is_some_and(|cold| std::mem::take(&mut cold.answer_pending));
-        let Some(requester) = Requester::of(&self.allocations, id) else { return Verdict::Discard(Discard::NotReady) };
+        let answer_pending = self
+            .allocations
+            .cold_mut(id)
+            .is_some_and(|cold| std::mem::take(&mut cold.answer_pending));
+        let Some(requester) = Requester::of(&self.allocations, id) else {
+            return Verdict::Discard(Discard::NotReady);
+        };
         if relays.bound().next().is_none() {
             let code = failure(relays.refused().map(|(_, failure)| failure));
             self.end(id, now.monotonic, EndReason::BindFailed);
             return match answer_pending {
-                true if !self.may_refuse(now.monotonic, requester.five_tuple(), None) => Verdict::Discard(Discard::RefusalsSpent),
+                true if !self.may_refuse(now.monotonic, requester.five_tuple(), None) => {
+                    Verdict::Discard(Discard::RefusalsSpent)
+                }
                 true => requester.answer(self.config.software.as_deref()).error(code, &[], out),
                 false => Verdict::Discard(Discard::NotReady),
             };
@@ -72,12 +102,17 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         }
         self.note_change(id);
         let answer = requester.answer(self.config.software.as_deref());
-        answer.success(out, |writer| answer::allocated(&self.allocations, id, seconds(lifetime), writer))
+        answer.success(out, |writer| {
+            answer::allocated(&self.allocations, id, seconds(lifetime), writer)
+        })
     }
 
     /// A restored allocation goes on, with what of it could be had.
     fn resume(&mut self, now: Now, id: AllocationId) {
-        let lost = self.allocations.get(id).is_some_and(|allocation| allocation.relays.refused().next().is_some());
+        let lost = self
+            .allocations
+            .get(id)
+            .is_some_and(|allocation| allocation.relays.refused().next().is_some());
         if lost {
             self.change_allocation(id, |allocation| {
                 allocation.relays.forget_refused();
@@ -92,5 +127,9 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
 /// Why there is no relayed address at all: 440 if it is for the family alone.
 fn failure(mut failures: impl Iterator<Item = BindFailure>) -> ErrorCode {
     let of_family = failures.all(|failure| failure == BindFailure::Family);
-    if of_family { ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED } else { ErrorCode::INSUFFICIENT_CAPACITY }
+    if of_family {
+        ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED
+    } else {
+        ErrorCode::INSUFFICIENT_CAPACITY
+    }
 }

@@ -2,13 +2,16 @@ use std::collections::VecDeque;
 
 use crate::allocations::AllocationId;
 
-/// So much is remembered beside what stands for each allocation; beyond that the directory is compared as a whole.
+/// So much is remembered beside what stands for each allocation; beyond that the directory is
+/// compared as a whole.
 const SPARE: usize = 4096;
 
-/// What has changed since it was last written to the directory (see [`crate::Server::poll_change`]).
+/// What has changed since it was last written to the directory (see
+/// [`crate::Server::poll_change`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// So much that only writing every allocation, and deleting what else is there, brings the directory up to date.
+    /// So much that only writing every allocation, and deleting what else is there, brings the
+    /// directory up to date.
     Everything,
     /// The allocation of this record has ended.
     Ended(u64),
@@ -16,8 +19,8 @@ pub enum Change {
     Changed(AllocationId),
 }
 
-/// State, not events: an allocation that changes twice stands here once, and an outage of any length costs memory for the allocations that
-/// there are, no more.
+/// State, not events: an allocation that changes twice stands here once, and an outage of any
+/// length costs memory for the allocations that there are, no more.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     /// Whether anybody wants to know.
@@ -34,7 +37,8 @@ impl Changes {
         Self { tracked, ..Self::default() }
     }
 
-    /// Notes a change; `unwritten` is the allocation's own mark that it is noted already, `live` the number of allocations.
+    /// Notes a change; `unwritten` is the allocation's own mark that it is noted already, `live`
+    /// the number of allocations.
     pub(crate) fn changed(&mut self, id: AllocationId, unwritten: &mut bool, live: usize) {
         if !self.tracked || self.everything || *unwritten {
             return;
@@ -66,7 +70,8 @@ impl Changes {
         (self.everything, self.offered) = (true, 0);
     }
 
-    /// Notes all allocations that live, for a comparison: it covers what was given up. Ends that are noted stay noted.
+    /// Notes all allocations that live, for a comparison: it covers what was given up. Ends that
+    /// are noted stay noted.
     pub(crate) fn offer(&mut self, live: impl Iterator<Item = AllocationId>) {
         if self.tracked {
             self.changed.clear();
@@ -80,7 +85,8 @@ impl Changes {
         self.offered
     }
 
-    /// The next change; the caller takes the mark off a changed allocation, if it still lives, or off all of them.
+    /// The next change; the caller takes the mark off a changed allocation, if it still lives, or
+    /// off all of them.
     pub(crate) fn next(&mut self) -> Option<Change> {
         if std::mem::take(&mut self.everything) {
             return Some(Change::Everything);
@@ -93,7 +99,8 @@ impl Changes {
         Some(Change::Changed(id))
     }
 
-    /// How much waits to be told. Changes that were given up count as one: they must be asked for, too.
+    /// How much waits to be told. Changes that were given up count as one: they must be asked for,
+    /// too.
     pub(crate) fn len(&self) -> usize {
         self.changed.len() + self.ended.len() + usize::from(self.everything)
     }
@@ -121,7 +128,10 @@ mod tests {
         changes.changed(id(7), &mut unwritten, 10);
         changes.changed(id(7), &mut unwritten, 10);
         changes.ended(8, 10);
-        assert_eq!((changes.next(), changes.next(), changes.next()), (Some(Change::Ended(8)), Some(Change::Changed(id(7))), None));
+        assert_eq!(
+            (changes.next(), changes.next(), changes.next()),
+            (Some(Change::Ended(8)), Some(Change::Changed(id(7))), None)
+        );
     }
 
     #[test]
@@ -148,7 +158,16 @@ mod tests {
             told.push((change, changes.offer_left(), changes.len()));
         }
         let changed = |slot, left, waiting| (Change::Changed(id(slot)), left, waiting);
-        assert_eq!(told, [(Change::Ended(9), 3, 4), changed(0, 2, 3), changed(1, 1, 2), changed(2, 0, 1), changed(3, 0, 0)]);
+        assert_eq!(
+            told,
+            [
+                (Change::Ended(9), 3, 4),
+                changed(0, 2, 3),
+                changed(1, 1, 2),
+                changed(2, 0, 1),
+                changed(3, 0, 0)
+            ]
+        );
     }
 
     #[test]
@@ -157,6 +176,9 @@ mod tests {
         changes.offer((0..3).map(|slot| AllocationId { worker: 0, slot, generation: 0 }));
         (0..10_000u64).for_each(|record| changes.ended(record, 3));
         assert_eq!((changes.offer_left(), changes.len()), (0, 1));
-        assert_eq!((changes.next(), changes.next(), changes.len()), (Some(Change::Everything), None, 0));
+        assert_eq!(
+            (changes.next(), changes.next(), changes.len()),
+            (Some(Change::Everything), None, 0)
+        );
     }
 }

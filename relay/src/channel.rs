@@ -30,7 +30,10 @@ impl Channels {
 
     /// The peer of a channel that has not expired.
     pub(crate) fn peer(&self, number: ChannelNumber, now: Moment) -> Option<SocketAddr> {
-        self.by_number.get(&number).filter(|channel| channel.expires.is_after(now)).map(|channel| channel.peer)
+        self.by_number
+            .get(&number)
+            .filter(|channel| channel.expires.is_after(now))
+            .map(|channel| channel.peer)
     }
 
     /// The channel of a peer that has not expired.
@@ -41,7 +44,8 @@ impl Channels {
 
     /// Whether the two may be bound: neither is bound to another (RFC 8656 §12.2).
     pub(crate) fn may_bind(&self, number: ChannelNumber, peer: &SocketAddr, now: Moment) -> bool {
-        self.peer(number, now).is_none_or(|bound| bound == *peer) && self.number(peer, now).is_none_or(|bound| bound == number)
+        self.peer(number, now).is_none_or(|bound| bound == *peer)
+            && self.number(peer, now).is_none_or(|bound| bound == number)
     }
 
     /// Binds or refreshes; [`may_bind`](Self::may_bind) has been asked.
@@ -49,7 +53,9 @@ impl Channels {
         if let Some(expired) = self.by_peer.get(&peer).copied().filter(|other| *other != number) {
             self.by_number.remove(&expired);
         }
-        if let Some(expired) = self.by_number.get(&number).map(|channel| channel.peer).filter(|other| *other != peer) {
+        if let Some(expired) =
+            self.by_number.get(&number).map(|channel| channel.peer).filter(|other| *other != peer)
+        {
             self.by_peer.remove(&expired);
         }
         self.by_number.insert(number, Channel { peer, expires });
@@ -87,7 +93,12 @@ impl Channels {
 }
 
 /// Whether the number has an entry or may have one, if need be for one that has expired.
-pub(crate) fn has_room(channels: &mut Channels, number: ChannelNumber, limit: usize, now: Moment) -> bool {
+pub(crate) fn has_room(
+    channels: &mut Channels,
+    number: ChannelNumber,
+    limit: usize,
+    now: Moment,
+) -> bool {
     if !channels.has(number) && channels.len() >= limit {
         channels.remove_expired(now);
     }
@@ -101,15 +112,24 @@ mod tests {
 
     #[test]
     fn rfc8656_12_an_expired_channel_frees_its_number_and_its_peer() {
-        let [one, two] = [0x4000, 0x4001].map(|number| ChannelRange::Rfc8656.channel(number).unwrap());
-        let [a, b]: [SocketAddr; 2] = ["192.0.2.1:1".parse().unwrap(), "192.0.2.2:2".parse().unwrap()];
+        let [one, two] =
+            [0x4000, 0x4001].map(|number| ChannelRange::Rfc8656.channel(number).unwrap());
+        let [a, b]: [SocketAddr; 2] =
+            ["192.0.2.1:1".parse().unwrap(), "192.0.2.2:2".parse().unwrap()];
         let at = |seconds| Moment::of(Duration::from_secs(seconds));
         let mut channels = Channels::new();
         channels.bind(one, a, at(600));
-        assert!(!channels.may_bind(one, &b, at(599)) && !channels.may_bind(two, &a, at(599)) && channels.may_bind(one, &a, at(599)));
+        assert!(
+            !channels.may_bind(one, &b, at(599))
+                && !channels.may_bind(two, &a, at(599))
+                && channels.may_bind(one, &a, at(599))
+        );
         assert!(channels.may_bind(one, &b, at(600)) && channels.may_bind(two, &a, at(600)));
         channels.bind(two, a, at(1200));
-        assert_eq!((channels.peer(one, at(0)), channels.number(&a, at(601)), channels.len()), (None, Some(two), 1));
+        assert_eq!(
+            (channels.peer(one, at(0)), channels.number(&a, at(601)), channels.len()),
+            (None, Some(two), 1)
+        );
         channels.remove_expired(at(1200));
         assert_eq!((channels.len(), channels.by_peer.len()), (0, 0));
     }

@@ -11,7 +11,11 @@ use crate::server::Server;
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// Receiving a ChannelBind request (RFC 8656 §12.2).
-    pub(crate) fn channel_bind(&mut self, request: &Request<'_>, id: AllocationId) -> Result<Achieved, ErrorCode> {
+    pub(crate) fn channel_bind(
+        &mut self,
+        request: &Request<'_>,
+        id: AllocationId,
+    ) -> Result<Achieved, ErrorCode> {
         let (now, moment) = (request.now, request.now.moment());
         // "The request contains both a CHANNEL-NUMBER and an XOR-PEER-ADDRESS attribute"
         let (Ok(Some(ChannelNumberAttribute(number))), Ok(Some(XorPeerAddress(peer)))) =
@@ -22,8 +26,11 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         // "The channel number is in the range 0x4000 through 0x4FFF (inclusive)"
         let number = self.config.channels.channel(number).ok_or(ErrorCode::BAD_REQUEST)?;
         let allocation = self.allocations.get(id).ok_or(ErrorCode::ALLOCATION_MISMATCH)?;
-        // "The channel number is not currently bound to a different transport address", and the reverse.
-        if !allocation.peers.may_bind(number, &peer, moment) || !self.ignored_may_bind(id, number, &peer, moment) {
+        // "The channel number is not currently bound to a different transport address", and the
+        // reverse.
+        if !allocation.peers.may_bind(number, &peer, moment)
+            || !self.ignored_may_bind(id, number, &peer, moment)
+        {
             return Err(ErrorCode::BAD_REQUEST);
         }
         if !is_of_family(allocation, &peer.ip()) {
@@ -44,11 +51,13 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         self.tidy_ignored(id, moment);
         self.forget_ignored(id, number);
         let limits = &self.config.limits;
-        let (permissions, channels) = (limits.permissions_per_allocation, limits.channels_per_allocation);
+        let (permissions, channels) =
+            (limits.permissions_per_allocation, limits.channels_per_allocation);
         let channels = channels.saturating_sub(self.ignored_len(id));
         let bound = self.change(id, |peers| {
             let has_room = channel::has_room(&mut peers.channels, number, channels, moment);
-            let is_bound = has_room && peers.permissions.install_all(&[peer.ip()], permissions, now);
+            let is_bound =
+                has_room && peers.permissions.install_all(&[peer.ip()], permissions, now);
             if is_bound {
                 peers.channels.bind(number, peer, now.after(channel::LIFETIME));
             }

@@ -3,8 +3,8 @@ use std::ops::{Index, IndexMut};
 /// Elements of one chunk.
 const CHUNK: usize = 64;
 
-/// A vector that grows by a chunk at a time: nothing is copied when it grows, so that no packet waits for that, and hardly more memory is taken
-/// than there are elements.
+/// A vector that grows by a chunk at a time: nothing is copied when it grows, so that no packet
+/// waits for that, and hardly more memory is taken than there are elements.
 #[derive(Debug)]
 pub(crate) struct Chunks<T>(Vec<Vec<T>>);
 
@@ -75,11 +75,20 @@ mod tests {
         for element in 1..10 * CHUNK {
             assert_eq!((chunks.len(), chunks.get(element)), (element, None));
             chunks.push(element);
-            assert_eq!((chunks[element], chunks.get_mut(element).copied()), (element, Some(element)));
+            assert_eq!(
+                (chunks[element], chunks.get_mut(element).copied()),
+                (element, Some(element))
+            );
         }
         chunks[CHUNK] = 7;
         chunks.iter_mut().for_each(|element| *element += 1);
-        assert!(chunks.iter().copied().eq((1..=10 * CHUNK).map(|element| if element == CHUNK + 1 { 8 } else { element })));
+        assert!(
+            chunks.iter().copied().eq((1..=10 * CHUNK).map(|element| if element == CHUNK + 1 {
+                8
+            } else {
+                element
+            }))
+        );
         assert_eq!(std::ptr::from_ref(&chunks[0]), first);
     }
 }

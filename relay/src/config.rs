@@ -30,7 +30,8 @@ pub struct Config {
     pub track_changes: bool,
     /// How much is answered to datagrams whose source may be forged (H11); unlimited if `None`.
     pub unauthenticated: Option<LimiterSettings>,
-    /// What this host's addresses are from outside, where that differs: (own, outer). Clients of RFC 3489 are told in SOURCE-ADDRESS.
+    /// What this host's addresses are from outside, where that differs: (own, outer). Clients of
+    /// RFC 3489 are told in SOURCE-ADDRESS.
     pub external: Vec<(IpAddr, IpAddr)>,
     /// SOFTWARE in answers to authenticated Allocate and Refresh requests; none unless it is set.
     pub software: Option<Box<str>>,

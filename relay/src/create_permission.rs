@@ -13,10 +13,16 @@ use crate::request::{Achieved, Request};
 use crate::server::Server;
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
-    /// Receiving a CreatePermission request (RFC 8656 §10.2). It is atomic: one refused peer refuses the whole request (H6).
-    pub(crate) fn create_permission(&mut self, request: &Request<'_>, id: AllocationId) -> Result<Achieved, ErrorCode> {
+    /// Receiving a CreatePermission request (RFC 8656 §10.2). It is atomic: one refused peer
+    /// refuses the whole request (H6).
+    pub(crate) fn create_permission(
+        &mut self,
+        request: &Request<'_>,
+        id: AllocationId,
+    ) -> Result<Achieved, ErrorCode> {
         let (now, limit) = (request.now, self.config.limits.permissions_per_allocation);
-        // "If no such attribute exists, or if any of these attributes are invalid, then a 400 (Bad Request) error is returned."
+        // "If no such attribute exists, or if any of these attributes are invalid, then a 400 (Bad
+        // Request) error is returned."
         let mut peers: SmallVec<[IpAddr; 8]> = SmallVec::new();
         for peer in request.message.all::<XorPeerAddress>() {
             let XorPeerAddress(peer) = peer.map_err(|_| ErrorCode::BAD_REQUEST)?;
@@ -46,7 +52,12 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     }
 
     /// Installs or refreshes permissions, all or none.
-    pub(crate) fn install_permissions(&mut self, id: AllocationId, peers: &[IpAddr], now: Now) -> Result<(), ErrorCode> {
+    pub(crate) fn install_permissions(
+        &mut self,
+        id: AllocationId,
+        peers: &[IpAddr],
+        now: Now,
+    ) -> Result<(), ErrorCode> {
         let limit = self.config.limits.permissions_per_allocation;
         let installed = self.change(id, |tables| tables.permissions.install_all(peers, limit, now));
         if installed != Some(true) {
@@ -57,7 +68,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     }
 }
 
-/// Whether the allocation has a relayed address of the peer's family. An IPv4-mapped address is of neither (H1).
+/// Whether the allocation has a relayed address of the peer's family. An IPv4-mapped address is of
+/// neither (H1).
 pub(crate) fn is_of_family(allocation: &Allocation, peer: &IpAddr) -> bool {
     let mapped = matches!(peer, IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some());
     !mapped && allocation.relays.of_family(AddressFamily::of(peer)).is_some()

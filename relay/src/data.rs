@@ -2,7 +2,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
 use causeway_wire::attribute::{AttributeType, Data, DontFragment, XorPeerAddress};
-use causeway_wire::{ChannelData, ChannelDataError, Class, Message, MessageWriter, Method, TransactionId, padded};
+use causeway_wire::{
+    ChannelData, ChannelDataError, Class, Message, MessageWriter, Method, TransactionId, padded,
+};
 use rand::CryptoRng;
 
 use crate::allocation::Allocation;
@@ -18,20 +20,27 @@ use crate::server::Server;
 use crate::verdict::{Discard, Prefix, Verdict};
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
-    /// Receiving a ChannelData message (RFC 8656 §12.6). It refreshes neither the channel nor the permission. A live channel is all that it
-    /// needs: RFC 8656 §12.6 has the client look at the permission, and the server at the channel.
+    /// Receiving a ChannelData message (RFC 8656 §12.6). It refreshes neither the channel nor the
+    /// permission. A live channel is all that it needs: RFC 8656 §12.6 has the client look at
+    /// the permission, and the server at the channel.
     pub(crate) fn channel_data(&mut self, now: Now, from: &FiveTuple, bytes: &[u8]) -> Verdict {
         let message = match ChannelData::decode(bytes, self.config.channels) {
             Ok(message) => message,
             Err(ChannelDataError::Reserved) => return Verdict::Discard(Discard::ReservedChannel),
-            Err(ChannelDataError::Truncated) => return Verdict::Discard(Discard::TruncatedChannelData),
+            Err(ChannelDataError::Truncated) => {
+                return Verdict::Discard(Discard::TruncatedChannelData);
+            }
         };
         let now = now.moment();
-        let Some((id, allocation)) = self.allocations.find_live_mut(from, now) else { return Verdict::Discard(Discard::NoAllocation) };
+        let Some((id, allocation)) = self.allocations.find_live_mut(from, now) else {
+            return Verdict::Discard(Discard::NoAllocation);
+        };
         let Some(peer) = allocation.peers.channel(message.channel, now) else {
             return Verdict::Discard(self.why_no_channel(id, message.channel, now));
         };
-        let Some(index) = allocation.relays.for_peer(&peer.ip(), now) else { return Verdict::Discard(Discard::NoChannel) };
+        let Some(index) = allocation.relays.for_peer(&peer.ip(), now) else {
+            return Verdict::Discard(Discard::NoChannel);
+        };
         let policy = &self.config.policy;
         if policy.has_wildcard_listener(peer.port()) && policy.check_datagram(peer).is_err() {
             return Verdict::Discard(Discard::PeerDenied);
@@ -46,31 +55,48 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             return Verdict::Discard(Discard::UnknownAttribute);
         }
         // The first of each counts, and what is checked is what is used (H6).
-        let (Ok(Some(XorPeerAddress(peer))), Ok(Some(Data(data)))) = (message.attribute(), message.attribute()) else {
+        let (Ok(Some(XorPeerAddress(peer))), Ok(Some(Data(data)))) =
+            (message.attribute(), message.attribute())
+        else {
             return Verdict::Discard(Discard::MissingAttribute);
         };
         let (now, lasting) = (now.moment(), self.config.channel_permission);
-        let Some((id, allocation)) = self.allocations.find_live_mut(from, now) else { return Verdict::Discard(Discard::NoAllocation) };
+        let Some((id, allocation)) = self.allocations.find_live_mut(from, now) else {
+            return Verdict::Discard(Discard::NoAllocation);
+        };
         // An IPv4-mapped address is of neither family (H1).
-        let relay = allocation.relays.for_peer(&peer.ip(), now).filter(|_| is_of_family(allocation, &peer.ip()));
+        let relay = allocation
+            .relays
+            .for_peer(&peer.ip(), now)
+            .filter(|_| is_of_family(allocation, &peer.ip()));
         let Some(index) = relay else { return Verdict::Discard(Discard::PeerFamily) };
         if !allocation.peers.reach(&peer, lasting, now) {
             return Verdict::Discard(self.why_not_permitted(peer));
         }
-        // Last: for a listener's port the policy asks the operating system, which strangers cannot cause.
+        // Last: for a listener's port the policy asks the operating system, which strangers cannot
+        // cause.
         if self.config.policy.check_datagram(peer).is_err() {
             return Verdict::Discard(Discard::PeerDenied);
         }
         // Where DATA's value stands within the datagram that it was read from.
         let start = data.as_ptr() as usize - message.as_bytes().as_ptr() as usize;
-        let dont_fragment = message.attribute() == Ok(Some(DontFragment)) && sets_dont_fragment(from, &peer.ip());
+        let dont_fragment =
+            message.attribute() == Ok(Some(DontFragment)) && sets_dont_fragment(from, &peer.ip());
         to_peer((id, index), allocation, peer, start..start + data.len(), dont_fragment)
     }
 
-    /// Receiving a UDP datagram of `len` bytes from a peer at a relayed address (RFC 8656 §11.3, §12.7).
-    pub fn handle_peer(&mut self, now: Now, relay: RelayId, peer: SocketAddr, len: usize) -> Verdict {
+    /// Receiving a UDP datagram of `len` bytes from a peer at a relayed address (RFC 8656 §11.3,
+    /// §12.7).
+    pub fn handle_peer(
+        &mut self,
+        now: Now,
+        relay: RelayId,
+        peer: SocketAddr,
+        len: usize,
+    ) -> Verdict {
         let (now, lasting) = (now.moment(), self.config.channel_permission);
-        let Some((allocation, client)) = self.allocations.get_with_five_tuple(relay.allocation) else {
+        let Some((allocation, client)) = self.allocations.get_with_five_tuple(relay.allocation)
+        else {
             return Verdict::Discard(Discard::NotReady);
         };
         if !allocation.relays.is_ready() || !allocation.relays.is_live(relay.index, now) {
@@ -78,19 +104,24 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         }
         // A live channel is looked for first: it permits its peer and gives the form (H46).
         let channel = allocation.peers.number(&peer, now);
-        let is_permitted = channel.is_some() && lasting == ChannelPermission::WithChannel || allocation.peers.allow(&peer.ip(), now);
+        let is_permitted = channel.is_some() && lasting == ChannelPermission::WithChannel
+            || allocation.peers.allow(&peer.ip(), now);
         if !is_permitted {
             return Verdict::Discard(self.why_not_permitted(peer));
         }
         let Ok(short) = u16::try_from(len) else { return Verdict::Discard(Discard::TooLong) };
-        // "the server … MUST use the ChannelData message if a channel has been bound to the peer" (RFC 8656 §12.5).
+        // "the server … MUST use the ChannelData message if a channel has been bound to the peer"
+        // (RFC 8656 §12.5).
         let (prefix, padding) = if let Some(channel) = channel {
-            let padding = if client.transport.is_stream() { ChannelData::stream_padding(len) } else { 0 };
+            let padding =
+                if client.transport.is_stream() { ChannelData::stream_padding(len) } else { 0 };
             (Prefix::new(&ChannelData::header(channel, short)), padding)
         } else {
             let mut id = [0; 12];
             self.rng.fill_bytes(&mut id);
-            let Some(prefix) = data_indication(TransactionId(id), peer, short) else { return Verdict::Discard(Discard::TooLong) };
+            let Some(prefix) = data_indication(TransactionId(id), peer, short) else {
+                return Verdict::Discard(Discard::TooLong);
+            };
             (prefix, padded(len) - len)
         };
         allocation.traffic.packets_to_client += 1;
@@ -109,21 +140,23 @@ fn to_peer(
 ) -> Verdict {
     allocation.traffic.packets_to_peer += 1;
     allocation.traffic.bytes_to_peer += data.len() as u64;
-    // Between datagrams both fields are carried, across families too (RFC 8656 §13.1, RFC 8656 §14); from a connection they have their defaults
-    // (RFC 8656 §15). DTLS is datagrams.
+    // Between datagrams both fields are carried, across families too (RFC 8656 §13.1, RFC 8656
+    // §14); from a connection they have their defaults (RFC 8656 §15). DTLS is datagrams.
     let carry_tos = !allocation.transport().is_stream();
     let relay = RelayId { allocation: id, index };
     Verdict::ToPeer { relay, peer, start: data.start, end: data.end, dont_fragment, carry_tos }
 }
 
-/// Whether DONT-FRAGMENT sets the DF bit: from datagrams only from IPv4 to IPv4, else "the DONT-FRAGMENT attribute MUST be ignored by the server"
-/// (RFC 8656 §13.1, RFC 8656 §13.2, RFC 8656 §13.3); "ignoring the DONT-FRAGMENT attribute is only applicable for UDP-to-UDP relay and not for
-/// TCP-to-UDP relay" (RFC 8656 §13).
+/// Whether DONT-FRAGMENT sets the DF bit: from datagrams only from IPv4 to IPv4, else "the
+/// DONT-FRAGMENT attribute MUST be ignored by the server" (RFC 8656 §13.1, RFC 8656 §13.2, RFC 8656
+/// §13.3); "ignoring the DONT-FRAGMENT attribute is only applicable for UDP-to-UDP relay and not
+/// for TCP-to-UDP relay" (RFC 8656 §13).
 fn sets_dont_fragment(from: &FiveTuple, peer: &IpAddr) -> bool {
     from.transport.is_stream() || from.client.is_ipv4() && peer.is_ipv4()
 }
 
-/// A Data indication up to DATA's value of `len` bytes; `None` when the message would be longer than STUN can say.
+/// A Data indication up to DATA's value of `len` bytes; `None` when the message would be longer
+/// than STUN can say.
 fn data_indication(id: TransactionId, peer: SocketAddr, len: u16) -> Option<Prefix> {
     let mut bytes = [0; Prefix::MAX_LEN];
     let mut writer = MessageWriter::new(&mut bytes, Class::Indication, Method::DATA, id).ok()?;
@@ -131,7 +164,8 @@ fn data_indication(id: TransactionId, peer: SocketAddr, len: u16) -> Option<Pref
     let head = writer.finish();
     bytes[head..head + 2].copy_from_slice(&AttributeType::DATA.0.to_be_bytes());
     bytes[head + 2..head + 4].copy_from_slice(&len.to_be_bytes());
-    let length = u16::try_from(head + 4 - causeway_wire::HEADER_LEN + padded(usize::from(len))).ok()?;
+    let length =
+        u16::try_from(head + 4 - causeway_wire::HEADER_LEN + padded(usize::from(len))).ok()?;
     bytes[2..4].copy_from_slice(&length.to_be_bytes());
     Some(Prefix::new(&bytes[..head + 4]))
 }

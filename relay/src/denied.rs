@@ -18,12 +18,14 @@ pub enum DeniedPeers {
     /// 403 (RFC 8656 §10.2, RFC 8656 §12.2).
     #[default]
     Refuse,
-    /// Success, and silence in both directions: old SIP clients end a call when one of the other's candidates is answered 403.
+    /// Success, and silence in both directions: old SIP clients end a call when one of the other's
+    /// candidates is answered 403.
     Ignore,
 }
 
-/// The channels of one allocation to peers that are denied. No path on which data leave looks at them: they keep the numbers in use, as
-/// RFC 8656 §12.2 wants, and tell a channel to a denied peer from one that does not exist. A denied peer's permission leaves no trace at all.
+/// The channels of one allocation to peers that are denied. No path on which data leave looks at
+/// them: they keep the numbers in use, as RFC 8656 §12.2 wants, and tell a channel to a denied peer
+/// from one that does not exist. A denied peer's permission leaves no trace at all.
 pub(crate) type IgnoredChannels = Option<Box<Channels>>;
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
@@ -34,15 +36,28 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     }
 
     /// Binds a channel that carries nothing, since its peer is denied.
-    // Deviation: RFC 8656 §9: with `peers.denied = "ignore"` a ChannelBind or CreatePermission for a denied peer succeeds, and all peers at
-    // that address stay shut out: baresip 1.0 gives the whole call up when one private candidate is answered 403. Off by default.
-    pub(crate) fn bind_ignored(&mut self, now: Now, id: AllocationId, number: ChannelNumber, peer: SocketAddr) -> Result<(), ErrorCode> {
+    // Deviation: RFC 8656 §9: with `peers.denied = "ignore"` a ChannelBind or CreatePermission for
+    // a denied peer succeeds, and all peers at that address stay shut out: baresip 1.0 gives
+    // the whole call up when one private candidate is answered 403. Off by default.
+    pub(crate) fn bind_ignored(
+        &mut self,
+        now: Now,
+        id: AllocationId,
+        number: ChannelNumber,
+        peer: SocketAddr,
+    ) -> Result<(), ErrorCode> {
         let limit = self.config.limits.channels_per_allocation;
         // A channel from a time when the peer was not denied carries nothing from now on.
-        self.change(id, |peers| peers.channels.retain(|channel| channel.expires.is_after(now.moment()) && channel.peer != peer));
-        let others = self.allocations.get(id).map_or(limit, |allocation| allocation.peers.counts().1);
+        self.change(id, |peers| {
+            peers
+                .channels
+                .retain(|channel| channel.expires.is_after(now.moment()) && channel.peer != peer)
+        });
+        let others =
+            self.allocations.get(id).map_or(limit, |allocation| allocation.peers.counts().1);
         let bound = self.change_ignored(id, |ignored| {
-            let has_room = channel::has_room(ignored, number, limit.saturating_sub(others), now.moment());
+            let has_room =
+                channel::has_room(ignored, number, limit.saturating_sub(others), now.moment());
             if has_room {
                 ignored.bind(number, peer, now.after(channel::LIFETIME));
             }
@@ -52,7 +67,13 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     }
 
     /// Whether the two may be bound as far as channels to denied peers are concerned.
-    pub(crate) fn ignored_may_bind(&self, id: AllocationId, number: ChannelNumber, peer: &SocketAddr, now: Moment) -> bool {
+    pub(crate) fn ignored_may_bind(
+        &self,
+        id: AllocationId,
+        number: ChannelNumber,
+        peer: &SocketAddr,
+        now: Moment,
+    ) -> bool {
         self.ignored(id).is_none_or(|ignored| ignored.may_bind(number, peer, now))
     }
 
@@ -63,16 +84,23 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
 
     /// Why data on a channel that leads nowhere go nowhere.
     #[cold]
-    pub(crate) fn why_no_channel(&self, id: AllocationId, number: ChannelNumber, now: Moment) -> Discard {
-        let is_ignored = self.ignored(id).is_some_and(|ignored| ignored.peer(number, now).is_some());
+    pub(crate) fn why_no_channel(
+        &self,
+        id: AllocationId,
+        number: ChannelNumber,
+        now: Moment,
+    ) -> Discard {
+        let is_ignored =
+            self.ignored(id).is_some_and(|ignored| ignored.peer(number, now).is_some());
         if is_ignored { Discard::PeerDenied } else { Discard::NoChannel }
     }
 
-    /// Why nothing passes between the client and a peer that it has no permission for. Strangers cause the question: it goes by the address
-    /// alone, for which the policy asks nobody.
+    /// Why nothing passes between the client and a peer that it has no permission for. Strangers
+    /// cause the question: it goes by the address alone, for which the policy asks nobody.
     #[cold]
     pub(crate) fn why_not_permitted(&self, peer: SocketAddr) -> Discard {
-        let is_denied = self.ignores_denied() && self.config.policy.check_address(peer.ip()).is_err();
+        let is_denied =
+            self.ignores_denied() && self.config.policy.check_address(peer.ip()).is_err();
         if is_denied { Discard::PeerDenied } else { Discard::NoPermission }
     }
 
@@ -83,12 +111,18 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         }
     }
 
-    /// Takes out the channels to denied peers that have expired, and those that no relayed address serves (RFC 8656 §8.1).
+    /// Takes out the channels to denied peers that have expired, and those that no relayed address
+    /// serves (RFC 8656 §8.1).
     pub(crate) fn tidy_ignored(&mut self, id: AllocationId, now: Moment) {
-        let Some(relays) = self.allocations.get(id).map(|allocation| allocation.relays) else { return };
+        let Some(relays) = self.allocations.get(id).map(|allocation| allocation.relays) else {
+            return;
+        };
         if self.ignored(id).is_some() {
-            let is_served = |peer: &SocketAddr| relays.of_family(AddressFamily::of(&peer.ip())).is_some();
-            self.change_ignored(id, |ignored| ignored.retain(|channel| channel.expires.is_after(now) && is_served(&channel.peer)));
+            let is_served =
+                |peer: &SocketAddr| relays.of_family(AddressFamily::of(&peer.ip())).is_some();
+            self.change_ignored(id, |ignored| {
+                ignored.retain(|channel| channel.expires.is_after(now) && is_served(&channel.peer))
+            });
         }
     }
 
@@ -109,7 +143,11 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     }
 
     /// Changes them and keeps the gauge true.
-    fn change_ignored<T>(&mut self, id: AllocationId, change: impl FnOnce(&mut Channels) -> T) -> Option<T> {
+    fn change_ignored<T>(
+        &mut self,
+        id: AllocationId,
+        change: impl FnOnce(&mut Channels) -> T,
+    ) -> Option<T> {
         let ignored = &mut self.allocations.cold_mut(id)?.ignored;
         let before = ignored.as_deref().map_or(0, Channels::len);
         let result = change(ignored.get_or_insert_with(|| Box::new(Channels::new())));

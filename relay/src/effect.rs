@@ -24,7 +24,8 @@ pub struct RelayId {
 #[derive(Clone, Debug)]
 #[must_use]
 pub enum Effect {
-    /// Bind a relayed socket; to be answered by [`Completion::Bound`] or [`Completion::BindFailed`].
+    /// Bind a relayed socket; to be answered by [`Completion::Bound`] or
+    /// [`Completion::BindFailed`].
     Bind {
         /// Of which address.
         relay: RelayId,
@@ -44,8 +45,8 @@ pub enum Effect {
     },
     /// An allocation has ended: what there is to be recorded of it.
     Ended(Ended),
-    /// Ask the further source for a user's key; to be answered through [`crate::Server::handle_key`], or not at all: requests of the user
-    /// wait for two seconds.
+    /// Ask the further source for a user's key; to be answered through
+    /// [`crate::Server::handle_key`], or not at all: requests of the user wait for two seconds.
     WantKey {
         /// Whose.
         username: Box<str>,
@@ -59,9 +60,11 @@ pub enum WantedPort {
     Any,
     /// Any that is even (RFC 8656 §18.7).
     Even,
-    /// Any that is even, the next one being free: that one is reserved, and [`Completion::Bound`] names it by a token (RFC 8656 §7.2).
+    /// Any that is even, the next one being free: that one is reserved, and [`Completion::Bound`]
+    /// names it by a token (RFC 8656 §7.2).
     EvenAndReserve,
-    /// The one that this RESERVATION-TOKEN stands for. Unknown, expired or another user's: [`BindFailure::Capacity`].
+    /// The one that this RESERVATION-TOKEN stands for. Unknown, expired or another user's:
+    /// [`BindFailure::Capacity`].
     Reserved([u8; 8]),
     /// This address and no other: a restored allocation.
     Exactly(SocketAddr),
@@ -81,8 +84,8 @@ pub struct Ended {
     pub client: FiveTuple,
     /// Who made it.
     pub credential: Arc<Credential>,
-    /// The relayed addresses that it has had, as they were advertised, IPv4 before IPv6: none when it was never made, two when it was a dual
-    /// allocation.
+    /// The relayed addresses that it has had, as they were advertised, IPv4 before IPv6: none when
+    /// it was never made, two when it was a dual allocation.
     pub relayed: Advertised,
     /// How long it lived.
     pub duration: Duration,
@@ -176,6 +179,7 @@ pub enum Command {
     ForgetKeys,
     /// Another realm's worth of users, secrets and nonce keys.
     SetAuthenticator(Arc<Authenticator>),
-    /// Other keys to make nonces with; the ones before go on verifying as far as they are among them.
+    /// Other keys to make nonces with; the ones before go on verifying as far as they are among
+    /// them.
     SetNonceKeys(Box<NonceKeys>),
 }

@@ -15,7 +15,8 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// Whether messages follow each other on a connection: ChannelData is then padded (RFC 8656 §12.5).
+    /// Whether messages follow each other on a connection: ChannelData is then padded (RFC 8656
+    /// §12.5).
     #[must_use]
     pub const fn is_stream(self) -> bool {
         matches!(self, Self::Tcp | Self::Tls)
@@ -33,7 +34,8 @@ impl Transport {
     }
 }
 
-/// "(client's IP address, client's port, server IP address, server port, and transport protocol)" (RFC 8656 §6).
+/// "(client's IP address, client's port, server IP address, server port, and transport protocol)"
+/// (RFC 8656 §6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FiveTuple {
     /// The client as the server sees it.
@@ -45,7 +47,8 @@ pub struct FiveTuple {
 }
 
 impl Hash for FiveTuple {
-    /// Two whole words, with IPv6 five, instead of the derived dozen of writes: this is done for every datagram.
+    /// Two whole words, with IPv6 five, instead of the derived dozen of writes: this is done for
+    /// every datagram.
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         let ports = u64::from(self.client.port()) << 16 | u64::from(self.server.port());

@@ -22,15 +22,24 @@ pub struct IcmpNotice {
 }
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
-    /// Receiving an ICMP packet about a datagram from a relayed address to `peer` (RFC 8656 §11.5). Where it came from does not matter: "the
-    /// source IP address MUST NOT be checked against the permissions list". A channel makes no difference (RFC 8656 §12.5), and nothing but
+    /// Receiving an ICMP packet about a datagram from a relayed address to `peer` (RFC 8656 §11.5).
+    /// Where it came from does not matter: "the source IP address MUST NOT be checked against
+    /// the permissions list". A channel makes no difference (RFC 8656 §12.5), and nothing but
     /// the client is told: the peer may be back at any time (H38).
-    pub fn handle_icmp(&mut self, now: Now, relay: RelayId, peer: SocketAddr, notice: &IcmpNotice, out: &mut [u8]) -> Verdict {
+    pub fn handle_icmp(
+        &mut self,
+        now: Now,
+        relay: RelayId,
+        peer: SocketAddr,
+        notice: &IcmpNotice,
+        out: &mut [u8],
+    ) -> Verdict {
         if !is_relayed(&peer.ip(), notice.kind) {
             return Verdict::Discard(Discard::IcmpType);
         }
         let (moment, lasting) = (now.moment(), self.config.channel_permission);
-        let Some((allocation, client)) = self.allocations.get_with_five_tuple(relay.allocation) else {
+        let Some((allocation, client)) = self.allocations.get_with_five_tuple(relay.allocation)
+        else {
             return Verdict::Discard(Discard::NotReady);
         };
         if !allocation.relays.is_ready() || !allocation.relays.is_live(relay.index, moment) {
@@ -48,7 +57,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     }
 }
 
-/// "the type is either 3 or 11 for an ICMPv4 packet or either 1, 2, or 3 for an ICMPv6 packet" (RFC 8656 §11.5).
+/// "the type is either 3 or 11 for an ICMPv4 packet or either 1, 2, or 3 for an ICMPv6 packet" (RFC
+/// 8656 §11.5).
 fn is_relayed(peer: &IpAddr, kind: u8) -> bool {
     match peer {
         IpAddr::V4(_) => matches!(kind, 3 | 11),
@@ -56,12 +66,23 @@ fn is_relayed(peer: &IpAddr, kind: u8) -> bool {
     }
 }
 
-fn indication(id: TransactionId, peer: SocketAddr, notice: &IcmpNotice, out: &mut [u8]) -> Result<usize, EncodeError> {
-    // "For other ICMPv6 types and ICMPv4 types and codes, the Error Data field MUST be set to zero" (RFC 8656 §18.13).
-    let has_mtu = if peer.is_ipv4() { (notice.kind, notice.code) == (3, 4) } else { notice.kind == 2 };
+fn indication(
+    id: TransactionId,
+    peer: SocketAddr,
+    notice: &IcmpNotice,
+    out: &mut [u8],
+) -> Result<usize, EncodeError> {
+    // "For other ICMPv6 types and ICMPv4 types and codes, the Error Data field MUST be set to zero"
+    // (RFC 8656 §18.13).
+    let has_mtu =
+        if peer.is_ipv4() { (notice.kind, notice.code) == (3, 4) } else { notice.kind == 2 };
     let data = if has_mtu { notice.data } else { 0 };
     let mut writer = MessageWriter::new(out, Class::Indication, Method::DATA, id)?;
     writer.put(&XorPeerAddress(peer))?;
-    writer.put(&Icmp { icmp_type: notice.kind, code: notice.code, error_data: data.to_be_bytes() })?;
+    writer.put(&Icmp {
+        icmp_type: notice.kind,
+        code: notice.code,
+        error_data: data.to_be_bytes(),
+    })?;
     Ok(writer.finish())
 }

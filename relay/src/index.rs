@@ -1,11 +1,13 @@
 /// The fewest places of a table that has any.
 const FEWEST: usize = 16;
 
-/// Slots found by the hash of what they hold: a table of eight bytes an entry, so that a look-up touches one of its cache lines and then the
-/// record. The hash has to be keyed: whoever could choose what falls on one place would make look-ups slow.
+/// Slots found by the hash of what they hold: a table of eight bytes an entry, so that a look-up
+/// touches one of its cache lines and then the record. The hash has to be keyed: whoever could
+/// choose what falls on one place would make look-ups slow.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    /// A power of two of places, three quarters of which are taken at the most; each entry stands at or behind the place that its hash names.
+    /// A power of two of places, three quarters of which are taken at the most; each entry stands
+    /// at or behind the place that its hash names.
     places: Box<[Entry]>,
     len: usize,
 }
@@ -45,8 +47,10 @@ impl Index {
             if entry.slot == 0 {
                 break;
             }
-            // What stands behind moves up, unless it would come before the place that its hash names.
-            let (from_home, from_hole) = (at.wrapping_sub(entry.hash as usize) & mask, at.wrapping_sub(hole) & mask);
+            // What stands behind moves up, unless it would come before the place that its hash
+            // names.
+            let (from_home, from_hole) =
+                (at.wrapping_sub(entry.hash as usize) & mask, at.wrapping_sub(hole) & mask);
             if from_home >= from_hole {
                 self.places[hole] = entry;
                 hole = at;
@@ -121,10 +125,16 @@ mod tests {
                 *place = false;
             }
             let probe = random % 300;
-            assert_eq!(index.find(hash(probe), |other| other == probe), present[probe as usize].then_some(probe));
+            assert_eq!(
+                index.find(hash(probe), |other| other == probe),
+                present[probe as usize].then_some(probe)
+            );
         }
         for slot in 0..300 {
-            assert_eq!(index.find(hash(slot), |other| other == slot).is_some(), present[slot as usize]);
+            assert_eq!(
+                index.find(hash(slot), |other| other == slot).is_some(),
+                present[slot as usize]
+            );
             index.remove(hash(slot), slot);
         }
         assert_eq!((index.len, index.places.len()), (0, FEWEST), "h33: it shrinks again");

@@ -3,7 +3,8 @@ use std::num::NonZeroU32;
 
 use ahash::AHashMap;
 
-/// Values of which there are few and which many records have: each stands here once, for as long as somebody holds it.
+/// Values of which there are few and which many records have: each stands here once, for as long as
+/// somebody holds it.
 #[derive(Debug)]
 pub(crate) struct Interned<T> {
     places: Vec<(T, u32)>,
@@ -70,7 +71,10 @@ mod tests {
     fn h33_a_value_that_nobody_holds_leaves_its_place() {
         let mut interned = Interned::new();
         let (one, again, two) = (interned.hold("a"), interned.hold("a"), interned.hold("b"));
-        assert_eq!((one == again, one == two, interned.value(one), interned.value(two)), (true, false, &"a", &"b"));
+        assert_eq!(
+            (one == again, one == two, interned.value(one), interned.value(two)),
+            (true, false, &"a", &"b")
+        );
         interned.let_go(one);
         assert_eq!(interned.hold("a"), again);
         (0..2).for_each(|_| interned.let_go(again));
@@ -78,6 +82,9 @@ mod tests {
             let name = interned.hold(if round % 2 == 0 { "c" } else { "d" });
             interned.let_go(name);
         }
-        assert_eq!((interned.places.len(), interned.by_value.len(), interned.value(two)), (2, 1, &"b"));
+        assert_eq!(
+            (interned.places.len(), interned.by_value.len(), interned.value(two)),
+            (2, 1, &"b")
+        );
     }
 }

@@ -14,7 +14,8 @@ use crate::parked::ParkedRequest;
 use crate::server::Server;
 use crate::verdict::{Discard, Verdict};
 
-/// For so many seconds a user's key is used without asking again, unless [`crate::Command::ForgetKeys`] comes before.
+/// For so many seconds a user's key is used without asking again, unless
+/// [`crate::Command::ForgetKeys`] comes before.
 const KNOWN_FOR: u64 = 30;
 /// For so many seconds a name is known to be nobody's.
 const UNKNOWN_FOR: u64 = 5;
@@ -41,7 +42,8 @@ enum Outcome {
 }
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
-    /// The answer to an [`Effect::WantKey`]. Take what it leads to from [`next_parked`](Self::next_parked).
+    /// The answer to an [`Effect::WantKey`]. Take what it leads to from
+    /// [`next_parked`](Self::next_parked).
     pub fn handle_key(&mut self, now: Now, username: &str, answer: KeyAnswer) {
         let unix = now.unix_seconds();
         let outcome = match answer {
@@ -55,20 +57,31 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             }
             KeyAnswer::Found(_) | KeyAnswer::Unavailable => Outcome::Failed,
         };
-        self.ready.0.extend(self.parked.take_user(username).into_iter().map(|request| (request, outcome)));
+        self.ready
+            .0
+            .extend(self.parked.take_user(username).into_iter().map(|request| (request, outcome)));
     }
 
-    /// What became of a request that waited for a key: its answer in `out`, or silence. `None` when none is left. To be drained after
-    /// [`handle_key`](Self::handle_key) and [`handle_timeout`](Self::handle_timeout), with the effects that each verdict leads to.
+    /// What became of a request that waited for a key: its answer in `out`, or silence. `None` when
+    /// none is left. To be drained after [`handle_key`](Self::handle_key) and
+    /// [`handle_timeout`](Self::handle_timeout), with the effects that each verdict leads to.
     #[must_use]
     pub fn next_parked(&mut self, now: Now, out: &mut [u8]) -> Option<Verdict> {
         let (request, outcome) = self.ready.0.pop_front()?;
-        let Ok(message) = Message::decode(&request.bytes) else { return Some(Verdict::Discard(Discard::Malformed)) };
+        let Ok(message) = Message::decode(&request.bytes) else {
+            return Some(Verdict::Discard(Discard::Malformed));
+        };
         Some(self.request(now, &request.from, &message, outcome == Outcome::Failed, out))
     }
 
     /// Keeps a request until its user's key is there, and asks for the key unless that was done.
-    pub(crate) fn park(&mut self, now: Now, from: &FiveTuple, message: &Message<'_>, username: &str) -> Verdict {
+    pub(crate) fn park(
+        &mut self,
+        now: Now,
+        from: &FiveTuple,
+        message: &Message<'_>,
+        username: &str,
+    ) -> Verdict {
         if self.gauges().parked >= crate::parked::CAPACITY {
             return Verdict::Discard(Discard::KeyPending);
         }

@@ -66,7 +66,9 @@ pub use answer::challenge_is_modest;
 pub use changes::Change;
 pub use config::{Config, Families, Limits};
 pub use denied::DeniedPeers;
-pub use effect::{Advertised, BindFailure, Command, Completion, Effect, EndReason, Ended, RelayId, WantedPort};
+pub use effect::{
+    Advertised, BindFailure, Command, Completion, Effect, EndReason, Ended, RelayId, WantedPort,
+};
 pub use five_tuple::{FiveTuple, Transport};
 pub use icmp::IcmpNotice;
 pub use keys::KeyAnswer;

@@ -17,7 +17,8 @@ const VISIT: Duration = Duration::from_secs(60);
 
 /// From an allocation's admission to its end.
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
-    /// The live allocation of a 5-tuple. What has expired and was not visited yet ends here, so that it is never used.
+    /// The live allocation of a 5-tuple. What has expired and was not visited yet ends here, so
+    /// that it is never used.
     pub(crate) fn live(&mut self, five_tuple: &FiveTuple, now: Duration) -> Option<AllocationId> {
         let id = self.allocations.find(five_tuple)?;
         if self.allocations.get(id)?.relays.any_live(Moment::of(now)) {
@@ -28,20 +29,26 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         None
     }
 
-    /// Takes away the relayed address of a dual allocation that has expired while the other one goes on.
+    /// Takes away the relayed address of a dual allocation that has expired while the other one
+    /// goes on.
     pub(crate) fn release_expired(&mut self, id: AllocationId, now: Duration) {
         let now = Moment::of(now);
-        let expired = self.allocations.get(id).filter(|allocation| allocation.relays.any_expired(now)).and_then(|allocation| {
-            let relays = &allocation.relays;
-            relays.bound().find(|index| !relays.is_live(*index, now))
-        });
+        let expired = self
+            .allocations
+            .get(id)
+            .filter(|allocation| allocation.relays.any_expired(now))
+            .and_then(|allocation| {
+                let relays = &allocation.relays;
+                relays.bound().find(|index| !relays.is_live(*index, now))
+            });
         if let Some(index) = expired {
             self.release(id, index, now);
         }
     }
 
-    /// Takes one of two relayed addresses away, with the permissions and channels of its family: "it MUST NOT affect any permissions or
-    /// channels associated with allocations for the other address family" (RFC 8656 §8.1).
+    /// Takes one of two relayed addresses away, with the permissions and channels of its family:
+    /// "it MUST NOT affect any permissions or channels associated with allocations for the
+    /// other address family" (RFC 8656 §8.1).
     pub(crate) fn release(&mut self, id: AllocationId, index: u8, now: Moment) {
         let removed = self.change_allocation(id, |allocation| {
             let removed = allocation.relays.remove(index);
@@ -49,19 +56,30 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             removed
         });
         self.tidy_ignored(id, now);
-        if let (Some(true), Some(RelayedTransportAddress { bound, .. })) = (removed, self.allocations.relayed(id, index)) {
-            self.effects.push_back(Effect::Release { relay: RelayId { allocation: id, index }, bound });
+        if let (Some(true), Some(RelayedTransportAddress { bound, .. })) =
+            (removed, self.allocations.relayed(id, index))
+        {
+            self.effects
+                .push_back(Effect::Release { relay: RelayId { allocation: id, index }, bound });
             self.note_change(id);
         }
     }
 
     /// Changes an allocation's permissions and channels, and keeps the gauges true.
-    pub(crate) fn change<T>(&mut self, id: AllocationId, change: impl FnOnce(&mut Tables) -> T) -> Option<T> {
+    pub(crate) fn change<T>(
+        &mut self,
+        id: AllocationId,
+        change: impl FnOnce(&mut Tables) -> T,
+    ) -> Option<T> {
         self.change_allocation(id, |allocation| allocation.peers.change(change))
     }
 
     /// Changes an allocation and keeps the gauges true.
-    pub(crate) fn change_allocation<T>(&mut self, id: AllocationId, change: impl FnOnce(&mut Allocation) -> T) -> Option<T> {
+    pub(crate) fn change_allocation<T>(
+        &mut self,
+        id: AllocationId,
+        change: impl FnOnce(&mut Allocation) -> T,
+    ) -> Option<T> {
         let allocation = self.allocations.get_mut(id)?;
         let before = allocation.peers.counts();
         let result = change(allocation);
@@ -75,7 +93,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     pub(crate) fn admit(&mut self, allocation: Parts<L::Guard>, now: Duration) -> AllocationId {
         self.prefixes.add(allocation.five_tuple.client.ip());
         let (permissions, channels) = allocation.peers.counts();
-        (self.permissions, self.channels) = (self.permissions + permissions, self.channels + channels);
+        (self.permissions, self.channels) =
+            (self.permissions + permissions, self.channels + channels);
         let id = self.allocations.insert(allocation);
         self.schedule(id, now);
         id
@@ -91,20 +110,34 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         }
     }
 
-    /// The only way out of the table: the relayed sockets are released, the quota is given back by the drop (H30).
+    /// The only way out of the table: the relayed sockets are released, the quota is given back by
+    /// the drop (H30).
     pub(crate) fn end(&mut self, id: AllocationId, now: Duration, reason: EndReason) {
-        let (addresses, advertised) = ([0, 1].map(|index| self.allocations.relayed(id, index)), self.allocations.advertised(id));
-        let Some(Parts { five_tuple, relays, peers, traffic, cold }) = self.allocations.remove(id) else { return };
+        let (addresses, advertised) = (
+            [0, 1].map(|index| self.allocations.relayed(id, index)),
+            self.allocations.advertised(id),
+        );
+        let Some(Parts { five_tuple, relays, peers, traffic, cold }) = self.allocations.remove(id)
+        else {
+            return;
+        };
         self.prefixes.remove(five_tuple.client.ip());
         let (permissions, channels) = peers.counts();
         let ignored = cold.ignored.as_ref().map_or(0, |ignored| ignored.len());
-        (self.permissions, self.channels) = (self.permissions - permissions, self.channels - channels - ignored);
-        // One without a relayed address was never told. Where it was to be brought back, its record is not ours to delete (H47).
+        (self.permissions, self.channels) =
+            (self.permissions - permissions, self.channels - channels - ignored);
+        // One without a relayed address was never told. Where it was to be brought back, its record
+        // is not ours to delete (H47).
         if reason != EndReason::BindFailed {
             self.changes.ended(cold.record, self.allocations.len());
         }
-        for (index, address) in relays.bound().filter_map(|index| Some((index, addresses[usize::from(index)]?))) {
-            self.effects.push_back(Effect::Release { relay: RelayId { allocation: id, index }, bound: address.bound });
+        for (index, address) in
+            relays.bound().filter_map(|index| Some((index, addresses[usize::from(index)]?)))
+        {
+            self.effects.push_back(Effect::Release {
+                relay: RelayId { allocation: id, index },
+                bound: address.bound,
+            });
         }
         self.effects.push_back(Effect::Ended(Ended {
             allocation: id,

@@ -1,11 +1,13 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// The longest time between now and a [`Moment`]: beyond half a round, before and after would be one.
+/// The longest time between now and a [`Moment`]: beyond half a round, before and after would be
+/// one.
 pub(crate) const HORIZON: Duration = Duration::from_secs(24 * 24 * 3600);
 
-/// A moment of the monotonic clock in milliseconds, as four bytes: they begin anew after 49 days, so that it is of use within [`HORIZON`] of
-/// now only. What expires is looked at every minute, and never lives as long.
+/// A moment of the monotonic clock in milliseconds, as four bytes: they begin anew after 49 days,
+/// so that it is of use within [`HORIZON`] of now only. What expires is looked at every minute, and
+/// never lives as long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Moment(NonZeroU32);
 
@@ -13,7 +15,8 @@ impl Moment {
     #[inline]
     pub(crate) fn of(time: Duration) -> Self {
         let millis = (time.as_secs() as u32).wrapping_mul(1000).wrapping_add(time.subsec_millis());
-        // Counted from 1, so that the clock's start is one; the last one of each round is a millisecond late.
+        // Counted from 1, so that the clock's start is one; the last one of each round is a
+        // millisecond late.
         Self(NonZeroU32::new(millis.wrapping_add(1)).unwrap_or(NonZeroU32::MIN))
     }
 
@@ -54,16 +57,42 @@ mod tests {
     #[test]
     fn moments_keep_their_order_when_the_milliseconds_begin_anew() {
         let round = Duration::from_millis(1 << 32);
-        for now in [Duration::ZERO, Duration::from_secs(7), round - Duration::from_secs(300), round, 3 * round - Duration::from_millis(1)] {
+        for now in [
+            Duration::ZERO,
+            Duration::from_secs(7),
+            round - Duration::from_secs(300),
+            round,
+            3 * round - Duration::from_millis(1),
+        ] {
             let expires = Moment::after(now, Duration::from_secs(600));
             let at = |later: Duration| Moment::of(now + later);
-            assert!(expires.is_after(at(Duration::ZERO)) && expires.is_after(at(Duration::from_millis(599_998))), "{now:?}");
-            assert!(!expires.is_after(at(Duration::from_millis(600_001))) && !expires.is_after(at(HORIZON)), "{now:?}");
-            let (left, time) = (expires.left(now + Duration::from_secs(100)), expires.time(now + Duration::from_secs(700)));
-            assert!(left.abs_diff(Duration::from_secs(500)) <= Duration::from_millis(1), "{left:?}");
-            assert!(time.abs_diff(now + Duration::from_secs(600)) <= Duration::from_millis(1), "{time:?}");
+            assert!(
+                expires.is_after(at(Duration::ZERO))
+                    && expires.is_after(at(Duration::from_millis(599_998))),
+                "{now:?}"
+            );
+            assert!(
+                !expires.is_after(at(Duration::from_millis(600_001)))
+                    && !expires.is_after(at(HORIZON)),
+                "{now:?}"
+            );
+            let (left, time) = (
+                expires.left(now + Duration::from_secs(100)),
+                expires.time(now + Duration::from_secs(700)),
+            );
+            assert!(
+                left.abs_diff(Duration::from_secs(500)) <= Duration::from_millis(1),
+                "{left:?}"
+            );
+            assert!(
+                time.abs_diff(now + Duration::from_secs(600)) <= Duration::from_millis(1),
+                "{time:?}"
+            );
             assert_eq!(expires.left(now + Duration::from_secs(601)), Duration::ZERO);
         }
-        assert!(Moment::after(Duration::ZERO, Duration::MAX).is_after(Moment::of(HORIZON - Duration::from_secs(1))));
+        assert!(
+            Moment::after(Duration::ZERO, Duration::MAX)
+                .is_after(Moment::of(HORIZON - Duration::from_secs(1)))
+        );
     }
 }

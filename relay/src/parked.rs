@@ -8,16 +8,19 @@ use smallvec::SmallVec;
 use crate::five_tuple::FiveTuple;
 use crate::prefix::PrefixCounts;
 
-/// So many requests wait for a key at one worker; beyond that there is silence, and the client's retransmission.
+/// So many requests wait for a key at one worker; beyond that there is silence, and the client's
+/// retransmission.
 pub(crate) const CAPACITY: usize = 1024;
-/// Maximum number of those from one IPv4 address or one IPv6 /64, so that no client with many ports keeps others' first log-in out,
+/// Maximum number of those from one IPv4 address or one IPv6 /64, so that no client with many ports
+/// keeps others' first log-in out,
 const OF_ONE_PREFIX: u32 = 64;
 /// and from one IPv4 /24 or one IPv6 /48, which one customer may have whole.
 const OF_ONE_NETWORK: u32 = 256;
 /// So long each waits.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// So many of one connection: "there are no retransmissions at the STUN protocol level" over TCP (RFC 8489 §6.2.2), so that what is dropped
-/// there is answered never. A client on datagrams sends the second one again.
+/// So many of one connection: "there are no retransmissions at the STUN protocol level" over TCP
+/// (RFC 8489 §6.2.2), so that what is dropped there is answered never. A client on datagrams sends
+/// the second one again.
 const OF_ONE_CONNECTION: usize = 8;
 /// A longer request is not kept: what TURN asks of a client fits into a datagram.
 const MAX_LEN: usize = 1500;
@@ -33,8 +36,8 @@ pub(crate) struct ParkedRequest {
 /// When its time is up, and a number that tells those of one moment apart.
 type Place = (Duration, u64);
 
-/// Requests that wait for their users' keys: one a 5-tuple, eight a connection, and as many as [`CAPACITY`] in all, in the order in which
-/// their time is up.
+/// Requests that wait for their users' keys: one a 5-tuple, eight a connection, and as many as
+/// [`CAPACITY`] in all, in the order in which their time is up.
 #[derive(Debug, Default)]
 pub(crate) struct Parked {
     requests: BTreeMap<Place, ParkedRequest>,
@@ -47,24 +50,38 @@ pub(crate) struct Parked {
 
 impl Parked {
     /// Keeps a copy of a request; whether it was taken.
-    pub(crate) fn insert(&mut self, now: Duration, from: &FiveTuple, bytes: &[u8], username: &str) -> bool {
+    pub(crate) fn insert(
+        &mut self,
+        now: Duration,
+        from: &FiveTuple,
+        bytes: &[u8],
+        username: &str,
+    ) -> bool {
         let most = if from.transport.is_stream() { OF_ONE_CONNECTION } else { 1 };
         let waiting = self.by_five_tuple.get(from).map_or(0, SmallVec::len);
-        if self.len() >= CAPACITY || bytes.len() > MAX_LEN || waiting >= most || self.has_its_share(from.client.ip()) {
+        if self.len() >= CAPACITY
+            || bytes.len() > MAX_LEN
+            || waiting >= most
+            || self.has_its_share(from.client.ip())
+        {
             return false;
         }
         self.prefixes.add(from.client.ip());
         self.networks.add(network(from.client.ip()));
         let place = (now.saturating_add(PATIENCE), self.next);
         self.next += 1;
-        self.requests.insert(place, ParkedRequest { from: *from, bytes: bytes.into(), username: username.into() });
+        self.requests.insert(
+            place,
+            ParkedRequest { from: *from, bytes: bytes.into(), username: username.into() },
+        );
         self.by_five_tuple.entry(*from).or_default().push(place);
         self.by_user.entry(username.into()).or_default().insert(place);
         true
     }
 
     fn has_its_share(&self, client: IpAddr) -> bool {
-        self.prefixes.count(client) >= OF_ONE_PREFIX || self.networks.count(network(client)) >= OF_ONE_NETWORK
+        self.prefixes.count(client) >= OF_ONE_PREFIX
+            || self.networks.count(network(client)) >= OF_ONE_NETWORK
     }
 
     /// Whether a request of this user waits, so that the key has been asked for.
@@ -74,7 +91,8 @@ impl Parked {
 
     /// Those that wait for a user's key, in the order in which they came.
     pub(crate) fn take_user(&mut self, username: &str) -> Vec<ParkedRequest> {
-        let mut places: Vec<_> = self.by_user.get(username).into_iter().flatten().copied().collect();
+        let mut places: Vec<_> =
+            self.by_user.get(username).into_iter().flatten().copied().collect();
         places.sort_unstable();
         places.into_iter().filter_map(|place| self.take(place)).collect()
     }

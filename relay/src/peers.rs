@@ -10,8 +10,8 @@ use crate::permission::{ChannelPermission, Permissions};
 /// So many peers stand in the allocation's record itself.
 const FEW: usize = 2;
 
-/// The permissions and channels of one allocation. Nearly every one has a peer or two: they stand in place, an address with its permission
-/// and its channel together; more are in tables.
+/// The permissions and channels of one allocation. Nearly every one has a peer or two: they stand
+/// in place, an address with its permission and its channel together; more are in tables.
 #[derive(Debug)]
 pub(crate) enum Peers {
     Few([Peer; FEW]),
@@ -25,7 +25,8 @@ pub(crate) struct Tables {
     pub(crate) channels: Channels,
 }
 
-/// A peer's address with its permission, with a channel, or with both. Of several channels to one IP address, one has its permission.
+/// A peer's address with its permission, with a channel, or with both. Of several channels to one
+/// IP address, one has its permission.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer {
     /// An IPv4 address is written as IPv6 has it: mapped ones are no peers (H1).
@@ -39,7 +40,8 @@ pub(crate) struct Peer {
     port: u16,
 }
 
-const VACANT: Peer = Peer { ip: [0; 16], permission: None, channel: None, number: NonZeroU16::MIN, port: 0 };
+const VACANT: Peer =
+    Peer { ip: [0; 16], permission: None, channel: None, number: NonZeroU16::MIN, port: 0 };
 
 impl Peers {
     pub(crate) fn new() -> Self {
@@ -58,10 +60,12 @@ impl Peers {
         }
     }
 
-    /// Whether data may pass to and from this transport address: its IP address has a permission, or it has a channel itself (H46).
+    /// Whether data may pass to and from this transport address: its IP address has a permission,
+    /// or it has a channel itself (H46).
     #[inline]
     pub(crate) fn reach(&self, peer: &SocketAddr, lasting: ChannelPermission, now: Moment) -> bool {
-        self.allow(&peer.ip(), now) || lasting == ChannelPermission::WithChannel && self.number(peer, now).is_some()
+        self.allow(&peer.ip(), now)
+            || lasting == ChannelPermission::WithChannel && self.number(peer, now).is_some()
     }
 
     /// The peer of a channel that has not expired.
@@ -69,7 +73,9 @@ impl Peers {
     pub(crate) fn channel(&self, number: ChannelNumber, now: Moment) -> Option<SocketAddr> {
         match self {
             Self::Few(peers) => {
-                let bound = peers.iter().find(|peer| peer.number.get() == number.number() && is_live(peer.channel, now))?;
+                let bound = peers.iter().find(|peer| {
+                    peer.number.get() == number.number() && is_live(peer.channel, now)
+                })?;
                 Some(SocketAddr::new(bound.ip(), bound.port))
             }
             Self::Many(tables) => tables.channels.peer(number, now),
@@ -82,7 +88,9 @@ impl Peers {
         match self {
             Self::Few(peers) => {
                 let (ip, port) = (octets(&peer.ip())?, peer.port());
-                let bound = peers.iter().find(|peer| peer.port == port && peer.ip == ip && is_live(peer.channel, now))?;
+                let bound = peers.iter().find(|peer| {
+                    peer.port == port && peer.ip == ip && is_live(peer.channel, now)
+                })?;
                 number(bound.number)
             }
             Self::Many(tables) => tables.channels.number(peer, now),
@@ -93,7 +101,8 @@ impl Peers {
     pub(crate) fn may_bind(&self, number: ChannelNumber, peer: &SocketAddr, now: Moment) -> bool {
         match self {
             Self::Few(_) => {
-                self.channel(number, now).is_none_or(|bound| bound == *peer) && self.number(peer, now).is_none_or(|bound| bound == number)
+                self.channel(number, now).is_none_or(|bound| bound == *peer)
+                    && self.number(peer, now).is_none_or(|bound| bound == number)
             }
             Self::Many(tables) => tables.channels.may_bind(number, peer, now),
         }
@@ -161,7 +170,8 @@ impl Tables {
         tables
     }
 
-    /// What they hold as peers in place; `None` when they are too many for that, or not such as can stand there.
+    /// What they hold as peers in place; `None` when they are too many for that, or not such as can
+    /// stand there.
     fn few(&self) -> Option<[Peer; FEW]> {
         if self.permissions.len() > FEW || self.channels.len() > FEW {
             return None;
@@ -169,7 +179,13 @@ impl Tables {
         let (mut few, mut len) = ([VACANT; FEW], 0);
         for (number, channel) in self.channels.iter() {
             let (ip, port) = (octets(&channel.peer.ip())?, channel.peer.port());
-            few[len] = Peer { ip, permission: None, channel: Some(channel.expires), number: NonZeroU16::new(number.number())?, port };
+            few[len] = Peer {
+                ip,
+                permission: None,
+                channel: Some(channel.expires),
+                number: NonZeroU16::new(number.number())?,
+                port,
+            };
             len += 1;
         }
         for (ip, expires) in self.permissions.iter() {
@@ -219,12 +235,15 @@ mod tests {
         Moment::of(Duration::from_secs(seconds))
     }
 
-    /// Does the same to peers and to tables, with few and with many of them, and asks both the same.
+    /// Does the same to peers and to tables, with few and with many of them, and asks both the
+    /// same.
     #[test]
     fn peers_in_place_are_what_they_would_be_in_tables() {
         assert_eq!(size_of::<Peers>(), 56);
-        let ips: [IpAddr; 4] = ["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2"].map(|ip| ip.parse().unwrap());
-        let addresses: Vec<SocketAddr> = ips.iter().flat_map(|ip| [SocketAddr::new(*ip, 0), SocketAddr::new(*ip, 7)]).collect();
+        let ips: [IpAddr; 4] =
+            ["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2"].map(|ip| ip.parse().unwrap());
+        let addresses: Vec<SocketAddr> =
+            ips.iter().flat_map(|ip| [SocketAddr::new(*ip, 0), SocketAddr::new(*ip, 7)]).collect();
         // H1: nobody is ever bound to a mapped address, nor is the one of IPv4 meant by it.
         let mapped = [0, 7].map(|port| SocketAddr::new("::ffff:192.0.2.1".parse().unwrap(), port));
         let asked = [&addresses[..], &mapped].concat();
@@ -233,10 +252,13 @@ mod tests {
         let mut few = 0;
         for step in 0..20_000u64 {
             random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let (peer, channel, now) = (addresses[(random >> 8) as usize % 8], number((random >> 12) % 4), step * 100);
+            let (peer, channel, now) =
+                (addresses[(random >> 8) as usize % 8], number((random >> 12) % 4), step * 100);
             let change = |tables: &mut Tables| match random >> 28 {
                 0..5 => tables.permissions.install(peer.ip(), at(now + 300)),
-                5..12 if tables.channels.may_bind(channel, &peer, at(now)) => tables.channels.bind(channel, peer, at(now + 600)),
+                5..12 if tables.channels.may_bind(channel, &peer, at(now)) => {
+                    tables.channels.bind(channel, peer, at(now + 600))
+                }
                 12 => tables.permissions.retain(|ip| *ip != peer.ip()),
                 13 => tables.channels.retain(|channel| channel.peer != peer),
                 _ => tables.remove_expired(at(now)),
@@ -247,16 +269,29 @@ mod tests {
             assert_eq!(peers.counts(), (tables.permissions.len(), tables.channels.len()));
             for later in [now, now + 299, now + 599] {
                 for address in &asked {
-                    assert_eq!(peers.allow(&address.ip(), at(later)), tables.permissions.allow(&address.ip(), at(later)));
-                    assert_eq!(peers.number(address, at(later)), tables.channels.number(address, at(later)));
+                    assert_eq!(
+                        peers.allow(&address.ip(), at(later)),
+                        tables.permissions.allow(&address.ip(), at(later))
+                    );
+                    assert_eq!(
+                        peers.number(address, at(later)),
+                        tables.channels.number(address, at(later))
+                    );
                     let may_bind = |index| {
                         let number = number(index);
-                        (peers.may_bind(number, address, at(later)), tables.channels.may_bind(number, address, at(later)))
+                        (
+                            peers.may_bind(number, address, at(later)),
+                            tables.channels.may_bind(number, address, at(later)),
+                        )
                     };
                     assert!((0..4).map(may_bind).all(|(few, many)| few == many));
                 }
-                (0..4)
-                    .for_each(|index| assert_eq!(peers.channel(number(index), at(later)), tables.channels.peer(number(index), at(later))));
+                (0..4).for_each(|index| {
+                    assert_eq!(
+                        peers.channel(number(index), at(later)),
+                        tables.channels.peer(number(index), at(later))
+                    )
+                });
             }
         }
         assert!((2000..18_000).contains(&few), "{few} of 20000 steps had few");

@@ -8,19 +8,23 @@ use crate::small_map::SmallMap;
 /// "The Permission Lifetime MUST be 300 seconds" (RFC 8656 §9).
 pub(crate) const LIFETIME: Duration = Duration::from_secs(300);
 
-/// How long a peer is permitted while the client has a channel to it (`protocol.channel_permission`).
-// Deviation: RFC 8656 §9: towards the address and port that a live channel is bound to, data pass as long as the channel lives, not for 300
-// seconds only: aiortc and werift renew a channel after 500 s and never send CreatePermission. `rfc8656` has the 300 seconds (H46).
+/// How long a peer is permitted while the client has a channel to it
+/// (`protocol.channel_permission`).
+// Deviation: RFC 8656 §9: towards the address and port that a live channel is bound to, data pass
+// as long as the channel lives, not for 300 seconds only: aiortc and werift renew a channel after
+// 500 s and never send CreatePermission. `rfc8656` has the 300 seconds (H46).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ChannelPermission {
-    /// As long as the channel. Other ports of the same IP address need the permission of that address.
+    /// As long as the channel. Other ports of the same IP address need the permission of that
+    /// address.
     #[default]
     WithChannel,
     /// 300 s, with or without a channel (RFC 8656 §9).
     Rfc8656,
 }
 
-/// The permissions of one allocation, by IP address: "only addresses are compared and port numbers are not considered" (RFC 8656 §9).
+/// The permissions of one allocation, by IP address: "only addresses are compared and port numbers
+/// are not considered" (RFC 8656 §9).
 #[derive(Clone, Debug)]
 pub(crate) struct Permissions(SmallMap<IpAddr, Moment>);
 
@@ -39,7 +43,8 @@ impl Permissions {
         self.0.insert(peer, expires);
     }
 
-    /// Installs or resets all or none: none where they would be more than `limit` without those that have expired.
+    /// Installs or resets all or none: none where they would be more than `limit` without those
+    /// that have expired.
     pub(crate) fn install_all(&mut self, peers: &[IpAddr], limit: usize, now: Now) -> bool {
         if self.len() + self.missing(peers) > limit {
             self.remove_expired(now.moment());
@@ -55,7 +60,11 @@ impl Permissions {
 
     /// Those among `peers` that have no entry yet, each counted once.
     pub(crate) fn missing(&self, peers: &[IpAddr]) -> usize {
-        peers.iter().enumerate().filter(|(at, peer)| self.0.get(peer).is_none() && !peers[..*at].contains(peer)).count()
+        peers
+            .iter()
+            .enumerate()
+            .filter(|(at, peer)| self.0.get(peer).is_none() && !peers[..*at].contains(peer))
+            .count()
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::special::{DENIED_BY_DEFAULT, carried_ipv4, is_never_a_peer, is_tunnel, is_within_never_a_peer};
+use crate::special::{
+    DENIED_BY_DEFAULT, carried_ipv4, is_never_a_peer, is_tunnel, is_within_never_a_peer,
+};
 
 /// One rule of the operator's; the first that matches decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,13 +19,16 @@ pub struct Rule {
     pub net: IpNet,
 }
 
-/// The addresses of this host at present (H55). A host gains and loses addresses while a server runs, so the policy asks whenever a peer has
-/// the port of a listener on a wildcard address, and never else.
+/// The addresses of this host at present (H55). A host gains and loses addresses while a server
+/// runs, so the policy asks whenever a peer has the port of a listener on a wildcard address, and
+/// never else.
 pub trait OwnAddresses: fmt::Debug + Send + Sync {
-    /// Whether `ip` is an address of this host now, by which its wildcard listeners are reached. Where that cannot be known: `true`.
+    /// Whether `ip` is an address of this host now, by which its wildcard listeners are reached.
+    /// Where that cannot be known: `true`.
     fn contains(&self, ip: IpAddr) -> bool;
 
-    /// The same for a datagram of a client that has a permission: the answer may be a moment old, where asking costs much.
+    /// The same for a datagram of a client that has a permission: the answer may be a moment old,
+    /// where asking costs much.
     fn contained_lately(&self, ip: IpAddr) -> bool {
         self.contains(ip)
     }
@@ -39,7 +44,8 @@ impl OwnAddresses for AnyAddress {
     }
 }
 
-/// Which peers may be reached (RFC 8656 §21.3, rows H1 to H8). Asked by CreatePermission, ChannelBind and Send alike (H3).
+/// Which peers may be reached (RFC 8656 §21.3, rows H1 to H8). Asked by CreatePermission,
+/// ChannelBind and Send alike (H3).
 #[derive(Clone, Debug)]
 pub struct PeerPolicy {
     /// The operator's, followed by the built-in denials.
@@ -93,12 +99,20 @@ pub enum Denied {
 }
 
 impl PeerPolicy {
-    /// `rules` stand before the built-in denials. `listeners` are all addresses that this server, or what it depends on, listens at; an
-    /// unspecified one stands for every address of its family, unless [`asking`](Self::asking) says who knows better.
-    /// `relays` are the relay addresses, bound and advertised, with the range of their ports.
+    /// `rules` stand before the built-in denials. `listeners` are all addresses that this server,
+    /// or what it depends on, listens at; an unspecified one stands for every address of its
+    /// family, unless [`asking`](Self::asking) says who knows better. `relays` are the relay
+    /// addresses, bound and advertised, with the range of their ports.
     #[must_use]
-    pub fn new(rules: &[Rule], listeners: Vec<SocketAddr>, relays: Vec<IpAddr>, relay_ports: RangeInclusive<u16>) -> Self {
-        let built_in = DENIED_BY_DEFAULT.iter().map(|net| Rule { allow: false, net: net.parse().expect("the list is tested") });
+    pub fn new(
+        rules: &[Rule],
+        listeners: Vec<SocketAddr>,
+        relays: Vec<IpAddr>,
+        relay_ports: RangeInclusive<u16>,
+    ) -> Self {
+        let built_in = DENIED_BY_DEFAULT
+            .iter()
+            .map(|net| Rule { allow: false, net: net.parse().expect("the list is tested") });
         let (mut ipv4, mut ipv6) = (Vec::new(), Vec::new());
         for rule in rules.iter().copied().chain(built_in) {
             let verdict = match rule.allow {
@@ -107,36 +121,63 @@ impl PeerPolicy {
                 true => Judged::Allow,
             };
             match rule.net {
-                IpNet::V4(net) => ipv4.push(Range { bits: net.network().to_bits(), mask: net.netmask().to_bits(), verdict }),
-                IpNet::V6(net) => ipv6.push(Range { bits: net.network().to_bits(), mask: net.netmask().to_bits(), verdict }),
+                IpNet::V4(net) => ipv4.push(Range {
+                    bits: net.network().to_bits(),
+                    mask: net.netmask().to_bits(),
+                    verdict,
+                }),
+                IpNet::V6(net) => ipv6.push(Range {
+                    bits: net.network().to_bits(),
+                    mask: net.netmask().to_bits(),
+                    verdict,
+                }),
             }
         }
         let (ipv4, ipv6) = (ipv4.into(), ipv6.into());
-        // What is left in `listeners` is compared with each peer of a Send indication; a wildcard is no peer's address.
-        let (wildcards, listeners): (Vec<_>, Vec<_>) = listeners.into_iter().partition(|listener| listener.ip().is_unspecified());
+        // What is left in `listeners` is compared with each peer of a Send indication; a wildcard
+        // is no peer's address.
+        let (wildcards, listeners): (Vec<_>, Vec<_>) =
+            listeners.into_iter().partition(|listener| listener.ip().is_unspecified());
         let wildcard_ports: BTreeSet<u16> = wildcards.iter().map(SocketAddr::port).collect();
         let (wildcards, wildcard_ports) = (wildcards.into(), wildcard_ports.into_iter().collect());
-        let mut policy =
-            Self { ipv4, ipv6, listeners, wildcards, wildcard_ports, own: Arc::new(AnyAddress), relays, relay_ports, opened: Vec::new() };
-        policy.opened = policy.relays.iter().copied().filter(|relay| policy.check_rules(*relay) == Ok(Allowed::ByRule)).collect();
+        let mut policy = Self {
+            ipv4,
+            ipv6,
+            listeners,
+            wildcards,
+            wildcard_ports,
+            own: Arc::new(AnyAddress),
+            relays,
+            relay_ports,
+            opened: Vec::new(),
+        };
+        policy.opened = policy
+            .relays
+            .iter()
+            .copied()
+            .filter(|relay| policy.check_rules(*relay) == Ok(Allowed::ByRule))
+            .collect();
         policy
     }
 
-    /// The same policy, which asks `own` whether a peer with the port of a wildcard listener is this host.
+    /// The same policy, which asks `own` whether a peer with the port of a wildcard listener is
+    /// this host.
     #[must_use]
     pub fn asking(self, own: Arc<dyn OwnAddresses>) -> Self {
         Self { own, ..self }
     }
 
-    /// Whether a rule of the operator's allows this relay address: then also what is no relayed port there may be a peer (H8). It is asked
-    /// for datagrams, so that it looks at nothing but the few relay addresses.
+    /// Whether a rule of the operator's allows this relay address: then also what is no relayed
+    /// port there may be a peer (H8). It is asked for datagrams, so that it looks at nothing
+    /// but the few relay addresses.
     #[must_use]
     pub fn opens_relay(&self, relay: IpAddr) -> bool {
         self.opened.contains(&relay)
     }
 
-    /// Whether a peer at this port must be judged for each datagram, by a channel too: a listener on a wildcard address has the port, and
-    /// the peer's address may have become this host's since (H55).
+    /// Whether a peer at this port must be judged for each datagram, by a channel too: a listener
+    /// on a wildcard address has the port, and the peer's address may have become this host's
+    /// since (H55).
     #[inline]
     pub(crate) fn has_wildcard_listener(&self, port: u16) -> bool {
         self.wildcard_ports.contains(&port)
@@ -173,7 +214,8 @@ impl PeerPolicy {
         }
         self.check_port(peer, &is_own)?;
         // Through NAT64, say, a listener of ours has a second address (H1, H5).
-        carried_ipv4(peer.ip()).map_or(Ok(()), |inner| self.check_port(SocketAddr::new(inner, peer.port()), &is_own))
+        carried_ipv4(peer.ip())
+            .map_or(Ok(()), |inner| self.check_port(SocketAddr::new(inner, peer.port()), &is_own))
     }
 
     /// One address as it stands, with what the server knows of its own ports.
@@ -184,16 +226,26 @@ impl PeerPolicy {
         if !self.is_relay(peer.ip()) {
             return self.check_rules(peer.ip()).map(drop);
         }
-        // At our own address there are relayed ports, and services that nobody meant to offer: those only by an explicit rule.
-        if self.relay_ports.contains(&peer.port()) || self.opens_relay(peer.ip()) { Ok(()) } else { Err(Denied::NotRelayed) }
+        // At our own address there are relayed ports, and services that nobody meant to offer:
+        // those only by an explicit rule.
+        if self.relay_ports.contains(&peer.port()) || self.opens_relay(peer.ip()) {
+            Ok(())
+        } else {
+            Err(Denied::NotRelayed)
+        }
     }
 
     fn reaches_wildcard(&self, peer: SocketAddr, is_own: impl Fn(IpAddr) -> bool) -> bool {
-        let reaches = |listener: &SocketAddr| listener.port() == peer.port() && listener.is_ipv4() == peer.is_ipv4();
-        self.has_wildcard_listener(peer.port()) && self.wildcards.iter().any(reaches) && is_own(peer.ip())
+        let reaches = |listener: &SocketAddr| {
+            listener.port() == peer.port() && listener.is_ipv4() == peer.is_ipv4()
+        };
+        self.has_wildcard_listener(peer.port())
+            && self.wildcards.iter().any(reaches)
+            && is_own(peer.ip())
     }
 
-    /// The classic call: both clients have relayed addresses of this server (H8). A relay on loopback makes no peer of it (H2).
+    /// The classic call: both clients have relayed addresses of this server (H8). A relay on
+    /// loopback makes no peer of it (H2).
     fn is_relay(&self, ip: IpAddr) -> bool {
         self.relays.contains(&ip) && !is_never_a_peer(ip)
     }
@@ -217,8 +269,12 @@ impl PeerPolicy {
         // A wide rule does not reach loopback: it takes one that lies within it (H2).
         let local = is_never_a_peer(ip);
         let matching = match ip {
-            IpAddr::V4(ip) => first(&self.ipv4, local, |range| ip.to_bits() & range.mask == range.bits),
-            IpAddr::V6(ip) => first(&self.ipv6, local, |range| ip.to_bits() & range.mask == range.bits),
+            IpAddr::V4(ip) => {
+                first(&self.ipv4, local, |range| ip.to_bits() & range.mask == range.bits)
+            }
+            IpAddr::V6(ip) => {
+                first(&self.ipv6, local, |range| ip.to_bits() & range.mask == range.bits)
+            }
         };
         match matching {
             Some(Judged::Allow | Judged::AllowLocal) => Ok(Allowed::ByRule),
@@ -247,9 +303,17 @@ mod tests {
     use super::*;
 
     fn policy(rules: &[(bool, &str)]) -> PeerPolicy {
-        let rules: Vec<_> = rules.iter().map(|(allow, net)| Rule { allow: *allow, net: net.parse().unwrap() }).collect();
+        let rules: Vec<_> = rules
+            .iter()
+            .map(|(allow, net)| Rule { allow: *allow, net: net.parse().unwrap() })
+            .collect();
         let listeners = vec!["9.9.9.9:3478".parse().unwrap(), "127.0.0.1:9641".parse().unwrap()];
-        PeerPolicy::new(&rules, listeners, vec!["10.0.0.9".parse().unwrap(), "9.9.9.9".parse().unwrap()], 49152..=65535)
+        PeerPolicy::new(
+            &rules,
+            listeners,
+            vec!["10.0.0.9".parse().unwrap(), "9.9.9.9".parse().unwrap()],
+            49152..=65535,
+        )
     }
 
     fn address(policy: &PeerPolicy, peer: &str) -> Result<(), Denied> {
@@ -263,19 +327,32 @@ mod tests {
     #[test]
     fn h1_an_address_is_checked_as_written_and_as_what_it_carries() {
         let policy = policy(&[(false, "8.8.8.8/32"), (true, "2002::/16"), (true, "2001::/32")]);
-        for carrier in ["::ffff:8.8.8.8", "::8.8.8.8", "64:ff9b::8.8.8.8", "::ffff:10.1.2.3", "64:ff9b::7f00:1", "::ffff:127.0.0.1"] {
+        for carrier in [
+            "::ffff:8.8.8.8",
+            "::8.8.8.8",
+            "64:ff9b::8.8.8.8",
+            "::ffff:10.1.2.3",
+            "64:ff9b::7f00:1",
+            "::ffff:127.0.0.1",
+        ] {
             assert!(address(&policy, carrier).is_err(), "{carrier}");
         }
         assert_eq!(address(&policy, "64:ff9b::8.8.4.4"), Ok(()));
         for tunnel in ["2002:808:808::1", "2001:0:1::1"] {
-            assert_eq!(address(&policy, tunnel), Err(Denied::Tunnel), "even where a rule allows it");
+            assert_eq!(
+                address(&policy, tunnel),
+                Err(Denied::Tunnel),
+                "even where a rule allows it"
+            );
             assert!(!policy.accepts_client(tunnel.parse().unwrap()));
         }
     }
 
     #[test]
     fn h2_loopback_is_never_a_peer_unless_a_rule_names_it() {
-        for wide in ["0.0.0.0/0", "0.0.0.0/1", "64.0.0.0/2", "126.0.0.0/7", "::/0", "::/64", "::/126"] {
+        for wide in
+            ["0.0.0.0/0", "0.0.0.0/1", "64.0.0.0/2", "126.0.0.0/7", "::/0", "::/64", "::/126"]
+        {
             let policy = policy(&[(true, wide)]);
             for local in ["127.0.0.1", "0.0.0.0", "0.1.2.3", "::", "::1", "::ffff:127.0.0.1"] {
                 assert!(address(&policy, local).is_err(), "{local} under {wide}");
@@ -289,11 +366,18 @@ mod tests {
     #[test]
     fn h2_a_relay_on_loopback_makes_no_peer_of_it() {
         let relays = vec!["127.0.0.1".parse().unwrap()];
-        let policy = |rules: &[Rule]| PeerPolicy::new(rules, Vec::new(), relays.clone(), 49152..=65535);
+        let policy =
+            |rules: &[Rule]| PeerPolicy::new(rules, Vec::new(), relays.clone(), 49152..=65535);
         let closed = policy(&[]);
-        assert_eq!((address(&closed, "127.0.0.1"), transport(&closed, "127.0.0.1:50000")), (Err(Denied::Local), Err(Denied::Local)));
+        assert_eq!(
+            (address(&closed, "127.0.0.1"), transport(&closed, "127.0.0.1:50000")),
+            (Err(Denied::Local), Err(Denied::Local))
+        );
         let open = policy(&[Rule { allow: true, net: "127.0.0.0/8".parse().unwrap() }]);
-        assert_eq!((address(&open, "127.0.0.1"), transport(&open, "127.0.0.1:50000")), (Ok(()), Ok(())));
+        assert_eq!(
+            (address(&open, "127.0.0.1"), transport(&open, "127.0.0.1:50000")),
+            (Ok(()), Ok(()))
+        );
     }
 
     #[test]
@@ -320,9 +404,17 @@ mod tests {
     fn h5_the_servers_own_listeners_are_refused() {
         let policy = policy(&[(true, "127.0.0.0/8"), (true, "9.9.9.9/32")]);
         assert_eq!(transport(&policy, "9.9.9.9:3478"), Err(Denied::Listener));
-        assert_eq!(transport(&policy, "127.0.0.1:9641"), Err(Denied::Listener), "though a rule allows the address");
+        assert_eq!(
+            transport(&policy, "127.0.0.1:9641"),
+            Err(Denied::Listener),
+            "though a rule allows the address"
+        );
         assert_eq!(transport(&policy, "127.0.0.1:9642"), Ok(()));
-        assert_eq!(transport(&policy, "[64:ff9b::9.9.9.9]:3478"), Err(Denied::Listener), "through NAT64");
+        assert_eq!(
+            transport(&policy, "[64:ff9b::9.9.9.9]:3478"),
+            Err(Denied::Listener),
+            "through NAT64"
+        );
         assert_eq!(transport(&policy, "[::9.9.9.9]:3478"), Err(Denied::Listener));
     }
 
@@ -337,7 +429,11 @@ mod tests {
         }
         let listeners = vec!["0.0.0.0:3478".parse().unwrap(), "[::]:5349".parse().unwrap()];
         let blind = PeerPolicy::new(&[], listeners, Vec::new(), 49152..=65535);
-        assert_eq!(transport(&blind, "20.0.0.1:3478"), Err(Denied::Listener), "without knowledge each address may be one");
+        assert_eq!(
+            transport(&blind, "20.0.0.1:3478"),
+            Err(Denied::Listener),
+            "without knowledge each address may be one"
+        );
         let policy = blind.asking(Arc::new(Own));
         for (peer, allowed) in [
             ("8.8.8.8:3478", false),
@@ -361,19 +457,35 @@ mod tests {
     #[test]
     fn h8_relayed_addresses_are_allowed_and_nothing_else_at_them() {
         let policy = policy(&[]);
-        assert_eq!((address(&policy, "10.0.0.9"), transport(&policy, "10.0.0.9:50000")), (Ok(()), Ok(())));
+        assert_eq!(
+            (address(&policy, "10.0.0.9"), transport(&policy, "10.0.0.9:50000")),
+            (Ok(()), Ok(()))
+        );
         assert_eq!(transport(&policy, "10.0.0.9:22"), Err(Denied::NotRelayed));
-        assert_eq!(transport(&policy, "9.9.9.9:53"), Err(Denied::NotRelayed), "a public relay address too");
+        assert_eq!(
+            transport(&policy, "9.9.9.9:53"),
+            Err(Denied::NotRelayed),
+            "a public relay address too"
+        );
         assert_eq!(transport(&policy, "10.0.0.8:50000"), Err(Denied::Rule));
-        assert_eq!(transport(&policy, "[64:ff9b::9.9.9.9]:53"), Err(Denied::NotRelayed), "nor through NAT64");
+        assert_eq!(
+            transport(&policy, "[64:ff9b::9.9.9.9]:53"),
+            Err(Denied::NotRelayed),
+            "nor through NAT64"
+        );
         assert_eq!(transport(&policy, "[64:ff9b::9.9.9.9]:50000"), Ok(()));
     }
 
     #[test]
     fn h8_a_rule_opens_the_other_ports_of_the_relay_address_that_it_names() {
         let policy = policy(&[(false, "9.9.9.9/32"), (true, "10.0.0.0/24"), (true, "9.9.0.0/16")]);
-        let opened = ["10.0.0.9", "9.9.9.9", "10.0.0.8"].map(|ip| policy.opens_relay(ip.parse().unwrap()));
-        assert_eq!(opened, [true, false, false], "the first rule decides; the last is no relay address");
+        let opened =
+            ["10.0.0.9", "9.9.9.9", "10.0.0.8"].map(|ip| policy.opens_relay(ip.parse().unwrap()));
+        assert_eq!(
+            opened,
+            [true, false, false],
+            "the first rule decides; the last is no relay address"
+        );
         assert_eq!(transport(&policy, "10.0.0.9:22"), Ok(()));
         assert_eq!(transport(&policy, "9.9.9.9:53"), Err(Denied::NotRelayed));
     }
@@ -383,7 +495,11 @@ mod tests {
         let policy = policy(&[]);
         for net in DENIED_BY_DEFAULT {
             let net: IpNet = net.parse().unwrap();
-            assert!(policy.check_address(net.network()).is_err() && policy.check_address(net.broadcast()).is_err(), "{net}");
+            assert!(
+                policy.check_address(net.network()).is_err()
+                    && policy.check_address(net.broadcast()).is_err(),
+                "{net}"
+            );
         }
     }
 }

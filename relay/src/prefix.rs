@@ -2,7 +2,8 @@ use std::net::IpAddr;
 
 use ahash::AHashMap;
 
-/// How many allocations, or parked requests, each source prefix has at this worker: /32 of IPv4, /64 of IPv6 (H33). Bounded by their number.
+/// How many allocations, or parked requests, each source prefix has at this worker: /32 of IPv4,
+/// /64 of IPv6 (H33). Bounded by their number.
 #[derive(Debug, Default)]
 pub(crate) struct PrefixCounts {
     counts: AHashMap<u64, u32>,
@@ -32,7 +33,8 @@ impl PrefixCounts {
     }
 }
 
-/// IPv4 addresses and IPv6 prefixes share the key space: no global IPv6 prefix has 32 leading zero bits.
+/// IPv4 addresses and IPv6 prefixes share the key space: no global IPv6 prefix has 32 leading zero
+/// bits.
 fn prefix(client: IpAddr) -> u64 {
     match client {
         IpAddr::V4(ip) => u64::from(ip.to_bits()),

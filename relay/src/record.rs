@@ -24,7 +24,8 @@ use crate::relays::{RelayedTransportAddress, Relays};
 use crate::request::seconds;
 use crate::server::Server;
 
-/// All there is to know of an allocation, with times as what remains of them: it serves restore, take-over and mobility alike.
+/// All there is to know of an allocation, with times as what remains of them: it serves restore,
+/// take-over and mobility alike.
 #[derive(Clone, Debug)]
 pub struct AllocationRecord {
     /// Names the record in the directory: random, and the same over restarts.
@@ -39,7 +40,8 @@ pub struct AllocationRecord {
     pub transaction: TransactionId,
     /// How long it has lived.
     pub age: Duration,
-    /// The lifetime that was granted: last or, where it is more, what is left of an earlier grant to the other one of two addresses.
+    /// The lifetime that was granted: last or, where it is more, what is left of an earlier grant
+    /// to the other one of two addresses.
     pub lifetime: Duration,
     /// Its relayed addresses: one, or two of different families.
     pub relayed: Vec<RelayedRecord>,
@@ -81,23 +83,34 @@ pub struct ChannelRecord {
 }
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
-    /// What [`adopt`](Self::adopt) needs to bring an allocation back; `None` when there is none of that name, or it is not made yet.
+    /// What [`adopt`](Self::adopt) needs to bring an allocation back; `None` when there is none of
+    /// that name, or it is not made yet.
     #[must_use]
     pub fn export(&self, now: Now, id: AllocationId) -> Option<AllocationRecord> {
-        let allocation = self.allocations.get(id).filter(|allocation| allocation.relays.is_ready())?;
+        let allocation =
+            self.allocations.get(id).filter(|allocation| allocation.relays.is_ready())?;
         let cold = self.allocations.cold(id)?;
         let left = |expires: Moment| expires.left(now.monotonic);
         let (relays, moment, peers) = (&allocation.relays, now.moment(), allocation.peers.tables());
         // One of two may have expired unvisited; of one that has expired whole, all is told.
         let is_over = !relays.any_live(moment);
         let relayed = relays.bound().filter(|index| is_over || relays.is_live(*index, moment));
-        let relayed = relayed.filter_map(|index| Some((index, self.allocations.relayed(id, index)?)));
-        let relayed = relayed.map(|(index, address)| RelayedRecord { address, time_to_expiry: left(relays.expiry(index)) });
+        let relayed =
+            relayed.filter_map(|index| Some((index, self.allocations.relayed(id, index)?)));
+        let relayed = relayed.map(|(index, address)| RelayedRecord {
+            address,
+            time_to_expiry: left(relays.expiry(index)),
+        });
         let relayed: Vec<_> = relayed.collect();
         // In whole seconds, as it is kept.
-        let longest = relayed.iter().map(|relayed| u64::from(seconds(relayed.time_to_expiry))).max().unwrap_or_default();
+        let longest = relayed
+            .iter()
+            .map(|relayed| u64::from(seconds(relayed.time_to_expiry)))
+            .max()
+            .unwrap_or_default();
         let permissions = peers.permissions.iter().filter(|(_, expires)| expires.is_after(moment));
-        let channels = peers.channels.iter().filter(|(_, channel)| channel.expires.is_after(moment));
+        let channels =
+            peers.channels.iter().filter(|(_, channel)| channel.expires.is_after(moment));
         Some(AllocationRecord {
             id: cold.record,
             five_tuple: self.allocations.five_tuple(id)?,
@@ -107,15 +120,25 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             age: cold.birth.age(now.monotonic),
             lifetime: cold.lifetime().max(Duration::from_secs(longest)),
             relayed,
-            permissions: permissions.map(|(peer, expires)| PermissionRecord { peer: *peer, time_to_expiry: left(*expires) }).collect(),
+            permissions: permissions
+                .map(|(peer, expires)| PermissionRecord {
+                    peer: *peer,
+                    time_to_expiry: left(*expires),
+                })
+                .collect(),
             channels: channels
-                .map(|(number, channel)| ChannelRecord { number: *number, peer: channel.peer, time_to_expiry: left(channel.expires) })
+                .map(|(number, channel)| ChannelRecord {
+                    number: *number,
+                    peer: channel.peer,
+                    time_to_expiry: left(channel.expires),
+                })
                 .collect(),
             traffic: allocation.traffic,
         })
     }
 
-    /// What has changed since it was last asked, one thing at a time; nothing unless [`Config::track_changes`](crate::Config) is set.
+    /// What has changed since it was last asked, one thing at a time; nothing unless
+    /// [`Config::track_changes`](crate::Config) is set.
     #[must_use]
     pub fn poll_change(&mut self) -> Option<Change> {
         loop {
@@ -136,26 +159,29 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         }
     }
 
-    /// Notes every allocation as changed, for a comparison of the whole directory. What [`Change::Everything`] would have told is covered
-    /// by that comparison.
+    /// Notes every allocation as changed, for a comparison of the whole directory. What
+    /// [`Change::Everything`] would have told is covered by that comparison.
     pub fn offer_all(&mut self) {
         self.allocations.iter_cold_mut().for_each(|cold| cold.unwritten = true);
         self.changes.offer(self.allocations.ids());
     }
 
-    /// How much of the latest [`offer_all`](Self::offer_all) [`poll_change`](Self::poll_change) has not told yet.
+    /// How much of the latest [`offer_all`](Self::offer_all) [`poll_change`](Self::poll_change) has
+    /// not told yet.
     #[must_use]
     pub fn offer_left(&self) -> usize {
         self.changes.offer_left()
     }
 
-    /// How many changes wait for [`poll_change`](Self::poll_change); more than none while there is anything to tell.
+    /// How many changes wait for [`poll_change`](Self::poll_change); more than none while there is
+    /// anything to tell.
     #[must_use]
     pub fn unwritten(&self) -> usize {
         self.changes.len()
     }
 
-    /// Notes that the allocation of this 5-tuple, if there is one, is to be written again: what stands beside it in the directory has changed.
+    /// Notes that the allocation of this 5-tuple, if there is one, is to be written again: what
+    /// stands beside it in the directory has changed.
     pub fn rewrite(&mut self, five_tuple: &FiveTuple) {
         if let Some(id) = self.allocations.find(five_tuple) {
             self.note_change(id);
@@ -182,28 +208,45 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         self.allocations.ids()
     }
 
-    /// Brings an allocation back: its relayed sockets are asked for at their old addresses, and when they stand it goes on as if nothing had
-    /// been, without the permissions and channels that the policy refuses by now. `None` when it has expired, has no relayed address, or its
+    /// Brings an allocation back: its relayed sockets are asked for at their old addresses, and
+    /// when they stand it goes on as if nothing had been, without the permissions and channels
+    /// that the policy refuses by now. `None` when it has expired, has no relayed address, or its
     /// 5-tuple or its user's quota is taken.
     pub fn adopt(&mut self, now: Now, record: &AllocationRecord) -> Option<AllocationId> {
         let taken = self.allocations.find(&record.five_tuple).is_some();
-        let relayed: SmallVec<[&RelayedRecord; 2]> = record.relayed.iter().filter(|relayed| !relayed.time_to_expiry.is_zero()).collect();
+        let relayed: SmallVec<[&RelayedRecord; 2]> =
+            record.relayed.iter().filter(|relayed| !relayed.time_to_expiry.is_zero()).collect();
         if taken || !(1..=2).contains(&relayed.len()) {
             return None;
         }
         let quota = self.quota(&record.credential)?;
-        // The record's times are another clock's: none counts for more than was granted (H49), and none is shortened below it.
-        let granted = |relayed: &RelayedRecord| now.after(relayed.time_to_expiry.min(record.lifetime));
+        // The record's times are another clock's: none counts for more than was granted (H49), and
+        // none is shortened below it.
+        let granted =
+            |relayed: &RelayedRecord| now.after(relayed.time_to_expiry.min(record.lifetime));
         let relays = relayed.iter().map(|relayed| (relayed.address.family(), granted(relayed)));
         let relays = Relays::binding(relays);
         let mut tables = Tables::new();
         // The policy may be another than the one that they were made under (H3).
         let policy = &self.config.policy;
-        for permission in record.permissions.iter().filter(|permission| policy.check_address(permission.peer).is_ok()) {
-            tables.permissions.install(permission.peer, now.after(permission.time_to_expiry.min(permission::LIFETIME)));
+        for permission in record
+            .permissions
+            .iter()
+            .filter(|permission| policy.check_address(permission.peer).is_ok())
+        {
+            tables.permissions.install(
+                permission.peer,
+                now.after(permission.time_to_expiry.min(permission::LIFETIME)),
+            );
         }
-        for channel in record.channels.iter().filter(|channel| policy.check_transport(channel.peer).is_ok()) {
-            tables.channels.bind(channel.number, channel.peer, now.after(channel.time_to_expiry.min(channel::LIFETIME)));
+        for channel in
+            record.channels.iter().filter(|channel| policy.check_transport(channel.peer).is_ok())
+        {
+            tables.channels.bind(
+                channel.number,
+                channel.peer,
+                now.after(channel.time_to_expiry.min(channel::LIFETIME)),
+            );
         }
         let cold = Cold {
             credential: Arc::clone(&record.credential),
@@ -229,8 +272,10 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         peers.change(|new| *new = tables);
         let id = self.admit(Parts { five_tuple, relays, peers, traffic, cold }, now.monotonic);
         for (index, relayed) in (0u8..).zip(relayed) {
-            let (family, port) = (relayed.address.family(), WantedPort::Exactly(relayed.address.bound));
-            let (relay, credential) = (RelayId { allocation: id, index }, Arc::clone(&record.credential));
+            let (family, port) =
+                (relayed.address.family(), WantedPort::Exactly(relayed.address.bound));
+            let (relay, credential) =
+                (RelayId { allocation: id, index }, Arc::clone(&record.credential));
             self.effects.push_back(Effect::Bind { relay, family, port, credential });
         }
         Some(id)

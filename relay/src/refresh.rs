@@ -14,21 +14,37 @@ use crate::wheel;
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// Receiving a Refresh request (RFC 8656 §8.2).
-    pub(crate) fn refresh(&mut self, request: &Request<'_>, id: AllocationId) -> Result<Achieved, ErrorCode> {
+    pub(crate) fn refresh(
+        &mut self,
+        request: &Request<'_>,
+        id: AllocationId,
+    ) -> Result<Achieved, ErrorCode> {
         let now = request.now;
         let allocation = self.allocations.get(id).ok_or(ErrorCode::ALLOCATION_MISMATCH)?;
-        if self.allocations.cold(id).is_some_and(|cold| cold.deletion == Some(request.message.transaction_id())) {
+        if self
+            .allocations
+            .cold(id)
+            .is_some_and(|cold| cold.deletion == Some(request.message.transaction_id()))
+        {
             return Ok(Achieved::Lifetime(Duration::ZERO));
         }
-        // "If no REQUESTED-ADDRESS-FAMILY attribute is included, then the request should be treated as applying to all current allocations"
-        // (RFC 8656 §8.1). "… the attribute value does not match the address family of the allocation": 443.
+        // "If no REQUESTED-ADDRESS-FAMILY attribute is included, then the request should be treated
+        // as applying to all current allocations" (RFC 8656 §8.1). "… the attribute value
+        // does not match the address family of the allocation": 443.
         let family = match request.message.attribute() {
             Ok(None) => None,
-            Ok(Some(RequestedAddressFamily(family))) if allocation.relays.of_family(family).is_some() => Some(family),
-            Ok(Some(_)) | Err(AttributeError::Family) => return Err(ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH),
+            Ok(Some(RequestedAddressFamily(family)))
+                if allocation.relays.of_family(family).is_some() =>
+            {
+                Some(family)
+            }
+            Ok(Some(_)) | Err(AttributeError::Family) => {
+                return Err(ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH);
+            }
             Err(_) => return Err(ErrorCode::BAD_REQUEST),
         };
-        // "If the "desired lifetime" is zero, then the request succeeds and the allocation is deleted", at once (H39).
+        // "If the "desired lifetime" is zero, then the request succeeds and the allocation is
+        // deleted", at once (H39).
         if request.message.attribute() == Ok(Some(Lifetime(0))) {
             self.delete(request, id, family);
             return Ok(Achieved::Lifetime(Duration::ZERO));
@@ -39,7 +55,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         let next_expiry = allocation.relays.next_expiry(now.monotonic);
         let cold = self.allocations.cold_mut(id).ok_or(ErrorCode::ALLOCATION_MISMATCH)?;
         cold.lifetime = millis(lifetime);
-        // Only what would be visited too late is put into the wheel again, or each Refresh could leave an entry there.
+        // Only what would be visited too late is put into the wheel again, or each Refresh could
+        // leave an entry there.
         if wheel::second(next_expiry) < u64::from(cold.visit) {
             self.schedule(id, now.monotonic);
         }
@@ -50,7 +67,9 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// Deletes the allocation, or the one of its relayed addresses that is of `family`.
     fn delete(&mut self, request: &Request<'_>, id: AllocationId, family: Option<AddressFamily>) {
         let Some(allocation) = self.allocations.get(id) else { return };
-        let one = family.filter(|_| allocation.relays.bound().count() > 1).and_then(|family| allocation.relays.of_family(family));
+        let one = family
+            .filter(|_| allocation.relays.bound().count() > 1)
+            .and_then(|family| allocation.relays.of_family(family));
         match one {
             Some(index) => {
                 if let Some(cold) = self.allocations.cold_mut(id) {

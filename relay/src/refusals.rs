@@ -8,14 +8,16 @@ use crate::five_tuple::FiveTuple;
 use crate::ledger::Ledger;
 use crate::server::Server;
 
-/// Maximum number of refusals that a client is answered at once: eight for each of eight refused peers, as pion and `ice-agent` ask.
+/// Maximum number of refusals that a client is answered at once: eight for each of eight refused
+/// peers, as pion and `ice-agent` ask.
 const BURST: u16 = 64;
 
 /// Number of budgets that clients without an allocation share, by their 5-tuples.
 const SHARED: usize = 2048;
 
-/// How many more refusals a client is answered: [`BURST`], and one a second once it has spent some. A client that repeats a refused request
-/// without pause then gets silence, as ice4j does after a 403, and libwebrtc and libnice after a 438.
+/// How many more refusals a client is answered: [`BURST`], and one a second once it has spent some.
+/// A client that repeats a refused request without pause then gets silence, as ice4j does after a
+/// 403, and libwebrtc and libnice after a 438.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Budget {
     spent: u16,
@@ -35,7 +37,8 @@ impl Budget {
     }
 }
 
-/// The budgets of clients without an allocation. Their number is fixed, so that no client makes them grow.
+/// The budgets of clients without an allocation. Their number is fixed, so that no client makes
+/// them grow.
 #[derive(Debug)]
 pub(crate) struct SharedBudgets {
     budgets: Box<[Budget]>,
@@ -54,8 +57,14 @@ impl SharedBudgets {
 }
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
-    /// Whether one more refusal may be answered to an authenticated client: out of the budget of its own allocation, or of its 5-tuple's.
-    pub(crate) fn may_refuse(&mut self, now: Duration, from: &FiveTuple, own: Option<AllocationId>) -> bool {
+    /// Whether one more refusal may be answered to an authenticated client: out of the budget of
+    /// its own allocation, or of its 5-tuple's.
+    pub(crate) fn may_refuse(
+        &mut self,
+        now: Duration,
+        from: &FiveTuple,
+        own: Option<AllocationId>,
+    ) -> bool {
         let budget = match own.and_then(|id| self.allocations.cold_mut(id)) {
             Some(cold) => &mut cold.refusals,
             None => self.refusals.of(from),
@@ -71,9 +80,14 @@ mod tests {
     #[test]
     fn h33_a_budget_is_spent_at_once_and_comes_back_one_a_second() {
         let mut budget = Budget::default();
-        let mut answered = |millis: u64, asked: usize| (0..asked).filter(|_| budget.spend(Duration::from_millis(millis))).count();
+        let mut answered = |millis: u64, asked: usize| {
+            (0..asked).filter(|_| budget.spend(Duration::from_millis(millis))).count()
+        };
         assert_eq!((answered(5_000, 1000), answered(5_999, 1000)), (64, 0));
-        assert_eq!((answered(6_000, 1000), answered(9_500, 1000), answered(9_999, 1000)), (1, 3, 0));
+        assert_eq!(
+            (answered(6_000, 1000), answered(9_500, 1000), answered(9_999, 1000)),
+            (1, 3, 0)
+        );
         assert_eq!(answered(1_000_000, 1000), 64, "it holds no more than it did");
         assert_eq!(answered(u64::from(u32::MAX) * 1000, 1000), 64);
     }

@@ -6,7 +6,8 @@ use causeway_wire::attribute::AddressFamily;
 use crate::effect::BindFailure;
 use crate::moment::Moment;
 
-/// A relayed transport address (RFC 8656 §2), with the address that its socket is bound to: they differ behind a 1:1 NAT.
+/// A relayed transport address (RFC 8656 §2), with the address that its socket is bound to: they
+/// differ behind a 1:1 NAT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RelayedTransportAddress {
     /// Where the socket is bound.
@@ -34,8 +35,8 @@ enum Relay {
     Refused(AddressFamily, BindFailure),
 }
 
-/// The relayed addresses of an allocation, one a family, each with its time-to-expiry (RFC 8656 §6). What the addresses are stands with
-/// what no datagram of data looks at.
+/// The relayed addresses of an allocation, one a family, each with its time-to-expiry (RFC 8656
+/// §6). What the addresses are stands with what no datagram of data looks at.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Relays {
     places: [Relay; 2],
@@ -45,8 +46,11 @@ pub(crate) struct Relays {
 impl Relays {
     /// Places for addresses that are being bound, one or two, which expire at these times.
     pub(crate) fn binding(wanted: impl IntoIterator<Item = (AddressFamily, Moment)>) -> Self {
-        let mut relays = Self { places: [Relay::Absent; 2], expires: [Moment::of(Duration::ZERO); 2] };
-        for ((place, expires), (family, until)) in relays.places.iter_mut().zip(&mut relays.expires).zip(wanted) {
+        let mut relays =
+            Self { places: [Relay::Absent; 2], expires: [Moment::of(Duration::ZERO); 2] };
+        for ((place, expires), (family, until)) in
+            relays.places.iter_mut().zip(&mut relays.expires).zip(wanted)
+        {
             (*place, *expires) = (Relay::Binding(family), until);
         }
         relays
@@ -70,7 +74,8 @@ impl Relays {
         self.places[usize::from(index)] = Relay::Bound(family);
     }
 
-    /// One that was being bound is not to be had; `false` when nothing was being bound in this place.
+    /// One that was being bound is not to be had; `false` when nothing was being bound in this
+    /// place.
     pub(crate) fn refuse(&mut self, index: u8, failure: BindFailure) -> bool {
         match self.places.get_mut(usize::from(index)) {
             Some(place @ &mut Relay::Binding(family)) => *place = Relay::Refused(family, failure),
@@ -100,7 +105,10 @@ impl Relays {
 
     /// Forgets what was not to be had.
     pub(crate) fn forget_refused(&mut self) {
-        self.places.iter_mut().filter(|place| matches!(place, Relay::Refused(..))).for_each(|place| *place = Relay::Absent);
+        self.places
+            .iter_mut()
+            .filter(|place| matches!(place, Relay::Refused(..)))
+            .for_each(|place| *place = Relay::Absent);
     }
 
     /// The index of the one of this family, whether it has expired or not.
@@ -112,7 +120,8 @@ impl Relays {
     /// The index of the one that datagrams to this peer leave from.
     #[inline]
     pub(crate) fn for_peer(&self, peer: &IpAddr, now: Moment) -> Option<u8> {
-        self.of_family(AddressFamily::of(peer)).filter(|index| self.expires[usize::from(*index)].is_after(now))
+        self.of_family(AddressFamily::of(peer))
+            .filter(|index| self.expires[usize::from(*index)].is_after(now))
     }
 
     /// Whether the one with this index is bound.
@@ -127,7 +136,8 @@ impl Relays {
         self.is_bound(index) && self.expires[usize::from(index)].is_after(now)
     }
 
-    /// Whether one of them, bound or being bound, has not expired: so long does the allocation live.
+    /// Whether one of them, bound or being bound, has not expired: so long does the allocation
+    /// live.
     #[inline]
     pub(crate) fn any_live(&self, now: Moment) -> bool {
         self.expiries().any(|expires| expires.is_after(now))
@@ -156,13 +166,18 @@ impl Relays {
     #[inline]
     fn expiries(&self) -> impl Iterator<Item = Moment> + '_ {
         let lives = |place: &Relay| matches!(place, Relay::Bound(_) | Relay::Binding(_));
-        self.places.iter().zip(&self.expires).filter(move |(place, _)| lives(place)).map(|(_, expires)| *expires)
+        self.places
+            .iter()
+            .zip(&self.expires)
+            .filter(move |(place, _)| lives(place))
+            .map(|(_, expires)| *expires)
     }
 
     /// Resets the time-to-expiry of the one of this family, or of all.
     pub(crate) fn refresh(&mut self, family: Option<AddressFamily>, until: Moment) {
         for (place, expires) in self.places.iter().zip(&mut self.expires) {
-            if matches!(place, Relay::Bound(bound) if family.is_none_or(|family| family == *bound)) {
+            if matches!(place, Relay::Bound(bound) if family.is_none_or(|family| family == *bound))
+            {
                 *expires = until;
             }
         }

@@ -40,14 +40,30 @@ pub(crate) enum Achieved {
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// RFC 8489 §9.2.4, then RFC 8489 §6.3.1, then RFC 8656 §5, then the method's own checks.
     /// `source_failed` says that the user's key has been asked for and is not to be had.
-    pub(crate) fn request(&mut self, now: Now, from: &FiveTuple, message: &Message<'_>, source_failed: bool, out: &mut [u8]) -> Verdict {
+    pub(crate) fn request(
+        &mut self,
+        now: Now,
+        from: &FiveTuple,
+        message: &Message<'_>,
+        source_failed: bool,
+        out: &mut [u8],
+    ) -> Verdict {
         let found = self.live(from, now.monotonic);
         let held = found.and_then(|id| self.allocations.cold(id)).map(|cold| &cold.credential);
-        let is_current = found.and_then(|id| self.allocations.cold(id)).is_some_and(|cold| cold.shown_under == Some(self.realm));
+        let is_current = found
+            .and_then(|id| self.allocations.cold(id))
+            .is_some_and(|cold| cold.shown_under == Some(self.realm));
         let known = Known { held, is_current, keys: Some(&self.keys), source_failed };
-        let (credential, protection) = match self.authenticator.authenticate(message, from.client.ip(), now.unix_seconds(), &known) {
+        let (credential, protection) = match self.authenticator.authenticate(
+            message,
+            from.client.ip(),
+            now.unix_seconds(),
+            &known,
+        ) {
             Ok(Identity::Proven { credential, protection }) => (credential, protection),
-            Ok(Identity::KeyWanted(_)) if source_failed => return Verdict::Discard(Discard::KeyUnavailable),
+            Ok(Identity::KeyWanted(_)) if source_failed => {
+                return Verdict::Discard(Discard::KeyUnavailable);
+            }
             Ok(Identity::KeyWanted(username)) => return self.park(now, from, message, username),
             Err(refusal) => return self.refuse(now, from, message, found, refusal, out),
         };
@@ -55,35 +71,58 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         let own = self.note_shown(found, &credential);
         let request = Request { message: *message, from: *from, now, credential, protection };
         let unknown = known::unknown(message, from);
-        let achieved = if unknown.is_empty() { self.carry_out(&request, found) } else { Err(ErrorCode::UNKNOWN_ATTRIBUTE) };
+        let achieved = if unknown.is_empty() {
+            self.carry_out(&request, found)
+        } else {
+            Err(ErrorCode::UNKNOWN_ATTRIBUTE)
+        };
         match achieved {
             Ok(achieved) => self.report(&request, &achieved, out),
-            Err(_) if !self.may_refuse(now.monotonic, from, own) => Verdict::Discard(Discard::RefusalsSpent),
-            Err(code) => request.answer(self.config.software.as_deref()).error(code, unknown.kinds(), out),
+            Err(_) if !self.may_refuse(now.monotonic, from, own) => {
+                Verdict::Discard(Discard::RefusalsSpent)
+            }
+            Err(code) => {
+                request.answer(self.config.software.as_deref()).error(code, unknown.kinds(), out)
+            }
         }
     }
 
-    /// Notes that this credential is good under the present authenticator, and keeps it in place of one that a record has brought back. The
-    /// allocation of the 5-tuple, if it is this user's.
-    fn note_shown(&mut self, found: Option<AllocationId>, shown: &Arc<Credential>) -> Option<AllocationId> {
+    /// Notes that this credential is good under the present authenticator, and keeps it in place of
+    /// one that a record has brought back. The allocation of the 5-tuple, if it is this user's.
+    fn note_shown(
+        &mut self,
+        found: Option<AllocationId>,
+        shown: &Arc<Credential>,
+    ) -> Option<AllocationId> {
         let realm = self.realm;
-        let own = found.filter(|id| self.allocations.cold(*id).is_some_and(|cold| cold.credential.username() == shown.username()))?;
+        let own = found.filter(|id| {
+            self.allocations
+                .cold(*id)
+                .is_some_and(|cold| cold.credential.username() == shown.username())
+        })?;
         let cold = self.allocations.cold_mut(own)?;
-        let is_made_again = !Arc::ptr_eq(&cold.credential, shown) && shown.key(cold.protection.algorithm()).is_some();
+        let is_made_again = !Arc::ptr_eq(&cold.credential, shown)
+            && shown.key(cold.protection.algorithm()).is_some();
         if cold.shown_under != Some(realm) && is_made_again {
             (cold.credential, cold.shown_under) = (Arc::clone(shown), Some(realm));
         }
         Some(own)
     }
 
-    fn carry_out(&mut self, request: &Request<'_>, found: Option<AllocationId>) -> Result<Achieved, ErrorCode> {
+    fn carry_out(
+        &mut self,
+        request: &Request<'_>,
+        found: Option<AllocationId>,
+    ) -> Result<Achieved, ErrorCode> {
         if request.message.method() == Method::ALLOCATE {
             return self.allocate(request, found);
         }
-        // RFC 8656 §5: "if the 5-tuple does not identify an existing allocation … rejected with a 437".
+        // RFC 8656 §5: "if the 5-tuple does not identify an existing allocation … rejected with a
+        // 437".
         let id = found.ok_or(ErrorCode::ALLOCATION_MISMATCH)?;
         let allocation = self.allocations.get(id).ok_or(ErrorCode::ALLOCATION_MISMATCH)?;
-        // RFC 8656 §5: "the request does not use the same username as used to create the allocation": 441 (H34).
+        // RFC 8656 §5: "the request does not use the same username as used to create the
+        // allocation": 441 (H34).
         let cold = self.allocations.cold(id).ok_or(ErrorCode::ALLOCATION_MISMATCH)?;
         if cold.credential.username() != request.credential.username() {
             return Err(ErrorCode::WRONG_CREDENTIALS);
@@ -103,7 +142,9 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         let answer = request.answer(self.config.software.as_deref());
         match *achieved {
             Achieved::Done => answer.success(out, |_| Ok(())),
-            Achieved::Lifetime(lifetime) => answer.success(out, |writer| writer.put(&Lifetime(seconds(lifetime))).map(drop)),
+            Achieved::Lifetime(lifetime) => {
+                answer.success(out, |writer| writer.put(&Lifetime(seconds(lifetime))).map(drop))
+            }
             Achieved::Allocated(id) => match self.allocations.get(id) {
                 Some(allocation) => answer.success(out, |writer| {
                     let lifetime = allocation.relays.left(request.now.monotonic);
@@ -115,7 +156,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         }
     }
 
-    /// The answer to a request that is not let in. Where it has not even shown where it comes from, the limiter of H11 has a say.
+    /// The answer to a request that is not let in. Where it has not even shown where it comes from,
+    /// the limiter of H11 has a say.
     fn refuse(
         &mut self,
         now: Now,
@@ -125,7 +167,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         refusal: Refusal,
         out: &mut [u8],
     ) -> Verdict {
-        // A connection is its client's; of a datagram, whose source may be forged, only the allocation's own key says so.
+        // A connection is its client's; of a datagram, whose source may be forged, only the
+        // allocation's own key says so.
         let is_own = |id: &AllocationId| {
             let held = self.allocations.cold(*id).map(|cold| &cold.credential);
             from.transport != Transport::Udp || held.is_some_and(|held| is_signed_by(message, held))
@@ -134,16 +177,31 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         if own.is_some() && !self.may_refuse(now.monotonic, from, own) {
             return Verdict::Discard(Discard::RefusalsSpent);
         }
-        let answer =
-            Answer { to: *from, header: *message.header(), proven: None, fingerprint: message.fingerprint().is_some(), software: None };
+        let answer = Answer {
+            to: *from,
+            header: *message.header(),
+            proven: None,
+            fingerprint: message.fingerprint().is_some(),
+            software: None,
+        };
         let asked = message.as_bytes().len();
         let verdict = match refusal {
             // "This response SHOULD NOT include a USERNAME, USERHASH, NONCE, or REALM attribute."
-            Refusal::BadRequest | Refusal::AlgorithmMismatch => answer.error(refusal.code(), &[], out),
-            _ => answer.challenge(asked, refusal.code(), &self.authenticator, now.unix_seconds(), out),
+            Refusal::BadRequest | Refusal::AlgorithmMismatch => {
+                answer.error(refusal.code(), &[], out)
+            }
+            _ => answer.challenge(
+                asked,
+                refusal.code(),
+                &self.authenticator,
+                now.unix_seconds(),
+                out,
+            ),
         };
         let verdict = match verdict {
-            Verdict::Respond(respond) => Verdict::Respond(Respond { refusal: Some(refusal), ..respond }),
+            Verdict::Respond(respond) => {
+                Verdict::Respond(Respond { refusal: Some(refusal), ..respond })
+            }
             other => other,
         };
         if refusal.has_proven_address() {
@@ -190,7 +248,13 @@ impl Requester {
 
     pub(crate) fn answer<'a>(&'a self, software: Option<&'a str>) -> Answer<'a> {
         let (to, header, fingerprint) = (self.five_tuple, self.header, self.fingerprint);
-        Answer { to, header, proven: Some((&self.credential, self.protection)), fingerprint, software }
+        Answer {
+            to,
+            header,
+            proven: Some((&self.credential, self.protection)),
+            fingerprint,
+            software,
+        }
     }
 }
 

@@ -35,14 +35,17 @@ const ENDS: usize = 64;
 
 /// One TURN server for one worker.
 ///
-/// Inputs are [`handle_client`](Self::handle_client), [`handle_peer`](Self::handle_peer), [`handle_icmp`](Self::handle_icmp),
-/// [`handle_completion`](Self::handle_completion), [`handle_command`](Self::handle_command), [`handle_key`](Self::handle_key) and
-/// [`handle_timeout`](Self::handle_timeout). A verdict is carried out at once. After each input, drain [`poll_effect`](Self::poll_effect) and report what became of each effect; after the last two,
-/// drain [`next_parked`](Self::next_parked), too. When nothing is left, read [`poll_timeout`](Self::poll_timeout) and call `handle_timeout`
-/// then.
+/// Inputs are [`handle_client`](Self::handle_client), [`handle_peer`](Self::handle_peer),
+/// [`handle_icmp`](Self::handle_icmp), [`handle_completion`](Self::handle_completion),
+/// [`handle_command`](Self::handle_command), [`handle_key`](Self::handle_key) and
+/// [`handle_timeout`](Self::handle_timeout). A verdict is carried out at once. After each input,
+/// drain [`poll_effect`](Self::poll_effect) and report what became of each effect; after the last
+/// two, drain [`next_parked`](Self::next_parked), too. When nothing is left, read
+/// [`poll_timeout`](Self::poll_timeout) and call `handle_timeout` then.
 ///
-/// It performs no I/O, reads no clock and holds no lock: `now` is sampled by the caller once a batch, `R` is a CSPRNG that the operating
-/// system has seeded (H26). `out` is where answers are written: 1,500 bytes are enough for each.
+/// It performs no I/O, reads no clock and holds no lock: `now` is sampled by the caller once a
+/// batch, `R` is a CSPRNG that the operating system has seeded (H26). `out` is where answers are
+/// written: 1,500 bytes are enough for each.
 pub struct Server<L: Ledger, R> {
     pub(crate) config: Config,
     pub(crate) authenticator: Arc<Authenticator>,
@@ -75,7 +78,8 @@ pub struct Gauges {
     pub channels: usize,
     /// Source prefixes that hold one.
     pub prefixes: usize,
-    /// Entries of the timer wheel: one an allocation, and for a minute at most those of allocations that have ended.
+    /// Entries of the timer wheel: one an allocation, and for a minute at most those of
+    /// allocations that have ended.
     pub timers: usize,
     /// Requests that wait for a key.
     pub parked: usize,
@@ -110,20 +114,30 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     }
 
     /// A datagram, or one whole frame of a stream, from a client.
-    pub fn handle_client(&mut self, now: Now, from: &FiveTuple, bytes: &[u8], out: &mut [u8]) -> Verdict {
+    pub fn handle_client(
+        &mut self,
+        now: Now,
+        from: &FiveTuple,
+        bytes: &[u8],
+        out: &mut [u8],
+    ) -> Verdict {
         let Some(&first) = bytes.first() else { return Verdict::Discard(Discard::NotStun) };
         match protocol(first) {
             Protocol::Channel => self.channel_data(now, from, bytes),
             Protocol::Stun => self.stun(now, from, bytes, out),
             // Where RFC 5766 had channels; without them the reserved range of RFC 8656 §12.6.
-            Protocol::Quic if first < 0x80 && self.config.channels == ChannelRange::Rfc5766 => self.channel_data(now, from, bytes),
+            Protocol::Quic if first < 0x80 && self.config.channels == ChannelRange::Rfc5766 => {
+                self.channel_data(now, from, bytes)
+            }
             Protocol::Quic if first < 0x80 => Verdict::Discard(Discard::ReservedChannel),
             _ => Verdict::Discard(Discard::NotStun),
         }
     }
 
     fn stun(&mut self, now: Now, from: &FiveTuple, bytes: &[u8], out: &mut [u8]) -> Verdict {
-        let Ok(message) = Message::decode(bytes) else { return Verdict::Discard(Discard::Malformed) };
+        let Ok(message) = Message::decode(bytes) else {
+            return Verdict::Discard(Discard::Malformed);
+        };
         if message.is_rfc3489() {
             let verdict = match self.binding_answer(from, &message, out) {
                 Verdict::Discard(Discard::Unsupported) => Verdict::Discard(Discard::NoCookie),
@@ -136,9 +150,13 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         }
         match (message.class(), message.method()) {
             (Class::Indication, Method::SEND) => self.send(now, from, &message),
-            (Class::Request, Method::ALLOCATE | Method::REFRESH | Method::CREATE_PERMISSION | Method::CHANNEL_BIND) => {
-                self.request(now, from, &message, false, out)
-            }
+            (
+                Class::Request,
+                Method::ALLOCATE
+                | Method::REFRESH
+                | Method::CREATE_PERMISSION
+                | Method::CHANNEL_BIND,
+            ) => self.request(now, from, &message, false, out),
             (Class::Request, Method::BINDING) => {
                 let verdict = self.binding_answer(from, &message, out);
                 self.unless_limited(now, from, bytes.len(), verdict)
@@ -149,12 +167,23 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     }
 
     /// What became of an effect; the verdict is the answer that waited for it, if any did.
-    pub fn handle_completion(&mut self, now: Now, completion: Completion, out: &mut [u8]) -> Verdict {
+    pub fn handle_completion(
+        &mut self,
+        now: Now,
+        completion: Completion,
+        out: &mut [u8],
+    ) -> Verdict {
         match completion {
-            Completion::Bound { relay, bound, advertised, reservation } => {
-                self.relay_bound(now, relay, RelayedTransportAddress { bound, advertised }, reservation, out)
+            Completion::Bound { relay, bound, advertised, reservation } => self.relay_bound(
+                now,
+                relay,
+                RelayedTransportAddress { bound, advertised },
+                reservation,
+                out,
+            ),
+            Completion::BindFailed { relay, failure } => {
+                self.relay_failed(now, relay, failure, out)
             }
-            Completion::BindFailed { relay, failure } => self.relay_failed(now, relay, failure, out),
         }
     }
 
@@ -166,10 +195,13 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             Command::ForgetKeys => self.keys.clear(),
             // Whoever makes another realm need not know which keys the nonces have by now.
             Command::SetAuthenticator(realm) => {
-                self.authenticator = Arc::new(realm.with_nonces(self.authenticator.nonces().clone()));
+                self.authenticator =
+                    Arc::new(realm.with_nonces(self.authenticator.nonces().clone()));
                 self.realm = self.realm.checked_add(1).unwrap_or(NonZeroU32::MIN);
             }
-            Command::SetNonceKeys(keys) => self.authenticator = Arc::new(self.authenticator.with_nonces(*keys)),
+            Command::SetNonceKeys(keys) => {
+                self.authenticator = Arc::new(self.authenticator.with_nonces(*keys))
+            }
             Command::ClientGone(five_tuple) => {
                 self.forget_parked(&five_tuple);
                 if let Some(id) = self.allocations.find(&five_tuple) {
@@ -179,7 +211,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         }
     }
 
-    /// Ends what has expired. A bounded number at a time: [`poll_timeout`](Self::poll_timeout) says when to come again, which may be at once.
+    /// Ends what has expired. A bounded number at a time: [`poll_timeout`](Self::poll_timeout) says
+    /// when to come again, which may be at once.
     pub fn handle_timeout(&mut self, now: Now) {
         self.unpark_expired(now.monotonic);
         let mut ends = 0;
@@ -210,13 +243,17 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         self.effects.pop_front()
     }
 
-    /// Whether this relayed address is still waited for. Its allocation may have ended since it was asked for.
+    /// Whether this relayed address is still waited for. Its allocation may have ended since it was
+    /// asked for.
     #[must_use]
     pub fn is_binding(&self, relay: RelayId) -> bool {
-        self.allocations.get(relay.allocation).is_some_and(|allocation| allocation.relays.is_binding(relay.index))
+        self.allocations
+            .get(relay.allocation)
+            .is_some_and(|allocation| allocation.relays.is_binding(relay.index))
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout), on the monotonic clock; `None` while nothing can expire.
+    /// When to call [`handle_timeout`](Self::handle_timeout), on the monotonic clock; `None` while
+    /// nothing can expire.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
         self.wheel.next().into_iter().chain(self.parked.next()).min()
@@ -242,12 +279,16 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         self.allocations.get(id).map(|allocation| allocation.traffic)
     }
 
-    /// The relayed addresses of an allocation as they are advertised, IPv4 before IPv6; none while they are being bound, or without it.
+    /// The relayed addresses of an allocation as they are advertised, IPv4 before IPv6; none while
+    /// they are being bound, or without it.
     #[must_use]
     pub fn relayed(&self, id: AllocationId) -> Advertised {
         let mut advertised = Advertised::new();
-        if let Some(allocation) = self.allocations.get(id).filter(|allocation| allocation.relays.is_ready()) {
-            let bound = allocation.relays.bound().filter_map(|index| self.allocations.relayed(id, index));
+        if let Some(allocation) =
+            self.allocations.get(id).filter(|allocation| allocation.relays.is_ready())
+        {
+            let bound =
+                allocation.relays.bound().filter_map(|index| self.allocations.relayed(id, index));
             advertised.extend(bound.map(|relay| relay.advertised));
             advertised.sort_unstable_by_key(SocketAddr::is_ipv6);
         }
@@ -258,7 +299,9 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     #[must_use]
     #[inline]
     pub fn advertised(&self, relay: RelayId) -> Option<SocketAddr> {
-        self.allocations.get(relay.allocation).filter(|allocation| allocation.relays.is_bound(relay.index))?;
+        self.allocations
+            .get(relay.allocation)
+            .filter(|allocation| allocation.relays.is_bound(relay.index))?;
         self.allocations.relayed(relay.allocation, relay.index).map(|relayed| relayed.advertised)
     }
 
@@ -280,7 +323,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         self.allocations.find(five_tuple)
     }
 
-    /// RFC 8489's Binding usage, for a client that learns its address on its way; also for one of RFC 3489.
+    /// RFC 8489's Binding usage, for a client that learns its address on its way; also for one of
+    /// RFC 3489.
     fn binding_answer(&self, from: &FiveTuple, message: &Message<'_>, out: &mut [u8]) -> Verdict {
         let over = match from.transport {
             Transport::Udp => binding::Transport::Udp,
@@ -288,11 +332,16 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             Transport::Tls => binding::Transport::Tls,
             Transport::Dtls => binding::Transport::Dtls,
         };
-        let received = Received { source: from.client, local: self.config.outside(from.server), over };
+        let received =
+            Received { source: from.client, local: self.config.outside(from.server), over };
         match binding::answer(message, &received, Usage::Binding, out) {
-            Ok(answer) => {
-                Verdict::Respond(Respond { to: *from, len: answer.len, method: message.method(), error: answer.error, refusal: None })
-            }
+            Ok(answer) => Verdict::Respond(Respond {
+                to: *from,
+                len: answer.len,
+                method: message.method(),
+                error: answer.error,
+                refusal: None,
+            }),
             Err(binding::Silence::Fingerprint) => Verdict::Discard(Discard::Fingerprint),
             Err(binding::Silence::NotBindingRequest) => Verdict::Discard(Discard::Unsupported),
             Err(binding::Silence::NoSpace) => Verdict::Discard(Discard::NoSpace),

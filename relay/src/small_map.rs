@@ -6,7 +6,8 @@ use smallvec::SmallVec;
 /// So many entries are searched one by one, which is faster than hashing; more are hashed.
 const LINEAR: usize = 8;
 
-/// A map that is nearly always tiny: two entries stand in place, up to eight in a list, more in a hash table.
+/// A map that is nearly always tiny: two entries stand in place, up to eight in a list, more in a
+/// hash table.
 #[derive(Clone, Debug)]
 pub(crate) enum SmallMap<K, V> {
     List(SmallVec<[(K, V); 2]>),
@@ -53,7 +54,9 @@ impl<K: Copy + Eq + Hash, V> SmallMap<K, V> {
 
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
         match self {
-            Self::List(list) => list.iter().position(|(k, _)| k == key).map(|at| list.swap_remove(at).1),
+            Self::List(list) => {
+                list.iter().position(|(k, _)| k == key).map(|at| list.swap_remove(at).1)
+            }
             Self::Table(table) => table.remove(key),
         }
     }
@@ -76,7 +79,10 @@ impl<K: Copy + Eq + Hash, V> SmallMap<K, V> {
             Self::List(list) => (Some(list.iter()), None),
             Self::Table(table) => (None, Some(table.iter())),
         };
-        list.into_iter().flatten().map(|(key, value)| (key, value)).chain(table.into_iter().flatten())
+        list.into_iter()
+            .flatten()
+            .map(|(key, value)| (key, value))
+            .chain(table.into_iter().flatten())
     }
 }
 
@@ -90,7 +96,10 @@ mod tests {
         for key in 0..100u32 {
             map.insert(key, key);
             map.insert(key, key + 1);
-            assert_eq!((map.len(), map.get(&key), map.get(&(key + 1))), (key as usize + 1, Some(&(key + 1)), None));
+            assert_eq!(
+                (map.len(), map.get(&key), map.get(&(key + 1))),
+                (key as usize + 1, Some(&(key + 1)), None)
+            );
         }
         assert_eq!(map.iter().map(|(key, _)| key).sum::<u32>(), (0..100).sum::<u32>());
         map.retain(|key, _| *key < 3);

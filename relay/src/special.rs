@@ -2,7 +2,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 
-/// What is refused as a peer unless a rule allows it: IANA's special-purpose registries, and the clouds' metadata address.
+/// What is refused as a peer unless a rule allows it: IANA's special-purpose registries, and the
+/// clouds' metadata address.
 pub const DENIED_BY_DEFAULT: &[&str] = &[
     "0.0.0.0/8",
     "10.0.0.0/8",
@@ -41,7 +42,8 @@ pub const DENIED_BY_DEFAULT: &[&str] = &[
     "ff00::/8",
 ];
 
-/// Whether an address is "this network" or loopback, which only a rule that names it can allow (H2).
+/// Whether an address is "this network" or loopback, which only a rule that names it can allow
+/// (H2).
 pub(crate) fn is_never_a_peer(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => ip.octets()[0] == 0 || ip.is_loopback(),
@@ -49,14 +51,15 @@ pub(crate) fn is_never_a_peer(ip: IpAddr) -> bool {
     }
 }
 
-/// Whether a range holds such addresses only. Its two ends do not tell: `0.0.0.0/1` begins with "this network" and ends with loopback.
+/// Whether a range holds such addresses only. Its two ends do not tell: `0.0.0.0/1` begins with
+/// "this network" and ends with loopback.
 pub(crate) fn is_within_never_a_peer(net: &IpNet) -> bool {
     let shortest = if net.addr().is_ipv4() { 8 } else { 127 };
     net.prefix_len() >= shortest && is_never_a_peer(net.network())
 }
 
-/// Whether an address is 6to4 (`2002::/16`) or Teredo (`2001::/32`): "a TURN server MUST NOT accept Teredo or 6to4 addresses" (RFC 8656
-/// §21.4).
+/// Whether an address is 6to4 (`2002::/16`) or Teredo (`2001::/32`): "a TURN server MUST NOT accept
+/// Teredo or 6to4 addresses" (RFC 8656 §21.4).
 pub(crate) fn is_tunnel(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(_) => false,
@@ -64,12 +67,14 @@ pub(crate) fn is_tunnel(ip: IpAddr) -> bool {
     }
 }
 
-/// The IPv4 address that an IPv6 address carries: mapped, compatible, or NAT64's well-known prefix (H1). `::` and `::1` stand in the range of
-/// IPv4-compatible addresses, but carry none.
+/// The IPv4 address that an IPv6 address carries: mapped, compatible, or NAT64's well-known prefix
+/// (H1). `::` and `::1` stand in the range of IPv4-compatible addresses, but carry none.
 #[must_use]
 pub fn carried_ipv4(ip: IpAddr) -> Option<IpAddr> {
     let IpAddr::V6(v6) = ip else { return None };
     let [a, b, c, d, e, f, high, low] = v6.segments();
-    let carries = matches!((a, b, c, d, e, f), (0, 0, 0, 0, 0, 0 | 0xFFFF) | (0x64, 0xFF9B, 0, 0, 0, 0)) && !is_never_a_peer(ip);
+    let carries =
+        matches!((a, b, c, d, e, f), (0, 0, 0, 0, 0, 0 | 0xFFFF) | (0x64, 0xFF9B, 0, 0, 0, 0))
+            && !is_never_a_peer(ip);
     carries.then(|| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)).into())
 }

@@ -13,13 +13,26 @@ pub(crate) fn limiter<R: Rng>(settings: Option<LimiterSettings>, rng: &mut R) ->
 }
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
-    /// An answer to `asked` bytes from an address that may be forged, unless its victim has had its share (H11). Only datagrams in clear can
-    /// be forged: TCP, TLS and DTLS have proven the address.
-    pub(crate) fn unless_limited(&mut self, now: Now, from: &FiveTuple, asked: usize, verdict: Verdict) -> Verdict {
-        let (Verdict::Respond(respond), Transport::Udp, Some(limiter)) = (&verdict, from.transport, &mut self.limiter) else {
+    /// An answer to `asked` bytes from an address that may be forged, unless its victim has had its
+    /// share (H11). Only datagrams in clear can be forged: TCP, TLS and DTLS have proven the
+    /// address.
+    pub(crate) fn unless_limited(
+        &mut self,
+        now: Now,
+        from: &FiveTuple,
+        asked: usize,
+        verdict: Verdict,
+    ) -> Verdict {
+        let (Verdict::Respond(respond), Transport::Udp, Some(limiter)) =
+            (&verdict, from.transport, &mut self.limiter)
+        else {
             return verdict;
         };
-        if limiter.admits(now.monotonic, from.client.ip(), asked, respond.len) { verdict } else { Verdict::Discard(Discard::RateLimited) }
+        if limiter.admits(now.monotonic, from.client.ip(), asked, respond.len) {
+            verdict
+        } else {
+            Verdict::Discard(Discard::RateLimited)
+        }
     }
 
     /// A nonce has shown that `asked` bytes come from where they say.

@@ -7,7 +7,8 @@ use causeway_wire::{ErrorCode, Method};
 use crate::effect::RelayId;
 use crate::five_tuple::FiveTuple;
 
-/// What is to be done with one datagram, at once. It speaks of the datagram by ranges of its bytes, so that nothing is copied.
+/// What is to be done with one datagram, at once. It speaks of the datagram by ranges of its bytes,
+/// so that nothing is copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Verdict {
@@ -26,7 +27,8 @@ pub enum Verdict {
         /// Whether DSCP and ECN of what came in go along; else both are zero.
         carry_tos: bool,
     },
-    /// Put `prefix` in front of the peer's datagram and `padding` zero bytes behind it, and send it to the client.
+    /// Put `prefix` in front of the peer's datagram and `padding` zero bytes behind it, and send it
+    /// to the client.
     ToClient {
         /// To whom, and from where.
         client: FiveTuple,
@@ -34,10 +36,12 @@ pub enum Verdict {
         prefix: Prefix,
         /// 0 to 3.
         padding: usize,
-        /// Whether DSCP and ECN of what came in go along (RFC 8656 §14); a connection has its own (RFC 8656 §16).
+        /// Whether DSCP and ECN of what came in go along (RFC 8656 §14); a connection has its own
+        /// (RFC 8656 §16).
         carry_tos: bool,
     },
-    /// Send the Data indication that stands in the caller's buffer: what ICMP said of a peer (RFC 8656 §11.5).
+    /// Send the Data indication that stands in the caller's buffer: what ICMP said of a peer (RFC
+    /// 8656 §11.5).
     Notify {
         /// To whom, and from where.
         client: FiveTuple,
@@ -78,7 +82,8 @@ pub struct Respond {
     pub refusal: Option<Refusal>,
 }
 
-/// The bytes in front of a peer's data: at most a STUN header, an IPv6 XOR-PEER-ADDRESS and DATA's head.
+/// The bytes in front of a peer's data: at most a STUN header, an IPv6 XOR-PEER-ADDRESS and DATA's
+/// head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prefix {
     bytes: [u8; Self::MAX_LEN],

@@ -1,5 +1,6 @@
 use causeway_wire::attribute::{
-    AdditionalAddressFamily, AddressFamily, AttributeError, AttributeType, EvenPort, RequestedAddressFamily, ReservationToken,
+    AdditionalAddressFamily, AddressFamily, AttributeError, AttributeType, EvenPort,
+    RequestedAddressFamily, ReservationToken,
 };
 use causeway_wire::{ErrorCode, Message};
 
@@ -18,16 +19,26 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    /// The checks 5 to 9 of RFC 8656 §7.2 with their numbers, as far as they can be made without a look at the ports.
+    /// The checks 5 to 9 of RFC 8656 §7.2 with their numbers, as far as they can be made without a
+    /// look at the ports.
     pub(crate) fn read(message: &Message<'_>, families: Families) -> Result<Self, ErrorCode> {
         let has = |kind| message.has(kind);
-        // 5. "The server checks if the request contains a RESERVATION-TOKEN attribute." Who keeps the reservations says whether it is valid.
+        // 5. "The server checks if the request contains a RESERVATION-TOKEN attribute." Who keeps
+        //    the reservations says whether it is valid.
         if has(AttributeType::RESERVATION_TOKEN) {
-            let excluded = [AttributeType::EVEN_PORT, AttributeType::REQUESTED_ADDRESS_FAMILY, AttributeType::ADDITIONAL_ADDRESS_FAMILY];
+            let excluded = [
+                AttributeType::EVEN_PORT,
+                AttributeType::REQUESTED_ADDRESS_FAMILY,
+                AttributeType::ADDITIONAL_ADDRESS_FAMILY,
+            ];
             return match message.attribute() {
                 Ok(Some(ReservationToken(token))) if !excluded.into_iter().any(has) => {
                     // Of the family of the port that is reserved, whatever it is.
-                    Ok(Self { family: AddressFamily::Ipv4, port: WantedPort::Reserved(token), dual: false })
+                    Ok(Self {
+                        family: AddressFamily::Ipv4,
+                        port: WantedPort::Reserved(token),
+                        dual: false,
+                    })
                 }
                 _ => Err(ErrorCode::BAD_REQUEST),
             };
@@ -39,7 +50,9 @@ impl Wanted {
         }
         // 7. "If the server does not support the address family requested by the client …"
         let family = match message.attribute() {
-            Ok(requested) => requested.map_or(AddressFamily::Ipv4, |RequestedAddressFamily(family)| family),
+            Ok(requested) => {
+                requested.map_or(AddressFamily::Ipv4, |RequestedAddressFamily(family)| family)
+            }
             Err(AttributeError::Family) => return Err(ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED),
             Err(_) => return Err(ErrorCode::BAD_REQUEST),
         };
@@ -54,21 +67,29 @@ impl Wanted {
             Ok(Some(EvenPort { reserve: true })) => WantedPort::EvenAndReserve,
             Err(_) => return Err(ErrorCode::BAD_REQUEST),
         };
-        // 9. "… an ADDITIONAL-ADDRESS-FAMILY attribute": "0x02 (IPv6 address) is the only valid value" (RFC 8656 §18.11).
+        // 9. "… an ADDITIONAL-ADDRESS-FAMILY attribute": "0x02 (IPv6 address) is the only valid
+        //    value" (RFC 8656 §18.11).
         match message.attribute() {
-            Ok(None | Some(AdditionalAddressFamily(AddressFamily::Ipv6))) => Ok(Self { family, port, dual }),
-            Ok(Some(AdditionalAddressFamily(AddressFamily::Ipv4))) | Err(_) => Err(ErrorCode::BAD_REQUEST),
+            Ok(None | Some(AdditionalAddressFamily(AddressFamily::Ipv6))) => {
+                Ok(Self { family, port, dual })
+            }
+            Ok(Some(AdditionalAddressFamily(AddressFamily::Ipv4))) | Err(_) => {
+                Err(ErrorCode::BAD_REQUEST)
+            }
         }
     }
 }
 
-/// ADDITIONAL-ADDRESS-FAMILY by the number that it had in drafts, which coturn's clients (4.6) still send.
+/// ADDITIONAL-ADDRESS-FAMILY by the number that it had in drafts, which coturn's clients (4.6)
+/// still send.
 const DRAFT_ADDITIONAL_ADDRESS_FAMILY: AttributeType = AttributeType(0x8032);
 
 /// Whether a relayed address of each family is asked for by that number.
-// Deviation: RFC 8489 §6.3: one attribute that is in no RFC is not ignored, 0x8032 with IPv6 in it: coturn's clients (4.6) ask by it for
-// both families, and are lost without the second address.
+// Deviation: RFC 8489 §6.3: one attribute that is in no RFC is not ignored, 0x8032 with IPv6 in it:
+// coturn's clients (4.6) ask by it for both families, and are lost without the second address.
 pub(crate) fn asks_as_drafts_did(message: &Message<'_>) -> bool {
     !message.has(AttributeType::REQUESTED_ADDRESS_FAMILY)
-        && message.attributes().any(|attribute| attribute.kind == DRAFT_ADDITIONAL_ADDRESS_FAMILY && attribute.value == [2, 0, 0, 0])
+        && message.attributes().any(|attribute| {
+            attribute.kind == DRAFT_ADDITIONAL_ADDRESS_FAMILY && attribute.value == [2, 0, 0, 0]
+        })
 }

@@ -2,14 +2,16 @@ use std::time::Duration;
 
 use crate::chunks::Chunks;
 
-/// One slot a second; more than the longest lifetime, so that nearly nothing is visited before its time.
+/// One slot a second; more than the longest lifetime, so that nearly nothing is visited before its
+/// time.
 const SLOTS: usize = 4096;
 
 /// The end of a list.
 const NONE: u32 = u32::MAX;
 
-/// A timer wheel with slots of one second: inserting and expiring are O(1), whatever the number of entries. The slots are lists through one
-/// table, so that the wheel takes the memory of the most entries that ever waited at a time, wherever they stood.
+/// A timer wheel with slots of one second: inserting and expiring are O(1), whatever the number of
+/// entries. The slots are lists through one table, so that the wheel takes the memory of the most
+/// entries that ever waited at a time, wherever they stood.
 #[derive(Debug)]
 pub(crate) struct Wheel<T> {
     /// The first node of each slot's list.
@@ -30,11 +32,17 @@ struct Node<T> {
 
 impl<T: Copy> Wheel<T> {
     pub(crate) fn new() -> Self {
-        Self { slots: vec![NONE; SLOTS].into(), nodes: Chunks::new(), free: NONE, cursor: 0, len: 0 }
+        Self {
+            slots: vec![NONE; SLOTS].into(),
+            nodes: Chunks::new(),
+            free: NONE,
+            cursor: 0,
+            len: 0,
+        }
     }
 
-    /// Wakes `entry` at the first whole second not before `at`; later than the wheel is long it wakes at its end, and is to be inserted
-    /// again. The second at which it wakes.
+    /// Wakes `entry` at the first whole second not before `at`; later than the wheel is long it
+    /// wakes at its end, and is to be inserted again. The second at which it wakes.
     pub(crate) fn insert(&mut self, now: Duration, at: Duration, entry: T) -> u64 {
         if self.len == 0 {
             self.cursor = self.cursor.max(now.as_secs());
@@ -109,7 +117,11 @@ mod tests {
         assert_eq!(wheel.expire(at(10_000)), Some((3, "b")));
         assert_eq!(wheel.expire(at(4_000_000)), None);
         let (second, entry) = wheel.expire(at(9_000_000)).unwrap();
-        assert_eq!((second, entry, wheel.next()), (4095, "far", None), "at the wheel's end, to be inserted again");
+        assert_eq!(
+            (second, entry, wheel.next()),
+            (4095, "far", None),
+            "at the wheel's end, to be inserted again"
+        );
         wheel.insert(at(9_000_000), at(0), "late");
         assert_eq!(wheel.expire(at(9_000_000)).map(|(_, entry)| entry), Some("late"));
     }

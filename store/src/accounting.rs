@@ -16,8 +16,9 @@ pub enum Event {
     End,
 }
 
-/// What an allocation has used. The counters are totals, not differences, so that an entry that is delivered twice, or a lost one before the
-/// last, changes no bill: the latest entry of a record counts.
+/// What an allocation has used. The counters are totals, not differences, so that an entry that is
+/// delivered twice, or a lost one before the last, changes no bill: the latest entry of a record
+/// counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     /// When, in Unix milliseconds.
@@ -47,12 +48,16 @@ pub struct Account {
 impl Account {
     /// About how much memory it takes.
     fn size(&self) -> usize {
-        size_of::<Self>() + self.username.len() + self.realm.len() + self.relayed.len() * size_of::<SocketAddr>()
+        size_of::<Self>()
+            + self.username.len()
+            + self.realm.len()
+            + self.relayed.len() * size_of::<SocketAddr>()
     }
 }
 
-/// The spool of accounting entries that wait to be written: the one queue in the store, and bounded by number and by bytes. When it is full
-/// the oldest entry goes and is counted as lost. Cheap to clone; all clones are one spool.
+/// The spool of accounting entries that wait to be written: the one queue in the store, and bounded
+/// by number and by bytes. When it is full the oldest entry goes and is counted as lost. Cheap to
+/// clone; all clones are one spool.
 #[derive(Clone, Debug)]
 pub struct Accounting(Arc<Mutex<Spool>>);
 
@@ -71,7 +76,14 @@ impl Accounting {
     /// A spool of so many entries and bytes at the most.
     #[must_use]
     pub fn new(max_entries: usize, max_bytes: usize) -> Self {
-        Self(Arc::new(Mutex::new(Spool { entries: VecDeque::new(), bytes: 0, max_entries, max_bytes, gone: 0, lost: 0 })))
+        Self(Arc::new(Mutex::new(Spool {
+            entries: VecDeque::new(),
+            bytes: 0,
+            max_entries,
+            max_bytes,
+            gone: 0,
+            lost: 0,
+        })))
     }
 
     /// Adds an entry; never waits for the store.
@@ -115,7 +127,8 @@ impl Accounting {
     }
 
     fn spool(&self) -> std::sync::MutexGuard<'_, Spool> {
-        // A panic aborts the process; where it does not, in tests, the spool is whole between two statements.
+        // A panic aborts the process; where it does not, in tests, the spool is whole between two
+        // statements.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -13,21 +13,26 @@ pub(crate) const HEARTBEAT_LIFETIME: Duration = Duration::from_secs(20);
 
 /// Where a node's records are kept.
 ///
-/// First [`restore`](Self::restore), once; then [`begin_full`](Self::begin_full), each record by [`write`](Self::write), and
-/// [`end_full`](Self::end_full); from then on the changes by [`write`](Self::write). After an error that ended the connection, and whenever
-/// the kind is [`NeedsFull`](crate::ErrorKind::NeedsFull), the way starts at `begin_full` again. Every call ends within the home's timeouts.
+/// First [`restore`](Self::restore), once; then [`begin_full`](Self::begin_full), each record by
+/// [`write`](Self::write), and [`end_full`](Self::end_full); from then on the changes by
+/// [`write`](Self::write). After an error that ended the connection, and whenever the kind is
+/// [`NeedsFull`](crate::ErrorKind::NeedsFull), the way starts at `begin_full` again. Every call
+/// ends within the home's timeouts.
 pub trait Directory: Send + 'static {
-    /// Claims the node's directory for this process and reads what the process before left. Waits for `patience` at the most, and then gives
-    /// what it has. Where another server's heartbeat is fresh, it waits longer: until that one beats again, or is seen to have ended.
+    /// Claims the node's directory for this process and reads what the process before left. Waits
+    /// for `patience` at the most, and then gives what it has. Where another server's heartbeat
+    /// is fresh, it waits longer: until that one beats again, or is seen to have ended.
     fn restore(&mut self, patience: Duration) -> impl Future<Output = Restored> + Send;
 
-    /// Connects if need be, and starts a comparison: what the directory holds and is not written until [`end_full`](Self::end_full) is stale.
+    /// Connects if need be, and starts a comparison: what the directory holds and is not written
+    /// until [`end_full`](Self::end_full) is stale.
     ///
     /// # Errors
     /// When the home is not there, or another process has taken over.
     fn begin_full(&mut self) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Reads what [`restore`](Self::restore) has not read, a batch at a time: none when nothing is left. After `begin_full`.
+    /// Reads what [`restore`](Self::restore) has not read, a batch at a time: none when nothing is
+    /// left. After `begin_full`.
     ///
     /// # Errors
     /// When it could not be read.
@@ -39,7 +44,8 @@ pub trait Directory: Send + 'static {
     /// When nothing was written, or nobody knows whether it was.
     fn write(&mut self, changes: &[Change]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Ends the comparison: deletes what is stale and this process answers for. Gives how many records those were.
+    /// Ends the comparison: deletes what is stale and this process answers for. Gives how many
+    /// records those were.
     ///
     /// # Errors
     /// When not all of them could be deleted.
@@ -49,18 +55,27 @@ pub trait Directory: Send + 'static {
     ///
     /// # Errors
     /// When it could not be told.
-    fn heartbeat(&mut self, report: &NodeReport, lifetime: Duration) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn heartbeat(
+        &mut self,
+        report: &NodeReport,
+        lifetime: Duration,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Appends accounting entries, in their order.
     ///
     /// # Errors
     /// When they were not appended, or nobody knows whether they were.
-    fn account(&mut self, entries: &[Account]) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn account(
+        &mut self,
+        entries: &[Account],
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Tells the fleet that this node stops, and gives its name up for the next process. The records stay.
+    /// Tells the fleet that this node stops, and gives its name up for the next process. The
+    /// records stay.
     ///
     /// # Errors
-    /// When it could not be told; then its last report ends by itself, and the name is free after that.
+    /// When it could not be told; then its last report ends by itself, and the name is free after
+    /// that.
     fn leave(&mut self) -> impl Future<Output = Result<(), StoreError>> + Send {
         async { Ok(()) }
     }
@@ -81,7 +96,8 @@ pub struct Inspection {
     pub missing: usize,
     /// Entries of the accounting stream, if the home tells.
     pub accounting_entries: Option<u64>,
-    /// Accounting entries that this process has removed since it started, to make room for records.
+    /// Accounting entries that this process has removed since it started, to make room for
+    /// records.
     pub accounting_trimmed: u64,
     /// Whether the home may evict records when it is full, if it tells.
     pub may_evict: Option<bool>,
@@ -92,7 +108,8 @@ pub struct Inspection {
 pub struct NodeReport {
     /// Where clients reach it, by transport: "udp", "tcp", "tls", "dtls".
     pub addresses: Vec<(String, SocketAddr)>,
-    /// The name that its certificate is for, which a client asks for over TLS and DTLS; empty: none.
+    /// The name that its certificate is for, which a client asks for over TLS and DTLS; empty:
+    /// none.
     pub tls_name: String,
     /// Its allocations.
     pub allocations: u64,
@@ -122,7 +139,8 @@ impl Restored {
         self.records.is_empty() && self.ended.is_empty() && self.not_restored.is_empty()
     }
 
-    /// Counts a record that cannot be restored. turnd adds its own reasons, such as a port that is taken.
+    /// Counts a record that cannot be restored. turnd adds its own reasons, such as a port that is
+    /// taken.
     pub fn lose(&mut self, reason: &'static str, records: u64) {
         if records > 0 {
             *self.not_restored.entry(reason).or_default() += records;
@@ -136,7 +154,8 @@ pub enum Outcome {
     /// All that was there was read.
     #[default]
     Complete,
-    /// The home was not reached, or not in time: the records are those read until then, perhaps none.
+    /// The home was not reached, or not in time: the records are those read until then, perhaps
+    /// none.
     Incomplete(StoreError),
 }
 
@@ -145,7 +164,8 @@ pub enum Outcome {
 pub(crate) struct Comparison(pub(crate) HashSet<RecordId>);
 
 impl Comparison {
-    /// These are known, whether they could be written or not: a store that is full keeps what it has of them.
+    /// These are known, whether they could be written or not: a store that is full keeps what it
+    /// has of them.
     pub(crate) fn offered(&mut self, changes: &[Change]) {
         for change in changes {
             self.0.remove(&change.id());

@@ -57,8 +57,12 @@ impl ErrorKind {
     #[must_use]
     pub const fn remedy(self) -> Option<&'static str> {
         match self {
-            Self::Auth => Some("set store.username and store.password, and give that user the rights that docs/store.md names"),
-            Self::Full => Some("raise maxmemory of the Redis server, or lower accounting.stream_entries"),
+            Self::Auth => Some(
+                "set store.username and store.password, and give that user the rights that docs/store.md names",
+            ),
+            Self::Full => {
+                Some("raise maxmemory of the Redis server, or lower accounting.stream_entries")
+            }
             Self::Fenced => Some("give each server a store.node_id of its own"),
             _ => None,
         }
@@ -84,12 +88,14 @@ impl ErrorKind {
         }
     }
 
-    /// Whether the server answered and the connection is as good as before. Where another server may be the right one by now, it is not.
+    /// Whether the server answered and the connection is as good as before. Where another server
+    /// may be the right one by now, it is not.
     pub(crate) const fn keeps_connection(self) -> bool {
         matches!(self, Self::Full | Self::Busy | Self::Fenced | Self::NeedsFull)
     }
 
-    /// Whether trying again cannot help: a restore ends at once. All other trouble may be over in a second.
+    /// Whether trying again cannot help: a restore ends at once. All other trouble may be over in a
+    /// second.
     pub(crate) const fn is_final(self) -> bool {
         matches!(self, Self::Auth | Self::Fenced)
     }

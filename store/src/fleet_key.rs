@@ -38,8 +38,8 @@ impl Purpose {
     }
 }
 
-/// The secret that a fleet shares, from a file. Keys are HKDF-SHA256 of it, of a purpose and of an epoch; none of them is ever stored. Wiped
-/// when the last copy is dropped, never printed.
+/// The secret that a fleet shares, from a file. Keys are HKDF-SHA256 of it, of a purpose and of an
+/// epoch; none of them is ever stored. Wiped when the last copy is dropped, never printed.
 #[derive(Clone)]
 pub struct FleetKey(Arc<Zeroizing<Vec<u8>>>);
 
@@ -54,7 +54,11 @@ impl FleetKey {
     /// # Errors
     /// When there are fewer.
     pub fn new(secret: &[u8]) -> Result<Self, WeakFleetKey> {
-        if secret.len() < MIN_LEN { Err(WeakFleetKey(secret.len())) } else { Ok(Self(Arc::new(Zeroizing::new(secret.to_vec())))) }
+        if secret.len() < MIN_LEN {
+            Err(WeakFleetKey(secret.len()))
+        } else {
+            Ok(Self(Arc::new(Zeroizing::new(secret.to_vec()))))
+        }
     }
 
     /// The key for a purpose in an epoch.
@@ -65,12 +69,16 @@ impl FleetKey {
         // ring does not wipe the extracted key; it lives on the stack for as long as this call.
         let extracted = Salt::new(HKDF_SHA256, b"causeway fleet key 1").extract(&self.0);
         let info = [purpose.name(), &epoch];
-        let expanded = extracted.expand(&info, HKDF_SHA256).expect("32 bytes are within HKDF's limit");
-        expanded.fill(&mut bytes[..]).expect("the length is that of SHA-256, as was said to expand");
+        let expanded =
+            extracted.expand(&info, HKDF_SHA256).expect("32 bytes are within HKDF's limit");
+        expanded
+            .fill(&mut bytes[..])
+            .expect("the length is that of SHA-256, as was said to expand");
         Subkey(bytes)
     }
 
-    /// The key that nonces are made with at a Unix time in seconds, and the one before it, which still verifies.
+    /// The key that nonces are made with at a Unix time in seconds, and the one before it, which
+    /// still verifies.
     #[must_use]
     pub fn nonce_keys(&self, unix: u64) -> [Subkey; 2] {
         let epoch = epoch_at(unix);
@@ -110,8 +118,15 @@ mod tests {
     fn keys_differ_by_secret_purpose_and_epoch_and_by_nothing_else() {
         let [one, other] = [[1; 32], [2; 32]].map(|secret| FleetKey::new(&secret).unwrap());
         let key = one.subkey(Purpose::Nonce, 7);
-        assert_eq!(key.as_bytes(), FleetKey::new(&[1; 32]).unwrap().subkey(Purpose::Nonce, 7).as_bytes());
-        for different in [other.subkey(Purpose::Nonce, 7), one.subkey(Purpose::Seal, 7), one.subkey(Purpose::Nonce, 8)] {
+        assert_eq!(
+            key.as_bytes(),
+            FleetKey::new(&[1; 32]).unwrap().subkey(Purpose::Nonce, 7).as_bytes()
+        );
+        for different in [
+            other.subkey(Purpose::Nonce, 7),
+            one.subkey(Purpose::Seal, 7),
+            one.subkey(Purpose::Nonce, 8),
+        ] {
             assert_ne!(key.as_bytes(), different.as_bytes());
         }
     }
@@ -119,7 +134,8 @@ mod tests {
     #[test]
     fn the_key_that_minted_is_the_previous_one_an_epoch_later() {
         let key = FleetKey::new(&[1; 32]).unwrap();
-        let (now, later) = (key.nonce_keys(1_800_000_000), key.nonce_keys(1_800_000_000 + EPOCH.as_secs()));
+        let (now, later) =
+            (key.nonce_keys(1_800_000_000), key.nonce_keys(1_800_000_000 + EPOCH.as_secs()));
         assert_eq!(now[0].as_bytes(), later[1].as_bytes());
         assert_ne!(now[0].as_bytes(), later[0].as_bytes());
     }
@@ -128,6 +144,9 @@ mod tests {
     fn a_short_secret_is_refused_and_no_secret_is_printed() {
         assert_eq!(FleetKey::new(&[1; 31]).unwrap_err(), WeakFleetKey(31));
         let key = FleetKey::new(&[1; 32]).unwrap();
-        assert_eq!(format!("{key:?} {:?}", key.subkey(Purpose::Seal, 1)), "FleetKey([redacted]) Subkey([redacted])");
+        assert_eq!(
+            format!("{key:?} {:?}", key.subkey(Purpose::Seal, 1)),
+            "FleetKey([redacted]) Subkey([redacted])"
+        );
     }
 }

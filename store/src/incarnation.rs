@@ -2,7 +2,8 @@ use std::fmt;
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-/// One life of a node: random, and written beside its records. Who writes names his own; the store refuses whoever is not the latest.
+/// One life of a node: random, and written beside its records. Who writes names his own; the store
+/// refuses whoever is not the latest.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Incarnation([u8; 16]);
 

@@ -1,8 +1,10 @@
 //! What outlives the process: the directory of allocations, users and secrets, accounting.
 //!
-//! A call to [`Directory`] is made on the control side, never by a worker: a store that is slow, full or gone costs the control side timeouts
-//! and a packet nothing (H45). What the store holds is *state*, not events: whoever owns an allocation keeps it marked as changed until it was
-//! written, and after an outage everything is offered again and compared. So nothing is lost in an outage of any length, and no queue grows.
+//! A call to [`Directory`] is made on the control side, never by a worker: a store that is slow,
+//! full or gone costs the control side timeouts and a packet nothing (H45). What the store holds is
+//! *state*, not events: whoever owns an allocation keeps it marked as changed until it was written,
+//! and after an outage everything is offered again and compared. So nothing is lost in an outage of
+//! any length, and no queue grows.
 //!
 //! | noun | file | |
 //! |---|---|---|
@@ -42,10 +44,12 @@ pub use lock::{LockError, NodeLock};
 pub use memory::Memory;
 pub use node::{BadNodeId, NodeId};
 pub use record::{
-    ChannelRecord, Credential, FiveTuple, KeyAlgorithm, LongTermKey, PermissionRecord, Record, RecordError, RecordId, RelayedAddress,
-    Sealer, Traffic, Transport,
+    ChannelRecord, Credential, FiveTuple, KeyAlgorithm, LongTermKey, PermissionRecord, Record,
+    RecordError, RecordId, RelayedAddress, Sealer, Traffic, Transport,
 };
 pub use redis::{Redis, RedisSettings};
 pub use status::{State, Status, StatusReport};
-pub use users::{Lookup, Protection, RestSecret, Unavailable, UserKeys, Users, UsersReport, UsersSettings};
+pub use users::{
+    Lookup, Protection, RestSecret, Unavailable, UserKeys, Users, UsersReport, UsersSettings,
+};
 pub use writer::{Backlog, Source, Writer, WriterSettings};

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use crate::incarnation::Incarnation;
 use crate::node::NodeId;
 
-/// How many processes that have held a lock its file names: one that ended before its claim must not hide the one before it.
+/// How many processes that have held a lock its file names: one that ended before its claim must
+/// not hide the one before it.
 const HOLDERS: usize = 16;
 
-/// A node id held on this host, by an advisory lock of a file: SO_REUSEPORT would let two servers of one name share their ports unnoticed. Let
-/// go when dropped, and by the kernel when the process ends in whatever way.
+/// A node id held on this host, by an advisory lock of a file: SO_REUSEPORT would let two servers
+/// of one name share their ports unnoticed. Let go when dropped, and by the kernel when the process
+/// ends in whatever way.
 #[derive(Debug)]
 pub struct NodeLock {
     _file: File,
@@ -47,7 +49,8 @@ pub enum LockError {
 }
 
 impl NodeLock {
-    /// Holds `node` by the file `<node>.lock` in `directory`, which is made if it is not there, and writes into it who holds it.
+    /// Holds `node` by the file `<node>.lock` in `directory`, which is made if it is not there, and
+    /// writes into it who holds it.
     ///
     /// # Errors
     /// When another process holds it, or the file cannot be made.
@@ -55,17 +58,29 @@ impl NodeLock {
         let path = directory.join(format!("{node}.lock"));
         let failed = |source| LockError::Io { path: path.clone(), source };
         fs::create_dir_all(directory).map_err(failed)?;
-        // Not truncated before the lock is ours: the file tells who holds it. It is never removed, or a third server could lock a new one.
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+        // Not truncated before the lock is ours: the file tells who holds it. It is never removed,
+        // or a third server could lock a new one.
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(LockError::Held { node: node.clone(), holder: holder(&mut file), path });
+                return Err(LockError::Held {
+                    node: node.clone(),
+                    holder: holder(&mut file),
+                    path,
+                });
             }
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
         // Where they cannot be read they are not known, and then their heartbeats count.
-        let ended: Vec<Incarnation> = read(&mut file).lines().skip(1).filter_map(Incarnation::parse).take(HOLDERS).collect();
+        let ended: Vec<Incarnation> =
+            read(&mut file).lines().skip(1).filter_map(Incarnation::parse).take(HOLDERS).collect();
         let mut text = format!("{}\n{me}\n", std::process::id());
         ended.iter().take(HOLDERS - 1).for_each(|one| text.push_str(&format!("{one}\n")));
         let mut write = || {
@@ -77,7 +92,8 @@ impl NodeLock {
         Ok(Self { _file: file, path, ended })
     }
 
-    /// The latest processes that held the lock. They have ended for certain, since it is held now: no process needs to wait for their heartbeats.
+    /// The latest processes that held the lock. They have ended for certain, since it is held now:
+    /// no process needs to wait for their heartbeats.
     #[must_use]
     pub fn ended(&self) -> &[Incarnation] {
         &self.ended
@@ -89,9 +105,11 @@ impl NodeLock {
         &self.path
     }
 
-    /// Where lock files are unless the operator names another folder: one place on a host for all servers, whatever their environment. It is
-    /// not made where only the superuser may make it, and no folder takes its place: not one of the user or the session, which another
-    /// server of this name would not look into, and not one for temporary files, where anybody could hold the name first.
+    /// Where lock files are unless the operator names another folder: one place on a host for all
+    /// servers, whatever their environment. It is not made where only the superuser may make
+    /// it, and no folder takes its place: not one of the user or the session, which another
+    /// server of this name would not look into, and not one for temporary files, where anybody
+    /// could hold the name first.
     #[must_use]
     pub fn default_directory() -> PathBuf {
         PathBuf::from("/run/causeway")

@@ -5,7 +5,8 @@ use crate::change::Change;
 use crate::directory::{Directory, NodeReport, Restored};
 use crate::error::StoreError;
 
-/// The embedded default: the allocations live in the workers and end with the process, so that there is nothing to keep and nothing to run.
+/// The embedded default: the allocations live in the workers and end with the process, so that
+/// there is nothing to keep and nothing to run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Memory;
 
@@ -30,7 +31,11 @@ impl Directory for Memory {
         Ok(0)
     }
 
-    async fn heartbeat(&mut self, _report: &NodeReport, _lifetime: Duration) -> Result<(), StoreError> {
+    async fn heartbeat(
+        &mut self,
+        _report: &NodeReport,
+        _lifetime: Duration,
+    ) -> Result<(), StoreError> {
         Ok(())
     }
 

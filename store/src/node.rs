@@ -4,8 +4,9 @@ use std::sync::Arc;
 /// The longest name of a node, in bytes.
 const MAX_LEN: usize = 64;
 
-/// The name of a server among those that share a store: the same after each restart. 1 to 64 letters, digits, `.`, `_` and `-`, so that it is
-/// a part of a key and of a file name as it stands.
+/// The name of a server among those that share a store: the same after each restart. 1 to 64
+/// letters, digits, `.`, `_` and `-`, so that it is a part of a key and of a file name as it
+/// stands.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct NodeId(Arc<str>);
 
@@ -19,7 +20,11 @@ impl NodeId {
     /// When the name has another character, or none, or too many.
     pub fn new(name: &str) -> Result<Self, BadNodeId> {
         let good = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-        if good && (1..=MAX_LEN).contains(&name.len()) { Ok(Self(name.into())) } else { Err(BadNodeId(name.to_owned())) }
+        if good && (1..=MAX_LEN).contains(&name.len()) {
+            Ok(Self(name.into()))
+        } else {
+            Err(BadNodeId(name.to_owned()))
+        }
     }
 
     /// The name.

@@ -25,7 +25,14 @@ pub enum State {
 
 impl State {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Off, Self::Connecting, Self::Comparing, Self::Connected, Self::Refused, Self::Fenced];
+    pub const ALL: [Self; 6] = [
+        Self::Off,
+        Self::Connecting,
+        Self::Comparing,
+        Self::Connected,
+        Self::Refused,
+        Self::Fenced,
+    ];
 
     /// For a metric's label.
     #[must_use]
@@ -41,7 +48,8 @@ impl State {
     }
 }
 
-/// What the writer shows of itself, for metrics. Cheap to clone; reading never waits for the writer.
+/// What the writer shows of itself, for metrics. Cheap to clone; reading never waits for the
+/// writer.
 #[derive(Clone, Debug)]
 pub struct Status(Arc<Shared>);
 
@@ -144,7 +152,9 @@ impl Status {
     }
 
     pub(crate) fn set_backlog(&self, depth: u64, oldest: Option<Instant>) {
-        let since = oldest.map_or(0, |oldest| 1 + oldest.saturating_duration_since(self.0.base).as_millis() as u64);
+        let since = oldest.map_or(0, |oldest| {
+            1 + oldest.saturating_duration_since(self.0.base).as_millis() as u64
+        });
         self.0.depth.store(depth, Relaxed);
         self.0.unwritten_since.store(since, Relaxed);
     }
@@ -173,7 +183,9 @@ impl Status {
         self.0.errors[error.kind.index()].fetch_add(1, Relaxed);
         let mut last = self.0.last_error.lock().unwrap_or_else(PoisonError::into_inner);
         // An outage is one line, not one a second.
-        if last.as_ref().is_none_or(|last| last.kind != error.kind) || self.state() == State::Connected {
+        if last.as_ref().is_none_or(|last| last.kind != error.kind)
+            || self.state() == State::Connected
+        {
             let remedy = error.kind.remedy();
             tracing::warn!(kind = error.kind.name(), error = %error.text, remedy, "store failed");
         }

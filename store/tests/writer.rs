@@ -1,11 +1,13 @@
-//! The writer against a source and a directory that follow a script: what a comparison may delete (H47).
+//! The writer against a source and a directory that follow a script: what a comparison may delete
+//! (H47).
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use causeway_store::{
-    Account, Accounting, Backlog, Change, Directory, NodeReport, RecordId, Restored, Source, State, StoreError, Writer, WriterSettings,
+    Account, Accounting, Backlog, Change, Directory, NodeReport, RecordId, Restored, Source, State,
+    StoreError, Writer, WriterSettings,
 };
 use tokio::sync::oneshot;
 
@@ -138,9 +140,19 @@ impl Directory for Book {
 /// What happened until the comparison has ended.
 async fn play(turns: &[Turn]) -> Vec<String> {
     let log = Log::default();
-    let source = Script { turns: turns.iter().copied().collect(), offered: false, lost_count: false, log: log.clone() };
-    let book = Book { kept: (0..3).map(RecordId).collect(), stale: BTreeSet::new(), log: log.clone() };
-    let settings = WriterSettings { patience: Duration::from_millis(5), heartbeat: Duration::from_millis(1), ..WriterSettings::default() };
+    let source = Script {
+        turns: turns.iter().copied().collect(),
+        offered: false,
+        lost_count: false,
+        log: log.clone(),
+    };
+    let book =
+        Book { kept: (0..3).map(RecordId).collect(), stale: BTreeSet::new(), log: log.clone() };
+    let settings = WriterSettings {
+        patience: Duration::from_millis(5),
+        heartbeat: Duration::from_millis(1),
+        ..WriterSettings::default()
+    };
     let writer = Writer::new(book, source, Accounting::new(10, 1 << 20), settings);
     let status = writer.status();
     let (stop, stopped) = oneshot::channel::<()>();
@@ -154,17 +166,31 @@ async fn play(turns: &[Turn]) -> Vec<String> {
 
 #[tokio::test]
 async fn h47_nothing_is_deleted_for_an_owner_that_has_not_answered() {
-    let told = play(&[Turn::Silence, Turn::Silence, Turn::Deletes(1), Turn::Silence, Turn::Offered]).await;
-    let place = |what: &str| told.iter().rposition(|one| one == what).unwrap_or_else(|| panic!("no {what:?} in {told:?}"));
+    let told =
+        play(&[Turn::Silence, Turn::Silence, Turn::Deletes(1), Turn::Silence, Turn::Offered]).await;
+    let place = |what: &str| {
+        told.iter()
+            .rposition(|one| one == what)
+            .unwrap_or_else(|| panic!("no {what:?} in {told:?}"))
+    };
     assert!(place("silence") < place("delete 2"), "{told:?}");
     // An owner that hangs keeps neither heartbeats nor others' changes back.
-    assert!(told.iter().position(|one| one == "heartbeat").unwrap() < place(&format!("write {}", RecordId(1))), "{told:?}");
+    assert!(
+        told.iter().position(|one| one == "heartbeat").unwrap()
+            < place(&format!("write {}", RecordId(1))),
+        "{told:?}"
+    );
     assert_eq!(told.iter().filter(|one| *one == "offer").count(), 1, "{told:?}");
 }
 
 #[tokio::test]
 async fn h47_what_was_given_up_while_it_was_offered_is_offered_again_before_anything_is_deleted() {
     let told = play(&[Turn::GivenUp, Turn::Deletes(1), Turn::Offered]).await;
-    let deletions: Vec<&str> = told.iter().map(|one| &**one).filter(|one| one.starts_with("delete")).collect();
-    assert_eq!((told.iter().filter(|one| *one == "offer").count(), deletions), (2, vec!["delete 2"]), "{told:?}");
+    let deletions: Vec<&str> =
+        told.iter().map(|one| &**one).filter(|one| one.starts_with("delete")).collect();
+    assert_eq!(
+        (told.iter().filter(|one| *one == "offer").count(), deletions),
+        (2, vec!["delete 2"]),
+        "{told:?}"
+    );
 }

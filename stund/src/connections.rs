@@ -1,4 +1,5 @@
-//! Connections of TCP and TLS, associations of DTLS: how many, from where, and for how long (H13, H14).
+//! Connections of TCP and TLS, associations of DTLS: how many, from where, and for how long (H13,
+//! H14).
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -45,17 +46,33 @@ struct Open {
 }
 
 impl Connections {
-    pub(crate) fn new(streams: Arc<Places>, associations: Arc<Places>, idle_timeout: Duration) -> Self {
-        Connections { streams, associations, idle_timeout, open: HashMap::new(), looks: BTreeMap::new(), planned: 0 }
+    pub(crate) fn new(
+        streams: Arc<Places>,
+        associations: Arc<Places>,
+        idle_timeout: Duration,
+    ) -> Self {
+        Connections {
+            streams,
+            associations,
+            idle_timeout,
+            open: HashMap::new(),
+            looks: BTreeMap::new(),
+            planned: 0,
+        }
     }
 
     /// Takes one more in.
     ///
     /// # Errors
     /// There is no room for it.
-    // Deviation: RFC 3489 §12.1: a connection that is one too many is refused, and no other dropped for it: whoever opens many would else end
-    // those of everybody else.
-    pub(crate) fn admit(&mut self, now: Duration, key: Connection, peer: IpAddr) -> Result<(), Full> {
+    // Deviation: RFC 3489 §12.1: a connection that is one too many is refused, and no other dropped
+    // for it: whoever opens many would else end those of everybody else.
+    pub(crate) fn admit(
+        &mut self,
+        now: Duration,
+        key: Connection,
+        peer: IpAddr,
+    ) -> Result<(), Full> {
         let places = match key {
             Connection::Stream(_) => &self.streams,
             Connection::Association(_) => &self.associations,
@@ -85,7 +102,11 @@ impl Connections {
     /// A part of a frame came, and nothing behind it.
     pub(crate) fn half(&mut self, now: Duration, key: Connection) {
         let due = now + HALF_FRAME.min(self.idle_timeout);
-        let Some(connection) = self.open.get_mut(&key).filter(|connection| connection.half_since.is_none()) else { return };
+        let Some(connection) =
+            self.open.get_mut(&key).filter(|connection| connection.half_since.is_none())
+        else {
+            return;
+        };
         connection.half_since = Some(now);
         let look = connection.look;
         if due < look.0 {
@@ -111,7 +132,9 @@ impl Connections {
 
     /// Forgets and names one connection that asked nothing, or left half a frame, for too long.
     pub(crate) fn take_idle(&mut self, now: Duration) -> Option<Connection> {
-        while let Some((&(when, number), &key)) = self.looks.first_key_value().filter(|((when, _), _)| *when <= now) {
+        while let Some((&(when, number), &key)) =
+            self.looks.first_key_value().filter(|((when, _), _)| *when <= now)
+        {
             self.looks.remove(&(when, number));
             let Some(connection) = self.open.get(&key) else { continue };
             let half = connection.half_since.map_or(Duration::MAX, |since| since + HALF_FRAME);
@@ -148,10 +171,18 @@ mod tests {
         let mut connections = connections(1, 1);
         let peer = "192.0.2.1".parse().unwrap();
         let association = |number| Connection::Association(AssociationKey::from_bits(number));
-        assert!(connections.admit(SECOND, key(1), peer).and(connections.admit(SECOND, association(1), peer)).is_ok());
+        assert!(
+            connections
+                .admit(SECOND, key(1), peer)
+                .and(connections.admit(SECOND, association(1), peer))
+                .is_ok()
+        );
         assert!(connections.admit(SECOND, association(2), peer).is_err());
         connections.forget(key(1));
-        assert!(connections.admit(SECOND, association(2), peer).is_err(), "a stream and an association with the same number are two");
+        assert!(
+            connections.admit(SECOND, association(2), peer).is_err(),
+            "a stream and an association with the same number are two"
+        );
         assert_eq!(connections.take_idle(11 * SECOND), Some(association(1)));
         assert!(connections.admit(SECOND, association(2), peer).is_ok());
     }
@@ -165,7 +196,10 @@ mod tests {
         assert!(connections.admit(SECOND, key(2), neighbour).is_ok());
         assert!(connections.admit(SECOND, key(3), host).is_err(), "one /64 is one client");
         assert!(connections.admit(SECOND, key(4), "192.0.2.1".parse().unwrap()).is_ok());
-        assert!(connections.admit(SECOND, key(5), "192.0.2.2".parse().unwrap()).is_err(), "three in all");
+        assert!(
+            connections.admit(SECOND, key(5), "192.0.2.2".parse().unwrap()).is_err(),
+            "three in all"
+        );
         connections.forget(key(2));
         assert!(connections.admit(SECOND, key(6), host).is_ok());
     }
@@ -194,7 +228,11 @@ mod tests {
         connections.heard(2 * SECOND, key(1));
         assert!(connections.admit(10 * SECOND, key(2), peer).is_ok());
         assert_eq!(connections.take_idle(11 * SECOND), None, "it was heard of since");
-        assert_eq!(connections.next_look(), Some(12 * SECOND), "and not only when the other is due, at 20 s");
+        assert_eq!(
+            connections.next_look(),
+            Some(12 * SECOND),
+            "and not only when the other is due, at 20 s"
+        );
         assert_eq!(connections.take_idle(12 * SECOND), Some(key(1)));
     }
 

@@ -54,32 +54,57 @@ impl Workers {
         let clock = Clock::start();
         let limits = &config.limits;
         let streams = Places::new(limits.tcp_connections, limits.tcp_connections_per_prefix);
-        let associations = Places::new(limits.dtls_associations, limits.dtls_associations_per_prefix);
+        let associations =
+            Places::new(limits.dtls_associations, limits.dtls_associations_per_prefix);
         if let Some(tls) = &config.tls {
             tls.warn_if_unused(&config.listen);
         }
-        let secure = config.tls.clone().map(|tls| Secure::start(tls, &config.limits)).transpose()?;
+        let secure =
+            config.tls.clone().map(|tls| Secure::start(tls, &config.limits)).transpose()?;
         let (tell, ended) = mpsc::channel(sockets.len().max(1));
         let handshaker = secure.as_ref().map(Secure::handshaker);
         let make = |backend| EventLoop::with_backend(clock, backend, handshaker);
         let (backend, loops) = config.net.make_loops(false, make)?;
         let plan = Plan::new(limit, &wanted(config))?;
-        let mut workers = Workers { threads: Vec::new(), shards: Vec::new(), ended, clock, backend, plan, secure };
+        let mut workers = Workers {
+            threads: Vec::new(),
+            shards: Vec::new(),
+            ended,
+            clock,
+            backend,
+            plan,
+            secure,
+        };
         for ((index, sockets), mut event_loop) in sockets.into_iter().enumerate().zip(loops) {
             let counts = Arc::new(Counts::default());
-            let connections = Connections::new(Arc::clone(&streams), Arc::clone(&associations), config.limits.tcp_idle_timeout);
-            let share = config.limits.unauthenticated_per_prefix.map(|settings| settings.of_one_worker(config.net.workers));
+            let connections = Connections::new(
+                Arc::clone(&streams),
+                Arc::clone(&associations),
+                config.limits.tcp_idle_timeout,
+            );
+            let share = config
+                .limits
+                .unauthenticated_per_prefix
+                .map(|settings| settings.of_one_worker(config.net.workers));
             let limiter = share.map(limiter);
             event_loop.io().limit_descriptors(Arc::clone(&workers.plan.budget));
-            let mut worker = Worker::new(sockets, &mut event_loop, config.outside.clone(), connections, limiter, Arc::clone(&counts))?;
+            let mut worker = Worker::new(
+                sockets,
+                &mut event_loop,
+                config.outside.clone(),
+                connections,
+                limiter,
+                Arc::clone(&counts),
+            )?;
             let Mailbox { sender, receiver } = Mailbox::new(MAILBOX)?;
             let stats = Arc::clone(event_loop.io().stats());
             workers.shards.push(Shard { counts, stats, heartbeat: event_loop.heartbeat().clone() });
             let tell = tell.clone();
-            let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
-                // One letter a worker, in a channel with room for all.
-                let _ = tell.try_send(event_loop.run(&mut worker, &receiver));
-            })?;
+            let thread =
+                thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+                    // One letter a worker, in a channel with room for all.
+                    let _ = tell.try_send(event_loop.run(&mut worker, &receiver));
+                })?;
             workers.threads.push((sender, thread));
         }
         Ok(workers)
@@ -108,7 +133,10 @@ impl Workers {
 
     /// Whether they all move.
     pub(crate) fn health(&self) -> Arc<dyn Health> {
-        Arc::new(Pulse { heartbeats: self.shards.iter().map(|shard| shard.heartbeat.clone()).collect(), clock: self.clock })
+        Arc::new(Pulse {
+            heartbeats: self.shards.iter().map(|shard| shard.heartbeat.clone()).collect(),
+            clock: self.clock,
+        })
     }
 
     /// Waits for a worker to end on its own account: an error.
@@ -134,8 +162,13 @@ impl Workers {
 
 /// The sockets that clients may cause, by the configuration.
 fn wanted(config: &Config) -> Wanted {
-    let streams = config.listen.iter().any(|listen| listen.has(Transport::Tcp) || listen.has(Transport::Tls));
-    Wanted { workers: config.net.workers.get(), relayed: None, connections: if streams { config.limits.tcp_connections } else { 0 } }
+    let streams =
+        config.listen.iter().any(|listen| listen.has(Transport::Tcp) || listen.has(Transport::Tls));
+    Wanted {
+        workers: config.net.workers.get(),
+        relayed: None,
+        connections: if streams { config.limits.tcp_connections } else { 0 },
+    }
 }
 
 /// A worker's limiter; nobody outside knows which prefixes share its places.

@@ -6,8 +6,12 @@ use causeway_wire::ErrorCode;
 use causeway_wire::binding::{Silence, Transport};
 
 /// The transports by their names, in the order of their numbers.
-const TRANSPORTS: [(Transport, &str); 4] =
-    [(Transport::Udp, "udp"), (Transport::Tcp, "tcp"), (Transport::Tls, "tls"), (Transport::Dtls, "dtls")];
+const TRANSPORTS: [(Transport, &str); 4] = [
+    (Transport::Udp, "udp"),
+    (Transport::Tcp, "tcp"),
+    (Transport::Tls, "tls"),
+    (Transport::Dtls, "dtls"),
+];
 
 /// The codes of errors that are answered.
 const CODES: [ErrorCode; 7] = [
@@ -66,17 +70,25 @@ pub(crate) struct Counts {
     pub(crate) idle_closed: Count,
 }
 
-const ANSWERS: Family = Family::counter("binding_success", "Binding requests answered with success, by transport");
-const ERRORS: Family = Family::counter("binding_errors", "Binding requests answered with an error, by its code");
-const RFC3489: Family = Family::counter("binding_rfc3489", "Answers to clients of RFC 3489, errors among them");
+const ANSWERS: Family =
+    Family::counter("binding_success", "Binding requests answered with success, by transport");
+const ERRORS: Family =
+    Family::counter("binding_errors", "Binding requests answered with an error, by its code");
+const RFC3489: Family =
+    Family::counter("binding_rfc3489", "Answers to clients of RFC 3489, errors among them");
 const SILENT: Family = Family::counter("discarded", "Messages that are not answered, by reason");
-const IDLE: Family = Family::counter("idle_closed", "TCP and TLS connections and DTLS associations closed: no whole message for too long");
+const IDLE: Family = Family::counter(
+    "idle_closed",
+    "TCP and TLS connections and DTLS associations closed: no whole message for too long",
+);
 
 impl Counts {
     pub(crate) fn answered(&self, over: Transport, rfc3489: bool, error: Option<ErrorCode>) {
         let count = match error {
             None => self.success.get(over as usize),
-            Some(code) => CODES.iter().position(|one| *one == code).map(|index| &self.errors[index]),
+            Some(code) => {
+                CODES.iter().position(|one| *one == code).map(|index| &self.errors[index])
+            }
         };
         if let Some(count) = count {
             count.add(1);

@@ -23,7 +23,8 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// RFC 5780 §6.1 only where there is an alternate address: without one, OTHER-ADDRESS is not known and a change is 420.
+    /// RFC 5780 §6.1 only where there is an alternate address: without one, OTHER-ADDRESS is not
+    /// known and a change is 420.
     pub(crate) fn usage(&self) -> Usage {
         self.other.map_or(Usage::Binding, |other| Usage::NatDiscovery { other })
     }
@@ -75,15 +76,31 @@ fn wanted(config: &Config) -> Vec<Wanted<'_>> {
     let mut all = Vec::new();
     for pair in &config.nat_discovery {
         for local in pair.endpoints() {
-            let differing = pair.endpoints().into_iter().find(|other| other.ip() != local.ip() && other.port() != local.port());
-            let (advertised, other) = (config.outside.of(local), differing.map(|other| config.outside.of(other)));
-            all.push(Wanted { endpoint: Endpoint { local, advertised, other }, transports: &pair.transports, proxies: None });
+            let differing = pair
+                .endpoints()
+                .into_iter()
+                .find(|other| other.ip() != local.ip() && other.port() != local.port());
+            let (advertised, other) =
+                (config.outside.of(local), differing.map(|other| config.outside.of(other)));
+            all.push(Wanted {
+                endpoint: Endpoint { local, advertised, other },
+                transports: &pair.transports,
+                proxies: None,
+            });
         }
     }
     for listen in &config.listen {
         if config.nat_discovery.iter().all(|pair| pair.primary != listen.address) {
-            let endpoint = Endpoint { local: listen.address, advertised: config.outside.of(listen.address), other: None };
-            all.push(Wanted { endpoint, transports: &listen.transports, proxies: trusted_proxies(&listen.proxy_protocol) });
+            let endpoint = Endpoint {
+                local: listen.address,
+                advertised: config.outside.of(listen.address),
+                other: None,
+            };
+            all.push(Wanted {
+                endpoint,
+                transports: &listen.transports,
+                proxies: trusted_proxies(&listen.proxy_protocol),
+            });
         }
     }
     all
@@ -91,7 +108,8 @@ fn wanted(config: &Config) -> Vec<Wanted<'_>> {
 
 /// Who may put a PROXY header before what it forwards; `None`: nobody.
 fn trusted_proxies(proxy_protocol: &ProxyProtocol) -> Option<Arc<TrustedProxies>> {
-    let prefixes = proxy_protocol.trusted.iter().map(|trusted| (trusted.addr(), trusted.prefix_len()));
+    let prefixes =
+        proxy_protocol.trusted.iter().map(|trusted| (trusted.addr(), trusted.prefix_len()));
     (!proxy_protocol.trusted.is_empty()).then(|| Arc::new(TrustedProxies::new(prefixes)))
 }
 
@@ -112,15 +130,19 @@ pub(crate) fn bind(config: &Config) -> io::Result<Vec<Sockets>> {
     let mut all: Vec<Sockets> = std::iter::repeat_with(Sockets::default).take(workers).collect();
     for wanted in wanted(config) {
         let local = wanted.endpoint.local;
-        let named = |over: &str, error: io::Error| io::Error::new(error.kind(), format!("cannot listen on {local} ({over}): {error}"));
+        let named = |over: &str, error: io::Error| {
+            io::Error::new(error.kind(), format!("cannot listen on {local} ({over}): {error}"))
+        };
         if let Some(what) = wanted.wants(Transport::Udp, Transport::Dtls) {
-            let group = steering::bind_udp_group(local, &options, workers).map_err(|error| named("udp", error))?;
+            let group = steering::bind_udp_group(local, &options, workers)
+                .map_err(|error| named("udp", error))?;
             report(local, &group, &options);
             let each = all.iter_mut().zip(group.sockets);
             each.for_each(|(worker, socket)| worker.udp.push(wanted.bind(what, socket)));
         }
         if let Some(what) = wanted.wants(Transport::Tcp, Transport::Tls) {
-            let group = steering::bind_tcp_group(local, config.net.freebind, workers).map_err(|error| named("tcp", error))?;
+            let group = steering::bind_tcp_group(local, config.net.freebind, workers)
+                .map_err(|error| named("tcp", error))?;
             let each = all.iter_mut().zip(group);
             each.for_each(|(worker, listener)| worker.tcp.push(wanted.bind(what, listener)));
         }
@@ -128,7 +150,9 @@ pub(crate) fn bind(config: &Config) -> io::Result<Vec<Sockets>> {
         let advertised = (advertised != local).then(|| tracing::field::display(advertised));
         tracing::info!(%local, advertised, other = other.map(tracing::field::display), "listening");
     }
-    memory::warn_of_buffers(all.iter().flat_map(|worker| &worker.udp).map(|bound| bound.socket.buffer_sizes()));
+    memory::warn_of_buffers(
+        all.iter().flat_map(|worker| &worker.udp).map(|bound| bound.socket.buffer_sizes()),
+    );
     Ok(all)
 }
 

@@ -1,4 +1,5 @@
-//! stund, a STUN server: Binding over UDP, TCP, TLS and DTLS (RFC 8489), NAT behaviour discovery (RFC 5780), clients of RFC 3489.
+//! stund, a STUN server: Binding over UDP, TCP, TLS and DTLS (RFC 8489), NAT behaviour discovery
+//! (RFC 5780), clients of RFC 3489.
 //!
 //! Logging, configuration, bind everything (a port in use ends the start), run, end.
 
@@ -45,7 +46,8 @@ fn run(config: &Config) -> io::Result<()> {
     runtime.block_on(async {
         // Before the first port is open: whoever waits for that may end us.
         let mut termination = Termination::install()?;
-        match termination.unless_requested(addresses::wait(&config.addresses(), &config.net)).await {
+        match termination.unless_requested(addresses::wait(&config.addresses(), &config.net)).await
+        {
             None => return Ok(()),
             Some(outcome) => outcome.map_err(io::Error::other)?,
         }
@@ -69,7 +71,8 @@ fn run(config: &Config) -> io::Result<()> {
 
 /// Answers on the admin listener, or waits for ever if there is none.
 fn serve(admin: Option<Admin>, workers: &Workers) -> impl Future<Output = io::Result<()>> + use<> {
-    let (health, metrics, connections) = (workers.health(), workers.metrics(), workers.plan().admin_connections());
+    let (health, metrics, connections) =
+        (workers.health(), workers.metrics(), workers.plan().admin_connections());
     async move {
         let Some(mut admin) = admin else { return std::future::pending().await };
         admin.limit_connections(connections);

@@ -9,7 +9,8 @@ use causeway_net::secure::{HandshakeLimits, Handshaker, Identity, Offer};
 
 use crate::config::Limits;
 
-/// The application protocol: "Label to identify the specific use of STUN over (D)TLS for NAT discovery" (RFC 7443 §1).
+/// The application protocol: "Label to identify the specific use of STUN over (D)TLS for NAT
+/// discovery" (RFC 7443 §1).
 const ALPN: &[&[u8]] = &[b"stun.nat-discovery"];
 
 /// What TLS and DTLS need besides sockets.
@@ -19,8 +20,8 @@ pub(crate) struct Secure {
 }
 
 impl Secure {
-    /// Starts the thread, and the task that follows the certificates' files: new ones are offered without a restart, and whoever is
-    /// connected stays so.
+    /// Starts the thread, and the task that follows the certificates' files: new ones are offered
+    /// without a restart, and whoever is connected stays so.
     ///
     /// # Errors
     /// When a library does not take a certificate, or the process is out of threads or descriptors.
@@ -32,7 +33,8 @@ impl Secure {
         };
         let handshaker = Handshaker::start(offer(tls.identities()), handshakes)?;
         let offering = handshaker.clone();
-        let certificates = tls::follow(tls, move |identities| offering.set_offer(offer(identities)));
+        let certificates =
+            tls::follow(tls, move |identities| offering.set_offer(offer(identities)));
         Ok(Secure { handshaker, certificates: Arc::new(certificates) })
     }
 
@@ -51,10 +53,12 @@ impl Secure {
     }
 }
 
-// Deviation: RFC 8489 §6.2.3: of the two suites for old clients, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 is offered and
-// TLS_DHE_RSA_WITH_AES_128_GCM_SHA256 is not: rustls has no finite-field Diffie-Hellman, and DTLS offers what TLS does.
+// Deviation: RFC 8489 §6.2.3: of the two suites for old clients,
+// TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 is offered and TLS_DHE_RSA_WITH_AES_128_GCM_SHA256 is not:
+// rustls has no finite-field Diffie-Hellman, and DTLS offers what TLS does.
 
-// Deviation: RFC 3489 §8.2: TLS_RSA_WITH_AES_128_CBC_SHA, which has no forward secrecy, is not offered.
+// Deviation: RFC 3489 §8.2: TLS_RSA_WITH_AES_128_CBC_SHA, which has no forward secrecy, is not
+// offered.
 fn offer(identities: Vec<Arc<Identity>>) -> Offer {
     Offer { identities, alpn: ALPN }
 }

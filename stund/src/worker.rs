@@ -8,8 +8,8 @@ use std::time::Duration;
 use causeway_auth::Limiter;
 use causeway_daemon::log::{self, LimitedAnswers, Refusal, RefusalReason};
 use causeway_net::{
-    Admission, Arrival, AssociationInfo, DatagramListening, EventLoop, Io, Malformed, Packet, Rejection, Sample, Service, SocketKey,
-    StreamEnd, StreamInfo, StreamListening, proxy,
+    Admission, Arrival, AssociationInfo, DatagramListening, EventLoop, Io, Malformed, Packet,
+    Rejection, Sample, Service, SocketKey, StreamEnd, StreamInfo, StreamListening, proxy,
 };
 use causeway_wire::binding::{self, Answer, Received, Transport};
 use causeway_wire::demux::{self, Protocol};
@@ -30,7 +30,8 @@ pub(crate) enum Letter {
     Stop,
 }
 
-/// The service behind one worker's sockets. It keeps no state but its connections and what the limiter has counted.
+/// The service behind one worker's sockets. It keeps no state but its connections and what the
+/// limiter has counted.
 pub(crate) struct Worker {
     /// Socket `i` was registered with the tag `i`, which its associations have too.
     udp: Vec<(Endpoint, SocketKey)>,
@@ -59,24 +60,52 @@ impl Worker {
         let io = event_loop.io();
         let mut udp = Vec::new();
         for (tag, bound) in (0..).zip(sockets.udp) {
-            let listening = DatagramListening { tag, plain: bound.plain, dtls: bound.secure, proxies: bound.proxies };
+            let listening = DatagramListening {
+                tag,
+                plain: bound.plain,
+                dtls: bound.secure,
+                proxies: bound.proxies,
+            };
             udp.push((bound.endpoint, io.listen_udp(bound.socket, listening)?));
         }
         let mut tcp = Vec::new();
         for (tag, bound) in (0..).zip(sockets.tcp) {
-            let listening = StreamListening { tag, plain: bound.plain, tls: bound.secure, proxies: bound.proxies };
+            let listening = StreamListening {
+                tag,
+                plain: bound.plain,
+                tls: bound.secure,
+                proxies: bound.proxies,
+            };
             io.listen_tcp(bound.socket, listening)?;
             tcp.push(bound.endpoint);
         }
-        Ok(Worker { udp, tcp, outside, connections, limiter, limited_answers: LimitedAnswers::default(), counts })
+        Ok(Worker {
+            udp,
+            tcp,
+            outside,
+            connections,
+            limiter,
+            limited_answers: LimitedAnswers::default(),
+            counts,
+        })
     }
 
     /// Decides on one message; the answer stands in `out`.
-    fn answer(&self, bytes: &[u8], received: &Received, endpoint: &Endpoint, out: &mut [u8]) -> Option<Answer> {
+    fn answer(
+        &self,
+        bytes: &[u8],
+        received: &Received,
+        endpoint: &Endpoint,
+        out: &mut [u8],
+    ) -> Option<Answer> {
         let Ok(request) = Message::decode(bytes) else {
             self.counts.silent(Silent::NotStun);
             if proxy::is_header(bytes) {
-                log::refusal(&Refusal::new(received.source, received.local, RefusalReason::ProxyUntrusted));
+                log::refusal(&Refusal::new(
+                    received.source,
+                    received.local,
+                    RefusalReason::ProxyUntrusted,
+                ));
             }
             return None;
         };
@@ -92,16 +121,30 @@ impl Worker {
         }
     }
 
-    /// Sends the answer that stands in the reply buffer to who sent a datagram, or to another port of the same host.
-    fn reply(&mut self, now: Sample, arrival: &Arrival, asked: usize, answer: &Answer, io: &mut Io) {
-        if self.limiter.as_mut().is_some_and(|limiter| !limiter.admits(now.monotonic, arrival.source.ip(), asked, answer.len)) {
+    /// Sends the answer that stands in the reply buffer to who sent a datagram, or to another port
+    /// of the same host.
+    fn reply(
+        &mut self,
+        now: Sample,
+        arrival: &Arrival,
+        asked: usize,
+        answer: &Answer,
+        io: &mut Io,
+    ) {
+        if self.limiter.as_mut().is_some_and(|limiter| {
+            !limiter.admits(now.monotonic, arrival.source.ip(), asked, answer.len)
+        }) {
             self.limited_answers.tell(now.monotonic, arrival.source, arrival.destination);
             return self.counts.silent(Silent::Limited);
         }
         let mut route = arrival.reply();
         if let Some(from) = answer.from {
             // All four endpoints of a pair are bound, or stund does not start.
-            let Some((_, socket)) = self.udp.iter().find(|(endpoint, _)| endpoint.advertised == from) else { return };
+            let Some((_, socket)) =
+                self.udp.iter().find(|(endpoint, _)| endpoint.advertised == from)
+            else {
+                return;
+            };
             route.socket = *socket;
         }
         if let Some(port) = answer.to_port {
@@ -114,8 +157,16 @@ impl Worker {
         }
     }
 
-    fn admit(&mut self, now: Sample, connection: Connection, (peer, local): (SocketAddr, SocketAddr), tag: u64) -> Admission {
-        let Err(full) = self.connections.admit(now.monotonic, connection, peer.ip()) else { return Admission::Accept { tag } };
+    fn admit(
+        &mut self,
+        now: Sample,
+        connection: Connection,
+        (peer, local): (SocketAddr, SocketAddr),
+        tag: u64,
+    ) -> Admission {
+        let Err(full) = self.connections.admit(now.monotonic, connection, peer.ip()) else {
+            return Admission::Accept { tag };
+        };
         let reason = match connection {
             Connection::Stream(_) => RefusalReason::of_stream(full),
             Connection::Association(_) => RefusalReason::of_association(full),
@@ -131,7 +182,8 @@ impl Service for Worker {
     fn datagram(&mut self, now: Sample, arrival: &Arrival, packet: &mut Packet<'_>, io: &mut Io) {
         let Some((endpoint, _)) = self.udp.get(arrival.tag as usize) else { return };
         let over = if arrival.association.is_some() { Transport::Dtls } else { Transport::Udp };
-        let received = Received { source: arrival.source, local: self.outside.of(arrival.destination), over };
+        let received =
+            Received { source: arrival.source, local: self.outside.of(arrival.destination), over };
         let answer = self.answer(packet.payload(), &received, endpoint, io.reply_buffer());
         match (arrival.association, answer) {
             (None, Some(answer)) => self.reply(now, arrival, packet.payload().len(), &answer, io),
@@ -147,7 +199,12 @@ impl Service for Worker {
     }
 
     fn associated(&mut self, now: Sample, association: &AssociationInfo, _: &mut Io) -> Admission {
-        self.admit(now, Connection::Association(association.key), (association.peer, association.local), association.tag)
+        self.admit(
+            now,
+            Connection::Association(association.key),
+            (association.peer, association.local),
+            association.tag,
+        )
     }
 
     fn dissociated(&mut self, _: Sample, association: &AssociationInfo, _: &mut Io) {
@@ -160,7 +217,7 @@ impl Service for Worker {
 
     fn frame_len(&mut self, _: &StreamInfo, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
         match bytes.first() {
-            Some(first) if demux::protocol(*first) != Protocol::Stun => Err(Malformed), // no channels here
+            Some(first) if demux::protocol(*first) != Protocol::Stun => Err(Malformed), /* no channels here */
             _ => stream::frame_len(bytes).map_err(|_| Malformed),
         }
     }
@@ -224,14 +281,22 @@ mod tests {
     fn h52_connections_that_are_idle_together_are_closed_in_several_turns() {
         const COUNT: u64 = 200;
         let mut event_loop = EventLoop::new(Clock::start()).unwrap();
-        let mut connections = Connections::new(Places::new(1_000, 1_000), Places::new(1, 1), Duration::from_secs(10));
+        let mut connections =
+            Connections::new(Places::new(1_000, 1_000), Places::new(1, 1), Duration::from_secs(10));
         for number in 0..COUNT {
             let key = Connection::Stream(StreamKey::from_bits(number));
             assert!(connections.admit(Duration::ZERO, key, "192.0.2.1".parse().unwrap()).is_ok());
         }
         let counts = Arc::new(Counts::default());
-        let mut worker =
-            Worker::new(Sockets::default(), &mut event_loop, Outside::default(), connections, None, Arc::clone(&counts)).unwrap();
+        let mut worker = Worker::new(
+            Sockets::default(),
+            &mut event_loop,
+            Outside::default(),
+            connections,
+            None,
+            Arc::clone(&counts),
+        )
+        .unwrap();
         let now = Sample { monotonic: Duration::from_secs(10), unix: Duration::ZERO };
         for turn in 1.. {
             worker.timeout(now, event_loop.io());

@@ -32,9 +32,15 @@ impl Folder {
     fn stund(&self, setting: &str) -> Stund {
         let certificate = format!("tls.certificate={}", self.0.join("chain.pem").display());
         let key = format!("tls.key={}", self.0.join("key.pem").display());
-        let listen = ["listen.0.address=127.0.0.1:PORT", "listen.0.transports=[\"udp\", \"dtls\"]", "net.workers=2"];
+        let listen = [
+            "listen.0.address=127.0.0.1:PORT",
+            "listen.0.transports=[\"udp\", \"dtls\"]",
+            "net.workers=2",
+        ];
         let settings = [&listen[..], &[&certificate, &key, setting]].concat();
-        Stund::start(&settings.into_iter().flat_map(|setting| ["--set", setting]).collect::<Vec<_>>())
+        Stund::start(
+            &settings.into_iter().flat_map(|setting| ["--set", setting]).collect::<Vec<_>>(),
+        )
     }
 
     /// A client that trusts this certificate alone.
@@ -87,7 +93,12 @@ fn is_answered(dtls: &mut Dtls) -> bool {
         return false;
     }
     let Ok(len @ 1..) = dtls.read(&mut answer) else { return false };
-    let mapped = Message::decode(&answer[..len]).unwrap().attribute::<XorMappedAddress>().unwrap().unwrap().0;
+    let mapped = Message::decode(&answer[..len])
+        .unwrap()
+        .attribute::<XorMappedAddress>()
+        .unwrap()
+        .unwrap()
+        .0;
     mapped == dtls.get_ref().0.local_addr().unwrap()
 }
 
@@ -136,5 +147,9 @@ fn h14_an_association_that_asks_nothing_is_closed_and_one_that_asks_is_not() {
             Err(error) => assert!(began.elapsed() < PATIENCE, "it stays open: {error}"),
         }
     };
-    assert!(ended == 0 && began.elapsed() >= Duration::from_millis(800), "the client is told: {ended} after {:?}", began.elapsed());
+    assert!(
+        ended == 0 && began.elapsed() >= Duration::from_millis(800),
+        "the client is told: {ended} after {:?}",
+        began.elapsed()
+    );
 }

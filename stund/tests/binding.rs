@@ -8,14 +8,20 @@ use std::io::Write;
 use std::net::SocketAddr;
 
 use causeway_wire::attribute::{
-    AttributeType, ErrorCodeAttribute, MappedAddress, OtherAddress, ResponseOrigin, Software, UnknownAttributes, XorMappedAddress,
+    AttributeType, ErrorCodeAttribute, MappedAddress, OtherAddress, ResponseOrigin, Software,
+    UnknownAttributes, XorMappedAddress,
 };
 use causeway_wire::{Class, ErrorCode, MAX_MESSAGE_LEN, Message, MessageWriter, Method};
-use support::{ID, Stund, ask, assert_silence, client, connect, plain_request, read_message, request, unknown};
+use support::{
+    ID, Stund, ask, assert_silence, client, connect, plain_request, read_message, request, unknown,
+};
 
 fn mapped(answer: &[u8]) -> SocketAddr {
     let answer = Message::decode(answer).unwrap();
-    assert_eq!((answer.class(), answer.method(), answer.transaction_id()), (Class::SuccessResponse, Method::BINDING, ID));
+    assert_eq!(
+        (answer.class(), answer.method(), answer.transaction_id()),
+        (Class::SuccessResponse, Method::BINDING, ID)
+    );
     answer.attribute::<XorMappedAddress>().unwrap().unwrap().0
 }
 
@@ -54,7 +60,11 @@ fn rfc8489_12_binding_over_udp_and_tcp_without_fingerprint_and_credentials() {
     stream.write_all(&plain_request()).unwrap();
     assert_eq!(mapped(&read_message(&mut stream)), stream.local_addr().unwrap());
     let answer = Message::decode(&answer).unwrap();
-    assert!(answer.fingerprint().is_none() && !answer.has_integrity() && !answer.has(AttributeType::ALTERNATE_SERVER));
+    assert!(
+        answer.fingerprint().is_none()
+            && !answer.has_integrity()
+            && !answer.has(AttributeType::ALTERNATE_SERVER)
+    );
 }
 
 #[test]
@@ -94,7 +104,12 @@ fn h11_no_request_is_answered_by_more_than_2_6_times_its_size_on_the_wire() {
         for request in [plain_request(), unknown(0x7FFF, 0), many_unknown.clone()] {
             let (answer, _) = ask(&client(address), server.at(address), &request);
             let factor = (overhead + answer.len()) as f64 / (overhead + request.len()) as f64;
-            assert!(factor <= 2.6, "{} bytes answered by {}: {factor:.2}", request.len(), answer.len());
+            assert!(
+                factor <= 2.6,
+                "{} bytes answered by {}: {factor:.2}",
+                request.len(),
+                answer.len()
+            );
         }
     }
 }
@@ -107,7 +122,8 @@ fn rfc8489_6_3_an_unknown_required_attribute_is_420_with_the_list() {
     assert_eq!(answer.class(), Class::ErrorResponse);
     let error = answer.attribute::<ErrorCodeAttribute<'_>>().unwrap().unwrap();
     assert_eq!(error.code, ErrorCode::UNKNOWN_ATTRIBUTE);
-    let list = answer.attributes().find(|one| one.kind == AttributeType::UNKNOWN_ATTRIBUTES).unwrap();
+    let list =
+        answer.attributes().find(|one| one.kind == AttributeType::UNKNOWN_ATTRIBUTES).unwrap();
     assert_eq!(list.value, [0x7A, 0xBC]);
     assert!(answer.attribute::<UnknownAttributes<'_>>().is_ok());
 }
@@ -139,7 +155,8 @@ fn h23_junk_is_met_by_silence_and_harms_nothing() {
     let server = stund.at("127.0.0.1");
     let client = client("127.0.0.1");
     let mut indication = [0; 20];
-    let writer = MessageWriter::new(&mut indication, Class::Indication, Method::BINDING, ID).unwrap();
+    let writer =
+        MessageWriter::new(&mut indication, Class::Indication, Method::BINDING, ID).unwrap();
     assert_eq!(writer.finish(), 20);
     let mut allocate = [0; 20];
     let writer = MessageWriter::new(&mut allocate, Class::Request, Method::ALLOCATE, ID).unwrap();
@@ -174,7 +191,8 @@ fn h23_junk_is_met_by_silence_and_harms_nothing() {
 fn h15_the_longest_datagram_of_attributes_is_answered_shortly() {
     let stund = Stund::plain();
     let client = client("127.0.0.1");
-    // As many attributes as a datagram holds, each unknown and required: the list in the answer is bounded.
+    // As many attributes as a datagram holds, each unknown and required: the list in the answer is
+    // bounded.
     let request = request(|writer| {
         for kind in 0..16_300u16 {
             writer.put_raw(AttributeType(0x7000 | kind & 0xFFF), &[]).unwrap();

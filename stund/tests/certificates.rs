@@ -1,4 +1,5 @@
-//! TLS through the real binary: certificates that change while it runs, and one port for TCP and TLS.
+//! TLS through the real binary: certificates that change while it runs, and one port for TCP and
+//! TLS.
 
 #![allow(clippy::unwrap_used)] // what a test calls fails as the test would
 
@@ -48,9 +49,19 @@ impl Folder {
     /// The same with further arguments.
     fn stund_with(&self, more: &[&str]) -> Stund {
         let set = |key: &str, path: &Path| format!("tls.{key}={}", path.display());
-        let (certificate, key) = (set("certificate", &self.file("chain.pem")), set("key", &self.file("key.pem")));
+        let (certificate, key) =
+            (set("certificate", &self.file("chain.pem")), set("key", &self.file("key.pem")));
         let transports = "listen.0.transports=[\"udp\", \"tcp\", \"tls\", \"dtls\"]";
-        let all = ["--set", "listen.0.address=127.0.0.1:PORT", "--set", transports, "--set", &certificate, "--set", &key];
+        let all = [
+            "--set",
+            "listen.0.address=127.0.0.1:PORT",
+            "--set",
+            transports,
+            "--set",
+            &certificate,
+            "--set",
+            &key,
+        ];
         Stund::start(&[&all[..], more].concat())
     }
 }
@@ -64,13 +75,19 @@ impl Drop for Folder {
 type Tls = StreamOwned<ClientConnection, TcpStream>;
 
 /// A client that trusts this certificate alone.
-fn connect_tls(server: SocketAddr, trusted: &CertificateDer<'static>) -> Result<Tls, rustls::Error> {
+fn connect_tls(
+    server: SocketAddr,
+    trusted: &CertificateDer<'static>,
+) -> Result<Tls, rustls::Error> {
     let mut roots = RootCertStore::empty();
     roots.add(trusted.clone()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap();
     let config = config.with_root_certificates(roots).with_no_client_auth();
-    let mut connection = ClientConnection::new(Arc::new(config), "stun.example.org".try_into().unwrap()).unwrap();
+    let mut connection =
+        ClientConnection::new(Arc::new(config), "stun.example.org".try_into().unwrap()).unwrap();
     let mut stream = connect(server);
     while connection.is_handshaking() {
         match connection.complete_io(&mut stream) {
@@ -107,7 +124,9 @@ fn a_renewed_certificate_is_shown_to_new_connections_and_the_old_ones_stay() {
     let mut new = loop {
         match connect_tls(server, &second) {
             Ok(tls) => break tls,
-            Err(error) => assert!(Instant::now() < deadline, "the new certificate is never shown: {error}"),
+            Err(error) => {
+                assert!(Instant::now() < deadline, "the new certificate is never shown: {error}")
+            }
         }
         thread::sleep(Duration::from_millis(20));
     };
@@ -166,5 +185,9 @@ fn h14_a_tls_connection_that_asks_nothing_is_closed() {
     mapped(&mut tls);
     let began = Instant::now();
     let ended = tls.read(&mut [0; 64]);
-    assert!(matches!(ended, Ok(0) | Err(_)) && began.elapsed() >= Duration::from_millis(900), "{ended:?} after {:?}", began.elapsed());
+    assert!(
+        matches!(ended, Ok(0) | Err(_)) && began.elapsed() >= Duration::from_millis(900),
+        "{ended:?} after {:?}",
+        began.elapsed()
+    );
 }

@@ -18,7 +18,15 @@ fn stund(args: &[&str]) -> (Option<i32>, String, String) {
 #[test]
 fn a_good_configuration_is_explained() {
     let scope = "nat_discovery.scope=private";
-    let args = ["--listen", "127.0.0.1:3478", "--alternate-address", "127.0.0.2", "--set", scope, "--check-config"];
+    let args = [
+        "--listen",
+        "127.0.0.1:3478",
+        "--alternate-address",
+        "127.0.0.2",
+        "--set",
+        scope,
+        "--check-config",
+    ];
     let (code, out, err) = stund(&args);
     assert_eq!((code, err.as_str()), (Some(0), ""));
     assert!(out.starts_with("configuration ok\n"), "{out}");
@@ -29,7 +37,12 @@ fn a_good_configuration_is_explained() {
 fn h44_a_bad_configuration_ends_with_2_and_says_why() {
     let (code, out, err) = stund(&["--set", "limit.tcp_connections=1", "--check-config"]);
     assert_eq!((code, out.as_str()), (Some(2), ""));
-    assert!(err.starts_with("stund: limit (--set limit.tcp_connections): unknown key; did you mean limits?"), "{err}");
+    assert!(
+        err.starts_with(
+            "stund: limit (--set limit.tcp_connections): unknown key; did you mean limits?"
+        ),
+        "{err}"
+    );
 }
 
 #[test]

@@ -24,7 +24,15 @@ fn rfc8489_6_2_2_requests_are_framed_however_they_are_split() {
         }
         for _ in 0..3 {
             let answer = read_message(&mut stream);
-            assert_eq!(Message::decode(&answer).unwrap().attribute::<XorMappedAddress>().unwrap().unwrap().0, own);
+            assert_eq!(
+                Message::decode(&answer)
+                    .unwrap()
+                    .attribute::<XorMappedAddress>()
+                    .unwrap()
+                    .unwrap()
+                    .0,
+                own
+            );
         }
     }
 }
@@ -38,7 +46,10 @@ fn rfc8489_6_2_2_the_client_closes_the_connection_and_the_server_does_not() {
         read_message(&mut stream);
         stream.set_read_timeout(Some(support::SILENCE)).unwrap();
         let quiet = stream.read(&mut [0; 64]).unwrap_err();
-        assert!(matches!(quiet.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "open and silent: {quiet}");
+        assert!(
+            matches!(quiet.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+            "open and silent: {quiet}"
+        );
         stream.set_read_timeout(Some(support::PATIENCE)).unwrap();
     }
 }
@@ -49,13 +60,15 @@ fn ipv6_connections_are_answered() {
     let mut stream = connect(stund.at("::1"));
     stream.write_all(&plain_request()).unwrap();
     let answer = read_message(&mut stream);
-    let mapped = Message::decode(&answer).unwrap().attribute::<XorMappedAddress>().unwrap().unwrap().0;
+    let mapped =
+        Message::decode(&answer).unwrap().attribute::<XorMappedAddress>().unwrap().unwrap().0;
     assert_eq!(mapped, stream.local_addr().unwrap());
 }
 
 #[test]
 fn h14_half_a_frame_does_not_keep_a_connection_but_whole_ones_do() {
-    let stund = Stund::start(&["--listen", "127.0.0.1:PORT", "--set", "limits.tcp_idle_timeout=2s"]);
+    let stund =
+        Stund::start(&["--listen", "127.0.0.1:PORT", "--set", "limits.tcp_idle_timeout=2s"]);
     let mut half = connect(stund.at("127.0.0.1"));
     let mut whole = connect(stund.at("127.0.0.1"));
     let began = Instant::now();
@@ -71,7 +84,9 @@ fn h14_half_a_frame_does_not_keep_a_connection_but_whole_ones_do() {
         }
         match half.read(&mut [0; 64]) {
             Ok(0) => ended = Some(began.elapsed()),
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => ended = Some(began.elapsed()),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+                ended = Some(began.elapsed())
+            }
             Err(_) => std::thread::sleep(Duration::from_millis(40)),
             Ok(len) => panic!("{len} bytes to half a request"),
         }
@@ -87,7 +102,14 @@ fn h14_half_a_frame_does_not_keep_a_connection_but_whole_ones_do() {
 
 #[test]
 fn h14_connections_of_one_address_are_capped_and_the_place_comes_back() {
-    let stund = Stund::start(&["--listen", "127.0.0.1:PORT", "--set", "limits.tcp_connections_per_prefix=3", "--set", "net.workers=3"]);
+    let stund = Stund::start(&[
+        "--listen",
+        "127.0.0.1:PORT",
+        "--set",
+        "limits.tcp_connections_per_prefix=3",
+        "--set",
+        "net.workers=3",
+    ]);
     let server = stund.at("127.0.0.1");
     let mut kept: Vec<_> = (0..3).map(|_| connect(server)).collect();
     for stream in &mut kept {
@@ -100,7 +122,8 @@ fn h14_connections_of_one_address_are_capped_and_the_place_comes_back() {
     let deadline = Instant::now() + support::PATIENCE;
     let answered = || {
         let mut stream = connect(server);
-        stream.write_all(&plain_request()).is_ok() && stream.read(&mut [0; 64]).is_ok_and(|len| len > 0)
+        stream.write_all(&plain_request()).is_ok()
+            && stream.read(&mut [0; 64]).is_ok_and(|len| len > 0)
     };
     while !answered() {
         assert!(Instant::now() < deadline, "the place never came back");
@@ -112,8 +135,13 @@ fn h23_bytes_that_are_no_stun_close_the_connection_and_no_other() {
     let stund = Stund::plain();
     let server = stund.at("127.0.0.1");
     let mut other = connect(server);
-    let starts: [&[u8]; 5] =
-        [b"GET / HTTP/1.1\r\n\r\n", &[0x16, 3, 1, 0, 200, 1], &[0x40, 0, 0, 4, 1, 2, 3, 4], &[0, 1, 0xFF, 0xFF], &[0, 1, 0, 3]];
+    let starts: [&[u8]; 5] = [
+        b"GET / HTTP/1.1\r\n\r\n",
+        &[0x16, 3, 1, 0, 200, 1],
+        &[0x40, 0, 0, 4, 1, 2, 3, 4],
+        &[0, 1, 0xFF, 0xFF],
+        &[0, 1, 0, 3],
+    ];
     for junk in starts {
         let mut stream = connect(server);
         stream.write_all(junk).unwrap();

@@ -44,10 +44,14 @@ fn h11_a_flood_over_udp_is_answered_by_fewer_bytes_than_it_brought_and_tcp_stays
     let began = Instant::now();
     let answers = flood(&client("127.0.0.1"), server);
     let asked = BATCHES * BATCH;
-    // What is granted at once, and in the time that it took, is on top of what the requests paid for.
+    // What is granted at once, and in the time that it took, is on top of what the requests paid
+    // for.
     let granted = 24_576 + 2_560 * (began.elapsed().as_secs() as usize + 1);
     assert!(answers < asked, "{answers} of {asked}");
-    assert!(answers * (OVERHEAD + 32) <= asked * (OVERHEAD + 20) * 7 / 8 + granted, "{answers} of {asked}");
+    assert!(
+        answers * (OVERHEAD + 32) <= asked * (OVERHEAD + 20) * 7 / 8 + granted,
+        "{answers} of {asked}"
+    );
     assert!(answers > asked / 2, "it is no switch: {answers} of {asked}");
     let mut stream = connect(server);
     for _ in 0..100 {
@@ -72,7 +76,14 @@ fn h11_who_repeats_a_request_gets_through_a_flood() {
 
 #[test]
 fn h11_without_the_limiter_everything_is_answered() {
-    let off = ["--listen", "127.0.0.1:PORT", "--set", "net.workers=1", "--set", "limits.unauthenticated_per_prefix=off"];
+    let off = [
+        "--listen",
+        "127.0.0.1:PORT",
+        "--set",
+        "net.workers=1",
+        "--set",
+        "limits.unauthenticated_per_prefix=off",
+    ];
     let stund = Stund::start(&off);
     let answers = flood(&client("127.0.0.1"), stund.at("127.0.0.1"));
     assert!(answers > BATCHES * BATCH * 99 / 100, "{answers}");

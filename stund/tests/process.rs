@@ -22,7 +22,10 @@ fn a_port_in_use_ends_the_start_with_the_address_and_the_reason() {
     let address = taken.local_addr().unwrap().to_string();
     let (code, _, said) = run(&["--set", "admin.listen=off", "--listen", &address]);
     assert_eq!(code, Some(1));
-    assert!(said.contains(&format!("cannot listen on {address} (udp)")) && said.contains("in use"), "{said}");
+    assert!(
+        said.contains(&format!("cannot listen on {address} (udp)")) && said.contains("in use"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -32,7 +35,8 @@ fn a_second_stund_does_not_share_the_port_of_the_first() {
     for transports in ["udp", "tcp"] {
         let listen = format!("listen.0.address={address}");
         let transports = format!("listen.0.transports=[\"{transports}\"]");
-        let (code, _, said) = run(&["--set", "admin.listen=off", "--set", &listen, "--set", &transports]);
+        let (code, _, said) =
+            run(&["--set", "admin.listen=off", "--set", &listen, "--set", &transports]);
         assert_eq!(code, Some(1), "{said}");
         assert!(said.contains("in use"), "{said}");
     }
@@ -83,7 +87,8 @@ fn h44_a_wrong_configuration_is_refused_with_the_key() {
 
 #[test]
 fn the_configuration_is_checked_and_printed() {
-    let (code, said, _) = run(&["--listen", "192.0.2.1:3478", "--alternate-address", "192.0.2.2", "--check-config"]);
+    let (code, said, _) =
+        run(&["--listen", "192.0.2.1:3478", "--alternate-address", "192.0.2.2", "--check-config"]);
     assert_eq!(code, Some(0));
     assert!(said.contains("NAT discovery between 192.0.2.1:3478 and 192.0.2.2:3479"), "{said}");
     let (code, said, _) = run(&["--print-default-config"]);

@@ -18,13 +18,20 @@ const PROXY: u8 = 0x21;
 
 /// A header that speaks for [`CLIENT`]. `family` is 0x11 for TCP, 0x12 for UDP, over IPv4.
 fn header(command: u8, family: u8) -> Vec<u8> {
-    let addresses = [&[192, 0, 2, 7, 198, 51, 100, 1][..], &5_000u16.to_be_bytes(), &3_478u16.to_be_bytes()].concat();
+    let addresses =
+        [&[192, 0, 2, 7, 198, 51, 100, 1][..], &5_000u16.to_be_bytes(), &3_478u16.to_be_bytes()]
+            .concat();
     [&SIGNATURE[..], &[command, family, 0, 12], &addresses].concat()
 }
 
 /// stund on 127.0.0.1 and 127.0.0.2's clients are no proxies; 127.0.0.1's are.
 fn stund() -> Stund {
-    Stund::start(&["--set", "listen.0.address=127.0.0.1:PORT", "--set", "listen.0.proxy_protocol={ trusted = [\"127.0.0.1/32\"] }"])
+    Stund::start(&[
+        "--set",
+        "listen.0.address=127.0.0.1:PORT",
+        "--set",
+        "listen.0.proxy_protocol={ trusted = [\"127.0.0.1/32\"] }",
+    ])
 }
 
 fn mapped(answer: &[u8]) -> SocketAddr {
@@ -37,7 +44,11 @@ fn a_trusted_proxy_speaks_for_its_clients_over_udp_and_tcp() {
     let server = stund.at("127.0.0.1");
     let proxy = client("127.0.0.1");
     let (answer, from) = ask(&proxy, server, &[header(PROXY, 0x12), plain_request()].concat());
-    assert_eq!((mapped(&answer), from), (CLIENT.parse().unwrap(), server), "the answer goes to the proxy");
+    assert_eq!(
+        (mapped(&answer), from),
+        (CLIENT.parse().unwrap(), server),
+        "the answer goes to the proxy"
+    );
     let mut stream = connect(server);
     let all = [header(PROXY, 0x11), plain_request()].concat();
     for part in all.chunks(5) {
@@ -45,7 +56,11 @@ fn a_trusted_proxy_speaks_for_its_clients_over_udp_and_tcp() {
     }
     assert_eq!(mapped(&read_message(&mut stream)), CLIENT.parse().unwrap());
     stream.write_all(&plain_request()).unwrap();
-    assert_eq!(mapped(&read_message(&mut stream)), CLIENT.parse().unwrap(), "one header a connection");
+    assert_eq!(
+        mapped(&read_message(&mut stream)),
+        CLIENT.parse().unwrap(),
+        "one header a connection"
+    );
 }
 
 #[test]

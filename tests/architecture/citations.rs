@@ -9,7 +9,8 @@ use crate::{assert_none, tree};
 const OBSOLETE: &[(u32, &str)] = &[(5389, "RFC 8489"), (5766, "RFC 8656"), (5245, "RFC 8445")];
 
 /// How a text says that old clients are meant.
-const OLD: &[&str] = &["old", "obsolete", "before", "predecessor", "clients of rfc", " had ", " knew "];
+const OLD: &[&str] =
+    &["old", "obsolete", "before", "predecessor", "clients of rfc", " had ", " knew "];
 
 /// The sections of each RFC.
 struct Sections(BTreeMap<u32, BTreeSet<String>>);
@@ -40,14 +41,17 @@ fn citations(line: &str) -> Vec<Citation<'_>> {
     let mut found = Vec::new();
     for (at, start) in line.match_indices("RFC ") {
         let rest = &line[at + start.len()..];
-        let digits = rest.len() - rest.trim_start_matches(|letter: char| letter.is_ascii_digit()).len();
+        let digits =
+            rest.len() - rest.trim_start_matches(|letter: char| letter.is_ascii_digit()).len();
         let Ok(rfc) = rest[..digits].parse() else {
             continue;
         };
         let mut rest = &rest[digits..];
         let mut sections = Vec::new();
         while let Some(after) = after_separator(rest) {
-            let end = after.find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '.').unwrap_or(after.len());
+            let end = after
+                .find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '.')
+                .unwrap_or(after.len());
             sections.push(after[..end].trim_end_matches('.'));
             rest = &after[end..];
         }
@@ -58,26 +62,35 @@ fn citations(line: &str) -> Vec<Citation<'_>> {
 
 /// What stands after the next `§`, when it belongs to the same citation.
 fn after_separator(rest: &str) -> Option<&str> {
-    [" §", ", §", " and §", " or §", "–§", ", and §"].iter().find_map(|between| rest.strip_prefix(between))
+    [" §", ", §", " and §", " or §", "–§", ", and §"]
+        .iter()
+        .find_map(|between| rest.strip_prefix(between))
 }
 
 fn complaints(file: &SourceFile, known: &Sections) -> Vec<String> {
     let lines: Vec<&str> = file.text.lines().collect();
     let mut complaints = Vec::new();
     for (number, line) in lines.iter().enumerate() {
-        let mut complain = |what: String| complaints.push(format!("{}:{}: {what}", file.path, number + 1));
+        let mut complain =
+            |what: String| complaints.push(format!("{}:{}: {what}", file.path, number + 1));
         for Citation { rfc, sections } in citations(line) {
             for section in sections {
                 match known.0.get(&rfc) {
                     None => complain(format!("RFC {rfc} is not in tests/rfc-sections.txt")),
-                    Some(known) if !known.contains(section) => complain(format!("RFC {rfc}: there is no section {section}")),
+                    Some(known) if !known.contains(section) => {
+                        complain(format!("RFC {rfc}: there is no section {section}"))
+                    }
                     Some(_) => {}
                 }
             }
-            let around = lines[number.saturating_sub(2)..lines.len().min(number + 3)].join(" ").to_lowercase();
+            let around = lines[number.saturating_sub(2)..lines.len().min(number + 3)]
+                .join(" ")
+                .to_lowercase();
             for (_, newer) in OBSOLETE.iter().filter(|(obsolete, _)| *obsolete == rfc) {
                 if !OLD.iter().any(|old| around.contains(old)) {
-                    complain(format!("RFC {rfc} is replaced by {newer}, and no old client is spoken of"));
+                    complain(format!(
+                        "RFC {rfc} is replaced by {newer}, and no old client is spoken of"
+                    ));
                 }
             }
         }

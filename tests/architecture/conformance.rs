@@ -1,5 +1,5 @@
-//! `docs/conformance.md` says what `tests/conformance/*.toml` say: each requirement of an RFC with its test, or with the reason why it has
-//! none. `cargo xtask conformance` writes it.
+//! `docs/conformance.md` says what `tests/conformance/*.toml` say: each requirement of an RFC with
+//! its test, or with the reason why it has none. `cargo xtask conformance` writes it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -82,7 +82,10 @@ impl Checklist {
         let count = self.requirements().count();
         let mut complaints = Vec::new();
         if count != self.statements {
-            complaints.push(format!("RFC {}: {count} requirements of {} statements", self.rfc, self.statements));
+            complaints.push(format!(
+                "RFC {}: {count} requirements of {} statements",
+                self.rfc, self.statements
+            ));
         }
         for (section, requirement) in self.requirements() {
             let named = format!("RFC {} §{section}: {:?}", self.rfc, requirement.gist);
@@ -109,15 +112,27 @@ fn document(checklists: &[Checklist]) -> String {
          Where the suite does something else on purpose stands in [deviations.md](deviations.md).\n",
     );
     for checklist in checklists {
-        let tested = checklist.requirements().filter(|(_, requirement)| !requirement.tests.is_empty()).count();
+        let tested = checklist
+            .requirements()
+            .filter(|(_, requirement)| !requirement.tests.is_empty())
+            .count();
         let Checklist { rfc, title, statements, .. } = checklist;
-        write!(text, "\n## RFC {rfc}: {title}\n\n{statements} statements, {tested} with tests.\n\n").expect("a String takes all");
-        text.push_str("| section | binds | what | test, or why none | state |\n|---|---|---|---|---|\n");
+        write!(
+            text,
+            "\n## RFC {rfc}: {title}\n\n{statements} statements, {tested} with tests.\n\n"
+        )
+        .expect("a String takes all");
+        text.push_str(
+            "| section | binds | what | test, or why none | state |\n|---|---|---|---|---|\n",
+        );
         for (section, requirement) in checklist.requirements() {
-            let tests: Vec<String> = requirement.tests.iter().map(|test| format!("`{test}`")).collect();
+            let tests: Vec<String> =
+                requirement.tests.iter().map(|test| format!("`{test}`")).collect();
             let why = requirement.reason.clone().unwrap_or_else(|| tests.join(", "));
-            let cells = [section, requirement.who.name(), &requirement.gist, &why, requirement.state()];
-            writeln!(text, "| {} |", cells.map(|cell| cell.replace('|', "\\|")).join(" | ")).expect("a String takes all");
+            let cells =
+                [section, requirement.who.name(), &requirement.gist, &why, requirement.state()];
+            writeln!(text, "| {} |", cells.map(|cell| cell.replace('|', "\\|")).join(" | "))
+                .expect("a String takes all");
         }
     }
     text
@@ -127,7 +142,9 @@ fn checklists() -> Vec<Checklist> {
     let mut all: Vec<Checklist> = tree::files("toml")
         .iter()
         .filter(|file| file.path.starts_with(CHECKLISTS))
-        .map(|file| toml::from_str(&file.text).unwrap_or_else(|error| panic!("{}: {error}", file.path)))
+        .map(|file| {
+            toml::from_str(&file.text).unwrap_or_else(|error| panic!("{}: {error}", file.path))
+        })
         .collect();
     all.sort_by_key(|checklist| checklist.rfc);
     all
@@ -136,7 +153,8 @@ fn checklists() -> Vec<Checklist> {
 #[test]
 fn each_requirement_has_a_test_or_a_reason() {
     let tests: BTreeSet<String> = tree::files("rs").iter().flat_map(test_names).collect();
-    let complaints: Vec<String> = checklists().iter().flat_map(|checklist| checklist.complaints(&tests)).collect();
+    let complaints: Vec<String> =
+        checklists().iter().flat_map(|checklist| checklist.complaints(&tests)).collect();
     assert_none(&complaints);
 }
 
@@ -147,7 +165,10 @@ fn conformance_is_documented() {
         fs::write(tree::root().join(DOCUMENT), &expected).expect("the document can be written");
     }
     let written = fs::read_to_string(tree::root().join(DOCUMENT)).unwrap_or_default();
-    assert!(written == expected, "{DOCUMENT} is not what {CHECKLISTS} say: run `cargo xtask conformance`");
+    assert!(
+        written == expected,
+        "{DOCUMENT} is not what {CHECKLISTS} say: run `cargo xtask conformance`"
+    );
 }
 
 #[test]
@@ -161,7 +182,12 @@ fn what_is_missing_from_a_checklist_is_found() {
         "2" = [{ who = "others", gist = "d", tests = ["planted_gone"], reason = "both" }]
     "#;
     let checklist: Checklist = toml::from_str(planted).unwrap();
-    let tests = test_names(&SourceFile::new("a.rs", "#[test]\nfn planted_there() {}\nfn planted_gone() {}\n")).into_iter().collect();
+    let tests = test_names(&SourceFile::new(
+        "a.rs",
+        "#[test]\nfn planted_there() {}\nfn planted_gone() {}\n",
+    ))
+    .into_iter()
+    .collect();
     assert_eq!(
         checklist.complaints(&tests),
         [
@@ -171,5 +197,7 @@ fn what_is_missing_from_a_checklist_is_found() {
             "RFC 7443 §4.1: \"c\": tests, or a reason why there is none",
         ]
     );
-    assert!(document(&[checklist]).contains("| 4.1 | server | a\\|b | `planted_there` | tested |\n"));
+    assert!(
+        document(&[checklist]).contains("| 4.1 | server | a\\|b | `planted_there` | tested |\n")
+    );
 }

@@ -45,7 +45,11 @@ const RULES: &[Rule] = &[
         must_not_use: &["causeway-auth", "causeway-relay", "causeway-client"],
         because: "wire <- auth <- relay, client",
     },
-    Rule { who: &["causeway-auth"], must_not_use: &["causeway-relay", "causeway-client"], because: "wire <- auth <- relay, client" },
+    Rule {
+        who: &["causeway-auth"],
+        must_not_use: &["causeway-relay", "causeway-client"],
+        because: "wire <- auth <- relay, client",
+    },
     Rule {
         who: &["causeway-relay"],
         must_not_use: &["causeway-client"],
@@ -58,7 +62,13 @@ const RULES: &[Rule] = &[
     },
     Rule {
         who: &["causeway-net"],
-        must_not_use: &["causeway-wire", "causeway-auth", "causeway-relay", "causeway-client", "causeway-daemon"],
+        must_not_use: &[
+            "causeway-wire",
+            "causeway-auth",
+            "causeway-relay",
+            "causeway-client",
+            "causeway-daemon",
+        ],
         because: "`net` moves bytes and knows nothing of STUN: that is what keeps the only unsafe code small",
     },
     Rule {
@@ -68,15 +78,32 @@ const RULES: &[Rule] = &[
     },
     Rule {
         who: &["causeway-store"],
-        must_not_use: &["causeway-wire", "causeway-auth", "causeway-relay", "causeway-client", "causeway-net", "causeway-daemon"],
+        must_not_use: &[
+            "causeway-wire",
+            "causeway-auth",
+            "causeway-relay",
+            "causeway-client",
+            "causeway-net",
+            "causeway-daemon",
+        ],
         because: "what is stored is a public format with types of its own: a change of the server's must not change it unnoticed",
     },
     Rule {
-        who: &["causeway-wire", "causeway-auth", "causeway-relay", "causeway-client", "causeway-net"],
+        who: &[
+            "causeway-wire",
+            "causeway-auth",
+            "causeway-relay",
+            "causeway-client",
+            "causeway-net",
+        ],
         must_not_use: &["causeway-store"],
         because: "the store is written behind, by the shell: a slow Redis must not hold a packet up (H45)",
     },
-    Rule { who: &["ice-agent"], must_not_use: &["causeway-net"], because: "ice-agent runs on everybody's laptop, `net` only on Linux" },
+    Rule {
+        who: &["ice-agent"],
+        must_not_use: &["causeway-net"],
+        because: "ice-agent runs on everybody's laptop, `net` only on Linux",
+    },
     Rule {
         who: &["stund", "turnd", "ice-agent", "causeway-daemon", "causeway-net"],
         must_not_use: &["native-tls", "aws-lc-sys"],
@@ -102,8 +129,11 @@ fn complaints(graph: &Graph) -> Vec<String> {
                 }
             }
         }
-        if CORE.contains(&&*package.name) && package.links.iter().any(|id| graph.0[id].name == "libc") {
-            complaints.push(format!("{} -> libc: system calls are made in `net` alone", package.name));
+        if CORE.contains(&&*package.name)
+            && package.links.iter().any(|id| graph.0[id].name == "libc")
+        {
+            complaints
+                .push(format!("{} -> libc: system calls are made in `net` alone", package.name));
         }
         for named in &package.names {
             let named = &graph.0[named].name;
@@ -119,18 +149,27 @@ fn complaints(graph: &Graph) -> Vec<String> {
 fn nobody_uses_what_is_forbidden() {
     let graph = Graph::of_workspace();
     for name in RULES.iter().flat_map(|rule| rule.who) {
-        assert!(graph.members().any(|(_, package)| package.name == *name), "{name} is no crate: mend the rule");
+        assert!(
+            graph.members().any(|(_, package)| package.name == *name),
+            "{name} is no crate: mend the rule"
+        );
     }
     assert_none(&complaints(&graph));
 }
 
 #[test]
 fn a_forbidden_dependency_is_found_with_its_way() {
-    let graph =
-        Graph::planted(&[("causeway-relay", &["causeway-auth"]), ("causeway-auth", &["helpful"]), ("helpful", &["tokio"]), ("tokio", &[])]);
+    let graph = Graph::planted(&[
+        ("causeway-relay", &["causeway-auth"]),
+        ("causeway-auth", &["helpful"]),
+        ("helpful", &["tokio"]),
+        ("tokio", &[]),
+    ]);
     let complaints = complaints(&graph);
     assert_eq!(complaints.len(), 2, "{complaints:?}");
-    assert!(complaints[1].starts_with("causeway-relay -> causeway-auth -> helpful -> tokio: the core"));
+    assert!(
+        complaints[1].starts_with("causeway-relay -> causeway-auth -> helpful -> tokio: the core")
+    );
 }
 
 #[test]
@@ -141,9 +180,16 @@ fn a_use_of_a_service_is_found() {
 
 #[test]
 fn a_direction_turned_round_is_found() {
-    let graph = Graph::planted(&[("causeway-wire", &["causeway-auth", "libc"]), ("causeway-auth", &[]), ("libc", &[])]);
+    let graph = Graph::planted(&[
+        ("causeway-wire", &["causeway-auth", "libc"]),
+        ("causeway-auth", &[]),
+        ("libc", &[]),
+    ]);
     assert_eq!(
         complaints(&graph),
-        ["causeway-wire -> causeway-auth: wire <- auth <- relay, client", "causeway-wire -> libc: system calls are made in `net` alone",]
+        [
+            "causeway-wire -> causeway-auth: wire <- auth <- relay, client",
+            "causeway-wire -> libc: system calls are made in `net` alone",
+        ]
     );
 }

@@ -1,4 +1,5 @@
-//! `docs/deviations.md` says what the `// Deviation:` lines of the code say. `cargo xtask deviations` writes it.
+//! `docs/deviations.md` says what the `// Deviation:` lines of the code say. `cargo xtask
+//! deviations` writes it.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -39,7 +40,11 @@ fn deviations(file: &SourceFile) -> Vec<Deviation> {
             }
         }
         let (from, reason) = text.split_once(": ").unwrap_or((&text, ""));
-        found.push(Deviation { from: format!("RFC {from}"), reason: reason.to_owned(), file: file.path.clone() });
+        found.push(Deviation {
+            from: format!("RFC {from}"),
+            reason: reason.to_owned(),
+            file: file.path.clone(),
+        });
     }
     found
 }
@@ -67,7 +72,9 @@ fn document(mut deviations: Vec<Deviation>) -> String {
 
 /// The numbers in `RFC 8489 §9.2.4`, so that §14.10 stands after §14.9.
 fn sort_key(from: &str) -> Vec<u32> {
-    from.split(|letter: char| !letter.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect()
+    from.split(|letter: char| !letter.is_ascii_digit())
+        .filter_map(|number| number.parse().ok())
+        .collect()
 }
 
 #[test]
@@ -81,7 +88,10 @@ fn deviations_are_documented() {
         fs::write(tree::root().join(DOCUMENT), &expected).expect("the document can be written");
     }
     let written = fs::read_to_string(tree::root().join(DOCUMENT)).unwrap_or_default();
-    assert!(written == expected, "{DOCUMENT} is not what the code says: run `cargo xtask deviations`\n{expected}");
+    assert!(
+        written == expected,
+        "{DOCUMENT} is not what the code says: run `cargo xtask deviations`\n{expected}"
+    );
 }
 
 #[test]
@@ -94,5 +104,7 @@ fn a_deviation_is_read_to_its_end() {
     assert_eq!(found.len(), 2, "{found:?}");
     assert_eq!((&*found[0].from, &*found[0].reason), ("RFC 8489 §14.10", "one reason."));
     let document = document(found);
-    assert!(document.ends_with("| RFC 8489 §9 | b: c | `a.rs` |\n| RFC 8489 §14.10 | one reason. | `a.rs` |\n"));
+    assert!(document.ends_with(
+        "| RFC 8489 §9 | b: c | `a.rs` |\n| RFC 8489 §14.10 | one reason. | `a.rs` |\n"
+    ));
 }

@@ -72,7 +72,12 @@ impl Graph {
         let mut graph = Self::default();
         for (name, linked) in links {
             let linked: Vec<String> = linked.iter().map(|&name| name.to_owned()).collect();
-            let package = Package { name: (*name).to_owned(), links: linked.clone(), names: linked, ..Package::default() };
+            let package = Package {
+                name: (*name).to_owned(),
+                links: linked.clone(),
+                names: linked,
+                ..Package::default()
+            };
             graph.0.insert((*name).to_owned(), package);
         }
         graph

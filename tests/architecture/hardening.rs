@@ -18,7 +18,8 @@ fn documented(text: &str) -> Vec<Row> {
     let rows = text.lines().filter_map(|line| {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
         let [_, numbers, _, state, _] = cells[..] else { return None };
-        let numbers: Option<Vec<u32>> = numbers.split(", ").map(|number| number.strip_prefix('H')?.parse().ok()).collect();
+        let numbers: Option<Vec<u32>> =
+            numbers.split(", ").map(|number| number.strip_prefix('H')?.parse().ok()).collect();
         Some(Row { numbers: numbers?, is_kept: state.contains("yes") })
     });
     rows.collect()
@@ -26,7 +27,9 @@ fn documented(text: &str) -> Vec<Row> {
 
 /// The rows that the tests of a file are named after.
 fn rows(file: &SourceFile) -> Vec<u32> {
-    let rows = test_names(file).into_iter().filter_map(|name| name.strip_prefix('h')?.split_once('_')?.0.parse().ok());
+    let rows = test_names(file)
+        .into_iter()
+        .filter_map(|name| name.strip_prefix('h')?.split_once('_')?.0.parse().ok());
     rows.collect()
 }
 
@@ -35,8 +38,12 @@ fn complaints(document: &str, files: &[SourceFile]) -> Vec<String> {
     let documented = documented(document);
     let known: BTreeSet<u32> = documented.iter().flat_map(|row| row.numbers.clone()).collect();
     let kept = documented.iter().filter(|row| row.is_kept).flat_map(|row| &row.numbers);
-    let untested = kept.filter(|row| !tested.contains(row)).map(|row| format!("H{row} is kept, says {DOCUMENT}: no test fn h{row}_…"));
-    let unknown = tested.difference(&known).map(|row| format!("fn h{row}_… tests a row that {DOCUMENT} does not have"));
+    let untested = kept
+        .filter(|row| !tested.contains(row))
+        .map(|row| format!("H{row} is kept, says {DOCUMENT}: no test fn h{row}_…"));
+    let unknown = tested
+        .difference(&known)
+        .map(|row| format!("fn h{row}_… tests a row that {DOCUMENT} does not have"));
     untested.chain(unknown).collect()
 }
 
@@ -55,6 +62,9 @@ fn a_row_without_a_test_is_found() {
     assert_eq!(rows(&file), [1, 9]);
     assert_eq!(
         complaints(document, &[file]),
-        ["H2 is kept, says docs/hardening.md: no test fn h2_…", "fn h9_… tests a row that docs/hardening.md does not have"]
+        [
+            "H2 is kept, says docs/hardening.md: no test fn h2_…",
+            "fn h9_… tests a row that docs/hardening.md does not have"
+        ]
     );
 }

@@ -1,4 +1,5 @@
-//! What is linked and built with may be used, comes from the registry, and brings each piece of cryptography once.
+//! What is linked and built with may be used, comes from the registry, and brings each piece of
+//! cryptography once.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +11,21 @@ use crate::{assert_none, tree};
 
 const SHIPPED: &[&str] = &["stund", "turnd", "ice-agent"];
 
-/// Twice one of these is twice the code to trust, and sooner or later one key type that does not fit the other.
-const ONCE: &[&str] = &["ring", "rustls", "hmac", "digest", "sha1", "sha2", "md-5", "subtle", "zeroize", "rand_core", "crypto-common"];
+/// Twice one of these is twice the code to trust, and sooner or later one key type that does not
+/// fit the other.
+const ONCE: &[&str] = &[
+    "ring",
+    "rustls",
+    "hmac",
+    "digest",
+    "sha1",
+    "sha2",
+    "md-5",
+    "subtle",
+    "zeroize",
+    "rand_core",
+    "crypto-common",
+];
 
 /// Pieces that come twice for now: in which program, and why.
 const TWICE: &[(&str, &[&str], &str)] = &[(
@@ -31,11 +45,20 @@ fn not_allowed(graph: &Graph, allowed: &[String]) -> Vec<String> {
         let expression = package.license.as_deref().unwrap_or_default();
         !is_met(expression, allowed)
     });
-    refused.map(|package| format!("{} {}: licence {:?} is not in deny.toml", package.name, package.version, package.license)).collect()
+    refused
+        .map(|package| {
+            format!(
+                "{} {}: licence {:?} is not in deny.toml",
+                package.name, package.version, package.license
+            )
+        })
+        .collect()
 }
 
 fn not_from_the_registry(graph: &Graph) -> Vec<String> {
-    let elsewhere = graph.0.values().filter(|package| package.source.as_deref().is_some_and(|source| !source.starts_with("registry+")));
+    let elsewhere = graph.0.values().filter(|package| {
+        package.source.as_deref().is_some_and(|source| !source.starts_with("registry+"))
+    });
     elsewhere.map(|package| format!("{} comes from {:?}", package.name, package.source)).collect()
 }
 
@@ -47,10 +70,18 @@ fn twice(graph: &Graph) -> Vec<String> {
             let reached = &graph.0[reached];
             versions.entry(&reached.name).or_default().push(&reached.version);
         }
-        let excused = |name: &str| TWICE.iter().any(|(program, names, _)| *program == package.name && names.contains(&name));
+        let excused = |name: &str| {
+            TWICE
+                .iter()
+                .any(|(program, names, _)| *program == package.name && names.contains(&name))
+        };
         for name in ONCE.iter().filter(|name| !excused(name)) {
             if let Some(versions) = versions.get(name).filter(|versions| versions.len() > 1) {
-                complaints.push(format!("{} links {name} as {}", package.name, versions.join(" and ")));
+                complaints.push(format!(
+                    "{} links {name} as {}",
+                    package.name,
+                    versions.join(" and ")
+                ));
             }
         }
     }
@@ -83,7 +114,8 @@ fn a_stranger_is_found() {
         package.source = Some("git+ssh://elsewhere".to_owned());
         package.license = Some("AGPL-3.0-only".to_owned());
     }
-    graph.0.get_mut("turnd").expect("it was planted").license = Some("MIT OR Apache-2.0".to_owned());
+    graph.0.get_mut("turnd").expect("it was planted").license =
+        Some("MIT OR Apache-2.0".to_owned());
     assert_eq!(not_allowed(&graph, &["MIT".to_owned()]).len(), 2);
     assert_eq!(not_from_the_registry(&graph).len(), 2);
     assert_eq!(twice(&graph), ["turnd links sha2 as 0.10.0 and 0.11.0"]);

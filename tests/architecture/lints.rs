@@ -24,7 +24,8 @@ fn complaints(folder: &str, manifest: &str) -> Vec<String> {
             complaints.push(format!("{folder}: a block without its SAFETY line goes unseen"));
         }
     } else if !inherits {
-        complaints.push(format!("{folder}: does not have the workspace's lints, and so may be unsafe"));
+        complaints
+            .push(format!("{folder}: does not have the workspace's lints, and so may be unsafe"));
     }
     complaints
 }
@@ -33,7 +34,11 @@ fn complaints(folder: &str, manifest: &str) -> Vec<String> {
 fn each_crate_but_one_forbids_unsafe_code() {
     let workspace: Table = tree::read("Cargo.toml").parse().expect("cargo has read it too");
     let workspace = &workspace["workspace"];
-    assert_eq!(workspace["lints"]["rust"]["unsafe_code"].as_str(), Some("forbid"), "the workspace's lints forbid unsafe code");
+    assert_eq!(
+        workspace["lints"]["rust"]["unsafe_code"].as_str(),
+        Some("forbid"),
+        "the workspace's lints forbid unsafe code"
+    );
     let members = workspace["members"].as_array().expect("a list");
     let found: Vec<String> = members
         .iter()

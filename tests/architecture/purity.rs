@@ -6,11 +6,20 @@ use crate::{assert_none, tree};
 const CORE: &[&str] = &["wire/src/", "auth/src/", "relay/src/", "client/src/"];
 
 const FETCHES: &[(&str, &str)] = &[
-    ("Instant::now", "`now` is a parameter: the clock is read once a batch, and tests make time pass"),
-    ("SystemTime::now", "`now` is a parameter: the clock is read once a batch, and tests make time pass"),
+    (
+        "Instant::now",
+        "`now` is a parameter: the clock is read once a batch, and tests make time pass",
+    ),
+    (
+        "SystemTime::now",
+        "`now` is a parameter: the clock is read once a batch, and tests make time pass",
+    ),
     ("thread::", "the core does not wait, and is not shared"),
     ("rand::rng(", "randomness is a parameter: the OS seeds it once, tests seed it with a number"),
-    ("SystemRandom::new", "randomness is a parameter: the OS seeds it once, tests seed it with a number"),
+    (
+        "SystemRandom::new",
+        "randomness is a parameter: the OS seeds it once, tests seed it with a number",
+    ),
     ("UdpSocket", "no I/O"),
     ("TcpStream", "no I/O"),
     ("TcpListener", "no I/O"),
@@ -24,11 +33,20 @@ fn complaints(file: &SourceFile) -> Vec<String> {
     if !CORE.iter().any(|folder| file.path.starts_with(folder)) {
         return Vec::new();
     }
-    let code =
-        file.text.lines().take_while(|line| *line != "#[cfg(test)]").enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
-    code.flat_map(|(number, line)| FETCHES.iter().filter(|(fetch, _)| line.contains(fetch)).map(move |(fetch, why)| (number, fetch, why)))
-        .map(|(number, fetch, why)| format!("{}:{}: {fetch}: {why}", file.path, number + 1))
-        .collect()
+    let code = file
+        .text
+        .lines()
+        .take_while(|line| *line != "#[cfg(test)]")
+        .enumerate()
+        .filter(|(_, line)| !line.trim_start().starts_with("//"));
+    code.flat_map(|(number, line)| {
+        FETCHES
+            .iter()
+            .filter(|(fetch, _)| line.contains(fetch))
+            .map(move |(fetch, why)| (number, fetch, why))
+    })
+    .map(|(number, fetch, why)| format!("{}:{}: {fetch}: {why}", file.path, number + 1))
+    .collect()
 }
 
 #[test]

@@ -1,6 +1,8 @@
-//! SPDX licence expressions, as far as crates use them: names, AND, OR, WITH, parentheses, and the old `/`.
+//! SPDX licence expressions, as far as crates use them: names, AND, OR, WITH, parentheses, and the
+//! old `/`.
 
-/// Whether the expression can be met with the allowed licences alone. What cannot be read is not met.
+/// Whether the expression can be met with the allowed licences alone. What cannot be read is not
+/// met.
 pub(crate) fn is_met(expression: &str, allowed: &[String]) -> bool {
     let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
     let words: Vec<&str> = spaced.split_whitespace().collect();
@@ -61,10 +63,25 @@ impl<'a> Reader<'a> {
 #[test]
 fn expressions_are_read_as_spdx_means_them() {
     let allowed = ["MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception"].map(str::to_owned);
-    for met in ["MIT", "GPL-3.0 OR MIT", "MIT/GPL-2.0", "(GPL-2.0 OR MIT) AND Apache-2.0", "Apache-2.0 WITH LLVM-exception"] {
+    for met in [
+        "MIT",
+        "GPL-3.0 OR MIT",
+        "MIT/GPL-2.0",
+        "(GPL-2.0 OR MIT) AND Apache-2.0",
+        "Apache-2.0 WITH LLVM-exception",
+    ] {
         assert!(is_met(met, &allowed), "{met}");
     }
-    for not in ["", "GPL-3.0", "MIT AND GPL-3.0", "(MIT", "MIT)", "MIT OR", "MIT WITH LLVM-exception", "MIT Apache-2.0"] {
+    for not in [
+        "",
+        "GPL-3.0",
+        "MIT AND GPL-3.0",
+        "(MIT",
+        "MIT)",
+        "MIT OR",
+        "MIT WITH LLVM-exception",
+        "MIT Apache-2.0",
+    ] {
         assert!(!is_met(not, &allowed), "{not}");
     }
 }

@@ -27,7 +27,8 @@ pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// All files with this extension, in the order of their paths; nothing that a build or a package manager wrote.
+/// All files with this extension, in the order of their paths; nothing that a build or a package
+/// manager wrote.
 pub(crate) fn files(extension: &str) -> Vec<SourceFile> {
     let mut found = Vec::new();
     walk(root(), extension, &mut found);
@@ -37,12 +38,14 @@ pub(crate) fn files(extension: &str) -> Vec<SourceFile> {
 }
 
 fn walk(folder: &Path, extension: &str, found: &mut Vec<SourceFile>) {
-    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let entries =
+        fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     for entry in entries {
         let path: PathBuf = entry.expect("the folder can be read").path();
         let name = path.file_name().expect("it has a name").to_string_lossy().into_owned();
         if path.is_dir() {
-            let written = name.starts_with("target") || name.starts_with('.') || name == "node_modules";
+            let written =
+                name.starts_with("target") || name.starts_with('.') || name == "node_modules";
             if !written {
                 walk(&path, extension, found);
             }
@@ -50,7 +53,8 @@ fn walk(folder: &Path, extension: &str, found: &mut Vec<SourceFile>) {
             let below = path.strip_prefix(root()).expect("it is below the root");
             found.push(SourceFile {
                 path: below.to_string_lossy().replace('\\', "/"),
-                text: fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())),
+                text: fs::read_to_string(&path)
+                    .unwrap_or_else(|error| panic!("{}: {error}", path.display())),
             });
         }
     }
@@ -61,10 +65,16 @@ pub(crate) fn test_names(file: &SourceFile) -> Vec<String> {
     let lines: Vec<&str> = file.text.lines().map(str::trim).collect();
     let mut names = Vec::new();
     for (number, line) in lines.iter().enumerate() {
-        let Some(rest) = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ") else { continue };
+        let Some(rest) = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ") else {
+            continue;
+        };
         // Attributes stand between a test's mark and its name.
-        let marks = lines[..number].iter().rev().take_while(|line| line.starts_with("#[") || line.starts_with("//"));
-        let is_test = marks.into_iter().any(|mark| mark.contains("test]") || mark.contains("test("));
+        let marks = lines[..number]
+            .iter()
+            .rev()
+            .take_while(|line| line.starts_with("#[") || line.starts_with("//"));
+        let is_test =
+            marks.into_iter().any(|mark| mark.contains("test]") || mark.contains("test("));
         if let (true, Some((name, _))) = (is_test, rest.split_once('(')) {
             names.push(name.to_owned());
         }

@@ -14,7 +14,8 @@ fn turnd_over(backend: &str) -> Service {
 
 /// Calls by `count` clients at once, all ended again.
 fn calls(turnd: &Service, count: usize, peer: &Echo) {
-    let mut callers: Vec<_> = (0..count).map(|_| Caller::allocate(turnd.address, USER, PASSWORD).unwrap()).collect();
+    let mut callers: Vec<_> =
+        (0..count).map(|_| Caller::allocate(turnd.address, USER, PASSWORD).unwrap()).collect();
     for (number, caller) in callers.iter_mut().enumerate() {
         caller.bind(peer.address).unwrap();
         for len in [1, 160, 1_200] {
@@ -35,7 +36,11 @@ fn check(backend: &str) {
         calls(&turnd, 20, &peer);
     }
     turnd.until_metric("turnd_sockets_open", 2);
-    assert!(turnd.descriptors() <= descriptors + 2, "{} descriptors, {descriptors} before a hundred calls", turnd.descriptors());
+    assert!(
+        turnd.descriptors() <= descriptors + 2,
+        "{} descriptors, {descriptors} before a hundred calls",
+        turnd.descriptors()
+    );
     assert_eq!(turnd.metric("turnd_ring_enters_total") > 0, backend == "io_uring");
     turnd.end();
 }

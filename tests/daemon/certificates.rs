@@ -1,4 +1,5 @@
-//! The files of a certificate as operators damage them, at the check, at the start and while the servers run.
+//! The files of a certificate as operators damage them, at the check, at the start and while the
+//! servers run.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -11,7 +12,8 @@ use causeway_tests::daemon::program::built;
 use causeway_tests::daemon::scratch::Scratch;
 use causeway_tests::daemon::service::{self, Service};
 
-/// Both servers with this certificate over everything, on one port: name, address and configuration.
+/// Both servers with this certificate over everything, on one port: name, address and
+/// configuration.
 pub(crate) fn both(certificates: &Certificates) -> [(&'static str, SocketAddr, String); 2] {
     ["stund", "turnd"].map(|name| {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
@@ -20,7 +22,11 @@ pub(crate) fn both(certificates: &Certificates) -> [(&'static str, SocketAddr, S
             _ => service::turnd_config(address, "", ""),
         };
         let listen = format!("address = \"{address}\"\n");
-        let config = plain.replacen(&listen, &format!("{listen}transports = [\"udp\", \"tcp\", \"tls\", \"dtls\"]\n"), 1);
+        let config = plain.replacen(
+            &listen,
+            &format!("{listen}transports = [\"udp\", \"tcp\", \"tls\", \"dtls\"]\n"),
+            1,
+        );
         (name, address, config + &certificates.table())
     })
 }
@@ -29,8 +35,12 @@ pub(crate) fn both(certificates: &Certificates) -> [(&'static str, SocketAddr, S
 fn checked(name: &str, config: &str) -> (Option<i32>, String) {
     let scratch = Scratch::new();
     let file: PathBuf = scratch.write("config.toml", config);
-    let output = Command::new(built(name)).args(["--check-config", "--config"]).arg(file).output().unwrap();
-    (output.status.code(), [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()).concat())
+    let output =
+        Command::new(built(name)).args(["--check-config", "--config"]).arg(file).output().unwrap();
+    (
+        output.status.code(),
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()).concat(),
+    )
 }
 
 /// As `printf %s "$(cat leaf.pem)" | cat - intermediate.pem` joins two files.
@@ -44,7 +54,9 @@ fn h56_a_glued_chain_is_refused_at_the_check_at_the_start_and_at_a_reload() {
     for kind in [KeyKind::Ecdsa, KeyKind::Rsa] {
         let certificates = Certificates::make(kind);
         let servers = both(&certificates);
-        let running = servers.each_ref().map(|(name, address, config)| Service::start(name, *address, config));
+        let running = servers
+            .each_ref()
+            .map(|(name, address, config)| Service::start(name, *address, config));
         certificates.edit_chain(glued);
         for ((name, _, config), service) in servers.iter().zip(running) {
             service.signal("HUP");
@@ -52,7 +64,10 @@ fn h56_a_glued_chain_is_refused_at_the_check_at_the_start_and_at_a_reload() {
             service.until_log(WORDS);
             service.end();
             let (status, words) = checked(name, config);
-            assert!(status == Some(2) && words.contains("tls.certificate") && words.contains(WORDS), "{name}: {words}");
+            assert!(
+                status == Some(2) && words.contains("tls.certificate") && words.contains(WORDS),
+                "{name}: {words}"
+            );
             let (status, words) = Service::refused(name, config);
             assert!(status.code() == Some(2) && words.contains(WORDS), "{name}: {words}");
         }
@@ -65,16 +80,24 @@ fn h56_the_check_the_start_and_a_reload_say_how_many_certificates_and_until_when
     let servers = both(&certificates);
     for (name, address, config) in &servers {
         let (status, words) = checked(name, config);
-        assert!(status == Some(0) && words.contains("3 certificates, for localhost, 127.0.0.1, ::1, until 20"), "{name}: {words}");
+        assert!(
+            status == Some(0)
+                && words.contains("3 certificates, for localhost, 127.0.0.1, ::1, until 20"),
+            "{name}: {words}"
+        );
         let service = Service::start(name, *address, config);
         service.until_log("3 certificates, for localhost");
-        certificates.edit_chain(|chain| [b"# of M\xfcller, in Latin-1\n", chain.replace('\n', "\r\n").as_bytes()].concat());
+        certificates.edit_chain(|chain| {
+            [b"# of M\xfcller, in Latin-1\n", chain.replace('\n', "\r\n").as_bytes()].concat()
+        });
         service.signal("HUP");
         service.until_log("certificate replaced");
         assert!(!service.log().contains("the old certificate stays"), "{}", service.log());
         service.end();
         assert_eq!(checked(name, config).0, Some(0));
-        certificates.edit_chain(|chain| chain.lines().skip(1).map(|line| format!("{line}\n")).collect::<String>().into());
+        certificates.edit_chain(|chain| {
+            chain.lines().skip(1).map(|line| format!("{line}\n")).collect::<String>().into()
+        });
     }
 }
 
@@ -84,7 +107,10 @@ fn h56_a_certificate_that_no_listener_shows_is_told_of() {
     for (name, address, config) in both(&certificates) {
         let plain = config.replacen(", \"tls\", \"dtls\"]", "]", 1);
         let (status, words) = checked(name, &plain);
-        assert!(status == Some(0) && words.contains("warning: tls.certificate is not used"), "{name}: {words}");
+        assert!(
+            status == Some(0) && words.contains("warning: tls.certificate is not used"),
+            "{name}: {words}"
+        );
         Service::start(name, address, &plain).until_log("tls.certificate is not used");
         assert!(!checked(name, &config).1.contains("is not used"));
     }
@@ -99,12 +125,14 @@ fn h56_a_certificate_that_ends_is_told_of_while_the_servers_run() {
         service.until_log("certificate loaded");
         assert!(!service.log().contains("certificate ends soon"), "{}", service.log());
         let told = |words: &str| service.log().matches(words).count();
-        // Nothing has changed in the files: the signal only spares the five seconds until the next look.
+        // Nothing has changed in the files: the signal only spares the five seconds until the next
+        // look.
         let look_at = |hours: u32| {
             service.move_clock(HOUR * hours);
             service.signal("HUP");
         };
-        // It is valid for two days: a fifth of them before the end it ends soon, and then it has ended.
+        // It is valid for two days: a fifth of them before the end it ends soon, and then it has
+        // ended.
         look_at(40);
         service.until_log("the certificate ends soon: renew it");
         look_at(49);
@@ -112,7 +140,11 @@ fn h56_a_certificate_that_ends_is_told_of_while_the_servers_run() {
         look_at(74);
         let deadline = std::time::Instant::now() + Duration::from_secs(10);
         while told("the certificate has expired") < 2 {
-            assert!(std::time::Instant::now() < deadline, "no second word a day later:\n{}", service.log());
+            assert!(
+                std::time::Instant::now() < deadline,
+                "no second word a day later:\n{}",
+                service.log()
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
         assert_eq!(told("the certificate ends soon"), 1, "{}", service.log());

@@ -1,4 +1,5 @@
-//! What `tests/rfc8656.rs` and `tests/rfc8489.rs` show of the core, shown of the daemon where the wire and the kernel take part.
+//! What `tests/rfc8656.rs` and `tests/rfc8489.rs` show of the core, shown of the daemon where the
+//! wire and the kernel take part.
 
 use causeway_relay::Transport;
 use causeway_wire::Method;
@@ -14,8 +15,13 @@ fn rfc8656_7_2_an_allocation_over_every_transport() {
     let turnd = talker::turnd();
     for transport in EVERY {
         let mut talker = Talker::new(&turnd, transport);
-        let answer = talker.ask(Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP)?.put(&Lifetime(777)).map(drop));
-        assert_eq!((answer.error(), answer.lifetime(), answer.mapped()), (None, Some(777), Some(talker.leg.local())));
+        let answer = talker.ask(Method::ALLOCATE, &|w| {
+            w.put(&RequestedTransport::UDP)?.put(&Lifetime(777)).map(drop)
+        });
+        assert_eq!(
+            (answer.error(), answer.lifetime(), answer.mapped()),
+            (None, Some(777), Some(talker.leg.local()))
+        );
         assert!(answer.is_signed_with(&talker.client.key()));
         let relayed = answer.relayed().unwrap();
         assert!(relayed.ip() == turnd.address.ip() && relayed.port() >= 49_152);
@@ -29,14 +35,23 @@ fn rfc8656_5_and_7_2_errors_over_every_transport() {
         let mut talker = Talker::new(&turnd, transport);
         assert_eq!(talker.ask(Method::REFRESH, &|_| Ok(())).error(), Some(437));
         assert_eq!(talker.ask(Method::ALLOCATE, &|_| Ok(())).error(), Some(400));
-        assert_eq!(talker.ask(Method::ALLOCATE, &|w| w.put(&RequestedTransport::TCP).map(drop)).error(), Some(442));
+        assert_eq!(
+            talker.ask(Method::ALLOCATE, &|w| w.put(&RequestedTransport::TCP).map(drop)).error(),
+            Some(442)
+        );
         let v6 = talker.ask(Method::ALLOCATE, &|w| {
-            w.put(&RequestedTransport::UDP)?.put_raw(AttributeType::REQUESTED_ADDRESS_FAMILY, &[2, 0, 0, 0]).map(drop)
+            w.put(&RequestedTransport::UDP)?
+                .put_raw(AttributeType::REQUESTED_ADDRESS_FAMILY, &[2, 0, 0, 0])
+                .map(drop)
         });
         assert_eq!(v6.error(), Some(440), "the server has no IPv6 relay address");
         talker.allocate();
-        assert_eq!(talker.ask(Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP).map(drop)).error(), Some(437));
-        let unknown = talker.ask(Method::REFRESH, &|w| w.put_raw(AttributeType(0x7FFF), &[]).map(drop));
+        assert_eq!(
+            talker.ask(Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP).map(drop)).error(),
+            Some(437)
+        );
+        let unknown =
+            talker.ask(Method::REFRESH, &|w| w.put_raw(AttributeType(0x7FFF), &[]).map(drop));
         assert_eq!((unknown.error(), unknown.unknown()), (Some(420), vec![AttributeType(0x7FFF)]));
         assert_eq!(talker.ask(Method::REFRESH, &|_| Ok(())).error(), None);
     }
@@ -71,8 +86,11 @@ fn rfc8656_12_data_by_channels_over_every_transport() {
             talker.send_channel(0x4001, &data);
             assert_eq!(arrives(&peer), (data.clone(), relayed));
             peer.send_to(&data, relayed).unwrap();
-            let padding = if transport.is_stream() { causeway_wire::padded(length) - length } else { 0 };
-            let expected = [&[0x40, 0x01][..], &(length as u16).to_be_bytes(), &data, &[0; 3][..padding]].concat();
+            let padding =
+                if transport.is_stream() { causeway_wire::padded(length) - length } else { 0 };
+            let expected =
+                [&[0x40, 0x01][..], &(length as u16).to_be_bytes(), &data, &[0; 3][..padding]]
+                    .concat();
             assert_eq!(talker.leg.receive(), Some(expected), "{length} bytes over {transport:?}");
         }
     }
@@ -101,7 +119,10 @@ fn rfc8656_8_2_lifetime_zero_ends_relaying_at_once() {
         let (mut talker, peer) = (Talker::new(&turnd, transport), udp());
         let relayed = talker.allocate();
         talker.permit(peer.local_addr().unwrap());
-        assert_eq!(talker.ask(Method::REFRESH, &|w| w.put(&Lifetime(0)).map(drop)).lifetime(), Some(0));
+        assert_eq!(
+            talker.ask(Method::REFRESH, &|w| w.put(&Lifetime(0)).map(drop)).lifetime(),
+            Some(0)
+        );
         peer.send_to(b"x", relayed).unwrap();
         talker.heard_nothing();
         assert_eq!(talker.ask(Method::REFRESH, &|_| Ok(())).error(), Some(437));
@@ -115,9 +136,13 @@ fn h36_a_retransmitted_allocate_gets_the_same_answer_from_the_daemon() {
     let mut talker = Talker::new(&turnd, Transport::Udp);
     talker.ask(Method::REFRESH, &|_| Ok(()));
     let id = talker.client.next_transaction();
-    let request = talker.client.signed(id, Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP).map(drop));
+    let request =
+        talker.client.signed(id, Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP).map(drop));
     let answers: Vec<_> = (0..3).map(|_| talker.exchange(&request)).collect();
-    assert!(answers[0].error().is_none() && answers.iter().all(|answer| answer.relayed() == answers[0].relayed()));
+    assert!(
+        answers[0].error().is_none()
+            && answers.iter().all(|answer| answer.relayed() == answers[0].relayed())
+    );
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! H53: a process whose descriptors clients use up still answers the admin listener, takes a new certificate and refuses cleanly.
+//! H53: a process whose descriptors clients use up still answers the admin listener, takes a new
+//! certificate and refuses cleanly.
 
 use std::io::Read as _;
 use std::net::{SocketAddr, TcpStream};
@@ -11,19 +12,30 @@ use causeway_tests::daemon::service::{self, PASSWORD, Service, USER};
 
 /// A limit that 65 allocations, or 80 connections, are too many for.
 const OPEN_FILES: u32 = 80;
-const LIMITS: &str = "[limits]\nallocations_per_user = 1000\nallocations_per_prefix = 1000\n[net]\nworkers = 2\n";
+const LIMITS: &str =
+    "[limits]\nallocations_per_user = 1000\nallocations_per_prefix = 1000\n[net]\nworkers = 2\n";
 /// The chart's probes ask so often.
 const PROBES: usize = 5;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn turnd(more: &str, open_files: u32) -> Service {
     let address = loopback();
-    Service::start_limited("turnd", address, &service::turnd_config(address, "", &format!("{LIMITS}{more}")), open_files)
+    Service::start_limited(
+        "turnd",
+        address,
+        &service::turnd_config(address, "", &format!("{LIMITS}{more}")),
+        open_files,
+    )
 }
 
 fn stund() -> Service {
     let address = loopback();
-    Service::start_limited("stund", address, &format!("{}[net]\nworkers = 2\n", service::stund_config(address)), OPEN_FILES)
+    Service::start_limited(
+        "stund",
+        address,
+        &format!("{}[net]\nworkers = 2\n", service::stund_config(address)),
+        OPEN_FILES,
+    )
 }
 
 fn loopback() -> SocketAddr {
@@ -32,7 +44,9 @@ fn loopback() -> SocketAddr {
 
 /// Health and metrics are answered in time, whatever else is refused; what readiness says.
 fn answers(service: &Service) -> (u16, String) {
-    let probe = |path| service.probe(path).unwrap_or_else(|error| panic!("{path}: {error}\n{}", service.log()));
+    let probe = |path| {
+        service.probe(path).unwrap_or_else(|error| panic!("{path}: {error}\n{}", service.log()))
+    };
     for _ in 0..PROBES {
         assert_eq!(probe("/healthz").0, 200);
         let (status, metrics) = probe("/metrics");
@@ -68,16 +82,26 @@ fn allocations_take_no_last_descriptor(backend: &str) {
     let turnd = turnd(&format!("backend = \"{backend}\"\n"), OPEN_FILES);
     assert_eq!(answers(&turnd).0, 200);
     let allocate = || Caller::allocate(turnd.address, USER, PASSWORD);
-    let (mut callers, refused): (Vec<_>, Vec<_>) = (0..70).map(|_| allocate()).partition(Result::is_ok);
+    let (mut callers, refused): (Vec<_>, Vec<_>) =
+        (0..70).map(|_| allocate()).partition(Result::is_ok);
     assert!(callers.len() > 10 && refused.len() > 10, "{} of 70", callers.len());
     for failure in refused.into_iter().filter_map(Result::err) {
         assert!(failure.to_string().contains("508"), "{failure}");
     }
     let reason = until_ready(&turnd, 503);
-    assert!(reason.contains("no allocation can be made") && reason.contains("descriptors are free"), "{reason}");
-    assert_eq!(turnd.metric("turnd_client_descriptors{cause=\"relayed_socket\"}"), callers.len() as u64);
+    assert!(
+        reason.contains("no allocation can be made") && reason.contains("descriptors are free"),
+        "{reason}"
+    );
+    assert_eq!(
+        turnd.metric("turnd_client_descriptors{cause=\"relayed_socket\"}"),
+        callers.len() as u64
+    );
     assert_eq!(turnd.metric("turnd_client_descriptors_maximum"), callers.len() as u64);
-    assert_eq!(turnd.metric("turnd_allocations_refused_total{cause=\"descriptor\"}"), 70 - callers.len() as u64);
+    assert_eq!(
+        turnd.metric("turnd_allocations_refused_total{cause=\"descriptor\"}"),
+        70 - callers.len() as u64
+    );
     // Those who are in are served, and what ends makes room.
     for caller in callers.drain(..6) {
         caller.unwrap().close();
@@ -116,12 +140,14 @@ fn h53_idle_connections_leave_descriptors_for_health_allocations_and_certificate
     let refused = turnd.metric("turnd_client_descriptors_refused_total{cause=\"connection\"}");
     assert!(open > 10 && open + refused >= 80, "{open} are in, {refused} were refused");
     assert_eq!(turnd.metric("turnd_accept_exhausted_total"), 0);
-    let caller = Caller::allocate(turnd.address, USER, PASSWORD).expect("connections leave descriptors for allocations");
+    let caller = Caller::allocate(turnd.address, USER, PASSWORD)
+        .expect("connections leave descriptors for allocations");
     certificates.replace_by(&Certificates::make(KeyKind::Ecdsa));
     turnd.signal("HUP");
     turnd.until_log("certificate replaced");
     caller.close();
-    let refused = connections.into_iter().filter(|stream| is_reset(stream.try_clone().unwrap())).count();
+    let refused =
+        connections.into_iter().filter(|stream| is_reset(stream.try_clone().unwrap())).count();
     assert!(refused > 10, "{refused} connections were reset, the others stood");
     turnd.until_metric("turnd_client_descriptors{cause=\"connection\"}", 0);
     turnd.end();
@@ -144,12 +170,24 @@ fn h53_the_start_says_what_fits_and_what_to_do() {
     let small = turnd("", 256);
     small.until_log("INFO turnd::control: ready");
     let log = small.log();
-    assert!(log.contains("open files") && log.contains("limit=256") && log.contains("room_for_clients="), "{log}");
-    assert!(log.contains("relay.ports and limits.tcp_connections allow more sockets") && log.contains("LimitNOFILE="), "{log}");
+    assert!(
+        log.contains("open files")
+            && log.contains("limit=256")
+            && log.contains("room_for_clients="),
+        "{log}"
+    );
+    assert!(
+        log.contains("relay.ports and limits.tcp_connections allow more sockets")
+            && log.contains("LimitNOFILE="),
+        "{log}"
+    );
     small.end();
     let address = loopback();
-    let config = service::turnd_config(address, "", &format!("{LIMITS}[limits.x]\n")).replace("[limits.x]\n", "");
-    let fits = config.replace("[relay]\n", "[relay]\nports = \"50000-50063\"\n").replace("[limits]\n", "[limits]\ntcp_connections = 32\n");
+    let config = service::turnd_config(address, "", &format!("{LIMITS}[limits.x]\n"))
+        .replace("[limits.x]\n", "");
+    let fits = config
+        .replace("[relay]\n", "[relay]\nports = \"50000-50063\"\n")
+        .replace("[limits]\n", "[limits]\ntcp_connections = 32\n");
     let fitting = Service::start_limited("turnd", address, &fits, 256);
     fitting.until_log("INFO turnd::control: ready");
     assert!(!fitting.log().contains("allow more sockets"), "{}", fitting.log());

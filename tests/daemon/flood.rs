@@ -19,7 +19,8 @@ use causeway_tests::daemon::leg::{Leg, arrives, udp};
 /// Of each protocol. Together they are fewer than the limit.
 const STRANGERS: u32 = 700;
 
-/// What an allocator may keep of the memory of a flood, in KiB: without anything given back it is three times as much.
+/// What an allocator may keep of the memory of a flood, in KiB: without anything given back it is
+/// three times as much.
 const LEFT: u64 = 24 << 10;
 
 #[test]
@@ -49,7 +50,10 @@ fn h13_h14_half_open_handshakes_harm_no_call_and_their_memory_comes_back() {
         let deadline = Instant::now() + Duration::from_secs(30);
         while turnd.metric("turnd_handshakes_half_open") > 0 || turnd.resident() > before + LEFT {
             let (half_open, now) = (turnd.metric("turnd_handshakes_half_open"), turnd.resident());
-            assert!(Instant::now() < deadline, "{flood}: {half_open} half open; {before} KiB, {flooded} in the flood, {now} now");
+            assert!(
+                Instant::now() < deadline,
+                "{flood}: {half_open} half open; {before} KiB, {flooded} in the flood, {now} now"
+            );
             std::thread::sleep(Duration::from_millis(200));
         }
     }
@@ -80,7 +84,8 @@ fn a_user_who_asks_for_ports_in_vain_does_not_fill_the_log() {
     let port = taken.local_addr().unwrap().port();
     let turnd = service::turnd_with_ports(&format!("{port}-{port}"), "", "");
     let leg = Leg::new(Transport::Udp, turnd.address, Path::new(""));
-    let mut talker = Talker { client: Client::at(leg.local(), Transport::Udp).named(USER, PASSWORD), leg };
+    let mut talker =
+        Talker { client: Client::at(leg.local(), Transport::Udp).named(USER, PASSWORD), leg };
     for _ in 0..50 {
         let answer = talker.ask(Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP).map(drop));
         assert_eq!(answer.error(), Some(508));
@@ -124,7 +129,9 @@ fn pending(method: SslMethod, script: Script) -> SslStream<Script> {
     let mut ssl = Ssl::new(&context.build()).unwrap();
     let _ = ssl.set_mtu(1400); // TLS has none, and says so
     let mut stream = SslStream::new(ssl, script).unwrap();
-    assert!(stream.connect().is_err_and(|error| error.io_error().is_none_or(|error| error.kind() == io::ErrorKind::WouldBlock)));
+    assert!(stream.connect().is_err_and(|error| {
+        error.io_error().is_none_or(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }));
     stream
 }
 

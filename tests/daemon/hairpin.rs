@@ -1,4 +1,5 @@
-//! Two clients of one `turnd`, each the other's peer: what each receives is what it would through the kernel, byte for byte.
+//! Two clients of one `turnd`, each the other's peer: what each receives is what it would through
+//! the kernel, byte for byte.
 
 use std::io::IoSliceMut;
 use std::net::{SocketAddr, UdpSocket};
@@ -38,15 +39,18 @@ fn h8_between_clients_of_four_workers_all_arrives_as_through_the_kernel() {
     as_through_the_kernel(4);
 }
 
-/// Every transport to every other, each datagram once through `turnd`'s memory and once through the kernel: between two servers.
+/// Every transport to every other, each datagram once through `turnd`'s memory and once through the
+/// kernel: between two servers.
 fn as_through_the_kernel(workers: usize) {
     let memory = workers_of(workers);
     let [one, other] = [workers_of(1), workers_of(1)];
     let mut sent = 0;
     for (from, to) in pairs() {
-        for wrapped in
-            [(Wrapped::Channel, Wrapped::Channel), (Wrapped::Channel, Wrapped::Indication), (Wrapped::Indication, Wrapped::Channel)]
-        {
+        for wrapped in [
+            (Wrapped::Channel, Wrapped::Channel),
+            (Wrapped::Channel, Wrapped::Indication),
+            (Wrapped::Indication, Wrapped::Channel),
+        ] {
             let mut within = Pair::new([&memory, &memory], (from, to), wrapped);
             let mut beyond = Pair::new([&one, &other], (from, to), wrapped);
             for len in SIZES.into_iter().filter(|len| *len <= longest(from).min(longest(to))) {
@@ -65,7 +69,11 @@ fn as_through_the_kernel(workers: usize) {
     assert_eq!(one.metric(WITHIN) + other.metric(WITHIN), 0);
     assert_eq!(memory.metric("turnd_crossing_lost_total"), 0);
     let packets = |direction: &str| -> u64 {
-        let of = |transport| memory.metric(&format!("turnd_relayed_packets_total{{direction=\"{direction}\",transport=\"{transport}\"}}"));
+        let of = |transport| {
+            memory.metric(&format!(
+                "turnd_relayed_packets_total{{direction=\"{direction}\",transport=\"{transport}\"}}"
+            ))
+        };
         ["udp", "tcp", "tls", "dtls"].into_iter().map(of).sum()
     };
     assert_eq!((packets("to_peer"), packets("to_client")), (sent, sent), "both sides count");
@@ -76,19 +84,32 @@ fn rfc8656_14_dscp_and_ecn_go_along_between_datagrams_only() {
     for workers in [1, 4] {
         let turnd = workers_of(workers);
         for from in EVERY {
-            let mut pair = Pair::new([&turnd, &turnd], (from, Transport::Udp), (Wrapped::Channel, Wrapped::Channel));
+            let mut pair = Pair::new(
+                [&turnd, &turnd],
+                (from, Transport::Udp),
+                (Wrapped::Channel, Wrapped::Channel),
+            );
             let Leg::Udp(receiver) = &pair.receiver.leg else { unreachable!("it is asked for") };
             let receiver = receiver.try_clone().unwrap();
             setsockopt(&receiver, sockopt::IpRecvTos, &true).unwrap();
             for tos in [0xB8, 0x03, 0] {
                 match &pair.sender.leg {
-                    Leg::Udp(socket) => setsockopt(socket, sockopt::Ipv4Tos, &i32::from(tos)).unwrap(),
-                    Leg::Dtls(stream) => setsockopt(&stream.get_ref().0, sockopt::Ipv4Tos, &i32::from(tos)).unwrap(),
+                    Leg::Udp(socket) => {
+                        setsockopt(socket, sockopt::Ipv4Tos, &i32::from(tos)).unwrap()
+                    }
+                    Leg::Dtls(stream) => {
+                        setsockopt(&stream.get_ref().0, sockopt::Ipv4Tos, &i32::from(tos)).unwrap()
+                    }
                     Leg::Tcp(_) | Leg::Tls(_) => {}
                 }
                 pair.sender.send_channel(CHANNEL, b"marked");
-                let expected = if matches!(from, Transport::Udp | Transport::Dtls) { tos } else { 0 };
-                assert_eq!(arrives_marked(&receiver), (channel_data(b"marked", Transport::Udp), expected), "from {from:?}");
+                let expected =
+                    if matches!(from, Transport::Udp | Transport::Dtls) { tos } else { 0 };
+                assert_eq!(
+                    arrives_marked(&receiver),
+                    (channel_data(b"marked", Transport::Udp), expected),
+                    "from {from:?}"
+                );
             }
             pair.end();
         }
@@ -101,12 +122,19 @@ fn h8_bursts_keep_their_order() {
     for workers in [1, 4] {
         let turnd = workers_of(workers);
         for (from, to) in pairs() {
-            let mut pair = Pair::new([&turnd, &turnd], (from, to), (Wrapped::Channel, Wrapped::Channel));
-            for lens in [[160; 40], [1200; 40]].into_iter().chain([std::array::from_fn(|at| at * 29)]) {
+            let mut pair =
+                Pair::new([&turnd, &turnd], (from, to), (Wrapped::Channel, Wrapped::Channel));
+            for lens in
+                [[160; 40], [1200; 40]].into_iter().chain([std::array::from_fn(|at| at * 29)])
+            {
                 let burst = (0u8..).zip(lens).map(|(number, len)| vec![number; len + 1]);
                 burst.clone().for_each(|data| pair.sender.send_channel(CHANNEL, &data));
                 for data in burst {
-                    assert_eq!(pair.receiver.leg.receive(), Some(channel_data(&data, to)), "{from:?} to {to:?}");
+                    assert_eq!(
+                        pair.receiver.leg.receive(),
+                        Some(channel_data(&data, to)),
+                        "{from:?} to {to:?}"
+                    );
                 }
             }
             pair.end();
@@ -148,12 +176,19 @@ fn h8_behind_a_nat_the_advertised_address_is_another_client() {
     for (from, to) in pairs() {
         let (mut sender, mut receiver) = (Talker::new(&turnd, from), Talker::new(&turnd, to));
         let (ours, theirs) = (sender.allocate(), receiver.allocate());
-        assert_eq!((ours.ip(), theirs.ip()), ("192.0.2.7".parse().unwrap(), "192.0.2.7".parse().unwrap()));
+        assert_eq!(
+            (ours.ip(), theirs.ip()),
+            ("192.0.2.7".parse().unwrap(), "192.0.2.7".parse().unwrap())
+        );
         assert_eq!((sender.bind(CHANNEL, theirs), receiver.permit(ours)), (None, None));
         sender.send_channel(CHANNEL, b"past the NAT");
         assert_eq!(receiver.data_arrive(), (ours, b"past the NAT".to_vec()));
-        // The inner address is what the rules make of it, and the kernel carries what is sent there.
-        assert_eq!((sender.bind(CHANNEL + 1, inner(theirs)), receiver.permit(inner(ours))), (None, None));
+        // The inner address is what the rules make of it, and the kernel carries what is sent
+        // there.
+        assert_eq!(
+            (sender.bind(CHANNEL + 1, inner(theirs)), receiver.permit(inner(ours))),
+            (None, None)
+        );
         sender.send_channel(CHANNEL + 1, b"before the NAT");
         assert_eq!(receiver.data_arrive(), (inner(ours), b"before the NAT".to_vec()));
         [sender, receiver].iter_mut().for_each(release);
@@ -162,7 +197,10 @@ fn h8_behind_a_nat_the_advertised_address_is_another_client() {
     let closed = behind_nat("");
     let mut talker = Talker::new(&closed, Transport::Udp);
     let relayed = talker.allocate();
-    assert_eq!((talker.bind(CHANNEL, inner(relayed)), talker.bind(CHANNEL, relayed)), (Some(403), None));
+    assert_eq!(
+        (talker.bind(CHANNEL, inner(relayed)), talker.bind(CHANNEL, relayed)),
+        (Some(403), None)
+    );
 }
 
 #[test]
@@ -194,8 +232,14 @@ fn h8_what_was_sent_to_a_port_that_relays_nothing_never_reaches_the_kernel() {
 #[test]
 fn h8_a_flood_that_nobody_reads_stalls_nobody() {
     let turnd = workers_of(4);
-    for (from, to) in [(Transport::Tcp, Transport::Tcp), (Transport::Tcp, Transport::Udp), (Transport::Tls, Transport::Tls)] {
-        let pairs: Vec<_> = (0..5).map(|_| Pair::new([&turnd, &turnd], (from, to), (Wrapped::Channel, Wrapped::Channel))).collect();
+    for (from, to) in [
+        (Transport::Tcp, Transport::Tcp),
+        (Transport::Tcp, Transport::Udp),
+        (Transport::Tls, Transport::Tls),
+    ] {
+        let pairs: Vec<_> = (0..5)
+            .map(|_| Pair::new([&turnd, &turnd], (from, to), (Wrapped::Channel, Wrapped::Channel)))
+            .collect();
         for mut pair in pairs {
             for _ in 0..100 {
                 pair.sender.send_channel(CHANNEL, &[7; 60_000]);
@@ -222,11 +266,17 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(turnds: [&Turnd; 2], (from, to): (Transport, Transport), wrapped: (Wrapped, Wrapped)) -> Self {
+    fn new(
+        turnds: [&Turnd; 2],
+        (from, to): (Transport, Transport),
+        wrapped: (Wrapped, Wrapped),
+    ) -> Self {
         let mut sender = Talker::new(turnds[0], from);
         let mut receiver = Talker::new(turnds[1], to);
         let (ours, theirs) = (sender.allocate(), receiver.allocate());
-        for (talker, peer, wrapped) in [(&mut sender, theirs, wrapped.0), (&mut receiver, ours, wrapped.1)] {
+        for (talker, peer, wrapped) in
+            [(&mut sender, theirs, wrapped.0), (&mut receiver, ours, wrapped.1)]
+        {
             let refused = match wrapped {
                 Wrapped::Channel => talker.bind(CHANNEL, peer),
                 Wrapped::Indication => talker.permit(peer),
@@ -236,7 +286,8 @@ impl Pair {
         Self { sender, receiver, ours, theirs, wrapped }
     }
 
-    /// What the receiver gets of these data, without what differs each time: the transaction's id and the sender's port.
+    /// What the receiver gets of these data, without what differs each time: the transaction's id
+    /// and the sender's port.
     fn carry(&mut self, data: &[u8]) -> Vec<u8> {
         match self.wrapped.0 {
             Wrapped::Channel => self.sender.send_channel(CHANNEL, data),
@@ -298,8 +349,13 @@ fn arrives_marked(socket: &UdpSocket) -> (Vec<u8>, u8) {
     let (mut bytes, mut control) = (vec![0; 2000], nix::cmsg_space!(u8));
     let (len, tos) = {
         let mut parts = [IoSliceMut::new(&mut bytes)];
-        let received =
-            recvmsg::<SockaddrIn>(socket.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::empty()).expect("it comes in time");
+        let received = recvmsg::<SockaddrIn>(
+            socket.as_raw_fd(),
+            &mut parts,
+            Some(&mut control),
+            MsgFlags::empty(),
+        )
+        .expect("it comes in time");
         let tos = received.cmsgs().expect("there was room").find_map(|message| match message {
             ControlMessageOwned::Ipv4Tos(tos) => Some(tos),
             _ => None,
@@ -312,7 +368,10 @@ fn arrives_marked(socket: &UdpSocket) -> (Vec<u8>, u8) {
 
 /// A program that gets a port which was a relayed one's.
 fn bind_again(port: u16) -> UdpSocket {
-    let bound =
-        (0..100).find_map(|_| UdpSocket::bind(("127.0.0.1", port)).inspect_err(|_| std::thread::sleep(Duration::from_millis(5))).ok());
+    let bound = (0..100).find_map(|_| {
+        UdpSocket::bind(("127.0.0.1", port))
+            .inspect_err(|_| std::thread::sleep(Duration::from_millis(5)))
+            .ok()
+    });
     bound.expect("its port is anybody's")
 }

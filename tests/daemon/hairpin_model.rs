@@ -59,19 +59,31 @@ fn h8_who_reaches_whom_is_what_permissions_and_channels_say() {
     }
 }
 
-/// One client sends to `peer`; what each client gets of it is as the model has it. How many got something.
+/// One client sends to `peer`; what each client gets of it is as the model has it. How many got
+/// something.
 fn send(clients: &mut [Client], at: usize, peer: SocketAddr, step: u16, rng: &mut StdRng) -> usize {
     let mut data = vec![0; rng.random_range(0..1300)];
     rng.fill_bytes(&mut data);
     data.extend(step.to_be_bytes());
     let leaves = clients[at].send(peer, &data, rng.random());
-    let holder = clients.iter().position(|client| client.relayed == Some(peer)).filter(|to| leaves && clients[*to].permits);
-    let expected = holder.zip(clients[at].relayed).map(|(to, from)| (to, clients[to].wrapped(from, data)));
-    assert_eq!(clients[at].arrivals().first(), expected.as_ref().filter(|(to, _)| *to == at).map(|(_, arrival)| arrival), "step {step}");
+    let holder = clients
+        .iter()
+        .position(|client| client.relayed == Some(peer))
+        .filter(|to| leaves && clients[*to].permits);
+    let expected =
+        holder.zip(clients[at].relayed).map(|(to, from)| (to, clients[to].wrapped(from, data)));
+    assert_eq!(
+        clients[at].arrivals().first(),
+        expected.as_ref().filter(|(to, _)| *to == at).map(|(_, arrival)| arrival),
+        "step {step}"
+    );
     for (index, client) in clients.iter_mut().enumerate().filter(|(index, _)| *index != at) {
         let expected = expected.as_ref().filter(|(to, _)| *to == index).map(|(_, arrival)| arrival);
         let arrivals = client.arrivals();
-        assert!(arrivals.len() <= 1 && arrivals.first() == expected, "step {step}: {arrivals:?}, not {expected:?}");
+        assert!(
+            arrivals.len() <= 1 && arrivals.first() == expected,
+            "step {step}: {arrivals:?}, not {expected:?}"
+        );
     }
     usize::from(expected.is_some())
 }
@@ -132,7 +144,8 @@ impl Client {
         }
     }
 
-    /// What has come by now. Twice: what crosses from another worker may be just behind the first answer.
+    /// What has come by now. Twice: what crosses from another worker may be just behind the first
+    /// answer.
     fn arrivals(&mut self) -> Vec<Arrival> {
         let mut arrivals = Vec::new();
         for _ in 0..2 {
@@ -142,8 +155,12 @@ impl Client {
             loop {
                 let bytes = self.talker.leg.receive().expect("the connection stands");
                 if bytes[0] & 0xC0 == 0x40 {
-                    let (number, len) = (u16::from_be_bytes([bytes[0], bytes[1]]), u16::from_be_bytes([bytes[2], bytes[3]]));
-                    arrivals.push(Arrival::Channel(number, bytes[4..4 + usize::from(len)].to_vec()));
+                    let (number, len) = (
+                        u16::from_be_bytes([bytes[0], bytes[1]]),
+                        u16::from_be_bytes([bytes[2], bytes[3]]),
+                    );
+                    arrivals
+                        .push(Arrival::Channel(number, bytes[4..4 + usize::from(len)].to_vec()));
                     continue;
                 }
                 let message = Message::decode(&bytes).unwrap();
@@ -151,7 +168,8 @@ impl Client {
                     assert_eq!(message.transaction_id(), id);
                     break;
                 }
-                let (XorPeerAddress(peer), Data(data)) = (message.attribute().unwrap().unwrap(), message.attribute().unwrap().unwrap());
+                let (XorPeerAddress(peer), Data(data)) =
+                    (message.attribute().unwrap().unwrap(), message.attribute().unwrap().unwrap());
                 arrivals.push(Arrival::Indication(peer, data.to_vec()));
             }
         }

@@ -8,7 +8,9 @@ use std::time::Duration;
 use causeway_tests::daemon::certificates::{Certificates, KeyKind};
 use causeway_tests::daemon::leg::udp;
 use causeway_tests::daemon::service::Service;
-use openssl::ssl::{Ssl, SslContext, SslContextBuilder, SslMethod, SslOptions, SslVerifyMode, SslVersion};
+use openssl::ssl::{
+    Ssl, SslContext, SslContextBuilder, SslMethod, SslOptions, SslVerifyMode, SslVersion,
+};
 
 use crate::certificates::both;
 
@@ -19,7 +21,8 @@ const BINDING: [u8; 20] = *b"\x00\x01\x00\x00\x21\x12\xa4\x42twelve bytes";
 /// Both servers over everything on one port.
 fn servers() -> (Certificates, [Service; 2]) {
     let certificates = Certificates::make(KeyKind::Ecdsa);
-    let servers = both(&certificates).map(|(name, address, config)| Service::start(name, address, &config));
+    let servers =
+        both(&certificates).map(|(name, address, config)| Service::start(name, address, &config));
     (certificates, servers)
 }
 
@@ -99,13 +102,18 @@ fn tls_without_sni_with_an_address_or_a_foreign_name_gets_the_first_certificate(
     let (certificates, servers) = servers();
     for server in &servers {
         for version in [SslVersion::TLS1_2, SslVersion::TLS1_3] {
-            // werift; libwebrtc with an address; a client that reaches the server by another of its names.
-            for name in [None, Some("127.0.0.1"), Some("::1"), Some("other.example"), Some("localhost")] {
+            // werift; libwebrtc with an address; a client that reaches the server by another of its
+            // names.
+            for name in
+                [None, Some("127.0.0.1"), Some("::1"), Some("other.example"), Some("localhost")]
+            {
                 let mut context = builder(SslMethod::tls_client(), &certificates.root());
                 context.set_max_proto_version(Some(version)).unwrap();
                 let case = format!("{name:?} {version:?} at {}", server.address);
                 let stream = InPieces::connect(server.address, &[]);
-                let mut stream = client(context, name).connect(stream).unwrap_or_else(|error| panic!("{case}: {error}"));
+                let mut stream = client(context, name)
+                    .connect(stream)
+                    .unwrap_or_else(|error| panic!("{case}: {error}"));
                 assert_binding_is_answered(&mut stream, &case);
             }
         }
@@ -116,12 +124,15 @@ fn tls_without_sni_with_an_address_or_a_foreign_name_gets_the_first_certificate(
 fn dtls_without_sni_with_an_address_or_a_foreign_name_gets_the_first_certificate() {
     let (certificates, servers) = servers();
     for server in &servers {
-        for name in [None, Some("127.0.0.1"), Some("::1"), Some("other.example"), Some("localhost")] {
+        for name in [None, Some("127.0.0.1"), Some("::1"), Some("other.example"), Some("localhost")]
+        {
             let mut context = builder(SslMethod::dtls_client(), &certificates.root());
             context.set_options(SslOptions::NO_QUERY_MTU);
             let mut ssl = client(context, name);
             ssl.set_mtu(1_200).unwrap();
-            let mut stream = ssl.connect(Kept::connect(server.address)).unwrap_or_else(|error| panic!("{name:?}: {error}"));
+            let mut stream = ssl
+                .connect(Kept::connect(server.address))
+                .unwrap_or_else(|error| panic!("{name:?}: {error}"));
             assert_dtls_binding_is_answered(&mut stream);
         }
     }
@@ -131,13 +142,18 @@ fn dtls_without_sni_with_an_address_or_a_foreign_name_gets_the_first_certificate
 fn a_tls_hello_in_two_segments_and_in_four_pieces_is_waited_for() {
     let (certificates, servers) = servers();
     for server in &servers {
-        // Chromium and pion: the key share of ML-KEM makes the hello longer than a segment. And a hello that comes in drops.
+        // Chromium and pion: the key share of ML-KEM makes the hello longer than a segment. And a
+        // hello that comes in drops.
         for pieces in [&[1_400][..], &[1, 4, 100]] {
             let mut context = builder(SslMethod::tls_client(), &certificates.root());
             context.set_groups_list("X25519MLKEM768:X25519:P-256").unwrap();
             let stream = InPieces::connect(server.address, pieces);
             let mut stream = client(context, Some("localhost")).connect(stream).unwrap();
-            assert!(stream.get_ref().hello > 1_460, "{} bytes fit a segment", stream.get_ref().hello);
+            assert!(
+                stream.get_ref().hello > 1_460,
+                "{} bytes fit a segment",
+                stream.get_ref().hello
+            );
             assert_binding_is_answered(&mut stream, "a long hello");
         }
     }
@@ -201,7 +217,10 @@ fn a_dtls_hello_in_two_datagrams_is_put_together() {
         context.set_options(SslOptions::NO_QUERY_MTU);
         // Names that no server has make it as long as Chromium's.
         let mut protocols = Vec::new();
-        for name in (0..10).map(|number| format!("{number:0120}")).chain(["stun.nat-discovery".into(), "stun.turn".into()]) {
+        for name in (0..10)
+            .map(|number| format!("{number:0120}"))
+            .chain(["stun.nat-discovery".into(), "stun.turn".into()])
+        {
             protocols.push(u8::try_from(name.len()).unwrap());
             protocols.extend(name.bytes());
         }
@@ -210,14 +229,18 @@ fn a_dtls_hello_in_two_datagrams_is_put_together() {
         ssl.set_mtu(1_200).unwrap();
         let mut stream = ssl.connect(Kept::connect(server.address)).unwrap();
         let lengths: Vec<_> = stream.get_ref().sent.iter().take(4).map(Vec::len).collect();
-        assert!(lengths[0] > 1_100 && lengths[2] > 1_100 && lengths[1] > 100 && lengths[3] > 100, "{lengths:?}");
+        assert!(
+            lengths[0] > 1_100 && lengths[2] > 1_100 && lengths[1] > 100 && lengths[3] > 100,
+            "{lengths:?}"
+        );
         assert_dtls_binding_is_answered(&mut stream);
     }
 }
 
 /// An extension of a hello.
 fn extension(kind: u16, content: &[u8]) -> Vec<u8> {
-    [&kind.to_be_bytes()[..], &u16::try_from(content.len()).unwrap().to_be_bytes(), content].concat()
+    [&kind.to_be_bytes()[..], &u16::try_from(content.len()).unwrap().to_be_bytes(), content]
+        .concat()
 }
 
 /// A ClientHello of Chromium 156: DTLS 1.3 offered before 1.2, with 1,258 bytes of key shares.
@@ -243,7 +266,10 @@ fn chromium_hello(cookie: &[u8]) -> Vec<u8> {
     body.push(0);
     body.push(u8::try_from(cookie.len()).unwrap());
     body.extend(cookie);
-    body.extend([0, 18, 0x13, 1, 0x13, 2, 0x13, 3, 0xc0, 0x2b, 0xc0, 0x2f, 0xc0, 0x2c, 0xc0, 0x30, 0xcc, 0xa9, 0xcc, 0xa8, 1, 0]);
+    body.extend([
+        0, 18, 0x13, 1, 0x13, 2, 0x13, 3, 0xc0, 0x2b, 0xc0, 0x2f, 0xc0, 0x2c, 0xc0, 0x30, 0xcc,
+        0xa9, 0xcc, 0xa8, 1, 0,
+    ]);
     body.extend(u16::try_from(extensions.len()).unwrap().to_be_bytes());
     body.extend(extensions);
     body
@@ -279,7 +305,8 @@ fn a_dtls_hello_that_offers_version_1_3_with_a_long_key_share_is_answered_with_1
         let exchange = |cookie: &[u8], message: u8| {
             let sent = datagrams(&chromium_hello(cookie), message);
             assert_eq!(sent.len(), 2);
-            sent.iter().for_each(|datagram| assert_eq!(socket.send(datagram).unwrap(), datagram.len()));
+            sent.iter()
+                .for_each(|datagram| assert_eq!(socket.send(datagram).unwrap(), datagram.len()));
             let mut answer = vec![0; 2_000];
             let len = socket.recv(&mut answer).expect("an answer");
             answer.truncate(len);
@@ -288,6 +315,10 @@ fn a_dtls_hello_that_offers_version_1_3_with_a_long_key_share_is_answered_with_1
         let verify = exchange(&[], 0);
         assert_eq!((verify[0], verify[13]), (22, 3), "a HelloVerifyRequest for the first fragment");
         let hello = exchange(&verify[28..], 1);
-        assert_eq!((hello[0], hello[13], &hello[25..27]), (22, 2, &[0xfe, 0xfd][..]), "a ServerHello of DTLS 1.2: {hello:?}");
+        assert_eq!(
+            (hello[0], hello[13], &hello[25..27]),
+            (22, 2, &[0xfe, 0xfd][..]),
+            "a ServerHello of DTLS 1.2: {hello:?}"
+        );
     }
 }

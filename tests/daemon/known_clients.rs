@@ -21,7 +21,11 @@ fn libnice_is_told_its_reflexive_address_by_a_request_of_rfc_3489() {
         let port = socket.local_addr().unwrap().port().to_be_bytes();
         let mapped = [&[0, 1, 0, 8, 0, 1][..], &port, &[127, 0, 0, 1]].concat();
         assert_eq!((&answer[..2], &answer[4..20]), (&[1, 1][..], &id[..]));
-        assert!(answer[20..len].windows(12).any(|attribute| attribute == mapped), "{:?}", &answer[..len]);
+        assert!(
+            answer[20..len].windows(12).any(|attribute| attribute == mapped),
+            "{:?}",
+            &answer[..len]
+        );
     }
     stund.end();
 }
@@ -29,8 +33,14 @@ fn libnice_is_told_its_reflexive_address_by_a_request_of_rfc_3489() {
 #[test]
 fn lifetimes_that_end_calls_of_known_clients_are_warned_of() {
     let usual = turnd_with("", "");
-    let short = turnd_with("", "[limits]\nmax_lifetime = \"9m\"\ndefault_lifetime = \"9m\"\n[protocol]\nnonce_lifetime = \"59m\"\n");
-    for words in ["calls of libjuice, turn-client-proto and ice4j end early", "calls of werift end when their nonce is stale"] {
+    let short = turnd_with(
+        "",
+        "[limits]\nmax_lifetime = \"9m\"\ndefault_lifetime = \"9m\"\n[protocol]\nnonce_lifetime = \"59m\"\n",
+    );
+    for words in [
+        "calls of libjuice, turn-client-proto and ice4j end early",
+        "calls of werift end when their nonce is stale",
+    ] {
         short.until_log(words);
         assert!(!usual.log().contains(words), "{}", usual.log());
     }

@@ -1,11 +1,17 @@
-//! What all programs print: nothing of it is lost without a word, and a reader that leaves early ends nothing in a panic.
+//! What all programs print: nothing of it is lost without a word, and a reader that leaves early
+//! ends nothing in a panic.
 
 use std::fs::OpenOptions;
 use std::process::{Command, Output, Stdio};
 
 use causeway_tests::daemon::program::built;
 
-const TURND: &[&str] = &["--realm=example.org", "--user=alice:wonderland", "--relay-address=127.0.0.1", "--set=relay.scope=private"];
+const TURND: &[&str] = &[
+    "--realm=example.org",
+    "--user=alice:wonderland",
+    "--relay-address=127.0.0.1",
+    "--set=relay.scope=private",
+];
 
 /// Programs that print to standard output and end, with the status that they end with.
 fn all() -> Vec<(&'static str, Vec<&'static str>, i32)> {
@@ -20,7 +26,11 @@ fn all() -> Vec<(&'static str, Vec<&'static str>, i32)> {
     // Nothing answers there: the verdict is "no".
     for format in [None, Some("--json")] {
         for server in [vec!["nat", "--server=127.0.0.1:9"], vec!["check", "stun:127.0.0.1:9"]] {
-            all.push(("ice-agent", server.into_iter().chain(["--timeout=1"]).chain(format).collect(), 1));
+            all.push((
+                "ice-agent",
+                server.into_iter().chain(["--timeout=1"]).chain(format).collect(),
+                1,
+            ));
         }
     }
     all
@@ -28,7 +38,8 @@ fn all() -> Vec<(&'static str, Vec<&'static str>, i32)> {
 
 fn run(program: &str, arguments: &[&str], stdout: impl Into<Stdio>) -> (Option<i32>, String) {
     let mut command = Command::new(built(program));
-    let Output { status, stderr, .. } = command.args(arguments).stdin(Stdio::null()).stdout(stdout).output().unwrap();
+    let Output { status, stderr, .. } =
+        command.args(arguments).stdin(Stdio::null()).stdout(stdout).output().unwrap();
     (status.code(), String::from_utf8(stderr).unwrap())
 }
 
@@ -62,9 +73,18 @@ fn a_full_disk_is_told() {
 fn ten_bytes_may_be_enough() {
     for (program, arguments, expected) in all() {
         let line = "set -o pipefail; \"$@\" | head -c 10";
-        let output = Command::new("bash").args(["-c", line, "bash"]).arg(built(program)).args(&arguments).output().unwrap();
+        let output = Command::new("bash")
+            .args(["-c", line, "bash"])
+            .arg(built(program))
+            .args(&arguments)
+            .output()
+            .unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
-        assert_eq!((output.status.code(), &*stderr, output.stdout.len()), (Some(expected), "", 10), "{program} {arguments:?}");
+        assert_eq!(
+            (output.status.code(), &*stderr, output.stdout.len()),
+            (Some(expected), "", 10),
+            "{program} {arguments:?}"
+        );
     }
 }
 
@@ -73,13 +93,27 @@ fn ten_bytes_may_be_enough() {
 fn an_error_that_cannot_be_told_is_no_panic() {
     for program in ["turnd", "stund", "ice-agent", "turnload"] {
         let mut command = Command::new(built(program));
-        let status = command.arg("--no-such-flag").stdin(Stdio::null()).stdout(Stdio::null()).stderr(full()).status().unwrap();
+        let status = command
+            .arg("--no-such-flag")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(full())
+            .status()
+            .unwrap();
         assert_eq!(status.code(), Some(2), "{program}");
     }
     // Not of the command line: of the configuration, and of what runs.
     let [turnd, agent] = ["turnd", "ice-agent"].map(built);
-    for (program, arguments) in [(turnd, ["--set", "realmm=x"]), (agent, ["rendezvous", "--listen=192.0.2.1:1"])] {
-        let status = Command::new(program).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(full()).status().unwrap();
+    for (program, arguments) in
+        [(turnd, ["--set", "realmm=x"]), (agent, ["rendezvous", "--listen=192.0.2.1:1"])]
+    {
+        let status = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(full())
+            .status()
+            .unwrap();
         assert_eq!(status.code(), Some(2), "{arguments:?}");
     }
 }

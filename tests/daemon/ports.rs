@@ -1,4 +1,5 @@
-//! Relayed ports that other programs hold, addresses that are not there, and what the log and the metrics say of each.
+//! Relayed ports that other programs hold, addresses that are not there, and what the log and the
+//! metrics say of each.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
@@ -16,7 +17,8 @@ const ABSENT: &str = "192.0.2.77";
 
 fn relaying_from(relay: &str, more: &str) -> Service {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
-    let config = service::turnd_config(address, "", more).replace(r#"["127.0.0.1"]"#, &format!("[\"{relay}\"]"));
+    let config = service::turnd_config(address, "", more)
+        .replace(r#"["127.0.0.1"]"#, &format!("[\"{relay}\"]"));
     let ports = format!("[relay]\nports = \"{}-{}\"\n", PORTS.start(), PORTS.end());
     Service::start("turnd", address, &config.replace("[relay]\n", &ports))
 }
@@ -26,15 +28,22 @@ fn rfc8656_7_2_an_allocate_gets_the_one_port_that_no_other_program_holds() {
     let mut others: Vec<_> = PORTS.map(|port| UdpSocket::bind((RELAY, port)).unwrap()).collect();
     let free = others.swap_remove(123).local_addr().unwrap();
     let turnd = relaying_from(&RELAY.to_string(), "[net]\nworkers = 2\n");
-    let caller = Caller::allocate(turnd.address, USER, PASSWORD).unwrap_or_else(|error| panic!("{error}\n{}", turnd.log()));
+    let caller = Caller::allocate(turnd.address, USER, PASSWORD)
+        .unwrap_or_else(|error| panic!("{error}\n{}", turnd.log()));
     assert_eq!(turnd.metric("turnd_allocations_refused_total{cause=\"port\"}"), 0);
-    assert_eq!(UdpSocket::bind(free).unwrap_err().kind(), std::io::ErrorKind::AddrInUse, "it is the one that was bound");
+    assert_eq!(
+        UdpSocket::bind(free).unwrap_err().kind(),
+        std::io::ErrorKind::AddrInUse,
+        "it is the one that was bound"
+    );
 
     // With none left, the reason is told, in the log and in the metrics.
     let refused = Caller::allocate(turnd.address, USER, PASSWORD).err().expect("no port is left");
     assert!(refused.to_string().contains("508"), "{refused}");
     assert_eq!(turnd.metric("turnd_allocations_refused_total{cause=\"port\"}"), 1);
-    turnd.until_log("Allocate answered 508: no relayed port is free cause=\"port\" family=\"IPv4\" ports=400");
+    turnd.until_log(
+        "Allocate answered 508: no relayed port is free cause=\"port\" family=\"IPv4\" ports=400",
+    );
 
     // What others give up is found, after a while.
     let freed = others.swap_remove(7).local_addr().unwrap();
@@ -55,8 +64,12 @@ fn rfc8656_7_2_an_allocate_gets_the_one_port_that_no_other_program_holds() {
 fn h44_an_address_that_the_host_does_not_have_is_named_with_its_key() {
     let at = |address: &str| SocketAddr::new(address.parse().unwrap(), port::free());
     let loopback = at("127.0.0.1");
-    let relay = service::turnd_config(loopback, "", "").replace(r#"["127.0.0.1"]"#, &format!("[\"{ABSENT}\"]"));
-    let alternate = format!("{}[nat_discovery]\nalternate_address = \"{ABSENT}\"\nscope = \"private\"\n", service::stund_config(loopback));
+    let relay = service::turnd_config(loopback, "", "")
+        .replace(r#"["127.0.0.1"]"#, &format!("[\"{ABSENT}\"]"));
+    let alternate = format!(
+        "{}[nat_discovery]\nalternate_address = \"{ABSENT}\"\nscope = \"private\"\n",
+        service::stund_config(loopback)
+    );
     for (name, config, key) in [
         ("turnd", service::turnd_config(at(ABSENT), "", ""), "listen[0].address"),
         ("turnd", relay, "relay.addresses"),
@@ -65,12 +78,22 @@ fn h44_an_address_that_the_host_does_not_have_is_named_with_its_key() {
     ] {
         let (status, log) = Service::refused(name, &config);
         assert_eq!(status.code(), Some(1), "{log}");
-        assert!(log.contains(&format!("{key}: {ABSENT} is not an address of this host")) && log.contains("net.freebind"), "{name}: {log}");
+        assert!(
+            log.contains(&format!("{key}: {ABSENT} is not an address of this host"))
+                && log.contains("net.freebind"),
+            "{name}: {log}"
+        );
         let start = Instant::now();
-        let (status, log) = Service::refused(name, &format!("{config}[net]\naddress_wait = \"1s\"\n"));
+        let (status, log) =
+            Service::refused(name, &format!("{config}[net]\naddress_wait = \"1s\"\n"));
         assert!(start.elapsed() >= Duration::from_secs(1) && status.code() == Some(1), "{log}");
         assert!(log.contains("waiting for addresses that this host does not have yet"), "{log}");
-        assert!(log.contains(&format!("{key}: {ABSENT} is not an address of this host, even after 1s (net.address_wait)")), "{log}");
+        assert!(
+            log.contains(&format!(
+                "{key}: {ABSENT} is not an address of this host, even after 1s (net.address_wait)"
+            )),
+            "{log}"
+        );
     }
 }
 
@@ -78,11 +101,15 @@ fn h44_an_address_that_the_host_does_not_have_is_named_with_its_key() {
 fn addresses_that_the_host_does_not_have_are_bound_freely_by_name() {
     let free = "[net]\nfreebind = true\n";
     let turnd = relaying_from(ABSENT, free);
-    let caller = Caller::allocate(turnd.address, USER, PASSWORD).unwrap_or_else(|error| panic!("{error}\n{}", turnd.log()));
+    let caller = Caller::allocate(turnd.address, USER, PASSWORD)
+        .unwrap_or_else(|error| panic!("{error}\n{}", turnd.log()));
     drop(caller);
     turnd.end();
     let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
-    let both = format!("[[listen]]\naddress = \"{ABSENT}:3478\"\n{}{free}", service::stund_config(loopback));
+    let both = format!(
+        "[[listen]]\naddress = \"{ABSENT}:3478\"\n{}{free}",
+        service::stund_config(loopback)
+    );
     let stund = Service::start("stund", loopback, &both);
     assert!(!stund.log().contains("not an address"));
     stund.end();
@@ -91,7 +118,10 @@ fn addresses_that_the_host_does_not_have_are_bound_freely_by_name() {
 #[test]
 fn a_signal_ends_the_wait_for_an_address() {
     let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
-    for (name, config) in [("turnd", service::turnd_config(loopback, "", "")), ("stund", service::stund_config(loopback))] {
+    for (name, config) in [
+        ("turnd", service::turnd_config(loopback, "", "")),
+        ("stund", service::stund_config(loopback)),
+    ] {
         let config = format!("{config}[net]\naddress_wait = \"5m\"\n").replacen(
             "[[listen]]",
             &format!("[[listen]]\naddress = \"{ABSENT}:3478\"\n[[listen]]"),

@@ -40,7 +40,10 @@ fn half_requests_fail_no_probe(service: &Service) {
         while made.load(Ordering::Relaxed) < HALF_REQUESTS && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(1));
         }
-        let probes: Vec<_> = (0..PROBES).flat_map(|_| ["/healthz", "/readyz", "/metrics"]).map(|path| service.probe(path)).collect();
+        let probes: Vec<_> = (0..PROBES)
+            .flat_map(|_| ["/healthz", "/readyz", "/metrics"])
+            .map(|path| service.probe(path))
+            .collect();
         end.store(true, Ordering::Relaxed);
         for probe in probes {
             assert_eq!(probe.expect("an answer in two seconds").0, 200);

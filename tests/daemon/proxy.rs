@@ -19,7 +19,11 @@ const TRUSTED: &str = "proxy_protocol = { trusted = [\"127.0.0.1/32\"] }\n";
 fn a_client_behind_a_trusted_proxy_is_who_the_proxy_says_over_udp_tcp_and_tls() {
     for transport in [Transport::Udp, Transport::Tcp, Transport::Tls] {
         let turnd = turnd_listening(&["udp", "tcp", "tls"], TRUSTED);
-        let proxy = if transport == Transport::Udp { datagrams(turnd.address, header()) } else { streams(turnd.address, header()) };
+        let proxy = if transport == Transport::Udp {
+            datagrams(turnd.address, header())
+        } else {
+            streams(turnd.address, header())
+        };
         let (mut talker, peer) = (Talker::through(proxy, &turnd, transport), udp());
         let id = talker.client.next_transaction();
         let binding = talker.exchange(&talker.client.unsigned(id, Method::BINDING, &|_| Ok(())));
@@ -39,7 +43,11 @@ fn h54_a_client_whom_the_proxy_names_in_mapped_form_has_its_ipv4_address() {
     for transport in [Transport::Udp, Transport::Tcp, Transport::Tls] {
         let turnd = turnd_listening(&["udp", "tcp", "tls"], TRUSTED);
         let header = mapped_header();
-        let proxy = if transport == Transport::Udp { datagrams(turnd.address, header) } else { streams(turnd.address, header) };
+        let proxy = if transport == Transport::Udp {
+            datagrams(turnd.address, header)
+        } else {
+            streams(turnd.address, header)
+        };
         let mut talker = Talker::through(proxy, &turnd, transport);
         let id = talker.client.next_transaction();
         let binding = talker.exchange(&talker.client.unsigned(id, Method::BINDING, &|_| Ok(())));
@@ -84,10 +92,17 @@ fn a_client_that_is_back_before_its_connection_has_ended_has_the_new_one() {
     };
     let (mut old, mut new) = (connect(), connect());
     let ended = old.read(&mut [0; 512]);
-    assert!(ended.as_ref().is_ok_and(|len| *len == 0) || ended.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset));
+    assert!(
+        ended.as_ref().is_ok_and(|len| *len == 0)
+            || ended.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset)
+    );
     drop(old);
     new.write_all(&request).unwrap();
-    assert_eq!(new.read(&mut [0; 512]).unwrap(), 32, "the end of the old one is not the end of the new one");
+    assert_eq!(
+        new.read(&mut [0; 512]).unwrap(),
+        32,
+        "the end of the old one is not the end of the new one"
+    );
 }
 
 /// Version 2, PROXY, TCP over IPv4.
@@ -112,7 +127,8 @@ fn mapped_header() -> Vec<u8> {
     header
 }
 
-/// Forwards the datagrams of one client, each with a header, and what comes back without one. Where it listens.
+/// Forwards the datagrams of one client, each with a header, and what comes back without one. Where
+/// it listens.
 fn datagrams(server: SocketAddr, mut header: Vec<u8>) -> SocketAddr {
     let (front, back) = (udp(), udp());
     let address = front.local_addr().unwrap();
@@ -144,7 +160,8 @@ fn streams(server: SocketAddr, header: Vec<u8>) -> SocketAddr {
         let (front, _) = listener.accept().unwrap();
         let mut back = TcpStream::connect(server).unwrap();
         back.write_all(&header).unwrap();
-        let (mut front_again, mut back_again) = (front.try_clone().unwrap(), back.try_clone().unwrap());
+        let (mut front_again, mut back_again) =
+            (front.try_clone().unwrap(), back.try_clone().unwrap());
         thread::spawn(move || std::io::copy(&mut back_again, &mut front_again));
         std::io::copy(&mut &front, &mut back)
     });

@@ -1,4 +1,5 @@
-//! What is refused and an operator must act on: a line in the log with source and reason, and a counter by reason, in both servers (H57).
+//! What is refused and an operator must act on: a line in the log with source and reason, and a
+//! counter by reason, in both servers (H57).
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
@@ -29,7 +30,8 @@ fn both(listener: &str, more: &str, test: impl Fn(&Service, &Certificates)) {
             _ => turnd_config(address, "", &more),
         };
         let line = format!("address = \"{address}\"\n");
-        let service = Service::start(name, address, &config.replacen(&line, &format!("{line}{listener}"), 1));
+        let service =
+            Service::start(name, address, &config.replacen(&line, &format!("{line}{listener}"), 1));
         test(&service, &certificates);
         service.end();
     }
@@ -37,7 +39,9 @@ fn both(listener: &str, more: &str, test: impl Fn(&Service, &Certificates)) {
 
 /// The lines that tell of this reason.
 fn lines(service: &Service, reason: &str) -> Vec<String> {
-    let of_reason = |line: &&str| line.contains("causeway::refusal") && line.contains(&format!("reason=\"{reason}\""));
+    let of_reason = |line: &&str| {
+        line.contains("causeway::refusal") && line.contains(&format!("reason=\"{reason}\""))
+    };
     service.log().lines().filter(of_reason).map(str::to_owned).collect()
 }
 
@@ -52,7 +56,10 @@ fn told(service: &Service, reason: &str, times: u64, source: &str) {
     service.until_log(&format!("reason=\"{reason}\""));
     let lines = lines(service, reason);
     assert_eq!(lines.len(), 1, "{lines:?}");
-    assert!(lines[0].contains(&format!("source={source}")) && lines[0].contains("remedy="), "{lines:?}");
+    assert!(
+        lines[0].contains(&format!("source={source}")) && lines[0].contains("remedy="),
+        "{lines:?}"
+    );
 }
 
 fn header(version_command: u8, family_transport: u8, body: &[u8]) -> Vec<u8> {
@@ -61,7 +68,8 @@ fn header(version_command: u8, family_transport: u8, body: &[u8]) -> Vec<u8> {
 }
 
 fn addresses() -> Vec<u8> {
-    [&[198, 51, 100, 7][..], &[203, 0, 113, 1], &5_000_u16.to_be_bytes(), &3_478_u16.to_be_bytes()].concat()
+    [&[198, 51, 100, 7][..], &[203, 0, 113, 1], &5_000_u16.to_be_bytes(), &3_478_u16.to_be_bytes()]
+        .concat()
 }
 
 /// What a proxy may get wrong, and the reason that is told.
@@ -83,7 +91,10 @@ fn send_stream(service: &Service, bytes: &[u8]) {
     let _ = stream.write_all(bytes); // the server may have reset it before the end
     // An alert may come before the end.
     let ended = stream.read_to_end(&mut Vec::new());
-    assert!(!ended.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock), "it stays open");
+    assert!(
+        !ended.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock),
+        "it stays open"
+    );
 }
 
 #[test]
@@ -115,11 +126,17 @@ fn h57_headers_that_are_refused_are_told_by_source_and_reason() {
 
 #[test]
 fn h57_a_header_from_an_address_that_is_not_trusted_is_told() {
-    for listener in [format!("transports = [\"udp\", \"tcp\", \"tls\"]\n{TRUSTED}"), "transports = [\"udp\", \"tcp\"]\n".to_owned()] {
+    for listener in [
+        format!("transports = [\"udp\", \"tcp\", \"tls\"]\n{TRUSTED}"),
+        "transports = [\"udp\", \"tcp\"]\n".to_owned(),
+    ] {
         both(&listener, "", |service, _| {
             let stranger = UdpSocket::bind("127.0.0.2:0").unwrap();
             let mut sent = 0;
-            for bytes in [header(0x21, 0x12, &addresses()), b"PROXY TCP4 198.51.100.7 203.0.113.1 5000 3478\r\n".to_vec()] {
+            for bytes in [
+                header(0x21, 0x12, &addresses()),
+                b"PROXY TCP4 198.51.100.7 203.0.113.1 5000 3478\r\n".to_vec(),
+            ] {
                 stranger.send_to(&[&bytes[..], &BINDING].concat(), service.address).unwrap();
                 let mut stream = dial_from("127.0.0.2:0", service.address);
                 stream.write_all(&bytes).unwrap();
@@ -136,7 +153,9 @@ fn h57_handshakes_that_fail_are_told_with_the_alert_or_the_reason() {
     both("transports = [\"udp\", \"dtls\", \"tls\"]\n", "", |service, _| {
         let other = Certificates::make(KeyKind::Ecdsa);
         for _ in 0..2 {
-            let refused = std::panic::catch_unwind(|| Leg::new(Transport::Tls, service.address, &other.root()));
+            let refused = std::panic::catch_unwind(|| {
+                Leg::new(Transport::Tls, service.address, &other.root())
+            });
             assert!(refused.is_err(), "the client does not trust this certificate");
         }
         told(service, "handshake-alert", 2, "127.0.0.1");
@@ -150,29 +169,34 @@ fn h57_handshakes_that_fail_are_told_with_the_alert_or_the_reason() {
 #[test]
 fn h57_connections_beyond_a_cap_are_told() {
     let limits = "[limits]\ntcp_connections_per_prefix = 2\ndtls_associations_per_prefix = 1\nhalf_open_handshakes_per_prefix = 1\n";
-    both("transports = [\"udp\", \"tcp\", \"tls\", \"dtls\"]\n", limits, |service, certificates| {
-        // Not the address of those who look whether the port is open.
-        let dial = || dial_from("127.0.0.4:0", service.address);
-        let _held = [(), ()].map(|()| {
-            let mut held = dial();
-            held.write_all(&BINDING).unwrap();
-            held.read_exact(&mut [0; 32]).unwrap(); // it is in before the next one comes to another worker
-            held
-        });
-        for _ in 0..3 {
-            let mut one_more = dial();
-            assert!(matches!(one_more.read(&mut [0; 1]), Ok(0) | Err(_)), "reset");
-        }
-        told(service, "tcp-connections-per-prefix", 3, "127.0.0.4");
-        let _association = Leg::new(Transport::Dtls, service.address, &certificates.root());
-        let mut second = Leg::new(Transport::Dtls, service.address, &certificates.root());
-        second.send(&BINDING);
-        told(service, "dtls-associations-per-prefix", 1, "127.0.0.1");
-        // The caps of connections are those of other addresses, too.
-        let mut half: Vec<_> = (0..2).map(|_| dial_from("127.0.0.3:0", service.address)).collect();
-        half.iter_mut().for_each(|stream| stream.write_all(&[0x16, 3, 1, 2, 0]).unwrap());
-        told(service, "half-open-handshakes", 1, "127.0.0.3");
-    });
+    both(
+        "transports = [\"udp\", \"tcp\", \"tls\", \"dtls\"]\n",
+        limits,
+        |service, certificates| {
+            // Not the address of those who look whether the port is open.
+            let dial = || dial_from("127.0.0.4:0", service.address);
+            let _held = [(), ()].map(|()| {
+                let mut held = dial();
+                held.write_all(&BINDING).unwrap();
+                held.read_exact(&mut [0; 32]).unwrap(); // it is in before the next one comes to another worker
+                held
+            });
+            for _ in 0..3 {
+                let mut one_more = dial();
+                assert!(matches!(one_more.read(&mut [0; 1]), Ok(0) | Err(_)), "reset");
+            }
+            told(service, "tcp-connections-per-prefix", 3, "127.0.0.4");
+            let _association = Leg::new(Transport::Dtls, service.address, &certificates.root());
+            let mut second = Leg::new(Transport::Dtls, service.address, &certificates.root());
+            second.send(&BINDING);
+            told(service, "dtls-associations-per-prefix", 1, "127.0.0.1");
+            // The caps of connections are those of other addresses, too.
+            let mut half: Vec<_> =
+                (0..2).map(|_| dial_from("127.0.0.3:0", service.address)).collect();
+            half.iter_mut().for_each(|stream| stream.write_all(&[0x16, 3, 1, 2, 0]).unwrap());
+            told(service, "half-open-handshakes", 1, "127.0.0.3");
+        },
+    );
 }
 
 #[test]
@@ -194,12 +218,29 @@ fn h57_answers_that_are_limited_are_told() {
 fn h57_a_request_without_the_admin_token_is_told() {
     for name in ["stund", "turnd"] {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
-        let config = if name == "stund" { stund_config(address) } else { turnd_config(address, "", "") };
-        let admin = config.lines().find_map(|line| line.strip_prefix("listen = ")).unwrap().trim_matches('"').to_owned();
-        let service = Service::start(name, address, &config.replacen("[admin]\n", "[admin]\ntoken = \"a token\"\n", 1));
-        for authorization in ["", "Authorization: Bearer another\r\n", "Authorization: Bearer another\r\n"] {
+        let config =
+            if name == "stund" { stund_config(address) } else { turnd_config(address, "", "") };
+        let admin = config
+            .lines()
+            .find_map(|line| line.strip_prefix("listen = "))
+            .unwrap()
+            .trim_matches('"')
+            .to_owned();
+        let service = Service::start(
+            name,
+            address,
+            &config.replacen("[admin]\n", "[admin]\ntoken = \"a token\"\n", 1),
+        );
+        for authorization in
+            ["", "Authorization: Bearer another\r\n", "Authorization: Bearer another\r\n"]
+        {
             let mut stream = TcpStream::connect(&admin).unwrap();
-            stream.write_all(format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\n{authorization}\r\n").as_bytes()).unwrap();
+            stream
+                .write_all(
+                    format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\n{authorization}\r\n")
+                        .as_bytes(),
+                )
+                .unwrap();
             let mut answer = String::new();
             stream.read_to_string(&mut answer).unwrap();
             assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
@@ -225,13 +266,20 @@ fn h57_a_request_without_the_admin_token_is_told() {
 
 #[test]
 fn h57_allocations_beyond_a_quota_are_told_with_the_quota() {
-    for (limit, reason) in [("allocations_per_user", "allocations-per-user"), ("allocations_per_prefix", "allocations-per-prefix")] {
-        let turnd = turnd_with(r#""allow 127.0.0.0/8""#, &format!("[limits]\n{limit} = 1\n[net]\nworkers = 1\n"));
+    for (limit, reason) in [
+        ("allocations_per_user", "allocations-per-user"),
+        ("allocations_per_prefix", "allocations-per-prefix"),
+    ] {
+        let turnd = turnd_with(
+            r#""allow 127.0.0.0/8""#,
+            &format!("[limits]\n{limit} = 1\n[net]\nworkers = 1\n"),
+        );
         let mut first = Talker::new(&turnd, Transport::Udp);
         first.allocate();
         for _ in 0..2 {
             let mut second = Talker::new(&turnd, Transport::Udp);
-            let answer = second.ask(Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP).map(drop));
+            let answer =
+                second.ask(Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP).map(drop));
             assert_eq!(answer.error(), Some(486));
         }
         told(&turnd, reason, 2, "127.0.0.1");

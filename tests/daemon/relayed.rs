@@ -1,12 +1,13 @@
-//! What `turnd` does with relayed addresses: both families, pairs of ports, reservations over all workers, ICMP from the kernel.
+//! What `turnd` does with relayed addresses: both families, pairs of ports, reservations over all
+//! workers, ICMP from the kernel.
 
 use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use causeway_relay::Transport;
 use causeway_wire::attribute::{
-    AdditionalAddressFamily, AddressFamily, AttributeType, Data, DontFragment, EvenPort, Icmp, Lifetime, RequestedAddressFamily,
-    RequestedTransport, ReservationToken, XorPeerAddress,
+    AdditionalAddressFamily, AddressFamily, AttributeType, Data, DontFragment, EvenPort, Icmp,
+    Lifetime, RequestedAddressFamily, RequestedTransport, ReservationToken, XorPeerAddress,
 };
 use causeway_wire::{Class, Message, MessageWriter, Method, TransactionId};
 
@@ -40,9 +41,13 @@ fn rfc8656_8_1_one_family_is_deleted_and_the_other_goes_on() {
     let (mut talker, peer) = (Talker::new(&turnd, Transport::Udp), udp());
     let [ipv4, ipv6] = allocate_both(&mut talker);
     talker.permit(peer.local_addr().unwrap());
-    let answer = talker.ask(Method::REFRESH, &|w| w.put(&Lifetime(0))?.put(&RequestedAddressFamily(AddressFamily::Ipv6)).map(drop));
+    let answer = talker.ask(Method::REFRESH, &|w| {
+        w.put(&Lifetime(0))?.put(&RequestedAddressFamily(AddressFamily::Ipv6)).map(drop)
+    });
     assert_eq!((answer.error(), answer.lifetime()), (None, Some(0)));
-    let rebound = (0..100).find_map(|_| UdpSocket::bind(ipv6).inspect_err(|_| std::thread::sleep(Duration::from_millis(5))).ok());
+    let rebound = (0..100).find_map(|_| {
+        UdpSocket::bind(ipv6).inspect_err(|_| std::thread::sleep(Duration::from_millis(5))).ok()
+    });
     assert!(rebound.is_some(), "its port is anybody's");
     talker.send(peer.local_addr().unwrap(), b"still");
     assert_eq!(arrives(&peer), (b"still".to_vec(), ipv4));
@@ -59,7 +64,10 @@ fn rfc8656_7_2_a_reserved_port_is_claimed_at_whatever_worker_the_client_is() {
     for (first, token) in reserved {
         let mut claimer = Talker::new(&turnd, Transport::Udp);
         let answer = claim(&mut claimer, token);
-        assert_eq!(answer.map(|relayed| (relayed.ip(), relayed.port())), Ok((first.ip(), first.port() + 1)));
+        assert_eq!(
+            answer.map(|relayed| (relayed.ip(), relayed.port())),
+            Ok((first.ip(), first.port() + 1))
+        );
         assert_eq!(claim(&mut Talker::new(&turnd, Transport::Udp), token), Err(508), "once");
         let peer = udp();
         claimer.permit(peer.local_addr().unwrap());
@@ -76,9 +84,12 @@ fn h32_a_user_reserves_so_many_ports_and_all_of_them_come_back() {
     let free = turnd.metric(FREE);
     let mut talker = Talker::new(&turnd, Transport::Udp);
     let mut reserved = 0;
-    // Each that is refused is followed by a refused Refresh; more than 64 refusals at once are not answered (H33).
+    // Each that is refused is followed by a refused Refresh; more than 64 refusals at once are not
+    // answered (H33).
     for _ in 0..45 {
-        let answer = talker.ask(Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP)?.put(&EvenPort { reserve: true }).map(drop));
+        let answer = talker.ask(Method::ALLOCATE, &|w| {
+            w.put(&RequestedTransport::UDP)?.put(&EvenPort { reserve: true }).map(drop)
+        });
         match answer.error() {
             None => reserved += 1,
             error => assert_eq!(error, Some(508), "after {reserved}"),
@@ -113,7 +124,11 @@ fn rfc8656_11_5_what_the_kernel_says_of_a_closed_port_reaches_the_client() {
             let (icmp_type, code) = icmp;
             assert_eq!(message.attribute(), Ok(Some(Icmp { icmp_type, code, error_data: [0; 4] })));
             assert!(!message.has(AttributeType::DATA));
-            assert_eq!(talker.ask(Method::REFRESH, &|_| Ok(())).error(), None, "H38: the allocation stands");
+            assert_eq!(
+                talker.ask(Method::REFRESH, &|_| Ok(())).error(),
+                None,
+                "H38: the allocation stands"
+            );
         }
     }
 }
@@ -123,13 +138,23 @@ fn rfc8656_11_2_a_send_indication_with_dont_fragment_arrives() {
     let turnd = talker::turnd();
     for transport in EVERY {
         let (mut talker, peer) = (Talker::new(&turnd, transport), udp());
-        let answer = talker.ask(Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP)?.put(&DontFragment).map(drop));
+        let answer = talker.ask(Method::ALLOCATE, &|w| {
+            w.put(&RequestedTransport::UDP)?.put(&DontFragment).map(drop)
+        });
         assert_eq!(answer.error(), None);
         let address = peer.local_addr().unwrap();
         talker.permit(address);
         let mut bytes = [0; 128];
-        let mut writer = MessageWriter::new(&mut bytes, Class::Indication, Method::SEND, TransactionId([8; 12])).unwrap();
-        writer.put(&XorPeerAddress(address)).unwrap().put(&DontFragment).unwrap().put(&Data(b"whole")).unwrap();
+        let mut writer =
+            MessageWriter::new(&mut bytes, Class::Indication, Method::SEND, TransactionId([8; 12]))
+                .unwrap();
+        writer
+            .put(&XorPeerAddress(address))
+            .unwrap()
+            .put(&DontFragment)
+            .unwrap()
+            .put(&Data(b"whole"))
+            .unwrap();
         let len = writer.finish();
         talker.leg.send(&bytes[..len]);
         assert_eq!(arrives(&peer), (b"whole".to_vec(), answer.relayed().unwrap()));
@@ -139,19 +164,25 @@ fn rfc8656_11_2_a_send_indication_with_dont_fragment_arrives() {
 const FREE: &str = "turnd_relay_ports_free{family=\"ipv4\"}";
 
 fn allocate_both(talker: &mut Talker) -> [SocketAddr; 2] {
-    let both =
-        talker.ask(Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP)?.put(&AdditionalAddressFamily(AddressFamily::Ipv6)).map(drop));
+    let both = talker.ask(Method::ALLOCATE, &|w| {
+        w.put(&RequestedTransport::UDP)?
+            .put(&AdditionalAddressFamily(AddressFamily::Ipv6))
+            .map(drop)
+    });
     assert_eq!((both.error(), both.address_error()), (None, None));
     both.all_relayed().try_into().expect("one of each family")
 }
 
 fn reserve(talker: &mut Talker) -> (SocketAddr, ReservationToken) {
-    let answer = talker.ask(Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP)?.put(&EvenPort { reserve: true }).map(drop));
+    let answer = talker.ask(Method::ALLOCATE, &|w| {
+        w.put(&RequestedTransport::UDP)?.put(&EvenPort { reserve: true }).map(drop)
+    });
     (answer.relayed().unwrap(), answer.token().unwrap())
 }
 
 fn claim(talker: &mut Talker, token: ReservationToken) -> Result<SocketAddr, u16> {
-    let answer = talker.ask(Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP)?.put(&token).map(drop));
+    let answer =
+        talker.ask(Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP)?.put(&token).map(drop));
     answer.relayed().ok_or(answer.error().unwrap_or_default())
 }
 

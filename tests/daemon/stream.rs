@@ -48,12 +48,18 @@ fn the_longest_datagram_of_udp_passes_over_a_stream_in_both_directions() {
 fn h23_a_stream_that_cannot_be_framed_is_closed_and_frees_what_it_had() {
     let turnd = talker::turnd_with("", "[limits]\nallocations_per_user = 1\n");
     for transport in [Transport::Tcp, Transport::Tls] {
-        for junk in [&[0x80; 12][..], &[0x00, 0x01, 0xFF, 0xFF], &[0x16, 0x03, 0x01, 0x02, 0x00], &[0x00, 0x01, 0x00, 0x03]] {
+        for junk in [
+            &[0x80; 12][..],
+            &[0x00, 0x01, 0xFF, 0xFF],
+            &[0x16, 0x03, 0x01, 0x02, 0x00],
+            &[0x00, 0x01, 0x00, 0x03],
+        ] {
             let mut talker = Talker::new(&turnd, transport);
             talker.allocate();
             talker.leg.send(junk);
             assert_eq!(talker.leg.receive(), None, "{junk:?}");
-            // The next one of the same user gets its allocation: the last one's quota has come back.
+            // The next one of the same user gets its allocation: the last one's quota has come
+            // back.
             let mut next = Talker::new(&turnd, Transport::Udp);
             next.allocate();
             next.ask(Method::REFRESH, &|w| w.put(&Lifetime(0)).map(drop));

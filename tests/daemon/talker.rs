@@ -7,7 +7,9 @@ use causeway_tests::daemon::port;
 use causeway_tests::daemon::service::{self, PASSWORD, Service, USER};
 use causeway_tests::{Answer, Client, Fill};
 use causeway_wire::attribute::{ChannelNumberAttribute, Data, RequestedTransport, XorPeerAddress};
-use causeway_wire::{ChannelData, ChannelRange, Class, Message, MessageWriter, Method, TransactionId, padded};
+use causeway_wire::{
+    ChannelData, ChannelRange, Class, Message, MessageWriter, Method, TransactionId, padded,
+};
 
 use causeway_tests::daemon::leg::Leg;
 
@@ -48,9 +50,15 @@ pub(crate) fn turnd_of_both_families() -> Turnd {
     turnd_relaying_from(r#"["127.0.0.1", "::1"]"#, r#""allow 127.0.0.0/8", "allow ::1/128""#, 2)
 }
 
-/// A `turnd` that relays from these addresses, as `[relay]` names them. Its clients send more Binding requests than the limiter answers.
+/// A `turnd` that relays from these addresses, as `[relay]` names them. Its clients send more
+/// Binding requests than the limiter answers.
 pub(crate) fn turnd_relaying_from(relays: &str, peers: &str, workers: usize) -> Turnd {
-    start(relays, (&EVERY, ""), peers, &format!("[limits]\nunauthenticated_per_prefix = \"off\"\n[net]\nworkers = {workers}\n"))
+    start(
+        relays,
+        (&EVERY, ""),
+        peers,
+        &format!("[limits]\nunauthenticated_per_prefix = \"off\"\n[net]\nworkers = {workers}\n"),
+    )
 }
 
 fn start(relays: &str, (transports, line): (&[&str], &str), peers: &str, more: &str) -> Turnd {
@@ -58,8 +66,10 @@ fn start(relays: &str, (transports, line): (&[&str], &str), peers: &str, more: &
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
     let listen = format!("address = \"{address}\"\n");
     let all = format!("{listen}transports = {transports:?}\n{line}");
-    let config = service::turnd_config(address, peers, &format!("{}{more}", certificates.table())).replacen(&listen, &all, 1);
-    let config = config.replacen(r#"addresses = ["127.0.0.1"]"#, &format!("addresses = {relays}"), 1);
+    let config = service::turnd_config(address, peers, &format!("{}{more}", certificates.table()))
+        .replacen(&listen, &all, 1);
+    let config =
+        config.replacen(r#"addresses = ["127.0.0.1"]"#, &format!("addresses = {relays}"), 1);
     Turnd { service: Service::start("turnd", address, &config), certificates }
 }
 
@@ -99,7 +109,10 @@ impl Talker {
     /// Sends bytes; the answer to them.
     pub(crate) fn exchange(&mut self, bytes: &[u8]) -> Answer {
         self.leg.send(bytes);
-        Answer { bytes: self.leg.receive().expect("the connection stands"), to: self.client.five_tuple }
+        Answer {
+            bytes: self.leg.receive().expect("the connection stands"),
+            to: self.client.five_tuple,
+        }
     }
 
     pub(crate) fn allocate(&mut self) -> SocketAddr {
@@ -113,19 +126,25 @@ impl Talker {
     }
 
     pub(crate) fn bind(&mut self, number: u16, peer: SocketAddr) -> Option<u16> {
-        self.ask(Method::CHANNEL_BIND, &|w| w.put(&ChannelNumberAttribute(number))?.put(&XorPeerAddress(peer)).map(drop)).error()
+        self.ask(Method::CHANNEL_BIND, &|w| {
+            w.put(&ChannelNumberAttribute(number))?.put(&XorPeerAddress(peer)).map(drop)
+        })
+        .error()
     }
 
     pub(crate) fn send(&mut self, peer: SocketAddr, data: &[u8]) {
         let mut bytes = vec![0; 64 + padded(data.len())];
-        let mut writer = MessageWriter::new(&mut bytes, Class::Indication, Method::SEND, TransactionId([8; 12])).unwrap();
+        let mut writer =
+            MessageWriter::new(&mut bytes, Class::Indication, Method::SEND, TransactionId([8; 12]))
+                .unwrap();
         writer.put(&XorPeerAddress(peer)).unwrap().put(&Data(data)).unwrap();
         let len = writer.finish();
         self.leg.send(&bytes[..len]);
     }
 
     pub(crate) fn send_channel(&mut self, number: u16, data: &[u8]) {
-        let header = ChannelData::header(ChannelRange::Rfc8656.channel(number).unwrap(), data.len() as u16);
+        let header =
+            ChannelData::header(ChannelRange::Rfc8656.channel(number).unwrap(), data.len() as u16);
         let mut bytes = [&header[..], data].concat();
         if self.client.five_tuple.transport.is_stream() {
             bytes.resize(padded(bytes.len()), 0);
@@ -143,7 +162,8 @@ impl Talker {
         (peer, data.to_vec())
     }
 
-    /// Nothing was sent to this client by what came before: the next that arrives is the answer to a Binding request.
+    /// Nothing was sent to this client by what came before: the next that arrives is the answer to
+    /// a Binding request.
     pub(crate) fn heard_nothing(&mut self) {
         let id = self.client.next_transaction();
         let answer = self.exchange(&self.client.unsigned(id, Method::BINDING, &|_| Ok(())));

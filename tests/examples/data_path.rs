@@ -1,4 +1,5 @@
-//! What the server's decisions cost, without the kernel: nanoseconds for each message, its allocation chosen at random.
+//! What the server's decisions cost, without the kernel: nanoseconds for each message, its
+//! allocation chosen at random.
 #![allow(clippy::print_stdout)] // for whoever runs the test by hand
 #![allow(clippy::disallowed_methods)] // a stopwatch
 
@@ -28,21 +29,30 @@ fn main() {
         });
         let calls: Vec<_> = (0..count)
             .map(|index| {
-                let mut client = Client::at(client((index % 250) as u8, 1000 + index), Transport::Udp);
+                let mut client =
+                    Client::at(client((index % 250) as u8, 1000 + index), Transport::Udp);
                 client.fetch_nonce(&mut lab);
                 let id = client.next_transaction();
-                let request = client.signed(id, Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP).map(drop));
+                let request = client
+                    .signed(id, Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP).map(drop));
                 let answer = lab.client_sends(&client.five_tuple, &request).answer();
                 let relayed = answer.relayed().expect("allocated");
                 assert_eq!(client.bind(&mut lab, 0x4000, peer(1, 5000)), None);
                 let id = client.next_transaction();
                 let bind = client.signed(id, Method::CHANNEL_BIND, &|w| {
-                    w.put(&ChannelNumberAttribute(0x4000))?.put(&XorPeerAddress(peer(1, 5000))).map(drop)
+                    w.put(&ChannelNumberAttribute(0x4000))?
+                        .put(&XorPeerAddress(peer(1, 5000)))
+                        .map(drop)
                 });
-                Call { five_tuple: client.five_tuple, relay: lab.pool.relay(relayed).expect("bound"), bind }
+                Call {
+                    five_tuple: client.five_tuple,
+                    relay: lab.pool.relay(relayed).expect("bound"),
+                    bind,
+                }
             })
             .collect();
-        let data = [&ChannelData::header(ChannelNumber::FIRST, DATA.len() as u16)[..], &DATA].concat();
+        let data =
+            [&ChannelData::header(ChannelNumber::FIRST, DATA.len() as u16)[..], &DATA].concat();
         let (mut out, now) = ([0; 1500], lab.now());
         let mut random = 0x9E37_79B9_7F4A_7C15u64;
         let mut next = || {
@@ -53,13 +63,16 @@ fn main() {
         };
         let empty = best(&mut next);
         let up = best(|| lab.server.handle_client(now, &calls[next()].five_tuple, &data, &mut out));
-        let down = best(|| lab.server.handle_peer(now, calls[next()].relay, peer(1, 5000), DATA.len()));
+        let down =
+            best(|| lab.server.handle_peer(now, calls[next()].relay, peer(1, 5000), DATA.len()));
         let bind = best(|| {
             let call = &calls[next()];
             lab.server.handle_client(now, &call.five_tuple, &call.bind, &mut out)
         });
         let (up, down) = (up - empty, down - empty);
-        println!("{count:6} allocations: ChannelData of a client {up:.1} ns, datagram of a peer {down:.1} ns, ChannelBind {bind:.0} ns");
+        println!(
+            "{count:6} allocations: ChannelData of a client {up:.1} ns, datagram of a peer {down:.1} ns, ChannelBind {bind:.0} ns"
+        );
     }
 }
 

@@ -8,12 +8,15 @@ use causeway_auth::{Known, LimiterSettings, NonceKey, NonceKeys, Refusal, RestNa
 use causeway_relay::{Command, Discard, Transport, Verdict, challenge_is_modest};
 use causeway_tests::addresses::{client, peer};
 use causeway_tests::{Client, Fill, Lab, Reaction, Setup};
-use causeway_wire::attribute::{AttributeType, ChannelNumberAttribute, Lifetime, RequestedTransport, XorPeerAddress};
+use causeway_wire::attribute::{
+    AttributeType, ChannelNumberAttribute, Lifetime, RequestedTransport, XorPeerAddress,
+};
 use causeway_wire::{Message, Method, TransactionId};
 
 #[test]
 fn h10_a_nonce_is_verified_without_a_table_and_by_any_worker_of_the_key() {
-    let (mut first, mut second) = (Lab::with(|setup| setup.seed = 1), Lab::with(|setup| setup.seed = 2));
+    let (mut first, mut second) =
+        (Lab::with(|setup| setup.seed = 1), Lab::with(|setup| setup.seed = 2));
     let mut client = Client::udp(1);
     client.fetch_nonce(&mut first);
     assert_eq!(client.ask_once(&mut second, Method::ALLOCATE, ALLOCATE).answer().error(), None);
@@ -24,10 +27,18 @@ fn h10_a_nonce_is_bound_to_the_address_and_not_to_the_port() {
     let mut lab = Lab::default();
     let mut first = Client::udp(1);
     first.fetch_nonce(&mut lab);
-    for (host, port, transport, code) in [(1, 2, Transport::Udp, None), (1, 3, Transport::Tcp, None), (2, 2, Transport::Udp, Some(438))] {
+    for (host, port, transport, code) in [
+        (1, 2, Transport::Udp, None),
+        (1, 3, Transport::Tcp, None),
+        (2, 2, Transport::Udp, Some(438)),
+    ] {
         let mut other = Client::at(client(host, port), transport);
         (other.realm, other.nonce) = (first.realm.clone(), first.nonce.clone());
-        assert_eq!(other.ask_once(&mut lab, Method::ALLOCATE, ALLOCATE).answer().error(), code, "192.0.2.{host}:{port}");
+        assert_eq!(
+            other.ask_once(&mut lab, Method::ALLOCATE, ALLOCATE).answer().error(),
+            code,
+            "192.0.2.{host}:{port}"
+        );
     }
 }
 
@@ -38,7 +49,11 @@ fn h10_the_nonce_is_looked_at_before_the_user() {
         let mut client = Client::udp(1).named(name, password);
         client.fetch_nonce(&mut lab);
         client.nonce = Some("obMatJos2AAAAaaaaaaaaaaaaaaaaaaaaaaaaaaa".to_owned());
-        assert_eq!(client.ask_once(&mut lab, Method::REFRESH, &|_| Ok(())).answer().error(), Some(438), "{name}");
+        assert_eq!(
+            client.ask_once(&mut lab, Method::REFRESH, &|_| Ok(())).answer().error(),
+            Some(438),
+            "{name}"
+        );
     }
 }
 
@@ -51,15 +66,26 @@ fn h16_an_expired_credential_works_no_more_at_any_request() {
         client.bind(&mut lab, 0x4000, peer(1, 1));
         lab.pass_seconds(last_good);
         for (method, fill) in REQUESTS {
-            assert_eq!(client.ask(&mut lab, method, fill).answer().error(), None, "{method:?} at {last_good} s");
+            assert_eq!(
+                client.ask(&mut lab, method, fill).answer().error(),
+                None,
+                "{method:?} at {last_good} s"
+            );
         }
         lab.pass_seconds(1);
         for (method, fill) in REQUESTS {
-            assert_eq!(client.ask(&mut lab, method, fill).answer().error(), Some(401), "{method:?}");
+            assert_eq!(
+                client.ask(&mut lab, method, fill).answer().error(),
+                Some(401),
+                "{method:?}"
+            );
         }
         let mut another = Client::udp(2).with_rest(b"north", lab.unix() - grace - 1, "alice");
         assert_eq!(another.ask(&mut lab, Method::ALLOCATE, ALLOCATE).answer().error(), Some(401));
-        assert!(lab.peer_sends(peer(1, 1), relayed, b"x").unwrap().to_client().is_some(), "what it had runs out by itself");
+        assert!(
+            lab.peer_sends(peer(1, 1), relayed, b"x").unwrap().to_client().is_some(),
+            "what it had runs out by itself"
+        );
         lab.pass_seconds(900);
         assert!(lab.pool.is_full());
     }
@@ -79,14 +105,17 @@ fn h16_a_user_who_is_gone_from_the_configuration_is_let_in_no_more() {
     let mut lab = Lab::default();
     let mut client = Client::udp(1);
     client.allocate(&mut lab);
-    let password = |password| Setup::with(|setup| setup.users = vec![("alice", password)]).authenticator();
+    let password =
+        |password| Setup::with(|setup| setup.users = vec![("alice", password)]).authenticator();
     lab.command(Command::SetAuthenticator(password("looking-glass")));
     for (method, fill) in REQUESTS {
         assert_eq!(client.ask(&mut lab, method, fill).answer().error(), Some(401), "{method:?}");
     }
     lab.command(Command::SetAuthenticator(password("wonderland")));
     assert_eq!(client.refresh(&mut lab, 600).error(), None);
-    lab.command(Command::SetAuthenticator(Setup::with(|setup| setup.users.clear()).authenticator()));
+    lab.command(Command::SetAuthenticator(
+        Setup::with(|setup| setup.users.clear()).authenticator(),
+    ));
     assert_eq!(client.refresh(&mut lab, 600).error(), Some(401));
 }
 
@@ -96,7 +125,11 @@ fn h30_the_quota_of_a_rest_user_is_counted_by_name_whatever_the_expiry() {
     let codes: Vec<_> = (1..=3)
         .map(|host| {
             let expiry = lab.unix() + 1000 + u64::from(host);
-            Client::udp(host).with_rest(b"north", expiry, "alice").ask(&mut lab, Method::ALLOCATE, ALLOCATE).answer().error()
+            Client::udp(host)
+                .with_rest(b"north", expiry, "alice")
+                .ask(&mut lab, Method::ALLOCATE, ALLOCATE)
+                .answer()
+                .error()
         })
         .collect();
     assert_eq!((codes, lab.quota.held("alice")), (vec![None, None, Some(486)], 2));
@@ -122,18 +155,26 @@ fn h30_a_rest_credential_without_a_name_is_no_user_and_prefixes_hold_it() {
 
 #[test]
 fn rest_names_are_taken_in_the_form_that_is_configured() {
-    for (form, taken) in
-        [(RestName::TimeName, [true, false, true]), (RestName::NameTime, [false, true, true]), (RestName::Either, [true, true, true])]
-    {
+    for (form, taken) in [
+        (RestName::TimeName, [true, false, true]),
+        (RestName::NameTime, [false, true, true]),
+        (RestName::Either, [true, true, true]),
+    ] {
         let mut lab = Lab::with(|setup| setup.rest_name = form);
         let time = lab.unix() + 1000;
-        for (username, is_taken) in [format!("{time}:carol"), format!("carol:{time}"), format!("{time}")].iter().zip(taken) {
+        for (username, is_taken) in
+            [format!("{time}:carol"), format!("carol:{time}"), format!("{time}")].iter().zip(taken)
+        {
             let password = RestSecret::new(b"north").password_sha1(username);
             let mut client = Client::udp(1).named(username, &password);
             let code = client.ask(&mut lab, Method::ALLOCATE, ALLOCATE).answer().error();
             assert_eq!(code.is_none(), is_taken, "{form:?}: {username}");
             if is_taken {
-                assert_eq!(lab.quota.held("carol"), usize::from(username.contains("carol")), "{form:?}: {username}");
+                assert_eq!(
+                    lab.quota.held("carol"),
+                    usize::from(username.contains("carol")),
+                    "{form:?}: {username}"
+                );
                 client.refresh(&mut lab, 0);
             }
         }
@@ -148,7 +189,8 @@ fn refusals_are_told_apart_in_the_log_and_not_in_the_answer() {
         let password = RestSecret::new(b"north").password_sha1(&username);
         (username, password.to_string())
     };
-    let (expired, guess) = (minted(lab.unix() - 1), (minted(lab.unix() + 100).0, "guess".to_owned()));
+    let (expired, guess) =
+        (minted(lab.unix() - 1), (minted(lab.unix() + 100).0, "guess".to_owned()));
     let mut answers = Vec::new();
     for ((username, password), reason) in [
         (("dave".into(), "x".into()), "no-rest-name"),
@@ -160,7 +202,8 @@ fn refusals_are_told_apart_in_the_log_and_not_in_the_answer() {
         client.fetch_nonce(&mut lab);
         let request = client.signed(TransactionId([7; 12]), Method::ALLOCATE, ALLOCATE);
         let mut buffer = [0; 1500];
-        let verdict = lab.server.handle_client(lab.now(), &client.five_tuple, &request, &mut buffer);
+        let verdict =
+            lab.server.handle_client(lab.now(), &client.five_tuple, &request, &mut buffer);
         let Verdict::Respond(respond) = verdict else { panic!("{username}: {verdict:?}") };
         assert_eq!(respond.refusal.map(Refusal::reason), Some(reason), "{username}");
         let length = respond.len;
@@ -172,8 +215,15 @@ fn refusals_are_told_apart_in_the_log_and_not_in_the_answer() {
     let mut client = Client::udp(1).named("dave", "x");
     client.fetch_nonce(&mut users_only);
     let request = client.signed(TransactionId([7; 12]), Method::ALLOCATE, ALLOCATE);
-    let verdict = users_only.server.handle_client(users_only.now(), &client.five_tuple, &request, &mut [0; 1500]);
-    assert!(matches!(verdict, Verdict::Respond(respond) if respond.refusal == Some(Refusal::UnknownUser)));
+    let verdict = users_only.server.handle_client(
+        users_only.now(),
+        &client.five_tuple,
+        &request,
+        &mut [0; 1500],
+    );
+    assert!(
+        matches!(verdict, Verdict::Respond(respond) if respond.refusal == Some(Refusal::UnknownUser))
+    );
 }
 
 #[test]
@@ -181,11 +231,21 @@ fn h34_the_username_is_compared_on_every_method() {
     let mut lab = Lab::default();
     let mut alice = Client::udp(1);
     alice.allocate(&mut lab);
-    for (name, password) in [("bob", "builder"), ("alice", "guess"), ("nobody", "x"), ("Alice", "wonderland"), ("alice ", "wonderland")] {
+    for (name, password) in [
+        ("bob", "builder"),
+        ("alice", "guess"),
+        ("nobody", "x"),
+        ("Alice", "wonderland"),
+        ("alice ", "wonderland"),
+    ] {
         let mut other = alice.clone().named(name, password);
         for (method, fill) in REQUESTS {
             let expected = if name == "bob" { Some(441) } else { Some(401) };
-            assert_eq!(other.ask(&mut lab, method, fill).answer().error(), expected, "{name:?}: {method:?}");
+            assert_eq!(
+                other.ask(&mut lab, method, fill).answer().error(),
+                expected,
+                "{name:?}: {method:?}"
+            );
         }
     }
     assert_eq!(lab.server.gauges().permissions, 0);
@@ -206,13 +266,21 @@ fn h34_an_unknown_user_takes_as_long_as_a_wrong_password() {
         for (request, fastest) in requests.iter().zip(&mut fastest) {
             let message = Message::decode(request).unwrap();
             let start = Instant::now();
-            let refused = authenticator.authenticate(&message, client(1, 1).ip(), lab.unix(), &Known::default());
+            let refused = authenticator.authenticate(
+                &message,
+                client(1, 1).ip(),
+                lab.unix(),
+                &Known::default(),
+            );
             *fastest = start.elapsed().min(*fastest);
             assert!(refused.is_err());
         }
     }
     let [wrong, unknown] = fastest.map(|time| time.as_nanos() as f64);
-    assert!((0.7..1.4).contains(&(unknown / wrong)), "wrong password {wrong} ns, unknown user {unknown} ns");
+    assert!(
+        (0.7..1.4).contains(&(unknown / wrong)),
+        "wrong password {wrong} ns, unknown user {unknown} ns"
+    );
 }
 
 #[test]
@@ -223,7 +291,9 @@ fn h34_wrong_password_and_unknown_user_cannot_be_told_apart() {
         client.fetch_nonce(&mut lab);
         client.ask_once(&mut lab, Method::REFRESH, &|_| Ok(())).answer()
     });
-    let [a, b] = [&wrong, &unknown].map(|answer| answer.message().attributes().map(|raw| (raw.kind, raw.value.len())).collect::<Vec<_>>());
+    let [a, b] = [&wrong, &unknown].map(|answer| {
+        answer.message().attributes().map(|raw| (raw.kind, raw.value.len())).collect::<Vec<_>>()
+    });
     assert_eq!((wrong.error(), a), (unknown.error(), b));
 }
 
@@ -232,19 +302,30 @@ const ALLOCATE: Fill<'static> = &|w| w.put(&RequestedTransport::UDP).map(drop);
 const REQUESTS: [(Method, Fill<'static>); 3] = [
     (Method::REFRESH, &|w| w.put(&Lifetime(600)).map(drop)),
     (Method::CREATE_PERMISSION, &|w| w.put(&XorPeerAddress(peer(1, 1))).map(drop)),
-    (Method::CHANNEL_BIND, &|w| w.put(&ChannelNumberAttribute(0x4000))?.put(&XorPeerAddress(peer(1, 1))).map(drop)),
+    (Method::CHANNEL_BIND, &|w| {
+        w.put(&ChannelNumberAttribute(0x4000))?.put(&XorPeerAddress(peer(1, 1))).map(drop)
+    }),
 ];
 
 #[test]
 fn h10_new_nonce_keys_cost_nobody_a_challenge() {
-    let keys =
-        |current: u8, previous: u8| Box::new(NonceKeys::new(NonceKey::new(&[current; 32]), Some(NonceKey::new(&[previous; 32])), 3600));
+    let keys = |current: u8, previous: u8| {
+        Box::new(NonceKeys::new(
+            NonceKey::new(&[current; 32]),
+            Some(NonceKey::new(&[previous; 32])),
+            3600,
+        ))
+    };
     let (mut lab, mut client) = (Lab::default(), Client::udp(1));
     lab.command(Command::SetNonceKeys(keys(1, 0)));
     client.allocate(&mut lab);
     lab.command(Command::SetNonceKeys(keys(2, 1)));
     let refresh: Fill<'_> = &|w| w.put(&Lifetime(600)).map(drop);
-    assert_eq!(client.ask_once(&mut lab, Method::REFRESH, refresh).answer().error(), None, "the key before still verifies");
+    assert_eq!(
+        client.ask_once(&mut lab, Method::REFRESH, refresh).answer().error(),
+        None,
+        "the key before still verifies"
+    );
     lab.command(Command::SetNonceKeys(keys(3, 2)));
     assert_eq!(client.ask_once(&mut lab, Method::REFRESH, refresh).answer().error(), Some(438));
 }
@@ -270,45 +351,71 @@ fn flood(lab: &mut Lab, source: impl Fn(u32) -> SocketAddr, method: Method) -> (
 #[test]
 fn h11_a_forged_flood_is_answered_with_fewer_bytes_than_it_brought() {
     let scattered = |number: u32| number.wrapping_mul(2_654_435_761);
-    let one_net = |number: u32| SocketAddr::new([192, 0, 2, number as u8].into(), number as u16 | 1);
-    let anywhere = move |number: u32| SocketAddr::new(Ipv4Addr::from_bits(scattered(number)).into(), 5000);
-    let anywhere_v6 =
-        move |number: u32| SocketAddr::new(Ipv6Addr::from_bits(0x2a02 << 112 | u128::from(scattered(number)) << 64).into(), 5000);
+    let one_net =
+        |number: u32| SocketAddr::new([192, 0, 2, number as u8].into(), number as u16 | 1);
+    let anywhere =
+        move |number: u32| SocketAddr::new(Ipv4Addr::from_bits(scattered(number)).into(), 5000);
+    let anywhere_v6 = move |number: u32| {
+        SocketAddr::new(
+            Ipv6Addr::from_bits(0x2a02 << 112 | u128::from(scattered(number)) << 64).into(),
+            5000,
+        )
+    };
     for method in [Method::ALLOCATE, Method::BINDING] {
         for (name, (bytes_in, bytes_out)) in [
             ("one /24", flood(&mut Lab::default(), one_net, method)),
             ("many /16", flood(&mut Lab::default(), anywhere, method)),
             ("many /48", flood(&mut Lab::default(), anywhere_v6, method)),
         ] {
-            assert!(bytes_out <= bytes_in, "{name}: {method:?}: {bytes_in} bytes in, {bytes_out} out");
-            assert!(bytes_out > bytes_in / 2, "{name}: {method:?}: it is still answered as far as it goes");
+            assert!(
+                bytes_out <= bytes_in,
+                "{name}: {method:?}: {bytes_in} bytes in, {bytes_out} out"
+            );
+            assert!(
+                bytes_out > bytes_in / 2,
+                "{name}: {method:?}: it is still answered as far as it goes"
+            );
         }
     }
 }
 
 #[test]
 fn h11_who_has_a_nonce_or_a_connection_is_never_limited() {
-    let mut lab = Lab::with(|setup| setup.unauthenticated = Some(LimiterSettings { burst: 0, rate: 0 }));
+    let mut lab =
+        Lab::with(|setup| setup.unauthenticated = Some(LimiterSettings { burst: 0, rate: 0 }));
     let mut alice = Client::udp(1);
     alice.allocate(&mut lab);
     let mut guessing = alice.clone().named("alice", "guess");
     let stranger = Client::at(client(1, 7), Transport::Udp);
     let mut silent = 0;
     for number in 0..2000 {
-        let first = lab.client_sends(&stranger.five_tuple, &stranger.unsigned(TransactionId([7; 12]), Method::ALLOCATE, ALLOCATE));
+        let first = lab.client_sends(
+            &stranger.five_tuple,
+            &stranger.unsigned(TransactionId([7; 12]), Method::ALLOCATE, ALLOCATE),
+        );
         silent += u32::from(first == Reaction::Silence(Discard::RateLimited));
         assert_eq!(alice.refresh(&mut lab, 600).error(), None, "{number}: it has logged in");
-        assert_eq!(guessing.refresh(&mut lab, 600).error(), Some(401), "{number}: it has shown its address at least");
+        assert_eq!(
+            guessing.refresh(&mut lab, 600).error(),
+            Some(401),
+            "{number}: it has shown its address at least"
+        );
         for transport in [Transport::Tcp, Transport::Tls, Transport::Dtls] {
             let connected = Client::at(client(9, 7), transport);
-            let answer = lab.client_sends(&connected.five_tuple, &connected.unsigned(TransactionId([7; 12]), Method::ALLOCATE, ALLOCATE));
+            let answer = lab.client_sends(
+                &connected.five_tuple,
+                &connected.unsigned(TransactionId([7; 12]), Method::ALLOCATE, ALLOCATE),
+            );
             assert_eq!(answer.answer().error(), Some(401), "{number}: {transport:?}");
         }
     }
     assert_eq!(silent, 0, "who logs in pays for its neighbours");
     let elsewhere = Client::at(client(2, 7), Transport::Udp);
     let answers = (0..2000).filter(|_| {
-        let answer = lab.client_sends(&elsewhere.five_tuple, &elsewhere.unsigned(TransactionId([7; 12]), Method::BINDING, &|_| Ok(())));
+        let answer = lab.client_sends(
+            &elsewhere.five_tuple,
+            &elsewhere.unsigned(TransactionId([7; 12]), Method::BINDING, &|_| Ok(())),
+        );
         answer != Reaction::Silence(Discard::RateLimited)
     });
     assert!((1000..1600).contains(&answers.count()), "the limiter was there");
@@ -316,9 +423,11 @@ fn h11_who_has_a_nonce_or_a_connection_is_never_limited() {
 
 #[test]
 fn h11_a_stale_or_a_foreign_nonce_is_limited() {
-    let mut lab = Lab::with(|setup| setup.unauthenticated = Some(LimiterSettings { burst: 0, rate: 0 }));
+    let mut lab =
+        Lab::with(|setup| setup.unauthenticated = Some(LimiterSettings { burst: 0, rate: 0 }));
     let mut client = Client::udp(1);
-    (client.realm, client.nonce) = (Some("example.org".to_owned()), Some("obMatJos2gAABAAAAAAAAAAAAAAA".to_owned()));
+    (client.realm, client.nonce) =
+        (Some("example.org".to_owned()), Some("obMatJos2gAABAAAAAAAAAAAAAAA".to_owned()));
     let codes: Vec<_> = (0..200)
         .map(|_| match client.ask_once(&mut lab, Method::REFRESH, &|_| Ok(())) {
             Reaction::Answer(answer) => answer.error(),
@@ -329,7 +438,10 @@ fn h11_a_stale_or_a_foreign_nonce_is_limited() {
         })
         .collect();
     let answered = codes.iter().filter(|code| **code == Some(438)).count();
-    assert!((100..200).contains(&answered) && codes.iter().all(|code| matches!(code, Some(438) | None)), "{answered}");
+    assert!(
+        (100..200).contains(&answered) && codes.iter().all(|code| matches!(code, Some(438) | None)),
+        "{answered}"
+    );
 }
 
 #[test]
@@ -353,7 +465,8 @@ fn h11_a_challenge_with_the_list_keeps_its_size_for_every_realm_that_is_not_warn
                 }
             }
         };
-        let (allocate, bare) = (factor(Method::ALLOCATE, ALLOCATE), factor(Method::REFRESH, &|_| Ok(())));
+        let (allocate, bare) =
+            (factor(Method::ALLOCATE, ALLOCATE), factor(Method::REFRESH, &|_| Ok(())));
         assert!(allocate > 0.0, "a first Allocate is answered in every realm");
         assert_eq!(allocate <= 2.6, modest, "{length}: {allocate:.2}");
         assert!(bare <= 2.6 && (bare > 0.0) == (length <= 20), "{length}: {bare:.2}");
@@ -365,9 +478,15 @@ fn h16_what_a_rest_secret_mints_is_taken_from_its_beginning_to_its_end_only() {
     let mut lab = Lab::default();
     let (start, end) = (lab.unix() + 100, lab.unix() + 200);
     let secret = RestSecret::new(b"south").from(Some(start)).until(Some(end));
-    lab.command(Command::SetAuthenticator(Arc::new(Setup::default().authenticator().with_rest_secrets([secret]))));
+    lab.command(Command::SetAuthenticator(Arc::new(
+        Setup::default().authenticator().with_rest_secrets([secret]),
+    )));
     let mut client = Client::udp(1).with_rest(b"south", lab.unix() + 1000, "alice");
-    assert_eq!(client.ask(&mut lab, Method::ALLOCATE, ALLOCATE).answer().error(), Some(401), "it has not begun");
+    assert_eq!(
+        client.ask(&mut lab, Method::ALLOCATE, ALLOCATE).answer().error(),
+        Some(401),
+        "it has not begun"
+    );
     lab.pass_seconds(100);
     assert_eq!(client.ask(&mut lab, Method::ALLOCATE, ALLOCATE).answer().error(), None);
     lab.pass_seconds(100);
@@ -375,5 +494,9 @@ fn h16_what_a_rest_secret_mints_is_taken_from_its_beginning_to_its_end_only() {
     lab.pass_seconds(1);
     assert_eq!(client.refresh(&mut lab, 600).error(), Some(401), "though the name says longer");
     let mut other = Client::udp(2).with_rest(b"north", lab.unix() + 1000, "bob");
-    assert_eq!(other.ask(&mut lab, Method::ALLOCATE, ALLOCATE).answer().error(), None, "the other secret goes on");
+    assert_eq!(
+        other.ask(&mut lab, Method::ALLOCATE, ALLOCATE).answer().error(),
+        None,
+        "the other secret goes on"
+    );
 }

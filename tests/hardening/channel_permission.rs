@@ -1,4 +1,5 @@
-//! H46: a peer is permitted as long as the client has a channel to it, unless the configuration wants the letter of RFC 8656.
+//! H46: a peer is permitted as long as the client has a channel to it, unless the configuration
+//! wants the letter of RFC 8656.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -24,7 +25,8 @@ struct Open {
 }
 
 const ON_CHANNEL: Open = Open { send: true, on_channel: true, in_indication: false, icmp: true };
-const WITHOUT_CHANNEL: Open = Open { send: true, on_channel: false, in_indication: true, icmp: true };
+const WITHOUT_CHANNEL: Open =
+    Open { send: true, on_channel: false, in_indication: true, icmp: true };
 const SHUT: Open = Open { send: false, on_channel: false, in_indication: false, icmp: false };
 
 fn open(lab: &mut Lab, client: &mut Client, relayed: SocketAddr, peer: SocketAddr) -> Open {
@@ -37,7 +39,10 @@ fn open(lab: &mut Lab, client: &mut Client, relayed: SocketAddr, peer: SocketAdd
         in_indication: first == Some(0),
         icmp: lab.icmp_arrives(relayed, peer, notice).notice().is_some(),
     };
-    assert!(first.is_some() || received == Reaction::Silence(Discard::NoPermission), "{received:?}");
+    assert!(
+        first.is_some() || received == Reaction::Silence(Discard::NoPermission),
+        "{received:?}"
+    );
     open
 }
 
@@ -50,16 +55,35 @@ fn h46_each_way_to_the_channels_peer_stays_open_as_long_as_the_channel() {
         client.bind(&mut lab, 0x4000, peer(1, 1));
         lab.pass_unnoticed(Duration::from_nanos(299_999_999_999));
         assert_eq!(open(&mut lab, &mut client, relayed, peer(1, 1)), ON_CHANNEL);
-        assert_eq!(open(&mut lab, &mut client, relayed, peer(1, 2)), WITHOUT_CHANNEL, "the address has a permission");
+        assert_eq!(
+            open(&mut lab, &mut client, relayed, peer(1, 2)),
+            WITHOUT_CHANNEL,
+            "the address has a permission"
+        );
         for second in [300, 301, 340, 599] {
             lab.pass(Duration::from_secs(second) - lab.now().monotonic);
-            assert_eq!(open(&mut lab, &mut client, relayed, peer(1, 1)), ON_CHANNEL, "{transport:?} after {second} s");
-            assert_eq!(open(&mut lab, &mut client, relayed, peer(1, 2)), SHUT, "{transport:?}: another port after {second} s");
+            assert_eq!(
+                open(&mut lab, &mut client, relayed, peer(1, 1)),
+                ON_CHANNEL,
+                "{transport:?} after {second} s"
+            );
+            assert_eq!(
+                open(&mut lab, &mut client, relayed, peer(1, 2)),
+                SHUT,
+                "{transport:?}: another port after {second} s"
+            );
             assert_eq!(open(&mut lab, &mut client, relayed, peer(2, 1)), SHUT, "another address");
-            assert_eq!(client.send_channel(&mut lab, 0x4000, b"x").to_peer(), Some((relayed, peer(1, 1), &b"x"[..])));
+            assert_eq!(
+                client.send_channel(&mut lab, 0x4000, b"x").to_peer(),
+                Some((relayed, peer(1, 1), &b"x"[..]))
+            );
         }
         lab.pass_seconds(1);
-        assert_eq!(open(&mut lab, &mut client, relayed, peer(1, 1)), SHUT, "{transport:?}: the channel has ended");
+        assert_eq!(
+            open(&mut lab, &mut client, relayed, peer(1, 1)),
+            SHUT,
+            "{transport:?}: the channel has ended"
+        );
         assert_eq!(client.send_channel(&mut lab, 0x4000, b"x").silence(), Some(Discard::NoChannel));
     }
 }
@@ -70,7 +94,8 @@ fn h46_so_it_is_with_many_peers_and_in_either_family() {
     let mut client = Client::udp(1);
     let (relayed, relayed_v6) = client.allocate_both(&mut lab);
     client.refresh(&mut lab, 3600);
-    let peers: Vec<SocketAddr> = (1..=20).map(|host| peer(host, 7)).chain((1..=20).map(|host| peer_v6(host, 7))).collect();
+    let peers: Vec<SocketAddr> =
+        (1..=20).map(|host| peer(host, 7)).chain((1..=20).map(|host| peer_v6(host, 7))).collect();
     for (number, peer) in (0x4000..).zip(&peers) {
         assert_eq!(client.bind(&mut lab, number, *peer), None);
     }
@@ -81,7 +106,11 @@ fn h46_so_it_is_with_many_peers_and_in_either_family() {
         let other = SocketAddr::new(peer.ip(), 8);
         assert_eq!(open(&mut lab, &mut client, relayed, other), SHUT);
     }
-    assert_eq!((lab.server.gauges().permissions, lab.server.gauges().channels), (0, 40), "no permission of the address is left");
+    assert_eq!(
+        (lab.server.gauges().permissions, lab.server.gauges().channels),
+        (0, 40),
+        "no permission of the address is left"
+    );
     lab.pass_seconds(200);
     assert!(peers.iter().all(|peer| client.send(&mut lab, *peer, b"x").silence().is_some()));
 }
@@ -116,7 +145,11 @@ fn h46_between_two_relayed_addresses_of_one_server() {
             };
             let received = lab.peer_sends(sent, to, &data).unwrap();
             let first = received.to_client().map(|bytes| bytes[0] & 0xC0);
-            assert_eq!(first, (mode == ChannelPermission::WithChannel).then_some(0x40), "{mode:?}: {received:?}");
+            assert_eq!(
+                first,
+                (mode == ChannelPermission::WithChannel).then_some(0x40),
+                "{mode:?}: {received:?}"
+            );
         }
     }
 }
@@ -130,14 +163,25 @@ fn h46_after_a_restore_the_channel_permits_what_it_did() {
         client.refresh(&mut lab, 3600);
         client.bind(&mut lab, 0x4000, peer(1, 1));
         client.bind(&mut lab, 0x4001, peer(2, 1));
-        for (second, is_open) in [(250, true), (310, mode == ChannelPermission::WithChannel), (599, mode == ChannelPermission::WithChannel)]
-        {
+        for (second, is_open) in [
+            (250, true),
+            (310, mode == ChannelPermission::WithChannel),
+            (599, mode == ChannelPermission::WithChannel),
+        ] {
             lab.pass(Duration::from_secs(second) - Duration::from_secs(lab.unix() - 1_800_000_000));
             lab = lab.succeed();
             let expected = if is_open { ON_CHANNEL } else { SHUT };
-            assert_eq!(open(&mut lab, &mut client, relayed, peer(1, 1)), expected, "{mode:?} at {second} s");
+            assert_eq!(
+                open(&mut lab, &mut client, relayed, peer(1, 1)),
+                expected,
+                "{mode:?} at {second} s"
+            );
             let other_port = if second < 300 { WITHOUT_CHANNEL } else { SHUT };
-            assert_eq!(open(&mut lab, &mut client, relayed, peer(1, 2)), other_port, "{mode:?} at {second} s");
+            assert_eq!(
+                open(&mut lab, &mut client, relayed, peer(1, 2)),
+                other_port,
+                "{mode:?} at {second} s"
+            );
         }
         lab.pass_seconds(1);
         lab = lab.succeed();
@@ -220,9 +264,17 @@ fn h46_calls_of_half_an_hour_live_by_the_habits_of_real_clients() {
                     continue;
                 }
                 let sent = ends[at].send_channel(&mut lab, 0x4000, b"x");
-                assert_eq!(sent.to_peer(), Some((relayed[at], relayed[1 - at], &b"x"[..])), "{name} at {second} s");
+                assert_eq!(
+                    sent.to_peer(),
+                    Some((relayed[at], relayed[1 - at], &b"x"[..])),
+                    "{name} at {second} s"
+                );
                 let received = lab.peer_sends(relayed[at], relayed[1 - at], b"x").unwrap();
-                assert_eq!(received.to_client(), Some(&b"\x40\0\0\x01x"[..]), "{name} at {second} s");
+                assert_eq!(
+                    received.to_client(),
+                    Some(&b"\x40\0\0\x01x"[..]),
+                    "{name} at {second} s"
+                );
             }
             lab.pass_seconds(1);
         }
@@ -236,7 +288,10 @@ fn h46_by_the_letter_the_calls_of_aiortc_and_werift_end() {
     let relayed = allocate(&mut lab, &mut client, Some(600));
     client.bind(&mut lab, 0x4000, peer(1, 1));
     lab.pass_seconds(340);
-    assert_eq!(lab.peer_sends(peer(1, 1), relayed, b"x").unwrap().silence(), Some(Discard::NoPermission));
+    assert_eq!(
+        lab.peer_sends(peer(1, 1), relayed, b"x").unwrap().silence(),
+        Some(Discard::NoPermission)
+    );
 }
 
 fn letter() -> Lab {

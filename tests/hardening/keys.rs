@@ -1,4 +1,5 @@
-//! Rows of users whose keys are kept elsewhere: asked for once the address is proven, waited for within bounds, revoked at once.
+//! Rows of users whose keys are kept elsewhere: asked for once the address is proven, waited for
+//! within bounds, revoked at once.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -19,14 +20,25 @@ fn h10_no_key_is_asked_for_before_the_nonce_was_good() {
     let good = carol.nonce.clone();
     for nonce in ["obMatJos2AAAAaaaaaaaaaaaaaaaaaaaaaaaaaaa", "stale", ""] {
         carol.nonce = Some(nonce.to_owned());
-        assert_eq!(carol.ask_once(&mut lab, Method::ALLOCATE, ALLOCATE).answer().error(), Some(438));
+        assert_eq!(
+            carol.ask_once(&mut lab, Method::ALLOCATE, ALLOCATE).answer().error(),
+            Some(438)
+        );
     }
     carol.nonce = good;
     let mut elsewhere = carol.clone();
     elsewhere.five_tuple = Client::udp(2).five_tuple;
-    assert_eq!(elsewhere.ask_once(&mut lab, Method::ALLOCATE, ALLOCATE).answer().error(), Some(438), "a forged source address");
+    assert_eq!(
+        elsewhere.ask_once(&mut lab, Method::ALLOCATE, ALLOCATE).answer().error(),
+        Some(438),
+        "a forged source address"
+    );
     lab.pass_seconds(3601);
-    assert_eq!(carol.ask_once(&mut lab, Method::ALLOCATE, ALLOCATE).answer().error(), Some(438), "too old");
+    assert_eq!(
+        carol.ask_once(&mut lab, Method::ALLOCATE, ALLOCATE).answer().error(),
+        Some(438),
+        "too old"
+    );
     assert_eq!((lab.wanted.len(), lab.server.gauges().parked), (0, 0));
 }
 
@@ -36,11 +48,19 @@ fn a_user_of_the_source_is_answered_as_one_of_the_configuration_is() {
     let mut clients = [carol(1), carol(1)];
     clients[0].fetch_nonce(&mut here);
     clients[1].fetch_nonce(&mut elsewhere);
-    for (method, fill) in [(Method::ALLOCATE, ALLOCATE), (Method::CREATE_PERMISSION, PERMIT), (Method::REFRESH, REFRESH)] {
+    for (method, fill) in [
+        (Method::ALLOCATE, ALLOCATE),
+        (Method::CREATE_PERMISSION, PERMIT),
+        (Method::REFRESH, REFRESH),
+    ] {
         let expected = clients[0].ask_once(&mut here, method, fill).answer();
         elsewhere.command(Command::ForgetKeys);
         assert_eq!(clients[1].ask_once(&mut elsewhere, method, fill), Reaction::Later);
-        assert_eq!(elsewhere.key("carol", found("sea")), [Reaction::Answer(expected)], "{method:?}");
+        assert_eq!(
+            elsewhere.key("carol", found("sea")),
+            [Reaction::Answer(expected)],
+            "{method:?}"
+        );
     }
     assert_eq!(elsewhere.wanted, ["carol", "carol", "carol"]);
     let sent = clients[1].send(&mut elsewhere, peer(1, 1), b"x");
@@ -53,9 +73,17 @@ fn a_user_whom_nobody_knows_is_refused_and_so_is_a_wrong_password() {
     let mut nobody = Client::udp(1).named("nobody", "x");
     assert_eq!(nobody.ask(&mut lab, Method::ALLOCATE, ALLOCATE), Reaction::Later);
     assert_eq!(codes(lab.key("nobody", KeyAnswer::Unknown)), [Some(401)]);
-    assert_eq!(nobody.ask(&mut lab, Method::ALLOCATE, ALLOCATE).answer().error(), Some(401), "remembered");
+    assert_eq!(
+        nobody.ask(&mut lab, Method::ALLOCATE, ALLOCATE).answer().error(),
+        Some(401),
+        "remembered"
+    );
     lab.pass_seconds(6);
-    assert_eq!(nobody.ask(&mut lab, Method::ALLOCATE, ALLOCATE), Reaction::Later, "for a short while");
+    assert_eq!(
+        nobody.ask(&mut lab, Method::ALLOCATE, ALLOCATE),
+        Reaction::Later,
+        "for a short while"
+    );
 
     let mut guess = carol(2).named("carol", "guess");
     assert_eq!(guess.ask(&mut lab, Method::ALLOCATE, ALLOCATE), Reaction::Later);
@@ -77,7 +105,11 @@ fn a_key_is_asked_for_once_however_many_wait_for_it() {
     assert_eq!(clients[0].refresh(&mut lab, 600).error(), None);
     assert_eq!(lab.wanted.len(), 1, "what was said is remembered");
     lab.pass_seconds(2);
-    assert_eq!(clients[0].ask(&mut lab, Method::REFRESH, REFRESH), Reaction::Later, "for half a minute");
+    assert_eq!(
+        clients[0].ask(&mut lab, Method::REFRESH, REFRESH),
+        Reaction::Later,
+        "for half a minute"
+    );
 }
 
 #[test]
@@ -86,15 +118,24 @@ fn h33_one_request_of_a_5_tuple_and_1024_of_all_wait_at_the_most() {
     let mut first = carol(1);
     assert_eq!(first.ask(&mut lab, Method::ALLOCATE, ALLOCATE), Reaction::Later);
     let again = first.ask(&mut lab, Method::ALLOCATE, ALLOCATE);
-    assert_eq!((again.silence(), lab.server.gauges().parked), (Some(Discard::KeyPending), 1), "one request a 5-tuple");
+    assert_eq!(
+        (again.silence(), lab.server.gauges().parked),
+        (Some(Discard::KeyPending), 1),
+        "one request a 5-tuple"
+    );
     for number in 1..1100u16 {
-        let source = SocketAddr::new(Ipv4Addr::from_bits(0x6440_0000 | u32::from(number) << 4).into(), 1000);
+        let source =
+            SocketAddr::new(Ipv4Addr::from_bits(0x6440_0000 | u32::from(number) << 4).into(), 1000);
         let mut other = Client::at(source, Transport::Udp).named(&format!("user-{number}"), "x");
         let reaction = other.ask(&mut lab, Method::ALLOCATE, ALLOCATE);
         assert_eq!(reaction == Reaction::Later, number < 1024, "{number}: {reaction:?}");
         assert_eq!(reaction.silence().is_some(), number >= 1024);
     }
-    assert_eq!((lab.wanted.len(), lab.server.gauges().parked), (1024, 1024), "and nobody else is asked for");
+    assert_eq!(
+        (lab.wanted.len(), lab.server.gauges().parked),
+        (1024, 1024),
+        "and nobody else is asked for"
+    );
     // Whoever has a place in the configuration is not held up.
     Client::at(client(1, 9), Transport::Udp).allocate(&mut lab);
 
@@ -103,9 +144,16 @@ fn h33_one_request_of_a_5_tuple_and_1024_of_all_wait_at_the_most() {
     assert!(lab.server.poll_timeout().is_some_and(|due| due <= Duration::from_secs(2)));
     lab.pass(Duration::from_millis(1));
     let dropped = lab.parked();
-    assert!(dropped.len() == 1024 && dropped.iter().all(|reaction| reaction.silence() == Some(Discard::KeyUnavailable)));
+    assert!(
+        dropped.len() == 1024
+            && dropped.iter().all(|reaction| reaction.silence() == Some(Discard::KeyUnavailable))
+    );
     assert_eq!(lab.server.gauges().parked, 0);
-    assert_eq!(codes(lab.key("carol", found("sea"))), [], "an answer that comes too late serves the retransmission");
+    assert_eq!(
+        codes(lab.key("carol", found("sea"))),
+        [],
+        "an answer that comes too late serves the retransmission"
+    );
     assert_eq!(first.ask(&mut lab, Method::ALLOCATE, ALLOCATE).answer().error(), None);
 }
 
@@ -117,12 +165,20 @@ fn h45_requests_of_one_connection_wait_together_since_nothing_is_sent_again_ther
     assert_eq!(carol.ask_once(&mut lab, Method::ALLOCATE, ALLOCATE), Reaction::Later);
     assert_eq!(codes(lab.key("carol", found("sea"))), [None]);
     lab.command(Command::ForgetKeys);
-    let requests = [(Method::CREATE_PERMISSION, PERMIT), (Method::REFRESH, REFRESH), (Method::CREATE_PERMISSION, PERMIT)];
+    let requests = [
+        (Method::CREATE_PERMISSION, PERMIT),
+        (Method::REFRESH, REFRESH),
+        (Method::CREATE_PERMISSION, PERMIT),
+    ];
     for (method, fill) in requests {
         assert_eq!(carol.ask_once(&mut lab, method, fill), Reaction::Later);
     }
     assert_eq!(lab.wanted.len(), 2, "and are asked for once");
-    let answers: Vec<_> = lab.key("carol", found("sea")).into_iter().map(|reaction| reaction.answer().method()).collect();
+    let answers: Vec<_> = lab
+        .key("carol", found("sea"))
+        .into_iter()
+        .map(|reaction| reaction.answer().method())
+        .collect();
     assert_eq!(answers, requests.map(|(method, _)| method), "in their order");
     lab.command(Command::ForgetKeys);
     for number in 1..=10 {
@@ -137,7 +193,9 @@ fn h45_requests_of_one_connection_wait_together_since_nothing_is_sent_again_ther
 fn h33_a_request_that_is_longer_than_a_datagram_is_not_kept() {
     let mut lab = lab();
     let mut long = Client::tcp(1).named("carol", "sea");
-    let padded: Fill<'_> = &|w| w.put(&RequestedTransport::UDP)?.put(&causeway_wire::attribute::Data(&[0; 1500])).map(drop);
+    let padded: Fill<'_> = &|w| {
+        w.put(&RequestedTransport::UDP)?.put(&causeway_wire::attribute::Data(&[0; 1500])).map(drop)
+    };
     assert_eq!(long.ask(&mut lab, Method::ALLOCATE, padded).silence(), Some(Discard::KeyPending));
     assert_eq!((lab.wanted.len(), lab.server.gauges().parked), (0, 0));
 }
@@ -151,7 +209,11 @@ fn a_revoked_user_is_stopped_at_the_next_request() {
     assert_eq!(carol.refresh(&mut lab, 600).error(), None);
     lab.command(Command::ForgetKeys);
     for (method, fill) in [(Method::REFRESH, REFRESH), (Method::CREATE_PERMISSION, PERMIT)] {
-        assert_eq!(carol.ask(&mut lab, method, fill), Reaction::Later, "{method:?}: not even for its own allocation");
+        assert_eq!(
+            carol.ask(&mut lab, method, fill),
+            Reaction::Later,
+            "{method:?}: not even for its own allocation"
+        );
         assert_eq!(codes(lab.key("carol", KeyAnswer::Unknown)), [Some(401)]);
         lab.command(Command::ForgetKeys);
     }
@@ -169,7 +231,11 @@ fn h45_no_call_dies_with_the_store_and_nobody_new_is_let_in() {
     lab.key("carol", found("sea"));
     lab.pass_seconds(60);
     assert_eq!(carol.ask(&mut lab, Method::REFRESH, REFRESH), Reaction::Later);
-    assert_eq!(codes(lab.key("carol", KeyAnswer::Unavailable)), [None], "a call that stands goes on");
+    assert_eq!(
+        codes(lab.key("carol", KeyAnswer::Unavailable)),
+        [None],
+        "a call that stands goes on"
+    );
     assert_eq!(carol.ask(&mut lab, Method::REFRESH, REFRESH), Reaction::Later);
     lab.pass_seconds(2);
     assert_eq!(codes(lab.parked()), [None], "also where nobody says anything");
@@ -179,7 +245,10 @@ fn h45_no_call_dies_with_the_store_and_nobody_new_is_let_in() {
     assert_eq!(codes(lab.key("carol", KeyAnswer::Unavailable)), [Some(401)]);
     let mut dave = Client::udp(2).named("dave", "x");
     assert_eq!(dave.ask(&mut lab, Method::ALLOCATE, ALLOCATE), Reaction::Later);
-    assert_eq!(lab.key("dave", KeyAnswer::Unavailable), [Reaction::Silence(Discard::KeyUnavailable)]);
+    assert_eq!(
+        lab.key("dave", KeyAnswer::Unavailable),
+        [Reaction::Silence(Discard::KeyUnavailable)]
+    );
     assert_eq!(dave.ask(&mut lab, Method::ALLOCATE, ALLOCATE), Reaction::Later, "asked for again");
     assert_eq!(lab.wanted.iter().filter(|name| *name == "dave").count(), 2);
 }
@@ -212,7 +281,13 @@ fn a_credential_that_ends_is_asked_for_and_ends() {
     let key = Key::long_term_md5("carol", REALM, "sea");
     let mut carol = carol(1);
     carol.ask(&mut lab, Method::ALLOCATE, ALLOCATE);
-    assert_eq!(codes(lab.key("carol", KeyAnswer::Found(Arc::new(Credential::expiring("carol", 0..5, key, until))))), [None]);
+    assert_eq!(
+        codes(lab.key(
+            "carol",
+            KeyAnswer::Found(Arc::new(Credential::expiring("carol", 0..5, key, until)))
+        )),
+        [None]
+    );
     lab.pass_seconds(10);
     assert_eq!(carol.refresh(&mut lab, 600).error(), None);
     lab.pass_seconds(1);
@@ -229,11 +304,19 @@ fn h33_a_client_with_many_ports_keeps_nobodys_first_log_in_out() {
             let source: SocketAddr = match one_client {
                 0 => client(1, port),
                 1 => SocketAddr::new([198, 51, 100, number as u8].into(), port),
-                2 => SocketAddr::new(Ipv6Addr::from_bits(0x2a02 << 112 | u128::from(number)).into(), port),
-                _ => SocketAddr::new(Ipv6Addr::from_bits(0x2a02 << 112 | u128::from(number) << 64).into(), port),
+                2 => SocketAddr::new(
+                    Ipv6Addr::from_bits(0x2a02 << 112 | u128::from(number)).into(),
+                    port,
+                ),
+                _ => SocketAddr::new(
+                    Ipv6Addr::from_bits(0x2a02 << 112 | u128::from(number) << 64).into(),
+                    port,
+                ),
             };
-            let mut mallory = Client::at(source, Transport::Udp).named(&format!("nobody-{number}"), "x");
-            parked += u32::from(mallory.ask(&mut lab, Method::ALLOCATE, ALLOCATE) == Reaction::Later);
+            let mut mallory =
+                Client::at(source, Transport::Udp).named(&format!("nobody-{number}"), "x");
+            parked +=
+                u32::from(mallory.ask(&mut lab, Method::ALLOCATE, ALLOCATE) == Reaction::Later);
         }
         assert!((64..=256).contains(&parked), "{flood}: {parked}");
         for mut carol in [carol(200), Client::udp_v6(7).named("carol", "sea")] {
@@ -262,7 +345,9 @@ fn a_rest_secret_that_is_taken_away_stops_what_it_minted() {
     let before: Arc<Authenticator> = lab.setup.authenticator();
     let mut client = Client::udp(1).with_rest(b"south", lab.unix() + 1000, "erin");
     assert_eq!(client.ask(&mut lab, Method::ALLOCATE, ALLOCATE).answer().error(), Some(401));
-    lab.command(Command::SetAuthenticator(Arc::new(before.with_rest_secrets([RestSecret::new(b"south")]))));
+    lab.command(Command::SetAuthenticator(Arc::new(
+        before.with_rest_secrets([RestSecret::new(b"south")]),
+    )));
     client.allocate(&mut lab);
     assert_eq!(client.refresh(&mut lab, 600).error(), None);
     lab.command(Command::SetAuthenticator(before));
@@ -274,7 +359,10 @@ fn lab() -> Lab {
 }
 
 fn lab_without_limiter() -> Lab {
-    Lab::with(|setup| (setup.further_source, setup.limits.allocations_per_prefix, setup.unauthenticated) = (true, 1000, None))
+    Lab::with(|setup| {
+        (setup.further_source, setup.limits.allocations_per_prefix, setup.unauthenticated) =
+            (true, 1000, None)
+    })
 }
 
 /// A client of a user of the source, at `192.0.2.host`.
@@ -283,7 +371,10 @@ fn carol(host: u8) -> Client {
 }
 
 fn found(password: &str) -> KeyAnswer {
-    KeyAnswer::Found(Arc::new(Credential::new("carol", Key::long_term_md5("carol", REALM, password))))
+    KeyAnswer::Found(Arc::new(Credential::new(
+        "carol",
+        Key::long_term_md5("carol", REALM, password),
+    )))
 }
 
 fn codes(reactions: Vec<Reaction>) -> Vec<Option<u16>> {

@@ -17,7 +17,9 @@ fn h44_an_old_client_is_told_the_outer_address_behind_1_to_1_nat() {
         let mut request = client.unsigned(id, Method::BINDING, &|_| Ok(()));
         request[4] ^= 1; // no magic cookie: RFC 3489
         let answer = lab.client_sends(&client.five_tuple, &request).answer();
-        let Ok(Some(SourceAddress(source))) = answer.message().attribute() else { panic!("no SOURCE-ADDRESS") };
+        let Ok(Some(SourceAddress(source))) = answer.message().attribute() else {
+            panic!("no SOURCE-ADDRESS")
+        };
         assert_eq!(source, SocketAddr::new(told, 3_478));
     }
 }

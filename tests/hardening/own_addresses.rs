@@ -43,28 +43,52 @@ fn lab() -> (Lab, Arc<Host>) {
 
 #[test]
 fn h55_an_address_that_becomes_the_hosts_own_is_no_peer_from_then_on() {
-    for (family, new, other) in
-        [(AddressFamily::Ipv4, peer(9, 3478), peer(8, 3478)), (AddressFamily::Ipv6, peer_v6(9, 3478), peer_v6(8, 3478))]
-    {
+    for (family, new, other) in [
+        (AddressFamily::Ipv4, peer(9, 3478), peer(8, 3478)),
+        (AddressFamily::Ipv6, peer_v6(9, 3478), peer_v6(8, 3478)),
+    ] {
         let (mut lab, host) = lab();
         let mut client = Client::udp(1);
-        let answer =
-            client.ask(&mut lab, Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP)?.put(&RequestedAddressFamily(family)).map(drop));
+        let answer = client.ask(&mut lab, Method::ALLOCATE, &|w| {
+            w.put(&RequestedTransport::UDP)?.put(&RequestedAddressFamily(family)).map(drop)
+        });
         assert_eq!(answer.answer().error(), None);
         let denied = Reaction::Silence(Discard::PeerDenied);
-        assert_eq!((client.bind(&mut lab, 0x4000, new), client.bind(&mut lab, 0x4001, other)), (None, None), "not its own yet");
-        assert_eq!(client.send_channel(&mut lab, 0x4000, b"x").to_peer().map(|(_, to, _)| to), Some(new));
+        assert_eq!(
+            (client.bind(&mut lab, 0x4000, new), client.bind(&mut lab, 0x4001, other)),
+            (None, None),
+            "not its own yet"
+        );
+        assert_eq!(
+            client.send_channel(&mut lab, 0x4000, b"x").to_peer().map(|(_, to, _)| to),
+            Some(new)
+        );
 
         host.set(&[new]);
-        assert_eq!(client.send_channel(&mut lab, 0x4000, b"x"), denied, "through the channel that stands");
+        assert_eq!(
+            client.send_channel(&mut lab, 0x4000, b"x"),
+            denied,
+            "through the channel that stands"
+        );
         assert_eq!(client.send(&mut lab, new, b"x"), denied, "by the permission that stands");
         assert_eq!(client.bind(&mut lab, 0x4000, new), Some(403), "a refresh");
-        assert_eq!(client.send_channel(&mut lab, 0x4001, b"x").to_peer().map(|(_, to, _)| to), Some(other));
+        assert_eq!(
+            client.send_channel(&mut lab, 0x4001, b"x").to_peer().map(|(_, to, _)| to),
+            Some(other)
+        );
         let elsewhere = SocketAddr::new(new.ip(), 3479);
-        assert_eq!(client.send(&mut lab, elsewhere, b"x").to_peer().map(|(_, to, _)| to), Some(elsewhere), "another port");
+        assert_eq!(
+            client.send(&mut lab, elsewhere, b"x").to_peer().map(|(_, to, _)| to),
+            Some(elsewhere),
+            "another port"
+        );
 
         host.set(&[]);
-        assert_eq!(client.send_channel(&mut lab, 0x4000, b"x").to_peer().map(|(_, to, _)| to), Some(new), "it is another host's again");
+        assert_eq!(
+            client.send_channel(&mut lab, 0x4000, b"x").to_peer().map(|(_, to, _)| to),
+            Some(new),
+            "it is another host's again"
+        );
     }
 }
 

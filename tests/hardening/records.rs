@@ -44,7 +44,10 @@ fn an_adopted_allocation_is_as_old_as_it_was_under_a_younger_clock() {
     let mut next = Lab::default();
     adopt(&mut next, &record);
     next.pass(Duration::from_secs(10));
-    assert_eq!((record.age, export(&next, &client).age), (Duration::from_secs(500), Duration::from_secs(510)));
+    assert_eq!(
+        (record.age, export(&next, &client).age),
+        (Duration::from_secs(500), Duration::from_secs(510))
+    );
 }
 
 #[test]
@@ -67,7 +70,10 @@ fn h35_what_has_expired_is_not_adopted() {
     client.refresh(&mut lab, 700);
     lab.pass_unnoticed(Duration::from_secs(300));
     let record = export(&lab, &client);
-    assert_eq!((record.permissions.len(), record.lifetime, record.relayed[0].time_to_expiry.as_secs()), (0, Duration::from_secs(700), 400));
+    assert_eq!(
+        (record.permissions.len(), record.lifetime, record.relayed[0].time_to_expiry.as_secs()),
+        (0, Duration::from_secs(700), 400)
+    );
     lab.pass_unnoticed(Duration::from_secs(400));
     let expired = export(&lab, &client);
     assert!(Lab::default().server.adopt(lab.now(), &expired).is_none());
@@ -91,11 +97,17 @@ fn h49_no_time_that_is_read_back_counts_for_more_than_was_granted() {
         next.pass_seconds(299);
         assert!(next.peer_sends(peer(2, 2), relayed, b"x").unwrap().to_client().is_some());
         next.pass_seconds(1);
-        assert!(next.peer_sends(peer(2, 2), relayed, b"x").unwrap().silence().is_some(), "300 s were granted: {back:?}");
+        assert!(
+            next.peer_sends(peer(2, 2), relayed, b"x").unwrap().silence().is_some(),
+            "300 s were granted: {back:?}"
+        );
         next.pass_seconds(299);
         assert!(client.send_channel(&mut next, 0x4000, b"x").to_peer().is_some());
         next.pass_seconds(1);
-        assert!(client.send_channel(&mut next, 0x4000, b"x").silence().is_some(), "600 s were granted: {back:?}");
+        assert!(
+            client.send_channel(&mut next, 0x4000, b"x").silence().is_some(),
+            "600 s were granted: {back:?}"
+        );
         assert_eq!(next.server.gauges().allocations, 0, "and so to the allocation: {back:?}");
         assert!(next.pool.is_full());
     }
@@ -103,7 +115,8 @@ fn h49_no_time_that_is_read_back_counts_for_more_than_was_granted() {
 
 #[test]
 fn h49_what_was_granted_is_not_shortened_by_a_restore() {
-    // The configuration has become stricter, the client has refreshed one of two addresses for less, and the records go on and on.
+    // The configuration has become stricter, the client has refreshed one of two addresses for
+    // less, and the records go on and on.
     let (mut lab, mut client) = (Lab::default(), Client::udp(1));
     client.allocate_both(&mut lab);
     client.refresh(&mut lab, 3600);
@@ -114,12 +127,25 @@ fn h49_what_was_granted_is_not_shortened_by_a_restore() {
     for restart in 1..=5 {
         let record = export(&lab, &client);
         let longest = record.relayed.iter().map(|relayed| relayed.time_to_expiry).max().unwrap();
-        assert!(Duration::from_secs(record.lifetime.as_secs()) >= longest, "whole seconds are kept: {record:?}");
+        assert!(
+            Duration::from_secs(record.lifetime.as_secs()) >= longest,
+            "whole seconds are kept: {record:?}"
+        );
         lab.pass_seconds(100);
         lab = lab.succeed();
-        let left: Vec<_> = export(&lab, &client).relayed.iter().map(|relayed| relayed.time_to_expiry.as_secs_f64().ceil()).collect();
+        let left: Vec<_> = export(&lab, &client)
+            .relayed
+            .iter()
+            .map(|relayed| relayed.time_to_expiry.as_secs_f64().ceil())
+            .collect();
         let passed = f64::from(restart) * 100.0;
-        assert_eq!(left, [3600.0 - passed, 600.0 - passed].into_iter().filter(|left| *left > 0.0).collect::<Vec<_>>());
+        assert_eq!(
+            left,
+            [3600.0 - passed, 600.0 - passed]
+                .into_iter()
+                .filter(|left| *left > 0.0)
+                .collect::<Vec<_>>()
+        );
         assert!(client.send_channel(&mut lab, 0x4000, b"x").to_peer().is_some());
     }
 }
@@ -131,12 +157,22 @@ fn h49_nothing_shortens_a_grant_but_the_client_itself() {
     let (relayed, _) = client.allocate_both(&mut lab);
     client.refresh(&mut lab, 1800);
     client.bind(&mut lab, 0x4000, peer(1, 1));
-    let left = |lab: &Lab| export(lab, &client).relayed.iter().map(|relayed| relayed.time_to_expiry.as_secs()).collect::<Vec<_>>();
+    let left = |lab: &Lab| {
+        export(lab, &client)
+            .relayed
+            .iter()
+            .map(|relayed| relayed.time_to_expiry.as_secs())
+            .collect::<Vec<_>>()
+    };
     // Its credential expires, the realm gets other secrets, the policy changes.
     lab.pass_seconds(100);
     assert_eq!(client.clone().refresh(&mut lab, 600).error(), Some(401));
-    lab.command(Command::SetAuthenticator(Setup::with(|setup| setup.rest_secret = b"south").authenticator()));
-    lab.command(Command::SetPolicy(Lab::with(|setup| setup.rules = vec![deny("20.0.0.2/32")]).setup.policy()));
+    lab.command(Command::SetAuthenticator(
+        Setup::with(|setup| setup.rest_secret = b"south").authenticator(),
+    ));
+    lab.command(Command::SetPolicy(
+        Lab::with(|setup| setup.rules = vec![deny("20.0.0.2/32")]).setup.policy(),
+    ));
     assert_eq!(left(&lab), [1700, 1700]);
     lab.pass_seconds(499);
     assert!(lab.peer_sends(peer(1, 1), relayed, b"x").unwrap().to_client().is_some());
@@ -148,7 +184,8 @@ fn h36_a_retransmission_that_reaches_the_next_server_gets_the_same_answer() {
     let (mut lab, mut client) = (Lab::default(), Client::udp(1));
     client.fetch_nonce(&mut lab);
     let id = client.next_transaction();
-    let request = client.signed(id, Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP).map(drop));
+    let request =
+        client.signed(id, Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP).map(drop));
     let first = lab.client_sends(&client.five_tuple, &request).answer();
     let mut next = Lab::default();
     adopt(&mut next, &export(&lab, &client));
@@ -169,7 +206,10 @@ fn h33_after_an_outage_everything_is_told_and_then_each_change_again() {
     while lab.server.poll_change().is_some() {}
     let id = lab.server.allocation(&stays.five_tuple).unwrap();
     stays.permit(&mut lab, &[peer(1, 1)]);
-    assert_eq!((lab.server.poll_change(), lab.server.poll_change()), (Some(Change::Changed(id)), None));
+    assert_eq!(
+        (lab.server.poll_change(), lab.server.poll_change()),
+        (Some(Change::Changed(id)), None)
+    );
 }
 
 #[test]
@@ -189,11 +229,17 @@ fn h47_changes_that_were_given_up_are_asked_for_and_an_offer_covers_them() {
     let id = lab.server.allocation(&stays.five_tuple).unwrap();
     lab.server.offer_all();
     assert_eq!((lab.server.offer_left(), lab.server.unwritten()), (1, 1));
-    assert_eq!((lab.server.poll_change(), lab.server.poll_change()), (Some(Change::Changed(id)), None));
+    assert_eq!(
+        (lab.server.poll_change(), lab.server.poll_change()),
+        (Some(Change::Changed(id)), None)
+    );
     assert_eq!((lab.server.offer_left(), lab.server.unwritten()), (0, 0));
     // From then on each change is told again.
     stays.permit(&mut lab, &[peer(1, 1)]);
-    assert_eq!((lab.server.poll_change(), lab.server.poll_change()), (Some(Change::Changed(id)), None));
+    assert_eq!(
+        (lab.server.poll_change(), lab.server.poll_change()),
+        (Some(Change::Changed(id)), None)
+    );
 }
 
 #[test]
@@ -206,12 +252,19 @@ fn h47_a_record_that_cannot_be_brought_back_is_not_told_as_ended_and_one_that_ca
     other.allocate(&mut next);
     while next.server.poll_change().is_some() {}
     adopt(&mut next, &record);
-    assert_eq!(next.server.poll_change(), None, "its port is taken, perhaps by the server that it belongs to");
+    assert_eq!(
+        next.server.poll_change(),
+        None,
+        "its port is taken, perhaps by the server that it belongs to"
+    );
     other.refresh(&mut next, 0);
     while next.server.poll_change().is_some() {}
     adopt(&mut next, &record);
     let id = next.server.allocation(&client.five_tuple).unwrap();
-    assert_eq!((next.server.poll_change(), next.server.poll_change()), (Some(Change::Changed(id)), None));
+    assert_eq!(
+        (next.server.poll_change(), next.server.poll_change()),
+        (Some(Change::Changed(id)), None)
+    );
 }
 
 fn export(lab: &Lab, client: &Client) -> AllocationRecord {

@@ -3,11 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use causeway_relay::{BindFailure, Command, Completion, Discard, EndReason, IcmpNotice, Limits, Transport};
+use causeway_relay::{
+    BindFailure, Command, Completion, Discard, EndReason, IcmpNotice, Limits, Transport,
+};
 use causeway_tests::addresses::{client, client_v6, peer, peer_v6};
 use causeway_tests::{Client, Fill, Lab, Reaction};
 use causeway_wire::attribute::{
-    AddressFamily, AttributeType, ChannelNumberAttribute, ErrorCodeAttribute, Lifetime, RequestedTransport, XorPeerAddress,
+    AddressFamily, AttributeType, ChannelNumberAttribute, ErrorCodeAttribute, Lifetime,
+    RequestedTransport, XorPeerAddress,
 };
 use causeway_wire::{ChannelRange, Class, Message, MessageWriter, Method};
 
@@ -21,12 +24,24 @@ fn h10_an_unauthenticated_datagram_leaves_no_state_behind() {
     for port in 1..=1000 {
         let client = Client::at(client(1, port), Transport::Udp);
         let id = client.clone().next_transaction();
-        for method in [Method::ALLOCATE, Method::REFRESH, Method::CREATE_PERMISSION, Method::CHANNEL_BIND, Method::BINDING] {
-            let _ = lab.client_sends(&client.five_tuple, &client.unsigned(id, method, ALLOCATE)).answer();
+        for method in [
+            Method::ALLOCATE,
+            Method::REFRESH,
+            Method::CREATE_PERMISSION,
+            Method::CHANNEL_BIND,
+            Method::BINDING,
+        ] {
+            let _ = lab
+                .client_sends(&client.five_tuple, &client.unsigned(id, method, ALLOCATE))
+                .answer();
         }
     }
     assert_eq!(lab.server.gauges(), before);
-    assert_eq!((lab.server.poll_timeout(), lab.quota.total(), lab.ended.len()), (None, 0, 0), "no timer either");
+    assert_eq!(
+        (lab.server.poll_timeout(), lab.quota.total(), lab.ended.len()),
+        (None, 0, 0),
+        "no timer either"
+    );
 }
 
 #[test]
@@ -37,13 +52,21 @@ fn h11_one_answer_to_who_has_shown_nothing_is_at_most_2_6_times_its_request() {
             for fingerprint in [false, true] {
                 let mut client = Client::at(from, Transport::Udp);
                 client.fingerprint = fingerprint;
-                for (method, fill) in
-                    [(Method::ALLOCATE, ALLOCATE), (Method::ALLOCATE, EMPTY), (Method::REFRESH, EMPTY), (Method::BINDING, EMPTY)]
-                {
+                for (method, fill) in [
+                    (Method::ALLOCATE, ALLOCATE),
+                    (Method::ALLOCATE, EMPTY),
+                    (Method::REFRESH, EMPTY),
+                    (Method::BINDING, EMPTY),
+                ] {
                     let request = client.unsigned(client.clone().next_transaction(), method, fill);
                     let answer = lab.client_sends(&client.five_tuple, &request).answer();
-                    let factor = (answer.bytes.len() + around) as f64 / (request.len() + around) as f64;
-                    assert!(factor <= 2.6, "{method:?} of {} bytes in realm {realm}: {factor:.2}", request.len());
+                    let factor =
+                        (answer.bytes.len() + around) as f64 / (request.len() + around) as f64;
+                    assert!(
+                        factor <= 2.6,
+                        "{method:?} of {} bytes in realm {realm}: {factor:.2}",
+                        request.len()
+                    );
                 }
             }
         }
@@ -60,7 +83,10 @@ fn h11_the_phrase_is_left_out_only_where_it_must_be() {
         message.attribute::<ErrorCodeAttribute<'_>>().unwrap().unwrap().reason.to_owned()
     };
     assert_eq!(reason(&udp, ALLOCATE), "Unauthenticated", "as a real client's first request is");
-    assert_eq!((reason(&udp, EMPTY), reason(&tcp, EMPTY)), (String::new(), "Unauthenticated".to_owned()));
+    assert_eq!(
+        (reason(&udp, EMPTY), reason(&tcp, EMPTY)),
+        (String::new(), "Unauthenticated".to_owned())
+    );
 }
 
 #[test]
@@ -74,11 +100,16 @@ fn h12_nothing_unauthenticated_changes_an_allocation() {
     let attempts: [(Method, Fill<'_>); 4] = [
         (Method::REFRESH, &|w| w.put(&Lifetime(0)).map(drop)),
         (Method::CREATE_PERMISSION, &|w| w.put(&XorPeerAddress(peer(2, 2))).map(drop)),
-        (Method::CHANNEL_BIND, &|w| w.put(&ChannelNumberAttribute(0x4001))?.put(&XorPeerAddress(peer(2, 2))).map(drop)),
+        (Method::CHANNEL_BIND, &|w| {
+            w.put(&ChannelNumberAttribute(0x4001))?.put(&XorPeerAddress(peer(2, 2))).map(drop)
+        }),
         (Method::ALLOCATE, ALLOCATE),
     ];
     for (method, fill) in attempts {
-        assert_eq!(lab.client_sends(&alice.five_tuple, &alice.unsigned(id, method, fill)).answer().error(), Some(401));
+        assert_eq!(
+            lab.client_sends(&alice.five_tuple, &alice.unsigned(id, method, fill)).answer().error(),
+            Some(401)
+        );
         let mut guessing = alice.clone().named("alice", "guess");
         assert_eq!(guessing.ask_once(&mut lab, method, fill).answer().error(), Some(401));
         let mut elsewhere = alice.clone();
@@ -120,7 +151,11 @@ fn h29_every_answer_to_an_authenticated_request_carries_integrity() {
     let mut bob = client.clone().named("bob", "builder");
     let mut second = Client::udp(2);
     let mut answers = vec![client.ask(&mut lab, Method::ALLOCATE, &|_| Ok(())).answer()];
-    answers.push(client.ask(&mut lab, Method::ALLOCATE, &|w| w.put(&RequestedTransport::TCP).map(drop)).answer());
+    answers.push(
+        client
+            .ask(&mut lab, Method::ALLOCATE, &|w| w.put(&RequestedTransport::TCP).map(drop))
+            .answer(),
+    );
     lab.pool.failure = Some(BindFailure::Capacity);
     answers.push(client.ask(&mut lab, Method::ALLOCATE, ALLOCATE).answer());
     lab.pool.failure = Some(BindFailure::Family);
@@ -130,12 +165,31 @@ fn h29_every_answer_to_an_authenticated_request_carries_integrity() {
     client.allocate(&mut lab);
     answers.push(client.ask(&mut lab, Method::ALLOCATE, ALLOCATE).answer());
     answers.push(
-        client.ask(&mut lab, Method::CREATE_PERMISSION, &|w| w.put(&XorPeerAddress("10.0.0.1:1".parse().unwrap())).map(drop)).answer(),
+        client
+            .ask(&mut lab, Method::CREATE_PERMISSION, &|w| {
+                w.put(&XorPeerAddress("10.0.0.1:1".parse().unwrap())).map(drop)
+            })
+            .answer(),
     );
-    answers
-        .push(client.ask(&mut lab, Method::CREATE_PERMISSION, &|w| w.put(&XorPeerAddress("[::2]:1".parse().unwrap())).map(drop)).answer());
+    answers.push(
+        client
+            .ask(&mut lab, Method::CREATE_PERMISSION, &|w| {
+                w.put(&XorPeerAddress("[::2]:1".parse().unwrap())).map(drop)
+            })
+            .answer(),
+    );
     answers.push(client.refresh(&mut lab, 600));
-    let codes = [Some(400), Some(442), Some(508), Some(440), Some(437), Some(437), Some(403), Some(443), None];
+    let codes = [
+        Some(400),
+        Some(442),
+        Some(508),
+        Some(440),
+        Some(437),
+        Some(437),
+        Some(403),
+        Some(443),
+        None,
+    ];
     assert_eq!(answers.iter().map(causeway_tests::Answer::error).collect::<Vec<_>>(), codes);
     for answer in answers {
         assert!(answer.is_signed_with(&client.key()), "{:?}", answer.error());
@@ -172,7 +226,11 @@ fn h30_every_way_out_gives_port_and_quota_back() {
             assert_eq!(lab.quota.total(), 1);
             end(&mut lab, &mut client);
             let gauges = lab.server.gauges();
-            assert_eq!((gauges.allocations, gauges.permissions, gauges.channels, gauges.prefixes), (0, 0, 0, 0), "{reason:?} {round}");
+            assert_eq!(
+                (gauges.allocations, gauges.permissions, gauges.channels, gauges.prefixes),
+                (0, 0, 0, 0),
+                "{reason:?} {round}"
+            );
             assert!(lab.pool.is_full() && lab.quota.total() == 0, "{reason:?}");
             assert_eq!(lab.ended.last().unwrap().reason, reason);
         }
@@ -188,7 +246,11 @@ fn h30_what_could_not_be_bound_holds_nothing() {
         assert_eq!(client.ask(&mut lab, Method::ALLOCATE, ALLOCATE).answer().error(), Some(508));
         assert_eq!((lab.quota.total(), lab.server.gauges().allocations), (0, 0));
     }
-    assert!(lab.ended.iter().all(|ended| ended.reason == EndReason::BindFailed && ended.relayed.is_empty()));
+    assert!(
+        lab.ended
+            .iter()
+            .all(|ended| ended.reason == EndReason::BindFailed && ended.relayed.is_empty())
+    );
 }
 
 #[test]
@@ -216,7 +278,11 @@ fn h52_allocations_that_expire_together_end_in_several_turns() {
         lab.server.handle_timeout(now);
         let ended = before - lab.server.gauges().allocations;
         assert!(ended <= 64, "{ended} in one turn");
-        assert!(lab.server.gauges().allocations == 0 || lab.server.poll_timeout().is_some_and(|at| at <= now.monotonic), "the rest is due");
+        assert!(
+            lab.server.gauges().allocations == 0
+                || lab.server.poll_timeout().is_some_and(|at| at <= now.monotonic),
+            "the rest is due"
+        );
         turns += 1;
     }
     assert_eq!(turns, 4);
@@ -225,7 +291,8 @@ fn h52_allocations_that_expire_together_end_in_several_turns() {
 #[test]
 fn h33_refreshing_again_and_again_fills_no_table() {
     for default_lifetime in [600, 2] {
-        let limits = Limits { default_lifetime: Duration::from_secs(default_lifetime), ..Limits::default() };
+        let limits =
+            Limits { default_lifetime: Duration::from_secs(default_lifetime), ..Limits::default() };
         let mut lab = Lab::with(|setup| setup.limits = limits);
         let mut client = Client::udp(1);
         client.allocate(&mut lab);
@@ -244,7 +311,9 @@ fn h33_refreshing_again_and_again_fills_no_table() {
 fn h33_a_source_prefix_holds_so_many_allocations() {
     let limits = Limits { allocations_per_prefix: 2, ..Limits::default() };
     let mut lab = Lab::with(|setup| setup.limits = limits);
-    let allocate = |lab: &mut Lab, from: SocketAddr| Client::at(from, Transport::Udp).ask(lab, Method::ALLOCATE, ALLOCATE).answer().error();
+    let allocate = |lab: &mut Lab, from: SocketAddr| {
+        Client::at(from, Transport::Udp).ask(lab, Method::ALLOCATE, ALLOCATE).answer().error()
+    };
     for host in [1, 2] {
         let codes = [1, 2, 3].map(|port| allocate(&mut lab, client(host, port)));
         assert_eq!(codes, [None, None, Some(486)], "an IPv4 address");
@@ -260,7 +329,8 @@ fn h33_a_source_prefix_holds_so_many_allocations() {
 
 #[test]
 fn h33_the_tables_of_an_allocation_are_bounded() {
-    let limits = Limits { permissions_per_allocation: 16, channels_per_allocation: 8, ..Limits::default() };
+    let limits =
+        Limits { permissions_per_allocation: 16, channels_per_allocation: 8, ..Limits::default() };
     let mut lab = Lab::with(|setup| setup.limits = limits);
     let mut client = Client::udp(1);
     client.allocate(&mut lab);
@@ -283,11 +353,18 @@ fn h35_lifetimes_are_clamped_and_what_has_expired_is_gone() {
     lab.pass_seconds(299);
     assert!(lab.peer_sends(peer(1, 1), relayed, b"x").unwrap().to_client().is_some());
     lab.pass_seconds(1);
-    assert_eq!(lab.peer_sends(peer(1, 2), relayed, b"x"), Some(Reaction::Silence(Discard::NoPermission)));
+    assert_eq!(
+        lab.peer_sends(peer(1, 2), relayed, b"x"),
+        Some(Reaction::Silence(Discard::NoPermission))
+    );
     lab.pass_seconds(300);
     assert_eq!(client.send_channel(&mut lab, 0x4000, b"x"), Reaction::Silence(Discard::NoChannel));
     lab.pass_seconds(60);
-    assert_eq!((lab.server.gauges().permissions, lab.server.gauges().channels), (0, 0), "and cleared within a minute");
+    assert_eq!(
+        (lab.server.gauges().permissions, lab.server.gauges().channels),
+        (0, 0),
+        "and cleared within a minute"
+    );
     lab.pass_seconds(3600);
     assert!(lab.pool.is_full());
 }
@@ -297,13 +374,19 @@ fn h36_a_retransmitted_allocate_gets_the_same_answer() {
     let (mut lab, mut client) = (Lab::default(), Client::udp(1));
     client.fetch_nonce(&mut lab);
     let id = client.next_transaction();
-    let request = client.signed(id, Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP)?.put(&Lifetime(777)).map(drop));
+    let request = client.signed(id, Method::ALLOCATE, &|w| {
+        w.put(&RequestedTransport::UDP)?.put(&Lifetime(777)).map(drop)
+    });
     let first = lab.client_sends(&client.five_tuple, &request).answer();
     let again = lab.client_sends(&client.five_tuple, &request).answer();
     assert_eq!((first.error(), &first), (None, &again));
     lab.pass_seconds(7);
     let later = lab.client_sends(&client.five_tuple, &request).answer();
-    assert_eq!((later.relayed(), later.lifetime()), (first.relayed(), Some(770)), "LIFETIME may tell what is left");
+    assert_eq!(
+        (later.relayed(), later.lifetime()),
+        (first.relayed(), Some(770)),
+        "LIFETIME may tell what is left"
+    );
     assert_eq!((lab.server.gauges().allocations, lab.quota.total()), (1, 1));
 }
 
@@ -313,14 +396,23 @@ fn h36_an_allocate_under_the_id_of_the_one_that_was_challenged_is_another_reques
     let (mut lab, mut client) = (Lab::default(), Client::udp(1));
     let id = client.next_transaction();
     let fill: Fill<'_> = &|w| w.put(&RequestedTransport::UDP).map(drop);
-    let challenge = lab.client_sends(&client.five_tuple, &client.unsigned(id, Method::ALLOCATE, fill)).answer();
+    let challenge =
+        lab.client_sends(&client.five_tuple, &client.unsigned(id, Method::ALLOCATE, fill)).answer();
     assert_eq!(challenge.error(), Some(401));
     (client.realm, client.nonce) = (challenge.realm(), challenge.nonce());
     let request = client.signed(id, Method::ALLOCATE, fill);
     let first = lab.client_sends(&client.five_tuple, &request).answer();
-    assert_eq!((first.error(), lab.client_sends(&client.five_tuple, &request).answer()), (None, first.clone()));
-    let again = lab.client_sends(&client.five_tuple, &client.unsigned(id, Method::ALLOCATE, fill)).answer();
-    assert_eq!((again.error(), lab.server.gauges().allocations), (Some(401), 1), "a late first one does no harm");
+    assert_eq!(
+        (first.error(), lab.client_sends(&client.five_tuple, &request).answer()),
+        (None, first.clone())
+    );
+    let again =
+        lab.client_sends(&client.five_tuple, &client.unsigned(id, Method::ALLOCATE, fill)).answer();
+    assert_eq!(
+        (again.error(), lab.server.gauges().allocations),
+        (Some(401), 1),
+        "a late first one does no harm"
+    );
 }
 
 #[test]
@@ -342,9 +434,19 @@ fn h36_somebody_elses_transaction_id_is_no_retransmission() {
     let (mut lab, mut client) = (Lab::default(), Client::udp(1));
     client.fetch_nonce(&mut lab);
     let id = client.next_transaction();
-    assert_eq!(lab.client_sends(&client.five_tuple, &client.signed(id, Method::ALLOCATE, ALLOCATE)).answer().error(), None);
+    assert_eq!(
+        lab.client_sends(&client.five_tuple, &client.signed(id, Method::ALLOCATE, ALLOCATE))
+            .answer()
+            .error(),
+        None
+    );
     let bob = client.clone().named("bob", "builder");
-    assert_eq!(lab.client_sends(&client.five_tuple, &bob.signed(id, Method::ALLOCATE, ALLOCATE)).answer().error(), Some(437));
+    assert_eq!(
+        lab.client_sends(&client.five_tuple, &bob.signed(id, Method::ALLOCATE, ALLOCATE))
+            .answer()
+            .error(),
+        Some(437)
+    );
 }
 
 #[test]
@@ -353,9 +455,13 @@ fn h38_one_peer_that_cannot_be_reached_harms_no_other() {
     let relayed = client.allocate(&mut lab);
     client.permit(&mut lab, &[peer(1, 1), peer(2, 2)]);
     for _ in 0..100 {
-        // The kernel refuses what is sent to the first: nothing comes back to the core, whose decisions do not depend on it.
+        // The kernel refuses what is sent to the first: nothing comes back to the core, whose
+        // decisions do not depend on it.
         assert!(client.send(&mut lab, peer(1, 1), b"lost").to_peer().is_some());
-        assert_eq!(client.send(&mut lab, peer(2, 2), b"ping").to_peer(), Some((relayed, peer(2, 2), &b"ping"[..])));
+        assert_eq!(
+            client.send(&mut lab, peer(2, 2), b"ping").to_peer(),
+            Some((relayed, peer(2, 2), &b"ping"[..]))
+        );
         assert!(lab.peer_sends(peer(2, 2), relayed, b"pong").unwrap().to_client().is_some());
     }
     assert_eq!((lab.server.gauges().allocations, lab.ended.len()), (1, 0));
@@ -373,12 +479,20 @@ fn h38_icmp_about_one_peer_changes_nothing_for_any() {
     let before = lab.server.gauges();
     for code in 0..=255 {
         let notice = IcmpNotice { kind: 3, code, data: u32::MAX };
-        let Reaction::Notice { to, .. } = lab.icmp_arrives(relayed, peer(1, 1), notice) else { panic!("the client is not told") };
+        let Reaction::Notice { to, .. } = lab.icmp_arrives(relayed, peer(1, 1), notice) else {
+            panic!("the client is not told")
+        };
         assert_eq!(to, client.five_tuple, "and nobody else");
-        assert!(lab.icmp_arrives(relayed, peer(3, 3), notice).silence().is_some(), "a peer that it does not know");
+        assert!(
+            lab.icmp_arrives(relayed, peer(3, 3), notice).silence().is_some(),
+            "a peer that it does not know"
+        );
     }
     assert_eq!(lab.server.gauges(), before);
-    assert!(client.send_channel(&mut lab, 0x4000, b"x").to_peer().is_some(), "the peer may be back");
+    assert!(
+        client.send_channel(&mut lab, 0x4000, b"x").to_peer().is_some(),
+        "the peer may be back"
+    );
     assert!(client.send(&mut lab, peer(2, 2), b"x").to_peer().is_some());
     assert!(lab.peer_sends(peer(1, 1), relayed_bystander, b"x").unwrap().to_client().is_some());
     let traffic = lab.server.traffic(lab.server.allocation(&client.five_tuple).unwrap()).unwrap();
@@ -393,7 +507,11 @@ fn h39_deleting_one_family_ends_its_relaying_at_once() {
     client.bind(&mut lab, 0x4000, peer_v6(1, 1));
     client.refresh_one(&mut lab, AddressFamily::Ipv6, 0);
     assert_eq!(lab.pool.free(), 2 * 100 - 1, "the port has been given back");
-    assert_eq!(lab.peer_sends_to(relay, peer_v6(1, 1), b"x"), Reaction::Silence(Discard::NotReady), "what was under way");
+    assert_eq!(
+        lab.peer_sends_to(relay, peer_v6(1, 1), b"x"),
+        Reaction::Silence(Discard::NotReady),
+        "what was under way"
+    );
     assert_eq!(client.send_channel(&mut lab, 0x4000, b"x"), Reaction::Silence(Discard::NoChannel));
 }
 
@@ -404,7 +522,10 @@ fn h38_a_bind_that_fails_late_ends_no_allocation_that_stands() {
     let relay = lab.pool.relay(relayed).unwrap();
     let mut out = [0; 1500];
     let failed = Completion::BindFailed { relay, failure: BindFailure::Capacity };
-    assert_eq!(lab.server.handle_completion(lab.now(), failed, &mut out), causeway_relay::Verdict::Discard(Discard::NotReady));
+    assert_eq!(
+        lab.server.handle_completion(lab.now(), failed, &mut out),
+        causeway_relay::Verdict::Discard(Discard::NotReady)
+    );
     lab.time_out();
     assert_eq!(lab.server.gauges().allocations, 1);
     assert_eq!(client.permit(&mut lab, &[peer(1, 1)]), None);
@@ -418,8 +539,15 @@ fn h39_lifetime_zero_ends_relaying_at_once() {
     client.bind(&mut lab, 0x4000, peer(1, 1));
     client.refresh(&mut lab, 0);
     assert!(lab.pool.is_full(), "the port has been given back");
-    assert_eq!(lab.peer_sends_to(relay, peer(1, 1), b"x"), Reaction::Silence(Discard::NotReady), "what was under way");
-    assert_eq!(client.send_channel(&mut lab, 0x4000, b"x"), Reaction::Silence(Discard::NoAllocation));
+    assert_eq!(
+        lab.peer_sends_to(relay, peer(1, 1), b"x"),
+        Reaction::Silence(Discard::NotReady),
+        "what was under way"
+    );
+    assert_eq!(
+        client.send_channel(&mut lab, 0x4000, b"x"),
+        Reaction::Silence(Discard::NoAllocation)
+    );
     assert_eq!(client.send(&mut lab, peer(1, 1), b"x"), Reaction::Silence(Discard::NoAllocation));
 }
 
@@ -431,16 +559,26 @@ fn h39_what_arrives_for_an_allocation_before_reaches_no_other_in_its_place() {
     first.refresh(&mut lab, 0);
     second.allocate(&mut lab);
     second.permit(&mut lab, &[peer(1, 1)]);
-    assert_eq!(lab.peer_sends_to(stale, peer(1, 1), b"for the first"), Reaction::Silence(Discard::NotReady));
+    assert_eq!(
+        lab.peer_sends_to(stale, peer(1, 1), b"for the first"),
+        Reaction::Silence(Discard::NotReady)
+    );
 }
 
 #[test]
 fn h23_junk_from_a_client_with_an_allocation_is_silence() {
-    let (mut lab, mut client) = (Lab::with(|setup| setup.channels = ChannelRange::Rfc5766), Client::udp(1));
+    let (mut lab, mut client) =
+        (Lab::with(|setup| setup.channels = ChannelRange::Rfc5766), Client::udp(1));
     client.allocate(&mut lab);
     let mut junk = vec![0; 65_532 + 20];
     let len = {
-        let mut writer = MessageWriter::new(&mut junk, Class::Request, Method::REFRESH, client.next_transaction()).unwrap();
+        let mut writer = MessageWriter::new(
+            &mut junk,
+            Class::Request,
+            Method::REFRESH,
+            client.next_transaction(),
+        )
+        .unwrap();
         while writer.put_raw(AttributeType(0xC001), &[0xFF; 5]).is_ok() {}
         writer.finish()
     };
@@ -459,9 +597,15 @@ fn h28_a_wrong_fingerprint_is_silence_whoever_sends_it() {
     client.allocate(&mut lab);
     let id = client.next_transaction();
     let lifetime_zero: Fill<'_> = &|w| w.put(&Lifetime(0)).map(drop);
-    for mut request in [client.signed(id, Method::REFRESH, lifetime_zero), client.unsigned(id, Method::BINDING, EMPTY)] {
+    for mut request in [
+        client.signed(id, Method::REFRESH, lifetime_zero),
+        client.unsigned(id, Method::BINDING, EMPTY),
+    ] {
         *request.last_mut().unwrap() ^= 1;
-        assert_eq!(lab.client_sends(&client.five_tuple, &request), Reaction::Silence(Discard::Fingerprint));
+        assert_eq!(
+            lab.client_sends(&client.five_tuple, &request),
+            Reaction::Silence(Discard::Fingerprint)
+        );
     }
     assert_eq!(lab.server.gauges().allocations, 1);
 }

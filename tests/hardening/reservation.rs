@@ -3,7 +3,9 @@
 use causeway_relay::{BindFailure, Discard};
 use causeway_tests::{Client, Fill, Lab, Reaction};
 use causeway_wire::Method;
-use causeway_wire::attribute::{AdditionalAddressFamily, AddressFamily, EvenPort, RequestedTransport, ReservationToken};
+use causeway_wire::attribute::{
+    AdditionalAddressFamily, AddressFamily, EvenPort, RequestedTransport, ReservationToken,
+};
 
 const EVEN: Fill<'static> = &|w| w.put(&EvenPort { reserve: false }).map(drop);
 const PAIR: Fill<'static> = &|w| w.put(&EvenPort { reserve: true }).map(drop);
@@ -26,7 +28,9 @@ fn h32_ten_thousand_reservations_come_back_unclaimed() {
     let mut client = Client::udp(1);
     for _ in 0..10_000 {
         match client.ask(&mut lab, Method::ALLOCATE, &|w| PAIR(w.put(&RequestedTransport::UDP)?)) {
-            Reaction::Answer(answer) if answer.error().is_none() => drop(client.refresh(&mut lab, 0)),
+            Reaction::Answer(answer) if answer.error().is_none() => {
+                drop(client.refresh(&mut lab, 0))
+            }
             Reaction::Answer(answer) => assert_eq!(answer.error(), Some(508)),
             other => assert_eq!(other, Reaction::Silence(Discard::RefusalsSpent)),
         }
@@ -42,7 +46,10 @@ fn h32_a_token_is_good_for_the_user_that_it_was_told_only() {
     let mut lab = Lab::default();
     let token = Client::udp(1).allocate_with(&mut lab, PAIR).token().unwrap();
     let claim: Fill<'_> = &|w| w.put(&token).map(drop);
-    assert_eq!(Client::udp(2).named("bob", "builder").allocate_with(&mut lab, claim).error(), Some(508));
+    assert_eq!(
+        Client::udp(2).named("bob", "builder").allocate_with(&mut lab, claim).error(),
+        Some(508)
+    );
     assert_eq!(Client::udp(3).allocate_with(&mut lab, claim).error(), None);
 }
 
@@ -53,13 +60,18 @@ fn h32_guessing_tokens_yields_nothing_and_leaves_nothing() {
     let mut client = Client::udp(2);
     for guess in 0..1000u64 {
         let token = ReservationToken((guess << 32 | 0xFFFF).to_be_bytes());
-        let guess = client.ask(&mut lab, Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP)?.put(&token).map(drop));
+        let guess = client.ask(&mut lab, Method::ALLOCATE, &|w| {
+            w.put(&RequestedTransport::UDP)?.put(&token).map(drop)
+        });
         match guess {
             Reaction::Answer(answer) => assert_eq!(answer.error(), Some(508)),
             other => assert_eq!(other, Reaction::Silence(Discard::RefusalsSpent)),
         }
     }
-    assert_eq!((lab.server.gauges().allocations, lab.quota.total(), lab.pool.reserved()), (1, 1, 1));
+    assert_eq!(
+        (lab.server.gauges().allocations, lab.quota.total(), lab.pool.reserved()),
+        (1, 1, 1)
+    );
     assert!(first.token().is_some());
 }
 
@@ -68,14 +80,21 @@ fn h32_a_claim_that_cannot_be_bound_holds_nothing() {
     let mut lab = Lab::default();
     let token = Client::udp(1).allocate_with(&mut lab, PAIR).token().unwrap();
     lab.pool.failure = Some(BindFailure::Capacity);
-    assert_eq!(Client::udp(2).allocate_with(&mut lab, &|w| w.put(&token).map(drop)).error(), Some(508));
+    assert_eq!(
+        Client::udp(2).allocate_with(&mut lab, &|w| w.put(&token).map(drop)).error(),
+        Some(508)
+    );
     lab.pass_seconds(600);
     assert!(lab.pool.is_full() && lab.quota.total() == 0);
 }
 
 #[test]
 fn h30_every_way_out_of_a_dual_allocation_gives_both_ports_back() {
-    let both: Fill<'_> = &|w| w.put(&RequestedTransport::UDP)?.put(&AdditionalAddressFamily(AddressFamily::Ipv6)).map(drop);
+    let both: Fill<'_> = &|w| {
+        w.put(&RequestedTransport::UDP)?
+            .put(&AdditionalAddressFamily(AddressFamily::Ipv6))
+            .map(drop)
+    };
     let ways: [fn(&mut Lab, &mut Client); 5] = [
         |lab, client| _ = client.refresh(lab, 0),
         |lab, client| {

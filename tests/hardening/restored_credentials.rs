@@ -1,4 +1,5 @@
-//! H16 and H49: a credential that comes back with a record counts only once a present secret, or the configuration, knows it.
+//! H16 and H49: a credential that comes back with a record counts only once a present secret, or
+//! the configuration, knows it.
 
 use std::sync::Arc;
 
@@ -6,7 +7,9 @@ use causeway_auth::{Credential, Key, Refusal, RestSecret};
 use causeway_relay::{Command, Discard, KeyAnswer, Verdict};
 use causeway_tests::addresses::peer;
 use causeway_tests::{Client, Fill, Lab, REALM, Reaction, Setup};
-use causeway_wire::attribute::{ChannelNumberAttribute, Lifetime, RequestedTransport, XorPeerAddress};
+use causeway_wire::attribute::{
+    ChannelNumberAttribute, Lifetime, RequestedTransport, XorPeerAddress,
+};
 use causeway_wire::{Method, TransactionId};
 
 const ALLOCATE: Fill<'static> = &|w| w.put(&RequestedTransport::UDP).map(drop);
@@ -14,7 +17,9 @@ const ALLOCATE: Fill<'static> = &|w| w.put(&RequestedTransport::UDP).map(drop);
 const REQUESTS: [(Method, Fill<'static>); 3] = [
     (Method::REFRESH, &|w| w.put(&Lifetime(600)).map(drop)),
     (Method::CREATE_PERMISSION, &|w| w.put(&XorPeerAddress(peer(1, 1))).map(drop)),
-    (Method::CHANNEL_BIND, &|w| w.put(&ChannelNumberAttribute(0x4000))?.put(&XorPeerAddress(peer(1, 1))).map(drop)),
+    (Method::CHANNEL_BIND, &|w| {
+        w.put(&ChannelNumberAttribute(0x4000))?.put(&XorPeerAddress(peer(1, 1))).map(drop)
+    }),
 ];
 
 /// The next process, with another configuration.
@@ -43,7 +48,10 @@ fn h49_a_removed_rest_secret_ends_what_it_minted_at_the_next_request_after_a_res
     client.bind(&mut lab, 0x4000, peer(1, 1));
     let mut rotated = restart(&mut lab, |setup| setup.rest_secret = b"south");
     all_are(&mut rotated, &mut client, Some(401));
-    assert!(rotated.peer_sends(peer(1, 1), relayed, b"x").unwrap().to_client().is_some(), "what it had runs out by itself");
+    assert!(
+        rotated.peer_sends(peer(1, 1), relayed, b"x").unwrap().to_client().is_some(),
+        "what it had runs out by itself"
+    );
     rotated.pass_seconds(600);
     assert!(rotated.pool.is_full());
     let mut kept = restart(&mut lab, |setup| setup.rest_secret = b"north");
@@ -58,7 +66,9 @@ fn h49_a_secret_that_is_taken_away_at_run_time_ends_what_it_minted_too() {
     let mut client = minted(&lab);
     client.allocate(&mut lab);
     all_are(&mut lab, &mut client, None);
-    lab.command(Command::SetAuthenticator(Setup::with(|setup| setup.rest_secret = b"south").authenticator()));
+    lab.command(Command::SetAuthenticator(
+        Setup::with(|setup| setup.rest_secret = b"south").authenticator(),
+    ));
     all_are(&mut lab, &mut client, Some(401));
     lab.command(Command::SetAuthenticator(Setup::default().authenticator()));
     all_are(&mut lab, &mut client, None);
@@ -72,7 +82,9 @@ fn h49_a_restored_credential_ends_with_the_window_of_the_present_secret() {
     let mut next = restart(&mut lab, |setup| setup.rest_secret = b"");
     let now = next.unix();
     let realm = |secret: RestSecret| {
-        Command::SetAuthenticator(Arc::new(Setup::with(|s| s.rest_secret = b"").authenticator().with_rest_secrets([secret])))
+        Command::SetAuthenticator(Arc::new(
+            Setup::with(|s| s.rest_secret = b"").authenticator().with_rest_secrets([secret]),
+        ))
     };
     next.command(realm(RestSecret::new(b"north").from(Some(now + 10))));
     all_are(&mut next, &mut client, Some(401));
@@ -132,7 +144,11 @@ fn h49_while_the_secrets_of_the_store_are_not_known_a_restored_minted_credential
     for (method, fill) in REQUESTS {
         assert_eq!(client.ask(&mut next, method, fill), Reaction::Later);
         let username = client.username.clone();
-        assert_eq!(next.key(&username, KeyAnswer::Unavailable), [Reaction::Silence(Discard::KeyUnavailable)], "{method:?}");
+        assert_eq!(
+            next.key(&username, KeyAnswer::Unavailable),
+            [Reaction::Silence(Discard::KeyUnavailable)],
+            "{method:?}"
+        );
     }
     let realm = next.setup.authenticator().with_rest_secrets([RestSecret::new(b"north")]);
     next.command(Command::SetAuthenticator(Arc::new(realm)));
@@ -148,7 +164,11 @@ fn h45_while_the_store_is_away_a_restored_user_of_it_goes_on() {
     assert!(lab.key("carol", KeyAnswer::Found(credential)).remove(0).answer().error().is_none());
     let mut next = restart(&mut lab, |_| ());
     assert_eq!(carol.ask(&mut next, REQUESTS[0].0, REQUESTS[0].1), Reaction::Later);
-    assert_eq!(next.key("carol", KeyAnswer::Unavailable).remove(0).answer().error(), None, "no call dies with the store");
+    assert_eq!(
+        next.key("carol", KeyAnswer::Unavailable).remove(0).answer().error(),
+        None,
+        "no call dies with the store"
+    );
     assert_eq!(carol.ask(&mut next, REQUESTS[0].0, REQUESTS[0].1), Reaction::Later);
     assert_eq!(next.key("carol", KeyAnswer::Unknown).remove(0).answer().error(), Some(401));
 }
@@ -170,7 +190,8 @@ fn h49_an_expiry_that_is_no_seconds_lets_nobody_in_and_says_so() {
         client.fetch_nonce(&mut lab);
         let id = client.next_transaction();
         let request = client.signed(id, Method::ALLOCATE, ALLOCATE);
-        let verdict = lab.server.handle_client(lab.now(), &client.five_tuple, &request, &mut [0; 1500]);
+        let verdict =
+            lab.server.handle_client(lab.now(), &client.five_tuple, &request, &mut [0; 1500]);
         let refusal = match verdict {
             Verdict::Respond(respond) => respond.refusal,
             _ => None,

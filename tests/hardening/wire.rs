@@ -3,14 +3,17 @@
 use std::time::{Duration, Instant};
 
 use causeway_wire::attribute::{
-    AlternateDomain, AttributeError, AttributeType, ChangeRequest, Data, ErrorCodeAttribute, Nonce, Padding, PasswordAlgorithms, Priority,
-    Realm, ResponseAddress, ResponsePort, Software, UnknownAttributes, Username, XorMappedAddress, XorPeerAddress,
+    AlternateDomain, AttributeError, AttributeType, ChangeRequest, Data, ErrorCodeAttribute, Nonce,
+    Padding, PasswordAlgorithms, Priority, Realm, ResponseAddress, ResponsePort, Software,
+    UnknownAttributes, Username, XorMappedAddress, XorPeerAddress,
 };
-use causeway_wire::binding::{self, MAX_ANSWER_LEN, MAX_PLAIN_ANSWER_LEN, Received, Silence, Transport, Usage};
+use causeway_wire::binding::{
+    self, MAX_ANSWER_LEN, MAX_PLAIN_ANSWER_LEN, Received, Silence, Transport, Usage,
+};
 use causeway_wire::stream::{self, FramingError, frame_len};
 use causeway_wire::{
-    ChannelData, ChannelRange, Class, DecodeError, EncodeError, ErrorCode, HEADER_LEN, IntegrityKey, Message, MessageWriter, Method,
-    TransactionId,
+    ChannelData, ChannelRange, Class, DecodeError, EncodeError, ErrorCode, HEADER_LEN,
+    IntegrityKey, Message, MessageWriter, Method, TransactionId,
 };
 
 const ID: TransactionId = TransactionId([0xA5; 12]);
@@ -41,7 +44,12 @@ fn h15_64_kib_of_attributes_cost_little() {
 #[test]
 fn h15_overlong_text_is_refused() {
     let long = "x".repeat(764);
-    for kind in [AttributeType::USERNAME, AttributeType::REALM, AttributeType::NONCE, AttributeType::SOFTWARE] {
+    for kind in [
+        AttributeType::USERNAME,
+        AttributeType::REALM,
+        AttributeType::NONCE,
+        AttributeType::SOFTWARE,
+    ] {
         let bytes = write(|writer| _ = writer.put_raw(kind, long.as_bytes()).unwrap());
         let message = Message::decode(&bytes).unwrap();
         let refused = match kind {
@@ -72,7 +80,10 @@ fn h20_what_follows_message_integrity_is_ignored() {
     let message = Message::decode(&bytes).unwrap();
     assert!(message.verify_integrity(&key) && message.verify_integrity_sha256(&key, 32));
     assert_eq!(message.fingerprint(), Some(true));
-    assert_eq!(message.attributes().map(|raw| raw.kind).collect::<Vec<_>>(), [AttributeType::PRIORITY]);
+    assert_eq!(
+        message.attributes().map(|raw| raw.kind).collect::<Vec<_>>(),
+        [AttributeType::PRIORITY]
+    );
     assert_eq!(message.all::<Priority>().collect::<Vec<_>>(), [Ok(Priority(1))]);
     assert_eq!(message.attribute::<XorPeerAddress>(), Ok(None));
     assert!(message.unknown_required(|kind| kind.name().is_some()).is_empty());
@@ -111,7 +122,10 @@ fn h21_broken_software_fails_nothing_else() {
     assert_eq!(message.attribute::<Username<'_>>(), Ok(Some(Username("user"))));
     assert!(message.verify_integrity(&key));
     let mut out = [0; MAX_PLAIN_ANSWER_LEN];
-    assert_eq!(binding::answer(&message, &received(), Usage::Binding, &mut out).unwrap().error, None);
+    assert_eq!(
+        binding::answer(&message, &received(), Usage::Binding, &mut out).unwrap().error,
+        None
+    );
 }
 
 #[test]
@@ -119,7 +133,13 @@ fn h22_every_pad_byte_is_zero_in_a_dirty_buffer() {
     for len in 0..9 {
         let text = "x".repeat(len);
         let bytes = write(|writer| {
-            writer.put(&Software(&text)).unwrap().put(&Data(text.as_bytes())).unwrap().put(&Padding(len)).unwrap();
+            writer
+                .put(&Software(&text))
+                .unwrap()
+                .put(&Data(text.as_bytes()))
+                .unwrap()
+                .put(&Padding(len))
+                .unwrap();
             writer.put_raw(AttributeType(0x7FFF), text.as_bytes()).unwrap();
             writer.put(&UnknownAttributes::Kinds(&vec![0x7FFF; len])).unwrap();
             // No list that the decoder lets through, yet nothing of the buffer may show.
@@ -173,8 +193,16 @@ fn h23_integrity_of_a_wrong_length_is_an_error() {
     }
     for len in 0..48 {
         let allowed = matches!(len, 16 | 20 | 24 | 28 | 32);
-        assert_eq!(decode(AttributeType::MESSAGE_INTEGRITY_SHA256, len), if allowed { None } else { refused }, "{len}");
-        assert_eq!(decode(AttributeType::FINGERPRINT, len), if len == 4 { None } else { refused }, "{len}");
+        assert_eq!(
+            decode(AttributeType::MESSAGE_INTEGRITY_SHA256, len),
+            if allowed { None } else { refused },
+            "{len}"
+        );
+        assert_eq!(
+            decode(AttributeType::FINGERPRINT, len),
+            if len == 4 { None } else { refused },
+            "{len}"
+        );
     }
 }
 
@@ -187,7 +215,11 @@ fn h23_lengths_at_the_end_of_the_range_over_tcp() {
             other => assert_eq!(other, Err(FramingError::Unaligned(length))),
         }
         let channel = frame_len(&[0x40, 0x00, high, low]);
-        assert!(channel.is_ok_and(|len| len.is_some_and(|len| len > usize::from(length) && len <= stream::MAX_FRAME_LEN)), "{channel:?}");
+        assert!(
+            channel.is_ok_and(|len| len
+                .is_some_and(|len| len > usize::from(length) && len <= stream::MAX_FRAME_LEN)),
+            "{channel:?}"
+        );
     }
     let channel = [0x40, 0x00, 0xFF, 0xFF, 0];
     assert!(ChannelData::decode(&channel, ChannelRange::Rfc8656).is_err());
@@ -197,7 +229,11 @@ fn h23_lengths_at_the_end_of_the_range_over_tcp() {
 fn h24_misaligned_input_is_read() {
     let key = IntegrityKey::new(KEY);
     let bytes = write(|writer| {
-        writer.put(&XorMappedAddress("[2001:db8::1]:443".parse().unwrap())).unwrap().put(&Priority(7)).unwrap();
+        writer
+            .put(&XorMappedAddress("[2001:db8::1]:443".parse().unwrap()))
+            .unwrap()
+            .put(&Priority(7))
+            .unwrap();
         writer.integrity(&key).unwrap().fingerprint().unwrap();
     });
     for offset in 0..=8 {
@@ -206,11 +242,15 @@ fn h24_misaligned_input_is_read() {
         let message = Message::decode(&moved[offset..]).unwrap();
         assert!(message.verify_integrity(&key) && message.fingerprint() == Some(true));
         assert_eq!(message.attribute::<Priority>(), Ok(Some(Priority(7))));
-        assert_eq!(message.attribute::<XorMappedAddress>().unwrap().unwrap().0, "[2001:db8::1]:443".parse().unwrap());
+        assert_eq!(
+            message.attribute::<XorMappedAddress>().unwrap().unwrap().0,
+            "[2001:db8::1]:443".parse().unwrap()
+        );
     }
 }
 
-/// That the comparison takes constant time is the doing of `subtle`; here: that no prefix of a MAC is enough.
+/// That the comparison takes constant time is the doing of `subtle`; here: that no prefix of a MAC
+/// is enough.
 #[test]
 fn h25_a_mac_counts_whole() {
     let key = IntegrityKey::new(KEY);
@@ -229,10 +269,15 @@ fn h25_a_mac_counts_whole() {
 
 #[test]
 fn h25_a_truncated_mac_counts_only_where_it_may() {
-    // RFC 8489 §14.6: truncated to 16 bytes at least. Truncation changes the length that the MAC is taken over.
+    // RFC 8489 §14.6: truncated to 16 bytes at least. Truncation changes the length that the MAC is
+    // taken over.
     use hmac::{KeyInit, Mac};
     let mut bytes = header(Method::BINDING, 20);
-    let mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(KEY).unwrap().chain_update(&bytes).finalize().into_bytes();
+    let mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(KEY)
+        .unwrap()
+        .chain_update(&bytes)
+        .finalize()
+        .into_bytes();
     bytes.extend(AttributeType::MESSAGE_INTEGRITY_SHA256.0.to_be_bytes());
     bytes.extend([0, 16]);
     bytes.extend(&mac[..16]);
@@ -247,9 +292,13 @@ fn h25_a_truncated_mac_counts_only_where_it_may() {
 fn h25_a_key_is_never_printed_and_is_wiped() {
     let key = IntegrityKey::new(b"a secret");
     for text in [format!("{key:?}"), format!("{key:#?}"), format!("{:?}", Some(key.clone()))] {
-        assert!(text.contains("redacted") && !text.contains("secret") && !text.contains("115"), "{text}");
+        assert!(
+            text.contains("redacted") && !text.contains("secret") && !text.contains("115"),
+            "{text}"
+        );
     }
-    // What a drop could do is to wipe; that it does is `ZeroizeOnDrop` of the hash states, asserted where they are (`integrity.rs`).
+    // What a drop could do is to wipe; that it does is `ZeroizeOnDrop` of the hash states, asserted
+    // where they are (`integrity.rs`).
     assert!(std::mem::needs_drop::<IntegrityKey>());
 }
 
@@ -267,13 +316,16 @@ fn h27_what_does_not_fit_leaves_the_message_as_it_was() {
         |writer, _| writer.fingerprint().map(drop),
     ];
     for size in 0..HEADER_LEN {
-        let written = MessageWriter::new(&mut vec![DIRT; size], Class::Request, Method::BINDING, ID).map(MessageWriter::finish);
+        let written =
+            MessageWriter::new(&mut vec![DIRT; size], Class::Request, Method::BINDING, ID)
+                .map(MessageWriter::finish);
         assert_eq!(written, Err(EncodeError::NoSpace));
     }
     for size in HEADER_LEN..HEADER_LEN + 120 {
         let mut buffer = vec![DIRT; size];
         let mut fitted = Vec::new();
-        let mut writer = MessageWriter::new(&mut buffer, Class::Request, Method::BINDING, ID).unwrap();
+        let mut writer =
+            MessageWriter::new(&mut buffer, Class::Request, Method::BINDING, ID).unwrap();
         for step in &steps {
             match step(&mut writer, &key) {
                 Ok(()) => fitted.push(step),
@@ -287,7 +339,10 @@ fn h27_what_does_not_fit_leaves_the_message_as_it_was() {
         let roomy = write(|writer| fitted.iter().for_each(|step| step(writer, &key).unwrap()));
         assert_eq!(buffer[..len], roomy, "{size}");
         assert!(Message::decode(&buffer[..len]).is_ok());
-        assert!(buffer[len..].iter().all(|&byte| byte == DIRT), "nothing was begun behind the message: {size}");
+        assert!(
+            buffer[len..].iter().all(|&byte| byte == DIRT),
+            "nothing was begun behind the message: {size}"
+        );
     }
 }
 
@@ -297,7 +352,11 @@ fn h27_what_a_length_cannot_say_is_refused() {
     let mut writer = MessageWriter::new(&mut buffer, Class::Indication, Method::SEND, ID).unwrap();
     for len in [65_529, 65_533, 65_535, 65_536, 131_072] {
         assert_eq!(writer.put(&Data(&vec![0; len])).err(), Some(EncodeError::TooLong), "{len}");
-        assert_eq!(writer.put_raw(AttributeType(0x8FFF), &vec![0; len]).err(), Some(EncodeError::TooLong), "{len}");
+        assert_eq!(
+            writer.put_raw(AttributeType(0x8FFF), &vec![0; len]).err(),
+            Some(EncodeError::TooLong),
+            "{len}"
+        );
     }
     assert_eq!(writer.put(&Padding(usize::MAX)).err(), Some(EncodeError::TooLong));
     let long = "x".repeat(764);
@@ -311,7 +370,10 @@ fn h27_what_a_length_cannot_say_is_refused() {
     assert_eq!(writer.fingerprint().err(), Some(EncodeError::TooLong));
     let len = writer.finish();
     assert_eq!(len, causeway_wire::MAX_MESSAGE_LEN);
-    assert_eq!(Message::decode(&buffer[..len]).unwrap().attribute::<Data<'_>>().unwrap().unwrap().0.len(), 65_528);
+    assert_eq!(
+        Message::decode(&buffer[..len]).unwrap().attribute::<Data<'_>>().unwrap().unwrap().0.len(),
+        65_528
+    );
 }
 
 #[test]
@@ -322,7 +384,9 @@ fn h17_no_answer_is_much_longer_than_its_request_and_none_with_padding_is_longer
     let padded = sizes.map(|len| write(|writer| _ = writer.put(&Padding(len)).unwrap()));
     let asked = [
         write(|_| {}),
-        write(|writer| _ = writer.put(&ChangeRequest { change_ip: true, change_port: true }).unwrap()),
+        write(|writer| {
+            _ = writer.put(&ChangeRequest { change_ip: true, change_port: true }).unwrap()
+        }),
         write(|writer| _ = writer.put(&ResponsePort(4711)).unwrap()),
         write(|writer| _ = writer.put(&ResponsePort(4711)).unwrap().put(&Padding(0)).unwrap()),
         write(|writer| _ = writer.put_raw(AttributeType(0x7FFF), &[]).unwrap()),
@@ -335,8 +399,17 @@ fn h17_no_answer_is_much_longer_than_its_request_and_none_with_padding_is_longer
             for usage in [Usage::Binding, Usage::NatDiscovery { other }] {
                 let Ok(answer) = answer_of(&request, usage) else { continue };
                 let factor = (overhead + answer.len()) as f64 / (overhead + request.len()) as f64;
-                assert!(factor <= 2.6, "{} bytes answered by {}: {factor:.2}", request.len(), answer.len());
-                let is_padded = Message::decode(&answer).unwrap().attribute::<Padding>().unwrap().is_some_and(|padding| padding.0 > 0);
+                assert!(
+                    factor <= 2.6,
+                    "{} bytes answered by {}: {factor:.2}",
+                    request.len(),
+                    answer.len()
+                );
+                let is_padded = Message::decode(&answer)
+                    .unwrap()
+                    .attribute::<Padding>()
+                    .unwrap()
+                    .is_some_and(|padding| padding.0 > 0);
                 assert!(!is_padded || answer.len() <= request.len());
             }
         }
@@ -346,12 +419,19 @@ fn h17_no_answer_is_much_longer_than_its_request_and_none_with_padding_is_longer
 #[test]
 fn h17_response_address_is_never_honoured() {
     for cookie in [true, false] {
-        let mut request = write(|writer| _ = writer.put(&ResponseAddress("192.0.2.66:53".parse().unwrap())).unwrap());
+        let mut request = write(|writer| {
+            _ = writer.put(&ResponseAddress("192.0.2.66:53".parse().unwrap())).unwrap()
+        });
         request[4] ^= u8::from(!cookie);
         let mut out = [DIRT; MAX_ANSWER_LEN];
         let usage = Usage::NatDiscovery { other: "[2001:db8::3]:3479".parse().unwrap() };
-        let answer = binding::answer(&Message::decode(&request).unwrap(), &received(), usage, &mut out).unwrap();
-        assert_eq!((answer.error, answer.from, answer.to_port), (Some(ErrorCode::UNKNOWN_ATTRIBUTE), None, None));
+        let answer =
+            binding::answer(&Message::decode(&request).unwrap(), &received(), usage, &mut out)
+                .unwrap();
+        assert_eq!(
+            (answer.error, answer.from, answer.to_port),
+            (Some(ErrorCode::UNKNOWN_ATTRIBUTE), None, None)
+        );
     }
 }
 
@@ -359,10 +439,19 @@ fn h17_response_address_is_never_honoured() {
 fn h17_response_port_names_a_port_and_no_address_and_is_400_with_padding() {
     let usage = Usage::NatDiscovery { other: "[2001:db8::3]:3479".parse().unwrap() };
     let ask = |bytes: &[u8]| {
-        let answer = binding::answer(&Message::decode(bytes).unwrap(), &received(), usage, &mut [0; MAX_ANSWER_LEN]).unwrap();
+        let answer = binding::answer(
+            &Message::decode(bytes).unwrap(),
+            &received(),
+            usage,
+            &mut [0; MAX_ANSWER_LEN],
+        )
+        .unwrap();
         (answer.error, answer.to_port)
     };
-    assert_eq!(ask(&write(|writer| _ = writer.put(&ResponsePort(4711)).unwrap())), (None, Some(4711)));
+    assert_eq!(
+        ask(&write(|writer| _ = writer.put(&ResponsePort(4711)).unwrap())),
+        (None, Some(4711))
+    );
     let bad = [
         write(|writer| _ = writer.put(&ResponsePort(4711)).unwrap().put(&Padding(0)).unwrap()),
         write(|writer| _ = writer.put(&Padding(1_500)).unwrap().put(&ResponsePort(4711)).unwrap()),
@@ -392,15 +481,25 @@ fn h28_unknown_required_attributes_are_420_with_the_list() {
     let bytes = answer(&bytes).unwrap();
     let message = Message::decode(&bytes).unwrap();
     assert_eq!(message.class(), Class::ErrorResponse);
-    assert_eq!(message.attribute::<ErrorCodeAttribute<'_>>().unwrap().unwrap().code, ErrorCode::UNKNOWN_ATTRIBUTE);
-    let unknown: Vec<_> = message.attribute::<UnknownAttributes<'_>>().unwrap().unwrap().kinds().map(|kind| kind.0).collect();
+    assert_eq!(
+        message.attribute::<ErrorCodeAttribute<'_>>().unwrap().unwrap().code,
+        ErrorCode::UNKNOWN_ATTRIBUTE
+    );
+    let unknown: Vec<_> = message
+        .attribute::<UnknownAttributes<'_>>()
+        .unwrap()
+        .unwrap()
+        .kinds()
+        .map(|kind| kind.0)
+        .collect();
     assert_eq!(unknown, [0x7FFF, 0x0031]);
 }
 
 #[test]
 fn h28_unknown_required_attributes_of_an_indication_are_silence() {
     let mut buffer = [0; 64];
-    let mut writer = MessageWriter::new(&mut buffer, Class::Indication, Method::BINDING, ID).unwrap();
+    let mut writer =
+        MessageWriter::new(&mut buffer, Class::Indication, Method::BINDING, ID).unwrap();
     writer.put_raw(AttributeType(0x7FFF), &[]).unwrap();
     let len = writer.finish();
     assert_eq!(answer(&buffer[..len]), Err(Silence::NotBindingRequest));
@@ -421,7 +520,11 @@ fn answer_of(bytes: &[u8], usage: Usage) -> Result<Vec<u8>, Silence> {
 
 fn received() -> Received {
     let address = |text: &str| text.parse().unwrap();
-    Received { source: address("[2001:db8::1]:1"), local: address("[2001:db8::2]:3478"), over: Transport::Udp }
+    Received {
+        source: address("[2001:db8::1]:1"),
+        local: address("[2001:db8::2]:3478"),
+        over: Transport::Udp,
+    }
 }
 
 fn write(fill: impl FnOnce(&mut MessageWriter<'_>)) -> Vec<u8> {

@@ -1,4 +1,5 @@
-//! A call between two clients, each of which may use its relayed address only: what both must see of it.
+//! A call between two clients, each of which may use its relayed address only: what both must see
+//! of it.
 
 use std::time::Instant;
 
@@ -24,17 +25,24 @@ pub(crate) enum Media {
 /// A call through the server from one client to the other, whose reports are checked.
 pub(crate) fn call(server: &Server, caller: (Client, Leg), callee: (Client, Leg), media: Media) {
     let started = Instant::now();
-    let (mut calls, mut answers) = (endpoint(server, "caller", caller, media), endpoint(server, "callee", callee, media));
+    let (mut calls, mut answers) =
+        (endpoint(server, "caller", caller, media), endpoint(server, "callee", callee, media));
     answers.tell(&json!({ "description": calls.hear("description") }));
     calls.tell(&json!({ "description": answers.hear("description") }));
     let (ours, theirs) = (calls.seen(), answers.seen());
-    println!("{caller:?} -> {callee:?}, {media:?}: {:.1} s\n  {ours:?}\n  {theirs:?}", started.elapsed().as_secs_f64());
+    println!(
+        "{caller:?} -> {callee:?}, {media:?}: {:.1} s\n  {ours:?}\n  {theirs:?}",
+        started.elapsed().as_secs_f64()
+    );
     for seen in [&ours, &theirs] {
         assert!(seen.intact && seen.messages == MESSAGES, "{seen:?}\n{}", server.turnd.log());
         assert!(seen.local.kind == "relay" && seen.remote.kind == "relay", "{seen:?}");
         assert!(seen.sound >= SOUND || media == Media::Data, "{seen:?}");
     }
-    assert!(ours.local == theirs.remote && ours.remote == theirs.local, "both mean the same pair: {ours:?} {theirs:?}");
+    assert!(
+        ours.local == theirs.remote && ours.remote == theirs.local,
+        "both mean the same pair: {ours:?} {theirs:?}"
+    );
     calls.end();
     answers.end();
 }

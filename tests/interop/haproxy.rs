@@ -1,4 +1,5 @@
-//! Debian's HAProxy with one socket for both families, which names IPv4 clients in mapped form (H54).
+//! Debian's HAProxy with one socket for both families, which names IPv4 clients in mapped form
+//! (H54).
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
 use std::io::{Read as _, Write as _};
@@ -19,19 +20,26 @@ use socket2::{Domain, Socket, Type};
 
 const TRUSTED: &str = "proxy_protocol = { trusted = [\"127.0.0.1/32\"] }\n";
 /// Each client may have one connection and one allocation.
-const LIMITS: &str = "[limits]\ntcp_connections_per_prefix = 1\nallocations_per_prefix = 1\n[net]\nworkers = 1\n";
+const LIMITS: &str =
+    "[limits]\ntcp_connections_per_prefix = 1\nallocations_per_prefix = 1\n[net]\nworkers = 1\n";
 const PATIENCE: Duration = Duration::from_secs(5);
 
 #[test]
 fn h54_ipv4_clients_of_a_dual_stack_haproxy_are_ipv4_clients_of_turnd() {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
-    let turnd = Service::start("turnd", address, &proxied(&service::turnd_config(address, "", LIMITS)));
+    let turnd =
+        Service::start("turnd", address, &proxied(&service::turnd_config(address, "", LIMITS)));
     let haproxy = HaProxy::start(address);
     let [one, two] = [[127, 0, 0, 1], [127, 0, 0, 2]].map(Ipv4Addr::from);
 
     // Each client has a place of its own, and no second one.
     let (mut first, mut second) = (haproxy.connect(one), haproxy.connect(two));
-    assert_eq!((first.mapped(), second.mapped()), (Some(first.local), Some(second.local)), "{}", turnd.log());
+    assert_eq!(
+        (first.mapped(), second.mapped()),
+        (Some(first.local), Some(second.local)),
+        "{}",
+        turnd.log()
+    );
     assert_eq!(haproxy.connect(one).mapped(), None, "the limit counts {one}'s connections");
 
     first.allocate();
@@ -75,8 +83,15 @@ impl HaProxy {
         );
         let path = scratch.write("haproxy.cfg", &config);
         let mut command = Command::new("haproxy");
-        command.arg("-db").arg("-f").arg(path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn().expect("haproxy is not there: `cargo xtask test tools` brings it");
+        command
+            .arg("-db")
+            .arg("-f")
+            .arg(path)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let child =
+            command.spawn().expect("haproxy is not there: `cargo xtask test tools` brings it");
         let haproxy = Self { child, port, _scratch: scratch };
         let deadline = Instant::now() + PATIENCE;
         // From an address of no other client: the limits count this one, too.
@@ -120,17 +135,25 @@ impl Connection {
     /// The client's address as the server sees it; `None` when the server closes instead.
     fn mapped(&mut self) -> Option<SocketAddr> {
         let client = Client::at(self.local, Transport::Tcp);
-        self.exchange(&client, &client.unsigned(TransactionId([7; 12]), Method::BINDING, &|_| Ok(())))?.mapped()
+        self.exchange(
+            &client,
+            &client.unsigned(TransactionId([7; 12]), Method::BINDING, &|_| Ok(())),
+        )?
+        .mapped()
     }
 
     fn allocate(&mut self) {
         let mut client = Client::at(self.local, Transport::Tcp).named(USER, PASSWORD);
-        let udp = |w: &mut causeway_wire::MessageWriter<'_>| w.put(&RequestedTransport::UDP).map(drop);
+        let udp =
+            |w: &mut causeway_wire::MessageWriter<'_>| w.put(&RequestedTransport::UDP).map(drop);
         let id = client.next_transaction();
-        let challenge = self.exchange(&client, &client.unsigned(id, Method::ALLOCATE, &udp)).expect("a challenge");
+        let challenge = self
+            .exchange(&client, &client.unsigned(id, Method::ALLOCATE, &udp))
+            .expect("a challenge");
         (client.realm, client.nonce) = (challenge.realm(), challenge.nonce());
         let id = client.next_transaction();
-        let answer = self.exchange(&client, &client.signed(id, Method::ALLOCATE, &udp)).expect("an answer");
+        let answer =
+            self.exchange(&client, &client.signed(id, Method::ALLOCATE, &udp)).expect("an answer");
         assert_eq!(answer.error(), None);
     }
 
@@ -138,7 +161,9 @@ impl Connection {
         self.stream.write_all(request).ok()?;
         let mut bytes = Vec::new();
         loop {
-            if let Some(len) = frame_len(&bytes).expect("the server's frames").filter(|len| *len <= bytes.len()) {
+            if let Some(len) =
+                frame_len(&bytes).expect("the server's frames").filter(|len| *len <= bytes.len())
+            {
                 bytes.truncate(len);
                 return Some(Answer { bytes, to: client.five_tuple });
             }

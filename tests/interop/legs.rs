@@ -35,19 +35,31 @@ impl Server {
     }
 
     /// All four transports on one port.
-    pub(crate) fn with_certificates(ip: impl Into<IpAddr>, certificates: Certificates, more: &str) -> Self {
+    pub(crate) fn with_certificates(
+        ip: impl Into<IpAddr>,
+        certificates: Certificates,
+        more: &str,
+    ) -> Self {
         Self::open(ip.into(), "", more, Some(certificates))
     }
 
     fn open(ip: IpAddr, auth: &str, more: &str, certificates: Option<Certificates>) -> Self {
         let address = SocketAddr::from((ip, port::free()));
         let table = certificates.as_ref().map_or(String::new(), Certificates::table);
-        let mut config = service::turnd_config(address, r#""allow 127.0.0.1", "allow ::1""#, &format!("{more}{table}"));
-        config = config.replace(r#"addresses = ["127.0.0.1"]"#, r#"addresses = ["127.0.0.1", "::1"]"#);
+        let mut config = service::turnd_config(
+            address,
+            r#""allow 127.0.0.1", "allow ::1""#,
+            &format!("{more}{table}"),
+        );
+        config =
+            config.replace(r#"addresses = ["127.0.0.1"]"#, r#"addresses = ["127.0.0.1", "::1"]"#);
         config = config.replace("[auth]\n", &format!("[auth]\n{auth}"));
         if certificates.is_some() {
             let listen = format!("address = \"{address}\"\n");
-            config = config.replace(&listen, &format!("{listen}transports = [\"udp\", \"tcp\", \"tls\", \"dtls\"]\n"));
+            config = config.replace(
+                &listen,
+                &format!("{listen}transports = [\"udp\", \"tcp\", \"tls\", \"dtls\"]\n"),
+            );
         }
         Self { turnd: Service::start("turnd", address, &config), certificates }
     }

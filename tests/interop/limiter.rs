@@ -17,15 +17,23 @@ const ROWS: usize = 10;
 #[test]
 fn h11_a_flood_from_one_net_is_answered_with_fewer_bytes_and_hinders_nobody_who_logs_in() {
     let turnd = service::turnd("\"allow 127.0.0.0/24\"", "[net]\nworkers = 1\n");
-    let mut known = Caller::allocate(turnd.address, USER, PASSWORD).expect("nothing is limited yet");
+    let mut known =
+        Caller::allocate(turnd.address, USER, PASSWORD).expect("nothing is limited yet");
     let (bytes_in, bytes_out) = flood(turnd.address);
     assert!(bytes_out <= bytes_in, "{bytes_in} bytes in, {bytes_out} out");
-    assert!(bytes_out > bytes_in / 2, "{bytes_out} of {bytes_in}: it is answered as far as it goes");
+    assert!(
+        bytes_out > bytes_in / 2,
+        "{bytes_out} of {bytes_in}: it is answered as far as it goes"
+    );
     assert!(turnd.metric("turnd_discarded_total{cause=\"rate_limited\"}") > 0);
     for host in 1..=20 {
-        known.permit(Ipv4Addr::new(127, 0, 0, host).into()).expect("who has logged in is never limited");
+        known
+            .permit(Ipv4Addr::new(127, 0, 0, host).into())
+            .expect("who has logged in is never limited");
     }
-    Caller::allocate(turnd.address, USER, PASSWORD).expect("a client of another address, whose neighbourhood is known").close();
+    Caller::allocate(turnd.address, USER, PASSWORD)
+        .expect("a client of another address, whose neighbourhood is known")
+        .close();
     known.close();
     turnd.end();
 }
@@ -38,11 +46,13 @@ fn h11_the_limiter_can_be_switched_off() {
     turnd.end();
 }
 
-/// Sends first Allocate requests from one /24 and waits for the answers: bytes on the wire in and out.
+/// Sends first Allocate requests from one /24 and waits for the answers: bytes on the wire in and
+/// out.
 fn flood(server: SocketAddr) -> (usize, usize) {
     let sockets: Vec<UdpSocket> = (1..=SOURCES)
         .map(|host| {
-            let socket = UdpSocket::bind((Ipv4Addr::new(127, 9, 9, host), 0)).expect("loopback takes it");
+            let socket =
+                UdpSocket::bind((Ipv4Addr::new(127, 9, 9, host), 0)).expect("loopback takes it");
             socket.set_read_timeout(Some(Duration::from_millis(2))).expect("a timeout");
             socket
         })
@@ -63,7 +73,9 @@ fn flood(server: SocketAddr) -> (usize, usize) {
 
 fn allocate() -> Vec<u8> {
     let mut bytes = vec![0; 100];
-    let mut writer = MessageWriter::new(&mut bytes, Class::Request, Method::ALLOCATE, TransactionId([1; 12])).expect("room");
+    let mut writer =
+        MessageWriter::new(&mut bytes, Class::Request, Method::ALLOCATE, TransactionId([1; 12]))
+            .expect("room");
     writer.put(&RequestedTransport::UDP).expect("room");
     let len = writer.finish();
     bytes.truncate(len);

@@ -1,6 +1,7 @@
 //! Calls that last longer than a permission, by clients that never send CreatePermission (H46).
 //!
-//! The server's clock is moved ahead by the 335 seconds that nobody wants to wait for; `cargo xtask test calls` waits for them.
+//! The server's clock is moved ahead by the 335 seconds that nobody wants to wait for; `cargo xtask
+//! test calls` waits for them.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -41,7 +42,17 @@ fn h46_a_call_of_aiortc_lasts_longer_than_a_permission() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/interop/aiortc/crash_call.py");
     long_call(|server| {
         let mut command = Command::new(target().join("interop-venv/bin/python"));
-        command.args([folder, "--server", &server.to_string(), "--user", USER, "--messages", MESSAGES, "--timeout", "400"]);
+        command.args([
+            folder,
+            "--server",
+            &server.to_string(),
+            "--user",
+            USER,
+            "--messages",
+            MESSAGES,
+            "--timeout",
+            "400",
+        ]);
         command
     });
 }
@@ -76,7 +87,8 @@ fn h46_by_the_letter_of_rfc_8656_such_a_call_ends() {
 fn long_call(command: impl Fn(SocketAddr) -> Command) {
     let server = start("");
     let (mut endpoints, lines) = begin(&mut command(server.address));
-    let line = || lines.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("{error}\n{}", server.log()));
+    let line =
+        || lines.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("{error}\n{}", server.log()));
     assert_eq!(line(), "up");
     // A check may have come before its permission.
     let refused = server.metric(NO_PERMISSION);
@@ -101,17 +113,26 @@ fn long_call(command: impl Fn(SocketAddr) -> Command) {
 /// `turnd` over UDP on loopback, under a clock that can be moved.
 fn start(more: &str) -> Service {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
-    let config = service::turnd_config(address, r#""allow 127.0.0.0/8""#, &format!("[net]\nworkers = 2\n{more}"));
+    let config = service::turnd_config(
+        address,
+        r#""allow 127.0.0.0/8""#,
+        &format!("[net]\nworkers = 2\n{more}"),
+    );
     Service::start_under_clock("turnd", address, &config)
 }
 
 /// Starts the endpoints; their lines.
 pub(crate) fn begin(command: &mut Command) -> (Endpoints, Receiver<String>) {
-    let command = command.env("TURN_PASSWORD", PASSWORD).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = command.spawn().unwrap_or_else(|error| panic!("{error}; `cargo xtask test tools interop` brings what is missing"));
+    let command =
+        command.env("TURN_PASSWORD", PASSWORD).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|error| {
+        panic!("{error}; `cargo xtask test tools interop` brings what is missing")
+    });
     let output = BufReader::new(child.stdout.take().expect("it is piped"));
     let (said, lines) = mpsc::channel();
     // It ends with the program.
-    thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| said.send(line)));
+    thread::spawn(move || {
+        output.lines().map_while(Result::ok).try_for_each(|line| said.send(line))
+    });
     (Endpoints(child), lines)
 }

@@ -1,6 +1,8 @@
-//! The real binaries against clients that others wrote, and against bad input. All on loopback, without privileges.
+//! The real binaries against clients that others wrote, and against bad input. All on loopback,
+//! without privileges.
 //!
-//! `cargo xtask test interop` sees to the tools; a tool or a binary that is missing is a failure that names it.
+//! `cargo xtask test interop` sees to the tools; a tool or a binary that is missing is a failure
+//! that names it.
 
 #![allow(clippy::print_stdout)] // read when the test is run by hand
 

@@ -1,4 +1,5 @@
-//! The rendezvous behind reverse proxies that others wrote: under a path, over TLS, with each client counted by its own address.
+//! The rendezvous behind reverse proxies that others wrote: under a path, over TLS, with each
+//! client counted by its own address.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -31,11 +32,24 @@ impl Drop for Running {
 /// A rendezvous on a free port, and where it listens.
 fn rendezvous(arguments: &[&str]) -> (Running, SocketAddr) {
     let mut command = Command::new(built("ice-agent"));
-    command.args(["rendezvous", "--listen", "127.0.0.1:0", "--max-seats-per-address", &SEATS.to_string()]).args(arguments);
+    command
+        .args([
+            "rendezvous",
+            "--listen",
+            "127.0.0.1:0",
+            "--max-seats-per-address",
+            &SEATS.to_string(),
+        ])
+        .args(arguments);
     let mut running = Running(command.stdout(Stdio::piped()).spawn().expect("it is built"));
     let mut line = String::new();
     BufReader::new(running.0.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
-    let address = line.split("://").nth(1).and_then(|rest| rest.trim().split('/').next()).expect("a URL").parse();
+    let address = line
+        .split("://")
+        .nth(1)
+        .and_then(|rest| rest.trim().split('/').next())
+        .expect("a URL")
+        .parse();
     (running, address.expect("an address"))
 }
 
@@ -44,7 +58,9 @@ fn start(mut command: Command, listens: u16, scratch: &Scratch) -> Running {
     let log = std::fs::File::create(scratch.path("server.log")).expect("a folder of ours");
     let name = command.get_program().to_string_lossy().into_owned();
     command.stdin(Stdio::null()).stderr(log.try_clone().expect("a file")).stdout(log);
-    let child = command.spawn().unwrap_or_else(|error| panic!("{name}: {error}; `cargo xtask test tools` brings what is missing"));
+    let child = command.spawn().unwrap_or_else(|error| {
+        panic!("{name}: {error}; `cargo xtask test tools` brings what is missing")
+    });
     let running = Running(child);
     let by = Instant::now() + START;
     while TcpStream::connect((Ipv4Addr::LOCALHOST, listens)).is_err() {
@@ -60,7 +76,14 @@ fn nginx(scratch: &Scratch, listens: u16, tls: Option<&Certificates>, location: 
     let (ssl, certificates) = match tls {
         Some(made) => {
             let [chain, key] = made.files();
-            (" ssl", format!("ssl_certificate {}; ssl_certificate_key {};", chain.display(), key.display()))
+            (
+                " ssl",
+                format!(
+                    "ssl_certificate {}; ssl_certificate_key {};",
+                    chain.display(),
+                    key.display()
+                ),
+            )
         }
         None => ("", String::new()),
     };
@@ -100,17 +123,35 @@ fn haproxy(scratch: &Scratch, listens: u16, frontend: &str, server: &str) -> Run
 fn meet(url: &str, root: Option<&Path>) {
     let agent = |url: &str| {
         let mut command = Command::new(built("ice-agent"));
-        command.args(["connect", "--json", "--bind", "127.0.0.1", "--count", "5", "--interval", "5", "--rendezvous", url]);
-        for variable in ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "ICE_AGENT_PROXY"] {
+        command.args([
+            "connect",
+            "--json",
+            "--bind",
+            "127.0.0.1",
+            "--count",
+            "5",
+            "--interval",
+            "5",
+            "--rendezvous",
+            url,
+        ]);
+        for variable in ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "ICE_AGENT_PROXY"]
+        {
             command.env_remove(variable);
         }
         command.args(root.map(|root| format!("--ca={}", root.display())));
         command
     };
-    let mut first = Running(agent(url).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it is built"));
-    let mut told = BufReader::new(first.0.stderr.take().expect("piped")).lines().map_while(Result::ok);
+    let mut first = Running(
+        agent(url).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it is built"),
+    );
+    let mut told =
+        BufReader::new(first.0.stderr.take().expect("piped")).lines().map_while(Result::ok);
     let mut before = Vec::new();
-    let link = told.by_ref().inspect(|line| before.push(line.clone())).find_map(|line| line.split('\'').nth(1).map(str::to_owned));
+    let link = told
+        .by_ref()
+        .inspect(|line| before.push(line.clone()))
+        .find_map(|line| line.split('\'').nth(1).map(str::to_owned));
     let link = link.unwrap_or_else(|| panic!("no link was told at {url}: {before:?}"));
     let drained = thread::spawn(move || told.collect::<Vec<_>>());
     let second = program::run(agent(&link), CALL);
@@ -134,27 +175,45 @@ fn join(from: Ipv4Addr, to: SocketAddr, path: &str, room: usize, forged: &str) -
     answer.split(' ').nth(1).unwrap_or("none").to_owned()
 }
 
-/// One client fills its share of seats, however it forges its headers; another one still finds a seat.
+/// One client fills its share of seats, however it forges its headers; another one still finds a
+/// seat.
 fn each_client_has_its_own_share(proxy: SocketAddr, path: &str) {
     let (greedy, other) = (Ipv4Addr::new(127, 66, 0, 1), Ipv4Addr::new(127, 67, 0, 1));
-    let joins = (0..SEATS + 3).map(|room| join(greedy, proxy, path, room, &format!("X-Forwarded-For: 198.51.100.{room}\r\n")));
+    let joins = (0..SEATS + 3).map(|room| {
+        join(greedy, proxy, path, room, &format!("X-Forwarded-For: 198.51.100.{room}\r\n"))
+    });
     let statuses: Vec<String> = joins.collect();
-    let expected: Vec<&str> = (0..SEATS + 3).map(|room| if room < SEATS { "201" } else { "429" }).collect();
+    let expected: Vec<&str> =
+        (0..SEATS + 3).map(|room| if room < SEATS { "201" } else { "429" }).collect();
     assert_eq!(statuses, expected, "{path}");
     assert_eq!(join(other, proxy, path, 100, ""), "201", "another client has a share of its own");
 }
 
-/// An agent that is killed behind the proxy is gone for the rendezvous too: the same room is taken at once by two others.
+/// An agent that is killed behind the proxy is gone for the rendezvous too: the same room is taken
+/// at once by two others.
 fn a_killed_agent_leaves_no_ghost(url: &str) {
     let secret = "A".repeat(22);
     let link = format!("{url}#{secret}");
     let agent = || {
         let mut command = Command::new(built("ice-agent"));
-        command.args(["connect", "--json", "--bind", "127.0.0.1", "--count", "5", "--interval", "5", "--rendezvous", &link]);
+        command.args([
+            "connect",
+            "--json",
+            "--bind",
+            "127.0.0.1",
+            "--count",
+            "5",
+            "--interval",
+            "5",
+            "--rendezvous",
+            &link,
+        ]);
         command
     };
-    let mut killed = Running(agent().stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it is built"));
-    let mut told = BufReader::new(killed.0.stderr.take().expect("piped")).lines().map_while(Result::ok);
+    let mut killed =
+        Running(agent().stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it is built"));
+    let mut told =
+        BufReader::new(killed.0.stderr.take().expect("piped")).lines().map_while(Result::ok);
     assert!(told.any(|line| line.contains("waiting for the peer")));
     drop(killed);
     let first = thread::spawn({
@@ -171,7 +230,9 @@ fn a_killed_agent_leaves_no_ghost(url: &str) {
 fn behind_nginx_under_a_path() {
     let (_rendezvous, backend) = rendezvous(&["--trust-forwarded-for", "127.0.0.1"]);
     let (scratch, listens) = (Scratch::new(), port::free());
-    let location = format!("proxy_pass http://{backend}/; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;");
+    let location = format!(
+        "proxy_pass http://{backend}/; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;"
+    );
     let _nginx = nginx(&scratch, listens, None, &location);
     let url = format!("http://127.0.0.1:{listens}/meet/");
     meet(&url, None);
@@ -183,8 +244,16 @@ fn behind_nginx_under_a_path() {
 fn behind_nginx_with_tls_on_both_sides_and_the_path_left() {
     let (outer, inner) = (Certificates::make(KeyKind::Ecdsa), Certificates::make(KeyKind::Rsa));
     let [chain, key] = inner.files().map(|path| path.display().to_string());
-    let (_rendezvous, backend) =
-        rendezvous(&["--tls-certificate", &chain, "--tls-key", &key, "--path", "/meet", "--trust-forwarded-for", "127.0.0.0/24"]);
+    let (_rendezvous, backend) = rendezvous(&[
+        "--tls-certificate",
+        &chain,
+        "--tls-key",
+        &key,
+        "--path",
+        "/meet",
+        "--trust-forwarded-for",
+        "127.0.0.0/24",
+    ]);
     let (scratch, listens) = (Scratch::new(), port::free());
     let root = inner.root();
     let location = format!(
@@ -200,7 +269,9 @@ fn behind_nginx_with_tls_on_both_sides_and_the_path_left() {
 fn behind_haproxy_with_forwarded_for() {
     let (_rendezvous, backend) = rendezvous(&["--trust-forwarded-for", "127.0.0.1"]);
     let (scratch, listens) = (Scratch::new(), port::free());
-    let server = format!(" option forwardfor\n option abortonclose\n http-request replace-path /meet(/.*)? \\1\n server s {backend}");
+    let server = format!(
+        " option forwardfor\n option abortonclose\n http-request replace-path /meet(/.*)? \\1\n server s {backend}"
+    );
     let _haproxy = haproxy(&scratch, listens, &format!("bind 127.0.0.1:{listens}"), &server);
     let url = format!("http://127.0.0.1:{listens}/meet/");
     meet(&url, None);
@@ -214,7 +285,12 @@ fn behind_haproxy_with_the_proxy_protocol() {
         let (_rendezvous, backend) = rendezvous(&["--trust-proxy-protocol", "127.0.0.1"]);
         let (scratch, listens) = (Scratch::new(), port::free());
         let frontend = format!("mode tcp\n bind 127.0.0.1:{listens}");
-        let _haproxy = haproxy(&scratch, listens, &frontend, &format!(" mode tcp\n server s {backend} {version} check"));
+        let _haproxy = haproxy(
+            &scratch,
+            listens,
+            &frontend,
+            &format!(" mode tcp\n server s {backend} {version} check"),
+        );
         meet(&format!("http://127.0.0.1:{listens}"), None);
         each_client_has_its_own_share(([127, 0, 0, 1], listens).into(), "");
     }
@@ -228,6 +304,7 @@ fn haproxy_that_is_not_trusted_counts_as_one_client() {
     let _haproxy = haproxy(&scratch, listens, &format!("bind 127.0.0.1:{listens}"), &server);
     let proxy = ([127, 0, 0, 1], listens).into();
     let from = |client: u8, room| join(Ipv4Addr::new(127, 66, client, 1), proxy, "", room, "");
-    let statuses: Vec<String> = (0..=SEATS).map(|room| from(u8::try_from(room).expect("few"), room)).collect();
+    let statuses: Vec<String> =
+        (0..=SEATS).map(|room| from(u8::try_from(room).expect("few"), room)).collect();
     assert_eq!(statuses.iter().filter(|status| *status == "201").count(), SEATS, "{statuses:?}");
 }

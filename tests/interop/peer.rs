@@ -1,21 +1,22 @@
 //! A WebRTC client that others wrote, as a process: one endpoint, held to relayed candidates.
 //!
-//! Each of the programs in `aiortc/`, `pion/` and `node/` speaks the same lines of JSON, so that any two of them can call each other. Its first
-//! line of input is the settings:
+//! Each of the programs in `aiortc/`, `pion/` and `node/` speaks the same lines of JSON, so that
+//! any two of them can call each other. Its first line of input is the settings:
 //!
 //! ```json
 //! {"role": "caller", "url": "turn:127.0.0.1:3478?transport=udp", "user": "…", "password": "…", "messages": 100, "audio": false}
 //! ```
 //!
-//! Descriptions go both ways as `{"description": {"type": "offer", "sdp": "…"}}`, with all candidates in them. The caller opens a data channel
-//! and sends its messages, the callee sends each of them back, and both write what they saw:
+//! Descriptions go both ways as `{"description": {"type": "offer", "sdp": "…"}}`, with all
+//! candidates in them. The caller opens a data channel and sends its messages, the callee sends
+//! each of them back, and both write what they saw:
 //!
 //! ```json
 //! {"seen": {"local": {"type": "relay", "address": "…"}, "remote": {…}, "messages": 100, "intact": true, "sound": 0}}
 //! ```
 //!
-//! `local` and `remote` are the pair of candidates in use as the client's own statistics have it, `sound` counts packets of audio that came. The
-//! end of its input ends the program.
+//! `local` and `remote` are the pair of candidates in use as the client's own statistics have it,
+//! `sound` counts packets of audio that came. The end of its input ends the program.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
@@ -99,7 +100,10 @@ impl Seen {
 
 impl Candidate {
     fn read(candidate: &Value) -> Option<Self> {
-        Some(Self { kind: candidate["type"].as_str()?.to_owned(), address: candidate["address"].as_str()?.parse().ok()? })
+        Some(Self {
+            kind: candidate["type"].as_str()?.to_owned(),
+            address: candidate["address"].as_str()?.parse().ok()?,
+        })
     }
 }
 
@@ -119,11 +123,17 @@ impl Peer {
             .stdout(Stdio::piped())
             .stderr(errors)
             .spawn()
-            .unwrap_or_else(|error| panic!("{client:?}: {error}; `cargo xtask test tools interop` brings what is missing"));
+            .unwrap_or_else(|error| {
+                panic!(
+                    "{client:?}: {error}; `cargo xtask test tools interop` brings what is missing"
+                )
+            });
         let output = BufReader::new(child.stdout.take().expect("it is piped"));
         let (said, lines) = mpsc::channel();
         // It ends with the program; nobody listens any more when the test is over.
-        thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| said.send(line)));
+        thread::spawn(move || {
+            output.lines().map_while(Result::ok).try_for_each(|line| said.send(line))
+        });
         let mut peer = Self { client, input: child.stdin.take(), child, lines, scratch };
         peer.tell(settings);
         peer
@@ -141,11 +151,19 @@ impl Peer {
     pub(crate) fn hear(&self, part: &str) -> Value {
         let line = match self.lines.recv_timeout(PATIENCE) {
             Ok(line) => line,
-            Err(RecvTimeoutError::Timeout) => panic!("{:?} does not say its {part}\n{}", self.client, self.errors()),
-            Err(RecvTimeoutError::Disconnected) => panic!("{:?} ended before it said its {part}\n{}", self.client, self.errors()),
+            Err(RecvTimeoutError::Timeout) => {
+                panic!("{:?} does not say its {part}\n{}", self.client, self.errors())
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                panic!("{:?} ended before it said its {part}\n{}", self.client, self.errors())
+            }
         };
-        let mut heard: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{:?}: {error}: {line}", self.client));
-        heard.get_mut(part).unwrap_or_else(|| panic!("{:?} does not say its {part} but {line}", self.client)).take()
+        let mut heard: Value = serde_json::from_str(&line)
+            .unwrap_or_else(|error| panic!("{:?}: {error}: {line}", self.client));
+        heard
+            .get_mut(part)
+            .unwrap_or_else(|| panic!("{:?} does not say its {part} but {line}", self.client))
+            .take()
     }
 
     /// Waits for what it saw.
@@ -158,7 +176,13 @@ impl Peer {
     pub(crate) fn end(mut self) {
         self.input.take();
         // The pipe closes with the program.
-        assert_eq!(self.lines.recv_timeout(PATIENCE), Err(RecvTimeoutError::Disconnected), "{:?}\n{}", self.client, self.errors());
+        assert_eq!(
+            self.lines.recv_timeout(PATIENCE),
+            Err(RecvTimeoutError::Disconnected),
+            "{:?}\n{}",
+            self.client,
+            self.errors()
+        );
         let status = self.child.wait().expect("it is our child");
         assert!(status.success(), "{:?} ended with {status}\n{}", self.client, self.errors());
     }

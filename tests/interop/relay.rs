@@ -1,4 +1,5 @@
-//! The running daemon's own business: families, workers, limits that span them, peers that fail, metrics.
+//! The running daemon's own business: families, workers, limits that span them, peers that fail,
+//! metrics.
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
@@ -25,17 +26,29 @@ fn allocate(turnd: &Service) -> Caller {
 #[test]
 fn ipv4_and_ipv6_clients_have_relayed_addresses_of_either_family() {
     let more = format!("[[listen]]\naddress = \"[::1]:{}\"\n", port::free());
-    let six: SocketAddr = more.split('"').nth(1).expect("it stands in quotes").parse().expect("an address");
+    let six: SocketAddr =
+        more.split('"').nth(1).expect("it stands in quotes").parse().expect("an address");
     let turnd = service::turnd_with_relays(r#""127.0.0.1", "::1""#, ALLOW, &more);
     for server in [turnd.address, six] {
-        for (family, ip) in [(AddressFamily::Ipv4, LOCALHOST), (AddressFamily::Ipv6, Ipv6Addr::LOCALHOST.into())] {
+        for (family, ip) in
+            [(AddressFamily::Ipv4, LOCALHOST), (AddressFamily::Ipv6, Ipv6Addr::LOCALHOST.into())]
+        {
             let echo = Echo::start_on(ip);
-            let mut caller = Caller::allocate_of(Some(family), server, USER, PASSWORD).expect("both families are there");
+            let mut caller = Caller::allocate_of(Some(family), server, USER, PASSWORD)
+                .expect("both families are there");
             assert_eq!(caller.relayed().ip(), ip);
             caller.permit(ip).expect("a rule allows it");
-            assert!(caller.round_trip(echo.address, b"by indication", PATIENCE), "{server} to {ip}:\n{}", turnd.log());
+            assert!(
+                caller.round_trip(echo.address, b"by indication", PATIENCE),
+                "{server} to {ip}:\n{}",
+                turnd.log()
+            );
             caller.bind(echo.address).expect("a rule allows it");
-            assert!(caller.round_trip(echo.address, b"by channel", PATIENCE), "{server} to {ip}:\n{}", turnd.log());
+            assert!(
+                caller.round_trip(echo.address, b"by channel", PATIENCE),
+                "{server} to {ip}:\n{}",
+                turnd.log()
+            );
             caller.close();
         }
     }
@@ -52,7 +65,11 @@ fn every_worker_serves_its_clients_and_each_reaches_the_others() {
     // A ring: with sixteen clients on four workers, most neighbours are not of one worker.
     for at in 0..callers.len() {
         let (before, after) = callers.split_at_mut(at.max(1));
-        let (caller, callee) = if at == 0 { (&mut before[0], &mut after[0]) } else { (&mut after[0], &mut before[at - 1]) };
+        let (caller, callee) = if at == 0 {
+            (&mut before[0], &mut after[0])
+        } else {
+            (&mut after[0], &mut before[at - 1])
+        };
         assert!(caller.reaches(callee, b"across"), "{at}:\n{}", turnd.log());
     }
     callers.into_iter().for_each(Caller::close);
@@ -100,13 +117,19 @@ fn all_ports_lent_is_508_and_they_come_back() {
 fn h38_a_peer_that_is_not_there_harms_no_other() {
     let turnd = service::turnd(ALLOW, "");
     let echo = Echo::start();
-    let closed = UdpSocket::bind((LOCALHOST, 0)).and_then(|socket| socket.local_addr()).expect("some port is free");
+    let closed = UdpSocket::bind((LOCALHOST, 0))
+        .and_then(|socket| socket.local_addr())
+        .expect("some port is free");
     let mut caller = allocate(&turnd);
     caller.permit(LOCALHOST).expect("a rule allows it");
     for round in 0..20u8 {
         // Each is answered by ICMP, which the kernel reports to whatever the socket does next.
         caller.tell(closed, b"anybody there?");
-        assert!(caller.round_trip(echo.address, &[round; 100], PATIENCE), "round {round}:\n{}", turnd.log());
+        assert!(
+            caller.round_trip(echo.address, &[round; 100], PATIENCE),
+            "round {round}:\n{}",
+            turnd.log()
+        );
     }
     caller.close();
     turnd.end();
@@ -148,14 +171,20 @@ fn h14_connections_are_capped_in_all_and_by_prefix() {
     for limit in ["tcp_connections = 3", "tcp_connections_per_prefix = 3"] {
         let turnd = service::turnd(ALLOW, &format!("[limits]\n{limit}\n"));
         turnd.until_metric("turnd_streams_closed_total", 1); // the look at whether it listens: until it is gone it has a place
-        let mut streams: Vec<TcpStream> = (0..3).map(|_| TcpStream::connect(turnd.address).expect("it listens")).collect();
+        let mut streams: Vec<TcpStream> =
+            (0..3).map(|_| TcpStream::connect(turnd.address).expect("it listens")).collect();
         turnd.until_metric("turnd_streams_open", 3);
         let mut fourth = TcpStream::connect(turnd.address).expect("the kernel accepts it");
         fourth.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
-        assert!(fourth.read(&mut [0; 16]).map_or(true, |length| length == 0), "the fourth stays under {limit}");
+        assert!(
+            fourth.read(&mut [0; 16]).map_or(true, |length| length == 0),
+            "the fourth stays under {limit}"
+        );
         streams.pop();
         turnd.until_metric("turnd_streams_open", 2);
-        TcpStream::connect(turnd.address).and_then(|mut stream| stream.write_all(&[0])).expect("there is room again");
+        TcpStream::connect(turnd.address)
+            .and_then(|mut stream| stream.write_all(&[0]))
+            .expect("there is room again");
         turnd.end();
     }
 }

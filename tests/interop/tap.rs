@@ -47,7 +47,12 @@ impl Tap {
     }
 }
 
-fn forward(socket: &UdpSocket, server: SocketAddr, logins: &Mutex<BTreeSet<Login>>, until: &AtomicBool) {
+fn forward(
+    socket: &UdpSocket,
+    server: SocketAddr,
+    logins: &Mutex<BTreeSet<Login>>,
+    until: &AtomicBool,
+) {
     let mut buffer = [0; 65_536];
     let mut clients: HashMap<SocketAddr, UdpSocket> = HashMap::new();
     socket.set_nonblocking(true).expect("it can be set");
@@ -86,7 +91,8 @@ fn login(datagram: &[u8]) -> Option<Login> {
     let is_login = message.method() == Method::ALLOCATE && message.class() == Class::Request;
     (is_login && (message.has_integrity() || message.has_integrity_sha256())).then(|| Login {
         sha256: message.has_integrity_sha256() && !message.has_integrity(),
-        algorithm: message.has(AttributeType::PASSWORD_ALGORITHM) && message.has(AttributeType::PASSWORD_ALGORITHMS),
+        algorithm: message.has(AttributeType::PASSWORD_ALGORITHM)
+            && message.has(AttributeType::PASSWORD_ALGORITHMS),
         hidden_name: message.has(AttributeType::USERHASH) && !message.has(AttributeType::USERNAME),
     })
 }

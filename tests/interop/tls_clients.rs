@@ -33,10 +33,15 @@ fn libnice_gets_its_relayed_candidates_over_udp_tcp_and_what_it_calls_tls() {
     for (relay, allocations) in [("UDP", 0), ("TCP", 2), ("TLS", 4)] {
         // Debian's bindings belong to Debian's Python.
         let mut command = Command::new("/usr/bin/python3");
-        let (ip, port) = (server.turnd.address.ip().to_string(), server.turnd.address.port().to_string());
+        let (ip, port) =
+            (server.turnd.address.ip().to_string(), server.turnd.address.port().to_string());
         command.args([script, &ip, &port, USER, PASSWORD, relay]);
         let seen = report(command, &server);
-        assert_eq!((&seen["candidates"], &seen["received"]), (&json!(["relay"]), &json!("hello")), "{relay}");
+        assert_eq!(
+            (&seen["candidates"], &seen["received"]),
+            (&json!(["relay"]), &json!("hello")),
+            "{relay}"
+        );
         let over = |transport: &str| {
             let log = server.turnd.log();
             let started = log.lines().filter(|line| line.contains("allocation started"));
@@ -57,7 +62,9 @@ fn werift_calls_over_tls_without_sni() {
         let uri = server.uri(Leg::Tls).replace(&server.turnd.address.ip().to_string(), &host);
         let mut command = Command::new("node");
         command.args([script, &uri, USER, "20"]);
-        command.env("NODE_PACKAGES", target().join("interop-node")).env("NODE_EXTRA_CA_CERTS", &root);
+        command
+            .env("NODE_PACKAGES", target().join("interop-node"))
+            .env("NODE_EXTRA_CA_CERTS", &root);
         // Twenty messages have come back when it says so.
         let (_endpoints, lines) = begin(&mut command);
         assert_eq!(lines.recv_timeout(LIMIT).as_deref(), Ok("up"), "{}", server.turnd.log());

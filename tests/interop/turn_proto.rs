@@ -1,9 +1,12 @@
-//! turn-client-proto on a blocking UDP socket: a client that reads the nonce's feature bits as RFC 8489 draws them, from the left.
+//! turn-client-proto on a blocking UDP socket: a client that reads the nonce's feature bits as RFC
+//! 8489 draws them, from the left.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use turn_client_proto::api::{Transmit, TurnClientApi as _, TurnConfig, TurnEvent, TurnPeerData, TurnRecvRet};
+use turn_client_proto::api::{
+    Transmit, TurnClientApi as _, TurnConfig, TurnEvent, TurnPeerData, TurnRecvRet,
+};
 use turn_client_proto::stun;
 use turn_client_proto::stun::auth::Feature;
 use turn_client_proto::types::stun::TransportType;
@@ -30,7 +33,12 @@ pub(crate) struct TurnProto {
 
 impl TurnProto {
     /// Gets them; nothing if it is refused, or cannot have what it insists on.
-    pub(crate) fn allocate(server: SocketAddr, user: &str, password: &str, wish: Wish) -> Option<Self> {
+    pub(crate) fn allocate(
+        server: SocketAddr,
+        user: &str,
+        password: &str,
+        wish: Wish,
+    ) -> Option<Self> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("some port is free");
         socket.connect(server).expect("loopback is there");
         socket.set_read_timeout(Some(Duration::from_millis(20))).expect("a timeout can be set");
@@ -39,7 +47,8 @@ impl TurnProto {
         config.set_anonymous_username(wish.hidden_name);
         config.set_address_family(wish.families[0]);
         wish.families[1..].iter().for_each(|family| config.add_address_family(*family));
-        let client = TurnClientUdp::allocate(socket.local_addr().expect("it is bound"), server, config);
+        let client =
+            TurnClientUdp::allocate(socket.local_addr().expect("it is bound"), server, config);
         let mut this = Self { client, socket, started: Instant::now() };
         for _ in wish.families {
             this.until(|event| match event {
@@ -59,7 +68,9 @@ impl TurnProto {
     /// Permits the peer, sends to it, and says whether the same comes back.
     pub(crate) fn round_trip(&mut self, peer: SocketAddr, data: &[u8]) -> bool {
         let now = self.now();
-        self.client.create_permission(TransportType::Udp, peer.ip(), now).expect("there is an allocation");
+        self.client
+            .create_permission(TransportType::Udp, peer.ip(), now)
+            .expect("there is an allocation");
         let permitted = self.until(|event| match event {
             TurnEvent::PermissionCreated(_, ip) => Some(IpAddr::eq(&ip, &peer.ip())),
             TurnEvent::PermissionCreateFailed(..) => Some(false),
@@ -69,7 +80,10 @@ impl TurnProto {
             return false;
         }
         let now = self.now();
-        let sent = self.client.send_to(TransportType::Udp, peer, data, now).expect("the peer is permitted");
+        let sent = self
+            .client
+            .send_to(TransportType::Udp, peer, data, now)
+            .expect("the peer is permitted");
         let datagram = sent.expect("it is sent at once").build();
         self.socket.send(&datagram.data).expect("loopback takes it");
         let deadline = Instant::now() + PATIENCE;
@@ -102,7 +116,8 @@ impl TurnProto {
         None
     }
 
-    /// Sends what is to be sent, waits shortly, takes one datagram: what a peer sent, if it is that.
+    /// Sends what is to be sent, waits shortly, takes one datagram: what a peer sent, if it is
+    /// that.
     fn turn(&mut self) -> Option<TurnPeerData<Vec<u8>>> {
         let now = self.now();
         let _ = self.client.poll(now);
@@ -114,7 +129,10 @@ impl TurnProto {
         buffer.truncate(length);
         let (from, to) = (self.client.remote_addr(), self.client.local_addr());
         let now = self.now();
-        match self.client.recv(Transmit { data: buffer, transport: TransportType::Udp, from, to }, now) {
+        match self
+            .client
+            .recv(Transmit { data: buffer, transport: TransportType::Udp, from, to }, now)
+        {
             TurnRecvRet::PeerData(data) => Some(data.into_owned()),
             _ => self.client.poll_recv(now),
         }

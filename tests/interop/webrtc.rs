@@ -12,8 +12,12 @@ fn alike(client: Client, leg: Leg, media: Media) {
     let server = match leg {
         Leg::Udp | Leg::Tcp => Server::start(Ipv4Addr::LOCALHOST, ""),
         // OpenSSL, Go and Chromium check names and chain, and know nothing but the root.
-        Leg::Tls => Server::with_certificates(Ipv4Addr::LOCALHOST, Certificates::make(KeyKind::Ecdsa), ""),
-        Leg::Dtls => Server::with_certificates(Ipv4Addr::LOCALHOST, Certificates::make(KeyKind::Rsa), ""),
+        Leg::Tls => {
+            Server::with_certificates(Ipv4Addr::LOCALHOST, Certificates::make(KeyKind::Ecdsa), "")
+        }
+        Leg::Dtls => {
+            Server::with_certificates(Ipv4Addr::LOCALHOST, Certificates::make(KeyKind::Rsa), "")
+        }
     };
     call(&server, (client, leg), (client, leg), media);
     server.end();
@@ -93,10 +97,13 @@ fn each_with_each_over_unlike_transports() {
 
 #[test]
 fn each_over_the_most_that_it_has() {
-    let server = Server::with_certificates(Ipv4Addr::LOCALHOST, Certificates::make(KeyKind::Rsa), "");
+    let server =
+        Server::with_certificates(Ipv4Addr::LOCALHOST, Certificates::make(KeyKind::Rsa), "");
     let (aiortc, pion) = ((Client::Aiortc, Leg::Tls), (Client::Pion, Leg::Dtls));
     let (libwebrtc, chromium) = ((Client::Libwebrtc, Leg::Udp), (Client::Chromium, Leg::Tls));
-    for (caller, callee) in [(aiortc, pion), (pion, libwebrtc), (chromium, aiortc), (chromium, pion)] {
+    for (caller, callee) in
+        [(aiortc, pion), (pion, libwebrtc), (chromium, aiortc), (chromium, pion)]
+    {
         call(&server, caller, callee, Media::DataAndSound);
     }
     server.end();
@@ -104,15 +111,23 @@ fn each_over_the_most_that_it_has() {
 
 #[test]
 fn who_does_not_know_the_authority_gets_no_relayed_candidate() {
-    let server = Server::with_certificates(Ipv4Addr::LOCALHOST, Certificates::make(KeyKind::Ecdsa), "");
+    let server =
+        Server::with_certificates(Ipv4Addr::LOCALHOST, Certificates::make(KeyKind::Ecdsa), "");
     let others = Certificates::make(KeyKind::Ecdsa);
-    for (client, leg) in [(Client::Pion, Leg::Tls), (Client::Pion, Leg::Dtls), (Client::Chromium, Leg::Tls)] {
+    for (client, leg) in
+        [(Client::Pion, Leg::Tls), (Client::Pion, Leg::Dtls), (Client::Chromium, Leg::Tls)]
+    {
         for (root, trusts) in [(server.root(), true), (Some(others.root()), false)] {
             let settings = settings(&server, "caller", leg, Media::Data);
             let peer = Peer::start(client, root, &settings);
             let description = peer.hear("description");
             let sdp = description["sdp"].as_str().expect("a description has it");
-            assert_eq!(sdp.contains("typ relay"), trusts, "{client:?} over {leg:?}: {sdp}\n{}", server.turnd.log());
+            assert_eq!(
+                sdp.contains("typ relay"),
+                trusts,
+                "{client:?} over {leg:?}: {sdp}\n{}",
+                server.turnd.log()
+            );
         }
     }
     server.end();

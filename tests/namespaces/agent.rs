@@ -24,7 +24,19 @@ fn h55_two_agents_connect_where_netlink_is_forbidden() {
         }
         let url = format!("http://{address}");
         let agent = || -> Child {
-            let arguments = ["connect", "--room", "r", "--rendezvous", &url, "--no-relay", "--json", "--count", "20", "--interval", "5"];
+            let arguments = [
+                "connect",
+                "--room",
+                "r",
+                "--rendezvous",
+                &url,
+                "--no-relay",
+                "--json",
+                "--count",
+                "20",
+                "--interval",
+                "5",
+            ];
             sandboxed(&arguments).spawn().unwrap()
         };
         let sides = [agent(), agent()].map(|agent| agent.wait_with_output().unwrap());
@@ -38,11 +50,17 @@ fn h55_two_agents_connect_where_netlink_is_forbidden() {
 
 fn judge(side: &Output) {
     let text = String::from_utf8_lossy(&side.stdout);
-    let report: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&side.stderr)));
-    assert_eq!((side.status.code(), &report["outcome"]), (Some(0), &"connected".into()), "{report:#}");
+    let report: Value = serde_json::from_str(&text)
+        .unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&side.stderr)));
+    assert_eq!(
+        (side.status.code(), &report["outcome"]),
+        (Some(0), &"connected".into()),
+        "{report:#}"
+    );
     let local = report["selected"]["local"]["address"].as_str().unwrap();
     assert!(local.starts_with("20.0.0.5:") || local.starts_with("[2600::5]:"), "{local}");
-    let told = report["errors"].as_array().unwrap().iter().any(|error| error["step"] == "interfaces");
+    let told =
+        report["errors"].as_array().unwrap().iter().any(|error| error["step"] == "interfaces");
     assert!(told, "addresses may be missing, and that is said: {report:#}");
 }
 

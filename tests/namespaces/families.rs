@@ -17,9 +17,16 @@ fn h55_both_services_listen_on_ipv6_without_a_loopback_address_of_it() {
         let stund = service::stund_config(address).replace(&listen, "");
         for (name, config) in [("turnd", turnd), ("stund", stund)] {
             let service = Service::start_sandboxed(name, address, &config, &[], Some("netlink"));
-            for server in [IpAddr::from(Ipv6Addr::new(0x2600, 0, 0, 0, 0, 0, 0, 5)), Ipv4Addr::new(20, 0, 0, 5).into()] {
+            for server in [
+                IpAddr::from(Ipv6Addr::new(0x2600, 0, 0, 0, 0, 0, 0, 5)),
+                Ipv4Addr::new(20, 0, 0, 5).into(),
+            ] {
                 // Its TCP port may be open a moment before this one.
-                assert!(answers(server, (server, 3478).into(), 20, Duration::from_millis(500)), "{name}:\n{}", service.log());
+                assert!(
+                    answers(server, (server, 3478).into(), 20, Duration::from_millis(500)),
+                    "{name}:\n{}",
+                    service.log()
+                );
             }
             service.end();
         }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use causeway_natlab::{LabName, Namespace};
 
 /// A Binding request.
-pub(crate) const BINDING: &[u8] = &[0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
+pub(crate) const BINDING: &[u8] =
+    &[0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
 
 /// Set within the namespace.
 const INSIDE: &str = "CAUSEWAY_INSIDE_NAMESPACE";
@@ -23,28 +24,37 @@ const NETWORK: &str = "
     -6 route add default via 2600::9
 ";
 
-/// Runs `body` within a namespace. `test` is the path of the test that calls it: the test program is started again for it.
+/// Runs `body` within a namespace. `test` is the path of the test that calls it: the test program
+/// is started again for it.
 pub(crate) fn within(test: &str, body: impl FnOnce()) {
     if std::env::var_os(INSIDE).is_some() {
         ip(NETWORK);
         return body();
     }
-    let namespace = Namespace::create(&LabName::unique(), "host").expect("this takes root, and iproute2");
+    let namespace =
+        Namespace::create(&LabName::unique(), "host").expect("this takes root, and iproute2");
     namespace.enable_ipv6().expect("the kernel has IPv6");
     let this = std::env::current_exe().expect("a program knows where it is");
-    let status = namespace.command(this).args([test, "--exact", "--nocapture"]).env(INSIDE, "1").status().expect("ip is there");
+    let status = namespace
+        .command(this)
+        .args([test, "--exact", "--nocapture"])
+        .env(INSIDE, "1")
+        .status()
+        .expect("ip is there");
     assert!(status.success(), "{test} failed within its namespace");
 }
 
 /// Runs commands of `ip` within the namespace, one a line.
 pub(crate) fn ip(lines: &str) {
     for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let output = Command::new("ip").args(line.split_whitespace()).output().expect("ip is there");
+        let output =
+            Command::new("ip").args(line.split_whitespace()).output().expect("ip is there");
         assert!(output.status.success(), "ip {line}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }
 
-/// Whether `server` answers a client of this host at the address `from`, which asks so many times and waits so long for each answer.
+/// Whether `server` answers a client of this host at the address `from`, which asks so many times
+/// and waits so long for each answer.
 pub(crate) fn answers(from: IpAddr, server: SocketAddr, tries: u32, wait: Duration) -> bool {
     let socket = UdpSocket::bind((from, 0)).unwrap();
     socket.set_read_timeout(Some(wait)).unwrap();
@@ -56,5 +66,6 @@ pub(crate) fn answers(from: IpAddr, server: SocketAddr, tries: u32, wait: Durati
 
 /// Sets a kernel parameter of the namespace, by its path below `/proc/sys/net`.
 pub(crate) fn sysctl(path: &str, value: &str) {
-    std::fs::write(format!("/proc/sys/net/{path}"), value).unwrap_or_else(|error| panic!("{path}: {error}"));
+    std::fs::write(format!("/proc/sys/net/{path}"), value)
+        .unwrap_or_else(|error| panic!("{path}: {error}"));
 }

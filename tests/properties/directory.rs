@@ -56,12 +56,18 @@ impl Directory {
 impl Entry {
     fn new(record: &AllocationRecord, lab: &Lab) -> Self {
         let at = |left: Duration| lab.now().unix + left;
-        let channel = |channel: &causeway_relay::ChannelRecord| (channel.number.number(), channel.peer, at(channel.time_to_expiry));
+        let channel = |channel: &causeway_relay::ChannelRecord| {
+            (channel.number.number(), channel.peer, at(channel.time_to_expiry))
+        };
         Self {
             relayed: record.relayed.iter().map(|relayed| relayed.address.bound).collect(),
             username: record.credential.username().to_owned(),
             expires: record.relayed.iter().map(|relayed| at(relayed.time_to_expiry)).collect(),
-            permissions: record.permissions.iter().map(|permission| (permission.peer, at(permission.time_to_expiry))).collect(),
+            permissions: record
+                .permissions
+                .iter()
+                .map(|permission| (permission.peer, at(permission.time_to_expiry)))
+                .collect(),
             channels: record.channels.iter().map(channel).collect(),
         }
     }

@@ -1,7 +1,9 @@
 //! A whole message, owned: what is written by one codec and read by another.
 
 use causeway_wire::attribute::AttributeType as Kind;
-use causeway_wire::{Class, EncodeError, IntegrityKey, Message as Decoded, MessageWriter, Method, TransactionId};
+use causeway_wire::{
+    Class, EncodeError, IntegrityKey, Message as Decoded, MessageWriter, Method, TransactionId,
+};
 use proptest::prelude::*;
 
 use crate::value::{Value, value};
@@ -9,7 +11,8 @@ use crate::value::{Value, value};
 /// The password whose bytes are the key, of characters that no preparation of strings changes.
 pub(crate) const PASSWORD: &str = "VOkJxbRl1RmTxUk/WvJxBt";
 
-/// A failure is printed with its smallest input, which becomes a test or a seed of the fuzz corpus; no file is written beside the tests.
+/// A failure is printed with its smallest input, which becomes a test or a seed of the fuzz corpus;
+/// no file is written beside the tests.
 pub(crate) fn config() -> ProptestConfig {
     ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
 }
@@ -27,12 +30,15 @@ pub(crate) struct Message {
 
 /// Any message of attributes that each stand in it once.
 pub(crate) fn message(text: &'static str) -> impl Strategy<Value = Message> {
-    let class = proptest::sample::select(&[Class::Request, Class::Indication, Class::SuccessResponse, Class::ErrorResponse][..]);
+    let class = proptest::sample::select(
+        &[Class::Request, Class::Indication, Class::SuccessResponse, Class::ErrorResponse][..],
+    );
     let values = proptest::collection::vec(value(text), 0..12);
     (class, 0u16..=0xFFF, any::<[u8; 12]>(), values, any::<[bool; 3]>()).prop_map(
         |(class, method, id, mut values, [sha1, sha256, fingerprint])| {
             let mut seen = Vec::new();
-            values.retain(|value| !seen.contains(&value.kind()) && (seen.push(value.kind()), true).1);
+            values
+                .retain(|value| !seen.contains(&value.kind()) && (seen.push(value.kind()), true).1);
             Message { class, method, id, values, sha1, sha256, fingerprint }
         },
     )
@@ -41,7 +47,12 @@ pub(crate) fn message(text: &'static str) -> impl Strategy<Value = Message> {
 impl Message {
     /// Writes it with the codec under test into `buffer`: its length.
     pub(crate) fn write_into(&self, buffer: &mut [u8]) -> Result<usize, EncodeError> {
-        let mut writer = MessageWriter::new(buffer, self.class, Method::new(self.method).unwrap(), TransactionId(self.id))?;
+        let mut writer = MessageWriter::new(
+            buffer,
+            self.class,
+            Method::new(self.method).unwrap(),
+            TransactionId(self.id),
+        )?;
         for value in &self.values {
             value.put(&mut writer)?;
         }
@@ -77,7 +88,10 @@ impl Message {
         }
         let (key, wrong) = (key(), IntegrityKey::new(b"wrong"));
         assert_eq!((read.has_integrity(), read.verify_integrity(&key)), (self.sha1, self.sha1));
-        assert_eq!((read.has_integrity_sha256(), read.verify_integrity_sha256(&key, 32)), (self.sha256, self.sha256));
+        assert_eq!(
+            (read.has_integrity_sha256(), read.verify_integrity_sha256(&key, 32)),
+            (self.sha256, self.sha256)
+        );
         assert!(!read.verify_integrity(&wrong) && !read.verify_integrity_sha256(&wrong, 16));
         assert_eq!(read.fingerprint(), self.fingerprint.then_some(true));
     }

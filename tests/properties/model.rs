@@ -1,4 +1,5 @@
-//! A TURN server as RFC 8656 reads to somebody in no hurry: plain lists, linear scans, whole seconds. Written without a look at `relay`.
+//! A TURN server as RFC 8656 reads to somebody in no hurry: plain lists, linear scans, whole
+//! seconds. Written without a look at `relay`.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -137,17 +138,24 @@ impl Model {
         self.allocations.retain(|_, allocation| !allocation.relays.is_empty());
     }
 
-    /// Another server takes over: what only the answers of the one before knew is forgotten, and so are its reservations.
+    /// Another server takes over: what only the answers of the one before knew is forgotten, and so
+    /// are its reservations.
     pub(crate) fn take_over(&mut self) {
         self.reservations.clear();
         for allocation in self.allocations.values_mut() {
-            (allocation.deleted_by, allocation.refused_ipv6, allocation.has_token) = (None, None, false);
+            (allocation.deleted_by, allocation.refused_ipv6, allocation.has_token) =
+                (None, None, false);
             allocation.ignored.clear();
         }
     }
 
     /// The server has told the addresses, and a token for the port after the first.
-    pub(crate) fn told(&mut self, five_tuple: usize, addresses: &[SocketAddr], token: Option<Token>) {
+    pub(crate) fn told(
+        &mut self,
+        five_tuple: usize,
+        addresses: &[SocketAddr],
+        token: Option<Token>,
+    ) {
         let Some(allocation) = self.allocations.get_mut(&five_tuple) else { return };
         for (relay, address) in allocation.relays.iter_mut().zip(addresses) {
             relay.ipv6 = address.is_ipv6();
@@ -156,20 +164,33 @@ impl Model {
         let known = |token| self.reservations.iter().any(|reservation| reservation.token == token);
         if let Some(token) = token.filter(|token| allocation.token_is_new && !known(*token)) {
             let address = SocketAddr::new(addresses[0].ip(), addresses[0].port() + 1);
-            self.reservations.push(Reservation { token, address, user: allocation.user, until: self.now + 30 });
+            self.reservations.push(Reservation {
+                token,
+                address,
+                user: allocation.user,
+                until: self.now + 30,
+            });
         }
         allocation.token_is_new = false;
     }
 
     /// Ports that are lent, to allocations and to reservations.
     pub(crate) fn lent(&self) -> usize {
-        self.allocations.values().map(|allocation| allocation.relays.len()).sum::<usize>() + self.reservations.len()
+        self.allocations.values().map(|allocation| allocation.relays.len()).sum::<usize>()
+            + self.reservations.len()
     }
 
     fn free(&self, ipv6: bool) -> Vec<u16> {
-        let lent = self.allocations.values().flat_map(|allocation| &allocation.relays).filter_map(|relay| relay.address);
-        let lent: Vec<SocketAddr> = lent.chain(self.reservations.iter().map(|reservation| reservation.address)).collect();
-        let is_free = |port: &u16| !lent.iter().any(|address| address.is_ipv6() == ipv6 && address.port() == *port);
+        let lent = self
+            .allocations
+            .values()
+            .flat_map(|allocation| &allocation.relays)
+            .filter_map(|relay| relay.address);
+        let lent: Vec<SocketAddr> =
+            lent.chain(self.reservations.iter().map(|reservation| reservation.address)).collect();
+        let is_free = |port: &u16| {
+            !lent.iter().any(|address| address.is_ipv6() == ipv6 && address.port() == *port)
+        };
         (FIRST_PORT..FIRST_PORT + PORTS as u16).filter(is_free).collect()
     }
 
@@ -199,8 +220,14 @@ impl Model {
 
     fn count(&self, counts: impl Fn(u64) -> bool) -> (usize, usize) {
         let permissions = self.allocations.values().flat_map(|allocation| &allocation.permissions);
-        let channels = self.allocations.values().flat_map(|allocation| allocation.channels.iter().chain(&allocation.ignored));
-        (permissions.filter(|(_, expires)| counts(*expires)).count(), channels.filter(|(_, _, expires)| counts(*expires)).count())
+        let channels = self
+            .allocations
+            .values()
+            .flat_map(|allocation| allocation.channels.iter().chain(&allocation.ignored));
+        (
+            permissions.filter(|(_, expires)| counts(*expires)).count(),
+            channels.filter(|(_, _, expires)| counts(*expires)).count(),
+        )
     }
 
     /// A request under transaction id `id`.
@@ -216,7 +243,9 @@ impl Model {
         match ask {
             Ask::Refresh { .. } if allocation.deleted_by == Some(id) => Ok(lifetime_of(0)),
             Ask::Refresh { ipv6: Some(ipv6), .. } if !allocation.has(*ipv6) => Err(443),
-            Ask::Refresh { ipv6: Some(ipv6), lifetime: Some(0) } if allocation.relays.len() == 2 => {
+            Ask::Refresh { ipv6: Some(ipv6), lifetime: Some(0) }
+                if allocation.relays.len() == 2 =>
+            {
                 allocation.keep(|relay| relay.ipv6 != *ipv6);
                 allocation.deleted_by = Some(id);
                 Ok(lifetime_of(0))
@@ -228,7 +257,11 @@ impl Model {
             Ask::Refresh { ipv6, lifetime } => {
                 let granted = granted(*lifetime);
                 let meant = |relay: &&mut Relay| ipv6.is_none_or(|ipv6| ipv6 == relay.ipv6);
-                allocation.relays.iter_mut().filter(meant).for_each(|relay| relay.expires = now + granted);
+                allocation
+                    .relays
+                    .iter_mut()
+                    .filter(meant)
+                    .for_each(|relay| relay.expires = now + granted);
                 Ok(lifetime_of(granted))
             }
             Ask::Permit { peers } => {
@@ -238,7 +271,8 @@ impl Model {
                 if peers.iter().any(|peer| !allocation.is_of_family(peer)) {
                     return Err(443);
                 }
-                let allowed: Vec<_> = peers.iter().filter(|peer| !is_denied(&self.denied, peer)).collect();
+                let allowed: Vec<_> =
+                    peers.iter().filter(|peer| !is_denied(&self.denied, peer)).collect();
                 if allowed.len() < peers.len() && !self.ignores_denied {
                     return Err(403);
                 }
@@ -247,7 +281,9 @@ impl Model {
             }
             Ask::Bind { number, peer } => {
                 let carries = !is_denied(&self.denied, peer) && peer.port() != 0;
-                allocation.bind(*number, *peer, now, carries, self.ignores_denied).map(|()| Success::default())
+                allocation
+                    .bind(*number, *peer, now, carries, self.ignores_denied)
+                    .map(|()| Success::default())
             }
             Ask::Allocate { .. } => unreachable!(),
         }
@@ -258,11 +294,14 @@ impl Model {
             let again = allocation.made_by == id && allocation.user == who.user;
             return if again { Ok(allocation.success(self.now)) } else { Err(437) };
         }
-        let among = |is: &dyn Fn(&&Allocation) -> bool| self.allocations.values().filter(is).count();
+        let among =
+            |is: &dyn Fn(&&Allocation) -> bool| self.allocations.values().filter(is).count();
         if self.allocations.len() >= ALLOCATIONS {
             return Err(508);
         }
-        if among(&|other| other.prefix == who.prefix) >= PER_PREFIX || among(&|other| other.user == who.user) >= QUOTA {
+        if among(&|other| other.prefix == who.prefix) >= PER_PREFIX
+            || among(&|other| other.user == who.user) >= QUOTA
+        {
             return Err(486);
         }
         let (families, refused_ipv6) = self.find(who.user, what)?;
@@ -276,7 +315,10 @@ impl Model {
             refused_ipv6,
             has_token,
             token_is_new: has_token,
-            relays: families.into_iter().map(|ipv6| Relay { ipv6, expires, address: None }).collect(),
+            relays: families
+                .into_iter()
+                .map(|ipv6| Relay { ipv6, expires, address: None })
+                .collect(),
             permissions: Vec::new(),
             channels: Vec::new(),
             ignored: Vec::new(),
@@ -288,7 +330,8 @@ impl Model {
 
     /// The families that there are ports of, and the one of two that there is none of.
     fn find(&mut self, user: usize, what: What) -> Result<(Vec<bool>, Option<bool>), u16> {
-        let found = |ipv6: bool, is_there: bool| if is_there { Ok((vec![ipv6], None)) } else { Err(508) };
+        let found =
+            |ipv6: bool, is_there: bool| if is_there { Ok((vec![ipv6], None)) } else { Err(508) };
         match what {
             What::One { ipv6 } => found(ipv6, !self.free(ipv6).is_empty()),
             What::Even { ipv6 } => found(ipv6, self.free(ipv6).iter().any(|port| port % 2 == 0)),
@@ -297,7 +340,11 @@ impl Model {
                 found(ipv6, free.iter().any(|port| port % 2 == 0 && free.contains(&(port + 1))))
             }
             What::Reserved(token) => {
-                let held = self.reservations.iter().position(|held| held.token == token && held.user == user).ok_or(508u16)?;
+                let held = self
+                    .reservations
+                    .iter()
+                    .position(|held| held.token == token && held.user == user)
+                    .ok_or(508u16)?;
                 found(self.reservations.remove(held).address.is_ipv6(), true)
             }
             What::Both => match [false, true].map(|ipv6| !self.free(ipv6).is_empty()) {
@@ -311,14 +358,21 @@ impl Model {
     /// Whether a Send indication goes through.
     pub(crate) fn sends(&self, five_tuple: usize, peer: SocketAddr) -> bool {
         self.allocations.get(&five_tuple).is_some_and(|allocation| {
-            allocation.is_of_family(&peer) && self.permits(allocation, peer) && !is_denied(&self.denied, &peer) && peer.port() != 0
+            allocation.is_of_family(&peer)
+                && self.permits(allocation, peer)
+                && !is_denied(&self.denied, &peer)
+                && peer.port() != 0
         })
     }
 
     /// The peer that ChannelData goes to.
     pub(crate) fn channel(&self, five_tuple: usize, number: u16) -> Option<SocketAddr> {
         let allocation = self.allocations.get(&five_tuple)?;
-        allocation.channels.iter().find(|(bound, _, expires)| *bound == number && *expires > self.now).map(|(_, peer, _)| *peer)
+        allocation
+            .channels
+            .iter()
+            .find(|(bound, _, expires)| *bound == number && *expires > self.now)
+            .map(|(_, peer, _)| *peer)
     }
 
     /// Whether the client is told of ICMP about a peer.
@@ -331,12 +385,18 @@ impl Model {
     /// How data from a peer reach the client: not at all, on a channel, or in a Data indication.
     pub(crate) fn receives(&self, five_tuple: usize, peer: SocketAddr) -> Option<Option<u16>> {
         let allocation = self.allocations.get(&five_tuple)?;
-        let channel = allocation.channels.iter().find(|(_, bound, expires)| *bound == peer && *expires > self.now);
+        let channel = allocation
+            .channels
+            .iter()
+            .find(|(_, bound, expires)| *bound == peer && *expires > self.now);
         self.permits(allocation, peer).then_some(channel.map(|(number, _, _)| *number))
     }
 
     fn permits(&self, allocation: &Allocation, peer: SocketAddr) -> bool {
-        let has_channel = allocation.channels.iter().any(|(_, bound, expires)| *bound == peer && *expires > self.now);
+        let has_channel = allocation
+            .channels
+            .iter()
+            .any(|(_, bound, expires)| *bound == peer && *expires > self.now);
         allocation.permits(peer.ip(), self.now) || self.channels_permit && has_channel
     }
 }
@@ -361,7 +421,11 @@ impl Allocation {
 
     fn success(&self, now: u64) -> Success {
         let left = self.relays.iter().map(|relay| relay.expires - now).max();
-        Success { lifetime: left.map(|left| left as u32), refused_ipv6: self.refused_ipv6, has_token: self.has_token }
+        Success {
+            lifetime: left.map(|left| left as u32),
+            refused_ipv6: self.refused_ipv6,
+            has_token: self.has_token,
+        }
     }
 
     fn is_of_family(&self, peer: &SocketAddr) -> bool {
@@ -388,11 +452,19 @@ impl Allocation {
         Ok(())
     }
 
-    fn bind(&mut self, number: u16, peer: SocketAddr, now: u64, carries: bool, ignores: bool) -> Result<(), u16> {
+    fn bind(
+        &mut self,
+        number: u16,
+        peer: SocketAddr,
+        now: u64,
+        carries: bool,
+        ignores: bool,
+    ) -> Result<(), u16> {
         if !(0x4000..=0x4FFF).contains(&number) {
             return Err(400);
         }
-        let all = || self.channels.iter().chain(&self.ignored).filter(|(_, _, expires)| *expires > now);
+        let all =
+            || self.channels.iter().chain(&self.ignored).filter(|(_, _, expires)| *expires > now);
         if all().any(|(bound, to, _)| (*bound == number) != (*to == peer)) {
             return Err(400);
         }

@@ -4,13 +4,13 @@ use causeway_wire::Class;
 use causeway_wire::attribute::{AddressFamily as Family, AttributeType as Kind};
 use stun_types::AddressFamily;
 use stun_types::attribute::{
-    AlternateDomain, AlternateServer, Attribute as _, AttributeFromRaw, AttributeWrite, ErrorCode, MappedSocketAddr, Nonce,
-    PasswordAlgorithm, PasswordAlgorithmValue, PasswordAlgorithms, RawAttribute, Realm, Software, UnknownAttributes, Userhash, Username,
-    XorMappedAddress,
+    AlternateDomain, AlternateServer, Attribute as _, AttributeFromRaw, AttributeWrite, ErrorCode,
+    MappedSocketAddr, Nonce, PasswordAlgorithm, PasswordAlgorithmValue, PasswordAlgorithms,
+    RawAttribute, Realm, Software, UnknownAttributes, Userhash, Username, XorMappedAddress,
 };
 use stun_types::message::{
-    IntegrityAlgorithm, Message as Theirs, MessageClass, MessageIntegrityCredentials, MessageType, MessageWrite, MessageWriteExt,
-    MessageWriteVec, Method, ShortTermCredentials, TransactionId,
+    IntegrityAlgorithm, Message as Theirs, MessageClass, MessageIntegrityCredentials, MessageType,
+    MessageWrite, MessageWriteExt, MessageWriteVec, Method, ShortTermCredentials, TransactionId,
 };
 use turn_types::attribute as turn;
 
@@ -40,7 +40,8 @@ pub(crate) const KNOWS_NOT: &[Kind] = &[
 pub(crate) fn read(like: &Message, bytes: &[u8]) -> Reading {
     // A wrong FINGERPRINT is an error here.
     let theirs = Theirs::from_bytes(bytes).unwrap();
-    let credentials: MessageIntegrityCredentials = ShortTermCredentials::new(PASSWORD.into()).into();
+    let credentials: MessageIntegrityCredentials =
+        ShortTermCredentials::new(PASSWORD.into()).into();
     let validated = theirs.validate_integrity(&credentials).ok();
     let expected = match (like.sha1, like.sha256) {
         (_, true) => Some(IntegrityAlgorithm::Sha256),
@@ -62,13 +63,20 @@ pub(crate) fn read(like: &Message, bytes: &[u8]) -> Reading {
 
 fn value(raw: &RawAttribute<'_>, id: TransactionId) -> Value {
     let kind = Kind(raw.get_type().value());
-    let family = |family: AddressFamily| if family == AddressFamily::IPV4 { Family::Ipv4 } else { Family::Ipv6 };
-    let algorithm = |value: &PasswordAlgorithmValue| if *value == PasswordAlgorithmValue::MD5 { 1 } else { 2 };
+    let family = |family: AddressFamily| {
+        if family == AddressFamily::IPV4 { Family::Ipv4 } else { Family::Ipv6 }
+    };
+    let algorithm =
+        |value: &PasswordAlgorithmValue| if *value == PasswordAlgorithmValue::MD5 { 1 } else { 2 };
     match kind {
-        Kind::MAPPED_ADDRESS => Value::Address(kind, MappedSocketAddr::from_raw(raw).unwrap().addr()),
+        Kind::MAPPED_ADDRESS => {
+            Value::Address(kind, MappedSocketAddr::from_raw(raw).unwrap().addr())
+        }
         Kind::XOR_MAPPED_ADDRESS => Value::Address(kind, of::<XorMappedAddress>(raw).addr(id)),
         Kind::XOR_PEER_ADDRESS => Value::Address(kind, of::<turn::XorPeerAddress>(raw).addr(id)),
-        Kind::XOR_RELAYED_ADDRESS => Value::Address(kind, of::<turn::XorRelayedAddress>(raw).addr(id)),
+        Kind::XOR_RELAYED_ADDRESS => {
+            Value::Address(kind, of::<turn::XorRelayedAddress>(raw).addr(id))
+        }
         Kind::ALTERNATE_SERVER => Value::Address(kind, of::<AlternateServer>(raw).server()),
         Kind::USERNAME => Value::Text(kind, of::<Username>(raw).username().into()),
         Kind::REALM => Value::Text(kind, of::<Realm>(raw).realm().into()),
@@ -77,32 +85,48 @@ fn value(raw: &RawAttribute<'_>, id: TransactionId) -> Value {
         Kind::ALTERNATE_DOMAIN => Value::Text(kind, of::<AlternateDomain>(raw).domain().into()),
         Kind::LIFETIME => Value::Number(kind, of::<turn::Lifetime>(raw).seconds()),
         Kind::DONT_FRAGMENT => (Value::Flag(kind), of::<turn::DontFragment>(raw)).0,
-        Kind::REQUESTED_ADDRESS_FAMILY => Value::Family(kind, family(of::<turn::RequestedAddressFamily>(raw).family())),
-        Kind::ADDITIONAL_ADDRESS_FAMILY => Value::Family(kind, family(of::<turn::AdditionalAddressFamily>(raw).family())),
+        Kind::REQUESTED_ADDRESS_FAMILY => {
+            Value::Family(kind, family(of::<turn::RequestedAddressFamily>(raw).family()))
+        }
+        Kind::ADDITIONAL_ADDRESS_FAMILY => {
+            Value::Family(kind, family(of::<turn::AdditionalAddressFamily>(raw).family()))
+        }
         Kind::ERROR_CODE => {
             let error = of::<ErrorCode>(raw);
             Value::Error(error.code(), error.reason().into())
         }
         Kind::ADDRESS_ERROR_CODE => {
             let error = of::<turn::AddressErrorCode>(raw);
-            Value::AddressError(family(error.family()), error.error().code(), error.error().reason().into())
+            Value::AddressError(
+                family(error.family()),
+                error.error().code(),
+                error.error().reason().into(),
+            )
         }
         Kind::UNKNOWN_ATTRIBUTES => {
             let unknown = of::<UnknownAttributes>(raw);
-            let kinds: Vec<u16> = (0..=u16::MAX).filter(|&kind| unknown.has_attribute(kind.into())).collect();
+            let kinds: Vec<u16> =
+                (0..=u16::MAX).filter(|&kind| unknown.has_attribute(kind.into())).collect();
             Value::Unknown(kinds)
         }
-        Kind::PASSWORD_ALGORITHM => Value::Algorithm(algorithm(&of::<PasswordAlgorithm>(raw).algorithm()), Vec::new()),
+        Kind::PASSWORD_ALGORITHM => {
+            Value::Algorithm(algorithm(&of::<PasswordAlgorithm>(raw).algorithm()), Vec::new())
+        }
         Kind::PASSWORD_ALGORITHMS => {
-            let list: Vec<_> = of::<PasswordAlgorithms>(raw).algorithms().iter().map(algorithm).collect();
+            let list: Vec<_> =
+                of::<PasswordAlgorithms>(raw).algorithms().iter().map(algorithm).collect();
             assert!(list == [2, 1] || list == [1]);
             Value::Algorithms(list == [2, 1])
         }
         Kind::CHANNEL_NUMBER => Value::Channel(of::<turn::ChannelNumber>(raw).channel()),
         Kind::DATA => Value::Data(turn::Data::from_raw_ref(raw).unwrap().data().into()),
         Kind::EVEN_PORT => Value::EvenPort(of::<turn::EvenPort>(raw).requested()),
-        Kind::REQUESTED_TRANSPORT => Value::Transport(of::<turn::RequestedTransport>(raw).protocol()),
-        Kind::RESERVATION_TOKEN => Value::Token(of::<turn::ReservationToken>(raw).token().to_be_bytes()),
+        Kind::REQUESTED_TRANSPORT => {
+            Value::Transport(of::<turn::RequestedTransport>(raw).protocol())
+        }
+        Kind::RESERVATION_TOKEN => {
+            Value::Token(of::<turn::ReservationToken>(raw).token().to_be_bytes())
+        }
         Kind::ICMP => {
             let icmp = of::<turn::Icmp>(raw);
             Value::Icmp(icmp.icmp_type(), icmp.code(), icmp.data().to_be_bytes())
@@ -116,10 +140,12 @@ fn of<A: for<'a> AttributeFromRaw<'a>>(raw: &RawAttribute<'_>) -> A {
     A::from_raw_ref(raw).unwrap()
 }
 
-/// Leaves out what it refuses: ADDITIONAL-ADDRESS-FAMILY for IPv4, which no client may send (RFC 8656 §18.11), but a server has to read in
-/// order to answer it.
+/// Leaves out what it refuses: ADDITIONAL-ADDRESS-FAMILY for IPv4, which no client may send (RFC
+/// 8656 §18.11), but a server has to read in order to answer it.
 pub(crate) fn restrict(message: &mut Message) {
-    message.values.retain(|value| *value != Value::Family(Kind::ADDITIONAL_ADDRESS_FAMILY, Family::Ipv4));
+    message
+        .values
+        .retain(|value| *value != Value::Family(Kind::ADDITIONAL_ADDRESS_FAMILY, Family::Ipv4));
 }
 
 pub(crate) fn write(message: &Message) -> Vec<u8> {
@@ -151,42 +177,71 @@ pub(crate) fn write(message: &Message) -> Vec<u8> {
 }
 
 fn put(value: &Value, id: TransactionId, add: &mut dyn FnMut(&dyn AttributeWrite)) {
-    let family = |family: &Family| if *family == Family::Ipv4 { AddressFamily::IPV4 } else { AddressFamily::IPV6 };
+    let family = |family: &Family| {
+        if *family == Family::Ipv4 { AddressFamily::IPV4 } else { AddressFamily::IPV6 }
+    };
     let error = |code: u16, reason: &str| ErrorCode::new(code, reason).unwrap();
     match value {
-        Value::Address(Kind::MAPPED_ADDRESS, address) => add(&MappedSocketAddr::new(*address).to_raw(Kind::MAPPED_ADDRESS.0.into())),
-        Value::Address(Kind::XOR_MAPPED_ADDRESS, address) => add(&XorMappedAddress::new(*address, id)),
-        Value::Address(Kind::XOR_PEER_ADDRESS, address) => add(&turn::XorPeerAddress::new(*address, id)),
-        Value::Address(Kind::XOR_RELAYED_ADDRESS, address) => add(&turn::XorRelayedAddress::new(*address, id)),
+        Value::Address(Kind::MAPPED_ADDRESS, address) => {
+            add(&MappedSocketAddr::new(*address).to_raw(Kind::MAPPED_ADDRESS.0.into()))
+        }
+        Value::Address(Kind::XOR_MAPPED_ADDRESS, address) => {
+            add(&XorMappedAddress::new(*address, id))
+        }
+        Value::Address(Kind::XOR_PEER_ADDRESS, address) => {
+            add(&turn::XorPeerAddress::new(*address, id))
+        }
+        Value::Address(Kind::XOR_RELAYED_ADDRESS, address) => {
+            add(&turn::XorRelayedAddress::new(*address, id))
+        }
         Value::Address(Kind::ALTERNATE_SERVER, address) => add(&AlternateServer::new(*address)),
         // It has no name for these, but the form.
-        Value::Address(kind, address) => add(&MappedSocketAddr::new(*address).to_raw(kind.0.into())),
+        Value::Address(kind, address) => {
+            add(&MappedSocketAddr::new(*address).to_raw(kind.0.into()))
+        }
         Value::Text(Kind::USERNAME, text) => add(&Username::new(text).unwrap()),
         Value::Text(Kind::REALM, text) => add(&Realm::new(text).unwrap()),
         Value::Text(Kind::NONCE, text) => add(&Nonce::new(text).unwrap()),
         Value::Text(Kind::SOFTWARE, text) => add(&Software::new(text).unwrap()),
         Value::Text(_, text) => add(&AlternateDomain::new(text)),
         Value::Number(Kind::LIFETIME, seconds) => add(&turn::Lifetime::new(*seconds)),
-        Value::Number(kind, number) => add(&RawAttribute::new(kind.0.into(), &number.to_be_bytes())),
-        Value::TieBreaker(kind, number) => add(&RawAttribute::new(kind.0.into(), &number.to_be_bytes())),
+        Value::Number(kind, number) => {
+            add(&RawAttribute::new(kind.0.into(), &number.to_be_bytes()))
+        }
+        Value::TieBreaker(kind, number) => {
+            add(&RawAttribute::new(kind.0.into(), &number.to_be_bytes()))
+        }
         Value::Flag(Kind::DONT_FRAGMENT) => add(&turn::DontFragment::new()),
         Value::Flag(kind) => add(&RawAttribute::new(kind.0.into(), &[])),
-        Value::Family(Kind::REQUESTED_ADDRESS_FAMILY, of) => add(&turn::RequestedAddressFamily::new(family(of))),
+        Value::Family(Kind::REQUESTED_ADDRESS_FAMILY, of) => {
+            add(&turn::RequestedAddressFamily::new(family(of)))
+        }
         Value::Family(_, of) => add(&turn::AdditionalAddressFamily::new(family(of))),
         Value::Error(code, reason) => add(&error(*code, reason)),
-        Value::AddressError(of, code, reason) => add(&turn::AddressErrorCode::new(family(of), error(*code, reason))),
-        Value::Unknown(kinds) => add(&UnknownAttributes::new(&kinds.iter().map(|&kind| kind.into()).collect::<Vec<_>>())),
+        Value::AddressError(of, code, reason) => {
+            add(&turn::AddressErrorCode::new(family(of), error(*code, reason)))
+        }
+        Value::Unknown(kinds) => {
+            add(&UnknownAttributes::new(&kinds.iter().map(|&kind| kind.into()).collect::<Vec<_>>()))
+        }
         Value::Algorithm(1, _) => add(&PasswordAlgorithm::new(PasswordAlgorithmValue::MD5)),
         Value::Algorithm(..) => add(&PasswordAlgorithm::new(PasswordAlgorithmValue::SHA256)),
-        Value::Algorithms(true) => add(&PasswordAlgorithms::new(&[PasswordAlgorithmValue::SHA256, PasswordAlgorithmValue::MD5])),
+        Value::Algorithms(true) => add(&PasswordAlgorithms::new(&[
+            PasswordAlgorithmValue::SHA256,
+            PasswordAlgorithmValue::MD5,
+        ])),
         Value::Algorithms(false) => add(&PasswordAlgorithms::new(&[PasswordAlgorithmValue::MD5])),
         Value::Channel(number) => add(&turn::ChannelNumber::new(*number)),
         Value::Data(bytes) => add(&turn::Data::new(bytes)),
         Value::EvenPort(reserve) => add(&turn::EvenPort::new(*reserve)),
         Value::Transport(protocol) => add(&turn::RequestedTransport::new(*protocol)),
         Value::Token(token) => add(&turn::ReservationToken::new(u64::from_be_bytes(*token))),
-        Value::Icmp(icmp_type, code, data) => add(&turn::Icmp::new(*icmp_type, *code, u32::from_be_bytes(*data))),
-        Value::Change(ip, port) => add(&RawAttribute::new(3.into(), &[0, 0, 0, u8::from(*ip) << 2 | u8::from(*port) << 1])),
+        Value::Icmp(icmp_type, code, data) => {
+            add(&turn::Icmp::new(*icmp_type, *code, u32::from_be_bytes(*data)))
+        }
+        Value::Change(ip, port) => {
+            add(&RawAttribute::new(3.into(), &[0, 0, 0, u8::from(*ip) << 2 | u8::from(*port) << 1]))
+        }
         Value::ResponsePort(port) => add(&RawAttribute::new(0x0027.into(), &port.to_be_bytes())),
         Value::Padding(len) => add(&RawAttribute::new(0x0026.into(), &vec![0xFF; *len])),
         Value::Userhash(hash) => add(&Userhash::new(*hash)),

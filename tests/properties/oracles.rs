@@ -1,4 +1,5 @@
-//! Our codec against two others, both ways: what we write they read alike, and the reverse, attribute by attribute.
+//! Our codec against two others, both ways: what we write they read alike, and the reverse,
+//! attribute by attribute.
 
 use causeway_wire::Message as Decoded;
 use causeway_wire::attribute::AttributeType as Kind;
@@ -8,8 +9,9 @@ use crate::message::{Message, config, message};
 use crate::value::Value;
 use crate::{oracle_stun_rs, oracle_stun_types};
 
-/// Printable text without white space, quotation marks and backslashes, also beyond ASCII, of fewer than 128 characters: the grammar that REALM
-/// and NONCE have (RFC 8489 §14.9), and what preparing a USERNAME leaves as it is. stun-rs asks for both when it reads, and panics over trimmed
+/// Printable text without white space, quotation marks and backslashes, also beyond ASCII, of fewer
+/// than 128 characters: the grammar that REALM and NONCE have (RFC 8489 §14.9), and what preparing
+/// a USERNAME leaves as it is. stun-rs asks for both when it reads, and panics over trimmed
 /// white space, of which it counts characters as bytes.
 const TEXT: &str = "[a-zA-Z0-9!#-\\[\\]-~é漢ß]{1,126}";
 

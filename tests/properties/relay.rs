@@ -1,4 +1,5 @@
-//! Random sequences of requests, data and time against a naive model: the server and the model agree at every step.
+//! Random sequences of requests, data and time against a naive model: the server and the model
+//! agree at every step.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,8 +8,8 @@ use causeway_relay::{ChannelPermission, Command, DeniedPeers, IcmpNotice, Limits
 use causeway_tests::addresses::{client, peer, peer_v6};
 use causeway_tests::{Answer, Client, Lab, Reaction, Setup, deny};
 use causeway_wire::attribute::{
-    AdditionalAddressFamily, AddressFamily, ChannelNumberAttribute, Data, EvenPort, Icmp, Lifetime, RequestedAddressFamily,
-    RequestedTransport, ReservationToken, XorPeerAddress,
+    AdditionalAddressFamily, AddressFamily, ChannelNumberAttribute, Data, EvenPort, Icmp, Lifetime,
+    RequestedAddressFamily, RequestedTransport, ReservationToken, XorPeerAddress,
 };
 use causeway_wire::{EncodeError, Message, MessageWriter, Method};
 use proptest::prelude::*;
@@ -82,12 +83,13 @@ struct Both {
 type Modes = (ChannelPermission, DeniedPeers);
 
 fn modes() -> impl Strategy<Value = Modes> {
-    let permission = prop::sample::select(&[ChannelPermission::WithChannel, ChannelPermission::Rfc8656]);
+    let permission =
+        prop::sample::select(&[ChannelPermission::WithChannel, ChannelPermission::Rfc8656]);
     (permission, prop::sample::select(&[DeniedPeers::Refuse, DeniedPeers::Ignore]))
 }
 
-/// Has both take all steps, the first of them at this uptime in seconds: milliseconds in four bytes begin anew after 49 days, and change
-/// sides after 24.
+/// Has both take all steps, the first of them at this uptime in seconds: milliseconds in four bytes
+/// begin anew after 49 days, and change sides after 24.
 fn run(uptime: u64, modes: Modes, steps: &[Step]) {
     let mut both = Both::new(modes);
     both.take(&Step::Pass(uptime));
@@ -127,7 +129,10 @@ impl Both {
         let clients = (0..CLIENTS).map(|index| both_views(index, &mut lab)).collect();
         Self {
             lab,
-            model: Model::new(channel_permission == ChannelPermission::WithChannel, denied == DeniedPeers::Ignore),
+            model: Model::new(
+                channel_permission == ChannelPermission::WithChannel,
+                denied == DeniedPeers::Ignore,
+            ),
             clients,
             last: vec![None; CLIENTS],
             requests: 0,
@@ -176,7 +181,8 @@ impl Both {
     fn ask(&mut self, index: usize, ask: &Ask) {
         self.requests += 1;
         let client = &mut self.clients[index].0;
-        let bytes = client.signed(client.clone().next_transaction(), method(ask), &|w| fill(w, ask));
+        let bytes =
+            client.signed(client.clone().next_transaction(), method(ask), &|w| fill(w, ask));
         client.next_transaction();
         self.last[index] = Some((bytes.clone(), ask.clone(), self.requests));
         self.answer_agrees(index, &bytes, ask, self.requests);
@@ -220,12 +226,17 @@ impl Both {
     /// The client's relayed address of the peer's family; the other one if that is all there is.
     fn relayed(&self, index: usize, peer: SocketAddr) -> Option<SocketAddr> {
         let relays = &self.model.allocations.get(&self.clients[index].1.five_tuple)?.relays;
-        relays.iter().find(|relay| relay.ipv6 == peer.is_ipv6()).or(relays.first()).and_then(|relay| relay.address)
+        relays
+            .iter()
+            .find(|relay| relay.ipv6 == peer.is_ipv6())
+            .or(relays.first())
+            .and_then(|relay| relay.address)
     }
 
     fn icmp(&mut self, index: usize, peer: SocketAddr, kind: u8) {
         let Some(relayed) = self.relayed(index, peer) else { return };
-        let reaction = self.lab.icmp_arrives(relayed, peer, IcmpNotice { kind, code: 4, data: 1400 });
+        let reaction =
+            self.lab.icmp_arrives(relayed, peer, IcmpNotice { kind, code: 4, data: 1400 });
         let (client, who) = &self.clients[index];
         if !self.model.notifies(who.five_tuple, peer, kind) {
             return assert!(reaction.silence().is_some(), "{reaction:?}");
@@ -233,14 +244,17 @@ impl Both {
         let Reaction::Notice { to, bytes } = reaction else { panic!("{reaction:?}") };
         let message = Message::decode(&bytes).expect("a Data indication");
         assert_eq!((to, message.attribute()), (client.five_tuple, Ok(Some(XorPeerAddress(peer)))));
-        assert!(matches!(message.attribute(), Ok(Some(Icmp { icmp_type, code: 4, .. })) if icmp_type == kind));
+        assert!(
+            matches!(message.attribute(), Ok(Some(Icmp { icmp_type, code: 4, .. })) if icmp_type == kind)
+        );
     }
 
     fn receive(&mut self, index: usize, peer: SocketAddr, len: usize) {
         let Some(relayed) = self.relayed(index, peer) else { return };
         let (client, who) = &self.clients[index];
         let data = data(len);
-        let reaction = self.lab.peer_sends(peer, relayed, &data).expect("the relayed address is bound");
+        let reaction =
+            self.lab.peer_sends(peer, relayed, &data).expect("the relayed address is bound");
         let Some(channel) = self.model.receives(who.five_tuple, peer) else {
             return assert!(reaction.silence().is_some(), "{reaction:?}");
         };
@@ -265,12 +279,19 @@ impl Both {
         assert_eq!(self.lab.quota.total(), gauges.allocations);
         assert_eq!(self.lab.pool.free(), 2 * model::PORTS - self.model.lent());
         let (live, remembered) = (self.model.live(), self.model.remembered());
-        assert!((live.0..=remembered.0).contains(&gauges.permissions), "{gauges:?}: {live:?} to {remembered:?}");
-        assert!((live.1..=remembered.1).contains(&gauges.channels), "{gauges:?}: {live:?} to {remembered:?}");
+        assert!(
+            (live.0..=remembered.0).contains(&gauges.permissions),
+            "{gauges:?}: {live:?} to {remembered:?}"
+        );
+        assert!(
+            (live.1..=remembered.1).contains(&gauges.channels),
+            "{gauges:?}: {live:?} to {remembered:?}"
+        );
     }
 }
 
-/// A client, and who it is to the model: three hosts, each over UDP and TCP; the last one shares the 5-tuple of the first, as another user.
+/// A client, and who it is to the model: three hosts, each over UDP and TCP; the last one shares
+/// the 5-tuple of the first, as another user.
 fn both_views(index: usize, lab: &mut Lab) -> (Client, Who) {
     let (place, user) = if index == CLIENTS - 1 { (0, 1) } else { (index, index % 2) };
     let transport = if place % 2 == 0 { Transport::Udp } else { Transport::Tcp };
@@ -292,7 +313,11 @@ fn told(answer: &Answer) -> model::Told {
         assert_eq!(code, 508);
         family == AddressFamily::Ipv6
     });
-    Ok(model::Success { lifetime: answer.lifetime(), refused_ipv6, has_token: answer.token().is_some() })
+    Ok(model::Success {
+        lifetime: answer.lifetime(),
+        refused_ipv6,
+        has_token: answer.token().is_some(),
+    })
 }
 
 fn method(ask: &Ask) -> Method {
@@ -325,12 +350,20 @@ fn fill(w: &mut MessageWriter<'_>, ask: &Ask) -> Result<(), EncodeError> {
         }
         Ask::Refresh { ipv6, lifetime } => {
             if let Some(ipv6) = ipv6 {
-                w.put(&RequestedAddressFamily(if *ipv6 { AddressFamily::Ipv6 } else { AddressFamily::Ipv4 }))?;
+                w.put(&RequestedAddressFamily(if *ipv6 {
+                    AddressFamily::Ipv6
+                } else {
+                    AddressFamily::Ipv4
+                }))?;
             }
             lifetime.map_or(Ok(()), |lifetime| w.put(&Lifetime(lifetime)).map(drop))
         }
-        Ask::Permit { peers } => peers.iter().try_for_each(|peer| w.put(&XorPeerAddress(*peer)).map(drop)),
-        Ask::Bind { number, peer } => w.put(&ChannelNumberAttribute(*number))?.put(&XorPeerAddress(*peer)).map(drop),
+        Ask::Permit { peers } => {
+            peers.iter().try_for_each(|peer| w.put(&XorPeerAddress(*peer)).map(drop))
+        }
+        Ask::Bind { number, peer } => {
+            w.put(&ChannelNumberAttribute(*number))?.put(&XorPeerAddress(*peer)).map(drop)
+        }
     }
 }
 

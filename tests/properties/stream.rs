@@ -8,14 +8,18 @@ use crate::message::{config, message};
 
 /// A frame of a stream: a STUN message, or ChannelData with its padding.
 fn frame() -> impl Strategy<Value = Vec<u8>> {
-    let channel = (0x4000u16..=0x7FFE, proptest::collection::vec(any::<u8>(), 0..1500)).prop_map(|(number, data)| {
-        let channel = ChannelRange::Rfc5766.channel(number).unwrap();
-        let mut bytes = ChannelData::header(channel, u16::try_from(data.len()).unwrap()).to_vec();
-        bytes.extend(data);
-        bytes.resize(padded(bytes.len()), 0);
-        bytes
-    });
-    // Methods above 0xFF are kept off the wire (RFC 8489 §18.2), because of the other protocols' first bytes.
+    let channel = (0x4000u16..=0x7FFE, proptest::collection::vec(any::<u8>(), 0..1500)).prop_map(
+        |(number, data)| {
+            let channel = ChannelRange::Rfc5766.channel(number).unwrap();
+            let mut bytes =
+                ChannelData::header(channel, u16::try_from(data.len()).unwrap()).to_vec();
+            bytes.extend(data);
+            bytes.resize(padded(bytes.len()), 0);
+            bytes
+        },
+    );
+    // Methods above 0xFF are kept off the wire (RFC 8489 §18.2), because of the other protocols'
+    // first bytes.
     let stun = message(".{0,127}").prop_map(|mut message| {
         message.method &= 0xFF;
         message.write()

@@ -3,11 +3,14 @@
 use std::net::SocketAddr;
 
 use causeway_wire::attribute::{
-    AdditionalAddressFamily, AddressErrorCode, AddressFamily, AlternateDomain, AlternateServer, AttributeType as Kind, CacheTimeout,
-    ChangeRequest, ChangedAddress, ChannelNumberAttribute, Data, DontFragment, ErrorCodeAttribute, EvenPort, IceControlled, IceControlling,
-    Icmp, Lifetime, MappedAddress, Nonce, OtherAddress, Padding, PasswordAlgorithm, PasswordAlgorithmEntry, PasswordAlgorithms, Priority,
-    Realm, ReflectedFrom, RequestedAddressFamily, RequestedTransport, ReservationToken, ResponseAddress, ResponseOrigin, ResponsePort,
-    Software, SourceAddress, UnknownAttributes, UseCandidate, Userhash, Username, XorMappedAddress, XorPeerAddress, XorRelayedAddress,
+    AdditionalAddressFamily, AddressErrorCode, AddressFamily, AlternateDomain, AlternateServer,
+    AttributeType as Kind, CacheTimeout, ChangeRequest, ChangedAddress, ChannelNumberAttribute,
+    Data, DontFragment, ErrorCodeAttribute, EvenPort, IceControlled, IceControlling, Icmp,
+    Lifetime, MappedAddress, Nonce, OtherAddress, Padding, PasswordAlgorithm,
+    PasswordAlgorithmEntry, PasswordAlgorithms, Priority, Realm, ReflectedFrom,
+    RequestedAddressFamily, RequestedTransport, ReservationToken, ResponseAddress, ResponseOrigin,
+    ResponsePort, Software, SourceAddress, UnknownAttributes, UseCandidate, Userhash, Username,
+    XorMappedAddress, XorPeerAddress, XorRelayedAddress,
 };
 use causeway_wire::{EncodeError, ErrorCode, Message, MessageWriter};
 use proptest::prelude::*;
@@ -104,13 +107,22 @@ impl Value {
             Self::TieBreaker(_, number) => writer.put(&IceControlling(*number)),
             Self::Flag(Kind::DONT_FRAGMENT) => writer.put(&DontFragment),
             Self::Flag(_) => writer.put(&UseCandidate),
-            Self::Family(Kind::REQUESTED_ADDRESS_FAMILY, family) => writer.put(&RequestedAddressFamily(*family)),
+            Self::Family(Kind::REQUESTED_ADDRESS_FAMILY, family) => {
+                writer.put(&RequestedAddressFamily(*family))
+            }
             Self::Family(_, family) => writer.put(&AdditionalAddressFamily(*family)),
-            Self::Error(number, reason) => writer.put(&ErrorCodeAttribute { code: code(*number), reason }),
-            Self::AddressError(family, number, reason) => writer.put(&AddressErrorCode { family: *family, code: code(*number), reason }),
+            Self::Error(number, reason) => {
+                writer.put(&ErrorCodeAttribute { code: code(*number), reason })
+            }
+            Self::AddressError(family, number, reason) => {
+                writer.put(&AddressErrorCode { family: *family, code: code(*number), reason })
+            }
             Self::Unknown(kinds) => writer.put(&UnknownAttributes::Kinds(kinds)),
             Self::Algorithm(algorithm, parameters) => {
-                writer.put(&PasswordAlgorithm(PasswordAlgorithmEntry { algorithm: *algorithm, parameters }))
+                writer.put(&PasswordAlgorithm(PasswordAlgorithmEntry {
+                    algorithm: *algorithm,
+                    parameters,
+                }))
             }
             Self::Algorithms(true) => writer.put(&PasswordAlgorithms::SHA256_MD5),
             Self::Algorithms(false) => writer.put(&PasswordAlgorithms::MD5),
@@ -119,8 +131,12 @@ impl Value {
             Self::EvenPort(reserve) => writer.put(&EvenPort { reserve: *reserve }),
             Self::Transport(protocol) => writer.put(&RequestedTransport(*protocol)),
             Self::Token(token) => writer.put(&ReservationToken(*token)),
-            Self::Icmp(icmp_type, code, error_data) => writer.put(&Icmp { icmp_type: *icmp_type, code: *code, error_data: *error_data }),
-            Self::Change(change_ip, change_port) => writer.put(&ChangeRequest { change_ip: *change_ip, change_port: *change_port }),
+            Self::Icmp(icmp_type, code, error_data) => {
+                writer.put(&Icmp { icmp_type: *icmp_type, code: *code, error_data: *error_data })
+            }
+            Self::Change(change_ip, change_port) => {
+                writer.put(&ChangeRequest { change_ip: *change_ip, change_port: *change_port })
+            }
             Self::ResponsePort(port) => writer.put(&ResponsePort(*port)),
             Self::Padding(len) => writer.put(&Padding(*len)),
             Self::Userhash(hash) => writer.put(&Userhash(*hash)),
@@ -136,7 +152,8 @@ impl Value {
                 message.attribute::<$attribute>().unwrap().unwrap()
             };
         }
-        let entry = |entry: PasswordAlgorithmEntry<'_>| (entry.algorithm, entry.parameters.to_vec());
+        let entry =
+            |entry: PasswordAlgorithmEntry<'_>| (entry.algorithm, entry.parameters.to_vec());
         match kind {
             kind if ADDRESSES.contains(&kind) => Self::Address(kind, read_address(message, kind)),
             Kind::USERNAME => Self::Text(kind, first!(Username<'_>).0.into()),
@@ -152,7 +169,9 @@ impl Value {
             Kind::DONT_FRAGMENT => (Self::Flag(kind), first!(DontFragment)).0,
             Kind::USE_CANDIDATE => (Self::Flag(kind), first!(UseCandidate)).0,
             Kind::REQUESTED_ADDRESS_FAMILY => Self::Family(kind, first!(RequestedAddressFamily).0),
-            Kind::ADDITIONAL_ADDRESS_FAMILY => Self::Family(kind, first!(AdditionalAddressFamily).0),
+            Kind::ADDITIONAL_ADDRESS_FAMILY => {
+                Self::Family(kind, first!(AdditionalAddressFamily).0)
+            }
             Kind::ERROR_CODE => {
                 let error = first!(ErrorCodeAttribute<'_>);
                 Self::Error(error.code.number(), error.reason.into())
@@ -161,7 +180,9 @@ impl Value {
                 let error = first!(AddressErrorCode<'_>);
                 Self::AddressError(error.family, error.code.number(), error.reason.into())
             }
-            Kind::UNKNOWN_ATTRIBUTES => Self::Unknown(first!(UnknownAttributes<'_>).kinds().map(|kind| kind.0).collect()),
+            Kind::UNKNOWN_ATTRIBUTES => {
+                Self::Unknown(first!(UnknownAttributes<'_>).kinds().map(|kind| kind.0).collect())
+            }
             Kind::PASSWORD_ALGORITHM => {
                 let (algorithm, parameters) = entry(first!(PasswordAlgorithm<'_>).0);
                 Self::Algorithm(algorithm, parameters)
@@ -188,7 +209,10 @@ impl Value {
             Kind::RESPONSE_PORT => Self::ResponsePort(first!(ResponsePort).0),
             Kind::PADDING => Self::Padding(first!(Padding).0),
             Kind::USERHASH => Self::Userhash(first!(Userhash).0),
-            kind => Self::Raw(kind, message.attributes().find(|raw| raw.kind == kind).unwrap().value.into()),
+            kind => Self::Raw(
+                kind,
+                message.attributes().find(|raw| raw.kind == kind).unwrap().value.into(),
+            ),
         }
     }
 }
@@ -233,7 +257,11 @@ fn without_scope(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip(), address.port())
 }
 
-fn put_address(writer: &mut MessageWriter<'_>, kind: Kind, address: SocketAddr) -> Result<(), EncodeError> {
+fn put_address(
+    writer: &mut MessageWriter<'_>,
+    kind: Kind,
+    address: SocketAddr,
+) -> Result<(), EncodeError> {
     match kind {
         Kind::MAPPED_ADDRESS => writer.put(&MappedAddress(address)),
         Kind::XOR_MAPPED_ADDRESS => writer.put(&XorMappedAddress(address)),

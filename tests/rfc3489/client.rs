@@ -1,12 +1,15 @@
-//! A client of RFC 3489's time, which writes and reads each byte itself: the tests I, II and III of RFC 3489 §10.1.
+//! A client of RFC 3489's time, which writes and reads each byte itself: the tests I, II and III of
+//! RFC 3489 §10.1.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::nat::Nat;
 
-/// "Clients SHOULD retransmit the request starting with an interval of 100ms" (RFC 3489 §9.3); less often than it has, on loopback.
-const TRIES: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400)];
+/// "Clients SHOULD retransmit the request starting with an interval of 100ms" (RFC 3489 §9.3); less
+/// often than it has, on loopback.
+const TRIES: [Duration; 3] =
+    [Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400)];
 
 /// What figure 2 of RFC 3489 §10.1 ends in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,11 +50,13 @@ pub(crate) fn discover(nat: &mut Nat, server: SocketAddr) -> Finding {
 const CHANGE_IP: u8 = 0x04;
 const CHANGE_PORT: u8 = 0x02;
 
-/// One test: a request, repeated, and its answer. As many clients did, it always sends CHANGE-REQUEST.
+/// One test: a request, repeated, and its answer. As many clients did, it always sends
+/// CHANGE-REQUEST.
 fn test(nat: &mut Nat, to: SocketAddr, flags: u8) -> Option<Response> {
     let port = to.port().to_be_bytes();
     let id = [b"a 128-bit id", &[flags, port[0], port[1], 7][..]].concat();
-    let request = [&[0x00, 0x01, 0x00, 0x08][..], &id, &[0x00, 0x03, 0x00, 0x04, 0, 0, 0, flags]].concat();
+    let request =
+        [&[0x00, 0x01, 0x00, 0x08][..], &id, &[0x00, 0x03, 0x00, 0x04, 0, 0, 0, flags]].concat();
     for wait in TRIES {
         nat.send(&request, to);
         if let Some((answer, _)) = nat.receive(wait).filter(|(answer, _)| answer[4..20] == id) {
@@ -67,11 +72,17 @@ fn read(answer: &[u8]) -> Response {
         let mut at = 20;
         loop {
             let (kind, len) = (answer[at + 1], usize::from(answer[at + 3]));
-            assert!(answer[at] == 0 && answer[at + 2] == 0 && kind <= 0x0B, "an attribute that it does not know");
+            assert!(
+                answer[at] == 0 && answer[at + 2] == 0 && kind <= 0x0B,
+                "an attribute that it does not know"
+            );
             if kind == wanted {
                 let value: [u8; 8] = answer[at + 4..at + 4 + len].try_into().expect("IPv4");
                 assert_eq!(value[1], 0x01, "IPv4");
-                return SocketAddr::from(([value[4], value[5], value[6], value[7]], u16::from_be_bytes([value[2], value[3]])));
+                return SocketAddr::from((
+                    [value[4], value[5], value[6], value[7]],
+                    u16::from_be_bytes([value[2], value[3]]),
+                ));
             }
             at += 4 + len;
         }

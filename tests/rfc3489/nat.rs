@@ -59,7 +59,8 @@ impl Nat {
         let index = match self.kind {
             Kind::Blocking => return,
             Kind::Symmetric => {
-                let unused = |mapping: &Mapping| mapping.sent_to.is_empty() || mapping.sent_to == [to];
+                let unused =
+                    |mapping: &Mapping| mapping.sent_to.is_empty() || mapping.sent_to == [to];
                 self.mappings.iter().position(unused).unwrap_or_else(|| self.open())
             }
             _ => 0,
@@ -81,7 +82,9 @@ impl Nat {
                 let comes_through = match self.kind {
                     Kind::None | Kind::FullCone => true,
                     Kind::Restricted => mapping.sent_to.iter().any(|to| to.ip() == from.ip()),
-                    Kind::PortRestricted | Kind::Symmetric | Kind::Firewall => mapping.sent_to.contains(&from),
+                    Kind::PortRestricted | Kind::Symmetric | Kind::Firewall => {
+                        mapping.sent_to.contains(&from)
+                    }
                     Kind::Blocking => false,
                 };
                 if comes_through {

@@ -15,7 +15,8 @@ use causeway_tests::daemon::leg::Leg;
 
 /// How long an answer may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// What the server answers from: A1 P1, A1 P2, A2 P1, A2 P2; a single one for a server without a second address.
+/// What the server answers from: A1 P1, A1 P2, A2 P1, A2 P2; a single one for a server without a
+/// second address.
 pub(crate) type Endpoints = Vec<SocketAddr>;
 
 /// One that is asked.
@@ -47,15 +48,18 @@ impl Answered {
 
     /// The error; none is success.
     pub(crate) fn error(&self) -> Option<u16> {
-        let error = self.message().attribute::<causeway_wire::attribute::ErrorCodeAttribute<'_>>().unwrap();
+        let error =
+            self.message().attribute::<causeway_wire::attribute::ErrorCodeAttribute<'_>>().unwrap();
         assert_eq!(error.is_some(), self.message().class() == Class::ErrorResponse);
         error.map(|error| error.code.number())
     }
 }
 
-const TRANSPORTS: [Transport; 4] = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls];
+const TRANSPORTS: [Transport; 4] =
+    [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls];
 
-/// Runs the test on every server with a second address: the decision, and `stund`, over each transport.
+/// Runs the test on every server with a second address: the decision, and `stund`, over each
+/// transport.
 pub(crate) fn each(test: impl Fn(&Server)) {
     let cross = |hosts: [IpAddr; 2], ports: [u16; 2]| -> Endpoints {
         hosts.into_iter().flat_map(|host| ports.map(|port| SocketAddr::new(host, port))).collect()
@@ -90,12 +94,22 @@ pub(crate) fn each(test: impl Fn(&Server)) {
 /// The same for servers with one address; `stund` has all transports on one port.
 pub(crate) fn each_with_one_address(test: impl Fn(&Server)) {
     for over in TRANSPORTS {
-        test(&Server { over, endpoints: vec![SocketAddr::from(([203, 0, 113, 1], 3478))], root: None });
+        test(&Server {
+            over,
+            endpoints: vec![SocketAddr::from(([203, 0, 113, 1], 3478))],
+            root: None,
+        });
     }
     let certificates = certificates();
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
-    let listen = format!("[[listen]]\naddress = \"{address}\"\ntransports = [\"udp\", \"tcp\", \"tls\", \"dtls\"]\n");
-    let stund = Service::start("stund", address, &format!("{listen}[admin]\nlisten = \"off\"\n{}", certificates.table()));
+    let listen = format!(
+        "[[listen]]\naddress = \"{address}\"\ntransports = [\"udp\", \"tcp\", \"tls\", \"dtls\"]\n"
+    );
+    let stund = Service::start(
+        "stund",
+        address,
+        &format!("{listen}[admin]\nlisten = \"off\"\n{}", certificates.table()),
+    );
     for over in TRANSPORTS {
         test(&Server { over, endpoints: vec![address], root: Some(certificates.root()) });
     }
@@ -143,7 +157,10 @@ impl Server {
 
     /// The address of which both parts differ.
     pub(crate) fn other(&self, endpoint: SocketAddr) -> Option<SocketAddr> {
-        self.endpoints.iter().copied().find(|other| other.ip() != endpoint.ip() && other.port() != endpoint.port())
+        self.endpoints
+            .iter()
+            .copied()
+            .find(|other| other.ip() != endpoint.ip() && other.port() != endpoint.port())
     }
 
     /// Sends the requests, which may name a second port of the client; the first answer.
@@ -170,7 +187,12 @@ impl Server {
         match binding::answer(&Message::decode(request).ok()?, &received, usage, &mut out) {
             Ok(answer) => {
                 let to = SocketAddr::new(source.ip(), answer.to_port.unwrap_or(source.port()));
-                Some(Answered { bytes: out[..answer.len].to_vec(), source, from: answer.from.unwrap_or(local), to })
+                Some(Answered {
+                    bytes: out[..answer.len].to_vec(),
+                    source,
+                    from: answer.from.unwrap_or(local),
+                    to,
+                })
             }
             Err(Silence::NoSpace) => panic!("there is room"),
             Err(_) => None,
@@ -187,8 +209,12 @@ fn leg_transport(over: Transport) -> causeway_relay::Transport {
     }
 }
 
-/// Two sockets of one address listen; the first one asks, the requests may name the second one's port.
-fn ask_by_datagram(endpoint: SocketAddr, requests: &dyn Fn(u16) -> Vec<Vec<u8>>) -> Option<Answered> {
+/// Two sockets of one address listen; the first one asks, the requests may name the second one's
+/// port.
+fn ask_by_datagram(
+    endpoint: SocketAddr,
+    requests: &dyn Fn(u16) -> Vec<Vec<u8>>,
+) -> Option<Answered> {
     let sockets = [(); 2].map(|()| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
     let [source, other] = [0, 1].map(|index: usize| sockets[index].local_addr().unwrap());
     for request in requests(other.port()) {
@@ -200,7 +226,12 @@ fn ask_by_datagram(endpoint: SocketAddr, requests: &dyn Fn(u16) -> Vec<Vec<u8>>)
         for socket in &sockets {
             socket.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
             if let Ok((len, from)) = socket.recv_from(&mut buffer) {
-                return Some(Answered { bytes: buffer[..len].to_vec(), source, from, to: socket.local_addr().unwrap() });
+                return Some(Answered {
+                    bytes: buffer[..len].to_vec(),
+                    source,
+                    from,
+                    to: socket.local_addr().unwrap(),
+                });
             }
         }
     }

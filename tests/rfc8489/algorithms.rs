@@ -1,12 +1,13 @@
-//! RFC 8489 §9.2: password algorithms, hidden names, and texts beyond ASCII, as a server offers and checks them.
+//! RFC 8489 §9.2: password algorithms, hidden names, and texts beyond ASCII, as a server offers and
+//! checks them.
 
 use causeway_auth::{Algorithm, Key, RestSecret, opaque_string, userhash};
 use causeway_relay::Command;
 use causeway_tests::addresses::peer;
 use causeway_tests::{Answer, Client, Lab, REALM, Reaction, Setup};
 use causeway_wire::attribute::{
-    AttributeType, Lifetime, Nonce, PasswordAlgorithm, PasswordAlgorithmEntry, PasswordAlgorithms, Realm, RequestedTransport, Userhash,
-    Username, XorPeerAddress,
+    AttributeType, Lifetime, Nonce, PasswordAlgorithm, PasswordAlgorithmEntry, PasswordAlgorithms,
+    Realm, RequestedTransport, Userhash, Username, XorPeerAddress,
 };
 use causeway_wire::{Class, IntegrityKey, MessageWriter, Method, TransactionId};
 
@@ -28,7 +29,11 @@ fn rfc8489_9_2_4_the_list_is_offered_and_the_nonce_says_so() {
 fn rfc8489_9_2_without_features_24_zero_bits_and_no_list() {
     let mut lab = Lab::with(|setup| setup.further_source = true);
     let answer = Modern::new("alice", "wonderland").ask(&mut lab, |_| {});
-    assert_eq!((list(&answer), &answer.nonce().unwrap()[..13]), (None, "obMatJos2AAAA"), "users elsewhere may have MD5 keys only");
+    assert_eq!(
+        (list(&answer), &answer.nonce().unwrap()[..13]),
+        (None, "obMatJos2AAAA"),
+        "users elsewhere may have MD5 keys only"
+    );
 }
 
 #[test]
@@ -40,7 +45,10 @@ fn rfc8489_9_2_4_every_challenge_repeats_the_list() {
     let stale = Modern { nonce: "obMatJos2gAABAAAAAAAAAAAAAAA".into(), ..alice.clone() };
     for (client, code) in [(wrong, 401), (nobody, 401), (stale, 438)] {
         let answer = client.refresh(&mut lab);
-        assert_eq!((answer.error(), answer.realm().as_deref(), list(&answer)), (Some(code), Some(REALM), Some(LIST.to_vec())));
+        assert_eq!(
+            (answer.error(), answer.realm().as_deref(), list(&answer)),
+            (Some(code), Some(REALM), Some(LIST.to_vec()))
+        );
         assert!(answer.nonce().is_some() && answer.is_unsigned());
         assert!(!answer.has(AttributeType::USERNAME) && !answer.has(AttributeType::USERHASH));
     }
@@ -50,21 +58,35 @@ fn rfc8489_9_2_4_every_challenge_repeats_the_list() {
 fn rfc8489_9_2_4_a_client_of_sha256_does_everything_and_is_answered_in_kind() {
     let (mut lab, mut alice) = (Lab::default(), Modern::new("alice", "wonderland"));
     alice.learn(&mut lab);
-    let allocated = alice.ask_signed(&mut lab, Method::ALLOCATE, &|w| put(w, &RequestedTransport::UDP));
+    let allocated =
+        alice.ask_signed(&mut lab, Method::ALLOCATE, &|w| put(w, &RequestedTransport::UDP));
     let again = alice.ask_signed(&mut lab, Method::ALLOCATE, &|w| put(w, &RequestedTransport::UDP));
-    let permitted = alice.ask_signed(&mut lab, Method::CREATE_PERMISSION, &|w| put(w, &XorPeerAddress(peer(1, 1))));
+    let permitted = alice
+        .ask_signed(&mut lab, Method::CREATE_PERMISSION, &|w| put(w, &XorPeerAddress(peer(1, 1))));
     let refused = alice.ask_signed(&mut lab, Method::CREATE_PERMISSION, &|_| {});
     let unknown = alice.ask_signed(&mut lab, Method::REFRESH, &|w| {
         w.put_raw(AttributeType(0x7FFF), &[]).unwrap();
     });
     let released = alice.ask_signed(&mut lab, Method::REFRESH, &|w| put(w, &Lifetime(0)));
     let answers = [allocated, again, permitted, refused, unknown, released];
-    assert_eq!(answers.each_ref().map(Answer::error), [None, None, None, Some(400), Some(420), None]);
+    assert_eq!(
+        answers.each_ref().map(Answer::error),
+        [None, None, None, Some(400), Some(420), None]
+    );
     let key = Key::long_term_sha256("alice", REALM, "wonderland").integrity_key();
     for answer in answers {
         let message = answer.message();
-        assert!(message.verify_integrity_sha256(&key, 32) && !message.has_integrity(), "{:?}", answer.error());
-        for kind in [AttributeType::REALM, AttributeType::NONCE, AttributeType::USERNAME, AttributeType::USERHASH] {
+        assert!(
+            message.verify_integrity_sha256(&key, 32) && !message.has_integrity(),
+            "{:?}",
+            answer.error()
+        );
+        for kind in [
+            AttributeType::REALM,
+            AttributeType::NONCE,
+            AttributeType::USERNAME,
+            AttributeType::USERHASH,
+        ] {
             assert!(!answer.has(kind));
         }
     }
@@ -77,9 +99,14 @@ fn rfc8489_9_2_4_who_names_md5_is_answered_with_sha256_integrity_under_the_md5_k
     alice.named = Some(MD5.to_vec());
     for sha1 in [false, true] {
         alice.sha1 = sha1;
-        let answer = alice.ask_signed(&mut lab, Method::ALLOCATE, &|w| put(w, &RequestedTransport::UDP));
+        let answer =
+            alice.ask_signed(&mut lab, Method::ALLOCATE, &|w| put(w, &RequestedTransport::UDP));
         let key = Key::long_term_md5("alice", REALM, "wonderland").integrity_key();
-        assert!(answer.error().is_none() && answer.message().verify_integrity_sha256(&key, 32) && !answer.message().has_integrity());
+        assert!(
+            answer.error().is_none()
+                && answer.message().verify_integrity_sha256(&key, 32)
+                && !answer.message().has_integrity()
+        );
     }
 }
 
@@ -88,7 +115,9 @@ fn rfc8489_9_2_4_who_names_nothing_has_an_md5_key_and_is_answered_as_ever() {
     let (mut lab, mut client) = (Lab::default(), Client::udp(1));
     client.allocate(&mut lab);
     let answer = client.refresh(&mut lab, 600);
-    assert!(answer.is_signed_with(&Key::long_term_md5("alice", REALM, "wonderland").integrity_key()));
+    assert!(
+        answer.is_signed_with(&Key::long_term_md5("alice", REALM, "wonderland").integrity_key())
+    );
     let mut sha256_key = Modern::new("alice", "wonderland");
     sha256_key.learn(&mut lab);
     (sha256_key.list, sha256_key.named) = (None, None);
@@ -117,7 +146,12 @@ fn rfc8489_9_2_4_what_contradicts_the_offer_is_400() {
         (alice.list, alice.named) = (offered.map(<[u8]>::to_vec), named.map(<[u8]>::to_vec));
         let answer = alice.refresh(&mut lab);
         assert_eq!(answer.error(), Some(400), "{why}");
-        assert!(answer.is_unsigned() && !answer.has(AttributeType::NONCE) && !answer.has(AttributeType::REALM), "{why}");
+        assert!(
+            answer.is_unsigned()
+                && !answer.has(AttributeType::NONCE)
+                && !answer.has(AttributeType::REALM),
+            "{why}"
+        );
     }
 }
 
@@ -136,9 +170,12 @@ fn rfc8489_9_2_1_a_nonce_whose_bits_were_taken_out_is_stale() {
 
 #[test]
 fn rfc8489_9_2_4_a_list_that_was_not_offered_is_400() {
-    let (mut lab, mut alice) = (Lab::with(|setup| setup.further_source = true), Modern::new("alice", "wonderland"));
+    let (mut lab, mut alice) =
+        (Lab::with(|setup| setup.further_source = true), Modern::new("alice", "wonderland"));
     alice.learn(&mut lab);
-    for (offered, named) in [(Some(LIST), Some(MD5)), (Some(MD5), Some(MD5)), (None, Some(MD5)), (Some(LIST), None)] {
+    for (offered, named) in
+        [(Some(LIST), Some(MD5)), (Some(MD5), Some(MD5)), (None, Some(MD5)), (Some(LIST), None)]
+    {
         (alice.list, alice.named) = (offered.map(<[u8]>::to_vec), named.map(<[u8]>::to_vec));
         assert_eq!(alice.refresh(&mut lab).error(), Some(400), "{offered:?} {named:?}");
     }
@@ -148,10 +185,16 @@ fn rfc8489_9_2_4_a_list_that_was_not_offered_is_400() {
 fn rfc8489_9_2_4_when_the_offer_changes_nonces_of_before_are_stale() {
     let (mut lab, mut alice) = (Lab::default(), Modern::new("alice", "wonderland"));
     alice.learn(&mut lab);
-    lab.command(Command::SetAuthenticator(Setup::with(|setup| setup.further_source = true).authenticator()));
+    lab.command(Command::SetAuthenticator(
+        Setup::with(|setup| setup.further_source = true).authenticator(),
+    ));
     let answer = alice.refresh(&mut lab);
     assert_eq!((answer.error(), list(&answer)), (Some(438), None));
-    assert_eq!(&answer.nonce().unwrap()[..13], "obMatJos2AAAA", "the client starts anew with what there is now");
+    assert_eq!(
+        &answer.nonce().unwrap()[..13],
+        "obMatJos2AAAA",
+        "the client starts anew with what there is now"
+    );
 }
 
 #[test]
@@ -161,13 +204,24 @@ fn rfc8489_14_6_a_truncated_value_is_refused_for_turn_allows_none() {
     let whole = alice.signed(Method::REFRESH, &|_| {});
     for len in [16, 20, 24, 28] {
         let bytes = alice.truncated(&whole, len);
-        assert_eq!(lab.client_sends(&alice.client.five_tuple, &bytes).answer().error(), Some(401), "{len} bytes");
+        assert_eq!(
+            lab.client_sends(&alice.client.five_tuple, &bytes).answer().error(),
+            Some(401),
+            "{len} bytes"
+        );
     }
     for len in [0, 4, 12, 15, 17, 30] {
         let bytes = alice.truncated(&whole, len);
-        assert!(matches!(lab.client_sends(&alice.client.five_tuple, &bytes), Reaction::Silence(_)), "{len} bytes are no such value");
+        assert!(
+            matches!(lab.client_sends(&alice.client.five_tuple, &bytes), Reaction::Silence(_)),
+            "{len} bytes are no such value"
+        );
     }
-    assert_eq!(lab.client_sends(&alice.client.five_tuple, &whole).answer().error(), Some(437), "whole, and without an allocation");
+    assert_eq!(
+        lab.client_sends(&alice.client.five_tuple, &whole).answer().error(),
+        Some(437),
+        "whole, and without an allocation"
+    );
 }
 
 #[test]
@@ -175,9 +229,14 @@ fn rfc8489_9_2_4_hidden_names_are_offered_where_every_user_is_known() {
     let mut lab = Lab::with(|setup| setup.rest_secret = b"");
     let mut alice = Modern::new("alice", "wonderland");
     alice.learn(&mut lab);
-    assert_eq!(&alice.nonce[..13], "obMatJos2wAAD", "bits 0 and 1, and 22 and 23: the two readings of erratum 6290");
+    assert_eq!(
+        &alice.nonce[..13],
+        "obMatJos2wAAD",
+        "bits 0 and 1, and 22 and 23: the two readings of erratum 6290"
+    );
     alice.hidden = true;
-    let allocated = alice.ask_signed(&mut lab, Method::ALLOCATE, &|w| put(w, &RequestedTransport::UDP));
+    let allocated =
+        alice.ask_signed(&mut lab, Method::ALLOCATE, &|w| put(w, &RequestedTransport::UDP));
     assert_eq!(allocated.error(), None);
     assert_eq!(lab.quota.held("alice"), 1, "the quota is that of the user");
     alice.hidden = false;
@@ -193,11 +252,15 @@ fn rfc8489_9_2_4_clients_that_know_nothing_of_it_log_in_all_the_same() {
     let mut client = Client::udp(1);
     client.allocate(&mut lab);
     assert_eq!(client.refresh(&mut lab, 600).error(), None);
-    // A client that knows the list, but not the hash: "the USERHASH attribute MUST be used" binds it, and not the server.
+    // A client that knows the list, but not the hash: "the USERHASH attribute MUST be used" binds
+    // it, and not the server.
     let mut alice = Modern::new("alice", "wonderland");
     alice.client = Client::udp(2);
     alice.learn(&mut lab);
-    assert_eq!(alice.ask_signed(&mut lab, Method::ALLOCATE, &|w| put(w, &RequestedTransport::UDP)).error(), None);
+    assert_eq!(
+        alice.ask_signed(&mut lab, Method::ALLOCATE, &|w| put(w, &RequestedTransport::UDP)).error(),
+        None
+    );
 }
 
 #[test]
@@ -207,12 +270,22 @@ fn rfc8489_9_2_4_a_userhash_that_is_nobodys_is_401_and_a_malformed_one_400() {
         let mut nobody = Modern { hidden: true, ..Modern::new("nobody", "x") };
         nobody.learn(&mut lab);
         assert_eq!(nobody.refresh(&mut lab).error(), Some(401));
-        let alice = Modern { username: "alice".into(), password: "wonderland".into(), ..nobody.clone() };
+        let alice =
+            Modern { username: "alice".into(), password: "wonderland".into(), ..nobody.clone() };
         let expected = if rest_secret.is_empty() { Some(437) } else { Some(401) };
-        assert_eq!(alice.refresh(&mut lab).error(), expected, "a hash is looked up where that is offered");
+        assert_eq!(
+            alice.refresh(&mut lab).error(),
+            expected,
+            "a hash is looked up where that is offered"
+        );
         let key = alice.key();
         let short = alice.ask(&mut lab, |w| {
-            w.put_raw(AttributeType::USERHASH, &[7; 31]).unwrap().put(&Realm(REALM)).unwrap().put(&Nonce(&alice.nonce)).unwrap();
+            w.put_raw(AttributeType::USERHASH, &[7; 31])
+                .unwrap()
+                .put(&Realm(REALM))
+                .unwrap()
+                .put(&Nonce(&alice.nonce))
+                .unwrap();
             w.integrity(&key).unwrap();
         });
         assert_eq!(short.error(), Some(400));
@@ -251,7 +324,9 @@ fn rfc8489_9_2_2_a_rest_name_beyond_ascii_logs_in_with_either_key_and_hash() {
     let mut lab = Lab::default();
     let username = format!("{}:Zoë 李", lab.unix() + 100);
     let secret = RestSecret::new(b"north");
-    for (host, password) in [(1, secret.password_sha1(&username)), (2, secret.password_sha256(&username))] {
+    for (host, password) in
+        [(1, secret.password_sha1(&username)), (2, secret.password_sha256(&username))]
+    {
         Client::udp(host).named(&username, &password).allocate(&mut lab);
         let mut modern = Modern { client: Client::udp(host), ..Modern::new(&username, &password) };
         modern.learn(&mut lab);
@@ -297,7 +372,8 @@ impl Modern {
     }
 
     fn key(&self) -> IntegrityKey {
-        let algorithm = if self.named.as_deref() == Some(MD5) { Algorithm::Md5 } else { Algorithm::Sha256 };
+        let algorithm =
+            if self.named.as_deref() == Some(MD5) { Algorithm::Md5 } else { Algorithm::Sha256 };
         Key::long_term(algorithm, &self.username, &self.realm, &self.password).integrity_key()
     }
 
@@ -310,7 +386,12 @@ impl Modern {
         lab.client_sends(&self.client.five_tuple, &write(Method::REFRESH, fill)).answer()
     }
 
-    fn ask_signed(&self, lab: &mut Lab, method: Method, fill: &dyn Fn(&mut MessageWriter<'_>)) -> Answer {
+    fn ask_signed(
+        &self,
+        lab: &mut Lab,
+        method: Method,
+        fill: &dyn Fn(&mut MessageWriter<'_>),
+    ) -> Answer {
         let request = self.signed(method, fill);
         lab.client_sends(&self.client.five_tuple, &request).answer()
     }
@@ -324,16 +405,21 @@ impl Modern {
             }
             put(w, &Realm(&self.realm));
             put(w, &Nonce(&self.nonce));
-            for (kind, value) in [(AttributeType::PASSWORD_ALGORITHMS, &self.list), (AttributeType::PASSWORD_ALGORITHM, &self.named)] {
+            for (kind, value) in [
+                (AttributeType::PASSWORD_ALGORITHMS, &self.list),
+                (AttributeType::PASSWORD_ALGORITHM, &self.named),
+            ] {
                 if let Some(value) = value {
                     w.put_raw(kind, value).unwrap();
                 }
             }
-            if self.sha1 { w.integrity(&self.key()) } else { w.integrity_sha256(&self.key()) }.unwrap();
+            if self.sha1 { w.integrity(&self.key()) } else { w.integrity_sha256(&self.key()) }
+                .unwrap();
         })
     }
 
-    /// The same request with the first `len` bytes of its MESSAGE-INTEGRITY-SHA256, which are right for its length.
+    /// The same request with the first `len` bytes of its MESSAGE-INTEGRITY-SHA256, which are right
+    /// for its length.
     fn truncated(&self, whole: &[u8], len: usize) -> Vec<u8> {
         use hmac::{Hmac, KeyInit, Mac};
         let key = Key::long_term_sha256(&self.username, &self.realm, &self.password);
@@ -354,9 +440,14 @@ impl Modern {
 
 #[test]
 fn rfc8489_14_12_a_choice_without_parameters_is_four_bytes() {
-    let bytes = write(Method::REFRESH, |w| put(w, &PasswordAlgorithm(PasswordAlgorithmEntry { algorithm: 2, parameters: &[] })));
+    let bytes = write(Method::REFRESH, |w| {
+        put(w, &PasswordAlgorithm(PasswordAlgorithmEntry { algorithm: 2, parameters: &[] }))
+    });
     assert_eq!(bytes[20..], [0, 0x1D, 0, 4, 0, 2, 0, 0]);
-    assert_eq!(PasswordAlgorithms::SHA256_MD5.entries().map(|entry| entry.algorithm).collect::<Vec<_>>(), [2, 1]);
+    assert_eq!(
+        PasswordAlgorithms::SHA256_MD5.entries().map(|entry| entry.algorithm).collect::<Vec<_>>(),
+        [2, 1]
+    );
 }
 
 fn put<'a>(w: &mut MessageWriter<'_>, attribute: &impl causeway_wire::attribute::Attribute<'a>) {
@@ -365,7 +456,8 @@ fn put<'a>(w: &mut MessageWriter<'_>, attribute: &impl causeway_wire::attribute:
 
 fn write(method: Method, fill: impl FnOnce(&mut MessageWriter<'_>)) -> Vec<u8> {
     let mut bytes = vec![0; 4096];
-    let mut writer = MessageWriter::new(&mut bytes, Class::Request, method, TransactionId([3; 12])).unwrap();
+    let mut writer =
+        MessageWriter::new(&mut bytes, Class::Request, method, TransactionId([3; 12])).unwrap();
     fill(&mut writer);
     let len = writer.finish();
     bytes.truncate(len);
@@ -374,5 +466,9 @@ fn write(method: Method, fill: impl FnOnce(&mut MessageWriter<'_>)) -> Vec<u8> {
 
 /// PASSWORD-ALGORITHMS as it was sent.
 fn list(answer: &Answer) -> Option<Vec<u8>> {
-    answer.message().attributes().find(|raw| raw.kind == AttributeType::PASSWORD_ALGORITHMS).map(|raw| raw.value.to_vec())
+    answer
+        .message()
+        .attributes()
+        .find(|raw| raw.kind == AttributeType::PASSWORD_ALGORITHMS)
+        .map(|raw| raw.value.to_vec())
 }

@@ -28,7 +28,10 @@ fn rfc8489_14_10_the_nonce_begins_with_the_cookie_and_is_short() {
     let (mut lab, client) = (Lab::default(), Client::udp(1));
     let nonce = ask(&mut lab, &client, |_| {}).nonce().unwrap();
     assert!(nonce.starts_with("obMatJos2") && nonce.len() < 128);
-    assert!(nonce.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\'), "qdtext");
+    assert!(
+        nonce.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\'),
+        "qdtext"
+    );
 }
 
 #[test]
@@ -61,7 +64,12 @@ fn rfc8489_9_2_4_with_integrity_but_without_the_rest_it_is_400() {
         });
         assert_eq!(answer.error(), Some(400), "without number {missing}");
         assert!(answer.is_unsigned());
-        for kind in [AttributeType::REALM, AttributeType::NONCE, AttributeType::USERNAME, AttributeType::USERHASH] {
+        for kind in [
+            AttributeType::REALM,
+            AttributeType::NONCE,
+            AttributeType::USERNAME,
+            AttributeType::USERHASH,
+        ] {
             assert!(!answer.has(kind), "{kind:?}");
         }
     }
@@ -116,7 +124,11 @@ fn rfc8489_9_2_4_a_message_that_was_changed_is_401() {
     for at in [20 + 7, 8, 15, request.len() - 1, request.len() - 20] {
         let mut changed = request.clone();
         changed[at] ^= 1;
-        assert_eq!(lab.client_sends(&client.five_tuple, &changed).answer().error(), Some(401), "byte {at}");
+        assert_eq!(
+            lab.client_sends(&client.five_tuple, &changed).answer().error(),
+            Some(401),
+            "byte {at}"
+        );
     }
     assert_eq!(lab.server.gauges().allocations, 1);
 }
@@ -150,7 +162,13 @@ fn rfc8489_9_2_4_a_stale_nonce_is_438_and_the_new_one_is_valid() {
     client.allocate(&mut lab);
     client.refresh(&mut lab, 3600);
     lab.pass_seconds(600);
-    assert_eq!(client.ask_once(&mut lab, Method::REFRESH, &|w| w.put(&Lifetime(3600)).map(drop)).answer().error(), None);
+    assert_eq!(
+        client
+            .ask_once(&mut lab, Method::REFRESH, &|w| w.put(&Lifetime(3600)).map(drop))
+            .answer()
+            .error(),
+        None
+    );
     lab.pass_seconds(1);
     let stale = client.ask_once(&mut lab, Method::REFRESH, &|_| Ok(())).answer();
     challenges(&stale, 438);
@@ -174,7 +192,9 @@ fn rfc8489_9_2_4_a_stale_nonce_harms_neither_the_allocation_nor_the_data() {
 fn rfc8489_9_2_4_a_nonce_that_is_not_ours_is_438() {
     let (mut lab, mut client) = (Lab::default(), Client::udp(1));
     client.fetch_nonce(&mut lab);
-    for nonce in ["", "x", "obMatJos2AAAA", "obMatJos2AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", &"n".repeat(763)] {
+    for nonce in
+        ["", "x", "obMatJos2AAAA", "obMatJos2AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", &"n".repeat(763)]
+    {
         client.nonce = Some(nonce.to_owned());
         challenges(&client.ask_once(&mut lab, Method::REFRESH, &|_| Ok(())).answer(), 438);
     }
@@ -188,14 +208,24 @@ fn rfc8489_9_2_4_answers_to_who_is_let_in_carry_integrity_but_no_credentials() {
         client.refresh(&mut lab, 600),
         client.ask(&mut lab, Method::ALLOCATE, &|_| Ok(())).answer(),
         client.ask(&mut lab, Method::CREATE_PERMISSION, &|_| Ok(())).answer(),
-        client.ask(&mut lab, Method::REFRESH, &|w| w.put_raw(AttributeType(0x7FFF), &[]).map(drop)).answer(),
+        client
+            .ask(&mut lab, Method::REFRESH, &|w| w.put_raw(AttributeType(0x7FFF), &[]).map(drop))
+            .answer(),
         client.refresh(&mut lab, 0),
         client.refresh(&mut lab, 0),
     ];
-    assert_eq!(answers.each_ref().map(Answer::error), [None, Some(437), Some(400), Some(420), None, Some(437)]);
+    assert_eq!(
+        answers.each_ref().map(Answer::error),
+        [None, Some(437), Some(400), Some(420), None, Some(437)]
+    );
     for answer in answers {
         assert!(answer.is_signed_with(&client.key()), "{:?}", answer.error());
-        for kind in [AttributeType::REALM, AttributeType::NONCE, AttributeType::USERNAME, AttributeType::USERHASH] {
+        for kind in [
+            AttributeType::REALM,
+            AttributeType::NONCE,
+            AttributeType::USERNAME,
+            AttributeType::USERHASH,
+        ] {
             assert!(!answer.has(kind), "{kind:?} in {:?}", answer.error());
         }
     }
@@ -207,9 +237,12 @@ fn rfc8489_9_2_4_a_sha256_integrity_is_checked_where_it_is_there() {
     client.allocate(&mut lab);
     let (key, nonce) = (client.key(), client.nonce.clone().unwrap());
     let wrong = IntegrityKey::new(b"wrong");
-    for (sha1, sha256, code) in
-        [(None, Some(&key), None), (None, Some(&wrong), Some(401)), (Some(&key), Some(&wrong), Some(401)), (Some(&wrong), Some(&key), None)]
-    {
+    for (sha1, sha256, code) in [
+        (None, Some(&key), None),
+        (None, Some(&wrong), Some(401)),
+        (Some(&key), Some(&wrong), Some(401)),
+        (Some(&wrong), Some(&key), None),
+    ] {
         let answer = ask(&mut lab, &client, |w| {
             put(w, Some("alice"), Some(REALM), Some(&nonce));
             sha1.map(|key| w.integrity(key).map(drop)).transpose().unwrap();
@@ -228,7 +261,10 @@ fn rfc8489_9_2_4_without_password_algorithm_the_answer_has_message_integrity() {
         put(w, Some("alice"), Some(REALM), Some(&nonce));
         w.integrity_sha256(&key).unwrap();
     });
-    assert!(answer.error().is_none() && answer.is_signed_with(&key), "processed as though PASSWORD-ALGORITHM were MD5");
+    assert!(
+        answer.error().is_none() && answer.is_signed_with(&key),
+        "processed as though PASSWORD-ALGORITHM were MD5"
+    );
 }
 
 #[test]
@@ -275,7 +311,12 @@ fn challenges(answer: &Answer, code: u16) {
     assert!(!answer.has(AttributeType::USERNAME) && !answer.has(AttributeType::USERHASH));
 }
 
-fn put(w: &mut MessageWriter<'_>, username: Option<&str>, realm: Option<&str>, nonce: Option<&str>) {
+fn put(
+    w: &mut MessageWriter<'_>,
+    username: Option<&str>,
+    realm: Option<&str>,
+    nonce: Option<&str>,
+) {
     username.map(|username| w.put(&Username(username)).map(drop)).transpose().unwrap();
     realm.map(|realm| w.put(&Realm(realm)).map(drop)).transpose().unwrap();
     nonce.map(|nonce| w.put(&Nonce(nonce)).map(drop)).transpose().unwrap();
@@ -284,7 +325,9 @@ fn put(w: &mut MessageWriter<'_>, username: Option<&str>, realm: Option<&str>, n
 /// A Refresh with what `fill` writes.
 fn ask(lab: &mut Lab, client: &Client, fill: impl FnOnce(&mut MessageWriter<'_>)) -> Answer {
     let mut bytes = vec![0; 4096];
-    let mut writer = MessageWriter::new(&mut bytes, Class::Request, Method::REFRESH, TransactionId([3; 12])).unwrap();
+    let mut writer =
+        MessageWriter::new(&mut bytes, Class::Request, Method::REFRESH, TransactionId([3; 12]))
+            .unwrap();
     fill(&mut writer);
     let len = writer.finish();
     lab.client_sends(&client.five_tuple, &bytes[..len]).answer()

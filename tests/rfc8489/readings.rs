@@ -1,25 +1,31 @@
-//! RFC 8489 §18.1: clients count the bits of the nonce cookie from the left, as the text says, or from the right
-//! (erratum 6290), or know no cookie. All of them log in, whatever is offered.
+//! RFC 8489 §18.1: clients count the bits of the nonce cookie from the left, as the text says, or
+//! from the right (erratum 6290), or know no cookie. All of them log in, whatever is offered.
 
 use causeway_auth::{Algorithm, Key, userhash};
 use causeway_tests::{Answer, Client, Lab, REALM, Setup};
 use causeway_wire::attribute::{
-    AttributeType, Nonce as OurNonce, PasswordAlgorithm as OurAlgorithm, PasswordAlgorithmEntry, Realm as OurRealm, Userhash, Username,
+    AttributeType, Nonce as OurNonce, PasswordAlgorithm as OurAlgorithm, PasswordAlgorithmEntry,
+    Realm as OurRealm, Userhash, Username,
 };
 use causeway_wire::{Class, MessageWriter, Method, TransactionId as OurId};
 use stun_rs::attributes::stun::nonce_cookie::StunSecurityFeatures;
-use stun_rs::attributes::stun::{MessageIntegritySha256, Nonce, PasswordAlgorithm, PasswordAlgorithms, Realm, UserHash, UserName};
+use stun_rs::attributes::stun::{
+    MessageIntegritySha256, Nonce, PasswordAlgorithm, PasswordAlgorithms, Realm, UserHash, UserName,
+};
 use stun_rs::{
-    Algorithm as TheirAlgorithm, DecoderContextBuilder, HMACKey, MessageClass, MessageDecoderBuilder, MessageEncoderBuilder, StunMessage,
-    StunMessageBuilder, methods,
+    Algorithm as TheirAlgorithm, DecoderContextBuilder, HMACKey, MessageClass,
+    MessageDecoderBuilder, MessageEncoderBuilder, StunMessage, StunMessageBuilder, methods,
 };
 
 /// What a realm is made of.
 type Realms<const N: usize> = [(fn(&mut Setup), bool, bool); N];
 
 /// And what it offers: SHA-256, hidden names.
-const REALMS: Realms<3> =
-    [(|setup| setup.further_source = true, false, false), (|_| {}, true, false), (|setup| setup.rest_secret = b"", true, true)];
+const REALMS: Realms<3> = [
+    (|setup| setup.further_source = true, false, false),
+    (|_| {}, true, false),
+    (|setup| setup.rest_secret = b"", true, true),
+];
 
 #[test]
 fn rfc8489_18_1_a_client_that_counts_from_the_left_logs_in() {
@@ -28,14 +34,18 @@ fn rfc8489_18_1_a_client_that_counts_from_the_left_logs_in() {
         let challenge = read(&challenge(&mut lab, &client), None);
         let nonce = challenge.get::<Nonce>().unwrap().expect_nonce();
         let features = nonce.security_features().unwrap();
-        let list = challenge.get::<PasswordAlgorithms>().map(|list| list.expect_password_algorithms().clone());
+        let list = challenge
+            .get::<PasswordAlgorithms>()
+            .map(|list| list.expect_password_algorithms().clone());
         assert_eq!(features.contains(StunSecurityFeatures::PasswordAlgorithms), sha256);
         assert_eq!(features.contains(StunSecurityFeatures::UserNameAnonymity), hidden);
         assert_eq!(list.is_some(), sha256, "else the client suspects somebody in between");
         let Some(list) = list else { continue };
 
         let preferred = list.iter().next().unwrap().algorithm();
-        let key = HMACKey::new_long_term("alice", REALM, "wonderland", TheirAlgorithm::from(preferred)).unwrap();
+        let key =
+            HMACKey::new_long_term("alice", REALM, "wonderland", TheirAlgorithm::from(preferred))
+                .unwrap();
         let mut request = StunMessageBuilder::new(methods::REFRESH, MessageClass::Request);
         request = if hidden {
             request.with_attribute(UserHash::new("alice", REALM).unwrap())
@@ -54,7 +64,10 @@ fn rfc8489_18_1_a_client_that_counts_from_the_left_logs_in() {
         let answer = lab.client_sends(&client.five_tuple, &bytes[..len]).answer();
         assert_eq!(answer.error(), Some(437), "it is let in, and has no allocation yet");
         let answer = read(&answer, Some(key));
-        assert!(answer.get::<MessageIntegritySha256>().is_some(), "and its library has found it right");
+        assert!(
+            answer.get::<MessageIntegritySha256>().is_some(),
+            "and its library has found it right"
+        );
     }
 }
 
@@ -66,12 +79,17 @@ fn rfc8489_18_1_a_client_that_counts_from_the_right_logs_in() {
         let nonce = challenge.nonce().unwrap();
         let last = BASE64.find(char::from(nonce.as_bytes()[12])).unwrap();
         assert_eq!((last & 1 == 1, last >> 1 & 1 == 1), (sha256, hidden));
-        let list =
-            challenge.message().attributes().find(|raw| raw.kind == AttributeType::PASSWORD_ALGORITHMS).map(|raw| raw.value.to_vec());
+        let list = challenge
+            .message()
+            .attributes()
+            .find(|raw| raw.kind == AttributeType::PASSWORD_ALGORITHMS)
+            .map(|raw| raw.value.to_vec());
         assert_eq!(list.is_some(), sha256, "else the client suspects somebody in between");
 
         let mut bytes = vec![0; 1000];
-        let mut writer = MessageWriter::new(&mut bytes, Class::Request, Method::REFRESH, OurId([5; 12])).unwrap();
+        let mut writer =
+            MessageWriter::new(&mut bytes, Class::Request, Method::REFRESH, OurId([5; 12]))
+                .unwrap();
         match hidden {
             true => writer.put(&Userhash(userhash("alice", REALM))),
             false => writer.put(&Username("alice")),
@@ -84,7 +102,12 @@ fn rfc8489_18_1_a_client_that_counts_from_the_right_logs_in() {
         match &list {
             Some(list) => writer
                 .put_raw(AttributeType::PASSWORD_ALGORITHMS, list)
-                .and_then(|w| w.put(&OurAlgorithm(PasswordAlgorithmEntry { algorithm: algorithm.number(), parameters: &[] })))
+                .and_then(|w| {
+                    w.put(&OurAlgorithm(PasswordAlgorithmEntry {
+                        algorithm: algorithm.number(),
+                        parameters: &[],
+                    }))
+                })
                 .and_then(|w| w.integrity_sha256(&key)),
             None => writer.integrity(&key),
         }
@@ -92,7 +115,11 @@ fn rfc8489_18_1_a_client_that_counts_from_the_right_logs_in() {
         let len = writer.finish();
         let answer = lab.client_sends(&client.five_tuple, &bytes[..len]).answer();
         assert_eq!(answer.error(), Some(437), "it is let in, and has no allocation yet");
-        let right = if sha256 { answer.message().verify_integrity_sha256(&key, 32) } else { answer.is_signed_with(&key) };
+        let right = if sha256 {
+            answer.message().verify_integrity_sha256(&key, 32)
+        } else {
+            answer.is_signed_with(&key)
+        };
         assert!(right, "the answer is protected as the request was");
     }
 }
@@ -109,7 +136,12 @@ fn rfc8489_18_1_a_client_that_knows_no_cookie_logs_in() {
 const BASE64: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 fn challenge(lab: &mut Lab, client: &Client) -> Answer {
-    let answer = lab.client_sends(&client.five_tuple, &client.unsigned(OurId([4; 12]), Method::REFRESH, &|_| Ok(()))).answer();
+    let answer = lab
+        .client_sends(
+            &client.five_tuple,
+            &client.unsigned(OurId([4; 12]), Method::REFRESH, &|_| Ok(())),
+        )
+        .answer();
     assert_eq!(answer.error(), Some(401));
     answer
 }
@@ -120,5 +152,10 @@ fn read(answer: &Answer, key: Option<HMACKey>) -> StunMessage {
     if let Some(key) = key {
         context = context.with_key(key).with_validation();
     }
-    MessageDecoderBuilder::default().with_context(context.build()).build().decode(&answer.bytes).unwrap().0
+    MessageDecoderBuilder::default()
+        .with_context(context.build())
+        .build()
+        .decode(&answer.bytes)
+        .unwrap()
+        .0
 }

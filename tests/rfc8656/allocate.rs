@@ -2,7 +2,9 @@
 
 use causeway_relay::{BindFailure, Families, Limits};
 use causeway_tests::{Answer, Client, Fill, Lab, Reaction};
-use causeway_wire::attribute::{AttributeType, Lifetime, RequestedAddressFamily, RequestedTransport};
+use causeway_wire::attribute::{
+    AttributeType, Lifetime, RequestedAddressFamily, RequestedTransport,
+};
 use causeway_wire::{EncodeError, MessageWriter, Method};
 
 #[test]
@@ -10,7 +12,8 @@ fn rfc8656_7_2_check_1_an_allocate_must_be_authenticated() {
     let mut lab = Lab::default();
     let client = Client::udp(1);
     let id = Client::udp(9).next_transaction();
-    let answer = lab.client_sends(&client.five_tuple, &client.unsigned(id, Method::ALLOCATE, &udp)).answer();
+    let answer =
+        lab.client_sends(&client.five_tuple, &client.unsigned(id, Method::ALLOCATE, &udp)).answer();
     assert_eq!(answer.error(), Some(401));
     assert_eq!(lab.server.gauges().allocations, 0);
 }
@@ -21,8 +24,11 @@ fn rfc8656_7_2_check_1_goes_before_all_others() {
     let mut client = Client::udp(1);
     client.allocate(&mut lab);
     let id = client.next_transaction();
-    let faulty: Fill<'_> = &|w| w.put(&RequestedTransport::TCP)?.put_raw(AttributeType(0x7FFF), &[]).map(drop);
-    let answer = lab.client_sends(&client.five_tuple, &client.unsigned(id, Method::ALLOCATE, faulty)).answer();
+    let faulty: Fill<'_> =
+        &|w| w.put(&RequestedTransport::TCP)?.put_raw(AttributeType(0x7FFF), &[]).map(drop);
+    let answer = lab
+        .client_sends(&client.five_tuple, &client.unsigned(id, Method::ALLOCATE, faulty))
+        .answer();
     assert_eq!(answer.error(), Some(401), "not 420, 437 or 442");
 }
 
@@ -42,7 +48,11 @@ fn rfc8656_7_2_check_2_goes_before_check_3() {
     let mut client = Client::udp(1);
     client.allocate(&mut lab);
     assert_eq!(allocate(&mut client, &mut lab, &|_| Ok(())).error(), Some(437), "not 400");
-    assert_eq!(allocate(&mut client, &mut lab, &|w| w.put(&RequestedTransport::TCP).map(drop)).error(), Some(437), "not 442");
+    assert_eq!(
+        allocate(&mut client, &mut lab, &|w| w.put(&RequestedTransport::TCP).map(drop)).error(),
+        Some(437),
+        "not 442"
+    );
 }
 
 #[test]
@@ -63,7 +73,8 @@ fn rfc8656_7_2_check_3_requested_transport_missing_or_malformed_is_400() {
     let mut client = Client::udp(1);
     assert_eq!(allocate(&mut client, &mut lab, &|_| Ok(())).error(), Some(400));
     for length in [0, 1, 3, 5, 8] {
-        let malformed: Fill<'_> = &|w| w.put_raw(AttributeType::REQUESTED_TRANSPORT, &[17; 8][..length]).map(drop);
+        let malformed: Fill<'_> =
+            &|w| w.put_raw(AttributeType::REQUESTED_TRANSPORT, &[17; 8][..length]).map(drop);
         assert_eq!(allocate(&mut client, &mut lab, malformed).error(), Some(400), "{length} bytes");
     }
     assert_eq!(lab.server.gauges().allocations, 0);
@@ -74,7 +85,8 @@ fn rfc8656_7_2_check_3_another_transport_is_442() {
     let mut lab = Lab::default();
     let mut client = Client::udp(1);
     for protocol in [0, 1, 6, 16, 18, 255] {
-        let answer = allocate(&mut client, &mut lab, &|w| w.put(&RequestedTransport(protocol)).map(drop));
+        let answer =
+            allocate(&mut client, &mut lab, &|w| w.put(&RequestedTransport(protocol)).map(drop));
         assert_eq!(answer.error(), Some(442), "protocol {protocol}");
     }
 }
@@ -83,7 +95,9 @@ fn rfc8656_7_2_check_3_another_transport_is_442() {
 fn rfc8656_7_2_check_3_goes_before_check_7() {
     let mut lab = Lab::default();
     let mut client = Client::udp(1);
-    let unknown_family = |w: &mut MessageWriter<'_>| w.put_raw(AttributeType::REQUESTED_ADDRESS_FAMILY, &[3, 0, 0, 0]).map(drop);
+    let unknown_family = |w: &mut MessageWriter<'_>| {
+        w.put_raw(AttributeType::REQUESTED_ADDRESS_FAMILY, &[3, 0, 0, 0]).map(drop)
+    };
     assert_eq!(allocate(&mut client, &mut lab, &unknown_family).error(), Some(400), "not 440");
     let both: Fill<'_> = &|w| {
         unknown_family(w)?;
@@ -97,9 +111,18 @@ fn rfc8656_7_2_check_5_a_token_with_what_it_excludes_is_400() {
     let mut lab = Lab::default();
     let mut client = Client::udp(1);
     for excluded in [EVEN, REQUESTED_V4, ADDITIONAL_V6] {
-        assert_eq!(with(&mut client, &mut lab, &[TOKEN, excluded]).error(), Some(400), "{:?}", excluded.0);
+        assert_eq!(
+            with(&mut client, &mut lab, &[TOKEN, excluded]).error(),
+            Some(400),
+            "{:?}",
+            excluded.0
+        );
     }
-    assert_eq!(with(&mut client, &mut lab, &[(AttributeType::RESERVATION_TOKEN, &[1; 7])]).error(), Some(400), "malformed");
+    assert_eq!(
+        with(&mut client, &mut lab, &[(AttributeType::RESERVATION_TOKEN, &[1; 7])]).error(),
+        Some(400),
+        "malformed"
+    );
 }
 
 #[test]
@@ -111,13 +134,21 @@ fn rfc8656_7_2_check_5_a_token_that_is_not_valid_is_508() {
 #[test]
 fn rfc8656_7_2_check_5_goes_before_check_7() {
     let mut lab = Lab::with(|setup| setup.families = Families { ipv4: false, ipv6: true });
-    assert_eq!(with(&mut Client::udp(1), &mut lab, &[TOKEN, REQUESTED_V4]).error(), Some(400), "not 440");
+    assert_eq!(
+        with(&mut Client::udp(1), &mut lab, &[TOKEN, REQUESTED_V4]).error(),
+        Some(400),
+        "not 440"
+    );
 }
 
 #[test]
 fn rfc8656_7_2_check_6_requested_and_additional_family_is_400() {
     let mut lab = Lab::with(|setup| setup.families = Families { ipv4: false, ipv6: true });
-    assert_eq!(with(&mut Client::udp(1), &mut lab, &[REQUESTED_V4, ADDITIONAL_V6]).error(), Some(400), "not 440: check 7 comes later");
+    assert_eq!(
+        with(&mut Client::udp(1), &mut lab, &[REQUESTED_V4, ADDITIONAL_V6]).error(),
+        Some(400),
+        "not 440: check 7 comes later"
+    );
 }
 
 #[test]
@@ -135,14 +166,22 @@ fn rfc8656_7_2_check_8_a_reservation_with_an_additional_family_is_400() {
     let mut lab = Lab::default();
     let mut client = Client::udp(1);
     assert_eq!(with(&mut client, &mut lab, &[PAIR, ADDITIONAL_V6]).error(), Some(400));
-    assert_eq!(with(&mut client, &mut lab, &[(AttributeType::EVEN_PORT, &[])]).error(), Some(400), "malformed");
+    assert_eq!(
+        with(&mut client, &mut lab, &[(AttributeType::EVEN_PORT, &[])]).error(),
+        Some(400),
+        "malformed"
+    );
     assert!(lab.pool.is_full() && lab.quota.total() == 0);
 }
 
 #[test]
 fn rfc8656_7_2_check_8_a_reservation_that_cannot_be_satisfied_is_508() {
     let mut lab = Lab::with(|setup| setup.ports = 1);
-    assert_eq!(with(&mut Client::udp(1), &mut lab, &[PAIR]).error(), Some(508), "there is no port after the even one");
+    assert_eq!(
+        with(&mut Client::udp(1), &mut lab, &[PAIR]).error(),
+        Some(508),
+        "there is no port after the even one"
+    );
     assert!(lab.pool.is_full() && lab.quota.total() == 0);
 }
 
@@ -151,7 +190,11 @@ fn rfc8656_7_2_check_9_an_additional_family_that_is_not_ipv6_is_400() {
     let mut lab = Lab::default();
     let mut client = Client::udp(1);
     for value in [&[1, 0, 0, 0][..], &[0, 0, 0, 0], &[3, 0, 0, 0], &[], &[2], &[2, 0, 0, 0, 0]] {
-        let fill: Fill<'_> = &|w| w.put(&RequestedTransport::UDP)?.put_raw(AttributeType::ADDITIONAL_ADDRESS_FAMILY, value).map(drop);
+        let fill: Fill<'_> = &|w| {
+            w.put(&RequestedTransport::UDP)?
+                .put_raw(AttributeType::ADDITIONAL_ADDRESS_FAMILY, value)
+                .map(drop)
+        };
         assert_eq!(allocate(&mut client, &mut lab, fill).error(), Some(400), "{value:?}");
     }
     assert!(lab.pool.is_full() && lab.quota.total() == 0);
@@ -160,7 +203,15 @@ fn rfc8656_7_2_check_9_an_additional_family_that_is_not_ipv6_is_400() {
 #[test]
 fn rfc8656_7_2_check_7_goes_before_check_9() {
     let mut lab = Lab::with(|setup| setup.families = Families { ipv4: false, ipv6: true });
-    assert_eq!(with(&mut Client::udp(1), &mut lab, &[(AttributeType::ADDITIONAL_ADDRESS_FAMILY, &[1, 0, 0, 0])]).error(), Some(440));
+    assert_eq!(
+        with(
+            &mut Client::udp(1),
+            &mut lab,
+            &[(AttributeType::ADDITIONAL_ADDRESS_FAMILY, &[1, 0, 0, 0])]
+        )
+        .error(),
+        Some(440)
+    );
 }
 
 #[test]
@@ -181,11 +232,18 @@ fn rfc8656_7_2_check_7_a_family_that_nobody_knows_is_440() {
     let mut lab = Lab::default();
     let mut client = Client::udp(1);
     for family in [0, 3, 255] {
-        let fill: Fill<'_> =
-            &|w| w.put(&RequestedTransport::UDP)?.put_raw(AttributeType::REQUESTED_ADDRESS_FAMILY, &[family, 0, 0, 0]).map(drop);
+        let fill: Fill<'_> = &|w| {
+            w.put(&RequestedTransport::UDP)?
+                .put_raw(AttributeType::REQUESTED_ADDRESS_FAMILY, &[family, 0, 0, 0])
+                .map(drop)
+        };
         assert_eq!(allocate(&mut client, &mut lab, fill).error(), Some(440), "family {family}");
     }
-    let malformed: Fill<'_> = &|w| w.put(&RequestedTransport::UDP)?.put_raw(AttributeType::REQUESTED_ADDRESS_FAMILY, &[1]).map(drop);
+    let malformed: Fill<'_> = &|w| {
+        w.put(&RequestedTransport::UDP)?
+            .put_raw(AttributeType::REQUESTED_ADDRESS_FAMILY, &[1])
+            .map(drop)
+    };
     assert_eq!(allocate(&mut client, &mut lab, malformed).error(), Some(400));
 }
 
@@ -195,7 +253,11 @@ fn rfc8656_7_2_check_7_a_family_that_is_disabled_is_440() {
     assert_eq!(allocate(&mut Client::udp(1), &mut only_v4, &udp_v6).error(), Some(440));
     assert_eq!(allocate(&mut Client::udp(1), &mut only_v4, &udp).error(), None);
     let mut only_v6 = Lab::with(|setup| setup.families = Families { ipv4: false, ipv6: true });
-    assert_eq!(allocate(&mut Client::udp(1), &mut only_v6, &udp).error(), Some(440), "absent means IPv4");
+    assert_eq!(
+        allocate(&mut Client::udp(1), &mut only_v6, &udp).error(),
+        Some(440),
+        "absent means IPv4"
+    );
     assert_eq!(allocate(&mut Client::udp(1), &mut only_v6, &udp_v4).error(), Some(440));
     assert_eq!(allocate(&mut Client::udp(1), &mut only_v6, &udp_v6).error(), None);
 }
@@ -217,7 +279,11 @@ fn rfc8656_7_2_check_10_the_quota_is_counted_by_username_not_by_address() {
         Client::udp(host).allocate(&mut lab);
     }
     assert_eq!(allocate(&mut Client::udp(3), &mut lab, &udp).error(), Some(486));
-    assert_eq!(allocate(&mut Client::udp(1).named("bob", "builder"), &mut lab, &udp).error(), Some(437), "the 5-tuple is in use");
+    assert_eq!(
+        allocate(&mut Client::udp(1).named("bob", "builder"), &mut lab, &udp).error(),
+        Some(437),
+        "the 5-tuple is in use"
+    );
     Client::udp(3).named("bob", "builder").allocate(&mut lab);
     assert_eq!((lab.quota.held("alice"), lab.quota.held("bob")), (2, 1));
 }
@@ -228,7 +294,11 @@ fn rfc8656_7_2_without_a_port_the_answer_is_508() {
     let mut first = Client::udp(1);
     first.allocate(&mut lab);
     assert_eq!(allocate(&mut Client::udp(2), &mut lab, &udp).error(), Some(508));
-    assert_eq!((lab.quota.held("alice"), lab.server.gauges().allocations), (1, 1), "nothing is left of the one that failed");
+    assert_eq!(
+        (lab.quota.held("alice"), lab.server.gauges().allocations),
+        (1, 1),
+        "nothing is left of the one that failed"
+    );
     first.refresh(&mut lab, 0);
     Client::udp(2).allocate(&mut lab);
 }
@@ -251,7 +321,8 @@ fn rfc8656_7_2_without_room_for_an_allocation_the_answer_is_508() {
 #[test]
 fn rfc8656_7_2_a_malformed_lifetime_is_400() {
     let mut lab = Lab::default();
-    let malformed: Fill<'_> = &|w| w.put(&RequestedTransport::UDP)?.put_raw(AttributeType::LIFETIME, &[0, 0]).map(drop);
+    let malformed: Fill<'_> =
+        &|w| w.put(&RequestedTransport::UDP)?.put_raw(AttributeType::LIFETIME, &[0, 0]).map(drop);
     assert_eq!(allocate(&mut Client::udp(1), &mut lab, malformed).error(), Some(400));
 }
 
@@ -269,8 +340,13 @@ fn rfc8656_21_4_nothing_is_forwarded_to_6to4_and_teredo_addresses() {
     let mut lab = Lab::default();
     let mut client = Client::udp(1);
     client.allocate_both(&mut lab);
-    for tunnel in ["[2002:808:808::1]:40000", "[2001:0:1::1]:40000"].map(|tunnel| tunnel.parse().unwrap()) {
-        assert_eq!((client.permit(&mut lab, &[tunnel]), client.bind(&mut lab, 0x4000, tunnel)), (Some(403), Some(403)));
+    for tunnel in
+        ["[2002:808:808::1]:40000", "[2001:0:1::1]:40000"].map(|tunnel| tunnel.parse().unwrap())
+    {
+        assert_eq!(
+            (client.permit(&mut lab, &[tunnel]), client.bind(&mut lab, 0x4000, tunnel)),
+            (Some(403), Some(403))
+        );
         assert!(client.send(&mut lab, tunnel, b"x").silence().is_some());
     }
 }
@@ -280,7 +356,10 @@ fn rfc8656_7_2_every_error_is_sent_back_on_the_5_tuple_with_the_methods_number()
     let mut lab = Lab::default();
     let mut client = Client::tcp(1);
     let answer = allocate(&mut client, &mut lab, &|w| w.put(&Lifetime(1)).map(drop));
-    assert_eq!((answer.to, answer.method(), answer.error()), (client.five_tuple, Method::ALLOCATE, Some(400)));
+    assert_eq!(
+        (answer.to, answer.method(), answer.error()),
+        (client.five_tuple, Method::ALLOCATE, Some(400))
+    );
 }
 
 type Raw = (AttributeType, &'static [u8]);

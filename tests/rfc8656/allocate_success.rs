@@ -7,28 +7,40 @@ use causeway_relay::{EndReason, Limits, Transport};
 use causeway_tests::addresses::{RELAY, RELAY_V6, client, peer};
 use causeway_tests::{Answer, Client, Fill, Lab, Reaction};
 use causeway_wire::Method;
-use causeway_wire::attribute::{AddressFamily, AttributeType, Lifetime, RequestedAddressFamily, RequestedTransport};
+use causeway_wire::attribute::{
+    AddressFamily, AttributeType, Lifetime, RequestedAddressFamily, RequestedTransport,
+};
 
 #[test]
 fn rfc8656_7_2_the_success_response_has_relayed_address_lifetime_and_mapped_address() {
     let mut lab = Lab::default();
     let mut client = Client::udp(1);
     let answer = allocate(&mut client, &mut lab, None);
-    assert_eq!(answer.relayed().map(|relayed| relayed.ip()), Some(RELAY), "as advertised, not as bound");
+    assert_eq!(
+        answer.relayed().map(|relayed| relayed.ip()),
+        Some(RELAY),
+        "as advertised, not as bound"
+    );
     assert_eq!((answer.lifetime(), answer.mapped()), (Some(600), Some(client.five_tuple.client)));
     assert!(answer.is_signed_with(&client.key()));
 }
 
 #[test]
 fn rfc8656_7_2_a_relayed_address_is_of_the_family_that_was_asked_for() {
-    for (family, ip) in [(None, RELAY), (Some(AddressFamily::Ipv4), RELAY), (Some(AddressFamily::Ipv6), RELAY_V6)] {
+    for (family, ip) in
+        [(None, RELAY), (Some(AddressFamily::Ipv4), RELAY), (Some(AddressFamily::Ipv6), RELAY_V6)]
+    {
         for mut client in [Client::udp(1), Client::udp_v6(1)] {
             let mut lab = Lab::default();
             let answer = client.ask(&mut lab, Method::ALLOCATE, &|w| {
                 w.put(&RequestedTransport::UDP)?;
                 family.map_or(Ok(()), |family| w.put(&RequestedAddressFamily(family)).map(drop))
             });
-            assert_eq!(answer.answer().relayed().map(|relayed| relayed.ip()), Some(ip), "absent means IPv4");
+            assert_eq!(
+                answer.answer().relayed().map(|relayed| relayed.ip()),
+                Some(ip),
+                "absent means IPv4"
+            );
         }
     }
 }
@@ -36,18 +48,21 @@ fn rfc8656_7_2_a_relayed_address_is_of_the_family_that_was_asked_for() {
 #[test]
 fn rfc8656_18_6_the_reserved_bits_are_ignored() {
     let mut lab = Lab::default();
-    let answer =
-        Client::udp(1).allocate_with(&mut lab, &|w| w.put_raw(AttributeType::REQUESTED_ADDRESS_FAMILY, &[2, 0xFF, 0xFF, 0xFF]).map(drop));
+    let answer = Client::udp(1).allocate_with(&mut lab, &|w| {
+        w.put_raw(AttributeType::REQUESTED_ADDRESS_FAMILY, &[2, 0xFF, 0xFF, 0xFF]).map(drop)
+    });
     assert_eq!(answer.relayed().map(|relayed| relayed.ip()), Some(RELAY_V6));
-    let both =
-        Client::udp(2).allocate_with(&mut lab, &|w| w.put_raw(AttributeType::ADDITIONAL_ADDRESS_FAMILY, &[2, 0xFF, 0xFF, 0xFF]).map(drop));
+    let both = Client::udp(2).allocate_with(&mut lab, &|w| {
+        w.put_raw(AttributeType::ADDITIONAL_ADDRESS_FAMILY, &[2, 0xFF, 0xFF, 0xFF]).map(drop)
+    });
     assert_eq!(both.all_relayed().len(), 2, "RFC 8656 §18.11: encoded in the same way");
 }
 
 #[test]
 fn rfc8656_18_8_the_reserved_bits_of_requested_transport_are_ignored() {
     let mut lab = Lab::default();
-    let fill: Fill<'_> = &|w| w.put_raw(AttributeType::REQUESTED_TRANSPORT, &[17, 1, 2, 3]).map(drop);
+    let fill: Fill<'_> =
+        &|w| w.put_raw(AttributeType::REQUESTED_TRANSPORT, &[17, 1, 2, 3]).map(drop);
     assert_eq!(Client::udp(1).ask(&mut lab, Method::ALLOCATE, fill).answer().error(), None);
 }
 
@@ -81,7 +96,11 @@ fn rfc8656_7_2_a_lifetime_is_at_least_the_default_and_at_most_the_maximum() {
     ] {
         let mut lab = Lab::default();
         let mut client = Client::udp(1);
-        assert_eq!(allocate(&mut client, &mut lab, asked).lifetime(), Some(granted), "asked for {asked:?}");
+        assert_eq!(
+            allocate(&mut client, &mut lab, asked).lifetime(),
+            Some(granted),
+            "asked for {asked:?}"
+        );
         lab.pass(Duration::from_secs(granted.into()) - Duration::from_nanos(1));
         assert_eq!(lab.server.gauges().allocations, 1);
         lab.pass(Duration::from_nanos(1));
@@ -124,7 +143,10 @@ fn rfc8656_6_an_allocation_that_has_expired_is_gone_with_all_that_it_had() {
     assert_eq!(lab.peer_sends(peer(1, 1), relayed, b"late"), None);
     assert_eq!(client.permit(&mut lab, &[peer(1, 1)]), Some(437));
     let [ended] = &lab.ended[..] else { panic!("one account, not {:?}", lab.ended) };
-    assert_eq!((ended.reason, &ended.relayed[..], ended.duration), (EndReason::Expired, &[relayed][..], Duration::from_secs(600)));
+    assert_eq!(
+        (ended.reason, &ended.relayed[..], ended.duration),
+        (EndReason::Expired, &[relayed][..], Duration::from_secs(600))
+    );
 }
 
 #[test]
@@ -173,7 +195,12 @@ fn rfc8656_6_relayed_addresses_are_unique() {
 fn rfc8656_6_the_5_tuple_has_five_parts() {
     let mut lab = Lab::default();
     let base = Client::udp(1);
-    let mut others = vec![base.clone(), Client::tcp(1), Client::udp(2), Client::at(client(1, 40_001), Transport::Udp)];
+    let mut others = vec![
+        base.clone(),
+        Client::tcp(1),
+        Client::udp(2),
+        Client::at(client(1, 40_001), Transport::Udp),
+    ];
     for transport in [Transport::Tls, Transport::Dtls] {
         others.push(Client::at(base.five_tuple.client, transport));
     }

@@ -16,9 +16,21 @@ fn rfc8656_12_2_channel_number_and_peer_are_both_required() {
         &|_| Ok(()),
         &|w| w.put(&ChannelNumberAttribute(0x4000)).map(drop),
         &|w| w.put(&XorPeerAddress(peer(1, 1))).map(drop),
-        &|w| w.put_raw(AttributeType::CHANNEL_NUMBER, &[0x40, 0])?.put(&XorPeerAddress(peer(1, 1))).map(drop),
-        &|w| w.put(&ChannelNumberAttribute(0x4000))?.put_raw(AttributeType::XOR_PEER_ADDRESS, &[0, 1, 0, 0]).map(drop),
-        &|w| w.put(&ChannelNumberAttribute(0x4000))?.put_raw(AttributeType::XOR_PEER_ADDRESS, &[0, 7, 0, 0, 1, 2, 3, 4]).map(drop),
+        &|w| {
+            w.put_raw(AttributeType::CHANNEL_NUMBER, &[0x40, 0])?
+                .put(&XorPeerAddress(peer(1, 1)))
+                .map(drop)
+        },
+        &|w| {
+            w.put(&ChannelNumberAttribute(0x4000))?
+                .put_raw(AttributeType::XOR_PEER_ADDRESS, &[0, 1, 0, 0])
+                .map(drop)
+        },
+        &|w| {
+            w.put(&ChannelNumberAttribute(0x4000))?
+                .put_raw(AttributeType::XOR_PEER_ADDRESS, &[0, 7, 0, 0, 1, 2, 3, 4])
+                .map(drop)
+        },
     ];
     for fill in invalid {
         assert_eq!(client.ask(&mut lab, Method::CHANNEL_BIND, fill).answer().error(), Some(400));
@@ -29,9 +41,14 @@ fn rfc8656_12_2_channel_number_and_peer_are_both_required() {
 #[test]
 fn rfc8656_12_2_the_number_is_in_0x4000_through_0x4fff() {
     let (mut lab, mut client, _) = allocated();
-    for (port, number, code) in
-        [(1, 0, Some(400)), (2, 0x3FFF, Some(400)), (3, 0x4000, None), (4, 0x4FFF, None), (5, 0x5000, Some(400)), (6, 0xFFFF, Some(400))]
-    {
+    for (port, number, code) in [
+        (1, 0, Some(400)),
+        (2, 0x3FFF, Some(400)),
+        (3, 0x4000, None),
+        (4, 0x4FFF, None),
+        (5, 0x5000, Some(400)),
+        (6, 0xFFFF, Some(400)),
+    ] {
         assert_eq!(client.bind(&mut lab, number, peer(1, port)), code, "{number:#06x}");
     }
     assert_eq!(lab.server.gauges().channels, 2);
@@ -42,10 +59,15 @@ fn rfc8656_12_old_clients_get_numbers_up_to_0x7ffe_where_the_operator_allows_it(
     let mut lab = Lab::with(|setup| setup.channels = ChannelRange::Rfc5766);
     let mut client = Client::udp(1);
     let relayed = client.allocate(&mut lab);
-    for (port, number, code) in [(1, 0x5000, None), (2, 0x7FFE, None), (3, 0x7FFF, Some(400)), (4, 0x3FFF, Some(400))] {
+    for (port, number, code) in
+        [(1, 0x5000, None), (2, 0x7FFE, None), (3, 0x7FFF, Some(400)), (4, 0x3FFF, Some(400))]
+    {
         assert_eq!(client.bind(&mut lab, number, peer(1, port)), code, "{number:#06x}");
     }
-    assert_eq!(client.send_channel(&mut lab, 0x7FFE, b"x").to_peer(), Some((relayed, peer(1, 2), &b"x"[..])));
+    assert_eq!(
+        client.send_channel(&mut lab, 0x7FFE, b"x").to_peer(),
+        Some((relayed, peer(1, 2), &b"x"[..]))
+    );
 }
 
 #[test]
@@ -53,9 +75,16 @@ fn rfc8656_12_2_a_number_that_is_bound_to_another_address_is_400() {
     let (mut lab, mut client, relayed) = allocated();
     assert_eq!(client.bind(&mut lab, 0x4000, peer(1, 1)), None);
     assert_eq!(client.bind(&mut lab, 0x4000, peer(2, 1)), Some(400));
-    assert_eq!(client.bind(&mut lab, 0x4000, peer(1, 2)), Some(400), "another port is another transport address");
+    assert_eq!(
+        client.bind(&mut lab, 0x4000, peer(1, 2)),
+        Some(400),
+        "another port is another transport address"
+    );
     assert_eq!(lab.server.gauges().permissions, 1, "400 installs no permission");
-    assert_eq!(client.send_channel(&mut lab, 0x4000, b"x").to_peer(), Some((relayed, peer(1, 1), &b"x"[..])));
+    assert_eq!(
+        client.send_channel(&mut lab, 0x4000, b"x").to_peer(),
+        Some((relayed, peer(1, 1), &b"x"[..]))
+    );
 }
 
 #[test]
@@ -104,8 +133,14 @@ fn rfc8656_12_once_unbound_number_and_address_can_be_bound_to_others() {
     lab.pass_unnoticed(Duration::from_secs(600));
     assert_eq!(client.bind(&mut lab, 0x4000, peer(2, 2)), None);
     assert_eq!(client.bind(&mut lab, 0x4001, peer(1, 1)), None);
-    assert_eq!(client.send_channel(&mut lab, 0x4000, b"x").to_peer(), Some((relayed, peer(2, 2), &b"x"[..])));
-    assert_eq!(client.send_channel(&mut lab, 0x4001, b"x").to_peer(), Some((relayed, peer(1, 1), &b"x"[..])));
+    assert_eq!(
+        client.send_channel(&mut lab, 0x4000, b"x").to_peer(),
+        Some((relayed, peer(2, 2), &b"x"[..]))
+    );
+    assert_eq!(
+        client.send_channel(&mut lab, 0x4001, b"x").to_peer(),
+        Some((relayed, peer(1, 1), &b"x"[..]))
+    );
     for (from, number) in [(peer(2, 2), 0x00), (peer(1, 1), 0x01)] {
         let reaction = lab.peer_sends(from, relayed, b"x").unwrap();
         assert_eq!(reaction.to_client(), Some(&[0x40, number, 0, 1, b'x'][..]), "{from}");
@@ -121,7 +156,10 @@ fn rfc8656_12_channels_of_different_allocations_are_unrelated() {
     first.bind(&mut lab, 0x4000, peer(1, 1));
     assert_eq!(second.bind(&mut lab, 0x4000, peer(2, 2)), None);
     assert_eq!(second.bind(&mut lab, 0x4001, peer(1, 1)), None);
-    assert_eq!(second.send_channel(&mut lab, 0x4000, b"x").to_peer(), Some((relayed, peer(2, 2), &b"x"[..])));
+    assert_eq!(
+        second.send_channel(&mut lab, 0x4000, b"x").to_peer(),
+        Some((relayed, peer(2, 2), &b"x"[..]))
+    );
 }
 
 #[test]
@@ -142,7 +180,9 @@ fn rfc8656_12_2_a_peer_that_is_not_allowed_is_403() {
 
 #[test]
 fn rfc8656_12_2_400_443_403_and_508_in_this_order() {
-    let mut lab = Lab::with(|setup| setup.limits = Limits { channels_per_allocation: 1, ..Limits::default() });
+    let mut lab = Lab::with(|setup| {
+        setup.limits = Limits { channels_per_allocation: 1, ..Limits::default() }
+    });
     let mut client = Client::udp(1);
     client.allocate(&mut lab);
     client.bind(&mut lab, 0x4000, peer(1, 1));
@@ -153,20 +193,28 @@ fn rfc8656_12_2_400_443_403_and_508_in_this_order() {
     );
     assert_eq!(client.bind(&mut lab, 0x5000, "127.0.0.1:1".parse().unwrap()), Some(400));
     assert_eq!(client.bind(&mut lab, 0x4001, "[::1]:1".parse().unwrap()), Some(443), "denied, too");
-    assert_eq!(client.bind(&mut lab, 0x4001, "127.0.0.1:1".parse().unwrap()), Some(403), "there is no room, too");
+    assert_eq!(
+        client.bind(&mut lab, 0x4001, "127.0.0.1:1".parse().unwrap()),
+        Some(403),
+        "there is no room, too"
+    );
     assert_eq!(client.bind(&mut lab, 0x4001, peer(1, 2)), Some(508));
 }
 
 #[test]
 fn rfc8656_12_2_508_binds_nothing_and_installs_no_permission() {
-    let limits = Limits { channels_per_allocation: 2, permissions_per_allocation: 2, ..Limits::default() };
+    let limits =
+        Limits { channels_per_allocation: 2, permissions_per_allocation: 2, ..Limits::default() };
     let mut lab = Lab::with(|setup| setup.limits = limits);
     let mut client = Client::udp(1);
     client.allocate(&mut lab);
     client.permit(&mut lab, &[peer(1, 1), peer(2, 1)]);
     assert_eq!(client.bind(&mut lab, 0x4000, peer(3, 1)), Some(508), "no room for its permission");
     assert_eq!((lab.server.gauges().channels, lab.server.gauges().permissions), (0, 2));
-    assert_eq!((client.bind(&mut lab, 0x4000, peer(1, 1)), client.bind(&mut lab, 0x4001, peer(1, 2))), (None, None));
+    assert_eq!(
+        (client.bind(&mut lab, 0x4000, peer(1, 1)), client.bind(&mut lab, 0x4001, peer(1, 2))),
+        (None, None)
+    );
     assert_eq!(client.bind(&mut lab, 0x4002, peer(2, 2)), Some(508), "no room for the channel");
     assert_eq!(client.bind(&mut lab, 0x4000, peer(1, 1)), None, "refreshing needs none");
 }
@@ -175,9 +223,11 @@ fn rfc8656_12_2_508_binds_nothing_and_installs_no_permission() {
 fn rfc8656_12_2_a_retransmission_refreshes_and_gets_the_same_answer() {
     let (mut lab, mut client, _) = allocated();
     let id = client.next_transaction();
-    let request =
-        client.signed(id, Method::CHANNEL_BIND, &|w| w.put(&ChannelNumberAttribute(0x4000))?.put(&XorPeerAddress(peer(1, 1))).map(drop));
-    let answers: Vec<_> = (0..3).map(|_| lab.client_sends(&client.five_tuple, &request).answer()).collect();
+    let request = client.signed(id, Method::CHANNEL_BIND, &|w| {
+        w.put(&ChannelNumberAttribute(0x4000))?.put(&XorPeerAddress(peer(1, 1))).map(drop)
+    });
+    let answers: Vec<_> =
+        (0..3).map(|_| lab.client_sends(&client.five_tuple, &request).answer()).collect();
     assert!(answers[0].error().is_none() && answers.iter().all(|answer| *answer == answers[0]));
     assert_eq!(lab.server.gauges().channels, 1);
 }
@@ -185,7 +235,11 @@ fn rfc8656_12_2_a_retransmission_refreshes_and_gets_the_same_answer() {
 #[test]
 fn rfc8656_18_1_the_reserved_half_of_channel_number_is_ignored() {
     let (mut lab, mut client, _) = allocated();
-    let fill: Fill<'_> = &|w| w.put_raw(AttributeType::CHANNEL_NUMBER, &[0x40, 0, 0xFF, 0xFF])?.put(&XorPeerAddress(peer(1, 1))).map(drop);
+    let fill: Fill<'_> = &|w| {
+        w.put_raw(AttributeType::CHANNEL_NUMBER, &[0x40, 0, 0xFF, 0xFF])?
+            .put(&XorPeerAddress(peer(1, 1)))
+            .map(drop)
+    };
     assert_eq!(client.ask(&mut lab, Method::CHANNEL_BIND, fill).answer().error(), None);
 }
 

@@ -4,7 +4,10 @@ use causeway_relay::{Command, Discard, EndReason, Transport};
 use causeway_tests::addresses::peer;
 use causeway_tests::{Client, Fill, Lab, Reaction};
 use causeway_wire::Method;
-use causeway_wire::attribute::{AddressFamily, AttributeType, ChannelNumberAttribute, Lifetime, RequestedTransport, XorPeerAddress};
+use causeway_wire::attribute::{
+    AddressFamily, AttributeType, ChannelNumberAttribute, Lifetime, RequestedTransport,
+    XorPeerAddress,
+};
 
 #[test]
 fn rfc8656_5_a_request_without_an_allocation_is_437() {
@@ -20,8 +23,16 @@ fn rfc8656_5_a_request_without_an_allocation_is_437() {
 fn rfc8656_5_437_goes_before_what_is_wrong_with_the_request() {
     let mut lab = Lab::default();
     let mut client = Client::udp(1);
-    assert_eq!(client.ask(&mut lab, Method::CHANNEL_BIND, &|_| Ok(())).answer().error(), Some(437), "not 400");
-    assert_eq!(client.permit(&mut lab, &[peer(1, 1), "127.0.0.1:1".parse().unwrap()]), Some(437), "not 403");
+    assert_eq!(
+        client.ask(&mut lab, Method::CHANNEL_BIND, &|_| Ok(())).answer().error(),
+        Some(437),
+        "not 400"
+    );
+    assert_eq!(
+        client.permit(&mut lab, &[peer(1, 1), "127.0.0.1:1".parse().unwrap()]),
+        Some(437),
+        "not 403"
+    );
 }
 
 #[test]
@@ -29,7 +40,10 @@ fn rfc8656_5_data_without_an_allocation_are_ignored() {
     let mut lab = Lab::default();
     let mut client = Client::udp(1);
     assert_eq!(client.send(&mut lab, peer(1, 1), b"x"), Reaction::Silence(Discard::NoAllocation));
-    assert_eq!(client.send_channel(&mut lab, 0x4000, b"x"), Reaction::Silence(Discard::NoAllocation));
+    assert_eq!(
+        client.send_channel(&mut lab, 0x4000, b"x"),
+        Reaction::Silence(Discard::NoAllocation)
+    );
 }
 
 #[test]
@@ -54,7 +68,11 @@ fn rfc8656_5_441_goes_before_what_is_wrong_with_the_request() {
     let mut alice = Client::udp(1);
     alice.allocate(&mut lab);
     let mut bob = alice.clone().named("bob", "builder");
-    assert_eq!(bob.ask(&mut lab, Method::CREATE_PERMISSION, &|_| Ok(())).answer().error(), Some(441), "not 400");
+    assert_eq!(
+        bob.ask(&mut lab, Method::CREATE_PERMISSION, &|_| Ok(())).answer().error(),
+        Some(441),
+        "not 400"
+    );
 }
 
 #[test]
@@ -92,7 +110,10 @@ fn rfc8656_5_a_connection_that_is_gone_takes_its_allocation_along() {
     other.allocate(&mut lab);
     lab.command(Command::ClientGone(gone.five_tuple));
     assert_eq!((lab.server.gauges().allocations, lab.quota.total()), (1, 1));
-    assert_eq!(lab.ended.iter().map(|ended| (ended.client, ended.reason)).collect::<Vec<_>>(), [(gone.five_tuple, EndReason::ClientGone)]);
+    assert_eq!(
+        lab.ended.iter().map(|ended| (ended.client, ended.reason)).collect::<Vec<_>>(),
+        [(gone.five_tuple, EndReason::ClientGone)]
+    );
     lab.command(Command::ClientGone(gone.five_tuple));
     assert_eq!(lab.ended.len(), 1, "twice is once");
 }
@@ -128,10 +149,20 @@ fn rfc8656_5_the_backwards_compatibility_mechanism_is_not_used() {
     let mut lab = Lab::default();
     let client = Client::udp(1);
     let id = Client::udp(2).next_transaction();
-    for method in [Method::ALLOCATE, Method::REFRESH, Method::CREATE_PERMISSION, Method::CHANNEL_BIND, Method::SEND] {
+    for method in [
+        Method::ALLOCATE,
+        Method::REFRESH,
+        Method::CREATE_PERMISSION,
+        Method::CHANNEL_BIND,
+        Method::SEND,
+    ] {
         let mut request = client.unsigned(id, method, &|_| Ok(()));
         request[4] ^= 0xFF;
-        assert_eq!(lab.client_sends(&client.five_tuple, &request), Reaction::Silence(Discard::NoCookie), "{method:?}");
+        assert_eq!(
+            lab.client_sends(&client.five_tuple, &request),
+            Reaction::Silence(Discard::NoCookie),
+            "{method:?}"
+        );
     }
 }
 
@@ -139,16 +170,26 @@ fn rfc8656_5_the_backwards_compatibility_mechanism_is_not_used() {
 fn rfc8656_5_every_request_takes_the_long_term_credential_mechanism() {
     let mut lab = Lab::default();
     let mut client = Client::udp(1);
-    let allocate: (Method, Fill<'static>) = (Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP).map(drop));
+    let allocate: (Method, Fill<'static>) =
+        (Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP).map(drop));
     for (method, fill) in requests().into_iter().chain([allocate]) {
         let id = client.next_transaction();
-        let challenge = lab.client_sends(&client.five_tuple, &client.unsigned(id, method, fill)).answer();
-        assert_eq!((challenge.error(), challenge.realm().as_deref()), (Some(401), Some(causeway_tests::REALM)), "{method:?}");
+        let challenge =
+            lab.client_sends(&client.five_tuple, &client.unsigned(id, method, fill)).answer();
+        assert_eq!(
+            (challenge.error(), challenge.realm().as_deref()),
+            (Some(401), Some(causeway_tests::REALM)),
+            "{method:?}"
+        );
         assert!(challenge.nonce().is_some() && challenge.is_unsigned());
     }
     client.allocate(&mut lab);
     for (method, fill) in requests().into_iter().rev() {
-        assert_eq!(client.ask(&mut lab, method, fill).answer().error(), None, "{method:?} with credentials");
+        assert_eq!(
+            client.ask(&mut lab, method, fill).answer().error(),
+            None,
+            "{method:?} with credentials"
+        );
     }
 }
 
@@ -159,7 +200,12 @@ fn rfc8656_5_each_allocate_is_given_a_nonce_of_its_own() {
         .map(|host| {
             let client = Client::udp(host);
             let id = client.clone().next_transaction();
-            let challenge = lab.client_sends(&client.five_tuple, &client.unsigned(id, Method::ALLOCATE, &|_| Ok(()))).answer();
+            let challenge = lab
+                .client_sends(
+                    &client.five_tuple,
+                    &client.unsigned(id, Method::ALLOCATE, &|_| Ok(())),
+                )
+                .answer();
             lab.pass_seconds(1);
             challenge.nonce().unwrap()
         })
@@ -181,7 +227,11 @@ fn rfc8656_5_a_nonce_expires_within_an_hour_of_the_allocation() {
     let stale = client.ask_once(&mut lab, Method::REFRESH, &|_| Ok(())).answer();
     assert_eq!(stale.error(), Some(438));
     assert_ne!(stale.nonce(), first);
-    assert_eq!(client.refresh(&mut lab, 600).error(), None, "and the allocation goes on with the next one");
+    assert_eq!(
+        client.refresh(&mut lab, 600).error(),
+        None,
+        "and the allocation goes on with the next one"
+    );
 }
 
 #[test]
@@ -195,8 +245,14 @@ fn rfc8656_5_software_is_in_allocate_and_refresh_responses_where_it_is_configure
             client.refresh(&mut lab, 600),
             client.refresh_one(&mut lab, AddressFamily::Ipv6, 600),
         ];
-        assert_eq!(answers.each_ref().map(causeway_tests::Answer::error), [None, Some(437), None, Some(443)]);
-        assert!(answers.iter().all(|answer| answer.has(AttributeType::SOFTWARE) == software.is_some()), "success or failure");
+        assert_eq!(
+            answers.each_ref().map(causeway_tests::Answer::error),
+            [None, Some(437), None, Some(443)]
+        );
+        assert!(
+            answers.iter().all(|answer| answer.has(AttributeType::SOFTWARE) == software.is_some()),
+            "success or failure"
+        );
     }
 }
 
@@ -242,7 +298,10 @@ fn rfc8656_5_every_transport_between_client_and_server_is_served() {
         let mut client = Client::at(causeway_tests::addresses::client(1, 1), transport);
         let relayed = client.allocate(&mut lab);
         client.bind(&mut lab, 0x4000, peer(1, 1));
-        assert_eq!(client.send_channel(&mut lab, 0x4000, b"x").to_peer(), Some((relayed, peer(1, 1), &b"x"[..])));
+        assert_eq!(
+            client.send_channel(&mut lab, 0x4000, b"x").to_peer(),
+            Some((relayed, peer(1, 1), &b"x"[..]))
+        );
     }
 }
 
@@ -265,6 +324,8 @@ fn requests() -> [(Method, Fill<'static>); 3] {
     [
         (Method::REFRESH, &|w| w.put(&Lifetime(0)).map(drop)),
         (Method::CREATE_PERMISSION, &|w| w.put(&XorPeerAddress(peer(1, 1))).map(drop)),
-        (Method::CHANNEL_BIND, &|w| w.put(&ChannelNumberAttribute(0x4000))?.put(&XorPeerAddress(peer(1, 1))).map(drop)),
+        (Method::CHANNEL_BIND, &|w| {
+            w.put(&ChannelNumberAttribute(0x4000))?.put(&XorPeerAddress(peer(1, 1))).map(drop)
+        }),
     ]
 }

@@ -20,11 +20,23 @@ fn rfc8656_11_5_the_client_is_told_in_a_data_indication_with_peer_and_icmp() {
         (ipv6, peer_v6(1, 7), 3, 0),
     ] {
         let reaction = lab.icmp_arrives(relayed, peer, IcmpNotice { kind, code, data: 0 });
-        let Reaction::Notice { to, bytes } = &reaction else { panic!("{kind} {code}: {reaction:?}") };
+        let Reaction::Notice { to, bytes } = &reaction else {
+            panic!("{kind} {code}: {reaction:?}")
+        };
         let message = Message::decode(bytes).unwrap();
-        assert_eq!((*to, message.class(), message.method()), (client.five_tuple, Class::Indication, Method::DATA));
-        assert_eq!(message.attribute(), Ok(Some(XorPeerAddress(peer))), "the destination of what was sent, with its port");
-        assert_eq!(message.attribute(), Ok(Some(Icmp { icmp_type: kind, code, error_data: [0; 4] })));
+        assert_eq!(
+            (*to, message.class(), message.method()),
+            (client.five_tuple, Class::Indication, Method::DATA)
+        );
+        assert_eq!(
+            message.attribute(),
+            Ok(Some(XorPeerAddress(peer))),
+            "the destination of what was sent, with its port"
+        );
+        assert_eq!(
+            message.attribute(),
+            Ok(Some(Icmp { icmp_type: kind, code, error_data: [0; 4] }))
+        );
         assert!(!message.has(AttributeType::DATA), "it is no datagram of the peer's");
         assert_eq!(message.attributes().count(), 2);
     }
@@ -46,9 +58,16 @@ fn rfc8656_11_5_other_types_are_silently_dropped() {
 #[test]
 fn rfc8656_11_5_without_a_permission_it_is_silently_dropped() {
     let (mut lab, _, ipv4, _) = permitted(Transport::Udp);
-    assert_eq!(lab.icmp_arrives(ipv4, peer(2, 7), UNREACHABLE), Reaction::Silence(Discard::NoPermission));
+    assert_eq!(
+        lab.icmp_arrives(ipv4, peer(2, 7), UNREACHABLE),
+        Reaction::Silence(Discard::NoPermission)
+    );
     lab.pass_seconds(300);
-    assert_eq!(lab.icmp_arrives(ipv4, peer(1, 7), UNREACHABLE), Reaction::Silence(Discard::NoPermission), "it has expired");
+    assert_eq!(
+        lab.icmp_arrives(ipv4, peer(1, 7), UNREACHABLE),
+        Reaction::Silence(Discard::NoPermission),
+        "it has expired"
+    );
 }
 
 #[test]
@@ -56,11 +75,18 @@ fn rfc8656_11_5_only_addresses_are_compared_and_who_sent_the_icmp_does_not_matte
     let (mut lab, _, ipv4, _) = permitted(Transport::Udp);
     for port in [1, 7, 65_535] {
         // The interface does not even take the address of the router that has sent it.
-        assert!(lab.icmp_arrives(ipv4, peer(1, port), UNREACHABLE).notice().is_some(), "port {port}");
+        assert!(
+            lab.icmp_arrives(ipv4, peer(1, port), UNREACHABLE).notice().is_some(),
+            "port {port}"
+        );
     }
     let unknown_port = lab.icmp_arrives(ipv4, peer(1, 0), UNREACHABLE);
     let message = Message::decode(unknown_port.notice().unwrap()).unwrap();
-    assert_eq!(message.attribute(), Ok(Some(XorPeerAddress(peer(1, 0)))), "otherwise, the port portion is set to zero");
+    assert_eq!(
+        message.attribute(),
+        Ok(Some(XorPeerAddress(peer(1, 0)))),
+        "otherwise, the port portion is set to zero"
+    );
 }
 
 #[test]
@@ -68,7 +94,8 @@ fn rfc8656_11_5_without_an_allocation_it_is_silently_dropped() {
     let (mut lab, mut client, ipv4, _) = permitted(Transport::Udp);
     let relay = lab.pool.relay(ipv4).unwrap();
     client.refresh(&mut lab, 0);
-    let verdict = lab.server.handle_icmp(lab.now(), relay, peer(1, 7), &UNREACHABLE, &mut [0; 1500]);
+    let verdict =
+        lab.server.handle_icmp(lab.now(), relay, peer(1, 7), &UNREACHABLE, &mut [0; 1500]);
     assert_eq!(verdict, causeway_relay::Verdict::Discard(Discard::NotReady));
 }
 
@@ -84,7 +111,9 @@ fn rfc8656_12_5_icmp_comes_in_a_data_indication_even_if_a_channel_is_bound() {
 fn rfc8656_16_icmp_is_forwarded_to_clients_on_connections_too() {
     for transport in [Transport::Tcp, Transport::Tls, Transport::Dtls] {
         let (mut lab, client, ipv4, _) = permitted(transport);
-        let Reaction::Notice { to, bytes } = lab.icmp_arrives(ipv4, peer(1, 7), UNREACHABLE) else { panic!("nothing came") };
+        let Reaction::Notice { to, bytes } = lab.icmp_arrives(ipv4, peer(1, 7), UNREACHABLE) else {
+            panic!("nothing came")
+        };
         assert_eq!((to, bytes.len() % 4), (client.five_tuple, 0));
     }
 }
@@ -105,7 +134,11 @@ fn rfc8656_18_13_error_data_is_the_mtu_or_zero() {
         let expected = Icmp { icmp_type: kind, code, error_data: u32::to_be_bytes(told) };
         assert_eq!(message.attribute(), Ok(Some(expected)), "{kind} {code}");
         let raw = message.attributes().find(|raw| raw.kind == AttributeType::ICMP).unwrap();
-        assert_eq!(raw.value[..2], [0, 0], "RFC 8656 §18.13: Reserved \"MUST be set to 0 when sent\"");
+        assert_eq!(
+            raw.value[..2],
+            [0, 0],
+            "RFC 8656 §18.13: Reserved \"MUST be set to 0 when sent\""
+        );
     }
 }
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 use causeway_relay::{Discard, Limits};
 use causeway_tests::addresses::{peer, peer_v6};
 use causeway_tests::{Client, Lab, Reaction};
-use causeway_wire::attribute::{AddressFamily, AttributeType, RequestedAddressFamily, RequestedTransport, XorPeerAddress};
+use causeway_wire::attribute::{
+    AddressFamily, AttributeType, RequestedAddressFamily, RequestedTransport, XorPeerAddress,
+};
 use causeway_wire::{Class, Method};
 
 #[test]
@@ -17,7 +19,10 @@ fn rfc8656_9_a_permission_lasts_300_seconds_and_not_a_moment_more() {
     assert!(lab.peer_sends(peer(1, 1), relayed, b"x").unwrap().to_client().is_some());
     assert!(client.send(&mut lab, peer(1, 1), b"x").to_peer().is_some());
     lab.pass_unnoticed(Duration::from_nanos(1));
-    assert_eq!(lab.peer_sends(peer(1, 1), relayed, b"x"), Some(Reaction::Silence(Discard::NoPermission)));
+    assert_eq!(
+        lab.peer_sends(peer(1, 1), relayed, b"x"),
+        Some(Reaction::Silence(Discard::NoPermission))
+    );
     assert_eq!(client.send(&mut lab, peer(1, 1), b"x"), Reaction::Silence(Discard::NoPermission));
 }
 
@@ -31,7 +36,10 @@ fn rfc8656_9_only_requests_refresh_a_permission() {
         assert!(lab.peer_sends(peer(1, 1), relayed, b"x").unwrap().to_client().is_some());
     }
     lab.pass_seconds(10);
-    assert!(client.send(&mut lab, peer(1, 1), b"x").silence().is_some(), "data have not refreshed it");
+    assert!(
+        client.send(&mut lab, peer(1, 1), b"x").silence().is_some(),
+        "data have not refreshed it"
+    );
 }
 
 #[test]
@@ -59,7 +67,10 @@ fn rfc8656_9_only_addresses_are_compared() {
         assert!(lab.peer_sends(peer(1, port), relayed, b"x").unwrap().to_client().is_some());
         assert!(client.send(&mut lab, peer(1, port), b"x").to_peer().is_some());
     }
-    assert_eq!(lab.peer_sends(peer(2, 1), relayed, b"x"), Some(Reaction::Silence(Discard::NoPermission)));
+    assert_eq!(
+        lab.peer_sends(peer(2, 1), relayed, b"x"),
+        Some(Reaction::Silence(Discard::NoPermission))
+    );
 }
 
 #[test]
@@ -74,9 +85,17 @@ fn rfc8656_9_permissions_of_different_allocations_are_unrelated() {
 fn rfc8656_10_2_a_request_without_a_peer_or_with_an_invalid_one_is_400() {
     let (mut lab, mut client, _) = allocated();
     assert_eq!(client.permit(&mut lab, &[]), Some(400));
-    for value in [&[][..], &[0, 1, 0, 0], &[0, 1, 0, 0, 1, 2, 3, 4, 5], &[0, 2, 0, 0, 1, 2, 3, 4], &[0, 3, 0, 0, 1, 2, 3, 4]] {
+    for value in [
+        &[][..],
+        &[0, 1, 0, 0],
+        &[0, 1, 0, 0, 1, 2, 3, 4, 5],
+        &[0, 2, 0, 0, 1, 2, 3, 4],
+        &[0, 3, 0, 0, 1, 2, 3, 4],
+    ] {
         let answer = client.ask(&mut lab, Method::CREATE_PERMISSION, &|w| {
-            w.put(&XorPeerAddress(peer(1, 1)))?.put_raw(AttributeType::XOR_PEER_ADDRESS, value).map(drop)
+            w.put(&XorPeerAddress(peer(1, 1)))?
+                .put_raw(AttributeType::XOR_PEER_ADDRESS, value)
+                .map(drop)
         });
         assert_eq!(answer.answer().error(), Some(400), "{value:?}");
     }
@@ -98,9 +117,15 @@ fn rfc8656_10_2_several_peers_get_a_permission_each() {
 fn rfc8656_10_2_another_family_is_443_and_installs_nothing() {
     let (mut lab, mut client, _) = allocated();
     assert_eq!(client.permit(&mut lab, &[peer(1, 1), peer_v6(1, 1)]), Some(443));
-    assert_eq!(client.permit(&mut lab, &["[::ffff:20.0.0.1]:1".parse().unwrap()]), Some(443), "a mapped address is of neither");
+    assert_eq!(
+        client.permit(&mut lab, &["[::ffff:20.0.0.1]:1".parse().unwrap()]),
+        Some(443),
+        "a mapped address is of neither"
+    );
     let mut v6 = Client::udp(6);
-    v6.ask(&mut lab, Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP)?.put(&RequestedAddressFamily(AddressFamily::Ipv6)).map(drop));
+    v6.ask(&mut lab, Method::ALLOCATE, &|w| {
+        w.put(&RequestedTransport::UDP)?.put(&RequestedAddressFamily(AddressFamily::Ipv6)).map(drop)
+    });
     assert_eq!(v6.permit(&mut lab, &[peer(1, 1)]), Some(443));
     assert_eq!(v6.permit(&mut lab, &["[::ffff:20.0.0.1]:1".parse().unwrap()]), Some(443));
     assert_eq!(lab.server.gauges().permissions, 0);
@@ -120,22 +145,35 @@ fn rfc8656_10_2_400_443_and_403_in_this_order() {
     let (denied, other_family) = ("10.1.2.3:1".parse().unwrap(), peer_v6(1, 1));
     assert_eq!(client.permit(&mut lab, &[denied, other_family]), Some(443));
     let answer = client.ask(&mut lab, Method::CREATE_PERMISSION, &|w| {
-        w.put(&XorPeerAddress(denied))?.put(&XorPeerAddress(other_family))?.put_raw(AttributeType::XOR_PEER_ADDRESS, &[]).map(drop)
+        w.put(&XorPeerAddress(denied))?
+            .put(&XorPeerAddress(other_family))?
+            .put_raw(AttributeType::XOR_PEER_ADDRESS, &[])
+            .map(drop)
     });
     assert_eq!(answer.answer().error(), Some(400));
 }
 
 #[test]
 fn rfc8656_10_2_beyond_the_capacity_it_is_508_for_all_or_none() {
-    let mut lab = Lab::with(|setup| setup.limits = Limits { permissions_per_allocation: 3, ..Limits::default() });
+    let mut lab = Lab::with(|setup| {
+        setup.limits = Limits { permissions_per_allocation: 3, ..Limits::default() }
+    });
     let mut client = Client::udp(1);
     client.allocate(&mut lab);
     assert_eq!(client.permit(&mut lab, &[peer(1, 1), peer(2, 1)]), None);
     assert_eq!(client.permit(&mut lab, &[peer(3, 1), peer(4, 1)]), Some(508));
     assert_eq!(lab.server.gauges().permissions, 2);
-    assert_eq!(client.permit(&mut lab, &[peer(1, 1), peer(2, 1), peer(3, 1)]), None, "two of them are there already");
+    assert_eq!(
+        client.permit(&mut lab, &[peer(1, 1), peer(2, 1), peer(3, 1)]),
+        None,
+        "two of them are there already"
+    );
     lab.pass_unnoticed(Duration::from_secs(300));
-    assert_eq!(client.permit(&mut lab, &[peer(4, 1), peer(5, 1), peer(6, 1)]), None, "what has expired makes room");
+    assert_eq!(
+        client.permit(&mut lab, &[peer(4, 1), peer(5, 1), peer(6, 1)]),
+        None,
+        "what has expired makes room"
+    );
     assert_eq!(lab.server.gauges().permissions, 3);
 }
 
@@ -143,8 +181,10 @@ fn rfc8656_10_2_beyond_the_capacity_it_is_508_for_all_or_none() {
 fn rfc8656_10_2_a_retransmission_refreshes_and_gets_the_same_answer() {
     let (mut lab, mut client, _) = allocated();
     let id = client.next_transaction();
-    let request = client.signed(id, Method::CREATE_PERMISSION, &|w| w.put(&XorPeerAddress(peer(1, 1))).map(drop));
-    let answers: Vec<_> = (0..3).map(|_| lab.client_sends(&client.five_tuple, &request).answer()).collect();
+    let request = client
+        .signed(id, Method::CREATE_PERMISSION, &|w| w.put(&XorPeerAddress(peer(1, 1))).map(drop));
+    let answers: Vec<_> =
+        (0..3).map(|_| lab.client_sends(&client.five_tuple, &request).answer()).collect();
     assert_eq!((answers[0].error(), lab.server.gauges().permissions), (None, 1));
     assert!(answers.iter().all(|answer| *answer == answers[0]));
     assert_eq!(answers[0].message().class(), Class::SuccessResponse);

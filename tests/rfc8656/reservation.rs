@@ -4,7 +4,10 @@ use causeway_relay::{Families, Transport};
 use causeway_tests::addresses::client;
 use causeway_tests::{Answer, Client, Lab};
 use causeway_wire::Method;
-use causeway_wire::attribute::{AddressFamily, AttributeType, EvenPort, RequestedAddressFamily, RequestedTransport, ReservationToken};
+use causeway_wire::attribute::{
+    AddressFamily, AttributeType, EvenPort, RequestedAddressFamily, RequestedTransport,
+    ReservationToken,
+};
 
 #[test]
 fn rfc8656_7_2_the_port_after_an_even_one_is_reserved() {
@@ -15,7 +18,10 @@ fn rfc8656_7_2_the_port_after_an_even_one_is_reserved() {
     assert_eq!(lab.pool.free(), 2 * 100 - 2, "two ports are in use");
     let second = claim(&mut Client::udp(2), &mut lab, token);
     assert_eq!(second.error(), None);
-    assert_eq!(second.relayed().map(|relayed| (relayed.ip(), relayed.port())), Some((first.ip(), first.port() + 1)));
+    assert_eq!(
+        second.relayed().map(|relayed| (relayed.ip(), relayed.port())),
+        Some((first.ip(), first.port() + 1))
+    );
     assert_eq!((lab.pool.reserved(), lab.pool.free()), (0, 2 * 100 - 2));
 }
 
@@ -61,10 +67,16 @@ fn rfc8656_7_2_a_token_is_good_once() {
 #[test]
 fn rfc8656_7_2_a_reserved_port_is_of_the_family_of_the_first() {
     let mut lab = Lab::with(|setup| setup.families = Families { ipv4: false, ipv6: true });
-    let answer = Client::udp_v6(1)
-        .allocate_with(&mut lab, &|w| w.put(&EvenPort { reserve: true })?.put(&RequestedAddressFamily(AddressFamily::Ipv6)).map(drop));
+    let answer = Client::udp_v6(1).allocate_with(&mut lab, &|w| {
+        w.put(&EvenPort { reserve: true })?
+            .put(&RequestedAddressFamily(AddressFamily::Ipv6))
+            .map(drop)
+    });
     let second = claim(&mut Client::udp_v6(2), &mut lab, answer.token().unwrap());
-    assert_eq!(second.relayed().map(|relayed| (relayed.is_ipv6(), relayed.port())), Some((true, answer.relayed().unwrap().port() + 1)));
+    assert_eq!(
+        second.relayed().map(|relayed| (relayed.is_ipv6(), relayed.port())),
+        Some((true, answer.relayed().unwrap().port() + 1))
+    );
 }
 
 #[test]
@@ -72,7 +84,9 @@ fn rfc8656_7_2_a_retransmission_gets_the_token_again() {
     let (mut lab, mut client) = (Lab::default(), Client::udp(1));
     client.fetch_nonce(&mut lab);
     let id = client.next_transaction();
-    let request = client.signed(id, Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP)?.put(&EvenPort { reserve: true }).map(drop));
+    let request = client.signed(id, Method::ALLOCATE, &|w| {
+        w.put(&RequestedTransport::UDP)?.put(&EvenPort { reserve: true }).map(drop)
+    });
     let [first, again] = [0, 1].map(|_| lab.client_sends(&client.five_tuple, &request).answer());
     assert!(first.token().is_some());
     assert_eq!((first, lab.pool.reserved()), (again, 1));
@@ -81,7 +95,8 @@ fn rfc8656_7_2_a_retransmission_gets_the_token_again() {
 #[test]
 fn rfc8656_7_2_without_r_nothing_is_reserved() {
     let mut lab = Lab::default();
-    let answer = Client::udp(1).allocate_with(&mut lab, &|w| w.put(&EvenPort { reserve: false }).map(drop));
+    let answer =
+        Client::udp(1).allocate_with(&mut lab, &|w| w.put(&EvenPort { reserve: false }).map(drop));
     assert_eq!((answer.token(), lab.pool.reserved(), lab.pool.free()), (None, 0, 2 * 100 - 1));
 }
 
@@ -89,7 +104,8 @@ fn rfc8656_7_2_without_r_nothing_is_reserved() {
 fn rfc8656_18_7_the_other_bits_of_even_port_are_ignored() {
     let mut lab = Lab::default();
     for (bits, reserved) in [(0x7F, 0), (0xFF, 1)] {
-        let answer = Client::udp(bits).allocate_with(&mut lab, &|w| w.put_raw(AttributeType::EVEN_PORT, &[bits]).map(drop));
+        let answer = Client::udp(bits)
+            .allocate_with(&mut lab, &|w| w.put_raw(AttributeType::EVEN_PORT, &[bits]).map(drop));
         assert_eq!((answer.error(), lab.pool.reserved()), (None, reserved));
     }
 }

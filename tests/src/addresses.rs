@@ -1,4 +1,5 @@
-//! The addresses of the laboratory. Peers have public ones: documentation ranges are denied as peers.
+//! The addresses of the laboratory. Peers have public ones: documentation ranges are denied as
+//! peers.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -43,5 +44,8 @@ const fn v4(octets: [u8; 4], port: u16) -> SocketAddr {
 }
 
 const fn v6(prefix: u32, host: u16, port: u16) -> SocketAddr {
-    SocketAddr::new(IpAddr::V6(Ipv6Addr::new((prefix >> 16) as u16, prefix as u16, 0, 0, 0, 0, 0, host)), port)
+    SocketAddr::new(
+        IpAddr::V6(Ipv6Addr::new((prefix >> 16) as u16, prefix as u16, 0, 0, 0, 0, 0, host)),
+        port,
+    )
 }

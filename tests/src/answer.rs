@@ -2,8 +2,8 @@ use std::net::SocketAddr;
 
 use causeway_relay::{FiveTuple, Respond};
 use causeway_wire::attribute::{
-    AddressErrorCode, AddressFamily, Attribute, AttributeType, ErrorCodeAttribute, Lifetime, Nonce, Realm, ReservationToken,
-    UnknownAttributes, XorMappedAddress, XorRelayedAddress,
+    AddressErrorCode, AddressFamily, Attribute, AttributeType, ErrorCodeAttribute, Lifetime, Nonce,
+    Realm, ReservationToken, UnknownAttributes, XorMappedAddress, XorRelayedAddress,
 };
 use causeway_wire::{Class, IntegrityKey, Message, Method};
 
@@ -17,7 +17,8 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Takes an answer out of the server's buffer, after what is true of each answer has been checked.
+    /// Takes an answer out of the server's buffer, after what is true of each answer has been
+    /// checked.
     ///
     /// # Panics
     /// When the answer is no STUN response, or is not what its verdict says.
@@ -70,7 +71,10 @@ impl Answer {
     /// All relayed addresses, in their order.
     #[must_use]
     pub fn all_relayed(&self) -> Vec<SocketAddr> {
-        self.message().all::<XorRelayedAddress>().map(|relayed| relayed.expect("the server writes attributes of their form").0).collect()
+        self.message()
+            .all::<XorRelayedAddress>()
+            .map(|relayed| relayed.expect("the server writes attributes of their form").0)
+            .collect()
     }
 
     /// The family that was not allocated, and why.
@@ -106,7 +110,9 @@ impl Answer {
     /// The list of UNKNOWN-ATTRIBUTES; empty without it.
     #[must_use]
     pub fn unknown(&self) -> Vec<AttributeType> {
-        self.attribute::<UnknownAttributes<'_>>().map(|unknown| unknown.kinds().collect()).unwrap_or_default()
+        self.attribute::<UnknownAttributes<'_>>()
+            .map(|unknown| unknown.kinds().collect())
+            .unwrap_or_default()
     }
 
     /// Whether an attribute is there.
@@ -115,7 +121,8 @@ impl Answer {
         self.message().has(kind)
     }
 
-    /// Whether MESSAGE-INTEGRITY is there and right under this key, and MESSAGE-INTEGRITY-SHA256 is not there.
+    /// Whether MESSAGE-INTEGRITY is there and right under this key, and MESSAGE-INTEGRITY-SHA256 is
+    /// not there.
     #[must_use]
     pub fn is_signed_with(&self, key: &IntegrityKey) -> bool {
         let message = self.message();

@@ -3,11 +3,12 @@ use std::net::SocketAddr;
 use causeway_auth::{Key, RestSecret};
 use causeway_relay::{FiveTuple, Transport};
 use causeway_wire::attribute::{
-    AdditionalAddressFamily, AddressFamily, ChannelNumberAttribute, Data, Lifetime, Nonce, Realm, RequestedAddressFamily,
-    RequestedTransport, Username, XorPeerAddress,
+    AdditionalAddressFamily, AddressFamily, ChannelNumberAttribute, Data, Lifetime, Nonce, Realm,
+    RequestedAddressFamily, RequestedTransport, Username, XorPeerAddress,
 };
 use causeway_wire::{
-    ChannelData, ChannelRange, Class, EncodeError, IntegrityKey, MAX_MESSAGE_LEN, MessageWriter, Method, TransactionId, padded,
+    ChannelData, ChannelRange, Class, EncodeError, IntegrityKey, MAX_MESSAGE_LEN, MessageWriter,
+    Method, TransactionId, padded,
 };
 
 use crate::addresses::{self, LISTENER, LISTENER_V6};
@@ -89,7 +90,8 @@ impl Client {
     /// Its key for message integrity.
     #[must_use]
     pub fn key(&self) -> IntegrityKey {
-        Key::long_term_md5(&self.username, self.realm.as_deref().unwrap_or(REALM), &self.password).integrity_key()
+        Key::long_term_md5(&self.username, self.realm.as_deref().unwrap_or(REALM), &self.password)
+            .integrity_key()
     }
 
     /// A transaction id that was not used before.
@@ -118,10 +120,15 @@ impl Client {
     /// When `fill` writes what does not fit, or realm and nonce are not known yet.
     #[must_use]
     pub fn signed(&self, id: TransactionId, method: Method, fill: Fill<'_>) -> Vec<u8> {
-        let (realm, nonce) = (self.realm.as_deref().expect("a realm"), self.nonce.as_deref().expect("a nonce"));
+        let (realm, nonce) =
+            (self.realm.as_deref().expect("a realm"), self.nonce.as_deref().expect("a nonce"));
         write(Class::Request, method, id, |writer| {
             fill(writer)?;
-            writer.put(&Username(&self.username))?.put(&Realm(realm))?.put(&Nonce(nonce))?.integrity(&self.key())?;
+            writer
+                .put(&Username(&self.username))?
+                .put(&Realm(realm))?
+                .put(&Nonce(nonce))?
+                .integrity(&self.key())?;
             if self.fingerprint { writer.fingerprint().map(drop) } else { Ok(()) }
         })
     }
@@ -132,7 +139,9 @@ impl Client {
     /// When the server does not challenge.
     pub fn fetch_nonce(&mut self, lab: &mut Lab) {
         let id = self.next_transaction();
-        let answer = lab.client_sends(&self.five_tuple, &self.unsigned(id, Method::REFRESH, &|_| Ok(()))).answer();
+        let answer = lab
+            .client_sends(&self.five_tuple, &self.unsigned(id, Method::REFRESH, &|_| Ok(())))
+            .answer();
         assert_eq!(answer.error(), Some(401));
         self.learn(&answer);
     }
@@ -142,7 +151,8 @@ impl Client {
         self.nonce = answer.nonce();
     }
 
-    /// One request, with the challenge before it where the client has no nonce, and once more where its nonce has become stale.
+    /// One request, with the challenge before it where the client has no nonce, and once more where
+    /// its nonce has become stale.
     pub fn ask(&mut self, lab: &mut Lab, method: Method, fill: Fill<'_>) -> Reaction {
         if self.nonce.is_none() {
             self.fetch_nonce(lab);
@@ -174,7 +184,9 @@ impl Client {
     /// When it fails.
     #[track_caller]
     pub fn allocate(&mut self, lab: &mut Lab) -> SocketAddr {
-        let answer = self.ask(lab, Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP).map(drop)).answer();
+        let answer = self
+            .ask(lab, Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP).map(drop))
+            .answer();
         assert_eq!(answer.error(), None);
         answer.relayed().expect("a success names the relayed address")
     }
@@ -194,16 +206,23 @@ impl Client {
     /// When it does not succeed whole.
     #[track_caller]
     pub fn allocate_both(&mut self, lab: &mut Lab) -> (SocketAddr, SocketAddr) {
-        let answer = self.allocate_with(lab, &|w| w.put(&AdditionalAddressFamily(AddressFamily::Ipv6)).map(drop));
+        let answer = self.allocate_with(lab, &|w| {
+            w.put(&AdditionalAddressFamily(AddressFamily::Ipv6)).map(drop)
+        });
         assert_eq!((answer.error(), answer.address_error()), (None, None));
-        let [ipv4, ipv6] = answer.all_relayed()[..] else { panic!("two relayed addresses, not {:?}", answer.all_relayed()) };
+        let [ipv4, ipv6] = answer.all_relayed()[..] else {
+            panic!("two relayed addresses, not {:?}", answer.all_relayed())
+        };
         assert!(ipv4.is_ipv4() && ipv6.is_ipv6());
         (ipv4, ipv6)
     }
 
     /// A Refresh with this LIFETIME of the relayed address of one family.
     pub fn refresh_one(&mut self, lab: &mut Lab, family: AddressFamily, lifetime: u32) -> Answer {
-        self.ask(lab, Method::REFRESH, &|w| w.put(&Lifetime(lifetime))?.put(&RequestedAddressFamily(family)).map(drop)).answer()
+        self.ask(lab, Method::REFRESH, &|w| {
+            w.put(&Lifetime(lifetime))?.put(&RequestedAddressFamily(family)).map(drop)
+        })
+        .answer()
     }
 
     /// A Refresh with this LIFETIME.
@@ -213,14 +232,17 @@ impl Client {
 
     /// A CreatePermission for these peers; its error.
     pub fn permit(&mut self, lab: &mut Lab, peers: &[SocketAddr]) -> Option<u16> {
-        let answer =
-            self.ask(lab, Method::CREATE_PERMISSION, &|w| peers.iter().try_for_each(|peer| w.put(&XorPeerAddress(*peer)).map(drop)));
+        let answer = self.ask(lab, Method::CREATE_PERMISSION, &|w| {
+            peers.iter().try_for_each(|peer| w.put(&XorPeerAddress(*peer)).map(drop))
+        });
         answer.answer().error()
     }
 
     /// A ChannelBind; its error.
     pub fn bind(&mut self, lab: &mut Lab, number: u16, peer: SocketAddr) -> Option<u16> {
-        let answer = self.ask(lab, Method::CHANNEL_BIND, &|w| w.put(&ChannelNumberAttribute(number))?.put(&XorPeerAddress(peer)).map(drop));
+        let answer = self.ask(lab, Method::CHANNEL_BIND, &|w| {
+            w.put(&ChannelNumberAttribute(number))?.put(&XorPeerAddress(peer)).map(drop)
+        });
         answer.answer().error()
     }
 
@@ -241,7 +263,9 @@ impl Client {
     /// When the number is no channel's, or the data are longer than a message can be.
     pub fn send_channel(&mut self, lab: &mut Lab, number: u16, data: &[u8]) -> Reaction {
         let channel = ChannelRange::Rfc5766.channel(number).expect("a channel's number");
-        let mut bytes = ChannelData::header(channel, u16::try_from(data.len()).expect("at most 65,535 bytes")).to_vec();
+        let mut bytes =
+            ChannelData::header(channel, u16::try_from(data.len()).expect("at most 65,535 bytes"))
+                .to_vec();
         bytes.extend_from_slice(data);
         if self.five_tuple.transport.is_stream() {
             bytes.resize(padded(bytes.len()), 0);
@@ -250,7 +274,12 @@ impl Client {
     }
 }
 
-fn write(class: Class, method: Method, id: TransactionId, fill: impl FnOnce(&mut MessageWriter<'_>) -> Result<(), EncodeError>) -> Vec<u8> {
+fn write(
+    class: Class,
+    method: Method,
+    id: TransactionId,
+    fill: impl FnOnce(&mut MessageWriter<'_>) -> Result<(), EncodeError>,
+) -> Vec<u8> {
     let mut buffer = vec![0; MAX_MESSAGE_LEN];
     let mut writer = MessageWriter::new(&mut buffer, class, method, id).expect("room for a header");
     fill(&mut writer).expect("room for a message");

@@ -1,7 +1,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use causeway_relay::{Command, Completion, Effect, Ended, FiveTuple, IcmpNotice, KeyAnswer, Now, RelayId, Server, Verdict};
+use causeway_relay::{
+    Command, Completion, Effect, Ended, FiveTuple, IcmpNotice, KeyAnswer, Now, RelayId, Server,
+    Verdict,
+};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -67,7 +70,8 @@ impl Lab {
         Self::new(Setup::with(change))
     }
 
-    /// Another server of the same setup, started now: its monotonic clock begins anew, and it has adopted every allocation of this one.
+    /// Another server of the same setup, started now: its monotonic clock begins anew, and it has
+    /// adopted every allocation of this one.
     ///
     /// # Panics
     /// When an allocation cannot be exported or adopted.
@@ -134,8 +138,14 @@ impl Lab {
         self.settle(Some(reaction))
     }
 
-    /// A datagram arrives from a peer at an advertised relayed address; `None` when nothing is bound there.
-    pub fn peer_sends(&mut self, peer: SocketAddr, advertised: SocketAddr, data: &[u8]) -> Option<Reaction> {
+    /// A datagram arrives from a peer at an advertised relayed address; `None` when nothing is
+    /// bound there.
+    pub fn peer_sends(
+        &mut self,
+        peer: SocketAddr,
+        advertised: SocketAddr,
+        data: &[u8],
+    ) -> Option<Reaction> {
         let relay = self.pool.relay(advertised)?;
         Some(self.peer_sends_to(relay, peer, data))
     }
@@ -151,7 +161,12 @@ impl Lab {
     ///
     /// # Panics
     /// When nothing is bound there.
-    pub fn icmp_arrives(&mut self, advertised: SocketAddr, peer: SocketAddr, notice: IcmpNotice) -> Reaction {
+    pub fn icmp_arrives(
+        &mut self,
+        advertised: SocketAddr,
+        peer: SocketAddr,
+        notice: IcmpNotice,
+    ) -> Reaction {
         let relay = self.pool.relay(advertised).expect("a relayed address that is bound");
         let verdict = self.server.handle_icmp(self.now(), relay, peer, &notice, &mut self.out);
         let reaction = self.carry_out(verdict, &[]);
@@ -196,7 +211,8 @@ impl Lab {
         self.carry_out(verdict, &[])
     }
 
-    /// Does what the server has asked for. A bind that is done at once may bring the answer that was to come later.
+    /// Does what the server has asked for. A bind that is done at once may bring the answer that
+    /// was to come later.
     fn settle(&mut self, reaction: Option<Reaction>) -> Reaction {
         let mut reaction = reaction.unwrap_or(Reaction::Later);
         while let Some(effect) = self.server.poll_effect() {
@@ -232,7 +248,9 @@ impl Lab {
                 let bytes = [prefix.as_bytes(), datagram, &[0; 3][..padding]].concat();
                 Reaction::ToClient { to: client, bytes, carry_tos }
             }
-            Verdict::Notify { client, len } => Reaction::Notice { to: client, bytes: self.out[..len].to_vec() },
+            Verdict::Notify { client, len } => {
+                Reaction::Notice { to: client, bytes: self.out[..len].to_vec() }
+            }
             Verdict::Respond(respond) => Reaction::Answer(Answer::new(&respond, &self.out)),
             Verdict::Discard(why) => Reaction::Silence(why),
             Verdict::Later => Reaction::Later,

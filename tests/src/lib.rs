@@ -1,8 +1,10 @@
-//! A TURN server in virtual time, with the clients and peers that talk to it: what the conformance, hardening and property tests share.
+//! A TURN server in virtual time, with the clients and peers that talk to it: what the conformance,
+//! hardening and property tests share.
 //!
-//! A [`Lab`] is one `relay::Server` with a clock that only moves when a test says so, a seeded generator, and a [`PortPool`] that does what
-//! a shell does with effects. A [`Client`] writes requests as a real one would: it learns realm and nonce from a 401. Everything goes
-//! through the public interfaces.
+//! A [`Lab`] is one `relay::Server` with a clock that only moves when a test says so, a seeded
+//! generator, and a [`PortPool`] that does what a shell does with effects. A [`Client`] writes
+//! requests as a real one would: it learns realm and nonce from a 401. Everything goes through the
+//! public interfaces.
 //!
 //! | noun | file |
 //! |---|---|

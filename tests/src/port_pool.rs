@@ -23,7 +23,8 @@ pub(crate) struct Bind {
     pub(crate) user: String,
 }
 
-/// A model of what a shell does with effects: it binds relayed sockets, or fails to, and takes their ports back.
+/// A model of what a shell does with effects: it binds relayed sockets, or fails to, and takes
+/// their ports back.
 #[derive(Debug)]
 pub struct PortPool {
     /// What each further bind fails with.
@@ -83,7 +84,8 @@ impl PortPool {
     /// When the relay is not bound: a verdict named a socket that does not exist.
     #[must_use]
     pub fn advertised(&self, relay: RelayId) -> SocketAddr {
-        let (bound, _) = self.bound.iter().find(|(_, id)| **id == relay).expect("a verdict names a bound relay");
+        let (bound, _) =
+            self.bound.iter().find(|(_, id)| **id == relay).expect("a verdict names a bound relay");
         advertised(*bound)
     }
 
@@ -98,15 +100,20 @@ impl PortPool {
         if let Some(failure) = self.failure.or(self.failures.get(&bind.family).copied()) {
             return Completion::BindFailed { relay, failure };
         }
-        let Some(bound) = self.take(now, bind) else { return Completion::BindFailed { relay, failure: BindFailure::Capacity } };
-        let reservation = (bind.port == WantedPort::EvenAndReserve).then(|| self.reserve(now, bound, &bind.user));
+        let Some(bound) = self.take(now, bind) else {
+            return Completion::BindFailed { relay, failure: BindFailure::Capacity };
+        };
+        let reservation =
+            (bind.port == WantedPort::EvenAndReserve).then(|| self.reserve(now, bound, &bind.user));
         assert!(self.bound.insert(bound, relay).is_none(), "a port is bound once");
         Completion::Bound { relay, bound, advertised: advertised(bound), reservation }
     }
 
     fn take(&mut self, now: Duration, bind: &Bind) -> Option<SocketAddr> {
         if let WantedPort::Reserved(token) = bind.port {
-            self.reserved.get(&token).filter(|(_, user, until)| *user == bind.user && now < *until)?;
+            self.reserved
+                .get(&token)
+                .filter(|(_, user, until)| *user == bind.user && now < *until)?;
             return self.reserved.remove(&token).map(|(address, ..)| address);
         }
         let (ip, free) = match bind.family {
@@ -116,7 +123,10 @@ impl PortPool {
         let port = match bind.port {
             WantedPort::Any | WantedPort::Reserved(_) => free.first().copied(),
             WantedPort::Even => free.iter().copied().find(|port| port.is_multiple_of(2)),
-            WantedPort::EvenAndReserve => free.iter().copied().find(|port| port.is_multiple_of(2) && free.contains(&(port + 1))),
+            WantedPort::EvenAndReserve => free
+                .iter()
+                .copied()
+                .find(|port| port.is_multiple_of(2) && free.contains(&(port + 1))),
             WantedPort::Exactly(address) => Some(address.port()).filter(|_| address.ip() == ip),
         };
         port.filter(|port| free.remove(port)).map(|port| SocketAddr::new(ip, port))
@@ -134,7 +144,12 @@ impl PortPool {
 
     /// Gives back what nobody has claimed in time.
     pub(crate) fn expire(&mut self, now: Duration) {
-        let expired: Vec<_> = self.reserved.iter().filter(|(_, (.., until))| *until <= now).map(|(token, _)| *token).collect();
+        let expired: Vec<_> = self
+            .reserved
+            .iter()
+            .filter(|(_, (.., until))| *until <= now)
+            .map(|(token, _)| *token)
+            .collect();
         for token in expired {
             if let Some((address, ..)) = self.reserved.remove(&token) {
                 self.give_back(address);
@@ -143,7 +158,11 @@ impl PortPool {
     }
 
     pub(crate) fn release(&mut self, relay: RelayId, bound: SocketAddr) {
-        assert_eq!(self.bound.remove(&bound), Some(relay), "what is released was bound by the same relay, and once");
+        assert_eq!(
+            self.bound.remove(&bound),
+            Some(relay),
+            "what is released was bound by the same relay, and once"
+        );
         self.give_back(bound);
     }
 

@@ -1,7 +1,10 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use causeway_auth::{Authenticator, Credential, Credentials, FurtherSource, LimiterSettings, NonceKey, NonceKeys, RestName, RestSecret};
+use causeway_auth::{
+    Authenticator, Credential, Credentials, FurtherSource, LimiterSettings, NonceKey, NonceKeys,
+    RestName, RestSecret,
+};
 use causeway_relay::{ChannelPermission, Config, DeniedPeers, Families, Limits, PeerPolicy, Rule};
 use causeway_wire::ChannelRange;
 
@@ -118,7 +121,10 @@ impl Setup {
     pub fn authenticator(&self) -> Arc<Authenticator> {
         let mut credentials = Credentials::new();
         for (name, password) in &self.users {
-            credentials.add_user(Credential::with_password(name, self.realm, password).expect("names and passwords that may be"));
+            credentials.add_user(
+                Credential::with_password(name, self.realm, password)
+                    .expect("names and passwords that may be"),
+            );
         }
         credentials.set_rest_name(self.rest_name);
         if !self.rest_secret.is_empty() {

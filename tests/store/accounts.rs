@@ -1,4 +1,5 @@
-//! Accounts: a start, interims and one end of every allocation, in the stream and in the log, however it ends.
+//! Accounts: a start, interims and one end of every allocation, in the stream and in the log,
+//! however it ends.
 
 use std::collections::HashMap;
 use std::net::UdpSocket;
@@ -20,12 +21,22 @@ type Entry = HashMap<String, String>;
 
 fn stream(redis: &RedisServer) -> Vec<Entry> {
     let mut range = redis::cmd("XRANGE");
-    let entries: Vec<(String, Entry)> = range.arg("cw:accounting").arg("-").arg("+").query(&mut redis.connection()).expect("it answers");
+    let entries: Vec<(String, Entry)> = range
+        .arg("cw:accounting")
+        .arg("-")
+        .arg("+")
+        .query(&mut redis.connection())
+        .expect("it answers");
     entries.into_iter().map(|(_, entry)| entry).collect()
 }
 
 /// Waits until the stream holds what is looked for.
-fn until(redis: &RedisServer, relay: &Relay, what: &str, is_there: impl Fn(&[Entry]) -> bool) -> Vec<Entry> {
+fn until(
+    redis: &RedisServer,
+    relay: &Relay,
+    what: &str,
+    is_there: impl Fn(&[Entry]) -> bool,
+) -> Vec<Entry> {
     let deadline = Instant::now() + Duration::from_secs(15);
     loop {
         let entries = stream(redis);
@@ -48,12 +59,20 @@ fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 fn every_transport(config: &str, certificates: &Certificates, more: &str) -> String {
-    let config = config.replacen("[relay]", "transports = [\"udp\", \"tcp\", \"tls\", \"dtls\"]\n[relay]", 1);
+    let config = config.replacen(
+        "[relay]",
+        "transports = [\"udp\", \"tcp\", \"tls\", \"dtls\"]\n[relay]",
+        1,
+    );
     format!("{config}{}{more}", certificates.table())
 }
 
 /// A client over each transport that has sent a datagram of four bytes to the peer, and got one.
-fn talking(address: std::net::SocketAddr, certificates: &Certificates, peer: &UdpSocket) -> Vec<Talker<Leg>> {
+fn talking(
+    address: std::net::SocketAddr,
+    certificates: &Certificates,
+    peer: &UdpSocket,
+) -> Vec<Talker<Leg>> {
     let talk = |transport| {
         let mut talker = Talker::new(transport, address, &certificates.root());
         let relayed = talker.allocate();
@@ -69,24 +88,44 @@ fn talking(address: std::net::SocketAddr, certificates: &Certificates, peer: &Ud
 
 #[test]
 fn h50_a_stop_accounts_for_every_allocation_once_and_what_is_restored_goes_on() {
-    let (redis, certificates, peer) = (RedisServer::start(), Certificates::make(KeyKind::Ecdsa), udp());
-    let mut relay = Relay::start_as(&redis.url(), |config| every_transport(config, &certificates, ""));
+    let (redis, certificates, peer) =
+        (RedisServer::start(), Certificates::make(KeyKind::Ecdsa), udp());
+    let mut relay =
+        Relay::start_as(&redis.url(), |config| every_transport(config, &certificates, ""));
     let mut talkers = talking(relay.service.address, &certificates, &peer);
     until(&redis, &relay, "the starts", |entries| entries.len() == 4);
     relay.service.stop();
 
     let entries = stream(&redis);
-    assert_eq!(of(&entries, Transport::Udp), pairs(&[("start", ""), ("interim", "stop")]), "it outlives the process");
+    assert_eq!(
+        of(&entries, Transport::Udp),
+        pairs(&[("start", ""), ("interim", "stop")]),
+        "it outlives the process"
+    );
     let log = relay.service.log();
     for transport in &EVERY[1..] {
-        assert_eq!(of(&entries, *transport), pairs(&[("start", ""), ("end", "stop")]), "{}", transport.name());
+        assert_eq!(
+            of(&entries, *transport),
+            pairs(&[("start", ""), ("end", "stop")]),
+            "{}",
+            transport.name()
+        );
     }
     for entry in entries.iter().filter(|entry| entry["event"] != "start") {
-        let used = ["packets_to_peer", "bytes_to_peer", "packets_to_client", "bytes_to_client"].map(|field| entry[field].as_str());
-        assert_eq!((used, entry["user"].as_str(), entry["realm"].as_str()), (["1", "4", "1", "4"], USER, service::REALM));
-        let line = log.lines().find(|line| line.contains(&entry["record"]) && !line.contains("started"));
-        let said = if entry["event"] == "end" { "allocation ended" } else { "allocation continues" };
-        assert!(line.is_some_and(|line| line.contains(said) && line.contains("stop")), "{line:?} of {log}");
+        let used = ["packets_to_peer", "bytes_to_peer", "packets_to_client", "bytes_to_client"]
+            .map(|field| entry[field].as_str());
+        assert_eq!(
+            (used, entry["user"].as_str(), entry["realm"].as_str()),
+            (["1", "4", "1", "4"], USER, service::REALM)
+        );
+        let line =
+            log.lines().find(|line| line.contains(&entry["record"]) && !line.contains("started"));
+        let said =
+            if entry["event"] == "end" { "allocation ended" } else { "allocation continues" };
+        assert!(
+            line.is_some_and(|line| line.contains(said) && line.contains("stop")),
+            "{line:?} of {log}"
+        );
     }
     assert_eq!(log.matches("allocation started").count(), 4, "{log}");
 
@@ -97,7 +136,8 @@ fn h50_a_stop_accounts_for_every_allocation_once_and_what_is_restored_goes_on() 
     udp.path.send(&channel_data(0x4000, b"more"));
     assert_eq!(arrives(&peer).0, b"more");
     assert_eq!(udp.refresh(0), None);
-    let entries = until(&redis, &relay, "the end", |entries| of(entries, Transport::Udp).len() == 3);
+    let entries =
+        until(&redis, &relay, "the end", |entries| of(entries, Transport::Udp).len() == 3);
     assert_eq!(entries.len(), 9, "{entries:#?}");
     assert_eq!(of(&entries, Transport::Udp)[2], ("end".to_owned(), "released".to_owned()));
     let last = entries.last().expect("there are some");
@@ -107,8 +147,10 @@ fn h50_a_stop_accounts_for_every_allocation_once_and_what_is_restored_goes_on() 
 
 #[test]
 fn h50_after_a_crash_what_does_not_go_on_has_its_end_from_the_record() {
-    let (redis, certificates, peer) = (RedisServer::start(), Certificates::make(KeyKind::Ecdsa), udp());
-    let mut relay = Relay::start_as(&redis.url(), |config| every_transport(config, &certificates, ""));
+    let (redis, certificates, peer) =
+        (RedisServer::start(), Certificates::make(KeyKind::Ecdsa), udp());
+    let mut relay =
+        Relay::start_as(&redis.url(), |config| every_transport(config, &certificates, ""));
     let _talkers = talking(relay.service.address, &certificates, &peer);
     let mut other = Talker::new(Transport::Udp, relay.service.address, &certificates.root());
     let relayed = other.allocate();
@@ -120,11 +162,27 @@ fn h50_after_a_crash_what_does_not_go_on_has_its_end_from_the_record() {
 
     let entries = until(&redis, &relay, "the ends", |entries| entries.len() == 9);
     for transport in &EVERY[1..] {
-        assert_eq!(of(&entries, *transport), pairs(&[("start", ""), ("end", "connection")]), "{}", transport.name());
+        assert_eq!(
+            of(&entries, *transport),
+            pairs(&[("start", ""), ("end", "connection")]),
+            "{}",
+            transport.name()
+        );
     }
-    let ended: Vec<&Entry> = entries.iter().filter(|entry| entry["event"] == "end" && entry["transport"] == "udp").collect();
-    assert_eq!((ended.len(), ended[0]["reason"].as_str(), ended[0]["relayed"].clone()), (1, "taken", relayed.to_string()));
-    assert_eq!(relay.service.log().matches("allocation ended").count(), 4, "{}", relay.service.log());
+    let ended: Vec<&Entry> = entries
+        .iter()
+        .filter(|entry| entry["event"] == "end" && entry["transport"] == "udp")
+        .collect();
+    assert_eq!(
+        (ended.len(), ended[0]["reason"].as_str(), ended[0]["relayed"].clone()),
+        (1, "taken", relayed.to_string())
+    );
+    assert_eq!(
+        relay.service.log().matches("allocation ended").count(),
+        4,
+        "{}",
+        relay.service.log()
+    );
     assert_eq!(relay.service.metric("turnd_store_accounting_lost_total"), 0);
     relay.service.end();
 }
@@ -132,9 +190,11 @@ fn h50_after_a_crash_what_does_not_go_on_has_its_end_from_the_record() {
 #[test]
 fn h50_an_allocation_that_goes_on_is_accounted_for_at_each_interval_over_a_crash() {
     let redis = RedisServer::start();
-    let mut relay = Relay::start_as(&redis.url(), |config| format!("{config}[accounting]\ninterim = \"1s\"\n"));
+    let mut relay =
+        Relay::start_as(&redis.url(), |config| format!("{config}[accounting]\ninterim = \"1s\"\n"));
     let address = relay.service.address;
-    let mut talkers: Vec<Talker<Leg>> = (0..6).map(|_| Talker::new(Transport::Udp, address, "".as_ref())).collect();
+    let mut talkers: Vec<Talker<Leg>> =
+        (0..6).map(|_| Talker::new(Transport::Udp, address, "".as_ref())).collect();
     for talker in &mut talkers {
         talker.allocate();
     }
@@ -150,20 +210,30 @@ fn h50_an_allocation_that_goes_on_is_accounted_for_at_each_interval_over_a_crash
     relay.crash();
     let before = interims(&stream(&redis));
     let entries = until(&redis, &relay, "two more", |entries| interims(entries).1 >= before.1 + 2);
-    assert!(entries.iter().all(|entry| entry["event"] != "end" && entry["reason"].is_empty()), "{entries:#?}");
+    assert!(
+        entries.iter().all(|entry| entry["event"] != "end" && entry["reason"].is_empty()),
+        "{entries:#?}"
+    );
     relay.service.end();
 }
 
 #[test]
 fn h50_without_a_store_the_log_alone_accounts_for_all_that_a_stop_ends() {
     let (certificates, peer) = (Certificates::make(KeyKind::Ecdsa), udp());
-    let address = std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, causeway_tests::daemon::port::free()));
+    let address = std::net::SocketAddr::from((
+        std::net::Ipv4Addr::LOCALHOST,
+        causeway_tests::daemon::port::free(),
+    ));
     let config = service::turnd_config(address, r#""allow 127.0.0.1""#, "");
-    let mut turnd = service::Service::start("turnd", address, &every_transport(&config, &certificates, ""));
+    let mut turnd =
+        service::Service::start("turnd", address, &every_transport(&config, &certificates, ""));
     let _talkers = talking(address, &certificates, &peer);
     turnd.stop();
     let log = turnd.log();
     let ended: Vec<&str> = log.lines().filter(|line| line.contains("allocation ended")).collect();
     assert_eq!(ended.len(), 4, "{log}");
-    assert!(ended.iter().all(|line| line.contains("stop") && line.contains("bytes_to_peer=4")), "{log}");
+    assert!(
+        ended.iter().all(|line| line.contains("stop") && line.contains("bytes_to_peer=4")),
+        "{log}"
+    );
 }

@@ -1,4 +1,5 @@
-//! A WebRTC stack that others wrote, held to relayed candidates over UDP: its data channel outlives the crash of the relay.
+//! A WebRTC stack that others wrote, held to relayed candidates over UDP: its data channel outlives
+//! the crash of the relay.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
@@ -16,7 +17,11 @@ struct Endpoints(Child);
 #[test]
 fn a_data_channel_outlives_a_crash() {
     let python = target().join("interop-venv/bin/python");
-    assert!(python.is_file(), "{} is not there: `cargo xtask test store` makes it", python.display());
+    assert!(
+        python.is_file(),
+        "{} is not there: `cargo xtask test store` makes it",
+        python.display()
+    );
     let redis = RedisServer::start();
     let mut relay = Relay::start(&redis.url());
     let child = Command::new(python)
@@ -34,17 +39,30 @@ fn a_data_channel_outlives_a_crash() {
     let away = relay.crash();
     writeln!(endpoints.0.stdin.take().expect("it is piped"), "back").expect("it reads");
     let line = line();
-    let seen: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}\n{}", relay.service.log()));
+    let seen: Value = serde_json::from_str(&line)
+        .unwrap_or_else(|error| panic!("{error}: {line}\n{}", relay.service.log()));
     println!("\naiortc, with turnd away for {away:.1?}: {line}");
     assert!(endpoints.0.wait().expect("it is our child").success());
-    assert_eq!((&seen["in_order"], &seen["same_pairs"]), (&Value::Bool(true), &Value::Bool(true)), "{line}");
+    assert_eq!(
+        (&seen["in_order"], &seen["same_pairs"]),
+        (&Value::Bool(true), &Value::Bool(true)),
+        "{line}"
+    );
     assert_eq!(seen["channel"], "open", "{line}");
     assert_eq!(seen["states"], serde_json::json!([]), "{line}");
     assert_eq!(seen["types"], serde_json::json!(["relay"]), "{line}");
-    assert!(relay.service.metric("turnd_store_records_restored_total") > 0, "{}", relay.service.log());
+    assert!(
+        relay.service.metric("turnd_store_records_restored_total") > 0,
+        "{}",
+        relay.service.log()
+    );
     for code in ["401", "437"] {
         // 401: nobody asked for an allocation anew; 437: nobody lost one.
-        assert_eq!(relay.service.metric(&format!("turnd_stun_errors_total{{code=\"{code}\"}}")), 0, "{code}");
+        assert_eq!(
+            relay.service.metric(&format!("turnd_stun_errors_total{{code=\"{code}\"}}")),
+            0,
+            "{code}"
+        );
     }
     relay.service.end();
 }

@@ -3,7 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use causeway_client::{Credentials, Event, Failure, HEADROOM, Received, TAILROOM, Transport, TurnClient, TurnConfig};
+use causeway_client::{
+    Credentials, Event, Failure, HEADROOM, Received, TAILROOM, Transport, TurnClient, TurnConfig,
+};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -34,11 +36,17 @@ impl Call {
     ///
     /// # Errors
     /// What the server said.
-    pub(crate) fn open(server: SocketAddr, user: &str, password: &str, way: Way) -> Result<Self, Failure> {
+    pub(crate) fn open(
+        server: SocketAddr,
+        user: &str,
+        password: &str,
+        way: Way,
+    ) -> Result<Self, Failure> {
         let (socket, peer) = (udp(), udp());
         socket.connect(server).expect("loopback is there");
         let seed = socket.local_addr().expect("it is bound").port().into();
-        let config = TurnConfig::new(server, Transport::Udp, Some(Credentials::new(user, password)));
+        let config =
+            TurnConfig::new(server, Transport::Udp, Some(Credentials::new(user, password)));
         let client = TurnClient::new(config, StdRng::seed_from_u64(seed));
         let (ahead, unanswered) = (Duration::ZERO, 0);
         let mut call = Self { way, relayed: server, socket, peer, client, ahead, unanswered };
@@ -62,13 +70,15 @@ impl Call {
     pub(crate) fn bind(&mut self, peer: SocketAddr) -> Result<(), Failure> {
         self.client.bind(self.now(), peer).expect("there is an allocation");
         let events = self.settle()?;
-        let bound = events.iter().any(|event| matches!(event, Event::ChannelBound { peer: bound, .. } if *bound == peer));
+        let bound = events.iter().any(
+            |event| matches!(event, Event::ChannelBound { peer: bound, .. } if *bound == peer),
+        );
         assert!(bound, "{events:?}");
         Ok(())
     }
 
-    /// Lets the client's clock run on until it has refreshed all that it has: its permission twice, the allocation and the channel. Gives
-    /// the lifetime that the server granted.
+    /// Lets the client's clock run on until it has refreshed all that it has: its permission twice,
+    /// the allocation and the channel. Gives the lifetime that the server granted.
     ///
     /// # Errors
     /// What the server said.
@@ -92,7 +102,12 @@ impl Call {
     ///
     /// # Errors
     /// What the server said.
-    pub(crate) fn come_and_go(server: SocketAddr, user: &str, password: &str, times: usize) -> Result<(), Failure> {
+    pub(crate) fn come_and_go(
+        server: SocketAddr,
+        user: &str,
+        password: &str,
+        times: usize,
+    ) -> Result<(), Failure> {
         let mut call = Self::open(server, user, password, Way::Permission)?;
         for _ in 0..times {
             call.client.close(call.now());
@@ -118,7 +133,10 @@ impl Call {
     pub(crate) fn say(&mut self, data: &[u8]) {
         let mut buffer = [&[0; HEADROOM], data, &[0; TAILROOM]].concat();
         let data = HEADROOM..HEADROOM + data.len();
-        let wrapped = self.client.wrap(self.now(), self.peer(), &mut buffer, data).expect("the peer is permitted");
+        let wrapped = self
+            .client
+            .wrap(self.now(), self.peer(), &mut buffer, data)
+            .expect("the peer is permitted");
         let _ = self.socket.send(&buffer[wrapped]);
     }
 
@@ -150,7 +168,11 @@ impl Call {
         let server = self.socket.peer_addr().expect("it is connected");
         match self.client.handle_input(Instant::now() + self.ahead, server, bytes) {
             Received::Data { peer, data } => {
-                assert_eq!(peer, self.peer.local_addr().expect("it is bound"), "the peer is another one");
+                assert_eq!(
+                    peer,
+                    self.peer.local_addr().expect("it is bound"),
+                    "the peer is another one"
+                );
                 Some(data.to_vec())
             }
             Received::Consumed | Received::Discarded(_) => {
@@ -196,7 +218,8 @@ impl Call {
 }
 
 fn udp() -> UdpSocket {
-    let socket = UdpSocket::bind((IpAddr::from(Ipv4Addr::LOCALHOST), 0)).expect("some port is free");
+    let socket =
+        UdpSocket::bind((IpAddr::from(Ipv4Addr::LOCALHOST), 0)).expect("some port is free");
     socket.set_nonblocking(true).expect("a socket can be");
     socket
 }

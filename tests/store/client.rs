@@ -8,7 +8,9 @@ use causeway_tests::daemon::leg::Leg;
 use causeway_tests::daemon::service::{PASSWORD, USER};
 use causeway_tests::{Answer, Client, Fill};
 use causeway_wire::Method;
-use causeway_wire::attribute::{ChannelNumberAttribute, Lifetime, RequestedTransport, XorPeerAddress};
+use causeway_wire::attribute::{
+    ChannelNumberAttribute, Lifetime, RequestedTransport, XorPeerAddress,
+};
 
 /// How a client's bytes get to the server, and the answers back.
 pub(crate) trait Way {
@@ -65,7 +67,10 @@ impl<P: Way> Talker<P> {
     }
 
     pub(crate) fn bind(&mut self, number: u16, peer: SocketAddr) -> Option<u16> {
-        self.ask(Method::CHANNEL_BIND, &|w| w.put(&ChannelNumberAttribute(number))?.put(&XorPeerAddress(peer)).map(drop)).error()
+        self.ask(Method::CHANNEL_BIND, &|w| {
+            w.put(&ChannelNumberAttribute(number))?.put(&XorPeerAddress(peer)).map(drop)
+        })
+        .error()
     }
 
     /// The error, if there is one.

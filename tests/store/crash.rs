@@ -42,7 +42,8 @@ fn outlive(workers: usize, count: usize) {
     table(&talked, killed, back);
     for (call, heard) in &talked {
         let resumed = heard.resumed(killed);
-        let resumed = resumed.unwrap_or_else(|| panic!("{} is silent:\n{}", call.relayed, relay.service.log()));
+        let resumed = resumed
+            .unwrap_or_else(|| panic!("{} is silent:\n{}", call.relayed, relay.service.log()));
         assert!(resumed.saturating_duration_since(back) < BOUND, "{} came back late", call.relayed);
     }
     let mut calls: Vec<Call> = talked.into_iter().map(|(call, _)| call).collect();
@@ -51,7 +52,12 @@ fn outlive(workers: usize, count: usize) {
     // Each bound one more channel, so that each record was written anew, by the new process.
     lifetimes_go_on(&kept, &relay.until_written(&redis, &kept));
     for call in &mut calls {
-        assert_eq!(call.renew().expect("the server knows it"), Duration::from_secs(600), "{}", relay.service.log());
+        assert_eq!(
+            call.renew().expect("the server knows it"),
+            Duration::from_secs(600),
+            "{}",
+            relay.service.log()
+        );
     }
     refused_nobody(&relay.service);
     let closed = calls.len();
@@ -68,14 +74,21 @@ fn nonce_and_keys_are_still_good(turnd: &Service, calls: &mut [Call]) {
         call.bind(another).unwrap_or_else(|failure| panic!("{failure}:\n{}", turnd.log()));
     }
     refused_nobody(turnd);
-    let live = |family: &str| turnd.metric(&format!("turnd_allocations{{transport=\"udp\",family=\"{family}\"}}"));
+    let live = |family: &str| {
+        turnd.metric(&format!("turnd_allocations{{transport=\"udp\",family=\"{family}\"}}"))
+    };
     assert_eq!(live("ipv4"), calls.len() as u64);
 }
 
 /// Neither 401 nor 437 nor 438 nor anything else was ever answered by this process.
 fn refused_nobody(turnd: &Service) {
     for code in ["400", "401", "437", "438", "441"] {
-        assert_eq!(turnd.metric(&format!("turnd_stun_errors_total{{code=\"{code}\"}}")), 0, "{code}:\n{}", turnd.log());
+        assert_eq!(
+            turnd.metric(&format!("turnd_stun_errors_total{{code=\"{code}\"}}")),
+            0,
+            "{code}:\n{}",
+            turnd.log()
+        );
     }
 }
 
@@ -86,10 +99,20 @@ fn lifetimes_go_on(before: &[Record], after: &[Record]) {
         let is = after.iter().find(|is| is.id == was.id).expect("a record keeps its name");
         assert!(about(was.expires_at, is.expires_at), "{was:?} became {is:?}");
         for channel in &was.channels {
-            let still = is.channels.iter().find(|still| still.number == channel.number).expect("it is bound");
-            assert!(still.peer == channel.peer && about(channel.expires_at, still.expires_at), "{channel:?} became {still:?}");
+            let still = is
+                .channels
+                .iter()
+                .find(|still| still.number == channel.number)
+                .expect("it is bound");
+            assert!(
+                still.peer == channel.peer && about(channel.expires_at, still.expires_at),
+                "{channel:?} became {still:?}"
+            );
         }
-        assert_eq!((&was.five_tuple, &was.credential.username), (&is.five_tuple, &is.credential.username));
+        assert_eq!(
+            (&was.five_tuple, &was.credential.username),
+            (&is.five_tuple, &is.credential.username)
+        );
         assert_eq!(was.relayed.len(), is.relayed.len());
         for (relayed, still) in was.relayed.iter().zip(&is.relayed) {
             assert_eq!((relayed.bound, relayed.advertised), (still.bound, still.advertised));
@@ -121,7 +144,10 @@ fn an_allocation_keeps_its_age() {
 fn without_a_store_a_crash_ends_the_calls() {
     let (address, config) = relay::config("");
     let mut turnd = Service::start("turnd", address, &config);
-    let open = |_| Call::open(address, "alice", "interop-4711", crate::call::Way::Channel).expect("the password is right");
+    let open = |_| {
+        Call::open(address, "alice", "interop-4711", crate::call::Way::Channel)
+            .expect("the password is right")
+    };
     let talks = Talk::start_all((0..2).map(open));
     thread::sleep(Duration::from_millis(300));
     let killed = Instant::now();
@@ -139,12 +165,23 @@ fn without_a_store_a_crash_ends_the_calls() {
 fn table(talked: &[(Call, Heard)], killed: Instant, back: Instant) {
     let away = back - killed;
     println!("\nturnd was away for {:.1} ms: killed, started, port open", millis(away));
-    println!("{:>4}  {:10}  {:21}  {:>12}  {:>22}  {:>5}", "call", "way", "relayed address", "silence", "after it was back", "lost");
+    println!(
+        "{:>4}  {:10}  {:21}  {:>12}  {:>22}  {:>5}",
+        "call", "way", "relayed address", "silence", "after it was back", "lost"
+    );
     for (at, (call, heard)) in talked.iter().enumerate() {
-        let silence = heard.gap(killed).map_or("for ever".to_owned(), |gap| format!("{:.1} ms", millis(gap)));
-        let after = heard.resumed(killed).map_or("never".to_owned(), |at| format!("{:.1} ms", millis(at.saturating_duration_since(back))));
+        let silence =
+            heard.gap(killed).map_or("for ever".to_owned(), |gap| format!("{:.1} ms", millis(gap)));
+        let after = heard.resumed(killed).map_or("never".to_owned(), |at| {
+            format!("{:.1} ms", millis(at.saturating_duration_since(back)))
+        });
         let way = format!("{:?}", call.way).to_lowercase();
-        println!("{:>4}  {way:10}  {:21}  {silence:>12}  {after:>22}  {:>5}", at + 1, call.relayed, heard.lost());
+        println!(
+            "{:>4}  {way:10}  {:21}  {silence:>12}  {after:>22}  {:>5}",
+            at + 1,
+            call.relayed,
+            heard.lost()
+        );
     }
 }
 

@@ -1,4 +1,5 @@
-//! What cannot be restored: it alone is lost, counted, and named in the log; and a store that is not there.
+//! What cannot be restored: it alone is lost, counted, and named in the log; and a store that is
+//! not there.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
@@ -20,7 +21,9 @@ fn what_cannot_be_restored_is_counted_and_the_others_live() {
     let kept = relay.until_kept(&redis, &calls.iter().collect::<Vec<_>>());
     relay.service.kill();
 
-    let key = |call: &Call| record_key(kept.iter().find(|record| is_of(record, call)).expect("it is kept").id);
+    let key = |call: &Call| {
+        record_key(kept.iter().find(|record| is_of(record, call)).expect("it is kept").id)
+    };
     let [taken, newer, damaged, cut] = [0, 1, 2, 3].map(|at| key(&calls[at]));
     assert!(redis.read(&taken).is_some());
     let _other = bound_when_free(calls[0].relayed);
@@ -35,7 +38,13 @@ fn what_cannot_be_restored_is_counted_and_the_others_live() {
 
     relay.service.start_again();
     for (reason, count) in [("version", 1), ("seal", 1), ("truncated", 1)] {
-        assert_eq!(relay.service.metric(&format!("turnd_store_records_not_restored_total{{reason=\"{reason}\"}}")), count, "{reason}");
+        assert_eq!(
+            relay
+                .service
+                .metric(&format!("turnd_store_records_not_restored_total{{reason=\"{reason}\"}}")),
+            count,
+            "{reason}"
+        );
     }
     assert_eq!(relay.service.metric("turnd_store_records_restored_total"), 2);
     for word in ["not restored", "version 9", "seal", "too short"] {
@@ -45,7 +54,12 @@ fn what_cannot_be_restored_is_counted_and_the_others_live() {
     lives(others, &relay);
     // The port that another program holds is waited for, for ten seconds.
     let deadline = Instant::now() + Duration::from_secs(20);
-    while !relay.service.get("/metrics").1.contains("turnd_store_records_not_restored_total{reason=\"taken\"} 1\n") {
+    while !relay
+        .service
+        .get("/metrics")
+        .1
+        .contains("turnd_store_records_not_restored_total{reason=\"taken\"} 1\n")
+    {
         assert!(Instant::now() < deadline, "{}", relay.service.log());
         thread::sleep(Duration::from_millis(100));
     }
@@ -56,12 +70,15 @@ fn what_cannot_be_restored_is_counted_and_the_others_live() {
     relay.service.end();
 }
 
-/// The kernel clears up after a killed process, its ring above all, when the process is gone already.
+/// The kernel clears up after a killed process, its ring above all, when the process is gone
+/// already.
 pub(crate) fn bound_when_free(address: SocketAddr) -> UdpSocket {
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
         match UdpSocket::bind(address) {
-            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => thread::sleep(Duration::from_millis(5)),
+            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => {
+                thread::sleep(Duration::from_millis(5))
+            }
             outcome => return outcome.expect("the relay is away"),
         }
     }
@@ -128,10 +145,20 @@ fn h47_calls_that_a_halted_redis_still_has_go_on_when_it_does() {
     relay.service.until_metric("turnd_store_records_restored_late_total", 6);
     relay.until_state("connected");
     let mut calls = lives(calls, &relay);
-    assert_eq!(relay.service.metric("turnd_store_stale_deleted_total"), 0, "{}", relay.service.log());
+    assert_eq!(
+        relay.service.metric("turnd_store_stale_deleted_total"),
+        0,
+        "{}",
+        relay.service.log()
+    );
     relay.until_kept(&redis, &calls.iter().collect::<Vec<_>>());
     for call in &mut calls {
-        assert_eq!(call.renew().expect("the server knows it"), Duration::from_secs(600), "{}", relay.service.log());
+        assert_eq!(
+            call.renew().expect("the server knows it"),
+            Duration::from_secs(600),
+            "{}",
+            relay.service.log()
+        );
     }
     calls.into_iter().for_each(Call::close);
     relay.until_kept(&redis, &[]);
@@ -148,11 +175,16 @@ fn h47_a_redis_that_another_program_keeps_busy_loses_no_call() {
     relay.until_kept(&redis, &calls.iter().collect::<Vec<_>>());
     relay.service.kill();
     let (mut other, mut killer) = (redis.connection(), redis.connection());
-    let busy = thread::spawn(move || redis::cmd("EVAL").arg("while true do end").arg(0).query::<()>(&mut other));
+    let busy = thread::spawn(move || {
+        redis::cmd("EVAL").arg("while true do end").arg(0).query::<()>(&mut other)
+    });
     while redis::cmd("PING").query::<String>(&mut killer).is_ok() {}
     let freed = thread::spawn(move || {
         thread::sleep(Duration::from_secs(1));
-        let () = redis::cmd("SCRIPT").arg("KILL").query(&mut killer).expect("the script runs and has written nothing");
+        let () = redis::cmd("SCRIPT")
+            .arg("KILL")
+            .query(&mut killer)
+            .expect("the script runs and has written nothing");
     });
     relay.service.start_again();
     freed.join().expect("it ended the script");
@@ -169,7 +201,12 @@ pub(crate) fn lives(calls: Vec<Call>, relay: &Relay) -> Vec<Call> {
     thread::sleep(Duration::from_millis(300));
     let talked = Talk::stop_all(talks);
     let lives = |(call, heard): (Call, crate::talk::Heard)| {
-        assert!(heard.resumed(start).is_some(), "{} is silent:\n{}", call.relayed, relay.service.log());
+        assert!(
+            heard.resumed(start).is_some(),
+            "{} is silent:\n{}",
+            call.relayed,
+            relay.service.log()
+        );
         call
     };
     talked.into_iter().map(lives).collect()

@@ -15,7 +15,10 @@ fn h47_records_that_are_lost_singly_are_written_again_and_a_policy_that_evicts_i
     let all = calls.iter().collect::<Vec<_>>();
     let kept = relay.until_kept(&redis, &all);
     for record in &kept[..4] {
-        let () = redis::cmd("DEL").arg(record_key(record.id)).query(&mut redis.connection()).expect("it answers");
+        let () = redis::cmd("DEL")
+            .arg(record_key(record.id))
+            .query(&mut redis.connection())
+            .expect("it answers");
     }
     // Two heartbeats at the most.
     relay.until_kept(&redis, &all);

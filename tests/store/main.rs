@@ -1,8 +1,8 @@
-//! Calls through the real `turnd` with a real Redis beside it: what outlives a crash of the one and any trouble of the other. All on
-//! loopback, without privileges; `redis-server` must be installed.
+//! Calls through the real `turnd` with a real Redis beside it: what outlives a crash of the one and
+//! any trouble of the other. All on loopback, without privileges; `redis-server` must be installed.
 //!
-//! Run it with `cargo xtask test store`, which prints the gap of each call; it goes one test at a time, so that they do not measure each
-//! other.
+//! Run it with `cargo xtask test store`, which prints the gap of each call; it goes one test at a
+//! time, so that they do not measure each other.
 
 #![allow(clippy::print_stdout)] // for whoever runs the test by hand
 

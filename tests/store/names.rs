@@ -1,4 +1,5 @@
-//! H40: whatever a user or a realm is called, it is stored as it is and forms no command and no key.
+//! H40: whatever a user or a realm is called, it is stored as it is and forms no command and no
+//! key.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,8 +17,16 @@ const SECRET: &str = "a secret for short-lived credentials";
 const REALM: &str = "a realm *? %s%n {} $(x) `y` ; DEL ключ";
 
 /// Those that a configuration takes.
-const USERS: &[&str] =
-    &["with some spaces", "*", "%s%n%x", "{}{0}{relay-2}", "cw:{relay-1}:index", "'; FLUSHALL", "Zoë 🦊", "\\\"quoted\\\""];
+const USERS: &[&str] = &[
+    "with some spaces",
+    "*",
+    "%s%n%x",
+    "{}{0}{relay-2}",
+    "cw:{relay-1}:index",
+    "'; FLUSHALL",
+    "Zoë 🦊",
+    "\\\"quoted\\\"",
+];
 
 /// Control characters come in short-lived names only, which the service that mints them chooses.
 const MINTED: &[&str] = &["a\r\nFLUSHALL\r\n", "*3\r\n$3\r\nSET\r\n", "\u{0}nul\u{7f}", "%s {} *"];
@@ -36,7 +45,8 @@ fn h40_names_of_users_and_realm_are_kept_exactly() {
     });
     let users: Vec<(String, String)> = fixed.chain(minted).collect();
     let open = |(user, password): &(String, String)| {
-        Call::open(address, user, password, Way::Channel).unwrap_or_else(|failure| panic!("{user:?}: {failure}:\n{}", relay.service.log()))
+        Call::open(address, user, password, Way::Channel)
+            .unwrap_or_else(|failure| panic!("{user:?}: {failure}:\n{}", relay.service.log()))
     };
     let calls: Vec<Call> = users.iter().map(open).collect();
 
@@ -49,27 +59,44 @@ fn h40_names_of_users_and_realm_are_kept_exactly() {
     only_our_keys(&redis);
 
     relay.crash();
-    assert_eq!(relay.service.metric("turnd_store_records_restored_total"), calls.len() as u64, "{}", relay.service.log());
+    assert_eq!(
+        relay.service.metric("turnd_store_records_restored_total"),
+        calls.len() as u64,
+        "{}",
+        relay.service.log()
+    );
     for mut call in lives(calls, &relay) {
-        // The key belongs to user and realm as they are: with another spelling of either, this is a 401.
-        assert_eq!(call.renew().expect("the server knows it"), Duration::from_secs(600), "{}", relay.service.log());
+        // The key belongs to user and realm as they are: with another spelling of either, this is a
+        // 401.
+        assert_eq!(
+            call.renew().expect("the server knows it"),
+            Duration::from_secs(600),
+            "{}",
+            relay.service.log()
+        );
     }
     for code in ["401", "438", "441"] {
-        assert_eq!(relay.service.metric(&format!("turnd_stun_errors_total{{code=\"{code}\"}}")), 0, "{code}");
+        assert_eq!(
+            relay.service.metric(&format!("turnd_stun_errors_total{{code=\"{code}\"}}")),
+            0,
+            "{code}"
+        );
     }
     only_our_keys(&redis);
     relay.service.end();
 }
 
 fn configure(config: &str) -> String {
-    let users: Vec<String> = USERS.iter().map(|user| format!("\"{user}\" = {{ password = \"{PASSWORD}\" }}")).collect();
+    let users: Vec<String> =
+        USERS.iter().map(|user| format!("\"{user}\" = {{ password = \"{PASSWORD}\" }}")).collect();
     let auth = format!("[auth]\nrest_secret = \"{SECRET}\"\nusers = {{ {} }}\n", users.join(", "));
     let (before, after) = config.split_once("[auth]\n").expect("there are users");
     let (_, after) = after.split_once('\n').expect("and more");
     format!("{before}{auth}{after}").replace("interop.example", REALM)
 }
 
-/// No key but those of the layout, and the names of none of them hold anything of a user or a realm.
+/// No key but those of the layout, and the names of none of them hold anything of a user or a
+/// realm.
 fn only_our_keys(redis: &RedisServer) {
     let records: Vec<String> = records(redis).iter().map(|record| record_key(record.id)).collect();
     let prefix = format!("cw:{{{NODE}}}:");

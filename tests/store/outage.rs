@@ -1,5 +1,5 @@
-//! Redis halted, killed and replaced, with another password, full: calls and Allocates feel nothing, metrics and log tell it, and the
-//! directory is right again afterwards.
+//! Redis halted, killed and replaced, with another password, full: calls and Allocates feel
+//! nothing, metrics and log tell it, and the directory is right again afterwards.
 
 use std::net::TcpStream;
 use std::thread;
@@ -103,12 +103,17 @@ fn h45_a_full_redis() {
 #[test]
 fn h47_what_was_given_up_in_a_pause_of_redis_is_written_again_and_stays() {
     let redis = RedisServer::start();
-    let mut relay = Relay::start_as(&redis.url(), |config| config.replace("workers = 4", "workers = 1"));
+    let mut relay =
+        Relay::start_as(&redis.url(), |config| config.replace("workers = 4", "workers = 1"));
     let mut calls = relay.calls(5);
     relay.until_kept(&redis, &calls.iter().collect::<Vec<_>>());
     redis.halt();
-    Call::come_and_go(relay.service.address, USER, PASSWORD, 4_300).expect("a halted Redis delays no allocation");
-    assert!(relay.service.metric("turnd_store_unwritten") > 0, "what was given up is to be asked for");
+    Call::come_and_go(relay.service.address, USER, PASSWORD, 4_300)
+        .expect("a halted Redis delays no allocation");
+    assert!(
+        relay.service.metric("turnd_store_unwritten") > 0,
+        "what was given up is to be asked for"
+    );
     redis.resume();
     relay.until_state("connected");
     relay.until_kept(&redis, &calls.iter().collect::<Vec<_>>());
@@ -127,8 +132,13 @@ fn h53_a_redis_that_comes_back_is_reached_though_clients_use_up_the_descriptors(
     let mut redis = RedisServer::start();
     let relay = Relay::start_limited(&redis.url(), 128);
     let address = relay.service.address;
-    let _idle: Vec<_> = (0..128).map(|_| TcpStream::connect(address).expect("it accepts, if only to refuse")).collect();
-    let calls: Vec<_> = std::iter::from_fn(|| Call::open(address, USER, PASSWORD, Way::Permission).ok()).take(60).collect();
+    let _idle: Vec<_> = (0..128)
+        .map(|_| TcpStream::connect(address).expect("it accepts, if only to refuse"))
+        .collect();
+    let calls: Vec<_> =
+        std::iter::from_fn(|| Call::open(address, USER, PASSWORD, Way::Permission).ok())
+            .take(60)
+            .collect();
     assert!(!calls.is_empty() && calls.len() < 60, "{} calls", calls.len());
     relay.until_kept(&redis, &calls.iter().collect::<Vec<_>>());
     redis.kill();
@@ -158,11 +168,22 @@ impl Trouble {
         let talked = Talk::stop_all(talks);
         self.row(&talked, &before, &during);
         for (call, heard) in &talked {
-            assert_eq!(heard.lost(), 0, "{}: {} of {} lost:\n{}", call.relayed, heard.lost(), heard.sent(), relay.service.log());
+            assert_eq!(
+                heard.lost(),
+                0,
+                "{}: {} of {} lost:\n{}",
+                call.relayed,
+                heard.lost(),
+                heard.sent(),
+                relay.service.log()
+            );
             assert!(heard.slowest() < BOUND, "{}: {:?}", call.relayed, heard.slowest());
         }
         assert!(*during.last().expect("some were made") < BOUND, "{during:?}");
-        assert!(median(&during) < 4 * median(&before) + Duration::from_millis(20), "{during:?} beside {before:?}");
+        assert!(
+            median(&during) < 4 * median(&before) + Duration::from_millis(20),
+            "{during:?} beside {before:?}"
+        );
 
         let mut calls: Vec<Call> = talked.into_iter().map(|(call, _)| call).chain(opened).collect();
         // What was made meanwhile is there, and what was ended is not.
@@ -180,27 +201,46 @@ impl Trouble {
     fn is_visible(&self, relay: &Relay, errors: u64) {
         assert!(relay.errors(self.error) >= errors.max(1), "no error is counted as {}", self.error);
         let log = relay.service.log();
-        assert!(log.contains("store") && (log.contains("WARN") || log.contains("ERROR")), "the log is silent:\n{log}");
+        assert!(
+            log.contains("store") && (log.contains("WARN") || log.contains("ERROR")),
+            "the log is silent:\n{log}"
+        );
         if self.state != "connected" {
-            assert!(log.contains(self.state) || log.contains(self.error), "the log says nothing of it:\n{log}");
-            assert!(relay.service.metric("turnd_store_unwritten") > 0, "what is not written is not shown");
+            assert!(
+                log.contains(self.state) || log.contains(self.error),
+                "the log says nothing of it:\n{log}"
+            );
+            assert!(
+                relay.service.metric("turnd_store_unwritten") > 0,
+                "what is not written is not shown"
+            );
             assert!(relay.service.metric("turnd_store_lag_seconds") > 0, "nor for how long");
         }
     }
 
     fn row(&self, talked: &[(Call, Heard)], before: &[Duration], during: &[Duration]) {
-        let sum = |of: fn(&Heard) -> usize| talked.iter().map(|(_, heard)| of(heard)).sum::<usize>();
+        let sum =
+            |of: fn(&Heard) -> usize| talked.iter().map(|(_, heard)| of(heard)).sum::<usize>();
         let slowest = talked.iter().map(|(_, heard)| heard.slowest()).max().unwrap_or_default();
         println!("\nRedis {}, for {:?}:", self.name, self.lasts);
-        println!("  {} datagrams relayed, {} lost, the slowest took {slowest:.1?}", sum(Heard::sent), sum(Heard::lost));
+        println!(
+            "  {} datagrams relayed, {} lost, the slowest took {slowest:.1?}",
+            sum(Heard::sent),
+            sum(Heard::lost)
+        );
         for (name, times) in [("before", before), ("meanwhile", during)] {
             let last = times.last().copied().unwrap_or_default();
-            println!("  {:3} allocations {name}: median {:.1?}, slowest {last:.1?}", times.len(), median(times));
+            println!(
+                "  {:3} allocations {name}: median {:.1?}, slowest {last:.1?}",
+                times.len(),
+                median(times)
+            );
         }
     }
 }
 
-/// Makes allocations for so long, and ends most of them: how long each took, in order of that, and those that are left.
+/// Makes allocations for so long, and ends most of them: how long each took, in order of that, and
+/// those that are left.
 fn allocate_for(relay: &Relay, time: Duration) -> (Vec<Duration>, Vec<Call>) {
     let end = Instant::now() + time;
     let (mut times, mut left) = (Vec::new(), Vec::new());

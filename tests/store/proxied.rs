@@ -1,4 +1,5 @@
-//! UDP clients behind a proxy that speaks the PROXY protocol for them: after a crash they are where the kernel steers the proxy's datagrams.
+//! UDP clients behind a proxy that speaks the PROXY protocol for them: after a crash they are where
+//! the kernel steers the proxy's datagrams.
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
@@ -44,27 +45,39 @@ impl Way for Proxied {
 #[test]
 fn udp_clients_behind_a_proxy_go_on_after_a_crash_and_hear_their_peers_first() {
     let redis = RedisServer::start();
-    let trusting = |config: &str| config.replacen("[relay]", "proxy_protocol = { trusted = [\"127.0.0.1/32\"] }\n[relay]", 1);
+    let trusting = |config: &str| {
+        config.replacen("[relay]", "proxy_protocol = { trusted = [\"127.0.0.1/32\"] }\n[relay]", 1)
+    };
     let mut relay = Relay::start_as(&redis.url(), trusting);
     let (proxy, peer) = (udp(), udp());
     proxy.connect(relay.service.address).expect("loopback is there");
     let proxy = Rc::new(proxy);
     let mut clients: Vec<(u16, Talker<Proxied>, SocketAddr)> = Vec::new();
     for number in 0..CLIENTS {
-        let client = SocketAddrV4::new(Ipv4Addr::new(198, 51, 100, number as u8 + 1), 4711 + number);
+        let client =
+            SocketAddrV4::new(Ipv4Addr::new(198, 51, 100, number as u8 + 1), 4711 + number);
         let path = Proxied { client, socket: Rc::clone(&proxy) };
-        let mut talker = Talker { client: Client::at(client.into(), Transport::Udp).named(USER, PASSWORD), path };
+        let mut talker = Talker {
+            client: Client::at(client.into(), Transport::Udp).named(USER, PASSWORD),
+            path,
+        };
         let relayed = talker.allocate();
         assert_eq!(talker.bind(0x4000 + number, peer.local_addr().expect("it is bound")), None);
         clients.push((0x4000 + number, talker, relayed));
     }
     let deadline = Instant::now() + Duration::from_secs(10);
-    while records(&redis).iter().filter(|record| record.channels.len() == 1).count() != usize::from(CLIENTS) {
+    while records(&redis).iter().filter(|record| record.channels.len() == 1).count()
+        != usize::from(CLIENTS)
+    {
         assert!(Instant::now() < deadline, "{} records are there", records(&redis).len());
         std::thread::sleep(Duration::from_millis(10));
     }
     let kept = records(&redis);
-    assert!(kept.len() == usize::from(CLIENTS) && kept.iter().all(|record| record.proxy == proxy.local_addr().ok()), "{kept:?}");
+    assert!(
+        kept.len() == usize::from(CLIENTS)
+            && kept.iter().all(|record| record.proxy == proxy.local_addr().ok()),
+        "{kept:?}"
+    );
     relay.crash();
     relay.until_restored(u64::from(CLIENTS));
 
@@ -74,7 +87,8 @@ fn udp_clients_behind_a_proxy_go_on_after_a_crash_and_hear_their_peers_first() {
         peer.send_to(b"pong", relayed).expect("loopback takes it");
         expected.insert(channel_data(*channel, b"pong"));
     }
-    let heard: BTreeSet<Vec<u8>> = clients.iter_mut().map(|(_, talker, _)| talker.path.receive()).collect();
+    let heard: BTreeSet<Vec<u8>> =
+        clients.iter_mut().map(|(_, talker, _)| talker.path.receive()).collect();
     assert_eq!(heard, expected);
     for (channel, talker, relayed) in &mut clients {
         talker.path.send(&channel_data(*channel, b"ping"));
@@ -100,7 +114,8 @@ fn a_proxy_that_has_moved_is_written_down() {
     };
     let (first, second) = (from(), from());
     let path = Proxied { client, socket: Rc::clone(&first) };
-    let mut talker = Talker { client: Client::at(client.into(), Transport::Udp).named(USER, PASSWORD), path };
+    let mut talker =
+        Talker { client: Client::at(client.into(), Transport::Udp).named(USER, PASSWORD), path };
     talker.allocate();
     let proxy = || records(&redis).first().and_then(|record| record.proxy);
     for socket in [&first, &second] {

@@ -64,15 +64,30 @@ impl RedisServer {
     /// Demands a password from now on, also of who is there.
     pub(crate) fn lock_out(&self, password: &str) {
         let mut connection = self.connection();
-        let () = redis::cmd("CONFIG").arg("SET").arg("requirepass").arg(password).query(&mut connection).expect("it knows the setting");
+        let () = redis::cmd("CONFIG")
+            .arg("SET")
+            .arg("requirepass")
+            .arg(password)
+            .query(&mut connection)
+            .expect("it knows the setting");
         let mut kill = redis::cmd("CLIENT");
-        let () = kill.arg("KILL").arg("TYPE").arg("normal").query(&mut connection).expect("it ends them");
+        let () = kill
+            .arg("KILL")
+            .arg("TYPE")
+            .arg("normal")
+            .query(&mut connection)
+            .expect("it ends them");
     }
 
     /// Demands none any more.
     pub(crate) fn let_in(&self, password: &str) {
         let mut connection = self.connection_as(password).expect("it is the password");
-        let () = redis::cmd("CONFIG").arg("SET").arg("requirepass").arg("").query(&mut connection).expect("it knows the setting");
+        let () = redis::cmd("CONFIG")
+            .arg("SET")
+            .arg("requirepass")
+            .arg("")
+            .query(&mut connection)
+            .expect("it knows the setting");
     }
 
     /// What it holds under this name.
@@ -93,7 +108,8 @@ impl RedisServer {
 
     /// All its keys, in order.
     pub(crate) fn keys(&self) -> Vec<String> {
-        let mut keys: Vec<String> = self.connection().keys("*").expect("it answers, and all keys are text");
+        let mut keys: Vec<String> =
+            self.connection().keys("*").expect("it answers, and all keys are text");
         keys.sort();
         keys
     }
@@ -112,18 +128,27 @@ impl RedisServer {
     fn wait_open(&mut self) {
         let deadline = Instant::now() + START;
         let answers = |server: &Self| {
-            let pong = server.connection_as("").and_then(|mut connection| redis::cmd("PING").query::<String>(&mut connection));
+            let pong = server
+                .connection_as("")
+                .and_then(|mut connection| redis::cmd("PING").query::<String>(&mut connection));
             pong.is_ok()
         };
         while !answers(self) {
             let ended = self.child.try_wait().expect("it is our child");
-            assert!(ended.is_none() && Instant::now() < deadline, "redis-server does not start: {}", self.scratch.read("log"));
+            assert!(
+                ended.is_none() && Instant::now() < deadline,
+                "redis-server does not start: {}",
+                self.scratch.read("log")
+            );
             thread::sleep(Duration::from_millis(5));
         }
     }
 
     fn signal(&self, signal: &str) {
-        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status().expect("kill is there");
+        let sent = Command::new("kill")
+            .args([signal, &self.child.id().to_string()])
+            .status()
+            .expect("kill is there");
         assert!(sent.success(), "redis-server had ended");
     }
 }
@@ -143,13 +168,30 @@ pub(crate) fn url(port: u16) -> String {
 fn launch(port: u16, scratch: &Scratch) -> Child {
     let log = std::fs::File::create(scratch.path("log")).expect("the folder is ours");
     // `cargo xtask test store` runs the tests over several versions.
-    let program = std::env::var_os("CAUSEWAY_REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
+    let program =
+        std::env::var_os("CAUSEWAY_REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
     Command::new(program)
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-        .args(["--maxmemory-policy", "noeviction", "--dir", &scratch.path("").display().to_string()])
+        .args([
+            "--port",
+            &port.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+        ])
+        .args([
+            "--maxmemory-policy",
+            "noeviction",
+            "--dir",
+            &scratch.path("").display().to_string(),
+        ])
         .stdin(Stdio::null())
         .stdout(log.try_clone().expect("a descriptor more"))
         .stderr(log)
         .spawn()
-        .unwrap_or_else(|error| panic!("redis-server: {error}; `cargo xtask test tools` brings what is missing"))
+        .unwrap_or_else(|error| {
+            panic!("redis-server: {error}; `cargo xtask test tools` brings what is missing")
+        })
 }

@@ -27,13 +27,21 @@ fn a_sibling_learns_where_clients_reach_a_node_and_that_it_has_stopped() {
     relay.until_state("connected");
     let deadline = Instant::now() + Duration::from_secs(5);
     while row(&redis).is_empty() {
-        assert!(Instant::now() < deadline, "the node tells nothing of itself:\n{}", relay.service.log());
+        assert!(
+            Instant::now() < deadline,
+            "the node tells nothing of itself:\n{}",
+            relay.service.log()
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
     let told = row(&redis);
     let reached = SocketAddr::from((Ipv4Addr::new(203, 0, 113, 7), relay.service.address.port()));
     assert_eq!(told["addresses"], format!("udp={reached} tls={reached}"));
-    assert_eq!((told["state"].as_str(), told["tls_name"].as_str()), ("serving", "localhost"), "{told:?}");
+    assert_eq!(
+        (told["state"].as_str(), told["tls_name"].as_str()),
+        ("serving", "localhost"),
+        "{told:?}"
+    );
     relay.service.stop();
     assert!(row(&redis).is_empty(), "{:?}", row(&redis));
     // The next one tells of itself again.

@@ -55,7 +55,8 @@ impl Relay {
         call.unwrap_or_else(|failure| panic!("{failure}:\n{}", self.service.log()))
     }
 
-    /// Waits until the directory holds these calls, with their permissions and channels, and nothing else.
+    /// Waits until the directory holds these calls, with their permissions and channels, and
+    /// nothing else.
     pub(crate) fn until_kept(&self, redis: &RedisServer, calls: &[&Call]) -> Vec<Record> {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -65,28 +66,48 @@ impl Relay {
                 return kept;
             }
             let has = kept.iter().map(|record| record.relayed[0].advertised).collect::<Vec<_>>();
-            assert!(Instant::now() < deadline, "the directory has {has:?} for {} calls:\n{}", calls.len(), self.service.log());
+            assert!(
+                Instant::now() < deadline,
+                "the directory has {has:?} for {} calls:\n{}",
+                calls.len(),
+                self.service.log()
+            );
             thread::sleep(Duration::from_millis(10));
         }
     }
 
-    /// Waits until this many records are restored, late ones counted: the kernel may hold a port for a moment after a crash.
+    /// Waits until this many records are restored, late ones counted: the kernel may hold a port
+    /// for a moment after a crash.
     pub(crate) fn until_restored(&self, count: u64) {
         let deadline = Instant::now() + PATIENCE;
-        let restored =
-            || ["total", "late_total"].map(|when| self.service.metric(&format!("turnd_store_records_restored_{when}"))).iter().sum::<u64>();
+        let restored = || {
+            ["total", "late_total"]
+                .map(|when| self.service.metric(&format!("turnd_store_records_restored_{when}")))
+                .iter()
+                .sum::<u64>()
+        };
         while restored() != count {
-            assert!(Instant::now() < deadline, "{} restored of {count}:\n{}", restored(), self.service.log());
+            assert!(
+                Instant::now() < deadline,
+                "{} restored of {count}:\n{}",
+                restored(),
+                self.service.log()
+            );
             thread::sleep(Duration::from_millis(10));
         }
     }
 
-    /// Waits until each of these records was written anew, with a channel more, and gives them in the same order.
+    /// Waits until each of these records was written anew, with a channel more, and gives them in
+    /// the same order.
     pub(crate) fn until_written(&self, redis: &RedisServer, before: &[Record]) -> Vec<Record> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let now = records(redis);
-            let anew = |was: &Record| now.iter().find(|is| is.id == was.id && is.channels.len() > was.channels.len()).cloned();
+            let anew = |was: &Record| {
+                now.iter()
+                    .find(|is| is.id == was.id && is.channels.len() > was.channels.len())
+                    .cloned()
+            };
             if let Some(all) = before.iter().map(anew).collect() {
                 return all;
             }
@@ -120,18 +141,24 @@ impl Relay {
 /// A configuration on ports of its own.
 pub(crate) fn config(store: &str) -> (SocketAddr, String) {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Above the ports that the kernel gives to clients: only a test takes one while its relay is away.
+    // Above the ports that the kernel gives to clients: only a test takes one while its relay is
+    // away.
     let first = 61_000 + 100 * (NEXT.fetch_add(1, Ordering::Relaxed) % 45);
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
     let more = format!("[net]\nworkers = 4\n[limits]\nallocations_per_user = 60\n{store}");
     let config = service::turnd_config(address, r#""allow 127.0.0.1""#, &more);
-    (address, config.replace("[relay]\n", &format!("[relay]\nports = \"{first}-{}\"\n", first + 99)))
+    (
+        address,
+        config.replace("[relay]\n", &format!("[relay]\nports = \"{first}-{}\"\n", first + 99)),
+    )
 }
 
 /// The table of a configuration that names this store.
 pub(crate) fn store(url: &str, lock: &Scratch) -> String {
     let lock = lock.path("").display().to_string();
-    format!("[store]\nurl = \"{url}\"\nnode_id = \"{NODE}\"\nfleet_key = \"{FLEET_KEY}\"\nlock_directory = \"{lock}\"\n")
+    format!(
+        "[store]\nurl = \"{url}\"\nnode_id = \"{NODE}\"\nfleet_key = \"{FLEET_KEY}\"\nlock_directory = \"{lock}\"\n"
+    )
 }
 
 pub(crate) fn record_key(id: RecordId) -> String {
@@ -149,7 +176,8 @@ pub(crate) fn records(redis: &RedisServer) -> Vec<Record> {
         let text = String::from_utf8(member).expect("an id is text");
         u64::from_str_radix(&text, 16).ok().map(RecordId)
     });
-    let read = |id| Some(sealer.open(id, &redis.read(&record_key(id))?).expect("the server wrote it"));
+    let read =
+        |id| Some(sealer.open(id, &redis.read(&record_key(id))?).expect("the server wrote it"));
     ids.filter_map(read).collect()
 }
 
@@ -158,5 +186,6 @@ pub(crate) fn is_of(record: &Record, call: &Call) -> bool {
     let peer = call.peer();
     record.relayed[0].advertised == call.relayed
         && record.permissions.iter().any(|permission| permission.peer == peer.ip())
-        && (call.way == Way::Permission || record.channels.iter().any(|channel| channel.peer == peer))
+        && (call.way == Way::Permission
+            || record.channels.iter().any(|channel| channel.peer == peer))
 }

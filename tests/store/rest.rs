@@ -37,24 +37,38 @@ fn h49_an_expiry_in_milliseconds_is_refused_with_its_reason() {
     let (redis, secrets) = (RedisServer::start(), Scratch::new());
     let relay = start(&redis, &secrets.write("rest-secret", "north"));
     open(&relay, &format!("{}:alice", unix() + 3600)).expect("in seconds");
-    for (expiry, reason) in
-        [(format!("{}", (unix() + 3600) * 1000), "expiry-not-in-seconds"), (format!("+{}", unix() + 3600), "no-rest-name")]
-    {
-        let refused = open(&relay, &format!("{expiry}:alice")).err().map(|failure| failure.to_string());
-        assert!(refused.as_ref().is_some_and(|failure| failure.contains("401")), "{expiry}: {refused:?}");
+    for (expiry, reason) in [
+        (format!("{}", (unix() + 3600) * 1000), "expiry-not-in-seconds"),
+        (format!("+{}", unix() + 3600), "no-rest-name"),
+    ] {
+        let refused =
+            open(&relay, &format!("{expiry}:alice")).err().map(|failure| failure.to_string());
+        assert!(
+            refused.as_ref().is_some_and(|failure| failure.contains("401")),
+            "{expiry}: {refused:?}"
+        );
         relay.service.until_log(reason);
-        assert!(relay.service.metric(&format!("turnd_auth_failures_total{{reason=\"{reason}\"}}")) > 0);
+        assert!(
+            relay.service.metric(&format!("turnd_auth_failures_total{{reason=\"{reason}\"}}")) > 0
+        );
     }
     relay.service.end();
 }
 
 fn start(redis: &RedisServer, secret: &Path) -> Relay {
-    Relay::start_as(&redis.url(), |config| config.replace("[auth]\n", &format!("[auth]\nrest_secret_file = {secret:?}\n")))
+    Relay::start_as(&redis.url(), |config| {
+        config.replace("[auth]\n", &format!("[auth]\nrest_secret_file = {secret:?}\n"))
+    })
 }
 
 /// A call under a username that `north` has minted the password for.
 fn open(relay: &Relay, user: &str) -> Result<Call, Failure> {
-    Call::open(relay.service.address, user, &RestSecret::new(b"north").password_sha1(user), Way::Permission)
+    Call::open(
+        relay.service.address,
+        user,
+        &RestSecret::new(b"north").password_sha1(user),
+        Way::Permission,
+    )
 }
 
 /// One more channel.

@@ -46,7 +46,10 @@ impl Talk {
     /// Ends them all, and gives the calls back.
     pub(crate) fn stop_all(talks: Vec<Self>) -> Vec<(Call, Heard)> {
         talks.iter().for_each(|talk| talk.over.store(true, Ordering::Relaxed));
-        talks.into_iter().map(|talk| talk.thread.join().expect("a call's thread does not fail")).collect()
+        talks
+            .into_iter()
+            .map(|talk| talk.thread.join().expect("a call's thread does not fail"))
+            .collect()
     }
 }
 
@@ -98,14 +101,22 @@ impl Heard {
         self.legs().map(Leg::slowest).into_iter().max().unwrap_or_default()
     }
 
-    /// When both directions had something again that was sent after `then`; `None` while one is silent.
+    /// When both directions had something again that was sent after `then`; `None` while one is
+    /// silent.
     pub(crate) fn resumed(&self, then: Instant) -> Option<Instant> {
-        self.legs().into_iter().map(|leg| leg.first_after(then)).collect::<Option<Vec<_>>>()?.into_iter().max()
+        self.legs()
+            .into_iter()
+            .map(|leg| leg.first_after(then))
+            .collect::<Option<Vec<_>>>()?
+            .into_iter()
+            .max()
     }
 
-    /// The longest time around `then` in which nothing arrived, of the direction that is worse off; `None` if one never resumed.
+    /// The longest time around `then` in which nothing arrived, of the direction that is worse off;
+    /// `None` if one never resumed.
     pub(crate) fn gap(&self, then: Instant) -> Option<Duration> {
-        let gaps: Option<Vec<Duration>> = self.legs().into_iter().map(|leg| leg.gap(then)).collect();
+        let gaps: Option<Vec<Duration>> =
+            self.legs().into_iter().map(|leg| leg.gap(then)).collect();
         gaps?.into_iter().max()
     }
 }
@@ -128,7 +139,11 @@ impl Leg {
     }
 
     fn slowest(&self) -> Duration {
-        self.0.iter().filter_map(|(sent, arrived)| Some(arrived.as_ref()?.duration_since(*sent))).max().unwrap_or_default()
+        self.0
+            .iter()
+            .filter_map(|(sent, arrived)| Some(arrived.as_ref()?.duration_since(*sent)))
+            .max()
+            .unwrap_or_default()
     }
 
     fn first_after(&self, then: Instant) -> Option<Instant> {
@@ -136,7 +151,12 @@ impl Leg {
     }
 
     fn gap(&self, then: Instant) -> Option<Duration> {
-        let last = self.0.iter().filter(|(sent, _)| *sent < then).filter_map(|(_, arrived)| *arrived).max()?;
+        let last = self
+            .0
+            .iter()
+            .filter(|(sent, _)| *sent < then)
+            .filter_map(|(_, arrived)| *arrived)
+            .max()?;
         Some(self.first_after(then)?.saturating_duration_since(last))
     }
 }

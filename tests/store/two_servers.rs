@@ -21,14 +21,25 @@ fn h48_a_name_whose_server_lives_elsewhere_is_refused_and_can_be_taken_over_and_
     let (status, said) = Service::refused("turnd", &config);
     assert!(!status.success() && status.code().is_some(), "{status}: {said}");
     // The wait for the heartbeat to end may take 20 seconds: the log says for what.
-    for word in ["node_id", NODE, "heartbeat", "--take-over", "waiting to see whether that server still runs"] {
+    for word in [
+        "node_id",
+        NODE,
+        "heartbeat",
+        "--take-over",
+        "waiting to see whether that server still runs",
+    ] {
         assert!(said.contains(word), "it does not say {word:?}: {said}");
     }
     first.until_kept(&redis, &calls.iter().collect::<Vec<_>>());
     assert_eq!((first.errors("fenced"), first.service.get("/readyz").0), (0, 200));
 
     let second = Service::start_with("turnd", address, &config, &["--take-over"]);
-    assert_eq!(second.metric("turnd_store_records_not_restored_total{reason=\"taken\"}"), 4, "{}", second.log());
+    assert_eq!(
+        second.metric("turnd_store_records_not_restored_total{reason=\"taken\"}"),
+        4,
+        "{}",
+        second.log()
+    );
     first.until_state("fenced");
     let (status, said) = first.service.get("/readyz");
     assert!(status == 503 && said.contains("fenced"), "{status}: {said}");

@@ -1,4 +1,5 @@
-//! Users and secrets that are kept in Redis: they log in, a change counts within two seconds, and Redis may go away.
+//! Users and secrets that are kept in Redis: they log in, a change counts within two seconds, and
+//! Redis may go away.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -26,7 +27,8 @@ fn a_user_of_redis_logs_in_and_a_change_counts_at_once() {
     let mut call = open(&relay, "carol", "sea").expect("she is a user");
     open(&relay, ODD.0, "pass").expect("he is a user").close();
     open(&relay, USER, PASSWORD).expect("a user of the configuration").close();
-    for (user, password) in [("carol", "guess"), ("erin", "x"), ("carol*", "sea"), (USER, "guess")] {
+    for (user, password) in [("carol", "guess"), ("erin", "x"), ("carol*", "sea"), (USER, "guess")]
+    {
         assert!(is_refusal(&open(&relay, user, password)), "{user}");
     }
     bind(&mut call).expect("she still is");
@@ -43,7 +45,11 @@ fn a_user_of_redis_logs_in_and_a_change_counts_at_once() {
     put(&redis, &["HSET", key, "md5", &md5("carol", "back")]);
     let start = Instant::now();
     while open(&relay, "carol", "back").is_err() {
-        assert!(start.elapsed() < SOON, "she is refused although she is back:\n{}", relay.service.log());
+        assert!(
+            start.elapsed() < SOON,
+            "she is refused although she is back:\n{}",
+            relay.service.log()
+        );
     }
     assert!(relay.service.metric("turnd_store_user_changes_total") >= 3);
     relay.service.end();
@@ -55,7 +61,17 @@ fn a_user_of_redis_with_a_sha256_key_logs_in_where_all_have_one() {
     let auth = "[auth]\nfrom_store = \"clear\"\nstore_has_sha256 = true\n";
     let relay = Relay::start_as(&redis.url(), |config| config.replace("[auth]\n", auth));
     put(&redis, &["HSET", "cw:user:interop.example:gina", "sha256", &sha256("gina", "sea")]);
-    put(&redis, &["HSET", "cw:user:interop.example:hugo", "md5", &md5("hugo", "sea"), "sha256", &sha256("hugo", "sea")]);
+    put(
+        &redis,
+        &[
+            "HSET",
+            "cw:user:interop.example:hugo",
+            "md5",
+            &md5("hugo", "sea"),
+            "sha256",
+            &sha256("hugo", "sea"),
+        ],
+    );
     put(&redis, &["HSET", "cw:user:interop.example:ivan", "md5", &md5("ivan", "sea")]);
     let mut call = open(&relay, "gina", "sea").expect("she has the key that our client prefers");
     bind(&mut call).expect("she is a user");
@@ -120,7 +136,9 @@ fn where_sealed_ones_are_asked_for_a_user_in_clear_is_nobody() {
 
 fn start(protection: &str) -> (RedisServer, Relay) {
     let redis = RedisServer::start();
-    let change = |config: &str| config.replace("[auth]\n", &format!("[auth]\nfrom_store = \"{protection}\"\n"));
+    let change = |config: &str| {
+        config.replace("[auth]\n", &format!("[auth]\nfrom_store = \"{protection}\"\n"))
+    };
     let relay = Relay::start_as(&redis.url(), change);
     (redis, relay)
 }
@@ -131,7 +149,8 @@ fn put(redis: &RedisServer, command: &[&str]) {
     let mut change = redis::cmd(command[0]);
     change.arg(&command[1..]);
     let _: i64 = change.query(&mut connection).expect("it takes it");
-    let _: i64 = redis::cmd("INCR").arg("cw:users:version").query(&mut connection).expect("it counts");
+    let _: i64 =
+        redis::cmd("INCR").arg("cw:users:version").query(&mut connection).expect("it counts");
 }
 
 fn open(relay: &Relay, user: &str, password: &str) -> Result<Call, Failure> {

@@ -1,5 +1,5 @@
-//! Accounts of what allocations have used: when one starts, while it goes on, when it ends. Each is a line of the log and, with a store, an
-//! entry of its stream.
+//! Accounts of what allocations have used: when one starts, while it goes on, when it ends. Each is
+//! a line of the log and, with a store, an entry of its stream.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -12,7 +12,8 @@ use causeway_store::{self as store, Account, Accounting, Event, RecordId};
 use crate::inbox::{Inbox, Outbox};
 use crate::records::{millis, traffic_to_store, transport_to_store};
 
-/// Maximum accounts that wait at a worker for the control side; beyond it the oldest is lost, and counted.
+/// Maximum accounts that wait at a worker for the control side; beyond it the oldest is lost, and
+/// counted.
 const WAITING: usize = 4096;
 /// Accounts in one letter.
 const BUNDLE: usize = 256;
@@ -44,14 +45,16 @@ impl Bundle {
     }
 }
 
-/// A worker's accounts when the server stops: what waited, and the last ones of its allocations, each with its session.
+/// A worker's accounts when the server stops: what waited, and the last ones of its allocations,
+/// each with its session.
 pub(crate) struct Last {
     pub(crate) waiting: Bundle,
     pub(crate) accounts: Vec<(Account, String, AllocationId)>,
 }
 
 impl Last {
-    /// Into the log and the spool. Unlike a worker this may wait for the log's reader, so that no line is dropped, until `deadline`.
+    /// Into the log and the spool. Unlike a worker this may wait for the log's reader, so that no
+    /// line is dropped, until `deadline`.
     pub(crate) fn tell(self, spool: Option<&Accounting>, deadline: Instant) {
         if let Some(spool) = spool {
             self.waiting.spool(spool);
@@ -124,10 +127,16 @@ impl Accounts {
     }
 
     /// Allocations that are to be accounted for now, each once.
-    pub(crate) fn take_due(&mut self, now: Duration, lives: impl Fn(AllocationId) -> bool) -> Vec<AllocationId> {
+    pub(crate) fn take_due(
+        &mut self,
+        now: Duration,
+        lives: impl Fn(AllocationId) -> bool,
+    ) -> Vec<AllocationId> {
         let Some(interim) = self.interim else { return Vec::new() };
         let mut taken = Vec::new();
-        while let Some(&Reverse((due, id))) = self.due.peek().filter(|next| next.0.0 <= now && taken.len() < TURN) {
+        while let Some(&Reverse((due, id))) =
+            self.due.peek().filter(|next| next.0.0 <= now && taken.len() < TURN)
+        {
             self.due.pop();
             if lives(id) {
                 // After a pause of the process one account is enough.
@@ -190,7 +199,13 @@ impl Accounts {
 }
 
 /// The account of an allocation that goes on, or begins.
-pub(crate) fn account(unix: Duration, event: Event, realm: &str, allocation: &AllocationRecord, reason: &'static str) -> Account {
+pub(crate) fn account(
+    unix: Duration,
+    event: Event,
+    realm: &str,
+    allocation: &AllocationRecord,
+    reason: &'static str,
+) -> Account {
     Account {
         at: millis(unix),
         event,
@@ -207,7 +222,12 @@ pub(crate) fn account(unix: Duration, event: Event, realm: &str, allocation: &Al
 }
 
 /// The account of an allocation of the process before this one, which does not go on.
-pub(crate) fn account_of_record(unix: Duration, realm: &str, record: &store::Record, reason: &'static str) -> Account {
+pub(crate) fn account_of_record(
+    unix: Duration,
+    realm: &str,
+    record: &store::Record,
+    reason: &'static str,
+) -> Account {
     let end = millis(unix).min(record.expires_at);
     Account {
         at: millis(unix),
@@ -224,11 +244,15 @@ pub(crate) fn account_of_record(unix: Duration, realm: &str, record: &store::Rec
     }
 }
 
-/// The account's line in the log. An allocation of the process before this one has no session and no number here.
+/// The account's line in the log. An allocation of the process before this one has no session and
+/// no number here.
 pub(crate) fn tell(account: &Account, session: Option<&str>, allocation: Option<AllocationId>) {
-    let (user, client, transport) = (account.username.as_str(), redacted(account.client), account.transport.name());
-    let (session, allocation) = (session.map(tracing::field::display), allocation.map(tracing::field::display));
-    let (record, relayed, traffic, reason) = (account.record, &account.relayed, account.traffic, account.reason);
+    let (user, client, transport) =
+        (account.username.as_str(), redacted(account.client), account.transport.name());
+    let (session, allocation) =
+        (session.map(tracing::field::display), allocation.map(tracing::field::display));
+    let (record, relayed, traffic, reason) =
+        (account.record, &account.relayed, account.traffic, account.reason);
     let (packets_to_peer, bytes_to_peer) = (traffic.packets_to_peer, traffic.bytes_to_peer);
     let (packets_to_client, bytes_to_client) = (traffic.packets_to_client, traffic.bytes_to_client);
     let seconds = account.duration.as_secs();
@@ -240,10 +264,26 @@ pub(crate) fn tell(account: &Account, session: Option<&str>, allocation: Option<
     match account.event {
         Event::Start => line!("allocation started"),
         Event::Interim => {
-            line!(seconds, packets_to_peer, bytes_to_peer, packets_to_client, bytes_to_client, reason, "allocation continues");
+            line!(
+                seconds,
+                packets_to_peer,
+                bytes_to_peer,
+                packets_to_client,
+                bytes_to_client,
+                reason,
+                "allocation continues"
+            );
         }
         Event::End => {
-            line!(seconds, packets_to_peer, bytes_to_peer, packets_to_client, bytes_to_client, reason, "allocation ended");
+            line!(
+                seconds,
+                packets_to_peer,
+                bytes_to_peer,
+                packets_to_client,
+                bytes_to_client,
+                reason,
+                "allocation ended"
+            );
         }
     }
 }
@@ -270,13 +310,24 @@ mod tests {
         accounts.watch(Duration::ZERO, id(1), Duration::ZERO);
         accounts.watch(MINUTE, id(2), Duration::ZERO);
         accounts.watch(MINUTE, id(3), 13 * MINUTE);
-        assert_eq!(accounts.next_deadline(), Some(3 * MINUTE), "the third is restored and 15 minutes old then");
+        assert_eq!(
+            accounts.next_deadline(),
+            Some(3 * MINUTE),
+            "the third is restored and 15 minutes old then"
+        );
         let mut told = Vec::new();
         for minute in 1..=11 {
-            told.extend(accounts.take_due(minute * MINUTE, |_| true).into_iter().map(|id| (minute, id.slot)));
+            told.extend(
+                accounts
+                    .take_due(minute * MINUTE, |_| true)
+                    .into_iter()
+                    .map(|id| (minute, id.slot)),
+            );
         }
         assert_eq!(told, [(3, 3), (5, 1), (6, 2), (8, 3), (10, 1), (11, 2)]);
-        assert!(accounts.take_due(20 * MINUTE, |id| id.slot == 2).len() == 1 && accounts.due.len() == 1);
+        assert!(
+            accounts.take_due(20 * MINUTE, |id| id.slot == 2).len() == 1 && accounts.due.len() == 1
+        );
     }
 
     #[test]
@@ -323,7 +374,10 @@ mod tests {
             bundle.spool(&spool);
             accounts.send(RETRY);
         }
-        assert_eq!((spool.depth() + spool.lost() as usize, spool.lost()), (made, BUNDLE as u64 + 7));
+        assert_eq!(
+            (spool.depth() + spool.lost() as usize, spool.lost()),
+            (made, BUNDLE as u64 + 7)
+        );
         assert_eq!(accounts.next_deadline(), None);
     }
 }

@@ -9,9 +9,11 @@ use causeway_net::{Descriptors, Shortage, shortage};
 
 use crate::port_pool::PortPools;
 
-/// Once there was none, one in this many must be free before there are some again: readiness must not follow every single allocation.
+/// Once there was none, one in this many must be free before there are some again: readiness must
+/// not follow every single allocation.
 const PART_FREE: usize = 32;
-/// How long the failure of the last allocation counts: without readiness no new client may come whose success would end it.
+/// How long the failure of the last allocation counts: without readiness no new client may come
+/// whose success would end it.
 const REMEMBERED: Duration = Duration::from_secs(30);
 const NEVER: u64 = u64::MAX;
 
@@ -33,8 +35,14 @@ pub(crate) enum Refused {
 }
 
 impl Refused {
-    pub(crate) const ALL: [Refused; 6] =
-        [Refused::Port, Refused::Descriptor, Refused::Memory, Refused::Address, Refused::Reservation, Refused::Maximum];
+    pub(crate) const ALL: [Refused; 6] = [
+        Refused::Port,
+        Refused::Descriptor,
+        Refused::Memory,
+        Refused::Address,
+        Refused::Reservation,
+        Refused::Maximum,
+    ];
 
     /// Its name in metrics.
     pub(crate) fn name(self) -> &'static str {
@@ -59,13 +67,15 @@ impl Refused {
     }
 }
 
-/// The resources of new allocations, over all workers: ports and descriptors. Readiness asks it; workers tell it how binding went.
+/// The resources of new allocations, over all workers: ports and descriptors. Readiness asks it;
+/// workers tell it how binding went.
 pub(crate) struct Capacity {
     pools: Arc<PortPools>,
     descriptors: Arc<Descriptors>,
     no_ports: Exhaustion,
     no_descriptors: Exhaustion,
-    /// Milliseconds of monotonic time at which the last allocation failed for a reason of the system's, if none has succeeded since.
+    /// Milliseconds of monotonic time at which the last allocation failed for a reason of the
+    /// system's, if none has succeeded since.
     failed_at: AtomicU64,
 }
 
@@ -87,7 +97,13 @@ impl Exhaustion {
 impl Capacity {
     pub(crate) fn new(pools: Arc<PortPools>, descriptors: Arc<Descriptors>) -> Arc<Self> {
         let [no_ports, no_descriptors] = <[Exhaustion; 2]>::default();
-        Arc::new(Self { pools, descriptors, no_ports, no_descriptors, failed_at: AtomicU64::new(NEVER) })
+        Arc::new(Self {
+            pools,
+            descriptors,
+            no_ports,
+            no_descriptors,
+            failed_at: AtomicU64::new(NEVER),
+        })
     }
 
     /// The budget of clients' sockets.
@@ -106,7 +122,9 @@ impl Capacity {
     pub(crate) fn failed(&self, now: Duration, cause: Refused) {
         let by_system = match cause {
             Refused::Memory | Refused::Address => true,
-            Refused::Descriptor => self.descriptors.left() > 0, // else the budget was used up, which readiness sees for itself
+            Refused::Descriptor => self.descriptors.left() > 0, /* else the budget was used up,
+            * which readiness sees for
+             * itself */
             Refused::Port | Refused::Reservation | Refused::Maximum => false,
         };
         if by_system {
@@ -121,15 +139,21 @@ impl Capacity {
     pub(crate) fn readiness(&self, now: Duration) -> Result<(), String> {
         let (family, free, all) = self.pools.default_family();
         if self.no_ports.holds(free, all) {
-            return Err(format!("no allocation can be made: {free} of {all} relayed ports are free ({family})"));
+            return Err(format!(
+                "no allocation can be made: {free} of {all} relayed ports are free ({family})"
+            ));
         }
         let (left, room) = (self.descriptors.left(), self.descriptors.room());
         if self.no_descriptors.holds(left, room) {
-            return Err(format!("no allocation can be made: {left} of {room} descriptors are free; raise the limit of open files"));
+            return Err(format!(
+                "no allocation can be made: {left} of {room} descriptors are free; raise the limit of open files"
+            ));
         }
         let failed_at = self.failed_at.load(Ordering::Relaxed);
         if failed_at != NEVER && millis(now).saturating_sub(failed_at) < millis(REMEMBERED) {
-            return Err("no allocation can be made: the system refuses sockets; the log says why".into());
+            return Err(
+                "no allocation can be made: the system refuses sockets; the log says why".into()
+            );
         }
         Ok(())
     }
@@ -148,7 +172,10 @@ mod tests {
     const NOW: Duration = Duration::from_secs(100);
 
     fn pools(addresses: &[&str], ports: std::ops::RangeInclusive<u16>) -> Arc<PortPools> {
-        let address = |text: &&str| RelayAddress { bound: text.parse().unwrap(), advertised: text.parse().unwrap() };
+        let address = |text: &&str| RelayAddress {
+            bound: text.parse().unwrap(),
+            advertised: text.parse().unwrap(),
+        };
         Arc::new(PortPools::new(&addresses.iter().map(address).collect::<Vec<_>>(), &ports))
     }
 
@@ -189,7 +216,8 @@ mod tests {
 
     #[test]
     fn h53_what_the_system_refuses_counts_until_an_allocation_succeeds_or_for_half_a_minute() {
-        let capacity = Capacity::new(pools(&["192.0.2.1"], 50_000..=50_099), Descriptors::unlimited());
+        let capacity =
+            Capacity::new(pools(&["192.0.2.1"], 50_000..=50_099), Descriptors::unlimited());
         capacity.failed(NOW, Refused::Reservation);
         assert_eq!(capacity.readiness(NOW), Ok(()), "the client's own fault");
         capacity.failed(NOW, Refused::Memory);

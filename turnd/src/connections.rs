@@ -29,7 +29,10 @@ impl ConnectionCaps {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             streams: Places::new(limits.tcp_connections, limits.tcp_connections_per_prefix),
-            associations: Places::new(limits.dtls_associations, limits.dtls_associations_per_prefix),
+            associations: Places::new(
+                limits.dtls_associations,
+                limits.dtls_associations_per_prefix,
+            ),
             patience: limits.tcp_unauthenticated_timeout,
         }
     }
@@ -68,7 +71,12 @@ impl Connections {
     ///
     /// # Errors
     /// A cap is reached.
-    pub(crate) fn admit(&mut self, now: Duration, five_tuple: &FiveTuple, connection: Connection) -> Result<(), Full> {
+    pub(crate) fn admit(
+        &mut self,
+        now: Duration,
+        five_tuple: &FiveTuple,
+        connection: Connection,
+    ) -> Result<(), Full> {
         let places = match connection {
             Connection::Stream(_) => &self.caps.streams,
             Connection::Association(_) => &self.caps.associations,
@@ -102,7 +110,9 @@ impl Connections {
     }
 
     pub(crate) fn remove(&mut self, five_tuple: &FiveTuple) {
-        if let Some(deadline) = self.by_five_tuple.remove(five_tuple).and_then(|entry| entry.deadline) {
+        if let Some(deadline) =
+            self.by_five_tuple.remove(five_tuple).and_then(|entry| entry.deadline)
+        {
             self.deadlines.remove(&deadline);
         }
     }
@@ -113,7 +123,8 @@ impl Connections {
 
     /// The next connection to be looked at whose time has come.
     pub(crate) fn due(&mut self, now: Duration) -> Option<(FiveTuple, Connection)> {
-        let (deadline, five_tuple) = self.deadlines.first_key_value().filter(|((at, _), _)| *at <= now)?;
+        let (deadline, five_tuple) =
+            self.deadlines.first_key_value().filter(|((at, _), _)| *at <= now)?;
         let (deadline, five_tuple) = (*deadline, *five_tuple);
         self.deadlines.remove(&deadline);
         let entry = self.by_five_tuple.get_mut(&five_tuple)?;
@@ -144,12 +155,20 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn connections() -> Connections {
-        let caps = ConnectionCaps { streams: Places::new(100, 100), associations: Places::new(100, 100), patience: 15 * SECOND };
+        let caps = ConnectionCaps {
+            streams: Places::new(100, 100),
+            associations: Places::new(100, 100),
+            patience: 15 * SECOND,
+        };
         Connections::new(caps)
     }
 
     fn client(port: u16, transport: Transport) -> FiveTuple {
-        FiveTuple { client: ([192, 0, 2, 1], port).into(), server: ([192, 0, 2, 9], 3478).into(), transport }
+        FiveTuple {
+            client: ([192, 0, 2, 1], port).into(),
+            server: ([192, 0, 2, 9], 3478).into(),
+            transport,
+        }
     }
 
     fn stream(number: u64) -> Connection {
@@ -166,7 +185,11 @@ mod tests {
         connections.watch(20 * SECOND, &client); // and another
         assert_eq!(connections.due(34 * SECOND), None);
         assert_eq!(connections.due(35 * SECOND), Some((client, stream(1))));
-        assert_eq!((connections.due(99 * SECOND), connections.next_deadline()), (None, None), "looked at once");
+        assert_eq!(
+            (connections.due(99 * SECOND), connections.next_deadline()),
+            (None, None),
+            "looked at once"
+        );
     }
 
     #[test]
@@ -178,13 +201,16 @@ mod tests {
         }
         connections.watch(3 * SECOND, &clients[0]);
         connections.watch(2 * SECOND, &clients[1]);
-        let order: Vec<_> = std::iter::from_fn(|| connections.due(99 * SECOND)).map(|(client, _)| client).collect();
+        let order: Vec<_> =
+            std::iter::from_fn(|| connections.due(99 * SECOND)).map(|(client, _)| client).collect();
         assert_eq!(order, [clients[2], clients[1], clients[0]]);
     }
 
     #[test]
-    fn h14_however_many_allocations_a_connection_had_it_has_one_deadline_and_none_when_it_is_gone() {
-        let (mut connections, tcp, tls) = (connections(), client(1, Transport::Tcp), client(1, Transport::Tls));
+    fn h14_however_many_allocations_a_connection_had_it_has_one_deadline_and_none_when_it_is_gone()
+    {
+        let (mut connections, tcp, tls) =
+            (connections(), client(1, Transport::Tcp), client(1, Transport::Tls));
         assert!(connections.admit(SECOND, &tcp, stream(1)).is_ok());
         connections.rename(2 * SECOND, &tcp, &tls);
         for second in 3..1_000 {

@@ -56,10 +56,14 @@ pub(crate) struct WorkerHandle {
 /// # Errors
 /// The operating system refuses it.
 pub(crate) fn runtime() -> Result<Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot make the control side's runtime")
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot make the control side's runtime")
 }
 
-/// Takes the signals that end the service. Before a port is open: who starts and stops servers may be quick.
+/// Takes the signals that end the service. Before a port is open: who starts and stops servers may
+/// be quick.
 ///
 /// # Errors
 /// The operating system refuses the signal handlers.
@@ -67,11 +71,16 @@ pub(crate) fn termination(runtime: &Runtime) -> Result<Termination> {
     runtime.block_on(async { Termination::install() }).context("cannot take signals")
 }
 
-/// Waits for the addresses that the configuration names; `false` when a signal asks for the end first.
+/// Waits for the addresses that the configuration names; `false` when a signal asks for the end
+/// first.
 ///
 /// # Errors
 /// This host does not have them in time.
-pub(crate) fn has_addresses(config: &Config, runtime: &Runtime, termination: &mut Termination) -> Result<bool> {
+pub(crate) fn has_addresses(
+    config: &Config,
+    runtime: &Runtime,
+    termination: &mut Termination,
+) -> Result<bool> {
     let named = config.addresses();
     match runtime.block_on(termination.unless_requested(addresses::wait(&named, &config.net))) {
         None => Ok(false),
@@ -79,20 +88,26 @@ pub(crate) fn has_addresses(config: &Config, runtime: &Runtime, termination: &mu
     }
 }
 
-/// The control side: answers the admin listener until a signal asks for the end, then stops the workers.
+/// The control side: answers the admin listener until a signal asks for the end, then stops the
+/// workers.
 ///
 /// # Errors
 /// The control side's runtime cannot be made, or a worker's loop failed.
 pub(crate) fn run(running: Running, runtime: &Runtime, termination: Termination) -> Result<()> {
-    let Running { workers, admin, plan, capacity, mut sources, clock, store, secure, registered } = running;
+    let Running { workers, admin, plan, capacity, mut sources, clock, store, secure, registered } =
+        running;
     runtime.block_on(async {
         let (stop, stopped) = oneshot::channel::<()>();
         let tls_name = registered.tls_name();
         let spool = store.as_ref().map(Persistence::spool);
         let (writing, store) = match store {
             Some(store) => {
-                let handles = workers.iter().map(|worker| (worker.mail.clone(), Arc::clone(&worker.counters))).collect();
-                let (writing, source, status) = store.writer(handles, registered, async { drop(stopped.await) });
+                let handles = workers
+                    .iter()
+                    .map(|worker| (worker.mail.clone(), Arc::clone(&worker.counters)))
+                    .collect();
+                let (writing, source, status) =
+                    store.writer(handles, registered, async { drop(stopped.await) });
                 sources.push(Box::new(source));
                 (Some(tokio::spawn(writing)), Some(status))
             }
@@ -106,7 +121,9 @@ pub(crate) fn run(running: Running, runtime: &Runtime, termination: Termination)
         if let Some(mut admin) = admin {
             admin.limit_connections(plan.admin_connections());
             tracing::info!(address = %admin.local_addr()?, "admin listener");
-            tokio::spawn(admin.serve(health, Registry::new("turnd", env!("CARGO_PKG_VERSION"), sources)));
+            tokio::spawn(
+                admin.serve(health, Registry::new("turnd", env!("CARGO_PKG_VERSION"), sources)),
+            );
         }
         tokio::spawn(log::report_suppressed());
         tokio::spawn(plan.report_refusals());
@@ -119,7 +136,9 @@ pub(crate) fn run(running: Running, runtime: &Runtime, termination: Termination)
         // While the workers still answer: what they have not written yet is written now.
         let deadline = Instant::now() + LEAVE;
         if tokio::time::timeout(LEAVE, leave(&workers, spool.as_ref(), deadline)).await.is_err() {
-            tracing::warn!("a worker does not answer; the last accounts of its allocations are lost");
+            tracing::warn!(
+                "a worker does not answer; the last accounts of its allocations are lost"
+            );
         }
         drop(stop);
         if let Some(writing) = writing {
@@ -130,7 +149,8 @@ pub(crate) fn run(running: Running, runtime: &Runtime, termination: Termination)
     stop(workers)
 }
 
-/// Tells the workers that the server stops, and takes the last accounts of their allocations into the store's spool.
+/// Tells the workers that the server stops, and takes the last accounts of their allocations into
+/// the store's spool.
 async fn leave(workers: &[WorkerHandle], spool: Option<&Accounting>, deadline: Instant) {
     let mut replies = Vec::new();
     for worker in workers {
@@ -177,7 +197,8 @@ fn stop(workers: Vec<WorkerHandle>) -> Result<()> {
     }
     let mut loops = Vec::new();
     for worker in workers {
-        let (outcome, event_loop) = worker.thread.join().map_err(|_| anyhow!("a worker panicked"))?;
+        let (outcome, event_loop) =
+            worker.thread.join().map_err(|_| anyhow!("a worker panicked"))?;
         loops.push(event_loop);
         outcome.context("a worker's event loop failed")?;
     }
@@ -200,7 +221,8 @@ impl Health for Workers {
 
     fn readiness(&self) -> Result<(), String> {
         self.health()?;
-        // H48: its calls go on, but a restart would lose them. Any other trouble with the store costs no call.
+        // H48: its calls go on, but a restart would lose them. Any other trouble with the store
+        // costs no call.
         if self.store.as_ref().is_some_and(|status| status.state() == State::Fenced) {
             return Err("store: fenced: another server has this node's name".into());
         }

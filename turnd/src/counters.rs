@@ -12,9 +12,15 @@ use crate::port_pool::PortPools;
 use crate::reservations::Reservations;
 use crate::tally::Tally;
 
-const TRANSPORTS: [Transport; 4] = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls];
-const END_REASONS: [EndReason; 5] =
-    [EndReason::Expired, EndReason::Released, EndReason::ClientGone, EndReason::BindFailed, EndReason::Ended];
+const TRANSPORTS: [Transport; 4] =
+    [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls];
+const END_REASONS: [EndReason; 5] = [
+    EndReason::Expired,
+    EndReason::Released,
+    EndReason::ClientGone,
+    EndReason::BindFailed,
+    EndReason::Ended,
+];
 /// The codes that answers can carry.
 const CODES: [ErrorCode; 13] = [
     ErrorCode::TRY_ALTERNATE,
@@ -48,7 +54,8 @@ pub(crate) struct Counters {
     /// By cause: Allocate requests that were answered 508.
     refused: [Count; Refused::ALL.len()],
     discards: [Count; Discard::ALL.len()],
-    /// Datagrams between two relayed addresses of this process that came from this worker's own clients,
+    /// Datagrams between two relayed addresses of this process that came from this worker's own
+    /// clients,
     pub(crate) within: Count,
     /// or from another worker.
     pub(crate) across: Count,
@@ -142,7 +149,9 @@ impl Counters {
     fn collect(&self, samples: &mut Samples) {
         for transport in TRANSPORTS {
             let (at, name) = (index(transport), transport.name());
-            for (direction, relayed) in [("to_peer", &self.to_peer[at]), ("to_client", &self.to_client[at])] {
+            for (direction, relayed) in
+                [("to_peer", &self.to_peer[at]), ("to_client", &self.to_client[at])]
+            {
                 let labels = [("direction", direction.into()), ("transport", name.into())];
                 samples.add(&RELAYED_PACKETS, &labels, relayed.packets.value());
                 samples.add(&RELAYED, &labels, relayed.bytes.value());
@@ -183,32 +192,50 @@ impl Counters {
 
 const RELAYED_PACKETS: Family = Family::counter("relayed_packets", "Datagrams relayed");
 const RELAYED: Family = Family::counter("relayed", "Application data relayed").unit(Unit::Bytes);
-const IN_MEMORY: Family =
-    Family::counter("relayed_in_memory", "Datagrams from one relayed address of this server to another, past the kernel");
-const CROSSING_LOST: Family =
-    Family::counter("crossing_lost", "Datagrams to clients of another worker that had no room on their way to it");
+const IN_MEMORY: Family = Family::counter(
+    "relayed_in_memory",
+    "Datagrams from one relayed address of this server to another, past the kernel",
+);
+const CROSSING_LOST: Family = Family::counter(
+    "crossing_lost",
+    "Datagrams to clients of another worker that had no room on their way to it",
+);
 const ALLOCATIONS: Family = Family::gauge("allocations", "Allocations that live");
 const CREATED: Family = Family::counter("allocations_created", "Allocations made");
-const REFUSED: Family = Family::counter("allocations_refused", "Allocate requests answered 508, by what was missing");
+const REFUSED: Family =
+    Family::counter("allocations_refused", "Allocate requests answered 508, by what was missing");
 const ENDED: Family = Family::counter("allocations_ended", "Allocations ended");
 const ERRORS: Family = Family::counter("stun_errors", "Error responses");
 const RESPONSES: Family = Family::counter("stun_responses", "Responses, errors included");
-const DISCARDED: Family = Family::counter("discarded", "Messages and datagrams that the protocol has the server discard");
-const AUTH_FAILURES: Family = Family::counter("auth_failures", "Requests whose credentials were wrong, by reason");
+const DISCARDED: Family =
+    Family::counter("discarded", "Messages and datagrams that the protocol has the server discard");
+const AUTH_FAILURES: Family =
+    Family::counter("auth_failures", "Requests whose credentials were wrong, by reason");
 const PERMISSIONS: Family = Family::gauge("permissions", "Permissions of all allocations");
 const CHANNELS: Family = Family::gauge("channels", "Channels of all allocations");
-const PREFIXES: Family = Family::gauge("allocation_prefixes", "Source prefixes that hold an allocation");
+const PREFIXES: Family =
+    Family::gauge("allocation_prefixes", "Source prefixes that hold an allocation");
 const PARKED: Family = Family::gauge("requests_parked", "Requests that wait for a user's key");
-const KEYS: Family = Family::gauge("keys_remembered", "Users of the store that workers remember, or know to be nobody's names");
+const KEYS: Family = Family::gauge(
+    "keys_remembered",
+    "Users of the store that workers remember, or know to be nobody's names",
+);
 const FREE_PORTS: Family = Family::gauge("relay_ports_free", "Relayed ports that are not lent");
-const HELD_PORTS: Family =
-    Family::gauge("relay_ports_held_elsewhere", "Relayed ports that other programs were found to hold in the last seconds");
-const RESERVED_PORTS: Family = Family::gauge("relay_ports_reserved", "Relayed ports that are held for who has their token");
+const HELD_PORTS: Family = Family::gauge(
+    "relay_ports_held_elsewhere",
+    "Relayed ports that other programs were found to hold in the last seconds",
+);
+const RESERVED_PORTS: Family =
+    Family::gauge("relay_ports_reserved", "Relayed ports that are held for who has their token");
 const USERS: Family = Family::gauge("users", "Users that hold an allocation");
-const CONNECTION_PREFIXES: Family = Family::gauge("connection_prefixes", "Source prefixes that hold a connection");
+const CONNECTION_PREFIXES: Family =
+    Family::gauge("connection_prefixes", "Source prefixes that hold a connection");
 
 /// The metrics source of one worker.
-pub(crate) fn worker_source(counters: Arc<Counters>, stats: Arc<Stats>) -> impl Fn(&mut Samples) + Send + Sync {
+pub(crate) fn worker_source(
+    counters: Arc<Counters>,
+    stats: Arc<Stats>,
+) -> impl Fn(&mut Samples) + Send + Sync {
     move |samples| {
         counters.collect(samples);
         samples.add_loop(&stats);

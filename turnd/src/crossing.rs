@@ -1,10 +1,13 @@
-//! Datagrams from worker to worker, in memory: between clients of this process that different workers serve.
+//! Datagrams from worker to worker, in memory: between clients of this process that different
+//! workers serve.
 //!
-//! There is a lane for each ordered pair of workers. During its turn a worker collects what goes to each other one, and hands each
-//! collection over at once; whoever is given the first one since it last looked is woken by a letter. It looks once a turn, whatever wakes
-//! it, and what is too much for a turn waits for the next. The buffers of a lane change places, so that nothing is allocated once they have
-//! grown to what is needed; large ones are not kept, and those of a lane that carried nothing for a while are freed. A lane's lock is held
-//! while two of them are exchanged, or a collection is put behind one that still waits: by two threads, and never for long.
+//! There is a lane for each ordered pair of workers. During its turn a worker collects what goes to
+//! each other one, and hands each collection over at once; whoever is given the first one since it
+//! last looked is woken by a letter. It looks once a turn, whatever wakes it, and what is too much
+//! for a turn waits for the next. The buffers of a lane change places, so that nothing is allocated
+//! once they have grown to what is needed; large ones are not kept, and those of a lane that
+//! carried nothing for a while are freed. A lane's lock is held while two of them are exchanged, or
+//! a collection is put behind one that still waits: by two threads, and never for long.
 
 use std::mem;
 use std::net::SocketAddr;
@@ -23,7 +26,8 @@ const MOST_DATAGRAMS: usize = 1024;
 const MOST_BYTES: usize = 512 << 10;
 /// A collection is handed over before the turn's end when it has so many datagrams,
 const BATCH_DATAGRAMS: usize = 64;
-/// or so many bytes: of the longest datagrams that is one. A buffer that has grown beyond it is cut back when it is empty.
+/// or so many bytes: of the longest datagrams that is one. A buffer that has grown beyond it is cut
+/// back when it is empty.
 const BATCH_BYTES: usize = 64 << 10;
 /// Datagrams after which a turn looks into no further lane,
 const TURN_DATAGRAMS: usize = 1024;
@@ -72,7 +76,8 @@ impl Batch {
         self.envelopes.len() >= BATCH_DATAGRAMS || self.bytes.len() >= BATCH_BYTES
     }
 
-    /// Puts as much of `other` behind its own as it may hold, and empties it: how many datagrams had no room.
+    /// Puts as much of `other` behind its own as it may hold, and empties it: how many datagrams
+    /// had no room.
     fn append(&mut self, other: &mut Self) -> usize {
         if self.is_empty() {
             mem::swap(self, other);
@@ -81,7 +86,10 @@ impl Batch {
         let mut lost = 0;
         for (envelope, data) in other.iter() {
             // What follows a lost one is lost too, or a shorter one would overtake it.
-            if lost == 0 && self.envelopes.len() < MOST_DATAGRAMS && self.bytes.len() + data.len() <= MOST_BYTES {
+            if lost == 0
+                && self.envelopes.len() < MOST_DATAGRAMS
+                && self.bytes.len() + data.len() <= MOST_BYTES
+            {
                 self.push(*envelope, data);
             } else {
                 lost += 1;
@@ -120,7 +128,8 @@ struct Door {
 }
 
 impl Door {
-    /// Has the worker look into its lanes in its next turn. A full mailbox is no loss: its worker wakes all the same.
+    /// Has the worker look into its lanes in its next turn. A full mailbox is no loss: its worker
+    /// wakes all the same.
     fn knock(&self) {
         if !self.knocked.swap(true, Ordering::AcqRel) {
             let _ = self.mail.send(Mail::Crossing);
@@ -144,7 +153,8 @@ pub(crate) struct Crossing {
     /// Whether lanes are left that the last turn did not look into.
     more: bool,
     lost: u64,
-    /// By the worker at the other end: whether the lane from it, and the collection for it, were used since they were last tidied.
+    /// By the worker at the other end: whether the lane from it, and the collection for it, were
+    /// used since they were last tidied.
     used: Box<[[bool; 2]]>,
     next_tidying: Duration,
 }
@@ -154,7 +164,8 @@ const FROM: usize = 0;
 const TO: usize = 1;
 
 impl Crossing {
-    /// The ends of all workers, which are reached by these mailboxes: none for a single one, who has nobody to send to.
+    /// The ends of all workers, which are reached by these mailboxes: none for a single one, who
+    /// has nobody to send to.
     pub(crate) fn between(workers: &[Sender<Mail>]) -> Vec<Option<Self>> {
         let count = workers.len();
         if count < 2 {
@@ -163,7 +174,10 @@ impl Crossing {
         let batches = |count: usize| (0..count).map(|_| Batch::default());
         let lanes = Arc::new(Lanes {
             lanes: batches(count * count).map(Mutex::new).collect(),
-            doors: workers.iter().map(|mail| Door { knocked: AtomicBool::new(false), mail: mail.clone() }).collect(),
+            doors: workers
+                .iter()
+                .map(|mail| Door { knocked: AtomicBool::new(false), mail: mail.clone() })
+                .collect(),
         });
         let end = |index| Self {
             index,
@@ -206,11 +220,14 @@ impl Crossing {
         self.lost
     }
 
-    /// Whether something has come since the last turn asked, or was left by it; then [`next`](Self::next) gives it. To be asked once a turn.
+    /// Whether something has come since the last turn asked, or was left by it; then
+    /// [`next`](Self::next) gives it. To be asked once a turn.
     pub(crate) fn has_arrivals(&mut self) -> bool {
         let door = &self.lanes.doors[self.index];
-        // It is cleared before the lanes are looked into: a worker that puts in something later knocks again.
-        let knocked = door.knocked.load(Ordering::Relaxed) && door.knocked.swap(false, Ordering::AcqRel);
+        // It is cleared before the lanes are looked into: a worker that puts in something later
+        // knocks again.
+        let knocked =
+            door.knocked.load(Ordering::Relaxed) && door.knocked.swap(false, Ordering::AcqRel);
         let has_arrivals = mem::take(&mut self.more) || knocked;
         if has_arrivals {
             (self.unseen, self.taken, self.taken_bytes) = (self.collected.len(), 0, 0);
@@ -223,7 +240,8 @@ impl Crossing {
         self.more
     }
 
-    /// The batch of another lane, to be [given back](Self::give_back). The rest of what is too much for a turn comes in the next.
+    /// The batch of another lane, to be [given back](Self::give_back). The rest of what is too much
+    /// for a turn comes in the next.
     pub(crate) fn next(&mut self) -> Option<Batch> {
         while self.unseen > 0 {
             if self.taken >= TURN_DATAGRAMS || self.taken_bytes >= TURN_BYTES {
@@ -252,7 +270,8 @@ impl Crossing {
         self.spare = batch;
     }
 
-    /// Frees the buffers of lanes that carried nothing since this was last done, a second ago or more.
+    /// Frees the buffers of lanes that carried nothing since this was last done, a second ago or
+    /// more.
     pub(crate) fn tidy(&mut self, now: Duration) {
         if now < self.next_tidying {
             return;
@@ -301,7 +320,8 @@ mod tests {
 
     fn ends(count: usize) -> (Vec<Crossing>, Vec<Receiver<Mail>>) {
         let boxes: Vec<_> = (0..count).map(|_| Mailbox::new(4).unwrap()).collect();
-        let (senders, receivers): (Vec<_>, Vec<_>) = boxes.into_iter().map(|mailbox| (mailbox.sender, mailbox.receiver)).unzip();
+        let (senders, receivers): (Vec<_>, Vec<_>) =
+            boxes.into_iter().map(|mailbox| (mailbox.sender, mailbox.receiver)).unzip();
         (Crossing::between(&senders).into_iter().flatten().collect(), receivers)
     }
 
@@ -338,15 +358,19 @@ mod tests {
         let (mut ends, mail) = ends(3);
         for round in 0..3 {
             let sizes = [0, 1, 160, 0, 1200, 9000, 65_535, 65_535, 3, 0];
-            let sent: Vec<_> = (0u32..).zip(sizes).map(|(slot, len)| (envelope(2, slot), vec![(slot + round) as u8; len])).collect();
+            let sent: Vec<_> = (0u32..)
+                .zip(sizes)
+                .map(|(slot, len)| (envelope(2, slot), vec![(slot + round) as u8; len]))
+                .collect();
             sent.iter().for_each(|(envelope, data)| ends[0].put(*envelope, data));
             ends[1].put(envelope(2, 99), b"of another");
             ends[0].depart();
             ends[1].depart();
             assert_eq!(letters(&mail[2]), 1, "one wakes for all of them");
             assert_eq!((letters(&mail[0]), letters(&mail[1])), (0, 0));
-            let (others, all): (Vec<_>, Vec<_>) =
-                arrived(&mut ends[2]).into_iter().partition(|(envelope, _)| envelope.to.allocation.slot == 99);
+            let (others, all): (Vec<_>, Vec<_>) = arrived(&mut ends[2])
+                .into_iter()
+                .partition(|(envelope, _)| envelope.to.allocation.slot == 99);
             assert_eq!(all, sent);
             assert_eq!(others, [(envelope(2, 99), b"of another".to_vec())]);
             assert!(arrived(&mut ends[2]).is_empty());
@@ -360,7 +384,8 @@ mod tests {
         let many = MOST_DATAGRAMS as u32 + 500;
         (0..many).for_each(|slot| ends[0].put(envelope(1, slot), &[1; 10]));
         ends[0].depart();
-        let slots: Vec<u32> = arrived(&mut ends[1]).iter().map(|(envelope, _)| envelope.to.allocation.slot).collect();
+        let slots: Vec<u32> =
+            arrived(&mut ends[1]).iter().map(|(envelope, _)| envelope.to.allocation.slot).collect();
         assert!(slots.iter().copied().eq(0..MOST_DATAGRAMS as u32));
         assert_eq!(ends[0].lost(), 500);
         (0..20).for_each(|slot| ends[0].put(envelope(1, slot), &[2; 65_000]));
@@ -381,7 +406,11 @@ mod tests {
         }
         assert_eq!((letters(&mail[3]), arrived(&mut ends[3]).len()), (1, 1600));
         assert!(ends[3].has_more());
-        assert_eq!((letters(&mail[3]), arrived(&mut ends[3]).len()), (0, 800), "without a letter that the same turn would take");
+        assert_eq!(
+            (letters(&mail[3]), arrived(&mut ends[3]).len()),
+            (0, 800),
+            "without a letter that the same turn would take"
+        );
         assert!(!ends[3].has_more());
         assert_eq!((letters(&mail[3]), arrived(&mut ends[3]).len()), (0, 0));
     }
@@ -393,7 +422,9 @@ mod tests {
             (0..7).for_each(|slot| end.put(envelope(5, slot), &[1; 65_000]));
             end.depart();
         }
-        let turns: Vec<usize> = std::iter::repeat_with(|| arrived(&mut ends[5]).len()).take_while(|count| *count > 0).collect();
+        let turns: Vec<usize> = std::iter::repeat_with(|| arrived(&mut ends[5]).len())
+            .take_while(|count| *count > 0)
+            .collect();
         assert_eq!(turns, [21, 14], "at most a mebibyte and a lane");
     }
 
@@ -406,7 +437,9 @@ mod tests {
                 (0..1000).for_each(|_| end.put(envelope(3, index), b"x"));
                 end.depart();
             }
-            arrived(&mut ends[3]).iter().for_each(|(envelope, _)| seen[envelope.to.allocation.slot as usize] += 1);
+            arrived(&mut ends[3])
+                .iter()
+                .for_each(|(envelope, _)| seen[envelope.to.allocation.slot as usize] += 1);
             turns += 1;
             assert!(turns <= 8, "{seen:?}");
         }
@@ -427,8 +460,17 @@ mod tests {
             end.tidy(second);
         }
         let kept = |ends: &[Crossing]| -> usize {
-            let own = ends.iter().flat_map(|end| end.collected.iter().chain([&end.spare])).map(Batch::memory).sum::<usize>();
-            own + ends[0].lanes.lanes.iter().map(|lane| lane.lock().unwrap().memory()).sum::<usize>()
+            let own = ends
+                .iter()
+                .flat_map(|end| end.collected.iter().chain([&end.spare]))
+                .map(Batch::memory)
+                .sum::<usize>();
+            own + ends[0]
+                .lanes
+                .lanes
+                .iter()
+                .map(|lane| lane.lock().unwrap().memory())
+                .sum::<usize>()
         };
         assert!(kept(&ends) > 0, "a lane that is in use keeps its buffers");
         for round in 2..4 {
@@ -449,7 +491,8 @@ mod tests {
             ends[0].depart();
             arrived(&mut ends[1]);
         }
-        let kept = [&ends[0].collected[1], &ends[1].spare, &*ends[0].lanes.lane(0, 1)].map(|batch| batch.bytes.capacity());
+        let kept = [&ends[0].collected[1], &ends[1].spare, &*ends[0].lanes.lane(0, 1)]
+            .map(|batch| batch.bytes.capacity());
         assert!(kept.iter().all(|bytes| *bytes <= BATCH_BYTES), "{kept:?}");
     }
 
@@ -489,7 +532,8 @@ mod tests {
                 })
             })
             .collect();
-        // Each letter is one look, and what a look leaves is another: a look for which no letter came finds nothing that one is missing for.
+        // Each letter is one look, and what a look leaves is another: a look for which no letter
+        // came finds nothing that one is missing for.
         let mut count = 0;
         let mut next = [0; 2];
         while !senders.iter().all(JoinHandle::is_finished) {

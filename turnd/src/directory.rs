@@ -13,8 +13,8 @@ use crate::registry::Registered;
 use crate::restoration::{Left, Restoration};
 use crate::worker::Mail;
 
-/// How long a worker may take to answer. One that takes longer holds up neither the others nor their writing; what it says later is taken
-/// then, and a comparison does not end before.
+/// How long a worker may take to answer. One that takes longer holds up neither the others nor
+/// their writing; what it says later is taken then, and a comparison does not end before.
 const ANSWER: Duration = Duration::from_secs(2);
 
 /// What a worker tells the control side.
@@ -34,7 +34,8 @@ pub(crate) struct Changes {
     pub(crate) changes: Vec<Change>,
     /// Whether there were more deletions than it could remember.
     pub(crate) lost_count: bool,
-    /// The comparison that this worker has offered all its allocations to, with this letter or before.
+    /// The comparison that this worker has offered all its allocations to, with this letter or
+    /// before.
     pub(crate) offered: Option<u64>,
 }
 
@@ -74,7 +75,8 @@ enum Offer {
 }
 
 impl Owner {
-    /// Asks for changes where there are some, and for all of an offer. What finds a mailbox full is tried again next time.
+    /// Asks for changes where there are some, and for all of an offer. What finds a mailbox full is
+    /// tried again next time.
     fn ask(&mut self, round: u64, limit: usize) {
         if self.offer == Offer::Untold && self.mail.send(Mail::OfferAll { round }).is_ok() {
             self.offer = Offer::Told;
@@ -96,10 +98,25 @@ impl WorkerSource {
         registered: Registered,
         restoration: Arc<Restoration>,
     ) -> Self {
-        let owner = |(mail, counters)| Owner { mail, counters, asked: false, late: false, offer: Offer::Given };
+        let owner = |(mail, counters)| Owner {
+            mail,
+            counters,
+            asked: false,
+            late: false,
+            offer: Offer::Given,
+        };
         let owners = workers.into_iter().map(owner).collect();
         let late = VecDeque::new();
-        Self { owners, inbox, registered, restoration, late, round: 0, taken: Vec::new(), lost_count: false }
+        Self {
+            owners,
+            inbox,
+            registered,
+            restoration,
+            late,
+            round: 0,
+            taken: Vec::new(),
+            lost_count: false,
+        }
     }
 
     /// Takes what lies in the inbox, waiting for `patience` until there is something.
@@ -136,7 +153,9 @@ impl WorkerSource {
     fn hand_over(&mut self) {
         while let Some(left) = self.late.pop_front() {
             let owner = &self.owners[left.worker(self.owners.len())];
-            if let Err(Undelivered::Full(Mail::Adopt(left))) = owner.mail.send(Mail::Adopt(Box::new(left))) {
+            if let Err(Undelivered::Full(Mail::Adopt(left))) =
+                owner.mail.send(Mail::Adopt(Box::new(left)))
+            {
                 return self.late.push_front(*left);
             }
         }
@@ -165,7 +184,8 @@ impl Source for WorkerSource {
     }
 
     async fn offer_all(&mut self) {
-        // This comparison covers changes that were given up before; an answer to an earlier one does not count for it.
+        // This comparison covers changes that were given up before; an answer to an earlier one
+        // does not count for it.
         self.lost_count = false;
         self.round += 1;
         self.owners.iter_mut().for_each(|owner| owner.offer = Offer::Untold);
@@ -181,7 +201,10 @@ impl Source for WorkerSource {
 
     async fn adopt(&mut self, late: Restored) {
         let (left, ended) = self.restoration.sort(late);
-        tracing::info!(records = left.len(), "allocations of the process before this one, read late");
+        tracing::info!(
+            records = left.len(),
+            "allocations of the process before this one, read late"
+        );
         self.late.extend(left);
         self.taken.extend(ended.into_iter().map(Change::Delete));
         self.hand_over();
@@ -217,13 +240,27 @@ mod tests {
             let (outbox, inbox) = inbox(16);
             let boxes: Vec<_> = (0..workers).map(|_| Mailbox::new(8).unwrap()).collect();
             let counters: Vec<Arc<Counters>> = (0..workers).map(|_| Arc::default()).collect();
-            let senders = boxes.iter().map(|mailbox| mailbox.sender.clone()).zip(counters.iter().cloned()).collect();
-            let source =
-                WorkerSource::new(senders, inbox, Registered::default(), Arc::new(Restoration::new("r", Accounting::new(10, 1 << 20))));
-            Self { source, outbox, mailboxes: boxes.into_iter().map(|mailbox| mailbox.receiver).collect(), counters }
+            let senders = boxes
+                .iter()
+                .map(|mailbox| mailbox.sender.clone())
+                .zip(counters.iter().cloned())
+                .collect();
+            let source = WorkerSource::new(
+                senders,
+                inbox,
+                Registered::default(),
+                Arc::new(Restoration::new("r", Accounting::new(10, 1 << 20))),
+            );
+            Self {
+                source,
+                outbox,
+                mailboxes: boxes.into_iter().map(|mailbox| mailbox.receiver).collect(),
+                counters,
+            }
         }
 
-        /// What the worker finds in its mailbox: the comparison that it is to offer to, and whether it is asked for changes.
+        /// What the worker finds in its mailbox: the comparison that it is to offer to, and whether
+        /// it is asked for changes.
         fn mail(&mut self, worker: usize) -> (Option<u64>, bool) {
             let (mut round, mut asked) = (None, false);
             self.mailboxes[worker].drain(100, |mail| match mail {
@@ -287,8 +324,14 @@ mod tests {
             let mut world = World::of(1);
             world.source.offer_all().await;
             world.answer(0, Some(1), &[1, 2, 3]);
-            assert_eq!((world.source.drain(2, Duration::ZERO).await.len(), world.source.is_offered()), (2, false));
-            assert_eq!((world.source.drain(2, Duration::ZERO).await.len(), world.source.is_offered()), (1, true));
+            assert_eq!(
+                (world.source.drain(2, Duration::ZERO).await.len(), world.source.is_offered()),
+                (2, false)
+            );
+            assert_eq!(
+                (world.source.drain(2, Duration::ZERO).await.len(), world.source.is_offered()),
+                (1, true)
+            );
         });
     }
 

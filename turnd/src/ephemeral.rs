@@ -7,7 +7,8 @@ use crate::config::Config;
 /// With fewer relayed ports than these, a few that other programs hold are many.
 const FEW: usize = 1_000;
 
-/// Other programs are likely to take relayed ports: the kernel may give them to any socket that asks for no port of its own.
+/// Other programs are likely to take relayed ports: the kernel may give them to any socket that
+/// asks for no port of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Clash {
     /// The relayed ports that the kernel may give away.
@@ -28,7 +29,8 @@ struct Host {
     sockets: String,
 }
 
-/// Warns where other programs' sockets are likely to take relayed ports, with the command that prevents it.
+/// Warns where other programs' sockets are likely to take relayed ports, with the command that
+/// prevents it.
 pub(crate) fn warn_of_clash(config: &Config) {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let host = Host {
@@ -37,25 +39,37 @@ pub(crate) fn warn_of_clash(config: &Config) {
         sockets: read("/proc/net/udp") + &read("/proc/net/udp6"),
     };
     let addresses: Vec<IpAddr> = config.relay.addresses.iter().map(|relay| relay.bound).collect();
-    if let Some(Clash { ports, reason, command }) = clash(&config.relay.ports, &addresses, config.store.is_some(), &host) {
+    if let Some(Clash { ports, reason, command }) =
+        clash(&config.relay.ports, &addresses, config.store.is_some(), &host)
+    {
         let (first, last) = (ports.start(), ports.end());
-        tracing::warn!(first, last, reason, command, "other programs may take relayed ports: they lie in net.ipv4.ip_local_port_range");
+        tracing::warn!(
+            first,
+            last,
+            reason,
+            command,
+            "other programs may take relayed ports: they lie in net.ipv4.ip_local_port_range"
+        );
     }
 }
 
-/// Ports that others hold cost an Allocate a further try each, which is nothing as long as they are few: most hosts give ephemeral ports of UDP
-/// to a resolver and little else. So an overlap alone is no reason to warn.
-fn clash(ports: &RangeInclusive<u16>, addresses: &[IpAddr], has_store: bool, host: &Host) -> Option<Clash> {
+/// Ports that others hold cost an Allocate a further try each, which is nothing as long as they are
+/// few: most hosts give ephemeral ports of UDP to a resolver and little else. So an overlap alone
+/// is no reason to warn.
+fn clash(
+    ports: &RangeInclusive<u16>,
+    addresses: &[IpAddr],
+    has_store: bool,
+    host: &Host,
+) -> Option<Clash> {
     let ephemeral = range(&host.ephemeral, char::is_whitespace)?;
     let overlap = *ports.start().max(ephemeral.start())..=*ports.end().min(ephemeral.end());
     if overlap.is_empty() || is_reserved(&overlap, &host.reserved) {
         return None;
     }
-    let held = host
-        .sockets
-        .lines()
-        .filter_map(bound)
-        .filter(|(ip, port)| overlap.contains(port) && (ip.is_unspecified() || addresses.contains(ip)));
+    let held = host.sockets.lines().filter_map(bound).filter(|(ip, port)| {
+        overlap.contains(port) && (ip.is_unspecified() || addresses.contains(ip))
+    });
     let reason = if has_store {
         "a call goes on after a restart only if nobody has taken its port meanwhile"
     } else if held.count() * 100 >= ports.len() {
@@ -69,11 +83,13 @@ fn clash(ports: &RangeInclusive<u16>, addresses: &[IpAddr], has_store: bool, hos
     let others = host.reserved.trim();
     let separator = if others.is_empty() { "" } else { "," };
     let (first, last) = (overlap.start(), overlap.end());
-    let command = format!("sysctl -w net.ipv4.ip_local_reserved_ports={others}{separator}{first}-{last}");
+    let command =
+        format!("sysctl -w net.ipv4.ip_local_reserved_ports={others}{separator}{first}-{last}");
     Some(Clash { ports: overlap, reason, command })
 }
 
-/// The local address and port of a line of `/proc/net/udp` or `udp6`: hexadecimal, each 32 bits of the address in the order of the host.
+/// The local address and port of a line of `/proc/net/udp` or `udp6`: hexadecimal, each 32 bits of
+/// the address in the order of the host.
 fn bound(line: &str) -> Option<(IpAddr, u16)> {
     let (ip, port) = line.split_whitespace().nth(1)?.split_once(':')?;
     let word = |at: usize| u32::from_str_radix(ip.get(at..at + 8)?, 16).ok();
@@ -121,8 +137,11 @@ mod tests {
 
     fn host(reserved: &str, held: impl IntoIterator<Item = u16>) -> Host {
         let ip = u32::from_ne_bytes([192, 0, 2, 1]);
-        let line =
-            |port| format!("  7: {ip:08X}:{port:04X} 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 1 2 0 0\n");
+        let line = |port| {
+            format!(
+                "  7: {ip:08X}:{port:04X} 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 1 2 0 0\n"
+            )
+        };
         let head = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n";
         let sockets = head.to_owned() + &held.into_iter().map(line).collect::<String>();
         Host { ephemeral: "32768\t60999\n".into(), reserved: reserved.into(), sockets }
@@ -140,32 +159,69 @@ mod tests {
     fn sockets_are_read_as_the_kernel_writes_them() {
         let word = |octets: [u8; 4]| u32::from_ne_bytes(octets);
         let line = |ip: String| format!("  42: {ip}:C001 00000000:0000 07");
-        let ipv6 = format!("{:08X}{:08X}{:08X}{:08X}", word([0x20, 1, 0xD, 0xB8]), 0, 0, word([0, 0, 0, 1]));
-        assert_eq!(bound(&line(format!("{:08X}", word([127, 0, 0, 1])))), Some(([127, 0, 0, 1].into(), 49_153)));
+        let ipv6 = format!(
+            "{:08X}{:08X}{:08X}{:08X}",
+            word([0x20, 1, 0xD, 0xB8]),
+            0,
+            0,
+            word([0, 0, 0, 1])
+        );
+        assert_eq!(
+            bound(&line(format!("{:08X}", word([127, 0, 0, 1])))),
+            Some(([127, 0, 0, 1].into(), 49_153))
+        );
         assert_eq!(bound(&line(ipv6)), Some(("2001:db8::1".parse().unwrap(), 49_153)));
-        assert_eq!((bound("  sl  local_address rem_address"), bound(""), bound("1: é:1")), (None, None, None));
+        assert_eq!(
+            (bound("  sl  local_address rem_address"), bound(""), bound("1: é:1")),
+            (None, None, None)
+        );
     }
 
     #[test]
     fn the_defaults_of_a_stock_host_are_no_reason_to_warn() {
         let ports = 49_152..=65_535;
-        assert_eq!(clash(&ports, &RELAY, false, &host("", 50_000..50_100)), None, "a hundred of 16,384");
-        assert_eq!(clash(&ports, &RELAY, false, &host("", 32_768..40_000)), None, "others' ports elsewhere");
-        assert_eq!(clash(&ports, &[[203, 0, 113, 1].into()], false, &host("", 50_000..51_000)), None, "at another address");
+        assert_eq!(
+            clash(&ports, &RELAY, false, &host("", 50_000..50_100)),
+            None,
+            "a hundred of 16,384"
+        );
+        assert_eq!(
+            clash(&ports, &RELAY, false, &host("", 32_768..40_000)),
+            None,
+            "others' ports elsewhere"
+        );
+        assert_eq!(
+            clash(&ports, &[[203, 0, 113, 1].into()], false, &host("", 50_000..51_000)),
+            None,
+            "at another address"
+        );
         assert_eq!(clash(&(61_000..=61_099), &RELAY, true, &host("", [])), None, "no overlap");
-        assert_eq!(clash(&ports, &RELAY, true, &host("49152-60999\n", 50_000..51_000)), None, "they are reserved");
+        assert_eq!(
+            clash(&ports, &RELAY, true, &host("49152-60999\n", 50_000..51_000)),
+            None,
+            "they are reserved"
+        );
     }
 
     #[test]
     fn where_a_clash_is_likely_the_command_is_written_out() {
         let ports = 49_152..=65_535;
         let busy = clash(&ports, &RELAY, false, &host("\n", 50_000..50_200)).unwrap();
-        assert_eq!((busy.ports, busy.command.as_str()), (49_152..=60_999, "sysctl -w net.ipv4.ip_local_reserved_ports=49152-60999"));
+        assert_eq!(
+            (busy.ports, busy.command.as_str()),
+            (49_152..=60_999, "sysctl -w net.ipv4.ip_local_reserved_ports=49152-60999")
+        );
         let few = clash(&(50_000..=50_099), &RELAY, false, &host("8080,9148\n", [])).unwrap();
-        assert_eq!(few.command, "sysctl -w net.ipv4.ip_local_reserved_ports=8080,9148,50000-50099", "what is reserved stays so");
+        assert_eq!(
+            few.command, "sysctl -w net.ipv4.ip_local_reserved_ports=8080,9148,50000-50099",
+            "what is reserved stays so"
+        );
         let restored = clash(&ports, &RELAY, true, &host("", [])).unwrap();
         assert!(restored.reason.contains("after a restart"));
-        let wildcard = Host { sockets: (50_000..50_200).map(|port| format!("1: 00000000:{port:04X} 0\n")).collect(), ..host("", []) };
+        let wildcard = Host {
+            sockets: (50_000..50_200).map(|port| format!("1: 00000000:{port:04X} 0\n")).collect(),
+            ..host("", [])
+        };
         assert!(clash(&ports, &RELAY, false, &wildcard).is_some());
     }
 }

@@ -9,7 +9,8 @@ use crate::inbox::Outbox;
 use crate::proxied::Proxied;
 use crate::records::to_store;
 
-/// What a worker has to tell the store. It rings once and then waits to be asked: the worker never waits for anybody.
+/// What a worker has to tell the store. It rings once and then waits to be asked: the worker never
+/// waits for anybody.
 pub(crate) struct Journal {
     worker: u16,
     out: Outbox<Letter>,
@@ -52,16 +53,23 @@ impl Journal {
         while letter.changes.len() < limit {
             match server.poll_change() {
                 Some(Change::Changed(id)) => {
-                    letter.changes.extend(server.export(now, id).map(|allocation| self.change(&allocation, proxied, now)));
+                    letter.changes.extend(
+                        server
+                            .export(now, id)
+                            .map(|allocation| self.change(&allocation, proxied, now)),
+                    );
                 }
-                Some(Change::Ended(record)) => letter.changes.push(store::Change::Delete(RecordId(record))),
+                Some(Change::Ended(record)) => {
+                    letter.changes.push(store::Change::Delete(RecordId(record)))
+                }
                 Some(Change::Everything) => letter.lost_count = true,
                 None => break,
             }
         }
         letter.offered = (server.offer_left() == 0).then_some(self.round);
         self.rung = false;
-        // Before the letter leaves: who reads it goes by this number. Where it did not leave, it waits itself.
+        // Before the letter leaves: who reads it goes by this number. Where it did not leave, it
+        // waits itself.
         self.show(counters, server.unwritten());
         self.send(letter);
         if self.unsent.is_some() {
@@ -78,28 +86,38 @@ impl Journal {
         store::Change::Put(Box::new(to_store(allocation, proxy, now.unix)))
     }
 
-    /// The server stops: what goes on in another process is written as it stands now, and what does not is deleted.
+    /// The server stops: what goes on in another process is written as it stands now, and what does
+    /// not is deleted.
     pub(crate) fn stop<L: Ledger, R: CryptoRng>(&mut self, server: &mut Server<L, R>) {
         self.stopping = true;
         server.note_all();
     }
 
-    /// Offers all allocations to the comparison of this number: the letter with the last of them names it.
-    pub(crate) fn offer_all<L: Ledger, R: CryptoRng>(&mut self, counters: &Counters, server: &mut Server<L, R>, round: u64) {
+    /// Offers all allocations to the comparison of this number: the letter with the last of them
+    /// names it.
+    pub(crate) fn offer_all<L: Ledger, R: CryptoRng>(
+        &mut self,
+        counters: &Counters,
+        server: &mut Server<L, R>,
+        round: u64,
+    ) {
         server.offer_all();
         self.round = round;
         self.show(counters, server.unwritten());
     }
 
-    /// The number that the control side goes by: more than none while there is anything to be asked for.
+    /// The number that the control side goes by: more than none while there is anything to be asked
+    /// for.
     fn show(&self, counters: &Counters, unwritten: usize) -> usize {
-        let waiting = unwritten + self.unsent.as_ref().map_or(0, |letter| letter.changes.len().max(1));
+        let waiting =
+            unwritten + self.unsent.as_ref().map_or(0, |letter| letter.changes.len().max(1));
         counters.unwritten.set(waiting as u64);
         waiting
     }
 
     fn send(&mut self, letter: Box<Changes>) {
-        // The control side asks for one answer at a time, so its box has room; where it has not, nothing may be missed.
+        // The control side asks for one answer at a time, so its box has room; where it has not,
+        // nothing may be missed.
         if let Err(Letter::Changes(back)) = self.out.send(Letter::Changes(letter)) {
             self.unsent = Some(back);
         }
@@ -113,8 +131,8 @@ mod tests {
 
     use causeway_auth::{Authenticator, Credential, Credentials, Key, Protection};
     use causeway_relay::{
-        ChannelPermission, Command, Config, DeniedPeers, Families, Limits, PeerPolicy, RelayedRecord, RelayedTransportAddress, Traffic,
-        Unlimited,
+        ChannelPermission, Command, Config, DeniedPeers, Families, Limits, PeerPolicy,
+        RelayedRecord, RelayedTransportAddress, Traffic, Unlimited,
     };
     use causeway_wire::{ChannelRange, TransactionId};
     use rand::rngs::StdRng;
@@ -123,7 +141,8 @@ mod tests {
     use crate::inbox::inbox;
     use crate::nonces;
 
-    const NOW: Now = Now { monotonic: Duration::from_secs(1), unix: Duration::from_secs(1_800_000_000) };
+    const NOW: Now =
+        Now { monotonic: Duration::from_secs(1), unix: Duration::from_secs(1_800_000_000) };
 
     fn server() -> Server<Unlimited, StdRng> {
         let config = Config {
@@ -139,13 +158,21 @@ mod tests {
             external: Vec::new(),
             software: None,
         };
-        let realm = Authenticator::new("r", Credentials::new(), nonces::of_process(Duration::from_secs(60)), 0);
+        let realm = Authenticator::new(
+            "r",
+            Credentials::new(),
+            nonces::of_process(Duration::from_secs(60)),
+            0,
+        );
         Server::new(config, Arc::new(realm), Unlimited, rand::make_rng())
     }
 
     /// So many allocations come and go.
     fn churn(server: &mut Server<Unlimited, StdRng>, times: u64) {
-        let address = RelayedTransportAddress { bound: ([127, 0, 0, 1], 50_000).into(), advertised: ([127, 0, 0, 1], 50_000).into() };
+        let address = RelayedTransportAddress {
+            bound: ([127, 0, 0, 1], 50_000).into(),
+            advertised: ([127, 0, 0, 1], 50_000).into(),
+        };
         for id in 0..times {
             let record = AllocationRecord {
                 id,
@@ -181,7 +208,8 @@ mod tests {
     #[test]
     fn h47_a_letter_that_finds_no_room_is_kept_and_counts() {
         let (out, mut inbox) = inbox(1);
-        let (mut journal, mut server, counters) = (Journal::new(3, out.clone()), server(), Counters::default());
+        let (mut journal, mut server, counters) =
+            (Journal::new(3, out.clone()), server(), Counters::default());
         churn(&mut server, 5000);
         assert!(out.send(Letter::Pending).is_ok());
         journal.give(&counters, &mut server, &Proxied::default(), (NOW, 10));
@@ -201,7 +229,8 @@ mod tests {
     #[test]
     fn h47_the_counter_says_what_is_left_before_the_letter_leaves() {
         let (out, mut inbox) = inbox(4);
-        let (mut journal, mut server, counters) = (Journal::new(0, out), server(), Counters::default());
+        let (mut journal, mut server, counters) =
+            (Journal::new(0, out), server(), Counters::default());
         churn(&mut server, 5);
         // Nothing has run since: what the control side reads beside a letter is right already.
         journal.give(&counters, &mut server, &Proxied::default(), (NOW, 2));

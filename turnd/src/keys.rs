@@ -1,4 +1,5 @@
-//! Users that are kept in the store: workers ask, the control side looks up and answers, and nobody waits for anybody (H45).
+//! Users that are kept in the store: workers ask, the control side looks up and answers, and nobody
+//! waits for anybody (H45).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +21,8 @@ use crate::control::tell_all;
 use crate::inbox::{Inbox, Outbox, inbox};
 use crate::worker::Mail;
 
-/// Questions of all workers that may wait; beyond it nobody is asked, and the client sends its request again.
+/// Questions of all workers that may wait; beyond it nobody is asked, and the client sends its
+/// request again.
 const QUESTIONS: usize = 4096;
 /// Look-ups at once.
 const AT_ONCE: usize = 256;
@@ -42,7 +44,8 @@ pub(crate) struct KeyQuestions(Outbox<Question>);
 impl KeyQuestions {
     /// Asks, unless too many questions wait.
     pub(crate) fn ask(&self, worker: u16, username: Box<str>) {
-        // Where there is no room, whoever waits for the answer is dropped in time, and asks again by its retransmission.
+        // Where there is no room, whoever waits for the answer is dropped in time, and asks again
+        // by its retransmission.
         let _unasked = self.0.send(Question { worker, username });
     }
 }
@@ -56,12 +59,15 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// The users of the store, if the configuration says that there are any. Connects to nobody yet.
+    /// The users of the store, if the configuration says that there are any. Connects to nobody
+    /// yet.
     ///
     /// # Errors
     /// The store's URL cannot be used.
     pub(crate) fn new(config: &Config) -> Result<Option<Self>> {
-        let (Some(store), Some(protection)) = (&config.store, config.auth.from_store) else { return Ok(None) };
+        let (Some(store), Some(protection)) = (&config.store, config.auth.from_store) else {
+            return Ok(None);
+        };
         let settings = UsersSettings { protection, parallel: AT_ONCE, ..UsersSettings::default() };
         let users = Users::new(&store.redis, store.fleet_key.clone(), settings);
         let users = Arc::new(users.map_err(|error| anyhow::anyhow!("store.url: {}", error.text))?);
@@ -74,8 +80,8 @@ impl Keys {
         KeyQuestions(self.outbox.clone())
     }
 
-    /// Starts the tasks that answer and that follow what changes. `authenticator` is the realm as the configuration has it. What it yields
-    /// is for the metrics.
+    /// Starts the tasks that answer and that follow what changes. `authenticator` is the realm as
+    /// the configuration has it. What it yields is for the metrics.
     pub(crate) fn start(
         self,
         runtime: &Handle,
@@ -84,7 +90,12 @@ impl Keys {
     ) -> impl Fn(&mut Samples) + Send + Sync + use<> {
         let changes = self.users.changes();
         let users = Arc::clone(&self.users);
-        let desk = Arc::new(Desk { users: Arc::clone(&users), realm: self.realm, workers, secrets_known: AtomicBool::new(false) });
+        let desk = Arc::new(Desk {
+            users: Arc::clone(&users),
+            realm: self.realm,
+            workers,
+            secrets_known: AtomicBool::new(false),
+        });
         runtime.spawn(async move { users.watch().await });
         runtime.spawn(follow(Arc::clone(&desk), authenticator, changes));
         runtime.spawn(answer(desk, self.inbox));
@@ -98,7 +109,8 @@ struct Desk {
     users: Arc<Users>,
     realm: Box<str>,
     workers: Vec<Sender<Mail>>,
-    /// Until the secrets are known, a name that is nobody's may still be one that a secret has minted.
+    /// Until the secrets are known, a name that is nobody's may still be one that a secret has
+    /// minted.
     secrets_known: AtomicBool,
 }
 
@@ -113,7 +125,8 @@ impl Desk {
                 continue;
             }
             let answer = match lookup {
-                Lookup::Found(keys) => credential(&question.username, &keys).map_or(KeyAnswer::Unknown, KeyAnswer::Found),
+                Lookup::Found(keys) => credential(&question.username, &keys)
+                    .map_or(KeyAnswer::Unknown, KeyAnswer::Found),
                 Lookup::Unknown if self.secrets_known.load(Ordering::Relaxed) => KeyAnswer::Unknown,
                 Lookup::Unknown | Lookup::Unavailable => KeyAnswer::Unavailable,
             };
@@ -148,8 +161,14 @@ async fn follow(desk: Arc<Desk>, base: Arc<Authenticator>, mut changes: watch::R
         let again = match desk.users.secrets(&desk.realm).await {
             Ok(secrets) => {
                 if secrets != applied {
-                    let minting = secrets.iter().map(|secret| RestSecret::new(&secret.secret).until(secret.not_after));
-                    tell_all(&desk.workers, &Command::SetAuthenticator(Arc::new(base.with_rest_secrets(minting)))).await;
+                    let minting = secrets
+                        .iter()
+                        .map(|secret| RestSecret::new(&secret.secret).until(secret.not_after));
+                    tell_all(
+                        &desk.workers,
+                        &Command::SetAuthenticator(Arc::new(base.with_rest_secrets(minting))),
+                    )
+                    .await;
                     tracing::info!(secrets = secrets.len(), "REST secrets of the store");
                     applied = secrets;
                 }
@@ -179,14 +198,25 @@ fn credential(username: &str, keys: &UserKeys) -> Option<Arc<Credential>> {
     Some(Arc::new(keys_here.fold(credential, Credential::with_key)))
 }
 
-const LOOKUPS: Family = Family::counter("store_user_lookups", "Look-ups of users in the store, by what they ended in");
-const MALFORMED: Family = Family::counter("store_users_malformed", "Users and secrets of the store that cannot be taken as they are");
-const REVOCATIONS: Family = Family::counter("store_user_changes", "Times that users or secrets had changed in the store");
-const CACHED: Family = Family::gauge("store_users_cached", "Users of the store that are remembered");
+const LOOKUPS: Family =
+    Family::counter("store_user_lookups", "Look-ups of users in the store, by what they ended in");
+const MALFORMED: Family = Family::counter(
+    "store_users_malformed",
+    "Users and secrets of the store that cannot be taken as they are",
+);
+const REVOCATIONS: Family =
+    Family::counter("store_user_changes", "Times that users or secrets had changed in the store");
+const CACHED: Family =
+    Family::gauge("store_users_cached", "Users of the store that are remembered");
 
 fn collect(samples: &mut Samples, users: &Users) {
     let report = users.report();
-    for (from, count) in [("memory", report.hits), ("store", report.asked), ("stale", report.stale), ("unavailable", report.unavailable)] {
+    for (from, count) in [
+        ("memory", report.hits),
+        ("store", report.asked),
+        ("stale", report.stale),
+        ("unavailable", report.unavailable),
+    ] {
         samples.add(&LOOKUPS, &[("from", from.into())], count);
     }
     samples.add(&MALFORMED, &[], report.malformed);

@@ -1,11 +1,12 @@
-//! Limits that end calls of clients in use, said at the start: a call shows them only after minutes.
+//! Limits that end calls of clients in use, said at the start: a call shows them only after
+//! minutes.
 
 use std::time::Duration;
 
 use crate::config::Config;
 
-/// libjuice refreshes after nine minutes, whatever it was granted; turn-client-proto takes a shorter lifetime for the end; ice4j never
-/// refreshes, and lives as long as its first grant.
+/// libjuice refreshes after nine minutes, whatever it was granted; turn-client-proto takes a
+/// shorter lifetime for the end; ice4j never refreshes, and lives as long as its first grant.
 const LIFETIME: Duration = Duration::from_secs(600);
 /// werift repeats a request answered 438 with the nonce that was stale.
 const NONCE_LIFETIME: Duration = Duration::from_secs(3600);

@@ -5,7 +5,9 @@ use anyhow::{Context, Result};
 use causeway_daemon::config::{Listen, Transport};
 use causeway_daemon::memory;
 use causeway_daemon::workers::Net;
-use causeway_net::{DatagramListening, Listener, StreamListening, TrustedProxies, UdpOptions, UdpSocket, steering};
+use causeway_net::{
+    DatagramListening, Listener, StreamListening, TrustedProxies, UdpOptions, UdpSocket, steering,
+};
 
 use crate::relay_sockets::Socket;
 
@@ -16,30 +18,49 @@ pub(crate) struct Listeners {
     pub(crate) tcp: Vec<(Listener, StreamListening)>,
 }
 
-/// Binds every listener of every worker, in the workers' order and before any of them runs: the kernel numbers the sockets of a group as
-/// they are bound, and steers by the number.
+/// Binds every listener of every worker, in the workers' order and before any of them runs: the
+/// kernel numbers the sockets of a group as they are bound, and steers by the number.
 ///
 /// # Errors
 /// An address is in use or not this host's.
 pub(crate) fn bind(listen: &[Listen], net: &Net) -> Result<Vec<Listeners>> {
-    let mut workers: Vec<Listeners> = (0..net.workers.get()).map(|_| Listeners::default()).collect();
+    let mut workers: Vec<Listeners> =
+        (0..net.workers.get()).map(|_| Listeners::default()).collect();
     for (index, listen) in listen.iter().enumerate() {
-        let named = |protocol: &str| format!("listen[{index}].address: cannot listen on {} ({protocol})", listen.address);
+        let named = |protocol: &str| {
+            format!("listen[{index}].address: cannot listen on {} ({protocol})", listen.address)
+        };
         let proxies = proxies(listen);
         let [plain, dtls, tcp, tls] =
-            [Transport::Udp, Transport::Dtls, Transport::Tcp, Transport::Tls].map(|transport| listen.has(transport));
+            [Transport::Udp, Transport::Dtls, Transport::Tcp, Transport::Tls]
+                .map(|transport| listen.has(transport));
         if plain || dtls {
-            let listening = DatagramListening { tag: Socket::Listener.tag(), plain, dtls, proxies: proxies.clone() };
-            let sockets = bind_udp(listen.address, net, workers.len()).with_context(|| named("udp"))?;
-            workers.iter_mut().zip(sockets).for_each(|(worker, socket)| worker.udp.push((socket, listening.clone())));
+            let listening = DatagramListening {
+                tag: Socket::Listener.tag(),
+                plain,
+                dtls,
+                proxies: proxies.clone(),
+            };
+            let sockets =
+                bind_udp(listen.address, net, workers.len()).with_context(|| named("udp"))?;
+            workers
+                .iter_mut()
+                .zip(sockets)
+                .for_each(|(worker, socket)| worker.udp.push((socket, listening.clone())));
         }
         if tcp || tls {
             let listening = StreamListening { tag: 0, plain: tcp, tls, proxies };
-            let group = steering::bind_tcp_group(listen.address, net.freebind, workers.len()).with_context(|| named("tcp"))?;
-            workers.iter_mut().zip(group).for_each(|(worker, listener)| worker.tcp.push((listener, listening.clone())));
+            let group = steering::bind_tcp_group(listen.address, net.freebind, workers.len())
+                .with_context(|| named("tcp"))?;
+            workers
+                .iter_mut()
+                .zip(group)
+                .for_each(|(worker, listener)| worker.tcp.push((listener, listening.clone())));
         }
     }
-    memory::warn_of_buffers(workers.iter().flat_map(|worker| &worker.udp).map(|(socket, _)| socket.buffer_sizes()));
+    memory::warn_of_buffers(
+        workers.iter().flat_map(|worker| &worker.udp).map(|(socket, _)| socket.buffer_sizes()),
+    );
     Ok(workers)
 }
 

@@ -1,4 +1,5 @@
-//! The keys of nonces: from the fleet's key, so that every server and every restart knows them, and another one each epoch.
+//! The keys of nonces: from the fleet's key, so that every server and every restart knows them, and
+//! another one each epoch.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,9 +13,11 @@ use rand::rngs::StdRng;
 use crate::control::tell_all;
 use crate::worker::Mail;
 
-/// The keys at this moment: this epoch's mints, the one before still verifies. `lifetime` is that of a nonce.
+/// The keys at this moment: this epoch's mints, the one before still verifies. `lifetime` is that
+/// of a nonce.
 pub(crate) fn of_fleet(fleet_key: &FleetKey, lifetime: Duration) -> NonceKeys {
-    let [current, previous] = fleet_key.nonce_keys(unix().as_secs()).map(|key| NonceKey::new(key.as_bytes()));
+    let [current, previous] =
+        fleet_key.nonce_keys(unix().as_secs()).map(|key| NonceKey::new(key.as_bytes()));
     NonceKeys::new(current, Some(previous), lifetime.as_secs())
 }
 

@@ -10,29 +10,51 @@ use causeway_relay::{OwnAddresses, PeerPolicy, Rule};
 
 use crate::config::{Config, Verdict};
 
-/// The operator's rules, with what this server knows of itself: its listeners on every address that they can be reached at (H5), and its
-/// relay addresses (H8).
+/// The operator's rules, with what this server knows of itself: its listeners on every address that
+/// they can be reached at (H5), and its relay addresses (H8).
 pub(crate) fn peer_policy(config: &Config) -> PeerPolicy {
-    let rules: Vec<Rule> =
-        config.peers.rules.iter().map(|rule| Rule { allow: rule.verdict == Verdict::Allow, net: rule.network }).collect();
-    let outside: Vec<IpAddr> =
-        config.relay.addresses.iter().filter(|relay| relay.bound != relay.advertised).map(|relay| relay.advertised).collect();
-    let listeners = config.own_endpoints().into_iter().flat_map(|endpoint| reachable_at(endpoint, &outside)).collect();
-    let relays = config.relay.addresses.iter().flat_map(|relay| [relay.bound, relay.advertised]).collect();
+    let rules: Vec<Rule> = config
+        .peers
+        .rules
+        .iter()
+        .map(|rule| Rule { allow: rule.verdict == Verdict::Allow, net: rule.network })
+        .collect();
+    let outside: Vec<IpAddr> = config
+        .relay
+        .addresses
+        .iter()
+        .filter(|relay| relay.bound != relay.advertised)
+        .map(|relay| relay.advertised)
+        .collect();
+    let listeners = config
+        .own_endpoints()
+        .into_iter()
+        .flat_map(|endpoint| reachable_at(endpoint, &outside))
+        .collect();
+    let relays =
+        config.relay.addresses.iter().flat_map(|relay| [relay.bound, relay.advertised]).collect();
     let own = Kernel { if_unknown: !config.insecure.wildcard_listeners };
     PeerPolicy::new(&rules, listeners, relays, config.relay.ports.clone()).asking(Arc::new(own))
 }
 
-/// Refuses to start listeners on wildcard addresses where the kernel does not tell which addresses are this host's: clients could reach the
-/// listeners through the relay. An operator may allow that by name.
+/// Refuses to start listeners on wildcard addresses where the kernel does not tell which addresses
+/// are this host's: clients could reach the listeners through the relay. An operator may allow that
+/// by name.
 ///
 /// # Errors
 /// The refusal, with the remedy.
 pub(crate) fn check_own_addresses(config: &Config) -> Result<()> {
-    let Some(wildcard) = config.own_endpoints().into_iter().find(|endpoint| endpoint.ip().is_unspecified()) else { return Ok(()) };
+    let Some(wildcard) =
+        config.own_endpoints().into_iter().find(|endpoint| endpoint.ip().is_unspecified())
+    else {
+        return Ok(());
+    };
     let Err(reason) = kernel_tells() else { return Ok(()) };
     if config.insecure.wildcard_listeners {
-        tracing::warn!(reason, "it is unknown which addresses are this host's: clients can reach its wildcard listeners through the relay");
+        tracing::warn!(
+            reason,
+            "it is unknown which addresses are this host's: clients can reach its wildcard listeners through the relay"
+        );
         return Ok(());
     }
     bail!(
@@ -41,7 +63,8 @@ pub(crate) fn check_own_addresses(config: &Config) -> Result<()> {
     )
 }
 
-/// The kernel must know the one address that every host has. A loopback device that is down has no route, and that is no fault.
+/// The kernel must know the one address that every host has. A loopback device that is down has no
+/// route, and that is no fault.
 fn kernel_tells() -> Result<(), String> {
     let loopback = IpAddr::from(Ipv4Addr::LOCALHOST);
     match is_local(loopback) {
@@ -52,7 +75,8 @@ fn kernel_tells() -> Result<(), String> {
     }
 }
 
-/// How long an answer of the kernel counts for datagrams: the question takes tens of microseconds, more than all else that is done for one.
+/// How long an answer of the kernel counts for datagrams: the question takes tens of microseconds,
+/// more than all else that is done for one.
 const LATELY: Duration = Duration::from_millis(100);
 /// Maximum number of answers that a worker remembers.
 const REMEMBERED: usize = 256;
@@ -64,7 +88,8 @@ thread_local! {
     static ANSWERS: RefCell<Answers> = RefCell::default();
 }
 
-/// Asks the kernel each time, so that addresses that come and go count at once (H55); for datagrams [`LATELY`].
+/// Asks the kernel each time, so that addresses that come and go count at once (H55); for datagrams
+/// [`LATELY`].
 #[derive(Debug)]
 struct Kernel {
     if_unknown: bool,
@@ -76,11 +101,17 @@ impl OwnAddresses for Kernel {
     }
 
     fn contained_lately(&self, ip: IpAddr) -> bool {
-        ANSWERS.with_borrow_mut(|answers| lately(answers, ip, Instant::now(), |ip| self.contains(ip)))
+        ANSWERS
+            .with_borrow_mut(|answers| lately(answers, ip, Instant::now(), |ip| self.contains(ip)))
     }
 }
 
-fn lately(answers: &mut Answers, ip: IpAddr, now: Instant, ask: impl FnOnce(IpAddr) -> bool) -> bool {
+fn lately(
+    answers: &mut Answers,
+    ip: IpAddr,
+    now: Instant,
+    ask: impl FnOnce(IpAddr) -> bool,
+) -> bool {
     if let Some((_, is_own)) = answers.get(&ip).filter(|(until, _)| now < *until) {
         return *is_own;
     }
@@ -121,7 +152,14 @@ mod tests {
 
     #[test]
     fn h5_a_wildcard_listener_is_kept_from_every_address_of_this_host() {
-        let listen = ["--listen", "0.0.0.0:3478", "--set", "peers.rules=[\"allow 127.0.0.0/8\"]", "--set", "relay.scope=\"private\""];
+        let listen = [
+            "--listen",
+            "0.0.0.0:3478",
+            "--set",
+            "peers.rules=[\"allow 127.0.0.0/8\"]",
+            "--set",
+            "relay.scope=\"private\"",
+        ];
         let outside = ["--relay-address", "10.0.0.7", "--external-address", "203.0.113.7"];
         let policy = peer_policy(&configured(&[&listen[..], &outside].concat()).unwrap());
         let judged = |peer: &str| policy.check_transport(peer.parse().unwrap());

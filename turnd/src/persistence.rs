@@ -7,7 +7,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use causeway_daemon::metrics::{Family, Samples, Unit};
 use causeway_net::mailbox::Sender;
-use causeway_store::{Accounting, Directory, ErrorKind, NodeLock, Outcome, Redis, Sealer, State, Status, Writer, WriterSettings};
+use causeway_store::{
+    Accounting, Directory, ErrorKind, NodeLock, Outcome, Redis, Sealer, State, Status, Writer,
+    WriterSettings,
+};
 use tokio::runtime::Runtime;
 
 use crate::accounts::{self, Bundle};
@@ -42,11 +45,19 @@ impl Persistence {
     /// Holds the node's name, and reads what the process before this one left.
     ///
     /// # Errors
-    /// Another server has the name, on this host or another, or the URL cannot be used. A store that is not there is no error.
-    pub(crate) fn claim(store: &Store, realm: &str, workers: usize, runtime: &Runtime) -> Result<Self> {
+    /// Another server has the name, on this host or another, or the URL cannot be used. A store
+    /// that is not there is no error.
+    pub(crate) fn claim(
+        store: &Store,
+        realm: &str,
+        workers: usize,
+        runtime: &Runtime,
+    ) -> Result<Self> {
         let sealer = Sealer::new(store.fleet_key.clone(), store.node.clone());
-        let mut redis = Redis::new(&store.redis, sealer).map_err(|error| anyhow::anyhow!("store.url: {}", error.text))?;
-        let lock = NodeLock::acquire(&store.lock_directory, &store.node, redis.incarnation()).context("store.node_id")?;
+        let mut redis = Redis::new(&store.redis, sealer)
+            .map_err(|error| anyhow::anyhow!("store.url: {}", error.text))?;
+        let lock = NodeLock::acquire(&store.lock_directory, &store.node, redis.incarnation())
+            .context("store.node_id")?;
         redis.succeed(lock.ended());
         if store.take_over {
             redis.take_over();
@@ -64,7 +75,8 @@ impl Persistence {
             }
         }
         let (outbox, inbox) = inbox(4 * workers + 16);
-        let (spool, accounts) = (Accounting::new(SPOOL.0, SPOOL.1), crate::inbox::inbox(4 * workers + 16));
+        let (spool, accounts) =
+            (Accounting::new(SPOOL.0, SPOOL.1), crate::inbox::inbox(4 * workers + 16));
         let restoration = Arc::new(Restoration::new(realm, spool.clone()));
         let (records, ended) = restoration.sort(restored);
         redis.answer_for(ended);
@@ -87,7 +99,12 @@ impl Persistence {
     }
 
     /// Brings back what belongs to a worker: `restore` does it for one allocation.
-    pub(crate) fn restore(&mut self, worker: u16, workers: usize, mut restore: impl FnMut(Box<Left>) -> Restoring) {
+    pub(crate) fn restore(
+        &mut self,
+        worker: u16,
+        workers: usize,
+        mut restore: impl FnMut(Box<Left>) -> Restoring,
+    ) {
         for left in std::mem::take(&mut self.records) {
             if left.worker(workers) != usize::from(worker) {
                 self.records.push(left);
@@ -109,17 +126,24 @@ impl Persistence {
         self.restoration.report();
     }
 
-    /// The task that writes, until `stop` resolves and a last time then; the metrics of it, and how it stands.
+    /// The task that writes, until `stop` resolves and a last time then; the metrics of it, and how
+    /// it stands.
     pub(crate) fn writer(
         self,
         workers: Vec<(Sender<Mail>, Arc<Counters>)>,
         registered: Registered,
         stop: impl Future<Output = ()> + Send + 'static,
-    ) -> (impl Future<Output = ()> + Send + 'static, impl Fn(&mut Samples) + Send + Sync + 'static, Status) {
+    ) -> (
+        impl Future<Output = ()> + Send + 'static,
+        impl Fn(&mut Samples) + Send + Sync + 'static,
+        Status,
+    ) {
         let counters: Vec<_> = workers.iter().map(|(_, counters)| Arc::clone(counters)).collect();
-        let source = WorkerSource::new(workers, self.inbox, registered, Arc::clone(&self.restoration));
+        let source =
+            WorkerSource::new(workers, self.inbox, registered, Arc::clone(&self.restoration));
         let writer = Writer::new(self.redis, source, self.spool.clone(), WriterSettings::default());
-        let (status, restoration, lock, spool) = (writer.status(), self.restoration, self.lock, self.spool);
+        let (status, restoration, lock, spool) =
+            (writer.status(), self.restoration, self.lock, self.spool);
         let collecting = accounts::collect(self.accounts.1, spool.clone());
         let writing = async move {
             tokio::select! {
@@ -129,32 +153,65 @@ impl Persistence {
             drop(lock);
         };
         let shown = status.clone();
-        (writing, move |samples: &mut Samples| collect(samples, &status, &restoration, &counters, &spool), shown)
+        (
+            writing,
+            move |samples: &mut Samples| collect(samples, &status, &restoration, &counters, &spool),
+            shown,
+        )
     }
 }
 
-const STATE: Family = Family::gauge("store_state", "How the store stands: 1 for the state that it is in");
-const LAG: Family = Family::gauge("store_lag", "Age of the oldest change that is not known to be written").unit(Unit::Seconds);
-const UNWRITTEN: Family = Family::gauge("store_unwritten", "Changes that are not known to be written");
+const STATE: Family =
+    Family::gauge("store_state", "How the store stands: 1 for the state that it is in");
+const LAG: Family =
+    Family::gauge("store_lag", "Age of the oldest change that is not known to be written")
+        .unit(Unit::Seconds);
+const UNWRITTEN: Family =
+    Family::gauge("store_unwritten", "Changes that are not known to be written");
 const WRITTEN: Family = Family::counter("store_written", "Changes written");
 const COMPARED: Family = Family::counter("store_comparisons", "Comparisons of the whole directory");
-const STALE: Family = Family::counter("store_stale_deleted", "Records that were found in the store and belonged to nobody");
+const STALE: Family = Family::counter(
+    "store_stale_deleted",
+    "Records that were found in the store and belonged to nobody",
+);
 const ERRORS: Family = Family::counter("store_errors", "Errors of the store");
-const RESTORED: Family = Family::counter("store_records_restored", "Allocations brought back at the start");
+const RESTORED: Family =
+    Family::counter("store_records_restored", "Allocations brought back at the start");
 const RESTORED_LATE: Family = Family::counter(
     "store_records_restored_late",
     "Allocations brought back later, since the store could not be read in time or another program held the port",
 );
-const NOT_RESTORED: Family = Family::counter("store_records_not_restored", "Records that could not be brought back, or not at the start");
-const SPOOLED: Family = Family::gauge("store_accounting_entries", "Accounting entries that wait for the store");
-const TRIMMED: Family =
-    Family::counter("store_accounting_trimmed", "Accounting entries that this process removed from a full store to make room for records");
-const STREAM: Family = Family::gauge("store_accounting_stream_entries", "Entries of the accounting stream, as far as the store tells");
-const MISSING: Family = Family::counter("store_records_missing", "Records of live allocations that a random sample has found gone");
-const MAY_EVICT: Family = Family::gauge("store_may_evict", "Whether the store may evict records when it is full, as far as it tells");
+const NOT_RESTORED: Family = Family::counter(
+    "store_records_not_restored",
+    "Records that could not be brought back, or not at the start",
+);
+const SPOOLED: Family =
+    Family::gauge("store_accounting_entries", "Accounting entries that wait for the store");
+const TRIMMED: Family = Family::counter(
+    "store_accounting_trimmed",
+    "Accounting entries that this process removed from a full store to make room for records",
+);
+const STREAM: Family = Family::gauge(
+    "store_accounting_stream_entries",
+    "Entries of the accounting stream, as far as the store tells",
+);
+const MISSING: Family = Family::counter(
+    "store_records_missing",
+    "Records of live allocations that a random sample has found gone",
+);
+const MAY_EVICT: Family = Family::gauge(
+    "store_may_evict",
+    "Whether the store may evict records when it is full, as far as it tells",
+);
 const SPOOL_LOST: Family = Family::counter("store_accounting_lost", "Accounting entries lost");
 
-fn collect(samples: &mut Samples, status: &Status, restoration: &Restoration, counters: &[Arc<Counters>], accounting: &Accounting) {
+fn collect(
+    samples: &mut Samples,
+    status: &Status,
+    restoration: &Restoration,
+    counters: &[Arc<Counters>],
+    accounting: &Accounting,
+) {
     let report = status.read();
     for state in State::ALL {
         samples.add(&STATE, &[("state", state.name().into())], u64::from(state == report.state));
@@ -170,7 +227,8 @@ fn collect(samples: &mut Samples, status: &Status, restoration: &Restoration, co
     let sum = |of: fn(&Counters) -> u64| counters.iter().map(|counters| of(counters)).sum::<u64>();
     samples.add(&RESTORED, &[], restoration.restored());
     samples.add(&RESTORED_LATE, &[], sum(|counters| counters.restored_late.value()));
-    let (mut lost, taken) = (restoration.lost(), sum(|counters| counters.not_restored_late.value()));
+    let (mut lost, taken) =
+        (restoration.lost(), sum(|counters| counters.not_restored_late.value()));
     if taken > 0 {
         *lost.entry(TAKEN).or_default() += taken;
     }

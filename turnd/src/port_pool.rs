@@ -6,7 +6,8 @@ use rand::Rng;
 
 use crate::config::RelayAddress;
 
-/// The ports of one relay address, shared by all workers: a bit a port, set while it is lent. No lock is held.
+/// The ports of one relay address, shared by all workers: a bit a port, set while it is lent. No
+/// lock is held.
 pub(crate) struct PortPool {
     address: RelayAddress,
     first: u16,
@@ -34,7 +35,14 @@ impl PortPool {
             // The last word's bits that stand for no port are lent for ever.
             lent[lent.len() - 1].store(u64::MAX << (count % 64), Ordering::Relaxed);
         }
-        Self { address, first: *ports.start(), count, lent, free: AtomicUsize::new(count as usize), held_elsewhere: AtomicUsize::new(0) }
+        Self {
+            address,
+            first: *ports.start(),
+            count,
+            lent,
+            free: AtomicUsize::new(count as usize),
+            held_elsewhere: AtomicUsize::new(0),
+        }
     }
 
     /// The address, from inside and from outside.
@@ -52,8 +60,8 @@ impl PortPool {
         self.count as usize
     }
 
-    /// Lends a port chosen at random: "It is RECOMMENDED that a TURN server implement a randomized port assignment algorithm"
-    /// (RFC 8656 §7.2). `None` when all are lent.
+    /// Lends a port chosen at random: "It is RECOMMENDED that a TURN server implement a randomized
+    /// port assignment algorithm" (RFC 8656 §7.2). `None` when all are lent.
     pub(crate) fn take_any(&self, rng: &mut impl Rng) -> Option<u16> {
         self.take_among(u64::MAX, rng)
     }
@@ -63,7 +71,8 @@ impl PortPool {
         self.take_among(self.even(), rng)
     }
 
-    /// Lends an even port chosen at random and the one after it (RFC 8656 §7.2): the even one. `None` when no such pair is free.
+    /// Lends an even port chosen at random and the one after it (RFC 8656 §7.2): the even one.
+    /// `None` when no such pair is free.
     pub(crate) fn take_pair(&self, rng: &mut impl Rng) -> Option<u16> {
         let start = rng.next_u32() as usize % self.lent.len();
         let rotation = rng.next_u32() % 64;
@@ -104,8 +113,11 @@ impl PortPool {
         let words = self.lent.len();
         for step in 0..=words {
             let word = (start as usize / 64 + step) % words;
-            // Within the word too it starts at a random bit, or ports behind lent ones would come up more often.
-            while let Some(bit) = free_bit(self.lent[word].load(Ordering::Relaxed) | !mask, rotation) {
+            // Within the word too it starts at a random bit, or ports behind lent ones would come
+            // up more often.
+            while let Some(bit) =
+                free_bit(self.lent[word].load(Ordering::Relaxed) | !mask, rotation)
+            {
                 if self.set(word, bit) {
                     return Some(self.first + (word * 64) as u16 + bit as u16);
                 }
@@ -223,7 +235,8 @@ impl PortPools {
         })
     }
 
-    /// The family of clients that ask for none (RFC 8656 §7.2: IPv4), or the only one that there is: its name, its free ports, and all of them.
+    /// The family of clients that ask for none (RFC 8656 §7.2: IPv4), or the only one that there
+    /// is: its name, its free ports, and all of them.
     pub(crate) fn default_family(&self) -> (&'static str, usize, usize) {
         let ipv4 = self.0.iter().any(|pool| pool.address.bound.is_ipv4());
         let PortCounts { all, free, .. } = self.counts(ipv4);
@@ -273,20 +286,34 @@ mod tests {
             let pool = pool(first..=first + 100);
             let lent: Vec<u16> = std::iter::from_fn(|| pool.take_even(&mut rng)).collect();
             let wanted = (first..=first + 100).filter(|port| port % 2 == 0).count();
-            assert!(lent.iter().all(|port| port % 2 == 0) && lent.len() == wanted && pool.free() == 101 - wanted);
+            assert!(
+                lent.iter().all(|port| port % 2 == 0)
+                    && lent.len() == wanted
+                    && pool.free() == 101 - wanted
+            );
         }
     }
 
     #[test]
     fn rfc8656_7_2_a_pair_is_an_even_port_and_the_next_one() {
         let mut rng = StdRng::seed_from_u64(3);
-        for (first, last, pairs) in
-            [(50_000, 50_000, 0), (50_000, 50_127, 64), (50_001, 50_128, 63), (50_001, 50_200, 100 - 1), (65_000, 65_535, 268)]
-        {
+        for (first, last, pairs) in [
+            (50_000, 50_000, 0),
+            (50_000, 50_127, 64),
+            (50_001, 50_128, 63),
+            (50_001, 50_200, 100 - 1),
+            (65_000, 65_535, 268),
+        ] {
             let pool = pool(first..=last);
             let taken: Vec<u16> = std::iter::from_fn(|| pool.take_pair(&mut rng)).collect();
-            assert!(taken.iter().all(|port| port % 2 == 0 && !pool.take(*port) && !pool.take(port + 1)));
-            assert_eq!((taken.len(), pool.free()), (pairs, usize::from(last - first) + 1 - 2 * pairs), "{first} to {last}");
+            assert!(
+                taken.iter().all(|port| port % 2 == 0 && !pool.take(*port) && !pool.take(port + 1))
+            );
+            assert_eq!(
+                (taken.len(), pool.free()),
+                (pairs, usize::from(last - first) + 1 - 2 * pairs),
+                "{first} to {last}"
+            );
             assert!(taken.len() < 3 || !taken.is_sorted(), "the order is random");
             taken.iter().for_each(|port| {
                 pool.give_back(*port);
@@ -300,7 +327,8 @@ mod tests {
     fn rfc8656_7_2_half_a_pair_is_none() {
         let mut rng = StdRng::seed_from_u64(4);
         let pool = pool(50_000..=50_199);
-        let held: Vec<u16> = (50_000..=50_199).step_by(4).map(|port| port + u16::from(port % 8 == 0)).collect();
+        let held: Vec<u16> =
+            (50_000..=50_199).step_by(4).map(|port| port + u16::from(port % 8 == 0)).collect();
         assert!(held.iter().all(|port| pool.take(*port)));
         let taken: Vec<u16> = std::iter::from_fn(|| pool.take_pair(&mut rng)).collect();
         assert_eq!((taken.len(), pool.free()), (50, 200 - 50 - 100));
@@ -309,13 +337,23 @@ mod tests {
     #[test]
     fn addresses_of_a_family_share_what_there_is_to_do_and_stand_in_for_each_other() {
         let mut rng = StdRng::seed_from_u64(5);
-        let address = |ip: &str| RelayAddress { bound: ip.parse().unwrap(), advertised: ip.parse().unwrap() };
-        let pools = PortPools::new(&["192.0.2.1", "2001:db8::1", "192.0.2.2", "192.0.2.3"].map(address), &(50_000..=50_099));
+        let address =
+            |ip: &str| RelayAddress { bound: ip.parse().unwrap(), advertised: ip.parse().unwrap() };
+        let pools = PortPools::new(
+            &["192.0.2.1", "2001:db8::1", "192.0.2.2", "192.0.2.3"].map(address),
+            &(50_000..=50_099),
+        );
         let mut first = [0; 4];
         for start in 0..300 {
-            let family: Vec<_> = pools.of_family(true, start).map(|pool| pool.address.bound).collect();
+            let family: Vec<_> =
+                pools.of_family(true, start).map(|pool| pool.address.bound).collect();
             assert_eq!(family.len(), 3, "each once, whichever begins");
-            assert!(family.iter().all(IpAddr::is_ipv4) && family[0] != family[1] && family[1] != family[2] && family[2] != family[0]);
+            assert!(
+                family.iter().all(IpAddr::is_ipv4)
+                    && family[0] != family[1]
+                    && family[1] != family[2]
+                    && family[2] != family[0]
+            );
             first[pools.0.iter().position(|pool| pool.address.bound == family[0]).unwrap()] += 1;
         }
         assert_eq!(first, [100, 0, 100, 100]);

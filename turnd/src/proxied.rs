@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use ahash::AHashMap;
 
-/// Maximum clients behind proxies that one worker remembers beside those that have an allocation; the one that was silent for the longest
-/// time is forgotten first.
+/// Maximum clients behind proxies that one worker remembers beside those that have an allocation;
+/// the one that was silent for the longest time is forgotten first.
 const CAPACITY: usize = 65_536;
 /// How long a silent client without an allocation is remembered.
 const LIFETIME: Duration = Duration::from_secs(2 * 3600);
@@ -14,9 +14,11 @@ const STEPS: usize = 8;
 /// An entry is put behind the others this often at the most, however much the client sends.
 const TOUCHED: Duration = Duration::from_secs(60);
 
-/// Through which proxy a UDP client was last heard. Only proxies that the operator trusts add to it.
+/// Through which proxy a UDP client was last heard. Only proxies that the operator trusts add to
+/// it.
 ///
-/// What is sent to such a client goes to its proxy; the client of its 5-tuple is the one that the proxy's headers name.
+/// What is sent to such a client goes to its proxy; the client of its 5-tuple is the one that the
+/// proxy's headers name.
 #[derive(Default)]
 pub(crate) struct Proxied {
     by_client: AHashMap<(SocketAddr, SocketAddr), Entry>,
@@ -30,9 +32,10 @@ struct Entry {
 }
 
 impl Proxied {
-    /// Notes that `client` is heard at `server`, an address of ours, through a proxy. Gives whether it came through another one before.
-    /// `lives` tells of a client and a server whether there is an allocation: such a client is never forgotten, however many strangers a
-    /// proxy lets through.
+    /// Notes that `client` is heard at `server`, an address of ours, through a proxy. Gives whether
+    /// it came through another one before. `lives` tells of a client and a server whether there
+    /// is an allocation: such a client is never forgotten, however many strangers a proxy lets
+    /// through.
     pub(crate) fn heard(
         &mut self,
         now: Duration,
@@ -119,12 +122,18 @@ mod tests {
                 let now = Duration::from_secs(round * 100) + Duration::from_millis(number as u64);
                 proxied.heard(now, (address(0), server), proxy, nobody);
                 proxied.heard(now, (address(number), server), proxy, nobody);
-                assert!(proxied.by_client.len() <= CAPACITY + 1 && proxied.order.len() <= 3 * CAPACITY);
+                assert!(
+                    proxied.by_client.len() <= CAPACITY + 1 && proxied.order.len() <= 3 * CAPACITY
+                );
             }
         }
         assert!(proxied.find(address(0), server).is_some());
         proxied.heard(Duration::from_secs(10_000), (address(5), server), proxy, nobody);
-        assert_eq!(proxied.by_client.len(), 1, "a client that was silent for two hours is forgotten");
+        assert_eq!(
+            proxied.by_client.len(),
+            1,
+            "a client that was silent for two hours is forgotten"
+        );
     }
 
     #[test]
@@ -134,8 +143,16 @@ mod tests {
         let last = address(999);
         let lives = |client: SocketAddr, _: SocketAddr| client <= last;
         for number in 0..2 * CAPACITY {
-            proxied.heard(Duration::from_millis(number as u64), (address(number), server), proxy, lives);
-            assert!(proxied.by_client.len() <= CAPACITY + 1_000 && proxied.order.len() <= CAPACITY + 1_000);
+            proxied.heard(
+                Duration::from_millis(number as u64),
+                (address(number), server),
+                proxy,
+                lives,
+            );
+            assert!(
+                proxied.by_client.len() <= CAPACITY + 1_000
+                    && proxied.order.len() <= CAPACITY + 1_000
+            );
         }
         assert!((0..1_000).all(|number| proxied.find(address(number), server).is_some()));
     }

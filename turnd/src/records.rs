@@ -1,4 +1,5 @@
-//! Allocations as the store's records, and back. The store's format is public and does not change with the server's insides.
+//! Allocations as the store's records, and back. The store's format is public and does not change
+//! with the server's insides.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,14 +7,19 @@ use std::time::Duration;
 
 use causeway_auth::{Algorithm, Credential, Key, Protection};
 use causeway_relay::{
-    AllocationRecord, ChannelRecord, FiveTuple, PermissionRecord, RelayedRecord, RelayedTransportAddress, Traffic, Transport,
+    AllocationRecord, ChannelRecord, FiveTuple, PermissionRecord, RelayedRecord,
+    RelayedTransportAddress, Traffic, Transport,
 };
 use causeway_store::{self as store, Record, RecordId};
 use causeway_wire::{ChannelRange, TransactionId};
 
-/// An allocation for the store; its times become those of the wall clock. `unix` is the time of the export.
-/// `proxy` is who speaks for the client.
-pub(crate) fn to_store(allocation: &AllocationRecord, proxy: Option<SocketAddr>, unix: Duration) -> Record {
+/// An allocation for the store; its times become those of the wall clock. `unix` is the time of the
+/// export. `proxy` is who speaks for the client.
+pub(crate) fn to_store(
+    allocation: &AllocationRecord,
+    proxy: Option<SocketAddr>,
+    unix: Duration,
+) -> Record {
     let at = |left: Duration| millis(unix.saturating_add(left));
     let relayed = allocation.relayed.iter();
     Record {
@@ -34,7 +40,10 @@ pub(crate) fn to_store(allocation: &AllocationRecord, proxy: Option<SocketAddr>,
         permissions: allocation
             .permissions
             .iter()
-            .map(|permission| store::PermissionRecord { peer: permission.peer, expires_at: at(permission.time_to_expiry) })
+            .map(|permission| store::PermissionRecord {
+                peer: permission.peer,
+                expires_at: at(permission.time_to_expiry),
+            })
             .collect(),
         channels: allocation
             .channels
@@ -50,16 +59,23 @@ pub(crate) fn to_store(allocation: &AllocationRecord, proxy: Option<SocketAddr>,
     }
 }
 
-/// A record for the relay, with what is left at `unix`. `None` when it holds what this release does not know: a key of another algorithm.
+/// A record for the relay, with what is left at `unix`. `None` when it holds what this release does
+/// not know: a key of another algorithm.
 pub(crate) fn from_store(record: &Record, unix: Duration) -> Option<AllocationRecord> {
     let left = |at: u64| Duration::from_millis(at).saturating_sub(unix);
     let (key, protection) = key_from_store(&record.credential.key)?;
     let credential = match record.credential.expires {
         None => Credential::new(&record.credential.username, key),
-        Some(expires) => Credential::expiring(&record.credential.username, record.credential.quota_name.clone(), key, expires),
+        Some(expires) => Credential::expiring(
+            &record.credential.username,
+            record.credential.quota_name.clone(),
+            key,
+            expires,
+        ),
     };
     let relayed = record.relayed.iter();
-    let alive = record.channels.iter().filter(|channel| Duration::from_millis(channel.expires_at) > unix);
+    let alive =
+        record.channels.iter().filter(|channel| Duration::from_millis(channel.expires_at) > unix);
     Some(AllocationRecord {
         id: record.id.0,
         five_tuple: five_tuple_from_store(&record.five_tuple),
@@ -70,19 +86,29 @@ pub(crate) fn from_store(record: &Record, unix: Duration) -> Option<AllocationRe
         lifetime: record.lifetime,
         relayed: relayed
             .map(|relay| RelayedRecord {
-                address: RelayedTransportAddress { bound: relay.bound, advertised: relay.advertised },
+                address: RelayedTransportAddress {
+                    bound: relay.bound,
+                    advertised: relay.advertised,
+                },
                 time_to_expiry: left(relay.expires_at),
             })
             .collect(),
         permissions: record
             .permissions
             .iter()
-            .map(|permission| PermissionRecord { peer: permission.peer, time_to_expiry: left(permission.expires_at) })
+            .map(|permission| PermissionRecord {
+                peer: permission.peer,
+                time_to_expiry: left(permission.expires_at),
+            })
             .collect(),
         channels: alive
             .filter_map(|channel| {
                 let number = ChannelRange::Rfc5766.channel(channel.number)?;
-                Some(ChannelRecord { number, peer: channel.peer, time_to_expiry: left(channel.expires_at) })
+                Some(ChannelRecord {
+                    number,
+                    peer: channel.peer,
+                    time_to_expiry: left(channel.expires_at),
+                })
             })
             .collect(),
         traffic: traffic_from_store(&record.traffic),
@@ -111,7 +137,8 @@ pub(crate) fn millis(unix: Duration) -> u64 {
 }
 
 fn traffic_from_store(traffic: &store::Traffic) -> Traffic {
-    let store::Traffic { packets_to_peer, bytes_to_peer, packets_to_client, bytes_to_client } = *traffic;
+    let store::Traffic { packets_to_peer, bytes_to_peer, packets_to_client, bytes_to_client } =
+        *traffic;
     Traffic { packets_to_peer, bytes_to_peer, packets_to_client, bytes_to_client }
 }
 
@@ -140,15 +167,20 @@ fn credential_to_store(credential: &Credential, algorithm: Algorithm) -> store::
     store::Credential {
         username: credential.username().to_owned(),
         quota_name: credential.quota_range(),
-        key: store::LongTermKey::new(algorithm, key.as_bytes()).expect("a key has its algorithm's length"),
+        key: store::LongTermKey::new(algorithm, key.as_bytes())
+            .expect("a key has its algorithm's length"),
         expires: credential.expires(),
     }
 }
 
 fn key_from_store(key: &store::LongTermKey) -> Option<(Key, Protection)> {
     match key.algorithm() {
-        store::KeyAlgorithm::Md5 => Key::from_md5(key.as_bytes()).map(|key| (key, Protection::Unnamed)),
-        store::KeyAlgorithm::Sha256 => Key::from_sha256(key.as_bytes()).map(|key| (key, Protection::Named(Algorithm::Sha256))),
+        store::KeyAlgorithm::Md5 => {
+            Key::from_md5(key.as_bytes()).map(|key| (key, Protection::Unnamed))
+        }
+        store::KeyAlgorithm::Sha256 => {
+            Key::from_sha256(key.as_bytes()).map(|key| (key, Protection::Named(Algorithm::Sha256)))
+        }
     }
 }
 
@@ -159,7 +191,10 @@ mod tests {
     /// The second of two was refreshed by itself, and lives longer.
     fn relayed((both, left): (&str, u64)) -> RelayedRecord {
         let (bound, advertised) = both.split_once(' ').unwrap();
-        let address = RelayedTransportAddress { bound: bound.parse().unwrap(), advertised: advertised.parse().unwrap() };
+        let address = RelayedTransportAddress {
+            bound: bound.parse().unwrap(),
+            advertised: advertised.parse().unwrap(),
+        };
         RelayedRecord { address, time_to_expiry: Duration::from_secs(left) }
     }
 
@@ -174,31 +209,67 @@ mod tests {
                 server: "[2001:db8::1]:3478".parse().unwrap(),
                 transport: Transport::Udp,
             },
-            credential: Arc::new(Credential::expiring("1800000600:al ice", 11..17, Key::long_term_md5("u", "r", "p"), 1_800_000_600)),
+            credential: Arc::new(Credential::expiring(
+                "1800000600:al ice",
+                11..17,
+                Key::long_term_md5("u", "r", "p"),
+                1_800_000_600,
+            )),
             protection: Protection::Unnamed,
             transaction: TransactionId([9; 12]),
             age: Duration::from_secs(50),
             lifetime: Duration::from_secs(600),
-            relayed: [("10.0.0.7:50000 203.0.113.7:50000", 150), ("[2001:db8::7]:50001 [2001:db8::7]:50001", 550)].map(relayed).to_vec(),
-            permissions: vec![PermissionRecord { peer: "192.0.2.33".parse().unwrap(), time_to_expiry: Duration::from_secs(250) }],
+            relayed: [
+                ("10.0.0.7:50000 203.0.113.7:50000", 150),
+                ("[2001:db8::7]:50001 [2001:db8::7]:50001", 550),
+            ]
+            .map(relayed)
+            .to_vec(),
+            permissions: vec![PermissionRecord {
+                peer: "192.0.2.33".parse().unwrap(),
+                time_to_expiry: Duration::from_secs(250),
+            }],
             channels: vec![ChannelRecord {
                 number: channel,
                 peer: "192.0.2.33:9".parse().unwrap(),
                 time_to_expiry: Duration::from_secs(550),
             }],
-            traffic: Traffic { packets_to_peer: 1, bytes_to_peer: 2, packets_to_client: 3, bytes_to_client: 4 },
+            traffic: Traffic {
+                packets_to_peer: 1,
+                bytes_to_peer: 2,
+                packets_to_client: 3,
+                bytes_to_client: 4,
+            },
         };
-        let back = from_store(&to_store(&allocation, None, unix), unix + Duration::from_secs(10)).unwrap();
-        assert_eq!((back.id, back.five_tuple, back.transaction), (7, allocation.five_tuple, allocation.transaction));
-        assert_eq!((back.lifetime, back.traffic, back.age), (Duration::from_secs(600), allocation.traffic, Duration::from_secs(60)));
+        let back =
+            from_store(&to_store(&allocation, None, unix), unix + Duration::from_secs(10)).unwrap();
+        assert_eq!(
+            (back.id, back.five_tuple, back.transaction),
+            (7, allocation.five_tuple, allocation.transaction)
+        );
+        assert_eq!(
+            (back.lifetime, back.traffic, back.age),
+            (Duration::from_secs(600), allocation.traffic, Duration::from_secs(60))
+        );
         let ten = Duration::from_secs(10);
-        let later = |relayed: &RelayedRecord| RelayedRecord { time_to_expiry: relayed.time_to_expiry - ten, ..*relayed };
+        let later = |relayed: &RelayedRecord| RelayedRecord {
+            time_to_expiry: relayed.time_to_expiry - ten,
+            ..*relayed
+        };
         assert_eq!(back.relayed, allocation.relayed.iter().map(later).collect::<Vec<_>>());
         assert_eq!(back.permissions[0].time_to_expiry, Duration::from_secs(240));
-        assert_eq!((back.channels[0].number, back.channels[0].time_to_expiry), (channel, Duration::from_secs(540)));
+        assert_eq!(
+            (back.channels[0].number, back.channels[0].time_to_expiry),
+            (channel, Duration::from_secs(540))
+        );
         let (was, is) = (&allocation.credential, &back.credential);
-        assert_eq!((is.username(), is.quota_name(), is.expires()), (was.username(), was.quota_name(), was.expires()));
-        let bytes = |credential: &Credential| credential.key(Algorithm::Md5).map(|key| key.as_bytes().to_vec());
+        assert_eq!(
+            (is.username(), is.quota_name(), is.expires()),
+            (was.username(), was.quota_name(), was.expires())
+        );
+        let bytes = |credential: &Credential| {
+            credential.key(Algorithm::Md5).map(|key| key.as_bytes().to_vec())
+        };
         assert_eq!((bytes(is), back.protection), (bytes(was), Protection::Unnamed));
     }
 

@@ -11,7 +11,8 @@ use causeway_store::NodeReport;
 
 use crate::config::{Config, RelayAddress};
 
-/// What this node tells the fleet of itself, put together anew for each report: addresses come and go, and certificates are renewed (H55).
+/// What this node tells the fleet of itself, put together anew for each report: addresses come and
+/// go, and certificates are renewed (H55).
 #[derive(Default)]
 pub(crate) struct Registered {
     listen: Vec<Listen>,
@@ -61,7 +62,8 @@ pub(crate) struct TlsName(Arc<Mutex<String>>);
 impl TlsName {
     /// Takes it from the certificates that are shown now.
     pub(crate) fn set(&self, identities: &[Arc<Identity>]) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = tls_name(identities).unwrap_or_default();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
+            tls_name(identities).unwrap_or_default();
     }
 
     fn get(&self) -> String {
@@ -78,12 +80,16 @@ struct Interfaces {
 
 impl Default for Interfaces {
     fn default() -> Self {
-        Self { read: || Ok(if_addrs::get_if_addrs()?.iter().map(if_addrs::Interface::ip).collect()), told: false }
+        Self {
+            read: || Ok(if_addrs::get_if_addrs()?.iter().map(if_addrs::Interface::ip).collect()),
+            told: false,
+        }
     }
 }
 
 impl Interfaces {
-    /// All of them; where no netlink socket is allowed, those that this host sends to the Internet from.
+    /// All of them; where no netlink socket is allowed, those that this host sends to the Internet
+    /// from.
     fn list(&mut self) -> Vec<IpAddr> {
         match (self.read)() {
             Ok(addresses) => addresses,
@@ -92,17 +98,28 @@ impl Interfaces {
                     let what = "the addresses of the interfaces cannot be listed; the registry names those of the default routes";
                     tracing::warn!(%error, "{what}");
                 }
-                SOMEWHERE.into_iter().filter_map(|elsewhere| source_towards(elsewhere).ok().flatten()).collect()
+                SOMEWHERE
+                    .into_iter()
+                    .filter_map(|elsewhere| source_towards(elsewhere).ok().flatten())
+                    .collect()
             }
         }
     }
 }
 
 /// Documentation addresses: nothing is sent to them.
-const SOMEWHERE: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))];
+const SOMEWHERE: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
+];
 
-/// Each transport at each address that a client can be sent to. A listener that only proxies reach has none that we know.
-fn addresses(listeners: &[Listen], relays: &[RelayAddress], mut interfaces: impl FnMut() -> Vec<IpAddr>) -> Vec<(String, SocketAddr)> {
+/// Each transport at each address that a client can be sent to. A listener that only proxies reach
+/// has none that we know.
+fn addresses(
+    listeners: &[Listen],
+    relays: &[RelayAddress],
+    mut interfaces: impl FnMut() -> Vec<IpAddr>,
+) -> Vec<(String, SocketAddr)> {
     let mut found = Vec::new();
     for listen in listeners.iter().filter(|listen| listen.proxy_protocol.trusted.is_empty()) {
         let reached = outside(listen.address.ip(), relays, &mut interfaces);
@@ -114,15 +131,21 @@ fn addresses(listeners: &[Listen], relays: &[RelayAddress], mut interfaces: impl
     found
 }
 
-/// A listener's address as clients see it: the external one of the relay's addresses, where it is one of them or all of its family; or else,
-/// of all, the interfaces' addresses that the Internet reaches, or those that the network does.
-fn outside(listened: IpAddr, relays: &[RelayAddress], interfaces: impl FnOnce() -> Vec<IpAddr>) -> Vec<IpAddr> {
+/// A listener's address as clients see it: the external one of the relay's addresses, where it is
+/// one of them or all of its family; or else, of all, the interfaces' addresses that the Internet
+/// reaches, or those that the network does.
+fn outside(
+    listened: IpAddr,
+    relays: &[RelayAddress],
+    interfaces: impl FnOnce() -> Vec<IpAddr>,
+) -> Vec<IpAddr> {
     if !listened.is_unspecified() {
         let relay = relays.iter().find(|relay| relay.bound == listened);
         return vec![relay.map_or(listened, |relay| relay.advertised)];
     }
     let same_family = |ip: &IpAddr| ip.is_ipv4() == listened.is_ipv4();
-    let advertised: Vec<IpAddr> = relays.iter().map(|relay| relay.advertised).filter(same_family).collect();
+    let advertised: Vec<IpAddr> =
+        relays.iter().map(|relay| relay.advertised).filter(same_family).collect();
     if !advertised.is_empty() {
         return advertised;
     }
@@ -130,14 +153,20 @@ fn outside(listened: IpAddr, relays: &[RelayAddress], interfaces: impl FnOnce() 
         IpAddr::V4(ip) => ip.is_loopback() || ip.is_link_local(),
         IpAddr::V6(ip) => ip.is_loopback() || ip.is_unicast_link_local(),
     };
-    let usable: Vec<IpAddr> = interfaces().into_iter().filter(same_family).filter(|ip| !local(ip)).collect();
-    let public: Vec<IpAddr> = usable.iter().copied().filter(|ip| special_purpose::name(*ip).is_none()).collect();
+    let usable: Vec<IpAddr> =
+        interfaces().into_iter().filter(same_family).filter(|ip| !local(ip)).collect();
+    let public: Vec<IpAddr> =
+        usable.iter().copied().filter(|ip| special_purpose::name(*ip).is_none()).collect();
     if public.is_empty() { usable } else { public }
 }
 
-/// A name that the first certificate is for, as ALTERNATE-DOMAIN wants one: no wildcard and no address.
+/// A name that the first certificate is for, as ALTERNATE-DOMAIN wants one: no wildcard and no
+/// address.
 fn tls_name(identities: &[Arc<Identity>]) -> Option<String> {
-    identities.first()?.names().find(|name| !name.starts_with("*.") && name.parse::<IpAddr>().is_err())
+    identities
+        .first()?
+        .names()
+        .find(|name| !name.starts_with("*.") && name.parse::<IpAddr>().is_err())
 }
 
 #[cfg(test)]
@@ -159,10 +188,20 @@ mod tests {
     #[test]
     fn h55_a_report_names_the_addresses_of_its_moment() {
         static ADDRESSES: Mutex<&str> = Mutex::new("8.8.4.4");
-        let config = crate::config::configured(&["--listen", "0.0.0.0:3478", "--relay-address", "2600::1"]).unwrap();
+        let config =
+            crate::config::configured(&["--listen", "0.0.0.0:3478", "--relay-address", "2600::1"])
+                .unwrap();
         let mut registered = Registered::new(&config);
         registered.interfaces.read = || Ok(ips(*ADDRESSES.lock().unwrap()));
-        let mut udp = || registered.report(0).addresses.into_iter().filter(|(name, _)| name == "udp").map(|(_, at)| at.ip()).collect();
+        let mut udp = || {
+            registered
+                .report(0)
+                .addresses
+                .into_iter()
+                .filter(|(name, _)| name == "udp")
+                .map(|(_, at)| at.ip())
+                .collect()
+        };
         let (before, after): (Vec<IpAddr>, Vec<IpAddr>) = (udp(), {
             *ADDRESSES.lock().unwrap() = "8.8.4.4 9.9.9.10";
             udp()
@@ -172,7 +211,8 @@ mod tests {
 
     #[test]
     fn h55_without_a_list_the_addresses_of_the_routes_are_named() {
-        let mut interfaces = Interfaces { read: || Err(io::Error::from_raw_os_error(97)), told: false };
+        let mut interfaces =
+            Interfaces { read: || Err(io::Error::from_raw_os_error(97)), told: false };
         assert!(interfaces.list().iter().all(|ip| !ip.is_unspecified()) && interfaces.told);
     }
 
@@ -181,11 +221,19 @@ mod tests {
         let relays = "10.0.0.7=203.0.113.7 10.0.0.8=203.0.113.8 2001:db8::7";
         assert_eq!(seen("10.0.0.7", relays, ""), ips("203.0.113.7"), "behind a 1:1 NAT");
         assert_eq!(seen("192.0.2.1", relays, ""), ips("192.0.2.1"));
-        assert_eq!(seen("0.0.0.0", relays, "127.0.0.1 10.0.0.7"), ips("203.0.113.7 203.0.113.8"), "a wildcard");
+        assert_eq!(
+            seen("0.0.0.0", relays, "127.0.0.1 10.0.0.7"),
+            ips("203.0.113.7 203.0.113.8"),
+            "a wildcard"
+        );
         assert_eq!(seen("::", relays, "::1 2600::1"), ips("2001:db8::7"));
         let interfaces = "127.0.0.1 ::1 fe80::1 10.0.0.7 8.8.4.4 2600::1 fd00::1";
         assert_eq!(seen("::", "10.0.0.7", interfaces), ips("2600::1"), "no relay of this family");
         assert_eq!(seen("0.0.0.0", "2001:db8::7", interfaces), ips("8.8.4.4"));
-        assert_eq!(seen("0.0.0.0", "2001:db8::7", "127.0.0.1 10.0.0.7 169.254.0.1"), ips("10.0.0.7"), "inside a network");
+        assert_eq!(
+            seen("0.0.0.0", "2001:db8::7", "127.0.0.1 10.0.0.7 169.254.0.1"),
+            ips("10.0.0.7"),
+            "inside a network"
+        );
     }
 }

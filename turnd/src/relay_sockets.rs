@@ -22,7 +22,9 @@ impl Socket {
         match self {
             Self::Listener => LISTENER,
             Self::Relay(relay) => {
-                u64::from(relay.allocation.slot) << 32 | u64::from(relay.allocation.generation) << 1 | u64::from(relay.index)
+                u64::from(relay.allocation.slot) << 32
+                    | u64::from(relay.allocation.generation) << 1
+                    | u64::from(relay.index)
             }
         }
     }
@@ -31,12 +33,14 @@ impl Socket {
         if tag & LISTENER != 0 {
             return Self::Listener;
         }
-        let allocation = AllocationId { worker, slot: (tag >> 32) as u32, generation: (tag as u32) >> 1 };
+        let allocation =
+            AllocationId { worker, slot: (tag >> 32) as u32, generation: (tag as u32) >> 1 };
         Self::Relay(RelayId { allocation, index: (tag & 1) as u8 })
     }
 }
 
-/// The sockets of the relayed addresses. Those of the first ones are found by allocation without hashing; few allocations have a second one.
+/// The sockets of the relayed addresses. Those of the first ones are found by allocation without
+/// hashing; few allocations have a second one.
 #[derive(Default)]
 pub(crate) struct RelaySockets {
     first: Vec<Entry>,
@@ -66,7 +70,10 @@ impl RelaySockets {
         if relay.index != 0 {
             return self.second.get(&relay.allocation).copied();
         }
-        self.first.get(relay.allocation.slot as usize).filter(|entry| entry.generation == relay.allocation.generation)?.socket
+        self.first
+            .get(relay.allocation.slot as usize)
+            .filter(|entry| entry.generation == relay.allocation.generation)?
+            .socket
     }
 
     pub(crate) fn remove(&mut self, relay: RelayId) -> Option<SocketKey> {
@@ -86,10 +93,13 @@ pub(crate) struct ListenerSocket {
 }
 
 impl ListenerSocket {
-    /// Whether datagrams to `server` arrive here: its own address, or any of its family for a wildcard.
+    /// Whether datagrams to `server` arrive here: its own address, or any of its family for a
+    /// wildcard.
     pub(crate) fn answers_for(&self, server: &SocketAddr) -> bool {
         self.local == *server
-            || self.local.port() == server.port() && self.local.is_ipv4() == server.is_ipv4() && self.local.ip().is_unspecified()
+            || self.local.port() == server.port()
+                && self.local.is_ipv4() == server.is_ipv4()
+                && self.local.ip().is_unspecified()
     }
 }
 
@@ -99,22 +109,37 @@ mod tests {
 
     #[test]
     fn a_tag_names_its_socket() {
-        for (slot, generation, index) in [(0, 0, 0), (0, 0, 1), (70_000, 5, 1), (0x7FFF_FFFF, 0x7FFF_FFFF, 0)] {
-            let relay = Socket::Relay(RelayId { allocation: AllocationId { worker: 3, slot, generation }, index });
+        for (slot, generation, index) in
+            [(0, 0, 0), (0, 0, 1), (70_000, 5, 1), (0x7FFF_FFFF, 0x7FFF_FFFF, 0)]
+        {
+            let relay = Socket::Relay(RelayId {
+                allocation: AllocationId { worker: 3, slot, generation },
+                index,
+            });
             assert_eq!(Socket::from_tag(relay.tag(), 3), relay);
         }
         assert_eq!(Socket::from_tag(Socket::Listener.tag(), 3), Socket::Listener);
     }
     #[test]
     fn each_of_two_sockets_goes_with_its_own_relayed_address() {
-        let relay = |generation, index| RelayId { allocation: AllocationId { worker: 3, slot: 5, generation }, index };
+        let relay = |generation, index| RelayId {
+            allocation: AllocationId { worker: 3, slot: 5, generation },
+            index,
+        };
         let [one, two] = [7, 8].map(SocketKey::from_bits);
         let mut sockets = RelaySockets::default();
         sockets.insert(relay(1, 0), one);
         sockets.insert(relay(1, 1), two);
         assert_eq!((sockets.get(relay(1, 0)), sockets.get(relay(1, 1))), (Some(one), Some(two)));
-        assert_eq!((sockets.get(relay(3, 0)), sockets.remove(relay(3, 1))), (None, None), "the place's next owner");
-        assert_eq!((sockets.remove(relay(1, 1)), sockets.remove(relay(1, 1)), sockets.remove(relay(1, 0))), (Some(two), None, Some(one)));
+        assert_eq!(
+            (sockets.get(relay(3, 0)), sockets.remove(relay(3, 1))),
+            (None, None),
+            "the place's next owner"
+        );
+        assert_eq!(
+            (sockets.remove(relay(1, 1)), sockets.remove(relay(1, 1)), sockets.remove(relay(1, 0))),
+            (Some(two), None, Some(one))
+        );
         assert_eq!((sockets.get(relay(1, 0)), sockets.second.len()), (None, 0));
     }
 }

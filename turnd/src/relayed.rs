@@ -10,8 +10,9 @@ use crate::config::RelayAddress;
 /// Ports whose entries are made together, when the first of them relays: 4 KiB.
 const PAGE: usize = 512;
 
-/// Which relayed addresses of this process relay now, and for whom: written by the workers that own them, read by all for each datagram
-/// to a peer. Who reads too late finds an allocation that is gone, which its owner sees by the generation.
+/// Which relayed addresses of this process relay now, and for whom: written by the workers that own
+/// them, read by all for each datagram to a peer. Who reads too late finds an allocation that is
+/// gone, which its owner sees by the generation.
 pub(crate) struct Relayed {
     addresses: Vec<Ports>,
 }
@@ -30,7 +31,8 @@ pub(crate) enum Peer {
 /// The ports of one relay address.
 struct Ports {
     address: RelayAddress,
-    /// What is advertised stands for this address alone: no other is seen as the same from outside.
+    /// What is advertised stands for this address alone: no other is seen as the same from
+    /// outside.
     is_unique: bool,
     first: u16,
     count: usize,
@@ -39,7 +41,12 @@ struct Ports {
 
 impl Relayed {
     pub(crate) fn new(addresses: &[RelayAddress], ports: &RangeInclusive<u16>) -> Self {
-        let seen_as = |outer: IpAddr| addresses.iter().filter(|address| address.advertised == outer || address.bound == outer).count();
+        let seen_as = |outer: IpAddr| {
+            addresses
+                .iter()
+                .filter(|address| address.advertised == outer || address.bound == outer)
+                .count()
+        };
         let ports = |address: &RelayAddress| Ports {
             address: *address,
             is_unique: seen_as(address.advertised) == 1,
@@ -50,8 +57,8 @@ impl Relayed {
         Self { addresses: addresses.iter().map(ports).collect() }
     }
 
-    /// What `peer` is. An address that has another outside is compared as it is there: what is sent to the inner one goes through the
-    /// kernel, and to a relayed port only.
+    /// What `peer` is. An address that has another outside is compared as it is there: what is sent
+    /// to the inner one goes through the kernel, and to a relayed port only.
     #[inline]
     pub(crate) fn find(&self, peer: SocketAddr) -> Peer {
         for ports in &self.addresses {
@@ -64,17 +71,25 @@ impl Relayed {
             }
         }
         match self.through_kernel(peer) {
-            Peer::Elsewhere => {
-                carried_ipv4(peer.ip()).map_or(Peer::Elsewhere, |inner| self.through_kernel(SocketAddr::new(inner, peer.port())))
-            }
+            Peer::Elsewhere => carried_ipv4(peer.ip()).map_or(Peer::Elsewhere, |inner| {
+                self.through_kernel(SocketAddr::new(inner, peer.port()))
+            }),
             peer => peer,
         }
     }
 
-    /// An address of ours that is not asked for by its own name: inside of a NAT, or from beyond NAT64 (H1).
+    /// An address of ours that is not asked for by its own name: inside of a NAT, or from beyond
+    /// NAT64 (H1).
     fn through_kernel(&self, peer: SocketAddr) -> Peer {
-        let is_ours = |ports: &&Ports| ports.address.bound == peer.ip() || ports.address.advertised == peer.ip();
-        let mut ours = self.addresses.iter().filter(is_ours).filter(|ports| ports.place(peer.port()).is_some()).peekable();
+        let is_ours = |ports: &&Ports| {
+            ports.address.bound == peer.ip() || ports.address.advertised == peer.ip()
+        };
+        let mut ours = self
+            .addresses
+            .iter()
+            .filter(is_ours)
+            .filter(|ports| ports.place(peer.port()).is_some())
+            .peekable();
         if ours.peek().is_none() || ours.any(|ports| ports.holder(peer.port()).is_some()) {
             return Peer::Elsewhere;
         }
@@ -93,8 +108,11 @@ impl Relayed {
 
     fn set(&self, bound: SocketAddr, value: u64) {
         let ports = self.addresses.iter().find(|ports| ports.address.bound == bound.ip());
-        if let Some((ports, place)) = ports.and_then(|ports| Some((ports, ports.place(bound.port())?))) {
-            let page = ports.pages[place / PAGE].get_or_init(|| (0..PAGE).map(|_| AtomicU64::new(0)).collect());
+        if let Some((ports, place)) =
+            ports.and_then(|ports| Some((ports, ports.place(bound.port())?)))
+        {
+            let page = ports.pages[place / PAGE]
+                .get_or_init(|| (0..PAGE).map(|_| AtomicU64::new(0)).collect());
             page[place % PAGE].store(value, Ordering::Release);
         }
     }
@@ -117,13 +135,21 @@ const HELD: u64 = 1 << 63;
 const WORKER_BITS: u32 = 8;
 const SLOT_BITS: u32 = 24;
 const GENERATION_BITS: u32 = 30;
-const _: () = assert!(1 + WORKER_BITS + SLOT_BITS + GENERATION_BITS + 1 == u64::BITS && AllocationId::GENERATIONS == 1 << GENERATION_BITS);
+const _: () = assert!(
+    1 + WORKER_BITS + SLOT_BITS + GENERATION_BITS + 1 == u64::BITS
+        && AllocationId::GENERATIONS == 1 << GENERATION_BITS
+);
 
-/// In one word, so that no reader sees half of one holder and half of another. There are at most 256 workers (`net.workers`) and 65,536
-/// allocations a worker.
+/// In one word, so that no reader sees half of one holder and half of another. There are at most
+/// 256 workers (`net.workers`) and 65,536 allocations a worker.
 fn pack(relay: RelayId) -> u64 {
     let RelayId { allocation: AllocationId { worker, slot, generation }, index } = relay;
-    debug_assert!(u32::from(worker) < 1 << WORKER_BITS && slot < 1 << SLOT_BITS && generation < 1 << GENERATION_BITS && index < 2);
+    debug_assert!(
+        u32::from(worker) < 1 << WORKER_BITS
+            && slot < 1 << SLOT_BITS
+            && generation < 1 << GENERATION_BITS
+            && index < 2
+    );
     let mut word = u64::from(worker);
     word = word << SLOT_BITS | u64::from(slot);
     word = word << GENERATION_BITS | u64::from(generation);
@@ -149,8 +175,10 @@ mod tests {
     }
 
     fn relayed(addresses: &[(&str, &str)]) -> Relayed {
-        let address =
-            |(bound, advertised): &(&str, &str)| RelayAddress { bound: bound.parse().unwrap(), advertised: advertised.parse().unwrap() };
+        let address = |(bound, advertised): &(&str, &str)| RelayAddress {
+            bound: bound.parse().unwrap(),
+            advertised: advertised.parse().unwrap(),
+        };
         Relayed::new(&addresses.iter().map(address).collect::<Vec<_>>(), &(50_000..=52_000))
     }
 
@@ -164,7 +192,11 @@ mod tests {
 
     #[test]
     fn a_holder_fits_into_its_word() {
-        for holder in [relay(0, 0, 0, 0), relay(255, (1 << 24) - 1, AllocationId::GENERATIONS - 1, 1), relay(3, 70_000, 5, 1)] {
+        for holder in [
+            relay(0, 0, 0, 0),
+            relay(255, (1 << 24) - 1, AllocationId::GENERATIONS - 1, 1),
+            relay(3, 70_000, 5, 1),
+        ] {
             assert_eq!(unpack(pack(holder)), Some(holder));
         }
         assert_eq!(unpack(0), None);
@@ -174,18 +206,25 @@ mod tests {
     fn h8_a_port_is_somebodys_while_it_is_held() {
         let relayed = relayed(&[("192.0.2.1", "192.0.2.1"), ("2001:db8::1", "2001:db8::1")]);
         let holder = relay(1, 7, 2, 1);
-        for (address, other) in
-            [("192.0.2.1:50000", "192.0.2.1:50001"), ("192.0.2.1:52000", "192.0.2.1:51999"), ("[2001:db8::1]:50511", "[2001:db8::1]:50512")]
-        {
+        for (address, other) in [
+            ("192.0.2.1:50000", "192.0.2.1:50001"),
+            ("192.0.2.1:52000", "192.0.2.1:51999"),
+            ("[2001:db8::1]:50511", "[2001:db8::1]:50512"),
+        ] {
             let address: SocketAddr = address.parse().unwrap();
             let unheld = Peer::Unheld(address.ip());
             assert_eq!(relayed.find(address), unheld);
             relayed.hold(address, holder);
-            assert_eq!((relayed.find(address), find(&relayed, other)), (Peer::Relayed(holder), unheld));
+            assert_eq!(
+                (relayed.find(address), find(&relayed, other)),
+                (Peer::Relayed(holder), unheld)
+            );
             relayed.release(address);
             assert_eq!(relayed.find(address), unheld);
         }
-        for elsewhere in ["192.0.2.2:50000", "192.0.2.1:49999", "192.0.2.1:52001", "[2001:db8::2]:50000"] {
+        for elsewhere in
+            ["192.0.2.2:50000", "192.0.2.1:49999", "192.0.2.1:52001", "[2001:db8::2]:50000"]
+        {
             assert_eq!(find(&relayed, elsewhere), Peer::Elsewhere);
         }
     }
@@ -197,14 +236,20 @@ mod tests {
         relayed.hold("10.0.0.7:50000".parse().unwrap(), holder);
         assert_eq!(find(&relayed, "192.0.2.1:50000"), Peer::Relayed(holder));
         assert_eq!(find(&relayed, "10.0.0.7:50000"), Peer::Elsewhere);
-        assert_eq!((find(&relayed, "192.0.2.1:50001"), find(&relayed, "10.0.0.7:50001")), (unheld("192.0.2.1"), unheld("10.0.0.7")));
+        assert_eq!(
+            (find(&relayed, "192.0.2.1:50001"), find(&relayed, "10.0.0.7:50001")),
+            (unheld("192.0.2.1"), unheld("10.0.0.7"))
+        );
     }
 
     #[test]
     fn h8_two_relay_addresses_that_look_alike_from_outside_are_told_apart_by_the_nat() {
         let relayed = relayed(&[("10.0.0.7", "192.0.2.1"), ("10.0.0.8", "192.0.2.1")]);
         relayed.hold("10.0.0.8:50000".parse().unwrap(), relay(0, 1, 0, 0));
-        assert_eq!((find(&relayed, "192.0.2.1:50000"), find(&relayed, "192.0.2.1:50001")), (Peer::Elsewhere, unheld("192.0.2.1")));
+        assert_eq!(
+            (find(&relayed, "192.0.2.1:50000"), find(&relayed, "192.0.2.1:50001")),
+            (Peer::Elsewhere, unheld("192.0.2.1"))
+        );
     }
 
     #[test]

@@ -9,7 +9,8 @@ use rand::CryptoRng;
 
 use crate::tally::{Held, Tally};
 
-/// "The server MUST hold this reservation for at least 30 seconds" (RFC 8656 §7.2); longer would only be to the good of who hoards ports (H32).
+/// "The server MUST hold this reservation for at least 30 seconds" (RFC 8656 §7.2); longer would
+/// only be to the good of who hoards ports (H32).
 const HOLD: Duration = Duration::from_secs(30);
 /// Nothing is reserved.
 const NEVER: u64 = u64::MAX;
@@ -17,12 +18,15 @@ const NEVER: u64 = u64::MAX;
 /// RESERVATION-TOKEN (RFC 8656 §18.10).
 pub(crate) type Token = [u8; 8];
 
-/// The ports that are held for a second Allocate, of all workers: any of them may get it. A lock is held, but only for EVEN-PORT with its R bit
-/// set and for RESERVATION-TOKEN; the workers' look at what expires next takes none.
+/// The ports that are held for a second Allocate, of all workers: any of them may get it. A lock is
+/// held, but only for EVEN-PORT with its R bit set and for RESERVATION-TOKEN; the workers' look at
+/// what expires next takes none.
 ///
-/// It counts against the user and against a share of all ports, so that reserving and releasing in turn does not drain the pool.
-// Deviation: RFC 8656 §7.2: a token is good for the user that it was told only, though any request may carry it: who overhears one cannot take
-// the port away with it. Reservations end with the process, even if it is less than 30 seconds after they were made.
+/// It counts against the user and against a share of all ports, so that reserving and releasing in
+/// turn does not drain the pool.
+// Deviation: RFC 8656 §7.2: a token is good for the user that it was told only, though any request
+// may carry it: who overhears one cannot take the port away with it. Reservations end with the
+// process, even if it is less than 30 seconds after they were made.
 pub(crate) struct Reservations {
     table: Mutex<Table>,
     /// When the first one expires, in nanoseconds.
@@ -48,11 +52,23 @@ struct Reservation {
 impl Reservations {
     /// Room for so many in all, and so many a user.
     pub(crate) fn new(capacity: usize, per_user: usize) -> Self {
-        Self { table: Mutex::default(), next: AtomicU64::new(NEVER), users: Tally::new(per_user), capacity }
+        Self {
+            table: Mutex::default(),
+            next: AtomicU64::new(NEVER),
+            users: Tally::new(per_user),
+            capacity,
+        }
     }
 
-    /// Holds a port that has been lent for `user`; `None` when the user, or everybody together, holds as many as may be.
-    pub(crate) fn insert(&self, now: Duration, user: &str, address: SocketAddr, rng: &mut impl CryptoRng) -> Option<Token> {
+    /// Holds a port that has been lent for `user`; `None` when the user, or everybody together,
+    /// holds as many as may be.
+    pub(crate) fn insert(
+        &self,
+        now: Duration,
+        user: &str,
+        address: SocketAddr,
+        rng: &mut impl CryptoRng,
+    ) -> Option<Token> {
         let held = self.users.acquire(user)?;
         let mut table = self.table();
         if table.by_token.len() >= self.capacity {
@@ -65,16 +81,22 @@ impl Reservations {
             return None;
         }
         let expires = now.saturating_add(HOLD);
-        table.by_token.insert(token, Reservation { address, expires, user: user.into(), _held: held });
+        table
+            .by_token
+            .insert(token, Reservation { address, expires, user: user.into(), _held: held });
         table.by_expiry.insert((expires, token));
         self.note_next(&table);
         Some(token)
     }
 
-    /// Takes what a token stands for, still lent; `None` when it is unknown, expired, or another user's.
+    /// Takes what a token stands for, still lent; `None` when it is unknown, expired, or another
+    /// user's.
     pub(crate) fn claim(&self, now: Duration, user: &str, token: Token) -> Option<SocketAddr> {
         let mut table = self.table();
-        table.by_token.get(&token).filter(|reservation| now < reservation.expires && *reservation.user == *user)?;
+        table
+            .by_token
+            .get(&token)
+            .filter(|reservation| now < reservation.expires && *reservation.user == *user)?;
         let reservation = table.remove(token)?;
         self.note_next(&table);
         Some(reservation.address)
@@ -87,7 +109,9 @@ impl Reservations {
         }
         let mut table = self.table();
         let mut expired = Vec::new();
-        while let Some((_, token)) = table.by_expiry.first().copied().filter(|(expires, _)| *expires <= now) {
+        while let Some((_, token)) =
+            table.by_expiry.first().copied().filter(|(expires, _)| *expires <= now)
+        {
             expired.extend(table.remove(token).map(|reservation| reservation.address));
         }
         self.note_next(&table);
@@ -106,7 +130,10 @@ impl Reservations {
     }
 
     fn note_next(&self, table: &Table) {
-        let next = table.by_expiry.first().map_or(NEVER, |(expires, _)| u64::try_from(expires.as_nanos()).unwrap_or(NEVER - 1));
+        let next = table
+            .by_expiry
+            .first()
+            .map_or(NEVER, |(expires, _)| u64::try_from(expires.as_nanos()).unwrap_or(NEVER - 1));
         self.next.store(next, Ordering::Release);
     }
 
@@ -142,7 +169,8 @@ mod tests {
     #[test]
     fn rfc8656_7_2_a_reservation_is_held_for_thirty_seconds() {
         let (reservations, mut rng) = (Reservations::new(10, 10), StdRng::seed_from_u64(1));
-        let [first, second] = [50_001, 50_003].map(|port| reservations.insert(at(0), "alice", address(port), &mut rng).unwrap());
+        let [first, second] = [50_001, 50_003]
+            .map(|port| reservations.insert(at(0), "alice", address(port), &mut rng).unwrap());
         assert_eq!(reservations.next_expiry(), Some(at(30)));
         assert!(reservations.expire(at(29)).is_empty());
         assert_eq!(reservations.claim(at(29), "alice", first), Some(address(50_001)));
@@ -164,7 +192,8 @@ mod tests {
     #[test]
     fn h32_neither_a_user_nor_all_together_reserve_more_than_their_share() {
         let (reservations, mut rng) = (Reservations::new(5, 3), StdRng::seed_from_u64(3));
-        let mut reserve = |now, user| reservations.insert(at(now), user, address(50_001), &mut rng).is_some();
+        let mut reserve =
+            |now, user| reservations.insert(at(now), user, address(50_001), &mut rng).is_some();
         let alice = (0..10_000).filter(|_| reserve(0, "alice")).count();
         let bob = (0..10_000).filter(|_| reserve(0, "bob")).count();
         assert_eq!((alice, bob, reservations.len()), (3, 2, 5));
@@ -177,7 +206,8 @@ mod tests {
     fn h32_whatever_workers_do_at_once_the_pool_is_full_again_in_the_end() {
         let ip = std::net::IpAddr::from([192, 0, 2, 1]);
         let relay = RelayAddress { bound: ip, advertised: ip };
-        let (pools, reservations) = (PortPools::new(&[relay], &(50_000..=50_999)), Reservations::new(125, 100));
+        let (pools, reservations) =
+            (PortPools::new(&[relay], &(50_000..=50_999)), Reservations::new(125, 100));
         let told = Mutex::new(Vec::new());
         let next = AtomicU64::new(0);
         let work = || {
@@ -193,7 +223,9 @@ mod tests {
                 pool.give_back(port);
                 // Any worker claims what any has told; a third is left unclaimed.
                 let token = told.lock().unwrap().pop().filter(|_| round % 3 > 0);
-                if let Some(address) = token.and_then(|token| reservations.claim(now, "alice", token)) {
+                if let Some(address) =
+                    token.and_then(|token| reservations.claim(now, "alice", token))
+                {
                     pools.give_back(address);
                 }
                 reservations.expire(now).into_iter().for_each(|address| pools.give_back(address));
@@ -208,7 +240,9 @@ mod tests {
     #[test]
     fn h26_tokens_are_drawn_from_the_generator() {
         let (reservations, mut rng) = (Reservations::new(1000, 1000), StdRng::seed_from_u64(4));
-        let tokens: BTreeSet<Token> = (0..1000).map(|_| reservations.insert(at(0), "alice", address(1), &mut rng).unwrap()).collect();
+        let tokens: BTreeSet<Token> = (0..1000)
+            .map(|_| reservations.insert(at(0), "alice", address(1), &mut rng).unwrap())
+            .collect();
         assert_eq!(tokens.len(), 1000);
         assert!((0..8).all(|at| tokens.iter().any(|token| token[at] != 0)));
     }

@@ -12,7 +12,8 @@ use causeway_store::{Accounting, Record, RecordId, Restored, Transport};
 use crate::accounts::{self, account_of_record};
 use crate::records::from_store;
 
-/// The reason of a record whose port, 5-tuple or quota is not free. It stays in the store: the server that has them may be the one that it belongs to.
+/// The reason of a record whose port, 5-tuple or quota is not free. It stays in the store: the
+/// server that has them may be the one that it belongs to.
 pub(crate) const TAKEN: &str = "taken";
 
 /// An allocation of the process before this one.
@@ -41,10 +42,11 @@ impl Restoration {
         Self { realm: realm.to_owned(), spool, restored: AtomicU64::new(0), lost: Mutex::default() }
     }
 
-    /// The records that the relay can take: of clients on UDP, whose path has not ended with the process. The others have their last account. And those
-    /// that have ended for certain.
+    /// The records that the relay can take: of clients on UDP, whose path has not ended with the
+    /// process. The others have their last account. And those that have ended for certain.
     pub(crate) fn sort(&self, restored: Restored) -> (Vec<Left>, Vec<RecordId>) {
-        // Of a record that cannot be read, or is gone with its allocation, no account can be made. What is not read yet may still have one.
+        // Of a record that cannot be read, or is gone with its allocation, no account can be made.
+        // What is not read yet may still have one.
         for (reason, records) in &restored.not_restored {
             *self.reasons().entry(reason).or_default() += records;
         }
@@ -104,7 +106,8 @@ impl Restoration {
     }
 
     fn reasons(&self) -> MutexGuard<'_, BTreeMap<&'static str, u64>> {
-        // A panic aborts the process; where it does not, in tests, the counts are whole between two statements.
+        // A panic aborts the process; where it does not, in tests, the counts are whole between two
+        // statements.
         self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

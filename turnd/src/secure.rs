@@ -8,7 +8,8 @@ use causeway_net::secure::{HandshakeLimits, Handshaker, Identity, Offer};
 use crate::config::Config;
 use crate::registry::TlsName;
 
-/// The protocols of ALPN that lead here (RFC 7443 §2): this server answers plain Binding requests, too.
+/// The protocols of ALPN that lead here (RFC 7443 §2): this server answers plain Binding requests,
+/// too.
 const ALPN: &[&[u8]] = &[b"stun.turn", b"stun.nat-discovery"];
 
 /// TLS and DTLS: the thread of the handshakes, and the certificates that it shows.
@@ -32,7 +33,8 @@ impl Secure {
             half_open_per_prefix: config.limits.half_open_handshakes_per_prefix,
             ..HandshakeLimits::default()
         };
-        let handshaker = Handshaker::start(offer(tls.identities()), limits).context("tls: the certificates cannot be offered")?;
+        let handshaker = Handshaker::start(offer(tls.identities()), limits)
+            .context("tls: the certificates cannot be offered")?;
         Ok(Some(Self { handshaker, tls: tls.clone() }))
     }
 
@@ -41,8 +43,8 @@ impl Secure {
         &self.handshaker
     }
 
-    /// Follows the certificates' files, with the name that the registry tells. What it yields is for the metrics. Within the control side's
-    /// runtime.
+    /// Follows the certificates' files, with the name that the registry tells. What it yields is
+    /// for the metrics. Within the control side's runtime.
     pub(crate) fn follow(self, name: TlsName) -> [Source; 2] {
         let Self { handshaker, tls } = self;
         let handshakes = handshaker.clone();
@@ -51,7 +53,10 @@ impl Secure {
             name.set(&identities);
             Ok(())
         });
-        [Box::new(certificates), Box::new(move |samples: &mut Samples| samples.add_readings(handshakes.readings()))]
+        [
+            Box::new(certificates),
+            Box::new(move |samples: &mut Samples| samples.add_readings(handshakes.readings())),
+        ]
     }
 }
 

@@ -71,11 +71,17 @@ pub(crate) fn start(config: &Config, runtime: &Runtime) -> Result<Running> {
     for relay in &config.relay.addresses {
         let options = UdpOptions { freebind: config.net.freebind, ..UdpOptions::RELAYED };
         let probe = UdpSocket::bind((relay.bound, 0).into(), &options);
-        probe.with_context(|| format!("relay.addresses: {} cannot be relayed from", relay.bound))?;
+        probe
+            .with_context(|| format!("relay.addresses: {} cannot be relayed from", relay.bound))?;
     }
     let workers = config.net.workers.get();
-    // The node's name before its ports: whoever starts a second server under one name is told that, not that a port is in use.
-    let mut store = config.store.as_ref().map(|store| Persistence::claim(store, &config.realm, workers, runtime)).transpose()?;
+    // The node's name before its ports: whoever starts a second server under one name is told that,
+    // not that a port is in use.
+    let mut store = config
+        .store
+        .as_ref()
+        .map(|store| Persistence::claim(store, &config.realm, workers, runtime))
+        .transpose()?;
     let keys = Keys::new(config)?;
     // Before the ports of clients: who sees those open may ask for health and metrics.
     let admin = Admin::bind(&config.admin, config.net.freebind)?;
@@ -90,14 +96,16 @@ pub(crate) fn start(config: &Config, runtime: &Runtime) -> Result<Running> {
     ))];
     let handshaker = secure.as_ref().map(Secure::handshaker);
     let make = |backend| EventLoop::with_backend(shared.clock, backend, handshaker);
-    let (backend, loops) = config.net.make_loops(true, make).context("cannot make the workers' event loops")?;
+    let (backend, loops) =
+        config.net.make_loops(true, make).context("cannot make the workers' event loops")?;
     sources.push(Box::new(move |samples: &mut Samples| samples.add_workers(backend, workers)));
     let plan = Plan::new(limit, &wanted(config))?;
     let capacity = Capacity::new(Arc::clone(&shared.pools), Arc::clone(&plan.budget));
     sources.push(Box::new(plan.source()));
     let mut prepared = Vec::new();
     for ((index, listeners), event_loop) in (0u16..).zip(listeners).zip(loops) {
-        let (mut worker, mut event_loop) = shared.prepare(index, listeners, event_loop, &capacity)?;
+        let (mut worker, mut event_loop) =
+            shared.prepare(index, listeners, event_loop, &capacity)?;
         worker.keys = keys.as_ref().map(Keys::questions);
         if let Some(store) = &mut store {
             worker.journal = Some(store.journal(index));
@@ -109,11 +117,16 @@ pub(crate) fn start(config: &Config, runtime: &Runtime) -> Result<Running> {
         }
         prepared.push((worker, event_loop));
     }
-    let mailboxes: std::io::Result<Vec<_>> = prepared.iter().map(|_| Mailbox::<Mail>::new(MAILBOX)).collect();
+    let mailboxes: std::io::Result<Vec<_>> =
+        prepared.iter().map(|_| Mailbox::<Mail>::new(MAILBOX)).collect();
     let mailboxes = mailboxes.context("cannot make the workers' mailboxes")?;
-    let crossings = Crossing::between(&mailboxes.iter().map(|mailbox| mailbox.sender.clone()).collect::<Vec<_>>());
+    let crossings = Crossing::between(
+        &mailboxes.iter().map(|mailbox| mailbox.sender.clone()).collect::<Vec<_>>(),
+    );
     let mut workers = Vec::new();
-    for (((mut worker, mut event_loop), mailbox), crossing) in prepared.into_iter().zip(mailboxes).zip(crossings) {
+    for (((mut worker, mut event_loop), mailbox), crossing) in
+        prepared.into_iter().zip(mailboxes).zip(crossings)
+    {
         worker.crossing = crossing;
         let stats = Arc::clone(event_loop.io().stats());
         sources.push(Box::new(worker_source(Arc::clone(&worker.counters), stats)));
@@ -121,21 +134,39 @@ pub(crate) fn start(config: &Config, runtime: &Runtime) -> Result<Running> {
     }
     if let Some(keys) = keys {
         let mail = workers.iter().map(|worker| worker.mail.clone()).collect();
-        sources.push(Box::new(keys.start(runtime.handle(), Arc::clone(&shared.authenticator), mail)));
+        sources.push(Box::new(keys.start(
+            runtime.handle(),
+            Arc::clone(&shared.authenticator),
+            mail,
+        )));
     }
     if let Some(store) = &store {
         store.report();
     }
     if let Some(store) = &config.store {
         let mails = workers.iter().map(|worker| worker.mail.clone()).collect();
-        runtime.spawn(nonces::rotate(store.fleet_key.clone(), config.protocol.nonce_lifetime, mails));
+        runtime.spawn(nonces::rotate(
+            store.fleet_key.clone(),
+            config.protocol.nonce_lifetime,
+            mails,
+        ));
     }
     for listen in &config.listen {
         let transports: Vec<String> = listen.transports.iter().map(ToString::to_string).collect();
         tracing::info!(address = %listen.address, transports = transports.join(","), "listening");
     }
     let registered = Registered::new(config);
-    Ok(Running { workers, admin, plan, capacity, sources, clock: shared.clock, store, secure, registered })
+    Ok(Running {
+        workers,
+        admin,
+        plan,
+        capacity,
+        sources,
+        clock: shared.clock,
+        store,
+        secure,
+        registered,
+    })
 }
 
 impl Shared {
@@ -147,7 +178,11 @@ impl Shared {
             authenticator: Arc::new(authenticator(config)),
             users: Tally::new(limits.allocations_per_user),
             pools: Arc::new(PortPools::new(&config.relay.addresses, &config.relay.ports)),
-            relayed_options: UdpOptions { dont_fragment: config.net.dont_fragment, freebind: config.net.freebind, ..UdpOptions::RELAYED },
+            relayed_options: UdpOptions {
+                dont_fragment: config.net.dont_fragment,
+                freebind: config.net.freebind,
+                ..UdpOptions::RELAYED
+            },
             relayed: Arc::new(Relayed::new(&config.relay.addresses, &config.relay.ports)),
             reservations: Arc::new(reservations(config)),
             connections: ConnectionCaps::new(limits),
@@ -177,7 +212,12 @@ impl Shared {
         let quota = UserQuota::new(Arc::clone(&self.users));
         let worker = Worker {
             index,
-            server: Server::new(config, Arc::clone(&self.authenticator), quota.clone(), rand::make_rng::<StdRng>()),
+            server: Server::new(
+                config,
+                Arc::clone(&self.authenticator),
+                quota.clone(),
+                rand::make_rng::<StdRng>(),
+            ),
             quota,
             listeners: sockets,
             relays: RelaySockets::default(),
@@ -204,13 +244,19 @@ impl Shared {
     }
 }
 
-fn spawn(mut worker: Worker, mut event_loop: EventLoop, Mailbox { sender, receiver }: Mailbox<Mail>) -> Result<WorkerHandle> {
+fn spawn(
+    mut worker: Worker,
+    mut event_loop: EventLoop,
+    Mailbox { sender, receiver }: Mailbox<Mail>,
+) -> Result<WorkerHandle> {
     let (heartbeat, counters) = (event_loop.heartbeat().clone(), Arc::clone(&worker.counters));
     let name = format!("worker-{}", worker.index);
-    // The loop outlives its thread: closing its sockets would renumber the groups that they are in, and the datagrams of its clients would reach
-    // workers that still run and know nothing of them.
+    // The loop outlives its thread: closing its sockets would renumber the groups that they are in,
+    // and the datagrams of its clients would reach workers that still run and know nothing of
+    // them.
     let run = move || (event_loop.run(&mut worker, &receiver), event_loop);
-    let thread = std::thread::Builder::new().name(name).spawn(run).context("cannot start a worker")?;
+    let thread =
+        std::thread::Builder::new().name(name).spawn(run).context("cannot start a worker")?;
     Ok(WorkerHandle { thread, mail: sender, heartbeat, counters })
 }
 
@@ -235,15 +281,25 @@ fn relay_config(config: &Config) -> RelayConfig {
         policy: peer_policy(config),
         denied: config.peers.denied,
         track_changes: config.store.is_some(),
-        unauthenticated: config.limits.unauthenticated_per_prefix.map(|settings| settings.of_one_worker(config.net.workers)),
-        external: config.relay.addresses.iter().filter(|one| one.bound != one.advertised).map(|one| (one.bound, one.advertised)).collect(),
+        unauthenticated: config
+            .limits
+            .unauthenticated_per_prefix
+            .map(|settings| settings.of_one_worker(config.net.workers)),
+        external: config
+            .relay
+            .addresses
+            .iter()
+            .filter(|one| one.bound != one.advertised)
+            .map(|one| (one.bound, one.advertised))
+            .collect(),
         software: config.protocol.software.as_deref().map(Into::into),
     }
 }
 
 /// The sockets that clients may cause, by the configuration.
 fn wanted(config: &Config) -> Wanted {
-    let streams = config.listen.iter().any(|listen| listen.has(Transport::Tcp) || listen.has(Transport::Tls));
+    let streams =
+        config.listen.iter().any(|listen| listen.has(Transport::Tcp) || listen.has(Transport::Tls));
     Wanted {
         workers: config.net.workers.get(),
         relayed: Some(config.relay.addresses.len() * config.relay.ports.len()),
@@ -251,7 +307,8 @@ fn wanted(config: &Config) -> Wanted {
     }
 }
 
-/// A user may reserve as many ports as have allocations, and all together an eighth of what there is (H32).
+/// A user may reserve as many ports as have allocations, and all together an eighth of what there
+/// is (H32).
 fn reservations(config: &Config) -> Reservations {
     let ports = config.relay.addresses.len() * config.relay.ports.len();
     Reservations::new((ports / 8).max(1), config.limits.allocations_per_user)
@@ -260,22 +317,35 @@ fn reservations(config: &Config) -> Reservations {
 fn authenticator(config: &Config) -> Authenticator {
     let mut credentials = Credentials::new();
     for user in &config.auth.users {
-        let credential = Credential::with_password(&user.name, &config.realm, user.password.expose());
+        let credential =
+            Credential::with_password(&user.name, &config.realm, user.password.expose());
         credentials.add_user(credential.expect("the configuration has been checked"));
     }
     for rest in &config.auth.rest_secrets {
-        credentials.add_rest_secret(RestSecret::new(rest.secret.expose().as_bytes()).from(rest.not_before).until(rest.not_after));
+        credentials.add_rest_secret(
+            RestSecret::new(rest.secret.expose().as_bytes())
+                .from(rest.not_before)
+                .until(rest.not_after),
+        );
     }
     credentials.set_rest_name(config.auth.rest_name);
     if config.auth.from_store.is_some() {
         credentials.set_further_source(FurtherSource { has_sha256: config.auth.store_has_sha256 });
     }
     let lifetime = config.protocol.nonce_lifetime;
-    // With a fleet's key the nonces of the process before this one, and of the fleet, are good here.
-    let nonces = config.store.as_ref().map_or_else(|| nonces::of_process(lifetime), |store| nonces::of_fleet(&store.fleet_key, lifetime));
-    let realm = Authenticator::new(&config.realm, credentials, nonces, config.auth.expiry_grace.as_secs());
+    // With a fleet's key the nonces of the process before this one, and of the fleet, are good
+    // here.
+    let nonces = config.store.as_ref().map_or_else(
+        || nonces::of_process(lifetime),
+        |store| nonces::of_fleet(&store.fleet_key, lifetime),
+    );
+    let realm =
+        Authenticator::new(&config.realm, credentials, nonces, config.auth.expiry_grace.as_secs());
     if !challenge_is_modest(&realm) {
-        tracing::warn!(realm = config.realm, "the realm is long: a 401 over UDP is more than 2.6 times as long as what asks for it");
+        tracing::warn!(
+            realm = config.realm,
+            "the realm is long: a 401 over UDP is more than 2.6 times as long as what asks for it"
+        );
     }
     realm
 }

@@ -5,8 +5,9 @@ use ahash::{AHashMap, RandomState};
 /// Workers that count different names meet rarely.
 const SHARDS: usize = 16;
 
-/// How many of something each name holds, over all workers, up to a cap. Asked when something is opened, never for a packet; its size is
-/// bounded by what is open, and a name stands there once, however much it holds.
+/// How many of something each name holds, over all workers, up to a cap. Asked when something is
+/// opened, never for a packet; its size is bounded by what is open, and a name stands there once,
+/// however much it holds.
 pub(crate) struct Tally {
     shards: [Mutex<AHashMap<Arc<str>, usize>>; SHARDS],
     hasher: RandomState,
@@ -52,7 +53,10 @@ impl Tally {
 
     /// How many names hold something.
     pub(crate) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
+        self.shards
+            .iter()
+            .map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).len())
+            .sum()
     }
 }
 

@@ -4,7 +4,8 @@
 
 use std::process::{Command, Output};
 
-const GOOD: [&str; 6] = ["--realm", "example.org", "--user", "alice:secret", "--relay-address", "203.0.113.7"];
+const GOOD: [&str; 6] =
+    ["--realm", "example.org", "--user", "alice:secret", "--relay-address", "203.0.113.7"];
 
 /// Runs turnd with `args` and no variable of its own.
 fn turnd(args: &[&str]) -> (Option<i32>, String, String) {
@@ -21,7 +22,10 @@ fn turnd(args: &[&str]) -> (Option<i32>, String, String) {
 fn a_good_configuration_is_explained() {
     let (code, out, err) = turnd(&[&GOOD[..], &["--check-config"]].concat());
     assert_eq!((code, err.as_str()), (Some(0), ""));
-    assert!(out.starts_with("configuration ok\n") && out.contains("203.0.113.7, ports 49152-65535"), "{out}");
+    assert!(
+        out.starts_with("configuration ok\n") && out.contains("203.0.113.7, ports 49152-65535"),
+        "{out}"
+    );
     assert!(!out.contains("secret"), "{out}");
 }
 
@@ -31,13 +35,23 @@ fn the_check_names_what_ends_calls_of_known_clients() {
         let settings = settings.iter().flat_map(|setting| ["--set", setting]);
         turnd(&GOOD.into_iter().chain(["--check-config"]).chain(settings).collect::<Vec<_>>())
     };
-    let (code, out, _) = check(&["limits.max_lifetime=5m", "limits.default_lifetime=5m", "protocol.nonce_lifetime=10m"]);
+    let (code, out, _) = check(&[
+        "limits.max_lifetime=5m",
+        "limits.default_lifetime=5m",
+        "protocol.nonce_lifetime=10m",
+    ]);
     assert_eq!(code, Some(0));
-    for warning in ["warning: limits.max_lifetime: 300s is below 10 minutes", "warning: protocol.nonce_lifetime: 600s is below 1 hour"] {
+    for warning in [
+        "warning: limits.max_lifetime: 300s is below 10 minutes",
+        "warning: protocol.nonce_lifetime: 600s is below 1 hour",
+    ] {
         assert!(out.contains(warning), "no {warning:?}: {out}");
     }
     let (_, out, _) = check(&["limits.default_lifetime=9m"]);
-    assert!(out.contains("warning: limits.default_lifetime: 540s") && out.contains("ice4j"), "{out}");
+    assert!(
+        out.contains("warning: limits.default_lifetime: 540s") && out.contains("ice4j"),
+        "{out}"
+    );
     assert!(!check(&[]).1.contains("warning"));
 }
 
@@ -54,7 +68,10 @@ fn h44_a_bad_configuration_ends_with_2_and_a_line_a_problem() {
 #[test]
 fn h48_a_take_over_without_a_store_is_refused() {
     let (code, _, err) = turnd(&[&GOOD[..], &["--take-over", "--check-config"]].concat());
-    assert!(code == Some(2) && err.contains("set store.url, or leave --take-over out"), "{code:?}: {err}");
+    assert!(
+        code == Some(2) && err.contains("set store.url, or leave --take-over out"),
+        "{code:?}: {err}"
+    );
 }
 
 #[test]
@@ -64,9 +81,16 @@ fn usage_errors_end_with_2_and_questions_with_0() {
     assert_eq!(turnd(&["--version"]).1, concat!("turnd ", env!("CARGO_PKG_VERSION"), "\n"));
     let (code, help, _) = turnd(&["--help"]);
     assert_eq!(code, Some(0));
-    for flag in
-        ["--config", "--set", "--listen", "--realm", "--user", "--relay-address", "--external-address", "--insecure-allow-all-peers"]
-    {
+    for flag in [
+        "--config",
+        "--set",
+        "--listen",
+        "--realm",
+        "--user",
+        "--relay-address",
+        "--external-address",
+        "--insecure-allow-all-peers",
+    ] {
         assert!(help.contains(flag), "{flag}");
     }
 }
@@ -77,7 +101,8 @@ fn the_printed_default_configuration_passes_the_check() {
     assert_eq!(code, Some(0));
     let file = std::env::temp_dir().join(format!("turnd-default-{}.toml", std::process::id()));
     std::fs::write(&file, text).unwrap();
-    let outcome = turnd(&[&GOOD[..], &["--check-config", "--config", file.to_str().unwrap()]].concat());
+    let outcome =
+        turnd(&[&GOOD[..], &["--check-config", "--config", file.to_str().unwrap()]].concat());
     std::fs::remove_file(&file).unwrap();
     assert_eq!(outcome.0, Some(0), "{}", outcome.2);
 }

@@ -1,12 +1,17 @@
-//! The codec beside stun-types and stun-rs, in one run: `cargo bench -p causeway-wire`. What counts is the ratio within a run.
+//! The codec beside stun-types and stun-rs, in one run: `cargo bench -p causeway-wire`. What counts
+//! is the ratio within a run.
 
 use std::hint::black_box;
 use std::net::SocketAddr;
 
 use causeway_wire::attribute::{
-    AttributeType, Data, Lifetime, Nonce, Realm, RequestedTransport, Username, XorMappedAddress, XorPeerAddress,
+    AttributeType, Data, Lifetime, Nonce, Realm, RequestedTransport, Username, XorMappedAddress,
+    XorPeerAddress,
 };
-use causeway_wire::{ChannelData, ChannelNumber, ChannelRange, Class, IntegrityKey, Message, MessageWriter, Method, TransactionId};
+use causeway_wire::{
+    ChannelData, ChannelNumber, ChannelRange, Class, IntegrityKey, Message, MessageWriter, Method,
+    TransactionId,
+};
 use criterion::{Criterion, criterion_group, criterion_main};
 
 const ID: TransactionId = TransactionId(*b"\xb7\xe7\xa7\x01\xbc\x34\xd6\x86\xfa\x87\xdf\xae");
@@ -21,16 +26,32 @@ const PAYLOAD: [u8; 160] = [0x5A; 160];
 criterion_main!(benches);
 criterion_group!(benches, allocate, send_indication, binding_success, channel_data);
 
-/// What a server does with an Allocate before it decides: the frame, what is unknown, the credentials, the integrity.
+/// What a server does with an Allocate before it decides: the frame, what is unknown, the
+/// credentials, the integrity.
 fn allocate(c: &mut Criterion) {
-    let long_term = stun_types::message::LongTermKeyCredentials::new(USERNAME.into(), PASSWORD.into(), REALM.into());
+    let long_term = stun_types::message::LongTermKeyCredentials::new(
+        USERNAME.into(),
+        PASSWORD.into(),
+        REALM.into(),
+    );
     let stun_types_key = long_term.make_key(stun_types::message::IntegrityAlgorithm::Sha1);
-    let stun_rs_key =
-        stun_rs::HMACKey::new_long_term(USERNAME, REALM, PASSWORD, stun_rs::Algorithm::from(stun_rs::AlgorithmId::MD5)).expect("a key");
+    let stun_rs_key = stun_rs::HMACKey::new_long_term(
+        USERNAME,
+        REALM,
+        PASSWORD,
+        stun_rs::Algorithm::from(stun_rs::AlgorithmId::MD5),
+    )
+    .expect("a key");
     let key = IntegrityKey::new(stun_rs_key.as_bytes());
     let bytes = write(Class::Request, Method::ALLOCATE, |writer| {
         writer.put(&RequestedTransport::UDP).expect("room").put(&Lifetime(600)).expect("room");
-        writer.put(&Username(USERNAME)).expect("room").put(&Realm(REALM)).expect("room").put(&Nonce(NONCE)).expect("room");
+        writer
+            .put(&Username(USERNAME))
+            .expect("room")
+            .put(&Realm(REALM))
+            .expect("room")
+            .put(&Nonce(NONCE))
+            .expect("room");
         writer.integrity(&key).expect("room");
     });
 
@@ -42,7 +63,8 @@ fn allocate(c: &mut Criterion) {
             let username = message.attribute::<Username<'_>>().expect("its form").expect("there");
             let realm = message.attribute::<Realm<'_>>().expect("its form").expect("there");
             let nonce = message.attribute::<Nonce<'_>>().expect("its form").expect("there");
-            let transport = message.attribute::<RequestedTransport>().expect("its form").expect("there");
+            let transport =
+                message.attribute::<RequestedTransport>().expect("its form").expect("there");
             assert!(message.verify_integrity(black_box(&key)));
             (username.0.len(), realm.0.len(), nonce.0.len(), transport)
         });
@@ -50,7 +72,8 @@ fn allocate(c: &mut Criterion) {
     group.bench_function("stun-types", |b| {
         use stun_types::attribute::{Nonce, Realm, Username};
         b.iter(|| {
-            let message = stun_types::message::Message::from_bytes(black_box(&bytes)).expect("a message");
+            let message =
+                stun_types::message::Message::from_bytes(black_box(&bytes)).expect("a message");
             let username = message.attribute::<Username>().expect("there");
             let realm = message.attribute::<Realm>().expect("there");
             let nonce = message.attribute::<Nonce>().expect("there");
@@ -58,15 +81,22 @@ fn allocate(c: &mut Criterion) {
             (username.username().len(), realm.realm().len(), nonce.nonce().len())
         });
     });
-    let context = stun_rs::DecoderContextBuilder::default().with_key(stun_rs_key).with_validation().build();
+    let context =
+        stun_rs::DecoderContextBuilder::default().with_key(stun_rs_key).with_validation().build();
     let decoder = stun_rs::MessageDecoderBuilder::default().with_context(context).build();
-    group.bench_function("stun-rs", |b| b.iter(|| decoder.decode(black_box(&bytes)).expect("a message").1));
+    group.bench_function("stun-rs", |b| {
+        b.iter(|| decoder.decode(black_box(&bytes)).expect("a message").1)
+    });
     group.finish();
 }
 
 fn send_indication(c: &mut Criterion) {
     let bytes = write(Class::Indication, Method::SEND, |writer| {
-        writer.put(&XorPeerAddress(address(PEER))).expect("room").put(&Data(&PAYLOAD)).expect("room");
+        writer
+            .put(&XorPeerAddress(address(PEER)))
+            .expect("room")
+            .put(&Data(&PAYLOAD))
+            .expect("room");
     });
     let mut group = c.benchmark_group("Send indication, decoded");
     group.bench_function("causeway", |b| {
@@ -79,16 +109,23 @@ fn send_indication(c: &mut Criterion) {
     });
     group.bench_function("stun-types", |b| {
         b.iter(|| {
-            let message = stun_types::message::Message::from_bytes(black_box(&bytes)).expect("a message");
-            // TURN's attributes are not in stun-types; the address has the same form as XOR-MAPPED-ADDRESS.
-            let peer = message.raw_attribute(AttributeType::XOR_PEER_ADDRESS.0.into()).expect("there");
-            let peer = stun_types::attribute::XorSocketAddr::from_raw(&peer).expect("its form").addr(message.transaction_id());
+            let message =
+                stun_types::message::Message::from_bytes(black_box(&bytes)).expect("a message");
+            // TURN's attributes are not in stun-types; the address has the same form as
+            // XOR-MAPPED-ADDRESS.
+            let peer =
+                message.raw_attribute(AttributeType::XOR_PEER_ADDRESS.0.into()).expect("there");
+            let peer = stun_types::attribute::XorSocketAddr::from_raw(&peer)
+                .expect("its form")
+                .addr(message.transaction_id());
             let data = message.raw_attribute(AttributeType::DATA.0.into()).expect("there");
             (peer, data.value.len())
         });
     });
     let decoder = stun_rs::MessageDecoderBuilder::default().build();
-    group.bench_function("stun-rs", |b| b.iter(|| decoder.decode(black_box(&bytes)).expect("a message").1));
+    group.bench_function("stun-rs", |b| {
+        b.iter(|| decoder.decode(black_box(&bytes)).expect("a message").1)
+    });
     group.finish();
 }
 
@@ -100,7 +137,12 @@ fn binding_success(c: &mut Criterion) {
     let request_header = *Message::decode(&request).expect("a message").header();
     group.bench_function("causeway", |b| {
         b.iter(|| {
-            let mut writer = MessageWriter::answer(&mut buffer, black_box(&request_header), Class::SuccessResponse).expect("room");
+            let mut writer = MessageWriter::answer(
+                &mut buffer,
+                black_box(&request_header),
+                Class::SuccessResponse,
+            )
+            .expect("room");
             writer.put(&XorMappedAddress(black_box(source))).expect("room");
             black_box(writer.finish())
         });
@@ -109,8 +151,16 @@ fn binding_success(c: &mut Criterion) {
     group.bench_function("stun-types", |b| {
         use stun_types::message::{Message, MessageWrite, MessageWriteExt, MessageWriteMutSlice};
         b.iter(|| {
-            let mut writer = Message::builder_success(black_box(&theirs), MessageWriteMutSlice::new(&mut buffer));
-            writer.add_attribute(&stun_types::attribute::XorMappedAddress::new(black_box(source), theirs.transaction_id())).expect("room");
+            let mut writer = Message::builder_success(
+                black_box(&theirs),
+                MessageWriteMutSlice::new(&mut buffer),
+            );
+            writer
+                .add_attribute(&stun_types::attribute::XorMappedAddress::new(
+                    black_box(source),
+                    theirs.transaction_id(),
+                ))
+                .expect("room");
             black_box(writer.finish())
         });
     });
@@ -121,7 +171,9 @@ fn binding_success(c: &mut Criterion) {
         b.iter(|| {
             let answer = StunMessageBuilder::new(method, MessageClass::SuccessResponse)
                 .with_transaction_id(stun_rs::TransactionId::from(ID.0))
-                .with_attribute(stun_rs::attributes::stun::XorMappedAddress::from(black_box(source)))
+                .with_attribute(stun_rs::attributes::stun::XorMappedAddress::from(black_box(
+                    source,
+                )))
                 .build();
             encoder.encode(&mut buffer, &answer).expect("room")
         });
@@ -135,11 +187,14 @@ fn channel_data(c: &mut Criterion) {
     let mut group = c.benchmark_group("ChannelData");
     group.bench_function("decoded", |b| {
         b.iter(|| {
-            let message = ChannelData::decode(black_box(&bytes), black_box(ChannelRange::Rfc8656)).expect("a message");
+            let message = ChannelData::decode(black_box(&bytes), black_box(ChannelRange::Rfc8656))
+                .expect("a message");
             (message.channel, message.data.len())
         });
     });
-    group.bench_function("header", |b| b.iter(|| ChannelData::header(black_box(ChannelNumber::FIRST), black_box(160))));
+    group.bench_function("header", |b| {
+        b.iter(|| ChannelData::header(black_box(ChannelNumber::FIRST), black_box(160)))
+    });
     group.finish();
 }
 

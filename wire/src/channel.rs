@@ -72,14 +72,16 @@ impl<'a> ChannelData<'a> {
     /// Length of the header in bytes.
     pub const HEADER_LEN: usize = 4;
 
-    /// Reads a message from a datagram or from one whole frame of a stream. Padding behind it is ignored: over UDP it "is not required
-    /// but MAY be included" (RFC 8656 §12.5).
+    /// Reads a message from a datagram or from one whole frame of a stream. Padding behind it is
+    /// ignored: over UDP it "is not required but MAY be included" (RFC 8656 §12.5).
     ///
     /// # Errors
     /// [`ChannelDataError`] where RFC 8656 §12.6 asks for silence.
     pub fn decode(bytes: &'a [u8], range: ChannelRange) -> Result<Self, ChannelDataError> {
         let (header, rest) = bytes.split_first_chunk::<4>().ok_or(ChannelDataError::Truncated)?;
-        let channel = range.channel(u16::from_be_bytes([header[0], header[1]])).ok_or(ChannelDataError::Reserved)?;
+        let channel = range
+            .channel(u16::from_be_bytes([header[0], header[1]]))
+            .ok_or(ChannelDataError::Reserved)?;
         let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
         let data = rest.get(..length).ok_or(ChannelDataError::Truncated)?;
         Ok(Self { channel, data })
@@ -113,10 +115,19 @@ mod tests {
     #[test]
     fn rfc8656_12_6_reserved_and_truncated_are_refused() {
         let decode = |bytes: &[u8], range| ChannelData::decode(bytes, range).map(|m| m.data.len());
-        assert_eq!(decode(&[0x50, 0, 0, 0], ChannelRange::Rfc8656), Err(ChannelDataError::Reserved));
+        assert_eq!(
+            decode(&[0x50, 0, 0, 0], ChannelRange::Rfc8656),
+            Err(ChannelDataError::Reserved)
+        );
         assert_eq!(decode(&[0x50, 0, 0, 0], ChannelRange::Rfc5766), Ok(0));
-        assert_eq!(decode(&[0x7F, 0xFF, 0, 0], ChannelRange::Rfc5766), Err(ChannelDataError::Reserved));
-        assert_eq!(decode(&[0x40, 0, 0, 5, 1, 2, 3, 4], ChannelRange::Rfc8656), Err(ChannelDataError::Truncated));
+        assert_eq!(
+            decode(&[0x7F, 0xFF, 0, 0], ChannelRange::Rfc5766),
+            Err(ChannelDataError::Reserved)
+        );
+        assert_eq!(
+            decode(&[0x40, 0, 0, 5, 1, 2, 3, 4], ChannelRange::Rfc8656),
+            Err(ChannelDataError::Truncated)
+        );
         assert_eq!(decode(&[0x40, 0, 0], ChannelRange::Rfc8656), Err(ChannelDataError::Truncated));
     }
 

@@ -1,4 +1,5 @@
-//! Telling protocols apart by their first byte (RFC 7983 §7, updated by RFC 9443; RFC 8656 §12, table 3).
+//! Telling protocols apart by their first byte (RFC 7983 §7, updated by RFC 9443; RFC 8656 §12,
+//! table 3).
 
 /// What a datagram or the next frame of a stream is, judged by its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,9 +40,18 @@ mod tests {
 
     #[test]
     fn rfc7983_7_the_ranges() {
-        let of = |range: std::ops::RangeInclusive<u8>, p| range.clone().all(|byte| protocol(byte) == p);
-        assert!(of(0..=3, Protocol::Stun) && of(4..=15, Protocol::Reserved) && of(16..=19, Protocol::Zrtp));
-        assert!(of(20..=63, Protocol::Dtls) && of(64..=79, Protocol::Channel) && of(80..=127, Protocol::Quic));
+        let of =
+            |range: std::ops::RangeInclusive<u8>, p| range.clone().all(|byte| protocol(byte) == p);
+        assert!(
+            of(0..=3, Protocol::Stun)
+                && of(4..=15, Protocol::Reserved)
+                && of(16..=19, Protocol::Zrtp)
+        );
+        assert!(
+            of(20..=63, Protocol::Dtls)
+                && of(64..=79, Protocol::Channel)
+                && of(80..=127, Protocol::Quic)
+        );
         assert!(of(128..=191, Protocol::Rtp) && of(192..=255, Protocol::Quic));
     }
 }

@@ -28,7 +28,8 @@ pub struct Header {
     pub message_type: MessageType,
     /// Length of the attributes in bytes.
     pub length: u16,
-    /// Bytes 4 to 19 as they stand: cookie and transaction id, or the 128-bit transaction id of RFC 3489 §11.1.
+    /// Bytes 4 to 19 as they stand: cookie and transaction id, or the 128-bit transaction id of
+    /// RFC 3489 §11.1.
     pub id: [u8; 16],
 }
 
@@ -39,7 +40,8 @@ impl Header {
         Self { message_type, length: 0, id: id_with_cookie(id) }
     }
 
-    /// Reads a header; `None` when `bytes` are fewer than 20 or begin with a set bit among the first two.
+    /// Reads a header; `None` when `bytes` are fewer than 20 or begin with a set bit among the
+    /// first two.
     #[must_use]
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let (header, _) = bytes.split_first_chunk::<HEADER_LEN>()?;

@@ -10,7 +10,8 @@ pub(crate) const SHA1_LEN: usize = 20;
 /// Length of MESSAGE-INTEGRITY-SHA256's value when it is not truncated (RFC 8489 §14.6).
 pub(crate) const SHA256_LEN: usize = 32;
 
-/// A key with its HMAC states made ready, so that a message costs two compressions less. Wiped when dropped, never printed.
+/// A key with its HMAC states made ready, so that a message costs two compressions less. Wiped when
+/// dropped, never printed.
 #[derive(Clone)]
 pub struct IntegrityKey {
     sha1: Hmac<Sha1>,
@@ -45,23 +46,23 @@ impl fmt::Debug for IntegrityKey {
     }
 }
 
-/// Compares in constant time (H25), word by word: the length of a MAC is a multiple of four. Of a truncated one (RFC 8489 §14.6) only what is
-/// there is compared.
+/// Compares in constant time (H25), word by word: the length of a MAC is a multiple of four. Of a
+/// truncated one (RFC 8489 §14.6) only what is there is compared.
 #[inline]
 pub(crate) fn equal(expected: &[u8], found: &[u8]) -> bool {
     let (expected, expected_rest) = expected.as_chunks::<4>();
     let (found, found_rest) = found.as_chunks::<4>();
     debug_assert!(expected_rest.is_empty() && found_rest.is_empty());
-    let same = expected
-        .iter()
-        .zip(found)
-        .fold(Choice::from(1), |same, (expected, found)| same & u32::from_ne_bytes(*expected).ct_eq(&u32::from_ne_bytes(*found)));
+    let same = expected.iter().zip(found).fold(Choice::from(1), |same, (expected, found)| {
+        same & u32::from_ne_bytes(*expected).ct_eq(&u32::from_ne_bytes(*found))
+    });
     found.len() <= expected.len() && same.into()
 }
 
 #[inline]
 fn digest<M: Mac>(mut mac: M, before: &[u8], length: u16) -> hmac::digest::Output<M> {
-    // "The Length field of the STUN message header is adjusted to point to the end of the MESSAGE-INTEGRITY attribute."
+    // "The Length field of the STUN message header is adjusted to point to the end of the
+    // MESSAGE-INTEGRITY attribute."
     let mut header = [0; 4];
     header[..2].copy_from_slice(&before[..2]);
     header[2..].copy_from_slice(&length.to_be_bytes());

@@ -1,7 +1,8 @@
 //! Bytes to STUN messages and back: no I/O, no clock, no allocation.
 //!
-//! Reading is zero-copy: [`Message::decode`] checks the whole frame once and then borrows from the datagram. Writing goes into the
-//! caller's buffer through [`MessageWriter`], which reports what does not fit and never truncates. Both ends work on any alignment.
+//! Reading is zero-copy: [`Message::decode`] checks the whole frame once and then borrows from the
+//! datagram. Writing goes into the caller's buffer through [`MessageWriter`], which reports what
+//! does not fit and never truncates. Both ends work on any alignment.
 //!
 //! | noun | file | source |
 //! |---|---|---|
@@ -36,8 +37,8 @@ pub use message::{DecodeError, Message, RawAttribute, RawAttributes, UnknownRequ
 pub use method::{Class, MessageType, Method};
 pub use writer::{EncodeError, MessageWriter};
 
-/// Longest STUN message that this crate writes or accepts: 20 bytes of header and 65,532 of attributes (RFC 8489 §5: the length is a
-/// multiple of four in 16 bits).
+/// Longest STUN message that this crate writes or accepts: 20 bytes of header and 65,532 of
+/// attributes (RFC 8489 §5: the length is a multiple of four in 16 bits).
 pub const MAX_MESSAGE_LEN: usize = HEADER_LEN + 65_532;
 
 /// `len` rounded up to the boundary of four bytes at which attributes start (RFC 8489 §14).

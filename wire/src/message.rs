@@ -8,8 +8,9 @@ use crate::{fingerprint, padded};
 
 /// A STUN message whose frame has been checked; it borrows the bytes that it was read from.
 ///
-/// What stands behind MESSAGE-INTEGRITY is ignored, except MESSAGE-INTEGRITY-SHA256 and FINGERPRINT; behind MESSAGE-INTEGRITY-SHA256, all but
-/// FINGERPRINT (RFC 8489 §14; H20). Of an attribute that stands twice the first counts (H6).
+/// What stands behind MESSAGE-INTEGRITY is ignored, except MESSAGE-INTEGRITY-SHA256 and
+/// FINGERPRINT; behind MESSAGE-INTEGRITY-SHA256, all but FINGERPRINT (RFC 8489 §14; H20). Of an
+/// attribute that stands twice the first counts (H6).
 #[derive(Clone, Copy)]
 pub struct Message<'a> {
     bytes: &'a [u8],
@@ -30,7 +31,8 @@ pub enum DecodeError {
     Length,
     /// An attribute runs past the message.
     AttributeOverrun,
-    /// MESSAGE-INTEGRITY, MESSAGE-INTEGRITY-SHA256 or FINGERPRINT has a length that RFC 8489 §14 does not allow.
+    /// MESSAGE-INTEGRITY, MESSAGE-INTEGRITY-SHA256 or FINGERPRINT has a length that RFC 8489 §14
+    /// does not allow.
     IntegrityLength,
     /// Something follows FINGERPRINT, which "MUST be the last attribute" (RFC 8489 §14.7).
     AfterFingerprint,
@@ -45,15 +47,25 @@ impl<'a> Message<'a> {
     /// [`DecodeError`], where a receiver stays silent.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let header = Header::read(bytes).ok_or(DecodeError::NotStun)?;
-        if !header.length.is_multiple_of(4) || bytes.len() != HEADER_LEN + usize::from(header.length) {
+        if !header.length.is_multiple_of(4)
+            || bytes.len() != HEADER_LEN + usize::from(header.length)
+        {
             return Err(DecodeError::Length);
         }
-        let mut message = Self { bytes, header, end: bytes.len(), integrity: None, integrity_sha256: None, fingerprint: None };
+        let mut message = Self {
+            bytes,
+            header,
+            end: bytes.len(),
+            integrity: None,
+            integrity_sha256: None,
+            fingerprint: None,
+        };
         message.find_integrity()?;
         Ok(message)
     }
 
-    /// Walks over all attributes once: checks their bounds and notes where the integrity attributes stand.
+    /// Walks over all attributes once: checks their bounds and notes where the integrity attributes
+    /// stand.
     fn find_integrity(&mut self) -> Result<(), DecodeError> {
         let mut at = HEADER_LEN;
         while let Some(head) = self.bytes.get(at..).and_then(<[u8]>::first_chunk::<4>) {
@@ -67,7 +79,9 @@ impl<'a> Message<'a> {
                 return Err(DecodeError::AfterFingerprint);
             }
             match kind {
-                AttributeType::MESSAGE_INTEGRITY if self.integrity.is_none() && self.integrity_sha256.is_none() => {
+                AttributeType::MESSAGE_INTEGRITY
+                    if self.integrity.is_none() && self.integrity_sha256.is_none() =>
+                {
                     if len != SHA1_LEN {
                         return Err(DecodeError::IntegrityLength);
                     }
@@ -135,7 +149,8 @@ impl<'a> Message<'a> {
         self.bytes
     }
 
-    /// The attributes that count, in their order, undecoded; the integrity attributes and FINGERPRINT are not among them.
+    /// The attributes that count, in their order, undecoded; the integrity attributes and
+    /// FINGERPRINT are not among them.
     #[must_use]
     #[inline]
     pub fn attributes(&self) -> RawAttributes<'a> {
@@ -155,9 +170,13 @@ impl<'a> Message<'a> {
     }
 
     /// Every attribute of this type, decoded.
-    pub fn all<A: Attribute<'a>>(&self) -> impl Iterator<Item = Result<A, AttributeError>> + use<'a, A> {
+    pub fn all<A: Attribute<'a>>(
+        &self,
+    ) -> impl Iterator<Item = Result<A, AttributeError>> + use<'a, A> {
         let id = self.header.id;
-        self.attributes().filter(|raw| raw.kind == A::KIND).map(move |raw| A::decode(raw.value, &id))
+        self.attributes()
+            .filter(|raw| raw.kind == A::KIND)
+            .map(move |raw| A::decode(raw.value, &id))
     }
 
     /// Whether an attribute of this type is there, whatever its value.
@@ -166,11 +185,14 @@ impl<'a> Message<'a> {
         self.attributes().any(|raw| raw.kind == kind)
     }
 
-    /// The comprehension-required attributes that `known` does not name, each type once, for UNKNOWN-ATTRIBUTES (RFC 8489 §6.3.1).
+    /// The comprehension-required attributes that `known` does not name, each type once, for
+    /// UNKNOWN-ATTRIBUTES (RFC 8489 §6.3.1).
     #[must_use]
     pub fn unknown_required(&self, known: impl Fn(AttributeType) -> bool) -> UnknownRequired {
         let mut unknown = UnknownRequired::default();
-        for raw in self.attributes().filter(|raw| raw.kind.is_comprehension_required() && !known(raw.kind)) {
+        for raw in
+            self.attributes().filter(|raw| raw.kind.is_comprehension_required() && !known(raw.kind))
+        {
             unknown.add(raw.kind);
         }
         unknown
@@ -198,7 +220,8 @@ impl<'a> Message<'a> {
         })
     }
 
-    /// Whether MESSAGE-INTEGRITY-SHA256 is there, of at least `min_len` bytes (32: no truncation) and right (RFC 8489 §14.6).
+    /// Whether MESSAGE-INTEGRITY-SHA256 is there, of at least `min_len` bytes (32: no truncation)
+    /// and right (RFC 8489 §14.6).
     #[must_use]
     pub fn verify_integrity_sha256(&self, key: &IntegrityKey, min_len: usize) -> bool {
         self.integrity_sha256.is_some_and(|(at, len)| {
@@ -252,7 +275,8 @@ impl<'a> Iterator for RawAttributes<'a> {
 }
 
 /// The types for UNKNOWN-ATTRIBUTES.
-// Deviation: RFC 8489 §6.3.1: the list ends after sixteen unknown types, so that an answer stays small whatever the request holds (H15).
+// Deviation: RFC 8489 §6.3.1: the list ends after sixteen unknown types, so that an answer stays
+// small whatever the request holds (H15).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UnknownRequired {
     kinds: [u16; Self::MAX],
@@ -283,7 +307,8 @@ impl UnknownRequired {
     }
 }
 
-/// The header's length field for a message that ends at `end`, which [`Message::decode`] has bounded.
+/// The header's length field for a message that ends at `end`, which [`Message::decode`] has
+/// bounded.
 fn length_up_to(end: usize) -> u16 {
     (end - HEADER_LEN) as u16
 }

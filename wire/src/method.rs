@@ -129,8 +129,8 @@ mod tests {
 
     #[test]
     fn rfc8489_5_the_example_of_the_text() {
-        // "a Binding request has class=0b00 and method=0b000000000001 and is encoded into the first 16 bits as 0x0001. A Binding
-        // response has class=0b10 … encoded … as 0x0101."
+        // "a Binding request has class=0b00 and method=0b000000000001 and is encoded into the first
+        // 16 bits as 0x0001. A Binding response has class=0b10 … encoded … as 0x0101."
         let request = MessageType { class: Class::Request, method: Method::BINDING };
         let response = MessageType { class: Class::SuccessResponse, method: Method::BINDING };
         assert_eq!((request.to_bits(), response.to_bits()), (0x0001, 0x0101));

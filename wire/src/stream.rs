@@ -1,17 +1,19 @@
-//! Where a frame of a stream ends: STUN messages and ChannelData messages follow each other on one TCP or TLS connection (RFC 8489 §6.2.2,
-//! RFC 8656 §12.5).
+//! Where a frame of a stream ends: STUN messages and ChannelData messages follow each other on one
+//! TCP or TLS connection (RFC 8489 §6.2.2, RFC 8656 §12.5).
 
 use crate::demux::{self, Protocol};
 use crate::{HEADER_LEN, MAX_MESSAGE_LEN, padded};
 
-/// No frame is longer, for none can announce more: a STUN message of the greatest length, which ChannelData does not reach. A half frame never
-/// holds more (H14). A Send or Data indication with the longest datagram of UDP over IPv4 comes within 8 bytes of it.
+/// No frame is longer, for none can announce more: a STUN message of the greatest length, which
+/// ChannelData does not reach. A half frame never holds more (H14). A Send or Data indication with
+/// the longest datagram of UDP over IPv4 comes within 8 bytes of it.
 pub const MAX_FRAME_LEN: usize = MAX_MESSAGE_LEN;
 
 /// Bytes that are needed before the length of a frame is known.
 pub const PREFIX_LEN: usize = 4;
 
-/// Why a stream cannot be read on: there is no way to find the next frame, so the connection is closed.
+/// Why a stream cannot be read on: there is no way to find the next frame, so the connection is
+/// closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FramingError {
     /// The first byte begins neither STUN nor ChannelData (RFC 7983 §7).
@@ -20,11 +22,11 @@ pub enum FramingError {
     Unaligned(u16),
 }
 
-/// The whole length, padding included, of the frame that starts with `bytes`; `None` while fewer than [`PREFIX_LEN`] are there. The frame
-/// itself need not be complete.
+/// The whole length, padding included, of the frame that starts with `bytes`; `None` while fewer
+/// than [`PREFIX_LEN`] are there. The frame itself need not be complete.
 ///
-/// Channel numbers above the allowed range are framed too, as far as RFC 5766 knew them: the server discards them (RFC 8656 §12.6)
-/// without losing the connection.
+/// Channel numbers above the allowed range are framed too, as far as RFC 5766 knew them: the server
+/// discards them (RFC 8656 §12.6) without losing the connection.
 ///
 /// # Errors
 /// [`FramingError`], as soon as it can be told.
@@ -41,7 +43,11 @@ pub const fn frame_len(bytes: &[u8]) -> Result<Option<usize>, FramingError> {
     if !is_stun {
         return Ok(Some(padded(PREFIX_LEN + length as usize)));
     }
-    if length.is_multiple_of(4) { Ok(Some(HEADER_LEN + length as usize)) } else { Err(FramingError::Unaligned(length)) }
+    if length.is_multiple_of(4) {
+        Ok(Some(HEADER_LEN + length as usize))
+    } else {
+        Err(FramingError::Unaligned(length))
+    }
 }
 
 #[cfg(test)]
@@ -71,6 +77,10 @@ mod tests {
             assert_eq!(frame_len(&[0x40, 0, 0xFF, low]), Ok(Some(65_540)));
         }
         assert_eq!(frame_len(&[0x80]), Err(FramingError::NotStun(0x80)));
-        assert_eq!(frame_len(&[0x16]), Err(FramingError::NotStun(0x16)), "a TLS ClientHello on the plain port");
+        assert_eq!(
+            frame_len(&[0x16]),
+            Err(FramingError::NotStun(0x16)),
+            "a TLS ClientHello on the plain port"
+        );
     }
 }

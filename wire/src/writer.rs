@@ -4,10 +4,11 @@ use crate::integrity::{IntegrityKey, SHA1_LEN, SHA256_LEN};
 use crate::method::{Class, MessageType, Method};
 use crate::{fingerprint, padded};
 
-/// Writes one message into the caller's buffer, attribute by attribute. Every pad byte is zero (H22).
+/// Writes one message into the caller's buffer, attribute by attribute. Every pad byte is zero
+/// (H22).
 ///
-/// Integrity and fingerprint are computed where they are put: call [`integrity`](Self::integrity) after the last ordinary attribute and
-/// [`fingerprint`](Self::fingerprint) last of all.
+/// Integrity and fingerprint are computed where they are put: call [`integrity`](Self::integrity)
+/// after the last ordinary attribute and [`fingerprint`](Self::fingerprint) last of all.
 #[derive(Debug)]
 pub struct MessageWriter<'b> {
     buffer: &'b mut [u8],
@@ -20,7 +21,8 @@ pub struct MessageWriter<'b> {
 pub enum EncodeError {
     /// The buffer is full.
     NoSpace,
-    /// The value is longer than its attribute may be, or the message than its 16-bit length can say.
+    /// The value is longer than its attribute may be, or the message than its 16-bit length can
+    /// say.
     TooLong,
 }
 
@@ -40,20 +42,37 @@ impl<'b> MessageWriter<'b> {
     ///
     /// # Errors
     /// [`EncodeError::NoSpace`] when the header does not fit.
-    pub fn new(buffer: &'b mut [u8], class: Class, method: Method, id: TransactionId) -> Result<Self, EncodeError> {
+    pub fn new(
+        buffer: &'b mut [u8],
+        class: Class,
+        method: Method,
+        id: TransactionId,
+    ) -> Result<Self, EncodeError> {
         Self::with_id(buffer, MessageType { class, method }, id_with_cookie(id))
     }
 
-    /// Begins the answer to `request`: the same method and the same sixteen bytes of cookie and transaction id, so that a client of
-    /// RFC 3489 finds its own (RFC 8489 §11).
+    /// Begins the answer to `request`: the same method and the same sixteen bytes of cookie and
+    /// transaction id, so that a client of RFC 3489 finds its own (RFC 8489 §11).
     ///
     /// # Errors
     /// [`EncodeError::NoSpace`] when the header does not fit.
-    pub fn answer(buffer: &'b mut [u8], request: &Header, class: Class) -> Result<Self, EncodeError> {
-        Self::with_id(buffer, MessageType { class, method: request.message_type.method }, request.id)
+    pub fn answer(
+        buffer: &'b mut [u8],
+        request: &Header,
+        class: Class,
+    ) -> Result<Self, EncodeError> {
+        Self::with_id(
+            buffer,
+            MessageType { class, method: request.message_type.method },
+            request.id,
+        )
     }
 
-    fn with_id(buffer: &'b mut [u8], message_type: MessageType, id: [u8; 16]) -> Result<Self, EncodeError> {
+    fn with_id(
+        buffer: &'b mut [u8],
+        message_type: MessageType,
+        id: [u8; 16],
+    ) -> Result<Self, EncodeError> {
         let header = buffer.first_chunk_mut::<HEADER_LEN>().ok_or(EncodeError::NoSpace)?;
         header[..2].copy_from_slice(&message_type.to_bits().to_be_bytes());
         header[2..4].fill(0);
@@ -131,7 +150,8 @@ impl<'b> MessageWriter<'b> {
         self.len
     }
 
-    /// Reserves an attribute with `len` bytes of value, its padding zeroed, and corrects the message's length.
+    /// Reserves an attribute with `len` bytes of value, its padding zeroed, and corrects the
+    /// message's length.
     fn value(&mut self, kind: AttributeType, len: usize) -> Result<&mut [u8], EncodeError> {
         // The value first: only a length of 16 bits can be padded without a wrap.
         let value_len = u16::try_from(len).map_err(|_| EncodeError::TooLong)?;

@@ -1,13 +1,16 @@
-//! The form of each attribute, byte by byte, named by the section that draws it; and what is no such form.
+//! The form of each attribute, byte by byte, named by the section that draws it; and what is no
+//! such form.
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
 use std::fmt::Debug;
 
 use causeway_wire::attribute::{
-    AdditionalAddressFamily, AddressErrorCode, AddressFamily, AlternateDomain, AlternateServer, Attribute, AttributeError, CacheTimeout,
-    ChangeRequest, ChannelNumberAttribute, Data, DontFragment, ErrorCodeAttribute, EvenPort, IceControlled, IceControlling, Icmp, Lifetime,
-    MappedAddress, Nonce, OtherAddress, Padding, PasswordAlgorithm, PasswordAlgorithmEntry, PasswordAlgorithms, Priority, Realm,
-    RequestedAddressFamily, RequestedTransport, ReservationToken, ResponseOrigin, ResponsePort, Software, UnknownAttributes, UseCandidate,
+    AdditionalAddressFamily, AddressErrorCode, AddressFamily, AlternateDomain, AlternateServer,
+    Attribute, AttributeError, CacheTimeout, ChangeRequest, ChannelNumberAttribute, Data,
+    DontFragment, ErrorCodeAttribute, EvenPort, IceControlled, IceControlling, Icmp, Lifetime,
+    MappedAddress, Nonce, OtherAddress, Padding, PasswordAlgorithm, PasswordAlgorithmEntry,
+    PasswordAlgorithms, Priority, Realm, RequestedAddressFamily, RequestedTransport,
+    ReservationToken, ResponseOrigin, ResponsePort, Software, UnknownAttributes, UseCandidate,
     Userhash, Username, XorMappedAddress, XorPeerAddress, XorRelayedAddress,
 };
 use causeway_wire::{Class, ErrorCode, Message, MessageWriter, Method, TransactionId};
@@ -23,11 +26,19 @@ fn rfc8489_14_1_addresses_in_the_clear() {
     is(&AlternateServer(address), v4);
     is(&ResponseOrigin(address), v4);
     is(&OtherAddress(address), v4);
-    is(&MappedAddress("[2001:db8::1]:5000".parse().unwrap()), b"\0\x02\x13\x88\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01");
+    is(
+        &MappedAddress("[2001:db8::1]:5000".parse().unwrap()),
+        b"\0\x02\x13\x88\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01",
+    );
     // "The first 8 bits … MUST be ignored by receivers."
     reads(b"\xff\x01\x13\x88\xc0\0\x02\x01", MappedAddress(address));
-    for value in [&b""[..], b"\0\x01\x13", b"\0\x01\x13\x88\xc0\0\x02", b"\0\x01\x13\x88\xc0\0\x02\x01\0", b"\0\x02\x13\x88\xc0\0\x02\x01"]
-    {
+    for value in [
+        &b""[..],
+        b"\0\x01\x13",
+        b"\0\x01\x13\x88\xc0\0\x02",
+        b"\0\x01\x13\x88\xc0\0\x02\x01\0",
+        b"\0\x02\x13\x88\xc0\0\x02\x01",
+    ] {
         refuses::<MappedAddress>(value, NO_ADDRESS);
     }
     for family in [0, 3, 0xFF] {
@@ -76,14 +87,19 @@ fn rfc8489_14_8_error_code() {
     is(&ErrorCodeAttribute { code: ErrorCode::new(699).unwrap(), reason: "" }, b"\0\0\x06\x63");
     // "The Reserved bits SHOULD be 0 … Receivers MUST ignore them": 21 bits in front of the class.
     reads(b"\xff\xff\xfc\x26x", ErrorCodeAttribute { code: ErrorCode::STALE_NONCE, reason: "x" });
-    for value in [b"\0\0\x02\x00", b"\0\0\x07\x00", b"\0\0\x00\x00", b"\0\0\x04\x64", b"\0\0\x04\xff"] {
+    for value in
+        [b"\0\0\x02\x00", b"\0\0\x07\x00", b"\0\0\x00\x00", b"\0\0\x04\x64", b"\0\0\x04\xff"]
+    {
         refuses::<ErrorCodeAttribute<'_>>(value, AttributeError::Range);
     }
     refuses::<ErrorCodeAttribute<'_>>(b"\0\0\x04", AttributeError::Length);
     refuses::<ErrorCodeAttribute<'_>>(b"\0\0\x04\x00\xff", AttributeError::Utf8);
     let long = [&b"\0\0\x04\x00"[..], &[b'x'; 764]].concat();
     refuses::<ErrorCodeAttribute<'_>>(&long, AttributeError::Length);
-    reads(&long[..767], ErrorCodeAttribute { code: ErrorCode::BAD_REQUEST, reason: &"x".repeat(763) });
+    reads(
+        &long[..767],
+        ErrorCodeAttribute { code: ErrorCode::BAD_REQUEST, reason: &"x".repeat(763) },
+    );
 }
 
 #[test]
@@ -94,14 +110,20 @@ fn rfc8489_14_11_and_14_12_password_algorithms() {
     is(&PasswordAlgorithm(entry), b"\0\x09\0\x05abcde\0\0\0");
     // The padding of the last one may be missing; that of another not.
     reads(b"\0\x09\0\x05abcde", PasswordAlgorithm(entry));
-    for value in [&b"\0\x01\0"[..], b"\0\x01\0\x01", b"\0\x01\xff\xff", b"\0\x09\0\x05abcde\0\0\0\0\x01"] {
+    for value in
+        [&b"\0\x01\0"[..], b"\0\x01\0\x01", b"\0\x01\xff\xff", b"\0\x09\0\x05abcde\0\0\0\0\x01"]
+    {
         refuses::<PasswordAlgorithms<'_>>(value, AttributeError::Length);
         refuses::<PasswordAlgorithm<'_>>(value, AttributeError::Length);
     }
     refuses::<PasswordAlgorithm<'_>>(b"\0\x02\0\0\0\x01\0\0", AttributeError::Length);
     let list = message(PasswordAlgorithms::KIND, b"\0\x09\0\x05abcde\xff\xff\xff\0\x02\0\0");
-    let list = Message::decode(&list).unwrap().attribute::<PasswordAlgorithms<'_>>().unwrap().unwrap();
-    assert_eq!(list.entries().collect::<Vec<_>>(), [entry, PasswordAlgorithmEntry { algorithm: 2, parameters: b"" }]);
+    let list =
+        Message::decode(&list).unwrap().attribute::<PasswordAlgorithms<'_>>().unwrap().unwrap();
+    assert_eq!(
+        list.entries().collect::<Vec<_>>(),
+        [entry, PasswordAlgorithmEntry { algorithm: 2, parameters: b"" }]
+    );
 }
 
 #[test]
@@ -153,7 +175,11 @@ fn rfc8656_18_7_even_port_is_one_byte() {
 
 #[test]
 fn rfc8656_18_12_address_error_code() {
-    let error = AddressErrorCode { family: AddressFamily::Ipv6, code: ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED, reason: "no" };
+    let error = AddressErrorCode {
+        family: AddressFamily::Ipv6,
+        code: ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED,
+        reason: "no",
+    };
     is(&error, b"\x02\0\x04\x28no");
     reads(b"\x02\xff\xfc\x28no", error);
     refuses::<AddressErrorCode<'_>>(b"\x03\0\x04\x28no", AttributeError::Family);
@@ -170,7 +196,9 @@ fn rfc8656_18_13_icmp() {
 
 #[test]
 fn rfc5780_7_the_attributes_of_discovery() {
-    for (bits, change_ip, change_port) in [(0, false, false), (2, false, true), (4, true, false), (6, true, true)] {
+    for (bits, change_ip, change_port) in
+        [(0, false, false), (2, false, true), (4, true, false), (6, true, true)]
+    {
         is(&ChangeRequest { change_ip, change_port }, &[0, 0, 0, bits]);
     }
     reads(b"\xff\xff\xff\xf9", ChangeRequest::default());

@@ -14,7 +14,8 @@ pub(crate) struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum What {
-    /// turnd beside another relay, in one run: `cargo xtask bench relay --against coturn`; `-- --help` says what else
+    /// turnd beside another relay, in one run: `cargo xtask bench relay --against coturn`; `--
+    /// --help` says what else
     Relay {
         /// What `turnload compare` takes
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -37,8 +38,27 @@ pub(crate) fn run_bench(arguments: &Arguments) -> Result<()> {
 
 /// Builds what is measured as it is shipped, and the floors.
 fn relay(arguments: &[String]) -> Result<()> {
-    run(&mut cargo(&["build", "--release", "--package", "turnd", "--package", "stund", "--package", "causeway-bench", "--bins"]))?;
-    run(&mut cargo(&["build", "--release", "--package", "causeway-net", "--example", "floor_epoll", "--example", "floor_uring"]))?;
+    run(&mut cargo(&[
+        "build",
+        "--release",
+        "--package",
+        "turnd",
+        "--package",
+        "stund",
+        "--package",
+        "causeway-bench",
+        "--bins",
+    ]))?;
+    run(&mut cargo(&[
+        "build",
+        "--release",
+        "--package",
+        "causeway-net",
+        "--example",
+        "floor_epoll",
+        "--example",
+        "floor_uring",
+    ]))?;
     let turnload = workspace::target().join("release/turnload");
     run(command(&turnload.display().to_string(), &["compare"]).args(arguments))
 }

@@ -1,5 +1,6 @@
-//! The clients of the interop suite that are not Debian packages: each installed by its own package manager, at the versions of its lock
-//! file, below the target directory, where `tests/interop` looks for them.
+//! The clients of the interop suite that are not Debian packages: each installed by its own package
+//! manager, at the versions of its lock file, below the target directory, where `tests/interop`
+//! looks for them.
 
 use std::path::Path;
 use std::time::Instant;
@@ -20,7 +21,10 @@ pub(crate) fn provide(deadline: Instant) -> Result<()> {
 fn provide_node(deadline: Instant) -> Result<()> {
     let source = workspace::root().join("tests/interop/node");
     let folder = workspace::target().join("interop-node");
-    if ["package.json", "package-lock.json"].iter().all(|name| same(&source.join(name), &folder.join(name))) {
+    if ["package.json", "package-lock.json"]
+        .iter()
+        .all(|name| same(&source.join(name), &folder.join(name)))
+    {
         causeway_cli::print_line(format_args!("{}: there", folder.display()))?;
         return Ok(());
     }
@@ -28,7 +32,10 @@ fn provide_node(deadline: Instant) -> Result<()> {
     copy(&source, &folder, "package.json")?;
     let lock = "package-lock.json";
     copy(&source, &folder, lock)?;
-    let installed = run_until(command("npm", &["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&folder), deadline);
+    let installed = run_until(
+        command("npm", &["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&folder),
+        deadline,
+    );
     if installed.is_err() {
         // Half of it must not pass for the whole.
         std::fs::remove_file(folder.join(lock)).with_context(|| folder.display().to_string())?;
@@ -50,5 +57,7 @@ fn same(ours: &Path, theirs: &Path) -> bool {
 }
 
 fn copy(from: &Path, to: &Path, name: &str) -> Result<()> {
-    std::fs::copy(from.join(name), to.join(name)).map(drop).with_context(|| from.join(name).display().to_string())
+    std::fs::copy(from.join(name), to.join(name))
+        .map(drop)
+        .with_context(|| from.join(name).display().to_string())
 }

@@ -1,4 +1,5 @@
-//! Running a program: said on the terminal, its output shown as it comes, its failure named, its time bounded.
+//! Running a program: said on the terminal, its output shown as it comes, its failure named, its
+//! time bounded.
 
 use std::process::{Child, Command, ExitStatus};
 use std::thread;
@@ -15,8 +16,8 @@ pub(crate) fn command(program: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// `cargo` with these arguments, and the versions of `Cargo.lock`. The environment that `cargo run` gave to this very program is taken
-/// away, so that a crate is not built twice because of it.
+/// `cargo` with these arguments, and the versions of `Cargo.lock`. The environment that `cargo run`
+/// gave to this very program is taken away, so that a crate is not built twice because of it.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut cargo = command("cargo", &[]);
     if let [subcommand, rest @ ..] = arguments {
@@ -35,7 +36,8 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     cargo
 }
 
-/// `go` with these arguments: the Go that is installed, which fetches no other one, and the versions of `go.sum`.
+/// `go` with these arguments: the Go that is installed, which fetches no other one, and the
+/// versions of `go.sum`.
 pub(crate) fn go(arguments: &[&str]) -> Command {
     let mut go = command("go", arguments);
     go.env("GOTOOLCHAIN", "local").env("GOFLAGS", "-mod=readonly");
@@ -45,8 +47,8 @@ pub(crate) fn go(arguments: &[&str]) -> Command {
 /// Runs the command to its end, with its output shown.
 ///
 /// # Errors
-/// It does not start, ends with another status than 0, or is not done by the deadline: then it is ended, with all the
-/// processes that it has started.
+/// It does not start, ends with another status than 0, or is not done by the deadline: then it is
+/// ended, with all the processes that it has started.
 pub(crate) fn run_until(command: &mut Command, deadline: Instant) -> Result<()> {
     let line = shown(command);
     causeway_cli::complain(format_args!("\n$ {line}"));
@@ -110,7 +112,9 @@ fn end_tree(pid: u32) {
     }
     let ended = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
     if ended.is_err() {
-        causeway_cli::complain(format_args!("process {pid} could not be ended: there is no `kill` here"));
+        causeway_cli::complain(format_args!(
+            "process {pid} could not be ended: there is no `kill` here"
+        ));
     }
 }
 
@@ -120,7 +124,9 @@ fn children_of(pid: u32) -> Vec<u32> {
     };
     tasks
         .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("children")).ok())
-        .flat_map(|children| children.split_whitespace().filter_map(|child| child.parse().ok()).collect::<Vec<u32>>())
+        .flat_map(|children| {
+            children.split_whitespace().filter_map(|child| child.parse().ok()).collect::<Vec<u32>>()
+        })
         .collect()
 }
 
@@ -145,8 +151,17 @@ mod tests {
                     folders.push(path);
                 } else if !path.ends_with("command.rs") {
                     let text = std::fs::read_to_string(&path).expect("it is text");
-                    for call in ["Command::new(\"cargo\")", "command(\"cargo\"", "Command::new(\"go\")", "command(\"go\""] {
-                        assert!(!text.contains(call), "{}: {call}; use the function of command.rs", path.display());
+                    for call in [
+                        "Command::new(\"cargo\")",
+                        "command(\"cargo\"",
+                        "Command::new(\"go\")",
+                        "command(\"go\"",
+                    ] {
+                        assert!(
+                            !text.contains(call),
+                            "{}: {call}; use the function of command.rs",
+                            path.display()
+                        );
                     }
                 }
             }
@@ -164,7 +179,8 @@ mod tests {
     #[test]
     fn what_hangs_is_ended_with_its_children() {
         let mut hangs = command("sh", &["-c", "sleep 61.625 & sleep 62.625; true"]);
-        let error = run_until(&mut hangs, Instant::now() + Duration::from_millis(200)).expect_err("it sleeps for longer");
+        let error = run_until(&mut hangs, Instant::now() + Duration::from_millis(200))
+            .expect_err("it sleeps for longer");
         assert!(error.to_string().ends_with("was not done in time, and was ended"));
         let running = output_of(&mut command("ps", &["-eo", "args"])).expect("ps is there");
         assert!(!running.contains("61.625") && !running.contains("62.625"), "{running}");

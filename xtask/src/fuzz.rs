@@ -1,4 +1,5 @@
-//! `cargo xtask fuzz`: libFuzzer guided by coverage, on the stable compiler, bounded in time and memory.
+//! `cargo xtask fuzz`: libFuzzer guided by coverage, on the stable compiler, bounded in time and
+//! memory.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -8,7 +9,8 @@ use anyhow::{Context, Result, ensure};
 use crate::command::{cargo, run, run_until};
 use crate::{toolchain, workspace};
 
-/// SanitizerCoverage without a sanitizer: what stable offers, and all that libFuzzer needs to find its way.
+/// SanitizerCoverage without a sanitizer: what stable offers, and all that libFuzzer needs to find
+/// its way.
 const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 -Cdebug-assertions -Coverflow-checks";

@@ -36,9 +36,11 @@ enum Task {
     Demo(demo::Arguments),
     /// Fuzz each target for a while with libFuzzer, on stable
     Fuzz(fuzz::Arguments),
-    /// What relaying costs, beside other servers (`bench relay`); what the wire format costs (`bench wire`)
+    /// What relaying costs, beside other servers (`bench relay`); what the wire format costs
+    /// (`bench wire`)
     Bench(bench::Arguments),
-    /// The Helm chart against real Helm, the schemas of several Kubernetes versions and the real binaries; planted faults
+    /// The Helm chart against real Helm, the schemas of several Kubernetes versions and the real
+    /// binaries; planted faults
     Chart,
     /// The programs as static executables, linked to musl, which need no other file
     Static,

@@ -1,4 +1,5 @@
-//! Python packages that the suites use: versions and hashes pinned in a lock file each, installed below the target directory.
+//! Python packages that the suites use: versions and hashes pinned in a lock file each, installed
+//! below the target directory.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -11,7 +12,8 @@ use crate::workspace;
 /// A copy of the lock file beside the packages, written when they are all there.
 const STAMP: &str = "requirements.txt";
 
-/// The clients of the interop suite; `tests/interop` looks for them in the folder that this returns.
+/// The clients of the interop suite; `tests/interop` looks for them in the folder that this
+/// returns.
 pub(crate) fn provide_interop(deadline: Instant) -> Result<PathBuf> {
     let lock = workspace::root().join("tests/interop/aiortc/requirements.txt");
     let folder = workspace::target().join("interop-venv");
@@ -22,7 +24,10 @@ pub(crate) fn provide_interop(deadline: Instant) -> Result<PathBuf> {
 /// Makes the virtual environment in `folder`, unless the one there is of the same lock file.
 pub(crate) fn provide(lock: &Path, folder: &Path, deadline: Instant) -> Result<()> {
     let Some(wanted) = wanted(lock, folder)? else { return Ok(()) };
-    run_until(&mut command("python3", &["-m", "venv", "--clear", &folder.display().to_string()]), deadline)?;
+    run_until(
+        &mut command("python3", &["-m", "venv", "--clear", &folder.display().to_string()]),
+        deadline,
+    )?;
     let pip = folder.join("bin/pip").display().to_string();
     let lock = lock.display().to_string();
     let arguments = ["install", "--quiet", "--require-hashes", "--only-binary=:all:", "-r", &lock];
@@ -30,7 +35,8 @@ pub(crate) fn provide(lock: &Path, folder: &Path, deadline: Instant) -> Result<(
     stamp(folder, &wanted)
 }
 
-/// The text of the lock file; `None`, and a line that says so, if `folder` has the packages of exactly this text.
+/// The text of the lock file; `None`, and a line that says so, if `folder` has the packages of
+/// exactly this text.
 pub(crate) fn wanted(lock: &Path, folder: &Path) -> Result<Option<String>> {
     let wanted = std::fs::read_to_string(lock).with_context(|| lock.display().to_string())?;
     if std::fs::read_to_string(folder.join(STAMP)).is_ok_and(|installed| installed == wanted) {

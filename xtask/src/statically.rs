@@ -1,4 +1,5 @@
-//! `cargo xtask static`: the programs with nothing beside them, linked to musl, for images and for hosts with an old C library.
+//! `cargo xtask static`: the programs with nothing beside them, linked to musl, for images and for
+//! hosts with an old C library.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -35,7 +36,11 @@ fn build(by: Instant) -> Result<PathBuf> {
     tools::check("readelf")?;
     let target = toolchain::host("linux-musl");
     let packages: Vec<&str> = PROGRAMS.iter().flat_map(|name| ["--package", name]).collect();
-    let mut build = toolchain::cargo_for(&target, &[&["build", "--release", "--bins"], &packages[..]].concat(), by)?;
+    let mut build = toolchain::cargo_for(
+        &target,
+        &[&["build", "--release", "--bins"], &packages[..]].concat(),
+        by,
+    )?;
     // OpenSSL and ring are in part C.
     build.env(format!("CC_{}", target.replace('-', "_")), "musl-gcc");
     run_until(&mut build, by)?;
@@ -46,12 +51,17 @@ fn build(by: Instant) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// That the program needs no loader and no library; and, where we may change the root, that it runs with no other file at all.
+/// That the program needs no loader and no library; and, where we may change the root, that it runs
+/// with no other file at all.
 fn stands_alone(program: &Path) -> Result<()> {
     let mut reads = command("readelf", &["--wide", "--program-headers", "--dynamic"]);
     let said = said_by(reads.arg(program))?;
     for needs in ["INTERP", "(NEEDED)"] {
-        ensure!(!said.contains(needs), "it is not static: {}", said.lines().find(|line| line.contains(needs)).unwrap_or_default().trim());
+        ensure!(
+            !said.contains(needs),
+            "it is not static: {}",
+            said.lines().find(|line| line.contains(needs)).unwrap_or_default().trim()
+        );
     }
     if !tools::is_root() {
         return Ok(());
@@ -70,7 +80,12 @@ fn stands_alone(program: &Path) -> Result<()> {
 
 fn said_by(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| command.get_program().display().to_string())?;
-    ensure!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
+    ensure!(
+        output.status.success(),
+        "{}: {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 

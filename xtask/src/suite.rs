@@ -40,7 +40,10 @@ pub(crate) fn run_all(suites: &[&'static Suite]) -> Result<()> {
         outcomes.push(Outcome { suite, result, took: started.elapsed() });
     }
     causeway_cli::print_line(format_args!("\n{}", table(&outcomes, started.elapsed())))?;
-    let failed: Vec<_> = outcomes.iter().filter_map(|outcome| Some((outcome.suite.name, outcome.result.as_ref().err()?))).collect();
+    let failed: Vec<_> = outcomes
+        .iter()
+        .filter_map(|outcome| Some((outcome.suite.name, outcome.result.as_ref().err()?)))
+        .collect();
     for (name, error) in &failed {
         causeway_cli::print_line(format_args!("{name}: {error:#}"))?;
     }
@@ -63,7 +66,12 @@ fn table(outcomes: &[Outcome], took: Duration) -> Table {
         ]);
     }
     let failed = outcomes.iter().any(|outcome| outcome.result.is_err());
-    table.add_row(["all".to_owned(), String::new(), if failed { "FAILED" } else { "ok" }.to_owned(), format!("{:.1}", took.as_secs_f64())]);
+    table.add_row([
+        "all".to_owned(),
+        String::new(),
+        if failed { "FAILED" } else { "ok" }.to_owned(),
+        format!("{:.1}", took.as_secs_f64()),
+    ]);
     if let Some(seconds) = table.column_mut(3) {
         seconds.set_cell_alignment(CellAlignment::Right);
     }
@@ -78,8 +86,12 @@ mod tests {
 
     static RAN: AtomicUsize = AtomicUsize::new(0);
 
-    static FAILS: Suite =
-        Suite { name: "fails", shows: "that a failure is kept", limit: Duration::from_secs(1), run: |_| bail!("as planned") };
+    static FAILS: Suite = Suite {
+        name: "fails",
+        shows: "that a failure is kept",
+        limit: Duration::from_secs(1),
+        run: |_| bail!("as planned"),
+    };
     static PASSES: Suite = Suite {
         name: "passes",
         shows: "that it is run all the same",

@@ -16,7 +16,8 @@ pub(crate) struct Selection {
     /// Only what needs no root, no tool and little time
     #[arg(long, conflicts_with = "long")]
     fast: bool,
-    /// All, and what takes too long for every day: calls of six minutes, each fuzz target for five minutes
+    /// All, and what takes too long for every day: calls of six minutes, each fuzz target for five
+    /// minutes
     #[arg(long)]
     long: bool,
     /// Only these suites, by the names in the table
@@ -27,35 +28,111 @@ const fn minutes(minutes: u64) -> Duration {
     Duration::from_secs(60 * minutes)
 }
 
-// All of them ask cargo for the whole workspace, so that each crate has one set of features and is built once.
+// All of them ask cargo for the whole workspace, so that each crate has one set of features and is
+// built once.
 static SUITES: &[Suite] = &[
-    Suite { name: "tools", shows: "the programs that the tests use are there", limit: minutes(10), run: tools::provide },
-    Suite { name: "format", shows: "rustfmt has nothing to change", limit: minutes(1), run: format },
+    Suite {
+        name: "tools",
+        shows: "the programs that the tests use are there",
+        limit: minutes(10),
+        run: tools::provide,
+    },
+    Suite {
+        name: "format",
+        shows: "rustfmt has nothing to change",
+        limit: minutes(1),
+        run: format,
+    },
     Suite { name: "lint", shows: "clippy has nothing to say", limit: minutes(18), run: lint },
     Suite { name: "build", shows: "binaries and tests build", limit: minutes(18), run: build },
-    Suite { name: "docs", shows: "the documentation builds, no link is dead", limit: minutes(8), run: docs },
-    Suite { name: "unit", shows: "each crate by itself, and the examples in its documentation", limit: minutes(6), run: unit },
-    Suite { name: "conformance", shows: "RFC vectors, MUSTs, hardening, properties, fuzz corpus", limit: minutes(8), run: conformance },
-    Suite { name: "backends", shows: "the running servers over epoll and over io_uring", limit: minutes(6), run: backends },
-    Suite { name: "architecture", shows: "the shape that the documents promise", limit: minutes(2), run: architecture },
-    Suite { name: "demo", shows: "the demonstration works and ends cleanly", limit: minutes(2), run: demo },
-    Suite { name: "windows", shows: "ice-agent type-checks for Windows", limit: minutes(10), run: windows },
+    Suite {
+        name: "docs",
+        shows: "the documentation builds, no link is dead",
+        limit: minutes(8),
+        run: docs,
+    },
+    Suite {
+        name: "unit",
+        shows: "each crate by itself, and the examples in its documentation",
+        limit: minutes(6),
+        run: unit,
+    },
+    Suite {
+        name: "conformance",
+        shows: "RFC vectors, MUSTs, hardening, properties, fuzz corpus",
+        limit: minutes(8),
+        run: conformance,
+    },
+    Suite {
+        name: "backends",
+        shows: "the running servers over epoll and over io_uring",
+        limit: minutes(6),
+        run: backends,
+    },
+    Suite {
+        name: "architecture",
+        shows: "the shape that the documents promise",
+        limit: minutes(2),
+        run: architecture,
+    },
+    Suite {
+        name: "demo",
+        shows: "the demonstration works and ends cleanly",
+        limit: minutes(2),
+        run: demo,
+    },
+    Suite {
+        name: "windows",
+        shows: "ice-agent type-checks for Windows",
+        limit: minutes(10),
+        run: windows,
+    },
     Suite {
         name: "static",
         shows: "the programs as static executables, and the demo with them",
         limit: minutes(18),
         run: statically::check,
     },
-    Suite { name: "chart", shows: "Helm, Kubernetes' schemas and the binaries accept the chart", limit: minutes(8), run: chart::check },
-    Suite { name: "store", shows: "what outlives the process, against Redis 6 to 8 and Valkey", limit: minutes(12), run: store },
-    Suite { name: "interop", shows: "coturn's tools and WebRTC clients against the real binaries", limit: minutes(10), run: interop },
-    Suite { name: "natlab", shows: "calls across every pair of NATs", limit: minutes(10), run: natlab },
+    Suite {
+        name: "chart",
+        shows: "Helm, Kubernetes' schemas and the binaries accept the chart",
+        limit: minutes(8),
+        run: chart::check,
+    },
+    Suite {
+        name: "store",
+        shows: "what outlives the process, against Redis 6 to 8 and Valkey",
+        limit: minutes(12),
+        run: store,
+    },
+    Suite {
+        name: "interop",
+        shows: "coturn's tools and WebRTC clients against the real binaries",
+        limit: minutes(10),
+        run: interop,
+    },
+    Suite {
+        name: "natlab",
+        shows: "calls across every pair of NATs",
+        limit: minutes(10),
+        run: natlab,
+    },
 ];
 
 /// The suites that only `--long` runs, or their names.
 static LONG: &[Suite] = &[
-    Suite { name: "calls", shows: "calls of six minutes, waited for", limit: minutes(20), run: calls },
-    Suite { name: "fuzz", shows: "five minutes of libFuzzer a target", limit: minutes(60), run: fuzz },
+    Suite {
+        name: "calls",
+        shows: "calls of six minutes, waited for",
+        limit: minutes(20),
+        run: calls,
+    },
+    Suite {
+        name: "fuzz",
+        shows: "five minutes of libFuzzer a target",
+        limit: minutes(60),
+        run: fuzz,
+    },
 ];
 
 /// The suites that `--fast` leaves out.
@@ -66,7 +143,8 @@ pub(crate) fn run_selection(selection: &Selection) -> Result<()> {
     run_all(&chosen(selection)?)
 }
 
-/// Writes docs/deviations.md or docs/conformance.md: by the test that compares it with what it is made of.
+/// Writes docs/deviations.md or docs/conformance.md: by the test that compares it with what it is
+/// made of.
 pub(crate) fn write_document(name: &str) -> Result<()> {
     let mut writes = cargo(&["test", "--workspace", "--test", "architecture", name]);
     run(writes.env(format!("CAUSEWAY_WRITE_{}", name.to_uppercase()), "1"))
@@ -120,7 +198,8 @@ fn conformance(by: Instant) -> Result<()> {
     run_targets(|target| target.package != NATLAB && !NAMED.contains(&&*target.name), &[], by)
 }
 
-/// The running servers once more over each backend by name, whichever of them this machine would choose.
+/// The running servers once more over each backend by name, whichever of them this machine would
+/// choose.
 fn backends(by: Instant) -> Result<()> {
     for backend in ["epoll", "io_uring"] {
         run_until(named(DAEMON).env("CAUSEWAY_TEST_BACKEND", backend), by)?;
@@ -150,8 +229,10 @@ const NATLAB: &str = "causeway-natlab";
 const NAMESPACES: &str = "namespaces";
 /// The crate's own tests against Redis, and those of the services with it.
 const STORE: &[&str] = &["redis", "store"];
-/// What of the services' tests is run over each version: what goes through scripts, users, the stream and a crash.
-const OVER_EACH_REDIS: &[&str] = &["crash::calls", "damage::h47", "eviction", "accounts::h50_a_stop", "users::a_"];
+/// What of the services' tests is run over each version: what goes through scripts, users, the
+/// stream and a crash.
+const OVER_EACH_REDIS: &[&str] =
+    &["crash::calls", "damage::h47", "eviction", "accounts::h50_a_stop", "users::a_"];
 /// The targets that have a suite of their own.
 const NAMED: &[&str] = &[ARCHITECTURE, DAEMON, INTEROP, NAMESPACES, STORE[0], STORE[1]];
 
@@ -163,7 +244,9 @@ fn store(by: Instant) -> Result<()> {
     // The other versions' turn: the language of the store, and one call that outlives a crash.
     for (server, program) in &servers {
         causeway_cli::print_line(format_args!("\n{}", server.says))?;
-        let over = |test: &mut Command| run_until(test.env("CAUSEWAY_REDIS_SERVER", program), by).context(server.says);
+        let over = |test: &mut Command| {
+            run_until(test.env("CAUSEWAY_REDIS_SERVER", program), by).context(server.says)
+        };
         over(named(STORE[0]).arg("--").args(flags))?;
         over(named(STORE[1]).arg("--").args(flags).args(OVER_EACH_REDIS))?;
     }
@@ -175,7 +258,8 @@ fn architecture(by: Instant) -> Result<()> {
 }
 
 fn demo(by: Instant) -> Result<()> {
-    // A process of its own: it catches Ctrl-C for itself. By its path, not as the running program: an earlier suite may have built it anew.
+    // A process of its own: it catches Ctrl-C for itself. By its path, not as the running program:
+    // an earlier suite may have built it anew.
     let this = workspace::target().join("debug/xtask");
     run_until(&mut command(&this.display().to_string(), &["demo", "--built"]), by)
 }
@@ -193,12 +277,19 @@ fn interop(by: Instant) -> Result<()> {
 /// The calls for which the interop suite moves the server's clock, in real time.
 fn calls(by: Instant) -> Result<()> {
     clients::provide(by)?;
-    run_until(named(INTEROP).args(["--", "--nocapture", "long_calls"]).env("CAUSEWAY_REAL_TIME", "1"), by)
+    run_until(
+        named(INTEROP).args(["--", "--nocapture", "long_calls"]).env("CAUSEWAY_REAL_TIME", "1"),
+        by,
+    )
 }
 
 fn natlab(by: Instant) -> Result<()> {
     clients::provide(by)?;
-    run_targets(|target| target.package == NATLAB || target.name == NAMESPACES, &["--nocapture", "--test-threads=1"], by)
+    run_targets(
+        |target| target.package == NATLAB || target.name == NAMESPACES,
+        &["--nocapture", "--test-threads=1"],
+        by,
+    )
 }
 
 fn named(test: &str) -> Command {

@@ -40,10 +40,10 @@ impl System {
     /// It has no such package: what to do instead.
     pub(crate) fn package<'a>(&self, debian: &'a str) -> Result<&'a str, &'static str> {
         match (self, debian) {
-            (System::Ubuntu, "chromium") => {
-                Err("Ubuntu has Chromium only as a snap: `snap install chromium`, with /snap/bin on the path. \
-                A snap sees no other /tmp than its own, so set TMPDIR to a folder in your home for the tests")
-            }
+            (System::Ubuntu, "chromium") => Err(
+                "Ubuntu has Chromium only as a snap: `snap install chromium`, with /snap/bin on the path. \
+                A snap sees no other /tmp than its own, so set TMPDIR to a folder in your home for the tests",
+            ),
             (_, package) => Ok(package),
         }
     }
@@ -52,8 +52,12 @@ impl System {
     pub(crate) fn how_to_install(&self, packages: &[&str]) -> String {
         let packages = packages.join(" ");
         match self {
-            System::Debian | System::Ubuntu => format!("install them with: sudo apt-get install {packages}"),
-            System::Other(name) => format!("Debian has them in the packages {packages}; {name} may call them otherwise"),
+            System::Debian | System::Ubuntu => {
+                format!("install them with: sudo apt-get install {packages}")
+            }
+            System::Other(name) => format!(
+                "Debian has them in the packages {packages}; {name} may call them otherwise"
+            ),
         }
     }
 
@@ -77,7 +81,10 @@ mod tests {
 
     #[test]
     fn the_distribution_is_read_from_its_release_file() {
-        assert_eq!(System::of("NAME=\"Debian GNU/Linux\"\nID=debian\nVERSION_ID=\"12\"\n"), System::Debian);
+        assert_eq!(
+            System::of("NAME=\"Debian GNU/Linux\"\nID=debian\nVERSION_ID=\"12\"\n"),
+            System::Debian
+        );
         assert_eq!(System::of("ID=ubuntu\nID_LIKE=debian\n"), System::Ubuntu);
         assert_eq!(System::of("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n"), System::Ubuntu);
         assert_eq!(System::of("ID=raspbian\nID_LIKE=debian\n"), System::Debian);
@@ -88,8 +95,16 @@ mod tests {
     #[test]
     fn chromium_is_a_snap_on_ubuntu() {
         assert_eq!(System::Debian.package("chromium"), Ok("chromium"));
-        assert!(System::Ubuntu.package("chromium").is_err_and(|cure| cure.contains("snap install chromium")));
+        assert!(
+            System::Ubuntu
+                .package("chromium")
+                .is_err_and(|cure| cure.contains("snap install chromium"))
+        );
         assert_eq!(System::Ubuntu.package("nftables"), Ok("nftables"));
-        assert!(System::Other("fedora".to_owned()).how_to_install(&["gcc"]).contains("fedora may call them otherwise"));
+        assert!(
+            System::Other("fedora".to_owned())
+                .how_to_install(&["gcc"])
+                .contains("fedora may call them otherwise")
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! Targets whose standard library the user's toolchain may lack: where it does, a toolchain of our own below the target directory has it.
-//! The user's rustup is left as it is.
+//! Targets whose standard library the user's toolchain may lack: where it does, a toolchain of our
+//! own below the target directory has it. The user's rustup is left as it is.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -13,7 +13,8 @@ use crate::{tools, workspace};
 /// What the pinned toolchain is called.
 const PIN: &str = include_str!("../../rust-toolchain.toml");
 
-/// `cargo` with these arguments and `--target`, by a toolchain that has the target's standard library.
+/// `cargo` with these arguments and `--target`, by a toolchain that has the target's standard
+/// library.
 ///
 /// # Errors
 /// The library is missing, and there is no rustup that could fetch it.
@@ -28,7 +29,8 @@ pub(crate) fn cargo_for(target: &str, arguments: &[&str], by: Instant) -> Result
     Ok(build)
 }
 
-/// Installs the pinned toolchain with the target into a folder of ours, unless it is there. The variables that choose it.
+/// Installs the pinned toolchain with the target into a folder of ours, unless it is there. The
+/// variables that choose it.
 fn provide(target: &str, by: Instant) -> Result<[(&'static str, String); 2]> {
     let version = pinned()?;
     let home = home().display().to_string();
@@ -47,7 +49,16 @@ fn provide(target: &str, by: Instant) -> Result<[(&'static str, String); 2]> {
             install it as you installed Rust {version} (by rustup it is: rustup target add {target})"
         );
     }
-    let arguments = ["toolchain", "install", version, "--profile", "minimal", "--no-self-update", "--target", target];
+    let arguments = [
+        "toolchain",
+        "install",
+        version,
+        "--profile",
+        "minimal",
+        "--no-self-update",
+        "--target",
+        target,
+    ];
     run_until(&mut ours("rustup", &arguments), by).with_context(|| {
         format!("the standard library for {target} could not be fetched; `rustup target add {target}` brings it into your own toolchain")
     })?;
@@ -61,14 +72,20 @@ fn home() -> PathBuf {
 /// Asked before rustc is: without a toolchain its proxy would install one by itself.
 fn home_has(version: &str) -> bool {
     let toolchains = std::fs::read_dir(home().join("toolchains")).into_iter().flatten().flatten();
-    toolchains.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with(&format!("{version}-")))
+    toolchains
+        .into_iter()
+        .any(|entry| entry.file_name().to_string_lossy().starts_with(&format!("{version}-")))
 }
 
 /// Whether this rustc has the standard library of the target.
 fn has_target(rustc: &mut Command, target: &str) -> bool {
     let folder = output_of(rustc.args(["--print", "target-libdir", "--target", target]));
     let files = folder.and_then(|folder| std::fs::read_dir(folder.trim()).ok());
-    files.into_iter().flatten().flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("libstd-"))
+    files
+        .into_iter()
+        .flatten()
+        .flatten()
+        .any(|entry| entry.file_name().to_string_lossy().starts_with("libstd-"))
 }
 
 /// The version in `rust-toolchain.toml`.

@@ -1,4 +1,5 @@
-//! The programs that the tests use and that are not Rust crates: found, or installed from Debian or Ubuntu when we are root.
+//! The programs that the tests use and that are not Rust crates: found, or installed from Debian or
+//! Ubuntu when we are root.
 
 use std::path::Path;
 use std::process::Command;
@@ -16,7 +17,8 @@ struct Tool {
     /// What Debian calls the package.
     package: &'static str,
     used_by: &'static str,
-    /// What makes it say its version, which is shown: packages of a distribution change under us. None: it has no such flag.
+    /// What makes it say its version, which is shown: packages of a distribution change under us.
+    /// None: it has no such flag.
     version: &'static [&'static str],
     /// The lowest version that will do.
     least: Option<Version>,
@@ -25,7 +27,12 @@ struct Tool {
 /// The first two numbers.
 type Version = (u32, u32);
 
-const fn tool(program: &'static str, package: &'static str, used_by: &'static str, version: &'static [&'static str]) -> Tool {
+const fn tool(
+    program: &'static str,
+    package: &'static str,
+    used_by: &'static str,
+    version: &'static [&'static str],
+) -> Tool {
     Tool { program, package, used_by, version, least: None }
 }
 
@@ -77,7 +84,11 @@ const SERVICES: &[&str] = &["coturn", "redis-server", "nginx", "haproxy"];
 pub(crate) fn provide(deadline: Instant) -> Result<()> {
     let system = System::here();
     let missing: Vec<&Tool> = missing_tools().collect();
-    let mut packages: Vec<&str> = missing.iter().map(|tool| tool.package).filter(|package| system.package(package).is_ok()).collect();
+    let mut packages: Vec<&str> = missing
+        .iter()
+        .map(|tool| tool.package)
+        .filter(|package| system.package(package).is_ok())
+        .collect();
     if !python_has_venv() {
         packages.extend(["python3", "python3-venv"]);
     }
@@ -117,7 +128,10 @@ pub(crate) fn provide(deadline: Instant) -> Result<()> {
 /// # Errors
 /// It is not, or it is too old.
 pub(crate) fn check(program: &str) -> Result<()> {
-    let tool = TOOLS.iter().find(|tool| tool.program == program).with_context(|| format!("{program} is not in the table of tools"))?;
+    let tool = TOOLS
+        .iter()
+        .find(|tool| tool.program == program)
+        .with_context(|| format!("{program} is not in the table of tools"))?;
     tool.check().map(drop)
 }
 
@@ -129,12 +143,14 @@ impl Tool {
             let cure = System::here().package(self.package).err().map(|cure| format!(": {cure}"));
             bail!("{program} is missing (for {used_by}){}", cure.unwrap_or_default());
         }
-        let mut asks = if program == "go" { go(self.version) } else { command(program, self.version) };
+        let mut asks =
+            if program == "go" { go(self.version) } else { command(program, self.version) };
         let said = if self.version.is_empty() { None } else { output_of(&mut asks) };
         let said = said.as_deref().and_then(|said| said.lines().find(|line| !line.is_empty()));
         if let Some((major, minor)) = self.least {
             let found = said.and_then(version_in);
-            let found = found.with_context(|| format!("{program} does not say its version (for {used_by})"))?;
+            let found = found
+                .with_context(|| format!("{program} does not say its version (for {used_by})"))?;
             ensure!(
                 found >= (major, minor),
                 "{program} is {}.{}, and {major}.{minor} or newer is needed (for {used_by}); {}",
@@ -149,7 +165,9 @@ impl Tool {
 
 /// The first "N.N" in the text.
 fn version_in(text: &str) -> Option<Version> {
-    let mut numbers = text.split(|letter: char| !letter.is_ascii_digit() && letter != '.').filter(|part| part.contains('.'));
+    let mut numbers = text
+        .split(|letter: char| !letter.is_ascii_digit() && letter != '.')
+        .filter(|part| part.contains('.'));
     numbers.find_map(|number| {
         let mut parts = number.split('.');
         Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
@@ -162,7 +180,10 @@ fn missing_tools() -> impl Iterator<Item = &'static Tool> {
 
 fn install(packages: &[&str], deadline: Instant) -> Result<()> {
     run_until(apt().args(["update", "-q"]), deadline)?;
-    run_until(apt().args(["install", "-y", "-q", "--no-install-recommends"]).args(packages), deadline)?;
+    run_until(
+        apt().args(["install", "-y", "-q", "--no-install-recommends"]).args(packages),
+        deadline,
+    )?;
     for service in SERVICES.iter().filter(|service| packages.contains(service)) {
         if Path::new("/run/systemd/system").exists() {
             run_until(&mut command("systemctl", &["disable", "--now", service]), deadline)?;
@@ -180,7 +201,9 @@ fn apt() -> Command {
 
 /// Whether the program is somewhere on the path.
 pub(crate) fn is_there(program: &str) -> bool {
-    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
+    std::env::var_os("PATH").is_some_and(|path| {
+        std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    })
 }
 
 fn python_has_venv() -> bool {
@@ -203,9 +226,17 @@ mod tests {
 
     #[test]
     fn the_version_is_found_in_what_programs_say() {
-        let said =
-            ["go version go1.26.8 linux/amd64", "v20.20.2", "Redis server v=7.0.15 sha=00000000:0 malloc", "Python 3.11.7", "11.19.1"];
-        assert_eq!(said.map(version_in), [Some((1, 26)), Some((20, 20)), Some((7, 0)), Some((3, 11)), Some((11, 19))]);
+        let said = [
+            "go version go1.26.8 linux/amd64",
+            "v20.20.2",
+            "Redis server v=7.0.15 sha=00000000:0 malloc",
+            "Python 3.11.7",
+            "11.19.1",
+        ];
+        assert_eq!(
+            said.map(version_in),
+            [Some((1, 26)), Some((20, 20)), Some((7, 0)), Some((3, 11)), Some((11, 19))]
+        );
         assert_eq!(version_in("coturn, of some day."), None);
     }
 

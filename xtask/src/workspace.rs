@@ -30,14 +30,23 @@ pub(crate) struct TestTarget {
 
 /// Every test target of the workspace.
 pub(crate) fn test_targets() -> Result<Vec<TestTarget>> {
-    let output = cargo(&["metadata", "--format-version", "1", "--no-deps"]).output().context("cargo metadata did not start")?;
-    ensure!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr).trim());
+    let output = cargo(&["metadata", "--format-version", "1", "--no-deps"])
+        .output()
+        .context("cargo metadata did not start")?;
+    ensure!(
+        output.status.success(),
+        "cargo metadata: {}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
     let metadata: Value = serde_json::from_slice(&output.stdout)?;
     let mut found = Vec::new();
     for package in entries(&metadata["packages"]) {
         for target in entries(&package["targets"]) {
             if entries(&target["kind"]).any(|kind| kind == "test") {
-                found.push(TestTarget { package: text(&package["name"]), name: text(&target["name"]) });
+                found.push(TestTarget {
+                    package: text(&package["name"]),
+                    name: text(&target["name"]),
+                });
             }
         }
     }

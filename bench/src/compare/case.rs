@@ -98,7 +98,8 @@ pub enum Standing {
 }
 
 impl Case {
-    /// Another number of allocations than the scenario's. Its goals are for that one and void, but for the order of datagrams, which is always kept.
+    /// Another number of allocations than the scenario's. Its goals are for that one and void, but
+    /// for the order of datagrams, which is always kept.
     pub(crate) fn set_allocations(&mut self, allocations: usize) {
         self.scenario.allocations = allocations;
         if let Versus::Itself(other) = &mut self.versus {
@@ -113,7 +114,8 @@ impl Goal {
     /// How the figure stands to it.
     #[must_use]
     pub fn standing(&self, value: f64) -> Standing {
-        let reaches = |goal: f64| if self.figure == Figure::Rate { value >= goal } else { value <= goal };
+        let reaches =
+            |goal: f64| if self.figure == Figure::Rate { value >= goal } else { value <= goal };
         match (self.aim.is_some_and(reaches), reaches(self.must)) {
             (true, _) => Standing::Aim,
             (_, true) => Standing::Must,
@@ -158,11 +160,23 @@ mod tests {
 
     #[test]
     fn at_most_and_at_least() {
-        let cpu = Goal { against: Against::Coturn, ring: None, figure: Figure::Cpu, must: 0.78, aim: Some(0.7) };
-        assert_eq!([0.7, 0.75, 0.79].map(|value| cpu.standing(value)), [Standing::Aim, Standing::Must, Standing::Missed]);
+        let cpu = Goal {
+            against: Against::Coturn,
+            ring: None,
+            figure: Figure::Cpu,
+            must: 0.78,
+            aim: Some(0.7),
+        };
+        assert_eq!(
+            [0.7, 0.75, 0.79].map(|value| cpu.standing(value)),
+            [Standing::Aim, Standing::Must, Standing::Missed]
+        );
         assert_eq!(cpu.standing(f64::NAN), Standing::Missed);
         let rate = Goal { figure: Figure::Rate, must: 1.4, aim: None, ..cpu };
-        assert_eq!([1.7, 1.4, 1.3].map(|value| rate.standing(value)), [Standing::Must, Standing::Must, Standing::Missed]);
+        assert_eq!(
+            [1.7, 1.4, 1.3].map(|value| rate.standing(value)),
+            [Standing::Must, Standing::Must, Standing::Missed]
+        );
         assert_eq!(cpu.text(), "≤ 0.78 (0.7)");
     }
 }

@@ -49,7 +49,8 @@ pub struct Flags {
     /// Pairs of slices for each scenario
     #[arg(long, default_value_t = 14)]
     pairs: usize,
-    /// Starts of the servers for each scenario, over which the pairs are spread: each start has a bias of its own
+    /// Starts of the servers for each scenario, over which the pairs are spread: each start has a
+    /// bias of its own
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=20))]
     starts: u8,
     /// A slice, in milliseconds
@@ -58,7 +59,8 @@ pub struct Flags {
     /// The load before each slice that is not measured, in milliseconds
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=1_000))]
     settle: u64,
-    /// The servers in one network namespace, the load in another (needs root's rights); else all is on loopback
+    /// The servers in one network namespace, the load in another (needs root's rights); else all
+    /// is on loopback
     #[arg(long)]
     namespaces: bool,
     /// Servers and load run where the kernel wants; else on a core each
@@ -89,12 +91,13 @@ pub fn run(flags: &Flags) -> Result<()> {
         return Ok(answer(cases.iter().map(listed).collect::<String>())?);
     }
     let stop = Interrupt::watch()?;
-    let choice = |name: &str, program: &Option<PathBuf>, backend: &Option<String>| -> Result<Choice> {
-        let description = Description::find(name)?;
-        let choice = Choice { description, program: program.clone(), backend: backend.clone() };
-        choice.program()?;
-        Ok(choice)
-    };
+    let choice =
+        |name: &str, program: &Option<PathBuf>, backend: &Option<String>| -> Result<Choice> {
+            let description = Description::find(name)?;
+            let choice = Choice { description, program: program.clone(), backend: backend.clone() };
+            choice.program()?;
+            Ok(choice)
+        };
     let ours = choice(&flags.server, &flags.server_program, &flags.backend)?;
     let theirs = choice(&flags.against, &flags.program, &flags.against_backend)?;
     let mut place = if flags.namespaces { Place::namespaces()? } else { Place::loopback() };
@@ -142,7 +145,12 @@ pub fn run(flags: &Flags) -> Result<()> {
     write(flags, &report)?;
     ensure!(failed.is_empty(), "not measured: {}", failed.join(", "));
     let disordered: Vec<String> = report.outcomes.iter().filter_map(disorder).collect();
-    ensure!(disordered.is_empty(), "{} does not keep the order of datagrams: {}", flags.server, disordered.join(", "));
+    ensure!(
+        disordered.is_empty(),
+        "{} does not keep the order of datagrams: {}",
+        flags.server,
+        disordered.join(", ")
+    );
     Ok(())
 }
 
@@ -165,7 +173,13 @@ fn listed(case: &Case) -> String {
             Some(false) => " with epoll",
             None => "",
         };
-        text += &format!("{:16}   {} against {:?}{backend} {}\n", "", goal.figure.name(), goal.against, goal.text());
+        text += &format!(
+            "{:16}   {} against {:?}{backend} {}\n",
+            "",
+            goal.figure.name(),
+            goal.against,
+            goal.text()
+        );
     }
     text
 }
@@ -175,7 +189,8 @@ fn write(flags: &Flags, report: &Report) -> Result<()> {
         print(format_args!("\n{}", markdown::table(report)))?;
     }
     if let Some(path) = &flags.json {
-        fs::write(path, serde_json::to_string_pretty(report)?).with_context(|| path.display().to_string())?;
+        fs::write(path, serde_json::to_string_pretty(report)?)
+            .with_context(|| path.display().to_string())?;
     }
     if let Some(path) = &flags.svg {
         fs::write(path, svg::plot(report)).with_context(|| path.display().to_string())?;
@@ -193,7 +208,8 @@ fn settings(contest: &Contest<'_>) -> Vec<String> {
     let of = |(name, choice): &(&str, &Choice)| {
         let version = choice.version().unwrap_or_default();
         let head = format!("{name}: {} {version}", choice.description.about);
-        let settings = choice.description.settings.iter().map(|setting| format!("{name}: {setting}"));
+        let settings =
+            choice.description.settings.iter().map(|setting| format!("{name}: {setting}"));
         [head.trim_end().to_owned()].into_iter().chain(settings).collect::<Vec<_>>()
     };
     contest.choices.iter().flat_map(of).collect()
@@ -207,7 +223,9 @@ fn short(name: &str) -> &str {
 
 fn processor() -> String {
     let text = read("/proc/cpuinfo");
-    let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ").map(|(_, model)| model.to_owned()));
+    let model = text.lines().find_map(|line| {
+        line.strip_prefix("model name")?.split_once(": ").map(|(_, model)| model.to_owned())
+    });
     model.unwrap_or_else(|| "unknown processor".to_owned())
 }
 

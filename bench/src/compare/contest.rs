@@ -14,8 +14,9 @@ pub(crate) struct Contest<'a> {
     pub(crate) place: &'a Place,
     /// What is measured with each start of the servers.
     pub(crate) extent: Extent,
-    /// How often both servers are started anew for a case: where the kernel happens to put a process's memory is good or bad for it by some
-    /// hundredths, which no number of pairs shows.
+    /// How often both servers are started anew for a case: where the kernel happens to put a
+    /// process's memory is good or bad for it by some hundredths, which no number of pairs
+    /// shows.
     pub(crate) starts: usize,
     pub(crate) stop: &'a Interrupt,
 }
@@ -39,15 +40,25 @@ impl Contest<'_> {
         }
         let stolen = stolen.share();
         let Round { names, ring, memory, pairs } = round;
-        let columns = [0, 1].map(|which| column(&names[which], &pairs, which, memory[which], case.scenario.rate_of_one()));
-        let ratio = |figure: fn(&Slice) -> f64| Quartiles::of(pairs.iter().map(|[ours, theirs]| figure(ours) / figure(theirs)));
+        let columns = [0, 1].map(|which| {
+            column(&names[which], &pairs, which, memory[which], case.scenario.rate_of_one())
+        });
+        let ratio = |figure: fn(&Slice) -> f64| {
+            Quartiles::of(pairs.iter().map(|[ours, theirs]| figure(ours) / figure(theirs)))
+        };
         let ratio = Ratios {
             cpu: ratio(Slice::nanoseconds),
             rate: ratio(|slice| slice.measured.rate()),
             later_us: Quartiles::of(pairs.iter().map(|[ours, theirs]| late(ours) - late(theirs))),
         };
-        let mut outcome =
-            Outcome { name: case.name.clone(), about: case.about.clone(), servers: columns, ratio, stolen, verdicts: Vec::new() };
+        let mut outcome = Outcome {
+            name: case.name.clone(),
+            about: case.about.clone(),
+            servers: columns,
+            ratio,
+            stolen,
+            verdicts: Vec::new(),
+        };
         outcome.judge(&self.goals(case, ring));
         Ok(outcome)
     }
@@ -80,8 +91,10 @@ impl Contest<'_> {
         self.stop.check()?;
         let mut fleets = [ours, theirs];
         let pairs = match case.method {
-            Method::Slices => slices::alternate(&mut fleets, &servers, &self.extent, self.stop).with_context(|| case.name.clone())?,
-            Method::Rate => slices::search(&mut fleets, &self.extent, self.stop).with_context(|| case.name.clone())?,
+            Method::Slices => slices::alternate(&mut fleets, &servers, &self.extent, self.stop)
+                .with_context(|| case.name.clone())?,
+            Method::Rate => slices::search(&mut fleets, &self.extent, self.stop)
+                .with_context(|| case.name.clone())?,
             Method::Memory => Vec::new(),
         };
         let names = [0, 1].map(|which| name(choices[which], &servers[which]));
@@ -95,7 +108,9 @@ impl Contest<'_> {
             let meant = match goal.against {
                 Against::Coturn => matches!(name, "coturn" | "coturn-dtls"),
                 Against::TurnServer => name == "turn-server",
-                Against::Floor => choice.description.access == Kind::Floor || name == "floor-binding",
+                Against::Floor => {
+                    choice.description.access == Kind::Floor || name == "floor-binding"
+                }
                 Against::Older => name == "turnd" && choice.program.is_some(),
                 Against::Anybody => true,
             };
@@ -105,13 +120,15 @@ impl Contest<'_> {
     }
 }
 
-/// Ports to relay from, below those that the kernel gives out: each server has a share of them by the number of its allocations.
+/// Ports to relay from, below those that the kernel gives out: each server has a share of them by
+/// the number of its allocations.
 const RELAY_PORTS: [u16; 2] = [10_000, 32_000];
 
 /// The relay ports of the first or the second server, each with room for this many allocations.
 fn ports(allocations: [usize; 2], number: usize) -> [u16; 2] {
     let [first, end] = RELAY_PORTS;
-    let share = f64::from(end - first) * allocations[0] as f64 / (allocations[0] + allocations[1]) as f64;
+    let share =
+        f64::from(end - first) * allocations[0] as f64 / (allocations[0] + allocations[1]) as f64;
     // A few ports more than there are allocations, whatever the share.
     let middle = (first + share as u16).clamp(first + 500, end - 500);
     if number == 0 { [first, middle - 1] } else { [middle, end - 1] }
@@ -119,7 +136,8 @@ fn ports(allocations: [usize; 2], number: usize) -> [u16; 2] {
 
 fn name((name, choice): (&str, &Choice), server: &Server) -> String {
     let version = choice.version().unwrap_or_default();
-    let version = version.split_whitespace().last().map(|version| format!(" {version}")).unwrap_or_default();
+    let version =
+        version.split_whitespace().last().map(|version| format!(" {version}")).unwrap_or_default();
     let backend = if server.has_ring() { " (io_uring)" } else { "" };
     format!("{name}{version}{backend}")
 }
@@ -129,13 +147,23 @@ fn late(slice: &Slice) -> f64 {
 }
 
 /// `rate_of_one`: the datagrams a second of one allocation, where the scenario sets the pace.
-fn column(name: &str, pairs: &[[Slice; 2]], which: usize, memory: Memory, rate_of_one: Option<f64>) -> Column {
-    let median = |figure: fn(&Slice) -> f64| Quartiles::of(pairs.iter().map(|pair| figure(&pair[which]))).median;
-    let sum = |figure: fn(&Slice) -> u64| pairs.iter().map(|pair| figure(&pair[which])).sum::<u64>();
+fn column(
+    name: &str,
+    pairs: &[[Slice; 2]],
+    which: usize,
+    memory: Memory,
+    rate_of_one: Option<f64>,
+) -> Column {
+    let median = |figure: fn(&Slice) -> f64| {
+        Quartiles::of(pairs.iter().map(|pair| figure(&pair[which]))).median
+    };
+    let sum =
+        |figure: fn(&Slice) -> u64| pairs.iter().map(|pair| figure(&pair[which])).sum::<u64>();
     let cpu_ns = median(Slice::nanoseconds);
     // The search for a rate does not say what a delivery costs.
     let a_core = |amount: f64| if cpu_ns > 0.0 { amount * 1e9 / cpu_ns } else { 0.0 };
-    let bytes = sum(|slice| slice.measured.bytes) as f64 / sum(|slice| slice.measured.delivered).max(1) as f64;
+    let bytes = sum(|slice| slice.measured.bytes) as f64
+        / sum(|slice| slice.measured.delivered).max(1) as f64;
     Column {
         name: name.to_owned(),
         cpu_ns,
@@ -158,7 +186,10 @@ mod tests {
 
     #[test]
     fn each_server_has_ports_for_its_allocations() {
-        assert_eq!([ports([1_000, 1_000], 0), ports([1_000, 1_000], 1)], [[10_000, 20_999], [21_000, 31_999]]);
+        assert_eq!(
+            [ports([1_000, 1_000], 0), ports([1_000, 1_000], 1)],
+            [[10_000, 20_999], [21_000, 31_999]]
+        );
         let [[first, last], [next, end]] = [ports([14_500, 100], 0), ports([14_500, 100], 1)];
         assert_eq!((first, last + 1, end), (10_000, next, 31_999));
         assert!(last - first >= 20_000 && end - next >= 400);

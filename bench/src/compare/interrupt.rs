@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Result, ensure};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-/// Whether somebody wants this to end: asked between slices, so that servers and namespaces are taken down in order.
+/// Whether somebody wants this to end: asked between slices, so that servers and namespaces are
+/// taken down in order.
 pub(crate) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {

@@ -11,12 +11,17 @@ const FIRST: usize = 1_000;
 
 /// A server's memory before the load, and what each allocation of the fleet takes.
 ///
-/// `alone`: memory that a server takes once it is loaded, such as buffers in huge pages, does not count: another fleet is served first.
+/// `alone`: memory that a server takes once it is loaded, such as buffers in huge pages, does not
+/// count: another fleet is served first.
 pub(crate) fn measure(server: &Server, load: &Scenario, alone: bool) -> Result<(Memory, Fleet)> {
     let target = server.target(load.transport);
     let idle = server.process().memory()?;
     let first = if alone {
-        let scenario = Scenario { allocations: FIRST.min(load.allocations), direction: Direction::Both, ..*load };
+        let scenario = Scenario {
+            allocations: FIRST.min(load.allocations),
+            direction: Direction::Both,
+            ..*load
+        };
         let mut fleet = Fleet::new(&scenario, &target)?;
         fleet.run(Duration::from_millis(300))?;
         Some(fleet)

@@ -39,7 +39,12 @@ impl Slice {
 }
 
 /// Loads the servers in turn; who is first alternates, too.
-pub(crate) fn alternate(fleets: &mut [Fleet; 2], servers: &[Server; 2], extent: &Extent, stop: &Interrupt) -> Result<Vec<[Slice; 2]>> {
+pub(crate) fn alternate(
+    fleets: &mut [Fleet; 2],
+    servers: &[Server; 2],
+    extent: &Extent,
+    stop: &Interrupt,
+) -> Result<Vec<[Slice; 2]>> {
     let mut pairs = Vec::new();
     // The first pair warms the caches.
     for turn in 0..=extent.pairs {
@@ -60,8 +65,13 @@ pub(crate) fn alternate(fleets: &mut [Fleet; 2], servers: &[Server; 2], extent: 
     Ok(pairs)
 }
 
-/// Searches the highest good rate of each in turn; a search is as long as a dozen slices, so there are fewer.
-pub(crate) fn search(fleets: &mut [Fleet; 2], extent: &Extent, stop: &Interrupt) -> Result<Vec<[Slice; 2]>> {
+/// Searches the highest good rate of each in turn; a search is as long as a dozen slices, so there
+/// are fewer.
+pub(crate) fn search(
+    fleets: &mut [Fleet; 2],
+    extent: &Extent,
+    stop: &Interrupt,
+) -> Result<Vec<[Slice; 2]>> {
     // Short trials: a moment in which the machine stands still spoils few of them.
     let limits = Limits { trial: extent.slice / 3, ..Limits::default() };
     let mut pairs = Vec::new();
@@ -70,7 +80,10 @@ pub(crate) fn search(fleets: &mut [Fleet; 2], extent: &Extent, stop: &Interrupt)
             stop.check()?;
             let found = find_rate(&mut fleets[which], &limits)?;
             if found.by_load {
-                causeway_cli::complain(format_args!("{}/s: the load was at its end, not the server", found.rate));
+                causeway_cli::complain(format_args!(
+                    "{}/s: the load was at its end, not the server",
+                    found.rate
+                ));
             }
             ensure!(found.rate > 0, "not even the lowest rate was good");
             // The time is that of the whole search, and says nothing of the rate found.
@@ -87,7 +100,8 @@ pub(crate) fn measure(fleet: &mut Fleet, server: &Server, extent: &Extent) -> Re
         fleet.run(extent.settle)?;
     }
     fleet.prepare()?;
-    // A release is answered first and done afterwards; and the kernel books the time of a thread when it sleeps, or at the next tick.
+    // A release is answered first and done afterwards; and the kernel books the time of a thread
+    // when it sleeps, or at the next tick.
     let calm = if fleet.releases() { CALM } else { Duration::ZERO };
     thread::sleep(calm);
     let stolen = Stolen::watch();

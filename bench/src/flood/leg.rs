@@ -34,7 +34,11 @@ impl Leg {
                 let context = context(SslMethod::dtls_client())?;
                 let mut ssl = Ssl::new(&context)?;
                 ssl.set_mtu(1400)?;
-                Self::Dtls(ssl.connect(Connected(udp(server)?)).ok().context("the DTLS handshake failed")?)
+                Self::Dtls(
+                    ssl.connect(Connected(udp(server)?))
+                        .ok()
+                        .context("the DTLS handshake failed")?,
+                )
             }
         })
     }
@@ -42,7 +46,9 @@ impl Leg {
     /// Sends one message, which on a stream ends at a multiple of four bytes.
     pub(crate) fn send(&mut self, message: &[u8]) -> Result<()> {
         match self {
-            Self::Datagrams(socket) => ensure!(socket.send(message)? == message.len(), "a datagram was cut"),
+            Self::Datagrams(socket) => {
+                ensure!(socket.send(message)? == message.len(), "a datagram was cut")
+            }
             Self::Stream(frames) => frames.stream.write_all(message)?,
             Self::Tls(frames) => frames.stream.write_all(message)?,
             Self::Dtls(stream) => stream.write_all(message)?,

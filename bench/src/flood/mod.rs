@@ -38,7 +38,8 @@ struct Felt {
     lost: usize,
 }
 
-/// Shows what good calls feel while `rate` strangers a second, half of them over TLS and half over DTLS, begin a handshake and leave it.
+/// Shows what good calls feel while `rate` strangers a second, half of them over TLS and half over
+/// DTLS, begin a handshake and leave it.
 ///
 /// # Errors
 /// When turnd does not start or does not relay.
@@ -52,8 +53,11 @@ pub fn run(turnd: &Path, rate: u32, flood: Duration) -> Result<()> {
     let address = peer.local_addr()?;
     let mut calls = Vec::new();
     for transport in [Transport::Udp, Transport::Tls, Transport::Dtls] {
-        let clients =
-            (0..CALLS).map(|_| Client::new(transport, server.address(transport), address, server.credentials())).collect::<Result<_>>()?;
+        let clients = (0..CALLS)
+            .map(|_| {
+                Client::new(transport, server.address(transport), address, server.credentials())
+            })
+            .collect::<Result<_>>()?;
         calls.push(Felt { transport, clients, latencies: Vec::new(), lost: 0 });
     }
     talk(&mut calls, &peer, Duration::from_secs(1))?; // warms the caches
@@ -85,7 +89,11 @@ pub fn run(turnd: &Path, rate: u32, flood: Duration) -> Result<()> {
 }
 
 /// Median and 99th percentile of each transport, and what was lost.
-fn percentiles(calls: &mut [Felt], peer: &UdpSocket, time: Duration) -> Result<Vec<(Transport, [Duration; 2], usize)>> {
+fn percentiles(
+    calls: &mut [Felt],
+    peer: &UdpSocket,
+    time: Duration,
+) -> Result<Vec<(Transport, [Duration; 2], usize)>> {
     for felt in calls.iter_mut() {
         (felt.latencies, felt.lost) = (Vec::new(), 0);
     }
@@ -94,7 +102,12 @@ fn percentiles(calls: &mut [Felt], peer: &UdpSocket, time: Duration) -> Result<V
         .iter_mut()
         .map(|felt| {
             felt.latencies.sort();
-            let at = |part: f64| felt.latencies.get((felt.latencies.len() as f64 * part) as usize).copied().unwrap_or(Duration::MAX);
+            let at = |part: f64| {
+                felt.latencies
+                    .get((felt.latencies.len() as f64 * part) as usize)
+                    .copied()
+                    .unwrap_or(Duration::MAX)
+            };
             (felt.transport, [at(0.5), at(0.99)], felt.lost)
         })
         .collect())
@@ -111,7 +124,9 @@ fn talk(calls: &mut [Felt], peer: &UdpSocket, time: Duration) -> Result<()> {
         for felt in calls.iter_mut() {
             for client in &mut felt.clients {
                 number += 1;
-                let mut frame = [&ChannelData::header(ChannelNumber::FIRST, SIZE)[..], &[0xA5; SIZE as usize]].concat();
+                let mut frame =
+                    [&ChannelData::header(ChannelNumber::FIRST, SIZE)[..], &[0xA5; SIZE as usize]]
+                        .concat();
                 frame[4..8].copy_from_slice(&number.to_be_bytes());
                 let sent = Instant::now();
                 client.leg.send(&frame)?;
@@ -138,7 +153,11 @@ fn begin(server: SocketAddr, rate: u32, stop: &AtomicBool) -> Result<usize> {
     while !stop.load(Ordering::Relaxed) {
         let due = start + Duration::from_secs_f64(begun as f64 / f64::from(rate));
         thread::sleep(due.saturating_duration_since(Instant::now()));
-        let handshake = if begun.is_multiple_of(2) { stranger.begin_tls(server) } else { stranger.begin_dtls(server) };
+        let handshake = if begun.is_multiple_of(2) {
+            stranger.begin_tls(server)
+        } else {
+            stranger.begin_dtls(server)
+        };
         // A server that refuses a stranger at once does well.
         held.extend(handshake.ok().map(|handshake| (Instant::now(), handshake)));
         while held.front().is_some_and(|(since, _)| since.elapsed() > HELD) {

@@ -12,7 +12,8 @@ const MESSAGE: usize = 12;
 /// The version, the random and the empty session id stand before the cookie in a ClientHello.
 const BEFORE_COOKIE: usize = 2 + 32 + 1;
 
-/// Begins handshakes and leaves them there. What it sends was made once: it is to cost the server, not the machine.
+/// Begins handshakes and leaves them there. What it sends was made once: it is to cost the server,
+/// not the machine.
 pub(crate) struct Stranger {
     tls_hello: Vec<u8>,
     dtls_hello: Vec<u8>,
@@ -28,7 +29,10 @@ pub(crate) enum Begun {
 impl Stranger {
     pub(crate) fn new() -> Result<Self> {
         let dtls_hello = hello(SslMethod::dtls_client())?;
-        ensure!(dtls_hello.get(RECORD + MESSAGE + BEFORE_COOKIE) == Some(&0), "a first ClientHello has no cookie");
+        ensure!(
+            dtls_hello.get(RECORD + MESSAGE + BEFORE_COOKIE) == Some(&0),
+            "a first ClientHello has no cookie"
+        );
         Ok(Self { tls_hello: hello(SslMethod::tls_client())?, dtls_hello, next: 0 })
     }
 

@@ -7,7 +7,8 @@ use clap::Args;
 
 use crate::load::output::{self, Cost};
 use crate::load::{
-    Access, Direction, Fleet, Limits, Measured, Operation, Pace, Process, Scenario, Subnet, Target, Traffic, Transport, find_rate,
+    Access, Direction, Fleet, Limits, Measured, Operation, Pace, Process, Scenario, Subnet, Target,
+    Traffic, Transport, find_rate,
 };
 
 /// What `turnload run` takes.
@@ -45,7 +46,8 @@ pub struct Flags {
     /// So many datagrams in a row go the same way
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
     burst: u8,
-    /// Bursts are sent in one piece and received joined, as behind a card that splits and joins (UDP_SEGMENT, UDP_GRO)
+    /// Bursts are sent in one piece and received joined, as behind a card that splits and joins
+    /// (UDP_SEGMENT, UDP_GRO)
     #[arg(long)]
     gro: bool,
     /// So many datagrams (or requests) under way at a time; else as many as no buffer loses
@@ -54,13 +56,15 @@ pub struct Flags {
     /// So many datagrams (or requests) a second, evenly, whatever comes back
     #[arg(long, conflicts_with = "find_rate")]
     rate: Option<u32>,
-    /// Search the highest rate with a loss below 0.1 % and a p99 below 10 ms, so many seconds at each (--seconds)
+    /// Search the highest rate with a loss below 0.1 % and a p99 below 10 ms, so many seconds at
+    /// each (--seconds)
     #[arg(long)]
     find_rate: bool,
     /// So long; 1 to 600
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
-    /// The clients' addresses, which must be local: on loopback, or made so by `ip route add local`
+    /// The clients' addresses, which must be local: on loopback, or made so by `ip route add
+    /// local`
     #[arg(long, default_value = "127.1.0.0/16")]
     clients_subnet: Subnet,
     /// The peers' addresses, which must be local, too
@@ -76,8 +80,17 @@ pub struct Flags {
 
 impl Flags {
     fn target(&self) -> Target {
-        let access = if self.floor { Access::Floor } else { Access::Turn { username: self.user.clone(), password: self.password.clone() } };
-        Target { address: self.server, access, clients: self.clients_subnet, peers: self.peers_subnet }
+        let access = if self.floor {
+            Access::Floor
+        } else {
+            Access::Turn { username: self.user.clone(), password: self.password.clone() }
+        };
+        Target {
+            address: self.server,
+            access,
+            clients: self.clients_subnet,
+            peers: self.peers_subnet,
+        }
     }
 
     fn scenario(&self) -> Scenario {
@@ -115,7 +128,11 @@ pub fn run(flags: &Flags) -> Result<()> {
     }
     if flags.find_rate {
         let found = find_rate(&mut fleet, &Limits { trial: time, ..Limits::default() })?;
-        answer_line(if flags.json { output::found_json(&scenario, &found) } else { output::found_table(&found) })?;
+        answer_line(if flags.json {
+            output::found_json(&scenario, &found)
+        } else {
+            output::found_table(&found)
+        })?;
         return right(&found.measured);
     }
     let process = flags.pid.map(Process::new);
@@ -125,15 +142,24 @@ pub fn run(flags: &Flags) -> Result<()> {
     let measured = fleet.run(time)?;
     let own = own.spent()?.saturating_sub(own_before);
     let cost = match (process, before) {
-        (Some(process), Some(before)) => Some(Cost { spent: process.spent()?.saturating_sub(before), memory: process.memory()? }),
+        (Some(process), Some(before)) => {
+            Some(Cost { spent: process.spent()?.saturating_sub(before), memory: process.memory()? })
+        }
         _ => None,
     };
-    answer_line(if flags.json { output::json(&scenario, &measured, own, cost) } else { output::table(&measured, Some(own), cost) })?;
+    answer_line(if flags.json {
+        output::json(&scenario, &measured, own, cost)
+    } else {
+        output::table(&measured, Some(own), cost)
+    })?;
     right(&measured)
 }
 
 fn right(measured: &Measured) -> Result<()> {
-    ensure!(measured.corrupt == 0 && measured.misdelivered == 0 && measured.duplicates == 0, "not every delivery was right");
+    ensure!(
+        measured.corrupt == 0 && measured.misdelivered == 0 && measured.duplicates == 0,
+        "not every delivery was right"
+    );
     ensure!(measured.delivered > 0, "nothing was delivered of {} sent", measured.sent);
     Ok(())
 }

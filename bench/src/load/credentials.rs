@@ -3,14 +3,16 @@ use causeway_auth::Key;
 use causeway_wire::attribute::{Nonce, Realm};
 use causeway_wire::{IntegrityKey, Message};
 
-/// Long-term credentials as the server's challenge completed them: one user for all clients, a nonce for each.
+/// Long-term credentials as the server's challenge completed them: one user for all clients, a
+/// nonce for each.
 pub(crate) struct Credentials {
     pub(crate) username: String,
     password: String,
     pub(crate) realm: String,
     /// There as soon as the realm is known.
     pub(crate) key: Option<IntegrityKey>,
-    /// The last nonce that any client got: servers whose nonces are good for all take it from the next client at once.
+    /// The last nonce that any client got: servers whose nonces are good for all take it from the
+    /// next client at once.
     shared: String,
     own: Vec<Option<Box<str>>>,
 }
@@ -29,10 +31,17 @@ impl Credentials {
 
     /// Learns from a 401 or a 438.
     pub(crate) fn challenged(&mut self, client: usize, challenge: &Message<'_>) -> Result<()> {
-        let nonce = challenge.attribute::<Nonce<'_>>().ok().flatten().context("a challenge without NONCE")?.0;
-        let realm = challenge.attribute::<Realm<'_>>().ok().flatten().map_or(&*self.realm, |realm| realm.0);
+        let nonce = challenge
+            .attribute::<Nonce<'_>>()
+            .ok()
+            .flatten()
+            .context("a challenge without NONCE")?
+            .0;
+        let realm =
+            challenge.attribute::<Realm<'_>>().ok().flatten().map_or(&*self.realm, |realm| realm.0);
         if self.key.is_none() || realm != self.realm {
-            self.key = Some(Key::long_term_md5(&self.username, realm, &self.password).integrity_key());
+            self.key =
+                Some(Key::long_term_md5(&self.username, realm, &self.password).integrity_key());
             self.realm = realm.into();
         }
         self.shared = nonce.into();

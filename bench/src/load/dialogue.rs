@@ -14,7 +14,8 @@ const AGAIN: u64 = 500_000_000;
 /// A request is sent so often.
 const TRIES: u8 = 7;
 
-/// The clients' requests: one of each client at a time, sent again when they are lost, with new credentials when they are challenged.
+/// The clients' requests: one of each client at a time, sent again when they are lost, with new
+/// credentials when they are challenged.
 pub(crate) struct Dialogue {
     server: SocketAddr,
     pub(crate) credentials: Credentials,
@@ -60,9 +61,22 @@ pub(crate) struct Answered {
 }
 
 impl Dialogue {
-    pub(crate) fn new(server: SocketAddr, credentials: Credentials, addresses: Vec<SocketAddr>) -> Self {
+    pub(crate) fn new(
+        server: SocketAddr,
+        credentials: Credentials,
+        addresses: Vec<SocketAddr>,
+    ) -> Self {
         let pending = vec![None; addresses.len()];
-        Self { server, credentials, addresses, pending, sent: VecDeque::new(), serial: 0, again: Vec::new(), under_way: 0 }
+        Self {
+            server,
+            credentials,
+            addresses,
+            pending,
+            sent: VecDeque::new(),
+            serial: 0,
+            again: Vec::new(),
+            under_way: 0,
+        }
     }
 
     /// Requests without an answer yet.
@@ -75,7 +89,13 @@ impl Dialogue {
     }
 
     /// Asks; the client must not be busy.
-    pub(crate) fn ask(&mut self, legs: &mut Legs, client: usize, request: Request, now: u64) -> Result<()> {
+    pub(crate) fn ask(
+        &mut self,
+        legs: &mut Legs,
+        client: usize,
+        request: Request,
+        now: u64,
+    ) -> Result<()> {
         debug_assert!(!self.is_busy(client), "one request of a client at a time");
         self.pending[client] = Some(Pending { request, serial: 0, tries: 0, challenges: 0 });
         self.under_way += 1;
@@ -100,18 +120,25 @@ impl Dialogue {
         written.map(drop)
     }
 
-    /// Reads a STUN message that came to `client`; what it answers, if it is an answer to what is asked.
+    /// Reads a STUN message that came to `client`; what it answers, if it is an answer to what is
+    /// asked.
     pub(crate) fn hear(&mut self, client: usize, bytes: &[u8]) -> Option<Answered> {
         let pending = self.pending[client].as_mut()?;
         let message = Message::decode(bytes).ok()?;
-        if message.transaction_id().0 != transaction(client, pending.serial) || message.method() != pending.request.method() {
+        if message.transaction_id().0 != transaction(client, pending.serial)
+            || message.method() != pending.request.method()
+        {
             return None;
         }
         let request = pending.request;
         let answer = match message.class() {
             Class::SuccessResponse => self.success(client, request, &message),
             Class::ErrorResponse => {
-                let code = message.attribute::<ErrorCodeAttribute<'_>>().ok().flatten().map_or(0, |error| error.code.number());
+                let code = message
+                    .attribute::<ErrorCodeAttribute<'_>>()
+                    .ok()
+                    .flatten()
+                    .map_or(0, |error| error.code.number());
                 if matches!(code, 401 | 438) && pending.challenges < 3 {
                     pending.challenges += 1;
                     let is_signed = request.is_signed();
@@ -136,7 +163,8 @@ impl Dialogue {
 
     fn success(&self, client: usize, request: Request, message: &Message<'_>) -> Answer {
         let seen_at = self.addresses[client];
-        let is_signed = !request.is_signed() || self.credentials.key.as_ref().is_some_and(|key| message.verify_integrity(key));
+        let is_signed = !request.is_signed()
+            || self.credentials.key.as_ref().is_some_and(|key| message.verify_integrity(key));
         let mapped = message.attribute::<XorMappedAddress>().ok().flatten();
         let relayed = message.attribute::<XorRelayedAddress>().ok().flatten();
         match request {
@@ -150,7 +178,8 @@ impl Dialogue {
         }
     }
 
-    /// Sends what must be sent again: to those that were challenged at once, to those that nobody answered after a while.
+    /// Sends what must be sent again: to those that were challenged at once, to those that nobody
+    /// answered after a while.
     pub(crate) fn tend(&mut self, legs: &mut Legs, now: u64) -> Result<()> {
         while let Some(client) = self.again.pop() {
             self.send(legs, client, true, now)?;

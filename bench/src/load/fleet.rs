@@ -15,7 +15,9 @@ use crate::load::request::Request;
 use crate::load::scenario::MAX_SIZE;
 use crate::load::schedule::{self, Schedule};
 use crate::load::setup::LIFETIME;
-use crate::load::{Access, Direction, Measured, Operation, Pace, Scenario, Target, Traffic, Transport};
+use crate::load::{
+    Access, Direction, Measured, Operation, Pace, Scenario, Target, Traffic, Transport,
+};
 
 /// The most clients.
 pub const MAX_ALLOCATIONS: usize = 20_000;
@@ -64,7 +66,11 @@ impl Fleet {
         };
         let credentials = Credentials::new(username, password, count);
         let is_stream = matches!(scenario.transport, Transport::Tcp | Transport::Tls);
-        let dialogue = Dialogue::new(target.address, credentials, (0..count).map(|client| legs.address(client)).collect());
+        let dialogue = Dialogue::new(
+            target.address,
+            credentials,
+            (0..count).map(|client| legs.address(client)).collect(),
+        );
         let addresses = (0..count).map(|number| peers.address(number)).collect();
         let mut fleet = Self {
             scenario: *scenario,
@@ -102,12 +108,14 @@ impl Fleet {
         Ok(())
     }
 
-    /// Makes again what the last run has released, and renews what is old: it is not to be a part of what is measured.
+    /// Makes again what the last run has released, and renews what is old: it is not to be a part
+    /// of what is measured.
     ///
     /// # Errors
     /// As [`run`](Self::run).
     pub fn prepare(&mut self) -> Result<()> {
-        let requests: Vec<_> = self.released.drain(..).map(|client| (client, Request::Allocate)).collect();
+        let requests: Vec<_> =
+            self.released.drain(..).map(|client| (client, Request::Allocate)).collect();
         self.allocate(requests.into_iter())?;
         self.renew_if_old()
     }
@@ -125,25 +133,34 @@ impl Fleet {
         self.prepare()?;
         match self.scenario.operation {
             Operation::Channel | Operation::Send => self.relay(nanoseconds(time))?,
-            Operation::Allocate | Operation::Release | Operation::ChannelBind | Operation::Binding => self.request(nanoseconds(time))?,
+            Operation::Allocate
+            | Operation::Release
+            | Operation::ChannelBind
+            | Operation::Binding => self.request(nanoseconds(time))?,
         }
         Ok(self.ledger.measured())
     }
 
-    /// The server's answer after a run in which nothing was delivered: whether it still knows the first client's allocation.
+    /// The server's answer after a run in which nothing was delivered: whether it still knows the
+    /// first client's allocation.
     pub(crate) fn inquire(&mut self) -> String {
         if !self.has_allocations() {
             return "the clients hold no allocations".to_owned();
         }
         let mut said = String::new();
-        let asked = self.converse(std::iter::once((0, Request::Refresh { lifetime: LIFETIME })), |_, answered| {
-            said = match answered.answer {
-                Answer::Done => "the first client's allocation is there".to_owned(),
-                Answer::Refused(437) => "the first client's allocation is gone (437)".to_owned(),
-                other => format!("it answers a Refresh with {other:?}"),
-            };
-            Ok(())
-        });
+        let asked = self.converse(
+            std::iter::once((0, Request::Refresh { lifetime: LIFETIME })),
+            |_, answered| {
+                said = match answered.answer {
+                    Answer::Done => "the first client's allocation is there".to_owned(),
+                    Answer::Refused(437) => {
+                        "the first client's allocation is gone (437)".to_owned()
+                    }
+                    other => format!("it answers a Refresh with {other:?}"),
+                };
+                Ok(())
+            },
+        );
         asked.map_or_else(|error| format!("it does not answer a Refresh ({error:#})"), |()| said)
     }
 }
@@ -165,22 +182,45 @@ fn ledger(scenario: &Scenario) -> Ledger {
 }
 
 fn check(scenario: &Scenario, target: &Target) -> Result<()> {
-    ensure!((1..=MAX_ALLOCATIONS).contains(&scenario.allocations), "from 1 to {MAX_ALLOCATIONS} allocations");
-    ensure!((payload::LEAST..=MAX_SIZE).contains(&scenario.size), "from {} to {MAX_SIZE} bytes", payload::LEAST);
+    ensure!(
+        (1..=MAX_ALLOCATIONS).contains(&scenario.allocations),
+        "from 1 to {MAX_ALLOCATIONS} allocations"
+    );
+    ensure!(
+        (payload::LEAST..=MAX_SIZE).contains(&scenario.size),
+        "from {} to {MAX_SIZE} bytes",
+        payload::LEAST
+    );
     ensure!((1..=64).contains(&scenario.burst), "bursts of 1 to 64");
-    ensure!(!scenario.offload || scenario.transport == Transport::Udp, "UDP_SEGMENT and UDP_GRO are of UDP");
-    ensure!(!scenario.offload || scenario.burst * (scenario.size + 64) <= 65_000, "a burst that is sent at once has 65,000 bytes at most");
+    ensure!(
+        !scenario.offload || scenario.transport == Transport::Udp,
+        "UDP_SEGMENT and UDP_GRO are of UDP"
+    );
+    ensure!(
+        !scenario.offload || scenario.burst * (scenario.size + 64) <= 65_000,
+        "a burst that is sent at once has 65,000 bytes at most"
+    );
     if scenario.traffic != Traffic::Even {
-        ensure!(matches!(scenario.operation, Operation::Channel | Operation::Send), "requests have sizes of their own");
+        ensure!(
+            matches!(scenario.operation, Operation::Channel | Operation::Send),
+            "requests have sizes of their own"
+        );
         ensure!(scenario.burst == 1 && !scenario.offload, "bursts are of datagrams of one size");
-        ensure!(scenario.size >= schedule::SHORTEST, "sizes are mixed from {} bytes on", schedule::SHORTEST);
+        ensure!(
+            scenario.size >= schedule::SHORTEST,
+            "sizes are mixed from {} bytes on",
+            schedule::SHORTEST
+        );
     }
     ensure!(target.address.is_ipv4(), "clients have IPv4 addresses, and so has the server");
     if scenario.direction == Direction::Relay {
         ensure!(scenario.allocations.is_multiple_of(2), "relay to relay, clients come in pairs");
     }
     if target.access == Access::Floor {
-        ensure!(scenario.operation == Operation::Channel && scenario.direction != Direction::Relay, "a floor relays, and nothing else");
+        ensure!(
+            scenario.operation == Operation::Channel && scenario.direction != Direction::Relay,
+            "a floor relays, and nothing else"
+        );
         ensure!(scenario.transport == Transport::Udp, "a floor's clients use UDP");
     }
     check_pace(scenario)
@@ -188,8 +228,12 @@ fn check(scenario: &Scenario, target: &Target) -> Result<()> {
 
 fn check_pace(scenario: &Scenario) -> Result<()> {
     match scenario.pace {
-        Pace::Window(window) => ensure!((1..=65_536).contains(&window), "a window from 1 to 65,536"),
-        Pace::Rate(rate) => ensure!((1..=5_000_000).contains(&rate), "from 1 to 5,000,000 a second"),
+        Pace::Window(window) => {
+            ensure!((1..=65_536).contains(&window), "a window from 1 to 65,536")
+        }
+        Pace::Rate(rate) => {
+            ensure!((1..=5_000_000).contains(&rate), "from 1 to 5,000,000 a second")
+        }
         Pace::Auto => {}
     }
     Ok(())

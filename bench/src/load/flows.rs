@@ -1,7 +1,10 @@
 use std::net::SocketAddr;
 
 use causeway_wire::attribute::{Data, XorPeerAddress};
-use causeway_wire::{ChannelData, ChannelNumber, ChannelRange, Class, EncodeError, Message, MessageWriter, Method, TransactionId};
+use causeway_wire::{
+    ChannelData, ChannelNumber, ChannelRange, Class, EncodeError, Message, MessageWriter, Method,
+    TransactionId,
+};
 
 use crate::load::scenario::MAX_SIZE;
 use crate::load::{Access, Direction, Operation, Scenario};
@@ -31,7 +34,8 @@ pub(crate) struct Flows {
 /// What a message from the server to a client holds.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Held<'a> {
-    /// Data. `right`: on the client's channel, or from its peer, and in the wrapping that was asked for.
+    /// Data. `right`: on the client's channel, or from its peer, and in the wrapping that was asked
+    /// for.
     Data { data: &'a [u8], right: bool },
     /// A STUN message without data.
     Stun,
@@ -40,7 +44,12 @@ pub(crate) enum Held<'a> {
 }
 
 impl Flows {
-    pub(crate) fn new(scenario: &Scenario, access: &Access, is_stream: bool, peers: Vec<SocketAddr>) -> Self {
+    pub(crate) fn new(
+        scenario: &Scenario,
+        access: &Access,
+        is_stream: bool,
+        peers: Vec<SocketAddr>,
+    ) -> Self {
         let wrapping = match (access, scenario.operation) {
             (Access::Floor, _) => Wrapping::Floor,
             (Access::Turn { .. }, Operation::Send) => Wrapping::Indication,
@@ -81,7 +90,9 @@ impl Flows {
     /// Each client has a channel of its own, as far as there are numbers: another's shows.
     pub(crate) fn channel(client: usize) -> ChannelNumber {
         let number = ChannelNumber::FIRST.number() + (client % 0x1000) as u16;
-        ChannelRange::Rfc8656.channel(number).expect("0x1000 numbers from the first on are channels")
+        ChannelRange::Rfc8656
+            .channel(number)
+            .expect("0x1000 numbers from the first on are channels")
     }
 
     /// How long `size` bytes are when they are wrapped for the server.
@@ -98,14 +109,22 @@ impl Flows {
     }
 
     /// Wraps for the server what `data` writes into the room that it gets; the length of all.
-    pub(crate) fn wrap(&self, room: &mut [u8], client: usize, size: usize, id: u64, data: impl FnOnce(&mut [u8])) -> usize {
+    pub(crate) fn wrap(
+        &self,
+        room: &mut [u8],
+        client: usize,
+        size: usize,
+        id: u64,
+        data: impl FnOnce(&mut [u8]),
+    ) -> usize {
         let header = match self.wrapping {
             Wrapping::Channel => ChannelData::header(Self::channel(client), size as u16),
             Wrapping::Floor => ChannelData::header(ChannelNumber::FIRST, size as u16),
             Wrapping::Indication => {
                 let mut scratch = [0; MAX_SIZE];
                 data(&mut scratch[..size]);
-                return indicate(room, self.peers[client], id, &scratch[..size]).expect("the room is made for it");
+                return indicate(room, self.peers[client], id, &scratch[..size])
+                    .expect("the room is made for it");
             }
         };
         room[..4].copy_from_slice(&header);
@@ -121,7 +140,9 @@ impl Flows {
         if *first < 4 {
             return self.unwrap_stun(client, message);
         }
-        let Ok(channel) = ChannelData::decode(message, ChannelRange::Rfc8656) else { return Held::Broken };
+        let Ok(channel) = ChannelData::decode(message, ChannelRange::Rfc8656) else {
+            return Held::Broken;
+        };
         let right = match self.wrapping {
             Wrapping::Channel => channel.channel == Self::channel(client),
             Wrapping::Floor => channel.channel == ChannelNumber::FIRST,
@@ -138,9 +159,10 @@ impl Flows {
         let data = message.attribute::<Data<'_>>().ok().flatten();
         let peer = message.attribute::<XorPeerAddress>().ok().flatten();
         match (message.method(), data, peer) {
-            (Method::DATA, Some(data), Some(peer)) => {
-                Held::Data { data: data.0, right: self.wrapping == Wrapping::Indication && peer.0 == self.peers[client] }
-            }
+            (Method::DATA, Some(data), Some(peer)) => Held::Data {
+                data: data.0,
+                right: self.wrapping == Wrapping::Indication && peer.0 == self.peers[client],
+            },
             _ => Held::Broken,
         }
     }
@@ -154,7 +176,8 @@ pub(crate) fn partner(client: usize) -> usize {
 fn indicate(room: &mut [u8], peer: SocketAddr, id: u64, data: &[u8]) -> Result<usize, EncodeError> {
     let mut transaction = [0x5D; 12];
     transaction[4..].copy_from_slice(&id.to_be_bytes());
-    let mut writer = MessageWriter::new(room, Class::Indication, Method::SEND, TransactionId(transaction))?;
+    let mut writer =
+        MessageWriter::new(room, Class::Indication, Method::SEND, TransactionId(transaction))?;
     writer.put(&XorPeerAddress(peer))?.put(&Data(data))?;
     Ok(writer.finish())
 }

@@ -32,7 +32,13 @@ impl Histogram {
 
     pub(crate) fn latencies(&self) -> Latencies {
         let at = |thousandths| Duration::from_nanos(self.at(thousandths));
-        Latencies { p50: at(500), p90: at(900), p99: at(990), p999: at(999), max: Duration::from_nanos(self.max) }
+        Latencies {
+            p50: at(500),
+            p90: at(900),
+            p99: at(990),
+            p999: at(999),
+            max: Duration::from_nanos(self.max),
+        }
     }
 
     /// The least value that so many thousandths of all do not exceed, to the end of its bucket.
@@ -87,9 +93,14 @@ mod tests {
             histogram.add(value * 1_000);
         }
         let found = histogram.latencies();
-        for (found, exact) in [(found.p50, 500), (found.p90, 900), (found.p99, 990), (found.p999, 999)] {
+        for (found, exact) in
+            [(found.p50, 500), (found.p90, 900), (found.p99, 990), (found.p999, 999)]
+        {
             let exact = exact * 1_000;
-            assert!((exact..exact + exact / 32 + 1).contains(&(found.as_nanos() as u64)), "{found:?} for {exact}");
+            assert!(
+                (exact..exact + exact / 32 + 1).contains(&(found.as_nanos() as u64)),
+                "{found:?} for {exact}"
+            );
         }
         assert_eq!(found.max, Duration::from_millis(1));
         histogram.clear();
@@ -101,6 +112,9 @@ mod tests {
         let mut histogram = Histogram::new();
         histogram.add(777_777);
         let found = histogram.latencies();
-        assert_eq!((found.p50, found.p999, found.max), (found.max, found.max, Duration::from_nanos(777_777)));
+        assert_eq!(
+            (found.p50, found.p999, found.max),
+            (found.max, found.max, Duration::from_nanos(777_777))
+        );
     }
 }

@@ -23,8 +23,14 @@ impl Idle {
         self.since = None;
     }
 
-    /// Waits a moment for one of `fds` to become readable, at most until `due` if there is such a time.
-    pub(crate) fn wait(&mut self, clock: Clock, due: Option<u64>, fds: [BorrowedFd<'_>; 2]) -> Result<()> {
+    /// Waits a moment for one of `fds` to become readable, at most until `due` if there is such a
+    /// time.
+    pub(crate) fn wait(
+        &mut self,
+        clock: Clock,
+        due: Option<u64>,
+        fds: [BorrowedFd<'_>; 2],
+    ) -> Result<()> {
         let now = clock.now();
         let since = *self.since.get_or_insert(now);
         let left = due.map_or(LONGEST, |due| due.saturating_sub(now).min(LONGEST));

@@ -31,9 +31,11 @@ struct Slot {
 }
 
 impl Ledger {
-    /// A ledger for this many datagrams under way, and as many again that may still arrive, of flows with numbers below `flows`.
+    /// A ledger for this many datagrams under way, and as many again that may still arrive, of
+    /// flows with numbers below `flows`.
     pub(crate) fn new(under_way: usize, flows: usize) -> Self {
-        let slots = vec![Slot::default(); (2 * under_way).next_power_of_two().max(4096)].into_boxed_slice();
+        let slots =
+            vec![Slot::default(); (2 * under_way).next_power_of_two().max(4096)].into_boxed_slice();
         Self {
             slots,
             next: 1,
@@ -48,7 +50,8 @@ impl Ledger {
         }
     }
 
-    /// Counts from zero again. What is still under way from before is not waited for, nor counted when it comes.
+    /// Counts from zero again. What is still under way from before is not waited for, nor counted
+    /// when it comes.
     pub(crate) fn begin(&mut self, now: u64) {
         self.give_up();
         self.first = self.next;
@@ -92,7 +95,8 @@ impl Ledger {
         payload::write(data, number, flow);
     }
 
-    /// Books what arrived where `flow` ends. `genuine`: it came from the right address, on the right channel.
+    /// Books what arrived where `flow` ends. `genuine`: it came from the right address, on the
+    /// right channel.
     pub(crate) fn arrive(&mut self, data: &[u8], flow: u32, genuine: bool, now: u64) {
         let Some((number, claimed)) = self.whole(data) else {
             self.counts.corrupt += 1;
@@ -145,7 +149,8 @@ impl Ledger {
         let (number, flow) = payload::read(data)?;
         let slot = &self.slots[self.index(number)];
         // The flow and the length of a number are known while its slot is.
-        let told = slot.number != number || (slot.flow == flow && usize::from(slot.len) == data.len());
+        let told =
+            slot.number != number || (slot.flow == flow && usize::from(slot.len) == data.len());
         (number < self.next && told).then_some((number, flow))
     }
 
@@ -184,7 +189,8 @@ mod tests {
     #[test]
     fn each_fate_is_counted() {
         let mut ledger = Ledger::new(8, 8);
-        let [good, lost, swapped, mut broken, wrong_source] = [0; 5].map(|flow| sent(&mut ledger, flow));
+        let [good, lost, swapped, mut broken, wrong_source] =
+            [0; 5].map(|flow| sent(&mut ledger, flow));
         ledger.arrive(&good, 0, true, 1_000);
         ledger.arrive(&good, 0, true, 1_000);
         ledger.arrive(&swapped, 1, true, 1_000);
@@ -193,7 +199,10 @@ mod tests {
         ledger.arrive(&wrong_source, 0, false, 1_000);
         ledger.arrive(&lost[..39], 0, true, 1_000);
         let found = ledger.measured();
-        assert_eq!((found.sent, found.delivered, found.duplicates, found.misdelivered, found.corrupt), (5, 1, 1, 2, 2));
+        assert_eq!(
+            (found.sent, found.delivered, found.duplicates, found.misdelivered, found.corrupt),
+            (5, 1, 1, 2, 2)
+        );
         assert_eq!((found.lost(), ledger.under_way()), (4, 4));
         assert_eq!(found.latencies.max, Duration::from_micros(1));
     }
@@ -201,8 +210,11 @@ mod tests {
     #[test]
     fn late_is_what_arrives_after_a_later_one_of_its_own_flow() {
         let mut ledger = Ledger::new(8, 8);
-        let [first, other, second, third, lost, fourth] = [2, 3, 2, 2, 2, 2].map(|flow| sent(&mut ledger, flow));
-        for (data, flow) in [(&second, 2), (&first, 2), (&other, 3), (&fourth, 2), (&third, 2), (&third, 2)] {
+        let [first, other, second, third, lost, fourth] =
+            [2, 3, 2, 2, 2, 2].map(|flow| sent(&mut ledger, flow));
+        for (data, flow) in
+            [(&second, 2), (&first, 2), (&other, 3), (&fourth, 2), (&third, 2), (&third, 2)]
+        {
             ledger.arrive(data, flow, true, 1);
         }
         let found = ledger.measured();

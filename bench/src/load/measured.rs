@@ -5,7 +5,8 @@ use std::time::Duration;
 pub struct Measured {
     /// Datagrams (or requests) that left.
     pub sent: u64,
-    /// Those that arrived (or were answered) once, whole, in the right place and from the right address. Echo counts the whole way round.
+    /// Those that arrived (or were answered) once, whole, in the right place and from the right
+    /// address. Echo counts the whole way round.
     pub delivered: u64,
     /// Arrived with other bytes than were sent.
     pub corrupt: u64,
@@ -13,7 +14,8 @@ pub struct Measured {
     pub misdelivered: u64,
     /// Arrived again.
     pub duplicates: u64,
-    /// Of the delivered: those that arrived after a later datagram of the same client and the same direction.
+    /// Of the delivered: those that arrived after a later datagram of the same client and the same
+    /// direction.
     pub late: u64,
     /// Bytes of application data in the delivered.
     pub bytes: u64,
@@ -33,7 +35,11 @@ impl Measured {
     /// Deliveries a second.
     #[must_use]
     pub fn rate(&self) -> f64 {
-        if self.elapsed.is_zero() { 0.0 } else { self.delivered as f64 / self.elapsed.as_secs_f64() }
+        if self.elapsed.is_zero() {
+            0.0
+        } else {
+            self.delivered as f64 / self.elapsed.as_secs_f64()
+        }
     }
 }
 

@@ -1,8 +1,9 @@
-//! The load: a [`Fleet`] of clients and their peers plays a [`Scenario`] against a [`Target`], checks every delivery, and says what it
-//! [`Measured`]. What that cost the server, its [`Process`] tells.
+//! The load: a [`Fleet`] of clients and their peers plays a [`Scenario`] against a [`Target`],
+//! checks every delivery, and says what it [`Measured`]. What that cost the server, its [`Process`]
+//! tells.
 //!
-//! Call [`Fleet::new`] once (it allocates, and binds channels), then [`Fleet::run`] as often as wanted: in slices that change between
-//! servers, or one long one.
+//! Call [`Fleet::new`] once (it allocates, and binds channels), then [`Fleet::run`] as often as
+//! wanted: in slices that change between servers, or one long one.
 
 mod clock;
 mod command;

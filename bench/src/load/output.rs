@@ -5,8 +5,7 @@ use serde_json::{Value, json};
 use crate::load::{Found, Measured, Memory, Pace, Scenario, Target, Traffic};
 
 /// What an operator has to know before he believes a figure.
-pub(crate) const HINT: &str =
-    "All clients share one user and a few prefixes: limits per user, per prefix and of unauthenticated requests must be out of the way.";
+pub(crate) const HINT: &str = "All clients share one user and a few prefixes: limits per user, per prefix and of unauthenticated requests must be out of the way.";
 
 /// What the load cost the server.
 #[derive(Clone, Copy, Debug)]
@@ -83,9 +82,13 @@ pub(crate) fn found_table(found: &Found) -> String {
     format!("highest     {} a second{whose}\n{}", found.rate, table(&found.measured, None, None))
 }
 
-pub(crate) fn json(scenario: &Scenario, measured: &Measured, own: Duration, cost: Option<Cost>) -> String {
-    let mut value =
-        json!({ "scenario": scenario_json(scenario), "measured": measured_json(measured), "load": { "cpu_ns": nanoseconds(own) } });
+pub(crate) fn json(
+    scenario: &Scenario,
+    measured: &Measured,
+    own: Duration,
+    cost: Option<Cost>,
+) -> String {
+    let mut value = json!({ "scenario": scenario_json(scenario), "measured": measured_json(measured), "load": { "cpu_ns": nanoseconds(own) } });
     if let Some(cost) = cost {
         value["server"] = json!({
             "ns_per_delivery": each(cost.spent, measured),

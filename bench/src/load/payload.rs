@@ -1,4 +1,5 @@
-//! What a datagram holds: its number, its flow, and bytes that follow from both, so that a changed byte shows.
+//! What a datagram holds: its number, its flow, and bytes that follow from both, so that a changed
+//! byte shows.
 
 /// The least that tells number and flow, and has some bytes to compare.
 pub(crate) const LEAST: usize = 16;
@@ -28,7 +29,9 @@ pub(crate) fn read(data: &[u8]) -> Option<(u64, u32)> {
     let mut pattern = Pattern::new(number, flow);
     let (words, rest) = rest.as_chunks::<8>();
     // Without a way out in the middle: whole runs of words are compared at once.
-    let differing = words.iter().fold(0, |differing, word| differing | (u64::from_ne_bytes(*word) ^ u64::from_ne_bytes(pattern.next())));
+    let differing = words.iter().fold(0, |differing, word| {
+        differing | (u64::from_ne_bytes(*word) ^ u64::from_ne_bytes(pattern.next()))
+    });
     (differing == 0 && *rest == pattern.next()[..rest.len()]).then_some((number, flow))
 }
 

@@ -27,13 +27,15 @@ impl Process {
         Self { pid }
     }
 
-    /// Time that its threads have spent on a processor, to the nanosecond. It is the sum of what `/proc/PID/task/*/schedstat` says, read from the process's
-    /// clock: with the time of threads that have ended, and up to this moment for those that run.
+    /// Time that its threads have spent on a processor, to the nanosecond. It is the sum of what
+    /// `/proc/PID/task/*/schedstat` says, read from the process's clock: with the time of
+    /// threads that have ended, and up to this moment for those that run.
     ///
     /// # Errors
     /// When the process is gone.
     pub fn spent(&self) -> Result<Duration> {
-        let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(self.pid.cast_signed())).context("the server is gone")?;
+        let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(self.pid.cast_signed()))
+            .context("the server is gone")?;
         Ok(clock.now().context("the server is gone")?.into())
     }
 
@@ -42,10 +44,17 @@ impl Process {
     /// # Errors
     /// When the process is gone.
     pub fn memory(&self) -> Result<Memory> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).context("the server is gone")?;
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid))
+            .context("the server is gone")?;
         let field = |name: &str| -> Result<u64> {
-            let line = status.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name}"))?;
-            line.trim().trim_end_matches(" kB").parse().with_context(|| format!("{name} is no number of KiB"))
+            let line = status
+                .lines()
+                .find_map(|line| line.strip_prefix(name))
+                .with_context(|| format!("no {name}"))?;
+            line.trim()
+                .trim_end_matches(" kB")
+                .parse()
+                .with_context(|| format!("{name} is no number of KiB"))
         };
         Ok(Memory { resident: field("VmRSS:")?, anonymous: field("RssAnon:")? })
     }

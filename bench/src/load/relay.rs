@@ -8,7 +8,8 @@ use crate::load::{Direction, Fleet, Pace, Traffic};
 
 /// Nanoseconds of silence after which what is under way is given up.
 const PATIENCE: u64 = 300_000_000;
-/// The same at the end of a run in which nothing has arrived yet: a server that stands still for a while is slow, not silent.
+/// The same at the end of a run in which nothing has arrived yet: a server that stands still for a
+/// while is slow, not silent.
 const LAST_PATIENCE: u64 = 3_000_000_000;
 /// No more are sent in a row before it is looked what came.
 const AT_ONCE: usize = 256;
@@ -65,9 +66,10 @@ impl Fleet {
                 let room = window.saturating_sub(self.ledger.under_way());
                 if room * 2 >= window { room.max(burst) } else { 0 }
             }
-            Pace::Rate(_) if self.schedule.is_some() => {
-                self.schedule.as_ref().map_or(0, |schedule| schedule.due(self.ledger.sent(), now - start, AT_ONCE))
-            }
+            Pace::Rate(_) if self.schedule.is_some() => self
+                .schedule
+                .as_ref()
+                .map_or(0, |schedule| schedule.due(self.ledger.sent(), now - start, AT_ONCE)),
             Pace::Rate(rate) => {
                 let due = 1 + u128::from(now - start) * u128::from(rate) / 1_000_000_000;
                 (due as u64).saturating_sub(self.ledger.sent()).min(AT_ONCE as u64) as usize
@@ -113,11 +115,17 @@ impl Fleet {
             }
         };
         let mut push = |segment, fill: &mut dyn FnMut(&mut [u8]) -> usize| {
-            if up { legs.push(client, *server, segment, fill) } else { peers.push(client, flows.relayed[client], segment, fill) }
+            if up {
+                legs.push(client, *server, segment, fill)
+            } else {
+                peers.push(client, flows.relayed[client], segment, fill)
+            }
         };
         if scenario.offload {
             let wrapped = if up { flows.wrapped(size) } else { size };
-            push(wrapped as u16, &mut |room| (0..scenario.burst).fold(0, |end, _| end + one(&mut room[end..])))
+            push(wrapped as u16, &mut |room| {
+                (0..scenario.burst).fold(0, |end, _| end + one(&mut room[end..]))
+            })
         } else {
             (0..scenario.burst).try_for_each(|_| push(0, &mut one))
         }
@@ -137,15 +145,18 @@ impl Fleet {
 
     /// Takes what came to clients and peers. How much that was.
     fn take(&mut self) -> Result<usize> {
-        let Self { scenario, legs, peers, flows, ledger, dialogue, heard, server, clock, .. } = self;
+        let Self { scenario, legs, peers, flows, ledger, dialogue, heard, server, clock, .. } =
+            self;
         let mut stamp = None;
-        let at_clients = legs.receive(*server, |client, message, genuine| match flows.unwrap(client, message) {
-            Held::Data { data, right } => {
-                let now = *stamp.get_or_insert_with(|| clock.now());
-                ledger.arrive(data, flows.flow_to(client), genuine && right, now);
+        let at_clients = legs.receive(*server, |client, message, genuine| {
+            match flows.unwrap(client, message) {
+                Held::Data { data, right } => {
+                    let now = *stamp.get_or_insert_with(|| clock.now());
+                    ledger.arrive(data, flows.flow_to(client), genuine && right, now);
+                }
+                Held::Stun if genuine => heard.extend(dialogue.hear(client, message)),
+                Held::Stun | Held::Broken => ledger.corrupt(),
             }
-            Held::Stun if genuine => heard.extend(dialogue.hear(client, message)),
-            Held::Stun | Held::Broken => ledger.corrupt(),
         })?;
         let at_peers = peers.receive()?;
         let now = if at_peers > 0 { clock.now() } else { 0 };
@@ -162,14 +173,16 @@ impl Fleet {
     }
 }
 
-/// How long nothing has arrived, as far as this program looked: while it, or the whole machine, is kept from running, datagrams can wait unseen.
+/// How long nothing has arrived, as far as this program looked: while it, or the whole machine, is
+/// kept from running, datagrams can wait unseen.
 struct Silence {
     looked: u64,
     lasted: u64,
 }
 
 impl Silence {
-    /// A look that found nothing counts for no longer than this, in nanoseconds. With nothing to do the load looks each millisecond.
+    /// A look that found nothing counts for no longer than this, in nanoseconds. With nothing to do
+    /// the load looks each millisecond.
     const LOOK: u64 = 10_000_000;
 
     fn since(now: u64) -> Self {

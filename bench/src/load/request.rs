@@ -1,7 +1,9 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result};
-use causeway_wire::attribute::{ChannelNumberAttribute, Lifetime, Nonce, Realm, RequestedTransport, Username, XorPeerAddress};
+use causeway_wire::attribute::{
+    ChannelNumberAttribute, Lifetime, Nonce, Realm, RequestedTransport, Username, XorPeerAddress,
+};
 use causeway_wire::{Class, EncodeError, MessageWriter, Method, TransactionId};
 
 use crate::load::credentials::Credentials;
@@ -39,21 +41,41 @@ impl Request {
     }
 
     /// Writes it; how many bytes it takes.
-    pub(crate) fn write(self, buffer: &mut [u8], id: [u8; 12], client: usize, credentials: &Credentials) -> Result<usize> {
-        self.encode(buffer, id, client, credentials).ok().with_context(|| format!("a {:?} request that is too long", self.method()))
+    pub(crate) fn write(
+        self,
+        buffer: &mut [u8],
+        id: [u8; 12],
+        client: usize,
+        credentials: &Credentials,
+    ) -> Result<usize> {
+        self.encode(buffer, id, client, credentials)
+            .ok()
+            .with_context(|| format!("a {:?} request that is too long", self.method()))
     }
 
-    fn encode(self, buffer: &mut [u8], id: [u8; 12], client: usize, credentials: &Credentials) -> Result<usize, EncodeError> {
-        let mut writer = MessageWriter::new(buffer, Class::Request, self.method(), TransactionId(id))?;
+    fn encode(
+        self,
+        buffer: &mut [u8],
+        id: [u8; 12],
+        client: usize,
+        credentials: &Credentials,
+    ) -> Result<usize, EncodeError> {
+        let mut writer =
+            MessageWriter::new(buffer, Class::Request, self.method(), TransactionId(id))?;
         match self {
             Self::Challenge | Self::Allocate => drop(writer.put(&RequestedTransport::UDP)?),
-            Self::Bind { channel, peer } => drop(writer.put(&ChannelNumberAttribute(channel))?.put(&XorPeerAddress(peer))?),
+            Self::Bind { channel, peer } => {
+                drop(writer.put(&ChannelNumberAttribute(channel))?.put(&XorPeerAddress(peer))?)
+            }
             Self::Permit { peer } => drop(writer.put(&XorPeerAddress(peer))?),
             Self::Refresh { lifetime } => drop(writer.put(&Lifetime(lifetime))?),
             Self::Binding => {}
         }
         if let (true, Some(key)) = (self.is_signed(), &credentials.key) {
-            writer.put(&Username(&credentials.username))?.put(&Realm(&credentials.realm))?.put(&Nonce(credentials.nonce(client)))?;
+            writer
+                .put(&Username(&credentials.username))?
+                .put(&Realm(&credentials.realm))?
+                .put(&Nonce(credentials.nonce(client)))?;
             writer.integrity(key)?;
         }
         Ok(writer.finish())

@@ -13,7 +13,8 @@ const RELEASED: usize = 1_000;
 /// The first channel, and a port for each of its peers.
 const FIRST_CHANNEL: u16 = 0x4000;
 const FIRST_PORT: u16 = 10_000;
-/// What a server says when a client may have no more channels: Insufficient Capacity (RFC 8656 §12.2), or Forbidden.
+/// What a server says when a client may have no more channels: Insufficient Capacity (RFC 8656
+/// §12.2), or Forbidden.
 const NO_MORE: [u16; 4] = [403, 486, 500, 508];
 
 /// Clients that wait for their turn, and since when the others are at it.
@@ -27,7 +28,8 @@ impl Fleet {
     /// Does the scenario's operation for so many nanoseconds, each client one at a time.
     pub(super) fn request(&mut self, time: u64) -> Result<()> {
         let count = self.scenario.allocations;
-        let active_clients = if self.is_release() { (count / 10).clamp(1, RELEASED) } else { count };
+        let active_clients =
+            if self.is_release() { (count / 10).clamp(1, RELEASED) } else { count };
         let idle = (0..active_clients).map(|client| (client + self.turn) % count).collect();
         let mut rota = Rota { idle, begun: vec![0; count], active: 0 };
         let start = self.clock.now();
@@ -58,8 +60,13 @@ impl Fleet {
             }
             self.heard.clear();
         }
-        // The next run begins with those that waited longest; of releases, with the oldest allocations, which the server has to look for longest.
-        let next = if self.is_release() { Some((self.turn + self.released.len()) % count) } else { rota.idle.front().copied() };
+        // The next run begins with those that waited longest; of releases, with the oldest
+        // allocations, which the server has to look for longest.
+        let next = if self.is_release() {
+            Some((self.turn + self.released.len()) % count)
+        } else {
+            rota.idle.front().copied()
+        };
         self.turn = next.unwrap_or(0);
         Ok(())
     }
@@ -116,7 +123,12 @@ impl Fleet {
             }
             (Operation::Allocate, Request::Allocate, Answer::Allocated(_)) => {
                 self.ledger.answer(rota.begun[client], now);
-                return self.dialogue.ask(&mut self.legs, client, Request::Refresh { lifetime: 0 }, now);
+                return self.dialogue.ask(
+                    &mut self.legs,
+                    client,
+                    Request::Refresh { lifetime: 0 },
+                    now,
+                );
             }
             (Operation::Allocate, Request::Refresh { .. }, _) => done(&answered)?,
             (Operation::Release, Request::Refresh { .. }, _) => {
@@ -128,7 +140,9 @@ impl Fleet {
             }
             // A renewal, beside what is measured.
             (_, Request::Refresh { .. }, _) => return done(&answered),
-            (Operation::ChannelBind, Request::Bind { .. }, Answer::Refused(code)) if NO_MORE.contains(&code) => {
+            (Operation::ChannelBind, Request::Bind { .. }, Answer::Refused(code))
+                if NO_MORE.contains(&code) =>
+            {
                 let (bound, limit) = &mut self.channels[client];
                 if *bound <= 1 || *bound > *limit {
                     bail!("ChannelBind: refused with {code}");

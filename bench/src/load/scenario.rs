@@ -45,7 +45,8 @@ pub enum Direction {
     Both,
     /// From a client to its peer, which returns it: one delivery is the way there and back.
     Echo,
-    /// From a client to another client of the same server: each is the other's peer, by its relayed address.
+    /// From a client to another client of the same server: each is the other's peer, by its relayed
+    /// address.
     Relay,
 }
 
@@ -56,10 +57,12 @@ pub enum Operation {
     Channel,
     /// Data in Send and Data indications.
     Send,
-    /// Allocate, challenged and then allowed; the allocation is released outside of what is counted as latency. One delivery is one allocation.
+    /// Allocate, challenged and then allowed; the allocation is released outside of what is counted
+    /// as latency. One delivery is one allocation.
     Allocate,
-    /// Release of an allocation (Refresh with a lifetime of 0), beside the other allocations. A tenth of the clients, at most 1,000, release
-    /// theirs in a run; between two runs they allocate again.
+    /// Release of an allocation (Refresh with a lifetime of 0), beside the other allocations. A
+    /// tenth of the clients, at most 1,000, release theirs in a run; between two runs they
+    /// allocate again.
     Release,
     /// ChannelBind of a new channel, answered.
     ChannelBind,
@@ -73,18 +76,20 @@ pub enum Traffic {
     /// All datagrams have the scenario's size, and the clients take turns.
     #[default]
     Even,
-    /// Each datagram has a size between 60 bytes and the scenario's, and belongs to any of the clients. The sequence looks random and is the same in each
-    /// run.
+    /// Each datagram has a size between 60 bytes and the scenario's, and belongs to any of the
+    /// clients. The sequence looks random and is the same in each run.
     Mixed,
-    /// Video calls: each client sends 30 frames a second, each of 4 packets of 600 to 1,200 bytes, and 50 audio packets a second of 160 bytes. Where the
-    /// packets of several clients are due at the same time, they are interleaved. Frames have their own sizes and their own pace.
+    /// Video calls: each client sends 30 frames a second, each of 4 packets of 600 to 1,200 bytes,
+    /// and 50 audio packets a second of 160 bytes. Where the packets of several clients are due
+    /// at the same time, they are interleaved. Frames have their own sizes and their own pace.
     Frames,
 }
 
 /// How fast.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pace {
-    /// Closed loop, with a window of 128 or less: enough that the server never waits, few enough that no buffer overflows.
+    /// Closed loop, with a window of 128 or less: enough that the server never waits, few enough
+    /// that no buffer overflows.
     Auto,
     /// Closed loop: so many datagrams under way at a time.
     Window(usize),
@@ -110,19 +115,22 @@ pub struct Scenario {
     pub allocations: usize,
     /// Which datagrams follow each other.
     pub traffic: Traffic,
-    /// Bytes of application data in each datagram: 16 to 1,400; over TCP and TLS a multiple of four. Of mixed ones it is the maximum.
+    /// Bytes of application data in each datagram: 16 to 1,400; over TCP and TLS a multiple of
+    /// four. Of mixed ones it is the maximum.
     pub size: usize,
     /// So many datagrams in succession go the same way, as frames of video do: 1 to 64.
     pub burst: usize,
     /// How fast.
     pub pace: Pace,
-    /// Whether bursts leave as one large send (UDP_SEGMENT) and arrive joined (UDP_GRO), as behind a card that splits and joins.
+    /// Whether bursts leave as one large send (UDP_SEGMENT) and arrive joined (UDP_GRO), as behind
+    /// a card that splits and joins.
     pub offload: bool,
 }
 
 /// The most bytes of application data in a datagram.
 pub(crate) const MAX_SIZE: usize = 1400;
-/// What all datagrams of the usual window take of one receive buffer of the kernel, at most: less than the 208 KiB that is the common default.
+/// What all datagrams of the usual window take of one receive buffer of the kernel, at most: less
+/// than the 208 KiB that is the common default.
 const WINDOW_BYTES: usize = 128 << 10;
 /// What the kernel books for a datagram beyond its bytes, at least.
 const BOOKED: usize = 640;
@@ -132,11 +140,14 @@ impl Scenario {
     pub(crate) fn settled(self) -> Self {
         match self.traffic {
             Traffic::Even | Traffic::Mixed => self,
-            Traffic::Frames => Self { size: schedule::LONGEST, pace: Pace::Rate(schedule::rate(&self)), ..self },
+            Traffic::Frames => {
+                Self { size: schedule::LONGEST, pace: Pace::Rate(schedule::rate(&self)), ..self }
+            }
         }
     }
 
-    /// Datagrams a second for each allocation, where the pace is the scenario's and not the server's.
+    /// Datagrams a second for each allocation, where the pace is the scenario's and not the
+    /// server's.
     #[must_use]
     pub fn rate_of_one(&self) -> Option<f64> {
         let Pace::Rate(rate) = self.settled().pace else { return None };

@@ -13,7 +13,8 @@ const PACKETS: u64 = 4;
 /// The size of an audio packet.
 const AUDIO: usize = 160;
 
-/// After this time, in nanoseconds, the schedule begins again: three frames, and five audio packets.
+/// After this time, in nanoseconds, the schedule begins again: three frames, and five audio
+/// packets.
 const PERIOD: u64 = 100_000_000;
 /// The moments of a period at which something may be due.
 const TICKS: u64 = 240;
@@ -21,12 +22,14 @@ const TICKS: u64 = 240;
 const FRAME: u64 = TICKS / 3;
 /// Ticks from one audio packet of a client to the next: 50 a second.
 const VOICE: u64 = TICKS / 5;
-/// Moments between two frames of a client at which other clients have theirs. With more clients than that, frames coincide.
+/// Moments between two frames of a client at which other clients have theirs. With more clients
+/// than that, frames coincide.
 const PHASES: u64 = 16;
 /// Datagrams of a client in a period.
 const OF_ONE: u64 = 3 * PACKETS + 5;
 
-/// A datagram that leaves: whose, whether the client is the sender, and the bytes of application data in it.
+/// A datagram that leaves: whose, whether the client is the sender, and the bytes of application
+/// data in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Departure {
     pub(crate) client: usize,
@@ -48,7 +51,11 @@ pub(crate) fn mixed(number: usize, scenario: &Scenario) -> Departure {
         Direction::ToClient => false,
         Direction::Both => chance >> 20 & 1 == 0,
     };
-    Departure { client: (chance >> 32) as usize % scenario.allocations, up, size: between(SHORTEST, scenario.size, chance) }
+    Departure {
+        client: (chance >> 32) as usize % scenario.allocations,
+        up,
+        size: between(SHORTEST, scenario.size, chance),
+    }
 }
 
 /// Datagrams of frames a second, of all clients together.
@@ -98,7 +105,9 @@ impl Schedule {
 /// The datagrams of one client, or of its peer, in a period.
 fn add_call(departures: &mut Vec<(u64, Departure)>, client: usize, up: bool) {
     let own = scatter(client as u64 * 2 + u64::from(up));
-    let mut add = |tick: u64, size| departures.push((tick % TICKS * (PERIOD / TICKS), Departure { client, up, size }));
+    let mut add = |tick: u64, size| {
+        departures.push((tick % TICKS * (PERIOD / TICKS), Departure { client, up, size }))
+    };
     for frame in 0..TICKS / FRAME {
         let tick = client as u64 % PHASES * (FRAME / PHASES) + frame * FRAME;
         for packet in 0..PACKETS {
@@ -147,9 +156,16 @@ mod tests {
             }
         }
         let voice = sizes.iter().filter(|size| **size == AUDIO).count();
-        let video: Vec<usize> = sizes.iter().copied().filter(|size| (LEAST_OF_FRAME..=LONGEST).contains(size)).collect();
+        let video: Vec<usize> = sizes
+            .iter()
+            .copied()
+            .filter(|size| (LEAST_OF_FRAME..=LONGEST).contains(size))
+            .collect();
         assert_eq!((voice, video.len(), sizes.len()), (50, 120, 170));
-        assert!(video.windows(2).any(|pair| pair[0] < pair[1]) && video.windows(2).any(|pair| pair[0] > pair[1]));
+        assert!(
+            video.windows(2).any(|pair| pair[0] < pair[1])
+                && video.windows(2).any(|pair| pair[0] > pair[1])
+        );
     }
 
     #[test]
@@ -157,20 +173,35 @@ mod tests {
         let schedule = Schedule::new(&frames(Direction::ToPeer, 64));
         let due = schedule.due(0, 0, 1_000);
         assert!(due >= 4 * PACKETS as usize, "four clients have a frame at the first tick");
-        let clients: Vec<usize> = (0..due as u64).map(|number| schedule.departure(number).client).collect();
+        let clients: Vec<usize> =
+            (0..due as u64).map(|number| schedule.departure(number).client).collect();
         let changes = clients.windows(2).filter(|pair| pair[0] != pair[1]).count();
-        assert!(changes > 4 && changes < due - 1, "neither one after the other nor strictly in turn: {clients:?}");
+        assert!(
+            changes > 4 && changes < due - 1,
+            "neither one after the other nor strictly in turn: {clients:?}"
+        );
     }
 
     #[test]
     fn mixed_sizes_and_clients() {
-        let scenario =
-            Scenario { direction: Direction::Both, allocations: 20, size: 1_200, traffic: Traffic::Mixed, ..Scenario::default() };
-        let departures: Vec<Departure> = (0..10_000).map(|number| mixed(number, &scenario)).collect();
-        assert!(departures.iter().all(|one| (SHORTEST..=1_200).contains(&one.size) && one.size.is_multiple_of(4)));
+        let scenario = Scenario {
+            direction: Direction::Both,
+            allocations: 20,
+            size: 1_200,
+            traffic: Traffic::Mixed,
+            ..Scenario::default()
+        };
+        let departures: Vec<Departure> =
+            (0..10_000).map(|number| mixed(number, &scenario)).collect();
+        assert!(
+            departures
+                .iter()
+                .all(|one| (SHORTEST..=1_200).contains(&one.size) && one.size.is_multiple_of(4))
+        );
         for client in 0..20 {
             for up in [true, false] {
-                let count = departures.iter().filter(|one| (one.client, one.up) == (client, up)).count();
+                let count =
+                    departures.iter().filter(|one| (one.client, one.up) == (client, up)).count();
                 assert!((150..350).contains(&count), "{count} of client {client}");
             }
         }

@@ -13,8 +13,9 @@ pub struct Limits {
     pub p99: Duration,
     /// How long each rate is tried.
     pub trial: Duration,
-    /// A rate is too high when it was not kept in so many trials; at least 1. A machine that stands still for some milliseconds now and then (another
-    /// guest of its host had the processor) spoils a trial at any rate, but not every one.
+    /// A rate is too high when it was not kept in so many trials; at least 1. A machine that
+    /// stands still for some milliseconds now and then (another guest of its host had the
+    /// processor) spoils a trial at any rate, but not every one.
     pub trials: u32,
     /// No rate above this one is tried.
     pub highest: u32,
@@ -23,7 +24,13 @@ pub struct Limits {
 impl Default for Limits {
     /// Loss below 0.1 %, a p99 below 10 ms, a second each, five times, at most a million a second.
     fn default() -> Self {
-        Self { loss: 0.001, p99: Duration::from_millis(10), trial: Duration::from_secs(1), trials: 5, highest: 1_000_000 }
+        Self {
+            loss: 0.001,
+            p99: Duration::from_millis(10),
+            trial: Duration::from_secs(1),
+            trials: 5,
+            highest: 1_000_000,
+        }
     }
 }
 
@@ -34,18 +41,21 @@ pub struct Found {
     pub rate: u32,
     /// What was measured at that rate.
     pub measured: Measured,
-    /// Whether the load, and not the server, was at its end: it could not send at the next higher rate.
+    /// Whether the load, and not the server, was at its end: it could not send at the next higher
+    /// rate.
     pub by_load: bool,
 }
 
 /// The lowest rate that is tried.
 const LOWEST: u32 = 1_000;
-/// The first rate that is tried: at lower ones the load sleeps between datagrams, and is late more often than a server.
+/// The first rate that is tried: at lower ones the load sleeps between datagrams, and is late more
+/// often than a server.
 const FIRST: u32 = 16_000;
 /// It is known to one part in so many.
 const PRECISION: u32 = 50;
 
-/// Searches the highest rate that keeps the limits: doubles it while it is good, then halves the gap.
+/// Searches the highest rate that keeps the limits: doubles it while it is good, then halves the
+/// gap.
 ///
 /// # Errors
 /// As [`Fleet::run`].
@@ -74,7 +84,8 @@ pub fn find_rate(fleet: &mut Fleet, limits: &Limits) -> Result<Found> {
 /// What became of a rate.
 enum Trial {
     Good(Measured),
-    /// Not kept in any trial. `by_load`: in none of them could the load send so much, though nothing was lost.
+    /// Not kept in any trial. `by_load`: in none of them could the load send so much, though
+    /// nothing was lost.
     Bad {
         by_load: bool,
     },
@@ -87,7 +98,8 @@ impl Limits {
         for _ in 0..self.trials.max(1) {
             let measured = fleet.run(self.trial)?;
             let is_sent = measured.sent as f64 >= 0.99 * f64::from(rate) * self.trial.as_secs_f64();
-            let is_lossless = (measured.lost() as f64) < self.loss * measured.sent as f64 || measured.lost() == 0;
+            let is_lossless =
+                (measured.lost() as f64) < self.loss * measured.sent as f64 || measured.lost() == 0;
             if is_sent && is_lossless && measured.latencies.p99 < self.p99 {
                 return Ok(Trial::Good(measured));
             }

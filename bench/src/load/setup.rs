@@ -5,9 +5,11 @@ use crate::load::flows::{Flows, Held, Wrapping, partner};
 use crate::load::request::Request;
 use crate::load::{Direction, Fleet, Operation};
 
-/// So many requests are under way at a time while the fleet is set up: no server's buffer is too small for them.
+/// So many requests are under way at a time while the fleet is set up: no server's buffer is too
+/// small for them.
 const UNDER_WAY: usize = 64;
-/// Nanoseconds after which allocations, permissions and channels are renewed: a permission lives 300 s (RFC 8656 §9).
+/// Nanoseconds after which allocations, permissions and channels are renewed: a permission lives
+/// 300 s (RFC 8656 §9).
 const RENEWAL: u64 = 120_000_000_000;
 /// What the clients ask for, in seconds.
 pub(super) const LIFETIME: u32 = 600;
@@ -20,7 +22,11 @@ impl Fleet {
         let count = self.scenario.allocations;
         if self.scenario.operation != Operation::Binding {
             self.converse(std::iter::once((0, Request::Challenge)), |_, answered| {
-                ensure!(answered.answer == Answer::Challenged, "asked for a challenge: {:?}", answered.answer);
+                ensure!(
+                    answered.answer == Answer::Challenged,
+                    "asked for a challenge: {:?}",
+                    answered.answer
+                );
                 Ok(())
             })?;
         }
@@ -42,9 +48,14 @@ impl Fleet {
     }
 
     /// Asks these Allocate requests, and notes the relayed addresses.
-    pub(super) fn allocate(&mut self, requests: impl Iterator<Item = (usize, Request)>) -> Result<()> {
+    pub(super) fn allocate(
+        &mut self,
+        requests: impl Iterator<Item = (usize, Request)>,
+    ) -> Result<()> {
         self.converse(requests, |fleet, answered| {
-            let Answer::Allocated(relayed) = answered.answer else { bail!("Allocate: {:?}", answered.answer) };
+            let Answer::Allocated(relayed) = answered.answer else {
+                bail!("Allocate: {:?}", answered.answer)
+            };
             fleet.flows.relayed[answered.client] = relayed;
             Ok(())
         })
@@ -52,7 +63,8 @@ impl Fleet {
 
     /// Whether clients hold allocations from the first to the last.
     pub(super) fn has_allocations(&self) -> bool {
-        !self.is_floor && !matches!(self.scenario.operation, Operation::Binding | Operation::Allocate)
+        !self.is_floor
+            && !matches!(self.scenario.operation, Operation::Binding | Operation::Allocate)
     }
 
     /// What opens a client's way to its peer.
@@ -60,7 +72,9 @@ impl Fleet {
         let peer = self.flows.peers[client];
         match self.flows.wrapping {
             Wrapping::Indication => Request::Permit { peer },
-            Wrapping::Channel | Wrapping::Floor => Request::Bind { channel: Flows::channel(client).number(), peer },
+            Wrapping::Channel | Wrapping::Floor => {
+                Request::Bind { channel: Flows::channel(client).number(), peer }
+            }
         }
     }
 
@@ -75,7 +89,9 @@ impl Fleet {
             let now = self.clock.now();
             while more && self.dialogue.under_way() < UNDER_WAY {
                 match requests.next() {
-                    Some((client, request)) => self.dialogue.ask(&mut self.legs, client, request, now)?,
+                    Some((client, request)) => {
+                        self.dialogue.ask(&mut self.legs, client, request, now)?
+                    }
                     None => more = false,
                 }
             }
@@ -109,7 +125,8 @@ impl Fleet {
             return Ok(());
         }
         self.renewing = None;
-        let requests: Vec<_> = (0..2 * self.scenario.allocations).map(|step| self.renewal(step)).collect();
+        let requests: Vec<_> =
+            (0..2 * self.scenario.allocations).map(|step| self.renewal(step)).collect();
         self.converse(requests.into_iter(), |_, answered| done(&answered)).context("renewal")?;
         self.renewed = self.clock.now();
         Ok(())
@@ -140,21 +157,34 @@ impl Fleet {
     fn renewal(&self, step: usize) -> (usize, Request) {
         let count = self.scenario.allocations;
         let client = step % count;
-        // One that measures channels has no other way, and keeps its own; one that measures releases has none.
-        let is_lifetime = step < count || matches!(self.scenario.operation, Operation::ChannelBind | Operation::Release);
-        (client, if is_lifetime { Request::Refresh { lifetime: LIFETIME } } else { self.way(client) })
+        // One that measures channels has no other way, and keeps its own; one that measures
+        // releases has none.
+        let is_lifetime = step < count
+            || matches!(self.scenario.operation, Operation::ChannelBind | Operation::Release);
+        (
+            client,
+            if is_lifetime { Request::Refresh { lifetime: LIFETIME } } else { self.way(client) },
+        )
     }
 
     pub(super) fn release(&mut self) -> Result<()> {
         if !self.has_allocations() || !self.dialogue.credentials.is_known() {
             return Ok(());
         }
-        let own: Vec<usize> = (0..self.scenario.allocations).filter(|client| !self.dialogue.is_busy(*client)).collect();
+        let own: Vec<usize> = (0..self.scenario.allocations)
+            .filter(|client| !self.dialogue.is_busy(*client))
+            .collect();
         let deadline = self.clock.now() + 3_000_000_000;
-        self.converse(own.into_iter().map(|client| (client, Request::Refresh { lifetime: 0 })), |fleet, _| {
-            ensure!(fleet.clock.now() < deadline, "the server is too slow to be told that this is the end");
-            Ok(())
-        })
+        self.converse(
+            own.into_iter().map(|client| (client, Request::Refresh { lifetime: 0 })),
+            |fleet, _| {
+                ensure!(
+                    fleet.clock.now() < deadline,
+                    "the server is too slow to be told that this is the end"
+                );
+                Ok(())
+            },
+        )
     }
 }
 

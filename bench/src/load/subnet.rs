@@ -3,7 +3,8 @@ use std::str::FromStr;
 
 use anyhow::{Context, Error, Result, ensure};
 
-/// Addresses that are local to the machine (`127.0.0.0/8`, or what `ip route add local` said), of which each client or peer has one.
+/// Addresses that are local to the machine (`127.0.0.0/8`, or what `ip route add local` said), of
+/// which each client or peer has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subnet {
     first: u32,
@@ -21,8 +22,8 @@ impl Subnet {
         Ok(Self { first: u32::from(network) & !(count - 1), count })
     }
 
-    /// The address of the client or peer with this number, from 0. All but the subnet's first and last are used (a /31 and a /32: all);
-    /// they are used again when there are more numbers.
+    /// The address of the client or peer with this number, from 0. All but the subnet's first and
+    /// last are used (a /31 and a /32: all); they are used again when there are more numbers.
     #[must_use]
     pub fn address(&self, number: usize) -> Ipv4Addr {
         let (skipped, usable) = if self.count > 2 { (1, self.count - 2) } else { (0, self.count) };
@@ -45,9 +46,13 @@ impl Subnet {
     #[must_use]
     pub fn number(&self, address: IpAddr) -> Option<usize> {
         let IpAddr::V4(address) = address else { return None };
-        let offset = u32::from(address).checked_sub(self.first).filter(|offset| *offset < self.count)?;
+        let offset =
+            u32::from(address).checked_sub(self.first).filter(|offset| *offset < self.count)?;
         let skipped = u32::from(self.count > 2);
-        offset.checked_sub(skipped).map(|number| number as usize).filter(|number| *number < self.len())
+        offset
+            .checked_sub(skipped)
+            .map(|number| number as usize)
+            .filter(|number| *number < self.len())
     }
 }
 

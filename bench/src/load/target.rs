@@ -14,8 +14,9 @@ pub enum Access {
     },
     /// The trivial protocol of the floor forwarders, which have no users.
     ///
-    /// The client sends `FLR1`, its peer's IPv4 address and port (10 bytes); the answer is `FLR1` with the relayed address and port. From then on
-    /// each datagram between client and server is a header of 4 bytes (0x4000 and the length) and the data.
+    /// The client sends `FLR1`, its peer's IPv4 address and port (10 bytes); the answer is `FLR1`
+    /// with the relayed address and port. From then on each datagram between client and server
+    /// is a header of 4 bytes (0x4000 and the length) and the data.
     Floor,
 }
 
@@ -36,7 +37,8 @@ impl Target {
     /// A server on loopback: clients of 127.1.0.0/16, peers of 127.2.0.0/16.
     #[must_use]
     pub fn new(address: SocketAddr, access: Access) -> Self {
-        let loopback = |second| Subnet::new([127, second, 0, 0].into(), 16).expect("16 is a length");
+        let loopback =
+            |second| Subnet::new([127, second, 0, 0].into(), 16).expect("16 is a length");
         Self { address, access, clients: loopback(1), peers: loopback(2) }
     }
 }

@@ -104,7 +104,11 @@ impl Description {
             return Self::parse(text).with_context(|| format!("bench/peers/{name}.toml"));
         }
         let names: Vec<&str> = SHIPPED.iter().map(|(name, _)| *name).collect();
-        ensure!(Path::new(name).exists(), "no peer {name}: give a file, or one of {}", names.join(", "));
+        ensure!(
+            Path::new(name).exists(),
+            "no peer {name}: give a file, or one of {}",
+            names.join(", ")
+        );
         Self::parse(&fs::read_to_string(name)?).with_context(|| name.to_owned())
     }
 
@@ -117,9 +121,15 @@ impl Description {
     }
 
     fn texts(&self) -> impl Iterator<Item = &String> {
-        let additions =
-            [&self.plain, &self.secure].into_iter().flat_map(|addition| addition.arguments.iter().chain(addition.files.values()));
-        [&self.program].into_iter().chain(&self.arguments).chain(&self.backend).chain(self.files.values()).chain(additions)
+        let additions = [&self.plain, &self.secure]
+            .into_iter()
+            .flat_map(|addition| addition.arguments.iter().chain(addition.files.values()));
+        [&self.program]
+            .into_iter()
+            .chain(&self.arguments)
+            .chain(&self.backend)
+            .chain(self.files.values())
+            .chain(additions)
     }
 
     /// Whether clients may come over this.
@@ -147,18 +157,36 @@ mod tests {
     #[test]
     fn every_file_is_shipped_and_is_a_description() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
-        let mut names: Vec<String> =
-            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+        let mut names: Vec<String> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+            .collect();
         names.sort();
         let mut shipped: Vec<&str> = SHIPPED.iter().map(|(name, _)| *name).collect();
         shipped.sort_unstable();
         assert_eq!(names, shipped);
         for name in names {
-            let description = Description::find(&name).unwrap_or_else(|error| panic!("{name}: {error:#}"));
-            assert!(description.arguments.iter().chain(description.files.values()).any(|text| text.contains("{port}")), "{name}");
-            let certificate =
-                description.secure.arguments.iter().chain(description.secure.files.values()).any(|text| text.contains("{cert}"));
-            assert_eq!(certificate, description.serves(Transport::Tls) || description.serves(Transport::Dtls), "{name}");
+            let description =
+                Description::find(&name).unwrap_or_else(|error| panic!("{name}: {error:#}"));
+            assert!(
+                description
+                    .arguments
+                    .iter()
+                    .chain(description.files.values())
+                    .any(|text| text.contains("{port}")),
+                "{name}"
+            );
+            let certificate = description
+                .secure
+                .arguments
+                .iter()
+                .chain(description.secure.files.values())
+                .any(|text| text.contains("{cert}"));
+            assert_eq!(
+                certificate,
+                description.serves(Transport::Tls) || description.serves(Transport::Dtls),
+                "{name}"
+            );
         }
     }
 

@@ -5,9 +5,11 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use nix::sched::{CloneFlags, unshare};
 
-/// Two network namespaces without names, joined by a pair of virtual Ethernet devices: nothing is left behind, however the process ends.
+/// Two network namespaces without names, joined by a pair of virtual Ethernet devices: nothing is
+/// left behind, however the process ends.
 ///
-/// The servers' lasts as long as a child that waits for the end of its input; the load's is the calling thread's own.
+/// The servers' lasts as long as a child that waits for the end of its input; the load's is the
+/// calling thread's own.
 pub(super) struct Namespaces {
     holder: Child,
 }
@@ -35,16 +37,24 @@ impl Namespaces {
 
     fn join(&self) -> Result<()> {
         let holder = self.holder.id().to_string();
-        let load =
-            ["link set lo up", "link add load0 type veth peer name servers0", "address add 198.18.0.2/24 dev load0", "link set load0 up"];
+        let load = [
+            "link set lo up",
+            "link add load0 type veth peer name servers0",
+            "address add 198.18.0.2/24 dev load0",
+            "link set load0 up",
+        ];
         for line in load {
             ip(&[], line)?;
         }
         // All clients and peers are here, without an address of each on a device.
         ip(&[], "route add local 198.19.0.0/16 dev lo")?;
         ip(&[], &format!("link set servers0 netns {holder}"))?;
-        let servers =
-            ["link set lo up", "address add 198.18.0.1/24 dev servers0", "link set servers0 up", "route add 198.19.0.0/16 via 198.18.0.2"];
+        let servers = [
+            "link set lo up",
+            "address add 198.18.0.1/24 dev servers0",
+            "link set servers0 up",
+            "route add 198.19.0.0/16 via 198.18.0.2",
+        ];
         for line in servers {
             ip(&self.enter(), line)?;
         }
@@ -67,7 +77,10 @@ impl Drop for Namespaces {
 
 fn ip(prefix: &[String], line: &str) -> Result<()> {
     let mut words = prefix.iter().map(String::as_str).chain(["ip"]).chain(line.split(' '));
-    let status = Command::new(words.next().context("no command")?).args(words).status().context("cannot start ip")?;
+    let status = Command::new(words.next().context("no command")?)
+        .args(words)
+        .status()
+        .context("cannot start ip")?;
     ensure!(status.success(), "ip {line}: {status}");
     Ok(())
 }

@@ -4,7 +4,8 @@ use anyhow::{Result, bail};
 
 /// All that a description may name.
 pub(super) const NAMES: &[&str] = &[
-    "address", "port", "tls_port", "min_port", "max_port", "network", "realm", "user", "password", "dir", "cert", "key", "build", "backend",
+    "address", "port", "tls_port", "min_port", "max_port", "network", "realm", "user", "password",
+    "dir", "cert", "key", "build", "backend",
 ];
 
 /// Whether the text names only what there is.
@@ -18,7 +19,9 @@ pub(super) fn fill(text: &str, value: impl Fn(&str) -> Option<String>) -> Result
     let mut rest = text;
     while let Some((before, behind)) = rest.split_once('{') {
         filled.push_str(before);
-        let end = behind.find(|letter: char| !letter.is_ascii_lowercase() && letter != '_').unwrap_or(behind.len());
+        let end = behind
+            .find(|letter: char| !letter.is_ascii_lowercase() && letter != '_')
+            .unwrap_or(behind.len());
         let name = &behind[..end];
         rest = match behind[end..].strip_prefix('}') {
             Some(after) if !name.is_empty() => {

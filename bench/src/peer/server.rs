@@ -72,9 +72,18 @@ impl Choice {
             program.is_file().then(|| program.clone())
         } else {
             let path = std::env::var_os("PATH").unwrap_or_default();
-            std::env::split_paths(&path).map(|folder| folder.join(&program)).find(|program| program.is_file())
+            std::env::split_paths(&path)
+                .map(|folder| folder.join(&program))
+                .find(|program| program.is_file())
         };
-        found.with_context(|| format!("{} is not there ({}). {}", program.display(), self.description.about, self.description.install))
+        found.with_context(|| {
+            format!(
+                "{} is not there ({}). {}",
+                program.display(),
+                self.description.about,
+                self.description.install
+            )
+        })
     }
 
     /// What the program says of its version; empty when it says nothing.
@@ -86,10 +95,12 @@ impl Choice {
         if self.description.version.is_empty() {
             return Ok(String::new());
         }
-        let output = Command::new(program).args(&self.description.version).stdin(Stdio::null()).output()?;
+        let output =
+            Command::new(program).args(&self.description.version).stdin(Stdio::null()).output()?;
         let text = [output.stdout, output.stderr].concat();
         let text = String::from_utf8_lossy(&text);
-        let mut lines = text.lines().filter(|line| line.contains(|letter: char| letter.is_ascii_digit()));
+        let mut lines =
+            text.lines().filter(|line| line.contains(|letter: char| letter.is_ascii_digit()));
         Ok(lines.next_back().unwrap_or_default().trim().to_owned())
     }
 
@@ -105,11 +116,20 @@ impl Choice {
             drop(fs::remove_dir_all(&directory));
         }
         let mut server = server?;
-        server.wait().with_context(|| format!("{} ({})", program.display(), self.description.about))?;
+        server
+            .wait()
+            .with_context(|| format!("{} ({})", program.display(), self.description.about))?;
         Ok(server)
     }
 
-    fn spawn(&self, program: &Path, place: &Place, [first, last]: [u16; 2], secure: bool, directory: &Path) -> Result<Server> {
+    fn spawn(
+        &self,
+        program: &Path,
+        place: &Place,
+        [first, last]: [u16; 2],
+        secure: bool,
+        directory: &Path,
+    ) -> Result<Server> {
         let ports = Ports { plain: free_port()?, secure: free_port()? };
         let certificate = if secure { Some(Certificate::write(directory)?) } else { None };
         let value = |name: &str| {
@@ -136,17 +156,29 @@ impl Choice {
             let added = addition.files.get(name).map_or("", String::as_str);
             fs::write(directory.join(name), fill(&format!("{text}{added}"), value)?)?;
         }
-        let backend: &[String] = if self.backend.is_some() { &self.description.backend } else { &[] };
-        ensure!(self.backend.is_none() || !backend.is_empty(), "{} has no choice of backends", self.description.about);
+        let backend: &[String] =
+            if self.backend.is_some() { &self.description.backend } else { &[] };
+        ensure!(
+            self.backend.is_none() || !backend.is_empty(),
+            "{} has no choice of backends",
+            self.description.about
+        );
         let arguments = self.description.arguments.iter().chain(backend).chain(&addition.arguments);
-        let arguments = arguments.map(|argument| fill(argument, value)).collect::<Result<Vec<_>>>()?;
+        let arguments =
+            arguments.map(|argument| fill(argument, value)).collect::<Result<Vec<_>>>()?;
         let prefix = place.prefix();
         let mut command = Command::new(&prefix[0]);
         command.args(&prefix[1..]).arg(program).args(arguments);
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().with_context(|| format!("cannot start {command:?}"))?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .with_context(|| format!("cannot start {command:?}"))?;
         let access = match self.description.access {
             Kind::Floor => Access::Floor,
-            Kind::Turn | Kind::Binding => Access::Turn { username: USER.into(), password: PASSWORD.into() },
+            Kind::Turn | Kind::Binding => {
+                Access::Turn { username: USER.into(), password: PASSWORD.into() }
+            }
         };
         let address = SocketAddr::from((place.address, ports.plain));
         let target = Target { address, access, clients: place.clients, peers: place.peers };
@@ -180,10 +212,13 @@ impl Server {
         socket.set_read_timeout(Some(Duration::from_millis(200)))?;
         let request = match self.kind {
             Kind::Floor => b"FLR1\x7F\0\0\x01\0\x09".to_vec(),
-            Kind::Turn | Kind::Binding => [&[0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42][..], &[7; 12]].concat(),
+            Kind::Turn | Kind::Binding => {
+                [&[0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42][..], &[7; 12]].concat()
+            }
         };
         // Refused while nobody listens; asked again.
-        Ok(socket.send_to(&request, self.target.address).is_ok() && socket.recv(&mut [0; 256]).is_ok())
+        Ok(socket.send_to(&request, self.target.address).is_ok()
+            && socket.recv(&mut [0; 256]).is_ok())
     }
 
     /// Where clients of this transport go to.
@@ -215,7 +250,8 @@ impl Server {
     #[must_use]
     pub fn has_ring(&self) -> bool {
         let folder = fs::read_dir(format!("/proc/{}/fd", self.child.id()));
-        let mut links = folder.into_iter().flatten().filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+        let mut links =
+            folder.into_iter().flatten().filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
         links.any(|link| link.to_string_lossy().contains("io_uring"))
     }
 }

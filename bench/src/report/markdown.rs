@@ -19,8 +19,11 @@ pub fn table(report: &Report) -> String {
 #[must_use]
 pub fn row(outcome: &Outcome) -> String {
     let [ours, theirs] = &outcome.servers;
-    let goals: Vec<String> =
-        outcome.verdicts.iter().map(|verdict| format!("{} {}: {}", verdict.figure, verdict.goal, verdict.standing)).collect();
+    let goals: Vec<String> = outcome
+        .verdicts
+        .iter()
+        .map(|verdict| format!("{} {}: {}", verdict.figure, verdict.goal, verdict.standing))
+        .collect();
     let goals = goals.join("; ");
     if ours.sent == 0 {
         let memory = |kib: u64| kib as f64 / 1024.0;
@@ -33,8 +36,14 @@ pub fn row(outcome: &Outcome) -> String {
             theirs.memory.bytes_an_allocation,
         );
     }
-    let rate = if outcome.ratio.cpu.median.is_finite() { outcome.ratio.cpu.to_string() } else { format!("rate {}", outcome.ratio.rate) };
-    let both = |figure: fn(&Column) -> f64, digits: usize| format!("{:.digits$} / {:.digits$}", figure(ours), figure(theirs));
+    let rate = if outcome.ratio.cpu.median.is_finite() {
+        outcome.ratio.cpu.to_string()
+    } else {
+        format!("rate {}", outcome.ratio.rate)
+    };
+    let both = |figure: fn(&Column) -> f64, digits: usize| {
+        format!("{:.digits$} / {:.digits$}", figure(ours), figure(theirs))
+    };
     format!(
         "| {} | {rate} | {} | {} | {} | {} | {} | {} / {} | {} / {} | {goals} |\n",
         outcome.about,

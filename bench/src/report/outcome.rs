@@ -3,7 +3,8 @@ use serde::Serialize;
 use crate::compare::{Figure, Goal, Standing};
 use crate::report::Quartiles;
 
-/// With more than this share of a processor taken by the host a p99 is the host's: one delivery of 100 waits for it.
+/// With more than this share of a processor taken by the host a p99 is the host's: one delivery of
+/// 100 waits for it.
 const STEADY: f64 = 0.01;
 
 /// A measurement of several cases.
@@ -38,7 +39,8 @@ pub struct Outcome {
     pub servers: [Column; 2],
     /// The first to the second, pair by pair.
     pub ratio: Ratios,
-    /// What the host took from this machine's processors meanwhile, as a share of one (1: a whole one).
+    /// What the host took from this machine's processors meanwhile, as a share of one (1: a whole
+    /// one).
     pub stolen: f64,
     /// What the goals that apply say of it.
     pub verdicts: Vec<Verdict>,
@@ -124,7 +126,8 @@ impl Outcome {
         }
     }
 
-    /// Whether the machine stood still so often that the slowest deliveries were slow by that, and not by a server.
+    /// Whether the machine stood still so often that the slowest deliveries were slow by that, and
+    /// not by a server.
     #[must_use]
     pub fn is_unsteady(&self) -> bool {
         self.stolen > STEADY
@@ -153,12 +156,24 @@ mod tests {
 
     #[test]
     fn lateness_on_an_unsteady_machine_is_unclear() {
-        let ratios = Ratios { cpu: Quartiles::of([0.8]), rate: Quartiles::of([1.0]), later_us: Quartiles::of([20.0]) };
+        let ratios = Ratios {
+            cpu: Quartiles::of([0.8]),
+            rate: Quartiles::of([1.0]),
+            later_us: Quartiles::of([20.0]),
+        };
         let servers = [Column::default(), Column::default()];
-        let goal = |figure, must| Goal { against: Against::Anybody, ring: None, figure, must, aim: None };
+        let goal =
+            |figure, must| Goal { against: Against::Anybody, ring: None, figure, must, aim: None };
         let standings = |stolen| {
             let (name, about) = (String::new(), String::new());
-            let mut outcome = Outcome { name, about, servers: servers.clone(), ratio: ratios, stolen, verdicts: Vec::new() };
+            let mut outcome = Outcome {
+                name,
+                about,
+                servers: servers.clone(),
+                ratio: ratios,
+                stolen,
+                verdicts: Vec::new(),
+            };
             outcome.judge(&[goal(Figure::Delay, 150.0), goal(Figure::Cpu, 0.7)]);
             outcome.verdicts.iter().map(|verdict| verdict.standing).collect::<Vec<_>>()
         };

@@ -19,7 +19,12 @@ impl Quartiles {
     pub fn of(values: impl IntoIterator<Item = f64>) -> Self {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
-        let at = |part: f64| values.get((values.len().saturating_sub(1) as f64 * part).round() as usize).copied().unwrap_or(f64::NAN);
+        let at = |part: f64| {
+            values
+                .get((values.len().saturating_sub(1) as f64 * part).round() as usize)
+                .copied()
+                .unwrap_or(f64::NAN)
+        };
         Self { first: at(0.25), median: at(0.5), third: at(0.75) }
     }
 }

@@ -9,18 +9,24 @@ const RIGHT: f64 = 90.0;
 const ROW: f64 = 26.0;
 const TOP: f64 = 64.0;
 
-/// Bars of the ratios of time on the processor, with their quartiles; readable on light and dark ground.
+/// Bars of the ratios of time on the processor, with their quartiles; readable on light and dark
+/// ground.
 #[must_use]
 pub fn plot(report: &Report) -> String {
-    let outcomes: Vec<&Outcome> = report.outcomes.iter().filter(|outcome| outcome.ratio.cpu.median.is_finite()).collect();
+    let outcomes: Vec<&Outcome> =
+        report.outcomes.iter().filter(|outcome| outcome.ratio.cpu.median.is_finite()).collect();
     let most = outcomes.iter().map(|outcome| outcome.ratio.cpu.third).fold(1.0, f64::max);
     let scale = (WIDTH - LEFT - RIGHT) / (most * 1.02);
     let bottom = TOP + ROW * outcomes.len() as f64;
     let mut svg = head(report, bottom + 30.0);
     let mut tick = 0.0;
     while tick <= most {
-        let (x, class) = (LEFT + tick * scale, if (tick - 1.0_f64).abs() < 1e-9 { "one" } else { "grid" });
-        svg.push_str(&format!("<line class=\"{class}\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{:.1}\" y2=\"{bottom:.1}\"/>", TOP - 4.0));
+        let (x, class) =
+            (LEFT + tick * scale, if (tick - 1.0_f64).abs() < 1e-9 { "one" } else { "grid" });
+        svg.push_str(&format!(
+            "<line class=\"{class}\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{:.1}\" y2=\"{bottom:.1}\"/>",
+            TOP - 4.0
+        ));
         svg.push_str(&format!("<text class=\"small\" text-anchor=\"middle\" x=\"{x:.1}\" y=\"{:.1}\">{tick:.2}</text>\n", bottom + 16.0));
         tick += 0.25;
     }
@@ -32,7 +38,10 @@ pub fn plot(report: &Report) -> String {
 }
 
 fn head(report: &Report, height: f64) -> String {
-    let names = report.outcomes.first().map(|outcome| outcome.servers.each_ref().map(|server| escape(&server.name)));
+    let names = report
+        .outcomes
+        .first()
+        .map(|outcome| outcome.servers.each_ref().map(|server| escape(&server.name)));
     let [ours, theirs] = names.unwrap_or_default();
     let style = "text{font:12px system-ui,sans-serif;fill:#24292f}.small{font-size:11px;fill:#57606a}.bar{fill:#2f81f7}.whisker{stroke:#24292f;\
                  stroke-width:1.5}.grid{stroke:#8c959f;stroke-width:.5;opacity:.5}.one{stroke:#cf222e;stroke-width:1.5}\
@@ -51,7 +60,11 @@ fn bar(outcome: &Outcome, y: f64, scale: f64) -> String {
     let [first, median, third] = [cpu.first, cpu.median, cpu.third].map(|value| value * scale);
     let middle = y + ROW / 2.0;
     let whisker = |x1: f64, x2: f64, y1: f64, y2: f64| {
-        format!("<line class=\"whisker\" x1=\"{:.1}\" x2=\"{:.1}\" y1=\"{y1:.1}\" y2=\"{y2:.1}\"/>", LEFT + x1, LEFT + x2)
+        format!(
+            "<line class=\"whisker\" x1=\"{:.1}\" x2=\"{:.1}\" y1=\"{y1:.1}\" y2=\"{y2:.1}\"/>",
+            LEFT + x1,
+            LEFT + x2
+        )
     };
     let label: String = outcome.about.chars().take(66).collect();
     format!(

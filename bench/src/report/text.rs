@@ -25,15 +25,27 @@ pub fn outcome(outcome: &Outcome) -> String {
     }
     let ratio = &outcome.ratio;
     if ratio.cpu.median.is_finite() {
-        text.push_str(&format!("  ratio: CPU {}, rate {}, p99 later by {:.0} µs\n", ratio.cpu, ratio.rate, ratio.later_us.median));
+        text.push_str(&format!(
+            "  ratio: CPU {}, rate {}, p99 later by {:.0} µs\n",
+            ratio.cpu, ratio.rate, ratio.later_us.median
+        ));
     } else if ratio.rate.median.is_finite() {
-        text.push_str(&format!("  ratio: rate {}, p99 later by {:.0} µs\n", ratio.rate, ratio.later_us.median));
+        text.push_str(&format!(
+            "  ratio: rate {}, p99 later by {:.0} µs\n",
+            ratio.rate, ratio.later_us.median
+        ));
     }
     if outcome.is_unsteady() && ratio.rate.median.is_finite() {
-        text.push_str(&format!("  the host took {:.0} % of a processor meanwhile: it makes the p99\n", outcome.stolen * 100.0));
+        text.push_str(&format!(
+            "  the host took {:.0} % of a processor meanwhile: it makes the p99\n",
+            outcome.stolen * 100.0
+        ));
     }
     for verdict in &outcome.verdicts {
-        text.push_str(&format!("  {} {:.2}, goal {}: {}\n", verdict.figure, verdict.value, verdict.goal, verdict.standing));
+        text.push_str(&format!(
+            "  {} {:.2}, goal {}: {}\n",
+            verdict.figure, verdict.value, verdict.goal, verdict.standing
+        ));
     }
     text
 }
@@ -41,16 +53,32 @@ pub fn outcome(outcome: &Outcome) -> String {
 /// How many goals are reached, and which are not.
 #[must_use]
 pub fn standings(report: &Report) -> String {
-    let verdicts = || report.outcomes.iter().flat_map(|outcome| outcome.verdicts.iter().map(move |verdict| (outcome, verdict)));
-    let count = |standing: &str| verdicts().filter(|(_, verdict)| verdict.standing == standing).count();
+    let verdicts = || {
+        report
+            .outcomes
+            .iter()
+            .flat_map(|outcome| outcome.verdicts.iter().map(move |verdict| (outcome, verdict)))
+    };
+    let count =
+        |standing: &str| verdicts().filter(|(_, verdict)| verdict.standing == standing).count();
     let missed: Vec<String> = verdicts()
         .filter(|(_, verdict)| verdict.standing == "missed")
-        .map(|(outcome, verdict)| format!("{} ({} {:.2}, {})", outcome.name, verdict.figure, verdict.value, verdict.goal))
+        .map(|(outcome, verdict)| {
+            format!("{} ({} {:.2}, {})", outcome.name, verdict.figure, verdict.value, verdict.goal)
+        })
         .collect();
     match verdicts().count() {
         0 => String::new(),
-        _ if missed.is_empty() => format!("goals: {} at the aim, {} met, none missed\n", count("aim"), count("met")),
-        _ => format!("goals: {} at the aim, {} met, {} missed: {}\n", count("aim"), count("met"), missed.len(), missed.join(", ")),
+        _ if missed.is_empty() => {
+            format!("goals: {} at the aim, {} met, none missed\n", count("aim"), count("met"))
+        }
+        _ => format!(
+            "goals: {} at the aim, {} met, {} missed: {}\n",
+            count("aim"),
+            count("met"),
+            missed.len(),
+            missed.join(", ")
+        ),
     }
 }
 
@@ -64,7 +92,10 @@ fn column(server: &Column) -> String {
             memory.bytes_an_allocation
         );
     }
-    let allocations = server.allocations_a_core.map(|count| format!(", {count:.0} allocations a core")).unwrap_or_default();
+    let allocations = server
+        .allocations_a_core
+        .map(|count| format!(", {count:.0} allocations a core"))
+        .unwrap_or_default();
     format!(
         "{:6.0} ns, {:6.0}/s, p50 {:.0} µs, p99 {:.0} µs, lost {} and late {} of {}, {:.1} MiB; {:.0}/s and {:.2} Gbit/s a core{allocations}",
         server.cpu_ns,

@@ -13,7 +13,8 @@ struct Folder(PathBuf);
 impl Folder {
     fn new() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let name = format!("openssl-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let name =
+            format!("openssl-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let folder = Self(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name));
         fs::create_dir_all(&folder.0).unwrap();
         folder
@@ -21,8 +22,16 @@ impl Folder {
 
     /// What a command in it prints.
     fn run(&self, program: &str, arguments: &[&str]) -> Vec<u8> {
-        let made = Command::new(program).args(arguments).current_dir(&self.0).output().expect("sh and openssl are installed");
-        assert!(made.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&made.stderr));
+        let made = Command::new(program)
+            .args(arguments)
+            .current_dir(&self.0)
+            .output()
+            .expect("sh and openssl are installed");
+        assert!(
+            made.status.success(),
+            "{program} {arguments:?}: {}",
+            String::from_utf8_lossy(&made.stderr)
+        );
         made.stdout
     }
 }
@@ -39,8 +48,15 @@ fn made() -> &'static BTreeMap<String, Vec<u8>> {
     MADE.get_or_init(|| {
         let folder = Folder::new();
         folder.run("sh", &[concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/make.sh")]);
-        let files = fs::read_dir(&folder.0).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
-        files.map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read(&path).unwrap())).collect()
+        let files = fs::read_dir(&folder.0)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.is_file());
+        files
+            .map(|path| {
+                (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read(&path).unwrap())
+            })
+            .collect()
     })
 }
 

@@ -1,6 +1,7 @@
 use causeway_wire::{EncodeError, MessageWriter, Method};
 
-/// What a request asks for: enough to write it again, under another transaction id and with other credentials.
+/// What a request asks for: enough to write it again, under another transaction id and with other
+/// credentials.
 pub(crate) trait Ask {
     /// The request's method.
     fn method(&self) -> Method;

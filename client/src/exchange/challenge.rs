@@ -1,6 +1,7 @@
 use causeway_auth::Algorithm;
 use causeway_wire::attribute::{
-    AttributeType, Nonce, PasswordAlgorithm, PasswordAlgorithmEntry, PasswordAlgorithms, Realm, Userhash, Username,
+    AttributeType, Nonce, PasswordAlgorithm, PasswordAlgorithmEntry, PasswordAlgorithms, Realm,
+    Userhash, Username,
 };
 use causeway_wire::{EncodeError, IntegrityKey, Message, MessageWriter};
 
@@ -9,7 +10,8 @@ use crate::credentials::Credentials;
 use crate::failure::Failure;
 use crate::security::Security;
 
-/// MESSAGE-INTEGRITY-SHA256 is never truncated by a server of TURN or STUN; what is shorter is as good as none.
+/// MESSAGE-INTEGRITY-SHA256 is never truncated by a server of TURN or STUN; what is shorter is as
+/// good as none.
 const WHOLE_SHA256: usize = 32;
 
 /// What the server asked for in a 401 or 438, and the key that answers it.
@@ -18,7 +20,8 @@ pub(crate) struct Challenge {
     realm: String,
     nonce: String,
     key: IntegrityKey,
-    /// PASSWORD-ALGORITHMS as the server sent them, and the one that was chosen; their presence demands MESSAGE-INTEGRITY-SHA256.
+    /// PASSWORD-ALGORITHMS as the server sent them, and the one that was chosen; their presence
+    /// demands MESSAGE-INTEGRITY-SHA256.
     algorithms: Option<(Box<[u8]>, Algorithm)>,
     /// USERHASH, where the server wants no USERNAME.
     userhash: Option<[u8; 32]>,
@@ -26,7 +29,11 @@ pub(crate) struct Challenge {
 
 impl Challenge {
     /// Reads a 401 or 438 (RFC 8489 §9.2.5). A 438 need not repeat the realm.
-    pub(crate) fn read(message: &Message<'_>, credentials: &Credentials, before: Option<&Self>) -> Result<Self, Failure> {
+    pub(crate) fn read(
+        message: &Message<'_>,
+        credentials: &Credentials,
+        before: Option<&Self>,
+    ) -> Result<Self, Failure> {
         let nonce = message.attribute::<Nonce<'_>>().ok().flatten().ok_or(Failure::Malformed)?.0;
         let realm = match (message.attribute::<Realm<'_>>(), before) {
             (Ok(Some(realm)), _) => realm.0,
@@ -34,15 +41,22 @@ impl Challenge {
             _ => return Err(Failure::Malformed),
         };
         let features = Features::of(nonce);
-        let offered = message.attribute::<PasswordAlgorithms<'_>>().map_err(|_| Failure::Challenge)?;
-        // Who took the attribute out may have taken the cookie out too: what the server had before, it has still ("all the subsequent
-        // requests MUST be authenticated using MESSAGE-INTEGRITY-SHA256 only").
-        let expected = features.password_algorithms || before.is_some_and(|before| before.algorithms.is_some() && before.realm == realm);
+        let offered =
+            message.attribute::<PasswordAlgorithms<'_>>().map_err(|_| Failure::Challenge)?;
+        // Who took the attribute out may have taken the cookie out too: what the server had before,
+        // it has still ("all the subsequent requests MUST be authenticated using
+        // MESSAGE-INTEGRITY-SHA256 only").
+        let expected = features.password_algorithms
+            || before.is_some_and(|before| before.algorithms.is_some() && before.realm == realm);
         if expected && offered.is_none() {
             return Err(Failure::Challenge);
         }
-        let raw = message.attributes().find(|raw| raw.kind == AttributeType::PASSWORD_ALGORITHMS).map(|raw| raw.value.into());
-        let chosen = offered.map(|offered| choose(&offered).ok_or(Failure::Challenge)).transpose()?;
+        let raw = message
+            .attributes()
+            .find(|raw| raw.kind == AttributeType::PASSWORD_ALGORITHMS)
+            .map(|raw| raw.value.into());
+        let chosen =
+            offered.map(|offered| choose(&offered).ok_or(Failure::Challenge)).transpose()?;
         Ok(Self {
             realm: realm.into(),
             nonce: nonce.into(),
@@ -52,8 +66,9 @@ impl Challenge {
         })
     }
 
-    /// Whether an answer to the same question is worth another try: "The client MUST NOT perform this retry if it is not changing the
-    /// USERNAME, USERHASH, REALM, or its associated password from the previous attempt" (RFC 8489 §9.2.5).
+    /// Whether an answer to the same question is worth another try: "The client MUST NOT perform
+    /// this retry if it is not changing the USERNAME, USERHASH, REALM, or its associated
+    /// password from the previous attempt" (RFC 8489 §9.2.5).
     pub(crate) fn differs_in_realm(&self, before: &Self) -> bool {
         self.realm != before.realm
     }
@@ -68,7 +83,11 @@ impl Challenge {
     }
 
     /// Appends the attributes of the mechanism and the integrity (RFC 8489 §9.2.3.2, §9.2.5).
-    pub(crate) fn write(&self, credentials: &Credentials, writer: &mut MessageWriter<'_>) -> Result<(), EncodeError> {
+    pub(crate) fn write(
+        &self,
+        credentials: &Credentials,
+        writer: &mut MessageWriter<'_>,
+    ) -> Result<(), EncodeError> {
         match self.userhash {
             Some(userhash) => writer.put(&Userhash(userhash))?,
             None => writer.put(&Username(credentials.username()))?,
@@ -77,7 +96,10 @@ impl Challenge {
         match &self.algorithms {
             Some((offered, chosen)) => {
                 writer.put_raw(AttributeType::PASSWORD_ALGORITHMS, offered)?;
-                writer.put(&PasswordAlgorithm(PasswordAlgorithmEntry { algorithm: chosen.number(), parameters: &[] }))?;
+                writer.put(&PasswordAlgorithm(PasswordAlgorithmEntry {
+                    algorithm: chosen.number(),
+                    parameters: &[],
+                }))?;
                 writer.integrity_sha256(&self.key)?;
             }
             None => {
@@ -96,17 +118,26 @@ impl Challenge {
     }
 }
 
-/// SHA-256 if it is offered, wherever in the list: "if the response contains a PASSWORD-ALGORITHMS attribute and this attribute contains both
-/// MD5 and SHA-256 algorithms, and the client also supports both the algorithms, the request MUST contain a PASSWORD-ALGORITHM attribute with
+/// SHA-256 if it is offered, wherever in the list: "if the response contains a PASSWORD-ALGORITHMS
+/// attribute and this attribute contains both MD5 and SHA-256 algorithms, and the client also
+/// supports both the algorithms, the request MUST contain a PASSWORD-ALGORITHM attribute with
 /// the SHA-256 algorithm" (RFC 8656 §6). Neither has parameters (RFC 8489 §18.5.1).
-// Deviation: RFC 8489 §9.2.5: not "the first algorithm supported on the list", for the sake of RFC 8656 §6; for STUN alone it is no worse.
+// Deviation: RFC 8489 §9.2.5: not "the first algorithm supported on the list", for the sake of RFC
+// 8656 §6; for STUN alone it is no worse.
 fn choose(offered: &PasswordAlgorithms<'_>) -> Option<Algorithm> {
-    let offers = |wanted: Algorithm| offered.entries().filter_map(|entry| Algorithm::of(&entry)).find(|algorithm| *algorithm == wanted);
+    let offers = |wanted: Algorithm| {
+        offered
+            .entries()
+            .filter_map(|entry| Algorithm::of(&entry))
+            .find(|algorithm| *algorithm == wanted)
+    };
     offers(Algorithm::Sha256).or_else(|| offers(Algorithm::Md5))
 }
 
-/// Whether the nonce promises PASSWORD-ALGORITHMS that are not there: somebody took them out (RFC 8489 §9.2.1).
+/// Whether the nonce promises PASSWORD-ALGORITHMS that are not there: somebody took them out (RFC
+/// 8489 §9.2.1).
 pub(crate) fn is_bid_down(message: &Message<'_>) -> bool {
     let nonce = message.attribute::<Nonce<'_>>().ok().flatten();
-    nonce.is_some_and(|nonce| Features::of(nonce.0).password_algorithms) && !message.has(AttributeType::PASSWORD_ALGORITHMS)
+    nonce.is_some_and(|nonce| Features::of(nonce.0).password_algorithms)
+        && !message.has(AttributeType::PASSWORD_ALGORITHMS)
 }

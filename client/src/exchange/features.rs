@@ -2,8 +2,9 @@
 const COOKIE: &str = "obMatJos2";
 
 /// The security features that a nonce tells of.
-// Deviation: RFC 8489 §18.1: a feature is taken to be set if its bit is, counted from the left or from the right: erratum 6290 has servers of
-// both readings about, and no feature stands where the other reading of another one does.
+// Deviation: RFC 8489 §18.1: a feature is taken to be set if its bit is, counted from the left or
+// from the right: erratum 6290 has servers of both readings about, and no feature stands where the
+// other reading of another one does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Features {
     pub(super) password_algorithms: bool,
@@ -13,11 +14,19 @@ pub(super) struct Features {
 impl Features {
     /// Reads the nonce cookie; without one there are none.
     pub(super) fn of(nonce: &str) -> Self {
-        let Some(letters) = nonce.strip_prefix(COOKIE).and_then(|rest| rest.as_bytes().first_chunk::<4>()) else {
+        let Some(letters) =
+            nonce.strip_prefix(COOKIE).and_then(|rest| rest.as_bytes().first_chunk::<4>())
+        else {
             return Self::default();
         };
-        let bits = letters.iter().try_fold(0u32, |bits, letter| Some(bits << 6 | sextet(*letter)?)).unwrap_or(0);
-        Self { password_algorithms: bits & 0x80_0001 != 0, username_anonymity: bits & 0x40_0002 != 0 }
+        let bits = letters
+            .iter()
+            .try_fold(0u32, |bits, letter| Some(bits << 6 | sextet(*letter)?))
+            .unwrap_or(0);
+        Self {
+            password_algorithms: bits & 0x80_0001 != 0,
+            username_anonymity: bits & 0x40_0002 != 0,
+        }
     }
 }
 

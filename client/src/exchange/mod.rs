@@ -1,4 +1,5 @@
-//! A request from its first transmission until it is settled: repeated, challenged, redirected by the server's errors (RFC 8489 §6.3, §9.2).
+//! A request from its first transmission until it is settled: repeated, challenged, redirected by
+//! the server's errors (RFC 8489 §6.3, §9.2).
 
 mod ask;
 mod challenge;
@@ -30,12 +31,14 @@ use challenge::Challenge;
 use judge::{Judgement, judge};
 use open::Open;
 
-/// "Unless a specific error code specifies a different value, the number of retransmissions SHOULD be limited to 4" (RFC 8489 §6.3.4).
+/// "Unless a specific error code specifies a different value, the number of retransmissions SHOULD
+/// be limited to 4" (RFC 8489 §6.3.4).
 const MAX_SERVER_ERRORS: u32 = 4;
 /// So many 401 and 438 are answered for one request; a forger or a confused server gets no further.
 const MAX_CHALLENGES: u32 = 4;
 
-/// "a client SHOULD limit itself to ten outstanding transactions to the same server" (RFC 8489 §6.2).
+/// "a client SHOULD limit itself to ten outstanding transactions to the same server" (RFC 8489
+/// §6.2).
 const MAX_OUTSTANDING: usize = 10;
 
 /// What holds for all requests of a client.
@@ -70,7 +73,14 @@ pub(crate) struct Settled<'m, A> {
 
 impl<A: Ask> Exchange<A> {
     pub(crate) fn new(manner: Manner, rng: StdRng) -> Self {
-        Self { manner, rng, challenge: None, open: Vec::new(), round_trips: RoundTrips::default(), transmits: VecDeque::new() }
+        Self {
+            manner,
+            rng,
+            challenge: None,
+            open: Vec::new(),
+            round_trips: RoundTrips::default(),
+            transmits: VecDeque::new(),
+        }
     }
 
     /// How the next request will be authenticated; `None` without a challenge.
@@ -83,7 +93,12 @@ impl<A: Ask> Exchange<A> {
     }
 
     /// Sends a request, authenticated if the server has challenged before (RFC 8489 §9.2.3.2).
-    pub(crate) fn request(&mut self, now: Instant, destination: SocketAddr, ask: A) -> Result<(), Failure> {
+    pub(crate) fn request(
+        &mut self,
+        now: Instant,
+        destination: SocketAddr,
+        ask: A,
+    ) -> Result<(), Failure> {
         let rto = self.round_trips.rto(destination.ip(), self.manner.timing.rto, now);
         let timing = Timing { rto, ..self.manner.timing };
         let id = self.transaction_id();
@@ -95,14 +110,25 @@ impl<A: Ask> Exchange<A> {
     }
 
     /// Takes an answer. `Ok(None)` is one that led to another try.
-    pub(crate) fn handle<'m>(&mut self, now: Instant, source: SocketAddr, message: Message<'m>) -> Result<Option<Settled<'m, A>>, Discard> {
-        if !matches!(message.class(), Class::SuccessResponse | Class::ErrorResponse) || message.is_rfc3489() {
+    pub(crate) fn handle<'m>(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        message: Message<'m>,
+    ) -> Result<Option<Settled<'m, A>>, Discard> {
+        if !matches!(message.class(), Class::SuccessResponse | Class::ErrorResponse)
+            || message.is_rfc3489()
+        {
             return Err(Discard::Unexpected);
         }
         if message.fingerprint() == Some(false) {
             return Err(Discard::Fingerprint);
         }
-        let at = self.open.iter().position(|open| open.awaits(source, &message)).ok_or(Discard::Unmatched)?;
+        let at = self
+            .open
+            .iter()
+            .position(|open| open.awaits(source, &message))
+            .ok_or(Discard::Unmatched)?;
         let judgement = judge(&self.open[at], &message, self.manner.credentials.as_ref());
         match judgement {
             Judgement::Ignore => Err(Discard::Unauthentic),
@@ -155,7 +181,11 @@ impl<A: Ask> Exchange<A> {
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.open.iter().filter(|open| !self.must_wait(open)).map(|open| open.transaction.poll_timeout()).min()
+        self.open
+            .iter()
+            .filter(|open| !self.must_wait(open))
+            .map(|open| open.transaction.poll_timeout())
+            .min()
     }
 
     /// 96 bits from the caller's CSPRNG (H26).
@@ -177,7 +207,10 @@ impl<A: Ask> Exchange<A> {
                 Due::Wait => {}
                 Due::Send => {
                     open.begun = true;
-                    self.transmits.push_back(Transmit { destination: open.destination, payload: open.bytes.clone() });
+                    self.transmits.push_back(Transmit {
+                        destination: open.destination,
+                        payload: open.bytes.clone(),
+                    });
                 }
                 Due::Failed => failed = Some(at),
             }
@@ -188,7 +221,9 @@ impl<A: Ask> Exchange<A> {
     /// Whether a request has not begun, and cannot before another one to the same server has ended.
     fn must_wait(&self, open: &Open<A>) -> bool {
         let begun = |other: &&Open<A>| other.begun && other.destination == open.destination;
-        !open.begun && self.open.len() > MAX_OUTSTANDING && self.open.iter().filter(begun).count() >= MAX_OUTSTANDING
+        !open.begun
+            && self.open.len() > MAX_OUTSTANDING
+            && self.open.iter().filter(begun).count() >= MAX_OUTSTANDING
     }
 
     /// Begins a new transaction for the same request.
@@ -203,7 +238,12 @@ impl<A: Ask> Exchange<A> {
         }
     }
 
-    fn settle<'m>(&mut self, at: usize, now: Instant, answer: Result<Message<'m>, Failure>) -> Settled<'m, A> {
+    fn settle<'m>(
+        &mut self,
+        at: usize,
+        now: Instant,
+        answer: Result<Message<'m>, Failure>,
+    ) -> Settled<'m, A> {
         let open = self.open.swap_remove(at);
         let round_trip = open.transaction.round_trip(now);
         if let (Some(round_trip), Ok(_)) = (round_trip, &answer) {

@@ -10,7 +10,8 @@ use crate::failure::Failure;
 use crate::timing::Timing;
 use crate::transaction::Transaction;
 
-/// Enough for every attribute of the longest credentials (RFC 8489 §14.3, §14.9, §14.10) and a request's own.
+/// Enough for every attribute of the longest credentials (RFC 8489 §14.3, §14.9, §14.10) and a
+/// request's own.
 const USUAL_SIZE: usize = 4096;
 
 /// A request that waits for its answer.
@@ -39,9 +40,21 @@ impl<A: Ask> Open<A> {
         challenge: Option<Arc<Challenge>>,
         manner: &Manner,
     ) -> Result<Self, Failure> {
-        let bytes = write(&ask, transaction.id(), challenge.as_deref(), manner).map_err(|_| Failure::TooLong)?;
+        let bytes = write(&ask, transaction.id(), challenge.as_deref(), manner)
+            .map_err(|_| Failure::TooLong)?;
         let timing = transaction.timing();
-        Ok(Self { ask, destination, transaction, timing, begun: false, bytes, challenge, challenges: 0, server_errors: 0, violated: false })
+        Ok(Self {
+            ask,
+            destination,
+            transaction,
+            timing,
+            begun: false,
+            bytes,
+            challenge,
+            challenges: 0,
+            server_errors: 0,
+            violated: false,
+        })
     }
 
     /// Begins again at `start`, with another transaction.
@@ -52,7 +65,8 @@ impl<A: Ask> Open<A> {
         challenge: Option<Arc<Challenge>>,
         manner: &Manner,
     ) -> Result<(), Failure> {
-        self.bytes = write(&self.ask, id, challenge.as_deref(), manner).map_err(|_| Failure::TooLong)?;
+        self.bytes =
+            write(&self.ask, id, challenge.as_deref(), manner).map_err(|_| Failure::TooLong)?;
         self.challenge = challenge;
         self.transaction = Transaction::new(id, manner.transport, self.timing, start);
         Ok(())
@@ -66,7 +80,12 @@ impl<A: Ask> Open<A> {
     }
 }
 
-fn write<A: Ask>(ask: &A, id: TransactionId, challenge: Option<&Challenge>, manner: &Manner) -> Result<Vec<u8>, EncodeError> {
+fn write<A: Ask>(
+    ask: &A,
+    id: TransactionId,
+    challenge: Option<&Challenge>,
+    manner: &Manner,
+) -> Result<Vec<u8>, EncodeError> {
     let mut buffer = vec![0; USUAL_SIZE + ask.size()];
     let mut writer = MessageWriter::new(&mut buffer, Class::Request, ask.method(), id)?;
     if let Some(software) = &manner.software {

@@ -2,14 +2,18 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use causeway_wire::Message;
-use causeway_wire::attribute::{AddressErrorCode, AddressFamily, Lifetime, ReservationToken, XorMappedAddress, XorRelayedAddress};
+use causeway_wire::attribute::{
+    AddressErrorCode, AddressFamily, Lifetime, ReservationToken, XorMappedAddress,
+    XorRelayedAddress,
+};
 
 use super::ask::AllocateAsk;
 use super::config::RelayPort;
 use super::event::{Allocated, Rejected};
 use crate::binding::canonical;
 
-/// Refreshed so long before the end, if the lifetime is long enough for that; a transaction takes up to 39.5 s.
+/// Refreshed so long before the end, if the lifetime is long enough for that; a transaction takes
+/// up to 39.5 s.
 const MARGIN: Duration = Duration::from_secs(60);
 
 /// The client's "own copy of the allocation data structure" (RFC 8656 §7.3).
@@ -55,13 +59,17 @@ impl Allocation {
     }
 }
 
-/// Reads an Allocate success response; `None` if it lacks one of the three that belong to it (RFC 8656 §7.2), or has relayed addresses that
-/// were not asked for: "then the client MUST delete the allocation" (RFC 8656 §7.3).
+/// Reads an Allocate success response; `None` if it lacks one of the three that belong to it (RFC
+/// 8656 §7.2), or has relayed addresses that were not asked for: "then the client MUST delete the
+/// allocation" (RFC 8656 §7.3).
 pub(super) fn read_allocated(message: &Message<'_>, ask: &AllocateAsk) -> Option<Allocated> {
-    let mut relayed: Vec<SocketAddr> =
-        message.all::<XorRelayedAddress>().map(|relayed| relayed.ok().map(|relayed| relayed.0)).collect::<Option<_>>()?;
+    let mut relayed: Vec<SocketAddr> = message
+        .all::<XorRelayedAddress>()
+        .map(|relayed| relayed.ok().map(|relayed| relayed.0))
+        .collect::<Option<_>>()?;
     relayed.sort_by_key(SocketAddr::is_ipv6);
-    let families: Vec<AddressFamily> = relayed.iter().map(|relayed| AddressFamily::of(&relayed.ip())).collect();
+    let families: Vec<AddressFamily> =
+        relayed.iter().map(|relayed| AddressFamily::of(&relayed.ip())).collect();
     let expected = match (ask.both_families, ask.port, ask.family) {
         // A server that does not know ADDITIONAL-ADDRESS-FAMILY gives what it gives without.
         (true, ..) => matches!(families[..], [_] | [AddressFamily::Ipv4, AddressFamily::Ipv6]),
@@ -72,7 +80,8 @@ pub(super) fn read_allocated(message: &Message<'_>, ask: &AllocateAsk) -> Option
     Some(Allocated {
         relayed: *relayed.first().filter(|_| expected)?,
         additional: relayed.get(1).copied(),
-        rejected: rejected.map(|rejected| Rejected { family: rejected.family, code: rejected.code }),
+        rejected: rejected
+            .map(|rejected| Rejected { family: rejected.family, code: rejected.code }),
         reservation: message.attribute::<ReservationToken>().ok()?.map(|token| token.0),
         mapped: canonical(message.attribute::<XorMappedAddress>().ok()??.0),
         lifetime: read_lifetime(message).filter(|lifetime| !lifetime.is_zero())?,

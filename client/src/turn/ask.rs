@@ -1,8 +1,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use causeway_wire::attribute::{
-    AdditionalAddressFamily, AddressFamily, ChannelNumberAttribute, DontFragment, EvenPort, Lifetime, RequestedAddressFamily,
-    RequestedTransport, ReservationToken, XorPeerAddress,
+    AdditionalAddressFamily, AddressFamily, ChannelNumberAttribute, DontFragment, EvenPort,
+    Lifetime, RequestedAddressFamily, RequestedTransport, ReservationToken, XorPeerAddress,
 };
 use causeway_wire::{ChannelNumber, EncodeError, MessageWriter, Method};
 
@@ -16,7 +16,8 @@ pub(super) enum TurnAsk {
     Allocate(AllocateAsk),
     /// RFC 8656 §8.1; a lifetime of zero deletes. Of a dual allocation, one family or both.
     Refresh { lifetime: Option<u32>, family: Option<AddressFamily> },
-    /// RFC 8656 §10.1, one peer at a time, so that one that is refused does not refuse the others with it.
+    /// RFC 8656 §10.1, one peer at a time, so that one that is refused does not refuse the others
+    /// with it.
     CreatePermission { peer: IpAddr },
     /// RFC 8656 §12.1.
     ChannelBind { number: ChannelNumber, peer: SocketAddr },
@@ -65,10 +66,13 @@ impl Ask for TurnAsk {
                 }
                 put_lifetime(writer, lifetime)
             }
-            Self::CreatePermission { peer } => writer.put(&XorPeerAddress(SocketAddr::new(peer, 0))).map(|_| ()),
-            Self::ChannelBind { number, peer } => {
-                writer.put(&ChannelNumberAttribute(number.number()))?.put(&XorPeerAddress(peer)).map(|_| ())
+            Self::CreatePermission { peer } => {
+                writer.put(&XorPeerAddress(SocketAddr::new(peer, 0))).map(|_| ())
             }
+            Self::ChannelBind { number, peer } => writer
+                .put(&ChannelNumberAttribute(number.number()))?
+                .put(&XorPeerAddress(peer))
+                .map(|_| ()),
         }
     }
 }
@@ -80,7 +84,8 @@ impl AllocateAsk {
             writer.put(&RequestedAddressFamily(family))?;
         }
         if self.both_families {
-            // "The attribute value in the ADDITIONAL-ADDRESS-FAMILY MUST be set to 0x02 (IPv6 address family)" (RFC 8656 §7.1).
+            // "The attribute value in the ADDITIONAL-ADDRESS-FAMILY MUST be set to 0x02 (IPv6
+            // address family)" (RFC 8656 §7.1).
             writer.put(&AdditionalAddressFamily(AddressFamily::Ipv6))?;
         }
         match self.port {

@@ -9,11 +9,13 @@ use causeway_wire::{ChannelNumber, ChannelRange};
 const LIFETIME: Duration = Duration::from_secs(600);
 /// Refreshed after so long: early enough for a transaction of 39.5 s.
 const REFRESH: Duration = Duration::from_secs(540);
-/// "The client MUST wait 5 minutes after the channel binding expires before attempting to bind the channel number to a different transport
-/// address or the transport address to a different channel number" (RFC 8656 §12).
+/// "The client MUST wait 5 minutes after the channel binding expires before attempting to bind the
+/// channel number to a different transport address or the transport address to a different channel
+/// number" (RFC 8656 §12).
 const QUARANTINE: Duration = Duration::from_secs(300);
 
-/// The channels of an allocation, by number and by peer. A number stays with its peer until the quarantine is over.
+/// The channels of an allocation, by number and by peer. A number stays with its peer until the
+/// quarantine is over.
 #[derive(Debug, Default)]
 pub(super) struct Channels {
     by_number: BTreeMap<ChannelNumber, Channel>,
@@ -34,14 +36,21 @@ struct Channel {
 }
 
 impl Channels {
-    /// The number for a peer, for which a request is sent now; `None` if all 4096 are taken. The flag says whether one is open already.
+    /// The number for a peer, for which a request is sent now; `None` if all 4096 are taken. The
+    /// flag says whether one is open already.
     pub(super) fn ask(&mut self, peer: SocketAddr, now: Instant) -> Option<(ChannelNumber, bool)> {
         let number = match self.by_peer.get(&peer) {
             Some(number) => *number,
             None => self.unused()?,
         };
         self.by_peer.insert(peer, number);
-        let channel = self.by_number.entry(number).or_insert(Channel { peer, open: false, expires: None, perhaps: now, refresh: None });
+        let channel = self.by_number.entry(number).or_insert(Channel {
+            peer,
+            open: false,
+            expires: None,
+            perhaps: now,
+            refresh: None,
+        });
         channel.refresh = None;
         Some((number, std::mem::replace(&mut channel.open, true)))
     }
@@ -57,7 +66,8 @@ impl Channels {
         news
     }
 
-    /// A request came to nothing, though the server may have carried it out and the answer been lost. One that is bound is tried `again`.
+    /// A request came to nothing, though the server may have carried it out and the answer been
+    /// lost. One that is bound is tried `again`.
     pub(super) fn failed(&mut self, number: ChannelNumber, now: Instant, again: Option<Instant>) {
         if let Some(channel) = self.by_number.get_mut(&number) {
             channel.open = false;
@@ -74,7 +84,8 @@ impl Channels {
         }
     }
 
-    /// Forgets the channels to peers of a family, quarantine and all: the allocation that they were of is gone.
+    /// Forgets the channels to peers of a family, quarantine and all: the allocation that they were
+    /// of is gone.
     pub(super) fn release_family(&mut self, family: AddressFamily) {
         self.by_number.retain(|_, channel| AddressFamily::of(&channel.peer.ip()) != family);
         self.by_peer.retain(|peer, _| AddressFamily::of(&peer.ip()) != family);
@@ -87,7 +98,8 @@ impl Channels {
         (now < expires).then_some(number)
     }
 
-    /// The peer that data on a channel comes from, and whether the request is open: "the client SHOULD be prepared to receive ChannelData messages on the channel from the
+    /// The peer that data on a channel comes from, and whether the request is open: "the client
+    /// SHOULD be prepared to receive ChannelData messages on the channel from the
     /// server as soon as it has sent the ChannelBind request" (RFC 8656 §12).
     pub(super) fn from(&self, number: ChannelNumber, now: Instant) -> Option<(SocketAddr, bool)> {
         let channel = self.by_number.get(&number)?;
@@ -112,12 +124,16 @@ impl Channels {
 
     /// The peer of one that is to be refreshed.
     pub(super) fn poll_due(&self, now: Instant) -> Option<SocketAddr> {
-        self.by_number.values().find(|channel| channel.refresh.is_some_and(|at| at <= now)).map(|channel| channel.peer)
+        self.by_number
+            .values()
+            .find(|channel| channel.refresh.is_some_and(|at| at <= now))
+            .map(|channel| channel.peer)
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let deadlines = |channel: &Channel| {
-            let forget = (!channel.open && channel.expires.is_none()).then_some(channel.perhaps + QUARANTINE);
+            let forget = (!channel.open && channel.expires.is_none())
+                .then_some(channel.perhaps + QUARANTINE);
             [channel.expires, channel.refresh, forget]
         };
         self.by_number.values().flat_map(deadlines).flatten().min()
@@ -126,7 +142,8 @@ impl Channels {
     fn unused(&mut self) -> Option<ChannelNumber> {
         const COUNT: u16 = 0x1000;
         for _ in 0..COUNT {
-            let number = ChannelRange::Rfc8656.channel(ChannelNumber::FIRST.number() + self.next % COUNT)?;
+            let number =
+                ChannelRange::Rfc8656.channel(ChannelNumber::FIRST.number() + self.next % COUNT)?;
             self.next = (self.next + 1) % COUNT;
             if !self.by_number.contains_key(&number) {
                 return Some(number);

@@ -16,18 +16,23 @@ use crate::failure::Failure;
 use crate::security::Security;
 use crate::transmit::Transmit;
 
-/// One allocation at one TURN server, from Allocate to its deletion, kept alive with its permissions and channels (RFC 8656).
+/// One allocation at one TURN server, from Allocate to its deletion, kept alive with its
+/// permissions and channels (RFC 8656).
 ///
-/// **Inputs:** [`allocate`](Self::allocate) first; then [`permit`](Self::permit), [`bind`](Self::bind), [`release`](Self::release),
-/// [`close`](Self::close); [`handle_input`](Self::handle_input) for every datagram that came in, or over a stream for every frame that
-/// [`StreamBuffer`](crate::StreamBuffer) gave out; [`handle_timeout`](Self::handle_timeout) when the deadline has passed;
-/// [`handle_transport_error`](Self::handle_transport_error) when the socket fails. Data to peers is [`wrap`](Self::wrap)ped in the caller's
-/// buffer and sent by the caller.
+/// **Inputs:** [`allocate`](Self::allocate) first; then [`permit`](Self::permit),
+/// [`bind`](Self::bind), [`release`](Self::release), [`close`](Self::close);
+/// [`handle_input`](Self::handle_input) for every datagram that came in, or over a stream for every
+/// frame that [`StreamBuffer`](crate::StreamBuffer) gave out;
+/// [`handle_timeout`](Self::handle_timeout) when the deadline has passed;
+/// [`handle_transport_error`](Self::handle_transport_error) when the socket fails. Data to peers is
+/// [`wrap`](Self::wrap)ped in the caller's buffer and sent by the caller.
 ///
-/// **After each input:** send all of [`poll_transmit`](Self::poll_transmit) to the server, take all of [`poll_event`](Self::poll_event), then
-/// ask [`poll_timeout`](Self::poll_timeout) anew. `now` never goes back.
+/// **After each input:** send all of [`poll_transmit`](Self::poll_transmit) to the server, take all
+/// of [`poll_event`](Self::poll_event), then ask [`poll_timeout`](Self::poll_timeout) anew. `now`
+/// never goes back.
 ///
-/// A client is good for one 5-tuple. After [`Event::Lost`], or a failure that asks for another local address or server, make another.
+/// A client is good for one 5-tuple. After [`Event::Lost`], or a failure that asks for another
+/// local address or server, make another.
 #[derive(Debug)]
 pub struct TurnClient {
     pub(super) config: TurnConfig,
@@ -72,7 +77,8 @@ pub enum RequestError {
 }
 
 impl TurnClient {
-    /// A client that has not sent anything. `rng` is to be seeded by the operating system: transaction ids must not be guessed (H26).
+    /// A client that has not sent anything. `rng` is to be seeded by the operating system:
+    /// transaction ids must not be guessed (H26).
     #[must_use]
     pub fn new(config: TurnConfig, rng: StdRng) -> Self {
         let manner = Manner {
@@ -95,7 +101,8 @@ impl TurnClient {
     /// Asks for the allocation: [`Event::Allocated`] or [`Event::Failed`] follows (RFC 8656 §7.1).
     ///
     /// # Errors
-    /// [`RequestError::Allocated`] if there is one, or was asked for; [`RequestError::Contradiction`] if the configuration forbids itself.
+    /// [`RequestError::Allocated`] if there is one, or was asked for;
+    /// [`RequestError::Contradiction`] if the configuration forbids itself.
     pub fn allocate(&mut self, now: Instant) -> Result<(), RequestError> {
         if !matches!(self.state, State::Idle) {
             return Err(RequestError::Allocated);
@@ -105,7 +112,8 @@ impl TurnClient {
         }
         self.state = State::Allocating { closing: false };
         let TurnConfig { family, both_families, port, dont_fragment, .. } = self.config;
-        let ask = AllocateAsk { lifetime: self.lifetime(), family, both_families, port, dont_fragment };
+        let ask =
+            AllocateAsk { lifetime: self.lifetime(), family, both_families, port, dont_fragment };
         self.request(now, TurnAsk::Allocate(ask));
         Ok(())
     }
@@ -122,10 +130,12 @@ impl TurnClient {
         Ok(())
     }
 
-    /// Binds a channel to a peer and lets it in, until [`release`](Self::release) or the end (RFC 8656 §12.1).
+    /// Binds a channel to a peer and lets it in, until [`release`](Self::release) or the end (RFC
+    /// 8656 §12.1).
     ///
     /// # Errors
-    /// [`RequestError`] without an allocation, for a peer of another family, or without a free channel.
+    /// [`RequestError`] without an allocation, for a peer of another family, or without a free
+    /// channel.
     pub fn bind(&mut self, now: Instant, peer: SocketAddr) -> Result<(), RequestError> {
         self.check_family(peer.ip())?;
         let (number, open) = self.channels.ask(peer, now).ok_or(RequestError::NoChannel)?;
@@ -140,13 +150,18 @@ impl TurnClient {
         self.channels.release(peer);
     }
 
-    /// Deletes the relayed address of one family of a dual allocation, with its permissions and channels: [`Event::FamilyReleased`] or
-    /// [`Event::Failed`] follows (RFC 8656 §8.1).
+    /// Deletes the relayed address of one family of a dual allocation, with its permissions and
+    /// channels: [`Event::FamilyReleased`] or [`Event::Failed`] follows (RFC 8656 §8.1).
     ///
     /// # Errors
-    /// [`RequestError::NoAllocation`]; [`RequestError::Family`] unless the allocation has a relayed address of each family: "The client MUST
-    /// only include a family type it previously allocated and has not yet deleted", and the last one is [`close`](Self::close)d.
-    pub fn release_family(&mut self, now: Instant, family: AddressFamily) -> Result<(), RequestError> {
+    /// [`RequestError::NoAllocation`]; [`RequestError::Family`] unless the allocation has a relayed
+    /// address of each family: "The client MUST only include a family type it previously
+    /// allocated and has not yet deleted", and the last one is [`close`](Self::close)d.
+    pub fn release_family(
+        &mut self,
+        now: Instant,
+        family: AddressFamily,
+    ) -> Result<(), RequestError> {
         let allocated = self.allocated().ok_or(RequestError::NoAllocation)?;
         if allocated.additional.is_none() {
             return Err(RequestError::Family);
@@ -155,12 +170,14 @@ impl TurnClient {
         Ok(())
     }
 
-    /// Deletes the allocation: [`Event::Closed`] follows when the server has confirmed it, or cannot (RFC 8656 §8.1).
+    /// Deletes the allocation: [`Event::Closed`] follows when the server has confirmed it, or
+    /// cannot (RFC 8656 §8.1).
     pub fn close(&mut self, now: Instant) {
         match self.state {
             State::Deleting { .. } => self.state = State::Deleting { announced: true },
             State::Idle => self.events.push_back(Event::Closed),
-            // What the server may be about to allocate is to be deleted too, and cannot before it has answered.
+            // What the server may be about to allocate is to be deleted too, and cannot before it
+            // has answered.
             State::Allocating { .. } => self.state = State::Allocating { closing: true },
             State::Allocated(_) => {
                 self.forget();
@@ -209,15 +226,18 @@ impl TurnClient {
                 self.request(now, TurnAsk::CreatePermission { peer });
             }
         }
-        while let Some((peer, (number, open))) = self.channels.poll_due(now).and_then(|peer| Some((peer, self.channels.ask(peer, now)?))) {
+        while let Some((peer, (number, open))) =
+            self.channels.poll_due(now).and_then(|peer| Some((peer, self.channels.ask(peer, now)?)))
+        {
             if !open {
                 self.request(now, TurnAsk::ChannelBind { number, peer });
             }
         }
     }
 
-    /// The socket failed: the connection was reset, or a hard ICMP error says that the server is not there (RFC 8489 §6.2.1, §6.2.2). Over
-    /// UDP an allocation outlives that; over a stream it is gone.
+    /// The socket failed: the connection was reset, or a hard ICMP error says that the server is
+    /// not there (RFC 8489 §6.2.1, §6.2.2). Over UDP an allocation outlives that; over a stream
+    /// it is gone.
     pub fn handle_transport_error(&mut self, now: Instant) {
         for ask in self.exchange.abandon() {
             self.failed(now, &ask, Failure::Transport);
@@ -241,9 +261,11 @@ impl TurnClient {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let allocation = match &self.state {
-            State::Allocated(allocation) => {
-                [Some(allocation.poll_timeout()), self.permissions.poll_timeout(), self.channels.poll_timeout()]
-            }
+            State::Allocated(allocation) => [
+                Some(allocation.poll_timeout()),
+                self.permissions.poll_timeout(),
+                self.channels.poll_timeout(),
+            ],
             _ => [None; 3],
         };
         allocation.into_iter().chain([self.exchange.poll_timeout()]).flatten().min()
@@ -264,7 +286,12 @@ impl TurnClient {
 
     pub(super) fn fail(&mut self, ask: &TurnAsk, failure: Failure) {
         let advice = Advice::on(ask, &failure);
-        self.events.push_back(Event::Failed { method: ask.method(), peer: ask.peer(), failure, advice });
+        self.events.push_back(Event::Failed {
+            method: ask.method(),
+            peer: ask.peer(),
+            failure,
+            advice,
+        });
     }
 
     pub(super) fn forget(&mut self) {
@@ -278,12 +305,16 @@ impl TurnClient {
         self.config.lifetime.map(|lifetime| u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX))
     }
 
-    /// "The client MUST only include XOR-PEER-ADDRESS attributes with addresses of the same address family as that of the relayed transport
-    /// address for the allocation" (RFC 8656 §10.1); of a dual one, of either.
+    /// "The client MUST only include XOR-PEER-ADDRESS attributes with addresses of the same address
+    /// family as that of the relayed transport address for the allocation" (RFC 8656 §10.1); of
+    /// a dual one, of either.
     pub(super) fn check_family(&self, peer: IpAddr) -> Result<(), RequestError> {
         match self.allocated() {
             None => Err(RequestError::NoAllocation),
-            Some(allocated) => allocated.relayed_of(AddressFamily::of(&peer)).map(|_| ()).ok_or(RequestError::Family),
+            Some(allocated) => allocated
+                .relayed_of(AddressFamily::of(&peer))
+                .map(|_| ())
+                .ok_or(RequestError::Family),
         }
     }
 }

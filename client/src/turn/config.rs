@@ -16,15 +16,18 @@ pub struct TurnConfig {
     pub transport: Transport,
     /// The long-term credential, which nearly every server demands.
     pub credentials: Option<Credentials>,
-    /// LIFETIME to ask for; the server's default (10 minutes) without (RFC 8656 §7.1). Whole seconds.
+    /// LIFETIME to ask for; the server's default (10 minutes) without (RFC 8656 §7.1). Whole
+    /// seconds.
     pub lifetime: Option<Duration>,
     /// REQUESTED-ADDRESS-FAMILY; the server's default (IPv4) without (RFC 8656 §7.1).
     pub family: Option<AddressFamily>,
-    /// ADDITIONAL-ADDRESS-FAMILY: a relayed address of each family (RFC 8656 §7.1). Not together with [`family`](Self::family).
+    /// ADDITIONAL-ADDRESS-FAMILY: a relayed address of each family (RFC 8656 §7.1). Not together
+    /// with [`family`](Self::family).
     pub both_families: bool,
     /// EVEN-PORT and RESERVATION-TOKEN: which port the relayed address shall have (RFC 8656 §7.1).
     pub port: RelayPort,
-    /// DONT-FRAGMENT: the allocation is to be had only where [`wrap_unfragmented`](crate::TurnClient::wrap_unfragmented) works (RFC 8656 §7.1).
+    /// DONT-FRAGMENT: the allocation is to be had only where
+    /// [`wrap_unfragmented`](crate::TurnClient::wrap_unfragmented) works (RFC 8656 §7.1).
     pub dont_fragment: bool,
     /// How patiently requests are repeated.
     pub timing: Timing,
@@ -53,8 +56,10 @@ impl TurnConfig {
         }
     }
 
-    /// Whether it asks for what no request may: "Clients MUST NOT include REQUESTED-ADDRESS-FAMILY and ADDITIONAL-ADDRESS-FAMILY attributes in
-    /// the same request", nor either with RESERVATION-TOKEN, nor ADDITIONAL-ADDRESS-FAMILY with EVEN-PORT that reserves (RFC 8656 §7.1).
+    /// Whether it asks for what no request may: "Clients MUST NOT include REQUESTED-ADDRESS-FAMILY
+    /// and ADDITIONAL-ADDRESS-FAMILY attributes in the same request", nor either with
+    /// RESERVATION-TOKEN, nor ADDITIONAL-ADDRESS-FAMILY with EVEN-PORT that reserves (RFC 8656
+    /// §7.1).
     pub(super) fn is_contradictory(&self) -> bool {
         let one_and_both = self.both_families && self.family.is_some();
         one_and_both
@@ -74,7 +79,8 @@ pub enum RelayPort {
     Any,
     /// An even one.
     Even,
-    /// An even one, and the next one reserved: its token is in [`Allocated::reservation`](crate::Allocated::reservation).
+    /// An even one, and the next one reserved: its token is in
+    /// [`Allocated::reservation`](crate::Allocated::reservation).
     EvenAndNext,
     /// The one that was reserved under this token.
     Reserved([u8; 8]),

@@ -11,13 +11,15 @@ use crate::failure::{Alternate, Failure};
 /// What an Allocate success response tells (RFC 8656 §7.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allocated {
-    /// XOR-RELAYED-ADDRESS: where peers reach this client. Of a dual allocation the one of IPv4, as long as there is one.
+    /// XOR-RELAYED-ADDRESS: where peers reach this client. Of a dual allocation the one of IPv4,
+    /// as long as there is one.
     pub relayed: SocketAddr,
     /// The other XOR-RELAYED-ADDRESS of a dual allocation: the one of IPv6.
     pub additional: Option<SocketAddr>,
     /// ADDRESS-ERROR-CODE: the family that was asked for and is not to be had.
     pub rejected: Option<Rejected>,
-    /// RESERVATION-TOKEN: the next port is kept for whoever shows it, for at least 30 seconds (RFC 8656 §7.2).
+    /// RESERVATION-TOKEN: the next port is kept for whoever shows it, for at least 30 seconds (RFC
+    /// 8656 §7.2).
     pub reservation: Option<[u8; 8]>,
     /// XOR-MAPPED-ADDRESS: this client as the server sees it.
     pub mapped: SocketAddr,
@@ -29,7 +31,10 @@ impl Allocated {
     /// The relayed address of a family.
     #[must_use]
     pub fn relayed_of(&self, family: AddressFamily) -> Option<SocketAddr> {
-        [Some(self.relayed), self.additional].into_iter().flatten().find(|relayed| AddressFamily::of(&relayed.ip()) == family)
+        [Some(self.relayed), self.additional]
+            .into_iter()
+            .flatten()
+            .find(|relayed| AddressFamily::of(&relayed.ip()) == family)
     }
 }
 
@@ -38,7 +43,8 @@ impl Allocated {
 pub struct Rejected {
     /// Which.
     pub family: AddressFamily,
-    /// Why: after 440 "the client MUST NOT retry its request for the rejected address type", after 508 not for a minute (RFC 8656 §7.3).
+    /// Why: after 440 "the client MUST NOT retry its request for the rejected address type", after
+    /// 508 not for a minute (RFC 8656 §7.3).
     pub code: ErrorCode,
 }
 
@@ -52,7 +58,8 @@ pub enum Event {
         /// LIFETIME.
         lifetime: Duration,
     },
-    /// One relayed address of a dual allocation is deleted, with its permissions and channels; the other one stays (RFC 8656 §8.1).
+    /// One relayed address of a dual allocation is deleted, with its permissions and channels; the
+    /// other one stays (RFC 8656 §8.1).
     FamilyReleased {
         /// Its family.
         family: AddressFamily,
@@ -67,7 +74,8 @@ pub enum Event {
         /// The peer.
         peer: IpAddr,
     },
-    /// Data to this peer goes over a channel from now on. Not repeated when the binding is refreshed.
+    /// Data to this peer goes over a channel from now on. Not repeated when the binding is
+    /// refreshed.
     ChannelBound {
         /// The peer.
         peer: SocketAddr,
@@ -108,10 +116,12 @@ pub enum Event {
 pub enum Advice {
     /// Nothing in particular; what must be kept alive is tried again by itself.
     Nothing,
-    /// "The client SHOULD pick another client transport address and retry", up to three times (RFC 8656 §7.4, 437).
+    /// "The client SHOULD pick another client transport address and retry", up to three times (RFC
+    /// 8656 §7.4, 437).
     OtherLocalAddress,
-    /// Try this server before any other, over the same transport and with the same credentials, unless it has been tried within five minutes:
-    /// see [`Redirections`](crate::Redirections) (RFC 8656 §7.4, 300; RFC 8489 §10).
+    /// Try this server before any other, over the same transport and with the same credentials,
+    /// unless it has been tried within five minutes: see [`Redirections`](crate::Redirections)
+    /// (RFC 8656 §7.4, 300; RFC 8489 §10).
     OtherServer(Alternate),
     /// Try again without DONT-FRAGMENT, which the server does not know (RFC 8656 §7.4, 420).
     WithoutDontFragment,
@@ -121,7 +131,8 @@ pub enum Advice {
     Wait(Duration),
     /// Not to be retried "until it believes the problem has been fixed" (RFC 8656 §7.4).
     GiveUp,
-    /// Delete the allocation and start afresh: client and server disagree on channels (RFC 8656 §12.3).
+    /// Delete the allocation and start afresh: client and server disagree on channels (RFC 8656
+    /// §12.3).
     StartAfresh,
 }
 
@@ -129,19 +140,30 @@ impl Advice {
     pub(super) fn on(ask: &TurnAsk, failure: &Failure) -> Self {
         let refusal = match failure {
             Failure::Refused(refusal) => refusal,
-            Failure::Challenge | Failure::Malformed | Failure::IntegrityViolated | Failure::TooLong => return Self::GiveUp,
+            Failure::Challenge
+            | Failure::Malformed
+            | Failure::IntegrityViolated
+            | Failure::TooLong => return Self::GiveUp,
             Failure::TimedOut | Failure::Transport => return Self::Nothing,
         };
         match (refusal.code, ask) {
-            (ErrorCode::TRY_ALTERNATE, _) => refusal.alternate.clone().map_or(Self::GiveUp, Self::OtherServer),
+            (ErrorCode::TRY_ALTERNATE, _) => {
+                refusal.alternate.clone().map_or(Self::GiveUp, Self::OtherServer)
+            }
             (ErrorCode::ALLOCATION_MISMATCH, TurnAsk::Allocate(_)) => Self::OtherLocalAddress,
             (ErrorCode::UNKNOWN_ATTRIBUTE, TurnAsk::Allocate(ask))
                 if ask.dont_fragment && refusal.unknown.contains(&AttributeType::DONT_FRAGMENT) =>
             {
                 Self::WithoutDontFragment
             }
-            (ErrorCode::INSUFFICIENT_CAPACITY, TurnAsk::Allocate(ask)) if ask.port != RelayPort::Any => Self::AnyPort,
-            (ErrorCode::ALLOCATION_QUOTA_REACHED | ErrorCode::INSUFFICIENT_CAPACITY, _) => Self::Wait(Duration::from_secs(60)),
+            (ErrorCode::INSUFFICIENT_CAPACITY, TurnAsk::Allocate(ask))
+                if ask.port != RelayPort::Any =>
+            {
+                Self::AnyPort
+            }
+            (ErrorCode::ALLOCATION_QUOTA_REACHED | ErrorCode::INSUFFICIENT_CAPACITY, _) => {
+                Self::Wait(Duration::from_secs(60))
+            }
             (ErrorCode::BAD_REQUEST, TurnAsk::ChannelBind { .. }) => Self::StartAfresh,
             _ => Self::GiveUp,
         }

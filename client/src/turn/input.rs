@@ -13,7 +13,12 @@ use crate::received::{Discard, Received};
 /// What comes from the server.
 impl TurnClient {
     /// Takes a datagram, or a frame of the stream, that came from `source`.
-    pub fn handle_input<'a>(&mut self, now: Instant, source: SocketAddr, bytes: &'a [u8]) -> Received<'a> {
+    pub fn handle_input<'a>(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        bytes: &'a [u8],
+    ) -> Received<'a> {
         if source != self.config.server {
             return Received::Discarded(Discard::Source);
         }
@@ -21,14 +26,21 @@ impl TurnClient {
             Some(Protocol::Channel) => self.channel_data(now, bytes),
             Some(Protocol::Stun) => match Message::decode(bytes) {
                 Err(_) => Received::Discarded(Discard::NotStun),
-                Ok(message) if message.class() == Class::Indication => self.indication(now, &message),
+                Ok(message) if message.class() == Class::Indication => {
+                    self.indication(now, &message)
+                }
                 Ok(message) => self.response(now, source, message),
             },
             _ => Received::Discarded(Discard::NotStun),
         }
     }
 
-    fn response<'a>(&mut self, now: Instant, source: SocketAddr, message: Message<'a>) -> Received<'a> {
+    fn response<'a>(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        message: Message<'a>,
+    ) -> Received<'a> {
         match self.exchange.handle(now, source, message) {
             Err(discard) => return Received::Discarded(discard),
             Ok(None) => {}
@@ -42,13 +54,17 @@ impl TurnClient {
 
     /// RFC 8656 §12.6.
     fn channel_data<'a>(&self, now: Instant, bytes: &'a [u8]) -> Received<'a> {
-        let Ok(ChannelData { channel, data }) = ChannelData::decode(bytes, ChannelRange::Rfc8656) else {
+        let Ok(ChannelData { channel, data }) = ChannelData::decode(bytes, ChannelRange::Rfc8656)
+        else {
             return Received::Discarded(Discard::NotStun);
         };
         match self.channels.from(channel, now) {
             None => Received::Discarded(Discard::UnboundChannel),
-            // "RECOMMENDED that the client discard the ChannelData message if the client believes there is no active permission".
-            Some((peer, open)) if open || self.permissions.expects(peer.ip(), now) => Received::Data { peer, data },
+            // "RECOMMENDED that the client discard the ChannelData message if the client believes
+            // there is no active permission".
+            Some((peer, open)) if open || self.permissions.expects(peer.ip(), now) => {
+                Received::Data { peer, data }
+            }
             Some(_) => Received::Discarded(Discard::NoPermission),
         }
     }
@@ -64,7 +80,9 @@ impl TurnClient {
         if !message.unknown_required(is_known).is_empty() {
             return Received::Discarded(Discard::UnknownRequired);
         }
-        let Ok(Some(XorPeerAddress(peer))) = message.attribute() else { return Received::Discarded(Discard::Attribute) };
+        let Ok(Some(XorPeerAddress(peer))) = message.attribute() else {
+            return Received::Discarded(Discard::Attribute);
+        };
         if !self.is_allocated() || !self.permissions.expects(peer.ip(), now) {
             return Received::Discarded(Discard::NoPermission);
         }

@@ -1,4 +1,5 @@
-//! One allocation at a TURN server: kept alive with its permissions and channels, data both ways (RFC 8656).
+//! One allocation at a TURN server: kept alive with its permissions and channels, data both ways
+//! (RFC 8656).
 
 mod allocation;
 mod ask;

@@ -34,7 +34,8 @@ impl Permissions {
     pub(super) fn installed(&mut self, peer: IpAddr, now: Instant) -> bool {
         let permission = self.0.entry(peer).or_default();
         let news = permission.expires.is_none();
-        *permission = Permission { expires: Some(now + LIFETIME), refresh: Some(now + REFRESH), open: false };
+        *permission =
+            Permission { expires: Some(now + LIFETIME), refresh: Some(now + REFRESH), open: false };
         news
     }
 
@@ -56,17 +57,22 @@ impl Permissions {
 
     /// Whether data may go to the peer.
     pub(super) fn permits(&self, peer: IpAddr, now: Instant) -> bool {
-        self.0.get(&peer).is_some_and(|permission| permission.expires.is_some_and(|expires| now < expires))
+        self.0
+            .get(&peer)
+            .is_some_and(|permission| permission.expires.is_some_and(|expires| now < expires))
     }
 
     /// Whether data may come from the peer: also while the server's confirmation is on its way.
     pub(super) fn expects(&self, peer: IpAddr, now: Instant) -> bool {
-        self.0.get(&peer).is_some_and(|permission| permission.expires.map_or(permission.open, |expires| now < expires))
+        self.0.get(&peer).is_some_and(|permission| {
+            permission.expires.map_or(permission.open, |expires| now < expires)
+        })
     }
 
     /// Removes and returns one that is over.
     pub(super) fn poll_expired(&mut self, now: Instant) -> Option<IpAddr> {
-        let over = |permission: &Permission| permission.expires.is_some_and(|expires| expires <= now);
+        let over =
+            |permission: &Permission| permission.expires.is_some_and(|expires| expires <= now);
         let peer = self.0.iter().find(|(_, permission)| over(permission)).map(|(peer, _)| *peer)?;
         self.0.remove(&peer);
         Some(peer)
@@ -74,10 +80,17 @@ impl Permissions {
 
     /// One that is to be refreshed.
     pub(super) fn poll_due(&self, now: Instant) -> Option<IpAddr> {
-        self.0.iter().find(|(_, permission)| permission.refresh.is_some_and(|at| at <= now)).map(|(peer, _)| *peer)
+        self.0
+            .iter()
+            .find(|(_, permission)| permission.refresh.is_some_and(|at| at <= now))
+            .map(|(peer, _)| *peer)
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.0.values().flat_map(|permission| [permission.expires, permission.refresh]).flatten().min()
+        self.0
+            .values()
+            .flat_map(|permission| [permission.expires, permission.refresh])
+            .flatten()
+            .min()
     }
 }

@@ -7,7 +7,8 @@ use causeway_wire::{ChannelData, Class, HEADER_LEN, MessageWriter, Method, padde
 
 use super::client::TurnClient;
 
-/// Bytes to leave free in front of data: a Send indication with DONT-FRAGMENT to an IPv6 peer needs them all.
+/// Bytes to leave free in front of data: a Send indication with DONT-FRAGMENT to an IPv6 peer needs
+/// them all.
 pub const HEADROOM: usize = 52;
 /// Bytes to leave free behind data, for padding.
 pub const TAILROOM: usize = 3;
@@ -15,7 +16,8 @@ pub const TAILROOM: usize = 3;
 /// Why data cannot be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
-    /// No permission is installed for the peer, or there is no allocation: the server would drop it (RFC 8656 §11.2).
+    /// No permission is installed for the peer, or there is no allocation: the server would drop it
+    /// (RFC 8656 §11.2).
     #[error("no permission is installed for the peer")]
     NoPermission,
     /// Fewer than [`HEADROOM`] bytes in front, or [`TAILROOM`] behind.
@@ -30,27 +32,39 @@ pub enum SendError {
 }
 
 impl TurnClient {
-    /// Puts the header in front of `buffer[data]`, and the padding behind, so that `buffer[range]` of the answer can be sent to the server:
-    /// ChannelData if a channel is bound to the peer, else a Send indication (RFC 8656 §11.1, §12.5).
+    /// Puts the header in front of `buffer[data]`, and the padding behind, so that `buffer[range]`
+    /// of the answer can be sent to the server: ChannelData if a channel is bound to the peer,
+    /// else a Send indication (RFC 8656 §11.1, §12.5).
     ///
     /// # Errors
     /// [`SendError`]; the data is untouched then.
-    pub fn wrap(&mut self, now: Instant, peer: SocketAddr, buffer: &mut [u8], data: Range<usize>) -> Result<Range<usize>, SendError> {
+    pub fn wrap(
+        &mut self,
+        now: Instant,
+        peer: SocketAddr,
+        buffer: &mut [u8],
+        data: Range<usize>,
+    ) -> Result<Range<usize>, SendError> {
         let len = length(buffer, &data)?;
         if let Some(number) = self.channels.to(peer, now) {
             // "Over UDP, the padding is not required" (RFC 8656 §12.5).
-            let padding = if self.exchange.transport().is_reliable() { ChannelData::stream_padding(len.into()) } else { 0 };
+            let padding = if self.exchange.transport().is_reliable() {
+                ChannelData::stream_padding(len.into())
+            } else {
+                0
+            };
             return put_around(buffer, data, &ChannelData::header(number, len), padding);
         }
         self.indicate(now, peer, buffer, data, false)
     }
 
-    /// Like [`wrap`](Self::wrap), for a datagram that is not to be fragmented on its way to the peer (RFC 8656 §11.1): always a Send
-    /// indication, with DONT-FRAGMENT. One that is too large for the path may come back as
-    /// [`Event::Unreachable`](crate::Event::Unreachable).
+    /// Like [`wrap`](Self::wrap), for a datagram that is not to be fragmented on its way to the
+    /// peer (RFC 8656 §11.1): always a Send indication, with DONT-FRAGMENT. One that is too
+    /// large for the path may come back as [`Event::Unreachable`](crate::Event::Unreachable).
     ///
     /// # Errors
-    /// [`SendError`]; the data is untouched then. [`SendError::MayBeFragmented`] unless the allocation was asked for with it.
+    /// [`SendError`]; the data is untouched then. [`SendError::MayBeFragmented`] unless the
+    /// allocation was asked for with it.
     pub fn wrap_unfragmented(
         &mut self,
         now: Instant,
@@ -58,8 +72,13 @@ impl TurnClient {
         buffer: &mut [u8],
         data: Range<usize>,
     ) -> Result<Range<usize>, SendError> {
-        // A server that does not know the attribute drops the indication: who uses it asks for it in the Allocate request (RFC 8656 §7.1).
-        if self.config.dont_fragment { self.indicate(now, peer, buffer, data, true) } else { Err(SendError::MayBeFragmented) }
+        // A server that does not know the attribute drops the indication: who uses it asks for it
+        // in the Allocate request (RFC 8656 §7.1).
+        if self.config.dont_fragment {
+            self.indicate(now, peer, buffer, data, true)
+        } else {
+            Err(SendError::MayBeFragmented)
+        }
     }
 
     /// A Send indication.
@@ -81,9 +100,16 @@ impl TurnClient {
     }
 
     /// A Send indication up to its DATA's value, which follows.
-    fn send_header<'h>(&mut self, header: &'h mut [u8; HEADROOM], peer: SocketAddr, len: u16, whole: bool) -> Result<&'h [u8], SendError> {
+    fn send_header<'h>(
+        &mut self,
+        header: &'h mut [u8; HEADROOM],
+        peer: SocketAddr,
+        len: u16,
+        whole: bool,
+    ) -> Result<&'h [u8], SendError> {
         let id = self.exchange.transaction_id();
-        let mut writer = MessageWriter::new(header, Class::Indication, Method::SEND, id).map_err(|_| SendError::NoRoom)?;
+        let mut writer = MessageWriter::new(header, Class::Indication, Method::SEND, id)
+            .map_err(|_| SendError::NoRoom)?;
         writer.put(&XorPeerAddress(peer)).map_err(|_| SendError::NoRoom)?;
         if whole {
             writer.put(&DontFragment).map_err(|_| SendError::NoRoom)?;
@@ -99,12 +125,21 @@ impl TurnClient {
 }
 
 fn length(buffer: &[u8], data: &Range<usize>) -> Result<u16, SendError> {
-    let len = data.end.checked_sub(data.start).filter(|_| data.end <= buffer.len()).ok_or(SendError::NoRoom)?;
+    let len = data
+        .end
+        .checked_sub(data.start)
+        .filter(|_| data.end <= buffer.len())
+        .ok_or(SendError::NoRoom)?;
     u16::try_from(len).map_err(|_| SendError::TooLong)
 }
 
 /// Writes `header` in front of `buffer[data]` and zeros behind it.
-fn put_around(buffer: &mut [u8], data: Range<usize>, header: &[u8], padding: usize) -> Result<Range<usize>, SendError> {
+fn put_around(
+    buffer: &mut [u8],
+    data: Range<usize>,
+    header: &[u8],
+    padding: usize,
+) -> Result<Range<usize>, SendError> {
     let start = data.start.checked_sub(header.len()).ok_or(SendError::NoRoom)?;
     let end = data.end + padding;
     buffer.get_mut(data.end..end).ok_or(SendError::NoRoom)?.fill(0);

@@ -16,7 +16,9 @@ impl TurnClient {
         match *ask {
             TurnAsk::Allocate(wanted) => self.allocate_succeeded(now, ask, &wanted, message),
             TurnAsk::DELETE => self.deleted(),
-            TurnAsk::Refresh { lifetime: Some(0), family: Some(family) } => self.family_deleted(family),
+            TurnAsk::Refresh { lifetime: Some(0), family: Some(family) } => {
+                self.family_deleted(family)
+            }
             TurnAsk::Refresh { .. } => match (read_lifetime(message), &mut self.state) {
                 (Some(lifetime), State::Allocated(allocation)) if !lifetime.is_zero() => {
                     allocation.extend(lifetime, now);
@@ -45,8 +47,10 @@ impl TurnClient {
     /// A request that was refused or not answered.
     pub(super) fn failed(&mut self, now: Instant, ask: &TurnAsk, failure: Failure) {
         let mismatch = matches!(&failure, Failure::Refused(refusal) if refusal.code == ErrorCode::ALLOCATION_MISMATCH);
-        // What exists is kept alive by asking again until it expires, if silence was the answer; a refusal is final.
-        let silence = matches!(failure, Failure::TimedOut | Failure::IntegrityViolated | Failure::Transport);
+        // What exists is kept alive by asking again until it expires, if silence was the answer; a
+        // refusal is final.
+        let silence =
+            matches!(failure, Failure::TimedOut | Failure::IntegrityViolated | Failure::Transport);
         let again = silence.then(|| now + self.config.timing.rto);
         match *ask {
             TurnAsk::Allocate(_) if matches!(self.state, State::Allocating { closing: true }) => {
@@ -54,8 +58,9 @@ impl TurnClient {
                 return self.events.push_back(Event::Closed);
             }
             TurnAsk::Allocate(_) => self.state = State::Idle,
-            // "the allocation no longer exists and it should consider its request as having effectively succeeded" (RFC 8656 §8.3). What
-            // was not answered expires at the server by itself.
+            // "the allocation no longer exists and it should consider its request as having
+            // effectively succeeded" (RFC 8656 §8.3). What was not answered expires at
+            // the server by itself.
             TurnAsk::DELETE => return self.deleted(),
             _ if mismatch => {
                 self.fail(ask, failure);
@@ -74,7 +79,13 @@ impl TurnClient {
         self.fail(ask, failure);
     }
 
-    fn allocate_succeeded(&mut self, now: Instant, ask: &TurnAsk, wanted: &AllocateAsk, message: &Message<'_>) {
+    fn allocate_succeeded(
+        &mut self,
+        now: Instant,
+        ask: &TurnAsk,
+        wanted: &AllocateAsk,
+        message: &Message<'_>,
+    ) {
         if matches!(self.state, State::Allocating { closing: true }) {
             self.state = State::Deleting { announced: true };
             return self.request(now, TurnAsk::DELETE);
@@ -84,8 +95,9 @@ impl TurnClient {
                 self.state = State::Allocated(Allocation::new(allocated, now));
                 self.events.push_back(Event::Allocated(allocated));
             }
-            // "the client MUST delete the allocation (Section 8) and MUST NOT attempt to create another allocation on that server until it
-            // believes the mismatch has been fixed" (RFC 8656 §7.3).
+            // "the client MUST delete the allocation (Section 8) and MUST NOT attempt to create
+            // another allocation on that server until it believes the mismatch has been
+            // fixed" (RFC 8656 §7.3).
             None => {
                 self.fail(ask, Failure::Malformed);
                 self.state = State::Deleting { announced: false };
@@ -94,8 +106,9 @@ impl TurnClient {
         }
     }
 
-    /// "Deleting a single allocation destroys any permissions or channels associated with that particular allocation; it MUST NOT affect any
-    /// permissions or channels associated with allocations for the other address family" (RFC 8656 §8.1).
+    /// "Deleting a single allocation destroys any permissions or channels associated with that
+    /// particular allocation; it MUST NOT affect any permissions or channels associated with
+    /// allocations for the other address family" (RFC 8656 §8.1).
     fn family_deleted(&mut self, family: AddressFamily) {
         let State::Allocated(allocation) = &mut self.state else { return };
         if allocation.release(family) {

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use causeway_auth::Key;
 use causeway_client::{Credentials, Event, Received, Transmit, Transport, TurnClient, TurnConfig};
-use causeway_wire::attribute::{ErrorCodeAttribute, Lifetime, Nonce, Realm, Username, XorMappedAddress, XorRelayedAddress};
+use causeway_wire::attribute::{
+    ErrorCodeAttribute, Lifetime, Nonce, Realm, Username, XorMappedAddress, XorRelayedAddress,
+};
 use causeway_wire::{Class, ErrorCode, IntegrityKey, Message, MessageWriter, Method};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -54,7 +56,11 @@ pub(crate) fn turn_client(transport: Transport) -> TurnClient {
 }
 
 /// An answer to `request`, with what `fill` puts into it.
-pub(crate) fn answer(request: &[u8], class: Class, fill: impl FnOnce(&mut MessageWriter<'_>)) -> Vec<u8> {
+pub(crate) fn answer(
+    request: &[u8],
+    class: Class,
+    fill: impl FnOnce(&mut MessageWriter<'_>),
+) -> Vec<u8> {
     let request = Message::decode(request).unwrap();
     let mut bytes = vec![0; 2048];
     let mut writer = MessageWriter::answer(&mut bytes, request.header(), class).unwrap();
@@ -64,7 +70,11 @@ pub(crate) fn answer(request: &[u8], class: Class, fill: impl FnOnce(&mut Messag
     bytes
 }
 
-pub(crate) fn error(request: &[u8], code: ErrorCode, fill: impl FnOnce(&mut MessageWriter<'_>)) -> Vec<u8> {
+pub(crate) fn error(
+    request: &[u8],
+    code: ErrorCode,
+    fill: impl FnOnce(&mut MessageWriter<'_>),
+) -> Vec<u8> {
     answer(request, Class::ErrorResponse, |writer| {
         writer.put(&ErrorCodeAttribute::new(code)).unwrap();
         fill(writer);
@@ -95,7 +105,13 @@ pub(crate) fn success_signed(request: &[u8], sign: impl FnOnce(&mut MessageWrite
         };
         match decoded.method() {
             Method::ALLOCATE => {
-                writer.put(&XorRelayedAddress(relayed())).unwrap().put(&XorMappedAddress(mapped())).unwrap().put(&lifetime).unwrap();
+                writer
+                    .put(&XorRelayedAddress(relayed()))
+                    .unwrap()
+                    .put(&XorMappedAddress(mapped()))
+                    .unwrap()
+                    .put(&lifetime)
+                    .unwrap();
             }
             Method::REFRESH => {
                 writer.put(&lifetime).unwrap();
@@ -128,8 +144,13 @@ pub(crate) fn events(client: &mut TurnClient) -> Vec<Event> {
     std::iter::from_fn(|| client.poll_event()).collect()
 }
 
-/// Lets the client and `serve` talk at `now` until both are silent; how many requests there were of each method.
-pub(crate) fn talk(client: &mut TurnClient, now: Instant, mut serve: impl FnMut(&[u8]) -> Vec<u8>) -> Vec<Method> {
+/// Lets the client and `serve` talk at `now` until both are silent; how many requests there were of
+/// each method.
+pub(crate) fn talk(
+    client: &mut TurnClient,
+    now: Instant,
+    mut serve: impl FnMut(&[u8]) -> Vec<u8>,
+) -> Vec<Method> {
     let mut methods = Vec::new();
     while let Some(transmit) = client.poll_transmit() {
         assert_eq!(transmit.destination, server_address());
@@ -144,11 +165,20 @@ pub(crate) fn talk(client: &mut TurnClient, now: Instant, mut serve: impl FnMut(
 }
 
 /// Runs virtual time until `end` against `serve`; the requests with their times in seconds.
-pub(crate) fn run(client: &mut TurnClient, start: Instant, end: Instant, mut serve: impl FnMut(&[u8]) -> Vec<u8>) -> Vec<(u64, Method)> {
+pub(crate) fn run(
+    client: &mut TurnClient,
+    start: Instant,
+    end: Instant,
+    mut serve: impl FnMut(&[u8]) -> Vec<u8>,
+) -> Vec<(u64, Method)> {
     let mut log = Vec::new();
     while let Some(now) = client.poll_timeout().filter(|at| *at <= end) {
         client.handle_timeout(now);
-        log.extend(talk(client, now, &mut serve).into_iter().map(|method| ((now - start).as_secs(), method)));
+        log.extend(
+            talk(client, now, &mut serve)
+                .into_iter()
+                .map(|method| ((now - start).as_secs(), method)),
+        );
         assert!(log.len() < 1000, "an endless conversation");
     }
     client.handle_timeout(end);

@@ -18,5 +18,9 @@ pub(super) fn authorize(headers: &HeaderMap, token: Option<&Secret>) -> Result<(
     });
     let shown = shown.ok_or(RefusalReason::AdminNoToken)?;
     // Only the token's length can be learned from the time that this takes.
-    if shown.ct_eq(token.expose().as_bytes()).into() { Ok(()) } else { Err(RefusalReason::AdminWrongToken) }
+    if shown.ct_eq(token.expose().as_bytes()).into() {
+        Ok(())
+    } else {
+        Err(RefusalReason::AdminWrongToken)
+    }
 }

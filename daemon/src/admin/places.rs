@@ -1,4 +1,5 @@
-//! The admin listener's connections: the order in which they are closed when there is no room for a new one.
+//! The admin listener's connections: the order in which they are closed when there is no room for a
+//! new one.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -6,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::AbortHandle;
 
-/// How far a connection is. In this order one is closed to make room: the first of these stages that any connection is in.
+/// How far a connection is. In this order one is closed to make room: the first of these stages
+/// that any connection is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
     /// Its request has not come whole.
@@ -17,8 +19,9 @@ pub(super) enum Stage {
     Health,
 }
 
-/// The connections of the admin listener. A new one is never kept waiting: if there is no room, the oldest of those that wait for a
-/// request is closed; so neither half requests nor slow readers keep a probe out (H53).
+/// The connections of the admin listener. A new one is never kept waiting: if there is no room, the
+/// oldest of those that wait for a request is closed; so neither half requests nor slow readers
+/// keep a probe out (H53).
 #[derive(Debug)]
 pub(super) struct Places {
     maximum: usize,
@@ -78,7 +81,11 @@ impl Held {
     /// Closes the oldest of the first stage that any of these connections is in.
     fn close_oldest(&mut self, among: impl Fn(&Connection) -> bool) -> bool {
         let candidates = self.connections.iter().filter(|(_, one)| among(one));
-        let Some(number) = candidates.min_by_key(|(number, one)| (one.stage, **number)).map(|(number, _)| *number) else { return false };
+        let Some(number) =
+            candidates.min_by_key(|(number, one)| (one.stage, **number)).map(|(number, _)| *number)
+        else {
+            return false;
+        };
         if let Some(task) = self.connections.remove(&number).and_then(|closed| closed.task) {
             task.abort();
         }
@@ -99,12 +106,14 @@ impl Place {
         self.number
     }
 
-    /// The request has come. Answers other than those about health take at most half of the places: beyond, the oldest is closed.
+    /// The request has come. Answers other than those about health take at most half of the places:
+    /// beyond, the oldest is closed.
     pub(super) fn answering(&self, health: bool) {
         let mut held = self.places.held();
         let stage = if health { Stage::Health } else { Stage::Answering };
         if stage == Stage::Answering {
-            let answering = held.connections.values().filter(|one| one.stage == Stage::Answering).count();
+            let answering =
+                held.connections.values().filter(|one| one.stage == Stage::Answering).count();
             if answering >= (self.places.maximum / 2).max(1) {
                 held.close_oldest(|one| one.stage == Stage::Answering);
             }
@@ -137,13 +146,18 @@ mod tests {
     fn h53_the_oldest_that_waits_makes_room() {
         let places = Places::new(8);
         let take = |last| places.take(peer(last));
-        let (held, closed): (Vec<_>, Vec<_>) = [1, 1, 1, 1, 2, 2, 3, 4].into_iter().map(take).unzip();
+        let (held, closed): (Vec<_>, Vec<_>) =
+            [1, 1, 1, 1, 2, 2, 3, 4].into_iter().map(take).unzip();
         assert!(closed.iter().all(|closed| !closed));
         held[0].answering(true);
         held[1].answering(false);
         let (_fifth_of_one, closed) = take(1);
         assert!(closed);
-        assert_eq!(numbers(&places), [0, 1, 3, 4, 5, 6, 7, 8], "its own oldest one that has not asked yet");
+        assert_eq!(
+            numbers(&places),
+            [0, 1, 3, 4, 5, 6, 7, 8],
+            "its own oldest one that has not asked yet"
+        );
         let (_ninth, closed) = take(5);
         assert!(closed);
         assert_eq!(numbers(&places), [0, 1, 4, 5, 6, 7, 8, 9], "the oldest of all");
@@ -161,6 +175,10 @@ mod tests {
         held[3].answering(false);
         assert_eq!(numbers(&places), [0, 2, 3], "metrics have half of the places");
         let _more: Vec<_> = (5..=7).map(|last| places.take(peer(last)).0).collect();
-        assert_eq!(numbers(&places), [0, 2, 3, 6], "those that wait go before those that are answered");
+        assert_eq!(
+            numbers(&places),
+            [0, 2, 3, 6],
+            "those that wait go before those that are answered"
+        );
     }
 }

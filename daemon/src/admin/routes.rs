@@ -34,13 +34,16 @@ pub trait Health: Send + Sync + 'static {
     fn readiness(&self) -> Result<(), String>;
 }
 
-/// Judges the workers' heartbeats by their ages, in the workers' order: [`Health::health`] for a service of workers.
+/// Judges the workers' heartbeats by their ages, in the workers' order: [`Health::health`] for a
+/// service of workers.
 ///
 /// # Errors
 /// Names the first worker whose heartbeat is [`STALE_HEARTBEAT`] old.
 pub fn heartbeat_problem(ages: impl IntoIterator<Item = Duration>) -> Result<(), String> {
     match ages.into_iter().enumerate().find(|(_, age)| *age >= STALE_HEARTBEAT) {
-        Some((worker, age)) => Err(format!("worker {worker} has not moved for {} s", age.as_secs())),
+        Some((worker, age)) => {
+            Err(format!("worker {worker} has not moved for {} s", age.as_secs()))
+        }
         None => Ok(()),
     }
 }
@@ -74,11 +77,18 @@ pub(super) fn router(health: Arc<dyn Health>, metrics: Registry, token: Option<S
 }
 
 async fn authorize(State(answers): State<Answers>, request: Request, next: Next) -> Response {
-    let Err(reason) = bearer::authorize(request.headers(), answers.token.as_ref()) else { return next.run(request).await };
+    let Err(reason) = bearer::authorize(request.headers(), answers.token.as_ref()) else {
+        return next.run(request).await;
+    };
     if let Some(&Peer(source)) = request.extensions().get() {
         log::refusal(&Refusal { source, local: None, reason, detail: None });
     }
-    (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], "a bearer token is required\n").into_response()
+    (
+        StatusCode::UNAUTHORIZED,
+        [(header::WWW_AUTHENTICATE, "Bearer")],
+        "a bearer token is required\n",
+    )
+        .into_response()
 }
 
 async fn healthz(State(answers): State<Answers>) -> Response {

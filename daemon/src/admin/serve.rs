@@ -22,8 +22,8 @@ use crate::metrics::Registry;
 
 /// Maximum number of connections, where descriptors are not short.
 pub(crate) const CONNECTIONS: usize = 32;
-/// Maximum number of connections closed to make room before accepting pauses for a moment, so that a client that opens connections in a
-/// loop does not take all of the control side's time.
+/// Maximum number of connections closed to make room before accepting pauses for a moment, so that
+/// a client that opens connections in a loop does not take all of the control side's time.
 const CLOSED_AT_ONCE: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(1);
 /// The largest request line and headers, in bytes.
@@ -41,21 +41,25 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Binds the listener, so that a port in use ends the start; none where the settings want none. With `freebind` the host need not have its
-    /// address.
+    /// Binds the listener, so that a port in use ends the start; none where the settings want none.
+    /// With `freebind` the host need not have its address.
     ///
     /// # Errors
     /// The operating system's, with the address.
     pub fn bind(settings: &AdminSettings, freebind: bool) -> io::Result<Option<Self>> {
         let Some(address) = settings.listen else { return Ok(None) };
-        let named = |error: io::Error| io::Error::new(error.kind(), format!("admin.listen {address}: {error}"));
-        let bound = if freebind { causeway_net::bind_freely(address) } else { TcpListener::bind(address) };
+        let named = |error: io::Error| {
+            io::Error::new(error.kind(), format!("admin.listen {address}: {error}"))
+        };
+        let bound =
+            if freebind { causeway_net::bind_freely(address) } else { TcpListener::bind(address) };
         let listener = bound.map_err(named)?;
         listener.set_nonblocking(true).map_err(named)?;
         Ok(Some(Admin { listener, token: settings.token.clone(), connections: CONNECTIONS }))
     }
 
-    /// Sets the maximum number of connections, each of which is a descriptor; one address gets half of them.
+    /// Sets the maximum number of connections, each of which is a descriptor; one address gets half
+    /// of them.
     pub fn limit_connections(&mut self, maximum: usize) {
         self.connections = maximum;
     }
@@ -84,7 +88,9 @@ impl Admin {
                     let (number, router) = (place.number(), router.clone());
                     let task = tokio::spawn(async move {
                         // A client that is slow, leaves or speaks no HTTP concerns nobody else.
-                        let _ = tokio::time::timeout(CONNECTION, answer(stream, peer, router, place)).await;
+                        let _ =
+                            tokio::time::timeout(CONNECTION, answer(stream, peer, router, place))
+                                .await;
                     });
                     Place::watch(&places, number, task.abort_handle());
                     closed_at_once = if closed { closed_at_once + 1 } else { 0 };
@@ -98,14 +104,20 @@ impl Admin {
                 closed_at_once = 0;
                 tokio::time::sleep(PAUSE).await;
             } else {
-                // A request that is there already is read before the next connection can push its own out.
+                // A request that is there already is read before the next connection can push its
+                // own out.
                 tokio::task::yield_now().await;
             }
         }
     }
 }
 
-async fn answer(stream: TcpStream, peer: SocketAddr, router: Router, place: Place) -> Result<(), hyper::Error> {
+async fn answer(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    place: Place,
+) -> Result<(), hyper::Error> {
     let inner = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Peer(peer));

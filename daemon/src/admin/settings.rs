@@ -27,7 +27,11 @@ impl FromStr for AdminListen {
         if text == "off" {
             return Ok(AdminListen::Off);
         }
-        let wrong = |_| format!("expected an address and port such as \"127.0.0.1:9641\", or \"off\", found {text:?}");
+        let wrong = |_| {
+            format!(
+                "expected an address and port such as \"127.0.0.1:9641\", or \"off\", found {text:?}"
+            )
+        };
         text.parse().map(AdminListen::At).map_err(wrong)
     }
 }
@@ -48,8 +52,8 @@ impl<'de> Deserialize<'de> for AdminListen {
 }
 
 impl AdminSettings {
-    /// The admin listener's address, where its socket would be in the way of `listen`'s: the same address, or the port of a TCP listener on
-    /// every address.
+    /// The admin listener's address, where its socket would be in the way of `listen`'s: the same
+    /// address, or the port of a TCP listener on every address.
     #[must_use]
     pub fn clash(&self, listen: &Listen) -> Option<SocketAddr> {
         let admin = self.listen?;
@@ -57,7 +61,8 @@ impl AdminSettings {
         let is_wide = listen.address.ip().is_unspecified() || admin.ip().is_unspecified();
         let same_family = listen.address.is_ipv4() == admin.is_ipv4();
         let covers = same_family && is_stream && is_wide;
-        (listen.address == admin || listen.address.port() == admin.port() && covers).then_some(admin)
+        (listen.address == admin || listen.address.port() == admin.port() && covers)
+            .then_some(admin)
     }
 }
 
@@ -75,7 +80,8 @@ pub struct AdminSchema {
 pub struct AdminSettings {
     /// The address and port; none: there is no admin listener.
     pub listen: Option<SocketAddr>,
-    /// The bearer token that every request has to show. Always there where `listen` is no loopback address.
+    /// The bearer token that every request has to show. Always there where `listen` is no loopback
+    /// address.
     pub token: Option<Secret>,
 }
 
@@ -89,10 +95,12 @@ impl AdminSchema {
             AdminListen::Off => None,
             AdminListen::At(address) => Some(canonical(address)),
         };
-        let token = one_of("admin.token", self.token, self.token_file.as_deref()).map_err(|problem| vec![problem])?;
+        let token = one_of("admin.token", self.token, self.token_file.as_deref())
+            .map_err(|problem| vec![problem])?;
         match listen {
             Some(address) if !address.ip().is_loopback() && token.is_none() => {
-                let what = format!("{address} can be reached from other hosts, and no token is asked for");
+                let what =
+                    format!("{address} can be reached from other hosts, and no token is asked for");
                 let hint = "set admin.token_file, or listen on 127.0.0.1";
                 Err(vec![Problem::new("admin.listen", what).hint(hint)])
             }

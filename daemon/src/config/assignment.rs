@@ -31,7 +31,9 @@ impl FromStr for Assignment {
                     let value = Zeroizing::new(text[at + 1..].to_owned());
                     return Ok(Assignment { path, value });
                 }
-                letter if letter.is_whitespace() && !quoted => return Err("a key holds no blanks".into()),
+                letter if letter.is_whitespace() && !quoted => {
+                    return Err("a key holds no blanks".into());
+                }
                 letter => segment.push(letter),
             }
         }

@@ -1,12 +1,15 @@
 //! The tree into a service's types, by serde: a deserializer that knows where it is.
 //!
-//! An error gains the key and the origin of the innermost value that it came from. Keys that a struct does not name are
-//! collected, not fatal at once, so that one run reports them all.
+//! An error gains the key and the origin of the innermost value that it came from. Keys that a
+//! struct does not name are collected, not fatal at once, so that one run reports them all.
 
 use std::cell::RefCell;
 
 use serde::de::value::StrDeserializer;
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Expected, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, Expected, IntoDeserializer, MapAccess, SeqAccess,
+    Visitor,
+};
 use zeroize::Zeroizing;
 
 use super::error::Problem;
@@ -49,7 +52,10 @@ impl<'a> At<'a> {
     }
 
     fn refused(&self, expected: &dyn Expected) -> Failure {
-        Failure(Problem::new("", format!("expected {}, found {}", plain(expected), self.node.value.kind())))
+        Failure(Problem::new(
+            "",
+            format!("expected {}, found {}", plain(expected), self.node.value.kind()),
+        ))
     }
 
     /// The text, where it is text: TOML quotes around a raw value are taken off.
@@ -57,7 +63,9 @@ impl<'a> At<'a> {
         match &self.node.value {
             Value::Text(text) => Some(text.clone()),
             Value::Raw(raw) => match parse_value(raw, &self.node.origin) {
-                Some(Node { value: Value::Text(text), .. }) if raw.starts_with(['"', '\'']) => Some(text),
+                Some(Node { value: Value::Text(text), .. }) if raw.starts_with(['"', '\'']) => {
+                    Some(text)
+                }
                 _ => Some(raw.clone()),
             },
             _ => None,
@@ -79,10 +87,16 @@ impl<'a> At<'a> {
             return Ok(self.parsed());
         }
         if raw.split(',').any(|text| text.trim().is_empty()) {
-            return Err(Failure(Problem::new("", "an item of the list is empty").hint("write items between single commas")));
+            return Err(Failure(
+                Problem::new("", "an item of the list is empty")
+                    .hint("write items between single commas"),
+            ));
         }
         let origin = &self.node.origin;
-        let item = |text: &str| Node { value: Value::Raw(Zeroizing::new(text.trim().into())), origin: origin.clone() };
+        let item = |text: &str| Node {
+            value: Value::Raw(Zeroizing::new(text.trim().into())),
+            origin: origin.clone(),
+        };
         let items = raw.split(',').map(item).collect();
         Ok(Some(Node { value: Value::Array(items), origin: origin.clone() }))
     }
@@ -110,12 +124,20 @@ impl<'de> Deserializer<'de> for At<'_> {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failure> {
         match &self.node.value {
-            Value::Text(text) => visitor.visit_str(text).map_err(|failure: Failure| failure.found(text)),
+            Value::Text(text) => {
+                visitor.visit_str(text).map_err(|failure: Failure| failure.found(text))
+            }
             Value::Integer(number) => visitor.visit_i64(*number),
             Value::Float(number) => visitor.visit_f64(*number),
             Value::Boolean(flag) => visitor.visit_bool(*flag),
-            Value::Array(items) => visitor.visit_seq(Items { at: &self, items: items.iter().enumerate() }),
-            Value::Table(table) => visitor.visit_map(Entries { at: &self, entries: table.iter().collect(), value: None }),
+            Value::Array(items) => {
+                visitor.visit_seq(Items { at: &self, items: items.iter().enumerate() })
+            }
+            Value::Table(table) => visitor.visit_map(Entries {
+                at: &self,
+                entries: table.iter().collect(),
+                value: None,
+            }),
             Value::Raw(_) => match self.parsed() {
                 Some(node) => At { node: &node, ..self }.deserialize_any(visitor),
                 None => self.visit_text(visitor),
@@ -135,13 +157,19 @@ impl<'de> Deserializer<'de> for At<'_> {
         visitor.visit_some(self)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Failure> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Failure> {
         if name != SECRET {
             return visitor.visit_newtype_struct(self);
         }
         if matches!(&self.node.value, Value::Raw(raw) if raw.trim() != raw.as_str()) {
             let problem = Problem::new("", "the value starts or ends with a blank");
-            return Err(Failure(problem.hint("take it away, or put quotes around the value if it belongs to the secret")));
+            return Err(Failure(problem.hint(
+                "take it away, or put quotes around the value if it belongs to the secret",
+            )));
         }
         match self.text() {
             Some(text) => visitor.visit_str(&text),
@@ -152,7 +180,9 @@ impl<'de> Deserializer<'de> for At<'_> {
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failure> {
         let parsed = self.raw_list()?;
         match parsed.as_ref().unwrap_or(self.node).elements() {
-            Some(items) => visitor.visit_seq(Items { at: &self, items: items.into_iter().enumerate() }),
+            Some(items) => {
+                visitor.visit_seq(Items { at: &self, items: items.into_iter().enumerate() })
+            }
             None => Err(self.refused(&visitor)),
         }
     }
@@ -160,7 +190,11 @@ impl<'de> Deserializer<'de> for At<'_> {
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failure> {
         let parsed = self.parsed();
         match &parsed.as_ref().unwrap_or(self.node).value {
-            Value::Table(table) => visitor.visit_map(Entries { at: &self, entries: table.iter().collect(), value: None }),
+            Value::Table(table) => visitor.visit_map(Entries {
+                at: &self,
+                entries: table.iter().collect(),
+                value: None,
+            }),
             _ => Err(self.refused(&visitor)),
         }
     }
@@ -175,7 +209,8 @@ impl<'de> Deserializer<'de> for At<'_> {
         let Value::Table(table) = &parsed.as_ref().unwrap_or(self.node).value else {
             return Err(self.refused(&visitor));
         };
-        let (known, unknown): (Vec<_>, Vec<_>) = table.iter().partition(|(name, _)| fields.contains(&name.as_str()));
+        let (known, unknown): (Vec<_>, Vec<_>) =
+            table.iter().partition(|(name, _)| fields.contains(&name.as_str()));
         for (name, node) in unknown {
             self.note_unknown(name, node, fields);
         }
@@ -189,9 +224,15 @@ impl<'de> Deserializer<'de> for At<'_> {
         visitor: V,
     ) -> Result<V::Value, Failure> {
         match self.text() {
-            Some(text) => visitor.visit_enum(IntoDeserializer::<Failure>::into_deserializer(text.as_str())),
+            Some(text) => {
+                visitor.visit_enum(IntoDeserializer::<Failure>::into_deserializer(text.as_str()))
+            }
             None => {
-                let what = format!("expected one of {}, found {}", variants.join(", "), self.node.value.kind());
+                let what = format!(
+                    "expected one of {}, found {}",
+                    variants.join(", "),
+                    self.node.value.kind()
+                );
                 Err(Failure(Problem::new("", what)))
             }
         }
@@ -211,7 +252,10 @@ struct Items<'a, I> {
 impl<'de, 'a, I: Iterator<Item = (usize, &'a Node)>> SeqAccess<'de> for Items<'a, I> {
     type Error = Failure;
 
-    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Failure> {
+    fn next_element_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, Failure> {
         let Some((index, node)) = self.items.next() else { return Ok(None) };
         let key = format!("{}[{index}]", self.at.key);
         let at = At { node, key: key.clone(), unknown: self.at.unknown };
@@ -228,12 +272,16 @@ struct Entries<'a> {
 impl<'de> MapAccess<'de> for Entries<'_> {
     type Error = Failure;
 
-    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Failure> {
+    fn next_key_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, Failure> {
         self.value = self.entries.pop_front();
         let Some((name, node)) = self.value else { return Ok(None) };
         let key: StrDeserializer<'_, Failure> = name.as_str().into_deserializer();
         let outcome = seed.deserialize(key).map(Some);
-        outcome.map_err(|failure| failure.found(name).at(&self.at.child(name, node).key, &node.origin))
+        outcome
+            .map_err(|failure| failure.found(name).at(&self.at.child(name, node).key, &node.origin))
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Failure> {

@@ -1,6 +1,7 @@
 //! Environment variables into the tree: `TURND_RELAY__PORTS` is `relay.ports`.
 //!
-//! Keys are written in capitals; a name that the operator has chosen stands as it is: `TURND_AUTH__USERS__alice__PASSWORD`.
+//! Keys are written in capitals; a name that the operator has chosen stands as it is:
+//! `TURND_AUTH__USERS__alice__PASSWORD`.
 
 use std::ffi::OsString;
 
@@ -11,7 +12,8 @@ use super::keys::ANY_NAME;
 use super::origin::Origin;
 use super::tree::{Node, Value};
 
-/// Lays the variables of the service's prefix over `tree`. The others are no concern of ours. `keys` are those of the schema.
+/// Lays the variables of the service's prefix over `tree`. The others are no concern of ours.
+/// `keys` are those of the schema.
 pub(super) fn overlay(
     tree: &mut Node,
     prefix: &str,
@@ -31,17 +33,18 @@ pub(super) fn overlay(
         let origin = Origin::Environment(name);
         let problem = match value.into_string() {
             Err(_) => Some(Problem::new(dotted, "the value is no UTF-8 text").at(origin)),
-            Ok(_) if path.iter().any(String::is_empty) => {
-                Some(Problem::new(dotted, "segments of a key are joined by two underscores").at(origin))
-            }
+            Ok(_) if path.iter().any(String::is_empty) => Some(
+                Problem::new(dotted, "segments of a key are joined by two underscores").at(origin),
+            ),
             Ok(value) => tree.set(&path, Node { value: Value::Raw(Zeroizing::new(value)), origin }),
         };
         problems.extend(problem);
     }
 }
 
-/// The variables of the prefix, sorted, so that LISTEN__0 comes before LISTEN__1 whatever the order of the environment. One that is meant
-/// for a key but starts in small letters is a problem: nothing reads it.
+/// The variables of the prefix, sorted, so that LISTEN__0 comes before LISTEN__1 whatever the order
+/// of the environment. One that is meant for a key but starts in small letters is a problem:
+/// nothing reads it.
 fn ours(
     prefix: &str,
     variables: impl IntoIterator<Item = (OsString, OsString)>,
@@ -56,7 +59,11 @@ fn ours(
         if is_text && shown.starts_with(&start) {
             ours.push((shown, value));
         } else if names_a_key(&shown.to_uppercase(), &start, keys) {
-            let what = if is_text { "the name starts with small letters, and nothing reads it" } else { "the name is no UTF-8 text" };
+            let what = if is_text {
+                "the name starts with small letters, and nothing reads it"
+            } else {
+                "the name is no UTF-8 text"
+            };
             let hint = format!("variables start with {start}");
             problems.push(Problem::new("", what).hint(hint).at(Origin::Environment(shown)));
         }
@@ -65,14 +72,17 @@ fn ours(
     ours
 }
 
-/// Whether a name, in capitals, is one of a key's. Another program may have variables that only start alike, as `turnd_version`.
+/// Whether a name, in capitals, is one of a key's. Another program may have variables that only
+/// start alike, as `turnd_version`.
 fn names_a_key(capitals: &str, start: &str, keys: &[String]) -> bool {
     let is_section = |section: &str| keys.iter().any(|key| key.split('.').next() == Some(section));
     let Some(rest) = capitals.strip_prefix(start) else { return false };
-    rest == "CONFIG" || rest.split("__").next().is_some_and(|section| is_section(&section.to_lowercase()))
+    rest == "CONFIG"
+        || rest.split("__").next().is_some_and(|section| is_section(&section.to_lowercase()))
 }
 
-/// The key that a variable names: small letters, except where the schema has a name of the operator's.
+/// The key that a variable names: small letters, except where the schema has a name of the
+/// operator's.
 fn path(rest: &str, keys: &[String]) -> Vec<String> {
     let mut candidates: Vec<Vec<&str>> = keys.iter().map(|key| key.split('.').collect()).collect();
     let mut at = 0;
@@ -82,7 +92,8 @@ fn path(rest: &str, keys: &[String]) -> Vec<String> {
         let is_name = candidates.iter().any(|key| key.get(at) == Some(&ANY_NAME));
         let is_index = !is_name && segment.parse::<usize>().is_ok();
         if !is_index {
-            candidates.retain(|key| key.get(at).is_some_and(|name| *name == ANY_NAME || *name == small));
+            candidates
+                .retain(|key| key.get(at).is_some_and(|name| *name == ANY_NAME || *name == small));
             at += 1;
         }
         path.push(if is_name { segment.to_owned() } else { small });
@@ -90,23 +101,28 @@ fn path(rest: &str, keys: &[String]) -> Vec<String> {
     path
 }
 
-/// Services that Kubernetes describes to each container in variables that start with the Service's name: one called `turnd` yields
-/// `TURND_SERVICE_HOST`, `TURND_PORT`, `TURND_PORT_3478_UDP_ADDR`. They are not ours to refuse; but without `TURND_SERVICE_HOST` and
-/// `TURND_SERVICE_PORT`, which are always among them, `TURND_PORT` is an operator's slip.
+/// Services that Kubernetes describes to each container in variables that start with the Service's
+/// name: one called `turnd` yields `TURND_SERVICE_HOST`, `TURND_PORT`, `TURND_PORT_3478_UDP_ADDR`.
+/// They are not ours to refuse; but without `TURND_SERVICE_HOST` and `TURND_SERVICE_PORT`, which
+/// are always among them, `TURND_PORT` is an operator's slip.
 struct Services(Vec<String>);
 
 impl Services {
     fn of(prefix: &str, variables: &[(String, OsString)]) -> Self {
         let is_there = |name: &str| variables.iter().any(|(variable, _)| variable == name);
         let services = variables.iter().filter_map(|(name, _)| name.strip_suffix("_SERVICE_HOST"));
-        let services = services.filter(|service| service.starts_with(prefix) && is_there(&format!("{service}_SERVICE_PORT")));
+        let services = services.filter(|service| {
+            service.starts_with(prefix) && is_there(&format!("{service}_SERVICE_PORT"))
+        });
         Services(services.map(str::to_owned).collect())
     }
 
     fn describe(&self, variable: &str) -> bool {
         let of_service = |service: &String| {
             let rest = variable.strip_prefix(service.as_str())?.strip_prefix('_')?;
-            let numbered = |rest: &str| rest.split('_').next().is_some_and(|number| number.parse::<u16>().is_ok());
+            let numbered = |rest: &str| {
+                rest.split('_').next().is_some_and(|number| number.parse::<u16>().is_ok())
+            };
             let describes = matches!(rest, "SERVICE_HOST" | "SERVICE_PORT" | "PORT")
                 || rest.strip_prefix("SERVICE_PORT_").is_some_and(|port| !port.is_empty())
                 || rest.strip_prefix("PORT_").is_some_and(numbered);
@@ -122,17 +138,35 @@ mod tests {
 
     #[test]
     fn kubernetes_service_links_are_told_from_keys() {
-        let variables = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), OsString::new())).collect::<Vec<_>>();
-        let links = ["TURND_SERVICE_HOST", "TURND_SERVICE_PORT", "TURND_SERVICE_PORT_TURN", "TURND_PORT", "TURND_PORT_3478_UDP"];
-        let other = ["TURND_UDP_SERVICE_HOST", "TURND_UDP_SERVICE_PORT", "TURND_UDP_PORT_3478_UDP_ADDR"];
+        let variables = |names: &[&str]| {
+            names.iter().map(|name| ((*name).to_owned(), OsString::new())).collect::<Vec<_>>()
+        };
+        let links = [
+            "TURND_SERVICE_HOST",
+            "TURND_SERVICE_PORT",
+            "TURND_SERVICE_PORT_TURN",
+            "TURND_PORT",
+            "TURND_PORT_3478_UDP",
+        ];
+        let other =
+            ["TURND_UDP_SERVICE_HOST", "TURND_UDP_SERVICE_PORT", "TURND_UDP_PORT_3478_UDP_ADDR"];
         let services = Services::of("TURND", &variables(&[&links[..], &other].concat()));
         for name in links.iter().chain(&other) {
             assert!(services.describe(name), "{name}");
         }
-        for name in ["TURND_REALM", "TURND_RELAY_PORTS", "TURND_RELAY__PORTS", "TURND_PORT_RANGE", "TURND_TCP_PORT"] {
+        for name in [
+            "TURND_REALM",
+            "TURND_RELAY_PORTS",
+            "TURND_RELAY__PORTS",
+            "TURND_PORT_RANGE",
+            "TURND_TCP_PORT",
+        ] {
             assert!(!services.describe(name), "{name}");
         }
-        assert!(!Services::of("TURND", &variables(&["TURND_PORT"])).describe("TURND_PORT"), "there is no such Service");
+        assert!(
+            !Services::of("TURND", &variables(&["TURND_PORT"])).describe("TURND_PORT"),
+            "there is no such Service"
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! What a host's addresses are from outside, behind 1:1 NAT: turnd's `relay.external`, stund's `nat_discovery.external`.
+//! What a host's addresses are from outside, behind 1:1 NAT: turnd's `relay.external`, stund's
+//! `nat_discovery.external`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -43,7 +44,8 @@ pub struct Advertised {
 }
 
 impl Advertised {
-    /// The special-purpose range that the advertised address lies in, if the Internet cannot reach it.
+    /// The special-purpose range that the advertised address lies in, if the Internet cannot reach
+    /// it.
     pub fn private_range(&self) -> Option<&'static str> {
         special_purpose::name(self.advertised)
     }
@@ -71,14 +73,19 @@ impl<'de> Deserialize<'de> for External {
             type Value = External;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an address, a list of addresses, or a table { \"bound\" = \"advertised\" }")
+                f.write_str(
+                    "an address, a list of addresses, or a table { \"bound\" = \"advertised\" }",
+                )
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<External, E> {
-                let later =
-                    ["stun", "interface", "kubernetes-node"].contains(&text) || text.starts_with("dns:") || text.starts_with("file:");
+                let later = ["stun", "interface", "kubernetes-node"].contains(&text)
+                    || text.starts_with("dns:")
+                    || text.starts_with("file:");
                 if later {
-                    return Err(E::custom(format!("{text:?} is not built yet in this version; write the address")));
+                    return Err(E::custom(format!(
+                        "{text:?} is not built yet in this version; write the address"
+                    )));
                 }
                 List::deserialize(text.into_deserializer()).map(|list| External::Families(list.0))
             }
@@ -104,11 +111,18 @@ impl External {
         }
     }
 
-    /// Each of `bound` with what it is from outside. `key` names this key, `among` that of the bound addresses.
+    /// Each of `bound` with what it is from outside. `key` names this key, `among` that of the
+    /// bound addresses.
     ///
     /// # Errors
-    /// An address that is not bound, that no host has, of another family, or that two bound addresses would share.
-    pub fn pair(self, key: &str, among: &str, bound: &[IpAddr]) -> Result<Vec<Advertised>, Vec<Problem>> {
+    /// An address that is not bound, that no host has, of another family, or that two bound
+    /// addresses would share.
+    pub fn pair(
+        self,
+        key: &str,
+        among: &str,
+        bound: &[IpAddr],
+    ) -> Result<Vec<Advertised>, Vec<Problem>> {
         let outer = match self {
             External::Each(outer) => outer,
             External::Families(outer) => by_family(&outer, (key, among), bound)?,
@@ -124,15 +138,24 @@ impl External {
             }
             problems.extend(mapped_problem(key, *outer));
             if outer.is_unspecified() || outer.is_multicast() {
-                problems.push(problem(format!("{outer} is no address that a peer could answer to")));
+                problems
+                    .push(problem(format!("{outer} is no address that a peer could answer to")));
             }
         }
-        let advertised = |&bound: &IpAddr| Advertised { bound, advertised: outer.get(&bound).copied().unwrap_or(bound) };
+        let advertised = |&bound: &IpAddr| Advertised {
+            bound,
+            advertised: outer.get(&bound).copied().unwrap_or(bound),
+        };
         let all: Vec<_> = bound.iter().map(advertised).collect();
         for (index, one) in all.iter().enumerate() {
-            let same = |other: &&Advertised| other.advertised == one.advertised && other.bound != one.bound;
+            let same = |other: &&Advertised| {
+                other.advertised == one.advertised && other.bound != one.bound
+            };
             if let Some(other) = all[..index].iter().find(same) {
-                let what = format!("{} and {} are both {} from outside", other.bound, one.bound, one.advertised);
+                let what = format!(
+                    "{} and {} are both {} from outside",
+                    other.bound, one.bound, one.advertised
+                );
                 problems.push(problem(what).hint("give each an outer address of its own"));
             }
         }
@@ -141,7 +164,11 @@ impl External {
 }
 
 /// An outer address without an inner one belongs to the one bound address of its family.
-fn by_family(outer: &[IpAddr], (key, among): (&str, &str), bound: &[IpAddr]) -> Result<BTreeMap<IpAddr, IpAddr>, Vec<Problem>> {
+fn by_family(
+    outer: &[IpAddr],
+    (key, among): (&str, &str),
+    bound: &[IpAddr],
+) -> Result<BTreeMap<IpAddr, IpAddr>, Vec<Problem>> {
     let mut pairs = BTreeMap::new();
     let mut problems = Vec::new();
     for &outer in outer {
@@ -150,7 +177,9 @@ fn by_family(outer: &[IpAddr], (key, among): (&str, &str), bound: &[IpAddr]) -> 
             (Some(&inner), None) if pairs.insert(inner, outer).is_none() => {}
             (None, _) => {
                 let what = format!("there is no address of the family of {outer} among {among}");
-                let hint = format!("add one to {among}, or write which it belongs to: external = {{ \"<inner>\" = \"{outer}\" }}");
+                let hint = format!(
+                    "add one to {among}, or write which it belongs to: external = {{ \"<inner>\" = \"{outer}\" }}"
+                );
                 problems.push(Problem::new(key, what).hint(hint));
             }
             _ => {

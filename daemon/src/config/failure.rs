@@ -73,7 +73,8 @@ impl Error for Failure {
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
-        let problem = Problem::new("", format!("expected one of {}, found {variant:?}", expected.join(", ")));
+        let problem =
+            Problem::new("", format!("expected one of {}, found {variant:?}", expected.join(", ")));
         Failure(match nearest(variant, expected.iter().copied()) {
             Some(name) => problem.hint(format!("did you mean {name:?}?")),
             None => problem,

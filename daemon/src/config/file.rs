@@ -20,7 +20,8 @@ const LONGEST: u64 = 1 << 20;
 /// # Errors
 /// The file is unreadable, or its text is no TOML: with the line.
 pub(super) fn read(path: &Path) -> Result<Node, Problem> {
-    let text = read_bounded(path, LONGEST).map_err(|error| Problem::new("--config", error).hint("name a readable TOML file"))?;
+    let text = read_bounded(path, LONGEST)
+        .map_err(|error| Problem::new("--config", error).hint("name a readable TOML file"))?;
     parse(&text, &path.display().to_string())
 }
 
@@ -33,7 +34,8 @@ pub(crate) fn read_bounded(path: &Path, longest: u64) -> Result<Zeroizing<String
     }
 }
 
-/// The bytes of a file that has at most `longest`: a device that never ends must not fill the memory.
+/// The bytes of a file that has at most `longest`: a device that never ends must not fill the
+/// memory.
 pub(crate) fn read_bytes_bounded(path: &Path, longest: u64) -> Result<Zeroizing<Vec<u8>>, String> {
     let cannot = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
     let mut bytes = Zeroizing::new(Vec::new());
@@ -95,15 +97,18 @@ impl Lines<'_> {
         Value::Table(table.into_iter().map(entry).collect())
     }
 
-    /// `at` is the offset of the key (or of the element): a value that spans lines is looked for where it starts.
+    /// `at` is the offset of the key (or of the element): a value that spans lines is looked for
+    /// where it starts.
     fn node(&self, value: Spanned<DeValue<'_>>, at: usize) -> Node {
         let origin = self.origin(at);
         let value = match value.into_inner() {
             DeValue::String(text) => Value::Text(Zeroizing::new(text.into_owned())),
-            DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
-                Ok(number) => Value::Integer(number),
-                Err(_) => Value::Text(Zeroizing::new(number.to_string())),
-            },
+            DeValue::Integer(number) => {
+                match i64::from_str_radix(number.as_str(), number.radix()) {
+                    Ok(number) => Value::Integer(number),
+                    Err(_) => Value::Text(Zeroizing::new(number.to_string())),
+                }
+            }
             DeValue::Float(number) => Value::Float(number.as_str().parse().unwrap_or(f64::NAN)),
             DeValue::Boolean(flag) => Value::Boolean(flag),
             DeValue::Datetime(time) => Value::Text(Zeroizing::new(time.to_string())),

@@ -36,7 +36,8 @@ pub struct CommonFlags {
     #[arg(long, value_enum)]
     pub log_format: Option<Format>,
 
-    /// What is logged: error, warn, info, debug, trace, or a filter such as "info,turnd=debug": log.level.
+    /// What is logged: error, warn, info, debug, trace, or a filter such as "info,turnd=debug":
+    /// log.level.
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
 }
@@ -46,7 +47,11 @@ impl CommonFlags {
     pub(super) fn settings(&self) -> Vec<Setting> {
         let mut settings = Vec::new();
         if let Some(address) = self.admin_listen {
-            settings.push(Setting::text("--admin-listen", &["admin", "listen"], address.to_string()));
+            settings.push(Setting::text(
+                "--admin-listen",
+                &["admin", "listen"],
+                address.to_string(),
+            ));
         }
         if let Some(format) = self.log_format {
             settings.push(Setting::text("--log-format", &["log", "format"], format.to_string()));

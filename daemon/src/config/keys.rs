@@ -1,18 +1,22 @@
 //! The keys that a schema has, found by asking its types.
 //!
-//! serde tells a struct's field names to the deserializer that it reads from. A probe walks one path at a time, writes down
-//! the fields at its end and fails; the walk over all fields yields every key.
+//! serde tells a struct's field names to the deserializer that it reads from. A probe walks one
+//! path at a time, writes down the fields at its end and fails; the walk over all fields yields
+//! every key.
 
 use std::cell::RefCell;
 
 use serde::de::value::{Error, StrDeserializer};
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, Error as _, IntoDeserializer, MapAccess, SeqAccess,
+    Visitor,
+};
 
 /// The name that stands for any name in a table of tables, as in `auth.users.NAME.password`.
 pub(super) const ANY_NAME: &str = "NAME";
 
-/// Every key of the schema `T`, dotted; a list's elements carry no index (`listen.address`), a name that the operator
-/// chooses is `NAME`.
+/// Every key of the schema `T`, dotted; a list's elements carry no index (`listen.address`), a name
+/// that the operator chooses is `NAME`.
 pub fn keys<T: for<'de> Deserialize<'de>>() -> Vec<String> {
     let mut keys = Vec::new();
     walk::<T>(&mut Vec::new(), &mut keys);
@@ -82,7 +86,11 @@ impl<'de> Deserializer<'de> for Probe<'_> {
         visitor.visit_some(self)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -101,7 +109,10 @@ struct Element<'a>(Option<Probe<'a>>);
 impl<'de> SeqAccess<'de> for Element<'_> {
     type Error = Error;
 
-    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Error> {
+    fn next_element_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, Error> {
         self.0.take().map(|probe| seed.deserialize(probe)).transpose()
     }
 }
@@ -114,7 +125,10 @@ struct One<'a> {
 impl<'de> MapAccess<'de> for One<'_> {
     type Error = Error;
 
-    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Error> {
+    fn next_key_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, Error> {
         let Some(key) = self.key.take() else { return Ok(None) };
         let key: StrDeserializer<'_, Error> = key.into_deserializer();
         seed.deserialize(key).map(Some)
@@ -155,6 +169,9 @@ mod tests {
 
     #[test]
     fn every_key_is_found_once() {
-        assert_eq!(keys::<Top>(), ["realm", "listen.address", "listen.transports", "users.NAME.password"]);
+        assert_eq!(
+            keys::<Top>(),
+            ["realm", "listen.address", "listen.transports", "users.NAME.password"]
+        );
     }
 }

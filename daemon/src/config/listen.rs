@@ -82,7 +82,9 @@ pub struct ProxyProtocol {
 fn proxies<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
     let trusted = networks(deserializer)?;
     match trusted.is_empty() {
-        true => Err(D::Error::custom("no proxy is named; name your proxies' addresses, or leave proxy_protocol out")),
+        true => Err(D::Error::custom(
+            "no proxy is named; name your proxies' addresses, or leave proxy_protocol out",
+        )),
         false => Ok(trusted),
     }
 }
@@ -104,8 +106,9 @@ impl Listen {
 
     /// Every address of each family that this host has, at `port`, over `transports`.
     ///
-    /// Whether the kernel has IPv6 is asked by binding a socket to `[::]`: one without it must not keep the server from starting when IPv6
-    /// was not asked for. A host may get its first IPv6 address later, and one without `::1` may have others (H55).
+    /// Whether the kernel has IPv6 is asked by binding a socket to `[::]`: one without it must not
+    /// keep the server from starting when IPv6 was not asked for. A host may get its first IPv6
+    /// address later, and one without `::1` may have others (H55).
     pub fn everywhere(port: u16, transports: &[Transport]) -> Vec<Listen> {
         let listen = |ip: IpAddr| Listen::new((ip, port).into(), transports.to_vec());
         let mut all = vec![listen(Ipv4Addr::UNSPECIFIED.into())];
@@ -115,7 +118,8 @@ impl Listen {
         all
     }
 
-    /// What is listened on where nothing is named: `port` over UDP and TCP; and, with a certificate, `secure_port` over TLS and DTLS.
+    /// What is listened on where nothing is named: `port` over UDP and TCP; and, with a
+    /// certificate, `secure_port` over TLS and DTLS.
     pub fn defaults(port: u16, secure_port: u16, has_certificate: bool) -> Vec<Listen> {
         let mut all = Listen::everywhere(port, &[Transport::Udp, Transport::Tcp]);
         if has_certificate {
@@ -126,30 +130,45 @@ impl Listen {
 
     /// All addresses with their keys.
     pub fn named(all: &[Listen]) -> impl Iterator<Item = Named> {
-        all.iter().enumerate().map(|(index, listen)| Named::new(format!("listen[{index}].address"), listen.address))
+        all.iter()
+            .enumerate()
+            .map(|(index, listen)| Named::new(format!("listen[{index}].address"), listen.address))
     }
 
-    /// Says of each `[::]` whether IPv4 clients are served at its port, too: an IPv6 socket of ours takes no IPv4.
+    /// Says of each `[::]` whether IPv4 clients are served at its port, too: an IPv6 socket of ours
+    /// takes no IPv4.
     pub fn describe_families(all: &[Listen]) -> Vec<String> {
-        let wildcards = all.iter().filter(|listen| listen.address.ip() == IpAddr::from(Ipv6Addr::UNSPECIFIED));
+        let wildcards =
+            all.iter().filter(|listen| listen.address.ip() == IpAddr::from(Ipv6Addr::UNSPECIFIED));
         let line = |listen: &Listen| {
             let port = listen.address.port();
             let has_ipv4 = |transport: &&Transport| {
-                let serves = |other: &&Listen| other.address.is_ipv4() && other.address.port() == port && other.has(**transport);
+                let serves = |other: &&Listen| {
+                    other.address.is_ipv4()
+                        && other.address.port() == port
+                        && other.has(**transport)
+                };
                 all.iter().any(|other| serves(&other))
             };
-            let without: Vec<String> = listen.transports.iter().filter(|transport| !has_ipv4(transport)).map(ToString::to_string).collect();
+            let without: Vec<String> = listen
+                .transports
+                .iter()
+                .filter(|transport| !has_ipv4(transport))
+                .map(ToString::to_string)
+                .collect();
             let without = without.join(", ");
             match without.is_empty() {
                 true => format!("[::]:{port} serves IPv6 only; IPv4 has a listener of its own"),
-                false => format!("[::]:{port} serves IPv6 only: no IPv4 over {without}; for IPv4 listen on 0.0.0.0:{port}, too"),
+                false => format!(
+                    "[::]:{port} serves IPv6 only: no IPv4 over {without}; for IPv4 listen on 0.0.0.0:{port}, too"
+                ),
             }
         };
         wildcards.map(line).collect()
     }
 
-    /// Refuses an empty list of transports, port 0, the same address and transport twice, one socket that two entries share, and a
-    /// certificate that is wanted and not there.
+    /// Refuses an empty list of transports, port 0, the same address and transport twice, one
+    /// socket that two entries share, and a certificate that is wanted and not there.
     pub fn problems(all: &[Listen], has_certificate: bool) -> Vec<Problem> {
         let mut problems = Vec::new();
         for (index, listen) in all.iter().enumerate() {
@@ -165,27 +184,53 @@ impl Listen {
             problems.push(Problem::new(format!("listen[{index}].{key}"), what).hint(hint));
         };
         if self.transports.is_empty() {
-            problem("transports", format!("no transport for {}", self.address), "name some of udp, tcp, tls, dtls");
+            problem(
+                "transports",
+                format!("no transport for {}", self.address),
+                "name some of udp, tcp, tls, dtls",
+            );
         }
         if self.address.port() == 0 {
-            problem("address", "port 0 is no port that a client could know".into(), "3478 is STUN's own");
+            problem(
+                "address",
+                "port 0 is no port that a client could know".into(),
+                "3478 is STUN's own",
+            );
         }
         let ip = self.address.ip();
         if ip.is_multicast() {
-            problem("address", format!("{ip} is no address of a host"), "write an IPv4 or an IPv6 address");
+            problem(
+                "address",
+                format!("{ip} is no address of a host"),
+                "write an IPv4 or an IPv6 address",
+            );
         }
         for (at, transport) in self.transports.iter().enumerate() {
             if self.transports[..at].contains(transport) {
-                problem("transports", format!("{transport} on {} is listened to twice", self.address), "keep one of the two");
+                problem(
+                    "transports",
+                    format!("{transport} on {} is listened to twice", self.address),
+                    "keep one of the two",
+                );
             }
         }
-        if let Some(secure) = self.transports.iter().find(|transport| transport.is_secure() && !has_certificate) {
-            problem("transports", format!("{secure} needs a certificate, and there is none"), "name one: tls.certificate and tls.key");
+        if let Some(secure) =
+            self.transports.iter().find(|transport| transport.is_secure() && !has_certificate)
+        {
+            problem(
+                "transports",
+                format!("{secure} needs a certificate, and there is none"),
+                "name one: tls.certificate and tls.key",
+            );
         }
         let everybody = self.proxy_protocol.trusted.iter().any(|trusted| trusted.prefix_len() == 0);
         if everybody {
             let hint = "name your proxies' addresses";
-            problem("proxy_protocol.trusted", "everybody is trusted to say whom it speaks for".into(), hint);
+            problem(
+                "proxy_protocol.trusted",
+                "everybody is trusted to say whom it speaks for".into(),
+                hint,
+            );
         }
         if !self.proxy_protocol.trusted.is_empty() && self.has(Transport::Dtls) {
             let what = "no proxy can put its header in front of DTLS".into();
@@ -200,7 +245,10 @@ impl Listen {
         let socket = |transport: &Transport| matches!(transport, Transport::Tcp | Transport::Tls);
         let same = |listen: &&Listen| {
             listen.address == self.address
-                && self.transports.iter().any(|one| listen.transports.iter().any(|other| socket(one) == socket(other)))
+                && self
+                    .transports
+                    .iter()
+                    .any(|one| listen.transports.iter().any(|other| socket(one) == socket(other)))
         };
         earlier.iter().find(same).map(|_| {
             let what = format!("{} is named by an entry before", self.address);

@@ -48,14 +48,23 @@ impl Setting {
     }
 
     /// A list of text values, which replaces the list of the layers below.
-    pub fn list(flag: &'static str, path: &[&str], values: impl IntoIterator<Item = String>) -> Self {
+    pub fn list(
+        flag: &'static str,
+        path: &[&str],
+        values: impl IntoIterator<Item = String>,
+    ) -> Self {
         let origin = Origin::Flag(flag);
         let item = |text| Node { value: Value::Text(Zeroizing::new(text)), origin: origin.clone() };
         Self::new(flag, path, Value::Array(values.into_iter().map(item).collect()))
     }
 
     /// A list of tables with one text key each, such as `listen` with `address`.
-    pub fn tables(flag: &'static str, path: &[&str], key: &str, values: impl IntoIterator<Item = String>) -> Self {
+    pub fn tables(
+        flag: &'static str,
+        path: &[&str],
+        key: &str,
+        values: impl IntoIterator<Item = String>,
+    ) -> Self {
         let origin = Origin::Flag(flag);
         let table = |text| {
             let value = Node { value: Value::Text(Zeroizing::new(text)), origin: origin.clone() };
@@ -65,14 +74,21 @@ impl Setting {
     }
 
     /// A table of text values, which replaces the table of the layers below.
-    pub fn table(flag: &'static str, path: &[&str], entries: impl IntoIterator<Item = (String, String)>) -> Self {
+    pub fn table(
+        flag: &'static str,
+        path: &[&str],
+        entries: impl IntoIterator<Item = (String, String)>,
+    ) -> Self {
         let origin = Origin::Flag(flag);
-        let entry = |(key, text)| (key, Node { value: Value::Text(Zeroizing::new(text)), origin: origin.clone() });
+        let entry = |(key, text)| {
+            (key, Node { value: Value::Text(Zeroizing::new(text)), origin: origin.clone() })
+        };
         Self::new(flag, path, Value::Table(entries.into_iter().map(entry).collect()))
     }
 
-    /// What addresses are from outside: a table of `BOUND=ADVERTISED`, or a list of addresses; nothing where nothing is said. The table goes in
-    /// place of what the layers below say, and an address that is bound twice is told.
+    /// What addresses are from outside: a table of `BOUND=ADVERTISED`, or a list of addresses;
+    /// nothing where nothing is said. The table goes in place of what the layers below say, and
+    /// an address that is bound twice is told.
     pub fn external(flag: &'static str, path: &[&str], values: &[String]) -> Vec<Self> {
         if values.is_empty() {
             return Vec::new();
@@ -97,26 +113,33 @@ pub struct Loaded<T> {
 }
 
 impl<T> Loaded<T> {
-    /// Turns the values into what they mean; each problem that `into` finds gains the place of its key.
+    /// Turns the values into what they mean; each problem that `into` finds gains the place of its
+    /// key.
     ///
     /// # Errors
     /// What `into` found.
-    pub fn resolve<C>(self, into: impl FnOnce(T) -> Result<C, Vec<Problem>>) -> Result<C, ConfigError> {
+    pub fn resolve<C>(
+        self,
+        into: impl FnOnce(T) -> Result<C, Vec<Problem>>,
+    ) -> Result<C, ConfigError> {
         let Loaded { value, tree } = self;
         into(value).map_err(|mut problems| {
             for problem in &mut problems {
-                problem.origin = problem.origin.take().or_else(|| tree.origin_of(&problem.key).cloned());
+                problem.origin =
+                    problem.origin.take().or_else(|| tree.origin_of(&problem.key).cloned());
             }
             ConfigError { problems }
         })
     }
 }
 
-/// Reads the configuration of `service`: the file of `--config` (or of the variable `PREFIX_CONFIG`), over it the
-/// `environment`, over it `--set`, over it the flags of their own. Defaults are the schema's.
+/// Reads the configuration of `service`: the file of `--config` (or of the variable
+/// `PREFIX_CONFIG`), over it the `environment`, over it `--set`, over it the flags of their own.
+/// Defaults are the schema's.
 ///
 /// # Errors
-/// The file is unreadable or no TOML; keys that do not exist, with the nearest that does; values of the wrong type.
+/// The file is unreadable or no TOML; keys that do not exist, with the nearest that does; values of
+/// the wrong type.
 pub fn load<T: for<'de> Deserialize<'de>>(
     service: &Service,
     common: &CommonFlags,
@@ -125,11 +148,18 @@ pub fn load<T: for<'de> Deserialize<'de>>(
 ) -> Result<Loaded<T>, ConfigError> {
     let variables: Vec<_> = environment.into_iter().collect();
     let config_variable = OsString::from(format!("{}_CONFIG", service.env_prefix));
-    let from_environment = || variables.iter().find(|(name, _)| *name == config_variable).map(|(_, value)| PathBuf::from(value));
+    let from_environment = || {
+        variables
+            .iter()
+            .find(|(name, _)| *name == config_variable)
+            .map(|(_, value)| PathBuf::from(value))
+    };
     let mut tree = match common.config.clone().or_else(from_environment) {
         Some(path) if path.as_os_str().is_empty() => {
             let what = "the name of the configuration file is empty";
-            return Err(Problem::new("--config", what).hint("name a file, or leave the flag or the variable out").into());
+            return Err(Problem::new("--config", what)
+                .hint("name a file, or leave the flag or the variable out")
+                .into());
         }
         Some(path) => file::read(&path)?,
         None => Node::empty_table(Origin::Flag("the defaults")),
@@ -139,7 +169,10 @@ pub fn load<T: for<'de> Deserialize<'de>>(
     environment::overlay(&mut tree, service.env_prefix, variables, &keys, &mut problems);
     let assignments = common.set.iter().map(|assignment| Setting {
         path: assignment.path.clone(),
-        node: Node { value: Value::Raw(assignment.value.clone()), origin: Origin::Set(assignment.path.join(".")) },
+        node: Node {
+            value: Value::Raw(assignment.value.clone()),
+            origin: Origin::Set(assignment.path.join(".")),
+        },
     });
     for Setting { path, node } in assignments.chain(common.settings()).chain(dedicated) {
         problems.extend(tree.set(&path, node));
@@ -154,7 +187,8 @@ pub fn load<T: for<'de> Deserialize<'de>>(
     }
 }
 
-/// Completes the hint of an unknown key: with a key of another table, and in the spelling of where it was written.
+/// Completes the hint of an unknown key: with a key of another table, and in the spelling of where
+/// it was written.
 fn suggest(mut problem: Problem, keys: &[String], service: &Service) -> Problem {
     if problem.what != "unknown key" {
         return problem;
@@ -175,12 +209,15 @@ fn suggest(mut problem: Problem, keys: &[String], service: &Service) -> Problem 
     problem
 }
 
-/// What a `main` does first: answers `--print-default-config` and `--check-config`, or yields the configuration to run.
+/// What a `main` does first: answers `--print-default-config` and `--check-config`, or yields the
+/// configuration to run.
 ///
-/// `resolve` is the service's own reading of its schema; `describe` says in a few lines what the result means.
+/// `resolve` is the service's own reading of its schema; `describe` says in a few lines what the
+/// result means.
 ///
 /// # Errors
-/// The exit code where there is nothing to run: 0 after an answer, 2 after an error, which is printed.
+/// The exit code where there is nothing to run: 0 after an answer, 2 after an error, which is
+/// printed.
 pub fn start<T: for<'de> Deserialize<'de>, C>(
     service: &Service,
     common: &CommonFlags,
@@ -203,7 +240,10 @@ pub fn start<T: for<'de> Deserialize<'de>, C>(
     };
     if common.check_config {
         let lines = describe(&config).into_iter().map(|line| format!("  {line}\n"));
-        return Err(say(service, &std::iter::once("configuration ok\n".to_owned()).chain(lines).collect::<String>()));
+        return Err(say(
+            service,
+            &std::iter::once("configuration ok\n".to_owned()).chain(lines).collect::<String>(),
+        ));
     }
     Ok(config)
 }

@@ -1,11 +1,13 @@
-//! Configuration: one tree of keys, filled from the defaults, a TOML file, the environment, `--set` and flags, in that
-//! order, and read once into a service's own types.
+//! Configuration: one tree of keys, filled from the defaults, a TOML file, the environment, `--set`
+//! and flags, in that order, and read once into a service's own types.
 //!
-//! Each value remembers where it was written, so that an error names the key, the file and line (or the variable, or the
-//! flag) and the remedy. A key that nothing reads is an error with the nearest name that exists.
+//! Each value remembers where it was written, so that an error names the key, the file and line (or
+//! the variable, or the flag) and the remedy. A key that nothing reads is an error with the nearest
+//! name that exists.
 //!
 //! - [`load`] is the way in, [`start`] what a `main` calls.
-//! - A schema is any `serde::Deserialize` type made of structs, lists, tables and the scalar types of [`values`].
+//! - A schema is any `serde::Deserialize` type made of structs, lists, tables and the scalar types
+//!   of [`values`].
 
 mod assignment;
 mod deserialize;

@@ -1,7 +1,7 @@
 //! "Did you mean": the nearest of the names that exist.
 
-/// The candidate with the smallest edit distance to `name`, if it is near enough to be a slip of the pen: at most a
-/// third of the name's letters, and at least one.
+/// The candidate with the smallest edit distance to `name`, if it is near enough to be a slip of
+/// the pen: at most a third of the name's letters, and at least one.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_lowercase();
     let allowed = (name.chars().count() / 3).max(1);

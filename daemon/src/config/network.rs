@@ -13,17 +13,25 @@ const MAPPED_PREFIX: u8 = 96;
 /// Reads a prefix, or an address, which is a prefix of full length.
 ///
 /// # Errors
-/// What is wrong, and what to write instead: it is none; it has bits behind the prefix; or it is an IPv4 prefix in IPv4-mapped form, which
-/// no client's or peer's address would match.
+/// What is wrong, and what to write instead: it is none; it has bits behind the prefix; or it is an
+/// IPv4 prefix in IPv4-mapped form, which no client's or peer's address would match.
 pub fn network(text: &str) -> Result<IpNet, String> {
     let text = text.trim();
     let parsed = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-    let network = parsed.map_err(|_| format!("expected an address or a prefix such as \"10.1.2.0/24\", found {text:?}"))?;
+    let network = parsed.map_err(|_| {
+        format!("expected an address or a prefix such as \"10.1.2.0/24\", found {text:?}")
+    })?;
     if let Some(unmapped) = unmapped(network) {
-        return Err(format!("found {text:?}, an IPv4 prefix in IPv6 form; write {}", short(unmapped.trunc())));
+        return Err(format!(
+            "found {text:?}, an IPv4 prefix in IPv6 form; write {}",
+            short(unmapped.trunc())
+        ));
     }
     if network.trunc() != network {
-        return Err(format!("found {text:?}, whose address has bits behind the prefix; write {}", network.trunc()));
+        return Err(format!(
+            "found {text:?}, whose address has bits behind the prefix; write {}",
+            network.trunc()
+        ));
     }
     Ok(network)
 }
@@ -33,13 +41,19 @@ pub fn network(text: &str) -> Result<IpNet, String> {
 /// # Errors
 /// As [`network`].
 pub fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
-    Vec::<String>::deserialize(deserializer)?.iter().map(|text| network(text).map_err(D::Error::custom)).collect()
+    Vec::<String>::deserialize(deserializer)?
+        .iter()
+        .map(|text| network(text).map_err(D::Error::custom))
+        .collect()
 }
 
 /// Refuses an IPv4 address that is written as IPv6, which would be compared with no other.
 pub fn mapped_problem(key: &str, ip: IpAddr) -> Option<Problem> {
     let canonical = ip.to_canonical();
-    (ip != canonical).then(|| Problem::new(key, format!("{ip} is an IPv4 address in IPv6 form")).hint(format!("write {canonical}")))
+    (ip != canonical).then(|| {
+        Problem::new(key, format!("{ip} is an IPv4 address in IPv6 form"))
+            .hint(format!("write {canonical}"))
+    })
 }
 
 /// The IPv4 prefix that an IPv6 prefix holds, if it holds nothing else.
@@ -52,7 +66,11 @@ fn unmapped(network: IpNet) -> Option<IpNet> {
 
 /// A prefix of full length as the address that it is.
 fn short(network: IpNet) -> String {
-    if network.prefix_len() == network.max_prefix_len() { network.addr().to_string() } else { network.to_string() }
+    if network.prefix_len() == network.max_prefix_len() {
+        network.addr().to_string()
+    } else {
+        network.to_string()
+    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! The documented default configuration: a text that is both manual and test.
 //!
-//! Prose lines start with `# `. A line that starts with `#` and no blank is a key that may be uncommented; one that
-//! starts with `##` is an alternative to the line above it, for which that line has to go.
+//! Prose lines start with `# `. A line that starts with `#` and no blank is a key that may be
+//! uncommented; one that starts with `##` is an alternative to the line above it, for which that
+//! line has to go.
 
 use super::keys::{ANY_NAME, keys};
 
-/// The text with its keys uncommented and the alternatives left out: a configuration that must load.
+/// The text with its keys uncommented and the alternatives left out: a configuration that must
+/// load.
 pub fn uncommented(text: &str) -> String {
     let line = |line: &str| match line.strip_prefix('#') {
         Some(rest) if is_key(rest) => rest.to_owned(),
@@ -20,13 +22,15 @@ pub fn uncommented(text: &str) -> String {
 /// If the uncommented text is no TOML: it is a constant of the program, checked by a test.
 pub fn documented_keys(text: &str) -> Vec<String> {
     let mut found = Vec::new();
-    let table: toml::Table = uncommented(text).parse().expect("the documented configuration is TOML");
+    let table: toml::Table =
+        uncommented(text).parse().expect("the documented configuration is TOML");
     collect("", &toml::Value::Table(table), &mut found);
     let mut section = String::new();
     for line in text.lines() {
         let bare = line.trim_start_matches('#');
         if bare.starts_with('[') {
-            section = format!("{}.", bare.trim_start_matches('[').split(']').next().unwrap_or_default());
+            section =
+                format!("{}.", bare.trim_start_matches('[').split(']').next().unwrap_or_default());
         }
         if let Some(alternative) = line.strip_prefix("##").filter(|rest| is_key(rest)) {
             let table: toml::Table = alternative.parse().expect("an alternative is TOML");
@@ -49,9 +53,14 @@ pub fn undocumented<T: for<'de> serde::Deserialize<'de>>(text: &str) -> Vec<Stri
     let explains = |documented: &str, key: &str| {
         let mut segments = documented.split('.');
         // What is longer than the key is a table that the schema reads as one value.
-        key.split('.').all(|wanted| segments.next().is_some_and(|segment| wanted == ANY_NAME || wanted == segment))
+        key.split('.').all(|wanted| {
+            segments.next().is_some_and(|segment| wanted == ANY_NAME || wanted == segment)
+        })
     };
-    keys::<T>().into_iter().filter(|key| !documented.iter().any(|documented| explains(documented, key))).collect()
+    keys::<T>()
+        .into_iter()
+        .filter(|key| !documented.iter().any(|documented| explains(documented, key)))
+        .collect()
 }
 
 fn is_key(rest: &str) -> bool {
@@ -90,7 +99,15 @@ mod tests {
     #[test]
     fn keys_are_uncommented_and_prose_is_not() {
         let text = uncommented(TEXT);
-        assert!(text.contains("\nrealm = ") && text.contains("# The realm") && text.contains("##token_file"), "{text}");
-        assert_eq!(documented_keys(TEXT), ["auth.token", "auth.token_file", "listen.address", "realm"]);
+        assert!(
+            text.contains("\nrealm = ")
+                && text.contains("# The realm")
+                && text.contains("##token_file"),
+            "{text}"
+        );
+        assert_eq!(
+            documented_keys(TEXT),
+            ["auth.token", "auth.token_file", "listen.address", "realm"]
+        );
     }
 }

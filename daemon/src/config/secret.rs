@@ -44,7 +44,8 @@ impl Secret {
     }
 }
 
-/// The bytes of a file with a key: text as in any file of a secret, or, where that is no text, all bytes of the file.
+/// The bytes of a file with a key: text as in any file of a secret, or, where that is no text, all
+/// bytes of the file.
 ///
 /// # Errors
 /// The file cannot be read, or its text is no secret.
@@ -78,7 +79,10 @@ impl<'de> Deserialize<'de> for Secret {
                 Ok(Secret(text.to_owned()))
             }
 
-            fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<Secret, D::Error> {
+            fn visit_newtype_struct<D: Deserializer<'de>>(
+                self,
+                inner: D,
+            ) -> Result<Secret, D::Error> {
                 inner.deserialize_str(Text)
             }
         }
@@ -86,23 +90,36 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-/// The secret of the pair `key` and `key_file`; none where neither is there. `key` is the full dotted key.
+/// The secret of the pair `key` and `key_file`; none where neither is there. `key` is the full
+/// dotted key.
 ///
 /// # Errors
-/// Both are there, the value is empty or holds a control character, or the file holds no secret. The problem names the key at fault.
-pub fn one_of(key: &str, value: Option<Secret>, file: Option<&Path>) -> Result<Option<Secret>, Problem> {
+/// Both are there, the value is empty or holds a control character, or the file holds no secret.
+/// The problem names the key at fault.
+pub fn one_of(
+    key: &str,
+    value: Option<Secret>,
+    file: Option<&Path>,
+) -> Result<Option<Secret>, Problem> {
     match (value, file) {
-        (Some(_), Some(_)) => Err(Problem::new(key, format!("{key}_file is given, too")).hint("keep one of the two")),
+        (Some(_), Some(_)) => {
+            Err(Problem::new(key, format!("{key}_file is given, too")).hint("keep one of the two"))
+        }
         (Some(value), None) => well_formed(key, value).map(Some),
-        (None, Some(path)) => Secret::from_file(path).map(Some).map_err(|error| Problem::new(format!("{key}_file"), error)),
+        (None, Some(path)) => Secret::from_file(path)
+            .map(Some)
+            .map_err(|error| Problem::new(format!("{key}_file"), error)),
         (None, None) => Ok(None),
     }
 }
 
-/// A value as it stands in the configuration. A line end would be a slip of the variable that it came from, and no client sends one.
+/// A value as it stands in the configuration. A line end would be a slip of the variable that it
+/// came from, and no client sends one.
 fn well_formed(key: &str, value: Secret) -> Result<Secret, Problem> {
     if value.0.is_empty() {
-        return Err(Problem::new(key, "the value is empty").hint(format!("give it one, or a {key}_file")));
+        return Err(
+            Problem::new(key, "the value is empty").hint(format!("give it one, or a {key}_file"))
+        );
     }
     if value.0.contains(char::is_control) {
         let what = "the value holds a control character (a line end, for instance)";
@@ -115,7 +132,11 @@ fn well_formed(key: &str, value: Secret) -> Result<Secret, Problem> {
 ///
 /// # Errors
 /// As [`one_of`], and where neither is there.
-pub fn required_one_of(key: &str, value: Option<Secret>, file: Option<&Path>) -> Result<Secret, Problem> {
+pub fn required_one_of(
+    key: &str,
+    value: Option<Secret>,
+    file: Option<&Path>,
+) -> Result<Secret, Problem> {
     one_of(key, value, file)?.ok_or_else(|| missing(key))
 }
 
@@ -138,10 +159,14 @@ mod tests {
     #[test]
     fn a_pair_is_exactly_one() {
         let file = std::env::temp_dir().join(format!("causeway-secret-{}", std::process::id()));
-        let refused =
-            |value: Option<&str>, file: Option<&Path>| one_of("a.password", value.map(Secret::new), file).unwrap_err().to_string();
+        let refused = |value: Option<&str>, file: Option<&Path>| {
+            one_of("a.password", value.map(Secret::new), file).unwrap_err().to_string()
+        };
         std::fs::write(&file, "from a file\r\n").unwrap();
-        assert_eq!(required_one_of("a.password", None, Some(&file)).unwrap().expose(), "from a file");
+        assert_eq!(
+            required_one_of("a.password", None, Some(&file)).unwrap().expose(),
+            "from a file"
+        );
         let both = refused(Some("x"), Some(&file));
         assert_eq!(both, "a.password: a.password_file is given, too; keep one of the two");
         std::fs::write(&file, "\n").unwrap();
@@ -159,8 +184,12 @@ mod tests {
     #[test]
     fn h56_a_secret_in_a_variable_keeps_no_line_end() {
         for value in ["hunter2\n", "hunter2\r", "a\tb"] {
-            let refused = one_of("auth.rest_secret", Some(Secret::new(value)), None).unwrap_err().to_string();
-            assert!(refused.contains("control character") && !refused.contains("hunter2"), "{refused}");
+            let refused =
+                one_of("auth.rest_secret", Some(Secret::new(value)), None).unwrap_err().to_string();
+            assert!(
+                refused.contains("control character") && !refused.contains("hunter2"),
+                "{refused}"
+            );
         }
     }
 

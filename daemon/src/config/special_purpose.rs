@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use ipnet::IpNet;
 
-/// From the IANA special-purpose registries. The documentation ranges are left out: they stand for public addresses in
-/// examples and labs, and no host that is not one of them can bind them.
+/// From the IANA special-purpose registries. The documentation ranges are left out: they stand for
+/// public addresses in examples and labs, and no host that is not one of them can bind them.
 const RANGES: [(&str, &str); 19] = [
     ("0.0.0.0/8", "this network"),
     ("10.0.0.0/8", "private"),
@@ -30,7 +30,9 @@ const RANGES: [(&str, &str); 19] = [
 ];
 
 static NETWORKS: LazyLock<Vec<(IpNet, &str)>> = LazyLock::new(|| {
-    let parse = |&(text, name): &(&str, &'static str)| (text.parse().expect("the table holds networks"), name);
+    let parse = |&(text, name): &(&str, &'static str)| {
+        (text.parse().expect("the table holds networks"), name)
+    };
     RANGES.iter().map(parse).collect()
 });
 

@@ -29,9 +29,12 @@ impl Conflict {
         match self {
             Conflict::Nothing(at) => Problem::new(key, format!("there is nothing at {at} to set")),
             Conflict::Whole(whole) => {
-                Problem::new(key, format!("{whole} sets what is around it as a whole")).hint("set it as a whole, or key by key")
+                Problem::new(key, format!("{whole} sets what is around it as a whole"))
+                    .hint("set it as a whole, or key by key")
             }
-            Conflict::Twice(before) => Problem::new(key, format!("{before} sets it, too")).hint("keep one of the two"),
+            Conflict::Twice(before) => {
+                Problem::new(key, format!("{before} sets it, too")).hint("keep one of the two")
+            }
         }
     }
 }
@@ -80,12 +83,13 @@ impl Node {
         matches!(&self.value, Value::Raw(text) if text.trim().is_empty())
     }
 
-    /// Sets `path` to `node`, or says why that is not possible. A value without a letter, from a variable or `--set`, is refused: it could mean
-    /// "none" as well as "not said".
+    /// Sets `path` to `node`, or says why that is not possible. A value without a letter, from a
+    /// variable or `--set`, is refused: it could mean "none" as well as "not said".
     pub(super) fn set(&mut self, path: &[String], node: Node) -> Option<Problem> {
         let (key, origin) = (path.join("."), node.origin.clone());
         let problem = if node.is_empty_text() {
-            Problem::new(key, "the value is empty").hint("leave it out, or write \"\" for an empty text and [] for an empty list")
+            Problem::new(key, "the value is empty")
+                .hint("leave it out, or write \"\" for an empty text and [] for an empty list")
         } else {
             self.insert(path, node).err()?.problem(key)
         };
@@ -94,9 +98,10 @@ impl Node {
 
     /// Puts `node` at `path`, making tables on the way and replacing what stood there.
     ///
-    /// In a list that is there, a number addresses an element, or the place after the last. Where nothing is there yet, `listen.0`
-    /// makes a table with the key `0`, which reads as a list if the schema wants one: only the schema knows a list's index from a
-    /// user who is called 1001. What a lower layer says is replaced; what the same layer says is not (H56).
+    /// In a list that is there, a number addresses an element, or the place after the last. Where
+    /// nothing is there yet, `listen.0` makes a table with the key `0`, which reads as a list
+    /// if the schema wants one: only the schema knows a list's index from a user who is called
+    /// 1001. What a lower layer says is replaced; what the same layer says is not (H56).
     fn insert(&mut self, path: &[String], node: Node) -> Result<(), Conflict> {
         let Some((first, rest)) = path.split_first() else {
             if let Some(before) = self.leaf_of_layer(&node.origin) {
@@ -109,8 +114,11 @@ impl Node {
         let child = match &mut self.value {
             Value::Table(table) => table.entry(first.clone()).or_insert_with(empty),
             Value::Array(array) => {
-                let index =
-                    first.parse::<usize>().ok().filter(|&index| index <= array.len()).ok_or_else(|| Conflict::Nothing(first.clone()))?;
+                let index = first
+                    .parse::<usize>()
+                    .ok()
+                    .filter(|&index| index <= array.len())
+                    .ok_or_else(|| Conflict::Nothing(first.clone()))?;
                 if index == array.len() {
                     array.push(empty());
                 }
@@ -142,14 +150,17 @@ impl Node {
         match &self.value {
             Value::Array(items) => Some(items.iter().collect()),
             Value::Table(table) => {
-                let all = (0..table.len()).map(|index| table.get(&index.to_string())).collect::<Option<Vec<_>>>()?;
+                let all = (0..table.len())
+                    .map(|index| table.get(&index.to_string()))
+                    .collect::<Option<Vec<_>>>()?;
                 (!all.is_empty()).then_some(all)
             }
             _ => None,
         }
     }
 
-    /// The origin of the value at a dotted `key`, or of the nearest table around it that was written.
+    /// The origin of the value at a dotted `key`, or of the nearest table around it that was
+    /// written.
     pub(super) fn origin_of(&self, key: &str) -> Option<&Origin> {
         let mut node = self;
         let mut rest = key;
@@ -157,10 +168,10 @@ impl Node {
         while !rest.is_empty() {
             let Value::Table(table) = &node.value else { break };
             // A user's name may hold dots: take the entry that the rest of the key starts with.
-            let Some((name, child)) = table
-                .iter()
-                .find(|(name, _)| rest.strip_prefix(name.as_str()).is_some_and(|tail| tail.is_empty() || tail.starts_with(['.', '['])))
-            else {
+            let Some((name, child)) = table.iter().find(|(name, _)| {
+                rest.strip_prefix(name.as_str())
+                    .is_some_and(|tail| tail.is_empty() || tail.starts_with(['.', '[']))
+            }) else {
                 break;
             };
             found = Some(&child.origin);
@@ -168,7 +179,9 @@ impl Node {
             node = child;
             if let Some(open) = rest.strip_prefix('[') {
                 let Some((index, tail)) = open.split_once(']') else { break };
-                let (Some(elements), Ok(index)) = (node.elements(), index.parse::<usize>()) else { break };
+                let (Some(elements), Ok(index)) = (node.elements(), index.parse::<usize>()) else {
+                    break;
+                };
                 let Some(&element) = elements.get(index) else { break };
                 found = Some(&element.origin);
                 node = element;

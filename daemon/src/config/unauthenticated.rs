@@ -11,7 +11,10 @@ const LARGEST: u32 = 64 << 20;
 
 /// Whether, and how far, answers to datagrams are limited that nobody has logged in by.
 #[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(untagged, expecting = "expected \"on\", \"off\" or { burst = \"24 KiB\", rate = \"2560 B\" }")]
+#[serde(
+    untagged,
+    expecting = "expected \"on\", \"off\" or { burst = \"24 KiB\", rate = \"2560 B\" }"
+)]
 pub enum Unauthenticated {
     /// As ever, or not at all.
     Switch(Switch),
@@ -54,7 +57,8 @@ impl Unauthenticated {
             Self::Switch(Switch::Off) => return Ok(None),
             Self::Numbers(numbers) => numbers,
         };
-        let [burst, rate] = [burst, rate].map(|size| u32::try_from(size.0).ok().filter(|size| *size <= LARGEST));
+        let [burst, rate] =
+            [burst, rate].map(|size| u32::try_from(size.0).ok().filter(|size| *size <= LARGEST));
         match (burst, rate) {
             (Some(burst), Some(rate)) => Ok(Some(LimiterSettings { burst, rate })),
             _ => {

@@ -9,7 +9,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error, IntoDeserializer, SeqAccess, Visitor};
 
-/// A length of time: `"300s"`, `"10m"`, `"1h 30m"`, `"250ms"`, `"50us"`, or a whole number of seconds.
+/// A length of time: `"300s"`, `"10m"`, `"1h 30m"`, `"250ms"`, `"50us"`, or a whole number of
+/// seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Interval(pub Duration);
 
@@ -24,13 +25,16 @@ impl FromStr for Interval {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("expected a duration such as \"300s\", \"10m\" or \"1h 30m\", found {text:?}");
+        let wrong = || {
+            format!("expected a duration such as \"300s\", \"10m\" or \"1h 30m\", found {text:?}")
+        };
         let mut rest = text.trim();
         let mut total = Duration::ZERO;
         if rest.is_empty() {
             return Err(wrong());
         }
-        // What comes after 1h is less than an hour, and says its unit: 1h30 may be meant as minutes.
+        // What comes after 1h is less than an hour, and says its unit: 1h30 may be meant as
+        // minutes.
         let mut before = usize::MAX;
         while !rest.is_empty() {
             let digits = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len());
@@ -135,7 +139,9 @@ impl<'de, T: FromStr<Err = String>> Visitor<'de> for TextOrNumber<T> {
     fn visit_i64<E: Error>(self, number: i64) -> Result<T, E> {
         match (self.from_number, u64::try_from(number)) {
             (Some(from_number), Ok(number)) => Ok(from_number(number)),
-            (Some(_), Err(_)) => Err(E::custom(format!("expected {}, found {number}", self.expecting))),
+            (Some(_), Err(_)) => {
+                Err(E::custom(format!("expected {}, found {number}", self.expecting)))
+            }
             (None, _) => Err(E::invalid_type(serde::de::Unexpected::Signed(number), &self)),
         }
     }
@@ -144,7 +150,8 @@ impl<'de, T: FromStr<Err = String>> Visitor<'de> for TextOrNumber<T> {
 impl<'de> Deserialize<'de> for Interval {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let expecting = "a duration such as \"300s\", or a number of seconds";
-        deserializer.deserialize_any(TextOrNumber { expecting, from_number: Some(Interval::seconds) })
+        deserializer
+            .deserialize_any(TextOrNumber { expecting, from_number: Some(Interval::seconds) })
     }
 }
 
@@ -162,7 +169,8 @@ impl<'de> Deserialize<'de> for PortRange {
     }
 }
 
-/// One value, or a list of them: `"203.0.113.8"`, `"203.0.113.8, 2001:db8::8"` or `["203.0.113.8", "2001:db8::8"]`.
+/// One value, or a list of them: `"203.0.113.8"`, `"203.0.113.8, 2001:db8::8"` or `["203.0.113.8",
+/// "2001:db8::8"]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct List<T>(pub Vec<T>);
 
@@ -183,7 +191,10 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for List<T> {
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<List<T>, E> {
-                text.split(',').map(|item| T::deserialize(item.trim().into_deserializer())).collect::<Result<_, E>>().map(List)
+                text.split(',')
+                    .map(|item| T::deserialize(item.trim().into_deserializer()))
+                    .collect::<Result<_, E>>()
+                    .map(List)
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<List<T>, A::Error> {
@@ -211,9 +222,19 @@ mod tests {
         assert_eq!(parse("250ms"), Ok(250));
         assert_eq!(parse("1s 2000us"), Ok(1_002));
         assert_eq!("50µs".parse(), Ok(Interval(Duration::from_micros(50))));
-        for text in
-            ["", "s", "-1s", "1 fortnight", "1.5s", "99999999999999999999s", "18446744073709551615d", "1h30", "5m5m", "1s 1h", "10 20"]
-        {
+        for text in [
+            "",
+            "s",
+            "-1s",
+            "1 fortnight",
+            "1.5s",
+            "99999999999999999999s",
+            "18446744073709551615d",
+            "1h30",
+            "5m5m",
+            "1s 1h",
+            "10 20",
+        ] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

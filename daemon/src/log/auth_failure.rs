@@ -1,7 +1,7 @@
 //! The event by which a firewall learns of failed authentications.
 //!
-//! It is part of the public interface and stays as it is: target `causeway::auth_failure`, level WARN, message
-//! `authentication failed`, and the fields
+//! It is part of the public interface and stays as it is: target `causeway::auth_failure`, level
+//! WARN, message `authentication failed`, and the fields
 //!
 //! | field | meaning |
 //! |---|---|
@@ -42,7 +42,8 @@ pub struct AuthFailure {
     pub code: u16,
 }
 
-/// Logs `failure`, unless 20 of this second were. Cheap enough for a worker: no lock, no allocation when suppressed.
+/// Logs `failure`, unless 20 of this second were. Cheap enough for a worker: no lock, no allocation
+/// when suppressed.
 pub fn auth_failure(failure: &AuthFailure) {
     if !BOUND.admit(START.elapsed().as_secs()) {
         return;
@@ -64,7 +65,8 @@ pub fn auth_failures_suppressed() -> u64 {
     BOUND.total_suppressed()
 }
 
-/// Says every ten seconds how many lines were left out since, of failures and of refusals, so that the end of a flood is told too. Never ends.
+/// Says every ten seconds how many lines were left out since, of failures and of refusals, so that
+/// the end of a flood is told too. Never ends.
 pub async fn report_suppressed() {
     let mut every = tokio::time::interval(Duration::from_secs(10));
     loop {

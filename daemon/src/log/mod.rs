@@ -1,7 +1,7 @@
 //! Logs: one line an event on standard error, for people or as JSON, through a bounded queue.
 //!
-//! A worker that logs never waits for whoever reads the log: lines go to a thread of their own, and are dropped and
-//! counted when it cannot keep up. Addresses are shown through [`redacted`].
+//! A worker that logs never waits for whoever reads the log: lines go to a thread of their own, and
+//! are dropped and counted when it cannot keep up. Addresses are shown through [`redacted`].
 
 mod auth_failure;
 mod queue;
@@ -15,7 +15,9 @@ use std::sync::OnceLock;
 use tracing_subscriber::EnvFilter;
 
 pub(crate) use auth_failure::say_suppressed;
-pub use auth_failure::{AUTH_FAILURE, AuthFailure, auth_failure, auth_failures_suppressed, report_suppressed};
+pub use auth_failure::{
+    AUTH_FAILURE, AuthFailure, auth_failure, auth_failures_suppressed, report_suppressed,
+};
 pub use redact::{RedactKind, Redacted, Redaction, redacted};
 pub use refusal::{LimitedAnswers, REFUSAL, Refusal, RefusalReason, refusal};
 pub use settings::{Filter, Format, Log};
@@ -24,8 +26,8 @@ use queue::Queue;
 
 static QUEUE: OnceLock<Queue> = OnceLock::new();
 
-/// What writes lines as often as a stranger pleases, such as one for each alert of a client that nobody knows. Who wants them names them in the
-/// filter, which goes over this.
+/// What writes lines as often as a stranger pleases, such as one for each alert of a client that
+/// nobody knows. Who wants them names them in the filter, which goes over this.
 const STRANGERS: &str = "rustls=off";
 
 /// Starts logging as `log` says; once in a process.
@@ -38,7 +40,8 @@ pub fn init(log: &Log) -> Result<(), std::io::Error> {
     QUEUE.set(queue.clone()).map_err(|_| again())?;
     redact::install(log.redact.redaction());
     let filter = EnvFilter::builder().parse_lossy(format!("{STRANGERS},{}", log.level.as_str()));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(queue).with_ansi(false);
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(queue).with_ansi(false);
     let outcome = match log.format {
         Format::Human => subscriber.try_init(),
         Format::Json => subscriber.json().flatten_event(true).with_current_span(false).try_init(),
@@ -51,7 +54,8 @@ pub(crate) fn is_initialised() -> bool {
     QUEUE.get().is_some()
 }
 
-/// Waits until what was logged so far is written, at most a second. The last thing that a `main` does.
+/// Waits until what was logged so far is written, at most a second. The last thing that a `main`
+/// does.
 pub fn flush() {
     if let Some(queue) = QUEUE.get() {
         queue.flush(std::time::Duration::from_secs(1));

@@ -31,7 +31,9 @@ impl Queue {
         let (sender, receiver) = sync_channel(DEPTH);
         let dropped = Arc::new(AtomicU64::new(0));
         let counter = dropped.clone();
-        std::thread::Builder::new().name("log".into()).spawn(move || write_all(&receiver, sink, &counter))?;
+        std::thread::Builder::new()
+            .name("log".into())
+            .spawn(move || write_all(&receiver, sink, &counter))?;
         Ok(Queue { sender, dropped })
     }
 
@@ -70,7 +72,11 @@ fn write_all(receiver: &Receiver<Message>, mut sink: impl Write, dropped: &Atomi
         }
         let total = dropped.load(Ordering::Relaxed);
         if total > reported {
-            let _ = writeln!(sink, "{} log lines were dropped: the log's reader was too slow", total - reported);
+            let _ = writeln!(
+                sink,
+                "{} log lines were dropped: the log's reader was too slow",
+                total - reported
+            );
             reported = total;
         }
     }

@@ -13,7 +13,12 @@ pub(super) struct RateBound {
 
 impl RateBound {
     pub(super) const fn new(per_second: u32) -> Self {
-        RateBound { per_second: per_second as u64, window: AtomicU64::new(0), unreported: AtomicU64::new(0), total: AtomicU64::new(0) }
+        RateBound {
+            per_second: per_second as u64,
+            window: AtomicU64::new(0),
+            unreported: AtomicU64::new(0),
+            total: AtomicU64::new(0),
+        }
     }
 
     /// Whether a line may be written in `second`; if not, it is counted.

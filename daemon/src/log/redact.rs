@@ -17,7 +17,8 @@ pub enum RedactKind {
     None,
     /// The /24 or the /48 that they lie in.
     Prefix,
-    /// A keyed hash: the same address is the same word until the process ends, and cannot be computed back.
+    /// A keyed hash: the same address is the same word until the process ends, and cannot be
+    /// computed back.
     Hash,
 }
 
@@ -60,8 +61,12 @@ impl Redaction {
     fn fmt_ip(&self, ip: IpAddr, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self, ip.to_canonical()) {
             (Redaction::None, _) => write!(f, "{ip}"),
-            (Redaction::Prefix, IpAddr::V4(ip)) => write!(f, "{}", Ipv4Net::new_assert(ip, 24).trunc()),
-            (Redaction::Prefix, IpAddr::V6(ip)) => write!(f, "{}", Ipv6Net::new_assert(ip, 48).trunc()),
+            (Redaction::Prefix, IpAddr::V4(ip)) => {
+                write!(f, "{}", Ipv4Net::new_assert(ip, 24).trunc())
+            }
+            (Redaction::Prefix, IpAddr::V6(ip)) => {
+                write!(f, "{}", Ipv6Net::new_assert(ip, 48).trunc())
+            }
             (Redaction::Hash(key), ip) => write!(f, "#{:016x}", key.hash_one(ip)),
         }
     }
@@ -74,7 +79,8 @@ pub struct Redacted<'a, A> {
     address: A,
 }
 
-/// `address`, to be displayed under the redaction that the log was started with: `%redacted(client)`.
+/// `address`, to be displayed under the redaction that the log was started with:
+/// `%redacted(client)`.
 pub fn redacted<A>(address: A) -> Redacted<'static, A> {
     static NONE: Redaction = Redaction::None;
     INSTALLED.get().unwrap_or(&NONE).show(address)
@@ -108,7 +114,10 @@ mod tests {
     fn h42_addresses_can_be_truncated() {
         assert_eq!(shown(RedactKind::None, "203.0.113.77:5000"), "203.0.113.77:5000");
         assert_eq!(shown(RedactKind::Prefix, "203.0.113.77:5000"), "203.0.113.0/24 port 5000");
-        assert_eq!(shown(RedactKind::Prefix, "[2001:db8:1:2::3]:5000"), "2001:db8:1::/48 port 5000");
+        assert_eq!(
+            shown(RedactKind::Prefix, "[2001:db8:1:2::3]:5000"),
+            "2001:db8:1::/48 port 5000"
+        );
         assert_eq!(shown(RedactKind::Prefix, "[::ffff:203.0.113.77]:1"), "203.0.113.0/24 port 1");
     }
 

@@ -1,4 +1,5 @@
-//! What was refused and an operator may have to act on: one limited line for each source and reason, and a counter by reason (H57).
+//! What was refused and an operator may have to act on: one limited line for each source and
+//! reason, and a counter by reason (H57).
 //!
 //! The target is `causeway::refusal`, the message `refused`, and the fields are
 //!
@@ -12,8 +13,9 @@
 //! | `remedy` | what to look at |
 //! | `repeated` | how many of the same source and reason were left out since the last line |
 //!
-//! A source (an IPv4 address, an IPv6 /64) has one line a minute for each reason, and all sources together have ten new ones a second, of
-//! which strangers can use up six: so a flood of theirs hides no proxy, user or admin client that is refused.
+//! A source (an IPv4 address, an IPv6 /64) has one line a minute for each reason, and all sources
+//! together have ten new ones a second, of which strangers can use up six: so a flood of theirs
+//! hides no proxy, user or admin client that is refused.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -42,7 +44,8 @@ const REMEMBERED: usize = 1_024;
 
 static TABLE: LazyLock<Mutex<Table>> = LazyLock::new(Mutex::default);
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-static COUNTS: [AtomicU64; RefusalReason::ALL.len()] = [const { AtomicU64::new(0) }; RefusalReason::ALL.len()];
+static COUNTS: [AtomicU64; RefusalReason::ALL.len()] =
+    [const { AtomicU64::new(0) }; RefusalReason::ALL.len()];
 
 macro_rules! reasons {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, $remedy:literal;)+) => {
@@ -142,7 +145,8 @@ impl RefusalReason {
         matches!(self, RefusalReason::Handshake)
     }
 
-    /// Whether any stranger can cause it; the others are caused by trusted proxies, users, and clients of the admin listener.
+    /// Whether any stranger can cause it; the others are caused by trusted proxies, users, and
+    /// clients of the admin listener.
     const fn is_of_strangers(self) -> bool {
         use RefusalReason as R;
         !matches!(
@@ -161,8 +165,8 @@ impl RefusalReason {
         )
     }
 
-    /// Whether its count is a metric of this service. Answers that were limited have a counter of their own, since they are told of once a
-    /// second.
+    /// Whether its count is a metric of this service. Answers that were limited have a counter of
+    /// their own, since they are told of once a second.
     pub(crate) fn is_of(self, service: &str) -> bool {
         match self {
             RefusalReason::AnswersLimited => false,
@@ -218,7 +222,8 @@ impl From<&Rejection> for Refusal {
     }
 }
 
-/// A worker's lines about answers that were limited: one a second at most, so that a flood of forged requests costs no look-ups.
+/// A worker's lines about answers that were limited: one a second at most, so that a flood of
+/// forged requests costs no look-ups.
 #[derive(Debug, Default)]
 pub struct LimitedAnswers {
     /// Until when none is told, in monotonic time.
@@ -235,7 +240,8 @@ impl LimitedAnswers {
     }
 }
 
-/// Counts `refusal` and logs it, unless a line has spoken for it already. Never waits: a line whose turn another thread holds is left out.
+/// Counts `refusal` and logs it, unless a line has spoken for it already. Never waits: a line whose
+/// turn another thread holds is left out.
 pub fn refusal(refusal: &Refusal) {
     COUNTS[refusal.reason as usize].fetch_add(1, Ordering::Relaxed);
     let Ok(mut table) = TABLE.try_lock() else { return };
@@ -244,7 +250,8 @@ pub fn refusal(refusal: &Refusal) {
     say(refusal, repeated);
 }
 
-/// Tells of refusals that were left out and whose minute is over, so that the end of a flood is told, too.
+/// Tells of refusals that were left out and whose minute is over, so that the end of a flood is
+/// told, too.
 pub(super) fn say_repeated() {
     // Held by a worker for the time of one look-up, never while a line is written.
     let left_out = TABLE.lock().unwrap_or_else(PoisonError::into_inner).expire(START.elapsed());
@@ -279,7 +286,8 @@ fn say(refusal: &Refusal, repeated: u64) {
 #[derive(Default)]
 struct Table {
     lines: HashMap<(IpAddr, RefusalReason), Line>,
-    /// The second in which new lines were last written, how many, and how many of these strangers caused.
+    /// The second in which new lines were last written, how many, and how many of these strangers
+    /// caused.
     new: (u64, u32, u32),
 }
 
@@ -330,7 +338,9 @@ impl Table {
     /// Forgets lines whose time is over; those that were left out meanwhile.
     fn expire(&mut self, now: Duration) -> Vec<(Refusal, u64)> {
         let over = self.lines.extract_if(|_, line| now >= line.until);
-        over.filter(|(_, line)| line.repeated > 0).map(|(_, line)| (line.last, line.repeated)).collect()
+        over.filter(|(_, line)| line.repeated > 0)
+            .map(|(_, line)| (line.last, line.repeated))
+            .collect()
     }
 }
 
@@ -352,10 +362,22 @@ mod tests {
         for port in 2..100 {
             assert_eq!(table.admit(2 * SECOND, &refusal(&format!("192.0.2.1:{port}"), one)), None);
         }
-        assert_eq!(table.admit(2 * SECOND, &refusal("192.0.2.1:1", other)), Some(0), "another reason");
-        assert_eq!(table.admit(2 * SECOND, &refusal("192.0.2.2:1", one)), Some(0), "another source");
+        assert_eq!(
+            table.admit(2 * SECOND, &refusal("192.0.2.1:1", other)),
+            Some(0),
+            "another reason"
+        );
+        assert_eq!(
+            table.admit(2 * SECOND, &refusal("192.0.2.2:1", one)),
+            Some(0),
+            "another source"
+        );
         assert_eq!(table.admit(2 * SECOND, &refusal("[2001:db8::1]:1", one)), Some(0));
-        assert_eq!(table.admit(2 * SECOND, &refusal("[2001:db8::2]:1", one)), None, "one /64 is one source");
+        assert_eq!(
+            table.admit(2 * SECOND, &refusal("[2001:db8::2]:1", one)),
+            None,
+            "one /64 is one source"
+        );
         assert_eq!(table.admit(61 * SECOND, &refusal("192.0.2.1:1", one)), Some(98));
     }
 
@@ -366,7 +388,8 @@ mod tests {
         for number in 0..2_000_000_u32 {
             let source = SocketAddr::from((std::net::Ipv4Addr::from_bits(number), 1));
             let now = Duration::from_millis(u64::from(number / 10));
-            let admitted = table.admit(now, &Refusal::new(source, source, RefusalReason::Handshake));
+            let admitted =
+                table.admit(now, &Refusal::new(source, source, RefusalReason::Handshake));
             written += u64::from(admitted.is_some());
             assert!(table.lines.len() <= REMEMBERED);
         }
@@ -380,13 +403,17 @@ mod tests {
             let source = SocketAddr::from((std::net::Ipv4Addr::from_bits(number), 1));
             table.admit(SECOND, &Refusal::new(source, source, RefusalReason::ProxyUntrusted));
         }
-        assert_eq!(table.admit(SECOND, &refusal("192.0.2.1:1", RefusalReason::ProxyVersion1)), Some(0));
+        assert_eq!(
+            table.admit(SECOND, &refusal("192.0.2.1:1", RefusalReason::ProxyVersion1)),
+            Some(0)
+        );
     }
 
     #[test]
     fn h57_what_was_left_out_is_told_when_its_minute_is_over() {
         let mut table = Table::default();
-        let alert = Refusal { detail: Some("UnknownCA"), ..refusal("192.0.2.1:1", RefusalReason::Alert) };
+        let alert =
+            Refusal { detail: Some("UnknownCA"), ..refusal("192.0.2.1:1", RefusalReason::Alert) };
         for _ in 0..5 {
             table.admit(SECOND, &alert);
         }
@@ -400,7 +427,9 @@ mod tests {
     fn h57_reasons_have_names_of_their_own() {
         for (index, reason) in RefusalReason::ALL.iter().enumerate() {
             assert_eq!(*reason as usize, index);
-            assert!(RefusalReason::ALL[..index].iter().all(|earlier| earlier.name() != reason.name()));
+            assert!(
+                RefusalReason::ALL[..index].iter().all(|earlier| earlier.name() != reason.name())
+            );
         }
     }
 }

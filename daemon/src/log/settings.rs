@@ -50,10 +50,17 @@ impl FromStr for Filter {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("expected a level (error, warn, info, debug, trace) or module=level, found {text:?}");
-        let is_level = |level: &str| ["off", "error", "warn", "info", "debug", "trace"].contains(&level);
-        // A word that is no level would be read as the name of a module, and everything else be silent.
-        let bare_word = |part: &str| !part.contains(['=', '[']) && !is_level(&part.trim().to_lowercase());
+        let wrong = || {
+            format!(
+                "expected a level (error, warn, info, debug, trace) or module=level, found {text:?}"
+            )
+        };
+        let is_level =
+            |level: &str| ["off", "error", "warn", "info", "debug", "trace"].contains(&level);
+        // A word that is no level would be read as the name of a module, and everything else be
+        // silent.
+        let bare_word =
+            |part: &str| !part.contains(['=', '[']) && !is_level(&part.trim().to_lowercase());
         if text.split(',').any(bare_word) || EnvFilter::builder().parse(text).is_err() {
             return Err(wrong());
         }

@@ -1,5 +1,5 @@
-//! The classic text format of Prometheus, version 0.0.4. Unlike OpenMetrics, it names a counter with its `_total` everywhere, and knows neither
-//! units nor an end.
+//! The classic text format of Prometheus, version 0.0.4. Unlike OpenMetrics, it names a counter
+//! with its `_total` everywhere, and knows neither units nor an end.
 
 use std::fmt::{self, Write};
 
@@ -44,8 +44,8 @@ fn write_labels(text: &mut String, labels: &[Label]) -> fmt::Result {
     Ok(())
 }
 
-/// "label_value can be any sequence of UTF-8 characters, but the backslash, double-quote, and line feed characters have to be escaped"; in a help
-/// text the backslash and the line feed have.
+/// "label_value can be any sequence of UTF-8 characters, but the backslash, double-quote, and line
+/// feed characters have to be escaped"; in a help text the backslash and the line feed have.
 fn escaped(value: &str, more: &[char]) -> String {
     let mut escaped = String::new();
     for letter in value.chars() {
@@ -67,7 +67,11 @@ mod tests {
         let bytes = Family::counter("relayed", "Bytes relayed").unit(Unit::Bytes);
         let mut samples = Samples::default();
         samples.add(&bytes, &[("direction", "to_peer".into()), ("code", 401.into())], 42);
-        samples.add(&Family::gauge("odd", "A \\ and\na line"), &[("label", "a \"b\" \\ \n".into())], 7);
+        samples.add(
+            &Family::gauge("odd", "A \\ and\na line"),
+            &[("label", "a \"b\" \\ \n".into())],
+            7,
+        );
         samples.add(&Family::gauge("plain", "Without labels"), &[], 1);
         let mut text = String::new();
         samples.encode_classic("turnd", &mut text).unwrap();

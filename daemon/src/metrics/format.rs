@@ -18,14 +18,17 @@ impl Format {
         }
     }
 
-    /// What a scraper that sends these `Accept` headers reads best: OpenMetrics where it is named and liked as well as plain text, else the classic
-    /// format, also for a scraper that accepts neither or says nothing.
+    /// What a scraper that sends these `Accept` headers reads best: OpenMetrics where it is named
+    /// and liked as well as plain text, else the classic format, also for a scraper that
+    /// accepts neither or says nothing.
     pub fn wanted<'a>(accept: impl Iterator<Item = &'a str>) -> Format {
         let (mut open_metrics, mut plain) = (0, 0);
         for range in accept.flat_map(|header| header.split(',')) {
             let mut parts = range.split(';').map(str::trim);
             let best = match parts.next().unwrap_or_default() {
-                range if range.eq_ignore_ascii_case("application/openmetrics-text") => &mut open_metrics,
+                range if range.eq_ignore_ascii_case("application/openmetrics-text") => {
+                    &mut open_metrics
+                }
                 range if range.eq_ignore_ascii_case("text/plain") => &mut plain,
                 _ => continue,
             };
@@ -36,7 +39,9 @@ impl Format {
                 match name.trim() {
                     name if name.eq_ignore_ascii_case("q") => quality = thousandths(value),
                     // What is written has nothing that is not in each of these versions.
-                    name if name.eq_ignore_ascii_case("version") => readable = matches!(value, "0.0.1" | "0.0.4" | "1.0.0"),
+                    name if name.eq_ignore_ascii_case("version") => {
+                        readable = matches!(value, "0.0.1" | "0.0.4" | "1.0.0")
+                    }
                     _ => {}
                 }
             }
@@ -44,11 +49,16 @@ impl Format {
                 *best = quality.max(*best);
             }
         }
-        if open_metrics > 0 && open_metrics >= plain { Format::OpenMetrics } else { Format::Classic }
+        if open_metrics > 0 && open_metrics >= plain {
+            Format::OpenMetrics
+        } else {
+            Format::Classic
+        }
     }
 }
 
-/// "qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] )" (RFC 9110 §12.4.2). What is none is 0.
+/// "qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] )" (RFC 9110 §12.4.2). What is none
+/// is 0.
 fn thousandths(quality: &str) -> u32 {
     match quality.parse::<f32>() {
         Ok(quality) if (0.0..=1.0).contains(&quality) => (quality * 1_000.0).round() as u32,
@@ -100,6 +110,10 @@ mod tests {
             assert_eq!(wanted(&[accept]), Format::Classic, "{accept}");
         }
         assert_eq!(wanted(&[]), Format::Classic);
-        assert_eq!(wanted(&["text/plain;q=0.5", "application/openmetrics-text"]), Format::OpenMetrics, "two headers");
+        assert_eq!(
+            wanted(&["text/plain;q=0.5", "application/openmetrics-text"]),
+            Format::OpenMetrics,
+            "two headers"
+        );
     }
 }

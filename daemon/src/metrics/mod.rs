@@ -1,11 +1,13 @@
-//! Metrics, as OpenMetrics or classic Prometheus text, made when they are asked for by summing what the workers count for themselves.
+//! Metrics, as OpenMetrics or classic Prometheus text, made when they are asked for by summing what
+//! the workers count for themselves.
 //!
-//! A worker increments a plain counter in its own shard; nothing is shared on the path of a packet. A scrape calls each
-//! registered source, which adds its shards' values to [`Samples`]; equal labels sum up.
+//! A worker increments a plain counter in its own shard; nothing is shared on the path of a packet.
+//! A scrape calls each registered source, which adds its shards' values to [`Samples`]; equal
+//! labels sum up.
 //!
-//! Names start with the service's (`turnd_…`, `stund_…`), carry the unit (`_bytes`, `_seconds`) and, for counters,
-//! `_total`. A label's value is a constant of the program or a number: no user, address or realm can become one, so the
-//! number of series is bounded by the program text.
+//! Names start with the service's (`turnd_…`, `stund_…`), carry the unit (`_bytes`, `_seconds`)
+//! and, for counters, `_total`. A label's value is a constant of the program or a number: no user,
+//! address or realm can become one, so the number of series is bounded by the program text.
 
 mod classic;
 mod format;
@@ -22,14 +24,23 @@ use crate::log::RefusalReason;
 pub use format::Format;
 pub use samples::{Family, Kind, Label, LabelValue, Samples, Unit};
 
-const BUILD_INFO: Family = Family::gauge("build_info", "The running version; the value is always 1");
-const START_TIME: Family = Family::gauge("start_time", "When the process started, since 1970").unit(Unit::Seconds);
-const LOG_DROPPED: Family = Family::counter("log_lines_dropped", "Log lines dropped: their reader was too slow");
-const AUTH_SUPPRESSED: Family =
-    Family::counter("auth_failure_lines_suppressed", "Authentication failures that were counted but not logged singly");
-const REFUSALS: Family = Family::counter("refusals", "Refusals that an operator may have to act on, by reason; the log names the sources");
+const BUILD_INFO: Family =
+    Family::gauge("build_info", "The running version; the value is always 1");
+const START_TIME: Family =
+    Family::gauge("start_time", "When the process started, since 1970").unit(Unit::Seconds);
+const LOG_DROPPED: Family =
+    Family::counter("log_lines_dropped", "Log lines dropped: their reader was too slow");
+const AUTH_SUPPRESSED: Family = Family::counter(
+    "auth_failure_lines_suppressed",
+    "Authentication failures that were counted but not logged singly",
+);
+const REFUSALS: Family = Family::counter(
+    "refusals",
+    "Refusals that an operator may have to act on, by reason; the log names the sources",
+);
 
-/// What adds the samples of a shard or of something shared to a scrape. Called on the control side while the workers run: it reads atomics.
+/// What adds the samples of a shard or of something shared to a scrape. Called on the control side
+/// while the workers run: it reads atomics.
 pub type Source = Box<dyn Fn(&mut Samples) + Send + Sync>;
 
 /// The metrics of one service.
@@ -98,7 +109,9 @@ mod tests {
                 samples.add(&ALLOCATIONS, &[("family", 4u16.into())], 2);
             }) as Source
         };
-        let text = Registry::new("turnd", "0.1.0", vec![shard(10), shard(32)]).encode(Format::OpenMetrics).unwrap();
+        let text = Registry::new("turnd", "0.1.0", vec![shard(10), shard(32)])
+            .encode(Format::OpenMetrics)
+            .unwrap();
         for line in [
             "# TYPE turnd_relayed_bytes counter",
             "# UNIT turnd_relayed_bytes bytes",

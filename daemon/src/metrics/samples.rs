@@ -104,16 +104,22 @@ pub struct Samples {
 }
 
 impl Samples {
-    /// Adds `value` to what `family` has under `labels` so far. The order of labels is part of their identity.
+    /// Adds `value` to what `family` has under `labels` so far. The order of labels is part of
+    /// their identity.
     pub fn add(&mut self, family: &Family, labels: &[Label], value: u64) {
-        let (_, series) = self.families.entry(family.name).or_insert_with(|| (*family, BTreeMap::new()));
+        let (_, series) =
+            self.families.entry(family.name).or_insert_with(|| (*family, BTreeMap::new()));
         let sum = series.entry(labels.to_vec()).or_insert(0);
         *sum = sum.saturating_add(value);
     }
 
     /// Adds the workers, by the way that packets go to and from the kernel.
     pub fn add_workers(&mut self, backend: Backend, count: usize) {
-        self.add(&Family::gauge("workers", "Worker threads, by backend"), &[("backend", backend.name().into())], count as u64);
+        self.add(
+            &Family::gauge("workers", "Worker threads, by backend"),
+            &[("backend", backend.name().into())],
+            count as u64,
+        );
     }
 
     /// Adds what a worker's loop counts, under the same names for every service.
@@ -124,7 +130,8 @@ impl Samples {
     /// Adds what `net` has counted, under the same names for every service.
     pub fn add_readings(&mut self, readings: impl Iterator<Item = Reading>) {
         for Reading { family, cause, help, gauge, value } in readings {
-            let family = if gauge { Family::gauge(family, help) } else { Family::counter(family, help) };
+            let family =
+                if gauge { Family::gauge(family, help) } else { Family::counter(family, help) };
             match cause {
                 Some(cause) => self.add(&family, &[("cause", cause.into())], value),
                 None => self.add(&family, &[], value),
@@ -142,9 +149,11 @@ impl Samples {
                 Unit::Bytes => registry::Unit::Bytes,
                 Unit::Seconds => registry::Unit::Seconds,
             });
-            let mut metric = encoder.encode_descriptor(family.name, family.help, unit.as_ref(), kind)?;
+            let mut metric =
+                encoder.encode_descriptor(family.name, family.help, unit.as_ref(), kind)?;
             for (labels, value) in series {
-                let labels: Vec<(&str, String)> = labels.iter().map(|(name, value)| (*name, value.to_string())).collect();
+                let labels: Vec<(&str, String)> =
+                    labels.iter().map(|(name, value)| (*name, value.to_string())).collect();
                 // Without labels the family is the metric: empty braces would be written otherwise.
                 match labels.is_empty() {
                     true => family.encode_value(&mut metric, *value)?,

@@ -35,10 +35,16 @@ impl Certificate {
     pub(super) fn read(files: &Files) -> Result<Self, Problem> {
         let contents = files.contents()?;
         let identity = files.identity(&contents)?;
-        Ok(Certificate { files: files.clone(), seen: Some(contents), identity, expiry: Expiry::default() })
+        Ok(Certificate {
+            files: files.clone(),
+            seen: Some(contents),
+            identity,
+            expiry: Expiry::default(),
+        })
     }
 
-    /// Looks at the files again; `None` while they are what they were. What is no good leaves the old pair in use.
+    /// Looks at the files again; `None` while they are what they were. What is no good leaves the
+    /// old pair in use.
     pub(super) fn reread(&mut self) -> Option<Result<(), Problem>> {
         let contents = self.files.contents();
         if contents.as_ref().ok() == self.seen.as_ref() {
@@ -67,7 +73,8 @@ impl Certificate {
         self.expiry.due(self.validity(), now)
     }
 
-    /// A line about it, and one for each thing that the operator should know, for `--check-config` at `now` (Unix seconds).
+    /// A line about it, and one for each thing that the operator should know, for `--check-config`
+    /// at `now` (Unix seconds).
     pub(super) fn describe(&self, now: i64) -> Vec<String> {
         let mut lines = vec![format!("certificate {self}")];
         let path = self.files.certificate.display();
@@ -87,7 +94,9 @@ impl Certificate {
 
 impl Files {
     fn contents(&self) -> Result<Contents, Problem> {
-        let bytes = |key, path| read(path).map_err(|error| Problem::new(format!("{}.{key}", self.section), error));
+        let bytes = |key, path| {
+            read(path).map_err(|error| Problem::new(format!("{}.{key}", self.section), error))
+        };
         Ok((bytes("certificate", &self.certificate)?, bytes("key", &self.key)?))
     }
 

@@ -10,13 +10,19 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{Certificate, Tls};
 use crate::metrics::{Family, Samples, Unit};
 
-/// Files are looked at so often: what writes them may swap a directory's link, of which no watch on the file would tell.
+/// Files are looked at so often: what writes them may swap a directory's link, of which no watch on
+/// the file would tell.
 const LOOK: Duration = Duration::from_secs(5);
 
-const NOT_AFTER: Family =
-    Family::gauge("certificate_not_after", "When the first certificate to expire does, in Unix time").unit(Unit::Seconds);
-const RELOADS: Family =
-    Family::counter("certificate_reloads", "Certificates that were replaced while the service ran, by what became of it");
+const NOT_AFTER: Family = Family::gauge(
+    "certificate_not_after",
+    "When the first certificate to expire does, in Unix time",
+)
+.unit(Unit::Seconds);
+const RELOADS: Family = Family::counter(
+    "certificate_reloads",
+    "Certificates that were replaced while the service ran, by what became of it",
+);
 
 /// What the metrics show of the certificates.
 #[derive(Debug, Default)]
@@ -26,13 +32,18 @@ struct Watched {
     refused: AtomicU64,
 }
 
-/// Starts the task that rereads the files of `tls` every few seconds, and at once on SIGHUP, and gives what has changed to `apply`. A chain
-/// or a key that is no good, or that does not fit the other, is said and leaves the old pair in use. A certificate that clients refuse or
-/// soon will is told of at the start, at a reload and once a day. The function that it returns is for the metrics.
+/// Starts the task that rereads the files of `tls` every few seconds, and at once on SIGHUP, and
+/// gives what has changed to `apply`. A chain or a key that is no good, or that does not fit the
+/// other, is said and leaves the old pair in use. A certificate that clients refuse or soon will is
+/// told of at the start, at a reload and once a day. The function that it returns is for the
+/// metrics.
 ///
 /// # Panics
 /// Outside a tokio runtime.
-pub fn follow(mut tls: Tls, apply: impl Fn(Vec<Arc<Identity>>) -> io::Result<()> + Send + 'static) -> impl Fn(&mut Samples) + Send + Sync {
+pub fn follow(
+    mut tls: Tls,
+    apply: impl Fn(Vec<Arc<Identity>>) -> io::Result<()> + Send + 'static,
+) -> impl Fn(&mut Samples) + Send + Sync {
     let watched = Arc::new(Watched::default());
     watched.not_after.store(first_to_expire(&tls), Ordering::Relaxed);
     let seen = Arc::clone(&watched);
@@ -40,7 +51,8 @@ pub fn follow(mut tls: Tls, apply: impl Fn(Vec<Arc<Identity>>) -> io::Result<()>
         tell(certificate, "certificate loaded");
     }
     tls.tell_of_time();
-    // Before the task runs, or a SIGHUP at once would end the process. Without the signal the files are still looked at.
+    // Before the task runs, or a SIGHUP at once would end the process. Without the signal the files
+    // are still looked at.
     let mut hangup = signal(SignalKind::hangup()).ok();
     tokio::spawn(async move {
         loop {

@@ -1,6 +1,8 @@
-//! `[tls]`: the certificates that clients see over TLS and DTLS, read at the start and again whenever their files change.
+//! `[tls]`: the certificates that clients see over TLS and DTLS, read at the start and again
+//! whenever their files change.
 //!
-//! [`TlsSchema`] is the text's shape, [`Tls`] what it means, [`follow`] keeps it up to date while the service runs.
+//! [`TlsSchema`] is the text's shape, [`Tls`] what it means, [`follow`] keeps it up to date while
+//! the service runs.
 
 mod certificate;
 mod follow;

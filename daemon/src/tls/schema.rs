@@ -26,7 +26,8 @@ struct PairSchema {
     key: Option<PathBuf>,
 }
 
-/// The certificates of a service: the first one for clients that name none or another (SNI), the others for clients that name them.
+/// The certificates of a service: the first one for clients that name none or another (SNI), the
+/// others for clients that name them.
 #[derive(Clone, Debug)]
 pub struct Tls {
     pub(super) certificates: Vec<Certificate>,
@@ -42,13 +43,15 @@ impl TlsSchema {
     /// Reads the files; `None` where none is named.
     ///
     /// # Errors
-    /// A file that is unreadable, holds no certificate or no key, or a key that is not the certificate's.
+    /// A file that is unreadable, holds no certificate or no key, or a key that is not the
+    /// certificate's.
     pub fn resolve(self) -> Result<Option<Tls>, Vec<Problem>> {
         if !self.is_named() {
             return Ok(None);
         }
         let first = PairSchema { certificate: self.certificate, key: self.key };
-        let sections = std::iter::once("tls".to_owned()).chain((0..).map(|index| format!("tls.further[{index}]")));
+        let sections = std::iter::once("tls".to_owned())
+            .chain((0..).map(|index| format!("tls.further[{index}]")));
         let mut problems = Vec::new();
         let mut certificates = Vec::new();
         for (section, pair) in sections.zip(std::iter::once(first).chain(self.further)) {
@@ -65,9 +68,13 @@ impl PairSchema {
     fn files(self, section: &str) -> Result<Files, Problem> {
         let missing = |key: &str, what: &str| Problem::new(format!("{section}.{key}"), what);
         match (self.certificate, self.key) {
-            (Some(certificate), Some(key)) => Ok(Files { section: section.to_owned(), certificate, key }),
-            (None, _) => Err(missing("certificate", "no certificate").hint("name the PEM file of the chain, the server's own first")),
-            (_, None) => Err(missing("key", "a certificate without its key").hint("name the PEM file of the private key")),
+            (Some(certificate), Some(key)) => {
+                Ok(Files { section: section.to_owned(), certificate, key })
+            }
+            (None, _) => Err(missing("certificate", "no certificate")
+                .hint("name the PEM file of the chain, the server's own first")),
+            (_, None) => Err(missing("key", "a certificate without its key")
+                .hint("name the PEM file of the private key")),
         }
     }
 }
@@ -79,7 +86,8 @@ impl Tls {
         self.certificates.iter().map(|certificate| Arc::clone(certificate.identity())).collect()
     }
 
-    /// A line for each certificate and for each warning, for `--check-config` of a service that listens so.
+    /// A line for each certificate and for each warning, for `--check-config` of a service that
+    /// listens so.
     #[must_use]
     pub fn describe(&self, listen: &[Listen]) -> Vec<String> {
         let now = unix_now();
@@ -97,7 +105,12 @@ impl Tls {
     }
 
     fn unused(&self, listen: &[Listen]) -> Option<&'static str> {
-        let shown = listen.iter().flat_map(|listen| &listen.transports).any(|transport| transport.is_secure());
-        (!shown).then_some("tls.certificate is not used: no listener has tls or dtls among its transports")
+        let shown = listen
+            .iter()
+            .flat_map(|listen| &listen.transports)
+            .any(|transport| transport.is_secure());
+        (!shown).then_some(
+            "tls.certificate is not used: no listener has tls or dtls among its transports",
+        )
     }
 }

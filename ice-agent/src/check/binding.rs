@@ -15,7 +15,12 @@ use crate::net::target::Transport;
 ///
 /// # Errors
 /// What came instead of a success response.
-pub async fn binding(leg: &mut Leg, server: SocketAddr, transport: Transport, timing: Timing) -> Result<Binding, StepError> {
+pub async fn binding(
+    leg: &mut Leg,
+    server: SocketAddr,
+    transport: Transport,
+    timing: Timing,
+) -> Result<Binding, StepError> {
     let config = StunConfig { transport: transport.for_client(), timing, ..StunConfig::default() };
     let mut client = StunClient::new(config, StdRng::from_rng(&mut rand::rng()));
     client.bind(Instant::now(), server, BindingRequest::default());

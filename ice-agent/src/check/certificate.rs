@@ -57,8 +57,12 @@ fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
     let read = |name: &GeneralName<'_>| match name {
         GeneralName::DNSName(name) => Some(printable(name)),
         GeneralName::IPAddress(octets) => match octets.len() {
-            4 => <[u8; 4]>::try_from(*octets).ok().map(|octets| std::net::Ipv4Addr::from(octets).to_string()),
-            16 => <[u8; 16]>::try_from(*octets).ok().map(|octets| std::net::Ipv6Addr::from(octets).to_string()),
+            4 => <[u8; 4]>::try_from(*octets)
+                .ok()
+                .map(|octets| std::net::Ipv4Addr::from(octets).to_string()),
+            16 => <[u8; 16]>::try_from(*octets)
+                .ok()
+                .map(|octets| std::net::Ipv6Addr::from(octets).to_string()),
             _ => None,
         },
         _ => None,
@@ -70,7 +74,9 @@ fn key(certificate: &X509Certificate<'_>) -> String {
     match certificate.public_key().parsed() {
         Ok(PublicKey::RSA(key)) => format!("RSA {}", key.key_size()),
         Ok(PublicKey::EC(point)) => format!("EC {}", point.key_size()),
-        _ if certificate.public_key().algorithm.algorithm.to_id_string() == "1.3.101.112" => "Ed25519".into(),
+        _ if certificate.public_key().algorithm.algorithm.to_id_string() == "1.3.101.112" => {
+            "Ed25519".into()
+        }
         _ => "unknown".into(),
     }
 }
@@ -93,7 +99,12 @@ mod tests {
 
     #[test]
     fn a_certificate_is_told_in_words() {
-        let mut params = CertificateParams::new(vec!["turn.example.org".into(), "192.0.2.1".into(), "2001:db8::1".into()]).unwrap();
+        let mut params = CertificateParams::new(vec![
+            "turn.example.org".into(),
+            "192.0.2.1".into(),
+            "2001:db8::1".into(),
+        ])
+        .unwrap();
         params.distinguished_name.push(DnType::CommonName, "turn\u{1b}[2J.example.org");
         params.not_before = date_time_ymd(2026, 1, 1);
         params.not_after = date_time_ymd(2026, 2, 1);
@@ -104,7 +115,10 @@ mod tests {
         assert_eq!(report.names, ["turn.example.org", "192.0.2.1", "2001:db8::1"]);
         assert_eq!((report.not_after.as_str(), report.days_left), ("2026-02-01 00:00:00", 1));
         assert_eq!((report.key.as_str(), report.is_self_issued()), ("EC 256", true));
-        assert_eq!(CertificateReport::read(certificate.der(), january_31 + 2 * DAY).unwrap().days_left, -1);
+        assert_eq!(
+            CertificateReport::read(certificate.der(), january_31 + 2 * DAY).unwrap().days_left,
+            -1
+        );
         assert_eq!(CertificateReport::read(b"\x30\x03junk", 0), None);
     }
 }

@@ -1,4 +1,5 @@
-//! Which families of relayed addresses the server has: REQUESTED-ADDRESS-FAMILY and ADDITIONAL-ADDRESS-FAMILY (RFC 8656 §7.1).
+//! Which families of relayed addresses the server has: REQUESTED-ADDRESS-FAMILY and
+//! ADDITIONAL-ADDRESS-FAMILY (RFC 8656 §7.1).
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -52,12 +53,15 @@ const ASKED: [Asked; 3] = [
         name: "Allocate, both families",
         both: true,
         change: |config| config.both_families = true,
-        note: |report, allocated| report.both = std::iter::once(allocated.relayed).chain(allocated.additional).collect(),
+        note: |report, allocated| {
+            report.both = std::iter::once(allocated.relayed).chain(allocated.additional).collect()
+        },
     },
 ];
 
 impl Check {
-    /// Asks for each family and for both. A server without one is a server all the same; anything but a clear answer is a failure.
+    /// Asks for each family and for both. A server without one is a server all the same; anything
+    /// but a clear answer is a failure.
     pub(super) async fn families(&self, target: &Target, report: &mut Report) {
         let mut families = FamiliesReport::default();
         for asked in ASKED {
@@ -73,14 +77,19 @@ impl Check {
                 let start = Instant::now();
                 let relayed = self.over_both(target).await;
                 let _ = report.step("relayed over both families", start, relayed, |[v4, v6]| {
-                    format!("there and back in {:.1} ms over IPv4, {:.1} ms over IPv6", milliseconds(*v4), milliseconds(*v6))
+                    format!(
+                        "there and back in {:.1} ms over IPv4, {:.1} ms over IPv6",
+                        milliseconds(*v4),
+                        milliseconds(*v6)
+                    )
                 });
             }
         }
         report.families = Some(families);
     }
 
-    /// One datagram of each family from one dual allocation to another, and back: how long each took.
+    /// One datagram of each family from one dual allocation to another, and back: how long each
+    /// took.
     async fn over_both(&self, target: &Target) -> Result<[Duration; 2], StepError> {
         let both = |config: &mut TurnConfig| config.both_families = true;
         let (mut near, at_near) = self.allocation(target, None, both).await?;
@@ -89,7 +98,9 @@ impl Check {
             Ok((mut far, at_far)) => {
                 let mut took = [Duration::ZERO; 2];
                 let mut result = Ok(());
-                for (family, took) in [AddressFamily::Ipv4, AddressFamily::Ipv6].into_iter().zip(&mut took) {
+                for (family, took) in
+                    [AddressFamily::Ipv4, AddressFamily::Ipv6].into_iter().zip(&mut took)
+                {
                     let ends = at_near.relayed_of(family).zip(at_far.relayed_of(family));
                     match once(&mut near, &mut far, ends).await {
                         Ok(time) => *took = time,
@@ -104,34 +115,55 @@ impl Check {
     }
 
     /// Allocates and deletes; the code if the server has no such address.
-    async fn family(&self, target: &Target, change: fn(&mut TurnConfig)) -> Result<Result<Allocated, ErrorCode>, StepError> {
+    async fn family(
+        &self,
+        target: &Target,
+        change: fn(&mut TurnConfig),
+    ) -> Result<Result<Allocated, ErrorCode>, StepError> {
         match self.allocation(target, None, change).await {
             Ok((leg, allocated)) => ask::close(leg).await.map(|()| Ok(allocated)),
             Err(error) => match error.stun_code() {
                 // Old servers, those of RFC 5766, do not know the attribute.
-                Some(code @ (ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED | ErrorCode::UNKNOWN_ATTRIBUTE)) => Ok(Err(code)),
+                Some(
+                    code @ (ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED | ErrorCode::UNKNOWN_ATTRIBUTE),
+                ) => Ok(Err(code)),
                 _ => Err(error),
             },
         }
     }
 }
 
-async fn once(near: &mut TurnLeg, far: &mut TurnLeg, ends: Option<(SocketAddr, SocketAddr)>) -> Result<Duration, StepError> {
+async fn once(
+    near: &mut TurnLeg,
+    far: &mut TurnLeg,
+    ends: Option<(SocketAddr, SocketAddr)>,
+) -> Result<Duration, StepError> {
     let (at_near, at_far) = ends.ok_or(StepError::NothingRelayed)?;
     ask::permit(near, at_far.ip()).await?;
     ask::permit(far, at_near.ip()).await?;
-    RelayedLoop::new(End { relay: near, other: at_far }, End { relay: far, other: at_near }).once(ONCE).await
+    RelayedLoop::new(End { relay: near, other: at_far }, End { relay: far, other: at_near })
+        .once(ONCE)
+        .await
 }
 
 fn told(result: &Result<Allocated, ErrorCode>, both: bool) -> String {
     match result {
         Err(code) => format!("not offered: {} {}", code.number(), code.reason()),
-        Ok(Allocated { relayed, additional: Some(additional), .. }) => format!("relayed {relayed} and {additional}"),
+        Ok(Allocated { relayed, additional: Some(additional), .. }) => {
+            format!("relayed {relayed} and {additional}")
+        }
         Ok(Allocated { relayed, rejected: Some(rejected), .. }) => {
-            format!("relayed {relayed} only: {:?} {} {}", rejected.family, rejected.code.number(), rejected.code.reason())
+            format!(
+                "relayed {relayed} only: {:?} {} {}",
+                rejected.family,
+                rejected.code.number(),
+                rejected.code.reason()
+            )
         }
         // The attribute is comprehension-optional, and coturn does without it as it comes.
-        Ok(Allocated { relayed, .. }) if both => format!("relayed {relayed} only: the server ignores ADDITIONAL-ADDRESS-FAMILY"),
+        Ok(Allocated { relayed, .. }) if both => {
+            format!("relayed {relayed} only: the server ignores ADDITIONAL-ADDRESS-FAMILY")
+        }
         Ok(Allocated { relayed, .. }) => format!("relayed {relayed}"),
     }
 }

@@ -18,7 +18,8 @@ pub struct Quality {
     pub reordered: u32,
     /// Datagrams that arrived at the far end more than once.
     pub duplicated: u32,
-    /// Half of the round trips took no longer. A round trip is two passes through the relay, each over two allocations.
+    /// Half of the round trips took no longer. A round trip is two passes through the relay, each
+    /// over two allocations.
     pub rtt_p50_ms: Option<f64>,
     /// 99 of 100 round trips took no longer.
     pub rtt_p99_ms: Option<f64>,
@@ -47,7 +48,8 @@ impl Measure {
         self.sent.len() as u32 - 1
     }
 
-    /// One has arrived at the far end; whether to send it back: one that was sent, and for the first time.
+    /// One has arrived at the far end; whether to send it back: one that was sent, and for the
+    /// first time.
     pub(super) fn arrived(&mut self, number: u32, now: Instant) -> bool {
         let Some(sent) = self.sent.get(number as usize) else { return false };
         if !self.at_far_end.insert(number) {
@@ -92,12 +94,17 @@ impl Measure {
         Quality {
             sent,
             received,
-            loss_percent: if sent == 0 { 0.0 } else { (lost * 1000.0 / f64::from(sent)).round() / 10.0 },
+            loss_percent: if sent == 0 {
+                0.0
+            } else {
+                (lost * 1000.0 / f64::from(sent)).round() / 10.0
+            },
             reordered: self.reordered,
             duplicated: self.duplicated,
             rtt_p50_ms: percentile(&self.round_trips, 50).map(milliseconds),
             rtt_p99_ms: percentile(&self.round_trips, 99).map(milliseconds),
-            jitter_ms: (self.at_far_end.len() > 1).then(|| milliseconds(Duration::from_secs_f64(self.jitter))),
+            jitter_ms: (self.at_far_end.len() > 1)
+                .then(|| milliseconds(Duration::from_secs_f64(self.jitter))),
         }
     }
 }
@@ -140,6 +147,9 @@ mod tests {
     #[test]
     fn nothing_sent_is_nothing_lost() {
         let quality = Measure::default().quality();
-        assert_eq!((quality.loss_percent, quality.rtt_p50_ms, quality.jitter_ms), (0.0, None, None));
+        assert_eq!(
+            (quality.loss_percent, quality.rtt_p50_ms, quality.jitter_ms),
+            (0.0, None, None)
+        );
     }
 }

@@ -1,9 +1,11 @@
 //! `ice-agent check`: one STUN or TURN server, step by step.
 //!
-//! A `turn:` server is asked for two allocations, each is permitted to the other, and numbered datagrams go from one to the other and back:
-//! first by Send and Data indications, then over channels. A `stun:` server is asked one Binding request.
+//! A `turn:` server is asked for two allocations, each is permitted to the other, and numbered
+//! datagrams go from one to the other and back: first by Send and Data indications, then over
+//! channels. A `stun:` server is asked one Binding request.
 //!
-//! Over TLS and DTLS the server's certificates are shown and verified. At the end it is asked for a relayed address of each family, and of both.
+//! Over TLS and DTLS the server's certificates are shown and verified. At the end it is asked for a
+//! relayed address of each family, and of both.
 //!
 //! `--json` prints one object:
 //!
@@ -58,11 +60,12 @@ use steps::Check;
 /// The command line of `ice-agent check`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The server: `turn:HOST[:PORT][?transport=udp|tcp]`, `stun:HOST[:PORT]`, or over TLS and DTLS `turns:` and `stuns:`. A name without a
-    /// port is looked up as RFC 5928 has it.
+    /// The server: `turn:HOST[:PORT][?transport=udp|tcp]`, `stun:HOST[:PORT]`, or over TLS and
+    /// DTLS `turns:` and `stuns:`. A name without a port is looked up as RFC 5928 has it.
     #[arg(value_name = "URI", required_unless_present = "discover")]
     pub server: Option<ServerUri>,
-    /// Instead of a URI: check the TURN server of this network, found by the domain that this host is in or by anycast (RFC 8155).
+    /// Instead of a URI: check the TURN server of this network, found by the domain that this host
+    /// is in or by anycast (RFC 8155).
     #[arg(long, value_name = "DOMAIN", num_args = 0..=1, require_equals = true, conflicts_with = "server")]
     pub discover: Option<Option<Host>>,
     /// User name and password at the TURN server.
@@ -102,7 +105,8 @@ pub async fn run(args: Args) -> anyhow::Result<Verdict> {
     for domain in args.discover.iter().flatten().filter_map(Host::name) {
         output::learn(Kind::Host, domain);
     }
-    let network = args.discover.map(|domain| domain.map(|domain| domain.to_string()).or_else(local_domain));
+    let network =
+        args.discover.map(|domain| domain.map(|domain| domain.to_string()).or_else(local_domain));
     let check = Check {
         uri: args.server.unwrap_or_else(|| local_uri(network.as_ref().and_then(Option::as_deref))),
         network,
@@ -131,8 +135,10 @@ pub async fn run(args: Args) -> anyhow::Result<Verdict> {
     Ok(if report.ok { Verdict::Yes } else { Verdict::No })
 }
 
-/// Ten requests within the time: where one of five datagrams is lost in each direction, the chance that all come to nothing is below 0.01 %.
-// Deviation: RFC 8489 §6.2.1: the waits are not doubled, so that a step that fails has not failed because of loss.
+/// Ten requests within the time: where one of five datagrams is lost in each direction, the chance
+/// that all come to nothing is below 0.01 %.
+// Deviation: RFC 8489 §6.2.1: the waits are not doubled, so that a step that fails has not failed
+// because of loss.
 fn timing(timeout: Duration) -> Timing {
     let rto = timeout / 10;
     Timing { rto, longest: rto, requests: 10, last_wait: 1, reliable: timeout }

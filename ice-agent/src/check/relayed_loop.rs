@@ -1,4 +1,5 @@
-//! Numbered datagrams from one allocation to another at the same server, and back. It needs no way to this host but the one to the server.
+//! Numbered datagrams from one allocation to another at the same server, and back. It needs no way
+//! to this host but the one to the server.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -11,11 +12,12 @@ use crate::net::turn_leg::{PeerDatagram, TurnLeg};
 
 /// In front of each datagram: the run's mark and the datagram's number.
 const HEADER: usize = 8 + 4;
-/// How often a single datagram is sent before it counts as lost. There and back are four passes: where each loses one of five, the chance that
-/// none of twenty comes back is below 0.01 %.
+/// How often a single datagram is sent before it counts as lost. There and back are four passes:
+/// where each loses one of five, the chance that none of twenty comes back is below 0.01 %.
 const ATTEMPTS: u32 = 20;
 
-/// A single datagram through the relay is sent again after so long: twenty of them outlast an outage of two seconds.
+/// A single datagram through the relay is sent again after so long: twenty of them outlast an
+/// outage of two seconds.
 pub(super) const ONCE: Duration = Duration::from_millis(125);
 /// How long the last one is waited for.
 const LAST_WAIT: Duration = Duration::from_millis(500);
@@ -54,7 +56,8 @@ impl<'a> RelayedLoop<'a> {
         Self { near, far, mark, measure: Measure::default() }
     }
 
-    /// One datagram there and back, repeated if it is lost; the round trip of the one that came back.
+    /// One datagram there and back, repeated if it is lost; the round trip of the one that came
+    /// back.
     pub(super) async fn once(mut self, interval: Duration) -> Result<Duration, StepError> {
         for attempt in 1..=ATTEMPTS {
             self.send(HEADER).await?;

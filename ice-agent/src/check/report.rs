@@ -42,7 +42,8 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// What may be the cause of a failure; sentences for people.
     pub notes: Vec<String>,
-    /// The steps in their order; after one that failed there is only the deletion of what was allocated.
+    /// The steps in their order; after one that failed there is only the deletion of what was
+    /// allocated.
     pub steps: Vec<Step>,
 }
 
@@ -79,7 +80,8 @@ impl Report {
         self.warnings.clear();
     }
 
-    /// Notes a step that began at `start`; what it yielded if it went well, with `detail` said of it.
+    /// Notes a step that began at `start`; what it yielded if it went well, with `detail` said of
+    /// it.
     pub(super) fn step<T>(
         &mut self,
         name: &'static str,
@@ -114,7 +116,11 @@ impl CredentialReport {
     pub(super) fn of(security: Security) -> Self {
         Self {
             key: if security.algorithm == Algorithm::Sha256 { "SHA-256" } else { "MD5" },
-            integrity: if security.sha256_integrity { "MESSAGE-INTEGRITY-SHA256" } else { "MESSAGE-INTEGRITY" },
+            integrity: if security.sha256_integrity {
+                "MESSAGE-INTEGRITY-SHA256"
+            } else {
+                "MESSAGE-INTEGRITY"
+            },
             user: if security.userhash { "USERHASH" } else { "USERNAME" },
         }
     }
@@ -123,21 +129,31 @@ impl CredentialReport {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.server, self.transport) {
-            (Some(server), Some(transport)) => writeln!(f, "{} at {server} over {transport}", self.uri)?,
+            (Some(server), Some(transport)) => {
+                writeln!(f, "{} at {server} over {transport}", self.uri)?
+            }
             _ => writeln!(f, "{}", self.uri)?,
         }
         let mut table = Table::new();
         table.load_style(UTF8_FULL_CONDENSED).set_header(["step", "", "ms", "result"]);
         for step in &self.steps {
             let verdict = if step.ok { "ok" } else { "FAILED" };
-            table.add_row([step.name.to_owned(), verdict.to_owned(), format!("{:.1}", step.ms), step.detail.clone()]);
+            table.add_row([
+                step.name.to_owned(),
+                verdict.to_owned(),
+                format!("{:.1}", step.ms),
+                step.detail.clone(),
+            ]);
         }
         writeln!(f, "{table}")?;
         if let Some(secure) = &self.secure {
             writeln!(f, "{secure}")?;
         }
         if let Some(CredentialReport { key, integrity, user }) = &self.credentials {
-            writeln!(f, "Authenticated by {integrity} with a key of {key}; the user is told by {user}.")?;
+            writeln!(
+                f,
+                "Authenticated by {integrity} with a key of {key}; the user is told by {user}."
+            )?;
         }
         if let Some(quality) = &self.relay {
             writeln!(f, "{quality}")?;
@@ -148,17 +164,33 @@ impl fmt::Display for Report {
         for note in &self.notes {
             writeln!(f, "{note}")?;
         }
-        writeln!(f, "{}", if self.ok { "The server works." } else { "The server does not work as it should." })
+        writeln!(
+            f,
+            "{}",
+            if self.ok { "The server works." } else { "The server does not work as it should." }
+        )
     }
 }
 
 impl fmt::Display for SecureReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new();
-        table.load_style(UTF8_FULL_CONDENSED).set_header(["certificate", "for", "issued by", "expires", "key"]);
+        table.load_style(UTF8_FULL_CONDENSED).set_header([
+            "certificate",
+            "for",
+            "issued by",
+            "expires",
+            "key",
+        ]);
         for certificate in &self.chain {
             let expires = format!("{} ({} days)", certificate.not_after, certificate.days_left);
-            table.add_row([&certificate.subject, &certificate.names.join("\n"), &certificate.issuer, &expires, &certificate.key]);
+            table.add_row([
+                &certificate.subject,
+                &certificate.names.join("\n"),
+                &certificate.issuer,
+                &expires,
+                &certificate.key,
+            ]);
         }
         write!(f, "{table}")
     }
@@ -166,10 +198,21 @@ impl fmt::Display for SecureReport {
 
 impl fmt::Display for Quality {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ms = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| format!("{value:.2} ms"));
+        let ms = |value: Option<f64>| {
+            value.map_or_else(|| "–".to_owned(), |value| format!("{value:.2} ms"))
+        };
         let mut table = Table::new();
         table.load_style(UTF8_FULL_CONDENSED);
-        table.set_header(["relayed", "returned", "loss", "reordered", "duplicated", "RTT p50", "RTT p99", "jitter"]);
+        table.set_header([
+            "relayed",
+            "returned",
+            "loss",
+            "reordered",
+            "duplicated",
+            "RTT p50",
+            "RTT p99",
+            "jitter",
+        ]);
         table.add_row([
             self.sent.to_string(),
             self.received.to_string(),

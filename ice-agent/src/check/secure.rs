@@ -22,7 +22,8 @@ pub struct SecureReport {
     pub alpn: Option<String>,
     /// The name that was asked for.
     pub name: String,
-    /// Whether the chain leads to an authority that this host trusts, is for the name, and is valid now.
+    /// Whether the chain leads to an authority that this host trusts, is for the name, and is
+    /// valid now.
     pub verified: bool,
     /// Why it is not verified.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,13 +53,21 @@ impl SecureReport {
             name: presented.name.clone(),
             verified: presented.verdict.is_ok(),
             why_not: presented.verdict.clone().err(),
-            chain: presented.chain.iter().take(MAX_CHAIN).filter_map(|der| CertificateReport::read(der, now)).collect(),
+            chain: presented
+                .chain
+                .iter()
+                .take(MAX_CHAIN)
+                .filter_map(|der| CertificateReport::read(der, now))
+                .collect(),
         }
     }
 
     /// What will be wrong before long; sentences for people.
     pub(super) fn warnings(&self) -> Vec<String> {
-        let soon = self.chain.iter().filter(|certificate| (0..EXPIRES_SOON).contains(&certificate.days_left));
+        let soon = self
+            .chain
+            .iter()
+            .filter(|certificate| (0..EXPIRES_SOON).contains(&certificate.days_left));
         soon.map(|certificate| {
             let CertificateReport { subject, days_left, not_after, .. } = certificate;
             format!("The certificate of {subject} expires in {days_left} days, on {not_after} UTC.")
@@ -72,7 +81,10 @@ impl SecureReport {
         if let Some(reason) = &self.why_not {
             notes.push(format!("The certificate is NOT verified: {reason}."));
             if let Some(expired) = self.chain.iter().find(|certificate| certificate.days_left < 0) {
-                notes.push(format!("The certificate of {} has expired on {} UTC.", expired.subject, expired.not_after));
+                notes.push(format!(
+                    "The certificate of {} has expired on {} UTC.",
+                    expired.subject, expired.not_after
+                ));
             }
             if let [own] = &self.chain[..]
                 && !own.is_self_issued()

@@ -73,7 +73,8 @@ impl StepError {
     #[must_use]
     pub fn stun(&self) -> Option<(u16, String)> {
         let Self::Failed(Failure::Refused(refusal)) = self else { return None };
-        let reason = if refusal.reason.is_empty() { refusal.code.reason() } else { &refusal.reason };
+        let reason =
+            if refusal.reason.is_empty() { refusal.code.reason() } else { &refusal.reason };
         Some((refusal.code.number(), reason.into()))
     }
 }
@@ -100,7 +101,14 @@ pub struct Step {
 impl Step {
     /// A step that went well.
     pub(super) fn passed(name: &'static str, took: Duration, detail: impl Into<String>) -> Self {
-        Self { name, ok: true, ms: milliseconds(took), detail: detail.into(), code: None, reason: None }
+        Self {
+            name,
+            ok: true,
+            ms: milliseconds(took),
+            detail: detail.into(),
+            code: None,
+            reason: None,
+        }
     }
 
     /// A step that did not.
@@ -109,7 +117,14 @@ impl Step {
             Some((code, reason)) => (Some(code), reason),
             None => (None, error.to_string()),
         };
-        Self { name, ok: false, ms: milliseconds(took), detail: error.to_string(), code, reason: Some(reason) }
+        Self {
+            name,
+            ok: false,
+            ms: milliseconds(took),
+            detail: error.to_string(),
+            code,
+            reason: Some(reason),
+        }
     }
 }
 

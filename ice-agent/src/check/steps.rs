@@ -42,7 +42,9 @@ impl Check {
             Some(domain) => self.ways.discover_local(domain.as_deref()).await,
         };
         let discovered = discovered.map_err(StepError::from);
-        let Ok(discovered) = report.step("resolve", start, discovered, ToString::to_string) else { return report };
+        let Ok(discovered) = report.step("resolve", start, discovered, ToString::to_string) else {
+            return report;
+        };
         report.notes.extend(discovered.notes.iter().cloned());
         let mark = report.mark();
         // What failed is in the report.
@@ -82,7 +84,11 @@ impl Check {
         report.server = Some(target.address);
         report.transport = Some(target.transport);
         let usage = Usage::NatDiscovery;
-        let leg = if target.transport.is_secure() { Some(self.shake_hands(target, usage, report).await?) } else { None };
+        let leg = if target.transport.is_secure() {
+            Some(self.shake_hands(target, usage, report).await?)
+        } else {
+            None
+        };
         let start = Instant::now();
         let asked = async {
             let mut leg = match leg {
@@ -98,8 +104,13 @@ impl Check {
 
     async fn turn(&self, discovered: &Discovered, report: &mut Report) -> Result<(), StepError> {
         let first = self.first_allocation(discovered, report).await;
-        if self.credentials.is_none() && first.as_ref().is_err_and(|error| error.stun().is_some_and(|(code, _)| code == 401)) {
-            report.notes.push("The server wants a user name and a password: see --username and --password-file.".into());
+        if self.credentials.is_none()
+            && first.as_ref().is_err_and(|error| error.stun().is_some_and(|(code, _)| code == 401))
+        {
+            report.notes.push(
+                "The server wants a user name and a password: see --username and --password-file."
+                    .into(),
+            );
         }
         let First { mut leg, allocated, target } = first?;
         report.mapped = Some(allocated.mapped);
@@ -108,7 +119,9 @@ impl Check {
         report.credentials = leg.security().map(CredentialReport::of);
         let start = Instant::now();
         let second = self.allocation(&target, None, |_| {}).await;
-        let result = match report.step("Allocate, second", start, second, |(leg, allocated)| told(allocated, leg.security())) {
+        let result = match report.step("Allocate, second", start, second, |(leg, allocated)| {
+            told(allocated, leg.security())
+        }) {
             Ok((mut far, at_far)) => {
                 let result = self.between(&mut leg, allocated, &mut far, at_far, report).await;
                 let closed = ask::close(far).await;
@@ -138,10 +151,15 @@ impl Check {
             Ok(()) => ask::permit(far, at_near.relayed.ip()).await,
             error => error,
         };
-        report.step("CreatePermission", start, permitted, |()| format!("for {} and {}", at_far.relayed.ip(), at_near.relayed.ip()))?;
+        report.step("CreatePermission", start, permitted, |()| {
+            format!("for {} and {}", at_far.relayed.ip(), at_near.relayed.ip())
+        })?;
 
         let start = Instant::now();
-        let relayed = RelayedLoop::new(End { relay: near, other: at_far.relayed }, End { relay: far, other: at_near.relayed });
+        let relayed = RelayedLoop::new(
+            End { relay: near, other: at_far.relayed },
+            End { relay: far, other: at_near.relayed },
+        );
         let once = relayed.once(ONCE).await;
         report.step("Send and Data indications", start, once, |_| "there and back".into())?;
 
@@ -150,14 +168,21 @@ impl Check {
             Ok(number) => ask::bind(far, at_near.relayed).await.map(|other| (number, other)),
             Err(error) => Err(error),
         };
-        report.step("ChannelBind", start, bound, |(number, other)| format!("{number:#06x} and {other:#06x}"))?;
+        report.step("ChannelBind", start, bound, |(number, other)| {
+            format!("{number:#06x} and {other:#06x}")
+        })?;
 
         let start = Instant::now();
-        let relayed = RelayedLoop::new(End { relay: near, other: at_far.relayed }, End { relay: far, other: at_near.relayed });
+        let relayed = RelayedLoop::new(
+            End { relay: near, other: at_far.relayed },
+            End { relay: far, other: at_near.relayed },
+        );
         let quality = match relayed.run(self.load).await {
             Ok(quality) => {
                 let verdict = match quality.loss_percent {
-                    _ if quality.received == 0 && quality.sent > 0 => Err(StepError::NothingRelayed),
+                    _ if quality.received == 0 && quality.sent > 0 => {
+                        Err(StepError::NothingRelayed)
+                    }
                     loss if loss > self.max_loss_percent => Err(StepError::Loss(loss)),
                     _ => Ok(format!("{} of {} came back", quality.received, quality.sent)),
                 };
@@ -177,5 +202,10 @@ pub(super) fn told(allocated: &Allocated, security: Option<Security>) -> String 
         Algorithm::Md5 => ", MD5 key".into(),
         Algorithm::Sha256 => ", SHA-256 key".into(),
     });
-    format!("relayed {}, mapped {}, for {} s{key}", allocated.relayed, allocated.mapped, allocated.lifetime.as_secs())
+    format!(
+        "relayed {}, mapped {}, for {} s{key}",
+        allocated.relayed,
+        allocated.mapped,
+        allocated.lifetime.as_secs()
+    )
 }

@@ -17,13 +17,16 @@ const SETTLE_DIRECT: Duration = Duration::from_millis(500);
 const SETTLE_RELAYED: Duration = Duration::from_millis(1500);
 /// Longest wait for the rest of the candidates once a pair is selected.
 const SETTLE_GATHERING: Duration = Duration::from_secs(3);
-/// Longest wait for the peer's word that it can echo: a rendezvous that is lost by then must not stop the call.
+/// Longest wait for the peer's word that it can echo: a rendezvous that is lost by then must not
+/// stop the call.
 const READY: Duration = Duration::from_secs(5);
-/// Longest wait for a selection that settles: a peer that nominates again and again must not stop the call.
+/// Longest wait for a selection that settles: a peer that nominates again and again must not stop
+/// the call.
 const SETTLE: Duration = Duration::from_secs(10);
 /// How long the peer is waited for after its last datagram, when ours is over.
 const DRAIN: Duration = Duration::from_secs(10);
-/// How long a peer that goes on sending is answered, when ours is over. It then sees that we leave, and ends its part.
+/// How long a peer that goes on sending is answered, when ours is over. It then sees that we leave,
+/// and ends its part.
 const LONGEST_DRAIN: Duration = Duration::from_secs(60);
 
 /// What the call wants to be done.
@@ -35,7 +38,8 @@ pub(super) enum Output {
     Signal(Signal),
     /// Every relay shall let this peer in (RFC 8656 §9).
     Permit(IpAddr),
-    /// Data goes over this pair from now on; if its local end is a relay, a channel is worth its while (RFC 8656 §12).
+    /// Data goes over this pair from now on; if its local end is a relay, a channel is worth its
+    /// while (RFC 8656 §12).
     Selected(PairAddresses),
     /// Something went wrong and the call goes on.
     Trouble(String),
@@ -56,8 +60,8 @@ pub(super) enum Phase {
     Over,
 }
 
-/// One agent's side of a call. Feed the `handle_…` methods, then drain [`poll_output`](Self::poll_output), then read
-/// [`poll_timeout`](Self::poll_timeout).
+/// One agent's side of a call. Feed the `handle_…` methods, then drain
+/// [`poll_output`](Self::poll_output), then read [`poll_timeout`](Self::poll_timeout).
 #[derive(Debug)]
 pub(super) struct Call {
     ice: Ice,
@@ -84,8 +88,18 @@ pub(super) struct Call {
 impl Call {
     /// A call whose peer is not known yet. The first output is the `Hello`.
     #[must_use]
-    pub(super) fn new(now: Instant, ice: Ice, credentials: IceCredentials, plan: Plan, exchange_token: u64) -> Self {
-        let hello = Signal::Hello { ufrag: credentials.ufrag, password: credentials.password, exchange: format!("{exchange_token:016x}") };
+    pub(super) fn new(
+        now: Instant,
+        ice: Ice,
+        credentials: IceCredentials,
+        plan: Plan,
+        exchange_token: u64,
+    ) -> Self {
+        let hello = Signal::Hello {
+            ufrag: credentials.ufrag,
+            password: credentials.password,
+            exchange: format!("{exchange_token:016x}"),
+        };
         Self {
             ice,
             exchange: Exchange::new(plan, exchange_token),
@@ -131,23 +145,30 @@ impl Call {
     pub(super) fn handle_signal(&mut self, now: Instant, signal: Signal) {
         self.peer_heard = now;
         if let Err(error) = signal.validate() {
-            return self.outputs.push_back(Output::Trouble(format!("the peer's signal is refused: {error}")));
+            return self
+                .outputs
+                .push_back(Output::Trouble(format!("the peer's signal is refused: {error}")));
         }
         match signal {
             // There are no restarts: the first credentials are the ones that the checks run on.
             Signal::Hello { .. } if self.exchange.knows_peer() => {}
             Signal::Hello { ufrag, password, exchange } => {
                 self.ice.set_peer(&IceCredentials { ufrag, password });
-                let token = u64::from_str_radix(&exchange, 16).expect("validated: 16 hexadecimal digits");
+                let token =
+                    u64::from_str_radix(&exchange, 16).expect("validated: 16 hexadecimal digits");
                 self.exchange.set_peer_token(token);
             }
-            // "After an agent has received an end-of-candidates indication, it MUST ignore any newly received candidates"
-            // (RFC 8838 §14).
+            // "After an agent has received an end-of-candidates indication, it MUST ignore any
+            // newly received candidates" (RFC 8838 §14).
             Signal::Candidate { .. } if self.peer_gathered => {}
-            Signal::Candidate { candidate, relayed_over } => match self.ice.add_remote(&candidate, relayed_over) {
-                Ok(ip) => self.outputs.push_back(Output::Permit(ip)),
-                Err(error) => self.outputs.push_back(Output::Trouble(format!("the peer's candidate: {error}"))),
-            },
+            Signal::Candidate { candidate, relayed_over } => {
+                match self.ice.add_remote(&candidate, relayed_over) {
+                    Ok(ip) => self.outputs.push_back(Output::Permit(ip)),
+                    Err(error) => self
+                        .outputs
+                        .push_back(Output::Trouble(format!("the peer's candidate: {error}"))),
+                }
+            }
             Signal::EndOfCandidates {} => self.peer_gathered = true,
             Signal::Ready {} => self.peer_ready = true,
             Signal::Done { sent } => self.peer_sent = Some(sent),
@@ -160,7 +181,9 @@ impl Call {
         self.peer_is_gone = true;
         match self.phase {
             Phase::Exchanging => self.exchange.stop(),
-            Phase::Checking | Phase::Settled | Phase::Draining | Phase::Over => self.phase = Phase::Over,
+            Phase::Checking | Phase::Settled | Phase::Draining | Phase::Over => {
+                self.phase = Phase::Over
+            }
         }
         self.advance(now);
     }
@@ -172,8 +195,8 @@ impl Call {
             self.ice.handle_stun(now, pair, datagram);
         } else if let Some(echo) = self.exchange.handle_datagram(now, datagram) {
             self.peer_heard = now;
-            // The way it came is the best one back, if the peer consented to that (RFC 7675 §5.1). Data comes after our `Ready`, so that
-            // there is a selected pair else.
+            // The way it came is the best one back, if the peer consented to that (RFC 7675 §5.1).
+            // Data comes after our `Ready`, so that there is a selected pair else.
             let back = if self.ice.has_consent(pair.remote) { Some(pair) } else { self.selected };
             if let Some(back) = back {
                 self.outputs.push_back(Output::Send(back, echo));
@@ -244,7 +267,11 @@ impl Call {
     /// Whether data over this pair passes a relay, as far as is known.
     #[must_use]
     pub(super) fn is_relayed(&self, pair: PairAddresses) -> bool {
-        let remote_relayed = self.ice.remotes().iter().any(|remote| remote.address == pair.remote && remote.relayed_over.is_some());
+        let remote_relayed = self
+            .ice
+            .remotes()
+            .iter()
+            .any(|remote| remote.address == pair.remote && remote.relayed_over.is_some());
         remote_relayed || self.relayed_addresses.contains(&pair.local)
     }
 
@@ -256,11 +283,14 @@ impl Call {
             match change {
                 Change::Selected(pair) => {
                     self.selected = Some(pair);
-                    self.selected_at = Some((self.selected_at.map_or(now, |(first, _)| first), now));
+                    self.selected_at =
+                        Some((self.selected_at.map_or(now, |(first, _)| first), now));
                     self.outputs.push_back(Output::Selected(pair));
                 }
                 Change::Disconnected => {
-                    self.outputs.push_back(Output::Trouble("no pair of candidates works at the moment".into()));
+                    self.outputs.push_back(Output::Trouble(
+                        "no pair of candidates works at the moment".into(),
+                    ));
                 }
             }
         }
@@ -269,7 +299,9 @@ impl Call {
             self.ready_at = Some(now);
             self.outputs.push_back(Output::Signal(Signal::Ready {}));
         }
-        if self.phase == Phase::Settled && (self.peer_ready || self.ready_at.is_some_and(|at| at + READY <= now)) {
+        if self.phase == Phase::Settled
+            && (self.peer_ready || self.ready_at.is_some_and(|at| at + READY <= now))
+        {
             self.phase = Phase::Exchanging;
             self.exchange.start(now);
         }

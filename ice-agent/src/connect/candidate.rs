@@ -61,13 +61,15 @@ pub(super) struct LocalCandidate {
 }
 
 impl LocalCandidate {
-    /// In the engine's form; `None` for an address that cannot be a candidate (unspecified, multicast, IPv4 link-local).
+    /// In the engine's form; `None` for an address that cannot be a candidate (unspecified,
+    /// multicast, IPv4 link-local).
     #[must_use]
     pub(super) fn to_engine(&self) -> Option<Candidate> {
         match self.kind {
             CandidateType::Host => Candidate::host(self.address, "udp"),
             CandidateType::Srflx => Candidate::server_reflexive(self.address, self.base, "udp"),
-            // What matters to the engine of a relayed candidate is its address; the leg to the server is ours.
+            // What matters to the engine of a relayed candidate is its address; the leg to the
+            // server is ours.
             CandidateType::Relay => Candidate::relayed(self.address, self.base, "udp"),
             CandidateType::Prflx => return None,
         }
@@ -88,8 +90,8 @@ pub(super) struct RemoteCandidate {
     pub priority: u32,
 }
 
-/// Hands out local preferences: unique within a type and family (RFC 8445 §5.1.2.1), IPv6 and IPv4 interleaved
-/// (RFC 8421 §4), and a relay over UDP or DTLS above every relay over TCP or TLS.
+/// Hands out local preferences: unique within a type and family (RFC 8445 §5.1.2.1), IPv6 and IPv4
+/// interleaved (RFC 8421 §4), and a relay over UDP or DTLS above every relay over TCP or TLS.
 #[derive(Debug, Default)]
 pub(super) struct LocalPreferences {
     given: Vec<u16>,
@@ -97,8 +99,14 @@ pub(super) struct LocalPreferences {
 
 impl LocalPreferences {
     /// The next preference for such a candidate.
-    pub(super) fn next(&mut self, kind: CandidateType, address: SocketAddr, relayed_over: Option<Transport>) -> u16 {
-        // A band for each type keeps the numbers of one candidate list apart, which reads better than it must.
+    pub(super) fn next(
+        &mut self,
+        kind: CandidateType,
+        address: SocketAddr,
+        relayed_over: Option<Transport>,
+    ) -> u16 {
+        // A band for each type keeps the numbers of one candidate list apart, which reads better
+        // than it must.
         let band: u16 = match (kind, relayed_over) {
             (CandidateType::Host, _) => 65_535,
             (CandidateType::Srflx | CandidateType::Prflx, _) => 49_151,
@@ -128,7 +136,8 @@ mod tests {
         let mut host = |address| preferences.next(CandidateType::Host, address, None);
         assert_eq!([host(v4), host(v6), host(v4), host(v6)], [65_534, 65_535, 65_532, 65_533]);
         let by_worth = [Transport::Tls, Transport::Tcp, Transport::Dtls, Transport::Udp];
-        let given = by_worth.map(|transport| preferences.next(CandidateType::Relay, v4, Some(transport)));
+        let given =
+            by_worth.map(|transport| preferences.next(CandidateType::Relay, v4, Some(transport)));
         assert!(given.is_sorted(), "{given:?}");
         assert!(preferences.next(CandidateType::Relay, v6, Some(Transport::Tcp)) > given[1]);
     }

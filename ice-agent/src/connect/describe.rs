@@ -5,25 +5,36 @@ use std::time::{Duration, Instant};
 use super::call::Call;
 use super::candidate::{CandidateType, LocalCandidate};
 use super::gathering::Trouble;
-use super::report::{CandidateReport, CheckReport, EndReport, FromPeer, Outcome, Path, Report, SelectedPair};
+use super::report::{
+    CandidateReport, CheckReport, EndReport, FromPeer, Outcome, Path, Report, SelectedPair,
+};
 use super::statistics::{loss_percent, milliseconds};
 use super::trace::PairAddresses;
 use crate::rendezvous::Role;
 
 /// The document on a call that is over; `checking_since` is when the peer's credentials came.
 #[must_use]
-pub(super) fn report(room: String, call: &Call, checking_since: Option<Instant>, errors: Vec<Trouble>) -> Report {
+pub(super) fn report(
+    room: String,
+    call: &Call,
+    checking_since: Option<Instant>,
+    errors: Vec<Trouble>,
+) -> Report {
     let exchange = call.exchange();
     let selected = call.selected().map(|pair| selected_pair(call, pair));
     let relayed = |end: &EndReport| end.kind == CandidateType::Relay;
-    let path = selected.as_ref().map(|pair| if relayed(&pair.local) || relayed(&pair.remote) { Path::Relayed } else { Path::Direct });
+    let path = selected.as_ref().map(|pair| {
+        if relayed(&pair.local) || relayed(&pair.remote) { Path::Relayed } else { Path::Direct }
+    });
     Report {
         outcome: if selected.is_some() { Outcome::Connected } else { Outcome::NoPair },
         room,
         role: if call.ice().is_controlling() { Role::Controlling } else { Role::Controlled },
         path,
         selected,
-        connect_ms: checking_since.zip(call.first_selected_at()).map(|(since, at)| milliseconds(at.saturating_duration_since(since))),
+        connect_ms: checking_since
+            .zip(call.first_selected_at())
+            .map(|(since, at)| milliseconds(at.saturating_duration_since(since))),
         sent: exchange.sent(),
         received: exchange.echoed(),
         loss_percent: loss_percent(exchange.sent(), exchange.echoed()),
@@ -32,7 +43,9 @@ pub(super) fn report(room: String, call: &Call, checking_since: Option<Instant>,
         from_peer: FromPeer {
             received: exchange.received_from_peer(),
             sent: call.peer_sent(),
-            loss_percent: call.peer_sent().map(|sent| loss_percent(sent, exchange.received_from_peer())),
+            loss_percent: call
+                .peer_sent()
+                .map(|sent| loss_percent(sent, exchange.received_from_peer())),
         },
         candidates: candidates(call),
         checks: checks(call),
@@ -69,7 +82,8 @@ fn checks(call: &Call) -> Vec<CheckReport> {
     checks
         .map(|check| CheckReport {
             local: check.pair.local.to_string(),
-            local_type: base_candidate(call, check.pair).map_or(CandidateType::Host, |local| local.kind),
+            local_type: base_candidate(call, check.pair)
+                .map_or(CandidateType::Host, |local| local.kind),
             remote: check.pair.remote.to_string(),
             remote_type: remote_end(call, check.pair).kind,
             state: check.state,
@@ -86,8 +100,13 @@ fn checks(call: &Call) -> Vec<CheckReport> {
 }
 
 fn selected_pair(call: &Call, pair: PairAddresses) -> SelectedPair {
-    let round_trip: Option<Duration> = call.ice().trace().check(pair).and_then(|check| check.round_trip);
-    SelectedPair { local: local_end(call, pair), remote: remote_end(call, pair), check_rtt_ms: round_trip.map(milliseconds) }
+    let round_trip: Option<Duration> =
+        call.ice().trace().check(pair).and_then(|check| check.round_trip);
+    SelectedPair {
+        local: local_end(call, pair),
+        remote: remote_end(call, pair),
+        check_rtt_ms: round_trip.map(milliseconds),
+    }
 }
 
 /// The candidate that is its own base.
@@ -96,14 +115,18 @@ fn base_candidate(call: &Call, pair: PairAddresses) -> Option<&LocalCandidate> {
     locals.find(|local| local.base == pair.local && local.kind != CandidateType::Srflx)
 }
 
-/// Checks leave from the base; which candidate of that base the peer sees, the mapped address of its answer tells
-/// (RFC 8445 §7.2.5.3.1).
+/// Checks leave from the base; which candidate of that base the peer sees, the mapped address of
+/// its answer tells (RFC 8445 §7.2.5.3.1).
 fn local_end(call: &Call, pair: PairAddresses) -> EndReport {
     let base = base_candidate(call, pair);
-    let mapped = call.ice().trace().check(pair).and_then(|check| check.mapped).unwrap_or(pair.local);
+    let mapped =
+        call.ice().trace().check(pair).and_then(|check| check.mapped).unwrap_or(pair.local);
     let relay_transport = base.and_then(|local| local.relayed_over);
-    let is_known =
-        |kind| call.ice().locals().iter().any(|(local, _)| local.kind == kind && local.base == pair.local && local.address == mapped);
+    let is_known = |kind| {
+        call.ice().locals().iter().any(|(local, _)| {
+            local.kind == kind && local.base == pair.local && local.address == mapped
+        })
+    };
     let kind = if base.is_some_and(|local| local.kind == CandidateType::Relay) {
         CandidateType::Relay
     } else if mapped == pair.local {
@@ -114,11 +137,21 @@ fn local_end(call: &Call, pair: PairAddresses) -> EndReport {
         CandidateType::Prflx
     };
     let address = if kind == CandidateType::Relay { pair.local } else { mapped };
-    EndReport { kind, address: address.to_string(), base: Some(pair.local.to_string()), relay_transport }
+    EndReport {
+        kind,
+        address: address.to_string(),
+        base: Some(pair.local.to_string()),
+        relay_transport,
+    }
 }
 
 fn remote_end(call: &Call, pair: PairAddresses) -> EndReport {
-    let told = call.ice().remotes().iter().filter(|remote| remote.address == pair.remote).max_by_key(|remote| remote.priority);
+    let told = call
+        .ice()
+        .remotes()
+        .iter()
+        .filter(|remote| remote.address == pair.remote)
+        .max_by_key(|remote| remote.priority);
     EndReport {
         kind: told.map_or(CandidateType::Prflx, |remote| remote.kind),
         address: pair.remote.to_string(),

@@ -6,8 +6,9 @@
 //! | 0xCB  | kind  |   0   | exchange token|    number     | zeros up to the size …
 //! +-------+-------+-------+---------------+---------------+---------
 //! ```
-//! By its first octet it is neither STUN nor DTLS, ChannelData or RTP (RFC 7983 §7). The token was told to the peer
-//! through the rendezvous, so that a stranger's datagrams are neither echoed nor counted.
+//! By its first octet it is neither STUN nor DTLS, ChannelData or RTP (RFC 7983 §7). The token was
+//! told to the peer through the rendezvous, so that a stranger's datagrams are neither echoed nor
+//! counted.
 
 use std::time::{Duration, Instant};
 
@@ -34,9 +35,9 @@ pub(super) struct Plan {
     pub size: usize,
 }
 
-/// One agent's side: call [`Exchange::start`] once, [`Exchange::poll_probe`] when [`Exchange::poll_timeout`] is due, and
-/// [`Exchange::handle_datagram`] with what came from the peer. Echoes the peer's datagrams before, while and after it
-/// sends its own.
+/// One agent's side: call [`Exchange::start`] once, [`Exchange::poll_probe`] when
+/// [`Exchange::poll_timeout`] is due, and [`Exchange::handle_datagram`] with what came from the
+/// peer. Echoes the peer's datagrams before, while and after it sends its own.
 #[derive(Debug)]
 pub(super) struct Exchange {
     plan: Plan,
@@ -123,7 +124,8 @@ impl Exchange {
         }
     }
 
-    /// The peer has left on purpose and echoes no more: nothing more is sent, and what it may not have seen any more is not counted as lost.
+    /// The peer has left on purpose and echoes no more: nothing more is sent, and what it may not
+    /// have seen any more is not counted as lost.
     pub(super) fn stop(&mut self) {
         let answered = self.awaited.iter().rposition(Option::is_none).map_or(0, |last| last + 1);
         self.awaited.truncate(answered);

@@ -8,9 +8,10 @@ use serde::Serialize;
 
 use crate::uri::ServerUri;
 
-/// A server that has not answered after 5.5 s is left out; the full 39.5 s of RFC 8489 §6.2.1 would outlast the call.
-// Deviation: RFC 8489 §6.2.1: requests are repeated every 500 ms without doubling, so that ten of them fit into that time and a server is not
-// left out for what the path loses.
+/// A server that has not answered after 5.5 s is left out; the full 39.5 s of RFC 8489 §6.2.1 would
+/// outlast the call.
+// Deviation: RFC 8489 §6.2.1: requests are repeated every 500 ms without doubling, so that ten of
+// them fit into that time and a server is not left out for what the path loses.
 pub(super) const TIMING: Timing = Timing {
     rto: Duration::from_millis(500),
     longest: Duration::from_millis(500),
@@ -24,7 +25,8 @@ pub(super) const TIMING: Timing = Timing {
 pub struct Trouble {
     /// The server's URI, `rendezvous`, `peer` or `ice`.
     pub at: String,
-    /// What was tried: `Binding`, `Allocate`, `CreatePermission`, `ChannelBind`, `connect`, `resolve`, …
+    /// What was tried: `Binding`, `Allocate`, `CreatePermission`, `ChannelBind`, `connect`,
+    /// `resolve`, …
     pub step: String,
     /// The peer that it was for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,7 +40,12 @@ pub struct Trouble {
 impl Trouble {
     /// A request to a server that came to nothing.
     #[must_use]
-    pub fn at_server(server: &ServerUri, step: &str, peer: Option<IpAddr>, failure: &Failure) -> Self {
+    pub fn at_server(
+        server: &ServerUri,
+        step: &str,
+        peer: Option<IpAddr>,
+        failure: &Failure,
+    ) -> Self {
         let (code, reason) = match failure {
             Failure::Refused(refusal) => {
                 let own = refusal.reason.as_str();

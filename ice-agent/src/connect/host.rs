@@ -39,7 +39,8 @@ pub(super) async fn bind(policy: &HostPolicy) -> io::Result<Bound> {
         only => (only.iter().map(IpAddr::to_canonical).collect(), None),
     };
     let mut sockets = Vec::new();
-    let mut last_error = io::Error::new(io::ErrorKind::AddrNotAvailable, "this host has no address to offer");
+    let mut last_error =
+        io::Error::new(io::ErrorKind::AddrNotAvailable, "this host has no address to offer");
     for address in addresses.into_iter().take(MAX_SOCKETS) {
         match UdpSocket::bind(SocketAddr::new(address, 0)).await {
             Ok(socket) => sockets.push(socket),
@@ -50,9 +51,13 @@ pub(super) async fn bind(policy: &HostPolicy) -> io::Result<Bound> {
     if sockets.is_empty() { Err(last_error) } else { Ok(Bound { sockets, incomplete }) }
 }
 
-/// The candidate addresses among those of the interfaces. Sandboxes forbid the netlink socket that lists them (systemd's
-/// `RestrictAddressFamilies`, Android): then those that this host sends to the Internet from, as a browser without access to devices offers.
-fn known_addresses(interfaces: io::Result<Vec<Interface>>, loopback: bool) -> io::Result<(Vec<IpAddr>, Option<String>)> {
+/// The candidate addresses among those of the interfaces. Sandboxes forbid the netlink socket that
+/// lists them (systemd's `RestrictAddressFamilies`, Android): then those that this host sends to
+/// the Internet from, as a browser without access to devices offers.
+fn known_addresses(
+    interfaces: io::Result<Vec<Interface>>,
+    loopback: bool,
+) -> io::Result<(Vec<IpAddr>, Option<String>)> {
     match interfaces {
         Ok(interfaces) => Ok((candidate_addresses(&interfaces, loopback), None)),
         Err(error) => {
@@ -61,15 +66,21 @@ fn known_addresses(interfaces: io::Result<Vec<Interface>>, loopback: bool) -> io
                 return Err(error);
             }
             let known: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-            let what = format!("the interfaces cannot be listed ({error}); offered are {}; name others with --bind", known.join(", "));
+            let what = format!(
+                "the interfaces cannot be listed ({error}); offered are {}; name others with --bind",
+                known.join(", ")
+            );
             Ok((addresses, Some(what)))
         }
     }
 }
 
-/// The source addresses of the default routes; loopback if it is asked for, or if there is no other.
+/// The source addresses of the default routes; loopback if it is asked for, or if there is no
+/// other.
 fn default_addresses(loopback: bool) -> Vec<IpAddr> {
-    let sources = |destinations: [IpAddr; 2]| destinations.into_iter().filter_map(source).filter(|ip| is_usable(*ip));
+    let sources = |destinations: [IpAddr; 2]| {
+        destinations.into_iter().filter_map(source).filter(|ip| is_usable(*ip))
+    };
     let mut addresses: Vec<IpAddr> = sources(ELSEWHERE).collect();
     if loopback || addresses.is_empty() {
         addresses.extend(sources([Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]));
@@ -78,20 +89,27 @@ fn default_addresses(loopback: bool) -> Vec<IpAddr> {
 }
 
 /// Documentation addresses. Nothing is sent to them.
-const ELSEWHERE: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))];
+const ELSEWHERE: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
+];
 
 /// The addresses of interfaces that are up, without those that no peer can use.
-// Deviation: RFC 8445 §5.1.1.1: loopback addresses are candidates if they are asked for, or if there is no other: a call between two
-// agents of one host without a network is what a demonstration needs.
+// Deviation: RFC 8445 §5.1.1.1: loopback addresses are candidates if they are asked for, or if
+// there is no other: a call between two agents of one host without a network is what a
+// demonstration needs.
 fn candidate_addresses(interfaces: &[Interface], loopback: bool) -> Vec<IpAddr> {
     let up: Vec<IpAddr> = interfaces
         .iter()
         // Unknown is what loopback and tunnel devices report.
-        .filter(|interface| matches!(interface.oper_status, IfOperStatus::Up | IfOperStatus::Unknown))
+        .filter(|interface| {
+            matches!(interface.oper_status, IfOperStatus::Up | IfOperStatus::Unknown)
+        })
         .map(Interface::ip)
         .filter(|ip| is_usable(*ip))
         .collect();
-    let mut chosen: Vec<IpAddr> = up.iter().copied().filter(|ip| loopback || !ip.is_loopback()).collect();
+    let mut chosen: Vec<IpAddr> =
+        up.iter().copied().filter(|ip| loopback || !ip.is_loopback()).collect();
     if chosen.is_empty() {
         chosen = up;
     }
@@ -100,10 +118,13 @@ fn candidate_addresses(interfaces: &[Interface], loopback: bool) -> Vec<IpAddr> 
     chosen
 }
 
-/// RFC 8445 §5.1.1.1's exceptions, and link-local addresses, which mean nothing without an interface.
+/// RFC 8445 §5.1.1.1's exceptions, and link-local addresses, which mean nothing without an
+/// interface.
 fn is_usable(ip: IpAddr) -> bool {
     match ip {
-        IpAddr::V4(ip) => !ip.is_unspecified() && !ip.is_link_local() && !ip.is_multicast() && !ip.is_broadcast(),
+        IpAddr::V4(ip) => {
+            !ip.is_unspecified() && !ip.is_link_local() && !ip.is_multicast() && !ip.is_broadcast()
+        }
         IpAddr::V6(ip) => {
             let site_local = ip.segments()[0] & 0xffc0 == 0xfec0;
             let v4_compatible = ip.segments()[..6] == [0; 6] && !ip.is_loopback();
@@ -126,7 +147,12 @@ mod tests {
         let ip = address.parse().unwrap();
         Interface {
             name: "test".into(),
-            addr: IfAddr::V4(Ifv4Addr { ip, netmask: [255, 0, 0, 0].into(), prefixlen: 8, broadcast: None }),
+            addr: IfAddr::V4(Ifv4Addr {
+                ip,
+                netmask: [255, 0, 0, 0].into(),
+                prefixlen: 8,
+                broadcast: None,
+            }),
             index: None,
             oper_status,
             is_p2p: false,
@@ -141,7 +167,10 @@ mod tests {
 
     #[test]
     fn loopback_only_when_asked_for_or_alone() {
-        let both = [interface("127.0.0.1", IfOperStatus::Unknown), interface("10.0.0.1", IfOperStatus::Up)];
+        let both = [
+            interface("127.0.0.1", IfOperStatus::Unknown),
+            interface("10.0.0.1", IfOperStatus::Up),
+        ];
         assert_eq!(texts(&candidate_addresses(&both, false)), ["10.0.0.1"]);
         assert_eq!(texts(&candidate_addresses(&both, true)), ["10.0.0.1", "127.0.0.1"]);
         assert_eq!(texts(&candidate_addresses(&both[..1], false)), ["127.0.0.1"]);
@@ -149,13 +178,23 @@ mod tests {
 
     #[test]
     fn interfaces_that_are_down_offer_nothing() {
-        let interfaces = [interface("10.0.0.1", IfOperStatus::Down), interface("10.0.0.2", IfOperStatus::Up)];
+        let interfaces =
+            [interface("10.0.0.1", IfOperStatus::Down), interface("10.0.0.2", IfOperStatus::Up)];
         assert_eq!(texts(&candidate_addresses(&interfaces, false)), ["10.0.0.2"]);
     }
 
     #[test]
     fn rfc8445_5_1_1_1_exceptions_are_no_candidates() {
-        for bad in ["fe80::1", "fec0::1", "::ffff:10.0.0.1", "::10.0.0.1", "::", "ff02::1", "169.254.3.4", "0.0.0.0"] {
+        for bad in [
+            "fe80::1",
+            "fec0::1",
+            "::ffff:10.0.0.1",
+            "::10.0.0.1",
+            "::",
+            "ff02::1",
+            "169.254.3.4",
+            "0.0.0.0",
+        ] {
             assert!(!is_usable(bad.parse().unwrap()), "{bad}");
         }
         for good in ["2001:db8::1", "fd00::1", "::1", "10.0.0.1", "192.0.2.1"] {

@@ -15,7 +15,8 @@ use super::trace::{PairAddresses, Trace};
 use crate::net::target::Transport;
 use crate::rendezvous::Signal;
 
-/// "Agents MUST NOT use an RTO value smaller than 500 ms" (RFC 8445 §14.3); the engine's own is half of it.
+/// "Agents MUST NOT use an RTO value smaller than 500 ms" (RFC 8445 §14.3); the engine's own is
+/// half of it.
 const RTO: Duration = Duration::from_millis(500);
 /// Most candidates that are taken from a peer.
 const MAX_REMOTE: usize = 64;
@@ -43,8 +44,9 @@ pub(super) enum BadCandidate {
     TooMany,
 }
 
-/// One agent of a call: feed [`handle_stun`](Self::handle_stun) and [`handle_timeout`](Self::handle_timeout), then drain
-/// [`poll_transmit`](Self::poll_transmit) and [`poll_change`](Self::poll_change), then read [`poll_timeout`](Self::poll_timeout).
+/// One agent of a call: feed [`handle_stun`](Self::handle_stun) and
+/// [`handle_timeout`](Self::handle_timeout), then drain [`poll_transmit`](Self::poll_transmit) and
+/// [`poll_change`](Self::poll_change), then read [`poll_timeout`](Self::poll_timeout).
 #[derive(Debug)]
 pub(super) struct Ice {
     engine: IceAgent,
@@ -60,18 +62,25 @@ pub(super) struct Ice {
 
 impl Ice {
     /// An agent without candidates.
-    // Deviation: RFC 8445 §8.1.1: the engine nominates the best valid pair at once and again when a better one becomes valid;
-    // both agents use the last one, and the exchange waits until it settled.
-    // Deviation: RFC 8445 §14.3: the engine's RTO starts at 500 ms whatever the number of pairs.
-    // Deviation: RFC 8445 §7.3.1.4: the engine answers a check of the peer with one of its own only when its own is due next, at most
-    // an RTO later, unless the peer's nominates the pair.
-    // Deviation: RFC 8445 §6.1.2.6: the engine has no Frozen state, since there is one stream with one component.
-    // Deviation: RFC 7675 §5.1: the engine repeats the check of a valid pair every 3 s, not randomised, for consent and keepalive alike,
+    // Deviation: RFC 8445 §8.1.1: the engine nominates the best valid pair at once and again when a
+    // better one becomes valid; both agents use the last one, and the exchange waits until it
+    // settled. Deviation: RFC 8445 §14.3: the engine's RTO starts at 500 ms whatever the number
+    // of pairs. Deviation: RFC 8445 §7.3.1.4: the engine answers a check of the peer with one
+    // of its own only when its own is due next, at most an RTO later, unless the peer's
+    // nominates the pair. Deviation: RFC 8445 §6.1.2.6: the engine has no Frozen state, since
+    // there is one stream with one component. Deviation: RFC 7675 §5.1: the engine repeats the
+    // check of a valid pair every 3 s, not randomised, for consent and keepalive alike,
     // and gives up after nine of them without an answer.
-    // Deviation: RFC 8489 §5: the engine draws the transaction ids of its checks from a generator that is not cryptographic; the checks
-    // carry MESSAGE-INTEGRITY under a password that is drawn by us.
+    // Deviation: RFC 8489 §5: the engine draws the transaction ids of its checks from a generator
+    // that is not cryptographic; the checks carry MESSAGE-INTEGRITY under a password that is
+    // drawn by us.
     #[must_use]
-    pub(super) fn new(now: Instant, credentials: &IceCredentials, controlling: bool, tie_breaker: u64) -> Self {
+    pub(super) fn new(
+        now: Instant,
+        credentials: &IceCredentials,
+        controlling: bool,
+        tie_breaker: u64,
+    ) -> Self {
         let mut engine = IceAgent::new(credentials.to_engine());
         engine.set_controlling(controlling);
         engine.set_initial_stun_rto(RTO);
@@ -96,11 +105,15 @@ impl Ice {
         self.engine.set_remote_credentials(credentials.to_engine());
     }
 
-    /// Takes one of our candidates; the signal that tells the peer, unless it is redundant or impossible.
+    /// Takes one of our candidates; the signal that tells the peer, unless it is redundant or
+    /// impossible.
     pub(super) fn add_local(&mut self, local: LocalCandidate) -> Option<Signal> {
         self.next_preference.store(local.local_preference.into(), Ordering::Relaxed);
         let candidate = self.engine.add_local_candidate(local.to_engine()?)?;
-        let signal = Signal::Candidate { candidate: candidate.to_sdp_string(), relayed_over: local.relayed_over };
+        let signal = Signal::Candidate {
+            candidate: candidate.to_sdp_string(),
+            relayed_over: local.relayed_over,
+        };
         let priority = candidate.prio();
         self.locals.push((local, priority));
         Some(signal)
@@ -110,12 +123,19 @@ impl Ice {
     ///
     /// # Errors
     /// [`BadCandidate`]; the call goes on without it.
-    pub(super) fn add_remote(&mut self, text: &str, relayed_over: Option<Transport>) -> Result<IpAddr, BadCandidate> {
-        let candidate = Candidate::from_sdp_string(text).map_err(|error| BadCandidate::Syntax(error.to_string()))?;
+    pub(super) fn add_remote(
+        &mut self,
+        text: &str,
+        relayed_over: Option<Transport>,
+    ) -> Result<IpAddr, BadCandidate> {
+        let candidate = Candidate::from_sdp_string(text)
+            .map_err(|error| BadCandidate::Syntax(error.to_string()))?;
         let address = candidate.addr();
         let nowhere = match address.ip() {
             IpAddr::V4(ip) => ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast(),
-            IpAddr::V6(ip) => ip.is_unspecified() || ip.is_multicast() || ip.to_ipv4_mapped().is_some(),
+            IpAddr::V6(ip) => {
+                ip.is_unspecified() || ip.is_multicast() || ip.to_ipv4_mapped().is_some()
+            }
         };
         if nowhere || address.port() == 0 {
             return Err(BadCandidate::Address(address));
@@ -124,12 +144,18 @@ impl Ice {
             return Err(BadCandidate::TooMany);
         }
         let kind = candidate.kind().into();
-        self.remotes.push(RemoteCandidate { kind, address, relayed_over, priority: candidate.prio() });
+        self.remotes.push(RemoteCandidate {
+            kind,
+            address,
+            relayed_over,
+            priority: candidate.prio(),
+        });
         self.engine.add_remote_candidate(candidate);
         Ok(address.ip())
     }
 
-    /// A datagram that starts like STUN. What is not authentic or not STUN is ignored (RFC 8445 §7.3).
+    /// A datagram that starts like STUN. What is not authentic or not STUN is ignored (RFC 8445
+    /// §7.3).
     pub(super) fn handle_stun(&mut self, now: Instant, pair: PairAddresses, datagram: &[u8]) {
         let Ok(message) = StunMessage::parse(datagram) else { return };
         if !self.engine.accepts_message(&message) {
@@ -137,7 +163,12 @@ impl Ice {
         }
         self.trace.received(now, pair, &message);
         let nominates = message.use_candidate();
-        let packet = StunPacket { proto: Protocol::Udp, source: pair.remote, destination: pair.local, message };
+        let packet = StunPacket {
+            proto: Protocol::Udp,
+            source: pair.remote,
+            destination: pair.local,
+            message,
+        };
         self.engine.handle_packet(now, packet);
         if nominates {
             self.check_anew();
@@ -145,11 +176,15 @@ impl Ice {
         self.note_changes();
     }
 
-    /// The engine remembers when each pair is due next, also beyond the nomination that should make it due at once. A
-    /// changed RTO makes it forget, so the RTO goes to and fro.
+    /// The engine remembers when each pair is due next, also beyond the nomination that should make
+    /// it due at once. A changed RTO makes it forget, so the RTO goes to and fro.
     fn check_anew(&mut self) {
         self.odd_rto = !self.odd_rto;
-        self.engine.set_initial_stun_rto(if self.odd_rto { RTO + Duration::from_millis(1) } else { RTO });
+        self.engine.set_initial_stun_rto(if self.odd_rto {
+            RTO + Duration::from_millis(1)
+        } else {
+            RTO
+        });
     }
 
     /// Advances the engine if it is due: its pacing (RFC 8445 §14.2) is in its timeouts alone.
@@ -215,7 +250,10 @@ impl Ice {
         while let Some(event) = self.engine.poll_event() {
             match event {
                 IceAgentEvent::NominatedSend { source, destination, .. } => {
-                    self.changes.push_back(Change::Selected(PairAddresses { local: source, remote: destination }));
+                    self.changes.push_back(Change::Selected(PairAddresses {
+                        local: source,
+                        remote: destination,
+                    }));
                 }
                 IceAgentEvent::IceConnectionStateChange(IceConnectionState::Disconnected) => {
                     self.changes.push_back(Change::Disconnected);
@@ -233,7 +271,14 @@ mod tests {
 
     fn host(address: &str) -> LocalCandidate {
         let address = address.parse().unwrap();
-        LocalCandidate { kind: CandidateType::Host, address, base: address, server: None, relayed_over: None, local_preference: 65_534 }
+        LocalCandidate {
+            kind: CandidateType::Host,
+            address,
+            base: address,
+            server: None,
+            relayed_over: None,
+            local_preference: 65_534,
+        }
     }
 
     fn text(signal: Option<Signal>) -> String {
@@ -246,8 +291,12 @@ mod tests {
     /// Two agents whose datagrams reach each other; both claim the role `controlling`.
     fn run(controlling: [bool; 2]) -> ([Ice; 2], Vec<Vec<PairAddresses>>) {
         let mut now = Instant::now();
-        let credentials = [IceCredentials::from_random([1; 32]), IceCredentials::from_random([2; 32])];
-        let mut agents = [Ice::new(now, &credentials[0], controlling[0], 7), Ice::new(now, &credentials[1], controlling[1], 5)];
+        let credentials =
+            [IceCredentials::from_random([1; 32]), IceCredentials::from_random([2; 32])];
+        let mut agents = [
+            Ice::new(now, &credentials[0], controlling[0], 7),
+            Ice::new(now, &credentials[1], controlling[1], 5),
+        ];
         let addresses = ["127.0.0.1:1000", "127.0.0.1:2000"];
         for side in 0..2 {
             agents[side].set_peer(&credentials[1 - side]);
@@ -275,7 +324,10 @@ mod tests {
     fn two_agents_select_the_same_pair() {
         let (agents, selected) = run([true, false]);
         assert_eq!(selected[0].len(), 1);
-        assert_eq!((selected[0][0].local, selected[0][0].remote), (selected[1][0].remote, selected[1][0].local));
+        assert_eq!(
+            (selected[0][0].local, selected[0][0].remote),
+            (selected[1][0].remote, selected[1][0].local)
+        );
         assert!(agents[0].has_consent(selected[0][0].remote));
         assert!(agents[0].trace().check(selected[0][0]).unwrap().nominated);
     }
@@ -292,8 +344,18 @@ mod tests {
     #[test]
     fn candidates_that_lead_nowhere_are_refused() {
         let mut ice = Ice::new(Instant::now(), &IceCredentials::from_random([0; 32]), true, 1);
-        let mut add = |address: &str| ice.add_remote(&format!("candidate:1 1 udp 99 {address} typ host"), None);
-        for bad in ["0.0.0.0 1", "255.255.255.255 9", "224.0.0.1 9", ":: 9", "ff02::1 9", "::ffff:10.0.0.1 9", "192.0.2.1 0"] {
+        let mut add = |address: &str| {
+            ice.add_remote(&format!("candidate:1 1 udp 99 {address} typ host"), None)
+        };
+        for bad in [
+            "0.0.0.0 1",
+            "255.255.255.255 9",
+            "224.0.0.1 9",
+            ":: 9",
+            "ff02::1 9",
+            "::ffff:10.0.0.1 9",
+            "192.0.2.1 0",
+        ] {
             assert!(matches!(add(bad), Err(BadCandidate::Address(_))), "{bad}");
         }
         assert!(matches!(add("host.local 9"), Err(BadCandidate::Syntax(_))));
@@ -306,7 +368,10 @@ mod tests {
     #[test]
     fn junk_is_ignored() {
         let mut ice = Ice::new(Instant::now(), &IceCredentials::from_random([0; 32]), true, 1);
-        let pair = PairAddresses { local: "127.0.0.1:1".parse().unwrap(), remote: "127.0.0.1:2".parse().unwrap() };
+        let pair = PairAddresses {
+            local: "127.0.0.1:1".parse().unwrap(),
+            remote: "127.0.0.1:2".parse().unwrap(),
+        };
         for junk in [&b""[..], &[0], &[0; 20], &[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42], &[1; 1500]] {
             ice.handle_stun(Instant::now(), pair, junk);
         }

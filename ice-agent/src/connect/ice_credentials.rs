@@ -12,12 +12,14 @@ pub(super) struct IceCredentials {
 }
 
 impl IceCredentials {
-    /// From 32 octets of a cryptographic generator: 48 bits of ufrag, 144 of password. The engine's own are not
-    /// unguessable, as RFC 8445 §5.3 wants them.
+    /// From 32 octets of a cryptographic generator: 48 bits of ufrag, 144 of password. The engine's
+    /// own are not unguessable, as RFC 8445 §5.3 wants them.
     #[must_use]
     pub(super) fn from_random(octets: [u8; 32]) -> Self {
-        const ICE_CHARS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        let text: String = octets.iter().map(|octet| char::from(ICE_CHARS[usize::from(octet & 63)])).collect();
+        const ICE_CHARS: &[u8; 64] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let text: String =
+            octets.iter().map(|octet| char::from(ICE_CHARS[usize::from(octet & 63)])).collect();
         let (ufrag, password) = text.split_at(8);
         Self { ufrag: ufrag.into(), password: password.into() }
     }

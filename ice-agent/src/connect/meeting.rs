@@ -43,16 +43,29 @@ impl Meeting {
     ///
     /// # Errors
     /// The URL is none, or there are both a secret and a name. The secret stands in no error.
-    pub(super) fn of(rendezvous: &str, room: Option<&RoomName>, random: [u8; 16]) -> anyhow::Result<Self> {
+    pub(super) fn of(
+        rendezvous: &str,
+        room: Option<&RoomName>,
+        random: [u8; 16],
+    ) -> anyhow::Result<Self> {
         let (url, secret) = match rendezvous.split_once('#') {
             Some((url, secret)) => (url, Some(secret)),
             None => (rendezvous, None),
         };
         let base: BaseUrl = url.parse().context("--rendezvous")?;
         match (secret.filter(|secret| !secret.is_empty()), room) {
-            (Some(_), Some(_)) => bail!("the link of --rendezvous names the room already; leave --room out"),
-            (Some(secret), None) => Ok(Self::secret(base, &secret.parse().context("--rendezvous")?)),
-            (None, Some(name)) => Ok(Self { base, key: RoomKey::of_name(name), shown: name.to_string(), notice: Some(Notice::Guessable) }),
+            (Some(_), Some(_)) => {
+                bail!("the link of --rendezvous names the room already; leave --room out")
+            }
+            (Some(secret), None) => {
+                Ok(Self::secret(base, &secret.parse().context("--rendezvous")?))
+            }
+            (None, Some(name)) => Ok(Self {
+                base,
+                key: RoomKey::of_name(name),
+                shown: name.to_string(),
+                notice: Some(Notice::Guessable),
+            }),
             (None, None) => {
                 let secret = RoomSecret::from_random(random);
                 let mut meeting = Self::secret(base, &secret);
@@ -84,7 +97,10 @@ mod tests {
         let link = notice.split('\'').nth(1).unwrap();
         assert!(link.starts_with("https://example.org/meet/#"), "{link}");
         let given = of(link, None).unwrap();
-        assert_eq!((given.base, given.key.id(), given.shown), (made.base, made.key.id(), made.shown));
+        assert_eq!(
+            (given.base, given.key.id(), given.shown),
+            (made.base, made.key.id(), made.shown)
+        );
         assert!(given.notice.is_none());
     }
 

@@ -1,4 +1,5 @@
-//! ICE between two agents (RFC 8445, trickled as RFC 8838 has it), then numbered datagrams over the selected pair.
+//! ICE between two agents (RFC 8445, trickled as RFC 8838 has it), then numbered datagrams over the
+//! selected pair.
 //!
 //! | noun | file |
 //! |---|---|
@@ -51,19 +52,21 @@ use crate::ways::WayArgs;
 /// The command line of `ice-agent connect`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Where both agents meet: the URL of an `ice-agent rendezvous`, `http[s]://host[:port][/path]`. The first agent makes a secret room and
-    /// prints the link for the other one, which gives that link here.
+    /// Where both agents meet: the URL of an `ice-agent rendezvous`,
+    /// `http[s]://host[:port][/path]`. The first agent makes a secret room and prints the link
+    /// for the other one, which gives that link here.
     // Not parsed by the command line's parser, whose errors repeat what was given.
     #[arg(long, value_name = "URL", env = "ICE_AGENT_RENDEZVOUS", hide_env_values = true)]
     pub rendezvous: String,
-    /// Instead of a link: a name for the room that both agents give. Anyone who guesses it can take part.
+    /// Instead of a link: a name for the room that both agents give. Anyone who guesses it can
+    /// take part.
     #[arg(long, value_name = "NAME")]
     pub room: Option<RoomName>,
     /// STUN server for server-reflexive candidates, `stun:host:port`; may be repeated.
     #[arg(long, value_name = "URI")]
     pub stun: Vec<ServerUri>,
-    /// TURN server for relayed candidates, `turn:host:port?transport=udp|tcp` or `turns:…`; may be repeated. A name without a port is looked
-    /// up as RFC 5928 has it.
+    /// TURN server for relayed candidates, `turn:host:port?transport=udp|tcp` or `turns:…`; may be
+    /// repeated. A name without a port is looked up as RFC 5928 has it.
     #[arg(long, value_name = "URI")]
     pub turn: Vec<ServerUri>,
     /// User name and password at the TURN servers.
@@ -110,7 +113,8 @@ pub struct Args {
 /// Runs ICE and the exchange, and prints what they showed.
 ///
 /// # Errors
-/// What keeps the test from running: options that contradict each other, no rendezvous, a full room, no peer.
+/// What keeps the test from running: options that contradict each other, no rendezvous, a full
+/// room, no peer.
 pub async fn run(args: Args) -> anyhow::Result<Verdict> {
     args.ways.learn();
     args.credentials.learn();
@@ -118,19 +122,27 @@ pub async fn run(args: Args) -> anyhow::Result<Verdict> {
     if let Some(room) = &args.room {
         output::learn(Kind::Room, &room.to_string());
     }
-    for (uris, scheme, option) in [(&args.stun, Scheme::Stun, "--stun"), (&args.turn, Scheme::Turn, "--turn")] {
+    for (uris, scheme, option) in
+        [(&args.stun, Scheme::Stun, "--stun"), (&args.turn, Scheme::Turn, "--turn")]
+    {
         if let Some(uri) = uris.iter().find(|uri| uri.scheme != scheme) {
             bail!("{option} {uri}: that is a URI of the other service");
         }
     }
     if let Some(uri) = args.stun.iter().find(|uri| uri.secure) {
-        bail!("--stun {uri}: server-reflexive candidates are asked for over UDP, from the sockets that the call uses; name a stun: server");
+        bail!(
+            "--stun {uri}: server-reflexive candidates are asked for over UDP, from the sockets that the call uses; name a stun: server"
+        );
     }
     if args.relay_only && args.turn.is_empty() {
         bail!("--relay-only needs a server: --turn turn:host:port");
     }
     let (json, most) = (args.json, args.max_loss);
-    let plan = exchange::Plan { count: args.count, interval: Duration::from_millis(args.interval), size: usize::from(args.size) };
+    let plan = exchange::Plan {
+        count: args.count,
+        interval: Duration::from_millis(args.interval),
+        size: usize::from(args.size),
+    };
     let report = run::call(args, plan).await?;
     if json {
         output::json(&report)?;
@@ -147,7 +159,9 @@ fn bind_address(text: &str) -> Result<IpAddr, String> {
             Err("a link-local address is no candidate: it means nothing to the peer".into())
         }
         Ok(ip) => Ok(ip),
-        Err(_) if text.contains('%') => Err("an address with a zone is no candidate: it means nothing to the peer".into()),
+        Err(_) if text.contains('%') => {
+            Err("an address with a zone is no candidate: it means nothing to the peer".into())
+        }
         Err(_) => Err("an IPv4 or IPv6 address is needed".into()),
     }
 }

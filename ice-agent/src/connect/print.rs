@@ -34,15 +34,26 @@ fn result(report: &Report) -> String {
     };
     let _ = writeln!(out, "Result  {path}: {} <-> {}", end(&pair.local), end(&pair.remote));
     if let Some(milliseconds) = report.connect_ms {
-        let _ = writeln!(out, "        selected after {milliseconds:.0} ms, we were {:?}", report.role);
+        let _ =
+            writeln!(out, "        selected after {milliseconds:.0} ms, we were {:?}", report.role);
     }
-    let _ = writeln!(out, "Data    {} sent, {} echoed, {} % lost", report.sent, report.received, report.loss_percent);
+    let _ = writeln!(
+        out,
+        "Data    {} sent, {} echoed, {} % lost",
+        report.sent, report.received, report.loss_percent
+    );
     if let Some(rtt) = report.rtt_ms {
         let jitter = report.jitter_ms.map_or_else(|| "–".into(), |jitter| format!("{jitter:.2}"));
-        let _ = writeln!(out, "        RTT p50 {:.2} ms, p99 {:.2} ms, jitter {jitter} ms", rtt.p50, rtt.p99);
+        let _ = writeln!(
+            out,
+            "        RTT p50 {:.2} ms, p99 {:.2} ms, jitter {jitter} ms",
+            rtt.p50, rtt.p99
+        );
     }
-    let told = report.from_peer.sent.map_or_else(|| "an unknown number".into(), |sent| sent.to_string());
-    let _ = writeln!(out, "        {} of {told} datagrams of the peer came", report.from_peer.received);
+    let told =
+        report.from_peer.sent.map_or_else(|| "an unknown number".into(), |sent| sent.to_string());
+    let _ =
+        writeln!(out, "        {} of {told} datagrams of the peer came", report.from_peer.received);
     out
 }
 
@@ -79,10 +90,15 @@ fn origin(candidate: &CandidateReport) -> Option<String> {
 }
 
 fn checks(report: &Report) -> Table {
-    let mut table = table(&["local", "remote", "state", "sent/answered", "came/answered", "RTT ms", ""]);
+    let mut table =
+        table(&["local", "remote", "state", "sent/answered", "came/answered", "RTT ms", ""]);
     for check in &report.checks {
         let state = serde_json::to_value(check.state).ok();
-        let state = state.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().replace('_', " ");
+        let state = state
+            .as_ref()
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or_default()
+            .replace('_', " ");
         let codes = check.errors.iter().map(|code| format!(" {code}")).collect::<String>();
         let mark = match (check.selected, check.nominated) {
             (true, _) => "selected",
@@ -104,7 +120,9 @@ fn checks(report: &Report) -> Table {
 
 fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled);
+    table
+        .load_style(presets::UTF8_FULL_CONDENSED)
+        .set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header.iter().copied());
     table
 }

@@ -1,4 +1,5 @@
-//! Server-reflexive candidates: Binding requests from the very sockets of the host candidates (RFC 8445 §5.1.1.2).
+//! Server-reflexive candidates: Binding requests from the very sockets of the host candidates (RFC
+//! 8445 §5.1.1.2).
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -11,7 +12,8 @@ use rand::rngs::StdRng;
 use super::gathering::{TIMING, Trouble};
 use crate::uri::ServerUri;
 
-/// The requests from one socket. After each input drain [`poll_transmit`](Self::poll_transmit) and [`poll_found`](Self::poll_found).
+/// The requests from one socket. After each input drain [`poll_transmit`](Self::poll_transmit) and
+/// [`poll_found`](Self::poll_found).
 #[derive(Debug)]
 pub(super) struct Reflexive {
     base: SocketAddr,
@@ -40,7 +42,11 @@ impl Reflexive {
     #[must_use]
     pub(super) fn new(base: SocketAddr) -> Self {
         let config = StunConfig { timing: TIMING, ..StunConfig::default() };
-        Self { base, client: StunClient::new(config, StdRng::from_rng(&mut rand::rng())), asked: HashMap::new() }
+        Self {
+            base,
+            client: StunClient::new(config, StdRng::from_rng(&mut rand::rng())),
+            asked: HashMap::new(),
+        }
     }
 
     /// The socket's address.
@@ -49,15 +55,22 @@ impl Reflexive {
         self.base
     }
 
-    /// Asks the first of the server's addresses that is of the socket's family and can be reached from it; whether there
-    /// is one. "If the STUN transaction times out without receipt of a response, the client SHOULD retry the request to the next server"
-    /// (RFC 8489 §8.1).
-    pub(super) fn ask(&mut self, now: Instant, server: &ServerUri, addresses: &[SocketAddr]) -> bool {
+    /// Asks the first of the server's addresses that is of the socket's family and can be reached
+    /// from it; whether there is one. "If the STUN transaction times out without receipt of a
+    /// response, the client SHOULD retry the request to the next server" (RFC 8489 §8.1).
+    pub(super) fn ask(
+        &mut self,
+        now: Instant,
+        server: &ServerUri,
+        addresses: &[SocketAddr],
+    ) -> bool {
         let reachable = |address: &SocketAddr| {
             let leaves_the_host = !self.base.ip().is_loopback();
-            address.is_ipv4() == self.base.is_ipv4() && (leaves_the_host || address.ip().is_loopback())
+            address.is_ipv4() == self.base.is_ipv4()
+                && (leaves_the_host || address.ip().is_loopback())
         };
-        let mut others: VecDeque<SocketAddr> = addresses.iter().copied().filter(reachable).collect();
+        let mut others: VecDeque<SocketAddr> =
+            addresses.iter().copied().filter(reachable).collect();
         let Some(address) = others.pop_front() else { return false };
         self.ask_at(now, address, Asked { server: server.clone(), others });
         true
@@ -70,7 +83,8 @@ impl Reflexive {
 
     /// A datagram that came to the socket: whether it answered one of the requests.
     pub(super) fn handle_input(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> bool {
-        !self.asked.is_empty() && matches!(self.client.handle_input(now, from, datagram), Received::Consumed)
+        !self.asked.is_empty()
+            && matches!(self.client.handle_input(now, from, datagram), Received::Consumed)
     }
 
     /// Repeats what is due.
@@ -118,21 +132,32 @@ mod tests {
 
     #[test]
     fn rfc8489_8_1_the_next_server_is_asked_where_one_is_silent() {
-        let (silent, other, of_other_family) = ("192.0.2.1:3478", "192.0.2.2:3478", "[2001:db8::1]:3478");
+        let (silent, other, of_other_family) =
+            ("192.0.2.1:3478", "192.0.2.2:3478", "[2001:db8::1]:3478");
         let mut reflexive = Reflexive::new("198.51.100.1:5000".parse().unwrap());
         let server: ServerUri = "stun:example.org".parse().unwrap();
         let mut now = Instant::now();
         assert!(!reflexive.ask(now, &server, &[of_other_family.parse().unwrap()]));
-        assert!(reflexive.ask(now, &server, &[of_other_family, silent, other].map(|address| address.parse().unwrap())));
+        assert!(reflexive.ask(
+            now,
+            &server,
+            &[of_other_family, silent, other].map(|address| address.parse().unwrap())
+        ));
         let mut asked = Vec::new();
         let mut troubles = 0;
         while let Some(due) = reflexive.poll_timeout() {
-            asked.extend(std::iter::from_fn(|| reflexive.poll_transmit()).map(|transmit| transmit.destination.to_string()));
+            asked.extend(
+                std::iter::from_fn(|| reflexive.poll_transmit())
+                    .map(|transmit| transmit.destination.to_string()),
+            );
             now = due;
             reflexive.handle_timeout(now);
             troubles += std::iter::from_fn(|| reflexive.poll_found(now)).count();
         }
         asked.dedup();
-        assert_eq!((asked, troubles, reflexive.is_over()), (vec![silent.to_owned(), other.to_owned()], 2, true));
+        assert_eq!(
+            (asked, troubles, reflexive.is_over()),
+            (vec![silent.to_owned(), other.to_owned()], 2, true)
+        );
     }
 }

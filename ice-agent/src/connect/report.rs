@@ -1,7 +1,7 @@
 //! What a call showed, for machines: the JSON document of `ice-agent connect --json`.
 //!
-//! Addresses are `host:port` texts, times are milliseconds. A field that has no value is `null`, except where it is noted
-//! as left out. Fields are only ever added.
+//! Addresses are `host:port` texts, times are milliseconds. A field that has no value is `null`,
+//! except where it is noted as left out. Fields are only ever added.
 
 use serde::Serialize;
 
@@ -31,7 +31,8 @@ pub struct Report {
     pub room: String,
     /// Who nominated; after a role conflict not what the rendezvous said.
     pub role: Role,
-    /// `"direct"`, or `"relayed"` if either end of the selected pair is a relay; `null` without a pair.
+    /// `"direct"`, or `"relayed"` if either end of the selected pair is a relay; `null` without a
+    /// pair.
     pub path: Option<Path>,
     /// The pair that data went over.
     pub selected: Option<SelectedPair>,

@@ -1,5 +1,5 @@
-//! Looking up the STUN servers while everything else goes on. Each family is looked up by itself, so that a name server that is silent about one
-//! holds the other up no longer (RFC 8305 §3).
+//! Looking up the STUN servers while everything else goes on. Each family is looked up by itself,
+//! so that a name server that is silent about one holds the other up no longer (RFC 8305 §3).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -40,18 +40,35 @@ struct Server {
 
 impl Resolving {
     /// Begins to look the servers up; each lookup ends with one event.
-    pub(super) fn start<E: From<Resolved> + Send + 'static>(servers: &[ServerUri], ways: &Arc<Ways>, events: &mpsc::Sender<E>) -> Self {
+    pub(super) fn start<E: From<Resolved> + Send + 'static>(
+        servers: &[ServerUri],
+        ways: &Arc<Ways>,
+        events: &mpsc::Sender<E>,
+    ) -> Self {
         let mut resolving = Self::default();
         for (index, uri) in servers.iter().enumerate() {
             let families = ways.choice().families.each();
-            resolving.servers.push(Server { uri: uri.clone(), open: families.len(), is_found: false });
+            resolving.servers.push(Server {
+                uri: uri.clone(),
+                open: families.len(),
+                is_found: false,
+            });
             for family in families {
                 // Each socket picks the addresses of its family, and the transport is the socket's.
-                let choice = Choice { transport: Some(Transport::Udp), ..ways.choice().only(*family) };
+                let choice =
+                    Choice { transport: Some(Transport::Udp), ..ways.choice().only(*family) };
                 let (uri, ways, events) = (uri.clone(), Arc::clone(ways), events.clone());
                 tokio::spawn(async move {
-                    let (found, notes) = match tokio::time::timeout(RESOLVE_TIMEOUT, ways.discover_choosing(&uri, &choice)).await {
-                        Ok(Ok(discovered)) => (Ok(discovered.attempts().map(|(_, address)| address).collect()), discovered.notes),
+                    let (found, notes) = match tokio::time::timeout(
+                        RESOLVE_TIMEOUT,
+                        ways.discover_choosing(&uri, &choice),
+                    )
+                    .await
+                    {
+                        Ok(Ok(discovered)) => (
+                            Ok(discovered.attempts().map(|(_, address)| address).collect()),
+                            discovered.notes,
+                        ),
                         Ok(Err(error)) => (Err(error.to_string()), Vec::new()),
                         Err(_) => (Err("no answer in time".into()), Vec::new()),
                     };
@@ -66,11 +83,19 @@ impl Resolving {
     /// The parts of DNS's answers that are not used.
     pub(super) fn notes(&self, resolved: &Resolved) -> Vec<Trouble> {
         let Some(server) = self.servers.get(resolved.server) else { return Vec::new() };
-        resolved.notes.iter().map(|note| Trouble::new(&server.uri.to_string(), "resolve", note.as_str())).collect()
+        resolved
+            .notes
+            .iter()
+            .map(|note| Trouble::new(&server.uri.to_string(), "resolve", note.as_str()))
+            .collect()
     }
 
-    /// Takes the end of a lookup in: the server with its addresses, or the trouble if no family has any.
-    pub(super) fn handle(&mut self, resolved: Resolved) -> Option<Result<(ServerUri, Vec<SocketAddr>), Trouble>> {
+    /// Takes the end of a lookup in: the server with its addresses, or the trouble if no family has
+    /// any.
+    pub(super) fn handle(
+        &mut self,
+        resolved: Resolved,
+    ) -> Option<Result<(ServerUri, Vec<SocketAddr>), Trouble>> {
         let server = self.servers.get_mut(resolved.server)?;
         server.open = server.open.saturating_sub(1);
         match resolved.found {
@@ -78,7 +103,9 @@ impl Resolving {
                 server.is_found = true;
                 Some(Ok((server.uri.clone(), addresses)))
             }
-            Err(reason) if server.open == 0 && !server.is_found => Some(Err(Trouble::new(&server.uri.to_string(), "resolve", reason))),
+            Err(reason) if server.open == 0 && !server.is_found => {
+                Some(Err(Trouble::new(&server.uri.to_string(), "resolve", reason)))
+            }
             Err(_) => None,
         }
     }
@@ -95,15 +122,22 @@ mod tests {
 
     #[test]
     fn rfc8305_3_a_family_without_addresses_is_no_trouble_where_the_other_has_some() {
-        let server = || Server { uri: "stun:example.org".parse().unwrap(), open: 2, is_found: false };
+        let server =
+            || Server { uri: "stun:example.org".parse().unwrap(), open: 2, is_found: false };
         let address: SocketAddr = "192.0.2.1:3478".parse().unwrap();
         let (found, missed) = (Ok(vec![address]), Err("no address".to_owned()));
-        for (first, second, troubles) in [(&found, &missed, 0), (&missed, &found, 0), (&missed, &missed, 1)] {
+        for (first, second, troubles) in
+            [(&found, &missed, 0), (&missed, &found, 0), (&missed, &missed, 1)]
+        {
             let mut resolving = Resolving { servers: vec![server()] };
             let mut told = Vec::new();
             for one in [first, second] {
                 assert!(!resolving.is_over());
-                told.extend(resolving.handle(Resolved { server: 0, found: one.clone(), notes: Vec::new() }));
+                told.extend(resolving.handle(Resolved {
+                    server: 0,
+                    found: one.clone(),
+                    notes: Vec::new(),
+                }));
             }
             assert!(resolving.is_over());
             assert_eq!(told.iter().filter(|told| told.is_err()).count(), troubles);

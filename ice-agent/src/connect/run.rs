@@ -83,17 +83,31 @@ pub(super) async fn call(args: Args, plan: Plan) -> anyhow::Result<Report> {
         true => Bound { sockets: Vec::new(), incomplete: None },
         false => host::bind(&policy).await.context("host candidates")?,
     };
-    let http = HttpClient { proxy: ways.proxy_to_web(&meeting.base), trust: ways.trust().clone(), base: meeting.base };
+    let http = HttpClient {
+        proxy: ways.proxy_to_web(&meeting.base),
+        trust: ways.trust().clone(),
+        base: meeting.base,
+    };
     let membership = Membership::join(http, meeting.key, wait, events.clone()).await?;
     if let Some(notice) = meeting.notice {
         // A link without its host would lead nowhere.
         causeway_cli::complain(notice);
     }
-    complain(format_args!("in room {} as {:?}; waiting for the peer", meeting.shown, membership.role()));
+    complain(format_args!(
+        "in room {} as {:?}; waiting for the peer",
+        meeting.shown,
+        membership.role()
+    ));
 
     let servers: &[ServerUri] = if args.no_relay { &[] } else { &args.turn };
     let start = |(index, server): (usize, &ServerUri)| Relayed {
-        relay: Relay::start(index, server.clone(), Arc::clone(&ways), credentials.clone(), events.clone()),
+        relay: Relay::start(
+            index,
+            server.clone(),
+            Arc::clone(&ways),
+            credentials.clone(),
+            events.clone(),
+        ),
         server: server.clone(),
         addresses: Vec::new(),
         ended: false,
@@ -111,7 +125,10 @@ pub(super) async fn call(args: Args, plan: Plan) -> anyhow::Result<Report> {
         relays,
         membership,
         inbox,
-        troubles: incomplete.map(|reason| Trouble::new("this host", "interfaces", reason)).into_iter().collect(),
+        troubles: incomplete
+            .map(|reason| Trouble::new("this host", "interfaces", reason))
+            .into_iter()
+            .collect(),
         wait,
         peer_by: now + wait,
         select_within: Duration::from_secs(args.timeout),
@@ -170,7 +187,8 @@ struct Relayed {
 }
 
 impl Run {
-    /// Offers the host candidates; the reflexive ones are asked for as soon as the servers' addresses are known.
+    /// Offers the host candidates; the reflexive ones are asked for as soon as the servers'
+    /// addresses are known.
     async fn gather(&mut self) {
         let now = Instant::now();
         for base in self.sockets.bases() {
@@ -202,15 +220,23 @@ impl Run {
         loop {
             let now = Instant::now();
             self.take_reflexive(now);
-            let relays_known = self.relays.iter().all(|relayed| relayed.ended || !relayed.addresses.is_empty());
-            if relays_known && self.resolving.is_over() && self.reflexives.iter().all(Reflexive::is_over) {
+            let relays_known =
+                self.relays.iter().all(|relayed| relayed.ended || !relayed.addresses.is_empty());
+            if relays_known
+                && self.resolving.is_over()
+                && self.reflexives.iter().all(Reflexive::is_over)
+            {
                 self.call.end_gathering(now);
             }
             self.carry_out().await;
             if self.call.phase() == Phase::Over {
                 return Ok(());
             }
-            if let Some(reason) = self.lost.as_ref().filter(|_| self.checking_since.is_none() && self.call.selected().is_none()) {
+            if let Some(reason) = self
+                .lost
+                .as_ref()
+                .filter(|_| self.checking_since.is_none() && self.call.selected().is_none())
+            {
                 bail!("the rendezvous is lost, and no peer has come: {reason}");
             }
             let deadline = self.deadline();
@@ -218,7 +244,9 @@ impl Run {
                 match (self.checking_since, self.paired) {
                     (Some(_), _) => return Ok(()),
                     (None, None) => bail!("no peer came into the room in time"),
-                    (None, Some(_)) => bail!("the peer vanished before a pair was selected, and did not come back in time"),
+                    (None, Some(_)) => bail!(
+                        "the peer vanished before a pair was selected, and did not come back in time"
+                    ),
                 }
             }
             let timers = self.reflexives.iter().filter_map(Reflexive::poll_timeout);
@@ -242,7 +270,8 @@ impl Run {
         }
     }
 
-    /// Until when the peer must have come, then until when a pair must be selected; none afterwards.
+    /// Until when the peer must have come, then until when a pair must be selected; none
+    /// afterwards.
     fn deadline(&self) -> Option<Instant> {
         match self.checking_since {
             _ if self.call.selected().is_some() => None,
@@ -255,9 +284,14 @@ impl Run {
         let now = Instant::now();
         match event {
             Event::Host(HostDatagram { base, from, datagram }) => {
-                let mut reflexives = self.reflexives.iter_mut().filter(|reflexive| reflexive.base() == base);
+                let mut reflexives =
+                    self.reflexives.iter_mut().filter(|reflexive| reflexive.base() == base);
                 if !reflexives.any(|reflexive| reflexive.handle_input(now, from, &datagram)) {
-                    self.call.handle_datagram(now, PairAddresses { local: base, remote: from }, &datagram);
+                    self.call.handle_datagram(
+                        now,
+                        PairAddresses { local: base, remote: from },
+                        &datagram,
+                    );
                 }
             }
             Event::Relay(event) => self.handle_relay(now, event),
@@ -280,7 +314,9 @@ impl Run {
     fn handle_room(&mut self, now: Instant, event: RoomEvent) {
         match event {
             RoomEvent::Signal { from, signal } => self.handle_signal(now, from, signal),
-            RoomEvent::Peer { peer: Peer::Present(member), rejoined } if rejoined || self.paired.is_none() => {
+            RoomEvent::Peer { peer: Peer::Present(member), rejoined }
+                if rejoined || self.paired.is_none() =>
+            {
                 self.newcomer = None;
                 self.membership.speak_to(member, false);
             }
@@ -293,7 +329,11 @@ impl Run {
                 self.membership.hush();
                 if self.paired.is_some() {
                     if self.call.selected().is_none() {
-                        self.trouble(Trouble::new("peer", "ICE", "left before a pair was selected"));
+                        self.trouble(Trouble::new(
+                            "peer",
+                            "ICE",
+                            "left before a pair was selected",
+                        ));
                     }
                     self.call.peer_left(now);
                 }
@@ -301,12 +341,18 @@ impl Run {
             RoomEvent::Peer { peer: Peer::Absent, .. } => {
                 self.membership.hush();
                 if self.paired.is_some() && self.call.selected().is_none() {
-                    self.trouble(Trouble::new("peer", "signals", "vanished before a pair was selected; it is waited for"));
+                    self.trouble(Trouble::new(
+                        "peer",
+                        "signals",
+                        "vanished before a pair was selected; it is waited for",
+                    ));
                     self.checking_since = None;
                     self.peer_by = now + self.wait;
                 }
             }
-            RoomEvent::Trouble(reason) => self.trouble(Trouble::new("rendezvous", "signals", reason)),
+            RoomEvent::Trouble(reason) => {
+                self.trouble(Trouble::new("rendezvous", "signals", reason))
+            }
             RoomEvent::Lost(reason) => {
                 self.trouble(Trouble::new("rendezvous", "signals", format!("lost: {reason}")));
                 self.lost = Some(reason);
@@ -332,7 +378,8 @@ impl Run {
 
     /// The peer's agent was started once more: so is the call, with the same candidates.
     fn start_over(&mut self, now: Instant, member: u64) {
-        let locals: Vec<LocalCandidate> = self.call.ice().locals().iter().map(|(local, _)| local.clone()).collect();
+        let locals: Vec<LocalCandidate> =
+            self.call.ice().locals().iter().map(|(local, _)| local.clone()).collect();
         self.call = new_call(now, self.plan, self.membership.role());
         self.membership.speak_to(member, true);
         for local in locals {
@@ -347,16 +394,28 @@ impl Run {
         match event {
             RelayEvent::Allocated { relay, allocated, transport } => {
                 let relayed = &mut self.relays[relay];
-                relayed.addresses = [Some(allocated.relayed), allocated.additional].into_iter().flatten().collect();
+                relayed.addresses =
+                    [Some(allocated.relayed), allocated.additional].into_iter().flatten().collect();
                 let (server, addresses) = (relayed.server.clone(), relayed.addresses.clone());
                 for address in addresses {
-                    self.offer(now, CandidateType::Relay, address, address, Some(&server), Some(transport));
+                    self.offer(
+                        now,
+                        CandidateType::Relay,
+                        address,
+                        address,
+                        Some(&server),
+                        Some(transport),
+                    );
                 }
             }
             RelayEvent::Ended { relay } => self.relays[relay].ended = true,
             RelayEvent::Trouble(trouble) => self.trouble(trouble),
             RelayEvent::Datagram { relayed, peer, data } => {
-                self.call.handle_datagram(now, PairAddresses { local: relayed, remote: peer }, &data);
+                self.call.handle_datagram(
+                    now,
+                    PairAddresses { local: relayed, remote: peer },
+                    &data,
+                );
             }
         }
     }
@@ -368,7 +427,14 @@ impl Run {
                 match found {
                     Ok(found) => {
                         let base = self.reflexives[index].base();
-                        self.offer(now, CandidateType::Srflx, found.mapped, base, Some(&found.server), None);
+                        self.offer(
+                            now,
+                            CandidateType::Srflx,
+                            found.mapped,
+                            base,
+                            Some(&found.server),
+                            None,
+                        );
                     }
                     Err(trouble) => self.trouble(trouble),
                 }
@@ -406,7 +472,10 @@ impl Run {
     }
 
     fn relay_at(&self, address: SocketAddr) -> Option<&Relay> {
-        self.relays.iter().find(|relayed| relayed.addresses.contains(&address)).map(|relayed| &relayed.relay)
+        self.relays
+            .iter()
+            .find(|relayed| relayed.addresses.contains(&address))
+            .map(|relayed| &relayed.relay)
     }
 
     /// Shows and keeps it; a peer that makes trouble again and again is not given the terminal.

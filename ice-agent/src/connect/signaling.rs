@@ -1,4 +1,5 @@
-//! This agent's membership in a room of the rendezvous: sealed signals go out in order, the other's come in.
+//! This agent's membership in a room of the rendezvous: sealed signals go out in order, the other's
+//! come in.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -25,7 +26,8 @@ const LOST_AFTER: Duration = Duration::from_secs(10);
 const OUTBOX: usize = 256;
 /// Pause before a full room is asked again: one of its members may be a ghost.
 const FULL_PAUSE: Duration = Duration::from_secs(2);
-/// How long a full room is asked: a ghost behind a proxy that hides its end has one more poll to wait for.
+/// How long a full room is asked: a ghost behind a proxy that hides its end has one more poll to
+/// wait for.
 const FULL_PATIENCE: Duration = LONGEST_WAIT.saturating_add(Duration::from_secs(10));
 /// How long a leaving member waits for its last signals to be posted.
 const FLUSH: Duration = Duration::from_secs(2);
@@ -44,7 +46,8 @@ pub(super) enum RoomEvent {
     Peer {
         /// The other member now.
         peer: Peer,
-        /// Whether this agent took a seat once more, because the rendezvous had given its own away.
+        /// Whether this agent took a seat once more, because the rendezvous had given its own
+        /// away.
         rejoined: bool,
     },
     /// The rendezvous did not answer, and is asked again.
@@ -53,7 +56,8 @@ pub(super) enum RoomEvent {
     Lost(String),
 }
 
-/// A seat in a room. [`Membership::leave`] gives it up; the rendezvous notices a dropped one by its missing requests.
+/// A seat in a room. [`Membership::leave`] gives it up; the rendezvous notices a dropped one by its
+/// missing requests.
 #[derive(Debug)]
 pub(super) struct Membership {
     link: Arc<Link>,
@@ -84,7 +88,8 @@ struct Said {
 }
 
 impl Membership {
-    /// Joins the room; from now on `events` gets what comes. A full room is asked again for `patience` at most.
+    /// Joins the room; from now on `events` gets what comes. A full room is asked again for
+    /// `patience` at most.
     ///
     /// # Errors
     /// No rendezvous answers there, or it refuses: the room is full, or there are too many.
@@ -98,17 +103,23 @@ impl Membership {
         let mut is_told = false;
         let joined = loop {
             match join(&http, &key).await {
-                Err(HttpError::Status { status: StatusCode::CONFLICT, reason }) if Instant::now() + FULL_PAUSE < until => {
+                Err(HttpError::Status { status: StatusCode::CONFLICT, reason })
+                    if Instant::now() + FULL_PAUSE < until =>
+                {
                     if !std::mem::replace(&mut is_told, true) {
                         complain(format_args!("{reason}; waiting for one of them to go"));
                     }
                     tokio::time::sleep(FULL_PAUSE).await;
                 }
-                joined => break joined.with_context(|| format!("cannot join the room at {}", http.base))?,
+                joined => {
+                    break joined
+                        .with_context(|| format!("cannot join the room at {}", http.base))?;
+                }
             }
         };
         let (seat, said) = (Mutex::new(joined), Mutex::default());
-        let link = Arc::new(Link { http, key, agent: rand::random(), seat, said, more: Notify::new() });
+        let link =
+            Arc::new(Link { http, key, agent: rand::random(), seat, said, more: Notify::new() });
         let poster = tokio::spawn(post_all(Arc::clone(&link), events.clone()));
         let poller = tokio::spawn(poll_all(Arc::clone(&link), events));
         Ok(Self { link, poster, poller })
@@ -120,7 +131,8 @@ impl Membership {
         self.link.seat().role
     }
 
-    /// Tells the other member, after what was said before: at once, or when [`speak_to`](Self::speak_to) says who listens.
+    /// Tells the other member, after what was said before: at once, or when
+    /// [`speak_to`](Self::speak_to) says who listens.
     pub(super) fn tell(&self, signal: Signal) {
         let mut said = self.link.said();
         if said.signals.len() < OUTBOX {
@@ -130,7 +142,8 @@ impl Membership {
         self.link.more.notify_one();
     }
 
-    /// This member listens now: it is told everything from the first word. `afresh` forgets what was said before.
+    /// This member listens now: it is told everything from the first word. `afresh` forgets what
+    /// was said before.
     pub(super) fn speak_to(&self, member: u64, afresh: bool) {
         let mut said = self.link.said();
         said.to = Some(member);
@@ -169,13 +182,26 @@ impl Said {
     fn due(&self) -> Option<(u64, usize, Vec<Signal>)> {
         let to = self.to?;
         let waiting = &self.signals[self.posted.min(self.signals.len())..];
-        if waiting.is_empty() { None } else { Some((to, self.posted + 1, waiting.iter().take(MAX_POST / 2).cloned().collect())) }
+        if waiting.is_empty() {
+            None
+        } else {
+            Some((to, self.posted + 1, waiting.iter().take(MAX_POST / 2).cloned().collect()))
+        }
     }
 }
 
 async fn join(http: &HttpClient, key: &RoomKey) -> Result<Joined, HttpError> {
-    let body = http.request(Method::POST, &format!("/rooms/{}/members", key.id()), None, Vec::new(), REQUEST_TIMEOUT).await?;
-    serde_json::from_slice(&body).map_err(|_| HttpError::Protocol("what answers there is no rendezvous".into()))
+    let body = http
+        .request(
+            Method::POST,
+            &format!("/rooms/{}/members", key.id()),
+            None,
+            Vec::new(),
+            REQUEST_TIMEOUT,
+        )
+        .await?;
+    serde_json::from_slice(&body)
+        .map_err(|_| HttpError::Protocol("what answers there is no rendezvous".into()))
 }
 
 impl Link {
@@ -188,9 +214,23 @@ impl Link {
         self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn request(&self, method: Method, what: &str, body: Vec<u8>, timeout: Duration) -> Result<Vec<u8>, HttpError> {
+    async fn request(
+        &self,
+        method: Method,
+        what: &str,
+        body: Vec<u8>,
+        timeout: Duration,
+    ) -> Result<Vec<u8>, HttpError> {
         let token = self.seat().token.clone();
-        self.http.request(method, &format!("/rooms/{}/{what}", self.key.id()), Some(&token), body, timeout).await
+        self.http
+            .request(
+                method,
+                &format!("/rooms/{}/{what}", self.key.id()),
+                Some(&token),
+                body,
+                timeout,
+            )
+            .await
     }
 
     fn seal(&self, number: usize, signal: Signal) -> String {
@@ -198,8 +238,10 @@ impl Link {
     }
 
     async fn post(&self, to: u64, first: usize, signals: Vec<Signal>) -> Result<(), HttpError> {
-        let sealed = signals.into_iter().enumerate().map(|(index, signal)| self.seal(first + index, signal));
-        let body = serde_json::to_vec(&Post { to, signals: sealed.collect() }).expect("texts and a number");
+        let sealed =
+            signals.into_iter().enumerate().map(|(index, signal)| self.seal(first + index, signal));
+        let body = serde_json::to_vec(&Post { to, signals: sealed.collect() })
+            .expect("texts and a number");
         self.request(Method::POST, "signals", body, REQUEST_TIMEOUT).await.map(|_| ())
     }
 }
@@ -228,7 +270,9 @@ impl Outage {
 /// Whether the same request may succeed later.
 fn is_passing(error: &HttpError) -> bool {
     match error {
-        HttpError::Status { status, .. } => status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS,
+        HttpError::Status { status, .. } => {
+            status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
+        }
         HttpError::Io(_) | HttpError::Timeout | HttpError::Protocol(_) => true,
         HttpError::Tls(_) => false,
     }
@@ -256,7 +300,8 @@ async fn post_all<E: From<RoomEvent>>(link: Arc<Link>, events: mpsc::Sender<E>) 
                     said.posted += count;
                 }
             }
-            // The other member is gone, or our seat is: the poller finds out and says who listens next.
+            // The other member is gone, or our seat is: the poller finds out and says who listens
+            // next.
             Err(HttpError::Status { status: StatusCode::GONE | StatusCode::FORBIDDEN, .. }) => {
                 let mut said = link.said();
                 if is_the_same(&said) {
@@ -279,9 +324,17 @@ async fn poll_all<E: From<RoomEvent>>(link: Arc<Link>, events: mpsc::Sender<E>) 
     let mut ear = Ear::new();
     let mut outage = Outage::default();
     loop {
-        let what = format!("signals?after={}&wait={}&peer={}", ear.after, LONGEST_WAIT.as_secs(), ear.peer);
-        let answer = link.request(Method::GET, &what, Vec::new(), LONGEST_WAIT + REQUEST_TIMEOUT).await;
-        let batch = answer.and_then(|body| serde_json::from_slice(&body).map_err(|error| HttpError::Protocol(error.to_string())));
+        let what = format!(
+            "signals?after={}&wait={}&peer={}",
+            ear.after,
+            LONGEST_WAIT.as_secs(),
+            ear.peer
+        );
+        let answer =
+            link.request(Method::GET, &what, Vec::new(), LONGEST_WAIT + REQUEST_TIMEOUT).await;
+        let batch = answer.and_then(|body| {
+            serde_json::from_slice(&body).map_err(|error| HttpError::Protocol(error.to_string()))
+        });
         let told = match batch {
             Ok(batch) => {
                 outage.end();
@@ -292,7 +345,8 @@ async fn poll_all<E: From<RoomEvent>>(link: Arc<Link>, events: mpsc::Sender<E>) 
                 }
                 news
             }
-            // The rendezvous gave the seat away while it heard nothing from us, or was started again.
+            // The rendezvous gave the seat away while it heard nothing from us, or was started
+            // again.
             Err(HttpError::Status { status: StatusCode::FORBIDDEN, .. }) => {
                 tokio::time::sleep(RETRY_PAUSE).await;
                 match join(&link.http, &link.key).await {
@@ -347,7 +401,10 @@ impl Ear {
         let comes = is_new && matches!(batch.peer, Peer::Present(_));
         if comes {
             self.heard = None;
-            news.push(RoomEvent::Peer { peer: batch.peer, rejoined: std::mem::take(&mut self.rejoined) });
+            news.push(RoomEvent::Peer {
+                peer: batch.peer,
+                rejoined: std::mem::take(&mut self.rejoined),
+            });
         }
         for sealed in &batch.signals {
             match link.key.open(sealed) {
@@ -362,8 +419,13 @@ impl Ear {
         news
     }
 
-    /// A signal that the rendezvous repeats, sends back, or takes from another conversation is not heard.
-    fn take(&mut self, link: &Link, Envelope { from, number, signal }: Envelope) -> Option<RoomEvent> {
+    /// A signal that the rendezvous repeats, sends back, or takes from another conversation is not
+    /// heard.
+    fn take(
+        &mut self,
+        link: &Link,
+        Envelope { from, number, signal }: Envelope,
+    ) -> Option<RoomEvent> {
         let is_next = self.heard.is_none_or(|(agent, last)| agent == from && number > last);
         if from == link.agent || !is_next {
             return None;
@@ -396,12 +458,27 @@ mod tests {
         let (ours, theirs) = (link(1), link(2));
         let mut ear = Ear::new();
         let first = theirs.seal(1, DONE);
-        let news = ear.listen(&ours, &batch(3, Peer::Present(2), vec![first.clone(), ours.seal(1, DONE), "AAAA".into()]));
+        let news = ear.listen(
+            &ours,
+            &batch(3, Peer::Present(2), vec![first.clone(), ours.seal(1, DONE), "AAAA".into()]),
+        );
         let came = RoomEvent::Peer { peer: Peer::Present(2), rejoined: false };
-        let (said, invented) = (RoomEvent::Signal { from: 2, signal: DONE }, RoomEvent::Trouble(crate::rendezvous::BadSeal.to_string()));
+        let (said, invented) = (
+            RoomEvent::Signal { from: 2, signal: DONE },
+            RoomEvent::Trouble(crate::rendezvous::BadSeal.to_string()),
+        );
         assert_eq!(news, [came, said.clone(), invented]);
-        assert!(ear.listen(&ours, &batch(6, Peer::Present(2), vec![first.clone(), link(3).seal(9, DONE)])).is_empty());
-        assert_eq!(ear.listen(&ours, &batch(7, Peer::Present(2), vec![theirs.seal(2, DONE)])), [said]);
+        assert!(
+            ear.listen(
+                &ours,
+                &batch(6, Peer::Present(2), vec![first.clone(), link(3).seal(9, DONE)])
+            )
+            .is_empty()
+        );
+        assert_eq!(
+            ear.listen(&ours, &batch(7, Peer::Present(2), vec![theirs.seal(2, DONE)])),
+            [said]
+        );
     }
 
     #[test]
@@ -410,7 +487,13 @@ mod tests {
         let mut ear = Ear::new();
         ear.listen(&ours, &batch(0, Peer::Present(2), Vec::new()));
         let news = ear.listen(&ours, &batch(1, Peer::Left, vec![theirs.seal(1, DONE)]));
-        assert!(matches!(news[..], [RoomEvent::Signal { .. }, RoomEvent::Peer { peer: Peer::Left, .. }]), "{news:?}");
+        assert!(
+            matches!(
+                news[..],
+                [RoomEvent::Signal { .. }, RoomEvent::Peer { peer: Peer::Left, .. }]
+            ),
+            "{news:?}"
+        );
     }
 
     #[test]
@@ -418,7 +501,10 @@ mod tests {
         let mut said = Said { signals: vec![DONE; 3], ..Said::default() };
         assert!(said.due().is_none(), "nobody listens");
         said.to = Some(2);
-        assert_eq!(said.due().map(|(to, first, signals)| (to, first, signals.len())), Some((2, 1, 3)));
+        assert_eq!(
+            said.due().map(|(to, first, signals)| (to, first, signals.len())),
+            Some((2, 1, 3))
+        );
         said.posted = 3;
         assert!(said.due().is_none());
     }
@@ -430,8 +516,14 @@ mod tests {
         assert!(matches!(outage.note(&refused), Some(RoomEvent::Trouble(_))), "told at once");
         assert_eq!(outage.note(&refused), None, "and once");
         outage.end();
-        assert!(matches!(outage.note(&refused), Some(RoomEvent::Trouble(_))), "the next outage is another one");
-        let untrusted = HttpError::Tls(crate::net::OpenError::Handshake { protocol: "TLS", reason: "x".into() });
+        assert!(
+            matches!(outage.note(&refused), Some(RoomEvent::Trouble(_))),
+            "the next outage is another one"
+        );
+        let untrusted = HttpError::Tls(crate::net::OpenError::Handshake {
+            protocol: "TLS",
+            reason: "x".into(),
+        });
         assert!(matches!(outage.note(&untrusted), Some(RoomEvent::Lost(_))));
     }
 }

@@ -33,7 +33,10 @@ pub(super) struct HostSockets {
 
 impl HostSockets {
     /// Begins to read. A reader waits while `events` is full, and the kernel drops then.
-    pub(super) fn start<E: From<HostDatagram> + Send + 'static>(sockets: Vec<UdpSocket>, events: &mpsc::Sender<E>) -> Self {
+    pub(super) fn start<E: From<HostDatagram> + Send + 'static>(
+        sockets: Vec<UdpSocket>,
+        events: &mpsc::Sender<E>,
+    ) -> Self {
         let mut readers = JoinSet::new();
         let mut started = Vec::new();
         for socket in sockets {
@@ -58,7 +61,11 @@ impl HostSockets {
     }
 }
 
-async fn read<E: From<HostDatagram>>(base: SocketAddr, socket: Arc<UdpSocket>, events: mpsc::Sender<E>) {
+async fn read<E: From<HostDatagram>>(
+    base: SocketAddr,
+    socket: Arc<UdpSocket>,
+    events: mpsc::Sender<E>,
+) {
     let mut buffer = [0; MAX_DATAGRAM];
     loop {
         match socket.recv_from(&mut buffer).await {
@@ -68,7 +75,8 @@ async fn read<E: From<HostDatagram>>(base: SocketAddr, socket: Arc<UdpSocket>, e
                     return;
                 }
             }
-            // Windows reports the ICMP error of an earlier datagram here; the socket is as good as before.
+            // Windows reports the ICMP error of an earlier datagram here; the socket is as good as
+            // before.
             Err(_) => tokio::time::sleep(ERROR_PAUSE).await,
         }
     }

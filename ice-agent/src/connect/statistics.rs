@@ -49,8 +49,9 @@ impl RoundTrips {
         })
     }
 
-    /// How much successive round trips differ, in milliseconds: the smoothed estimate of RFC 3550 §6.4.1 over round-trip
-    /// instead of one-way times, since the two clocks are not compared. `None` with fewer than two samples.
+    /// How much successive round trips differ, in milliseconds: the smoothed estimate of RFC 3550
+    /// §6.4.1 over round-trip instead of one-way times, since the two clocks are not compared.
+    /// `None` with fewer than two samples.
     #[must_use]
     pub(super) fn jitter(&self) -> Option<f64> {
         if self.samples.len() < 2 {

@@ -1,8 +1,8 @@
 //! The checks as they pass our sockets.
 //!
-//! The ICE engine shows state changes and nominations only, so what a person wants to see — which pair was checked, how
-//! often, who answered — is read from the STUN Binding messages between a local and a remote address. A pair that was
-//! never checked is not seen here.
+//! The ICE engine shows state changes and nominations only, so what a person wants to see — which
+//! pair was checked, how often, who answered — is read from the STUN Binding messages between a
+//! local and a remote address. A pair that was never checked is not seen here.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -60,7 +60,8 @@ pub(super) struct Check {
     pub nominated: bool,
     /// The first round trip.
     pub round_trip: Option<Duration>,
-    /// Our address as the peer saw it: whether it is the base, a server-reflexive or a peer-reflexive candidate.
+    /// Our address as the peer saw it: whether it is the base, a server-reflexive or a
+    /// peer-reflexive candidate.
     pub mapped: Option<SocketAddr>,
 }
 
@@ -97,7 +98,12 @@ impl Trace {
     }
 
     /// A Binding message that came, and that the engine accepted as authentic.
-    pub(super) fn received(&mut self, now: Instant, pair: PairAddresses, message: &StunMessage<'_>) {
+    pub(super) fn received(
+        &mut self,
+        now: Instant,
+        pair: PairAddresses,
+        message: &StunMessage<'_>,
+    ) {
         if message.method() != Method::Binding {
             return;
         }
@@ -108,7 +114,9 @@ impl Trace {
                 self.checks[index].nominated |= message.use_candidate();
             }
             Class::Success => {
-                let Some((index, sent)) = self.outstanding.remove(&message.trans_id()) else { return };
+                let Some((index, sent)) = self.outstanding.remove(&message.trans_id()) else {
+                    return;
+                };
                 let check = &mut self.checks[index];
                 check.state = CheckState::Succeeded;
                 check.responses_received += 1;
@@ -177,7 +185,10 @@ mod tests {
     use super::*;
 
     fn pair() -> PairAddresses {
-        PairAddresses { local: "10.0.0.1:1000".parse().unwrap(), remote: "192.0.2.1:2000".parse().unwrap() }
+        PairAddresses {
+            local: "10.0.0.1:1000".parse().unwrap(),
+            remote: "192.0.2.1:2000".parse().unwrap(),
+        }
     }
 
     fn request(id: TransId, use_candidate: bool) -> StunMessage<'static> {
@@ -193,7 +204,10 @@ mod tests {
         let later = now + Duration::from_millis(12);
         trace.received(later, pair(), &StunMessage::binding_reply(id, mapped));
         let check = trace.check(pair()).unwrap();
-        assert_eq!((check.state, check.round_trip), (CheckState::Succeeded, Some(Duration::from_millis(12))));
+        assert_eq!(
+            (check.state, check.round_trip),
+            (CheckState::Succeeded, Some(Duration::from_millis(12)))
+        );
         assert_eq!((check.mapped, check.nominated), (Some(mapped), false));
     }
 
@@ -231,7 +245,11 @@ mod tests {
         assert!(trace.check(pair()).is_none());
         for port in 0..1000 {
             let remote = SocketAddr::new(pair().remote.ip(), port);
-            trace.received(now, PairAddresses { remote, ..pair() }, &request(TransId::new(), false));
+            trace.received(
+                now,
+                PairAddresses { remote, ..pair() },
+                &request(TransId::new(), false),
+            );
         }
         assert_eq!(trace.checks(true).count(), MAX_PAIRS);
     }

@@ -4,7 +4,9 @@ use std::pin::pin;
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ProtocolConfig, ResolveHosts, ResolverConfig, ResolverOpts};
+use hickory_resolver::config::{
+    ConnectionConfig, NameServerConfig, ProtocolConfig, ResolveHosts, ResolverConfig, ResolverOpts,
+};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
@@ -23,7 +25,8 @@ const MAX_RECORDS: usize = 32;
 /// Asks DNS, by the system's name servers or one that was named.
 pub struct Dns {
     resolver: Option<TokioResolver>,
-    /// Whether the system may be asked for what its name servers do not know: it has other sources, as mDNS.
+    /// Whether the system may be asked for what its name servers do not know: it has other
+    /// sources, as mDNS.
     system: bool,
 }
 
@@ -99,7 +102,9 @@ impl<T> Answer<T> {
     fn limited(mut records: Vec<T>, kind: &str, name: &str) -> Self {
         let number = records.len();
         records.truncate(MAX_RECORDS);
-        let note = format!("{name} has {number} records of type {kind}; the first {MAX_RECORDS} are used.");
+        let note = format!(
+            "{name} has {number} records of type {kind}; the first {MAX_RECORDS} are used."
+        );
         Self { records, notes: if number > MAX_RECORDS { vec![note] } else { Vec::new() } }
     }
 }
@@ -124,8 +129,13 @@ impl Dns {
             connection
         };
         let connections = vec![connection(ProtocolConfig::Udp), connection(ProtocolConfig::Tcp)];
-        let config = ResolverConfig::from_name_servers(vec![NameServerConfig::new(name_server.ip(), true, connections)]);
-        let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        let config = ResolverConfig::from_name_servers(vec![NameServerConfig::new(
+            name_server.ip(),
+            true,
+            connections,
+        )]);
+        let mut builder =
+            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
         set(builder.options_mut());
         builder.options_mut().use_hosts_file = ResolveHosts::Never;
         Self { resolver: builder.build().ok(), system: false }
@@ -157,17 +167,21 @@ impl Dns {
     /// No answer.
     pub async fn srv(&self, name: &str) -> Result<Answer<SrvRecord>, DnsError> {
         self.lookup(name, RecordType::SRV, |data| match data {
-            RData::SRV(srv) => {
-                Some(SrvRecord { priority: srv.priority, weight: srv.weight, port: srv.port, target: srv.target.to_ascii() })
-            }
+            RData::SRV(srv) => Some(SrvRecord {
+                priority: srv.priority,
+                weight: srv.weight,
+                port: srv.port,
+                target: srv.target.to_ascii(),
+            }),
             _ => None,
         })
         .await
     }
 
-    /// The addresses of these families, IPv6 first; none is an empty list. "A dual-stack IPv4/IPv6 client MUST query both" (RFC 8489 §8.1), and
-    /// "implementations SHOULD NOT wait for both families of answers to return" (RFC 8305 §3): a family that is much later than the other is
-    /// [`Found::late`].
+    /// The addresses of these families, IPv6 first; none is an empty list. "A dual-stack IPv4/IPv6
+    /// client MUST query both" (RFC 8489 §8.1), and
+    /// "implementations SHOULD NOT wait for both families of answers to return" (RFC 8305 §3): a
+    /// family that is much later than the other is [`Found::late`].
     ///
     /// # Errors
     /// No answer for any family.
@@ -178,7 +192,11 @@ impl Dns {
             Families::Both => self.both(name).await,
         };
         if self.system && found.as_ref().map_or(true, |found| found.addresses.is_empty()) {
-            let known = tokio::time::timeout(PATIENCE * 2, tokio::net::lookup_host((name.trim_end_matches('.'), 0))).await;
+            let known = tokio::time::timeout(
+                PATIENCE * 2,
+                tokio::net::lookup_host((name.trim_end_matches('.'), 0)),
+            )
+            .await;
             if let Ok(Ok(known)) = known {
                 let known = known.map(|address| address.ip()).filter(|ip| families.has(*ip));
                 found = Ok(Answer::limited(known.collect(), "address", name).into());
@@ -196,11 +214,16 @@ impl Dns {
             found = &mut v4 => (found, false),
         };
         let other = async { if is_v6 { v4.await } else { v6.await } };
-        // Deviation: RFC 8305 §3: where AAAA comes first, A is waited for the 50 ms, too, so that both families can be tried if both are
-        // there.
+        // Deviation: RFC 8305 §3: where AAAA comes first, A is waited for the 50 ms, too, so that
+        // both families can be tried if both are there.
         let is_positive = first.as_ref().is_ok_and(|found| !found.records.is_empty());
-        // Only addresses are worth going on with: without any, the other family is all that there can be.
-        let other = if is_positive { tokio::time::timeout(RESOLUTION_DELAY, other).await.ok() } else { Some(other.await) };
+        // Only addresses are worth going on with: without any, the other family is all that there
+        // can be.
+        let other = if is_positive {
+            tokio::time::timeout(RESOLUTION_DELAY, other).await.ok()
+        } else {
+            Some(other.await)
+        };
         let late = other.is_none().then_some(if is_v6 { Families::V4 } else { Families::V6 });
         match (first, other) {
             (Err(error), Some(Err(_))) => Err(error),
@@ -227,20 +250,33 @@ impl Dns {
         self.lookup(name, kind, RData::ip_addr).await
     }
 
-    async fn lookup<T>(&self, name: &str, kind: RecordType, read: impl Fn(&RData) -> Option<T>) -> Result<Answer<T>, DnsError> {
-        let Some(resolver) = &self.resolver else { return Err(DnsError("this system's name servers are not known".into())) };
-        let mut asked = Name::from_ascii(name).map_err(|error| DnsError(format!("{name:?} is no name in DNS: {error}")))?;
+    async fn lookup<T>(
+        &self,
+        name: &str,
+        kind: RecordType,
+        read: impl Fn(&RData) -> Option<T>,
+    ) -> Result<Answer<T>, DnsError> {
+        let Some(resolver) = &self.resolver else {
+            return Err(DnsError("this system's name servers are not known".into()));
+        };
+        let mut asked = Name::from_ascii(name)
+            .map_err(|error| DnsError(format!("{name:?} is no name in DNS: {error}")))?;
         // The domains that the system searches are for short names.
         if asked.num_labels() > 1 {
             asked.set_fqdn(true);
         }
         match resolver.lookup(asked, kind).await {
             Ok(answer) => {
-                let records = answer.answers().iter().filter_map(|record| read(&record.data)).collect();
+                let records =
+                    answer.answers().iter().filter_map(|record| read(&record.data)).collect();
                 Ok(Answer::limited(records, &kind.to_string(), name))
             }
-            Err(error) if error.is_no_records_found() => Ok(Answer { records: Vec::new(), notes: Vec::new() }),
-            Err(NetError::Timeout) => Err(DnsError(format!("no name server answered the question for {kind} of {name}"))),
+            Err(error) if error.is_no_records_found() => {
+                Ok(Answer { records: Vec::new(), notes: Vec::new() })
+            }
+            Err(NetError::Timeout) => {
+                Err(DnsError(format!("no name server answered the question for {kind} of {name}")))
+            }
             Err(error) => Err(DnsError(format!("{kind} of {name}: {error}"))),
         }
     }

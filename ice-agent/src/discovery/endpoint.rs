@@ -4,14 +4,16 @@ use std::net::SocketAddr;
 use super::order::Families;
 use crate::net::target::Transport;
 
-/// One server as DNS names it: its addresses are the same service, and the first that answers is as good as any.
+/// One server as DNS names it: its addresses are the same service, and the first that answers is as
+/// good as any.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// How it is spoken to.
     pub transport: Transport,
     /// Where, in the order in which to try (RFC 8305 §4); never empty.
     pub addresses: Vec<SocketAddr>,
-    /// What led there, for people: `SRV _turns._tcp.example.org → t1.example.org`; `None` if the URI itself has the address.
+    /// What led there, for people: `SRV _turns._tcp.example.org → t1.example.org`; `None` if the
+    /// URI itself has the address.
     pub via: Option<String>,
 }
 
@@ -37,14 +39,17 @@ pub struct Discovered {
     pub endpoints: Vec<Endpoint>,
     /// What could not be found out, and was gone on without; sentences for people.
     pub notes: Vec<String>,
-    /// The family of addresses that was not waited for (RFC 8305 §3): what is left to try when none of these serves.
+    /// The family of addresses that was not waited for (RFC 8305 §3): what is left to try when
+    /// none of these serves.
     pub late: Option<Families>,
 }
 
 impl Discovered {
     /// Every address with its transport, one after the other.
     pub fn attempts(&self) -> impl Iterator<Item = (Transport, SocketAddr)> {
-        self.endpoints.iter().flat_map(|endpoint| endpoint.addresses.iter().map(|address| (endpoint.transport, *address)))
+        self.endpoints.iter().flat_map(|endpoint| {
+            endpoint.addresses.iter().map(|address| (endpoint.transport, *address))
+        })
     }
 }
 

@@ -8,17 +8,19 @@ use hickory_resolver::system_conf::read_system_conf;
 use super::resolution::ANYCAST;
 use crate::uri::{Host, Scheme, ServerUri};
 
-/// The DNS domain that the system's configuration places this host in: what DHCP told (RFC 8155 §4.1.1) as far as the system passes it on.
-/// `None` if it places it in none.
+/// The DNS domain that the system's configuration places this host in: what DHCP told (RFC 8155
+/// §4.1.1) as far as the system passes it on. `None` if it places it in none.
 #[must_use]
 pub fn local_domain() -> Option<String> {
     let (config, _) = read_system_conf().ok()?;
     let named = config.domain().into_iter().chain(config.search());
-    let mut names = named.filter(|name| !name.is_root() && !name.is_localhost()).map(Name::to_ascii);
+    let mut names =
+        named.filter(|name| !name.is_root() && !name.is_localhost()).map(Name::to_ascii);
     names.next()
 }
 
-/// What stands for "the TURN servers of this network" where a URI is needed: its domain, or the anycast address.
+/// What stands for "the TURN servers of this network" where a URI is needed: its domain, or the
+/// anycast address.
 #[must_use]
 pub fn local_uri(domain: Option<&str>) -> ServerUri {
     let [anycast, _]: [IpAddr; 2] = ANYCAST;

@@ -33,7 +33,8 @@ pub(super) enum EndKind {
 }
 
 /// Those that have a tag.
-const TRANSPORTS: [Transport; 4] = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls];
+const TRANSPORTS: [Transport; 4] =
+    [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls];
 
 /// The protocol's tag (RFC 5928 §6.2, §6.3, §6.4; RFC 7350 §6.1).
 const fn tag(transport: Transport) -> &'static str {
@@ -45,12 +46,18 @@ const fn tag(transport: Transport) -> &'static str {
     }
 }
 
-/// Follows the records from `host` for the transports that are supported, given in the order in which they are preferred. `None` if there
-/// is no record for TURN. `notes` gets what is not used, in sentences for people.
+/// Follows the records from `host` for the transports that are supported, given in the order in
+/// which they are preferred. `None` if there is no record for TURN. `notes` gets what is not used,
+/// in sentences for people.
 ///
 /// # Errors
 /// The first question was not answered.
-pub(super) async fn follow(dns: &Dns, host: &str, transports: &[Transport], notes: &mut Vec<String>) -> Result<Option<Vec<End>>, DnsError> {
+pub(super) async fn follow(
+    dns: &Dns,
+    host: &str,
+    transports: &[Transport],
+    notes: &mut Vec<String>,
+) -> Result<Option<Vec<End>>, DnsError> {
     let answer = dns.naptr(host).await?;
     notes.extend(answer.notes);
     let mut first = answer.records;
@@ -76,7 +83,9 @@ pub(super) async fn follow(dns: &Dns, host: &str, transports: &[Transport], note
                 "" => {
                     let on = format!("{via} → {}", shown(&record.replacement));
                     if !passed.insert(record.replacement.clone()) {
-                        notes.push(format!("NAPTR {on}: this name was asked for before; the record is not used."));
+                        notes.push(format!(
+                            "NAPTR {on}: this name was asked for before; the record is not used."
+                        ));
                     } else if questions >= MAX_QUESTIONS {
                         notes.push(format!("NAPTR {on}: not asked for, since {MAX_QUESTIONS} questions led to no end."));
                     } else {
@@ -93,14 +102,26 @@ pub(super) async fn follow(dns: &Dns, host: &str, transports: &[Transport], note
                     continue;
                 }
             };
-            ends.push(End { transport, kind, name: record.replacement, via: format!("NAPTR {via}") });
+            ends.push(End {
+                transport,
+                kind,
+                name: record.replacement,
+                via: format!("NAPTR {via}"),
+            });
         }
     }
     Ok(Some(ends))
 }
 
-/// The records that a record without a flag leads to. A branch that leads nowhere is a failure of this branch only (RFC 3958 §2.2.4).
-async fn branch(dns: &Dns, name: &str, transport: Transport, via: &str, notes: &mut Vec<String>) -> Vec<(NaptrRecord, String)> {
+/// The records that a record without a flag leads to. A branch that leads nowhere is a failure of
+/// this branch only (RFC 3958 §2.2.4).
+async fn branch(
+    dns: &Dns,
+    name: &str,
+    transport: Transport,
+    via: &str,
+    notes: &mut Vec<String>,
+) -> Vec<(NaptrRecord, String)> {
     let records = match dns.naptr(name).await {
         Ok(answer) => {
             notes.extend(answer.notes);
@@ -121,32 +142,45 @@ async fn branch(dns: &Dns, name: &str, transport: Transport, via: &str, notes: &
 
 /// What of the records for TURN is not used, whatever is asked for.
 fn unused(records: &[NaptrRecord], name: &str) -> Vec<String> {
-    let of_turn = records.iter().filter(|record| record.services.split(':').next() == Some("relay"));
+    let of_turn =
+        records.iter().filter(|record| record.services.split(':').next() == Some("relay"));
     let mut notes = Vec::new();
     for record in of_turn {
         let services = &record.services;
         let why = if record.has_regexp {
             "it has a regular expression, which S-NAPTR does not know".to_owned()
-        } else if let Some(unknown) =
-            record.services.split(':').skip(1).find(|protocol| !TRANSPORTS.iter().any(|one| tag(*one) == *protocol))
+        } else if let Some(unknown) = record
+            .services
+            .split(':')
+            .skip(1)
+            .find(|protocol| !TRANSPORTS.iter().any(|one| tag(*one) == *protocol))
         {
             format!("{unknown:?} is not known")
         } else {
             continue;
         };
-        let scope = if record.has_regexp { "the record is not used" } else { "that part is not used" };
+        let scope =
+            if record.has_regexp { "the record is not used" } else { "that part is not used" };
         notes.push(format!("NAPTR record {services:?} of {}: {why}; {scope}.", shown(name)));
     }
     notes
 }
 
-/// "The order to try the application protocol tags is provided by the ranking of the first set of NAPTR records. If multiple application
-/// protocol tags have the same ranking, the preferred order set by the application is used" (RFC 5928 §3).
+/// "The order to try the application protocol tags is provided by the ranking of the first set of
+/// NAPTR records. If multiple application protocol tags have the same ranking, the preferred order
+/// set by the application is used" (RFC 5928 §3).
 fn ranked(first: &[NaptrRecord], transports: &[Transport]) -> Vec<Transport> {
     let rank = |transport: Transport| {
-        first.iter().filter(|record| offers(record, transport)).map(|record| (record.order, record.preference)).min()
+        first
+            .iter()
+            .filter(|record| offers(record, transport))
+            .map(|record| (record.order, record.preference))
+            .min()
     };
-    let mut ranked: Vec<_> = transports.iter().filter_map(|transport| rank(*transport).map(|rank| (rank, *transport))).collect();
+    let mut ranked: Vec<_> = transports
+        .iter()
+        .filter_map(|transport| rank(*transport).map(|rank| (rank, *transport)))
+        .collect();
     // Stable: equal ranks stay in the order of preference.
     ranked.sort_by_key(|(rank, _)| *rank);
     ranked.into_iter().map(|(_, transport)| transport).collect()
@@ -154,7 +188,8 @@ fn ranked(first: &[NaptrRecord], transports: &[Transport]) -> Vec<Transport> {
 
 /// The records for the transport, the one to be followed first last.
 fn stacked(records: &[NaptrRecord], transport: Transport, via: &str) -> Vec<(NaptrRecord, String)> {
-    let mut stacked: Vec<_> = records.iter().filter(|record| offers(record, transport)).cloned().collect();
+    let mut stacked: Vec<_> =
+        records.iter().filter(|record| offers(record, transport)).cloned().collect();
     stacked.sort_by_key(|record| (record.order, record.preference));
     stacked.into_iter().rev().map(|record| (record, shown(via).to_owned())).collect()
 }
@@ -164,7 +199,8 @@ fn is_relay(record: &NaptrRecord) -> bool {
 }
 
 fn offers(record: &NaptrRecord, transport: Transport) -> bool {
-    is_relay(record) && record.services.split(':').skip(1).any(|protocol| protocol == tag(transport))
+    is_relay(record)
+        && record.services.split(':').skip(1).any(|protocol| protocol == tag(transport))
 }
 
 /// A name without its final dot.
@@ -179,7 +215,14 @@ mod tests {
 
     fn record(order: u16, preference: u16, services: &str) -> NaptrRecord {
         let replacement = "next.example.".into();
-        NaptrRecord { order, preference, flags: String::new(), services: services.into(), has_regexp: false, replacement }
+        NaptrRecord {
+            order,
+            preference,
+            flags: String::new(),
+            services: services.into(),
+            has_regexp: false,
+            replacement,
+        }
     }
 
     #[test]

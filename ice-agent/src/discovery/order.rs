@@ -60,9 +60,14 @@ fn key(destination: IpAddr, source: Option<IpAddr>) -> (bool, bool, bool, i16, u
         return (true, false, false, -precedence, scope(to), 0);
     };
     let from = in_ipv6(source);
-    // Rule 2: prefer matching scope. Rule 5: prefer matching label. Rule 6: prefer higher precedence. Rule 8: prefer smaller scope.
-    // Rule 9: use longest matching prefix, within IPv6.
-    let shared = if destination.is_ipv6() { (u128::from(to) ^ u128::from(from)).leading_zeros().min(64) } else { 0 };
+    // Rule 2: prefer matching scope. Rule 5: prefer matching label. Rule 6: prefer higher
+    // precedence. Rule 8: prefer smaller scope. Rule 9: use longest matching prefix, within
+    // IPv6.
+    let shared = if destination.is_ipv6() {
+        (u128::from(to) ^ u128::from(from)).leading_zeros().min(64)
+    } else {
+        0
+    };
     (false, scope(to) != scope(from), label != policy(from).1, -precedence, scope(to), 128 - shared)
 }
 
@@ -106,21 +111,29 @@ fn scope(ip: Ipv6Addr) -> u8 {
     }
 }
 
-/// This host's address on the way there; `None` if there is no way. Nothing is sent: connecting a UDP socket only chooses a route.
+/// This host's address on the way there; `None` if there is no way. Nothing is sent: connecting a
+/// UDP socket only chooses a route.
 pub(crate) fn source(destination: IpAddr) -> Option<IpAddr> {
-    let any: IpAddr = if destination.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let any: IpAddr = if destination.is_ipv4() {
+        Ipv4Addr::UNSPECIFIED.into()
+    } else {
+        Ipv6Addr::UNSPECIFIED.into()
+    };
     let socket = UdpSocket::bind((any, 0)).ok()?;
     // Any port will do.
     socket.connect(SocketAddr::new(destination, 3478)).ok()?;
     socket.local_addr().ok().map(|address| address.ip())
 }
 
-/// "Whichever address family is first in the list should be followed by an address of the other address family" (RFC 8305 §4), and so on.
+/// "Whichever address family is first in the list should be followed by an address of the other
+/// address family" (RFC 8305 §4), and so on.
 fn interleaved(sorted: Vec<IpAddr>) -> Vec<IpAddr> {
     let Some(first) = sorted.first().map(IpAddr::is_ipv6) else { return sorted };
-    let (leading, other): (Vec<IpAddr>, Vec<IpAddr>) = sorted.into_iter().partition(|ip| ip.is_ipv6() == first);
+    let (leading, other): (Vec<IpAddr>, Vec<IpAddr>) =
+        sorted.into_iter().partition(|ip| ip.is_ipv6() == first);
     let mut other = other.into_iter();
-    let mut all: Vec<IpAddr> = leading.into_iter().flat_map(|ip| [Some(ip), other.next()]).flatten().collect();
+    let mut all: Vec<IpAddr> =
+        leading.into_iter().flat_map(|ip| [Some(ip), other.next()]).flatten().collect();
     all.extend(other);
     all
 }
@@ -141,31 +154,46 @@ mod tests {
     #[test]
     fn rfc6724_6_rule_1_what_cannot_be_reached_is_last() {
         let only_v4 = host(&["192.0.2.9"]);
-        assert_eq!(sorted(ips(&["2001:db8::1", "198.51.100.1"]), only_v4), ips(&["198.51.100.1", "2001:db8::1"]));
+        assert_eq!(
+            sorted(ips(&["2001:db8::1", "198.51.100.1"]), only_v4),
+            ips(&["198.51.100.1", "2001:db8::1"])
+        );
     }
 
     #[test]
     fn rfc6724_6_rule_6_ipv6_before_ipv4() {
         let both = host(&["2001:db8:1::9", "192.0.2.9"]);
-        assert_eq!(sorted(ips(&["198.51.100.1", "2001:db8::1"]), both), ips(&["2001:db8::1", "198.51.100.1"]));
+        assert_eq!(
+            sorted(ips(&["198.51.100.1", "2001:db8::1"]), both),
+            ips(&["2001:db8::1", "198.51.100.1"])
+        );
     }
 
     #[test]
     fn rfc6724_6_rule_5_a_unique_local_source_does_not_suit_a_global_destination() {
         let both = host(&["fd00::9", "192.0.2.9"]);
-        assert_eq!(sorted(ips(&["2001:db8::1", "198.51.100.1"]), both), ips(&["198.51.100.1", "2001:db8::1"]));
+        assert_eq!(
+            sorted(ips(&["2001:db8::1", "198.51.100.1"]), both),
+            ips(&["198.51.100.1", "2001:db8::1"])
+        );
     }
 
     #[test]
     fn rfc6724_6_rule_2_scopes_match() {
         let link_local = host(&["fe80::9", "192.0.2.9"]);
-        assert_eq!(sorted(ips(&["2001:db8::1", "198.51.100.1"]), link_local), ips(&["198.51.100.1", "2001:db8::1"]));
+        assert_eq!(
+            sorted(ips(&["2001:db8::1", "198.51.100.1"]), link_local),
+            ips(&["198.51.100.1", "2001:db8::1"])
+        );
     }
 
     #[test]
     fn rfc6724_6_rule_9_the_nearer_prefix() {
         let own = host(&["2001:db8:1::9"]);
-        assert_eq!(sorted(ips(&["2001:db8:ff::1", "2001:db8:1::1"]), own), ips(&["2001:db8:1::1", "2001:db8:ff::1"]));
+        assert_eq!(
+            sorted(ips(&["2001:db8:ff::1", "2001:db8:1::1"]), own),
+            ips(&["2001:db8:1::1", "2001:db8:ff::1"])
+        );
     }
 
     #[test]
@@ -178,10 +206,19 @@ mod tests {
     #[test]
     fn rfc8305_4_the_families_take_turns() {
         assert_eq!(
-            interleaved(ips(&["2001:db8::1", "2001:db8::2", "2001:db8::3", "192.0.2.1", "192.0.2.2"])),
+            interleaved(ips(&[
+                "2001:db8::1",
+                "2001:db8::2",
+                "2001:db8::3",
+                "192.0.2.1",
+                "192.0.2.2"
+            ])),
             ips(&["2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2", "2001:db8::3"])
         );
-        assert_eq!(interleaved(ips(&["192.0.2.1", "::1", "::2"])), ips(&["192.0.2.1", "::1", "::2"]));
+        assert_eq!(
+            interleaved(ips(&["192.0.2.1", "::1", "::2"])),
+            ips(&["192.0.2.1", "::1", "::2"])
+        );
         assert_eq!(interleaved(Vec::new()), ips(&[]));
     }
 }

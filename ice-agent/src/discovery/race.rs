@@ -21,9 +21,10 @@ pub struct Won<A, T, E> {
     pub failed: Vec<(A, E)>,
 }
 
-/// Begins an attempt with the first, then one with each of the others: after [`CONNECTION_ATTEMPT_DELAY`], or as soon as all before have
-/// failed. "Once one of the connection attempts succeeds …, all other connections attempts that have not yet succeeded SHOULD be canceled"
-/// (RFC 8305 §5): they are dropped.
+/// Begins an attempt with the first, then one with each of the others: after
+/// [`CONNECTION_ATTEMPT_DELAY`], or as soon as all before have failed. "Once one of the connection
+/// attempts succeeds …, all other connections attempts that have not yet succeeded SHOULD be
+/// canceled" (RFC 8305 §5): they are dropped.
 ///
 /// # Errors
 /// All failed; each with its error, in the order in which they failed.
@@ -74,7 +75,9 @@ mod tests {
     use std::cell::RefCell;
 
     /// Each attempt: after so many milliseconds, success or failure. When each began is noted.
-    async fn run(attempts: &[(u64, bool)]) -> (Vec<u128>, Result<Won<usize, usize, usize>, Vec<(usize, usize)>>, u128) {
+    async fn run(
+        attempts: &[(u64, bool)],
+    ) -> (Vec<u128>, Result<Won<usize, usize, usize>, Vec<(usize, usize)>>, u128) {
         let start = Instant::now();
         let began = RefCell::new(Vec::new());
         let numbers: Vec<usize> = (0..attempts.len()).collect();

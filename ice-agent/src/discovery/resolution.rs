@@ -16,8 +16,10 @@ use crate::uri::{Scheme, ServerUri};
 /// Maximum number of endpoints, and of addresses of each.
 const MAX_ENDPOINTS: usize = 16;
 /// Anycast addresses of TURN (RFC 8155 §8.1, §8.2).
-pub(super) const ANYCAST: [IpAddr; 2] =
-    [IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 0, 10)), IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 1, 0, 0, 0, 0, 0, 2))];
+pub(super) const ANYCAST: [IpAddr; 2] = [
+    IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 0, 10)),
+    IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 1, 0, 0, 0, 0, 0, 2)),
+];
 
 /// What the caller will have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -51,9 +53,11 @@ pub enum DiscoveryError {
         /// What was asked for.
         transport: Transport,
     },
-    /// "A "stuns" URI containing an IP address MUST be rejected" (RFC 8489 §8.1); the same for TURN over DTLS (RFC 7350 §4.6.1), "unless the
-    /// domain name is provided by the same mechanism".
-    #[error("{0}: an address has no name to find in the server's certificate; name the host, or give --server-name")]
+    /// "A "stuns" URI containing an IP address MUST be rejected" (RFC 8489 §8.1); the same for TURN
+    /// over DTLS (RFC 7350 §4.6.1), "unless the domain name is provided by the same mechanism".
+    #[error(
+        "{0}: an address has no name to find in the server's certificate; name the host, or give --server-name"
+    )]
     Nameless(String),
     /// DNS knows the name and says that the service is not there.
     #[error("{0} offers no such service")]
@@ -71,19 +75,31 @@ pub enum DiscoveryError {
 
 /// Every address that the URI leads to, in the order in which to try them.
 ///
-/// "After an allocation succeeds or all the allocations fail, the resolution context MUST be discarded, and the resolution algorithm MUST be
-/// restarted from the beginning for any subsequent allocation" (RFC 5928 §3): so ask again for the next call.
+/// "After an allocation succeeds or all the allocations fail, the resolution context MUST be
+/// discarded, and the resolution algorithm MUST be restarted from the beginning for any subsequent
+/// allocation" (RFC 5928 §3): so ask again for the next call.
 ///
 /// # Errors
 /// [`DiscoveryError`].
-pub async fn discover(uri: &ServerUri, choice: &Choice, dns: &Dns) -> Result<Discovered, DiscoveryError> {
+pub async fn discover(
+    uri: &ServerUri,
+    choice: &Choice,
+    dns: &Dns,
+) -> Result<Discovered, DiscoveryError> {
     let transports = transports(uri, choice)?;
     let mut resolution = Resolution::new(dns, choice.families);
     match (uri.host.name(), uri.host.ip()) {
         (None, ip) => {
-            let ip = ip.filter(|ip| choice.families.has(*ip)).ok_or_else(|| DiscoveryError::NoAddress(uri.host.to_string()))?;
+            let ip = ip
+                .filter(|ip| choice.families.has(*ip))
+                .ok_or_else(|| DiscoveryError::NoAddress(uri.host.to_string()))?;
             for transport in transports {
-                resolution.found(transport, vec![ip], uri.port.unwrap_or(ServerUri::default_port(transport)), None);
+                resolution.found(
+                    transport,
+                    vec![ip],
+                    uri.port.unwrap_or(ServerUri::default_port(transport)),
+                    None,
+                );
             }
         }
         (Some(host), _) => resolution.by_name(uri, host, &transports, choice).await?,
@@ -95,47 +111,64 @@ pub async fn discover(uri: &ServerUri, choice: &Choice, dns: &Dns) -> Result<Dis
     Ok(discovered)
 }
 
-/// The TURN servers of the network that this host is in: by the NAPTR records of its domain (RFC 8155 §4), then by anycast (RFC 8155 §6),
-/// whose answer is a redirection.
+/// The TURN servers of the network that this host is in: by the NAPTR records of its domain (RFC
+/// 8155 §4), then by anycast (RFC 8155 §6), whose answer is a redirection.
 ///
 /// # Errors
 /// [`DiscoveryError`].
-// Deviation: RFC 8155 §3: DNS service discovery (RFC 8155 §5) is not tried: it takes an mDNS resolver, and a network that announces its relay
-// in that way only would have to be met first.
-pub async fn discover_local(domain: Option<&str>, choice: &Choice, dns: &Dns) -> Result<Discovered, DiscoveryError> {
+// Deviation: RFC 8155 §3: DNS service discovery (RFC 8155 §5) is not tried: it takes an mDNS
+// resolver, and a network that announces its relay in that way only would have to be met first.
+pub async fn discover_local(
+    domain: Option<&str>,
+    choice: &Choice,
+    dns: &Dns,
+) -> Result<Discovered, DiscoveryError> {
     let mut resolution = Resolution::new(dns, choice.families);
-    let transports: Vec<Transport> =
-        PREFERENCE.into_iter().filter(|transport| choice.transport.is_none_or(|one| one == *transport)).collect();
+    let transports: Vec<Transport> = PREFERENCE
+        .into_iter()
+        .filter(|transport| choice.transport.is_none_or(|one| one == *transport))
+        .collect();
     match domain {
         Some(domain) => match resolution.by_naptr(domain, &transports).await {
             Ok(true) => {}
-            Ok(false) => resolution.note(format!("The domain {} has no NAPTR records for TURN.", shown(domain))),
+            Ok(false) => resolution
+                .note(format!("The domain {} has no NAPTR records for TURN.", shown(domain))),
             Err(error) => resolution.note(error.to_string()),
         },
         None => resolution.note("The system does not say which domain this host is in.".into()),
     }
     if transports.contains(&Transport::Udp) {
         let addresses = ANYCAST.into_iter().filter(|ip| choice.families.has(*ip)).collect();
-        resolution.found(Transport::Udp, addresses, ServerUri::default_port(Transport::Udp), Some("anycast".into()));
+        resolution.found(
+            Transport::Udp,
+            addresses,
+            ServerUri::default_port(Transport::Udp),
+            Some("anycast".into()),
+        );
     }
     resolution.finish("this network")
 }
 
-/// "a list, ordered by preference of supported TURN transports" (RFC 5928 §3): media wants UDP, what is encrypted goes before what is not,
-/// and DTLS is last since few servers have it and each that has not costs seconds.
-const PREFERENCE: [Transport; 4] = [Transport::Udp, Transport::Tls, Transport::Tcp, Transport::Dtls];
+/// "a list, ordered by preference of supported TURN transports" (RFC 5928 §3): media wants UDP,
+/// what is encrypted goes before what is not, and DTLS is last since few servers have it and each
+/// that has not costs seconds.
+const PREFERENCE: [Transport; 4] =
+    [Transport::Udp, Transport::Tls, Transport::Tcp, Transport::Dtls];
 
 /// What the URI and the caller allow, the preferred one first.
 fn transports(uri: &ServerUri, choice: &Choice) -> Result<Vec<Transport>, DiscoveryError> {
-    let mut allowed: Vec<Transport> = PREFERENCE.into_iter().filter(|transport| transport.is_secure() == uri.secure).collect();
+    let mut allowed: Vec<Transport> =
+        PREFERENCE.into_iter().filter(|transport| transport.is_secure() == uri.secure).collect();
     if let Some(one) = uri.transport() {
         allowed.retain(|transport| *transport == one);
     }
     match choice.transport {
-        Some(one) if !allowed.contains(&one) => return Err(DiscoveryError::Transport { uri: uri.to_string(), transport: one }),
+        Some(one) if !allowed.contains(&one) => {
+            return Err(DiscoveryError::Transport { uri: uri.to_string(), transport: one });
+        }
         Some(one) => allowed = vec![one],
-        // "the "stun" URI scheme implies UDP as the transport protocol for SRV lookup, and the "stuns" URI scheme indicates TCP" (RFC 7064
-        // §3.2).
+        // "the "stun" URI scheme implies UDP as the transport protocol for SRV lookup, and the
+        // "stuns" URI scheme indicates TCP" (RFC 7064 §3.2).
         None if uri.scheme == Scheme::Stun => allowed.truncate(1),
         None => {}
     }
@@ -189,21 +222,41 @@ struct Resolution<'a> {
 impl<'a> Resolution<'a> {
     fn new(dns: &'a Dns, families: Families) -> Self {
         let rng = StdRng::from_rng(&mut rand::rng());
-        Self { dns, families, rng, endpoints: Vec::new(), notes: Vec::new(), denied: None, failed: None, late: None }
+        Self {
+            dns,
+            families,
+            rng,
+            endpoints: Vec::new(),
+            notes: Vec::new(),
+            denied: None,
+            failed: None,
+            late: None,
+        }
     }
 
     /// Steps 2 to 5 of RFC 5928 §3; steps 2 and 3 are RFC 8489 §8.1's too.
-    async fn by_name(&mut self, uri: &ServerUri, host: &str, transports: &[Transport], choice: &Choice) -> Result<(), DiscoveryError> {
+    async fn by_name(
+        &mut self,
+        uri: &ServerUri,
+        host: &str,
+        transports: &[Transport],
+        choice: &Choice,
+    ) -> Result<(), DiscoveryError> {
         if let Some(port) = uri.port {
             for transport in transports {
                 self.by_address(*transport, host, port, None).await;
             }
             return Ok(());
         }
-        let undecided = uri.scheme == Scheme::Turn && uri.transport().is_none() && choice.transport.is_none();
+        let undecided =
+            uri.scheme == Scheme::Turn && uri.transport().is_none() && choice.transport.is_none();
         if undecided {
-            // "turn:" leads to TLS and DTLS too where the domain's NAPTR records say so, as in RFC 5928 §4.1's example.
-            let all: Vec<Transport> = PREFERENCE.into_iter().filter(|transport| transport.is_secure() || !uri.secure).collect();
+            // "turn:" leads to TLS and DTLS too where the domain's NAPTR records say so, as in RFC
+            // 5928 §4.1's example.
+            let all: Vec<Transport> = PREFERENCE
+                .into_iter()
+                .filter(|transport| transport.is_secure() || !uri.secure)
+                .collect();
             match self.by_naptr(host, &all).await {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
@@ -212,11 +265,14 @@ impl<'a> Resolution<'a> {
                 Err(error) => self.note(error.to_string()),
             }
         }
-        // Deviation: RFC 5928 §3: without NAPTR records, "turn:" is not tried over TLS and DTLS: there is no port for them then but the one
-        // of UDP and TCP.
+        // Deviation: RFC 5928 §3: without NAPTR records, "turn:" is not tried over TLS and DTLS:
+        // there is no port for them then but the one of UDP and TCP.
         for transport in transports {
-            let behaviour = choice.nat_behaviour && self.by_srv(*transport, &behaviour_service(*transport, host), None).await;
-            if !behaviour && !self.by_srv(*transport, &service(uri.scheme, *transport, host), None).await {
+            let behaviour = choice.nat_behaviour
+                && self.by_srv(*transport, &behaviour_service(*transport, host), None).await;
+            if !behaviour
+                && !self.by_srv(*transport, &service(uri.scheme, *transport, host), None).await
+            {
                 self.by_address(*transport, host, ServerUri::default_port(*transport), None).await;
             }
         }
@@ -224,7 +280,11 @@ impl<'a> Resolution<'a> {
     }
 
     /// Whether there are NAPTR records for TURN.
-    async fn by_naptr(&mut self, host: &str, transports: &[Transport]) -> Result<bool, DiscoveryError> {
+    async fn by_naptr(
+        &mut self,
+        host: &str,
+        transports: &[Transport],
+    ) -> Result<bool, DiscoveryError> {
         let mut notes = Vec::new();
         let ends = naptr::follow(self.dns, host, transports, &mut notes).await;
         notes.into_iter().for_each(|note| self.note(note));
@@ -236,11 +296,21 @@ impl<'a> Resolution<'a> {
             match end.kind {
                 EndKind::Srv => {
                     if !self.by_srv(end.transport, &end.name, Some(&end.via)).await {
-                        self.note(format!("{} → {}: there is no such SRV record.", end.via, shown(&end.name)));
+                        self.note(format!(
+                            "{} → {}: there is no such SRV record.",
+                            end.via,
+                            shown(&end.name)
+                        ));
                     }
                 }
                 EndKind::Address => {
-                    self.by_address(end.transport, &end.name, ServerUri::default_port(end.transport), Some(&end.via)).await;
+                    self.by_address(
+                        end.transport,
+                        &end.name,
+                        ServerUri::default_port(end.transport),
+                        Some(&end.via),
+                    )
+                    .await;
                 }
             }
         }
@@ -301,7 +371,12 @@ impl<'a> Resolution<'a> {
                     return self.note(format!("{} has no {family}.", shown(name)));
                 }
                 let before = via.map(|via| format!("{via} → ")).unwrap_or_default();
-                self.found(transport, order::ordered(addresses), port, Some(format!("{before}{}", shown(name))));
+                self.found(
+                    transport,
+                    order::ordered(addresses),
+                    port,
+                    Some(format!("{before}{}", shown(name))),
+                );
             }
             Err(error) => {
                 self.note(error.to_string());
@@ -310,22 +385,36 @@ impl<'a> Resolution<'a> {
         }
     }
 
-    fn found(&mut self, transport: Transport, addresses: Vec<IpAddr>, port: u16, via: Option<String>) {
+    fn found(
+        &mut self,
+        transport: Transport,
+        addresses: Vec<IpAddr>,
+        port: u16,
+        via: Option<String>,
+    ) {
         let address = |ip: IpAddr| SocketAddr::new(ip.to_canonical(), port);
         let number = addresses.len();
-        let addresses: Vec<SocketAddr> = addresses.into_iter().take(MAX_ENDPOINTS).map(address).collect();
-        let known = self.endpoints.iter().any(|known| known.transport == transport && known.addresses == addresses);
+        let addresses: Vec<SocketAddr> =
+            addresses.into_iter().take(MAX_ENDPOINTS).map(address).collect();
+        let known = self
+            .endpoints
+            .iter()
+            .any(|known| known.transport == transport && known.addresses == addresses);
         if addresses.is_empty() || known {
             return;
         }
         if number > MAX_ENDPOINTS {
             let whose = via.as_deref().unwrap_or("The server");
-            self.note(format!("{whose} has {number} addresses; the first {MAX_ENDPOINTS} are used."));
+            self.note(format!(
+                "{whose} has {number} addresses; the first {MAX_ENDPOINTS} are used."
+            ));
         }
         if self.endpoints.len() < MAX_ENDPOINTS {
             self.endpoints.push(Endpoint { transport, addresses, via });
         } else {
-            self.note(format!("DNS names more than {MAX_ENDPOINTS} servers; the others are not used."));
+            self.note(format!(
+                "DNS names more than {MAX_ENDPOINTS} servers; the others are not used."
+            ));
         }
     }
 
@@ -337,7 +426,9 @@ impl<'a> Resolution<'a> {
 
     fn finish(self, host: &str) -> Result<Discovered, DiscoveryError> {
         match (self.endpoints.is_empty(), self.failed, self.denied) {
-            (false, _, _) => Ok(Discovered { endpoints: self.endpoints, notes: self.notes, late: self.late }),
+            (false, _, _) => {
+                Ok(Discovered { endpoints: self.endpoints, notes: self.notes, late: self.late })
+            }
             (true, Some(error), _) => Err(error.into()),
             (true, None, Some(name)) => Err(DiscoveryError::Denied(name)),
             (true, None, None) => Err(DiscoveryError::NoAddress(shown(host).into())),

@@ -6,7 +6,8 @@ use super::dns::SrvRecord;
 
 /// In the order in which to try: by priority, within one by chance as the weights say (RFC 2782).
 pub(super) fn ordered(mut records: Vec<SrvRecord>, rng: &mut impl Rng) -> Vec<SrvRecord> {
-    // "arranged in any order, except that all those with weight 0 are placed at the beginning of the list": so they have a small chance.
+    // "arranged in any order, except that all those with weight 0 are placed at the beginning of
+    // the list": so they have a small chance.
     records.sort_by_key(|record| (record.priority, record.weight));
     let mut sorted = Vec::with_capacity(records.len());
     while let Some(priority) = records.first().map(|record| record.priority) {
@@ -18,7 +19,8 @@ pub(super) fn ordered(mut records: Vec<SrvRecord>, rng: &mut impl Rng) -> Vec<Sr
             running += u32::from(record.weight);
             running >= chosen
         });
-        sorted.push(records.remove(at.expect("the running sum reaches the total within the level")));
+        sorted
+            .push(records.remove(at.expect("the running sum reaches the total within the level")));
     }
     sorted
 }
@@ -42,7 +44,10 @@ mod tests {
     fn rfc2782_lower_priorities_come_first() {
         let mut rng = StdRng::seed_from_u64(1);
         for _ in 0..100 {
-            let sorted = ordered(vec![record(20, 9, "c"), record(10, 0, "a"), record(10, 5, "b"), record(5, 0, "z")], &mut rng);
+            let sorted = ordered(
+                vec![record(20, 9, "c"), record(10, 0, "a"), record(10, 5, "b"), record(5, 0, "z")],
+                &mut rng,
+            );
             assert_eq!(sorted[0].target, "z");
             assert_eq!(sorted[3].target, "c");
         }
@@ -53,10 +58,12 @@ mod tests {
         let mut rng = StdRng::seed_from_u64(2);
         let mut first = [0; 3];
         for _ in 0..4000 {
-            let sorted = ordered(vec![record(1, 0, "0"), record(1, 1, "1"), record(1, 3, "2")], &mut rng);
+            let sorted =
+                ordered(vec![record(1, 0, "0"), record(1, 1, "1"), record(1, 3, "2")], &mut rng);
             first[sorted[0].target.parse::<usize>().unwrap()] += 1;
         }
-        // Of the five numbers from 0 to 4 one is the weightless record's, one the light one's, three the heavy one's.
+        // Of the five numbers from 0 to 4 one is the weightless record's, one the light one's,
+        // three the heavy one's.
         for (count, share) in first.into_iter().zip([800, 800, 2400]) {
             assert!((share - 150..share + 150).contains(&count), "{first:?}");
         }

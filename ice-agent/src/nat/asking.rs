@@ -30,8 +30,14 @@ impl Asking {
         self.due
     }
 
-    /// Sends the request if it is due and the pace allows; when it went out. The next one follows after `interval`.
-    pub(super) async fn go<S: Datagrams>(&mut self, probe: &mut Probe<S>, pace: &Pace, interval: Option<Duration>) -> Option<Instant> {
+    /// Sends the request if it is due and the pace allows; when it went out. The next one follows
+    /// after `interval`.
+    pub(super) async fn go<S: Datagrams>(
+        &mut self,
+        probe: &mut Probe<S>,
+        pace: &Pace,
+        interval: Option<Duration>,
+    ) -> Option<Instant> {
         let now = Instant::now();
         let due = self.due.filter(|due| *due <= now)?;
         if !self.has_slot {

@@ -59,8 +59,12 @@ impl Classic {
         use Behaviour as B;
         match (nat, mapping, filtering) {
             (false, _, B::EndpointIndependent) => Self::OpenInternet,
-            (false, _, B::AddressDependent | B::AddressAndPortDependent | B::EndpointDependent) => Self::SymmetricUdpFirewall,
-            (true, B::AddressDependent | B::AddressAndPortDependent | B::EndpointDependent, _) => Self::Symmetric,
+            (false, _, B::AddressDependent | B::AddressAndPortDependent | B::EndpointDependent) => {
+                Self::SymmetricUdpFirewall
+            }
+            (true, B::AddressDependent | B::AddressAndPortDependent | B::EndpointDependent, _) => {
+                Self::Symmetric
+            }
             (true, B::EndpointIndependent, B::EndpointIndependent) => Self::FullCone,
             (true, B::EndpointIndependent, B::AddressDependent) => Self::AddressRestrictedCone,
             (true, B::EndpointIndependent, B::AddressAndPortDependent) => Self::PortRestrictedCone,

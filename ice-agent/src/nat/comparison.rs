@@ -16,14 +16,27 @@ pub(super) struct Sight {
 /// The mapping behaviour as far as the servers' addresses differ enough to tell it (RFC 4787 §4.1).
 #[must_use]
 pub(super) fn mapping(sights: &[Sight]) -> Behaviour {
-    let pairs = || sights.iter().enumerate().flat_map(|(at, one)| sights[at + 1..].iter().map(move |other| (one, other)));
-    let by_port = || pairs().filter(|(one, other)| one.server.ip() == other.server.ip() && one.server.port() != other.server.port());
+    let pairs = || {
+        sights
+            .iter()
+            .enumerate()
+            .flat_map(|(at, one)| sights[at + 1..].iter().map(move |other| (one, other)))
+    };
+    let by_port = || {
+        pairs().filter(|(one, other)| {
+            one.server.ip() == other.server.ip() && one.server.port() != other.server.port()
+        })
+    };
     let by_address = || pairs().filter(|(one, other)| one.server.ip() != other.server.ip());
     let differs = |(one, other): (&Sight, &Sight)| one.mapped != other.mapped;
     if by_port().any(differs) {
         Behaviour::AddressAndPortDependent
     } else if by_address().any(differs) {
-        if by_port().next().is_some() { Behaviour::AddressDependent } else { Behaviour::EndpointDependent }
+        if by_port().next().is_some() {
+            Behaviour::AddressDependent
+        } else {
+            Behaviour::EndpointDependent
+        }
     } else if by_address().next().is_some() {
         Behaviour::EndpointIndependent
     } else {
@@ -37,7 +50,9 @@ mod tests {
 
     fn sights(seen: &[(&str, u16)]) -> Vec<Sight> {
         let mapped = |port| SocketAddr::new("203.0.113.5".parse().unwrap(), port);
-        seen.iter().map(|(server, port)| Sight { server: server.parse().unwrap(), mapped: mapped(*port) }).collect()
+        seen.iter()
+            .map(|(server, port)| Sight { server: server.parse().unwrap(), mapped: mapped(*port) })
+            .collect()
     }
 
     #[test]

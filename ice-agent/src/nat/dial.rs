@@ -17,7 +17,8 @@ pub(super) fn timing(timeout: Duration) -> Timing {
     Timing { reliable: timeout, ..Timing::default() }
 }
 
-/// Whether a Binding request over some connection is answered within the time. An error response, too, is an answer.
+/// Whether a Binding request over some connection is answered within the time. An error response,
+/// too, is an answer.
 pub(super) async fn answers(server: SocketAddr, timeout: Duration) -> bool {
     let attempt = || async move {
         let silent = |_| StepError::Socket(io::ErrorKind::TimedOut.into());

@@ -1,5 +1,6 @@
-//! The tests in their order. Each filtering test has a socket of its own: a mapping that an earlier test has opened towards the server's
-//! other address would let its answer in, and an unsolicited answer leaves traces in the connection tables of some NATs.
+//! The tests in their order. Each filtering test has a socket of its own: a mapping that an earlier
+//! test has opened towards the server's other address would let its answer in, and an unsolicited
+//! answer leaves traces in the connection tables of some NATs.
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
@@ -37,11 +38,16 @@ impl<N: Network> Discovery<N> {
         Self { session: Session::new(network, timeout, pace), report: Report::new(server) }
     }
 
-    /// Runs the tests from `local` against the first server that has another address, else compares what the others see.
+    /// Runs the tests from `local` against the first server that has another address, else compares
+    /// what the others see.
     ///
     /// # Errors
     /// No socket.
-    pub(super) async fn run(mut self, local: IpAddr, servers: &[Vec<SocketAddr>]) -> anyhow::Result<Report> {
+    pub(super) async fn run(
+        mut self,
+        local: IpAddr,
+        servers: &[Vec<SocketAddr>],
+    ) -> anyhow::Result<Report> {
         let mut probe = self.session.probe(local).await?;
         let start = Instant::now();
         let seen = match self.connectivity(&mut probe, servers).await {
@@ -51,18 +57,28 @@ impl<N: Network> Discovery<N> {
                 return Ok(self.finish());
             }
         };
-        let full = seen.iter().find(|(server, binding)| binding.other.is_some_and(|other| differs(*server, other)));
+        let full = seen
+            .iter()
+            .find(|(server, binding)| binding.other.is_some_and(|other| differs(*server, other)));
         let (server, first) = full.unwrap_or(&seen[0]).clone();
         self.report.server = server;
         self.connected(&probe, &first);
         let is_nat = self.report.nat == Some(true);
         let other = first.other.filter(|other| differs(server, *other));
         let session = &self.session;
-        let hairpin = async { if is_nat { hairpin::measure(session, local, server).await.map(Some) } else { Ok(None) } };
+        let hairpin = async {
+            if is_nat { hairpin::measure(session, local, server).await.map(Some) } else { Ok(None) }
+        };
         let behind = async {
             let Some(other) = other else { return Ok((None, Filtering::sure(Behaviour::Unknown))) };
-            let mapping = if is_nat { Some(mapping(session, &mut probe, server, first.mapped, other).await) } else { None };
-            filtering::measure(session, local, server, other).await.map(|filtering| (mapping, filtering))
+            let mapping = if is_nat {
+                Some(mapping(session, &mut probe, server, first.mapped, other).await)
+            } else {
+                None
+            };
+            filtering::measure(session, local, server, other)
+                .await
+                .map(|filtering| (mapping, filtering))
         };
         // What a NAT does with two sockets of its inside is of no consequence for the others.
         let (behind, hairpin) = tokio::join!(behind, hairpin);
@@ -81,7 +97,8 @@ impl<N: Network> Discovery<N> {
         Ok(self.finish())
     }
 
-    /// Asks the servers, until one has another address. While they are silent, they are asked over TCP as well.
+    /// Asks the servers, until one has another address. While they are silent, they are asked over
+    /// TCP as well.
     ///
     /// # Errors
     /// None answers over UDP; the first one that does over TCP.
@@ -103,13 +120,20 @@ impl<N: Network> Discovery<N> {
         let over_udp = async {
             let mut seen: Vec<(SocketAddr, Binding)> = Vec::new();
             for server in asked(servers) {
-                // One address of each server is enough, unless there is no other server to compare with.
-                let is_known =
-                    servers.iter().any(|addresses| addresses.contains(&server) && seen.iter().any(|(known, _)| addresses.contains(known)));
+                // One address of each server is enough, unless there is no other server to compare
+                // with.
+                let is_known = servers.iter().any(|addresses| {
+                    addresses.contains(&server)
+                        && seen.iter().any(|(known, _)| addresses.contains(known))
+                });
                 if seen.len() >= MAX_COMPARED || (is_known && seen.len() > 1) {
                     continue;
                 }
-                let Some(binding) = session.question(probe, Question::plain("connectivity", server)).await else { continue };
+                let Some(binding) =
+                    session.question(probe, Question::plain("connectivity", server)).await
+                else {
+                    continue;
+                };
                 let is_enough = binding.other.is_some_and(|other| differs(server, other));
                 seen.push((server, binding));
                 if is_enough {
@@ -141,7 +165,8 @@ impl<N: Network> Discovery<N> {
     /// Nothing over UDP: is it UDP, or the servers?
     fn blocked(&mut self, over_tcp: Option<SocketAddr>, start: Instant) {
         if self.session.was_refused.get() {
-            self.session.note("The server answers over UDP with an error: nothing can be told of the NAT.");
+            self.session
+                .note("The server answers over UDP with an error: nothing can be told of the NAT.");
             return;
         }
         self.report.classic = Classic::UdpBlocked;
@@ -171,8 +196,9 @@ impl<N: Network> Discovery<N> {
         self.report.nat = Some(nat);
         self.report.round_trip_ms = first.round_trip.map(|trip| trip.as_secs_f64() * 1000.0);
         self.report.other_address = first.other;
-        // "If this address and port are the same as the local IP address and port of the socket used to send the request, the client knows
-        // that it is not NATed and the effective mapping will be Endpoint-Independent." (RFC 5780 §4.3)
+        // "If this address and port are the same as the local IP address and port of the socket
+        // used to send the request, the client knows that it is not NATed and the effective
+        // mapping will be Endpoint-Independent." (RFC 5780 §4.3)
         if !nat {
             self.report.mapping = Behaviour::EndpointIndependent;
         }
@@ -189,7 +215,10 @@ impl<N: Network> Discovery<N> {
         if self.report.nat != Some(true) {
             return;
         }
-        let sights: Vec<Sight> = seen.iter().map(|(server, binding)| Sight { server: *server, mapped: binding.mapped }).collect();
+        let sights: Vec<Sight> = seen
+            .iter()
+            .map(|(server, binding)| Sight { server: *server, mapped: binding.mapped })
+            .collect();
         self.report.mapping = comparison::mapping(&sights);
         let servers: Vec<String> = sights.iter().map(|sight| sight.server.to_string()).collect();
         let servers = servers.join(", ");
@@ -246,7 +275,8 @@ async fn mapping<N: Network>(
     other: SocketAddr,
 ) -> Behaviour {
     let other_address = SocketAddr::new(other.ip(), server.port());
-    let Some(second) = session.question(probe, Question::plain("mapping II", other_address)).await else {
+    let Some(second) = session.question(probe, Question::plain("mapping II", other_address)).await
+    else {
         session.note(format!("The server's other address {other_address} does not answer: how the NAT maps cannot be told."));
         return Behaviour::Unknown;
     };
@@ -266,11 +296,14 @@ async fn mapping<N: Network>(
 /// The first address of each server, then the second ones, and so on.
 pub(super) fn asked(servers: &[Vec<SocketAddr>]) -> Vec<SocketAddr> {
     let longest = servers.iter().map(Vec::len).max().unwrap_or_default();
-    let in_turn = (0..longest).flat_map(|at| servers.iter().filter_map(move |addresses| addresses.get(at).copied()));
+    let in_turn = (0..longest)
+        .flat_map(|at| servers.iter().filter_map(move |addresses| addresses.get(at).copied()));
     in_turn.take(MAX_ASKED).collect()
 }
 
 /// Whether the other address is one that tells something (RFC 5780 §7.4).
 pub(super) fn differs(server: SocketAddr, other: SocketAddr) -> bool {
-    other.ip() != server.ip() && other.port() != server.port() && other.is_ipv4() == server.is_ipv4()
+    other.ip() != server.ip()
+        && other.port() != server.port()
+        && other.is_ipv4() == server.is_ipv4()
 }

@@ -20,12 +20,17 @@ use crate::ways::Ways;
 /// Maximum number of a name's addresses that are asked, in each family.
 const MAX_ADDRESSES: usize = 4;
 
-/// Measures both families, or those that there is a way for. Each begins as soon as its own addresses are known: a name server that is silent
-/// about one holds the other up no longer.
+/// Measures both families, or those that there is a way for. Each begins as soon as its own
+/// addresses are known: a name server that is silent about one holds the other up no longer.
 ///
 /// # Errors
 /// No server has an address that could be asked.
-pub(super) async fn measure(servers: &[ServerUri], ways: &Ways, transport: Transport, timeout: Duration) -> anyhow::Result<Document> {
+pub(super) async fn measure(
+    servers: &[ServerUri],
+    ways: &Ways,
+    transport: Transport,
+    timeout: Duration,
+) -> anyhow::Result<Document> {
     let pace = Pace::default();
     let measured = |family: Family| {
         let pace = pace.clone();
@@ -54,14 +59,21 @@ pub(super) async fn measure(servers: &[ServerUri], ways: &Ways, transport: Trans
                 notes.extend(resolved.failed.iter().map(|failed| format!("{family}: {failed}.")));
             }
             // An address names its family.
-            Ok(None) if is_named && is_known && ways.choice().families.has(family.unspecified()) => {
+            Ok(None)
+                if is_named && is_known && ways.choice().families.has(family.unspecified()) =>
+            {
                 notes.push(format!("{family}: no server has such an address."));
             }
             Ok(None) => {}
             Err(error) => notes.push(format!("{family}: {error:#}.")),
         }
         if !is_known {
-            let unknown = resolved.failed.into_iter().chain(resolved.absent).filter(|note| !notes.contains(note)).collect::<Vec<_>>();
+            let unknown = resolved
+                .failed
+                .into_iter()
+                .chain(resolved.absent)
+                .filter(|note| !notes.contains(note))
+                .collect::<Vec<_>>();
             notes.extend(unknown);
         }
     }
@@ -84,14 +96,25 @@ struct Resolved {
     notes: Vec<String>,
 }
 
-async fn resolve(family: Family, servers: &[ServerUri], ways: &Ways, transport: Transport) -> Resolved {
+async fn resolve(
+    family: Family,
+    servers: &[ServerUri],
+    ways: &Ways,
+    transport: Transport,
+) -> Resolved {
     let families = if family == Family::Ipv4 { Families::V4 } else { Families::V6 };
-    let choice = Choice { transport: Some(transport), families, nat_behaviour: true, ..ways.choice().clone() };
+    let choice = Choice {
+        transport: Some(transport),
+        families,
+        nat_behaviour: true,
+        ..ways.choice().clone()
+    };
     let mut resolved = Resolved::default();
     for server in servers {
         match ways.discover_choosing(server, &choice).await {
             Ok(discovered) => {
-                let addresses: Vec<SocketAddr> = discovered.attempts().map(|(_, address)| address).collect();
+                let addresses: Vec<SocketAddr> =
+                    discovered.attempts().map(|(_, address)| address).collect();
                 resolved.notes.extend(discovered.notes);
                 if addresses.len() > MAX_ADDRESSES {
                     let number = addresses.len();
@@ -99,7 +122,9 @@ async fn resolve(family: Family, servers: &[ServerUri], ways: &Ways, transport: 
                 }
                 resolved.known.push(addresses);
             }
-            Err(error @ DiscoveryError::NoAddress(_)) => resolved.absent.push(format!("{server}: {error}")),
+            Err(error @ DiscoveryError::NoAddress(_)) => {
+                resolved.absent.push(format!("{server}: {error}"))
+            }
             Err(error) => resolved.failed.push(format!("{server}: {error}")),
         }
     }
@@ -115,16 +140,31 @@ async fn one(
     pace: Pace,
 ) -> anyhow::Result<Option<Report>> {
     let of_family = |addresses: &Vec<SocketAddr>| -> Vec<SocketAddr> {
-        addresses.iter().copied().filter(|address| family == Family::of(*address)).take(MAX_ADDRESSES).collect()
+        addresses
+            .iter()
+            .copied()
+            .filter(|address| family == Family::of(*address))
+            .take(MAX_ADDRESSES)
+            .collect()
     };
-    let servers: Vec<Vec<SocketAddr>> = known.iter().map(of_family).filter(|addresses| !addresses.is_empty()).collect();
+    let servers: Vec<Vec<SocketAddr>> =
+        known.iter().map(of_family).filter(|addresses| !addresses.is_empty()).collect();
     let mut unreachable = None;
     for server in servers.iter().flatten() {
         match local_address(*server).await {
-            Ok(local) if transport == Transport::Tcp => return over_tcp::run(local, &servers, *server, timeout, pace).await.map(Some),
-            Ok(local) => return Discovery::new(System, *server, timeout, pace).run(local, &servers).await.map(Some),
+            Ok(local) if transport == Transport::Tcp => {
+                return over_tcp::run(local, &servers, *server, timeout, pace).await.map(Some);
+            }
+            Ok(local) => {
+                return Discovery::new(System, *server, timeout, pace)
+                    .run(local, &servers)
+                    .await
+                    .map(Some);
+            }
             Err(error) => {
-                unreachable.get_or_insert_with(|| anyhow::Error::new(error).context(format!("this host has no way to {server}")));
+                unreachable.get_or_insert_with(|| {
+                    anyhow::Error::new(error).context(format!("this host has no way to {server}"))
+                });
             }
         }
     }

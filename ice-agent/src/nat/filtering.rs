@@ -35,8 +35,8 @@ enum Found {
     Unknown,
 }
 
-/// RFC 5780 §4.4, tests II and III. Silence means a filter only if the address that should have answered does so when it is asked itself, and
-/// if it is not loss.
+/// RFC 5780 §4.4, tests II and III. Silence means a filter only if the address that should have
+/// answered does so when it is asked itself, and if it is not loss.
 ///
 /// # Errors
 /// No socket.
@@ -48,18 +48,36 @@ pub(super) async fn measure<N: Network>(
 ) -> anyhow::Result<Filtering> {
     let mut control = session.probe(local).await?;
     let change = ChangeRequest { change_ip: true, change_port: true };
-    let doubt = match test(session, &mut control, Question { name: "filtering II", to: server, change }, other).await? {
+    let doubt = match test(
+        session,
+        &mut control,
+        Question { name: "filtering II", to: server, change },
+        other,
+    )
+    .await?
+    {
         Found::Open => return Ok(Filtering::sure(Behaviour::EndpointIndependent)),
         Found::Unknown => return Ok(Filtering::sure(Behaviour::Unknown)),
         Found::Closed(doubt) => doubt,
     };
     let other_port = SocketAddr::new(server.ip(), other.port());
     let change = ChangeRequest { change_ip: false, change_port: true };
-    Ok(match test(session, &mut control, Question { name: "filtering III", to: server, change }, other_port).await? {
-        Found::Open => Filtering { behaviour: Behaviour::AddressDependent, doubt },
-        Found::Unknown => Filtering::sure(Behaviour::Unknown),
-        Found::Closed(more) => Filtering { behaviour: Behaviour::AddressAndPortDependent, doubt: doubt + more },
-    })
+    Ok(
+        match test(
+            session,
+            &mut control,
+            Question { name: "filtering III", to: server, change },
+            other_port,
+        )
+        .await?
+        {
+            Found::Open => Filtering { behaviour: Behaviour::AddressDependent, doubt },
+            Found::Unknown => Filtering::sure(Behaviour::Unknown),
+            Found::Closed(more) => {
+                Filtering { behaviour: Behaviour::AddressAndPortDependent, doubt: doubt + more }
+            }
+        },
+    )
 }
 
 /// Asks for an answer from `origin` at a fresh socket.
@@ -79,9 +97,12 @@ async fn test<N: Network>(
     }
     // From a socket of its own: if the first test goes on, its filter is still closed.
     let mut asking = session.probe(control.local().ip()).await?;
-    let (answered, lost) = session.sample(&mut asking, Question::plain("filtering IV", origin)).await;
+    let (answered, lost) =
+        session.sample(&mut asking, Question::plain("filtering IV", origin)).await;
     if answered == 0 {
-        session.note(format!("{origin} does not answer even when it is asked itself: filtering cannot be told."));
+        session.note(format!(
+            "{origin} does not answer even when it is asked itself: filtering cannot be told."
+        ));
         return Ok(Found::Unknown);
     }
     // The way from there may lose more than the way from the server's first address.
@@ -90,7 +111,9 @@ async fn test<N: Network>(
     let trial = session.trial(&mut probe, control, question, &mut silence, least).await;
     Ok(match trial {
         // Whichever of the two ways is the worse one.
-        Trial::Silent(evidence) => Found::Closed(evidence.chance.max(share.powi(evidence.requests.cast_signed()))),
+        Trial::Silent(evidence) => {
+            Found::Closed(evidence.chance.max(share.powi(evidence.requests.cast_signed())))
+        }
         trial => not_silent(session, trial, origin),
     })
 }
@@ -110,11 +133,19 @@ fn not_silent<N: Network>(session: &Session<N>, trial: Trial, origin: SocketAddr
     Found::Unknown
 }
 
-fn record<N: Network>(session: &Session<N>, question: Question, probe: &Probe<N::Socket>, silence: &Silence, trial: &Trial) {
+fn record<N: Network>(
+    session: &Session<N>,
+    question: Question,
+    probe: &Probe<N::Socket>,
+    silence: &Silence,
+    trial: &Trial,
+) {
     let outcome = match trial {
         Trial::Answered(binding) => Ok(binding.clone()),
         Trial::Refused => Err("the server refuses the request".to_owned()),
-        Trial::Silent(evidence) => Err(format!("no answer to any of {} requests", evidence.requests)),
+        Trial::Silent(evidence) => {
+            Err(format!("no answer to any of {} requests", evidence.requests))
+        }
         Trial::Unsettled => Err("no answer, and much is lost on the path".to_owned()),
     };
     session.record(question, probe.local(), silence.requests(), &outcome);

@@ -1,4 +1,5 @@
-//! Whether the NAT turns datagrams around that are meant for its own outside (RFC 4787 §6, RFC 5780 §3.4).
+//! Whether the NAT turns datagrams around that are meant for its own outside (RFC 4787 §6, RFC 5780
+//! §3.4).
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -23,16 +24,24 @@ pub(super) enum Hairpin {
     Unsettled,
 }
 
-/// Two fresh sockets, each of which sends to the other's outside (RFC 5780 §3.4), so that a filter that lets in only what was sent to does not
-/// hide the answer.
+/// Two fresh sockets, each of which sends to the other's outside (RFC 5780 §3.4), so that a filter
+/// that lets in only what was sent to does not hide the answer.
 ///
 /// # Errors
 /// No socket.
-pub(super) async fn measure<N: Network>(session: &Session<N>, local: IpAddr, server: SocketAddr) -> anyhow::Result<Hairpin> {
+pub(super) async fn measure<N: Network>(
+    session: &Session<N>,
+    local: IpAddr,
+    server: SocketAddr,
+) -> anyhow::Result<Hairpin> {
     let (mut first, mut second) = (session.probe(local).await?, session.probe(local).await?);
     let question = Question::plain("hairpin", server);
-    let Some(first_seen) = session.question(&mut first, question).await else { return Ok(Hairpin::Unsettled) };
-    let Some(second_seen) = session.question(&mut second, question).await else { return Ok(Hairpin::Unsettled) };
+    let Some(first_seen) = session.question(&mut first, question).await else {
+        return Ok(Hairpin::Unsettled);
+    };
+    let Some(second_seen) = session.question(&mut second, question).await else {
+        return Ok(Hairpin::Unsettled);
+    };
     let mut control = session.probe(local).await?;
     let ends = [(&first, first_seen.mapped), (&second, second_seen.mapped)];
     Ok(turns_around(session, ends, &mut control, server).await)
@@ -71,7 +80,8 @@ async fn turns_around<N: Network>(
         if now > start + session.total() * MAX_TOTALS {
             return Hairpin::Unsettled;
         }
-        let wake = [Some(due), plain.due(), silence.ripens(now, patience)].into_iter().flatten().min();
+        let wake =
+            [Some(due), plain.due(), silence.ripens(now, patience)].into_iter().flatten().min();
         tokio::select! {
             () = first.receive(&to_first) => return Hairpin::TurnedAround,
             () = second.receive(&to_second) => return Hairpin::TurnedAround,
@@ -86,7 +96,12 @@ async fn turns_around<N: Network>(
 /// A Binding request that nobody else sends.
 fn request() -> Vec<u8> {
     let mut bytes = vec![0; 32];
-    let writer = MessageWriter::new(&mut bytes, Class::Request, Method::BINDING, TransactionId(rand::random()));
+    let writer = MessageWriter::new(
+        &mut bytes,
+        Class::Request,
+        Method::BINDING,
+        TransactionId(rand::random()),
+    );
     let length = writer.expect("a header is shorter").finish();
     bytes.truncate(length);
     bytes

@@ -1,9 +1,13 @@
 //! What is known of the loss on the path, and how likely it is that silence is nothing but loss.
 //!
-//! Silence is a verdict only when the chance that it is loss is below [`MAX_CHANCE`]. Three things make that true:
-//! - plain requests go to the server all the while, and those that stay without an answer tell how much the path loses;
-//! - a request that was not answered counts only if a plain one near it in time was, so that an outage counts for nothing;
-//! - the requests that count span more than [`LONGEST_BURST`], so that one short outage cannot swallow all of them.
+//! Silence is a verdict only when the chance that it is loss is below [`MAX_CHANCE`]. Three things
+//! make that true:
+//! - plain requests go to the server all the while, and those that stay without an answer tell how
+//!   much the path loses;
+//! - a request that was not answered counts only if a plain one near it in time was, so that an
+//!   outage counts for nothing;
+//! - the requests that count span more than [`LONGEST_BURST`], so that one short outage cannot
+//!   swallow all of them.
 
 use std::time::Duration;
 
@@ -11,24 +15,29 @@ use tokio::time::Instant;
 
 /// An outage of Wi-Fi or of a mobile network that is no rarity lasts this long.
 const LONGEST_BURST: Duration = Duration::from_secs(2);
-/// How many times as long as a [question](total) a test may take before it is given up as unsettled.
+/// How many times as long as a [question](total) a test may take before it is given up as
+/// unsettled.
 pub(super) const MAX_TOTALS: u32 = 5;
-/// The chance that a single negative finding is loss. A report makes several of them, and all together stay below 0.1 %.
+/// The chance that a single negative finding is loss. A report makes several of them, and all
+/// together stay below 0.1 %.
 pub(super) const MAX_CHANCE: f64 = 1e-5;
 /// The same for what is known of the server's other address alone, which few requests tell of.
 pub(super) const MAX_CHANCE_AT_ORIGIN: f64 = 1e-3;
-/// Before the first request the loss counts as 1 of 10. Every request that is answered or lost moves this.
+/// Before the first request the loss counts as 1 of 10. Every request that is answered or lost
+/// moves this.
 const BELIEVED_LOST: f64 = 1.0;
 const BELIEVED_ANSWERED: f64 = 9.0;
 /// Maximum number of requests that are remembered; a run has fewer.
 const MAX_REMEMBERED: usize = 1000;
 
-/// How long a question takes that is not answered: the timeout, but always longer than a burst of loss.
+/// How long a question takes that is not answered: the timeout, but always longer than a burst of
+/// loss.
 pub(super) fn total(timeout: Duration) -> Duration {
     timeout.max(LONGEST_BURST + LONGEST_BURST / 4)
 }
 
-/// Plain requests of this run, which any answer reaches: when each went out, and how long its answer took.
+/// Plain requests of this run, which any answer reaches: when each went out, and how long its
+/// answer took.
 #[derive(Debug, Default)]
 pub(super) struct Path {
     asked: Vec<(Instant, Option<Duration>)>,
@@ -51,22 +60,30 @@ impl Path {
         }
     }
 
-    /// How long an answer may take: half as long again as the slowest that came, and `least` at least.
+    /// How long an answer may take: half as long again as the slowest that came, and `least` at
+    /// least.
     pub(super) fn patience(&self, least: Duration) -> Duration {
         let slowest = self.asked.iter().filter_map(|(_, took)| *took).max().unwrap_or_default();
         least.max(slowest + slowest / 2)
     }
 
-    /// What was answered and what was lost; requests that are younger than `patience` may still be answered and do not count.
+    /// What was answered and what was lost; requests that are younger than `patience` may still be
+    /// answered and do not count.
     pub(super) fn loss(&self, now: Instant, patience: Duration) -> Loss {
         let answered = self.asked.iter().filter(|(_, took)| took.is_some()).count();
-        let lost = self.asked.iter().filter(|(at, took)| took.is_none() && now.saturating_duration_since(*at) >= patience).count();
+        let lost = self
+            .asked
+            .iter()
+            .filter(|(at, took)| took.is_none() && now.saturating_duration_since(*at) >= patience)
+            .count();
         Loss { answered: answered as u32, lost: lost as u32 }
     }
 
     /// Whether a request was answered that went out within `reach` of `at`.
     fn was_open(&self, at: Instant, reach: Duration) -> bool {
-        let distance = |asked: Instant| asked.saturating_duration_since(at).max(at.saturating_duration_since(asked));
+        let distance = |asked: Instant| {
+            asked.saturating_duration_since(at).max(at.saturating_duration_since(asked))
+        };
         self.asked.iter().any(|(asked, took)| took.is_some() && distance(*asked) <= reach)
     }
 }
@@ -79,8 +96,9 @@ pub(super) struct Loss {
 }
 
 impl Loss {
-    /// The chance that the next `silent` requests are all lost: the predictive distribution of a binomial whose parameter has a beta
-    /// distribution. It allows for how little a few requests tell, as the plain ratio would not.
+    /// The chance that the next `silent` requests are all lost: the predictive distribution of a
+    /// binomial whose parameter has a beta distribution. It allows for how little a few
+    /// requests tell, as the plain ratio would not.
     pub(super) fn chance(self, silent: u32) -> f64 {
         let lost = BELIEVED_LOST + f64::from(self.lost);
         let all = lost + BELIEVED_ANSWERED + f64::from(self.answered);
@@ -123,13 +141,29 @@ impl Silence {
         self.sent.len()
     }
 
-    /// What the silence tells at `now`, where answers take `patience` at most, of requests within `reach` of an answered one.
-    pub(super) fn evidence(&self, path: &Path, now: Instant, patience: Duration, reach: Duration) -> Evidence {
-        let counts = |at: &&Instant| now.saturating_duration_since(**at) >= patience && path.was_open(**at, reach);
+    /// What the silence tells at `now`, where answers take `patience` at most, of requests within
+    /// `reach` of an answered one.
+    pub(super) fn evidence(
+        &self,
+        path: &Path,
+        now: Instant,
+        patience: Duration,
+        reach: Duration,
+    ) -> Evidence {
+        let counts = |at: &&Instant| {
+            now.saturating_duration_since(**at) >= patience && path.was_open(**at, reach)
+        };
         let counted: Vec<Instant> = self.sent.iter().filter(counts).copied().collect();
-        let span = counted.first().zip(counted.last()).map_or(Duration::ZERO, |(first, last)| last.saturating_duration_since(*first));
+        let span = counted
+            .first()
+            .zip(counted.last())
+            .map_or(Duration::ZERO, |(first, last)| last.saturating_duration_since(*first));
         let requests = counted.len() as u32;
-        Evidence { requests, chance: path.loss(now, patience).chance(requests), outlasts_burst: span > LONGEST_BURST }
+        Evidence {
+            requests,
+            chance: path.loss(now, patience).chance(requests),
+            outlasts_burst: span > LONGEST_BURST,
+        }
     }
 
     /// When the next request becomes old enough to count.
@@ -149,10 +183,23 @@ mod tests {
     #[test]
     fn h58_the_chance_falls_with_each_request_and_rises_with_each_loss() {
         let clean = Loss { answered: 5, lost: 0 };
-        assert!(clean.chance(6) > MAX_CHANCE && clean.chance(7) < MAX_CHANCE, "{} {}", clean.chance(6), clean.chance(7));
+        assert!(
+            clean.chance(6) > MAX_CHANCE && clean.chance(7) < MAX_CHANCE,
+            "{} {}",
+            clean.chance(6),
+            clean.chance(7)
+        );
         let lossy = Loss { answered: 10, lost: 6 };
-        assert!(lossy.chance(9) > MAX_CHANCE && lossy.chance(14) < MAX_CHANCE, "{} {}", lossy.chance(9), lossy.chance(14));
-        assert!(Loss { answered: 1, lost: 20 }.chance(30) > MAX_CHANCE, "a path that is as good as dead proves nothing");
+        assert!(
+            lossy.chance(9) > MAX_CHANCE && lossy.chance(14) < MAX_CHANCE,
+            "{} {}",
+            lossy.chance(9),
+            lossy.chance(14)
+        );
+        assert!(
+            Loss { answered: 1, lost: 20 }.chance(30) > MAX_CHANCE,
+            "a path that is as good as dead proves nothing"
+        );
         assert!((clean.chance(0) - 1.0).abs() < f64::EPSILON);
     }
 

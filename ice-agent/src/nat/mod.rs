@@ -1,10 +1,11 @@
-//! `ice-agent nat`: what the NATs between this host and a STUN server do with UDP (RFC 5780 §4.3, §4.4), in both families.
+//! `ice-agent nat`: what the NATs between this host and a STUN server do with UDP (RFC 5780 §4.3,
+//! §4.4), in both families.
 //!
-//! Silence is told as a filter, as blocked or as no hairpin only when the chance that it is loss is below 0.1 %: see `loss`. Otherwise the report
-//! says `unknown`.
+//! Silence is told as a filter, as blocked or as no hairpin only when the chance that it is loss is
+//! below 0.1 %: see `loss`. Otherwise the report says `unknown`.
 //!
-//! Servers that have no other address (RFC 5780 §7.4, or RFC 3489's CHANGED-ADDRESS) tell less: two of them, whether the mapping is the same
-//! towards both.
+//! Servers that have no other address (RFC 5780 §7.4, or RFC 3489's CHANGED-ADDRESS) tell less: two
+//! of them, whether the mapping is the same towards both.
 //!
 //! `--json` prints one object, of IPv4 or else of IPv6:
 //!
@@ -68,14 +69,15 @@ const MAX_TIMEOUT: f64 = 60.0;
 /// The command line of `ice-agent nat`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// STUN server with two addresses and two ports (RFC 5780), as `HOST`, `HOST:PORT` or a `stun:` URI; may be repeated: two servers without
-    /// a second address tell more than one.
+    /// STUN server with two addresses and two ports (RFC 5780), as `HOST`, `HOST:PORT` or a
+    /// `stun:` URI; may be repeated: two servers without a second address tell more than one.
     #[arg(long, value_name = "HOST[:PORT]", value_parser = server, required = true)]
     pub server: Vec<ServerUri>,
     /// How the servers are found.
     #[command(flatten)]
     pub ways: WayArgs,
-    /// How long each request waits for its answer, in seconds. Silence counts after 2.5 s at the earliest, and later on a path that loses packets.
+    /// How long each request waits for its answer, in seconds. Silence counts after 2.5 s at the
+    /// earliest, and later on a path that loses packets.
     #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = seconds)]
     pub timeout: Duration,
     /// Print JSON instead of a table.
@@ -106,14 +108,19 @@ pub async fn run(args: Args) -> anyhow::Result<Verdict> {
 
 fn server(text: &str) -> Result<ServerUri, String> {
     let lower = text.to_ascii_lowercase();
-    let is_uri = ["stun:", "stuns:", "turn:", "turns:"].iter().any(|scheme| lower.starts_with(scheme));
-    let uri: ServerUri = if is_uri { text.parse() } else { format!("stun:{text}").parse() }.map_err(|error: UriError| error.to_string())?;
+    let is_uri =
+        ["stun:", "stuns:", "turn:", "turns:"].iter().any(|scheme| lower.starts_with(scheme));
+    let uri: ServerUri = if is_uri { text.parse() } else { format!("stun:{text}").parse() }
+        .map_err(|error: UriError| error.to_string())?;
     if matches!(uri.host, Host::Zoned(..)) {
         return Err("there is no NAT on the way to a link-local server".into());
     }
     match (uri.scheme, uri.secure) {
         (Scheme::Stun, false) => Ok(uri),
-        (Scheme::Stun, true) => Err("what a NAT does is measured over UDP or TCP; name the server by a stun: URI".into()),
+        (Scheme::Stun, true) => {
+            Err("what a NAT does is measured over UDP or TCP; name the server by a stun: URI"
+                .into())
+        }
         (Scheme::Turn, _) => Err("a TURN server does not tell this; name a STUN server".into()),
     }
 }
@@ -121,7 +128,9 @@ fn server(text: &str) -> Result<ServerUri, String> {
 /// A time in seconds, with a fraction if need be.
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse::<f64>() {
-        Ok(seconds) if seconds > 0.0 && seconds <= MAX_TIMEOUT => Ok(Duration::from_secs_f64(seconds)),
+        Ok(seconds) if seconds > 0.0 && seconds <= MAX_TIMEOUT => {
+            Ok(Duration::from_secs_f64(seconds))
+        }
         _ => Err(format!("a number of seconds, at most {MAX_TIMEOUT}, is needed")),
     }
 }

@@ -1,4 +1,5 @@
-//! What the tests saw beside the behaviour that they are for: what became of the ports, and how much was lost.
+//! What the tests saw beside the behaviour that they are for: what became of the ports, and how
+//! much was lost.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -8,7 +9,8 @@ use serde::Serialize;
 use super::loss::Loss;
 use super::report::Test;
 
-/// What became of this host's ports in these tests; another host behind the same NAT may change that.
+/// What became of this host's ports in these tests; another host behind the same NAT may change
+/// that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Ports {
     /// Sockets that a server told an address of.
@@ -27,7 +29,9 @@ impl Ports {
         // Whether the port was kept, and whether it was not.
         let mut sockets: BTreeMap<SocketAddr, (bool, bool)> = BTreeMap::new();
         let mut destinations: Vec<SocketAddr> = Vec::new();
-        for (test, mapped) in tests.iter().filter_map(|test| test.mapped.map(|mapped| (test, mapped))) {
+        for (test, mapped) in
+            tests.iter().filter_map(|test| test.mapped.map(|mapped| (test, mapped)))
+        {
             let (kept, moved) = sockets.entry(test.local).or_default();
             *(if mapped.port() == test.local.port() { kept } else { moved }) = true;
             destinations.push(test.sent_to);

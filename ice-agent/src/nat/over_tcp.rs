@@ -1,5 +1,6 @@
-//! The mapping behaviour for TCP: connections from one port to several of the server's addresses ("These tests can be used for UDP, TCP, or
-//! TCP/TLS connections", RFC 5780 §3.1). How a NAT filters connections cannot be asked: no STUN server opens one.
+//! The mapping behaviour for TCP: connections from one port to several of the server's addresses
+//! ("These tests can be used for UDP, TCP, or TCP/TLS connections", RFC 5780 §3.1). How a NAT
+//! filters connections cannot be asked: no STUN server opens one.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -32,7 +33,8 @@ struct OverTcp {
     pace: Pace,
 }
 
-/// Connects from `local` to the first server that has another address, and to that, else to several servers.
+/// Connects from `local` to the first server that has another address, and to that, else to several
+/// servers.
 ///
 /// # Errors
 /// No socket.
@@ -60,7 +62,9 @@ pub(super) async fn run(
         // The full tests tell all by themselves.
         sights.retain(|sight| sight.server == server);
         run.report.other_address = Some(other);
-        for (name, to) in [("mapping II", SocketAddr::new(other.ip(), server.port())), ("mapping III", other)] {
+        for (name, to) in
+            [("mapping II", SocketAddr::new(other.ip(), server.port())), ("mapping III", other)]
+        {
             if let Some(binding) = run.test(name, to).await {
                 sights.push(Sight { server: to, mapped: binding.mapped });
             }
@@ -83,8 +87,16 @@ impl OverTcp {
     async fn test(&mut self, name: &'static str, to: SocketAddr) -> Option<Binding> {
         self.pace.next().await;
         let answer = self.ask(to).await;
-        let mut test =
-            Test { name, local: self.local, sent_to: to, asked: "the same", requests: 1, mapped: None, answered_from: None, failure: None };
+        let mut test = Test {
+            name,
+            local: self.local,
+            sent_to: to,
+            asked: "the same",
+            requests: 1,
+            mapped: None,
+            answered_from: None,
+            failure: None,
+        };
         match &answer {
             Ok(binding) => {
                 test.mapped = Some(binding.mapped);
@@ -96,7 +108,8 @@ impl OverTcp {
         answer.ok()
     }
 
-    /// Asks from the port of all tests. Its silence counts when connections from other ports, which may be open at the same time, are silent too.
+    /// Asks from the port of all tests. Its silence counts when connections from other ports, which
+    /// may be open at the same time, are silent too.
     async fn ask(&mut self, to: SocketAddr) -> Result<Binding, StepError> {
         let total = loss::total(self.timeout);
         let witness = async {
@@ -108,7 +121,8 @@ impl OverTcp {
         let asking = async {
             let end = Instant::now() + total * MAX_TOTALS;
             let stream = loop {
-                match tokio::time::timeout(total, async { socket(local)?.connect(to).await }).await {
+                match tokio::time::timeout(total, async { socket(local)?.connect(to).await }).await
+                {
                     Ok(connected) => break connected?,
                     Err(_) if Instant::now() < end => {}
                     Err(_) => return Err(silence()),
@@ -116,7 +130,8 @@ impl OverTcp {
             };
             let mut leg = Leg::over(stream)?;
             // The system repeats what it has sent over the connection, more and more seldom.
-            let bound = binding(&mut leg, to, Transport::Tcp, dial::timing(total * MAX_TOTALS)).await?;
+            let bound =
+                binding(&mut leg, to, Transport::Tcp, dial::timing(total * MAX_TOTALS)).await?;
             Ok((leg, bound))
         };
         let mut asking = pin!(asking);
@@ -139,12 +154,15 @@ impl OverTcp {
         self.report.local = Some(self.local);
         self.report.mapped = Some(first.mapped);
         self.report.nat = Some(nat);
-        self.report.mapping = if nat { comparison::mapping(sights) } else { Behaviour::EndpointIndependent };
+        self.report.mapping =
+            if nat { comparison::mapping(sights) } else { Behaviour::EndpointIndependent };
         if self.report.mapping == Behaviour::Unknown {
             let note = "How the NAT maps cannot be told by one address; name a second server, at another address, by another --server.";
             self.report.notes.push(note.into());
         }
-        self.report.notes.push("How connections are filtered cannot be told: no STUN server opens one.".into());
+        self.report
+            .notes
+            .push("How connections are filtered cannot be told: no STUN server opens one.".into());
         self.report.classic = Classic::of(nat, self.report.mapping, Behaviour::Unknown);
     }
 }

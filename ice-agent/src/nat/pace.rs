@@ -1,5 +1,6 @@
-//! "A client SHOULD NOT generate more than ten new STUN transactions per second and SHOULD pace them such that the retransmission timeouts
-//! (RTOs) do not synchronize the retransmissions of each transaction" (RFC 5780 §5).
+//! "A client SHOULD NOT generate more than ten new STUN transactions per second and SHOULD pace
+//! them such that the retransmission timeouts (RTOs) do not synchronize the retransmissions of each
+//! transaction" (RFC 5780 §5).
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

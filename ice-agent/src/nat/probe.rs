@@ -5,7 +5,9 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use causeway_client::{Binding, BindingId, BindingRequest, Failure, StunClient, StunConfig, Timing};
+use causeway_client::{
+    Binding, BindingId, BindingRequest, Failure, StunClient, StunConfig, Timing,
+};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::net::UdpSocket;
@@ -46,9 +48,11 @@ impl<S: Datagrams> Probe<S> {
     /// The socket's error.
     pub(super) fn over(socket: S, timeout: Duration) -> io::Result<Self> {
         let local = socket.local_addr()?;
-        // Deviation: RFC 8489 §6.2.1: a request is not repeated. A test is repeated instead, as a transaction of its own, in even steps and not
-        // more than ten a second (RFC 5780 §5): then each answer tells which request it belongs to, and so how many were lost.
-        let timing = Timing { rto: timeout, longest: timeout, requests: 1, last_wait: 1, reliable: timeout };
+        // Deviation: RFC 8489 §6.2.1: a request is not repeated. A test is repeated instead, as a
+        // transaction of its own, in even steps and not more than ten a second (RFC 5780
+        // §5): then each answer tells which request it belongs to, and so how many were lost.
+        let timing =
+            Timing { rto: timeout, longest: timeout, requests: 1, last_wait: 1, reliable: timeout };
         let config = StunConfig { timing, ..StunConfig::default() };
         let client = StunClient::new(config, StdRng::from_rng(&mut rand::rng()));
         Ok(Self { socket, client, local, open: HashMap::new(), unsent: None })
@@ -82,8 +86,9 @@ impl<S: Datagrams> Probe<S> {
         }
     }
 
-    /// Sends one request; [`reply`](Self::reply) tells what becomes of it. A request that this host cannot send counts as lost: a full queue or
-    /// a route that is away for a moment is no filter of the path.
+    /// Sends one request; [`reply`](Self::reply) tells what becomes of it. A request that this host
+    /// cannot send counts as lost: a full queue or a route that is away for a moment is no
+    /// filter of the path.
     pub(super) async fn ask(&mut self, now: Instant, server: SocketAddr, request: BindingRequest) {
         let id = self.client.bind(now.into_std(), server, request);
         self.open.insert(id, now);
@@ -103,7 +108,8 @@ impl<S: Datagrams> Probe<S> {
                     return Reply { asked, outcome: event.outcome };
                 }
             }
-            let due = self.client.poll_timeout().map_or_else(|| Instant::now() + IDLE, Instant::from_std);
+            let due =
+                self.client.poll_timeout().map_or_else(|| Instant::now() + IDLE, Instant::from_std);
             tokio::select! {
                 received = self.socket.recv_from(&mut buffer) => match received {
                     Ok((length, source)) => drop(self.client.handle_input(Instant::now().into_std(), source, &buffer[..length])),
@@ -118,7 +124,8 @@ impl<S: Datagrams> Probe<S> {
 
 /// This host's address on the way to the server; nothing is sent.
 pub(super) async fn local_address(server: SocketAddr) -> io::Result<IpAddr> {
-    let any: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let any: IpAddr =
+        if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0)).await?;
     socket.connect(server).await?;
     Ok(socket.local_addr()?.ip())

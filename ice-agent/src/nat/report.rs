@@ -65,7 +65,8 @@ pub struct Report {
     pub mapped: Option<SocketAddr>,
     /// What became of this host's ports in these tests.
     pub ports: Option<Ports>,
-    /// Whether the NAT turns datagrams around that are meant for its own outside; not tried without a NAT.
+    /// Whether the NAT turns datagrams around that are meant for its own outside; not tried
+    /// without a NAT.
     pub hairpin: Option<bool>,
     /// The server's address that was asked.
     pub server: SocketAddr,
@@ -77,7 +78,8 @@ pub struct Report {
     pub tcp: Option<bool>,
     /// How much was lost on the path.
     pub loss: Option<LossReport>,
-    /// The chance that something was taken for filtered, blocked or not turned around that was lost; `None` where nothing of that kind is said.
+    /// The chance that something was taken for filtered, blocked or not turned around that was
+    /// lost; `None` where nothing of that kind is said.
     pub doubt: Option<f64>,
     /// What could not be told, and why, and what to make of the rest.
     pub notes: Vec<String>,
@@ -136,7 +138,9 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut summary = Table::new();
         summary.load_style(UTF8_FULL_CONDENSED);
-        let or_unknown = |address: Option<SocketAddr>| address.map_or_else(|| "unknown".into(), |address| address.to_string());
+        let or_unknown = |address: Option<SocketAddr>| {
+            address.map_or_else(|| "unknown".into(), |address| address.to_string())
+        };
         let mut row = |name: &str, value: String| {
             summary.add_row([name.to_owned(), value]);
         };
@@ -153,7 +157,10 @@ impl fmt::Display for Report {
             row("hairpin", yes_no(self.hairpin).into());
         }
         row("server", self.server.to_string());
-        row("server's other address", self.other_address.map_or_else(|| "none".into(), |address| address.to_string()));
+        row(
+            "server's other address",
+            self.other_address.map_or_else(|| "none".into(), |address| address.to_string()),
+        );
         if let Some(round_trip) = self.round_trip_ms {
             row("round trip", format!("{round_trip:.1} ms"));
         }
@@ -181,16 +188,24 @@ impl Report {
         match (self.family, self.nat, self.filtering) {
             (Family::Ipv4, ..) | (Family::Ipv6, None, _) => self.classic.to_string(),
             (Family::Ipv6, Some(true), _) => "translated (NAT66 or NPTv6)".into(),
-            (Family::Ipv6, Some(false), Behaviour::EndpointIndependent) => "no NAT, no firewall".into(),
-            (Family::Ipv6, Some(false), Behaviour::Unknown) => "no NAT; whether there is a firewall is unknown".into(),
-            (Family::Ipv6, Some(false), filtering) => format!("no NAT; a firewall that filters, {filtering}"),
+            (Family::Ipv6, Some(false), Behaviour::EndpointIndependent) => {
+                "no NAT, no firewall".into()
+            }
+            (Family::Ipv6, Some(false), Behaviour::Unknown) => {
+                "no NAT; whether there is a firewall is unknown".into()
+            }
+            (Family::Ipv6, Some(false), filtering) => {
+                format!("no NAT; a firewall that filters, {filtering}")
+            }
         }
     }
 
     fn own_port(&self) -> String {
         match self.ports {
             None => "unknown".into(),
-            Some(Ports { sockets, kept, .. }) => format!("kept by {kept} of {sockets} sockets in these tests"),
+            Some(Ports { sockets, kept, .. }) => {
+                format!("kept by {kept} of {sockets} sockets in these tests")
+            }
         }
     }
 
@@ -231,14 +246,22 @@ impl Report {
 
     fn tests_table(&self) -> Table {
         let mut table = Table::new();
-        table.load_style(UTF8_FULL_CONDENSED).set_header(["test", "from", "to", "answer asked from", "sent", "result"]);
+        table.load_style(UTF8_FULL_CONDENSED).set_header([
+            "test",
+            "from",
+            "to",
+            "answer asked from",
+            "sent",
+            "result",
+        ]);
         for test in &self.tests {
             let result = match (&test.failure, test.mapped) {
                 (Some(failure), _) => failure.clone(),
                 (None, Some(mapped)) => format!("mapped {mapped}"),
                 (None, None) => "answered".into(),
             };
-            let (local, to, sent) = (test.local.to_string(), test.sent_to.to_string(), test.requests.to_string());
+            let (local, to, sent) =
+                (test.local.to_string(), test.sent_to.to_string(), test.requests.to_string());
             table.add_row([test.name.into(), local, to, test.asked.to_owned(), sent, result]);
         }
         table

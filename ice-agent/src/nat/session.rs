@@ -16,7 +16,8 @@ use super::pace::Pace;
 use super::probe::Probe;
 use super::report::Test;
 
-/// Requests of one question. If every second request were lost, the chance that all of them are would be 0.1 %.
+/// Requests of one question. If every second request were lost, the chance that all of them are
+/// would be 0.1 %.
 pub(super) const REQUESTS: usize = 10;
 
 /// The network, the clock and what has been seen so far.
@@ -115,8 +116,13 @@ impl<N: Network> Session<N> {
         self.notes.borrow_mut().push(note.into());
     }
 
-    /// Asks until an answer comes, at most [`REQUESTS`] times. No answer is told as such; it says nothing about the reason.
-    pub(super) async fn question(&self, probe: &mut Probe<N::Socket>, question: Question) -> Option<Binding> {
+    /// Asks until an answer comes, at most [`REQUESTS`] times. No answer is told as such; it says
+    /// nothing about the reason.
+    pub(super) async fn question(
+        &self,
+        probe: &mut Probe<N::Socket>,
+        question: Question,
+    ) -> Option<Binding> {
         let step = self.total() / 12;
         let start = Instant::now();
         let mut asking = Asking::new(question.to, question.request(), start);
@@ -152,7 +158,8 @@ impl<N: Network> Session<N> {
         outcome.ok()
     }
 
-    /// The request of this time was answered; those before it were lost, if their answers would have come by now.
+    /// The request of this time was answered; those before it were lost, if their answers would
+    /// have come by now.
     fn answered(&self, sent: &[Instant], answered: Instant) {
         let took = answered.elapsed();
         let mut path = self.path.borrow_mut();
@@ -162,8 +169,9 @@ impl<N: Network> Session<N> {
         path.answered(answered, took);
     }
 
-    /// Asks until an answer comes, or until the silence is beyond doubt and has at least `least` requests, while `control` keeps asking the
-    /// server plain requests. `silence` has the requests of before, if this goes on with a test.
+    /// Asks until an answer comes, or until the silence is beyond doubt and has at least `least`
+    /// requests, while `control` keeps asking the server plain requests. `silence` has the
+    /// requests of before, if this goes on with a test.
     pub(super) async fn trial(
         &self,
         probe: &mut Probe<N::Socket>,
@@ -191,7 +199,10 @@ impl<N: Network> Session<N> {
             if now > start + self.total() * MAX_TOTALS {
                 return Trial::Unsettled;
             }
-            let wake = [asking.due(), plain.due(), silence.ripens(now, patience)].into_iter().flatten().min();
+            let wake = [asking.due(), plain.due(), silence.ripens(now, patience)]
+                .into_iter()
+                .flatten()
+                .min();
             tokio::select! {
                 reply = probe.reply() => match reply.outcome {
                     Ok(binding) => return Trial::Answered(binding),
@@ -206,8 +217,13 @@ impl<N: Network> Session<N> {
         }
     }
 
-    /// Sends three requests as fast as the pace allows: how many were answered. More follow if none was.
-    pub(super) async fn sample(&self, probe: &mut Probe<N::Socket>, question: Question) -> (u32, u32) {
+    /// Sends three requests as fast as the pace allows: how many were answered. More follow if none
+    /// was.
+    pub(super) async fn sample(
+        &self,
+        probe: &mut Probe<N::Socket>,
+        question: Question,
+    ) -> (u32, u32) {
         const AT_ONCE: usize = 3;
         let start = Instant::now();
         let mut asking = Asking::new(question.to, question.request(), start);
@@ -220,7 +236,10 @@ impl<N: Network> Session<N> {
                 _ if sent + 1 < REQUESTS => Some(self.total() / 12),
                 _ => None,
             };
-            if let Some(at) = asking.go(probe, &self.pace, next.filter(|_| answered == 0 || sent + 1 < AT_ONCE)).await {
+            if let Some(at) = asking
+                .go(probe, &self.pace, next.filter(|_| answered == 0 || sent + 1 < AT_ONCE))
+                .await
+            {
                 (sent, last) = (sent + 1, at);
             }
             let is_over = answered > 0 && sent >= AT_ONCE;
@@ -250,7 +269,13 @@ impl<N: Network> Session<N> {
     }
 
     /// Notes a test in the report.
-    pub(super) fn record(&self, question: Question, local: SocketAddr, requests: usize, outcome: &Result<Binding, String>) {
+    pub(super) fn record(
+        &self,
+        question: Question,
+        local: SocketAddr,
+        requests: usize,
+        outcome: &Result<Binding, String>,
+    ) {
         self.tests.borrow_mut().push(Test {
             name: question.name,
             local,

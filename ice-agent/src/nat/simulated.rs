@@ -1,4 +1,5 @@
-//! A server with two addresses and two ports behind a NAT of any kind, and a path that loses what chance decides, in virtual time.
+//! A server with two addresses and two ports behind a NAT of any kind, and a path that loses what
+//! chance decides, in virtual time.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -29,7 +30,8 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 enum Lossy {
     /// Each datagram with this chance, in each direction.
     Each(f64),
-    /// The same, and everything in outages of about two seconds, of which one begins every so many seconds on average.
+    /// The same, and everything in outages of about two seconds, of which one begins every so many
+    /// seconds on average.
     Bursts(f64, f64),
     /// Answers only, as a server does that has many clients of one prefix to answer (H11).
     Answers(f64),
@@ -48,7 +50,12 @@ struct Between {
     blocked: bool,
 }
 
-const OPEN: Between = Between { mapping: None, filtering: Behaviour::EndpointIndependent, hairpin: false, blocked: false };
+const OPEN: Between = Between {
+    mapping: None,
+    filtering: Behaviour::EndpointIndependent,
+    hairpin: false,
+    blocked: false,
+};
 
 struct World {
     rng: StdRng,
@@ -119,8 +126,10 @@ impl World {
             }
             Lossy::Bursts(chance, every) => {
                 while self.outage.1 <= at {
-                    let begin = self.outage.1 + Duration::from_secs_f64(-every * (1.0 - self.rng.random::<f64>()).ln());
-                    self.outage = (begin, begin + Duration::from_secs_f64(self.rng.random_range(1.5..2.0)));
+                    let begin = self.outage.1
+                        + Duration::from_secs_f64(-every * (1.0 - self.rng.random::<f64>()).ln());
+                    self.outage =
+                        (begin, begin + Duration::from_secs_f64(self.rng.random_range(1.5..2.0)));
                 }
                 if self.outage.0 <= at { 1.0 } else { chance }
             }
@@ -135,7 +144,8 @@ impl World {
             Some(Behaviour::AddressAndPortDependent) => to.to_string(),
             Some(_) => String::new(),
         };
-        let next = SocketAddr::new("203.0.113.5".parse().unwrap(), 1000 + self.mappings.len() as u16);
+        let next =
+            SocketAddr::new("203.0.113.5".parse().unwrap(), 1000 + self.mappings.len() as u16);
         *self.mappings.entry((local, key)).or_insert(next)
     }
 
@@ -166,7 +176,11 @@ impl World {
             return;
         }
         let Some(at) = (0..4).find(|at| server(*at) == to) else {
-            let inside = self.mappings.iter().find(|(_, outside)| **outside == to).map(|((inside, _), _)| *inside);
+            let inside = self
+                .mappings
+                .iter()
+                .find(|(_, outside)| **outside == to)
+                .map(|((inside, _), _)| *inside);
             if let Some(inside) = inside.filter(|_| self.between.hairpin) {
                 self.deliver(inside, mapped, datagram.to_vec(), now + ROUND_TRIP / 10);
             }
@@ -175,12 +189,19 @@ impl World {
         let message = Message::decode(datagram).unwrap();
         let change = message.attribute::<ChangeRequest>().unwrap().unwrap_or_default();
         let origin = at ^ (usize::from(change.change_ip) << 1) ^ usize::from(change.change_port);
-        if self.loses(now + ROUND_TRIP / 2, server(origin), true) || !self.lets_in(local, server(origin)) {
+        if self.loses(now + ROUND_TRIP / 2, server(origin), true)
+            || !self.lets_in(local, server(origin))
+        {
             return;
         }
         let mut answer = vec![0; 256];
-        let mut writer = MessageWriter::answer(&mut answer, message.header(), Class::SuccessResponse).unwrap();
-        writer.put(&XorMappedAddress(mapped)).unwrap().put(&ResponseOrigin(server(origin))).unwrap();
+        let mut writer =
+            MessageWriter::answer(&mut answer, message.header(), Class::SuccessResponse).unwrap();
+        writer
+            .put(&XorMappedAddress(mapped))
+            .unwrap()
+            .put(&ResponseOrigin(server(origin)))
+            .unwrap();
         writer.put(&OtherAddress(server(3 - at))).unwrap();
         let length = writer.finish();
         answer.truncate(length);
@@ -222,7 +243,12 @@ impl Datagrams for Socket {
             let next = self.world.borrow().inboxes[&self.local].waiting.keys().next().copied();
             match next {
                 Some((at, number)) if at <= Instant::now() => {
-                    let taken = self.world.borrow_mut().inboxes.get_mut(&self.local).and_then(|inbox| inbox.waiting.remove(&(at, number)));
+                    let taken = self
+                        .world
+                        .borrow_mut()
+                        .inboxes
+                        .get_mut(&self.local)
+                        .and_then(|inbox| inbox.waiting.remove(&(at, number)));
                     let (from, datagram) = taken.unwrap();
                     buffer[..datagram.len()].copy_from_slice(&datagram);
                     return Ok((datagram.len(), from));
@@ -243,14 +269,17 @@ async fn run(seed: u64, between: Between, lossy: Lossy) -> (Report, Duration) {
     (report, start.elapsed())
 }
 
-/// The names that many runs came to, and how often; unknown hairpins are counted as a name, wrong ones as another.
+/// The names that many runs came to, and how often; unknown hairpins are counted as a name, wrong
+/// ones as another.
 async fn names(runs: u64, between: Between, lossy: Lossy) -> BTreeMap<String, u32> {
     let mut names = BTreeMap::new();
     for seed in 0..runs {
         let (report, took) = run(seed, between, lossy).await;
         assert!(took < Duration::from_secs(60), "{took:?} {report}");
         *names.entry(report.classic.to_string()).or_default() += 1;
-        if between.mapping == Some(Behaviour::EndpointIndependent) && report.hairpin.is_some_and(|hairpin| hairpin != between.hairpin) {
+        if between.mapping == Some(Behaviour::EndpointIndependent)
+            && report.hairpin.is_some_and(|hairpin| hairpin != between.hairpin)
+        {
             *names.entry("wrong hairpin".to_owned()).or_default() += 1;
         }
     }
@@ -278,8 +307,16 @@ async fn h58_at_10_percent_loss_each_way_none_of_1000_verdicts_is_false_and_at_2
 
 #[tokio::test(start_paused = true)]
 async fn h58_filters_mappings_and_hairpins_are_told_rightly_under_loss_or_not_at_all() {
-    use Behaviour::{AddressAndPortDependent as Port, AddressDependent as Address, EndpointIndependent as Nothing};
-    let nat = |mapping, filtering, hairpin| Between { mapping: Some(mapping), filtering, hairpin, ..OPEN };
+    use Behaviour::{
+        AddressAndPortDependent as Port, AddressDependent as Address,
+        EndpointIndependent as Nothing,
+    };
+    let nat = |mapping, filtering, hairpin| Between {
+        mapping: Some(mapping),
+        filtering,
+        hairpin,
+        ..OPEN
+    };
     for (between, name) in [
         (Between { filtering: Port, ..OPEN }, Classic::SymmetricUdpFirewall),
         (nat(Nothing, Nothing, true), Classic::FullCone),
@@ -288,7 +325,9 @@ async fn h58_filters_mappings_and_hairpins_are_told_rightly_under_loss_or_not_at
         (nat(Port, Port, false), Classic::Symmetric),
         (Between { blocked: true, ..OPEN }, Classic::UdpBlocked),
     ] {
-        for (lossy, least) in [(Lossy::Each(0.1), 97), (Lossy::Each(0.2), 90), (Lossy::Bursts(0.05, 6.0), 80)] {
+        for (lossy, least) in
+            [(Lossy::Each(0.1), 97), (Lossy::Each(0.2), 90), (Lossy::Bursts(0.05, 6.0), 80)]
+        {
             let names = names(100, between, lossy).await;
             println!("{between:?} {lossy:?}: {names:?}");
             assert_eq!(wrong(&names, name), 0, "{between:?} {lossy:?}: {names:?}");
@@ -315,9 +354,18 @@ async fn h58_outages_limiters_and_one_bad_address_do_not_make_a_firewall() {
 
 #[tokio::test(start_paused = true)]
 async fn h58_without_loss_it_takes_no_longer_than_three_requests_in_vain_took() {
-    use Behaviour::{AddressAndPortDependent as Port, AddressDependent as Address, EndpointIndependent as Nothing};
-    let nat = |mapping, filtering, hairpin| Between { mapping: Some(mapping), filtering, hairpin, ..OPEN };
-    // What the version before took, which waited three seconds for each answer in vain, and half of it for what is turned around.
+    use Behaviour::{
+        AddressAndPortDependent as Port, AddressDependent as Address,
+        EndpointIndependent as Nothing,
+    };
+    let nat = |mapping, filtering, hairpin| Between {
+        mapping: Some(mapping),
+        filtering,
+        hairpin,
+        ..OPEN
+    };
+    // What the version before took, which waited three seconds for each answer in vain, and half of
+    // it for what is turned around.
     for (between, before_ms) in [
         (OPEN, 140),
         (Between { filtering: Address, ..OPEN }, 3180),
@@ -330,9 +378,13 @@ async fn h58_without_loss_it_takes_no_longer_than_three_requests_in_vain_took() 
     ] {
         let (report, took) = run(7, between, Lossy::Each(0.0)).await;
         println!("{between:?}: {took:?}, {before_ms} ms before");
-        assert!(took.as_millis() <= before_ms, "{between:?}: {took:?}, {before_ms} ms before: {report}");
+        assert!(
+            took.as_millis() <= before_ms,
+            "{between:?}: {took:?}, {before_ms} ms before: {report}"
+        );
     }
-    // A NAT that turns nothing around and filters nothing takes longer, since silence has to outlast a burst of loss.
+    // A NAT that turns nothing around and filters nothing takes longer, since silence has to
+    // outlast a burst of loss.
     let (report, took) = run(7, nat(Nothing, Nothing, false), Lossy::Each(0.0)).await;
     assert!(took < Duration::from_millis(3000), "{took:?} {report}");
 }
@@ -342,8 +394,19 @@ async fn h58_the_report_says_how_much_was_lost_and_how_sure_it_is() {
     let between = Between { filtering: Behaviour::AddressAndPortDependent, ..OPEN };
     let (report, _) = run(1, between, Lossy::Each(0.15)).await;
     let loss = report.loss.unwrap();
-    assert!(loss.lost > 0 && loss.requests > 5 && report.doubt.is_some_and(|doubt| doubt > 0.0 && doubt < 1e-3), "{report:?}");
-    assert!(report.notes.iter().any(|note| note.contains("requests were lost") && note.contains("was loss is")), "{report}");
+    assert!(
+        loss.lost > 0
+            && loss.requests > 5
+            && report.doubt.is_some_and(|doubt| doubt > 0.0 && doubt < 1e-3),
+        "{report:?}"
+    );
+    assert!(
+        report
+            .notes
+            .iter()
+            .any(|note| note.contains("requests were lost") && note.contains("was loss is")),
+        "{report}"
+    );
     let (report, _) = run(1, OPEN, Lossy::Each(0.0)).await;
     assert_eq!((report.doubt, report.loss.map(|loss| loss.lost)), (None, Some(0)));
     let json = serde_json::to_value(&report).unwrap();

@@ -37,23 +37,45 @@ pub(super) struct DtlsLeg {
 
 impl fmt::Debug for DtlsLeg {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DtlsLeg").field("server", &self.server).field("complete", &self.complete).finish_non_exhaustive()
+        f.debug_struct("DtlsLeg")
+            .field("server", &self.server)
+            .field("complete", &self.complete)
+            .finish_non_exhaustive()
     }
 }
 
 impl DtlsLeg {
-    /// Shakes hands with the server that has `name`; `socket` is connected to it. It takes as long as the library is patient.
-    pub(super) async fn connect(socket: UdpSocket, name: &str, trust: &Trust) -> Result<(Self, Secured), OpenError> {
+    /// Shakes hands with the server that has `name`; `socket` is connected to it. It takes as long
+    /// as the library is patient.
+    pub(super) async fn connect(
+        socket: UdpSocket,
+        name: &str,
+        trust: &Trust,
+    ) -> Result<(Self, Secured), OpenError> {
         let (local, server) = (socket.local_addr()?, socket.peer_addr()?);
         let witness = trust.witness(name);
-        let fail = |reason: String| OpenError::of_handshake(PROTOCOL, reason, witness.seen(), trust.insists());
+        let fail = |reason: String| {
+            OpenError::of_handshake(PROTOCOL, reason, witness.seen(), trust.insists())
+        };
         let config = config(name, server, witness.clone()).map_err(fail)?;
         let endpoint = Endpoint::new(local, Default::default(), None);
-        let mut leg = Self { socket, server, endpoint, buffer: vec![0; MAX_DATAGRAM], ready: VecDeque::new(), complete: false };
-        leg.endpoint.connect(Instant::now(), server, Arc::new(config), None).map_err(|error| fail(error.to_string()))?;
+        let mut leg = Self {
+            socket,
+            server,
+            endpoint,
+            buffer: vec![0; MAX_DATAGRAM],
+            ready: VecDeque::new(),
+            complete: false,
+        };
+        leg.endpoint
+            .connect(Instant::now(), server, Arc::new(config), None)
+            .map_err(|error| fail(error.to_string()))?;
         while !leg.complete {
             leg.flush().await?;
-            let due = leg.endpoint.poll_timeout(&server).unwrap_or_else(|| Instant::now() + FLIGHT_INTERVAL);
+            let due = leg
+                .endpoint
+                .poll_timeout(&server)
+                .unwrap_or_else(|| Instant::now() + FLIGHT_INTERVAL);
             let step = tokio::select! {
                 received = leg.socket.recv(&mut leg.buffer) => {
                     let length = received?;
@@ -70,20 +92,27 @@ impl DtlsLeg {
             }
         }
         leg.flush().await?;
-        let suite = leg.endpoint.get_connection_state(server).and_then(|state| state.cipher_suite());
+        let suite =
+            leg.endpoint.get_connection_state(server).and_then(|state| state.cipher_suite());
         let cipher = suite.map_or_else(String::new, |suite| suite.id().to_string());
-        let presented =
-            witness.seen().ok_or_else(|| OpenError::Handshake { protocol: PROTOCOL, reason: "the server showed no certificate".into() })?;
-        // Deviation: RFC 7443 §1: over DTLS the usage is not told by ALPN, which the library cannot; servers do without.
+        let presented = witness.seen().ok_or_else(|| OpenError::Handshake {
+            protocol: PROTOCOL,
+            reason: "the server showed no certificate".into(),
+        })?;
+        // Deviation: RFC 7443 §1: over DTLS the usage is not told by ALPN, which the library
+        // cannot; servers do without.
         Ok((leg, Secured { version: "DTLS 1.2", cipher, alpn: None, presented }))
     }
 
     pub(super) async fn send(&mut self, message: &[u8]) -> io::Result<()> {
-        self.endpoint.write(Instant::now(), self.server, message).map_err(|error| io::Error::other(error.to_string()))?;
+        self.endpoint
+            .write(Instant::now(), self.server, message)
+            .map_err(|error| io::Error::other(error.to_string()))?;
         self.flush().await
     }
 
-    /// The next record's data. Cancel safe: what the association has to send meanwhile goes with the next call, or is lost like a datagram.
+    /// The next record's data. Cancel safe: what the association has to send meanwhile goes with
+    /// the next call, or is lost like a datagram.
     pub(super) async fn receive(&mut self) -> io::Result<Vec<u8>> {
         loop {
             self.flush().await?;
@@ -91,7 +120,10 @@ impl DtlsLeg {
                 return Ok(data);
             }
             if self.endpoint.get_connection_state(self.server).is_none() {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server ended the DTLS association"));
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "the server ended the DTLS association",
+                ));
             }
             let length = self.socket.recv(&mut self.buffer).await?;
             self.take(length).map_err(io::Error::other)?;
@@ -104,13 +136,19 @@ impl DtlsLeg {
         self.flush().await
     }
 
-    /// Takes the first bytes of the buffer. Once the association stands, what is no record of it is as if it had not come.
+    /// Takes the first bytes of the buffer. Once the association stands, what is no record of it is
+    /// as if it had not come.
     fn take(&mut self, length: usize) -> Result<(), String> {
         let datagram = &self.buffer[..length];
         let events = match self.endpoint.read(Instant::now(), self.server, None, datagram.into()) {
             Ok(events) => events,
             Err(_) if self.complete => return Ok(()),
-            Err(error) => return Err(alert(datagram).map_or_else(|| error.to_string(), |alert| format!("the server says {alert:?}"))),
+            Err(error) => {
+                return Err(alert(datagram).map_or_else(
+                    || error.to_string(),
+                    |alert| format!("the server says {alert:?}"),
+                ));
+            }
         };
         for event in events {
             match event {
@@ -132,7 +170,11 @@ impl DtlsLeg {
 }
 
 /// The library's own verification cannot say which certificates it refused, so that it is ours.
-fn config(name: &str, server: SocketAddr, witness: Arc<Witness>) -> Result<HandshakeConfig, String> {
+fn config(
+    name: &str,
+    server: SocketAddr,
+    witness: Arc<Witness>,
+) -> Result<HandshakeConfig, String> {
     let verify = move |raw: &[Vec<u8>], _: &[CertificateDer<'static>]| {
         let chain = raw.iter().map(|der| CertificateDer::from(der.clone())).collect();
         witness.judge(chain).map_err(|error| io::Error::other(error).into())
@@ -148,11 +190,14 @@ fn config(name: &str, server: SocketAddr, witness: Arc<Witness>) -> Result<Hands
         .map_err(|error| error.to_string())
 }
 
-/// What the server complains of, if the datagram is an alert that is not encrypted (RFC 6347 §4.1: 13 bytes of header, the content type first).
+/// What the server complains of, if the datagram is an alert that is not encrypted (RFC 6347 §4.1:
+/// 13 bytes of header, the content type first).
 fn alert(datagram: &[u8]) -> Option<AlertDescription> {
     const ALERT: u8 = 21;
     match datagram {
-        [ALERT, _, _, 0, 0, rest @ ..] => rest.get(9).map(|description| AlertDescription::from(*description)),
+        [ALERT, _, _, 0, 0, rest @ ..] => {
+            rest.get(9).map(|description| AlertDescription::from(*description))
+        }
         _ => None,
     }
 }

@@ -1,4 +1,5 @@
-//! A small HTTP/1.1 client for the rendezvous, over TCP or TLS: one request a connection, every size and time bounded.
+//! A small HTTP/1.1 client for the rendezvous, over TCP or TLS: one request a connection, every
+//! size and time bounded.
 
 use std::fmt;
 use std::io;
@@ -87,7 +88,11 @@ impl BaseUrl {
 
     /// Host, and port if it is not the usual one.
     fn authority(&self) -> String {
-        if self.port == Self::default_port(self.secure) { self.host.clone() } else { format!("{}:{}", self.host, self.port) }
+        if self.port == Self::default_port(self.secure) {
+            self.host.clone()
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
     }
 }
 
@@ -97,7 +102,10 @@ impl FromStr for BaseUrl {
     fn from_str(text: &str) -> Result<Self, BadBaseUrl> {
         let bad = || BadBaseUrl(text.into());
         // The parser of URIs knows no zones.
-        let (text, zone) = match text.split_once('[').and_then(|(before, rest)| Some((before, rest.split_once(']')?))) {
+        let (text, zone) = match text
+            .split_once('[')
+            .and_then(|(before, rest)| Some((before, rest.split_once(']')?)))
+        {
             Some((before, (literal, after))) if literal.contains('%') => {
                 let (ip, zone) = zoned(literal).map_err(|_| bad())?;
                 (format!("{before}[{ip}]{after}"), Some(zone.name().to_owned()))
@@ -113,11 +121,23 @@ impl FromStr for BaseUrl {
         let authority = uri.authority().ok_or_else(bad)?;
         let (host, path) = (authority.host(), uri.path().trim_end_matches('/'));
         // A port that is no number is dropped by the parser of URIs.
-        let shown = authority.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-        if shown != authority.as_str() || host.is_empty() || uri.query().is_some() || text.contains('#') || path.len() > MAX_PATH {
+        let shown =
+            authority.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        if shown != authority.as_str()
+            || host.is_empty()
+            || uri.query().is_some()
+            || text.contains('#')
+            || path.len() > MAX_PATH
+        {
             return Err(bad());
         }
-        Ok(Self { secure, zone, host: host.into(), port: authority.port_u16().unwrap_or(Self::default_port(secure)), path: path.into() })
+        Ok(Self {
+            secure,
+            zone,
+            host: host.into(),
+            port: authority.port_u16().unwrap_or(Self::default_port(secure)),
+            path: path.into(),
+        })
     }
 }
 
@@ -125,7 +145,9 @@ impl fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.secure { "https" } else { "http" };
         match &self.zone {
-            Some(zone) => write!(f, "{scheme}://[{}%25{zone}]:{}{}", self.host(), self.port, self.path),
+            Some(zone) => {
+                write!(f, "{scheme}://[{}%25{zone}]:{}{}", self.host(), self.port, self.path)
+            }
             None => write!(f, "{scheme}://{}{}", self.authority(), self.path),
         }
     }
@@ -202,17 +224,20 @@ impl HttpClient {
             return in_time(timeout, exchange(stream, request)).await;
         }
         let handshake = async {
-            let (stream, _) = tls::connect(stream, self.base.host(), Usage::Http, &self.trust).await.map_err(|error| match error {
-                OpenError::Socket(error) => HttpError::Io(error),
-                error => HttpError::Tls(error),
-            })?;
+            let (stream, _) = tls::connect(stream, self.base.host(), Usage::Http, &self.trust)
+                .await
+                .map_err(|error| match error {
+                    OpenError::Socket(error) => HttpError::Io(error),
+                    error => HttpError::Tls(error),
+                })?;
             Ok(stream)
         };
         let stream = in_time(CONNECT_TIMEOUT, handshake).await?;
         in_time(timeout, exchange(stream, request)).await
     }
 
-    /// A connection to the server: to whichever of its addresses answers first, or through the proxy.
+    /// A connection to the server: to whichever of its addresses answers first, or through the
+    /// proxy.
     async fn connect(&self) -> Result<TcpStream, HttpError> {
         if let Some(proxy) = &self.proxy {
             // The proxy looks the name up.
@@ -221,16 +246,22 @@ impl HttpClient {
             return proxy.connect(nowhere).await.map_err(|error| HttpError::Io(error.into()));
         }
         let connecting = async {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((self.base.lookup_host(), self.base.port)).await?.collect();
+            let found: Vec<SocketAddr> =
+                tokio::net::lookup_host((self.base.lookup_host(), self.base.port)).await?.collect();
             let raced = race(&found, |address: SocketAddr| TcpStream::connect(address)).await;
             let unknown = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-            raced.map(|won| won.value).map_err(|failed| failed.into_iter().next().map_or_else(unknown, |(_, error)| error).into())
+            raced.map(|won| won.value).map_err(|failed| {
+                failed.into_iter().next().map_or_else(unknown, |(_, error)| error).into()
+            })
         };
         in_time(CONNECT_TIMEOUT, connecting).await
     }
 }
 
-async fn in_time<T>(timeout: Duration, future: impl Future<Output = Result<T, HttpError>>) -> Result<T, HttpError> {
+async fn in_time<T>(
+    timeout: Duration,
+    future: impl Future<Output = Result<T, HttpError>>,
+) -> Result<T, HttpError> {
     tokio::time::timeout(timeout, future).await.unwrap_or(Err(HttpError::Timeout))
 }
 
@@ -238,14 +269,21 @@ async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     request: Request<Full<Bytes>>,
 ) -> Result<Vec<u8>, HttpError> {
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(protocol)?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(protocol)?;
     let answer = async {
         let response = sender.send_request(request).await.map_err(protocol)?;
         let status = response.status();
-        let body =
-            Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(|error| HttpError::Protocol(error.to_string()))?;
+        let body = Limited::new(response.into_body(), MAX_ANSWER)
+            .collect()
+            .await
+            .map_err(|error| HttpError::Protocol(error.to_string()))?;
         let body = body.to_bytes().to_vec();
-        if status.is_success() { Ok(body) } else { Err(HttpError::Status { status, reason: reason(&body) }) }
+        if status.is_success() {
+            Ok(body)
+        } else {
+            Err(HttpError::Status { status, reason: reason(&body) })
+        }
     };
     tokio::pin!(answer);
     tokio::select! {
@@ -259,7 +297,8 @@ fn protocol(error: impl std::error::Error) -> HttpError {
     HttpError::Protocol(error.to_string())
 }
 
-/// The `error` of a JSON answer, else its text; printable and short, since it is shown on a terminal.
+/// The `error` of a JSON answer, else its text; printable and short, since it is shown on a
+/// terminal.
 fn reason(body: &[u8]) -> String {
     #[derive(serde::Deserialize)]
     struct Reason {
@@ -291,9 +330,18 @@ mod tests {
             let url: BaseUrl = text.parse().unwrap();
             assert_eq!((url.to_string().as_str(), url.port()), (display, port));
         }
-        for bad in
-            ["ftp://h", "h:80", "http://", "http://u@h", "https://u:p@h/x", "http://h?x", "http://a b", "http://h:x", "http://h#f", "/meet"]
-        {
+        for bad in [
+            "ftp://h",
+            "h:80",
+            "http://",
+            "http://u@h",
+            "https://u:p@h/x",
+            "http://h?x",
+            "http://a b",
+            "http://h:x",
+            "http://h#f",
+            "/meet",
+        ] {
             assert!(bad.parse::<BaseUrl>().is_err(), "{bad}");
         }
     }

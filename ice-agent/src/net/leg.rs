@@ -23,7 +23,8 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 /// Largest datagram: more than any path carries.
 const MAX_DATAGRAM: usize = 65_535;
 
-/// A connected socket to one server. Dropping it ends it; [`close`](Self::close) says so to the server first.
+/// A connected socket to one server. Dropping it ends it; [`close`](Self::close) says so to the
+/// server first.
 #[derive(Debug)]
 pub struct Leg {
     way: Way,
@@ -33,9 +34,11 @@ pub struct Leg {
 
 #[derive(Debug)]
 enum Way {
-    /// Datagrams; the socket is connected, so that only the server's are received and an ICMP error is an error here.
+    /// Datagrams; the socket is connected, so that only the server's are received and an ICMP error
+    /// is an error here.
     Udp { socket: UdpSocket, buffer: Vec<u8> },
-    /// A stream of frames (RFC 8489 §6.2.2, RFC 8656 §12.5), and what came of it and is not a whole frame yet.
+    /// A stream of frames (RFC 8489 §6.2.2, RFC 8656 §12.5), and what came of it and is not a whole
+    /// frame yet.
     Stream { stream: Stream, incoming: StreamBuffer },
     /// Datagrams in records.
     Dtls(Box<DtlsLeg>),
@@ -57,7 +60,8 @@ impl Leg {
     /// Opens it from a free port.
     ///
     /// # Errors
-    /// [`OpenError`]; `TimedOut` within if nobody answers, except over UDP, where nothing is sent yet.
+    /// [`OpenError`]; `TimedOut` within if nobody answers, except over UDP, where nothing is sent
+    /// yet.
     pub async fn open(target: &Target, usage: Usage, trust: &Trust) -> Result<Self, OpenError> {
         let is_silence = |error: &OpenError| matches!(error, OpenError::Socket(error) if error.kind() == io::ErrorKind::TimedOut);
         persist(CONNECT_TIMEOUT, is_silence, || Self::open_once(target, usage, trust)).await
@@ -76,13 +80,18 @@ impl Leg {
             Transport::Tcp => {
                 let stream = connection(target).await?;
                 let local = stream.local_addr()?;
-                Ok(plain(Way::Stream { stream: Stream(Box::new(stream)), incoming: StreamBuffer::new() }, local))
+                Ok(plain(
+                    Way::Stream { stream: Stream(Box::new(stream)), incoming: StreamBuffer::new() },
+                    local,
+                ))
             }
             Transport::Tls => {
                 let stream = connection(target).await?;
                 let local = stream.local_addr()?;
-                let (stream, secured) = in_time("TLS", tls::connect(stream, name, usage, trust)).await?;
-                let way = Way::Stream { stream: Stream(Box::new(stream)), incoming: StreamBuffer::new() };
+                let (stream, secured) =
+                    in_time("TLS", tls::connect(stream, name, usage, trust)).await?;
+                let way =
+                    Way::Stream { stream: Stream(Box::new(stream)), incoming: StreamBuffer::new() };
                 Ok(Self { way, local, secured: Some(secured) })
             }
             Transport::Dtls => {
@@ -130,9 +139,9 @@ impl Leg {
                     stream.0.write_all(message).await?;
                     stream.0.flush().await
                 };
-                tokio::time::timeout(SEND_TIMEOUT, write)
-                    .await
-                    .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the server takes nothing"))?
+                tokio::time::timeout(SEND_TIMEOUT, write).await.map_err(|_| {
+                    io::Error::new(io::ErrorKind::TimedOut, "the server takes nothing")
+                })?
             }
         }
     }
@@ -140,7 +149,8 @@ impl Leg {
     /// The next message, a whole frame over a stream. Cancel safe.
     ///
     /// # Errors
-    /// The socket's error; over a stream and DTLS also its end, and what is no frame (`InvalidData`).
+    /// The socket's error; over a stream and DTLS also its end, and what is no frame
+    /// (`InvalidData`).
     pub async fn receive(&mut self) -> io::Result<Vec<u8>> {
         match &mut self.way {
             Way::Udp { socket, buffer } => {
@@ -152,7 +162,12 @@ impl Leg {
                 match incoming.next_frame() {
                     Ok(Some(frame)) => return Ok(frame.to_vec()),
                     Ok(None) => {}
-                    Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{error:?}"))),
+                    Err(error) => {
+                        return Err(io::Error::new(
+                            io::ErrorKind::InvalidData,
+                            format!("{error:?}"),
+                        ));
+                    }
                 }
                 match stream.0.read(incoming.space()).await? {
                     0 => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -162,7 +177,8 @@ impl Leg {
         }
     }
 
-    /// Ends it, and over TLS and DTLS says so (close_notify): a server may forget at once what it holds for this host.
+    /// Ends it, and over TLS and DTLS says so (close_notify): a server may forget at once what it
+    /// holds for this host.
     pub async fn close(mut self) {
         let closing = async {
             match &mut self.way {
@@ -178,7 +194,11 @@ impl Leg {
 
 /// A UDP socket from which only the server is reached.
 async fn datagrams(server: SocketAddr) -> io::Result<UdpSocket> {
-    let any: SocketAddr = if server.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
+    let any: SocketAddr = if server.is_ipv4() {
+        (Ipv4Addr::UNSPECIFIED, 0).into()
+    } else {
+        (Ipv6Addr::UNSPECIFIED, 0).into()
+    };
     let socket = UdpSocket::bind(any).await?;
     socket.connect(server).await?;
     Ok(socket)
@@ -196,9 +216,15 @@ async fn connection(target: &Target) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-async fn in_time<T>(protocol: &str, handshake: impl Future<Output = Result<T, OpenError>>) -> Result<T, OpenError> {
+async fn in_time<T>(
+    protocol: &str,
+    handshake: impl Future<Output = Result<T, OpenError>>,
+) -> Result<T, OpenError> {
     tokio::time::timeout(CONNECT_TIMEOUT, handshake).await.unwrap_or_else(|_| {
-        let silent = io::Error::new(io::ErrorKind::TimedOut, format!("the {protocol} handshake was not answered in time"));
+        let silent = io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("the {protocol} handshake was not answered in time"),
+        );
         Err(silent.into())
     })
 }

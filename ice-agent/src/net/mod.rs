@@ -1,6 +1,7 @@
 //! The sockets that the subcommands share: tokio drivers around the sans-IO client.
 //!
-//! [`target`] says which server and how, [`leg`] opens the way there, [`turn_leg`] speaks TURN over it.
+//! [`target`] says which server and how, [`leg`] opens the way there, [`turn_leg`] speaks TURN over
+//! it.
 
 mod dtls;
 pub mod http;

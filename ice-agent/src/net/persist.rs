@@ -1,8 +1,9 @@
 //! Handshakes on a path that loses packets.
 //!
-//! The system repeats an unanswered SYN after one second and then after two, and DTLS does the same with its flights. Within the few seconds
-//! that an agent waits, three lost packets would look like a server that is away. So a second attempt begins beside the first one, and more
-//! after it, until one of them comes to something.
+//! The system repeats an unanswered SYN after one second and then after two, and DTLS does the same
+//! with its flights. Within the few seconds that an agent waits, three lost packets would look like
+//! a server that is away. So a second attempt begins beside the first one, and more after it, until
+//! one of them comes to something.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,15 +11,16 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// A second attempt begins after a quarter of the time, later than any path with an ordinary delay needs.
+/// A second attempt begins after a quarter of the time, later than any path with an ordinary delay
+/// needs.
 const BEFORE_SECOND: u32 = 4;
 /// Further attempts begin in steps of a tenth of it.
 const BETWEEN: u32 = 10;
 /// Maximum number of attempts.
 const MAX_ATTEMPTS: usize = 8;
 
-/// Runs an attempt, and others beside it while it is silent: the first result that is not silence. The first attempt has `within`, and its
-/// silence is the end.
+/// Runs an attempt, and others beside it while it is silent: the first result that is not silence.
+/// The first attempt has `within`, and its silence is the end.
 ///
 /// # Errors
 /// The attempt's.
@@ -72,8 +74,11 @@ mod tests {
 
     const WITHIN: Duration = Duration::from_secs(5);
 
-    /// Attempts that are silent for `WITHIN` but for those of these numbers; the result, when it came, and how many attempts there were.
-    async fn run(answered: &[(u32, Result<u32, &'static str>)]) -> (Result<u32, &'static str>, u128, u32) {
+    /// Attempts that are silent for `WITHIN` but for those of these numbers; the result, when it
+    /// came, and how many attempts there were.
+    async fn run(
+        answered: &[(u32, Result<u32, &'static str>)],
+    ) -> (Result<u32, &'static str>, u128, u32) {
         let start = Instant::now();
         let attempts = Cell::new(0);
         let ended = persist(
@@ -81,9 +86,15 @@ mod tests {
             |error| *error == "silence",
             || {
                 let number = attempts.replace(attempts.get() + 1);
-                let answer = answered.iter().find(|(at, _)| *at == number).map(|(_, answer)| *answer);
+                let answer =
+                    answered.iter().find(|(at, _)| *at == number).map(|(_, answer)| *answer);
                 async move {
-                    tokio::time::sleep(if answer.is_some() { Duration::from_millis(100) } else { WITHIN }).await;
+                    tokio::time::sleep(if answer.is_some() {
+                        Duration::from_millis(100)
+                    } else {
+                        WITHIN
+                    })
+                    .await;
                     answer.unwrap_or(Err("silence"))
                 }
             },

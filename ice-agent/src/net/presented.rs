@@ -14,11 +14,13 @@ pub struct Presented {
     pub name: String,
     /// DER, the server's own first.
     pub chain: Vec<CertificateDer<'static>>,
-    /// Whether it leads to an authority that this host trusts, is for the name, and is valid now; if not, why not.
+    /// Whether it leads to an authority that this host trusts, is for the name, and is valid now;
+    /// if not, why not.
     pub verdict: Result<(), String>,
 }
 
-/// Judges a server's certificates and keeps what it has seen, so that they can be shown even when the handshake ends because of them.
+/// Judges a server's certificates and keeps what it has seen, so that they can be shown even when
+/// the handshake ends because of them.
 #[derive(Debug)]
 pub(super) struct Witness {
     name: String,
@@ -30,8 +32,14 @@ pub(super) struct Witness {
 }
 
 impl Witness {
-    /// A witness for one handshake with the server that has `name`. Unless it shall `insist`, every certificate will do.
-    pub(super) fn new(name: &str, verifier: Option<Arc<WebPkiServerVerifier>>, provider: Arc<CryptoProvider>, insist: bool) -> Self {
+    /// A witness for one handshake with the server that has `name`. Unless it shall `insist`, every
+    /// certificate will do.
+    pub(super) fn new(
+        name: &str,
+        verifier: Option<Arc<WebPkiServerVerifier>>,
+        provider: Arc<CryptoProvider>,
+        insist: bool,
+    ) -> Self {
         Self { name: name.into(), verifier, provider, insist, seen: Mutex::new(None) }
     }
 
@@ -44,14 +52,22 @@ impl Witness {
     pub(super) fn judge(&self, chain: Vec<CertificateDer<'static>>) -> Result<(), Error> {
         let judged = match ServerName::try_from(self.name.clone()) {
             Ok(name) => self.verify(&chain, &name),
-            Err(_) => Err(Error::General(format!("{:?} is no name that a certificate can have", self.name))),
+            Err(_) => Err(Error::General(format!(
+                "{:?} is no name that a certificate can have",
+                self.name
+            ))),
         };
         let verdict = judged.clone().map_err(|error| reason(&error));
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(Presented { name: self.name.clone(), chain, verdict });
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(Presented { name: self.name.clone(), chain, verdict });
         if self.insist { judged } else { Ok(()) }
     }
 
-    fn verify(&self, chain: &[CertificateDer<'static>], name: &ServerName<'_>) -> Result<(), Error> {
+    fn verify(
+        &self,
+        chain: &[CertificateDer<'static>],
+        name: &ServerName<'_>,
+    ) -> Result<(), Error> {
         let (own, others) = chain.split_first().ok_or(Error::NoCertificatesPresented)?;
         let verifier = self.verifier.as_ref().ok_or(CertificateError::UnknownIssuer)?;
         verifier.verify_server_cert(own, others, name, &[], UnixTime::now()).map(|_| ())
@@ -67,7 +83,10 @@ impl ServerCertVerifier for Witness {
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let chain = std::iter::once(end_entity).chain(intermediates).map(|certificate| certificate.clone().into_owned()).collect();
+        let chain = std::iter::once(end_entity)
+            .chain(intermediates)
+            .map(|certificate| certificate.clone().into_owned())
+            .collect();
         self.judge(chain).map(|()| ServerCertVerified::assertion())
     }
 
@@ -99,16 +118,25 @@ fn reason(error: &Error) -> String {
     let Error::InvalidCertificate(error) = error else { return error.to_string() };
     match error {
         CertificateError::UnknownIssuer => {
-            let problem = environment_problem().map_or_else(String::new, |problem| format!("; {problem}"));
+            let problem =
+                environment_problem().map_or_else(String::new, |problem| format!("; {problem}"));
             format!("it leads to no authority that this host trusts{problem}")
         }
         CertificateError::NotValidForName => "it is for another name".into(),
-        CertificateError::NotValidForNameContext { expected, .. } => format!("it is not for {}", expected.to_str()),
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "one of the certificates has expired".into(),
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "one of the certificates is not valid yet".into(),
+        CertificateError::NotValidForNameContext { expected, .. } => {
+            format!("it is not for {}", expected.to_str())
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "one of the certificates has expired".into()
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "one of the certificates is not valid yet".into()
+        }
         CertificateError::BadSignature => "one of the signatures is wrong".into(),
         CertificateError::BadEncoding => "one of the certificates is not readable".into(),
-        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => "it is not for servers".into(),
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            "it is not for servers".into()
+        }
         other => other.to_string(),
     }
 }

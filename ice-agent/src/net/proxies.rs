@@ -56,11 +56,12 @@ impl Proxies {
         Self::default()
     }
 
-    /// `https_proxy`, else `all_proxy`, except for what `no_proxy` names; in small letters or capitals.
+    /// `https_proxy`, else `all_proxy`, except for what `no_proxy` names; in small letters or
+    /// capitals.
     ///
     /// # Errors
-    /// A variable has what is no proxy. One of another kind in `all_proxy`, as SOCKS, concerns other programs: it is not used, and a
-    /// [note](Self::note) says so.
+    /// A variable has what is no proxy. One of another kind in `all_proxy`, as SOCKS, concerns
+    /// other programs: it is not used, and a [note](Self::note) says so.
     pub fn from_environment() -> Result<Self, BadVariable> {
         Self::from_variables(|name| std::env::var(name).ok())
     }
@@ -85,7 +86,12 @@ impl Proxies {
             }
         }
         let direct = set("no_proxy").or_else(|| set("NO_PROXY")).unwrap_or_default();
-        let direct = direct.split([',', ' ']).map(str::trim).filter(|entry| !entry.is_empty()).map(Direct::read).collect();
+        let direct = direct
+            .split([',', ' '])
+            .map(str::trim)
+            .filter(|entry| !entry.is_empty())
+            .map(Direct::read)
+            .collect();
         let note = note.filter(|_| proxy.is_none());
         Ok(Self { proxy, direct, note })
     }
@@ -108,9 +114,12 @@ impl Proxies {
     /// The same, with loopback reached without a proxy.
     #[must_use]
     pub fn except_loopback(mut self) -> Self {
-        let loopback: [IpNet; 2] =
-            [IpNet::new_assert([127, 0, 0, 0].into(), 8), IpNet::new_assert(std::net::Ipv6Addr::LOCALHOST.into(), 128)];
-        self.direct.extend(loopback.map(|network| Direct { hosts: Hosts::Network(network), port: None }));
+        let loopback: [IpNet; 2] = [
+            IpNet::new_assert([127, 0, 0, 0].into(), 8),
+            IpNet::new_assert(std::net::Ipv6Addr::LOCALHOST.into(), 128),
+        ];
+        self.direct
+            .extend(loopback.map(|network| Direct { hosts: Hosts::Network(network), port: None }));
         self
     }
 }
@@ -119,10 +128,12 @@ impl Direct {
     fn read(entry: &str) -> Self {
         // An address has its port behind brackets, a name behind its only colon.
         let (host, port) = match entry.rsplit_once(':') {
-            Some((host, digits)) if !host.contains(':') || host.ends_with(']') => match digits.parse() {
-                Ok(port) => (host, Some(port)),
-                Err(_) => (entry, None),
-            },
+            Some((host, digits)) if !host.contains(':') || host.ends_with(']') => {
+                match digits.parse() {
+                    Ok(port) => (host, Some(port)),
+                    Err(_) => (entry, None),
+                }
+            }
             _ => (entry, None),
         };
         Self { hosts: Hosts::read(host), port }
@@ -142,7 +153,9 @@ impl Hosts {
         match (bare.parse::<IpNet>(), bare.parse::<IpAddr>()) {
             (Ok(network), _) => Self::Network(unmapped(network)),
             (_, Ok(ip)) => Self::Network(ip.to_canonical().into()),
-            _ => Self::Domain(entry.trim_start_matches("*.").trim_matches('.').to_ascii_lowercase()),
+            _ => {
+                Self::Domain(entry.trim_start_matches("*.").trim_matches('.').to_ascii_lowercase())
+            }
         }
     }
 
@@ -150,9 +163,10 @@ impl Hosts {
         match self {
             Self::Everything => true,
             Self::Network(network) => network.contains(&address.to_canonical()),
-            Self::Domain(domain) => {
-                name.is_some_and(|name| name == domain || name.strip_suffix(domain.as_str()).is_some_and(|host| host.ends_with('.')))
-            }
+            Self::Domain(domain) => name.is_some_and(|name| {
+                name == domain
+                    || name.strip_suffix(domain.as_str()).is_some_and(|host| host.ends_with('.'))
+            }),
         }
     }
 }
@@ -161,7 +175,11 @@ impl Hosts {
 fn unmapped(network: IpNet) -> IpNet {
     let IpNet::V6(mapped) = network else { return network };
     let length = mapped.prefix_len().checked_sub(96);
-    let found = mapped.addr().to_ipv4_mapped().zip(length).and_then(|(ip, length)| Ipv4Net::new(ip, length).ok());
+    let found = mapped
+        .addr()
+        .to_ipv4_mapped()
+        .zip(length)
+        .and_then(|(ip, length)| Ipv4Net::new(ip, length).ok());
     found.map_or(network, IpNet::V4)
 }
 
@@ -170,8 +188,11 @@ mod tests {
     use super::*;
 
     fn environment(variables: &[(&str, &str)]) -> Result<Proxies, BadVariable> {
-        let variables: Vec<(String, String)> = variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-        Proxies::from_variables(|name| variables.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone()))
+        let variables: Vec<(String, String)> =
+            variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        Proxies::from_variables(|name| {
+            variables.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone())
+        })
     }
 
     fn to(proxies: &Proxies, address: &str, name: Option<&str>) -> Option<String> {
@@ -181,7 +202,8 @@ mod tests {
     #[test]
     fn the_first_variable_that_is_set_names_the_proxy() {
         assert_eq!(environment(&[]).unwrap(), Proxies::never());
-        let both = environment(&[("https_proxy", "http://a:1"), ("all_proxy", "http://b:2")]).unwrap();
+        let both =
+            environment(&[("https_proxy", "http://a:1"), ("all_proxy", "http://b:2")]).unwrap();
         assert_eq!(to(&both, "192.0.2.1", None).unwrap(), "http://a:1");
         let all = environment(&[("https_proxy", " "), ("ALL_PROXY", "b:2")]).unwrap();
         assert_eq!(to(&all, "192.0.2.1", None).unwrap(), "http://b:2");
@@ -193,10 +215,18 @@ mod tests {
     fn h56_a_socks_proxy_is_told_and_not_passed_over_silently() {
         let socks = environment(&[("all_proxy", "socks5h://anna:s3cret@h:1080")]).unwrap();
         let note = socks.note().unwrap();
-        assert!(note.contains("$all_proxy names a socks5h proxy") && !note.contains("s3cret"), "{note}");
+        assert!(
+            note.contains("$all_proxy names a socks5h proxy") && !note.contains("s3cret"),
+            "{note}"
+        );
         assert_eq!(to(&socks, "192.0.2.1", None), None);
-        let with_http = environment(&[("https_proxy", "http://a:1"), ("all_proxy", "socks5h://h:1080")]).unwrap();
-        assert_eq!((with_http.note(), to(&with_http, "192.0.2.1", None).as_deref()), (None, Some("http://a:1")));
+        let with_http =
+            environment(&[("https_proxy", "http://a:1"), ("all_proxy", "socks5h://h:1080")])
+                .unwrap();
+        assert_eq!(
+            (with_http.note(), to(&with_http, "192.0.2.1", None).as_deref()),
+            (None, Some("http://a:1"))
+        );
     }
 
     #[test]
@@ -204,7 +234,10 @@ mod tests {
         let list = "example.org:3478,192.0.2.1:3479,[2001:db8::1]:3478,*:99,::2";
         let proxies = environment(&[("https_proxy", "http://p:1"), ("no_proxy", list)]).unwrap();
         let direct = |address: &str, name| proxies.to(address.parse().unwrap(), name).is_none();
-        assert!(direct("203.0.113.1:3478", Some("turn.example.org")) && !direct("203.0.113.1:443", Some("turn.example.org")));
+        assert!(
+            direct("203.0.113.1:3478", Some("turn.example.org"))
+                && !direct("203.0.113.1:443", Some("turn.example.org"))
+        );
         assert!(direct("192.0.2.1:3479", None) && !direct("192.0.2.1:3478", None));
         assert!(direct("[2001:db8::1]:3478", None) && !direct("[2001:db8::1]:443", None));
         assert!(direct("203.0.113.1:99", None) && direct("[::2]:1", None));
@@ -226,10 +259,18 @@ mod tests {
         ] {
             assert_eq!(to(&proxies, address, name), None, "{address} {name:?}");
         }
-        for (address, name) in [("203.0.113.1", Some("badexample.org")), ("192.0.2.2", None), ("2001:db8::2", Some("example.de"))] {
+        for (address, name) in [
+            ("203.0.113.1", Some("badexample.org")),
+            ("192.0.2.2", None),
+            ("2001:db8::2", Some("example.de")),
+        ] {
             assert!(to(&proxies, address, name).is_some(), "{address} {name:?}");
         }
-        let mapped = environment(&[("https_proxy", "http://p:1"), ("no_proxy", "::ffff:192.0.2.1,::ffff:10.0.0.0/104")]).unwrap();
+        let mapped = environment(&[
+            ("https_proxy", "http://p:1"),
+            ("no_proxy", "::ffff:192.0.2.1,::ffff:10.0.0.0/104"),
+        ])
+        .unwrap();
         for address in ["192.0.2.1", "::ffff:192.0.2.1", "10.9.9.9"] {
             assert_eq!(to(&mapped, address, None), None, "H54: {address}");
         }

@@ -32,7 +32,8 @@ pub struct HttpProxy {
     pub looks_up: Option<String>,
 }
 
-/// A user name and a password in the form that HTTP wants (RFC 7617); wiped when dropped and never printed.
+/// A user name and a password in the form that HTTP wants (RFC 7617); wiped when dropped and never
+/// printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BasicCredentials(Zeroizing<String>);
 
@@ -103,11 +104,18 @@ impl FromStr for HttpProxy {
         let parsed = uri.authority().ok_or(BadProxy::Form)?;
         let host = parsed.host().trim_start_matches('[').trim_end_matches(']');
         // A port that is no number is dropped by the parser of URIs.
-        let shown = parsed.port().map_or_else(|| parsed.host().to_owned(), |port| format!("{}:{port}", parsed.host()));
+        let shown = parsed
+            .port()
+            .map_or_else(|| parsed.host().to_owned(), |port| format!("{}:{port}", parsed.host()));
         if uri.path() != "/" || uri.query().is_some() || host.is_empty() || shown != authority {
             return Err(BadProxy::Form);
         }
-        Ok(Self { host: host.into(), port: parsed.port_u16().unwrap_or(80), credentials, looks_up: None })
+        Ok(Self {
+            host: host.into(),
+            port: parsed.port_u16().unwrap_or(80),
+            credentials,
+            looks_up: None,
+        })
     }
 }
 
@@ -177,7 +185,9 @@ pub enum ProxyError {
 impl From<ProxyError> for io::Error {
     fn from(error: ProxyError) -> Self {
         let kind = match &error {
-            ProxyError::Unreachable { error, .. } | ProxyError::Silent { error, .. } => error.kind(),
+            ProxyError::Unreachable { error, .. } | ProxyError::Silent { error, .. } => {
+                error.kind()
+            }
             ProxyError::Authentication { .. } => io::ErrorKind::PermissionDenied,
             ProxyError::Refused { .. } => io::ErrorKind::ConnectionRefused,
             ProxyError::NotHttp { .. } => io::ErrorKind::InvalidData,
@@ -187,16 +197,20 @@ impl From<ProxyError> for io::Error {
 }
 
 impl HttpProxy {
-    /// A tunnel to a server, as a connection that is the server's from the first octet on. Of the address only the port counts where the
-    /// proxy [looks up](Self::looks_up) the name.
+    /// A tunnel to a server, as a connection that is the server's from the first octet on. Of the
+    /// address only the port counts where the proxy [looks up](Self::looks_up) the name.
     ///
     /// # Errors
     /// [`ProxyError`], each in words that say what to do.
     pub async fn connect(&self, to: SocketAddr) -> Result<TcpStream, ProxyError> {
         let proxy = self.to_string();
-        let to = self.looks_up.as_ref().map_or_else(|| to.to_string(), |name| format!("{name}:{}", to.port()));
+        let to = self
+            .looks_up
+            .as_ref()
+            .map_or_else(|| to.to_string(), |name| format!("{name}:{}", to.port()));
         let connecting = within(TcpStream::connect((self.host.as_str(), self.port))).await;
-        let mut stream = connecting.map_err(|error| ProxyError::Unreachable { proxy: proxy.clone(), error })?;
+        let mut stream =
+            connecting.map_err(|error| ProxyError::Unreachable { proxy: proxy.clone(), error })?;
         let asking = within(async {
             stream.set_nodelay(true)?;
             stream.write_all(self.request(&to).as_bytes()).await?;
@@ -206,10 +220,14 @@ impl HttpProxy {
             io::ErrorKind::InvalidData => ProxyError::NotHttp { proxy: proxy.clone() },
             _ => ProxyError::Silent { proxy: proxy.clone(), error },
         })?;
-        let Some((status, reason)) = status_line(&header) else { return Err(ProxyError::NotHttp { proxy }) };
+        let Some((status, reason)) = status_line(&header) else {
+            return Err(ProxyError::NotHttp { proxy });
+        };
         match status {
             200..300 => Ok(stream),
-            407 => Err(ProxyError::Authentication { proxy, given: self.credentials.is_some(), reason }),
+            407 => {
+                Err(ProxyError::Authentication { proxy, given: self.credentials.is_some(), reason })
+            }
             _ => Err(ProxyError::Refused { proxy, to, status, reason }),
         }
     }
@@ -227,7 +245,9 @@ impl HttpProxy {
 }
 
 async fn within<T>(future: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    tokio::time::timeout(TIMEOUT, future).await.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "no answer in time")))
+    tokio::time::timeout(TIMEOUT, future)
+        .await
+        .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "no answer in time")))
 }
 
 /// The answer up to its empty line, octet by octet: what follows is the server's.
@@ -270,7 +290,11 @@ mod tests {
             ("HTTP://[::1]:3128", "::1", 3128),
         ] {
             let proxy = parse(text).unwrap();
-            assert_eq!((proxy.host.as_str(), proxy.port, proxy.credentials), (host, port, None), "{text}");
+            assert_eq!(
+                (proxy.host.as_str(), proxy.port, proxy.credentials),
+                (host, port, None),
+                "{text}"
+            );
         }
         let proxy = parse("http://anna:p%40ss%3A@proxy.example:3128").unwrap();
         assert_eq!(proxy.credentials, Some(BasicCredentials::new("anna", "p@ss:")));
@@ -301,10 +325,18 @@ mod tests {
 
     #[test]
     fn a_status_line_is_read_and_made_printable() {
-        assert_eq!(status_line(b"HTTP/1.1 200 Connection established\r\n\r\n"), Some((200, "Connection established".into())));
+        assert_eq!(
+            status_line(b"HTTP/1.1 200 Connection established\r\n\r\n"),
+            Some((200, "Connection established".into()))
+        );
         assert_eq!(status_line(b"HTTP/1.0 407\r\n\r\n"), Some((407, String::new())));
         assert_eq!(status_line(b"HTTP/1.1 403 No\x1b[2J\r\n\r\n"), Some((403, "No[2J".into())));
-        for bad in [&b"SSH-2.0-x\r\n\r\n"[..], b"HTTP/2 200\r\n\r\n", b"HTTP/1.1\r\n\r\n", b"HTTP/1.1 20 x\r\n\r\n"] {
+        for bad in [
+            &b"SSH-2.0-x\r\n\r\n"[..],
+            b"HTTP/2 200\r\n\r\n",
+            b"HTTP/1.1\r\n\r\n",
+            b"HTTP/1.1 20 x\r\n\r\n",
+        ] {
             assert_eq!(status_line(bad), None);
         }
     }

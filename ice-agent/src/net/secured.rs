@@ -58,10 +58,18 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// A failed handshake, which the certificate is the reason of if the witness did not believe it.
-    pub(super) fn of_handshake(protocol: &'static str, reason: String, seen: Option<Presented>, insisted: bool) -> Self {
+    /// A failed handshake, which the certificate is the reason of if the witness did not believe
+    /// it.
+    pub(super) fn of_handshake(
+        protocol: &'static str,
+        reason: String,
+        seen: Option<Presented>,
+        insisted: bool,
+    ) -> Self {
         match seen {
-            Some(presented) if insisted && presented.verdict.is_err() => Self::Untrusted(Box::new(presented)),
+            Some(presented) if insisted && presented.verdict.is_err() => {
+                Self::Untrusted(Box::new(presented))
+            }
             _ => Self::Handshake { protocol, reason },
         }
     }

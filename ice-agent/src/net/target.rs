@@ -29,7 +29,8 @@ impl Transport {
         matches!(self, Self::Tls | Self::Dtls)
     }
 
-    /// What the sans-IO client needs to know of it: whether requests are repeated and frames padded.
+    /// What the sans-IO client needs to know of it: whether requests are repeated and frames
+    /// padded.
     #[must_use]
     pub const fn for_client(self) -> causeway_client::Transport {
         match self {
@@ -57,8 +58,8 @@ pub struct Target {
     pub transport: Transport,
     /// Where it is.
     pub address: SocketAddr,
-    /// The name that its certificate must have and that SNI asks for: the host of the URI, or ALTERNATE-DOMAIN (RFC 8489 §10). The address
-    /// without. Not used over UDP and TCP.
+    /// The name that its certificate must have and that SNI asks for: the host of the URI, or
+    /// ALTERNATE-DOMAIN (RFC 8489 §10). The address without. Not used over UDP and TCP.
     pub server_name: Option<String>,
     /// Connections go through it; not used over UDP and DTLS.
     pub proxy: Option<HttpProxy>,
@@ -74,6 +75,10 @@ impl Target {
     /// The usual allocation at this server.
     #[must_use]
     pub fn turn_config(&self, credentials: Option<&Credentials>) -> TurnConfig {
-        TurnConfig::new(self.address, self.transport.for_client(), credentials.map(Credentials::for_client))
+        TurnConfig::new(
+            self.address,
+            self.transport.for_client(),
+            credentials.map(Credentials::for_client),
+        )
     }
 }

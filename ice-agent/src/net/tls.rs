@@ -21,19 +21,25 @@ pub(super) async fn connect(
     trust: &Trust,
 ) -> Result<(TlsStream<TcpStream>, Secured), OpenError> {
     let failed = |reason: String| OpenError::Handshake { protocol: PROTOCOL, reason };
-    let server_name = ServerName::try_from(name.to_owned()).map_err(|_| failed(format!("{name:?} is no name of a server")))?;
+    let server_name = ServerName::try_from(name.to_owned())
+        .map_err(|_| failed(format!("{name:?} is no name of a server")))?;
     let witness = trust.witness(name);
-    // Deviation: RFC 8489 §6.2.3: TLS_DHE_RSA_WITH_AES_128_GCM_SHA256 is not offered: nobody's library of today has finite-field DHE any more,
-    // and BCP 195 advises against it; TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 is.
+    // Deviation: RFC 8489 §6.2.3: TLS_DHE_RSA_WITH_AES_128_GCM_SHA256 is not offered: nobody's
+    // library of today has finite-field DHE any more, and BCP 195 advises against it;
+    // TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 is.
     let versions = ClientConfig::builder_with_provider(trust.provider().clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| failed(error.to_string()))?;
-    let mut config = versions.dangerous().with_custom_certificate_verifier(witness.clone()).with_no_client_auth();
+    let mut config = versions
+        .dangerous()
+        .with_custom_certificate_verifier(witness.clone())
+        .with_no_client_auth();
     config.alpn_protocols = vec![usage.alpn().into()];
-    let stream = TlsConnector::from(Arc::new(config))
-        .connect(server_name, stream)
-        .await
-        .map_err(|error| OpenError::of_handshake(PROTOCOL, error.to_string(), witness.seen(), trust.insists()))?;
+    let stream = TlsConnector::from(Arc::new(config)).connect(server_name, stream).await.map_err(
+        |error| {
+            OpenError::of_handshake(PROTOCOL, error.to_string(), witness.seen(), trust.insists())
+        },
+    )?;
     let (_, connection) = stream.get_ref();
     let secured = Secured {
         version: match connection.protocol_version() {
@@ -41,9 +47,15 @@ pub(super) async fn connect(
             Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",
             _ => PROTOCOL,
         },
-        cipher: connection.negotiated_cipher_suite().map_or_else(String::new, |suite| iana(suite.suite().as_str().unwrap_or_default())),
-        alpn: connection.alpn_protocol().map(|protocol| String::from_utf8_lossy(protocol).into_owned()),
-        presented: witness.seen().ok_or_else(|| failed("the server showed no certificate".into()))?,
+        cipher: connection
+            .negotiated_cipher_suite()
+            .map_or_else(String::new, |suite| iana(suite.suite().as_str().unwrap_or_default())),
+        alpn: connection
+            .alpn_protocol()
+            .map(|protocol| String::from_utf8_lossy(protocol).into_owned()),
+        presented: witness
+            .seen()
+            .ok_or_else(|| failed("the server showed no certificate".into()))?,
     };
     Ok((stream, secured))
 }

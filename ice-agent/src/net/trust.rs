@@ -14,19 +14,23 @@ use super::presented::Witness;
 /// The command-line options of every subcommand that may speak TLS or DTLS.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct TrustArgs {
-    /// Trust the authorities in this file too (PEM), besides those that this host trusts; may be given several times.
+    /// Trust the authorities in this file too (PEM), besides those that this host trusts; may be
+    /// given several times.
     #[arg(long, value_name = "FILE")]
     pub ca: Vec<PathBuf>,
-    /// The name that the server's certificate must have, and that SNI asks for, in place of the URI's host.
+    /// The name that the server's certificate must have, and that SNI asks for, in place of the
+    /// URI's host.
     #[arg(long, value_name = "NAME")]
     pub server_name: Option<String>,
-    /// Speak TLS and DTLS with servers whose certificate is NOT verified: anybody on the path can be the server.
+    /// Speak TLS and DTLS with servers whose certificate is NOT verified: anybody on the path can
+    /// be the server.
     #[arg(long)]
     pub insecure_no_verify: bool,
 }
 
 impl TrustArgs {
-    /// Reads the files. The authorities of this host are read when a server shows the first certificate.
+    /// Reads the files. The authorities of this host are read when a server shows the first
+    /// certificate.
     ///
     /// # Errors
     /// A file cannot be read, or not every block of it is a certificate that can be trusted.
@@ -34,18 +38,30 @@ impl TrustArgs {
         let mut own = Vec::new();
         for path in &self.ca {
             let file = read(path).map_err(|error| anyhow!("--ca: {error}"))?;
-            own.extend(authorities(&file).map_err(|fault| anyhow!("--ca {}", fault.of_file(path)))?);
+            own.extend(
+                authorities(&file).map_err(|fault| anyhow!("--ca {}", fault.of_file(path)))?,
+            );
         }
-        Ok(Trust { own, server_name: self.server_name.clone(), insist: !self.insecure_no_verify, ..Trust::default() })
+        Ok(Trust {
+            own,
+            server_name: self.server_name.clone(),
+            insist: !self.insecure_no_verify,
+            ..Trust::default()
+        })
     }
 }
 
-/// What is wrong with the variables that name authorities, if they lead to none: the system's own are not read where they are set.
+/// What is wrong with the variables that name authorities, if they lead to none: the system's own
+/// are not read where they are set.
 pub(super) fn environment_problem() -> Option<String> {
-    let named = |variable: &str| std::env::var_os(variable).map(|value| format!("{variable}={}", value.display()));
+    let named = |variable: &str| {
+        std::env::var_os(variable).map(|value| format!("{variable}={}", value.display()))
+    };
     let named: Vec<_> = ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().filter_map(named).collect();
     let loaded = (!named.is_empty()).then(rustls_native_certs::load_native_certs)?;
-    let why = || loaded.errors.first().map_or_else(|| "it has no certificate".into(), ToString::to_string);
+    let why = || {
+        loaded.errors.first().map_or_else(|| "it has no certificate".into(), ToString::to_string)
+    };
     loaded.certs.is_empty().then(|| format!("{} names no authority: {}", named.join(", "), why()))
 }
 
@@ -62,7 +78,13 @@ pub struct Trust {
 /// The authorities of this host; every certificate must be verified.
 impl Default for Trust {
     fn default() -> Self {
-        Self { own: Vec::new(), server_name: None, insist: true, provider: Arc::new(default_provider()), verifier: Arc::default() }
+        Self {
+            own: Vec::new(),
+            server_name: None,
+            insist: true,
+            provider: Arc::new(default_provider()),
+            verifier: Arc::default(),
+        }
     }
 }
 
@@ -78,13 +100,15 @@ impl Trust {
         &self.provider
     }
 
-    /// The name that the certificate of the server in question must have, in place of its own (`--server-name`).
+    /// The name that the certificate of the server in question must have, in place of its own
+    /// (`--server-name`).
     #[must_use]
     pub fn server_name(&self) -> Option<&str> {
         self.server_name.as_deref()
     }
 
-    /// Reads the authorities of this host, which takes a while, so that the first handshake does not wait for it.
+    /// Reads the authorities of this host, which takes a while, so that the first handshake does
+    /// not wait for it.
     pub fn prepare(&self) {
         self.verifier.get_or_init(|| self.build_verifier());
     }
@@ -101,6 +125,8 @@ impl Trust {
         // What this host has and cannot be read is worth no more than what it does not have.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         roots.add_parsable_certificates(self.own.iter().cloned());
-        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), self.provider.clone()).build().ok()
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), self.provider.clone())
+            .build()
+            .ok()
     }
 }

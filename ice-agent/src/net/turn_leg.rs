@@ -4,7 +4,10 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use causeway_client::{Allocated, Event, HEADROOM, Received, RequestError, Security, SendError, TAILROOM, TurnClient, TurnConfig};
+use causeway_client::{
+    Allocated, Event, HEADROOM, Received, RequestError, Security, SendError, TAILROOM, TurnClient,
+    TurnConfig,
+};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -18,14 +21,15 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Wakes up after so long when the client has no deadline.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// A [`TurnClient`] on its socket. [`flush`](Self::flush), then take every [`poll_event`](Self::poll_event), then
-/// [`wait`](Self::wait), and again.
+/// A [`TurnClient`] on its socket. [`flush`](Self::flush), then take every
+/// [`poll_event`](Self::poll_event), then [`wait`](Self::wait), and again.
 #[derive(Debug)]
 pub struct TurnLeg {
     leg: Leg,
     client: TurnClient,
     server: SocketAddr,
-    /// A little less than a request lasts, after which the client takes the allocation for deleted whatever the server says.
+    /// A little less than a request lasts, after which the client takes the allocation for deleted
+    /// whatever the server says.
     patience: Duration,
 }
 
@@ -50,12 +54,16 @@ pub enum SendFailure {
 }
 
 impl TurnLeg {
-    /// Opens the way to the server, shaking hands where that belongs to it, and asks for the allocation that `config` describes; begin with
-    /// [`Target::turn_config`].
+    /// Opens the way to the server, shaking hands where that belongs to it, and asks for the
+    /// allocation that `config` describes; begin with [`Target::turn_config`].
     ///
     /// # Errors
     /// [`OpenError`].
-    pub async fn allocate(target: &Target, trust: &Trust, config: TurnConfig) -> Result<Self, OpenError> {
+    pub async fn allocate(
+        target: &Target,
+        trust: &Trust,
+        config: TurnConfig,
+    ) -> Result<Self, OpenError> {
         let leg = Leg::open(target, Usage::Turn, trust).await?;
         Ok(Self::over(leg, config)?)
     }
@@ -68,7 +76,9 @@ impl TurnLeg {
         let server = config.server;
         let patience = config.timing.over_udp().min(config.timing.reliable) * 99 / 100;
         let mut client = TurnClient::new(config, StdRng::from_rng(&mut rand::rng()));
-        client.allocate(Instant::now()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        client
+            .allocate(Instant::now())
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         Ok(Self { leg, client, server, patience })
     }
 
@@ -163,13 +173,14 @@ impl TurnLeg {
         self.client.handle_transport_error(Instant::now());
     }
 
-    /// Deletes the allocation (RFC 8656 §8.1), waits for the server's confirmation, not for long, and ends the connection; whether it was
-    /// confirmed.
+    /// Deletes the allocation (RFC 8656 §8.1), waits for the server's confirmation, not for long,
+    /// and ends the connection; whether it was confirmed.
     pub async fn close(self) -> bool {
         self.close_within(CLOSE_TIMEOUT).await
     }
 
-    /// The same, and waits until the client would give the request up: for a check, silence within two seconds is no answer.
+    /// The same, and waits until the client would give the request up: for a check, silence within
+    /// two seconds is no answer.
     pub async fn close_patiently(self) -> bool {
         let patience = self.patience;
         self.close_within(patience).await
@@ -189,7 +200,8 @@ impl TurnLeg {
             }
         };
         // An allocation whose deletion fails is the server's to end.
-        let confirmed = tokio::time::timeout(timeout, closing).await.is_ok_and(|closed| closed.is_ok());
+        let confirmed =
+            tokio::time::timeout(timeout, closing).await.is_ok_and(|closed| closed.is_ok());
         self.leg.close().await;
         confirmed
     }

@@ -63,7 +63,8 @@ pub(super) async fn serve(listener: TcpListener, entrance: Entrance) {
 
 async fn serve_one(entrance: Arc<Entrance>, stream: TcpStream, from: SocketAddr) {
     let address = from.ip().to_canonical();
-    let speaks_for_others = entrance.trusted.speaks_proxy_protocol(address) || entrance.trusted.forwards(address);
+    let speaks_for_others =
+        entrance.trusted.speaks_proxy_protocol(address) || entrance.trusted.forwards(address);
     let place = Arc::new(entrance.places.enter((!speaks_for_others).then_some(address)));
     tokio::select! {
         () = handle(&entrance, stream, address, Arc::clone(&place)) => {}
@@ -122,7 +123,8 @@ async fn exchange(router: &Router, stream: impl AsyncRead + AsyncWrite + Unpin, 
     let _ = connection.await;
 }
 
-/// A proxy that does not say who its client is: one line for all of the kind, so that a flood cannot fill the log.
+/// A proxy that does not say who its client is: one line for all of the kind, so that a flood
+/// cannot fill the log.
 fn told_once(from: IpAddr, reason: &str) {
     static TOLD: std::sync::Once = std::sync::Once::new();
     TOLD.call_once(|| {

@@ -55,7 +55,8 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    /// The client's address: the last one in `X-Forwarded-For` that no trusted proxy has, if the connection is a trusted proxy's.
+    /// The client's address: the last one in `X-Forwarded-For` that no trusted proxy has, if the
+    /// connection is a trusted proxy's.
     pub(super) fn client(&self, headers: &HeaderMap) -> IpAddr {
         static IS_TOLD: AtomicBool = AtomicBool::new(false);
         let own = self.address.to_canonical();
@@ -68,10 +69,14 @@ impl Caller {
             }
             return own;
         }
-        let named = values.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+        let named = values
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','));
         let named: Vec<&str> = named.map(str::trim).filter(|text| !text.is_empty()).collect();
         for text in named.into_iter().rev() {
-            // An entry that is no address was written by a client: what is before it is worth nothing.
+            // An entry that is no address was written by a client: what is before it is worth
+            // nothing.
             let Some(address) = address(text) else { return own };
             if !self.trusted.forwards(address) {
                 return address;
@@ -85,11 +90,13 @@ impl Caller {
 fn address(text: &str) -> Option<IpAddr> {
     let text = text.trim_matches('"');
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-    let parsed = bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()));
+    let parsed =
+        bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()));
     parsed.map(|address: IpAddr| address.to_canonical())
 }
 
-/// Reads the header of the PROXY protocol, version 1 or 2: the client that it names; `None` if the proxy speaks for itself.
+/// Reads the header of the PROXY protocol, version 1 or 2: the client that it names; `None` if the
+/// proxy speaks for itself.
 ///
 /// # Errors
 /// Why there is none, in words for the operator.
@@ -101,12 +108,20 @@ pub(super) async fn read_proxy_header(stream: &mut TcpStream) -> Result<Option<I
         let there = stream.peek(&mut header).await.map_err(|error| error.to_string())?;
         match ProxyHeader::parse(&header[..there], config) {
             Ok((parsed, length)) => {
-                let client = parsed.proxied_address().map(|addresses| addresses.source.ip().to_canonical());
-                stream.read_exact(&mut header[..length]).await.map_err(|error| error.to_string())?;
+                let client =
+                    parsed.proxied_address().map(|addresses| addresses.source.ip().to_canonical());
+                stream
+                    .read_exact(&mut header[..length])
+                    .await
+                    .map_err(|error| error.to_string())?;
                 return Ok(client);
             }
-            Err(proxy_header::Error::BufferTooShort) if there == 0 => return Err("the connection ended".into()),
-            Err(proxy_header::Error::BufferTooShort) if there < MAX_PROXY_HEADER => tokio::time::sleep(PROXY_HEADER_PAUSE).await,
+            Err(proxy_header::Error::BufferTooShort) if there == 0 => {
+                return Err("the connection ended".into());
+            }
+            Err(proxy_header::Error::BufferTooShort) if there < MAX_PROXY_HEADER => {
+                tokio::time::sleep(PROXY_HEADER_PAUSE).await
+            }
             Err(_) => return Err("what comes first is no header of the PROXY protocol".into()),
         }
     }
@@ -118,9 +133,14 @@ mod tests {
     use super::*;
 
     fn client(peer: &str, forwarded: &[&str]) -> String {
-        let trusted = Trusted { forwarded_for: vec!["10.0.0.0/8".parse().unwrap()], ..Trusted::default() };
+        let trusted =
+            Trusted { forwarded_for: vec!["10.0.0.0/8".parse().unwrap()], ..Trusted::default() };
         let address = peer.parse().unwrap();
-        let caller = Caller { address, trusted: Arc::new(trusted), place: Arc::new(Places::new().enter(None)) };
+        let caller = Caller {
+            address,
+            trusted: Arc::new(trusted),
+            place: Arc::new(Places::new().enter(None)),
+        };
         let mut headers = HeaderMap::new();
         for value in forwarded {
             headers.append(FORWARDED_FOR, value.parse().unwrap());

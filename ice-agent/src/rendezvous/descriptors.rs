@@ -30,7 +30,9 @@ pub(super) fn rooms_that_fit(rooms: usize) -> anyhow::Result<usize> {
     }
     let fit = rooms_within(limit, rooms);
     if fit == 0 && rooms > 0 {
-        anyhow::bail!("this host allows {limit} open files, which are too few for one room; raise the limit (ulimit -n)");
+        anyhow::bail!(
+            "this host allows {limit} open files, which are too few for one room; raise the limit (ulimit -n)"
+        );
     }
     if fit < rooms {
         causeway_cli::complain(format_args!(

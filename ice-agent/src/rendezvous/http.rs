@@ -24,7 +24,8 @@ pub const MAX_BODY: usize = 16 * 1024;
 pub const MAX_POST: usize = 32;
 /// How long the body of a post may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest that a poll waits, whatever the client asks for: shorter than the idle timeouts of common proxies.
+/// Longest that a poll waits, whatever the client asks for: shorter than the idle timeouts of
+/// common proxies.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(25);
 /// How often silent members and old rooms are looked for.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(5);
@@ -64,7 +65,8 @@ struct Poll {
     peer: Option<Peer>,
 }
 
-/// The routes below `path` over an empty set of rooms; starts the task that expires them, which ends with the last router.
+/// The routes below `path` over an empty set of rooms; starts the task that expires them, which
+/// ends with the last router.
 pub(super) fn router(path: &str, limits: Limits) -> Router {
     let rooms: Shared = Arc::new(Mutex::new(Rooms::new(limits)));
     let weak = Arc::downgrade(&rooms);
@@ -97,18 +99,29 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let (status, reason) = match self {
             Self::Id(error) => (StatusCode::BAD_REQUEST, error.to_string()),
-            Self::NoToken => (StatusCode::UNAUTHORIZED, "a member's bearer token is missing".into()),
-            Self::Evicted => (StatusCode::SERVICE_UNAVAILABLE, "there are too many connections; try later".into()),
+            Self::NoToken => {
+                (StatusCode::UNAUTHORIZED, "a member's bearer token is missing".into())
+            }
+            Self::Evicted => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "there are too many connections; try later".into(),
+            ),
             Self::Body(reason) => (StatusCode::UNPROCESSABLE_ENTITY, reason.into()),
-            Self::BodyTooLong => (StatusCode::PAYLOAD_TOO_LARGE, format!("the body is longer than {MAX_BODY} bytes")),
-            Self::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, "the body did not come in time".into()),
+            Self::BodyTooLong => {
+                (StatusCode::PAYLOAD_TOO_LARGE, format!("the body is longer than {MAX_BODY} bytes"))
+            }
+            Self::BodyTooSlow => {
+                (StatusCode::REQUEST_TIMEOUT, "the body did not come in time".into())
+            }
             Self::Refused(refusal) => {
                 let status = match refusal {
                     Refusal::Full | Refusal::Undecided(_) => StatusCode::CONFLICT,
                     Refusal::TooManyRooms => StatusCode::SERVICE_UNAVAILABLE,
                     Refusal::NotAMember => StatusCode::FORBIDDEN,
                     Refusal::PeerGone => StatusCode::GONE,
-                    Refusal::TooManySeats | Refusal::InboxFull | Refusal::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+                    Refusal::TooManySeats | Refusal::InboxFull | Refusal::TooManyRequests => {
+                        StatusCode::TOO_MANY_REQUESTS
+                    }
                 };
                 (status, refusal.to_string())
             }
@@ -129,7 +142,8 @@ impl From<Refusal> for Failure {
     }
 }
 
-/// A request of a member. While it lives, the member is there; its connection takes no stranger's place.
+/// A request of a member. While it lives, the member is there; its connection takes no stranger's
+/// place.
 struct Attendance {
     rooms: Shared,
     room: RoomId,
@@ -137,7 +151,12 @@ struct Attendance {
 }
 
 impl Attendance {
-    fn begin(rooms: &Shared, caller: &Caller, room: &str, headers: &HeaderMap) -> Result<Self, Failure> {
+    fn begin(
+        rooms: &Shared,
+        caller: &Caller,
+        room: &str,
+        headers: &HeaderMap,
+    ) -> Result<Self, Failure> {
         let (room, token) = (room.parse()?, bearer(headers)?);
         lock(rooms).begin_request(Instant::now(), room, token)?;
         let attendance = Self { rooms: Arc::clone(rooms), room, token };
@@ -174,7 +193,12 @@ async fn join(
     Ok((StatusCode::CREATED, Json(Joined { token: token.to_string(), role, member })))
 }
 
-fn seat(rooms: &Shared, room: RoomId, token: MemberToken, client: IpAddr) -> Result<Seated, Refusal> {
+fn seat(
+    rooms: &Shared,
+    room: RoomId,
+    token: MemberToken,
+    client: IpAddr,
+) -> Result<Seated, Refusal> {
     lock(rooms).join(Instant::now(), room, token, client)
 }
 
@@ -197,17 +221,24 @@ async fn send(
 ) -> Result<StatusCode, Failure> {
     let attendance = Attendance::begin(&rooms, &caller, &room, request.headers())?;
     let body = body(request.into_body()).await?;
-    let Post { to, signals } = serde_json::from_slice(&body).map_err(|_| Failure::Body("the body is no list of sealed signals"))?;
-    let is_sealed = |text: &String| text.len() <= MAX_SEALED && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    let Post { to, signals } = serde_json::from_slice(&body)
+        .map_err(|_| Failure::Body("the body is no list of sealed signals"))?;
+    let is_sealed = |text: &String| {
+        text.len() <= MAX_SEALED
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    };
     if signals.len() > MAX_POST || !signals.iter().all(is_sealed) {
-        return Err(Failure::Body("there are too many signals in one body, or one is too long or not sealed"));
+        return Err(Failure::Body(
+            "there are too many signals in one body, or one is too long or not sealed",
+        ));
     }
     attendance.rooms().post(Instant::now(), attendance.room, attendance.token, to, signals)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn body(body: Body) -> Result<axum::body::Bytes, Failure> {
-    let collected = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await;
+    let collected =
+        tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await;
     Ok(collected.map_err(|_| Failure::BodyTooSlow)?.map_err(|_| Failure::BodyTooLong)?.to_bytes())
 }
 

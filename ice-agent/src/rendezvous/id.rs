@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// 128 bits that agents derive from what they share; 32 hexadecimal digits in text. The rendezvous learns nothing else about the room.
+/// 128 bits that agents derive from what they share; 32 hexadecimal digits in text. The rendezvous
+/// learns nothing else about the room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RoomId(pub u128);
 
@@ -38,7 +39,14 @@ mod tests {
     fn an_id_is_32_digits_and_has_one_form() {
         let text = "00112233445566778899aabbccddeeff";
         assert_eq!(text.parse::<RoomId>().unwrap().to_string(), text);
-        for bad in ["", "blue", &text[1..], "+0112233445566778899aabbccddeeff", &text.to_uppercase(), &format!("{text}0")] {
+        for bad in [
+            "",
+            "blue",
+            &text[1..],
+            "+0112233445566778899aabbccddeeff",
+            &text.to_uppercase(),
+            &format!("{text}0"),
+        ] {
             assert_eq!(bad.parse::<RoomId>(), Err(BadRoomId), "{bad:?}");
         }
     }

@@ -7,13 +7,15 @@
 //! | `GET /rooms/{room}/signals?after=N&wait=S&peer=P` | 200 [`Batch`], at once if there is news, else after at most `S` seconds |
 //! | `DELETE /rooms/{room}/members` | 204; the member leaves |
 //!
-//! All but the first carry `Authorization: Bearer TOKEN`. A room is named by 128 bits that both agents derive from what they share
-//! ([`RoomKey`]), and what they say is sealed with a key that the rendezvous does not have: it sees addresses, times and lengths.
+//! All but the first carry `Authorization: Bearer TOKEN`. A room is named by 128 bits that both
+//! agents derive from what they share ([`RoomKey`]), and what they say is sealed with a key that
+//! the rendezvous does not have: it sees addresses, times and lengths.
 //!
-//! Everything is bounded by [`Limits`]: rooms, seats of one address or network, signals. Connections of strangers have few places, which they
-//! take from each other; a member's connection takes none. A member is there while a request of it is open. Its seat may be taken again once
-//! none has been open for some seconds: an agent that was killed and started again does not meet its ghost. A room vanishes with its members,
-//! and at the end of its lifetime at the latest.
+//! Everything is bounded by [`Limits`]: rooms, seats of one address or network, signals.
+//! Connections of strangers have few places, which they take from each other; a member's connection
+//! takes none. A member is there while a request of it is open. Its seat may be taken again once
+//! none has been open for some seconds: an agent that was killed and started again does not meet
+//! its ghost. A room vanishes with its members, and at the end of its lifetime at the latest.
 
 mod accept;
 mod caller;
@@ -65,17 +67,19 @@ pub struct Args {
     /// Serve below this path, as in /meet, for a reverse proxy that does not take it away.
     #[arg(long, value_name = "PATH", default_value = "", value_parser = path)]
     pub path: String,
-    /// A reverse proxy, as an address or a network, that says in X-Forwarded-For who its client is; may be repeated. Without it, all clients
-    /// of a proxy count as one.
+    /// A reverse proxy, as an address or a network, that says in X-Forwarded-For who its client
+    /// is; may be repeated. Without it, all clients of a proxy count as one.
     #[arg(long, value_name = "PREFIX", value_parser = network)]
     pub trust_forwarded_for: Vec<IpNet>,
-    /// A proxy, as an address or a network, whose connections begin with a PROXY protocol header (version 1 or 2); may be repeated.
+    /// A proxy, as an address or a network, whose connections begin with a PROXY protocol header
+    /// (version 1 or 2); may be repeated.
     #[arg(long, value_name = "PREFIX", value_parser = network)]
     pub trust_proxy_protocol: Vec<IpNet>,
     /// Maximum number of rooms.
     #[arg(long, value_name = "N", default_value_t = Limits::default().rooms, value_parser = at_least_one)]
     pub max_rooms: usize,
-    /// Maximum number of seats that one client address (IPv6: one /64) holds; four times as many for its /24 (IPv6: /48).
+    /// Maximum number of seats that one client address (IPv6: one /64) holds; four times as many
+    /// for its /24 (IPv6: /48).
     #[arg(long, value_name = "N", default_value_t = Limits::default().seats_per_prefix, value_parser = at_least_one)]
     pub max_seats_per_address: usize,
     /// Maximum number of signals waiting for one member.
@@ -103,11 +107,20 @@ pub async fn run(args: Args) -> anyhow::Result<Verdict> {
         _ => None,
     };
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let listener = tokio::net::TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
-    causeway_cli::answer_line(format_args!("rendezvous listening on {scheme}://{}{}", listener.local_addr()?, args.path))?;
+    let listener = tokio::net::TcpListener::bind(args.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", args.listen))?;
+    causeway_cli::answer_line(format_args!(
+        "rendezvous listening on {scheme}://{}{}",
+        listener.local_addr()?,
+        args.path
+    ))?;
     let entrance = Entrance {
         places: Places::new(),
-        trusted: Arc::new(Trusted { forwarded_for: args.trust_forwarded_for, proxy_protocol: args.trust_proxy_protocol }),
+        trusted: Arc::new(Trusted {
+            forwarded_for: args.trust_forwarded_for,
+            proxy_protocol: args.trust_proxy_protocol,
+        }),
         tls,
         router: http::router(&args.path, limits),
     };
@@ -122,9 +135,14 @@ pub async fn run(args: Args) -> anyhow::Result<Verdict> {
 
 /// `ADDRESS:PORT`; a link-local address with its zone, as in `[fe80::1%eth0]:8088`.
 fn listen_address(text: &str) -> Result<SocketAddr, String> {
-    let zone_and_port = text.strip_prefix('[').and_then(|rest| rest.split_once("]:")).filter(|(host, _)| host.contains('%'));
+    let zone_and_port = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once("]:"))
+        .filter(|(host, _)| host.contains('%'));
     let Some((host, port)) = zone_and_port else {
-        return text.parse().map_err(|_| "an address and a port are needed, as in 127.0.0.1:8088 or [::1]:8088".into());
+        return text.parse().map_err(|_| {
+            "an address and a port are needed, as in 127.0.0.1:8088 or [::1]:8088".into()
+        });
     };
     let (ip, zone) = zoned(host)?;
     let port = port.parse().map_err(|_| format!("{port:?} is no port"))?;
@@ -134,8 +152,11 @@ fn listen_address(text: &str) -> Result<SocketAddr, String> {
 /// `/meet`; the final slash does not matter, and `/` is no path.
 fn path(text: &str) -> Result<String, String> {
     let path = text.trim_end_matches('/');
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~' | b'/');
-    if path.is_empty() || (path.starts_with('/') && !path.contains("//") && path.bytes().all(allowed)) {
+    let allowed =
+        |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~' | b'/');
+    if path.is_empty()
+        || (path.starts_with('/') && !path.contains("//") && path.bytes().all(allowed))
+    {
         Ok(path.to_owned())
     } else {
         Err("a path begins with `/` and has letters, digits, `-`, `_`, `.` and `~`".into())
@@ -153,13 +174,18 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 
 /// An address or a network; a single IPv4-mapped address is read as the IPv4 address.
 fn network(text: &str) -> Result<IpNet, String> {
-    let address = || text.parse::<std::net::IpAddr>().ok().map(|address| IpNet::from(address.to_canonical()));
+    let address =
+        || text.parse::<std::net::IpAddr>().ok().map(|address| IpNet::from(address.to_canonical()));
     match text.parse::<IpNet>().ok().or_else(address) {
         Some(IpNet::V6(network)) if network.addr().to_ipv4_mapped().is_some() => {
             Err(format!("{text}: write the IPv4 network, as in 192.0.2.0/24"))
         }
-        Some(network) if network.prefix_len() == 0 => Err("everybody would be trusted; name your proxies' addresses".into()),
-        Some(network) if network != network.trunc() => Err(format!("it has bits behind its prefix; write {}", network.trunc())),
+        Some(network) if network.prefix_len() == 0 => {
+            Err("everybody would be trusted; name your proxies' addresses".into())
+        }
+        Some(network) if network != network.trunc() => {
+            Err(format!("it has bits behind its prefix; write {}", network.trunc()))
+        }
         Some(network) => Ok(network),
         None => Err("an address or a network is needed, as in 192.0.2.1 or 192.0.2.0/24".into()),
     }
@@ -171,7 +197,11 @@ mod tests {
 
     #[test]
     fn a_listen_address_may_have_a_zone() {
-        for (text, read) in [("127.0.0.1:1", "127.0.0.1:1"), ("[::1]:2", "[::1]:2"), ("[fe80::1%1]:3", "[fe80::1%1]:3")] {
+        for (text, read) in [
+            ("127.0.0.1:1", "127.0.0.1:1"),
+            ("[::1]:2", "[::1]:2"),
+            ("[fe80::1%1]:3", "[fe80::1%1]:3"),
+        ] {
             assert_eq!(listen_address(text).unwrap().to_string(), read);
         }
         for bad in ["127.0.0.1", "[fe80::1%no-such-interface]:1", "[fe80::1%1]:x", "localhost:1"] {
@@ -181,7 +211,9 @@ mod tests {
 
     #[test]
     fn a_path_is_one_that_a_proxy_can_hand_on() {
-        for (text, read) in [("", ""), ("/", ""), ("/meet", "/meet"), ("/meet/", "/meet"), ("/a/b-c", "/a/b-c")] {
+        for (text, read) in
+            [("", ""), ("/", ""), ("/meet", "/meet"), ("/meet/", "/meet"), ("/a/b-c", "/a/b-c")]
+        {
             assert_eq!(path(text).unwrap(), read);
         }
         for bad in ["meet", "/a//b", "/{x}", "/a?b", "/ü"] {
@@ -192,7 +224,10 @@ mod tests {
     #[test]
     fn h44_limits_that_keep_everybody_out_and_trust_in_everybody_are_refused() {
         assert!(network("0.0.0.0/0").is_err() && network("::/0").is_err());
-        assert_eq!((at_least_one("1"), at_least_one("0").is_err(), at_least_one("x").is_err()), (Ok(1), true, true));
+        assert_eq!(
+            (at_least_one("1"), at_least_one("0").is_err(), at_least_one("x").is_err()),
+            (Ok(1), true, true)
+        );
     }
 
     #[test]

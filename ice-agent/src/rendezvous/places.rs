@@ -1,4 +1,5 @@
-//! Places for connections: few for strangers, shared out by prefix, and enough for members that strangers cannot take.
+//! Places for connections: few for strangers, shared out by prefix, and enough for members that
+//! strangers cannot take.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -13,7 +14,8 @@ pub(super) const STRANGERS: usize = 512;
 /// Maximum of these from one address.
 const STRANGERS_OF_PREFIX: PrefixLimit = PrefixLimit { narrow: 32 };
 
-/// The places of strangers. A connection of a member leaves its place to the next stranger; the rooms limit how many a member may have.
+/// The places of strangers. A connection of a member leaves its place to the next stranger; the
+/// rooms limit how many a member may have.
 #[derive(Debug)]
 pub(super) struct Places {
     inner: Mutex<Inner>,
@@ -46,8 +48,9 @@ impl Places {
         Arc::new(Self { inner: Mutex::default() })
     }
 
-    /// A place for a new connection. There always is one: the oldest stranger of the same prefix goes if that has too many, else the oldest
-    /// of the prefix that has most. What an honest client asks takes milliseconds, so that it is old only if it waits on purpose.
+    /// A place for a new connection. There always is one: the oldest stranger of the same prefix
+    /// goes if that has too many, else the oldest of the prefix that has most. What an honest
+    /// client asks takes milliseconds, so that it is old only if it waits on purpose.
     pub(super) fn enter(self: &Arc<Self>, client: Option<IpAddr>) -> Place {
         let mut inner = self.lock();
         if inner.strangers.len() >= STRANGERS {
@@ -85,7 +88,11 @@ impl Inner {
     }
 
     fn evict_oldest(&mut self, is_meant: impl Fn(Option<IpAddr>) -> bool) {
-        let oldest = self.strangers.iter().find(|(_, stranger)| is_meant(stranger.client)).map(|(number, _)| *number);
+        let oldest = self
+            .strangers
+            .iter()
+            .find(|(_, stranger)| is_meant(stranger.client))
+            .map(|(number, _)| *number);
         self.evict(oldest);
     }
 
@@ -94,7 +101,8 @@ impl Inner {
         for stranger in self.strangers.values() {
             *counts.entry(stranger.client.map(Prefix::wide)).or_default() += 1;
         }
-        let crowded = counts.into_iter().max_by_key(|(_, count)| *count).and_then(|(prefix, _)| prefix);
+        let crowded =
+            counts.into_iter().max_by_key(|(_, count)| *count).and_then(|(prefix, _)| prefix);
         self.evict_oldest(|client| client.map(Prefix::wide) == crowded);
     }
 }
@@ -111,7 +119,8 @@ impl Place {
         inner.strangers.insert(self.number, Stranger { client: Some(client), ..own });
     }
 
-    /// The connection has shown a member's token: it is no stranger's any more. `false` if it was evicted before.
+    /// The connection has shown a member's token: it is no stranger's any more. `false` if it was
+    /// evicted before.
     pub(super) fn promote(&self) -> bool {
         self.places.lock().strangers.remove(&self.number).is_some()
     }
@@ -168,9 +177,12 @@ mod tests {
     #[test]
     fn when_all_places_are_taken_the_most_crowded_network_gives_way() {
         let places = Places::new();
-        let victims: Vec<Place> = (0..8).map(|network| places.enter(ip(100 + network, 1))).collect();
-        let crowd: Vec<Place> =
-            (0..40_u8).flat_map(|network| (0..20).map(move |host| ip(network, host))).map(|client| places.enter(client)).collect();
+        let victims: Vec<Place> =
+            (0..8).map(|network| places.enter(ip(100 + network, 1))).collect();
+        let crowd: Vec<Place> = (0..40_u8)
+            .flat_map(|network| (0..20).map(move |host| ip(network, host)))
+            .map(|client| places.enter(client))
+            .collect();
         assert_eq!(places.len(), STRANGERS);
         assert!(victims.iter().all(is_in) && crowd.last().is_some_and(is_in));
     }

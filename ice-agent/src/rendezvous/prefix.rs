@@ -22,9 +22,13 @@ impl PrefixLimit {
         self.narrow.saturating_mul(4)
     }
 
-    /// The width in which one more from `address` is too many, given the addresses of those that there are; the narrow one if it is too many in
-    /// both.
-    pub(super) fn reached(self, address: IpAddr, others: impl Iterator<Item = IpAddr>) -> Option<Width> {
+    /// The width in which one more from `address` is too many, given the addresses of those that
+    /// there are; the narrow one if it is too many in both.
+    pub(super) fn reached(
+        self,
+        address: IpAddr,
+        others: impl Iterator<Item = IpAddr>,
+    ) -> Option<Width> {
         let (narrow, wide) = (Prefix::narrow(address), Prefix::wide(address));
         let (mut near, mut far) = (0, 0);
         for other in others {

@@ -11,7 +11,8 @@ use tokio::sync::watch;
 
 use super::rooms::{Limits, Refusal};
 
-/// Maximum number of requests that one member may have open: a poll, a post, and one that a proxy has not noticed to be over.
+/// Maximum number of requests that one member may have open: a poll, a post, and one that a proxy
+/// has not noticed to be over.
 pub(super) const MAX_REQUESTS: u8 = 3;
 
 /// The ICE role (RFC 8445 §6.1.1): the first seat of the room is controlling.
@@ -47,7 +48,8 @@ impl fmt::Debug for MemberToken {
 pub enum Peer {
     /// The seat is empty: its member has not come yet, or vanished without a word.
     Absent,
-    /// In the room. Each member that takes a seat has a number of its own, so that a member that came back is told from its ghost.
+    /// In the room. Each member that takes a seat has a number of its own, so that a member that
+    /// came back is told from its ghost.
     Present(u64),
     /// Said that it leaves.
     Left,
@@ -71,7 +73,9 @@ impl FromStr for Peer {
         match text {
             "absent" => Ok(Self::Absent),
             "left" => Ok(Self::Left),
-            _ => member().map(Self::Present).ok_or_else(|| format!("{text:?} is none of absent, present-N and left")),
+            _ => member()
+                .map(Self::Present)
+                .ok_or_else(|| format!("{text:?} is none of absent, present-N and left")),
         }
     }
 }
@@ -93,9 +97,11 @@ impl TryFrom<String> for Peer {
 /// The answer to a poll.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Batch {
-    /// The signals of the other member, oldest first; sealed, so that only the two members can read them.
+    /// The signals of the other member, oldest first; sealed, so that only the two members can
+    /// read them.
     pub signals: Vec<String>,
-    /// The number of the last signal in `signals`, or `after` again: the next poll's `after`, which also acknowledges.
+    /// The number of the last signal in `signals`, or `after` again: the next poll's `after`,
+    /// which also acknowledges.
     pub last: u64,
     /// The other member.
     pub peer: Peer,
@@ -147,7 +153,13 @@ struct Seat {
 
 impl Seat {
     fn new() -> Self {
-        Self { occupant: Occupant::Nobody, inbox: VecDeque::new(), inbox_octets: 0, last_number: 0, news: watch::Sender::new(()) }
+        Self {
+            occupant: Occupant::Nobody,
+            inbox: VecDeque::new(),
+            inbox_octets: 0,
+            last_number: 0,
+            news: watch::Sender::new(()),
+        }
     }
 
     fn member(&self) -> Option<&Member> {
@@ -171,7 +183,8 @@ impl Seat {
     }
 }
 
-/// Two seats. A seat whose member left or vanished may be taken again: by the same agent, started once more, or by the real peer.
+/// Two seats. A seat whose member left or vanished may be taken again: by the same agent, started
+/// once more, or by the real peer.
 #[derive(Debug)]
 pub(super) struct Room {
     seats: [Seat; 2],
@@ -208,14 +221,25 @@ impl Room {
     }
 
     /// Takes a seat that [`free_seat`](Self::free_seat) found.
-    pub(super) fn sit(&mut self, now: Instant, seat: usize, token: MemberToken, address: IpAddr) -> Seated {
+    pub(super) fn sit(
+        &mut self,
+        now: Instant,
+        seat: usize,
+        token: MemberToken,
+        address: IpAddr,
+    ) -> Seated {
         self.members += 1;
         let number = self.members;
-        // Neither seat has a word from before: what was said to or by another member is not for this pair.
+        // Neither seat has a word from before: what was said to or by another member is not for
+        // this pair.
         self.seats.iter_mut().for_each(Seat::empty_inbox);
-        self.seats[seat].occupant = Occupant::Member(Member { token, number, address, requests: 0, seen: now });
+        self.seats[seat].occupant =
+            Occupant::Member(Member { token, number, address, requests: 0, seen: now });
         self.seats[1 - seat].news.send_replace(());
-        Seated { role: if seat == 0 { Role::Controlling } else { Role::Controlled }, member: number }
+        Seated {
+            role: if seat == 0 { Role::Controlling } else { Role::Controlled },
+            member: number,
+        }
     }
 
     /// The seat of a member, which is thereby heard of.
@@ -240,7 +264,11 @@ impl Room {
     }
 
     /// A request of a member begins; [`end_request`](Self::end_request) follows.
-    pub(super) fn begin_request(&mut self, now: Instant, token: MemberToken) -> Result<(), Refusal> {
+    pub(super) fn begin_request(
+        &mut self,
+        now: Instant,
+        token: MemberToken,
+    ) -> Result<(), Refusal> {
         let member = self.member_mut(now, token)?;
         if member.requests >= MAX_REQUESTS {
             return Err(Refusal::TooManyRequests);
@@ -255,14 +283,23 @@ impl Room {
         }
     }
 
-    pub(super) fn post(&mut self, now: Instant, token: MemberToken, to: u64, signals: Vec<String>, limits: &Limits) -> Result<(), Refusal> {
+    pub(super) fn post(
+        &mut self,
+        now: Instant,
+        token: MemberToken,
+        to: u64,
+        signals: Vec<String>,
+        limits: &Limits,
+    ) -> Result<(), Refusal> {
         let other = 1 - self.seat_of(now, token)?;
         let seat = &mut self.seats[other];
         if seat.peer() != Peer::Present(to) {
             return Err(Refusal::PeerGone);
         }
         let octets: usize = signals.iter().map(String::len).sum();
-        if seat.inbox.len() + signals.len() > limits.signals || seat.inbox_octets + octets > limits.inbox_octets {
+        if seat.inbox.len() + signals.len() > limits.signals
+            || seat.inbox_octets + octets > limits.inbox_octets
+        {
             return Err(Refusal::InboxFull);
         }
         seat.inbox_octets += octets;
@@ -275,7 +312,12 @@ impl Room {
     }
 
     /// The signals after number `after`; earlier ones are acknowledged and forgotten.
-    pub(super) fn take(&mut self, now: Instant, token: MemberToken, after: u64) -> Result<Batch, Refusal> {
+    pub(super) fn take(
+        &mut self,
+        now: Instant,
+        token: MemberToken,
+        after: u64,
+    ) -> Result<Batch, Refusal> {
         let own = self.seat_of(now, token)?;
         let peer = self.seats[1 - own].peer();
         let seat = &mut self.seats[own];
@@ -287,11 +329,19 @@ impl Room {
             seat.inbox.pop_front();
         }
         let last = seat.inbox.back().map_or(after, |(number, _)| *number);
-        Ok(Batch { signals: seat.inbox.iter().map(|(_, signal)| signal.clone()).collect(), last, peer })
+        Ok(Batch {
+            signals: seat.inbox.iter().map(|(_, signal)| signal.clone()).collect(),
+            last,
+            peer,
+        })
     }
 
     /// Changes when there is news for the member.
-    pub(super) fn news(&mut self, now: Instant, token: MemberToken) -> Result<watch::Receiver<()>, Refusal> {
+    pub(super) fn news(
+        &mut self,
+        now: Instant,
+        token: MemberToken,
+    ) -> Result<watch::Receiver<()>, Refusal> {
         let own = self.seat_of(now, token)?;
         Ok(self.seats[own].news.subscribe())
     }

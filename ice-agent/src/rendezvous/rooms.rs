@@ -15,7 +15,8 @@ use super::room::{Batch, MemberToken, Room, Seated};
 pub struct Limits {
     /// Maximum number of rooms.
     pub rooms: usize,
-    /// Maximum number of seats that clients of one address hold; an IPv6 /64 counts as an address. Four times as many for an IPv4 /24 or IPv6 /48.
+    /// Maximum number of seats that clients of one address hold; an IPv6 /64 counts as an address.
+    /// Four times as many for an IPv4 /24 or IPv6 /48.
     pub seats_per_prefix: usize,
     /// Maximum number of signals that wait for one member.
     pub signals: usize,
@@ -86,12 +87,19 @@ impl Rooms {
         Self { limits, rooms: HashMap::new() }
     }
 
-    /// Takes a seat for a client at `address`, in a new room if need be. A member that has had no request open for [`Limits::grace`] gives
-    /// way.
+    /// Takes a seat for a client at `address`, in a new room if need be. A member that has had no
+    /// request open for [`Limits::grace`] gives way.
     ///
     /// # Errors
-    /// [`Refusal::Full`], [`Refusal::Undecided`], [`Refusal::TooManyRooms`], [`Refusal::TooManySeats`].
-    pub fn join(&mut self, now: Instant, id: RoomId, token: MemberToken, address: IpAddr) -> Result<Seated, Refusal> {
+    /// [`Refusal::Full`], [`Refusal::Undecided`], [`Refusal::TooManyRooms`],
+    /// [`Refusal::TooManySeats`].
+    pub fn join(
+        &mut self,
+        now: Instant,
+        id: RoomId,
+        token: MemberToken,
+        address: IpAddr,
+    ) -> Result<Seated, Refusal> {
         self.expire(now);
         let seat = match self.rooms.get_mut(&id) {
             Some(room) => room.free_seat(now, self.limits.grace)?,
@@ -107,8 +115,9 @@ impl Rooms {
         Ok(self.rooms.entry(id).or_insert_with(|| Room::new(now)).sit(now, seat, token, address))
     }
 
-    /// Closes a room of the network that has the most rooms in which one member waits alone, if the newcomer's network has fewer: strangers
-    /// that fill the house make room for others, and calls go on.
+    /// Closes a room of the network that has the most rooms in which one member waits alone, if the
+    /// newcomer's network has fewer: strangers that fill the house make room for others, and
+    /// calls go on.
     fn make_room(&mut self, address: IpAddr) -> Result<(), Refusal> {
         let mut waiting: HashMap<Prefix, (usize, Instant, RoomId)> = HashMap::new();
         for (id, room) in self.rooms.iter().filter(|(_, room)| !room.is_paired()) {
@@ -121,7 +130,8 @@ impl Rooms {
             }
         }
         let own = waiting.get(&Prefix::wide(address)).map_or(0, |(count, ..)| *count);
-        let (count, _, oldest) = waiting.into_values().max_by_key(|(count, ..)| *count).ok_or(Refusal::TooManyRooms)?;
+        let (count, _, oldest) =
+            waiting.into_values().max_by_key(|(count, ..)| *count).ok_or(Refusal::TooManyRooms)?;
         if count <= own + 1 {
             return Err(Refusal::TooManyRooms);
         }
@@ -133,7 +143,12 @@ impl Rooms {
     ///
     /// # Errors
     /// [`Refusal::NotAMember`], [`Refusal::TooManyRequests`].
-    pub fn begin_request(&mut self, now: Instant, id: RoomId, token: MemberToken) -> Result<(), Refusal> {
+    pub fn begin_request(
+        &mut self,
+        now: Instant,
+        id: RoomId,
+        token: MemberToken,
+    ) -> Result<(), Refusal> {
         self.room(id)?.begin_request(now, token)
     }
 
@@ -148,7 +163,14 @@ impl Rooms {
     ///
     /// # Errors
     /// [`Refusal::NotAMember`], [`Refusal::PeerGone`], [`Refusal::InboxFull`]: then none of them was taken.
-    pub fn post(&mut self, now: Instant, id: RoomId, token: MemberToken, to: u64, signals: Vec<String>) -> Result<(), Refusal> {
+    pub fn post(
+        &mut self,
+        now: Instant,
+        id: RoomId,
+        token: MemberToken,
+        to: u64,
+        signals: Vec<String>,
+    ) -> Result<(), Refusal> {
         let limits = self.limits;
         self.room(id)?.post(now, token, to, signals, &limits)
     }
@@ -157,7 +179,13 @@ impl Rooms {
     ///
     /// # Errors
     /// [`Refusal::NotAMember`].
-    pub fn take(&mut self, now: Instant, id: RoomId, token: MemberToken, after: u64) -> Result<Batch, Refusal> {
+    pub fn take(
+        &mut self,
+        now: Instant,
+        id: RoomId,
+        token: MemberToken,
+        after: u64,
+    ) -> Result<Batch, Refusal> {
         self.room(id)?.take(now, token, after)
     }
 
@@ -165,7 +193,12 @@ impl Rooms {
     ///
     /// # Errors
     /// [`Refusal::NotAMember`].
-    pub fn news(&mut self, now: Instant, id: RoomId, token: MemberToken) -> Result<watch::Receiver<()>, Refusal> {
+    pub fn news(
+        &mut self,
+        now: Instant,
+        id: RoomId,
+        token: MemberToken,
+    ) -> Result<watch::Receiver<()>, Refusal> {
         self.room(id)?.news(now, token)
     }
 

@@ -51,7 +51,9 @@ impl fmt::Debug for RoomSecret {
 
 /// The text has another form. It is not shown: most of a secret is a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the part of the link after `#` is not a room's secret, which has 22 characters; copy the whole link")]
+#[error(
+    "the part of the link after `#` is not a room's secret, which has 22 characters; copy the whole link"
+)]
 pub struct BadRoomSecret;
 
 impl FromStr for RoomSecret {
@@ -63,7 +65,8 @@ impl FromStr for RoomSecret {
     }
 }
 
-/// A name that people tell each other: 1 to 64 ASCII letters, digits, `-`, `_` and `.`. Anyone can guess it.
+/// A name that people tell each other: 1 to 64 ASCII letters, digits, `-`, `_` and `.`. Anyone can
+/// guess it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoomName(String);
 
@@ -88,7 +91,8 @@ impl fmt::Display for RoomName {
     }
 }
 
-/// The room at the rendezvous, and the key of what passes through it. The rendezvous sees the id and cannot find the key from it.
+/// The room at the rendezvous, and the key of what passes through it. The rendezvous sees the id
+/// and cannot find the key from it.
 pub struct RoomKey {
     id: RoomId,
     key: LessSafeKey,
@@ -122,7 +126,13 @@ impl RoomKey {
     #[must_use]
     pub fn of_name(name: &RoomName) -> Self {
         let mut stretched = Zeroizing::new([0; 32]);
-        pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, NAME_ROUNDS, NAME_SALT, name.0.as_bytes(), &mut *stretched);
+        pbkdf2::derive(
+            pbkdf2::PBKDF2_HMAC_SHA256,
+            NAME_ROUNDS,
+            NAME_SALT,
+            name.0.as_bytes(),
+            &mut *stretched,
+        );
         Self::derive(NAME_SALT, &*stretched)
     }
 
@@ -147,11 +157,14 @@ impl RoomKey {
         self.id
     }
 
-    /// The envelope as text that only a holder of the key can read. `nonce` comes from a cryptographic generator, a new one each time.
+    /// The envelope as text that only a holder of the key can read. `nonce` comes from a
+    /// cryptographic generator, a new one each time.
     #[must_use]
     pub fn seal(&self, nonce: [u8; NONCE_LEN], envelope: &Envelope) -> String {
         let mut sealed = serde_json::to_vec(envelope).expect("an envelope has string keys only");
-        self.key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), self.aad(), &mut sealed).expect("shorter than 256 GB");
+        self.key
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), self.aad(), &mut sealed)
+            .expect("shorter than 256 GB");
         URL_SAFE_NO_PAD.encode([&nonce[..], &sealed].concat())
     }
 
@@ -165,7 +178,10 @@ impl RoomKey {
         }
         let mut octets = URL_SAFE_NO_PAD.decode(text).map_err(|_| BadSeal)?;
         let (nonce, sealed) = octets.split_first_chunk_mut::<NONCE_LEN>().ok_or(BadSeal)?;
-        let opened = self.key.open_in_place(Nonce::assume_unique_for_key(*nonce), self.aad(), sealed).map_err(|_| BadSeal)?;
+        let opened = self
+            .key
+            .open_in_place(Nonce::assume_unique_for_key(*nonce), self.aad(), sealed)
+            .map_err(|_| BadSeal)?;
         serde_json::from_slice(opened).map_err(|_| BadSeal)
     }
 
@@ -203,7 +219,14 @@ mod tests {
         let text = secret.to_string();
         assert_eq!((text.len(), text.parse()), (22, Ok(secret.clone())));
         assert!(!format!("{secret:?}").contains(&text[..4]));
-        for bad in ["", "blue", &text[1..], &format!("{text}A"), &format!("{text}="), "~~~~~~~~~~~~~~~~~~~~~~"] {
+        for bad in [
+            "",
+            "blue",
+            &text[1..],
+            &format!("{text}A"),
+            &format!("{text}="),
+            "~~~~~~~~~~~~~~~~~~~~~~",
+        ] {
             assert_eq!(bad.parse::<RoomSecret>(), Err(BadRoomSecret), "{bad:?}");
         }
     }
@@ -230,7 +253,13 @@ mod tests {
         assert_ne!(stranger.id(), ours.id());
         assert_eq!(stranger.open(&sealed), Err(BadSeal));
         let other = if sealed.ends_with('A') { "B" } else { "A" };
-        for bad in ["", "AAAA", &sealed[..sealed.len() - 4], &format!("{other}{}", &sealed[1..]), &"A".repeat(MAX_SEALED + 1)] {
+        for bad in [
+            "",
+            "AAAA",
+            &sealed[..sealed.len() - 4],
+            &format!("{other}{}", &sealed[1..]),
+            &"A".repeat(MAX_SEALED + 1),
+        ] {
             assert_eq!(theirs.open(bad), Err(BadSeal), "{bad}");
         }
     }
@@ -241,15 +270,24 @@ mod tests {
         let [first, second] = [RoomKey::of_name(&name), RoomKey::of_name(&name)];
         assert_eq!(first.id(), second.id());
         assert_eq!(second.open(&first.seal([0; 12], &envelope(3))), Ok(envelope(3)));
-        assert_ne!(first.id(), RoomKey::of_secret(&RoomSecret::from_random(*b"blueblueblueblue")).id());
+        assert_ne!(
+            first.id(),
+            RoomKey::of_secret(&RoomSecret::from_random(*b"blueblueblueblue")).id()
+        );
     }
 
     #[test]
     fn the_longest_signal_fits() {
         let key = RoomKey::of_secret(&RoomSecret::from_random([1; 16]));
         let candidate = format!("candidate:{}", "\"".repeat(502));
-        let signal = Signal::Candidate { candidate, relayed_over: Some(crate::net::target::Transport::Dtls) };
+        let signal = Signal::Candidate {
+            candidate,
+            relayed_over: Some(crate::net::target::Transport::Dtls),
+        };
         assert_eq!(signal.validate(), Ok(()));
-        assert!(key.seal([0; 12], &Envelope { from: u64::MAX, number: u64::MAX, signal }).len() <= MAX_SEALED);
+        assert!(
+            key.seal([0; 12], &Envelope { from: u64::MAX, number: u64::MAX, signal }).len()
+                <= MAX_SEALED
+        );
     }
 }

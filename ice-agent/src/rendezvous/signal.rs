@@ -7,11 +7,13 @@ use crate::net::target::Transport;
 /// Longest candidate line in octets; the longest that an agent writes is about 200.
 const MAX_CANDIDATE: usize = 512;
 
-/// One message from one agent to the other. It travels [sealed](super::RoomKey); the receiver calls [`Signal::validate`].
+/// One message from one agent to the other. It travels [sealed](super::RoomKey); the receiver calls
+/// [`Signal::validate`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Signal {
-    /// The first one: the ICE credentials (RFC 8445 §5.3), and what the receiver's datagrams to the sender must carry.
+    /// The first one: the ICE credentials (RFC 8445 §5.3), and what the receiver's datagrams to the
+    /// sender must carry.
     Hello {
         /// Username fragment.
         ufrag: String,
@@ -24,7 +26,8 @@ pub enum Signal {
     Candidate {
         /// The candidate attribute's value, `candidate:…` (RFC 8839 §5.1).
         candidate: String,
-        /// For a relayed candidate, the transport between its agent and the TURN server. For people to read.
+        /// For a relayed candidate, the transport between its agent and the TURN server. For
+        /// people to read.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         relayed_over: Option<Transport>,
     },
@@ -52,7 +55,9 @@ pub enum BadSignal {
     #[error("the exchange token is not 16 hexadecimal digits")]
     Exchange,
     /// Too long, or not printable ASCII that starts with `candidate:`.
-    #[error("the candidate is no printable line of at most 512 octets that starts with `candidate:`")]
+    #[error(
+        "the candidate is no printable line of at most 512 octets that starts with `candidate:`"
+    )]
     Candidate,
 }
 
@@ -76,7 +81,10 @@ impl Signal {
             }
             Self::Candidate { candidate, .. } => {
                 let printable = candidate.bytes().all(|b| (b' '..=b'~').contains(&b));
-                if candidate.len() > MAX_CANDIDATE || !printable || !candidate.starts_with("candidate:") {
+                if candidate.len() > MAX_CANDIDATE
+                    || !printable
+                    || !candidate.starts_with("candidate:")
+                {
                     return Err(BadSignal::Candidate);
                 }
             }
@@ -88,7 +96,8 @@ impl Signal {
 
 /// ice-char = ALPHA / DIGIT / "+" / "/"
 fn is_ice_text(text: &str, length: std::ops::RangeInclusive<usize>) -> bool {
-    length.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/'))
+    length.contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/'))
 }
 
 #[cfg(test)]
@@ -106,14 +115,25 @@ mod tests {
         assert_eq!(hello("abc", &password, "0123456789abcdef").validate(), Err(BadSignal::Ufrag));
         assert_eq!(hello("ab:d", &password, "0123456789abcdef").validate(), Err(BadSignal::Ufrag));
         assert_eq!(hello("abcd", "short", "0123456789abcdef").validate(), Err(BadSignal::Password));
-        assert_eq!(hello("abcd", &password, "0123456789abcdeg").validate(), Err(BadSignal::Exchange));
+        assert_eq!(
+            hello("abcd", &password, "0123456789abcdeg").validate(),
+            Err(BadSignal::Exchange)
+        );
     }
 
     #[test]
     fn a_candidate_is_one_printable_line() {
-        let candidate = |text: &str| Signal::Candidate { candidate: text.into(), relayed_over: None }.validate();
+        let candidate = |text: &str| {
+            Signal::Candidate { candidate: text.into(), relayed_over: None }.validate()
+        };
         assert_eq!(candidate("candidate:1 1 udp 1 192.0.2.1 9 typ host"), Ok(()));
-        for bad in ["", "candidat", "candidate:\u{1b}[2J", "candidate:1\n", &format!("candidate:{}", "1".repeat(512))] {
+        for bad in [
+            "",
+            "candidat",
+            "candidate:\u{1b}[2J",
+            "candidate:1\n",
+            &format!("candidate:{}", "1".repeat(512)),
+        ] {
             assert_eq!(candidate(bad), Err(BadSignal::Candidate), "{bad:?}");
         }
     }
@@ -123,7 +143,10 @@ mod tests {
         let text = r#"{"type":"candidate","candidate":"candidate:1","relayed_over":"tcp"}"#;
         let signal: Signal = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&signal).unwrap(), text);
-        assert_eq!(serde_json::to_string(&Signal::EndOfCandidates {}).unwrap(), r#"{"type":"end_of_candidates"}"#);
+        assert_eq!(
+            serde_json::to_string(&Signal::EndOfCandidates {}).unwrap(),
+            r#"{"type":"end_of_candidates"}"#
+        );
         assert!(serde_json::from_str::<Signal>(r#"{"type":"done","sent":1,"x":1}"#).is_err());
         assert!(serde_json::from_str::<Signal>(r#"{"type":"restart"}"#).is_err());
     }

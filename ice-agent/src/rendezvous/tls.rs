@@ -68,7 +68,10 @@ impl ServerTls {
 
     /// What is to be told at `now`, in Unix seconds.
     fn standing(&self, expiry: &mut Expiry, now: i64) -> Option<Standing> {
-        expiry.due(self.current.read().unwrap_or_else(PoisonError::into_inner).certificate.validity(), now)
+        expiry.due(
+            self.current.read().unwrap_or_else(PoisonError::into_inner).certificate.validity(),
+            now,
+        )
     }
 
     /// Reads the files again; whether there was something new in them.
@@ -100,7 +103,9 @@ async fn follow(tls: Weak<ServerTls>, mut expiry: Expiry) {
             Err(error) => {
                 let error = format!("{error:#}");
                 if error != last_error {
-                    complain(format_args!("rendezvous: the former certificate stays in use: {error}"));
+                    complain(format_args!(
+                        "rendezvous: the former certificate stays in use: {error}"
+                    ));
                     last_error = error;
                 }
             }
@@ -136,7 +141,11 @@ mod tests {
 
     impl Files {
         fn new() -> Self {
-            let folder = std::env::temp_dir().join(format!("ice-agent-tls-{}-{:08x}", std::process::id(), rand::random::<u32>()));
+            let folder = std::env::temp_dir().join(format!(
+                "ice-agent-tls-{}-{:08x}",
+                std::process::id(),
+                rand::random::<u32>()
+            ));
             fs::create_dir(&folder).unwrap();
             Self(folder)
         }
@@ -156,7 +165,8 @@ mod tests {
 
     fn pair() -> (String, String) {
         let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec!["meet.test".into()]).unwrap().self_signed(&key).unwrap();
+        let certificate =
+            CertificateParams::new(vec!["meet.test".into()]).unwrap().self_signed(&key).unwrap();
         (certificate.pem(), key.serialize_pem())
     }
 
@@ -180,11 +190,19 @@ mod tests {
         const DAY: i64 = 86_400;
         let files = Files::new();
         let (certificate, key) = pair();
-        let tls = ServerTls::start(files.write("cert.pem", &certificate), files.write("key.pem", &key)).unwrap();
+        let tls =
+            ServerTls::start(files.write("cert.pem", &certificate), files.write("key.pem", &key))
+                .unwrap();
         let end = tls.current.read().unwrap().certificate.validity().not_after;
         let mut expiry = Expiry::default();
-        let told: Vec<_> = (0..48).filter_map(|hour| tls.standing(&mut expiry, end - DAY + hour * 3_600)).collect();
-        assert_eq!(told, [Standing::EndsSoon, Standing::EndsSoon, Standing::Expired], "once a day, and when it changes");
+        let told: Vec<_> = (0..48)
+            .filter_map(|hour| tls.standing(&mut expiry, end - DAY + hour * 3_600))
+            .collect();
+        assert_eq!(
+            told,
+            [Standing::EndsSoon, Standing::EndsSoon, Standing::Expired],
+            "once a day, and when it changes"
+        );
     }
 
     #[test]

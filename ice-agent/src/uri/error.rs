@@ -37,7 +37,9 @@ pub enum UriError {
     #[error("{0:?} is no port (1 to 65535)")]
     Port(String),
     /// A query other than `transport=`.
-    #[error("{0:?} is not understood; all that may follow the port is `?transport=udp` or `?transport=tcp`")]
+    #[error(
+        "{0:?} is not understood; all that may follow the port is `?transport=udp` or `?transport=tcp`"
+    )]
     Query(String),
     /// A query on a `stun:` or `stuns:` URI, which has none (RFC 7064 §3.1).
     #[error("{0:?}: a stun: or stuns: URI has no query; see --transport")]

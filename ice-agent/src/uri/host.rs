@@ -16,7 +16,8 @@ pub enum Host {
     Ip(IpAddr),
     /// A link-local address literal with its zone, which means something on this host alone.
     Zoned(Ipv6Addr, Zone),
-    /// A name of ASCII letters, in lower case, a name in another script as its A-labels (RFC 3986 §3.2.2 leads to IDNA).
+    /// A name of ASCII letters, in lower case, a name in another script as its A-labels (RFC 3986
+    /// §3.2.2 leads to IDNA).
     Name(String),
 }
 
@@ -44,7 +45,9 @@ impl Host {
     #[must_use]
     pub fn in_zone(&self, address: SocketAddr) -> SocketAddr {
         match (self, address) {
-            (Self::Zoned(_, zone), SocketAddr::V6(address)) => SocketAddrV6::new(*address.ip(), address.port(), 0, zone.index()).into(),
+            (Self::Zoned(_, zone), SocketAddr::V6(address)) => {
+                SocketAddrV6::new(*address.ip(), address.port(), 0, zone.index()).into()
+            }
             _ => address,
         }
     }
@@ -55,12 +58,14 @@ impl Host {
             let read = zoned(text).map(|(ip, zone)| Self::Zoned(ip, zone));
             return read.map_err(|reason| UriError::Zone { text: text.into(), reason });
         }
-        text.parse::<Ipv6Addr>().map(|ip| Self::Ip(ip.to_canonical())).map_err(|_| UriError::Literal(format!("[{text}]")))
+        text.parse::<Ipv6Addr>()
+            .map(|ip| Self::Ip(ip.to_canonical()))
+            .map_err(|_| UriError::Literal(format!("[{text}]")))
     }
 }
 
-/// `reg-name` or `IPv4address`: "If host matches the rule for IPv4address, then it should be considered an IPv4 address literal and not a
-/// reg-name" (RFC 3986 §3.2.2).
+/// `reg-name` or `IPv4address`: "If host matches the rule for IPv4address, then it should be
+/// considered an IPv4 address literal and not a reg-name" (RFC 3986 §3.2.2).
 impl FromStr for Host {
     type Err = UriError;
 
@@ -79,11 +84,16 @@ impl FromStr for Host {
         let name = name.to_ascii_lowercase();
         let labels = name.strip_suffix('.').unwrap_or(&name);
         let named = |label: &str| {
-            let letters = label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-            (1..=63).contains(&label.len()) && letters && !label.starts_with('-') && !label.ends_with('-')
+            let letters =
+                label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+            (1..=63).contains(&label.len())
+                && letters
+                && !label.starts_with('-')
+                && !label.ends_with('-')
         };
         // "1.2.3" and "10" are what people mean as addresses; no top-level domain is a number.
-        let numeric = labels.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+        let numeric =
+            labels.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
         if labels.len() > MAX_NAME || !labels.split('.').all(named) || numeric {
             return Err(bad());
         }
@@ -98,7 +108,8 @@ fn percent_decoded(text: &str) -> Result<String, UriError> {
     let mut rest = text.bytes();
     while let Some(octet) = rest.next() {
         octets.push(if octet == b'%' {
-            let mut digit = || rest.next().and_then(|digit| char::from(digit).to_digit(16)).ok_or_else(bad);
+            let mut digit =
+                || rest.next().and_then(|digit| char::from(digit).to_digit(16)).ok_or_else(bad);
             (digit()? * 16 + digit()?) as u8
         } else {
             octet

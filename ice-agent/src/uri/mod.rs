@@ -1,7 +1,9 @@
-//! Servers as users name them: the `stun`, `stuns`, `turn` and `turns` URIs (RFC 7064 §3.1, RFC 7065 §3.1).
+//! Servers as users name them: the `stun`, `stuns`, `turn` and `turns` URIs (RFC 7064 §3.1, RFC
+//! 7065 §3.1).
 //!
-//! Not parsed by a parser of hierarchical URIs: "Developers MUST NOT use a generic hierarchical URI parser to parse a "turn" or "turns" URI"
-//! (RFC 7065 §3.1). What a URI leads to, [`discovery`](crate::discovery) finds out.
+//! Not parsed by a parser of hierarchical URIs: "Developers MUST NOT use a generic hierarchical URI
+//! parser to parse a "turn" or "turns" URI" (RFC 7065 §3.1). What a URI leads to,
+//! [`discovery`](crate::discovery) finds out.
 
 mod error;
 mod host;

@@ -13,7 +13,8 @@ pub enum Scheme {
     Turn,
 }
 
-/// `transport=` of a TURN URI; with the scheme it makes the [`Transport`] (RFC 5928 §3, table 1, and RFC 7350 §4.6.2).
+/// `transport=` of a TURN URI; with the scheme it makes the [`Transport`] (RFC 5928 §3, table 1,
+/// and RFC 7350 §4.6.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Protocol {
     /// Datagrams.
@@ -40,7 +41,8 @@ pub struct ServerUri {
     pub secure: bool,
     /// A host name or an address.
     pub host: Host,
-    /// The port, if the URI names one; DNS tells it otherwise, or it is the [default](Self::default_port).
+    /// The port, if the URI names one; DNS tells it otherwise, or it is the
+    /// [default](Self::default_port).
     pub port: Option<u16>,
     /// `?transport=` of a TURN URI, if it has one.
     pub protocol: Option<Protocol>,
@@ -114,7 +116,8 @@ impl FromStr for ServerUri {
     }
 }
 
-/// What follows the question mark. `transport=` is a string of the grammar, in which case does not matter.
+/// What follows the question mark. `transport=` is a string of the grammar, in which case does not
+/// matter.
 fn protocol(query: &str, secure: bool) -> Result<Protocol, UriError> {
     let value = match query.split_at_checked("transport=".len()) {
         Some((key, value)) if key.eq_ignore_ascii_case("transport=") => value,
@@ -124,10 +127,14 @@ fn protocol(query: &str, secure: bool) -> Result<Protocol, UriError> {
     match value.to_ascii_lowercase().as_str() {
         "udp" => Ok(Protocol::Udp),
         "tcp" => Ok(Protocol::Tcp),
-        // "The acceptable values for the transport name are extended with the addition of "dtls"" (RFC 7350 §4.6.2).
+        // "The acceptable values for the transport name are extended with the addition of "dtls""
+        // (RFC 7350 §4.6.2).
         "dtls" if secure => Ok(Protocol::Udp),
-        // "If <transport> is defined but unknown, then the resolution MUST stop with an error" (RFC 5928 §3).
-        ext if !ext.is_empty() && ext.chars().all(unreserved) => Err(UriError::Transport(value.into())),
+        // "If <transport> is defined but unknown, then the resolution MUST stop with an error" (RFC
+        // 5928 §3).
+        ext if !ext.is_empty() && ext.chars().all(unreserved) => {
+            Err(UriError::Transport(value.into()))
+        }
         _ => Err(UriError::Query(query.into())),
     }
 }
@@ -195,7 +202,10 @@ mod tests {
     #[test]
     fn rfc7065_3_1_every_part_is_read_and_written_back() {
         let uri = parse("turn:turn.example.org:3479?transport=tcp").unwrap();
-        assert_eq!((uri.scheme, uri.secure, uri.host.name(), uri.port), (Scheme::Turn, false, Some("turn.example.org"), Some(3479)));
+        assert_eq!(
+            (uri.scheme, uri.secure, uri.host.name(), uri.port),
+            (Scheme::Turn, false, Some("turn.example.org"), Some(3479))
+        );
         assert_eq!(uri.transport(), Some(Transport::Tcp));
         for same in [
             "turn:turn.example.org:3479?transport=tcp",
@@ -221,7 +231,11 @@ mod tests {
             ("turns:example.org?transport=tcp", true, None, Some(Protocol::Tcp)),
         ] {
             let uri = parse(text).unwrap();
-            assert_eq!((uri.secure, uri.host.name(), uri.port, uri.protocol), (secure, Some("example.org"), port, protocol), "{text}");
+            assert_eq!(
+                (uri.secure, uri.host.name(), uri.port, uri.protocol),
+                (secure, Some("example.org"), port, protocol),
+                "{text}"
+            );
         }
     }
 
@@ -243,7 +257,8 @@ mod tests {
     #[test]
     fn rfc7064_3_2_the_default_ports() {
         assert_eq!(
-            [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls].map(ServerUri::default_port),
+            [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls]
+                .map(ServerUri::default_port),
             [3478, 3478, 5349, 5349]
         );
     }
@@ -264,7 +279,10 @@ mod tests {
     #[test]
     fn rfc7065_3_1_percent_encoded_names() {
         assert_eq!(parse("turn:ex%61mple.org").unwrap().host.name(), Some("example.org"));
-        assert_eq!(parse("turn:b%C3%BCcher.example").unwrap().host.name(), Some("xn--bcher-kva.example"));
+        assert_eq!(
+            parse("turn:b%C3%BCcher.example").unwrap().host.name(),
+            Some("xn--bcher-kva.example")
+        );
         for bad in ["turn:ex%6", "turn:ex%zz", "turn:%FF.example"] {
             assert!(matches!(parse(bad), Err(UriError::Encoding(_))), "{bad}");
         }
@@ -285,7 +303,10 @@ mod tests {
     #[test]
     fn names_and_literals() {
         assert_eq!(parse("stun:192.0.2.1").unwrap().host, Host::Ip("192.0.2.1".parse().unwrap()));
-        assert_eq!(parse("stun:[::FFFF:192.0.2.1]").unwrap().host.ip(), Some("192.0.2.1".parse().unwrap()));
+        assert_eq!(
+            parse("stun:[::FFFF:192.0.2.1]").unwrap().host.ip(),
+            Some("192.0.2.1".parse().unwrap())
+        );
         assert_eq!(parse("stun:example.org.").unwrap().host.name(), Some("example.org."));
         assert_eq!(parse("stun:my_host").unwrap().host.name(), Some("my_host"));
     }

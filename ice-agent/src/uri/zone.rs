@@ -23,7 +23,8 @@ impl Zone {
     }
 }
 
-/// Reads `ADDRESS%ZONE`. In a URI the percent sign is written `%25` (RFC 6874 §2); people may write it as it is (RFC 6874 §3).
+/// Reads `ADDRESS%ZONE`. In a URI the percent sign is written `%25` (RFC 6874 §2); people may write
+/// it as it is (RFC 6874 §3).
 ///
 /// # Errors
 /// The reason, to follow the text that was given.
@@ -34,14 +35,18 @@ pub fn zoned(text: &str) -> Result<(Ipv6Addr, Zone), &'static str> {
     if !ip.is_unicast_link_local() {
         return Err("only link-local addresses (fe80::/10) have a zone");
     }
-    let is_unreserved = |letter: u8| letter.is_ascii_alphanumeric() || matches!(letter, b'-' | b'.' | b'_' | b'~');
+    let is_unreserved =
+        |letter: u8| letter.is_ascii_alphanumeric() || matches!(letter, b'-' | b'.' | b'_' | b'~');
     if zone.is_empty() || !zone.bytes().all(is_unreserved) {
         return Err("the zone is no name of an interface");
     }
     // The system resolves an address with a zone by its list of interfaces, without DNS.
-    let resolved = (format!("{ip}%{zone}"), 0).to_socket_addrs().ok().and_then(|mut found| found.next());
+    let resolved =
+        (format!("{ip}%{zone}"), 0).to_socket_addrs().ok().and_then(|mut found| found.next());
     match resolved {
-        Some(SocketAddr::V6(address)) if address.scope_id() > 0 => Ok((ip, Zone { name: zone.to_owned(), index: address.scope_id() })),
+        Some(SocketAddr::V6(address)) if address.scope_id() > 0 => {
+            Ok((ip, Zone { name: zone.to_owned(), index: address.scope_id() }))
+        }
         _ => Err("this host has no such interface"),
     }
 }
@@ -55,7 +60,11 @@ mod tests {
         // The loopback interface has a number on every system; its name differs.
         for text in ["fe80::1%1", "fe80::1%251"] {
             let (ip, zone) = zoned(text).unwrap();
-            assert_eq!((ip.to_string().as_str(), zone.name(), zone.index()), ("fe80::1", "1", 1), "{text}");
+            assert_eq!(
+                (ip.to_string().as_str(), zone.name(), zone.index()),
+                ("fe80::1", "1", 1),
+                "{text}"
+            );
         }
         #[cfg(target_os = "linux")]
         assert_eq!(zoned("fe80::1%25lo").unwrap().1, Zone { name: "lo".into(), index: 1 });

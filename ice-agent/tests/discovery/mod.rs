@@ -1,12 +1,14 @@
-//! A STUN server with two addresses and two ports on loopback that shows each client what it would see from behind a NAT: the mapped
-//! addresses are made up, and answers that the NAT would not let in are not sent.
+//! A STUN server with two addresses and two ports on loopback that shows each client what it would
+//! see from behind a NAT: the mapped addresses are made up, and answers that the NAT would not let
+//! in are not sent.
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use causeway_wire::attribute::{
-    ChangeRequest, ChangedAddress, ErrorCodeAttribute, MappedAddress, OtherAddress, ResponseOrigin, SourceAddress, XorMappedAddress,
+    ChangeRequest, ChangedAddress, ErrorCodeAttribute, MappedAddress, OtherAddress, ResponseOrigin,
+    SourceAddress, XorMappedAddress,
 };
 use causeway_wire::{Class, ErrorCode, Message, MessageWriter};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -78,14 +80,30 @@ impl NatServer {
         let sockets = Arc::new(sockets);
         let traces = Arc::new(Mutex::new(Traces::default()));
         for at in 0..4 {
-            let silent = quirk == Quirk::Silent || quirk == Quirk::TcpOnly || (quirk == Quirk::OtherAddressDead && at == 3);
-            let server = Endpoint { at, addresses, nat, quirk, sockets: sockets.clone(), traces: traces.clone() };
+            let silent = quirk == Quirk::Silent
+                || quirk == Quirk::TcpOnly
+                || (quirk == Quirk::OtherAddressDead && at == 3);
+            let server = Endpoint {
+                at,
+                addresses,
+                nat,
+                quirk,
+                sockets: sockets.clone(),
+                traces: traces.clone(),
+            };
             if !silent {
                 tasks.spawn(server.serve());
             }
         }
         for (at, listener) in listeners.into_iter().enumerate() {
-            let server = Endpoint { at, addresses, nat, quirk, sockets: sockets.clone(), traces: traces.clone() };
+            let server = Endpoint {
+                at,
+                addresses,
+                nat,
+                quirk,
+                sockets: sockets.clone(),
+                traces: traces.clone(),
+            };
             if matches!(quirk, Quirk::TcpOnly | Quirk::None | Quirk::NoOtherAddress) {
                 tasks.spawn(server.serve_tcp(listener));
             }
@@ -112,7 +130,8 @@ impl NatServer {
     }
 }
 
-/// Primary address with primary port and other port, other address with both; each over UDP and TCP.
+/// Primary address with primary port and other port, other address with both; each over UDP and
+/// TCP.
 async fn four_sockets() -> (Vec<UdpSocket>, [SocketAddr; 4], Vec<TcpListener>) {
     for _ in 0..50 {
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -120,7 +139,10 @@ async fn four_sockets() -> (Vec<UdpSocket>, [SocketAddr; 4], Vec<TcpListener>) {
         let Ok(primary) = UdpSocket::bind(("127.0.0.1", first)).await else { continue };
         let second_port = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let second = second_port.local_addr().unwrap().port();
-        let others = (UdpSocket::bind(("127.0.0.2", first)).await, UdpSocket::bind(("127.0.0.2", second)).await);
+        let others = (
+            UdpSocket::bind(("127.0.0.2", first)).await,
+            UdpSocket::bind(("127.0.0.2", second)).await,
+        );
         if let (Ok(third), Ok(fourth)) = others {
             let sockets = vec![primary, second_port, third, fourth];
             let addresses = [0, 1, 2, 3].map(|at: usize| sockets[at].local_addr().unwrap());
@@ -163,10 +185,18 @@ impl Endpoint {
             if refused {
                 writer.put(&ErrorCodeAttribute::new(ErrorCode::UNKNOWN_ATTRIBUTE)).unwrap();
             } else if self.quirk == Quirk::Rfc3489 {
-                writer.put(&MappedAddress(self.mapped(client))).unwrap().put(&SourceAddress(self.addresses[from])).unwrap();
+                writer
+                    .put(&MappedAddress(self.mapped(client)))
+                    .unwrap()
+                    .put(&SourceAddress(self.addresses[from]))
+                    .unwrap();
                 writer.put(&ChangedAddress(self.addresses[3 - self.at])).unwrap();
             } else {
-                writer.put(&XorMappedAddress(self.mapped(client))).unwrap().put(&ResponseOrigin(self.addresses[from])).unwrap();
+                writer
+                    .put(&XorMappedAddress(self.mapped(client)))
+                    .unwrap()
+                    .put(&ResponseOrigin(self.addresses[from]))
+                    .unwrap();
                 if self.quirk != Quirk::NoOtherAddress {
                     writer.put(&OtherAddress(self.addresses[3 - self.at])).unwrap();
                 }
@@ -184,7 +214,9 @@ impl Endpoint {
             let length = stream.read(&mut buffer).await.unwrap();
             let Ok(message) = Message::decode(&buffer[..length]) else { continue };
             let mut answer = [0; 256];
-            let mut writer = MessageWriter::answer(&mut answer, message.header(), Class::SuccessResponse).unwrap();
+            let mut writer =
+                MessageWriter::answer(&mut answer, message.header(), Class::SuccessResponse)
+                    .unwrap();
             writer.put(&XorMappedAddress(self.mapped(client))).unwrap();
             if self.quirk == Quirk::None {
                 writer.put(&OtherAddress(self.addresses[3 - self.at])).unwrap();
@@ -240,7 +272,8 @@ pub(crate) async fn serve_plainly(socket: UdpSocket) {
         let (length, client) = socket.recv_from(&mut buffer).await.unwrap();
         let message = Message::decode(&buffer[..length]).unwrap();
         let mut answer = [0; 256];
-        let mut writer = MessageWriter::answer(&mut answer, message.header(), Class::SuccessResponse).unwrap();
+        let mut writer =
+            MessageWriter::answer(&mut answer, message.header(), Class::SuccessResponse).unwrap();
         writer.put(&XorMappedAddress(client)).unwrap();
         let length = writer.finish();
         socket.send_to(&answer[..length], client).await.unwrap();

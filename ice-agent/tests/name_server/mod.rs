@@ -33,7 +33,8 @@ pub(crate) enum Quirk {
 }
 
 impl NameServer {
-    /// Serves `zone`: names, then the records of each, indented: `NAPTR 100 10 S RELAY:turn.udp "" _turn._udp.example.net.`
+    /// Serves `zone`: names, then the records of each, indented: `NAPTR 100 10 S RELAY:turn.udp ""
+    /// _turn._udp.example.net.`
     pub(crate) async fn start(zone: &str, quirks: &[(RecordType, Quirk)]) -> Self {
         let records = read(zone);
         let quirks: HashMap<RecordType, Quirk> = quirks.iter().copied().collect();
@@ -51,7 +52,12 @@ impl NameServer {
     }
 }
 
-async fn serve(socket: UdpSocket, records: Vec<Record>, quirks: HashMap<RecordType, Quirk>, asked: Arc<Mutex<Vec<String>>>) {
+async fn serve(
+    socket: UdpSocket,
+    records: Vec<Record>,
+    quirks: HashMap<RecordType, Quirk>,
+    asked: Arc<Mutex<Vec<String>>>,
+) {
     let names: HashSet<Name> = records.iter().map(|record| record.name.clone()).collect();
     let socket = Arc::new(socket);
     let mut late = JoinSet::new();
@@ -75,7 +81,8 @@ async fn serve(socket: UdpSocket, records: Vec<Record>, quirks: HashMap<RecordTy
             false => ResponseCode::NXDomain,
         };
         if !fails {
-            let wanted = |record: &&Record| record.name == name && record.record_type() == query.query_type;
+            let wanted =
+                |record: &&Record| record.name == name && record.record_type() == query.query_type;
             message.answers = records.iter().filter(wanted).cloned().collect();
         }
         let answer = message.to_vec().unwrap();
@@ -111,10 +118,19 @@ fn data(words: &[&str]) -> RData {
     match *words {
         ["A", ip] => RData::A(ip.parse().unwrap()),
         ["AAAA", ip] => RData::AAAA(ip.parse().unwrap()),
-        ["SRV", priority, weight, port, target] => RData::SRV(SRV::new(number(priority), number(weight), number(port), name(target))),
+        ["SRV", priority, weight, port, target] => {
+            RData::SRV(SRV::new(number(priority), number(weight), number(port), name(target)))
+        }
         ["NAPTR", order, preference, flags, services, regexp, replacement] => {
             let octets = |word: &str| word.as_bytes().to_vec().into_boxed_slice();
-            RData::NAPTR(NAPTR::new(number(order), number(preference), octets(flags), octets(services), octets(regexp), name(replacement)))
+            RData::NAPTR(NAPTR::new(
+                number(order),
+                number(preference),
+                octets(flags),
+                octets(services),
+                octets(regexp),
+                name(replacement),
+            ))
         }
         _ => panic!("{words:?} is no record of this server"),
     }

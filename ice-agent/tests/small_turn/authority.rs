@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
 use rustls::pki_types::CertificateDer;
 
 /// An authority with one that issues in its name.
@@ -26,8 +29,12 @@ impl ServerCertificate {
     pub(crate) fn files(&self) -> [PemFile; 2] {
         let block = |der: &CertificateDer<'_>| {
             let text = STANDARD.encode(der);
-            let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
-            format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+            let lines: Vec<&str> =
+                text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+            format!(
+                "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+                lines.join("\n")
+            )
         };
         let chain: String = self.chain.iter().map(block).collect();
         [PemFile::write("chain", &chain), PemFile::write("key", &self.key.serialize_pem())]
@@ -41,7 +48,11 @@ impl Authority {
         let root_issuer = Issuer::new(authority("Test Root"), root_key);
         let key = KeyPair::generate().unwrap();
         let between = authority("Test Between").signed_by(&key, &root_issuer).unwrap();
-        Self { root: root.pem(), between: between.der().clone(), issuer: Issuer::new(authority("Test Between"), key) }
+        Self {
+            root: root.pem(),
+            between: between.der().clone(),
+            issuer: Issuer::new(authority("Test Between"), key),
+        }
     }
 
     /// A certificate for `turn.test` and the loopback addresses, valid for so many days from now.
@@ -55,7 +66,11 @@ impl Authority {
         let day = std::time::Duration::from_secs(86_400);
         // An hour more, so that the days are whole ones while the test runs.
         let hour = std::time::Duration::from_secs(3600);
-        params.not_after = if days < 0 { (now - day * days.unsigned_abs() as u32).into() } else { (now + day * days as u32 + hour).into() };
+        params.not_after = if days < 0 {
+            (now - day * days.unsigned_abs() as u32).into()
+        } else {
+            (now + day * days as u32 + hour).into()
+        };
         let key = KeyPair::generate().unwrap();
         let own = params.signed_by(&key, &self.issuer).unwrap();
         ServerCertificate { chain: vec![own.der().clone(), self.between.clone()], key }
@@ -80,7 +95,11 @@ pub(crate) struct PemFile(PathBuf);
 
 impl PemFile {
     fn write(name: &str, text: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("ice-agent-{name}-{}-{:08x}.pem", std::process::id(), rand::random::<u32>()));
+        let path = std::env::temp_dir().join(format!(
+            "ice-agent-{name}-{}-{:08x}.pem",
+            std::process::id(),
+            rand::random::<u32>()
+        ));
         std::fs::write(&path, text).unwrap();
         Self(path)
     }

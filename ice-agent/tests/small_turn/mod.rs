@@ -1,4 +1,5 @@
-//! A small TURN server over UDP, TCP, TLS and DTLS that relays between its own allocations only, and fails where it is told to.
+//! A small TURN server over UDP, TCP, TLS and DTLS that relays between its own allocations only,
+//! and fails where it is told to.
 
 pub(crate) mod authority;
 mod transports;
@@ -9,12 +10,13 @@ use std::net::{IpAddr, SocketAddr};
 use authority::ServerCertificate;
 use causeway_auth::{Key, userhash};
 use causeway_wire::attribute::{
-    AdditionalAddressFamily, AddressErrorCode, AddressFamily, AlternateDomain, AlternateServer, ChannelNumberAttribute, Data,
-    ErrorCodeAttribute, Lifetime, Nonce, PasswordAlgorithms, Realm, RequestedAddressFamily, Userhash, XorMappedAddress, XorPeerAddress,
-    XorRelayedAddress,
+    AdditionalAddressFamily, AddressErrorCode, AddressFamily, AlternateDomain, AlternateServer,
+    ChannelNumberAttribute, Data, ErrorCodeAttribute, Lifetime, Nonce, PasswordAlgorithms, Realm,
+    RequestedAddressFamily, Userhash, XorMappedAddress, XorPeerAddress, XorRelayedAddress,
 };
 use causeway_wire::{
-    ChannelData, ChannelNumber, ChannelRange, Class, ErrorCode, IntegrityKey, Message, MessageWriter, Method, TransactionId,
+    ChannelData, ChannelNumber, ChannelRange, Class, ErrorCode, IntegrityKey, Message,
+    MessageWriter, Method, TransactionId,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -64,7 +66,11 @@ impl SmallTurn {
         Self::start_at([127, 0, 0, 1].into(), fault, Some(certificate)).await
     }
 
-    pub(crate) async fn start_at(ip: IpAddr, fault: Fault, certificate: Option<ServerCertificate>) -> Self {
+    pub(crate) async fn start_at(
+        ip: IpAddr,
+        fault: Fault,
+        certificate: Option<ServerCertificate>,
+    ) -> Self {
         let (udp, tcp) = transports::sockets(ip).await;
         let address = udp.local_addr().unwrap();
         let (to_server, from_clients) = mpsc::channel(1024);
@@ -170,9 +176,17 @@ impl Server {
         }
         if !self.is_authentic(request) {
             return write(request, Class::ErrorResponse, |writer| {
-                writer.put(&ErrorCodeAttribute::new(ErrorCode::UNAUTHENTICATED)).unwrap().put(&Realm(REALM)).unwrap();
+                writer
+                    .put(&ErrorCodeAttribute::new(ErrorCode::UNAUTHENTICATED))
+                    .unwrap()
+                    .put(&Realm(REALM))
+                    .unwrap();
                 match self.fault {
-                    Fault::WantsSha256 => writer.put(&Nonce(MODERN)).unwrap().put(&PasswordAlgorithms::SHA256_MD5).unwrap(),
+                    Fault::WantsSha256 => writer
+                        .put(&Nonce(MODERN))
+                        .unwrap()
+                        .put(&PasswordAlgorithms::SHA256_MD5)
+                        .unwrap(),
                     _ => writer.put(&Nonce("nonce")).unwrap(),
                 };
             });
@@ -181,7 +195,11 @@ impl Server {
             return write(request, Class::ErrorResponse, |writer| {
                 writer.put(&ErrorCodeAttribute::new(code)).unwrap();
                 if let Fault::Redirects(server) = self.fault {
-                    writer.put(&AlternateServer(server.unwrap_or(self.address))).unwrap().put(&AlternateDomain("turn.test")).unwrap();
+                    writer
+                        .put(&AlternateServer(server.unwrap_or(self.address)))
+                        .unwrap()
+                        .put(&AlternateDomain("turn.test"))
+                        .unwrap();
                 }
                 self.sign(writer);
             });
@@ -193,9 +211,17 @@ impl Server {
                 if let Some(additional) = additional {
                     writer.put(&XorRelayedAddress(additional)).unwrap();
                 }
-                if request.attribute::<AdditionalAddressFamily>().unwrap().is_some() && additional.is_none() {
+                if request.attribute::<AdditionalAddressFamily>().unwrap().is_some()
+                    && additional.is_none()
+                {
                     let code = ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED;
-                    writer.put(&AddressErrorCode { family: AddressFamily::Ipv6, code, reason: code.reason() }).unwrap();
+                    writer
+                        .put(&AddressErrorCode {
+                            family: AddressFamily::Ipv6,
+                            code,
+                            reason: code.reason(),
+                        })
+                        .unwrap();
                 }
                 writer.put(&XorMappedAddress(client)).unwrap().put(&Lifetime(600)).unwrap();
             }
@@ -209,7 +235,8 @@ impl Server {
     fn is_authentic(&self, request: &Message<'_>) -> bool {
         match self.fault {
             Fault::WantsSha256 => {
-                let hidden = request.attribute::<Userhash>().unwrap() == Some(Userhash(userhash(USER, REALM)));
+                let hidden = request.attribute::<Userhash>().unwrap()
+                    == Some(Userhash(userhash(USER, REALM)));
                 hidden && request.verify_integrity_sha256(&self.sha256_key, 32)
             }
             _ => request.verify_integrity(&self.key),
@@ -224,8 +251,10 @@ impl Server {
     }
 
     fn family_refusal(&self, request: &Message<'_>) -> Option<ErrorCode> {
-        let wants_v6 = request.attribute::<RequestedAddressFamily>().unwrap() == Some(RequestedAddressFamily(AddressFamily::Ipv6));
-        (wants_v6 && self.fault == Fault::LacksIpv6).then_some(ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED)
+        let wants_v6 = request.attribute::<RequestedAddressFamily>().unwrap()
+            == Some(RequestedAddressFamily(AddressFamily::Ipv6));
+        (wants_v6 && self.fault == Fault::LacksIpv6)
+            .then_some(ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED)
     }
 
     fn refusal(&mut self, method: Method) -> Option<ErrorCode> {
@@ -241,7 +270,11 @@ impl Server {
     }
 
     /// Does what the request asks for; the relayed addresses of a new allocation.
-    fn carry_out(&mut self, client: SocketAddr, request: &Message<'_>) -> Option<(SocketAddr, Option<SocketAddr>)> {
+    fn carry_out(
+        &mut self,
+        client: SocketAddr,
+        request: &Message<'_>,
+    ) -> Option<(SocketAddr, Option<SocketAddr>)> {
         let peer = request.attribute::<XorPeerAddress>().unwrap().map(|peer| peer.0);
         match (request.method(), self.allocations.get_mut(&client)) {
             (Method::ALLOCATE, _) => {
@@ -249,18 +282,32 @@ impl Server {
                 let v4 = SocketAddr::new("203.0.113.1".parse().unwrap(), port);
                 let v6 = SocketAddr::new("2001:db8::1".parse().unwrap(), port);
                 let family = request.attribute::<RequestedAddressFamily>().unwrap();
-                let relayed = if family == Some(RequestedAddressFamily(AddressFamily::Ipv6)) { v6 } else { v4 };
-                let both = request.attribute::<AdditionalAddressFamily>().unwrap().is_some() && self.fault != Fault::LacksIpv6;
+                let relayed = if family == Some(RequestedAddressFamily(AddressFamily::Ipv6)) {
+                    v6
+                } else {
+                    v4
+                };
+                let both = request.attribute::<AdditionalAddressFamily>().unwrap().is_some()
+                    && self.fault != Fault::LacksIpv6;
                 let additional = both.then_some(v6);
-                let allocation = Allocation { relayed, additional, permissions: HashSet::new(), channels: HashMap::new() };
+                let allocation = Allocation {
+                    relayed,
+                    additional,
+                    permissions: HashSet::new(),
+                    channels: HashMap::new(),
+                };
                 self.allocations.insert(client, allocation);
                 return Some((relayed, additional));
             }
             (Method::REFRESH, _) => drop(self.allocations.remove(&client)),
-            (Method::CREATE_PERMISSION, Some(allocation)) => drop(allocation.permissions.insert(peer.unwrap().ip())),
+            (Method::CREATE_PERMISSION, Some(allocation)) => {
+                drop(allocation.permissions.insert(peer.unwrap().ip()))
+            }
             (Method::CHANNEL_BIND, Some(allocation)) => {
                 let number = request.attribute::<ChannelNumberAttribute>().unwrap().unwrap().0;
-                allocation.channels.insert(ChannelRange::Rfc8656.channel(number).unwrap(), peer.unwrap());
+                allocation
+                    .channels
+                    .insert(ChannelRange::Rfc8656.channel(number).unwrap(), peer.unwrap());
             }
             (method, _) => panic!("{method:?} without an allocation"),
         }
@@ -270,23 +317,33 @@ impl Server {
     async fn relay(&mut self, client: SocketAddr, peer: SocketAddr, data: &[u8]) {
         let from = &self.allocations[&client];
         let to = self.allocations.iter().find(|(_, allocation)| allocation.has(peer));
-        let Some(source) = [Some(from.relayed), from.additional].into_iter().flatten().find(|own| own.is_ipv4() == peer.is_ipv4()) else {
-            return;
-        };
-        let Some((receiver, to)) = to.filter(|(_, to)| to.permissions.contains(&source.ip()) && from.permissions.contains(&peer.ip()))
+        let Some(source) = [Some(from.relayed), from.additional]
+            .into_iter()
+            .flatten()
+            .find(|own| own.is_ipv4() == peer.is_ipv4())
         else {
             return;
         };
-        let channel = to.channels.iter().find(|(_, bound)| **bound == source).map(|(number, _)| *number);
+        let Some((receiver, to)) = to.filter(|(_, to)| {
+            to.permissions.contains(&source.ip()) && from.permissions.contains(&peer.ip())
+        }) else {
+            return;
+        };
+        let channel =
+            to.channels.iter().find(|(_, bound)| **bound == source).map(|(number, _)| *number);
         let (receiver, bytes) = (*receiver, frame(channel, source, data));
         self.relayed += 1;
         match self.fault {
             Fault::Loses(of) if self.relayed.is_multiple_of(of) => {}
-            Fault::Reorders(of) if self.relayed.is_multiple_of(of) && self.held.is_none() => self.held = Some((receiver, bytes)),
+            Fault::Reorders(of) if self.relayed.is_multiple_of(of) && self.held.is_none() => {
+                self.held = Some((receiver, bytes))
+            }
             _ => {
                 self.send(receiver, bytes).await;
                 // What waits goes behind the next one in its own direction.
-                if let Some((waiting, bytes)) = self.held.take_if(|(waiting, _)| *waiting == receiver) {
+                if let Some((waiting, bytes)) =
+                    self.held.take_if(|(waiting, _)| *waiting == receiver)
+                {
                     self.send(waiting, bytes).await;
                 }
             }
@@ -303,14 +360,20 @@ fn frame(channel: Option<ChannelNumber>, from: SocketAddr, data: &[u8]) -> Vec<u
         return bytes;
     }
     let mut bytes = vec![0; 2048];
-    let mut writer = MessageWriter::new(&mut bytes, Class::Indication, Method::DATA, TransactionId([1; 12])).unwrap();
+    let mut writer =
+        MessageWriter::new(&mut bytes, Class::Indication, Method::DATA, TransactionId([1; 12]))
+            .unwrap();
     writer.put(&XorPeerAddress(from)).unwrap().put(&Data(data)).unwrap();
     let length = writer.finish();
     bytes.truncate(length);
     bytes
 }
 
-fn write(request: &Message<'_>, class: Class, fill: impl FnOnce(&mut MessageWriter<'_>)) -> Vec<u8> {
+fn write(
+    request: &Message<'_>,
+    class: Class,
+    fill: impl FnOnce(&mut MessageWriter<'_>),
+) -> Vec<u8> {
     let mut bytes = vec![0; 1024];
     let mut writer = MessageWriter::answer(&mut bytes, request.header(), class).unwrap();
     fill(&mut writer);

@@ -34,10 +34,13 @@ pub(super) struct Secured {
 impl Secured {
     pub(super) fn new(certificate: ServerCertificate) -> Self {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let versions = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let versions = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap();
         let ServerCertificate { chain, key } = certificate;
         let private = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let mut tls = versions.with_no_client_auth().with_single_cert(chain.clone(), private).unwrap();
+        let mut tls =
+            versions.with_no_client_auth().with_single_cert(chain.clone(), private).unwrap();
         tls.alpn_protocols = vec![b"stun.turn".into(), b"stun.nat-discovery".into()];
         let provider = crypto_provider::default_provider().unwrap();
         let private_key = CryptoPrivateKey::from_key_pair(&key, provider.crypto()).unwrap();
@@ -61,7 +64,11 @@ pub(super) async fn sockets(ip: IpAddr) -> (UdpSocket, TcpListener) {
     panic!("no port is free for both");
 }
 
-pub(super) async fn datagrams(socket: UdpSocket, to_server: mpsc::Sender<Input>, mut from_server: mpsc::Receiver<(SocketAddr, Vec<u8>)>) {
+pub(super) async fn datagrams(
+    socket: UdpSocket,
+    to_server: mpsc::Sender<Input>,
+    mut from_server: mpsc::Receiver<(SocketAddr, Vec<u8>)>,
+) {
     let mut buffer = vec![0; 2048];
     loop {
         tokio::select! {
@@ -75,9 +82,14 @@ pub(super) async fn datagrams(socket: UdpSocket, to_server: mpsc::Sender<Input>,
 }
 
 /// DTLS: one endpoint for all clients, whose answers come back over a channel for each.
-pub(super) async fn associations(socket: UdpSocket, config: Arc<HandshakeConfig>, to_server: mpsc::Sender<Input>) {
+pub(super) async fn associations(
+    socket: UdpSocket,
+    config: Arc<HandshakeConfig>,
+    to_server: mpsc::Sender<Input>,
+) {
     const TICK: Duration = Duration::from_millis(50);
-    let mut endpoint = Endpoint::new(socket.local_addr().unwrap(), Default::default(), Some(config));
+    let mut endpoint =
+        Endpoint::new(socket.local_addr().unwrap(), Default::default(), Some(config));
     let (to_clients, mut from_server) = mpsc::channel::<(SocketAddr, Vec<u8>)>(1024);
     let mut answers: HashMap<SocketAddr, mpsc::Sender<Vec<u8>>> = HashMap::new();
     let mut forwarders = JoinSet::new();
@@ -113,7 +125,10 @@ pub(super) async fn associations(socket: UdpSocket, config: Arc<HandshakeConfig>
                         });
                         sender
                     });
-                    to_server.send(Input { client, bytes: data.to_vec(), stream: Some(stream.clone()) }).await.unwrap();
+                    to_server
+                        .send(Input { client, bytes: data.to_vec(), stream: Some(stream.clone()) })
+                        .await
+                        .unwrap();
                 }
                 EndpointEvent::PeerClosed => drop(answers.remove(&client)),
                 _ => {}
@@ -125,7 +140,11 @@ pub(super) async fn associations(socket: UdpSocket, config: Arc<HandshakeConfig>
     }
 }
 
-pub(super) async fn connections(listener: TcpListener, tls: Option<TlsAcceptor>, to_server: mpsc::Sender<Input>) {
+pub(super) async fn connections(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    to_server: mpsc::Sender<Input>,
+) {
     let mut tasks = JoinSet::new();
     loop {
         let (stream, client) = listener.accept().await.unwrap();
@@ -143,7 +162,11 @@ pub(super) async fn connections(listener: TcpListener, tls: Option<TlsAcceptor>,
     }
 }
 
-async fn connection(mut stream: impl AsyncRead + AsyncWrite + Unpin, client: SocketAddr, to_server: mpsc::Sender<Input>) {
+async fn connection(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    client: SocketAddr,
+    to_server: mpsc::Sender<Input>,
+) {
     let (answers, mut from_server) = mpsc::channel::<Vec<u8>>(1024);
     let mut incoming = StreamBuffer::new();
     loop {
@@ -159,7 +182,10 @@ async fn connection(mut stream: impl AsyncRead + AsyncWrite + Unpin, client: Soc
             }
         }
         while let Some(frame) = incoming.next_frame().unwrap() {
-            to_server.send(Input { client, bytes: frame.to_vec(), stream: Some(answers.clone()) }).await.unwrap();
+            to_server
+                .send(Input { client, bytes: frame.to_vec(), stream: Some(answers.clone()) })
+                .await
+                .unwrap();
         }
     }
 }

@@ -64,7 +64,9 @@ async fn serve(mut client: TcpStream, manner: Manner, asked: Arc<Mutex<Vec<Strin
         Manner::Open => None,
         Manner::Password(pair) => {
             let shown = format!("Proxy-Authorization: Basic {}\r\n", STANDARD.encode(pair));
-            (!request.contains(&shown)).then_some("HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\n\r\n")
+            (!request.contains(&shown)).then_some(
+                "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\n\r\n",
+            )
         }
         Manner::Answers(answer) => Some(answer),
         Manner::Endless => {

@@ -1,9 +1,10 @@
 //! What both floors share: the listener's batches of datagrams, and whose datagram it is.
 //!
-//! A floor relays without any protocol logic: it is the least that a relay on plain sockets can cost, and what turnd is measured against.
-//! A client says `FLR1`, IPv4 address and port of its peer (10 bytes), and is answered `FLR1`, IPv4 address and port of the relayed socket
-//! that was bound for it. From then on what the client sends is 4 bytes of header and data; the peer gets the data, and what the peer sends
-//! comes back behind such a header.
+//! A floor relays without any protocol logic: it is the least that a relay on plain sockets can
+//! cost, and what turnd is measured against. A client says `FLR1`, IPv4 address and port of its
+//! peer (10 bytes), and is answered `FLR1`, IPv4 address and port of the relayed socket
+//! that was bound for it. From then on what the client sends is 4 bytes of header and data; the
+//! peer gets the data, and what the peer sends comes back behind such a header.
 
 use std::alloc::{Layout, alloc, handle_alloc_error};
 use std::io;
@@ -22,7 +23,8 @@ pub(crate) const ALLOCATIONS: usize = 8192;
 /// An IPv4 transport address as the kernel has it.
 pub(crate) type Name = libc::sockaddr_in;
 
-/// What a floor is told: where it listens, where it relays, and whether it answers 20 bytes with 32 instead of relaying.
+/// What a floor is told: where it listens, where it relays, and whether it answers 20 bytes with 32
+/// instead of relaying.
 pub(crate) struct Arguments {
     pub(crate) listener: UdpSocket,
     pub(crate) relay: Ipv4Addr,
@@ -34,7 +36,8 @@ impl Arguments {
     pub(crate) fn parse() -> io::Result<Self> {
         let words: Vec<String> = std::env::args().skip(1).collect();
         let usage = || io::Error::other("usage: floor LISTEN-ADDRESS:PORT RELAY-ADDRESS [binding]");
-        let listen: SocketAddrV4 = words.first().and_then(|word| word.parse().ok()).ok_or_else(usage)?;
+        let listen: SocketAddrV4 =
+            words.first().and_then(|word| word.parse().ok()).ok_or_else(usage)?;
         let relay = words.get(1).and_then(|word| word.parse().ok()).ok_or_else(usage)?;
         let listener = UdpSocket::bind(listen)?;
         set_buffers(listener.as_raw_fd(), 4 << 20);
@@ -62,7 +65,11 @@ pub(crate) struct Allocations {
 
 impl Allocations {
     pub(crate) fn new(relay: Ipv4Addr) -> Self {
-        Self { list: Vec::with_capacity(ALLOCATIONS), slots: vec![(0, 0); 4 * ALLOCATIONS].into(), relay }
+        Self {
+            list: Vec::with_capacity(ALLOCATIONS),
+            slots: vec![(0, 0); 4 * ALLOCATIONS].into(),
+            relay,
+        }
     }
 
     /// The allocation of the client at this address.
@@ -72,7 +79,8 @@ impl Allocations {
         (found != 0).then_some(index)
     }
 
-    /// Answers a request: binds a socket for a new client, which is the last of the list afterwards. `None`: no request, or no room.
+    /// Answers a request: binds a socket for a new client, which is the last of the list
+    /// afterwards. `None`: no request, or no room.
     pub(crate) fn answer(&mut self, client: &Name, request: &[u8]) -> Option<([u8; 10], bool)> {
         let peer = request.strip_prefix(b"FLR1")?.first_chunk::<6>()?;
         let (index, new) = match self.of(client) {
@@ -85,7 +93,11 @@ impl Allocations {
                 set_dont_fragment(socket.as_raw_fd());
                 let slot = self.slot(key(client));
                 self.slots[slot] = (key(client), self.list.len() as u32);
-                self.list.push(Allocation { socket: socket.into(), client: *client, peer: *client });
+                self.list.push(Allocation {
+                    socket: socket.into(),
+                    client: *client,
+                    peer: *client,
+                });
                 (self.list.len() - 1, true)
             }
         };
@@ -125,9 +137,14 @@ pub(crate) struct Batch {
 impl Batch {
     pub(crate) fn new() -> Self {
         // SAFETY: all of them are plain C structures, for which zeroes are a value.
-        let (name, vector, message): (Name, libc::iovec, libc::mmsghdr) = unsafe { std::mem::zeroed() };
-        let mut batch =
-            Self { names: vec![name; BATCH].into(), vectors: vec![vector; BATCH].into(), messages: vec![message; BATCH].into(), len: 0 };
+        let (name, vector, message): (Name, libc::iovec, libc::mmsghdr) =
+            unsafe { std::mem::zeroed() };
+        let mut batch = Self {
+            names: vec![name; BATCH].into(),
+            vectors: vec![vector; BATCH].into(),
+            messages: vec![message; BATCH].into(),
+            len: 0,
+        };
         for (index, message) in batch.messages.iter_mut().enumerate() {
             message.msg_hdr.msg_name = (&raw mut batch.names[index]).cast();
             message.msg_hdr.msg_namelen = size_of::<Name>() as u32;
@@ -157,7 +174,8 @@ impl Batch {
         let mut done = 0;
         while done < self.len {
             let rest = &mut self.messages[done..self.len];
-            // SAFETY: each message names its address and its vector, which live in `self`, and its data, which the caller of `push` vouched for.
+            // SAFETY: each message names its address and its vector, which live in `self`, and its
+            // data, which the caller of `push` vouched for.
             let sent = unsafe { libc::sendmmsg(socket, rest.as_mut_ptr(), rest.len() as u32, 0) };
             done += if sent > 0 { sent as usize } else { 1 };
         }
@@ -169,8 +187,17 @@ impl Batch {
         for (vector, slot) in self.vectors.iter_mut().zip(&mut *slots) {
             *vector = libc::iovec { iov_base: slot.as_mut_ptr().cast(), iov_len: SLOT };
         }
-        // SAFETY: each message names its address and its vector, which live in `self`, and a slot of its own.
-        let got = unsafe { libc::recvmmsg(socket, self.messages.as_mut_ptr(), slots.len() as u32, 0, std::ptr::null_mut()) };
+        // SAFETY: each message names its address and its vector, which live in `self`, and a slot
+        // of its own.
+        let got = unsafe {
+            libc::recvmmsg(
+                socket,
+                self.messages.as_mut_ptr(),
+                slots.len() as u32,
+                0,
+                std::ptr::null_mut(),
+            )
+        };
         got.max(0) as usize
     }
 
@@ -190,20 +217,33 @@ fn bound(socket: RawFd) -> Option<Name> {
 }
 
 fn set_buffers(socket: RawFd, len: libc::c_int) {
-    for (forced, asked) in [(libc::SO_RCVBUFFORCE, libc::SO_RCVBUF), (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)] {
+    for (forced, asked) in
+        [(libc::SO_RCVBUFFORCE, libc::SO_RCVBUF), (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)]
+    {
         // SAFETY: the kernel reads the four bytes of `len`.
-        let set = |name| unsafe { libc::setsockopt(socket, libc::SOL_SOCKET, name, (&raw const len).cast(), 4) };
+        let set = |name| unsafe {
+            libc::setsockopt(socket, libc::SOL_SOCKET, name, (&raw const len).cast(), 4)
+        };
         if set(forced) != 0 {
             set(asked);
         }
     }
 }
 
-/// DF on all datagrams, whatever ICMP says of MTUs: without it the kernel draws an identification for each from a table that all sockets share.
+/// DF on all datagrams, whatever ICMP says of MTUs: without it the kernel draws an identification
+/// for each from a table that all sockets share.
 fn set_dont_fragment(socket: RawFd) {
     let probe = libc::IP_PMTUDISC_PROBE;
     // SAFETY: the kernel reads the four bytes of `probe`.
-    unsafe { libc::setsockopt(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, (&raw const probe).cast(), 4) };
+    unsafe {
+        libc::setsockopt(
+            socket,
+            libc::IPPROTO_IP,
+            libc::IP_MTU_DISCOVER,
+            (&raw const probe).cast(),
+            4,
+        )
+    };
 }
 
 /// Slots in huge pages, where the kernel has some; they live as long as the process.
@@ -216,7 +256,8 @@ pub(crate) fn slots(count: usize) -> &'static mut [[u8; SLOT]] {
     if start.is_null() {
         handle_alloc_error(layout);
     }
-    // SAFETY: the range was just allocated, whole pages of it, and holds at least `count` slots, whose bytes are all written here. Nothing else refers to it.
+    // SAFETY: the range was just allocated, whole pages of it, and holds at least `count` slots,
+    // whose bytes are all written here. Nothing else refers to it.
     unsafe {
         libc::madvise(start.cast(), len, libc::MADV_HUGEPAGE);
         start.write_bytes(0, count * SLOT);

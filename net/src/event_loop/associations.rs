@@ -59,7 +59,12 @@ pub(super) struct Flow {
 
 impl Flow {
     pub(super) fn of(arrival: &Arrival) -> Self {
-        Self { socket: arrival.socket, source: arrival.source, destination: arrival.destination, via: arrival.via }
+        Self {
+            socket: arrival.socket,
+            source: arrival.source,
+            destination: arrival.destination,
+            via: arrival.via,
+        }
     }
 
     /// The client's address.
@@ -141,11 +146,17 @@ impl Associations {
 }
 
 impl Io {
-    /// Encrypts `parts` as one datagram of an association and queues it. `tos`: DSCP (upper six bits) and ECN (lower two).
+    /// Encrypts `parts` as one datagram of an association and queues it. `tos`: DSCP (upper six
+    /// bits) and ECN (lower two).
     ///
     /// # Errors
     /// [`Unsent`]: it was dropped and counted.
-    pub fn send_secure(&mut self, key: AssociationKey, parts: &[&[u8]], tos: u8) -> Result<(), Unsent> {
+    pub fn send_secure(
+        &mut self,
+        key: AssociationKey,
+        parts: &[&[u8]],
+        tos: u8,
+    ) -> Result<(), Unsent> {
         let Associations { established, writing, plaintext, .. } = &mut self.associations;
         let Some(association) = established.get_mut(key) else {
             self.stats.dropped_association_gone.add(1);
@@ -164,7 +175,8 @@ impl Io {
         Ok(())
     }
 
-    /// Encrypts the first `len` bytes of [`reply_buffer`](Self::reply_buffer) as one datagram of an association and queues it.
+    /// Encrypts the first `len` bytes of [`reply_buffer`](Self::reply_buffer) as one datagram of an
+    /// association and queues it.
     ///
     /// # Errors
     /// [`Unsent`]: it was dropped and counted.
@@ -174,12 +186,14 @@ impl Io {
     pub fn reply_secure(&mut self, key: AssociationKey, len: usize) -> Result<(), Unsent> {
         let span = self.reply_span(len);
         let region = Arc::clone(&self.region);
-        // SAFETY: the room behind `arena_next` is written through `reply_buffer` only, which needs `self`; `send_secure` asks for
-        // that room after it has read the parts for the last time.
+        // SAFETY: the room behind `arena_next` is written through `reply_buffer` only, which needs
+        // `self`; `send_secure` asks for that room after it has read the parts for the last
+        // time.
         self.send_secure(key, &[unsafe { region.bytes(span) }], 0)
     }
 
-    /// Closes an association: the client is told. [`Service::dissociated`](super::Service::dissociated) is not called.
+    /// Closes an association: the client is told.
+    /// [`Service::dissociated`](super::Service::dissociated) is not called.
     pub fn close_association(&mut self, key: AssociationKey) {
         if let Some(mut association) = self.forget_association(key) {
             let mut pipe = std::mem::take(&mut self.associations.writing);

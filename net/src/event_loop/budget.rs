@@ -1,11 +1,12 @@
-//! How much a turn may do of each kind, over all sockets, streams and associations together (H52): each of them has a bound of its own, and
-//! there are thousands.
+//! How much a turn may do of each kind, over all sockets, streams and associations together (H52):
+//! each of them has a bound of its own, and there are thousands.
 
 /// Frames of all streams.
 const FRAMES: usize = 1024;
 /// Bytes read from all streams.
 const BYTES: usize = 1 << 20;
-/// Frames of one stream, about as many as a batch of datagrams has: at the most, and at the least, however many streams wait.
+/// Frames of one stream, about as many as a batch of datagrams has: at the most, and at the least,
+/// however many streams wait.
 const SHARE: usize = 128;
 const LEAST_SHARE: usize = 16;
 /// DTLS records of all associations, without the first of each datagram.
@@ -33,7 +34,15 @@ impl Budget {
     /// The budget of a whole turn at whose beginning `waiting` streams wait to be served.
     pub(super) fn of_a_turn(waiting: usize) -> Self {
         let share = (FRAMES / waiting.max(1)).clamp(LEAST_SHARE, SHARE);
-        Self { frames: FRAMES, bytes: BYTES, share, records: RECORDS, accepts: ACCEPTS, errors: ERRORS, endings: ENDINGS }
+        Self {
+            frames: FRAMES,
+            bytes: BYTES,
+            share,
+            records: RECORDS,
+            accepts: ACCEPTS,
+            errors: ERRORS,
+            endings: ENDINGS,
+        }
     }
 
     /// Whether the streams have had their part of the turn.

@@ -1,8 +1,11 @@
-//! DTLS in the loop: what comes in is answered with a cookie, ferried to the handshaker, or decrypted.
+//! DTLS in the loop: what comes in is answered with a cookie, ferried to the handshaker, or
+//! decrypted.
 
 use std::time::Duration;
 
-use super::associations::{Association, AssociationInfo, AssociationKey, Associations, Flow, Held, UnderWay};
+use super::associations::{
+    Association, AssociationInfo, AssociationKey, Associations, Flow, Held, UnderWay,
+};
 use super::io::Io;
 use super::service::{Admission, Arrival, Service};
 use super::{EventLoop, Rejection, RejectionReason};
@@ -11,15 +14,24 @@ use crate::packet::Room;
 use crate::region::Span;
 use crate::secure::dtls::hello::ClientHello;
 use crate::secure::dtls::record::{APPLICATION_DATA, HANDSHAKE, RecordHeader, records_of};
-use crate::secure::dtls::{Answer, Cookies, HandshakeKey, Letter, MAX_PLAINTEXT, Opened, Outcome, Pipe, Records};
+use crate::secure::dtls::{
+    Answer, Cookies, HandshakeKey, Letter, MAX_PLAINTEXT, Opened, Outcome, Pipe, Records,
+};
 use crate::secure::{Failure, Letter as AnyLetter};
 
-/// How much longer than the handshaker a worker waits for the outcome: it comes by a mailbox that may have been full.
+/// How much longer than the handshaker a worker waits for the outcome: it comes by a mailbox that
+/// may have been full.
 const SLACK: Duration = Duration::from_secs(2);
 
 impl EventLoop {
     /// A datagram came that DTLS is to take.
-    pub(super) fn secure_datagram<S: Service>(&mut self, now: Sample, arrival: &Arrival, room: Room, service: &mut S) {
+    pub(super) fn secure_datagram<S: Service>(
+        &mut self,
+        now: Sample,
+        arrival: &Arrival,
+        room: Room,
+        service: &mut S,
+    ) {
         // SAFETY: the room is this datagram's, and no packet of it is alive while this slice is.
         let datagram = unsafe { self.region.bytes(room.payload) };
         let Some(header) = RecordHeader::read(datagram) else {
@@ -37,17 +49,30 @@ impl EventLoop {
             return;
         }
         match held.association {
-            // While there is a handshake, handshake messages are its own. Else they are the association's, repeated.
-            Some(key) if held.handshake.is_none() || (header.content_type != HANDSHAKE && header.epoch > 0) => {
+            // While there is a handshake, handshake messages are its own. Else they are the
+            // association's, repeated.
+            Some(key)
+                if held.handshake.is_none()
+                    || (header.content_type != HANDSHAKE && header.epoch > 0) =>
+            {
                 self.decrypt(now, key, arrival, room, service);
             }
-            _ if header.content_type == APPLICATION_DATA => self.io.stats.dropped_no_handshake.add(1), // too early, or too late
+            _ if header.content_type == APPLICATION_DATA => {
+                self.io.stats.dropped_no_handshake.add(1)
+            } // too early, or too late
             _ => self.io.ferry(held.handshake, datagram),
         }
     }
 
     /// Hands over what an association's datagram holds, each record as a datagram of its own.
-    fn decrypt<S: Service>(&mut self, now: Sample, key: AssociationKey, arrival: &Arrival, room: Room, service: &mut S) {
+    fn decrypt<S: Service>(
+        &mut self,
+        now: Sample,
+        key: AssociationKey,
+        arrival: &Arrival,
+        room: Room,
+        service: &mut S,
+    ) {
         let payload = self.admitted(room.payload);
         let mut pipe = std::mem::take(&mut self.io.associations.reading);
         let mut opened = self.open_first(key, &mut pipe, payload);
@@ -58,7 +83,8 @@ impl EventLoop {
             let Some(association) = self.io.association(key) else { break };
             let arrival = Arrival { association: Some(key), tag: association.tag, ..*arrival };
             let end = payload.start + len;
-            // A record is longer than what is encrypted in it: the rest of the datagram is room behind the plaintext.
+            // A record is longer than what is encrypted in it: the rest of the datagram is room
+            // behind the plaintext.
             let tailroom = room.payload.end.saturating_sub(end) + room.tailroom;
             let plaintext = Room { payload: Span { start: payload.start, end }, tailroom, ..room };
             self.hand_over(now, &arrival, plaintext, service);
@@ -68,8 +94,9 @@ impl EventLoop {
         self.io.associations.reading = pipe;
     }
 
-    /// As many records of a datagram as there is room for in the turn: the first, and what all datagrams may have behind their first (H52).
-    /// The rest is dropped, as if the datagram had been shorter.
+    /// As many records of a datagram as there is room for in the turn: the first, and what all
+    /// datagrams may have behind their first (H52). The rest is dropped, as if the datagram had
+    /// been shorter.
     fn admitted(&mut self, payload: Span) -> Span {
         // SAFETY: as in `secure_datagram`.
         let records = records_of(unsafe { self.region.bytes(payload) }, 1 + self.budget.records);
@@ -87,14 +114,17 @@ impl EventLoop {
         if !association.records.admit(pipe, unsafe { self.region.bytes(payload) }) {
             return Opened::None;
         }
-        // SAFETY: the room is this datagram's, which has been copied to the pipe, and no packet of it is alive.
+        // SAFETY: the room is this datagram's, which has been copied to the pipe, and no packet of
+        // it is alive.
         association.records.open(pipe, unsafe { self.region.bytes_mut(payload) })
     }
 
     /// Decrypts the next record, to the place where the first was.
     fn open_next(&mut self, key: AssociationKey, pipe: &mut Pipe, payload: Span) -> Opened {
         let Associations { established, spare, .. } = &mut self.io.associations;
-        let Some(association) = established.get_mut(key).filter(|association| association.records.has_more()) else {
+        let Some(association) =
+            established.get_mut(key).filter(|association| association.records.has_more())
+        else {
             return Opened::None; // that was all; or the service closed it
         };
         spare.resize(MAX_PLAINTEXT, 0);
@@ -107,13 +137,21 @@ impl EventLoop {
             }
             self.io.flush_datagrams(); // what the record before it is to send may lie in the slot
             // SAFETY: as above, and nothing of the slot waits to be sent any more.
-            unsafe { self.region.bytes_mut(room) }.copy_from_slice(&self.io.associations.spare[..len]);
+            unsafe { self.region.bytes_mut(room) }
+                .copy_from_slice(&self.io.associations.spare[..len]);
         }
         opened
     }
 
     /// Sends what an association wrote of itself while it was read, and ends it if it is over.
-    fn conclude<S: Service>(&mut self, now: Sample, key: AssociationKey, pipe: &mut Pipe, opened: Opened, service: &mut S) {
+    fn conclude<S: Service>(
+        &mut self,
+        now: Sample,
+        key: AssociationKey,
+        pipe: &mut Pipe,
+        opened: Opened,
+        service: &mut S,
+    ) {
         if !pipe.is_quiet()
             && let Some(association) = self.io.associations.established.get(key)
         {
@@ -152,8 +190,15 @@ impl EventLoop {
         }
     }
 
-    fn establish<S: Service>(&mut self, now: Sample, under_way: UnderWay, records: Box<Records>, service: &mut S) {
-        // "After a correct Finished message is received, the server MUST abandon the previous association" (RFC 6347 §4.2.8)
+    fn establish<S: Service>(
+        &mut self,
+        now: Sample,
+        under_way: UnderWay,
+        records: Box<Records>,
+        service: &mut S,
+    ) {
+        // "After a correct Finished message is received, the server MUST abandon the previous
+        // association" (RFC 6347 §4.2.8)
         if let Some(old) = self.io.associations.held(&under_way.flow).association
             && let Some(old) = self.io.forget_association(old)
         {
@@ -161,7 +206,13 @@ impl EventLoop {
         }
         let UnderWay { flow, arrival, random, .. } = under_way;
         let key = self.io.associations.established.insert_with(|key| Association {
-            info: AssociationInfo { key, tag: arrival.tag, socket: arrival.socket, peer: arrival.source, local: arrival.destination },
+            info: AssociationInfo {
+                key,
+                tag: arrival.tag,
+                socket: arrival.socket,
+                peer: arrival.source,
+                local: arrival.destination,
+            },
             flow,
             route: arrival.reply(),
             records,
@@ -201,7 +252,10 @@ impl EventLoop {
 /// Tells the service of a handshake that failed, if that is worth telling.
 fn reject<S: Service>(now: Sample, arrival: &Arrival, failure: Failure, service: &mut S) {
     if let Some(reason) = RejectionReason::of(failure) {
-        service.rejected(now, &Rejection { source: arrival.source, local: arrival.destination, reason });
+        service.rejected(
+            now,
+            &Rejection { source: arrival.source, local: arrival.destination, reason },
+        );
     }
 }
 
@@ -229,8 +283,8 @@ impl Io {
                 }
             },
         };
-        // "If a server receives a ClientHello with an invalid cookie, it SHOULD treat it the same as a ClientHello with no cookie."
-        // (RFC 6347 §4.2.1)
+        // "If a server receives a ClientHello with an invalid cookie, it SHOULD treat it the same
+        // as a ClientHello with no cookie." (RFC 6347 §4.2.1)
         if !cookies.accepts(now.monotonic, arrival.source, arrival.destination, hello) {
             let cookie = cookies.bake(now.monotonic, arrival.source, arrival.destination, hello);
             let request = hello.verify_request(&cookie);
@@ -240,7 +294,8 @@ impl Io {
             return Ok(());
         }
         if let Some(key) = held.handshake {
-            if self.associations.under_way.get(key).is_some_and(|one| one.random == hello.random()) {
+            if self.associations.under_way.get(key).is_some_and(|one| one.random == hello.random())
+            {
                 self.ferry(Some(key), datagram); // the client did not get the answer
                 return Ok(());
             }
@@ -251,7 +306,8 @@ impl Io {
             self.stats.dropped_no_handshake.add(1); // it was on its way for long, or is sent again by somebody else
             return Ok(());
         }
-        let under_way = UnderWay { flow, arrival: *arrival, random: hello.random(), since: now.monotonic };
+        let under_way =
+            UnderWay { flow, arrival: *arrival, random: hello.random(), since: now.monotonic };
         self.begin(under_way, datagram).inspect_err(|failure| self.count_failed(*failure))
     }
 
@@ -262,7 +318,8 @@ impl Io {
         if self.associations.under_way.len() >= shared.limits.half_open {
             return Err(Failure::HalfOpen);
         }
-        let place = shared.half_open.take(under_way.flow.client()).map_err(|_| Failure::HalfOpen)?;
+        let place =
+            shared.half_open.take(under_way.flow.client()).map_err(|_| Failure::HalfOpen)?;
         shared.readings.started();
         let flow = under_way.flow;
         let key = self.associations.under_way.insert(under_way);
@@ -277,7 +334,9 @@ impl Io {
     /// Sends a datagram of a handshake to the handshaker.
     fn ferry(&mut self, handshake: Option<HandshakeKey>, datagram: &[u8]) {
         let sent = match (handshake, &self.post) {
-            (Some(key), Some(post)) => post.send(AnyLetter::Dtls(Letter::Datagram(key, datagram.to_vec()))),
+            (Some(key), Some(post)) => {
+                post.send(AnyLetter::Dtls(Letter::Datagram(key, datagram.to_vec())))
+            }
             _ => false,
         };
         if !sent {

@@ -41,12 +41,13 @@ const RING: usize = ZEROS.end.next_multiple_of(HUGE_PAGE);
 /// All that lies before it.
 pub(super) const SLOTS_AND_REPLIES: Span = Span { start: 0, end: RING };
 /// The buffers of a ring.
-pub(super) const BUFFERS: Span = Span { start: RING, end: RING + Buffers::LEN.next_multiple_of(HUGE_PAGE) };
+pub(super) const BUFFERS: Span =
+    Span { start: RING, end: RING + Buffers::LEN.next_multiple_of(HUGE_PAGE) };
 
 /// The worker's sockets, streams and outgoing batch, as its [`Service`](super::Service) sees them.
 ///
-/// Datagrams leave at the end of the batch in the order given. Keys of things that are gone are no error: what is sent to them is
-/// dropped and counted.
+/// Datagrams leave at the end of the batch in the order given. Keys of things that are gone are no
+/// error: what is sent to them is dropped and counted.
 pub struct Io {
     pub(super) region: Arc<Region>,
     pub(super) epoll: Epoll,
@@ -54,8 +55,9 @@ pub struct Io {
     pub(super) ring: Option<Ring>,
     /// Sockets of the ring that are to be received from.
     pub(super) to_receive: Vec<SocketKey>,
-    /// Sockets of the ring that were released while they were received from. They are closed after their receives are cancelled: as long as
-    /// a receive lasts, the ring goes on taking datagrams, although the socket is closed.
+    /// Sockets of the ring that were released while they were received from. They are closed after
+    /// their receives are cancelled: as long as a receive lasts, the ring goes on taking
+    /// datagrams, although the socket is closed.
     pub(super) to_cancel: Vec<(SocketKey, Retired)>,
     /// What the ring failed with: the loop ends.
     pub(super) defect: Option<io::Error>,
@@ -84,7 +86,8 @@ pub struct Io {
     pub(super) listening: Vec<SocketKey>,
     /// Memory for what streams are sent, while it waits.
     pub(super) spare: Spare,
-    /// Streams that the turn had no room for: they have bytes to be read, or frames that were set aside.
+    /// Streams that the turn had no room for: they have bytes to be read, or frames that were set
+    /// aside.
     pub(super) line: VecDeque<StreamKey>,
     /// Streams with frames to be written at the flush.
     pub(super) dirty: Vec<StreamKey>,
@@ -92,7 +95,8 @@ pub struct Io {
     pub(super) draining: Vec<StreamKey>,
     /// Streams that failed while being written; the service is yet to hear of it.
     pub(super) failed: Vec<(StreamKey, StreamEnd)>,
-    /// When streams that are being opened will have taken too long, by their keys' bits; also those that are open by now, or gone.
+    /// When streams that are being opened will have taken too long, by their keys' bits; also
+    /// those that are open by now, or gone.
     pub(super) opening: BinaryHeap<Reverse<(Duration, u64)>>,
     /// The turn's monotonic time.
     pub(super) now: Duration,
@@ -175,7 +179,8 @@ impl Io {
         &self.stats
     }
 
-    /// Has every socket that a client causes come out of `budget`, which all workers share. Before, there is no limit but the kernel's.
+    /// Has every socket that a client causes come out of `budget`, which all workers share. Before,
+    /// there is no limit but the kernel's.
     pub fn limit_descriptors(&mut self, budget: Arc<Descriptors>) {
         self.descriptors = budget;
     }
@@ -185,11 +190,13 @@ impl Io {
         self.stopped = true;
     }
 
-    /// Room for one reply, [`MAX_REPLY`] bytes of undefined content. What is to leave of it is then named by
-    /// [`reply`](Self::reply) or [`reply_frame`](Self::reply_frame); what is not is given again.
+    /// Room for one reply, [`MAX_REPLY`] bytes of undefined content. What is to leave of it is then
+    /// named by [`reply`](Self::reply) or [`reply_frame`](Self::reply_frame); what is not is
+    /// given again.
     pub fn reply_buffer(&mut self) -> &mut [u8] {
         let span = self.reply_room();
-        // SAFETY: nothing queued lies behind `arena_next`, and the slice borrows `self`, the only way to this room.
+        // SAFETY: nothing queued lies behind `arena_next`, and the slice borrows `self`, the only
+        // way to this room.
         unsafe { self.region.bytes_mut(span) }
     }
 
@@ -209,7 +216,8 @@ impl Io {
         self.send(route, span);
     }
 
-    /// The same, and DF stays clear however small it is: for datagrams that are to find out whether the path takes fragments.
+    /// The same, and DF stays clear however small it is: for datagrams that are to find out whether
+    /// the path takes fragments.
     ///
     /// # Panics
     /// If `len` is over [`MAX_REPLY`].
@@ -225,7 +233,8 @@ impl Io {
         span
     }
 
-    /// Queues the first `len` bytes of [`reply_buffer`](Self::reply_buffer) as one frame of a stream.
+    /// Queues the first `len` bytes of [`reply_buffer`](Self::reply_buffer) as one frame of a
+    /// stream.
     ///
     /// # Errors
     /// [`Unsent`]: it was dropped and counted.
@@ -235,7 +244,8 @@ impl Io {
     pub fn reply_frame(&mut self, stream: StreamKey, len: usize) -> Result<(), Unsent> {
         let span = self.reply_span(len);
         let region = Arc::clone(&self.region);
-        // SAFETY: the room behind `arena_next` is written through `reply_buffer` only, which needs `self`.
+        // SAFETY: the room behind `arena_next` is written through `reply_buffer` only, which needs
+        // `self`.
         self.queue_frame(stream, &[unsafe { region.bytes(span) }])
     }
 
@@ -273,12 +283,21 @@ impl Io {
         self.outbox.push(&self.region, parts, &destination, self.now);
     }
 
-    /// Sends `body` of the packet's payload as a datagram, with `header` in front and `padding` zero bytes behind: in place where
-    /// there is room, else as parts that the kernel puts together.
+    /// Sends `body` of the packet's payload as a datagram, with `header` in front and `padding`
+    /// zero bytes behind: in place where there is room, else as parts that the kernel puts
+    /// together.
     ///
     /// # Panics
-    /// If `body` is not a range of the payload, `padding` is over 3, or `header` is over [`MAX_REPLY`].
-    pub fn forward(&mut self, route: &Route, packet: &mut Packet<'_>, header: &[u8], body: Range<usize>, padding: usize) {
+    /// If `body` is not a range of the payload, `padding` is over 3, or `header` is over
+    /// [`MAX_REPLY`].
+    pub fn forward(
+        &mut self,
+        route: &Route,
+        packet: &mut Packet<'_>,
+        header: &[u8],
+        body: Range<usize>,
+        padding: usize,
+    ) {
         if let Some(front) = packet.front_mut(body.start, header.len()) {
             front.copy_from_slice(header);
             if let Some(span) = packet.span(header.len(), body.clone(), padding) {
@@ -300,7 +319,8 @@ impl Io {
         span
     }
 
-    /// Queues `body` of the packet's payload, with `header` in front and `padding` zero bytes behind, as one frame of a stream.
+    /// Queues `body` of the packet's payload, with `header` in front and `padding` zero bytes
+    /// behind, as one frame of a stream.
     ///
     /// # Errors
     /// [`Unsent`]: it was dropped and counted.
@@ -318,7 +338,8 @@ impl Io {
         self.queue_frame(stream, &[header, &packet.payload()[body], &[0; 3][..padding]])
     }
 
-    /// Sends the datagrams of the batch so far and makes their memory free. The loop does this after each batch.
+    /// Sends the datagrams of the batch so far and makes their memory free. The loop does this
+    /// after each batch.
     pub(super) fn flush_datagrams(&mut self) {
         self.flush_outbox();
         self.free_batch();
@@ -339,21 +360,25 @@ impl Io {
         self.retired.clear();
     }
 
-    /// Closes the socket of `entry` once what it has to send is sent and the ring receives from it no more, and gives its descriptor back then.
+    /// Closes the socket of `entry` once what it has to send is sent and the ring receives from it
+    /// no more, and gives its descriptor back then.
     pub(super) fn retire(&mut self, key: SocketKey, entry: SocketEntry) {
         let SocketEntry { socket, descriptor, receiving, .. } = entry;
         let retired: Retired = (socket.into(), descriptor);
         if receiving {
             self.to_cancel.push((key, retired));
         } else if !self.outbox.is_empty() {
-            // It stays in the epoll instance for the rest of the turn; its events are stale by their key.
+            // It stays in the epoll instance for the rest of the turn; its events are stale by
+            // their key.
             self.retired.push(retired);
         }
     }
 
     /// Whether sockets that were released are still open.
     pub(super) fn has_retired(&self) -> bool {
-        !self.retired.is_empty() || !self.to_cancel.is_empty() || self.ring.as_ref().is_some_and(Ring::is_ending)
+        !self.retired.is_empty()
+            || !self.to_cancel.is_empty()
+            || self.ring.as_ref().is_some_and(Ring::is_ending)
     }
 
     /// Where a listener's socket or a relayed socket is bound.

@@ -19,8 +19,13 @@ impl Io {
     /// Takes in a TCP listener.
     ///
     /// # Errors
-    /// `InvalidInput` for neither plain nor TLS, or for TLS without a handshaker; or when the kernel has no memory to watch it.
-    pub fn listen_tcp(&mut self, listener: Listener, listening: StreamListening) -> io::Result<ListenerKey> {
+    /// `InvalidInput` for neither plain nor TLS, or for TLS without a handshaker; or when the
+    /// kernel has no memory to watch it.
+    pub fn listen_tcp(
+        &mut self,
+        listener: Listener,
+        listening: StreamListening,
+    ) -> io::Result<ListenerKey> {
         if listening.tls && self.post.is_none() || !listening.tls && !listening.plain {
             return Err(io::ErrorKind::InvalidInput.into());
         }
@@ -72,7 +77,8 @@ impl EventLoop {
             match entry.listener.accept() {
                 Ok((fd, peer, local)) => {
                     let mut stream = Stream::new(fd, peer, local);
-                    // Refused by a reset rather than left in the backlog, where the client would wait and others behind it.
+                    // Refused by a reset rather than left in the backlog, where the client would
+                    // wait and others behind it.
                     stream.descriptor = self.io.descriptors.take(Use::Connection);
                     if stream.descriptor.is_none() {
                         stream.close_by_reset();
@@ -80,11 +86,16 @@ impl EventLoop {
                     }
                     stream.tag = tag;
                     stream.listener = Some(key);
-                    let proxied = entry.listening.proxies.as_ref().is_some_and(|proxies| proxies.contains(peer.ip()));
+                    let proxied = entry
+                        .listening
+                        .proxies
+                        .as_ref()
+                        .is_some_and(|proxies| proxies.contains(peer.ip()));
                     self.admit(now, stream, proxied, service);
                 }
                 Err(error) if shortage(&error).is_some() => {
-                    // The connection stays in the backlog; level-triggered, it would wake us again at once, and again.
+                    // The connection stays in the backlog; level-triggered, it would wake us again
+                    // at once, and again.
                     self.io.stats.accept_exhausted.add(1);
                     self.io.pause(key, true);
                     return;
@@ -117,14 +128,20 @@ impl EventLoop {
             return;
         };
         let admission = service.accepted(now, &info, &mut self.io);
-        let listening = info.listener.and_then(|listener| self.io.listeners.get(listener)).map(|entry| entry.listening.clone());
+        let listening = info
+            .listener
+            .and_then(|listener| self.io.listeners.get(listener))
+            .map(|entry| entry.listening.clone());
         let Some(stream) = self.io.streams.get_mut(key) else {
             return; // the service closed it
         };
         match admission {
             Admission::Accept { tag } => {
                 stream.tag = tag;
-                self.io.await_first_byte(key, &listening.unwrap_or_else(|| StreamListening::plain(tag)));
+                self.io.await_first_byte(
+                    key,
+                    &listening.unwrap_or_else(|| StreamListening::plain(tag)),
+                );
                 self.next_tending = self.next_tending.min(now.monotonic + TENDING_WAIT);
             }
             Admission::Refuse => {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::proxy::TrustedProxies;
 
-/// How a TCP listener is served. With `plain` and `tls` both, the first byte of a connection decides.
+/// How a TCP listener is served. With `plain` and `tls` both, the first byte of a connection
+/// decides.
 #[derive(Debug, Clone, Default)]
 pub struct StreamListening {
     /// It comes back with the connections.
@@ -24,7 +25,8 @@ impl StreamListening {
     }
 }
 
-/// How a UDP listener is served. With `plain` and `dtls` both, the first byte of a datagram decides.
+/// How a UDP listener is served. With `plain` and `dtls` both, the first byte of a datagram
+/// decides.
 #[derive(Debug, Clone, Default)]
 pub struct DatagramListening {
     /// It comes back with the datagrams.

@@ -62,20 +62,27 @@ const LETTERS: usize = 64;
 /// One worker's sockets and the loop over them.
 ///
 /// # The calling contract
-/// 1. Make the loop; register what it listens on through [`io`](Self::io). Sockets of a reuseport group are bound for all workers,
-///    in order, before any loop runs ([`steering`](crate::steering)).
-/// 2. Call [`run`](Self::run) on the worker's own thread. It returns when the service calls [`Io::stop`].
-/// 3. Each turn: wait; sample the clock **once**; stamp the heartbeat; then, for what the wait brought and within bounds for each
-///    source, call [`Service::datagram`], [`accepted`](Service::accepted), [`frame_len`](Service::frame_len),
-///    [`frame`](Service::frame), [`closed`](Service::closed), [`icmp`](Service::icmp), [`mail`](Service::mail); then
-///    [`timeout`](Service::timeout) if [`next_deadline`](Service::next_deadline) has come; then
-///    [`after_batch`](Service::after_batch); then flush: datagrams, then streams; then rest, if so told ([`moderate`](Self::moderate)).
-/// 4. Every call may use the whole of [`Io`]. What it queues is sent in order, at the end of the turn or when a buffer is full,
-///    whichever comes first; a [`Span`](crate::Span) or a reply buffer is of no use after the call it was given in.
-/// 5. A key is dead from the moment its thing is released or closed. Later events of it are not delivered, not even those that the
-///    same wait had already brought.
+/// 1. Make the loop; register what it listens on through [`io`](Self::io). Sockets of a reuseport
+///    group are bound for all workers, in order, before any loop runs
+///    ([`steering`](crate::steering)).
+/// 2. Call [`run`](Self::run) on the worker's own thread. It returns when the service calls
+///    [`Io::stop`].
+/// 3. Each turn: wait; sample the clock **once**; stamp the heartbeat; then, for what the wait
+///    brought and within bounds for each source, call [`Service::datagram`],
+///    [`accepted`](Service::accepted), [`frame_len`](Service::frame_len),
+///    [`frame`](Service::frame), [`closed`](Service::closed), [`icmp`](Service::icmp),
+///    [`mail`](Service::mail); then [`timeout`](Service::timeout) if
+///    [`next_deadline`](Service::next_deadline) has come; then
+///    [`after_batch`](Service::after_batch); then flush: datagrams, then streams; then rest, if so
+///    told ([`moderate`](Self::moderate)).
+/// 4. Every call may use the whole of [`Io`]. What it queues is sent in order, at the end of the
+///    turn or when a buffer is full, whichever comes first; a [`Span`](crate::Span) or a reply
+///    buffer is of no use after the call it was given in.
+/// 5. A key is dead from the moment its thing is released or closed. Later events of it are not
+///    delivered, not even those that the same wait had already brought.
 ///
-/// Nothing in the loop blocks but the wait; nothing in it allocates for a datagram; nothing in it takes a lock.
+/// Nothing in the loop blocks but the wait; nothing in it allocates for a datagram; nothing in it
+/// takes a lock.
 pub struct EventLoop {
     clock: Clock,
     heartbeat: Heartbeat,
@@ -117,8 +124,13 @@ impl EventLoop {
     /// The same over the backend of choice.
     ///
     /// # Errors
-    /// When the process is out of descriptors or memory, or the kernel refuses the backend ([`Backend::available`]).
-    pub fn with_backend(clock: Clock, backend: Backend, handshaker: Option<&Handshaker>) -> std_io::Result<Self> {
+    /// When the process is out of descriptors or memory, or the kernel refuses the backend
+    /// ([`Backend::available`]).
+    pub fn with_backend(
+        clock: Clock,
+        backend: Backend,
+        handshaker: Option<&Handshaker>,
+    ) -> std_io::Result<Self> {
         let mut io = Io::new(backend)?;
         let mut answers = None;
         if let Some(handshaker) = handshaker {
@@ -145,14 +157,15 @@ impl EventLoop {
         })
     }
 
-    /// Has the loop rest for so long, below a second, before it waits, when packets come fast but few in a turn: fewer turns then
-    /// serve them. Zero, as at first: it never rests.
+    /// Has the loop rest for so long, below a second, before it waits, when packets come fast but
+    /// few in a turn: fewer turns then serve them. Zero, as at first: it never rests.
     pub fn moderate(&mut self, rest: Duration) {
         self.moderation = Moderation::new(rest);
     }
 
-    /// Whether the worker's memory may lie in huge pages while there is load; at first it may not. That costs less processor time and
-    /// takes up to 24 MiB, until a minute after the load. Where the kernel has no transparent huge pages it changes nothing.
+    /// Whether the worker's memory may lie in huge pages while there is load; at first it may not.
+    /// That costs less processor time and takes up to 24 MiB, until a minute after the load.
+    /// Where the kernel has no transparent huge pages it changes nothing.
     pub fn allow_huge_pages(&mut self, allowed: bool) {
         self.pages = Pages::new(allowed);
     }
@@ -170,16 +183,26 @@ impl EventLoop {
     /// Runs until the service stops it.
     ///
     /// # Errors
-    /// When the kernel refuses to wait, to watch the mailbox or to serve the ring: a defect, not an event of the network.
-    pub fn run<S: Service>(&mut self, service: &mut S, mailbox: &mailbox::Receiver<S::Mail>) -> std_io::Result<()> {
+    /// When the kernel refuses to wait, to watch the mailbox or to serve the ring: a defect, not an
+    /// event of the network.
+    pub fn run<S: Service>(
+        &mut self,
+        service: &mut S,
+        mailbox: &mailbox::Receiver<S::Mail>,
+    ) -> std_io::Result<()> {
         let served = self.serve(service, mailbox);
-        // Also after a defect: a socket that is closed while the ring receives from it goes on taking datagrams.
+        // Also after a defect: a socket that is closed while the ring receives from it goes on
+        // taking datagrams.
         let shut = self.io.shut_ring();
         served.and(shut)?;
         self.io.epoll.remove(mailbox.as_raw_fd())
     }
 
-    fn serve<S: Service>(&mut self, service: &mut S, mailbox: &mailbox::Receiver<S::Mail>) -> std_io::Result<()> {
+    fn serve<S: Service>(
+        &mut self,
+        service: &mut S,
+        mailbox: &mailbox::Receiver<S::Mail>,
+    ) -> std_io::Result<()> {
         self.io.epoll.add(mailbox.as_raw_fd(), Source::Mailbox, Interest::READ)?;
         self.io.running = true;
         self.io.enable_ring()?;
@@ -215,24 +238,32 @@ impl EventLoop {
 
     /// How long the next wait may be.
     fn patience(&self, deadline: Option<Duration>) -> Duration {
-        let has_more = self.io.ring_has_more() || !self.io.line.is_empty() || self.next_tending <= self.io.now;
+        let has_more =
+            self.io.ring_has_more() || !self.io.line.is_empty() || self.next_tending <= self.io.now;
         if has_more || self.io.listening.iter().any(|key| self.is_busy(*key)) {
             return Duration::ZERO;
         }
         let longest = if self.needs_tending() { TENDING_WAIT } else { LONGEST_WAIT };
-        // By the time that the turn began: what the turn took comes on top, and one look at the clock a turn will do.
+        // By the time that the turn began: what the turn took comes on top, and one look at the
+        // clock a turn will do.
         deadline.map_or(longest, |deadline| deadline.saturating_sub(self.io.now).min(longest))
     }
 
-    fn turn<S: Service>(&mut self, events: &mut Events, service: &mut S, mailbox: &mailbox::Receiver<S::Mail>) {
+    fn turn<S: Service>(
+        &mut self,
+        events: &mut Events,
+        service: &mut S,
+        mailbox: &mailbox::Receiver<S::Mail>,
+    ) {
         let now = self.clock.sample();
         self.io.now = now.monotonic;
         self.heartbeat.stamp(now.monotonic);
         self.io.stats.turns.add(1);
         self.budget = Budget::of_a_turn(self.io.line.len());
         self.resume_streams(now, service);
-        // A wait brings a bounded number of events, and thousands of relayed sockets and streams can fill it: without this, clients' packets
-        // and letters would wait for several of their rounds.
+        // A wait brings a bounded number of events, and thousands of relayed sockets and streams
+        // can fill it: without this, clients' packets and letters would wait for several of
+        // their rounds.
         let crowded = events.is_full();
         for index in 0..self.io.listening.len() {
             let key = self.io.listening[index];
@@ -279,12 +310,20 @@ impl EventLoop {
         self.tend(now, service);
     }
 
-    fn socket_ready<S: Service>(&mut self, now: Sample, key: SocketKey, ready: Readiness, service: &mut S) {
+    fn socket_ready<S: Service>(
+        &mut self,
+        now: Sample,
+        key: SocketKey,
+        ready: Readiness,
+        service: &mut S,
+    ) {
         if ready.error() {
             self.errors(now, key, service);
         }
         let turn = self.io.stats.turns.value();
-        if ready.readable() && self.io.sockets.get(key).is_some_and(|entry| entry.received_in != turn) {
+        if ready.readable()
+            && self.io.sockets.get(key).is_some_and(|entry| entry.received_in != turn)
+        {
             self.receive(now, key, service);
         }
     }
@@ -293,7 +332,12 @@ impl EventLoop {
         self.io.sockets.get(key).is_some_and(|entry| entry.share.is_busy())
     }
 
-    fn letters<S: Service>(&mut self, now: Sample, service: &mut S, mailbox: &mailbox::Receiver<S::Mail>) {
+    fn letters<S: Service>(
+        &mut self,
+        now: Sample,
+        service: &mut S,
+        mailbox: &mailbox::Receiver<S::Mail>,
+    ) {
         mailbox.drain(LETTERS, |letter| {
             self.io.stats.mail_received.add(1);
             service.mail(now, letter, &mut self.io);

@@ -1,14 +1,17 @@
-//! Moderation: at a high rate, a short rest before the wait lets packets gather, so that one turn serves several.
+//! Moderation: at a high rate, a short rest before the wait lets packets gather, so that one turn
+//! serves several.
 //!
-//! A turn has a price of its own: the wait, the wake-up, a send for each socket. When packets come a few microseconds apart, each
-//! finds the worker just gone to sleep, and is a turn. A rest of 100 µs costs each packet less than that, and saves most of the turns.
+//! A turn has a price of its own: the wait, the wake-up, a send for each socket. When packets come
+//! a few microseconds apart, each finds the worker just gone to sleep, and is a turn. A rest of 100
+//! µs costs each packet less than that, and saves most of the turns.
 
 use std::ptr;
 use std::time::Duration;
 
 /// Over how long the rate is measured.
 const WINDOW: Duration = Duration::from_millis(2);
-/// Packets a second from which on the worker rests. Far below, a packet would have waited for nothing.
+/// Packets a second from which on the worker rests. Far below, a packet would have waited for
+/// nothing.
 const HIGH_RATE: u64 = 10_000;
 /// A turn that brought so many packets is worth its price: there is no rest after it.
 const LARGE_TURN: u64 = 8;
@@ -32,14 +35,15 @@ impl Moderation {
         Self { rest, ..Self::default() }
     }
 
-    /// Learns that a turn began at `now`, after whose work `packets` have come in all, and says how long to rest before the next
-    /// wait. Zero: not at all.
+    /// Learns that a turn began at `now`, after whose work `packets` have come in all, and says how
+    /// long to rest before the next wait. Zero: not at all.
     pub(super) fn note(&mut self, now: Duration, packets: u64) -> Duration {
         let turn = packets - self.seen;
         self.seen = packets;
         let elapsed = now.saturating_sub(self.since);
         if elapsed >= WINDOW {
-            // The packets of this very turn count for the next window: they came at its end, however long nothing came before.
+            // The packets of this very turn count for the next window: they came at its end,
+            // however long nothing came before.
             let came = packets - turn - self.before;
             self.high = u128::from(came) * 1_000_000 >= u128::from(HIGH_RATE) * elapsed.as_micros();
             (self.since, self.before) = (now, packets - turn);
@@ -61,7 +65,8 @@ pub(super) fn rest(rest: Duration) {
     if rest.is_zero() {
         return;
     }
-    // SAFETY: all-zero is a valid `timespec`; on some targets it has private padding, so it cannot be written out.
+    // SAFETY: all-zero is a valid `timespec`; on some targets it has private padding, so it cannot
+    // be written out.
     let mut time: libc::timespec = unsafe { std::mem::zeroed() };
     time.tv_nsec = rest.subsec_nanos() as _;
     // SAFETY: the kernel reads `time` during the call and writes nothing back.
@@ -74,8 +79,9 @@ mod tests {
 
     const REST: Duration = Duration::from_micros(50);
 
-    /// Plays `seconds` of packets that come `gap` apart, to a worker that needs 5 µs for each: how many turns there were, how many
-    /// rests, and the longest that a packet waited for its turn.
+    /// Plays `seconds` of packets that come `gap` apart, to a worker that needs 5 µs for each: how
+    /// many turns there were, how many rests, and the longest that a packet waited for its
+    /// turn.
     fn play(moderation: &mut Moderation, gap: Duration, packets: u32) -> (u32, u32, Duration) {
         let work = Duration::from_micros(5);
         let (mut turns, mut rests, mut longest) = (0, 0, Duration::ZERO);
@@ -104,8 +110,13 @@ mod tests {
     fn at_a_low_rate_no_packet_waits() {
         let mut moderation = Moderation::new(REST);
         for per_second in [1, 50, 1_000, 5_000] {
-            let (turns, rests, longest) = play(&mut moderation, Duration::from_secs(1) / per_second, 2_000);
-            assert_eq!((turns, rests, longest), (2_000, 0, Duration::ZERO), "at {per_second} a second");
+            let (turns, rests, longest) =
+                play(&mut moderation, Duration::from_secs(1) / per_second, 2_000);
+            assert_eq!(
+                (turns, rests, longest),
+                (2_000, 0, Duration::ZERO),
+                "at {per_second} a second"
+            );
         }
     }
 
@@ -122,7 +133,10 @@ mod tests {
     fn large_turns_are_not_made_larger() {
         let mut moderation = Moderation::new(REST);
         for turn in 1..10_000u64 {
-            assert_eq!(moderation.note(Duration::from_micros(100) * turn as u32, turn * LARGE_TURN), Duration::ZERO);
+            assert_eq!(
+                moderation.note(Duration::from_micros(100) * turn as u32, turn * LARGE_TURN),
+                Duration::ZERO
+            );
         }
     }
 
@@ -134,7 +148,11 @@ mod tests {
             for part in 0..5 {
                 packets += 6;
                 let now = Duration::from_millis(100) * burst + Duration::from_micros(100) * part;
-                assert_eq!(moderation.note(now, packets), Duration::ZERO, "thirty packets every 100 ms");
+                assert_eq!(
+                    moderation.note(now, packets),
+                    Duration::ZERO,
+                    "thirty packets every 100 ms"
+                );
             }
         }
         play(&mut moderation, Duration::from_micros(20), 1_000);

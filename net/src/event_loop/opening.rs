@@ -1,7 +1,9 @@
-//! Connections on their way to their first frame: a proxy's header, the first byte, the TLS handshake.
+//! Connections on their way to their first frame: a proxy's header, the first byte, the TLS
+//! handshake.
 //!
-//! While the handshaker computes, the connection stays where it is, with its key and its timers. One letter of it is under way at a
-//! time, and nothing is read until the answer comes: the kernel's buffer holds the client back.
+//! While the handshaker computes, the connection stays where it is, with its key and its timers.
+//! One letter of it is under way at a time, and nothing is read until the answer comes: the
+//! kernel's buffer holds the client back.
 
 use std::cmp::Reverse;
 use std::io;
@@ -27,7 +29,8 @@ impl Io {
     /// The layer that a connection begins with when the client is to speak.
     fn first_layer(&self, listening: &StreamListening) -> Layer {
         let Some(post) = self.post.as_ref().filter(|_| listening.tls) else { return Layer::Plain };
-        // Where plain frames are taken too, a silent connection is one of those that the service's own patience is for.
+        // Where plain frames are taken too, a silent connection is one of those that the service's
+        // own patience is for.
         let deadline = (!listening.plain).then(|| self.now + post.shared().limits.time);
         Layer::Opening(Opening::new(Stage::FirstByte, deadline))
     }
@@ -37,7 +40,8 @@ impl Io {
         let deadline = self.now + HEADER_TIME;
         if let Some(stream) = self.streams.get_mut(key) {
             stream.state = State::Arriving;
-            stream.layer = Layer::Opening(Opening::new(Stage::ProxyHeader(Vec::new()), Some(deadline)));
+            stream.layer =
+                Layer::Opening(Opening::new(Stage::ProxyHeader(Vec::new()), Some(deadline)));
             self.opening.push(Reverse((deadline, key.to_bits())));
         }
     }
@@ -60,7 +64,9 @@ impl Io {
     /// # Errors
     /// There is no place for it. That is counted.
     fn begin_handshake(&mut self, key: StreamKey, bytes: &[u8]) -> Result<(), Failure> {
-        let (Some(post), Some(stream)) = (&self.post, self.streams.get_mut(key)) else { return Err(Failure::Gone) };
+        let (Some(post), Some(stream)) = (&self.post, self.streams.get_mut(key)) else {
+            return Err(Failure::Gone);
+        };
         let shared = post.shared();
         shared.readings.started();
         let Ok(place) = shared.half_open.take(stream.peer.ip()) else {
@@ -79,7 +85,9 @@ impl Io {
     /// # Errors
     /// It has too many letters already. That is counted.
     fn ask(&mut self, key: StreamKey, bytes: &[u8]) -> Result<(), Failure> {
-        let (Some(post), Some(stream)) = (&self.post, self.streams.get_mut(key)) else { return Err(Failure::Gone) };
+        let (Some(post), Some(stream)) = (&self.post, self.streams.get_mut(key)) else {
+            return Err(Failure::Gone);
+        };
         if !post.send(Letter::Tls(TlsLetter::Bytes(key, bytes.to_vec()))) {
             self.abandon(key, Failure::Busy);
             return Err(Failure::Busy);
@@ -108,7 +116,12 @@ impl Io {
 
 impl EventLoop {
     /// Reads from a connection that is not open yet.
-    pub(super) fn read_opening<S: Service>(&mut self, now: Sample, key: StreamKey, service: &mut S) {
+    pub(super) fn read_opening<S: Service>(
+        &mut self,
+        now: Sample,
+        key: StreamKey,
+        service: &mut S,
+    ) {
         let Some(stream) = self.io.streams.get_mut(key) else { return };
         let Layer::Opening(opening) = &mut stream.layer else { return };
         match &opening.stage {
@@ -131,13 +144,28 @@ impl EventLoop {
                     let mut buffer = [0; MAX_HEADER];
                     match receive(fd, &mut buffer[..len - header.len()]) {
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                        // A connection without a byte is a proxy's look at whether the port is open.
+                        // A connection without a byte is a proxy's look at whether the port is
+                        // open.
                         Ok(0) | Err(_) if header.is_empty() => return self.io.refuse_proxy(key),
-                        Ok(0) | Err(_) => return self.reject_proxy(now, key, RejectionReason::ProxyHeaderCutShort, service),
+                        Ok(0) | Err(_) => {
+                            return self.reject_proxy(
+                                now,
+                                key,
+                                RejectionReason::ProxyHeaderCutShort,
+                                service,
+                            );
+                        }
                         Ok(count) => header.extend_from_slice(&buffer[..count]),
                     }
                 }
-                Err(fault) => return self.reject_proxy(now, key, RejectionReason::ProxyHeader(fault), service),
+                Err(fault) => {
+                    return self.reject_proxy(
+                        now,
+                        key,
+                        RejectionReason::ProxyHeader(fault),
+                        service,
+                    );
+                }
             }
         };
         if let Some(ends) = header.endpoints {
@@ -152,7 +180,9 @@ impl EventLoop {
         let room = self.io.scratch_room();
         let Some(stream) = self.io.streams.get_mut(key) else { return };
         let (fd, listener) = (stream.raw_fd(), stream.listener);
-        let plain = listener.and_then(|key| self.io.listeners.get(key)).is_none_or(|entry| entry.listening.plain);
+        let plain = listener
+            .and_then(|key| self.io.listeners.get(key))
+            .is_none_or(|entry| entry.listening.plain);
         let region = std::sync::Arc::clone(&self.region);
         // SAFETY: nothing queued lies in this room of the scratch buffer, and no packet is alive.
         let scratch = unsafe { region.bytes_mut(room) };
@@ -197,7 +227,12 @@ impl EventLoop {
     }
 
     /// The handshaker answered.
-    pub(super) fn tls_answer<S: Service>(&mut self, now: Sample, answer: TlsAnswer, service: &mut S) {
+    pub(super) fn tls_answer<S: Service>(
+        &mut self,
+        now: Sample,
+        answer: TlsAnswer,
+        service: &mut S,
+    ) {
         let TlsAnswer { stream: key, bytes, outcome } = answer;
         let Some(stream) = self.io.streams.get_mut(key) else { return };
         let Layer::Opening(opening) = &mut stream.layer else { return };
@@ -222,11 +257,20 @@ impl EventLoop {
                 // What the client sent with its last flight was decrypted by the handshaker.
                 self.decrypted(now, key, &[], service);
             }
-            TlsOutcome::Failed(failure) => self.handshake_failed(now, key, failure, flight, service),
+            TlsOutcome::Failed(failure) => {
+                self.handshake_failed(now, key, failure, flight, service)
+            }
         }
     }
 
-    fn handshake_failed<S: Service>(&mut self, now: Sample, key: StreamKey, failure: Failure, alert: Outgoing, service: &mut S) {
+    fn handshake_failed<S: Service>(
+        &mut self,
+        now: Sample,
+        key: StreamKey,
+        failure: Failure,
+        alert: Outgoing,
+        service: &mut S,
+    ) {
         if let (Some(post), Some(stream)) = (&self.io.post, self.io.streams.get_mut(key)) {
             post.shared().readings.failed(failure);
             stream.layer = Layer::Plain;
@@ -237,21 +281,35 @@ impl EventLoop {
         self.end_handshake(now, key, failure, service);
     }
 
-    fn end_handshake<S: Service>(&mut self, now: Sample, key: StreamKey, failure: Failure, service: &mut S) {
+    fn end_handshake<S: Service>(
+        &mut self,
+        now: Sample,
+        key: StreamKey,
+        failure: Failure,
+        service: &mut S,
+    ) {
         if let Some(reason) = RejectionReason::of(failure) {
             self.io.reject(now, key, reason, service);
         }
         self.end(now, key, StreamEnd::Handshake, service);
     }
 
-    fn reject_proxy<S: Service>(&mut self, now: Sample, key: StreamKey, reason: RejectionReason, service: &mut S) {
+    fn reject_proxy<S: Service>(
+        &mut self,
+        now: Sample,
+        key: StreamKey,
+        reason: RejectionReason,
+        service: &mut S,
+    ) {
         self.io.reject(now, key, reason, service);
         self.io.refuse_proxy(key);
     }
 
     /// Ends what has taken too long.
     pub(super) fn tend_openings<S: Service>(&mut self, now: Sample, service: &mut S) {
-        while let Some(Reverse((at, bits))) = self.io.opening.peek().copied().filter(|Reverse((at, _))| *at <= now.monotonic) {
+        while let Some(Reverse((at, bits))) =
+            self.io.opening.peek().copied().filter(|Reverse((at, _))| *at <= now.monotonic)
+        {
             if !take(&mut self.budget.endings) {
                 return;
             }
@@ -273,15 +331,29 @@ impl EventLoop {
 }
 
 impl Io {
-    /// Tells the service that something of a stream was refused. What becomes of the stream is decided elsewhere.
-    fn reject<S: Service>(&self, now: Sample, key: StreamKey, reason: RejectionReason, service: &mut S) {
+    /// Tells the service that something of a stream was refused. What becomes of the stream is
+    /// decided elsewhere.
+    fn reject<S: Service>(
+        &self,
+        now: Sample,
+        key: StreamKey,
+        reason: RejectionReason,
+        service: &mut S,
+    ) {
         if let Some(stream) = self.streams.get(key) {
             service.rejected(now, &Rejection { source: stream.peer, local: stream.local, reason });
         }
     }
 
-    /// Tells the service of `bytes` that begin a PROXY header: it came from an address that is not trusted.
-    pub(super) fn reject_header<S: Service>(&self, now: Sample, key: StreamKey, bytes: &[u8], service: &mut S) {
+    /// Tells the service of `bytes` that begin a PROXY header: it came from an address that is not
+    /// trusted.
+    pub(super) fn reject_header<S: Service>(
+        &self,
+        now: Sample,
+        key: StreamKey,
+        bytes: &[u8],
+        service: &mut S,
+    ) {
         if proxy::is_header(bytes) {
             self.reject(now, key, RejectionReason::ProxyUntrusted, service);
         }
@@ -333,12 +405,16 @@ mod tests {
 
     #[test]
     fn h14_a_full_mailbox_drops_the_connection_and_time_the_others() {
-        let limits = HandshakeLimits { time: Duration::from_millis(300), ..HandshakeLimits::default() };
+        let limits =
+            HandshakeLimits { time: Duration::from_millis(300), ..HandshakeLimits::default() };
         let (handshaker, letters) = Handshaker::idle(limits, 3);
         let mut event_loop = EventLoop::with_handshaker(Clock::start(), Some(&handshaker)).unwrap();
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr();
-        event_loop.io().listen_tcp(listener, StreamListening { tls: true, ..StreamListening::plain(0) }).unwrap();
+        event_loop
+            .io()
+            .listen_tcp(listener, StreamListening { tls: true, ..StreamListening::plain(0) })
+            .unwrap();
         let clients: Vec<_> = (0..10)
             .map(|_| {
                 let mut client = TcpStream::connect(address).unwrap();
@@ -347,9 +423,17 @@ mod tests {
             })
             .collect();
         event_loop.run(&mut Takes(10), &Mailbox::new(1).unwrap().receiver).unwrap();
-        let failed = |cause| handshaker.readings().find(|one| one.cause == Some(cause)).unwrap().value;
-        assert_eq!((failed("busy"), failed("slow")), (7, 3), "three letters found room, and were not read");
-        assert_eq!((handshaker.shared().half_open.taken(), event_loop.io().stats().streams_open.value()), (0, 0));
+        let failed =
+            |cause| handshaker.readings().find(|one| one.cause == Some(cause)).unwrap().value;
+        assert_eq!(
+            (failed("busy"), failed("slow")),
+            (7, 3),
+            "three letters found room, and were not read"
+        );
+        assert_eq!(
+            (handshaker.shared().half_open.taken(), event_loop.io().stats().streams_open.value()),
+            (0, 0)
+        );
         for mut client in clients {
             assert!(matches!(client.read(&mut [0; 8]), Ok(0) | Err(_)));
         }

@@ -1,8 +1,9 @@
 //! Huge pages for the worker's memory while there is load, small ones while there is none.
 //!
-//! Under load packets lie in all slots and buffers, each on pages of its own: huge pages save a good part of the kernel's time for
-//! copying. The price is memory: up to 6 MiB for slots and replies, and 18 MiB for the buffers of a ring. A worker with little to do
-//! uses few slots, and has no huge pages.
+//! Under load packets lie in all slots and buffers, each on pages of its own: huge pages save a
+//! good part of the kernel's time for copying. The price is memory: up to 6 MiB for slots and
+//! replies, and 18 MiB for the buffers of a ring. A worker with little to do uses few slots, and
+//! has no huge pages.
 
 use std::time::Duration;
 
@@ -47,15 +48,18 @@ impl Pages {
 }
 
 impl EventLoop {
-    /// Changes to the pages that suit the load. To be called between two turns, where nothing of the last one is needed any more.
+    /// Changes to the pages that suit the load. To be called between two turns, where nothing of
+    /// the last one is needed any more.
     pub(super) fn suit_pages(&mut self) {
         let wanted = self.pages.wanted(self.io.now);
-        if (self.pages.slots, self.pages.buffers) == (wanted, wanted) || !self.io.outbox.is_empty() {
+        if (self.pages.slots, self.pages.buffers) == (wanted, wanted) || !self.io.outbox.is_empty()
+        {
             return;
         }
         if self.pages.slots != wanted {
             self.region.prefer(SLOTS_AND_REPLIES, wanted);
-            // SAFETY: no packet is alive between two turns. What was queued has left: the outbox is empty, and streams copy what they keep.
+            // SAFETY: no packet is alive between two turns. What was queued has left: the outbox is
+            // empty, and streams copy what they keep.
             unsafe { self.region.give_back(SLOTS_AND_REPLIES) };
             self.pages.slots = wanted;
             if self.io.ring.is_some() {
@@ -65,11 +69,13 @@ impl EventLoop {
         match &self.io.ring {
             None => self.pages.buffers = wanted,
             Some(ring) if ring.holds_no_buffer() => {
-                // SAFETY: all buffers are the kernel's, which writes to them only while this thread is inside `io_uring_enter`.
+                // SAFETY: all buffers are the kernel's, which writes to them only while this thread
+                // is inside `io_uring_enter`.
                 unsafe { self.region.give_back(BUFFERS) };
                 self.pages.buffers = wanted;
             }
-            // The loop has yet to look at the buffers that it holds. Another turn will find nothing of it, or the kernel moves it in its own time.
+            // The loop has yet to look at the buffers that it holds. Another turn will find nothing
+            // of it, or the kernel moves it in its own time.
             Some(_) => {}
         }
     }

@@ -42,7 +42,13 @@ fn counted(stats: &Stats, received: io::Result<usize>) -> io::Result<usize> {
 }
 
 impl EventLoop {
-    pub(super) fn stream_ready<S: Service>(&mut self, now: Sample, key: StreamKey, ready: Readiness, service: &mut S) {
+    pub(super) fn stream_ready<S: Service>(
+        &mut self,
+        now: Sample,
+        key: StreamKey,
+        ready: Readiness,
+        service: &mut S,
+    ) {
         if ready.writable() || ready.error() {
             self.io.write_stream(key);
         }
@@ -69,8 +75,9 @@ impl EventLoop {
         }
     }
 
-    /// Goes on with the streams that the last turn had no room for, in their order: each has its share of the turn, and one that has more
-    /// stands behind the others. Those that stand in line are more important than those that only now are ready, or they would starve.
+    /// Goes on with the streams that the last turn had no room for, in their order: each has its
+    /// share of the turn, and one that has more stands behind the others. Those that stand in
+    /// line are more important than those that only now are ready, or they would starve.
     pub(super) fn resume_streams<S: Service>(&mut self, now: Sample, service: &mut S) {
         for _ in 0..self.io.line.len() {
             if self.budget.is_spent_on_streams() {
@@ -105,7 +112,8 @@ impl EventLoop {
                 Next::Frame(len) => {
                     let room = self.io.scratch_room();
                     let payload = part(room, &(0..len));
-                    // SAFETY: nothing queued lies in this room of the scratch buffer, and no packet is alive.
+                    // SAFETY: nothing queued lies in this room of the scratch buffer, and no packet
+                    // is alive.
                     unsafe { self.region.bytes_mut(payload) }.copy_from_slice(&aside.rest()[..len]);
                     aside.advance(len);
                     let pushed = self.io.outbox.pushed();
@@ -144,7 +152,9 @@ impl EventLoop {
         stream.note_read(now.monotonic);
         // SAFETY: nothing queued lies in this room of the scratch buffer, and no packet is alive.
         let scratch = unsafe { self.region.bytes_mut(room) };
-        let receive = |buffer: &mut [u8]| counted(stats, receive(fd, at_most(most, buffer))).inspect(|count| budget.read(*count));
+        let receive = |buffer: &mut [u8]| {
+            counted(stats, receive(fd, at_most(most, buffer))).inspect(|count| budget.read(*count))
+        };
         match stream.incoming.read(receive, scratch) {
             Ok(Progress::Bytes(range)) => self.frames(now, key, part(room, &range), service),
             Ok(Progress::Pending) => {}
@@ -160,8 +170,9 @@ impl EventLoop {
             return;
         };
         stream.note_read(now.monotonic);
-        // So much that all of it, the end of a record that was begun before, and the half frame before that fit into one room: what is
-        // too much for the turn is set aside from there, and encrypted bytes are not.
+        // So much that all of it, the end of a record that was begun before, and the half frame
+        // before that fit into one room: what is too much for the turn is set aside from
+        // there, and encrypted bytes are not.
         let most = most.min(ROOM - RECORD - stream.incoming.ahead());
         let region = Arc::clone(&self.region);
         // SAFETY: this room is used by one read at a time, and no slice of it outlives the read.
@@ -177,11 +188,19 @@ impl EventLoop {
     }
 
     /// Decrypts `records` to the last and hands over the frames in them.
-    pub(super) fn decrypted<S: Service>(&mut self, now: Sample, key: StreamKey, records: &[u8], service: &mut S) {
+    pub(super) fn decrypted<S: Service>(
+        &mut self,
+        now: Sample,
+        key: StreamKey,
+        records: &[u8],
+        service: &mut S,
+    ) {
         let (mut records, mut is_part) = (records, !records.is_empty());
         loop {
             let room = self.io.scratch_room();
-            let Some(stream) = self.io.streams.get_mut(key).filter(|stream| stream.state == State::Open) else {
+            let Some(stream) =
+                self.io.streams.get_mut(key).filter(|stream| stream.state == State::Open)
+            else {
                 return; // the service closed it
             };
             if stream.incoming.is_aside() {
@@ -189,9 +208,13 @@ impl EventLoop {
             }
             let Layer::Secure(session) = &mut stream.layer else { return };
             let stats = &self.io.stats;
-            // SAFETY: nothing queued lies in this room of the scratch buffer, and no packet is alive.
+            // SAFETY: nothing queued lies in this room of the scratch buffer, and no packet is
+            // alive.
             let scratch = unsafe { self.region.bytes_mut(room) };
-            match stream.incoming.read(|buffer| counted(stats, session.read(&mut records, buffer)), scratch) {
+            match stream
+                .incoming
+                .read(|buffer| counted(stats, session.read(&mut records, buffer)), scratch)
+            {
                 Ok(Progress::Bytes(range)) => {
                     is_part = false;
                     self.frames(now, key, part(room, &range), service);
@@ -211,14 +234,27 @@ impl EventLoop {
         }
     }
 
-    pub(super) fn read_failed<S: Service>(&mut self, now: Sample, key: StreamKey, error: &io::Error, service: &mut S) {
+    pub(super) fn read_failed<S: Service>(
+        &mut self,
+        now: Sample,
+        key: StreamKey,
+        error: &io::Error,
+        service: &mut S,
+    ) {
         if error.kind() != io::ErrorKind::WouldBlock {
             self.end(now, key, StreamEnd::Failed(error.kind()), service);
         }
     }
 
-    /// Hands over the frames in `read`, a part of the scratch buffer, and keeps the half one behind them.
-    pub(super) fn frames<S: Service>(&mut self, now: Sample, key: StreamKey, read: Span, service: &mut S) {
+    /// Hands over the frames in `read`, a part of the scratch buffer, and keeps the half one behind
+    /// them.
+    pub(super) fn frames<S: Service>(
+        &mut self,
+        now: Sample,
+        key: StreamKey,
+        read: Span,
+        service: &mut S,
+    ) {
         let pushed = self.io.outbox.pushed();
         self.cut(now, key, read, service);
         if self.io.outbox.pushed() != pushed {
@@ -261,11 +297,18 @@ impl EventLoop {
     }
 
     /// Hands over one frame where it lies in the scratch buffer.
-    fn frame<S: Service>(&mut self, now: Sample, info: &StreamInfo, payload: Span, service: &mut S) {
+    fn frame<S: Service>(
+        &mut self,
+        now: Sample,
+        info: &StreamInfo,
+        payload: Span,
+        service: &mut S,
+    ) {
         self.budget.frames = self.budget.frames.saturating_sub(1);
         self.io.stats.frames_received.add(1);
         // SAFETY: frames do not overlap, and this one is given no room beyond its own bytes.
-        let mut frame = unsafe { Packet::new(&self.region, Room { payload, headroom: 0, tailroom: 0 }) };
+        let mut frame =
+            unsafe { Packet::new(&self.region, Room { payload, headroom: 0, tailroom: 0 }) };
         service.frame(now, info, &mut frame, &mut self.io);
     }
 }

@@ -27,7 +27,8 @@ pub enum RejectionReason {
     ProxyHeaderSlow,
     /// A PROXY header came from an address that is not trusted to send one.
     ProxyUntrusted,
-    /// A TLS or DTLS handshake failed: the client's bytes, or nothing in common, in a few words of the program.
+    /// A TLS or DTLS handshake failed: the client's bytes, or nothing in common, in a few words of
+    /// the program.
     Handshake(&'static str),
     /// The client ended a TLS or DTLS handshake with this fatal alert.
     Alert(&'static str),

@@ -26,10 +26,16 @@ impl Io {
         self.ring.as_ref().is_some_and(|ring| ring.backlog() > 0 || self.outbox.suspects() > 0)
     }
 
-    /// Ends the turn and begins the next: what is queued leaves, sockets that want it are received from, released ones no more, and
-    /// the first event is waited for; all with one system call, where the listeners have nothing to send. First of all, packets may
-    /// gather for the time of a `rest`.
-    pub(super) fn wait_on_ring(&mut self, events: &mut Events, rest: Duration, patience: Duration) -> io::Result<()> {
+    /// Ends the turn and begins the next: what is queued leaves, sockets that want it are received
+    /// from, released ones no more, and the first event is waited for; all with one system
+    /// call, where the listeners have nothing to send. First of all, packets may gather for the
+    /// time of a `rest`.
+    pub(super) fn wait_on_ring(
+        &mut self,
+        events: &mut Events,
+        rest: Duration,
+        patience: Duration,
+    ) -> io::Result<()> {
         if let Some(defect) = self.defect.take() {
             return Err(defect);
         }
@@ -39,13 +45,19 @@ impl Io {
         ring.watch(self.epoll.as_raw_fd())?;
         // SAFETY: nothing is pushed or written before `turn` has submitted, and `finish` follows.
         unsafe { self.outbox.submit(ring, self.now, &self.stats)? };
-        // What was sent by a call of its own and refused has left a report, which no completion tells of.
-        let (rest, patience) = if self.outbox.suspects() > 0 { (Duration::ZERO, Duration::ZERO) } else { (rest, patience) };
+        // What was sent by a call of its own and refused has left a report, which no completion
+        // tells of.
+        let (rest, patience) = if self.outbox.suspects() > 0 {
+            (Duration::ZERO, Duration::ZERO)
+        } else {
+            (rest, patience)
+        };
         ring.turn(rest, patience)?;
         self.outbox.finish(ring, self.now, &self.stats);
         ring.recycle();
         self.stats.ring_enters.set(ring.enters());
-        // With a full turn's work before it, the word of the epoll instance waits in line with thousands of sockets.
+        // With a full turn's work before it, the word of the epoll instance waits in line with
+        // thousands of sockets.
         let look = is_full || !ring.is_watching();
         self.free_batch();
         events.clear();
@@ -78,7 +90,8 @@ impl Io {
         Ok(())
     }
 
-    /// Closes the sockets that were released, and waits until the kernel has let go of them. What they were to send leaves before.
+    /// Closes the sockets that were released, and waits until the kernel has let go of them. What
+    /// they were to send leaves before.
     pub(super) fn let_go(&mut self) {
         self.flush_datagrams();
         if let Err(error) = self.settle_ring() {
@@ -92,12 +105,14 @@ impl Io {
         self.ring.as_mut().map_or(Ok(()), |ring| ring.settle())
     }
 
-    /// The loop ends: what is queued leaves, and no socket is held by the ring any more. Until then none is closed.
+    /// The loop ends: what is queued leaves, and no socket is held by the ring any more. Until then
+    /// none is closed.
     pub(super) fn shut_ring(&mut self) -> io::Result<()> {
         self.flush_datagrams();
         self.to_receive.clear();
         self.queue_requests()?;
-        let received = |index| self.sockets.at(index).filter(|(_, entry)| entry.receiving).map(|(key, _)| key);
+        let received =
+            |index| self.sockets.at(index).filter(|(_, entry)| entry.receiving).map(|(key, _)| key);
         let armed: Vec<SocketKey> = (0..self.sockets.places()).filter_map(received).collect();
         self.ring.as_mut().map_or(Ok(()), |ring| ring.shut_down(armed))
     }
@@ -147,7 +162,13 @@ impl EventLoop {
     }
 
     /// A socket is not received from any more. If it is still there, it will be again.
-    fn receive_ended<S: Service>(&mut self, now: Sample, key: SocketKey, last: Last, service: &mut S) {
+    fn receive_ended<S: Service>(
+        &mut self,
+        now: Sample,
+        key: SocketKey,
+        last: Last,
+        service: &mut S,
+    ) {
         let Some(entry) = self.io.sockets.get_mut(key) else {
             return; // released
         };
@@ -179,7 +200,8 @@ mod tests {
 
     #[test]
     fn a_released_socket_is_closed_after_its_receive_is_cancelled() {
-        let mut event_loop = EventLoop::with_backend(Clock::start(), Backend::IoUring, None).expect("this machine has a ring");
+        let mut event_loop = EventLoop::with_backend(Clock::start(), Backend::IoUring, None)
+            .expect("this machine has a ring");
         let io = event_loop.io();
         io.enable_ring().unwrap();
         let key = io.bind_udp("127.0.0.1:0".parse().unwrap(), &UdpOptions::RELAYED, 0).unwrap();

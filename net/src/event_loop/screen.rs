@@ -1,4 +1,5 @@
-//! What a listener's datagrams go through before the service sees them: a proxy's header, and the way to DTLS.
+//! What a listener's datagrams go through before the service sees them: a proxy's header, and the
+//! way to DTLS.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -46,7 +47,14 @@ pub(super) struct Passage {
 
 impl EventLoop {
     /// Takes the proxy's header off a datagram, and gives it to the service or to DTLS.
-    pub(super) fn screened<S: Service>(&mut self, now: Sample, passage: Passage, arrival: Arrival, room: Room, service: &mut S) {
+    pub(super) fn screened<S: Service>(
+        &mut self,
+        now: Sample,
+        passage: Passage,
+        arrival: Arrival,
+        room: Room,
+        service: &mut S,
+    ) {
         let (mut arrival, mut room) = (arrival, room);
         if passage.proxied {
             // SAFETY: these bytes are this datagram's, and no packet of it is alive yet.
@@ -55,8 +63,13 @@ impl EventLoop {
                 Ok(Parsed::Whole(header)) => header,
                 partial => {
                     self.io.stats.dropped_proxy_header.add(1);
-                    let reason = partial.err().map_or(RejectionReason::ProxyHeaderCutShort, RejectionReason::ProxyHeader);
-                    return service.rejected(now, &Rejection { source: arrival.source, local: arrival.destination, reason });
+                    let reason = partial
+                        .err()
+                        .map_or(RejectionReason::ProxyHeaderCutShort, RejectionReason::ProxyHeader);
+                    return service.rejected(
+                        now,
+                        &Rejection { source: arrival.source, local: arrival.destination, reason },
+                    );
                 }
             };
             if let Some(ends) = header.endpoints {

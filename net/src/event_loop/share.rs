@@ -4,18 +4,21 @@ use crate::packet::SLOTS;
 
 /// The most messages that a relayed socket brings in one turn.
 const LARGEST: u8 = 16;
-/// The datagrams that a listener should bring in one turn at the most, and a relayed socket: a message may hold dozens.
+/// The datagrams that a listener should bring in one turn at the most, and a relayed socket: a
+/// message may hold dozens.
 const LISTENER_DATAGRAMS: usize = 4 * SLOTS;
 const RELAYED_DATAGRAMS: usize = SLOTS;
-/// Full receives in a row after which there is probably more than one datagram waiting; and where that was often found to be wrong.
+/// Full receives in a row after which there is probably more than one datagram waiting; and where
+/// that was often found to be wrong.
 const STREAK: u8 = 16;
 const LONGEST_STREAK: u8 = 128;
 
 /// One socket's share of a turn.
 ///
-/// A listener takes what the slots hold. A relayed socket usually has one datagram waiting: asking for one is the cheapest system
-/// call, and asking for more costs a vain look each time. Its share doubles while it keeps filling it, as a stream of video does. One datagram
-/// after the other fills a share of one, too: where a second look was in vain, the next comes after twice as many.
+/// A listener takes what the slots hold. A relayed socket usually has one datagram waiting: asking
+/// for one is the cheapest system call, and asking for more costs a vain look each time. Its share
+/// doubles while it keeps filling it, as a stream of video does. One datagram after the other fills
+/// a share of one, too: where a second look was in vain, the next comes after twice as many.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Share {
     wanted: u8,
@@ -52,7 +55,8 @@ impl Share {
         self.full > 0
     }
 
-    /// Learns from a receive that asked for `limit` messages and got `count`, in which were so many `datagrams`.
+    /// Learns from a receive that asked for `limit` messages and got `count`, in which were so many
+    /// `datagrams`.
     pub(super) fn note(&mut self, limit: usize, count: usize, datagrams: usize) {
         self.density = u8::try_from(datagrams / count.max(1)).unwrap_or(u8::MAX).max(1);
         if count < limit {

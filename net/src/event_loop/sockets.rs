@@ -24,7 +24,8 @@ const WORTHWHILE: usize = 16;
 /// Relayed sockets whose kernel drops are counted at a time, each by a system call.
 const COUNTED: usize = 64;
 
-/// How long all binds before the loop runs may wait together for ports that a killed process held, and how often they try.
+/// How long all binds before the loop runs may wait together for ports that a killed process held,
+/// and how often they try.
 pub(super) const GRACE: Duration = Duration::from_millis(400);
 const GRACE_STEP: Duration = Duration::from_millis(5);
 
@@ -36,7 +37,11 @@ impl Io {
     ///
     /// # Errors
     /// `InvalidInput` for DTLS without a handshaker; or when the kernel has no memory to watch it.
-    pub fn listen_udp(&mut self, socket: UdpSocket, listening: DatagramListening) -> io::Result<SocketKey> {
+    pub fn listen_udp(
+        &mut self,
+        socket: UdpSocket,
+        listening: DatagramListening,
+    ) -> io::Result<SocketKey> {
         if listening.dtls && self.post.is_none() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
@@ -46,12 +51,19 @@ impl Io {
         Ok(key)
     }
 
-    /// Binds a socket of its own, such as a relayed transport address, and takes it in. `tag` comes back with its datagrams.
+    /// Binds a socket of its own, such as a relayed transport address, and takes it in. `tag` comes
+    /// back with its datagrams.
     ///
     /// # Errors
-    /// What the kernel says: the port is in use, the address is not ours, no descriptor is left. The last is also said when the budget for
+    /// What the kernel says: the port is in use, the address is not ours, no descriptor is left.
+    /// The last is also said when the budget for
     /// clients ([`limit_descriptors`](Self::limit_descriptors)) is used up.
-    pub fn bind_udp(&mut self, local: SocketAddr, options: &UdpOptions, tag: u64) -> io::Result<SocketKey> {
+    pub fn bind_udp(
+        &mut self,
+        local: SocketAddr,
+        options: &UdpOptions,
+        tag: u64,
+    ) -> io::Result<SocketKey> {
         let descriptor = self.take_descriptor().ok_or_else(descriptors::none_left)?;
         let mut bound = UdpSocket::bind(local, options);
         if bound.is_err() && self.has_retired() {
@@ -59,7 +71,9 @@ impl Io {
             bound = UdpSocket::bind(local, options);
         }
         let socket = match bound {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => self.bind_late(local, options)?,
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                self.bind_late(local, options)?
+            }
             bound => bound?,
         };
         self.take_in((socket, Some(descriptor)), tag, Share::relayed(), None)
@@ -75,8 +89,8 @@ impl Io {
 
     /// Binds an address that is taken, maybe by a socket of an earlier process.
     fn bind_late(&mut self, local: SocketAddr, options: &UdpOptions) -> io::Result<UdpSocket> {
-        // Before the loop runs nobody waits for it. The process before this one may have been killed with the port in its ring, and the
-        // kernel takes a while to clear that up.
+        // Before the loop runs nobody waits for it. The process before this one may have been
+        // killed with the port in its ring, and the kernel takes a while to clear that up.
         while !self.running && !self.grace.is_zero() {
             std::thread::sleep(GRACE_STEP);
             self.grace = self.grace.saturating_sub(GRACE_STEP);
@@ -97,8 +111,17 @@ impl Io {
         let fd = socket.as_raw_fd();
         self.outbox.forget(fd);
         let ringed = self.ring.is_some() && !share.is_listener();
-        let key =
-            self.sockets.insert(SocketEntry { socket, descriptor, tag, share, drops: 0, screen, ringed, receiving: false, received_in: 0 });
+        let key = self.sockets.insert(SocketEntry {
+            socket,
+            descriptor,
+            tag,
+            share,
+            drops: 0,
+            screen,
+            ringed,
+            receiving: false,
+            received_in: 0,
+        });
         if ringed {
             self.to_receive.push(key);
         } else if let Err(error) = self.epoll.add(fd, Source::Socket(key), Interest::READ) {
@@ -109,8 +132,9 @@ impl Io {
         Ok(key)
     }
 
-    /// Closes a socket that [`bind_udp`](Self::bind_udp) opened. What it was to send before still leaves; nothing of it arrives any
-    /// more. A listener's socket stays: closing one of a group would renumber the others (see [`steering`](crate::steering)).
+    /// Closes a socket that [`bind_udp`](Self::bind_udp) opened. What it was to send before still
+    /// leaves; nothing of it arrives any more. A listener's socket stays: closing one of a
+    /// group would renumber the others (see [`steering`](crate::steering)).
     pub fn release_udp(&mut self, key: SocketKey) {
         if self.listening.contains(&key) {
             return;
@@ -129,8 +153,8 @@ impl Io {
         }
     }
 
-    /// Brings the count of kernel drops up to date: of the listeners' sockets, and of some others, in rotation. What those have lost
-    /// since is counted when they close.
+    /// Brings the count of kernel drops up to date: of the listeners' sockets, and of some others,
+    /// in rotation. What those have lost since is counted when they close.
     pub(super) fn count_all_drops(&mut self) {
         for index in 0..self.listening.len() {
             self.count_drops_of(self.listening[index]);
@@ -174,7 +198,8 @@ impl EventLoop {
         self.io.stats.receive_calls.add(1);
         entry.received_in = self.io.stats.turns.value();
         let Ok(count) = self.receiver.receive(&entry.socket, first, limit) else {
-            // Nothing there; or the error that ICMP left pending, which is cleared by having been reported (row H38).
+            // Nothing there; or the error that ICMP left pending, which is cleared by having been
+            // reported (row H38).
             entry.share.note(limit, 0, 0);
             return;
         };
@@ -192,10 +217,17 @@ impl EventLoop {
         }
     }
 
-    /// Receives a datagram from each of the relayed sockets that stand next in `events`, and only then hands them over, in their order: alternating
-    /// between the kernel's code and the service's for every datagram would cost both their places in the processor's caches. Returns how many
-    /// events are done with; none, if the first is another matter.
-    pub(super) fn receive_each<S: Service>(&mut self, now: Sample, events: &Events, from: usize, service: &mut S) -> usize {
+    /// Receives a datagram from each of the relayed sockets that stand next in `events`, and only
+    /// then hands them over, in their order: alternating between the kernel's code and the
+    /// service's for every datagram would cost both their places in the processor's caches. Returns
+    /// how many events are done with; none, if the first is another matter.
+    pub(super) fn receive_each<S: Service>(
+        &mut self,
+        now: Sample,
+        events: &Events,
+        from: usize,
+        service: &mut S,
+    ) -> usize {
         if !matches!(events.at(from).0, Source::Socket(_)) {
             return 0; // it wants no slots
         }
@@ -231,8 +263,15 @@ impl EventLoop {
         seen
     }
 
-    /// Gives the service what a slot has received, unless the socket was released meanwhile. How many datagrams it is.
-    fn look_at<S: Service>(&mut self, now: Sample, slot: usize, key: SocketKey, service: &mut S) -> usize {
+    /// Gives the service what a slot has received, unless the socket was released meanwhile. How
+    /// many datagrams it is.
+    fn look_at<S: Service>(
+        &mut self,
+        now: Sample,
+        slot: usize,
+        key: SocketKey,
+        service: &mut S,
+    ) -> usize {
         let Some(received) = self.receiver.received(slot) else {
             self.io.stats.dropped_bad_source.add(1);
             return 0;
@@ -241,15 +280,24 @@ impl EventLoop {
         received.datagrams()
     }
 
-    /// Gives the service what arrived on a socket, each datagram on its own, in order, as long as the socket is there.
+    /// Gives the service what arrived on a socket, each datagram on its own, in order, as long as
+    /// the socket is there.
     ///
-    /// The bytes of `received` must lie in the worker's region and be touched by nobody else until the next flush.
-    pub(super) fn arrived<S: Service>(&mut self, now: Sample, key: SocketKey, received: &Received, service: &mut S) {
+    /// The bytes of `received` must lie in the worker's region and be touched by nobody else until
+    /// the next flush.
+    pub(super) fn arrived<S: Service>(
+        &mut self,
+        now: Sample,
+        key: SocketKey,
+        received: &Received,
+        service: &mut S,
+    ) {
         let Some(entry) = self.io.sockets.get(key) else {
             return;
         };
         let local = entry.socket.local_addr();
-        let destination = received.destination.map_or(local, |ip| SocketAddr::new(ip, local.port()));
+        let destination =
+            received.destination.map_or(local, |ip| SocketAddr::new(ip, local.port()));
         let arrival = Arrival {
             socket: key,
             tag: entry.tag,
@@ -279,9 +327,15 @@ impl EventLoop {
     }
 
     /// Gives a datagram to the service where it lies.
-    pub(super) fn hand_over<S: Service>(&mut self, now: Sample, arrival: &Arrival, room: Room, service: &mut S) {
-        // SAFETY: what arrived is handed out once between two flushes, the rooms of its datagrams do not overlap, and what earlier
-        // packets queued lies in their own.
+    pub(super) fn hand_over<S: Service>(
+        &mut self,
+        now: Sample,
+        arrival: &Arrival,
+        room: Room,
+        service: &mut S,
+    ) {
+        // SAFETY: what arrived is handed out once between two flushes, the rooms of its datagrams
+        // do not overlap, and what earlier packets queued lies in their own.
         let mut packet = unsafe { Packet::new(&self.region, room) };
         service.datagram(now, arrival, &mut packet, &mut self.io);
     }
@@ -299,7 +353,12 @@ impl EventLoop {
     }
 
     /// Takes the socket's errors off its queue. Whether there may be more of them.
-    pub(super) fn errors<S: Service>(&mut self, now: Sample, key: SocketKey, service: &mut S) -> bool {
+    pub(super) fn errors<S: Service>(
+        &mut self,
+        now: Sample,
+        key: SocketKey,
+        service: &mut S,
+    ) -> bool {
         for turn in 0..ERRORS {
             let Some(entry) = self.io.sockets.get(key) else {
                 return false;

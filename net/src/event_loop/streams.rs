@@ -15,7 +15,8 @@ use crate::tcp::{Aside, Layer, State, Stream, StreamEnd};
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 impl Io {
-    /// Closes a stream: what is queued is still written, for a few seconds at the most. [`Service::closed`] is not called.
+    /// Closes a stream: what is queued is still written, for a few seconds at the most.
+    /// [`Service::closed`] is not called.
     pub fn close_stream(&mut self, key: StreamKey) {
         let Some(stream) = self.streams.get_mut(key) else {
             return;
@@ -38,7 +39,8 @@ impl Io {
         }
     }
 
-    /// Closes a stream at once, dropping what is queued; the peer sees a reset. [`Service::closed`] is not called.
+    /// Closes a stream at once, dropping what is queued; the peer sees a reset. [`Service::closed`]
+    /// is not called.
     pub fn reset_stream(&mut self, key: StreamKey) {
         if let Some(stream) = self.streams.get(key)
             && stream.state == State::Open
@@ -63,7 +65,9 @@ impl Io {
     }
 
     pub(super) fn queue_frame(&mut self, key: StreamKey, parts: &[&[u8]]) -> Result<(), Unsent> {
-        let takes = |stream: &&mut Stream| stream.state == State::Open && !matches!(stream.layer, Layer::Opening(_));
+        let takes = |stream: &&mut Stream| {
+            stream.state == State::Open && !matches!(stream.layer, Layer::Opening(_))
+        };
         let Some(stream) = self.streams.get_mut(key).filter(takes) else {
             self.stats.dropped_stream_gone.add(1);
             return Err(Unsent::Gone);
@@ -170,14 +174,23 @@ impl Io {
 }
 
 impl EventLoop {
-    /// Tells the service that a stream ended, then writes out what is queued if the peer may still read.
-    pub(super) fn end<S: Service>(&mut self, now: Sample, key: StreamKey, end: StreamEnd, service: &mut S) {
+    /// Tells the service that a stream ended, then writes out what is queued if the peer may still
+    /// read.
+    pub(super) fn end<S: Service>(
+        &mut self,
+        now: Sample,
+        key: StreamKey,
+        end: StreamEnd,
+        service: &mut S,
+    ) {
         let Some(info) = self.io.info(key) else {
             return;
         };
         service.closed(now, &info, end, &mut self.io);
         match end {
-            StreamEnd::PeerClosed | StreamEnd::Malformed | StreamEnd::Handshake => self.io.close_stream(key),
+            StreamEnd::PeerClosed | StreamEnd::Malformed | StreamEnd::Handshake => {
+                self.io.close_stream(key)
+            }
             StreamEnd::Failed(_) => self.io.reset_stream(key),
         }
     }

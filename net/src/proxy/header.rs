@@ -1,7 +1,8 @@
 //! The binary header that stands before a proxied connection, and before each proxied datagram.
 //!
-//! Its format is HAProxy's "The PROXY protocol", section 2.2: a signature, version and command, family and transport, the length of
-//! what follows; then two addresses and ports, and any number of type-length-value fields, which nobody here needs.
+//! Its format is HAProxy's "The PROXY protocol", section 2.2: a signature, version and command,
+//! family and transport, the length of what follows; then two addresses and ports, and any number
+//! of type-length-value fields, which nobody here needs.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,7 +11,8 @@ const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 const FIXED: usize = 16;
 /// How the text form, version 1, begins.
 const VERSION_1: &[u8] = b"PROXY";
-/// Maximum length of a header. Proxies write fields that their operators choose, such as the names in a client's certificate.
+/// Maximum length of a header. Proxies write fields that their operators choose, such as the names
+/// in a client's certificate.
 pub const MAX_HEADER: usize = 4_096;
 
 /// How far a header could be read.
@@ -27,12 +29,14 @@ pub enum Parsed {
 pub struct Header {
     /// Its length in bytes: what the client sent begins behind it.
     pub len: usize,
-    /// For whom the proxy speaks. `None`: for itself, or for somebody without an IP address; the connection's own ends count.
+    /// For whom the proxy speaks. `None`: for itself, or for somebody without an IP address; the
+    /// connection's own ends count.
     pub endpoints: Option<Endpoints>,
 }
 
-/// The ends of the connection, or of the exchange of datagrams, that the proxy forwards. HAProxy and nginx with a socket for both families say
-/// `::ffff:192.0.2.1` of an IPv4 client: here it is 192.0.2.1 (H54).
+/// The ends of the connection, or of the exchange of datagrams, that the proxy forwards. HAProxy
+/// and nginx with a socket for both families say `::ffff:192.0.2.1` of an IPv4 client: here it is
+/// 192.0.2.1 (H54).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Endpoints {
     /// The client.
@@ -48,7 +52,8 @@ pub enum Fault {
     Missing,
     /// A header of version 1, the text form.
     Version1,
-    /// A version, command, transport or address family that the protocol does not have, or addresses that are cut short.
+    /// A version, command, transport or address family that the protocol does not have, or
+    /// addresses that are cut short.
     Malformed,
     /// It announces more than [`MAX_HEADER`] bytes.
     TooLong,
@@ -58,7 +63,8 @@ pub enum Fault {
 
 /// Whether the bytes begin with a header of either version, good or bad.
 pub fn is_header(bytes: &[u8]) -> bool {
-    bytes.starts_with(&SIGNATURE) || bytes.strip_prefix(VERSION_1).is_some_and(|rest| rest.first() == Some(&b' '))
+    bytes.starts_with(&SIGNATURE)
+        || bytes.strip_prefix(VERSION_1).is_some_and(|rest| rest.first() == Some(&b' '))
 }
 
 /// Reads the header that `bytes` begin with.
@@ -111,14 +117,18 @@ where
     skip(fields)?;
     Ok(Endpoints {
         source: SocketAddr::new(IpAddr::from(*source).to_canonical(), u16::from_be_bytes([*a, *b])),
-        destination: SocketAddr::new(IpAddr::from(*destination).to_canonical(), u16::from_be_bytes([*c, *d])),
+        destination: SocketAddr::new(
+            IpAddr::from(*destination).to_canonical(),
+            u16::from_be_bytes([*c, *d]),
+        ),
     })
 }
 
 /// Fields are a type, a length of two bytes and so many bytes.
 fn skip(mut fields: &[u8]) -> Result<(), Fault> {
     while let [_, high, low, rest @ ..] = fields {
-        fields = rest.get(usize::from(u16::from_be_bytes([*high, *low]))..).ok_or(Fault::BadField)?;
+        fields =
+            rest.get(usize::from(u16::from_be_bytes([*high, *low]))..).ok_or(Fault::BadField)?;
     }
     if fields.is_empty() { Ok(()) } else { Err(Fault::BadField) }
 }
@@ -128,21 +138,35 @@ mod tests {
     use super::*;
 
     fn header(version_command: u8, family_transport: u8, body: &[u8]) -> Vec<u8> {
-        [&SIGNATURE[..], &[version_command, family_transport], &(body.len() as u16).to_be_bytes(), body].concat()
+        [
+            &SIGNATURE[..],
+            &[version_command, family_transport],
+            &(body.len() as u16).to_be_bytes(),
+            body,
+        ]
+        .concat()
     }
 
     const V4: [u8; 12] = [192, 0, 2, 1, 198, 51, 100, 7, 0x30, 0x39, 0x0d, 0x96];
 
     fn endpoints(source: &str, destination: &str) -> Option<Endpoints> {
-        Some(Endpoints { source: source.parse().unwrap(), destination: destination.parse().unwrap() })
+        Some(Endpoints {
+            source: source.parse().unwrap(),
+            destination: destination.parse().unwrap(),
+        })
     }
 
     #[test]
     fn both_families_are_read_over_streams_and_datagrams() {
         let v6 = [&[0x20; 16][..], &[0x30; 16], &[0, 1, 0, 2]].concat();
-        let six = endpoints("[2020:2020:2020:2020:2020:2020:2020:2020]:1", "[3030:3030:3030:3030:3030:3030:3030:3030]:2");
+        let six = endpoints(
+            "[2020:2020:2020:2020:2020:2020:2020:2020]:1",
+            "[3030:3030:3030:3030:3030:3030:3030:3030]:2",
+        );
         let four = endpoints("192.0.2.1:12345", "198.51.100.7:3478");
-        for (family_transport, body, expected) in [(0x11, &V4[..], four), (0x12, &V4, four), (0x21, &v6, six), (0x22, &v6, six)] {
+        for (family_transport, body, expected) in
+            [(0x11, &V4[..], four), (0x12, &V4, four), (0x21, &v6, six), (0x22, &v6, six)]
+        {
             let bytes = header(0x21, family_transport, body);
             let whole = Parsed::Whole(Header { len: bytes.len(), endpoints: expected });
             assert_eq!(parse(&bytes), Ok(whole));
@@ -155,7 +179,9 @@ mod tests {
         let mapped = |ip: [u8; 4]| [&[0; 10][..], &[0xff; 2], &ip].concat();
         let body = [&mapped([192, 0, 2, 1])[..], &mapped([198, 51, 100, 7]), &V4[8..]].concat();
         for family_transport in [0x21, 0x22] {
-            let Ok(Parsed::Whole(found)) = parse(&header(0x21, family_transport, &body)) else { panic!("a header") };
+            let Ok(Parsed::Whole(found)) = parse(&header(0x21, family_transport, &body)) else {
+                panic!("a header")
+            };
             assert_eq!(found.endpoints, endpoints("192.0.2.1:12345", "198.51.100.7:3478"));
         }
     }
@@ -166,19 +192,32 @@ mod tests {
         let empty = [0x20, 0, 0];
         let bytes = header(0x21, 0x11, &[&V4[..], &field, &empty].concat());
         let Ok(Parsed::Whole(found)) = parse(&bytes) else { panic!("a header") };
-        assert_eq!((found.len, found.endpoints), (bytes.len(), endpoints("192.0.2.1:12345", "198.51.100.7:3478")));
+        assert_eq!(
+            (found.len, found.endpoints),
+            (bytes.len(), endpoints("192.0.2.1:12345", "198.51.100.7:3478"))
+        );
         for broken in [&field[..5], &field[..2], &[0x04, 0xff, 0xff, 1]] {
-            assert_eq!(parse(&header(0x21, 0x11, &[&V4[..], broken].concat())), Err(Fault::BadField));
+            assert_eq!(
+                parse(&header(0x21, 0x11, &[&V4[..], broken].concat())),
+                Err(Fault::BadField)
+            );
         }
     }
 
     #[test]
     fn a_proxy_that_speaks_for_itself_or_for_no_address_leaves_the_connection_s_own() {
-        for (version_command, family_transport, body) in
-            [(0x20, 0x00, &[][..]), (0x20, 0x11, &V4), (0x20, 0xf1, &[1, 2, 3]), (0x21, 0x00, &[9; 20]), (0x21, 0x31, &[b'/'; 216])]
-        {
+        for (version_command, family_transport, body) in [
+            (0x20, 0x00, &[][..]),
+            (0x20, 0x11, &V4),
+            (0x20, 0xf1, &[1, 2, 3]),
+            (0x21, 0x00, &[9; 20]),
+            (0x21, 0x31, &[b'/'; 216]),
+        ] {
             let bytes = header(version_command, family_transport, body);
-            assert_eq!(parse(&bytes), Ok(Parsed::Whole(Header { len: bytes.len(), endpoints: None })));
+            assert_eq!(
+                parse(&bytes),
+                Ok(Parsed::Whole(Header { len: bytes.len(), endpoints: None }))
+            );
         }
     }
 
@@ -222,7 +261,10 @@ mod tests {
         let bytes = header(0x21, 0x11, &[&V4[..], &fields].concat());
         assert_eq!(
             parse(&bytes).unwrap(),
-            Parsed::Whole(Header { len: bytes.len(), endpoints: endpoints("192.0.2.1:12345", "198.51.100.7:3478") })
+            Parsed::Whole(Header {
+                len: bytes.len(),
+                endpoints: endpoints("192.0.2.1:12345", "198.51.100.7:3478")
+            })
         );
     }
 

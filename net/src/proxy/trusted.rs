@@ -15,9 +15,12 @@ struct Prefix {
 }
 
 impl TrustedProxies {
-    /// Proxies of these prefixes, each an address and the number of its bits that count (more than there are: all).
+    /// Proxies of these prefixes, each an address and the number of its bits that count (more than
+    /// there are: all).
     pub fn new(prefixes: impl IntoIterator<Item = (IpAddr, u8)>) -> Self {
-        Self { prefixes: prefixes.into_iter().map(|(address, len)| Prefix { address, len }).collect() }
+        Self {
+            prefixes: prefixes.into_iter().map(|(address, len)| Prefix { address, len }).collect(),
+        }
     }
 
     /// Whether `peer` is one of them.

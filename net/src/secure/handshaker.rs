@@ -18,10 +18,11 @@ const SPARE: usize = 1_024;
 /// Answers that wait for a worker.
 const ANSWERS: usize = 4_096;
 
-/// The thread that computes the handshakes of all workers, at a lower priority than theirs. Clones are handles of the same thread,
-/// which ends with the last of them.
+/// The thread that computes the handshakes of all workers, at a lower priority than theirs. Clones
+/// are handles of the same thread, which ends with the last of them.
 ///
-/// Give one to each worker's [`EventLoop::with_handshaker`](crate::EventLoop::with_handshaker); the rest goes by itself.
+/// Give one to each worker's [`EventLoop::with_handshaker`](crate::EventLoop::with_handshaker); the
+/// rest goes by itself.
 #[derive(Clone)]
 pub struct Handshaker {
     inner: Arc<Inner>,
@@ -49,16 +50,20 @@ impl Handshaker {
     /// Starts the thread.
     ///
     /// # Errors
-    /// `InvalidInput` when a library does not take the offer; or when the process is out of threads or descriptors.
+    /// `InvalidInput` when a library does not take the offer; or when the process is out of threads
+    /// or descriptors.
     pub fn start(offer: Offer, limits: HandshakeLimits) -> io::Result<Self> {
         let shared = Arc::new(Shared::new(&offer, limits)?);
         let Mailbox { sender, receiver } = Mailbox::new(limits.half_open.saturating_add(SPARE))?;
         let its_own = Arc::clone(&shared);
-        std::thread::Builder::new().name("handshaker".into()).spawn(move || thread::run(&its_own, &receiver))?;
+        std::thread::Builder::new()
+            .name("handshaker".into())
+            .spawn(move || thread::run(&its_own, &receiver))?;
         Ok(Self { inner: Arc::new(Inner { shared, letters: sender }) })
     }
 
-    /// Offers something else to those who come from now on. Sessions live on, and so do handshakes that have begun.
+    /// Offers something else to those who come from now on. Sessions live on, and so do handshakes
+    /// that have begun.
     ///
     /// # Errors
     /// `InvalidInput` when a library does not take it: the old offer stands.
@@ -76,7 +81,10 @@ impl Handshaker {
     /// A worker's end of the correspondence, and the mailbox that brings it answers.
     pub(crate) fn post(&self) -> io::Result<(Post, mailbox::Receiver<Answer>)> {
         let Mailbox { sender, receiver } = Mailbox::new(ANSWERS)?;
-        Ok((Post { handshaker: self.clone(), worker: self.inner.shared.add_worker(sender) }, receiver))
+        Ok((
+            Post { handshaker: self.clone(), worker: self.inner.shared.add_worker(sender) },
+            receiver,
+        ))
     }
 
     /// Puts a letter into the thread's mailbox; `false` when it is full.
@@ -99,7 +107,10 @@ impl Drop for Inner {
 #[cfg(test)]
 impl Handshaker {
     /// One whose thread never gets to its letters, and the mailbox that holds `capacity` of them.
-    pub(crate) fn idle(limits: HandshakeLimits, capacity: usize) -> (Self, mailbox::Receiver<Envelope>) {
+    pub(crate) fn idle(
+        limits: HandshakeLimits,
+        capacity: usize,
+    ) -> (Self, mailbox::Receiver<Envelope>) {
         let offer = Offer { identities: vec![Arc::new(super::Identity::self_signed())], alpn: &[] };
         let shared = Arc::new(Shared::new(&offer, limits).unwrap());
         let Mailbox { sender, receiver } = Mailbox::new(capacity).unwrap();

@@ -11,7 +11,8 @@ use rustls::sign::CertifiedKey;
 
 use super::dtls;
 
-/// A certificate chain and the key of its leaf, checked for both libraries: rustls for TLS, OpenSSL for DTLS.
+/// A certificate chain and the key of its leaf, checked for both libraries: rustls for TLS, OpenSSL
+/// for DTLS.
 pub struct Identity {
     certificate: ServerCertificate,
     chain: Vec<X509>,
@@ -19,15 +20,23 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Reads a chain (PEM, the server's own certificate first, then its issuers) and the key (PEM) of its first certificate.
+    /// Reads a chain (PEM, the server's own certificate first, then its issuers) and the key (PEM)
+    /// of its first certificate.
     ///
     /// # Errors
     /// [`Fault`]: which file, what is wrong and what to do, without a word of the key.
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, Fault> {
         let certificate = ServerCertificate::from_pem(chain, key)?;
         let cure = "have a certificate on P-256 issued";
-        let refused = |error: ErrorStack| Fault::chain(format!("OpenSSL, which does DTLS here, does not take it: {error}"), cure);
-        let chain = certificate.chain().iter().map(|der| X509::from_der(der)).collect::<Result<_, _>>().map_err(refused)?;
+        let refused = |error: ErrorStack| {
+            Fault::chain(format!("OpenSSL, which does DTLS here, does not take it: {error}"), cure)
+        };
+        let chain = certificate
+            .chain()
+            .iter()
+            .map(|der| X509::from_der(der))
+            .collect::<Result<_, _>>()
+            .map_err(refused)?;
         let key = PKey::private_key_from_der(certificate.key().secret_der()).map_err(refused)?;
         let identity = Self { certificate, chain, key };
         dtls::try_identity(&identity).map_err(refused)?;
@@ -39,12 +48,14 @@ impl Identity {
         &self.certificate
     }
 
-    /// The names and addresses that the certificate is for, as it writes them (a name may begin with `*.`).
+    /// The names and addresses that the certificate is for, as it writes them (a name may begin
+    /// with `*.`).
     pub fn names(&self) -> impl Iterator<Item = String> {
         self.certificate.names().iter()
     }
 
-    /// Whether the certificate is for `name`: a host name in any case, or an address as text. A `*.` stands for one label.
+    /// Whether the certificate is for `name`: a host name in any case, or an address as text. A
+    /// `*.` stands for one label.
     pub fn is_for(&self, name: &str) -> bool {
         self.certificate.names().contain(name)
     }
@@ -79,7 +90,8 @@ impl Identity {
         use openssl::ec::{EcGroup, EcKey};
         use openssl::hash::MessageDigest;
         use openssl::nid::Nid;
-        let key = EcKey::generate(&EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap()).unwrap();
+        let key =
+            EcKey::generate(&EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap()).unwrap();
         let key = PKey::from_ec_key(key).unwrap();
         let mut builder = X509::builder().unwrap();
         builder.set_version(2).unwrap();
@@ -87,6 +99,7 @@ impl Identity {
         builder.set_not_after(&Asn1Time::days_from_now(1).unwrap()).unwrap();
         builder.set_pubkey(&key).unwrap();
         builder.sign(&key, MessageDigest::sha256()).unwrap();
-        Self::from_pem(&builder.build().to_pem().unwrap(), &key.private_key_to_pem_pkcs8().unwrap()).unwrap()
+        Self::from_pem(&builder.build().to_pem().unwrap(), &key.private_key_to_pem_pkcs8().unwrap())
+            .unwrap()
     }
 }

@@ -11,12 +11,18 @@ pub struct HandshakeLimits {
     pub half_open_per_prefix: usize,
     /// How long a handshake may take.
     pub time: Duration,
-    /// DTLS handshakes that may begin in a second, over all workers; a second's worth may come at once.
+    /// DTLS handshakes that may begin in a second, over all workers; a second's worth may come at
+    /// once.
     pub dtls_per_second: u32,
 }
 
 impl Default for HandshakeLimits {
     fn default() -> Self {
-        Self { half_open: 4_096, half_open_per_prefix: 64, time: Duration::from_secs(5), dtls_per_second: 2_000 }
+        Self {
+            half_open: 4_096,
+            half_open_per_prefix: 64,
+            time: Duration::from_secs(5),
+            dtls_per_second: 2_000,
+        }
     }
 }

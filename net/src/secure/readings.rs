@@ -8,7 +8,8 @@ use crate::stats::Reading;
 /// Why a handshake came to nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// What the client sent is not what the protocol wants, or the two have no cipher, version or ALPN protocol in common: in a few words.
+    /// What the client sent is not what the protocol wants, or the two have no cipher, version or
+    /// ALPN protocol in common: in a few words.
     Refused(&'static str),
     /// The client refused what it was offered: the fatal alert that it sent.
     Alert(&'static str),
@@ -42,7 +43,8 @@ impl Failure {
     }
 }
 
-/// Counters that the workers and the handshaker's thread share: a handshake costs more than a locked instruction.
+/// Counters that the workers and the handshaker's thread share: a handshake costs more than a
+/// locked instruction.
 #[derive(Debug, Default)]
 pub(crate) struct Readings {
     started: AtomicU64,
@@ -66,20 +68,39 @@ impl Readings {
     }
 
     pub(crate) fn all(&self, half_open: &Places) -> impl Iterator<Item = Reading> + use<> {
-        let reading =
-            |family, help, value: &AtomicU64| Reading { family, cause: None, help, gauge: false, value: value.load(Ordering::Relaxed) };
+        let reading = |family, help, value: &AtomicU64| Reading {
+            family,
+            cause: None,
+            help,
+            gauge: false,
+            value: value.load(Ordering::Relaxed),
+        };
         let mut all = vec![
             reading("handshakes_started", "TLS and DTLS handshakes started", &self.started),
             reading("handshakes_completed", "TLS and DTLS handshakes completed", &self.completed),
-            reading("handshakes_resumed", "TLS and DTLS handshakes completed that resumed an earlier session", &self.resumed),
+            reading(
+                "handshakes_resumed",
+                "TLS and DTLS handshakes completed that resumed an earlier session",
+                &self.resumed,
+            ),
         ];
         let failed = CAUSES.iter().zip(&self.failed);
         all.extend(failed.map(|(cause, count)| Reading {
             cause: Some(cause),
-            ..reading("handshakes_failed", "TLS and DTLS handshakes that came to nothing, by cause", count)
+            ..reading(
+                "handshakes_failed",
+                "TLS and DTLS handshakes that came to nothing, by cause",
+                count,
+            )
         }));
         let help = "TLS and DTLS handshakes under way now";
-        all.push(Reading { family: "handshakes_half_open", cause: None, help, gauge: true, value: half_open.taken() as u64 });
+        all.push(Reading {
+            family: "handshakes_half_open",
+            cause: None,
+            help,
+            gauge: true,
+            value: half_open.taken() as u64,
+        });
         all.into_iter()
     }
 }
@@ -92,11 +113,17 @@ mod tests {
     fn each_cause_has_its_own_counter() {
         let readings = Readings::default();
         use Failure::{Alert, Busy, Gone, HalfOpen, Rate, Refused, Slow};
-        for (index, failure) in [Refused(""), Alert(""), Slow, Gone, HalfOpen, Rate, Busy].into_iter().enumerate() {
+        for (index, failure) in
+            [Refused(""), Alert(""), Slow, Gone, HalfOpen, Rate, Busy].into_iter().enumerate()
+        {
             (0..=index).for_each(|_| readings.failed(failure));
         }
         let half_open = Places::new(1, 1);
-        let counts: Vec<_> = readings.all(&half_open).filter(|one| one.cause.is_some()).map(|one| one.value).collect();
+        let counts: Vec<_> = readings
+            .all(&half_open)
+            .filter(|one| one.cause.is_some())
+            .map(|one| one.value)
+            .collect();
         assert_eq!(counts, [1, 2, 3, 4, 5, 6, 7]);
     }
 }

@@ -30,7 +30,10 @@ impl Offered {
         if offer.identities.is_empty() {
             return Err(refused("no certificate is offered".into()));
         }
-        Ok(Self { tls: tls::Offered::new(offer).map_err(refused)?, dtls: dtls::Offered::new(offer).map_err(refused)? })
+        Ok(Self {
+            tls: tls::Offered::new(offer).map_err(refused)?,
+            dtls: dtls::Offered::new(offer).map_err(refused)?,
+        })
     }
 }
 
@@ -56,7 +59,8 @@ pub(super) struct Outgoing<'a> {
 }
 
 impl Outgoing<'_> {
-    /// Sends an answer. A worker that does not empty its mailbox loses it, and the leg by its time limit.
+    /// Sends an answer. A worker that does not empty its mailbox loses it, and the leg by its time
+    /// limit.
     pub(super) fn send(&mut self, worker: usize, answer: Answer) {
         if !self.workers.contains_key(&worker)
             && let Some(sender) = self.shared.answers_to(worker)
@@ -80,10 +84,17 @@ pub(super) fn run(shared: &Shared, letters: &mailbox::Receiver<Envelope>) {
     while !shared.stopped.load(Ordering::Relaxed) {
         let now = Instant::now();
         let deadline = [tls.next_deadline(), dtls.next_deadline()].into_iter().flatten().min();
-        wait(letters, deadline.map_or(LONGEST_WAIT, |at| at.saturating_duration_since(now).min(LONGEST_WAIT)));
+        wait(
+            letters,
+            deadline.map_or(LONGEST_WAIT, |at| at.saturating_duration_since(now).min(LONGEST_WAIT)),
+        );
         letters.drain(LETTERS, |envelope| match envelope {
-            Envelope::From { worker, letter: Letter::Tls(letter) } => tls.letter(Instant::now(), worker, letter, &mut out),
-            Envelope::From { worker, letter: Letter::Dtls(letter) } => dtls.letter(Instant::now(), worker, letter, &mut out),
+            Envelope::From { worker, letter: Letter::Tls(letter) } => {
+                tls.letter(Instant::now(), worker, letter, &mut out)
+            }
+            Envelope::From { worker, letter: Letter::Dtls(letter) } => {
+                dtls.letter(Instant::now(), worker, letter, &mut out)
+            }
             Envelope::Stop => {}
         });
         let now = Instant::now();
@@ -106,8 +117,9 @@ fn wait(letters: &mailbox::Receiver<Envelope>, patience: Duration) {
     unsafe { libc::poll(&raw mut poll, 1, millis) };
 }
 
-/// The kernel's threads have priorities of their own. As an idle-time thread it makes way the moment that a worker wakes, which a nice value
-/// alone does not do: a packet would wait for its slice to end. A failure leaves the priority of the others.
+/// The kernel's threads have priorities of their own. As an idle-time thread it makes way the
+/// moment that a worker wakes, which a nice value alone does not do: a packet would wait for its
+/// slice to end. A failure leaves the priority of the others.
 fn lower_priority() {
     // The kernel's `struct sched_param` is this one number; musl's has more fields.
     let priority: libc::c_int = 0;

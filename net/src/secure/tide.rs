@@ -3,8 +3,8 @@
 /// Fewer handshakes than these under way are everyday life.
 const FLOOD: usize = 256;
 
-/// Watches how many handshakes are under way, and has the allocator give the memory of a flood back to the system when it is over: it would keep
-/// it else, for sessions that come no more.
+/// Watches how many handshakes are under way, and has the allocator give the memory of a flood back
+/// to the system when it is over: it would keep it else, for sessions that come no more.
 #[derive(Debug, Default)]
 pub(super) struct Tide {
     highest: usize,
@@ -24,7 +24,8 @@ impl Tide {
 
 /// Gives free memory back to the system.
 pub(super) fn give_back() {
-    // SAFETY: it takes no pointer, and may be called by any thread at any time. Other allocators than glibc's give back by themselves.
+    // SAFETY: it takes no pointer, and may be called by any thread at any time. Other allocators
+    // than glibc's give back by themselves.
     #[cfg(target_env = "gnu")]
     unsafe {
         libc::malloc_trim(0);

@@ -7,15 +7,18 @@ use std::time::Duration;
 const READS: u8 = 32;
 /// The longest that so many take on a stream that is worth it: a hundred a second.
 const QUICK: Duration = Duration::from_millis(320);
-/// How long the kernel lets an acknowledgement wait, and how long a client with Nagle's algorithm therefore stood still.
+/// How long the kernel lets an acknowledgement wait, and how long a client with Nagle's algorithm
+/// therefore stood still.
 const HELD: std::ops::Range<Duration> = Duration::from_millis(30)..Duration::from_millis(80);
 
 /// Watches the reads of one stream.
 ///
-/// A client that sends much and is sent nothing has each segment acknowledged by one of our own, as soon as it was read: that is a quarter
-/// of what such a frame costs. The kernel lets acknowledgements wait on connections that speak both ways, and can be
-/// told to do so on others (TCP wants one for two full segments at the least); it forgets that when it has waited in vain. It is not told
-/// of a slow stream, where nothing is to be won, and never again of a client that waits for acknowledgements itself before it sends more.
+/// A client that sends much and is sent nothing has each segment acknowledged by one of our own, as
+/// soon as it was read: that is a quarter of what such a frame costs. The kernel lets
+/// acknowledgements wait on connections that speak both ways, and can be told to do so on others
+/// (TCP wants one for two full segments at the least); it forgets that when it has waited in vain.
+/// It is not told of a slow stream, where nothing is to be won, and never again of a client that
+/// waits for acknowledgements itself before it sends more.
 #[derive(Debug, Default)]
 pub(crate) struct Acknowledgements {
     reads: u8,
@@ -47,19 +50,24 @@ impl Acknowledgements {
     }
 }
 
-/// Tells the kernel to let a connection's acknowledgements wait, for the data that may carry them or the next segment.
+/// Tells the kernel to let a connection's acknowledgements wait, for the data that may carry them
+/// or the next segment.
 pub(crate) fn delay_acknowledgements(fd: RawFd) {
     let quick: libc::c_int = 0;
     let len = size_of_val(&quick) as libc::socklen_t;
-    // SAFETY: the option's value is one `int` on this stack. A kernel that refuses it acknowledges as before.
-    unsafe { libc::setsockopt(fd, libc::IPPROTO_TCP, libc::TCP_QUICKACK, (&raw const quick).cast(), len) };
+    // SAFETY: the option's value is one `int` on this stack. A kernel that refuses it acknowledges
+    // as before.
+    unsafe {
+        libc::setsockopt(fd, libc::IPPROTO_TCP, libc::TCP_QUICKACK, (&raw const quick).cast(), len)
+    };
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// How often the kernel is told while so many reads come at such intervals, the one behind each telling `late` behind it.
+    /// How often the kernel is told while so many reads come at such intervals, the one behind each
+    /// telling `late` behind it.
     fn told(reads: u32, interval: u64, late: u64) -> usize {
         let mut acknowledgements = Acknowledgements::default();
         let mut now = Duration::from_secs(1);

@@ -1,4 +1,5 @@
-//! The receiving side of a stream: bytes in, whole frames out, and no more memory than a half frame's own length.
+//! The receiving side of a stream: bytes in, whole frames out, and no more memory than a half
+//! frame's own length.
 
 use std::io;
 use std::ops::Range;
@@ -6,10 +7,12 @@ use std::os::fd::{BorrowedFd, RawFd};
 
 use socket2::SockRef;
 
-/// The longest frame that a stream may announce: a STUN message of the largest length, which ChannelData does not exceed.
+/// The longest frame that a stream may announce: a STUN message of the largest length, which
+/// ChannelData does not exceed.
 pub const MAX_FRAME: usize = 20 + 65_532;
 
-/// The most that is read from a stream at a time. What else it has sent waits in the kernel until other streams have had their turn.
+/// The most that is read from a stream at a time. What else it has sent waits in the kernel until
+/// other streams have had their turn.
 pub(crate) const READ: usize = 32 << 10;
 
 /// A half frame's first memory; it doubles as bytes arrive, up to the announced length.
@@ -19,7 +22,8 @@ const FIRST_GROWTH: usize = 2_048;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed;
 
-/// What a stream has received of a frame that is not complete. Empty, and without memory, between frames.
+/// What a stream has received of a frame that is not complete. Empty, and without memory, between
+/// frames.
 #[derive(Debug, Default)]
 pub(crate) struct Incoming {
     half: Vec<u8>,
@@ -66,16 +70,25 @@ pub(crate) enum Progress {
 }
 
 impl Incoming {
-    /// Reads once with `receive`. A long frame that was begun earlier is completed in its own memory first and then put into `scratch`;
-    /// else what comes goes to `scratch` at once, behind what there is of a frame. `scratch` must have room for the longest frame.
-    pub(crate) fn read(&mut self, receive: impl FnOnce(&mut [u8]) -> io::Result<usize>, scratch: &mut [u8]) -> io::Result<Progress> {
+    /// Reads once with `receive`. A long frame that was begun earlier is completed in its own
+    /// memory first and then put into `scratch`; else what comes goes to `scratch` at once,
+    /// behind what there is of a frame. `scratch` must have room for the longest frame.
+    pub(crate) fn read(
+        &mut self,
+        receive: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+        scratch: &mut [u8],
+    ) -> io::Result<Progress> {
         match self.announced {
             Some(length) if length > READ => self.complete(receive, length, scratch),
             _ => self.begin(receive, scratch),
         }
     }
 
-    fn begin(&mut self, receive: impl FnOnce(&mut [u8]) -> io::Result<usize>, scratch: &mut [u8]) -> io::Result<Progress> {
+    fn begin(
+        &mut self,
+        receive: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+        scratch: &mut [u8],
+    ) -> io::Result<Progress> {
         let before = self.half.len();
         let (head, rest) = scratch.split_at_mut(before);
         head.copy_from_slice(&self.half);
@@ -115,7 +128,8 @@ impl Incoming {
         if self.announced.is_some_and(|length| length > READ) { 0 } else { self.half.len() }
     }
 
-    /// Keeps frames for a later turn. Nothing is to be [read](Self::read) until they were [taken](Self::take_aside).
+    /// Keeps frames for a later turn. Nothing is to be [read](Self::read) until they were
+    /// [taken](Self::take_aside).
     pub(crate) fn set_aside(&mut self, frames: Aside) {
         self.aside = Some(frames);
     }
@@ -147,7 +161,8 @@ pub(crate) fn receive(fd: RawFd, buffer: &mut [u8]) -> io::Result<usize> {
     // SAFETY: the caller's stream owns `fd` and is alive during the call.
     let socket = unsafe { BorrowedFd::borrow_raw(fd) };
     let socket = SockRef::from(&socket);
-    // SAFETY: `recv` writes initialised bytes only, and `buffer` was initialised before, so no byte of it becomes uninitialised.
+    // SAFETY: `recv` writes initialised bytes only, and `buffer` was initialised before, so no byte
+    // of it becomes uninitialised.
     let buffer = unsafe { &mut *(std::ptr::from_mut(buffer) as *mut [std::mem::MaybeUninit<u8>]) };
     loop {
         match socket.recv(buffer) {
@@ -172,7 +187,9 @@ mod tests {
         let mut scratch = vec![0; 2 * MAX_FRAME + 64];
         let mut incoming = Incoming::default();
         peer.write_all(&[7; 10]).unwrap();
-        let Progress::Bytes(range) = incoming.read(|buffer| receive(ours.as_raw_fd(), buffer), &mut scratch).unwrap() else {
+        let Progress::Bytes(range) =
+            incoming.read(|buffer| receive(ours.as_raw_fd(), buffer), &mut scratch).unwrap()
+        else {
             panic!("ten bytes are there");
         };
         incoming.keep(&scratch[range], Some(60_000));
@@ -182,7 +199,8 @@ mod tests {
             let chunk = 1_000.min(60_000 - written);
             peer.write_all(&vec![7; chunk]).unwrap();
             written += chunk;
-            let progress = incoming.read(|buffer| receive(ours.as_raw_fd(), buffer), &mut scratch).unwrap();
+            let progress =
+                incoming.read(|buffer| receive(ours.as_raw_fd(), buffer), &mut scratch).unwrap();
             let whole = written == 60_000;
             assert_eq!(progress == Progress::Bytes(0..60_000), whole);
             assert!(incoming.memory() <= (2 * written).clamp(FIRST_GROWTH, 60_000));

@@ -11,8 +11,9 @@ use crate::address::{RAW_ADDRESS_LEN, RawAddress, canonical, set_freebind};
 /// Connections that the kernel completes and holds until they are accepted.
 const BACKLOG: i32 = 1024;
 
-/// Bytes that the kernel takes of a stream beyond those that are under way to the client. Else it would take megabytes before
-/// [`MAX_QUEUE`](super::MAX_QUEUE) counts: what is late by that much is of no use in a call.
+/// Bytes that the kernel takes of a stream beyond those that are under way to the client. Else it
+/// would take megabytes before [`MAX_QUEUE`](super::MAX_QUEUE) counts: what is late by that much is
+/// of no use in a call.
 static UNSENT: libc::c_int = 32 << 10;
 
 /// A bound, non-blocking TCP listener of one address family.
@@ -23,7 +24,8 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Binds `local` and listens. Several workers may bind the same address and port; an IPv6 listener takes no IPv4.
+    /// Binds `local` and listens. Several workers may bind the same address and port; an IPv6
+    /// listener takes no IPv4.
     ///
     /// # Errors
     /// What the kernel says: the port is in use, the address is not ours, no descriptor is left.
@@ -31,7 +33,8 @@ impl Listener {
         Self::bind_freely(local, false)
     }
 
-    /// The same; with `freebind` also an address that this host does not have, yet or at the moment (IP_FREEBIND).
+    /// The same; with `freebind` also an address that this host does not have, yet or at the moment
+    /// (IP_FREEBIND).
     pub(crate) fn bind_freely(local: SocketAddr, freebind: bool) -> io::Result<Self> {
         let (socket, local) = bound(local, freebind, true)?;
         // What it accepts inherits both.
@@ -41,8 +44,8 @@ impl Listener {
         Ok(Self { socket, local })
     }
 
-    /// Whether nobody listens on `local`; the port that the kernel chose if 0 was asked for. No connection gets lost by it: it does
-    /// not listen.
+    /// Whether nobody listens on `local`; the port that the kernel chose if 0 was asked for. No
+    /// connection gets lost by it: it does not listen.
     pub(crate) fn probe(local: SocketAddr, freebind: bool) -> io::Result<SocketAddr> {
         Ok(bound(local, freebind, false)?.1)
     }
@@ -61,15 +64,23 @@ impl Listener {
         let mut len = RAW_ADDRESS_LEN;
         // SAFETY: the kernel writes at most `len` bytes to `name`, and the written length to `len`.
         let fd = unsafe {
-            libc::accept4(self.socket.as_raw_fd(), (&raw mut name).cast(), &raw mut len, libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC)
+            libc::accept4(
+                self.socket.as_raw_fd(),
+                (&raw mut name).cast(),
+                &raw mut len,
+                libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC,
+            )
         };
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }
         // SAFETY: the descriptor was just made and is owned by nobody else.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        let local =
-            if self.local.ip().is_unspecified() { SockRef::from(&fd).local_addr()?.as_socket().map(canonical) } else { Some(self.local) };
+        let local = if self.local.ip().is_unspecified() {
+            SockRef::from(&fd).local_addr()?.as_socket().map(canonical)
+        } else {
+            Some(self.local)
+        };
         match (name.read(), local) {
             (Some(peer), Some(local)) => Ok((fd, peer, local)),
             _ => Err(io::ErrorKind::ConnectionAborted.into()),
@@ -77,7 +88,8 @@ impl Listener {
     }
 }
 
-/// Binds a blocking TCP listener of the standard library to `local`, which this host need not have (IP_FREEBIND).
+/// Binds a blocking TCP listener of the standard library to `local`, which this host need not have
+/// (IP_FREEBIND).
 ///
 /// # Errors
 /// What the kernel says: the port is in use, no descriptor is left.
@@ -90,12 +102,25 @@ pub fn bind_freely(local: SocketAddr) -> io::Result<std::net::TcpListener> {
 
 fn limit_unsent(socket: &Socket) {
     let (fd, len) = (socket.as_raw_fd(), size_of_val(&UNSENT) as libc::socklen_t);
-    // SAFETY: the option's value is one `int`, which lives for ever. A kernel that refuses it queues more.
-    unsafe { libc::setsockopt(fd, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, (&raw const UNSENT).cast(), len) };
+    // SAFETY: the option's value is one `int`, which lives for ever. A kernel that refuses it
+    // queues more.
+    unsafe {
+        libc::setsockopt(
+            fd,
+            libc::IPPROTO_TCP,
+            libc::TCP_NOTSENT_LOWAT,
+            (&raw const UNSENT).cast(),
+            len,
+        )
+    };
 }
 
 fn bound(local: SocketAddr, freebind: bool, reuse_port: bool) -> io::Result<(Socket, SocketAddr)> {
-    let socket = Socket::new(Domain::for_address(local), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(local),
+        Type::STREAM.nonblocking().cloexec(),
+        Some(Protocol::TCP),
+    )?;
     if local.is_ipv6() {
         socket.set_only_v6(true)?;
     }
@@ -132,12 +157,21 @@ mod tests {
     fn what_is_accepted_sends_at_once_and_leaves_little_unsent_in_the_kernel() {
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let _client = TcpStream::connect(listener.local_addr()).unwrap();
-        let (fd, ..) = listener.accept().expect("on loopback it is there once the client is connected");
+        let (fd, ..) =
+            listener.accept().expect("on loopback it is there once the client is connected");
         assert!(SockRef::from(&fd).tcp_nodelay().unwrap());
-        let (mut unsent, mut len): (libc::c_int, _) = (0, size_of::<libc::c_int>() as libc::socklen_t);
+        let (mut unsent, mut len): (libc::c_int, _) =
+            (0, size_of::<libc::c_int>() as libc::socklen_t);
         // SAFETY: the kernel writes one `int` at the most.
-        let known =
-            unsafe { libc::getsockopt(fd.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, (&raw mut unsent).cast(), &raw mut len) };
+        let known = unsafe {
+            libc::getsockopt(
+                fd.as_raw_fd(),
+                libc::IPPROTO_TCP,
+                libc::TCP_NOTSENT_LOWAT,
+                (&raw mut unsent).cast(),
+                &raw mut len,
+            )
+        };
         assert_eq!((known, unsent), (0, UNSENT));
     }
 }

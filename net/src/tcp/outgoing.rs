@@ -5,7 +5,8 @@ use std::os::fd::{BorrowedFd, RawFd};
 
 use socket2::SockRef;
 
-/// The most that waits for a slow reader, in bytes. A frame that would exceed it is dropped whole, as UDP would.
+/// The most that waits for a slow reader, in bytes. A frame that would exceed it is dropped whole,
+/// as UDP would.
 pub const MAX_QUEUE: usize = 256 << 10;
 
 /// The most memory that a queue leaves behind for others.
@@ -13,8 +14,8 @@ const KEPT: usize = 16 << 10;
 /// How many queues' memory is kept: those of one batch.
 const SPARE: usize = 64;
 
-/// Memory of queues that became empty, for those that are needed next: a worker's streams share it, so that an idle stream has none and a
-/// frame needs no allocation.
+/// Memory of queues that became empty, for those that are needed next: a worker's streams share it,
+/// so that an idle stream has none and a frame needs no allocation.
 #[derive(Debug, Default)]
 pub(crate) struct Spare {
     queues: Vec<Vec<u8>>,
@@ -168,6 +169,9 @@ mod tests {
         assert!(outgoing.write(ours.as_raw_fd()).unwrap().all);
         outgoing.rest(&mut spare);
         assert_eq!(outgoing.bytes.capacity(), 0, "an idle stream has no memory");
-        assert!(spare.queues.len() == 1 && spare.queues[0].capacity() <= KEPT, "and a long queue's is given back");
+        assert!(
+            spare.queues.len() == 1 && spare.queues[0].capacity() <= KEPT,
+            "and a long queue's is given back"
+        );
     }
 }

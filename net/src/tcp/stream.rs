@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use super::{Acknowledgements, Incoming, Listener, Opening, Outgoing, Spare, Written, delay_acknowledgements};
+use super::{
+    Acknowledgements, Incoming, Listener, Opening, Outgoing, Spare, Written, delay_acknowledgements,
+};
 use crate::descriptors::Descriptor;
 use crate::epoll::Interest;
 use crate::secure::TlsSession;
@@ -48,7 +50,8 @@ pub(crate) enum State {
     /// The service is yet to hear of it: a proxy is still saying for whom it speaks.
     Arriving,
     Open,
-    /// The service knows it no more; what was queued is still written, at the longest until then (monotonic).
+    /// The service knows it no more; what was queued is still written, at the longest until then
+    /// (monotonic).
     Draining {
         until: Duration,
     },
@@ -100,7 +103,9 @@ impl Stream {
         match &mut self.layer {
             Layer::Plain => self.outgoing.write(fd),
             Layer::Opening(opening) => opening.flight.write(fd),
-            Layer::Secure(session) => session.write(fd, &mut self.outgoing, self.state != State::Open),
+            Layer::Secure(session) => {
+                session.write(fd, &mut self.outgoing, self.state != State::Open)
+            }
         }
     }
 
@@ -110,10 +115,19 @@ impl Stream {
         Interest { read: !waiting && !matches!(self.state, State::Draining { .. }), write: !all }
     }
 
-    /// Throws away what has been received and not read: closing with it unread would be a reset, which could overtake an alert.
+    /// Throws away what has been received and not read: closing with it unread would be a reset,
+    /// which could overtake an alert.
     pub(crate) fn discard_received(&self) {
-        // SAFETY: over TCP, MSG_TRUNC without a buffer takes bytes off the queue and writes nowhere.
-        unsafe { libc::recv(self.raw_fd(), std::ptr::null_mut(), 1 << 20, libc::MSG_TRUNC | libc::MSG_DONTWAIT) };
+        // SAFETY: over TCP, MSG_TRUNC without a buffer takes bytes off the queue and writes
+        // nowhere.
+        unsafe {
+            libc::recv(
+                self.raw_fd(),
+                std::ptr::null_mut(),
+                1 << 20,
+                libc::MSG_TRUNC | libc::MSG_DONTWAIT,
+            )
+        };
     }
 
     /// Makes the coming close a reset, so that nothing lingers in the kernel.
@@ -132,6 +146,7 @@ pub enum StreamEnd {
     Failed(io::ErrorKind),
     /// The TLS handshake failed, or took too long.
     Handshake,
-    /// The service's [`frame_len`](crate::Service::frame_len) refused the bytes, or announced a frame over [`MAX_FRAME`](crate::MAX_FRAME).
+    /// The service's [`frame_len`](crate::Service::frame_len) refused the bytes, or announced a
+    /// frame over [`MAX_FRAME`](crate::MAX_FRAME).
     Malformed,
 }

@@ -1,9 +1,10 @@
-//! Control messages: the destination address and the traffic class of what arrives, the source address and class of what leaves, and
-//! where several datagrams in one message are cut apart.
+//! Control messages: the destination address and the traffic class of what arrives, the source
+//! address and class of what leaves, and where several datagrams in one message are cut apart.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Room for the control messages of one message: packet information, traffic class, the length of a datagram; of either family.
+/// Room for the control messages of one message: packet information, traffic class, the length of a
+/// datagram; of either family.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
 pub(crate) struct Control([u8; CONTROL_LEN]);
@@ -34,14 +35,15 @@ pub(crate) struct Ancillary {
 /// Reads the control messages of a received datagram.
 ///
 /// # Safety
-/// `header` must describe a control buffer that the kernel filled and that nothing writes during the call.
+/// `header` must describe a control buffer that the kernel filled and that nothing writes during
+/// the call.
 pub(crate) unsafe fn read(header: &libc::msghdr) -> Ancillary {
     let mut found = Ancillary::default();
     // SAFETY: the caller vouches for the control buffer; CMSG_NXTHDR stays inside msg_controllen.
     let mut message = unsafe { libc::CMSG_FIRSTHDR(header) };
     while !message.is_null() {
-        // SAFETY: the kernel wrote this control message, aligned, with the payload that its type says; the address may be
-        // unaligned for its type, hence read_unaligned.
+        // SAFETY: the kernel wrote this control message, aligned, with the payload that its type
+        // says; the address may be unaligned for its type, hence read_unaligned.
         unsafe {
             let data = libc::CMSG_DATA(message);
             match ((*message).cmsg_level, (*message).cmsg_type) {
@@ -69,7 +71,8 @@ pub(crate) unsafe fn read(header: &libc::msghdr) -> Ancillary {
     found
 }
 
-/// Writes the control messages of a datagram to be sent and returns their length (0: none are needed).
+/// Writes the control messages of a datagram to be sent and returns their length (0: none are
+/// needed).
 pub(crate) fn write(control: &mut Control, ipv6: bool, source: Option<IpAddr>, tos: u8) -> usize {
     let mut len = 0;
     match source {
@@ -82,30 +85,42 @@ pub(crate) fn write(control: &mut Control, ipv6: bool, source: Option<IpAddr>, t
             len = put(control, len, libc::IPPROTO_IP, libc::IP_PKTINFO, info);
         }
         Some(IpAddr::V6(address)) if ipv6 => {
-            let info = libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: address.octets() }, ipi6_ifindex: 0 };
+            let info = libc::in6_pktinfo {
+                ipi6_addr: libc::in6_addr { s6_addr: address.octets() },
+                ipi6_ifindex: 0,
+            };
             len = put(control, len, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info);
         }
         _ => {}
     }
     if tos != 0 {
-        let (level, kind) = if ipv6 { (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) } else { (libc::IPPROTO_IP, libc::IP_TOS) };
+        let (level, kind) = if ipv6 {
+            (libc::IPPROTO_IPV6, libc::IPV6_TCLASS)
+        } else {
+            (libc::IPPROTO_IP, libc::IP_TOS)
+        };
         len = put(control, len, level, kind, i32::from(tos));
     }
     len
 }
 
-/// Writes, behind the `at` bytes of other control messages, that the kernel is to cut the message into datagrams of `len` bytes.
-/// Returns the length of all.
+/// Writes, behind the `at` bytes of other control messages, that the kernel is to cut the message
+/// into datagrams of `len` bytes. Returns the length of all.
 pub(crate) fn write_segment_len(control: &mut Control, at: usize, len: u16) -> usize {
     put(control, at, libc::SOL_UDP, libc::UDP_SEGMENT, len)
 }
 
 fn put<T: Copy>(control: &mut Control, at: usize, level: i32, kind: i32, value: T) -> usize {
     // SAFETY: pure arithmetic.
-    let (len, space) = unsafe { (libc::CMSG_LEN(size_of::<T>() as u32) as usize, libc::CMSG_SPACE(size_of::<T>() as u32) as usize) };
+    let (len, space) = unsafe {
+        (
+            libc::CMSG_LEN(size_of::<T>() as u32) as usize,
+            libc::CMSG_SPACE(size_of::<T>() as u32) as usize,
+        )
+    };
     assert!(at + space <= CONTROL_LEN, "three control messages fit");
-    // SAFETY: the message lies inside the buffer (just asserted), and `at` is a multiple of the alignment because every
-    // message before it took CMSG_SPACE bytes.
+    // SAFETY: the message lies inside the buffer (just asserted), and `at` is a multiple of the
+    // alignment because every message before it took CMSG_SPACE bytes.
     unsafe {
         let message = control.0.as_mut_ptr().add(at).cast::<libc::cmsghdr>();
         (*message).cmsg_len = len as _;

@@ -1,6 +1,7 @@
 //! The errors that ICMP brings, each with the peer that it is about.
 //!
-//! Without the error queue, an unreachable peer's ICMP would surface as the failure of the next send to *another* peer (row H38).
+//! Without the error queue, an unreachable peer's ICMP would surface as the failure of the next
+//! send to *another* peer (row H38).
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,17 +10,20 @@ use std::ptr;
 
 use crate::address::{RAW_ADDRESS_LEN, RawAddress};
 
-/// An ICMP error that came back for a datagram which this socket sent, or what this host's own stack says in ICMP's place.
+/// An ICMP error that came back for a datagram which this socket sent, or what this host's own
+/// stack says in ICMP's place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IcmpError {
-    /// Where the datagram had been sent to. Its family tells ICMP (v4) from ICMPv6. The port is 0 where the kernel does not say:
-    /// over IPv4, when the datagram was too long for this host's own link.
+    /// Where the datagram had been sent to. Its family tells ICMP (v4) from ICMPv6. The port is 0
+    /// where the kernel does not say: over IPv4, when the datagram was too long for this
+    /// host's own link.
     pub peer: SocketAddr,
     /// The ICMP type.
     pub kind: u8,
     /// The ICMP code.
     pub code: u8,
-    /// The error data of RFC 8656 §18.13: the next hop's MTU for ICMP 3/4 and ICMPv6 2, else 0. Big-endian.
+    /// The error data of RFC 8656 §18.13: the next hop's MTU for ICMP 3/4 and ICMPv6 2, else 0.
+    /// Big-endian.
     pub data: [u8; 4],
 }
 
@@ -60,7 +64,8 @@ pub(crate) fn read_error(fd: RawFd) -> io::Result<Option<IcmpError>> {
     Ok(name.read().zip(error).and_then(|(peer, error)| icmp_error(peer, &error)))
 }
 
-/// As ICMP has it, or would have it: a datagram that was too long for this host's own link never met a router.
+/// As ICMP has it, or would have it: a datagram that was too long for this host's own link never
+/// met a router.
 fn icmp_error(peer: SocketAddr, error: &libc::sock_extended_err) -> Option<IcmpError> {
     let too_big = if peer.is_ipv4() { (3, 4) } else { (2, 0) };
     let (kind, code) = match error.ee_origin {
@@ -78,7 +83,13 @@ pub(crate) fn take_pending(fd: RawFd) -> i32 {
     let mut len = size_of::<i32>() as libc::socklen_t;
     // SAFETY: the kernel writes four bytes to `error`. A failure leaves it at 0.
     unsafe {
-        libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_ERROR, (&raw mut error).cast(), &raw mut len);
+        libc::getsockopt(
+            fd,
+            libc::SOL_SOCKET,
+            libc::SO_ERROR,
+            (&raw mut error).cast(),
+            &raw mut len,
+        );
     }
     error
 }
@@ -92,7 +103,9 @@ unsafe fn extended_error(header: &libc::msghdr) -> Option<libc::sock_extended_er
         // SAFETY: the kernel wrote this control message with the payload that its type says.
         unsafe {
             let kind = ((*message).cmsg_level, (*message).cmsg_type);
-            if kind == (libc::IPPROTO_IP, libc::IP_RECVERR) || kind == (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) {
+            if kind == (libc::IPPROTO_IP, libc::IP_RECVERR)
+                || kind == (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
+            {
                 let data = libc::CMSG_DATA(message).cast::<libc::sock_extended_err>();
                 return Some(ptr::read_unaligned(data));
             }

@@ -18,21 +18,26 @@ enum Outcome {
     TooNarrow,
 }
 
-/// Whether a message of several datagrams that was refused so may pass datagram by datagram: a datagram is longer than the path takes, or
-/// the device does not cut messages. Any other reason holds for each of its datagrams, too.
+/// Whether a message of several datagrams that was refused so may pass datagram by datagram: a
+/// datagram is longer than the path takes, or the device does not cut messages. Any other reason
+/// holds for each of its datagrams, too.
 fn is_refusal_to_cut(error: i32) -> bool {
     matches!(error, libc::EMSGSIZE | libc::EINVAL | libc::EIO)
 }
 
-/// Whether any client gets a message from a listener's send-only socket and another one from the listener itself.
+/// Whether any client gets a message from a listener's send-only socket and another one from the
+/// listener itself.
 fn has_client_of_both(messages: &[Message]) -> bool {
     let is_small = |message: &&Message| message.fd != message.socket;
     let large = messages.iter().filter(|message| !is_small(message));
-    large.into_iter().any(|large| messages.iter().filter(is_small).any(|small| small.client == large.client))
+    large
+        .into_iter()
+        .any(|large| messages.iter().filter(is_small).any(|small| small.client == large.client))
 }
 
 impl Outbox {
-    /// Sends all that is queued. Nothing is kept: what cannot be sent now is dropped and counted, as a router would.
+    /// Sends all that is queued. Nothing is kept: what cannot be sent now is dropped and counted,
+    /// as a router would.
     pub(crate) fn flush(&mut self, now: Duration, stats: &Stats) {
         self.arrange();
         let mut first = 0;
@@ -44,10 +49,11 @@ impl Outbox {
         self.clear();
     }
 
-    /// Gathers the messages of each socket. From here on they have positions: the order in which they leave.
+    /// Gathers the messages of each socket. From here on they have positions: the order in which
+    /// they leave.
     ///
-    /// A listener's large and small messages leave from two sockets. They are gathered by these, unless a client gets both kinds, whose order
-    /// would be lost.
+    /// A listener's large and small messages leave from two sockets. They are gathered by these,
+    /// unless a client gets both kinds, whose order would be lost.
     pub(super) fn arrange(&mut self) {
         let messages = &self.messages[..self.len];
         if self.has_large && !has_client_of_both(messages) {
@@ -68,11 +74,14 @@ impl Outbox {
         first + (first..self.len).take_while(|other| self.message(*other).socket == socket).count()
     }
 
-    /// Sends the messages of one socket, each with the option that it needs: the option is changed between two of them where they differ.
+    /// Sends the messages of one socket, each with the option that it needs: the option is changed
+    /// between two of them where they differ.
     pub(super) fn send_all(&mut self, mut first: usize, end: usize, now: Duration, stats: &Stats) {
         while first < end {
             let Message { fd, fragments, .. } = *self.message(first);
-            let alike = |other: &usize| self.message(*other).fd == fd && self.message(*other).fragments == fragments;
+            let alike = |other: &usize| {
+                self.message(*other).fd == fd && self.message(*other).fragments == fragments
+            };
             let run = (first..end).take_while(alike).count();
             if self.prepare(first) {
                 self.send_run(first, first + run, now, stats);
@@ -83,7 +92,8 @@ impl Outbox {
         }
     }
 
-    /// Sets the socket's option for the message at `position`, if it is set otherwise. Whether the message may be sent.
+    /// Sets the socket's option for the message at `position`, if it is set otherwise. Whether the
+    /// message may be sent.
     pub(super) fn prepare(&mut self, position: usize) -> bool {
         let index = self.order.at(position);
         let Message { fd, home, fragments, .. } = self.messages[index];
@@ -99,7 +109,13 @@ impl Outbox {
 
     /// Sends the messages from `first` on, all from one socket and with the same option.
     /// Says why the last message that was refused was.
-    pub(super) fn send_run(&mut self, mut first: usize, end: usize, now: Duration, stats: &Stats) -> Option<i32> {
+    pub(super) fn send_run(
+        &mut self,
+        mut first: usize,
+        end: usize,
+        now: Duration,
+        stats: &Stats,
+    ) -> Option<i32> {
         let (mut was_full, mut refused) = (false, None);
         while first < end {
             let outcome = self.send_some(first, end, stats);
@@ -109,7 +125,8 @@ impl Outbox {
                     was_full = false;
                     continue;
                 }
-                // One is lost; if there is still no room, so is the rest: trying each would cost a system call a loss.
+                // One is lost; if there is still no room, so is the rest: trying each would cost a
+                // system call a loss.
                 Outcome::Full if was_full => {
                     stats.dropped_send_buffer_full.add(self.datagrams(first, end));
                     return refused;
@@ -118,7 +135,9 @@ impl Outbox {
                     stats.dropped_send_buffer_full.add(self.datagrams(first, first + 1));
                     was_full = true;
                 }
-                Outcome::Refused(error) if self.message(first).segments > 1 && is_refusal_to_cut(error) => {
+                Outcome::Refused(error)
+                    if self.message(first).segments > 1 && is_refusal_to_cut(error) =>
+                {
                     self.send_apart(first, now, stats);
                 }
                 Outcome::Refused(error) => {
@@ -144,8 +163,9 @@ impl Outbox {
         self.send_run(position, position + 1, now, stats);
     }
 
-    /// Sends the datagrams of a message that the kernel does not cut, one by one, until one is refused for another reason than its length:
-    /// the others would be, too, and each would cost system calls.
+    /// Sends the datagrams of a message that the kernel does not cut, one by one, until one is
+    /// refused for another reason than its length: the others would be, too, and each would
+    /// cost system calls.
     fn send_apart(&mut self, position: usize, now: Duration, stats: &Stats) {
         let index = self.order.at(position);
         let whole = self.messages[index];
@@ -153,7 +173,8 @@ impl Outbox {
         let (mut first, mut left) = (whole.parts, u64::from(whole.segments));
         while first < end {
             let (parts, bytes) = self.first_datagram(first, end, whole.segment_len);
-            self.messages[index] = Message { parts: first, part_count: parts, segments: 1, bytes, ..whole };
+            self.messages[index] =
+                Message { parts: first, part_count: parts, segments: 1, bytes, ..whole };
             let header = &mut self.headers[index].msg_hdr;
             header.msg_iov = &raw mut self.vectors[first];
             header.msg_iovlen = parts as _;
@@ -171,7 +192,8 @@ impl Outbox {
         }
     }
 
-    /// How many of the parts from `first` on make a datagram of at most `len` bytes, and how many bytes they are.
+    /// How many of the parts from `first` on make a datagram of at most `len` bytes, and how many
+    /// bytes they are.
     fn first_datagram(&self, first: usize, end: usize, len: usize) -> (usize, usize) {
         let (mut parts, mut bytes) = (0, 0);
         while bytes < len && first + parts < end {
@@ -183,8 +205,9 @@ impl Outbox {
 
     /// One successful system call, or the verdict on the message at `first`.
     ///
-    /// A failure may be an older datagram's: an ICMP error that was pending on the socket is reported by whichever call comes
-    /// next, and is cleared by that (row H38). So a failed call is made once more before the message is blamed.
+    /// A failure may be an older datagram's: an ICMP error that was pending on the socket is
+    /// reported by whichever call comes next, and is cleared by that (row H38). So a failed
+    /// call is made once more before the message is blamed.
     fn send_some(&mut self, first: usize, end: usize, stats: &Stats) -> Outcome {
         let mut blamed = false;
         loop {
@@ -200,7 +223,9 @@ impl Outbox {
                 Err(error) => match error.raw_os_error() {
                     Some(libc::EINTR) => {}
                     Some(libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM) => return Outcome::Full,
-                    Some(libc::EMSGSIZE) if self.message(first).fragments == Fragments::Needless => {
+                    Some(libc::EMSGSIZE)
+                        if self.message(first).fragments == Fragments::Needless =>
+                    {
                         self.suspect_sender(first);
                         return Outcome::TooNarrow;
                     }
@@ -219,7 +244,8 @@ impl Outbox {
         }
     }
 
-    /// Has the loop look at the errors of the socket that sends the message at `position`, if nothing else reports them.
+    /// Has the loop look at the errors of the socket that sends the message at `position`, if
+    /// nothing else reports them.
     pub(super) fn suspect_sender(&mut self, position: usize) {
         if let Some(socket) = self.message(position).ringed {
             self.suspect(socket);
@@ -259,15 +285,26 @@ impl Outbox {
                 }
                 &mut self.gathered[..count]
             };
-            // SAFETY: each header points to a name, a control buffer and vectors in this outbox's boxes; the vectors point into
-            // the worker's region, which outlives the outbox, and the kernel only reads them.
+            // SAFETY: each header points to a name, a control buffer and vectors in this outbox's
+            // boxes; the vectors point into the worker's region, which outlives the
+            // outbox, and the kernel only reads them.
             unsafe { libc::sendmmsg(message.fd, headers.as_mut_ptr(), count as u32, 0) as isize }
         } else {
             let header = &self.headers[index].msg_hdr;
             if header.msg_controllen == 0 && message.part_count == 1 {
                 let vector = &self.vectors[message.parts];
-                // SAFETY: as above; without control messages the plain call spares the kernel a copy of the header.
-                unsafe { libc::sendto(message.fd, vector.iov_base, vector.iov_len, 0, header.msg_name.cast(), header.msg_namelen) }
+                // SAFETY: as above; without control messages the plain call spares the kernel a
+                // copy of the header.
+                unsafe {
+                    libc::sendto(
+                        message.fd,
+                        vector.iov_base,
+                        vector.iov_len,
+                        0,
+                        header.msg_name.cast(),
+                        header.msg_namelen,
+                    )
+                }
             } else {
                 // SAFETY: as above.
                 unsafe { libc::sendmsg(message.fd, header, 0) }

@@ -4,8 +4,8 @@ use std::os::fd::RawFd;
 
 use super::options::Fragments;
 
-/// The sockets whose option is not what it was when they were bound, so that a flow of large datagrams costs one change and not two for
-/// each batch.
+/// The sockets whose option is not what it was when they were bound, so that a flow of large
+/// datagrams costs one change and not two for each batch.
 #[derive(Default)]
 pub(super) struct Modes(Vec<Option<Fragments>>);
 

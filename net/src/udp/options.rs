@@ -8,9 +8,11 @@ use socket2::{Domain, Protocol, Socket, Type};
 /// What to ask of a UDP socket when it is bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UdpOptions {
-    /// Several workers bind the same address and port (SO_REUSEPORT). Never for a relayed socket: two allocations would share it.
+    /// Several workers bind the same address and port (SO_REUSEPORT). Never for a relayed socket:
+    /// two allocations would share it.
     pub reuse_port: bool,
-    /// Wanted receive buffer in bytes, as an application counts (the kernel books twice as much). 0: the system's default.
+    /// Wanted receive buffer in bytes, as an application counts (the kernel books twice as much).
+    /// 0: the system's default.
     pub receive_buffer: usize,
     /// Wanted send buffer in bytes. 0: the system's default.
     pub send_buffer: usize,
@@ -24,18 +26,21 @@ pub struct UdpOptions {
     pub freebind: bool,
 }
 
-/// Which IPv4 datagrams leave with DF set, beside those that ask for it ([`Route::dont_fragment`](crate::Route::dont_fragment)).
+/// Which IPv4 datagrams leave with DF set, beside those that ask for it
+/// ([`Route::dont_fragment`](crate::Route::dont_fragment)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DontFragment {
-    /// Those of at most 1,280 bytes with their IP header. They fit every path in practice, and spare the kernel the choice of an
-    /// identification, which is a tenth of what a datagram costs. Larger ones may be fragmented.
+    /// Those of at most 1,280 bytes with their IP header. They fit every path in practice, and
+    /// spare the kernel the choice of an identification, which is a tenth of what a datagram
+    /// costs. Larger ones may be fragmented.
     #[default]
     Small,
     /// None.
     Never,
 }
 
-/// Maximum length of a datagram that leaves with DF set, in bytes: 1,280 without the headers of IPv4 and UDP.
+/// Maximum length of a datagram that leaves with DF set, in bytes: 1,280 without the headers of
+/// IPv4 and UDP.
 pub(super) const SMALL: usize = 1_280 - 20 - 8;
 
 impl UdpOptions {
@@ -50,8 +55,8 @@ impl UdpOptions {
         freebind: false,
     };
 
-    /// A relayed transport address: 256 KiB for what peers send in one turn, ICMP errors reported. What is sent in one turn fits the
-    /// system's send buffer.
+    /// A relayed transport address: 256 KiB for what peers send in one turn, ICMP errors reported.
+    /// What is sent in one turn fits the system's send buffer.
     pub const RELAYED: Self = Self {
         reuse_port: false,
         receive_buffer: 256 << 10,
@@ -63,7 +68,8 @@ impl UdpOptions {
     };
 }
 
-/// The buffers that a socket got: `net.core.rmem_max` and `wmem_max` cap what an unprivileged process asks for.
+/// The buffers that a socket got: `net.core.rmem_max` and `wmem_max` cap what an unprivileged
+/// process asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BufferSizes {
     /// Receive buffer in bytes.
@@ -101,19 +107,28 @@ pub(crate) enum Fragments {
 impl Fragments {
     /// The setting of a socket when it is bound.
     ///
-    /// A listener's own socket takes no part: its options cannot change between one datagram and the next without cost, so it has a second
-    /// socket for small datagrams.
+    /// A listener's own socket takes no part: its options cannot change between one datagram and
+    /// the next without cost, so it has a second socket for small datagrams.
     pub(super) fn at_bind(ipv6: bool, options: &UdpOptions) -> Self {
-        let by_size = options.dont_fragment == DontFragment::Small && !options.reuse_port && options.receive_errors;
+        let by_size = options.dont_fragment == DontFragment::Small
+            && !options.reuse_port
+            && options.receive_errors;
         if by_size && !ipv6 { Self::Needless } else { Self::Allowed }
     }
 }
 
-/// Sets the options of the IP layer; what is off stays at its default, which is off, and costs no system call.
+/// Sets the options of the IP layer; what is off stays at its default, which is off, and costs no
+/// system call.
 ///
-/// Over IPv4, DF is clear in two ways: with `PMTUDISC_DONT` the kernel swallows the answer to a datagram that went out with DF set a moment
-/// ago, so a socket that wants errors has `PMTUDISC_OMIT`.
-pub(super) fn set_ip_options(socket: &Socket, ipv6: bool, wildcard: bool, options: &UdpOptions) -> io::Result<()> {
+/// Over IPv4, DF is clear in two ways: with `PMTUDISC_DONT` the kernel swallows the answer to a
+/// datagram that went out with DF set a moment ago, so a socket that wants errors has
+/// `PMTUDISC_OMIT`.
+pub(super) fn set_ip_options(
+    socket: &Socket,
+    ipv6: bool,
+    wildcard: bool,
+    options: &UdpOptions,
+) -> io::Result<()> {
     let (level, packet_info, tos, errors) = if ipv6 {
         set(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DONT)?;
         (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, libc::IPV6_RECVTCLASS, libc::IPV6_RECVERR)
@@ -125,7 +140,9 @@ pub(super) fn set_ip_options(socket: &Socket, ipv6: bool, wildcard: bool, option
         }
         (libc::IPPROTO_IP, libc::IP_PKTINFO, libc::IP_RECVTOS, libc::IP_RECVERR)
     };
-    for (name, wanted) in [(packet_info, wildcard), (tos, options.receive_tos), (errors, options.receive_errors)] {
+    for (name, wanted) in
+        [(packet_info, wildcard), (tos, options.receive_tos), (errors, options.receive_errors)]
+    {
         if wanted {
             set(socket, level, name, 1)?;
         }
@@ -134,8 +151,11 @@ pub(super) fn set_ip_options(socket: &Socket, ipv6: bool, wildcard: bool, option
 }
 
 /// Sets what holds for all that `fd` sends from now on.
-// Deviation: RFC 8656 §14: DF is set on IPv4 datagrams of at most 1,280 bytes, whatever the DF bit of what came in, which the server cannot read: nearly all senders set it, every path takes such datagrams in practice, and the kernel spares a tenth of their cost. `net.dont_fragment = "never"` restores the alternate behaviour.
-// Deviation: RFC 8656 §15: DF is set on IPv4 datagrams of at most 1,280 bytes also when their content came over TCP, for the same reason.
+// Deviation: RFC 8656 §14: DF is set on IPv4 datagrams of at most 1,280 bytes, whatever the DF bit
+// of what came in, which the server cannot read: nearly all senders set it, every path takes such
+// datagrams in practice, and the kernel spares a tenth of their cost. `net.dont_fragment = "never"`
+// restores the alternate behaviour. Deviation: RFC 8656 §15: DF is set on IPv4 datagrams of at most
+// 1,280 bytes also when their content came over TCP, for the same reason.
 pub(super) fn set_fragments(fd: RawFd, ipv6: bool, fragments: Fragments) -> io::Result<()> {
     if ipv6 {
         let dont = i32::from(fragments == Fragments::Forbidden);
@@ -150,18 +170,29 @@ pub(super) fn set_fragments(fd: RawFd, ipv6: bool, fragments: Fragments) -> io::
     set_by_fd(fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, discover)
 }
 
-/// Has the kernel put consecutive datagrams of one flow into one message, where it knows how (UDP_GRO, Linux 5.0).
+/// Has the kernel put consecutive datagrams of one flow into one message, where it knows how
+/// (UDP_GRO, Linux 5.0).
 pub(super) fn set_coalescing(socket: &Socket) {
     let _without_it_they_come_one_by_one = set(socket, libc::SOL_UDP, libc::UDP_GRO, 1);
 }
 
 /// Has the kernel drop all that arrives. Where it refuses, the socket hears.
 pub(super) fn set_deaf(socket: &Socket) {
-    let mut drop_all = libc::sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k: 0 };
+    let mut drop_all =
+        libc::sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k: 0 };
     let program = libc::sock_fprog { len: 1, filter: &raw mut drop_all };
     let len = size_of::<libc::sock_fprog>() as libc::socklen_t;
-    // SAFETY: `program` describes one instruction, which lives through the call; the kernel copies it.
-    unsafe { libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, (&raw const program).cast(), len) };
+    // SAFETY: `program` describes one instruction, which lives through the call; the kernel copies
+    // it.
+    unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_FILTER,
+            (&raw const program).cast(),
+            len,
+        )
+    };
 }
 
 /// Has the kernel drop nothing any more.
@@ -174,7 +205,9 @@ pub(super) fn set_hearing(fd: RawFd) -> io::Result<()> {
 
 /// Whether the kernel cuts messages into datagrams (UDP_SEGMENT, Linux 4.18).
 pub(super) fn can_segment() -> bool {
-    let Ok(socket) = Socket::new(Domain::IPV4, Type::DGRAM.cloexec(), Some(Protocol::UDP)) else { return false };
+    let Ok(socket) = Socket::new(Domain::IPV4, Type::DGRAM.cloexec(), Some(Protocol::UDP)) else {
+        return false;
+    };
     set(&socket, libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok()
 }
 
@@ -184,7 +217,15 @@ fn set(socket: &Socket, level: i32, name: i32, value: i32) -> io::Result<()> {
 
 fn set_by_fd(fd: RawFd, level: i32, name: i32, value: i32) -> io::Result<()> {
     // SAFETY: the kernel reads the four bytes of `value` during the call.
-    let result = unsafe { libc::setsockopt(fd, level, name, (&raw const value).cast(), size_of::<i32>() as libc::socklen_t) };
+    let result = unsafe {
+        libc::setsockopt(
+            fd,
+            level,
+            name,
+            (&raw const value).cast(),
+            size_of::<i32>() as libc::socklen_t,
+        )
+    };
     if result < 0 {
         return Err(io::Error::last_os_error());
     }

@@ -12,9 +12,10 @@ const BUCKETS: usize = 256;
 
 /// Maps the positions in which messages leave to the indexes at which they were queued.
 ///
-/// Messages leave socket by socket, and each socket's in the order in which they were queued (row H51). All messages of one socket
-/// then stand together, so that either one request of a ring or one run of system calls carries them, and a message that has to be
-/// repeated is not overtaken by a later one.
+/// Messages leave socket by socket, and each socket's in the order in which they were queued (row
+/// H51). All messages of one socket then stand together, so that either one request of a ring or
+/// one run of system calls carries them, and a message that has to be repeated is not overtaken by
+/// a later one.
 pub(super) struct Order {
     indexes: [u8; CAPACITY],
     /// Whether any message leaves at another position than its own.
@@ -44,7 +45,8 @@ impl Order {
         }
     }
 
-    /// Arranges messages that leave from `sockets`, one descriptor for each message, at most [`CAPACITY`].
+    /// Arranges messages that leave from `sockets`, one descriptor for each message, at most
+    /// [`CAPACITY`].
     pub(super) fn arrange(&mut self, sockets: impl Iterator<Item = RawFd>) {
         let mut runs = Runs::new();
         for (index, socket) in sockets.enumerate() {
@@ -82,7 +84,8 @@ const IN_PLACE: [u8; CAPACITY] = {
     indexes
 };
 
-/// Messages of one socket that were queued one behind the other, and how the runs of one socket follow each other.
+/// Messages of one socket that were queued one behind the other, and how the runs of one socket
+/// follow each other.
 struct Runs {
     len: usize,
     sockets: [RawFd; CAPACITY],

@@ -23,7 +23,8 @@ const PARTS_EACH: usize = 3;
 
 /// Datagrams that one message may hold: what every kernel that cuts messages at all takes.
 const MOST_SEGMENTS: u8 = 64;
-/// Bytes that one message of several datagrams may hold: a little less than a datagram of IPv4, with room for options.
+/// Bytes that one message of several datagrams may hold: a little less than a datagram of IPv4,
+/// with room for options.
 const MOST_BYTES: usize = 65_000;
 
 /// Where a datagram leaves from, and where it goes.
@@ -33,7 +34,8 @@ pub(crate) struct Destination {
     pub(crate) fd: RawFd,
     /// The socket's setting when it was bound.
     pub(crate) home: Fragments,
-    /// The descriptor of its send-only socket for small datagrams, if it has one. It must stay open, too.
+    /// The descriptor of its send-only socket for small datagrams, if it has one. It must stay
+    /// open, too.
     pub(crate) send_only: Option<RawFd>,
     /// Which socket, if it is one that a ring serves.
     pub(crate) ringed: Option<Key<UdpSocket>>,
@@ -57,7 +59,8 @@ impl Destination {
 /// What the kernel is not told of a message, or in other words.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Message {
-    /// The socket that it belongs to, and the one that it leaves from: that or its send-only socket.
+    /// The socket that it belongs to, and the one that it leaves from: that or its send-only
+    /// socket.
     pub(super) socket: RawFd,
     pub(super) fd: RawFd,
     /// The setting of `fd` when it was bound.
@@ -81,8 +84,8 @@ pub(super) struct Message {
     pub(super) client: u32,
 }
 
-/// Messages to be sent. A message is one datagram, or several of one flow that the kernel cuts apart (UDP_SEGMENT): the datagrams are
-/// then all of one length, but for a shorter last one.
+/// Messages to be sent. A message is one datagram, or several of one flow that the kernel cuts
+/// apart (UDP_SEGMENT): the datagrams are then all of one length, but for a shorter last one.
 pub(crate) struct Outbox {
     pub(super) len: usize,
     parts: usize,
@@ -102,9 +105,11 @@ pub(crate) struct Outbox {
     narrow: Refusals,
     /// The order in which messages leave.
     pub(super) order: Order,
-    /// Messages that the ring was given and has not answered for yet, by the bits of their positions.
+    /// Messages that the ring was given and has not answered for yet, by the bits of their
+    /// positions.
     pub(super) submitted: u128,
-    /// Sockets of a ring that failed to send, each once: an ICMP error may have come, which nothing else would report.
+    /// Sockets of a ring that failed to send, each once: an ICMP error may have come, which
+    /// nothing else would report.
     suspects: VecDeque<Key<UdpSocket>>,
     suspected: HashSet<Key<UdpSocket>>,
     pub(super) messages: Box<[Message; CAPACITY]>,
@@ -117,7 +122,8 @@ pub(crate) struct Outbox {
     controls: Box<[Control; CAPACITY]>,
 }
 
-// SAFETY: the raw pointers lead into boxes and a region that move with the outbox or outlive it; no thread shares them.
+// SAFETY: the raw pointers lead into boxes and a region that move with the outbox or outlive it; no
+// thread shares them.
 unsafe impl Send for Outbox {}
 
 impl Outbox {
@@ -174,7 +180,8 @@ impl Outbox {
         Some(socket)
     }
 
-    /// Has the errors of this socket looked at. However often it fails until then, that costs one look.
+    /// Has the errors of this socket looked at. However often it fails until then, that costs one
+    /// look.
     pub(crate) fn suspect(&mut self, socket: Key<UdpSocket>) {
         if self.suspected.insert(socket) {
             self.suspects.push_back(socket);
@@ -194,14 +201,23 @@ impl Outbox {
         self.order.reset();
     }
 
-    /// Queues the bytes of `parts`, at most three, as one datagram. The outbox must not be full, and the bytes must stay as they are
-    /// until the flush.
-    pub(crate) fn push(&mut self, region: &Region, parts: &[Span], destination: &Destination, now: Duration) {
+    /// Queues the bytes of `parts`, at most three, as one datagram. The outbox must not be full,
+    /// and the bytes must stay as they are until the flush.
+    pub(crate) fn push(
+        &mut self,
+        region: &Region,
+        parts: &[Span],
+        destination: &Destination,
+        now: Duration,
+    ) {
         self.pushed += 1;
         let first = self.parts;
         let mut bytes = 0;
         for part in parts.iter().filter(|part| !part.is_empty()) {
-            self.vectors[self.parts] = libc::iovec { iov_base: region.address(*part).as_ptr().cast(), iov_len: part.len() };
+            self.vectors[self.parts] = libc::iovec {
+                iov_base: region.address(*part).as_ptr().cast(),
+                iov_len: part.len(),
+            };
             self.parts += 1;
             bytes += part.len();
         }
@@ -230,7 +246,11 @@ impl Outbox {
         let header = &mut self.headers[index].msg_hdr;
         if message.segments == 1 {
             let control = &mut self.controls[index];
-            header.msg_controllen = ancillary::write_segment_len(control, message.plain_control, message.segment_len as u16) as _;
+            header.msg_controllen = ancillary::write_segment_len(
+                control,
+                message.plain_control,
+                message.segment_len as u16,
+            ) as _;
             header.msg_control = control.as_mut_ptr();
         }
         message.segments += 1;
@@ -249,7 +269,8 @@ impl Outbox {
         self.len += 1;
         let fragments = self.fragments(bytes, destination, now);
         let control = &mut self.controls[index];
-        let control_len = ancillary::write(control, destination.to.is_ipv6(), destination.from, destination.tos);
+        let control_len =
+            ancillary::write(control, destination.to.is_ipv6(), destination.from, destination.tos);
         let (fd, home) = match destination.send_only.filter(|_| fragments == Fragments::Needless) {
             Some(send_only) => (send_only, Fragments::Needless),
             None => (destination.fd, destination.home),
@@ -267,7 +288,11 @@ impl Outbox {
             bytes,
             plain_control: control_len,
             fragments,
-            client: if let SocketAddr::V4(to) = destination.to { u32::from(*to.ip()) ^ u32::from(to.port()) << 16 } else { 0 },
+            client: if let SocketAddr::V4(to) = destination.to {
+                u32::from(*to.ip()) ^ u32::from(to.port()) << 16
+            } else {
+                0
+            },
         };
         let header = &mut self.headers[index].msg_hdr;
         header.msg_namelen = self.names[index].set(destination.to);
@@ -285,10 +310,15 @@ impl Outbox {
             return Fragments::Forbidden;
         }
         let is_small = bytes <= SMALL && destination.is_by_size() && !destination.may_fragment;
-        if is_small && !self.narrow.includes(now, destination.to.ip(), bytes) { Fragments::Needless } else { Fragments::Allowed }
+        if is_small && !self.narrow.includes(now, destination.to.ip(), bytes) {
+            Fragments::Needless
+        } else {
+            Fragments::Allowed
+        }
     }
 
-    /// The path to `to` takes datagrams of `mtu` bytes, the IP header included: longer ones will leave without DF.
+    /// The path to `to` takes datagrams of `mtu` bytes, the IP header included: longer ones will
+    /// leave without DF.
     pub(crate) fn note_mtu(&mut self, now: Duration, to: IpAddr, mtu: u32) {
         let headers = 1_280 - SMALL;
         if to.is_ipv4() && mtu < 1_280 {
@@ -296,8 +326,8 @@ impl Outbox {
         }
     }
 
-    /// The message at `index` has turned out to be too long for its path although it is small: it may be fragmented, and what follows to the
-    /// same destination, too.
+    /// The message at `index` has turned out to be too long for its path although it is small: it
+    /// may be fragmented, and what follows to the same destination, too.
     pub(super) fn let_fragment(&mut self, index: usize, now: Duration) {
         let message = &mut self.messages[index];
         message.fragments = Fragments::Allowed;
@@ -331,6 +361,9 @@ mod tests {
         assert_eq!(outbox.suspects(), 2);
         assert_eq!(outbox.next_suspect(), Some(one));
         outbox.suspect(one); // it has failed since
-        assert_eq!([outbox.next_suspect(), outbox.next_suspect(), outbox.next_suspect()], [Some(other), Some(one), None]);
+        assert_eq!(
+            [outbox.next_suspect(), outbox.next_suspect(), outbox.next_suspect()],
+            [Some(other), Some(one), None]
+        );
     }
 }

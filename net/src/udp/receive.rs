@@ -19,14 +19,17 @@ pub(crate) struct Receiver {
     names: Box<[RawAddress; SLOTS]>,
     _controls: Box<[Control; SLOTS]>,
     _vectors: Box<[libc::iovec; SLOTS]>,
-    /// The headers in which the kernel has written lengths; those of all others stand as it wants them.
+    /// The headers in which the kernel has written lengths; those of all others stand as it wants
+    /// them.
     written: Range<usize>,
 }
 
-// SAFETY: the raw pointers lead into boxes and a region that move with the receiver or outlive it; no thread shares them.
+// SAFETY: the raw pointers lead into boxes and a region that move with the receiver or outlive it;
+// no thread shares them.
 unsafe impl Send for Receiver {}
 
-/// What one message of the kernel brought: a datagram, or several of one flow that it has put together (UDP_GRO).
+/// What one message of the kernel brought: a datagram, or several of one flow that it has put
+/// together (UDP_GRO).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Received {
     pub(crate) source: SocketAddr,
@@ -57,15 +60,31 @@ impl Received {
         })
     }
 
-    /// Reads what the kernel wrote of a message that it put into `room`. `None`: its source is of no family that we speak.
+    /// Reads what the kernel wrote of a message that it put into `room`. `None`: its source is of
+    /// no family that we speak.
     ///
     /// # Safety
-    /// The kernel must have filled the control buffer of `header`, and nothing may write it during the call.
-    pub(crate) unsafe fn read(name: &RawAddress, header: &libc::msghdr, room: Room) -> Option<Self> {
+    /// The kernel must have filled the control buffer of `header`, and nothing may write it during
+    /// the call.
+    pub(crate) unsafe fn read(
+        name: &RawAddress,
+        header: &libc::msghdr,
+        room: Room,
+    ) -> Option<Self> {
         // SAFETY: as the caller promised.
-        let found = if header.msg_controllen > 0 { unsafe { ancillary::read(header) } } else { Ancillary::default() };
+        let found = if header.msg_controllen > 0 {
+            unsafe { ancillary::read(header) }
+        } else {
+            Ancillary::default()
+        };
         let segment_len = found.segment_len.map_or(room.payload.len(), usize::from).max(1);
-        Some(Self { source: name.read()?, destination: found.destination, tos: found.tos, room, segment_len })
+        Some(Self {
+            source: name.read()?,
+            destination: found.destination,
+            tos: found.tos,
+            room,
+            segment_len,
+        })
     }
 }
 
@@ -79,7 +98,8 @@ impl Receiver {
             iov_len: MAX_DATAGRAM,
         }));
         let headers = Box::new(std::array::from_fn(|index| {
-            // SAFETY: all-zero is a valid `mmsghdr`; on some targets it has private padding, so it cannot be written out.
+            // SAFETY: all-zero is a valid `mmsghdr`; on some targets it has private padding, so it
+            // cannot be written out.
             let mut header: libc::mmsghdr = unsafe { std::mem::zeroed() };
             header.msg_hdr.msg_name = (&raw mut names[index]).cast();
             header.msg_hdr.msg_iov = &raw mut vectors[index];
@@ -90,11 +110,17 @@ impl Receiver {
         Self { headers, names, _controls: controls, _vectors: vectors, written: 0..SLOTS }
     }
 
-    /// Receives up to `limit` datagrams into the slots from `first` on, with one system call, and says how many came.
+    /// Receives up to `limit` datagrams into the slots from `first` on, with one system call, and
+    /// says how many came.
     ///
     /// # Errors
     /// `WouldBlock` when there is none, or the error that ICMP left pending on the socket.
-    pub(crate) fn receive(&mut self, socket: &UdpSocket, first: usize, limit: usize) -> io::Result<usize> {
+    pub(crate) fn receive(
+        &mut self,
+        socket: &UdpSocket,
+        first: usize,
+        limit: usize,
+    ) -> io::Result<usize> {
         for header in &mut self.headers[self.written.clone()] {
             header.msg_hdr.msg_namelen = RAW_ADDRESS_LEN;
             header.msg_hdr.msg_controllen = CONTROL_LEN as _;
@@ -103,8 +129,9 @@ impl Receiver {
         let headers = &mut self.headers[first..first + limit];
         let fd = socket.as_raw_fd();
         if limit == 1 {
-            // SAFETY: the header points to a name, a control buffer and a slot that live as long as `self` and its region,
-            // and no packet of this slot is alive: the loop hands slots out once between two flushes.
+            // SAFETY: the header points to a name, a control buffer and a slot that live as long as
+            // `self` and its region, and no packet of this slot is alive: the loop
+            // hands slots out once between two flushes.
             let len = unsafe { libc::recvmsg(fd, &raw mut headers[0].msg_hdr, 0) };
             if len < 0 {
                 return Err(io::Error::last_os_error());
@@ -113,7 +140,8 @@ impl Receiver {
             return Ok(1);
         }
         // SAFETY: as above, for each of the `limit` headers.
-        let count = unsafe { libc::recvmmsg(fd, headers.as_mut_ptr(), limit as u32, 0, ptr::null_mut()) };
+        let count =
+            unsafe { libc::recvmmsg(fd, headers.as_mut_ptr(), limit as u32, 0, ptr::null_mut()) };
         if count < 0 {
             return Err(io::Error::last_os_error());
         }

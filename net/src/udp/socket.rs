@@ -12,8 +12,8 @@ use super::options::{self, BufferSizes, DontFragment, Fragments, UdpOptions};
 
 /// A bound, non-blocking UDP socket of one address family.
 ///
-/// It is one descriptor, or two: a socket of a steered group over IPv4 has a second one for small datagrams
-/// ([`bind_udp_group`](crate::steering::bind_udp_group)).
+/// It is one descriptor, or two: a socket of a steered group over IPv4 has a second one for small
+/// datagrams ([`bind_udp_group`](crate::steering::bind_udp_group)).
 #[derive(Debug)]
 pub struct UdpSocket {
     // Dropped first: as the last of its group it leaves the other sockets' numbers as they are.
@@ -25,8 +25,8 @@ pub struct UdpSocket {
 }
 
 impl UdpSocket {
-    /// Binds `local`. A wildcard address reports where each datagram was sent to, and answers leave from there; an IPv6 one takes
-    /// no IPv4.
+    /// Binds `local`. A wildcard address reports where each datagram was sent to, and answers leave
+    /// from there; an IPv6 one takes no IPv4.
     ///
     /// # Errors
     /// What the kernel says: the port is in use, the address is not ours, no descriptor is left.
@@ -50,7 +50,11 @@ impl UdpSocket {
         options::set_hearing(self.as_raw_fd())
     }
 
-    fn bind_after(local: SocketAddr, options: &UdpOptions, prepare: impl FnOnce(&Socket)) -> io::Result<Self> {
+    fn bind_after(
+        local: SocketAddr,
+        options: &UdpOptions,
+        prepare: impl FnOnce(&Socket),
+    ) -> io::Result<Self> {
         let kind = Type::DGRAM.nonblocking().cloexec();
         let socket = Socket::new(Domain::for_address(local), kind, Some(Protocol::UDP))?;
         if local.is_ipv6() {
@@ -72,11 +76,18 @@ impl UdpSocket {
             _ => local,
         };
         let home = Fragments::at_bind(local.is_ipv6(), options);
-        Ok(Self { send_only: None, fd: socket.into(), local, wildcard: local.ip().is_unspecified(), home })
+        Ok(Self {
+            send_only: None,
+            fd: socket.into(),
+            local,
+            wildcard: local.ip().is_unspecified(),
+            home,
+        })
     }
 
-    /// Gives it a second socket on the same address, which sends small datagrams with DF set and receives nothing: its group must be steered,
-    /// by a program that does not know it. With IPv6, or if `options` do not want it, nothing is done.
+    /// Gives it a second socket on the same address, which sends small datagrams with DF set and
+    /// receives nothing: its group must be steered, by a program that does not know it. With
+    /// IPv6, or if `options` do not want it, nothing is done.
     ///
     /// # Errors
     /// As [`bind`](Self::bind).
@@ -84,7 +95,8 @@ impl UdpSocket {
         if self.local.is_ipv6() || options.dont_fragment == DontFragment::Never {
             return Ok(());
         }
-        let socket = Socket::new(Domain::IPV4, Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
+        let socket =
+            Socket::new(Domain::IPV4, Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
         socket.set_reuse_port(true)?;
         options::set_fragments(socket.as_raw_fd(), false, Fragments::Needless)?;
         options::set_buffers(&socket, &UdpOptions { receive_buffer: 1, ..*options })?; // the kernel makes it its least
@@ -115,7 +127,10 @@ impl UdpSocket {
     pub fn buffer_sizes(&self) -> BufferSizes {
         let socket = SockRef::from(&self.fd);
         let ours = |booked: io::Result<usize>| booked.unwrap_or(0) / 2;
-        BufferSizes { receive: ours(socket.recv_buffer_size()), send: ours(socket.send_buffer_size()) }
+        BufferSizes {
+            receive: ours(socket.recv_buffer_size()),
+            send: ours(socket.send_buffer_size()),
+        }
     }
 
     /// Whether it takes what is sent to any address of the host.
@@ -123,7 +138,8 @@ impl UdpSocket {
         self.wildcard
     }
 
-    /// How many datagrams the kernel has dropped because the receive buffer was full, since the socket was bound.
+    /// How many datagrams the kernel has dropped because the receive buffer was full, since the
+    /// socket was bound.
     ///
     /// # Errors
     /// On kernels before 4.12, which cannot say.
@@ -133,8 +149,15 @@ impl UdpSocket {
         let mut info = [0u32; WORDS];
         let mut len = size_of_val(&info) as libc::socklen_t;
         // SAFETY: the kernel writes at most `len` bytes to `info`, and the written length to `len`.
-        let result =
-            unsafe { libc::getsockopt(self.as_raw_fd(), libc::SOL_SOCKET, libc::SO_MEMINFO, info.as_mut_ptr().cast(), &raw mut len) };
+        let result = unsafe {
+            libc::getsockopt(
+                self.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_MEMINFO,
+                info.as_mut_ptr().cast(),
+                &raw mut len,
+            )
+        };
         if result < 0 {
             return Err(io::Error::last_os_error());
         }

@@ -9,19 +9,25 @@ use crate::stats::Stats;
 use crate::uring::Ring;
 
 impl Outbox {
-    /// Gives the ring the message of each of its sockets that has one, and sends the others: those of a listener, and several at once of
-    /// any socket, a run of one socket with one system call.
+    /// Gives the ring the message of each of its sockets that has one, and sends the others: those
+    /// of a listener, and several at once of any socket, a run of one socket with one system
+    /// call.
     ///
-    /// A ring goes on behind a message that fails. Therefore it gets no second message of one socket: that would leave before the
-    /// first is repeated (row H51).
+    /// A ring goes on behind a message that fails. Therefore it gets no second message of one
+    /// socket: that would leave before the first is repeated (row H51).
     ///
     /// # Safety
-    /// Until the ring's next submission has returned, nothing may be pushed, and what is queued must stay as it is. Then
-    /// [`finish`](Self::finish) must be called.
+    /// Until the ring's next submission has returned, nothing may be pushed, and what is queued
+    /// must stay as it is. Then [`finish`](Self::finish) must be called.
     ///
     /// # Errors
     /// When the ring takes nothing more: a defect.
-    pub(crate) unsafe fn submit(&mut self, ring: &mut Ring, now: Duration, stats: &Stats) -> io::Result<()> {
+    pub(crate) unsafe fn submit(
+        &mut self,
+        ring: &mut Ring,
+        now: Duration,
+        stats: &Stats,
+    ) -> io::Result<()> {
         self.arrange();
         let mut first = 0;
         while first < self.len {
@@ -45,7 +51,8 @@ impl Outbox {
         let header = &self.headers[index].msg_hdr;
         self.submitted |= 1 << position;
         if header.msg_controllen == 0 && message.part_count == 1 {
-            // SAFETY: header, name and part lie in this outbox's boxes, the bytes in the worker's region; the caller keeps them.
+            // SAFETY: header, name and part lie in this outbox's boxes, the bytes in the worker's
+            // region; the caller keeps them.
             unsafe { ring.send_plain(position, message.fd, header, &self.vectors[message.parts]) }
         } else {
             // SAFETY: as above.
@@ -55,8 +62,8 @@ impl Outbox {
 
     /// Looks at what the ring did not send, counts what it did, and forgets all that was queued.
     ///
-    /// A failure may be an older datagram's (row H38): such a message is tried once more, by a system call of its own, before its
-    /// bytes are given to others.
+    /// A failure may be an older datagram's (row H38): such a message is tried once more, by a
+    /// system call of its own, before its bytes are given to others.
     pub(crate) fn finish(&mut self, ring: &mut Ring, now: Duration, stats: &Stats) {
         let unsent = ring.take_unsent();
         let mut sent = self.submitted;

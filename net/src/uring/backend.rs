@@ -5,7 +5,8 @@ use std::fmt;
 use super::refusal::Refusal;
 use super::ring::Ring;
 
-/// How a loop waits, receives from relayed sockets, and sends from them. What a service sees is the same.
+/// How a loop waits, receives from relayed sockets, and sends from them. What a service sees is the
+/// same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Backend {
     /// Level-triggered epoll, and a system call for each socket that brings or sends something.
@@ -24,7 +25,8 @@ impl Backend {
         }
     }
 
-    /// Whether the kernel lets this process use it, found out by using it: all that a loop needs is done once.
+    /// Whether the kernel lets this process use it, found out by using it: all that a loop needs is
+    /// done once.
     ///
     /// # Errors
     /// Why not.

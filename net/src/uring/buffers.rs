@@ -16,9 +16,9 @@ use crate::udp::{CONTROL_LEN, Received};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BufferId(pub(super) u16);
 
-/// How many. One turn looks at 64; one `enter` serves some twenty sockets, each with all that waits in it. More would not be used
-/// but in a flood of few sockets, whose receives then end and are armed again, and would be so much memory that each packet is new to
-/// the processor's caches.
+/// How many. One turn looks at 64; one `enter` serves some twenty sockets, each with all that waits
+/// in it. More would not be used but in a flood of few sockets, whose receives then end and are
+/// armed again, and would be so much memory that each packet is new to the processor's caches.
 const COUNT: u16 = 256;
 const _: () = assert!(COUNT.is_power_of_two());
 
@@ -45,7 +45,8 @@ struct Report {
     flags: u32,
 }
 
-/// Receive buffers in a worker's region, each with room for the longest datagram. Only the pages that packets touched are memory.
+/// Receive buffers in a worker's region, each with room for the longest datagram. Only the pages
+/// that packets touched are memory.
 pub(crate) struct Buffers {
     region: Arc<Region>,
     /// Where in the region they lie.
@@ -77,8 +78,8 @@ impl Buffers {
     /// `self` must outlive the requests that use it.
     pub(super) unsafe fn register(&self, submitter: &Submitter<'_>) -> io::Result<()> {
         let address = self.entry(0) as u64;
-        // SAFETY: the entries are page-aligned and as many as said; the buffers that they name lie in the region. The caller
-        // promises that both outlive the requests.
+        // SAFETY: the entries are page-aligned and as many as said; the buffers that they name lie
+        // in the region. The caller promises that both outlive the requests.
         unsafe { submitter.register_buf_ring_with_flags(address, COUNT, GROUP, 0) }
     }
 
@@ -92,9 +93,10 @@ impl Buffers {
         let span = self.span(id);
         let address = self.region.address(span).as_ptr() as u64;
         let entry = self.entry(self.tail & (COUNT - 1));
-        // SAFETY: the entry lies in our mapping. The kernel reads entries before the published tail only, and there are as many places
-        // as buffers: this one was taken out before its buffer could come back. The last word of the first entry is the tail, which
-        // these three do not touch.
+        // SAFETY: the entry lies in our mapping. The kernel reads entries before the published tail
+        // only, and there are as many places as buffers: this one was taken out before its
+        // buffer could come back. The last word of the first entry is the tail, which these
+        // three do not touch.
         unsafe {
             (*entry).set_addr(address);
             (*entry).set_len(span.len() as u32);
@@ -105,7 +107,8 @@ impl Buffers {
 
     /// Shows the kernel what was put into the ring.
     pub(super) fn publish(&mut self) {
-        // SAFETY: the tail lies in the first entry, aligned, and is written by this side alone, always as an atomic.
+        // SAFETY: the tail lies in the first entry, aligned, and is written by this side alone,
+        // always as an atomic.
         let tail = unsafe { &*BufRingEntry::tail(self.entry(0)).cast::<AtomicU16>() };
         tail.store(self.tail, Ordering::Release);
     }
@@ -116,7 +119,8 @@ impl Buffers {
         Span { start, end: start + PAYLOAD + MAX_DATAGRAM }
     }
 
-    /// What the kernel has received into a buffer. `None`: its source is of no family that we speak.
+    /// What the kernel has received into a buffer. `None`: its source is of no family that we
+    /// speak.
     ///
     /// # Safety
     /// The buffer must be the loop's: a completion has named it, and it has not been put back.
@@ -126,8 +130,8 @@ impl Buffers {
             let start = buffer.start + offset;
             self.region.address(Span { start, end: start + len }).as_ptr()
         };
-        // SAFETY: the kernel wrote the report and the name, and every bit pattern of them is valid. The caller promises that nobody
-        // writes now.
+        // SAFETY: the kernel wrote the report and the name, and every bit pattern of them is valid.
+        // The caller promises that nobody writes now.
         let (report, name) = unsafe {
             let report = at(0, REPORT_LEN).cast::<Report>().read_unaligned();
             (report, at(REPORT_LEN, NAME_LEN).cast::<RawAddress>().read_unaligned())
@@ -139,6 +143,8 @@ impl Buffers {
         header.msg_control = at(REPORT_LEN + NAME_LEN, CONTROL_LEN).cast();
         header.msg_controllen = (report.control_len as usize).min(CONTROL_LEN) as _;
         // SAFETY: the kernel filled so much of the control buffer.
-        unsafe { Received::read(&name, &header, Room { payload, headroom: HEADROOM, tailroom: TAILROOM }) }
+        unsafe {
+            Received::read(&name, &header, Room { payload, headroom: HEADROOM, tailroom: TAILROOM })
+        }
     }
 }

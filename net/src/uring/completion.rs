@@ -9,7 +9,8 @@ use crate::slots::Key;
 /// What a request was for: the 64 bits that come back with its completion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Token {
-    /// The receive of a socket. The key's generation tells it from that of a later socket in the same place.
+    /// The receive of a socket. The key's generation tells it from that of a later socket in the
+    /// same place.
     Receive(SocketKey),
     /// The watch on the epoll instance.
     Watch,
@@ -42,11 +43,13 @@ impl Token {
 /// How a receive ended that is to be armed again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Last {
-    /// There was no buffer left, or no room to report. What waits in the socket's queue stays there.
+    /// There was no buffer left, or no room to report. What waits in the socket's queue stays
+    /// there.
     Exhausted,
     /// It was cancelled.
     Cancelled,
-    /// It took the error that was pending on the socket, as ICMP leaves one (row H38); no datagram was lost.
+    /// It took the error that was pending on the socket, as ICMP leaves one (row H38); no datagram
+    /// was lost.
     Failed(i32),
 }
 
@@ -70,7 +73,11 @@ impl Completion {
                     ..=0 | libc::ENOBUFS | libc::EAGAIN | libc::ENOMEM => Last::Exhausted,
                     error => Last::Failed(error),
                 });
-                Some(Self::Receive { socket, buffer: cqueue::buffer_select(flags).map(BufferId), last })
+                Some(Self::Receive {
+                    socket,
+                    buffer: cqueue::buffer_select(flags).map(BufferId),
+                    last,
+                })
             }
             Token::Watch => Some(Self::Watch),
             Token::Send(_) | Token::Cancel(_) => None,

@@ -19,8 +19,12 @@ impl Refusal {
     fn reason(&self) -> Option<&'static str> {
         Some(match self.error.raw_os_error()? {
             libc::ENOSYS => "this kernel has no io_uring, or a seccomp profile hides it",
-            libc::EPERM | libc::EACCES => "io_uring is forbidden by kernel.io_uring_disabled or by a seccomp profile",
-            libc::EINVAL | libc::EOPNOTSUPP => "this kernel's io_uring is too old; Linux 6.1 or later has what is needed",
+            libc::EPERM | libc::EACCES => {
+                "io_uring is forbidden by kernel.io_uring_disabled or by a seccomp profile"
+            }
+            libc::EINVAL | libc::EOPNOTSUPP => {
+                "this kernel's io_uring is too old; Linux 6.1 or later has what is needed"
+            }
             libc::ENOMEM => "too little memory may be locked (RLIMIT_MEMLOCK)",
             libc::EMFILE | libc::ENFILE => "no descriptor is left (RLIMIT_NOFILE)",
             _ => return None,
@@ -55,7 +59,8 @@ mod tests {
 
     #[test]
     fn the_operator_learns_whose_decision_it_was() {
-        let told = |code| Refusal::at("making a ring")(io::Error::from_raw_os_error(code)).to_string();
+        let told =
+            |code| Refusal::at("making a ring")(io::Error::from_raw_os_error(code)).to_string();
         assert!(told(libc::EPERM).contains("kernel.io_uring_disabled"), "{}", told(libc::EPERM));
         assert!(told(libc::EINVAL).contains("6.1"));
         assert!(told(libc::ENOMEM).contains("RLIMIT_MEMLOCK"));

@@ -19,13 +19,15 @@ use crate::region::Region;
 use crate::slots::Key;
 use crate::udp::{CONTROL_LEN, Received};
 
-/// Requests that wait for one submission: a full outbox, and as many sockets bound, armed again or released. More than that are
-/// submitted in between.
+/// Requests that wait for one submission: a full outbox, and as many sockets bound, armed again or
+/// released. More than that are submitted in between.
 const REQUESTS: u32 = 256;
-/// Completions that the kernel may report before they are taken. A thousand would be enough: one for each buffer, for each request
-/// submitted, and for each of the sockets that it serves in one `enter`; were it full, receives would end and be armed again. But the
-/// kernel looks for the receive that a release cancels in a table whose size follows from this one: with 8,192 it has its largest,
-/// 256 chains, for 112 KiB more. Beside 13,500 allocations a release then costs 25 µs instead of 70.
+/// Completions that the kernel may report before they are taken. A thousand would be enough: one
+/// for each buffer, for each request submitted, and for each of the sockets that it serves in one
+/// `enter`; were it full, receives would end and be armed again. But the kernel looks for the
+/// receive that a release cancels in a table whose size follows from this one: with 8,192 it has
+/// its largest, 256 chains, for 112 KiB more. Beside 13,500 allocations a release then costs 25 µs
+/// instead of 70.
 const COMPLETIONS: u32 = 8192;
 /// Completions that are usually taken at a time, at most. More of them cost an allocation, once.
 const TAKEN: usize = 1024;
@@ -34,7 +36,8 @@ const TAKEN: usize = 1024;
 pub(crate) const PLENTY: usize = 64;
 /// Further rounds of an `enter` in one turn: the kernel serves some twenty sockets in each.
 const ROUNDS: usize = 3;
-/// How often a submission that finds no memory is tried again, and how often released sockets are looked after, before it is a defect.
+/// How often a submission that finds no memory is tried again, and how often released sockets are
+/// looked after, before it is a defect.
 const PATIENCE: usize = 4096;
 
 /// The name of the receive with which a ring is tried out.
@@ -63,18 +66,20 @@ pub(crate) struct Ring {
     enters: u64,
 }
 
-// SAFETY: the raw pointers lead into mappings that the ring owns and into a box; nothing of it is bound to a thread before `enable`,
-// and no thread shares it.
+// SAFETY: the raw pointers lead into mappings that the ring owns and into a box; nothing of it is
+// bound to a thread before `enable`, and no thread shares it.
 unsafe impl Send for Ring {}
 
 impl Ring {
-    /// A ring that waits to be enabled. Its buffers take [`Buffers::LEN`] bytes of `region` from `first` on, which nobody else may
-    /// use.
+    /// A ring that waits to be enabled. Its buffers take [`Buffers::LEN`] bytes of `region` from
+    /// `first` on, which nobody else may use.
     pub(crate) fn new(region: Arc<Region>, first: usize) -> Result<Self, Refusal> {
         let uring = on_another_thread(make).map_err(Refusal::at("making a ring"))?;
-        let buffers = Buffers::new(region, first).map_err(Refusal::at("mapping memory for a ring of buffers"))?;
+        let buffers = Buffers::new(region, first)
+            .map_err(Refusal::at("mapping memory for a ring of buffers"))?;
         // SAFETY: the ring is dropped before its buffers.
-        unsafe { buffers.register(&uring.submitter()) }.map_err(Refusal::at("registering a ring of buffers"))?;
+        unsafe { buffers.register(&uring.submitter()) }
+            .map_err(Refusal::at("registering a ring of buffers"))?;
         // SAFETY: all-zero is a valid `msghdr`.
         let mut layout: Box<libc::msghdr> = Box::new(unsafe { std::mem::zeroed() });
         layout.msg_namelen = NAME_LEN as _;
@@ -100,7 +105,8 @@ impl Ring {
 
     /// Whether all that a loop does with a ring can be done.
     pub(super) fn try_out() -> Result<(), Refusal> {
-        let region = Region::new(Buffers::LEN).map_err(Refusal::at("mapping memory for buffers"))?;
+        let region =
+            Region::new(Buffers::LEN).map_err(Refusal::at("mapping memory for buffers"))?;
         let mut ring = Self::new(Arc::new(region), 0)?;
         on_another_thread(move || {
             ring.enable()?;
@@ -118,7 +124,8 @@ impl Ring {
         let word = *b"ring";
         // SAFETY: all-zero is a valid `msghdr`.
         let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
-        let mut vector = libc::iovec { iov_base: word.as_ptr().cast_mut().cast(), iov_len: word.len() };
+        let mut vector =
+            libc::iovec { iov_base: word.as_ptr().cast_mut().cast(), iov_len: word.len() };
         header.msg_iov = &raw mut vector;
         header.msg_iovlen = 1;
         // SAFETY: header and vector live through the `turn` that submits.
@@ -129,7 +136,9 @@ impl Ring {
                 return Err(io::ErrorKind::InvalidInput.into());
             }
             match self.next() {
-                Some(Completion::Receive { last: Some(Last::Failed(error)), .. }) => return Err(io::Error::from_raw_os_error(error)),
+                Some(Completion::Receive { last: Some(Last::Failed(error)), .. }) => {
+                    return Err(io::Error::from_raw_os_error(error));
+                }
                 Some(Completion::Receive { buffer: Some(_), last: None, .. }) => return Ok(()),
                 _ => {}
             }
@@ -146,14 +155,17 @@ impl Ring {
     pub(crate) fn receive(&mut self, socket: SocketKey, fd: RawFd) -> io::Result<()> {
         self.receives += 1;
         let receive = opcode::RecvMsgMulti::new(Fd(fd), &raw const *self.layout, GROUP).build();
-        // SAFETY: the layout is a box of the ring's own, the buffers are registered, and the kernel holds the socket open.
+        // SAFETY: the layout is a box of the ring's own, the buffers are registered, and the kernel
+        // holds the socket open.
         unsafe { self.push(&receive.user_data(Token::Receive(socket).to_bits())) }
     }
 
     /// Ends the receive of a socket that is released. Its last completion will be void.
     pub(crate) fn cancel(&mut self, socket: SocketKey) -> io::Result<()> {
         self.ending.insert(socket);
-        let cancel = opcode::AsyncCancel::new(Token::Receive(socket).to_bits()).build().flags(Flags::SKIP_SUCCESS);
+        let cancel = opcode::AsyncCancel::new(Token::Receive(socket).to_bits())
+            .build()
+            .flags(Flags::SKIP_SUCCESS);
         // SAFETY: the request has no pointers.
         unsafe { self.push(&cancel.user_data(Token::Cancel(socket).to_bits())) }
     }
@@ -173,24 +185,40 @@ impl Ring {
     ///
     /// # Safety
     /// What `header` points to must stay as it is until that submission has returned.
-    pub(crate) unsafe fn send_message(&mut self, position: usize, fd: RawFd, header: &libc::msghdr) -> io::Result<()> {
+    pub(crate) unsafe fn send_message(
+        &mut self,
+        position: usize,
+        fd: RawFd,
+        header: &libc::msghdr,
+    ) -> io::Result<()> {
         let send = opcode::SendMsg::new(Fd(fd), header).flags(libc::MSG_DONTWAIT as u32).build();
-        // SAFETY: as the caller promises. It is over then: with MSG_DONTWAIT the kernel does not try again later.
-        unsafe { self.push(&send.flags(Flags::SKIP_SUCCESS).user_data(Token::Send(position).to_bits())) }
+        // SAFETY: as the caller promises. It is over then: with MSG_DONTWAIT the kernel does not
+        // try again later.
+        unsafe {
+            self.push(&send.flags(Flags::SKIP_SUCCESS).user_data(Token::Send(position).to_bits()))
+        }
     }
 
     /// The same for a message that is one run of bytes without control messages, which is cheaper.
     ///
     /// # Safety
     /// As for [`send_message`](Self::send_message), for the bytes of `part` and the address.
-    pub(crate) unsafe fn send_plain(&mut self, position: usize, fd: RawFd, header: &libc::msghdr, part: &libc::iovec) -> io::Result<()> {
+    pub(crate) unsafe fn send_plain(
+        &mut self,
+        position: usize,
+        fd: RawFd,
+        header: &libc::msghdr,
+        part: &libc::iovec,
+    ) -> io::Result<()> {
         let send = opcode::Send::new(Fd(fd), part.iov_base.cast(), part.iov_len as u32)
             .flags(libc::MSG_DONTWAIT)
             .dest_addr(header.msg_name.cast())
             .dest_addr_len(header.msg_namelen)
             .build();
         // SAFETY: as in `send_message`.
-        unsafe { self.push(&send.flags(Flags::SKIP_SUCCESS).user_data(Token::Send(position).to_bits())) }
+        unsafe {
+            self.push(&send.flags(Flags::SKIP_SUCCESS).user_data(Token::Send(position).to_bits()))
+        }
     }
 
     /// # Safety
@@ -209,8 +237,9 @@ impl Ring {
         self.enter(EnterFlags::empty())
     }
 
-    /// Submits what is queued, and waits for at most `patience` until something is to be looked at; within the first `rest` only for
-    /// plenty. While there is plenty, it does not look for more.
+    /// Submits what is queued, and waits for at most `patience` until something is to be looked at;
+    /// within the first `rest` only for plenty. While there is plenty, it does not look for
+    /// more.
     pub(crate) fn turn(&mut self, rest: Duration, patience: Duration) -> io::Result<()> {
         if self.done.len() >= PLENTY {
             return self.submit();
@@ -235,7 +264,8 @@ impl Ring {
         Ok(())
     }
 
-    /// Waits until the kernel has let go of all sockets that were released, so that their ports are free once they are closed.
+    /// Waits until the kernel has let go of all sockets that were released, so that their ports are
+    /// free once they are closed.
     pub(crate) fn settle(&mut self) -> io::Result<()> {
         for _ in 0..PATIENCE {
             if self.ending.is_empty() {
@@ -246,8 +276,12 @@ impl Ring {
         Err(io::Error::other("a cancelled receive does not end"))
     }
 
-    /// Ends the receives of `sockets`, which must be all that have one and were not released. The ring is of no use any more.
-    pub(crate) fn shut_down(&mut self, sockets: impl IntoIterator<Item = SocketKey>) -> io::Result<()> {
+    /// Ends the receives of `sockets`, which must be all that have one and were not released. The
+    /// ring is of no use any more.
+    pub(crate) fn shut_down(
+        &mut self,
+        sockets: impl IntoIterator<Item = SocketKey>,
+    ) -> io::Result<()> {
         self.cancel_each(sockets)?;
         for _ in 0..PATIENCE {
             self.enter(EnterFlags::GETEVENTS)?;
@@ -259,8 +293,9 @@ impl Ring {
         Err(io::Error::other("a cancelled receive does not end"))
     }
 
-    /// Cancels the receives of `sockets` by their names, and few in one submission: the kernel finds a name at once, but would walk over all
-    /// receives for each of them if it were told to end all.
+    /// Cancels the receives of `sockets` by their names, and few in one submission: the kernel
+    /// finds a name at once, but would walk over all receives for each of them if it were told
+    /// to end all.
     fn cancel_each(&mut self, sockets: impl IntoIterator<Item = SocketKey>) -> io::Result<()> {
         for (number, socket) in (1..).zip(sockets) {
             self.cancel(socket)?;
@@ -297,7 +332,12 @@ impl Ring {
         self.enter_to(want, EnterFlags::GETEVENTS, &args)
     }
 
-    fn enter_to(&mut self, want: u32, flags: EnterFlags, args: &SubmitArgs<'_, '_>) -> io::Result<()> {
+    fn enter_to(
+        &mut self,
+        want: u32,
+        flags: EnterFlags,
+        args: &SubmitArgs<'_, '_>,
+    ) -> io::Result<()> {
         let (mut want, mut failures) = (want, 0);
         loop {
             let queued = self.uring.submission().len();
@@ -307,8 +347,16 @@ impl Ring {
             self.enters += 1;
             let submitter = self.uring.submitter();
             let result = if want > 0 {
-                // SAFETY: the arguments live through the call. Each request was valid when it was pushed, and still is: see `push`.
-                unsafe { submitter.enter(queued as u32, want, (flags | EnterFlags::EXT_ARG).bits(), Some(args)) }
+                // SAFETY: the arguments live through the call. Each request was valid when it was
+                // pushed, and still is: see `push`.
+                unsafe {
+                    submitter.enter(
+                        queued as u32,
+                        want,
+                        (flags | EnterFlags::EXT_ARG).bits(),
+                        Some(args),
+                    )
+                }
             } else {
                 // SAFETY: as above.
                 unsafe { submitter.enter::<libc::sigset_t>(queued as u32, 0, flags.bits(), None) }
@@ -316,8 +364,16 @@ impl Ring {
             self.take();
             match result.map_err(|error| (error.raw_os_error(), error)) {
                 Ok(submitted) if submitted < queued => failures += 1,
-                Err((Some(libc::EAGAIN | libc::EBUSY | libc::ENOMEM), _)) if failures < PATIENCE => failures += 1,
-                Ok(_) | Err((Some(libc::ETIME | libc::EINTR), _)) if self.uring.submission().is_empty() => return self.take_overflow(),
+                Err((Some(libc::EAGAIN | libc::EBUSY | libc::ENOMEM), _))
+                    if failures < PATIENCE =>
+                {
+                    failures += 1
+                }
+                Ok(_) | Err((Some(libc::ETIME | libc::EINTR), _))
+                    if self.uring.submission().is_empty() =>
+                {
+                    return self.take_overflow();
+                }
                 Err((Some(libc::ETIME | libc::EINTR), _)) => {}
                 Ok(_) => return Err(io::Error::other("the ring does not take what it is given")),
                 Err((_, error)) => return Err(error),
@@ -334,7 +390,14 @@ impl Ring {
         while self.uring.submission().cq_overflow() {
             self.enters += 1;
             // SAFETY: nothing is submitted.
-            unsafe { self.uring.submitter().enter::<libc::sigset_t>(0, 0, EnterFlags::GETEVENTS.bits(), None)? };
+            unsafe {
+                self.uring.submitter().enter::<libc::sigset_t>(
+                    0,
+                    0,
+                    EnterFlags::GETEVENTS.bits(),
+                    None,
+                )?
+            };
             self.take();
         }
         Ok(())
@@ -386,7 +449,9 @@ impl Ring {
 
     /// Whether the kernel has all buffers: nothing received waits to be looked at, or to be sent.
     pub(crate) fn holds_no_buffer(&self) -> bool {
-        let holds = |completion: &Completion| matches!(completion, Completion::Receive { buffer: Some(_), .. });
+        let holds = |completion: &Completion| {
+            matches!(completion, Completion::Receive { buffer: Some(_), .. })
+        };
         self.spent.is_empty() && !self.done.iter().any(holds)
     }
 
@@ -395,9 +460,11 @@ impl Ring {
         std::mem::take(&mut self.unsent)
     }
 
-    /// What was received into a buffer that a completion has named. `None`: its source is of no family that we speak.
+    /// What was received into a buffer that a completion has named. `None`: its source is of no
+    /// family that we speak.
     pub(crate) fn received(&self, buffer: BufferId) -> Option<Received> {
-        // SAFETY: a completion named it, and it goes back by `recycle` only, which is for after it was looked at.
+        // SAFETY: a completion named it, and it goes back by `recycle` only, which is for after it
+        // was looked at.
         unsafe { self.buffers.received(buffer) }
     }
 
@@ -429,11 +496,12 @@ fn make() -> io::Result<IoUring> {
         .build(REQUESTS)
 }
 
-/// Does it on a thread that ends with it: when a ring ends, the kernel interrupts each thread that made or used it, in whatever system
-/// call that is by then.
+/// Does it on a thread that ends with it: when a ring ends, the kernel interrupts each thread that
+/// made or used it, in whatever system call that is by then.
 fn on_another_thread<T: Send>(act: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("ring".to_owned()).spawn_scoped(scope, act)?;
+        let thread =
+            std::thread::Builder::new().name("ring".to_owned()).spawn_scoped(scope, act)?;
         thread.join().map_err(|_| io::Error::other("the thread that makes a ring panicked"))?
     })
 }
@@ -464,7 +532,8 @@ mod tests {
             header.msg_iov = vector;
             header.msg_iovlen = 1;
             for index in 0..1_000 {
-                // SAFETY: header, vector and word live through the `submit` below, and stay as they are.
+                // SAFETY: header, vector and word live through the `submit` below, and stay as they
+                // are.
                 unsafe { ring.send_message(index, far.as_raw_fd(), &header).unwrap() };
             }
             ring.submit().unwrap();
@@ -506,8 +575,13 @@ mod tests {
         far.send(b"word").unwrap();
         ring.turn(Duration::ZERO, Duration::from_secs(5)).unwrap();
         let completions: Vec<_> = std::iter::from_fn(|| ring.next()).collect();
-        assert_eq!(completions[0], Completion::Receive { socket: keys[0], buffer: None, last: Some(Last::Cancelled) });
-        assert!(matches!(completions[1], Completion::Receive { socket, buffer: Some(_), last: None } if socket == keys[1]));
+        assert_eq!(
+            completions[0],
+            Completion::Receive { socket: keys[0], buffer: None, last: Some(Last::Cancelled) }
+        );
+        assert!(
+            matches!(completions[1], Completion::Receive { socket, buffer: Some(_), last: None } if socket == keys[1])
+        );
         assert_eq!(completions.len(), 2);
         ring.shut_down([keys[1]]).unwrap();
     }

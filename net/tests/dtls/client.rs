@@ -98,7 +98,11 @@ impl Client {
     }
 
     /// The same, with less or more patience.
-    pub(crate) fn connect_within(patience: Duration, path: Path, wish: &Wish<'_>) -> Result<Self, String> {
+    pub(crate) fn connect_within(
+        patience: Duration,
+        path: Path,
+        wish: &Wish<'_>,
+    ) -> Result<Self, String> {
         let mut connector = SslConnector::builder(SslMethod::dtls()).unwrap();
         match wish.root {
             Some(root) => connector.cert_store_mut().add_cert(root.clone()).unwrap(),
@@ -118,7 +122,9 @@ impl Client {
         loop {
             match result {
                 Ok(stream) => return Ok(Self { stream }),
-                Err(HandshakeError::WouldBlock(going_on)) if Instant::now() < deadline => result = going_on.handshake(),
+                Err(HandshakeError::WouldBlock(going_on)) if Instant::now() < deadline => {
+                    result = going_on.handshake()
+                }
                 Err(HandshakeError::WouldBlock(_)) => return Err("it takes too long".into()),
                 Err(HandshakeError::Failure(failed)) => return Err(failed.error().to_string()),
                 Err(HandshakeError::SetupFailure(error)) => return Err(error.to_string()),
@@ -130,14 +136,17 @@ impl Client {
         self.stream.write_all(plaintext).unwrap();
     }
 
-    /// The next plaintext within `patience`; empty when the server has closed the association, `None` if nothing comes.
+    /// The next plaintext within `patience`; empty when the server has closed the association,
+    /// `None` if nothing comes.
     pub(crate) fn receive_within(&mut self, patience: Duration) -> Option<Vec<u8>> {
         let deadline = Instant::now() + patience;
         let mut plaintext = [0; 20_000];
         while Instant::now() < deadline {
             match self.stream.ssl_read(&mut plaintext) {
                 Ok(len) => return Some(plaintext[..len].to_vec()),
-                Err(error) if error.code() == openssl::ssl::ErrorCode::ZERO_RETURN => return Some(Vec::new()),
+                Err(error) if error.code() == openssl::ssl::ErrorCode::ZERO_RETURN => {
+                    return Some(Vec::new());
+                }
                 Err(error) if error.code() == openssl::ssl::ErrorCode::WANT_READ => {}
                 Err(error) => panic!("{error}"),
             }

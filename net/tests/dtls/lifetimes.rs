@@ -33,8 +33,14 @@ fn a_client_s_close_notify_ends_its_association_and_is_answered() {
     assert_eq!(server.dissociated(), info.key);
     assert_eq!(client.receive(), b"", "the server's close_notify");
     assert_eq!(server.with_io(move |io| io.association(info.key)), None);
-    assert_eq!(server.with_io(move |io| io.send_secure(info.key, &[b"late"], 0)), Err(Unsent::Gone));
-    assert_eq!((server.stats.associations_open.value(), server.stats.associations_closed.value()), (0, 1));
+    assert_eq!(
+        server.with_io(move |io| io.send_secure(info.key, &[b"late"], 0)),
+        Err(Unsent::Gone)
+    );
+    assert_eq!(
+        (server.stats.associations_open.value(), server.stats.associations_closed.value()),
+        (0, 1)
+    );
 }
 
 #[test]
@@ -50,7 +56,10 @@ fn what_the_service_closes_is_told_to_the_client_and_not_to_the_service() {
 #[test]
 fn a_client_that_the_service_refuses_is_told_so() {
     let authority = Authority::new(Kind::Ecdsa, "turn.example.org");
-    let server = Server::start_with(vec![authority.identity()], Manner { refuses: true, ..Manner::default() });
+    let server = Server::start_with(
+        vec![authority.identity()],
+        Manner { refuses: true, ..Manner::default() },
+    );
     let mut client = connect(&server, &authority);
     server.associated();
     assert_eq!(client.receive(), b"");
@@ -64,9 +73,14 @@ fn the_service_sends_of_its_own_accord_in_parts() {
     let (authority, server) = started();
     let mut client = connect(&server, &authority);
     let info = server.associated();
-    server.with_io(move |io| io.send_secure(info.key, &[b"a header", b" and ", b"a body"], 0xb8)).unwrap();
+    server
+        .with_io(move |io| io.send_secure(info.key, &[b"a header", b" and ", b"a body"], 0xb8))
+        .unwrap();
     assert_eq!(client.receive(), b"a header and a body");
-    assert_eq!(server.with_io(move |io| io.send_secure(info.key, &[&[0; 16_385]], 0)), Err(Unsent::TooLong));
+    assert_eq!(
+        server.with_io(move |io| io.send_secure(info.key, &[&[0; 16_385]], 0)),
+        Err(Unsent::TooLong)
+    );
     client.assert_echo(b"no harm done");
 }
 
@@ -83,7 +97,10 @@ fn rfc6347_4_2_8_a_restarted_client_replaces_its_association_and_nobody_else_doe
     }
     client.assert_echo(b"the old one");
     server.datagram();
-    assert_eq!(server.with_io(move |io| io.association(old.key)).map(|info| info.key), Some(old.key));
+    assert_eq!(
+        server.with_io(move |io| io.association(old.key)).map(|info| info.key),
+        Some(old.key)
+    );
     drop(client);
 
     let mut client = connect_from(&server, &authority, &local.to_string());
@@ -112,7 +129,9 @@ fn garbage_in_the_clear_or_under_another_key_harms_no_association() {
         for epoch in [0, 1, 2] {
             for body in [&b""[..], &[2, 0], &[2, 40], &[1; 24], &[0xff; 1_000]] {
                 attacker.send_to(&record(kind, epoch, 200, body), server.address).unwrap();
-                attacker.send_to(&record(kind, epoch, 200, body)[..13 + body.len() / 2], server.address).unwrap();
+                attacker
+                    .send_to(&record(kind, epoch, 200, body)[..13 + body.len() / 2], server.address)
+                    .unwrap();
                 sent += 2;
             }
         }
@@ -121,9 +140,15 @@ fn garbage_in_the_clear_or_under_another_key_harms_no_association() {
     }
     server.wait_for("the drops", |server| {
         let stats = &server.stats;
-        stats.dropped_unauthentic.value() + stats.dropped_no_handshake.value() + stats.dropped_not_served.value() >= sent
+        stats.dropped_unauthentic.value()
+            + stats.dropped_no_handshake.value()
+            + stats.dropped_not_served.value()
+            >= sent
     });
-    assert_eq!(server.with_io(move |io| io.association(info.key)).map(|info| info.key), Some(info.key));
+    assert_eq!(
+        server.with_io(move |io| io.association(info.key)).map(|info| info.key),
+        Some(info.key)
+    );
     server.assert_quiet();
 }
 
@@ -133,7 +158,8 @@ fn several_records_in_one_datagram_are_several_datagrams() {
     let mut client = connect(&server, &authority);
     server.associated();
     let already = client.stream.get_ref().sent.len();
-    // One by one they leave from a port that is nobody's, and come to nothing; then they leave together from the client's.
+    // One by one they leave from a port that is nobody's, and come to nothing; then they leave
+    // together from the client's.
     let stub = socket("127.0.0.1:0");
     let real = std::mem::replace(&mut client.stream.get_mut().socket, stub);
     for word in [&b"one"[..], b"two", b"three"] {
@@ -162,5 +188,8 @@ fn plain_datagrams_and_dtls_share_a_socket() {
     let (arrival, _) = server.datagram();
     assert_eq!(arrival.association, None);
     client.assert_echo(b"encrypted");
-    assert_eq!(server.with_io(move |io| io.local_addr(arrival.socket)).map(|local| local.port()), Some(server.address.port()));
+    assert_eq!(
+        server.with_io(move |io| io.local_addr(arrival.socket)).map(|local| local.port()),
+        Some(server.address.port())
+    );
 }

@@ -41,8 +41,10 @@ fn swapping(first: usize) -> Fate {
 #[test]
 fn rfc6347_4_2_4_a_lost_flight_is_sent_again() {
     let (authority, server) = started();
-    // The server's first: the HelloVerifyRequest is 0, its certificates follow; the client's: hello, hello with cookie, the rest.
-    let cases: [(&'static [usize], &'static [usize]); 5] = [(&[0], &[]), (&[1], &[]), (&[2], &[]), (&[], &[0]), (&[], &[1, 2, 3, 4])];
+    // The server's first: the HelloVerifyRequest is 0, its certificates follow; the client's:
+    // hello, hello with cookie, the rest.
+    let cases: [(&'static [usize], &'static [usize]); 5] =
+        [(&[0], &[]), (&[1], &[]), (&[2], &[]), (&[], &[0]), (&[], &[1, 2, 3, 4])];
     for (out, back) in cases {
         let mut client = connect(&server, &authority, losing(out), losing(back));
         client.assert_echo(format!("{out:?} {back:?}").as_bytes());
@@ -52,7 +54,8 @@ fn rfc6347_4_2_4_a_lost_flight_is_sent_again() {
 #[test]
 fn rfc6347_4_2_4_the_last_flight_is_sent_again_when_the_client_s_comes_again() {
     let (authority, server) = started();
-    // How many datagrams the server's flights are depends on the length of the chain: count them first.
+    // How many datagrams the server's flights are depends on the length of the chain: count them
+    // first.
     let counted = std::rc::Rc::new(std::cell::Cell::new(0));
     let counter = std::rc::Rc::clone(&counted);
     let counting: Fate = Box::new(move |datagram| {
@@ -68,7 +71,10 @@ fn rfc6347_4_2_4_the_last_flight_is_sent_again_when_the_client_s_comes_again() {
     });
     let mut client = connect(&server, &authority, faithful(), losing_the_last);
     client.assert_echo(b"after the second try");
-    let established = (0..).map_while(|_| server.events.try_recv().ok()).filter(|event| matches!(event, Event::Associated(_))).count();
+    let established = (0..)
+        .map_while(|_| server.events.try_recv().ok())
+        .filter(|event| matches!(event, Event::Associated(_)))
+        .count();
     assert_eq!(established, 2, "the retransmission began nothing new");
 }
 
@@ -86,8 +92,10 @@ fn a_path_that_repeats_or_reorders_changes_nothing() {
     for word in [&b"one"[..], b"two", b"three"] {
         client.send(word);
     }
-    // The path keeps every second answer until there is another: the third brings the second along, or is kept itself.
-    let heard: Vec<_> = std::iter::from_fn(|| client.receive_within(Duration::from_millis(300))).collect();
+    // The path keeps every second answer until there is another: the third brings the second along,
+    // or is kept itself.
+    let heard: Vec<_> =
+        std::iter::from_fn(|| client.receive_within(Duration::from_millis(300))).collect();
     assert!(heard.contains(&b"one".to_vec()) && heard.contains(&b"two".to_vec()), "{heard:?}");
 }
 

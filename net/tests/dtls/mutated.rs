@@ -12,7 +12,8 @@ struct Chance(u64);
 
 impl Chance {
     fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % bound
     }
 
@@ -42,7 +43,8 @@ fn h23_what_is_made_of_real_records_harms_no_association() {
     let authority = Authority::new(Kind::Ecdsa, "turn.example.org");
     let server = Server::start(vec![authority.identity()]);
     let path = Path::new(socket("127.0.0.1:0"), server.address, faithful(), faithful());
-    let mut client = Client::connect(path, &Wish::verified(&authority.root, "turn.example.org")).unwrap();
+    let mut client =
+        Client::connect(path, &Wish::verified(&authority.root, "turn.example.org")).unwrap();
     let info = server.associated();
     // Records that were sealed and never sent, so that only what is made of them arrives.
     let attacker = client.stream.get_ref().socket.try_clone().unwrap();
@@ -58,7 +60,8 @@ fn h23_what_is_made_of_real_records_harms_no_association() {
     for round in 0..200 {
         for _ in 0..100 {
             let datagram = chance.mutate(&known);
-            // What begins as STUN or ChannelData goes to the service as it is, and is not of interest here.
+            // What begins as STUN or ChannelData goes to the service as it is, and is not of
+            // interest here.
             if datagram.first().is_some_and(|first| (20..=63).contains(first)) {
                 attacker.send_to(&datagram, server.address).unwrap();
             }
@@ -67,7 +70,11 @@ fn h23_what_is_made_of_real_records_harms_no_association() {
         server.with_io(|_| ());
         while server.events.try_recv().is_ok() {}
         while client.receive_within(Duration::from_millis(1)).is_some() {}
-        assert_eq!(server.with_io(move |io| io.association(info.key)).map(|info| info.key), Some(info.key), "round {round}");
+        assert_eq!(
+            server.with_io(move |io| io.association(info.key)).map(|info| info.key),
+            Some(info.key),
+            "round {round}"
+        );
     }
     client.assert_echo(b"still here");
 }
@@ -77,7 +84,11 @@ fn h23_what_is_made_of_a_real_handshake_harms_nobody_else() {
     let authority = Authority::new(Kind::Ecdsa, "turn.example.org");
     let server = Server::start(vec![authority.identity()]);
     let wish = Wish::verified(&authority.root, "turn.example.org");
-    let mut witness = Client::connect(Path::new(socket("127.0.0.1:0"), server.address, faithful(), faithful()), &wish).unwrap();
+    let mut witness = Client::connect(
+        Path::new(socket("127.0.0.1:0"), server.address, faithful(), faithful()),
+        &wish,
+    )
+    .unwrap();
     server.associated();
     let mut chance = Chance(2);
     for _ in 0..20 {
@@ -97,5 +108,7 @@ fn h23_what_is_made_of_a_real_handshake_harms_nobody_else() {
         while server.events.try_recv().is_ok() {}
         witness.assert_echo(b"unharmed");
     }
-    server.wait_for("the end of the half-open ones", |server| server.reading("handshakes_half_open", None) == 0);
+    server.wait_for("the end of the half-open ones", |server| {
+        server.reading("handshakes_half_open", None) == 0
+    });
 }

@@ -8,10 +8,12 @@ use crate::authority::{Authority, Kind};
 use crate::client::{Client, Fate, Path, Wish, faithful};
 use crate::server::{Manner, Server, socket};
 
-/// What a proxy does on the way to the server: it names the client's address, 192.0.2.1 with this port, and what was sent to.
+/// What a proxy does on the way to the server: it names the client's address, 192.0.2.1 with this
+/// port, and what was sent to.
 fn naming(port: u16) -> Fate {
     Box::new(move |datagram| {
-        let header = [&b"\r\n\r\n\0\r\nQUIT\n\x21\x12\0\x0c"[..], &[192, 0, 2, 1, 198, 51, 100, 7]].concat();
+        let header =
+            [&b"\r\n\r\n\0\r\nQUIT\n\x21\x12\0\x0c"[..], &[192, 0, 2, 1, 198, 51, 100, 7]].concat();
         vec![[&header[..], &port.to_be_bytes(), &3478u16.to_be_bytes(), &datagram].concat()]
     })
 }
@@ -20,7 +22,8 @@ fn naming(port: u16) -> Fate {
 fn clients_behind_one_proxy_have_associations_of_their_own() {
     let authority = Authority::new(Kind::Ecdsa, "turn.example.org");
     let proxies = Some(Arc::new(TrustedProxies::new([("127.0.0.2".parse().unwrap(), 32)])));
-    let server = Server::start_with(vec![authority.identity()], Manner { proxies, ..Manner::default() });
+    let server =
+        Server::start_with(vec![authority.identity()], Manner { proxies, ..Manner::default() });
     let proxy = socket("127.0.0.2:0");
     let connect = |port| {
         let path = Path::new(proxy.try_clone().unwrap(), server.address, naming(port), faithful());
@@ -28,7 +31,10 @@ fn clients_behind_one_proxy_have_associations_of_their_own() {
     };
     let mut first = connect(1_001);
     let one = server.associated();
-    assert_eq!((one.peer.to_string(), one.local.to_string()), ("192.0.2.1:1001".into(), "198.51.100.7:3478".into()));
+    assert_eq!(
+        (one.peer.to_string(), one.local.to_string()),
+        ("192.0.2.1:1001".into(), "198.51.100.7:3478".into())
+    );
     let mut second = connect(1_002);
     let two = server.associated();
     assert_eq!(two.peer.to_string(), "192.0.2.1:1002");
@@ -36,7 +42,10 @@ fn clients_behind_one_proxy_have_associations_of_their_own() {
     for (client, info) in [(&mut first, one), (&mut second, two)] {
         client.assert_echo(b"through the proxy");
         let (arrival, _) = server.datagram();
-        assert_eq!((arrival.association, arrival.source, arrival.destination), (Some(info.key), info.peer, info.local));
+        assert_eq!(
+            (arrival.association, arrival.source, arrival.destination),
+            (Some(info.key), info.peer, info.local)
+        );
         assert_eq!(arrival.via, Some(proxy.local_addr().unwrap()));
     }
 }

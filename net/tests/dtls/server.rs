@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use causeway_net::secure::{HandshakeLimits, Handshaker, Identity, Offer};
 use causeway_net::{
-    Admission, Arrival, AssociationInfo, AssociationKey, Clock, DatagramListening, EventLoop, Io, Mailbox, Packet, Sample, Service, Stats,
-    TrustedProxies, UdpOptions, UdpSocket, mailbox,
+    Admission, Arrival, AssociationInfo, AssociationKey, Clock, DatagramListening, EventLoop, Io,
+    Mailbox, Packet, Sample, Service, Stats, TrustedProxies, UdpOptions, UdpSocket, mailbox,
 };
 
 /// The number that the service gives its associations.
@@ -88,16 +88,24 @@ impl Server {
         Self::start_with(identities, Manner::default())
     }
 
-    pub(crate) fn start_with(identities: Vec<Identity>, Manner { limits, refuses, proxies }: Manner) -> Self {
+    pub(crate) fn start_with(
+        identities: Vec<Identity>,
+        Manner { limits, refuses, proxies }: Manner,
+    ) -> Self {
         let handshaker = Handshaker::start(offer(identities), limits).unwrap();
         let mut event_loop = EventLoop::with_handshaker(Clock::start(), Some(&handshaker)).unwrap();
         let socket = UdpSocket::bind("0.0.0.0:0".parse().unwrap(), &UdpOptions::LISTENER).unwrap();
         let address = SocketAddr::new([127, 0, 0, 1].into(), socket.local_addr().port());
-        event_loop.io().listen_udp(socket, DatagramListening { tag: 1, plain: true, dtls: true, proxies }).unwrap();
+        event_loop
+            .io()
+            .listen_udp(socket, DatagramListening { tag: 1, plain: true, dtls: true, proxies })
+            .unwrap();
         let stats = Arc::clone(event_loop.io().stats());
         let Mailbox { sender, receiver } = Mailbox::new(16).unwrap();
         let (tell, events) = mpsc::channel();
-        let thread = std::thread::spawn(move || event_loop.run(&mut Echo { events: tell, refuses }, &receiver).unwrap());
+        let thread = std::thread::spawn(move || {
+            event_loop.run(&mut Echo { events: tell, refuses }, &receiver).unwrap()
+        });
         Self { address, events, stats, handshaker, mail: sender, thread: Some(thread) }
     }
 
@@ -137,7 +145,10 @@ impl Server {
     }
 
     /// Does something on the worker's thread and waits for its result.
-    pub(crate) fn with_io<R: Send + 'static>(&self, act: impl FnOnce(&mut Io) -> R + Send + 'static) -> R {
+    pub(crate) fn with_io<R: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut Io) -> R + Send + 'static,
+    ) -> R {
         let (tell, result) = mpsc::channel();
         let letter: Letter = Box::new(move |io| drop(tell.send(act(io))));
         self.mail.send(letter).map_err(|_| "the mailbox is full").unwrap();
@@ -147,7 +158,9 @@ impl Server {
     /// One of the handshaker's counters.
     pub(crate) fn reading(&self, family: &str, cause: Option<&str>) -> u64 {
         let mut all = self.handshaker.readings();
-        all.find(|one| (one.family, one.cause) == (family, cause)).expect("there is such a counter").value
+        all.find(|one| (one.family, one.cause) == (family, cause))
+            .expect("there is such a counter")
+            .value
     }
 
     /// Waits for something that is counted.

@@ -48,7 +48,8 @@ impl Gathering {
 fn h52_records_of_all_datagrams_are_bounded_in_a_turn_and_come_in_order() {
     let authority = Authority::new(Kind::Ecdsa, "localhost");
     let server = Server::start(vec![authority.identity()]);
-    let mut clients: Vec<_> = (0..CLIENTS).map(|_| Gathering::connect(&server, &authority)).collect();
+    let mut clients: Vec<_> =
+        (0..CLIENTS).map(|_| Gathering::connect(&server, &authority)).collect();
     let datagrams: Vec<_> = clients
         .iter_mut()
         .map(|client| {
@@ -58,7 +59,11 @@ fn h52_records_of_all_datagrams_are_bounded_in_a_turn_and_come_in_order() {
         .collect();
     let address = server.address;
     // While the worker is busy with this letter, all of them come into the kernel.
-    server.with_io(move |_| datagrams.iter().for_each(|(socket, datagram)| _ = socket.send_to(datagram, address).unwrap()));
+    server.with_io(move |_| {
+        datagrams
+            .iter()
+            .for_each(|(socket, datagram)| _ = socket.send_to(datagram, address).unwrap())
+    });
     let mut next = std::collections::HashMap::new();
     for _ in 0..CLIENTS + BOUND {
         let (arrival, bytes) = server.datagram();
@@ -69,7 +74,10 @@ fn h52_records_of_all_datagrams_are_bounded_in_a_turn_and_come_in_order() {
     assert_eq!(next.len(), CLIENTS as usize, "each datagram's first record is taken");
     server.with_io(|_| ());
     assert!(server.events.try_recv().is_err());
-    assert_eq!(server.stats.dropped_too_many_records.value(), u64::from(CLIENTS * EACH - CLIENTS - BOUND));
+    assert_eq!(
+        server.stats.dropped_too_many_records.value(),
+        u64::from(CLIENTS * EACH - CLIENTS - BOUND)
+    );
     for client in &mut clients {
         client.client.send(b"and on");
         let Event::Datagram(_, bytes) = server.event() else { panic!("a datagram") };

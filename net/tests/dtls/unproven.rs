@@ -15,7 +15,11 @@ fn path(server: &Server, local: &str) -> Path {
 
 /// A hello as OpenSSL writes it, in its first flight.
 fn first_hello(server: &Server, authority: &Authority) -> Vec<u8> {
-    let client = Client::connect(path(server, "127.0.0.1:0"), &Wish::verified(&authority.root, "turn.example.org")).unwrap();
+    let client = Client::connect(
+        path(server, "127.0.0.1:0"),
+        &Wish::verified(&authority.root, "turn.example.org"),
+    )
+    .unwrap();
     server.associated();
     client.stream.get_ref().sent[0].clone()
 }
@@ -52,7 +56,11 @@ fn h13_ten_thousand_forged_sources_leave_no_trace() {
         let len = source_socket.recv(&mut answer).expect("a HelloVerifyRequest");
         // H11: no more out than in.
         assert!(len <= hello.len(), "{len} bytes for {}", hello.len());
-        assert_eq!((answer[0], answer[13]), (22, 3), "a HelloVerifyRequest, for a wrong cookie too");
+        assert_eq!(
+            (answer[0], answer[13]),
+            (22, 3),
+            "a HelloVerifyRequest, for a wrong cookie too"
+        );
         answered += 1;
         assert_eq!(server.reading("handshakes_half_open", None), 0);
     }
@@ -65,7 +73,11 @@ fn h13_ten_thousand_forged_sources_leave_no_trace() {
 fn h13_a_cookie_is_worth_nothing_from_another_port() {
     let authority = Authority::new(Kind::Ecdsa, "turn.example.org");
     let server = Server::start(vec![authority.identity()]);
-    let client = Client::connect(path(&server, "127.0.0.1:0"), &Wish::verified(&authority.root, "turn.example.org")).unwrap();
+    let client = Client::connect(
+        path(&server, "127.0.0.1:0"),
+        &Wish::verified(&authority.root, "turn.example.org"),
+    )
+    .unwrap();
     let second_hello = client.stream.get_ref().sent[1].clone();
     let thief = socket("127.0.0.1:0");
     thief.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
@@ -95,16 +107,27 @@ fn h13_a_hello_in_fragments_without_a_cookie_is_dropped() {
     }
     server.wait_for("the drops", |server| server.stats.dropped_no_handshake.value() == 3);
     assert!(source.recv(&mut [0; 100]).is_err(), "no answer");
-    assert_eq!(server.reading("handshakes_started", None), 1, "that of the client which showed how a hello looks");
+    assert_eq!(
+        server.reading("handshakes_started", None),
+        1,
+        "that of the client which showed how a hello looks"
+    );
 }
 
 #[test]
 fn h13_those_who_only_take_places_are_bounded_by_prefix_and_time() {
     let authority = Authority::new(Kind::Ecdsa, "turn.example.org");
-    let limits = HandshakeLimits { half_open_per_prefix: 3, time: Duration::from_secs(4), ..HandshakeLimits::default() };
-    let server = Server::start_with(vec![authority.identity()], Manner { limits, ..Manner::default() });
+    let limits = HandshakeLimits {
+        half_open_per_prefix: 3,
+        time: Duration::from_secs(4),
+        ..HandshakeLimits::default()
+    };
+    let server =
+        Server::start_with(vec![authority.identity()], Manner { limits, ..Manner::default() });
     let stalled: Vec<_> = (0..5).map(|_| stall(&server, "127.0.0.2:0")).collect();
-    server.wait_for("the refusals", |server| server.reading("handshakes_failed", Some("half_open")) >= 2);
+    server.wait_for("the refusals", |server| {
+        server.reading("handshakes_failed", Some("half_open")) >= 2
+    });
     assert_eq!(server.reading("handshakes_half_open", None), 3);
     // Another prefix is served all the same.
     let wish = Wish::verified(&authority.root, "turn.example.org");
@@ -119,9 +142,11 @@ fn h13_those_who_only_take_places_are_bounded_by_prefix_and_time() {
 fn h13_no_more_begin_than_the_rate_allows() {
     let authority = Authority::new(Kind::Ecdsa, "turn.example.org");
     let limits = HandshakeLimits { dtls_per_second: 4, ..HandshakeLimits::default() };
-    let server = Server::start_with(vec![authority.identity()], Manner { limits, ..Manner::default() });
+    let server =
+        Server::start_with(vec![authority.identity()], Manner { limits, ..Manner::default() });
     let stalled: Vec<_> = (0..10).map(|_| stall(&server, "127.0.0.1:0")).collect();
-    server.wait_for("the refusals", |server| server.reading("handshakes_failed", Some("rate")) >= 3);
+    server
+        .wait_for("the refusals", |server| server.reading("handshakes_failed", Some("rate")) >= 3);
     drop(stalled);
 }
 
@@ -148,7 +173,33 @@ fn client_hello() -> Vec<u8> {
     body.extend([0, extensions.len() as u8]);
     body.extend(extensions);
     let len = body.len() as u8;
-    let mut datagram = vec![22, 254, 255, 0, 0, 0, 0, 0, 0, 0, 0, 0, 12 + len, 1, 0, 0, len, 0, 0, 0, 0, 0, 0, 0, len];
+    let mut datagram = vec![
+        22,
+        254,
+        255,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        12 + len,
+        1,
+        0,
+        0,
+        len,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        len,
+    ];
     datagram.extend(body);
     datagram
 }

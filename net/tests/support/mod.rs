@@ -1,4 +1,5 @@
-//! A loop on a thread of its own whose service does what the test tells it, and tells what happened.
+//! A loop on a thread of its own whose service does what the test tells it, and tells what
+//! happened.
 
 // Not every test file uses every helper, and a helper that fails has failed the test.
 #![allow(dead_code, clippy::unwrap_used)]
@@ -13,8 +14,9 @@ use std::time::Duration;
 
 use causeway_net::secure::Handshaker;
 use causeway_net::{
-    Admission, Arrival, Backend, Clock, DatagramListening, EventLoop, IcmpError, Io, Mailbox, Malformed, Packet, Rejection, Route, Sample,
-    Service, SocketKey, Stats, StreamEnd, StreamInfo, UdpOptions, UdpSocket, mailbox,
+    Admission, Arrival, Backend, Clock, DatagramListening, EventLoop, IcmpError, Io, Mailbox,
+    Malformed, Packet, Rejection, Route, Sample, Service, SocketKey, Stats, StreamEnd, StreamInfo,
+    UdpOptions, UdpSocket, mailbox,
 };
 
 /// What the loop told its service.
@@ -31,7 +33,8 @@ pub(crate) enum Event {
 /// Something to do on the worker's thread.
 pub(crate) type Letter = Box<dyn FnOnce(&mut Io) + Send>;
 
-/// What the service does on its own account. Streams speak frames of a 16-bit length and that many bytes.
+/// What the service does on its own account. Streams speak frames of a 16-bit length and that many
+/// bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Manner {
     /// Tells the test, and waits for letters.
@@ -42,7 +45,8 @@ pub(crate) enum Manner {
     EchoesQuietly,
     /// Refuses connections.
     Refuses,
-    /// Tells the test, and sends what a frame holds behind its length as a datagram, behind [`LONG_HEADER`].
+    /// Tells the test, and sends what a frame holds behind its length as a datagram, behind
+    /// [`LONG_HEADER`].
     SendsFramesTo(SocketKey, SocketAddr),
     /// Tells the test, and releases the socket that a datagram names by its number, big-endian.
     ReleasesWhatIsNamed,
@@ -82,7 +86,9 @@ impl Service for Probe {
             io.forward(&route, packet, b"echo", 0..len, 0);
         }
         if self.manner == Manner::ReleasesWhatIsNamed {
-            io.release_udp(SocketKey::from_bits(u64::from_be_bytes(packet.payload().try_into().unwrap())));
+            io.release_udp(SocketKey::from_bits(u64::from_be_bytes(
+                packet.payload().try_into().unwrap(),
+            )));
         }
     }
 
@@ -114,7 +120,13 @@ impl Service for Probe {
         }
         if let Manner::SendsFramesTo(socket, to) = self.manner {
             let len = frame.payload().len();
-            io.forward(&Route { socket, to, from: None, tos: 0, dont_fragment: false }, frame, LONG_HEADER, 2..len, 0);
+            io.forward(
+                &Route { socket, to, from: None, tos: 0, dont_fragment: false },
+                frame,
+                LONG_HEADER,
+                2..len,
+                0,
+            );
         }
     }
 
@@ -163,8 +175,12 @@ impl Worker {
     }
 
     /// The same, with a handshaker.
-    pub(crate) fn start_with<R>(handshaker: Option<&Handshaker>, set_up: impl FnOnce(&mut Io) -> (Manner, R)) -> (Self, R) {
-        let mut event_loop = EventLoop::with_backend(Clock::start(), backend(), handshaker).expect("a loop over this backend");
+    pub(crate) fn start_with<R>(
+        handshaker: Option<&Handshaker>,
+        set_up: impl FnOnce(&mut Io) -> (Manner, R),
+    ) -> (Self, R) {
+        let mut event_loop = EventLoop::with_backend(Clock::start(), backend(), handshaker)
+            .expect("a loop over this backend");
         event_loop.allow_huge_pages(HUGE_PAGES.get());
         let (manner, made) = set_up(event_loop.io());
         let stats = Arc::clone(event_loop.io().stats());
@@ -172,15 +188,29 @@ impl Worker {
         let (tell, events) = mpsc::channel();
         let receiver = mailbox.receiver;
         let (rejections, halves) = <(Arc<Mutex<Vec<Rejection>>>, Arc<AtomicU64>)>::default();
-        let mut probe = Probe { manner, events: tell, rejections: Arc::clone(&rejections), halves: Arc::clone(&halves) };
+        let mut probe = Probe {
+            manner,
+            events: tell,
+            rejections: Arc::clone(&rejections),
+            halves: Arc::clone(&halves),
+        };
         let thread = std::thread::spawn(move || event_loop.run(&mut probe, &receiver).unwrap());
-        (Self { mail: mailbox.sender, events, thread: Some(thread), stats, rejections, halves }, made)
+        (
+            Self { mail: mailbox.sender, events, thread: Some(thread), stats, rejections, halves },
+            made,
+        )
     }
 
     /// Does something on the worker's thread and waits for its result.
-    pub(crate) fn with_io<R: Send + Debug + 'static>(&self, act: impl FnOnce(&mut Io) -> R + Send + 'static) -> R {
+    pub(crate) fn with_io<R: Send + Debug + 'static>(
+        &self,
+        act: impl FnOnce(&mut Io) -> R + Send + 'static,
+    ) -> R {
         let (tell, result) = mpsc::channel();
-        self.mail.send(Box::new(move |io| tell.send(act(io)).unwrap())).map_err(|_| "the mailbox is full").unwrap();
+        self.mail
+            .send(Box::new(move |io| tell.send(act(io)).unwrap()))
+            .map_err(|_| "the mailbox is full")
+            .unwrap();
         result.recv_timeout(Duration::from_secs(5)).expect("the loop is alive")
     }
 
@@ -250,7 +280,8 @@ pub(crate) fn over(backend: Backend, test: fn()) {
     test();
 }
 
-/// Makes two tests of each function: one over each backend. Where the kernel refuses one, its tests fail with the reason.
+/// Makes two tests of each function: one over each backend. Where the kernel refuses one, its tests
+/// fail with the reason.
 #[macro_export]
 macro_rules! over_each_backend {
     ($($test:ident),+ $(,)?) => {

@@ -10,14 +10,20 @@ use std::time::Duration;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
+};
 
 use super::authority::Authority;
 
 pub(crate) type Client = StreamOwned<ClientConnection, TcpStream>;
 
 /// A client's settings: it trusts the chain's root alone.
-pub(crate) fn config(authority: &Authority, version: &'static SupportedProtocolVersion, alpn: &[&[u8]]) -> Arc<ClientConfig> {
+pub(crate) fn config(
+    authority: &Authority,
+    version: &'static SupportedProtocolVersion,
+    alpn: &[&[u8]],
+) -> Arc<ClientConfig> {
     config_with(default_provider(), authority, version, alpn)
 }
 
@@ -30,7 +36,9 @@ pub(crate) fn config_with(
 ) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from(authority.root.to_der().unwrap())).unwrap();
-    let builder = ClientConfig::builder_with_provider(Arc::new(provider)).with_protocol_versions(&[version]).unwrap();
+    let builder = ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(&[version])
+        .unwrap();
     let mut config = builder.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
     Arc::new(config)
@@ -45,8 +53,13 @@ pub(crate) fn dial(server: SocketAddr) -> TcpStream {
 }
 
 /// Completes a handshake over `stream` with the server of this name.
-pub(crate) fn handshake(mut stream: TcpStream, config: &Arc<ClientConfig>, name: &'static str) -> io::Result<Client> {
-    let mut connection = ClientConnection::new(Arc::clone(config), ServerName::try_from(name).unwrap()).unwrap();
+pub(crate) fn handshake(
+    mut stream: TcpStream,
+    config: &Arc<ClientConfig>,
+    name: &'static str,
+) -> io::Result<Client> {
+    let mut connection =
+        ClientConnection::new(Arc::clone(config), ServerName::try_from(name).unwrap()).unwrap();
     while connection.is_handshaking() {
         connection.complete_io(&mut stream)?;
     }

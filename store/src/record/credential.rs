@@ -43,7 +43,8 @@ impl LongTermKey {
     /// `None` when the length is not that of the algorithm.
     #[must_use]
     pub fn new(algorithm: KeyAlgorithm, bytes: &[u8]) -> Option<Self> {
-        (bytes.len() == algorithm.key_len()).then(|| Self { algorithm, bytes: Zeroizing::new(bytes.to_vec()) })
+        (bytes.len() == algorithm.key_len())
+            .then(|| Self { algorithm, bytes: Zeroizing::new(bytes.to_vec()) })
     }
 
     /// What made it.

@@ -1,4 +1,5 @@
-//! The text that is sealed: numbers in network byte order, lengths and counts before what they count. `docs/store.md` has the table.
+//! The text that is sealed: numbers in network byte order, lengths and counts before what they
+//! count. `docs/store.md` has the table.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -6,10 +7,14 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::reader::Reader;
-use super::{ChannelRecord, Credential, FiveTuple, KeyAlgorithm, LongTermKey, PermissionRecord, Record, RecordError, RecordId};
+use super::{
+    ChannelRecord, Credential, FiveTuple, KeyAlgorithm, LongTermKey, PermissionRecord, Record,
+    RecordError, RecordId,
+};
 use super::{RelayedAddress, Traffic, Transport};
 
-/// The longest list or text that is written; what is beyond is left out of a list, and no text of the protocol is as long.
+/// The longest list or text that is written; what is beyond is left out of a list, and no text of
+/// the protocol is as long.
 const MAX_COUNT: usize = u16::MAX as usize;
 
 pub(super) fn encode(record: &Record) -> Zeroizing<Vec<u8>> {
@@ -38,7 +43,12 @@ pub(super) fn encode(record: &Record) -> Zeroizing<Vec<u8>> {
         out.extend(channel.expires_at.to_be_bytes());
     });
     let traffic = &record.traffic;
-    for counter in [traffic.packets_to_peer, traffic.bytes_to_peer, traffic.packets_to_client, traffic.bytes_to_client] {
+    for counter in [
+        traffic.packets_to_peer,
+        traffic.bytes_to_peer,
+        traffic.packets_to_client,
+        traffic.bytes_to_client,
+    ] {
         out.extend(counter.to_be_bytes());
     }
     if version(record) >= 2 {
@@ -79,9 +89,23 @@ pub(super) fn decode(id: RecordId, version: u8, bytes: &[u8]) -> Result<Record, 
         lifetime: Duration::from_secs(reader.u32()?.into()),
         created_at: reader.u64()?,
         expires_at: reader.u64()?,
-        relayed: reader.list(|reader| Ok(RelayedAddress { bound: reader.socket()?, advertised: reader.socket()?, expires_at: 0 }))?,
-        permissions: reader.list(|reader| Ok(PermissionRecord { peer: reader.ip()?, expires_at: reader.u64()? }))?,
-        channels: reader.list(|reader| Ok(ChannelRecord { number: reader.u16()?, peer: reader.socket()?, expires_at: reader.u64()? }))?,
+        relayed: reader.list(|reader| {
+            Ok(RelayedAddress {
+                bound: reader.socket()?,
+                advertised: reader.socket()?,
+                expires_at: 0,
+            })
+        })?,
+        permissions: reader.list(|reader| {
+            Ok(PermissionRecord { peer: reader.ip()?, expires_at: reader.u64()? })
+        })?,
+        channels: reader.list(|reader| {
+            Ok(ChannelRecord {
+                number: reader.u16()?,
+                peer: reader.socket()?,
+                expires_at: reader.u64()?,
+            })
+        })?,
         traffic: Traffic {
             packets_to_peer: reader.u64()?,
             bytes_to_peer: reader.u64()?,
@@ -105,7 +129,9 @@ pub(super) fn decode(id: RecordId, version: u8, bytes: &[u8]) -> Result<Record, 
 
 /// At least as many bytes as the record takes.
 fn size_hint(record: &Record) -> usize {
-    256 + record.credential.username.len() + 32 * record.permissions.len() + 32 * record.channels.len()
+    256 + record.credential.username.len()
+        + 32 * record.permissions.len()
+        + 32 * record.channels.len()
 }
 
 fn put_ip(out: &mut Vec<u8>, ip: IpAddr) {
@@ -161,7 +187,8 @@ fn credential(reader: &mut Reader<'_>) -> Result<Credential, RecordError> {
         return Err(RecordError::Malformed);
     }
     let algorithm = KeyAlgorithm::from_number(reader.u8()?).ok_or(RecordError::Malformed)?;
-    let key = LongTermKey::new(algorithm, reader.bytes(algorithm.key_len())?).ok_or(RecordError::Malformed)?;
+    let key = LongTermKey::new(algorithm, reader.bytes(algorithm.key_len())?)
+        .ok_or(RecordError::Malformed)?;
     let expires = optional(reader, Reader::u64)?;
     Ok(Credential { username, quota_name, key, expires })
 }

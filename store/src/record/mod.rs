@@ -1,4 +1,5 @@
-//! The record of an allocation: a public, versioned format with types of its own, so that it does not change when the server's insides do.
+//! The record of an allocation: a public, versioned format with types of its own, so that it does
+//! not change when the server's insides do.
 
 mod credential;
 mod encoding;
@@ -17,7 +18,8 @@ pub use credential::{Credential, KeyAlgorithm, LongTermKey};
 pub use seal::Sealer;
 pub(crate) use seal::{open_secret, seal_secret};
 
-/// The name of a record: random, made with the allocation, and kept when the allocation is restored.
+/// The name of a record: random, made with the allocation, and kept when the allocation is
+/// restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordId(pub u64);
 
@@ -120,8 +122,8 @@ pub struct Traffic {
     pub bytes_to_client: u64,
 }
 
-/// An allocation, version 2: all that it needs to go on in another process. Times are of the wall clock, since that is the one that a
-/// process leaves to the next.
+/// An allocation, version 2: all that it needs to go on in another process. Times are of the wall
+/// clock, since that is the one that a process leaves to the next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// Its name.
@@ -146,7 +148,8 @@ pub struct Record {
     pub channels: Vec<ChannelRecord>,
     /// What it has relayed.
     pub traffic: Traffic,
-    /// The proxy that speaks for the client (PROXY protocol over UDP), at the address that we hear it from. Since version 2.
+    /// The proxy that speaks for the client (PROXY protocol over UDP), at the address that we hear
+    /// it from. Since version 2.
     pub proxy: Option<SocketAddr>,
 }
 

@@ -2,7 +2,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::RecordError;
 
-/// Reads numbers, addresses and texts off a byte slice; never reserves memory for what is only announced.
+/// Reads numbers, addresses and texts off a byte slice; never reserves memory for what is only
+/// announced.
 pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
 type Result<T> = std::result::Result<T, RecordError>;
@@ -34,7 +35,8 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_be_bytes)
     }
 
-    /// Family 4 or 6, and the address; one that is IPv4-mapped is the IPv4 address that it is (H54).
+    /// Family 4 or 6, and the address; one that is IPv4-mapped is the IPv4 address that it is
+    /// (H54).
     pub(super) fn ip(&mut self) -> Result<IpAddr> {
         match self.u8()? {
             4 => Ok(IpAddr::from(self.array::<4>()?)),
@@ -55,7 +57,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Their number in two bytes, and as many items.
-    pub(super) fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
+    pub(super) fn list<T>(
+        &mut self,
+        mut item: impl FnMut(&mut Self) -> Result<T>,
+    ) -> Result<Vec<T>> {
         let mut items = Vec::new();
         for _ in 0..self.u16()? {
             items.push(item(self)?);

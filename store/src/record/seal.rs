@@ -19,8 +19,9 @@ const OVERHEAD: usize = HEADER_LEN + NONCE_LEN + 16;
 
 /// Seals the records of one node, and opens them: ChaCha20-Poly1305 under the fleet's key.
 ///
-/// The version, the epoch, the record's name and the node's are authenticated, so that a record cannot be passed off as another's. The key
-/// changes with the epoch, so that random nonces of 96 bits stay unique: 2^32 writes in an epoch collide with a probability of 2^-33.
+/// The version, the epoch, the record's name and the node's are authenticated, so that a record
+/// cannot be passed off as another's. The key changes with the epoch, so that random nonces of 96
+/// bits stay unique: 2^32 writes in an epoch collide with a probability of 2^-33.
 #[derive(Clone)]
 pub struct Sealer {
     fleet_key: FleetKey,
@@ -78,8 +79,14 @@ impl fmt::Debug for Sealer {
     }
 }
 
-/// A secret at rest, the same form as a record: version, epoch, nonce, ciphertext. `purpose_and_place` is authenticated with it.
-pub(crate) fn seal_secret(fleet_key: &FleetKey, purpose_and_place: &[u8], secret: &[u8], unix: u64) -> Vec<u8> {
+/// A secret at rest, the same form as a record: version, epoch, nonce, ciphertext.
+/// `purpose_and_place` is authenticated with it.
+pub(crate) fn seal_secret(
+    fleet_key: &FleetKey,
+    purpose_and_place: &[u8],
+    secret: &[u8],
+    unix: u64,
+) -> Vec<u8> {
     let mut header = [SECRET_VERSION; HEADER_LEN];
     header[1..].copy_from_slice(&epoch_at(unix).to_be_bytes());
     let mut plain = zeroize::Zeroizing::new(secret.to_vec());
@@ -92,14 +99,22 @@ pub(crate) fn open_secret(
     purpose_and_place: &[u8],
     sealed: &[u8],
 ) -> Result<zeroize::Zeroizing<Vec<u8>>, RecordError> {
-    let header = sealed.first_chunk::<HEADER_LEN>().filter(|_| sealed.len() >= OVERHEAD).ok_or(RecordError::Truncated)?;
+    let header = sealed
+        .first_chunk::<HEADER_LEN>()
+        .filter(|_| sealed.len() >= OVERHEAD)
+        .ok_or(RecordError::Truncated)?;
     if header[0] != SECRET_VERSION {
         return Err(RecordError::UnknownVersion(header[0]));
     }
     open_bytes(fleet_key, &[&header[..], purpose_and_place].concat(), sealed)
 }
 
-fn seal_bytes(fleet_key: &FleetKey, header: [u8; HEADER_LEN], aad: &[u8], plain: &mut zeroize::Zeroizing<Vec<u8>>) -> Vec<u8> {
+fn seal_bytes(
+    fleet_key: &FleetKey,
+    header: [u8; HEADER_LEN],
+    aad: &[u8],
+    plain: &mut zeroize::Zeroizing<Vec<u8>>,
+) -> Vec<u8> {
     let mut nonce = [0; NONCE_LEN];
     SystemRandom::new().fill(&mut nonce).expect("the operating system has randomness");
     let key = aead_key(fleet_key, header);
@@ -109,9 +124,14 @@ fn seal_bytes(fleet_key: &FleetKey, header: [u8; HEADER_LEN], aad: &[u8], plain:
     [&header[..], &nonce, plain, tag.as_ref()].concat()
 }
 
-fn open_bytes(fleet_key: &FleetKey, aad: &[u8], sealed: &[u8]) -> Result<zeroize::Zeroizing<Vec<u8>>, RecordError> {
+fn open_bytes(
+    fleet_key: &FleetKey,
+    aad: &[u8],
+    sealed: &[u8],
+) -> Result<zeroize::Zeroizing<Vec<u8>>, RecordError> {
     let (header, rest) = sealed.split_first_chunk::<HEADER_LEN>().ok_or(RecordError::Truncated)?;
-    let (nonce, ciphertext) = rest.split_first_chunk::<NONCE_LEN>().ok_or(RecordError::Truncated)?;
+    let (nonce, ciphertext) =
+        rest.split_first_chunk::<NONCE_LEN>().ok_or(RecordError::Truncated)?;
     let mut text = zeroize::Zeroizing::new(ciphertext.to_vec());
     let len = aead_key(fleet_key, *header)
         .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(aad), &mut text)
@@ -124,5 +144,8 @@ fn open_bytes(fleet_key: &FleetKey, aad: &[u8], sealed: &[u8]) -> Result<zeroize
 fn aead_key(fleet_key: &FleetKey, header: [u8; HEADER_LEN]) -> LessSafeKey {
     let epoch = u64::from_be_bytes(*header.last_chunk().expect("the header ends with the epoch"));
     let subkey = fleet_key.subkey(Purpose::Seal, epoch);
-    LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, subkey.as_bytes()).expect("a subkey has the cipher's 32 bytes"))
+    LessSafeKey::new(
+        UnboundKey::new(&CHACHA20_POLY1305, subkey.as_bytes())
+            .expect("a subkey has the cipher's 32 bytes"),
+    )
 }

@@ -18,7 +18,11 @@ fn socket() -> impl Strategy<Value = SocketAddr> {
 }
 
 fn relayed() -> impl Strategy<Value = RelayedAddress> {
-    (socket(), socket(), any::<u64>()).prop_map(|(bound, advertised, expires_at)| RelayedAddress { bound, advertised, expires_at })
+    (socket(), socket(), any::<u64>()).prop_map(|(bound, advertised, expires_at)| RelayedAddress {
+        bound,
+        advertised,
+        expires_at,
+    })
 }
 
 prop_compose! {

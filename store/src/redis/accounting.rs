@@ -1,4 +1,5 @@
-//! The stream of accounting. Records are worth more than accounts: on a full server the stream gives way (H50).
+//! The stream of accounting. Records are worth more than accounts: on a full server the stream
+//! gives way (H50).
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,8 @@ use super::{Redis, keys, millis};
 use crate::accounting::{Account, Event};
 use crate::error::{ErrorKind, StoreError};
 
-/// Redis keeps about this many entries of a stream in one block and frees memory block by block: fewer entries are not worth halving.
+/// Redis keeps about this many entries of a stream in one block and frees memory block by block:
+/// fewer entries are not worth halving.
 const BLOCK: u64 = 100;
 /// How long nothing more is said of the same trouble.
 const QUIET: Duration = Duration::from_secs(60);
@@ -32,7 +34,8 @@ impl Stream {
 }
 
 impl Redis {
-    /// Appends entries. On a full server the stream is trimmed for them, too: the latest entries of a record are those that count.
+    /// Appends entries. On a full server the stream is trimmed for them, too: the latest entries of
+    /// a record are those that count.
     pub(super) async fn append(&mut self, entries: &[Account]) -> Result<(), StoreError> {
         if self.stream.max_entries == 0 {
             return Ok(());
@@ -47,8 +50,8 @@ impl Redis {
         }
     }
 
-    /// Halves the accounting stream of a full server. Gives whether that removed anything: then it is worth asking the server again, and if it
-    /// still refuses, halving again.
+    /// Halves the accounting stream of a full server. Gives whether that removed anything: then it
+    /// is worth asking the server again, and if it still refuses, halving again.
     pub(super) async fn make_room(&mut self) -> Result<bool, StoreError> {
         if self.stream.denied {
             return Ok(false);
@@ -59,7 +62,10 @@ impl Redis {
                 self.stream.trimmed += removed;
                 if self.stream.warned.is_none_or(|warned| warned.elapsed() >= QUIET) {
                     self.stream.warned = Some(Instant::now());
-                    tracing::warn!(removed, "store: the server is full; accounting entries were removed to make room for records");
+                    tracing::warn!(
+                        removed,
+                        "store: the server is full; accounting entries were removed to make room for records"
+                    );
                 }
                 Ok(true)
             }
@@ -95,7 +101,13 @@ impl Redis {
     fn entries(&self, entries: &[Account]) -> Pipeline {
         let mut pipeline = Pipeline::new();
         for entry in entries {
-            pipeline.cmd("XADD").arg(keys::ACCOUNTING).arg("MAXLEN").arg("~").arg(self.stream.max_entries).arg("*");
+            pipeline
+                .cmd("XADD")
+                .arg(keys::ACCOUNTING)
+                .arg("MAXLEN")
+                .arg("~")
+                .arg(self.stream.max_entries)
+                .arg("*");
             pipeline.arg("node").arg(self.node().as_str());
             put_entry(&mut pipeline, entry);
             pipeline.ignore();
@@ -113,10 +125,30 @@ fn put_entry(pipeline: &mut Pipeline, entry: &Account) {
     let transport = entry.transport.name();
     let relayed: Vec<String> = entry.relayed.iter().map(ToString::to_string).collect();
     let traffic = &entry.traffic;
-    pipeline.arg("event").arg(event).arg("at").arg(entry.at).arg("record").arg(entry.record.to_string());
+    pipeline
+        .arg("event")
+        .arg(event)
+        .arg("at")
+        .arg(entry.at)
+        .arg("record")
+        .arg(entry.record.to_string());
     pipeline.arg("user").arg(&entry.username).arg("realm").arg(&entry.realm);
-    pipeline.arg("client").arg(entry.client.to_string()).arg("transport").arg(transport).arg("relayed").arg(relayed.join(" "));
-    pipeline.arg("packets_to_peer").arg(traffic.packets_to_peer).arg("bytes_to_peer").arg(traffic.bytes_to_peer);
-    pipeline.arg("packets_to_client").arg(traffic.packets_to_client).arg("bytes_to_client").arg(traffic.bytes_to_client);
+    pipeline
+        .arg("client")
+        .arg(entry.client.to_string())
+        .arg("transport")
+        .arg(transport)
+        .arg("relayed")
+        .arg(relayed.join(" "));
+    pipeline
+        .arg("packets_to_peer")
+        .arg(traffic.packets_to_peer)
+        .arg("bytes_to_peer")
+        .arg(traffic.bytes_to_peer);
+    pipeline
+        .arg("packets_to_client")
+        .arg(traffic.packets_to_client)
+        .arg("bytes_to_client")
+        .arg(traffic.bytes_to_client);
     pipeline.arg("duration_ms").arg(millis(entry.duration)).arg("reason").arg(entry.reason);
 }

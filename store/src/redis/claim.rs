@@ -43,7 +43,8 @@ pub(super) struct Claims {
     claimed: bool,
     /// Whether another has it since.
     fenced: bool,
-    /// Whom this process took it from. After a failover that lost the claim, one of these is found again.
+    /// Whom this process took it from. After a failover that lost the claim, one of these is found
+    /// again.
     replaced: Vec<String>,
     /// When the server said last that the name is this process's.
     confirmed: Option<Instant>,
@@ -86,24 +87,36 @@ impl Claims {
         if holder == self.me && !self.fenced {
             return Ok(());
         }
-        let has_ended = |incarnation: &str| self.ended.iter().any(|ended| ended.to_string() == incarnation);
-        let alive = seen.alive.as_ref().filter(|(incarnation, _)| *incarnation != self.me && !has_ended(incarnation));
+        let has_ended =
+            |incarnation: &str| self.ended.iter().any(|ended| ended.to_string() == incarnation);
+        let alive = seen
+            .alive
+            .as_ref()
+            .filter(|(incarnation, _)| *incarnation != self.me && !has_ended(incarnation));
         if !self.claimed && (self.take_over || has_ended(holder)) {
             return Ok(());
         }
         if let Some(alive) = alive {
-            let beats = self.rival.as_ref().is_some_and(|rival| rival.beats || rival.alive.0 == alive.0 && rival.alive.1 != alive.1);
+            let beats = self.rival.as_ref().is_some_and(|rival| {
+                rival.beats || rival.alive.0 == alive.0 && rival.alive.1 != alive.1
+            });
             self.rival = Some(Rival { alive: alive.clone(), beats });
             (self.vacant, self.fenced) = (None, self.claimed);
-            return Err(self.refusal(format_args!("another server has it ({}) and its heartbeat is fresh", alive.0)));
+            return Err(self.refusal(format_args!(
+                "another server has it ({}) and its heartbeat is fresh",
+                alive.0
+            )));
         }
         self.rival = None;
-        let is_known = holder == FREE || !self.fenced && (has_ended(holder) || self.replaced.iter().any(|one| one == holder));
-        let is_recent = self.confirmed.is_some_and(|confirmed| now.duration_since(confirmed) < self.lifetime);
+        let is_known = holder == FREE
+            || !self.fenced && (has_ended(holder) || self.replaced.iter().any(|one| one == holder));
+        let is_recent =
+            self.confirmed.is_some_and(|confirmed| now.duration_since(confirmed) < self.lifetime);
         if !self.claimed || is_known || !self.fenced && holder.is_empty() && is_recent {
             return Ok(());
         }
-        // The rightful server, if it lives, writes a heartbeat within the interval, a quarter of the lifetime.
+        // The rightful server, if it lives, writes a heartbeat within the interval, a quarter of
+        // the lifetime.
         let since = match &self.vacant {
             Some((held, since)) if *held == seen.held => *since,
             _ => now,
@@ -114,12 +127,15 @@ impl Claims {
         }
         if holder.is_empty() && !self.fenced {
             let node = &self.node;
-            let text =
-                format!("no server has the name {node}; this server waits before it claims it, because another may have had it meanwhile");
+            let text = format!(
+                "no server has the name {node}; this server waits before it claims it, because another may have had it meanwhile"
+            );
             return Err(StoreError::new(ErrorKind::NeedsFull, text));
         }
         self.fenced = true;
-        Err(self.refusal(format_args!("another server has had it ({holder}), whose heartbeats have ended")))
+        Err(self.refusal(format_args!(
+            "another server has had it ({holder}), whose heartbeats have ended"
+        )))
     }
 
     fn refusal(&self, why: fmt::Arguments<'_>) -> StoreError {
@@ -129,7 +145,11 @@ impl Claims {
     /// The name is this process's; `seen` is what was there before.
     pub(super) fn won(&mut self, seen: &Seen, now: Instant) {
         let holder = seen.holder();
-        if !holder.is_empty() && holder != FREE && holder != self.me && !self.replaced.iter().any(|one| one == holder) {
+        if !holder.is_empty()
+            && holder != FREE
+            && holder != self.me
+            && !self.replaced.iter().any(|one| one == holder)
+        {
             self.replaced.push(holder.to_owned());
             let surplus = self.replaced.len().saturating_sub(REPLACED);
             self.replaced.drain(..surplus);
@@ -168,7 +188,11 @@ mod tests {
     impl World {
         fn new() -> Self {
             let me = Incarnation::random();
-            Self { claims: Claims::new(NodeId::new("relay-1").unwrap(), me, LIFETIME), me, now: Instant::now() }
+            Self {
+                claims: Claims::new(NodeId::new("relay-1").unwrap(), me, LIFETIME),
+                me,
+                now: Instant::now(),
+            }
         }
 
         fn after(&mut self, seconds: u64, seen: &Seen) -> Result<(), ErrorKind> {
@@ -221,14 +245,19 @@ mod tests {
         let me = world.me.to_string();
         assert_eq!(world.after(0, &seen("", "")), Ok(()));
         assert_eq!(world.after(1, &seen(&other, &other)), Err(ErrorKind::Fenced));
-        // A failover brings back what the other's claim had replaced: that alone gives it back to nobody.
+        // A failover brings back what the other's claim had replaced: that alone gives it back to
+        // nobody.
         assert_eq!(world.after(1, &seen(&me, &other)), Err(ErrorKind::Fenced));
         assert_eq!(world.after(5, &seen(&me, "")), Err(ErrorKind::Fenced));
         assert_eq!(world.after(3, &seen(&other, &other)), Err(ErrorKind::Fenced));
         assert_eq!(world.after(5, &seen(FREE, "")), Ok(()));
 
         assert_eq!(world.after(1, &seen(&other, &other)), Err(ErrorKind::Fenced));
-        assert_eq!(world.after(20, &seen(&other, "")), Err(ErrorKind::Fenced), "its heartbeat may come again");
+        assert_eq!(
+            world.after(20, &seen(&other, "")),
+            Err(ErrorKind::Fenced),
+            "its heartbeat may come again"
+        );
         assert_eq!(world.after(5, &seen(&other, "")), Err(ErrorKind::Fenced));
         assert_eq!(world.after(5, &seen(&other, "")), Ok(()));
     }
@@ -239,7 +268,11 @@ mod tests {
         assert_eq!(world.after(0, &seen("", "")), Ok(()));
         assert_eq!(world.after(19, &seen("", "")), Ok(()), "nobody else can have had it meanwhile");
         assert_eq!(world.after(21, &seen("", "")), Err(ErrorKind::NeedsFull));
-        assert_eq!(world.after(5, &seen(&other, &other)), Err(ErrorKind::Fenced), "the rightful one came");
+        assert_eq!(
+            world.after(5, &seen(&other, &other)),
+            Err(ErrorKind::Fenced),
+            "the rightful one came"
+        );
 
         let mut world = World::new();
         assert_eq!(world.after(0, &seen("", "")), Ok(()));
@@ -251,7 +284,11 @@ mod tests {
     fn h48_a_claim_that_a_failover_lost_is_made_again() {
         let (mut world, before) = (World::new(), another());
         assert_eq!(world.after(0, &seen(&before, "")), Ok(()));
-        assert_eq!(world.after(40, &seen(&before, "")), Ok(()), "whom it has replaced is found again");
+        assert_eq!(
+            world.after(40, &seen(&before, "")),
+            Ok(()),
+            "whom it has replaced is found again"
+        );
         // Unless that one lives: then it is the one that has taken over.
         assert_eq!(world.after(40, &seen(&before, &before)), Err(ErrorKind::Fenced));
         let stranger = another();

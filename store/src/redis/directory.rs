@@ -42,8 +42,13 @@ impl Directory for Redis {
         Ok(stale.len())
     }
 
-    async fn heartbeat(&mut self, report: &NodeReport, lifetime: Duration) -> Result<(), StoreError> {
-        // The registry's key lies in another slot than the records', so that it cannot be guarded by the same script.
+    async fn heartbeat(
+        &mut self,
+        report: &NodeReport,
+        lifetime: Duration,
+    ) -> Result<(), StoreError> {
+        // The registry's key lies in another slot than the records', so that it cannot be guarded
+        // by the same script.
         self.apply(&[]).await?;
         self.report(report, lifetime).await?;
         self.forget_expired().await
@@ -75,7 +80,12 @@ impl Redis {
     async fn forget_expired(&mut self) -> Result<(), StoreError> {
         let some = self.known.some_left();
         let values = restore::values(self, &some).await?;
-        let gone: Vec<RecordId> = some.into_iter().zip(values).filter(|(_, value)| value.is_none()).map(|(id, _)| id).collect();
+        let gone: Vec<RecordId> = some
+            .into_iter()
+            .zip(values)
+            .filter(|(_, value)| value.is_none())
+            .map(|(id, _)| id)
+            .collect();
         self.delete(&gone).await
     }
 }

@@ -12,7 +12,9 @@ pub(super) fn late() -> StoreError {
 pub(super) fn classify(error: &RedisError) -> StoreError {
     if let Some(errors) = error.clone().into_server_errors() {
         // Of a pipeline, the first.
-        let Some((_, first)) = errors.first() else { return StoreError::new(ErrorKind::Other, "the pipeline failed") };
+        let Some((_, first)) = errors.first() else {
+            return StoreError::new(ErrorKind::Other, "the pipeline failed");
+        };
         return of_answer(first.code(), first.details().unwrap_or_default());
     }
     if error.is_timeout() {
@@ -24,9 +26,15 @@ pub(super) fn classify(error: &RedisError) -> StoreError {
     let kind = match error.kind() {
         redis::ErrorKind::AuthenticationFailed => ErrorKind::Auth,
         redis::ErrorKind::Server(ServerErrorKind::BusyLoading) => ErrorKind::Loading,
-        redis::ErrorKind::MasterNameNotFoundBySentinel | redis::ErrorKind::NoValidReplicasFoundBySentinel => ErrorKind::NoPrimary,
+        redis::ErrorKind::MasterNameNotFoundBySentinel
+        | redis::ErrorKind::NoValidReplicasFoundBySentinel => ErrorKind::NoPrimary,
         redis::ErrorKind::ClusterConnectionNotFound => ErrorKind::Cluster,
-        _ if error.is_io_error() || error.is_connection_dropped() || error.is_connection_refusal() => ErrorKind::Unreachable,
+        _ if error.is_io_error()
+            || error.is_connection_dropped()
+            || error.is_connection_refusal() =>
+        {
+            ErrorKind::Unreachable
+        }
         _ => ErrorKind::Other,
     };
     StoreError::new(kind, error.to_string())
@@ -67,7 +75,8 @@ const WORDS: [(&str, ErrorKind); 4] = [
 fn of_answer(code: &str, detail: &str) -> StoreError {
     let by_code = || CODES.iter().find(|(one, _)| *one == code);
     let by_words = || WORDS.iter().find(|(words, _)| detail.contains(words));
-    // Before version 7, an error within a script is one of the script, and says its own code further on.
+    // Before version 7, an error within a script is one of the script, and says its own code
+    // further on.
     let within = || CODES.iter().find(|(one, _)| detail.contains(&format!("-{one} ")));
     let known = by_code().or_else(by_words).or_else(within);
     StoreError::new(known.map_or(ErrorKind::Other, |(_, kind)| *kind), format!("{code} {detail}"))
@@ -82,24 +91,56 @@ mod tests {
         // As they came from 6.2.14, 7.0.15, 7.4.1, 8.2.3, Valkey 8.1.8 and 9.1.2.
         let answers = [
             ("NOPERM", "this user has no permissions to run the 'get' command", ErrorKind::Auth),
-            ("ERR", "The user executing the script can't run this command or subcommand script: 5, on @user_script:1.", ErrorKind::Auth),
+            (
+                "ERR",
+                "The user executing the script can't run this command or subcommand script: 5, on @user_script:1.",
+                ErrorKind::Auth,
+            ),
             (
                 "ERR",
                 "Error running script (call to f_5): @user_script:1: The user executing the script can't run this command or subcommand",
                 ErrorKind::Auth,
             ),
-            ("ERR", "ACL failure in script: User turnd has no permissions to run the 'set' command script: 5", ErrorKind::Auth),
-            ("ERR", "Error running script (call to f_5): @user_script:12: -OOM command not allowed when used memory", ErrorKind::Full),
-            ("ERR", "Error running script (call to f_5): @user_script:9: -READONLY You can't write against", ErrorKind::ReadOnly),
+            (
+                "ERR",
+                "ACL failure in script: User turnd has no permissions to run the 'set' command script: 5",
+                ErrorKind::Auth,
+            ),
+            (
+                "ERR",
+                "Error running script (call to f_5): @user_script:12: -OOM command not allowed when used memory",
+                ErrorKind::Full,
+            ),
+            (
+                "ERR",
+                "Error running script (call to f_5): @user_script:9: -READONLY You can't write against",
+                ErrorKind::ReadOnly,
+            ),
             ("READONLY", "You can't write against a read only replica.", ErrorKind::ReadOnly),
-            ("BUSY", "Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.", ErrorKind::Busy),
+            (
+                "BUSY",
+                "Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+                ErrorKind::Busy,
+            ),
             ("NOREPLICAS", "Not enough good replicas to write.", ErrorKind::NoReplicas),
-            ("ERR", "Error running script (call to f_5): @user_script:9: -NOREPLICAS Not enough good replicas", ErrorKind::NoReplicas),
-            ("MASTERDOWN", "Link with MASTER is down and replica-serve-stale-data is set to 'no'.", ErrorKind::NoPrimary),
+            (
+                "ERR",
+                "Error running script (call to f_5): @user_script:9: -NOREPLICAS Not enough good replicas",
+                ErrorKind::NoReplicas,
+            ),
+            (
+                "MASTERDOWN",
+                "Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+                ErrorKind::NoPrimary,
+            ),
             ("LOADING", "Redis is loading the dataset in memory", ErrorKind::Loading),
             ("TRYAGAIN", "Multiple keys request during rehashing of slot", ErrorKind::Cluster),
             ("CLUSTERDOWN", "Hash slot not served", ErrorKind::Cluster),
-            ("ERR", "Script attempted to access a non local key in a cluster node script: 5, on @user_script:1.", ErrorKind::Cluster),
+            (
+                "ERR",
+                "Script attempted to access a non local key in a cluster node script: 5, on @user_script:1.",
+                ErrorKind::Cluster,
+            ),
             ("CWFENCED", "by 5.1", ErrorKind::Fenced),
             ("CWLOST", "the directory is gone", ErrorKind::NeedsFull),
             ("ERR", "unknown command", ErrorKind::Other),

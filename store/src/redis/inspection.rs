@@ -1,4 +1,5 @@
-//! Signs of loss that no write shows: eviction, a replica with another clock, another program's DEL.
+//! Signs of loss that no write shows: eviction, a replica with another clock, another program's
+//! DEL.
 
 use std::collections::BTreeSet;
 
@@ -35,7 +36,8 @@ impl Held {
         self.0.clear();
     }
 
-    /// Up to `count` of them. Ids are random, so that those that follow a random one in their order are a random sample.
+    /// Up to `count` of them. Ids are random, so that those that follow a random one in their order
+    /// are a random sample.
     fn sample(&self, from: RecordId, count: usize) -> Vec<RecordId> {
         self.0.range(from..).chain(self.0.range(..from)).take(count).copied().collect()
     }
@@ -49,7 +51,8 @@ pub(super) struct Said {
 }
 
 impl Redis {
-    /// Looks for a sample of the records, and for what the server says of its memory. A right that is missing for it is said once.
+    /// Looks for a sample of the records, and for what the server says of its memory. A right that
+    /// is missing for it is said once.
     pub(super) async fn look_around(&mut self) -> Result<Inspection, StoreError> {
         let missing = self.missing().await?;
         let policy = self.policy().await;
@@ -60,7 +63,12 @@ impl Redis {
         let length = self.stream_length().await.map(Some);
         let accounting_entries = self.unless_denied("+xlen", length)?;
         let may_evict = policy.map(|policy| policy != NO_EVICTION);
-        Ok(Inspection { missing, accounting_entries, accounting_trimmed: self.stream.trimmed, may_evict })
+        Ok(Inspection {
+            missing,
+            accounting_entries,
+            accounting_trimmed: self.stream.trimmed,
+            may_evict,
+        })
     }
 
     /// How many of a sample are gone. `EXISTS` is among the rights that writing needs.
@@ -83,18 +91,29 @@ impl Redis {
         let mut info = redis::cmd("INFO");
         info.arg("memory");
         let info: String = self.link.ask(info.query_async(&mut connection)).await?;
-        Ok(info.lines().find_map(|line| line.strip_prefix("maxmemory_policy:")).map(|policy| policy.trim().to_owned()))
+        Ok(info
+            .lines()
+            .find_map(|line| line.strip_prefix("maxmemory_policy:"))
+            .map(|policy| policy.trim().to_owned()))
     }
 
     fn warn_of(&mut self, policy: &str) {
         if policy != NO_EVICTION && self.said.policy.as_deref() != Some(policy) {
-            tracing::warn!(policy, "store: the server may evict records of live calls; set maxmemory-policy to noeviction");
+            tracing::warn!(
+                policy,
+                "store: the server may evict records of live calls; set maxmemory-policy to noeviction"
+            );
         }
         self.said.policy = Some(policy.to_owned());
     }
 
-    /// The answer, or nothing where the server refuses to say: that is said once, and costs a warning only.
-    fn unless_denied<T: Default>(&mut self, right: &'static str, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+    /// The answer, or nothing where the server refuses to say: that is said once, and costs a
+    /// warning only.
+    fn unless_denied<T: Default>(
+        &mut self,
+        right: &'static str,
+        answer: Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         match answer {
             Err(error) if matches!(error.kind, ErrorKind::Auth | ErrorKind::Other) => {
                 if !self.said.denied.contains(&right) {

@@ -38,8 +38,9 @@ pub(crate) fn secret(realm: &str) -> String {
     format!("cw:secret:{}", escape(realm))
 }
 
-/// Letters, digits, `.`, `_` and `-` stand for themselves, every other byte is `%` and two upper-case hexadecimal digits: two texts never have
-/// one form, and no form has a separator, a space, a brace or a pattern's character in it.
+/// Letters, digits, `.`, `_` and `-` stand for themselves, every other byte is `%` and two
+/// upper-case hexadecimal digits: two texts never have one form, and no form has a separator, a
+/// space, a brace or a pattern's character in it.
 pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {

@@ -5,7 +5,8 @@ use super::BATCH;
 use crate::change::Change;
 use crate::record::RecordId;
 
-/// The ids in the index, as this process knows them. A comparison deletes only what it answers for itself (H47).
+/// The ids in the index, as this process knows them. A comparison deletes only what it answers for
+/// itself (H47).
 #[derive(Debug, Default)]
 pub(super) struct Known {
     /// It has written these, has brought them back, or has found that they have ended.
@@ -20,15 +21,23 @@ pub(super) struct Known {
 
 impl Known {
     /// These are in the index. Gives those that are this process's.
-    pub(super) fn index(&mut self, members: impl IntoIterator<Item = RecordId>) -> HashSet<RecordId> {
+    pub(super) fn index(
+        &mut self,
+        members: impl IntoIterator<Item = RecordId>,
+    ) -> HashSet<RecordId> {
         let members: HashSet<RecordId> = members.into_iter().collect();
         self.ours.retain(|id| members.contains(id));
         self.left.retain(|id| members.contains(id));
-        self.unread = members.iter().filter(|id| !self.ours.contains(id) && !self.left.contains(id)).copied().collect();
+        self.unread = members
+            .iter()
+            .filter(|id| !self.ours.contains(id) && !self.left.contains(id))
+            .copied()
+            .collect();
         self.ours.clone()
     }
 
-    /// The next to be read; none are left when there are none. They stay unread until [`read`](Self::read) is told of them.
+    /// The next to be read; none are left when there are none. They stay unread until
+    /// [`read`](Self::read) is told of them.
     pub(super) fn unread(&self) -> Vec<RecordId> {
         self.unread.iter().take(BATCH).copied().collect()
     }
@@ -57,7 +66,8 @@ impl Known {
     /// Some of those that are left, others each time.
     pub(super) fn some_left(&mut self) -> Vec<RecordId> {
         let from = self.looked_at.map_or(Bound::Unbounded, Bound::Excluded);
-        let some: Vec<RecordId> = self.left.range((from, Bound::Unbounded)).take(BATCH).copied().collect();
+        let some: Vec<RecordId> =
+            self.left.range((from, Bound::Unbounded)).take(BATCH).copied().collect();
         self.looked_at = some.last().copied();
         some
     }

@@ -31,15 +31,16 @@ use link::Link;
 use scripts::Scripts;
 pub use settings::RedisSettings;
 
-/// Records outlive their allocation by this: a server that is down for the last seconds of one still finds it and can say so.
+/// Records outlive their allocation by this: a server that is down for the last seconds of one
+/// still finds it and can say so.
 const MARGIN: Duration = Duration::from_secs(60);
 /// For so long a node's incarnation and index are kept after it wrote last.
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Records asked for or deleted in one round trip.
 const BATCH: usize = 256;
 
-/// A node's directory in a Redis server. One connection; each further one has a higher generation, so that what an older one still had on its
-/// way when it was given up is refused by the server.
+/// A node's directory in a Redis server. One connection; each further one has a higher generation,
+/// so that what an older one still had on its way when it was given up is refused by the server.
 pub struct Redis {
     link: Link,
     scripts: Scripts,
@@ -89,7 +90,8 @@ impl Redis {
         self.sealer.node()
     }
 
-    /// These incarnations of the node have ended for certain, whatever their heartbeats say: this process holds the lock that they held.
+    /// These incarnations of the node have ended for certain, whatever their heartbeats say: this
+    /// process holds the lock that they held.
     pub fn succeed(&mut self, ended: &[Incarnation]) {
         self.claims.ended = ended.to_vec();
     }
@@ -99,8 +101,9 @@ impl Redis {
         self.claims.take_over = true;
     }
 
-    /// The allocations of these records are this process's by now, or have ended: the next comparison deletes those that are not offered. Of
-    /// the others that were read, those that cannot be brought back, none is ever deleted.
+    /// The allocations of these records are this process's by now, or have ended: the next
+    /// comparison deletes those that are not offered. Of the others that were read, those that
+    /// cannot be brought back, none is ever deleted.
     pub fn answer_for(&mut self, ids: impl IntoIterator<Item = RecordId>) {
         ids.into_iter().for_each(|id| self.known.answer_for(id));
     }
@@ -116,7 +119,11 @@ impl Redis {
         let mut connection = self.link.connection()?;
         let mut script = self.scripts.claim.prepare_invoke();
         script.key(keys::incarnation(self.sealer.node())).key(keys::index(self.sealer.node()));
-        script.arg(self.incarnation.to_string()).arg(self.generation).arg(&seen.held).arg(millis(KEPT));
+        script
+            .arg(self.incarnation.to_string())
+            .arg(self.generation)
+            .arg(&seen.held)
+            .arg(millis(KEPT));
         let members: Vec<Vec<u8>> = self.link.call(script.invoke_async(&mut connection)).await?;
         self.claims.won(&seen, Instant::now());
         // At once: who looks next finds that this process lives.
@@ -134,9 +141,11 @@ impl Redis {
         let held: Option<Vec<u8>> = self.link.call(get.query_async(&mut connection)).await?;
         let mut hmget = redis::cmd("HMGET");
         hmget.arg(keys::registry(&node)).arg("incarnation").arg("at");
-        let [incarnation, at]: [Option<Vec<u8>>; 2] = self.link.call(hmget.query_async(&mut connection)).await?;
+        let [incarnation, at]: [Option<Vec<u8>>; 2] =
+            self.link.call(hmget.query_async(&mut connection)).await?;
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        let alive = incarnation.map(|incarnation| (text(incarnation), at.map(text).unwrap_or_default()));
+        let alive =
+            incarnation.map(|incarnation| (text(incarnation), at.map(text).unwrap_or_default()));
         Ok(Seen { held: held.map(text).unwrap_or_default(), alive })
     }
 
@@ -144,26 +153,41 @@ impl Redis {
     async fn release(&mut self) -> Result<(), StoreError> {
         let mut connection = self.link.connection()?;
         let mut script = self.scripts.release.prepare_invoke();
-        script.key(keys::incarnation(self.node())).arg(self.incarnation.to_string()).arg(claim::FREE).arg(millis(KEPT));
+        script
+            .key(keys::incarnation(self.node()))
+            .arg(self.incarnation.to_string())
+            .arg(claim::FREE)
+            .arg(millis(KEPT));
         self.link.call(script.invoke_async::<()>(&mut connection)).await?;
         self.unregister().await
     }
 
-    /// The one script that writes; without changes it checks who may, and keeps the directory from expiring.
+    /// The one script that writes; without changes it checks who may, and keeps the directory from
+    /// expiring.
     async fn apply(&mut self, changes: &[Change]) -> Result<(), StoreError> {
         let now = unix_millis();
         // Before it is sent: where no answer comes, it may have been done.
         self.answer_for(changes.iter().map(Change::id));
         let mut connection = self.link.connection()?;
         let mut script = self.scripts.write.prepare_invoke();
-        let puts: Vec<_> = changes.iter().filter_map(|change| if let Change::Put(record) = change { Some(record) } else { None }).collect();
-        let deleted: Vec<_> = changes.iter().filter_map(|change| if let Change::Delete(id) = change { Some(*id) } else { None }).collect();
+        let puts: Vec<_> = changes
+            .iter()
+            .filter_map(|change| if let Change::Put(record) = change { Some(record) } else { None })
+            .collect();
+        let deleted: Vec<_> = changes
+            .iter()
+            .filter_map(|change| if let Change::Delete(id) = change { Some(*id) } else { None })
+            .collect();
         let node = self.sealer.node();
         script.key(keys::incarnation(node)).key(keys::index(node));
         for id in puts.iter().map(|record| record.id).chain(deleted.iter().copied()) {
             script.key(keys::alloc(node, id));
         }
-        script.arg(self.incarnation.to_string()).arg(self.generation).arg(millis(KEPT)).arg(puts.len());
+        script
+            .arg(self.incarnation.to_string())
+            .arg(self.generation)
+            .arg(millis(KEPT))
+            .arg(puts.len());
         for record in puts {
             let lives = record.expires_at.saturating_sub(now).saturating_add(millis(MARGIN));
             script.arg(record.id.to_string()).arg(self.sealer.seal(record, now / 1000)).arg(lives);
@@ -181,7 +205,10 @@ impl Redis {
 
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Redis").field("node", self.node()).field("incarnation", &self.incarnation).finish_non_exhaustive()
+        f.debug_struct("Redis")
+            .field("node", self.node())
+            .field("incarnation", &self.incarnation)
+            .finish_non_exhaustive()
     }
 }
 
@@ -190,7 +217,9 @@ fn record_id(member: &[u8]) -> Option<RecordId> {
     if member == scripts::ANCHOR {
         return None;
     }
-    let text = std::str::from_utf8(member).ok().filter(|text| text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+    let text = std::str::from_utf8(member)
+        .ok()
+        .filter(|text| text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
     u64::from_str_radix(text, 16).ok().map(RecordId)
 }
 

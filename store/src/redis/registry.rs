@@ -7,8 +7,16 @@ use crate::directory::NodeReport;
 use crate::error::StoreError;
 
 impl Redis {
-    pub(super) async fn report(&mut self, report: &NodeReport, lifetime: Duration) -> Result<(), StoreError> {
-        let addresses: Vec<String> = report.addresses.iter().map(|(transport, address)| format!("{transport}={address}")).collect();
+    pub(super) async fn report(
+        &mut self,
+        report: &NodeReport,
+        lifetime: Duration,
+    ) -> Result<(), StoreError> {
+        let addresses: Vec<String> = report
+            .addresses
+            .iter()
+            .map(|(transport, address)| format!("{transport}={address}"))
+            .collect();
         let fields = [
             ("state", report.state.clone()),
             ("allocations", report.allocations.to_string()),
@@ -20,7 +28,11 @@ impl Redis {
     }
 
     /// Writes into the node's entry, which tells by that that this process lives.
-    pub(super) async fn register(&mut self, fields: &[(&str, String)], lifetime: Duration) -> Result<(), StoreError> {
+    pub(super) async fn register(
+        &mut self,
+        fields: &[(&str, String)],
+        lifetime: Duration,
+    ) -> Result<(), StoreError> {
         let mut connection = self.link.connection()?;
         let mut script = self.scripts.report.prepare_invoke();
         script.key(keys::registry(self.node())).arg(millis(lifetime));

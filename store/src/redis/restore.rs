@@ -38,7 +38,9 @@ pub(super) async fn restore(redis: &mut Redis, patience: Duration) -> Restored {
             Err(_) => break,
             Ok(Err(error)) => {
                 let kind = error.kind;
-                let may_have_ended = kind == ErrorKind::Fenced && !redis.claims.rival_lives() && Instant::now() < last;
+                let may_have_ended = kind == ErrorKind::Fenced
+                    && !redis.claims.rival_lives()
+                    && Instant::now() < last;
                 if may_have_ended && !has_said {
                     let seconds = (last - start).as_secs();
                     tracing::info!(at_most_seconds = seconds, %error, "store: waiting to see whether that server still runs");
@@ -77,22 +79,32 @@ async fn read_all(redis: &mut Redis, restored: &mut Restored) -> Result<(), Stor
 /// The ids of the node's records, and the right to write them if the server takes as much.
 async fn index(redis: &mut Redis) -> Result<Vec<RecordId>, StoreError> {
     match redis.claim().await {
-        Err(error) if matches!(error.kind, ErrorKind::Full | ErrorKind::ReadOnly | ErrorKind::NoReplicas) => {
+        Err(error)
+            if matches!(
+                error.kind,
+                ErrorKind::Full | ErrorKind::ReadOnly | ErrorKind::NoReplicas
+            ) =>
+        {
             if !redis.link.is_up() {
                 redis.link.connect().await?;
             }
             let mut connection = redis.link.connection()?;
             let mut smembers = redis::cmd("SMEMBERS");
             smembers.arg(keys::index(redis.sealer.node()));
-            let members: Vec<Vec<u8>> = redis.link.call(smembers.query_async(&mut connection)).await?;
+            let members: Vec<Vec<u8>> =
+                redis.link.call(smembers.query_async(&mut connection)).await?;
             Ok(members.iter().filter_map(|member| record_id(member)).collect())
         }
         claimed => claimed,
     }
 }
 
-/// Reads the next batch of those that are not read yet. Gives those of which nothing can come any more.
-pub(super) async fn read_some(redis: &mut Redis, restored: &mut Restored) -> Result<Vec<RecordId>, StoreError> {
+/// Reads the next batch of those that are not read yet. Gives those of which nothing can come any
+/// more.
+pub(super) async fn read_some(
+    redis: &mut Redis,
+    restored: &mut Restored,
+) -> Result<Vec<RecordId>, StoreError> {
     let ids = redis.known.unread();
     let values = values(redis, &ids).await?;
     let mut ended = Vec::new();
@@ -106,7 +118,10 @@ pub(super) async fn read_some(redis: &mut Redis, restored: &mut Restored) -> Res
     Ok(ended)
 }
 
-pub(super) async fn values(redis: &mut Redis, ids: &[RecordId]) -> Result<Vec<Option<Value>>, StoreError> {
+pub(super) async fn values(
+    redis: &mut Redis,
+    ids: &[RecordId],
+) -> Result<Vec<Option<Value>>, StoreError> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -119,7 +134,11 @@ pub(super) async fn values(redis: &mut Redis, ids: &[RecordId]) -> Result<Vec<Op
             pipeline.cmd("PTTL").arg(name);
         }
     }
-    let (values, lives) = match redis.link.call(pipeline.query_async::<Vec<redis::Value>>(&mut connection)).await {
+    let (values, lives) = match redis
+        .link
+        .call(pipeline.query_async::<Vec<redis::Value>>(&mut connection))
+        .await
+    {
         Ok(answers) => split(answers)?,
         Err(error) if error.kind == ErrorKind::Auth && redis.has_ttl => {
             tracing::warn!(error = %error.text, "store: the Redis user lacks the right to PTTL; what is left of an allocation is told by this clock");
@@ -171,20 +190,23 @@ fn take(redis: &Redis, restored: &mut Restored, id: RecordId, value: Option<Valu
     true
 }
 
-/// Puts the record's times on this host's clock (H49): how long the allocation still lives is told by the server's clock alone, which has run
-/// since it was written. The other times keep their distances to its end.
+/// Puts the record's times on this host's clock (H49): how long the allocation still lives is told
+/// by the server's clock alone, which has run since it was written. The other times keep their
+/// distances to its end.
 fn adjust(record: &mut Record, lives: Option<u64>, now: u64) {
     let Some(lives) = lives else { return };
     let ends = now.saturating_add(lives.saturating_sub(millis(MARGIN)));
     if ends.abs_diff(record.expires_at) < TRANSIT {
         return;
     }
-    let (was, permissions, channels) = (record.expires_at, &mut record.permissions, &mut record.channels);
+    let (was, permissions, channels) =
+        (record.expires_at, &mut record.permissions, &mut record.channels);
     let times = [&mut record.created_at, &mut record.expires_at].into_iter();
     let times = times.chain(record.relayed.iter_mut().map(|relayed| &mut relayed.expires_at));
     let times = times.chain(permissions.iter_mut().map(|permission| &mut permission.expires_at));
     for time in times.chain(channels.iter_mut().map(|channel| &mut channel.expires_at)) {
-        *time = time.saturating_add(ends.saturating_sub(was)).saturating_sub(was.saturating_sub(ends));
+        *time =
+            time.saturating_add(ends.saturating_sub(was)).saturating_sub(was.saturating_sub(ends));
     }
 }
 

@@ -1,4 +1,5 @@
-//! What must happen at once on the server. Every value is an argument, never part of a script's text (H40).
+//! What must happen at once on the server. Every value is an argument, never part of a script's
+//! text (H40).
 
 use redis::Script;
 
@@ -6,14 +7,17 @@ use redis::Script;
 pub(super) const FENCED: &str = "CWFENCED";
 /// The code of the answer when the directory is not the one that was written to.
 pub(super) const LOST: &str = "CWLOST";
-/// The member that keeps an index without records from vanishing, so that one that has vanished is noticed.
+/// The member that keeps an index without records from vanishing, so that one that has vanished is
+/// noticed.
 pub(super) const ANCHOR: &[u8] = b".";
 
 /// Makes a connection's generation of an incarnation the one that may write, and gives the index.
 ///
-/// KEYS: incarnation, index. ARGV: incarnation, generation, what the first key was seen to hold (empty: nothing), how long both are kept in ms.
-/// Nothing is removed and written again, and what counts is written last: in a cluster that moves the slot a script may end between any two
-/// commands. The first PEXPIRE changes nothing: a full server refuses a SET, but not to a script that has written before.
+/// KEYS: incarnation, index. ARGV: incarnation, generation, what the first key was seen to hold
+/// (empty: nothing), how long both are kept in ms. Nothing is removed and written again, and what
+/// counts is written last: in a cluster that moves the slot a script may end between any two
+/// commands. The first PEXPIRE changes nothing: a full server refuses a SET, but not to a script
+/// that has written before.
 const CLAIM: &str = r"
 local held = redis.call('GET', KEYS[1]) or ''
 local holder, generation = string.match(held, '^(%x+)%.(%d+)$')
@@ -32,7 +36,8 @@ return members
 
 /// Gives the name up, if it is this incarnation's.
 ///
-/// KEYS: incarnation. ARGV: incarnation, what stands for a free name, how long the key is kept in ms.
+/// KEYS: incarnation. ARGV: incarnation, what stands for a free name, how long the key is kept in
+/// ms.
 const RELEASE: &str = r"
 local held = redis.call('GET', KEYS[1]) or ''
 if string.sub(held, 1, #ARGV[1] + 1) ~= ARGV[1] .. '.' then return 0 end
@@ -61,9 +66,10 @@ return redis.call('DEL', KEYS[1])
 
 /// Writes records and deletes records, all or none, if the writer is who may.
 ///
-/// KEYS: incarnation, index, the records to write, the records to delete. ARGV: incarnation, generation, how long the first two keys are kept
-/// in ms, how many records to write; of each of these its id, its value, its expiry in ms; of each to delete its id.
-/// A full server refuses the first SET, before anything is written.
+/// KEYS: incarnation, index, the records to write, the records to delete. ARGV: incarnation,
+/// generation, how long the first two keys are kept in ms, how many records to write; of each of
+/// these its id, its value, its expiry in ms; of each to delete its id. A full server refuses the
+/// first SET, before anything is written.
 const WRITE: &str = r"
 local held = redis.call('GET', KEYS[1])
 if not held or redis.call('EXISTS', KEYS[2]) == 0 then return redis.error_reply('CWLOST the directory is gone') end

@@ -10,7 +10,8 @@ use zeroize::Zeroizing;
 /// How to reach a Redis server, version 6 or later.
 #[derive(Clone)]
 pub struct RedisSettings {
-    /// `redis://host:port/db`, or `redis+unix:///path`. A user and a password may stand in it; the fields below go before them.
+    /// `redis://host:port/db`, or `redis+unix:///path`. A user and a password may stand in it; the
+    /// fields below go before them.
     pub url: Zeroizing<String>,
     /// The ACL user.
     pub username: Option<String>,
@@ -63,6 +64,9 @@ impl RedisSettings {
 impl fmt::Debug for RedisSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The URL may hold the password.
-        f.debug_struct("RedisSettings").field("username", &self.username).field("timeout", &self.timeout).finish_non_exhaustive()
+        f.debug_struct("RedisSettings")
+            .field("username", &self.username)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
     }
 }

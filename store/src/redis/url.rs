@@ -1,4 +1,5 @@
-//! What is wrong with a Redis URL, in a sentence with the cure. Nothing of the URL is shown: a password may stand in it.
+//! What is wrong with a Redis URL, in a sentence with the cure. Nothing of the URL is shown: a
+//! password may stand in it.
 
 const EXAMPLE: &str = "write it as redis://127.0.0.1:6379";
 /// The schemes that the client knows, without TLS.
@@ -10,14 +11,19 @@ pub(super) fn reason(url: &str) -> Result<(), String> {
         return Err(format!("it is empty; {EXAMPLE}"));
     }
     if url.contains(|letter: char| letter.is_whitespace() || letter.is_control()) {
-        return Err("it holds a blank or a line end; take it away, or write %20 for a blank of a password".into());
+        return Err(
+            "it holds a blank or a line end; take it away, or write %20 for a blank of a password"
+                .into(),
+        );
     }
     let Some((scheme, rest)) = url.split_once("://") else {
         return Err(format!("it has no scheme; {EXAMPLE}"));
     };
     let scheme = scheme.to_ascii_lowercase();
     if scheme == "rediss" || scheme == "valkeys" {
-        return Err("TLS to Redis is not offered yet; use redis:// on a network that you trust".into());
+        return Err(
+            "TLS to Redis is not offered yet; use redis:// on a network that you trust".into()
+        );
     }
     if !SCHEMES.contains(&&*scheme) {
         return Err(format!("its scheme is not known; {EXAMPLE}"));
@@ -38,10 +44,16 @@ pub(super) fn reason(url: &str) -> Result<(), String> {
             .into());
     }
     if database.contains('@') || authority.matches('@').count() > 1 {
-        return Err("a / or @ stands in its password; write %2F or %40 for it, or set store.password_file".into());
+        return Err(
+            "a / or @ stands in its password; write %2F or %40 for it, or set store.password_file"
+                .into(),
+        );
     }
     if !database.trim_end_matches('/').bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err("the database behind the last / is no number; write it as redis://127.0.0.1:6379/0".into());
+        return Err(
+            "the database behind the last / is no number; write it as redis://127.0.0.1:6379/0"
+                .into(),
+        );
     }
     let host = authority.rsplit('@').next().unwrap_or_default();
     if host.is_empty() || host.starts_with(':') {
@@ -66,7 +78,9 @@ fn parts(rest: &str) -> (&str, &str, &str) {
 }
 
 fn percent_codes(text: &str) -> bool {
-    text.split('%').skip(1).all(|rest| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit()))
+    text.split('%')
+        .skip(1)
+        .all(|rest| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit()))
 }
 
 #[cfg(test)]
@@ -101,7 +115,10 @@ mod tests {
             ("redis://:hunter2@127.0.0.1:port", "the Redis URL cannot be used"),
         ] {
             let text = refused(url);
-            assert!(text.contains(told) && !text.contains("hunter") && !text.contains("100%"), "{url}: {text}");
+            assert!(
+                text.contains(told) && !text.contains("hunter") && !text.contains("100%"),
+                "{url}: {text}"
+            );
         }
     }
 

@@ -82,7 +82,8 @@ mod tests {
             cache.insert(8, 80, now);
         }
         assert_eq!((cache.len(), cache.by_age.len()), (3, 3));
-        let found: Vec<_> = (0..10).filter_map(|key| cache.find(&key, Duration::from_secs(1), now)).collect();
+        let found: Vec<_> =
+            (0..10).filter_map(|key| cache.find(&key, Duration::from_secs(1), now)).collect();
         assert_eq!(found, [7, 80, 9]);
     }
 
@@ -94,7 +95,10 @@ mod tests {
         assert_eq!(cache.find(&"alice", age, now + Duration::from_secs(59)), Some(1));
         assert_eq!(cache.find(&"alice", age, now + Duration::from_secs(60)), None);
         cache.outdate();
-        assert_eq!((cache.find(&"alice", age, now), cache.find_stale(&"alice", age, now)), (None, Some(1)));
+        assert_eq!(
+            (cache.find(&"alice", age, now), cache.find_stale(&"alice", age, now)),
+            (None, Some(1))
+        );
         assert_eq!(cache.find_stale(&"alice", age, now + Duration::from_secs(60)), None);
         cache.insert("alice", 2, now);
         assert_eq!(cache.find(&"alice", age, now), Some(2));

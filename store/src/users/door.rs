@@ -24,7 +24,10 @@ struct DoorState {
 
 impl Door {
     pub(super) fn new(link: Link) -> Self {
-        Self { timeout: link.timeout(), state: Mutex::new(DoorState { link, number: 0, closed_until: None }) }
+        Self {
+            timeout: link.timeout(),
+            state: Mutex::new(DoorState { link, number: 0, closed_until: None }),
+        }
     }
 
     /// Asks, over a connection that is made if need be, and gets an answer in time.
@@ -51,7 +54,10 @@ impl Door {
         let mut state = self.state.lock().await;
         if !state.link.is_up() {
             if state.closed_until.is_some_and(|until| Instant::now() < until) {
-                return Err(StoreError::new(ErrorKind::Unreachable, "the store did not answer a moment ago"));
+                return Err(StoreError::new(
+                    ErrorKind::Unreachable,
+                    "the store did not answer a moment ago",
+                ));
             }
             state.number += 1;
             if let Err(error) = state.link.connect().await {

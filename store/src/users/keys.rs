@@ -9,7 +9,8 @@ use crate::record::{KeyAlgorithm, LongTermKey};
 
 /// The fields of a user's hash.
 pub(super) const NOT_AFTER: &str = "not_after";
-pub(super) const ALGORITHMS: [(KeyAlgorithm, &str); 2] = [(KeyAlgorithm::Md5, "md5"), (KeyAlgorithm::Sha256, "sha256")];
+pub(super) const ALGORITHMS: [(KeyAlgorithm, &str); 2] =
+    [(KeyAlgorithm::Md5, "md5"), (KeyAlgorithm::Sha256, "sha256")];
 /// More secrets than a rotation needs.
 const MAX_SECRETS: usize = 8;
 
@@ -35,7 +36,10 @@ pub struct RestSecret {
 
 impl fmt::Debug for RestSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RestSecret").field("name", &self.name).field("not_after", &self.not_after).finish_non_exhaustive()
+        f.debug_struct("RestSecret")
+            .field("name", &self.name)
+            .field("not_after", &self.not_after)
+            .finish_non_exhaustive()
     }
 }
 
@@ -43,7 +47,8 @@ impl fmt::Debug for RestSecret {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-/// A user's hash: the fields `md5`, `sha256`, `not_after`, in the order in which they are asked for. `Ok(None)` is no user.
+/// A user's hash: the fields `md5`, `sha256`, `not_after`, in the order in which they are asked
+/// for. `Ok(None)` is no user.
 pub(super) fn user(
     fleet_key: &FleetKey,
     protection: Protection,
@@ -61,19 +66,27 @@ pub(super) fn user(
     let mut keys = Vec::new();
     for ((algorithm, field), text) in ALGORITHMS.into_iter().zip([md5, sha256]) {
         let Some(text) = text else { continue };
-        let bytes = secret::read(fleet_key, protection, Place { key, field, not_after }, &text).ok_or(Malformed)?;
+        let bytes = secret::read(fleet_key, protection, Place { key, field, not_after }, &text)
+            .ok_or(Malformed)?;
         keys.push(LongTermKey::new(algorithm, &bytes).ok_or(Malformed)?);
     }
     Ok(Some(UserKeys { keys, not_after: time(not_after)? }))
 }
 
-/// A realm's hash of secrets: those that are well-formed, in the order of their names, and how many are not.
-pub(super) fn secrets(fleet_key: &FleetKey, protection: Protection, key: &str, fields: Vec<(Vec<u8>, Vec<u8>)>) -> (Vec<RestSecret>, u64) {
+/// A realm's hash of secrets: those that are well-formed, in the order of their names, and how many
+/// are not.
+pub(super) fn secrets(
+    fleet_key: &FleetKey,
+    protection: Protection,
+    key: &str,
+    fields: Vec<(Vec<u8>, Vec<u8>)>,
+) -> (Vec<RestSecret>, u64) {
     let total = fields.len();
     let one = |(name, value): (Vec<u8>, Vec<u8>)| {
         let (name, text) = (String::from_utf8(name).ok()?, text(value)?);
         let (value, not_after) = text.split_once(";not_after=").unwrap_or((&text, ""));
-        let secret = secret::read(fleet_key, protection, Place { key, field: &name, not_after }, value)?;
+        let secret =
+            secret::read(fleet_key, protection, Place { key, field: &name, not_after }, value)?;
         let not_after = time(not_after).ok()?;
         is_name(&name).then_some(RestSecret { name, secret, not_after })
     };
@@ -90,16 +103,18 @@ fn text(bytes: Vec<u8>) -> Option<Zeroizing<String>> {
 
 /// Whether it can be the name of a secret.
 pub(super) fn is_name(name: &str) -> bool {
-    (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    (1..=64).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
-/// Seconds of Unix time before the year 10000, or nothing for no end. Anything else is refused, since it was meant to end something:
-/// milliseconds, for one.
+/// Seconds of Unix time before the year 10000, or nothing for no end. Anything else is refused,
+/// since it was meant to end something: milliseconds, for one.
 fn time(text: &str) -> Result<Option<u64>, Malformed> {
     if text.is_empty() {
         return Ok(None);
     }
-    let seconds = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
+    let seconds =
+        text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
     seconds.filter(|seconds| *seconds < YEAR_10000).map(Some).ok_or(Malformed)
 }
 

@@ -134,8 +134,16 @@ impl Users {
     ///
     /// # Errors
     /// When the URL cannot be used.
-    pub fn new(redis: &RedisSettings, fleet_key: FleetKey, settings: UsersSettings) -> Result<Self, StoreError> {
-        let memory = Memory { users: Cache::new(settings.capacity), nobody: Cache::new(settings.capacity), secrets: Cache::new(64) };
+    pub fn new(
+        redis: &RedisSettings,
+        fleet_key: FleetKey,
+        settings: UsersSettings,
+    ) -> Result<Self, StoreError> {
+        let memory = Memory {
+            users: Cache::new(settings.capacity),
+            nobody: Cache::new(settings.capacity),
+            secrets: Cache::new(64),
+        };
         Ok(Self {
             door: Door::new(Link::new(redis)?),
             fleet_key,
@@ -160,12 +168,21 @@ impl Users {
         // Taken before asking: an answer from before a change must not be kept after it.
         let seen = *self.changes.borrow();
         let Ok(_permit) = self.permits.try_acquire() else {
-            // The store may be there: what may have been revoked does not count because others ask much.
-            return self.stand_in(self.memory().users.find(&name, self.settings.stale, Instant::now()));
+            // The store may be there: what may have been revoked does not count because others ask
+            // much.
+            return self.stand_in(self.memory().users.find(
+                &name,
+                self.settings.stale,
+                Instant::now(),
+            ));
         };
         match self.ask_user(realm, username).await {
             Ok(user) => self.learn(name, user.map(Arc::new), seen),
-            Err(Unavailable) => self.stand_in(self.memory().users.find_stale(&name, self.settings.stale, Instant::now())),
+            Err(Unavailable) => self.stand_in(self.memory().users.find_stale(
+                &name,
+                self.settings.stale,
+                Instant::now(),
+            )),
         }
     }
 
@@ -181,18 +198,29 @@ impl Users {
     /// When the store is away and they are not known.
     pub async fn secrets(&self, realm: &str) -> Result<Vec<RestSecret>, Unavailable> {
         let realm = realm.to_owned();
-        if let Some(secrets) = self.memory().secrets.find(&realm, self.settings.ttl, Instant::now()) {
+        if let Some(secrets) = self.memory().secrets.find(&realm, self.settings.ttl, Instant::now())
+        {
             return Ok(secrets);
         }
         let seen = *self.changes.borrow();
         let key = secret_key(&realm);
         let mut hgetall = redis::cmd("HGETALL");
         hgetall.arg(&key);
-        let asked = self.door.ask(async |mut connection| hgetall.query_async::<Vec<(Vec<u8>, Vec<u8>)>>(&mut connection).await).await;
+        let asked = self
+            .door
+            .ask(async |mut connection| {
+                hgetall.query_async::<Vec<(Vec<u8>, Vec<u8>)>>(&mut connection).await
+            })
+            .await;
         let Ok(fields) = asked else {
-            return self.memory().secrets.find_stale(&realm, self.settings.stale, Instant::now()).ok_or(Unavailable);
+            return self
+                .memory()
+                .secrets
+                .find_stale(&realm, self.settings.stale, Instant::now())
+                .ok_or(Unavailable);
         };
-        let (secrets, malformed) = keys::secrets(&self.fleet_key, self.settings.protection, &key, fields);
+        let (secrets, malformed) =
+            keys::secrets(&self.fleet_key, self.settings.protection, &key, fields);
         self.counters.malformed.fetch_add(malformed, Relaxed);
         let mut memory = self.memory();
         if *self.changes.borrow() == seen {
@@ -201,13 +229,19 @@ impl Users {
         Ok(secrets)
     }
 
-    /// Asks for the version again and again, and has everything asked for again when it has changed: a task of its own, that never ends.
+    /// Asks for the version again and again, and has everything asked for again when it has
+    /// changed: a task of its own, that never ends.
     pub async fn watch(&self) {
         let mut seen: Option<Option<Vec<u8>>> = None;
         loop {
             let mut get = redis::cmd("GET");
             get.arg(USERS_VERSION);
-            let asked = self.door.ask(async |mut connection| get.query_async::<Option<Vec<u8>>>(&mut connection).await).await;
+            let asked = self
+                .door
+                .ask(async |mut connection| {
+                    get.query_async::<Option<Vec<u8>>>(&mut connection).await
+                })
+                .await;
             if let Ok(version) = asked {
                 if seen.as_ref().is_some_and(|seen| *seen != version) {
                     self.forget();
@@ -218,8 +252,9 @@ impl Users {
         }
     }
 
-    /// Has everything that was learned asked for again, and tells those who listen to [`changes`](Self::changes). Where the store is away by
-    /// then, what was known still serves for its time.
+    /// Has everything that was learned asked for again, and tells those who listen to
+    /// [`changes`](Self::changes). Where the store is away by then, what was known still serves
+    /// for its time.
     pub fn forget(&self) {
         let mut memory = self.memory();
         memory.users.outdate();
@@ -229,7 +264,8 @@ impl Users {
         self.changes.send_modify(|changes| *changes += 1);
     }
 
-    /// Counts up whenever users or secrets have changed: whoever keeps keys of his own asks again then.
+    /// Counts up whenever users or secrets have changed: whoever keeps keys of his own asks again
+    /// then.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
@@ -253,7 +289,9 @@ impl Users {
     fn known(&self, name: &Name) -> Option<Lookup> {
         let (memory, now) = (self.memory(), Instant::now());
         let found = memory.users.find(name, self.settings.ttl, now).map(Lookup::Found);
-        found.or_else(|| memory.nobody.find(name, self.settings.negative_ttl, now).map(|()| Lookup::Unknown))
+        found.or_else(|| {
+            memory.nobody.find(name, self.settings.negative_ttl, now).map(|()| Lookup::Unknown)
+        })
     }
 
     fn learn(&self, name: Name, user: Option<Arc<UserKeys>>, seen: u64) -> Lookup {
@@ -282,7 +320,12 @@ impl Users {
         let key = user_key(realm, username);
         let mut hmget = redis::cmd("HMGET");
         hmget.arg(&key).arg(keys::ALGORITHMS[0].1).arg(keys::ALGORITHMS[1].1).arg(keys::NOT_AFTER);
-        let asked = self.door.ask(async |mut connection| hmget.query_async::<Vec<Option<Vec<u8>>>>(&mut connection).await).await;
+        let asked = self
+            .door
+            .ask(async |mut connection| {
+                hmget.query_async::<Vec<Option<Vec<u8>>>>(&mut connection).await
+            })
+            .await;
         let fields = match asked {
             Ok(fields) => fields.try_into().unwrap_or_default(),
             Err(error) if door::is_wrong_type(&error) => {
@@ -291,14 +334,17 @@ impl Users {
             }
             Err(_) => return Err(Unavailable),
         };
-        Ok(keys::user(&self.fleet_key, self.settings.protection, &key, fields).unwrap_or_else(|_| {
-            count(&self.counters.malformed);
-            None
-        }))
+        Ok(keys::user(&self.fleet_key, self.settings.protection, &key, fields).unwrap_or_else(
+            |_| {
+                count(&self.counters.malformed);
+                None
+            },
+        ))
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
-        // A panic aborts the process; where it does not, in tests, each statement leaves the memory whole.
+        // A panic aborts the process; where it does not, in tests, each statement leaves the memory
+        // whole.
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,22 +7,35 @@ use crate::error::{ErrorKind, StoreError};
 use crate::redis::keys::{USERS_VERSION, secret as secret_key, user as user_key};
 use crate::redis::unix_millis;
 
-/// What tools write. Each call also counts the version up, so that every server forgets what it has cached within its polling interval.
+/// What tools write. Each call also counts the version up, so that every server forgets what it has
+/// cached within its polling interval.
 impl Users {
     /// Makes a user, or replaces what is stored of it.
     ///
     /// # Errors
     /// When the store did not take it.
-    pub async fn put_user(&self, realm: &str, username: &str, user: &UserKeys) -> Result<(), StoreError> {
+    pub async fn put_user(
+        &self,
+        realm: &str,
+        username: &str,
+        user: &UserKeys,
+    ) -> Result<(), StoreError> {
         let key = user_key(realm, username);
         let not_after = user.not_after.map(|time| time.to_string()).unwrap_or_default();
         let mut pipeline = Pipeline::new();
         pipeline.atomic().cmd("DEL").arg(&key).ignore();
         pipeline.cmd("HSET").arg(&key);
         for long_term in &user.keys {
-            let (_, field) = ALGORITHMS[usize::from(long_term.algorithm() == keys::ALGORITHMS[1].0)];
+            let (_, field) =
+                ALGORITHMS[usize::from(long_term.algorithm() == keys::ALGORITHMS[1].0)];
             let place = Place { key: &key, field, not_after: &not_after };
-            let text = secret::write(&self.fleet_key, self.settings.protection, place, long_term.as_bytes(), unix_millis() / 1000);
+            let text = secret::write(
+                &self.fleet_key,
+                self.settings.protection,
+                place,
+                long_term.as_bytes(),
+                unix_millis() / 1000,
+            );
             pipeline.arg(field).arg(text.as_str());
         }
         if user.not_after.is_some() {
@@ -48,12 +61,21 @@ impl Users {
     /// When its name cannot be one, or the store did not take it.
     pub async fn put_secret(&self, realm: &str, secret: &RestSecret) -> Result<(), StoreError> {
         if !is_name(&secret.name) {
-            return Err(StoreError::new(ErrorKind::Other, "a secret's name has 1 to 64 letters, digits, '.', '_' and '-'"));
+            return Err(StoreError::new(
+                ErrorKind::Other,
+                "a secret's name has 1 to 64 letters, digits, '.', '_' and '-'",
+            ));
         }
         let key = secret_key(realm);
         let not_after = secret.not_after.map(|time| time.to_string()).unwrap_or_default();
         let place = Place { key: &key, field: &secret.name, not_after: &not_after };
-        let mut text = secret::write(&self.fleet_key, self.settings.protection, place, &secret.secret, unix_millis() / 1000);
+        let mut text = secret::write(
+            &self.fleet_key,
+            self.settings.protection,
+            place,
+            &secret.secret,
+            unix_millis() / 1000,
+        );
         if secret.not_after.is_some() {
             text.push_str(&format!(";not_after={not_after}"));
         }
@@ -74,6 +96,8 @@ impl Users {
 
     async fn change(&self, mut pipeline: Pipeline) -> Result<(), StoreError> {
         pipeline.cmd("INCR").arg(USERS_VERSION).ignore();
-        self.door.ask(async |mut connection| pipeline.query_async::<()>(&mut connection).await).await
+        self.door
+            .ask(async |mut connection| pipeline.query_async::<()>(&mut connection).await)
+            .await
     }
 }

@@ -1,4 +1,5 @@
-//! A secret at rest, as text: hexadecimal digits in clear, or `sealed:` and the hexadecimal digits of the sealed form.
+//! A secret at rest, as text: hexadecimal digits in clear, or `sealed:` and the hexadecimal digits
+//! of the sealed form.
 
 use std::fmt;
 
@@ -10,7 +11,8 @@ use crate::record::{open_secret, seal_secret};
 
 const SEALED: &str = "sealed:";
 
-/// Where a secret stands: all of it is authenticated by the seal, so that a sealed value is good in its own place only and as long as was said.
+/// Where a secret stands: all of it is authenticated by the seal, so that a sealed value is good in
+/// its own place only and as long as was said.
 #[derive(Clone, Copy)]
 pub(super) struct Place<'a> {
     pub(super) key: &'a str,
@@ -26,15 +28,30 @@ impl Place<'_> {
     }
 }
 
-pub(super) fn write(fleet_key: &FleetKey, protection: Protection, place: Place<'_>, secret: &[u8], unix: u64) -> Zeroizing<String> {
+pub(super) fn write(
+    fleet_key: &FleetKey,
+    protection: Protection,
+    place: Place<'_>,
+    secret: &[u8],
+    unix: u64,
+) -> Zeroizing<String> {
     match protection {
         Protection::Clear => Zeroizing::new(hex(secret)),
-        Protection::Sealed => Zeroizing::new(format!("{SEALED}{}", hex(&seal_secret(fleet_key, &place.aad(), secret, unix)))),
+        Protection::Sealed => Zeroizing::new(format!(
+            "{SEALED}{}",
+            hex(&seal_secret(fleet_key, &place.aad(), secret, unix))
+        )),
     }
 }
 
-/// `None` when it is neither, when its seal does not open, or when it stands in clear where only sealed ones are taken.
-pub(super) fn read(fleet_key: &FleetKey, protection: Protection, place: Place<'_>, text: &str) -> Option<Zeroizing<Vec<u8>>> {
+/// `None` when it is neither, when its seal does not open, or when it stands in clear where only
+/// sealed ones are taken.
+pub(super) fn read(
+    fleet_key: &FleetKey,
+    protection: Protection,
+    place: Place<'_>,
+    text: &str,
+) -> Option<Zeroizing<Vec<u8>>> {
     match text.strip_prefix(SEALED) {
         Some(sealed) => open_secret(fleet_key, &place.aad(), &unhex(sealed)?).ok(),
         None if protection == Protection::Clear => unhex(text),
@@ -74,9 +91,19 @@ mod tests {
         let key = FleetKey::new(&[1; 32]).unwrap();
         let text = write(&key, Protection::Sealed, PLACE, b"secret", 1_800_000_000);
         assert!(text.starts_with("sealed:") && !text.contains("736563726574"), "{}", *text);
-        assert_eq!(read(&key, Protection::Sealed, PLACE, &text).as_deref().map(Vec::as_slice), Some(&b"secret"[..]));
-        assert_eq!(read(&key, Protection::Clear, PLACE, &text).as_deref().map(Vec::as_slice), Some(&b"secret"[..]));
-        for place in [Place { key: "cw:user:r:bob", ..PLACE }, Place { field: "sha256", ..PLACE }, Place { not_after: "9", ..PLACE }] {
+        assert_eq!(
+            read(&key, Protection::Sealed, PLACE, &text).as_deref().map(Vec::as_slice),
+            Some(&b"secret"[..])
+        );
+        assert_eq!(
+            read(&key, Protection::Clear, PLACE, &text).as_deref().map(Vec::as_slice),
+            Some(&b"secret"[..])
+        );
+        for place in [
+            Place { key: "cw:user:r:bob", ..PLACE },
+            Place { field: "sha256", ..PLACE },
+            Place { not_after: "9", ..PLACE },
+        ] {
             assert_eq!(read(&key, Protection::Sealed, place, &text), None);
         }
         assert_eq!(read(&FleetKey::new(&[2; 32]).unwrap(), Protection::Sealed, PLACE, &text), None);

@@ -10,7 +10,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How long nothing more is said of it.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// Accounts on their way to the store. What refuses them delays them alone, never the records (H50).
+/// Accounts on their way to the store. What refuses them delays them alone, never the records
+/// (H50).
 #[derive(Debug)]
 pub(super) struct Accounts {
     spool: Accounting,
@@ -27,7 +28,12 @@ impl Accounts {
     ///
     /// # Errors
     /// When the connection is lost, which concerns the records too.
-    pub(super) async fn write<D: Directory>(&mut self, directory: &mut D, limit: usize, status: &Status) -> Result<(), StoreError> {
+    pub(super) async fn write<D: Directory>(
+        &mut self,
+        directory: &mut D,
+        limit: usize,
+        status: &Status,
+    ) -> Result<(), StoreError> {
         if self.refused.is_some_and(|refused| refused.elapsed() < PAUSE) {
             return Ok(());
         }
@@ -41,7 +47,14 @@ impl Accounts {
                 self.refused = None;
                 Ok(())
             }
-            Err(error) if matches!(error.kind, ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::Loading) => Err(error),
+            Err(error)
+                if matches!(
+                    error.kind,
+                    ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::Loading
+                ) =>
+            {
+                Err(error)
+            }
             Err(error) => {
                 self.refused = Some(Instant::now());
                 status.accounts_refused(&error);

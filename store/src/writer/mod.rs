@@ -53,7 +53,8 @@ impl Default for WriterSettings {
     }
 }
 
-/// Pulls changes from a [`Source`] and writes them to a [`Directory`]: [`run`](Self::run) is a task of its own on the control side.
+/// Pulls changes from a [`Source`] and writes them to a [`Directory`]: [`run`](Self::run) is a task
+/// of its own on the control side.
 pub struct Writer<D, S> {
     directory: D,
     source: S,
@@ -106,7 +107,8 @@ impl<D: Directory, S: Source> Writer<D, S> {
         self.status.clone()
     }
 
-    /// Works until `stop` resolves, and then writes what is left for `last` at the most, and gives the node's name up.
+    /// Works until `stop` resolves, and then writes what is left for `last` at the most, and gives
+    /// the node's name up.
     pub async fn run(mut self, stop: impl Future<Output = ()> + Send, last: Duration) {
         tokio::select! {
             () = stop => {
@@ -132,8 +134,13 @@ impl<D: Directory, S: Source> Writer<D, S> {
         loop {
             match self.step(self.settings.patience).await {
                 Ok(_) => self.failures = 0,
-                // While it wrote: what the other is, and whether it lives, the next claim finds out.
-                Err(error) if error.kind == ErrorKind::Fenced && self.full != Full::Due && self.failures == 0 => {
+                // While it wrote: what the other is, and whether it lives, the next claim finds
+                // out.
+                Err(error)
+                    if error.kind == ErrorKind::Fenced
+                        && self.full != Full::Due
+                        && self.failures == 0 =>
+                {
                     (self.full, self.failures) = (Full::Due, 1);
                 }
                 Err(error) if error.kind == ErrorKind::Fenced => self.wait_fenced(&error).await,
@@ -148,7 +155,8 @@ impl<D: Directory, S: Source> Writer<D, S> {
             self.full = Full::Due;
         }
         if self.full == Full::Due {
-            // Before the comparison begins: what is made after this instant is a change, and is offered as one.
+            // Before the comparison begins: what is made after this instant is a change, and is
+            // offered as one.
             self.directory.begin_full().await?;
             self.refused = None;
             self.unwritten.offered_again();
@@ -172,8 +180,11 @@ impl<D: Directory, S: Source> Writer<D, S> {
             self.write(&changes).await?;
         }
         match self.full {
-            // Changes that were given up while they offered are known neither as living nor as ended: nothing may be deleted for them.
-            Full::Going if self.source.is_offered() && self.source.lost_count() => self.full = Full::Due,
+            // Changes that were given up while they offered are known neither as living nor as
+            // ended: nothing may be deleted for them.
+            Full::Going if self.source.is_offered() && self.source.lost_count() => {
+                self.full = Full::Due
+            }
             Full::Going if self.source.is_offered() => {
                 let stale = self.directory.end_full().await?;
                 self.status.compared(stale);
@@ -183,7 +194,8 @@ impl<D: Directory, S: Source> Writer<D, S> {
             Full::Done if changes.is_empty() => self.settle().await?,
             _ => {}
         }
-        // An owner that does not answer, or one that always has something to offer, delays neither. A full store takes reports only.
+        // An owner that does not answer, or one that always has something to offer, delays neither.
+        // A full store takes reports only.
         self.report().await?;
         if self.refused.is_none() {
             self.accounts.write(&mut self.directory, self.settings.batch, &self.status).await?;
@@ -204,8 +216,10 @@ impl<D: Directory, S: Source> Writer<D, S> {
                 Err(error) => return Err(error),
             }
         }
-        // A full store still deletes, and that is what makes room: go on with the deletions alone, to the end of what there is.
-        let deletions: Vec<Change> = changes.iter().filter(|change| matches!(change, Change::Delete(_))).cloned().collect();
+        // A full store still deletes, and that is what makes room: go on with the deletions alone,
+        // to the end of what there is.
+        let deletions: Vec<Change> =
+            changes.iter().filter(|change| matches!(change, Change::Delete(_))).cloned().collect();
         if deletions.is_empty() { Ok(()) } else { self.directory.write(&deletions).await }
     }
 
@@ -234,7 +248,10 @@ impl<D: Directory, S: Source> Writer<D, S> {
         let inspection = self.directory.inspect().await?;
         self.status.inspected(inspection);
         if inspection.missing > 0 {
-            tracing::warn!(missing = inspection.missing, "store: records of live allocations are gone; everything is written again");
+            tracing::warn!(
+                missing = inspection.missing,
+                "store: records of live allocations are gone; everything is written again"
+            );
             self.full = Full::Due;
         }
         Ok(())
@@ -256,17 +273,24 @@ impl<D: Directory, S: Source> Writer<D, S> {
             self.failures = 1;
             return;
         }
-        let pause = self.settings.backoff.saturating_mul(1 << self.failures.min(16)).min(self.settings.max_backoff);
+        let pause = self
+            .settings
+            .backoff
+            .saturating_mul(1 << self.failures.min(16))
+            .min(self.settings.max_backoff);
         self.failures += 1;
         // In slices, so that what the status shows of the source stays fresh.
         let until = Instant::now() + pause;
-        while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+        while let Some(left) =
+            until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+        {
             self.note_backlog();
             sleep(left.min(Duration::from_millis(250))).await;
         }
     }
 
-    /// Another server has the name. This one looks again when a heartbeat is due; until then the accounts of its calls go on.
+    /// Another server has the name. This one looks again when a heartbeat is due; until then the
+    /// accounts of its calls go on.
     async fn wait_fenced(&mut self, error: &StoreError) {
         if self.status.state() != State::Fenced {
             tracing::error!(error = %error.text, "store: no record is written while another server has this node's name; the calls go on");
@@ -283,7 +307,9 @@ impl<D: Directory, S: Source> Writer<D, S> {
         }
         self.accounts.retry();
         while self.accounts.can_be_written() {
-            if let Err(error) = self.accounts.write(&mut self.directory, self.settings.batch, &self.status).await {
+            if let Err(error) =
+                self.accounts.write(&mut self.directory, self.settings.batch, &self.status).await
+            {
                 self.status.failed(&error);
                 break;
             }

@@ -38,7 +38,10 @@ async fn a_batch_puts_and_deletes_and_a_record_written_twice_is_its_latest_state
     redis.begin_full().await.unwrap();
     redis.write(&[put(&record(1, "a")), put(&record(2, "b"))]).await.unwrap();
     let latest = record(2, "later");
-    redis.write(&[Change::Delete(RecordId(1)), put(&latest), Change::Delete(RecordId(9))]).await.unwrap();
+    redis
+        .write(&[Change::Delete(RecordId(1)), put(&latest), Change::Delete(RecordId(9))])
+        .await
+        .unwrap();
     assert_eq!(found(&server).await, by_id([latest]));
 }
 
@@ -82,7 +85,10 @@ async fn an_older_incarnation_cannot_write_and_says_so() {
     old.world.put(record(3, "old"));
     let report = old.until("fenced", |report| report.state == State::Fenced).await;
     let last = report.last_error.unwrap();
-    assert!(last.kind == ErrorKind::Fenced && last.text.contains(&new.incarnation().to_string()), "{last}");
+    assert!(
+        last.kind == ErrorKind::Fenced && last.text.contains(&new.incarnation().to_string()),
+        "{last}"
+    );
     old.end().await;
     new.write(&[]).await.unwrap();
     let there = found(&server).await;
@@ -101,7 +107,10 @@ async fn what_a_closed_connection_still_had_on_its_way_is_refused() {
     // A comparison takes the next generation, as a new connection does.
     redis.begin_full().await.unwrap();
     let after: String = server.ask(&["GET", key]).await;
-    assert_eq!((before.as_str(), after.as_str()), (&*format!("{}.1", redis.incarnation()), &*format!("{}.2", redis.incarnation())));
+    assert_eq!(
+        (before.as_str(), after.as_str()),
+        (&*format!("{}.1", redis.incarnation()), &*format!("{}.2", redis.incarnation()))
+    );
     let _: () = server.ask(&["SET", key, &before]).await;
     let refused = redis.write(&[put(&record(1, "a"))]).await.unwrap_err();
     assert_eq!(refused.kind, ErrorKind::NeedsFull, "{refused}");
@@ -127,7 +136,10 @@ async fn damaged_records_and_those_of_another_version_are_counted_and_the_others
 
     let restored = successor(&server).restore(PATIENCE).await;
     assert_eq!(by_id(restored.records), by_id(records[5..].iter().cloned()));
-    assert_eq!(restored.not_restored, BTreeMap::from([("version", 1), ("seal", 2), ("truncated", 1), ("expired", 1)]));
+    assert_eq!(
+        restored.not_restored,
+        BTreeMap::from([("version", 1), ("seal", 2), ("truncated", 1), ("expired", 1)])
+    );
     assert_eq!(restored.outcome, Outcome::Complete);
 }
 
@@ -155,7 +167,9 @@ async fn restoring_from_a_server_that_hangs_ends_in_time() {
     let restored = redis(&server).restore(PATIENCE).await;
     server.go_on();
     assert!(start.elapsed() < Duration::from_millis(3300), "{:?}", start.elapsed());
-    assert!(matches!(restored.outcome, Outcome::Incomplete(error) if error.kind == ErrorKind::Timeout));
+    assert!(
+        matches!(restored.outcome, Outcome::Incomplete(error) if error.kind == ErrorKind::Timeout)
+    );
 }
 
 #[tokio::test]
@@ -172,14 +186,21 @@ async fn h40_accounting_and_the_registry_are_written_as_they_are() {
     let names: Vec<&str> = entries.iter().map(|(_, fields)| &*fields["user"]).collect();
     assert_eq!(names, NASTY);
     let (_, entry) = &entries[0];
-    for (field, value) in
-        [("node", "relay-1"), ("event", "end"), ("bytes_to_client", "320"), ("duration_ms", "1500"), ("reason", "expired")]
-    {
+    for (field, value) in [
+        ("node", "relay-1"),
+        ("event", "end"),
+        ("bytes_to_client", "320"),
+        ("duration_ms", "1500"),
+        ("reason", "expired"),
+    ] {
         assert_eq!(entry[field], value, "{field}");
     }
 
     let node: BTreeMap<String, String> = server.ask(&["HGETALL", "cw:node:relay-1"]).await;
-    assert_eq!((&*node["addresses"], &*node["state"], &*node["capacity"]), ("udp=203.0.113.7:3478", "serving", "1000"));
+    assert_eq!(
+        (&*node["addresses"], &*node["state"], &*node["capacity"]),
+        ("udp=203.0.113.7:3478", "serving", "1000")
+    );
     let lives: i64 = server.ask(&["PTTL", "cw:node:relay-1"]).await;
     assert!((1..=20_000).contains(&lives), "{lives}");
     running.end().await;
@@ -191,7 +212,11 @@ async fn ten_thousand_allocations_are_restored_within_the_three_seconds() {
     let running = Running::start(redis(&server), World::default());
     (0..10_000).for_each(|id| running.world.put(record(id, "a")));
     let start = Instant::now();
-    running.until("written", |report| report.state == State::Connected && report.written == 10_000 && report.depth == 0).await;
+    running
+        .until("written", |report| {
+            report.state == State::Connected && report.written == 10_000 && report.depth == 0
+        })
+        .await;
     println!("written in {:?}", start.elapsed());
     running.end().await;
     let start = Instant::now();
@@ -221,7 +246,9 @@ fn h25_settings_show_no_password() {
     settings.password = Some("hunter2".to_owned().into());
     assert!(!format!("{settings:?}").contains("hunter2"));
     for url in ["rediss://h:hunter2@127.0.0.1", "hunter2", "redis://h:hunter2@:x"] {
-        let refused = causeway_store::Redis::new(&causeway_store::RedisSettings::new(url), world::sealer()).unwrap_err();
+        let refused =
+            causeway_store::Redis::new(&causeway_store::RedisSettings::new(url), world::sealer())
+                .unwrap_err();
         assert!(!refused.to_string().contains("hunter2"), "{refused}");
     }
 }

@@ -1,4 +1,5 @@
-//! A restore that the server does not let finish in time, and what a comparison makes of it (H47); and records of another clock (H49).
+//! A restore that the server does not let finish in time, and what a comparison makes of it (H47);
+//! and records of another clock (H49).
 
 use std::time::Duration;
 
@@ -11,7 +12,10 @@ use crate::world::{Running, World, found, put, record, redis, successor, unix_mi
 async fn left_behind(server: &Server, records: u64) {
     let mut first = redis(server);
     first.begin_full().await.expect("the server answers");
-    first.write(&(0..records).map(|id| put(&record(id, "a"))).collect::<Vec<_>>()).await.expect("the server answers");
+    first
+        .write(&(0..records).map(|id| put(&record(id, "a"))).collect::<Vec<_>>())
+        .await
+        .expect("the server answers");
     first.end_full().await.expect("the server answers");
     first.leave().await.expect("the server answers");
 }
@@ -48,13 +52,19 @@ async fn h47_what_a_restore_has_not_read_is_read_later_and_never_deleted() {
     server.stop();
     let restored = next.restore(Duration::from_millis(500)).await;
     server.go_on();
-    assert!(matches!(restored.outcome, Outcome::Incomplete(error) if error.kind == ErrorKind::Timeout));
+    assert!(
+        matches!(restored.outcome, Outcome::Incomplete(error) if error.kind == ErrorKind::Timeout)
+    );
     assert_eq!(restored.records.len(), 0);
 
     let world = World::default();
     world.put(record(1000, "made meanwhile"));
     let running = Running::start(next, world.clone());
-    running.until("all of it", |report| report.state == State::Connected && report.depth == 0 && report.written >= 601).await;
+    running
+        .until("all of it", |report| {
+            report.state == State::Connected && report.depth == 0 && report.written >= 601
+        })
+        .await;
     assert_eq!(running.status.read().deleted_stale, 0);
     assert_eq!(world.live().len(), 601);
     running.end().await;
@@ -68,7 +78,8 @@ async fn h47_a_comparison_deletes_only_what_this_process_answers_for() {
     let _: () = server.ask(&["SETRANGE", &alloc(0), "0", "\u{9}"]).await;
     let mut next = redis(&server);
     assert_eq!(next.restore(Duration::from_secs(3)).await.records.len(), 9);
-    // Of the nine, one has ended at once, one lives, one was on a connection; the others could not be brought back here.
+    // Of the nine, one has ended at once, one lives, one was on a connection; the others could not
+    // be brought back here.
     next.answer_for([1, 2, 3].map(RecordId));
     next.begin_full().await.unwrap();
     next.write(&[Change::Delete(RecordId(1)), put(&record(2, "a"))]).await.unwrap();
@@ -104,14 +115,18 @@ async fn h47_what_has_expired_unread_is_taken_out_of_the_index() {
     assert_eq!(index, 10, "nine and the anchor");
 }
 
-/// A record whose writer's clock was so far ahead of this host's, with ten minutes left by the server's clock.
+/// A record whose writer's clock was so far ahead of this host's, with ten minutes left by the
+/// server's clock.
 async fn by_clock(ahead: i64) -> (Record, Option<Record>) {
     let server = Server::start(&[]);
     let mut first = redis(&server);
     first.begin_full().await.expect("the server answers");
     let mut written = record(1, "a");
-    let times = [&mut written.created_at, &mut written.expires_at, &mut written.relayed[0].expires_at].into_iter();
-    let times = times.chain(written.permissions.iter_mut().map(|permission| &mut permission.expires_at));
+    let times =
+        [&mut written.created_at, &mut written.expires_at, &mut written.relayed[0].expires_at]
+            .into_iter();
+    let times =
+        times.chain(written.permissions.iter_mut().map(|permission| &mut permission.expires_at));
     for time in times.chain(written.channels.iter_mut().map(|channel| &mut channel.expires_at)) {
         *time = time.checked_add_signed(ahead).expect("a time after 1970");
     }
@@ -125,13 +140,23 @@ async fn by_clock(ahead: i64) -> (Record, Option<Record>) {
 async fn h49_a_clock_that_was_set_back_or_ahead_changes_no_remaining_time() {
     for ahead in [-3_600_000, -590_000, 0, 3_600_000] {
         let (expected, restored) = by_clock(ahead).await;
-        let restored = restored.unwrap_or_else(|| panic!("{ahead} ms ahead: it was taken for expired"));
+        let restored =
+            restored.unwrap_or_else(|| panic!("{ahead} ms ahead: it was taken for expired"));
         let about = |one: u64, other: u64| one.abs_diff(other) < 5_000;
         assert!(about(restored.expires_at, expected.expires_at), "{ahead}: {restored:?}");
-        assert!(about(restored.relayed[0].expires_at, expected.relayed[0].expires_at), "{ahead}: {restored:?}");
+        assert!(
+            about(restored.relayed[0].expires_at, expected.relayed[0].expires_at),
+            "{ahead}: {restored:?}"
+        );
         assert!(about(restored.created_at, expected.created_at), "{ahead}: {restored:?}");
-        assert!(about(restored.permissions[0].expires_at, expected.permissions[0].expires_at), "{ahead}: {restored:?}");
-        assert!(about(restored.channels[0].expires_at, expected.channels[0].expires_at), "{ahead}: {restored:?}");
+        assert!(
+            about(restored.permissions[0].expires_at, expected.permissions[0].expires_at),
+            "{ahead}: {restored:?}"
+        );
+        assert!(
+            about(restored.channels[0].expires_at, expected.channels[0].expires_at),
+            "{ahead}: {restored:?}"
+        );
     }
 }
 
@@ -142,5 +167,11 @@ async fn h49_a_record_without_a_remaining_time_counts_by_its_own() {
     let _: () = server.ask(&["PERSIST", &alloc(0)]).await;
     let restored = redis(&server).restore(Duration::from_secs(3)).await;
     let now = unix_millis();
-    assert!(restored.records.iter().all(|record| (590_000..=600_000).contains(&(record.expires_at - now))), "{restored:?}");
+    assert!(
+        restored
+            .records
+            .iter()
+            .all(|record| (590_000..=600_000).contains(&(record.expires_at - now))),
+        "{restored:?}"
+    );
 }

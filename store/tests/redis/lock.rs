@@ -3,7 +3,8 @@ use std::process::{Command, Stdio};
 
 use causeway_store::{Incarnation, LockError, NodeId, NodeLock};
 
-/// With this in the environment, the test below is the other server: it holds the node id in the folder named until its input ends.
+/// With this in the environment, the test below is the other server: it holds the node id in the
+/// folder named until its input ends.
 const HOLD: &str = "CAUSEWAY_TEST_HOLD";
 
 #[test]
@@ -17,7 +18,11 @@ fn of_two_servers_on_one_host_the_second_is_refused_with_the_reason() {
     }
     let directory = std::env::temp_dir().join(format!("causeway-lock-{}", std::process::id()));
     let mut other = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "lock::of_two_servers_on_one_host_the_second_is_refused_with_the_reason", "--nocapture"])
+        .args([
+            "--exact",
+            "lock::of_two_servers_on_one_host_the_second_is_refused_with_the_reason",
+            "--nocapture",
+        ])
         .env(HOLD, &directory)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -32,27 +37,42 @@ fn of_two_servers_on_one_host_the_second_is_refused_with_the_reason() {
     for part in ["relay-1", &format!("process {}", other.id()), "store.node_id", "relay-1.lock"] {
         assert!(text.contains(part), "{part:?} is not in {text:?}");
     }
-    let another = NodeLock::acquire(&directory, &NodeId::new("relay-2").unwrap(), Incarnation::random()).expect("another node is free");
+    let another =
+        NodeLock::acquire(&directory, &NodeId::new("relay-2").unwrap(), Incarnation::random())
+            .expect("another node is free");
 
     // SIGKILL: the kernel lets go of what the process held.
     other.kill().unwrap();
     other.wait().unwrap();
-    drop(NodeLock::acquire(&directory, &node, Incarnation::random()).expect("nobody holds it any more"));
+    drop(
+        NodeLock::acquire(&directory, &node, Incarnation::random())
+            .expect("nobody holds it any more"),
+    );
     drop(another);
     std::fs::remove_dir_all(&directory).unwrap();
 }
 
 #[test]
 fn a_folder_that_cannot_be_made_is_said() {
-    let refused =
-        NodeLock::acquire("/dev/null/x".as_ref(), &NodeId::new("relay-1").unwrap(), Incarnation::random()).unwrap_err().to_string();
-    assert!(refused.contains("/dev/null/x/relay-1.lock") && refused.contains("store.lock_directory"), "{refused}");
+    let refused = NodeLock::acquire(
+        "/dev/null/x".as_ref(),
+        &NodeId::new("relay-1").unwrap(),
+        Incarnation::random(),
+    )
+    .unwrap_err()
+    .to_string();
+    assert!(
+        refused.contains("/dev/null/x/relay-1.lock") && refused.contains("store.lock_directory"),
+        "{refused}"
+    );
 }
 
 #[test]
 fn h48_the_lock_tells_who_has_held_it_before() {
-    let (directory, node) =
-        (std::env::temp_dir().join(format!("causeway-lock-ended-{}", std::process::id())), NodeId::new("relay-1").unwrap());
+    let (directory, node) = (
+        std::env::temp_dir().join(format!("causeway-lock-ended-{}", std::process::id())),
+        NodeId::new("relay-1").unwrap(),
+    );
     let holders: Vec<Incarnation> = (0..20).map(|_| Incarnation::random()).collect();
     for (at, holder) in holders.iter().enumerate() {
         let lock = NodeLock::acquire(&directory, &node, *holder).unwrap();

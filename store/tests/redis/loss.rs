@@ -18,7 +18,9 @@ async fn h47_records_that_another_program_deletes_are_written_again() {
     (0..30).for_each(|id| running.world.put(record(id, "a")));
     running.until("written", |report| report.state == State::Connected && report.depth == 0).await;
     let _: () = server.ask(&["DEL", &key(3), &key(17)]).await;
-    let report = running.until("compared again", |report| report.comparisons == 2 && report.depth == 0).await;
+    let report = running
+        .until("compared again", |report| report.comparisons == 2 && report.depth == 0)
+        .await;
     assert_eq!(report.missing, 2);
     // What ended is not missed.
     running.world.delete(5);

@@ -20,7 +20,11 @@ fn redis(server: &Server) -> Redis {
 async fn running(redis: Redis, user: &str, ids: std::ops::Range<u64>) -> Running {
     let running = Running::start(redis, World::default());
     ids.for_each(|id| running.world.put(record(id, user)));
-    running.until("connected and written", |report| report.state == State::Connected && report.depth == 0).await;
+    running
+        .until("connected and written", |report| {
+            report.state == State::Connected && report.depth == 0
+        })
+        .await;
     running
 }
 
@@ -29,12 +33,17 @@ async fn h48_a_second_server_is_refused_while_the_first_lives_and_disturbs_nothi
     let server = Server::start(&[]);
     let first = running(redis(&server), "a", 0..5).await;
     let refused = redis(&server).restore(PATIENCE).await;
-    let Outcome::Incomplete(error) = refused.outcome else { panic!("it has the name: {refused:?}") };
+    let Outcome::Incomplete(error) = refused.outcome else {
+        panic!("it has the name: {refused:?}")
+    };
     assert!(error.kind == ErrorKind::Fenced && error.text.contains("heartbeat"), "{error}");
     assert!(refused.records.is_empty());
     first.world.put(record(5, "a"));
     let report = first.until("written", |report| report.written >= 6 && report.depth == 0).await;
-    assert_eq!((report.state, report.errors[ErrorKind::Fenced.index()], report.comparisons), (State::Connected, 0, 1));
+    assert_eq!(
+        (report.state, report.errors[ErrorKind::Fenced.index()], report.comparisons),
+        (State::Connected, 0, 1)
+    );
     first.end().await;
 }
 
@@ -95,13 +104,18 @@ async fn h48_the_first_is_fenced_by_a_take_over_and_comes_back_when_the_second_h
     first.accounting.push(account("while fenced"));
     let start = Instant::now();
     while first.accounting.depth() > 0 {
-        assert!(start.elapsed() < Duration::from_secs(10), "the accounts of a fenced server's calls are written");
+        assert!(
+            start.elapsed() < Duration::from_secs(10),
+            "the accounts of a fenced server's calls are written"
+        );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(first.status.state(), State::Fenced);
 
     second.end().await;
-    first.until("its own again", |report| report.state == State::Connected && report.depth == 0).await;
+    first
+        .until("its own again", |report| report.state == State::Connected && report.depth == 0)
+        .await;
     let world = first.world.clone();
     first.end().await;
     let mut there = found(&server).await;
@@ -121,7 +135,9 @@ async fn h48_a_fenced_server_comes_back_when_the_other_has_crashed() {
     let second = running(second, "second", 10..12).await;
     first.until("fenced", |report| report.state == State::Fenced).await;
     second.task.abort();
-    first.until("its own again", |report| report.state == State::Connected && report.depth == 0).await;
+    first
+        .until("its own again", |report| report.state == State::Connected && report.depth == 0)
+        .await;
     first.end().await;
 }
 

@@ -8,7 +8,11 @@ use crate::server::Server;
 use crate::world::{Running, World, account, found, record, redis};
 
 async fn connected(running: &Running) {
-    running.until("connected and written", |report| report.state == State::Connected && report.depth == 0).await;
+    running
+        .until("connected and written", |report| {
+            report.state == State::Connected && report.depth == 0
+        })
+        .await;
 }
 
 #[tokio::test]
@@ -23,7 +27,11 @@ async fn h45_after_an_outage_an_empty_server_holds_everything_again() {
     (0..100).for_each(|id| running.world.delete(id));
     running.world.put(record(777, "made meanwhile"));
     running.accounting.push(account("made meanwhile"));
-    let away = running.until("it is seen", |report| report.state == State::Connecting && report.lag > Duration::from_millis(200)).await;
+    let away = running
+        .until("it is seen", |report| {
+            report.state == State::Connecting && report.lag > Duration::from_millis(200)
+        })
+        .await;
     assert!(away.depth >= 101 && away.errors[ErrorKind::Unreachable.index()] > 0, "{away:?}");
 
     server.run();
@@ -44,9 +52,15 @@ async fn h45_a_directory_that_was_deleted_is_written_again() {
     for gone in [&["FLUSHALL"][..], &["DEL", "cw:{relay-1}:index"]] {
         let before = running.status.read();
         let _: redis::Value = server.ask(gone).await;
-        let report =
-            running.until("compared again", |report| report.comparisons > before.comparisons && report.state == State::Connected).await;
-        assert!(report.errors[ErrorKind::NeedsFull.index()] > before.errors[ErrorKind::NeedsFull.index()]);
+        let report = running
+            .until("compared again", |report| {
+                report.comparisons > before.comparisons && report.state == State::Connected
+            })
+            .await;
+        assert!(
+            report.errors[ErrorKind::NeedsFull.index()]
+                > before.errors[ErrorKind::NeedsFull.index()]
+        );
         assert_eq!(found_quietly(&server).await, 10);
     }
 }
@@ -82,14 +96,18 @@ async fn h45_a_wrong_password_is_said_and_never_shown() {
         settings.password = password.map(|password| password.to_owned().into());
         let wrong = causeway_store::Redis::new(&settings, crate::world::sealer()).unwrap();
         let running = Running::start(wrong, World::default());
-        let report = running.until("refused", |report| report.errors[ErrorKind::Auth.index()] > 0).await;
+        let report =
+            running.until("refused", |report| report.errors[ErrorKind::Auth.index()] > 0).await;
         assert_eq!(report.state, State::Connecting);
         assert!(!format!("{report:?}").contains("hunter2"));
         running.end().await;
     }
     let mut settings = server.settings();
     settings.password = Some("right".to_owned().into());
-    let running = Running::start(causeway_store::Redis::new(&settings, crate::world::sealer()).unwrap(), World::default());
+    let running = Running::start(
+        causeway_store::Redis::new(&settings, crate::world::sealer()).unwrap(),
+        World::default(),
+    );
     connected(&running).await;
     running.end().await;
 }
@@ -100,8 +118,15 @@ const RIGHTS: &str = "~cw:* -@all +auth +hello +ping +select +multi +exec +evals
 
 #[tokio::test]
 async fn a_redis_user_with_the_documented_rights_can_do_all_and_one_with_fewer_is_told_apart() {
-    let docs = include_str!("../../../docs/store.md").split_whitespace().collect::<Vec<_>>().join(" ").replace(" \\ ", " ");
-    assert!(docs.contains(&RIGHTS.split_whitespace().collect::<Vec<_>>().join(" ")), "docs/store.md gives other rights");
+    let docs = include_str!("../../../docs/store.md")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .replace(" \\ ", " ");
+    assert!(
+        docs.contains(&RIGHTS.split_whitespace().collect::<Vec<_>>().join(" ")),
+        "docs/store.md gives other rights"
+    );
     let server = Server::start(&[]);
     let login = |name: &str| {
         let mut settings = server.settings();
@@ -109,29 +134,46 @@ async fn a_redis_user_with_the_documented_rights_can_do_all_and_one_with_fewer_i
         settings.password = Some("right".to_owned().into());
         settings
     };
-    let acl = |name| ["ACL", "SETUSER", name, "on", ">right"].into_iter().chain(RIGHTS.split_whitespace()).collect::<Vec<_>>();
+    let acl = |name| {
+        ["ACL", "SETUSER", name, "on", ">right"]
+            .into_iter()
+            .chain(RIGHTS.split_whitespace())
+            .collect::<Vec<_>>()
+    };
     let _: () = server.ask(&acl("turnd")).await;
     let _: () = server.ask(&[acl("reader"), vec!["-set"]].concat()).await;
 
-    let running =
-        Running::start(causeway_store::Redis::new(&login("turnd"), crate::world::sealer()).expect("a good URL"), World::default());
+    let running = Running::start(
+        causeway_store::Redis::new(&login("turnd"), crate::world::sealer()).expect("a good URL"),
+        World::default(),
+    );
     running.world.put(record(1, "a"));
     running.world.delete(2);
     running.accounting.push(account("a"));
     connected(&running).await;
-    let told = |report: &StatusReport| (report.inspection.accounting_entries.is_some(), report.inspection.may_evict);
+    let told = |report: &StatusReport| {
+        (report.inspection.accounting_entries.is_some(), report.inspection.may_evict)
+    };
     running.until("it is told of the server", |report| told(report) == (true, Some(false))).await;
     running.end().await;
-    let users = causeway_store::Users::new(&login("turnd"), crate::world::fleet_key(), causeway_store::UsersSettings::default()).unwrap();
-    let secret = causeway_store::RestSecret { name: "1".into(), secret: vec![1].into(), not_after: None };
+    let users = causeway_store::Users::new(
+        &login("turnd"),
+        crate::world::fleet_key(),
+        causeway_store::UsersSettings::default(),
+    )
+    .unwrap();
+    let secret =
+        causeway_store::RestSecret { name: "1".into(), secret: vec![1].into(), not_after: None };
     users.put_secret("r", &secret).await.unwrap();
     assert_eq!(users.secrets("r").await, Ok(vec![secret]));
     users.remove_secret("r", "1").await.unwrap();
     users.remove_user("r", "nobody").await.unwrap();
     assert_eq!(users.lookup("r", "nobody").await, causeway_store::Lookup::Unknown);
 
-    let reader =
-        Running::start(causeway_store::Redis::new(&login("reader"), crate::world::sealer()).expect("a good URL"), World::default());
+    let reader = Running::start(
+        causeway_store::Redis::new(&login("reader"), crate::world::sealer()).expect("a good URL"),
+        World::default(),
+    );
     reader.until("refused", |report| report.errors[ErrorKind::Auth.index()] > 0).await;
     reader.end().await;
 }
@@ -153,7 +195,11 @@ async fn h45_a_full_server_is_seen_still_deletes_and_is_caught_up_with() {
 
     (0..40).for_each(|id| running.world.delete(id));
     (500..540).for_each(|id| running.world.put(record(id, "made meanwhile")));
-    let report = running.until("it is seen", |report| report.state == State::Refused && report.lag > Duration::from_millis(300)).await;
+    let report = running
+        .until("it is seen", |report| {
+            report.state == State::Refused && report.lag > Duration::from_millis(300)
+        })
+        .await;
     assert!(report.errors[ErrorKind::Full.index()] > 0, "{report:?}");
     let start = Instant::now();
     loop {
@@ -161,7 +207,10 @@ async fn h45_a_full_server_is_seen_still_deletes_and_is_caught_up_with() {
         if index == 61 {
             break;
         }
-        assert!(start.elapsed() < Duration::from_secs(5), "deletions go on, and leave 60 and the anchor, not {index}");
+        assert!(
+            start.elapsed() < Duration::from_secs(5),
+            "deletions go on, and leave 60 and the anchor, not {index}"
+        );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 

@@ -15,7 +15,11 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn start(arguments: &[&str]) -> Self {
         let port = free_port();
-        let mut server = Self { child: None, port, arguments: arguments.iter().map(ToString::to_string).collect() };
+        let mut server = Self {
+            child: None,
+            port,
+            arguments: arguments.iter().map(ToString::to_string).collect(),
+        };
         server.run();
         server
     }
@@ -28,9 +32,19 @@ impl Server {
     /// Starts it (again), empty.
     pub(crate) fn run(&mut self) {
         // `cargo xtask test store` runs the tests over several versions.
-        let program = std::env::var_os("CAUSEWAY_REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
+        let program =
+            std::env::var_os("CAUSEWAY_REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
         let child = Command::new(program)
-            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .args([
+                "--port",
+                &self.port.to_string(),
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+            ])
             .args(&self.arguments)
             .stdout(Stdio::null())
             .current_dir(std::env::temp_dir())
@@ -88,8 +102,12 @@ impl Server {
         self.try_ask(&cmd).await.expect("the server answers")
     }
 
-    pub(crate) async fn try_ask<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> redis::RedisResult<T> {
-        let client = redis::Client::open(format!("redis://{}", self.address())).expect("the URL is good");
+    pub(crate) async fn try_ask<T: redis::FromRedisValue>(
+        &self,
+        command: &redis::Cmd,
+    ) -> redis::RedisResult<T> {
+        let client =
+            redis::Client::open(format!("redis://{}", self.address())).expect("the URL is good");
         let mut connection = client.get_multiplexed_async_connection().await?;
         command.query_async(&mut connection).await
     }

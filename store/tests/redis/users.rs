@@ -1,7 +1,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use causeway_store::{KeyAlgorithm, LongTermKey, Lookup, Protection, RestSecret, Unavailable, UserKeys, Users, UsersSettings};
+use causeway_store::{
+    KeyAlgorithm, LongTermKey, Lookup, Protection, RestSecret, Unavailable, UserKeys, Users,
+    UsersSettings,
+};
 
 use crate::server::Server;
 use crate::world::{NASTY, fleet_key};
@@ -22,7 +25,10 @@ fn users(server: &Server, protection: Protection) -> Arc<Users> {
 fn keys(number: u8) -> UserKeys {
     let md5 = LongTermKey::new(KeyAlgorithm::Md5, &[number; 16]).expect("16 bytes");
     let sha256 = LongTermKey::new(KeyAlgorithm::Sha256, &[number; 32]).expect("32 bytes");
-    UserKeys { keys: vec![md5, sha256], not_after: number.is_multiple_of(2).then_some(1_900_000_000) }
+    UserKeys {
+        keys: vec![md5, sha256],
+        not_after: number.is_multiple_of(2).then_some(1_900_000_000),
+    }
 }
 
 fn found(number: u8) -> Lookup {
@@ -53,11 +59,19 @@ async fn h25_a_sealed_user_shows_no_key_and_is_good_under_its_own_name_only() {
     let users = users(&server, Protection::Sealed);
     users.put_user(REALM, "alice", &keys(0x61)).await.unwrap();
     let stored: Vec<String> = server.ask(&["HVALS", "cw:user:example.org:alice"]).await;
-    assert!(stored.iter().all(|value| value.starts_with("sealed:") && !value.contains("616161")), "{stored:?}");
-    let _: () = server.ask(&["COPY", "cw:user:example.org:alice", "cw:user:example.org:mallory"]).await;
-    let _: () = server.ask(&["HSET", "cw:user:example.org:clear", "md5", "00112233445566778899aabbccddeeff"]).await;
+    assert!(
+        stored.iter().all(|value| value.starts_with("sealed:") && !value.contains("616161")),
+        "{stored:?}"
+    );
+    let _: () =
+        server.ask(&["COPY", "cw:user:example.org:alice", "cw:user:example.org:mallory"]).await;
+    let _: () = server
+        .ask(&["HSET", "cw:user:example.org:clear", "md5", "00112233445566778899aabbccddeeff"])
+        .await;
     let _: () = server.ask(&["SET", "cw:user:example.org:text", "no hash"]).await;
-    let _: () = server.ask(&["HSET", "cw:user:example.org:until", "md5", &stored[0], "not_after", "tomorrow"]).await;
+    let _: () = server
+        .ask(&["HSET", "cw:user:example.org:until", "md5", &stored[0], "not_after", "tomorrow"])
+        .await;
     for name in ["mallory", "clear", "text", "until"] {
         assert_eq!(users.lookup(REALM, name).await, Lookup::Unknown, "{name}");
     }
@@ -65,7 +79,9 @@ async fn h25_a_sealed_user_shows_no_key_and_is_good_under_its_own_name_only() {
     assert_eq!(users.lookup(REALM, "alice").await, found(0x61));
     // What another program writes in clear is read where that is allowed.
     let clear = self::users(&server, Protection::Clear);
-    assert!(matches!(clear.lookup(REALM, "clear").await, Lookup::Found(user) if user.keys[0].as_bytes()[15] == 0xff));
+    assert!(
+        matches!(clear.lookup(REALM, "clear").await, Lookup::Found(user) if user.keys[0].as_bytes()[15] == 0xff)
+    );
 }
 
 #[tokio::test]
@@ -86,7 +102,10 @@ async fn answers_are_cached_and_forgotten_when_something_changes() {
 
     tool.put_user(REALM, "alice", &keys(2)).await.unwrap();
     tool.put_user(REALM, "bob", &keys(3)).await.unwrap();
-    tokio::time::timeout(Duration::from_secs(1), changes.changed()).await.expect("a change is told in time").unwrap();
+    tokio::time::timeout(Duration::from_secs(1), changes.changed())
+        .await
+        .expect("a change is told in time")
+        .unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(users.lookup(REALM, "alice").await, found(2));
     assert_eq!(users.lookup(REALM, "bob").await, found(3));
@@ -105,7 +124,11 @@ async fn answers_are_cached_and_forgotten_when_something_changes() {
 async fn secrets_rotate_and_are_read_back_exactly() {
     let server = Server::start(&[]);
     let (tool, users) = (users(&server, Protection::Sealed), users(&server, Protection::Sealed));
-    let secret = |name: &str, not_after| RestSecret { name: name.into(), secret: NASTY.concat().into_bytes().into(), not_after };
+    let secret = |name: &str, not_after| RestSecret {
+        name: name.into(),
+        secret: NASTY.concat().into_bytes().into(),
+        not_after,
+    };
     for realm in NASTY {
         let both = [secret("2026-11", Some(1_900_000_000)), secret("2026-12", None)];
         for secret in &both {
@@ -137,7 +160,11 @@ async fn h45_while_the_store_is_away_who_was_known_is_let_in_and_nobody_waits() 
     for number in 0..1000 {
         assert_eq!(users.lookup(REALM, &format!("stranger {number}")).await, Lookup::Unavailable);
     }
-    assert!(start.elapsed() < Duration::from_secs(1), "a thousand strangers wait for nothing: {:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(1),
+        "a thousand strangers wait for nothing: {:?}",
+        start.elapsed()
+    );
     assert_eq!(users.secrets(REALM).await, Ok(Vec::new()));
     assert_eq!(users.secrets("another").await, Err(Unavailable));
     let report = users.report();
@@ -164,9 +191,19 @@ async fn h45_too_many_questions_bring_back_no_user_who_may_have_been_revoked() {
     changed.forget();
     server.stop();
     // The stranger takes the only permit, and waits.
-    let both = async |users: &Users| tokio::join!(users.lookup(REALM, "stranger"), users.lookup(REALM, "alice"));
-    assert_eq!(both(&unchanged).await, (Lookup::Unavailable, found(1)), "nothing says that she is gone");
-    assert_eq!(both(&changed).await, (Lookup::Unavailable, Lookup::Unavailable), "the store may be there, and say so");
+    let both = async |users: &Users| {
+        tokio::join!(users.lookup(REALM, "stranger"), users.lookup(REALM, "alice"))
+    };
+    assert_eq!(
+        both(&unchanged).await,
+        (Lookup::Unavailable, found(1)),
+        "nothing says that she is gone"
+    );
+    assert_eq!(
+        both(&changed).await,
+        (Lookup::Unavailable, Lookup::Unavailable),
+        "the store may be there, and say so"
+    );
     assert_eq!(changed.lookup(REALM, "alice").await, found(1), "by now it is known to be away");
     server.go_on();
 }
@@ -181,12 +218,18 @@ async fn h45_a_change_just_before_an_outage_locks_nobody_out() {
     let watched = Arc::clone(&users);
     let watching = tokio::spawn(async move { watched.watch().await });
     tokio::time::sleep(Duration::from_millis(150)).await;
-    assert_eq!((users.lookup(REALM, "alice").await, users.secrets(REALM).await), (found(1), Ok(vec![secret.clone()])));
+    assert_eq!(
+        (users.lookup(REALM, "alice").await, users.secrets(REALM).await),
+        (found(1), Ok(vec![secret.clone()]))
+    );
 
     let mut changes = users.changes();
     changes.mark_unchanged();
     tool.put_user(REALM, "bob", &keys(3)).await.unwrap();
-    tokio::time::timeout(Duration::from_secs(5), changes.changed()).await.expect("the change is seen").unwrap();
+    tokio::time::timeout(Duration::from_secs(5), changes.changed())
+        .await
+        .expect("the change is seen")
+        .unwrap();
     server.stop();
     assert_eq!(users.lookup(REALM, "alice").await, found(1), "she is known");
     assert_eq!(users.secrets(REALM).await, Ok(vec![secret]));

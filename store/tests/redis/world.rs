@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use causeway_store::{
-    Account, Accounting, Backlog, Change, ChannelRecord, Credential, Event, FiveTuple, FleetKey, KeyAlgorithm, LongTermKey, NodeId,
-    NodeReport, PermissionRecord, Record, RecordId, Redis, RelayedAddress, Restored, Sealer, Source, Status, StatusReport, Traffic,
-    Transport, Writer, WriterSettings,
+    Account, Accounting, Backlog, Change, ChannelRecord, Credential, Event, FiveTuple, FleetKey,
+    KeyAlgorithm, LongTermKey, NodeId, NodeReport, PermissionRecord, Record, RecordId, Redis,
+    RelayedAddress, Restored, Sealer, Source, Status, StatusReport, Traffic, Transport, Writer,
+    WriterSettings,
 };
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -15,8 +16,18 @@ use tokio::task::JoinHandle;
 use crate::server::Server;
 
 /// What H40 is about.
-pub(crate) const NASTY: &[&str] =
-    &["alice smith", "a\r\nDEL cw:{relay-1}:index\r\n", "*", "%s%n%x", "{}", "{relay-1}", "a:b", "ä\u{0}\u{7f}", "1800000000:bob", "%2A"];
+pub(crate) const NASTY: &[&str] = &[
+    "alice smith",
+    "a\r\nDEL cw:{relay-1}:index\r\n",
+    "*",
+    "%s%n%x",
+    "{}",
+    "{relay-1}",
+    "a:b",
+    "ä\u{0}\u{7f}",
+    "1800000000:bob",
+    "%2A",
+];
 
 pub(crate) fn unix_millis() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_millis() as u64
@@ -59,9 +70,21 @@ pub(crate) fn record(id: u64, username: &str) -> Record {
             advertised: format!("203.0.113.7:{port}").parse().expect("an address"),
             expires_at: now + 600_000,
         }],
-        permissions: vec![PermissionRecord { peer: "192.0.2.33".parse().expect("an address"), expires_at: now + 300_000 }],
-        channels: vec![ChannelRecord { number: 0x4000, peer: "192.0.2.33:4000".parse().expect("an address"), expires_at: now + 600_000 }],
-        traffic: Traffic { packets_to_peer: 1, bytes_to_peer: 160, packets_to_client: 2, bytes_to_client: 320 },
+        permissions: vec![PermissionRecord {
+            peer: "192.0.2.33".parse().expect("an address"),
+            expires_at: now + 300_000,
+        }],
+        channels: vec![ChannelRecord {
+            number: 0x4000,
+            peer: "192.0.2.33:4000".parse().expect("an address"),
+            expires_at: now + 600_000,
+        }],
+        traffic: Traffic {
+            packets_to_peer: 1,
+            bytes_to_peer: 160,
+            packets_to_client: 2,
+            bytes_to_client: 320,
+        },
         proxy: id.is_multiple_of(3).then(|| "192.0.2.99:9".parse().expect("an address")),
     }
 }
@@ -80,7 +103,12 @@ pub(crate) fn account(username: &str) -> Account {
         client: "198.51.100.9:50001".parse().expect("an address"),
         transport: Transport::Udp,
         relayed: vec!["203.0.113.7:50001".parse().expect("an address")],
-        traffic: Traffic { packets_to_peer: 1, bytes_to_peer: 160, packets_to_client: 2, bytes_to_client: 320 },
+        traffic: Traffic {
+            packets_to_peer: 1,
+            bytes_to_peer: 160,
+            packets_to_client: 2,
+            bytes_to_client: 320,
+        },
         duration: Duration::from_millis(1500),
         reason: "expired",
     }
@@ -140,7 +168,10 @@ impl Source for World {
                     if world.dirty.is_empty() {
                         world.oldest = None;
                     }
-                    return ids.iter().map(|id| world.live.get(id).map_or(Change::Delete(*id), put)).collect();
+                    return ids
+                        .iter()
+                        .map(|id| world.live.get(id).map_or(Change::Delete(*id), put))
+                        .collect();
                 }
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -209,7 +240,11 @@ impl Running {
     }
 
     /// Waits until the status is as it should be.
-    pub(crate) async fn until(&self, what: &str, good: impl Fn(&StatusReport) -> bool) -> StatusReport {
+    pub(crate) async fn until(
+        &self,
+        what: &str,
+        good: impl Fn(&StatusReport) -> bool,
+    ) -> StatusReport {
         let start = Instant::now();
         loop {
             let report = self.status.read();

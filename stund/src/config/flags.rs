@@ -7,9 +7,9 @@ use clap::Parser;
 
 /// A STUN server (RFC 8489) with NAT behaviour discovery (RFC 5780).
 ///
-/// Every key of the configuration can be set by file, by environment variable (STUND_NAT_DISCOVERY__ALTERNATE_PORT is
-/// nat_discovery.alternate_port), by --set and, for the most used ones, by a flag of its own; each of these goes over the
-/// ones before it.
+/// Every key of the configuration can be set by file, by environment variable
+/// (STUND_NAT_DISCOVERY__ALTERNATE_PORT is nat_discovery.alternate_port), by --set and, for the
+/// most used ones, by a flag of its own; each of these goes over the ones before it.
 ///
 /// Exit status: 0 ended as asked, 1 failed, 2 started wrongly.
 #[derive(Clone, Debug, Parser)]
@@ -18,7 +18,8 @@ pub(crate) struct Flags {
     #[command(flatten)]
     pub(super) common: CommonFlags,
 
-    /// Where clients come in, over UDP and TCP: listen; repeatable. [default: port 3478 of every address]
+    /// Where clients come in, over UDP and TCP: listen; repeatable. [default: port 3478 of every
+    /// address]
     #[arg(long, value_name = "ADDRESS:PORT", value_delimiter = ',')]
     listen: Vec<SocketAddr>,
 
@@ -30,7 +31,8 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "PORT")]
     alternate_port: Option<u16>,
 
-    /// What an address of this host is from outside, behind 1:1 NAT: nat_discovery.external; repeatable.
+    /// What an address of this host is from outside, behind 1:1 NAT: nat_discovery.external;
+    /// repeatable.
     #[arg(long, value_name = "BOUND=ADVERTISED", value_delimiter = ',')]
     external_address: Vec<String>,
 
@@ -53,13 +55,28 @@ impl Flags {
         }
         if !self.alternate_address.is_empty() {
             let addresses = self.alternate_address.iter().map(ToString::to_string);
-            settings.push(Setting::list("--alternate-address", &["nat_discovery", "alternate_address"], addresses));
+            settings.push(Setting::list(
+                "--alternate-address",
+                &["nat_discovery", "alternate_address"],
+                addresses,
+            ));
         }
         if let Some(port) = self.alternate_port {
-            settings.push(Setting::number("--alternate-port", &["nat_discovery", "alternate_port"], port.into()));
+            settings.push(Setting::number(
+                "--alternate-port",
+                &["nat_discovery", "alternate_port"],
+                port.into(),
+            ));
         }
-        settings.extend(Setting::external("--external-address", &["nat_discovery", "external"], &self.external_address));
-        let files = [("--tls-certificate", ["tls", "certificate"], &self.tls_certificate), ("--tls-key", ["tls", "key"], &self.tls_key)];
+        settings.extend(Setting::external(
+            "--external-address",
+            &["nat_discovery", "external"],
+            &self.external_address,
+        ));
+        let files = [
+            ("--tls-certificate", ["tls", "certificate"], &self.tls_certificate),
+            ("--tls-key", ["tls", "key"], &self.tls_key),
+        ];
         for (flag, key, file) in files {
             settings.extend(file.as_ref().map(|file| Setting::text(flag, &key, file)));
         }

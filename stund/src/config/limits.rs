@@ -58,7 +58,8 @@ pub(crate) struct Limits {
     pub(crate) half_open_handshakes: usize,
     /// The same from one IPv4 address or one IPv6 /64.
     pub(crate) half_open_handshakes_per_prefix: usize,
-    /// What is answered to datagrams, whose addresses may be forged; `None` is without limit (H11).
+    /// What is answered to datagrams, whose addresses may be forged; `None` is without limit
+    /// (H11).
     pub(crate) unauthenticated_per_prefix: Option<LimiterSettings>,
 }
 
@@ -66,9 +67,13 @@ impl LimitsSchema {
     pub(super) fn resolve(self) -> Result<Limits, Vec<Problem>> {
         let mut problems = Vec::new();
         if self.tcp_idle_timeout.0 < Duration::from_secs(1) {
-            problems.push(Problem::new("limits.tcp_idle_timeout", "less than a second: no client could ask anything"));
+            problems.push(Problem::new(
+                "limits.tcp_idle_timeout",
+                "less than a second: no client could ask anything",
+            ));
         }
-        let limiter = self.unauthenticated_per_prefix.settings().map_err(|problem| problems.push(problem));
+        let limiter =
+            self.unauthenticated_per_prefix.settings().map_err(|problem| problems.push(problem));
         match limiter {
             Ok(unauthenticated_per_prefix) if problems.is_empty() => Ok(Limits {
                 tcp_connections: self.tcp_connections.get(),

@@ -33,15 +33,17 @@ const SECURE_PORT: u16 = 5349;
 const ADMIN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9642));
 
 /// What the loader needs to know of this service.
-const SERVICE: Service = Service { name: "stund", env_prefix: "STUND", default_config: include_str!("default.toml") };
+const SERVICE: Service =
+    Service { name: "stund", env_prefix: "STUND", default_config: include_str!("default.toml") };
 
 /// A configuration that is good to run with.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     /// Where clients come in; never empty, none twice.
     pub(crate) listen: Vec<Listen>,
-    /// RFC 5780: an entry for each listener of a family that has an alternate address. Its [`NatDiscovery::primary`] is one of `listen`;
-    /// its other three endpoints are to be bound besides.
+    /// RFC 5780: an entry for each listener of a family that has an alternate address. Its
+    /// [`NatDiscovery::primary`] is one of `listen`; its other three endpoints are to be bound
+    /// besides.
     pub(crate) nat_discovery: Vec<NatDiscovery>,
     /// What clients are told instead of this host's own addresses.
     pub(crate) outside: Outside,
@@ -57,8 +59,8 @@ pub(crate) struct Config {
     pub(crate) net: Net,
 }
 
-/// Reads the command line and all that it names, and answers `--help`, `--version`, `--check-config` and
-/// `--print-default-config`.
+/// Reads the command line and all that it names, and answers `--help`, `--version`,
+/// `--check-config` and `--print-default-config`.
 ///
 /// # Errors
 /// The exit code, where there is nothing to run.
@@ -71,18 +73,30 @@ impl Config {
     /// The addresses that must be this host's.
     pub(crate) fn addresses(&self) -> Vec<Named> {
         let admin = self.admin.listen.map(|admin| Named::new("admin.listen", admin));
-        let alternates = self.nat_discovery.iter().map(|pair| Named::new("nat_discovery.alternate_address", pair.alternate));
+        let alternates = self
+            .nat_discovery
+            .iter()
+            .map(|pair| Named::new("nat_discovery.alternate_address", pair.alternate));
         Listen::named(&self.listen).chain(alternates).chain(admin).collect()
     }
 
     /// What it means, in a few lines for `--check-config`.
     fn describe(&self) -> Vec<String> {
-        let transports = |listen: &Listen| listen.transports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let mut lines: Vec<String> =
-            self.listen.iter().map(|listen| format!("listens on {} ({})", listen.address, transports(listen))).collect();
+        let transports = |listen: &Listen| {
+            listen.transports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        };
+        let mut lines: Vec<String> = self
+            .listen
+            .iter()
+            .map(|listen| format!("listens on {} ({})", listen.address, transports(listen)))
+            .collect();
         lines.extend(Listen::describe_families(&self.listen));
         lines.extend(self.net.describe_addresses());
-        lines.extend(self.nat_discovery.iter().map(|pair| format!("NAT discovery between {} and {}", pair.primary, pair.alternate)));
+        lines.extend(
+            self.nat_discovery.iter().map(|pair| {
+                format!("NAT discovery between {} and {}", pair.primary, pair.alternate)
+            }),
+        );
         lines.extend(self.outside.describe());
         lines.extend(self.tls.iter().flat_map(|tls| tls.describe(&self.listen)));
         lines.push(match (self.admin.listen, &self.admin.token) {

@@ -1,9 +1,12 @@
-//! `[nat_discovery]`: the second address and port of RFC 5780, and what clients are told of this host's addresses.
+//! `[nat_discovery]`: the second address and port of RFC 5780, and what clients are told of this
+//! host's addresses.
 
 use std::net::{IpAddr, SocketAddr};
 
 use causeway_daemon::config::values::List;
-use causeway_daemon::config::{Advertised, External, Listen, Problem, Scope, Transport, mapped_problem};
+use causeway_daemon::config::{
+    Advertised, External, Listen, Problem, Scope, Transport, mapped_problem,
+};
 use serde::Deserialize;
 
 /// The alternate port unless said otherwise.
@@ -23,7 +26,8 @@ pub(crate) struct NatDiscoverySchema {
     scope: Option<Scope>,
 }
 
-/// Two addresses of one family and two ports: the four endpoints between which RFC 5780 §6.1 chooses.
+/// Two addresses of one family and two ports: the four endpoints between which RFC 5780 §6.1
+/// chooses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NatDiscovery {
     /// The address and port listened on by name: A1 and P1.
@@ -61,14 +65,18 @@ impl NatDiscovery {
 }
 
 impl NatDiscoverySchema {
-    /// Pairs each alternate address with the listener of its family, and with that of TLS and DTLS if they have one of their own; and every
-    /// address with what it is from outside.
-    pub(super) fn resolve(mut self, listen: &[Listen]) -> Result<(Vec<NatDiscovery>, Outside), Vec<Problem>> {
+    /// Pairs each alternate address with the listener of its family, and with that of TLS and DTLS
+    /// if they have one of their own; and every address with what it is from outside.
+    pub(super) fn resolve(
+        mut self,
+        listen: &[Listen],
+    ) -> Result<(Vec<NatDiscovery>, Outside), Vec<Problem>> {
         let (external, scope) = (std::mem::take(&mut self.external), self.scope);
         if self.alternate_address.0.is_empty() && scope.is_some() {
             let what = "there is no second address, and the scope is that of the addresses that NAT discovery tells";
             return Err(vec![
-                Problem::new("nat_discovery.scope", what).hint("set nat_discovery.alternate_address, or leave the scope out"),
+                Problem::new("nat_discovery.scope", what)
+                    .hint("set nat_discovery.alternate_address, or leave the scope out"),
             ]);
         }
         let pairs = self.pairs(listen)?;
@@ -95,7 +103,9 @@ impl NatDiscoverySchema {
         for (index, &ip) in addresses.iter().enumerate() {
             if addresses[..index].iter().any(|other| other.is_ipv4() == ip.is_ipv4()) {
                 let what = format!("{ip} is a second one of its family");
-                problems.push(Problem::new("nat_discovery.alternate_address", what).hint("name one a family"));
+                problems.push(
+                    Problem::new("nat_discovery.alternate_address", what).hint("name one a family"),
+                );
                 continue;
             }
             match of_family(ip, ports, listen) {
@@ -109,24 +119,41 @@ impl NatDiscoverySchema {
 
 /// The addresses of this host that discovery tells of, each once.
 fn told(pairs: &[NatDiscovery]) -> impl Iterator<Item = IpAddr> {
-    let mut all: Vec<IpAddr> = pairs.iter().flat_map(|pair| [pair.primary.ip(), pair.alternate.ip()]).collect();
+    let mut all: Vec<IpAddr> =
+        pairs.iter().flat_map(|pair| [pair.primary.ip(), pair.alternate.ip()]).collect();
     all.sort();
     all.dedup();
     all.into_iter()
 }
 
-/// Pairs the addresses of listeners and pairs with what they are from outside. Behind a wildcard listener every address of its family may be.
-fn outside(external: External, listen: &[Listen], pairs: &[NatDiscovery]) -> Result<Outside, Vec<Problem>> {
-    let mut bound: Vec<IpAddr> =
-        listen.iter().map(|listen| listen.address.ip()).filter(|ip| !ip.is_unspecified()).chain(told(pairs)).collect();
+/// Pairs the addresses of listeners and pairs with what they are from outside. Behind a wildcard
+/// listener every address of its family may be.
+fn outside(
+    external: External,
+    listen: &[Listen],
+    pairs: &[NatDiscovery],
+) -> Result<Outside, Vec<Problem>> {
+    let mut bound: Vec<IpAddr> = listen
+        .iter()
+        .map(|listen| listen.address.ip())
+        .filter(|ip| !ip.is_unspecified())
+        .chain(told(pairs))
+        .collect();
     if let External::Each(outer) = &external {
-        let everywhere =
-            |ip: &IpAddr| listen.iter().any(|listen| listen.address.ip().is_unspecified() && listen.address.is_ipv4() == ip.is_ipv4());
+        let everywhere = |ip: &IpAddr| {
+            listen.iter().any(|listen| {
+                listen.address.ip().is_unspecified() && listen.address.is_ipv4() == ip.is_ipv4()
+            })
+        };
         bound.extend(outer.keys().copied().filter(everywhere));
     }
     bound.sort();
     bound.dedup();
-    let all = external.pair("nat_discovery.external", "the addresses that are listened on by name", &bound)?;
+    let all = external.pair(
+        "nat_discovery.external",
+        "the addresses that are listened on by name",
+        &bound,
+    )?;
     Ok(Outside(all.into_iter().filter(|one| one.bound != one.advertised).collect()))
 }
 
@@ -134,14 +161,18 @@ fn outside(external: External, listen: &[Listen], pairs: &[NatDiscovery]) -> Res
 fn private_problem(bound: IpAddr, outside: &Outside) -> Option<Problem> {
     let advertised = outside.of(SocketAddr::new(bound, 0)).ip();
     let one = Advertised { bound, advertised };
-    let what = format!("{advertised} ({}) cannot be reached from the Internet, and clients are to be told of it", one.private_range()?);
+    let what = format!(
+        "{advertised} ({}) cannot be reached from the Internet, and clients are to be told of it",
+        one.private_range()?
+    );
     Some(match bound == advertised {
         true => {
             let hint = "behind 1:1 NAT name the outer addresses (--external-address 10.0.0.7=203.0.113.7,10.0.0.8=203.0.113.8); \
                         inside a network set nat_discovery.scope = \"private\"";
             Problem::new("nat_discovery.alternate_address", what).hint(hint)
         }
-        false => Problem::new("nat_discovery.external", what).hint("name the outer address, or set nat_discovery.scope = \"private\""),
+        false => Problem::new("nat_discovery.external", what)
+            .hint("name the outer address, or set nat_discovery.scope = \"private\""),
     })
 }
 
@@ -156,7 +187,11 @@ enum Group {
 
 impl Group {
     fn of(listen: &Listen) -> Self {
-        if listen.transports.iter().all(|transport| transport.is_secure()) { Group::Secure } else { Group::Plain }
+        if listen.transports.iter().all(|transport| transport.is_secure()) {
+            Group::Secure
+        } else {
+            Group::Plain
+        }
     }
 
     fn port_key(self) -> &'static str {
@@ -175,13 +210,18 @@ impl Group {
 }
 
 /// The pairs of one alternate address.
-fn of_family(ip: IpAddr, ports: [(Group, Option<u16>); 2], listen: &[Listen]) -> Result<Vec<NatDiscovery>, Problem> {
+fn of_family(
+    ip: IpAddr,
+    ports: [(Group, Option<u16>); 2],
+    listen: &[Listen],
+) -> Result<Vec<NatDiscovery>, Problem> {
     let problem = |what: String| Problem::new("nat_discovery.alternate_address", what);
     if let Some(mapped) = mapped_problem("nat_discovery.alternate_address", ip) {
         return Err(mapped);
     }
     if ip.is_unspecified() || ip.is_multicast() {
-        return Err(problem(format!("{ip} is no address of a host")).hint("name a second address of this host"));
+        return Err(problem(format!("{ip} is no address of a host"))
+            .hint("name a second address of this host"));
     }
     let family = || listen.iter().filter(|listen| listen.address.is_ipv4() == ip.is_ipv4());
     let mut pairs: Vec<NatDiscovery> = Vec::new();
@@ -191,8 +231,11 @@ fn of_family(ip: IpAddr, ports: [(Group, Option<u16>); 2], listen: &[Listen]) ->
             (None, _) => {}
             (Some(primary), None) => pairs.push(pair(ip, group, port, primary)?),
             (Some(_), Some(_)) => {
-                let what = format!("several addresses of the family of {ip} are listened on, and one must be the primary one");
-                return Err(problem(what).hint("keep one [[listen]] of that family, and one for TLS and DTLS"));
+                let what = format!(
+                    "several addresses of the family of {ip} are listened on, and one must be the primary one"
+                );
+                return Err(problem(what)
+                    .hint("keep one [[listen]] of that family, and one for TLS and DTLS"));
             }
         }
     }
@@ -201,37 +244,58 @@ fn of_family(ip: IpAddr, ports: [(Group, Option<u16>); 2], listen: &[Listen]) ->
             let what = format!("nothing is listened on of the family of {ip}");
             Err(problem(what).hint("listen on the primary address: --listen ADDRESS:3478"))
         }
-        [one, other] if one.endpoints().iter().any(|endpoint| other.endpoints().contains(endpoint)) => {
+        [one, other]
+            if one.endpoints().iter().any(|endpoint| other.endpoints().contains(endpoint)) =>
+        {
             let what = format!("{} and {} would share a port", one.alternate, other.alternate);
-            Err(Problem::new(Group::Secure.port_key(), what).hint("give each of the four a port of its own"))
+            Err(Problem::new(Group::Secure.port_key(), what)
+                .hint("give each of the four a port of its own"))
         }
         _ => Ok(pairs),
     }
 }
 
 /// One listener with its alternate.
-fn pair(ip: IpAddr, group: Group, port: Option<u16>, primary: &Listen) -> Result<NatDiscovery, Problem> {
+fn pair(
+    ip: IpAddr,
+    group: Group,
+    port: Option<u16>,
+    primary: &Listen,
+) -> Result<NatDiscovery, Problem> {
     let problem = |what: String| Problem::new("nat_discovery.alternate_address", what);
     let address = primary.address;
     let port = port.unwrap_or(group.default_port());
     if address.ip().is_unspecified() {
-        let what = format!("it needs a primary address, and {} is every address of the host", address.ip());
-        return Err(problem(what).hint("listen on the primary address by name: --listen ADDRESS:3478"));
+        let what = format!(
+            "it needs a primary address, and {} is every address of the host",
+            address.ip()
+        );
+        return Err(
+            problem(what).hint("listen on the primary address by name: --listen ADDRESS:3478")
+        );
     }
     if address.ip() == ip {
-        return Err(problem(format!("{ip} is the primary address")).hint("name a second address of this host"));
+        return Err(problem(format!("{ip} is the primary address"))
+            .hint("name a second address of this host"));
     }
     if primary.has(Transport::Tcp) && primary.has(Transport::Tls) {
         let what = format!("TCP and TLS share {address}, and RFC 5780 §6 wants different ports");
         return Err(problem(what).hint("give TLS and DTLS a [[listen]] of their own: port 5349"));
     }
     if !primary.proxy_protocol.trusted.is_empty() {
-        let what = format!("{address} is reached through proxies, and answers from other addresses would not come through them");
+        let what = format!(
+            "{address} is reached through proxies, and answers from other addresses would not come through them"
+        );
         return Err(problem(what).hint("leave proxy_protocol or the alternate address out"));
     }
     if port == 0 || port == address.port() {
         let what = format!("{port} must be a port other than the primary one");
-        return Err(Problem::new(group.port_key(), what).hint(format!("{} is the usual one", group.default_port())));
+        return Err(Problem::new(group.port_key(), what)
+            .hint(format!("{} is the usual one", group.default_port())));
     }
-    Ok(NatDiscovery { primary: address, alternate: SocketAddr::new(ip, port), transports: primary.transports.clone() })
+    Ok(NatDiscovery {
+        primary: address,
+        alternate: SocketAddr::new(ip, port),
+        transports: primary.transports.clone(),
+    })
 }

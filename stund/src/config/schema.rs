@@ -29,20 +29,40 @@ impl Schema {
     pub(crate) fn resolve(self) -> Result<Config, Vec<Problem>> {
         let mut problems = Vec::new();
         let has_certificate = self.tls.is_named();
-        let listen = self.listen.unwrap_or_else(|| Listen::defaults(PORT, SECURE_PORT, has_certificate));
+        let listen =
+            self.listen.unwrap_or_else(|| Listen::defaults(PORT, SECURE_PORT, has_certificate));
         if listen.is_empty() {
-            problems.push(Problem::new("listen", "the list is empty").hint("name an address, or leave the key out"));
+            problems.push(
+                Problem::new("listen", "the list is empty")
+                    .hint("name an address, or leave the key out"),
+            );
         }
         problems.extend(Listen::problems(&listen, has_certificate));
-        let (nat_discovery, outside) = noted(self.nat_discovery.resolve(&listen), &mut problems).unzip();
+        let (nat_discovery, outside) =
+            noted(self.nat_discovery.resolve(&listen), &mut problems).unzip();
         let limits = noted(self.limits.resolve(), &mut problems);
         let tls = noted(self.tls.resolve(), &mut problems);
         let admin = noted(self.admin.resolve(ADMIN), &mut problems);
         let net = noted(self.net.resolve(), &mut problems);
-        problems.extend(admin_problem(&listen, nat_discovery.as_deref().unwrap_or_default(), admin.as_ref()));
+        problems.extend(admin_problem(
+            &listen,
+            nat_discovery.as_deref().unwrap_or_default(),
+            admin.as_ref(),
+        ));
         match (nat_discovery.zip(outside), limits, tls, admin, net) {
-            (Some((nat_discovery, outside)), Some(limits), Some(tls), Some(admin), Some(net)) if problems.is_empty() => {
-                Ok(Config { listen, nat_discovery, outside, limits, tls, admin, log: self.log, net })
+            (Some((nat_discovery, outside)), Some(limits), Some(tls), Some(admin), Some(net))
+                if problems.is_empty() =>
+            {
+                Ok(Config {
+                    listen,
+                    nat_discovery,
+                    outside,
+                    limits,
+                    tls,
+                    admin,
+                    log: self.log,
+                    net,
+                })
             }
             _ => Err(problems),
         }
@@ -54,9 +74,16 @@ fn noted<T>(outcome: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Op
     outcome.map_err(|mut found| problems.append(&mut found)).ok()
 }
 
-fn admin_problem(listen: &[Listen], discovery: &[NatDiscovery], admin: Option<&AdminSettings>) -> Option<Problem> {
+fn admin_problem(
+    listen: &[Listen],
+    discovery: &[NatDiscovery],
+    admin: Option<&AdminSettings>,
+) -> Option<Problem> {
     let admin = admin?;
-    let alternate = discovery.iter().flat_map(NatDiscovery::endpoints).find(|address| admin.listen == Some(*address));
+    let alternate = discovery
+        .iter()
+        .flat_map(NatDiscovery::endpoints)
+        .find(|address| admin.listen == Some(*address));
     let clash = alternate.or_else(|| listen.iter().find_map(|listen| admin.clash(listen)))?;
     let what = format!("{clash} is listened on for STUN too");
     Some(Problem::new("admin.listen", what).hint("give each a port of its own"))

@@ -30,14 +30,21 @@ pub(crate) struct Stund {
 }
 
 impl Stund {
-    /// stund on `addresses` (each with `PORT` for a free port, and `OTHER` for a second one) until it says that it is ready.
+    /// stund on `addresses` (each with `PORT` for a free port, and `OTHER` for a second one) until
+    /// it says that it is ready.
     pub(crate) fn start(arguments: &[&str]) -> Self {
         for _ in 0..20 {
             let (port, alternate_port) = free_ports();
-            let arguments =
-                arguments.iter().map(|one| one.replace("PORT", &port.to_string()).replace("OTHER", &alternate_port.to_string()));
+            let arguments = arguments.iter().map(|one| {
+                one.replace("PORT", &port.to_string()).replace("OTHER", &alternate_port.to_string())
+            });
             let mut command = Command::new(env!("CARGO_BIN_EXE_stund"));
-            let mut child = command.args(["--set", "admin.listen=off"]).args(arguments).stderr(Stdio::piped()).spawn().unwrap();
+            let mut child = command
+                .args(["--set", "admin.listen=off"])
+                .args(arguments)
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
             let stderr = BufReader::new(child.stderr.take().unwrap());
             let mut started = Self { child, stderr, port, alternate_port };
             let mut said = String::new();
@@ -103,8 +110,10 @@ pub(crate) fn free_ports() -> (u16, u16) {
             UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok()
         })
     };
-    let mut found =
-        std::iter::repeat_with(|| UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()).filter(|port| free(*port));
+    let mut found = std::iter::repeat_with(|| {
+        UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    })
+    .filter(|port| free(*port));
     (found.next().unwrap(), found.next().unwrap())
 }
 
@@ -157,7 +166,9 @@ pub(crate) fn ask(socket: &UdpSocket, server: SocketAddr, request: &[u8]) -> (Ve
     let mut buffer = [0; 2_048];
     let began = Instant::now();
     socket.send_to(request, server).unwrap();
-    let (len, from) = socket.recv_from(&mut buffer).unwrap_or_else(|error| panic!("{error} after {:?}", began.elapsed()));
+    let (len, from) = socket
+        .recv_from(&mut buffer)
+        .unwrap_or_else(|error| panic!("{error} after {:?}", began.elapsed()));
     (buffer[..len].to_vec(), from)
 }
 

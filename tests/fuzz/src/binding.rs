@@ -3,29 +3,40 @@
 use std::net::SocketAddr;
 
 use causeway_wire::attribute::{
-    AttributeType, ChangedAddress, ErrorCodeAttribute, MappedAddress, OtherAddress, Padding, SourceAddress, UnknownAttributes,
-    XorMappedAddress,
+    AttributeType, ChangedAddress, ErrorCodeAttribute, MappedAddress, OtherAddress, Padding,
+    SourceAddress, UnknownAttributes, XorMappedAddress,
 };
-use causeway_wire::binding::{self, Answer, MAX_ANSWER_LEN, MAX_PLAIN_ANSWER_LEN, Received, Silence, Transport, Usage};
+use causeway_wire::binding::{
+    self, Answer, MAX_ANSWER_LEN, MAX_PLAIN_ANSWER_LEN, Received, Silence, Transport, Usage,
+};
 use causeway_wire::{Class, HEADER_LEN, Message, MessageWriter, Method, TransactionId};
 
-const TRANSPORTS: [Transport; 4] = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls];
+const TRANSPORTS: [Transport; 4] =
+    [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls];
 
-/// A Binding request is put together as the bytes say: with the cookie or as a client of RFC 3489, with the attributes of RFC 5780 and RFC
-/// 3489 or any others; then every server answers it over every transport.
+/// A Binding request is put together as the bytes say: with the cookie or as a client of RFC 3489,
+/// with the attributes of RFC 5780 and RFC 3489 or any others; then every server answers it over
+/// every transport.
 ///
 /// # Panics
-/// When an answer is longer than it may be, goes where nobody asked from, or is none that its client reads.
+/// When an answer is longer than it may be, goes where nobody asked from, or is none that its
+/// client reads.
 pub fn binding(data: &[u8]) {
     let Some((&flags, mut rest)) = data.split_first() else { return };
     let mut buffer = vec![0; 4_096];
     let method = if flags & 4 == 0 { Method::BINDING } else { Method::SHARED_SECRET };
-    let mut writer = MessageWriter::new(&mut buffer, Class::Request, method, TransactionId([flags; 12])).expect("room");
+    let mut writer =
+        MessageWriter::new(&mut buffer, Class::Request, method, TransactionId([flags; 12]))
+            .expect("room");
     for _ in 0..12 {
         let Some((&[kind, len], after)) = rest.split_first_chunk::<2>() else { break };
         let (value, after) = after.split_at(after.len().min(usize::from(len)));
         // Most of the numbers below 0x40 mean something to somebody.
-        let kind = if kind < 0xC0 { u16::from(kind & 0x3F) } else { u16::from(kind) << 8 | u16::from(len) };
+        let kind = if kind < 0xC0 {
+            u16::from(kind & 0x3F)
+        } else {
+            u16::from(kind) << 8 | u16::from(len)
+        };
         writer.put_raw(AttributeType(kind), value).expect("at most twelve attributes of 255 bytes");
         rest = after;
     }
@@ -46,7 +57,11 @@ pub(crate) fn answered(message: &Message<'_>) {
     let other = address("[2001:db8::3]:3479");
     for over in TRANSPORTS {
         for usage in [Usage::Binding, Usage::NatDiscovery { other }] {
-            let received = Received { source: address("[2001:db8::1]:1"), local: address("[2001:db8::2]:3478"), over };
+            let received = Received {
+                source: address("[2001:db8::1]:1"),
+                local: address("[2001:db8::2]:3478"),
+                over,
+            };
             let mut out = [0xDD; MAX_ANSWER_LEN];
             match binding::answer(message, &received, usage, &mut out) {
                 Ok(answer) => judge(message, &received, usage, answer, &out[..answer.len]),
@@ -59,7 +74,11 @@ pub(crate) fn answered(message: &Message<'_>) {
 fn judge(request: &Message<'_>, received: &Received, usage: Usage, answer: Answer, bytes: &[u8]) {
     let message = Message::decode(bytes).expect("what the writer wrote");
     assert_eq!((message.header().id, message.method()), (request.header().id, request.method()));
-    assert!(bytes.len() <= MAX_PLAIN_ANSWER_LEN.max(request.as_bytes().len()), "{} bytes", bytes.len());
+    assert!(
+        bytes.len() <= MAX_PLAIN_ANSWER_LEN.max(request.as_bytes().len()),
+        "{} bytes",
+        bytes.len()
+    );
     assert!(usage != Usage::Binding || bytes.len() <= MAX_PLAIN_ANSWER_LEN);
     // H17: another origin and another port only over UDP, and no port that no datagram has.
     assert!(received.over == Transport::Udp || (answer.from, answer.to_port) == (None, None));
@@ -69,9 +88,15 @@ fn judge(request: &Message<'_>, received: &Received, usage: Usage, answer: Answe
         Some(code) => {
             let error = message.attribute::<ErrorCodeAttribute<'_>>();
             assert_eq!(error.map(|error| error.map(|error| error.code)), Ok(Some(code)));
-            assert_eq!((answer.from, answer.to_port, message.class()), (None, None, Class::ErrorResponse));
-            let listed = message.attribute::<UnknownAttributes<'_>>().expect("what the writer wrote");
-            assert!(listed.is_none_or(|list| list.kinds().all(|kind| kind.is_comprehension_required() && request.has(kind))));
+            assert_eq!(
+                (answer.from, answer.to_port, message.class()),
+                (None, None, Class::ErrorResponse)
+            );
+            let listed =
+                message.attribute::<UnknownAttributes<'_>>().expect("what the writer wrote");
+            assert!(listed.is_none_or(|list| {
+                list.kinds().all(|kind| kind.is_comprehension_required() && request.has(kind))
+            }));
         }
     }
     if request.is_rfc3489() {
@@ -86,23 +111,36 @@ fn success(request: &Message<'_>, received: &Received, usage: Usage, message: &M
     let discovers = usage != Usage::Binding;
     if request.is_rfc3489() {
         assert_eq!(message.attribute::<MappedAddress>(), Ok(Some(MappedAddress(received.source))));
-        assert!(message.has(AttributeType::SOURCE_ADDRESS) && message.attribute::<SourceAddress>().is_ok());
-        assert_eq!(message.attribute::<ChangedAddress>().map(|changed| changed.is_some()), Ok(discovers));
+        assert!(
+            message.has(AttributeType::SOURCE_ADDRESS)
+                && message.attribute::<SourceAddress>().is_ok()
+        );
+        assert_eq!(
+            message.attribute::<ChangedAddress>().map(|changed| changed.is_some()),
+            Ok(discovers)
+        );
         return;
     }
-    assert_eq!(message.attribute::<XorMappedAddress>(), Ok(Some(XorMappedAddress(received.source))));
+    assert_eq!(
+        message.attribute::<XorMappedAddress>(),
+        Ok(Some(XorMappedAddress(received.source)))
+    );
     assert_eq!(message.attribute::<OtherAddress>().map(|other| other.is_some()), Ok(discovers));
     let padded = message.attribute::<Padding>().expect("PADDING has any value");
     assert_eq!(padded.is_some(), discovers && request.has(AttributeType::PADDING));
 }
 
-/// "Attributes with values less than or equal to 0x7fff are mandatory to understand", and all lengths are multiples of four, for a client of
-/// RFC 3489: nothing of its answer is newer.
+/// "Attributes with values less than or equal to 0x7fff are mandatory to understand", and all
+/// lengths are multiples of four, for a client of RFC 3489: nothing of its answer is newer.
 fn classic(bytes: &[u8]) {
     let mut at = HEADER_LEN;
     while let Some(head) = bytes.get(at..at + 4) {
-        let (kind, len) = (u16::from_be_bytes([head[0], head[1]]), u16::from_be_bytes([head[2], head[3]]));
-        assert!((1..=0x000B).contains(&kind) && len.is_multiple_of(4), "{kind:#06x} of {len} bytes");
+        let (kind, len) =
+            (u16::from_be_bytes([head[0], head[1]]), u16::from_be_bytes([head[2], head[3]]));
+        assert!(
+            (1..=0x000B).contains(&kind) && len.is_multiple_of(4),
+            "{kind:#06x} of {len} bytes"
+        );
         at += 4 + usize::from(len);
     }
     assert_eq!(at, bytes.len());

@@ -1,8 +1,10 @@
 use causeway_wire::{ChannelData, ChannelRange};
 
-/// Reads the bytes as a ChannelData message, in both ranges of numbers, and writes its header again.
+/// Reads the bytes as a ChannelData message, in both ranges of numbers, and writes its header
+/// again.
 pub(crate) fn channel_data(data: &[u8]) {
-    let [narrow, wide] = [ChannelRange::Rfc8656, ChannelRange::Rfc5766].map(|range| ChannelData::decode(data, range));
+    let [narrow, wide] = [ChannelRange::Rfc8656, ChannelRange::Rfc5766]
+        .map(|range| ChannelData::decode(data, range));
     if let Ok(narrow) = narrow {
         assert_eq!(wide, Ok(narrow), "the wider range holds the narrower one");
     }

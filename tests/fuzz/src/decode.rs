@@ -1,16 +1,19 @@
 use causeway_wire::attribute::{
-    AdditionalAddressFamily, AddressErrorCode, AlternateDomain, AlternateServer, Attribute, CacheTimeout, ChangeRequest, ChangedAddress,
-    ChannelNumberAttribute, Data, DontFragment, ErrorCodeAttribute, EvenPort, IceControlled, IceControlling, Icmp, Lifetime, MappedAddress,
-    Nonce, OtherAddress, Padding, PasswordAlgorithm, PasswordAlgorithms, Priority, Realm, ReflectedFrom, RequestedAddressFamily,
-    RequestedTransport, ReservationToken, ResponseAddress, ResponseOrigin, ResponsePort, Software, SourceAddress, UnknownAttributes,
-    UseCandidate, Userhash, Username, XorMappedAddress, XorPeerAddress, XorRelayedAddress,
+    AdditionalAddressFamily, AddressErrorCode, AlternateDomain, AlternateServer, Attribute,
+    CacheTimeout, ChangeRequest, ChangedAddress, ChannelNumberAttribute, Data, DontFragment,
+    ErrorCodeAttribute, EvenPort, IceControlled, IceControlling, Icmp, Lifetime, MappedAddress,
+    Nonce, OtherAddress, Padding, PasswordAlgorithm, PasswordAlgorithms, Priority, Realm,
+    ReflectedFrom, RequestedAddressFamily, RequestedTransport, ReservationToken, ResponseAddress,
+    ResponseOrigin, ResponsePort, Software, SourceAddress, UnknownAttributes, UseCandidate,
+    Userhash, Username, XorMappedAddress, XorPeerAddress, XorRelayedAddress,
 };
 use causeway_wire::{Class, HEADER_LEN, IntegrityKey, Message, MessageWriter, padded};
 
 /// Reads the bytes as a datagram: a STUN message, then a ChannelData message, whatever they are.
 ///
 /// # Panics
-/// When what is read is not what stands there, or is not the same after it was written and read again.
+/// When what is read is not what stands there, or is not the same after it was written and read
+/// again.
 pub fn decode(data: &[u8]) {
     crate::channel::channel_data(data);
     let Ok(message) = Message::decode(data) else { return };
@@ -59,7 +62,8 @@ fn raw_attributes_survive(message: &Message<'_>) {
     assert_eq!(read.header().id, message.header().id);
 }
 
-/// Each attribute that can be read is the same after it was written and read again; of several the first counts.
+/// Each attribute that can be read is the same after it was written and read again; of several the
+/// first counts.
 fn attributes_survive(message: &Message<'_>) {
     macro_rules! survive {
         ($($attribute:ty),* $(,)?) => {$(
@@ -118,7 +122,8 @@ fn attributes_survive(message: &Message<'_>) {
 /// Writes an answer to `like` with room for one header, one attribute's header and `room` bytes.
 fn write(like: &Message<'_>, room: usize, fill: impl FnOnce(&mut MessageWriter<'_>)) -> Vec<u8> {
     let mut buffer = vec![0xDD; HEADER_LEN + 4 + padded(room)];
-    let mut writer = MessageWriter::answer(&mut buffer, like.header(), Class::SuccessResponse).expect("room for a header");
+    let mut writer = MessageWriter::answer(&mut buffer, like.header(), Class::SuccessResponse)
+        .expect("room for a header");
     fill(&mut writer);
     let len = writer.finish();
     buffer.truncate(len);

@@ -4,7 +4,8 @@ use causeway_wire::{ChannelData, ChannelDataError, ChannelRange, DecodeError, Me
 /// Reads the bytes as a stream: the first byte chooses how it is cut into pieces, the rest arrives.
 ///
 /// # Panics
-/// When the frames depend on the cuts, or when a frame is not what its decoder takes for exactly one message.
+/// When the frames depend on the cuts, or when a frame is not what its decoder takes for exactly
+/// one message.
 pub fn frame(data: &[u8]) {
     let Some((&cut, stream)) = data.split_first() else { return };
     let (frames, end) = frames_of_whole(stream);
@@ -12,11 +13,16 @@ pub fn frame(data: &[u8]) {
     assert_eq!(frames, pieces);
     assert_eq!(end, piecewise_end);
     for frame in frames {
-        assert!(frame.len().is_multiple_of(4) && (PREFIX_LEN..=MAX_FRAME_LEN).contains(&frame.len()));
+        assert!(
+            frame.len().is_multiple_of(4) && (PREFIX_LEN..=MAX_FRAME_LEN).contains(&frame.len())
+        );
         if frame[0] < 0x40 {
             // The attributes may be wrong, the length of the message is what the framer said.
             let error = Message::decode(frame).err();
-            assert!(!matches!(error, Some(DecodeError::NotStun | DecodeError::Length)), "{error:?}");
+            assert!(
+                !matches!(error, Some(DecodeError::NotStun | DecodeError::Length)),
+                "{error:?}"
+            );
         } else {
             let error = ChannelData::decode(frame, ChannelRange::Rfc5766).err();
             assert_ne!(error, Some(ChannelDataError::Truncated));
@@ -40,7 +46,8 @@ fn frames_of_whole(mut stream: &[u8]) -> (Vec<&[u8]>, Option<FramingError>) {
     }
 }
 
-/// The same for a stream that arrives in pieces; a length, once known, does not change, and is known as soon as the prefix is there.
+/// The same for a stream that arrives in pieces; a length, once known, does not change, and is
+/// known as soon as the prefix is there.
 fn frames_of_pieces(stream: &[u8], piece: usize) -> (Vec<&[u8]>, Option<FramingError>) {
     let mut frames = Vec::new();
     let (mut start, mut known) = (0, None);

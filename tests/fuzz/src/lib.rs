@@ -1,9 +1,11 @@
 //! Fuzz targets: a function a target, which takes any bytes and asserts what must hold for them.
 //!
-//! Each is used three times: by libFuzzer (`src/bin/`, run by `cargo xtask fuzz [--seconds N] [target…]`), by the replay of the committed
-//! corpus (`tests/replay.rs`, part of `cargo test`), and on random messages by `tests/properties.rs`.
+//! Each is used three times: by libFuzzer (`src/bin/`, run by `cargo xtask fuzz [--seconds N]
+//! [target…]`), by the replay of the committed corpus (`tests/replay.rs`, part of `cargo test`),
+//! and on random messages by `tests/properties.rs`.
 //!
-//! A target is added by a function here, a program of its name in `src/bin/`, and a folder of its name in `corpus/`.
+//! A target is added by a function here, a program of its name in `src/bin/`, and a folder of its
+//! name in `corpus/`.
 
 mod binding;
 mod channel;
@@ -21,11 +23,19 @@ pub use server::server;
 /// A target's function.
 pub type Target = fn(&[u8]);
 
-/// The targets by their names, which are also those of their programs and of the folders of their corpora.
-pub const TARGETS: &[(&str, Target)] = &[("binding", binding), ("decode", decode), ("frame", frame), ("proxy", proxy), ("server", server)];
+/// The targets by their names, which are also those of their programs and of the folders of their
+/// corpora.
+pub const TARGETS: &[(&str, Target)] = &[
+    ("binding", binding),
+    ("decode", decode),
+    ("frame", frame),
+    ("proxy", proxy),
+    ("server", server),
+];
 
-/// What a target's program does where it is not built for libFuzzer: runs the target on each file named by an argument, as libFuzzer's own
-/// program would. So a finding is looked at with the ordinary compiler and debugger.
+/// What a target's program does where it is not built for libFuzzer: runs the target on each file
+/// named by an argument, as libFuzzer's own program would. So a finding is looked at with the
+/// ordinary compiler and debugger.
 ///
 /// # Errors
 /// The file that cannot be read.

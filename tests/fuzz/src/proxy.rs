@@ -9,10 +9,12 @@ use header::{Endpoints, Header, MAX_HEADER, Parsed, is_header, parse};
 
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 
-/// Reads the bytes as what a proxy sends: as they are if the first is odd, else with the signature in front of the rest.
+/// Reads the bytes as what a proxy sends: as they are if the first is odd, else with the signature
+/// in front of the rest.
 ///
 /// # Panics
-/// When a header is longer than it may be or than what is there, or when it depends on how much of what follows it has arrived.
+/// When a header is longer than it may be or than what is there, or when it depends on how much of
+/// what follows it has arrived.
 pub fn proxy(data: &[u8]) {
     let Some((&raw, rest)) = data.split_first() else { return };
     let bytes = if raw & 1 == 1 { rest.to_vec() } else { [&SIGNATURE, rest].concat() };

@@ -6,8 +6,9 @@ use std::time::Duration;
 use causeway_auth::{Algorithm, Key, userhash};
 use causeway_relay::{Command, FiveTuple, IcmpNotice, PeerPolicy, Rule, Transport};
 use causeway_wire::attribute::{
-    AdditionalAddressFamily, AddressFamily, AttributeType, ChannelNumberAttribute, Data, DontFragment, EvenPort, Lifetime, Nonce,
-    PasswordAlgorithm, PasswordAlgorithmEntry, PasswordAlgorithms, Realm, RequestedAddressFamily, RequestedTransport, ReservationToken,
+    AdditionalAddressFamily, AddressFamily, AttributeType, ChannelNumberAttribute, Data,
+    DontFragment, EvenPort, Lifetime, Nonce, PasswordAlgorithm, PasswordAlgorithmEntry,
+    PasswordAlgorithms, Realm, RequestedAddressFamily, RequestedTransport, ReservationToken,
     Userhash, Username, XorPeerAddress,
 };
 use causeway_wire::{Class, MessageWriter, Method, TransactionId};
@@ -21,8 +22,8 @@ use shell::{LISTENER, PASSWORD, REALM, Shell, USERS};
 /// Runs a server through what the bytes say. A step is a byte that names it, and what it needs.
 ///
 /// # Panics
-/// When a verdict points outside its datagram, a table outgrows its limit, a port is bound or released twice, or something is left when
-/// all allocations have ended.
+/// When a verdict points outside its datagram, a table outgrows its limit, a port is bound or
+/// released twice, or something is left when all allocations have ended.
 pub fn server(data: &[u8]) {
     let mut input = Input::new(data);
     let flags = input.byte();
@@ -51,13 +52,19 @@ fn step(shell: &mut Shell, input: &mut Input<'_>) {
             shell.peer_sends(which, peer, usize::from(len) * 2);
         }
         5 => {
-            let milliseconds = u64::from(input.short()) * if input.byte() & 1 == 1 { 1 } else { 50 };
+            let milliseconds =
+                u64::from(input.short()) * if input.byte() & 1 == 1 { 1 } else { 50 };
             shell.pass(Duration::from_millis(milliseconds));
         }
         6 => shell.complete(input.byte()),
         7 => {
-            let (which, peer, kind, code) = (input.byte(), peer(input.byte()), input.byte() % 16, input.byte());
-            shell.icmp_arrives(which, peer, IcmpNotice { kind, code, data: u32::from(input.short()) });
+            let (which, peer, kind, code) =
+                (input.byte(), peer(input.byte()), input.byte() % 16, input.byte());
+            shell.icmp_arrives(
+                which,
+                peer,
+                IcmpNotice { kind, code, data: u32::from(input.short()) },
+            );
         }
         _ => command(shell, input),
     }
@@ -76,11 +83,17 @@ fn command(shell: &mut Shell, input: &mut Input<'_>) {
 
 pub(crate) fn policy(denied: u8) -> PeerPolicy {
     let rule = Rule { allow: false, net: format!("20.0.0.{denied}/32").parse().expect("a range") };
-    PeerPolicy::new(&[rule], vec![LISTENER.parse().expect("an address")], vec![shell::RELAY], 49_152..=65_535)
+    PeerPolicy::new(
+        &[rule],
+        vec![LISTENER.parse().expect("an address")],
+        vec![shell::RELAY],
+        49_152..=65_535,
+    )
 }
 
 fn five_tuple(which: u8) -> FiveTuple {
-    let transport = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls][usize::from(which >> 6)];
+    let transport =
+        [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls][usize::from(which >> 6)];
     let client = match which & 8 {
         0 => SocketAddr::new([192, 0, 2, which & 3].into(), 1000 + u16::from(which & 4)),
         _ => SocketAddr::new([0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(which & 3)].into(), 1000),
@@ -99,7 +112,8 @@ fn peer(which: u8) -> SocketAddr {
     }
 }
 
-/// A message whose frame, nonce and integrity are right unless the input wants them wrong, so that what is behind them is reached.
+/// A message whose frame, nonce and integrity are right unless the input wants them wrong, so that
+/// what is behind them is reached.
 fn request(shell: &Shell, from: &FiveTuple, input: &mut Input<'_>) -> Vec<u8> {
     let flags = input.byte();
     let (class, method) = match input.byte() % 8 {
@@ -111,7 +125,9 @@ fn request(shell: &Shell, from: &FiveTuple, input: &mut Input<'_>) -> Vec<u8> {
         _ => (Class::Request, Method::CHANNEL_BIND),
     };
     let mut buffer = vec![0; 4096];
-    let mut writer = MessageWriter::new(&mut buffer, class, method, TransactionId([input.byte(); 12])).expect("room");
+    let mut writer =
+        MessageWriter::new(&mut buffer, class, method, TransactionId([input.byte(); 12]))
+            .expect("room");
     for _ in 0..input.byte() % 8 {
         attribute(&mut writer, input);
     }
@@ -137,14 +153,21 @@ fn request(shell: &Shell, from: &FiveTuple, input: &mut Input<'_>) -> Vec<u8> {
     buffer
 }
 
-/// The integrity, with PASSWORD-ALGORITHMS and PASSWORD-ALGORITHM if the request names an algorithm; at times one that was not offered.
+/// The integrity, with PASSWORD-ALGORITHMS and PASSWORD-ALGORITHM if the request names an
+/// algorithm; at times one that was not offered.
 fn protect(writer: &mut MessageWriter<'_>, username: &str, password: &str, named: Option<u8>) {
-    let algorithm = if named.is_some_and(|how| how & 2 == 0) { Algorithm::Sha256 } else { Algorithm::Md5 };
+    let algorithm =
+        if named.is_some_and(|how| how & 2 == 0) { Algorithm::Sha256 } else { Algorithm::Md5 };
     let key = Key::long_term(algorithm, username, REALM, password).integrity_key();
     if let Some(how) = named {
-        let list = if how & 0x1C == 0x1C { PasswordAlgorithms::MD5 } else { PasswordAlgorithms::SHA256_MD5 };
+        let list = if how & 0x1C == 0x1C {
+            PasswordAlgorithms::MD5
+        } else {
+            PasswordAlgorithms::SHA256_MD5
+        };
         let number = if how & 0xE0 == 0xE0 { u16::from(how) } else { algorithm.number() };
-        let choice = PasswordAlgorithm(PasswordAlgorithmEntry { algorithm: number, parameters: &[] });
+        let choice =
+            PasswordAlgorithm(PasswordAlgorithmEntry { algorithm: number, parameters: &[] });
         writer.put(&list).and_then(|w| w.put(&choice)).expect("room");
     }
     match named {

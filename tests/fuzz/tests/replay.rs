@@ -23,8 +23,10 @@ fn the_corpus_holds() {
 #[test]
 fn each_corpus_has_its_target_and_its_program() {
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut folders: Vec<_> =
-        fs::read_dir(fuzz.join("corpus")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut folders: Vec<_> = fs::read_dir(fuzz.join("corpus"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     folders.sort();
     assert_eq!(folders, TARGETS.iter().map(|(name, _)| *name).collect::<Vec<_>>());
     for (name, _) in TARGETS {

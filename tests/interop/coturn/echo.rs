@@ -22,7 +22,9 @@ impl Echo {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .unwrap_or_else(|error| panic!("turnutils_peer: {error}; `cargo xtask test tools` brings what is missing"));
+            .unwrap_or_else(|error| {
+                panic!("turnutils_peer: {error}; `cargo xtask test tools` brings what is missing")
+            });
         let echo = Self { child, port };
         echo.wait(Ipv4Addr::LOCALHOST.into());
         echo.wait(Ipv6Addr::LOCALHOST.into());

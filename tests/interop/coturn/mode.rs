@@ -1,7 +1,8 @@
 //! The modes of coturn's load generator.
 //!
-//! Not among them, since Debian's own server (4.6.1) does not pass them: `-N` and `-R`, which come to no end or say that they failed, `-M` (405
-//! unless it is told to allow mobility), `-P` (half of the messages are lost). `-T` is TCP behind the relay, RFC 6062.
+//! Not among them, since Debian's own server (4.6.1) does not pass them: `-N` and `-R`, which come
+//! to no end or say that they failed, `-M` (405 unless it is told to allow mobility), `-P` (half of
+//! the messages are lost). `-T` is TCP behind the relay, RFC 6062.
 
 /// Where the messages go.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +29,8 @@ const fn mode(shows: &'static str, flags: &'static [&'static str], to: To) -> Mo
     Mode { shows, flags, to }
 }
 
-/// Without `-c` a client has two allocations, for RTP and RTCP, and asks for an even port, in turns with its neighbour reserved.
+/// Without `-c` a client has two allocations, for RTP and RTCP, and asks for an even port, in turns
+/// with its neighbour reserved.
 pub(super) const MODES: &[Mode] = &[
     mode("channels", &["-c"], To::Ipv4Peer),
     mode("Send indications", &["-c", "-s"], To::Ipv4Peer),

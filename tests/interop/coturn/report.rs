@@ -10,7 +10,8 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// The last figures count: the first ones are of a run that goes on. Nothing if it came to no end.
+    /// The last figures count: the first ones are of a run that goes on. Nothing if it came to no
+    /// end.
     pub(super) fn read(text: &str) -> Option<Self> {
         let figure = |name: &str| {
             let (_, after) = text.rsplit_once(name)?;

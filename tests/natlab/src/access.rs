@@ -22,17 +22,21 @@ pub enum Access {
     },
     /// IPv4 through a NAT whose firewall lets nothing out but TCP to port 443.
     TlsOnly,
-    /// IPv4 without a way out but the HTTP proxy of the site, which opens tunnels to port 443 alone.
+    /// IPv4 without a way out but the HTTP proxy of the site, which opens tunnels to port 443
+    /// alone.
     HttpProxy,
 }
 
 impl Access {
-    /// What happens to UDP over IPv4 between this site and the internet; `None` where there is none.
+    /// What happens to UDP over IPv4 between this site and the internet; `None` where there is
+    /// none.
     #[must_use]
     pub fn udp4(self) -> Option<UdpBehaviour> {
         match self {
             Self::Ipv4(nat) | Self::DualStack(nat) => nat.promise().udp,
-            Self::DoubleNat { home, provider } => Some(through_both(home.promise().udp?, provider.promise().udp?)),
+            Self::DoubleNat { home, provider } => {
+                Some(through_both(home.promise().udp?, provider.promise().udp?))
+            }
             Self::Ipv6 | Self::TlsOnly | Self::HttpProxy => None,
         }
     }
@@ -100,8 +104,14 @@ mod tests {
     #[test]
     fn two_nats_are_as_closed_as_the_more_closed() {
         let both = |home, provider| Access::DoubleNat { home, provider }.udp4();
-        assert_eq!(both(NatKind::PortRestricted, NatKind::FullCone), NatKind::PortRestricted.promise().udp);
-        assert_eq!(both(NatKind::PortRestricted, NatKind::Symmetric), NatKind::Symmetric.promise().udp);
+        assert_eq!(
+            both(NatKind::PortRestricted, NatKind::FullCone),
+            NatKind::PortRestricted.promise().udp
+        );
+        assert_eq!(
+            both(NatKind::PortRestricted, NatKind::Symmetric),
+            NatKind::Symmetric.promise().udp
+        );
         assert_eq!(both(NatKind::FullCone, NatKind::TcpOnly), None);
     }
 }

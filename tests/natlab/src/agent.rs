@@ -30,22 +30,35 @@ impl Agent {
             Access::Ipv6 => {
                 let stun = services.stun_ipv6().expect("a lab with such a site has IPv6");
                 let turn = services.turn_ipv6().expect("a lab with such a site has IPv6");
-                agent.rendezvous = services.rendezvous_url_ipv6().expect("a lab with such a site has IPv6");
+                agent.rendezvous =
+                    services.rendezvous_url_ipv6().expect("a lab with such a site has IPv6");
                 agent.option("--stun", format!("stun:{stun}"));
                 agent.over("udp", "turn", turn).over("tcp", "turn", turn);
             }
             Access::DualStack(_) => {
                 agent.option("--stun", format!("stun:{stun}"));
-                agent.option("--stun", format!("stun:{}", services.stun_ipv6().expect("a lab with such a site has IPv6")));
+                agent.option(
+                    "--stun",
+                    format!(
+                        "stun:{}",
+                        services.stun_ipv6().expect("a lab with such a site has IPv6")
+                    ),
+                );
                 agent.over("udp", "turn", turn);
             }
             Access::TlsOnly => {
-                agent.over("udp", "turn", turn).over("tcp", "turns", services.turn_https()).trusting(services);
+                agent
+                    .over("udp", "turn", turn)
+                    .over("tcp", "turns", services.turn_https())
+                    .trusting(services);
             }
             Access::HttpProxy => {
                 let proxy = crate::proxy::address(&lab.sites[site]);
                 agent.rendezvous = format!("http://{proxy}");
-                agent.over("udp", "turn", turn).over("tcp", "turns", services.turn_https()).trusting(services);
+                agent
+                    .over("udp", "turn", turn)
+                    .over("tcp", "turns", services.turn_https())
+                    .trusting(services);
                 agent.option("--proxy", format!("http://{proxy}"));
             }
         }
@@ -61,7 +74,10 @@ impl Agent {
     /// Which may use this relay only, of `turn:` or `turns:` and `udp` or `tcp`.
     #[must_use]
     pub fn relayed(services: &Services, scheme: &str, transport: &str) -> Self {
-        let mut agent = Self { rendezvous: services.rendezvous_url(), options: vec!["--relay-only".to_owned()] };
+        let mut agent = Self {
+            rendezvous: services.rendezvous_url(),
+            options: vec!["--relay-only".to_owned()],
+        };
         agent.over(transport, scheme, services.turn()).trusting(services);
         if (scheme, transport) == ("turns", "udp") {
             // The DTLS library of `ice-agent` finds no addresses in certificates.
@@ -84,13 +100,27 @@ impl Agent {
     }
 
     /// Starts it at a site, to send `count` datagrams.
-    pub(crate) fn start(&self, lab: &Lab, site: usize, count: u32, interval_ms: u32, size: u32) -> Result<Process, LabError> {
+    pub(crate) fn start(
+        &self,
+        lab: &Lab,
+        site: usize,
+        count: u32,
+        interval_ms: u32,
+        size: u32,
+    ) -> Result<Process, LabError> {
         let mut command = lab.sites[site].client.namespace.command(binary("ice-agent")?);
-        command.args(["connect", "--json", "--room", "lab", "--rendezvous", &self.rendezvous]).args(&self.options);
+        command
+            .args(["connect", "--json", "--room", "lab", "--rendezvous", &self.rendezvous])
+            .args(&self.options);
         // How much loss is too much is for the lab to say.
         command.args(["--max-loss", "100"]);
         command.env("ICE_AGENT_USERNAME", USER).env("ICE_AGENT_PASSWORD", PASSWORD);
-        for (option, value) in [("--count", count), ("--interval", interval_ms), ("--size", size), ("--timeout", TIMEOUT_S)] {
+        for (option, value) in [
+            ("--count", count),
+            ("--interval", interval_ms),
+            ("--size", size),
+            ("--timeout", TIMEOUT_S),
+        ] {
             command.args([option, &value.to_string()]);
         }
         Process::start(format!("ice-agent connect at site {site}"), command)

@@ -7,11 +7,17 @@ use crate::LabError;
 /// The executable `name` of the build that the running program belongs to (`target/debug/name`).
 ///
 /// # Errors
-/// [`LabError::NotBuilt`] when there is no such file: cargo does not build other packages' executables for a test.
+/// [`LabError::NotBuilt`] when there is no such file: cargo does not build other packages'
+/// executables for a test.
 pub fn binary(name: &str) -> Result<PathBuf, LabError> {
-    let running = std::env::current_exe().map_err(LabError::io("finding the running executable"))?;
+    let running =
+        std::env::current_exe().map_err(LabError::io("finding the running executable"))?;
     let path = profile_directory(&running).join(name);
-    if path.is_file() { Ok(path) } else { Err(LabError::NotBuilt { name: name.to_owned(), path: path.display().to_string() }) }
+    if path.is_file() {
+        Ok(path)
+    } else {
+        Err(LabError::NotBuilt { name: name.to_owned(), path: path.display().to_string() })
+    }
 }
 
 /// `target/debug` for both `target/debug/program` and `target/debug/deps/test-0123`.

@@ -90,7 +90,8 @@ pub struct Side {
 pub struct Call {
     /// What the agents at sites 0 and 1 say.
     pub sides: [Side; 2],
-    /// Datagrams of the exchange's size that the internet carried from site to site, not to or from the server.
+    /// Datagrams of the exchange's size that the internet carried from site to site, not to or
+    /// from the server.
     pub seen_between_sites: u64,
 }
 
@@ -108,14 +109,16 @@ impl Call {
         a.echoed.min(b.arrived) + b.echoed.min(a.arrived)
     }
 
-    /// The least that the internet carries between the sites of a direct call without loss: each datagram and its echo.
+    /// The least that the internet carries between the sites of a direct call without loss: each
+    /// datagram and its echo.
     #[must_use]
     pub fn expected_between_sites(&self) -> u64 {
         2 * u64::from(self.sent())
     }
 }
 
-/// Lets the agents of sites 0 and 1 call each other, each with all servers that its way to the internet suggests.
+/// Lets the agents of sites 0 and 1 call each other, each with all servers that its way to the
+/// internet suggests.
 ///
 /// # Errors
 /// [`LabError::Ended`] with an agent's report when there was no connection.
@@ -128,7 +131,8 @@ pub fn call(lab: &Lab, services: &Services) -> Result<Call, LabError> {
 /// # Errors
 /// As [`call`].
 pub fn call_as(lab: &Lab, [a, b]: [Agent; 2]) -> Result<Call, LabError> {
-    let agents = [a.start(lab, 0, COUNT, INTERVAL_MS, SIZE)?, b.start(lab, 1, COUNT, INTERVAL_MS, SIZE)?];
+    let agents =
+        [a.start(lab, 0, COUNT, INTERVAL_MS, SIZE)?, b.start(lab, 1, COUNT, INTERVAL_MS, SIZE)?];
     let [a, b] = agents.map(|agent| agent.finish(END).and_then(crate::process::Finished::success));
     Ok(Call { sides: [side(&a?)?, side(&b?)?], seen_between_sites: lab.data_between_sites()? })
 }
@@ -138,18 +142,34 @@ pub fn call_as(lab: &Lab, [a, b]: [Agent; 2]) -> Result<Call, LabError> {
 pub struct Steady([Process; 2]);
 
 impl Steady {
-    /// Starts both agents in a room of their own; each will send `count` datagrams, `interval_ms` apart.
+    /// Starts both agents in a room of their own; each will send `count` datagrams, `interval_ms`
+    /// apart.
     ///
     /// # Errors
     /// [`LabError::NotBuilt`] or [`LabError::Io`] when an agent cannot be started.
-    pub fn start(lab: &Lab, services: &Services, turn: SocketAddr, room: usize, count: u32, interval_ms: u32) -> Result<Self, LabError> {
+    pub fn start(
+        lab: &Lab,
+        services: &Services,
+        turn: SocketAddr,
+        room: usize,
+        count: u32,
+        interval_ms: u32,
+    ) -> Result<Self, LabError> {
         let start = |index: usize| {
             let mut command = lab.sites[index].client.namespace.command(binary("ice-agent")?);
-            // A secret link: a name would cost each of forty agents a third of a second in a debug build.
-            command.args(["connect", "--json", "--rendezvous", &format!("{}/#{room:0>21}A", services.rendezvous_url())]);
+            // A secret link: a name would cost each of forty agents a third of a second in a debug
+            // build.
+            command.args([
+                "connect",
+                "--json",
+                "--rendezvous",
+                &format!("{}/#{room:0>21}A", services.rendezvous_url()),
+            ]);
             command.args(["--turn", &format!("turn:{turn}?transport=udp"), "--max-loss", "100"]);
             command.env("ICE_AGENT_USERNAME", USER).env("ICE_AGENT_PASSWORD", PASSWORD);
-            for (option, value) in [("--count", count), ("--interval", interval_ms), ("--timeout", TIMEOUT_S)] {
+            for (option, value) in
+                [("--count", count), ("--interval", interval_ms), ("--timeout", TIMEOUT_S)]
+            {
                 command.args([option, &value.to_string()]);
             }
             Process::start(format!("ice-agent connect at site {index}, room {room}"), command)
@@ -170,7 +190,8 @@ impl Steady {
     /// # Errors
     /// [`LabError::Ended`] with an agent's report when it did not end well.
     pub fn finish(self) -> Result<[Side; 2], LabError> {
-        let [a, b] = self.0.map(|agent| agent.finish(END).and_then(crate::process::Finished::success));
+        let [a, b] =
+            self.0.map(|agent| agent.finish(END).and_then(crate::process::Finished::success));
         Ok([side(&a?)?, side(&b?)?])
     }
 }
@@ -212,14 +233,23 @@ struct FromPeer {
 
 /// Reads a report of success.
 fn side(output: &str) -> Result<Side, LabError> {
-    let unexpected = |what: String| LabError::Unexpected(format!("ice-agent connect --json: {what} in:\n{output}"));
-    let report: Report = serde_json::from_str(output).map_err(|error| unexpected(error.to_string()))?;
-    let (Some(pair), Some(connect_ms), Some(rtt)) = (report.selected, report.connect_ms, report.rtt_ms) else {
+    let unexpected = |what: String| {
+        LabError::Unexpected(format!("ice-agent connect --json: {what} in:\n{output}"))
+    };
+    let report: Report =
+        serde_json::from_str(output).map_err(|error| unexpected(error.to_string()))?;
+    let (Some(pair), Some(connect_ms), Some(rtt)) =
+        (report.selected, report.connect_ms, report.rtt_ms)
+    else {
         return Err(unexpected("a success without a pair or a round trip".to_owned()));
     };
     let relayed = [&pair.local, &pair.remote].iter().any(|end| end.kind == CandidateKind::Relay);
     Ok(Side {
-        end: End { kind: pair.local.kind, relay_transport: pair.local.relay_transport, is_ipv6: pair.local.address.is_ipv6() },
+        end: End {
+            kind: pair.local.kind,
+            relay_transport: pair.local.relay_transport,
+            is_ipv6: pair.local.address.is_ipv6(),
+        },
         path: if relayed { Path::Relayed } else { Path::Direct },
         connect_ms,
         rtt_ms: rtt.p50,

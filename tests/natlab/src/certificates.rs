@@ -1,4 +1,5 @@
-//! The certificates of the lab's servers, made by the openssl program: a chain of three, whose root clients are told to trust.
+//! The certificates of the lab's servers, made by the openssl program: a chain of three, whose root
+//! clients are told to trust.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -61,11 +62,21 @@ impl Certificates {
 
 fn make() -> Result<Made, LabError> {
     let scratch = Scratch::new()?;
-    let addresses = SERVER_IPV4.map(|ip| format!("IP:{ip}")).into_iter().chain(SERVER_IPV6.map(|ip| format!("IP:{ip}")));
+    let addresses = SERVER_IPV4
+        .map(|ip| format!("IP:{ip}"))
+        .into_iter()
+        .chain(SERVER_IPV6.map(|ip| format!("IP:{ip}")));
     let names: Vec<String> = addresses.chain([format!("DNS:{NAME}")]).collect();
     let mut command = Command::new("sh");
     command.arg("-s").current_dir(scratch.path()).env("NAMES", names.join(","));
     run(&mut command, SCRIPT)?;
-    let read = |name: &str| std::fs::read_to_string(scratch.path().join(name)).map_err(LabError::io(format!("reading {name}")));
-    Ok(Made { chain: format!("{}{}", read("leaf.pem")?, read("intermediate.pem")?), key: read("leaf.key")?, root: read("root.pem")? })
+    let read = |name: &str| {
+        std::fs::read_to_string(scratch.path().join(name))
+            .map_err(LabError::io(format!("reading {name}")))
+    };
+    Ok(Made {
+        chain: format!("{}{}", read("leaf.pem")?, read("intermediate.pem")?),
+        key: read("leaf.key")?,
+        root: read("root.pem")?,
+    })
 }

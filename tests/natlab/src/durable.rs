@@ -29,7 +29,8 @@ impl DurableTurnd {
     /// Starts both and waits until they listen.
     ///
     /// # Errors
-    /// [`LabError::NotBuilt`] when an executable is missing; else what was said by what did not come up.
+    /// [`LabError::NotBuilt`] when an executable is missing; else what was said by what did not
+    /// come up.
     pub fn start(lab: &Lab) -> Result<Self, LabError> {
         let scratch = Scratch::new()?;
         let host = lab.server.address();
@@ -37,7 +38,16 @@ impl DurableTurnd {
         // A new namespace has its loopback down.
         lab.server.namespace.run("ip", &["link", "set", "lo", "up"], "")?;
         let mut redis = lab.server.namespace.command("redis-server");
-        redis.args(["--port", &REDIS_PORT.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+        redis.args([
+            "--port",
+            &REDIS_PORT.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+        ]);
         let mut redis = Process::start("redis-server", redis)?;
         redis.wait_port(Transport::Tcp, SocketAddr::from(([127, 0, 0, 1], REDIS_PORT)), START)?;
         let password = scratch.file("password", PASSWORD)?.display().to_string();
@@ -75,7 +85,8 @@ impl DurableTurnd {
         self.address
     }
 
-    /// Kills `turnd` and starts it again. Gives how long it was away, until its port was open, and what it says of its restoring.
+    /// Kills `turnd` and starts it again. Gives how long it was away, until its port was open, and
+    /// what it says of its restoring.
     ///
     /// # Errors
     /// What `turnd` said if it did not come back, or restored nothing.
@@ -92,7 +103,8 @@ impl DurableTurnd {
     /// Ends both by SIGTERM.
     ///
     /// # Errors
-    /// [`LabError::Timeout`] when one does not listen to it; [`LabError::Ended`] when one ends with a failure.
+    /// [`LabError::Timeout`] when one does not listen to it; [`LabError::Ended`] when one ends with
+    /// a failure.
     pub fn stop(self) -> Result<(), LabError> {
         self.turnd.stop_cleanly(END)?;
         self.redis.stop_cleanly(END)

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-/// A failure of the lab itself or of a program that runs in it. Its `Debug` is its message, because that is what a test
-/// that unwraps shows.
+/// A failure of the lab itself or of a program that runs in it. Its `Debug` is its message, because
+/// that is what a test that unwraps shows.
 #[derive(thiserror::Error)]
 pub enum LabError {
     /// This machine or this user cannot run the lab.

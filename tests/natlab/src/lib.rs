@@ -1,4 +1,5 @@
-//! A laboratory of real NATs: Linux network namespaces joined by veth pairs, translated by nftables.
+//! A laboratory of real NATs: Linux network namespaces joined by veth pairs, translated by
+//! nftables.
 //!
 //! ```text
 //!                 internet (a router; private destinations vanish here)
@@ -9,16 +10,18 @@
 //! ```
 //!
 //! [`Lab::new`] builds it for the given [`NatKind`]s, [`Lab::of`] for other ways to the internet ([`Access`]: IPv6, two NATs, narrow firewalls, an
-//! HTTP proxy), [`Lab::behind_one_nat`] for two clients at one; it is removed when dropped, also on panic, and what a killed run
-//! left behind is removed by the next one. [`observe()`] proves by packets what a NAT does, [`punch`] whether two sites
-//! can reach each other directly, and [`theory`] says what they should.
+//! HTTP proxy), [`Lab::behind_one_nat`] for two clients at one; it is removed when dropped, also on
+//! panic, and what a killed run left behind is removed by the next one. [`observe()`] proves by
+//! packets what a NAT does, [`punch`] whether two sites can reach each other directly, and
+//! [`theory`] says what they should.
 //!
-//! [`Process`] runs real programs inside, for this suite and others: [`services`] are the workspace's servers on the
-//! public host, [`recognition`] is `ice-agent nat` at a site, [`call`] is `ice-agent connect` at two, [`matrix`] what came
-//! of it for every two kinds. [`webrtc`] and [`telephone`] are clients that others wrote, [`metrics`] is what `turnd` counted.
+//! [`Process`] runs real programs inside, for this suite and others: [`services`] are the
+//! workspace's servers on the public host, [`recognition`] is `ice-agent nat` at a site, [`call`]
+//! is `ice-agent connect` at two, [`matrix`] what came of it for every two kinds. [`webrtc`] and
+//! [`telephone`] are clients that others wrote, [`metrics`] is what `turnd` counted.
 //!
-//! It needs root, `ip` (iproute2), `nft` (nftables) and `openssl`; [`requirements`] names what is missing. Nothing leaves the
-//! namespaces: the lab's "public" addresses are only numbers.
+//! It needs root, `ip` (iproute2), `nft` (nftables) and `openssl`; [`requirements`] names what is
+//! missing. Nothing leaves the namespaces: the lab's "public" addresses are only numbers.
 
 mod access;
 pub mod agent;

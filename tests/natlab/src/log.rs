@@ -57,9 +57,14 @@ impl Log {
         self.shared.1.notify_all();
     }
 
-    /// The first line at or after `position` that `wanted` accepts, with the position after it. `None` when the time
-    /// is up, or when all streams have ended without it.
-    pub(crate) fn wait(&self, position: usize, timeout: Duration, mut wanted: impl FnMut(&str) -> bool) -> Option<(usize, String)> {
+    /// The first line at or after `position` that `wanted` accepts, with the position after it.
+    /// `None` when the time is up, or when all streams have ended without it.
+    pub(crate) fn wait(
+        &self,
+        position: usize,
+        timeout: Duration,
+        mut wanted: impl FnMut(&str) -> bool,
+    ) -> Option<(usize, String)> {
         let deadline = Instant::now() + timeout;
         let mut next = position;
         let mut lines = self.lines();
@@ -75,7 +80,8 @@ impl Log {
             if left.is_zero() || lines.open_streams == 0 {
                 return None;
             }
-            lines = self.shared.1.wait_timeout(lines, left).unwrap_or_else(PoisonError::into_inner).0;
+            lines =
+                self.shared.1.wait_timeout(lines, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -93,7 +99,12 @@ impl Log {
     /// Everything kept of one stream.
     pub(crate) fn text(&self, stream: Stream) -> String {
         let lines = self.lines();
-        let texts: Vec<&str> = lines.kept.iter().filter(|(from, _)| *from == stream).map(|(_, line)| line.as_str()).collect();
+        let texts: Vec<&str> = lines
+            .kept
+            .iter()
+            .filter(|(from, _)| *from == stream)
+            .map(|(_, line)| line.as_str())
+            .collect();
         texts.join("\n")
     }
 
@@ -101,7 +112,8 @@ impl Log {
     pub(crate) fn tail(&self) -> String {
         let lines = self.lines();
         let from = lines.kept.len().saturating_sub(SHOWN_LINES);
-        let shown: Vec<String> = lines.kept.iter().skip(from).map(|(_, line)| format!("    {line}")).collect();
+        let shown: Vec<String> =
+            lines.kept.iter().skip(from).map(|(_, line)| format!("    {line}")).collect();
         if shown.is_empty() { "    (nothing)".to_owned() } else { shown.join("\n") }
     }
 

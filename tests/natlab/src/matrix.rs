@@ -18,7 +18,8 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// What is wrong with it; `None` when it is as theory says, the wire bears it out, and nothing was lost.
+    /// What is wrong with it; `None` when it is as theory says, the wire bears it out, and nothing
+    /// was lost.
     #[must_use]
     pub fn fault(&self) -> Option<String> {
         let call = match &self.call {
@@ -27,22 +28,36 @@ impl Outcome {
         };
         let [a, b] = &call.sides;
         if [a.path, b.path] != [self.expected; 2] {
-            return Some(format!("the agents say {} and {}, theory says {}", a.path, b.path, self.expected));
+            return Some(format!(
+                "the agents say {} and {}, theory says {}",
+                a.path, b.path, self.expected
+            ));
         }
         if call.sent() == 0 || call.received() != call.sent() {
             let half = |name: &str, side: &Side, arrived: u32| {
                 format!("of {name}'s {} {arrived} arrived and {} came back", side.sent, side.echoed)
             };
-            let late = format!("A had a pair after {:.0} ms, B after {:.0} ms", a.connect_ms, b.connect_ms);
-            return Some(format!("{}; {}; {late}", half("A", a, b.arrived), half("B", b, a.arrived)));
+            let late = format!(
+                "A had a pair after {:.0} ms, B after {:.0} ms",
+                a.connect_ms, b.connect_ms
+            );
+            return Some(format!(
+                "{}; {}; {late}",
+                half("A", a, b.arrived),
+                half("B", b, a.arrived)
+            ));
         }
         let seen = call.seen_between_sites;
         match self.expected {
             Path::Direct if seen < call.expected_between_sites() => {
                 let least = call.expected_between_sites();
-                Some(format!("the agents say direct, but only {seen} of {least} datagrams went from site to site"))
+                Some(format!(
+                    "the agents say direct, but only {seen} of {least} datagrams went from site to site"
+                ))
             }
-            Path::Relayed if seen > 0 => Some(format!("the agents say relayed, but {seen} datagrams went from site to site")),
+            Path::Relayed if seen > 0 => {
+                Some(format!("the agents say relayed, but {seen} datagrams went from site to site"))
+            }
             _ => None,
         }
     }
@@ -53,9 +68,23 @@ impl Outcome {
 pub fn render(outcomes: &[Outcome]) -> String {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED);
-    table.set_header(["A behind", "B behind", "theory", "A's end", "B's end", "connected", "RTT", "loss", ""]);
+    table.set_header([
+        "A behind",
+        "B behind",
+        "theory",
+        "A's end",
+        "B's end",
+        "connected",
+        "RTT",
+        "loss",
+        "",
+    ]);
     for outcome in outcomes {
-        let mut row = vec![outcome.behind[0].clone(), outcome.behind[1].clone(), outcome.expected.to_string()];
+        let mut row = vec![
+            outcome.behind[0].clone(),
+            outcome.behind[1].clone(),
+            outcome.expected.to_string(),
+        ];
         match &outcome.call {
             Ok(call) => {
                 let [a, b] = &call.sides;
@@ -105,7 +134,8 @@ mod tests {
             echoed,
             arrived: 50,
         };
-        let sides = [side(CandidateKind::Srflx, said[0], echoed), side(CandidateKind::Relay, said[1], 50)];
+        let sides =
+            [side(CandidateKind::Srflx, said[0], echoed), side(CandidateKind::Relay, said[1], 50)];
         let behind = ["port-restricted", "symmetric"].map(str::to_owned);
         Outcome { behind, expected, call: Ok(Call { sides, seen_between_sites }) }
     }
@@ -131,7 +161,17 @@ mod tests {
     #[test]
     fn the_table_shows_pair_times_and_loss() {
         let shown = render(&[outcome(Path::Direct, [Path::Direct; 2], 49, 200)]);
-        for text in ["port-restricted", "symmetric", "direct", "srflx", "relay", "81 ms", "0.25 ms", "1.0 %", "FAILED"] {
+        for text in [
+            "port-restricted",
+            "symmetric",
+            "direct",
+            "srflx",
+            "relay",
+            "81 ms",
+            "0.25 ms",
+            "1.0 %",
+            "FAILED",
+        ] {
             assert!(shown.contains(text), "{text} in\n{shown}");
         }
     }

@@ -25,17 +25,29 @@ impl Metrics {
     /// The sum of the samples of this name that have all of these labels.
     #[must_use]
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
-        let wanted: Vec<String> = labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
-        let samples = self.0.lines().filter_map(|line| line.strip_prefix(name)).filter(|rest| rest.starts_with(['{', ' ']));
+        let wanted: Vec<String> =
+            labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
+        let samples = self
+            .0
+            .lines()
+            .filter_map(|line| line.strip_prefix(name))
+            .filter(|rest| rest.starts_with(['{', ' ']));
         let matching = samples.filter(|rest| wanted.iter().all(|label| rest.contains(label)));
-        matching.filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok()).map(|value| value as u64).sum()
+        matching
+            .filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok())
+            .map(|value| value as u64)
+            .sum()
     }
 
     /// Datagrams relayed from clients of this transport to peers, and from peers to them.
     #[must_use]
     pub fn relayed(&self, transport: &str) -> [u64; 2] {
-        ["to_peer", "to_client"]
-            .map(|direction| self.sum("turnd_relayed_packets_total", &[("direction", direction), ("transport", transport)]))
+        ["to_peer", "to_client"].map(|direction| {
+            self.sum(
+                "turnd_relayed_packets_total",
+                &[("direction", direction), ("transport", transport)],
+            )
+        })
     }
 }
 

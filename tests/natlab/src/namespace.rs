@@ -60,8 +60,9 @@ impl Namespace {
         Ok(namespace)
     }
 
-    /// Turns IPv6 on, for the devices to come; addresses are given, not made up from advertisements. Nobody is asked whether a link-local
-    /// address is another's: until that is over, a second or two, a router asks for no neighbour and forwards nothing.
+    /// Turns IPv6 on, for the devices to come; addresses are given, not made up from
+    /// advertisements. Nobody is asked whether a link-local address is another's: until that is
+    /// over, a second or two, a router asks for no neighbour and forwards nothing.
     ///
     /// # Errors
     /// [`LabError::Command`] when the kernel refuses.
@@ -81,7 +82,8 @@ impl Namespace {
         &self.name
     }
 
-    /// A command that will run `program` inside. `ip netns exec` replaces itself, so the child's pid is the program's.
+    /// A command that will run `program` inside. `ip netns exec` replaces itself, so the child's
+    /// pid is the program's.
     #[must_use]
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("ip");
@@ -107,12 +109,18 @@ impl Namespace {
     /// # Errors
     /// [`LabError::Command`] when the kernel refuses.
     pub fn free_ports(&self, ports: std::ops::RangeInclusive<u16>) -> Result<(), LabError> {
-        self.sysctl(&[("net/ipv4/ip_local_port_range", &format!("{} {}", ports.start(), ports.end()))])
+        self.sysctl(&[(
+            "net/ipv4/ip_local_port_range",
+            &format!("{} {}", ports.start(), ports.end()),
+        )])
     }
 
     /// Sets kernel parameters of this namespace only, named by their path below `/proc/sys`.
     pub(crate) fn sysctl(&self, values: &[(&str, &str)]) -> Result<(), LabError> {
-        let script: String = values.iter().map(|(path, value)| format!("echo {value} > /proc/sys/{path} || exit 1\n")).collect();
+        let script: String = values
+            .iter()
+            .map(|(path, value)| format!("echo {value} > /proc/sys/{path} || exit 1\n"))
+            .collect();
         self.run("sh", &["-s"], &script).map(drop)
     }
 }
@@ -123,13 +131,16 @@ impl Drop for Namespace {
     }
 }
 
-/// Removes what killed runs left: namespaces with what runs in them, and scratch directories, of a process that is gone.
-/// The first lab of a process does this.
+/// Removes what killed runs left: namespaces with what runs in them, and scratch directories, of a
+/// process that is gone. The first lab of a process does this.
 pub fn sweep_leftovers() {
     let own = std::process::id();
-    // A namespace with our own pid, before our first lab, was another process's before the pid was ours.
+    // A namespace with our own pid, before our first lab, was another process's before the pid was
+    // ours.
     let unused = SERIAL.load(Ordering::Relaxed) == 0;
-    for name in leftovers(Path::new(NETNS_DIRECTORY), |pid| if pid == own { unused } else { is_gone(pid) }) {
+    for name in
+        leftovers(Path::new(NETNS_DIRECTORY), |pid| if pid == own { unused } else { is_gone(pid) })
+    {
         remove(&name);
     }
     let temporary = std::env::temp_dir();
@@ -155,7 +166,8 @@ fn owner(name: &str) -> Option<u32> {
     pid.parse().ok()
 }
 
-/// Ends what still runs in a namespace and removes it. Errors are of no use to anybody: it may be half gone already.
+/// Ends what still runs in a namespace and removes it. Errors are of no use to anybody: it may be
+/// half gone already.
 fn remove(name: &str) {
     if let Ok(output) = Command::new("ip").args(["netns", "pids", name]).output() {
         let pids = String::from_utf8_lossy(&output.stdout);
@@ -170,8 +182,12 @@ fn remove(name: &str) {
 pub(crate) fn run(command: &mut Command, input: &str) -> Result<String, LabError> {
     let line = format!("{command:?}").replace('"', "");
     let failed = |stderr: String| LabError::Command { command: line.clone(), stderr };
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(|error| failed(error.to_string()))?;
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| failed(error.to_string()))?;
     if let Some(mut stdin) = child.stdin.take() {
         // A command that reads nothing may be gone before the write; its status tells what matters.
         let _ = stdin.write_all(input.as_bytes());
@@ -180,7 +196,11 @@ pub(crate) fn run(command: &mut Command, input: &str) -> Result<String, LabError
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     } else {
-        Err(failed(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim())))
+        Err(failed(format!(
+            "{}: {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
+        )))
     }
 }
 
@@ -197,14 +217,18 @@ mod tests {
 
     #[test]
     fn other_peoples_namespaces_have_no_owner_here() {
-        for name in ["cwlab", "cwlab-", "cwlab-x-1-server", "cwlabs-1-2-server", "blue", "k3s-12-3-x"] {
+        for name in
+            ["cwlab", "cwlab-", "cwlab-x-1-server", "cwlabs-1-2-server", "blue", "k3s-12-3-x"]
+        {
             assert_eq!(owner(name), None, "{name}");
         }
     }
 
     #[test]
     fn a_failing_command_says_why() {
-        let error = run(Command::new("sh").args(["-c", "echo broken >&2; exit 3"]), "").unwrap_err().to_string();
+        let error = run(Command::new("sh").args(["-c", "echo broken >&2; exit 3"]), "")
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("broken") && error.contains('3'), "{error}");
     }
 }

@@ -21,22 +21,42 @@ pub enum NatKind {
 
 impl NatKind {
     /// Every kind, from the most open to the most closed.
-    pub const ALL: [Self; 6] = [Self::None, Self::FullCone, Self::AddressRestricted, Self::PortRestricted, Self::Symmetric, Self::TcpOnly];
+    pub const ALL: [Self; 6] = [
+        Self::None,
+        Self::FullCone,
+        Self::AddressRestricted,
+        Self::PortRestricted,
+        Self::Symmetric,
+        Self::TcpOnly,
+    ];
 
     /// All pairs of kinds where order does not matter, a kind with itself included.
     pub fn unordered_pairs() -> impl Iterator<Item = (Self, Self)> {
-        Self::ALL.into_iter().enumerate().flat_map(|(index, a)| Self::ALL[index..].iter().map(move |&b| (a, b)))
+        Self::ALL
+            .into_iter()
+            .enumerate()
+            .flat_map(|(index, a)| Self::ALL[index..].iter().map(move |&b| (a, b)))
     }
 
     /// What a NAT of this kind must be seen to do.
     #[must_use]
     pub fn promise(self) -> Behaviour {
-        let udp = |mapping, filtering, port_preserved| Some(UdpBehaviour { mapping, filtering, port_preserved });
+        let udp = |mapping, filtering, port_preserved| {
+            Some(UdpBehaviour { mapping, filtering, port_preserved })
+        };
         let udp = match self {
-            Self::None | Self::FullCone => udp(Mapping::EndpointIndependent, Filtering::EndpointIndependent, true),
-            Self::AddressRestricted => udp(Mapping::EndpointIndependent, Filtering::AddressDependent, true),
-            Self::PortRestricted => udp(Mapping::EndpointIndependent, Filtering::AddressAndPortDependent, true),
-            Self::Symmetric => udp(Mapping::AddressAndPortDependent, Filtering::AddressAndPortDependent, false),
+            Self::None | Self::FullCone => {
+                udp(Mapping::EndpointIndependent, Filtering::EndpointIndependent, true)
+            }
+            Self::AddressRestricted => {
+                udp(Mapping::EndpointIndependent, Filtering::AddressDependent, true)
+            }
+            Self::PortRestricted => {
+                udp(Mapping::EndpointIndependent, Filtering::AddressAndPortDependent, true)
+            }
+            Self::Symmetric => {
+                udp(Mapping::AddressAndPortDependent, Filtering::AddressAndPortDependent, false)
+            }
             Self::TcpOnly => None,
         };
         Behaviour { translated: self != Self::None, udp, tcp: true }

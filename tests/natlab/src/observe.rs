@@ -3,7 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::{Behaviour, Filtering, Lab, LabError, Mapping, Site, TcpListenerProbe, UdpBehaviour, UdpProbe, tcp_connect};
+use crate::{
+    Behaviour, Filtering, Lab, LabError, Mapping, Site, TcpListenerProbe, UdpBehaviour, UdpProbe,
+    tcp_connect,
+};
 
 /// For what should arrive: only a failure waits it out.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -18,11 +21,13 @@ const PORTS: [u16; 2] = [3478, 3479];
 /// What the connection of site `index` does, measured from a fresh socket for each question.
 ///
 /// # Errors
-/// [`LabError::Unexpected`] when what is seen fits no behaviour of RFC 4787; other errors when the lab breaks.
+/// [`LabError::Unexpected`] when what is seen fits no behaviour of RFC 4787; other errors when the
+/// lab breaks.
 pub fn observe(lab: &Lab, index: usize) -> Result<Behaviour, LabError> {
     let site = &lab.sites[index];
     let mut servers = Servers::bind(lab)?;
-    let listener = TcpListenerProbe::bind(&lab.server.namespace, SocketAddr::new(lab.server.address(), 3478))?;
+    let listener =
+        TcpListenerProbe::bind(&lab.server.namespace, SocketAddr::new(lab.server.address(), 3478))?;
     let tcp = tcp_connect(&site.client.namespace, listener.address())?;
 
     let mut client = client(site)?;
@@ -36,7 +41,9 @@ pub fn observe(lab: &Lab, index: usize) -> Result<Behaviour, LabError> {
         }),
     };
     let seen = tcp.map(|address| address.ip()).or(first.map(|address| address.ip()));
-    let seen = seen.ok_or_else(|| LabError::Unexpected("neither TCP nor UDP gets out of this site".to_owned()))?;
+    let seen = seen.ok_or_else(|| {
+        LabError::Unexpected("neither TCP nor UDP gets out of this site".to_owned())
+    })?;
     Ok(Behaviour { translated: seen != site.client.address(), udp, tcp: tcp.is_some() })
 }
 
@@ -49,7 +56,10 @@ struct Servers {
 impl Servers {
     fn bind(lab: &Lab) -> Result<Self, LabError> {
         let bind = |address: usize, port: usize| {
-            UdpProbe::bind(&lab.server.namespace, SocketAddr::new(lab.server.addresses[address], PORTS[port]))
+            UdpProbe::bind(
+                &lab.server.namespace,
+                SocketAddr::new(lab.server.addresses[address], PORTS[port]),
+            )
         };
         Ok(Self { sockets: [[bind(0, 0)?, bind(0, 1)?], [bind(1, 0)?, bind(1, 1)?]] })
     }
@@ -60,7 +70,10 @@ fn client(site: &Site) -> Result<UdpProbe, LabError> {
 }
 
 /// The client's address as the first server socket sees it; `None` when no datagram gets there.
-fn first_mapping(client: &mut UdpProbe, servers: &mut Servers) -> Result<Option<SocketAddr>, LabError> {
+fn first_mapping(
+    client: &mut UdpProbe,
+    servers: &mut Servers,
+) -> Result<Option<SocketAddr>, LabError> {
     let server = &mut servers.sockets[0][0];
     for _ in 0..3 {
         client.send(server.address(), "first")?;
@@ -72,13 +85,18 @@ fn first_mapping(client: &mut UdpProbe, servers: &mut Servers) -> Result<Option<
 }
 
 /// Which destinations share the external address `first`, which the first one saw.
-fn mapping(first: SocketAddr, client: &mut UdpProbe, servers: &mut Servers) -> Result<Mapping, LabError> {
+fn mapping(
+    first: SocketAddr,
+    client: &mut UdpProbe,
+    servers: &mut Servers,
+) -> Result<Mapping, LabError> {
     let mut seen = [[first; 2]; 2];
     for (a, p) in [(0, 1), (1, 0), (1, 1)] {
         let server = &mut servers.sockets[a][p];
         client.send(server.address(), "mapping")?;
         let arrival = server.receive(PATIENCE);
-        let arrival = arrival.ok_or_else(|| LabError::Unexpected(format!("nothing reached {}", server.address())))?;
+        let arrival = arrival
+            .ok_or_else(|| LabError::Unexpected(format!("nothing reached {}", server.address())))?;
         seen[a][p] = arrival.from;
     }
     let [[near, near_port], [far, far_port]] = seen;
@@ -96,16 +114,20 @@ fn mapping(first: SocketAddr, client: &mut UdpProbe, servers: &mut Servers) -> R
 
 /// Who may answer a socket that has sent to the first server socket only.
 ///
-/// Silence proves nothing on a slow machine. So each stranger sends first and the one that was contacted last: all
-/// go the same way, so what has not arrived when the last one has was filtered.
+/// Silence proves nothing on a slow machine. So each stranger sends first and the one that was
+/// contacted last: all go the same way, so what has not arrived when the last one has was filtered.
 fn filtering(site: &Site, servers: &mut Servers) -> Result<Filtering, LabError> {
     let mut client = client(site)?;
     let contacted = &mut servers.sockets[0][0];
     client.send(contacted.address(), "contact")?;
     let arrival = contacted.receive(PATIENCE);
-    let mapped = arrival.ok_or_else(|| LabError::Unexpected("the second socket cannot send".to_owned()))?.from;
+    let mapped = arrival
+        .ok_or_else(|| LabError::Unexpected("the second socket cannot send".to_owned()))?
+        .from;
 
-    for (a, p, name) in [(1, 1, "other address, other port"), (1, 0, "other address"), (0, 1, "other port")] {
+    for (a, p, name) in
+        [(1, 1, "other address, other port"), (1, 0, "other address"), (0, 1, "other port")]
+    {
         servers.sockets[a][p].send(mapped, name)?;
     }
     std::thread::sleep(SETTLE);
@@ -114,7 +136,8 @@ fn filtering(site: &Site, servers: &mut Servers) -> Result<Filtering, LabError> 
     let mut passed = Vec::new();
     loop {
         let arrival = client.receive(PATIENCE);
-        let arrival = arrival.ok_or_else(|| LabError::Unexpected("the contacted server cannot answer".to_owned()))?;
+        let arrival = arrival
+            .ok_or_else(|| LabError::Unexpected("the contacted server cannot answer".to_owned()))?;
         if arrival.text == "contacted" {
             break;
         }
@@ -124,7 +147,11 @@ fn filtering(site: &Site, servers: &mut Servers) -> Result<Filtering, LabError> 
     match passed.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         [] => Ok(Filtering::AddressAndPortDependent),
         ["other port"] => Ok(Filtering::AddressDependent),
-        ["other address", "other address, other port", "other port"] => Ok(Filtering::EndpointIndependent),
-        other => Err(LabError::Unexpected(format!("a filter that RFC 4787 has no name for lets pass: {other:?}"))),
+        ["other address", "other address, other port", "other port"] => {
+            Ok(Filtering::EndpointIndependent)
+        }
+        other => Err(LabError::Unexpected(format!(
+            "a filter that RFC 4787 has no name for lets pass: {other:?}"
+        ))),
     }
 }

@@ -7,7 +7,11 @@ use std::sync::{Mutex, PoisonError};
 ///
 /// # Panics
 /// When a job panics, after the others have ended.
-pub fn parallel<I: Send, R: Send>(inputs: Vec<I>, at_once: usize, job: impl Fn(I) -> R + Sync) -> Vec<R> {
+pub fn parallel<I: Send, R: Send>(
+    inputs: Vec<I>,
+    at_once: usize,
+    job: impl Fn(I) -> R + Sync,
+) -> Vec<R> {
     let waiting: Mutex<VecDeque<(usize, I)>> = Mutex::new(inputs.into_iter().enumerate().collect());
     let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     let done = Mutex::new(Vec::new());

@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// The server's; RFC 5780 needs two of a family.
-pub(crate) const SERVER_IPV4: [Ipv4Addr; 2] = [Ipv4Addr::new(80, 80, 80, 2), Ipv4Addr::new(80, 80, 80, 3)];
+pub(crate) const SERVER_IPV4: [Ipv4Addr; 2] =
+    [Ipv4Addr::new(80, 80, 80, 2), Ipv4Addr::new(80, 80, 80, 3)];
 pub(crate) const SERVER_IPV6: [Ipv6Addr; 2] =
     [Ipv6Addr::new(0x2a02, 0x80, 0, 0, 0, 0, 0, 2), Ipv6Addr::new(0x2a02, 0x80, 0, 0, 0, 0, 0, 3)];
 
@@ -14,7 +15,8 @@ pub(crate) fn public(site: u8) -> Ipv4Addr {
     Ipv4Addr::new(45, 11 + site, 0, 2)
 }
 
-/// A site's own, behind its last NAT. Private networks differ, so that no host candidate is by chance also an address of the other side.
+/// A site's own, behind its last NAT. Private networks differ, so that no host candidate is by
+/// chance also an address of the other side.
 pub(crate) fn private(site: u8) -> Ipv4Addr {
     if site == 0 { Ipv4Addr::new(10, 0, 0, 2) } else { Ipv4Addr::new(192, 168, site, 2) }
 }

@@ -29,7 +29,8 @@ impl UdpProbe {
     /// Binds a socket to `address` (port 0: the kernel chooses) inside `namespace`.
     ///
     /// # Errors
-    /// [`LabError`] when the program is not built, cannot be started, or the address cannot be bound.
+    /// [`LabError`] when the program is not built, cannot be started, or the address cannot be
+    /// bound.
     pub fn bind(namespace: &Namespace, address: SocketAddr) -> Result<Self, LabError> {
         let (process, address) = start(namespace, "udp", address)?;
         Ok(Self { process, address, read: 0 })
@@ -90,8 +91,8 @@ impl TcpListenerProbe {
     }
 }
 
-/// Connects from inside `namespace` to a [`TcpListenerProbe`]: the client's address as the listener sees it, or
-/// `None` when there is no connection within two seconds.
+/// Connects from inside `namespace` to a [`TcpListenerProbe`]: the client's address as the listener
+/// sees it, or `None` when there is no connection within two seconds.
 ///
 /// # Errors
 /// [`LabError`] when the program is not built, cannot be started, or answers nonsense.
@@ -103,16 +104,23 @@ pub fn tcp_connect(namespace: &Namespace, to: SocketAddr) -> Result<Option<Socke
         return Ok(None);
     }
     let seen_as = finished.output.strip_prefix("seen-as ").and_then(|address| address.parse().ok());
-    seen_as.map(Some).ok_or_else(|| LabError::Unexpected(format!("lab-probe tcp-connect said:\n{finished}")))
+    seen_as
+        .map(Some)
+        .ok_or_else(|| LabError::Unexpected(format!("lab-probe tcp-connect said:\n{finished}")))
 }
 
-fn start(namespace: &Namespace, mode: &str, address: SocketAddr) -> Result<(Process, SocketAddr), LabError> {
+fn start(
+    namespace: &Namespace,
+    mode: &str,
+    address: SocketAddr,
+) -> Result<(Process, SocketAddr), LabError> {
     let mut command = namespace.command(binary("lab-probe")?);
     command.args([mode, &address.to_string()]);
     let mut process = Process::start(format!("lab-probe {mode} {address}"), command)?;
     let line = process.wait_line("bound ", START)?;
     let bound = line.strip_prefix("bound ").and_then(|bound| bound.parse().ok());
-    let bound = bound.ok_or_else(|| LabError::Unexpected(format!("lab-probe {mode} said {line:?}")))?;
+    let bound =
+        bound.ok_or_else(|| LabError::Unexpected(format!("lab-probe {mode} said {line:?}")))?;
     Ok((process, bound))
 }
 
@@ -123,7 +131,10 @@ mod tests {
     #[test]
     fn arrivals_are_told_from_other_lines() {
         let arrival = parse_arrival("received 80.80.80.2:3478 two words").unwrap();
-        assert_eq!(arrival, Arrival { from: "80.80.80.2:3478".parse().unwrap(), text: "two words".to_owned() });
+        assert_eq!(
+            arrival,
+            Arrival { from: "80.80.80.2:3478".parse().unwrap(), text: "two words".to_owned() }
+        );
         assert_eq!(parse_arrival("send-error 80.80.80.2:3478 unreachable"), None);
     }
 }

@@ -31,8 +31,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command`; see [`Namespace::command`](crate::Namespace::command) for one that runs inside a namespace.
-    /// `name` is what errors call it.
+    /// Starts `command`; see [`Namespace::command`](crate::Namespace::command) for one that runs
+    /// inside a namespace. `name` is what errors call it.
     ///
     /// # Errors
     /// [`LabError::Io`] when it cannot be started.
@@ -67,11 +67,17 @@ impl Process {
         }
     }
 
-    /// Waits until a socket is bound to `address` in this program's namespace (not necessarily by this program).
+    /// Waits until a socket is bound to `address` in this program's namespace (not necessarily by
+    /// this program).
     ///
     /// # Errors
     /// [`LabError::Timeout`], or [`LabError::Ended`] when it ended before.
-    pub fn wait_port(&mut self, transport: Transport, address: SocketAddr, timeout: Duration) -> Result<(), LabError> {
+    pub fn wait_port(
+        &mut self,
+        transport: Transport,
+        address: SocketAddr,
+        timeout: Duration,
+    ) -> Result<(), LabError> {
         let deadline = Instant::now() + timeout;
         let table = match transport {
             Transport::Udp => format!("/proc/{}/net/udp", self.pid()),
@@ -99,7 +105,12 @@ impl Process {
     }
 
     /// The next line at or after `position` that `wanted` accepts, and the position behind it.
-    pub(crate) fn next_line(&self, position: usize, timeout: Duration, wanted: impl FnMut(&str) -> bool) -> Option<(usize, String)> {
+    pub(crate) fn next_line(
+        &self,
+        position: usize,
+        timeout: Duration,
+        wanted: impl FnMut(&str) -> bool,
+    ) -> Option<(usize, String)> {
         self.log.wait(position, timeout, wanted)
     }
 
@@ -142,7 +153,8 @@ impl Process {
     /// [`Process::stop`], for a service: it ends with success.
     ///
     /// # Errors
-    /// [`LabError::Timeout`] as for `stop`; [`LabError::Ended`] when it ends with a failure, or had ended before.
+    /// [`LabError::Timeout`] as for `stop`; [`LabError::Ended`] when it ends with a failure, or had
+    /// ended before.
     pub fn stop_cleanly(mut self, grace: Duration) -> Result<(), LabError> {
         if self.has_ended()?.is_some() {
             return Err(self.without("running service", Duration::ZERO));
@@ -153,7 +165,12 @@ impl Process {
             return Ok(());
         }
         log.wait_closed(GRACE);
-        Err(LabError::Ended { program: name, status: status.to_string(), what: "a failure".to_owned(), log: log.tail() })
+        Err(LabError::Ended {
+            program: name,
+            status: status.to_string(),
+            what: "a failure".to_owned(),
+            log: log.tail(),
+        })
     }
 
     /// Ends it as a crash would (SIGKILL).
@@ -195,18 +212,27 @@ impl Process {
     /// SIGTERM. The child is not reaped yet, so the pid cannot be anybody else's.
     fn terminate(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
-            let _ = Command::new("kill").args(["-TERM", &self.pid().to_string()]).stderr(Stdio::null()).status();
+            let _ = Command::new("kill")
+                .args(["-TERM", &self.pid().to_string()])
+                .stderr(Stdio::null())
+                .status();
         }
     }
 
     fn without(&mut self, what: &str, waited: Duration) -> LabError {
         let (program, what) = (self.name.clone(), what.to_owned());
-        // A program that has closed its output is about to end: its status tells more than a timeout.
+        // A program that has closed its output is about to end: its status tells more than a
+        // timeout.
         let patience = if self.log.is_closed() { GRACE } else { Duration::ZERO };
         match self.wait_end(patience) {
             Ok(Some(status)) => {
                 self.log.wait_closed(GRACE);
-                LabError::Ended { program, status: status.to_string(), what: format!("no {what}"), log: self.log.tail() }
+                LabError::Ended {
+                    program,
+                    status: status.to_string(),
+                    what: format!("no {what}"),
+                    log: self.log.tail(),
+                }
             }
             _ => LabError::Timeout { program, what, waited, log: self.log.tail() },
         }
@@ -245,7 +271,12 @@ impl Finished {
             return Ok(self.output);
         }
         let log = self.to_string();
-        Err(LabError::Ended { program: self.name, status: self.status.to_string(), what: "a failure".to_owned(), log })
+        Err(LabError::Ended {
+            program: self.name,
+            status: self.status.to_string(),
+            what: "a failure".to_owned(),
+            log,
+        })
     }
 }
 
@@ -258,7 +289,8 @@ impl fmt::Display for Finished {
     }
 }
 
-/// Whether the text of `/proc/net/udp` or `/proc/net/tcp` shows a socket that receives on `address`.
+/// Whether the text of `/proc/net/udp` or `/proc/net/tcp` shows a socket that receives on
+/// `address`.
 fn is_bound(sockets: &str, transport: Transport, address: SocketAddr) -> bool {
     // TCP_LISTEN, and what an unconnected UDP socket shows (TCP_CLOSE).
     let state = if transport == Transport::Tcp { "0A" } else { "07" };
@@ -294,7 +326,8 @@ mod tests {
 
     #[test]
     fn a_failure_shows_what_the_program_said() {
-        let error = shell("echo why; exit 2").finish(SECOND).unwrap().success().unwrap_err().to_string();
+        let error =
+            shell("echo why; exit 2").finish(SECOND).unwrap().success().unwrap_err().to_string();
         assert!(error.contains("why") && error.contains('2'), "{error}");
     }
 
@@ -302,7 +335,8 @@ mod tests {
     fn a_program_that_ends_early_is_told_from_a_slow_one() {
         let ended = shell("echo sorry").wait_line("ready", SECOND).unwrap_err();
         assert!(matches!(&ended, LabError::Ended { log, .. } if log.contains("sorry")), "{ended}");
-        let slow = shell("exec sleep 60").wait_line("ready", Duration::from_millis(50)).unwrap_err();
+        let slow =
+            shell("exec sleep 60").wait_line("ready", Duration::from_millis(50)).unwrap_err();
         assert!(matches!(slow, LabError::Timeout { .. }), "{slow}");
     }
 
@@ -327,8 +361,10 @@ mod tests {
             let name = if transport == Transport::Tcp { "tcp" } else { "udp" };
             std::fs::read_to_string(format!("/proc/self/net/{name}")).unwrap()
         };
-        // The table is no snapshot: while other sockets of the host come and go, a reading may miss one.
-        let is_listed = |transport, address| (0..100).any(|_| is_bound(&text(transport), transport, address));
+        // The table is no snapshot: while other sockets of the host come and go, a reading may miss
+        // one.
+        let is_listed =
+            |transport, address| (0..100).any(|_| is_bound(&text(transport), transport, address));
         let free: SocketAddr = "127.0.0.9:9".parse().unwrap();
         assert!(is_listed(Transport::Udp, socket.local_addr().unwrap()));
         assert!(is_listed(Transport::Tcp, listener.local_addr().unwrap()));

@@ -19,12 +19,16 @@ pub(crate) fn address(site: &Site) -> SocketAddr {
 pub struct HttpProxy(Process);
 
 impl HttpProxy {
-    /// Starts it on the innermost box of `site`. Requests that are no CONNECT are for the rendezvous.
+    /// Starts it on the innermost box of `site`. Requests that are no CONNECT are for the
+    /// rendezvous.
     ///
     /// # Errors
     /// [`LabError`] when it does not come up, or the site has no box.
     pub fn start(site: &Site, services: &Services) -> Result<Self, LabError> {
-        let gateway = site.boxes.last().ok_or_else(|| LabError::Unexpected("a site without a box has no proxy".to_owned()))?;
+        let gateway = site
+            .boxes
+            .last()
+            .ok_or_else(|| LabError::Unexpected("a site without a box has no proxy".to_owned()))?;
         let mut command = gateway.namespace.command(binary("lab-proxy")?);
         command.args([address(site).to_string(), services.rendezvous().to_string()]);
         let mut process = Process::start("lab-proxy", command)?;
@@ -36,6 +40,7 @@ impl HttpProxy {
     #[must_use]
     pub fn tunnels(&self) -> [usize; 2] {
         let output = self.0.output();
-        ["opened ", "refused "].map(|word| output.lines().filter(|line| line.starts_with(word)).count())
+        ["opened ", "refused "]
+            .map(|word| output.lines().filter(|line| line.starts_with(word)).count())
     }
 }

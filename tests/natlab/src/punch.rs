@@ -1,23 +1,26 @@
-//! Hole punching with bare sockets: whether two sites can talk directly, with no ICE in the way of the answer.
+//! Hole punching with bare sockets: whether two sites can talk directly, with no ICE in the way of
+//! the answer.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::{Lab, LabError, UdpProbe};
 
-/// Rounds of sending to every known address of the other side. Two suffice: the first opens the filters.
+/// Rounds of sending to every known address of the other side. Two suffice: the first opens the
+/// filters.
 const ROUNDS: usize = 4;
 const ROUND: Duration = Duration::from_millis(120);
 const FIRST_ANSWER: Duration = Duration::from_millis(500);
 
-/// Tries to connect sites 0 and 1 directly: each learns its external address from the server, tells the other side,
-/// and both send at once, and also to whatever address the other is then seen to send from. True when each has heard
-/// the other.
+/// Tries to connect sites 0 and 1 directly: each learns its external address from the server, tells
+/// the other side, and both send at once, and also to whatever address the other is then seen to
+/// send from. True when each has heard the other.
 ///
 /// # Errors
 /// [`LabError`] when the lab breaks.
 pub fn punch(lab: &Lab) -> Result<bool, LabError> {
-    let mut server = UdpProbe::bind(&lab.server.namespace, SocketAddr::new(lab.server.address(), 3478))?;
+    let mut server =
+        UdpProbe::bind(&lab.server.namespace, SocketAddr::new(lab.server.address(), 3478))?;
     let mut sides = [Side::new(lab, 0, &mut server)?, Side::new(lab, 1, &mut server)?];
     for side in 0..2 {
         let known = sides[1 - side].mapped;

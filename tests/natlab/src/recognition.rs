@@ -7,7 +7,8 @@ use serde::Deserialize;
 
 use crate::{Filtering, LabError, Mapping, NatKind, Process, Site, UdpBehaviour, binary};
 
-/// How long each request is waited for; datagrams cross the lab in microseconds, but the machine may be busy.
+/// How long each request is waited for; datagrams cross the lab in microseconds, but the machine
+/// may be busy.
 const TEST_TIMEOUT: &str = "1.5";
 const END: Duration = Duration::from_secs(60);
 
@@ -73,10 +74,13 @@ pub fn recognise_by(site: &Site, servers: &[SocketAddr]) -> Result<Recognition, 
         command.args(["--server", &server.to_string()]);
     }
     let finished = Process::start("ice-agent nat", command)?.finish(END)?;
-    serde_json::from_str(&finished.output).map_err(|error| LabError::Unexpected(format!("ice-agent nat --json: {error} in:\n{finished}")))
+    serde_json::from_str(&finished.output).map_err(|error| {
+        LabError::Unexpected(format!("ice-agent nat --json: {error} in:\n{finished}"))
+    })
 }
 
-/// What `ice-agent nat` must say behind a NAT of this kind. Ports that chance decides are taken from `seen`.
+/// What `ice-agent nat` must say behind a NAT of this kind. Ports that chance decides are taken
+/// from `seen`.
 #[must_use]
 pub fn expected(kind: NatKind, site: &Site, server: SocketAddr, seen: &Recognition) -> Recognition {
     let promise = kind.promise();
@@ -84,7 +88,8 @@ pub fn expected(kind: NatKind, site: &Site, server: SocketAddr, seen: &Recogniti
     expected_of(promise.udp, site.client.address(), translated, server, seen)
 }
 
-/// What it must say of this behaviour, with addresses translated to this one, or not, and no hairpin.
+/// What it must say of this behaviour, with addresses translated to this one, or not, and no
+/// hairpin.
 #[must_use]
 pub fn expected_of(
     udp: Option<UdpBehaviour>,
@@ -95,7 +100,8 @@ pub fn expected_of(
 ) -> Recognition {
     let port = |address: Option<SocketAddr>| address.map_or(0, |address| address.port());
     // A random port may be any; that it is not the local one is in `ports`.
-    let mapped_port = port(if udp.is_some_and(|udp| udp.port_preserved) { seen.local } else { seen.mapped });
+    let mapped_port =
+        port(if udp.is_some_and(|udp| udp.port_preserved) { seen.local } else { seen.mapped });
     Recognition {
         classic: classic(udp, translated.is_some()).to_owned(),
         mapping: udp.map_or("unknown", |udp| mapping(udp.mapping)).to_owned(),
@@ -104,12 +110,15 @@ pub fn expected_of(
         local: udp.map(|_| SocketAddr::new(own, port(seen.local))),
         mapped: udp.map(|_| SocketAddr::new(translated.unwrap_or(own), mapped_port)),
         // How many sockets there were is the agent's affair.
-        ports: seen
-            .ports
-            .filter(|_| udp.is_some())
-            .map(|seen| Ports { kept: if udp.is_some_and(|udp| udp.port_preserved) { seen.sockets } else { 0 }, ..seen }),
-        // What a symmetric NAT would turn around cannot be told: the port that it has for itself is unknown.
-        hairpin: udp.filter(|udp| udp.mapping == Mapping::EndpointIndependent).and_then(|_| translated.map(|_| false)),
+        ports: seen.ports.filter(|_| udp.is_some()).map(|seen| Ports {
+            kept: if udp.is_some_and(|udp| udp.port_preserved) { seen.sockets } else { 0 },
+            ..seen
+        }),
+        // What a symmetric NAT would turn around cannot be told: the port that it has for itself is
+        // unknown.
+        hairpin: udp
+            .filter(|udp| udp.mapping == Mapping::EndpointIndependent)
+            .and_then(|_| translated.map(|_| false)),
         server,
         tcp: if udp.is_none() { Some(true) } else { None },
         // What it says in words is not for everyone to repeat.
@@ -124,8 +133,12 @@ fn classic(udp: Option<UdpBehaviour>, translated: bool) -> &'static str {
         (false, _, Filtering::EndpointIndependent) => "open-internet",
         (false, ..) => "symmetric-udp-firewall",
         (true, Mapping::EndpointIndependent, Filtering::EndpointIndependent) => "full-cone",
-        (true, Mapping::EndpointIndependent, Filtering::AddressDependent) => "address-restricted-cone",
-        (true, Mapping::EndpointIndependent, Filtering::AddressAndPortDependent) => "port-restricted-cone",
+        (true, Mapping::EndpointIndependent, Filtering::AddressDependent) => {
+            "address-restricted-cone"
+        }
+        (true, Mapping::EndpointIndependent, Filtering::AddressAndPortDependent) => {
+            "port-restricted-cone"
+        }
         (true, ..) => "symmetric",
     }
 }

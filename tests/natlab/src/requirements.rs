@@ -8,11 +8,14 @@ use crate::LabError;
 /// Checks that the lab can run: root, `ip` with network namespaces, `nft`, `openssl`.
 ///
 /// # Errors
-/// [`LabError::Missing`] names everything that is missing at once, with the Debian package that brings it.
+/// [`LabError::Missing`] names everything that is missing at once, with the Debian package that
+/// brings it.
 pub fn requirements() -> Result<(), LabError> {
     let mut missing = Vec::new();
     if !is_root() {
-        missing.push("root (network namespaces are made with CAP_NET_ADMIN and CAP_SYS_ADMIN)".to_owned());
+        missing.push(
+            "root (network namespaces are made with CAP_NET_ADMIN and CAP_SYS_ADMIN)".to_owned(),
+        );
     }
     for (program, package) in [("ip", "iproute2"), ("nft", "nftables"), ("openssl", "openssl")] {
         let version = if program == "openssl" { "version" } else { "-V" };

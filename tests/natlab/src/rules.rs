@@ -1,16 +1,18 @@
 //! The nftables rules of each kind of NAT.
 //!
-//! Mapping is the `mapping` chain: a port-preserving source NAT maps one internal port to one external port for all
-//! destinations, as long as no other flow holds that port; `fully-random` picks a new port for each flow.
+//! Mapping is the `mapping` chain: a port-preserving source NAT maps one internal port to one
+//! external port for all destinations, as long as no other flow holds that port; `fully-random`
+//! picks a new port for each flow.
 //!
-//! Filtering is the `from_outside` chain. Conntrack alone admits only what answers a flow (address and port-dependent
-//! filtering). The more open kinds remember who was contacted in a dynamic set, filled by `to_outside` on the way
-//! out and asked on the way in; what it admits is then sent to the client.
+//! Filtering is the `from_outside` chain. Conntrack alone admits only what answers a flow (address
+//! and port-dependent filtering). The more open kinds remember who was contacted in a dynamic set,
+//! filled by `to_outside` on the way out and asked on the way in; what it admits is then sent to
+//! the client.
 //!
-//! What is refused is dropped in prerouting, before conntrack confirms an entry for it. Were it dropped later, or
-//! delivered to the box itself, the entry of an early packet (the other side of a simultaneous open) would own the
-//! tuple that the client's own flow needs, and the kernel would give that flow another port: a port-restricted NAT
-//! would turn symmetric just when it matters.
+//! What is refused is dropped in prerouting, before conntrack confirms an entry for it. Were it
+//! dropped later, or delivered to the box itself, the entry of an early packet (the other side of a
+//! simultaneous open) would own the tuple that the client's own flow needs, and the kernel would
+//! give that flow another port: a port-restricted NAT would turn symmetric just when it matters.
 
 use std::net::Ipv4Addr;
 
@@ -50,7 +52,12 @@ fn full_cone(translation: Translation) -> String {
 
 /// A port that the client has sent from is open to every port of the addresses it was used towards.
 fn address_restricted(translation: Translation) -> String {
-    remembering(translation, "inet_service . ipv4_addr", "udp sport . ip daddr", "udp dport . ip saddr")
+    remembering(
+        translation,
+        "inet_service . ipv4_addr",
+        "udp sport . ip daddr",
+        "udp dport . ip saddr",
+    )
 }
 
 /// Only answers come in; the port is kept.
@@ -69,9 +76,15 @@ fn tcp_only(Translation { external, .. }: Translation) -> String {
 }
 
 /// A NAT that remembers whom the client has sent to, under `key`, and admits what matches.
-fn remembering(Translation { external, internal }: Translation, key: &str, sent: &str, received: &str) -> String {
+fn remembering(
+    Translation { external, internal }: Translation,
+    key: &str,
+    sent: &str,
+    received: &str,
+) -> String {
     // Longer than any lab lives; RFC 4787 §4.3 asks for at least two minutes.
-    let contacted = format!("set contacted {{ type {key}; flags dynamic,timeout; timeout 10m; size 65536; }}");
+    let contacted =
+        format!("set contacted {{ type {key}; flags dynamic,timeout; timeout 10m; size 65536; }}");
     let remember = format!("meta l4proto udp update @contacted {{ {sent} }}");
     let admit = format!("meta l4proto udp {received} @contacted accept");
     let deliver = format!(
@@ -81,7 +94,8 @@ fn remembering(Translation { external, internal }: Translation, key: &str, sent:
     table(&format!("snat to {external}"), &format!("{contacted}\n  {deliver}"), &remember, &admit)
 }
 
-/// The skeleton that all kinds share: how ports are mapped, what is done on the way out, what new flows may come in.
+/// The skeleton that all kinds share: how ports are mapped, what is done on the way out, what new
+/// flows may come in.
 fn table(mapping: &str, more: &str, to_outside: &str, admit: &str) -> String {
     format!(
         r#"table ip causeway_nat {{
@@ -111,7 +125,8 @@ fn table(mapping: &str, more: &str, to_outside: &str, admit: &str) -> String {
 mod tests {
     use super::*;
 
-    const TRANSLATION: Translation = Translation { external: Ipv4Addr::new(45, 11, 0, 2), internal: Ipv4Addr::new(10, 0, 0, 2) };
+    const TRANSLATION: Translation =
+        Translation { external: Ipv4Addr::new(45, 11, 0, 2), internal: Ipv4Addr::new(10, 0, 0, 2) };
 
     #[test]
     fn a_host_without_nat_has_no_rules() {
@@ -120,7 +135,8 @@ mod tests {
 
     #[test]
     fn each_kind_has_rules_of_its_own() {
-        let all: Vec<_> = NatKind::ALL.iter().filter_map(|&kind| ruleset(kind, TRANSLATION)).collect();
+        let all: Vec<_> =
+            NatKind::ALL.iter().filter_map(|&kind| ruleset(kind, TRANSLATION)).collect();
         assert_eq!(all.len(), NatKind::ALL.len() - 1);
         for (index, rules) in all.iter().enumerate() {
             assert!(rules.contains("snat to 45.11.0.2"), "{rules}");
@@ -131,8 +147,13 @@ mod tests {
     #[test]
     fn only_remembering_kinds_send_unasked_packets_to_the_client() {
         for kind in NatKind::ALL {
-            let delivers = ruleset(kind, TRANSLATION).is_some_and(|rules| rules.contains("dnat to 10.0.0.2"));
-            assert_eq!(delivers, matches!(kind, NatKind::FullCone | NatKind::AddressRestricted), "{kind}");
+            let delivers =
+                ruleset(kind, TRANSLATION).is_some_and(|rules| rules.contains("dnat to 10.0.0.2"));
+            assert_eq!(
+                delivers,
+                matches!(kind, NatKind::FullCone | NatKind::AddressRestricted),
+                "{kind}"
+            );
         }
     }
 }

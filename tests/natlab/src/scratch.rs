@@ -26,7 +26,10 @@ impl Scratch {
         let path = std::env::temp_dir().join(format!("{PREFIX}-{}-{serial}", std::process::id()));
         // Left by a killed run whose pid is ours now.
         let _ = std::fs::remove_dir_all(&path);
-        DirBuilder::new().mode(0o700).create(&path).map_err(LabError::io(format!("making {}", path.display())))?;
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .map_err(LabError::io(format!("making {}", path.display())))?;
         Ok(Self { path })
     }
 

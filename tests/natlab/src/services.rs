@@ -1,5 +1,5 @@
-//! The workspace's servers on the lab's public host: `stund` with its two addresses, `turnd` over all its transports, and the rendezvous;
-//! in every family that the lab has.
+//! The workspace's servers on the lab's public host: `stund` with its two addresses, `turnd` over
+//! all its transports, and the rendezvous; in every family that the lab has.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -100,7 +100,8 @@ impl Services {
     /// Starts all three and waits until their ports are bound.
     ///
     /// # Errors
-    /// [`LabError::NotBuilt`] when an executable is missing; else what the server said that did not come up.
+    /// [`LabError::NotBuilt`] when an executable is missing; else what the server said that did not
+    /// come up.
     pub fn start(lab: &Lab) -> Result<Self, LabError> {
         Self::start_with(lab, "")
     }
@@ -120,8 +121,10 @@ impl Services {
             _ => SocketAddr::from(([0_u16; 8], RENDEZVOUS_PORT)),
         };
         let rendezvous = rendezvous(lab, listen)?;
-        let meeting = if hosts.len() == 1 { listen } else { SocketAddr::new(hosts[0], RENDEZVOUS_PORT) };
-        let mut services = Self { stund, turnd, rendezvous, hosts, meeting, certificates, _scratch: scratch };
+        let meeting =
+            if hosts.len() == 1 { listen } else { SocketAddr::new(hosts[0], RENDEZVOUS_PORT) };
+        let mut services =
+            Self { stund, turnd, rendezvous, hosts, meeting, certificates, _scratch: scratch };
         services.turnd.wait_port(Transport::Udp, services.turn(), START)?;
         services.turnd.wait_port(Transport::Tcp, services.turn(), START)?;
         services.turnd.wait_line(READY, START)?;
@@ -194,7 +197,8 @@ impl Services {
     /// Ends all three by SIGTERM.
     ///
     /// # Errors
-    /// [`LabError::Timeout`] when one does not listen to it; [`LabError::Ended`] when one ends with a failure.
+    /// [`LabError::Timeout`] when one does not listen to it; [`LabError::Ended`] when one ends with
+    /// a failure.
     pub fn stop(self) -> Result<(), LabError> {
         self.rendezvous.stop_cleanly(END)?;
         self.turnd.stop_cleanly(END)?;
@@ -218,13 +222,29 @@ fn first_of_each_family(addresses: &[IpAddr]) -> Vec<IpAddr> {
 fn stund(lab: &Lab, scratch: &Scratch) -> Result<Process, LabError> {
     let addresses = &lab.server.addresses;
     let primaries = first_of_each_family(addresses);
-    let listen: String = primaries.iter().map(|&ip| format!("[[listen]]\naddress = \"{}\"\n", SocketAddr::new(ip, STUN_PORT))).collect();
-    let alternates: Vec<String> = addresses.iter().filter(|ip| !primaries.contains(ip)).map(|ip| format!("\"{ip}\"")).collect();
-    let config = format!("{listen}[nat_discovery]\nalternate_address = [{}]\nalternate_port = {ALTERNATE_PORT}\n", alternates.join(", "));
+    let listen: String = primaries
+        .iter()
+        .map(|&ip| format!("[[listen]]\naddress = \"{}\"\n", SocketAddr::new(ip, STUN_PORT)))
+        .collect();
+    let alternates: Vec<String> = addresses
+        .iter()
+        .filter(|ip| !primaries.contains(ip))
+        .map(|ip| format!("\"{ip}\""))
+        .collect();
+    let config = format!(
+        "{listen}[nat_discovery]\nalternate_address = [{}]\nalternate_port = {ALTERNATE_PORT}\n",
+        alternates.join(", ")
+    );
     daemon("stund", &lab.server.namespace, &scratch.file("stund.toml", &config)?)
 }
 
-fn turnd(lab: &Lab, hosts: &[IpAddr], certificates: &Certificates, scratch: &Scratch, more: &str) -> Result<Process, LabError> {
+fn turnd(
+    lab: &Lab,
+    hosts: &[IpAddr],
+    certificates: &Certificates,
+    scratch: &Scratch,
+    more: &str,
+) -> Result<Process, LabError> {
     let password = scratch.file("password", PASSWORD)?.display().to_string();
     let phone = scratch.file("phone-password", PHONE_PASSWORD)?.display().to_string();
     let listen: String = hosts
@@ -238,7 +258,8 @@ fn turnd(lab: &Lab, hosts: &[IpAddr], certificates: &Certificates, scratch: &Scr
         })
         .collect();
     let relays: Vec<String> = hosts.iter().map(|host| format!("\"{host}\"")).collect();
-    // The peer policy is the built-in one: the lab's addresses look public, and it needs no hole in it.
+    // The peer policy is the built-in one: the lab's addresses look public, and it needs no hole in
+    // it.
     let config = format!(
         r#"
         realm = "{REALM}"
@@ -265,11 +286,12 @@ fn turnd(lab: &Lab, hosts: &[IpAddr], certificates: &Certificates, scratch: &Scr
     daemon("turnd", &lab.server.namespace, &scratch.file("turnd.toml", &config)?)
 }
 
-/// Starts a service of the workspace inside `namespace` with a configuration file. It is started when this returns, not
-/// ready: see [`Process::wait_port`].
+/// Starts a service of the workspace inside `namespace` with a configuration file. It is started
+/// when this returns, not ready: see [`Process::wait_port`].
 ///
 /// # Errors
-/// [`LabError::NotBuilt`] when the executable is missing, [`LabError::Io`] when it cannot be started.
+/// [`LabError::NotBuilt`] when the executable is missing, [`LabError::Io`] when it cannot be
+/// started.
 pub fn daemon(name: &str, namespace: &Namespace, config: &Path) -> Result<Process, LabError> {
     let mut command = namespace.command(binary(name)?);
     command.arg("--config").arg(config);

@@ -9,11 +9,13 @@ use crate::rules::OUTSIDE;
 pub enum Inside {
     /// It forwards them: the clients can reach each other's own addresses.
     Open,
-    /// It keeps the networks apart, but turns packets around that are meant for its outside (hairpin, RFC 4787 §6).
+    /// It keeps the networks apart, but turns packets around that are meant for its outside
+    /// (hairpin, RFC 4787 §6).
     Hairpin,
     /// It keeps the networks apart, and drops what they send to its outside.
     NoHairpin,
-    /// It is what a Linux router is without further thought: `masquerade`, and only answers come in.
+    /// It is what a Linux router is without further thought: `masquerade`, and only answers come
+    /// in.
     Masquerade,
 }
 
@@ -28,7 +30,8 @@ impl std::fmt::Display for Inside {
     }
 }
 
-/// The rules of the box: endpoint-independent mapping and filtering towards the outside, or Linux as it is.
+/// The rules of the box: endpoint-independent mapping and filtering towards the outside, or Linux
+/// as it is.
 pub(crate) fn ruleset(inside: Inside, external: Ipv4Addr) -> String {
     let (apart, own_outside) = match inside {
         Inside::Masquerade => return masquerade(external),
@@ -36,7 +39,8 @@ pub(crate) fn ruleset(inside: Inside, external: Ipv4Addr) -> String {
         Inside::Hairpin => ("ip daddr 10.0.0.0/8 drop", String::new()),
         Inside::NoHairpin => ("ip daddr 10.0.0.0/8 drop", format!("ip daddr {external} drop")),
     };
-    // The receiver of a packet that was turned around sees the sender's external address and port (RFC 4787 §6).
+    // The receiver of a packet that was turned around sees the sender's external address and port
+    // (RFC 4787 §6).
     format!(
         r#"table ip causeway_nat {{
   map owners {{ type inet_service : ipv4_addr; flags dynamic,timeout; timeout 10m; size 65536; }}
@@ -75,7 +79,8 @@ pub(crate) fn ruleset(inside: Inside, external: Ipv4Addr) -> String {
     )
 }
 
-/// A mapping keeps its port where no other has it; what that means for two clients with one port is for `tests/collision.rs` to show.
+/// A mapping keeps its port where no other has it; what that means for two clients with one port is
+/// for `tests/collision.rs` to show.
 fn masquerade(external: Ipv4Addr) -> String {
     format!(
         r#"table ip causeway_nat {{

@@ -8,12 +8,21 @@ use crate::topology::{attach, forward_ipv6, router};
 use crate::{Access, Host, LabError, LabName, Namespace, NatBox, Site, firewall, plan};
 
 /// Builds the site with this number below `internet`.
-pub(crate) fn build(internet: &Namespace, lab: &LabName, index: u8, access: Access) -> Result<Site, LabError> {
+pub(crate) fn build(
+    internet: &Namespace,
+    lab: &LabName,
+    index: u8,
+    access: Access,
+) -> Result<Site, LabError> {
     let client = Namespace::create(lab, &format!("client-{index}"))?;
     let boxes = boxes(internet, lab, index, access)?;
     let mut addresses = Vec::new();
     if access.has_ipv4() {
-        addresses.push(IpAddr::V4(if boxes.is_empty() { plan::public(index) } else { plan::private(index) }));
+        addresses.push(IpAddr::V4(if boxes.is_empty() {
+            plan::public(index)
+        } else {
+            plan::private(index)
+        }));
     }
     if access.has_ipv6() {
         client.enable_ipv6()?;
@@ -23,7 +32,11 @@ pub(crate) fn build(internet: &Namespace, lab: &LabName, index: u8, access: Acce
         Some(innermost) => attach(&innermost.namespace, INSIDE, &client, "eth0", &addresses)?,
         None => attach(internet, &port(index), &client, "eth0", &addresses)?,
     }
-    Ok(Site { access, client: Host { namespace: client, addresses }, boxes: boxes.into_iter().map(Arc::new).collect() })
+    Ok(Site {
+        access,
+        client: Host { namespace: client, addresses },
+        boxes: boxes.into_iter().map(Arc::new).collect(),
+    })
 }
 
 /// The device of the internet towards a site.
@@ -32,7 +45,12 @@ fn port(index: u8) -> String {
 }
 
 /// The boxes, connected to each other and to the internet, the outermost first.
-fn boxes(internet: &Namespace, lab: &LabName, index: u8, access: Access) -> Result<Vec<NatBox>, LabError> {
+fn boxes(
+    internet: &Namespace,
+    lab: &LabName,
+    index: u8,
+    access: Access,
+) -> Result<Vec<NatBox>, LabError> {
     let nats = access.nats();
     // The outer addresses of the boxes, and behind the last the client's.
     let chain: Vec<Ipv4Addr> = match nats.len() {
@@ -42,10 +60,15 @@ fn boxes(internet: &Namespace, lab: &LabName, index: u8, access: Access) -> Resu
     let mut boxes: Vec<NatBox> = Vec::new();
     for (depth, nat) in nats.iter().enumerate() {
         let node = router(lab, &format!("nat-{index}-{depth}"))?;
-        let rules = ruleset(*nat, Translation { external: chain[depth], internal: chain[depth + 1] });
+        let rules =
+            ruleset(*nat, Translation { external: chain[depth], internal: chain[depth + 1] });
         node.run("nft", &["-f", "-"], &rules.unwrap_or_default())?;
-        // RFC 4787 §4.3: a UDP mapping lives for two minutes at least; Linux gives an unanswered one 30 seconds.
-        node.sysctl(&[("net/netfilter/nf_conntrack_udp_timeout", "300"), ("net/netfilter/nf_conntrack_udp_timeout_stream", "300")])?;
+        // RFC 4787 §4.3: a UDP mapping lives for two minutes at least; Linux gives an unanswered
+        // one 30 seconds.
+        node.sysctl(&[
+            ("net/netfilter/nf_conntrack_udp_timeout", "300"),
+            ("net/netfilter/nf_conntrack_udp_timeout_stream", "300"),
+        ])?;
         let mut outside = vec![IpAddr::V4(chain[depth])];
         if access.has_ipv6() {
             forward_ipv6(&node)?;

@@ -1,4 +1,5 @@
-//! baresip, a SIP telephone that others wrote, and the registrar and proxy through which two of them find each other.
+//! baresip, a SIP telephone that others wrote, and the registrar and proxy through which two of
+//! them find each other.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -66,16 +67,25 @@ pub struct Heard {
     pub received: u64,
     /// RTP packets that it sent.
     pub sent: u64,
-    /// Of those it sent, how many the other end missed, and of the other's how many it missed itself.
+    /// Of those it sent, how many the other end missed, and of the other's how many it missed
+    /// itself.
     pub lost: [i64; 2],
 }
 
 impl Telephone {
-    /// Starts it at a site and waits until it is registered as `user`; it ends by itself after some seconds. It answers every call.
+    /// Starts it at a site and waits until it is registered as `user`; it ends by itself after some
+    /// seconds. It answers every call.
     ///
     /// # Errors
     /// [`LabError`] with what it said when it is not installed or cannot register.
-    pub fn start(site: &Site, services: &Services, media: Media, user: &str, dial: Option<&str>, seconds: u32) -> Result<Self, LabError> {
+    pub fn start(
+        site: &Site,
+        services: &Services,
+        media: Media,
+        user: &str,
+        dial: Option<&str>,
+        seconds: u32,
+    ) -> Result<Self, LabError> {
         let scratch = Scratch::new()?;
         let (turn, server) = (services.turn(), services.turn().ip());
         scratch.file("config", &config(site.client.address()))?;
@@ -113,7 +123,9 @@ impl Telephone {
     pub fn finish(self) -> Result<Heard, LabError> {
         let finished = self.process.finish(START * 3)?;
         let lines: Vec<&str> = finished.output.lines().chain(finished.errors.lines()).collect();
-        heard(&lines).ok_or_else(|| LabError::Unexpected(format!("baresip has counted nothing:\n{finished}")))
+        heard(&lines).ok_or_else(|| {
+            LabError::Unexpected(format!("baresip has counted nothing:\n{finished}"))
+        })
     }
 
     /// The last lines that it wrote.
@@ -127,7 +139,9 @@ fn config(own: IpAddr) -> String {
     let modules = ["g711", "ausine", "aubridge", "stun", "turn", "ice"];
     let mut config = String::from("poll_method epoll\n");
     config.push_str(&format!("sip_listen {own}:0\n"));
-    config.push_str("audio_source ausine,440\naudio_player aubridge,nowhere\naudio_alert aubridge,nowhere\n");
+    config.push_str(
+        "audio_source ausine,440\naudio_player aubridge,nowhere\naudio_alert aubridge,nowhere\n",
+    );
     config.push_str("ausrc_srate 48000\nausrc_channels 2\nauplay_srate 48000\nauplay_channels 2\nrtp_stats yes\n");
     config.push_str("module_path /usr/lib/baresip/modules\n");
     config.extend(modules.map(|module| format!("module {module}.so\n")));
@@ -135,10 +149,12 @@ fn config(own: IpAddr) -> String {
     config
 }
 
-/// Reads the table that a telephone writes at the end of a call: a line for each count, first of what it sent, then of what it received.
+/// Reads the table that a telephone writes at the end of a call: a line for each count, first of
+/// what it sent, then of what it received.
 fn heard(lines: &[&str]) -> Option<Heard> {
     let row = |name: &str| {
-        let mut numbers = lines.iter().find_map(|line| line.trim_start().strip_prefix(name))?.split_whitespace();
+        let mut numbers =
+            lines.iter().find_map(|line| line.trim_start().strip_prefix(name))?.split_whitespace();
         Some((numbers.next()?, numbers.next()?))
     };
     let (sent, received) = row("packets:")?;
@@ -156,8 +172,11 @@ mod tests {
 
     #[test]
     fn the_table_is_read() {
-        let lines =
-            ["audio           Transmit:     Receive:", "packets:            799          798", "lost:                 1            2"];
+        let lines = [
+            "audio           Transmit:     Receive:",
+            "packets:            799          798",
+            "lost:                 1            2",
+        ];
         assert_eq!(heard(&lines), Some(Heard { received: 798, sent: 799, lost: [1, 2] }));
         assert_eq!(heard(&lines[..1]), None);
     }

@@ -27,17 +27,20 @@ impl fmt::Display for Path {
 pub fn best_path(a: NatKind, b: NatKind) -> Path {
     use NatKind::{AddressRestricted, FullCone, None, PortRestricted, Symmetric, TcpOnly};
     match if a <= b { (a, b) } else { (b, a) } {
-        // No datagram leaves this side, and there is no TCP path between two clients: ICE here is UDP.
+        // No datagram leaves this side, and there is no TCP path between two clients: ICE here is
+        // UDP.
         (_, TcpOnly) => Path::Relayed,
         // Anybody can send to one of them, and answers to whatever address that comes from.
         (None | FullCone, _) => Path::Direct,
-        // The restricted side's mapping is known, and it admits the other's address whatever port the other's
-        // mapping turns out to have: that port is learnt from the check that arrives.
+        // The restricted side's mapping is known, and it admits the other's address whatever port
+        // the other's mapping turns out to have: that port is learnt from the check that
+        // arrives.
         (AddressRestricted, _) => Path::Direct,
         // Both mappings are known beforehand; each opens its own filter by sending to the other's.
         (PortRestricted, PortRestricted) => Path::Direct,
-        // The symmetric side sends from a port that the other could not know and so never sent to: its filter drops
-        // what comes from there. The other way, the symmetric side's known port is open to the STUN server only.
+        // The symmetric side sends from a port that the other could not know and so never sent to:
+        // its filter drops what comes from there. The other way, the symmetric side's known
+        // port is open to the STUN server only.
         (PortRestricted, Symmetric) => Path::Relayed,
         // Neither knows the port that the other will use towards it.
         (Symmetric, Symmetric) => Path::Relayed,
@@ -45,7 +48,8 @@ pub fn best_path(a: NatKind, b: NatKind) -> Path {
     }
 }
 
-/// The best path between two sites: direct, if there is a family in which one of them can be reached.
+/// The best path between two sites: direct, if there is a family in which one of them can be
+/// reached.
 #[must_use]
 pub fn best_path_between(a: Access, b: Access) -> Path {
     let direct = [(a.udp4(), b.udp4()), (a.udp6(), b.udp6())].into_iter().any(|pair| match pair {
@@ -55,8 +59,9 @@ pub fn best_path_between(a: Access, b: Access) -> Path {
     if direct { Path::Direct } else { Path::Relayed }
 }
 
-/// The rule behind the table, from RFC 4787's terms alone: one side must have a mapping that is known beforehand,
-/// and a filter that it can open for packets from the other side without knowing more than the other knows.
+/// The rule behind the table, from RFC 4787's terms alone: one side must have a mapping that is
+/// known beforehand, and a filter that it can open for packets from the other side without knowing
+/// more than the other knows.
 fn can_be_reached(receiver: UdpBehaviour, sender: UdpBehaviour) -> bool {
     receiver.mapping == Mapping::EndpointIndependent
         && match receiver.filtering {
@@ -73,14 +78,19 @@ mod tests {
     fn the_table_follows_from_mapping_and_filtering() {
         for a in NatKind::ALL {
             for b in NatKind::ALL {
-                assert_eq!(best_path(a, b), best_path_between(Access::Ipv4(a), Access::Ipv4(b)), "{a} with {b}");
+                assert_eq!(
+                    best_path(a, b),
+                    best_path_between(Access::Ipv4(a), Access::Ipv4(b)),
+                    "{a} with {b}"
+                );
             }
         }
     }
 
     #[test]
     fn eight_pairs_of_twenty_one_need_the_relay() {
-        let relayed = NatKind::unordered_pairs().filter(|&(a, b)| best_path(a, b) == Path::Relayed).count();
+        let relayed =
+            NatKind::unordered_pairs().filter(|&(a, b)| best_path(a, b) == Path::Relayed).count();
         assert_eq!(relayed, 8);
     }
 }

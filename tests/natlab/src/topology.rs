@@ -1,4 +1,5 @@
-//! The lab: a router that plays the internet, a public server with two addresses of each family, and sites behind NATs and firewalls.
+//! The lab: a router that plays the internet, a public server with two addresses of each family,
+//! and sites behind NATs and firewalls.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Once};
@@ -11,11 +12,13 @@ use crate::shared::{self, Inside};
 use crate::site;
 use crate::{Access, LabError, LabName, Namespace, NatKind, requirements, sweep_leftovers};
 
-/// Never answered for by the internet: packets to them vanish in the router, as they do at a provider.
+/// Never answered for by the internet: packets to them vanish in the router, as they do at a
+/// provider.
 const PRIVATE: [&str; 4] = ["10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16"];
 const SITES: usize = 200;
 
-/// Counts what goes from site to site and is as long as data of a call, past the IP and UDP headers.
+/// Counts what goes from site to site and is as long as data of a call, past the IP and UDP
+/// headers.
 const COUNT_DATA: &str = r#"table inet causeway_internet {
   counter between_sites { }
   chain pass {
@@ -61,7 +64,8 @@ pub struct Site {
     pub access: Access,
     /// The client.
     pub client: Host,
-    /// The boxes in front of it, the outermost first; empty for a public host. Another site may be behind the same.
+    /// The boxes in front of it, the outermost first; empty for a public host. Another site may be
+    /// behind the same.
     pub boxes: Vec<Arc<NatBox>>,
 }
 
@@ -82,10 +86,12 @@ impl Site {
     }
 }
 
-/// A whole lab. Dropping it removes every namespace, and with them the devices, rules and processes.
+/// A whole lab. Dropping it removes every namespace, and with them the devices, rules and
+/// processes.
 #[derive(Debug)]
 pub struct Lab {
-    /// The public host for the servers, with two addresses of each family that the lab has (RFC 5780 needs them).
+    /// The public host for the servers, with two addresses of each family that the lab has (RFC
+    /// 5780 needs them).
     pub server: Host,
     /// The sites, in the order given.
     pub sites: Vec<Site>,
@@ -96,14 +102,15 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// A payload of this many bytes is counted as data by [`Lab::data_between_sites`]; no connectivity check is so long.
+    /// A payload of this many bytes is counted as data by [`Lab::data_between_sites`]; no
+    /// connectivity check is so long.
     pub const DATA_LENGTH: u32 = 600;
 
     /// Builds a lab of IPv4 with one site for each kind.
     ///
     /// # Errors
-    /// [`LabError::Missing`] when this machine cannot run it; [`LabError::Command`] when a step is refused. What was
-    /// built so far is removed.
+    /// [`LabError::Missing`] when this machine cannot run it; [`LabError::Command`] when a step is
+    /// refused. What was built so far is removed.
     pub fn new(kinds: &[NatKind]) -> Result<Self, LabError> {
         let accesses: Vec<Access> = kinds.iter().copied().map(Access::Ipv4).collect();
         Self::of(&accesses)
@@ -125,7 +132,8 @@ impl Lab {
         Ok(lab)
     }
 
-    /// Builds a lab with two clients behind one NAT, which maps and filters without regard to the endpoint, or is [`Inside::Masquerade`].
+    /// Builds a lab with two clients behind one NAT, which maps and filters without regard to the
+    /// endpoint, or is [`Inside::Masquerade`].
     ///
     /// # Errors
     /// As [`Lab::new`].
@@ -137,7 +145,10 @@ impl Lab {
         attach(&lab.internet, "to-site-0", &nat, crate::rules::OUTSIDE, &[external.into()])?;
         nat.run("nft", &["-f", "-"], &shared::ruleset(inside, external))?;
         // As in front of every other site.
-        nat.sysctl(&[("net/netfilter/nf_conntrack_udp_timeout", "300"), ("net/netfilter/nf_conntrack_udp_timeout_stream", "300")])?;
+        nat.sysctl(&[
+            ("net/netfilter/nf_conntrack_udp_timeout", "300"),
+            ("net/netfilter/nf_conntrack_udp_timeout_stream", "300"),
+        ])?;
         count_data(&nat, "lan*")?;
         let nat = Arc::new(NatBox { namespace: nat, external: external.into() });
         for index in 0..2_u8 {
@@ -145,8 +156,16 @@ impl Lab {
             let client = Namespace::create(&name, &format!("client-{index}"))?;
             attach(&nat.namespace, &format!("lan{index}"), &client, "eth0", &[address])?;
             let client = Host { namespace: client, addresses: vec![address] };
-            let kind = if inside == Inside::Masquerade { NatKind::PortRestricted } else { NatKind::FullCone };
-            lab.sites.push(Site { access: Access::Ipv4(kind), client, boxes: vec![Arc::clone(&nat)] });
+            let kind = if inside == Inside::Masquerade {
+                NatKind::PortRestricted
+            } else {
+                NatKind::FullCone
+            };
+            lab.sites.push(Site {
+                access: Access::Ipv4(kind),
+                client,
+                boxes: vec![Arc::clone(&nat)],
+            });
         }
         lab.counting = Some(nat);
         Ok(lab)
@@ -158,7 +177,8 @@ impl Lab {
         requirements()?;
         SWEEP.call_once(sweep_leftovers);
         let internet = router(name, "internet")?;
-        let vanish: String = PRIVATE.iter().map(|net| format!("route add blackhole {net}\n")).collect();
+        let vanish: String =
+            PRIVATE.iter().map(|net| format!("route add blackhole {net}\n")).collect();
         internet.ip(&vanish)?;
         let server = Namespace::create(name, "server")?;
         let mut addresses = SERVER_IPV4.map(IpAddr::V4).to_vec();
@@ -168,7 +188,12 @@ impl Lab {
             addresses.extend(SERVER_IPV6.map(IpAddr::V6));
         }
         attach(&internet, "to-server", &server, "eth0", &addresses)?;
-        Ok(Self { server: Host { namespace: server, addresses }, sites: Vec::new(), counting: None, internet })
+        Ok(Self {
+            server: Host { namespace: server, addresses },
+            sites: Vec::new(),
+            counting: None,
+            internet,
+        })
     }
 
     /// The router that all public addresses are attached to.
@@ -177,15 +202,21 @@ impl Lab {
         &self.internet
     }
 
-    /// How many UDP datagrams with at least [`Lab::DATA_LENGTH`] bytes went from one site towards another so far. What
-    /// goes through the server is not among them: this tells a direct call from a relayed one without asking an agent.
+    /// How many UDP datagrams with at least [`Lab::DATA_LENGTH`] bytes went from one site towards
+    /// another so far. What goes through the server is not among them: this tells a direct call
+    /// from a relayed one without asking an agent.
     ///
     /// # Errors
     /// [`LabError`] when the counter cannot be read.
     pub fn data_between_sites(&self) -> Result<u64, LabError> {
         let counting = self.counting.as_ref().map_or(&self.internet, |nat| &nat.namespace);
-        let listed = counting.run("nft", &["list", "counter", "inet", "causeway_internet", "between_sites"], "")?;
-        counted_packets(&listed).ok_or_else(|| LabError::Unexpected(format!("no counter in {listed:?}")))
+        let listed = counting.run(
+            "nft",
+            &["list", "counter", "inet", "causeway_internet", "between_sites"],
+            "",
+        )?;
+        counted_packets(&listed)
+            .ok_or_else(|| LabError::Unexpected(format!("no counter in {listed:?}")))
     }
 }
 
@@ -211,14 +242,25 @@ pub(crate) fn forward_ipv6(router: &Namespace) -> Result<(), LabError> {
     router.sysctl(&[("net/ipv6/conf/all/forwarding", "1")])
 }
 
-/// Connects `node` below `above`: a cable, the networks of the addresses, and for each family the default route to the gateway.
-pub(crate) fn attach(above: &Namespace, port: &str, node: &Namespace, device: &str, addresses: &[IpAddr]) -> Result<(), LabError> {
+/// Connects `node` below `above`: a cable, the networks of the addresses, and for each family the
+/// default route to the gateway.
+pub(crate) fn attach(
+    above: &Namespace,
+    port: &str,
+    node: &Namespace,
+    device: &str,
+    addresses: &[IpAddr],
+) -> Result<(), LabError> {
     let own: Vec<IpNet> = addresses.iter().copied().map(network).collect();
     let mut gateways: Vec<IpAddr> = addresses.iter().copied().map(gateway).collect();
     gateways.dedup();
     let above_own: Vec<IpNet> = gateways.iter().copied().map(network).collect();
-    connect(&End { namespace: above, device: port, addresses: &above_own }, &End { namespace: node, device, addresses: &own })?;
-    let routes: String = gateways.iter().map(|gateway| format!("route add default via {gateway}\n")).collect();
+    connect(
+        &End { namespace: above, device: port, addresses: &above_own },
+        &End { namespace: node, device, addresses: &own },
+    )?;
+    let routes: String =
+        gateways.iter().map(|gateway| format!("route add default via {gateway}\n")).collect();
     node.ip(&routes)
 }
 

@@ -1,4 +1,5 @@
-//! WebRTC clients that others wrote, at the sites of the lab: the programs of `tests/interop`, which speak lines of JSON (see `peer.rs` there).
+//! WebRTC clients that others wrote, at the sites of the lab: the programs of `tests/interop`,
+//! which speak lines of JSON (see `peer.rs` there).
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -42,7 +43,8 @@ pub struct Endpoint {
 /// What an endpoint saw of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
-    /// The types of its own and the other's end of the pair in use, as its own statistics have them.
+    /// The types of its own and the other's end of the pair in use, as its own statistics have
+    /// them.
     pub ends: [String; 2],
     /// Messages that came to it.
     pub messages: u64,
@@ -55,7 +57,13 @@ impl Endpoint {
     ///
     /// # Errors
     /// [`LabError`] when the client is not installed (`cargo xtask test natlab` sees to it).
-    pub fn start(client: Client, site: &Site, services: &Services, role: Role, uri: &str) -> Result<Self, LabError> {
+    pub fn start(
+        client: Client,
+        site: &Site,
+        services: &Services,
+        role: Role,
+        uri: &str,
+    ) -> Result<Self, LabError> {
         let scratch = Scratch::new()?;
         let target = binary("lab-probe")?.ancestors().nth(2).map(PathBuf::from).unwrap_or_default();
         let programs = concat!(env!("CARGO_MANIFEST_DIR"), "/../interop");
@@ -64,8 +72,12 @@ impl Endpoint {
             Client::Chromium => (PathBuf::from("node"), "node/chromium.mjs"),
         };
         let mut command = site.client.namespace.command(program);
-        command.arg(format!("{programs}/{script}")).env("NODE_PACKAGES", target.join("interop-node"));
-        command.env("SSL_CERT_FILE", services.root()).env("INTEROP_FOLDER", scratch.path().join("own"));
+        command
+            .arg(format!("{programs}/{script}"))
+            .env("NODE_PACKAGES", target.join("interop-node"));
+        command
+            .env("SSL_CERT_FILE", services.root())
+            .env("INTEROP_FOLDER", scratch.path().join("own"));
         let mut process = Process::start(format!("{client:?}"), command)?;
         let role = if role == Role::Caller { "caller" } else { "callee" };
         let settings = json!({ "role": role, "url": uri, "user": USER, "password": PASSWORD, "messages": MESSAGES, "audio": false });
@@ -98,15 +110,19 @@ impl Endpoint {
         let read = || {
             let end = |side: &str| seen[side]["type"].as_str().map(str::to_owned);
             let ends = [end("local")?, end("remote")?];
-            Some(Seen { ends, messages: seen["messages"].as_u64()?, intact: seen["intact"].as_bool()? })
+            Some(Seen {
+                ends,
+                messages: seen["messages"].as_u64()?,
+                intact: seen["intact"].as_bool()?,
+            })
         };
         read().ok_or_else(|| LabError::Unexpected(format!("{:?} saw {seen}", self.client)))
     }
 
     fn hear(&mut self, part: &str) -> Result<Value, LabError> {
         let line = self.process.wait_line(&format!("{{\"{part}\":"), PATIENCE)?;
-        let mut heard: Value =
-            serde_json::from_str(&line).map_err(|error| LabError::Unexpected(format!("{:?}: {error}: {line}", self.client)))?;
+        let mut heard: Value = serde_json::from_str(&line)
+            .map_err(|error| LabError::Unexpected(format!("{:?}: {error}: {line}", self.client)))?;
         Ok(heard[part].take())
     }
 }

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use causeway_natlab::{
-    Access, Arrival, Behaviour, Host, Inside, Lab, NatKind, TcpListenerProbe, UdpBehaviour, UdpProbe, observe, tcp_connect,
+    Access, Arrival, Behaviour, Host, Inside, Lab, NatKind, TcpListenerProbe, UdpBehaviour,
+    UdpProbe, observe, tcp_connect,
 };
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -12,13 +13,16 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_millis(300);
 
 fn udp(host: &Host, address: usize, port: u16) -> UdpProbe {
-    UdpProbe::bind(&host.namespace, SocketAddr::new(host.addresses[address], port)).expect("the address is free in this namespace")
+    UdpProbe::bind(&host.namespace, SocketAddr::new(host.addresses[address], port))
+        .expect("the address is free in this namespace")
 }
 
 #[test]
 fn two_nats_behave_as_the_more_closed_of_them() {
     use NatKind::{AddressRestricted, FullCone, PortRestricted, Symmetric};
-    for (home, provider) in [(PortRestricted, FullCone), (FullCone, PortRestricted), (AddressRestricted, Symmetric)] {
+    for (home, provider) in
+        [(PortRestricted, FullCone), (FullCone, PortRestricted), (AddressRestricted, Symmetric)]
+    {
         let access = Access::DoubleNat { home, provider };
         let seen = observe(&Lab::of(&[access]).unwrap(), 0).unwrap();
         assert_eq!(seen, Behaviour { translated: true, udp: access.udp4(), tcp: true }, "{access}");
@@ -60,9 +64,19 @@ fn a_firewall_passes_tcp_to_port_443_and_nothing_else() {
     for (access, passed) in [(Access::TlsOnly, true), (Access::HttpProxy, false)] {
         let lab = Lab::of(&[access]).unwrap();
         let client = &lab.sites[0].client;
-        let listen = |port| TcpListenerProbe::bind(&lab.server.namespace, SocketAddr::new(lab.server.address(), port)).unwrap();
+        let listen = |port| {
+            TcpListenerProbe::bind(
+                &lab.server.namespace,
+                SocketAddr::new(lab.server.address(), port),
+            )
+            .unwrap()
+        };
         let (https, other) = (listen(443), listen(3478));
-        assert_eq!(tcp_connect(&client.namespace, https.address()).unwrap().is_some(), passed, "{access}");
+        assert_eq!(
+            tcp_connect(&client.namespace, https.address()).unwrap().is_some(),
+            passed,
+            "{access}"
+        );
         assert_eq!(tcp_connect(&client.namespace, other.address()).unwrap(), None, "{access}");
 
         let mut server = udp(&lab.server, 0, 443);
@@ -74,9 +88,11 @@ fn a_firewall_passes_tcp_to_port_443_and_nothing_else() {
 
 #[test]
 fn only_a_nat_with_hairpin_turns_packets_around() {
-    for (inside, own_address_reached, turned_around) in
-        [(Inside::Open, true, false), (Inside::Hairpin, false, true), (Inside::NoHairpin, false, false)]
-    {
+    for (inside, own_address_reached, turned_around) in [
+        (Inside::Open, true, false),
+        (Inside::Hairpin, false, true),
+        (Inside::NoHairpin, false, false),
+    ] {
         let lab = Lab::behind_one_nat(inside).unwrap();
         let mut server = udp(&lab.server, 0, 3478);
         let mut one = udp(&lab.sites[0].client, 0, 5000);
@@ -90,11 +106,13 @@ fn only_a_nat_with_hairpin_turns_packets_around() {
 
         one.send(other.address(), "inside").unwrap();
         let arrived = other.receive(if own_address_reached { PATIENCE } else { SILENCE });
-        let expected = own_address_reached.then(|| Arrival { from: one.address(), text: "inside".to_owned() });
+        let expected =
+            own_address_reached.then(|| Arrival { from: one.address(), text: "inside".to_owned() });
         assert_eq!(arrived, expected, "{inside}");
         one.send(other_outside, "outside").unwrap();
         let arrived = other.receive(if turned_around { PATIENCE } else { SILENCE });
-        let expected = turned_around.then(|| Arrival { from: one_outside, text: "outside".to_owned() });
+        let expected =
+            turned_around.then(|| Arrival { from: one_outside, text: "outside".to_owned() });
         assert_eq!(arrived, expected, "{inside}: from its outer address, as RFC 4787 §6 has it");
     }
 }

@@ -1,4 +1,5 @@
-//! WebRTC clients behind a firewall that passes TCP to port 443 and nothing else: a data channel by TURN over TLS to a peer outside.
+//! WebRTC clients behind a firewall that passes TCP to port 443 and nothing else: a data channel by
+//! TURN over TLS to a peer outside.
 
 use std::io::Write;
 
@@ -13,24 +14,34 @@ fn calls_out_over_tls(client: Client) -> Result<(), LabError> {
         let inside = format!("turns:{}?transport=tcp", services.turn_https());
         let outside = format!("turn:{}?transport=udp", services.turn());
         let mut caller = Endpoint::start(client, &lab.sites[0], &services, Role::Caller, &inside)?;
-        let mut callee = Endpoint::start(Client::Aiortc, &lab.sites[1], &services, Role::Callee, &outside)?;
+        let mut callee =
+            Endpoint::start(Client::Aiortc, &lab.sites[1], &services, Role::Callee, &outside)?;
         callee.describe(&caller.description()?)?;
         caller.describe(&callee.description()?)?;
         Ok([caller.seen()?, callee.seen()?])
     };
-    let seen = called().map_err(|error| LabError::Unexpected(format!("{client:?}: {error}\n{}", services.log_tails())))?;
+    let seen = called().map_err(|error| {
+        LabError::Unexpected(format!("{client:?}: {error}\n{}", services.log_tails()))
+    })?;
     let metrics = services.metrics(&lab)?;
-    let relayed = ["tls", "udp", "tcp", "dtls"].map(|transport| (transport, metrics.relayed(transport)));
+    let relayed =
+        ["tls", "udp", "tcp", "dtls"].map(|transport| (transport, metrics.relayed(transport)));
 
     let mut stdout = std::io::stdout();
-    writeln!(stdout, "\n{client:?} inside, aiortc outside: {seen:?}\nturnd, to peer and to client: {relayed:?}")
-        .expect("standard output takes it");
+    writeln!(
+        stdout,
+        "\n{client:?} inside, aiortc outside: {seen:?}\nturnd, to peer and to client: {relayed:?}"
+    )
+    .expect("standard output takes it");
     for side in &seen {
         assert_eq!((side.messages, side.intact), (MESSAGES, true));
         assert_eq!(side.ends, ["relay", "relay"]);
     }
     let [(_, [to_peer, to_client]), _, tcp, dtls] = relayed;
-    assert!(to_peer > MESSAGES / 2 && to_client > MESSAGES / 2, "the TLS client's own relay has carried it");
+    assert!(
+        to_peer > MESSAGES / 2 && to_client > MESSAGES / 2,
+        "the TLS client's own relay has carried it"
+    );
     assert_eq!([tcp.1, dtls.1], [[0, 0]; 2]);
     services.stop()
 }

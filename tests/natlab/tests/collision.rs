@@ -1,4 +1,5 @@
-//! Two hosts behind one Linux router that use the same source port: what the router does then, and what `ice-agent nat` makes of it.
+//! Two hosts behind one Linux router that use the same source port: what the router does then, and
+//! what `ice-agent nat` makes of it.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -14,7 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PORTS: std::ops::RangeInclusive<u16> = 40_000..=40_019;
 
 fn udp(host: &Host, address: usize, port: u16) -> UdpProbe {
-    UdpProbe::bind(&host.namespace, SocketAddr::new(host.addresses[address], port)).expect("the address is free in this namespace")
+    UdpProbe::bind(&host.namespace, SocketAddr::new(host.addresses[address], port))
+        .expect("the address is free in this namespace")
 }
 
 /// The port that this server socket sees of a client.
@@ -23,31 +25,43 @@ fn port_at(server: &mut UdpProbe, client: &mut UdpProbe) -> u16 {
     server.receive(PATIENCE).expect("UDP gets out").from.port()
 }
 
-/// A port that another host has at some destination is changed there and, unexpectedly, at every later destination.
+/// A port that another host has at some destination is changed there and, unexpectedly, at every
+/// later destination.
 #[test]
 fn a_port_that_collided_once_stays_moved() {
     const SHARED: u16 = 5000;
     for collides_at in 0..3 {
         let lab = Lab::behind_one_nat(Inside::Masquerade).unwrap();
-        let mut servers = [(0, 3478), (1, 3478), (1, 3479)].map(|(address, port)| udp(&lab.server, address, port));
+        let mut servers = [(0, 3478), (1, 3478), (1, 3479)]
+            .map(|(address, port)| udp(&lab.server, address, port));
         let mut other = udp(&lab.sites[0].client, 0, SHARED);
         let mut client = udp(&lab.sites[1].client, 0, SHARED);
-        assert_eq!(port_at(&mut servers[collides_at], &mut other), SHARED, "the first to come keeps it");
-        let seen: Vec<u16> = servers.iter_mut().map(|server| port_at(server, &mut client)).collect();
+        assert_eq!(
+            port_at(&mut servers[collides_at], &mut other),
+            SHARED,
+            "the first to come keeps it"
+        );
+        let seen: Vec<u16> =
+            servers.iter_mut().map(|server| port_at(server, &mut client)).collect();
         let (before, after) = seen.split_at(collides_at);
         assert!(before.iter().all(|port| *port == SHARED), "{collides_at}: {seen:?}");
-        assert!(after[0] != SHARED && after.iter().all(|port| *port == after[0]), "{collides_at}: {seen:?}");
+        assert!(
+            after[0] != SHARED && after.iter().all(|port| *port == after[0]),
+            "{collides_at}: {seen:?}"
+        );
     }
 }
 
-/// What the agent says where another host has all of its ports towards one of the server's addresses, or none of them.
+/// What the agent says where another host has all of its ports towards one of the server's
+/// addresses, or none of them.
 fn told(taken_at: Option<usize>) -> Recognition {
     let lab = Lab::behind_one_nat(Inside::Masquerade).unwrap();
     lab.sites[1].client.namespace.free_ports(PORTS).unwrap();
     let stund = Stund::start(&lab).unwrap();
     if let Some(at) = taken_at {
         let server = SocketAddr::new(lab.server.addresses[at], Stund::address(&lab).port());
-        let mut others: Vec<UdpProbe> = PORTS.map(|port| udp(&lab.sites[0].client, 0, port)).collect();
+        let mut others: Vec<UdpProbe> =
+            PORTS.map(|port| udp(&lab.sites[0].client, 0, port)).collect();
         for other in &mut others {
             other.send(server, "this port is taken").unwrap();
         }
@@ -61,7 +75,8 @@ fn told(taken_at: Option<usize>) -> Recognition {
 
 #[test]
 fn ice_agent_says_what_it_saw_of_ports_and_not_that_the_nat_keeps_them() {
-    let caution = "Tests from one host cannot show what the NAT does when another host uses the same port";
+    let caution =
+        "Tests from one host cannot show what the NAT does when another host uses the same port";
     let alone = told(None);
     let ports = alone.ports.unwrap();
     assert!(ports.kept == ports.sockets && ports.partly == 0, "{alone:?}");
@@ -74,9 +89,13 @@ fn ice_agent_says_what_it_saw_of_ports_and_not_that_the_nat_keeps_them() {
     assert!(ports.kept < ports.sockets && first.mapping == "endpoint-independent", "{first:?}");
     assert!(first.notes.iter().any(|note| note.contains(caution)), "{first:?}");
 
-    // At a later one: kept first and moved then, which looks as if the mapping depended on the address.
+    // At a later one: kept first and moved then, which looks as if the mapping depended on the
+    // address.
     let later = told(Some(1));
     let ports = later.ports.unwrap();
     assert!(ports.partly > 0 && later.mapping == "address-dependent", "{later:?}");
-    assert!(later.notes.iter().any(|note| note.contains("may have met the same port of another host")), "{later:?}");
+    assert!(
+        later.notes.iter().any(|note| note.contains("may have met the same port of another host")),
+        "{later:?}"
+    );
 }

@@ -21,8 +21,9 @@ fn twenty_calls_between_symmetric_nats_outlive_a_crash_of_turnd() {
     let lab = Lab::new(&[NatKind::Symmetric, NatKind::Symmetric]).unwrap();
     let services = Services::start(&lab).unwrap();
     let mut relay = DurableTurnd::start(&lab).unwrap();
-    let mut calls: Vec<Steady> =
-        (0..CALLS).map(|at| Steady::start(&lab, &services, relay.address(), at, COUNT, INTERVAL_MS).unwrap()).collect();
+    let mut calls: Vec<Steady> = (0..CALLS)
+        .map(|at| Steady::start(&lab, &services, relay.address(), at, COUNT, INTERVAL_MS).unwrap())
+        .collect();
     for call in &mut calls {
         call.wait_selected().unwrap_or_else(|error| panic!("{error}\n{}", relay.log_tail()));
     }
@@ -30,15 +31,21 @@ fn twenty_calls_between_symmetric_nats_outlive_a_crash_of_turnd() {
     std::thread::sleep(Duration::from_secs(4));
     let (away, restored) = relay.crash(&lab).unwrap();
 
-    // The kernel may hold a port a moment longer; such an allocation comes back late, and the call shows it at its end.
-    let at_once = restored.split("restored=").nth(1).and_then(|rest| rest.split_whitespace().next()?.parse::<usize>().ok());
+    // The kernel may hold a port a moment longer; such an allocation comes back late, and the call
+    // shows it at its end.
+    let at_once = restored
+        .split("restored=")
+        .nth(1)
+        .and_then(|rest| rest.split_whitespace().next()?.parse::<usize>().ok());
     assert!(at_once.is_some_and(|count| (CALLS..=2 * CALLS).contains(&count)), "{restored}");
 
     let mut stdout = std::io::stdout();
     let mut felt = 0;
     writeln!(stdout, "\nturnd was away for {away:.1?}; {restored}").unwrap();
     for (at, call) in calls.into_iter().enumerate() {
-        let sides = call.finish().unwrap_or_else(|error| panic!("call {at}: {error}\n{}", relay.log_tail()));
+        let sides = call
+            .finish()
+            .unwrap_or_else(|error| panic!("call {at}: {error}\n{}", relay.log_tail()));
         for side in &sides {
             let lost = side.sent - side.echoed;
             writeln!(
@@ -56,7 +63,10 @@ fn twenty_calls_between_symmetric_nats_outlive_a_crash_of_turnd() {
         }
         felt += usize::from(sides.iter().any(|side| side.echoed < side.sent));
     }
-    assert!(felt > CALLS / 2, "only {felt} of {CALLS} calls have felt the crash: the others were not there");
+    assert!(
+        felt > CALLS / 2,
+        "only {felt} of {CALLS} calls have felt the crash: the others were not there"
+    );
     relay.stop().unwrap();
     services.stop().unwrap();
 }

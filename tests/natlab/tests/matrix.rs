@@ -1,5 +1,5 @@
-//! The real programs across real NATs: `ice-agent nat` recognises each kind, and a call works between every two kinds,
-//! direct exactly where theory says that it can be.
+//! The real programs across real NATs: `ice-agent nat` recognises each kind, and a call works
+//! between every two kinds, direct exactly where theory says that it can be.
 
 use std::io::Write;
 
@@ -18,7 +18,8 @@ fn ice_agent_recognises_every_kind_of_nat() {
     let lab = Lab::new(&NatKind::ALL).unwrap();
     let stund = Stund::start(&lab).unwrap();
     let server = Stund::address(&lab);
-    let seen = parallel(lab.sites.iter().collect(), NatKind::ALL.len(), |site| recognise(site, server));
+    let seen =
+        parallel(lab.sites.iter().collect(), NatKind::ALL.len(), |site| recognise(site, server));
     for ((kind, site), seen) in NatKind::ALL.into_iter().zip(&lab.sites).zip(seen) {
         let seen = seen.unwrap();
         assert_eq!(seen, expected(kind, site, server, &seen), "{kind}");
@@ -30,13 +31,18 @@ fn outcome(kinds: [NatKind; 2]) -> Outcome {
     let connected = || -> Result<_, LabError> {
         let lab = Lab::new(&kinds)?;
         let services = Services::start(&lab)?;
-        let call = call(&lab, &services)
-            .map_err(|error| LabError::Unexpected(format!("{error}\nthe servers' logs:\n{}", services.log_tails())))?;
+        let call = call(&lab, &services).map_err(|error| {
+            LabError::Unexpected(format!("{error}\nthe servers' logs:\n{}", services.log_tails()))
+        })?;
         services.stop()?;
         Ok(call)
     };
     let call = connected().map_err(|error| error.to_string());
-    Outcome { behind: kinds.map(|kind| kind.to_string()), expected: best_path(kinds[0], kinds[1]), call }
+    Outcome {
+        behind: kinds.map(|kind| kind.to_string()),
+        expected: best_path(kinds[0], kinds[1]),
+        call,
+    }
 }
 
 #[test]
@@ -51,7 +57,15 @@ fn a_call_connects_every_two_kinds_of_nat() {
 
     let faults: Vec<_> = outcomes
         .iter()
-        .filter_map(|outcome| Some(format!("{} with {}: {}", outcome.behind[0], outcome.behind[1], outcome.fault()?)))
+        .filter_map(|outcome| {
+            Some(format!("{} with {}: {}", outcome.behind[0], outcome.behind[1], outcome.fault()?))
+        })
         .collect();
-    assert!(faults.is_empty(), "{} of {} pairs failed:\n{}", faults.len(), outcomes.len(), faults.join("\n"));
+    assert!(
+        faults.is_empty(),
+        "{} of {} pairs failed:\n{}",
+        faults.len(),
+        outcomes.len(),
+        faults.join("\n")
+    );
 }

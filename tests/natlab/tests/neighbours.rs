@@ -1,16 +1,20 @@
-//! The servers among programs and boxes that are not ours: behind 1:1 NAT, and asked by a router's miniupnpd.
+//! The servers among programs and boxes that are not ours: behind 1:1 NAT, and asked by a router's
+//! miniupnpd.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use causeway_natlab::recognition::Recognition;
 use causeway_natlab::services::{Stund, daemon};
-use causeway_natlab::{Lab, LabError, LabName, Namespace, NatKind, Process, Scratch, requirements, sweep_leftovers};
+use causeway_natlab::{
+    Lab, LabError, LabName, Namespace, NatKind, Process, Scratch, requirements, sweep_leftovers,
+};
 
 const START: Duration = Duration::from_secs(20);
 const READY: &str = "ready workers=";
 
-/// A server with two private addresses, a box that translates each to a public one, and a client on the public network.
+/// A server with two private addresses, a box that translates each to a public one, and a client on
+/// the public network.
 struct Translated {
     server: Namespace,
     _translator: Namespace,
@@ -29,11 +33,21 @@ impl Translated {
         requirements()?;
         sweep_leftovers();
         let name = LabName::unique();
-        let [server, translator, client] =
-            [Namespace::create(&name, "server")?, Namespace::create(&name, "translator")?, Namespace::create(&name, "client")?];
-        let ip = |inside: &Namespace, lines: &str| inside.run("ip", &["-batch", "-"], lines).map(drop);
-        ip(&translator, &format!("link add lan type veth peer name eth0 netns {}\n", server.name()))?;
-        ip(&translator, &format!("link add wan type veth peer name eth0 netns {}\n", client.name()))?;
+        let [server, translator, client] = [
+            Namespace::create(&name, "server")?,
+            Namespace::create(&name, "translator")?,
+            Namespace::create(&name, "client")?,
+        ];
+        let ip =
+            |inside: &Namespace, lines: &str| inside.run("ip", &["-batch", "-"], lines).map(drop);
+        ip(
+            &translator,
+            &format!("link add lan type veth peer name eth0 netns {}\n", server.name()),
+        )?;
+        ip(
+            &translator,
+            &format!("link add wan type veth peer name eth0 netns {}\n", client.name()),
+        )?;
         let devices = "address add 10.0.9.1/24 dev lan\naddress add 45.11.9.1/24 dev wan\n\
                        address add 45.11.9.7/32 dev wan\naddress add 45.11.9.8/32 dev wan\nlink set lan up\nlink set wan up\n";
         ip(&translator, devices)?;
@@ -62,10 +76,14 @@ external = { "10.0.9.7" = "45.11.9.7", "10.0.9.8" = "45.11.9.8" }
     let file = scratch.file("stund.toml", config).expect("a file");
     let mut stund = daemon("stund", &lab.server, &file).expect("stund starts");
     stund.wait_line(READY, START).expect("stund is ready");
-    let mut command = lab.client.command(causeway_natlab::binary("ice-agent").expect("it is built"));
+    let mut command =
+        lab.client.command(causeway_natlab::binary("ice-agent").expect("it is built"));
     command.args(["nat", "--json", "--timeout", "1.5", "--server", "45.11.9.7:3478"]);
-    let finished = Process::start("ice-agent nat", command).and_then(|agent| agent.finish(Duration::from_secs(60))).expect("it ends");
-    let seen: Recognition = serde_json::from_str(&finished.output).unwrap_or_else(|error| panic!("{error} in:\n{finished}"));
+    let finished = Process::start("ice-agent nat", command)
+        .and_then(|agent| agent.finish(Duration::from_secs(60)))
+        .expect("it ends");
+    let seen: Recognition = serde_json::from_str(&finished.output)
+        .unwrap_or_else(|error| panic!("{error} in:\n{finished}"));
     let own: IpAddr = "45.11.9.2".parse().expect("an address");
     assert_eq!(
         (seen.classic.as_str(), seen.mapping.as_str(), seen.filtering.as_str(), seen.nat),
@@ -117,17 +135,21 @@ fn miniupnpd_starts_at_servers_with_one_address_and_with_two() {
     let outside = lab.sites[0].public_address().to_string();
     let scratch = Scratch::new().expect("a folder");
     let listen = format!("[[listen]]\naddress = \"{address}\"\n");
-    let turnd = format!("realm = \"natlab.example\"\n{listen}[auth.users.lab]\npassword = \"a password\"\n");
+    let turnd = format!(
+        "realm = \"natlab.example\"\n{listen}[auth.users.lab]\npassword = \"a password\"\n"
+    );
     for (name, config) in [("stund", &listen), ("turnd", &turnd)] {
         let file = scratch.file(&format!("{name}.toml"), config).expect("a file");
         let mut server = daemon(name, &lab.server.namespace, &file).expect("it starts");
         server.wait_line(READY, START).expect("it is ready");
-        let line = miniupnpd(&lab, address, FILTERED).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let line =
+            miniupnpd(&lab, address, FILTERED).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(line.contains(&outside), "{name}: {line}");
         server.stop_cleanly(Duration::from_secs(5)).expect("it ends");
     }
     let stund = Stund::start(&lab).expect("stund starts");
-    let line = miniupnpd(&lab, address, FILTERED).unwrap_or_else(|error| panic!("with two addresses: {error}"));
+    let line = miniupnpd(&lab, address, FILTERED)
+        .unwrap_or_else(|error| panic!("with two addresses: {error}"));
     assert!(line.contains(&outside), "{line}");
     stund.stop().expect("it ends");
 }

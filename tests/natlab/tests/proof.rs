@@ -1,4 +1,5 @@
-//! The lab is what it says: each kind of NAT proven by packets, each pair by hole punching with bare sockets.
+//! The lab is what it says: each kind of NAT proven by packets, each pair by hole punching with
+//! bare sockets.
 
 use std::net::SocketAddr;
 use std::path::Path as FilePath;
@@ -7,7 +8,8 @@ use std::time::Duration;
 
 use causeway_natlab::theory::{Path, best_path};
 use causeway_natlab::{
-    Arrival, Filtering, Lab, Mapping, NatKind, Process, UdpProbe, observe, parallel, punch, sweep_leftovers, tcp_connect,
+    Arrival, Filtering, Lab, Mapping, NatKind, Process, UdpProbe, observe, parallel, punch,
+    sweep_leftovers, tcp_connect,
 };
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -55,12 +57,18 @@ fn a_nat_that_breaks_its_promise_is_found_out() {
         lab.sites[site].boxes[0].namespace.run("nft", &["-f", "-"], rules).unwrap();
     };
 
-    nft(0, "flush chain ip causeway_nat mapping\nadd rule ip causeway_nat mapping oifname \"wan\" masquerade fully-random");
+    nft(
+        0,
+        "flush chain ip causeway_nat mapping\nadd rule ip causeway_nat mapping oifname \"wan\" masquerade fully-random",
+    );
     let seen = observe(&lab, 0).unwrap().udp.unwrap();
     assert_eq!((seen.mapping, seen.port_preserved), (Mapping::AddressAndPortDependent, false));
 
     nft(1, "flush set ip causeway_nat contacted\nflush chain ip causeway_nat to_outside");
-    assert_eq!(observe(&lab, 1).unwrap().udp.unwrap().filtering, Filtering::AddressAndPortDependent);
+    assert_eq!(
+        observe(&lab, 1).unwrap().udp.unwrap().filtering,
+        Filtering::AddressAndPortDependent
+    );
 
     nft(2, "flush chain ip causeway_nat to_outside");
     assert!(observe(&lab, 2).unwrap().udp.is_some());
@@ -76,8 +84,9 @@ fn hole_punching_succeeds_exactly_where_theory_says() {
     }
 }
 
-/// The other side's packet comes first, is dropped, and must leave no trace: with a conntrack entry left behind, Linux
-/// would move the client's own flow to another port, and the punched hole would be elsewhere.
+/// The other side's packet comes first, is dropped, and must leave no trace: with a conntrack entry
+/// left behind, Linux would move the client's own flow to another port, and the punched hole would
+/// be elsewhere.
 #[test]
 fn a_packet_that_came_too_early_does_not_move_the_port() {
     for kind in [NatKind::PortRestricted, NatKind::AddressRestricted] {
@@ -93,10 +102,18 @@ fn a_packet_that_came_too_early_does_not_move_the_port() {
         outside.send(mapped, "too early").unwrap();
         std::thread::sleep(Duration::from_millis(50));
         inside.send(outside.address(), "punch").unwrap();
-        assert_eq!(outside.receive(PATIENCE), Some(Arrival { from: mapped, text: "punch".to_owned() }), "{kind}");
+        assert_eq!(
+            outside.receive(PATIENCE),
+            Some(Arrival { from: mapped, text: "punch".to_owned() }),
+            "{kind}"
+        );
         outside.send(mapped, "now").unwrap();
         let first = inside.receive(PATIENCE).expect("the hole is open");
-        assert_eq!(first, Arrival { from: outside.address(), text: "now".to_owned() }, "{kind}: the early one was dropped");
+        assert_eq!(
+            first,
+            Arrival { from: outside.address(), text: "now".to_owned() },
+            "{kind}: the early one was dropped"
+        );
     }
 }
 
@@ -112,13 +129,15 @@ fn what_was_never_mapped_is_closed() {
         assert_eq!(silent.receive(Duration::from_millis(300)), None, "{kind}");
 
         let inside = SocketAddr::new(site.client.address(), 5001);
-        let _listener = causeway_natlab::TcpListenerProbe::bind(&site.client.namespace, inside).unwrap();
+        let _listener =
+            causeway_natlab::TcpListenerProbe::bind(&site.client.namespace, inside).unwrap();
         let from_outside = SocketAddr::new(site.public_address(), 5001);
         assert_eq!(tcp_connect(&lab.server.namespace, from_outside).unwrap(), None, "{kind}");
     }
 }
 
-/// A client's private address is of no use to the other side, and its own NAT does not loop packets back.
+/// A client's private address is of no use to the other side, and its own NAT does not loop packets
+/// back.
 #[test]
 fn private_addresses_do_not_cross_the_internet() {
     let lab = Lab::new(&[NatKind::FullCone, NatKind::None]).unwrap();
@@ -136,13 +155,16 @@ fn private_addresses_do_not_cross_the_internet() {
     assert_eq!(private.receive(PATIENCE).expect("the cone is open").text, "to the public one");
 }
 
-/// What tells a direct call from a relayed one: datagrams from site to site are counted, others are not.
+/// What tells a direct call from a relayed one: datagrams from site to site are counted, others are
+/// not.
 #[test]
 fn the_internet_counts_what_goes_from_site_to_site() {
     let lab = Lab::new(&[NatKind::PortRestricted, NatKind::None]).unwrap();
     let mut server = udp(&lab.server.namespace, SocketAddr::new(lab.server.address(), 3478));
-    let mut other = udp(&lab.sites[1].client.namespace, SocketAddr::new(lab.sites[1].client.address(), 6000));
-    let mut client = udp(&lab.sites[0].client.namespace, SocketAddr::new(lab.sites[0].client.address(), 5000));
+    let mut other =
+        udp(&lab.sites[1].client.namespace, SocketAddr::new(lab.sites[1].client.address(), 6000));
+    let mut client =
+        udp(&lab.sites[0].client.namespace, SocketAddr::new(lab.sites[0].client.address(), 5000));
     let data = "x".repeat(Lab::DATA_LENGTH as usize);
 
     client.send(server.address(), &data).unwrap();
@@ -167,7 +189,8 @@ fn a_lab_leaves_nothing_behind_also_after_a_panic() {
         let lab = Lab::new(&[NatKind::Symmetric]).unwrap();
         let server = &lab.server;
         let probe = udp(&server.namespace, SocketAddr::new(server.address(), 3478));
-        let names = [&lab.server, &lab.sites[0].client].map(|host| host.namespace.name().to_owned());
+        let names =
+            [&lab.server, &lab.sites[0].client].map(|host| host.namespace.name().to_owned());
         sender.send((names, FilePath::new("/run/netns").join(lab.internet().name()))).unwrap();
         panic!("on purpose, with {probe:?} running");
     });
@@ -207,7 +230,10 @@ fn what_a_killed_run_left_is_removed_and_what_lives_is_not() {
     lives.wait().unwrap();
     assert_eq!((found, kept), ([false, true], [false, true]), "of a dead process, of a living one");
     assert!(!lost.finish(PATIENCE).expect("it was ended").status.success());
-    assert!(FilePath::new("/run/netns").join(lab.internet().name()).exists(), "our own lab is spared");
+    assert!(
+        FilePath::new("/run/netns").join(lab.internet().name()).exists(),
+        "our own lab is spared"
+    );
 }
 
 fn udp(namespace: &causeway_natlab::Namespace, address: SocketAddr) -> UdpProbe {

@@ -3,7 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use causeway_client::{Credentials, Event, Failure, HEADROOM, Received, TAILROOM, Transport, TurnClient, TurnConfig};
+use causeway_client::{
+    Credentials, Event, Failure, HEADROOM, Received, TAILROOM, Transport, TurnClient, TurnConfig,
+};
 use causeway_wire::attribute::AddressFamily;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -30,13 +32,26 @@ impl Caller {
     ///
     /// # Errors
     /// What the server said.
-    pub fn allocate_of(family: Option<AddressFamily>, server: SocketAddr, user: &str, password: &str) -> Result<Self, Failure> {
-        let ours = if server.is_ipv4() { IpAddr::from(Ipv4Addr::LOCALHOST) } else { IpAddr::from(Ipv6Addr::LOCALHOST) };
+    pub fn allocate_of(
+        family: Option<AddressFamily>,
+        server: SocketAddr,
+        user: &str,
+        password: &str,
+    ) -> Result<Self, Failure> {
+        let ours = if server.is_ipv4() {
+            IpAddr::from(Ipv4Addr::LOCALHOST)
+        } else {
+            IpAddr::from(Ipv6Addr::LOCALHOST)
+        };
         let socket = UdpSocket::bind((ours, 0)).expect("some port is free");
         socket.connect(server).expect("loopback is there");
-        let config = TurnConfig { family, ..TurnConfig::new(server, Transport::Udp, Some(Credentials::new(user, password))) };
+        let config = TurnConfig {
+            family,
+            ..TurnConfig::new(server, Transport::Udp, Some(Credentials::new(user, password)))
+        };
         let seed = socket.local_addr().expect("it is bound").port().into();
-        let mut caller = Self { socket, client: TurnClient::new(config, StdRng::seed_from_u64(seed)) };
+        let mut caller =
+            Self { socket, client: TurnClient::new(config, StdRng::seed_from_u64(seed)) };
         caller.client.allocate(Instant::now()).expect("there is none yet");
         caller.settle(|event| matches!(event, Event::Allocated(_)))?;
         Ok(caller)
@@ -60,7 +75,8 @@ impl Caller {
         self.settle(|event| matches!(event, Event::ChannelBound { .. }))
     }
 
-    /// Sends to the peer and waits for the same bytes from there; `false` if they do not come within the time.
+    /// Sends to the peer and waits for the same bytes from there; `false` if they do not come
+    /// within the time.
     pub fn round_trip(&mut self, peer: SocketAddr, data: &[u8], limit: Duration) -> bool {
         self.send(peer, data);
         let deadline = Instant::now() + limit;
@@ -117,7 +133,10 @@ impl Caller {
     fn send(&mut self, peer: SocketAddr, data: &[u8]) {
         let mut buffer = [&[0; HEADROOM], data, &[0; TAILROOM]].concat();
         let data = HEADROOM..HEADROOM + data.len();
-        let wrapped = self.client.wrap(Instant::now(), peer, &mut buffer, data).expect("the peer is permitted");
+        let wrapped = self
+            .client
+            .wrap(Instant::now(), peer, &mut buffer, data)
+            .expect("the peer is permitted");
         self.socket.send(&buffer[wrapped]).expect("loopback takes it");
     }
 
@@ -136,12 +155,15 @@ impl Caller {
         Err(Failure::TimedOut)
     }
 
-    /// One turn of the loop: sends what is to be sent, waits shortly, takes one datagram. Says what `check` says of data.
+    /// One turn of the loop: sends what is to be sent, waits shortly, takes one datagram. Says what
+    /// `check` says of data.
     fn turn(&mut self, check: impl Fn(SocketAddr, &[u8]) -> bool) -> Option<bool> {
         while let Some(transmit) = self.client.poll_transmit() {
             self.socket.send(&transmit.payload).expect("loopback takes it");
         }
-        self.socket.set_read_timeout(Some(Duration::from_millis(20))).expect("a timeout can be set");
+        self.socket
+            .set_read_timeout(Some(Duration::from_millis(20)))
+            .expect("a timeout can be set");
         let mut buffer = [0; 65_536];
         let data = match self.socket.recv(&mut buffer) {
             Ok(length) => {

@@ -1,4 +1,5 @@
-//! Certificates as an operator has them: a chain of three, made by the openssl program, whose root the clients are told to trust.
+//! Certificates as an operator has them: a chain of three, made by the openssl program, whose root
+//! the clients are told to trust.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -33,16 +34,23 @@ impl Certificates {
         these.0.write("server", SERVER);
         these.key(kind, "root");
         these.openssl("req -new -key root.key -subj /CN=Interop_Root -out root.csr");
-        these.openssl("x509 -req -in root.csr -signkey root.key -days 2 -extfile authority -out root.pem");
-        for (name, issuer, extensions) in [("intermediate", "root", "authority"), ("leaf", "intermediate", "server")] {
+        these.openssl(
+            "x509 -req -in root.csr -signkey root.key -days 2 -extfile authority -out root.pem",
+        );
+        for (name, issuer, extensions) in
+            [("intermediate", "root", "authority"), ("leaf", "intermediate", "server")]
+        {
             these.key(kind, name);
-            these.openssl(&format!("req -new -key {name}.key -subj /CN=Interop_{name} -out {name}.csr"));
+            these.openssl(&format!(
+                "req -new -key {name}.key -subj /CN=Interop_{name} -out {name}.csr"
+            ));
             these.openssl(&format!(
                 "x509 -req -in {name}.csr -CA {issuer}.pem -CAkey {issuer}.key -set_serial {} -days 2 -extfile {extensions} -out {name}.pem",
                 name.len()
             ));
         }
-        let chain = ["leaf.pem", "intermediate.pem", "root.pem"].map(|name| these.0.read(name)).concat();
+        let chain =
+            ["leaf.pem", "intermediate.pem", "root.pem"].map(|name| these.0.read(name)).concat();
         these.0.write("chain.pem", &chain);
         these
     }

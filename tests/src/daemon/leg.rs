@@ -30,7 +30,9 @@ impl Leg {
         match transport {
             Transport::Udp => Self::Udp(connected(server)),
             Transport::Tcp => Self::Tcp(Frames::new(tcp(server))),
-            Transport::Tls => Self::Tls(Frames::new(ssl(SslMethod::tls_client(), root).connect(tcp(server)).expect("a handshake"))),
+            Transport::Tls => Self::Tls(Frames::new(
+                ssl(SslMethod::tls_client(), root).connect(tcp(server)).expect("a handshake"),
+            )),
             Transport::Dtls => {
                 let mut ssl = ssl(SslMethod::dtls_client(), root);
                 ssl.set_mtu(1400).expect("DTLS has an MTU");
@@ -54,11 +56,16 @@ impl Leg {
     /// Sends one datagram, or bytes of a stream.
     pub fn send(&mut self, bytes: &[u8]) {
         match self {
-            Self::Udp(socket) => assert_eq!(socket.send(bytes).expect("loopback takes it"), bytes.len()),
+            Self::Udp(socket) => {
+                assert_eq!(socket.send(bytes).expect("loopback takes it"), bytes.len())
+            }
             Self::Tcp(frames) => frames.stream.write_all(bytes).expect("the connection stands"),
             Self::Tls(frames) => frames.stream.write_all(bytes).expect("the connection stands"),
             // An empty record would be no record.
-            Self::Dtls(stream) => drop((!bytes.is_empty()).then(|| stream.write_all(bytes).expect("the association stands"))),
+            Self::Dtls(stream) => drop(
+                (!bytes.is_empty())
+                    .then(|| stream.write_all(bytes).expect("the association stands")),
+            ),
         }
     }
 
@@ -68,7 +75,9 @@ impl Leg {
             Self::Udp(socket) => Some(datagram(|bytes| socket.recv(bytes))),
             Self::Tcp(frames) => frames.next(),
             Self::Tls(frames) => frames.next(),
-            Self::Dtls(stream) => Some(datagram(|bytes| stream.read(bytes))).filter(|bytes| !bytes.is_empty()),
+            Self::Dtls(stream) => {
+                Some(datagram(|bytes| stream.read(bytes))).filter(|bytes| !bytes.is_empty())
+            }
         }
     }
 }
@@ -86,7 +95,10 @@ impl<S: Read> Frames<S> {
 
     fn next(&mut self) -> Option<Vec<u8>> {
         loop {
-            if let Some(len) = frame_len(&self.held).expect("the server's frames").filter(|len| *len <= self.held.len()) {
+            if let Some(len) = frame_len(&self.held)
+                .expect("the server's frames")
+                .filter(|len| *len <= self.held.len())
+            {
                 return Some(self.held.drain(..len).collect());
             }
             let mut more = [0; 4096];

@@ -1,4 +1,5 @@
-//! The real binaries as processes, and who talks to them over loopback: what the suites that start them share.
+//! The real binaries as processes, and who talks to them over loopback: what the suites that start
+//! them share.
 //!
 //! | noun | file |
 //! |---|---|

@@ -25,9 +25,12 @@ pub fn run(mut command: Command, limit: Duration) -> Output {
     let name = command.get_program().to_string_lossy().into_owned();
     // Into a file: nobody need read while we wait.
     let path = scratch.write("output", "");
-    let open = || std::fs::OpenOptions::new().append(true).open(&path).expect("it was just written");
+    let open =
+        || std::fs::OpenOptions::new().append(true).open(&path).expect("it was just written");
     command.stdin(Stdio::null()).stdout(open()).stderr(open());
-    let mut child = command.spawn().unwrap_or_else(|error| panic!("{name}: {error}; `cargo xtask test tools` brings what is missing"));
+    let mut child = command.spawn().unwrap_or_else(|error| {
+        panic!("{name}: {error}; `cargo xtask test tools` brings what is missing")
+    });
     let deadline = Instant::now() + limit;
     let succeeded = loop {
         match child.try_wait().expect("it is our child") {

@@ -14,7 +14,8 @@ impl Scratch {
     #[allow(clippy::new_without_default)] // a default would not make a folder
     pub fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("causeway-interop-{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let name =
+            format!("causeway-interop-{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let folder = std::env::temp_dir().join(name);
         fs::create_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
         Self(folder)

@@ -49,7 +49,8 @@ struct How {
     denied: Option<&'static str>,
 }
 
-/// `turnd` on loopback, with the peers and the further tables of its configuration that the test wants.
+/// `turnd` on loopback, with the peers and the further tables of its configuration that the test
+/// wants.
 #[must_use]
 pub fn turnd(peers: &str, more: &str) -> Service {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
@@ -60,14 +61,19 @@ pub fn turnd(peers: &str, more: &str) -> Service {
 #[must_use]
 pub fn turnd_with_relays(relays: &str, peers: &str, more: &str) -> Service {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
-    Service::start("turnd", address, &turnd_config(address, peers, more).replace(r#"["127.0.0.1"]"#, &format!("[{relays}]")))
+    Service::start(
+        "turnd",
+        address,
+        &turnd_config(address, peers, more).replace(r#"["127.0.0.1"]"#, &format!("[{relays}]")),
+    )
 }
 
 /// The same with these relayed ports.
 #[must_use]
 pub fn turnd_with_ports(ports: &str, peers: &str, more: &str) -> Service {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
-    let config = turnd_config(address, peers, more).replace("[relay]\n", &format!("[relay]\nports = \"{ports}\"\n"));
+    let config = turnd_config(address, peers, more)
+        .replace("[relay]\n", &format!("[relay]\nports = \"{ports}\"\n"));
     Service::start("turnd", address, &config)
 }
 
@@ -144,7 +150,12 @@ impl Service {
 
     /// The same as [`start`](Self::start) with more flags.
     #[must_use]
-    pub fn start_with(name: &'static str, address: SocketAddr, config: &str, flags: &[&str]) -> Self {
+    pub fn start_with(
+        name: &'static str,
+        address: SocketAddr,
+        config: &str,
+        flags: &[&str],
+    ) -> Self {
         let how = How { flags: flags.iter().map(ToString::to_string).collect(), ..How::default() };
         let mut service = Self::spawn(name, address, config, how, Scratch::new());
         service.wait_open();
@@ -153,7 +164,12 @@ impl Service {
 
     /// The same with this limit of open files, soft and hard.
     #[must_use]
-    pub fn start_limited(name: &'static str, address: SocketAddr, config: &str, open_files: u32) -> Self {
+    pub fn start_limited(
+        name: &'static str,
+        address: SocketAddr,
+        config: &str,
+        open_files: u32,
+    ) -> Self {
         let how = How { open_files: Some(open_files), ..How::default() };
         let mut service = Self::spawn(name, address, config, how, Scratch::new());
         service.wait_open();
@@ -162,25 +178,44 @@ impl Service {
 
     /// The same within a sandbox that denies this, as `lab-sandbox` names it, if anything.
     #[must_use]
-    pub fn start_sandboxed(name: &'static str, address: SocketAddr, config: &str, flags: &[&str], denied: Option<&'static str>) -> Self {
-        let how = How { flags: flags.iter().map(ToString::to_string).collect(), denied, ..How::default() };
+    pub fn start_sandboxed(
+        name: &'static str,
+        address: SocketAddr,
+        config: &str,
+        flags: &[&str],
+        denied: Option<&'static str>,
+    ) -> Self {
+        let how = How {
+            flags: flags.iter().map(ToString::to_string).collect(),
+            denied,
+            ..How::default()
+        };
         let mut service = Self::spawn(name, address, config, how, Scratch::new());
         service.wait_open();
         service
     }
 
     /// Starts what must not start within such a sandbox: its exit status and what it said.
-    pub fn refused_sandboxed(name: &'static str, config: &str, denied: &'static str) -> (ExitStatus, String) {
+    pub fn refused_sandboxed(
+        name: &'static str,
+        config: &str,
+        denied: &'static str,
+    ) -> (ExitStatus, String) {
         Self::refused_how(name, config, How { denied: Some(denied), ..How::default() })
     }
 
-    /// Starts it under a clock that [`move_clock`](Self::move_clock) moves, and waits until its port is open.
+    /// Starts it under a clock that [`move_clock`](Self::move_clock) moves, and waits until its
+    /// port is open.
     ///
     /// # Panics
     /// libfaketime is not installed.
     #[must_use]
     pub fn start_under_clock(name: &'static str, address: SocketAddr, config: &str) -> Self {
-        assert!(Path::new(&faketime()).is_file(), "{} is not there: `cargo xtask test tools` brings it", faketime());
+        assert!(
+            Path::new(&faketime()).is_file(),
+            "{} is not there: `cargo xtask test tools` brings it",
+            faketime()
+        );
         let scratch = Scratch::new();
         scratch.write(CLOCK, "+0");
         let mut service = Self::spawn(name, address, config, How::default(), scratch);
@@ -201,7 +236,8 @@ impl Service {
         self.child.wait().expect("it was ended");
     }
 
-    /// Starts it once more with the configuration that it had, and waits until its port is open; what it writes replaces the log.
+    /// Starts it once more with the configuration that it had, and waits until its port is open;
+    /// what it writes replaces the log.
     pub fn start_again(&mut self) {
         self.child = launch(self.name, &self.scratch, &self.how);
         self.wait_open();
@@ -220,14 +256,26 @@ impl Service {
             if let Some(status) = self.child.try_wait().expect("it is our child") {
                 panic!("{name} did not start, {status}:\n{}", self.log());
             }
-            assert!(Instant::now() < deadline, "{name} does not listen on {address}:\n{}", self.log());
+            assert!(
+                Instant::now() < deadline,
+                "{name} does not listen on {address}:\n{}",
+                self.log()
+            );
             thread::sleep(Duration::from_millis(1));
         }
     }
 
-    fn spawn(name: &'static str, address: SocketAddr, config: &str, how: How, scratch: Scratch) -> Self {
-        let admin = config.split("[admin]\nlisten = \"").nth(1).and_then(|rest| rest.split('"').next());
-        let admin = admin.and_then(|text| text.parse().ok()).unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
+    fn spawn(
+        name: &'static str,
+        address: SocketAddr,
+        config: &str,
+        how: How,
+        scratch: Scratch,
+    ) -> Self {
+        let admin =
+            config.split("[admin]\nlisten = \"").nth(1).and_then(|rest| rest.split('"').next());
+        let admin =
+            admin.and_then(|text| text.parse().ok()).unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
         scratch.write(CONFIG, &with_backend(config));
         let child = launch(name, &scratch, &how);
         Self { name, child, address, admin, how, scratch }
@@ -239,14 +287,20 @@ impl Service {
     }
 
     /// The same with this limit of open files.
-    pub fn refused_limited(name: &'static str, config: &str, open_files: Option<u32>) -> (ExitStatus, String) {
+    pub fn refused_limited(
+        name: &'static str,
+        config: &str,
+        open_files: Option<u32>,
+    ) -> (ExitStatus, String) {
         Self::refused_how(name, config, How { open_files, ..How::default() })
     }
 
     fn refused_how(name: &'static str, config: &str, how: How) -> (ExitStatus, String) {
         let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let mut service = Self::spawn(name, nowhere, config, how, Scratch::new());
-        let status = service.wait(START).unwrap_or_else(|| panic!("{name} runs with it:\n{}", service.log()));
+        let status = service
+            .wait(START)
+            .unwrap_or_else(|| panic!("{name} runs with it:\n{}", service.log()));
         (status, service.log())
     }
 
@@ -261,13 +315,18 @@ impl Service {
         let pid = self.child.id().to_string();
         let signalled = Command::new("kill").args(["-TERM", &pid]).status().expect("kill is there");
         assert!(signalled.success(), "{name} had ended before:\n{}", self.log());
-        let status = self.wait(END).unwrap_or_else(|| panic!("{name} does not end on SIGTERM:\n{}", self.log()));
+        let status = self
+            .wait(END)
+            .unwrap_or_else(|| panic!("{name} does not end on SIGTERM:\n{}", self.log()));
         assert!(status.success(), "{name} ended with {status}:\n{}", self.log());
     }
 
     /// Sends it a signal, by its name.
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status().expect("kill is there");
+        let sent = Command::new("kill")
+            .args([format!("-{name}"), self.child.id().to_string()])
+            .status()
+            .expect("kill is there");
         assert!(sent.success(), "{} had ended before:\n{}", self.name, self.log());
     }
 
@@ -280,8 +339,12 @@ impl Service {
     /// Resident memory, in KiB.
     #[must_use]
     pub fn resident(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the kernel says it");
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .expect("the kernel says it");
         line.trim().trim_end_matches(" kB").parse().expect("a number of KiB")
     }
 
@@ -291,7 +354,8 @@ impl Service {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it runs").count()
     }
 
-    /// Waits for the log to say something: its lines are written by a thread of their own, after the fact.
+    /// Waits for the log to say something: its lines are written by a thread of their own, after
+    /// the fact.
     pub fn until_log(&self, word: &str) {
         let deadline = Instant::now() + PATIENCE;
         while !self.log().contains(word) {
@@ -304,7 +368,12 @@ impl Service {
     pub fn until_metric(&self, name: &str, value: u64) {
         let deadline = Instant::now() + PATIENCE;
         while self.metric(name) != value {
-            assert!(Instant::now() < deadline, "{name} is {}, not {value}:\n{}", self.metric(name), self.log());
+            assert!(
+                Instant::now() < deadline,
+                "{name} is {}, not {value}:\n{}",
+                self.metric(name),
+                self.log()
+            );
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -324,7 +393,9 @@ impl Service {
     #[must_use]
     pub fn get(&self, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(self.admin).expect("the admin listener is open");
-        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).expect("it reads");
+        stream
+            .write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())
+            .expect("it reads");
         let mut text = String::new();
         stream.read_to_string(&mut text).expect("it answers");
         let status = text.split(' ').nth(1).and_then(|status| status.parse().ok());
@@ -339,7 +410,8 @@ impl Service {
         value.unwrap_or_else(|| panic!("no {name} in\n{text}")).parse().expect("a number")
     }
 
-    /// Asks the admin listener as the kubelet does, with two seconds of patience: the status and the text of the answer.
+    /// Asks the admin listener as the kubelet does, with two seconds of patience: the status and
+    /// the text of the answer.
     ///
     /// # Errors
     /// No answer in time, or none that is HTTP.
@@ -364,7 +436,8 @@ impl Service {
     }
 }
 
-/// The variable that names the backend over which the services of all tests run that do not name one themselves.
+/// The variable that names the backend over which the services of all tests run that do not name
+/// one themselves.
 const BACKEND: &str = "CAUSEWAY_TEST_BACKEND";
 
 fn with_backend(config: &str) -> String {
@@ -386,18 +459,24 @@ fn faketime() -> String {
 fn launch(name: &str, scratch: &Scratch, How { flags, open_files, denied }: &How) -> Child {
     let log = fs::File::create(scratch.path("log")).expect("the folder is ours");
     let again = log.try_clone().expect("a descriptor more");
-    let wrapper = open_files.as_ref().map(|_| "sh".into()).or_else(|| denied.map(|_| built("lab-sandbox")));
+    let wrapper =
+        open_files.as_ref().map(|_| "sh".into()).or_else(|| denied.map(|_| built("lab-sandbox")));
     let mut command = Command::new(wrapper.unwrap_or_else(|| built(name)));
     if let Some(denied) = denied {
         command.arg(denied).arg(built(name));
     }
     if let Some(limit) = open_files {
         // `exec` keeps the process id.
-        command.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &limit.to_string()]).arg(built(name));
+        command
+            .args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &limit.to_string()])
+            .arg(built(name));
     }
     let clock = scratch.path(CLOCK);
     if clock.is_file() {
-        command.env("LD_PRELOAD", faketime()).env("FAKETIME_TIMESTAMP_FILE", clock).env("FAKETIME_NO_CACHE", "1");
+        command
+            .env("LD_PRELOAD", faketime())
+            .env("FAKETIME_TIMESTAMP_FILE", clock)
+            .env("FAKETIME_NO_CACHE", "1");
     }
     command
         .arg("--config")

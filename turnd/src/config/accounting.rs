@@ -54,11 +54,16 @@ impl AccountingSchema {
         };
         if let Some(every) = interim.filter(|every| *every < SHORTEST) {
             let what = format!("{every:?} is too short; the minimum is {SHORTEST:?}");
-            problems.push(Problem::new("accounting.interim", what).hint("\"off\": no interim accounts"));
+            problems.push(
+                Problem::new("accounting.interim", what).hint("\"off\": no interim accounts"),
+            );
         }
         if self.stream_entries > MAX_ENTRIES {
             let what = format!("{} is too many; the maximum is {MAX_ENTRIES}", self.stream_entries);
-            problems.push(Problem::new("accounting.stream_entries", what).hint("a million entries take 210 MB of the store's memory"));
+            problems.push(
+                Problem::new("accounting.stream_entries", what)
+                    .hint("a million entries take 210 MB of the store's memory"),
+            );
         }
         let accounting = Accounting { interim, stream_entries: self.stream_entries };
         if problems.is_empty() { Ok(accounting) } else { Err(problems) }

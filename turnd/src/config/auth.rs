@@ -136,7 +136,8 @@ impl fmt::Display for Auth {
 }
 
 impl Auth {
-    /// How REST names are read, and who counts as a user for `limits.allocations_per_user`: lines for `--check-config`.
+    /// How REST names are read, and who counts as a user for `limits.allocations_per_user`: lines
+    /// for `--check-config`.
     pub(super) fn describe(&self) -> Vec<String> {
         if self.rest_secrets.is_empty() && self.from_store.is_none() {
             return Vec::new();
@@ -144,7 +145,9 @@ impl Auth {
         let form = match self.rest_name {
             RestName::TimeName => "EXPIRY:NAME",
             RestName::NameTime => "NAME:EXPIRY",
-            RestName::Either => "EXPIRY:NAME or NAME:EXPIRY (of two numbers the earlier time is the expiry)",
+            RestName::Either => {
+                "EXPIRY:NAME or NAME:EXPIRY (of two numbers the earlier time is the expiry)"
+            }
         };
         vec![
             format!("REST names are read as {form}; EXPIRY is in seconds of Unix time"),
@@ -155,7 +158,11 @@ impl Auth {
 
     /// Secrets that can be guessed: whoever is given one credential can try at home.
     pub(super) fn warnings(&self) -> Vec<String> {
-        let short = self.rest_secrets.iter().map(|rest| rest.secret.expose().len()).filter(|length| *length < LEAST_REST_SECRET);
+        let short = self
+            .rest_secrets
+            .iter()
+            .map(|rest| rest.secret.expose().len())
+            .filter(|length| *length < LEAST_REST_SECRET);
         let warning = |length| {
             format!(
                 "auth.rest_secret: a secret of {length} bytes can be guessed from one credential; write {LEAST_REST_SECRET} or more \
@@ -175,15 +182,19 @@ impl AuthSchema {
             FromStore::Sealed => Some(Protection::Sealed),
             FromStore::Clear => Some(Protection::Clear),
         };
-        let has_secret = self.rest_secret.is_some() || self.rest_secret_file.is_some() || !self.rest_secrets.is_empty();
+        let has_secret = self.rest_secret.is_some()
+            || self.rest_secret_file.is_some()
+            || !self.rest_secrets.is_empty();
         if from_store.is_none() && self.users.is_empty() && !has_secret {
             let what = "no authentication is configured, and an open relay is anybody's way into your network";
             let hint = "name a user (--user NAME:PASSWORD, auth.users) or a REST secret (auth.rest_secret_file)";
             problems.push(Problem::new("auth", what).hint(hint));
         }
         if self.store_has_sha256 && from_store.is_none() {
-            problems
-                .push(Problem::new("auth.store_has_sha256", "no users are taken from a store").hint("auth.from_store says how they are"));
+            problems.push(
+                Problem::new("auth.store_has_sha256", "no users are taken from a store")
+                    .hint("auth.from_store says how they are"),
+            );
         }
         let mut users: Vec<User> = Vec::new();
         for (name, user) in self.users {
@@ -198,7 +209,11 @@ impl AuthSchema {
         }
         let mut rest_secrets = Vec::new();
         match one_of("auth.rest_secret", self.rest_secret, self.rest_secret_file.as_deref()) {
-            Ok(secret) => rest_secrets.extend(secret.map(|secret| Rest { secret, not_before: None, not_after: None })),
+            Ok(secret) => rest_secrets.extend(secret.map(|secret| Rest {
+                secret,
+                not_before: None,
+                not_after: None,
+            })),
             Err(problem) => problems.push(problem),
         }
         for (index, secret) in self.rest_secrets.into_iter().enumerate() {
@@ -213,7 +228,8 @@ impl AuthSchema {
             RestNameSchema::NameTime => RestName::NameTime,
             RestNameSchema::Either => RestName::Either,
         };
-        let auth = Auth { users, rest_secrets, rest_name, expiry_grace, from_store, store_has_sha256 };
+        let auth =
+            Auth { users, rest_secrets, rest_name, expiry_grace, from_store, store_has_sha256 };
         if problems.is_empty() { Ok(auth) } else { Err(problems) }
     }
 }
@@ -226,14 +242,21 @@ impl UserSchema {
         if name.is_empty() || name.len() >= 509 {
             wrong.push(problem("a user's name has from 1 to 508 bytes".to_owned()));
         }
-        let opaque = opaque_string(name).map_err(|error| wrong.push(problem(format!("the name cannot be one: {error}"))));
-        let password = required_one_of(&format!("{key}.password"), self.password, self.password_file.as_deref());
+        let opaque = opaque_string(name)
+            .map_err(|error| wrong.push(problem(format!("the name cannot be one: {error}"))));
+        let password = required_one_of(
+            &format!("{key}.password"),
+            self.password,
+            self.password_file.as_deref(),
+        );
         let password = password.map_err(|problem| wrong.push(problem));
         if password.as_ref().is_ok_and(|password| opaque_string(password.expose()).is_err()) {
             wrong.push(problem(format!("the password cannot be one: {NotOpaque}")));
         }
         match (opaque, password) {
-            (Ok(name), Ok(password)) if wrong.is_empty() => Ok(User { name: name.into_owned(), password }),
+            (Ok(name), Ok(password)) if wrong.is_empty() => {
+                Ok(User { name: name.into_owned(), password })
+            }
             _ => Err(wrong),
         }
     }
@@ -241,12 +264,15 @@ impl UserSchema {
 
 impl RestSchema {
     fn resolve(self, key: &str) -> Result<Rest, Problem> {
-        let secret = required_one_of(&format!("{key}.secret"), self.secret, self.secret_file.as_deref())?;
-        let [not_before, not_after] = [self.not_before, self.not_after].map(|moment| moment.map(|moment| moment.0));
+        let secret =
+            required_one_of(&format!("{key}.secret"), self.secret, self.secret_file.as_deref())?;
+        let [not_before, not_after] =
+            [self.not_before, self.not_after].map(|moment| moment.map(|moment| moment.0));
         match (not_before, not_after) {
-            (Some(not_before), Some(not_after)) if not_after <= not_before => {
-                Err(Problem::new(format!("{key}.not_after"), "not_after is no later than not_before"))
-            }
+            (Some(not_before), Some(not_after)) if not_after <= not_before => Err(Problem::new(
+                format!("{key}.not_after"),
+                "not_after is no later than not_before",
+            )),
             _ => Ok(Rest { secret, not_before, not_after }),
         }
     }

@@ -10,8 +10,9 @@ use clap::Parser;
 
 /// A TURN relay (RFC 8656) with STUN (RFC 8489).
 ///
-/// Every key of the configuration can be set by file, by environment variable (TURND_RELAY__PORTS is relay.ports), by --set
-/// and, for the most used ones, by a flag of its own; each of these goes over the ones before it.
+/// Every key of the configuration can be set by file, by environment variable (TURND_RELAY__PORTS
+/// is relay.ports), by --set and, for the most used ones, by a flag of its own; each of these goes
+/// over the ones before it.
 ///
 /// Exit status: 0 ended as asked, 1 failed, 2 started wrongly.
 #[derive(Clone, Debug, Parser)]
@@ -20,7 +21,8 @@ pub(crate) struct Flags {
     #[command(flatten)]
     pub(super) common: CommonFlags,
 
-    /// Where clients come in, over UDP and TCP: listen; repeatable. [default: port 3478 of every address]
+    /// Where clients come in, over UDP and TCP: listen; repeatable. [default: port 3478 of every
+    /// address]
     #[arg(long, value_name = "ADDRESS:PORT", value_delimiter = ',')]
     listen: Vec<SocketAddr>,
 
@@ -28,7 +30,8 @@ pub(crate) struct Flags {
     #[arg(long)]
     realm: Option<String>,
 
-    /// A user: auth.users; repeatable. Other people on this host can see it in the list of processes: prefer a file.
+    /// A user: auth.users; repeatable. Other people on this host can see it in the list of
+    /// processes: prefer a file.
     #[arg(long, value_name = "NAME:PASSWORD", value_parser = Unshown::<UserFlag>::new())]
     user: Vec<UserFlag>,
 
@@ -56,7 +59,8 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "FILE")]
     tls_key: Option<String>,
 
-    /// Takes the name store.node_id from another server although its heartbeat is fresh. That one goes on without its records.
+    /// Takes the name store.node_id from another server although its heartbeat is fresh. That one
+    /// goes on without its records.
     #[arg(long)]
     pub(super) take_over: bool,
 
@@ -67,12 +71,13 @@ pub(crate) struct Flags {
 /// The holes that are only opened by name, one flag a hole. No file and no variable opens them.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub(crate) struct Insecure {
-    /// Allows peers.rules that let clients reach every address, this host's and its network's included.
+    /// Allows peers.rules that let clients reach every address, this host's and its network's
+    /// included.
     #[arg(long = "insecure-allow-all-peers")]
     pub(crate) allow_all_peers: bool,
 
-    /// Allows listeners on all addresses (0.0.0.0, ::) where the system does not tell which addresses are this host's: clients can then reach them
-    /// through the relay.
+    /// Allows listeners on all addresses (0.0.0.0, ::) where the system does not tell which
+    /// addresses are this host's: clients can then reach them through the relay.
     #[arg(long = "insecure-wildcard-listeners")]
     pub(crate) wildcard_listeners: bool,
 }
@@ -102,9 +107,17 @@ impl Flags {
             settings.extend(file.as_ref().map(|file| Setting::text(flag, &key, file)));
         }
         if !self.relay_address.is_empty() {
-            settings.push(Setting::list("--relay-address", &["relay", "addresses"], texts(&self.relay_address)));
+            settings.push(Setting::list(
+                "--relay-address",
+                &["relay", "addresses"],
+                texts(&self.relay_address),
+            ));
         }
-        settings.extend(Setting::external("--external-address", &["relay", "external"], &self.external_address));
+        settings.extend(Setting::external(
+            "--external-address",
+            &["relay", "external"],
+            &self.external_address,
+        ));
         if let Some(ports) = &self.relay_ports {
             settings.push(Setting::text("--relay-ports", &["relay", "ports"], ports));
         }

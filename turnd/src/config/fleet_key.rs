@@ -14,11 +14,15 @@ const DIFFERENT: usize = 8;
 const CURE: &str = "write one with `openssl rand -hex 32`, the same for every server of the fleet";
 
 /// The key, and what is to be told of it.
-pub(super) fn read(value: Option<Secret>, file: Option<&Path>) -> Result<(FleetKey, Option<String>), Problem> {
+pub(super) fn read(
+    value: Option<Secret>,
+    file: Option<&Path>,
+) -> Result<(FleetKey, Option<String>), Problem> {
     let (key, bytes) = match (value, file) {
         (None, Some(path)) => {
             let key = format!("{KEY}_file");
-            let bytes = key_from_file(path).map_err(|error| Problem::new(key.clone(), error).hint(CURE))?;
+            let bytes =
+                key_from_file(path).map_err(|error| Problem::new(key.clone(), error).hint(CURE))?;
             (key, bytes)
         }
         (value, file) => {
@@ -26,12 +30,14 @@ pub(super) fn read(value: Option<Secret>, file: Option<&Path>) -> Result<(FleetK
             (KEY.to_owned(), Zeroizing::new(value.expose().as_bytes().to_vec()))
         }
     };
-    let fleet_key = FleetKey::new(&bytes).map_err(|error| Problem::new(key.clone(), error.to_string()).hint(CURE))?;
+    let fleet_key = FleetKey::new(&bytes)
+        .map_err(|error| Problem::new(key.clone(), error.to_string()).hint(CURE))?;
     let warning = weakness(&bytes).map(|what| format!("{key}: {what}; {CURE}"));
     Ok((fleet_key, warning))
 }
 
-/// What makes the key easier to guess than 32 random bytes. All bytes of it count as they stand: none is decoded.
+/// What makes the key easier to guess than 32 random bytes. All bytes of it count as they stand:
+/// none is decoded.
 fn weakness(bytes: &[u8]) -> Option<String> {
     let different = (0..=u8::MAX).filter(|byte| bytes.contains(byte)).count();
     if different < DIFFERENT {
@@ -51,7 +57,8 @@ fn weakness(bytes: &[u8]) -> Option<String> {
     } else {
         return Some("the text looks like words, which can be guessed".into());
     };
-    (random < NEEDED).then(|| format!("{} {form} stand for {random} random bytes only", unpadded.len()))
+    (random < NEEDED)
+        .then(|| format!("{} {form} stand for {random} random bytes only", unpadded.len()))
 }
 
 #[cfg(test)]
@@ -59,9 +66,15 @@ mod tests {
     use super::*;
 
     fn of_file(bytes: &[u8]) -> Result<Option<String>, String> {
-        let file = std::env::temp_dir().join(format!("causeway-fleet-key-{}-{:?}", std::process::id(), std::thread::current().id()));
+        let file = std::env::temp_dir().join(format!(
+            "causeway-fleet-key-{}-{:?}",
+            std::process::id(),
+            std::thread::current().id()
+        ));
         std::fs::write(&file, bytes).unwrap();
-        let outcome = read(None, Some(&file)).map(|(_, warning)| warning).map_err(|problem| problem.to_string());
+        let outcome = read(None, Some(&file))
+            .map(|(_, warning)| warning)
+            .map_err(|problem| problem.to_string());
         std::fs::remove_file(&file).unwrap();
         outcome
     }
@@ -85,20 +98,31 @@ mod tests {
         for (weak, told) in [
             (&b"correct horse battery staple and some more words"[..], "looks like words"),
             (b"correcthorsebatterystaplecorrecthorsebatterystaple", "looks like words"),
-            (b"8b1a9953c4611296a827abf8c47804d7", "32 hexadecimal digits stand for 16 random bytes only"),
+            (
+                b"8b1a9953c4611296a827abf8c47804d7",
+                "32 hexadecimal digits stand for 16 random bytes only",
+            ),
             (b"ixqZU8RhEpaoJ6v4xHgE1+bEnGsOH0yd", "32 base64 letters stand for 24"),
             (&[b'a'; 64], "only 1 different"),
         ] {
             let warning = of_file(weak).unwrap().unwrap();
-            assert!(warning.starts_with("store.fleet_key_file: ") && warning.contains(told), "{warning}");
+            assert!(
+                warning.starts_with("store.fleet_key_file: ") && warning.contains(told),
+                "{warning}"
+            );
             assert!(!warning.contains("horse") && !warning.contains("8b1a"), "{warning}");
         }
-        for (refused, told) in [(&b"hunter2"[..], "at least 32"), (b"", "is empty"), (b"a\nb\n", "2 lines")] {
+        for (refused, told) in
+            [(&b"hunter2"[..], "at least 32"), (b"", "is empty"), (b"a\nb\n", "2 lines")]
+        {
             let error = of_file(refused).unwrap_err();
             assert!(error.starts_with("store.fleet_key_file: ") && error.contains(told), "{error}");
             assert!(!error.contains("hunter2"), "{error}");
         }
         let of_value = read(Some(Secret::new("hunter2")), None).unwrap_err().to_string();
-        assert!(of_value.starts_with("store.fleet_key: ") && !of_value.contains("hunter2"), "{of_value}");
+        assert!(
+            of_value.starts_with("store.fleet_key: ") && !of_value.contains("hunter2"),
+            "{of_value}"
+        );
     }
 }

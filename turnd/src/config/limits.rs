@@ -75,7 +75,8 @@ pub(crate) struct Limits {
     pub(crate) tcp_connections: usize,
     /// TCP connections from one IPv4 address or one IPv6 /64 (H14).
     pub(crate) tcp_connections_per_prefix: usize,
-    /// After so long a connection, or a DTLS association, that has not authenticated is closed (H14).
+    /// After so long a connection, or a DTLS association, that has not authenticated is closed
+    /// (H14).
     pub(crate) tcp_unauthenticated_timeout: Duration,
     /// DTLS associations, in all (H13).
     pub(crate) dtls_associations: usize,
@@ -93,23 +94,33 @@ impl LimitsSchema {
     pub(super) fn resolve(self) -> Result<Limits, Vec<Problem>> {
         let mut problems = Vec::new();
         if self.max_lifetime.0 > LONGEST_LIFETIME {
-            problems.push(Problem::new("limits.max_lifetime", "more than a day").hint("RFC 8656 recommends an hour at most"));
+            problems.push(
+                Problem::new("limits.max_lifetime", "more than a day")
+                    .hint("RFC 8656 recommends an hour at most"),
+            );
         }
         if self.default_lifetime.0 < Duration::from_secs(60) {
-            problems.push(Problem::new("limits.default_lifetime", "less than a minute: clients would refresh all the time"));
+            problems.push(Problem::new(
+                "limits.default_lifetime",
+                "less than a minute: clients would refresh all the time",
+            ));
         }
         if self.default_lifetime > self.max_lifetime {
-            let what = format!("{} is more than limits.max_lifetime ({})", self.default_lifetime, self.max_lifetime);
+            let what = format!(
+                "{} is more than limits.max_lifetime ({})",
+                self.default_lifetime, self.max_lifetime
+            );
             problems.push(Problem::new("limits.default_lifetime", what));
         }
         if self.tcp_unauthenticated_timeout.0 < Duration::from_secs(1) {
             let what = "less than a second: no client could log in";
             problems.push(Problem::new("limits.tcp_unauthenticated_timeout", what));
         }
-        let unauthenticated_per_prefix = self.unauthenticated_per_prefix.settings().unwrap_or_else(|problem| {
-            problems.push(problem);
-            None
-        });
+        let unauthenticated_per_prefix =
+            self.unauthenticated_per_prefix.settings().unwrap_or_else(|problem| {
+                problems.push(problem);
+                None
+            });
         let limits = Limits {
             allocations_per_user: self.allocations_per_user.get(),
             allocations_per_prefix: self.allocations_per_prefix.get(),

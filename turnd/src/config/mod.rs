@@ -1,7 +1,8 @@
 //! turnd's configuration: the keys, and what they mean once they are good.
 //!
-//! [`Schema`] is the text's shape; [`Config`] holds final types. Whatever could let strangers in, or relay where nobody
-//! wants it, is refused here with the key and the remedy, before a socket is opened (H44).
+//! [`Schema`] is the text's shape; [`Config`] holds final types. Whatever could let strangers in,
+//! or relay where nobody wants it, is refused here with the key and the remedy, before a socket is
+//! opened (H44).
 
 mod accounting;
 mod auth;
@@ -53,7 +54,8 @@ const SECURE_PORT: u16 = 5349;
 const ADMIN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9641));
 
 /// What the loader needs to know of this service.
-pub(crate) const SERVICE: Service = Service { name: "turnd", env_prefix: "TURND", default_config: include_str!("default.toml") };
+pub(crate) const SERVICE: Service =
+    Service { name: "turnd", env_prefix: "TURND", default_config: include_str!("default.toml") };
 
 /// A configuration that is good to run with.
 #[derive(Clone, Debug)]
@@ -88,8 +90,8 @@ pub(crate) struct Config {
     pub(crate) insecure: Insecure,
 }
 
-/// Reads the command line and all that it names, and answers `--help`, `--version`, `--check-config` and
-/// `--print-default-config`.
+/// Reads the command line and all that it names, and answers `--help`, `--version`,
+/// `--check-config` and `--print-default-config`.
 ///
 /// # Errors
 /// The exit code, where there is nothing to run.
@@ -101,7 +103,8 @@ pub(crate) fn load() -> Result<Config, ExitCode> {
             Some(store) => store.take_over = flags.take_over,
             None if flags.take_over => {
                 return Err(vec![
-                    Problem::new("--take-over", "there is no store that holds a name").hint("set store.url, or leave --take-over out"),
+                    Problem::new("--take-over", "there is no store that holds a name")
+                        .hint("set store.url, or leave --take-over out"),
                 ]);
             }
             None => {}
@@ -114,7 +117,11 @@ pub(crate) fn load() -> Result<Config, ExitCode> {
 impl Config {
     /// The addresses that must be this host's.
     pub(crate) fn addresses(&self) -> Vec<Named> {
-        let relays = self.relay.addresses.iter().map(|relay| Named::new("relay.addresses", SocketAddr::new(relay.bound, 0)));
+        let relays = self
+            .relay
+            .addresses
+            .iter()
+            .map(|relay| Named::new("relay.addresses", SocketAddr::new(relay.bound, 0)));
         let admin = self.admin.listen.map(|admin| Named::new("admin.listen", admin));
         Listen::named(&self.listen).chain(relays).chain(admin).collect()
     }
@@ -123,7 +130,8 @@ impl Config {
     pub(crate) fn describe(&self) -> Vec<String> {
         let mut lines = vec![format!("realm {:?}: {}", self.realm, self.auth)];
         lines.extend(self.listen.iter().map(|listen| {
-            let transports: Vec<String> = listen.transports.iter().map(ToString::to_string).collect();
+            let transports: Vec<String> =
+                listen.transports.iter().map(ToString::to_string).collect();
             format!("listens on {} ({})", listen.address, transports.join(", "))
         }));
         lines.extend(Listen::describe_families(&self.listen));
@@ -133,9 +141,14 @@ impl Config {
         lines.extend(self.auth.describe());
         let denied = match self.peers.denied {
             DeniedPeers::Refuse => "",
-            DeniedPeers::Ignore => "; denied peers are ignored: requests for them succeed, and nothing is sent to them or taken from them",
+            DeniedPeers::Ignore => {
+                "; denied peers are ignored: requests for them succeed, and nothing is sent to them or taken from them"
+            }
         };
-        lines.push(format!("peers: {} rules, then the built-in deny list{denied}", self.peers.rules.len()));
+        lines.push(format!(
+            "peers: {} rules, then the built-in deny list{denied}",
+            self.peers.rules.len()
+        ));
         lines.push(match (self.admin.listen, &self.admin.token) {
             (None, _) => "no admin listener".into(),
             (Some(address), None) => format!("admin on {address}"),
@@ -150,13 +163,20 @@ impl Config {
         lines
     }
 
-    /// What the log says at the start, and `--check-config`: the configuration is good, but not what one wants.
+    /// What the log says at the start, and `--check-config`: the configuration is good, but not
+    /// what one wants.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let store = self.store.iter().filter_map(|store| store.warning.clone());
-        self.auth.warnings().into_iter().chain(store).chain(crate::known_clients::warnings(self)).collect()
+        self.auth
+            .warnings()
+            .into_iter()
+            .chain(store)
+            .chain(crate::known_clients::warnings(self))
+            .collect()
     }
 
-    /// The endpoints of this process that no client may reach through it (H5); a wildcard stands for every address.
+    /// The endpoints of this process that no client may reach through it (H5); a wildcard stands
+    /// for every address.
     pub(crate) fn own_endpoints(&self) -> Vec<SocketAddr> {
         self.listen.iter().map(|listen| listen.address).chain(self.admin.listen).collect()
     }
@@ -170,7 +190,10 @@ fn across(listen: &[Listen], relay: Option<&Relay>, admin: Option<&AdminSettings
         let key = format!("listen[{index}].address");
         if relay.is_some_and(|relay| relay.ports.contains(&address.port())) {
             let what = format!("port {} lies among the relayed ports", address.port());
-            problems.push(Problem::new(key.clone(), what).hint("take it out of relay.ports, or listen elsewhere"));
+            problems.push(
+                Problem::new(key.clone(), what)
+                    .hint("take it out of relay.ports, or listen elsewhere"),
+            );
         }
         if let Some(admin) = admin.and_then(|admin| admin.clash(one)) {
             let what = format!("{address} takes the port of admin.listen ({admin}), too");

@@ -2,8 +2,9 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-/// A moment with its offset from UTC, as TOML and RFC 3339 write it: `2027-01-01T00:00:00Z`, `2027-01-01 01:00:00+01:00`; in Unix seconds.
-/// Without an offset nobody could tell which moment is meant.
+/// A moment with its offset from UTC, as TOML and RFC 3339 write it: `2027-01-01T00:00:00Z`,
+/// `2027-01-01 01:00:00+01:00`; in Unix seconds. Without an offset nobody could tell which moment
+/// is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Moment(pub(crate) u64);
@@ -39,12 +40,21 @@ fn read(text: &str) -> Option<Moment> {
     };
     // Fractions of a second are cut.
     let time = match time.split_once('.') {
-        Some((time, fraction)) if fraction.bytes().all(|byte| byte.is_ascii_digit()) && !fraction.is_empty() => time,
+        Some((time, fraction))
+            if fraction.bytes().all(|byte| byte.is_ascii_digit()) && !fraction.is_empty() =>
+        {
+            time
+        }
         Some(_) => return None,
         None => time,
     };
     let [hour, minute, second] = numbers(time, ':', [2, 2, 2])?;
-    if !(1..=12).contains(&month) || !(1..=days_of(year, month)).contains(&day) || hour > 23 || minute > 59 || second > 60 {
+    if !(1..=12).contains(&month)
+        || !(1..=days_of(year, month)).contains(&day)
+        || hour > 23
+        || minute > 59
+        || second > 60
+    {
         return None;
     }
     let unix = days_before(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset;
@@ -56,7 +66,9 @@ fn numbers<const N: usize>(text: &str, separator: char, digits: [usize; N]) -> O
     let mut parts = text.split(separator);
     let mut numbers = [0; N];
     for (number, digits) in numbers.iter_mut().zip(digits) {
-        let part = parts.next().filter(|part| part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit()))?;
+        let part = parts.next().filter(|part| {
+            part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit())
+        })?;
         *number = part.parse().ok()?;
     }
     parts.next().is_none().then_some(numbers)

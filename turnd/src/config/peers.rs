@@ -27,7 +27,8 @@ enum DeniedSchema {
     Ignore,
 }
 
-/// The operator's rules: the first that matches decides, and the built-in deny list stands behind the last.
+/// The operator's rules: the first that matches decides, and the built-in deny list stands behind
+/// the last.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Peers {
     /// In the order in which they are asked.
@@ -58,7 +59,11 @@ impl FromStr for PeerRule {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("expected \"allow CIDR\" or \"deny CIDR\", such as \"allow 10.1.2.0/24\", found {text:?}");
+        let wrong = || {
+            format!(
+                "expected \"allow CIDR\" or \"deny CIDR\", such as \"allow 10.1.2.0/24\", found {text:?}"
+            )
+        };
         let (verdict, address) = text.trim().split_once(char::is_whitespace).ok_or_else(wrong)?;
         let verdict = match verdict {
             "allow" => Verdict::Allow,
@@ -77,13 +82,22 @@ impl<'de> Deserialize<'de> for PeerRule {
 }
 
 impl PeersSchema {
-    /// Refuses rules that allow a whole family, in one piece or in several, unless the hole is opened by name.
+    /// Refuses rules that allow a whole family, in one piece or in several, unless the hole is
+    /// opened by name.
     pub(super) fn resolve(self, insecure: Insecure) -> Result<Peers, Vec<Problem>> {
-        let allowed = self.rules.iter().filter(|rule| rule.verdict == Verdict::Allow).map(|rule| rule.network);
-        let everything = IpNet::aggregate(&allowed.collect()).into_iter().find(|network| network.prefix_len() == 0);
+        let allowed = self
+            .rules
+            .iter()
+            .filter(|rule| rule.verdict == Verdict::Allow)
+            .map(|rule| rule.network);
+        let everything = IpNet::aggregate(&allowed.collect())
+            .into_iter()
+            .find(|network| network.prefix_len() == 0);
         match everything {
             Some(network) if !insecure.allow_all_peers => {
-                let what = format!("the rules allow {network}: clients could reach this host and its network");
+                let what = format!(
+                    "the rules allow {network}: clients could reach this host and its network"
+                );
                 let hint = "allow only what they need, or open the hole by name: --insecure-allow-all-peers";
                 Err(vec![Problem::new("peers.rules", what).hint(hint)])
             }

@@ -66,7 +66,10 @@ impl ProtocolSchema {
         let mut problems = Vec::new();
         // RFC 8489 §14.14: "fewer than 128 characters".
         if self.software.chars().count() >= 128 {
-            problems.push(Problem::new("protocol.software", "128 characters or more; RFC 8489 allows fewer"));
+            problems.push(Problem::new(
+                "protocol.software",
+                "128 characters or more; RFC 8489 allows fewer",
+            ));
         }
         if self.nonce_lifetime.0 < Duration::from_secs(30) {
             let what = "less than 30 s: clients would be sent away all the time";

@@ -21,7 +21,12 @@ pub(crate) struct RelaySchema {
 
 impl Default for RelaySchema {
     fn default() -> Self {
-        RelaySchema { addresses: Vec::new(), external: External::default(), ports: PortRange(49_152..=65_535), scope: Scope::Public }
+        RelaySchema {
+            addresses: Vec::new(),
+            external: External::default(),
+            ports: PortRange(49_152..=65_535),
+            scope: Scope::Public,
+        }
     }
 }
 
@@ -43,14 +48,18 @@ impl Relay {
         let scope = self.scope;
         let line = |address: &RelayAddress| match address.bound == address.advertised {
             true => format!("relays from {}, ports {ports}, {scope}", address.bound),
-            false => format!("relays from {}, seen as {}, ports {ports}, {scope}", address.bound, address.advertised),
+            false => format!(
+                "relays from {}, seen as {}, ports {ports}, {scope}",
+                address.bound, address.advertised
+            ),
         };
         self.addresses.iter().map(line).collect()
     }
 }
 
 impl RelaySchema {
-    /// Pairs each address with what it is from outside; without addresses, takes those that are listened on by name.
+    /// Pairs each address with what it is from outside; without addresses, takes those that are
+    /// listened on by name.
     pub(super) fn resolve(self, listen: &[Listen]) -> Result<Relay, Vec<Problem>> {
         let mut problems = Vec::new();
         let bound = match self.addresses.is_empty() {
@@ -82,7 +91,8 @@ impl RelaySchema {
 }
 
 fn listened_on(listen: &[Listen]) -> Vec<IpAddr> {
-    let mut named: Vec<IpAddr> = listen.iter().map(|listen| listen.address.ip()).filter(|ip| !ip.is_unspecified()).collect();
+    let mut named: Vec<IpAddr> =
+        listen.iter().map(|listen| listen.address.ip()).filter(|ip| !ip.is_unspecified()).collect();
     named.sort();
     named.dedup();
     named
@@ -92,7 +102,10 @@ fn bound_problem(ip: IpAddr, again: bool) -> Option<Problem> {
     let problem = |what: String| Problem::new("relay.addresses", what);
     if ip.is_unspecified() {
         let what = format!("{ip} is every address, and none that a peer could answer to");
-        return Some(problem(what).hint("name the address that peers shall see: --relay-address 203.0.113.7"));
+        return Some(
+            problem(what)
+                .hint("name the address that peers shall see: --relay-address 203.0.113.7"),
+        );
     }
     if ip.is_multicast() || ip == IpAddr::from([255; 4]) {
         return Some(problem(format!("{ip} is no host's address")));
@@ -106,7 +119,10 @@ fn bound_problem(ip: IpAddr, again: bool) -> Option<Problem> {
 /// RFC 8656 §7.2: "the TURN server SHOULD NOT allocate ports in the range 0 - 1023".
 fn ports_problem(ports: &RangeInclusive<u16>) -> Option<Problem> {
     (*ports.start() < 1_024).then(|| {
-        let what = format!("{} is a well-known port, which a relay must not lend to its clients", ports.start());
+        let what = format!(
+            "{} is a well-known port, which a relay must not lend to its clients",
+            ports.start()
+        );
         Problem::new("relay.ports", what).hint("begin at 1024 or above; 49152-65535 is the default")
     })
 }
@@ -120,6 +136,7 @@ fn private_problem(address: &RelayAddress) -> Option<Problem> {
             let hint = "behind 1:1 NAT name the outer address (--external-address); inside a network set relay.scope = \"private\"";
             Problem::new("relay.addresses", what).hint(hint)
         }
-        false => Problem::new("relay.external", what).hint("name the outer address, or set relay.scope = \"private\""),
+        false => Problem::new("relay.external", what)
+            .hint("name the outer address, or set relay.scope = \"private\""),
     })
 }

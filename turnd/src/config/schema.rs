@@ -45,10 +45,14 @@ impl Schema {
     pub(crate) fn resolve(self, insecure: Insecure) -> Result<Config, Vec<Problem>> {
         let mut problems = Vec::new();
         let has_certificate = self.tls.is_named();
-        let listen = self.listen.unwrap_or_else(|| Listen::defaults(PORT, SECURE_PORT, has_certificate));
+        let listen =
+            self.listen.unwrap_or_else(|| Listen::defaults(PORT, SECURE_PORT, has_certificate));
         let realm = realm(&self.realm).map_err(|problem| problems.push(problem)).ok();
         if listen.is_empty() {
-            problems.push(Problem::new("listen", "the list is empty").hint("name an address, or leave the key out"));
+            problems.push(
+                Problem::new("listen", "the list is empty")
+                    .hint("name an address, or leave the key out"),
+            );
         }
         problems.extend(Listen::problems(&listen, has_certificate));
         let relay = noted(self.relay.resolve(&listen), &mut problems);
@@ -62,19 +66,42 @@ impl Schema {
         let accounting = noted(self.accounting.resolve(), &mut problems);
         let entries = accounting.map_or(0, |accounting| accounting.stream_entries);
         let store = noted(self.store.resolve(entries), &mut problems).zip(accounting);
-        if let (Some((None, _)), Some(true)) = (&store, auth.as_ref().map(|auth| auth.from_store.is_some())) {
-            problems.push(Problem::new("auth.from_store", "there is no store to take users from").hint("name one: store.url"));
+        if let (Some((None, _)), Some(true)) =
+            (&store, auth.as_ref().map(|auth| auth.from_store.is_some()))
+        {
+            problems.push(
+                Problem::new("auth.from_store", "there is no store to take users from")
+                    .hint("name one: store.url"),
+            );
         }
         problems.extend(across(&listen, relay.as_ref(), admin.as_ref()));
         let whose = all(relay, auth, peers);
         let how = all(limits, protocol, tls);
         let around = all(admin, net, store);
         match (realm, whose, how, around) {
-            (Some(realm), Some((relay, auth, peers)), Some((limits, protocol, tls)), Some((admin, net, (store, accounting))))
-                if problems.is_empty() =>
-            {
+            (
+                Some(realm),
+                Some((relay, auth, peers)),
+                Some((limits, protocol, tls)),
+                Some((admin, net, (store, accounting))),
+            ) if problems.is_empty() => {
                 let log = self.log;
-                Ok(Config { realm, listen, relay, auth, peers, limits, protocol, tls, admin, log, net, accounting, store, insecure })
+                Ok(Config {
+                    realm,
+                    listen,
+                    relay,
+                    auth,
+                    peers,
+                    limits,
+                    protocol,
+                    tls,
+                    admin,
+                    log,
+                    net,
+                    accounting,
+                    store,
+                    insecure,
+                })
             }
             _ => Err(problems),
         }
@@ -91,11 +118,13 @@ fn all<A, B, C>(a: Option<A>, b: Option<B>, c: Option<C>) -> Option<(A, B, C)> {
     a.zip(b).zip(c).map(|((a, b), c)| (a, b, c))
 }
 
-/// RFC 8489 §14.9: "a UTF-8-encoded sequence of fewer than 128 characters", and here at least one, as OpaqueString leaves it.
+/// RFC 8489 §14.9: "a UTF-8-encoded sequence of fewer than 128 characters", and here at least one,
+/// as OpaqueString leaves it.
 fn realm(text: &str) -> Result<String, Problem> {
     let problem = |what: String| Err(Problem::new("realm", what));
     match text.chars().count() {
-        0 => problem("no realm".into()).map_err(|problem| problem.hint("name one, usually your domain: --realm example.org")),
+        0 => problem("no realm".into())
+            .map_err(|problem| problem.hint("name one, usually your domain: --realm example.org")),
         128.. => problem("128 characters or more; RFC 8489 allows fewer".into()),
         _ if text.contains(['"', '\\']) || text.contains(char::is_control) => {
             problem(format!("{text:?} holds a quote, a backslash or a control character"))

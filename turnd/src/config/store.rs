@@ -67,7 +67,8 @@ pub(crate) struct Store {
 }
 
 impl StoreSchema {
-    /// No store where no URL is given: allocations then live and end with the process. `stream_entries` bounds the accounting stream.
+    /// No store where no URL is given: allocations then live and end with the process.
+    /// `stream_entries` bounds the accounting stream.
     pub(super) fn resolve(self, stream_entries: usize) -> Result<Option<Store>, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut noted = |outcome: Result<Option<Secret>, Problem>| {
@@ -78,22 +79,28 @@ impl StoreSchema {
         };
         let url_key = if self.url_file.is_some() { "store.url_file" } else { "store.url" };
         let url = noted(one_of("store.url", self.url, self.url_file.as_deref()));
-        let password = noted(one_of("store.password", self.password, self.password_file.as_deref()));
+        let password =
+            noted(one_of("store.password", self.password, self.password_file.as_deref()));
         let Some(url) = url else {
             return if problems.is_empty() { Ok(None) } else { Err(problems) };
         };
-        let fleet_key = fleet_key::read(self.fleet_key, self.fleet_key_file.as_deref()).map_err(|problem| problems.push(problem));
+        let fleet_key = fleet_key::read(self.fleet_key, self.fleet_key_file.as_deref())
+            .map_err(|problem| problems.push(problem));
         let node = NodeId::new(&self.node_id).map_err(|error| {
             let hint = "name this server, the same at each start and unlike all others: node_id = \"relay-1\"";
             problems.push(Problem::new("store.node_id", error.to_string()).hint(hint));
         });
         let mut redis = RedisSettings::new(url.expose());
         let (has_username, has_password) = redis.url_credentials();
-        for (key, is_twice) in
-            [("store.username", has_username && self.username.is_some()), ("store.password", has_password && password.is_some())]
-        {
+        for (key, is_twice) in [
+            ("store.username", has_username && self.username.is_some()),
+            ("store.password", has_password && password.is_some()),
+        ] {
             if is_twice {
-                problems.push(Problem::new(key, format!("{url_key} has one, too")).hint("keep one of the two"));
+                problems.push(
+                    Problem::new(key, format!("{url_key} has one, too"))
+                        .hint("keep one of the two"),
+                );
             }
         }
         redis.accounting_entries = stream_entries;
@@ -104,15 +111,26 @@ impl StoreSchema {
         }
         let restore_patience = self.restore_patience.0;
         if restore_patience > LONGEST_PATIENCE {
-            let what = format!("{restore_patience:?} is too long; the maximum is {LONGEST_PATIENCE:?}");
+            let what =
+                format!("{restore_patience:?} is too long; the maximum is {LONGEST_PATIENCE:?}");
             problems.push(
-                Problem::new("store.restore_patience", what).hint("no client is answered meanwhile; calls that are read later go on then"),
+                Problem::new("store.restore_patience", what)
+                    .hint("no client is answered meanwhile; calls that are read later go on then"),
             );
         }
         match (node, fleet_key) {
             (Ok(node), Ok((fleet_key, warning))) if problems.is_empty() => {
-                let lock_directory = self.lock_directory.unwrap_or_else(NodeLock::default_directory);
-                Ok(Some(Store { redis, node, fleet_key, warning, lock_directory, restore_patience, take_over: false }))
+                let lock_directory =
+                    self.lock_directory.unwrap_or_else(NodeLock::default_directory);
+                Ok(Some(Store {
+                    redis,
+                    node,
+                    fleet_key,
+                    warning,
+                    lock_directory,
+                    restore_patience,
+                    take_over: false,
+                }))
             }
             _ => Err(problems),
         }

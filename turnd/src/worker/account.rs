@@ -58,14 +58,16 @@ impl Worker {
         self.accounts.put(account);
     }
 
-    /// The server stops: all that ends with it has its last account, and what outlives it one as it stands now. The control side tells them.
+    /// The server stops: all that ends with it has its last account, and what outlives it one as it
+    /// stands now. The control side tells them.
     pub(super) fn account_stop(&mut self, now: Sample) -> Last {
         let mut last = Last { waiting: self.accounts.take_all(), accounts: Vec::new() };
         for id in self.server.allocation_ids().collect::<Vec<_>>() {
             let Some(allocation) = self.server.export(at(now), id) else { continue };
             let goes_on = outlives(self.journal.is_some(), allocation.five_tuple.transport);
             let event = if goes_on { Event::Interim } else { Event::End };
-            let account = accounts::account(now.unix, event, self.server.realm(), &allocation, STOP);
+            let account =
+                accounts::account(now.unix, event, self.server.realm(), &allocation, STOP);
             last.accounts.push((account, self.session(&allocation.five_tuple), id));
         }
         self.accounts.stop();

@@ -27,12 +27,24 @@ impl Worker {
             Verdict::ToPeer { relay, peer, start, end, carry_tos, dont_fragment } => {
                 let tos = if carry_tos { tos } else { 0 };
                 match self.relayed.find(peer) {
-                    Peer::Unheld(ours) if !self.server.policy().opens_relay(ours) => return self.counters.discarded(Discard::NotRelayed),
-                    Peer::Elsewhere | Peer::Unheld(_) => {
-                        let Some(socket) = self.relays.get(relay) else { return self.counters.discarded(Discard::NotReady) };
-                        io.forward(&Route { socket, to: peer, from: None, tos, dont_fragment }, packet, &[], start..end, 0);
+                    Peer::Unheld(ours) if !self.server.policy().opens_relay(ours) => {
+                        return self.counters.discarded(Discard::NotRelayed);
                     }
-                    Peer::Relayed(other) => self.relay_to_relay(now, (relay, other), (start..end, tos), packet, io),
+                    Peer::Elsewhere | Peer::Unheld(_) => {
+                        let Some(socket) = self.relays.get(relay) else {
+                            return self.counters.discarded(Discard::NotReady);
+                        };
+                        io.forward(
+                            &Route { socket, to: peer, from: None, tos, dont_fragment },
+                            packet,
+                            &[],
+                            start..end,
+                            0,
+                        );
+                    }
+                    Peer::Relayed(other) => {
+                        self.relay_to_relay(now, (relay, other), (start..end, tos), packet, io)
+                    }
                 }
                 self.counters.to_peer[index(from.transport)].add(end - start);
             }
@@ -46,7 +58,14 @@ impl Worker {
     }
 
     /// What becomes of a peer's datagram, which is `data` of the packet.
-    pub(super) fn peer_verdict(&mut self, verdict: Verdict, tos: u8, packet: &mut Packet<'_>, data: Range<usize>, io: &mut Io) {
+    pub(super) fn peer_verdict(
+        &mut self,
+        verdict: Verdict,
+        tos: u8,
+        packet: &mut Packet<'_>,
+        data: Range<usize>,
+        io: &mut Io,
+    ) {
         match verdict {
             Verdict::ToClient { client, prefix, padding, carry_tos } => {
                 let len = data.len();
@@ -56,7 +75,10 @@ impl Worker {
                 }
             }
             Verdict::Discard(discard) => self.counters.discarded(discard),
-            Verdict::Later | Verdict::ToPeer { .. } | Verdict::Notify { .. } | Verdict::Respond(_) => {}
+            Verdict::Later
+            | Verdict::ToPeer { .. }
+            | Verdict::Notify { .. }
+            | Verdict::Respond(_) => {}
         }
     }
 
@@ -65,11 +87,15 @@ impl Worker {
         match verdict {
             Verdict::Notify { client, len } => self.answer(&client, len, io),
             Verdict::Discard(discard) => self.counters.discarded(discard),
-            Verdict::Later | Verdict::ToPeer { .. } | Verdict::ToClient { .. } | Verdict::Respond(_) => {}
+            Verdict::Later
+            | Verdict::ToPeer { .. }
+            | Verdict::ToClient { .. }
+            | Verdict::Respond(_) => {}
         }
     }
 
-    /// Puts `prefix` in front of the peer's datagram where it lies, and sends it. Whether it was taken.
+    /// Puts `prefix` in front of the peer's datagram where it lies, and sends it. Whether it was
+    /// taken.
     fn to_client(
         &self,
         client: &FiveTuple,
@@ -85,19 +111,30 @@ impl Worker {
                 io.forward(&Route { tos, ..route }, packet, prefix, body, padding);
                 true
             }
-            Transport::Tcp | Transport::Tls | Transport::Dtls => match self.connections.find(client) {
-                Some(Connection::Stream(stream)) => io.forward_frame(stream, packet, prefix, body, padding).is_ok(),
-                Some(Connection::Association(key)) => {
-                    io.send_secure(key, &[prefix, &packet.payload()[body], &[0; 3][..padding]], tos).is_ok()
+            Transport::Tcp | Transport::Tls | Transport::Dtls => {
+                match self.connections.find(client) {
+                    Some(Connection::Stream(stream)) => {
+                        io.forward_frame(stream, packet, prefix, body, padding).is_ok()
+                    }
+                    Some(Connection::Association(key)) => io
+                        .send_secure(
+                            key,
+                            &[prefix, &packet.payload()[body], &[0; 3][..padding]],
+                            tos,
+                        )
+                        .is_ok(),
+                    None => false,
                 }
-                None => false,
-            },
+            }
         }
     }
 
-    /// Sends an answer that no socket had to be bound for. The only 508 to an Allocate among these: the worker has as many as it may.
+    /// Sends an answer that no socket had to be bound for. The only 508 to an Allocate among these:
+    /// the worker has as many as it may.
     pub(super) fn answer_request(&mut self, now: Sample, respond: &Respond, io: &mut Io) {
-        if respond.method == Method::ALLOCATE && respond.error == Some(ErrorCode::INSUFFICIENT_CAPACITY) {
+        if respond.method == Method::ALLOCATE
+            && respond.error == Some(ErrorCode::INSUFFICIENT_CAPACITY)
+        {
             self.counters.refused(Refused::Maximum);
             self.tell_unbound(now, true, Refused::Maximum);
         }
@@ -119,11 +156,13 @@ impl Worker {
         // A client that does not read its answers loses them; the loop counts what it drops.
         let _sent = match client.transport {
             Transport::Udp => self.route(client).map(|route| io.reply(&route, len)).is_some(),
-            Transport::Tcp | Transport::Tls | Transport::Dtls => match self.connections.find(client) {
-                Some(Connection::Stream(stream)) => io.reply_frame(stream, len).is_ok(),
-                Some(Connection::Association(key)) => io.reply_secure(key, len).is_ok(),
-                None => false,
-            },
+            Transport::Tcp | Transport::Tls | Transport::Dtls => {
+                match self.connections.find(client) {
+                    Some(Connection::Stream(stream)) => io.reply_frame(stream, len).is_ok(),
+                    Some(Connection::Association(key)) => io.reply_secure(key, len).is_ok(),
+                    None => false,
+                }
+            }
         };
     }
 
@@ -135,6 +174,9 @@ impl Worker {
     }
 
     fn listener(&self, client: &FiveTuple) -> Option<SocketKey> {
-        self.listeners.iter().find(|listener| listener.answers_for(&client.server)).map(|listener| listener.key)
+        self.listeners
+            .iter()
+            .find(|listener| listener.answers_for(&client.server))
+            .map(|listener| listener.key)
     }
 }

@@ -22,7 +22,10 @@ impl Worker {
             match verdict {
                 Verdict::Respond(respond) => self.answer_request(now, &respond, io),
                 Verdict::Discard(discard) => self.counters.discarded(discard),
-                Verdict::Later | Verdict::ToPeer { .. } | Verdict::ToClient { .. } | Verdict::Notify { .. } => {}
+                Verdict::Later
+                | Verdict::ToPeer { .. }
+                | Verdict::ToClient { .. }
+                | Verdict::Notify { .. } => {}
             }
             self.carry_out(now, io);
         }
@@ -33,7 +36,9 @@ impl Worker {
         while let Some(effect) = self.server.poll_effect() {
             match effect {
                 Effect::Bind { relay, family, port, credential } => {
-                    if let Some(completion) = self.bind(now, relay, family == AddressFamily::Ipv4, port, credential, io) {
+                    if let Some(completion) =
+                        self.bind(now, relay, family == AddressFamily::Ipv4, port, credential, io)
+                    {
                         self.complete(now, completion, io);
                     }
                 }
@@ -54,7 +59,8 @@ impl Worker {
         }
     }
 
-    /// Reports what became of a relayed socket, and sends the answer if that was what it waited for.
+    /// Reports what became of a relayed socket, and sends the answer if that was what it waited
+    /// for.
     pub(super) fn complete(&mut self, now: Sample, completion: Completion, io: &mut Io) {
         let verdict = self.server.handle_completion(at(now), completion, io.reply_buffer());
         if let Verdict::Respond(respond) = verdict {
@@ -77,7 +83,9 @@ impl Worker {
             WantedPort::Any => Among::Any,
             WantedPort::Even => Among::Even,
             WantedPort::EvenAndReserve => Among::Pairs,
-            WantedPort::Reserved(token) => return Some(self.bind_reserved(now, relay, token, &credential, io)),
+            WantedPort::Reserved(token) => {
+                return Some(self.bind_reserved(now, relay, token, &credential, io));
+            }
             WantedPort::Exactly(address) => return Some(self.bind_exactly(relay, address, io)),
         };
         let search = Search::new(relay, ipv4, among, credential, self.rng.next_u32());
@@ -85,10 +93,19 @@ impl Worker {
     }
 
     /// Binds the port that a token stands for: it is lent already, to the reservation.
-    pub(super) fn bind_reserved(&mut self, now: Sample, relay: RelayId, token: Token, credential: &Credential, io: &mut Io) -> Completion {
+    pub(super) fn bind_reserved(
+        &mut self,
+        now: Sample,
+        relay: RelayId,
+        token: Token,
+        credential: &Credential,
+        io: &mut Io,
+    ) -> Completion {
         let pools = Arc::clone(&self.pools);
         let claimed = self.reservations.claim(now.monotonic, credential.holder(), token);
-        let Some((address, pool)) = claimed.and_then(|address| Some((address, pools.of_address(address.ip())?))) else {
+        let Some((address, pool)) =
+            claimed.and_then(|address| Some((address, pools.of_address(address.ip())?)))
+        else {
             return self.not_bound(now, relay, true, Refused::Reservation);
         };
         match self.open(pool, address.port(), relay, io) {

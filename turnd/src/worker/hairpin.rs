@@ -1,4 +1,5 @@
-//! From one relayed address of this process to another: the datagram does not visit the kernel on its way between the two.
+//! From one relayed address of this process to another: the datagram does not visit the kernel on
+//! its way between the two.
 
 use std::ops::Range;
 
@@ -10,16 +11,17 @@ use crate::connections::Connection;
 use crate::counters::index;
 use crate::crossing::{Batch, Crossing, Envelope};
 
-/// The longest datagram of each family. What is longer would not get from one socket to the other; so it does not here, or a receiver would
-/// be sent what no peer can send him.
+/// The longest datagram of each family. What is longer would not get from one socket to the other;
+/// so it does not here, or a receiver would be sent what no peer can send him.
 const MOST: [usize; 2] = [65_507, 65_527];
 
 impl Worker {
-    /// From the relayed address `from` to another of this process: `data` of the packet, and with it `tos` as between the two sockets. Both
-    /// allocations have their say, as if it had been sent and received: that of the sender has had it.
+    /// From the relayed address `from` to another of this process: `data` of the packet, and with
+    /// it `tos` as between the two sockets. Both allocations have their say, as if it had been
+    /// sent and received: that of the sender has had it.
     ///
-    /// There is no path between the two: no hop that counts the TTL down, no MTU, so that nothing is fragmented and DONT-FRAGMENT changes
-    /// nothing.
+    /// There is no path between the two: no hop that counts the TTL down, no MTU, so that nothing
+    /// is fragmented and DONT-FRAGMENT changes nothing.
     pub(super) fn relay_to_relay(
         &mut self,
         now: Sample,
@@ -28,7 +30,9 @@ impl Worker {
         packet: &mut Packet<'_>,
         io: &mut Io,
     ) {
-        let Some(source) = self.server.advertised(from) else { return self.counters.discarded(Discard::NotReady) };
+        let Some(source) = self.server.advertised(from) else {
+            return self.counters.discarded(Discard::NotReady);
+        };
         if data.len() > MOST[usize::from(source.is_ipv6())] {
             return self.counters.discarded(Discard::TooLong);
         }
@@ -70,12 +74,20 @@ impl Worker {
             match self.server.handle_peer(at(now), *to, *from, data.len()) {
                 Verdict::ToClient { client, prefix, padding, carry_tos } => {
                     let tos = if carry_tos { *tos } else { 0 };
-                    if self.copy_to_client(&client, [prefix.as_bytes(), data, &[0; 3][..padding]], tos, io) {
+                    if self.copy_to_client(
+                        &client,
+                        [prefix.as_bytes(), data, &[0; 3][..padding]],
+                        tos,
+                        io,
+                    ) {
                         self.counters.to_client[index(client.transport)].add(data.len());
                     }
                 }
                 Verdict::Discard(discard) => self.counters.discarded(discard),
-                Verdict::Later | Verdict::ToPeer { .. } | Verdict::Notify { .. } | Verdict::Respond(_) => {}
+                Verdict::Later
+                | Verdict::ToPeer { .. }
+                | Verdict::Notify { .. }
+                | Verdict::Respond(_) => {}
             }
         }
     }
@@ -84,11 +96,15 @@ impl Worker {
     fn copy_to_client(&self, client: &FiveTuple, parts: [&[u8]; 3], tos: u8, io: &mut Io) -> bool {
         let connection = match client.transport {
             Transport::Udp => None,
-            Transport::Tcp | Transport::Tls | Transport::Dtls => match self.connections.find(client) {
-                Some(Connection::Association(key)) => return io.send_secure(key, &parts, tos).is_ok(),
-                Some(Connection::Stream(stream)) => Some(stream),
-                None => return false,
-            },
+            Transport::Tcp | Transport::Tls | Transport::Dtls => {
+                match self.connections.find(client) {
+                    Some(Connection::Association(key)) => {
+                        return io.send_secure(key, &parts, tos).is_ok();
+                    }
+                    Some(Connection::Stream(stream)) => Some(stream),
+                    None => return false,
+                }
+            }
         };
         let mut len = 0;
         let room = io.reply_buffer();
@@ -98,7 +114,9 @@ impl Worker {
         }
         match connection {
             Some(stream) => io.reply_frame(stream, len).is_ok(),
-            None => self.route(client).map(|route| io.reply(&Route { tos, ..route }, len)).is_some(),
+            None => {
+                self.route(client).map(|route| io.reply(&Route { tos, ..route }, len)).is_some()
+            }
         }
     }
 }

@@ -1,7 +1,9 @@
-//! Where a datagram's life is joined: it enters in `net`, is decided on in `relay`, and leaves in `net`.
+//! Where a datagram's life is joined: it enters in `net`, is decided on in `relay`, and leaves in
+//! `net`.
 //!
-//! [`Worker`] is what `net` calls; [`account`] makes accounts, [`deliver`] carries verdicts to sockets, [`hairpin`] to another client of this process, [`effects`] does
-//! what the core asks for, [`restore`] brings stored allocations back, [`search`] looks for ports, [`tell`] writes the log.
+//! [`Worker`] is what `net` calls; [`account`] makes accounts, [`deliver`] carries verdicts to
+//! sockets, [`hairpin`] to another client of this process, [`effects`] does what the core asks for,
+//! [`restore`] brings stored allocations back, [`search`] looks for ports, [`tell`] writes the log.
 
 mod account;
 mod deliver;
@@ -24,8 +26,8 @@ use std::time::Duration;
 use ahash::RandomState;
 use causeway_daemon::log::{self, LimitedAnswers};
 use causeway_net::{
-    Admission, Arrival, AssociationInfo, IcmpError, Io, Malformed, Packet, Rejection, Sample, Service, SocketKey, StreamEnd, StreamInfo,
-    UdpOptions,
+    Admission, Arrival, AssociationInfo, IcmpError, Io, Malformed, Packet, Rejection, Sample,
+    Service, SocketKey, StreamEnd, StreamInfo, UdpOptions,
 };
 use causeway_relay::{Command, FiveTuple, IcmpNotice, KeyAnswer, Now, Server, Transport};
 use causeway_wire::stream;
@@ -64,7 +66,8 @@ pub(crate) enum Mail {
         /// Its number.
         round: u64,
     },
-    /// The store has this allocation of the process before: bring it back if nothing has taken its place.
+    /// The store has this allocation of the process before: bring it back if nothing has taken its
+    /// place.
     Adopt(Box<Left>),
     /// What the store said of a user whose key was wanted.
     Key {
@@ -129,11 +132,13 @@ impl Service for Worker {
         match Socket::from_tag(arrival.tag, self.index) {
             Socket::Listener => {
                 let from = self.client(now, arrival, io);
-                let verdict = self.server.handle_client(at(now), &from, packet.payload(), io.reply_buffer());
+                let verdict =
+                    self.server.handle_client(at(now), &from, packet.payload(), io.reply_buffer());
                 self.client_verdict(now, &from, verdict, arrival.tos, packet, io);
             }
             Socket::Relay(relay) => {
-                let verdict = self.server.handle_peer(at(now), relay, arrival.source, packet.payload().len());
+                let verdict =
+                    self.server.handle_peer(at(now), relay, arrival.source, packet.payload().len());
                 let whole = 0..packet.payload().len();
                 self.peer_verdict(verdict, arrival.tos, packet, whole, io);
             }
@@ -172,7 +177,12 @@ impl Service for Worker {
     }
 
     fn associated(&mut self, now: Sample, association: &AssociationInfo, _: &mut Io) -> Admission {
-        self.admit(now, &of_association(association), Connection::Association(association.key), association.tag)
+        self.admit(
+            now,
+            &of_association(association),
+            Connection::Association(association.key),
+            association.tag,
+        )
     }
 
     fn dissociated(&mut self, now: Sample, association: &AssociationInfo, io: &mut Io) {
@@ -184,8 +194,10 @@ impl Service for Worker {
         if self.relays.get(relay) != Some(socket) {
             return;
         }
-        let notice = IcmpNotice { kind: error.kind, code: error.code, data: u32::from_be_bytes(error.data) };
-        let verdict = self.server.handle_icmp(at(now), relay, error.peer, &notice, io.reply_buffer());
+        let notice =
+            IcmpNotice { kind: error.kind, code: error.code, data: u32::from_be_bytes(error.data) };
+        let verdict =
+            self.server.handle_icmp(at(now), relay, error.peer, &notice, io.reply_buffer());
         self.notice_verdict(verdict, io);
         self.carry_out(now, io);
     }
@@ -219,16 +231,27 @@ impl Service for Worker {
                 let _told = reply.send(self.account_stop(now));
             }
             Mail::Adopt(left) => self.restore_late(now, left, io),
-            Mail::Crossing => {} // it has woken the loop: at the turn's end the lanes are looked into
+            Mail::Crossing => {} /* it has woken the loop: at the turn's end the lanes are looked
+                                  * into */
         }
     }
 
     fn next_deadline(&self) -> Option<Duration> {
-        let at_once = self.crossing.as_ref().is_some_and(Crossing::has_more).then_some(Duration::ZERO);
-        let (connections, reservations) = (self.connections.next_deadline(), self.reservations.next_expiry());
+        let at_once =
+            self.crossing.as_ref().is_some_and(Crossing::has_more).then_some(Duration::ZERO);
+        let (connections, reservations) =
+            (self.connections.next_deadline(), self.reservations.next_expiry());
         let accounts = self.accounts.next_deadline();
         let (searches, waiting) = (self.searches.next_deadline(), self.waiting.next_deadline());
-        let deadlines = [at_once, self.server.poll_timeout(), connections, reservations, accounts, searches, waiting];
+        let deadlines = [
+            at_once,
+            self.server.poll_timeout(),
+            connections,
+            reservations,
+            accounts,
+            searches,
+            waiting,
+        ];
         deadlines.into_iter().flatten().min()
     }
 
@@ -257,7 +280,8 @@ impl Service for Worker {
     }
 
     fn after_batch(&mut self, now: Sample, io: &mut Io) {
-        // Once a turn, and not with each letter: letters that come while the mailbox is drained would make the turn as long as they like.
+        // Once a turn, and not with each letter: letters that come while the mailbox is drained
+        // would make the turn as long as they like.
         self.take_arrivals(now, io);
         self.go_on_searching(now, io);
         self.depart(now);
@@ -270,15 +294,21 @@ impl Service for Worker {
 }
 
 impl Worker {
-    /// Who has sent a datagram to a listener. Through a proxy, the client is who the proxy says, and the server's address is the one that
-    /// the proxy sends to: the one between us and the client is nobody's here.
+    /// Who has sent a datagram to a listener. Through a proxy, the client is who the proxy says,
+    /// and the server's address is the one that the proxy sends to: the one between us and the
+    /// client is nobody's here.
     fn client(&mut self, now: Sample, arrival: &Arrival, io: &Io) -> FiveTuple {
         let Some(proxy) = arrival.via else {
-            let transport = if arrival.association.is_some() { Transport::Dtls } else { Transport::Udp };
+            let transport =
+                if arrival.association.is_some() { Transport::Dtls } else { Transport::Udp };
             return FiveTuple { client: arrival.source, server: arrival.destination, transport };
         };
         let port = io.local_addr(arrival.socket).map_or(0, |local| local.port());
-        let from = FiveTuple { client: arrival.source, server: (arrival.local, port).into(), transport: Transport::Udp };
+        let from = FiveTuple {
+            client: arrival.source,
+            server: (arrival.local, port).into(),
+            transport: Transport::Udp,
+        };
         let server = &self.server;
         let lives = |client, at| has_allocation(server, client, at);
         if self.proxied.heard(now.monotonic, (from.client, from.server), proxy, lives) {
@@ -287,7 +317,8 @@ impl Worker {
         from
     }
 
-    /// Ends the streams of a client that comes by the same address and port anew: behind a proxy it may be here before they have ended.
+    /// Ends the streams of a client that comes by the same address and port anew: behind a proxy it
+    /// may be here before they have ended.
     fn replace(&mut self, now: Sample, new: &FiveTuple, io: &mut Io) {
         for transport in [Transport::Tcp, Transport::Tls] {
             let old = FiveTuple { transport, ..*new };
@@ -298,7 +329,13 @@ impl Worker {
         }
     }
 
-    fn admit(&mut self, now: Sample, client: &FiveTuple, connection: Connection, tag: u64) -> Admission {
+    fn admit(
+        &mut self,
+        now: Sample,
+        client: &FiveTuple,
+        connection: Connection,
+        tag: u64,
+    ) -> Admission {
         match self.connections.admit(now.monotonic, client, connection) {
             Ok(()) => Admission::Accept { tag },
             Err(full) => {
@@ -316,7 +353,11 @@ impl Worker {
 }
 
 /// Whether a UDP client at this address of ours has an allocation.
-fn has_allocation(relay: &Server<UserQuota, StdRng>, client: SocketAddr, server: SocketAddr) -> bool {
+fn has_allocation(
+    relay: &Server<UserQuota, StdRng>,
+    client: SocketAddr,
+    server: SocketAddr,
+) -> bool {
     relay.allocation(&FiveTuple { client, server, transport: Transport::Udp }).is_some()
 }
 

@@ -1,4 +1,5 @@
-//! Allocations of the process before this one, brought back: at once, or when another program has let go of their port.
+//! Allocations of the process before this one, brought back: at once, or when another program has
+//! let go of their port.
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,7 +15,8 @@ use crate::restoration::Left;
 
 /// How often a port that another program holds is looked at.
 const AGAIN: Duration = Duration::from_millis(500);
-/// How long it is waited for. A client gives its path up after 30 seconds without an answer (RFC 7675 §5.1), and many sooner.
+/// How long it is waited for. A client gives its path up after 30 seconds without an answer (RFC
+/// 7675 §5.1), and many sooner.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Maximum number of allocations of one worker that wait.
 const WAITING: usize = 1024;
@@ -74,7 +76,10 @@ impl Worker {
     /// Looks at those that wait and whose time it is.
     pub(super) fn restore_waiting(&mut self, now: Sample, io: &mut Io) {
         for _ in 0..LOOKS {
-            let Some(mut place) = self.waiting.0.pop_front_if(|place| place.next <= now.monotonic) else { return };
+            let Some(mut place) = self.waiting.0.pop_front_if(|place| place.next <= now.monotonic)
+            else {
+                return;
+            };
             if now.monotonic < place.end && self.is_held_elsewhere(&place.left.allocation) {
                 place.next = now.monotonic + AGAIN;
                 self.waiting.0.push_back(place);
@@ -94,16 +99,29 @@ impl Worker {
     /// Whether nothing but another program is in the way of a relayed address.
     fn is_held_elsewhere(&self, record: &AllocationRecord) -> bool {
         let is_held = |bound: SocketAddr| {
-            let Some(pool) = self.pools.of_address(bound.ip()).filter(|pool| pool.take(bound.port())) else { return false };
-            let held = UdpSocket::bind(bound, &self.relayed_options).is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse);
+            let Some(pool) =
+                self.pools.of_address(bound.ip()).filter(|pool| pool.take(bound.port()))
+            else {
+                return false;
+            };
+            let held = UdpSocket::bind(bound, &self.relayed_options)
+                .is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse);
             pool.give_back(bound.port());
             held
         };
-        self.server.allocation(&record.five_tuple).is_none() && record.relayed.iter().any(|relayed| is_held(relayed.address.bound))
+        self.server.allocation(&record.five_tuple).is_none()
+            && record.relayed.iter().any(|relayed| is_held(relayed.address.bound))
     }
 
-    /// `proxy` is who speaks for its client. `false` when its port, its 5-tuple or its quota is taken.
-    fn bring_back(&mut self, now: Sample, record: &AllocationRecord, proxy: Option<SocketAddr>, io: &mut Io) -> bool {
+    /// `proxy` is who speaks for its client. `false` when its port, its 5-tuple or its quota is
+    /// taken.
+    fn bring_back(
+        &mut self,
+        now: Sample,
+        record: &AllocationRecord,
+        proxy: Option<SocketAddr>,
+        io: &mut Io,
+    ) -> bool {
         if self.server.adopt(at(now), record).is_none() {
             self.quota.take_refusal(); // nothing that a client asked for
             return false;
@@ -114,8 +132,11 @@ impl Worker {
         let Some(first) = relayed.first() else { return false };
         self.accounts.watch(now.monotonic, id, record.age);
         if let Some(proxy) = proxy {
-            let (server, FiveTuple { client, server: listener, .. }) = (&self.server, record.five_tuple);
-            self.proxied.heard(now.monotonic, (client, listener), proxy, |client, at| has_allocation(server, client, at));
+            let (server, FiveTuple { client, server: listener, .. }) =
+                (&self.server, record.five_tuple);
+            self.proxied.heard(now.monotonic, (client, listener), proxy, |client, at| {
+                has_allocation(server, client, at)
+            });
         }
         self.counters.allocated(record.five_tuple.transport, first.is_ipv4());
         true
@@ -137,14 +158,22 @@ mod tests {
     use crate::records::to_store;
     use crate::worker::tests::prepared;
 
-    const START: Sample = Sample { monotonic: Duration::from_secs(1), unix: Duration::from_secs(1_800_000_000) };
+    const START: Sample =
+        Sample { monotonic: Duration::from_secs(1), unix: Duration::from_secs(1_800_000_000) };
 
     fn after(passed: Duration) -> Sample {
         Sample { monotonic: START.monotonic + passed, unix: START.unix + passed }
     }
 
     fn worker(address: &str) -> (Worker, EventLoop) {
-        let flags = ["--relay-address", address, "--set", "relay.scope=private", "--relay-ports", "21000-21199"];
+        let flags = [
+            "--relay-address",
+            address,
+            "--set",
+            "relay.scope=private",
+            "--relay-ports",
+            "21000-21199",
+        ];
         prepared(&flags, 0, Listeners::default())
     }
 
@@ -157,7 +186,9 @@ mod tests {
                 server: ([127, 0, 0, 1], 3478).into(),
                 transport: Transport::Udp,
             },
-            credential: Arc::new(Credential::with_password("alice", "example.org", "secret").unwrap()),
+            credential: Arc::new(
+                Credential::with_password("alice", "example.org", "secret").unwrap(),
+            ),
             protection: Protection::Unnamed,
             transaction: TransactionId([9; 12]),
             age: Duration::from_secs(50),
@@ -176,13 +207,19 @@ mod tests {
         let other = StdSocket::bind(bound).unwrap();
         let (mut worker, mut event_loop) = worker("127.71.1.1");
         assert!(matches!(worker.restore(START, left(bound), event_loop.io()), Restoring::Waits));
-        assert_eq!((worker.waiting.next_deadline(), worker.server.gauges().allocations), (Some(START.monotonic + AGAIN), 0));
+        assert_eq!(
+            (worker.waiting.next_deadline(), worker.server.gauges().allocations),
+            (Some(START.monotonic + AGAIN), 0)
+        );
         assert!(worker.next_deadline().is_some_and(|deadline| deadline <= START.monotonic + AGAIN));
         worker.timeout(after(AGAIN), event_loop.io());
         assert_eq!(worker.server.gauges().allocations, 0, "it is still held");
         drop(other);
         worker.timeout(after(2 * AGAIN), event_loop.io());
-        assert_eq!((worker.server.gauges().allocations, worker.counters.restored_late.value()), (1, 1));
+        assert_eq!(
+            (worker.server.gauges().allocations, worker.counters.restored_late.value()),
+            (1, 1)
+        );
         assert_eq!(StdSocket::bind(bound).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         assert_eq!(worker.waiting.next_deadline(), None);
     }
@@ -194,9 +231,15 @@ mod tests {
         let (mut worker, mut event_loop) = worker("127.71.1.2");
         assert!(matches!(worker.restore(START, left(bound), event_loop.io()), Restoring::Waits));
         worker.timeout(after(PATIENCE), event_loop.io());
-        assert_eq!((worker.counters.not_restored_late.value(), worker.waiting.next_deadline()), (1, None));
+        assert_eq!(
+            (worker.counters.not_restored_late.value(), worker.waiting.next_deadline()),
+            (1, None)
+        );
         assert_eq!(worker.pools.counts(true).free, 200, "no port is lost");
-        assert!(worker.pools.of_address(bound.ip()).unwrap().take(bound.port()), "a new allocation has it");
+        assert!(
+            worker.pools.of_address(bound.ip()).unwrap().take(bound.port()),
+            "a new allocation has it"
+        );
         assert!(matches!(worker.restore(START, left(bound), event_loop.io()), Restoring::Lost(_)));
     }
 }

@@ -16,9 +16,11 @@ use crate::port_pool::{PortPool, PortPools};
 use crate::relay_sockets::Socket;
 use crate::reservations::Token;
 
-/// Maximum number of ports that are tried in one turn beyond the first of each Allocate: a try that fails costs some microseconds.
+/// Maximum number of ports that are tried in one turn beyond the first of each Allocate: a try that
+/// fails costs some microseconds.
 const TRIES: usize = 16;
-/// How long a port that another program holds is left alone. It is not tried for the next Allocate again, and is not lost for good.
+/// How long a port that another program holds is left alone. It is not tried for the next Allocate
+/// again, and is not lost for good.
 const SET_ASIDE: Duration = Duration::from_secs(5);
 /// Maximum number of ports that go back to their pools in one turn.
 const RETURNS: usize = 1024;
@@ -71,7 +73,13 @@ enum Tried {
 
 impl Search {
     /// One that begins with the pool number `start` of its family.
-    pub(super) fn new(relay: RelayId, ipv4: bool, among: Among, credential: Arc<Credential>, start: u32) -> Self {
+    pub(super) fn new(
+        relay: RelayId,
+        ipv4: bool,
+        among: Among,
+        credential: Arc<Credential>,
+        start: u32,
+    ) -> Self {
         Self { relay, ipv4, among, credential, start, pool: 0, refused: Refused::Port }
     }
 }
@@ -86,7 +94,9 @@ impl Searches {
     /// Gives the ports back whose time is up.
     pub(super) fn take_back(&mut self, now: Duration, pools: &PortPools) {
         for _ in 0..RETURNS {
-            let Some((_, address)) = self.aside.pop_front_if(|(until, _)| *until <= now) else { return };
+            let Some((_, address)) = self.aside.pop_front_if(|(until, _)| *until <= now) else {
+                return;
+            };
             pools.take_back(address);
         }
     }
@@ -100,7 +110,8 @@ impl Worker {
         while left > 0 && self.searches.tries < TRIES {
             left -= 1;
             let Some(search) = self.searches.waiting.pop_front() else { break };
-            // Its client has left. The place of its allocation, and of its socket, may be another's by now.
+            // Its client has left. The place of its allocation, and of its socket, may be another's
+            // by now.
             if !self.server.is_binding(search.relay) {
                 continue;
             }
@@ -111,14 +122,23 @@ impl Worker {
         }
     }
 
-    /// Looks for a port: at random, as "it is RECOMMENDED" (RFC 8656 §7.2), and each port once, since one that another program holds leaves the
-    /// pool for a while. `None` when the turn has had its share of tries: the search goes on in the next one, and nobody else waits for it.
-    pub(super) fn search(&mut self, now: Sample, mut search: Search, io: &mut Io) -> Option<Completion> {
+    /// Looks for a port: at random, as "it is RECOMMENDED" (RFC 8656 §7.2), and each port once,
+    /// since one that another program holds leaves the pool for a while. `None` when the turn
+    /// has had its share of tries: the search goes on in the next one, and nobody else waits for
+    /// it.
+    pub(super) fn search(
+        &mut self,
+        now: Sample,
+        mut search: Search,
+        io: &mut Io,
+    ) -> Option<Completion> {
         let pools = Arc::clone(&self.pools);
         let relay = search.relay;
         while let Some(pool) = pools.of_family(search.ipv4, search.start).nth(search.pool) {
             match self.try_one(now, pool, &search, io) {
-                Tried::Bound(port, socket, token) => return Some(self.bound(relay, pool, port, socket, token)),
+                Tried::Bound(port, socket, token) => {
+                    return Some(self.bound(relay, pool, port, socket, token));
+                }
                 Tried::Exhausted(refused) => {
                     search.refused = refused;
                     search.pool += 1;
@@ -151,8 +171,16 @@ impl Worker {
         }
     }
 
-    /// Binds an even port, and reserves the one after it for the user, if that one can be bound, too: the token is a promise.
-    fn try_pair(&mut self, now: Sample, pool: &PortPool, port: u16, search: &Search, io: &mut Io) -> Tried {
+    /// Binds an even port, and reserves the one after it for the user, if that one can be bound,
+    /// too: the token is a promise.
+    fn try_pair(
+        &mut self,
+        now: Sample,
+        pool: &PortPool,
+        port: u16,
+        search: &Search,
+        io: &mut Io,
+    ) -> Tried {
         let (next, user) = (pool.bound(port + 1), search.credential.holder());
         let Some(token) = self.reservations.insert(now.monotonic, user, next, &mut self.rng) else {
             pool.give_back(port);
@@ -162,14 +190,16 @@ impl Worker {
         let opened = match UdpSocket::bind(next, &self.relayed_options) {
             Ok(probe) => {
                 drop(probe);
-                self.open(pool, port, search.relay, io).map_err(|error| (self.unbound(now, pool, port, error), port + 1))
+                self.open(pool, port, search.relay, io)
+                    .map_err(|error| (self.unbound(now, pool, port, error), port + 1))
             }
             Err(error) => Err((self.unbound(now, pool, port + 1, error), port)),
         };
         match opened {
             Ok(socket) => Tried::Bound(port, socket, Some(token)),
             Err((refused, other)) => {
-                // Where its half minute is over meanwhile, whoever has found that has given the port back.
+                // Where its half minute is over meanwhile, whoever has found that has given the
+                // port back.
                 if self.reservations.claim(now.monotonic, user, token).is_some() || other == port {
                     pool.give_back(other);
                 }
@@ -179,12 +209,25 @@ impl Worker {
     }
 
     /// Opens the socket of a port that was taken.
-    pub(super) fn open(&mut self, pool: &PortPool, port: u16, relay: RelayId, io: &mut Io) -> io::Result<SocketKey> {
+    pub(super) fn open(
+        &mut self,
+        pool: &PortPool,
+        port: u16,
+        relay: RelayId,
+        io: &mut Io,
+    ) -> io::Result<SocketKey> {
         io.bind_udp(pool.bound(port), &self.relayed_options, Socket::Relay(relay).tag())
     }
 
-    /// What becomes of a port that cannot be bound: it goes back, or is set aside where another program holds it. The reason.
-    pub(super) fn unbound(&mut self, now: Sample, pool: &PortPool, port: u16, error: io::Error) -> Refused {
+    /// What becomes of a port that cannot be bound: it goes back, or is set aside where another
+    /// program holds it. The reason.
+    pub(super) fn unbound(
+        &mut self,
+        now: Sample,
+        pool: &PortPool,
+        port: u16,
+        error: io::Error,
+    ) -> Refused {
         let refused = Refused::of(&error);
         if refused == Refused::Port {
             pool.set_aside(port);
@@ -207,11 +250,22 @@ impl Worker {
         self.capacity.succeeded();
         self.relays.insert(relay, socket);
         self.relayed.hold(pool.bound(port), relay);
-        Completion::Bound { relay, bound: pool.bound(port), advertised: pool.advertised(port), reservation }
+        Completion::Bound {
+            relay,
+            bound: pool.bound(port),
+            advertised: pool.advertised(port),
+            reservation,
+        }
     }
 
     /// A relayed address that an Allocate asks for is not to be had: 508.
-    pub(super) fn not_bound(&mut self, now: Sample, relay: RelayId, ipv4: bool, refused: Refused) -> Completion {
+    pub(super) fn not_bound(
+        &mut self,
+        now: Sample,
+        relay: RelayId,
+        ipv4: bool,
+        refused: Refused,
+    ) -> Completion {
         self.counters.refused(refused);
         self.capacity.failed(now.monotonic, refused);
         self.tell_unbound(now, ipv4, refused);
@@ -238,16 +292,20 @@ mod tests {
     use crate::worker::tests::prepared;
 
     const PORTS: RangeInclusive<u16> = 21_000..=21_199;
-    const NOW: Sample = Sample { monotonic: Duration::from_secs(100), unix: Duration::from_secs(1_800_000_000) };
-    const RELAY: RelayId = RelayId { allocation: AllocationId { worker: 0, slot: 0, generation: 1 }, index: 0 };
+    const NOW: Sample =
+        Sample { monotonic: Duration::from_secs(100), unix: Duration::from_secs(1_800_000_000) };
+    const RELAY: RelayId =
+        RelayId { allocation: AllocationId { worker: 0, slot: 0, generation: 1 }, index: 0 };
 
     fn worker(addresses: &str) -> (Worker, EventLoop) {
         let ports = format!("{}-{}", PORTS.start(), PORTS.end());
-        let flags = ["--relay-address", addresses, "--relay-ports", &ports, "--set", "relay.scope=private"];
+        let flags =
+            ["--relay-address", addresses, "--relay-ports", &ports, "--set", "relay.scope=private"];
         prepared(&flags, 0, Listeners::default())
     }
 
-    /// Other programs' sockets at all ports of an address that `held` names. Each test has an address of its own.
+    /// Other programs' sockets at all ports of an address that `held` names. Each test has an
+    /// address of its own.
     fn others(address: &str, held: impl Fn(u16) -> bool) -> Vec<StdSocket> {
         let ip: IpAddr = address.parse().unwrap();
         PORTS.filter(|port| held(*port)).map(|port| StdSocket::bind((ip, port)).unwrap()).collect()
@@ -258,7 +316,11 @@ mod tests {
     }
 
     /// Searches to the end: the port that was bound, and the number of turns.
-    fn find((worker, event_loop): &mut (Worker, EventLoop), now: Sample, among: Among) -> (Option<SocketAddr>, usize) {
+    fn find(
+        (worker, event_loop): &mut (Worker, EventLoop),
+        now: Sample,
+        among: Among,
+    ) -> (Option<SocketAddr>, usize) {
         let search = Search::new(RELAY, true, among, credential(), 0);
         let mut completion = worker.search(now, search, event_loop.io());
         let mut turns = 1;
@@ -313,19 +375,34 @@ mod tests {
     fn rfc8656_18_7_an_even_port_is_found_among_those_that_others_hold() {
         let _others = others("127.71.0.3", |port| port.is_multiple_of(2) && port != 21_198);
         let mut server = worker("127.71.0.3");
-        assert_eq!(find(&mut server, NOW, Among::Even).0, Some("127.71.0.3:21198".parse().unwrap()));
-        assert_eq!(server.0.pools.counts(true).held_elsewhere + counts(&server.0).0, PORTS.len() - 1);
+        assert_eq!(
+            find(&mut server, NOW, Among::Even).0,
+            Some("127.71.0.3:21198".parse().unwrap())
+        );
+        assert_eq!(
+            server.0.pools.counts(true).held_elsewhere + counts(&server.0).0,
+            PORTS.len() - 1
+        );
     }
 
     #[test]
     fn rfc8656_7_2_a_pair_is_reserved_only_where_both_ports_can_be_bound() {
-        for others_hold in [|port: u16| port % 2 == 1 && port != 21_101, |port: u16| port.is_multiple_of(2) && port != 21_100] {
+        for others_hold in [
+            |port: u16| port % 2 == 1 && port != 21_101,
+            |port: u16| port.is_multiple_of(2) && port != 21_100,
+        ] {
             let others = others("127.71.0.4", others_hold);
             let mut server = worker("127.71.0.4");
-            assert_eq!(find(&mut server, NOW, Among::Pairs).0, Some("127.71.0.4:21100".parse().unwrap()));
+            assert_eq!(
+                find(&mut server, NOW, Among::Pairs).0,
+                Some("127.71.0.4:21100".parse().unwrap())
+            );
             let held = others.len();
             let (free, held_elsewhere) = counts(&server.0);
-            assert!(held_elsewhere <= held && free == PORTS.len() - 2 - held_elsewhere, "no port is lost: {free}, {held_elsewhere}");
+            assert!(
+                held_elsewhere <= held && free == PORTS.len() - 2 - held_elsewhere,
+                "no port is lost: {free}, {held_elsewhere}"
+            );
             assert_eq!(server.0.reservations.len(), 1, "of the one pair that there is");
         }
     }
@@ -334,10 +411,12 @@ mod tests {
     fn rfc8656_7_2_a_reserved_port_that_another_program_has_taken_is_508_and_comes_back() {
         let mut server = worker("127.71.0.5");
         let (worker, event_loop) = &mut server;
-        let pool = worker.pools.of_address("127.71.0.5".parse().unwrap()).map(|pool| pool.take(21_001));
+        let pool =
+            worker.pools.of_address("127.71.0.5".parse().unwrap()).map(|pool| pool.take(21_001));
         assert_eq!(pool, Some(true));
         let address: SocketAddr = "127.71.0.5:21001".parse().unwrap();
-        let token = worker.reservations.insert(NOW.monotonic, "alice", address, &mut worker.rng).unwrap();
+        let token =
+            worker.reservations.insert(NOW.monotonic, "alice", address, &mut worker.rng).unwrap();
         let other = StdSocket::bind(address).unwrap();
         let completion = worker.bind_reserved(NOW, RELAY, token, &credential(), event_loop.io());
         assert!(matches!(completion, Completion::BindFailed { .. }));
@@ -348,11 +427,16 @@ mod tests {
     }
 
     #[test]
-    fn h30_the_search_of_an_allocation_that_has_ended_takes_no_port_and_nothing_from_the_next_one_in_its_place() {
+    fn h30_the_search_of_an_allocation_that_has_ended_takes_no_port_and_nothing_from_the_next_one_in_its_place()
+     {
         let (mut worker, mut event_loop) = worker("127.71.0.7");
         let search = |relay| Search::new(relay, true, Among::Any, credential(), 0);
-        let next = RelayId { allocation: AllocationId { generation: 2, ..RELAY.allocation }, ..RELAY };
-        assert!(matches!(worker.search(NOW, search(next), event_loop.io()), Some(Completion::Bound { .. })));
+        let next =
+            RelayId { allocation: AllocationId { generation: 2, ..RELAY.allocation }, ..RELAY };
+        assert!(matches!(
+            worker.search(NOW, search(next), event_loop.io()),
+            Some(Completion::Bound { .. })
+        ));
         worker.searches.waiting.push_back(search(RELAY));
         worker.go_on_searching(NOW, event_loop.io());
         assert!(worker.relays.get(next).is_some() && worker.searches.waiting.is_empty());
@@ -364,17 +448,38 @@ mod tests {
         // The host has no such address.
         let mut gone = worker("192.0.2.1");
         assert_eq!(find(&mut gone, NOW, Among::Any), (None, 1));
-        assert!(gone.0.searches.failed.as_ref().is_some_and(|(_, error)| Refused::of(error) == Refused::Address));
+        assert!(
+            gone.0
+                .searches
+                .failed
+                .as_ref()
+                .is_some_and(|(_, error)| Refused::of(error) == Refused::Address)
+        );
         assert_eq!(counts(&gone.0), (PORTS.len(), 0), "its ports are not lost");
         assert!(gone.0.capacity.readiness(NOW.monotonic).is_err(), "and readiness says so");
         let mut one_of_two = worker("192.0.2.1,127.71.0.6");
-        assert!(find(&mut one_of_two, NOW, Among::Any).0.is_some_and(|bound| bound.ip() == IpAddr::from([127, 71, 0, 6])));
+        assert!(
+            find(&mut one_of_two, NOW, Among::Any)
+                .0
+                .is_some_and(|bound| bound.ip() == IpAddr::from([127, 71, 0, 6]))
+        );
     }
 
     #[test]
     fn a_relay_address_that_the_host_does_not_have_is_bound_freely_by_name() {
-        let flags = ["--relay-address", "192.0.2.1", "--set", "relay.scope=private", "--set", "net.freebind=true"];
+        let flags = [
+            "--relay-address",
+            "192.0.2.1",
+            "--set",
+            "relay.scope=private",
+            "--set",
+            "net.freebind=true",
+        ];
         let mut server = prepared(&flags, 0, Listeners::default());
-        assert!(find(&mut server, NOW, Among::Any).0.is_some_and(|bound| bound.ip() == IpAddr::from([192, 0, 2, 1])));
+        assert!(
+            find(&mut server, NOW, Among::Any)
+                .0
+                .is_some_and(|bound| bound.ip() == IpAddr::from([192, 0, 2, 1]))
+        );
     }
 }

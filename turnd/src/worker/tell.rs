@@ -28,7 +28,11 @@ impl Worker {
             Some(_) => {}
             None if respond.method == Method::BINDING => {}
             None if code == ErrorCode::ALLOCATION_QUOTA_REACHED => {
-                let reason = if self.quota.take_refusal() { RefusalReason::UserQuota } else { RefusalReason::PrefixQuota };
+                let reason = if self.quota.take_refusal() {
+                    RefusalReason::UserQuota
+                } else {
+                    RefusalReason::PrefixQuota
+                };
                 log::refusal(&Refusal::new(client, respond.to.server, reason));
             }
             None => {
@@ -39,18 +43,40 @@ impl Worker {
     }
 
     /// What was discarded for a reason that an operator may have to act on.
-    pub(super) fn tell_discarded(&mut self, now: Sample, from: &FiveTuple, discard: Discard, message: &[u8]) {
+    pub(super) fn tell_discarded(
+        &mut self,
+        now: Sample,
+        from: &FiveTuple,
+        discard: Discard,
+        message: &[u8],
+    ) {
         match discard {
             // The text form looks like ChannelData.
-            Discard::NotStun | Discard::Malformed | Discard::ReservedChannel | Discard::NoAllocation if proxy::is_header(message) => {
-                log::refusal(&Refusal::new(from.client, from.server, RefusalReason::ProxyUntrusted));
+            Discard::NotStun
+            | Discard::Malformed
+            | Discard::ReservedChannel
+            | Discard::NoAllocation
+                if proxy::is_header(message) =>
+            {
+                log::refusal(&Refusal::new(
+                    from.client,
+                    from.server,
+                    RefusalReason::ProxyUntrusted,
+                ));
             }
-            Discard::RateLimited => self.limited_answers.tell(now.monotonic, from.client, from.server),
+            Discard::RateLimited => {
+                self.limited_answers.tell(now.monotonic, from.client, from.server)
+            }
             _ => {}
         }
     }
 
-    pub(super) fn tell_allocated(&mut self, now: Sample, respond: &Respond, allocation: AllocationId) {
+    pub(super) fn tell_allocated(
+        &mut self,
+        now: Sample,
+        respond: &Respond,
+        allocation: AllocationId,
+    ) {
         let relayed = self.server.relayed(allocation);
         let Some(first) = relayed.first() else { return };
         self.counters.allocated(respond.to.transport, first.is_ipv4());
@@ -59,41 +85,84 @@ impl Worker {
 
     pub(super) fn tell_ended(&mut self, now: Sample, ended: &Ended) {
         self.account_end(now, ended);
-        self.counters.ended(ended.client.transport, ended.relayed.first().map(SocketAddr::is_ipv4), ended.reason);
+        self.counters.ended(
+            ended.client.transport,
+            ended.relayed.first().map(SocketAddr::is_ipv4),
+            ended.reason,
+        );
         if ended.client.transport != Transport::Udp {
             self.connections.watch(now.monotonic, &ended.client);
         }
     }
 
-    /// Says why an Allocate is answered 508: each reason once in ten seconds at the most, since clients can ask for ports as often as they like.
+    /// Says why an Allocate is answered 508: each reason once in ten seconds at the most, since
+    /// clients can ask for ports as often as they like.
     pub(super) fn tell_unbound(&mut self, now: Sample, ipv4: bool, refused: Refused) {
         if refused == Refused::Reservation {
-            return tracing::debug!("Allocate answered 508: the token is unknown, or no more ports may be reserved");
+            return tracing::debug!(
+                "Allocate answered 508: the token is unknown, or no more ports may be reserved"
+            );
         }
         let Some(more) = self.told.admit(now.monotonic, refused) else { return };
         let (cause, family) = (refused.name(), if ipv4 { "IPv4" } else { "IPv6" });
-        let (address, error) = self.searches.failed.as_ref().map(|(address, error)| (address.ip(), error.to_string())).unzip();
-        let (address, error) = (address.map(tracing::field::display), error.map(tracing::field::display));
+        let (address, error) = self
+            .searches
+            .failed
+            .as_ref()
+            .map(|(address, error)| (address.ip(), error.to_string()))
+            .unzip();
+        let (address, error) =
+            (address.map(tracing::field::display), error.map(tracing::field::display));
         match refused {
             Refused::Port => {
                 let PortCounts { all, held_elsewhere, .. } = self.pools.counts(ipv4);
                 let remedy = "add ports to relay.ports, or an address to relay.addresses";
-                tracing::warn!(cause, family, ports = all, held_elsewhere, remedy, more, "Allocate answered 508: no relayed port is free");
+                tracing::warn!(
+                    cause,
+                    family,
+                    ports = all,
+                    held_elsewhere,
+                    remedy,
+                    more,
+                    "Allocate answered 508: no relayed port is free"
+                );
             }
             Refused::Descriptor => {
                 let remedy = "raise the limit of open files (LimitNOFILE=, ulimit -n)";
-                tracing::warn!(cause, remedy, more, "Allocate answered 508: no descriptor is left for a relayed socket");
+                tracing::warn!(
+                    cause,
+                    remedy,
+                    more,
+                    "Allocate answered 508: no descriptor is left for a relayed socket"
+                );
             }
             Refused::Memory => {
-                tracing::warn!(cause, error, more, "Allocate answered 508: the kernel has no memory for a relayed socket");
+                tracing::warn!(
+                    cause,
+                    error,
+                    more,
+                    "Allocate answered 508: the kernel has no memory for a relayed socket"
+                );
             }
             Refused::Address => {
                 let remedy = "give this host the address again, or set net.freebind = true";
-                tracing::warn!(cause, address, error, remedy, more, "Allocate answered 508: a relay address cannot be bound");
+                tracing::warn!(
+                    cause,
+                    address,
+                    error,
+                    remedy,
+                    more,
+                    "Allocate answered 508: a relay address cannot be bound"
+                );
             }
             Refused::Maximum => {
                 let remedy = "set net.workers higher";
-                tracing::warn!(cause, remedy, more, "Allocate answered 508: this worker has as many allocations as it may");
+                tracing::warn!(
+                    cause,
+                    remedy,
+                    more,
+                    "Allocate answered 508: this worker has as many allocations as it may"
+                );
             }
             Refused::Reservation => {}
         }
@@ -117,12 +186,14 @@ pub(super) fn no_place(client: &FiveTuple, connection: Connection, full: Full) {
 /// What was said of refused allocations.
 #[derive(Default)]
 pub(crate) struct Told {
-    /// By reason: until when no more is said, in monotonic time, and how often there was something to say since.
+    /// By reason: until when no more is said, in monotonic time, and how often there was something
+    /// to say since.
     reasons: [(Duration, u64); Refused::ALL.len()],
 }
 
 impl Told {
-    /// How often this reason was passed over since it was last told; `None` when it is too early to tell it again.
+    /// How often this reason was passed over since it was last told; `None` when it is too early to
+    /// tell it again.
     fn admit(&mut self, now: Duration, refused: Refused) -> Option<u64> {
         let (silent_until, passed_over) = &mut self.reasons[refused as usize];
         if now < *silent_until {

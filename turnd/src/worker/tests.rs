@@ -2,7 +2,9 @@
 
 use std::net::{SocketAddr, UdpSocket as StdSocket};
 
-use causeway_net::{Clock, DatagramListening, Descriptors, EventLoop, Mailbox, UdpOptions, UdpSocket};
+use causeway_net::{
+    Clock, DatagramListening, Descriptors, EventLoop, Mailbox, UdpOptions, UdpSocket,
+};
 use causeway_relay::{AllocationId, RelayId};
 use causeway_wire::{Class, MessageWriter, Method, TransactionId};
 
@@ -40,7 +42,13 @@ impl Service for Asked {
     fn mail(&mut self, now: Sample, mail: Mail, io: &mut Io) {
         if !std::mem::replace(&mut self.asked, true) {
             let mut request = [0; 20];
-            let writer = MessageWriter::new(&mut request, Class::Request, Method::BINDING, TransactionId([7; 12])).unwrap();
+            let writer = MessageWriter::new(
+                &mut request,
+                Class::Request,
+                Method::BINDING,
+                TransactionId([7; 12]),
+            )
+            .unwrap();
             let len = writer.finish();
             self.client.send_to(&request[..len], self.server).unwrap();
         }
@@ -65,14 +73,19 @@ pub(super) fn prepared(flags: &[&str], index: u16, listeners: Listeners) -> (Wor
     let config = configured(flags).unwrap();
     let pools = Arc::new(PortPools::new(&config.relay.addresses, &config.relay.ports));
     let capacity = Capacity::new(pools, Descriptors::unlimited());
-    Shared::new(&config).prepare(index, listeners, EventLoop::new(Clock::start()).unwrap(), &capacity).unwrap()
+    Shared::new(&config)
+        .prepare(index, listeners, EventLoop::new(Clock::start()).unwrap(), &capacity)
+        .unwrap()
 }
 
 /// The last of six workers, its loop, and where it listens.
 fn worker() -> (Worker, EventLoop, SocketAddr) {
     let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap(), &UdpOptions::LISTENER).unwrap();
     let address = socket.local_addr();
-    let listeners = Listeners { udp: vec![(socket, DatagramListening::plain(Socket::Listener.tag()))], tcp: Vec::new() };
+    let listeners = Listeners {
+        udp: vec![(socket, DatagramListening::plain(Socket::Listener.tag()))],
+        tcp: Vec::new(),
+    };
     let (worker, event_loop) = prepared(&["--set", "net.workers=6"], OTHERS as u16, listeners);
     (worker, event_loop, address)
 }
@@ -81,19 +94,32 @@ fn worker() -> (Worker, EventLoop, SocketAddr) {
 fn h52_what_other_workers_send_does_not_keep_a_client_waiting() {
     let (mut worker, mut event_loop, server) = worker();
     let boxes: Vec<_> = (0..=OTHERS).map(|_| Mailbox::new(16).unwrap()).collect();
-    let (senders, mut receivers): (Vec<_>, Vec<_>) = boxes.into_iter().map(|mailbox| (mailbox.sender, mailbox.receiver)).unzip();
+    let (senders, mut receivers): (Vec<_>, Vec<_>) =
+        boxes.into_iter().map(|mailbox| (mailbox.sender, mailbox.receiver)).unzip();
     let mut ends: Vec<_> = Crossing::between(&senders).into_iter().flatten().collect();
     worker.crossing = ends.pop();
-    let to = RelayId { allocation: AllocationId { worker: OTHERS as u16, slot: 0, generation: 0 }, index: 0 };
+    let to = RelayId {
+        allocation: AllocationId { worker: OTHERS as u16, slot: 0, generation: 0 },
+        index: 0,
+    };
     for end in &mut ends {
-        (0..EACH).for_each(|_| end.put(Envelope { to, from: "192.0.2.1:50000".parse().unwrap(), tos: 0 }, b"from another worker"));
+        (0..EACH).for_each(|_| {
+            end.put(
+                Envelope { to, from: "192.0.2.1:50000".parse().unwrap(), tos: 0 },
+                b"from another worker",
+            )
+        });
         end.depart();
     }
     let counters = Arc::clone(&worker.counters);
     let client = StdSocket::bind("127.0.0.1:0").unwrap();
     let mut asked = Asked { worker, client, server, asked: false, before: 0 };
     event_loop.run(&mut asked, &receivers.pop().unwrap()).unwrap();
-    assert!(asked.before <= A_TURN, "{} datagrams of other workers came before a client's", asked.before);
+    assert!(
+        asked.before <= A_TURN,
+        "{} datagrams of other workers came before a client's",
+        asked.before
+    );
     // What is left comes in the next turns, without a further letter.
     while asked.worker.crossing.as_ref().is_some_and(Crossing::has_more) {
         assert_eq!(asked.worker.next_deadline(), Some(Duration::ZERO));
@@ -107,11 +133,16 @@ fn h52_connections_whose_time_is_up_together_are_closed_in_several_turns() {
     const COUNT: u64 = 200;
     let (mut worker, mut event_loop, server) = worker();
     for number in 0..COUNT {
-        let client = FiveTuple { client: ([192, 0, 2, number as u8], 4000).into(), server, transport: Transport::Tcp };
+        let client = FiveTuple {
+            client: ([192, 0, 2, number as u8], 4000).into(),
+            server,
+            transport: Transport::Tcp,
+        };
         let stream = Connection::Stream(causeway_net::StreamKey::from_bits(number));
         assert!(worker.connections.admit(Duration::ZERO, &client, stream).is_ok());
     }
-    let now = Sample { monotonic: Duration::from_secs(60), unix: Duration::from_secs(1_800_000_000) };
+    let now =
+        Sample { monotonic: Duration::from_secs(60), unix: Duration::from_secs(1_800_000_000) };
     let mut turns = 0;
     while worker.next_deadline().is_some_and(|deadline| deadline <= now.monotonic) {
         worker.timeout(now, event_loop.io());

@@ -2,7 +2,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{Attribute, AttributeError, AttributeType};
 
-/// Defines attributes that hold one transport address: plain as MAPPED-ADDRESS (RFC 8489 §14.1) or XORed (RFC 8489 §14.2).
+/// Defines attributes that hold one transport address: plain as MAPPED-ADDRESS (RFC 8489 §14.1) or
+/// XORed (RFC 8489 §14.2).
 macro_rules! addresses {
     ($($(#[$doc:meta])* $name:ident: $kind:ident, $xor:literal;)*) => {$(
         $(#[$doc])*
@@ -58,8 +59,12 @@ fn read(value: &[u8], id: &[u8; 16]) -> Result<SocketAddr, AttributeError> {
     let (head, address) = value.split_first_chunk::<4>().ok_or(AttributeError::Length)?;
     let port = u16::from_be_bytes([head[2] ^ id[0], head[3] ^ id[1]]);
     let ip: IpAddr = match head[1] {
-        0x01 => Ipv4Addr::from(xor(address.try_into().map_err(|_| AttributeError::Length)?, id)).into(),
-        0x02 => Ipv6Addr::from(xor(address.try_into().map_err(|_| AttributeError::Length)?, id)).into(),
+        0x01 => {
+            Ipv4Addr::from(xor(address.try_into().map_err(|_| AttributeError::Length)?, id)).into()
+        }
+        0x02 => {
+            Ipv6Addr::from(xor(address.try_into().map_err(|_| AttributeError::Length)?, id)).into()
+        }
         _ => return Err(AttributeError::Family),
     };
     Ok(SocketAddr::new(ip, port))

@@ -37,7 +37,8 @@ impl<'a> Attribute<'a> for ResponsePort {
 
     #[inline]
     fn decode(value: &'a [u8], _: &[u8; 16]) -> Result<Self, AttributeError> {
-        // "a 16-bit unsigned integer … followed by 2 bytes of padding": some writers count the padding, some do not.
+        // "a 16-bit unsigned integer … followed by 2 bytes of padding": some writers count the
+        // padding, some do not.
         match *value {
             [high, low] | [high, low, _, _] => Ok(Self(u16::from_be_bytes([high, low]))),
             _ => Err(AttributeError::Length),

@@ -93,7 +93,11 @@ impl<'a> Attribute<'a> for UnknownAttributes<'a> {
     const KIND: AttributeType = AttributeType::UNKNOWN_ATTRIBUTES;
 
     fn decode(value: &'a [u8], _: &[u8; 16]) -> Result<Self, AttributeError> {
-        if value.len().is_multiple_of(2) { Ok(Self::Raw(value)) } else { Err(AttributeError::Length) }
+        if value.len().is_multiple_of(2) {
+            Ok(Self::Raw(value))
+        } else {
+            Err(AttributeError::Length)
+        }
     }
 
     fn value_len(&self) -> usize {

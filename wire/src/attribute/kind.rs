@@ -5,14 +5,16 @@ use std::fmt;
 pub struct AttributeType(pub u16);
 
 impl AttributeType {
-    /// Whether a receiver that does not know it must refuse the message: below 0x8000 (RFC 8489 §14).
+    /// Whether a receiver that does not know it must refuse the message: below 0x8000 (RFC 8489
+    /// §14).
     #[must_use]
     pub const fn is_comprehension_required(self) -> bool {
         self.0 < 0x8000
     }
 
-    /// Whether it is among those that every STUN agent knows (RFC 8489 §18.3) and that stand in front of the integrity attributes: in a
-    /// message where they are not expected they are ignored (RFC 8489 §6.3).
+    /// Whether it is among those that every STUN agent knows (RFC 8489 §18.3) and that stand in
+    /// front of the integrity attributes: in a message where they are not expected they are
+    /// ignored (RFC 8489 §6.3).
     #[must_use]
     pub const fn is_known_to_every_agent(self) -> bool {
         matches!(

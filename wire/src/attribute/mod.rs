@@ -1,4 +1,5 @@
-//! The attributes, one type each, with the RFC's name. A file holds the attributes that share a form.
+//! The attributes, one type each, with the RFC's name. A file holds the attributes that share a
+//! form.
 
 mod address;
 mod credential;
@@ -14,8 +15,8 @@ mod text;
 mod turn;
 
 pub use address::{
-    AlternateServer, ChangedAddress, MappedAddress, OtherAddress, ReflectedFrom, ResponseAddress, ResponseOrigin, SourceAddress,
-    XorMappedAddress, XorPeerAddress, XorRelayedAddress,
+    AlternateServer, ChangedAddress, MappedAddress, OtherAddress, ReflectedFrom, ResponseAddress,
+    ResponseOrigin, SourceAddress, XorMappedAddress, XorPeerAddress, XorRelayedAddress,
 };
 pub use credential::Userhash;
 pub use discovery::{ChangeRequest, Padding, ResponsePort};
@@ -27,7 +28,9 @@ pub use kind::AttributeType;
 pub use number::{CacheTimeout, Lifetime, Priority};
 pub use password_algorithm::{PasswordAlgorithm, PasswordAlgorithmEntry, PasswordAlgorithms};
 pub use text::{AlternateDomain, Nonce, Realm, Software, Username};
-pub use turn::{ChannelNumberAttribute, Data, EvenPort, Icmp, RequestedTransport, ReservationToken};
+pub use turn::{
+    ChannelNumberAttribute, Data, EvenPort, Icmp, RequestedTransport, ReservationToken,
+};
 
 /// One type of attribute: its number, its form, both ways.
 pub trait Attribute<'a>: Sized {
@@ -37,7 +40,8 @@ pub trait Attribute<'a>: Sized {
     /// Its value is never longer, in bytes: neither read nor written.
     const MAX_LEN: usize = 0xFFFF;
 
-    /// Reads it from its value, without padding. `id` is the header's cookie and transaction id, which XORed addresses need.
+    /// Reads it from its value, without padding. `id` is the header's cookie and transaction id,
+    /// which XORed addresses need.
     ///
     /// # Errors
     /// [`AttributeError`] when the value is not of this form.

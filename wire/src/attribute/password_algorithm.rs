@@ -1,7 +1,8 @@
 use super::{Attribute, AttributeError, AttributeType};
 use crate::padded;
 
-/// One algorithm with its parameters (RFC 8489 §14.11); the numbers are those of RFC 8489 §18.5: 1 is MD5, 2 is SHA-256.
+/// One algorithm with its parameters (RFC 8489 §14.11); the numbers are those of RFC 8489 §18.5: 1
+/// is MD5, 2 is SHA-256.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PasswordAlgorithmEntry<'a> {
     /// The algorithm's number.
@@ -36,8 +37,8 @@ impl<'a> Attribute<'a> for PasswordAlgorithm<'a> {
     }
 }
 
-/// RFC 8489 §14.11: the algorithms that the server takes, the preferred one first. Kept as it stands, since a client echoes it and the
-/// server compares.
+/// RFC 8489 §14.11: the algorithms that the server takes, the preferred one first. Kept as it
+/// stands, since a client echoes it and the server compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PasswordAlgorithms<'a>(&'a [u8]);
 
@@ -45,7 +46,8 @@ impl<'a> PasswordAlgorithms<'a> {
     /// The list without parameters: MD5 and SHA-256 have none.
     pub const MD5: PasswordAlgorithms<'static> = PasswordAlgorithms(&[0, 1, 0, 0]);
     /// SHA-256 first, then MD5.
-    pub const SHA256_MD5: PasswordAlgorithms<'static> = PasswordAlgorithms(&[0, 2, 0, 0, 0, 1, 0, 0]);
+    pub const SHA256_MD5: PasswordAlgorithms<'static> =
+        PasswordAlgorithms(&[0, 2, 0, 0, 0, 1, 0, 0]);
 
     /// Its entries in their order.
     pub fn entries(&self) -> impl Iterator<Item = PasswordAlgorithmEntry<'a>> + use<'a> {
@@ -78,11 +80,13 @@ impl<'a> Attribute<'a> for PasswordAlgorithms<'a> {
     }
 }
 
-/// The first entry and what follows its padding. The padding of the last one may be missing: writers differ.
+/// The first entry and what follows its padding. The padding of the last one may be missing:
+/// writers differ.
 fn split(value: &[u8]) -> Option<(PasswordAlgorithmEntry<'_>, &[u8])> {
     let (head, rest) = value.split_first_chunk::<4>()?;
     let len = usize::from(u16::from_be_bytes([head[2], head[3]]));
     let parameters = rest.get(..len)?;
-    let entry = PasswordAlgorithmEntry { algorithm: u16::from_be_bytes([head[0], head[1]]), parameters };
+    let entry =
+        PasswordAlgorithmEntry { algorithm: u16::from_be_bytes([head[0], head[1]]), parameters };
     Some((entry, rest.get(padded(len)..).unwrap_or(&[])))
 }

@@ -1,7 +1,8 @@
 use super::{Attribute, AttributeError, AttributeType};
 
-/// Defines attributes that hold text, of at most `$max` bytes. RFC 8489 §14.3 has a writer stay below 509 and a reader take 763, for the sake
-/// of RFC 5389's writers. Here both take 763: a client echoes the realm and the nonce of such a server.
+/// Defines attributes that hold text, of at most `$max` bytes. RFC 8489 §14.3 has a writer stay
+/// below 509 and a reader take 763, for the sake of RFC 5389's writers. Here both take 763: a
+/// client echoes the realm and the nonce of such a server.
 macro_rules! texts {
     ($($(#[$doc:meta])* $name:ident: $kind:ident, $max:literal;)*) => {$(
         $(#[$doc])*

@@ -1,6 +1,7 @@
 use super::{Attribute, AttributeError, AttributeType, exactly};
 
-/// RFC 8656 §18.1, CHANNEL-NUMBER: the number as it was sent; [`crate::ChannelRange`] tells whether it is a channel's.
+/// RFC 8656 §18.1, CHANNEL-NUMBER: the number as it was sent; [`crate::ChannelRange`] tells whether
+/// it is a channel's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChannelNumberAttribute(pub u16);
 
@@ -120,7 +121,8 @@ impl<'a> Attribute<'a> for ReservationToken {
 }
 
 /// RFC 8656 §18.13, ICMP: why a datagram did not reach the peer.
-// Deviation: RFC 8656 §18.13: type and code take a byte each, as in ICMP itself and as clients read them; the figure draws 7 and 9 bits.
+// Deviation: RFC 8656 §18.13: type and code take a byte each, as in ICMP itself and as clients read
+// them; the figure draws 7 and 9 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Icmp {
     /// ICMP or ICMPv6 type, by the peer's family.

@@ -1,19 +1,28 @@
-//! Clients of RFC 3489, "classic STUN": no magic cookie, MAPPED-ADDRESS in the clear, errors and lists padded in another way.
+//! Clients of RFC 3489, "classic STUN": no magic cookie, MAPPED-ADDRESS in the clear, errors and
+//! lists padded in another way.
 
 use std::net::SocketAddr;
 
 use super::discovery::changed_origin;
 use super::{Answer, Received, Silence, Transport};
-use crate::attribute::{AttributeType, ChangeRequest, ChangedAddress, ErrorCodeAttribute, MappedAddress, SourceAddress, UnknownAttributes};
+use crate::attribute::{
+    AttributeType, ChangeRequest, ChangedAddress, ErrorCodeAttribute, MappedAddress, SourceAddress,
+    UnknownAttributes,
+};
 use crate::{Class, ErrorCode, Message, MessageWriter, Method, UnknownRequired};
 
-// Deviation: RFC 5780 §3: clients of RFC 3489 are answered beside NAT behaviour discovery, too: RFC 8489 §12 wants them answered by a stand-alone
-// server, and old SIP phones still ask.
+// Deviation: RFC 5780 §3: clients of RFC 3489 are answered beside NAT behaviour discovery, too: RFC
+// 8489 §12 wants them answered by a stand-alone server, and old SIP phones still ask.
 
 /// Answers a request without the magic cookie, by a server that may have another address and port.
-pub(super) fn answer(request: &Message<'_>, received: &Received, other: Option<SocketAddr>, out: &mut [u8]) -> Result<Answer, Silence> {
-    // "Any STUN request or indication without the magic cookie … over DTLS MUST be considered invalid: all requests MUST generate a 500 (Server
-    // Error) error response" (RFC 8489 §11).
+pub(super) fn answer(
+    request: &Message<'_>,
+    received: &Received,
+    other: Option<SocketAddr>,
+    out: &mut [u8],
+) -> Result<Answer, Silence> {
+    // "Any STUN request or indication without the magic cookie … over DTLS MUST be considered
+    // invalid: all requests MUST generate a 500 (Server Error) error response" (RFC 8489 §11).
     if received.over == Transport::Dtls {
         return error(request, ErrorCode::SERVER_ERROR, &[], out);
     }
@@ -25,27 +34,41 @@ pub(super) fn answer(request: &Message<'_>, received: &Received, other: Option<S
 }
 
 /// RFC 3489 §8.1.
-fn binding(request: &Message<'_>, received: &Received, other: Option<SocketAddr>, out: &mut [u8]) -> Result<Answer, Silence> {
+fn binding(
+    request: &Message<'_>,
+    received: &Received,
+    other: Option<SocketAddr>,
+    out: &mut [u8],
+) -> Result<Answer, Silence> {
     // No shared secret was ever handed out, so none is remembered.
     if request.has_integrity() {
         let has_username = request.has(AttributeType::USERNAME);
-        let code = if has_username { ErrorCode::STALE_CREDENTIALS } else { ErrorCode::MISSING_USERNAME };
+        let code =
+            if has_username { ErrorCode::STALE_CREDENTIALS } else { ErrorCode::MISSING_USERNAME };
         return error(request, code, &[], out);
     }
     let change = request.attribute::<ChangeRequest>();
-    let asks_for_a_change = change.is_ok_and(|change| change.is_some_and(|change| change.change_ip || change.change_port));
+    let asks_for_a_change = change
+        .is_ok_and(|change| change.is_some_and(|change| change.change_ip || change.change_port));
     // Clients of the time send CHANGE-REQUEST always, its flags mostly clear.
     let knows_change = !asks_for_a_change || (other.is_some() && received.over == Transport::Udp);
-    // Deviation: RFC 3489 §8.1: RESPONSE-ADDRESS is 420, as an unknown attribute: it lets anybody send our answers to anybody (H17).
-    let unknown = request.unknown_required(|kind| is_known(kind) || (knows_change && kind == AttributeType::CHANGE_REQUEST));
+    // Deviation: RFC 3489 §8.1: RESPONSE-ADDRESS is 420, as an unknown attribute: it lets anybody
+    // send our answers to anybody (H17).
+    let unknown = request.unknown_required(|kind| {
+        is_known(kind) || (knows_change && kind == AttributeType::CHANGE_REQUEST)
+    });
     if !unknown.is_empty() {
         return error(request, ErrorCode::UNKNOWN_ATTRIBUTE, unknown.kinds(), out);
     }
     let Ok(change) = change else { return error(request, ErrorCode::BAD_REQUEST, &[], out) };
-    let from = other.and_then(|other| changed_origin(received.local, other, change.unwrap_or_default()));
+    let from =
+        other.and_then(|other| changed_origin(received.local, other, change.unwrap_or_default()));
     let mut writer = MessageWriter::answer(out, request.header(), Class::SuccessResponse)?;
-    writer.put(&MappedAddress(received.source))?.put(&SourceAddress(from.unwrap_or(received.local)))?;
-    // Deviation: RFC 3489 §8.1: without a second address there is no CHANGED-ADDRESS to tell, and a made-up one would spoil the client's tests.
+    writer
+        .put(&MappedAddress(received.source))?
+        .put(&SourceAddress(from.unwrap_or(received.local)))?;
+    // Deviation: RFC 3489 §8.1: without a second address there is no CHANGED-ADDRESS to tell, and a
+    // made-up one would spoil the client's tests.
     if let Some(other) = other {
         writer.put(&ChangedAddress(other))?;
     }
@@ -53,19 +76,25 @@ fn binding(request: &Message<'_>, received: &Received, other: Option<SocketAddr>
 }
 
 /// RFC 3489 §8.2.
-// Deviation: RFC 3489 §8.2: no shared secret is handed out, also not over TLS: "It SHOULD NOT utilize the short-term or long-term credential
-// mechanism" (RFC 8489 §12).
-fn shared_secret(request: &Message<'_>, received: &Received, out: &mut [u8]) -> Result<Answer, Silence> {
+// Deviation: RFC 3489 §8.2: no shared secret is handed out, also not over TLS: "It SHOULD NOT
+// utilize the short-term or long-term credential mechanism" (RFC 8489 §12).
+fn shared_secret(
+    request: &Message<'_>,
+    received: &Received,
+    out: &mut [u8],
+) -> Result<Answer, Silence> {
     if received.over != Transport::Tls {
         return error(request, ErrorCode::USE_TLS, &[], out);
     }
-    let unknown = request.unknown_required(|kind| is_known(kind) || kind == AttributeType::CHANGE_REQUEST);
-    let code = if unknown.is_empty() { ErrorCode::GLOBAL_FAILURE } else { ErrorCode::UNKNOWN_ATTRIBUTE };
+    let unknown =
+        request.unknown_required(|kind| is_known(kind) || kind == AttributeType::CHANGE_REQUEST);
+    let code =
+        if unknown.is_empty() { ErrorCode::GLOBAL_FAILURE } else { ErrorCode::UNKNOWN_ATTRIBUTE };
     error(request, code, unknown.kinds(), out)
 }
 
-/// "Any attributes that are known, but are not supposed to be present in a message (MAPPED-ADDRESS in a request, for example) MUST be ignored"
-/// (RFC 3489 §11.2).
+/// "Any attributes that are known, but are not supposed to be present in a message (MAPPED-ADDRESS
+/// in a request, for example) MUST be ignored" (RFC 3489 §11.2).
 fn is_known(kind: AttributeType) -> bool {
     use AttributeType as T;
     matches!(
@@ -81,11 +110,17 @@ fn is_known(kind: AttributeType) -> bool {
     )
 }
 
-fn error(request: &Message<'_>, code: ErrorCode, unknown: &[u16], out: &mut [u8]) -> Result<Answer, Silence> {
+fn error(
+    request: &Message<'_>,
+    code: ErrorCode,
+    unknown: &[u16],
+    out: &mut [u8],
+) -> Result<Answer, Silence> {
     let mut writer = MessageWriter::answer(out, request.header(), Class::ErrorResponse)?;
     writer.put(&ErrorCodeAttribute { code, reason: padded_reason(code) })?;
     if let Some(&last) = unknown.last() {
-        // "If the number of unknown attributes is an odd number, one of the attributes MUST be repeated in the list" (RFC 3489 §11.2.10).
+        // "If the number of unknown attributes is an odd number, one of the attributes MUST be
+        // repeated in the list" (RFC 3489 §11.2.10).
         let mut list = [last; UnknownRequired::MAX];
         list[..unknown.len()].copy_from_slice(unknown);
         writer.put(&UnknownAttributes::Kinds(&list[..unknown.len().next_multiple_of(2)]))?;
@@ -93,8 +128,8 @@ fn error(request: &Message<'_>, code: ErrorCode, unknown: &[u16], out: &mut [u8]
     Ok(Answer { len: writer.finish(), from: None, to_port: None, error: Some(code), padded: false })
 }
 
-/// "The lengths of the reason phrases MUST be a multiple of 4 (measured in bytes). This can be accomplished by added spaces to the end of the
-/// text" (RFC 3489 §11.2.9).
+/// "The lengths of the reason phrases MUST be a multiple of 4 (measured in bytes). This can be
+/// accomplished by added spaces to the end of the text" (RFC 3489 §11.2.9).
 const fn padded_reason(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::BAD_REQUEST => "Bad Request ",

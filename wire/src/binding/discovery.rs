@@ -1,9 +1,13 @@
-//! NAT behaviour discovery: what a Binding request can ask for besides, and what is said of it (RFC 5780 §6.1).
+//! NAT behaviour discovery: what a Binding request can ask for besides, and what is said of it (RFC
+//! 5780 §6.1).
 
 use std::net::SocketAddr;
 
 use super::{Received, Silence, Transport, Usage};
-use crate::attribute::{AttributeType, ChangeRequest, MappedAddress, OtherAddress, Padding, ResponseOrigin, ResponsePort};
+use crate::attribute::{
+    AttributeType, ChangeRequest, MappedAddress, OtherAddress, Padding, ResponseOrigin,
+    ResponsePort,
+};
 use crate::{ErrorCode, Message, MessageWriter};
 
 /// PADDING in an answer is never longer, in bytes: Ethernet's MTU, a multiple of four.
@@ -14,8 +18,9 @@ const ATTRIBUTE_HEADER_LEN: usize = 4;
 /// Length of FINGERPRINT.
 const FINGERPRINT_LEN: usize = 8;
 
-/// Which of the attributes that RFC 5780 added to a request this server knows. What cannot be done on a connection (RFC 5780 §3: "STUN forbids a
-/// server from creating a new TCP or TCP/TLS connection to the client") is as unknown there as on a server without a second address.
+/// Which of the attributes that RFC 5780 added to a request this server knows. What cannot be done
+/// on a connection (RFC 5780 §3: "STUN forbids a server from creating a new TCP or TCP/TLS
+/// connection to the client") is as unknown there as on a server without a second address.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Known {
     /// Whether there is a second address.
@@ -27,14 +32,16 @@ pub(super) struct Known {
 }
 
 impl Known {
-    // Deviation: RFC 5780 §6.1: CHANGE-REQUEST with no flag set asks for nothing, and a server without an alternate address, or on a connection,
-    // answers it as it answers a request without it; 420 stays for flags that are set. miniupnpd 2.3.1 begins with such a request, and after a 420
-    // it ends, so that its router has no UPnP.
+    // Deviation: RFC 5780 §6.1: CHANGE-REQUEST with no flag set asks for nothing, and a server
+    // without an alternate address, or on a connection, answers it as it answers a request
+    // without it; 420 stays for flags that are set. miniupnpd 2.3.1 begins with such a request, and
+    // after a 420 it ends, so that its router has no UPnP.
     pub(super) fn of(request: &Message<'_>, usage: Usage, over: Transport) -> Self {
         Self {
             discovery: usage.other().is_some(),
             datagram: over == Transport::Udp,
-            changes_nothing: request.attribute::<ChangeRequest>() == Ok(Some(ChangeRequest::default())),
+            changes_nothing: request.attribute::<ChangeRequest>()
+                == Ok(Some(ChangeRequest::default())),
         }
     }
 
@@ -43,7 +50,9 @@ impl Known {
         match kind {
             AttributeType::PADDING => self.discovery,
             AttributeType::RESPONSE_PORT => self.discovery && self.datagram,
-            AttributeType::CHANGE_REQUEST => self.discovery && self.datagram || self.changes_nothing,
+            AttributeType::CHANGE_REQUEST => {
+                self.discovery && self.datagram || self.changes_nothing
+            }
             _ => false,
         }
     }
@@ -64,20 +73,22 @@ impl Wishes {
     /// The code to answer with.
     pub(super) fn read(request: &Message<'_>) -> Result<Self, ErrorCode> {
         let change = request.attribute::<ChangeRequest>().map_err(|_| ErrorCode::BAD_REQUEST)?;
-        let response_port = request.attribute::<ResponsePort>().map_err(|_| ErrorCode::BAD_REQUEST)?;
+        let response_port =
+            request.attribute::<ResponsePort>().map_err(|_| ErrorCode::BAD_REQUEST)?;
         let wishes = Self {
             change: change.unwrap_or_default(),
             response_port: response_port.map(|port| port.0),
             padding: request.has(AttributeType::PADDING),
         };
-        // "The server MUST NOT process a request containing a RESPONSE-PORT and a PADDING attribute" (RFC 5780 §7.5). No datagram has port 0 as its
-        // destination (H7).
+        // "The server MUST NOT process a request containing a RESPONSE-PORT and a PADDING
+        // attribute" (RFC 5780 §7.5). No datagram has port 0 as its destination (H7).
         let is_bad = wishes.response_port.is_some_and(|port| wishes.padding || port == 0);
         if is_bad { Err(ErrorCode::BAD_REQUEST) } else { Ok(wishes) }
     }
 }
 
-/// Puts what RFC 5780 adds to a success response. The address to send from, when it is not the one that was asked.
+/// Puts what RFC 5780 adds to a success response. The address to send from, when it is not the one
+/// that was asked.
 pub(super) fn put(
     writer: &mut MessageWriter<'_>,
     request: &Message<'_>,
@@ -95,8 +106,13 @@ pub(super) fn put(
     Ok(from)
 }
 
-/// RFC 5780 §6.1, table 1; the same as RFC 3489 §8.1, table 1. `None` is the address that was asked.
-pub(super) fn changed_origin(local: SocketAddr, other: SocketAddr, change: ChangeRequest) -> Option<SocketAddr> {
+/// RFC 5780 §6.1, table 1; the same as RFC 3489 §8.1, table 1. `None` is the address that was
+/// asked.
+pub(super) fn changed_origin(
+    local: SocketAddr,
+    other: SocketAddr,
+    change: ChangeRequest,
+) -> Option<SocketAddr> {
     match (change.change_ip, change.change_port) {
         (false, false) => None,
         (true, false) => Some(SocketAddr::new(other.ip(), local.port())),
@@ -105,10 +121,12 @@ pub(super) fn changed_origin(local: SocketAddr, other: SocketAddr, change: Chang
     }
 }
 
-// Deviation: RFC 5780 §6.1: PADDING ends where the answer becomes as long as its request, or it would be a reflector's amplifier (H17).
+// Deviation: RFC 5780 §6.1: PADDING ends where the answer becomes as long as its request, or it
+// would be a reflector's amplifier (H17).
 fn padding_len(written: usize, request: &Message<'_>) -> usize {
     let fingerprint = if request.fingerprint().is_some() { FINGERPRINT_LEN } else { 0 };
-    let room = request.as_bytes().len().saturating_sub(written + ATTRIBUTE_HEADER_LEN + fingerprint);
+    let room =
+        request.as_bytes().len().saturating_sub(written + ATTRIBUTE_HEADER_LEN + fingerprint);
     // A message is a multiple of four bytes long, and so are the parts of this one.
     room.min(MAX_PADDING)
 }

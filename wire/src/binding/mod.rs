@@ -1,4 +1,5 @@
-//! The Binding decision: what `stund` and `turnd` answer to a Binding request (RFC 8489 §6.3.1; RFC 5780 §6.1; RFC 3489 §8.1).
+//! The Binding decision: what `stund` and `turnd` answer to a Binding request (RFC 8489 §6.3.1; RFC
+//! 5780 §6.1; RFC 3489 §8.1).
 
 mod classic;
 mod discovery;
@@ -14,20 +15,23 @@ pub use discovery::MAX_PADDING;
 
 use discovery::{Known, Wishes};
 
-/// An answer without PADDING is never longer: four IPv6 addresses, or an error with its list, and FINGERPRINT.
+/// An answer without PADDING is never longer: four IPv6 addresses, or an error with its list, and
+/// FINGERPRINT.
 pub const MAX_PLAIN_ANSWER_LEN: usize = 160;
 
 /// No answer is ever longer.
 pub const MAX_ANSWER_LEN: usize = MAX_PLAIN_ANSWER_LEN + 4 + MAX_PADDING;
 
-/// What a server says of its own addresses in an answer to a client of RFC 8489. One of RFC 3489 is always told where its answer comes from.
+/// What a server says of its own addresses in an answer to a client of RFC 8489. One of RFC 3489 is
+/// always told where its answer comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Usage {
     /// RFC 8489's Binding usage: XOR-MAPPED-ADDRESS alone.
     Binding,
     /// RFC 5780's NAT behaviour discovery, by a server with four endpoints.
     NatDiscovery {
-        /// Ca:Cp, of which both address and port differ from those that the request was received on.
+        /// Ca:Cp, of which both address and port differ from those that the request was received
+        /// on.
         other: SocketAddr,
     },
 }
@@ -74,11 +78,13 @@ pub struct Answer {
     pub len: usize,
     /// The address to send it from: `None` is the one that the request was received on.
     pub from: Option<SocketAddr>,
-    /// The port of the source's address to send it to: `None` is the one that the request came from.
+    /// The port of the source's address to send it to: `None` is the one that the request came
+    /// from.
     pub to_port: Option<u16>,
     /// The error that it carries; `None` is success.
     pub error: Option<ErrorCode>,
-    /// Whether it has PADDING: it must be sent as what may be fragmented, for it is to show whether fragments pass (RFC 5780 §7.6).
+    /// Whether it has PADDING: it must be sent as what may be fragmented, for it is to show
+    /// whether fragments pass (RFC 5780 §7.6).
     pub padded: bool,
 }
 
@@ -99,14 +105,20 @@ impl From<EncodeError> for Silence {
     }
 }
 
-/// Decides on one message and writes the answer to `out`, of which [`MAX_ANSWER_LEN`] bytes are enough, and [`MAX_PLAIN_ANSWER_LEN`] for
-/// [`Usage::Binding`].
+/// Decides on one message and writes the answer to `out`, of which [`MAX_ANSWER_LEN`] bytes are
+/// enough, and [`MAX_PLAIN_ANSWER_LEN`] for [`Usage::Binding`].
 ///
-/// Nobody's address but the source's is ever an answer's destination, and only its port can be another (H17).
+/// Nobody's address but the source's is ever an answer's destination, and only its port can be
+/// another (H17).
 ///
 /// # Errors
 /// [`Silence`] where the RFC asks for it.
-pub fn answer(request: &Message<'_>, received: &Received, usage: Usage, out: &mut [u8]) -> Result<Answer, Silence> {
+pub fn answer(
+    request: &Message<'_>,
+    received: &Received,
+    usage: Usage,
+    out: &mut [u8],
+) -> Result<Answer, Silence> {
     if request.class() != Class::Request {
         return Err(Silence::NotBindingRequest);
     }
@@ -130,23 +142,48 @@ pub fn answer(request: &Message<'_>, received: &Received, usage: Usage, out: &mu
     }
 }
 
-fn success(request: &Message<'_>, received: &Received, usage: Usage, wishes: &Wishes, out: &mut [u8]) -> Result<Answer, Silence> {
+fn success(
+    request: &Message<'_>,
+    received: &Received,
+    usage: Usage,
+    wishes: &Wishes,
+    out: &mut [u8],
+) -> Result<Answer, Silence> {
     let mut writer = MessageWriter::answer(out, request.header(), Class::SuccessResponse)?;
     writer.put(&XorMappedAddress(received.source))?;
     let from = match usage {
         Usage::Binding => None,
-        Usage::NatDiscovery { other } => discovery::put(&mut writer, request, received, other, wishes)?,
+        Usage::NatDiscovery { other } => {
+            discovery::put(&mut writer, request, received, other, wishes)?
+        }
     };
-    Ok(Answer { len: finish(writer, request)?, from, to_port: wishes.response_port, error: None, padded: wishes.padding })
+    Ok(Answer {
+        len: finish(writer, request)?,
+        from,
+        to_port: wishes.response_port,
+        error: None,
+        padded: wishes.padding,
+    })
 }
 
-fn error(request: &Message<'_>, code: ErrorCode, unknown: &[u16], out: &mut [u8]) -> Result<Answer, Silence> {
+fn error(
+    request: &Message<'_>,
+    code: ErrorCode,
+    unknown: &[u16],
+    out: &mut [u8],
+) -> Result<Answer, Silence> {
     let mut writer = MessageWriter::answer(out, request.header(), Class::ErrorResponse)?;
     writer.put(&ErrorCodeAttribute::new(code))?;
     if !unknown.is_empty() {
         writer.put(&UnknownAttributes::Kinds(unknown))?;
     }
-    Ok(Answer { len: finish(writer, request)?, from: None, to_port: None, error: Some(code), padded: false })
+    Ok(Answer {
+        len: finish(writer, request)?,
+        from: None,
+        to_port: None,
+        error: Some(code),
+        padded: false,
+    })
 }
 
 /// A client that uses FINGERPRINT finds it in the answer too (RFC 8489 §7).
@@ -157,7 +194,8 @@ fn finish(mut writer: MessageWriter<'_>, request: &Message<'_>) -> Result<usize,
     Ok(writer.finish())
 }
 
-/// What a Binding request may carry: "Known-but-unexpected attributes SHOULD be ignored" (RFC 8489 §6.3).
+/// What a Binding request may carry: "Known-but-unexpected attributes SHOULD be ignored" (RFC 8489
+/// §6.3).
 fn is_known(kind: AttributeType) -> bool {
     use AttributeType as T;
     let of_the_usage = matches!(kind, T::PRIORITY | T::USE_CANDIDATE);

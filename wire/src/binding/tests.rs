@@ -1,4 +1,5 @@
-//! What a server does with the answer, and the bounds of it; `tests/rfc5780.rs` and `tests/rfc3489.rs` hold the rest.
+//! What a server does with the answer, and the bounds of it; `tests/rfc5780.rs` and
+//! `tests/rfc3489.rs` hold the rest.
 
 use super::*;
 use crate::TransactionId;
@@ -39,23 +40,36 @@ fn rfc8489_6_3_1_the_source_is_told() {
     let (answer, bytes) = ask(&request(ID, |_| {}), Transport::Udp, Usage::Binding).unwrap();
     let message = Message::decode(&bytes).unwrap();
     assert_eq!((message.class(), message.transaction_id()), (Class::SuccessResponse, ID));
-    assert_eq!(message.attribute::<XorMappedAddress>().unwrap().unwrap().0, SOURCE.parse().unwrap());
-    assert_eq!((message.attributes().count(), answer.from, answer.to_port, answer.padded), (1, None, None, false));
+    assert_eq!(
+        message.attribute::<XorMappedAddress>().unwrap().unwrap().0,
+        SOURCE.parse().unwrap()
+    );
+    assert_eq!(
+        (message.attributes().count(), answer.from, answer.to_port, answer.padded),
+        (1, None, None, false)
+    );
 }
 
 #[test]
 fn rfc5780_6_1_table_1_all_four_origins() {
-    for (change_ip, change_port, from) in
-        [(false, false, LOCAL), (true, false, "[2001:db8::3]:3478"), (false, true, "[2001:db8::2]:3479"), (true, true, OTHER)]
-    {
-        let request = request(ID, |w| _ = w.put(&ChangeRequest { change_ip, change_port }).unwrap());
+    for (change_ip, change_port, from) in [
+        (false, false, LOCAL),
+        (true, false, "[2001:db8::3]:3478"),
+        (false, true, "[2001:db8::2]:3479"),
+        (true, true, OTHER),
+    ] {
+        let request =
+            request(ID, |w| _ = w.put(&ChangeRequest { change_ip, change_port }).unwrap());
         let (answer, bytes) = ask(&request, Transport::Udp, discovery()).unwrap();
         let message = Message::decode(&bytes).unwrap();
         let from: SocketAddr = from.parse().unwrap();
         assert_eq!(answer.from.unwrap_or(LOCAL.parse().unwrap()), from);
         assert_eq!(message.attribute::<ResponseOrigin>().unwrap().unwrap().0, from);
         assert_eq!(message.attribute::<OtherAddress>().unwrap().unwrap().0, OTHER.parse().unwrap());
-        assert_eq!(message.attribute::<MappedAddress>().unwrap().unwrap().0, SOURCE.parse().unwrap());
+        assert_eq!(
+            message.attribute::<MappedAddress>().unwrap().unwrap().0,
+            SOURCE.parse().unwrap()
+        );
     }
 }
 
@@ -73,9 +87,17 @@ fn h17_an_answer_with_padding_is_no_longer_than_its_request() {
             let message = Message::decode(&bytes).unwrap();
             let Padding(echoed) = message.attribute::<Padding>().unwrap().unwrap();
             assert_eq!((answer.error, message.fingerprint()), (None, fingerprint.then_some(true)));
-            assert!(bytes.len() <= request.len().max(MAX_PLAIN_ANSWER_LEN), "{} to {}", bytes.len(), request.len());
+            assert!(
+                bytes.len() <= request.len().max(MAX_PLAIN_ANSWER_LEN),
+                "{} to {}",
+                bytes.len(),
+                request.len()
+            );
             assert!(answer.padded, "it is to show whether fragments pass (RFC 5780 §7.6)");
-            assert!(echoed == MAX_PADDING || echoed == 0 || bytes.len() == request.len(), "as long as it may be");
+            assert!(
+                echoed == MAX_PADDING || echoed == 0 || bytes.len() == request.len(),
+                "as long as it may be"
+            );
         }
     }
 }

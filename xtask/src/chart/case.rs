@@ -29,12 +29,22 @@ pub(super) struct Report {
 }
 
 impl Case {
-    /// Our chart with one of the values files, whose lines `# says: …` are what the binary must say.
+    /// Our chart with one of the values files, whose lines `# says: …` are what the binary must
+    /// say.
     pub(super) fn of_values(file: &Path) -> Result<Case> {
         let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
-        let name = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        let says: Vec<String> = text.lines().filter_map(|line| line.strip_prefix("# says: ")).map(str::to_owned).collect();
-        ensure!(!says.is_empty(), "{}: no line `# says: …` tells what must come of it", file.display());
+        let name =
+            file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let says: Vec<String> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("# says: "))
+            .map(str::to_owned)
+            .collect();
+        ensure!(
+            !says.is_empty(),
+            "{}: no line `# says: …` tells what must come of it",
+            file.display()
+        );
         Ok(Case { name, chart: chart(), values: vec![file.to_owned()], says })
     }
 
@@ -53,10 +63,17 @@ impl Case {
         pod::check_all(&objects)?;
         let said = configuration::check_all(&objects, secrets, &folder)?;
         for line in &self.says {
-            ensure!(said.iter().any(|said| said.contains(line)), "no server says {line:?}; they say:\n{}", said.join("\n"));
+            ensure!(
+                said.iter().any(|said| said.contains(line)),
+                "no server says {line:?}; they say:\n{}",
+                said.join("\n")
+            );
         }
         let notes = helm::notes(&self.chart, &self.values)?;
-        ensure!(notes.contains("What to do next:"), "the notes do not say what to do next:\n{notes}");
+        ensure!(
+            notes.contains("What to do next:"),
+            "the notes do not say what to do next:\n{notes}"
+        );
         Ok(Report { objects: objects.len(), configurations: said.len() })
     }
 
@@ -84,7 +101,10 @@ fn secrets() -> Result<&'static [Value]> {
 
 /// The chart makes no Secret, and could not know what is in one.
 fn no_secret_is_shown(rendered: &str, secrets: &[Value]) -> Result<()> {
-    ensure!(!rendered.contains("kind: Secret"), "the chart renders a Secret: its values would have held the secret");
+    ensure!(
+        !rendered.contains("kind: Secret"),
+        "the chart renders a Secret: its values would have held the secret"
+    );
     for secret in secrets {
         for (key, value) in secret["stringData"].as_object().into_iter().flatten() {
             if value.as_str().is_none_or(|value| rendered.contains(value)) {

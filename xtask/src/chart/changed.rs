@@ -33,7 +33,10 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
         let target = to.join(entry.file_name());
         match entry.file_type()?.is_dir() {
             true => copy_folder(&entry.path(), &target)?,
-            false => drop(std::fs::copy(entry.path(), &target).with_context(|| target.display().to_string())?),
+            false => drop(
+                std::fs::copy(entry.path(), &target)
+                    .with_context(|| target.display().to_string())?,
+            ),
         }
     }
     Ok(())

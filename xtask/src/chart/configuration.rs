@@ -1,4 +1,5 @@
-//! Each container as the kubelet would start it, but with `--check-config`: the real binary reads what was rendered.
+//! Each container as the kubelet would start it, but with `--check-config`: the real binary reads
+//! what was rendered.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,13 +12,18 @@ use super::pod::{containers, text};
 use crate::workspace;
 
 /// What the downward API says on every node of the test.
-const NODE: [(&str, &str); 2] = [("status.hostIP", "203.0.113.7"), ("status.hostIPs", "203.0.113.7,2001:db8::7")];
+const NODE: [(&str, &str); 2] =
+    [("status.hostIP", "203.0.113.7"), ("status.hostIPs", "203.0.113.7,2001:db8::7")];
 
 /// Runs each container's program. What each says, in the order of the objects.
 ///
 /// # Errors
 /// A volume's object or key is missing, or the program refuses its configuration.
-pub(super) fn check_all(objects: &[Value], secrets: &[Value], folder: &Path) -> Result<Vec<String>> {
+pub(super) fn check_all(
+    objects: &[Value],
+    secrets: &[Value],
+    folder: &Path,
+) -> Result<Vec<String>> {
     let mut said = Vec::new();
     for object in objects {
         let spec = &object["spec"]["template"]["spec"];
@@ -25,7 +31,11 @@ pub(super) fn check_all(objects: &[Value], secrets: &[Value], folder: &Path) -> 
             let node = node(spec);
             let started = Started { container, node: &node, root: folder.join("root").join(&node) };
             let volumes = Volumes { objects, secrets, declared: &spec["volumes"] };
-            said.push(started.check(&volumes).with_context(|| format!("{} on {node}", text(&container["name"])))?);
+            said.push(
+                started
+                    .check(&volumes)
+                    .with_context(|| format!("{} on {node}", text(&container["name"])))?,
+            );
         }
     }
     ensure!(!said.is_empty(), "there is no container");
@@ -34,7 +44,8 @@ pub(super) fn check_all(objects: &[Value], secrets: &[Value], folder: &Path) -> 
 
 /// The node that the pod is bound to, or any one.
 fn node(spec: &Value) -> String {
-    let required = &spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
+    let required =
+        &spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
     let bound = text(&required["nodeSelectorTerms"][0]["matchFields"][0]["values"][0]);
     if bound.is_empty() { "node-1".to_owned() } else { bound.to_owned() }
 }
@@ -63,8 +74,13 @@ impl Started<'_> {
         for argument in self.container["args"].as_array().into_iter().flatten() {
             check.arg(self.below_root(&expand(text(argument), &variables)));
         }
-        let output = check.arg("--check-config").output().with_context(|| program.display().to_string())?;
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let output =
+            check.arg("--check-config").output().with_context(|| program.display().to_string())?;
+        let said = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
         match output.status.success() {
             true => Ok(said),
             false => bail!("{said}"),
@@ -83,7 +99,10 @@ impl Started<'_> {
         for variable in self.container["env"].as_array().into_iter().flatten() {
             let field = text(&variable["valueFrom"]["fieldRef"]["fieldPath"]);
             let value = match field {
-                "" => expand(variable["value"].as_str().context("a variable without a value")?, &variables),
+                "" => expand(
+                    variable["value"].as_str().context("a variable without a value")?,
+                    &variables,
+                ),
                 "spec.nodeName" => self.node.to_owned(),
                 field => match NODE.iter().find(|(known, _)| *known == field) {
                     Some((_, value)) => (*value).to_owned(),
@@ -98,7 +117,10 @@ impl Started<'_> {
 
 /// `$(NAME)`, as the kubelet expands it in arguments and in later variables.
 fn expand(text: &str, variables: &[(String, String)]) -> String {
-    variables.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("$({name})"), value)).replace("$$", "$")
+    variables
+        .iter()
+        .fold(text.to_owned(), |text, (name, value)| text.replace(&format!("$({name})"), value))
+        .replace("$$", "$")
 }
 
 /// A pod's volumes, and the objects that may be behind them.
@@ -112,12 +134,18 @@ impl Volumes<'_> {
     /// The volume's files, by name.
     fn files(&self, volume: &str) -> Result<Vec<(String, String)>> {
         let mut declared = self.declared.as_array().into_iter().flatten();
-        let found = declared.find(|declared| declared["name"] == volume).with_context(|| format!("there is no volume {volume}"))?;
+        let found = declared
+            .find(|declared| declared["name"] == volume)
+            .with_context(|| format!("there is no volume {volume}"))?;
         if found["configMap"].is_object() {
             let name = text(&found["configMap"]["name"]);
             let map = named(self.objects, "ConfigMap", name)?;
-            let data = map["data"].as_object().with_context(|| format!("ConfigMap {name} is empty"))?;
-            return Ok(data.iter().map(|(name, value)| (name.clone(), text(value).to_owned())).collect());
+            let data =
+                map["data"].as_object().with_context(|| format!("ConfigMap {name} is empty"))?;
+            return Ok(data
+                .iter()
+                .map(|(name, value)| (name.clone(), text(value).to_owned()))
+                .collect());
         }
         if !found["secret"].is_object() {
             return Ok(Vec::new());
@@ -128,7 +156,9 @@ impl Volumes<'_> {
         items
             .map(|item| {
                 let key = text(&item["key"]);
-                let value = secret["stringData"][key].as_str().with_context(|| format!("Secret {name} has no key {key}"))?;
+                let value = secret["stringData"][key]
+                    .as_str()
+                    .with_context(|| format!("Secret {name} has no key {key}"))?;
                 Ok((text(&item["path"]).to_owned(), value.to_owned()))
             })
             .collect()
@@ -137,5 +167,7 @@ impl Volumes<'_> {
 
 fn named<'a>(objects: &'a [Value], kind: &str, name: &str) -> Result<&'a Value> {
     let mut of_kind = objects.iter().filter(|object| object["kind"] == kind);
-    of_kind.find(|object| object["metadata"]["name"] == name).with_context(|| format!("{kind} {name} is mounted, and is not there"))
+    of_kind
+        .find(|object| object["metadata"]["name"] == name)
+        .with_context(|| format!("{kind} {name} is mounted, and is not there"))
 }

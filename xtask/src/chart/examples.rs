@@ -8,7 +8,8 @@ use super::case::{Case, write};
 use super::{chart, fixtures, output, schemas};
 use crate::workspace;
 
-/// A case for each YAML block of the page. A block that names no mode is an addition to the smallest relay.
+/// A case for each YAML block of the page. A block that names no mode is an addition to the
+/// smallest relay.
 pub(super) fn cases() -> Result<Vec<Case>> {
     let page = workspace::root().join("docs/kubernetes.md");
     let text = std::fs::read_to_string(&page).with_context(|| page.display().to_string())?;
@@ -33,7 +34,8 @@ pub(super) fn check_objects() -> Result<usize> {
     let page = workspace::root().join("docs/kubernetes.md");
     let text = std::fs::read_to_string(&page).with_context(|| page.display().to_string())?;
     let objects: Vec<String> = blocks(&text).into_iter().filter(|block| is_object(block)).collect();
-    schemas::validate(&write(&output(), "docs-objects.yaml", &objects.join("---\n"))?).map(|objects| objects.len())
+    schemas::validate(&write(&output(), "docs-objects.yaml", &objects.join("---\n"))?)
+        .map(|objects| objects.len())
 }
 
 fn is_object(block: &str) -> bool {
@@ -52,7 +54,8 @@ mod tests {
 
     #[test]
     fn only_yaml_is_taken() {
-        let page = "a\n```sh\nhelm\n```\n```yaml\nmode: stun\n```\nb `yaml` c\n```yaml\nx: 1\ny: 2\n```\n";
+        let page =
+            "a\n```sh\nhelm\n```\n```yaml\nmode: stun\n```\nb `yaml` c\n```yaml\nx: 1\ny: 2\n```\n";
         assert_eq!(blocks(page), ["mode: stun\n", "x: 1\ny: 2\n"]);
     }
 }

@@ -64,7 +64,10 @@ fn program() -> PathBuf {
 fn helm(subcommand: &str) -> Command {
     let mut helm = Command::new(program());
     let home = super::output().join("helm-home");
-    helm.arg(subcommand).env("HELM_CONFIG_HOME", &home).env("HELM_DATA_HOME", &home).env("HELM_CACHE_HOME", &home);
+    helm.arg(subcommand)
+        .env("HELM_CONFIG_HOME", &home)
+        .env("HELM_DATA_HOME", &home)
+        .env("HELM_CACHE_HOME", &home);
     helm.env("KUBECONFIG", home.join("none"));
     helm
 }

@@ -1,8 +1,9 @@
 //! `cargo xtask chart`: the Helm chart, checked by the parts that will read it.
 //!
-//! Every values file of `tests/chart/values`, and every example of `docs/kubernetes.md`, goes the whole way: Helm's lint and
-//! template, the strict schemas of several Kubernetes versions, what we promise of every pod, and each rendered configuration
-//! through the real binary's `--check-config`. Then faults are planted, and each must be refused by name.
+//! Every values file of `tests/chart/values`, and every example of `docs/kubernetes.md`, goes the
+//! whole way: Helm's lint and template, the strict schemas of several Kubernetes versions, what we
+//! promise of every pod, and each rendered configuration through the real binary's
+//! `--check-config`. Then faults are planted, and each must be refused by name.
 
 mod case;
 mod changed;
@@ -38,13 +39,21 @@ pub(crate) fn check(by: Instant) -> Result<()> {
     schemas::provide(by)?;
     suites::build(by)?;
     print_line("")?;
-    let mut cases = values_files()?.iter().map(|values| Case::of_values(values)).collect::<Result<Vec<_>>>()?;
+    let mut cases =
+        values_files()?.iter().map(|values| Case::of_values(values)).collect::<Result<Vec<_>>>()?;
     cases.extend(examples::cases()?);
     for case in cases {
         let report = case.check().with_context(|| case.name.clone())?;
-        print_line(format_args!("{:24} {} objects, {} configurations", case.name, report.objects, report.configurations))?;
+        print_line(format_args!(
+            "{:24} {} objects, {} configurations",
+            case.name, report.objects, report.configurations
+        ))?;
     }
-    print_line(format_args!("{:24} {} objects", "docs, other objects", examples::check_objects()?))?;
+    print_line(format_args!(
+        "{:24} {} objects",
+        "docs, other objects",
+        examples::check_objects()?
+    ))?;
     print_line("")?;
     restarts::check_all()?;
     print_line("")?;

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 /// # Errors
 /// Names the object and the promise that it breaks.
 pub(super) fn check_all(objects: &[Value]) -> Result<()> {
-    let templates: Vec<&Value> = objects.iter().filter(|object| object["spec"]["template"]["spec"].is_object()).collect();
+    let templates: Vec<&Value> =
+        objects.iter().filter(|object| object["spec"]["template"]["spec"].is_object()).collect();
     ensure!(!templates.is_empty(), "no object has pods");
     for object in templates {
         let named = || format!("{} {}", text(&object["kind"]), text(&object["metadata"]["name"]));
@@ -27,7 +28,10 @@ fn check(spec: &Value) -> Result<()> {
     holds(spec, &promised)?;
     // What the restricted standard for pods takes.
     let profile = spec.pointer("/securityContext/seccompProfile/type").map_or("", text);
-    ensure!(["RuntimeDefault", "Localhost"].contains(&profile), "the seccomp profile is {profile:?}");
+    ensure!(
+        ["RuntimeDefault", "Localhost"].contains(&profile),
+        "the seccomp profile is {profile:?}"
+    );
     for container in containers(spec) {
         let promised = [
             ("/securityContext/readOnlyRootFilesystem", json!(true)),
@@ -40,10 +44,15 @@ fn check(spec: &Value) -> Result<()> {
             let asks = ["httpGet", "tcpSocket"].iter().any(|way| container[probe][way].is_object());
             ensure!(asks, "{probe}: neither httpGet nor tcpSocket");
         }
-        // A relay may wait 22 s for its name, and then `store.restore_patience`, 60 s at most, for the store.
+        // A relay may wait 22 s for its name, and then `store.restore_patience`, 60 s at most, for
+        // the store.
         let probe = &container["startupProbe"];
-        let seconds = probe["periodSeconds"].as_u64().unwrap_or(10) * probe["failureThreshold"].as_u64().unwrap_or(3);
-        ensure!(seconds > 82, "startupProbe: {seconds} s are too short; the start of a relay may take 82 s");
+        let seconds = probe["periodSeconds"].as_u64().unwrap_or(10)
+            * probe["failureThreshold"].as_u64().unwrap_or(3);
+        ensure!(
+            seconds > 82,
+            "startupProbe: {seconds} s are too short; the start of a relay may take 82 s"
+        );
         for port in container["ports"].as_array().into_iter().flatten() {
             ensure!(port["containerPort"].as_u64() >= Some(1024), "{port}: needs a capability");
         }
@@ -54,7 +63,10 @@ fn check(spec: &Value) -> Result<()> {
 /// A label that changes with the chart would replace every pod for it.
 fn check_labels(labels: &Value) -> Result<()> {
     for label in ["helm.sh/chart", "app.kubernetes.io/version", "app.kubernetes.io/managed-by"] {
-        ensure!(labels[label].is_null(), "the pod template has the label {label}: another version of the chart would restart every pod");
+        ensure!(
+            labels[label].is_null(),
+            "the pod template has the label {label}: another version of the chart would restart every pod"
+        );
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! Which pods a change replaces: Kubernetes does it whenever a pod template differs, and each time calls end.
+//! Which pods a change replaces: Kubernetes does it whenever a pod template differs, and each time
+//! calls end.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -42,11 +43,41 @@ const CHANGES: &[Change] = &[
         chart: &[],
         replaces: &[RELAY_1],
     },
-    Change { name: "another realm", base: "public-full", values: "realm: example.com", chart: &[], replaces: &[RELAY_1, RELAY_2] },
-    Change { name: "a limit", base: "public", values: "limits: {allocationsPerUser: 7}", chart: &[], replaces: &["relay-turnd"] },
-    Change { name: "a comment and a new chart", base: "public-full", values: "", chart: NEW_CHART, replaces: &[] },
-    Change { name: "a new chart without nodes", base: "public-redis", values: "", chart: NEW_CHART, replaces: &[] },
-    Change { name: "a new chart of stund", base: "stun-full", values: "", chart: NEW_CHART, replaces: &[] },
+    Change {
+        name: "another realm",
+        base: "public-full",
+        values: "realm: example.com",
+        chart: &[],
+        replaces: &[RELAY_1, RELAY_2],
+    },
+    Change {
+        name: "a limit",
+        base: "public",
+        values: "limits: {allocationsPerUser: 7}",
+        chart: &[],
+        replaces: &["relay-turnd"],
+    },
+    Change {
+        name: "a comment and a new chart",
+        base: "public-full",
+        values: "",
+        chart: NEW_CHART,
+        replaces: &[],
+    },
+    Change {
+        name: "a new chart without nodes",
+        base: "public-redis",
+        values: "",
+        chart: NEW_CHART,
+        replaces: &[],
+    },
+    Change {
+        name: "a new chart of stund",
+        base: "stun-full",
+        values: "",
+        chart: NEW_CHART,
+        replaces: &[],
+    },
     Change {
         name: "a new version of the program",
         base: "public",
@@ -87,16 +118,26 @@ pub(super) fn check_all() -> Result<()> {
     for change in CHANGES {
         match change.replaced() {
             Ok(replaced) if replaced == change.replaces => {
-                let names = if replaced.is_empty() { "no pod".to_owned() } else { replaced.join(", ") };
+                let names =
+                    if replaced.is_empty() { "no pod".to_owned() } else { replaced.join(", ") };
                 causeway_cli::print_line(format_args!("{:44} replaces {names}", change.name))?;
             }
             Ok(replaced) => {
-                complaints.push(format!("{}: replaces the pods of {replaced:?}, and should those of {:?}", change.name, change.replaces));
+                complaints.push(format!(
+                    "{}: replaces the pods of {replaced:?}, and should those of {:?}",
+                    change.name, change.replaces
+                ));
             }
             Err(error) => complaints.push(format!("{}: {error:#}", change.name)),
         }
     }
-    ensure!(complaints.is_empty(), "{} of {} changes:\n{}", complaints.len(), CHANGES.len(), complaints.join("\n"));
+    ensure!(
+        complaints.is_empty(),
+        "{} of {} changes:\n{}",
+        complaints.len(),
+        CHANGES.len(),
+        complaints.join("\n")
+    );
     Ok(())
 }
 
@@ -108,22 +149,31 @@ impl Change {
         let mut values = vec![fixtures().join("values").join(self.base).with_extension("yaml")];
         let before = specifications(&folder.join("before.yaml"), &chart(), &values)?;
         values.push(write(&folder, "values.yaml", self.values)?);
-        let after = specifications(&folder.join("after.yaml"), &changed(&folder, self.chart)?, &values)?;
+        let after =
+            specifications(&folder.join("after.yaml"), &changed(&folder, self.chart)?, &values)?;
         let names = before.keys().chain(after.keys().filter(|name| !before.contains_key(*name)));
-        let mut replaced: Vec<String> = names.filter(|name| before.get(*name) != after.get(*name)).cloned().collect();
+        let mut replaced: Vec<String> =
+            names.filter(|name| before.get(*name) != after.get(*name)).cloned().collect();
         replaced.sort();
         Ok(replaced)
     }
 }
 
 /// The pod template of each DaemonSet and Deployment, by the workload's name.
-fn specifications(manifest: &Path, chart: &Path, values: &[std::path::PathBuf]) -> Result<BTreeMap<String, Value>> {
+fn specifications(
+    manifest: &Path,
+    chart: &Path,
+    values: &[std::path::PathBuf],
+) -> Result<BTreeMap<String, Value>> {
     let rendered = helm::template(chart, values)?;
     std::fs::write(manifest, &rendered).with_context(|| manifest.display().to_string())?;
     let objects = schemas::validate(manifest)?;
     let workloads = objects.into_iter().filter(|object| object["spec"]["template"].is_object());
-    let found: BTreeMap<_, _> =
-        workloads.map(|object| (text(&object["metadata"]["name"]).to_owned(), object["spec"]["template"].clone())).collect();
+    let found: BTreeMap<_, _> = workloads
+        .map(|object| {
+            (text(&object["metadata"]["name"]).to_owned(), object["spec"]["template"].clone())
+        })
+        .collect();
     ensure!(!found.is_empty(), "no object has pods");
     Ok(found)
 }

@@ -1,4 +1,5 @@
-//! The main job: two agents, of which one may use its relay only, meet, find a way and exchange data.
+//! The main job: two agents, of which one may use its relay only, meet, find a way and exchange
+//! data.
 
 use std::fs;
 use std::time::Duration;
@@ -22,7 +23,16 @@ pub(super) fn call(servers: &Servers, scratch: &Scratch, stop: &Stop) -> Result<
     let seen = [report("caller", scratch), report("callee", scratch)];
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED);
-    table.set_header(["agent", "selected pair", "path", "selected after", "RTT p50", "RTT p99", "came back", "lost"]);
+    table.set_header([
+        "agent",
+        "selected pair",
+        "path",
+        "selected after",
+        "RTT p50",
+        "RTT p99",
+        "came back",
+        "lost",
+    ]);
     for (name, seen) in ["caller", "callee"].into_iter().zip(&seen) {
         if let Ok(seen) = seen {
             table.add_row(row(name, seen));
@@ -32,15 +42,28 @@ pub(super) fn call(servers: &Servers, scratch: &Scratch, stop: &Stop) -> Result<
     ends.into_iter().collect::<Result<()>>()?;
     for seen in seen {
         let seen = seen?;
-        ensure!(seen["path"] == "relayed", "the pair is {}, though the caller may use its relay only", seen["path"]);
+        ensure!(
+            seen["path"] == "relayed",
+            "the pair is {}, though the caller may use its relay only",
+            seen["path"]
+        );
     }
     Ok(())
 }
 
 fn agent(name: &str, more: &[&str], servers: &Servers, scratch: &Scratch) -> Result<Process> {
     let mut agent = built("ice-agent");
-    agent.args(["connect", "--json", "--room", "demo", "--rendezvous", &format!("http://{}", servers.rendezvous)]);
-    agent.args(["--stun", &format!("stun:{}", servers.stun), "--turn", &servers.turn_uri("udp")]).args(more);
+    agent.args([
+        "connect",
+        "--json",
+        "--room",
+        "demo",
+        "--rendezvous",
+        &format!("http://{}", servers.rendezvous),
+    ]);
+    agent
+        .args(["--stun", &format!("stun:{}", servers.stun), "--turn", &servers.turn_uri("udp")])
+        .args(more);
     servers.credentials.give_to(&mut agent);
     Process::logged(name, &mut agent, scratch)
 }
@@ -53,7 +76,8 @@ pub(super) fn report(name: &str, scratch: &Scratch) -> Result<Value> {
 
 fn row(name: &str, seen: &Value) -> [String; 8] {
     let text = |value: &Value| value.as_str().unwrap_or("–").to_owned();
-    let milliseconds = |value: &Value| value.as_f64().map_or("–".to_owned(), |value| format!("{value:.2} ms"));
+    let milliseconds =
+        |value: &Value| value.as_f64().map_or("–".to_owned(), |value| format!("{value:.2} ms"));
     let end = |value: &Value| format!("{} {}", text(&value["type"]), text(&value["address"]));
     let selected = &seen["selected"];
     [

@@ -1,4 +1,5 @@
-//! A call that outlives its relay: `turnd` with a Redis behind it is killed in the middle, and started again.
+//! A call that outlives its relay: `turnd` with a Redis behind it is killed in the middle, and
+//! started again.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
@@ -25,16 +26,19 @@ const BEFORE: Duration = Duration::from_secs(4);
 const COUNT: u32 = 1600;
 const INTERVAL: u32 = 5;
 
-/// Lets two agents call through a `turnd` of its own, kills it, starts it again, and prints what the agents felt.
+/// Lets two agents call through a `turnd` of its own, kills it, starts it again, and prints what
+/// the agents felt.
 ///
 /// # Errors
 /// The call did not outlive it.
 pub(super) fn crash(redis: &str, servers: &Servers, scratch: &Scratch, stop: &Stop) -> Result<()> {
-    let [turn, admin] = super::port::free()?.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    let [turn, admin] =
+        super::port::free()?.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     let config = config(redis, turn, admin, servers, scratch)?;
     let turnd = start("turnd", &config, turn, scratch, stop)?;
     let ends = ["first", "second"].map(|name| agent(name, turn, servers, scratch));
-    let [first, second] = ends.map(|end| end.map_err(|error| error.context("an agent does not start")));
+    let [first, second] =
+        ends.map(|end| end.map_err(|error| error.context("an agent does not start")));
     let (first, second) = (first?, second?);
     pause(BEFORE, stop)?;
 
@@ -49,14 +53,28 @@ pub(super) fn crash(redis: &str, servers: &Servers, scratch: &Scratch, stop: &St
     ended.into_iter().collect::<Result<()>>().context("the call ended with the crash")?;
     for seen in seen {
         let seen = seen?;
-        ensure!(seen["path"] == "relayed", "the pair is {}, though both may use their relay only", seen["path"]);
-        ensure!(lost(&seen).is_some_and(|lost| lost > 0), "the call has not felt the crash: it was over before");
+        ensure!(
+            seen["path"] == "relayed",
+            "the pair is {}, though both may use their relay only",
+            seen["path"]
+        );
+        ensure!(
+            lost(&seen).is_some_and(|lost| lost > 0),
+            "the call has not felt the crash: it was over before"
+        );
     }
     turnd.end(END)
 }
 
-fn config(redis: &str, turn: SocketAddr, admin: SocketAddr, servers: &Servers, scratch: &Scratch) -> Result<PathBuf> {
-    let key = scratch.write("fleet-key", &super::credentials::random_hex(32)?)?.display().to_string();
+fn config(
+    redis: &str,
+    turn: SocketAddr,
+    admin: SocketAddr,
+    servers: &Servers,
+    scratch: &Scratch,
+) -> Result<PathBuf> {
+    let key =
+        scratch.write("fleet-key", &super::credentials::random_hex(32)?)?.display().to_string();
     let locks = scratch.path("").display().to_string();
     // A URL may hold a password: it stands in a file that nobody else can read.
     let url = scratch.write("redis-url", redis)?.display().to_string();
@@ -73,7 +91,13 @@ lock_directory = "{locks}"
     scratch.write("turnd-redis.toml", &(turnd_config(turn, admin, &servers.credentials) + &store))
 }
 
-fn start(name: &str, config: &std::path::Path, turn: SocketAddr, scratch: &Scratch, stop: &Stop) -> Result<Process> {
+fn start(
+    name: &str,
+    config: &std::path::Path,
+    turn: SocketAddr,
+    scratch: &Scratch,
+    stop: &Stop,
+) -> Result<Process> {
     let mut turnd = Process::logged(name, built("turnd").arg("--config").arg(config), scratch)?;
     turnd.wait_until(|| TcpStream::connect(turn).is_ok(), START, stop)?;
     Ok(turnd)
@@ -81,8 +105,23 @@ fn start(name: &str, config: &std::path::Path, turn: SocketAddr, scratch: &Scrat
 
 fn agent(name: &str, turn: SocketAddr, servers: &Servers, scratch: &Scratch) -> Result<Process> {
     let mut agent = built("ice-agent");
-    agent.args(["connect", "--json", "--relay-only", "--room", "crash", "--rendezvous", &format!("http://{}", servers.rendezvous)]);
-    agent.args(["--turn", &format!("turn:{turn}?transport=udp"), "--count", &COUNT.to_string(), "--interval", &INTERVAL.to_string()]);
+    agent.args([
+        "connect",
+        "--json",
+        "--relay-only",
+        "--room",
+        "crash",
+        "--rendezvous",
+        &format!("http://{}", servers.rendezvous),
+    ]);
+    agent.args([
+        "--turn",
+        &format!("turn:{turn}?transport=udp"),
+        "--count",
+        &COUNT.to_string(),
+        "--interval",
+        &INTERVAL.to_string(),
+    ]);
     servers.credentials.give_to(&mut agent);
     Process::logged(name, &mut agent, scratch)
 }
@@ -107,7 +146,14 @@ fn print(away: Duration, seen: &[Result<Value>; 2]) -> Result<()> {
     ))?;
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED);
-    table.set_header(["agent", "relayed address", "sent", "came back", "lost in the crash", "so, a gap of"]);
+    table.set_header([
+        "agent",
+        "relayed address",
+        "sent",
+        "came back",
+        "lost in the crash",
+        "so, a gap of",
+    ]);
     for (name, seen) in ["first", "second"].into_iter().zip(seen) {
         if let Ok(seen) = seen {
             let lost = lost(seen).unwrap_or_default();

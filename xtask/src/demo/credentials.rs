@@ -30,6 +30,8 @@ impl Credentials {
 /// So many bytes that nobody knows, in hexadecimal digits.
 pub(super) fn random_hex(bytes: usize) -> Result<String> {
     let mut random = vec![0; bytes];
-    File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut random)).context("/dev/urandom")?;
+    File::open("/dev/urandom")
+        .and_then(|mut source| source.read_exact(&mut random))
+        .context("/dev/urandom")?;
     Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
 }

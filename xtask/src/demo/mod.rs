@@ -33,7 +33,8 @@ pub(crate) struct Arguments {
     /// Take the services that are in this folder
     #[arg(long, value_name = "FOLDER", conflicts_with = "built")]
     programs: Option<PathBuf>,
-    /// Also show a call that outlives a crash of turnd, which keeps its allocations in this Redis: `redis://[user:password@]host:port`
+    /// Also show a call that outlives a crash of turnd, which keeps its allocations in this Redis:
+    /// `redis://[user:password@]host:port`
     #[arg(long, value_name = "URL")]
     redis: Option<String>,
 }
@@ -49,7 +50,15 @@ pub(crate) fn run_demo(arguments: &Arguments) -> Result<()> {
     if let Some(folder) = &arguments.programs {
         process::take_from(folder);
     } else if !arguments.built {
-        run(&mut cargo(&["build", "--package", "stund", "--package", "turnd", "--package", "ice-agent"]))?;
+        run(&mut cargo(&[
+            "build",
+            "--package",
+            "stund",
+            "--package",
+            "turnd",
+            "--package",
+            "ice-agent",
+        ]))?;
     }
     let started = Instant::now();
     let stop = Stop::on_signals()?;
@@ -63,13 +72,20 @@ pub(crate) fn run_demo(arguments: &Arguments) -> Result<()> {
         parts.push(Part::of("ice-agent nat", || nat(&servers, &scratch, &stop)).1);
         for transport in ["udp", "tcp"] {
             heading(&format!("Whether the TURN server works, over {}", transport.to_uppercase()))?;
-            parts.push(Part::of(&format!("ice-agent check, {transport}"), || check(&servers, transport, &scratch, &stop)).1);
+            parts.push(
+                Part::of(&format!("ice-agent check, {transport}"), || {
+                    check(&servers, transport, &scratch, &stop)
+                })
+                .1,
+            );
         }
         heading("A call between two agents: the caller may use its relay only")?;
         parts.push(Part::of("ice-agent connect, twice", || call(&servers, &scratch, &stop)).1);
         if let Some(redis) = &arguments.redis {
             heading("A call whose relay crashes: turnd is killed in the middle, and comes back")?;
-            parts.push(Part::of("a call outlives a crash", || crash(redis, &servers, &scratch, &stop)).1);
+            parts.push(
+                Part::of("a call outlives a crash", || crash(redis, &servers, &scratch, &stop)).1,
+            );
         }
         parts.push(Part::of("all ended cleanly", || servers.end()).1);
     }

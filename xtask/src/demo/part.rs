@@ -38,7 +38,11 @@ pub(super) fn report(parts: &[Part], took: Duration) -> Result<()> {
         table.add_row([part.name.clone(), result.to_owned(), seconds(part.took)]);
     }
     let failed = parts.iter().filter(|part| part.error.is_some()).count();
-    table.add_row(["all".to_owned(), if failed == 0 { "ok" } else { "FAILED" }.to_owned(), seconds(took)]);
+    table.add_row([
+        "all".to_owned(),
+        if failed == 0 { "ok" } else { "FAILED" }.to_owned(),
+        seconds(took),
+    ]);
     if let Some(column) = table.column_mut(2) {
         column.set_cell_alignment(CellAlignment::Right);
     }

@@ -23,7 +23,9 @@ pub(super) fn take_from(folder: &Path) {
 
 /// One of the workspace's executables.
 pub(super) fn built(name: &str) -> Command {
-    Command::new(PROGRAMS.get().cloned().unwrap_or_else(|| workspace::target().join("debug")).join(name))
+    Command::new(
+        PROGRAMS.get().cloned().unwrap_or_else(|| workspace::target().join("debug")).join(name),
+    )
 }
 
 /// A running process. Killed when dropped, if it still runs.
@@ -43,17 +45,27 @@ impl Process {
     /// Starts it with its output in `<name>.out` and its log in `<name>.log`.
     pub(super) fn logged(name: &str, command: &mut Command, scratch: &Scratch) -> Result<Self> {
         let log = scratch.path(&format!("{name}.log"));
-        command.stdout(File::create(scratch.path(&format!("{name}.out")))?).stderr(File::create(&log)?);
+        command
+            .stdout(File::create(scratch.path(&format!("{name}.out")))?)
+            .stderr(File::create(&log)?);
         Self::spawn(name, command, log)
     }
 
     fn spawn(name: &str, command: &mut Command, log: PathBuf) -> Result<Self> {
-        let child = command.stdin(Stdio::null()).spawn().with_context(|| format!("{name} does not start"))?;
+        let child = command
+            .stdin(Stdio::null())
+            .spawn()
+            .with_context(|| format!("{name} does not start"))?;
         Ok(Self { name: name.to_owned(), child, log })
     }
 
     /// Waits until `ready` says so.
-    pub(super) fn wait_until(&mut self, ready: impl Fn() -> bool, limit: Duration, stop: &Stop) -> Result<()> {
+    pub(super) fn wait_until(
+        &mut self,
+        ready: impl Fn() -> bool,
+        limit: Duration,
+        stop: &Stop,
+    ) -> Result<()> {
         let deadline = Instant::now() + limit;
         while !ready() {
             stop.check()?;
@@ -93,7 +105,11 @@ impl Process {
         Ok(())
     }
 
-    fn wait(&mut self, limit: Duration, go_on: impl Fn() -> Result<()>) -> Result<Option<ExitStatus>> {
+    fn wait(
+        &mut self,
+        limit: Duration,
+        go_on: impl Fn() -> Result<()>,
+    ) -> Result<Option<ExitStatus>> {
         let deadline = Instant::now() + limit;
         loop {
             match self.child.try_wait()? {

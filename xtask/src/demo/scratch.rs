@@ -37,7 +37,10 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.0) {
-            causeway_cli::complain(format_args!("{} could not be removed: {error}", self.0.display()));
+            causeway_cli::complain(format_args!(
+                "{} could not be removed: {error}",
+                self.0.display()
+            ));
         }
     }
 }

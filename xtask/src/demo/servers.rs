@@ -32,13 +32,27 @@ impl Servers {
         let [stun, alternate, turn, rendezvous, stun_admin, turn_admin] = super::port::free()?;
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let credentials = Credentials::generate(scratch)?;
-        let stund = scratch.write("stund.toml", &stund_config(local(stun), alternate, local(stun_admin)))?;
-        let turnd = scratch.write("turnd.toml", &turnd_config(local(turn), local(turn_admin), &credentials))?;
-        let mut servers = Self { stun: local(stun), turn: local(turn), rendezvous: local(rendezvous), credentials, processes: Vec::new() };
+        let stund = scratch
+            .write("stund.toml", &stund_config(local(stun), alternate, local(stun_admin)))?;
+        let turnd = scratch
+            .write("turnd.toml", &turnd_config(local(turn), local(turn_admin), &credentials))?;
+        let mut servers = Self {
+            stun: local(stun),
+            turn: local(turn),
+            rendezvous: local(rendezvous),
+            credentials,
+            processes: Vec::new(),
+        };
         servers.add("stund", &["--config", &text(&stund)], servers.stun, scratch, stop)?;
         servers.add("turnd", &["--config", &text(&turnd)], servers.turn, scratch, stop)?;
         let listen = servers.rendezvous.to_string();
-        servers.add("ice-agent", &["rendezvous", "--listen", &listen], servers.rendezvous, scratch, stop)?;
+        servers.add(
+            "ice-agent",
+            &["rendezvous", "--listen", &listen],
+            servers.rendezvous,
+            scratch,
+            stop,
+        )?;
         causeway_cli::print_line(format_args!(
             "stund on {} and 127.0.0.2:{alternate}, turnd on {}, rendezvous on {}",
             servers.stun, servers.turn, servers.rendezvous
@@ -56,7 +70,14 @@ impl Servers {
         self.processes.into_iter().rev().try_for_each(|process| process.end(END))
     }
 
-    fn add(&mut self, name: &str, arguments: &[&str], address: SocketAddr, scratch: &Scratch, stop: &Stop) -> Result<()> {
+    fn add(
+        &mut self,
+        name: &str,
+        arguments: &[&str],
+        address: SocketAddr,
+        scratch: &Scratch,
+        stop: &Stop,
+    ) -> Result<()> {
         let mut process = Process::logged(name, built(name).args(arguments), scratch)?;
         process.wait_until(|| TcpStream::connect(address).is_ok(), START, stop)?;
         self.processes.push(process);
@@ -82,7 +103,11 @@ listen = "{admin}"
 }
 
 /// Loopback is never a peer, unless a rule names it: this one does.
-pub(super) fn turnd_config(listen: SocketAddr, admin: SocketAddr, credentials: &Credentials) -> String {
+pub(super) fn turnd_config(
+    listen: SocketAddr,
+    admin: SocketAddr,
+    credentials: &Credentials,
+) -> String {
     let (user, password) = (credentials.user, text(&credentials.file));
     format!(
         r#"

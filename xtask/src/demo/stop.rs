@@ -13,7 +13,8 @@ impl Stop {
     pub(super) fn on_signals() -> Result<Self> {
         let asked = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM, SIGHUP] {
-            signal_hook::flag::register(signal, Arc::clone(&asked)).context("signals cannot be caught")?;
+            signal_hook::flag::register(signal, Arc::clone(&asked))
+                .context("signals cannot be caught")?;
         }
         Ok(Self(asked))
     }

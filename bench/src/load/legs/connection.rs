@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use causeway_wire::stream;
-use openssl::ssl::{ErrorCode, Ssl, SslContext, SslMethod, SslMode, SslOptions, SslStream, SslVerifyMode};
+use openssl::ssl::{
+    ErrorCode, Ssl, SslContext, SslMethod, SslMode, SslOptions, SslStream, SslVerifyMode,
+};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::load::Transport;
@@ -51,7 +53,8 @@ impl Write for Connected {
     }
 }
 
-/// What the clients believe of TLS or DTLS: every certificate, for it is the server's cost that is measured.
+/// What the clients believe of TLS or DTLS: every certificate, for it is the server's cost that is
+/// measured.
 pub(crate) fn context(transport: Transport) -> Result<Option<SslContext>> {
     let method = match transport {
         Transport::Udp | Transport::Tcp => return Ok(None),
@@ -67,11 +70,22 @@ pub(crate) fn context(transport: Transport) -> Result<Option<SslContext>> {
 
 impl Connection {
     /// Connects from `local`, with its handshake, and does not block from then on.
-    pub(crate) fn open(transport: Transport, context: Option<&SslContext>, local: SocketAddr, server: SocketAddr) -> Result<Self> {
+    pub(crate) fn open(
+        transport: Transport,
+        context: Option<&SslContext>,
+        local: SocketAddr,
+        server: SocketAddr,
+    ) -> Result<Self> {
         let ssl = || Ssl::new(context.expect("a secure transport has a context"));
-        let kind = if transport == Transport::Dtls { (Type::DGRAM, Protocol::UDP) } else { (Type::STREAM, Protocol::TCP) };
+        let kind = if transport == Transport::Dtls {
+            (Type::DGRAM, Protocol::UDP)
+        } else {
+            (Type::STREAM, Protocol::TCP)
+        };
         let socket = Socket::new(Domain::for_address(server), kind.0, Some(kind.1))?;
-        socket.bind(&local.into()).with_context(|| format!("the system does not send from {local}"))?;
+        socket
+            .bind(&local.into())
+            .with_context(|| format!("the system does not send from {local}"))?;
         socket.connect(&server.into()).context("the server does not accept")?;
         socket.set_read_timeout(Some(PATIENCE))?;
         let local = socket.local_addr()?.as_socket().context("an address of another family")?;
@@ -79,13 +93,17 @@ impl Connection {
             Transport::Dtls => {
                 let mut ssl = ssl()?;
                 ssl.set_mtu(1452)?;
-                let stream = ssl.connect(Connected(socket.into())).ok().context("the DTLS handshake failed")?;
+                let stream = ssl
+                    .connect(Connected(socket.into()))
+                    .ok()
+                    .context("the DTLS handshake failed")?;
                 stream.get_ref().0.set_nonblocking(true)?;
                 Way::Dtls(stream)
             }
             Transport::Tls => {
                 socket.set_tcp_nodelay(true)?;
-                let stream = ssl()?.connect(socket.into()).ok().context("the TLS handshake failed")?;
+                let stream =
+                    ssl()?.connect(socket.into()).ok().context("the TLS handshake failed")?;
                 TcpStream::set_nonblocking(stream.get_ref(), true)?;
                 Way::Tls(stream)
             }
@@ -139,8 +157,13 @@ impl Connection {
         Ok(self.queue.is_empty())
     }
 
-    /// Reads what is there through `scratch`, and gives each whole message to `each`. How many there were.
-    pub(crate) fn receive(&mut self, scratch: &mut [u8], each: &mut impl FnMut(&[u8])) -> Result<usize> {
+    /// Reads what is there through `scratch`, and gives each whole message to `each`. How many
+    /// there were.
+    pub(crate) fn receive(
+        &mut self,
+        scratch: &mut [u8],
+        each: &mut impl FnMut(&[u8]),
+    ) -> Result<usize> {
         let mut count = 0;
         loop {
             let result = match &mut self.way {
@@ -151,7 +174,14 @@ impl Connection {
             let length = match result {
                 Ok(0) => anyhow::bail!("the server closed a connection"),
                 Ok(length) => length,
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => return Ok(count),
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                    ) =>
+                {
+                    return Ok(count);
+                }
                 Err(error) => return Err(error).context("a connection failed"),
             };
             if matches!(self.way, Way::Dtls(_)) {
@@ -170,18 +200,22 @@ impl Connection {
         let mut count = 0;
         while !self.held.is_empty() && !bytes.is_empty() {
             // A frame that came in pieces: byte by byte to its length, then the rest at once.
-            let length = stream::frame_len(&self.held).ok().context("no frame of STUN or ChannelData")?;
+            let length =
+                stream::frame_len(&self.held).ok().context("no frame of STUN or ChannelData")?;
             let missing = length.map_or(1, |length| length - self.held.len()).min(bytes.len());
             self.held.extend_from_slice(&bytes[..missing]);
             bytes = &bytes[missing..];
-            let length = stream::frame_len(&self.held).ok().context("no frame of STUN or ChannelData")?;
+            let length =
+                stream::frame_len(&self.held).ok().context("no frame of STUN or ChannelData")?;
             if length == Some(self.held.len()) {
                 each(&self.held);
                 self.held.clear();
                 count += 1;
             }
         }
-        while let Some(length) = stream::frame_len(bytes).ok().context("no frame of STUN or ChannelData")? {
+        while let Some(length) =
+            stream::frame_len(bytes).ok().context("no frame of STUN or ChannelData")?
+        {
             let Some((frame, rest)) = bytes.split_at_checked(length) else { break };
             each(frame);
             bytes = rest;

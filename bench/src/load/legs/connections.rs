@@ -43,9 +43,18 @@ impl Connections {
         let threads = HANDSHAKES.min(count);
         let parts: Vec<Result<Vec<Connection>>> = thread::scope(|scope| {
             let threads: Vec<_> = (0..threads)
-                .map(|thread| scope.spawn(move || (count * thread / threads..count * (thread + 1) / threads).map(connect).collect()))
+                .map(|thread| {
+                    scope.spawn(move || {
+                        (count * thread / threads..count * (thread + 1) / threads)
+                            .map(connect)
+                            .collect()
+                    })
+                })
                 .collect();
-            threads.into_iter().map(|thread| thread.join().expect("a connection is an error at worst")).collect()
+            threads
+                .into_iter()
+                .map(|thread| thread.join().expect("a connection is an error at worst"))
+                .collect()
         });
         let mut connections = Vec::with_capacity(count);
         for part in parts {
@@ -75,7 +84,11 @@ impl Connections {
         self.transport == Transport::Dtls
     }
 
-    pub(crate) fn push(&mut self, client: usize, fill: impl FnOnce(&mut [u8]) -> usize) -> Result<()> {
+    pub(crate) fn push(
+        &mut self,
+        client: usize,
+        fill: impl FnOnce(&mut [u8]) -> usize,
+    ) -> Result<()> {
         let length = fill(&mut self.message);
         self.connections[client].push(&self.message[..length]).context("a connection failed")?;
         if self.transport != Transport::Dtls && !self.is_dirty[client] {
@@ -108,7 +121,8 @@ impl Connections {
         let mut count = 0;
         for event in &self.events[..ready] {
             let client = event.data() as usize;
-            count += self.connections[client].receive(&mut self.scratch, &mut |message| each(client, message))?;
+            count += self.connections[client]
+                .receive(&mut self.scratch, &mut |message| each(client, message))?;
         }
         Ok(count)
     }

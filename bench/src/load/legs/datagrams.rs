@@ -24,11 +24,19 @@ pub(crate) struct Datagrams {
 
 impl Datagrams {
     pub(crate) fn bind(subnet: Subnet, scenario: &Scenario) -> Result<Self> {
-        ensure!(scenario.allocations <= subnet.len(), "the subnet has {} addresses for {} clients", subnet.len(), scenario.allocations);
+        ensure!(
+            scenario.allocations <= subnet.len(),
+            "the subnet has {} addresses for {} clients",
+            subnet.len(),
+            scenario.allocations
+        );
         let one = scenario.size + WRAPPING;
         let longest = if scenario.offload { (scenario.burst * one).min(LONGEST) } else { one };
-        let options = BatchOptions { longest, kernel_buffers: KERNEL_BUFFERS, joined: scenario.offload };
-        let (sender, receiver) = batch::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), &options).context("no UDP socket")?;
+        let options =
+            BatchOptions { longest, kernel_buffers: KERNEL_BUFFERS, joined: scenario.offload };
+        let (sender, receiver) =
+            batch::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), &options)
+                .context("no UDP socket")?;
         let port = sender.local_addr()?.port();
         Ok(Self { sender, receiver, subnet, count: scenario.allocations, port })
     }
@@ -41,7 +49,13 @@ impl Datagrams {
         super::number(self.subnet, self.count, address)
     }
 
-    pub(crate) fn push(&mut self, number: usize, to: SocketAddr, segment: u16, fill: impl FnOnce(&mut [u8]) -> usize) -> Result<()> {
+    pub(crate) fn push(
+        &mut self,
+        number: usize,
+        to: SocketAddr,
+        segment: u16,
+        fill: impl FnOnce(&mut [u8]) -> usize,
+    ) -> Result<()> {
         if self.sender.is_full() {
             self.flush()?;
         }
@@ -51,7 +65,11 @@ impl Datagrams {
 
     pub(crate) fn flush(&mut self) -> Result<()> {
         let refused = if self.sender.is_empty() { 0 } else { self.sender.flush()? };
-        ensure!(refused == 0, "the system does not send from {}: is the subnet local? (`ip route add local`)", self.subnet.address(0));
+        ensure!(
+            refused == 0,
+            "the system does not send from {}: is the subnet local? (`ip route add local`)",
+            self.subnet.address(0)
+        );
         Ok(())
     }
 
@@ -63,13 +81,19 @@ impl Datagrams {
         self.receiver.datagram(index)
     }
 
-    /// Gives each of the `count` that were received to `each`: to whom it came, from where, and what it holds. What that wants returned goes back
-    /// whence it came; it is queued.
-    pub(crate) fn each(&mut self, count: usize, mut each: impl FnMut(usize, SocketAddr, &[u8]) -> bool) -> Result<()> {
+    /// Gives each of the `count` that were received to `each`: to whom it came, from where, and
+    /// what it holds. What that wants returned goes back whence it came; it is queued.
+    pub(crate) fn each(
+        &mut self,
+        count: usize,
+        mut each: impl FnMut(usize, SocketAddr, &[u8]) -> bool,
+    ) -> Result<()> {
         let Self { sender, receiver, subnet, count: known, .. } = self;
         for index in 0..count {
             let Some(datagram) = receiver.datagram(index) else { continue };
-            let Some(number) = super::number(*subnet, *known, datagram.destination) else { continue };
+            let Some(number) = super::number(*subnet, *known, datagram.destination) else {
+                continue;
+            };
             for data in datagram.bytes.chunks(datagram.segment.max(1)) {
                 if !each(number, datagram.source, data) {
                     continue;

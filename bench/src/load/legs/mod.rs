@@ -40,8 +40,15 @@ impl Legs {
         }
     }
 
-    /// Queues what `fill` writes and counts: one message, or with `segment` above 0 several of that length.
-    pub(crate) fn push(&mut self, client: usize, server: SocketAddr, segment: u16, fill: impl FnOnce(&mut [u8]) -> usize) -> Result<()> {
+    /// Queues what `fill` writes and counts: one message, or with `segment` above 0 several of that
+    /// length.
+    pub(crate) fn push(
+        &mut self,
+        client: usize,
+        server: SocketAddr,
+        segment: u16,
+        fill: impl FnOnce(&mut [u8]) -> usize,
+    ) -> Result<()> {
         match self {
             Self::Datagrams(datagrams) => datagrams.push(client, server, segment, fill),
             Self::Connections(connections) => connections.push(client, fill),
@@ -56,8 +63,13 @@ impl Legs {
         }
     }
 
-    /// Gives all that is there to `each`: the client, the message, and whether the server sent it. How much there was.
-    pub(crate) fn receive(&mut self, server: SocketAddr, mut each: impl FnMut(usize, &[u8], bool)) -> Result<usize> {
+    /// Gives all that is there to `each`: the client, the message, and whether the server sent it.
+    /// How much there was.
+    pub(crate) fn receive(
+        &mut self,
+        server: SocketAddr,
+        mut each: impl FnMut(usize, &[u8], bool),
+    ) -> Result<usize> {
         match self {
             Self::Datagrams(datagrams) => {
                 let count = datagrams.receive()?;
@@ -70,7 +82,9 @@ impl Legs {
                 }
                 Ok(count)
             }
-            Self::Connections(connections) => connections.receive(|client, message| each(client, message, true)),
+            Self::Connections(connections) => {
+                connections.receive(|client, message| each(client, message, true))
+            }
         }
     }
 

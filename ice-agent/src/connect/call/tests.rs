@@ -107,13 +107,27 @@ fn address(text: &str) -> SocketAddr {
 
 fn host(side: usize) -> LocalCandidate {
     let address = address(["192.0.2.1:1000", "192.0.2.2:2000"][side]);
-    LocalCandidate { kind: CandidateType::Host, address, base: address, server: None, relayed_over: None, local_preference: 65_534 }
+    LocalCandidate {
+        kind: CandidateType::Host,
+        address,
+        base: address,
+        server: None,
+        relayed_over: None,
+        local_preference: 65_534,
+    }
 }
 
 fn relay(side: usize) -> LocalCandidate {
     let address = address(["198.51.100.9:50001", "198.51.100.9:50002"][side]);
     let relayed_over = Some(Transport::Udp);
-    LocalCandidate { kind: CandidateType::Relay, address, base: address, server: None, relayed_over, local_preference: 32_766 }
+    LocalCandidate {
+        kind: CandidateType::Relay,
+        address,
+        base: address,
+        server: None,
+        relayed_over,
+        local_preference: 32_766,
+    }
 }
 
 #[test]
@@ -122,7 +136,14 @@ fn two_agents_connect_exchange_and_end_together() {
     pair.run(Duration::from_secs(30));
     for call in &pair.calls {
         assert_eq!((call.phase(), call.peer_sent()), (Phase::Over, Some(10)));
-        assert_eq!((call.exchange().sent(), call.exchange().echoed(), call.exchange().received_from_peer()), (10, 10, 10));
+        assert_eq!(
+            (
+                call.exchange().sent(),
+                call.exchange().echoed(),
+                call.exchange().received_from_peer()
+            ),
+            (10, 10, 10)
+        );
         assert_eq!(call.exchange().round_trips().figures().unwrap().p50, 20.0);
     }
     assert!(matches!(pair.signals[0][0], Signal::Hello { .. }), "{:?}", pair.signals[0]);
@@ -145,8 +166,15 @@ fn data_waits_for_a_direct_pair_where_a_relay_was_faster() {
     }
     pair.run(Duration::from_secs(30));
     for (side, call) in pair.calls.iter().enumerate() {
-        assert_eq!(call.selected(), Some(PairAddresses { local: host(side).address, remote: host(1 - side).address }));
-        assert_eq!(call.exchange().echoed(), 10, "nothing was lost on the way from one pair to the other");
+        assert_eq!(
+            call.selected(),
+            Some(PairAddresses { local: host(side).address, remote: host(1 - side).address })
+        );
+        assert_eq!(
+            call.exchange().echoed(),
+            10,
+            "nothing was lost on the way from one pair to the other"
+        );
     }
 }
 
@@ -166,7 +194,10 @@ fn a_relay_carries_the_call_where_nothing_else_gets_through() {
         assert!(call.is_relayed(call.selected().unwrap()));
         assert_eq!(call.exchange().echoed(), 10);
     }
-    assert!(pair.permitted[0].contains(&host(1).address.ip()), "RFC 8656 §9: no datagram of the peer passes without");
+    assert!(
+        pair.permitted[0].contains(&host(1).address.ip()),
+        "RFC 8656 §9: no datagram of the peer passes without"
+    );
 }
 
 #[test]
@@ -186,14 +217,20 @@ fn data_waits_until_the_peer_can_echo_but_not_for_a_rendezvous_that_is_lost() {
 fn a_nomination_is_checked_at_once() {
     let mut pair = Pair::with_hosts();
     pair.run(Duration::from_millis(300));
-    assert!(pair.calls.iter().all(|call| call.selected().is_some()), "the engine alone would wait for an RTO");
+    assert!(
+        pair.calls.iter().all(|call| call.selected().is_some()),
+        "the engine alone would wait for an RTO"
+    );
 }
 
 #[test]
 fn rfc8838_14_candidates_after_the_end_are_ignored() {
     let mut pair = Pair::with_hosts();
     pair.run(Duration::from_millis(1));
-    let late = Signal::Candidate { candidate: "candidate:1 1 udp 9 203.0.113.5 9 typ host".into(), relayed_over: None };
+    let late = Signal::Candidate {
+        candidate: "candidate:1 1 udp 9 203.0.113.5 9 typ host".into(),
+        relayed_over: None,
+    };
     pair.calls[0].handle_signal(pair.now, late);
     assert_eq!(pair.calls[0].ice().remotes().len(), 1);
 }
@@ -204,7 +241,10 @@ fn what_a_hostile_peer_signals_changes_nothing_and_is_told() {
     pair.offer(1, host(1));
     let bad = [
         Signal::Candidate { candidate: "candidate:\u{1b}[31m".into(), relayed_over: None },
-        Signal::Candidate { candidate: "candidate:1 1 udp 9 0.0.0.0 9 typ host".into(), relayed_over: None },
+        Signal::Candidate {
+            candidate: "candidate:1 1 udp 9 0.0.0.0 9 typ host".into(),
+            relayed_over: None,
+        },
         Signal::Hello { ufrag: "x".into(), password: String::new(), exchange: String::new() },
     ];
     for signal in bad {
@@ -214,7 +254,8 @@ fn what_a_hostile_peer_signals_changes_nothing_and_is_told() {
     assert_eq!(pair.troubles[0].len(), 3);
     assert_eq!(pair.calls[0].ice().remotes().len(), 1, "the good one from before");
 
-    let other = Signal::Hello { ufrag: "aaaa".into(), password: "b".repeat(22), exchange: "0".repeat(16) };
+    let other =
+        Signal::Hello { ufrag: "aaaa".into(), password: "b".repeat(22), exchange: "0".repeat(16) };
     pair.calls[0].handle_signal(pair.now, other);
     for side in 0..2 {
         pair.calls[side].end_gathering(pair.now);
@@ -263,7 +304,10 @@ fn a_peer_that_vanishes_is_not_waited_for_without_end() {
 fn a_peer_that_leaves_before_a_pair_is_selected_ends_the_call() {
     let mut pair = Pair::new();
     pair.calls[0].peer_left(pair.now);
-    assert_eq!((pair.calls[0].phase(), pair.calls[0].poll_timeout().is_some()), (Phase::Over, true));
+    assert_eq!(
+        (pair.calls[0].phase(), pair.calls[0].poll_timeout().is_some()),
+        (Phase::Over, true)
+    );
 }
 
 #[test]
@@ -297,6 +341,11 @@ fn a_peer_that_leaves_in_the_middle_ends_the_exchange_without_loss() {
     pair.calls[0].peer_left(pair.now);
     pair.carry_out(0);
     let exchange = pair.calls[0].exchange();
-    assert!(exchange.sent() == exchange.echoed() && exchange.sent() < 10, "{} of {}", exchange.echoed(), exchange.sent());
+    assert!(
+        exchange.sent() == exchange.echoed() && exchange.sent() < 10,
+        "{} of {}",
+        exchange.echoed(),
+        exchange.sent()
+    );
     assert_eq!(pair.calls[0].phase(), Phase::Over);
 }

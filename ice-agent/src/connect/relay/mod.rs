@@ -1,4 +1,5 @@
-//! Relayed candidates: one task for each TURN server, which holds the allocation as long as the call lasts.
+//! Relayed candidates: one task for each TURN server, which holds the allocation as long as the
+//! call lasts.
 
 mod task;
 
@@ -80,7 +81,9 @@ impl Relay {
         events: mpsc::Sender<E>,
     ) -> Self {
         let (commands, receiver) = mpsc::channel(MAX_COMMANDS);
-        let task = tokio::spawn(task::RelayTask::new(relay, server, ways, credentials, events, receiver).run());
+        let task = tokio::spawn(
+            task::RelayTask::new(relay, server, ways, credentials, events, receiver).run(),
+        );
         Self { commands, task }
     }
 

@@ -20,10 +20,11 @@ use crate::net::turn_leg::{SendFailure, TurnLeg};
 use crate::uri::ServerUri;
 use crate::ways::Ways;
 
-/// Datagrams that wait for a peer's permission, of all peers: the checks that were faster than the server's answer.
+/// Datagrams that wait for a peer's permission, of all peers: the checks that were faster than the
+/// server's answer.
 const MAX_WAITING: usize = 64;
-/// Addresses and ports that are tried at a server in all: "up to three times" after a 437 (RFC 8656 §7.4), and where a 300
-/// leads.
+/// Addresses and ports that are tried at a server in all: "up to three times" after a 437 (RFC 8656
+/// §7.4), and where a 300 leads.
 const MAX_ATTEMPTS: usize = 8;
 /// Attempts at one address.
 const ATTEMPTS: usize = 3;
@@ -72,7 +73,16 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
         events: mpsc::Sender<E>,
         commands: mpsc::Receiver<RelayCommand>,
     ) -> Self {
-        Self { relay, server, ways, credentials, events, commands, both_families: true, waiting: VecDeque::new() }
+        Self {
+            relay,
+            server,
+            ways,
+            credentials,
+            events,
+            commands,
+            both_families: true,
+            waiting: VecDeque::new(),
+        }
     }
 
     pub(super) async fn run(mut self) {
@@ -125,7 +135,10 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
                         if redirections.send_to(server, now) {
                             ports = 0;
                             let proxied = self.ways.target(&self.server, target.transport, server);
-                            targets.push_front(Target { server_name: domain.or(target.server_name), ..proxied });
+                            targets.push_front(Target {
+                                server_name: domain.or(target.server_name),
+                                ..proxied
+                            });
                         }
                     }
                     End::Refused => tried.refused.push(target.address.ip()),
@@ -136,9 +149,11 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
         false
     }
 
-    /// The addresses of one server, the one that answers first in front; those that failed are told and left out.
+    /// The addresses of one server, the one that answers first in front; those that failed are told
+    /// and left out.
     async fn targets(&mut self, endpoint: &Endpoint) -> VecDeque<Target> {
-        let (targets, failed) = self.ways.nearest(&self.server, endpoint, Usage::Turn, TIMING).await;
+        let (targets, failed) =
+            self.ways.nearest(&self.server, endpoint, Usage::Turn, TIMING).await;
         for (target, error) in failed {
             self.trouble("connect", None, format!("{}: {error}", target.address)).await;
         }
@@ -148,9 +163,11 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
     async fn attempt(&mut self, target: &Target) -> End {
         let mut config = target.turn_config(self.credentials.as_ref());
         config.timing = TIMING;
-        // A relayed address of each family where the server has both, else one of the family that the server is reached by.
+        // A relayed address of each family where the server has both, else one of the family that
+        // the server is reached by.
         config.both_families = self.both_families;
-        config.family = (!self.both_families && target.address.is_ipv6()).then_some(AddressFamily::Ipv6);
+        config.family =
+            (!self.both_families && target.address.is_ipv6()).then_some(AddressFamily::Ipv6);
         let mut leg = match TurnLeg::allocate(target, self.ways.trust(), config).await {
             Ok(leg) => leg,
             Err(error) => {
@@ -198,8 +215,8 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
         }
     }
 
-    /// Before the allocation there is nothing to ask for, and a peer of another family has no way to this relay. The call
-    /// repeats the permissions once it has the candidate.
+    /// Before the allocation there is nothing to ask for, and a peer of another family has no way
+    /// to this relay. The call repeats the permissions once it has the candidate.
     async fn obey(&mut self, leg: &mut TurnLeg, command: RelayCommand) {
         match command {
             RelayCommand::Permit(peer) => drop(leg.permit(peer)),
@@ -225,10 +242,17 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
     async fn take(&mut self, leg: &mut TurnLeg, target: &Target, event: Event) -> Option<End> {
         match event {
             Event::Allocated(allocated) => {
-                self.tell(RelayEvent::Allocated { relay: self.relay, allocated, transport: target.transport }).await;
+                self.tell(RelayEvent::Allocated {
+                    relay: self.relay,
+                    allocated,
+                    transport: target.transport,
+                })
+                .await;
             }
             Event::PermissionInstalled { peer } => {
-                let (sendable, still) = std::mem::take(&mut self.waiting).into_iter().partition(|(to, _)| to.ip() == peer);
+                let (sendable, still) = std::mem::take(&mut self.waiting)
+                    .into_iter()
+                    .partition(|(to, _)| to.ip() == peer);
                 self.waiting = still;
                 let sendable: VecDeque<_> = sendable;
                 for (peer, data) in sendable {
@@ -240,10 +264,18 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
                     self.waiting.retain(|(to, _)| to.ip() != peer.ip());
                 }
                 let peer = peer.map(|peer| peer.ip());
-                self.tell(RelayEvent::Trouble(Trouble::at_server(&self.server, method_name(method), peer, &failure))).await;
+                self.tell(RelayEvent::Trouble(Trouble::at_server(
+                    &self.server,
+                    method_name(method),
+                    peer,
+                    &failure,
+                )))
+                .await;
                 if method == Method::ALLOCATE {
                     return Some(match advice {
-                        _ if self.both_families && is_unsupported_family(&failure) => End::OneFamily,
+                        _ if self.both_families && is_unsupported_family(&failure) => {
+                            End::OneFamily
+                        }
                         Advice::OtherLocalAddress => End::OtherPort,
                         Advice::OtherServer(server) => End::OtherServer(server),
                         _ if matches!(failure, Failure::Refused(_)) => End::Refused,
@@ -267,7 +299,10 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
     }
 
     async fn trouble(&mut self, step: &str, peer: Option<SocketAddr>, reason: String) {
-        let trouble = Trouble { peer: peer.map(|peer| peer.ip()), ..Trouble::new(&self.server.to_string(), step, reason) };
+        let trouble = Trouble {
+            peer: peer.map(|peer| peer.ip()),
+            ..Trouble::new(&self.server.to_string(), step, reason)
+        };
         self.tell(RelayEvent::Trouble(trouble)).await;
     }
 

@@ -35,7 +35,11 @@ fn post(rooms: &mut Rooms, now: Instant, token: MemberToken, to: u64) -> Result<
 fn the_third_is_refused_while_both_are_there() {
     let (mut rooms, now) = two_members();
     assert_eq!(rooms.join(now, ROOM, C, at(3)), Err(Refusal::Full));
-    assert_eq!(rooms.join(now + Duration::from_secs(50), ROOM, C, at(3)), Err(Refusal::Full), "open polls are presence");
+    assert_eq!(
+        rooms.join(now + Duration::from_secs(50), ROOM, C, at(3)),
+        Err(Refusal::Full),
+        "open polls are presence"
+    );
 }
 
 #[test]
@@ -59,7 +63,11 @@ fn a_killed_agent_takes_its_seat_again_and_never_meets_its_ghost() {
     rooms.end_request(killed, ROOM, A);
     let again = rooms.join(killed + grace, ROOM, B, at(1)).unwrap();
     assert_eq!((again.role, again.member), (Role::Controlling, 2));
-    assert_eq!(rooms.take(killed + grace, ROOM, B, 0).unwrap().peer, Peer::Absent, "the ghost is gone");
+    assert_eq!(
+        rooms.take(killed + grace, ROOM, B, 0).unwrap().peer,
+        Peer::Absent,
+        "the ghost is gone"
+    );
     assert_eq!(rooms.take(killed + grace, ROOM, A, 0), Err(Refusal::NotAMember));
 }
 
@@ -106,7 +114,11 @@ fn a_signal_waits_until_it_is_acknowledged() {
     post(&mut rooms, now, A, 2).unwrap();
     let first = rooms.take(now, ROOM, B, 0).unwrap();
     assert_eq!((first.signals.len(), first.last), (1, 1));
-    assert_eq!(rooms.take(now, ROOM, B, 0).unwrap(), first, "an answer that was lost is given again");
+    assert_eq!(
+        rooms.take(now, ROOM, B, 0).unwrap(),
+        first,
+        "an answer that was lost is given again"
+    );
     assert!(rooms.take(now, ROOM, B, 1).unwrap().signals.is_empty());
 }
 
@@ -131,9 +143,14 @@ fn one_address_takes_few_seats_and_others_find_theirs() {
     let joined = (0..999).filter(|room| rooms.join(now, RoomId(*room), A, at(66)).is_ok()).count();
     assert_eq!((joined, rooms.len()), (32, 32));
     assert_eq!(rooms.join(now, RoomId(2_000), A, at(66)), Err(Refusal::TooManySeats));
-    assert!(rooms.join(now, RoomId(2_000), A, at(67)).is_ok(), "its neighbour is another subscriber");
+    assert!(
+        rooms.join(now, RoomId(2_000), A, at(67)).is_ok(),
+        "its neighbour is another subscriber"
+    );
     let v6 = |host: u16| IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, host]);
-    let joined = (0..999_u16).filter(|host| rooms.join(now, RoomId(10_000 + u128::from(*host)), A, v6(*host)).is_ok()).count();
+    let joined = (0..999_u16)
+        .filter(|host| rooms.join(now, RoomId(10_000 + u128::from(*host)), A, v6(*host)).is_ok())
+        .count();
     assert_eq!(joined, 32, "a /64 is one subscriber");
 }
 
@@ -146,7 +163,11 @@ fn a_crowd_of_addresses_that_fills_the_house_makes_room_for_others() {
         rooms.join(now, RoomId(100 + u128::from(number)), A, [10, 0, 0, number].into()).unwrap();
     }
     assert_eq!(rooms.len(), 100);
-    assert_eq!(rooms.join(now, RoomId(1_000), A, [10, 0, 0, 200].into()), Err(Refusal::TooManyRooms), "the crowd displaces nobody");
+    assert_eq!(
+        rooms.join(now, RoomId(1_000), A, [10, 0, 0, 200].into()),
+        Err(Refusal::TooManyRooms),
+        "the crowd displaces nobody"
+    );
     assert!(rooms.join(now, RoomId(1_001), A, [203, 0, 113, 1].into()).is_ok());
     assert!(rooms.join(now, RoomId(1_001), B, [203, 0, 114, 1].into()).is_ok());
     assert_eq!(rooms.len(), 100);

@@ -1,4 +1,5 @@
-//! Cookies that prove a client's address without anything being kept for it (RFC 6347 §4.2.1; row H13).
+//! Cookies that prove a client's address without anything being kept for it (RFC 6347 §4.2.1; row
+//! H13).
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -27,19 +28,33 @@ impl Cookies {
     /// When the system has no randomness.
     pub(crate) fn new(now: Duration) -> io::Result<Self> {
         let random = SystemRandom::new();
-        let current = Key::generate(HMAC_SHA256, &random).map_err(|_| io::Error::other("the system has no randomness"))?;
+        let current = Key::generate(HMAC_SHA256, &random)
+            .map_err(|_| io::Error::other("the system has no randomness"))?;
         Ok(Self { random, current, previous: None, since: now })
     }
 
     /// The cookie for a client at `peer` that speaks to `local`.
-    pub(crate) fn bake(&mut self, now: Duration, peer: SocketAddr, local: SocketAddr, hello: &ClientHello<'_>) -> [u8; COOKIE_LEN] {
+    pub(crate) fn bake(
+        &mut self,
+        now: Duration,
+        peer: SocketAddr,
+        local: SocketAddr,
+        hello: &ClientHello<'_>,
+    ) -> [u8; COOKIE_LEN] {
         self.rotate(now);
         let tag = hmac::sign(&self.current, client(peer, local, hello).as_ref());
         tag.as_ref().try_into().expect("HMAC-SHA256 has 32 bytes")
     }
 
-    /// Whether the hello brings back the cookie that was made for this very client and these very parameters.
-    pub(crate) fn accepts(&mut self, now: Duration, peer: SocketAddr, local: SocketAddr, hello: &ClientHello<'_>) -> bool {
+    /// Whether the hello brings back the cookie that was made for this very client and these very
+    /// parameters.
+    pub(crate) fn accepts(
+        &mut self,
+        now: Duration,
+        peer: SocketAddr,
+        local: SocketAddr,
+        hello: &ClientHello<'_>,
+    ) -> bool {
         if hello.cookie.len() != COOKIE_LEN {
             return false;
         }
@@ -54,7 +69,8 @@ impl Cookies {
         if age < PERIOD {
             return;
         }
-        // Without randomness the old secret serves on: no client gains by it but one who collects cookies.
+        // Without randomness the old secret serves on: no client gains by it but one who collects
+        // cookies.
         if let Ok(secret) = Key::generate(HMAC_SHA256, &self.random) {
             let old = std::mem::replace(&mut self.current, secret);
             self.previous = (age < 2 * PERIOD).then_some(old);
@@ -116,10 +132,23 @@ mod tests {
         assert!(!cookies.accepts(SECOND, address("192.0.2.1:1001"), local, &with_cookie));
         assert!(!cookies.accepts(SECOND, address("192.0.2.2:1000"), local, &with_cookie));
         assert!(!cookies.accepts(SECOND, peer, address("198.51.100.1:5349"), &with_cookie));
-        assert!(!cookies.accepts(SECOND, peer, local, &ClientHello { back: &[0, 2, 0, 1, 1, 0], ..with_cookie }));
-        assert!(!cookies.accepts(SECOND, peer, local, &ClientHello { cookie: &cookie[..31], ..with_cookie }));
+        assert!(!cookies.accepts(
+            SECOND,
+            peer,
+            local,
+            &ClientHello { back: &[0, 2, 0, 1, 1, 0], ..with_cookie }
+        ));
+        assert!(!cookies.accepts(
+            SECOND,
+            peer,
+            local,
+            &ClientHello { cookie: &cookie[..31], ..with_cookie }
+        ));
         assert!(!cookies.accepts(SECOND, peer, local, &hello()));
-        assert!(!Cookies::new(SECOND).unwrap().accepts(SECOND, peer, local, &with_cookie), "another worker's secret");
+        assert!(
+            !Cookies::new(SECOND).unwrap().accepts(SECOND, peer, local, &with_cookie),
+            "another worker's secret"
+        );
     }
 
     #[test]
@@ -133,11 +162,18 @@ mod tests {
             for now in (0..asked).step_by(10) {
                 cookies.bake(now * SECOND, peer, local, &hello());
             }
-            assert_eq!(cookies.accepts(asked * SECOND, peer, local, &with_cookie), good, "after {asked} s");
+            assert_eq!(
+                cookies.accepts(asked * SECOND, peer, local, &with_cookie),
+                good,
+                "after {asked} s"
+            );
         }
         let mut cookies = Cookies::new(Duration::ZERO).unwrap();
         let cookie = cookies.bake(SECOND, peer, local, &hello());
         let with_cookie = ClientHello { cookie: &cookie, ..hello() };
-        assert!(!cookies.accepts(120 * SECOND, peer, local, &with_cookie), "nobody came for two periods");
+        assert!(
+            !cookies.accepts(120 * SECOND, peer, local, &with_cookie),
+            "nobody came for two periods"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! What OpenSSL can do and the crate `openssl` has no call for. All of this directory's unsafe code.
+//! What OpenSSL can do and the crate `openssl` has no call for. All of this directory's unsafe
+//! code.
 
 use std::ptr;
 use std::time::Duration;
@@ -36,8 +37,8 @@ const DTLS_CTRL_GET_TIMEOUT: c_int = 73;
 const DTLS_CTRL_HANDLE_TIMEOUT: c_int = 74;
 const NO_ARGUMENT: c_long = 0;
 
-/// Reads a ClientHello with its cookie, and lets the handshake go on from there: message numbers begin with 1, and the first hello
-/// is no part of the transcript. Whether there was one.
+/// Reads a ClientHello with its cookie, and lets the handshake go on from there: message numbers
+/// begin with 1, and the first hello is no part of the transcript. Whether there was one.
 pub(super) fn listen(stream: &mut SslStream<Pipe>) -> bool {
     // SAFETY: plain allocation.
     let address = unsafe { BIO_ADDR_new() };
@@ -55,7 +56,9 @@ pub(super) fn listen(stream: &mut SslStream<Pipe>) -> bool {
 pub(super) fn time_left(ssl: &SslRef) -> Option<Duration> {
     let mut left = libc::timeval { tv_sec: 0, tv_usec: 0 };
     // SAFETY: the object is alive, and the command writes one `timeval`.
-    let running = unsafe { ffi::SSL_ctrl(ssl.as_ptr(), DTLS_CTRL_GET_TIMEOUT, NO_ARGUMENT, (&raw mut left).cast()) };
+    let running = unsafe {
+        ffi::SSL_ctrl(ssl.as_ptr(), DTLS_CTRL_GET_TIMEOUT, NO_ARGUMENT, (&raw mut left).cast())
+    };
     let micros = u32::try_from(left.tv_usec).unwrap_or(0);
     (running == 1).then(|| Duration::new(u64::try_from(left.tv_sec).unwrap_or(0), micros * 1_000))
 }
@@ -63,7 +66,10 @@ pub(super) fn time_left(ssl: &SslRef) -> Option<Duration> {
 /// Sends the last flight again if its time has come; `false` when that was done too often.
 pub(super) fn resend(stream: &mut SslStream<Pipe>) -> bool {
     // SAFETY: the object is alive, and the command takes no argument.
-    unsafe { ffi::SSL_ctrl(stream.ssl().as_ptr(), DTLS_CTRL_HANDLE_TIMEOUT, NO_ARGUMENT, ptr::null_mut()) >= 0 }
+    unsafe {
+        ffi::SSL_ctrl(stream.ssl().as_ptr(), DTLS_CTRL_HANDLE_TIMEOUT, NO_ARGUMENT, ptr::null_mut())
+            >= 0
+    }
 }
 
 /// Whether the datagram that was read last holds more records.
@@ -72,14 +78,18 @@ pub(super) fn has_pending(ssl: &SslRef) -> bool {
     unsafe { SSL_has_pending(ssl.as_ptr()) == 1 }
 }
 
-/// Gives a context a leaf with its key and its issuers: one of each kind of key, each with a chain of its own.
+/// Gives a context a leaf with its key and its issuers: one of each kind of key, each with a chain
+/// of its own.
 pub(super) fn add_identity(
     builder: &mut SslContextBuilder,
     leaf: &X509Ref,
     key: &PKeyRef<Private>,
     issuers: &StackRef<X509>,
 ) -> Result<(), ErrorStack> {
-    // SAFETY: all four objects are alive during the call, which takes references of its own to what it keeps.
-    let taken = unsafe { SSL_CTX_use_cert_and_key(builder.as_ptr(), leaf.as_ptr(), key.as_ptr(), issuers.as_ptr(), 1) };
+    // SAFETY: all four objects are alive during the call, which takes references of its own to what
+    // it keeps.
+    let taken = unsafe {
+        SSL_CTX_use_cert_and_key(builder.as_ptr(), leaf.as_ptr(), key.as_ptr(), issuers.as_ptr(), 1)
+    };
     if taken == 1 { builder.check_private_key() } else { Err(ErrorStack::get()) }
 }

@@ -72,7 +72,9 @@ impl Handshake {
 fn proceed(stream: &mut SslStream<Pipe>) -> Step {
     match stream.do_handshake() {
         Ok(()) => Step::Done,
-        Err(error) if matches!(error.code(), ErrorCode::WANT_READ | ErrorCode::WANT_WRITE) => Step::Pending,
+        Err(error) if matches!(error.code(), ErrorCode::WANT_READ | ErrorCode::WANT_WRITE) => {
+            Step::Pending
+        }
         Err(error) => Step::Failed(blame(&error)),
     }
 }

@@ -11,7 +11,8 @@ use crate::places::Place;
 use crate::secure::thread::{Outgoing, Protocol};
 use crate::secure::{Answer as AnyAnswer, Failure};
 
-/// Datagrams that a client may send until its handshake is done: several times what a lossy path takes.
+/// Datagrams that a client may send until its handshake is done: several times what a lossy path
+/// takes.
 const MOST: u32 = 64;
 /// How often the handshakes are looked at for what is to be sent again or has taken too long.
 const ROUND: Duration = Duration::from_millis(100);
@@ -57,7 +58,12 @@ impl Protocol for Handshakes {
     }
 
     fn timeout(&mut self, now: Instant, out: &mut Outgoing<'_>) {
-        let due: Vec<Leg> = self.legs.iter().filter(|(_, under_way)| under_way.is_due(now)).map(|(leg, _)| *leg).collect();
+        let due: Vec<Leg> = self
+            .legs
+            .iter()
+            .filter(|(_, under_way)| under_way.is_due(now))
+            .map(|(leg, _)| *leg)
+            .collect();
         for leg in due {
             let Some(mut under_way) = self.legs.remove(&leg) else { continue };
             let step = if now >= under_way.deadline {
@@ -73,7 +79,14 @@ impl Protocol for Handshakes {
 }
 
 impl Handshakes {
-    fn begin(&mut self, now: Instant, leg: Leg, place: Place, hello: &[u8], out: &mut Outgoing<'_>) {
+    fn begin(
+        &mut self,
+        now: Instant,
+        leg: Leg,
+        place: Place,
+        hello: &[u8],
+        out: &mut Outgoing<'_>,
+    ) {
         if !self.rate.take(now, out.shared.limits.dtls_per_second) {
             self.pipe.clear();
             return self.answer(leg, Outcome::Failed(Failure::Rate), out);
@@ -82,7 +95,13 @@ impl Handshakes {
         match Handshake::begin(&out.shared.offered().dtls.context, &mut self.pipe) {
             Ok((handshake, step)) => {
                 let deadline = now + out.shared.limits.time;
-                self.conclude(now, leg, UnderWay { handshake, place, taken: 1, deadline, resend: None }, step, out);
+                self.conclude(
+                    now,
+                    leg,
+                    UnderWay { handshake, place, taken: 1, deadline, resend: None },
+                    step,
+                    out,
+                );
             }
             Err(failure) => self.answer(leg, Outcome::Failed(failure), out),
         }
@@ -95,7 +114,11 @@ impl Handshakes {
         };
         under_way.taken += 1;
         // What is too short for any cipher harms no handshake.
-        self.pipe.put(if record::are_long_enough(datagram, LEAST_WITH_NONCE) { datagram } else { &[] });
+        self.pipe.put(if record::are_long_enough(datagram, LEAST_WITH_NONCE) {
+            datagram
+        } else {
+            &[]
+        });
         let step = if under_way.taken > MOST {
             Step::Failed(Failure::Refused("too many datagrams"))
         } else {
@@ -104,7 +127,14 @@ impl Handshakes {
         self.conclude(now, leg, under_way, step, out);
     }
 
-    fn conclude(&mut self, now: Instant, leg: Leg, mut under_way: UnderWay, step: Step, out: &mut Outgoing<'_>) {
+    fn conclude(
+        &mut self,
+        now: Instant,
+        leg: Leg,
+        mut under_way: UnderWay,
+        step: Step,
+        out: &mut Outgoing<'_>,
+    ) {
         match step {
             Step::Pending => {
                 under_way.resend = under_way.handshake.patience().map(|left| now + left);

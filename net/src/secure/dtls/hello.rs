@@ -4,7 +4,8 @@ use super::record::{HANDSHAKE, MAJOR, RECORD_HEADER, RecordHeader};
 
 /// Bytes of a cookie.
 pub(crate) const COOKIE_LEN: usize = 32;
-/// Bytes of a HelloVerifyRequest in its record: fewer than those of any ClientHello that it answers.
+/// Bytes of a HelloVerifyRequest in its record: fewer than those of any ClientHello that it
+/// answers.
 pub(crate) const HELLO_VERIFY_REQUEST_LEN: usize = RECORD_HEADER + MESSAGE_HEADER + 3 + COOKIE_LEN;
 
 const MESSAGE_HEADER: usize = 12;
@@ -27,8 +28,9 @@ pub(crate) struct ClientHello<'a> {
 }
 
 impl<'a> ClientHello<'a> {
-    /// Reads the first record of a datagram. `None` if it is no ClientHello, or one whose first fragment does not reach as far as the
-    /// compression methods: to put it together would take memory for a client who has proven nothing.
+    /// Reads the first record of a datagram. `None` if it is no ClientHello, or one whose first
+    /// fragment does not reach as far as the compression methods: to put it together would take
+    /// memory for a client who has proven nothing.
     pub(crate) fn read(datagram: &'a [u8]) -> Option<Self> {
         let mut record = Bytes(datagram);
         let header = RecordHeader::read(datagram)?;
@@ -36,7 +38,10 @@ impl<'a> ClientHello<'a> {
         let sequence = record.take(8)?.try_into().ok()?;
         let len = record.length(2)?;
         let mut message = Bytes(record.take(len)?);
-        if header.content_type != HANDSHAKE || header.epoch != 0 || message.take(1)? != [CLIENT_HELLO] {
+        if header.content_type != HANDSHAKE
+            || header.epoch != 0
+            || message.take(1)? != [CLIENT_HELLO]
+        {
             return None;
         }
         let whole = message.length(3)?;
@@ -64,14 +69,17 @@ impl<'a> ClientHello<'a> {
     }
 
     /// The answer that asks for `cookie`.
-    pub(crate) fn verify_request(&self, cookie: &[u8; COOKIE_LEN]) -> [u8; HELLO_VERIFY_REQUEST_LEN] {
+    pub(crate) fn verify_request(
+        &self,
+        cookie: &[u8; COOKIE_LEN],
+    ) -> [u8; HELLO_VERIFY_REQUEST_LEN] {
         const BODY: u8 = 3 + COOKIE_LEN as u8;
         let mut answer = [0; HELLO_VERIFY_REQUEST_LEN];
         let (record, message) = answer.split_at_mut(RECORD_HEADER);
         record[0] = HANDSHAKE;
         record[1..3].copy_from_slice(&VERSION);
-        // "the server MUST use the record sequence number in the ClientHello as the record sequence number in the
-        // HelloVerifyRequest" (RFC 6347 §4.2.1)
+        // "the server MUST use the record sequence number in the ClientHello as the record sequence
+        // number in the HelloVerifyRequest" (RFC 6347 §4.2.1)
         record[3..11].copy_from_slice(&self.sequence);
         record[12] = MESSAGE_HEADER as u8 + BODY;
         let (header, body) = message.split_at_mut(MESSAGE_HEADER);
@@ -120,7 +128,33 @@ mod tests {
         body.extend(cookie);
         body.extend([0, 2, 0xc0, 0x2f, 1, 0]);
         let len = body.len() as u8;
-        let mut datagram = vec![22, 254, 255, 0, 0, 0, 0, 0, 0, 0, 5, 0, 12 + len, 1, 0, 0, len, 0, 0, 0, 0, 0, 0, 0, len];
+        let mut datagram = vec![
+            22,
+            254,
+            255,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            5,
+            0,
+            12 + len,
+            1,
+            0,
+            0,
+            len,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            len,
+        ];
         datagram.extend(body);
         datagram
     }
@@ -158,9 +192,20 @@ mod tests {
             assert_eq!(ClientHello::read(&datagram[..len]), None, "cut to {len}");
         }
         // Each length once too large, each fixed field once wrong.
-        for (place, value) in
-            [(0, 23), (1, 3), (4, 1), (11, 1), (12, 255), (13, 2), (18, 2), (21, 1), (24, 255), (59, 255), (62, 255), (69, 255)]
-        {
+        for (place, value) in [
+            (0, 23),
+            (1, 3),
+            (4, 1),
+            (11, 1),
+            (12, 255),
+            (13, 2),
+            (18, 2),
+            (21, 1),
+            (24, 255),
+            (59, 255),
+            (62, 255),
+            (69, 255),
+        ] {
             let mut wrong = datagram.clone();
             wrong[place] = value;
             assert_eq!(ClientHello::read(&wrong), None, "byte {place}");

@@ -1,6 +1,8 @@
-//! DTLS over UDP: a stateless cookie exchange on the worker, the handshake on the handshaker's thread, the records on the worker.
+//! DTLS over UDP: a stateless cookie exchange on the worker, the handshake on the handshaker's
+//! thread, the records on the worker.
 //!
-//! Nothing is kept for a source address before it has brought back its cookie ([`hello`], [`cookie`]; row H13).
+//! Nothing is kept for a source address before it has brought back its cookie ([`hello`],
+//! [`cookie`]; row H13).
 
 mod cookie;
 mod ffi;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use openssl::error::ErrorStack;
 use openssl::ssl::{
-    AlpnError, NameType, SniError, SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions, SslRef, SslSessionCacheMode, SslVersion,
+    AlpnError, NameType, SniError, SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions,
+    SslRef, SslSessionCacheMode, SslVersion,
 };
 use openssl::stack::Stack;
 use openssl::x509::X509;
@@ -13,7 +14,8 @@ use openssl::x509::X509;
 use super::ffi;
 use crate::secure::{Identity, Offer};
 
-/// Forward secrecy and authenticated encryption. All of libwebrtc, pion, OpenSSL, GnuTLS and mbedTLS offer some of these.
+/// Forward secrecy and authenticated encryption. All of libwebrtc, pion, OpenSSL, GnuTLS and
+/// mbedTLS offer some of these.
 const CIPHERS: &str = "ECDHE+AESGCM:ECDHE+CHACHA20";
 /// P-256 is what each of them has.
 const GROUPS: &str = "X25519:P-256:P-384";
@@ -33,20 +35,22 @@ impl Offered {
         let mut context = context(offer, 0)?;
         context.set_servername_callback(move |ssl, _| {
             let name = ssl.servername(NameType::HOST_NAME);
-            let chosen = name.and_then(|name| named.iter().find(|(identity, _)| identity.is_for(name)));
+            let chosen =
+                name.and_then(|name| named.iter().find(|(identity, _)| identity.is_for(name)));
             if let Some((_, context)) = chosen {
                 ssl.set_ssl_context(context).map_err(|_| SniError::ALERT_FATAL)?;
             }
-            // Deviation: RFC 6066 §3: the name is followed and not acknowledged: pion takes the acknowledgement, which has no content, for a
-            // broken one, and drops the ServerHello without a word.
+            // Deviation: RFC 6066 §3: the name is followed and not acknowledged: pion takes the
+            // acknowledgement, which has no content, for a broken one, and drops the
+            // ServerHello without a word.
             Err(SniError::NOACK)
         });
         Ok(Self { context: context.build() })
     }
 }
 
-/// The context with the identity at `index`, and with those identities for the same names whose keys are of other kinds: OpenSSL
-/// chooses among them by what the client can verify.
+/// The context with the identity at `index`, and with those identities for the same names whose
+/// keys are of other kinds: OpenSSL chooses among them by what the client can verify.
 fn context(offer: &Offer, index: usize) -> Result<SslContextBuilder, ErrorStack> {
     let mut builder = SslContext::builder(SslMethod::dtls_server())?;
     builder.set_min_proto_version(Some(SslVersion::DTLS1_2))?;
@@ -55,8 +59,9 @@ fn context(offer: &Offer, index: usize) -> Result<SslContextBuilder, ErrorStack>
     // The MTU is set for each handshake: there is no socket to ask.
     builder.set_options(SslOptions::NO_QUERY_MTU | SslOptions::NO_RENEGOTIATION);
     builder.set_options(SslOptions::CIPHER_SERVER_PREFERENCE | SslOptions::PRIORITIZE_CHACHA);
-    // No session is resumed. Who resumes sends data right behind the last message of the handshake, which is still being computed
-    // then: the data would be lost, and its retransmission would take longer than the whole handshake that was spared.
+    // No session is resumed. Who resumes sends data right behind the last message of the handshake,
+    // which is still being computed then: the data would be lost, and its retransmission would
+    // take longer than the whole handshake that was spared.
     builder.set_options(SslOptions::NO_TICKET);
     builder.set_session_cache_mode(SslSessionCacheMode::OFF);
     builder.set_mode(SslMode::RELEASE_BUFFERS);
@@ -65,7 +70,9 @@ fn context(offer: &Offer, index: usize) -> Result<SslContextBuilder, ErrorStack>
     builder.set_cookie_verify_cb(|_, _| true);
     let alpn = offer.alpn;
     if !alpn.is_empty() {
-        builder.set_alpn_select_callback(move |_: &mut SslRef, offered| select(alpn, offered).ok_or(AlpnError::ALERT_FATAL));
+        builder.set_alpn_select_callback(move |_: &mut SslRef, offered| {
+            select(alpn, offered).ok_or(AlpnError::ALERT_FATAL)
+        });
     }
     let identity = &offer.identities[index];
     add(&mut builder, identity)?;
@@ -80,7 +87,8 @@ fn context(offer: &Offer, index: usize) -> Result<SslContextBuilder, ErrorStack>
     Ok(builder)
 }
 
-/// Whether OpenSSL serves this identity: it has rules of its own for keys and signatures, which it applies only here.
+/// Whether OpenSSL serves this identity: it has rules of its own for keys and signatures, which it
+/// applies only here.
 pub(in crate::secure) fn try_identity(identity: &Identity) -> Result<(), ErrorStack> {
     add(&mut SslContext::builder(SslMethod::dtls_server())?, identity)
 }
@@ -116,8 +124,14 @@ mod tests {
     #[test]
     fn rfc7443_3_the_server_s_first_protocol_that_the_client_offers_is_chosen() {
         let ours: [&[u8]; 2] = [b"stun.turn", b"stun.nat-discovery"];
-        assert_eq!(select(&ours, b"\x12stun.nat-discovery\x09stun.turn"), Some(b"stun.turn".as_slice()));
-        assert_eq!(select(&ours, b"\x02h2\x12stun.nat-discovery"), Some(b"stun.nat-discovery".as_slice()));
+        assert_eq!(
+            select(&ours, b"\x12stun.nat-discovery\x09stun.turn"),
+            Some(b"stun.turn".as_slice())
+        );
+        assert_eq!(
+            select(&ours, b"\x02h2\x12stun.nat-discovery"),
+            Some(b"stun.nat-discovery".as_slice())
+        );
         assert_eq!(select(&ours, b"\x02h2"), None);
         assert_eq!(select(&ours, b"\x40stun.turn"), None, "cut");
     }

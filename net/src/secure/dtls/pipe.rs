@@ -7,7 +7,8 @@ use openssl::ssl::SslStream;
 
 /// One datagram in, any number of datagrams out.
 ///
-/// Whoever computes owns one and lends it to a connection for the time of a call, so that a connection that is silent has no buffers.
+/// Whoever computes owns one and lends it to a connection for the time of a call, so that a
+/// connection that is silent has no buffers.
 #[derive(Debug, Default)]
 pub(crate) struct Pipe {
     incoming: Vec<u8>,
@@ -35,7 +36,11 @@ impl Pipe {
     }
 
     /// Lends itself to a connection for one call of OpenSSL.
-    pub(crate) fn lend<R>(&mut self, stream: &mut SslStream<Pipe>, act: impl FnOnce(&mut SslStream<Pipe>) -> R) -> R {
+    pub(crate) fn lend<R>(
+        &mut self,
+        stream: &mut SslStream<Pipe>,
+        act: impl FnOnce(&mut SslStream<Pipe>) -> R,
+    ) -> R {
         // What an earlier call left in this thread's queue would be taken for this call's error.
         let _ = ErrorStack::get();
         std::mem::swap(stream.get_mut(), self);

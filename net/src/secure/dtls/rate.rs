@@ -31,7 +31,8 @@ mod tests {
     fn h13_a_second_s_worth_comes_at_once_and_then_as_many_as_the_rate_allows() {
         let mut rate = Rate::default();
         let start = Instant::now();
-        let taken = |rate: &mut Rate, now: Instant| (0..1_000).filter(|_| rate.take(now, 100)).count();
+        let taken =
+            |rate: &mut Rate, now: Instant| (0..1_000).filter(|_| rate.take(now, 100)).count();
         assert_eq!(taken(&mut rate, start), 100);
         assert_eq!(taken(&mut rate, start + Duration::from_millis(500)), 50);
         assert_eq!(taken(&mut rate, start + Duration::from_secs(60)), 100);

@@ -23,7 +23,8 @@ pub(crate) struct RecordHeader {
 }
 
 impl RecordHeader {
-    /// Reads that of the first record of these bytes; `None` if they are no record of a version before DTLS 1.3.
+    /// Reads that of the first record of these bytes; `None` if they are no record of a version
+    /// before DTLS 1.3.
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let (header, _) = bytes.split_at_checked(RECORD_HEADER)?;
         (header[1] == MAJOR).then(|| Self {
@@ -44,7 +45,8 @@ pub(crate) struct FirstRecords {
     pub(crate) left_out: usize,
 }
 
-/// The first `most` records of `datagram`, at least 1. Bytes behind the last record that has a header belong to it.
+/// The first `most` records of `datagram`, at least 1. Bytes behind the last record that has a
+/// header belong to it.
 pub(crate) fn records_of(datagram: &[u8], most: usize) -> FirstRecords {
     let mut first = FirstRecords { len: datagram.len(), taken: 0, left_out: 0 };
     let mut rest = datagram;
@@ -62,8 +64,9 @@ pub(crate) fn records_of(datagram: &[u8], most: usize) -> FirstRecords {
     first
 }
 
-/// Whether no encrypted record of the datagram is shorter than `least`. OpenSSL gives up an association for one that is, where
-/// RFC 6347 §4.1.2.7 has invalid records dropped; anybody could forge it.
+/// Whether no encrypted record of the datagram is shorter than `least`. OpenSSL gives up an
+/// association for one that is, where RFC 6347 §4.1.2.7 has invalid records dropped; anybody could
+/// forge it.
 pub(super) fn are_long_enough(mut datagram: &[u8], least: usize) -> bool {
     while let Some(header) = RecordHeader::read(datagram) {
         if header.epoch > 0 && header.len < least {
@@ -91,8 +94,16 @@ mod tests {
         assert_eq!(first(0), FirstRecords { len: 43, taken: 1, left_out: 3 });
         assert_eq!(first(2), FirstRecords { len: 43 + 37, taken: 2, left_out: 2 });
         assert_eq!(first(4), FirstRecords { len: datagram.len(), taken: 4, left_out: 0 });
-        assert_eq!(records_of(&datagram[..50], 1), FirstRecords { len: 50, taken: 1, left_out: 0 }, "a half header is no record");
-        assert_eq!(records_of(&datagram[..60], 1), FirstRecords { len: 43, taken: 1, left_out: 1 }, "a cut record is one");
+        assert_eq!(
+            records_of(&datagram[..50], 1),
+            FirstRecords { len: 50, taken: 1, left_out: 0 },
+            "a half header is no record"
+        );
+        assert_eq!(
+            records_of(&datagram[..60], 1),
+            FirstRecords { len: 43, taken: 1, left_out: 1 },
+            "a cut record is one"
+        );
         assert_eq!(records_of(b"", 1), FirstRecords { len: 0, taken: 0, left_out: 0 });
     }
 

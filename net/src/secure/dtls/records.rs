@@ -11,8 +11,8 @@ pub(crate) const MAX_PLAINTEXT: usize = 1 << 14;
 
 /// Encrypts and decrypts for one client.
 ///
-/// Each call borrows a [`Pipe`] and leaves in it what is to be sent, in answer or by itself: records, an alert, or the last flight
-/// once more for a client that did not get it.
+/// Each call borrows a [`Pipe`] and leaves in it what is to be sent, in answer or by itself:
+/// records, an alert, or the last flight once more for a client that did not get it.
 pub(crate) struct Records {
     stream: SslStream<Pipe>,
     /// The length of the shortest record that its cipher makes.
@@ -31,24 +31,29 @@ pub(crate) enum Opened {
 }
 
 impl Records {
-    /// Takes over when the handshake is done. OpenSSL has kept the data that came before the client's Finished; it belongs to no datagram
-    /// that is yet to come, and is dropped.
+    /// Takes over when the handshake is done. OpenSSL has kept the data that came before the
+    /// client's Finished; it belongs to no datagram that is yet to come, and is dropped.
     pub(super) fn new(mut stream: SslStream<Pipe>) -> Self {
         while stream.ssl_read(&mut [0; MAX_PLAINTEXT]).is_ok() {}
         let cipher = stream.ssl().current_cipher();
-        let least = if cipher.is_some_and(|cipher| cipher.name().contains("CHACHA20")) { LEAST } else { LEAST_WITH_NONCE };
+        let least = if cipher.is_some_and(|cipher| cipher.name().contains("CHACHA20")) {
+            LEAST
+        } else {
+            LEAST_WITH_NONCE
+        };
         Self { stream, least }
     }
 
-    /// Lays `datagram` into the pipe, to be [opened](Self::open); `false` if it holds what must not be.
+    /// Lays `datagram` into the pipe, to be [opened](Self::open); `false` if it holds what must not
+    /// be.
     #[must_use]
     pub(crate) fn admit(&self, pipe: &mut Pipe, datagram: &[u8]) -> bool {
         pipe.put(datagram);
         record::are_long_enough(datagram, self.least)
     }
 
-    /// Decrypts the next record of the datagram in the pipe to `plaintext`, which has room for all that the datagram can hold.
-    /// What is forged, repeated or no record at all is passed over.
+    /// Decrypts the next record of the datagram in the pipe to `plaintext`, which has room for all
+    /// that the datagram can hold. What is forged, repeated or no record at all is passed over.
     pub(crate) fn open(&mut self, pipe: &mut Pipe, plaintext: &mut [u8]) -> Opened {
         pipe.lend(&mut self.stream, |stream| match stream.ssl_read(plaintext) {
             Ok(len) => Opened::Plaintext(len),
@@ -64,11 +69,13 @@ impl Records {
         ffi::has_pending(self.stream.ssl())
     }
 
-    /// Encrypts `plaintext` as one record in one datagram; `false` if it is too long for one, or if the association is over.
+    /// Encrypts `plaintext` as one record in one datagram; `false` if it is too long for one, or if
+    /// the association is over.
     #[must_use]
     pub(crate) fn seal(&mut self, pipe: &mut Pipe, plaintext: &[u8]) -> bool {
         pipe.clear();
-        plaintext.len() <= MAX_PLAINTEXT && pipe.lend(&mut self.stream, |stream| stream.ssl_write(plaintext).is_ok())
+        plaintext.len() <= MAX_PLAINTEXT
+            && pipe.lend(&mut self.stream, |stream| stream.ssl_write(plaintext).is_ok())
     }
 
     /// Says goodbye.

@@ -14,7 +14,8 @@ use crate::secure::{Answer as AnyAnswer, Failure};
 
 /// The most that a client may send until its handshake is done.
 const MOST: usize = 64 << 10;
-/// How much longer than a worker this thread waits: a worker tells when it gives up, unless its letter found no room.
+/// How much longer than a worker this thread waits: a worker tells when it gives up, unless its
+/// letter found no room.
 const SLACK: Duration = Duration::from_secs(1);
 
 /// The fatal alert for a record that is no handshake's, where rustls says nothing.
@@ -27,7 +28,8 @@ type Leg = (usize, StreamKey);
 #[derive(Default)]
 pub(crate) struct Handshakes {
     legs: HashMap<Leg, Handshake>,
-    /// All handshakes are given the same time: the eldest is in front. Those that ended are still listed.
+    /// All handshakes are given the same time: the eldest is in front. Those that ended are still
+    /// listed.
     deadlines: VecDeque<(Instant, Leg)>,
 }
 
@@ -67,10 +69,18 @@ impl Protocol for Handshakes {
 
 impl Handshakes {
     /// Takes what the client sent; what it is to be sent, and how it goes on.
-    fn advance(&mut self, now: Instant, leg: Leg, bytes: &[u8], shared: &Shared) -> (Vec<u8>, Outcome) {
+    fn advance(
+        &mut self,
+        now: Instant,
+        leg: Leg,
+        bytes: &[u8],
+        shared: &Shared,
+    ) -> (Vec<u8>, Outcome) {
         let begun = self.legs.remove(&leg);
         let is_new = begun.is_none();
-        let Some(mut handshake) = begun.or_else(|| Handshake::begin(now + shared.limits.time + SLACK, shared)) else {
+        let Some(mut handshake) =
+            begun.or_else(|| Handshake::begin(now + shared.limits.time + SLACK, shared))
+        else {
             return (Vec::new(), Outcome::Failed(Failure::Refused("internal error")));
         };
         let step = handshake.take(bytes);
@@ -88,7 +98,9 @@ impl Handshakes {
                 self.legs.insert(leg, handshake);
                 (flight, Outcome::More)
             }
-            Err(failure @ Failure::Refused(_)) if is_new && flight.is_empty() => (UNEXPECTED_MESSAGE.to_vec(), Outcome::Failed(failure)),
+            Err(failure @ Failure::Refused(_)) if is_new && flight.is_empty() => {
+                (UNEXPECTED_MESSAGE.to_vec(), Outcome::Failed(failure))
+            }
             Err(failure) => (flight, Outcome::Failed(failure)),
         }
     }
@@ -109,8 +121,11 @@ impl Handshake {
             return Err(Failure::Refused("more bytes than a handshake has"));
         }
         while !bytes.is_empty() {
-            // The buffer refuses bytes only when it is full of what nobody reads: data before its time.
-            self.connection.read_tls(&mut bytes).map_err(|_| Failure::Refused("data before the handshake is done"))?;
+            // The buffer refuses bytes only when it is full of what nobody reads: data before its
+            // time.
+            self.connection
+                .read_tls(&mut bytes)
+                .map_err(|_| Failure::Refused("data before the handshake is done"))?;
             self.connection.process_new_packets().map_err(|error| blame(&error))?;
         }
         Ok(!self.connection.is_handshaking())
@@ -132,10 +147,12 @@ fn blame(error: &Error) -> Failure {
         Error::InvalidMessage(_) | Error::InappropriateMessage { .. } => "not TLS",
         Error::NoApplicationProtocol => "no ALPN protocol in common",
         Error::PeerIncompatible(Peer::NoCipherSuitesInCommon) => "no cipher suite in common",
-        Error::PeerIncompatible(Peer::NoKxGroupsInCommon | Peer::NoEcPointFormatsInCommon) => "no key exchange group in common",
-        Error::PeerIncompatible(Peer::NoSignatureSchemesInCommon | Peer::SignatureAlgorithmsExtensionRequired) => {
-            "no signature scheme in common"
+        Error::PeerIncompatible(Peer::NoKxGroupsInCommon | Peer::NoEcPointFormatsInCommon) => {
+            "no key exchange group in common"
         }
+        Error::PeerIncompatible(
+            Peer::NoSignatureSchemesInCommon | Peer::SignatureAlgorithmsExtensionRequired,
+        ) => "no signature scheme in common",
         Error::PeerIncompatible(
             Peer::Tls12NotOffered
             | Peer::Tls12NotOfferedOrEnabled
@@ -181,7 +198,10 @@ mod tests {
         handshakes.timeout(begun + limits.time, &mut out);
         assert_eq!(handshakes.legs.len(), 499);
         handshakes.timeout(begun + limits.time + SLACK, &mut out);
-        assert_eq!((handshakes.legs.len(), handshakes.deadlines.len(), handshakes.next_deadline()), (0, 0, None));
+        assert_eq!(
+            (handshakes.legs.len(), handshakes.deadlines.len(), handshakes.next_deadline()),
+            (0, 0, None)
+        );
     }
 
     #[test]
@@ -193,7 +213,8 @@ mod tests {
         let record = [&[0x16, 3, 1, 0x3f, 0xfb][..], &[1, 0, 0xff, 0xff], &[0; 16_375]].concat();
         let refused = (0..10).find(|_| {
             sent += record.len();
-            let (_, outcome) = handshakes.advance(Instant::now(), (1, key(1)), &record, handshaker.shared());
+            let (_, outcome) =
+                handshakes.advance(Instant::now(), (1, key(1)), &record, handshaker.shared());
             matches!(outcome, Outcome::Failed(Failure::Refused(_)))
         });
         assert!(refused.is_some() && sent <= MOST + record.len(), "{sent}");

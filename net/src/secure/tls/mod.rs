@@ -13,7 +13,8 @@ pub(super) use handshakes::Handshakes;
 pub(super) use offered::Offered;
 pub(crate) use session::Session;
 
-/// From a worker, about one of its streams. Each but a farewell is answered once, and the next is sent after the answer.
+/// From a worker, about one of its streams. Each but a farewell is answered once, and the next is
+/// sent after the answer.
 pub(crate) enum Letter {
     /// Bytes that the client sent; the first of them begin a handshake.
     Bytes(StreamKey, Vec<u8>),

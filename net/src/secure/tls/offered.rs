@@ -19,11 +19,13 @@ pub(crate) struct Offered {
 
 impl Offered {
     pub(crate) fn new(offer: &Offer) -> Result<Self, Box<dyn Error + Send + Sync>> {
-        let builder = ServerConfig::builder_with_provider(Arc::new(default_provider())).with_protocol_versions(&[&TLS13, &TLS12])?;
+        let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_protocol_versions(&[&TLS13, &TLS12])?;
         let identities = Identities(offer.identities.clone());
         let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::new(identities));
         config.alpn_protocols = offer.alpn.iter().map(|protocol| protocol.to_vec()).collect();
-        // Sessions are resumed by tickets, which the client keeps: nothing is kept here for those who may never come back.
+        // Sessions are resumed by tickets, which the client keeps: nothing is kept here for those
+        // who may never come back.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.ticketer = Ticketer::new()?;
         config.send_tls13_tickets = 1;
@@ -35,12 +37,14 @@ impl Offered {
 struct Identities(Vec<Arc<Identity>>);
 
 impl Identities {
-    /// Those for the name that the client asks for come first, then all; of these, the first whose key makes signatures that the
-    /// client can verify. The very first, if there is none: the client then says itself what it misses.
+    /// Those for the name that the client asks for come first, then all; of these, the first whose
+    /// key makes signatures that the client can verify. The very first, if there is none: the
+    /// client then says itself what it misses.
     fn choose(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<&Arc<Identity>> {
         let named = self.0.iter().filter(|identity| name.is_some_and(|name| identity.is_for(name)));
         let mut candidates = named.chain(&self.0);
-        let usable = |identity: &&Arc<Identity>| identity.certified().key.choose_scheme(schemes).is_some();
+        let usable =
+            |identity: &&Arc<Identity>| identity.certified().key.choose_scheme(schemes).is_some();
         candidates.find(usable).or(self.0.first())
     }
 }

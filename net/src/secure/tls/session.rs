@@ -10,16 +10,18 @@ use socket2::SockRef;
 
 use crate::tcp::{Outgoing, Written};
 
-/// What is encrypted before the kernel is asked to take it: two full records. More frames wait as they are.
+/// What is encrypted before the kernel is asked to take it: two full records. More frames wait as
+/// they are.
 const ENCRYPTED_AHEAD: usize = 32 << 10;
 
-/// Records in, records out. It keeps no more than a partial record received, and [`ENCRYPTED_AHEAD`] not sent yet.
+/// Records in, records out. It keeps no more than a partial record received, and
+/// [`ENCRYPTED_AHEAD`] not sent yet.
 pub(crate) struct Session {
     connection: Box<ServerConnection>,
     /// The handshake's last bytes, which leave before all others.
     flight: Outgoing,
-    /// What is left of each frame that waits: a frame has records of its own. Clients there are that read one record, and take it for one
-    /// message (coturn's).
+    /// What is left of each frame that waits: a frame has records of its own. Clients there are
+    /// that read one record, and take it for one message (coturn's).
     frames: VecDeque<usize>,
     /// Bytes that are decrypted and not read yet.
     decrypted: usize,
@@ -29,17 +31,26 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) fn new(connection: Box<ServerConnection>, flight: Outgoing) -> Self {
-        let mut session = Self { connection, flight, frames: VecDeque::new(), decrypted: 0, peer_closed: false, said_goodbye: false };
-        // What came with the client's last flight is decrypted already. Nothing new is in it: no record can be refused.
+        let mut session = Self {
+            connection,
+            flight,
+            frames: VecDeque::new(),
+            decrypted: 0,
+            peer_closed: false,
+            said_goodbye: false,
+        };
+        // What came with the client's last flight is decrypted already. Nothing new is in it: no
+        // record can be refused.
         let _ = session.take_in();
         session
     }
 
-    /// Decrypts `records`, taking off what it has taken in, into `plain`, until either is at its end.
+    /// Decrypts `records`, taking off what it has taken in, into `plain`, until either is at its
+    /// end.
     ///
     /// # Errors
-    /// `WouldBlock` when nothing came of them; `InvalidData` when they are no records of this session. `Ok(0)`: the peer said
-    /// that no more will come.
+    /// `WouldBlock` when nothing came of them; `InvalidData` when they are no records of this
+    /// session. `Ok(0)`: the peer said that no more will come.
     pub(crate) fn read(&mut self, records: &mut &[u8], plain: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
         while filled < plain.len() {
@@ -62,7 +73,8 @@ impl Session {
 
     /// Decrypts the records that are whole.
     fn take_in(&mut self) -> io::Result<()> {
-        let state = self.connection.process_new_packets().map_err(|_| io::ErrorKind::InvalidData)?;
+        let state =
+            self.connection.process_new_packets().map_err(|_| io::ErrorKind::InvalidData)?;
         self.decrypted = state.plaintext_bytes_to_read();
         self.peer_closed = state.peer_has_closed();
         Ok(())
@@ -80,9 +92,14 @@ impl Session {
         self.connection.wants_write() || !self.flight.is_empty()
     }
 
-    /// Encrypts and writes what waits, as much as the kernel takes: frames that wait together leave together. When all is written and it is
-    /// the `last`, says goodbye.
-    pub(crate) fn write(&mut self, fd: RawFd, outgoing: &mut Outgoing, last: bool) -> io::Result<Written> {
+    /// Encrypts and writes what waits, as much as the kernel takes: frames that wait together leave
+    /// together. When all is written and it is the `last`, says goodbye.
+    pub(crate) fn write(
+        &mut self,
+        fd: RawFd,
+        outgoing: &mut Outgoing,
+        last: bool,
+    ) -> io::Result<Written> {
         let mut written = self.flight.write(fd)?;
         if !written.all {
             return Ok(written);
@@ -122,7 +139,8 @@ impl Session {
                 self.frames.push_back(waiting.len()); // nobody has said where its frames end
             }
             let left = self.frames.front_mut().expect("there is one");
-            let count = self.connection.writer().write(&waiting[..(*left).min(ENCRYPTED_AHEAD - ahead)])?;
+            let count =
+                self.connection.writer().write(&waiting[..(*left).min(ENCRYPTED_AHEAD - ahead)])?;
             if count == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
@@ -139,7 +157,9 @@ impl Session {
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("version", &self.connection.protocol_version()).finish_non_exhaustive()
+        f.debug_struct("Session")
+            .field("version", &self.connection.protocol_version())
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,4 +1,5 @@
-//! libFuzzer's program for [`causeway_fuzz::decode`]; without `--cfg fuzzing`, a replay of the files that are its arguments.
+//! libFuzzer's program for [`causeway_fuzz::decode`]; without `--cfg fuzzing`, a replay of the
+//! files that are its arguments.
 #![cfg_attr(fuzzing, no_main)]
 
 #[cfg(fuzzing)]

@@ -5,10 +5,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_auth::{Authenticator, Credential, Credentials, FurtherSource, Key, LimiterSettings, NonceKey, NonceKeys, NonceText};
+use causeway_auth::{
+    Authenticator, Credential, Credentials, FurtherSource, Key, LimiterSettings, NonceKey,
+    NonceKeys, NonceText,
+};
 use causeway_relay::{
-    BindFailure, ChannelPermission, Command, Completion, Config, DeniedPeers, Discard, Effect, Families, FiveTuple, Gauges, IcmpNotice,
-    KeyAnswer, Ledger, Limits, Now, RelayId, Server, Verdict, WantedPort,
+    BindFailure, ChannelPermission, Command, Completion, Config, DeniedPeers, Discard, Effect,
+    Families, FiveTuple, Gauges, IcmpNotice, KeyAnswer, Ledger, Limits, Now, RelayId, Server,
+    Verdict, WantedPort,
 };
 use causeway_wire::attribute::{AddressFamily, AttributeType};
 use causeway_wire::{ChannelRange, Message};
@@ -70,7 +74,10 @@ impl Shell {
     pub(crate) fn new(rfc5766: bool, further_source: bool) -> Self {
         let mut credentials = Credentials::new();
         for user in &USERS[..2] {
-            credentials.add_user(Credential::with_password(user, REALM, PASSWORD).expect("names and a password of ASCII"));
+            credentials.add_user(
+                Credential::with_password(user, REALM, PASSWORD)
+                    .expect("names and a password of ASCII"),
+            );
         }
         if further_source {
             credentials.set_further_source(FurtherSource { has_sha256: true });
@@ -103,7 +110,10 @@ impl Shell {
 
     pub(crate) fn client_sends(&mut self, from: &FiveTuple, bytes: &[u8]) {
         let verdict = self.server.handle_client(self.now(), from, bytes, &mut self.out);
-        assert!(!matches!(verdict, Verdict::ToClient { .. }), "what a client sends goes to no other client");
+        assert!(
+            !matches!(verdict, Verdict::ToClient { .. }),
+            "what a client sends goes to no other client"
+        );
         if let Verdict::Respond(respond) = verdict {
             assert_eq!(respond.to, *from, "an answer goes to who has asked");
         }
@@ -111,14 +121,22 @@ impl Shell {
     }
 
     pub(crate) fn peer_sends(&mut self, which: u8, peer: SocketAddr, len: usize) {
-        let Some(relay) = self.bound.values().nth(usize::from(which) % self.bound.len().max(1)).copied() else { return };
+        let Some(relay) =
+            self.bound.values().nth(usize::from(which) % self.bound.len().max(1)).copied()
+        else {
+            return;
+        };
         let verdict = self.server.handle_peer(self.now(), relay, peer, len);
         assert!(matches!(verdict, Verdict::ToClient { .. } | Verdict::Discard(_)));
         self.check(&verdict, &[]);
     }
 
     pub(crate) fn icmp_arrives(&mut self, which: u8, peer: SocketAddr, notice: IcmpNotice) {
-        let Some(relay) = self.bound.values().nth(usize::from(which) % self.bound.len().max(1)).copied() else { return };
+        let Some(relay) =
+            self.bound.values().nth(usize::from(which) % self.bound.len().max(1)).copied()
+        else {
+            return;
+        };
         let verdict = self.server.handle_icmp(self.now(), relay, peer, &notice, &mut self.out);
         assert!(matches!(verdict, Verdict::Notify { .. } | Verdict::Discard(_)));
         self.check(&verdict, &[]);
@@ -141,15 +159,25 @@ impl Shell {
 
     /// The source of keys answers to the oldest question, or says what nobody has asked.
     pub(crate) fn key(&mut self, how: u8) {
-        let username = self.wanted.pop_front().unwrap_or_else(|| USERS[usize::from(how) % 3].into());
+        let username =
+            self.wanted.pop_front().unwrap_or_else(|| USERS[usize::from(how) % 3].into());
         let answer = match how % 5 {
             0 => KeyAnswer::Unavailable,
             1 => KeyAnswer::Unknown,
-            2 => KeyAnswer::Found(Arc::new(Credential::new("mallory", Key::long_term_md5("mallory", REALM, PASSWORD)))),
-            3 => KeyAnswer::Found(Arc::new(Credential::new(&username, Key::long_term_md5(&username, REALM, "another")))),
+            2 => KeyAnswer::Found(Arc::new(Credential::new(
+                "mallory",
+                Key::long_term_md5("mallory", REALM, PASSWORD),
+            ))),
+            3 => KeyAnswer::Found(Arc::new(Credential::new(
+                &username,
+                Key::long_term_md5(&username, REALM, "another"),
+            ))),
             _ => {
-                let md5 = Credential::new(&username, Key::long_term_md5(&username, REALM, PASSWORD));
-                KeyAnswer::Found(Arc::new(md5.with_key(Key::long_term_sha256(&username, REALM, PASSWORD))))
+                let md5 =
+                    Credential::new(&username, Key::long_term_md5(&username, REALM, PASSWORD));
+                KeyAnswer::Found(Arc::new(
+                    md5.with_key(Key::long_term_sha256(&username, REALM, PASSWORD)),
+                ))
             }
         };
         self.server.handle_key(self.now(), &username, answer);
@@ -158,7 +186,10 @@ impl Shell {
 
     fn unpark(&mut self) {
         while let Some(verdict) = self.server.next_parked(self.now(), &mut self.out) {
-            assert!(matches!(verdict, Verdict::Respond(_) | Verdict::Discard(_) | Verdict::Later), "only requests are parked");
+            assert!(
+                matches!(verdict, Verdict::Respond(_) | Verdict::Discard(_) | Verdict::Later),
+                "only requests are parked"
+            );
             self.check(&verdict, &[]);
         }
     }
@@ -167,7 +198,11 @@ impl Shell {
     pub(crate) fn complete(&mut self, how: u8) {
         let completion = match (how % 8, self.last) {
             // A socket that has been closed since is another's.
-            (7, Some(Completion::Bound { bound, relay, .. })) if self.bound.get(&bound) != Some(&relay) => return,
+            (7, Some(Completion::Bound { bound, relay, .. }))
+                if self.bound.get(&bound) != Some(&relay) =>
+            {
+                return;
+            }
             (7, Some(last)) => last,
             (how, _) => {
                 let Some((relay, family, port)) = self.waiting.pop_front() else { return };
@@ -176,18 +211,35 @@ impl Shell {
         };
         self.last = Some(completion);
         let verdict = self.server.handle_completion(self.now(), completion, &mut self.out);
-        assert!(matches!(verdict, Verdict::Respond(_) | Verdict::Discard(Discard::NotReady) | Verdict::Later));
+        assert!(matches!(
+            verdict,
+            Verdict::Respond(_) | Verdict::Discard(Discard::NotReady) | Verdict::Later
+        ));
         self.check(&verdict, &[]);
     }
 
-    fn bind(&mut self, how: u8, relay: RelayId, family: AddressFamily, port: WantedPort) -> Completion {
+    fn bind(
+        &mut self,
+        how: u8,
+        relay: RelayId,
+        family: AddressFamily,
+        port: WantedPort,
+    ) -> Completion {
         let failure = match how {
             0 => BindFailure::Capacity,
             1 => BindFailure::Family,
             _ => {
                 self.next_port = self.next_port.checked_add(1).unwrap_or(49_152);
-                let ip = if family == AddressFamily::Ipv4 { RELAY } else { [0x2a01, 0, 0, 0, 0, 0, 0, 9].into() };
-                let bound = if let WantedPort::Exactly(address) = port { address } else { SocketAddr::new(ip, self.next_port) };
+                let ip = if family == AddressFamily::Ipv4 {
+                    RELAY
+                } else {
+                    [0x2a01, 0, 0, 0, 0, 0, 0, 9].into()
+                };
+                let bound = if let WantedPort::Exactly(address) = port {
+                    address
+                } else {
+                    SocketAddr::new(ip, self.next_port)
+                };
                 if self.bound.insert(bound, relay).is_none() {
                     let reservation = (port == WantedPort::EvenAndReserve).then_some([how; 8]);
                     return Completion::Bound { relay, bound, advertised: bound, reservation };
@@ -209,17 +261,22 @@ impl Shell {
         }
     }
 
-    /// Another server takes over what stands; what is still being bound is lost with the one before.
+    /// Another server takes over what stands; what is still being bound is lost with the one
+    /// before.
     pub(crate) fn succeed(&mut self) {
         let now = self.now();
-        let records: Vec<_> = self.server.allocation_ids().filter_map(|id| self.server.export(now, id)).collect();
+        let records: Vec<_> =
+            self.server.allocation_ids().filter_map(|id| self.server.export(now, id)).collect();
         self.held = Rc::new(Cell::new(0));
         self.server = make(self.rfc5766, &self.authenticator, &self.held);
         (self.waiting, self.bound, self.last) = (VecDeque::new(), BTreeMap::new(), None);
         self.wanted.clear();
         for record in records {
             let adopted = self.server.adopt(now, &record);
-            assert_eq!(adopted.is_some(), record.relayed.iter().any(|relayed| !relayed.time_to_expiry.is_zero()));
+            assert_eq!(
+                adopted.is_some(),
+                record.relayed.iter().any(|relayed| !relayed.time_to_expiry.is_zero())
+            );
         }
     }
 
@@ -227,15 +284,28 @@ impl Shell {
     pub(crate) fn settle(&mut self) {
         while let Some(effect) = self.server.poll_effect() {
             match effect {
-                Effect::Bind { relay, family, port, .. } => self.waiting.push_back((relay, family, port)),
-                Effect::Release { relay, bound } => assert_eq!(self.bound.remove(&bound), Some(relay), "released once, by its owner"),
+                Effect::Bind { relay, family, port, .. } => {
+                    self.waiting.push_back((relay, family, port))
+                }
+                Effect::Release { relay, bound } => assert_eq!(
+                    self.bound.remove(&bound),
+                    Some(relay),
+                    "released once, by its owner"
+                ),
                 Effect::WantKey { username } => self.wanted.push_back(username),
                 Effect::Ended(ended) => assert!(self.server.traffic(ended.allocation).is_none()),
             }
         }
         let gauges = self.server.gauges();
-        assert!(gauges.allocations <= ALLOCATIONS && gauges.prefixes <= gauges.allocations && gauges.allocations == self.held.get());
-        assert!(gauges.permissions <= gauges.allocations * PERMISSIONS && gauges.channels <= gauges.allocations * CHANNELS);
+        assert!(
+            gauges.allocations <= ALLOCATIONS
+                && gauges.prefixes <= gauges.allocations
+                && gauges.allocations == self.held.get()
+        );
+        assert!(
+            gauges.permissions <= gauges.allocations * PERMISSIONS
+                && gauges.channels <= gauges.allocations * CHANNELS
+        );
         assert!(self.bound.len() + self.waiting.len() >= gauges.allocations);
         assert_eq!(self.server.allocation_ids().count(), gauges.allocations);
         assert!(gauges.parked <= 1024 && gauges.keys <= USERS.len());
@@ -251,32 +321,49 @@ impl Shell {
         self.settle();
         self.command(Command::ForgetKeys);
         assert_eq!(self.server.gauges(), Gauges::default());
-        assert!(self.bound.is_empty() && self.held.get() == 0 && self.server.poll_timeout().is_none());
+        assert!(
+            self.bound.is_empty() && self.held.get() == 0 && self.server.poll_timeout().is_none()
+        );
     }
 
     fn check(&self, verdict: &Verdict, datagram: &[u8]) {
         match verdict {
             Verdict::ToPeer { relay, peer, start, end, .. } => {
                 assert!(start <= end && *end <= datagram.len() && peer.port() != 0);
-                assert_eq!(self.server.policy().check_transport(*peer), Ok(()), "nothing goes to a denied peer");
+                assert_eq!(
+                    self.server.policy().check_transport(*peer),
+                    Ok(()),
+                    "nothing goes to a denied peer"
+                );
                 assert!(self.bound.values().any(|bound| bound == relay), "a relay that is bound");
             }
-            Verdict::ToClient { prefix, padding, .. } => assert!(*padding < 4 && !prefix.as_bytes().is_empty()),
+            Verdict::ToClient { prefix, padding, .. } => {
+                assert!(*padding < 4 && !prefix.as_bytes().is_empty())
+            }
             Verdict::Respond(respond) => {
                 assert!(respond.len <= self.out.len());
-                let message = Message::decode(&self.out[..respond.len]).expect("an answer is a message");
+                let message =
+                    Message::decode(&self.out[..respond.len]).expect("an answer is a message");
                 assert!(message.method() == respond.method && message.fingerprint() != Some(false));
             }
             Verdict::Notify { len, .. } => {
-                let message = Message::decode(&self.out[..*len]).expect("an indication is a message");
-                assert!(message.has(AttributeType::ICMP) && message.has(AttributeType::XOR_PEER_ADDRESS));
+                let message =
+                    Message::decode(&self.out[..*len]).expect("an indication is a message");
+                assert!(
+                    message.has(AttributeType::ICMP)
+                        && message.has(AttributeType::XOR_PEER_ADDRESS)
+                );
             }
             Verdict::Discard(_) | Verdict::Later => {}
         }
     }
 }
 
-fn make(rfc5766: bool, authenticator: &Arc<Authenticator>, held: &Rc<Cell<usize>>) -> Server<Count, StdRng> {
+fn make(
+    rfc5766: bool,
+    authenticator: &Arc<Authenticator>,
+    held: &Rc<Cell<usize>>,
+) -> Server<Count, StdRng> {
     let limits = Limits {
         permissions_per_allocation: PERMISSIONS,
         channels_per_allocation: CHANNELS,

@@ -1,9 +1,11 @@
-//! The smallest programs that show what a NAT does: run inside a namespace of the lab, driven line by line.
+//! The smallest programs that show what a NAT does: run inside a namespace of the lab, driven line
+//! by line.
 //!
-//! `lab-probe udp ADDRESS` binds a socket, sends `TEXT` to `ADDRESS` for each line `send ADDRESS TEXT` it reads, and writes
-//! `received ADDRESS TEXT` for each datagram, until its input ends. `lab-probe tcp-listen ADDRESS` tells each connection
-//! the address it came from. `lab-probe tcp-connect ADDRESS` writes what it was told. `lab-probe metrics ADDRESS` writes
-//! what a service answers when it is asked for its metrics.
+//! `lab-probe udp ADDRESS` binds a socket, sends `TEXT` to `ADDRESS` for each line `send ADDRESS
+//! TEXT` it reads, and writes `received ADDRESS TEXT` for each datagram, until its input ends.
+//! `lab-probe tcp-listen ADDRESS` tells each connection the address it came from. `lab-probe
+//! tcp-connect ADDRESS` writes what it was told. `lab-probe metrics ADDRESS` writes what a service
+//! answers when it is asked for its metrics.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // what drives it reads to the end
 
@@ -47,8 +49,11 @@ fn udp(address: SocketAddr) -> io::Result<()> {
         let mut buffer = [0; 2048];
         loop {
             match receiver.recv_from(&mut buffer) {
-                Ok((length, from)) => println!("received {from} {}", String::from_utf8_lossy(&buffer[..length])),
-                // An ICMP error for an earlier datagram is news about the network, not about this socket.
+                Ok((length, from)) => {
+                    println!("received {from} {}", String::from_utf8_lossy(&buffer[..length]))
+                }
+                // An ICMP error for an earlier datagram is news about the network, not about this
+                // socket.
                 Err(error) => println!("receive-error {error}"),
             }
         }
@@ -95,7 +100,9 @@ fn metrics(address: SocketAddr) -> io::Result<()> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     match answer.split_once("\r\n\r\n") {
-        Some((head, body)) if head.starts_with("HTTP/1.1 200") => io::stdout().write_all(body.as_bytes()),
+        Some((head, body)) if head.starts_with("HTTP/1.1 200") => {
+            io::stdout().write_all(body.as_bytes())
+        }
         _ => Err(io::Error::other(answer)),
     }
 }

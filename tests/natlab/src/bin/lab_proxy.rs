@@ -1,5 +1,5 @@
-//! A small HTTP proxy: `lab-proxy LISTEN UPSTREAM` opens tunnels to port 443 by CONNECT (RFC 9110 §9.3.6) and hands every other
-//! connection to UPSTREAM as it is.
+//! A small HTTP proxy: `lab-proxy LISTEN UPSTREAM` opens tunnels to port 443 by CONNECT (RFC 9110
+//! §9.3.6) and hands every other connection to UPSTREAM as it is.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // what drives it reads to the end
 
@@ -14,7 +14,8 @@ const TUNNEL_PORT: u16 = 443;
 const MAX_HEAD: usize = 8192;
 
 fn main() -> ExitCode {
-    let arguments: Vec<SocketAddr> = std::env::args().skip(1).filter_map(|argument| argument.parse().ok()).collect();
+    let arguments: Vec<SocketAddr> =
+        std::env::args().skip(1).filter_map(|argument| argument.parse().ok()).collect();
     let [listen, upstream] = arguments.as_slice() else {
         eprintln!("lab-proxy ADDRESS:PORT ADDRESS:PORT");
         return ExitCode::from(2);

@@ -1,5 +1,6 @@
-//! Runs a program that may not make a system call, as sandboxes have it: `lab-sandbox netlink PROGRAM ARGUMENT…` refuses netlink sockets
-//! (systemd's `RestrictAddressFamilies`), `lab-sandbox connect PROGRAM ARGUMENT…` refuses to connect sockets.
+//! Runs a program that may not make a system call, as sandboxes have it: `lab-sandbox netlink
+//! PROGRAM ARGUMENT…` refuses netlink sockets (systemd's `RestrictAddressFamilies`), `lab-sandbox
+//! connect PROGRAM ARGUMENT…` refuses to connect sockets.
 
 #![allow(clippy::print_stderr)] // what drives it reads to the end
 
@@ -9,7 +10,8 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode};
 
 use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch, apply_filter,
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch, apply_filter,
 };
 
 fn main() -> ExitCode {
@@ -31,7 +33,12 @@ fn main() -> ExitCode {
 fn deny(what: &str) -> Result<(), Box<dyn Error>> {
     let (call, rules, refusal) = match what {
         "netlink" => {
-            let netlink = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, libc::AF_NETLINK as u64)?;
+            let netlink = SeccompCondition::new(
+                0,
+                SeccompCmpArgLen::Dword,
+                SeccompCmpOp::Eq,
+                libc::AF_NETLINK as u64,
+            )?;
             (libc::SYS_socket, vec![SeccompRule::new(vec![netlink])?], libc::EAFNOSUPPORT)
         }
         "connect" => (libc::SYS_connect, Vec::new(), libc::EPERM),
@@ -39,7 +46,12 @@ fn deny(what: &str) -> Result<(), Box<dyn Error>> {
     };
     let architecture: TargetArch = std::env::consts::ARCH.try_into()?;
     let refuse = SeccompAction::Errno(refusal as u32);
-    let filter = SeccompFilter::new(BTreeMap::from([(call, rules)]), SeccompAction::Allow, refuse, architecture)?;
+    let filter = SeccompFilter::new(
+        BTreeMap::from([(call, rules)]),
+        SeccompAction::Allow,
+        refuse,
+        architecture,
+    )?;
     let program: BpfProgram = filter.try_into()?;
     Ok(apply_filter(&program)?)
 }

@@ -1,5 +1,6 @@
-//! A small SIP registrar and stateless proxy over UDP (RFC 3261), `lab-sip ADDRESS`: whoever registers is reached where the request
-//! came from (RFC 3581), and nothing in a message's body is looked at or changed.
+//! A small SIP registrar and stateless proxy over UDP (RFC 3261), `lab-sip ADDRESS`: whoever
+//! registers is reached where the request came from (RFC 3581), and nothing in a message's body is
+//! looked at or changed.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // what drives it reads to the end
 
@@ -10,7 +11,8 @@ use std::net::{SocketAddr, UdpSocket};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let arguments: Vec<SocketAddr> = std::env::args().skip(1).filter_map(|argument| argument.parse().ok()).collect();
+    let arguments: Vec<SocketAddr> =
+        std::env::args().skip(1).filter_map(|argument| argument.parse().ok()).collect();
     let [address] = arguments.as_slice() else {
         eprintln!("lab-sip ADDRESS:PORT");
         return ExitCode::from(2);
@@ -31,7 +33,10 @@ fn serve(address: SocketAddr) -> io::Result<()> {
     let mut buffer = [0; 65_536];
     loop {
         let (length, from) = socket.recv_from(&mut buffer)?;
-        let Some(message) = std::str::from_utf8(&buffer[..length]).ok().and_then(Message::parse) else { continue };
+        let Some(message) = std::str::from_utf8(&buffer[..length]).ok().and_then(Message::parse)
+        else {
+            continue;
+        };
         println!("{from} {}", message.start);
         if let Some((to, answer)) = proxy.take(message, from) {
             println!("-> {to} {}", answer.start);
@@ -53,7 +58,10 @@ impl Message {
         let (head, body) = text.split_once("\r\n\r\n")?;
         let mut lines = head.split("\r\n");
         let start = lines.next()?.to_owned();
-        let headers = lines.map(|line| line.split_once(':').map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned())));
+        let headers = lines.map(|line| {
+            line.split_once(':')
+                .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
+        });
         Some(Self { start, headers: headers.collect::<Option<_>>()?, body: body.to_owned() })
     }
 
@@ -75,9 +83,16 @@ impl Message {
     /// A response to this request, with what RFC 3261 §8.2.6 has copied.
     fn response(&self, status: &str) -> Self {
         let copied = ["via", "from", "to", "call-id", "cseq"];
-        let mut headers: Vec<_> =
-            self.headers.iter().filter(|(name, _)| copied.contains(&name.to_ascii_lowercase().as_str())).cloned().collect();
-        for (_, value) in headers.iter_mut().filter(|(name, value)| name.eq_ignore_ascii_case("to") && !value.contains(";tag=")) {
+        let mut headers: Vec<_> = self
+            .headers
+            .iter()
+            .filter(|(name, _)| copied.contains(&name.to_ascii_lowercase().as_str()))
+            .cloned()
+            .collect();
+        for (_, value) in headers
+            .iter_mut()
+            .filter(|(name, value)| name.eq_ignore_ascii_case("to") && !value.contains(";tag="))
+        {
             value.push_str(";tag=registrar");
         }
         Self { start: format!("SIP/2.0 {status}"), headers, body: String::new() }
@@ -87,7 +102,9 @@ impl Message {
 impl std::fmt::Display for Message {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}\r\n", self.start)?;
-        for (name, value) in self.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("content-length")) {
+        for (name, value) in
+            self.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("content-length"))
+        {
             write!(f, "{name}: {value}\r\n")?;
         }
         write!(f, "Content-Length: {}\r\n\r\n{}", self.body.len(), self.body)
@@ -115,7 +132,8 @@ impl Proxy {
         // RFC 3581 §4: the sender learns, and we keep, where it really is.
         let via = message.position("via")?;
         let value = &mut message.headers[via].1;
-        *value = format!("{};received={};rport={}", value.replace(";rport", ""), from.ip(), from.port());
+        *value =
+            format!("{};received={};rport={}", value.replace(";rport", ""), from.ip(), from.port());
         match message.request() {
             Some(("REGISTER", _)) => Some((from, self.register(&message, from)?)),
             _ => self.request(message, from),
@@ -142,11 +160,15 @@ impl Proxy {
         }
         // A request of a dialog names the contact, another one the user that has registered it.
         let by_contact = self.bindings.iter().find(|binding| same(&binding.contact, &target));
-        let Some(binding) = by_contact.or_else(|| self.bindings.iter().find(|binding| binding.user == user(&target))) else {
+        let Some(binding) = by_contact
+            .or_else(|| self.bindings.iter().find(|binding| binding.user == user(&target)))
+        else {
             return (method != "ACK").then(|| (from, message.response("404 Not Found")));
         };
         message.start = format!("{method} {} SIP/2.0", binding.contact);
-        message.headers.retain(|(name, value)| !(name.eq_ignore_ascii_case("route") && value.contains(&self.own.to_string())));
+        message.headers.retain(|(name, value)| {
+            !(name.eq_ignore_ascii_case("route") && value.contains(&self.own.to_string()))
+        });
         message.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("max-forwards"));
         // The same for a repeated request, and for the ACK and CANCEL of one.
         let mut branch = DefaultHasher::new();
@@ -154,7 +176,9 @@ impl Proxy {
         let via = format!("SIP/2.0/UDP {};branch=z9hG4bK{:016x}", self.own, branch.finish());
         message.headers.insert(0, ("Max-Forwards".to_owned(), (hops - 1).to_string()));
         if method == "INVITE" {
-            message.headers.insert(0, ("Record-Route".to_owned(), format!("<sip:{};lr>", self.own)));
+            message
+                .headers
+                .insert(0, ("Record-Route".to_owned(), format!("<sip:{};lr>", self.own)));
         }
         message.headers.insert(0, ("Via".to_owned(), via));
         Some((binding.flow, message))
@@ -168,8 +192,13 @@ impl Proxy {
         }
         message.headers.remove(ours);
         let next = message.header("via")?;
-        let parameter = |name: &str| next.split(';').find_map(|parameter| parameter.strip_prefix(name)?.strip_prefix('='));
-        let to = SocketAddr::new(parameter("received")?.parse().ok()?, parameter("rport")?.parse().ok()?);
+        let parameter = |name: &str| {
+            next.split(';').find_map(|parameter| parameter.strip_prefix(name)?.strip_prefix('='))
+        };
+        let to = SocketAddr::new(
+            parameter("received")?.parse().ok()?,
+            parameter("rport")?.parse().ok()?,
+        );
         Some((to, message))
     }
 }

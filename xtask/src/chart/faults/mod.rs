@@ -1,4 +1,5 @@
-//! Faults planted into the values or the templates, each of which must be refused by a message that names it.
+//! Faults planted into the values or the templates, each of which must be refused by a message that
+//! names it.
 
 mod planted;
 
@@ -40,7 +41,13 @@ pub(super) fn check_all() -> Result<()> {
             Err(error) => complaints.push(format!("{}: {error:#}", fault.name)),
         }
     }
-    ensure!(complaints.is_empty(), "{} of {} planted faults:\n{}", complaints.len(), FAULTS.len(), complaints.join("\n"));
+    ensure!(
+        complaints.is_empty(),
+        "{} of {} planted faults:\n{}",
+        complaints.len(),
+        FAULTS.len(),
+        complaints.join("\n")
+    );
     Ok(())
 }
 
@@ -61,7 +68,9 @@ impl Fault {
         let mut case = Case { name: name.display().to_string(), ..Case::of_values(&good)? };
         match self.plant {
             Plant::Values(text) => case.values.push(write(folder, "values.yaml", text)?),
-            Plant::Template(file, good, bad) => case.chart = changed(folder, &[(&format!("templates/{file}"), good, bad)])?,
+            Plant::Template(file, good, bad) => {
+                case.chart = changed(folder, &[(&format!("templates/{file}"), good, bad)])?
+            }
         }
         match case.check() {
             Ok(_) => bail!("it was accepted"),

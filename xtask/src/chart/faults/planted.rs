@@ -14,25 +14,43 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "a value of the wrong type",
         base: "stun",
-        plant: Template("_container.tpl", "readOnlyRootFilesystem: true", "readOnlyRootFilesystem: \"yes\""),
+        plant: Template(
+            "_container.tpl",
+            "readOnlyRootFilesystem: true",
+            "readOnlyRootFilesystem: \"yes\"",
+        ),
         names: &["Deployment relay-stund", "readOnlyRootFilesystem", "'yes' is not of type"],
     },
     Fault {
         name: "an API that was removed",
         base: "stun",
-        plant: Template("poddisruptionbudget.yaml", "apiVersion: policy/v1", "apiVersion: policy/v1beta1"),
-        names: &["policy/v1beta1 PodDisruptionBudget is deprecated in v1.21+, unavailable in v1.25+"],
+        plant: Template(
+            "poddisruptionbudget.yaml",
+            "apiVersion: policy/v1",
+            "apiVersion: policy/v1beta1",
+        ),
+        names: &[
+            "policy/v1beta1 PodDisruptionBudget is deprecated in v1.21+, unavailable in v1.25+",
+        ],
     },
     Fault {
         name: "an API that Helm knows nothing of",
         base: "stun",
-        plant: Template("networkpolicy.yaml", "apiVersion: networking.k8s.io/v1", "apiVersion: networking.k8s.io/v1beta2"),
+        plant: Template(
+            "networkpolicy.yaml",
+            "apiVersion: networking.k8s.io/v1",
+            "apiVersion: networking.k8s.io/v1beta2",
+        ),
         names: &["Kubernetes 1.30 has no networking.k8s.io/v1beta2 NetworkPolicy"],
     },
     Fault {
         name: "a key that stands twice",
         base: "stun",
-        plant: Template("_pod.tpl", "enableServiceLinks: false", "automountServiceAccountToken: true"),
+        plant: Template(
+            "_pod.tpl",
+            "enableServiceLinks: false",
+            "automountServiceAccountToken: true",
+        ),
         names: &["the key automountServiceAccountToken stands twice"],
     },
     Fault {
@@ -59,20 +77,32 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "a pod for each version of the chart",
         base: "public",
-        plant: Template("_pod.tpl", "include \"causeway.selector\" .", "include \"causeway.labels\" ."),
+        plant: Template(
+            "_pod.tpl",
+            "include \"causeway.selector\" .",
+            "include \"causeway.labels\" .",
+        ),
         names: &["DaemonSet relay-turnd", "helm.sh/chart", "would restart every pod"],
     },
     Fault {
         name: "a secret in the ConfigMap",
         base: "public",
-        plant: Template("_config.tpl", "password_file = \"/etc/causeway/auth/{{ $key }}\"", "password = \"not-to-be-seen-{{ $key }}\""),
+        plant: Template(
+            "_config.tpl",
+            "password_file = \"/etc/causeway/auth/{{ $key }}\"",
+            "password = \"not-to-be-seen-{{ $key }}\"",
+        ),
         names: &["the secret alice stands in a rendered object"],
     },
     // Configurations that the binary refuses.
     Fault {
         name: "h44 an unknown key in the configuration",
         base: "public",
-        plant: Template("_config.tpl", "scope = {{ toJson $values.relay", "scop = {{ toJson $values.relay"),
+        plant: Template(
+            "_config.tpl",
+            "scope = {{ toJson $values.relay",
+            "scop = {{ toJson $values.relay",
+        ),
         names: &["relay.scop", "did you mean relay.scope?"],
     },
     Fault {
@@ -84,7 +114,9 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "a private address in NAT discovery",
         base: "stun-nat-discovery",
-        plant: Values("{listeners: [{address: 10.0.0.7, port: 3478}], stun: {natDiscovery: {alternateAddresses: [10.0.0.8]}}}"),
+        plant: Values(
+            "{listeners: [{address: 10.0.0.7, port: 3478}], stun: {natDiscovery: {alternateAddresses: [10.0.0.8]}}}",
+        ),
         names: &["stund on node-1", "10.0.0.7", "nat_discovery"],
     },
     Fault {
@@ -139,7 +171,11 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "a Secret that is read and not mounted",
         base: "public",
-        plant: Template("_container.tpl", "mountPath: /etc/causeway/{{ .name }}", "mountPath: /etc/elsewhere/{{ .name }}"),
+        plant: Template(
+            "_container.tpl",
+            "mountPath: /etc/causeway/{{ .name }}",
+            "mountPath: /etc/elsewhere/{{ .name }}",
+        ),
         names: &["auth.users.alice", "password_file", "cannot read"],
     },
     Fault {
@@ -149,8 +185,18 @@ pub(super) const FAULTS: &[Fault] = &[
         names: &["admin.existingSecret is empty", "0.0.0.0"],
     },
     // Values that the schema refuses.
-    Fault { name: "an unknown value", base: "public", plant: Values("relay: {portz: 1-2}"), names: &["/relay", "portz"] },
-    Fault { name: "an unknown mode", base: "public", plant: Values("mode: gateway"), names: &["/mode", "'public', 'stun'"] },
+    Fault {
+        name: "an unknown value",
+        base: "public",
+        plant: Values("relay: {portz: 1-2}"),
+        names: &["/relay", "portz"],
+    },
+    Fault {
+        name: "an unknown mode",
+        base: "public",
+        plant: Values("mode: gateway"),
+        names: &["/mode", "'public', 'stun'"],
+    },
     Fault {
         name: "relay ports of one port",
         base: "public",
@@ -182,15 +228,30 @@ pub(super) const FAULTS: &[Fault] = &[
         names: &["/peers/rules/0", "permit 10.0.0.0/8"],
     },
     // Values that contradict each other.
-    Fault { name: "no image", base: "public", plant: Values("image: {repository: \"\"}"), names: &["image.repository is empty"] },
-    Fault { name: "no realm", base: "public", plant: Values("realm: \"\""), names: &["realm is empty"] },
+    Fault {
+        name: "no image",
+        base: "public",
+        plant: Values("image: {repository: \"\"}"),
+        names: &["image.repository is empty"],
+    },
+    Fault {
+        name: "no realm",
+        base: "public",
+        plant: Values("realm: \"\""),
+        names: &["realm is empty"],
+    },
     Fault {
         name: "nobody may relay",
         base: "stun",
         plant: Values("{mode: public, realm: example.org, auth: {existingSecret: turn-users}}"),
         names: &["auth.users", "auth.secretKeys.restSecret"],
     },
-    Fault { name: "nodes without a table", base: "public", plant: Values("relay: {addresses: nodes}"), names: &["relay.nodes is empty"] },
+    Fault {
+        name: "nodes without a table",
+        base: "public",
+        plant: Values("relay: {addresses: nodes}"),
+        names: &["relay.nodes is empty"],
+    },
     Fault {
         name: "a node whose name is too long for a store",
         base: "public",
@@ -221,7 +282,9 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "h56 a relay on every node",
         base: "stun",
-        plant: Values("{mode: public, realm: example.org, auth: {existingSecret: turn-users, users: {alice: alice}}}"),
+        plant: Values(
+            "{mode: public, realm: example.org, auth: {existingSecret: turn-users, users: {alice: alice}}}",
+        ),
         names: &["nodeSelector is empty", "every node of the cluster", "kubernetes.io/os: linux"],
     },
     Fault {
@@ -328,7 +391,9 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "h56 a policy that is turned off",
         base: "stun",
-        plant: Values("networkPolicy: {enabled: false, clients: [{ipBlock: {cidr: 192.0.2.0/24}}]}"),
+        plant: Values(
+            "networkPolicy: {enabled: false, clients: [{ipBlock: {cidr: 192.0.2.0/24}}]}",
+        ),
         names: &["networkPolicy.clients is given", "networkPolicy.enabled is false"],
     },
     Fault {
