@@ -154,8 +154,9 @@ pub(super) fn set_ip_options(
 // Deviation: RFC 8656 §14: DF is set on IPv4 datagrams of at most 1,280 bytes, whatever the DF bit
 // of what came in, which the server cannot read: nearly all senders set it, every path takes such
 // datagrams in practice, and the kernel spares a tenth of their cost. `net.dont_fragment = "never"`
-// restores the alternate behaviour. Deviation: RFC 8656 §15: DF is set on IPv4 datagrams of at most
-// 1,280 bytes also when their content came over TCP, for the same reason.
+// restores the alternate behaviour.
+// Deviation: RFC 8656 §15: DF is set on IPv4 datagrams of at most 1,280 bytes also when their
+// content came over TCP, for the same reason.
 pub(super) fn set_fragments(fd: RawFd, ipv6: bool, fragments: Fragments) -> io::Result<()> {
     if ipv6 {
         let dont = i32::from(fragments == Fragments::Forbidden);
