@@ -71,9 +71,8 @@ impl Answer<'_> {
     /// An error response that asks for credentials (RFC 8489 §9.2.4). `asked` is the length of the
     /// request, `unix` the time in seconds.
     // Deviation: RFC 8489 §9.2.4: PASSWORD-ALGORITHMS, which an answer to an unknown user or a
-    // stale nonce MUST include, is left out as long as MD5 is the only algorithm: the nonce
-    // says so by its cookie, and a client that finds the attribute has to use
-    // MESSAGE-INTEGRITY-SHA256.
+    // stale nonce MUST include, is left out as long as MD5 is the only algorithm: the nonce says so
+    // by its cookie, and a client that finds the attribute has to use MESSAGE-INTEGRITY-SHA256.
     // Deviation: RFC 8489 §6.3.1.1: the reason phrase, which SHOULD suit the code, is empty where
     // the answer to a datagram would else be more than 2.6 times as long as what asked for it, IP
     // and UDP counted (H11).

@@ -64,16 +64,18 @@ impl Ice {
     /// An agent without candidates.
     // Deviation: RFC 8445 §8.1.1: the engine nominates the best valid pair at once and again when a
     // better one becomes valid; both agents use the last one, and the exchange waits until it
-    // settled. Deviation: RFC 8445 §14.3: the engine's RTO starts at 500 ms whatever the number
-    // of pairs. Deviation: RFC 8445 §7.3.1.4: the engine answers a check of the peer with one
-    // of its own only when its own is due next, at most an RTO later, unless the peer's
-    // nominates the pair. Deviation: RFC 8445 §6.1.2.6: the engine has no Frozen state, since
-    // there is one stream with one component. Deviation: RFC 7675 §5.1: the engine repeats the
-    // check of a valid pair every 3 s, not randomised, for consent and keepalive alike,
-    // and gives up after nine of them without an answer.
+    // settled.
+    // Deviation: RFC 8445 §14.3: the engine's RTO starts at 500 ms whatever the number of pairs.
+    // Deviation: RFC 8445 §7.3.1.4: the engine answers a check of the peer with one of its own only
+    // when its own is due next, at most an RTO later, unless the peer's nominates the pair.
+    // Deviation: RFC 8445 §6.1.2.6: the engine has no Frozen state, since there is one stream with
+    // one component.
+    // Deviation: RFC 7675 §5.1: the engine repeats the check of a valid pair every 3 s, not
+    // randomised, for consent and keepalive alike, and gives up after nine of them without an
+    // answer.
     // Deviation: RFC 8489 §5: the engine draws the transaction ids of its checks from a generator
-    // that is not cryptographic; the checks carry MESSAGE-INTEGRITY under a password that is
-    // drawn by us.
+    // that is not cryptographic; the checks carry MESSAGE-INTEGRITY under a password that is drawn
+    // by us.
     #[must_use]
     pub(super) fn new(
         now: Instant,
