@@ -13,8 +13,7 @@ use causeway_wire::attribute::{
     Attribute, AttributeType, ChangeRequest, ChangedAddress, MappedAddress, Padding,
     ResponseAddress, ResponsePort, SourceAddress, UnknownAttributes, Username,
 };
-use causeway_wire::binding::Transport;
-use causeway_wire::{Class, IntegrityKey, MessageWriter, Method};
+use causeway_wire::{Class, IntegrityKey, MessageWriter, Method, Transport};
 use client::Finding;
 use nat::Kind;
 use server::{Answered, Server, each, each_with_one_address};

@@ -9,8 +9,7 @@ use causeway_wire::attribute::{
     AttributeType, ChangeRequest, MappedAddress, OtherAddress, Padding, ResponseOrigin,
     ResponsePort, UnknownAttributes, XorMappedAddress,
 };
-use causeway_wire::binding::Transport;
-use causeway_wire::{Class, Method};
+use causeway_wire::{Class, Method, Transport};
 use server::{Answered, ID, Server, each, each_with_one_address, request};
 
 #[test]

@@ -92,7 +92,7 @@ fn sorted(file: &[u8]) -> Result<Sorted, Fault> {
             CERTIFICATE => certificates.push((line, content.to_vec())),
             // Files of all that a server needs have them.
             "DH PARAMETERS" | "X9.42 DH PARAMETERS" => {
-                notes.push(format!("line {line}: `{label}` is not used"))
+                notes.push(format!("line {line}: `{label}` is not used"));
             }
             "EC PARAMETERS" => {}
             _ if is_key(&label) => has_key = true,

@@ -32,6 +32,7 @@ mod turn;
 
 pub use binding::{Binding, BindingId, BindingRequest};
 pub use causeway_auth::Algorithm;
+pub use causeway_wire::Transport;
 pub use credentials::Credentials;
 pub use failure::{Alternate, Failure, Refusal};
 pub use received::{Discard, Received};
@@ -41,7 +42,7 @@ pub use stream_buffer::StreamBuffer;
 pub use stun_client::{BindingEvent, StunClient, StunConfig};
 pub use timing::Timing;
 pub use transaction::{Due, Transaction};
-pub use transmit::{Transmit, Transport};
+pub use transmit::Transmit;
 pub use turn::{
     Advice, Allocated, Event, HEADROOM, Loss, Rejected, RelayPort, RequestError, SendError,
     TAILROOM, TurnClient, TurnConfig,

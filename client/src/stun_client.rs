@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use causeway_wire::Message;
+use causeway_wire::{Message, Transport};
 use rand::rngs::StdRng;
 
 use crate::binding::{Binding, BindingAsk, BindingId, BindingRequest};
@@ -11,7 +11,7 @@ use crate::exchange::{Exchange, Manner, Settled};
 use crate::failure::Failure;
 use crate::received::{Discard, Received};
 use crate::timing::Timing;
-use crate::transmit::{Transmit, Transport};
+use crate::transmit::Transmit;
 
 /// How a [`StunClient`] asks.
 #[derive(Clone, Debug)]

@@ -1,9 +1,8 @@
 use std::time::{Duration, Instant};
 
-use causeway_wire::TransactionId;
+use causeway_wire::{TransactionId, Transport};
 
 use crate::timing::Timing;
-use crate::transmit::Transport;
 
 /// The clockwork of one request: when it is sent, when again, when given up (RFC 8489 §6.2.1 over
 /// UDP, §6.2.2 over a stream).
@@ -72,13 +71,13 @@ impl Transaction {
         if now < self.deadline {
             return Due::Wait;
         }
-        let limit = if self.transport.is_reliable() { 1 } else { self.timing.requests.max(1) };
+        let limit = if self.transport.is_stream() { 1 } else { self.timing.requests.max(1) };
         if self.sent >= limit {
             return Due::Failed;
         }
         self.sent += 1;
         self.first_sent.get_or_insert(now);
-        let wait = if self.transport.is_reliable() {
+        let wait = if self.transport.is_stream() {
             self.timing.reliable
         } else if self.sent == limit {
             self.timing.rto * self.timing.last_wait

@@ -1,38 +1,7 @@
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 
-/// The transport protocol between client and server (RFC 8656 §3.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Transport {
-    /// UDP.
-    Udp,
-    /// TCP.
-    Tcp,
-    /// TLS over TCP.
-    Tls,
-    /// DTLS over UDP.
-    Dtls,
-}
-
-impl Transport {
-    /// Whether messages follow each other on a connection: ChannelData is then padded (RFC 8656
-    /// §12.5).
-    #[must_use]
-    pub const fn is_stream(self) -> bool {
-        matches!(self, Self::Tcp | Self::Tls)
-    }
-
-    /// Its name as metrics and logs show it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Udp => "udp",
-            Self::Tcp => "tcp",
-            Self::Tls => "tls",
-            Self::Dtls => "dtls",
-        }
-    }
-}
+pub use causeway_wire::Transport;
 
 /// "(client's IP address, client's port, server IP address, server port, and transport protocol)"
 /// (RFC 8656 §6).

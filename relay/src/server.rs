@@ -15,7 +15,7 @@ use crate::allocations::{AllocationId, Allocations};
 use crate::changes::Changes;
 use crate::config::Config;
 use crate::effect::{Advertised, Command, Completion, Effect, EndReason, RelayId};
-use crate::five_tuple::{FiveTuple, Transport};
+use crate::five_tuple::FiveTuple;
 use crate::keys::Ready;
 use crate::ledger::Ledger;
 use crate::now::Now;
@@ -326,14 +326,11 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// RFC 8489's Binding usage, for a client that learns its address on its way; also for one of
     /// RFC 3489.
     fn binding_answer(&self, from: &FiveTuple, message: &Message<'_>, out: &mut [u8]) -> Verdict {
-        let over = match from.transport {
-            Transport::Udp => binding::Transport::Udp,
-            Transport::Tcp => binding::Transport::Tcp,
-            Transport::Tls => binding::Transport::Tls,
-            Transport::Dtls => binding::Transport::Dtls,
+        let received = Received {
+            source: from.client,
+            local: self.config.outside(from.server),
+            over: from.transport,
         };
-        let received =
-            Received { source: from.client, local: self.config.outside(from.server), over };
         match binding::answer(message, &received, Usage::Binding, out) {
             Ok(answer) => Verdict::Respond(Respond {
                 to: *from,

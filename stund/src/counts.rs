@@ -2,16 +2,8 @@
 
 use causeway_daemon::metrics::{Family, Samples};
 use causeway_net::Count;
-use causeway_wire::ErrorCode;
-use causeway_wire::binding::{Silence, Transport};
-
-/// The transports by their names, in the order of their numbers.
-const TRANSPORTS: [(Transport, &str); 4] = [
-    (Transport::Udp, "udp"),
-    (Transport::Tcp, "tcp"),
-    (Transport::Tls, "tls"),
-    (Transport::Dtls, "dtls"),
-];
+use causeway_wire::binding::Silence;
+use causeway_wire::{ErrorCode, Transport};
 
 /// The codes of errors that are answered.
 const CODES: [ErrorCode; 7] = [
@@ -62,7 +54,7 @@ impl From<Silence> for Silent {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(crate) struct Counts {
-    success: [Count; TRANSPORTS.len()],
+    success: [Count; Transport::ALL.len()],
     errors: [Count; CODES.len()],
     rfc3489: Count,
     silent: [Count; Silent::ALL.len()],
@@ -102,8 +94,8 @@ impl Counts {
 
     /// Adds the shard to a scrape.
     pub(crate) fn sample(&self, samples: &mut Samples) {
-        for ((_, name), count) in TRANSPORTS.iter().zip(&self.success) {
-            samples.add(&ANSWERS, &[("transport", (*name).into())], count.value());
+        for (name, count) in Transport::NAMES.into_iter().zip(&self.success) {
+            samples.add(&ANSWERS, &[("transport", name.into())], count.value());
         }
         for (code, count) in CODES.iter().zip(&self.errors) {
             samples.add(&ERRORS, &[("code", code.number().into())], count.value());

@@ -11,9 +11,9 @@ use causeway_net::{
     Admission, Arrival, AssociationInfo, DatagramListening, EventLoop, Io, Malformed, Packet,
     Rejection, Sample, Service, SocketKey, StreamEnd, StreamInfo, StreamListening, proxy,
 };
-use causeway_wire::binding::{self, Answer, Received, Transport};
+use causeway_wire::binding::{self, Answer, Received};
 use causeway_wire::demux::{self, Protocol};
-use causeway_wire::{Message, stream};
+use causeway_wire::{Message, Transport, stream};
 
 use crate::config::Outside;
 use crate::connections::{Connection, Connections};

@@ -8,12 +8,12 @@ use causeway_wire::attribute::{
     UnknownAttributes, Username, XorMappedAddress, XorPeerAddress,
 };
 use causeway_wire::binding::{
-    self, MAX_ANSWER_LEN, MAX_PLAIN_ANSWER_LEN, Received, Silence, Transport, Usage,
+    self, MAX_ANSWER_LEN, MAX_PLAIN_ANSWER_LEN, Received, Silence, Usage,
 };
 use causeway_wire::stream::{self, FramingError, frame_len};
 use causeway_wire::{
     ChannelData, ChannelRange, Class, DecodeError, EncodeError, ErrorCode, HEADER_LEN,
-    IntegrityKey, Message, MessageWriter, Method, TransactionId,
+    IntegrityKey, Message, MessageWriter, Method, TransactionId, Transport,
 };
 
 const ID: TransactionId = TransactionId([0xA5; 12]);

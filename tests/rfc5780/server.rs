@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use causeway_tests::daemon::certificates::{Certificates, KeyKind};
 use causeway_tests::daemon::port;
 use causeway_tests::daemon::service::Service;
-use causeway_wire::binding::{self, MAX_ANSWER_LEN, Received, Silence, Transport, Usage};
-use causeway_wire::{Class, Message, MessageWriter, Method, TransactionId};
+use causeway_wire::binding::{self, MAX_ANSWER_LEN, Received, Silence, Usage};
+use causeway_wire::{Class, Message, MessageWriter, Method, TransactionId, Transport};
 
 use causeway_tests::daemon::leg::Leg;
 
@@ -170,7 +170,7 @@ impl Server {
             (None, _) => requests(4_711).iter().find_map(|request| self.decide(endpoint, request)),
             (Some(_), Transport::Udp) => ask_by_datagram(endpoint, requests),
             (Some(root), over) => {
-                let mut leg = Leg::new(leg_transport(over), endpoint, root);
+                let mut leg = Leg::new(over, endpoint, root);
                 requests(4_711).iter().for_each(|request| leg.send(request));
                 let source = leg.local();
                 leg.receive().map(|bytes| Answered { bytes, source, from: endpoint, to: source })
@@ -197,15 +197,6 @@ impl Server {
             Err(Silence::NoSpace) => panic!("there is room"),
             Err(_) => None,
         }
-    }
-}
-
-fn leg_transport(over: Transport) -> causeway_relay::Transport {
-    match over {
-        Transport::Udp => causeway_relay::Transport::Udp,
-        Transport::Tcp => causeway_relay::Transport::Tcp,
-        Transport::Tls => causeway_relay::Transport::Tls,
-        Transport::Dtls => causeway_relay::Transport::Dtls,
     }
 }
 

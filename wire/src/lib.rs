@@ -13,6 +13,7 @@
 //! | integrity, fingerprint | `integrity.rs`, `fingerprint.rs` | RFC 8489 §14.5, §14.6, §14.7 |
 //! | channels | `channel.rs` | RFC 8656 §12 |
 //! | frames of a stream | `stream.rs` | RFC 8489 §6.2.2, RFC 8656 §12.5 |
+//! | transport protocol | `transport.rs` | RFC 8489 §6.2, RFC 8656 §3.1 |
 //! | first byte | `demux.rs` | RFC 7983 §7, RFC 8656 §12 |
 //! | the Binding decision | `binding/` | RFC 8489 §6.3.1, RFC 5780 §6.1, RFC 3489 §8.1 |
 
@@ -27,6 +28,7 @@ mod integrity;
 mod message;
 mod method;
 pub mod stream;
+mod transport;
 mod writer;
 
 pub use channel::{ChannelData, ChannelDataError, ChannelNumber, ChannelRange};
@@ -35,6 +37,7 @@ pub use header::{HEADER_LEN, Header, MAGIC_COOKIE, TransactionId};
 pub use integrity::IntegrityKey;
 pub use message::{DecodeError, Message, RawAttribute, RawAttributes, UnknownRequired};
 pub use method::{Class, MessageType, Method};
+pub use transport::{Transport, UnknownTransport};
 pub use writer::{EncodeError, MessageWriter};
 
 /// Longest STUN message that this crate writes or accepts: 20 bytes of header and 65,532 of

@@ -4,6 +4,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use causeway_cli::{answer_line, print_line};
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::load::output::{self, Cost};
 use crate::load::{
@@ -26,7 +27,7 @@ pub struct Flags {
     #[arg(long)]
     floor: bool,
     /// What is between the clients and the server
-    #[arg(long, value_enum, default_value_t = Transport::Udp)]
+    #[arg(long, value_parser = transports(), default_value_t = Transport::Udp)]
     transport: Transport,
     /// Which way the data goes
     #[arg(long, value_enum, default_value_t = Direction::ToPeer)]
@@ -76,6 +77,11 @@ pub struct Flags {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// Parses the name of a transport; `--help` and errors list the names.
+fn transports() -> impl TypedValueParser<Value = Transport> {
+    PossibleValuesParser::new(Transport::NAMES).try_map(|name| name.parse::<Transport>())
 }
 
 impl Flags {

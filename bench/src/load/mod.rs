@@ -32,11 +32,12 @@ mod target;
 
 pub(crate) use legs::Connected;
 
+pub use causeway_wire::Transport;
 pub use command::{Flags, run};
 pub use fleet::{Fleet, MAX_ALLOCATIONS};
 pub use measured::{Latencies, Measured};
 pub use process::{Memory, Process};
-pub use scenario::{Direction, Operation, Pace, Scenario, Traffic, Transport};
+pub use scenario::{Direction, Operation, Pace, Scenario, Traffic};
 pub use search::{Found, Limits, find_rate};
 pub use subnet::Subnet;
 pub use target::{Access, Target};

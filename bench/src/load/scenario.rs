@@ -1,38 +1,7 @@
+use causeway_wire::Transport;
 use clap::ValueEnum;
 
 use crate::load::schedule;
-
-/// What is between client and server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Transport {
-    /// UDP.
-    Udp,
-    /// TCP.
-    Tcp,
-    /// TLS over TCP.
-    Tls,
-    /// DTLS over UDP.
-    Dtls,
-}
-
-impl Transport {
-    /// Whether the server needs a certificate.
-    #[must_use]
-    pub fn is_secure(self) -> bool {
-        matches!(self, Self::Tls | Self::Dtls)
-    }
-
-    /// As in the server's configuration and in a `turn:` URI.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Udp => "udp",
-            Self::Tcp => "tcp",
-            Self::Tls => "tls",
-            Self::Dtls => "dtls",
-        }
-    }
-}
 
 /// Which way the data goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

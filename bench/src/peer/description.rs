@@ -22,7 +22,7 @@ pub struct Description {
     /// What it is asked for.
     pub access: Kind,
     /// What clients may come over.
-    pub transports: Vec<Over>,
+    pub transports: Vec<Transport>,
     /// What it is started with.
     pub arguments: Vec<String>,
     /// More of it, when a backend is asked for; empty: there is no choice.
@@ -64,20 +64,6 @@ pub enum Kind {
     Binding,
     /// The floors' trivial protocol.
     Floor,
-}
-
-/// A transport, as it is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Over {
-    /// UDP.
-    Udp,
-    /// TCP.
-    Tcp,
-    /// TLS over TCP.
-    Tls,
-    /// DTLS over UDP.
-    Dtls,
 }
 
 /// The descriptions that come with the program.
@@ -135,13 +121,7 @@ impl Description {
     /// Whether clients may come over this.
     #[must_use]
     pub fn serves(&self, transport: Transport) -> bool {
-        let over = match transport {
-            Transport::Udp => Over::Udp,
-            Transport::Tcp => Over::Tcp,
-            Transport::Tls => Over::Tls,
-            Transport::Dtls => Over::Dtls,
-        };
-        self.transports.contains(&over)
+        self.transports.contains(&transport)
     }
 
     /// What is added for such clients.

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use causeway_wire::{Class, Message, TransactionId};
+use causeway_wire::{Class, Message, TransactionId, Transport};
 use rand::Rng;
 use rand::rngs::StdRng;
 
@@ -26,7 +26,7 @@ use crate::round_trip::RoundTrips;
 use crate::security::Security;
 use crate::timing::Timing;
 use crate::transaction::{Due, Transaction};
-use crate::transmit::{Transmit, Transport};
+use crate::transmit::Transmit;
 use challenge::Challenge;
 use judge::{Judgement, judge};
 use open::Open;
@@ -132,7 +132,7 @@ impl<A: Ask> Exchange<A> {
         let judgement = judge(&self.open[at], &message, self.manner.credentials.as_ref());
         match judgement {
             Judgement::Ignore => Err(Discard::Unauthentic),
-            Judgement::Unauthentic if self.manner.transport.is_reliable() => {
+            Judgement::Unauthentic if self.manner.transport.is_stream() => {
                 Ok(Some(self.settle(at, now, Err(Failure::IntegrityViolated))))
             }
             Judgement::Unauthentic => {

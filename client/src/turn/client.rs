@@ -242,7 +242,7 @@ impl TurnClient {
         for ask in self.exchange.abandon() {
             self.failed(now, &ask, Failure::Transport);
         }
-        if self.config.transport.is_reliable() && matches!(self.state, State::Allocated(_)) {
+        if self.config.transport.is_stream() && matches!(self.state, State::Allocated(_)) {
             self.lose(Loss::Transport);
         }
     }

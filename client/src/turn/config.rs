@@ -1,11 +1,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use causeway_wire::Transport;
 use causeway_wire::attribute::AddressFamily;
 
 use crate::credentials::Credentials;
 use crate::timing::Timing;
-use crate::transmit::Transport;
 
 /// Where and how a [`TurnClient`](crate::TurnClient) allocates.
 #[derive(Clone, Debug)]

@@ -48,7 +48,7 @@ impl TurnClient {
         let len = length(buffer, &data)?;
         if let Some(number) = self.channels.to(peer, now) {
             // "Over UDP, the padding is not required" (RFC 8656 §12.5).
-            let padding = if self.exchange.transport().is_reliable() {
+            let padding = if self.exchange.transport().is_stream() {
                 ChannelData::stream_padding(len.into())
             } else {
                 0

@@ -1,8 +1,8 @@
 //! `[[listen]]`: an address and the transports bound to it, the same for every service.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
+use causeway_wire::Transport;
 use ipnet::IpNet;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
@@ -10,50 +10,6 @@ use serde::de::{Deserializer, Error};
 use super::error::Problem;
 use super::network::{mapped_problem, networks};
 use crate::addresses::Named;
-
-/// A transport protocol between client and server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Transport {
-    /// Datagrams.
-    Udp,
-    /// STUN's framing on a TCP stream.
-    Tcp,
-    /// The same within TLS.
-    Tls,
-    /// Datagrams within DTLS.
-    Dtls,
-}
-
-impl Transport {
-    /// Whether clients see a certificate: `[tls]` must name one.
-    pub fn is_secure(self) -> bool {
-        matches!(self, Transport::Tls | Transport::Dtls)
-    }
-}
-
-impl fmt::Display for Transport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Transport::Udp => "udp",
-            Transport::Tcp => "tcp",
-            Transport::Tls => "tls",
-            Transport::Dtls => "dtls",
-        })
-    }
-}
-
-impl<'de> Deserialize<'de> for Transport {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        match name.as_str() {
-            "udp" => Ok(Transport::Udp),
-            "tcp" => Ok(Transport::Tcp),
-            "tls" => Ok(Transport::Tls),
-            "dtls" => Ok(Transport::Dtls),
-            _ => Err(D::Error::unknown_variant(&name, &["udp", "tcp", "tls", "dtls"])),
-        }
-    }
-}
 
 /// One address, with every transport that is bound to it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

@@ -31,11 +31,12 @@ mod unauthenticated;
 pub mod values;
 
 pub use assignment::Assignment;
+pub use causeway_wire::Transport;
 pub use error::{ConfigError, Problem};
 pub use external::{Advertised, External, Scope};
 pub use flags::CommonFlags;
 pub use keys::keys;
-pub use listen::{Listen, ProxyProtocol, Transport};
+pub use listen::{Listen, ProxyProtocol};
 pub use load::{Loaded, Service, Setting, load, start};
 pub use nearest::nearest;
 pub use network::{mapped_problem, network, networks};

@@ -7,12 +7,9 @@ use causeway_wire::attribute::{
     SourceAddress, UnknownAttributes, XorMappedAddress,
 };
 use causeway_wire::binding::{
-    self, Answer, MAX_ANSWER_LEN, MAX_PLAIN_ANSWER_LEN, Received, Silence, Transport, Usage,
+    self, Answer, MAX_ANSWER_LEN, MAX_PLAIN_ANSWER_LEN, Received, Silence, Usage,
 };
-use causeway_wire::{Class, HEADER_LEN, Message, MessageWriter, Method, TransactionId};
-
-const TRANSPORTS: [Transport; 4] =
-    [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls];
+use causeway_wire::{Class, HEADER_LEN, Message, MessageWriter, Method, TransactionId, Transport};
 
 /// A Binding request is put together as the bytes say: with the cookie or as a client of RFC 3489,
 /// with the attributes of RFC 5780 and RFC 3489 or any others; then every server answers it over
@@ -55,7 +52,7 @@ pub fn binding(data: &[u8]) {
 /// Has every kind of server answer a message.
 pub(crate) fn answered(message: &Message<'_>) {
     let other = address("[2001:db8::3]:3479");
-    for over in TRANSPORTS {
+    for over in Transport::ALL {
         for usage in [Usage::Binding, Usage::NatDiscovery { other }] {
             let received = Received {
                 source: address("[2001:db8::1]:1"),

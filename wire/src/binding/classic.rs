@@ -4,12 +4,12 @@
 use std::net::SocketAddr;
 
 use super::discovery::changed_origin;
-use super::{Answer, Received, Silence, Transport};
+use super::{Answer, Received, Silence};
 use crate::attribute::{
     AttributeType, ChangeRequest, ChangedAddress, ErrorCodeAttribute, MappedAddress, SourceAddress,
     UnknownAttributes,
 };
-use crate::{Class, ErrorCode, Message, MessageWriter, Method, UnknownRequired};
+use crate::{Class, ErrorCode, Message, MessageWriter, Method, Transport, UnknownRequired};
 
 // Deviation: RFC 5780 §3: clients of RFC 3489 are answered beside NAT behaviour discovery, too: RFC
 // 8489 §12 wants them answered by a stand-alone server, and old SIP phones still ask.

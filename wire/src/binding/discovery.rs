@@ -3,12 +3,12 @@
 
 use std::net::SocketAddr;
 
-use super::{Received, Silence, Transport, Usage};
+use super::{Received, Silence, Usage};
 use crate::attribute::{
     AttributeType, ChangeRequest, MappedAddress, OtherAddress, Padding, ResponseOrigin,
     ResponsePort,
 };
-use crate::{ErrorCode, Message, MessageWriter};
+use crate::{ErrorCode, Message, MessageWriter, Transport};
 
 /// PADDING in an answer is never longer, in bytes: Ethernet's MTU, a multiple of four.
 pub const MAX_PADDING: usize = 1_500;

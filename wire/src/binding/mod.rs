@@ -9,7 +9,7 @@ mod tests;
 use std::net::SocketAddr;
 
 use crate::attribute::{AttributeType, ErrorCodeAttribute, UnknownAttributes, XorMappedAddress};
-use crate::{Class, EncodeError, ErrorCode, Message, MessageWriter, Method};
+use crate::{Class, EncodeError, ErrorCode, Message, MessageWriter, Method, Transport};
 
 pub use discovery::MAX_PADDING;
 
@@ -44,19 +44,6 @@ impl Usage {
             Self::NatDiscovery { other } => Some(other),
         }
     }
-}
-
-/// The transport protocol that a request came by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Transport {
-    /// UDP: the only one whose answer can leave from another address or go to another port.
-    Udp,
-    /// TCP.
-    Tcp,
-    /// TLS over TCP.
-    Tls,
-    /// DTLS over UDP.
-    Dtls,
 }
 
 /// How a request was received.
