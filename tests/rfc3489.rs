@@ -111,7 +111,7 @@ fn rfc3489_8_1_response_address_is_unknown_and_the_answer_goes_to_the_source() {
     every(|server| {
         // RFC 3489 has the answer go to that address: H17.
         let answered = server.ask(&request(|w| {
-            _ = w.put(&ResponseAddress("192.0.2.66:53".parse().unwrap())).unwrap()
+            _ = w.put(&ResponseAddress("192.0.2.66:53".parse().unwrap())).unwrap();
         }));
         assert_eq!((answered.error(), answered.to), (Some(420), answered.source));
         assert_eq!(unknown(&answered), [0x0002, 0x0002]);
@@ -369,7 +369,7 @@ fn rfc3489_10_1_a_client_of_its_time_tells_the_nats_apart() {
         for (kind, finding) in kinds {
             let server = stund.address;
             scope.spawn(move || {
-                assert_eq!(client::discover(&mut nat::Nat::new(kind), server), finding, "{kind:?}")
+                assert_eq!(client::discover(&mut nat::Nat::new(kind), server), finding, "{kind:?}");
             });
         }
     });

@@ -338,7 +338,7 @@ mod tests {
             };
             let (challenged, silent): (Vec<_>, Vec<_>) = waiting.into_iter().partition(ask);
             challenged.iter().for_each(|(nat, port)| {
-                workers.of(*nat, *port).prove(now + Duration::from_millis(50), *nat, 150)
+                workers.of(*nat, *port).prove(now + Duration::from_millis(50), *nat, 150);
             });
             rounds.push(challenged.len());
             waiting = silent;

@@ -311,7 +311,7 @@ fn swapped_files_and_keys_of_others_are_told() {
 #[test]
 fn certificates_that_clients_refuse_are_told() {
     let tried = |chain: &str, key: &str, words: &[&str]| {
-        says(&refused(&file(chain), &file(key)), Part::Chain, words)
+        says(&refused(&file(chain), &file(key)), Part::Chain, words);
     };
     tried("v1.pem", "rsa.key", &["version 1", "subjectAltName"]);
     tried("sha1.pem", "sha1.key", &["SHA-1", "SHA-256"]);

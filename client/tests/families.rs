@@ -123,7 +123,7 @@ fn rfc8656_7_1_what_must_not_be_asked_for_together_is_not() {
         |config| (config.both_families, config.port) = (true, RelayPort::Reserved([0; 8])),
         |config| (config.both_families, config.port) = (true, RelayPort::EvenAndNext),
         |config| {
-            (config.family, config.port) = (Some(AddressFamily::Ipv4), RelayPort::Reserved([0; 8]))
+            (config.family, config.port) = (Some(AddressFamily::Ipv4), RelayPort::Reserved([0; 8]));
         },
     ];
     for change in contradictions {

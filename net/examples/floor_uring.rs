@@ -66,7 +66,7 @@ impl Floor {
                 BUFFERS,
                 GROUP,
                 0,
-            )?
+            )?;
         };
         // SAFETY: a plain C structure, for which zeroes are a value.
         let mut shape: Box<libc::msghdr> = Box::new(unsafe { std::mem::zeroed() });
@@ -199,7 +199,7 @@ impl Floor {
                 &self.allocations.list[index].client,
                 slot[header..].as_ptr(),
                 HEADER + len,
-            )
+            );
         };
     }
 }

@@ -188,10 +188,9 @@ mod tests {
         let mut pages = vec![0; region.len.div_ceil(page)];
         // SAFETY: the range is the region's own mapping, which begins at a page, and there is a
         // byte for each of its pages.
-        assert_eq!(
-            unsafe { libc::mincore(region.base.as_ptr().cast(), region.len, pages.as_mut_ptr()) },
-            0
-        );
+        let result =
+            unsafe { libc::mincore(region.base.as_ptr().cast(), region.len, pages.as_mut_ptr()) };
+        assert_eq!(result, 0);
         pages.iter().filter(|page| **page & 1 == 1).count() * page
     }
 

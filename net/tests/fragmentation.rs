@@ -130,13 +130,13 @@ fn check_own_link(local: &'static str, kind: u8, code: u8) {
 
 fn rfc8656_14_df_is_set_for_single_datagrams_over_ipv4() {
     in_namespace("rfc8656_14_df_is_set_for_single_datagrams_over_ipv4", || {
-        check_own_link("127.0.0.1:0", 3, 4)
+        check_own_link("127.0.0.1:0", 3, 4);
     });
 }
 
 fn rfc8656_14_single_datagrams_are_not_fragmented_over_ipv6() {
     in_namespace("rfc8656_14_single_datagrams_are_not_fragmented_over_ipv6", || {
-        check_own_link("[::1]:0", 2, 0)
+        check_own_link("[::1]:0", 2, 0);
     });
 }
 
@@ -198,13 +198,13 @@ fn check_farther_link(local: &'static str, kind: u8, code: u8) {
 
 fn rfc8656_11_5_a_router_s_mtu_is_reported_over_ipv4() {
     in_namespace("rfc8656_11_5_a_router_s_mtu_is_reported_over_ipv4", || {
-        check_farther_link("127.0.0.1:0", 3, 4)
+        check_farther_link("127.0.0.1:0", 3, 4);
     });
 }
 
 fn rfc8656_11_5_a_router_s_mtu_is_reported_over_ipv6() {
     in_namespace("rfc8656_11_5_a_router_s_mtu_is_reported_over_ipv6", || {
-        check_farther_link("[::1]:0", 2, 0)
+        check_farther_link("[::1]:0", 2, 0);
     });
 }
 
@@ -252,13 +252,13 @@ fn check_bursts(local: &'static str, overhead: usize) {
 
 fn bursts_longer_than_the_link_takes_are_fragmented_or_reported_over_ipv4() {
     in_namespace("bursts_longer_than_the_link_takes_are_fragmented_or_reported_over_ipv4", || {
-        check_bursts("127.0.0.1:0", 28)
+        check_bursts("127.0.0.1:0", 28);
     });
 }
 
 fn bursts_longer_than_the_link_takes_are_fragmented_or_reported_over_ipv6() {
     in_namespace("bursts_longer_than_the_link_takes_are_fragmented_or_reported_over_ipv6", || {
-        check_bursts("[::1]:0", 48)
+        check_bursts("[::1]:0", 48);
     });
 }
 
@@ -388,7 +388,7 @@ fn rfc8656_14_no_datagram_has_df_if_the_operator_says_never() {
             assert_eq!(seen(&wire, to.port(), LENS.len()), LENS.map(|len| (len, false)));
         }
         worker.with_io(move |io| {
-            reply_apart(io, Route { dont_fragment: true, ..plain_route(sockets[0], to) }, &[100])
+            reply_apart(io, Route { dont_fragment: true, ..plain_route(sockets[0], to) }, &[100]);
         });
         assert_eq!(seen(&wire, to.port(), 1), [(100, true)]);
     });

@@ -18,7 +18,7 @@ fn wanted() -> u64 {
         match line.split_once(':') {
             Some(("Size", kib)) => size = kib.trim().trim_end_matches("kB").trim().parse().unwrap(),
             Some(("VmFlags", flags)) if flags.split_whitespace().any(|flag| flag == "hg") => {
-                wanted += size
+                wanted += size;
             }
             _ => {}
         }

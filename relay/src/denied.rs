@@ -51,7 +51,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         self.change(id, |peers| {
             peers
                 .channels
-                .retain(|channel| channel.expires.is_after(now.moment()) && channel.peer != peer)
+                .retain(|channel| channel.expires.is_after(now.moment()) && channel.peer != peer);
         });
         let others =
             self.allocations.get(id).map_or(limit, |allocation| allocation.peers.counts().1);
@@ -121,7 +121,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             let is_served =
                 |peer: &SocketAddr| relays.of_family(AddressFamily::of(&peer.ip())).is_some();
             self.change_ignored(id, |ignored| {
-                ignored.retain(|channel| channel.expires.is_after(now) && is_served(&channel.peer))
+                ignored.retain(|channel| channel.expires.is_after(now) && is_served(&channel.peer));
             });
         }
     }

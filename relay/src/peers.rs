@@ -257,7 +257,7 @@ mod tests {
             let change = |tables: &mut Tables| match random >> 28 {
                 0..5 => tables.permissions.install(peer.ip(), at(now + 300)),
                 5..12 if tables.channels.may_bind(channel, &peer, at(now)) => {
-                    tables.channels.bind(channel, peer, at(now + 600))
+                    tables.channels.bind(channel, peer, at(now + 600));
                 }
                 12 => tables.permissions.retain(|ip| *ip != peer.ip()),
                 13 => tables.channels.retain(|channel| channel.peer != peer),
@@ -290,7 +290,7 @@ mod tests {
                     assert_eq!(
                         peers.channel(number(index), at(later)),
                         tables.channels.peer(number(index), at(later))
-                    )
+                    );
                 });
             }
         }

@@ -200,7 +200,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
                 self.realm = self.realm.checked_add(1).unwrap_or(NonZeroU32::MIN);
             }
             Command::SetNonceKeys(keys) => {
-                self.authenticator = Arc::new(self.authenticator.with_nonces(*keys))
+                self.authenticator = Arc::new(self.authenticator.with_nonces(*keys));
             }
             Command::ClientGone(five_tuple) => {
                 self.forget_parked(&five_tuple);

@@ -125,7 +125,7 @@ fn a_renewed_certificate_is_shown_to_new_connections_and_the_old_ones_stay() {
         match connect_tls(server, &second) {
             Ok(tls) => break tls,
             Err(error) => {
-                assert!(Instant::now() < deadline, "the new certificate is never shown: {error}")
+                assert!(Instant::now() < deadline, "the new certificate is never shown: {error}");
             }
         }
         thread::sleep(Duration::from_millis(20));

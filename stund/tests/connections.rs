@@ -85,7 +85,7 @@ fn h14_half_a_frame_does_not_keep_a_connection_but_whole_ones_do() {
         match half.read(&mut [0; 64]) {
             Ok(0) => ended = Some(began.elapsed()),
             Err(error) if error.kind() == ErrorKind::ConnectionReset => {
-                ended = Some(began.elapsed())
+                ended = Some(began.elapsed());
             }
             Err(_) => std::thread::sleep(Duration::from_millis(40)),
             Ok(len) => panic!("{len} bytes to half a request"),

@@ -78,7 +78,7 @@ fn complaints(file: &SourceFile, known: &Sections) -> Vec<String> {
                 match known.0.get(&rfc) {
                     None => complain(format!("RFC {rfc} is not in tests/rfc-sections.txt")),
                     Some(known) if !known.contains(section) => {
-                        complain(format!("RFC {rfc}: there is no section {section}"))
+                        complain(format!("RFC {rfc}: there is no section {section}"));
                     }
                     Some(_) => {}
                 }

@@ -95,10 +95,10 @@ fn rfc8656_14_dscp_and_ecn_go_along_between_datagrams_only() {
             for tos in [0xB8, 0x03, 0] {
                 match &pair.sender.leg {
                     Leg::Udp(socket) => {
-                        setsockopt(socket, sockopt::Ipv4Tos, &i32::from(tos)).unwrap()
+                        setsockopt(socket, sockopt::Ipv4Tos, &i32::from(tos)).unwrap();
                     }
                     Leg::Dtls(stream) => {
-                        setsockopt(&stream.get_ref().0, sockopt::Ipv4Tos, &i32::from(tos)).unwrap()
+                        setsockopt(&stream.get_ref().0, sockopt::Ipv4Tos, &i32::from(tos)).unwrap();
                     }
                     Leg::Tcp(_) | Leg::Tls(_) => {}
                 }

@@ -44,7 +44,7 @@ fn h3_nothing_passes_between_a_client_and_a_denied_peer_that_is_ignored() {
     ] {
         for peer in denied() {
             let mut lab = ignoring(|setup| {
-                (setup.channel_permission, setup.rules) = (lasting, vec![deny("20.0.0.66/32")])
+                (setup.channel_permission, setup.rules) = (lasting, vec![deny("20.0.0.66/32")]);
             });
             let mut client = Client::at(client(1, 1), transport);
             let (ipv4, ipv6) = client.allocate_both(&mut lab);

@@ -361,7 +361,7 @@ fn lab() -> Lab {
 fn lab_without_limiter() -> Lab {
     Lab::with(|setup| {
         (setup.further_source, setup.limits.allocations_per_prefix, setup.unauthenticated) =
-            (true, 1000, None)
+            (true, 1000, None);
     })
 }
 

@@ -29,7 +29,7 @@ fn h32_ten_thousand_reservations_come_back_unclaimed() {
     for _ in 0..10_000 {
         match client.ask(&mut lab, Method::ALLOCATE, &|w| PAIR(w.put(&RequestedTransport::UDP)?)) {
             Reaction::Answer(answer) if answer.error().is_none() => {
-                drop(client.refresh(&mut lab, 0))
+                drop(client.refresh(&mut lab, 0));
             }
             Reaction::Answer(answer) => assert_eq!(answer.error(), Some(508)),
             other => assert_eq!(other, Reaction::Silence(Discard::RefusalsSpent)),

@@ -385,7 +385,7 @@ fn h17_no_answer_is_much_longer_than_its_request_and_none_with_padding_is_longer
     let asked = [
         write(|_| {}),
         write(|writer| {
-            _ = writer.put(&ChangeRequest { change_ip: true, change_port: true }).unwrap()
+            _ = writer.put(&ChangeRequest { change_ip: true, change_port: true }).unwrap();
         }),
         write(|writer| _ = writer.put(&ResponsePort(4711)).unwrap()),
         write(|writer| _ = writer.put(&ResponsePort(4711)).unwrap().put(&Padding(0)).unwrap()),
@@ -420,7 +420,7 @@ fn h17_no_answer_is_much_longer_than_its_request_and_none_with_padding_is_longer
 fn h17_response_address_is_never_honoured() {
     for cookie in [true, false] {
         let mut request = write(|writer| {
-            _ = writer.put(&ResponseAddress("192.0.2.66:53".parse().unwrap())).unwrap()
+            _ = writer.put(&ResponseAddress("192.0.2.66:53".parse().unwrap())).unwrap();
         });
         request[4] ^= u8::from(!cookie);
         let mut out = [DIRT; MAX_ANSWER_LEN];

@@ -27,7 +27,7 @@ fn h55_wildcard_listeners_are_no_peers_at_addresses_that_come_later() {
 #[test]
 fn h55_the_same_where_netlink_is_forbidden() {
     within("own_addresses::h55_the_same_where_netlink_is_forbidden", || {
-        addresses_come_and_go(Some("netlink"))
+        addresses_come_and_go(Some("netlink"));
     });
 }
 

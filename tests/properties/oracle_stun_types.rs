@@ -183,21 +183,21 @@ fn put(value: &Value, id: TransactionId, add: &mut dyn FnMut(&dyn AttributeWrite
     let error = |code: u16, reason: &str| ErrorCode::new(code, reason).unwrap();
     match value {
         Value::Address(Kind::MAPPED_ADDRESS, address) => {
-            add(&MappedSocketAddr::new(*address).to_raw(Kind::MAPPED_ADDRESS.0.into()))
+            add(&MappedSocketAddr::new(*address).to_raw(Kind::MAPPED_ADDRESS.0.into()));
         }
         Value::Address(Kind::XOR_MAPPED_ADDRESS, address) => {
-            add(&XorMappedAddress::new(*address, id))
+            add(&XorMappedAddress::new(*address, id));
         }
         Value::Address(Kind::XOR_PEER_ADDRESS, address) => {
-            add(&turn::XorPeerAddress::new(*address, id))
+            add(&turn::XorPeerAddress::new(*address, id));
         }
         Value::Address(Kind::XOR_RELAYED_ADDRESS, address) => {
-            add(&turn::XorRelayedAddress::new(*address, id))
+            add(&turn::XorRelayedAddress::new(*address, id));
         }
         Value::Address(Kind::ALTERNATE_SERVER, address) => add(&AlternateServer::new(*address)),
         // It has no name for these, but the form.
         Value::Address(kind, address) => {
-            add(&MappedSocketAddr::new(*address).to_raw(kind.0.into()))
+            add(&MappedSocketAddr::new(*address).to_raw(kind.0.into()));
         }
         Value::Text(Kind::USERNAME, text) => add(&Username::new(text).unwrap()),
         Value::Text(Kind::REALM, text) => add(&Realm::new(text).unwrap()),
@@ -206,23 +206,25 @@ fn put(value: &Value, id: TransactionId, add: &mut dyn FnMut(&dyn AttributeWrite
         Value::Text(_, text) => add(&AlternateDomain::new(text)),
         Value::Number(Kind::LIFETIME, seconds) => add(&turn::Lifetime::new(*seconds)),
         Value::Number(kind, number) => {
-            add(&RawAttribute::new(kind.0.into(), &number.to_be_bytes()))
+            add(&RawAttribute::new(kind.0.into(), &number.to_be_bytes()));
         }
         Value::TieBreaker(kind, number) => {
-            add(&RawAttribute::new(kind.0.into(), &number.to_be_bytes()))
+            add(&RawAttribute::new(kind.0.into(), &number.to_be_bytes()));
         }
         Value::Flag(Kind::DONT_FRAGMENT) => add(&turn::DontFragment::new()),
         Value::Flag(kind) => add(&RawAttribute::new(kind.0.into(), &[])),
         Value::Family(Kind::REQUESTED_ADDRESS_FAMILY, of) => {
-            add(&turn::RequestedAddressFamily::new(family(of)))
+            add(&turn::RequestedAddressFamily::new(family(of)));
         }
         Value::Family(_, of) => add(&turn::AdditionalAddressFamily::new(family(of))),
         Value::Error(code, reason) => add(&error(*code, reason)),
         Value::AddressError(of, code, reason) => {
-            add(&turn::AddressErrorCode::new(family(of), error(*code, reason)))
+            add(&turn::AddressErrorCode::new(family(of), error(*code, reason)));
         }
         Value::Unknown(kinds) => {
-            add(&UnknownAttributes::new(&kinds.iter().map(|&kind| kind.into()).collect::<Vec<_>>()))
+            add(&UnknownAttributes::new(
+                &kinds.iter().map(|&kind| kind.into()).collect::<Vec<_>>(),
+            ));
         }
         Value::Algorithm(1, _) => add(&PasswordAlgorithm::new(PasswordAlgorithmValue::MD5)),
         Value::Algorithm(..) => add(&PasswordAlgorithm::new(PasswordAlgorithmValue::SHA256)),
@@ -237,10 +239,13 @@ fn put(value: &Value, id: TransactionId, add: &mut dyn FnMut(&dyn AttributeWrite
         Value::Transport(protocol) => add(&turn::RequestedTransport::new(*protocol)),
         Value::Token(token) => add(&turn::ReservationToken::new(u64::from_be_bytes(*token))),
         Value::Icmp(icmp_type, code, data) => {
-            add(&turn::Icmp::new(*icmp_type, *code, u32::from_be_bytes(*data)))
+            add(&turn::Icmp::new(*icmp_type, *code, u32::from_be_bytes(*data)));
         }
         Value::Change(ip, port) => {
-            add(&RawAttribute::new(3.into(), &[0, 0, 0, u8::from(*ip) << 2 | u8::from(*port) << 1]))
+            add(&RawAttribute::new(
+                3.into(),
+                &[0, 0, 0, u8::from(*ip) << 2 | u8::from(*port) << 1],
+            ));
         }
         Value::ResponsePort(port) => add(&RawAttribute::new(0x0027.into(), &port.to_be_bytes())),
         Value::Padding(len) => add(&RawAttribute::new(0x0026.into(), &vec![0xFF; *len])),

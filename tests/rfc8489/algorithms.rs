@@ -441,7 +441,7 @@ impl Modern {
 #[test]
 fn rfc8489_14_12_a_choice_without_parameters_is_four_bytes() {
     let bytes = write(Method::REFRESH, |w| {
-        put(w, &PasswordAlgorithm(PasswordAlgorithmEntry { algorithm: 2, parameters: &[] }))
+        put(w, &PasswordAlgorithm(PasswordAlgorithmEntry { algorithm: 2, parameters: &[] }));
     });
     assert_eq!(bytes[20..], [0, 0x1D, 0, 4, 0, 2, 0, 0]);
     assert_eq!(

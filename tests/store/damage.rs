@@ -77,7 +77,7 @@ pub(crate) fn bound_when_free(address: SocketAddr) -> UdpSocket {
     loop {
         match UdpSocket::bind(address) {
             Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => {
-                thread::sleep(Duration::from_millis(5))
+                thread::sleep(Duration::from_millis(5));
             }
             outcome => return outcome.expect("the relay is away"),
         }

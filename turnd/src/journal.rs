@@ -60,7 +60,7 @@ impl Journal {
                     );
                 }
                 Some(Change::Ended(record)) => {
-                    letter.changes.push(store::Change::Delete(RecordId(record)))
+                    letter.changes.push(store::Change::Delete(RecordId(record)));
                 }
                 Some(Change::Everything) => letter.lost_count = true,
                 None => break,

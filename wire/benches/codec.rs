@@ -85,7 +85,7 @@ fn allocate(c: &mut Criterion) {
         stun_rs::DecoderContextBuilder::default().with_key(stun_rs_key).with_validation().build();
     let decoder = stun_rs::MessageDecoderBuilder::default().with_context(context).build();
     group.bench_function("stun-rs", |b| {
-        b.iter(|| decoder.decode(black_box(&bytes)).expect("a message").1)
+        b.iter(|| decoder.decode(black_box(&bytes)).expect("a message").1);
     });
     group.finish();
 }
@@ -124,7 +124,7 @@ fn send_indication(c: &mut Criterion) {
     });
     let decoder = stun_rs::MessageDecoderBuilder::default().build();
     group.bench_function("stun-rs", |b| {
-        b.iter(|| decoder.decode(black_box(&bytes)).expect("a message").1)
+        b.iter(|| decoder.decode(black_box(&bytes)).expect("a message").1);
     });
     group.finish();
 }
@@ -193,7 +193,7 @@ fn channel_data(c: &mut Criterion) {
         });
     });
     group.bench_function("header", |b| {
-        b.iter(|| ChannelData::header(black_box(ChannelNumber::FIRST), black_box(160)))
+        b.iter(|| ChannelData::header(black_box(ChannelNumber::FIRST), black_box(160)));
     });
     group.finish();
 }

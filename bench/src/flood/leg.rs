@@ -47,7 +47,7 @@ impl Leg {
     pub(crate) fn send(&mut self, message: &[u8]) -> Result<()> {
         match self {
             Self::Datagrams(socket) => {
-                ensure!(socket.send(message)? == message.len(), "a datagram was cut")
+                ensure!(socket.send(message)? == message.len(), "a datagram was cut");
             }
             Self::Stream(frames) => frames.stream.write_all(message)?,
             Self::Tls(frames) => frames.stream.write_all(message)?,

@@ -229,10 +229,10 @@ fn check(scenario: &Scenario, target: &Target) -> Result<()> {
 fn check_pace(scenario: &Scenario) -> Result<()> {
     match scenario.pace {
         Pace::Window(window) => {
-            ensure!((1..=65_536).contains(&window), "a window from 1 to 65,536")
+            ensure!((1..=65_536).contains(&window), "a window from 1 to 65,536");
         }
         Pace::Rate(rate) => {
-            ensure!((1..=5_000_000).contains(&rate), "from 1 to 5,000,000 a second")
+            ensure!((1..=5_000_000).contains(&rate), "from 1 to 5,000,000 a second");
         }
         Pace::Auto => {}
     }

@@ -65,7 +65,7 @@ impl Request {
         match self {
             Self::Challenge | Self::Allocate => drop(writer.put(&RequestedTransport::UDP)?),
             Self::Bind { channel, peer } => {
-                drop(writer.put(&ChannelNumberAttribute(channel))?.put(&XorPeerAddress(peer))?)
+                writer.put(&ChannelNumberAttribute(channel))?.put(&XorPeerAddress(peer))?;
             }
             Self::Permit { peer } => drop(writer.put(&XorPeerAddress(peer))?),
             Self::Refresh { lifetime } => drop(writer.put(&Lifetime(lifetime))?),

@@ -106,7 +106,7 @@ impl Schedule {
 fn add_call(departures: &mut Vec<(u64, Departure)>, client: usize, up: bool) {
     let own = scatter(client as u64 * 2 + u64::from(up));
     let mut add = |tick: u64, size| {
-        departures.push((tick % TICKS * (PERIOD / TICKS), Departure { client, up, size }))
+        departures.push((tick % TICKS * (PERIOD / TICKS), Departure { client, up, size }));
     };
     for frame in 0..TICKS / FRAME {
         let tick = client as u64 % PHASES * (FRAME / PHASES) + frame * FRAME;

@@ -90,7 +90,7 @@ impl Fleet {
             while more && self.dialogue.under_way() < UNDER_WAY {
                 match requests.next() {
                     Some((client, request)) => {
-                        self.dialogue.ask(&mut self.legs, client, request, now)?
+                        self.dialogue.ask(&mut self.legs, client, request, now)?;
                     }
                     None => more = false,
                 }

@@ -17,7 +17,7 @@ impl TurnClient {
             TurnAsk::Allocate(wanted) => self.allocate_succeeded(now, ask, &wanted, message),
             TurnAsk::DELETE => self.deleted(),
             TurnAsk::Refresh { lifetime: Some(0), family: Some(family) } => {
-                self.family_deleted(family)
+                self.family_deleted(family);
             }
             TurnAsk::Refresh { .. } => match (read_lifetime(message), &mut self.state) {
                 (Some(lifetime), State::Allocated(allocation)) if !lifetime.is_zero() => {

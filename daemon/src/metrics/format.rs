@@ -40,7 +40,7 @@ impl Format {
                     name if name.eq_ignore_ascii_case("q") => quality = thousandths(value),
                     // What is written has nothing that is not in each of these versions.
                     name if name.eq_ignore_ascii_case("version") => {
-                        readable = matches!(value, "0.0.1" | "0.0.4" | "1.0.0")
+                        readable = matches!(value, "0.0.1" | "0.0.4" | "1.0.0");
                     }
                     _ => {}
                 }

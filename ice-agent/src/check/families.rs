@@ -54,7 +54,7 @@ const ASKED: [Asked; 3] = [
         both: true,
         change: |config| config.both_families = true,
         note: |report, allocated| {
-            report.both = std::iter::once(allocated.relayed).chain(allocated.additional).collect()
+            report.both = std::iter::once(allocated.relayed).chain(allocated.additional).collect();
         },
     },
 ];

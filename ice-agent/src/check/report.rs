@@ -130,7 +130,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.server, self.transport) {
             (Some(server), Some(transport)) => {
-                writeln!(f, "{} at {server} over {transport}", self.uri)?
+                writeln!(f, "{} at {server} over {transport}", self.uri)?;
             }
             _ => writeln!(f, "{}", self.uri)?,
         }

@@ -182,7 +182,7 @@ impl Call {
         match self.phase {
             Phase::Exchanging => self.exchange.stop(),
             Phase::Checking | Phase::Settled | Phase::Draining | Phase::Over => {
-                self.phase = Phase::Over
+                self.phase = Phase::Over;
             }
         }
         self.advance(now);

@@ -351,7 +351,7 @@ impl Run {
                 }
             }
             RoomEvent::Trouble(reason) => {
-                self.trouble(Trouble::new("rendezvous", "signals", reason))
+                self.trouble(Trouble::new("rendezvous", "signals", reason));
             }
             RoomEvent::Lost(reason) => {
                 self.trouble(Trouble::new("rendezvous", "signals", format!("lost: {reason}")));

@@ -123,7 +123,7 @@ async fn resolve(
                 resolved.known.push(addresses);
             }
             Err(error @ DiscoveryError::NoAddress(_)) => {
-                resolved.absent.push(format!("{server}: {error}"))
+                resolved.absent.push(format!("{server}: {error}"));
             }
             Err(error) => resolved.failed.push(format!("{server}: {error}")),
         }

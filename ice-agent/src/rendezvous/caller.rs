@@ -120,7 +120,7 @@ pub(super) async fn read_proxy_header(stream: &mut TcpStream) -> Result<Option<I
                 return Err("the connection ended".into());
             }
             Err(proxy_header::Error::BufferTooShort) if there < MAX_PROXY_HEADER => {
-                tokio::time::sleep(PROXY_HEADER_PAUSE).await
+                tokio::time::sleep(PROXY_HEADER_PAUSE).await;
             }
             Err(_) => return Err("what comes first is no header of the PROXY protocol".into()),
         }

@@ -301,7 +301,7 @@ impl Server {
             }
             (Method::REFRESH, _) => drop(self.allocations.remove(&client)),
             (Method::CREATE_PERMISSION, Some(allocation)) => {
-                drop(allocation.permissions.insert(peer.unwrap().ip()))
+                allocation.permissions.insert(peer.unwrap().ip());
             }
             (Method::CHANNEL_BIND, Some(allocation)) => {
                 let number = request.attribute::<ChannelNumberAttribute>().unwrap().unwrap().0;
@@ -336,7 +336,7 @@ impl Server {
         match self.fault {
             Fault::Loses(of) if self.relayed.is_multiple_of(of) => {}
             Fault::Reorders(of) if self.relayed.is_multiple_of(of) && self.held.is_none() => {
-                self.held = Some((receiver, bytes))
+                self.held = Some((receiver, bytes));
             }
             _ => {
                 self.send(receiver, bytes).await;

@@ -58,7 +58,7 @@ impl EventLoop {
                 self.decrypt(now, key, arrival, room, service);
             }
             _ if header.content_type == APPLICATION_DATA => {
-                self.io.stats.dropped_no_handshake.add(1)
+                self.io.stats.dropped_no_handshake.add(1);
             } // too early, or too late
             _ => self.io.ferry(held.handshake, datagram),
         }

@@ -258,7 +258,7 @@ impl EventLoop {
                 self.decrypted(now, key, &[], service);
             }
             TlsOutcome::Failed(failure) => {
-                self.handshake_failed(now, key, failure, flight, service)
+                self.handshake_failed(now, key, failure, flight, service);
             }
         }
     }

@@ -189,7 +189,7 @@ impl EventLoop {
         service.closed(now, &info, end, &mut self.io);
         match end {
             StreamEnd::PeerClosed | StreamEnd::Malformed | StreamEnd::Handshake => {
-                self.io.close_stream(key)
+                self.io.close_stream(key);
             }
             StreamEnd::Failed(_) => self.io.reset_stream(key),
         }

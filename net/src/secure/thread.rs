@@ -90,10 +90,10 @@ pub(super) fn run(shared: &Shared, letters: &mailbox::Receiver<Envelope>) {
         );
         letters.drain(LETTERS, |envelope| match envelope {
             Envelope::From { worker, letter: Letter::Tls(letter) } => {
-                tls.letter(Instant::now(), worker, letter, &mut out)
+                tls.letter(Instant::now(), worker, letter, &mut out);
             }
             Envelope::From { worker, letter: Letter::Dtls(letter) } => {
-                dtls.letter(Instant::now(), worker, letter, &mut out)
+                dtls.letter(Instant::now(), worker, letter, &mut out);
             }
             Envelope::Stop => {}
         });

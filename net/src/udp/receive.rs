@@ -71,8 +71,8 @@ impl Received {
         header: &libc::msghdr,
         room: Room,
     ) -> Option<Self> {
-        // SAFETY: as the caller promised.
         let found = if header.msg_controllen > 0 {
+            // SAFETY: as the caller promised.
             unsafe { ancillary::read(header) }
         } else {
             Ancillary::default()

@@ -367,7 +367,7 @@ impl Ring {
                 Err((Some(libc::EAGAIN | libc::EBUSY | libc::ENOMEM), _))
                     if failures < PATIENCE =>
                 {
-                    failures += 1
+                    failures += 1;
                 }
                 Ok(_) | Err((Some(libc::ETIME | libc::EINTR), _))
                     if self.uring.submission().is_empty() =>

@@ -123,7 +123,7 @@ impl Client {
             match result {
                 Ok(stream) => return Ok(Self { stream }),
                 Err(HandshakeError::WouldBlock(going_on)) if Instant::now() < deadline => {
-                    result = going_on.handshake()
+                    result = going_on.handshake();
                 }
                 Err(HandshakeError::WouldBlock(_)) => return Err("it takes too long".into()),
                 Err(HandshakeError::Failure(failed)) => return Err(failed.error().to_string()),

@@ -104,7 +104,7 @@ impl Server {
         let Mailbox { sender, receiver } = Mailbox::new(16).unwrap();
         let (tell, events) = mpsc::channel();
         let thread = std::thread::spawn(move || {
-            event_loop.run(&mut Echo { events: tell, refuses }, &receiver).unwrap()
+            event_loop.run(&mut Echo { events: tell, refuses }, &receiver).unwrap();
         });
         Self { address, events, stats, handshaker, mail: sender, thread: Some(thread) }
     }

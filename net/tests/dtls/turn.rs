@@ -62,7 +62,7 @@ fn h52_records_of_all_datagrams_are_bounded_in_a_turn_and_come_in_order() {
     server.with_io(move |_| {
         datagrams
             .iter()
-            .for_each(|(socket, datagram)| _ = socket.send_to(datagram, address).unwrap())
+            .for_each(|(socket, datagram)| _ = socket.send_to(datagram, address).unwrap());
     });
     let mut next = std::collections::HashMap::new();
     for _ in 0..CLIENTS + BOUND {

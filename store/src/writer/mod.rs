@@ -183,7 +183,7 @@ impl<D: Directory, S: Source> Writer<D, S> {
             // Changes that were given up while they offered are known neither as living nor as
             // ended: nothing may be deleted for them.
             Full::Going if self.source.is_offered() && self.source.lost_count() => {
-                self.full = Full::Due
+                self.full = Full::Due;
             }
             Full::Going if self.source.is_offered() => {
                 let stale = self.directory.end_full().await?;

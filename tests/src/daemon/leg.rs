@@ -57,7 +57,7 @@ impl Leg {
     pub fn send(&mut self, bytes: &[u8]) {
         match self {
             Self::Udp(socket) => {
-                assert_eq!(socket.send(bytes).expect("loopback takes it"), bytes.len())
+                assert_eq!(socket.send(bytes).expect("loopback takes it"), bytes.len());
             }
             Self::Tcp(frames) => frames.stream.write_all(bytes).expect("the connection stands"),
             Self::Tls(frames) => frames.stream.write_all(bytes).expect("the connection stands"),

@@ -43,7 +43,7 @@ impl Worker {
                         );
                     }
                     Peer::Relayed(other) => {
-                        self.relay_to_relay(now, (relay, other), (start..end, tos), packet, io)
+                        self.relay_to_relay(now, (relay, other), (start..end, tos), packet, io);
                     }
                 }
                 self.counters.to_peer[index(from.transport)].add(end - start);

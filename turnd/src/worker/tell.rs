@@ -65,7 +65,7 @@ impl Worker {
                 ));
             }
             Discard::RateLimited => {
-                self.limited_answers.tell(now.monotonic, from.client, from.server)
+                self.limited_answers.tell(now.monotonic, from.client, from.server);
             }
             _ => {}
         }

@@ -107,7 +107,7 @@ fn h52_what_other_workers_send_does_not_keep_a_client_waiting() {
             end.put(
                 Envelope { to, from: "192.0.2.1:50000".parse().unwrap(), tos: 0 },
                 b"from another worker",
-            )
+            );
         });
         end.depart();
     }

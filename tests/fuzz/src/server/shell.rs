@@ -285,7 +285,7 @@ impl Shell {
         while let Some(effect) = self.server.poll_effect() {
             match effect {
                 Effect::Bind { relay, family, port, .. } => {
-                    self.waiting.push_back((relay, family, port))
+                    self.waiting.push_back((relay, family, port));
                 }
                 Effect::Release { relay, bound } => assert_eq!(
                     self.bound.remove(&bound),
@@ -338,7 +338,7 @@ impl Shell {
                 assert!(self.bound.values().any(|bound| bound == relay), "a relay that is bound");
             }
             Verdict::ToClient { prefix, padding, .. } => {
-                assert!(*padding < 4 && !prefix.as_bytes().is_empty())
+                assert!(*padding < 4 && !prefix.as_bytes().is_empty());
             }
             Verdict::Respond(respond) => {
                 assert!(respond.len <= self.out.len());

@@ -50,7 +50,7 @@ fn udp(address: SocketAddr) -> io::Result<()> {
         loop {
             match receiver.recv_from(&mut buffer) {
                 Ok((length, from)) => {
-                    println!("received {from} {}", String::from_utf8_lossy(&buffer[..length]))
+                    println!("received {from} {}", String::from_utf8_lossy(&buffer[..length]));
                 }
                 // An ICMP error for an earlier datagram is news about the network, not about this
                 // socket.

@@ -69,7 +69,7 @@ impl Fault {
         match self.plant {
             Plant::Values(text) => case.values.push(write(folder, "values.yaml", text)?),
             Plant::Template(file, good, bad) => {
-                case.chart = changed(folder, &[(&format!("templates/{file}"), good, bad)])?
+                case.chart = changed(folder, &[(&format!("templates/{file}"), good, bad)])?;
             }
         }
         match case.check() {
