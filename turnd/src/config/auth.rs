@@ -11,7 +11,7 @@ use causeway_daemon::config::{Problem, Secret, one_of, required_one_of};
 use causeway_store::Protection;
 use serde::Deserialize;
 
-use super::moment::Moment;
+use super::timestamp::Timestamp;
 
 /// A REST secret with fewer bytes is told as weak.
 const LEAST_REST_SECRET: usize = 16;
@@ -63,8 +63,8 @@ struct UserSchema {
 struct RestSchema {
     secret: Option<Secret>,
     secret_file: Option<PathBuf>,
-    not_before: Option<Moment>,
-    not_after: Option<Moment>,
+    not_before: Option<Timestamp>,
+    not_after: Option<Timestamp>,
 }
 
 impl Default for AuthSchema {
@@ -267,7 +267,7 @@ impl RestSchema {
         let secret =
             required_one_of(&format!("{key}.secret"), self.secret, self.secret_file.as_deref())?;
         let [not_before, not_after] =
-            [self.not_before, self.not_after].map(|moment| moment.map(|moment| moment.0));
+            [self.not_before, self.not_after].map(|time| time.map(|time| time.0));
         match (not_before, not_after) {
             (Some(not_before), Some(not_after)) if not_after <= not_before => Err(Problem::new(
                 format!("{key}.not_after"),

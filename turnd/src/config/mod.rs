@@ -11,7 +11,6 @@ mod fleet_key;
 #[cfg(test)]
 mod input_tests;
 mod limits;
-mod moment;
 mod peers;
 mod protocol;
 mod relay;
@@ -19,6 +18,7 @@ mod schema;
 mod store;
 #[cfg(test)]
 mod tests;
+mod timestamp;
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::process::ExitCode;
