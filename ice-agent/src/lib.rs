@@ -9,10 +9,11 @@
 //! - [`connect`]: ICE between two agents, then numbered datagrams over the selected pair.
 //! - [`rendezvous`]: where two agents find each other and trickle candidates.
 //!
-//! [`uri`] names a server, [`discovery`] finds its addresses, [`ways`] has the options for both;
+//! [`uri`] names a server, [`discovery`] finds its addresses, [`reach`] has the options for both;
 //! [`credentials`], [`environment`], [`interrupt`] and [`net`] are shared too. [`output`] writes
 //! reports, which [`redact`] makes fit to be shared.
 
+mod arguments;
 pub mod check;
 pub mod connect;
 pub mod credentials;
@@ -20,11 +21,12 @@ pub mod discovery;
 pub mod environment;
 pub mod interrupt;
 pub mod nat;
-pub mod net;
 pub mod output;
+pub mod probe;
+pub mod reach;
 pub mod redact;
 pub mod rendezvous;
 mod table;
+pub mod transport;
 pub mod uri;
 pub mod verdict;
-pub mod ways;

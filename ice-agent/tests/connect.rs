@@ -21,7 +21,7 @@ use small_turn::{Fault, PASSWORD, SmallTurn, USER};
 use support::Rendezvous;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
-use tunnel::{Manner, Tunnel};
+use tunnel::{ProxyBehaviour, Tunnel};
 
 /// Fast enough for a test, long enough for figures.
 const SHORT: &[&str] = &["--count", "20", "--interval", "5"];
@@ -233,7 +233,7 @@ async fn rfc8489_6_2_3_a_relay_whose_certificate_is_not_trusted_is_not_used() {
 #[tokio::test]
 async fn a_relay_over_tcp_is_reached_through_a_proxy() {
     let server = SmallTurn::start(Fault::None).await;
-    let tunnel = Tunnel::start(Manner::Password("anna:p@ss")).await;
+    let tunnel = Tunnel::start(ProxyBehaviour::Password("anna:p@ss")).await;
     let (udp, tcp) = (turn(&server, "udp"), turn(&server, "tcp"));
     let through = format!("http://anna:p%40ss@{}", tunnel.address);
     let proxied =
@@ -646,7 +646,7 @@ async fn a_rendezvous_with_a_certificate_is_verified_and_reached_through_a_proxy
         side.report
     );
 
-    let tunnel = Tunnel::start(Manner::Open).await;
+    let tunnel = Tunnel::start(ProxyBehaviour::Open).await;
     let proxy = format!("http://{}", tunnel.address);
     let (first, link, _lines) =
         first_of_secret_room(&url, &["--ca", ca.path(), "--proxy", &proxy]).await;

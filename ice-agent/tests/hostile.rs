@@ -5,9 +5,9 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use ice_agent::net::leg::Leg;
-use ice_agent::net::target::{Target, Transport};
-use ice_agent::net::{OpenError, Trust, Usage};
+use ice_agent::transport::connection::Connection;
+use ice_agent::transport::target::{Target, Transport};
+use ice_agent::transport::{OpenError, Trust, Usage};
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -65,11 +65,14 @@ async fn garbage_over_tcp(listener: TcpListener, mut rng: StdRng) {
     }
 }
 
-async fn opened(transport: Transport, server: SocketAddr) -> (Result<Leg, OpenError>, Duration) {
+async fn opened(
+    transport: Transport,
+    server: SocketAddr,
+) -> (Result<Connection, OpenError>, Duration) {
     let target =
         Target { server_name: Some("turn.test".into()), ..Target::direct(transport, server) };
     let start = Instant::now();
-    (Leg::open(&target, Usage::Turn, &Trust::default()).await, start.elapsed())
+    (Connection::open(&target, Usage::Turn, &Trust::default()).await, start.elapsed())
 }
 
 #[tokio::test]
@@ -93,18 +96,18 @@ async fn garbage_for_a_handshake_is_an_error_in_time() {
 #[tokio::test]
 async fn garbage_over_a_stream_ends_it_and_over_udp_is_handed_on() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (leg, _) = opened(Transport::Tcp, listener.local_addr().unwrap()).await;
+    let (connection, _) = opened(Transport::Tcp, listener.local_addr().unwrap()).await;
     tokio::spawn(garbage_over_tcp(listener, StdRng::seed_from_u64(1)));
-    let mut leg = leg.unwrap();
-    leg.send(b"hello").await.unwrap();
-    assert!(leg.receive().await.is_err(), "20 to 24 begin no frame of STUN");
+    let mut connection = connection.unwrap();
+    connection.send(b"hello").await.unwrap();
+    assert!(connection.receive().await.is_err(), "20 to 24 begin no frame of STUN");
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let (leg, _) = opened(Transport::Udp, socket.local_addr().unwrap()).await;
+    let (connection, _) = opened(Transport::Udp, socket.local_addr().unwrap()).await;
     tokio::spawn(garbage_over_udp(socket, StdRng::seed_from_u64(1)));
-    let mut leg = leg.unwrap();
-    leg.send(b"hello").await.unwrap();
+    let mut connection = connection.unwrap();
+    connection.send(b"hello").await.unwrap();
     assert!(
-        leg.receive().await.is_ok_and(|datagram| !datagram.is_empty()),
+        connection.receive().await.is_ok_and(|datagram| !datagram.is_empty()),
         "the client judges datagrams one by one"
     );
 }

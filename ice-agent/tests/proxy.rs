@@ -8,19 +8,19 @@ mod tunnel;
 
 use std::net::SocketAddr;
 
-use ice_agent::net::proxy::{HttpProxy, ProxyError};
+use ice_agent::transport::proxy::{HttpProxy, ProxyError};
 use serde_json::Value;
 use small_turn::{Fault, PASSWORD, SmallTurn, USER};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
-use tunnel::{Manner, Tunnel};
+use tunnel::{ProxyBehaviour, Tunnel};
 
 fn proxy(text: &str) -> HttpProxy {
     text.parse().unwrap()
 }
 
 /// Where nobody listens.
-fn nobody() -> SocketAddr {
+fn unused_address() -> SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
@@ -71,7 +71,7 @@ async fn run(command: &mut Command) -> Outcome {
 async fn a_tunnel_is_the_servers_from_the_first_octet_on() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let server = listener.local_addr().unwrap();
-    let tunnel = Tunnel::start(Manner::Open).await;
+    let tunnel = Tunnel::start(ProxyBehaviour::Open).await;
     let connecting = proxy(&tunnel.address.to_string()).connect(server).await;
     let mut client = connecting.unwrap();
     let (mut accepted, _) = listener.accept().await.unwrap();
@@ -84,28 +84,30 @@ async fn a_tunnel_is_the_servers_from_the_first_octet_on() {
 
 #[tokio::test]
 async fn each_refusal_has_its_words() {
-    let server = nobody();
-    for (manner, credentials, said) in [
+    let server = unused_address();
+    for (behaviour, credentials, said) in [
         (
-            Manner::Password("anna:s3cret"),
+            ProxyBehaviour::Password("anna:s3cret"),
             "",
             "wants a user name and a password: 407 Proxy Authentication Required",
         ),
         (
-            Manner::Password("anna:s3cret"),
+            ProxyBehaviour::Password("anna:s3cret"),
             "anna:wrong@",
             "wants another user name or password: 407",
         ),
         (
-            Manner::Answers("HTTP/1.1 403 Forbidden by policy\r\nContent-Length: 0\r\n\r\n"),
+            ProxyBehaviour::Answers(
+                "HTTP/1.1 403 Forbidden by policy\r\nContent-Length: 0\r\n\r\n",
+            ),
             "",
             "403 Forbidden by policy",
         ),
-        (Manner::Answers("HTTP/1.1 502 Bad Gateway\r\n\r\n"), "", "502 Bad Gateway"),
-        (Manner::Answers("SSH-2.0-OpenSSH_9.9\r\n"), "", "is no HTTP proxy"),
-        (Manner::Answers(""), "", "gave no answer"),
+        (ProxyBehaviour::Answers("HTTP/1.1 502 Bad Gateway\r\n\r\n"), "", "502 Bad Gateway"),
+        (ProxyBehaviour::Answers("SSH-2.0-OpenSSH_9.9\r\n"), "", "is no HTTP proxy"),
+        (ProxyBehaviour::Answers(""), "", "gave no answer"),
     ] {
-        let tunnel = Tunnel::start(manner).await;
+        let tunnel = Tunnel::start(behaviour).await;
         let error = proxy(&format!("http://{credentials}{}", tunnel.address))
             .connect(server)
             .await
@@ -114,22 +116,22 @@ async fn each_refusal_has_its_words() {
         assert!(text.contains(said) && text.contains(&tunnel.address.to_string()), "{text}");
         assert!(!text.contains("wrong"), "{text}");
     }
-    let gone = nobody();
+    let gone = unused_address();
     let error = proxy(&gone.to_string()).connect(server).await.unwrap_err();
     assert!(matches!(error, ProxyError::Unreachable { .. }), "{error}");
 }
 
 #[tokio::test]
 async fn an_endless_header_is_cut() {
-    let tunnel = Tunnel::start(Manner::Endless).await;
-    let error = proxy(&tunnel.address.to_string()).connect(nobody()).await.unwrap_err();
+    let tunnel = Tunnel::start(ProxyBehaviour::Endless).await;
+    let error = proxy(&tunnel.address.to_string()).connect(unused_address()).await.unwrap_err();
     assert!(matches!(error, ProxyError::NotHttp { .. }), "{error}");
 }
 
 #[tokio::test]
 async fn a_check_over_tcp_goes_through_the_proxy_and_one_over_udp_does_not() {
     let server = SmallTurn::start(Fault::None).await;
-    let tunnel = Tunnel::start(Manner::Password("anna:p@ss")).await;
+    let tunnel = Tunnel::start(ProxyBehaviour::Password("anna:p@ss")).await;
     let through = format!("http://anna:p%40ss@{}", tunnel.address);
     let tcp =
         run(check(&format!("turn:{}?transport=tcp", server.address))
@@ -153,7 +155,7 @@ async fn a_check_over_tcp_goes_through_the_proxy_and_one_over_udp_does_not() {
 #[tokio::test]
 async fn a_name_that_only_the_proxy_knows_is_left_to_it() {
     let server = SmallTurn::start(Fault::None).await;
-    let tunnel = Tunnel::start(Manner::Open).await;
+    let tunnel = Tunnel::start(ProxyBehaviour::Open).await;
     let through = format!("http://{}", tunnel.address);
     // Nobody answers questions here.
     let nobody = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -187,7 +189,7 @@ async fn a_name_that_only_the_proxy_knows_is_left_to_it() {
 async fn the_report_says_what_the_proxy_said() {
     let server = SmallTurn::start(Fault::None).await;
     let uri = format!("turn:{}?transport=tcp", server.address);
-    let tunnel = Tunnel::start(Manner::Password("anna:p@ss")).await;
+    let tunnel = Tunnel::start(ProxyBehaviour::Password("anna:p@ss")).await;
     let refused = run(check(&uri).args(["--proxy", &format!("http://{}", tunnel.address)])).await;
     assert_eq!(refused.status, 1);
     assert!(refused.report["steps"].to_string().contains("407"), "{:#}", refused.report);
@@ -197,7 +199,7 @@ async fn the_report_says_what_the_proxy_said() {
 async fn the_environments_proxy_is_not_for_loopback_and_no_proxy_ignores_it() {
     let server = SmallTurn::start(Fault::None).await;
     let uri = format!("turn:{}?transport=tcp", server.address);
-    let gone = format!("http://{}", nobody());
+    let gone = format!("http://{}", unused_address());
     assert_eq!(run(check(&uri).env("https_proxy", &gone)).await.status, 0);
     assert_eq!(
         run(check(&uri).arg("--no-proxy").env("https_proxy", "gopher://nonsense")).await.status,

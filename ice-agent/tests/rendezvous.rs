@@ -7,9 +7,9 @@ mod support;
 use std::time::{Duration, Instant};
 
 use hyper::{Method, StatusCode};
-use ice_agent::net::http::{HttpClient, HttpError};
 use ice_agent::rendezvous::http::{Joined, MAX_BODY};
 use ice_agent::rendezvous::{Batch, Peer, Role};
+use ice_agent::transport::http::{HttpClient, HttpError};
 use support::Rendezvous;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

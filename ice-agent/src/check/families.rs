@@ -1,4 +1,4 @@
-//! Which families of relayed addresses the server has: REQUESTED-ADDRESS-FAMILY and
+//! Which families of relayed addresses the server offers: REQUESTED-ADDRESS-FAMILY and
 //! ADDITIONAL-ADDRESS-FAMILY (RFC 8656 §7.1).
 
 use std::net::SocketAddr;
@@ -7,72 +7,62 @@ use std::time::{Duration, Instant};
 use causeway_client::{Allocated, TurnConfig};
 use causeway_wire::ErrorCode;
 use causeway_wire::attribute::AddressFamily;
-use serde::Serialize;
 
-use super::ask;
+use super::checker::Checker;
 use super::relayed_loop::{End, ONCE, RelayedLoop};
-use super::report::Report;
-use super::step::{StepError, milliseconds};
-use super::steps::Check;
-use crate::net::target::Target;
-use crate::net::turn_leg::TurnLeg;
+use super::report::{FamiliesReport, Report};
+use super::requests;
+use super::step::milliseconds;
+use crate::probe::ProbeError;
+use crate::transport::target::Target;
+use crate::transport::turn::TurnConnection;
 
-/// The relayed addresses that were to be had.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct FamiliesReport {
-    /// When IPv4 was asked for.
-    pub ipv4: Option<SocketAddr>,
-    /// When IPv6 was asked for.
-    pub ipv6: Option<SocketAddr>,
-    /// When both were asked for in one request: one or two.
-    pub both: Vec<SocketAddr>,
-}
-
-/// One request and what it may come to.
-struct Asked {
+/// An Allocate request for one family or both, and where the report keeps its result.
+struct FamilyRequest {
     name: &'static str,
     both: bool,
     change: fn(&mut TurnConfig),
-    note: fn(&mut FamiliesReport, &Allocated),
+    record: fn(&mut FamiliesReport, &Allocated),
 }
 
-const ASKED: [Asked; 3] = [
-    Asked {
+const REQUESTS: [FamilyRequest; 3] = [
+    FamilyRequest {
         name: "Allocate, IPv4",
         both: false,
         change: |config| config.family = Some(AddressFamily::Ipv4),
-        note: |report, allocated| report.ipv4 = Some(allocated.relayed),
+        record: |report, allocated| report.ipv4 = Some(allocated.relayed),
     },
-    Asked {
+    FamilyRequest {
         name: "Allocate, IPv6",
         both: false,
         change: |config| config.family = Some(AddressFamily::Ipv6),
-        note: |report, allocated| report.ipv6 = Some(allocated.relayed),
+        record: |report, allocated| report.ipv6 = Some(allocated.relayed),
     },
-    Asked {
+    FamilyRequest {
         name: "Allocate, both families",
         both: true,
         change: |config| config.both_families = true,
-        note: |report, allocated| {
+        record: |report, allocated| {
             report.both = std::iter::once(allocated.relayed).chain(allocated.additional).collect();
         },
     },
 ];
 
-impl Check {
-    /// Asks for each family and for both. A server without one is a server all the same; anything
-    /// but a clear answer is a failure.
+impl Checker {
+    /// Requests an address of each family, then of both. A server that refuses a family passes the
+    /// check; only an unclear answer fails it.
     pub(super) async fn families(&self, target: &Target, report: &mut Report) {
         let mut families = FamiliesReport::default();
-        for asked in ASKED {
+        for request in REQUESTS {
             let start = Instant::now();
-            let result = self.family(target, asked.change).await;
+            let result = self.family(target, request.change).await;
             if let Ok(Ok(allocated)) = &result {
-                (asked.note)(&mut families, allocated);
+                (request.record)(&mut families, allocated);
             }
             let is_dual = matches!(&result, Ok(Ok(Allocated { additional: Some(_), .. })));
-            // What failed is in the report.
-            let _ = report.step(asked.name, start, result, |result| told(result, asked.both));
+            // The report has the error.
+            let _ =
+                report.step(request.name, start, result, |result| describe(result, request.both));
             if is_dual {
                 let start = Instant::now();
                 let relayed = self.over_both(target).await;
@@ -88,9 +78,9 @@ impl Check {
         report.families = Some(families);
     }
 
-    /// One datagram of each family from one dual allocation to another, and back: how long each
-    /// took.
-    async fn over_both(&self, target: &Target) -> Result<[Duration; 2], StepError> {
+    /// Sends one datagram of each family from one dual allocation to another and back, and returns
+    /// the round trips: IPv4, IPv6.
+    async fn over_both(&self, target: &Target) -> Result<[Duration; 2], ProbeError> {
         let both = |config: &mut TurnConfig| config.both_families = true;
         let (mut near, at_near) = self.allocation(target, None, both).await?;
         let result = match self.allocation(target, None, both).await {
@@ -107,23 +97,26 @@ impl Check {
                         Err(error) => result = result.and(Err(error)),
                     }
                 }
-                result.and(ask::close(far).await).map(|()| took)
+                result.and(requests::close(far).await).map(|()| took)
             }
         };
-        let closed = ask::close(near).await;
+        let closed = requests::close(near).await;
         result.and_then(|took| closed.map(|()| took))
     }
 
-    /// Allocates and deletes; the code if the server has no such address.
+    /// Makes an allocation and deletes it. The inner error is the code of a server that offers no
+    /// such address.
     async fn family(
         &self,
         target: &Target,
         change: fn(&mut TurnConfig),
-    ) -> Result<Result<Allocated, ErrorCode>, StepError> {
+    ) -> Result<Result<Allocated, ErrorCode>, ProbeError> {
         match self.allocation(target, None, change).await {
-            Ok((leg, allocated)) => ask::close(leg).await.map(|()| Ok(allocated)),
+            Ok((connection, allocated)) => {
+                requests::close(connection).await.map(|()| Ok(allocated))
+            }
             Err(error) => match error.stun_code() {
-                // Old servers, those of RFC 5766, do not know the attribute.
+                // Servers of RFC 5766 do not know the attribute.
                 Some(
                     code @ (ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED | ErrorCode::UNKNOWN_ATTRIBUTE),
                 ) => Ok(Err(code)),
@@ -133,20 +126,21 @@ impl Check {
     }
 }
 
+/// One datagram from one allocation to the other and back.
 async fn once(
-    near: &mut TurnLeg,
-    far: &mut TurnLeg,
+    near: &mut TurnConnection,
+    far: &mut TurnConnection,
     ends: Option<(SocketAddr, SocketAddr)>,
-) -> Result<Duration, StepError> {
-    let (at_near, at_far) = ends.ok_or(StepError::NothingRelayed)?;
-    ask::permit(near, at_far.ip()).await?;
-    ask::permit(far, at_near.ip()).await?;
+) -> Result<Duration, ProbeError> {
+    let (at_near, at_far) = ends.ok_or(ProbeError::NothingRelayed)?;
+    requests::permit(near, at_far.ip()).await?;
+    requests::permit(far, at_near.ip()).await?;
     RelayedLoop::new(End { relay: near, other: at_far }, End { relay: far, other: at_near })
         .once(ONCE)
         .await
 }
 
-fn told(result: &Result<Allocated, ErrorCode>, both: bool) -> String {
+fn describe(result: &Result<Allocated, ErrorCode>, both: bool) -> String {
     match result {
         Err(code) => format!("not offered: {} {}", code.number(), code.reason()),
         Ok(Allocated { relayed, additional: Some(additional), .. }) => {
@@ -160,7 +154,7 @@ fn told(result: &Result<Allocated, ErrorCode>, both: bool) -> String {
                 rejected.code.reason()
             )
         }
-        // The attribute is comprehension-optional, and coturn does without it as it comes.
+        // The attribute is comprehension-optional, and coturn ignores it.
         Ok(Allocated { relayed, .. }) if both => {
             format!("relayed {relayed} only: the server ignores ADDITIONAL-ADDRESS-FAMILY")
         }

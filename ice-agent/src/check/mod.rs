@@ -22,40 +22,39 @@
 //! | `notes` | what may be the cause of a failure; sentences for people |
 //! | `steps` | each step: `name`, `ok`, `ms`, `detail`; of a failed one the STUN error's `code` and `reason` |
 
-mod ask;
-mod attempt;
-mod binding;
 mod certificate;
+mod checker;
 mod families;
-mod measure;
+mod first_allocation;
+mod quality;
 mod relayed_loop;
 mod report;
+mod requests;
 mod secure;
+mod sequence;
 mod step;
-mod steps;
+mod targets;
 
 use std::time::Duration;
 
 use causeway_client::Timing;
 
+use crate::arguments::seconds;
 use crate::credentials::CredentialArgs;
 use crate::discovery::{local_domain, local_uri};
-use crate::nat::seconds;
 use crate::output;
+use crate::reach::ReachArgs;
 use crate::redact::Kind;
 use crate::uri::{Host, ServerUri};
 use crate::verdict::Verdict;
-use crate::ways::WayArgs;
 
-pub use binding::binding;
 pub use certificate::CertificateReport;
-pub use families::FamiliesReport;
-pub use measure::Quality;
+use checker::Checker;
+pub use quality::Quality;
 use relayed_loop::Load;
-pub use report::{CredentialReport, Report};
+pub use report::{CredentialReport, FamiliesReport, Report};
 pub use secure::SecureReport;
-pub use step::{Step, StepError};
-use steps::Check;
+pub use step::Step;
 
 /// The command line of `ice-agent check`.
 #[derive(Debug, clap::Args)]
@@ -73,7 +72,7 @@ pub struct Args {
     pub credentials: CredentialArgs,
     /// How the server is found and reached.
     #[command(flatten)]
-    pub ways: WayArgs,
+    pub reach: ReachArgs,
     /// How many datagrams to relay.
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub count: u32,
@@ -99,7 +98,7 @@ pub struct Args {
 /// # Errors
 /// The credentials cannot be read.
 pub async fn run(args: Args) -> anyhow::Result<Verdict> {
-    args.ways.learn();
+    args.reach.learn();
     args.credentials.learn();
     args.server.iter().for_each(ServerUri::learn);
     for domain in args.discover.iter().flatten().filter_map(Host::name) {
@@ -107,10 +106,10 @@ pub async fn run(args: Args) -> anyhow::Result<Verdict> {
     }
     let network =
         args.discover.map(|domain| domain.map(|domain| domain.to_string()).or_else(local_domain));
-    let check = Check {
+    let checker = Checker {
         uri: args.server.unwrap_or_else(|| local_uri(network.as_ref().and_then(Option::as_deref))),
         network,
-        ways: args.ways.load()?,
+        reach: args.reach.load()?,
         credentials: args.credentials.load()?,
         timing: timing(args.timeout),
         load: Load {
@@ -121,7 +120,7 @@ pub async fn run(args: Args) -> anyhow::Result<Verdict> {
         },
         max_loss_percent: args.max_loss,
     };
-    let report = check.run().await;
+    let report = checker.run().await;
     for certificate in report.secure.iter().flat_map(|secure| &secure.chain) {
         output::learn(Kind::Certificate, &certificate.subject);
         output::learn(Kind::Certificate, &certificate.issuer);

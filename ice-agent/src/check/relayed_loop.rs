@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use rand::Rng;
 
-use super::measure::{Measure, Quality};
-use super::step::StepError;
-use crate::net::turn_leg::{PeerDatagram, TurnLeg};
+use super::quality::{Measurement, Quality};
+use crate::probe::ProbeError;
+use crate::transport::turn::{PeerDatagram, TurnConnection};
 
 /// In front of each datagram: the run's mark and the datagram's number.
 const HEADER: usize = 8 + 4;
@@ -25,7 +25,7 @@ const LAST_WAIT: Duration = Duration::from_millis(500);
 /// An allocation and the relayed address of the other one.
 #[derive(Debug)]
 pub(super) struct End<'a> {
-    pub(super) relay: &'a mut TurnLeg,
+    pub(super) relay: &'a mut TurnConnection,
     pub(super) other: SocketAddr,
 }
 
@@ -46,19 +46,19 @@ pub(super) struct RelayedLoop<'a> {
     near: End<'a>,
     far: End<'a>,
     mark: [u8; 8],
-    measure: Measure,
+    measure: Measurement,
 }
 
 impl<'a> RelayedLoop<'a> {
     pub(super) fn new(near: End<'a>, far: End<'a>) -> Self {
         let mut mark = [0; 8];
         rand::rng().fill_bytes(&mut mark);
-        Self { near, far, mark, measure: Measure::default() }
+        Self { near, far, mark, measure: Measurement::default() }
     }
 
     /// One datagram there and back, repeated if it is lost; the round trip of the one that came
     /// back.
-    pub(super) async fn once(mut self, interval: Duration) -> Result<Duration, StepError> {
+    pub(super) async fn once(mut self, interval: Duration) -> Result<Duration, ProbeError> {
         for attempt in 1..=ATTEMPTS {
             self.send(HEADER).await?;
             let until = Instant::now() + if attempt == ATTEMPTS { LAST_WAIT } else { interval };
@@ -69,11 +69,11 @@ impl<'a> RelayedLoop<'a> {
                 }
             }
         }
-        Err(StepError::NothingRelayed)
+        Err(ProbeError::NothingRelayed)
     }
 
     /// All of them, paced.
-    pub(super) async fn run(mut self, load: Load) -> Result<Quality, StepError> {
+    pub(super) async fn run(mut self, load: Load) -> Result<Quality, ProbeError> {
         let mut next = Instant::now();
         for _ in 0..load.count {
             while Instant::now() < next {
@@ -89,7 +89,7 @@ impl<'a> RelayedLoop<'a> {
         Ok(self.measure.quality())
     }
 
-    async fn send(&mut self, size: usize) -> Result<(), StepError> {
+    async fn send(&mut self, size: usize) -> Result<(), ProbeError> {
         let mut data = vec![0; size];
         let number = self.measure.send(Instant::now());
         data[..8].copy_from_slice(&self.mark);
@@ -98,7 +98,7 @@ impl<'a> RelayedLoop<'a> {
     }
 
     /// Waits for one message at either end, no longer than `until`.
-    async fn step(&mut self, until: Instant) -> Result<(), StepError> {
+    async fn step(&mut self, until: Instant) -> Result<(), ProbeError> {
         self.near.relay.flush().await?;
         self.far.relay.flush().await?;
         tokio::select! {

@@ -1,3 +1,5 @@
+//! The result of a check, as a table and as JSON.
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -7,11 +9,11 @@ use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use serde::Serialize;
 
-use super::families::FamiliesReport;
-use super::measure::Quality;
+use super::quality::Quality;
 use super::secure::SecureReport;
-use super::step::{Step, StepError};
-use crate::net::target::Transport;
+use super::step::Step;
+use crate::probe::ProbeError;
+use crate::transport::target::Transport;
 
 /// How the check went; see the [module](super) for the JSON form.
 #[derive(Debug, Clone, Serialize)]
@@ -86,9 +88,9 @@ impl Report {
         &mut self,
         name: &'static str,
         start: Instant,
-        result: Result<T, StepError>,
+        result: Result<T, ProbeError>,
         detail: impl FnOnce(&T) -> String,
-    ) -> Result<T, StepError> {
+    ) -> Result<T, ProbeError> {
         let took: Duration = start.elapsed();
         self.steps.push(match &result {
             Ok(yielded) => Step::passed(name, took, detail(yielded)),
@@ -99,6 +101,17 @@ impl Report {
         });
         result
     }
+}
+
+/// The relayed addresses that the server offered.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct FamiliesReport {
+    /// The relayed address when IPv4 was requested.
+    pub ipv4: Option<SocketAddr>,
+    /// The relayed address when IPv6 was requested.
+    pub ipv6: Option<SocketAddr>,
+    /// The relayed addresses when both were requested at once: one or two.
+    pub both: Vec<SocketAddr>,
 }
 
 /// How requests were authenticated (RFC 8489 §9.2).

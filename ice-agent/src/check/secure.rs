@@ -4,7 +4,7 @@ use causeway_certificates::unix_now;
 use serde::Serialize;
 
 use super::certificate::CertificateReport;
-use crate::net::{Presented, Secured};
+use crate::transport::{Presented, Secured};
 
 /// A certificate that is valid for no longer is worth a warning, in days.
 const EXPIRES_SOON: i64 = 14;

@@ -42,7 +42,7 @@ pub(super) enum Output {
     /// while (RFC 8656 §12).
     Selected(PairAddresses),
     /// Something went wrong and the call goes on.
-    Trouble(String),
+    Problem(String),
 }
 
 /// Where the call is.
@@ -147,7 +147,7 @@ impl Call {
         if let Err(error) = signal.validate() {
             return self
                 .outputs
-                .push_back(Output::Trouble(format!("the peer's signal is refused: {error}")));
+                .push_back(Output::Problem(format!("the peer's signal is refused: {error}")));
         }
         match signal {
             // There are no restarts: the first credentials are the ones that the checks run on.
@@ -166,7 +166,7 @@ impl Call {
                     Ok(ip) => self.outputs.push_back(Output::Permit(ip)),
                     Err(error) => self
                         .outputs
-                        .push_back(Output::Trouble(format!("the peer's candidate: {error}"))),
+                        .push_back(Output::Problem(format!("the peer's candidate: {error}"))),
                 }
             }
             Signal::EndOfCandidates {} => self.peer_gathered = true,
@@ -288,7 +288,7 @@ impl Call {
                     self.outputs.push_back(Output::Selected(pair));
                 }
                 Change::Disconnected => {
-                    self.outputs.push_back(Output::Trouble(
+                    self.outputs.push_back(Output::Problem(
                         "no pair of candidates works at the moment".into(),
                     ));
                 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use is::{Candidate, CandidateKind};
 use serde::Serialize;
 
-use crate::net::target::Transport;
+use crate::transport::target::Transport;
 
 /// RFC 8445 §5.1.1, in the words of the candidate attribute (RFC 8839 §5.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -68,7 +68,7 @@ impl LocalCandidate {
         match self.kind {
             CandidateType::Host => Candidate::host(self.address, "udp"),
             CandidateType::Srflx => Candidate::server_reflexive(self.address, self.base, "udp"),
-            // What matters to the engine of a relayed candidate is its address; the leg to the
+            // What matters to the engine of a relayed candidate is its address; the connection to the
             // server is ours.
             CandidateType::Relay => Candidate::relayed(self.address, self.base, "udp"),
             CandidateType::Prflx => return None,

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::call::Call;
 use super::candidate::{CandidateType, LocalCandidate};
-use super::gathering::Trouble;
+use super::gathering::Problem;
 use super::report::{
     CandidateReport, CheckReport, EndReport, FromPeer, Outcome, Path, Report, SelectedPair,
 };
@@ -18,7 +18,7 @@ pub(super) fn report(
     room: String,
     call: &Call,
     checking_since: Option<Instant>,
-    errors: Vec<Trouble>,
+    errors: Vec<Problem>,
 ) -> Report {
     let exchange = call.exchange();
     let selected = call.selected().map(|pair| selected_pair(call, pair));

@@ -22,7 +22,7 @@ pub(super) const TIMING: Timing = Timing {
 
 /// One thing that failed while the rest went on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Trouble {
+pub struct Problem {
     /// The server's URI, `rendezvous`, `peer` or `ice`.
     pub at: String,
     /// What was tried: `Binding`, `Allocate`, `CreatePermission`, `ChannelBind`, `connect`,
@@ -37,7 +37,7 @@ pub struct Trouble {
     pub reason: String,
 }
 
-impl Trouble {
+impl Problem {
     /// A request to a server that came to nothing.
     #[must_use]
     pub fn at_server(
@@ -64,7 +64,7 @@ impl Trouble {
     }
 }
 
-impl std::fmt::Display for Trouble {
+impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", self.at, self.step)?;
         if let Some(peer) = self.peer {

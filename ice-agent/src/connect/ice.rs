@@ -12,8 +12,8 @@ use is::{Candidate, IceAgent, IceAgentEvent, IceConnectionState, Protocol};
 use super::candidate::{LocalCandidate, RemoteCandidate};
 use super::ice_credentials::IceCredentials;
 use super::trace::{PairAddresses, Trace};
-use crate::net::target::Transport;
 use crate::rendezvous::Signal;
+use crate::transport::target::Transport;
 
 /// "Agents MUST NOT use an RTO value smaller than 500 ms" (RFC 8445 §14.3); the engine's own is
 /// half of it.

@@ -4,8 +4,8 @@ use std::fmt;
 
 use anyhow::{Context, bail};
 
-use crate::net::http::BaseUrl;
 use crate::rendezvous::{RoomKey, RoomName, RoomSecret};
+use crate::transport::http::BaseUrl;
 
 /// The rendezvous and the room.
 #[derive(Debug)]

@@ -37,17 +37,17 @@ use std::time::Duration;
 use anyhow::bail;
 
 pub use candidate::CandidateType;
-pub use gathering::Trouble;
+pub use gathering::Problem;
 pub use statistics::RoundTripFigures;
 pub use trace::CheckState;
 
 use crate::credentials::CredentialArgs;
 use crate::output;
+use crate::reach::ReachArgs;
 use crate::redact::Kind;
 use crate::rendezvous::RoomName;
 use crate::uri::{Scheme, ServerUri};
 use crate::verdict::Verdict;
-use crate::ways::WayArgs;
 
 /// The command line of `ice-agent connect`.
 #[derive(Debug, Clone, clap::Args)]
@@ -74,7 +74,7 @@ pub struct Args {
     pub credentials: CredentialArgs,
     /// How the servers are found and reached.
     #[command(flatten)]
-    pub ways: WayArgs,
+    pub reach: ReachArgs,
     /// Offer relayed candidates only.
     #[arg(long, conflicts_with = "no_relay")]
     pub relay_only: bool,
@@ -116,7 +116,7 @@ pub struct Args {
 /// What keeps the test from running: options that contradict each other, no rendezvous, a full
 /// room, no peer.
 pub async fn run(args: Args) -> anyhow::Result<Verdict> {
-    args.ways.learn();
+    args.reach.learn();
     args.credentials.learn();
     args.stun.iter().chain(&args.turn).for_each(ServerUri::learn);
     if let Some(room) = &args.room {

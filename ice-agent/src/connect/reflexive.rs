@@ -9,7 +9,7 @@ use causeway_client::{BindingId, BindingRequest, Received, StunClient, StunConfi
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::gathering::{TIMING, Trouble};
+use super::gathering::{Problem, TIMING};
 use crate::uri::ServerUri;
 
 /// The requests from one socket. After each input drain [`poll_transmit`](Self::poll_transmit) and
@@ -18,12 +18,12 @@ use crate::uri::ServerUri;
 pub(super) struct Reflexive {
     base: SocketAddr,
     client: StunClient,
-    asked: HashMap<BindingId, Asked>,
+    pending: HashMap<BindingId, PendingRequest>,
 }
 
-/// A server that was asked, and its addresses that were not asked yet.
+/// A server that was pending, and its addresses that were not pending yet.
 #[derive(Debug)]
-struct Asked {
+struct PendingRequest {
     server: ServerUri,
     others: VecDeque<SocketAddr>,
 }
@@ -45,7 +45,7 @@ impl Reflexive {
         Self {
             base,
             client: StunClient::new(config, StdRng::from_rng(&mut rand::rng())),
-            asked: HashMap::new(),
+            pending: HashMap::new(),
         }
     }
 
@@ -58,7 +58,7 @@ impl Reflexive {
     /// Asks the first of the server's addresses that is of the socket's family and can be reached
     /// from it; whether there is one. "If the STUN transaction times out without receipt of a
     /// response, the client SHOULD retry the request to the next server" (RFC 8489 §8.1).
-    pub(super) fn ask(
+    pub(super) fn request(
         &mut self,
         now: Instant,
         server: &ServerUri,
@@ -72,18 +72,18 @@ impl Reflexive {
         let mut others: VecDeque<SocketAddr> =
             addresses.iter().copied().filter(reachable).collect();
         let Some(address) = others.pop_front() else { return false };
-        self.ask_at(now, address, Asked { server: server.clone(), others });
+        self.request_from(now, address, PendingRequest { server: server.clone(), others });
         true
     }
 
-    fn ask_at(&mut self, now: Instant, address: SocketAddr, asked: Asked) {
+    fn request_from(&mut self, now: Instant, address: SocketAddr, pending: PendingRequest) {
         let id = self.client.bind(now, address, BindingRequest::default());
-        self.asked.insert(id, asked);
+        self.pending.insert(id, pending);
     }
 
     /// A datagram that came to the socket: whether it answered one of the requests.
     pub(super) fn handle_input(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> bool {
-        !self.asked.is_empty()
+        !self.pending.is_empty()
             && matches!(self.client.handle_input(now, from, datagram), Received::Consumed)
     }
 
@@ -98,17 +98,17 @@ impl Reflexive {
     }
 
     /// The next answer, or what came instead.
-    pub(super) fn poll_found(&mut self, now: Instant) -> Option<Result<Found, Trouble>> {
+    pub(super) fn poll_found(&mut self, now: Instant) -> Option<Result<Found, Problem>> {
         let event = self.client.poll_event()?;
-        let Asked { server, mut others } = self.asked.remove(&event.id)?;
+        let PendingRequest { server, mut others } = self.pending.remove(&event.id)?;
         Some(match event.outcome {
             Ok(binding) => Ok(Found { server, mapped: binding.mapped }),
             Err(failure) => {
-                let trouble = Trouble::at_server(&server, "Binding", None, &failure);
+                let problem = Problem::at_server(&server, "Binding", None, &failure);
                 if let Some(next) = others.pop_front() {
-                    self.ask_at(now, next, Asked { server, others });
+                    self.request_from(now, next, PendingRequest { server, others });
                 }
-                Err(trouble)
+                Err(problem)
             }
         })
     }
@@ -122,7 +122,7 @@ impl Reflexive {
     /// Whether every request was answered or given up.
     #[must_use]
     pub(super) fn is_over(&self) -> bool {
-        self.asked.is_empty()
+        self.pending.is_empty()
     }
 }
 
@@ -137,26 +137,26 @@ mod tests {
         let mut reflexive = Reflexive::new("198.51.100.1:5000".parse().unwrap());
         let server: ServerUri = "stun:example.org".parse().unwrap();
         let mut now = Instant::now();
-        assert!(!reflexive.ask(now, &server, &[of_other_family.parse().unwrap()]));
-        assert!(reflexive.ask(
+        assert!(!reflexive.request(now, &server, &[of_other_family.parse().unwrap()]));
+        assert!(reflexive.request(
             now,
             &server,
             &[of_other_family, silent, other].map(|address| address.parse().unwrap())
         ));
-        let mut asked = Vec::new();
-        let mut troubles = 0;
+        let mut pending = Vec::new();
+        let mut problems = 0;
         while let Some(due) = reflexive.poll_timeout() {
-            asked.extend(
+            pending.extend(
                 std::iter::from_fn(|| reflexive.poll_transmit())
                     .map(|transmit| transmit.destination.to_string()),
             );
             now = due;
             reflexive.handle_timeout(now);
-            troubles += std::iter::from_fn(|| reflexive.poll_found(now)).count();
+            problems += std::iter::from_fn(|| reflexive.poll_found(now)).count();
         }
-        asked.dedup();
+        pending.dedup();
         assert_eq!(
-            (asked, troubles, reflexive.is_over()),
+            (pending, problems, reflexive.is_over()),
             (vec![silent.to_owned(), other.to_owned()], 2, true)
         );
     }

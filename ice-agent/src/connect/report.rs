@@ -6,11 +6,11 @@
 use serde::Serialize;
 
 use super::candidate::CandidateType;
-use super::gathering::Trouble;
+use super::gathering::Problem;
 use super::statistics::RoundTripFigures;
 use super::trace::CheckState;
-use crate::net::target::Transport;
 use crate::rendezvous::Role;
+use crate::transport::target::Transport;
 
 /// How the call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -55,7 +55,7 @@ pub struct Report {
     /// The pairs on which checks went by, in the order in which they showed.
     pub checks: Vec<CheckReport>,
     /// What failed while the rest went on.
-    pub errors: Vec<Trouble>,
+    pub errors: Vec<Problem>,
 }
 
 /// Whether a relay is between the agents.

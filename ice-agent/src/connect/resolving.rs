@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::gathering::Trouble;
+use super::gathering::Problem;
 use crate::discovery::Choice;
-use crate::net::target::Transport;
+use crate::reach::Reach;
+use crate::transport::target::Transport;
 use crate::uri::ServerUri;
-use crate::ways::Ways;
 
 /// Longest wait for the address of a STUN server.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -42,12 +42,12 @@ impl Resolving {
     /// Begins to look the servers up; each lookup ends with one event.
     pub(super) fn start<E: From<Resolved> + Send + 'static>(
         servers: &[ServerUri],
-        ways: &Arc<Ways>,
+        reach: &Arc<Reach>,
         events: &mpsc::Sender<E>,
     ) -> Self {
         let mut resolving = Self::default();
         for (index, uri) in servers.iter().enumerate() {
-            let families = ways.choice().families.each();
+            let families = reach.choice().families.each();
             resolving.servers.push(Server {
                 uri: uri.clone(),
                 open: families.len(),
@@ -56,12 +56,12 @@ impl Resolving {
             for family in families {
                 // Each socket picks the addresses of its family, and the transport is the socket's.
                 let choice =
-                    Choice { transport: Some(Transport::Udp), ..ways.choice().only(*family) };
-                let (uri, ways, events) = (uri.clone(), Arc::clone(ways), events.clone());
+                    Choice { transport: Some(Transport::Udp), ..reach.choice().only(*family) };
+                let (uri, reach, events) = (uri.clone(), Arc::clone(reach), events.clone());
                 tokio::spawn(async move {
                     let (found, notes) = match tokio::time::timeout(
                         RESOLVE_TIMEOUT,
-                        ways.discover_choosing(&uri, &choice),
+                        reach.discover_choosing(&uri, &choice),
                     )
                     .await
                     {
@@ -81,21 +81,21 @@ impl Resolving {
     }
 
     /// The parts of DNS's answers that are not used.
-    pub(super) fn notes(&self, resolved: &Resolved) -> Vec<Trouble> {
+    pub(super) fn notes(&self, resolved: &Resolved) -> Vec<Problem> {
         let Some(server) = self.servers.get(resolved.server) else { return Vec::new() };
         resolved
             .notes
             .iter()
-            .map(|note| Trouble::new(&server.uri.to_string(), "resolve", note.as_str()))
+            .map(|note| Problem::new(&server.uri.to_string(), "resolve", note.as_str()))
             .collect()
     }
 
-    /// Takes the end of a lookup in: the server with its addresses, or the trouble if no family has
+    /// Takes the end of a lookup in: the server with its addresses, or the problem if no family has
     /// any.
     pub(super) fn handle(
         &mut self,
         resolved: Resolved,
-    ) -> Option<Result<(ServerUri, Vec<SocketAddr>), Trouble>> {
+    ) -> Option<Result<(ServerUri, Vec<SocketAddr>), Problem>> {
         let server = self.servers.get_mut(resolved.server)?;
         server.open = server.open.saturating_sub(1);
         match resolved.found {
@@ -104,7 +104,7 @@ impl Resolving {
                 Some(Ok((server.uri.clone(), addresses)))
             }
             Err(reason) if server.open == 0 && !server.is_found => {
-                Some(Err(Trouble::new(&server.uri.to_string(), "resolve", reason)))
+                Some(Err(Problem::new(&server.uri.to_string(), "resolve", reason)))
             }
             Err(_) => None,
         }
@@ -126,7 +126,7 @@ mod tests {
             || Server { uri: "stun:example.org".parse().unwrap(), open: 2, is_found: false };
         let address: SocketAddr = "192.0.2.1:3478".parse().unwrap();
         let (found, missed) = (Ok(vec![address]), Err("no address".to_owned()));
-        for (first, second, troubles) in
+        for (first, second, problems) in
             [(&found, &missed, 0), (&missed, &found, 0), (&missed, &missed, 1)]
         {
             let mut resolving = Resolving { servers: vec![server()] };
@@ -140,7 +140,7 @@ mod tests {
                 }));
             }
             assert!(resolving.is_over());
-            assert_eq!(told.iter().filter(|told| told.is_err()).count(), troubles);
+            assert_eq!(told.iter().filter(|told| told.is_err()).count(), problems);
         }
     }
 }

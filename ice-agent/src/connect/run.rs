@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::call::{Call, Output, Phase};
 use super::candidate::{CandidateType, LocalCandidate, LocalPreferences};
 use super::exchange::Plan;
-use super::gathering::Trouble;
+use super::gathering::Problem;
 use super::host::{self, Bound, HostPolicy};
 use super::ice::Ice;
 use super::ice_credentials::IceCredentials;
@@ -24,17 +24,17 @@ use super::sockets::{HostDatagram, HostSockets};
 use super::trace::PairAddresses;
 use super::{Args, describe};
 use crate::interrupt::interrupted;
-use crate::net::http::HttpClient;
-use crate::net::target::Transport;
 use crate::output::{self, complain};
 use crate::redact::Kind;
 use crate::rendezvous::{Peer, Role, Signal};
+use crate::transport::http::HttpClient;
+use crate::transport::target::Transport;
 use crate::uri::ServerUri;
 
 /// Events under way.
 const MAX_EVENTS: usize = 1024;
-/// Most troubles that are kept for the report.
-const MAX_TROUBLES: usize = 64;
+/// Most problems that are kept for the report.
+const MAX_PROBLEMS: usize = 64;
 
 enum Event {
     Host(HostDatagram),
@@ -73,7 +73,7 @@ impl From<RoomEvent> for Event {
 /// No rendezvous, a full room, no address to offer, no peer in time, an interrupt.
 pub(super) async fn call(args: Args, plan: Plan) -> anyhow::Result<Report> {
     let credentials = args.credentials.load()?;
-    let ways = Arc::new(args.ways.load()?);
+    let reach = Arc::new(args.reach.load()?);
     let wait = Duration::from_secs(args.wait);
     let meeting = Meeting::of(&args.rendezvous, args.room.as_ref(), rand::random())?;
     output::learn(Kind::Host, meeting.base.host());
@@ -84,8 +84,8 @@ pub(super) async fn call(args: Args, plan: Plan) -> anyhow::Result<Report> {
         false => host::bind(&policy).await.context("host candidates")?,
     };
     let http = HttpClient {
-        proxy: ways.proxy_to_web(&meeting.base),
-        trust: ways.trust().clone(),
+        proxy: reach.proxy_to_web(&meeting.base),
+        trust: reach.trust().clone(),
         base: meeting.base,
     };
     let membership = Membership::join(http, meeting.key, wait, events.clone()).await?;
@@ -104,7 +104,7 @@ pub(super) async fn call(args: Args, plan: Plan) -> anyhow::Result<Report> {
         relay: Relay::start(
             index,
             server.clone(),
-            Arc::clone(&ways),
+            Arc::clone(&reach),
             credentials.clone(),
             events.clone(),
         ),
@@ -120,13 +120,13 @@ pub(super) async fn call(args: Args, plan: Plan) -> anyhow::Result<Report> {
         plan,
         preferences: LocalPreferences::default(),
         sockets: HostSockets::start(sockets, &events),
-        resolving: Resolving::start(&args.stun, &ways, &events),
+        resolving: Resolving::start(&args.stun, &reach, &events),
         reflexives: Vec::new(),
         relays,
         membership,
         inbox,
-        troubles: incomplete
-            .map(|reason| Trouble::new("this host", "interfaces", reason))
+        problems: incomplete
+            .map(|reason| Problem::new("this host", "interfaces", reason))
             .into_iter()
             .collect(),
         wait,
@@ -139,13 +139,13 @@ pub(super) async fn call(args: Args, plan: Plan) -> anyhow::Result<Report> {
     };
     run.gather().await;
     let ended = run.drive().await;
-    let Run { call, relays, membership, troubles, checking_since, .. } = run;
+    let Run { call, relays, membership, problems, checking_since, .. } = run;
     for relayed in relays {
         relayed.relay.close().await;
     }
     membership.leave().await;
     ended?;
-    Ok(describe::report(meeting.shown, &call, checking_since, troubles))
+    Ok(describe::report(meeting.shown, &call, checking_since, problems))
 }
 
 fn new_call(now: Instant, plan: Plan, role: Role) -> Call {
@@ -164,7 +164,7 @@ struct Run {
     relays: Vec<Relayed>,
     membership: Membership,
     inbox: mpsc::Receiver<Event>,
-    troubles: Vec<Trouble>,
+    problems: Vec<Problem>,
     wait: Duration,
     peer_by: Instant,
     select_within: Duration,
@@ -297,14 +297,14 @@ impl Run {
             Event::Relay(event) => self.handle_relay(now, event),
             Event::Room(event) => self.handle_room(now, event),
             Event::Resolved(resolved) => {
-                self.resolving.notes(&resolved).into_iter().for_each(|note| self.trouble(note));
+                self.resolving.notes(&resolved).into_iter().for_each(|note| self.problem(note));
                 match self.resolving.handle(resolved) {
                     Some(Ok((server, addresses))) => {
                         for reflexive in &mut self.reflexives {
-                            reflexive.ask(now, &server, &addresses);
+                            reflexive.request(now, &server, &addresses);
                         }
                     }
-                    Some(Err(trouble)) => self.trouble(trouble),
+                    Some(Err(problem)) => self.problem(problem),
                     None => {}
                 }
             }
@@ -329,7 +329,7 @@ impl Run {
                 self.membership.hush();
                 if self.paired.is_some() {
                     if self.call.selected().is_none() {
-                        self.trouble(Trouble::new(
+                        self.problem(Problem::new(
                             "peer",
                             "ICE",
                             "left before a pair was selected",
@@ -341,7 +341,7 @@ impl Run {
             RoomEvent::Peer { peer: Peer::Absent, .. } => {
                 self.membership.hush();
                 if self.paired.is_some() && self.call.selected().is_none() {
-                    self.trouble(Trouble::new(
+                    self.problem(Problem::new(
                         "peer",
                         "signals",
                         "vanished before a pair was selected; it is waited for",
@@ -350,11 +350,11 @@ impl Run {
                     self.peer_by = now + self.wait;
                 }
             }
-            RoomEvent::Trouble(reason) => {
-                self.trouble(Trouble::new("rendezvous", "signals", reason));
+            RoomEvent::Problem(reason) => {
+                self.problem(Problem::new("rendezvous", "signals", reason));
             }
             RoomEvent::Lost(reason) => {
-                self.trouble(Trouble::new("rendezvous", "signals", format!("lost: {reason}")));
+                self.problem(Problem::new("rendezvous", "signals", format!("lost: {reason}")));
                 self.lost = Some(reason);
             }
         }
@@ -409,7 +409,7 @@ impl Run {
                 }
             }
             RelayEvent::Ended { relay } => self.relays[relay].ended = true,
-            RelayEvent::Trouble(trouble) => self.trouble(trouble),
+            RelayEvent::Problem(problem) => self.problem(problem),
             RelayEvent::Datagram { relayed, peer, data } => {
                 self.call.handle_datagram(
                     now,
@@ -436,7 +436,7 @@ impl Run {
                             None,
                         );
                     }
-                    Err(trouble) => self.trouble(trouble),
+                    Err(problem) => self.problem(problem),
                 }
             }
         }
@@ -466,7 +466,7 @@ impl Run {
                         relay.command(RelayCommand::Bind(pair.remote));
                     }
                 }
-                Output::Trouble(reason) => self.trouble(Trouble::new("peer", "ICE", reason)),
+                Output::Problem(reason) => self.problem(Problem::new("peer", "ICE", reason)),
             }
         }
     }
@@ -478,11 +478,11 @@ impl Run {
             .map(|relayed| &relayed.relay)
     }
 
-    /// Shows and keeps it; a peer that makes trouble again and again is not given the terminal.
-    fn trouble(&mut self, trouble: Trouble) {
-        if self.troubles.len() < MAX_TROUBLES && !self.troubles.contains(&trouble) {
-            complain(&trouble);
-            self.troubles.push(trouble);
+    /// Shows and keeps it; a peer that makes problem again and again is not given the terminal.
+    fn problem(&mut self, problem: Problem) {
+        if self.problems.len() < MAX_PROBLEMS && !self.problems.contains(&problem) {
+            complain(&problem);
+            self.problems.push(problem);
         }
     }
 }

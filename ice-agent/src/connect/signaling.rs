@@ -9,10 +9,10 @@ use hyper::{Method, StatusCode};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
-use crate::net::http::{HttpClient, HttpError};
 use crate::output::complain;
-use crate::rendezvous::http::{Joined, LONGEST_WAIT, MAX_POST, Post};
-use crate::rendezvous::{Batch, Envelope, Peer, Role, RoomKey, Signal};
+use crate::rendezvous::http::{Joined, LONGEST_WAIT, MAX_POST, PostedSignals};
+use crate::rendezvous::{Batch, NumberedSignal, Peer, Role, RoomKey, Signal};
+use crate::transport::http::{HttpClient, HttpError};
 
 /// Longest wait for an answer that is not a poll.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -35,9 +35,9 @@ const FLUSH: Duration = Duration::from_secs(2);
 /// News from the room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RoomEvent {
-    /// The other member said this.
+    /// The other member outgoing this.
     Signal {
-        /// The run of the agent that said it: a call is with one of them.
+        /// The run of the agent that outgoing it: a call is with one of them.
         from: u64,
         /// The signal.
         signal: Signal,
@@ -51,7 +51,7 @@ pub(super) enum RoomEvent {
         rejoined: bool,
     },
     /// The rendezvous did not answer, and is asked again.
-    Trouble(String),
+    Problem(String),
     /// The rendezvous has not answered for long, or will not.
     Lost(String),
 }
@@ -60,25 +60,25 @@ pub(super) enum RoomEvent {
 /// missing requests.
 #[derive(Debug)]
 pub(super) struct Membership {
-    link: Arc<Link>,
+    session: Arc<Session>,
     poster: JoinHandle<()>,
     poller: JoinHandle<()>,
 }
 
 #[derive(Debug)]
-struct Link {
+struct Session {
     http: HttpClient,
     key: RoomKey,
     /// Of this run of this agent.
     agent: u64,
     seat: Mutex<Joined>,
-    said: Mutex<Said>,
+    outgoing: Mutex<Outgoing>,
     more: Notify,
 }
 
 /// The signals of this agent to the other one, and how many have been posted.
 #[derive(Debug, Default)]
-struct Said {
+struct Outgoing {
     /// The member that is listening; `None` while none is.
     to: Option<u64>,
     signals: Vec<Signal>,
@@ -117,55 +117,61 @@ impl Membership {
                 }
             }
         };
-        let (seat, said) = (Mutex::new(joined), Mutex::default());
-        let link =
-            Arc::new(Link { http, key, agent: rand::random(), seat, said, more: Notify::new() });
-        let poster = tokio::spawn(post_all(Arc::clone(&link), events.clone()));
-        let poller = tokio::spawn(poll_all(Arc::clone(&link), events));
-        Ok(Self { link, poster, poller })
+        let (seat, outgoing) = (Mutex::new(joined), Mutex::default());
+        let session = Arc::new(Session {
+            http,
+            key,
+            agent: rand::random(),
+            seat,
+            outgoing,
+            more: Notify::new(),
+        });
+        let poster = tokio::spawn(post_all(Arc::clone(&session), events.clone()));
+        let poller = tokio::spawn(poll_all(Arc::clone(&session), events));
+        Ok(Self { session, poster, poller })
     }
 
     /// The role of this agent.
     #[must_use]
     pub(super) fn role(&self) -> Role {
-        self.link.seat().role
+        self.session.seat().role
     }
 
-    /// Tells the other member, after what was said before: at once, or when
+    /// Tells the other member, after what was outgoing before: at once, or when
     /// [`speak_to`](Self::speak_to) says who listens.
     pub(super) fn tell(&self, signal: Signal) {
-        let mut said = self.link.said();
-        if said.signals.len() < OUTBOX {
-            said.signals.push(signal);
+        let mut outgoing = self.session.outgoing();
+        if outgoing.signals.len() < OUTBOX {
+            outgoing.signals.push(signal);
         }
-        drop(said);
-        self.link.more.notify_one();
+        drop(outgoing);
+        self.session.more.notify_one();
     }
 
     /// This member listens now: it is told everything from the first word. `afresh` forgets what
-    /// was said before.
+    /// was outgoing before.
     pub(super) fn speak_to(&self, member: u64, afresh: bool) {
-        let mut said = self.link.said();
-        said.to = Some(member);
-        said.posted = 0;
-        said.conversation += 1;
+        let mut outgoing = self.session.outgoing();
+        outgoing.to = Some(member);
+        outgoing.posted = 0;
+        outgoing.conversation += 1;
         if afresh {
-            said.signals.clear();
+            outgoing.signals.clear();
         }
-        drop(said);
-        self.link.more.notify_one();
+        drop(outgoing);
+        self.session.more.notify_one();
     }
 
     /// No member listens now.
     pub(super) fn hush(&self) {
-        self.link.said().to = None;
+        self.session.outgoing().to = None;
     }
 
     /// Posts what waits, then gives the seat up.
     pub(super) async fn leave(self) {
-        let Self { link, poster, poller } = self;
+        let Self { session, poster, poller } = self;
         let flushed = async {
-            while link.said().due().is_some() {
+            while session.outgoing().due().is_some() {
                 tokio::time::sleep(EMPTY_PAUSE).await;
             }
         };
@@ -173,11 +179,11 @@ impl Membership {
         poller.abort();
         poster.abort();
         // If it fails, the rendezvous finds out by itself.
-        let _ = link.request(Method::DELETE, "members", Vec::new(), FLUSH).await;
+        let _ = session.request(Method::DELETE, "members", Vec::new(), FLUSH).await;
     }
 }
 
-impl Said {
+impl Outgoing {
     /// The next post: its receiver, the number of its first signal, and the signals.
     fn due(&self) -> Option<(u64, usize, Vec<Signal>)> {
         let to = self.to?;
@@ -204,14 +210,14 @@ async fn join(http: &HttpClient, key: &RoomKey) -> Result<Joined, HttpError> {
         .map_err(|_| HttpError::Protocol("what answers there is no rendezvous".into()))
 }
 
-impl Link {
+impl Session {
     // Every change under these locks is made at once.
     fn seat(&self) -> MutexGuard<'_, Joined> {
         self.seat.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn said(&self) -> MutexGuard<'_, Said> {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    fn outgoing(&self) -> MutexGuard<'_, Outgoing> {
+        self.outgoing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn request(
@@ -234,13 +240,16 @@ impl Link {
     }
 
     fn seal(&self, number: usize, signal: Signal) -> String {
-        self.key.seal(rand::random(), &Envelope { from: self.agent, number: number as u64, signal })
+        self.key.seal(
+            rand::random(),
+            &NumberedSignal { from: self.agent, number: number as u64, signal },
+        )
     }
 
     async fn post(&self, to: u64, first: usize, signals: Vec<Signal>) -> Result<(), HttpError> {
         let sealed =
             signals.into_iter().enumerate().map(|(index, signal)| self.seal(first + index, signal));
-        let body = serde_json::to_vec(&Post { to, signals: sealed.collect() })
+        let body = serde_json::to_vec(&PostedSignals { to, signals: sealed.collect() })
             .expect("texts and a number");
         self.request(Method::POST, "signals", body, REQUEST_TIMEOUT).await.map(|_| ())
     }
@@ -258,7 +267,7 @@ impl Outage {
         if !is_passing(error) || since.elapsed() >= LOST_AFTER {
             Some(RoomEvent::Lost(error.to_string()))
         } else {
-            is_first.then(|| RoomEvent::Trouble(format!("{error}; it is asked again")))
+            is_first.then(|| RoomEvent::Problem(format!("{error}; it is asked again")))
         }
     }
 
@@ -278,34 +287,34 @@ fn is_passing(error: &HttpError) -> bool {
     }
 }
 
-async fn post_all<E: From<RoomEvent>>(link: Arc<Link>, events: mpsc::Sender<E>) {
+async fn post_all<E: From<RoomEvent>>(session: Arc<Session>, events: mpsc::Sender<E>) {
     let mut outage = Outage::default();
     loop {
         let (due, conversation) = {
-            let said = link.said();
-            (said.due(), said.conversation)
+            let outgoing = session.outgoing();
+            (outgoing.due(), outgoing.conversation)
         };
         let Some((to, first, signals)) = due else {
-            link.more.notified().await;
+            session.more.notified().await;
             continue;
         };
         let count = signals.len();
-        let posted = link.post(to, first, signals).await;
-        let is_the_same = |said: &Said| said.conversation == conversation;
+        let posted = session.post(to, first, signals).await;
+        let is_current = |outgoing: &Outgoing| outgoing.conversation == conversation;
         match posted {
             Ok(()) => {
                 outage.end();
-                let mut said = link.said();
-                if is_the_same(&said) {
-                    said.posted += count;
+                let mut outgoing = session.outgoing();
+                if is_current(&outgoing) {
+                    outgoing.posted += count;
                 }
             }
             // The other member is gone, or our seat is: the poller finds out and says who listens
             // next.
             Err(HttpError::Status { status: StatusCode::GONE | StatusCode::FORBIDDEN, .. }) => {
-                let mut said = link.said();
-                if is_the_same(&said) {
-                    said.to = None;
+                let mut outgoing = session.outgoing();
+                if is_current(&outgoing) {
+                    outgoing.to = None;
                 }
             }
             Err(error) => {
@@ -320,25 +329,25 @@ async fn post_all<E: From<RoomEvent>>(link: Arc<Link>, events: mpsc::Sender<E>) 
     }
 }
 
-async fn poll_all<E: From<RoomEvent>>(link: Arc<Link>, events: mpsc::Sender<E>) {
-    let mut ear = Ear::new();
+async fn poll_all<E: From<RoomEvent>>(session: Arc<Session>, events: mpsc::Sender<E>) {
+    let mut state = PollState::new();
     let mut outage = Outage::default();
     loop {
         let what = format!(
             "signals?after={}&wait={}&peer={}",
-            ear.after,
+            state.after,
             LONGEST_WAIT.as_secs(),
-            ear.peer
+            state.peer
         );
         let answer =
-            link.request(Method::GET, &what, Vec::new(), LONGEST_WAIT + REQUEST_TIMEOUT).await;
+            session.request(Method::GET, &what, Vec::new(), LONGEST_WAIT + REQUEST_TIMEOUT).await;
         let batch = answer.and_then(|body| {
             serde_json::from_slice(&body).map_err(|error| HttpError::Protocol(error.to_string()))
         });
         let told = match batch {
             Ok(batch) => {
                 outage.end();
-                let news = ear.listen(&link, &batch);
+                let news = state.listen(&session, &batch);
                 if news.is_empty() {
                     // A rendezvous that does not hold the poll must not make us spin.
                     tokio::time::sleep(EMPTY_PAUSE).await;
@@ -349,10 +358,10 @@ async fn poll_all<E: From<RoomEvent>>(link: Arc<Link>, events: mpsc::Sender<E>) 
             // again.
             Err(HttpError::Status { status: StatusCode::FORBIDDEN, .. }) => {
                 tokio::time::sleep(RETRY_PAUSE).await;
-                match join(&link.http, &link.key).await {
+                match join(&session.http, &session.key).await {
                     Ok(joined) => {
-                        *link.seat() = joined;
-                        ear = Ear { rejoined: true, ..Ear::new() };
+                        *session.seat() = joined;
+                        state = PollState { rejoined: true, ..PollState::new() };
                         Vec::new()
                     }
                     Err(error) => outage.note(&error).into_iter().collect(),
@@ -379,7 +388,7 @@ async fn tell<E: From<RoomEvent>>(events: &mpsc::Sender<E>, event: RoomEvent) ->
 }
 
 /// The state of listening.
-struct Ear {
+struct PollState {
     after: u64,
     peer: Peer,
     rejoined: bool,
@@ -387,17 +396,17 @@ struct Ear {
     heard: Option<(u64, u64)>,
 }
 
-impl Ear {
+impl PollState {
     /// Nothing has been heard yet.
     fn new() -> Self {
         Self { after: 0, peer: Peer::Absent, rejoined: false, heard: None }
     }
 
-    fn listen(&mut self, link: &Link, batch: &Batch) -> Vec<RoomEvent> {
+    fn listen(&mut self, session: &Session, batch: &Batch) -> Vec<RoomEvent> {
         let mut news = Vec::new();
         self.after = batch.last;
         let is_new = batch.peer != self.peer;
-        // What a member said stands before its leaving, and after its coming.
+        // What a member outgoing stands before its leaving, and after its coming.
         let comes = is_new && matches!(batch.peer, Peer::Present(_));
         if comes {
             self.heard = None;
@@ -407,9 +416,9 @@ impl Ear {
             });
         }
         for sealed in &batch.signals {
-            match link.key.open(sealed) {
-                Ok(envelope) => news.extend(self.take(link, envelope)),
-                Err(error) => news.push(RoomEvent::Trouble(error.to_string())),
+            match session.key.open(sealed) {
+                Ok(envelope) => news.extend(self.take(session, envelope)),
+                Err(error) => news.push(RoomEvent::Problem(error.to_string())),
             }
         }
         if is_new && !comes {
@@ -423,11 +432,11 @@ impl Ear {
     /// heard.
     fn take(
         &mut self,
-        link: &Link,
-        Envelope { from, number, signal }: Envelope,
+        session: &Session,
+        NumberedSignal { from, number, signal }: NumberedSignal,
     ) -> Option<RoomEvent> {
         let is_next = self.heard.is_none_or(|(agent, last)| agent == from && number > last);
-        if from == link.agent || !is_next {
+        if from == session.agent || !is_next {
             return None;
         }
         self.heard = Some((from, number));
@@ -442,11 +451,11 @@ mod tests {
 
     const DONE: Signal = Signal::EndOfCandidates {};
 
-    fn link(agent: u64) -> Link {
+    fn session(agent: u64) -> Session {
         let seat = Mutex::new(Joined { token: String::new(), role: Role::Controlling, member: 1 });
         let http = HttpClient::direct("http://127.0.0.1:9".parse().unwrap());
         let key = RoomKey::of_secret(&RoomSecret::from_random([3; 16]));
-        Link { http, key, agent, seat, said: Mutex::default(), more: Notify::new() }
+        Session { http, key, agent, seat, outgoing: Mutex::default(), more: Notify::new() }
     }
 
     fn batch(last: u64, peer: Peer, signals: Vec<String>) -> Batch {
@@ -455,38 +464,39 @@ mod tests {
 
     #[test]
     fn a_rendezvous_that_repeats_reflects_or_invents_is_not_believed() {
-        let (ours, theirs) = (link(1), link(2));
-        let mut ear = Ear::new();
+        let (ours, theirs) = (session(1), session(2));
+        let mut state = PollState::new();
         let first = theirs.seal(1, DONE);
-        let news = ear.listen(
+        let news = state.listen(
             &ours,
             &batch(3, Peer::Present(2), vec![first.clone(), ours.seal(1, DONE), "AAAA".into()]),
         );
         let came = RoomEvent::Peer { peer: Peer::Present(2), rejoined: false };
-        let (said, invented) = (
+        let (outgoing, invented) = (
             RoomEvent::Signal { from: 2, signal: DONE },
-            RoomEvent::Trouble(crate::rendezvous::BadSeal.to_string()),
+            RoomEvent::Problem(crate::rendezvous::BadSeal.to_string()),
         );
-        assert_eq!(news, [came, said.clone(), invented]);
+        assert_eq!(news, [came, outgoing.clone(), invented]);
         assert!(
-            ear.listen(
-                &ours,
-                &batch(6, Peer::Present(2), vec![first.clone(), link(3).seal(9, DONE)])
-            )
-            .is_empty()
+            state
+                .listen(
+                    &ours,
+                    &batch(6, Peer::Present(2), vec![first.clone(), session(3).seal(9, DONE)])
+                )
+                .is_empty()
         );
         assert_eq!(
-            ear.listen(&ours, &batch(7, Peer::Present(2), vec![theirs.seal(2, DONE)])),
-            [said]
+            state.listen(&ours, &batch(7, Peer::Present(2), vec![theirs.seal(2, DONE)])),
+            [outgoing]
         );
     }
 
     #[test]
     fn last_words_are_heard_before_the_leaving() {
-        let (ours, theirs) = (link(1), link(2));
-        let mut ear = Ear::new();
-        ear.listen(&ours, &batch(0, Peer::Present(2), Vec::new()));
-        let news = ear.listen(&ours, &batch(1, Peer::Left, vec![theirs.seal(1, DONE)]));
+        let (ours, theirs) = (session(1), session(2));
+        let mut state = PollState::new();
+        state.listen(&ours, &batch(0, Peer::Present(2), Vec::new()));
+        let news = state.listen(&ours, &batch(1, Peer::Left, vec![theirs.seal(1, DONE)]));
         assert!(
             matches!(
                 news[..],
@@ -498,29 +508,29 @@ mod tests {
 
     #[test]
     fn who_comes_later_is_told_everything_from_the_first_word() {
-        let mut said = Said { signals: vec![DONE; 3], ..Said::default() };
-        assert!(said.due().is_none(), "nobody listens");
-        said.to = Some(2);
+        let mut outgoing = Outgoing { signals: vec![DONE; 3], ..Outgoing::default() };
+        assert!(outgoing.due().is_none(), "nobody listens");
+        outgoing.to = Some(2);
         assert_eq!(
-            said.due().map(|(to, first, signals)| (to, first, signals.len())),
+            outgoing.due().map(|(to, first, signals)| (to, first, signals.len())),
             Some((2, 1, 3))
         );
-        said.posted = 3;
-        assert!(said.due().is_none());
+        outgoing.posted = 3;
+        assert!(outgoing.due().is_none());
     }
 
     #[test]
     fn a_certificate_that_is_not_trusted_is_not_tried_again() {
         let mut outage = Outage::default();
         let refused = HttpError::Io(std::io::ErrorKind::ConnectionRefused.into());
-        assert!(matches!(outage.note(&refused), Some(RoomEvent::Trouble(_))), "told at once");
+        assert!(matches!(outage.note(&refused), Some(RoomEvent::Problem(_))), "told at once");
         assert_eq!(outage.note(&refused), None, "and once");
         outage.end();
         assert!(
-            matches!(outage.note(&refused), Some(RoomEvent::Trouble(_))),
+            matches!(outage.note(&refused), Some(RoomEvent::Problem(_))),
             "the next outage is another one"
         );
-        let untrusted = HttpError::Tls(crate::net::OpenError::Handshake {
+        let untrusted = HttpError::Tls(crate::transport::OpenError::Handshake {
             protocol: "TLS",
             reason: "x".into(),
         });

@@ -2,7 +2,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use super::order::Families;
-use crate::net::target::Transport;
+use crate::transport::target::Transport;
 
 /// One server as DNS names it: its addresses are the same service, and the first that answers is as
 /// good as any.

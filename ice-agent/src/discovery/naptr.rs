@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::dns::{Dns, DnsError, NaptrRecord};
-use crate::net::target::Transport;
+use crate::transport::target::Transport;
 
 /// Maximum number of questions in one resolution: records may lead in circles.
 const MAX_QUESTIONS: usize = 16;

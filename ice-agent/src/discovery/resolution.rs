@@ -10,7 +10,7 @@ use super::endpoint::{Discovered, Endpoint};
 use super::naptr::{self, EndKind, shown};
 use super::order::{self, Families};
 use super::srv;
-use crate::net::target::Transport;
+use crate::transport::target::Transport;
 use crate::uri::{Scheme, ServerUri};
 
 /// Maximum number of endpoints, and of addresses of each.

@@ -6,7 +6,7 @@ use super::behaviour::Behaviour;
 
 /// A server, and the socket as it sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Sight {
+pub(super) struct Observation {
     /// The server's address.
     pub(super) server: SocketAddr,
     /// What it saw.
@@ -15,12 +15,12 @@ pub(super) struct Sight {
 
 /// The mapping behaviour as far as the servers' addresses differ enough to tell it (RFC 4787 §4.1).
 #[must_use]
-pub(super) fn mapping(sights: &[Sight]) -> Behaviour {
+pub(super) fn mapping(observations: &[Observation]) -> Behaviour {
     let pairs = || {
-        sights
+        observations
             .iter()
             .enumerate()
-            .flat_map(|(at, one)| sights[at + 1..].iter().map(move |other| (one, other)))
+            .flat_map(|(at, one)| observations[at + 1..].iter().map(move |other| (one, other)))
     };
     let by_port = || {
         pairs().filter(|(one, other)| {
@@ -28,7 +28,7 @@ pub(super) fn mapping(sights: &[Sight]) -> Behaviour {
         })
     };
     let by_address = || pairs().filter(|(one, other)| one.server.ip() != other.server.ip());
-    let differs = |(one, other): (&Sight, &Sight)| one.mapped != other.mapped;
+    let differs = |(one, other): (&Observation, &Observation)| one.mapped != other.mapped;
     if by_port().any(differs) {
         Behaviour::AddressAndPortDependent
     } else if by_address().any(differs) {
@@ -48,10 +48,13 @@ pub(super) fn mapping(sights: &[Sight]) -> Behaviour {
 mod tests {
     use super::*;
 
-    fn sights(seen: &[(&str, u16)]) -> Vec<Sight> {
+    fn observations(seen: &[(&str, u16)]) -> Vec<Observation> {
         let mapped = |port| SocketAddr::new("203.0.113.5".parse().unwrap(), port);
         seen.iter()
-            .map(|(server, port)| Sight { server: server.parse().unwrap(), mapped: mapped(*port) })
+            .map(|(server, port)| Observation {
+                server: server.parse().unwrap(),
+                mapped: mapped(*port),
+            })
             .collect()
     }
 
@@ -69,7 +72,7 @@ mod tests {
             (&[(A1, 1), (A2, 1), (B1, 2)], Behaviour::AddressDependent),
             (&[(A1, 1), (A2, 2), (B1, 3)], Behaviour::AddressAndPortDependent),
         ] {
-            assert_eq!(mapping(&sights(seen)), behaviour, "{seen:?}");
+            assert_eq!(mapping(&observations(seen)), behaviour, "{seen:?}");
         }
     }
 }

@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use anyhow::bail;
 
-use super::discovery::Discovery;
 use super::document::Document;
 use super::network::System;
 use super::over_tcp;
-use super::pace::Pace;
-use super::probe::local_address;
+use super::over_udp::OverUdp;
+use super::pacer::Pacer;
+use super::probe_socket::local_address;
 use super::report::{Family, Report};
 use crate::discovery::{Choice, DiscoveryError, Families};
-use crate::net::target::Transport;
+use crate::reach::Reach;
+use crate::transport::target::Transport;
 use crate::uri::ServerUri;
-use crate::ways::Ways;
 
 /// Maximum number of a name's addresses that are asked, in each family.
 const MAX_ADDRESSES: usize = 4;
@@ -27,19 +27,19 @@ const MAX_ADDRESSES: usize = 4;
 /// No server has an address that could be asked.
 pub(super) async fn measure(
     servers: &[ServerUri],
-    ways: &Ways,
+    reach: &Reach,
     transport: Transport,
     timeout: Duration,
 ) -> anyhow::Result<Document> {
-    let pace = Pace::default();
+    let pacer = Pacer::default();
     let measured = |family: Family| {
-        let pace = pace.clone();
+        let pacer = pacer.clone();
         async move {
-            if !ways.choice().families.has(family.unspecified()) {
+            if !reach.choice().families.has(family.unspecified()) {
                 return (Ok(None), Resolved::default());
             }
-            let resolved = resolve(family, servers, ways, transport).await;
-            (one(family, &resolved.known, transport, timeout, pace).await, resolved)
+            let resolved = resolve(family, servers, reach, transport).await;
+            (one(family, &resolved.known, transport, timeout, pacer).await, resolved)
         }
     };
     let ((v4, of_v4), (v6, of_v6)) = tokio::join!(measured(Family::Ipv4), measured(Family::Ipv6));
@@ -60,7 +60,7 @@ pub(super) async fn measure(
             }
             // An address names its family.
             Ok(None)
-                if is_named && is_known && ways.choice().families.has(family.unspecified()) =>
+                if is_named && is_known && reach.choice().families.has(family.unspecified()) =>
             {
                 notes.push(format!("{family}: no server has such an address."));
             }
@@ -99,7 +99,7 @@ struct Resolved {
 async fn resolve(
     family: Family,
     servers: &[ServerUri],
-    ways: &Ways,
+    reach: &Reach,
     transport: Transport,
 ) -> Resolved {
     let families = if family == Family::Ipv4 { Families::V4 } else { Families::V6 };
@@ -107,11 +107,11 @@ async fn resolve(
         transport: Some(transport),
         families,
         nat_behaviour: true,
-        ..ways.choice().clone()
+        ..reach.choice().clone()
     };
     let mut resolved = Resolved::default();
     for server in servers {
-        match ways.discover_choosing(server, &choice).await {
+        match reach.discover_choosing(server, &choice).await {
             Ok(discovered) => {
                 let addresses: Vec<SocketAddr> =
                     discovered.attempts().map(|(_, address)| address).collect();
@@ -137,7 +137,7 @@ async fn one(
     known: &[Vec<SocketAddr>],
     transport: Transport,
     timeout: Duration,
-    pace: Pace,
+    pacer: Pacer,
 ) -> anyhow::Result<Option<Report>> {
     let of_family = |addresses: &Vec<SocketAddr>| -> Vec<SocketAddr> {
         addresses
@@ -153,10 +153,10 @@ async fn one(
     for server in servers.iter().flatten() {
         match local_address(*server).await {
             Ok(local) if transport == Transport::Tcp => {
-                return over_tcp::run(local, &servers, *server, timeout, pace).await.map(Some);
+                return over_tcp::run(local, &servers, *server, timeout, pacer).await.map(Some);
             }
             Ok(local) => {
-                return Discovery::new(System, *server, timeout, pace)
+                return OverUdp::new(System, *server, timeout, pacer)
                     .run(local, &servers)
                     .await
                     .map(Some);

@@ -7,8 +7,8 @@ use causeway_wire::attribute::ChangeRequest;
 use super::behaviour::Behaviour;
 use super::loss::{MAX_CHANCE_AT_ORIGIN, Silence};
 use super::network::Network;
-use super::probe::Probe;
-use super::session::{Question, Session, Trial};
+use super::probe_socket::ProbeSocket;
+use super::session::{Session, TestRequest, Trial};
 
 /// How the path filters, and how sure that is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,7 +51,7 @@ pub(super) async fn measure<N: Network>(
     let doubt = match test(
         session,
         &mut control,
-        Question { name: "filtering II", to: server, change },
+        TestRequest { name: "filtering II", to: server, change },
         other,
     )
     .await?
@@ -66,7 +66,7 @@ pub(super) async fn measure<N: Network>(
         match test(
             session,
             &mut control,
-            Question { name: "filtering III", to: server, change },
+            TestRequest { name: "filtering III", to: server, change },
             other_port,
         )
         .await?
@@ -83,8 +83,8 @@ pub(super) async fn measure<N: Network>(
 /// Asks for an answer from `origin` at a fresh socket.
 async fn test<N: Network>(
     session: &Session<N>,
-    control: &mut Probe<N::Socket>,
-    question: Question,
+    control: &mut ProbeSocket<N::Socket>,
+    question: TestRequest,
     origin: SocketAddr,
 ) -> anyhow::Result<Found> {
     let mut probe = session.probe(control.local().ip()).await?;
@@ -98,7 +98,7 @@ async fn test<N: Network>(
     // From a socket of its own: if the first test goes on, its filter is still closed.
     let mut asking = session.probe(control.local().ip()).await?;
     let (answered, lost) =
-        session.sample(&mut asking, Question::plain("filtering IV", origin)).await;
+        session.sample(&mut asking, TestRequest::plain("filtering IV", origin)).await;
     if answered == 0 {
         session.note(format!(
             "{origin} does not answer even when it is asked itself: filtering cannot be told."
@@ -110,7 +110,7 @@ async fn test<N: Network>(
     let least = (MAX_CHANCE_AT_ORIGIN.ln() / share.ln()).ceil() as u32;
     let trial = session.trial(&mut probe, control, question, &mut silence, least).await;
     Ok(match trial {
-        // Whichever of the two ways is the worse one.
+        // Whichever of the two reach is the worse one.
         Trial::Silent(evidence) => {
             Found::Closed(evidence.chance.max(share.powi(evidence.requests.cast_signed())))
         }
@@ -135,8 +135,8 @@ fn not_silent<N: Network>(session: &Session<N>, trial: Trial, origin: SocketAddr
 
 fn record<N: Network>(
     session: &Session<N>,
-    question: Question,
-    probe: &Probe<N::Socket>,
+    question: TestRequest,
+    probe: &ProbeSocket<N::Socket>,
     silence: &Silence,
     trial: &Trial,
 ) {

@@ -7,11 +7,11 @@ use causeway_client::BindingRequest;
 use causeway_wire::{Class, MessageWriter, Method, TransactionId};
 use tokio::time::{Instant, sleep_until};
 
-use super::asking::Asking;
 use super::loss::{Evidence, MAX_TOTALS, Silence};
 use super::network::Network;
-use super::probe::Probe;
-use super::session::{Question, Session};
+use super::probe_socket::ProbeSocket;
+use super::repeated_request::RepeatedRequest;
+use super::session::{Session, TestRequest};
 
 /// What two sockets behind the NAT saw of each other.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,7 +35,7 @@ pub(super) async fn measure<N: Network>(
     server: SocketAddr,
 ) -> anyhow::Result<Hairpin> {
     let (mut first, mut second) = (session.probe(local).await?, session.probe(local).await?);
-    let question = Question::plain("hairpin", server);
+    let question = TestRequest::plain("hairpin", server);
     let Some(first_seen) = session.question(&mut first, question).await else {
         return Ok(Hairpin::Unsettled);
     };
@@ -50,15 +50,15 @@ pub(super) async fn measure<N: Network>(
 /// Both send to the other's outside until something comes or the silence is beyond doubt.
 async fn turns_around<N: Network>(
     session: &Session<N>,
-    [(first, first_mapped), (second, second_mapped)]: [(&Probe<N::Socket>, SocketAddr); 2],
-    control: &mut Probe<N::Socket>,
+    [(first, first_mapped), (second, second_mapped)]: [(&ProbeSocket<N::Socket>, SocketAddr); 2],
+    control: &mut ProbeSocket<N::Socket>,
     server: SocketAddr,
 ) -> Hairpin {
     let (to_second, to_first) = (request(), request());
     let interval = session.total() / 10;
     let start = Instant::now();
     let mut due = start;
-    let mut plain = Asking::new(server, BindingRequest::default(), start + interval / 2);
+    let mut plain = RepeatedRequest::new(server, BindingRequest::default(), start + interval / 2);
     let mut silence = Silence::default();
     loop {
         let now = Instant::now();
@@ -69,7 +69,7 @@ async fn turns_around<N: Network>(
             silence.sent(now);
             due = now + interval;
         }
-        if let Some(at) = plain.go(control, session.pace(), Some(interval * 2)).await {
+        if let Some(at) = plain.go(control, session.pacer(), Some(interval * 2)).await {
             session.path.borrow_mut().asked(at);
         }
         let (now, patience) = (Instant::now(), session.patience());

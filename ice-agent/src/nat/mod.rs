@@ -28,43 +28,42 @@
 //! | `other_family` | the same keys of IPv6, where both were measured |
 //! | `left_out` | what was not measured, and why; sentences for people |
 
-mod asking;
 mod behaviour;
 mod comparison;
-mod dial;
-mod discovery;
 mod document;
 mod families;
 mod filtering;
 mod hairpin;
 mod loss;
 mod network;
-mod observed;
+mod observations;
 mod over_tcp;
-mod pace;
-mod probe;
+mod over_udp;
+mod pacer;
+mod probe_socket;
+mod repeated_request;
 mod report;
+mod servers;
 mod session;
 #[cfg(test)]
 mod simulated;
+mod tcp_probe;
 
 use std::time::Duration;
 
 use anyhow::bail;
 
-use crate::net::target::Transport;
+use crate::arguments::seconds;
 use crate::output;
+use crate::reach::ReachArgs;
+use crate::transport::target::Transport;
 use crate::uri::{Host, Scheme, ServerUri, UriError};
 use crate::verdict::Verdict;
-use crate::ways::WayArgs;
 
 pub use behaviour::{Behaviour, Classic};
 pub use document::Document;
-pub use observed::{LossReport, Ports};
-pub use report::{Family, Report, Test};
-
-/// Longest wait for one answer that may be asked for.
-const MAX_TIMEOUT: f64 = 60.0;
+pub use observations::{LossReport, Ports, Test};
+pub use report::{Family, Report};
 
 /// The command line of `ice-agent nat`.
 #[derive(Debug, clap::Args)]
@@ -75,7 +74,7 @@ pub struct Args {
     pub server: Vec<ServerUri>,
     /// How the servers are found.
     #[command(flatten)]
-    pub ways: WayArgs,
+    pub reach: ReachArgs,
     /// How long each request waits for its answer, in seconds. Silence counts after 2.5 s at the
     /// earliest, and later on a path that loses packets.
     #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = seconds)]
@@ -90,14 +89,14 @@ pub struct Args {
 /// # Errors
 /// The server's name has no address, or no socket can be had.
 pub async fn run(args: Args) -> anyhow::Result<Verdict> {
-    args.ways.learn();
+    args.reach.learn();
     args.server.iter().for_each(ServerUri::learn);
-    let transport = args.ways.transport.unwrap_or(Transport::Udp);
+    let transport = args.reach.transport.unwrap_or(Transport::Udp);
     if transport.is_secure() {
         bail!("what a NAT does is measured over UDP or TCP, not under {transport}");
     }
-    let ways = args.ways.load()?;
-    let document = families::measure(&args.server, &ways, transport, args.timeout).await?;
+    let reach = args.reach.load()?;
+    let document = families::measure(&args.server, &reach, transport, args.timeout).await?;
     if args.json {
         output::json(&document)?;
     } else {
@@ -122,15 +121,5 @@ fn server(text: &str) -> Result<ServerUri, String> {
                 .into())
         }
         (Scheme::Turn, _) => Err("a TURN server does not tell this; name a STUN server".into()),
-    }
-}
-
-/// A time in seconds, with a fraction if need be.
-pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
-    match text.parse::<f64>() {
-        Ok(seconds) if seconds > 0.0 && seconds <= MAX_TIMEOUT => {
-            Ok(Duration::from_secs_f64(seconds))
-        }
-        _ => Err(format!("a number of seconds, at most {MAX_TIMEOUT}, is needed")),
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::net::UdpSocket;
 
-use super::dial;
+use super::tcp_probe;
 
 /// Where sockets come from.
 pub(super) trait Network {
@@ -56,7 +56,7 @@ impl Network for System {
     }
 
     async fn answers_over_tcp(&self, server: SocketAddr, timeout: Duration) -> bool {
-        dial::answers(server, timeout).await
+        tcp_probe::answers(server, timeout).await
     }
 }
 

@@ -13,24 +13,24 @@ use tokio::net::TcpSocket;
 use tokio::time::{Instant, sleep};
 
 use super::behaviour::{Behaviour, Classic};
-use super::comparison::{self, Sight};
-use super::dial;
-use super::discovery::{MAX_COMPARED, asked, differs};
+use super::comparison::{self, Observation};
 use super::loss::{self, MAX_TOTALS};
-use super::observed::Ports;
-use super::pace::Pace;
-use super::report::{Report, Test};
-use crate::check::{StepError, binding};
-use crate::net::leg::Leg;
-use crate::net::target::Transport;
+use super::observations::{Ports, Test};
+use super::pacer::Pacer;
+use super::report::Report;
+use super::servers::{MAX_COMPARED, differs, in_turns};
+use super::tcp_probe;
+use crate::probe::{ProbeError, binding};
+use crate::transport::connection::Connection;
+use crate::transport::target::Transport;
 
 /// The connections, which stay open so that the NAT keeps its mappings.
 struct OverTcp {
     report: Report,
     local: SocketAddr,
-    open: Vec<Leg>,
+    open: Vec<Connection>,
     timeout: Duration,
-    pace: Pace,
+    pacer: Pacer,
 }
 
 /// Connects from `local` to the first server that has another address, and to that, else to several
@@ -43,49 +43,53 @@ pub(super) async fn run(
     servers: &[Vec<SocketAddr>],
     server: SocketAddr,
     timeout: Duration,
-    pace: Pace,
+    pacer: Pacer,
 ) -> anyhow::Result<Report> {
     // Held until the end, so that nobody else gets the port.
     let holder = socket(SocketAddr::new(local, 0)).context("no socket")?;
     let report = Report { transport: Transport::Tcp, ..Report::new(server) };
-    let mut run = OverTcp { report, local: holder.local_addr()?, open: Vec::new(), timeout, pace };
-    let mut seen: Vec<(Sight, Binding)> = Vec::new();
-    for server in asked(servers) {
+    let mut run = OverTcp { report, local: holder.local_addr()?, open: Vec::new(), timeout, pacer };
+    let mut seen: Vec<(Observation, Binding)> = Vec::new();
+    for server in in_turns(servers) {
         let Some(binding) = run.test("connectivity", server).await else { continue };
-        seen.push((Sight { server, mapped: binding.mapped }, binding));
+        seen.push((Observation { server, mapped: binding.mapped }, binding));
         if other(&seen).is_some() || seen.len() >= MAX_COMPARED {
             break;
         }
     }
-    let mut sights: Vec<Sight> = seen.iter().map(|(sight, _)| *sight).collect();
+    let mut observations: Vec<Observation> =
+        seen.iter().map(|(observation, _)| *observation).collect();
     if let Some((server, other)) = other(&seen) {
         // The full tests tell all by themselves.
-        sights.retain(|sight| sight.server == server);
+        observations.retain(|observation| observation.server == server);
         run.report.other_address = Some(other);
         for (name, to) in
             [("mapping II", SocketAddr::new(other.ip(), server.port())), ("mapping III", other)]
         {
             if let Some(binding) = run.test(name, to).await {
-                sights.push(Sight { server: to, mapped: binding.mapped });
+                observations.push(Observation { server: to, mapped: binding.mapped });
             }
         }
     }
-    run.conclude(&sights);
+    run.conclude(&observations);
     run.report.ports = Ports::of(&run.report.tests);
     run.report.explain();
     Ok(run.report)
 }
 
 /// The last server that was asked, if it has another address that tells something.
-fn other(seen: &[(Sight, Binding)]) -> Option<(SocketAddr, SocketAddr)> {
-    let (sight, binding) = seen.last()?;
-    binding.other.filter(|other| differs(sight.server, *other)).map(|other| (sight.server, other))
+fn other(seen: &[(Observation, Binding)]) -> Option<(SocketAddr, SocketAddr)> {
+    let (observation, binding) = seen.last()?;
+    binding
+        .other
+        .filter(|other| differs(observation.server, *other))
+        .map(|other| (observation.server, other))
 }
 
 impl OverTcp {
     /// One connection and one request, noted in the report.
     async fn test(&mut self, name: &'static str, to: SocketAddr) -> Option<Binding> {
-        self.pace.next().await;
+        self.pacer.next().await;
         let answer = self.ask(to).await;
         let mut test = Test {
             name,
@@ -110,12 +114,12 @@ impl OverTcp {
 
     /// Asks from the port of all tests. Its silence counts when connections from other ports, which
     /// may be open at the same time, are silent too.
-    async fn ask(&mut self, to: SocketAddr) -> Result<Binding, StepError> {
+    async fn ask(&mut self, to: SocketAddr) -> Result<Binding, ProbeError> {
         let total = loss::total(self.timeout);
         let witness = async {
             // Later than any path with an ordinary delay needs.
             sleep(total / 4).await;
-            dial::answers(to, total - total / 4).await
+            tcp_probe::answers(to, total - total / 4).await
         };
         let local = self.local;
         let asking = async {
@@ -128,24 +132,25 @@ impl OverTcp {
                     Err(_) => return Err(silence()),
                 }
             };
-            let mut leg = Leg::over(stream)?;
+            let mut connection = Connection::over(stream)?;
             // The system repeats what it has sent over the connection, more and more seldom.
             let bound =
-                binding(&mut leg, to, Transport::Tcp, dial::timing(total * MAX_TOTALS)).await?;
-            Ok((leg, bound))
+                binding(&mut connection, to, Transport::Tcp, tcp_probe::timing(total * MAX_TOTALS))
+                    .await?;
+            Ok((connection, bound))
         };
         let mut asking = pin!(asking);
         let ended = tokio::select! {
             ended = &mut asking => ended,
             answers = witness => if answers { asking.await } else { Err(silence()) },
         };
-        let (leg, bound) = ended?;
-        self.open.push(leg);
+        let (connection, bound) = ended?;
+        self.open.push(connection);
         Ok(bound)
     }
 
-    fn conclude(&mut self, sights: &[Sight]) {
-        let Some(first) = sights.first() else {
+    fn conclude(&mut self, observations: &[Observation]) {
+        let Some(first) = observations.first() else {
             self.report.notes.push("No answer over TCP: the server is down, or everything is blocked on the way to it.".into());
             return;
         };
@@ -155,7 +160,7 @@ impl OverTcp {
         self.report.mapped = Some(first.mapped);
         self.report.nat = Some(nat);
         self.report.mapping =
-            if nat { comparison::mapping(sights) } else { Behaviour::EndpointIndependent };
+            if nat { comparison::mapping(observations) } else { Behaviour::EndpointIndependent };
         if self.report.mapping == Behaviour::Unknown {
             let note = "How the NAT maps cannot be told by one address; name a second server, at another address, by another --server.";
             self.report.notes.push(note.into());
@@ -167,7 +172,7 @@ impl OverTcp {
     }
 }
 
-fn silence() -> StepError {
+fn silence() -> ProbeError {
     io::Error::new(io::ErrorKind::TimedOut, "no answer over TCP").into()
 }
 

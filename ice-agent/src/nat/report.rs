@@ -6,8 +6,8 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use serde::Serialize;
 
 use super::behaviour::{Behaviour, Classic};
-use super::observed::{LossReport, Ports, percent};
-use crate::net::target::Transport;
+use super::observations::{LossReport, Ports, Test, percent};
+use crate::transport::target::Transport;
 
 /// One of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -85,27 +85,6 @@ pub struct Report {
     pub notes: Vec<String>,
     /// The tests in their order.
     pub tests: Vec<Test>,
-}
-
-/// One test.
-#[derive(Debug, Clone, Serialize)]
-pub struct Test {
-    /// Which.
-    pub name: &'static str,
-    /// From where; a socket of its own for each filtering test.
-    pub local: SocketAddr,
-    /// To where.
-    pub sent_to: SocketAddr,
-    /// From where the answer was asked to come.
-    pub asked: &'static str,
-    /// How often it was asked.
-    pub requests: u32,
-    /// What the server saw.
-    pub mapped: Option<SocketAddr>,
-    /// From where the answer came.
-    pub answered_from: Option<SocketAddr>,
-    /// Why there is no answer.
-    pub failure: Option<String>,
 }
 
 impl Report {

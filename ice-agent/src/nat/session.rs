@@ -1,4 +1,4 @@
-//! What the tests of one family share, and the two ways in which they ask.
+//! What the tests of one family share, and the two reach in which they ask.
 
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
@@ -9,12 +9,12 @@ use causeway_client::{Binding, BindingRequest, Failure};
 use causeway_wire::attribute::ChangeRequest;
 use tokio::time::{Instant, sleep_until};
 
-use super::asking::Asking;
 use super::loss::{self, Evidence, MAX_TOTALS, Path, Silence};
 use super::network::Network;
-use super::pace::Pace;
-use super::probe::Probe;
-use super::report::Test;
+use super::observations::Test;
+use super::pacer::Pacer;
+use super::probe_socket::ProbeSocket;
+use super::repeated_request::RepeatedRequest;
 
 /// Requests of one question. If every second request were lost, the chance that all of them are
 /// would be 0.1 %.
@@ -25,7 +25,7 @@ pub(super) const REQUESTS: usize = 10;
 pub(super) struct Session<N> {
     pub(super) network: N,
     timeout: Duration,
-    pace: Pace,
+    pacer: Pacer,
     pub(super) path: RefCell<Path>,
     pub(super) tests: RefCell<Vec<Test>>,
     pub(super) notes: RefCell<Vec<String>>,
@@ -35,13 +35,13 @@ pub(super) struct Session<N> {
 
 /// A question to a server: what it is called, and from where the answer is to come.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Question {
+pub(super) struct TestRequest {
     pub(super) name: &'static str,
     pub(super) to: SocketAddr,
     pub(super) change: ChangeRequest,
 }
 
-impl Question {
+impl TestRequest {
     /// A plain one.
     pub(super) fn plain(name: &'static str, to: SocketAddr) -> Self {
         Self { name, to, change: ChangeRequest::default() }
@@ -76,14 +76,14 @@ pub(super) enum Trial {
 }
 
 impl<N: Network> Session<N> {
-    pub(super) fn new(network: N, timeout: Duration, pace: Pace) -> Self {
+    pub(super) fn new(network: N, timeout: Duration, pacer: Pacer) -> Self {
         let (path, tests, notes) = Default::default();
-        Self { network, timeout, pace, path, tests, notes, was_refused: Cell::new(false) }
+        Self { network, timeout, pacer, path, tests, notes, was_refused: Cell::new(false) }
     }
 
     /// What keeps the requests apart.
-    pub(super) fn pace(&self) -> &Pace {
-        &self.pace
+    pub(super) fn pacer(&self) -> &Pacer {
+        &self.pacer
     }
 
     /// How long one answer is waited for.
@@ -107,9 +107,9 @@ impl<N: Network> Session<N> {
     }
 
     /// A fresh socket.
-    pub(super) async fn probe(&self, local: IpAddr) -> anyhow::Result<Probe<N::Socket>> {
+    pub(super) async fn probe(&self, local: IpAddr) -> anyhow::Result<ProbeSocket<N::Socket>> {
         let socket = self.network.open(local).await.context("no socket")?;
-        Probe::over(socket, self.timeout).context("no socket")
+        ProbeSocket::over(socket, self.timeout).context("no socket")
     }
 
     pub(super) fn note(&self, note: impl Into<String>) {
@@ -120,12 +120,12 @@ impl<N: Network> Session<N> {
     /// nothing about the reason.
     pub(super) async fn question(
         &self,
-        probe: &mut Probe<N::Socket>,
-        question: Question,
+        probe: &mut ProbeSocket<N::Socket>,
+        question: TestRequest,
     ) -> Option<Binding> {
         let step = self.total() / 12;
         let start = Instant::now();
-        let mut asking = Asking::new(question.to, question.request(), start);
+        let mut asking = RepeatedRequest::new(question.to, question.request(), start);
         let mut sent: Vec<Instant> = Vec::new();
         let outcome = loop {
             // The first wait is RFC 8489's RTO; the last request has as long as two steps.
@@ -134,7 +134,7 @@ impl<N: Network> Session<N> {
                 many if many + 1 < REQUESTS => Some(step),
                 _ => None,
             };
-            sent.extend(asking.go(probe, &self.pace, next).await);
+            sent.extend(asking.go(probe, &self.pacer, next).await);
             let wake = asking.due().unwrap_or(start + self.total());
             tokio::select! {
                 reply = probe.reply() => match reply.outcome {
@@ -174,21 +174,22 @@ impl<N: Network> Session<N> {
     /// requests of before, if this goes on with a test.
     pub(super) async fn trial(
         &self,
-        probe: &mut Probe<N::Socket>,
-        control: &mut Probe<N::Socket>,
-        question: Question,
+        probe: &mut ProbeSocket<N::Socket>,
+        control: &mut ProbeSocket<N::Socket>,
+        question: TestRequest,
         silence: &mut Silence,
         least: u32,
     ) -> Trial {
         let interval = self.total() / 8;
         let start = Instant::now();
-        let mut asking = Asking::new(question.to, question.request(), start);
-        let mut plain = Asking::new(question.to, BindingRequest::default(), start + interval / 2);
+        let mut asking = RepeatedRequest::new(question.to, question.request(), start);
+        let mut plain =
+            RepeatedRequest::new(question.to, BindingRequest::default(), start + interval / 2);
         loop {
-            if let Some(at) = asking.go(probe, &self.pace, Some(interval)).await {
+            if let Some(at) = asking.go(probe, &self.pacer, Some(interval)).await {
                 silence.sent(at);
             }
-            if let Some(at) = plain.go(control, &self.pace, Some(interval * 2)).await {
+            if let Some(at) = plain.go(control, &self.pacer, Some(interval * 2)).await {
                 self.path.borrow_mut().asked(at);
             }
             let (now, patience) = (Instant::now(), self.patience());
@@ -217,16 +218,16 @@ impl<N: Network> Session<N> {
         }
     }
 
-    /// Sends three requests as fast as the pace allows: how many were answered. More follow if none
+    /// Sends three requests as fast as the pacer allows: how many were answered. More follow if none
     /// was.
     pub(super) async fn sample(
         &self,
-        probe: &mut Probe<N::Socket>,
-        question: Question,
+        probe: &mut ProbeSocket<N::Socket>,
+        question: TestRequest,
     ) -> (u32, u32) {
         const AT_ONCE: usize = 3;
         let start = Instant::now();
-        let mut asking = Asking::new(question.to, question.request(), start);
+        let mut asking = RepeatedRequest::new(question.to, question.request(), start);
         let (mut sent, mut answered) = (0, 0);
         let mut last = start;
         let mut seen = Err(Failure::TimedOut.to_string());
@@ -237,7 +238,7 @@ impl<N: Network> Session<N> {
                 _ => None,
             };
             if let Some(at) = asking
-                .go(probe, &self.pace, next.filter(|_| answered == 0 || sent + 1 < AT_ONCE))
+                .go(probe, &self.pacer, next.filter(|_| answered == 0 || sent + 1 < AT_ONCE))
                 .await
             {
                 (sent, last) = (sent + 1, at);
@@ -271,7 +272,7 @@ impl<N: Network> Session<N> {
     /// Notes a test in the report.
     pub(super) fn record(
         &self,
-        question: Question,
+        question: TestRequest,
         local: SocketAddr,
         requests: usize,
         outcome: &Result<Binding, String>,

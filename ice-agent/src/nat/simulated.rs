@@ -16,9 +16,9 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::behaviour::{Behaviour, Classic};
-use super::discovery::Discovery;
 use super::network::{Datagrams, Network};
-use super::pace::Pace;
+use super::over_udp::OverUdp;
+use super::pacer::Pacer;
 use super::report::Report;
 
 /// From this host to the server and back.
@@ -264,8 +264,8 @@ impl Datagrams for Socket {
 async fn run(seed: u64, between: Between, lossy: Lossy) -> (Report, Duration) {
     let start = Instant::now();
     let network = Simulated::new(seed, between, lossy);
-    let discovery = Discovery::new(network, server(0), TIMEOUT, Pace::default());
-    let report = discovery.run("198.51.100.7".parse().unwrap(), &[vec![server(0)]]).await.unwrap();
+    let tests = OverUdp::new(network, server(0), TIMEOUT, Pacer::default());
+    let report = tests.run("198.51.100.7".parse().unwrap(), &[vec![server(0)]]).await.unwrap();
     (report, start.elapsed())
 }
 

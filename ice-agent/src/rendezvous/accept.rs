@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::caller::{Caller, Trusted, read_proxy_header};
 use super::http::LONGEST_WAIT;
-use super::places::{Place, Places};
+use super::slots::{Slot, Slots};
 use super::tls::ServerTls;
 
 /// How long the header of the PROXY protocol may take.
@@ -23,7 +23,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the request's header may take.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a connection lives that has not shown a member's token.
-const STRANGER_TIMEOUT: Duration = Duration::from_secs(15);
+const UNAUTHENTICATED_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a member's connection lives after that.
 const MEMBER_TIMEOUT: Duration = LONGEST_WAIT.saturating_add(Duration::from_secs(15));
 /// Longest header of a request, in octets.
@@ -34,22 +34,22 @@ const MAX_HEADER_LINES: usize = 64;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The parts that every connection uses.
-pub(super) struct Entrance {
-    pub(super) places: Arc<Places>,
+pub(super) struct Service {
+    pub(super) slots: Arc<Slots>,
     pub(super) trusted: Arc<Trusted>,
     pub(super) tls: Option<Arc<ServerTls>>,
     pub(super) router: Router,
 }
 
 /// Serves forever; drop the future to stop.
-pub(super) async fn serve(listener: TcpListener, entrance: Entrance) {
-    let entrance = Arc::new(entrance);
+pub(super) async fn serve(listener: TcpListener, service: Service) {
+    let service = Arc::new(service);
     let mut is_told = false;
     loop {
         match listener.accept().await {
             Ok((stream, from)) => {
                 is_told = false;
-                tokio::spawn(serve_one(Arc::clone(&entrance), stream, from));
+                tokio::spawn(serve_one(Arc::clone(&service), stream, from));
             }
             Err(error) => {
                 if !std::mem::replace(&mut is_told, true) {
@@ -61,34 +61,34 @@ pub(super) async fn serve(listener: TcpListener, entrance: Entrance) {
     }
 }
 
-async fn serve_one(entrance: Arc<Entrance>, stream: TcpStream, from: SocketAddr) {
+async fn serve_one(service: Arc<Service>, stream: TcpStream, from: SocketAddr) {
     let address = from.ip().to_canonical();
     let speaks_for_others =
-        entrance.trusted.speaks_proxy_protocol(address) || entrance.trusted.forwards(address);
-    let place = Arc::new(entrance.places.enter((!speaks_for_others).then_some(address)));
+        service.trusted.speaks_proxy_protocol(address) || service.trusted.forwards(address);
+    let slot = Arc::new(service.slots.enter((!speaks_for_others).then_some(address)));
     tokio::select! {
-        () = handle(&entrance, stream, address, Arc::clone(&place)) => {}
-        () = place.evicted() => {}
-        () = overdue(&place) => {}
+        () = handle(&service, stream, address, Arc::clone(&slot)) => {}
+        () = slot.evicted() => {}
+        () = overdue(&slot) => {}
     }
 }
 
 /// Resolves when the connection has lived long enough.
-async fn overdue(place: &Place) {
-    tokio::time::sleep(STRANGER_TIMEOUT).await;
-    if !place.is_stranger() {
+async fn overdue(slot: &Slot) {
+    tokio::time::sleep(UNAUTHENTICATED_TIMEOUT).await;
+    if !slot.is_unauthenticated() {
         tokio::time::sleep(MEMBER_TIMEOUT).await;
     }
 }
 
-async fn handle(entrance: &Entrance, mut stream: TcpStream, from: IpAddr, place: Arc<Place>) {
+async fn handle(service: &Service, mut stream: TcpStream, from: IpAddr, slot: Arc<Slot>) {
     let mut address = from;
-    if entrance.trusted.speaks_proxy_protocol(from) {
+    if service.trusted.speaks_proxy_protocol(from) {
         match tokio::time::timeout(PROXY_TIMEOUT, read_proxy_header(&mut stream)).await {
             Ok(Ok(Some(client))) => {
                 address = client;
-                if !entrance.trusted.forwards(client) {
-                    place.identify(client);
+                if !service.trusted.forwards(client) {
+                    slot.identify(client);
                 }
             }
             // A health check of the proxy itself.
@@ -98,15 +98,15 @@ async fn handle(entrance: &Entrance, mut stream: TcpStream, from: IpAddr, place:
         }
     }
     let _ = stream.set_nodelay(true);
-    let caller = Caller { address, trusted: Arc::clone(&entrance.trusted), place };
-    match &entrance.tls {
+    let caller = Caller { address, trusted: Arc::clone(&service.trusted), slot };
+    match &service.tls {
         Some(tls) => {
             let handshake = tls.acceptor().accept(stream);
             if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
-                exchange(&entrance.router, stream, caller).await;
+                exchange(&service.router, stream, caller).await;
             }
         }
-        None => exchange(&entrance.router, stream, caller).await,
+        None => exchange(&service.router, stream, caller).await,
     }
 }
 

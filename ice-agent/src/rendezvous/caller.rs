@@ -12,7 +12,7 @@ use proxy_header::{ParseConfig, ProxyHeader};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-use super::places::Place;
+use super::slots::Slot;
 
 /// The header in which HTTP proxies name their clients, the nearest last.
 const FORWARDED_FOR: &str = "x-forwarded-for";
@@ -51,7 +51,7 @@ pub(super) struct Caller {
     /// The other end, or the client that the PROXY header named.
     pub(super) address: IpAddr,
     pub(super) trusted: Arc<Trusted>,
-    pub(super) place: Arc<Place>,
+    pub(super) slot: Arc<Slot>,
 }
 
 impl Caller {
@@ -129,7 +129,7 @@ pub(super) async fn read_proxy_header(stream: &mut TcpStream) -> Result<Option<I
 
 #[cfg(test)]
 mod tests {
-    use super::super::places::Places;
+    use super::super::slots::Slots;
     use super::*;
 
     fn client(peer: &str, forwarded: &[&str]) -> String {
@@ -139,7 +139,7 @@ mod tests {
         let caller = Caller {
             address,
             trusted: Arc::new(trusted),
-            place: Arc::new(Places::new().enter(None)),
+            slot: Arc::new(Slots::new().enter(None)),
         };
         let mut headers = HeaderMap::new();
         for value in forwarded {

@@ -1,7 +1,7 @@
 //! How many rooms the limit of open files leaves: each member may have a few connections.
 
-use super::places::STRANGERS;
 use super::room::MAX_REQUESTS;
+use super::slots::MAX_UNAUTHENTICATED;
 
 /// Open files of the process beside connections.
 const OTHERS: u64 = 64;
@@ -10,7 +10,7 @@ const OF_ROOM: u64 = 2 * MAX_REQUESTS as u64;
 
 /// The number of rooms for which `limit` open files are enough, up to `rooms`.
 fn rooms_within(limit: u64, rooms: usize) -> usize {
-    let left = limit.saturating_sub(OTHERS + STRANGERS as u64) / OF_ROOM;
+    let left = limit.saturating_sub(OTHERS + MAX_UNAUTHENTICATED as u64) / OF_ROOM;
     usize::try_from(left).unwrap_or(usize::MAX).min(rooms)
 }
 
@@ -22,7 +22,8 @@ fn rooms_within(limit: u64, rooms: usize) -> usize {
 pub(super) fn rooms_that_fit(rooms: usize) -> anyhow::Result<usize> {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-    let needed = (rooms as u64).saturating_mul(OF_ROOM).saturating_add(OTHERS + STRANGERS as u64);
+    let needed =
+        (rooms as u64).saturating_mul(OF_ROOM).saturating_add(OTHERS + MAX_UNAUTHENTICATED as u64);
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     let mut limit = soft;
     if soft < needed && setrlimit(Resource::RLIMIT_NOFILE, needed.min(hard), hard).is_ok() {

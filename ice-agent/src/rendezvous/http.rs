@@ -46,7 +46,7 @@ pub struct Joined {
 /// The body of a post.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Post {
+pub struct PostedSignals {
     /// The number of the member that the signals are for.
     pub to: u64,
     /// The signals, sealed: URL-safe base64.
@@ -143,14 +143,14 @@ impl From<Refusal> for Failure {
 }
 
 /// A request of a member. While it lives, the member is there; its connection takes no stranger's
-/// place.
-struct Attendance {
+/// slot.
+struct MemberRequest {
     rooms: Shared,
     room: RoomId,
     token: MemberToken,
 }
 
-impl Attendance {
+impl MemberRequest {
     fn begin(
         rooms: &Shared,
         caller: &Caller,
@@ -159,8 +159,8 @@ impl Attendance {
     ) -> Result<Self, Failure> {
         let (room, token) = (room.parse()?, bearer(headers)?);
         lock(rooms).begin_request(Instant::now(), room, token)?;
-        let attendance = Self { rooms: Arc::clone(rooms), room, token };
-        if caller.place.promote() { Ok(attendance) } else { Err(Failure::Evicted) }
+        let member = Self { rooms: Arc::clone(rooms), room, token };
+        if caller.slot.promote() { Ok(member) } else { Err(Failure::Evicted) }
     }
 
     fn rooms(&self) -> MutexGuard<'_, Rooms> {
@@ -168,7 +168,7 @@ impl Attendance {
     }
 }
 
-impl Drop for Attendance {
+impl Drop for MemberRequest {
     fn drop(&mut self) {
         self.rooms().end_request(Instant::now(), self.room, self.token);
     }
@@ -208,8 +208,8 @@ async fn leave(
     Path(room): Path<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Failure> {
-    let attendance = Attendance::begin(&rooms, &caller, &room, &headers)?;
-    attendance.rooms().leave(Instant::now(), attendance.room, attendance.token)?;
+    let member = MemberRequest::begin(&rooms, &caller, &room, &headers)?;
+    member.rooms().leave(Instant::now(), member.room, member.token)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -219,9 +219,9 @@ async fn send(
     Path(room): Path<String>,
     request: Request,
 ) -> Result<StatusCode, Failure> {
-    let attendance = Attendance::begin(&rooms, &caller, &room, request.headers())?;
+    let member = MemberRequest::begin(&rooms, &caller, &room, request.headers())?;
     let body = body(request.into_body()).await?;
-    let Post { to, signals } = serde_json::from_slice(&body)
+    let PostedSignals { to, signals } = serde_json::from_slice(&body)
         .map_err(|_| Failure::Body("the body is no list of sealed signals"))?;
     let is_sealed = |text: &String| {
         text.len() <= MAX_SEALED
@@ -232,7 +232,7 @@ async fn send(
             "there are too many signals in one body, or one is too long or not sealed",
         ));
     }
-    attendance.rooms().post(Instant::now(), attendance.room, attendance.token, to, signals)?;
+    member.rooms().post(Instant::now(), member.room, member.token, to, signals)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -249,12 +249,12 @@ async fn poll(
     Query(query): Query<Poll>,
     headers: HeaderMap,
 ) -> Result<Json<Batch>, Failure> {
-    let attendance = Attendance::begin(&rooms, &caller, &room, &headers)?;
-    let (room, token) = (attendance.room, attendance.token);
-    let mut news = attendance.rooms().news(Instant::now(), room, token)?;
+    let member = MemberRequest::begin(&rooms, &caller, &room, &headers)?;
+    let (room, token) = (member.room, member.token);
+    let mut news = member.rooms().news(Instant::now(), room, token)?;
     let deadline = tokio::time::Instant::now() + Duration::from_secs(query.wait).min(LONGEST_WAIT);
     loop {
-        let batch = attendance.rooms().take(Instant::now(), room, token, query.after)?;
+        let batch = member.rooms().take(Instant::now(), room, token, query.after)?;
         let peer_changed = query.peer.is_some_and(|known| known != batch.peer);
         if !batch.signals.is_empty() || peer_changed {
             return Ok(Json(batch));

@@ -22,12 +22,13 @@ mod caller;
 mod descriptors;
 pub mod http;
 mod id;
-mod places;
+mod limits;
 mod prefix;
 mod room;
 mod rooms;
 mod secret;
 mod signal;
+mod slots;
 mod tls;
 
 use std::net::SocketAddr;
@@ -38,14 +39,17 @@ use std::time::Duration;
 use anyhow::Context;
 use ipnet::IpNet;
 
-use accept::Entrance;
+use accept::Service;
 use caller::Trusted;
 pub use id::{BadRoomId, RoomId};
-use places::Places;
+pub use limits::{Limits, Refusal};
 pub use room::{Batch, MemberToken, Peer, Role, Seated};
-pub use rooms::{Limits, Refusal, Rooms};
-pub use secret::{BadRoomName, BadRoomSecret, BadSeal, Envelope, RoomKey, RoomName, RoomSecret};
+pub use rooms::Rooms;
+pub use secret::{
+    BadRoomName, BadRoomSecret, BadSeal, NumberedSignal, RoomKey, RoomName, RoomSecret,
+};
 pub use signal::{BadSignal, Signal};
+use slots::Slots;
 use tls::ServerTls;
 
 use crate::interrupt::interrupted;
@@ -115,8 +119,8 @@ pub async fn run(args: Args) -> anyhow::Result<Verdict> {
         listener.local_addr()?,
         args.path
     ))?;
-    let entrance = Entrance {
-        places: Places::new(),
+    let service = Service {
+        slots: Slots::new(),
         trusted: Arc::new(Trusted {
             forwarded_for: args.trust_forwarded_for,
             proxy_protocol: args.trust_proxy_protocol,
@@ -125,7 +129,7 @@ pub async fn run(args: Args) -> anyhow::Result<Verdict> {
         router: http::router(&args.path, limits),
     };
     tokio::select! {
-        () = accept::serve(listener, entrance) => Ok(Verdict::Yes),
+        () = accept::serve(listener, service) => Ok(Verdict::Yes),
         ended = interrupted() => {
             ended?;
             Ok(Verdict::Yes)

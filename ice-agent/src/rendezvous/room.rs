@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::rooms::{Limits, Refusal};
+use super::limits::{Limits, Refusal};
 
 /// Maximum number of requests that one member may have open: a poll, a post, and one that a proxy
 /// has not noticed to be over.
@@ -51,7 +51,7 @@ pub enum Peer {
     /// In the room. Each member that takes a seat has a number of its own, so that a member that
     /// came back is told from its ghost.
     Present(u64),
-    /// Said that it leaves.
+    /// Outgoing that it leaves.
     Left,
 }
 
@@ -118,7 +118,7 @@ pub struct Seated {
 
 #[derive(Debug)]
 enum Occupant {
-    Nobody,
+    Empty,
     Member(Member),
     Left,
 }
@@ -154,7 +154,7 @@ struct Seat {
 impl Seat {
     fn new() -> Self {
         Self {
-            occupant: Occupant::Nobody,
+            occupant: Occupant::Empty,
             inbox: VecDeque::new(),
             inbox_octets: 0,
             last_number: 0,
@@ -165,7 +165,7 @@ impl Seat {
     fn member(&self) -> Option<&Member> {
         match &self.occupant {
             Occupant::Member(member) => Some(member),
-            Occupant::Nobody | Occupant::Left => None,
+            Occupant::Empty | Occupant::Left => None,
         }
     }
 
@@ -176,7 +176,7 @@ impl Seat {
 
     fn peer(&self) -> Peer {
         match &self.occupant {
-            Occupant::Nobody => Peer::Absent,
+            Occupant::Empty => Peer::Absent,
             Occupant::Member(member) => Peer::Present(member.number),
             Occupant::Left => Peer::Left,
         }
@@ -259,7 +259,7 @@ impl Room {
         let own = self.seat_of(now, token)?;
         match &mut self.seats[own].occupant {
             Occupant::Member(member) => Ok(member),
-            Occupant::Nobody | Occupant::Left => Err(Refusal::NotAMember),
+            Occupant::Empty | Occupant::Left => Err(Refusal::NotAMember),
         }
     }
 
@@ -364,7 +364,7 @@ impl Room {
     pub(super) fn expire_members(&mut self, now: Instant, absence: Duration) {
         for index in 0..self.seats.len() {
             if self.seats[index].member().is_some_and(|member| member.idle(now) >= absence) {
-                self.vacate(index, Occupant::Nobody);
+                self.vacate(index, Occupant::Empty);
             }
         }
     }

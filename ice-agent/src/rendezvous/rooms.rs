@@ -2,76 +2,14 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::watch;
 
-use super::RoomId;
+use super::id::RoomId;
+use super::limits::{Limits, Refusal};
 use super::prefix::{Prefix, PrefixLimit};
 use super::room::{Batch, MemberToken, Room, Seated};
-
-/// The limits of one rendezvous.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Maximum number of rooms.
-    pub rooms: usize,
-    /// Maximum number of seats that clients of one address hold; an IPv6 /64 counts as an address.
-    /// Four times as many for an IPv4 /24 or IPv6 /48.
-    pub seats_per_prefix: usize,
-    /// Maximum number of signals that wait for one member.
-    pub signals: usize,
-    /// Maximum length of these together.
-    pub inbox_octets: usize,
-    /// From a room's first member to its end.
-    pub lifetime: Duration,
-    /// How long a member may have no request open before it counts as gone.
-    pub absence: Duration,
-    /// How long a member may have no request open before another one may take its seat.
-    pub grace: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            rooms: 1_000,
-            seats_per_prefix: 32,
-            signals: 128,
-            inbox_octets: 64 * 1024,
-            lifetime: Duration::from_secs(15 * 60),
-            absence: Duration::from_secs(60),
-            grace: Duration::from_secs(4),
-        }
-    }
-}
-
-/// Why a request is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// Both seats are taken by members that are there.
-    #[error("the room has its two members")]
-    Full,
-    /// Both seats are taken, but one member has no request open: ask again at this time.
-    #[error("the room has its two members")]
-    Undecided(Instant),
-    /// [`Limits::rooms`].
-    #[error("there are too many rooms; try later")]
-    TooManyRooms,
-    /// [`Limits::seats_per_prefix`].
-    #[error("clients of this address hold too many seats")]
-    TooManySeats,
-    /// No such room, or the token is no member's.
-    #[error("no member of this room")]
-    NotAMember,
-    /// The member that the signal is for is not in the room.
-    #[error("the other member is gone")]
-    PeerGone,
-    /// [`Limits::signals`] or [`Limits::inbox_octets`].
-    #[error("too many signals wait for the other member")]
-    InboxFull,
-    /// A member has few requests open at a time.
-    #[error("this member has too many requests open")]
-    TooManyRequests,
-}
 
 /// The rooms. Reads no clock: every call says what time it is.
 #[derive(Debug)]

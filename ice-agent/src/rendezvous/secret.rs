@@ -101,7 +101,7 @@ pub struct RoomKey {
 /// The content of a seal: a signal, its sender, and its number in the conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Envelope {
+pub struct NumberedSignal {
     /// Random, of one run of one agent: a signal that a rendezvous sent back is known by it.
     pub from: u64,
     /// Counts from 1, so that a repeated signal is known.
@@ -160,7 +160,7 @@ impl RoomKey {
     /// The envelope as text that only a holder of the key can read. `nonce` comes from a
     /// cryptographic generator, a new one each time.
     #[must_use]
-    pub fn seal(&self, nonce: [u8; NONCE_LEN], envelope: &Envelope) -> String {
+    pub fn seal(&self, nonce: [u8; NONCE_LEN], envelope: &NumberedSignal) -> String {
         let mut sealed = serde_json::to_vec(envelope).expect("an envelope has string keys only");
         self.key
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), self.aad(), &mut sealed)
@@ -172,7 +172,7 @@ impl RoomKey {
     ///
     /// # Errors
     /// [`BadSeal`].
-    pub fn open(&self, text: &str) -> Result<Envelope, BadSeal> {
+    pub fn open(&self, text: &str) -> Result<NumberedSignal, BadSeal> {
         if text.len() > MAX_SEALED {
             return Err(BadSeal);
         }
@@ -209,8 +209,8 @@ impl hkdf::KeyType for Octets {
 mod tests {
     use super::*;
 
-    fn envelope(number: u64) -> Envelope {
-        Envelope { from: 5, number, signal: Signal::Done { sent: 7 } }
+    fn envelope(number: u64) -> NumberedSignal {
+        NumberedSignal { from: 5, number, signal: Signal::Done { sent: 7 } }
     }
 
     #[test]
@@ -282,11 +282,11 @@ mod tests {
         let candidate = format!("candidate:{}", "\"".repeat(502));
         let signal = Signal::Candidate {
             candidate,
-            relayed_over: Some(crate::net::target::Transport::Dtls),
+            relayed_over: Some(crate::transport::target::Transport::Dtls),
         };
         assert_eq!(signal.validate(), Ok(()));
         assert!(
-            key.seal([0; 12], &Envelope { from: u64::MAX, number: u64::MAX, signal }).len()
+            key.seal([0; 12], &NumberedSignal { from: u64::MAX, number: u64::MAX, signal }).len()
                 <= MAX_SEALED
         );
     }

@@ -2,7 +2,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::{Host, UriError};
-use crate::net::target::Transport;
+use crate::transport::target::Transport;
 
 /// Which service is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

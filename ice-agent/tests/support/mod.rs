@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::process::Stdio;
 
-use ice_agent::net::http::{BaseUrl, HttpClient};
+use ice_agent::transport::http::{BaseUrl, HttpClient};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 /// What the proxy does with a CONNECT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Manner {
+pub(crate) enum ProxyBehaviour {
     /// Opens the tunnel.
     Open,
     /// Opens it for whoever shows `user:password`, and answers 407 otherwise.
@@ -30,7 +30,7 @@ pub(crate) struct Tunnel {
 }
 
 impl Tunnel {
-    pub(crate) async fn start(manner: Manner) -> Self {
+    pub(crate) async fn start(behaviour: ProxyBehaviour) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -40,7 +40,7 @@ impl Tunnel {
             let mut connections = JoinSet::new();
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                connections.spawn(serve(stream, manner, Arc::clone(&requests)));
+                connections.spawn(serve(stream, behaviour, Arc::clone(&requests)));
             }
         });
         Self { address, asked, _tasks: tasks }
@@ -52,7 +52,7 @@ impl Tunnel {
     }
 }
 
-async fn serve(mut client: TcpStream, manner: Manner, asked: Arc<Mutex<Vec<String>>>) {
+async fn serve(mut client: TcpStream, behaviour: ProxyBehaviour, asked: Arc<Mutex<Vec<String>>>) {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
         let Ok(octet) = client.read_u8().await else { return };
@@ -60,16 +60,16 @@ async fn serve(mut client: TcpStream, manner: Manner, asked: Arc<Mutex<Vec<Strin
     }
     let request = String::from_utf8(request).unwrap();
     asked.lock().unwrap().push(request.clone());
-    let answer = match manner {
-        Manner::Open => None,
-        Manner::Password(pair) => {
+    let answer = match behaviour {
+        ProxyBehaviour::Open => None,
+        ProxyBehaviour::Password(pair) => {
             let shown = format!("Proxy-Authorization: Basic {}\r\n", STANDARD.encode(pair));
             (!request.contains(&shown)).then_some(
                 "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\n\r\n",
             )
         }
-        Manner::Answers(answer) => Some(answer),
-        Manner::Endless => {
+        ProxyBehaviour::Answers(answer) => Some(answer),
+        ProxyBehaviour::Endless => {
             let _ = client.write_all(b"HTTP/1.1 200 OK\r\n").await;
             while client.write_all(&[b'x'; 1024]).await.is_ok() {}
             return;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::connect::candidate::CandidateType;
-use crate::net::target::Transport;
+use crate::transport::target::Transport;
 
 const PLAN: Plan = Plan { count: 10, interval: Duration::from_millis(20), size: 160 };
 /// One way.
@@ -17,7 +17,7 @@ struct Pair {
     signals: [Vec<Signal>; 2],
     permitted: [Vec<IpAddr>; 2],
     selected: [Vec<PairAddresses>; 2],
-    troubles: [Vec<String>; 2],
+    problems: [Vec<String>; 2],
     /// Whether the network carries a datagram from one address to another.
     carries: fn(PairAddresses) -> bool,
     /// Which signals the rendezvous loses.
@@ -39,7 +39,7 @@ impl Pair {
             signals: Default::default(),
             permitted: Default::default(),
             selected: Default::default(),
-            troubles: Default::default(),
+            problems: Default::default(),
             carries: |_| true,
             withheld: |_| false,
         }
@@ -76,7 +76,7 @@ impl Pair {
                 }
                 Output::Permit(ip) => self.permitted[side].push(ip),
                 Output::Selected(pair) => self.selected[side].push(pair),
-                Output::Trouble(trouble) => self.troubles[side].push(trouble),
+                Output::Problem(problem) => self.problems[side].push(problem),
             }
         }
     }
@@ -251,7 +251,7 @@ fn what_a_hostile_peer_signals_changes_nothing_and_is_told() {
         pair.calls[0].handle_signal(pair.now, signal);
     }
     pair.carry_out(0);
-    assert_eq!(pair.troubles[0].len(), 3);
+    assert_eq!(pair.problems[0].len(), 3);
     assert_eq!(pair.calls[0].ice().remotes().len(), 1, "the good one from before");
 
     let other =

@@ -11,11 +11,11 @@ use causeway_client::Allocated;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::gathering::Trouble;
+use super::gathering::Problem;
 use crate::credentials::Credentials;
-use crate::net::target::Transport;
+use crate::reach::Reach;
+use crate::transport::target::Transport;
 use crate::uri::ServerUri;
-use crate::ways::Ways;
 
 /// Commands under way; a call that is faster loses datagrams, as a network would.
 const MAX_COMMANDS: usize = 1024;
@@ -51,7 +51,7 @@ pub(super) enum RelayEvent {
         relay: usize,
     },
     /// Something failed; the rest goes on.
-    Trouble(Trouble),
+    Problem(Problem),
     /// A peer's datagram.
     Datagram {
         /// Where the peer sent it.
@@ -76,13 +76,13 @@ impl Relay {
     pub(super) fn start<E: From<RelayEvent> + Send + 'static>(
         relay: usize,
         server: ServerUri,
-        ways: Arc<Ways>,
+        reach: Arc<Reach>,
         credentials: Option<Credentials>,
         events: mpsc::Sender<E>,
     ) -> Self {
         let (commands, receiver) = mpsc::channel(MAX_COMMANDS);
         let task = tokio::spawn(
-            task::RelayTask::new(relay, server, ways, credentials, events, receiver).run(),
+            task::RelayTask::new(relay, server, reach, credentials, events, receiver).run(),
         );
         Self { commands, task }
     }

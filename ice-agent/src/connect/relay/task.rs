@@ -11,14 +11,14 @@ use causeway_wire::{ErrorCode, Method};
 use tokio::sync::mpsc;
 
 use super::{RelayCommand, RelayEvent};
-use crate::connect::gathering::{TIMING, Trouble};
+use crate::connect::gathering::{Problem, TIMING};
 use crate::credentials::Credentials;
 use crate::discovery::{Discovered, Endpoint};
-use crate::net::Usage;
-use crate::net::target::Target;
-use crate::net::turn_leg::{SendFailure, TurnLeg};
+use crate::reach::Reach;
+use crate::transport::Usage;
+use crate::transport::target::Target;
+use crate::transport::turn::{SendFailure, TurnConnection};
 use crate::uri::ServerUri;
-use crate::ways::Ways;
 
 /// Datagrams that wait for a peer's permission, of all peers: the checks that were faster than the
 /// server's answer.
@@ -32,7 +32,7 @@ const ATTEMPTS: usize = 3;
 pub(super) struct RelayTask<E> {
     relay: usize,
     server: ServerUri,
-    ways: Arc<Ways>,
+    reach: Arc<Reach>,
     credentials: Option<Credentials>,
     events: mpsc::Sender<E>,
     commands: mpsc::Receiver<RelayCommand>,
@@ -68,7 +68,7 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
     pub(super) fn new(
         relay: usize,
         server: ServerUri,
-        ways: Arc<Ways>,
+        reach: Arc<Reach>,
         credentials: Option<Credentials>,
         events: mpsc::Sender<E>,
         commands: mpsc::Receiver<RelayCommand>,
@@ -76,7 +76,7 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
         Self {
             relay,
             server,
-            ways,
+            reach,
             credentials,
             events,
             commands,
@@ -92,18 +92,18 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
 
     /// Tries what the URI leads to until one server serves, and serves; last what DNS told later.
     async fn allocate_anywhere(&mut self) {
-        let discovered = match self.ways.discover(&self.server).await {
+        let discovered = match self.reach.discover(&self.server).await {
             Ok(discovered) => discovered,
-            Err(error) => return self.trouble("resolve", None, error.to_string()).await,
+            Err(error) => return self.problem("resolve", None, error.to_string()).await,
         };
         for note in &discovered.notes {
-            self.trouble("resolve", None, note.clone()).await;
+            self.problem("resolve", None, note.clone()).await;
         }
         let mut tried = Tried::default();
         if self.allocate_at(&discovered, &mut tried).await {
             return;
         }
-        if let Some(late) = self.ways.discover_late(&self.server, &discovered).await {
+        if let Some(late) = self.reach.discover_late(&self.server, &discovered).await {
             self.allocate_at(&late, &mut tried).await;
         }
     }
@@ -134,7 +134,7 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
                         redirections.send_to(target.address, now);
                         if redirections.send_to(server, now) {
                             ports = 0;
-                            let proxied = self.ways.target(&self.server, target.transport, server);
+                            let proxied = self.reach.target(&self.server, target.transport, server);
                             targets.push_front(Target {
                                 server_name: domain.or(target.server_name),
                                 ..proxied
@@ -153,9 +153,9 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
     /// and left out.
     async fn targets(&mut self, endpoint: &Endpoint) -> VecDeque<Target> {
         let (targets, failed) =
-            self.ways.nearest(&self.server, endpoint, Usage::Turn, TIMING).await;
+            self.reach.nearest(&self.server, endpoint, Usage::Turn, TIMING).await;
         for (target, error) in failed {
-            self.trouble("connect", None, format!("{}: {error}", target.address)).await;
+            self.problem("connect", None, format!("{}: {error}", target.address)).await;
         }
         targets.into()
     }
@@ -168,47 +168,48 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
         config.both_families = self.both_families;
         config.family =
             (!self.both_families && target.address.is_ipv6()).then_some(AddressFamily::Ipv6);
-        let mut leg = match TurnLeg::allocate(target, self.ways.trust(), config).await {
-            Ok(leg) => leg,
-            Err(error) => {
-                self.trouble("connect", None, format!("{}: {error}", target.address)).await;
-                return End::Failed;
-            }
-        };
-        let end = self.serve(&mut leg, target).await;
-        if leg.allocated().is_some() {
-            leg.close().await;
+        let mut connection =
+            match TurnConnection::allocate(target, self.reach.trust(), config).await {
+                Ok(connection) => connection,
+                Err(error) => {
+                    self.problem("connect", None, format!("{}: {error}", target.address)).await;
+                    return End::Failed;
+                }
+            };
+        let end = self.serve(&mut connection, target).await;
+        if connection.allocated().is_some() {
+            connection.close().await;
         }
         end
     }
 
-    async fn serve(&mut self, leg: &mut TurnLeg, target: &Target) -> End {
+    async fn serve(&mut self, connection: &mut TurnConnection, target: &Target) -> End {
         loop {
-            if let Err(error) = leg.flush().await {
-                self.trouble("send", None, error.to_string()).await;
-                leg.transport_failed();
+            if let Err(error) = connection.flush().await {
+                self.problem("send", None, error.to_string()).await;
+                connection.transport_failed();
             }
-            while let Some(event) = leg.poll_event() {
-                if let Some(end) = self.take(leg, target, event).await {
+            while let Some(event) = connection.poll_event() {
+                if let Some(end) = self.take(connection, target, event).await {
                     return end;
                 }
             }
             tokio::select! {
                 command = self.commands.recv() => match command {
-                    Some(command) => self.obey(leg, command).await,
+                    Some(command) => self.obey(connection, command).await,
                     None => return End::Over,
                 },
-                received = leg.wait() => match received {
+                received = connection.wait() => match received {
                     Ok(None) => {}
                     Ok(Some(datagram)) => {
                         let family = AddressFamily::of(&datagram.peer.ip());
-                        if let Some(relayed) = leg.allocated().and_then(|allocated| allocated.relayed_of(family)) {
+                        if let Some(relayed) = connection.allocated().and_then(|allocated| allocated.relayed_of(family)) {
                             self.tell(RelayEvent::Datagram { relayed, peer: datagram.peer, data: datagram.data }).await;
                         }
                     }
                     Err(error) => {
-                        self.trouble("receive", None, error.to_string()).await;
-                        leg.transport_failed();
+                        self.problem("receive", None, error.to_string()).await;
+                        connection.transport_failed();
                     }
                 },
             }
@@ -217,16 +218,16 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
 
     /// Before the allocation there is nothing to ask for, and a peer of another family has no way
     /// to this relay. The call repeats the permissions once it has the candidate.
-    async fn obey(&mut self, leg: &mut TurnLeg, command: RelayCommand) {
+    async fn obey(&mut self, connection: &mut TurnConnection, command: RelayCommand) {
         match command {
-            RelayCommand::Permit(peer) => drop(leg.permit(peer)),
-            RelayCommand::Bind(peer) => drop(leg.bind(peer)),
-            RelayCommand::Send(peer, data) => self.send(leg, peer, data).await,
+            RelayCommand::Permit(peer) => drop(connection.permit(peer)),
+            RelayCommand::Bind(peer) => drop(connection.bind(peer)),
+            RelayCommand::Send(peer, data) => self.send(connection, peer, data).await,
         }
     }
 
-    async fn send(&mut self, leg: &mut TurnLeg, peer: SocketAddr, data: Vec<u8>) {
-        match leg.send(peer, &data).await {
+    async fn send(&mut self, connection: &mut TurnConnection, peer: SocketAddr, data: Vec<u8>) {
+        match connection.send(peer, &data).await {
             Ok(()) => {}
             Err(SendFailure::Client(SendError::NoPermission)) => {
                 if self.waiting.len() >= MAX_WAITING {
@@ -234,12 +235,17 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
                 }
                 self.waiting.push_back((peer, data));
             }
-            Err(failure) => self.trouble("send", Some(peer), failure.to_string()).await,
+            Err(failure) => self.problem("send", Some(peer), failure.to_string()).await,
         }
     }
 
     /// What an event means for the task: `Some` ends the attempt.
-    async fn take(&mut self, leg: &mut TurnLeg, target: &Target, event: Event) -> Option<End> {
+    async fn take(
+        &mut self,
+        connection: &mut TurnConnection,
+        target: &Target,
+        event: Event,
+    ) -> Option<End> {
         match event {
             Event::Allocated(allocated) => {
                 self.tell(RelayEvent::Allocated {
@@ -256,7 +262,7 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
                 self.waiting = still;
                 let sendable: VecDeque<_> = sendable;
                 for (peer, data) in sendable {
-                    self.send(leg, peer, data).await;
+                    self.send(connection, peer, data).await;
                 }
             }
             Event::Failed { method, peer, failure, advice } => {
@@ -264,7 +270,7 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
                     self.waiting.retain(|(to, _)| to.ip() != peer.ip());
                 }
                 let peer = peer.map(|peer| peer.ip());
-                self.tell(RelayEvent::Trouble(Trouble::at_server(
+                self.tell(RelayEvent::Problem(Problem::at_server(
                     &self.server,
                     method_name(method),
                     peer,
@@ -284,7 +290,7 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
                 }
             }
             Event::Lost(loss) => {
-                self.trouble("allocation", None, format!("lost: {loss:?}")).await;
+                self.problem("allocation", None, format!("lost: {loss:?}")).await;
                 return Some(End::Over);
             }
             Event::Closed => return Some(End::Over),
@@ -298,12 +304,12 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
         None
     }
 
-    async fn trouble(&mut self, step: &str, peer: Option<SocketAddr>, reason: String) {
-        let trouble = Trouble {
+    async fn problem(&mut self, step: &str, peer: Option<SocketAddr>, reason: String) {
+        let problem = Problem {
             peer: peer.map(|peer| peer.ip()),
-            ..Trouble::new(&self.server.to_string(), step, reason)
+            ..Problem::new(&self.server.to_string(), step, reason)
         };
-        self.tell(RelayEvent::Trouble(trouble)).await;
+        self.tell(RelayEvent::Problem(problem)).await;
     }
 
     async fn tell(&mut self, event: RelayEvent) {

@@ -1,5 +1,7 @@
 //! The rooms in virtual time.
 
+use std::time::Duration;
+
 use super::super::{Peer, Role};
 use super::*;
 

@@ -24,7 +24,7 @@ const MAX_ATTEMPTS: usize = 8;
 ///
 /// # Errors
 /// The attempt's.
-pub(crate) async fn persist<T, E, F: Future<Output = Result<T, E>>>(
+pub(crate) async fn staggered<T, E, F: Future<Output = Result<T, E>>>(
     within: Duration,
     is_silence: impl Fn(&E) -> bool,
     mut attempt: impl FnMut() -> F,
@@ -81,7 +81,7 @@ mod tests {
     ) -> (Result<u32, &'static str>, u128, u32) {
         let start = Instant::now();
         let attempts = Cell::new(0);
-        let ended = persist(
+        let ended = staggered(
             WITHIN,
             |error| *error == "silence",
             || {

@@ -1,6 +1,5 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::trust::environment_problem;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -22,7 +21,7 @@ pub struct Presented {
 /// Judges a server's certificates and keeps what it has seen, so that they can be shown even when
 /// the handshake ends because of them.
 #[derive(Debug)]
-pub(super) struct Witness {
+pub(super) struct CertificateVerifier {
     name: String,
     /// Without one there is no authority that this host trusts.
     verifier: Option<Arc<WebPkiServerVerifier>>,
@@ -31,7 +30,7 @@ pub(super) struct Witness {
     seen: Mutex<Option<Presented>>,
 }
 
-impl Witness {
+impl CertificateVerifier {
     /// A witness for one handshake with the server that has `name`. Unless it shall `insist`, every
     /// certificate will do.
     pub(super) fn new(
@@ -74,7 +73,7 @@ impl Witness {
     }
 }
 
-impl ServerCertVerifier for Witness {
+impl ServerCertVerifier for CertificateVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -111,6 +110,20 @@ impl ServerCertVerifier for Witness {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
+}
+
+/// What is wrong with the variables that name authorities, if they lead to none: the system's own
+/// are not read where they are set.
+fn environment_problem() -> Option<String> {
+    let named = |variable: &str| {
+        std::env::var_os(variable).map(|value| format!("{variable}={}", value.display()))
+    };
+    let named: Vec<_> = ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().filter_map(named).collect();
+    let loaded = (!named.is_empty()).then(rustls_native_certs::load_native_certs)?;
+    let why = || {
+        loaded.errors.first().map_or_else(|| "it has no certificate".into(), ToString::to_string)
+    };
+    loaded.certs.is_empty().then(|| format!("{} names no authority: {}", named.join(", "), why()))
 }
 
 /// Why a chain is not believed, for people.

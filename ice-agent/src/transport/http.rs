@@ -15,8 +15,8 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use super::handshake::{OpenError, Usage};
 use super::proxy::HttpProxy;
-use super::secured::{OpenError, Usage};
 use super::tls;
 use super::trust::Trust;
 use crate::discovery::race;

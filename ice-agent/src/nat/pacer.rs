@@ -1,4 +1,4 @@
-//! "A client SHOULD NOT generate more than ten new STUN transactions per second and SHOULD pace
+//! "A client SHOULD NOT generate more than ten new STUN transactions per second and SHOULD pacer
 //! them such that the retransmission timeouts (RTOs) do not synchronize the retransmissions of each
 //! transaction" (RFC 5780 §5).
 
@@ -12,9 +12,9 @@ const INTERVAL: Duration = Duration::from_millis(100);
 
 /// When the next transaction may begin; clones share it, since both families are measured at once.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Pace(Arc<Mutex<Option<Instant>>>);
+pub(super) struct Pacer(Arc<Mutex<Option<Instant>>>);
 
-impl Pace {
+impl Pacer {
     /// Takes the next slot, which is now or soon.
     pub(super) fn slot(&self, now: Instant) -> Instant {
         let mut next = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -36,16 +36,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn rfc5780_5_ten_transactions_a_second_of_both_families_and_no_two_at_once() {
         let start = Instant::now();
-        let pace = Pace::default();
-        let family = async |pace: Pace| {
+        let pacer = Pacer::default();
+        let family = async |pacer: Pacer| {
             let mut began = Vec::new();
             while start.elapsed() < Duration::from_secs(1) {
-                pace.next().await;
+                pacer.next().await;
                 began.push(start.elapsed().as_millis());
             }
             began
         };
-        let (one, other) = tokio::join!(family(pace.clone()), family(pace));
+        let (one, other) = tokio::join!(family(pacer.clone()), family(pacer));
         let mut began = [one, other].concat();
         began.sort_unstable();
         assert!(began.windows(2).all(|two| two[1] - two[0] >= 100), "{began:?}");

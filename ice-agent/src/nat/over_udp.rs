@@ -10,32 +10,28 @@ use causeway_client::Binding;
 use tokio::time::{Instant, sleep};
 
 use super::behaviour::{Behaviour, Classic};
-use super::comparison::{self, Sight};
+use super::comparison::{self, Observation};
 use super::filtering::{self, Filtering};
 use super::hairpin::{self, Hairpin};
 use super::network::Network;
-use super::observed::{LossReport, Ports, percent};
-use super::pace::Pace;
-use super::probe::Probe;
+use super::observations::{LossReport, Ports, percent};
+use super::pacer::Pacer;
+use super::probe_socket::ProbeSocket;
 use super::report::Report;
-use super::session::{Question, Session};
-
-/// Maximum number of servers without another address that are compared.
-pub(super) const MAX_COMPARED: usize = 4;
-/// Maximum number of addresses that are asked.
-const MAX_ASKED: usize = 8;
+use super::servers::{MAX_COMPARED, differs, in_turns};
+use super::session::{Session, TestRequest};
 
 /// The tests of one family on their way to its report.
 #[derive(Debug)]
-pub(super) struct Discovery<N> {
+pub(super) struct OverUdp<N> {
     session: Session<N>,
     report: Report,
 }
 
-impl<N: Network> Discovery<N> {
+impl<N: Network> OverUdp<N> {
     /// Nothing is known yet; `server` is named in the report if none answers.
-    pub(super) fn new(network: N, server: SocketAddr, timeout: Duration, pace: Pace) -> Self {
-        Self { session: Session::new(network, timeout, pace), report: Report::new(server) }
+    pub(super) fn new(network: N, server: SocketAddr, timeout: Duration, pacer: Pacer) -> Self {
+        Self { session: Session::new(network, timeout, pacer), report: Report::new(server) }
     }
 
     /// Runs the tests from `local` against the first server that has another address, else compares
@@ -104,13 +100,13 @@ impl<N: Network> Discovery<N> {
     /// None answers over UDP; the first one that does over TCP.
     async fn connectivity(
         &self,
-        probe: &mut Probe<N::Socket>,
+        probe: &mut ProbeSocket<N::Socket>,
         servers: &[Vec<SocketAddr>],
     ) -> Result<Vec<(SocketAddr, Binding)>, Option<SocketAddr>> {
         let session = &self.session;
         let over_tcp = async {
             sleep(session.timeout() / 2).await;
-            for server in asked(servers) {
+            for server in in_turns(servers) {
                 if session.network.answers_over_tcp(server, session.timeout()).await {
                     return Some(server);
                 }
@@ -119,7 +115,7 @@ impl<N: Network> Discovery<N> {
         };
         let over_udp = async {
             let mut seen: Vec<(SocketAddr, Binding)> = Vec::new();
-            for server in asked(servers) {
+            for server in in_turns(servers) {
                 // One address of each server is enough, unless there is no other server to compare
                 // with.
                 let is_known = servers.iter().any(|addresses| {
@@ -130,7 +126,7 @@ impl<N: Network> Discovery<N> {
                     continue;
                 }
                 let Some(binding) =
-                    session.question(probe, Question::plain("connectivity", server)).await
+                    session.question(probe, TestRequest::plain("connectivity", server)).await
                 else {
                     continue;
                 };
@@ -188,7 +184,7 @@ impl<N: Network> Discovery<N> {
     }
 
     /// What the first answer tells.
-    fn connected(&mut self, probe: &Probe<N::Socket>, first: &Binding) {
+    fn connected(&mut self, probe: &ProbeSocket<N::Socket>, first: &Binding) {
         let local = probe.local();
         let nat = first.mapped != local;
         self.report.local = Some(local);
@@ -215,12 +211,13 @@ impl<N: Network> Discovery<N> {
         if self.report.nat != Some(true) {
             return;
         }
-        let sights: Vec<Sight> = seen
+        let observations: Vec<Observation> = seen
             .iter()
-            .map(|(server, binding)| Sight { server: *server, mapped: binding.mapped })
+            .map(|(server, binding)| Observation { server: *server, mapped: binding.mapped })
             .collect();
-        self.report.mapping = comparison::mapping(&sights);
-        let servers: Vec<String> = sights.iter().map(|sight| sight.server.to_string()).collect();
+        self.report.mapping = comparison::mapping(&observations);
+        let servers: Vec<String> =
+            observations.iter().map(|observation| observation.server.to_string()).collect();
         let servers = servers.join(", ");
         match self.report.mapping {
             Behaviour::Unknown => session.note(
@@ -269,13 +266,14 @@ impl<N: Network> Discovery<N> {
 /// RFC 5780 §4.3, tests II and III, from the socket of test I.
 async fn mapping<N: Network>(
     session: &Session<N>,
-    probe: &mut Probe<N::Socket>,
+    probe: &mut ProbeSocket<N::Socket>,
     server: SocketAddr,
     first: SocketAddr,
     other: SocketAddr,
 ) -> Behaviour {
     let other_address = SocketAddr::new(other.ip(), server.port());
-    let Some(second) = session.question(probe, Question::plain("mapping II", other_address)).await
+    let Some(second) =
+        session.question(probe, TestRequest::plain("mapping II", other_address)).await
     else {
         session.note(format!("The server's other address {other_address} does not answer: how the NAT maps cannot be told."));
         return Behaviour::Unknown;
@@ -283,7 +281,7 @@ async fn mapping<N: Network>(
     if second.mapped == first {
         return Behaviour::EndpointIndependent;
     }
-    match session.question(probe, Question::plain("mapping III", other)).await {
+    match session.question(probe, TestRequest::plain("mapping III", other)).await {
         Some(third) if third.mapped == second.mapped => Behaviour::AddressDependent,
         Some(_) => Behaviour::AddressAndPortDependent,
         None => {
@@ -291,19 +289,4 @@ async fn mapping<N: Network>(
             Behaviour::Unknown
         }
     }
-}
-
-/// The first address of each server, then the second ones, and so on.
-pub(super) fn asked(servers: &[Vec<SocketAddr>]) -> Vec<SocketAddr> {
-    let longest = servers.iter().map(Vec::len).max().unwrap_or_default();
-    let in_turn = (0..longest)
-        .flat_map(|at| servers.iter().filter_map(move |addresses| addresses.get(at).copied()));
-    in_turn.take(MAX_ASKED).collect()
-}
-
-/// Whether the other address is one that tells something (RFC 5780 §7.4).
-pub(super) fn differs(server: SocketAddr, other: SocketAddr) -> bool {
-    other.ip() != server.ip()
-        && other.port() != server.port()
-        && other.is_ipv4() == server.is_ipv4()
 }

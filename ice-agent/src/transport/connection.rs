@@ -9,9 +9,9 @@ use causeway_client::StreamBuffer;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
-use super::dtls::DtlsLeg;
-use super::persist::persist;
-use super::secured::{OpenError, Secured, Usage};
+use super::dtls::DtlsConnection;
+use super::handshake::{OpenError, Secured, Usage};
+use super::staggered::staggered;
 use super::target::{Target, Transport};
 use super::tls;
 use super::trust::Trust;
@@ -26,7 +26,7 @@ const MAX_DATAGRAM: usize = 65_535;
 /// A connected socket to one server. Dropping it ends it; [`close`](Self::close) says so to the
 /// server first.
 #[derive(Debug)]
-pub struct Leg {
+pub struct Connection {
     way: Way,
     local: SocketAddr,
     secured: Option<Secured>,
@@ -41,7 +41,7 @@ enum Way {
     /// frame yet.
     Stream { stream: Stream, incoming: StreamBuffer },
     /// Datagrams in records.
-    Dtls(Box<DtlsLeg>),
+    Dtls(Box<DtlsConnection>),
 }
 
 /// TCP, or TLS over it.
@@ -56,7 +56,7 @@ impl fmt::Debug for Stream {
     }
 }
 
-impl Leg {
+impl Connection {
     /// Opens it from a free port.
     ///
     /// # Errors
@@ -64,7 +64,7 @@ impl Leg {
     /// yet.
     pub async fn open(target: &Target, usage: Usage, trust: &Trust) -> Result<Self, OpenError> {
         let is_silence = |error: &OpenError| matches!(error, OpenError::Socket(error) if error.kind() == io::ErrorKind::TimedOut);
-        persist(CONNECT_TIMEOUT, is_silence, || Self::open_once(target, usage, trust)).await
+        staggered(CONNECT_TIMEOUT, is_silence, || Self::open_once(target, usage, trust)).await
     }
 
     async fn open_once(target: &Target, usage: Usage, trust: &Trust) -> Result<Self, OpenError> {
@@ -97,8 +97,9 @@ impl Leg {
             Transport::Dtls => {
                 let socket = datagrams(target.address).await?;
                 let local = socket.local_addr()?;
-                let (leg, secured) = in_time("DTLS", DtlsLeg::connect(socket, name, trust)).await?;
-                Ok(Self { way: Way::Dtls(Box::new(leg)), local, secured: Some(secured) })
+                let (connection, secured) =
+                    in_time("DTLS", DtlsConnection::connect(socket, name, trust)).await?;
+                Ok(Self { way: Way::Dtls(Box::new(connection)), local, secured: Some(secured) })
             }
         }
     }
@@ -133,7 +134,7 @@ impl Leg {
     pub async fn send(&mut self, message: &[u8]) -> io::Result<()> {
         match &mut self.way {
             Way::Udp { socket, .. } => socket.send(message).await.map(|_| ()),
-            Way::Dtls(leg) => leg.send(message).await,
+            Way::Dtls(connection) => connection.send(message).await,
             Way::Stream { stream, .. } => {
                 let write = async {
                     stream.0.write_all(message).await?;
@@ -157,7 +158,7 @@ impl Leg {
                 let length = socket.recv(buffer).await?;
                 Ok(buffer[..length].to_vec())
             }
-            Way::Dtls(leg) => leg.receive().await,
+            Way::Dtls(connection) => connection.receive().await,
             Way::Stream { stream, incoming } => loop {
                 match incoming.next_frame() {
                     Ok(Some(frame)) => return Ok(frame.to_vec()),
@@ -184,7 +185,7 @@ impl Leg {
             match &mut self.way {
                 Way::Udp { .. } => Ok(()),
                 Way::Stream { stream, .. } => stream.0.shutdown().await,
-                Way::Dtls(leg) => leg.close().await,
+                Way::Dtls(connection) => connection.close().await,
             }
         };
         // A server that is gone needs not be told.
@@ -234,43 +235,45 @@ mod tests {
     use super::*;
     use tokio::net::TcpListener;
 
-    async fn open(transport: Transport, server: SocketAddr) -> Leg {
-        Leg::open(&Target::direct(transport, server), Usage::Turn, &Trust::default()).await.unwrap()
+    async fn open(transport: Transport, server: SocketAddr) -> Connection {
+        Connection::open(&Target::direct(transport, server), Usage::Turn, &Trust::default())
+            .await
+            .unwrap()
     }
 
     #[tokio::test]
     async fn frames_come_whole_from_a_stream_and_junk_is_an_error() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut leg = open(Transport::Tcp, listener.local_addr().unwrap()).await;
+        let mut connection = open(Transport::Tcp, listener.local_addr().unwrap()).await;
         let (mut server, client) = listener.accept().await.unwrap();
-        assert_eq!(client, leg.local_addr());
-        leg.send(b"hello").await.unwrap();
+        assert_eq!(client, connection.local_addr());
+        connection.send(b"hello").await.unwrap();
         let mut received = [0; 5];
         server.read_exact(&mut received).await.unwrap();
         assert_eq!(&received, b"hello");
 
         server.write_all(&[0x40, 0, 0, 2, 7, 8, 0, 0, 0x40, 1, 0, 0]).await.unwrap();
-        assert_eq!(leg.receive().await.unwrap(), [0x40, 0, 0, 2, 7, 8, 0, 0]);
-        assert_eq!(leg.receive().await.unwrap(), [0x40, 1, 0, 0]);
+        assert_eq!(connection.receive().await.unwrap(), [0x40, 0, 0, 2, 7, 8, 0, 0]);
+        assert_eq!(connection.receive().await.unwrap(), [0x40, 1, 0, 0]);
         server.write_all(b"\xffjunk").await.unwrap();
-        assert_eq!(leg.receive().await.unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(connection.receive().await.unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 
     #[tokio::test]
     async fn a_stream_that_ends_is_an_error() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut leg = open(Transport::Tcp, listener.local_addr().unwrap()).await;
+        let mut connection = open(Transport::Tcp, listener.local_addr().unwrap()).await;
         drop(listener.accept().await.unwrap());
-        assert_eq!(leg.receive().await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(connection.receive().await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 
     #[tokio::test]
     async fn over_udp_only_the_server_is_heard() {
         let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let mut leg = open(Transport::Udp, server.local_addr().unwrap()).await;
-        stranger.send_to(b"stranger", ("127.0.0.1", leg.local_addr().port())).await.unwrap();
-        server.send_to(b"server", ("127.0.0.1", leg.local_addr().port())).await.unwrap();
-        assert_eq!(leg.receive().await.unwrap(), b"server");
+        let mut connection = open(Transport::Udp, server.local_addr().unwrap()).await;
+        stranger.send_to(b"stranger", ("127.0.0.1", connection.local_addr().port())).await.unwrap();
+        server.send_to(b"server", ("127.0.0.1", connection.local_addr().port())).await.unwrap();
+        assert_eq!(connection.receive().await.unwrap(), b"server");
     }
 }

@@ -24,7 +24,7 @@ const IDLE: Duration = Duration::from_secs(60);
 
 /// A socket that has not been used before, and so no mapping in any NAT.
 #[derive(Debug)]
-pub(super) struct Probe<S> {
+pub(super) struct ProbeSocket<S> {
     socket: S,
     client: StunClient,
     local: SocketAddr,
@@ -41,7 +41,7 @@ pub(super) struct Reply {
     pub(super) outcome: Result<Binding, Failure>,
 }
 
-impl<S: Datagrams> Probe<S> {
+impl<S: Datagrams> ProbeSocket<S> {
     /// Uses this socket; each request is waited for as long as `timeout`.
     ///
     /// # Errors

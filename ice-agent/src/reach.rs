@@ -1,4 +1,4 @@
-//! The ways from this host to servers, as the command line allows them: what every subcommand that
+//! The reach from this host to servers, as the command line allows them: what every subcommand that
 //! speaks with a server has in common.
 
 use std::net::{IpAddr, SocketAddr};
@@ -6,18 +6,19 @@ use std::net::{IpAddr, SocketAddr};
 use anyhow::Context;
 use causeway_client::{Failure, Timing};
 
-use crate::check::{StepError, binding};
+use crate::arguments::name_server;
 use crate::discovery::{
     Choice, Discovered, DiscoveryError, Dns, Endpoint, Families, discover, discover_local, race,
 };
-use crate::net::http::BaseUrl;
-use crate::net::leg::Leg;
-use crate::net::proxies::Proxies;
-use crate::net::proxy::HttpProxy;
-use crate::net::target::{Target, Transport};
-use crate::net::{OpenError, Trust, TrustArgs, Usage};
 use crate::output::{self, complain};
+use crate::probe::{ProbeError, binding};
 use crate::redact::Kind;
+use crate::transport::connection::Connection;
+use crate::transport::http::BaseUrl;
+use crate::transport::proxies::Proxies;
+use crate::transport::proxy::HttpProxy;
+use crate::transport::target::{Target, Transport};
+use crate::transport::{OpenError, Trust, TrustArgs, Usage};
 use crate::uri::ServerUri;
 
 /// Stands for the address of a server that only a proxy can find.
@@ -25,7 +26,7 @@ const ELSEWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
 
 /// The command-line options of every subcommand that speaks with servers.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub struct WayArgs {
+pub struct ReachArgs {
     /// Whom to believe over TLS and DTLS.
     #[command(flatten)]
     pub trust: TrustArgs,
@@ -57,7 +58,7 @@ pub struct WayArgs {
     pub redact: bool,
 }
 
-impl WayArgs {
+impl ReachArgs {
     /// Makes known what is to be redacted, if anything is.
     pub fn learn(&self) {
         if !self.redact {
@@ -79,7 +80,7 @@ impl WayArgs {
     ///
     /// # Errors
     /// A file cannot be read, or the environment names a proxy that is none.
-    pub fn load(&self) -> anyhow::Result<Ways> {
+    pub fn load(&self) -> anyhow::Result<Reach> {
         let families = match (self.v4, self.v6) {
             (true, _) => Families::V4,
             (_, true) => Families::V6,
@@ -97,7 +98,7 @@ impl WayArgs {
         if let Some(note) = proxies.note() {
             complain(note);
         }
-        Ok(Ways {
+        Ok(Reach {
             dns: self.nameserver.map_or_else(Dns::system, Dns::at),
             choice: Choice {
                 transport: self.transport,
@@ -113,14 +114,14 @@ impl WayArgs {
 
 /// How servers are found and reached.
 #[derive(Debug)]
-pub struct Ways {
+pub struct Reach {
     dns: Dns,
     choice: Choice,
     proxies: Proxies,
     trust: Trust,
 }
 
-impl Ways {
+impl Reach {
     /// Whom to believe.
     #[must_use]
     pub fn trust(&self) -> &Trust {
@@ -255,9 +256,9 @@ impl Ways {
             return (targets, Vec::new());
         }
         let raced = race(&targets, |target: Target| async move {
-            let mut leg = Leg::open(&target, usage, &self.trust).await?;
+            let mut connection = Connection::open(&target, usage, &self.trust).await?;
             if target.transport == Transport::Udp {
-                answers(&mut leg, &target, timing).await?;
+                answers(&mut connection, &target, timing).await?;
             }
             Ok(())
         });
@@ -283,11 +284,15 @@ impl Ways {
 }
 
 /// Whether somebody speaks STUN there; an error response says so too.
-async fn answers(leg: &mut Leg, target: &Target, timing: Timing) -> Result<(), OpenError> {
-    match binding(leg, target.address, target.transport, timing).await {
-        Ok(_) | Err(StepError::Failed(Failure::Refused(_))) => Ok(()),
-        Err(StepError::Socket(error)) => Err(error.into()),
-        Err(StepError::Failed(Failure::TimedOut)) => {
+async fn answers(
+    connection: &mut Connection,
+    target: &Target,
+    timing: Timing,
+) -> Result<(), OpenError> {
+    match binding(connection, target.address, target.transport, timing).await {
+        Ok(_) | Err(ProbeError::Failed(Failure::Refused(_))) => Ok(()),
+        Err(ProbeError::Socket(error)) => Err(error.into()),
+        Err(ProbeError::Failed(Failure::TimedOut)) => {
             Err(std::io::Error::new(std::io::ErrorKind::TimedOut, Failure::TimedOut.to_string())
                 .into())
         }
@@ -305,49 +310,18 @@ fn transport(text: &str) -> Result<Transport, String> {
     }
 }
 
-fn name_server(text: &str) -> Result<SocketAddr, String> {
-    const DNS: u16 = 53;
-    let bare = text.trim_start_matches('[').trim_end_matches(']');
-    if text.contains('%') {
-        return Err(
-            "a link-local name server cannot be asked; name one by an address without a zone"
-                .into(),
-        );
-    }
-    let address =
-        bare.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, DNS)).or_else(|_| text.parse());
-    let address = address
-        .map(|address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port()));
-    address.map_err(|_| "an address is needed, with a port if it is not 53".into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_name_server_is_an_address_and_perhaps_a_port() {
-        for (text, address) in [
-            ("192.0.2.53", "192.0.2.53:53"),
-            ("192.0.2.53:5353", "192.0.2.53:5353"),
-            ("::ffff:192.0.2.53", "192.0.2.53:53"),
-            ("::1", "[::1]:53"),
-            ("[::1]", "[::1]:53"),
-            ("[::1]:5353", "[::1]:5353"),
-        ] {
-            assert_eq!(name_server(text).unwrap().to_string(), address);
-        }
-        assert!(name_server("dns.example").is_err());
-    }
-
-    #[test]
     fn the_certificate_has_the_name_of_the_uri() {
-        let ways = WayArgs { no_proxy: true, ..WayArgs::default() }.load().unwrap();
+        let reach = ReachArgs { no_proxy: true, ..ReachArgs::default() }.load().unwrap();
         let address = "192.0.2.1:5349".parse().unwrap();
-        let target = ways.target(&"turns:Example.org.".parse().unwrap(), Transport::Tls, address);
+        let target = reach.target(&"turns:Example.org.".parse().unwrap(), Transport::Tls, address);
         assert_eq!((target.server_name.as_deref(), target.proxy), (Some("example.org"), None));
         assert_eq!(
-            ways.target(&"turns:192.0.2.1".parse().unwrap(), Transport::Tls, address).server_name,
+            reach.target(&"turns:192.0.2.1".parse().unwrap(), Transport::Tls, address).server_name,
             None
         );
     }
@@ -355,24 +329,24 @@ mod tests {
     #[test]
     fn a_proxy_that_is_none_is_refused_without_its_password() {
         let args =
-            WayArgs { proxy: Some("http://anna:s3cret@h:port".into()), ..WayArgs::default() };
+            ReachArgs { proxy: Some("http://anna:s3cret@h:port".into()), ..ReachArgs::default() };
         let error = format!("{:#}", args.load().unwrap_err());
         assert!(error.contains("--proxy") && !error.contains("s3cret"), "{error}");
     }
 
     #[test]
     fn a_web_server_is_behind_the_proxy_if_it_is_secure() {
-        let ways =
-            WayArgs { proxy: Some("http://p:1".into()), ..WayArgs::default() }.load().unwrap();
-        let through = |url: &str| ways.proxy_to_web(&url.parse().unwrap()).is_some();
+        let reach =
+            ReachArgs { proxy: Some("http://p:1".into()), ..ReachArgs::default() }.load().unwrap();
+        let through = |url: &str| reach.proxy_to_web(&url.parse().unwrap()).is_some();
         assert!(through("https://example.org/meet") && through("https://192.0.2.1"));
         assert!(!through("http://example.org") && !through("https://localhost:8443"));
     }
 
     #[test]
     fn a_proxy_is_for_connections_only() {
-        let args = WayArgs { proxy: Some("http://p:1".into()), ..WayArgs::default() };
-        let ways = args.load().unwrap();
+        let args = ReachArgs { proxy: Some("http://p:1".into()), ..ReachArgs::default() };
+        let reach = args.load().unwrap();
         let uri: ServerUri = "turn:example.org".parse().unwrap();
         for (transport, through) in [
             (Transport::Udp, false),
@@ -380,7 +354,7 @@ mod tests {
             (Transport::Tcp, true),
             (Transport::Tls, true),
         ] {
-            let target = ways.target(&uri, transport, "192.0.2.1:3478".parse().unwrap());
+            let target = reach.target(&uri, transport, "192.0.2.1:3478".parse().unwrap());
             assert_eq!(target.proxy.is_some(), through, "{transport}");
         }
     }

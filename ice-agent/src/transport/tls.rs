@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::secured::{OpenError, Secured, Usage};
+use super::handshake::{OpenError, Secured, Usage};
 use super::trust::Trust;
 
 const PROTOCOL: &str = "TLS";
@@ -23,7 +23,7 @@ pub(super) async fn connect(
     let failed = |reason: String| OpenError::Handshake { protocol: PROTOCOL, reason };
     let server_name = ServerName::try_from(name.to_owned())
         .map_err(|_| failed(format!("{name:?} is no name of a server")))?;
-    let witness = trust.witness(name);
+    let verifier = trust.verifier_for(name);
     // Deviation: RFC 8489 §6.2.3: TLS_DHE_RSA_WITH_AES_128_GCM_SHA256 is not offered: nobody's
     // library of today has finite-field DHE any more, and BCP 195 advises against it;
     // TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 is.
@@ -32,12 +32,12 @@ pub(super) async fn connect(
         .map_err(|error| failed(error.to_string()))?;
     let mut config = versions
         .dangerous()
-        .with_custom_certificate_verifier(witness.clone())
+        .with_custom_certificate_verifier(verifier.clone())
         .with_no_client_auth();
     config.alpn_protocols = vec![usage.alpn().into()];
     let stream = TlsConnector::from(Arc::new(config)).connect(server_name, stream).await.map_err(
         |error| {
-            OpenError::of_handshake(PROTOCOL, error.to_string(), witness.seen(), trust.insists())
+            OpenError::of_handshake(PROTOCOL, error.to_string(), verifier.seen(), trust.insists())
         },
     )?;
     let (_, connection) = stream.get_ref();
@@ -53,7 +53,7 @@ pub(super) async fn connect(
         alpn: connection
             .alpn_protocol()
             .map(|protocol| String::from_utf8_lossy(protocol).into_owned()),
-        presented: witness
+        presented: verifier
             .seen()
             .ok_or_else(|| failed("the server showed no certificate".into()))?,
     };

@@ -7,7 +7,27 @@ use std::net::SocketAddr;
 use serde::Serialize;
 
 use super::loss::Loss;
-use super::report::Test;
+
+/// One test and its result.
+#[derive(Debug, Clone, Serialize)]
+pub struct Test {
+    /// The test's name, as in RFC 5780 where that has one.
+    pub name: &'static str,
+    /// The local address of the socket; each filtering test has a socket of its own.
+    pub local: SocketAddr,
+    /// The destination of the requests.
+    pub sent_to: SocketAddr,
+    /// The address that was to answer, relative to the destination.
+    pub asked: &'static str,
+    /// How many requests were sent.
+    pub requests: u32,
+    /// The mapped address in the answer.
+    pub mapped: Option<SocketAddr>,
+    /// The source of the answer.
+    pub answered_from: Option<SocketAddr>,
+    /// Why there is no answer.
+    pub failure: Option<String>,
+}
 
 /// What became of this host's ports in these tests; another host behind the same NAT may change
 /// that.

@@ -29,7 +29,7 @@ pub struct Quality {
 
 /// Keeps count of numbered datagrams on their way to the far end and back.
 #[derive(Debug, Default)]
-pub(super) struct Measure {
+pub(super) struct Measurement {
     sent: Vec<Instant>,
     at_far_end: HashSet<u32>,
     returned: HashSet<u32>,
@@ -41,7 +41,7 @@ pub(super) struct Measure {
     jitter: f64,
 }
 
-impl Measure {
+impl Measurement {
     /// The number of the datagram that is sent now.
     pub(super) fn send(&mut self, now: Instant) -> u32 {
         self.sent.push(now);
@@ -123,7 +123,7 @@ mod tests {
     fn losses_duplicates_and_reordering_are_told_apart() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
-        let mut measure = Measure::default();
+        let mut measure = Measurement::default();
         for number in 0..4 {
             assert_eq!(measure.send(at(u64::from(number) * 20)), number);
         }
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn nothing_sent_is_nothing_lost() {
-        let quality = Measure::default().quality();
+        let quality = Measurement::default().quality();
         assert_eq!(
             (quality.loss_percent, quality.rtt_p50_ms, quality.jitter_ms),
             (0.0, None, None)

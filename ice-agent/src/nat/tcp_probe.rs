@@ -7,10 +7,10 @@ use std::time::Duration;
 use causeway_client::{Failure, Timing};
 use tokio::net::TcpStream;
 
-use crate::check::{StepError, binding};
-use crate::net::leg::Leg;
-use crate::net::persist::persist;
-use crate::net::target::Transport;
+use crate::probe::{ProbeError, binding};
+use crate::transport::connection::Connection;
+use crate::transport::staggered::staggered;
+use crate::transport::target::Transport;
 
 /// How one request over a stream is waited for.
 pub(super) fn timing(timeout: Duration) -> Timing {
@@ -21,24 +21,24 @@ pub(super) fn timing(timeout: Duration) -> Timing {
 /// too, is an answer.
 pub(super) async fn answers(server: SocketAddr, timeout: Duration) -> bool {
     let attempt = || async move {
-        let silent = |_| StepError::Socket(io::ErrorKind::TimedOut.into());
+        let silent = |_| ProbeError::Socket(io::ErrorKind::TimedOut.into());
         let asking = async {
-            let mut leg = Leg::over(TcpStream::connect(server).await?)?;
-            binding(&mut leg, server, Transport::Tcp, timing(timeout)).await
+            let mut connection = Connection::over(TcpStream::connect(server).await?)?;
+            binding(&mut connection, server, Transport::Tcp, timing(timeout)).await
         };
         tokio::time::timeout(timeout, asking).await.map_err(silent)?
     };
-    match persist(timeout, is_silence, attempt).await {
-        Ok(_) | Err(StepError::Failed(Failure::Refused(_))) => true,
+    match staggered(timeout, is_silence, attempt).await {
+        Ok(_) | Err(ProbeError::Failed(Failure::Refused(_))) => true,
         Err(_) => false,
     }
 }
 
 /// Whether nothing came, as opposed to an error that was sent.
-pub(super) fn is_silence(error: &StepError) -> bool {
+pub(super) fn is_silence(error: &ProbeError) -> bool {
     match error {
-        StepError::Socket(error) => error.kind() == io::ErrorKind::TimedOut,
-        StepError::Failed(failure) => *failure == Failure::TimedOut,
+        ProbeError::Socket(error) => error.kind() == io::ErrorKind::TimedOut,
+        ProbeError::Failed(failure) => *failure == Failure::TimedOut,
         _ => false,
     }
 }

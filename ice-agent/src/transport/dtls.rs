@@ -14,8 +14,8 @@ use rustls::AlertDescription;
 use rustls::pki_types::CertificateDer;
 use tokio::net::UdpSocket;
 
-use super::presented::Witness;
-use super::secured::{OpenError, Secured};
+use super::certificate_verifier::CertificateVerifier;
+use super::handshake::{OpenError, Secured};
 use super::trust::Trust;
 
 const PROTOCOL: &str = "DTLS";
@@ -25,7 +25,7 @@ const FLIGHT_INTERVAL: Duration = Duration::from_millis(500);
 const MAX_DATAGRAM: usize = 65_535;
 
 /// An association with one server, on its connected socket.
-pub(super) struct DtlsLeg {
+pub(super) struct DtlsConnection {
     socket: UdpSocket,
     server: SocketAddr,
     endpoint: Endpoint,
@@ -35,16 +35,16 @@ pub(super) struct DtlsLeg {
     complete: bool,
 }
 
-impl fmt::Debug for DtlsLeg {
+impl fmt::Debug for DtlsConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DtlsLeg")
+        f.debug_struct("DtlsConnection")
             .field("server", &self.server)
             .field("complete", &self.complete)
             .finish_non_exhaustive()
     }
 }
 
-impl DtlsLeg {
+impl DtlsConnection {
     /// Shakes hands with the server that has `name`; `socket` is connected to it. It takes as long
     /// as the library is patient.
     pub(super) async fn connect(
@@ -53,13 +53,13 @@ impl DtlsLeg {
         trust: &Trust,
     ) -> Result<(Self, Secured), OpenError> {
         let (local, server) = (socket.local_addr()?, socket.peer_addr()?);
-        let witness = trust.witness(name);
+        let verifier = trust.verifier_for(name);
         let fail = |reason: String| {
-            OpenError::of_handshake(PROTOCOL, reason, witness.seen(), trust.insists())
+            OpenError::of_handshake(PROTOCOL, reason, verifier.seen(), trust.insists())
         };
-        let config = config(name, server, witness.clone()).map_err(fail)?;
+        let config = config(name, server, verifier.clone()).map_err(fail)?;
         let endpoint = Endpoint::new(local, Default::default(), None);
-        let mut leg = Self {
+        let mut connection = Self {
             socket,
             server,
             endpoint,
@@ -67,41 +67,42 @@ impl DtlsLeg {
             ready: VecDeque::new(),
             complete: false,
         };
-        leg.endpoint
+        connection
+            .endpoint
             .connect(Instant::now(), server, Arc::new(config), None)
             .map_err(|error| fail(error.to_string()))?;
-        while !leg.complete {
-            leg.flush().await?;
-            let due = leg
+        while !connection.complete {
+            connection.flush().await?;
+            let due = connection
                 .endpoint
                 .poll_timeout(&server)
                 .unwrap_or_else(|| Instant::now() + FLIGHT_INTERVAL);
             let step = tokio::select! {
-                received = leg.socket.recv(&mut leg.buffer) => {
+                received = connection.socket.recv(&mut connection.buffer) => {
                     let length = received?;
-                    leg.take(length)
+                    connection.take(length)
                 }
                 () = tokio::time::sleep_until(due.into()) => {
-                    leg.endpoint.handle_timeout(server, Instant::now()).map_err(|error| error.to_string())
+                    connection.endpoint.handle_timeout(server, Instant::now()).map_err(|error| error.to_string())
                 }
             };
             if let Err(reason) = step {
                 // The alert that tells the server why.
-                let _ = leg.flush().await;
+                let _ = connection.flush().await;
                 return Err(fail(reason));
             }
         }
-        leg.flush().await?;
+        connection.flush().await?;
         let suite =
-            leg.endpoint.get_connection_state(server).and_then(|state| state.cipher_suite());
+            connection.endpoint.get_connection_state(server).and_then(|state| state.cipher_suite());
         let cipher = suite.map_or_else(String::new, |suite| suite.id().to_string());
-        let presented = witness.seen().ok_or_else(|| OpenError::Handshake {
+        let presented = verifier.seen().ok_or_else(|| OpenError::Handshake {
             protocol: PROTOCOL,
             reason: "the server showed no certificate".into(),
         })?;
         // Deviation: RFC 7443 §1: over DTLS the usage is not told by ALPN, which the library
         // cannot; servers do without.
-        Ok((leg, Secured { version: "DTLS 1.2", cipher, alpn: None, presented }))
+        Ok((connection, Secured { version: "DTLS 1.2", cipher, alpn: None, presented }))
     }
 
     pub(super) async fn send(&mut self, message: &[u8]) -> io::Result<()> {
@@ -173,11 +174,11 @@ impl DtlsLeg {
 fn config(
     name: &str,
     server: SocketAddr,
-    witness: Arc<Witness>,
+    verifier: Arc<CertificateVerifier>,
 ) -> Result<HandshakeConfig, String> {
     let verify = move |raw: &[Vec<u8>], _: &[CertificateDer<'static>]| {
         let chain = raw.iter().map(|der| CertificateDer::from(der.clone())).collect();
-        witness.judge(chain).map_err(|error| io::Error::other(error).into())
+        verifier.judge(chain).map_err(|error| io::Error::other(error).into())
     };
     let provider = crypto_provider::default_provider().map_err(|error| error.to_string())?;
     ConfigBuilder::default()

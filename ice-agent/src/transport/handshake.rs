@@ -1,6 +1,6 @@
 use std::io;
 
-use super::presented::Presented;
+use super::certificate_verifier::Presented;
 
 /// What the connection is used for, which the server is told by ALPN (RFC 7443 §1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub struct Secured {
     pub presented: Presented,
 }
 
-/// Why there is no leg.
+/// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The socket's error; `TimedOut` if nobody answers.

@@ -11,8 +11,8 @@ use causeway_client::{
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::leg::Leg;
-use super::secured::{OpenError, Secured, Usage};
+use super::connection::Connection;
+use super::handshake::{OpenError, Secured, Usage};
 use super::target::Target;
 use super::trust::Trust;
 
@@ -24,8 +24,8 @@ const IDLE: Duration = Duration::from_secs(60);
 /// A [`TurnClient`] on its socket. [`flush`](Self::flush), then take every
 /// [`poll_event`](Self::poll_event), then [`wait`](Self::wait), and again.
 #[derive(Debug)]
-pub struct TurnLeg {
-    leg: Leg,
+pub struct TurnConnection {
+    connection: Connection,
     client: TurnClient,
     server: SocketAddr,
     /// A little less than a request lasts, after which the client takes the allocation for deleted
@@ -53,7 +53,7 @@ pub enum SendFailure {
     Io(#[from] io::Error),
 }
 
-impl TurnLeg {
+impl TurnConnection {
     /// Opens the way to the server, shaking hands where that belongs to it, and asks for the
     /// allocation that `config` describes; begin with [`Target::turn_config`].
     ///
@@ -64,28 +64,28 @@ impl TurnLeg {
         trust: &Trust,
         config: TurnConfig,
     ) -> Result<Self, OpenError> {
-        let leg = Leg::open(target, Usage::Turn, trust).await?;
-        Ok(Self::over(leg, config)?)
+        let connection = Connection::open(target, Usage::Turn, trust).await?;
+        Ok(Self::over(connection, config)?)
     }
 
-    /// The same over a leg that is open already.
+    /// The same over a connection that is open already.
     ///
     /// # Errors
     /// `InvalidInput` if the configuration forbids itself.
-    pub fn over(leg: Leg, config: TurnConfig) -> io::Result<Self> {
+    pub fn over(connection: Connection, config: TurnConfig) -> io::Result<Self> {
         let server = config.server;
         let patience = config.timing.over_udp().min(config.timing.reliable) * 99 / 100;
         let mut client = TurnClient::new(config, StdRng::from_rng(&mut rand::rng()));
         client
             .allocate(Instant::now())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        Ok(Self { leg, client, server, patience })
+        Ok(Self { connection, client, server, patience })
     }
 
     /// What the handshake of TLS or DTLS came to.
     #[must_use]
     pub fn secured(&self) -> Option<&Secured> {
-        self.leg.secured()
+        self.connection.secured()
     }
 
     /// How the requests are authenticated; `None` while the server has not asked for it.
@@ -131,7 +131,7 @@ impl TurnLeg {
         let range = HEADROOM..HEADROOM + data.len();
         buffer[range.clone()].copy_from_slice(data);
         let frame = self.client.wrap(Instant::now(), peer, &mut buffer, range)?;
-        Ok(self.leg.send(&buffer[frame]).await?)
+        Ok(self.connection.send(&buffer[frame]).await?)
     }
 
     /// Sends the client's requests. Not cancel safe over TCP: half a frame would be left.
@@ -140,7 +140,7 @@ impl TurnLeg {
     /// The socket's error.
     pub async fn flush(&mut self) -> io::Result<()> {
         while let Some(transmit) = self.client.poll_transmit() {
-            self.leg.send(&transmit.payload).await?;
+            self.connection.send(&transmit.payload).await?;
         }
         Ok(())
     }
@@ -157,7 +157,7 @@ impl TurnLeg {
     pub async fn wait(&mut self) -> io::Result<Option<PeerDatagram>> {
         let due = self.client.poll_timeout().unwrap_or_else(|| Instant::now() + IDLE);
         tokio::select! {
-            received = self.leg.receive() => match self.client.handle_input(Instant::now(), self.server, &received?) {
+            received = self.connection.receive() => match self.client.handle_input(Instant::now(), self.server, &received?) {
                 Received::Data { peer, data } => Ok(Some(PeerDatagram { peer, data: data.to_vec() })),
                 Received::Consumed | Received::Discarded(_) => Ok(None),
             },
@@ -202,7 +202,7 @@ impl TurnLeg {
         // An allocation whose deletion fails is the server's to end.
         let confirmed =
             tokio::time::timeout(timeout, closing).await.is_ok_and(|closed| closed.is_ok());
-        self.leg.close().await;
+        self.connection.close().await;
         confirmed
     }
 }

@@ -7,19 +7,19 @@ use causeway_client::BindingRequest;
 use tokio::time::Instant;
 
 use super::network::Datagrams;
-use super::pace::Pace;
-use super::probe::Probe;
+use super::pacer::Pacer;
+use super::probe_socket::ProbeSocket;
 
 /// A request that is repeated from one socket.
 #[derive(Debug)]
-pub(super) struct Asking {
+pub(super) struct RepeatedRequest {
     to: SocketAddr,
     request: BindingRequest,
     due: Option<Instant>,
     has_slot: bool,
 }
 
-impl Asking {
+impl RepeatedRequest {
     /// The first request is due at `first`.
     pub(super) fn new(to: SocketAddr, request: BindingRequest, first: Instant) -> Self {
         Self { to, request, due: Some(first), has_slot: false }
@@ -30,18 +30,18 @@ impl Asking {
         self.due
     }
 
-    /// Sends the request if it is due and the pace allows; when it went out. The next one follows
+    /// Sends the request if it is due and the pacer allows; when it went out. The next one follows
     /// after `interval`.
     pub(super) async fn go<S: Datagrams>(
         &mut self,
-        probe: &mut Probe<S>,
-        pace: &Pace,
+        probe: &mut ProbeSocket<S>,
+        pacer: &Pacer,
         interval: Option<Duration>,
     ) -> Option<Instant> {
         let now = Instant::now();
         let due = self.due.filter(|due| *due <= now)?;
         if !self.has_slot {
-            let slot = pace.slot(now);
+            let slot = pacer.slot(now);
             if slot > now {
                 (self.due, self.has_slot) = (Some(slot), true);
                 return None;

@@ -9,7 +9,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::CertificateDer;
 
-use super::presented::Witness;
+use super::certificate_verifier::CertificateVerifier;
 
 /// The command-line options of every subcommand that may speak TLS or DTLS.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -49,20 +49,6 @@ impl TrustArgs {
             ..Trust::default()
         })
     }
-}
-
-/// What is wrong with the variables that name authorities, if they lead to none: the system's own
-/// are not read where they are set.
-pub(super) fn environment_problem() -> Option<String> {
-    let named = |variable: &str| {
-        std::env::var_os(variable).map(|value| format!("{variable}={}", value.display()))
-    };
-    let named: Vec<_> = ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().filter_map(named).collect();
-    let loaded = (!named.is_empty()).then(rustls_native_certs::load_native_certs)?;
-    let why = || {
-        loaded.errors.first().map_or_else(|| "it has no certificate".into(), ToString::to_string)
-    };
-    loaded.certs.is_empty().then(|| format!("{} names no authority: {}", named.join(", "), why()))
 }
 
 /// Whom this host believes to be the server.
@@ -113,10 +99,10 @@ impl Trust {
         self.verifier.get_or_init(|| self.build_verifier());
     }
 
-    /// A witness for a handshake with the server that has this name.
-    pub(super) fn witness(&self, name: &str) -> Arc<Witness> {
+    /// A verifier for a handshake with the server that has this name.
+    pub(super) fn verifier_for(&self, name: &str) -> Arc<CertificateVerifier> {
         let verifier = self.verifier.get_or_init(|| self.build_verifier()).clone();
-        Arc::new(Witness::new(name, verifier, self.provider.clone(), self.insist))
+        Arc::new(CertificateVerifier::new(name, verifier, self.provider.clone(), self.insist))
     }
 
     /// `None` if there is no authority at all.

@@ -1,4 +1,4 @@
-//! One Binding request over an open leg.
+//! One Binding request over an open connection.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -7,33 +7,35 @@ use causeway_client::{Binding, BindingRequest, StunClient, StunConfig, Timing};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::step::StepError;
-use crate::net::leg::Leg;
-use crate::net::target::Transport;
+use super::error::ProbeError;
+use crate::transport::connection::Connection;
+use crate::transport::target::Transport;
 
-/// Asks once, repeated as `timing` says.
+/// Sends one Binding request, retransmitted as `timing` says, and waits for the response.
 ///
 /// # Errors
-/// What came instead of a success response.
+/// The server refused the request or did not answer, or the socket failed.
 pub async fn binding(
-    leg: &mut Leg,
+    connection: &mut Connection,
     server: SocketAddr,
     transport: Transport,
     timing: Timing,
-) -> Result<Binding, StepError> {
+) -> Result<Binding, ProbeError> {
     let config = StunConfig { transport: transport.for_client(), timing, ..StunConfig::default() };
     let mut client = StunClient::new(config, StdRng::from_rng(&mut rand::rng()));
     client.bind(Instant::now(), server, BindingRequest::default());
     loop {
         while let Some(transmit) = client.poll_transmit() {
-            leg.send(&transmit.payload).await?;
+            connection.send(&transmit.payload).await?;
         }
         if let Some(event) = client.poll_event() {
             return Ok(event.outcome?);
         }
         let due = client.poll_timeout().unwrap_or_else(Instant::now);
         tokio::select! {
-            received = leg.receive() => drop(client.handle_input(Instant::now(), server, &received?)),
+            received = connection.receive() => {
+                let _ = client.handle_input(Instant::now(), server, &received?);
+            }
             () = tokio::time::sleep_until(due.into()) => client.handle_timeout(Instant::now()),
         }
     }
