@@ -1,6 +1,6 @@
-//! The long-term credentials of a TURN server, from everywhere but the command line.
-//!
-//! A password in an argument is visible to every user of the host, so there is no such option.
+//! The long-term credentials for a TURN server: from a file, standard input or the environment.
+//! There is no option for the password itself: every user of the host can read a program's
+//! arguments.
 
 use std::io::{BufRead, Read};
 use std::path::PathBuf;
@@ -11,27 +11,27 @@ use zeroize::Zeroizing;
 use crate::output;
 use crate::redact::Kind;
 
-/// Bytes that a password file may have.
-const LONGEST: u64 = 64 << 10;
+/// Maximum size of a password file, in bytes.
+const MAX_FILE: u64 = 64 << 10;
 
 /// The command-line options of every subcommand that authenticates.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct CredentialArgs {
-    /// User name at the TURN servers.
+    /// User name for the TURN servers.
     #[arg(long, env = "ICE_AGENT_USERNAME", value_name = "NAME")]
     pub username: Option<String>,
-    /// File with the password, one line; `-` reads the first line of standard input. Otherwise
-    /// $ICE_AGENT_PASSWORD is used.
+    /// File with the password on one line; `-` reads the first line of standard input. Without this
+    /// option, $ICE_AGENT_PASSWORD is used.
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
 }
 
-/// A user name and its password; the password is wiped when dropped and never printed.
+/// A user name and its password. The password is wiped when dropped and is never printed.
 #[derive(Clone)]
 pub struct Credentials {
-    /// The USERNAME attribute's value.
+    /// The value of the USERNAME attribute.
     pub username: String,
-    /// The password, UTF-8.
+    /// The password, in UTF-8.
     pub password: Zeroizing<String>,
 }
 
@@ -42,7 +42,7 @@ impl std::fmt::Debug for Credentials {
 }
 
 impl Credentials {
-    /// As the client takes them.
+    /// The same credentials as the STUN client's type.
     #[must_use]
     pub fn for_client(&self) -> causeway_client::Credentials {
         causeway_client::Credentials::new(self.username.as_str(), self.password.as_str())
@@ -50,8 +50,8 @@ impl Credentials {
 }
 
 impl CredentialArgs {
-    /// Makes known what is to be redacted: the user's name, and the part of a REST name that is the
-    /// user's.
+    /// Registers the user name and the password file for redaction. Of a REST name (`TIME:USER`)
+    /// the user's part is registered too.
     pub fn learn(&self) {
         if let Some(name) = &self.username {
             output::learn(Kind::User, name);
@@ -64,19 +64,19 @@ impl CredentialArgs {
         }
     }
 
-    /// Reads the password from where the options say; `None` without a user name.
+    /// Reads the password from the source that the options name; `None` without a user name.
     ///
     /// # Errors
-    /// The file cannot be read, or a user name was given and no password.
+    /// The file cannot be read, or there is a user name but no password.
     pub fn load(&self) -> anyhow::Result<Option<Credentials>> {
-        // An empty option is as good as none.
+        // An empty user name counts as none.
         let Some(username) = self.username.clone().filter(|name| !name.is_empty()) else {
             if self.password_file.is_some() {
-                bail!("--password-file needs --username");
+                bail!("--password-file requires --username");
             }
             if std::env::var_os("ICE_AGENT_PASSWORD").is_some() {
                 output::complain(
-                    "ICE_AGENT_PASSWORD is not used: there is no user name (--username, ICE_AGENT_USERNAME)",
+                    "ICE_AGENT_PASSWORD is ignored: set a user name with --username or ICE_AGENT_USERNAME",
                 );
             }
             return Ok(None);
@@ -89,14 +89,15 @@ impl CredentialArgs {
                 let cannot = || format!("password file {}", path.display());
                 let mut bytes = Zeroizing::new(Vec::new());
                 std::fs::File::open(path)
-                    .and_then(|file| file.take(LONGEST).read_to_end(&mut bytes))
+                    .and_then(|file| file.take(MAX_FILE).read_to_end(&mut bytes))
                     .with_context(cannot)?;
                 Zeroizing::new(causeway_cli::secret_line(&bytes).with_context(cannot)?.to_owned())
             }
             None => match std::env::var("ICE_AGENT_PASSWORD") {
                 Ok(password) => Zeroizing::new(password),
                 Err(_) => bail!(
-                    "user {username:?} has no password: set ICE_AGENT_PASSWORD or --password-file (`-` is standard input)"
+                    "user {username:?} has no password: set ICE_AGENT_PASSWORD, or give --password-file \
+                     (`-` for standard input)"
                 ),
             },
         };
@@ -107,10 +108,10 @@ impl CredentialArgs {
     }
 }
 
-/// The first line: more may follow on standard input, which is not ours alone.
+/// Reads one line only: a parent program may use the rest of standard input itself.
 fn first_line(input: impl BufRead) -> anyhow::Result<Zeroizing<String>> {
     let mut line = Zeroizing::new(Vec::new());
-    input.take(LONGEST).read_until(b'\n', &mut line)?;
+    input.take(MAX_FILE).read_until(b'\n', &mut line)?;
     Ok(Zeroizing::new(causeway_cli::secret_line(&line)?.to_owned()))
 }
 

@@ -1,19 +1,19 @@
-//! The variables that are ours: `ICE_AGENT_…`.
+//! Checks the environment variables of this program, `ICE_AGENT_…`.
 
 use std::ffi::OsString;
 
 use anyhow::bail;
 
 const PREFIX: &str = "ICE_AGENT_";
-/// Every variable that something reads.
+/// Every variable that the program reads.
 const KNOWN: [&str; 4] =
     ["ICE_AGENT_USERNAME", "ICE_AGENT_PASSWORD", "ICE_AGENT_PROXY", "ICE_AGENT_RENDEZVOUS"];
 
-/// Refuses variables of ours that nothing reads, that are empty, or that are no text: they would be
-/// passed over without a word.
+/// Refuses `ICE_AGENT_…` variables that are unknown, empty or not UTF-8, which would otherwise be
+/// ignored silently.
 ///
 /// # Errors
-/// The first such variable. Its value is not shown.
+/// The first such variable. The message does not contain its value.
 pub fn check(variables: impl IntoIterator<Item = (OsString, OsString)>) -> anyhow::Result<()> {
     for (name, value) in variables {
         let name = name.to_string_lossy();
@@ -21,16 +21,13 @@ pub fn check(variables: impl IntoIterator<Item = (OsString, OsString)>) -> anyho
             continue;
         }
         if !KNOWN.contains(&&*name) {
-            bail!(
-                "environment variable {name}: nothing reads it; the variables are {}",
-                KNOWN.join(", ")
-            );
+            bail!("environment variable {name} is unknown; the variables are {}", KNOWN.join(", "));
         }
         if value.is_empty() {
-            bail!("environment variable {name}: the value is empty; give it one, or unset it");
+            bail!("environment variable {name} is empty; set a value or unset it");
         }
         if value.to_str().is_none() {
-            bail!("environment variable {name}: the value is no UTF-8 text");
+            bail!("environment variable {name} is not valid UTF-8");
         }
     }
     Ok(())
@@ -47,8 +44,8 @@ mod tests {
         assert_eq!(check("PATH", ""), Ok(()));
         assert_eq!(check("ICE_AGENT_PASSWORD", "hunter2"), Ok(()));
         for (name, value, told) in [
-            ("ICE_AGENT_PASSWROD", "hunter2", "nothing reads it"),
-            ("ice_agent_password", "hunter2", "nothing reads it"),
+            ("ICE_AGENT_PASSWROD", "hunter2", "is unknown"),
+            ("ice_agent_password", "hunter2", "is unknown"),
             ("ICE_AGENT_USERNAME", "", "is empty"),
             ("ICE_AGENT_PROXY", "", "is empty"),
         ] {

@@ -1,12 +1,12 @@
-//! The wish of whoever started the program that it ends: Ctrl-C, and SIGTERM where there is such a
-//! thing.
+//! Requests to end the program: Ctrl-C, and SIGTERM on Unix.
 
 use std::io;
 
-/// Resolves when the program shall end. Make one and keep it: a signal between two of them is lost.
+/// Resolves when the program should end. Keep one future for the whole run: a signal that arrives
+/// between two of them is lost.
 ///
 /// # Errors
-/// The signal cannot be waited for.
+/// The signal handler cannot be installed.
 pub async fn interrupted() -> io::Result<()> {
     #[cfg(unix)]
     {

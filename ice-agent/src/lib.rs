@@ -1,17 +1,15 @@
-//! The measuring side of Causeway: what a NAT does, whether a server works, whether two agents
-//! reach each other.
-//!
-//! Each subcommand is a module with an `Args` (its command line) and a `run` that answers with a
-//! [`verdict::Verdict`].
+//! The tests that `ice-agent` runs: what a NAT does, whether a server works, whether two agents can
+//! reach each other. Each subcommand is a module with an `Args` (its command line) and a `run` that
+//! returns a [`verdict::Verdict`].
 //!
 //! - [`nat`]: mapping and filtering behaviour of the NATs on the path.
 //! - [`check`]: one STUN or TURN server, step by step.
 //! - [`connect`]: ICE between two agents, then numbered datagrams over the selected pair.
-//! - [`rendezvous`]: where two agents find each other and trickle candidates.
+//! - [`rendezvous`]: the server through which two agents find each other and trickle candidates.
 //!
-//! [`uri`] names a server, [`discovery`] finds its addresses, [`reach`] has the options for both;
-//! [`credentials`], [`environment`], [`interrupt`] and [`net`] are shared too. [`output`] writes
-//! reports, which [`redact`] makes fit to be shared.
+//! All of them share the rest: [`uri`] names a server, [`discovery`] finds its addresses, [`reach`]
+//! has the options for both, [`transport`] opens connections, and [`probe`] sends one request.
+//! [`output`] writes reports, and [`redact`] removes addresses and names from them.
 
 mod arguments;
 pub mod check;

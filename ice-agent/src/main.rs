@@ -6,10 +6,9 @@ use clap::{Parser, Subcommand};
 use ice_agent::verdict::{COULD_NOT_RUN, Verdict, could_not_run};
 use ice_agent::{check, connect, environment, nat, output, rendezvous};
 
-/// Finds out what a NAT does, whether a STUN or TURN server works, and whether two agents reach
-/// each other.
-///
-/// Exit status: 0 the test ran and all is well; 1 the test ran and says no; 2 it could not run.
+/// Measures what a NAT does, whether a STUN or TURN server works, and whether two agents can reach
+/// each other. Exit status: 0 if the test ran and passed, 1 if it ran and failed, 2 if it could not
+/// run.
 #[derive(Debug, Parser)]
 #[command(name = "ice-agent", version, about)]
 struct CommandLine {
@@ -19,13 +18,13 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Test {
-    /// Recognise the NAT between this host and a STUN server (mapping, filtering, classic name).
+    /// Identify the NAT between this host and a STUN server: mapping, filtering, classic name.
     Nat(nat::Args),
-    /// Check a STUN or TURN server: allocation, permission, channel, a relayed loop.
+    /// Check a STUN or TURN server: allocation, permission, channel, relayed data.
     Check(check::Args),
     /// Connect to another agent with ICE and exchange data with it.
     Connect(connect::Args),
-    /// Serve the meeting point through which two agents exchange candidates.
+    /// Run the rendezvous server through which two agents exchange candidates.
     Rendezvous(rendezvous::Args),
 }
 
@@ -39,7 +38,7 @@ impl Test {
         }
     }
 
-    /// Whether a JSON document is expected on standard output.
+    /// Whether standard output gets a JSON document.
     fn wants_json(&self) -> bool {
         match self {
             Self::Nat(args) => args.json,
@@ -52,7 +51,7 @@ impl Test {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // Before the flags are read: their errors, too, are redacted.
+    // Set before the command line is parsed, because its errors are redacted too.
     let is_redacted = std::env::args_os().any(|argument| argument == "--redact");
     if is_redacted {
         output::redact();
@@ -72,7 +71,7 @@ async fn main() -> ExitCode {
             let reason = format!("{error:#}");
             output::complain(format_args!("ice-agent: {reason}"));
             if json {
-                // The exit status tells of the failure already.
+                // If this write fails, the exit status still reports the error.
                 let _ = output::json(&could_not_run(&reason));
             }
             ExitCode::from(COULD_NOT_RUN)
@@ -80,12 +79,12 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Tells people, and programs if they asked for JSON, that the command line is not understood.
+/// Reports a bad command line: as text, and as JSON too if `--json` was given.
 fn end_of_bad_command_line(error: &clap::Error, is_redacted: bool) -> ExitCode {
     let text = error.to_string();
     if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
         let reason = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-        // The exit status tells of the failure already.
+        // If this write fails, the exit status still reports the error.
         let _ = output::json(&could_not_run(reason));
     }
     if error.use_stderr() && is_redacted {

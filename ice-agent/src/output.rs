@@ -1,5 +1,5 @@
-//! The output of this program: reports on standard output, the rest on standard error; both
-//! redacted with `--redact`.
+//! The program's output: reports on standard output, messages on standard error. `--redact` applies
+//! to both.
 
 use std::fmt;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -9,38 +9,38 @@ use serde::Serialize;
 
 use crate::redact::{Kind, Redactor};
 
-/// There is one standard output, and a placeholder means the same wherever it stands.
+/// One redactor for all output, so that a placeholder means the same everywhere.
 static REDACTOR: OnceLock<Mutex<Redactor>> = OnceLock::new();
 
-/// From now on everything is redacted.
+/// Redacts all output from now on.
 pub fn redact() {
     REDACTOR.get_or_init(Mutex::default);
 }
 
-/// A name that is to be redacted, if anything is.
+/// Registers a name for redaction; does nothing without `--redact`.
 pub fn learn(kind: Kind, name: &str) {
     with_redactor(|redactor| redactor.learn(kind, name));
 }
 
-/// Writes a report for people.
+/// Writes a report as text.
 ///
 /// # Errors
-/// Standard output did not take it.
+/// Standard output cannot be written.
 pub fn text(report: impl fmt::Display) -> Result<(), Unwritten> {
     let report = report.to_string();
     causeway_cli::answer(with_redactor(|redactor| redactor.text(&report)).unwrap_or(report))
 }
 
-/// Writes a report for programs.
+/// Writes a report as JSON.
 ///
 /// # Errors
-/// It cannot be written as JSON, or standard output did not take it.
+/// The report cannot be serialised, or standard output cannot be written.
 pub fn json(report: &impl Serialize) -> anyhow::Result<()> {
     let mut value = serde_json::to_value(report)?;
     if with_redactor(|redactor| redactor.json(&mut value)).is_some() {
         causeway_cli::answer_line(serde_json::to_string_pretty(&value)?)?;
     } else {
-        // As declared: a value has its keys in the order of the alphabet.
+        // Serialised directly, so that keys keep their declared order; a `Value` sorts them.
         causeway_cli::answer_line(serde_json::to_string_pretty(report)?)?;
     }
     Ok(())
@@ -53,6 +53,6 @@ pub fn complain(line: impl fmt::Display) {
 }
 
 fn with_redactor<T>(with: impl FnOnce(&mut Redactor) -> T) -> Option<T> {
-    // A placeholder is given out at once.
+    // Each change to the redactor is complete before a panic could poison the lock.
     Some(with(&mut REDACTOR.get()?.lock().unwrap_or_else(PoisonError::into_inner)))
 }

@@ -1,5 +1,5 @@
-//! The reach from this host to servers, as the command line allows them: what every subcommand that
-//! speaks with a server has in common.
+//! How servers are found and reached: the options of every subcommand that talks to servers, and
+//! what they lead to.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -21,45 +21,46 @@ use crate::transport::target::{Target, Transport};
 use crate::transport::{OpenError, Trust, TrustArgs, Usage};
 use crate::uri::ServerUri;
 
-/// Stands for the address of a server that only a proxy can find.
+/// Stands for the address of a server whose name only the proxy can resolve.
 const ELSEWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
 
 /// The command-line options of every subcommand that speaks with servers.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct ReachArgs {
-    /// Whom to believe over TLS and DTLS.
+    /// Which certificates are trusted over TLS and DTLS.
     #[command(flatten)]
     pub trust: TrustArgs,
-    /// Only over this transport: `udp` or `tcp`, for stuns: and turns: URIs `tls` or `dtls`.
+    /// Use this transport only: `udp` or `tcp`, or `tls` or `dtls` with stuns: and turns: URIs.
     #[arg(long, value_name = "TRANSPORT", value_parser = transport)]
     pub transport: Option<Transport>,
-    /// Only to IPv4 addresses of servers.
+    /// Use IPv4 addresses of servers only.
     #[arg(short = '4', long = "ipv4", conflicts_with = "v6")]
     pub v4: bool,
-    /// Only to IPv6 addresses of servers.
+    /// Use IPv6 addresses of servers only.
     #[arg(short = '6', long = "ipv6")]
     pub v6: bool,
-    /// Ask this name server instead of the system's.
+    /// Use this name server instead of the system's.
     #[arg(long, value_name = "IP[:PORT]", value_parser = name_server)]
     pub nameserver: Option<SocketAddr>,
-    /// HTTP proxy for TCP and TLS, `http://[USER:PASSWORD@]HOST:PORT`. Without it $https_proxy and $all_proxy are used, except for what
-    /// $no_proxy names. A password is better off in the environment.
-    // Not parsed by the command line's parser, whose errors repeat what was given.
+    /// HTTP proxy for TCP and TLS, `http://[USER:PASSWORD@]HOST:PORT`. The default is $https_proxy
+    /// or $all_proxy, except for hosts in $no_proxy. Set a proxy with a password in the
+    /// environment, where other users cannot read it.
+    // Parsed in `load`, since clap's errors would repeat the value.
     #[arg(long, value_name = "URL", env = "ICE_AGENT_PROXY", hide_env_values = true)]
     pub proxy: Option<String>,
-    /// Use no proxy, whatever the environment says.
-    // No conflict with `--proxy`, which counts as given when its variable is set.
+    /// Use no proxy, even if the environment names one.
+    // Does not conflict with `--proxy`, which clap takes as given when its variable is set.
     #[arg(long)]
     pub no_proxy: bool,
-    /// Replace addresses, names of hosts and users, and files by placeholders in everything that
-    /// is printed, for a report that can be shared. The link for the other side of `connect`
-    /// stays whole.
+    /// Replace addresses, names of hosts and users, and file paths in all output by placeholders,
+    /// so that the report can be shared. The link that `connect` prints for the other side stays
+    /// unchanged.
     #[arg(long)]
     pub redact: bool,
 }
 
 impl ReachArgs {
-    /// Makes known what is to be redacted, if anything is.
+    /// Turns redaction on if `--redact` was given, and registers the names in these options.
     pub fn learn(&self) {
         if !self.redact {
             return;
@@ -76,23 +77,23 @@ impl ReachArgs {
         }
     }
 
-    /// Reads what the options name.
+    /// Reads the files and variables that the options name.
     ///
     /// # Errors
-    /// A file cannot be read, or the environment names a proxy that is none.
+    /// A file cannot be read, or the environment names an invalid proxy.
     pub fn load(&self) -> anyhow::Result<Reach> {
         let families = match (self.v4, self.v6) {
             (true, _) => Families::V4,
             (_, true) => Families::V6,
             _ => Families::Both,
         };
-        // An empty option is as good as none.
+        // An empty option counts as none.
         let proxies = match self.proxy.as_deref().map(str::trim).filter(|proxy| !proxy.is_empty()) {
             _ if self.no_proxy => Proxies::never(),
             Some(proxy) => Proxies::always(
                 proxy.parse::<HttpProxy>().context("--proxy (or $ICE_AGENT_PROXY)")?,
             ),
-            // A server on this host is not behind a proxy, unless one is named for it.
+            // A server on this host is not behind the environment's proxy, only behind `--proxy`.
             None => Proxies::from_environment()?.except_loopback(),
         };
         if let Some(note) = proxies.note() {
@@ -122,24 +123,24 @@ pub struct Reach {
 }
 
 impl Reach {
-    /// Whom to believe.
+    /// Which certificates are trusted.
     #[must_use]
     pub fn trust(&self) -> &Trust {
         &self.trust
     }
 
-    /// What the options leave of transports and families.
+    /// The transports and families that the options allow.
     #[must_use]
     pub fn choice(&self) -> &Choice {
         &self.choice
     }
 
-    /// Where the server is. A network that lets nothing out but a proxy often has no names of the
-    /// world outside: then the proxy is left to look the host up, at its default port if the
-    /// URI names none.
+    /// Finds the server's addresses. A network whose only way out is a proxy often cannot resolve
+    /// outside names; then the proxy resolves the host, with the default port if the URI names
+    /// none.
     ///
     /// # Errors
-    /// Nowhere that it could be reached.
+    /// No address to try.
     pub async fn discover(&self, uri: &ServerUri) -> Result<Discovered, DiscoveryError> {
         let found = discover(uri, &self.choice, &self.dns).await;
         let is_unknown_here =
@@ -150,7 +151,8 @@ impl Reach {
         }
     }
 
-    /// What only a proxy can find; `None` without a proxy for that name, and over UDP and DTLS.
+    /// The endpoint whose name the proxy resolves; `None` without a proxy for that name, and for
+    /// UDP and DTLS.
     fn behind_proxy(&self, uri: &ServerUri) -> Option<Discovered> {
         let name = uri.host.name()?;
         let transport = if uri.secure { Transport::Tls } else { Transport::Tcp };
@@ -160,7 +162,7 @@ impl Reach {
         }
         let port = uri.port.unwrap_or(ServerUri::default_port(transport));
         self.proxies.to(SocketAddr::new(ELSEWHERE, port), Some(name))?;
-        let via = Some(format!("{name}, which the proxy looks up"));
+        let via = Some(format!("{name}, resolved by the proxy"));
         Some(Discovered {
             endpoints: vec![Endpoint {
                 transport,
@@ -172,8 +174,8 @@ impl Reach {
         })
     }
 
-    /// The proxy to a web server. One of plain HTTP is reached directly: proxies open tunnels for
-    /// `https` only.
+    /// The proxy for a web server. Plain HTTP does not use one: proxies open tunnels for `https`
+    /// only.
     #[must_use]
     pub fn proxy_to_web(&self, base: &BaseUrl) -> Option<HttpProxy> {
         let host = base.host();
@@ -185,18 +187,18 @@ impl Reach {
         self.proxies.to(SocketAddr::new(ip.unwrap_or(ELSEWHERE), base.port()), name).cloned()
     }
 
-    /// Where the TURN servers of this network are; `domain` is the one that this host is in.
+    /// Finds the TURN servers of this network; `domain` is the one that this host is in.
     ///
     /// # Errors
-    /// Nowhere that they could be reached.
+    /// No address to try.
     pub async fn discover_local(&self, domain: Option<&str>) -> Result<Discovered, DiscoveryError> {
         discover_local(domain, &self.choice, &self.dns).await
     }
 
-    /// The same with another choice.
+    /// Like [`discover`](Self::discover), with other transports and families, and without a proxy.
     ///
     /// # Errors
-    /// Nowhere that it could be reached.
+    /// No address to try.
     pub async fn discover_choosing(
         &self,
         uri: &ServerUri,
@@ -205,7 +207,7 @@ impl Reach {
         discover(uri, choice, &self.dns).await
     }
 
-    /// The addresses of the family that was not waited for, for when none of the others serves;
+    /// The addresses of the family whose DNS answer came late, to try when the others failed;
     /// `None` if there are none.
     pub async fn discover_late(
         &self,
@@ -215,9 +217,9 @@ impl Reach {
         self.discover_choosing(uri, &self.choice.only(discovered.late?)).await.ok()
     }
 
-    /// The way to one address of the server. Its certificate is to have the name in the URI: "using
-    /// the value of the `<host>` parameter as the identity of the server to be verified" (RFC
-    /// 5928 §5), wherever SRV records lead; unless another one was told.
+    /// The target for one address of the server. Its certificate must have the name in the URI,
+    /// wherever SRV records lead: "using the value of the `<host>` parameter as the identity of the
+    /// server to be verified" (RFC 5928 §5). `--server-name` overrides that name.
     #[must_use]
     pub fn target(&self, uri: &ServerUri, transport: Transport, address: SocketAddr) -> Target {
         let name = uri.host.name().map(|name| name.trim_end_matches('.'));
@@ -226,7 +228,7 @@ impl Reach {
             Transport::Udp | Transport::Dtls => None,
         };
         if let Some(proxy) = proxy.as_mut().filter(|_| address.ip() == ELSEWHERE) {
-            proxy.looks_up = name.map(str::to_owned);
+            proxy.resolves = name.map(str::to_owned);
         }
         Target {
             transport,
@@ -236,8 +238,8 @@ impl Reach {
         }
     }
 
-    /// The endpoint's addresses, the one that answers first in front, and what happened at those
-    /// that failed. Where there is more than one, they are tried a little apart (RFC 8305 §5):
+    /// Orders the endpoint's addresses, the one that answers first in front, and returns those that
+    /// failed with their errors. Several addresses are tried with staggered starts (RFC 8305 §5):
     /// over TCP, TLS and DTLS the first connection wins, over UDP the first answer to a Binding
     /// request, "try the requests with all the IP addresses received" (RFC 8489 §8.1).
     pub async fn nearest(
@@ -270,10 +272,10 @@ impl Reach {
                 targets.insert(0, won.with);
                 (targets, won.failed)
             }
-            // Not every TURN server answers Binding requests, so that silence over UDP is not the
-            // last word.
+            // Some TURN servers do not answer Binding requests, so silence over UDP excludes no
+            // address.
             Err(_) if endpoint.transport == Transport::Udp => (targets, Vec::new()),
-            // One is left to fail where it shows.
+            // Keep one, so that the step which uses it reports the error.
             Err(mut failed) => {
                 targets.truncate(1);
                 failed.retain(|(target, _)| !targets.contains(target));
@@ -283,7 +285,7 @@ impl Reach {
     }
 }
 
-/// Whether somebody speaks STUN there; an error response says so too.
+/// Succeeds if a STUN server answers at the target, even with an error response.
 async fn answers(
     connection: &mut Connection,
     target: &Target,
@@ -306,7 +308,7 @@ fn transport(text: &str) -> Result<Transport, String> {
         "tcp" => Ok(Transport::Tcp),
         "tls" => Ok(Transport::Tls),
         "dtls" => Ok(Transport::Dtls),
-        _ => Err("one of udp, tcp, tls and dtls is needed".into()),
+        _ => Err("expected udp, tcp, tls or dtls".into()),
     }
 }
 

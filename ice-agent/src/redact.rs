@@ -1,9 +1,8 @@
-//! `--redact`: reports that can be shared. Addresses, names of hosts and people, and files become
-//! placeholders, the same one each time.
-//!
-//! Ports stay, and so does the kind of an address: a report is still of use. Loopback and
-//! unspecified addresses identify no one and stay. Everything that looks like an address or a
-//! domain name is replaced; other names have to be [learned](Redactor::learn).
+//! `--redact`: replaces addresses, names of hosts and users, and file paths by placeholders, so
+//! that a report can be shared. One name always gets the same placeholder. Ports and the kind of
+//! each address stay, so that the report is still useful. Loopback and unspecified addresses
+//! identify no host, and stay too. Everything that looks like an address or a domain name is
+//! replaced; other names have to be [registered](Redactor::learn).
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -11,23 +10,23 @@ use serde_json::Value;
 
 use crate::table;
 
-/// Names of protocols that look like names of hosts.
+/// Names of protocols that look like host names.
 const PROTOCOLS: &[&str] = &["stun.turn", "stun.nat-discovery"];
-/// The host that every host is.
+/// The name that every host has for itself.
 const LOCALHOST: &str = "localhost";
 
-/// The kind of a name, which its placeholder says.
+/// The kind of a name; the placeholder starts with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A host or domain.
+    /// A host name or domain.
     Host,
-    /// A user.
+    /// A user name.
     User,
-    /// A room at a rendezvous.
+    /// The name of a room at a rendezvous.
     Room,
     /// The subject or issuer of a certificate.
     Certificate,
-    /// A file's path.
+    /// A file path.
     File,
 }
 
@@ -43,7 +42,7 @@ impl Kind {
     }
 }
 
-/// The placeholders given out so far.
+/// The addresses and names that have a placeholder. A placeholder's number is its position.
 #[derive(Debug, Default)]
 pub struct Redactor {
     addresses: Vec<IpAddr>,
@@ -51,16 +50,16 @@ pub struct Redactor {
 }
 
 impl Redactor {
-    /// A name to be replaced wherever it stands as a whole.
+    /// Registers a name, which is then replaced wherever it stands as a whole word.
     pub fn learn(&mut self, kind: Kind, name: &str) {
         let name = name.trim_end_matches('.');
-        let is_told = name.is_empty() || name == LOCALHOST || name.parse::<IpAddr>().is_ok();
-        if !is_told {
+        let stays = name.is_empty() || name == LOCALHOST || name.parse::<IpAddr>().is_ok();
+        if !stays {
             self.know(kind, name);
         }
     }
 
-    /// The text with placeholders; its tables are set once more.
+    /// Replaces names and addresses in a text, and realigns its tables.
     pub fn text(&mut self, text: &str) -> String {
         let learned = self.replace_learned(text);
         let mut out = String::with_capacity(learned.len());
@@ -80,7 +79,7 @@ impl Redactor {
         table::set_again(&out)
     }
 
-    /// The same in every text of a JSON document; its keys stay.
+    /// Replaces names and addresses in every string of a JSON document; the keys stay.
     pub fn json(&mut self, value: &mut Value) {
         match value {
             Value::String(text) => *text = self.text(text),
@@ -92,7 +91,7 @@ impl Redactor {
 
     fn replace_learned(&self, text: &str) -> String {
         let mut names: Vec<&(Kind, String)> = self.names.iter().collect();
-        // The longest first: a shorter one may be a part of it.
+        // Longest first, since a shorter name may be part of a longer one.
         names.sort_by_key(|(_, name)| std::cmp::Reverse(name.len()));
         let mut text = text.to_owned();
         for (kind, name) in names {
@@ -103,7 +102,7 @@ impl Redactor {
         text
     }
 
-    /// A run of letters, digits and what stands between them in addresses and names.
+    /// Replaces in a run of letters, digits, and the punctuation of addresses and names.
     fn word(&mut self, word: &str) -> String {
         let trimmed = word.trim_end_matches(['.', ':', '-']);
         for candidate in [word, trimmed] {
@@ -111,7 +110,7 @@ impl Redactor {
                 return shown + &word[candidate.len()..];
             }
         }
-        // An IPv6 address behind a word and a colon.
+        // An IPv6 address after a word and a colon.
         for (colon, _) in trimmed.match_indices(':') {
             let (before, after) = trimmed.split_at(colon + 1);
             if after.matches(':').count() > 1
@@ -124,13 +123,13 @@ impl Redactor {
         parts.join(":") + &word[trimmed.len()..]
     }
 
-    /// Text between colons: an IPv4 address, a domain name, or anything else.
+    /// Replaces in the text between two colons: an IPv4 address, a domain name, or anything else.
     fn part(&mut self, part: &str) -> String {
         if let Some(shown) = self.address(part) {
             return shown;
         }
         let bare = part.trim_end_matches('.');
-        // `_turns._tcp.example.org`: the service may be known.
+        // Of `_turns._tcp.example.org` the service part stays.
         let mut name = bare;
         while let Some((label, rest)) = name.split_once('.')
             && label.starts_with('_')
@@ -145,7 +144,7 @@ impl Redactor {
         format!("{service}{}{}", self.placeholder(Kind::Host, name), &part[bare.len()..])
     }
 
-    /// An address, perhaps with a zone; `None` if it is none.
+    /// The placeholder of an address, which may have a zone; `None` if the text is no address.
     fn address(&mut self, text: &str) -> Option<String> {
         let (bare, zone) = text.find('%').map_or((text, ""), |percent| text.split_at(percent));
         let address = bare.parse::<IpAddr>().ok()?.to_canonical();
@@ -181,7 +180,7 @@ impl Redactor {
     }
 }
 
-/// Letters, digits and hyphens between dots, and a last label that is no number.
+/// Whether the text looks like a domain name: labels between dots, the last of them not a number.
 fn is_domain(text: &str) -> bool {
     let Some((_, last)) = text.rsplit_once('.') else { return false };
     let is_label = |label: &str| {
@@ -193,7 +192,7 @@ fn is_domain(text: &str) -> bool {
     is_last && text.split('.').all(is_label)
 }
 
-/// The kind of an address, as far as a reader of the report needs it.
+/// The kind of an address that the placeholder shows.
 fn kind_of(address: IpAddr) -> &'static str {
     match address {
         IpAddr::V4(ip) if ip.is_private() => "private-ipv4",
@@ -206,7 +205,7 @@ fn kind_of(address: IpAddr) -> &'static str {
     }
 }
 
-/// Replaces `name` where neither a letter nor a digit is beside it.
+/// Replaces `name` where no letter or digit is next to it.
 fn replace_whole(text: &str, name: &str, by: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

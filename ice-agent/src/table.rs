@@ -1,7 +1,6 @@
-//! Sets tables again whose cells have changed.
+//! Realigns text tables after their cells have changed, as redaction changes them.
 
-/// Finds the tables in a text, as `comfy-table` draws them with frames, and fits their columns to
-/// what is in them now.
+/// Finds the tables that `comfy-table` drew in a text, and fits the column widths to the cells.
 pub(crate) fn set_again(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut table: Vec<&str> = Vec::new();
@@ -49,13 +48,13 @@ fn set(out: &mut String, lines: &[&str]) {
     }
 }
 
-/// The cells of a row; `None` for a line of the frame.
+/// The cells of a row; `None` for a border line.
 fn cells(line: &str) -> Option<Vec<&str>> {
     let inside = line.strip_prefix('│')?.trim_end().strip_suffix('│')?;
     Some(inside.split(['┆', '│']).map(str::trim).collect())
 }
 
-/// A line of the frame at the columns' new widths, with the corners and crossings that it had.
+/// A border line at the new column widths, with its own corners and crossings.
 fn frame(line: &str, widths: &[usize]) -> String {
     let letters: Vec<char> = line.chars().collect();
     let [first, fill, .., last] = letters[..] else { return line.to_owned() };

@@ -343,7 +343,7 @@ async fn rfc8305_3_a_family_that_dns_is_silent_about_is_left_out_and_a_late_one_
     serving.abort();
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(report["ok"] == true && report["server"] == format!("[::1]:{port}"), "{report:#}");
-    assert!(report["notes"].to_string().contains("told later"), "{report:#}");
+    assert!(report["notes"].to_string().contains("DNS answered late"), "{report:#}");
 }
 
 #[tokio::test]

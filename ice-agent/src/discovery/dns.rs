@@ -1,3 +1,5 @@
+//! DNS queries: by the system's name servers, or by one that the user named.
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
@@ -13,20 +15,20 @@ use hickory_resolver::proto::rr::{Name, RData, RecordType};
 
 use super::order::Families;
 
-/// A name server that has not answered after so long is asked again.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// So often.
+/// How long to wait for a name server before the query is repeated.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often a query is sent.
 const ATTEMPTS: usize = 2;
 /// "The recommended value for the Resolution Delay is 50 milliseconds" (RFC 8305 §3).
 const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
-/// Maximum number of records of one answer that are used.
+/// Maximum number of records that are used of one answer.
 const MAX_RECORDS: usize = 32;
 
-/// Asks DNS, by the system's name servers or one that was named.
+/// Sends queries to the system's name servers, or to one that the user named.
 pub struct Dns {
     resolver: Option<TokioResolver>,
-    /// Whether the system may be asked for what its name servers do not know: it has other
-    /// sources, as mDNS.
+    /// Whether to ask the system's resolver for names that DNS does not know; it has other sources,
+    /// such as mDNS.
     system: bool,
 }
 
@@ -36,7 +38,7 @@ impl fmt::Debug for Dns {
     }
 }
 
-/// No answer that could be used. An answer that there is no such record is none of these.
+/// A query failed. An answer without records is not an error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct DnsError(String);
@@ -44,35 +46,36 @@ pub struct DnsError(String);
 /// The records of one answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer<T> {
-    /// Those that are used; none if there is no such record.
+    /// The records that are used; empty if there is no such record.
     pub records: Vec<T>,
-    /// What is not used, in sentences for people.
+    /// Notes about records that are not used, in sentences.
     pub notes: Vec<String>,
 }
 
-/// RFC 3403 §4.1, as far as S-NAPTR uses it.
+/// A NAPTR record (RFC 3403 §4.1), as far as S-NAPTR uses it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NaptrRecord {
-    /// Lower first.
+    /// Lower values are tried first.
     pub order: u16,
-    /// Within an order: lower first.
+    /// Within an order, lower values are tried first.
     pub preference: u16,
-    /// `S` leads to SRV records, `A` to addresses, nothing to more NAPTR records. In upper case.
+    /// `S` leads to SRV records, `A` to addresses, an empty text to more NAPTR records. In upper
+    /// case.
     pub flags: String,
     /// The application service and its protocols: `RELAY:turn.udp:turn.tcp`. In lower case.
     pub services: String,
-    /// S-NAPTR has none.
+    /// Whether the record has a regular expression, which S-NAPTR does not use.
     pub has_regexp: bool,
-    /// The name to go on with.
+    /// The next name to query.
     pub replacement: String,
 }
 
-/// RFC 2782.
+/// An SRV record (RFC 2782).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SrvRecord {
-    /// Lower first.
+    /// Lower values are tried first.
     pub priority: u16,
-    /// The share within a priority.
+    /// The relative share of clients within a priority.
     pub weight: u16,
     /// The server's port.
     pub port: u16,
@@ -83,11 +86,11 @@ pub struct SrvRecord {
 /// The addresses of a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// Those that are known.
+    /// The known addresses.
     pub addresses: Vec<IpAddr>,
-    /// The family whose answer was not waited for.
+    /// The family whose answer was late and is not included.
     pub late: Option<Families>,
-    /// What is not known or not used, in sentences for people.
+    /// Notes about failed queries and unused records, in sentences.
     pub notes: Vec<String>,
 }
 
@@ -98,7 +101,7 @@ impl From<Answer<IpAddr>> for Found {
 }
 
 impl<T> Answer<T> {
-    /// As many of the records as are used.
+    /// Keeps the first [`MAX_RECORDS`] records.
     fn limited(mut records: Vec<T>, kind: &str, name: &str) -> Self {
         let number = records.len();
         records.truncate(MAX_RECORDS);
@@ -110,7 +113,7 @@ impl<T> Answer<T> {
 }
 
 impl Dns {
-    /// The system's name servers. Where they cannot be found out, only addresses can be asked for.
+    /// Uses the system's name servers. If they are unknown, only address lookups work.
     #[must_use]
     pub fn system() -> Self {
         let resolver = TokioResolver::builder_tokio().ok().and_then(|mut builder| {
@@ -120,7 +123,7 @@ impl Dns {
         Self { resolver, system: true }
     }
 
-    /// One name server, and neither the hosts file nor anything else of the system.
+    /// Uses one name server, without the hosts file and the system's other sources.
     #[must_use]
     pub fn at(name_server: SocketAddr) -> Self {
         let connection = |protocol| {
@@ -141,10 +144,10 @@ impl Dns {
         Self { resolver: builder.build().ok(), system: false }
     }
 
-    /// NAPTR records; none is an empty list.
+    /// Queries NAPTR records; the answer may be empty.
     ///
     /// # Errors
-    /// No answer.
+    /// The query failed.
     pub async fn naptr(&self, name: &str) -> Result<Answer<NaptrRecord>, DnsError> {
         let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
         self.lookup(name, RecordType::NAPTR, |data| match data {
@@ -161,10 +164,10 @@ impl Dns {
         .await
     }
 
-    /// SRV records; none is an empty list.
+    /// Queries SRV records; the answer may be empty.
     ///
     /// # Errors
-    /// No answer.
+    /// The query failed.
     pub async fn srv(&self, name: &str) -> Result<Answer<SrvRecord>, DnsError> {
         self.lookup(name, RecordType::SRV, |data| match data {
             RData::SRV(srv) => Some(SrvRecord {
@@ -178,13 +181,13 @@ impl Dns {
         .await
     }
 
-    /// The addresses of these families, IPv6 first; none is an empty list. "A dual-stack IPv4/IPv6
-    /// client MUST query both" (RFC 8489 §8.1), and
-    /// "implementations SHOULD NOT wait for both families of answers to return" (RFC 8305 §3): a
-    /// family that is much later than the other is [`Found::late`].
+    /// Queries the addresses of these families, IPv6 first; the answer may be empty. "A dual-stack
+    /// IPv4/IPv6 client MUST query both" (RFC 8489 §8.1), and "implementations SHOULD NOT wait for
+    /// both families of answers to return" (RFC 8305 §3): a family that is much later than the
+    /// other is [`Found::late`].
     ///
     /// # Errors
-    /// No answer for any family.
+    /// The queries for all families failed.
     pub async fn addresses(&self, name: &str, families: Families) -> Result<Found, DnsError> {
         let mut found = match families {
             Families::V4 => self.family(name, RecordType::A).await.map(Found::from),
@@ -193,7 +196,7 @@ impl Dns {
         };
         if self.system && found.as_ref().map_or(true, |found| found.addresses.is_empty()) {
             let known = tokio::time::timeout(
-                PATIENCE * 2,
+                QUERY_TIMEOUT * 2,
                 tokio::net::lookup_host((name.trim_end_matches('.'), 0)),
             )
             .await;
@@ -214,10 +217,10 @@ impl Dns {
             found = &mut v4 => (found, false),
         };
         let other = async { if is_v6 { v4.await } else { v6.await } };
-        // Deviation: RFC 8305 §3: where AAAA comes first, A is waited for the 50 ms, too, so that
-        // both families can be tried if both are there.
+        // Deviation: RFC 8305 §3: if AAAA comes first, the resolver waits the 50 ms for A too, so
+        // that both families can be tried.
         let is_positive = first.as_ref().is_ok_and(|found| !found.records.is_empty());
-        // Only addresses are worth going on with: without any, the other family is all that there
+        // Only an answer with addresses ends the wait: without one, the other family is all there
         // can be.
         let other = if is_positive {
             tokio::time::timeout(RESOLUTION_DELAY, other).await.ok()
@@ -257,11 +260,11 @@ impl Dns {
         read: impl Fn(&RData) -> Option<T>,
     ) -> Result<Answer<T>, DnsError> {
         let Some(resolver) = &self.resolver else {
-            return Err(DnsError("this system's name servers are not known".into()));
+            return Err(DnsError("the system's name servers are unknown".into()));
         };
         let mut asked = Name::from_ascii(name)
-            .map_err(|error| DnsError(format!("{name:?} is no name in DNS: {error}")))?;
-        // The domains that the system searches are for short names.
+            .map_err(|error| DnsError(format!("{name:?} is not a valid DNS name: {error}")))?;
+        // The system's search domains are for names of one label.
         if asked.num_labels() > 1 {
             asked.set_fqdn(true);
         }
@@ -275,7 +278,7 @@ impl Dns {
                 Ok(Answer { records: Vec::new(), notes: Vec::new() })
             }
             Err(NetError::Timeout) => {
-                Err(DnsError(format!("no name server answered the question for {kind} of {name}")))
+                Err(DnsError(format!("no name server answered the query for {kind} of {name}")))
             }
             Err(error) => Err(DnsError(format!("{kind} of {name}: {error}"))),
         }
@@ -283,6 +286,6 @@ impl Dns {
 }
 
 fn set(options: &mut ResolverOpts) {
-    options.timeout = PATIENCE;
+    options.timeout = QUERY_TIMEOUT;
     options.attempts = ATTEMPTS;
 }

@@ -1,19 +1,21 @@
+//! The result of discovery: endpoints, each with a transport and addresses.
+
 use std::fmt;
 use std::net::SocketAddr;
 
 use super::order::Families;
 use crate::transport::target::Transport;
 
-/// One server as DNS names it: its addresses are the same service, and the first that answers is as
-/// good as any.
+/// One server as DNS names it. All its addresses offer the same service, so the first that answers
+/// is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// How it is spoken to.
+    /// The transport to the server.
     pub transport: Transport,
-    /// Where, in the order in which to try (RFC 8305 §4); never empty.
+    /// The addresses in the order in which to try them (RFC 8305 §4); never empty.
     pub addresses: Vec<SocketAddr>,
-    /// What led there, for people: `SRV _turns._tcp.example.org → t1.example.org`; `None` if the
-    /// URI itself has the address.
+    /// The records that led here, for the report: `SRV _turns._tcp.example.org → t1.example.org`;
+    /// `None` if the URI itself has the address.
     pub via: Option<String>,
 }
 
@@ -32,20 +34,19 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// What a URI leads to.
+/// The result of resolving a URI.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Discovered {
-    /// One after the other to be tried; never empty.
+    /// The endpoints in the order in which to try them; never empty.
     pub endpoints: Vec<Endpoint>,
-    /// What could not be found out, and was gone on without; sentences for people.
+    /// Notes about failed queries and unused records, in sentences.
     pub notes: Vec<String>,
-    /// The family of addresses that was not waited for (RFC 8305 §3): what is left to try when
-    /// none of these serves.
+    /// The family whose answer was late (RFC 8305 §3), to try if none of these addresses works.
     pub late: Option<Families>,
 }
 
 impl Discovered {
-    /// Every address with its transport, one after the other.
+    /// Every address with its transport, in the order in which to try them.
     pub fn attempts(&self) -> impl Iterator<Item = (Transport, SocketAddr)> {
         self.endpoints.iter().flat_map(|endpoint| {
             endpoint.addresses.iter().map(|address| (endpoint.transport, *address))

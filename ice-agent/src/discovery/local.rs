@@ -1,4 +1,4 @@
-//! Where to ask for a server if none was named (RFC 8155).
+//! How to find a server if the user named none (RFC 8155).
 
 use std::net::IpAddr;
 
@@ -8,8 +8,8 @@ use hickory_resolver::system_conf::read_system_conf;
 use super::resolution::ANYCAST;
 use crate::uri::{Host, Scheme, ServerUri};
 
-/// The DNS domain that the system's configuration places this host in: what DHCP told (RFC 8155
-/// §4.1.1) as far as the system passes it on. `None` if it places it in none.
+/// The DNS domain of this host by the system's configuration: the one from DHCP (RFC 8155 §4.1.1),
+/// if the system passes it on.
 #[must_use]
 pub fn local_domain() -> Option<String> {
     let (config, _) = read_system_conf().ok()?;
@@ -19,8 +19,7 @@ pub fn local_domain() -> Option<String> {
     names.next()
 }
 
-/// What stands for "the TURN servers of this network" where a URI is needed: its domain, or the
-/// anycast address.
+/// The URI that stands for "the TURN servers of this network": its domain, or the anycast address.
 #[must_use]
 pub fn local_uri(domain: Option<&str>) -> ServerUri {
     let [anycast, _]: [IpAddr; 2] = ANYCAST;

@@ -5,34 +5,34 @@ use std::collections::HashSet;
 use super::dns::{Dns, DnsError, NaptrRecord};
 use crate::transport::target::Transport;
 
-/// Maximum number of questions in one resolution: records may lead in circles.
-const MAX_QUESTIONS: usize = 16;
-/// Maximum number of ends that are used.
+/// Maximum number of queries in one resolution, since records may form a circle.
+const MAX_QUERIES: usize = 16;
+/// Maximum number of terminal records that are used.
 const MAX_ENDS: usize = 16;
 
-/// Where a chain of records ends.
+/// The end of a chain of records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct End {
-    /// How the server is spoken to.
+    /// The transport to the server.
     pub(super) transport: Transport,
-    /// What is to be asked for there.
+    /// The kind of record to query next.
     pub(super) kind: EndKind,
-    /// The name to ask for.
+    /// The name to query.
     pub(super) name: String,
-    /// The names passed on the way, for people.
+    /// The names along the chain, for the report.
     pub(super) via: String,
 }
 
-/// The flag of the last record.
+/// The flag of a terminal record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EndKind {
-    /// `S`.
+    /// Flag `S`: SRV records follow.
     Srv,
-    /// `A`.
+    /// Flag `A`: addresses follow.
     Address,
 }
 
-/// Those that have a tag.
+/// The transports that have a tag.
 const TRANSPORTS: [Transport; 4] =
     [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls];
 
@@ -46,12 +46,11 @@ const fn tag(transport: Transport) -> &'static str {
     }
 }
 
-/// Follows the records from `host` for the transports that are supported, given in the order in
-/// which they are preferred. `None` if there is no record for TURN. `notes` gets what is not used,
-/// in sentences for people.
+/// Follows the records from `host` for these transports, which are in order of preference. `None`
+/// if there is no record for TURN. Adds a note about each unused record to `notes`.
 ///
 /// # Errors
-/// The first question was not answered.
+/// The first query failed.
 pub(super) async fn follow(
     dns: &Dns,
     host: &str,
@@ -66,15 +65,15 @@ pub(super) async fn follow(
     if first.is_empty() {
         return Ok(None);
     }
-    let mut questions = 1;
+    let mut queries = 1;
     let mut ends = Vec::new();
     for transport in ranked(&first, transports) {
-        // What is still to be followed, the next one last.
+        // The records still to follow, the next one last.
         let mut open = stacked(&first, transport, host);
         let mut passed = HashSet::from([host.to_owned()]);
         while let Some((record, via)) = open.pop() {
             if ends.len() >= MAX_ENDS {
-                notes.push(format!("The NAPTR records of {} lead to more than {MAX_ENDS} ends; the others are not used.", shown(host)));
+                notes.push(format!("The NAPTR records of {} lead to more than {MAX_ENDS} servers; the rest are not used.", shown(host)));
                 return Ok(Some(ends));
             }
             let kind = match record.flags.as_str() {
@@ -84,19 +83,21 @@ pub(super) async fn follow(
                     let on = format!("{via} → {}", shown(&record.replacement));
                     if !passed.insert(record.replacement.clone()) {
                         notes.push(format!(
-                            "NAPTR {on}: this name was asked for before; the record is not used."
+                            "NAPTR {on}: this name was queried before, so the records form a circle; the record is not used."
                         ));
-                    } else if questions >= MAX_QUESTIONS {
-                        notes.push(format!("NAPTR {on}: not asked for, since {MAX_QUESTIONS} questions led to no end."));
+                    } else if queries >= MAX_QUERIES {
+                        notes.push(format!(
+                            "NAPTR {on}: not queried after {MAX_QUERIES} queries without a result."
+                        ));
                     } else {
-                        questions += 1;
+                        queries += 1;
                         open.extend(branch(dns, &record.replacement, transport, &on, notes).await);
                     }
                     continue;
                 }
                 flags => {
                     notes.push(format!(
-                        "NAPTR {via} → {}: the flag {flags:?} is not known; the record is not used.",
+                        "NAPTR {via} → {}: unknown flag {flags:?}; the record is not used.",
                         shown(&record.replacement)
                     ));
                     continue;
@@ -113,8 +114,8 @@ pub(super) async fn follow(
     Ok(Some(ends))
 }
 
-/// The records that a record without a flag leads to. A branch that leads nowhere is a failure of
-/// this branch only (RFC 3958 §2.2.4).
+/// The records that a record without a flag leads to. A branch that fails does not end the
+/// resolution (RFC 3958 §2.2.4).
 async fn branch(
     dns: &Dns,
     name: &str,
@@ -135,12 +136,12 @@ async fn branch(
     notes.extend(unused(&records, name));
     let stacked = stacked(&records, transport, via);
     if stacked.is_empty() {
-        notes.push(format!("NAPTR {via}: there is no such record for {}.", tag(transport)));
+        notes.push(format!("NAPTR {via}: there is no record for {}.", tag(transport)));
     }
     stacked
 }
 
-/// What of the records for TURN is not used, whatever is asked for.
+/// Notes about records for TURN, or parts of them, that this program never uses.
 fn unused(records: &[NaptrRecord], name: &str) -> Vec<String> {
     let of_turn =
         records.iter().filter(|record| record.services.split(':').next() == Some("relay"));
@@ -148,14 +149,14 @@ fn unused(records: &[NaptrRecord], name: &str) -> Vec<String> {
     for record in of_turn {
         let services = &record.services;
         let why = if record.has_regexp {
-            "it has a regular expression, which S-NAPTR does not know".to_owned()
+            "it has a regular expression, which S-NAPTR does not allow".to_owned()
         } else if let Some(unknown) = record
             .services
             .split(':')
             .skip(1)
             .find(|protocol| !TRANSPORTS.iter().any(|one| tag(*one) == *protocol))
         {
-            format!("{unknown:?} is not known")
+            format!("unknown protocol {unknown:?}")
         } else {
             continue;
         };
@@ -181,12 +182,12 @@ fn ranked(first: &[NaptrRecord], transports: &[Transport]) -> Vec<Transport> {
         .iter()
         .filter_map(|transport| rank(*transport).map(|rank| (rank, *transport)))
         .collect();
-    // Stable: equal ranks stay in the order of preference.
+    // A stable sort keeps equal ranks in the order of preference.
     ranked.sort_by_key(|(rank, _)| *rank);
     ranked.into_iter().map(|(_, transport)| transport).collect()
 }
 
-/// The records for the transport, the one to be followed first last.
+/// The records for the transport, in reverse order, so that the first to follow is last.
 fn stacked(records: &[NaptrRecord], transport: Transport, via: &str) -> Vec<(NaptrRecord, String)> {
     let mut stacked: Vec<_> =
         records.iter().filter(|record| offers(record, transport)).cloned().collect();
@@ -203,7 +204,7 @@ fn offers(record: &NaptrRecord, transport: Transport) -> bool {
         && record.services.split(':').skip(1).any(|protocol| protocol == tag(transport))
 }
 
-/// A name without its final dot.
+/// A name without its trailing dot.
 pub(super) fn shown(name: &str) -> &str {
     name.strip_suffix('.').filter(|name| !name.is_empty()).unwrap_or(name)
 }

@@ -1,8 +1,8 @@
-//! The order in which addresses are tried.
+//! The order in which addresses are tried: RFC 6724's rules, then alternating families.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// Which families may be used.
+/// The address families that may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Families {
     /// IPv6 and IPv4.
@@ -15,7 +15,7 @@ pub enum Families {
 }
 
 impl Families {
-    /// Whether the address is of them.
+    /// Whether the address is of one of these families.
     #[must_use]
     pub const fn has(self, ip: IpAddr) -> bool {
         match self {
@@ -25,7 +25,7 @@ impl Families {
         }
     }
 
-    /// Each of them by itself, IPv6 first.
+    /// Each family separately, IPv6 first.
     #[must_use]
     pub const fn each(self) -> &'static [Self] {
         match self {
@@ -36,12 +36,12 @@ impl Families {
     }
 }
 
-/// Sorted by this host's view (RFC 6724 §6), then the families in turn (RFC 8305 §4).
+/// Sorts by this host's routes (RFC 6724 §6), then alternates the families (RFC 8305 §4).
 pub(super) fn ordered(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
     interleaved(sorted(addresses, source))
 }
 
-/// The rules of RFC 6724 §6 that can be told from the addresses: 1, 2, 5, 6, 8, 9, 10.
+/// Applies the rules of RFC 6724 §6 that need nothing but the addresses: 1, 2, 5, 6, 8, 9, 10.
 fn sorted(addresses: Vec<IpAddr>, source: impl Fn(IpAddr) -> Option<IpAddr>) -> Vec<IpAddr> {
     let mut keyed: Vec<_> = addresses.into_iter().map(|ip| (key(ip, source(ip)), ip)).collect();
     keyed.sort_by_key(|(key, _)| *key);
@@ -51,7 +51,7 @@ fn sorted(addresses: Vec<IpAddr>, source: impl Fn(IpAddr) -> Option<IpAddr>) -> 
     sorted
 }
 
-/// Smaller is better: the answers to the rules, one after the other.
+/// The sort key of an address, with one part for each rule; smaller is better.
 fn key(destination: IpAddr, source: Option<IpAddr>) -> (bool, bool, bool, i16, u8, u32) {
     let to = in_ipv6(destination);
     let (precedence, label) = policy(to);
@@ -111,8 +111,8 @@ fn scope(ip: Ipv6Addr) -> u8 {
     }
 }
 
-/// This host's address on the way there; `None` if there is no way. Nothing is sent: connecting a
-/// UDP socket only chooses a route.
+/// This host's source address for the destination; `None` without a route. Sends nothing:
+/// connecting a UDP socket only selects a route.
 pub(crate) fn source(destination: IpAddr) -> Option<IpAddr> {
     let any: IpAddr = if destination.is_ipv4() {
         Ipv4Addr::UNSPECIFIED.into()

@@ -1,4 +1,4 @@
-//! Several attempts, a little apart; the first that succeeds wins.
+//! Attempts with staggered starts, of which the first success wins.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -10,24 +10,24 @@ use tokio::time::{Instant, sleep_until};
 /// "One recommended value for a default delay is 250 milliseconds" (RFC 8305 §5).
 pub const CONNECTION_ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// What won, and what had failed until then.
+/// The attempt that won, and those that had failed by then.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Won<A, T, E> {
-    /// With which.
+    /// The candidate that won.
     pub with: A,
-    /// What came of it.
+    /// The result of its attempt.
     pub value: T,
-    /// The attempts that failed before.
+    /// The candidates that failed before, with their errors.
     pub failed: Vec<(A, E)>,
 }
 
-/// Begins an attempt with the first, then one with each of the others: after
-/// [`CONNECTION_ATTEMPT_DELAY`], or as soon as all before have failed. "Once one of the connection
-/// attempts succeeds …, all other connections attempts that have not yet succeeded SHOULD be
-/// canceled" (RFC 8305 §5): they are dropped.
+/// Starts an attempt with the first candidate, then one with each of the others: after
+/// [`CONNECTION_ATTEMPT_DELAY`], or as soon as all earlier attempts have failed. "Once one of the
+/// connection attempts succeeds …, all other connections attempts that have not yet succeeded
+/// SHOULD be canceled" (RFC 8305 §5): they are dropped.
 ///
 /// # Errors
-/// All failed; each with its error, in the order in which they failed.
+/// All attempts failed: each candidate with its error, in the order of the failures.
 pub async fn race<A: Clone, T, E, F: Future<Output = Result<T, E>>>(
     with: &[A],
     mut attempt: impl FnMut(A) -> F,
@@ -74,7 +74,8 @@ mod tests {
     use super::*;
     use std::cell::RefCell;
 
-    /// Each attempt: after so many milliseconds, success or failure. When each began is noted.
+    /// Runs attempts given as (milliseconds, success). Returns when each began, the result, and the
+    /// total time in milliseconds.
     async fn run(
         attempts: &[(u64, bool)],
     ) -> (Vec<u128>, Result<Won<usize, usize, usize>, Vec<(usize, usize)>>, u128) {

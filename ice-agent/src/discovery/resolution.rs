@@ -1,4 +1,4 @@
-//! What is asked for which URI.
+//! The DNS queries for each kind of URI.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -21,63 +21,63 @@ pub(super) const ANYCAST: [IpAddr; 2] = [
     IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 1, 0, 0, 0, 0, 0, 2)),
 ];
 
-/// What the caller will have.
+/// The caller's choice among transports, families and services.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Choice {
-    /// Only this transport; it must suit the URI.
+    /// The only transport to use; it must suit the URI.
     pub transport: Option<Transport>,
-    /// Only addresses of these families.
+    /// The address families to use.
     pub families: Families,
-    /// Whether the name in the server's certificate is known from elsewhere.
+    /// Whether the caller knows the name in the server's certificate (`--server-name`).
     pub names_server: bool,
-    /// A STUN server that helps to find out what a NAT does is preferred (RFC 5780 §5.1).
+    /// Whether to prefer STUN servers that support NAT behaviour discovery (RFC 5780 §5.1).
     pub nat_behaviour: bool,
 }
 
 impl Choice {
-    /// The same with these families alone.
+    /// The same choice with these families only.
     #[must_use]
     pub fn only(&self, families: Families) -> Self {
         Self { families, ..self.clone() }
     }
 }
 
-/// Why there is nothing to try.
+/// Why discovery found no address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DiscoveryError {
-    /// The transport that was asked for is not one of the URI's.
-    #[error("{uri} is not spoken over {transport}")]
+    /// The chosen transport does not suit the URI.
+    #[error("{uri} cannot be used over {transport}")]
     Transport {
-        /// The URI.
+        /// The server's URI.
         uri: String,
-        /// What was asked for.
+        /// The chosen transport.
         transport: Transport,
     },
     /// "A "stuns" URI containing an IP address MUST be rejected" (RFC 8489 §8.1); the same for TURN
     /// over DTLS (RFC 7350 §4.6.1), "unless the domain name is provided by the same mechanism".
     #[error(
-        "{0}: an address has no name to find in the server's certificate; name the host, or give --server-name"
+        "{0}: an IP address is not enough to verify the server's certificate; write the host name, or give --server-name"
     )]
     Nameless(String),
-    /// DNS knows the name and says that the service is not there.
+    /// An SRV record says that the service does not exist.
     #[error("{0} offers no such service")]
     Denied(String),
-    /// There are records for TURN, and none for a transport that the URI allows.
+    /// There are NAPTR records for TURN, but none for a transport that the URI allows.
     #[error("the NAPTR records of {0} name no server that this URI allows")]
     OtherTransports(String),
     /// The name has no address of the families that may be used.
     #[error("{0} has no address")]
     NoAddress(String),
-    /// DNS was not to be had.
+    /// The DNS query failed.
     #[error(transparent)]
     Dns(#[from] DnsError),
 }
 
-/// Every address that the URI leads to, in the order in which to try them.
+/// Finds every address that the URI leads to, in the order in which to try them.
 ///
 /// "After an allocation succeeds or all the allocations fail, the resolution context MUST be
 /// discarded, and the resolution algorithm MUST be restarted from the beginning for any subsequent
-/// allocation" (RFC 5928 §3): so ask again for the next call.
+/// allocation" (RFC 5928 §3): so call this again for the next allocation.
 ///
 /// # Errors
 /// [`DiscoveryError`].
@@ -111,13 +111,13 @@ pub async fn discover(
     Ok(discovered)
 }
 
-/// The TURN servers of the network that this host is in: by the NAPTR records of its domain (RFC
-/// 8155 §4), then by anycast (RFC 8155 §6), whose answer is a redirection.
+/// Finds the TURN servers of this host's network: by the NAPTR records of its domain (RFC 8155 §4),
+/// then by anycast (RFC 8155 §6), whose server redirects.
 ///
 /// # Errors
 /// [`DiscoveryError`].
-// Deviation: RFC 8155 §3: DNS service discovery (RFC 8155 §5) is not tried: it takes an mDNS
-// resolver, and a network that announces its relay in that way only would have to be met first.
+// Deviation: RFC 8155 §3: DNS service discovery (RFC 8155 §5) is not tried: it needs an mDNS
+// resolver, and we know of no network that announces its relay only in that way.
 pub async fn discover_local(
     domain: Option<&str>,
     choice: &Choice,
@@ -135,7 +135,7 @@ pub async fn discover_local(
                 .note(format!("The domain {} has no NAPTR records for TURN.", shown(domain))),
             Err(error) => resolution.note(error.to_string()),
         },
-        None => resolution.note("The system does not say which domain this host is in.".into()),
+        None => resolution.note("The system's configuration names no domain of this host.".into()),
     }
     if transports.contains(&Transport::Udp) {
         let addresses = ANYCAST.into_iter().filter(|ip| choice.families.has(*ip)).collect();
@@ -149,13 +149,13 @@ pub async fn discover_local(
     resolution.finish("this network")
 }
 
-/// "a list, ordered by preference of supported TURN transports" (RFC 5928 §3): media wants UDP,
-/// what is encrypted goes before what is not, and DTLS is last since few servers have it and each
-/// that has not costs seconds.
+/// "a list, ordered by preference of supported TURN transports" (RFC 5928 §3): UDP first for media,
+/// then encrypted before plain, and DTLS last, since few servers offer it and each one that does
+/// not costs seconds.
 const PREFERENCE: [Transport; 4] =
     [Transport::Udp, Transport::Tls, Transport::Tcp, Transport::Dtls];
 
-/// What the URI and the caller allow, the preferred one first.
+/// The transports that both the URI and the caller allow, in order of preference.
 fn transports(uri: &ServerUri, choice: &Choice) -> Result<Vec<Transport>, DiscoveryError> {
     let mut allowed: Vec<Transport> =
         PREFERENCE.into_iter().filter(|transport| transport.is_secure() == uri.secure).collect();
@@ -266,7 +266,7 @@ impl<'a> Resolution<'a> {
             }
         }
         // Deviation: RFC 5928 §3: without NAPTR records, "turn:" is not tried over TLS and DTLS:
-        // there is no port for them then but the one of UDP and TCP.
+        // the only port would be that of UDP and TCP.
         for transport in transports {
             let behaviour = choice.nat_behaviour
                 && self.by_srv(*transport, &behaviour_service(*transport, host), None).await;
@@ -279,7 +279,7 @@ impl<'a> Resolution<'a> {
         Ok(())
     }
 
-    /// Whether there are NAPTR records for TURN.
+    /// Follows the NAPTR records for TURN; `false` if there are none.
     async fn by_naptr(
         &mut self,
         host: &str,
@@ -317,7 +317,7 @@ impl<'a> Resolution<'a> {
         Ok(true)
     }
 
-    /// Whether there are SRV records of that name.
+    /// Follows the SRV records of that name; `false` if there are none.
     async fn by_srv(&mut self, transport: Transport, name: &str, via: Option<&str>) -> bool {
         let records = match self.dns.srv(name).await {
             Ok(answer) => {
@@ -333,7 +333,7 @@ impl<'a> Resolution<'a> {
             return false;
         }
         if srv::is_denial(&records) {
-            self.note(format!("SRV {} says that there is no such service.", shown(name)));
+            self.note(format!("SRV {} says that the service does not exist.", shown(name)));
             self.denied = Some(shown(name).into());
             return true;
         }
@@ -342,7 +342,7 @@ impl<'a> Resolution<'a> {
             let via = format!("{before}SRV {}", shown(name));
             if record.target == "." || record.port == 0 {
                 self.note(format!(
-                    "{via} → {}, port {}: no server can be there; the record is not used.",
+                    "{via} → {}, port {}: not a valid server; the record is not used.",
                     shown(&record.target),
                     record.port
                 ));
@@ -353,7 +353,7 @@ impl<'a> Resolution<'a> {
         true
     }
 
-    /// A and AAAA.
+    /// Looks up the addresses of a name: A and AAAA records.
     async fn by_address(&mut self, transport: Transport, name: &str, port: u16, via: Option<&str>) {
         match self.dns.addresses(name, self.families).await {
             Ok(Found { addresses, late, notes }) => {
@@ -406,14 +406,14 @@ impl<'a> Resolution<'a> {
         if number > MAX_ENDPOINTS {
             let whose = via.as_deref().unwrap_or("The server");
             self.note(format!(
-                "{whose} has {number} addresses; the first {MAX_ENDPOINTS} are used."
+                "{whose} has {number} addresses; only the first {MAX_ENDPOINTS} are used."
             ));
         }
         if self.endpoints.len() < MAX_ENDPOINTS {
             self.endpoints.push(Endpoint { transport, addresses, via });
         } else {
             self.note(format!(
-                "DNS names more than {MAX_ENDPOINTS} servers; the others are not used."
+                "DNS names more than {MAX_ENDPOINTS} servers; the rest are not used."
             ));
         }
     }

@@ -1,10 +1,11 @@
-//! The order of SRV records.
+//! The order of SRV records (RFC 2782).
 
 use rand::{Rng, RngExt as _};
 
 use super::dns::SrvRecord;
 
-/// In the order in which to try: by priority, within one by chance as the weights say (RFC 2782).
+/// Sorts records in the order in which to try them: by priority, and at random by weight within a
+/// priority (RFC 2782).
 pub(super) fn ordered(mut records: Vec<SrvRecord>, rng: &mut impl Rng) -> Vec<SrvRecord> {
     // "arranged in any order, except that all those with weight 0 are placed at the beginning of
     // the list": so they have a small chance.

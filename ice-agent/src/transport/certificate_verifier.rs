@@ -1,3 +1,6 @@
+//! Verifies a server's certificates and records them, so that a report can show them even when the
+//! handshake fails because of them.
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::WebPkiServerVerifier;
@@ -6,60 +9,59 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 
-/// The certificates that a server showed, and what this host thinks of them.
+/// The certificates that a server presented, and whether this host trusts them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Presented {
-    /// The name that was asked for: the server's own certificate must be for it.
+    /// The name that the server's own certificate must be for.
     pub name: String,
-    /// DER, the server's own first.
+    /// The certificates in DER, the server's own first.
     pub chain: Vec<CertificateDer<'static>>,
-    /// Whether it leads to an authority that this host trusts, is for the name, and is valid now;
-    /// if not, why not.
+    /// Whether the chain leads to a trusted authority, is for the name, and is valid now; otherwise
+    /// the reason.
     pub verdict: Result<(), String>,
 }
 
-/// Judges a server's certificates and keeps what it has seen, so that they can be shown even when
-/// the handshake ends because of them.
+/// Verifies and records the certificates of one handshake.
 #[derive(Debug)]
 pub(super) struct CertificateVerifier {
     name: String,
-    /// Without one there is no authority that this host trusts.
+    /// `None` if this host trusts no authority at all.
     verifier: Option<Arc<WebPkiServerVerifier>>,
     provider: Arc<CryptoProvider>,
-    insist: bool,
+    must_verify: bool,
     seen: Mutex<Option<Presented>>,
 }
 
 impl CertificateVerifier {
-    /// A witness for one handshake with the server that has `name`. Unless it shall `insist`, every
-    /// certificate will do.
+    /// A verifier for one handshake. Unless `must_verify`, the handshake continues with any
+    /// certificate.
     pub(super) fn new(
         name: &str,
         verifier: Option<Arc<WebPkiServerVerifier>>,
         provider: Arc<CryptoProvider>,
-        insist: bool,
+        must_verify: bool,
     ) -> Self {
-        Self { name: name.into(), verifier, provider, insist, seen: Mutex::new(None) }
+        Self { name: name.into(), verifier, provider, must_verify, seen: Mutex::new(None) }
     }
 
-    /// What it has seen.
+    /// The certificates that the server has presented so far.
     pub(super) fn seen(&self) -> Option<Presented> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Judges a chain at the present time; the error ends the handshake.
+    /// Verifies a chain at the current time and records it; an error ends the handshake.
     pub(super) fn judge(&self, chain: Vec<CertificateDer<'static>>) -> Result<(), Error> {
         let judged = match ServerName::try_from(self.name.clone()) {
             Ok(name) => self.verify(&chain, &name),
             Err(_) => Err(Error::General(format!(
-                "{:?} is no name that a certificate can have",
+                "{:?} is not a name that a certificate can have",
                 self.name
             ))),
         };
         let verdict = judged.clone().map_err(|error| reason(&error));
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) =
             Some(Presented { name: self.name.clone(), chain, verdict });
-        if self.insist { judged } else { Ok(()) }
+        if self.must_verify { judged } else { Ok(()) }
     }
 
     fn verify(
@@ -112,8 +114,8 @@ impl ServerCertVerifier for CertificateVerifier {
     }
 }
 
-/// What is wrong with the variables that name authorities, if they lead to none: the system's own
-/// are not read where they are set.
+/// What is wrong with `SSL_CERT_FILE` and `SSL_CERT_DIR`, if they are set and lead to no authority:
+/// where they are set, the system's own authorities are not read.
 fn environment_problem() -> Option<String> {
     let named = |variable: &str| {
         std::env::var_os(variable).map(|value| format!("{variable}={}", value.display()))
@@ -121,12 +123,15 @@ fn environment_problem() -> Option<String> {
     let named: Vec<_> = ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().filter_map(named).collect();
     let loaded = (!named.is_empty()).then(rustls_native_certs::load_native_certs)?;
     let why = || {
-        loaded.errors.first().map_or_else(|| "it has no certificate".into(), ToString::to_string)
+        loaded
+            .errors
+            .first()
+            .map_or_else(|| "it contains no certificate".into(), ToString::to_string)
     };
     loaded.certs.is_empty().then(|| format!("{} names no authority: {}", named.join(", "), why()))
 }
 
-/// Why a chain is not believed, for people.
+/// Why a chain is not trusted, in words.
 fn reason(error: &Error) -> String {
     let Error::InvalidCertificate(error) = error else { return error.to_string() };
     match error {
@@ -145,8 +150,8 @@ fn reason(error: &Error) -> String {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "one of the certificates is not valid yet".into()
         }
-        CertificateError::BadSignature => "one of the signatures is wrong".into(),
-        CertificateError::BadEncoding => "one of the certificates is not readable".into(),
+        CertificateError::BadSignature => "one of the signatures is invalid".into(),
+        CertificateError::BadEncoding => "one of the certificates cannot be parsed".into(),
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             "it is not for servers".into()
         }

@@ -1,4 +1,4 @@
-//! The way to one server, message by message: over UDP, TCP, TLS or DTLS.
+//! A connection to one server that carries messages: over UDP, TCP, TLS or DTLS.
 
 use std::fmt;
 use std::io;
@@ -16,35 +16,41 @@ use super::target::{Target, Transport};
 use super::tls;
 use super::trust::Trust;
 
-/// Time to connect over TCP, and again to shake hands.
+/// Maximum time to connect over TCP, and again for the TLS or DTLS handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A server that takes nothing for so long is gone.
+/// How long a server may accept no data before the connection counts as broken.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
-/// Largest datagram: more than any path carries.
+/// Maximum size of a datagram that UDP allows.
 const MAX_DATAGRAM: usize = 65_535;
 
-/// A connected socket to one server. Dropping it ends it; [`close`](Self::close) says so to the
-/// server first.
+/// An open connection to one server. Dropping it closes the socket; [`close`](Self::close) tells
+/// the server first.
 #[derive(Debug)]
 pub struct Connection {
-    way: Way,
+    channel: Channel,
     local: SocketAddr,
     secured: Option<Secured>,
 }
 
 #[derive(Debug)]
-enum Way {
-    /// Datagrams; the socket is connected, so that only the server's are received and an ICMP error
-    /// is an error here.
+enum Channel {
+    /// Datagrams. The socket is connected, so that it receives from the server only and reports
+    /// ICMP errors.
     Udp { socket: UdpSocket, buffer: Vec<u8> },
-    /// A stream of frames (RFC 8489 §6.2.2, RFC 8656 §12.5), and what came of it and is not a whole
-    /// frame yet.
+    /// A stream of frames (RFC 8489 §6.2.2, RFC 8656 §12.5), and received bytes that are not a
+    /// whole frame yet.
     Stream { stream: Stream, incoming: StreamBuffer },
-    /// Datagrams in records.
+    /// Datagrams in DTLS records.
     Dtls(Box<DtlsConnection>),
 }
 
-/// TCP, or TLS over it.
+impl Channel {
+    fn stream(stream: impl ReadWrite + 'static) -> Self {
+        Self::Stream { stream: Stream(Box::new(stream)), incoming: StreamBuffer::new() }
+    }
+}
+
+/// TCP, or TLS over TCP.
 struct Stream(Box<dyn ReadWrite>);
 
 trait ReadWrite: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
@@ -57,71 +63,71 @@ impl fmt::Debug for Stream {
 }
 
 impl Connection {
-    /// Opens it from a free port.
+    /// Opens a connection from a free port.
     ///
     /// # Errors
-    /// [`OpenError`]; `TimedOut` within if nobody answers, except over UDP, where nothing is sent
-    /// yet.
+    /// [`OpenError`]; a silent server is `TimedOut`, except over UDP, where nothing is sent yet.
     pub async fn open(target: &Target, usage: Usage, trust: &Trust) -> Result<Self, OpenError> {
-        let is_silence = |error: &OpenError| matches!(error, OpenError::Socket(error) if error.kind() == io::ErrorKind::TimedOut);
+        let is_silence = |error: &OpenError| match error {
+            OpenError::Socket(error) => error.kind() == io::ErrorKind::TimedOut,
+            _ => false,
+        };
         staggered(CONNECT_TIMEOUT, is_silence, || Self::open_once(target, usage, trust)).await
     }
 
     async fn open_once(target: &Target, usage: Usage, trust: &Trust) -> Result<Self, OpenError> {
         let address = target.address.ip().to_string();
         let name = target.server_name.as_deref().unwrap_or(&address);
-        let plain = |way, local| Self { way, local, secured: None };
+        let plain = |channel, local| Self { channel, local, secured: None };
         match target.transport {
             Transport::Udp => {
                 let socket = datagrams(target.address).await?;
                 let local = socket.local_addr()?;
-                Ok(plain(Way::Udp { socket, buffer: vec![0; MAX_DATAGRAM] }, local))
+                Ok(plain(Channel::Udp { socket, buffer: vec![0; MAX_DATAGRAM] }, local))
             }
             Transport::Tcp => {
                 let stream = connection(target).await?;
                 let local = stream.local_addr()?;
-                Ok(plain(
-                    Way::Stream { stream: Stream(Box::new(stream)), incoming: StreamBuffer::new() },
-                    local,
-                ))
+                Ok(plain(Channel::stream(stream), local))
             }
             Transport::Tls => {
                 let stream = connection(target).await?;
                 let local = stream.local_addr()?;
                 let (stream, secured) =
                     in_time("TLS", tls::connect(stream, name, usage, trust)).await?;
-                let way =
-                    Way::Stream { stream: Stream(Box::new(stream)), incoming: StreamBuffer::new() };
-                Ok(Self { way, local, secured: Some(secured) })
+                Ok(Self { channel: Channel::stream(stream), local, secured: Some(secured) })
             }
             Transport::Dtls => {
                 let socket = datagrams(target.address).await?;
                 let local = socket.local_addr()?;
                 let (connection, secured) =
                     in_time("DTLS", DtlsConnection::connect(socket, name, trust)).await?;
-                Ok(Self { way: Way::Dtls(Box::new(connection)), local, secured: Some(secured) })
+                Ok(Self {
+                    channel: Channel::Dtls(Box::new(connection)),
+                    local,
+                    secured: Some(secured),
+                })
             }
         }
     }
 
-    /// Over a TCP connection that is there already.
+    /// Uses a TCP connection that is open already.
     ///
     /// # Errors
     /// The socket's error.
     pub fn over(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         let local = stream.local_addr()?;
-        let way = Way::Stream { stream: Stream(Box::new(stream)), incoming: StreamBuffer::new() };
-        Ok(Self { way, local, secured: None })
+        Ok(Self { channel: Channel::stream(stream), local, secured: None })
     }
 
-    /// This end's address.
+    /// The local address.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.local
     }
 
-    /// What the handshake of TLS or DTLS came to.
+    /// The result of the TLS or DTLS handshake.
     #[must_use]
     pub fn secured(&self) -> Option<&Secured> {
         self.secured.as_ref()
@@ -130,36 +136,37 @@ impl Connection {
     /// Sends one message, already framed for a stream.
     ///
     /// # Errors
-    /// The socket's error. Over a stream it is the end; over UDP it may concern an earlier message.
+    /// The socket's error. A stream cannot be used after it; over UDP it may be about an earlier
+    /// message.
     pub async fn send(&mut self, message: &[u8]) -> io::Result<()> {
-        match &mut self.way {
-            Way::Udp { socket, .. } => socket.send(message).await.map(|_| ()),
-            Way::Dtls(connection) => connection.send(message).await,
-            Way::Stream { stream, .. } => {
+        match &mut self.channel {
+            Channel::Udp { socket, .. } => socket.send(message).await.map(|_| ()),
+            Channel::Dtls(connection) => connection.send(message).await,
+            Channel::Stream { stream, .. } => {
                 let write = async {
                     stream.0.write_all(message).await?;
                     stream.0.flush().await
                 };
                 tokio::time::timeout(SEND_TIMEOUT, write).await.map_err(|_| {
-                    io::Error::new(io::ErrorKind::TimedOut, "the server takes nothing")
+                    io::Error::new(io::ErrorKind::TimedOut, "the server accepts no data")
                 })?
             }
         }
     }
 
-    /// The next message, a whole frame over a stream. Cancel safe.
+    /// Receives the next message; over a stream, a whole frame. Cancel safe.
     ///
     /// # Errors
-    /// The socket's error; over a stream and DTLS also its end, and what is no frame
-    /// (`InvalidData`).
+    /// The socket's error; over a stream and DTLS also the end of the connection, and bytes that
+    /// are no frame (`InvalidData`).
     pub async fn receive(&mut self) -> io::Result<Vec<u8>> {
-        match &mut self.way {
-            Way::Udp { socket, buffer } => {
+        match &mut self.channel {
+            Channel::Udp { socket, buffer } => {
                 let length = socket.recv(buffer).await?;
                 Ok(buffer[..length].to_vec())
             }
-            Way::Dtls(connection) => connection.receive().await,
-            Way::Stream { stream, incoming } => loop {
+            Channel::Dtls(connection) => connection.receive().await,
+            Channel::Stream { stream, incoming } => loop {
                 match incoming.next_frame() {
                     Ok(Some(frame)) => return Ok(frame.to_vec()),
                     Ok(None) => {}
@@ -178,22 +185,22 @@ impl Connection {
         }
     }
 
-    /// Ends it, and over TLS and DTLS says so (close_notify): a server may forget at once what it
-    /// holds for this host.
+    /// Closes the connection; over TLS and DTLS with close_notify, so that the server can free its
+    /// state at once.
     pub async fn close(mut self) {
         let closing = async {
-            match &mut self.way {
-                Way::Udp { .. } => Ok(()),
-                Way::Stream { stream, .. } => stream.0.shutdown().await,
-                Way::Dtls(connection) => connection.close().await,
+            match &mut self.channel {
+                Channel::Udp { .. } => Ok(()),
+                Channel::Stream { stream, .. } => stream.0.shutdown().await,
+                Channel::Dtls(connection) => connection.close().await,
             }
         };
-        // A server that is gone needs not be told.
+        // If this fails, the server is gone already.
         let _ = tokio::time::timeout(SEND_TIMEOUT, closing).await;
     }
 }
 
-/// A UDP socket from which only the server is reached.
+/// A UDP socket that is connected to the server.
 async fn datagrams(server: SocketAddr) -> io::Result<UdpSocket> {
     let any: SocketAddr = if server.is_ipv4() {
         (Ipv4Addr::UNSPECIFIED, 0).into()
@@ -205,7 +212,7 @@ async fn datagrams(server: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// A TCP connection to the server, or a tunnel through the proxy.
+/// A TCP connection to the server, direct or through the proxy.
 async fn connection(target: &Target) -> io::Result<TcpStream> {
     let stream = match &target.proxy {
         Some(proxy) => proxy.connect(target.address).await.map_err(io::Error::from)?,
@@ -217,6 +224,7 @@ async fn connection(target: &Target) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
+/// Limits the time of a handshake.
 async fn in_time<T>(
     protocol: &str,
     handshake: impl Future<Output = Result<T, OpenError>>,
@@ -224,7 +232,7 @@ async fn in_time<T>(
     tokio::time::timeout(CONNECT_TIMEOUT, handshake).await.unwrap_or_else(|_| {
         let silent = io::Error::new(
             io::ErrorKind::TimedOut,
-            format!("the {protocol} handshake was not answered in time"),
+            format!("no answer to the {protocol} handshake in time"),
         );
         Err(silent.into())
     })

@@ -19,18 +19,18 @@ use super::handshake::{OpenError, Secured};
 use super::trust::Trust;
 
 const PROTOCOL: &str = "DTLS";
-/// The first wait before a flight is sent again.
+/// How long to wait before a flight is retransmitted for the first time.
 const FLIGHT_INTERVAL: Duration = Duration::from_millis(500);
-/// Largest datagram: more than any path carries.
+/// Maximum size of a datagram that UDP allows.
 const MAX_DATAGRAM: usize = 65_535;
 
-/// An association with one server, on its connected socket.
+/// An association with one server, over a connected socket.
 pub(super) struct DtlsConnection {
     socket: UdpSocket,
     server: SocketAddr,
     endpoint: Endpoint,
     buffer: Vec<u8>,
-    /// Data that came along with what was waited for.
+    /// Received data that the caller has not taken yet.
     ready: VecDeque<Vec<u8>>,
     complete: bool,
 }
@@ -45,8 +45,8 @@ impl fmt::Debug for DtlsConnection {
 }
 
 impl DtlsConnection {
-    /// Shakes hands with the server that has `name`; `socket` is connected to it. It takes as long
-    /// as the library is patient.
+    /// Performs the handshake with the server over `socket`, which is connected to it; the
+    /// certificate must be for `name`. The caller limits the time.
     pub(super) async fn connect(
         socket: UdpSocket,
         name: &str,
@@ -55,7 +55,7 @@ impl DtlsConnection {
         let (local, server) = (socket.local_addr()?, socket.peer_addr()?);
         let verifier = trust.verifier_for(name);
         let fail = |reason: String| {
-            OpenError::of_handshake(PROTOCOL, reason, verifier.seen(), trust.insists())
+            OpenError::of_handshake(PROTOCOL, reason, verifier.seen(), trust.must_verify())
         };
         let config = config(name, server, verifier.clone()).map_err(fail)?;
         let endpoint = Endpoint::new(local, Default::default(), None);
@@ -87,7 +87,7 @@ impl DtlsConnection {
                 }
             };
             if let Err(reason) = step {
-                // The alert that tells the server why.
+                // Send the alert that tells the server the reason.
                 let _ = connection.flush().await;
                 return Err(fail(reason));
             }
@@ -98,7 +98,7 @@ impl DtlsConnection {
         let cipher = suite.map_or_else(String::new, |suite| suite.id().to_string());
         let presented = verifier.seen().ok_or_else(|| OpenError::Handshake {
             protocol: PROTOCOL,
-            reason: "the server showed no certificate".into(),
+            reason: "the server presented no certificate".into(),
         })?;
         // Deviation: RFC 7443 §1: over DTLS the usage is not told by ALPN, which the library
         // cannot; servers do without.
@@ -112,8 +112,8 @@ impl DtlsConnection {
         self.flush().await
     }
 
-    /// The next record's data. Cancel safe: what the association has to send meanwhile goes with
-    /// the next call, or is lost like a datagram.
+    /// Receives the data of the next record. Cancel safe: anything that the association still has
+    /// to send goes out with the next call.
     pub(super) async fn receive(&mut self) -> io::Result<Vec<u8>> {
         loop {
             self.flush().await?;
@@ -123,7 +123,7 @@ impl DtlsConnection {
             if self.endpoint.get_connection_state(self.server).is_none() {
                 return Err(io::Error::new(
                     io::ErrorKind::UnexpectedEof,
-                    "the server ended the DTLS association",
+                    "the server closed the DTLS association",
                 ));
             }
             let length = self.socket.recv(&mut self.buffer).await?;
@@ -131,14 +131,14 @@ impl DtlsConnection {
         }
     }
 
-    /// Ends the association (close_notify).
+    /// Closes the association with close_notify.
     pub(super) async fn close(&mut self) -> io::Result<()> {
         self.endpoint.stop(Instant::now(), self.server);
         self.flush().await
     }
 
-    /// Takes the first bytes of the buffer. Once the association stands, what is no record of it is
-    /// as if it had not come.
+    /// Processes a datagram: the first `length` bytes of the buffer. After the handshake, datagrams
+    /// that are not valid records are ignored.
     fn take(&mut self, length: usize) -> Result<(), String> {
         let datagram = &self.buffer[..length];
         let events = match self.endpoint.read(Instant::now(), self.server, None, datagram.into()) {
@@ -147,7 +147,7 @@ impl DtlsConnection {
             Err(error) => {
                 return Err(alert(datagram).map_or_else(
                     || error.to_string(),
-                    |alert| format!("the server says {alert:?}"),
+                    |alert| format!("the server sent the alert {alert:?}"),
                 ));
             }
         };
@@ -155,7 +155,7 @@ impl DtlsConnection {
             match event {
                 EndpointEvent::HandshakeComplete => self.complete = true,
                 EndpointEvent::ApplicationData(data) => self.ready.push_back(data.to_vec()),
-                // It is forgotten by now, which `receive` tells.
+                // The association is closed; `receive` reports that.
                 _ => {}
             }
         }
@@ -170,7 +170,8 @@ impl DtlsConnection {
     }
 }
 
-/// The library's own verification cannot say which certificates it refused, so that it is ours.
+/// The library's own verification does not report the certificates that it refused, so ours
+/// replaces it.
 fn config(
     name: &str,
     server: SocketAddr,
@@ -191,8 +192,8 @@ fn config(
         .map_err(|error| error.to_string())
 }
 
-/// What the server complains of, if the datagram is an alert that is not encrypted (RFC 6347 §4.1:
-/// 13 bytes of header, the content type first).
+/// The alert in a datagram, if it is one that is not encrypted (RFC 6347 §4.1: 13 bytes of header,
+/// the content type first).
 fn alert(datagram: &[u8]) -> Option<AlertDescription> {
     const ALERT: u8 = 21;
     match datagram {

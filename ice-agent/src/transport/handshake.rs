@@ -1,8 +1,10 @@
+//! The result of a TLS or DTLS handshake, and why no connection came about.
+
 use std::io;
 
 use super::certificate_verifier::Presented;
 
-/// What the connection is used for, which the server is told by ALPN (RFC 7443 §1).
+/// The purpose of a connection, which ALPN tells the server (RFC 7443 §1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Usage {
     /// TURN.
@@ -14,7 +16,7 @@ pub enum Usage {
 }
 
 impl Usage {
-    /// The protocol's name (RFC 7443 §2, RFC 7301 §6).
+    /// The ALPN protocol name (RFC 7443 §2, RFC 7301 §6).
     #[must_use]
     pub const fn alpn(self) -> &'static str {
         match self {
@@ -25,26 +27,26 @@ impl Usage {
     }
 }
 
-/// What a handshake came to.
+/// The result of a handshake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Secured {
-    /// The protocol: `TLS 1.3`, `DTLS 1.2`.
+    /// The protocol version: `TLS 1.2`, `TLS 1.3` or `DTLS 1.2`.
     pub version: &'static str,
-    /// The cipher suite's name in the registry of IANA.
+    /// The cipher suite's name in the IANA registry.
     pub cipher: String,
     /// The protocol that the server chose by ALPN; `None` if it chose none.
     pub alpn: Option<String>,
-    /// The server's certificates.
+    /// The server's certificates and the verdict on them.
     pub presented: Presented,
 }
 
-/// Why there is no connection.
+/// Why a connection could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The socket's error; `TimedOut` if nobody answers.
+    /// The socket's error; `TimedOut` if the server is silent.
     #[error(transparent)]
     Socket(#[from] io::Error),
-    /// The certificate is not believed.
+    /// The server's certificate is not trusted.
     #[error("the server's certificate is not trusted: {}", .0.verdict.as_ref().err().map_or("", String::as_str))]
     Untrusted(Box<Presented>),
     /// The handshake failed for another reason.
@@ -58,16 +60,15 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// A failed handshake, which the certificate is the reason of if the witness did not believe
-    /// it.
+    /// The error of a failed handshake: `Untrusted` if the verifier rejected the certificate.
     pub(super) fn of_handshake(
         protocol: &'static str,
         reason: String,
         seen: Option<Presented>,
-        insisted: bool,
+        must_verify: bool,
     ) -> Self {
         match seen {
-            Some(presented) if insisted && presented.verdict.is_err() => {
+            Some(presented) if must_verify && presented.verdict.is_err() => {
                 Self::Untrusted(Box::new(presented))
             }
             _ => Self::Handshake { protocol, reason },

@@ -1,5 +1,5 @@
-//! A small HTTP/1.1 client for the rendezvous, over TCP or TLS: one request a connection, every
-//! size and time bounded.
+//! A small HTTP/1.1 client for the rendezvous, over TCP or TLS: one request per connection, with
+//! every size and time limited.
 
 use std::fmt;
 use std::io;
@@ -22,35 +22,35 @@ use super::trust::Trust;
 use crate::discovery::race;
 use crate::uri::zoned;
 
-/// Longest answer that is read, in octets.
+/// Maximum size of a response body, in bytes.
 const MAX_ANSWER: usize = 1 << 20;
-/// Time to find and to connect, and again to shake hands.
+/// Maximum time to resolve and connect, and again for the TLS handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest path of a base URL.
+/// Maximum length of the path of a base URL.
 const MAX_PATH: usize = 256;
 
-/// `http://host[:port][/path]` or the same with `https`: what requests are relative to.
+/// The URL that requests are relative to: `http://host[:port][/path]`, or the same with `https`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseUrl {
     secure: bool,
-    /// An IPv6 address stands in brackets.
+    /// A name or an address; IPv6 addresses in brackets.
     host: String,
-    /// The zone of a link-local address; not told to the server (RFC 6874 §4).
+    /// The zone of a link-local address; never sent to the server (RFC 6874 §4).
     zone: Option<String>,
     port: u16,
-    /// Empty, or begins with a slash and does not end with one.
+    /// Empty, or a path with a leading slash and without a trailing one.
     path: String,
 }
 
-/// The text is no such URL.
+/// The text is not such a URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{} is not of the form http[s]://host[:port][/path]", shown(.0))]
 pub struct BadBaseUrl(String);
 
-/// A URL for an error: without the user and the password that people write before `@`.
+/// A URL as an error shows it: without user and password.
 fn shown(url: &str) -> String {
     match url.rsplit_once('@') {
-        Some((_, host)) => format!("{:?} (user and password are not shown)", format!("…@{host}")),
+        Some((_, host)) => format!("{:?} (user and password hidden)", format!("…@{host}")),
         None => format!("{url:?}"),
     }
 }
@@ -66,19 +66,19 @@ impl BaseUrl {
         self.secure
     }
 
-    /// The host without brackets.
+    /// The host, without brackets.
     #[must_use]
     pub fn host(&self) -> &str {
         self.host.trim_start_matches('[').trim_end_matches(']')
     }
 
-    /// The port, named or implied.
+    /// The port in the URL, or the scheme's default.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The host for a lookup on this machine: with its zone.
+    /// The host as this system resolves it, with the zone.
     fn lookup_host(&self) -> String {
         match &self.zone {
             Some(zone) => format!("{}%{zone}", self.host()),
@@ -86,7 +86,7 @@ impl BaseUrl {
         }
     }
 
-    /// Host, and port if it is not the usual one.
+    /// The host, with the port if it is not the scheme's default.
     fn authority(&self) -> String {
         if self.port == Self::default_port(self.secure) {
             self.host.clone()
@@ -101,7 +101,7 @@ impl FromStr for BaseUrl {
 
     fn from_str(text: &str) -> Result<Self, BadBaseUrl> {
         let bad = || BadBaseUrl(text.into());
-        // The parser of URIs knows no zones.
+        // The URI parser does not accept zones.
         let (text, zone) = match text
             .split_once('[')
             .and_then(|(before, rest)| Some((before, rest.split_once(']')?)))
@@ -120,7 +120,7 @@ impl FromStr for BaseUrl {
         };
         let authority = uri.authority().ok_or_else(bad)?;
         let (host, path) = (authority.host(), uri.path().trim_end_matches('/'));
-        // A port that is no number is dropped by the parser of URIs.
+        // The URI parser drops a port that is not a number, so compare with the input.
         let shown =
             authority.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
         if shown != authority.as_str()
@@ -153,50 +153,51 @@ impl fmt::Display for BaseUrl {
     }
 }
 
-/// Why there is no answer, or none that helps.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    /// No connection, or it broke.
+    /// The connection failed.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// No connection or no answer in time.
+    /// No connection or no response in time.
     #[error("no answer in time")]
     Timeout,
-    /// TLS failed, as it does where the certificate is not trusted: the same again would not help.
+    /// The TLS handshake failed, for instance because the certificate is not trusted. A retry would
+    /// fail too.
     #[error(transparent)]
     Tls(OpenError),
-    /// The answer is not HTTP, or too long.
+    /// The response is not HTTP, or too long.
     #[error("{0}")]
     Protocol(String),
-    /// An answer other than success, with the reason that the server gave.
+    /// The server answered with a status other than success.
     #[error("{status}: {reason}")]
     Status {
         /// The status code.
         status: StatusCode,
-        /// The server's text, printable and short.
+        /// The reason in the response, shortened and without control characters.
         reason: String,
     },
 }
 
-/// The way to one HTTP server.
+/// A client for one HTTP server.
 #[derive(Debug, Clone)]
 pub struct HttpClient {
-    /// The base of all requests.
+    /// The URL that all requests are relative to.
     pub base: BaseUrl,
-    /// The authorities that may vouch for the server.
+    /// Which certificates of the server are trusted.
     pub trust: Trust,
-    /// Opens the tunnel to an `https` server.
+    /// The proxy for an `https` server.
     pub proxy: Option<HttpProxy>,
 }
 
 impl HttpClient {
-    /// The direct way, trusting this host's authorities.
+    /// A client without a proxy that trusts this host's authorities.
     #[must_use]
     pub fn direct(base: BaseUrl) -> Self {
         Self { base, trust: Trust::default(), proxy: None }
     }
 
-    /// One request for `path` below the base: the answer's body if the status is a success.
+    /// Sends one request for `path` below the base and returns the response body.
     ///
     /// # Errors
     /// [`HttpError`]; `timeout` counts from the connection to the end of the body.
@@ -236,12 +237,11 @@ impl HttpClient {
         in_time(timeout, exchange(stream, request)).await
     }
 
-    /// A connection to the server: to whichever of its addresses answers first, or through the
-    /// proxy.
+    /// Connects to the server's address that answers first, or through the proxy.
     async fn connect(&self) -> Result<TcpStream, HttpError> {
         if let Some(proxy) = &self.proxy {
-            // The proxy looks the name up.
-            let proxy = HttpProxy { looks_up: Some(self.base.host.clone()), ..proxy.clone() };
+            // The proxy resolves the name.
+            let proxy = HttpProxy { resolves: Some(self.base.host.clone()), ..proxy.clone() };
             let nowhere = SocketAddr::new(std::net::Ipv4Addr::UNSPECIFIED.into(), self.base.port);
             return proxy.connect(nowhere).await.map_err(|error| HttpError::Io(error.into()));
         }
@@ -288,7 +288,7 @@ async fn exchange(
     tokio::pin!(answer);
     tokio::select! {
         answer = &mut answer => answer,
-        // The connection may end before the last of the body was taken from it.
+        // The connection may end before the rest of the body was read from it.
         _ = connection => answer.await,
     }
 }
@@ -297,8 +297,8 @@ fn protocol(error: impl std::error::Error) -> HttpError {
     HttpError::Protocol(error.to_string())
 }
 
-/// The `error` of a JSON answer, else its text; printable and short, since it is shown on a
-/// terminal.
+/// The `error` of a JSON response, otherwise its text; without control characters and shortened,
+/// since a terminal shows it.
 fn reason(body: &[u8]) -> String {
     #[derive(serde::Deserialize)]
     struct Reason {

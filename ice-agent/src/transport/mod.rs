@@ -1,7 +1,7 @@
-//! The sockets that the subcommands share: tokio drivers around the sans-IO client.
+//! Connections to servers, shared by the subcommands: tokio drivers around the sans-IO client.
 //!
-//! [`target`] says which server and how, [`connection`] opens the way there, [`turn_leg`] speaks TURN over
-//! it.
+//! [`target`] names a server and how to reach it, [`connection`] opens a connection to it, and
+//! [`turn`] speaks TURN over that.
 
 mod certificate_verifier;
 pub mod connection;

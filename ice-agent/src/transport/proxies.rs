@@ -1,4 +1,4 @@
-//! Which proxy is for which server, as the environment tells every program.
+//! Which servers are reached through a proxy: `--proxy`, or the environment's variables.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -7,7 +7,7 @@ use ipnet::{IpNet, Ipv4Net};
 
 use super::proxy::{BadProxy, HttpProxy};
 
-/// A proxy and the servers that are reached without it.
+/// A proxy, and the servers that are reached without it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Proxies {
     proxy: Option<HttpProxy>,
@@ -15,7 +15,7 @@ pub struct Proxies {
     note: Option<String>,
 }
 
-/// An entry of `no_proxy`: `host`, or `host:port` for that port alone.
+/// An entry of `no_proxy`: `host`, or `host:port` for one port only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Direct {
     hosts: Hosts,
@@ -26,11 +26,11 @@ struct Direct {
 enum Hosts {
     Everything,
     Network(IpNet),
-    /// The domain itself and everything in it.
+    /// A domain and all names below it.
     Domain(String),
 }
 
-/// A variable of the environment has what is no proxy.
+/// An environment variable has an invalid value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct BadVariable {
     name: &'static str,
@@ -39,29 +39,29 @@ pub struct BadVariable {
 
 impl fmt::Display for BadVariable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "${}: {} (--no-proxy ignores it)", self.name, self.error)
+        write!(f, "${}: {} (use --no-proxy to ignore it)", self.name, self.error)
     }
 }
 
 impl Proxies {
-    /// This one for every server.
+    /// Uses this proxy for every server.
     #[must_use]
     pub fn always(proxy: HttpProxy) -> Self {
         Self { proxy: Some(proxy), ..Self::default() }
     }
 
-    /// None for any server.
+    /// Uses no proxy.
     #[must_use]
     pub fn never() -> Self {
         Self::default()
     }
 
-    /// `https_proxy`, else `all_proxy`, except for what `no_proxy` names; in small letters or
-    /// capitals.
+    /// Reads `https_proxy`, otherwise `all_proxy`, and the exceptions in `no_proxy`; each in lower
+    /// or upper case.
     ///
     /// # Errors
-    /// A variable has what is no proxy. One of another kind in `all_proxy`, as SOCKS, concerns
-    /// other programs: it is not used, and a [note](Self::note) says so.
+    /// A variable has an invalid value. A proxy of another kind in `all_proxy`, such as SOCKS, may
+    /// be meant for other programs: it is ignored, and a [note](Self::note) says so.
     pub fn from_environment() -> Result<Self, BadVariable> {
         Self::from_variables(|name| std::env::var(name).ok())
     }
@@ -78,8 +78,8 @@ impl Proxies {
                 }
                 Err(BadProxy::Scheme(scheme)) if name.eq_ignore_ascii_case("all_proxy") => {
                     note.get_or_insert(format!(
-                        "note: ${name} names a {scheme} proxy, which is not supported: TCP and TLS go without a proxy; name an HTTP proxy in \
-                         --proxy, or say --no-proxy"
+                        "note: ${name} names a {scheme} proxy, which is not supported, so TCP and TLS use \
+                                                 no proxy; name an HTTP proxy with --proxy, or give --no-proxy"
                     ));
                 }
                 Err(error) => return Err(BadVariable { name, error }),
@@ -96,13 +96,13 @@ impl Proxies {
         Ok(Self { proxy, direct, note })
     }
 
-    /// What the user should know: a variable that is not used.
+    /// A note for the user about a variable that is ignored.
     #[must_use]
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()
     }
 
-    /// The proxy to a server that has this address and port and perhaps this name.
+    /// The proxy for a server with this address and port and, if known, this name.
     #[must_use]
     pub fn to(&self, address: SocketAddr, name: Option<&str>) -> Option<&HttpProxy> {
         let proxy = self.proxy.as_ref()?;
@@ -111,7 +111,7 @@ impl Proxies {
         (!is_direct).then_some(proxy)
     }
 
-    /// The same, with loopback reached without a proxy.
+    /// The same rules, but loopback addresses use no proxy.
     #[must_use]
     pub fn except_loopback(mut self) -> Self {
         let loopback: [IpNet; 2] = [
@@ -126,7 +126,7 @@ impl Proxies {
 
 impl Direct {
     fn read(entry: &str) -> Self {
-        // An address has its port behind brackets, a name behind its only colon.
+        // In `[address]:port` the port follows the brackets, in `name:port` the only colon.
         let (host, port) = match entry.rsplit_once(':') {
             Some((host, digits)) if !host.contains(':') || host.ends_with(']') => {
                 match digits.parse() {
@@ -171,7 +171,7 @@ impl Hosts {
     }
 }
 
-/// A prefix of IPv4-mapped addresses as the IPv4 prefix that it is (H54).
+/// Turns a prefix of IPv4-mapped addresses into the IPv4 prefix (H54).
 fn unmapped(network: IpNet) -> IpNet {
     let IpNet::V6(mapped) = network else { return network };
     let length = mapped.prefix_len().checked_sub(96);

@@ -1,4 +1,4 @@
-//! The way through an HTTP proxy: a tunnel opened by CONNECT (RFC 9110 §9.3.6).
+//! Connections through an HTTP proxy: a tunnel that CONNECT opens (RFC 9110 §9.3.6).
 
 use std::fmt;
 use std::io;
@@ -12,33 +12,32 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use zeroize::Zeroizing;
 
-/// Time for the connection to the proxy, and again for its answer.
+/// Maximum time for the connection to the proxy, and again for its response.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest header of an answer that is read, in octets.
+/// Maximum size of the proxy's response header, in bytes.
 const MAX_HEADER: usize = 8192;
-/// Longest part of a status line that is shown.
+/// Maximum length of a reason phrase that is shown.
 const MAX_REASON: usize = 100;
 
 /// An HTTP proxy that opens tunnels by CONNECT.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HttpProxy {
-    /// Its host name or address, without brackets.
+    /// The proxy's host name or address, without brackets.
     pub host: String,
-    /// Its port.
+    /// The proxy's port.
     pub port: u16,
-    /// What it is told in `Proxy-Authorization`.
+    /// The credentials for `Proxy-Authorization`.
     pub credentials: Option<BasicCredentials>,
-    /// The server's name, where the proxy is to look it up: this host cannot.
-    pub looks_up: Option<String>,
+    /// The server's name, if the proxy has to resolve it because this host cannot.
+    pub resolves: Option<String>,
 }
 
-/// A user name and a password in the form that HTTP wants (RFC 7617); wiped when dropped and never
-/// printed.
+/// A user name and a password, encoded for HTTP (RFC 7617); wiped when dropped and never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BasicCredentials(Zeroizing<String>);
 
 impl BasicCredentials {
-    /// Of a user name without a colon, and a password.
+    /// Encodes a user name, which has no colon, and a password.
     #[must_use]
     pub fn new(username: &str, password: &str) -> Self {
         let pair = Zeroizing::new(format!("{username}:{password}"));
@@ -58,7 +57,7 @@ impl fmt::Debug for HttpProxy {
     }
 }
 
-/// Without the credentials.
+/// The proxy's URL, without the credentials.
 impl fmt::Display for HttpProxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.host.contains(':') {
@@ -69,13 +68,14 @@ impl fmt::Display for HttpProxy {
     }
 }
 
-/// The text is no `http://[user:password@]host[:port]`.
+/// The text is not of the form `http://[user:password@]host[:port]`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadProxy {
-    /// A proxy of another kind.
-    #[error("{0:?}: only proxies that are spoken to by plain HTTP (http://host:port) are known")]
+    /// A proxy with another scheme.
+    #[error("{0:?} proxies are not supported; write an HTTP proxy as http://host:port")]
     Scheme(String),
-    /// The rest is no host and port. What it was is not shown: there may be a password in it.
+    /// The rest is not a host and port. The message does not repeat it, since it may contain a
+    /// password.
     #[error("the proxy is not of the form http://[user:password@]host[:port]")]
     Form,
 }
@@ -87,7 +87,7 @@ impl FromStr for HttpProxy {
         let rest = match text.split_once("://") {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
             Some((scheme, _)) => return Err(BadProxy::Scheme(scheme.into())),
-            // As curl reads the variables of the environment.
+            // curl accepts a proxy without a scheme too.
             None => text,
         };
         let rest = rest.strip_suffix('/').unwrap_or(rest);
@@ -103,7 +103,7 @@ impl FromStr for HttpProxy {
         let uri: hyper::Uri = format!("http://{authority}/").parse().map_err(|_| BadProxy::Form)?;
         let parsed = uri.authority().ok_or(BadProxy::Form)?;
         let host = parsed.host().trim_start_matches('[').trim_end_matches(']');
-        // A port that is no number is dropped by the parser of URIs.
+        // The URI parser drops a port that is not a number, so compare with the input.
         let shown = parsed
             .port()
             .map_or_else(|| parsed.host().to_owned(), |port| format!("{}:{port}", parsed.host()));
@@ -114,7 +114,7 @@ impl FromStr for HttpProxy {
             host: host.into(),
             port: parsed.port_u16().unwrap_or(80),
             credentials,
-            looks_up: None,
+            resolves: None,
         })
     }
 }
@@ -133,10 +133,10 @@ fn percent_decoded(text: &str) -> Option<Zeroizing<String>> {
     std::str::from_utf8(&octets).ok().map(|text| Zeroizing::new(text.to_owned()))
 }
 
-/// Why there is no tunnel.
+/// Why the proxy opened no tunnel.
 #[derive(Debug, thiserror::Error)]
 pub enum ProxyError {
-    /// The proxy is not there.
+    /// The connection to the proxy failed.
     #[error("no connection to the proxy {proxy}: {error}")]
     Unreachable {
         /// The proxy.
@@ -144,38 +144,41 @@ pub enum ProxyError {
         /// The socket's error.
         error: io::Error,
     },
-    /// It does not answer, or not in time.
-    #[error("the proxy {proxy} gave no answer: {error}")]
+    /// The proxy did not answer, or not in time.
+    #[error("the proxy {proxy} did not answer: {error}")]
     Silent {
         /// The proxy.
         proxy: String,
         /// The socket's error.
         error: io::Error,
     },
-    /// 407.
-    #[error("the proxy {proxy} wants {}: 407 {reason}", if *.given { "another user name or password" } else { "a user name and a password" })]
+    /// The proxy answered with 407.
+    #[error(
+        "the proxy {proxy} requires {}: 407 {reason}",
+        if *.given { "another user name or password" } else { "a user name and a password" }
+    )]
     Authentication {
         /// The proxy.
         proxy: String,
-        /// Whether it was told credentials.
+        /// Whether the request had credentials.
         given: bool,
-        /// The proxy's phrase.
+        /// The proxy's reason phrase.
         reason: String,
     },
-    /// Any other answer than success.
+    /// The proxy answered with another status than success.
     #[error("the proxy {proxy} refuses a tunnel to {to}: {status} {reason}")]
     Refused {
         /// The proxy.
         proxy: String,
-        /// Where to.
+        /// The tunnel's destination.
         to: String,
         /// The status code.
         status: u16,
-        /// The proxy's phrase.
+        /// The proxy's reason phrase.
         reason: String,
     },
-    /// What came is no HTTP.
-    #[error("what answers at {proxy} is no HTTP proxy")]
+    /// The response is not HTTP.
+    #[error("{proxy} is not an HTTP proxy: its answer is not HTTP")]
     NotHttp {
         /// The proxy.
         proxy: String,
@@ -197,15 +200,15 @@ impl From<ProxyError> for io::Error {
 }
 
 impl HttpProxy {
-    /// A tunnel to a server, as a connection that is the server's from the first octet on. Of the
-    /// address only the port counts where the proxy [looks up](Self::looks_up) the name.
+    /// Opens a tunnel: a connection on which the first byte that arrives is the server's. If the
+    /// proxy [resolves](Self::resolves) the name, only the port of the address is used.
     ///
     /// # Errors
-    /// [`ProxyError`], each in words that say what to do.
+    /// [`ProxyError`]; each message names the proxy and the reason.
     pub async fn connect(&self, to: SocketAddr) -> Result<TcpStream, ProxyError> {
         let proxy = self.to_string();
         let to = self
-            .looks_up
+            .resolves
             .as_ref()
             .map_or_else(|| to.to_string(), |name| format!("{name}:{}", to.port()));
         let connecting = within(TcpStream::connect((self.host.as_str(), self.port))).await;
@@ -250,7 +253,7 @@ async fn within<T>(future: impl Future<Output = io::Result<T>>) -> io::Result<T>
         .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "no answer in time")))
 }
 
-/// The answer up to its empty line, octet by octet: what follows is the server's.
+/// Reads the response header byte by byte, since the bytes after it are the server's.
 async fn read_header(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut header = Vec::new();
     while !header.ends_with(b"\r\n\r\n") {
@@ -262,7 +265,8 @@ async fn read_header(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     Ok(header)
 }
 
-/// `HTTP/1.1 407 Proxy Authentication Required`: the number, and the phrase in printable letters.
+/// The status code and the reason phrase, without control characters, of a line such as `HTTP/1.1
+/// 407 Proxy Authentication Required`.
 fn status_line(header: &[u8]) -> Option<(u16, String)> {
     let line = header.split(|octet| *octet == b'\r').next()?;
     let line = String::from_utf8_lossy(line);

@@ -1,9 +1,8 @@
-//! Handshakes on a path that loses packets.
-//!
-//! The system repeats an unanswered SYN after one second and then after two, and DTLS does the same
-//! with its flights. Within the few seconds that an agent waits, three lost packets would look like
-//! a server that is away. So a second attempt begins beside the first one, and more after it, until
-//! one of them comes to something.
+//! Handshakes over a path that loses packets: attempts with staggered starts. The system
+//! retransmits an unanswered SYN after one second and then after two, and DTLS does the same with
+//! its flights. Within the few seconds that an agent waits, three lost packets would look like a
+//! server that is down. So a second attempt starts next to the first one, and more after it, until
+//! one of them has a result.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,16 +10,17 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// A second attempt begins after a quarter of the time, later than any path with an ordinary delay
-/// needs.
+/// The second attempt starts after a quarter of the time, which is longer than a path with an
+/// ordinary delay needs.
 const BEFORE_SECOND: u32 = 4;
-/// Further attempts begin in steps of a tenth of it.
+/// Further attempts start in steps of a tenth of the time.
 const BETWEEN: u32 = 10;
 /// Maximum number of attempts.
 const MAX_ATTEMPTS: usize = 8;
 
-/// Runs an attempt, and others beside it while it is silent: the first result that is not silence.
-/// The first attempt has `within`, and its silence is the end.
+/// Runs an attempt, and more next to it while it is silent, and returns the first result that is
+/// not silence. The first attempt takes at most `within`; if it ends in silence, that is the
+/// result.
 ///
 /// # Errors
 /// The attempt's.
@@ -49,7 +49,7 @@ pub(crate) async fn staggered<T, E, F: Future<Output = Result<T, E>>>(
     }
 }
 
-/// The first result that is not silence; attempts that were silent are over.
+/// The first result that is not silence; attempts that ended in silence are removed.
 fn poll_others<T, E, F: Future<Output = Result<T, E>>>(
     others: &mut Vec<Pin<Box<F>>>,
     is_silence: &impl Fn(&E) -> bool,
@@ -74,8 +74,8 @@ mod tests {
 
     const WITHIN: Duration = Duration::from_secs(5);
 
-    /// Attempts that are silent for `WITHIN` but for those of these numbers; the result, when it
-    /// came, and how many attempts there were.
+    /// Runs attempts that are silent for `WITHIN`, except those with these numbers. Returns the
+    /// result, the time in milliseconds, and the number of attempts.
     async fn run(
         answered: &[(u32, Result<u32, &'static str>)],
     ) -> (Result<u32, &'static str>, u128, u32) {

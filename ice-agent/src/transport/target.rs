@@ -1,4 +1,4 @@
-//! Which server, how it is reached, and through what.
+//! One address of one server, and how to reach it.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -29,8 +29,7 @@ impl Transport {
         matches!(self, Self::Tls | Self::Dtls)
     }
 
-    /// What the sans-IO client needs to know of it: whether requests are repeated and frames
-    /// padded.
+    /// The client's view of the transport: whether requests are retransmitted and frames padded.
     #[must_use]
     pub const fn for_client(self) -> causeway_client::Transport {
         match self {
@@ -51,28 +50,28 @@ impl fmt::Display for Transport {
     }
 }
 
-/// One address of one server, and the way to it.
+/// One address of one server, and how to reach it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// How it is reached.
+    /// The transport to the server.
     pub transport: Transport,
-    /// Where it is.
+    /// The server's address.
     pub address: SocketAddr,
-    /// The name that its certificate must have and that SNI asks for: the host of the URI, or
-    /// ALTERNATE-DOMAIN (RFC 8489 §10). The address without. Not used over UDP and TCP.
+    /// The name that the certificate must have and that SNI sends: the URI's host, or
+    /// ALTERNATE-DOMAIN (RFC 8489 §10). Without a name, the address. Not used over UDP and TCP.
     pub server_name: Option<String>,
-    /// Connections go through it; not used over UDP and DTLS.
+    /// The proxy for connections; not used over UDP and DTLS.
     pub proxy: Option<HttpProxy>,
 }
 
 impl Target {
-    /// The way without a name and a proxy.
+    /// A target without a name and without a proxy.
     #[must_use]
     pub const fn direct(transport: Transport, address: SocketAddr) -> Self {
         Self { transport, address, server_name: None, proxy: None }
     }
 
-    /// The usual allocation at this server.
+    /// The configuration of an ordinary allocation at this server.
     #[must_use]
     pub fn turn_config(&self, credentials: Option<&Credentials>) -> TurnConfig {
         TurnConfig::new(

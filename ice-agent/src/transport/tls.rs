@@ -1,4 +1,4 @@
-//! TLS 1.2 and 1.3 in front of a stream (RFC 8489 §6.2.3).
+//! TLS 1.2 and 1.3 over a TCP stream (RFC 8489 §6.2.3).
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::trust::Trust;
 
 const PROTOCOL: &str = "TLS";
 
-/// Shakes hands with the server that has `name`.
+/// Performs the handshake with the server; the certificate must be for `name`.
 pub(super) async fn connect(
     stream: TcpStream,
     name: &str,
@@ -22,7 +22,7 @@ pub(super) async fn connect(
 ) -> Result<(TlsStream<TcpStream>, Secured), OpenError> {
     let failed = |reason: String| OpenError::Handshake { protocol: PROTOCOL, reason };
     let server_name = ServerName::try_from(name.to_owned())
-        .map_err(|_| failed(format!("{name:?} is no name of a server")))?;
+        .map_err(|_| failed(format!("{name:?} is not a valid server name")))?;
     let verifier = trust.verifier_for(name);
     // Deviation: RFC 8489 §6.2.3: TLS_DHE_RSA_WITH_AES_128_GCM_SHA256 is not offered: nobody's
     // library of today has finite-field DHE any more, and BCP 195 advises against it;
@@ -37,7 +37,12 @@ pub(super) async fn connect(
     config.alpn_protocols = vec![usage.alpn().into()];
     let stream = TlsConnector::from(Arc::new(config)).connect(server_name, stream).await.map_err(
         |error| {
-            OpenError::of_handshake(PROTOCOL, error.to_string(), verifier.seen(), trust.insists())
+            OpenError::of_handshake(
+                PROTOCOL,
+                error.to_string(),
+                verifier.seen(),
+                trust.must_verify(),
+            )
         },
     )?;
     let (_, connection) = stream.get_ref();
@@ -55,12 +60,12 @@ pub(super) async fn connect(
             .map(|protocol| String::from_utf8_lossy(protocol).into_owned()),
         presented: verifier
             .seen()
-            .ok_or_else(|| failed("the server showed no certificate".into()))?,
+            .ok_or_else(|| failed("the server presented no certificate".into()))?,
     };
     Ok((stream, secured))
 }
 
-/// The name as IANA has it; the library puts TLS13_ for TLS_ in front of those of TLS 1.3.
+/// The suite's name in the IANA registry; the library writes TLS13_ instead of TLS_ for TLS 1.3.
 fn iana(name: &str) -> String {
     name.strip_prefix("TLS13_").map_or_else(|| name.to_owned(), |rest| format!("TLS_{rest}"))
 }

@@ -1,3 +1,5 @@
+//! Which certificates of servers are trusted.
+
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -14,26 +16,25 @@ use super::certificate_verifier::CertificateVerifier;
 /// The command-line options of every subcommand that may speak TLS or DTLS.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct TrustArgs {
-    /// Trust the authorities in this file too (PEM), besides those that this host trusts; may be
-    /// given several times.
+    /// Trust the authorities in this PEM file too, in addition to those that this host trusts; may
+    /// be repeated.
     #[arg(long, value_name = "FILE")]
     pub ca: Vec<PathBuf>,
-    /// The name that the server's certificate must have, and that SNI asks for, in place of the
-    /// URI's host.
+    /// Name that the server's certificate must have, and that SNI sends, instead of the URI's host.
     #[arg(long, value_name = "NAME")]
     pub server_name: Option<String>,
-    /// Speak TLS and DTLS with servers whose certificate is NOT verified: anybody on the path can
-    /// be the server.
+    /// Accept any certificate over TLS and DTLS, WITHOUT verification: any host on the path can
+    /// pretend to be the server.
     #[arg(long)]
     pub insecure_no_verify: bool,
 }
 
 impl TrustArgs {
-    /// Reads the files. The authorities of this host are read when a server shows the first
-    /// certificate.
+    /// Reads the `--ca` files. The authorities of this host are read when the first server presents
+    /// a certificate.
     ///
     /// # Errors
-    /// A file cannot be read, or not every block of it is a certificate that can be trusted.
+    /// A file cannot be read, or contains something other than certificates of authorities.
     pub fn load(&self) -> anyhow::Result<Trust> {
         let mut own = Vec::new();
         for path in &self.ca {
@@ -45,29 +46,29 @@ impl TrustArgs {
         Ok(Trust {
             own,
             server_name: self.server_name.clone(),
-            insist: !self.insecure_no_verify,
+            must_verify: !self.insecure_no_verify,
             ..Trust::default()
         })
     }
 }
 
-/// Whom this host believes to be the server.
+/// Which certificates of servers this run trusts.
 #[derive(Debug, Clone)]
 pub struct Trust {
     own: Vec<CertificateDer<'static>>,
     server_name: Option<String>,
-    insist: bool,
+    must_verify: bool,
     provider: Arc<CryptoProvider>,
     verifier: Arc<OnceLock<Option<Arc<WebPkiServerVerifier>>>>,
 }
 
-/// The authorities of this host; every certificate must be verified.
+/// The authorities of this host, with verification.
 impl Default for Trust {
     fn default() -> Self {
         Self {
             own: Vec::new(),
             server_name: None,
-            insist: true,
+            must_verify: true,
             provider: Arc::new(default_provider()),
             verifier: Arc::default(),
         }
@@ -75,26 +76,24 @@ impl Default for Trust {
 }
 
 impl Trust {
-    /// Whether only a certificate that is verified will do.
+    /// Whether the server's certificate must be verified.
     #[must_use]
-    pub fn insists(&self) -> bool {
-        self.insist
+    pub fn must_verify(&self) -> bool {
+        self.must_verify
     }
 
-    /// The cryptography.
     pub(super) fn provider(&self) -> &Arc<CryptoProvider> {
         &self.provider
     }
 
-    /// The name that the certificate of the server in question must have, in place of its own
-    /// (`--server-name`).
+    /// The name that the certificate must have instead of the URI's host (`--server-name`).
     #[must_use]
     pub fn server_name(&self) -> Option<&str> {
         self.server_name.as_deref()
     }
 
-    /// Reads the authorities of this host, which takes a while, so that the first handshake does
-    /// not wait for it.
+    /// Reads the authorities of this host now. That takes a while, and the first handshake would
+    /// otherwise wait for it.
     pub fn prepare(&self) {
         self.verifier.get_or_init(|| self.build_verifier());
     }
@@ -102,13 +101,13 @@ impl Trust {
     /// A verifier for a handshake with the server that has this name.
     pub(super) fn verifier_for(&self, name: &str) -> Arc<CertificateVerifier> {
         let verifier = self.verifier.get_or_init(|| self.build_verifier()).clone();
-        Arc::new(CertificateVerifier::new(name, verifier, self.provider.clone(), self.insist))
+        Arc::new(CertificateVerifier::new(name, verifier, self.provider.clone(), self.must_verify))
     }
 
-    /// `None` if there is no authority at all.
+    /// `None` if this host trusts no authority at all.
     fn build_verifier(&self) -> Option<Arc<WebPkiServerVerifier>> {
         let mut roots = RootCertStore::empty();
-        // What this host has and cannot be read is worth no more than what it does not have.
+        // Authorities that cannot be read count as absent.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         roots.add_parsable_certificates(self.own.iter().cloned());
         WebPkiServerVerifier::builder_with_provider(Arc::new(roots), self.provider.clone())

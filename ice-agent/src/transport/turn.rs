@@ -1,4 +1,4 @@
-//! The way to one TURN server with the client that speaks over it.
+//! A connection to one TURN server, and the TURN client that speaks over it.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -16,9 +16,9 @@ use super::handshake::{OpenError, Secured, Usage};
 use super::target::Target;
 use super::trust::Trust;
 
-/// Longest wait for the deletion of the allocation.
+/// Maximum wait for the deletion of the allocation.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Wakes up after so long when the client has no deadline.
+/// How long to wait when the client has no deadline.
 const IDLE: Duration = Duration::from_secs(60);
 
 /// A [`TurnClient`] on its socket. [`flush`](Self::flush), then take every
@@ -28,24 +28,23 @@ pub struct TurnConnection {
     connection: Connection,
     client: TurnClient,
     server: SocketAddr,
-    /// A little less than a request lasts, after which the client takes the allocation for deleted
-    /// whatever the server says.
+    /// A little less than a request lasts: after a whole one, the client takes the allocation for
+    /// deleted whether the server answered or not.
     patience: Duration,
 }
 
 /// A datagram from a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerDatagram {
-    /// Who sent it.
+    /// The peer's address.
     pub peer: SocketAddr,
-    /// What.
     pub data: Vec<u8>,
 }
 
 /// Why data was not sent.
 #[derive(Debug, thiserror::Error)]
 pub enum SendFailure {
-    /// The client has no way to the peer.
+    /// The client did not accept the data.
     #[error(transparent)]
     Client(#[from] SendError),
     /// The socket's error.
@@ -54,8 +53,8 @@ pub enum SendFailure {
 }
 
 impl TurnConnection {
-    /// Opens the way to the server, shaking hands where that belongs to it, and asks for the
-    /// allocation that `config` describes; begin with [`Target::turn_config`].
+    /// Opens a connection to the server and requests the allocation that `config` describes; see
+    /// [`Target::turn_config`].
     ///
     /// # Errors
     /// [`OpenError`].
@@ -68,10 +67,10 @@ impl TurnConnection {
         Ok(Self::over(connection, config)?)
     }
 
-    /// The same over a connection that is open already.
+    /// Requests an allocation over a connection that is open already.
     ///
     /// # Errors
-    /// `InvalidInput` if the configuration forbids itself.
+    /// `InvalidInput` if the configuration contradicts itself.
     pub fn over(connection: Connection, config: TurnConfig) -> io::Result<Self> {
         let server = config.server;
         let patience = config.timing.over_udp().min(config.timing.reliable) * 99 / 100;
@@ -82,13 +81,13 @@ impl TurnConnection {
         Ok(Self { connection, client, server, patience })
     }
 
-    /// What the handshake of TLS or DTLS came to.
+    /// The result of the TLS or DTLS handshake.
     #[must_use]
     pub fn secured(&self) -> Option<&Secured> {
         self.connection.secured()
     }
 
-    /// How the requests are authenticated; `None` while the server has not asked for it.
+    /// How requests are authenticated; `None` until the server requires it.
     #[must_use]
     pub fn security(&self) -> Option<Security> {
         self.client.security()
@@ -100,13 +99,13 @@ impl TurnConnection {
         self.server
     }
 
-    /// What the server allocated, while it lasts.
+    /// The allocation, while it lasts.
     #[must_use]
     pub fn allocated(&self) -> Option<Allocated> {
         self.client.allocated()
     }
 
-    /// Asks for a permission (RFC 8656 §10).
+    /// Requests a permission (RFC 8656 §10).
     ///
     /// # Errors
     /// No allocation, or a peer of another family.
@@ -114,7 +113,7 @@ impl TurnConnection {
         self.client.permit(Instant::now(), peer)
     }
 
-    /// Asks for a channel (RFC 8656 §12).
+    /// Requests a channel (RFC 8656 §12).
     ///
     /// # Errors
     /// No allocation, a peer of another family, or no free channel.
@@ -122,7 +121,7 @@ impl TurnConnection {
         self.client.bind(Instant::now(), peer)
     }
 
-    /// Sends to a peer: over its channel, else in a Send indication.
+    /// Sends data to a peer: over its channel if there is one, otherwise in a Send indication.
     ///
     /// # Errors
     /// No permission yet, too much data, or the socket's error.
@@ -134,7 +133,8 @@ impl TurnConnection {
         Ok(self.connection.send(&buffer[frame]).await?)
     }
 
-    /// Sends the client's requests. Not cancel safe over TCP: half a frame would be left.
+    /// Sends the client's pending requests. Not cancel safe over TCP, where it could leave half a
+    /// frame.
     ///
     /// # Errors
     /// The socket's error.
@@ -145,15 +145,17 @@ impl TurnConnection {
         Ok(())
     }
 
-    /// What happened to the allocation.
+    /// The next event of the client.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.client.poll_event()
     }
 
-    /// Takes one message of the server, or does what is due; the datagram if one came. Cancel safe.
+    /// Waits for one message of the server or the client's next deadline, and returns the peer's
+    /// datagram if one arrived. Cancel safe.
     ///
     /// # Errors
-    /// The socket's error, of which the client is to be [told](Self::transport_failed).
+    /// The socket's error; report it to the client with
+    /// [`transport_failed`](Self::transport_failed).
     pub async fn wait(&mut self) -> io::Result<Option<PeerDatagram>> {
         let due = self.client.poll_timeout().unwrap_or_else(|| Instant::now() + IDLE);
         tokio::select! {
@@ -168,19 +170,20 @@ impl TurnConnection {
         }
     }
 
-    /// The socket failed: what is open fails, and over a stream the allocation is lost.
+    /// Tells the client that the socket failed: open requests fail, and over a stream the
+    /// allocation is lost.
     pub fn transport_failed(&mut self) {
         self.client.handle_transport_error(Instant::now());
     }
 
-    /// Deletes the allocation (RFC 8656 §8.1), waits for the server's confirmation, not for long,
-    /// and ends the connection; whether it was confirmed.
+    /// Deletes the allocation (RFC 8656 §8.1), waits up to two seconds for the server's
+    /// confirmation, and closes the connection. Returns whether the server confirmed.
     pub async fn close(self) -> bool {
         self.close_within(CLOSE_TIMEOUT).await
     }
 
-    /// The same, and waits until the client would give the request up: for a check, silence within
-    /// two seconds is no answer.
+    /// Like [`close`](Self::close), but waits until the client would give up the request: a check
+    /// must not take two seconds of silence for an answer.
     pub async fn close_patiently(self) -> bool {
         let patience = self.patience;
         self.close_within(patience).await
@@ -199,7 +202,7 @@ impl TurnConnection {
                 self.wait().await?;
             }
         };
-        // An allocation whose deletion fails is the server's to end.
+        // If the deletion fails, the allocation expires at the server.
         let confirmed =
             tokio::time::timeout(timeout, closing).await.is_ok_and(|closed| closed.is_ok());
         self.connection.close().await;

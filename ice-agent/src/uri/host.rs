@@ -1,3 +1,5 @@
+//! The host of a server's URI: an address, perhaps with a zone, or a name.
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::str::FromStr;
@@ -6,23 +8,23 @@ use hickory_resolver::proto::rr::Name;
 
 use super::{UriError, Zone, zoned};
 
-/// Longest host name in octets, as DNS limits it.
+/// Maximum length of a host name in DNS, in bytes.
 const MAX_NAME: usize = 253;
 
-/// The host of a URI: an address, or a name for DNS.
+/// The host of a URI: an address, or a name to resolve.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Host {
     /// An address literal.
     Ip(IpAddr),
-    /// A link-local address literal with its zone, which means something on this host alone.
+    /// A link-local address literal with its zone, which is valid on this host only.
     Zoned(Ipv6Addr, Zone),
-    /// A name of ASCII letters, in lower case, a name in another script as its A-labels (RFC 3986
-    /// §3.2.2 leads to IDNA).
+    /// A name in lower-case ASCII; a name in another script as its A-labels (RFC 3986 §3.2.2 leads
+    /// to IDNA).
     Name(String),
 }
 
 impl Host {
-    /// The address, if it is one.
+    /// The address, if the host is one.
     #[must_use]
     pub fn ip(&self) -> Option<IpAddr> {
         match self {
@@ -32,7 +34,7 @@ impl Host {
         }
     }
 
-    /// The name, if it is one.
+    /// The name, if the host is one.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         match self {
@@ -41,7 +43,7 @@ impl Host {
         }
     }
 
-    /// A socket address of the host with the zone that the URI names.
+    /// Adds the URI's zone, if it has one, to a socket address of this host.
     #[must_use]
     pub fn in_zone(&self, address: SocketAddr) -> SocketAddr {
         match (self, address) {
@@ -52,7 +54,7 @@ impl Host {
         }
     }
 
-    /// What stands between brackets. An IPv4-mapped address is the IPv4 address that it is (H54).
+    /// Parses the text between brackets. An IPv4-mapped address becomes the IPv4 address (H54).
     pub(super) fn literal(text: &str) -> Result<Self, UriError> {
         if text.contains('%') {
             let read = zoned(text).map(|(ip, zone)| Self::Zoned(ip, zone));
@@ -78,7 +80,8 @@ impl FromStr for Host {
         let name = if decoded.is_ascii() {
             decoded
         } else {
-            // What was not percent-encoded is no part of the grammar, but means the same.
+            // Letters outside ASCII are not in the grammar without percent-encoding, but mean the
+            // same.
             Name::from_utf8(&decoded).map_err(|_| bad())?.to_ascii()
         };
         let name = name.to_ascii_lowercase();
@@ -91,7 +94,7 @@ impl FromStr for Host {
                 && !label.starts_with('-')
                 && !label.ends_with('-')
         };
-        // "1.2.3" and "10" are what people mean as addresses; no top-level domain is a number.
+        // "1.2.3" and "10" are mistyped addresses, not names: no top-level domain is a number.
         let numeric =
             labels.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
         if labels.len() > MAX_NAME || !labels.split('.').all(named) || numeric {
@@ -101,7 +104,7 @@ impl FromStr for Host {
     }
 }
 
-/// `pct-encoded` decoded, the rest as it is.
+/// Decodes `pct-encoded` bytes; the rest stays.
 fn percent_decoded(text: &str) -> Result<String, UriError> {
     let bad = || UriError::Encoding(text.into());
     let mut octets = Vec::with_capacity(text.len());

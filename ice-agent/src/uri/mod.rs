@@ -1,9 +1,7 @@
-//! Servers as users name them: the `stun`, `stuns`, `turn` and `turns` URIs (RFC 7064 §3.1, RFC
-//! 7065 §3.1).
-//!
-//! Not parsed by a parser of hierarchical URIs: "Developers MUST NOT use a generic hierarchical URI
-//! parser to parse a "turn" or "turns" URI" (RFC 7065 §3.1). What a URI leads to,
-//! [`discovery`](crate::discovery) finds out.
+//! The URIs of servers: `stun`, `stuns`, `turn` and `turns` (RFC 7064 §3.1, RFC 7065 §3.1). They
+//! have a parser of their own: "Developers MUST NOT use a generic hierarchical URI parser to parse
+//! a "turn" or "turns" URI" (RFC 7065 §3.1). The addresses of a URI are the matter of
+//! [`discovery`](crate::discovery).
 
 mod error;
 mod host;

@@ -1,25 +1,27 @@
+//! The `stun`, `stuns`, `turn` or `turns` URI of a server.
+
 use std::fmt;
 use std::str::FromStr;
 
 use super::{Host, UriError};
 use crate::transport::target::Transport;
 
-/// Which service is asked for.
+/// The service that the URI names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scheme {
-    /// STUN Binding.
+    /// A STUN server.
     Stun,
-    /// TURN.
+    /// A TURN server.
     Turn,
 }
 
-/// `transport=` of a TURN URI; with the scheme it makes the [`Transport`] (RFC 5928 §3, table 1,
-/// and RFC 7350 §4.6.2).
+/// `transport=` of a TURN URI. Together with the scheme it determines the [`Transport`] (RFC 5928
+/// §3, table 1, and RFC 7350 §4.6.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Protocol {
-    /// Datagrams.
+    /// UDP, or DTLS with `turns:`.
     Udp,
-    /// A stream.
+    /// TCP, or TLS with `turns:`.
     Tcp,
 }
 
@@ -32,16 +34,16 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// A parsed URI; its `Display` is the URI again, without what it did not say.
+/// A parsed URI. Its `Display` is the URI again, without defaults that it did not contain.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ServerUri {
-    /// STUN or TURN.
+    /// Whether the URI names a STUN or a TURN server.
     pub scheme: Scheme,
-    /// `stuns` or `turns`: over TLS or DTLS only.
+    /// Whether the scheme is `stuns` or `turns`: TLS or DTLS only.
     pub secure: bool,
-    /// A host name or an address.
+    /// The host name or address.
     pub host: Host,
-    /// The port, if the URI names one; DNS tells it otherwise, or it is the
+    /// The port, if the URI has one; otherwise it comes from DNS, or is the
     /// [default](Self::default_port).
     pub port: Option<u16>,
     /// `?transport=` of a TURN URI, if it has one.
@@ -55,7 +57,7 @@ impl ServerUri {
         if transport.is_secure() { 5349 } else { 3478 }
     }
 
-    /// The one transport that the URI names; `None` if it leaves the choice to the client.
+    /// The transport that the URI requires; `None` if the client may choose.
     #[must_use]
     pub const fn transport(&self) -> Option<Transport> {
         Some(match (self.secure, self.protocol) {
@@ -67,14 +69,14 @@ impl ServerUri {
         })
     }
 
-    /// Makes known that the host is to be redacted, if anything is.
+    /// Registers the host name for redaction.
     pub fn learn(&self) {
         if let Some(name) = self.host.name() {
             crate::output::learn(crate::redact::Kind::Host, name);
         }
     }
 
-    /// The scheme as it is written.
+    /// The scheme as text.
     #[must_use]
     pub const fn scheme_name(&self) -> &'static str {
         match (self.scheme, self.secure) {
@@ -90,7 +92,7 @@ impl FromStr for ServerUri {
     type Err = UriError;
 
     fn from_str(text: &str) -> Result<Self, UriError> {
-        // First of all: no other error may show what stands before it.
+        // Checked first, since other errors repeat the text, which may contain a password here.
         if text.contains('@') {
             return Err(UriError::User);
         }
@@ -116,8 +118,8 @@ impl FromStr for ServerUri {
     }
 }
 
-/// What follows the question mark. `transport=` is a string of the grammar, in which case does not
-/// matter.
+/// Parses the text after the question mark. `transport=` is a string of the grammar, so its case
+/// does not matter.
 fn protocol(query: &str, secure: bool) -> Result<Protocol, UriError> {
     let value = match query.split_at_checked("transport=".len()) {
         Some((key, value)) if key.eq_ignore_ascii_case("transport=") => value,
@@ -139,7 +141,7 @@ fn protocol(query: &str, secure: bool) -> Result<Protocol, UriError> {
     }
 }
 
-/// `host [ ":" port ]`. The port of RFC 3986 §3.2.3 may be empty, which is as if it were not there.
+/// Parses `host [ ":" port ]`. The port may be empty (RFC 3986 §3.2.3), which means no port.
 fn host_and_port(authority: &str) -> Result<(Host, Option<u16>), UriError> {
     if authority.starts_with("//") {
         return Err(UriError::Slashes(authority.into()));
@@ -286,7 +288,7 @@ mod tests {
         for bad in ["turn:ex%6", "turn:ex%zz", "turn:%FF.example"] {
             assert!(matches!(parse(bad), Err(UriError::Encoding(_))), "{bad}");
         }
-        // What decodes to a separator is part of the name, and no name has it.
+        // An encoded separator is part of the name, and no valid name contains one.
         assert!(matches!(parse("turn:h%3A80"), Err(UriError::Host(_))));
     }
 
