@@ -1,4 +1,5 @@
 //! The long-term credentials for a TURN server: from a file, standard input or the environment.
+//!
 //! There is no option for the password itself: every user of the host can read a program's
 //! arguments.
 

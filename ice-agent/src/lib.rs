@@ -1,6 +1,8 @@
 //! The tests that `ice-agent` runs: what a NAT does, whether a server works, whether two agents can
-//! reach each other. Each subcommand is a module with an `Args` (its command line) and a `run` that
-//! returns a [`verdict::Verdict`].
+//! reach each other.
+//!
+//! Each subcommand is a module with an `Args` (its command line) and a `run` that returns a
+//! [`verdict::Verdict`].
 //!
 //! - [`nat`]: mapping and filtering behaviour of the NATs on the path.
 //! - [`check`]: one STUN or TURN server, step by step.
@@ -10,6 +12,8 @@
 //! All of them share the rest: [`uri`] names a server, [`discovery`] finds its addresses, [`reach`]
 //! has the options for both, [`transport`] opens connections, and [`probe`] sends one request.
 //! [`output`] writes reports, and [`redact`] removes addresses and names from them.
+
+#![allow(missing_docs, reason = "a library for this program's own tests, not a public interface")]
 
 mod arguments;
 pub mod check;

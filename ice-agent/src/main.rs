@@ -7,8 +7,9 @@ use ice_agent::verdict::{COULD_NOT_RUN, Verdict, could_not_run};
 use ice_agent::{check, connect, environment, nat, output, rendezvous};
 
 /// Measures what a NAT does, whether a STUN or TURN server works, and whether two agents can reach
-/// each other. Exit status: 0 if the test ran and passed, 1 if it ran and failed, 2 if it could not
-/// run.
+/// each other.
+///
+/// Exit status: 0 if the test ran and passed, 1 if it ran and failed, 2 if it could not run.
 #[derive(Debug, Parser)]
 #[command(name = "ice-agent", version, about)]
 struct CommandLine {

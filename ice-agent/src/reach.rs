@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use anyhow::Context;
 use causeway_client::{Failure, Timing};
+use causeway_wire::Transport;
 
 use crate::arguments::name_server;
 use crate::discovery::{
@@ -17,7 +18,7 @@ use crate::transport::connection::Connection;
 use crate::transport::http::BaseUrl;
 use crate::transport::proxies::Proxies;
 use crate::transport::proxy::HttpProxy;
-use crate::transport::target::{Target, Transport};
+use crate::transport::target::Target;
 use crate::transport::{OpenError, Trust, TrustArgs, Usage};
 use crate::uri::ServerUri;
 
@@ -31,7 +32,7 @@ pub struct ReachArgs {
     #[command(flatten)]
     pub trust: TrustArgs,
     /// Use this transport only: `udp` or `tcp`, or `tls` or `dtls` with stuns: and turns: URIs.
-    #[arg(long, value_name = "TRANSPORT", value_parser = transport)]
+    #[arg(long, value_name = "TRANSPORT")]
     pub transport: Option<Transport>,
     /// Use IPv4 addresses of servers only.
     #[arg(short = '4', long = "ipv4", conflicts_with = "v6")]
@@ -299,16 +300,6 @@ async fn answers(
                 .into())
         }
         Err(error) => Err(std::io::Error::other(error.to_string()).into()),
-    }
-}
-
-fn transport(text: &str) -> Result<Transport, String> {
-    match text {
-        "udp" => Ok(Transport::Udp),
-        "tcp" => Ok(Transport::Tcp),
-        "tls" => Ok(Transport::Tls),
-        "dtls" => Ok(Transport::Dtls),
-        _ => Err("expected udp, tcp, tls or dtls".into()),
     }
 }
 

@@ -1,8 +1,9 @@
 //! `--redact`: replaces addresses, names of hosts and users, and file paths by placeholders, so
-//! that a report can be shared. One name always gets the same placeholder. Ports and the kind of
-//! each address stay, so that the report is still useful. Loopback and unspecified addresses
-//! identify no host, and stay too. Everything that looks like an address or a domain name is
-//! replaced; other names have to be [registered](Redactor::learn).
+//! that a report can be shared. One name always gets the same placeholder.
+//!
+//! Ports and the kind of each address stay, so that the report is still useful. Loopback and
+//! unspecified addresses identify no host, and stay too. Everything that looks like an address or a
+//! domain name is replaced; other names have to be [registered](Redactor::learn).
 
 use std::net::{IpAddr, Ipv6Addr};
 

@@ -5,8 +5,9 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use causeway_wire::Transport;
 use ice_agent::transport::connection::Connection;
-use ice_agent::transport::target::{Target, Transport};
+use ice_agent::transport::target::Target;
 use ice_agent::transport::{OpenError, Trust, Usage};
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};

@@ -7,9 +7,9 @@ mod name_server;
 
 use std::time::{Duration, Instant};
 
+use causeway_wire::Transport;
 use hickory_resolver::proto::rr::RecordType;
 use ice_agent::discovery::{Choice, Discovered, DiscoveryError, Dns, Families, discover};
-use ice_agent::transport::target::Transport;
 use name_server::{NameServer, Quirk};
 
 /// RFC 5928 §4.1, figure 1; RFC 5928 §4.2, figure 2; RFC 7350's appendix, figure 1, under another

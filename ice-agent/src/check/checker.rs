@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use causeway_client::{Algorithm, Allocated, Security, Timing, TurnConfig};
 use causeway_wire::ErrorCode;
+use causeway_wire::Transport;
 
 use super::relayed_loop::Load;
 use super::report::Report;
@@ -14,7 +15,7 @@ use crate::credentials::Credentials;
 use crate::probe::ProbeError;
 use crate::reach::Reach;
 use crate::transport::connection::Connection;
-use crate::transport::target::{Target, Transport};
+use crate::transport::target::Target;
 use crate::transport::turn::TurnConnection;
 use crate::transport::{OpenError, Secured, Usage};
 use crate::uri::ServerUri;

@@ -116,7 +116,7 @@ impl Checker {
                 requests::close(connection).await.map(|()| Ok(allocated))
             }
             Err(error) => match error.stun_code() {
-                // Servers of RFC 5766 do not know the attribute.
+                // Old servers, those of RFC 5766, do not know the attribute.
                 Some(
                     code @ (ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED | ErrorCode::UNKNOWN_ATTRIBUTE),
                 ) => Ok(Err(code)),

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use causeway_client::{Algorithm, Security};
+use causeway_wire::Transport;
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use serde::Serialize;
@@ -13,7 +14,6 @@ use super::quality::Quality;
 use super::secure::SecureReport;
 use super::step::Step;
 use crate::probe::ProbeError;
-use crate::transport::target::Transport;
 
 /// How the check went; see the [module](super) for the JSON form.
 #[derive(Debug, Clone, Serialize)]

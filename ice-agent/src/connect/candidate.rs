@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use is::{Candidate, CandidateKind};
 use serde::Serialize;
 
-use crate::transport::target::Transport;
+use causeway_wire::Transport;
 
 /// RFC 8445 §5.1.1, in the words of the candidate attribute (RFC 8839 §5.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use causeway_wire::Transport;
 use is::stun::{StunMessage, StunPacket};
 use is::{Candidate, IceAgent, IceAgentEvent, IceConnectionState, Protocol};
 
@@ -13,7 +14,6 @@ use super::candidate::{LocalCandidate, RemoteCandidate};
 use super::ice_credentials::IceCredentials;
 use super::trace::{PairAddresses, Trace};
 use crate::rendezvous::Signal;
-use crate::transport::target::Transport;
 
 /// "Agents MUST NOT use an RTO value smaller than 500 ms" (RFC 8445 §14.3); the engine's own is
 /// half of it.

@@ -3,6 +3,7 @@
 //! Addresses are `host:port` texts, times are milliseconds. A field that has no value is `null`,
 //! except where it is noted as left out. Fields are only ever added.
 
+use causeway_wire::Transport;
 use serde::Serialize;
 
 use super::candidate::CandidateType;
@@ -10,7 +11,6 @@ use super::gathering::Problem;
 use super::statistics::RoundTripFigures;
 use super::trace::CheckState;
 use crate::rendezvous::Role;
-use crate::transport::target::Transport;
 
 /// How the call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

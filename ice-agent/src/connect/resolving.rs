@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use causeway_wire::Transport;
 use tokio::sync::mpsc;
 
 use super::gathering::Problem;
 use crate::discovery::Choice;
 use crate::reach::Reach;
-use crate::transport::target::Transport;
 use crate::uri::ServerUri;
 
 /// Longest wait for the address of a STUN server.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use causeway_wire::Transport;
 use tokio::sync::mpsc;
 
 use super::call::{Call, Output, Phase};
@@ -28,7 +29,6 @@ use crate::output::{self, complain};
 use crate::redact::Kind;
 use crate::rendezvous::{Peer, Role, Signal};
 use crate::transport::http::HttpClient;
-use crate::transport::target::Transport;
 use crate::uri::ServerUri;
 
 /// Events under way.

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use causeway_wire::Transport;
+
 use super::order::Families;
-use crate::transport::target::Transport;
 
 /// One server as DNS names it. All its addresses offer the same service, so the first that answers
 /// is used.

@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 
+use causeway_wire::Transport;
+
 use super::dns::{Dns, DnsError, NaptrRecord};
-use crate::transport::target::Transport;
 
 /// Maximum number of queries in one resolution, since records may form a circle.
 const MAX_QUERIES: usize = 16;
@@ -31,10 +32,6 @@ pub(super) enum EndKind {
     /// Flag `A`: addresses follow.
     Address,
 }
-
-/// The transports that have a tag.
-const TRANSPORTS: [Transport; 4] =
-    [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls];
 
 /// The protocol's tag (RFC 5928 §6.2, §6.3, §6.4; RFC 7350 §6.1).
 const fn tag(transport: Transport) -> &'static str {
@@ -154,7 +151,7 @@ fn unused(records: &[NaptrRecord], name: &str) -> Vec<String> {
             .services
             .split(':')
             .skip(1)
-            .find(|protocol| !TRANSPORTS.iter().any(|one| tag(*one) == *protocol))
+            .find(|protocol| !Transport::ALL.iter().any(|one| tag(*one) == *protocol))
         {
             format!("unknown protocol {unknown:?}")
         } else {

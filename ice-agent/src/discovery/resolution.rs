@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use causeway_wire::Transport;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -10,7 +11,6 @@ use super::endpoint::{Discovered, Endpoint};
 use super::naptr::{self, EndKind, shown};
 use super::order::{self, Families};
 use super::srv;
-use crate::transport::target::Transport;
 use crate::uri::{Scheme, ServerUri};
 
 /// Maximum number of endpoints, and of addresses of each.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::bail;
+use causeway_wire::Transport;
 
 use super::document::Document;
 use super::network::System;
@@ -14,7 +15,6 @@ use super::probe_socket::local_address;
 use super::report::{Family, Report};
 use crate::discovery::{Choice, DiscoveryError, Families};
 use crate::reach::Reach;
-use crate::transport::target::Transport;
 use crate::uri::ServerUri;
 
 /// Maximum number of a name's addresses that are asked, in each family.

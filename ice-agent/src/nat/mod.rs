@@ -52,11 +52,11 @@ mod tcp_probe;
 use std::time::Duration;
 
 use anyhow::bail;
+use causeway_wire::Transport;
 
 use crate::arguments::seconds;
 use crate::output;
 use crate::reach::ReachArgs;
-use crate::transport::target::Transport;
 use crate::uri::{Host, Scheme, ServerUri, UriError};
 use crate::verdict::Verdict;
 

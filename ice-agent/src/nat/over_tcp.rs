@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use causeway_client::Binding;
+use causeway_wire::Transport;
 use tokio::net::TcpSocket;
 use tokio::time::{Instant, sleep};
 
@@ -22,7 +23,6 @@ use super::servers::{MAX_COMPARED, differs, in_turns};
 use super::tcp_probe;
 use crate::probe::{ProbeError, binding};
 use crate::transport::connection::Connection;
-use crate::transport::target::Transport;
 
 /// The connections, which stay open so that the NAT keeps its mappings.
 struct OverTcp {

@@ -1,13 +1,13 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use causeway_wire::Transport;
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use serde::Serialize;
 
 use super::behaviour::{Behaviour, Classic};
 use super::observations::{LossReport, Ports, Test, percent};
-use crate::transport::target::Transport;
 
 /// One of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

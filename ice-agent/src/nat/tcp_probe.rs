@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use causeway_client::{Failure, Timing};
+use causeway_wire::Transport;
 use tokio::net::TcpStream;
 
 use crate::probe::{ProbeError, binding};
 use crate::transport::connection::Connection;
 use crate::transport::staggered::staggered;
-use crate::transport::target::Transport;
 
 /// How one request over a stream is waited for.
 pub(super) fn timing(timeout: Duration) -> Timing {

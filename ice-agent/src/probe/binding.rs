@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use causeway_client::{Binding, BindingRequest, StunClient, StunConfig, Timing};
+use causeway_wire::Transport;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::error::ProbeError;
 use crate::transport::connection::Connection;
-use crate::transport::target::Transport;
 
 /// Sends one Binding request, retransmitted as `timing` says, and waits for the response.
 ///
@@ -21,7 +21,7 @@ pub async fn binding(
     transport: Transport,
     timing: Timing,
 ) -> Result<Binding, ProbeError> {
-    let config = StunConfig { transport: transport.for_client(), timing, ..StunConfig::default() };
+    let config = StunConfig { transport, timing, ..StunConfig::default() };
     let mut client = StunClient::new(config, StdRng::from_rng(&mut rand::rng()));
     client.bind(Instant::now(), server, BindingRequest::default());
     loop {

@@ -280,10 +280,8 @@ mod tests {
     fn the_longest_signal_fits() {
         let key = RoomKey::of_secret(&RoomSecret::from_random([1; 16]));
         let candidate = format!("candidate:{}", "\"".repeat(502));
-        let signal = Signal::Candidate {
-            candidate,
-            relayed_over: Some(crate::transport::target::Transport::Dtls),
-        };
+        let signal =
+            Signal::Candidate { candidate, relayed_over: Some(causeway_wire::Transport::Dtls) };
         assert_eq!(signal.validate(), Ok(()));
         assert!(
             key.seal([0; 12], &NumberedSignal { from: u64::MAX, number: u64::MAX, signal }).len()

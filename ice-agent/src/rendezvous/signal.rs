@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::transport::target::Transport;
+use causeway_wire::Transport;
 
 /// Longest candidate line in octets; the longest that an agent writes is about 200.
 const MAX_CANDIDATE: usize = 512;

@@ -6,13 +6,14 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use causeway_client::StreamBuffer;
+use causeway_wire::Transport;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
 use super::dtls::DtlsConnection;
 use super::handshake::{OpenError, Secured, Usage};
 use super::staggered::staggered;
-use super::target::{Target, Transport};
+use super::target::Target;
 use super::tls;
 use super::trust::Trust;
 

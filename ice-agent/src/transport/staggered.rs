@@ -1,8 +1,9 @@
-//! Handshakes over a path that loses packets: attempts with staggered starts. The system
-//! retransmits an unanswered SYN after one second and then after two, and DTLS does the same with
-//! its flights. Within the few seconds that an agent waits, three lost packets would look like a
-//! server that is down. So a second attempt starts next to the first one, and more after it, until
-//! one of them has a result.
+//! Handshakes over a path that loses packets: attempts with staggered starts.
+//!
+//! The system retransmits an unanswered SYN after one second and then after two, and DTLS does the
+//! same with its flights. Within the few seconds that an agent waits, three lost packets would look
+//! like a server that is down. So a second attempt starts next to the first one, and more after it,
+//! until one of them has a result.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

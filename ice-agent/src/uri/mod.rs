@@ -1,7 +1,8 @@
-//! The URIs of servers: `stun`, `stuns`, `turn` and `turns` (RFC 7064 §3.1, RFC 7065 §3.1). They
-//! have a parser of their own: "Developers MUST NOT use a generic hierarchical URI parser to parse
-//! a "turn" or "turns" URI" (RFC 7065 §3.1). The addresses of a URI are the matter of
-//! [`discovery`](crate::discovery).
+//! The URIs of servers: `stun`, `stuns`, `turn` and `turns` (RFC 7064 §3.1, RFC 7065 §3.1).
+//!
+//! They have a parser of their own: "Developers MUST NOT use a generic hierarchical URI parser to
+//! parse a "turn" or "turns" URI" (RFC 7065 §3.1). [`discovery`](crate::discovery) resolves a URI
+//! to addresses.
 
 mod error;
 mod host;

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use causeway_wire::Transport;
+
 use super::{Host, UriError};
-use crate::transport::target::Transport;
 
 /// The service that the URI names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

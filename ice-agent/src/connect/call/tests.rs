@@ -1,8 +1,9 @@
 //! Two calls against each other in virtual time, over a network that is a queue.
 
+use causeway_wire::Transport;
+
 use super::*;
 use crate::connect::candidate::CandidateType;
-use crate::transport::target::Transport;
 
 const PLAN: Plan = Plan { count: 10, interval: Duration::from_millis(20), size: 160 };
 /// One way.

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use causeway_client::Allocated;
+use causeway_wire::Transport;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::gathering::Problem;
 use crate::credentials::Credentials;
 use crate::reach::Reach;
-use crate::transport::target::Transport;
 use crate::uri::ServerUri;
 
 /// Commands under way; a call that is faster loses datagrams, as a network would.
