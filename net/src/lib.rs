@@ -27,7 +27,7 @@
 //! bound. [`Mailbox`]: letters between threads. [`Heartbeat`], [`Stats`]: what the control side
 //! watches.
 //!
-//! Not for the servers: [`batch`], one socket that plays many clients.
+//! Not for the servers: [`load_socket`], one socket that plays many clients.
 //!
 //! The only crate that may be unsafe: it makes the system calls.
 
@@ -35,21 +35,21 @@
 compile_error!("the servers are for Linux");
 
 mod address;
-pub mod batch;
+mod client_limit;
 mod clock;
 mod descriptors;
 mod epoll;
 mod event_loop;
 mod heartbeat;
+pub mod load_socket;
 mod local;
 pub mod mailbox;
 mod packet;
-mod places;
 pub mod proxy;
 mod region;
-mod resident;
 pub mod secure;
 mod slots;
+mod startup_pages;
 mod stats;
 pub mod steering;
 mod tcp;
@@ -57,22 +57,22 @@ mod udp;
 mod uring;
 
 pub use address::canonical;
+pub use client_limit::{ClientLimit, LimitGuard, LimitReached, client_prefix};
 pub use clock::{Clock, Sample};
 pub use descriptors::{Descriptor, Descriptors, Shortage, Use, count_open, shortage};
 pub use event_loop::{
-    Admission, Arrival, Association, AssociationInfo, AssociationKey, DatagramListening, EventLoop,
-    Io, ListenerKey, MAX_REPLY, Rejection, RejectionReason, Route, Service, SocketKey, StreamInfo,
-    StreamKey, StreamListening, Unsent,
+    Admission, Arrival, Association, AssociationInfo, AssociationKey, DatagramListenerOptions,
+    EventLoop, Io, ListenerKey, MAX_REPLY, Rejection, RejectionReason, Route, Service, SocketKey,
+    StreamInfo, StreamKey, StreamListenerOptions, Unsent,
 };
 pub use heartbeat::{HUNG_AFTER, Heartbeat};
 pub use local::{is_local, source_towards};
 pub use mailbox::Mailbox;
 pub use packet::{HEADROOM, MAX_DATAGRAM, Packet, SLOTS, TAILROOM};
-pub use places::{Full, Place, Places, client_prefix};
 pub use proxy::TrustedProxies;
 pub use region::Span;
-pub use resident::forget_start;
 pub use slots::Key;
+pub use startup_pages::release_startup_pages;
 pub use stats::{Count, Reading, Stats};
 pub use tcp::{Listener, MAX_FRAME, MAX_QUEUE, Malformed, Stream, StreamEnd, bind_freely};
 pub use udp::{BufferSizes, DontFragment, IcmpError, UdpOptions, UdpSocket};

@@ -1,5 +1,5 @@
-//! Messages between the control side and a worker: a bounded ring, and an eventfd that wakes the
-//! receiver.
+//! Messages between the control side and a worker: a bounded queue, and an eventfd that wakes
+//! the receiver.
 //!
 //! The same type serves both directions. A worker's [`EventLoop`](crate::EventLoop) watches the
 //! descriptor beside its sockets; on the control side any reactor can: with tokio,
@@ -17,128 +17,128 @@ use std::sync::mpsc;
 /// The two ends of a mailbox.
 #[derive(Debug)]
 pub struct Mailbox<T> {
-    /// The end that puts letters in; it may be cloned.
+    /// The sending end; it can be cloned.
     pub sender: Sender<T>,
-    /// The end that takes them out.
+    /// The receiving end; there is one.
     pub receiver: Receiver<T>,
 }
 
 impl<T> Mailbox<T> {
-    /// A mailbox for `capacity` letters.
+    /// A mailbox that holds at most `capacity` messages.
     ///
     /// # Errors
     /// When the process has no descriptor left for the eventfd.
     pub fn new(capacity: usize) -> io::Result<Self> {
-        let (ring_in, ring_out) = mpsc::sync_channel(capacity.max(1));
-        let bell = Arc::new(Bell::new()?);
+        let (queue_in, queue_out) = mpsc::sync_channel(capacity.max(1));
+        let wakeup = Arc::new(Wakeup::new()?);
         Ok(Self {
-            sender: Sender { ring: ring_in, bell: Arc::clone(&bell) },
-            receiver: Receiver { ring: ring_out, bell },
+            sender: Sender { queue: queue_in, wakeup: Arc::clone(&wakeup) },
+            receiver: Receiver { queue: queue_out, wakeup },
         })
     }
 }
 
-/// An eventfd that is rung once for any number of letters.
+/// An eventfd that is written once for any number of messages.
 #[derive(Debug)]
-struct Bell {
+struct Wakeup {
     event: File,
-    rung: AtomicBool,
+    signalled: AtomicBool,
 }
 
-impl Bell {
+impl Wakeup {
     fn new() -> io::Result<Self> {
         // SAFETY: `eventfd` takes no pointers.
         let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the descriptor was just made and is owned by nobody else.
+        // SAFETY: the descriptor was just made and has no other owner.
         let event = File::from(unsafe { OwnedFd::from_raw_fd(fd) });
-        Ok(Self { event, rung: AtomicBool::new(false) })
+        Ok(Self { event, signalled: AtomicBool::new(false) })
     }
 
-    fn ring(&self) {
-        if !self.rung.swap(true, Ordering::SeqCst) {
-            // It fails only when the counter is at its maximum, and then the receiver is awake
-            // already.
+    fn signal(&self) {
+        if !self.signalled.swap(true, Ordering::SeqCst) {
+            // The write fails only when the counter is at its maximum, and then the receiver is
+            // awake already.
             let _ = (&self.event).write(&1u64.to_ne_bytes());
         }
     }
 
-    /// Must precede a look into the ring: a letter that comes after the look rings again.
-    fn silence(&self) {
+    /// Must precede a look into the queue: a message sent after the look then signals again.
+    fn clear(&self) {
         let _ = (&self.event).read(&mut [0; 8]);
-        self.rung.store(false, Ordering::SeqCst);
+        self.signalled.store(false, Ordering::SeqCst);
     }
 }
 
-/// Puts letters in.
+/// Sends messages, from any thread.
 #[derive(Debug)]
 pub struct Sender<T> {
-    ring: mpsc::SyncSender<T>,
-    bell: Arc<Bell>,
+    queue: mpsc::SyncSender<T>,
+    wakeup: Arc<Wakeup>,
 }
 
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
-        Self { ring: self.ring.clone(), bell: Arc::clone(&self.bell) }
+        Self { queue: self.queue.clone(), wakeup: Arc::clone(&self.wakeup) }
     }
 }
 
 impl<T> Sender<T> {
-    /// Puts `letter` in and wakes the receiver.
+    /// Queues `message` and wakes the receiver. It never waits.
     ///
     /// # Errors
-    /// Gives the letter back when the box is full or the receiver is gone. It never waits.
-    pub fn send(&self, letter: T) -> Result<(), Undelivered<T>> {
-        let result = self.ring.try_send(letter).map_err(|error| match error {
-            mpsc::TrySendError::Full(letter) => Undelivered::Full(letter),
-            mpsc::TrySendError::Disconnected(letter) => Undelivered::Closed(letter),
+    /// [`Undelivered`] gives the message back: the mailbox is full, or the receiver is gone.
+    pub fn send(&self, message: T) -> Result<(), Undelivered<T>> {
+        let result = self.queue.try_send(message).map_err(|error| match error {
+            mpsc::TrySendError::Full(message) => Undelivered::Full(message),
+            mpsc::TrySendError::Disconnected(message) => Undelivered::Closed(message),
         });
-        self.bell.ring();
+        self.wakeup.signal();
         result
     }
 }
 
-/// Why a letter came back.
+/// A message that could not be queued, by the reason.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Undelivered<T> {
-    /// The box is full.
+    /// The mailbox holds its maximum.
     Full(T),
     /// The receiver is gone.
     Closed(T),
 }
 
-/// Takes letters out. Its descriptor is readable while there may be some.
+/// Receives messages. Its descriptor is readable while some may be queued.
 #[derive(Debug)]
 pub struct Receiver<T> {
-    ring: mpsc::Receiver<T>,
-    bell: Arc<Bell>,
+    queue: mpsc::Receiver<T>,
+    wakeup: Arc<Wakeup>,
 }
 
 impl<T> Receiver<T> {
-    /// Hands up to `limit` letters to `take`. If more are left, the descriptor stays readable.
+    /// Passes up to `limit` messages to `take`. If more are left, the descriptor stays readable.
     pub fn drain(&self, limit: usize, mut take: impl FnMut(T)) {
-        self.bell.silence();
+        self.wakeup.clear();
         for _ in 0..limit {
-            match self.ring.try_recv() {
-                Ok(letter) => take(letter),
+            match self.queue.try_recv() {
+                Ok(message) => take(message),
                 Err(_) => return,
             }
         }
-        self.bell.ring();
+        self.wakeup.signal();
     }
 }
 
 impl<T> AsFd for Receiver<T> {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.bell.event.as_fd()
+        self.wakeup.event.as_fd()
     }
 }
 
 impl<T> AsRawFd for Receiver<T> {
     fn as_raw_fd(&self) -> RawFd {
-        self.bell.event.as_raw_fd()
+        self.wakeup.event.as_raw_fd()
     }
 }
 
@@ -153,35 +153,35 @@ mod tests {
     }
 
     #[test]
-    fn a_full_box_gives_the_letter_back_at_once() {
+    fn a_full_mailbox_gives_the_message_back_at_once() {
         let mailbox = Mailbox::new(2).unwrap();
         assert_eq!(mailbox.sender.send(1), Ok(()));
         assert_eq!(mailbox.sender.send(2), Ok(()));
         assert_eq!(mailbox.sender.send(3), Err(Undelivered::Full(3)));
-        let mut letters = Vec::new();
-        mailbox.receiver.drain(10, |letter| letters.push(letter));
-        assert_eq!(letters, [1, 2]);
+        let mut messages = Vec::new();
+        mailbox.receiver.drain(10, |message| messages.push(message));
+        assert_eq!(messages, [1, 2]);
         drop(mailbox.receiver);
         assert_eq!(mailbox.sender.send(4), Err(Undelivered::Closed(4)));
     }
 
     #[test]
-    fn the_descriptor_is_readable_while_letters_are_left() {
+    fn the_descriptor_is_readable_while_messages_are_left() {
         let mailbox = Mailbox::new(8).unwrap();
         let fd = mailbox.receiver.as_raw_fd();
         assert!(!is_readable(fd, 0));
-        for letter in 0..5 {
-            mailbox.sender.send(letter).unwrap();
+        for message in 0..5 {
+            mailbox.sender.send(message).unwrap();
         }
         assert!(is_readable(fd, 0));
         mailbox.receiver.drain(3, drop);
-        assert!(is_readable(fd, 0), "two letters are left");
+        assert!(is_readable(fd, 0), "two messages are left");
         mailbox.receiver.drain(3, drop);
         assert!(!is_readable(fd, 0));
     }
 
     #[test]
-    fn no_letter_of_many_senders_is_lost_or_slept_through() {
+    fn no_message_of_many_senders_is_lost_or_slept_through() {
         const EACH: u64 = 20_000;
         let Mailbox { sender, receiver } = Mailbox::new(64).unwrap();
         let senders: Vec<_> = (0..4u64)
@@ -189,9 +189,9 @@ mod tests {
                 let sender = sender.clone();
                 std::thread::spawn(move || {
                     for n in 0..EACH {
-                        let mut letter = (id, n);
-                        while let Err(Undelivered::Full(back)) = sender.send(letter) {
-                            letter = back;
+                        let mut message = (id, n);
+                        while let Err(Undelivered::Full(back)) = sender.send(message) {
+                            message = back;
                             std::thread::yield_now();
                         }
                     }

@@ -16,8 +16,8 @@ use std::thread;
 use authority::{Authority, Kind};
 use causeway_net::secure::HandshakeLimits;
 use causeway_net::{
-    Admission, Arrival, Backend, Clock, DatagramListening, EventLoop, Io, Listener, Mailbox,
-    Malformed, Packet, Sample, Service, StreamInfo, StreamListening, UdpOptions, UdpSocket,
+    Admission, Arrival, Backend, Clock, DatagramListenerOptions, EventLoop, Io, Listener, Mailbox,
+    Malformed, Packet, Sample, Service, StreamInfo, StreamListenerOptions, UdpOptions, UdpSocket,
 };
 use rustls::version::TLS13;
 
@@ -34,7 +34,7 @@ impl Echo {
 }
 
 impl Service for Echo {
-    type Mail = ();
+    type Message = ();
 
     fn datagram(&mut self, _: Sample, arrival: &Arrival, packet: &mut Packet<'_>, io: &mut Io) {
         let len = packet.payload().len();
@@ -57,7 +57,7 @@ impl Service for Echo {
         self.count(io);
     }
 
-    fn mail(&mut self, _: Sample, (): (), _: &mut Io) {}
+    fn message(&mut self, _: Sample, (): (), _: &mut Io) {}
 }
 
 /// Allocations that a frame over TLS may cost, there and back: the library makes one for the
@@ -84,7 +84,7 @@ fn allocations(
 fn listen_udp(io: &mut Io) -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap(), &UdpOptions::LISTENER).unwrap();
     let address = socket.local_addr();
-    io.listen_udp(socket, DatagramListening::plain(0)).unwrap();
+    io.listen_udp(socket, DatagramListenerOptions::plain(0)).unwrap();
     address
 }
 
@@ -128,7 +128,7 @@ fn send_bursts(to: SocketAddr, count: usize) {
 fn listen_tcp(io: &mut Io) -> SocketAddr {
     let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr();
-    io.listen_tcp(listener, StreamListening::plain(0)).unwrap();
+    io.listen_tcp(listener, StreamListenerOptions::plain(0)).unwrap();
     address
 }
 
@@ -187,7 +187,10 @@ fn tls_allocations(count: usize) -> u64 {
     let address = listener.local_addr();
     event_loop
         .io()
-        .listen_tcp(listener, StreamListening { tls: true, ..StreamListening::plain(0) })
+        .listen_tcp(
+            listener,
+            StreamListenerOptions { tls: true, ..StreamListenerOptions::plain(0) },
+        )
         .unwrap();
     let mailbox = Mailbox::new(1).unwrap();
     thread::scope(|scope| {

@@ -7,7 +7,7 @@ mod support;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket as StdSocket};
 
-use causeway_net::{DatagramListening, DontFragment, Route, UdpOptions, UdpSocket, steering};
+use causeway_net::{DatagramListenerOptions, DontFragment, Route, UdpOptions, UdpSocket, steering};
 use socket2::SockRef;
 use support::{Event, Manner, Worker, listen_udp, plain_socket};
 
@@ -136,7 +136,7 @@ fn a_steered_wildcard_listener_answers_from_the_address_that_was_asked_whatever_
                 .unwrap();
         let socket = group.sockets.into_iter().next().unwrap();
         let local = socket.local_addr();
-        io.listen_udp(socket, DatagramListening::plain(1)).unwrap();
+        io.listen_udp(socket, DatagramListenerOptions::plain(1)).unwrap();
         local
     });
     for asked in ["127.0.0.2", "127.0.0.1", "127.0.0.3"] {
@@ -224,7 +224,7 @@ fn datagrams_that_overflow_the_receive_buffer_are_counted() {
     let drops = socket.receive_queue_drops().unwrap();
     assert!((50..100).contains(&drops), "{drops}");
     let (worker, ()) = Worker::start(Manner::Tells, |io| {
-        io.listen_udp(socket, DatagramListening::plain(0)).unwrap();
+        io.listen_udp(socket, DatagramListenerOptions::plain(0)).unwrap();
     });
     for _ in 0..100 - drops {
         worker.event();

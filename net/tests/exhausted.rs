@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use causeway_net::{Listener, StreamListening};
+use causeway_net::{Listener, StreamListenerOptions};
 use support::{Event, Manner, Worker};
 
 fn set_limit(limit: u64) {
@@ -19,7 +19,7 @@ fn set_limit(limit: u64) {
 fn a_process_out_of_descriptors_rests_and_accepts_again_later() {
     let (worker, server) = Worker::start(Manner::Echoes, |io| {
         let listener = Listener::bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
-        let key = io.listen_tcp(listener, StreamListening::plain(0)).expect("to listen");
+        let key = io.listen_tcp(listener, StreamListenerOptions::plain(0)).expect("to listen");
         io.listener_addr(key).expect("it is there")
     });
     let mut client = TcpStream::connect(server).unwrap();

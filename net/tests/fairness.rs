@@ -13,7 +13,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use authority::{Authority, Kind};
 use causeway_net::secure::{HandshakeLimits, Handshaker};
-use causeway_net::{Listener, StreamEnd, StreamListening};
+use causeway_net::{Listener, StreamEnd, StreamListenerOptions};
 use rustls::version::TLS13;
 use support::{Event, Manner, Worker};
 use tls_client::{config, connect, dial};
@@ -33,7 +33,8 @@ fn numbered() -> Vec<u8> {
 fn serve(manner: Manner, handshaker: Option<&Handshaker>) -> (Worker, SocketAddr) {
     Worker::start_with(handshaker, |io| {
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let listening = StreamListening { tls: handshaker.is_some(), ..StreamListening::plain(4) };
+        let listening =
+            StreamListenerOptions { tls: handshaker.is_some(), ..StreamListenerOptions::plain(4) };
         let key = io.listen_tcp(listener, listening).unwrap();
         (manner, io.listener_addr(key).unwrap())
     })

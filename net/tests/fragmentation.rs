@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use causeway_net::{
-    DatagramListening, DontFragment, IcmpError, Io, Route, SocketKey, UdpOptions, steering,
+    DatagramListenerOptions, DontFragment, IcmpError, Io, Route, SocketKey, UdpOptions, steering,
 };
 use socket2::{Domain, Protocol, Socket, Type};
 use support::{Event, Manner, Worker, plain_socket};
@@ -289,7 +289,10 @@ fn start_both(address: &'static str, dont_fragment: DontFragment) -> (Worker, [S
         let group = steering::bind_udp_group(address.parse().unwrap(), &listener, 1).unwrap();
         assert!(group.unsteered.is_none());
         let listener = io
-            .listen_udp(group.sockets.into_iter().next().unwrap(), DatagramListening::plain(1))
+            .listen_udp(
+                group.sockets.into_iter().next().unwrap(),
+                DatagramListenerOptions::plain(1),
+            )
             .unwrap();
         [io.bind_udp("127.0.0.1:0".parse().unwrap(), &relayed, 42).unwrap(), listener]
     })

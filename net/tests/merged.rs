@@ -8,7 +8,7 @@ mod support;
 use std::net::{SocketAddr, UdpSocket as StdSocket};
 use std::os::fd::{AsFd, AsRawFd};
 
-use causeway_net::{Arrival, DatagramListening, Io, Route, SocketKey, UdpOptions, UdpSocket};
+use causeway_net::{Arrival, DatagramListenerOptions, Io, Route, SocketKey, UdpOptions, UdpSocket};
 use support::{Event, Manner, Worker, listen_udp, plain_socket};
 
 over_each_backend!(
@@ -190,7 +190,7 @@ fn what_the_kernel_does_not_cut_is_sent_datagram_by_datagram() {
     let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap(), &UdpOptions::LISTENER).unwrap();
     set(&socket, libc::SOL_SOCKET, libc::SO_NO_CHECK, 1); // the kernel cuts nothing without checksums
     let (worker, key) = Worker::start(Manner::Tells, |io| {
-        io.listen_udp(socket, DatagramListening::plain(0)).unwrap()
+        io.listen_udp(socket, DatagramListenerOptions::plain(0)).unwrap()
     });
     let sink = plain_socket("127.0.0.1:0");
     let to = sink.local_addr().unwrap();

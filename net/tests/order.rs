@@ -7,7 +7,7 @@ mod support;
 use std::collections::HashMap;
 use std::net::{SocketAddr, UdpSocket as StdSocket};
 
-use causeway_net::{Backend, DatagramListening, Io, Route, SocketKey, UdpOptions, steering};
+use causeway_net::{Backend, DatagramListenerOptions, Io, Route, SocketKey, UdpOptions, steering};
 use support::{Manner, Worker, plain_socket};
 
 over_each_backend!(
@@ -41,7 +41,8 @@ fn steered_listener(io: &mut Io) -> SocketKey {
     let group =
         steering::bind_udp_group("127.0.0.1:0".parse().unwrap(), &UdpOptions::LISTENER, 1).unwrap();
     assert!(group.unsteered.is_none());
-    io.listen_udp(group.sockets.into_iter().next().unwrap(), DatagramListening::plain(1)).unwrap()
+    io.listen_udp(group.sockets.into_iter().next().unwrap(), DatagramListenerOptions::plain(1))
+        .unwrap()
 }
 
 /// Sends a batch in one turn. Each datagram begins with its number in the batch, big-endian.

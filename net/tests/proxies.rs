@@ -18,8 +18,8 @@ use authority::{Authority, Kind};
 use causeway_net::proxy::Fault;
 use causeway_net::secure::HandshakeLimits;
 use causeway_net::{
-    DatagramListening, Listener, Rejection, RejectionReason, StreamListening, TrustedProxies,
-    UdpOptions, UdpSocket,
+    DatagramListenerOptions, Listener, Rejection, RejectionReason, StreamListenerOptions,
+    TrustedProxies, UdpOptions, UdpSocket,
 };
 use rustls::version::TLS13;
 use socket2::{Domain, Socket, Type};
@@ -65,7 +65,7 @@ fn listen_tcp(manner: Manner) -> (Worker, SocketAddr) {
         let key = io
             .listen_tcp(
                 listener,
-                StreamListening { proxies: trusted(), ..StreamListening::plain(4) },
+                StreamListenerOptions { proxies: trusted(), ..StreamListenerOptions::plain(4) },
             )
             .unwrap();
         io.listener_addr(key).unwrap()
@@ -78,7 +78,7 @@ fn listen_udp(manner: Manner) -> (Worker, SocketAddr) {
         let port = socket.local_addr().port();
         io.listen_udp(
             socket,
-            DatagramListening { proxies: trusted(), ..DatagramListening::plain(4) },
+            DatagramListenerOptions { proxies: trusted(), ..DatagramListenerOptions::plain(4) },
         )
         .unwrap();
         SocketAddr::from(([127, 0, 0, 1], port))
@@ -163,8 +163,11 @@ fn headers_of_two_and_of_four_kibibytes_are_taken_over_udp_tcp_and_tls() {
     let handshaker = authority.handshaker(HandshakeLimits::default());
     let (worker, address) = Worker::start_with(Some(&handshaker), |io| {
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let listening =
-            StreamListening { tls: true, proxies: trusted(), ..StreamListening::plain(4) };
+        let listening = StreamListenerOptions {
+            tls: true,
+            proxies: trusted(),
+            ..StreamListenerOptions::plain(4)
+        };
         let key = io.listen_tcp(listener, listening).unwrap();
         (Manner::Echoes, io.listener_addr(key).unwrap())
     });
@@ -281,7 +284,10 @@ fn h14_half_frames_are_told_over_tcp_and_tls_and_whole_ones_are_not() {
     let (worker, address) = Worker::start_with(Some(&handshaker), |io| {
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let key = io
-            .listen_tcp(listener, StreamListening { tls: true, ..StreamListening::plain(4) })
+            .listen_tcp(
+                listener,
+                StreamListenerOptions { tls: true, ..StreamListenerOptions::plain(4) },
+            )
             .unwrap();
         (Manner::EchoesQuietly, io.listener_addr(key).unwrap())
     });
@@ -342,8 +348,11 @@ fn a_trusted_proxy_names_the_client_of_a_secure_connection() {
     let handshaker = authority.handshaker(limits);
     let (worker, address) = Worker::start_with(Some(&handshaker), |io| {
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let listening =
-            StreamListening { tls: true, proxies: trusted(), ..StreamListening::plain(4) };
+        let listening = StreamListenerOptions {
+            tls: true,
+            proxies: trusted(),
+            ..StreamListenerOptions::plain(4)
+        };
         let key = io.listen_tcp(listener, listening).unwrap();
         (Manner::Echoes, io.listener_addr(key).unwrap())
     });

@@ -8,7 +8,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use causeway_net::{Io, Listener, MAX_QUEUE, StreamEnd, StreamListening, Unsent};
+use causeway_net::{Io, Listener, MAX_QUEUE, StreamEnd, StreamListenerOptions, Unsent};
 use support::{Event, Manner, Worker};
 
 over_each_backend!(
@@ -26,7 +26,7 @@ over_each_backend!(
 
 fn listen(io: &mut Io) -> SocketAddr {
     let listener = Listener::bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
-    let key = io.listen_tcp(listener, StreamListening::plain(4)).expect("to be watched");
+    let key = io.listen_tcp(listener, StreamListenerOptions::plain(4)).expect("to be watched");
     io.listener_addr(key).expect("it is there")
 }
 

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use authority::{Authority, Kind};
 use causeway_certificates::Part;
 use causeway_net::secure::{HandshakeLimits, Handshaker, Identity, Offer};
-use causeway_net::{Listener, MAX_QUEUE, StreamEnd, StreamListening, Unsent};
+use causeway_net::{Listener, MAX_QUEUE, StreamEnd, StreamListenerOptions, Unsent};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::cipher_suite::{
     TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
@@ -49,7 +49,7 @@ impl Server {
             let key = io
                 .listen_tcp(
                     listener,
-                    StreamListening { plain, tls: true, ..StreamListening::plain(4) },
+                    StreamListenerOptions { plain, tls: true, ..StreamListenerOptions::plain(4) },
                 )
                 .unwrap();
             (manner, io.listener_addr(key).unwrap())

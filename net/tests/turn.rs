@@ -11,7 +11,7 @@ use std::net::{SocketAddr, TcpStream, UdpSocket as StdSocket};
 
 use causeway_net::{
     Admission, Arrival, Clock, EventLoop, Io, Listener, Mailbox, Malformed, Packet, Sample,
-    Service, StreamInfo, StreamKey, StreamListening,
+    Service, StreamInfo, StreamKey, StreamListenerOptions,
 };
 use support::{backend, listen_udp};
 
@@ -75,7 +75,7 @@ impl Notes {
 }
 
 impl Service for Notes {
-    type Mail = ();
+    type Message = ();
 
     fn datagram(&mut self, _: Sample, _: &Arrival, _: &mut Packet<'_>, io: &mut Io) {
         self.note(Happened::Datagram, io);
@@ -95,7 +95,7 @@ impl Service for Notes {
         self.note(Happened::Frame(stream.key, number), io);
     }
 
-    fn mail(&mut self, _: Sample, (): (), io: &mut Io) {
+    fn message(&mut self, _: Sample, (): (), io: &mut Io) {
         self.note(Happened::Letter, io);
     }
 }
@@ -115,7 +115,7 @@ impl Scene {
         let listeners = (0..listeners).map(|_| {
             let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
             let address = listener.local_addr();
-            io.listen_tcp(listener, StreamListening::plain(1)).unwrap();
+            io.listen_tcp(listener, StreamListenerOptions::plain(1)).unwrap();
             address
         });
         let listeners = listeners.collect();

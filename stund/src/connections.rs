@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_net::{AssociationKey, Full, Place, Places, StreamKey};
+use causeway_net::{AssociationKey, ClientLimit, LimitGuard, LimitReached, StreamKey};
 
 /// How long half a frame may wait for its rest, where the idle timeout is not shorter.
 const HALF_FRAME: Duration = Duration::from_secs(15);
@@ -23,8 +23,8 @@ pub(crate) enum Connection {
 /// The connections of one worker.
 #[derive(Debug)]
 pub(crate) struct Connections {
-    streams: Arc<Places>,
-    associations: Arc<Places>,
+    streams: Arc<ClientLimit>,
+    associations: Arc<ClientLimit>,
     idle_timeout: Duration,
     open: HashMap<Connection, Open>,
     /// When each connection is to be looked at: once a timeout, however much it asks.
@@ -42,13 +42,13 @@ struct Open {
     /// When the frame that has not come whole began.
     half_since: Option<Duration>,
     look: Look,
-    _place: Place,
+    _place: LimitGuard,
 }
 
 impl Connections {
     pub(crate) fn new(
-        streams: Arc<Places>,
-        associations: Arc<Places>,
+        streams: Arc<ClientLimit>,
+        associations: Arc<ClientLimit>,
         idle_timeout: Duration,
     ) -> Self {
         Connections {
@@ -72,7 +72,7 @@ impl Connections {
         now: Duration,
         key: Connection,
         peer: IpAddr,
-    ) -> Result<(), Full> {
+    ) -> Result<(), LimitReached> {
         let places = match key {
             Connection::Stream(_) => &self.streams,
             Connection::Association(_) => &self.associations,
@@ -159,7 +159,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn connections(all: usize, each: usize) -> Connections {
-        Connections::new(Places::new(all, each), Places::new(1, 1), 10 * SECOND)
+        Connections::new(ClientLimit::new(all, each), ClientLimit::new(1, 1), 10 * SECOND)
     }
 
     fn key(number: u64) -> Connection {
@@ -238,7 +238,8 @@ mod tests {
 
     #[test]
     fn h14_half_a_frame_waits_fifteen_seconds_for_its_rest_however_slowly_it_grows() {
-        let mut connections = Connections::new(Places::new(9, 9), Places::new(1, 1), 60 * SECOND);
+        let mut connections =
+            Connections::new(ClientLimit::new(9, 9), ClientLimit::new(1, 1), 60 * SECOND);
         let peer = "192.0.2.1".parse().unwrap();
         for number in [1, 2, 3] {
             assert!(connections.admit(SECOND, key(number), peer).is_ok());

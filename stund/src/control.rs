@@ -9,7 +9,7 @@ use causeway_daemon::admin::{Health, heartbeat_problem};
 use causeway_daemon::config::Transport;
 use causeway_daemon::descriptors::{Plan, Wanted};
 use causeway_daemon::metrics::{Registry, Samples, Source};
-use causeway_net::{Backend, Clock, EventLoop, Heartbeat, Mailbox, Places, Stats, mailbox};
+use causeway_net::{Backend, ClientLimit, Clock, EventLoop, Heartbeat, Mailbox, Stats, mailbox};
 use rand::Rng as _;
 use rand::rngs::StdRng;
 use tokio::sync::mpsc;
@@ -53,9 +53,9 @@ impl Workers {
     pub(crate) fn start(config: &Config, limit: u64, sockets: Vec<Sockets>) -> io::Result<Self> {
         let clock = Clock::start();
         let limits = &config.limits;
-        let streams = Places::new(limits.tcp_connections, limits.tcp_connections_per_prefix);
+        let streams = ClientLimit::new(limits.tcp_connections, limits.tcp_connections_per_prefix);
         let associations =
-            Places::new(limits.dtls_associations, limits.dtls_associations_per_prefix);
+            ClientLimit::new(limits.dtls_associations, limits.dtls_associations_per_prefix);
         if let Some(tls) = &config.tls {
             tls.warn_if_unused(&config.listen);
         }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use causeway_auth::Limiter;
 use causeway_daemon::log::{self, LimitedAnswers, Refusal, RefusalReason};
 use causeway_net::{
-    Admission, Arrival, AssociationInfo, DatagramListening, EventLoop, Io, Malformed, Packet,
-    Rejection, Sample, Service, SocketKey, StreamEnd, StreamInfo, StreamListening, proxy,
+    Admission, Arrival, AssociationInfo, DatagramListenerOptions, EventLoop, Io, Malformed, Packet,
+    Rejection, Sample, Service, SocketKey, StreamEnd, StreamInfo, StreamListenerOptions, proxy,
 };
 use causeway_wire::binding::{self, Answer, Received};
 use causeway_wire::demux::{self, Protocol};
@@ -60,7 +60,7 @@ impl Worker {
         let io = event_loop.io();
         let mut udp = Vec::new();
         for (tag, bound) in (0..).zip(sockets.udp) {
-            let listening = DatagramListening {
+            let listening = DatagramListenerOptions {
                 tag,
                 plain: bound.plain,
                 dtls: bound.secure,
@@ -70,7 +70,7 @@ impl Worker {
         }
         let mut tcp = Vec::new();
         for (tag, bound) in (0..).zip(sockets.tcp) {
-            let listening = StreamListening {
+            let listening = StreamListenerOptions {
                 tag,
                 plain: bound.plain,
                 tls: bound.secure,
@@ -177,7 +177,7 @@ impl Worker {
 }
 
 impl Service for Worker {
-    type Mail = Letter;
+    type Message = Letter;
 
     fn datagram(&mut self, now: Sample, arrival: &Arrival, packet: &mut Packet<'_>, io: &mut Io) {
         let Some((endpoint, _)) = self.udp.get(arrival.tag as usize) else { return };
@@ -248,7 +248,7 @@ impl Service for Worker {
         self.connections.forget(Connection::Stream(stream.key));
     }
 
-    fn mail(&mut self, _: Sample, letter: Letter, io: &mut Io) {
+    fn message(&mut self, _: Sample, letter: Letter, io: &mut Io) {
         match letter {
             Letter::Stop => io.stop(),
         }
@@ -273,7 +273,7 @@ impl Service for Worker {
 
 #[cfg(test)]
 mod tests {
-    use causeway_net::{Clock, Places, StreamKey};
+    use causeway_net::{ClientLimit, Clock, StreamKey};
 
     use super::*;
 
@@ -281,8 +281,11 @@ mod tests {
     fn h52_connections_that_are_idle_together_are_closed_in_several_turns() {
         const COUNT: u64 = 200;
         let mut event_loop = EventLoop::new(Clock::start()).unwrap();
-        let mut connections =
-            Connections::new(Places::new(1_000, 1_000), Places::new(1, 1), Duration::from_secs(10));
+        let mut connections = Connections::new(
+            ClientLimit::new(1_000, 1_000),
+            ClientLimit::new(1, 1),
+            Duration::from_secs(10),
+        );
         for number in 0..COUNT {
             let key = Connection::Stream(StreamKey::from_bits(number));
             assert!(connections.admit(Duration::ZERO, key, "192.0.2.1".parse().unwrap()).is_ok());

@@ -3,7 +3,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ahash::AHashMap;
-use causeway_net::{AssociationInfo, AssociationKey, Full, Place, Places, StreamInfo, StreamKey};
+use causeway_net::{
+    AssociationInfo, AssociationKey, ClientLimit, LimitGuard, LimitReached, StreamInfo, StreamKey,
+};
 use causeway_relay::{FiveTuple, Transport};
 
 use crate::config::Limits;
@@ -20,16 +22,16 @@ pub(crate) enum Connection {
 /// The caps on clients' connections, over all workers (H13, H14).
 #[derive(Clone)]
 pub(crate) struct ConnectionCaps {
-    streams: Arc<Places>,
-    associations: Arc<Places>,
+    streams: Arc<ClientLimit>,
+    associations: Arc<ClientLimit>,
     patience: Duration,
 }
 
 impl ConnectionCaps {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
-            streams: Places::new(limits.tcp_connections, limits.tcp_connections_per_prefix),
-            associations: Places::new(
+            streams: ClientLimit::new(limits.tcp_connections, limits.tcp_connections_per_prefix),
+            associations: ClientLimit::new(
                 limits.dtls_associations,
                 limits.dtls_associations_per_prefix,
             ),
@@ -59,7 +61,7 @@ type Deadline = (Duration, u64);
 struct Entry {
     connection: Connection,
     deadline: Option<Deadline>,
-    _place: Place,
+    _place: LimitGuard,
 }
 
 impl Connections {
@@ -76,7 +78,7 @@ impl Connections {
         now: Duration,
         five_tuple: &FiveTuple,
         connection: Connection,
-    ) -> Result<(), Full> {
+    ) -> Result<(), LimitReached> {
         let places = match connection {
             Connection::Stream(_) => &self.caps.streams,
             Connection::Association(_) => &self.caps.associations,
@@ -156,8 +158,8 @@ mod tests {
 
     fn connections() -> Connections {
         let caps = ConnectionCaps {
-            streams: Places::new(100, 100),
-            associations: Places::new(100, 100),
+            streams: ClientLimit::new(100, 100),
+            associations: ClientLimit::new(100, 100),
             patience: 15 * SECOND,
         };
         Connections::new(caps)

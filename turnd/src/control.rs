@@ -128,7 +128,7 @@ pub(crate) fn run(running: Running, runtime: &Runtime, termination: Termination)
         tokio::spawn(log::report_suppressed());
         tokio::spawn(plan.report_refusals());
         tracing::info!(workers = workers.len(), "ready");
-        causeway_net::forget_start();
+        causeway_net::release_startup_pages();
         tokio::select! {
             _ = termination.requested() => {}
             () = any_ended(&workers) => tracing::error!("a worker has ended; the others end too"),

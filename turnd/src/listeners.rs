@@ -6,7 +6,8 @@ use causeway_daemon::config::{Listen, Transport};
 use causeway_daemon::memory;
 use causeway_daemon::workers::Net;
 use causeway_net::{
-    DatagramListening, Listener, StreamListening, TrustedProxies, UdpOptions, UdpSocket, steering,
+    DatagramListenerOptions, Listener, StreamListenerOptions, TrustedProxies, UdpOptions,
+    UdpSocket, steering,
 };
 
 use crate::relay_sockets::Socket;
@@ -14,8 +15,8 @@ use crate::relay_sockets::Socket;
 /// What one worker listens on, in the order of the configuration.
 #[derive(Default)]
 pub(crate) struct Listeners {
-    pub(crate) udp: Vec<(UdpSocket, DatagramListening)>,
-    pub(crate) tcp: Vec<(Listener, StreamListening)>,
+    pub(crate) udp: Vec<(UdpSocket, DatagramListenerOptions)>,
+    pub(crate) tcp: Vec<(Listener, StreamListenerOptions)>,
 }
 
 /// Binds every listener of every worker, in the workers' order and before any of them runs: the
@@ -35,7 +36,7 @@ pub(crate) fn bind(listen: &[Listen], net: &Net) -> Result<Vec<Listeners>> {
             [Transport::Udp, Transport::Dtls, Transport::Tcp, Transport::Tls]
                 .map(|transport| listen.has(transport));
         if plain || dtls {
-            let listening = DatagramListening {
+            let listening = DatagramListenerOptions {
                 tag: Socket::Listener.tag(),
                 plain,
                 dtls,
@@ -49,7 +50,7 @@ pub(crate) fn bind(listen: &[Listen], net: &Net) -> Result<Vec<Listeners>> {
                 .for_each(|(worker, socket)| worker.udp.push((socket, listening.clone())));
         }
         if tcp || tls {
-            let listening = StreamListening { tag: 0, plain: tcp, tls, proxies };
+            let listening = StreamListenerOptions { tag: 0, plain: tcp, tls, proxies };
             let group = steering::bind_tcp_group(listen.address, net.freebind, workers.len())
                 .with_context(|| named("tcp"))?;
             workers

@@ -1,5 +1,5 @@
 use anyhow::Result;
-use causeway_net::batch::BATCH;
+use causeway_net::load_socket::BATCH;
 
 use crate::load::flows::{Flows, Held};
 use crate::load::schedule::{self, Departure};

@@ -24,7 +24,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use causeway_net::proxy::Fault;
-use causeway_net::{Full, Rejection, RejectionReason, client_prefix};
+use causeway_net::{LimitReached, Rejection, RejectionReason, client_prefix};
 
 use super::redact::redacted;
 
@@ -125,18 +125,18 @@ reasons! {
 
 impl RefusalReason {
     /// Why a TCP or TLS connection has no place.
-    pub fn of_stream(full: Full) -> Self {
+    pub fn of_stream(full: LimitReached) -> Self {
         match full {
-            Full::All => RefusalReason::Connections,
-            Full::Prefix => RefusalReason::ConnectionsOfPrefix,
+            LimitReached::Total => RefusalReason::Connections,
+            LimitReached::Prefix => RefusalReason::ConnectionsOfPrefix,
         }
     }
 
     /// Why a DTLS association has no place.
-    pub fn of_association(full: Full) -> Self {
+    pub fn of_association(full: LimitReached) -> Self {
         match full {
-            Full::All => RefusalReason::Associations,
-            Full::Prefix => RefusalReason::AssociationsOfPrefix,
+            LimitReached::Total => RefusalReason::Associations,
+            LimitReached::Prefix => RefusalReason::AssociationsOfPrefix,
         }
     }
 

@@ -15,7 +15,7 @@ use super::screen::Screen;
 use super::service::Route;
 use super::share::Share;
 use super::sockets::GRACE;
-use super::{ListenerKey, SocketKey, StreamKey, StreamListening};
+use super::{ListenerKey, SocketKey, StreamKey, StreamListenerOptions};
 use crate::descriptors::{Descriptor, Descriptors};
 use crate::epoll::Epoll;
 use crate::packet::Packet;
@@ -127,7 +127,7 @@ pub(super) struct SocketEntry {
 /// A TCP listener in the loop.
 pub(super) struct ListenerEntry {
     pub(super) listener: Listener,
-    pub(super) listening: StreamListening,
+    pub(super) listening: StreamListenerOptions,
     /// Not watched for the moment: the process is out of descriptors.
     pub(super) paused: bool,
 }

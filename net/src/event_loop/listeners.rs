@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 use super::budget::take;
 use super::io::{Io, ListenerEntry};
 use super::service::{Admission, Service};
-use super::{EventLoop, ListenerKey, StreamKey, StreamListening, TENDING_WAIT};
+use super::{EventLoop, ListenerKey, StreamKey, StreamListenerOptions, TENDING_WAIT};
 use crate::clock::Sample;
 use crate::descriptors::{Use, shortage};
 use crate::epoll::{Interest, Source};
@@ -24,7 +24,7 @@ impl Io {
     pub fn listen_tcp(
         &mut self,
         listener: Listener,
-        listening: StreamListening,
+        listening: StreamListenerOptions,
     ) -> io::Result<ListenerKey> {
         if listening.tls && self.post.is_none() || !listening.tls && !listening.plain {
             return Err(io::ErrorKind::InvalidInput.into());
@@ -140,7 +140,7 @@ impl EventLoop {
                 stream.tag = tag;
                 self.io.await_first_byte(
                     key,
-                    &listening.unwrap_or_else(|| StreamListening::plain(tag)),
+                    &listening.unwrap_or_else(|| StreamListenerOptions::plain(tag)),
                 );
                 self.next_tending = self.next_tending.min(now.monotonic + TENDING_WAIT);
             }

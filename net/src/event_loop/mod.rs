@@ -4,8 +4,8 @@ mod associations;
 mod budget;
 mod dtls;
 mod io;
+mod listener_options;
 mod listeners;
-mod listening;
 mod moderation;
 mod opening;
 mod pages;
@@ -27,7 +27,7 @@ use std::time::Duration;
 pub use associations::{Association, AssociationInfo, AssociationKey};
 use budget::Budget;
 pub use io::{Io, MAX_REPLY, Unsent};
-pub use listening::{DatagramListening, StreamListening};
+pub use listener_options::{DatagramListenerOptions, StreamListenerOptions};
 use moderation::Moderation;
 use pages::Pages;
 pub use rejection::{Rejection, RejectionReason};
@@ -71,7 +71,7 @@ const LETTERS: usize = 64;
 ///    brought and within bounds for each source, call [`Service::datagram`],
 ///    [`accepted`](Service::accepted), [`frame_len`](Service::frame_len),
 ///    [`frame`](Service::frame), [`closed`](Service::closed), [`icmp`](Service::icmp),
-///    [`mail`](Service::mail); then [`timeout`](Service::timeout) if
+///    [`message`](Service::message); then [`timeout`](Service::timeout) if
 ///    [`next_deadline`](Service::next_deadline) has come; then
 ///    [`after_batch`](Service::after_batch); then flush: datagrams, then streams; then rest, if so
 ///    told ([`moderate`](Self::moderate)).
@@ -188,7 +188,7 @@ impl EventLoop {
     pub fn run<S: Service>(
         &mut self,
         service: &mut S,
-        mailbox: &mailbox::Receiver<S::Mail>,
+        mailbox: &mailbox::Receiver<S::Message>,
     ) -> std_io::Result<()> {
         let served = self.serve(service, mailbox);
         // Also after a defect: a socket that is closed while the ring receives from it goes on
@@ -201,7 +201,7 @@ impl EventLoop {
     fn serve<S: Service>(
         &mut self,
         service: &mut S,
-        mailbox: &mailbox::Receiver<S::Mail>,
+        mailbox: &mailbox::Receiver<S::Message>,
     ) -> std_io::Result<()> {
         self.io.epoll.add(mailbox.as_raw_fd(), Source::Mailbox, Interest::READ)?;
         self.io.running = true;
@@ -253,7 +253,7 @@ impl EventLoop {
         &mut self,
         events: &mut Events,
         service: &mut S,
-        mailbox: &mailbox::Receiver<S::Mail>,
+        mailbox: &mailbox::Receiver<S::Message>,
     ) {
         let now = self.clock.sample();
         self.io.now = now.monotonic;
@@ -336,11 +336,11 @@ impl EventLoop {
         &mut self,
         now: Sample,
         service: &mut S,
-        mailbox: &mailbox::Receiver<S::Mail>,
+        mailbox: &mailbox::Receiver<S::Message>,
     ) {
         mailbox.drain(LETTERS, |letter| {
             self.io.stats.mail_received.add(1);
-            service.mail(now, letter, &mut self.io);
+            service.message(now, letter, &mut self.io);
         });
     }
 

@@ -13,7 +13,7 @@ use super::budget::take;
 use super::io::{CIPHER, Io};
 use super::screen::is_secure;
 use super::service::Service;
-use super::{EventLoop, Rejection, RejectionReason, StreamKey, StreamListening};
+use super::{EventLoop, Rejection, RejectionReason, StreamKey, StreamListenerOptions};
 use crate::clock::Sample;
 use crate::proxy::{self, MAX_HEADER, Parsed};
 use crate::region::Span;
@@ -27,7 +27,7 @@ const LETTER: usize = 16 << 10;
 
 impl Io {
     /// The layer that a connection begins with when the client is to speak.
-    fn first_layer(&self, listening: &StreamListening) -> Layer {
+    fn first_layer(&self, listening: &StreamListenerOptions) -> Layer {
         let Some(post) = self.post.as_ref().filter(|_| listening.tls) else { return Layer::Plain };
         // Where plain frames are taken too, a silent connection is one of those that the service's
         // own patience is for.
@@ -47,7 +47,7 @@ impl Io {
     }
 
     /// Makes a connection wait for its first byte, if that is to decide on anything.
-    pub(super) fn await_first_byte(&mut self, key: StreamKey, listening: &StreamListening) {
+    pub(super) fn await_first_byte(&mut self, key: StreamKey, listening: &StreamListenerOptions) {
         let layer = self.first_layer(listening);
         if let Layer::Opening(opening) = &layer
             && let Some(deadline) = opening.deadline
@@ -384,7 +384,7 @@ mod tests {
     struct Takes(usize);
 
     impl Service for Takes {
-        type Mail = ();
+        type Message = ();
 
         fn datagram(&mut self, _: Sample, _: &Arrival, _: &mut Packet<'_>, _: &mut Io) {}
 
@@ -400,7 +400,7 @@ mod tests {
             }
         }
 
-        fn mail(&mut self, _: Sample, (): (), _: &mut Io) {}
+        fn message(&mut self, _: Sample, (): (), _: &mut Io) {}
     }
 
     #[test]
@@ -413,7 +413,10 @@ mod tests {
         let address = listener.local_addr();
         event_loop
             .io()
-            .listen_tcp(listener, StreamListening { tls: true, ..StreamListening::plain(0) })
+            .listen_tcp(
+                listener,
+                StreamListenerOptions { tls: true, ..StreamListenerOptions::plain(0) },
+            )
             .unwrap();
         let clients: Vec<_> = (0..10)
             .map(|_| {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::service::{Arrival, Service};
-use super::{DatagramListening, EventLoop, Rejection, RejectionReason};
+use super::{DatagramListenerOptions, EventLoop, Rejection, RejectionReason};
 use crate::clock::Sample;
 use crate::packet::Room;
 use crate::proxy::{self, Parsed, TrustedProxies};
@@ -24,8 +24,8 @@ pub(super) struct Screen {
 
 impl Screen {
     /// `None`: there is nothing to do.
-    pub(super) fn of(listening: DatagramListening) -> Option<Box<Self>> {
-        let DatagramListening { plain, dtls, proxies, .. } = listening;
+    pub(super) fn of(listening: DatagramListenerOptions) -> Option<Box<Self>> {
+        let DatagramListenerOptions { plain, dtls, proxies, .. } = listening;
         (dtls || !plain || proxies.is_some()).then(|| Box::new(Self { plain, dtls, proxies }))
     }
 

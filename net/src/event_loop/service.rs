@@ -16,7 +16,7 @@ use crate::udp::IcmpError;
 /// No method may block or sleep: there is one thread for all of a worker's sockets.
 pub trait Service {
     /// What the control side sends to this worker.
-    type Mail;
+    type Message;
 
     /// A datagram arrived.
     fn datagram(&mut self, now: Sample, arrival: &Arrival, packet: &mut Packet<'_>, io: &mut Io);
@@ -89,7 +89,7 @@ pub trait Service {
     }
 
     /// A letter from the control side.
-    fn mail(&mut self, now: Sample, mail: Self::Mail, io: &mut Io);
+    fn message(&mut self, now: Sample, mail: Self::Message, io: &mut Io);
 
     /// When [`timeout`](Self::timeout) is wanted, in monotonic time. Asked before each wait.
     fn next_deadline(&self) -> Option<Duration> {

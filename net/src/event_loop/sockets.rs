@@ -10,7 +10,7 @@ use super::io::{Io, SocketEntry};
 use super::screen::Screen;
 use super::service::{Arrival, Service};
 use super::share::Share;
-use super::{DatagramListening, EventLoop, SocketKey};
+use super::{DatagramListenerOptions, EventLoop, SocketKey};
 use crate::clock::Sample;
 use crate::descriptors::{self, Descriptor, Use};
 use crate::epoll::{Events, Interest, Source};
@@ -40,7 +40,7 @@ impl Io {
     pub fn listen_udp(
         &mut self,
         socket: UdpSocket,
-        listening: DatagramListening,
+        listening: DatagramListenerOptions,
     ) -> io::Result<SocketKey> {
         if listening.dtls && self.post.is_none() {
             return Err(io::ErrorKind::InvalidInput.into());

@@ -8,8 +8,8 @@ use super::post::{Answer, Envelope, Letter, Post};
 use super::readings::Readings;
 use super::thread::{self, Offered};
 use super::{HandshakeLimits, Offer};
+use crate::client_limit::ClientLimit;
 use crate::mailbox::{self, Mailbox};
-use crate::places::Places;
 use crate::stats::Reading;
 
 /// Letters that wait for the thread beyond one for each handshake under way: farewells.
@@ -37,7 +37,7 @@ struct Inner {
 pub(crate) struct Shared {
     pub(crate) limits: HandshakeLimits,
     pub(crate) readings: Readings,
-    pub(crate) half_open: Arc<Places>,
+    pub(crate) half_open: Arc<ClientLimit>,
     /// Replaced as a whole; held for the time of a clone.
     offered: Mutex<Arc<Offered>>,
     /// Grows while the process starts.
@@ -123,7 +123,7 @@ impl Shared {
         Ok(Self {
             limits,
             readings: Readings::default(),
-            half_open: Places::new(limits.half_open, limits.half_open_per_prefix),
+            half_open: ClientLimit::new(limits.half_open, limits.half_open_per_prefix),
             offered: Mutex::new(Arc::new(Offered::new(offer)?)),
             workers: Mutex::default(),
             stopped: AtomicBool::new(false),

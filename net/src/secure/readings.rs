@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::places::Places;
+use crate::client_limit::ClientLimit;
 use crate::stats::Reading;
 
 /// Why a handshake came to nothing.
@@ -67,7 +67,7 @@ impl Readings {
         self.failed[failure.index()].fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn all(&self, half_open: &Places) -> impl Iterator<Item = Reading> + use<> {
+    pub(crate) fn all(&self, half_open: &ClientLimit) -> impl Iterator<Item = Reading> + use<> {
         let reading = |family, help, value: &AtomicU64| Reading {
             family,
             cause: None,
@@ -118,7 +118,7 @@ mod tests {
         {
             (0..=index).for_each(|_| readings.failed(failure));
         }
-        let half_open = Places::new(1, 1);
+        let half_open = ClientLimit::new(1, 1);
         let counts: Vec<_> = readings
             .all(&half_open)
             .filter(|one| one.cause.is_some())

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Outgoing;
-use crate::places::Place;
+use crate::client_limit::LimitGuard;
 
 /// A connection of which it is not known yet what it speaks, or whose TLS handshake is under way.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub(crate) enum Stage {
     /// The handshaker has the connection.
     Handshake {
         /// Given back with the stage.
-        _place: Place,
+        _place: LimitGuard,
         /// Whether it has bytes that it has not answered yet. Until then no more are read.
         asked: bool,
     },

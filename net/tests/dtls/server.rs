@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use causeway_net::secure::{HandshakeLimits, Handshaker, Identity, Offer};
 use causeway_net::{
-    Admission, Arrival, AssociationInfo, AssociationKey, Clock, DatagramListening, EventLoop, Io,
-    Mailbox, Packet, Sample, Service, Stats, TrustedProxies, UdpOptions, UdpSocket, mailbox,
+    Admission, Arrival, AssociationInfo, AssociationKey, Clock, DatagramListenerOptions, EventLoop,
+    Io, Mailbox, Packet, Sample, Service, Stats, TrustedProxies, UdpOptions, UdpSocket, mailbox,
 };
 
 /// The number that the service gives its associations.
@@ -30,7 +30,7 @@ struct Echo {
 }
 
 impl Service for Echo {
-    type Mail = Letter;
+    type Message = Letter;
 
     fn datagram(&mut self, _: Sample, arrival: &Arrival, packet: &mut Packet<'_>, io: &mut Io) {
         let _ = self.events.send(Event::Datagram(*arrival, packet.payload().to_vec()));
@@ -53,7 +53,7 @@ impl Service for Echo {
         let _ = self.events.send(Event::Dissociated(*association));
     }
 
-    fn mail(&mut self, _: Sample, letter: Letter, io: &mut Io) {
+    fn message(&mut self, _: Sample, letter: Letter, io: &mut Io) {
         letter(io);
     }
 }
@@ -98,7 +98,10 @@ impl Server {
         let address = SocketAddr::new([127, 0, 0, 1].into(), socket.local_addr().port());
         event_loop
             .io()
-            .listen_udp(socket, DatagramListening { tag: 1, plain: true, dtls: true, proxies })
+            .listen_udp(
+                socket,
+                DatagramListenerOptions { tag: 1, plain: true, dtls: true, proxies },
+            )
             .unwrap();
         let stats = Arc::clone(event_loop.io().stats());
         let Mailbox { sender, receiver } = Mailbox::new(16).unwrap();

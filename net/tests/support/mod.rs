@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use causeway_net::secure::Handshaker;
 use causeway_net::{
-    Admission, Arrival, Backend, Clock, DatagramListening, EventLoop, IcmpError, Io, Mailbox,
+    Admission, Arrival, Backend, Clock, DatagramListenerOptions, EventLoop, IcmpError, Io, Mailbox,
     Malformed, Packet, Rejection, Route, Sample, Service, SocketKey, Stats, StreamEnd, StreamInfo,
     UdpOptions, UdpSocket, mailbox,
 };
@@ -75,7 +75,7 @@ impl Probe {
 }
 
 impl Service for Probe {
-    type Mail = Letter;
+    type Message = Letter;
 
     fn datagram(&mut self, _: Sample, arrival: &Arrival, packet: &mut Packet<'_>, io: &mut Io) {
         self.tell(Event::Datagram(*arrival, packet.payload().to_vec()));
@@ -146,7 +146,7 @@ impl Service for Probe {
         self.tell(Event::Icmp(socket, tag, *error));
     }
 
-    fn mail(&mut self, _: Sample, letter: Letter, io: &mut Io) {
+    fn message(&mut self, _: Sample, letter: Letter, io: &mut Io) {
         letter(io);
     }
 }
@@ -254,7 +254,7 @@ pub(crate) fn plain_socket(local: &str) -> StdSocket {
 pub(crate) fn listen_udp(io: &mut Io, address: &str) -> (SocketKey, SocketAddr) {
     let socket = UdpSocket::bind(address.parse().unwrap(), &UdpOptions::LISTENER).unwrap();
     let local = socket.local_addr();
-    (io.listen_udp(socket, DatagramListening::plain(1)).unwrap(), local)
+    (io.listen_udp(socket, DatagramListenerOptions::plain(1)).unwrap(), local)
 }
 
 thread_local! {

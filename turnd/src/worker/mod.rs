@@ -126,7 +126,7 @@ pub(crate) struct Worker {
 }
 
 impl Service for Worker {
-    type Mail = Mail;
+    type Message = Mail;
 
     fn datagram(&mut self, now: Sample, arrival: &Arrival, packet: &mut Packet<'_>, io: &mut Io) {
         match Socket::from_tag(arrival.tag, self.index) {
@@ -202,7 +202,7 @@ impl Service for Worker {
         self.carry_out(now, io);
     }
 
-    fn mail(&mut self, now: Sample, mail: Mail, io: &mut Io) {
+    fn message(&mut self, now: Sample, mail: Mail, io: &mut Io) {
         match mail {
             Mail::Stop => io.stop(),
             Mail::Changes { limit } => {

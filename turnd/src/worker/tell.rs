@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use causeway_daemon::log::{self, AuthFailure, Refusal, RefusalReason, redacted};
-use causeway_net::{Full, Sample, proxy};
+use causeway_net::{LimitReached, Sample, proxy};
 use causeway_relay::{AllocationId, Discard, Ended, FiveTuple, Respond, Transport};
 use causeway_wire::{ErrorCode, Method};
 
@@ -175,7 +175,7 @@ impl Worker {
 }
 
 /// A cap on connections refuses one.
-pub(super) fn no_place(client: &FiveTuple, connection: Connection, full: Full) {
+pub(super) fn no_place(client: &FiveTuple, connection: Connection, full: LimitReached) {
     let reason = match connection {
         Connection::Stream(_) => RefusalReason::of_stream(full),
         Connection::Association(_) => RefusalReason::of_association(full),

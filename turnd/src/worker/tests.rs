@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, UdpSocket as StdSocket};
 
 use causeway_net::{
-    Clock, DatagramListening, Descriptors, EventLoop, Mailbox, UdpOptions, UdpSocket,
+    Clock, DatagramListenerOptions, Descriptors, EventLoop, Mailbox, UdpOptions, UdpSocket,
 };
 use causeway_relay::{AllocationId, RelayId};
 use causeway_wire::{Class, MessageWriter, Method, TransactionId};
@@ -31,7 +31,7 @@ struct Asked {
 }
 
 impl Service for Asked {
-    type Mail = Mail;
+    type Message = Mail;
 
     fn datagram(&mut self, now: Sample, arrival: &Arrival, packet: &mut Packet<'_>, io: &mut Io) {
         self.before = self.worker.counters.across.value();
@@ -39,7 +39,7 @@ impl Service for Asked {
         io.stop();
     }
 
-    fn mail(&mut self, now: Sample, mail: Mail, io: &mut Io) {
+    fn message(&mut self, now: Sample, mail: Mail, io: &mut Io) {
         if !std::mem::replace(&mut self.asked, true) {
             let mut request = [0; 20];
             let writer = MessageWriter::new(
@@ -52,7 +52,7 @@ impl Service for Asked {
             let len = writer.finish();
             self.client.send_to(&request[..len], self.server).unwrap();
         }
-        self.worker.mail(now, mail, io);
+        self.worker.message(now, mail, io);
     }
 
     fn next_deadline(&self) -> Option<Duration> {
@@ -83,7 +83,7 @@ fn worker() -> (Worker, EventLoop, SocketAddr) {
     let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap(), &UdpOptions::LISTENER).unwrap();
     let address = socket.local_addr();
     let listeners = Listeners {
-        udp: vec![(socket, DatagramListening::plain(Socket::Listener.tag()))],
+        udp: vec![(socket, DatagramListenerOptions::plain(Socket::Listener.tag()))],
         tcp: Vec::new(),
     };
     let (worker, event_loop) = prepared(&["--set", "net.workers=6"], OTHERS as u16, listeners);

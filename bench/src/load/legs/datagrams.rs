@@ -2,7 +2,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use anyhow::{Context, Result, ensure};
-use causeway_net::batch::{self, BatchDatagram, BatchOptions, BatchReceiver, BatchSender};
+use causeway_net::load_socket::{self, BatchDatagram, BatchOptions, BatchReceiver, BatchSender};
 
 use crate::load::{Scenario, Subnet};
 
@@ -35,7 +35,7 @@ impl Datagrams {
         let options =
             BatchOptions { longest, kernel_buffers: KERNEL_BUFFERS, joined: scenario.offload };
         let (sender, receiver) =
-            batch::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), &options)
+            load_socket::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), &options)
                 .context("no UDP socket")?;
         let port = sender.local_addr()?.port();
         Ok(Self { sender, receiver, subnet, count: scenario.allocations, port })

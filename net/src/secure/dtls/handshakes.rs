@@ -7,7 +7,7 @@ use super::handshake::{Handshake, Step};
 use super::rate::Rate;
 use super::record::{self, LEAST_WITH_NONCE};
 use super::{Answer, HandshakeKey, Letter, Outcome, Pipe};
-use crate::places::Place;
+use crate::client_limit::LimitGuard;
 use crate::secure::thread::{Outgoing, Protocol};
 use crate::secure::{Answer as AnyAnswer, Failure};
 
@@ -33,7 +33,7 @@ pub(crate) struct Handshakes {
 struct UnderWay {
     handshake: Handshake,
     /// Given back when the handshake ends.
-    place: Place,
+    place: LimitGuard,
     /// Datagrams that it has taken.
     taken: u32,
     /// When it has taken too long.
@@ -83,7 +83,7 @@ impl Handshakes {
         &mut self,
         now: Instant,
         leg: Leg,
-        place: Place,
+        place: LimitGuard,
         hello: &[u8],
         out: &mut Outgoing<'_>,
     ) {

@@ -21,7 +21,7 @@ pub(super) use offered::{Offered, try_identity};
 pub(crate) use pipe::Pipe;
 pub(crate) use records::{MAX_PLAINTEXT, Opened, Records};
 
-use crate::places::Place;
+use crate::client_limit::LimitGuard;
 use crate::secure::Failure;
 use crate::slots::Key;
 
@@ -31,7 +31,7 @@ pub(crate) type HandshakeKey = Key<Letter>;
 /// From a worker, about one of its handshakes.
 pub(crate) enum Letter {
     /// The hello with the right cookie. The handshake holds the place until it ends.
-    Begin(HandshakeKey, Place, Vec<u8>),
+    Begin(HandshakeKey, LimitGuard, Vec<u8>),
     /// What came next.
     Datagram(HandshakeKey, Vec<u8>),
     /// The worker gave it up.

@@ -1,6 +1,6 @@
 //! What the start leaves in memory; alone in its process, whose memory it counts.
 
-use causeway_net::forget_start;
+use causeway_net::release_startup_pages;
 
 /// Kilobytes of files that are resident.
 fn of_files() -> usize {
@@ -15,7 +15,7 @@ fn of_files() -> usize {
 #[test]
 fn pages_of_the_start_go_and_the_program_goes_on() {
     let before = of_files();
-    forget_start();
+    release_startup_pages();
     let after = of_files();
     assert!(after < before, "{before} kB before, {after} kB after");
     let sum = std::thread::spawn(|| {
