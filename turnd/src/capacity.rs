@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use causeway_net::{Descriptors, Shortage, shortage};
 
-use crate::port_pool::PortPools;
+use crate::ports::pool::PortPools;
 
 /// Once there was none, one in this many must be free before there are some again: readiness must
 /// not follow every single allocation.

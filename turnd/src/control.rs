@@ -11,7 +11,6 @@ use causeway_daemon::log;
 use causeway_daemon::metrics::{Registry, Source};
 use causeway_net::mailbox::{Sender, Undelivered};
 use causeway_net::{Clock, EventLoop, Heartbeat};
-use causeway_relay::Command;
 use causeway_store::{Accounting, State, Status};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -19,13 +18,11 @@ use tokio::sync::oneshot;
 use crate::capacity::Capacity;
 use crate::config::Config;
 use crate::counters::Counters;
-use crate::persistence::Persistence;
-use crate::registry::Registered;
+use crate::mail::{Mail, tell};
 use crate::secure::Secure;
-use crate::worker::Mail;
+use crate::store::persistence::Persistence;
+use crate::store::registry::Registered;
 
-/// A worker's mailbox that is full is tried again after so long.
-const PAUSE: Duration = Duration::from_millis(5);
 /// How long the workers may take for their last accounts.
 const LEAVE: Duration = Duration::from_secs(1);
 
@@ -170,20 +167,6 @@ async fn leave(workers: &[WorkerHandle], spool: Option<&Accounting>, deadline: I
 async fn any_ended(workers: &[WorkerHandle]) {
     while !workers.iter().any(|worker| worker.thread.is_finished()) {
         tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-}
-
-/// To every worker, however long it takes until there is room.
-pub(crate) async fn tell_all(workers: &[Sender<Mail>], command: &Command) {
-    for worker in workers {
-        tell(worker, Mail::Command(command.clone())).await;
-    }
-}
-
-async fn tell(worker: &Sender<Mail>, mut mail: Mail) {
-    while let Err(Undelivered::Full(back)) = worker.send(mail) {
-        mail = back;
-        tokio::time::sleep(PAUSE).await;
     }
 }
 

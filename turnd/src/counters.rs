@@ -7,10 +7,10 @@ use causeway_relay::{Discard, EndReason, Gauges, Transport};
 use causeway_wire::ErrorCode;
 
 use crate::capacity::Refused;
-use crate::connections::ConnectionCaps;
-use crate::port_pool::PortPools;
-use crate::reservations::Reservations;
-use crate::tally::Tally;
+use crate::clients::connections::ConnectionCaps;
+use crate::clients::quota::Tally;
+use crate::ports::pool::PortPools;
+use crate::ports::reservations::Reservations;
 
 const TRANSPORTS: [Transport; 4] =
     [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls];

@@ -1,3 +1,6 @@
+//! Messages from workers to a task of the control side. Worker code names no tokio type and cannot
+//! wait by mistake.
+
 use tokio::sync::mpsc;
 
 /// Letters from workers to a task of the control side: bounded, and a sender never waits.

@@ -10,7 +10,7 @@ use causeway_net::{
     UdpSocket, steering,
 };
 
-use crate::relay_sockets::Socket;
+use crate::ports::sockets::Socket;
 
 /// What one worker listens on, in the order of the configuration.
 #[derive(Default)]

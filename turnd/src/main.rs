@@ -2,33 +2,19 @@
 
 mod accounts;
 mod capacity;
+mod clients;
 mod config;
-mod connections;
 mod control;
 mod counters;
-mod crossing;
-mod directory;
-mod ephemeral;
 mod inbox;
-mod journal;
-mod keys;
-mod known_clients;
 mod listeners;
-mod nonces;
+mod mail;
 mod peer_policy;
-mod persistence;
-mod port_pool;
-mod proxied;
-mod quota;
+mod ports;
 mod records;
-mod registry;
-mod relay_sockets;
-mod relayed;
-mod reservations;
-mod restoration;
 mod secure;
 mod startup;
-mod tally;
+mod store;
 mod worker;
 
 use std::process::ExitCode;

@@ -6,12 +6,36 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use causeway_auth::{Algorithm, Credential, Key, Protection};
+use causeway_net::steering;
 use causeway_relay::{
     AllocationRecord, ChannelRecord, FiveTuple, PermissionRecord, RelayedRecord,
     RelayedTransportAddress, Traffic, Transport,
 };
 use causeway_store::{self as store, Record, RecordId};
 use causeway_wire::{ChannelRange, TransactionId};
+
+/// An allocation of the process before this one.
+pub(crate) struct Left {
+    pub(crate) record: Record,
+    pub(crate) allocation: AllocationRecord,
+}
+
+impl Left {
+    /// The worker that the kernel steers the client's datagrams to: it goes by whom they come from.
+    pub(crate) fn worker(&self, workers: usize) -> usize {
+        steering::worker_of(self.record.proxy.unwrap_or(self.record.five_tuple.client), workers)
+    }
+}
+
+/// What became of a stored allocation.
+pub(crate) enum Restoring {
+    /// It goes on.
+    Restored(RecordId),
+    /// Another program holds its port, and may let go of it soon.
+    Waits,
+    /// Its port, its 5-tuple or its quota is taken.
+    Lost(Box<Left>),
+}
 
 /// An allocation for the store; its times become those of the wall clock. `unix` is the time of the
 /// export. `proxy` is who speaks for the client.

@@ -6,7 +6,7 @@ use causeway_daemon::tls::{Tls, follow};
 use causeway_net::secure::{HandshakeLimits, Handshaker, Identity, Offer};
 
 use crate::config::Config;
-use crate::registry::TlsName;
+use crate::store::registry::TlsName;
 
 /// The protocols of ALPN that lead here (RFC 7443 §2): this server answers plain Binding requests,
 /// too.

@@ -17,27 +17,27 @@ use tokio::runtime::Runtime;
 
 use crate::accounts::Accounts;
 use crate::capacity::Capacity;
+use crate::clients::connections::{ConnectionCaps, Connections};
+use crate::clients::proxied::Proxied;
+use crate::clients::quota::Tally;
+use crate::clients::quota::UserQuota;
 use crate::config::{ChannelNumbers, Config};
-use crate::connections::{ConnectionCaps, Connections};
 use crate::control::{Running, WorkerHandle};
 use crate::counters::{Counters, shared_source, worker_source};
-use crate::crossing::Crossing;
-use crate::ephemeral;
-use crate::keys::Keys;
 use crate::listeners::{self, Listeners};
-use crate::nonces;
+use crate::mail::Mail;
 use crate::peer_policy::{check_own_addresses, peer_policy};
-use crate::persistence::Persistence;
-use crate::port_pool::PortPools;
-use crate::proxied::Proxied;
-use crate::quota::UserQuota;
-use crate::registry::Registered;
-use crate::relay_sockets::{ListenerSocket, RelaySockets};
-use crate::relayed::Relayed;
-use crate::reservations::Reservations;
+use crate::ports::ephemeral;
+use crate::ports::holders::Holders;
+use crate::ports::pool::PortPools;
+use crate::ports::reservations::Reservations;
+use crate::ports::sockets::{ListenerSocket, RelaySockets};
 use crate::secure::Secure;
-use crate::tally::Tally;
-use crate::worker::{Mail, Searches, Told, Waiting, Worker};
+use crate::store::keys::Keys;
+use crate::store::nonces;
+use crate::store::persistence::Persistence;
+use crate::store::registry::Registered;
+use crate::worker::{Crossing, Searches, Told, Waiting, Worker};
 
 /// Letters that may wait for a worker.
 const MAILBOX: usize = 1024;
@@ -50,7 +50,7 @@ pub(crate) struct Shared {
     users: Arc<Tally>,
     pools: Arc<PortPools>,
     relayed_options: UdpOptions,
-    relayed: Arc<Relayed>,
+    relayed: Arc<Holders>,
     reservations: Arc<Reservations>,
     connections: ConnectionCaps,
     sessions: RandomState,
@@ -183,7 +183,7 @@ impl Shared {
                 freebind: config.net.freebind,
                 ..UdpOptions::RELAYED
             },
-            relayed: Arc::new(Relayed::new(&config.relay.addresses, &config.relay.ports)),
+            relayed: Arc::new(Holders::new(&config.relay.addresses, &config.relay.ports)),
             reservations: Arc::new(reservations(config)),
             connections: ConnectionCaps::new(limits),
             sessions: RandomState::new(),

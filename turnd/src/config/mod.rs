@@ -10,6 +10,7 @@ mod flags;
 mod fleet_key;
 #[cfg(test)]
 mod input_tests;
+mod known_clients;
 mod limits;
 mod peers;
 mod protocol;
@@ -171,7 +172,7 @@ impl Config {
             .warnings()
             .into_iter()
             .chain(store)
-            .chain(crate::known_clients::warnings(self))
+            .chain(known_clients::warnings(&self.limits, self.protocol.nonce_lifetime))
             .collect()
     }
 

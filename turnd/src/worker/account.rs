@@ -7,7 +7,7 @@ use causeway_store::{Account, Event, Record, RecordId};
 use super::{Worker, at};
 use crate::accounts::{self, Last, STOP, outlives};
 use crate::records::{millis, traffic_to_store, transport_to_store};
-use crate::restoration::TAKEN;
+use crate::store::restoration::TAKEN;
 
 impl Worker {
     pub(super) fn account_start(&mut self, now: Sample, id: AllocationId) {

@@ -8,9 +8,9 @@ use causeway_wire::{ErrorCode, Method};
 
 use super::Worker;
 use crate::capacity::Refused;
-use crate::connections::Connection;
+use crate::clients::connections::Connection;
 use crate::counters::index;
-use crate::relayed::Peer;
+use crate::ports::holders::Peer;
 
 impl Worker {
     /// What becomes of a client's message. `tos` is what it came with.

@@ -12,7 +12,7 @@ use rand::Rng;
 use super::search::{Among, Search};
 use super::{Worker, at};
 use crate::capacity::Refused;
-use crate::reservations::Token;
+use crate::ports::reservations::Token;
 
 impl Worker {
     /// Answers the requests that have waited for a key.

@@ -2,22 +2,24 @@
 //! `net`.
 //!
 //! [`Worker`] is what `net` calls; [`account`] makes accounts, [`deliver`] carries verdicts to
-//! sockets, [`hairpin`] to another client of this process, [`effects`] does what the core asks for,
-//! [`restore`] brings stored allocations back, [`search`] looks for ports, [`tell`] writes the log.
+//! sockets, [`relay_to_relay`] to another client of this process, [`effects`] does what the core asks for,
+//! [`restore`] brings stored allocations back, [`search`] looks for ports, [`logging`] writes the log.
 
 mod account;
 mod deliver;
 mod effects;
-mod hairpin;
+mod lanes;
+mod logging;
+mod relay_to_relay;
 mod restore;
 mod search;
-mod tell;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use restore::{Restoring, Waiting};
+pub(crate) use lanes::Crossing;
+pub(crate) use logging::Told;
+pub(crate) use restore::Waiting;
 pub(crate) use search::Searches;
-pub(crate) use tell::Told;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,60 +31,26 @@ use causeway_net::{
     Admission, Arrival, AssociationInfo, IcmpError, Io, Malformed, Packet, Rejection, Sample,
     Service, SocketKey, StreamEnd, StreamInfo, UdpOptions,
 };
-use causeway_relay::{Command, FiveTuple, IcmpNotice, KeyAnswer, Now, Server, Transport};
+use causeway_relay::{Command, FiveTuple, IcmpNotice, Now, Server, Transport};
 use causeway_wire::stream;
 use rand::rngs::StdRng;
-use tokio::sync::oneshot;
 
-use crate::accounts::{Accounts, Last};
+use crate::accounts::Accounts;
 use crate::capacity::Capacity;
-use crate::connections::{Connection, Connections, of_association, of_stream};
+use crate::clients::connections::{Connection, Connections, of_association, of_stream};
+use crate::clients::proxied::Proxied;
+use crate::clients::quota::UserQuota;
 use crate::counters::Counters;
-use crate::crossing::Crossing;
-use crate::journal::Journal;
-use crate::keys::KeyQuestions;
-use crate::port_pool::PortPools;
-use crate::proxied::Proxied;
-use crate::quota::UserQuota;
-use crate::relay_sockets::{ListenerSocket, RelaySockets, Socket};
-use crate::relayed::Relayed;
-use crate::reservations::Reservations;
-use crate::restoration::Left;
+use crate::mail::Mail;
+use crate::ports::holders::Holders;
+use crate::ports::pool::PortPools;
+use crate::ports::reservations::Reservations;
+use crate::ports::sockets::{ListenerSocket, RelaySockets, Socket};
+use crate::store::journal::Journal;
+use crate::store::keys::KeyQuestions;
 
 /// Maximum number of connections without an allocation that are closed in one turn.
 const ENDINGS: usize = 64;
-
-/// What the control side sends to a worker.
-pub(crate) enum Mail {
-    /// End.
-    Stop,
-    /// Give up to so many changes for the store.
-    Changes {
-        /// So many.
-        limit: usize,
-    },
-    /// Offer all allocations to a comparison of the store.
-    OfferAll {
-        /// Its number.
-        round: u64,
-    },
-    /// The store has this allocation of the process before: bring it back if nothing has taken its
-    /// place.
-    Adopt(Box<Left>),
-    /// What the store said of a user whose key was wanted.
-    Key {
-        /// Whose.
-        username: Box<str>,
-        /// The key, or that there is none.
-        answer: KeyAnswer,
-    },
-    /// What the operator, or the store, wants.
-    Command(Command),
-    /// The server stops: give the last accounts.
-    Leave(oneshot::Sender<Last>),
-    /// Another worker has datagrams for this one.
-    Crossing,
-}
 
 /// One worker's share of the service.
 pub(crate) struct Worker {
@@ -99,7 +67,7 @@ pub(crate) struct Worker {
     /// The options of relayed sockets.
     pub(crate) relayed_options: UdpOptions,
     /// Who holds which relayed address, at all workers.
-    pub(crate) relayed: Arc<Relayed>,
+    pub(crate) relayed: Arc<Holders>,
     /// The way to the other workers, if there are any.
     pub(crate) crossing: Option<Crossing>,
     /// Of all workers.
@@ -339,7 +307,7 @@ impl Worker {
         match self.connections.admit(now.monotonic, client, connection) {
             Ok(()) => Admission::Accept { tag },
             Err(full) => {
-                tell::no_place(client, connection, full);
+                logging::no_place(client, connection, full);
                 Admission::Refuse
             }
         }

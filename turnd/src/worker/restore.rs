@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use causeway_net::{Io, Sample, UdpSocket};
 use causeway_relay::{AllocationRecord, FiveTuple};
-use causeway_store::RecordId;
 
 use super::{Worker, at, has_allocation};
-use crate::restoration::Left;
+use crate::records::{Left, Restoring};
 
 /// How often a port that another program holds is looked at.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -22,16 +21,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const WAITING: usize = 1024;
 /// Maximum number that are looked at in one turn.
 const LOOKS: usize = 16;
-
-/// What became of a stored allocation.
-pub(crate) enum Restoring {
-    /// It goes on.
-    Restored(RecordId),
-    /// Another program holds its port, and may let go of it soon.
-    Waits,
-    /// Its port, its 5-tuple or its quota is taken.
-    Lost(Box<Left>),
-}
 
 /// Allocations whose ports other programs hold.
 #[derive(Default)]

@@ -12,9 +12,9 @@ use causeway_relay::{BindFailure, Completion, RelayId};
 
 use super::Worker;
 use crate::capacity::Refused;
-use crate::port_pool::{PortPool, PortPools};
-use crate::relay_sockets::Socket;
-use crate::reservations::Token;
+use crate::ports::pool::{PortPool, PortPools};
+use crate::ports::reservations::Token;
+use crate::ports::sockets::Socket;
 
 /// Maximum number of ports that are tried in one turn beyond the first of each Allocate: a try that
 /// fails costs some microseconds.

@@ -8,10 +8,10 @@ use causeway_net::{
 use causeway_relay::{AllocationId, RelayId};
 use causeway_wire::{Class, MessageWriter, Method, TransactionId};
 
+use super::lanes::Envelope;
 use super::*;
 use crate::capacity::Capacity;
 use crate::config::configured;
-use crate::crossing::Envelope;
 use crate::listeners::Listeners;
 use crate::startup::Shared;
 

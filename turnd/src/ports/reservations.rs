@@ -7,7 +7,7 @@ use std::time::Duration;
 use ahash::AHashMap;
 use rand::CryptoRng;
 
-use crate::tally::{Held, Tally};
+use crate::clients::quota::{Held, Tally};
 
 /// "The server MUST hold this reservation for at least 30 seconds" (RFC 8656 §7.2); longer would
 /// only be to the good of who hoards ports (H32).
@@ -154,7 +154,7 @@ impl Table {
 mod tests {
     use super::*;
     use crate::config::RelayAddress;
-    use crate::port_pool::PortPools;
+    use crate::ports::pool::PortPools;
     use rand::SeedableRng;
     use rand::rngs::StdRng;
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::config::Config;
+use super::limits::Limits;
 
 /// libjuice refreshes after nine minutes, whatever it was granted; turn-client-proto takes a
 /// shorter lifetime for the end; ice4j never refreshes, and lives as long as its first grant.
@@ -12,8 +12,7 @@ const LIFETIME: Duration = Duration::from_secs(600);
 const NONCE_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// What the configuration does to known clients: the key, its value, and whose calls end.
-pub(crate) fn warnings(config: &Config) -> Vec<String> {
-    let (limits, nonce_lifetime) = (&config.limits, config.protocol.nonce_lifetime);
+pub(crate) fn warnings(limits: &Limits, nonce_lifetime: Duration) -> Vec<String> {
     let mut warnings = Vec::new();
     if limits.max_lifetime < LIFETIME {
         let max_lifetime = limits.max_lifetime;

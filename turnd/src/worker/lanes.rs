@@ -18,7 +18,7 @@ use std::time::Duration;
 use causeway_net::mailbox::Sender;
 use causeway_relay::RelayId;
 
-use crate::worker::Mail;
+use crate::mail::Mail;
 
 /// Datagrams that may wait in a lane.
 const MOST_DATAGRAMS: usize = 1024;

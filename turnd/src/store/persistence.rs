@@ -16,12 +16,13 @@ use tokio::runtime::Runtime;
 use crate::accounts::{self, Bundle};
 use crate::config::Store;
 use crate::counters::Counters;
-use crate::directory::{Letter, WorkerSource};
 use crate::inbox::{Inbox, Outbox, inbox};
-use crate::journal::Journal;
-use crate::registry::Registered;
-use crate::restoration::{Left, Restoration, TAKEN};
-use crate::worker::{Mail, Restoring};
+use crate::mail::Mail;
+use crate::records::{Left, Restoring};
+use crate::store::directory::{Letter, WorkerSource};
+use crate::store::journal::Journal;
+use crate::store::registry::Registered;
+use crate::store::restoration::{Restoration, TAKEN};
 
 /// At the end, so long is left for writing what is not written.
 const LAST: Duration = Duration::from_secs(2);

@@ -9,9 +9,10 @@ use causeway_store::{Backlog, Change, NodeReport, Restored, Source};
 
 use crate::counters::Counters;
 use crate::inbox::Inbox;
-use crate::registry::Registered;
-use crate::restoration::{Left, Restoration};
-use crate::worker::Mail;
+use crate::mail::Mail;
+use crate::records::Left;
+use crate::store::registry::Registered;
+use crate::store::restoration::Restoration;
 
 /// How long a worker may take to answer. One that takes longer holds up neither the others nor
 /// their writing; what it says later is taken then, and a comparison does not end before.

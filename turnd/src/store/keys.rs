@@ -17,9 +17,9 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::config::Config;
-use crate::control::tell_all;
 use crate::inbox::{Inbox, Outbox, inbox};
-use crate::worker::Mail;
+use crate::mail::Mail;
+use crate::mail::tell_all;
 
 /// Questions of all workers that may wait; beyond it nobody is asked, and the client sends its
 /// request again.

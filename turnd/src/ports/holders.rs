@@ -13,7 +13,7 @@ const PAGE: usize = 512;
 /// Which relayed addresses of this process relay now, and for whom: written by the workers that own
 /// them, read by all for each datagram to a peer. Who reads too late finds an allocation that is
 /// gone, which its owner sees by the generation.
-pub(crate) struct Relayed {
+pub(crate) struct Holders {
     addresses: Vec<Ports>,
 }
 
@@ -39,7 +39,7 @@ struct Ports {
     pages: Box<[OnceLock<Box<[AtomicU64]>>]>,
 }
 
-impl Relayed {
+impl Holders {
     pub(crate) fn new(addresses: &[RelayAddress], ports: &RangeInclusive<u16>) -> Self {
         let seen_as = |outer: IpAddr| {
             addresses
@@ -174,15 +174,15 @@ mod tests {
         RelayId { allocation: AllocationId { worker, slot, generation }, index }
     }
 
-    fn relayed(addresses: &[(&str, &str)]) -> Relayed {
+    fn relayed(addresses: &[(&str, &str)]) -> Holders {
         let address = |(bound, advertised): &(&str, &str)| RelayAddress {
             bound: bound.parse().unwrap(),
             advertised: advertised.parse().unwrap(),
         };
-        Relayed::new(&addresses.iter().map(address).collect::<Vec<_>>(), &(50_000..=52_000))
+        Holders::new(&addresses.iter().map(address).collect::<Vec<_>>(), &(50_000..=52_000))
     }
 
-    fn find(relayed: &Relayed, peer: &str) -> Peer {
+    fn find(relayed: &Holders, peer: &str) -> Peer {
         relayed.find(peer.parse().unwrap())
     }
 

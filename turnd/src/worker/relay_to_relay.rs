@@ -6,10 +6,10 @@ use std::ops::Range;
 use causeway_net::{Io, Packet, Route, Sample};
 use causeway_relay::{Discard, FiveTuple, RelayId, Transport, Verdict};
 
+use super::lanes::{Batch, Crossing, Envelope};
 use super::{Worker, at};
-use crate::connections::Connection;
+use crate::clients::connections::Connection;
 use crate::counters::index;
-use crate::crossing::{Batch, Crossing, Envelope};
 
 /// The longest datagram of each family. What is longer would not get from one socket to the other;
 /// so it does not here, or a receiver would be sent what no peer can send him.

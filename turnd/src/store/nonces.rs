@@ -10,8 +10,8 @@ use causeway_store::{EPOCH, FleetKey, epoch_at};
 use rand::Rng;
 use rand::rngs::StdRng;
 
-use crate::control::tell_all;
-use crate::worker::Mail;
+use crate::mail::Mail;
+use crate::mail::tell_all;
 
 /// The keys at this moment: this epoch's mints, the one before still verifies. `lifetime` is that
 /// of a nonce.

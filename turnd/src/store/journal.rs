@@ -3,11 +3,11 @@ use causeway_store::{self as store, RecordId};
 use rand::CryptoRng;
 
 use crate::accounts::outlives;
+use crate::clients::proxied::Proxied;
 use crate::counters::Counters;
-use crate::directory::{Changes, Letter};
 use crate::inbox::Outbox;
-use crate::proxied::Proxied;
 use crate::records::to_store;
+use crate::store::directory::{Changes, Letter};
 
 /// What a worker has to tell the store. It rings once and then waits to be asked: the worker never
 /// waits for anybody.
@@ -139,7 +139,7 @@ mod tests {
 
     use super::*;
     use crate::inbox::inbox;
-    use crate::nonces;
+    use crate::store::nonces;
 
     const NOW: Now =
         Now { monotonic: Duration::from_secs(1), unix: Duration::from_secs(1_800_000_000) };

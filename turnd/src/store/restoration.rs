@@ -5,29 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use causeway_net::steering;
-use causeway_relay::AllocationRecord;
 use causeway_store::{Accounting, Record, RecordId, Restored, Transport};
 
 use crate::accounts::{self, account_of_record};
-use crate::records::from_store;
+use crate::records::{Left, from_store};
 
 /// The reason of a record whose port, 5-tuple or quota is not free. It stays in the store: the
 /// server that has them may be the one that it belongs to.
 pub(crate) const TAKEN: &str = "taken";
-
-/// An allocation of the process before this one.
-pub(crate) struct Left {
-    pub(crate) record: Record,
-    pub(crate) allocation: AllocationRecord,
-}
-
-impl Left {
-    /// The worker that the kernel steers the client's datagrams to: it goes by whom they come from.
-    pub(crate) fn worker(&self, workers: usize) -> usize {
-        steering::worker_of(self.record.proxy.unwrap_or(self.record.five_tuple.client), workers)
-    }
-}
 
 /// The outcome of restoring, for the log, the accounts and the metrics.
 pub(crate) struct Restoration {

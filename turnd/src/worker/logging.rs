@@ -10,8 +10,8 @@ use causeway_wire::{ErrorCode, Method};
 
 use super::Worker;
 use crate::capacity::Refused;
-use crate::connections::Connection;
-use crate::port_pool::PortCounts;
+use crate::clients::connections::Connection;
+use crate::ports::pool::PortCounts;
 
 /// How long a reason for a 508 is not told again.
 const SILENCE: Duration = Duration::from_secs(10);
