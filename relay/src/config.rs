@@ -5,9 +5,9 @@ use causeway_auth::LimiterSettings;
 use causeway_wire::ChannelRange;
 use causeway_wire::attribute::AddressFamily;
 
-use crate::denied::DeniedPeers;
-use crate::permission::ChannelPermission;
-use crate::policy::PeerPolicy;
+use crate::peers::ignored::DeniedPeers;
+use crate::peers::permission::ChannelPermission;
+use crate::peers::policy::PeerPolicy;
 
 /// What a server is told by its operator.
 #[derive(Clone, Debug)]

@@ -8,14 +8,14 @@ use causeway_wire::{
 use rand::CryptoRng;
 
 use crate::allocation::Allocation;
-use crate::allocations::AllocationId;
-use crate::create_permission::is_of_family;
+use crate::allocation::table::AllocationId;
 use crate::effect::RelayId;
 use crate::five_tuple::FiveTuple;
-use crate::known::is_known;
-use crate::ledger::Ledger;
 use crate::now::Now;
-use crate::permission::ChannelPermission;
+use crate::peers::permission::ChannelPermission;
+use crate::quota::Ledger;
+use crate::request::attributes::is_known;
+use crate::request::create_permission::is_of_family;
 use crate::server::Server;
 use crate::verdict::{Discard, Prefix, Verdict};
 

@@ -7,9 +7,9 @@ use causeway_wire::attribute::AddressFamily;
 use smallvec::SmallVec;
 
 use crate::allocation::Traffic;
-use crate::allocations::AllocationId;
+use crate::allocation::table::AllocationId;
 use crate::five_tuple::FiveTuple;
-use crate::policy::PeerPolicy;
+use crate::peers::policy::PeerPolicy;
 
 /// One relayed address of an allocation: it may have two, one a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

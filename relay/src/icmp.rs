@@ -5,8 +5,8 @@ use causeway_wire::{Class, EncodeError, MessageWriter, Method, TransactionId};
 use rand::CryptoRng;
 
 use crate::effect::RelayId;
-use crate::ledger::Ledger;
 use crate::now::Now;
+use crate::quota::Ledger;
 use crate::server::Server;
 use crate::verdict::{Discard, Verdict};
 

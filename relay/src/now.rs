@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::moment::Moment;
+use crate::memory::moment::Moment;
 
 /// The time of a batch of inputs, sampled once by the caller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -11,22 +11,22 @@ use causeway_wire::{ChannelRange, Class, Message, Method};
 use rand::CryptoRng;
 
 use crate::allocation::Traffic;
-use crate::allocations::{AllocationId, Allocations};
-use crate::changes::Changes;
+use crate::allocation::changes::Changes;
+use crate::allocation::relays::RelayedTransportAddress;
+use crate::allocation::table::{AllocationId, Allocations};
 use crate::config::Config;
 use crate::effect::{Advertised, Command, Completion, Effect, EndReason, RelayId};
 use crate::five_tuple::FiveTuple;
-use crate::keys::Ready;
-use crate::ledger::Ledger;
+use crate::memory::prefix::PrefixCounts;
+use crate::memory::wheel::Wheel;
 use crate::now::Now;
-use crate::parked::Parked;
-use crate::policy::PeerPolicy;
-use crate::prefix::PrefixCounts;
-use crate::refusals::SharedBudgets;
-use crate::relays::RelayedTransportAddress;
-use crate::unproven;
+use crate::peers::policy::PeerPolicy;
+use crate::quota::Ledger;
+use crate::request::keys::Ready;
+use crate::request::limiter;
+use crate::request::parked::Parked;
+use crate::request::refusals::SharedBudgets;
 use crate::verdict::{Discard, Respond, Verdict};
-use crate::wheel::Wheel;
 
 /// Maximum number of allocations visited in one call of [`Server::handle_timeout`],
 const VISITS: usize = 1024;
@@ -93,7 +93,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     pub fn new(config: Config, authenticator: Arc<Authenticator>, ledger: L, mut rng: R) -> Self {
         let changes = Changes::new(config.track_changes);
         Self {
-            limiter: unproven::limiter(config.unauthenticated, &mut rng),
+            limiter: limiter::limiter(config.unauthenticated, &mut rng),
             allocations: Allocations::new(config.worker),
             config,
             authenticator,

@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use causeway_wire::ChannelNumber;
 
-use crate::moment::Moment;
-use crate::small_map::SmallMap;
+use crate::memory::moment::Moment;
+use crate::memory::small_map::SmallMap;
 
 /// "A channel binding lasts for 10 minutes unless refreshed" (RFC 8656 §12).
 pub(crate) const LIFETIME: Duration = Duration::from_secs(600);

@@ -1,3 +1,18 @@
+//! Requests (RFC 8656 §5): authentication, the checks that are common to all methods, and the
+//! response. Each method has a file of its own, with its checks in the order of the RFC.
+
+pub(crate) mod allocate;
+pub(crate) mod answer;
+pub(crate) mod attributes;
+pub(crate) mod channel_bind;
+pub(crate) mod create_permission;
+pub(crate) mod keys;
+pub(crate) mod limiter;
+pub(crate) mod parked;
+pub(crate) mod refresh;
+pub(crate) mod refusals;
+pub(crate) mod requested;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -6,13 +21,12 @@ use causeway_wire::attribute::Lifetime;
 use causeway_wire::{Class, ErrorCode, Header, Message, MessageType, Method};
 use rand::CryptoRng;
 
-use crate::allocations::{AllocationId, Allocations};
-use crate::answer::{self, Answer};
+use crate::allocation::table::{AllocationId, Allocations};
 use crate::effect::BindFailure;
 use crate::five_tuple::{FiveTuple, Transport};
-use crate::known;
-use crate::ledger::Ledger;
 use crate::now::Now;
+use crate::quota::Ledger;
+use crate::request::answer::Answer;
 use crate::server::Server;
 use crate::verdict::{Discard, Respond, Verdict};
 
@@ -70,7 +84,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         self.note_proven(now, from, message.as_bytes().len());
         let own = self.note_shown(found, &credential);
         let request = Request { message: *message, from: *from, now, credential, protection };
-        let unknown = known::unknown(message, from);
+        let unknown = attributes::unknown(message, from);
         let achieved = if unknown.is_empty() {
             self.carry_out(&request, found)
         } else {

@@ -2,15 +2,15 @@ use std::net::SocketAddr;
 
 use ahash::RandomState;
 
+use crate::allocation::relays::{RelayedTransportAddress, Relays};
 use crate::allocation::{Allocation, Cold, Host, Link, Relayed, Traffic};
-use crate::chunks::Chunks;
 use crate::effect::Advertised;
 use crate::five_tuple::FiveTuple;
-use crate::index::Index;
-use crate::interned::Interned;
-use crate::moment::Moment;
+use crate::memory::chunks::Chunks;
+use crate::memory::index::Index;
+use crate::memory::interned::Interned;
+use crate::memory::moment::Moment;
 use crate::peers::Peers;
-use crate::relays::{RelayedTransportAddress, Relays};
 
 /// Names an allocation for ever: a slot that is used again has another generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -7,7 +7,7 @@ use causeway_wire::{
     Class, EncodeError, ErrorCode, HEADER_LEN, Header, MessageWriter, Method, padded,
 };
 
-use crate::allocations::{AllocationId, Allocations};
+use crate::allocation::table::{AllocationId, Allocations};
 use crate::five_tuple::FiveTuple;
 use crate::verdict::{Discard, Respond, Verdict};
 

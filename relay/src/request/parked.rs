@@ -6,7 +6,7 @@ use ahash::{AHashMap, AHashSet};
 use smallvec::SmallVec;
 
 use crate::five_tuple::FiveTuple;
-use crate::prefix::PrefixCounts;
+use crate::memory::prefix::PrefixCounts;
 
 /// So many requests wait for a key at one worker; beyond that there is silence, and the client's
 /// retransmission.

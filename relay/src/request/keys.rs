@@ -8,9 +8,9 @@ use rand::CryptoRng;
 
 use crate::effect::Effect;
 use crate::five_tuple::FiveTuple;
-use crate::ledger::Ledger;
 use crate::now::Now;
-use crate::parked::ParkedRequest;
+use crate::quota::Ledger;
+use crate::request::parked::ParkedRequest;
 use crate::server::Server;
 use crate::verdict::{Discard, Verdict};
 
@@ -82,7 +82,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         message: &Message<'_>,
         username: &str,
     ) -> Verdict {
-        if self.gauges().parked >= crate::parked::CAPACITY {
+        if self.gauges().parked >= crate::request::parked::CAPACITY {
             return Verdict::Discard(Discard::KeyPending);
         }
         let asked = self.parked.is_wanted(username);

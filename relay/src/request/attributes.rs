@@ -4,7 +4,7 @@ use causeway_wire::attribute::{
 use causeway_wire::{Message, Method, UnknownRequired};
 
 use crate::five_tuple::FiveTuple;
-use crate::wanted::asks_as_drafts_did;
+use crate::request::requested::asks_as_drafts_did;
 
 /// The comprehension-required attributes of a request that are not understood, each once.
 pub(crate) fn unknown(message: &Message<'_>, from: &FiveTuple) -> UnknownRequired {

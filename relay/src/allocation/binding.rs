@@ -2,12 +2,12 @@ use causeway_wire::ErrorCode;
 use rand::CryptoRng;
 
 use crate::allocation::Cold;
-use crate::allocations::AllocationId;
-use crate::answer;
+use crate::allocation::relays::{RelayedTransportAddress, Relays};
+use crate::allocation::table::AllocationId;
 use crate::effect::{BindFailure, Effect, EndReason, RelayId};
-use crate::ledger::Ledger;
 use crate::now::Now;
-use crate::relays::{RelayedTransportAddress, Relays};
+use crate::quota::Ledger;
+use crate::request::answer;
 use crate::request::{Requester, seconds};
 use crate::server::Server;
 use crate::verdict::{Discard, Verdict};

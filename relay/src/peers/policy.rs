@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::special::{
+use crate::peers::special::{
     DENIED_BY_DEFAULT, carried_ipv4, is_never_a_peer, is_tunnel, is_within_never_a_peer,
 };
 

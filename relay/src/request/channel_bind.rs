@@ -2,10 +2,10 @@ use causeway_wire::ErrorCode;
 use causeway_wire::attribute::{ChannelNumberAttribute, XorPeerAddress};
 use rand::CryptoRng;
 
-use crate::allocations::AllocationId;
-use crate::channel;
-use crate::create_permission::is_of_family;
-use crate::ledger::Ledger;
+use crate::allocation::table::AllocationId;
+use crate::peers::channel;
+use crate::quota::Ledger;
+use crate::request::create_permission::is_of_family;
 use crate::request::{Achieved, Request};
 use crate::server::Server;
 

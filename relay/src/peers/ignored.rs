@@ -4,11 +4,11 @@ use causeway_wire::attribute::AddressFamily;
 use causeway_wire::{ChannelNumber, ErrorCode};
 use rand::CryptoRng;
 
-use crate::allocations::AllocationId;
-use crate::channel::{self, Channels};
-use crate::ledger::Ledger;
-use crate::moment::Moment;
+use crate::allocation::table::AllocationId;
+use crate::memory::moment::Moment;
 use crate::now::Now;
+use crate::peers::channel::{self, Channels};
+use crate::quota::Ledger;
 use crate::server::Server;
 use crate::verdict::Discard;
 

@@ -7,18 +7,18 @@ use causeway_wire::attribute::{AddressFamily, Lifetime, RequestedTransport};
 use rand::CryptoRng;
 use smallvec::SmallVec;
 
+use crate::allocation::relays::Relays;
+use crate::allocation::table::{AllocationId, Parts};
 use crate::allocation::{Birth, Cold, Traffic};
-use crate::allocations::{AllocationId, Parts};
 use crate::config::Limits;
 use crate::effect::{BindFailure, Effect, RelayId, WantedPort};
-use crate::ledger::Ledger;
-use crate::moment::HORIZON;
+use crate::memory::moment::HORIZON;
 use crate::peers::Peers;
-use crate::refusals::Budget;
-use crate::relays::Relays;
+use crate::quota::Ledger;
+use crate::request::refusals::Budget;
+use crate::request::requested::Wanted;
 use crate::request::{Achieved, Request};
 use crate::server::Server;
-use crate::wanted::Wanted;
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// Receiving an Allocate request: the checks of RFC 8656 §7.2 with their numbers. The first,

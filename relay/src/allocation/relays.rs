@@ -4,7 +4,7 @@ use std::time::Duration;
 use causeway_wire::attribute::AddressFamily;
 
 use crate::effect::BindFailure;
-use crate::moment::Moment;
+use crate::memory::moment::Moment;
 
 /// A relayed transport address (RFC 8656 §2), with the address that its socket is bound to: they
 /// differ behind a 1:1 NAT.

@@ -3,9 +3,9 @@ use std::time::Duration;
 use ahash::RandomState;
 use rand::CryptoRng;
 
-use crate::allocations::AllocationId;
+use crate::allocation::table::AllocationId;
 use crate::five_tuple::FiveTuple;
-use crate::ledger::Ledger;
+use crate::quota::Ledger;
 use crate::server::Server;
 
 /// Maximum number of refusals that a client is answered at once: eight for each of eight refused

@@ -3,13 +3,13 @@ use std::time::Duration;
 use rand::CryptoRng;
 
 use crate::allocation::Allocation;
-use crate::allocations::{AllocationId, Parts};
+use crate::allocation::relays::RelayedTransportAddress;
+use crate::allocation::table::{AllocationId, Parts};
 use crate::effect::{Effect, EndReason, Ended, RelayId};
 use crate::five_tuple::FiveTuple;
-use crate::ledger::Ledger;
-use crate::moment::Moment;
+use crate::memory::moment::Moment;
 use crate::peers::Tables;
-use crate::relays::RelayedTransportAddress;
+use crate::quota::Ledger;
 use crate::server::Server;
 
 /// An allocation is looked through for expired permissions and channels at least this often.

@@ -2,8 +2,8 @@ use causeway_auth::{Limiter, LimiterSettings};
 use rand::{CryptoRng, Rng};
 
 use crate::five_tuple::{FiveTuple, Transport};
-use crate::ledger::Ledger;
 use crate::now::Now;
+use crate::quota::Ledger;
 use crate::server::Server;
 use crate::verdict::{Discard, Verdict};
 

@@ -6,9 +6,9 @@ use rand::CryptoRng;
 use smallvec::SmallVec;
 
 use crate::allocation::Allocation;
-use crate::allocations::AllocationId;
-use crate::ledger::Ledger;
+use crate::allocation::table::AllocationId;
 use crate::now::Now;
+use crate::quota::Ledger;
 use crate::request::{Achieved, Request};
 use crate::server::Server;
 

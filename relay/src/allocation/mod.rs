@@ -1,3 +1,13 @@
+//! Allocations (RFC 8656 §6): the record that data looks at, and the rest of it. Their table, their
+//! relayed addresses, their life and their export are files of this folder.
+
+pub(crate) mod binding;
+pub(crate) mod changes;
+pub(crate) mod lifetime;
+pub(crate) mod record;
+pub(crate) mod relays;
+pub(crate) mod table;
+
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -7,12 +17,12 @@ use causeway_auth::{Credential, Protection};
 use causeway_wire::TransactionId;
 use causeway_wire::attribute::AddressFamily;
 
-use crate::denied::IgnoredChannels;
+use crate::allocation::relays::Relays;
 use crate::five_tuple::{FiveTuple, Transport};
-use crate::interned::Name;
+use crate::memory::interned::Name;
 use crate::peers::Peers;
-use crate::refusals::Budget;
-use crate::relays::Relays;
+use crate::peers::ignored::IgnoredChannels;
+use crate::request::refusals::Budget;
 
 /// What an allocation relayed, application data only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,7 +89,7 @@ pub(crate) struct Cold<G> {
     /// The relayed addresses that it has, or has had.
     pub(crate) relayed: [Option<Relayed>; 2],
     pub(crate) birth: Birth,
-    /// In milliseconds: it is within [`crate::moment::HORIZON`].
+    /// In milliseconds: it is within [`crate::memory::moment::HORIZON`].
     pub(crate) lifetime: u32,
     /// The second at which the wheel visits it next; an older entry of the wheel is void.
     pub(crate) visit: u32,

@@ -1,9 +1,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::moment::Moment;
+use crate::memory::moment::Moment;
+use crate::memory::small_map::SmallMap;
 use crate::now::Now;
-use crate::small_map::SmallMap;
 
 /// "The Permission Lifetime MUST be 300 seconds" (RFC 8656 §9).
 pub(crate) const LIFETIME: Duration = Duration::from_secs(300);

@@ -1,11 +1,20 @@
+//! An allocation's peers: permissions and channels (RFC 8656 §9, §12), two of them in place. The
+//! policy that says which peers are allowed is in this folder, too.
+
+pub(crate) mod channel;
+pub(crate) mod ignored;
+pub(crate) mod permission;
+pub(crate) mod policy;
+pub(crate) mod special;
+
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU16;
 
 use causeway_wire::{ChannelNumber, ChannelRange};
 
-use crate::channel::Channels;
-use crate::moment::Moment;
-use crate::permission::{ChannelPermission, Permissions};
+use crate::memory::moment::Moment;
+use crate::peers::channel::Channels;
+use crate::peers::permission::{ChannelPermission, Permissions};
 
 /// So many peers stand in the allocation's record itself.
 const FEW: usize = 2;

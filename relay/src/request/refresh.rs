@@ -4,13 +4,13 @@ use causeway_wire::ErrorCode;
 use causeway_wire::attribute::{AddressFamily, AttributeError, Lifetime, RequestedAddressFamily};
 use rand::CryptoRng;
 
-use crate::allocate::millis;
-use crate::allocations::AllocationId;
+use crate::allocation::table::AllocationId;
 use crate::effect::EndReason;
-use crate::ledger::Ledger;
+use crate::memory::wheel;
+use crate::quota::Ledger;
+use crate::request::allocate::millis;
 use crate::request::{Achieved, Request};
 use crate::server::Server;
-use crate::wheel;
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// Receiving a Refresh request (RFC 8656 §8.2).

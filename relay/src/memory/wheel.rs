@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::chunks::Chunks;
+use crate::memory::chunks::Chunks;
 
 /// One slot a second; more than the longest lifetime, so that nearly nothing is visited before its
 /// time.

@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 
-use crate::allocations::AllocationId;
+use crate::allocation::table::AllocationId;
 
 /// So much is remembered beside what stands for each allocation; beyond that the directory is
 /// compared as a whole.
