@@ -5,9 +5,8 @@ use causeway_auth::LimiterSettings;
 use causeway_wire::ChannelRange;
 use causeway_wire::attribute::AddressFamily;
 
-use crate::peers::ignored::DeniedPeers;
 use crate::peers::permission::ChannelPermission;
-use crate::peers::policy::PeerPolicy;
+use crate::peers::policy::{DeniedPeers, PeerPolicy};
 
 /// What a server is told by its operator.
 #[derive(Clone, Debug)]

@@ -8,14 +8,12 @@ use causeway_wire::{
 use rand::CryptoRng;
 
 use crate::allocation::Allocation;
-use crate::allocation::table::AllocationId;
-use crate::effect::RelayId;
 use crate::five_tuple::FiveTuple;
+use crate::ids::{AllocationId, RelayId};
 use crate::now::Now;
 use crate::peers::permission::ChannelPermission;
 use crate::quota::Ledger;
 use crate::request::attributes::is_known;
-use crate::request::create_permission::is_of_family;
 use crate::server::Server;
 use crate::verdict::{Discard, Prefix, Verdict};
 
@@ -65,10 +63,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             return Verdict::Discard(Discard::NoAllocation);
         };
         // An IPv4-mapped address is of neither family (H1).
-        let relay = allocation
-            .relays
-            .for_peer(&peer.ip(), now)
-            .filter(|_| is_of_family(allocation, &peer.ip()));
+        let relay =
+            allocation.relays.for_peer(&peer.ip(), now).filter(|_| allocation.serves(&peer.ip()));
         let Some(index) = relay else { return Verdict::Discard(Discard::PeerFamily) };
         if !allocation.peers.reach(&peer, lasting, now) {
             return Verdict::Discard(self.why_not_permitted(peer));

@@ -7,18 +7,10 @@ use causeway_wire::attribute::AddressFamily;
 use smallvec::SmallVec;
 
 use crate::allocation::Traffic;
-use crate::allocation::table::AllocationId;
+use crate::allocation::relays::BindFailure;
 use crate::five_tuple::FiveTuple;
+use crate::ids::{AllocationId, RelayId};
 use crate::peers::policy::PeerPolicy;
-
-/// One relayed address of an allocation: it may have two, one a family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct RelayId {
-    /// The allocation.
-    pub allocation: AllocationId,
-    /// 0 or 1.
-    pub index: u8,
-}
 
 /// What the caller is asked to do, in the order of asking.
 #[derive(Clone, Debug)]
@@ -155,15 +147,6 @@ impl Completion {
             Self::Bound { relay, .. } | Self::BindFailed { relay, .. } => *relay,
         }
     }
-}
-
-/// Why a relayed socket could not be bound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BindFailure {
-    /// No port, descriptor or memory is left: 508.
-    Capacity,
-    /// The address family is not to be had: 440.
-    Family,
 }
 
 /// What the operator wants.

@@ -4,7 +4,7 @@ use causeway_wire::attribute::{Icmp, XorPeerAddress};
 use causeway_wire::{Class, EncodeError, MessageWriter, Method, TransactionId};
 use rand::CryptoRng;
 
-use crate::effect::RelayId;
+use crate::ids::RelayId;
 use crate::now::Now;
 use crate::quota::Ledger;
 use crate::server::Server;

@@ -1,22 +1,19 @@
-//! The TURN server's decisions: one [`Server`] for one worker; no I/O, no clock, no lock.
+//! The decisions of a TURN server (RFC 8656): one [`Server`] per worker. No I/O, no clock, no lock.
 //!
-//! | noun | file | source |
+//! A datagram goes in, a [`Verdict`] comes out; the caller carries it out. Begin with `server.rs`,
+//! then read `data.rs` for the data path or `request/allocate.rs` for the first request of a client.
+//!
+//! | where | what | source |
 //! |---|---|---|
-//! | the server: inputs, outputs, dispatch | `server.rs` | RFC 8656 §5 |
-//! | what is decided | `verdict.rs`, `effect.rs` | |
-//! | allocation, its table, 5-tuple | `allocation.rs`, `allocations.rs`, `five_tuple.rs` | RFC 8656 §6 |
-//! | from its admission to its end | `lifetime.rs` | RFC 8656 §6 |
-//! | its relayed addresses, and their sockets | `relays.rs`, `binding.rs` | RFC 8656 §6, RFC 8656 §7.2 |
-//! | permission, channel; both of a peer in place | `permission.rs`, `channel.rs`, `peers.rs` | RFC 8656 §9, §12 |
-//! | requests | `request.rs`, `known.rs`, `allocate.rs`, `wanted.rs`, `refresh.rs`, `create_permission.rs`, `channel_bind.rs` | RFC 8656 §7.2, §8.2, §10.2, §12.2 |
-//! | keys that are asked for, requests that wait for them | `keys.rs`, `parked.rs` | |
-//! | data, and what ICMP says of it | `data.rs`, `icmp.rs` | RFC 8656 §11, §12.6, §12.7 |
-//! | which peers are allowed | `policy.rs`, `special.rs` | RFC 8656 §21.3, rows H1 to H8 |
-//! | limits | `ledger.rs`, `prefix.rs`, `refusals.rs`, `config.rs` | rows H30, H33 |
-//! | answers to addresses that may be forged | `unproven.rs` | row H11 |
-//! | time | `now.rs`, `moment.rs`, `wheel.rs` | |
-//! | what keeps the records small and found | `chunks.rs`, `index.rs`, `interned.rs`, `small_map.rs` | |
-//! | records | `record.rs` | restore, take-over, mobility |
+//! | `server.rs` | the inputs, the outputs, and the dispatch between them | RFC 8656 §5 |
+//! | `verdict.rs`, `effect.rs` | the answers to an input, the requests to the caller | |
+//! | `data.rs`, `icmp.rs` | application data and ICMP errors | RFC 8656 §11, §12.6, §12.7 |
+//! | `request/` | authentication, then one file per method | RFC 8656 §7.2, §8.2, §10.2, §12.2 |
+//! | `allocation/` | the records, their table, their relayed addresses, their life and their export | RFC 8656 §6 |
+//! | `peers/` | permissions, channels, and the policy that says which peers are allowed | RFC 8656 §9, §12, §21.3 |
+//! | `memory/` | small data structures: chunks, index, timer wheel, small map | |
+//! | `config.rs`, `quota.rs` | limits (rows H30, H33, H35) | |
+//! | `ids.rs`, `five_tuple.rs`, `now.rs` | names, addresses, time | |
 
 mod allocation;
 mod config;
@@ -24,6 +21,7 @@ mod data;
 mod effect;
 mod five_tuple;
 mod icmp;
+mod ids;
 mod memory;
 mod now;
 mod peers;
@@ -35,18 +33,15 @@ mod verdict;
 pub use allocation::Traffic;
 pub use allocation::changes::Change;
 pub use allocation::record::{AllocationRecord, ChannelRecord, PermissionRecord, RelayedRecord};
-pub use allocation::relays::RelayedTransportAddress;
-pub use allocation::table::AllocationId;
+pub use allocation::relays::{BindFailure, RelayedTransportAddress};
 pub use config::{Config, Families, Limits};
-pub use effect::{
-    Advertised, BindFailure, Command, Completion, Effect, EndReason, Ended, RelayId, WantedPort,
-};
+pub use effect::{Advertised, Command, Completion, Effect, EndReason, Ended, WantedPort};
 pub use five_tuple::{FiveTuple, Transport};
 pub use icmp::IcmpNotice;
+pub use ids::{AllocationId, RelayId};
 pub use now::Now;
-pub use peers::ignored::DeniedPeers;
 pub use peers::permission::ChannelPermission;
-pub use peers::policy::{Denied, OwnAddresses, PeerPolicy, Rule};
+pub use peers::policy::{Denied, DeniedPeers, OwnAddresses, PeerPolicy, Rule};
 pub use peers::special::{DENIED_BY_DEFAULT, carried_ipv4};
 pub use quota::{Ledger, Unlimited};
 pub use request::answer::challenge_is_modest;

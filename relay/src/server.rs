@@ -13,18 +13,16 @@ use rand::CryptoRng;
 use crate::allocation::Traffic;
 use crate::allocation::changes::Changes;
 use crate::allocation::relays::RelayedTransportAddress;
-use crate::allocation::table::{AllocationId, Allocations};
+use crate::allocation::table::Allocations;
 use crate::config::Config;
-use crate::effect::{Advertised, Command, Completion, Effect, EndReason, RelayId};
+use crate::effect::{Advertised, Command, Completion, Effect, EndReason};
 use crate::five_tuple::FiveTuple;
-use crate::memory::prefix::PrefixCounts;
+use crate::ids::{AllocationId, RelayId};
 use crate::memory::wheel::Wheel;
 use crate::now::Now;
 use crate::peers::policy::PeerPolicy;
-use crate::quota::Ledger;
-use crate::request::keys::Ready;
-use crate::request::limiter;
-use crate::request::parked::Parked;
+use crate::quota::{Ledger, PrefixCounts};
+use crate::request::parked::{Parked, Ready};
 use crate::request::refusals::SharedBudgets;
 use crate::verdict::{Discard, Respond, Verdict};
 
@@ -93,7 +91,10 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     pub fn new(config: Config, authenticator: Arc<Authenticator>, ledger: L, mut rng: R) -> Self {
         let changes = Changes::new(config.track_changes);
         Self {
-            limiter: limiter::limiter(config.unauthenticated, &mut rng),
+            // Seeded, so that nobody outside can aim at its places.
+            limiter: config
+                .unauthenticated
+                .map(|settings| Limiter::new(settings, std::array::from_fn(|_| rng.next_u64()))),
             allocations: Allocations::new(config.worker),
             config,
             authenticator,

@@ -4,8 +4,8 @@ use std::ops::Range;
 use causeway_auth::Refusal;
 use causeway_wire::{ErrorCode, Method};
 
-use crate::effect::RelayId;
 use crate::five_tuple::FiveTuple;
+use crate::ids::RelayId;
 
 /// What is to be done with one datagram, at once. It speaks of the datagram by ranges of its bytes,
 /// so that nothing is copied.

@@ -1,14 +1,18 @@
-use causeway_wire::ErrorCode;
+use std::sync::Arc;
+
+use causeway_auth::{Credential, Protection};
+use causeway_wire::{Class, ErrorCode, Header, MessageType, Method};
 use rand::CryptoRng;
 
 use crate::allocation::Cold;
-use crate::allocation::relays::{RelayedTransportAddress, Relays};
-use crate::allocation::table::AllocationId;
-use crate::effect::{BindFailure, Effect, EndReason, RelayId};
+use crate::allocation::relays::{BindFailure, RelayedTransportAddress, Relays};
+use crate::allocation::table::Allocations;
+use crate::effect::{Effect, EndReason};
+use crate::five_tuple::FiveTuple;
+use crate::ids::{AllocationId, RelayId};
 use crate::now::Now;
 use crate::quota::Ledger;
-use crate::request::answer;
-use crate::request::{Requester, seconds};
+use crate::request::answer::{self, Answer, seconds};
 use crate::server::Server;
 use crate::verdict::{Discard, Verdict};
 
@@ -121,6 +125,40 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             self.schedule(id, now.monotonic);
         }
         self.note_change(id);
+    }
+}
+
+/// Who waits for the answer to an Allocate.
+pub(crate) struct Requester {
+    five_tuple: FiveTuple,
+    credential: Arc<Credential>,
+    protection: Protection,
+    header: Header,
+    fingerprint: bool,
+}
+
+impl Requester {
+    pub(crate) fn of<G>(allocations: &Allocations<G>, id: AllocationId) -> Option<Self> {
+        let (cold, five_tuple) = (allocations.cold(id)?, allocations.five_tuple(id)?);
+        let message_type = MessageType { class: Class::Request, method: Method::ALLOCATE };
+        let header = Header::new(message_type, cold.transaction);
+        let (credential, protection) = (Arc::clone(&cold.credential), cold.protection);
+        Some(Self { five_tuple, credential, protection, header, fingerprint: cold.fingerprint })
+    }
+
+    pub(crate) fn five_tuple(&self) -> &FiveTuple {
+        &self.five_tuple
+    }
+
+    pub(crate) fn answer<'a>(&'a self, software: Option<&'a str>) -> Answer<'a> {
+        let (to, header, fingerprint) = (self.five_tuple, self.header, self.fingerprint);
+        Answer {
+            to,
+            header,
+            proven: Some((&self.credential, self.protection)),
+            fingerprint,
+            software,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 
-use crate::allocation::table::AllocationId;
+use crate::ids::AllocationId;
 
 /// So much is remembered beside what stands for each allocation; beyond that the directory is
 /// compared as a whole.

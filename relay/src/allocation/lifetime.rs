@@ -4,9 +4,10 @@ use rand::CryptoRng;
 
 use crate::allocation::Allocation;
 use crate::allocation::relays::RelayedTransportAddress;
-use crate::allocation::table::{AllocationId, Parts};
-use crate::effect::{Effect, EndReason, Ended, RelayId};
+use crate::allocation::table::Parts;
+use crate::effect::{Effect, EndReason, Ended};
 use crate::five_tuple::FiveTuple;
+use crate::ids::{AllocationId, RelayId};
 use crate::memory::moment::Moment;
 use crate::peers::Tables;
 use crate::quota::Ledger;

@@ -20,8 +20,9 @@ use causeway_wire::attribute::AddressFamily;
 use crate::allocation::relays::Relays;
 use crate::five_tuple::{FiveTuple, Transport};
 use crate::memory::interned::Name;
+use crate::memory::moment::HORIZON;
 use crate::peers::Peers;
-use crate::peers::ignored::IgnoredChannels;
+use crate::peers::channel::IgnoredChannels;
 use crate::request::refusals::Budget;
 
 /// What an allocation relayed, application data only.
@@ -89,7 +90,7 @@ pub(crate) struct Cold<G> {
     /// The relayed addresses that it has, or has had.
     pub(crate) relayed: [Option<Relayed>; 2],
     pub(crate) birth: Birth,
-    /// In milliseconds: it is within [`crate::memory::moment::HORIZON`].
+    /// In milliseconds: it is within [`HORIZON`].
     pub(crate) lifetime: u32,
     /// The second at which the wheel visits it next; an older entry of the wheel is void.
     pub(crate) visit: u32,
@@ -180,6 +181,13 @@ impl Allocation {
         self.client.transport
     }
 
+    /// Whether it has a relayed address of the peer's family. An IPv4-mapped address is of neither
+    /// family (H1).
+    pub(crate) fn serves(&self, peer: &IpAddr) -> bool {
+        let mapped = matches!(peer, IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some());
+        !mapped && self.relays.of_family(AddressFamily::of(peer)).is_some()
+    }
+
     /// Drops permissions and channels that no relayed address serves (RFC 8656 §8.1).
     pub(crate) fn drop_unserved(&mut self) {
         let relays = self.relays;
@@ -196,6 +204,11 @@ impl<G> Cold<G> {
     pub(crate) fn lifetime(&self) -> Duration {
         Duration::from_millis(self.lifetime.into())
     }
+}
+
+/// A lifetime as records keep it.
+pub(crate) fn millis(lifetime: Duration) -> u32 {
+    u32::try_from(lifetime.min(HORIZON).as_millis()).unwrap_or(u32::MAX)
 }
 
 impl Client {

@@ -8,20 +8,19 @@ use rand::CryptoRng;
 use smallvec::SmallVec;
 
 use crate::allocation::changes::Change;
+use crate::allocation::millis;
 use crate::allocation::relays::{RelayedTransportAddress, Relays};
-use crate::allocation::table::{AllocationId, Parts};
+use crate::allocation::table::Parts;
 use crate::allocation::{Birth, Cold, Traffic};
-use crate::effect::{Effect, RelayId, WantedPort};
+use crate::effect::{Effect, WantedPort};
 use crate::five_tuple::FiveTuple;
+use crate::ids::{AllocationId, RelayId};
 use crate::memory::moment::Moment;
 use crate::now::Now;
-use crate::peers::channel;
-use crate::peers::permission;
-use crate::peers::{Peers, Tables};
+use crate::peers::{Peers, Tables, channel, permission};
 use crate::quota::Ledger;
-use crate::request::allocate::millis;
+use crate::request::answer::seconds;
 use crate::request::refusals::Budget;
-use crate::request::seconds;
 use crate::server::Server;
 
 /// All there is to know of an allocation, with times as what remains of them: it serves restore,

@@ -3,7 +3,6 @@ use std::time::Duration;
 
 use causeway_wire::attribute::AddressFamily;
 
-use crate::effect::BindFailure;
 use crate::memory::moment::Moment;
 
 /// A relayed transport address (RFC 8656 §2), with the address that its socket is bound to: they
@@ -20,6 +19,15 @@ impl RelayedTransportAddress {
     pub(crate) fn family(&self) -> AddressFamily {
         AddressFamily::of(&self.bound.ip())
     }
+}
+
+/// Why a relayed socket could not be bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BindFailure {
+    /// No port, descriptor or memory is left: 508.
+    Capacity,
+    /// The address family is not to be had: 440.
+    Family,
 }
 
 /// A place for a relayed address.

@@ -6,34 +6,12 @@ use crate::allocation::relays::{RelayedTransportAddress, Relays};
 use crate::allocation::{Allocation, Cold, Host, Link, Relayed, Traffic};
 use crate::effect::Advertised;
 use crate::five_tuple::FiveTuple;
+use crate::ids::AllocationId;
 use crate::memory::chunks::Chunks;
 use crate::memory::index::Index;
 use crate::memory::interned::Interned;
 use crate::memory::moment::Moment;
 use crate::peers::Peers;
-
-/// Names an allocation for ever: a slot that is used again has another generation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct AllocationId {
-    /// The worker that owns it.
-    pub worker: u16,
-    /// Its place in the worker's table.
-    pub slot: u32,
-    /// Counts the uses of the place, below [`AllocationId::GENERATIONS`].
-    pub generation: u32,
-}
-
-impl AllocationId {
-    /// Generations begin anew after so many, a power of two: so few bits are enough for one
-    /// wherever it stands beside something else.
-    pub const GENERATIONS: u32 = 1 << 30;
-}
-
-impl std::fmt::Display for AllocationId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}-{}-{}", self.worker, self.slot, self.generation)
-    }
-}
 
 /// The allocations of one worker, found by name without a look-up and by 5-tuple with one. What a
 /// datagram of data looks at of them stands together, and so does what none looks at.

@@ -4,6 +4,5 @@ pub(crate) mod chunks;
 pub(crate) mod index;
 pub(crate) mod interned;
 pub(crate) mod moment;
-pub(crate) mod prefix;
 pub(crate) mod small_map;
 pub(crate) mod wheel;

@@ -23,6 +23,11 @@ pub(crate) struct Channels {
     by_peer: SmallMap<SocketAddr, ChannelNumber>,
 }
 
+/// The channels of one allocation to peers that are denied. No path on which data leave looks at
+/// them: they keep the numbers in use, as RFC 8656 §12.2 wants, and tell a channel to a denied peer
+/// from one that does not exist. A denied peer's permission leaves no trace at all.
+pub(crate) type IgnoredChannels = Option<Box<Channels>>;
+
 impl Channels {
     pub(crate) fn new() -> Self {
         Self { by_number: SmallMap::new(), by_peer: SmallMap::new() }

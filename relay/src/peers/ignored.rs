@@ -4,29 +4,14 @@ use causeway_wire::attribute::AddressFamily;
 use causeway_wire::{ChannelNumber, ErrorCode};
 use rand::CryptoRng;
 
-use crate::allocation::table::AllocationId;
+use crate::ids::AllocationId;
 use crate::memory::moment::Moment;
 use crate::now::Now;
 use crate::peers::channel::{self, Channels};
+use crate::peers::policy::DeniedPeers;
 use crate::quota::Ledger;
 use crate::server::Server;
 use crate::verdict::Discard;
-
-/// What a client is answered when it asks for a peer that the policy denies (`peers.denied`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DeniedPeers {
-    /// 403 (RFC 8656 §10.2, RFC 8656 §12.2).
-    #[default]
-    Refuse,
-    /// Success, and silence in both directions: old SIP clients end a call when one of the other's
-    /// candidates is answered 403.
-    Ignore,
-}
-
-/// The channels of one allocation to peers that are denied. No path on which data leave looks at
-/// them: they keep the numbers in use, as RFC 8656 §12.2 wants, and tell a channel to a denied peer
-/// from one that does not exist. A denied peer's permission leaves no trace at all.
-pub(crate) type IgnoredChannels = Option<Box<Channels>>;
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// Whether a client that asks for a denied peer is answered success.

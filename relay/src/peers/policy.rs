@@ -44,6 +44,17 @@ impl OwnAddresses for AnyAddress {
     }
 }
 
+/// What a client is answered when it asks for a peer that the policy denies (`peers.denied`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeniedPeers {
+    /// 403 (RFC 8656 §10.2, RFC 8656 §12.2).
+    #[default]
+    Refuse,
+    /// Success, and silence in both directions: old SIP clients end a call when one of the other's
+    /// candidates is answered 403.
+    Ignore,
+}
+
 /// Which peers may be reached (RFC 8656 §21.3, rows H1 to H8). Asked by CreatePermission,
 /// ChannelBind and Send alike (H3).
 #[derive(Clone, Debug)]

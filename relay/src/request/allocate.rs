@@ -7,11 +7,12 @@ use causeway_wire::attribute::{AddressFamily, Lifetime, RequestedTransport};
 use rand::CryptoRng;
 use smallvec::SmallVec;
 
-use crate::allocation::relays::Relays;
-use crate::allocation::table::{AllocationId, Parts};
-use crate::allocation::{Birth, Cold, Traffic};
+use crate::allocation::relays::{BindFailure, Relays};
+use crate::allocation::table::Parts;
+use crate::allocation::{Birth, Cold, Traffic, millis};
 use crate::config::Limits;
-use crate::effect::{BindFailure, Effect, RelayId, WantedPort};
+use crate::effect::{Effect, WantedPort};
+use crate::ids::{AllocationId, RelayId};
 use crate::memory::moment::HORIZON;
 use crate::peers::Peers;
 use crate::quota::Ledger;
@@ -152,11 +153,6 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             (false, _) => Err(ErrorCode::ALLOCATION_MISMATCH),
         }
     }
-}
-
-/// A lifetime as records keep it.
-pub(crate) fn millis(lifetime: Duration) -> u32 {
-    u32::try_from(lifetime.min(HORIZON).as_millis()).unwrap_or(u32::MAX)
 }
 
 impl Limits {

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use causeway_auth::{Authenticator, Credential, MAX_NONCE_LEN, Protection};
 use causeway_wire::attribute::{
     AddressErrorCode, Attribute as _, ErrorCodeAttribute, Lifetime, Nonce, Realm, ReservationToken,
@@ -7,8 +9,10 @@ use causeway_wire::{
     Class, EncodeError, ErrorCode, HEADER_LEN, Header, MessageWriter, Method, padded,
 };
 
-use crate::allocation::table::{AllocationId, Allocations};
+use crate::allocation::relays::BindFailure;
+use crate::allocation::table::Allocations;
 use crate::five_tuple::FiveTuple;
+use crate::ids::AllocationId;
 use crate::verdict::{Discard, Respond, Verdict};
 
 /// Writes the answer to one request. What is answered to an authenticated request carries
@@ -196,4 +200,18 @@ pub(crate) fn allocated<G>(
     }
     writer.put(&XorMappedAddress(five_tuple.client))?;
     Ok(())
+}
+
+/// What LIFETIME says: the seconds left, rounded up so that a lifetime just granted is told whole.
+pub(crate) fn seconds(lifetime: Duration) -> u32 {
+    u32::try_from(lifetime.as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
+}
+
+impl From<BindFailure> for ErrorCode {
+    fn from(failure: BindFailure) -> Self {
+        match failure {
+            BindFailure::Capacity => Self::INSUFFICIENT_CAPACITY,
+            BindFailure::Family => Self::ADDRESS_FAMILY_NOT_SUPPORTED,
+        }
+    }
 }

@@ -2,10 +2,9 @@ use causeway_wire::ErrorCode;
 use causeway_wire::attribute::{ChannelNumberAttribute, XorPeerAddress};
 use rand::CryptoRng;
 
-use crate::allocation::table::AllocationId;
+use crate::ids::AllocationId;
 use crate::peers::channel;
 use crate::quota::Ledger;
-use crate::request::create_permission::is_of_family;
 use crate::request::{Achieved, Request};
 use crate::server::Server;
 
@@ -33,7 +32,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         {
             return Err(ErrorCode::BAD_REQUEST);
         }
-        if !is_of_family(allocation, &peer.ip()) {
+        if !allocation.serves(&peer.ip()) {
             return Err(ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH);
         }
         // RFC 8656 §21.4 speaks of the client's address, the policy of the peer's.

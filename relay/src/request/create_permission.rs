@@ -1,12 +1,11 @@
 use std::net::IpAddr;
 
 use causeway_wire::ErrorCode;
-use causeway_wire::attribute::{AddressFamily, XorPeerAddress};
+use causeway_wire::attribute::XorPeerAddress;
 use rand::CryptoRng;
 use smallvec::SmallVec;
 
-use crate::allocation::Allocation;
-use crate::allocation::table::AllocationId;
+use crate::ids::AllocationId;
 use crate::now::Now;
 use crate::quota::Ledger;
 use crate::request::{Achieved, Request};
@@ -35,7 +34,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             return Err(ErrorCode::BAD_REQUEST);
         }
         let allocation = self.allocations.get(id).ok_or(ErrorCode::ALLOCATION_MISMATCH)?;
-        if !peers.iter().all(|peer| is_of_family(allocation, peer)) {
+        if !peers.iter().all(|peer| allocation.serves(peer)) {
             return Err(ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH);
         }
         // A denied peer's permission is not installed, whatever the client is answered.
@@ -66,11 +65,4 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         self.note_change(id);
         Ok(())
     }
-}
-
-/// Whether the allocation has a relayed address of the peer's family. An IPv4-mapped address is of
-/// neither (H1).
-pub(crate) fn is_of_family(allocation: &Allocation, peer: &IpAddr) -> bool {
-    let mapped = matches!(peer, IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some());
-    !mapped && allocation.relays.of_family(AddressFamily::of(peer)).is_some()
 }

@@ -1,4 +1,3 @@
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use crate::effect::Effect;
 use crate::five_tuple::FiveTuple;
 use crate::now::Now;
 use crate::quota::Ledger;
-use crate::request::parked::ParkedRequest;
+use crate::request::parked::{CAPACITY, Outcome};
 use crate::server::Server;
 use crate::verdict::{Discard, Verdict};
 
@@ -31,16 +30,6 @@ pub enum KeyAnswer {
     Unavailable,
 }
 
-/// Requests whose key has come, or will not.
-#[derive(Debug, Default)]
-pub(crate) struct Ready(VecDeque<(ParkedRequest, Outcome)>);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    Answered,
-    Failed,
-}
-
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// The answer to an [`Effect::WantKey`]. Take what it leads to from
     /// [`next_parked`](Self::next_parked).
@@ -57,9 +46,9 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             }
             KeyAnswer::Found(_) | KeyAnswer::Unavailable => Outcome::Failed,
         };
-        self.ready
-            .0
-            .extend(self.parked.take_user(username).into_iter().map(|request| (request, outcome)));
+        for request in self.parked.take_user(username) {
+            self.ready.push(request, outcome);
+        }
     }
 
     /// What became of a request that waited for a key: its answer in `out`, or silence. `None` when
@@ -67,7 +56,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// [`handle_timeout`](Self::handle_timeout), with the effects that each verdict leads to.
     #[must_use]
     pub fn next_parked(&mut self, now: Now, out: &mut [u8]) -> Option<Verdict> {
-        let (request, outcome) = self.ready.0.pop_front()?;
+        let (request, outcome) = self.ready.pop()?;
         let Ok(message) = Message::decode(&request.bytes) else {
             return Some(Verdict::Discard(Discard::Malformed));
         };
@@ -82,7 +71,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         message: &Message<'_>,
         username: &str,
     ) -> Verdict {
-        if self.gauges().parked >= crate::request::parked::CAPACITY {
+        if self.gauges().parked >= CAPACITY {
             return Verdict::Discard(Discard::KeyPending);
         }
         let asked = self.parked.is_wanted(username);
@@ -98,19 +87,13 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// Gives up on keys that have not come in time.
     pub(crate) fn unpark_expired(&mut self, now: Duration) {
         while let Some(request) = self.parked.take_expired(now) {
-            self.ready.0.push_back((request, Outcome::Failed));
+            self.ready.push(request, Outcome::Failed);
         }
     }
 
     /// The client is gone: nobody would end what its request might make.
     pub(crate) fn forget_parked(&mut self, from: &FiveTuple) {
         self.parked.remove(from);
-        self.ready.0.retain(|(request, _)| request.from != *from);
-    }
-}
-
-impl Ready {
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.ready.remove(from);
     }
 }

@@ -1,16 +1,13 @@
-use causeway_auth::{Limiter, LimiterSettings};
-use rand::{CryptoRng, Rng};
+use std::time::Duration;
+
+use rand::CryptoRng;
 
 use crate::five_tuple::{FiveTuple, Transport};
+use crate::ids::AllocationId;
 use crate::now::Now;
 use crate::quota::Ledger;
 use crate::server::Server;
 use crate::verdict::{Discard, Verdict};
-
-/// A limiter whose places nobody outside can aim at.
-pub(crate) fn limiter<R: Rng>(settings: Option<LimiterSettings>, rng: &mut R) -> Option<Limiter> {
-    settings.map(|settings| Limiter::new(settings, std::array::from_fn(|_| rng.next_u64())))
-}
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// An answer to `asked` bytes from an address that may be forged, unless its victim has had its
@@ -40,5 +37,20 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         if let (Transport::Udp, Some(limiter)) = (from.transport, &mut self.limiter) {
             limiter.prove(now.monotonic, from.client.ip(), asked);
         }
+    }
+
+    /// Whether one more refusal may be answered to an authenticated client: out of the budget of
+    /// its own allocation, or of its 5-tuple's.
+    pub(crate) fn may_refuse(
+        &mut self,
+        now: Duration,
+        from: &FiveTuple,
+        own: Option<AllocationId>,
+    ) -> bool {
+        let budget = match own.and_then(|id| self.allocations.cold_mut(id)) {
+            Some(cold) => &mut cold.refusals,
+            None => self.refusals.of(from),
+        };
+        budget.spend(now)
     }
 }

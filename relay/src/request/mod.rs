@@ -18,15 +18,14 @@ use std::time::Duration;
 
 use causeway_auth::{Credential, Identity, Known, Protection, Refusal, is_signed_by};
 use causeway_wire::attribute::Lifetime;
-use causeway_wire::{Class, ErrorCode, Header, Message, MessageType, Method};
+use causeway_wire::{ErrorCode, Message, Method};
 use rand::CryptoRng;
 
-use crate::allocation::table::{AllocationId, Allocations};
-use crate::effect::BindFailure;
 use crate::five_tuple::{FiveTuple, Transport};
+use crate::ids::AllocationId;
 use crate::now::Now;
 use crate::quota::Ledger;
-use crate::request::answer::Answer;
+use crate::request::answer::{Answer, seconds};
 use crate::server::Server;
 use crate::verdict::{Discard, Respond, Verdict};
 
@@ -236,52 +235,4 @@ impl Request<'_> {
             software,
         }
     }
-}
-
-/// Who waits for the answer to an Allocate.
-pub(crate) struct Requester {
-    five_tuple: FiveTuple,
-    credential: Arc<Credential>,
-    protection: Protection,
-    header: Header,
-    fingerprint: bool,
-}
-
-impl Requester {
-    pub(crate) fn of<G>(allocations: &Allocations<G>, id: AllocationId) -> Option<Self> {
-        let (cold, five_tuple) = (allocations.cold(id)?, allocations.five_tuple(id)?);
-        let message_type = MessageType { class: Class::Request, method: Method::ALLOCATE };
-        let header = Header::new(message_type, cold.transaction);
-        let (credential, protection) = (Arc::clone(&cold.credential), cold.protection);
-        Some(Self { five_tuple, credential, protection, header, fingerprint: cold.fingerprint })
-    }
-
-    pub(crate) fn five_tuple(&self) -> &FiveTuple {
-        &self.five_tuple
-    }
-
-    pub(crate) fn answer<'a>(&'a self, software: Option<&'a str>) -> Answer<'a> {
-        let (to, header, fingerprint) = (self.five_tuple, self.header, self.fingerprint);
-        Answer {
-            to,
-            header,
-            proven: Some((&self.credential, self.protection)),
-            fingerprint,
-            software,
-        }
-    }
-}
-
-impl From<BindFailure> for ErrorCode {
-    fn from(failure: BindFailure) -> Self {
-        match failure {
-            BindFailure::Capacity => Self::INSUFFICIENT_CAPACITY,
-            BindFailure::Family => Self::ADDRESS_FAMILY_NOT_SUPPORTED,
-        }
-    }
-}
-
-/// What LIFETIME says: the seconds left, rounded up so that a lifetime just granted is told whole.
-pub(crate) fn seconds(lifetime: Duration) -> u32 {
-    u32::try_from(lifetime.as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
 }

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use ahash::{AHashMap, AHashSet};
 use smallvec::SmallVec;
 
 use crate::five_tuple::FiveTuple;
-use crate::memory::prefix::PrefixCounts;
+use crate::quota::PrefixCounts;
 
 /// So many requests wait for a key at one worker; beyond that there is silence, and the client's
 /// retransmission.
@@ -135,6 +135,35 @@ impl Parked {
             }
         }
         Some(request)
+    }
+}
+
+/// Requests whose key has come, or will not.
+#[derive(Debug, Default)]
+pub(crate) struct Ready(VecDeque<(ParkedRequest, Outcome)>);
+
+/// Whether the source of keys has answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Answered,
+    Failed,
+}
+
+impl Ready {
+    pub(crate) fn push(&mut self, request: ParkedRequest, outcome: Outcome) {
+        self.0.push_back((request, outcome));
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<(ParkedRequest, Outcome)> {
+        self.0.pop_front()
+    }
+
+    pub(crate) fn remove(&mut self, from: &FiveTuple) {
+        self.0.retain(|(request, _)| request.from != *from);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
     }
 }
 

@@ -4,11 +4,11 @@ use causeway_wire::ErrorCode;
 use causeway_wire::attribute::{AddressFamily, AttributeError, Lifetime, RequestedAddressFamily};
 use rand::CryptoRng;
 
-use crate::allocation::table::AllocationId;
+use crate::allocation::millis;
 use crate::effect::EndReason;
+use crate::ids::AllocationId;
 use crate::memory::wheel;
 use crate::quota::Ledger;
-use crate::request::allocate::millis;
 use crate::request::{Achieved, Request};
 use crate::server::Server;
 

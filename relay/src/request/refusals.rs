@@ -1,12 +1,8 @@
 use std::time::Duration;
 
 use ahash::RandomState;
-use rand::CryptoRng;
 
-use crate::allocation::table::AllocationId;
 use crate::five_tuple::FiveTuple;
-use crate::quota::Ledger;
-use crate::server::Server;
 
 /// Maximum number of refusals that a client is answered at once: eight for each of eight refused
 /// peers, as pion and `ice-agent` ask.
@@ -50,26 +46,9 @@ impl SharedBudgets {
         Self { budgets: vec![Budget::default(); SHARED].into(), hasher: RandomState::new() }
     }
 
-    fn of(&mut self, client: &FiveTuple) -> &mut Budget {
+    pub(crate) fn of(&mut self, client: &FiveTuple) -> &mut Budget {
         let place = self.hasher.hash_one(client) as usize % self.budgets.len();
         &mut self.budgets[place]
-    }
-}
-
-impl<L: Ledger, R: CryptoRng> Server<L, R> {
-    /// Whether one more refusal may be answered to an authenticated client: out of the budget of
-    /// its own allocation, or of its 5-tuple's.
-    pub(crate) fn may_refuse(
-        &mut self,
-        now: Duration,
-        from: &FiveTuple,
-        own: Option<AllocationId>,
-    ) -> bool {
-        let budget = match own.and_then(|id| self.allocations.cold_mut(id)) {
-            Some(cold) => &mut cold.refusals,
-            None => self.refusals.of(from),
-        };
-        budget.spend(now)
     }
 }
 
