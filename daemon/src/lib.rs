@@ -10,6 +10,7 @@
 //! - [`lifecycle`]: signals, panics, exit codes.
 //! - [`descriptors`]: the limit of open files, and what of it clients may take.
 //! - [`memory`]: the memory limit, and what the sockets' buffers may take of it.
+//! - [`service`]: the parts around a worker that every server has: listeners, TLS, threads, limits.
 //! - [`workers`]: the keys of the packet side, `[net]`.
 //!
 //! A service's `main` reads like this:
@@ -64,5 +65,6 @@ pub mod lifecycle;
 pub mod log;
 pub mod memory;
 pub mod metrics;
+pub mod service;
 pub mod tls;
 pub mod workers;

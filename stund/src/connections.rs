@@ -1,152 +1,106 @@
-//! Connections of TCP and TLS, associations of DTLS: how many, from where, and for how long (H13,
-//! H14).
+//! Connections of TCP and TLS, associations of DTLS: their number, their sources, and how long each
+//! stays open (H13, H14).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_net::{AssociationKey, ClientLimit, LimitGuard, LimitReached, StreamKey};
+use causeway_daemon::service::{Connection, ConnectionCaps, Deadline, Deadlines};
+use causeway_net::{LimitGuard, LimitReached};
 
-/// How long half a frame may wait for its rest, where the idle timeout is not shorter.
+/// How long half a frame waits for its rest, unless the idle timeout is shorter.
 const HALF_FRAME: Duration = Duration::from_secs(15);
-
-/// What a client is connected by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Connection {
-    /// TCP, or TLS over it.
-    Stream(StreamKey),
-    /// DTLS.
-    Association(AssociationKey),
-}
 
 /// The connections of one worker.
 #[derive(Debug)]
 pub(crate) struct Connections {
-    streams: Arc<ClientLimit>,
-    associations: Arc<ClientLimit>,
+    caps: ConnectionCaps,
     idle_timeout: Duration,
     open: HashMap<Connection, Open>,
-    /// When each connection is to be looked at: once a timeout, however much it asks.
-    looks: BTreeMap<Look, Connection>,
-    /// Looks planned so far.
-    planned: u64,
+    /// When each connection is checked: once in its timeout, however much it asks.
+    deadlines: Deadlines<Connection>,
 }
-
-/// When a connection is looked at, and a number that tells those of one moment apart.
-type Look = (Duration, u64);
 
 #[derive(Debug)]
 struct Open {
     last_message: Duration,
-    /// When the frame that has not come whole began.
+    /// When the frame began that has not arrived whole.
     half_since: Option<Duration>,
-    look: Look,
-    _place: LimitGuard,
+    deadline: Deadline,
+    _guard: LimitGuard,
 }
 
 impl Connections {
-    pub(crate) fn new(
-        streams: Arc<ClientLimit>,
-        associations: Arc<ClientLimit>,
-        idle_timeout: Duration,
-    ) -> Self {
-        Connections {
-            streams,
-            associations,
-            idle_timeout,
-            open: HashMap::new(),
-            looks: BTreeMap::new(),
-            planned: 0,
-        }
+    pub(crate) fn new(caps: ConnectionCaps, idle_timeout: Duration) -> Self {
+        Connections { caps, idle_timeout, open: HashMap::new(), deadlines: Deadlines::default() }
     }
 
-    /// Takes one more in.
+    /// Admits a connection of `peer`.
     ///
     /// # Errors
-    /// There is no room for it.
-    // Deviation: RFC 3489 §12.1: a connection that is one too many is refused, and no other dropped
-    // for it: whoever opens many would else end those of everybody else.
+    /// The maximum is reached, in all or for the peer's prefix.
+    // Deviation: RFC 3489 §12.1: a connection beyond the maximum is refused, and no other is closed
+    // for it: a client that opens many would otherwise end those of all others.
     pub(crate) fn admit(
         &mut self,
         now: Duration,
-        key: Connection,
+        connection: Connection,
         peer: IpAddr,
     ) -> Result<(), LimitReached> {
-        let places = match key {
-            Connection::Stream(_) => &self.streams,
-            Connection::Association(_) => &self.associations,
-        };
-        let place = places.take(peer)?;
-        self.forget(key);
-        let look = self.plan(now + self.idle_timeout, key);
-        self.open.insert(key, Open { last_message: now, half_since: None, look, _place: place });
+        let guard = self.caps.take(connection, peer)?;
+        self.forget(connection);
+        let deadline = self.deadlines.set(now + self.idle_timeout, connection);
+        let open = Open { last_message: now, half_since: None, deadline, _guard: guard };
+        self.open.insert(connection, open);
         Ok(())
     }
 
-    fn plan(&mut self, when: Duration, key: Connection) -> Look {
-        let look = (when, self.planned);
-        self.planned += 1;
-        self.looks.insert(look, key);
-        look
-    }
-
-    /// A whole message came.
-    pub(crate) fn heard(&mut self, now: Duration, key: Connection) {
-        if let Some(connection) = self.open.get_mut(&key) {
-            connection.last_message = now;
-            connection.half_since = None;
+    /// Notes that a whole message arrived.
+    pub(crate) fn heard(&mut self, now: Duration, connection: Connection) {
+        if let Some(open) = self.open.get_mut(&connection) {
+            open.last_message = now;
+            open.half_since = None;
         }
     }
 
-    /// A part of a frame came, and nothing behind it.
-    pub(crate) fn half(&mut self, now: Duration, key: Connection) {
+    /// Notes that a part of a frame arrived, and nothing after it.
+    pub(crate) fn half(&mut self, now: Duration, connection: Connection) {
         let due = now + HALF_FRAME.min(self.idle_timeout);
-        let Some(connection) =
-            self.open.get_mut(&key).filter(|connection| connection.half_since.is_none())
+        let Some(open) = self.open.get_mut(&connection).filter(|open| open.half_since.is_none())
         else {
             return;
         };
-        connection.half_since = Some(now);
-        let look = connection.look;
-        if due < look.0 {
-            self.looks.remove(&look);
-            let look = self.plan(due, key);
-            if let Some(connection) = self.open.get_mut(&key) {
-                connection.look = look;
-            }
+        open.half_since = Some(now);
+        if due < open.deadline.at() {
+            self.deadlines.cancel(open.deadline);
+            open.deadline = self.deadlines.set(due, connection);
         }
     }
 
-    /// It is gone.
-    pub(crate) fn forget(&mut self, key: Connection) {
-        if let Some(open) = self.open.remove(&key) {
-            self.looks.remove(&open.look);
+    /// Removes a connection that has ended.
+    pub(crate) fn forget(&mut self, connection: Connection) {
+        if let Some(open) = self.open.remove(&connection) {
+            self.deadlines.cancel(open.deadline);
         }
     }
 
-    /// When [`take_idle`](Self::take_idle) is to be asked.
-    pub(crate) fn next_look(&self) -> Option<Duration> {
-        self.looks.first_key_value().map(|((when, _), _)| *when)
+    /// When [`take_idle`](Self::take_idle) is to be called next.
+    pub(crate) fn next_deadline(&self) -> Option<Duration> {
+        self.deadlines.next()
     }
 
-    /// Forgets and names one connection that asked nothing, or left half a frame, for too long.
+    /// Removes and returns one connection that sent no whole message, or left half a frame, for too
+    /// long.
     pub(crate) fn take_idle(&mut self, now: Duration) -> Option<Connection> {
-        while let Some((&(when, number), &key)) =
-            self.looks.first_key_value().filter(|((when, _), _)| *when <= now)
-        {
-            self.looks.remove(&(when, number));
-            let Some(connection) = self.open.get(&key) else { continue };
-            let half = connection.half_since.map_or(Duration::MAX, |since| since + HALF_FRAME);
-            let due = half.min(connection.last_message + self.idle_timeout);
+        while let Some(connection) = self.deadlines.take_due(now) {
+            let Some(open) = self.open.get_mut(&connection) else { continue };
+            let half = open.half_since.map_or(Duration::MAX, |since| since + HALF_FRAME);
+            let due = half.min(open.last_message + self.idle_timeout);
             if due <= now {
-                self.open.remove(&key);
-                return Some(key);
+                self.open.remove(&connection);
+                return Some(connection);
             }
-            let look = self.plan(due, key);
-            if let Some(connection) = self.open.get_mut(&key) {
-                connection.look = look;
-            }
+            open.deadline = self.deadlines.set(due, connection);
         }
         None
     }
@@ -154,12 +108,29 @@ impl Connections {
 
 #[cfg(test)]
 mod tests {
+    use causeway_daemon::service::ConnectionLimits;
+    use causeway_net::{AssociationKey, StreamKey};
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    /// At most `all` streams, `each` of them from one prefix, and one association.
+    fn caps(all: usize, each: usize) -> ConnectionCaps {
+        let limits = ConnectionLimits {
+            tcp_connections: all,
+            tcp_connections_per_prefix: each,
+            dtls_associations: 1,
+            dtls_associations_per_prefix: 1,
+            half_open_handshakes: 1,
+            half_open_handshakes_per_prefix: 1,
+            unauthenticated_per_prefix: None,
+        };
+        limits.caps()
+    }
+
     fn connections(all: usize, each: usize) -> Connections {
-        Connections::new(ClientLimit::new(all, each), ClientLimit::new(1, 1), 10 * SECOND)
+        Connections::new(caps(all, each), 10 * SECOND)
     }
 
     fn key(number: u64) -> Connection {
@@ -205,23 +176,23 @@ mod tests {
     }
 
     #[test]
-    fn h14_who_asks_stays_and_who_does_not_goes_in_time() {
+    fn h14_a_connection_that_asks_stays_and_one_that_does_not_is_closed_in_time() {
         let mut connections = connections(9, 9);
         let peer = "192.0.2.1".parse().unwrap();
         for number in [1, 2] {
             assert!(connections.admit(SECOND, key(number), peer).is_ok());
         }
         connections.heard(8 * SECOND, key(2));
-        assert_eq!(connections.next_look(), Some(11 * SECOND));
+        assert_eq!(connections.next_deadline(), Some(11 * SECOND));
         assert_eq!(connections.take_idle(11 * SECOND), Some(key(1)));
         assert_eq!(connections.take_idle(11 * SECOND), None);
-        assert_eq!(connections.next_look(), Some(18 * SECOND));
+        assert_eq!(connections.next_deadline(), Some(18 * SECOND));
         assert_eq!(connections.take_idle(18 * SECOND), Some(key(2)));
-        assert_eq!(connections.next_look(), None);
+        assert_eq!(connections.next_deadline(), None);
     }
 
     #[test]
-    fn h14_an_idle_connection_goes_in_time_though_others_came_after_it() {
+    fn h14_an_idle_connection_is_closed_in_time_although_others_came_after_it() {
         let mut connections = connections(9, 9);
         let peer = "192.0.2.1".parse().unwrap();
         assert!(connections.admit(SECOND, key(1), peer).is_ok());
@@ -229,7 +200,7 @@ mod tests {
         assert!(connections.admit(10 * SECOND, key(2), peer).is_ok());
         assert_eq!(connections.take_idle(11 * SECOND), None, "it was heard of since");
         assert_eq!(
-            connections.next_look(),
+            connections.next_deadline(),
             Some(12 * SECOND),
             "and not only when the other is due, at 20 s"
         );
@@ -238,8 +209,7 @@ mod tests {
 
     #[test]
     fn h14_half_a_frame_waits_fifteen_seconds_for_its_rest_however_slowly_it_grows() {
-        let mut connections =
-            Connections::new(ClientLimit::new(9, 9), ClientLimit::new(1, 1), 60 * SECOND);
+        let mut connections = Connections::new(caps(9, 9), 60 * SECOND);
         let peer = "192.0.2.1".parse().unwrap();
         for number in [1, 2, 3] {
             assert!(connections.admit(SECOND, key(number), peer).is_ok());
@@ -250,13 +220,13 @@ mod tests {
         }
         connections.heard(16 * SECOND, key(2));
         connections.half(20 * SECOND, key(2)); // another one
-        assert_eq!(connections.next_look(), Some(17 * SECOND));
+        assert_eq!(connections.next_deadline(), Some(17 * SECOND));
         assert_eq!(connections.take_idle(17 * SECOND), Some(key(1)));
         assert_eq!(connections.take_idle(34 * SECOND), None);
         assert_eq!(connections.take_idle(35 * SECOND), Some(key(2)));
         assert_eq!(connections.take_idle(60 * SECOND), None);
         assert_eq!(connections.take_idle(61 * SECOND), Some(key(3)), "which has sent nothing");
-        assert!(connections.looks.is_empty());
+        assert!(connections.deadlines.is_empty());
     }
 
     #[test]
@@ -266,7 +236,7 @@ mod tests {
             assert!(connections.admit(SECOND, key(number), "192.0.2.1".parse().unwrap()).is_ok());
             connections.forget(key(number));
         }
-        assert!(connections.looks.is_empty());
-        assert_eq!((connections.streams.taken(), connections.streams.prefixes()), (0, 0));
+        assert!(connections.deadlines.is_empty());
+        assert_eq!(connections.caps.prefixes(), [("stream", 0), ("association", 0)]);
     }
 }

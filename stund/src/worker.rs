@@ -1,128 +1,101 @@
 //! One worker: Binding requests in, answers out.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use causeway_auth::Limiter;
 use causeway_daemon::log::{self, LimitedAnswers, Refusal, RefusalReason};
+use causeway_daemon::service::Connection;
+use causeway_daemon::service::listeners::UdpListener;
 use causeway_net::{
-    Admission, Arrival, AssociationInfo, DatagramListenerOptions, EventLoop, Io, Malformed, Packet,
-    Rejection, Sample, Service, SocketKey, StreamEnd, StreamInfo, StreamListenerOptions, proxy,
+    Admission, Arrival, AssociationInfo, Io, Malformed, Packet, Rejection, Sample, Service,
+    StreamEnd, StreamInfo, proxy,
 };
 use causeway_wire::binding::{self, Answer, Received};
 use causeway_wire::demux::{self, Protocol};
 use causeway_wire::{Message, Transport, stream};
 
 use crate::config::Outside;
-use crate::connections::{Connection, Connections};
-use crate::counts::{Counts, Silent};
-use crate::endpoint::{Endpoint, Sockets};
+use crate::connections::Connections;
+use crate::counters::{Counters, Discard};
+use crate::endpoint::Endpoint;
 
 /// Maximum number of idle connections closed in one turn.
 const ENDINGS: usize = 64;
 
-/// What the control side tells a worker.
+/// A message from the control side to a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Letter {
+pub(crate) enum ControlMessage {
     /// End after this batch.
     Stop,
 }
 
-/// The service behind one worker's sockets. It keeps no state but its connections and what the
-/// limiter has counted.
+/// The service behind one worker's sockets. Its only state is its connections and the counts of its
+/// limiter.
 pub(crate) struct Worker {
-    /// Socket `i` was registered with the tag `i`, which its associations have too.
-    udp: Vec<(Endpoint, SocketKey)>,
-    tcp: Vec<Endpoint>,
-    /// What clients are told instead of this host's own addresses.
+    /// The tag of a listener, and of its associations, is the index of its endpoint.
+    endpoints: Vec<Endpoint>,
+    udp: Vec<UdpListener>,
+    /// The addresses that clients are told instead of this host's own.
     outside: Outside,
     connections: Connections,
     limiter: Option<Limiter>,
     limited_answers: LimitedAnswers,
-    counts: Arc<Counts>,
+    counters: Arc<Counters>,
+}
+
+/// How a message came here.
+struct Arrived {
+    /// The client's address.
+    source: SocketAddr,
+    /// The address of this host that the message was sent to.
+    local: SocketAddr,
+    over: Transport,
+    /// The tag of the listener.
+    tag: u64,
 }
 
 impl Worker {
-    /// Hands the sockets to the loop.
-    ///
-    /// # Errors
-    /// When the kernel has no memory to watch them.
+    /// A worker for `endpoints`, whose UDP listeners are `udp`.
     pub(crate) fn new(
-        sockets: Sockets,
-        event_loop: &mut EventLoop,
+        endpoints: Vec<Endpoint>,
+        udp: Vec<UdpListener>,
         outside: Outside,
         connections: Connections,
         limiter: Option<Limiter>,
-        counts: Arc<Counts>,
-    ) -> io::Result<Self> {
-        let io = event_loop.io();
-        let mut udp = Vec::new();
-        for (tag, bound) in (0..).zip(sockets.udp) {
-            let listening = DatagramListenerOptions {
-                tag,
-                plain: bound.plain,
-                dtls: bound.secure,
-                proxies: bound.proxies,
-            };
-            udp.push((bound.endpoint, io.listen_udp(bound.socket, listening)?));
-        }
-        let mut tcp = Vec::new();
-        for (tag, bound) in (0..).zip(sockets.tcp) {
-            let listening = StreamListenerOptions {
-                tag,
-                plain: bound.plain,
-                tls: bound.secure,
-                proxies: bound.proxies,
-            };
-            io.listen_tcp(bound.socket, listening)?;
-            tcp.push(bound.endpoint);
-        }
-        Ok(Worker {
-            udp,
-            tcp,
-            outside,
-            connections,
-            limiter,
-            limited_answers: LimitedAnswers::default(),
-            counts,
-        })
+        counters: Arc<Counters>,
+    ) -> Self {
+        let limited_answers = LimitedAnswers::default();
+        Worker { endpoints, udp, outside, connections, limiter, limited_answers, counters }
     }
 
-    /// Decides on one message; the answer stands in `out`.
-    fn answer(
-        &self,
-        bytes: &[u8],
-        received: &Received,
-        endpoint: &Endpoint,
-        out: &mut [u8],
-    ) -> Option<Answer> {
+    /// Decides on one message, and writes the answer to `out`.
+    fn answer(&self, bytes: &[u8], arrived: &Arrived, out: &mut [u8]) -> Option<Answer> {
+        let &Arrived { source, local, over, tag } = arrived;
+        let endpoint = self.endpoints.get(tag as usize)?;
         let Ok(request) = Message::decode(bytes) else {
-            self.counts.silent(Silent::NotStun);
+            self.counters.discarded(Discard::NotStun);
             if proxy::is_header(bytes) {
-                log::refusal(&Refusal::new(
-                    received.source,
-                    received.local,
-                    RefusalReason::ProxyUntrusted,
-                ));
+                log::refusal(&Refusal::new(source, local, RefusalReason::ProxyUntrusted));
             }
             return None;
         };
-        match binding::answer(&request, received, endpoint.usage(), out) {
+        let received = Received { source, local: self.outside.of(local), over };
+        match binding::answer(&request, &received, endpoint.usage(), out) {
             Ok(answer) => {
-                self.counts.answered(received.over, request.is_rfc3489(), answer.error);
+                self.counters.answered(over, request.is_rfc3489(), answer.error);
                 Some(answer)
             }
             Err(silence) => {
-                self.counts.silent(silence.into());
+                self.counters.discarded(silence.into());
                 None
             }
         }
     }
 
-    /// Sends the answer that stands in the reply buffer to who sent a datagram, or to another port
-    /// of the same host.
+    /// Sends the answer in the reply buffer to the source of a datagram, or to another port of the
+    /// same host. `asked` is the length of the request.
     fn reply(
         &mut self,
         now: Sample,
@@ -135,17 +108,17 @@ impl Worker {
             !limiter.admits(now.monotonic, arrival.source.ip(), asked, answer.len)
         }) {
             self.limited_answers.tell(now.monotonic, arrival.source, arrival.destination);
-            return self.counts.silent(Silent::Limited);
+            return self.counters.discarded(Discard::Limited);
         }
         let mut route = arrival.reply();
         if let Some(from) = answer.from {
             // All four endpoints of a pair are bound, or stund does not start.
-            let Some((_, socket)) =
-                self.udp.iter().find(|(endpoint, _)| endpoint.advertised == from)
-            else {
-                return;
+            let is_from = |listener: &&UdpListener| {
+                let endpoint = self.endpoints.get(listener.tag as usize);
+                endpoint.is_some_and(|endpoint| endpoint.advertised == from)
             };
-            route.socket = *socket;
+            let Some(listener) = self.udp.iter().find(is_from) else { return };
+            route.socket = listener.key;
         }
         if let Some(port) = answer.to_port {
             route.to.set_port(port);
@@ -177,21 +150,20 @@ impl Worker {
 }
 
 impl Service for Worker {
-    type Message = Letter;
+    type Message = ControlMessage;
 
     fn datagram(&mut self, now: Sample, arrival: &Arrival, packet: &mut Packet<'_>, io: &mut Io) {
-        let Some((endpoint, _)) = self.udp.get(arrival.tag as usize) else { return };
         let over = if arrival.association.is_some() { Transport::Dtls } else { Transport::Udp };
-        let received =
-            Received { source: arrival.source, local: self.outside.of(arrival.destination), over };
-        let answer = self.answer(packet.payload(), &received, endpoint, io.reply_buffer());
+        let &Arrival { source, destination: local, tag, .. } = arrival;
+        let arrived = Arrived { source, local, over, tag };
+        let answer = self.answer(packet.payload(), &arrived, io.reply_buffer());
         match (arrival.association, answer) {
             (None, Some(answer)) => self.reply(now, arrival, packet.payload().len(), &answer, io),
             (None, None) => {}
             (Some(key), answer) => {
                 self.connections.heard(now.monotonic, Connection::Association(key));
                 if let Some(answer) = answer {
-                    // What cannot be sent is counted by the loop.
+                    // The loop counts an answer that it cannot send.
                     let _ = io.reply_secure(key, answer.len);
                 }
             }
@@ -223,11 +195,11 @@ impl Service for Worker {
     }
 
     fn frame(&mut self, now: Sample, stream: &StreamInfo, frame: &mut Packet<'_>, io: &mut Io) {
-        let Some(endpoint) = self.tcp.get(stream.tag as usize) else { return };
         self.connections.heard(now.monotonic, Connection::Stream(stream.key));
         let over = if stream.secure { Transport::Tls } else { Transport::Tcp };
-        let received = Received { source: stream.peer, local: self.outside.of(stream.local), over };
-        if let Some(answer) = self.answer(frame.payload(), &received, endpoint, io.reply_buffer()) {
+        let &StreamInfo { peer: source, local, tag, .. } = stream;
+        let arrived = Arrived { source, local, over, tag };
+        if let Some(answer) = self.answer(frame.payload(), &arrived, io.reply_buffer()) {
             // A client that asks and does not read loses answers, which the loop counts.
             let _ = io.reply_frame(stream.key, answer.len);
         }
@@ -243,26 +215,26 @@ impl Service for Worker {
 
     fn closed(&mut self, _: Sample, stream: &StreamInfo, end: StreamEnd, _: &mut Io) {
         if end == StreamEnd::Malformed {
-            self.counts.silent(Silent::BadFrame);
+            self.counters.discarded(Discard::BadFrame);
         }
         self.connections.forget(Connection::Stream(stream.key));
     }
 
-    fn message(&mut self, _: Sample, letter: Letter, io: &mut Io) {
-        match letter {
-            Letter::Stop => io.stop(),
+    fn message(&mut self, _: Sample, message: ControlMessage, io: &mut Io) {
+        match message {
+            ControlMessage::Stop => io.stop(),
         }
     }
 
     fn next_deadline(&self) -> Option<Duration> {
-        self.connections.next_look()
+        self.connections.next_deadline()
     }
 
     fn timeout(&mut self, now: Sample, io: &mut Io) {
         // Where more are due, the deadline has passed already, and the next turn comes at once.
         for _ in 0..ENDINGS {
             let Some(idle) = self.connections.take_idle(now.monotonic) else { break };
-            self.counts.idle_closed.add(1);
+            self.counters.idle_closed.add(1);
             match idle {
                 Connection::Stream(key) => io.close_stream(key),
                 Connection::Association(key) => io.close_association(key),
@@ -273,7 +245,8 @@ impl Service for Worker {
 
 #[cfg(test)]
 mod tests {
-    use causeway_net::{ClientLimit, Clock, StreamKey};
+    use causeway_daemon::service::ConnectionLimits;
+    use causeway_net::{Clock, EventLoop, StreamKey};
 
     use super::*;
 
@@ -281,33 +254,37 @@ mod tests {
     fn h52_connections_that_are_idle_together_are_closed_in_several_turns() {
         const COUNT: u64 = 200;
         let mut event_loop = EventLoop::new(Clock::start()).unwrap();
-        let mut connections = Connections::new(
-            ClientLimit::new(1_000, 1_000),
-            ClientLimit::new(1, 1),
-            Duration::from_secs(10),
-        );
+        let limits = ConnectionLimits {
+            tcp_connections: 1_000,
+            tcp_connections_per_prefix: 1_000,
+            dtls_associations: 1,
+            dtls_associations_per_prefix: 1,
+            half_open_handshakes: 1,
+            half_open_handshakes_per_prefix: 1,
+            unauthenticated_per_prefix: None,
+        };
+        let mut connections = Connections::new(limits.caps(), Duration::from_secs(10));
         for number in 0..COUNT {
             let key = Connection::Stream(StreamKey::from_bits(number));
             assert!(connections.admit(Duration::ZERO, key, "192.0.2.1".parse().unwrap()).is_ok());
         }
-        let counts = Arc::new(Counts::default());
+        let counters = Arc::new(Counters::default());
         let mut worker = Worker::new(
-            Sockets::default(),
-            &mut event_loop,
+            Vec::new(),
+            Vec::new(),
             Outside::default(),
             connections,
             None,
-            Arc::clone(&counts),
-        )
-        .unwrap();
+            Arc::clone(&counters),
+        );
         let now = Sample { monotonic: Duration::from_secs(10), unix: Duration::ZERO };
         for turn in 1.. {
             worker.timeout(now, event_loop.io());
-            assert_eq!(counts.idle_closed.value(), COUNT.min(turn * ENDINGS as u64));
+            assert_eq!(counters.idle_closed.value(), COUNT.min(turn * ENDINGS as u64));
             if worker.next_deadline().is_none() {
                 break;
             }
         }
-        assert_eq!(counts.idle_closed.value(), COUNT);
+        assert_eq!(counters.idle_closed.value(), COUNT);
     }
 }

@@ -127,7 +127,7 @@ fn health_and_metrics_tell_what_the_workers_did() {
         "stund_binding_success_total{transport=\"udp\"} 4",
         "stund_binding_success_total{transport=\"tcp\"} 1",
         "stund_binding_errors_total{code=\"420\"} 1",
-        "stund_discarded_total{reason=\"not_stun\"} 1",
+        "stund_discarded_total{cause=\"not_stun\"} 1",
         "stund_datagrams_received_total 6",
         "stund_streams_open 1",
         "stund_dropped_total{cause=\"send_buffer_full\"} 0",

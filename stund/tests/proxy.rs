@@ -34,6 +34,20 @@ fn stund() -> Stund {
     ])
 }
 
+/// The log names the address that the host has, for an operator who looks for the socket, and not
+/// the one that clients are told.
+#[test]
+fn h57_a_refused_header_is_logged_with_the_bound_address() {
+    let external = "nat_discovery.external={ \"127.0.0.1\" = \"203.0.113.7\" }";
+    let stund = Stund::start(&["--listen", "127.0.0.1:PORT", "--set", external]);
+    let (server, stranger) = (stund.at("127.0.0.1"), client("127.0.0.2"));
+    assert_silence(&stranger, server, &[header(PROXY, 0x12), plain_request()].concat());
+    stund.signal("TERM");
+    let said = stund.ended().1;
+    let line = said.lines().find(|line| line.contains("proxy-untrusted")).unwrap_or_default();
+    assert!(line.contains(&format!("local={server}")), "{said}");
+}
+
 fn mapped(answer: &[u8]) -> SocketAddr {
     Message::decode(answer).unwrap().attribute::<XorMappedAddress>().unwrap().unwrap().0
 }

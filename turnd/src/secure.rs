@@ -29,8 +29,8 @@ impl Secure {
             return Ok(None);
         }
         let limits = HandshakeLimits {
-            half_open: config.limits.half_open_handshakes,
-            half_open_per_prefix: config.limits.half_open_handshakes_per_prefix,
+            half_open: config.limits.connections.half_open_handshakes,
+            half_open_per_prefix: config.limits.connections.half_open_handshakes_per_prefix,
             ..HandshakeLimits::default()
         };
         let handshaker = Handshaker::start(offer(tls.identities()), limits)

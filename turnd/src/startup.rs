@@ -283,6 +283,7 @@ fn relay_config(config: &Config) -> RelayConfig {
         track_changes: config.store.is_some(),
         unauthenticated: config
             .limits
+            .connections
             .unauthenticated_per_prefix
             .map(|settings| settings.of_one_worker(config.net.workers)),
         external: config
@@ -303,7 +304,7 @@ fn wanted(config: &Config) -> Wanted {
     Wanted {
         workers: config.net.workers.get(),
         relayed: Some(config.relay.addresses.len() * config.relay.ports.len()),
-        connections: if streams { config.limits.tcp_connections } else { 0 },
+        connections: if streams { config.limits.connections.tcp_connections } else { 0 },
     }
 }
 

@@ -52,6 +52,16 @@ impl<'de> Deserialize<'de> for AdminListen {
 }
 
 impl AdminSettings {
+    /// The line for `--check-config`.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match (self.listen, &self.token) {
+            (None, _) => "no admin listener".into(),
+            (Some(address), None) => format!("admin on {address}"),
+            (Some(address), Some(_)) => format!("admin on {address}, with a token"),
+        }
+    }
+
     /// The admin listener's address, where its socket would be in the way of `listen`'s: the same
     /// address, or the port of a TCP listener on every address.
     #[must_use]

@@ -3,9 +3,9 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use causeway_auth::LimiterSettings;
 use causeway_daemon::config::values::Interval;
 use causeway_daemon::config::{Problem, Unauthenticated};
+use causeway_daemon::service::ConnectionLimits;
 use serde::Deserialize;
 
 /// The keys of `[limits]`, as written.
@@ -41,26 +41,13 @@ impl Default for LimitsSchema {
     }
 }
 
-/// What a stranger may take (H11, H13, H14). Every number but the limiter's is at least 1.
+/// The limits on clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// TCP connections in all.
-    pub(crate) tcp_connections: usize,
-    /// TCP connections from one IPv4 address or one IPv6 /64.
-    pub(crate) tcp_connections_per_prefix: usize,
-    /// After so long without a whole message a TCP connection, or a DTLS association, is closed.
+    /// The limits on connections and handshakes (H11, H13, H14).
+    pub(crate) connections: ConnectionLimits,
+    /// How long a TCP connection or a DTLS association stays open without a whole message (H14).
     pub(crate) tcp_idle_timeout: Duration,
-    /// DTLS associations, in all.
-    pub(crate) dtls_associations: usize,
-    /// DTLS associations from one IPv4 address or one IPv6 /64.
-    pub(crate) dtls_associations_per_prefix: usize,
-    /// TLS and DTLS handshakes that are under way, in all.
-    pub(crate) half_open_handshakes: usize,
-    /// The same from one IPv4 address or one IPv6 /64.
-    pub(crate) half_open_handshakes_per_prefix: usize,
-    /// What is answered to datagrams, whose addresses may be forged; `None` is without limit
-    /// (H11).
-    pub(crate) unauthenticated_per_prefix: Option<LimiterSettings>,
 }
 
 impl LimitsSchema {
@@ -76,14 +63,16 @@ impl LimitsSchema {
             self.unauthenticated_per_prefix.settings().map_err(|problem| problems.push(problem));
         match limiter {
             Ok(unauthenticated_per_prefix) if problems.is_empty() => Ok(Limits {
-                tcp_connections: self.tcp_connections.get(),
-                tcp_connections_per_prefix: self.tcp_connections_per_prefix.get(),
+                connections: ConnectionLimits {
+                    tcp_connections: self.tcp_connections.get(),
+                    tcp_connections_per_prefix: self.tcp_connections_per_prefix.get(),
+                    dtls_associations: self.dtls_associations.get(),
+                    dtls_associations_per_prefix: self.dtls_associations_per_prefix.get(),
+                    half_open_handshakes: self.half_open_handshakes.get(),
+                    half_open_handshakes_per_prefix: self.half_open_handshakes_per_prefix.get(),
+                    unauthenticated_per_prefix,
+                },
                 tcp_idle_timeout: self.tcp_idle_timeout.0,
-                dtls_associations: self.dtls_associations.get(),
-                dtls_associations_per_prefix: self.dtls_associations_per_prefix.get(),
-                half_open_handshakes: self.half_open_handshakes.get(),
-                half_open_handshakes_per_prefix: self.half_open_handshakes_per_prefix.get(),
-                unauthenticated_per_prefix,
             }),
             _ => Err(problems),
         }

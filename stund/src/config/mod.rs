@@ -99,11 +99,7 @@ impl Config {
         );
         lines.extend(self.outside.describe());
         lines.extend(self.tls.iter().flat_map(|tls| tls.describe(&self.listen)));
-        lines.push(match (self.admin.listen, &self.admin.token) {
-            (None, _) => "no admin listener".into(),
-            (Some(address), None) => format!("admin on {address}"),
-            (Some(address), Some(_)) => format!("admin on {address}, with a token"),
-        });
+        lines.push(self.admin.describe());
         lines.push(format!("{} workers", self.net.workers));
         lines
     }

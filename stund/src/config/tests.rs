@@ -229,8 +229,8 @@ fn h11_the_limiter_is_on_unless_it_is_switched_off() {
     let limiter = |value: &str| {
         configure(&["--set", &format!("limits.unauthenticated_per_prefix={value}")], &[])
     };
-    assert!(configure(&[], &[]).unwrap().limits.unauthenticated_per_prefix.is_some());
-    assert_eq!(limiter("off").unwrap().limits.unauthenticated_per_prefix, None);
+    assert!(configure(&[], &[]).unwrap().limits.connections.unauthenticated_per_prefix.is_some());
+    assert_eq!(limiter("off").unwrap().limits.connections.unauthenticated_per_prefix, None);
     assert!(limiter("maybe").is_err());
 }
 

@@ -30,10 +30,13 @@ pub(crate) struct ConnectionCaps {
 impl ConnectionCaps {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
-            streams: ClientLimit::new(limits.tcp_connections, limits.tcp_connections_per_prefix),
+            streams: ClientLimit::new(
+                limits.connections.tcp_connections,
+                limits.connections.tcp_connections_per_prefix,
+            ),
             associations: ClientLimit::new(
-                limits.dtls_associations,
-                limits.dtls_associations_per_prefix,
+                limits.connections.dtls_associations,
+                limits.connections.dtls_associations_per_prefix,
             ),
             patience: limits.tcp_unauthenticated_timeout,
         }

@@ -3,9 +3,9 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
-use causeway_auth::LimiterSettings;
 use causeway_daemon::config::values::Interval;
 use causeway_daemon::config::{Problem, Unauthenticated};
+use causeway_daemon::service::ConnectionLimits;
 use serde::Deserialize;
 
 /// A LIFETIME is 32 bits of seconds, but more than a day is a slip of the pen.
@@ -71,23 +71,11 @@ pub(crate) struct Limits {
     pub(crate) permissions_per_allocation: usize,
     /// Channels that one allocation has at a time (H33).
     pub(crate) channels_per_allocation: usize,
-    /// TCP connections of clients, TLS's among them, in all (H14).
-    pub(crate) tcp_connections: usize,
-    /// TCP connections from one IPv4 address or one IPv6 /64 (H14).
-    pub(crate) tcp_connections_per_prefix: usize,
+    /// The limits on connections and handshakes (H11, H13, H14).
+    pub(crate) connections: ConnectionLimits,
     /// After so long a connection, or a DTLS association, that has not authenticated is closed
     /// (H14).
     pub(crate) tcp_unauthenticated_timeout: Duration,
-    /// DTLS associations, in all (H13).
-    pub(crate) dtls_associations: usize,
-    /// DTLS associations from one IPv4 address or one IPv6 /64 (H13).
-    pub(crate) dtls_associations_per_prefix: usize,
-    /// TLS and DTLS handshakes that are under way, in all (H13, H14).
-    pub(crate) half_open_handshakes: usize,
-    /// The same from one IPv4 address or one IPv6 /64.
-    pub(crate) half_open_handshakes_per_prefix: usize,
-    /// What is answered to datagrams that nobody has logged in by; `None` is without limit (H11).
-    pub(crate) unauthenticated_per_prefix: Option<LimiterSettings>,
 }
 
 impl LimitsSchema {
@@ -128,14 +116,16 @@ impl LimitsSchema {
             max_lifetime: self.max_lifetime.0,
             permissions_per_allocation: self.permissions_per_allocation.get(),
             channels_per_allocation: self.channels_per_allocation.get(),
-            tcp_connections: self.tcp_connections.get(),
-            tcp_connections_per_prefix: self.tcp_connections_per_prefix.get(),
+            connections: ConnectionLimits {
+                tcp_connections: self.tcp_connections.get(),
+                tcp_connections_per_prefix: self.tcp_connections_per_prefix.get(),
+                dtls_associations: self.dtls_associations.get(),
+                dtls_associations_per_prefix: self.dtls_associations_per_prefix.get(),
+                half_open_handshakes: self.half_open_handshakes.get(),
+                half_open_handshakes_per_prefix: self.half_open_handshakes_per_prefix.get(),
+                unauthenticated_per_prefix,
+            },
             tcp_unauthenticated_timeout: self.tcp_unauthenticated_timeout.0,
-            dtls_associations: self.dtls_associations.get(),
-            dtls_associations_per_prefix: self.dtls_associations_per_prefix.get(),
-            half_open_handshakes: self.half_open_handshakes.get(),
-            half_open_handshakes_per_prefix: self.half_open_handshakes_per_prefix.get(),
-            unauthenticated_per_prefix,
         };
         if problems.is_empty() { Ok(limits) } else { Err(problems) }
     }

@@ -150,11 +150,7 @@ impl Config {
             "peers: {} rules, then the built-in deny list{denied}",
             self.peers.rules.len()
         ));
-        lines.push(match (self.admin.listen, &self.admin.token) {
-            (None, _) => "no admin listener".into(),
-            (Some(address), None) => format!("admin on {address}"),
-            (Some(address), Some(_)) => format!("admin on {address}, with a token"),
-        });
+        lines.push(self.admin.describe());
         lines.push(match &self.store {
             None => "allocations end with the process: no store".into(),
             Some(store) => format!("allocations outlive the process, as node {}", store.node),

@@ -660,11 +660,17 @@ fn rfc8265_4_2_names_passwords_and_the_realm_are_opaque_strings() {
 fn h11_the_limiter_is_on_and_can_be_set() {
     let limit = |text: &str| with(&["--set", &format!("limits.unauthenticated_per_prefix={text}")]);
     let settings = |burst, rate| Some(causeway_auth::LimiterSettings { burst, rate });
-    assert_eq!(with(&[]).unwrap().limits.unauthenticated_per_prefix, settings(24_576, 2_560));
-    assert_eq!(limit("on").unwrap().limits.unauthenticated_per_prefix, settings(24_576, 2_560));
-    assert_eq!(limit("off").unwrap().limits.unauthenticated_per_prefix, None);
+    assert_eq!(
+        with(&[]).unwrap().limits.connections.unauthenticated_per_prefix,
+        settings(24_576, 2_560)
+    );
+    assert_eq!(
+        limit("on").unwrap().limits.connections.unauthenticated_per_prefix,
+        settings(24_576, 2_560)
+    );
+    assert_eq!(limit("off").unwrap().limits.connections.unauthenticated_per_prefix, None);
     let numbers = limit("{ burst = \"1 MiB\", rate = 0 }").unwrap();
-    assert_eq!(numbers.limits.unauthenticated_per_prefix, settings(1 << 20, 0));
+    assert_eq!(numbers.limits.connections.unauthenticated_per_prefix, settings(1 << 20, 0));
     refused(limit("maybe"), &["limits.unauthenticated_per_prefix", "\"on\", \"off\""]);
     refused(
         limit("{ burst = \"1 GiB\", rate = 0 }"),
