@@ -6,9 +6,9 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
+use causeway_kit::port;
 use causeway_tests::daemon::certificates::{Certificates, KeyKind};
 use causeway_tests::daemon::leg::Connected;
-use causeway_tests::daemon::port;
 use causeway_tests::daemon::service::{self, Service};
 use causeway_wire::{Class, Message, MessageWriter, Method, TransactionId};
 

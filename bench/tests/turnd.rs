@@ -8,8 +8,8 @@ use causeway_bench::load::{
     Access, Direction, Fleet, Measured, Operation, Pace, Process, Scenario, Target, Traffic,
     Transport,
 };
+use causeway_kit::port;
 use causeway_tests::daemon::certificates::{Certificates, KeyKind};
-use causeway_tests::daemon::port;
 use causeway_tests::daemon::service::{self, PASSWORD, Service, USER};
 
 const SLICE: Duration = Duration::from_millis(40);

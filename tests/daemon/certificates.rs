@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use causeway_kit::Scratch;
+use causeway_kit::port;
+use causeway_kit::program::built;
 use causeway_tests::daemon::certificates::{Certificates, KeyKind};
-use causeway_tests::daemon::port;
-use causeway_tests::daemon::program::built;
-use causeway_tests::daemon::scratch::Scratch;
 use causeway_tests::daemon::service::{self, Service};
 
 /// Both servers with this certificate over everything, on one port: name, address and

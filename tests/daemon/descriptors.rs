@@ -5,9 +5,9 @@ use std::io::Read as _;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use causeway_kit::port;
 use causeway_tests::daemon::caller::Caller;
 use causeway_tests::daemon::certificates::{Certificates, KeyKind};
-use causeway_tests::daemon::port;
 use causeway_tests::daemon::service::{self, PASSWORD, Service, USER};
 
 /// A limit that 65 allocations, or 80 connections, are too many for.

@@ -4,7 +4,7 @@
 use std::fs::OpenOptions;
 use std::process::{Command, Output, Stdio};
 
-use causeway_tests::daemon::program::built;
+use causeway_kit::program::built;
 
 const TURND: &[&str] = &[
     "--realm=example.org",

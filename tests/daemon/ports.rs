@@ -6,8 +6,8 @@ use std::ops::RangeInclusive;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use causeway_kit::port;
 use causeway_tests::daemon::caller::Caller;
-use causeway_tests::daemon::port;
 use causeway_tests::daemon::service::{self, PASSWORD, Service, USER};
 
 /// An address of loopback that no other test relays from.

@@ -5,10 +5,10 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
+use causeway_kit::port;
 use causeway_relay::Transport;
 use causeway_tests::daemon::certificates::{Certificates, KeyKind};
 use causeway_tests::daemon::leg::Leg;
-use causeway_tests::daemon::port;
 use causeway_tests::daemon::service::{Service, stund_config, turnd_config};
 use causeway_wire::Method;
 use causeway_wire::attribute::RequestedTransport;

@@ -1,9 +1,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Deref;
 
+use causeway_kit::port;
 use causeway_relay::Transport;
 use causeway_tests::daemon::certificates::{Certificates, KeyKind};
-use causeway_tests::daemon::port;
 use causeway_tests::daemon::service::{self, PASSWORD, Service, USER};
 use causeway_tests::{Answer, Client, Fill};
 use causeway_wire::attribute::{ChannelNumberAttribute, Data, RequestedTransport, XorPeerAddress};

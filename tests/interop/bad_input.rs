@@ -13,9 +13,9 @@ use causeway_wire::stream::MAX_FRAME_LEN;
 use causeway_wire::{Class, ErrorCode, Message, Method};
 
 use crate::junk;
+use causeway_kit::port;
 use causeway_tests::daemon::caller::Caller;
 use causeway_tests::daemon::echo::Echo;
-use causeway_tests::daemon::port;
 use causeway_tests::daemon::service::{self, PASSWORD, Service, USER};
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use causeway_tests::daemon::program::{self, Output};
+use causeway_kit::program::{self, Output};
 use causeway_tests::daemon::service::{PASSWORD, USER};
 
 use crate::legs::{Leg, Server};

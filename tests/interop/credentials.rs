@@ -4,8 +4,8 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use causeway_kit::program;
 use causeway_tests::daemon::echo::Echo;
-use causeway_tests::daemon::program;
 use causeway_tests::daemon::service::{PASSWORD, USER};
 use serde_json::json;
 use turn_client_proto::stun::auth::Feature;

@@ -8,9 +8,9 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use causeway_kit::Scratch;
+use causeway_kit::port;
 use causeway_relay::Transport;
-use causeway_tests::daemon::port;
-use causeway_tests::daemon::scratch::Scratch;
 use causeway_tests::daemon::service::{self, PASSWORD, Service, USER};
 use causeway_tests::{Answer, Client};
 use causeway_wire::attribute::RequestedTransport;

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use causeway_tests::daemon::port;
+use causeway_kit::port;
 use causeway_tests::daemon::service::{self, Service};
 
 use causeway_tests::daemon::certificates::Certificates;

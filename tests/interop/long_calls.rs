@@ -10,8 +10,8 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
-use causeway_tests::daemon::port;
-use causeway_tests::daemon::program::target;
+use causeway_kit::port;
+use causeway_kit::program::target;
 use causeway_tests::daemon::service::{self, PASSWORD, Service, USER};
 use serde_json::{Value, json};
 

@@ -8,10 +8,10 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use causeway_kit::Scratch;
+use causeway_kit::port;
+use causeway_kit::program::{self, built};
 use causeway_tests::daemon::certificates::{Certificates, KeyKind};
-use causeway_tests::daemon::port;
-use causeway_tests::daemon::program::{self, built};
-use causeway_tests::daemon::scratch::Scratch;
 use socket2::{Domain, Socket, Type};
 
 const START: Duration = Duration::from_secs(10);
@@ -72,7 +72,7 @@ fn start(mut command: Command, listens: u16, scratch: &Scratch) -> Running {
 
 /// nginx with one server that hands `/meet/` on.
 fn nginx(scratch: &Scratch, listens: u16, tls: Option<&Certificates>, location: &str) -> Running {
-    let folder = scratch.path(".");
+    let folder = scratch.folder().to_owned();
     let (ssl, certificates) = match tls {
         Some(made) => {
             let [chain, key] = made.files();

@@ -26,8 +26,8 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use causeway_tests::daemon::program::target;
-use causeway_tests::daemon::scratch::Scratch;
+use causeway_kit::Scratch;
+use causeway_kit::program::target;
 use serde_json::Value;
 
 /// For one line: a client may have to start a browser first.

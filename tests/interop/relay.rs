@@ -10,9 +10,9 @@ use causeway_wire::ErrorCode;
 use causeway_wire::attribute::AddressFamily;
 
 use crate::bad_input::code;
+use causeway_kit::port;
 use causeway_tests::daemon::caller::Caller;
 use causeway_tests::daemon::echo::Echo;
-use causeway_tests::daemon::port;
 use causeway_tests::daemon::service::{self, PASSWORD, Service, USER};
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);

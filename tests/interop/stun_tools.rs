@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
-use causeway_tests::daemon::program::{self, Output};
+use causeway_kit::program::{self, Output};
 use causeway_tests::daemon::service;
 
 const LIMIT: Duration = Duration::from_secs(30);

@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 use std::process::Command;
 use std::time::Duration;
 
+use causeway_kit::program::{self, target};
 use causeway_tests::daemon::certificates::{Certificates, KeyKind};
-use causeway_tests::daemon::program::{self, target};
 use causeway_tests::daemon::service::{PASSWORD, USER};
 use serde_json::{Value, json};
 

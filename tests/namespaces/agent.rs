@@ -5,8 +5,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use causeway_tests::daemon::port;
-use causeway_tests::daemon::program::built;
+use causeway_kit::port;
+use causeway_kit::program::built;
 use serde_json::Value;
 
 use crate::host::within;

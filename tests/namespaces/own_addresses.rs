@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use causeway_client::Failure;
+use causeway_kit::port;
 use causeway_tests::daemon::caller::Caller;
-use causeway_tests::daemon::port;
 use causeway_tests::daemon::service::{self, PASSWORD, Service, USER};
 use causeway_wire::ErrorCode;
 use causeway_wire::attribute::AddressFamily;

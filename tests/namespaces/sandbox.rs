@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use causeway_tests::daemon::program::built;
+use causeway_kit::program::built;
 
 #[test]
 fn without_netlink_no_interface_can_be_listed() {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use causeway_kit::port;
 use causeway_tests::daemon::certificates::{Certificates, KeyKind};
-use causeway_tests::daemon::port;
 use causeway_tests::daemon::service::Service;
 use causeway_wire::binding::{self, MAX_ANSWER_LEN, Received, Silence, Usage};
 use causeway_wire::{Class, Message, MessageWriter, Method, TransactionId, Transport};

@@ -220,10 +220,8 @@ fn h50_an_allocation_that_goes_on_is_accounted_for_at_each_interval_over_a_crash
 #[test]
 fn h50_without_a_store_the_log_alone_accounts_for_all_that_a_stop_ends() {
     let (certificates, peer) = (Certificates::make(KeyKind::Ecdsa), udp());
-    let address = std::net::SocketAddr::from((
-        std::net::Ipv4Addr::LOCALHOST,
-        causeway_tests::daemon::port::free(),
-    ));
+    let address =
+        std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, causeway_kit::port::free()));
     let config = service::turnd_config(address, r#""allow 127.0.0.1""#, "");
     let mut turnd =
         service::Service::start("turnd", address, &every_transport(&config, &certificates, ""));

@@ -4,7 +4,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
 
-use causeway_tests::daemon::program::target;
+use causeway_kit::program::target;
 use causeway_tests::daemon::service::{PASSWORD, USER};
 use serde_json::Value;
 

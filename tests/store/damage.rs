@@ -6,7 +6,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use causeway_tests::daemon::port;
+use causeway_kit::port;
 
 use crate::call::Call;
 use crate::redis_server::{self, RedisServer};

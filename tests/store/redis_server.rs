@@ -5,8 +5,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use causeway_tests::daemon::port;
-use causeway_tests::daemon::scratch::Scratch;
+use causeway_kit::Scratch;
+use causeway_kit::port;
 use redis::{Commands as _, Connection};
 
 const START: Duration = Duration::from_secs(10);

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use causeway_kit::Scratch;
+use causeway_kit::port;
 use causeway_store::{FleetKey, NodeId, Record, RecordId, Sealer};
-use causeway_tests::daemon::port;
-use causeway_tests::daemon::scratch::Scratch;
 use causeway_tests::daemon::service::{self, PASSWORD, Service, USER};
 
 use crate::call::{Call, Way};

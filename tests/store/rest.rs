@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use causeway_auth::RestSecret;
 use causeway_client::Failure;
-use causeway_tests::daemon::scratch::Scratch;
+use causeway_kit::Scratch;
 
 use crate::call::{Call, Way};
 use crate::redis_server::RedisServer;

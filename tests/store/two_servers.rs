@@ -1,6 +1,6 @@
 //! One name, two servers.
 
-use causeway_tests::daemon::scratch::Scratch;
+use causeway_kit::Scratch;
 use causeway_tests::daemon::service::Service;
 
 use crate::call::Way;

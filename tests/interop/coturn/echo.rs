@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use causeway_tests::daemon::port;
+use causeway_kit::port;
 
 /// On 127.0.0.1 and on ::1, at one port. Ended when dropped.
 pub(super) struct Echo {

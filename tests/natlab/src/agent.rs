@@ -123,6 +123,6 @@ impl Agent {
         ] {
             command.args([option, &value.to_string()]);
         }
-        Process::start(format!("ice-agent connect at site {site}"), command)
+        Ok(Process::start(format!("ice-agent connect at site {site}"), command)?)
     }
 }

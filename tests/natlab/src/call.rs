@@ -121,7 +121,7 @@ impl Call {
 /// internet suggests.
 ///
 /// # Errors
-/// [`LabError::Ended`] with an agent's report when there was no connection.
+/// [`LabError::Program`] with an agent's report when there was no connection.
 pub fn call(lab: &Lab, services: &Services) -> Result<Call, LabError> {
     call_as(lab, [Agent::at(lab, 0, services), Agent::at(lab, 1, services)])
 }
@@ -133,7 +133,7 @@ pub fn call(lab: &Lab, services: &Services) -> Result<Call, LabError> {
 pub fn call_as(lab: &Lab, [a, b]: [Agent; 2]) -> Result<Call, LabError> {
     let agents =
         [a.start(lab, 0, COUNT, INTERVAL_MS, SIZE)?, b.start(lab, 1, COUNT, INTERVAL_MS, SIZE)?];
-    let [a, b] = agents.map(|agent| agent.finish(END).and_then(crate::process::Finished::success));
+    let [a, b] = agents.map(|agent| agent.finish(END).and_then(crate::Finished::success));
     Ok(Call { sides: [side(&a?)?, side(&b?)?], seen_between_sites: lab.data_between_sites()? })
 }
 
@@ -146,7 +146,7 @@ impl Steady {
     /// apart.
     ///
     /// # Errors
-    /// [`LabError::NotBuilt`] or [`LabError::Io`] when an agent cannot be started.
+    /// [`LabError::Program`] when an agent cannot be started.
     pub fn start(
         lab: &Lab,
         services: &Services,
@@ -182,16 +182,18 @@ impl Steady {
     /// # Errors
     /// What an agent said that did not.
     pub fn wait_selected(&mut self) -> Result<(), LabError> {
-        self.0.iter_mut().try_for_each(|agent| agent.wait_line("selected ", END).map(drop))
+        for agent in &mut self.0 {
+            agent.wait_line("selected ", END)?;
+        }
+        Ok(())
     }
 
     /// Waits for the end of both; what they say.
     ///
     /// # Errors
-    /// [`LabError::Ended`] with an agent's report when it did not end well.
+    /// [`LabError::Program`] with an agent's report when it ended with a failure.
     pub fn finish(self) -> Result<[Side; 2], LabError> {
-        let [a, b] =
-            self.0.map(|agent| agent.finish(END).and_then(crate::process::Finished::success));
+        let [a, b] = self.0.map(|agent| agent.finish(END).and_then(crate::Finished::success));
         Ok([side(&a?)?, side(&b?)?])
     }
 }

@@ -4,10 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::process::Transport;
-use crate::scratch::Scratch;
 use crate::services::{PASSWORD, USER, daemon};
-use crate::{Lab, LabError, Process};
+use crate::{Lab, LabError, Process, Scratch, Transport, wait_port};
 
 const PORT: u16 = 3481;
 const REDIS_PORT: u16 = 6379;
@@ -29,10 +27,10 @@ impl DurableTurnd {
     /// Starts both and waits until they listen.
     ///
     /// # Errors
-    /// [`LabError::NotBuilt`] when an executable is missing; else what was said by what did not
-    /// come up.
+    /// [`LabError::Program`] when an executable is missing, or with the log of the program that did
+    /// not start.
     pub fn start(lab: &Lab) -> Result<Self, LabError> {
-        let scratch = Scratch::new()?;
+        let scratch = Scratch::new();
         let host = lab.server.address();
         let address = SocketAddr::new(host, PORT);
         // A new namespace has its loopback down.
@@ -49,9 +47,14 @@ impl DurableTurnd {
             "no",
         ]);
         let mut redis = Process::start("redis-server", redis)?;
-        redis.wait_port(Transport::Tcp, SocketAddr::from(([127, 0, 0, 1], REDIS_PORT)), START)?;
-        let password = scratch.file("password", PASSWORD)?.display().to_string();
-        let locks = scratch.path().display().to_string();
+        wait_port(
+            &mut redis,
+            Transport::Tcp,
+            SocketAddr::from(([127, 0, 0, 1], REDIS_PORT)),
+            START,
+        )?;
+        let password = scratch.write("password", PASSWORD).display().to_string();
+        let locks = scratch.folder().display().to_string();
         let config = format!(
             r#"
             realm = "natlab.example"
@@ -73,9 +76,9 @@ impl DurableTurnd {
             lock_directory = "{locks}"
             "#
         );
-        let config = scratch.file("durable.toml", &config)?;
+        let config = scratch.write("durable.toml", &config);
         let mut turnd = daemon("turnd", &lab.server.namespace, &config)?;
-        turnd.wait_port(Transport::Tcp, address, START)?;
+        wait_port(&mut turnd, Transport::Tcp, address, START)?;
         Ok(Self { turnd, redis, address, config, _scratch: scratch })
     }
 
@@ -94,7 +97,7 @@ impl DurableTurnd {
         let killed = Instant::now();
         self.turnd.kill()?;
         self.turnd = daemon("turnd", &lab.server.namespace, &self.config)?;
-        self.turnd.wait_port(Transport::Tcp, self.address, START)?;
+        wait_port(&mut self.turnd, Transport::Tcp, self.address, START)?;
         let away = killed.elapsed();
         let restored = self.turnd.wait_line("restored=", START)?;
         Ok((away, restored))
@@ -103,11 +106,10 @@ impl DurableTurnd {
     /// Ends both by SIGTERM.
     ///
     /// # Errors
-    /// [`LabError::Timeout`] when one does not listen to it; [`LabError::Ended`] when one ends with
-    /// a failure.
+    /// [`LabError::Program`] when one does not end in time, or ends with a failure.
     pub fn stop(self) -> Result<(), LabError> {
         self.turnd.stop_cleanly(END)?;
-        self.redis.stop_cleanly(END)
+        Ok(self.redis.stop_cleanly(END)?)
     }
 
     /// The last lines of `turnd`'s log.

@@ -20,19 +20,17 @@
 //! is `ice-agent connect` at two, [`matrix`] what came of it for every two kinds. [`webrtc`] and
 //! [`telephone`] are clients that others wrote, [`metrics`] is what `turnd` counted.
 //!
-//! It needs root, `ip` (iproute2), `nft` (nftables) and `openssl`; [`requirements`] names what is
-//! missing. Nothing leaves the namespaces: the lab's "public" addresses are only numbers.
+//! It needs root, `ip` (iproute2) and `nft` (nftables); [`requirements`] names what is missing.
+//! Nothing leaves the namespaces: the lab's "public" addresses are only numbers.
 
 mod access;
 pub mod agent;
-mod binary;
 pub mod call;
 pub mod certificates;
 pub mod durable;
 mod error;
 mod firewall;
 mod link;
-mod log;
 pub mod matrix;
 pub mod metrics;
 mod namespace;
@@ -41,32 +39,32 @@ pub mod observe;
 mod parallel;
 mod plan;
 mod probe;
-mod process;
 mod proxy;
 pub mod punch;
 pub mod recognition;
 mod requirements;
 pub mod rules;
-mod scratch;
 pub mod services;
 mod shared;
 mod site;
+mod sockets;
 pub mod telephone;
 pub mod theory;
 mod topology;
 pub mod webrtc;
 
 pub use access::Access;
-pub use binary::binary;
+pub use causeway_kit::program::find as binary;
+pub use causeway_kit::{Finished, Process, Scratch};
 pub use error::LabError;
 pub use namespace::{LabName, Namespace, sweep_leftovers};
 pub use nat::{Behaviour, Filtering, Mapping, NatKind, UdpBehaviour};
 pub use observe::observe;
 pub use parallel::parallel;
 pub use probe::{Arrival, TcpListenerProbe, UdpProbe, tcp_connect};
-pub use process::{Finished, Process, Transport};
 pub use proxy::HttpProxy;
 pub use requirements::requirements;
-pub use scratch::Scratch;
 pub use shared::Inside;
-pub use topology::{Host, Lab, NatBox, Site};
+pub use site::{Host, NatBox, Site};
+pub use sockets::{Transport, wait_port};
+pub use topology::Lab;

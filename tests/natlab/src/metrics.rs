@@ -19,7 +19,7 @@ impl Metrics {
     pub fn read(namespace: &Namespace, address: SocketAddr) -> Result<Self, LabError> {
         let mut command = namespace.command(binary("lab-probe")?);
         command.args(["metrics", &address.to_string()]);
-        Process::start("lab-probe metrics", command)?.finish(PATIENCE)?.success().map(Self)
+        Ok(Self(Process::start("lab-probe metrics", command)?.finish(PATIENCE)?.success()?))
     }
 
     /// The sum of the samples of this name that have all of these labels.

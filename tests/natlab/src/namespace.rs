@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::LabError;
 
-pub(crate) const PREFIX: &str = "cwlab";
+const PREFIX: &str = "cwlab";
 const NETNS_DIRECTORY: &str = "/run/netns";
 
 /// The name of one lab: no other lab, of this process or of another one that lives, has the same.
@@ -131,8 +131,8 @@ impl Drop for Namespace {
     }
 }
 
-/// Removes what killed runs left: namespaces with what runs in them, and scratch directories, of a
-/// process that is gone. The first lab of a process does this.
+/// Removes what killed runs left: the namespaces, with the programs in them, and the scratch
+/// folders of a process that is gone. The first lab of a process does this.
 pub fn sweep_leftovers() {
     let own = std::process::id();
     // A namespace with our own pid, before our first lab, was another process's before the pid was
@@ -143,10 +143,7 @@ pub fn sweep_leftovers() {
     {
         remove(&name);
     }
-    let temporary = std::env::temp_dir();
-    for name in leftovers(&temporary, is_gone) {
-        let _ = std::fs::remove_dir_all(temporary.join(name));
-    }
+    causeway_kit::scratch::remove_leftovers();
 }
 
 /// The names in `directory` that a lab made whose process is gone.
@@ -160,14 +157,14 @@ fn is_gone(pid: u32) -> bool {
     !Path::new(&format!("/proc/{pid}")).exists()
 }
 
-/// The process that made a namespace or scratch directory, when its name is one of ours.
+/// The process that made a namespace, when its name is one of ours.
 fn owner(name: &str) -> Option<u32> {
     let (pid, _) = name.strip_prefix(PREFIX)?.strip_prefix('-')?.split_once('-')?;
     pid.parse().ok()
 }
 
-/// Ends what still runs in a namespace and removes it. Errors are of no use to anybody: it may be
-/// half gone already.
+/// Ends what still runs in a namespace and removes it. Errors mean nothing here: it may be half
+/// gone already.
 fn remove(name: &str) {
     if let Ok(output) = Command::new("ip").args(["netns", "pids", name]).output() {
         let pids = String::from_utf8_lossy(&output.stdout);

@@ -45,9 +45,9 @@ impl UdpProbe {
     /// Sends one datagram; `text` is one line.
     ///
     /// # Errors
-    /// [`LabError::Io`] when the program is gone.
+    /// [`LabError::Program`] when the probe has ended.
     pub fn send(&mut self, to: SocketAddr, text: &str) -> Result<(), LabError> {
-        self.process.write_line(&format!("send {to} {text}"))
+        Ok(self.process.write_line(&format!("send {to} {text}"))?)
     }
 
     /// The next datagram that was not returned yet; `None` when none comes in time.

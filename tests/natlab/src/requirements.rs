@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::LabError;
 
-/// Checks that the lab can run: root, `ip` with network namespaces, `nft`, `openssl`.
+/// Checks that the lab can run: root, `ip` with network namespaces, `nft`.
 ///
 /// # Errors
 /// [`LabError::Missing`] names everything that is missing at once, with the Debian package that
@@ -17,9 +17,8 @@ pub fn requirements() -> Result<(), LabError> {
             "root (network namespaces are made with CAP_NET_ADMIN and CAP_SYS_ADMIN)".to_owned(),
         );
     }
-    for (program, package) in [("ip", "iproute2"), ("nft", "nftables"), ("openssl", "openssl")] {
-        let version = if program == "openssl" { "version" } else { "-V" };
-        if Command::new(program).arg(version).output().is_err() {
+    for (program, package) in [("ip", "iproute2"), ("nft", "nftables")] {
+        if Command::new(program).arg("-V").output().is_err() {
             missing.push(format!("`{program}` (Debian package {package})"));
         }
     }

@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use crate::certificates::Certificates;
 use crate::metrics::Metrics;
-use crate::process::Transport;
-use crate::scratch::Scratch;
-use crate::{Lab, LabError, Namespace, Process, binary};
+use crate::{Lab, LabError, Namespace, Process, Scratch, Transport, binary, wait_port};
 
 /// The user that agents in the lab allocate as.
 pub const USER: &str = "lab";
@@ -49,14 +47,14 @@ impl Stund {
     /// # Errors
     /// As [`Services::start`].
     pub fn start(lab: &Lab) -> Result<Self, LabError> {
-        let scratch = Scratch::new()?;
+        let scratch = Scratch::new();
         let mut process = stund(lab, &scratch)?;
         for &address in lab.server.addresses.iter().filter(|address| address.is_ipv4()) {
             for port in [STUN_PORT, ALTERNATE_PORT] {
-                process.wait_port(Transport::Udp, SocketAddr::new(address, port), START)?;
+                wait_port(&mut process, Transport::Udp, SocketAddr::new(address, port), START)?;
             }
         }
-        process.wait_port(Transport::Tcp, Self::address(lab), START)?;
+        wait_port(&mut process, Transport::Tcp, Self::address(lab), START)?;
         // The sockets of IPv6 are bound then, too.
         process.wait_line(READY, START)?;
         Ok(Self { process, _scratch: scratch })
@@ -79,7 +77,7 @@ impl Stund {
     /// # Errors
     /// As [`Services::stop`].
     pub fn stop(self) -> Result<(), LabError> {
-        self.process.stop_cleanly(END)
+        Ok(self.process.stop_cleanly(END)?)
     }
 }
 
@@ -100,8 +98,8 @@ impl Services {
     /// Starts all three and waits until their ports are bound.
     ///
     /// # Errors
-    /// [`LabError::NotBuilt`] when an executable is missing; else what the server said that did not
-    /// come up.
+    /// [`LabError::Program`] when an executable is missing, or with the log of the server that did
+    /// not start.
     pub fn start(lab: &Lab) -> Result<Self, LabError> {
         Self::start_with(lab, "")
     }
@@ -111,9 +109,9 @@ impl Services {
     /// # Errors
     /// As [`Services::start`].
     pub fn start_with(lab: &Lab, more: &str) -> Result<Self, LabError> {
-        let scratch = Scratch::new()?;
+        let scratch = Scratch::new();
         let hosts = first_of_each_family(&lab.server.addresses);
-        let certificates = Certificates::write(&scratch)?;
+        let certificates = Certificates::write(&scratch);
         let stund = Stund::start(lab)?;
         let turnd = turnd(lab, &hosts, &certificates, &scratch, more)?;
         let listen = match hosts.as_slice() {
@@ -125,8 +123,9 @@ impl Services {
             if hosts.len() == 1 { listen } else { SocketAddr::new(hosts[0], RENDEZVOUS_PORT) };
         let mut services =
             Self { stund, turnd, rendezvous, hosts, meeting, certificates, _scratch: scratch };
-        services.turnd.wait_port(Transport::Udp, services.turn(), START)?;
-        services.turnd.wait_port(Transport::Tcp, services.turn(), START)?;
+        let turn = services.turn();
+        wait_port(&mut services.turnd, Transport::Udp, turn, START)?;
+        wait_port(&mut services.turnd, Transport::Tcp, turn, START)?;
         services.turnd.wait_line(READY, START)?;
         services.rendezvous.wait_line("rendezvous listening", START)?;
         Ok(services)
@@ -197,8 +196,7 @@ impl Services {
     /// Ends all three by SIGTERM.
     ///
     /// # Errors
-    /// [`LabError::Timeout`] when one does not listen to it; [`LabError::Ended`] when one ends with
-    /// a failure.
+    /// [`LabError::Program`] when one does not end in time, or ends with a failure.
     pub fn stop(self) -> Result<(), LabError> {
         self.rendezvous.stop_cleanly(END)?;
         self.turnd.stop_cleanly(END)?;
@@ -235,7 +233,7 @@ fn stund(lab: &Lab, scratch: &Scratch) -> Result<Process, LabError> {
         "{listen}[nat_discovery]\nalternate_address = [{}]\nalternate_port = {ALTERNATE_PORT}\n",
         alternates.join(", ")
     );
-    daemon("stund", &lab.server.namespace, &scratch.file("stund.toml", &config)?)
+    daemon("stund", &lab.server.namespace, &scratch.write("stund.toml", &config))
 }
 
 fn turnd(
@@ -245,8 +243,8 @@ fn turnd(
     scratch: &Scratch,
     more: &str,
 ) -> Result<Process, LabError> {
-    let password = scratch.file("password", PASSWORD)?.display().to_string();
-    let phone = scratch.file("phone-password", PHONE_PASSWORD)?.display().to_string();
+    let password = scratch.write("password", PASSWORD).display().to_string();
+    let phone = scratch.write("phone-password", PHONE_PASSWORD).display().to_string();
     let listen: String = hosts
         .iter()
         .map(|&host| {
@@ -280,26 +278,25 @@ fn turnd(
         {more}
         "#,
         relays.join(", "),
-        certificates.chain.display(),
-        certificates.key.display()
+        certificates.server.chain.display(),
+        certificates.server.key.display()
     );
-    daemon("turnd", &lab.server.namespace, &scratch.file("turnd.toml", &config)?)
+    daemon("turnd", &lab.server.namespace, &scratch.write("turnd.toml", &config))
 }
 
 /// Starts a service of the workspace inside `namespace` with a configuration file. It is started
-/// when this returns, not ready: see [`Process::wait_port`].
+/// when this returns, not ready: see [`wait_port`].
 ///
 /// # Errors
-/// [`LabError::NotBuilt`] when the executable is missing, [`LabError::Io`] when it cannot be
-/// started.
+/// [`LabError::Program`] when the executable is missing or cannot be started.
 pub fn daemon(name: &str, namespace: &Namespace, config: &Path) -> Result<Process, LabError> {
     let mut command = namespace.command(binary(name)?);
     command.arg("--config").arg(config);
-    Process::start(name, command)
+    Ok(Process::start(name, command)?)
 }
 
 fn rendezvous(lab: &Lab, listen: SocketAddr) -> Result<Process, LabError> {
     let mut command = lab.server.namespace.command(binary("ice-agent")?);
     command.args(["rendezvous", "--listen", &listen.to_string()]);
-    Process::start("ice-agent rendezvous", command)
+    Ok(Process::start("ice-agent rendezvous", command)?)
 }

@@ -1,11 +1,66 @@
-//! Building one site: its client and the boxes between it and the internet.
+//! One site: its client and the boxes between it and the internet.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use crate::link::{attach, forward_ipv6, router};
 use crate::rules::{INSIDE, OUTSIDE, Translation, ruleset};
-use crate::topology::{attach, forward_ipv6, router};
-use crate::{Access, Host, LabError, LabName, Namespace, NatBox, Site, firewall, plan};
+use crate::{Access, LabError, LabName, Namespace, firewall, plan};
+
+/// A machine with programs: the server, or a client at a site.
+#[derive(Debug)]
+pub struct Host {
+    /// Where its programs run.
+    pub namespace: Namespace,
+    /// Its own addresses, as it sees them; the first is what it sends from.
+    pub addresses: Vec<IpAddr>,
+}
+
+impl Host {
+    /// The address that this host sends from.
+    #[must_use]
+    pub fn address(&self) -> IpAddr {
+        self.addresses[0]
+    }
+}
+
+/// A box that translates or filters.
+#[derive(Debug)]
+pub struct NatBox {
+    /// Where its rules are.
+    pub namespace: Namespace,
+    /// The address that it shows on its outer side.
+    pub external: IpAddr,
+}
+
+/// A place that is connected to the internet: a client and the boxes between it and the router.
+#[derive(Debug)]
+pub struct Site {
+    /// How it is connected.
+    pub access: Access,
+    /// The client.
+    pub client: Host,
+    /// The boxes in front of it, the outermost first; empty for a public host. Another site may be
+    /// behind the same.
+    pub boxes: Vec<Arc<NatBox>>,
+}
+
+impl Site {
+    /// The address that the internet knows this site by.
+    #[must_use]
+    pub fn public_address(&self) -> IpAddr {
+        match self.boxes.first() {
+            Some(outermost) if self.client.address().is_ipv4() => outermost.external,
+            _ => self.client.address(),
+        }
+    }
+
+    /// The side of the innermost box that the client sees, where there is a box.
+    #[must_use]
+    pub fn gateway(&self) -> IpAddr {
+        plan::gateway(self.client.address())
+    }
+}
 
 /// Builds the site with this number below `internet`.
 pub(crate) fn build(

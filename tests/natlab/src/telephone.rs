@@ -86,20 +86,20 @@ impl Telephone {
         dial: Option<&str>,
         seconds: u32,
     ) -> Result<Self, LabError> {
-        let scratch = Scratch::new()?;
+        let scratch = Scratch::new();
         let (turn, server) = (services.turn(), services.turn().ip());
-        scratch.file("config", &config(site.client.address()))?;
-        scratch.file(
+        scratch.write("config", config(site.client.address()));
+        scratch.write(
             "accounts",
-            &format!(
+            format!(
                 "<sip:{user}@{server}>;regint=30;answermode=auto;audio_codecs=PCMU/8000/1;medianat={};\
                  stunserver=\"turn:{turn}\";stunuser={PHONE_USER};stunpass={PHONE_PASSWORD}\n",
                 media.module()
             ),
-        )?;
-        scratch.file("contacts", "")?;
+        );
+        scratch.write("contacts", "");
         let mut command = site.client.namespace.command("baresip");
-        command.arg("-f").arg(scratch.path()).args(["-4", "-t", &seconds.to_string()]);
+        command.arg("-f").arg(scratch.folder()).args(["-4", "-t", &seconds.to_string()]);
         if let Some(other) = dial {
             command.args(["-e", &format!("/dial sip:{other}@{server}")]);
         }
@@ -113,7 +113,7 @@ impl Telephone {
     /// # Errors
     /// [`LabError`] with what it said when it gets none.
     pub fn wait_established(&mut self) -> Result<(), LabError> {
-        self.process.wait_line("Call established", START).map(drop)
+        Ok(self.process.wait_line("Call established", START).map(drop)?)
     }
 
     /// Waits for its end; what it counted.

@@ -4,12 +4,10 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Once};
 
-use ipnet::IpNet;
-
-use crate::link::{End, connect};
-use crate::plan::{SERVER_IPV4, SERVER_IPV6, gateway, network, public};
+use crate::link::{attach, forward_ipv6, router};
+use crate::plan::{SERVER_IPV4, SERVER_IPV6, public};
 use crate::shared::{self, Inside};
-use crate::site;
+use crate::site::{self, Host, NatBox, Site};
 use crate::{Access, LabError, LabName, Namespace, NatKind, requirements, sweep_leftovers};
 
 /// Never answered for by the internet: packets to them vanish in the router, as they do at a
@@ -30,61 +28,6 @@ const COUNT_DATA: &str = r#"table inet causeway_internet {
 "#;
 const HEADERS_IPV4: u32 = 28;
 const HEADERS_IPV6: u32 = 48;
-
-/// A machine with programs: the server, or a client at a site.
-#[derive(Debug)]
-pub struct Host {
-    /// Where its programs run.
-    pub namespace: Namespace,
-    /// Its own addresses, as it sees them; the first is what it sends from.
-    pub addresses: Vec<IpAddr>,
-}
-
-impl Host {
-    /// The address that this host sends from.
-    #[must_use]
-    pub fn address(&self) -> IpAddr {
-        self.addresses[0]
-    }
-}
-
-/// A box that translates or filters.
-#[derive(Debug)]
-pub struct NatBox {
-    /// Where its rules are.
-    pub namespace: Namespace,
-    /// The address that it shows on its outer side.
-    pub external: IpAddr,
-}
-
-/// A place that is connected to the internet: a client and the boxes between it and the router.
-#[derive(Debug)]
-pub struct Site {
-    /// How it is connected.
-    pub access: Access,
-    /// The client.
-    pub client: Host,
-    /// The boxes in front of it, the outermost first; empty for a public host. Another site may be
-    /// behind the same.
-    pub boxes: Vec<Arc<NatBox>>,
-}
-
-impl Site {
-    /// The address that the internet knows this site by.
-    #[must_use]
-    pub fn public_address(&self) -> IpAddr {
-        match self.boxes.first() {
-            Some(outermost) if self.client.address().is_ipv4() => outermost.external,
-            _ => self.client.address(),
-        }
-    }
-
-    /// The side of the innermost box that the client sees, where there is a box.
-    #[must_use]
-    pub fn gateway(&self) -> IpAddr {
-        gateway(self.client.address())
-    }
-}
 
 /// A whole lab. Dropping it removes every namespace, and with them the devices, rules and
 /// processes.
@@ -227,41 +170,6 @@ fn count_data(namespace: &Namespace, ports: &str) -> Result<(), LabError> {
         .replace("LENGTH4", &(Lab::DATA_LENGTH + HEADERS_IPV4).to_string())
         .replace("LENGTH6", &(Lab::DATA_LENGTH + HEADERS_IPV6).to_string());
     namespace.run("nft", &["-f", "-"], &rules).map(drop)
-}
-
-/// A namespace that forwards.
-pub(crate) fn router(lab: &LabName, role: &str) -> Result<Namespace, LabError> {
-    let namespace = Namespace::create(lab, role)?;
-    namespace.sysctl(&[("net/ipv4/ip_forward", "1")])?;
-    Ok(namespace)
-}
-
-/// Lets a router forward IPv6, too.
-pub(crate) fn forward_ipv6(router: &Namespace) -> Result<(), LabError> {
-    router.enable_ipv6()?;
-    router.sysctl(&[("net/ipv6/conf/all/forwarding", "1")])
-}
-
-/// Connects `node` below `above`: a cable, the networks of the addresses, and for each family the
-/// default route to the gateway.
-pub(crate) fn attach(
-    above: &Namespace,
-    port: &str,
-    node: &Namespace,
-    device: &str,
-    addresses: &[IpAddr],
-) -> Result<(), LabError> {
-    let own: Vec<IpNet> = addresses.iter().copied().map(network).collect();
-    let mut gateways: Vec<IpAddr> = addresses.iter().copied().map(gateway).collect();
-    gateways.dedup();
-    let above_own: Vec<IpNet> = gateways.iter().copied().map(network).collect();
-    connect(
-        &End { namespace: above, device: port, addresses: &above_own },
-        &End { namespace: node, device, addresses: &own },
-    )?;
-    let routes: String =
-        gateways.iter().map(|gateway| format!("route add default via {gateway}\n")).collect();
-    node.ip(&routes)
 }
 
 /// The number after `packets` in what `nft list counter` writes.

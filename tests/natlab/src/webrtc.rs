@@ -64,7 +64,7 @@ impl Endpoint {
         role: Role,
         uri: &str,
     ) -> Result<Self, LabError> {
-        let scratch = Scratch::new()?;
+        let scratch = Scratch::new();
         let target = binary("lab-probe")?.ancestors().nth(2).map(PathBuf::from).unwrap_or_default();
         let programs = concat!(env!("CARGO_MANIFEST_DIR"), "/../interop");
         let (program, script) = match client {
@@ -75,9 +75,7 @@ impl Endpoint {
         command
             .arg(format!("{programs}/{script}"))
             .env("NODE_PACKAGES", target.join("interop-node"));
-        command
-            .env("SSL_CERT_FILE", services.root())
-            .env("INTEROP_FOLDER", scratch.path().join("own"));
+        command.env("SSL_CERT_FILE", services.root()).env("INTEROP_FOLDER", scratch.path("own"));
         let mut process = Process::start(format!("{client:?}"), command)?;
         let role = if role == Role::Caller { "caller" } else { "callee" };
         let settings = json!({ "role": role, "url": uri, "user": USER, "password": PASSWORD, "messages": MESSAGES, "audio": false });
@@ -96,9 +94,9 @@ impl Endpoint {
     /// Tells it the other's description.
     ///
     /// # Errors
-    /// [`LabError::Io`] when it has ended.
+    /// [`LabError::Program`] when it has ended.
     pub fn describe(&mut self, other: &Value) -> Result<(), LabError> {
-        self.process.write_line(&json!({ "description": other }).to_string())
+        Ok(self.process.write_line(&json!({ "description": other }).to_string())?)
     }
 
     /// Waits until all messages have come.

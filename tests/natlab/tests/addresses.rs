@@ -22,7 +22,7 @@ fn turnd(
         "realm = \"natlab.example\"\n[[listen]]\naddress = \"{listen}\"\n[relay]\naddresses = [\"{relay}\"]\nscope = \"private\"\n\
          [auth]\nusers = {{ lab = {{ password = \"a password of the lab\" }} }}\n[admin]\nlisten = \"off\"\n[net]\nworkers = 1\n{net}\n"
     );
-    daemon("turnd", namespace, &scratch.file("turnd.toml", &config).unwrap()).unwrap()
+    daemon("turnd", namespace, &scratch.write("turnd.toml", &config)).unwrap()
 }
 
 fn stund(
@@ -36,13 +36,13 @@ fn stund(
         "[[listen]]\naddress = \"{listen}\"\n[nat_discovery]\nalternate_address = \"{alternate}\"\n[admin]\nlisten = \"off\"\n\
          [net]\nworkers = 1\n{net}\n"
     );
-    daemon("stund", namespace, &scratch.file("stund.toml", &config).unwrap()).unwrap()
+    daemon("stund", namespace, &scratch.write("stund.toml", &config)).unwrap()
 }
 
 #[test]
 fn a_virtual_address_is_waited_for_until_it_comes() {
     let (namespace, scratch) =
-        (Namespace::create(&LabName::unique(), "virtual").unwrap(), Scratch::new().unwrap());
+        (Namespace::create(&LabName::unique(), "virtual").unwrap(), Scratch::new());
     let ip = |arguments: &[&str]| namespace.run("ip", arguments, "").unwrap();
     let wait = "address_wait = \"30s\"";
     ip(&["addr", "add", "198.51.100.8/32", "dev", "lo"]);
@@ -64,7 +64,7 @@ fn a_virtual_address_is_waited_for_until_it_comes() {
 #[test]
 fn an_ipv6_address_whose_duplicate_address_detection_is_not_over_is_waited_for_or_bound_freely() {
     let (namespace, scratch) =
-        (Namespace::create(&LabName::unique(), "dad").unwrap(), Scratch::new().unwrap());
+        (Namespace::create(&LabName::unique(), "dad").unwrap(), Scratch::new());
     let with = |parameter: &str, value: &str| {
         format!("echo {value} > /proc/sys/net/ipv6/conf/{parameter}\n")
     };
@@ -102,7 +102,7 @@ fn an_ipv6_address_whose_duplicate_address_detection_is_not_over_is_waited_for_o
 #[test]
 fn an_allocate_without_its_relay_address_is_508_with_the_reason_and_goes_on_when_it_is_back() {
     let (namespace, scratch) =
-        (Namespace::create(&LabName::unique(), "gone").unwrap(), Scratch::new().unwrap());
+        (Namespace::create(&LabName::unique(), "gone").unwrap(), Scratch::new());
     let address = |verb: &str| {
         namespace.run("ip", &["addr", verb, "198.51.100.7/32", "dev", "lo"], "").unwrap()
     };

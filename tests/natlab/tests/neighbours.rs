@@ -65,7 +65,7 @@ impl Translated {
 #[test]
 fn h44_nat_discovery_behind_1_to_1_nat_gives_a_client_the_right_answers() {
     let lab = Translated::build().expect("a lab");
-    let scratch = Scratch::new().expect("a folder");
+    let scratch = Scratch::new();
     let config = r#"
 [[listen]]
 address = "10.0.9.7:3478"
@@ -73,7 +73,7 @@ address = "10.0.9.7:3478"
 alternate_address = "10.0.9.8"
 external = { "10.0.9.7" = "45.11.9.7", "10.0.9.8" = "45.11.9.8" }
 "#;
-    let file = scratch.file("stund.toml", config).expect("a file");
+    let file = scratch.write("stund.toml", config);
     let mut stund = daemon("stund", &lab.server, &file).expect("stund starts");
     stund.wait_line(READY, START).expect("stund is ready");
     let mut command =
@@ -97,7 +97,7 @@ external = { "10.0.9.7" = "45.11.9.7", "10.0.9.8" = "45.11.9.8" }
 /// miniupnpd on the box of a site, with its tables, and `server` as its STUN server; what it says.
 fn miniupnpd(lab: &Lab, server: SocketAddr, said: &str) -> Result<String, LabError> {
     let router = &lab.sites[0].boxes[0].namespace;
-    let scratch = Scratch::new()?;
+    let scratch = Scratch::new();
     let chains = "table inet miniupnpd {
   chain forward { type filter hook forward priority 10; policy accept; jump opened; }
   chain prerouting { type nat hook prerouting priority dstnat; jump redirected; }
@@ -115,9 +115,9 @@ fn miniupnpd(lab: &Lab, server: SocketAddr, said: &str) -> Result<String, LabErr
         server.ip(),
         server.port()
     );
-    let file = scratch.file("miniupnpd.conf", &config)?;
+    let file = scratch.write("miniupnpd.conf", &config);
     let mut command = router.command("miniupnpd");
-    command.args(["-d", "-f"]).arg(file).arg("-P").arg(scratch.path().join("pid"));
+    command.args(["-d", "-f"]).arg(file).arg("-P").arg(scratch.path("pid"));
     let mut process = Process::start("miniupnpd", command)?;
     let line = process.wait_line(said, Duration::from_secs(20))?;
     // It goes on: UPnP is served.
@@ -133,13 +133,13 @@ fn miniupnpd_starts_at_servers_with_one_address_and_with_two() {
     let lab = Lab::new(&[NatKind::PortRestricted]).expect("a lab");
     let address = SocketAddr::new(lab.server.address(), 3478);
     let outside = lab.sites[0].public_address().to_string();
-    let scratch = Scratch::new().expect("a folder");
+    let scratch = Scratch::new();
     let listen = format!("[[listen]]\naddress = \"{address}\"\n");
     let turnd = format!(
         "realm = \"natlab.example\"\n{listen}[auth.users.lab]\npassword = \"a password\"\n"
     );
     for (name, config) in [("stund", &listen), ("turnd", &turnd)] {
-        let file = scratch.file(&format!("{name}.toml"), config).expect("a file");
+        let file = scratch.write(&format!("{name}.toml"), config);
         let mut server = daemon(name, &lab.server.namespace, &file).expect("it starts");
         server.wait_line(READY, START).expect("it is ready");
         let line =

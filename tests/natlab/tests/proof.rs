@@ -212,7 +212,8 @@ fn what_a_killed_run_left_is_removed_and_what_lives_is_not() {
     for name in &names {
         assert!(Command::new("ip").args(["netns", "add", name]).status().unwrap().success());
     }
-    let scratch = names.each_ref().map(|name| std::env::temp_dir().join(name));
+    let folder = |pid| std::env::temp_dir().join(format!("causeway-{pid}-0"));
+    let scratch = [gone.id(), lives.id()].map(folder);
     for directory in &scratch {
         std::fs::create_dir(directory).unwrap();
     }

@@ -1,12 +1,13 @@
-//! Certificates as an operator has them: a chain of three, made by the openssl program, whose root
-//! the clients are told to trust.
+//! Certificates as an operator has them: a chain of three in files, whose root clients are told to
+//! trust.
 
 use std::path::PathBuf;
-use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use super::program;
-use super::scratch::Scratch;
+use causeway_kit::Scratch;
+use causeway_kit::certificates::{Authority, Key};
+use openssl::pkey::PKey;
+use openssl::rsa::Rsa;
 
 /// The kind of all three keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,48 +18,46 @@ pub enum KeyKind {
     Rsa,
 }
 
-/// A root, an intermediate authority and the server's own, for 127.0.0.1, ::1 and localhost.
+impl KeyKind {
+    fn key(self) -> Key {
+        match self {
+            Self::Ecdsa => Key::ecdsa(),
+            // The kit's library signs with RSA, and makes no keys for it.
+            Self::Rsa => {
+                let key = Rsa::generate(2048).and_then(PKey::from_rsa).expect("an RSA key");
+                let pem = key.private_key_to_pem_pkcs8().expect("the key has a form in PEM");
+                Key::from_pem(&String::from_utf8(pem).expect("PEM is text"))
+            }
+        }
+    }
+}
+
+/// The server's certificate for 127.0.0.1, ::1 and localhost, with an intermediate authority's and
+/// the root.
 pub struct Certificates(Scratch);
 
-const LIMIT: Duration = Duration::from_secs(20);
-const AUTHORITY: &str = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\n";
-const SERVER: &str = "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature,keyEncipherment\nextendedKeyUsage=serverAuth\n\
-    subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1\n";
-
 impl Certificates {
-    /// Makes them.
+    /// Makes them, with new keys.
     #[must_use]
     pub fn make(kind: KeyKind) -> Self {
         let these = Self(Scratch::new());
-        these.0.write("authority", AUTHORITY);
-        these.0.write("server", SERVER);
-        these.key(kind, "root");
-        these.openssl("req -new -key root.key -subj /CN=Interop_Root -out root.csr");
-        these.openssl(
-            "x509 -req -in root.csr -signkey root.key -days 2 -extfile authority -out root.pem",
+        let authority = Authority::with_keys([kind.key(), kind.key()]);
+        let (now, day) = (SystemTime::now(), Duration::from_secs(86_400));
+        let server = authority.server_with(
+            &["localhost", "127.0.0.1", "::1"],
+            kind.key(),
+            [now - day, now + 2 * day],
         );
-        for (name, issuer, extensions) in
-            [("intermediate", "root", "authority"), ("leaf", "intermediate", "server")]
-        {
-            these.key(kind, name);
-            these.openssl(&format!(
-                "req -new -key {name}.key -subj /CN=Interop_{name} -out {name}.csr"
-            ));
-            these.openssl(&format!(
-                "x509 -req -in {name}.csr -CA {issuer}.pem -CAkey {issuer}.key -set_serial {} -days 2 -extfile {extensions} -out {name}.pem",
-                name.len()
-            ));
-        }
-        let chain =
-            ["leaf.pem", "intermediate.pem", "root.pem"].map(|name| these.0.read(name)).concat();
-        these.0.write("chain.pem", &chain);
+        these.0.write("root.pem", authority.root());
+        these.0.write("leaf.key", server.key_pem());
+        these.0.write("chain.pem", server.chain_pem() + authority.root());
         these
     }
 
     /// The lines of a configuration that name chain and key.
     #[must_use]
     pub fn table(&self) -> String {
-        let (chain, key) = (self.0.path("chain.pem"), self.0.path("leaf.key"));
+        let [chain, key] = self.files();
         format!("[tls]\ncertificate = \"{}\"\nkey = \"{}\"\n", chain.display(), key.display())
     }
 
@@ -68,40 +67,25 @@ impl Certificates {
         ["chain.pem", "leaf.key"].map(|name| self.0.path(name))
     }
 
-    /// The root, which a client must know.
+    /// The root, for clients.
     #[must_use]
     pub fn root(&self) -> PathBuf {
         self.0.path("root.pem")
     }
 
-    /// Puts another chain and key where these are, as a renewal does.
+    /// Overwrites chain and key with those of `other`, as a renewal does.
     pub fn replace_by(&self, other: &Self) {
         for name in ["leaf.key", "chain.pem"] {
-            self.0.write(name, &other.0.read(name));
+            self.0.write(name, other.0.read(name));
         }
     }
 
-    /// Writes the chain's file again, with what `edit` makes of its text.
+    /// Overwrites the chain's file with what `edit` makes of its text.
     ///
     /// # Panics
     /// The folder cannot be written.
     pub fn edit_chain(&self, edit: impl FnOnce(&str) -> Vec<u8>) {
         let edited = edit(&self.0.read("chain.pem"));
-        std::fs::write(self.0.path("chain.pem"), edited).expect("the folder is ours");
-    }
-
-    fn key(&self, kind: KeyKind, name: &str) {
-        let algorithm = match kind {
-            KeyKind::Ecdsa => "EC -pkeyopt ec_paramgen_curve:P-256",
-            KeyKind::Rsa => "RSA -pkeyopt rsa_keygen_bits:2048",
-        };
-        self.openssl(&format!("genpkey -quiet -algorithm {algorithm} -out {name}.key"));
-    }
-
-    fn openssl(&self, arguments: &str) {
-        let mut command = Command::new("openssl");
-        command.args(arguments.split(' ')).current_dir(self.0.path("."));
-        let output = program::run(command, LIMIT);
-        assert!(output.succeeded, "openssl {arguments}: {}", output.text);
+        self.0.write("chain.pem", edited);
     }
 }

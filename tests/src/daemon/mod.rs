@@ -1,20 +1,17 @@
-//! The real binaries as processes, and who talks to them over loopback: what the suites that start
-//! them share.
+//! The real binaries as processes, and clients that talk to them over loopback, for all suites that
+//! start them.
 //!
 //! | noun | file |
 //! |---|---|
 //! | `stund` and `turnd` with a configuration | `service.rs` |
-//! | a client's way to a server over each transport | `leg.rs` |
+//! | a client's connection to a server over each transport | `leg.rs` |
 //! | a good client, a peer that echoes | `caller.rs`, `echo.rs` |
-//! | a program that others wrote | `program.rs` |
 //! | a chain of certificates and its root | `certificates.rs` |
-//! | free ports, a folder of one's own | `port.rs`, `scratch.rs` |
+//!
+//! Free ports, scratch folders and the programs of others are `causeway-kit`'s.
 
 pub mod caller;
 pub mod certificates;
 pub mod echo;
 pub mod leg;
-pub mod port;
-pub mod program;
-pub mod scratch;
 pub mod service;

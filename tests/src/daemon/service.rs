@@ -4,13 +4,11 @@ use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
 
-use super::port;
-use super::program::built;
-use super::scratch::Scratch;
+use causeway_kit::program::built;
+use causeway_kit::{Process, Scratch, port, wait};
 
 /// `turnd`'s user.
 pub const USER: &str = "alice";
@@ -30,7 +28,7 @@ const PROBE: Duration = Duration::from_secs(2);
 /// A running service. Ended when dropped; [`end`](Self::end) also looks at how it ends.
 pub struct Service {
     name: &'static str,
-    child: Child,
+    process: Process,
     /// Where clients come in, over UDP and TCP.
     pub address: SocketAddr,
     /// Where the admin listener is; port 0 where the configuration names none.
@@ -226,43 +224,34 @@ impl Service {
     /// Moves all its clocks ahead, so that they are this far before the others'.
     pub fn move_clock(&self, ahead: Duration) {
         // At once, so that no half of it is ever read.
-        let new = self.scratch.write("clock.new", &format!("+{}", ahead.as_secs()));
+        let new = self.scratch.write("clock.new", format!("+{}", ahead.as_secs()));
         fs::rename(new, self.scratch.path(CLOCK)).expect("the folder is ours");
     }
 
-    /// Ends it as a crash would: by SIGKILL, without a word to anybody.
+    /// Ends it as a crash would, by SIGKILL.
     pub fn kill(&mut self) {
-        self.child.kill().expect("it is our child");
-        self.child.wait().expect("it was ended");
+        self.process.kill().expect("it is our child");
     }
 
     /// Starts it once more with the configuration that it had, and waits until its port is open;
     /// what it writes replaces the log.
     pub fn start_again(&mut self) {
-        self.child = launch(self.name, &self.scratch, &self.how);
+        self.process = launch(self.name, &self.scratch, &self.how);
         self.wait_open();
     }
 
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.process.pid()
     }
 
     fn wait_open(&mut self) {
-        let (name, address) = (self.name, self.address);
-        let deadline = Instant::now() + START;
-        while TcpStream::connect(address).is_err() {
-            if let Some(status) = self.child.try_wait().expect("it is our child") {
-                panic!("{name} did not start, {status}:\n{}", self.log());
-            }
-            assert!(
-                Instant::now() < deadline,
-                "{name} does not listen on {address}:\n{}",
-                self.log()
-            );
-            thread::sleep(Duration::from_millis(1));
-        }
+        let address = self.address;
+        let open = || TcpStream::connect(address).is_ok();
+        self.process
+            .wait_until(&format!("listener on {address}"), START, open)
+            .unwrap_or_else(|error| panic!("{error}"));
     }
 
     fn spawn(
@@ -276,9 +265,9 @@ impl Service {
             config.split("[admin]\nlisten = \"").nth(1).and_then(|rest| rest.split('"').next());
         let admin =
             admin.and_then(|text| text.parse().ok()).unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
-        scratch.write(CONFIG, &with_backend(config));
-        let child = launch(name, &scratch, &how);
-        Self { name, child, address, admin, how, scratch }
+        scratch.write(CONFIG, with_backend(config));
+        let process = launch(name, &scratch, &how);
+        Self { name, process, address, admin, how, scratch }
     }
 
     /// Starts what must not start: its exit status and what it said.
@@ -298,9 +287,8 @@ impl Service {
     fn refused_how(name: &'static str, config: &str, how: How) -> (ExitStatus, String) {
         let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let mut service = Self::spawn(name, nowhere, config, how, Scratch::new());
-        let status = service
-            .wait(START)
-            .unwrap_or_else(|| panic!("{name} runs with it:\n{}", service.log()));
+        let status = service.process.wait_end(START).expect("it is our child");
+        let status = status.unwrap_or_else(|| panic!("{name} runs with it:\n{}", service.log()));
         (status, service.log())
     }
 
@@ -311,36 +299,27 @@ impl Service {
 
     /// The same, to start it again later.
     pub fn stop(&mut self) {
-        let name = self.name;
-        let pid = self.child.id().to_string();
-        let signalled = Command::new("kill").args(["-TERM", &pid]).status().expect("kill is there");
-        assert!(signalled.success(), "{name} had ended before:\n{}", self.log());
-        let status = self
-            .wait(END)
-            .unwrap_or_else(|| panic!("{name} does not end on SIGTERM:\n{}", self.log()));
-        assert!(status.success(), "{name} ended with {status}:\n{}", self.log());
+        self.process.end_by("TERM", END).unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Sends it a signal, by its name.
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill")
-            .args([format!("-{name}"), self.child.id().to_string()])
-            .status()
-            .expect("kill is there");
-        assert!(sent.success(), "{} had ended before:\n{}", self.name, self.log());
+        self.process
+            .signal(name)
+            .unwrap_or_else(|error| panic!("{error}; its output:\n{}", self.log()));
     }
 
-    /// What it has written.
+    /// Its output so far, both streams.
     #[must_use]
     pub fn log(&self) -> String {
-        self.scratch.read("log")
+        self.process.log()
     }
 
     /// Resident memory, in KiB.
     #[must_use]
     pub fn resident(&self) -> u64 {
         let status =
-            fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+            fs::read_to_string(format!("/proc/{}/status", self.process.pid())).expect("it runs");
         let line = status
             .lines()
             .find_map(|line| line.strip_prefix("VmRSS:"))
@@ -351,31 +330,24 @@ impl Service {
     /// Open file descriptors.
     #[must_use]
     pub fn descriptors(&self) -> usize {
-        fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it runs").count()
+        fs::read_dir(format!("/proc/{}/fd", self.process.pid())).expect("it runs").count()
     }
 
-    /// Waits for the log to say something: its lines are written by a thread of their own, after
-    /// the fact.
+    /// Waits until the log contains `word`. Its lines are written by a thread of their own, after
+    /// the event.
     pub fn until_log(&self, word: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        while !self.log().contains(word) {
-            assert!(Instant::now() < deadline, "the log does not say {word:?}:\n{}", self.log());
-            thread::sleep(Duration::from_millis(20));
-        }
+        let found = wait::until(PATIENCE, || self.log().contains(word));
+        assert!(found, "the log does not contain {word:?}:\n{}", self.log());
     }
 
     /// Waits for a metric to have a value.
     pub fn until_metric(&self, name: &str, value: u64) {
-        let deadline = Instant::now() + PATIENCE;
-        while self.metric(name) != value {
-            assert!(
-                Instant::now() < deadline,
-                "{name} is {}, not {value}:\n{}",
-                self.metric(name),
-                self.log()
-            );
-            thread::sleep(Duration::from_millis(20));
-        }
+        let mut last = 0;
+        let reached = wait::until(PATIENCE, || {
+            last = self.metric(name);
+            last == value
+        });
+        assert!(reached, "{name} is {last}, not {value}:\n{}", self.log());
     }
 
     /// The program's name.
@@ -424,16 +396,6 @@ impl Service {
         let status = text.split(' ').nth(1).and_then(|status| status.parse().ok());
         Ok((status.ok_or(io::ErrorKind::InvalidData)?, text))
     }
-
-    fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
-        let deadline = Instant::now() + limit;
-        loop {
-            match self.child.try_wait().expect("it is our child") {
-                None if Instant::now() < deadline => thread::sleep(Duration::from_millis(20)),
-                status => return status,
-            }
-        }
-    }
 }
 
 /// The variable that names the backend over which the services of all tests run that do not name
@@ -456,9 +418,7 @@ fn faketime() -> String {
     format!("/usr/lib/{}-linux-gnu/faketime/libfaketimeMT.so.1", std::env::consts::ARCH)
 }
 
-fn launch(name: &str, scratch: &Scratch, How { flags, open_files, denied }: &How) -> Child {
-    let log = fs::File::create(scratch.path("log")).expect("the folder is ours");
-    let again = log.try_clone().expect("a descriptor more");
+fn launch(name: &str, scratch: &Scratch, How { flags, open_files, denied }: &How) -> Process {
     let wrapper =
         open_files.as_ref().map(|_| "sh".into()).or_else(|| denied.map(|_| built("lab-sandbox")));
     let mut command = Command::new(wrapper.unwrap_or_else(|| built(name)));
@@ -478,21 +438,6 @@ fn launch(name: &str, scratch: &Scratch, How { flags, open_files, denied }: &How
             .env("FAKETIME_TIMESTAMP_FILE", clock)
             .env("FAKETIME_NO_CACHE", "1");
     }
-    command
-        .arg("--config")
-        .arg(scratch.path(CONFIG))
-        .args(flags)
-        .stdin(Stdio::null())
-        .stdout(log)
-        .stderr(again)
-        .spawn()
-        .unwrap_or_else(|error| panic!("{name}: {error}"))
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        // It may have ended by itself, and then both fail: nothing is left to be done.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+    command.arg("--config").arg(scratch.path(CONFIG)).args(flags);
+    Process::logged(name, command, &scratch.path("log")).unwrap_or_else(|error| panic!("{error}"))
 }

@@ -1,4 +1,4 @@
-//! What a program writes, line by line, for those who wait for a certain line.
+//! The output of a program, line by line, for callers that wait for a certain line.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 const KEPT_LINES: usize = 5_000;
 const SHOWN_LINES: usize = 40;
 
-/// Where a line was written.
+/// The stream that a line was written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stream {
     Output,
@@ -31,7 +31,7 @@ struct Lines {
 }
 
 impl Log {
-    /// Reads `source` to its end in a thread of its own.
+    /// Reads `source` to its end on a thread of its own.
     pub(crate) fn follow(&self, stream: Stream, source: impl Read + Send + 'static) {
         self.lines().open_streams += 1;
         let log = self.clone();
@@ -58,21 +58,21 @@ impl Log {
     }
 
     /// The first line at or after `position` that `wanted` accepts, with the position after it.
-    /// `None` when the time is up, or when all streams have ended without it.
+    /// `None` after the timeout, or when all streams have ended without it.
     pub(crate) fn wait(
         &self,
         position: usize,
         timeout: Duration,
-        mut wanted: impl FnMut(&str) -> bool,
+        mut wanted: impl FnMut(Stream, &str) -> bool,
     ) -> Option<(usize, String)> {
         let deadline = Instant::now() + timeout;
         let mut next = position;
         let mut lines = self.lines();
         loop {
             next = next.max(lines.dropped);
-            for (_, line) in lines.kept.iter().skip(next - lines.dropped) {
+            for (stream, line) in lines.kept.iter().skip(next - lines.dropped) {
                 next += 1;
-                if wanted(line) {
+                if wanted(*stream, line) {
                     return Some((next, line.clone()));
                 }
             }
@@ -96,30 +96,35 @@ impl Log {
         drop(self.shared.1.wait_timeout_while(lines, timeout, |lines| lines.open_streams > 0));
     }
 
-    /// Everything kept of one stream.
+    /// The lines kept of one stream.
     pub(crate) fn text(&self, stream: Stream) -> String {
-        let lines = self.lines();
-        let texts: Vec<&str> = lines
-            .kept
-            .iter()
-            .filter(|(from, _)| *from == stream)
-            .map(|(_, line)| line.as_str())
-            .collect();
-        texts.join("\n")
+        self.joined(|from| from == stream)
     }
 
-    /// The last lines of both streams, indented, for an error message.
-    pub(crate) fn tail(&self) -> String {
+    /// The lines kept of both streams, in the order of reading.
+    pub(crate) fn all(&self) -> String {
+        self.joined(|_| true)
+    }
+
+    fn joined(&self, wanted: impl Fn(Stream) -> bool) -> String {
         let lines = self.lines();
-        let from = lines.kept.len().saturating_sub(SHOWN_LINES);
-        let shown: Vec<String> =
-            lines.kept.iter().skip(from).map(|(_, line)| format!("    {line}")).collect();
-        if shown.is_empty() { "    (nothing)".to_owned() } else { shown.join("\n") }
+        let kept = lines.kept.iter().filter(|(from, _)| wanted(*from));
+        kept.map(|(_, line)| line.as_str()).collect::<Vec<_>>().join("\n")
     }
 
     fn lines(&self) -> MutexGuard<'_, Lines> {
         self.shared.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The last lines of an output, indented, for an error message.
+pub(crate) fn tail(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let shown = &lines[lines.len().saturating_sub(SHOWN_LINES)..];
+    if shown.is_empty() {
+        return "    (nothing)".to_owned();
+    }
+    shown.iter().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -136,9 +141,9 @@ mod tests {
     fn a_line_is_found_and_the_search_goes_on_behind_it() {
         let log = log_of("one\ntwo\none again\n");
         let second = Duration::from_secs(1);
-        let (position, line) = log.wait(0, second, |line| line.starts_with("one")).unwrap();
+        let (position, line) = log.wait(0, second, |_, line| line.starts_with("one")).unwrap();
         assert_eq!(line, "one");
-        let (_, line) = log.wait(position, second, |line| line.starts_with("one")).unwrap();
+        let (_, line) = log.wait(position, second, |_, line| line.starts_with("one")).unwrap();
         assert_eq!(line, "one again");
     }
 
@@ -146,7 +151,7 @@ mod tests {
     fn waiting_ends_with_the_program() {
         let log = log_of("one\n");
         let started = Instant::now();
-        assert_eq!(log.wait(0, Duration::from_secs(60), |line| line == "two"), None);
+        assert_eq!(log.wait(0, Duration::from_secs(60), |_, line| line == "two"), None);
         assert!(started.elapsed() < Duration::from_secs(30));
     }
 
@@ -158,7 +163,7 @@ mod tests {
         }
         assert_eq!(log.text(Stream::Output).lines().next(), Some("10"));
         log.lines().open_streams = 1;
-        let (position, _) = log.wait(0, Duration::from_secs(1), |line| line == "5000").unwrap();
+        let (position, _) = log.wait(0, Duration::from_secs(1), |_, line| line == "5000").unwrap();
         assert_eq!(position, 5001);
     }
 }

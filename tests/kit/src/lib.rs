@@ -1,0 +1,20 @@
+//! What tests and measurements need of the machine they run on. Each of these exists once, for the
+//! whole workspace: a process that ends with its test, a free port, a folder, certificates, a Redis
+//! server, a wait with a time limit.
+//!
+//! The crate depends on none of the workspace's others, so that all of them can test with it, and
+//! it compiles on every platform. [`certificates`] is a feature: what only starts processes need
+//! not build a crypto library.
+
+#[cfg(feature = "certificates")]
+pub mod certificates;
+mod log;
+pub mod port;
+pub mod process;
+pub mod program;
+pub mod redis;
+pub mod scratch;
+pub mod wait;
+
+pub use process::{Error, Finished, Process};
+pub use scratch::Scratch;
