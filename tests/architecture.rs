@@ -25,8 +25,6 @@ mod purity;
 mod shared_keys;
 #[path = "architecture/sizes.rs"]
 mod sizes;
-#[path = "architecture/spdx.rs"]
-mod spdx;
 #[path = "architecture/tree.rs"]
 mod tree;
 
