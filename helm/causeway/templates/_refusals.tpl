@@ -25,7 +25,7 @@ everything. Each refusal says what to write instead. Renders nothing.
 {{- $named := or $values.auth.users $values.auth.secretKeys.restSecret -}}
 {{- if and $values.auth.fromStore (not $values.store.existingSecret) }}{{ fail "auth.fromStore: there is no store to take users from; set store.existingSecret" }}{{ end -}}
 {{- if or $named (not $values.auth.fromStore) -}}
-{{- $_ := required "auth.existingSecret is empty: name the Secret that holds the passwords or the REST secret; an open relay is anybody's way into your network" $values.auth.existingSecret -}}
+{{- $_ := required "auth.existingSecret is empty: name the Secret that holds the passwords or the REST secret; an open relay lets any client into your network" $values.auth.existingSecret -}}
 {{- end -}}
 {{- if and (not $named) (or $values.auth.existingSecret (not $values.auth.fromStore)) -}}
 {{- fail "neither auth.users nor auth.secretKeys.restSecret says who may relay: name at least one key of the Secret" -}}
