@@ -1,5 +1,5 @@
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// "If the client has been redirected to a server to which it has already sent this request within
 /// the last five minutes, it MUST ignore the redirection and consider the transaction to have
@@ -10,13 +10,13 @@ const MAX_SERVERS: usize = 16;
 
 /// The servers that a request has been sent to, so that redirections do not lead in circles.
 #[derive(Clone, Debug, Default)]
-pub struct Redirections(Vec<(SocketAddr, Instant)>);
+pub struct Redirections(Vec<(SocketAddr, Duration)>);
 
 impl Redirections {
     /// Notes that the request is sent to a server; `false` if it must not be: it was sent there
     /// within the last five minutes, or to too many others.
-    pub fn send_to(&mut self, server: SocketAddr, now: Instant) -> bool {
-        self.0.retain(|(_, sent)| now.saturating_duration_since(*sent) < REMEMBERED);
+    pub fn send_to(&mut self, server: SocketAddr, now: Duration) -> bool {
+        self.0.retain(|(_, sent)| now.saturating_sub(*sent) < REMEMBERED);
         if self.0.len() >= MAX_SERVERS || self.0.iter().any(|(before, _)| *before == server) {
             return false;
         }
@@ -31,8 +31,7 @@ mod tests {
 
     #[test]
     fn rfc8489_10_a_server_is_not_asked_twice_within_five_minutes() {
-        #[allow(clippy::disallowed_methods)]
-        let now = Instant::now();
+        let now = Duration::from_secs(1_000);
         let server = |last: u8| SocketAddr::from(([192, 0, 2, last], 3478));
         let mut redirections = Redirections::default();
         assert!(redirections.send_to(server(1), now));
@@ -43,8 +42,7 @@ mod tests {
 
     #[test]
     fn an_endless_row_of_redirections_is_cut() {
-        #[allow(clippy::disallowed_methods)]
-        let now = Instant::now();
+        let now = Duration::from_secs(1_000);
         let mut redirections = Redirections::default();
         let followed = (0..100u8)
             .filter(|last| redirections.send_to(([192, 0, 2, *last], 3478).into(), now))

@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::Duration;
 
 use causeway_wire::{Message, Transport};
 use rand::rngs::StdRng;
@@ -75,7 +75,12 @@ impl StunClient {
     }
 
     /// Asks `server`. The first transmission is ready at once.
-    pub fn bind(&mut self, now: Instant, server: SocketAddr, request: BindingRequest) -> BindingId {
+    pub fn bind(
+        &mut self,
+        now: Duration,
+        server: SocketAddr,
+        request: BindingRequest,
+    ) -> BindingId {
         let id = BindingId(self.next);
         self.next += 1;
         if let Err(failure) = self.exchange.request(now, server, BindingAsk { id, request }) {
@@ -87,7 +92,7 @@ impl StunClient {
     /// Takes a datagram, or a frame of the stream, that came from `source`.
     pub fn handle_input<'a>(
         &mut self,
-        now: Instant,
+        now: Duration,
         source: SocketAddr,
         bytes: &'a [u8],
     ) -> Received<'a> {
@@ -105,7 +110,7 @@ impl StunClient {
     }
 
     /// Repeats what is due and gives up what nobody answered.
-    pub fn handle_timeout(&mut self, now: Instant) {
+    pub fn handle_timeout(&mut self, now: Duration) {
         while let Some((ask, failure)) = self.exchange.handle_timeout(now) {
             self.events.push_back(BindingEvent { id: ask.id, outcome: Err(failure) });
         }
@@ -131,7 +136,7 @@ impl StunClient {
 
     /// When [`handle_timeout`](Self::handle_timeout) is due; `None` while no request is open.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    pub fn poll_timeout(&self) -> Option<Duration> {
         self.exchange.poll_timeout()
     }
 

@@ -360,7 +360,7 @@ fn rfc8489_6_2_2_a_failed_connection_takes_the_allocation_along() {
 
 #[test]
 fn rfc8656_5_a_mismatch_of_any_request_means_that_the_allocation_is_gone() {
-    type Ask = fn(&mut causeway_client::TurnClient, std::time::Instant);
+    type Ask = fn(&mut causeway_client::TurnClient, std::time::Duration);
     let asks: [Ask; 2] = [
         |client, now| client.permit(now, peer().ip()).unwrap(),
         |client, now| client.bind(now, peer()).unwrap(),

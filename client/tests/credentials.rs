@@ -4,7 +4,7 @@
 
 mod scripted;
 
-use std::time::Instant;
+use std::time::Duration;
 
 use causeway_auth::{Key, userhash};
 use causeway_client::{
@@ -54,7 +54,7 @@ fn offer(request: &[u8], code: ErrorCode, nonce: &str, algorithms: Option<&[u8]>
 /// The client's second request, after the challenge; `None` if it gave up.
 fn challenged(
     client: &mut TurnClient,
-    now: Instant,
+    now: Duration,
     nonce: &str,
     algorithms: Option<&[u8]>,
 ) -> Option<Vec<u8>> {

@@ -4,7 +4,7 @@
 mod scripted;
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::Duration;
 
 use causeway_client::{
     Advice, Event, Failure, HEADROOM, Rejected, RelayPort, RequestError, SendError, TAILROOM,
@@ -55,7 +55,7 @@ fn giving(
     }
 }
 
-fn dual(now: Instant) -> TurnClient {
+fn dual(now: Duration) -> TurnClient {
     let mut client = client(|config| config.both_families = true);
     client.allocate(now).unwrap();
     talk(&mut client, now, giving(&[relayed(), relayed_v6()], |_| {}));

@@ -6,7 +6,7 @@ mod scripted;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use causeway_client::{
     Credentials, Event, HEADROOM, Received, TAILROOM, Transport, TurnClient, TurnConfig,
@@ -20,13 +20,13 @@ use scripted::*;
 /// A server that forgets what is not refreshed, and changes its nonce each ten minutes.
 #[derive(Default)]
 struct Forgetful {
-    allocated_until: Option<Instant>,
-    permission_until: Option<Instant>,
-    channels: HashMap<u16, (SocketAddr, Instant)>,
+    allocated_until: Option<Duration>,
+    permission_until: Option<Duration>,
+    channels: HashMap<u16, (SocketAddr, Duration)>,
 }
 
 impl Forgetful {
-    fn serve(&mut self, request: &[u8], start: Instant, now: Instant) -> Vec<u8> {
+    fn serve(&mut self, request: &[u8], start: Duration, now: Duration) -> Vec<u8> {
         let message = Message::decode(request).unwrap();
         let nonce = format!("nonce-{}", (now - start).as_secs() / 600);
         let current = message
@@ -70,7 +70,7 @@ fn survives(seed: u64, loss: f64) {
     let mut client = TurnClient::new(config, StdRng::seed_from_u64(seed + 1));
     let mut server = Forgetful::default();
     // What is under way: when it arrives, and what; to the server or to the client.
-    let mut network: Vec<(Instant, bool, Vec<u8>)> = Vec::new();
+    let mut network: Vec<(Duration, bool, Vec<u8>)> = Vec::new();
     let (mut now, end, mut probe) = (start, start + seconds(3 * 3600), start + seconds(120));
     let (mut bound, mut probes) = (false, 0);
     client.allocate(start).unwrap();
@@ -128,10 +128,10 @@ fn survives(seed: u64, loss: f64) {
 
 /// A tenth of what is not lost arrives twice; each takes 1 to 400 ms.
 fn throw(
-    network: &mut Vec<(Instant, bool, Vec<u8>)>,
+    network: &mut Vec<(Duration, bool, Vec<u8>)>,
     rng: &mut StdRng,
     loss: f64,
-    now: Instant,
+    now: Duration,
     to_server: bool,
     bytes: &[u8],
 ) {

@@ -29,7 +29,7 @@ fn indication(fill: impl FnOnce(&mut MessageWriter<'_>)) -> Vec<u8> {
 /// `data` as the client sends it to `peer`.
 fn wrapped(
     client: &mut TurnClient,
-    now: std::time::Instant,
+    now: std::time::Duration,
     peer: SocketAddr,
     data: &[u8],
 ) -> Result<Vec<u8>, SendError> {

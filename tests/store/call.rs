@@ -25,6 +25,8 @@ pub(crate) struct Call {
     socket: UdpSocket,
     peer: UdpSocket,
     client: TurnClient,
+    /// The client counts time from here.
+    start: Instant,
     /// So far the client's clock is ahead of ours.
     ahead: Duration,
     /// Requests sent, less answers.
@@ -48,8 +50,16 @@ impl Call {
         let config =
             TurnConfig::new(server, Transport::Udp, Some(Credentials::new(user, password)));
         let client = TurnClient::new(config, StdRng::seed_from_u64(seed));
-        let (ahead, unanswered) = (Duration::ZERO, 0);
-        let mut call = Self { way, relayed: server, socket, peer, client, ahead, unanswered };
+        let mut call = Self {
+            way,
+            relayed: server,
+            socket,
+            peer,
+            client,
+            start: Instant::now(),
+            ahead: Duration::ZERO,
+            unanswered: 0,
+        };
         call.client.allocate(call.now()).expect("there is none yet");
         call.settle()?;
         call.relayed = call.client.allocated().expect("the server said so").relayed;
@@ -166,7 +176,7 @@ impl Call {
 
     fn take(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
         let server = self.socket.peer_addr().expect("it is connected");
-        match self.client.handle_input(Instant::now() + self.ahead, server, bytes) {
+        match self.client.handle_input(self.now(), server, bytes) {
             Received::Data { peer, data } => {
                 assert_eq!(
                     peer,
@@ -212,8 +222,8 @@ impl Call {
         }
     }
 
-    fn now(&self) -> Instant {
-        Instant::now() + self.ahead
+    fn now(&self) -> Duration {
+        self.start.elapsed() + self.ahead
     }
 }
 

@@ -10,7 +10,7 @@ mod open;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use causeway_wire::{Class, Message, TransactionId, Transport};
 use rand::Rng;
@@ -95,7 +95,7 @@ impl<A: Ask> Exchange<A> {
     /// Sends a request, authenticated if the server has challenged before (RFC 8489 §9.2.3.2).
     pub(crate) fn request(
         &mut self,
-        now: Instant,
+        now: Duration,
         destination: SocketAddr,
         ask: A,
     ) -> Result<(), Failure> {
@@ -112,7 +112,7 @@ impl<A: Ask> Exchange<A> {
     /// Takes an answer. `Ok(None)` is one that led to another try.
     pub(crate) fn handle<'m>(
         &mut self,
-        now: Instant,
+        now: Duration,
         source: SocketAddr,
         message: Message<'m>,
     ) -> Result<Option<Settled<'m, A>>, Discard> {
@@ -158,7 +158,7 @@ impl<A: Ask> Exchange<A> {
     }
 
     /// Sends what is due; the requests that nobody answered, one at a call, until `None`.
-    pub(crate) fn handle_timeout(&mut self, now: Instant) -> Option<(A, Failure)> {
+    pub(crate) fn handle_timeout(&mut self, now: Duration) -> Option<(A, Failure)> {
         let at = self.send_due(now)?;
         let open = self.open.swap_remove(at);
         let failure = if open.violated { Failure::IntegrityViolated } else { Failure::TimedOut };
@@ -180,7 +180,7 @@ impl<A: Ask> Exchange<A> {
         self.transmits.pop_front()
     }
 
-    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&self) -> Option<Duration> {
         self.open
             .iter()
             .filter(|open| !self.must_wait(open))
@@ -196,7 +196,7 @@ impl<A: Ask> Exchange<A> {
     }
 
     /// Queues the requests that are due; where one stands that nobody answered, if there is one.
-    fn send_due(&mut self, now: Instant) -> Option<usize> {
+    fn send_due(&mut self, now: Duration) -> Option<usize> {
         let mut failed = None;
         for at in 0..self.open.len() {
             if self.must_wait(&self.open[at]) {
@@ -227,7 +227,7 @@ impl<A: Ask> Exchange<A> {
     }
 
     /// Begins a new transaction for the same request.
-    fn again(&mut self, at: usize, now: Instant, wait: Duration) -> Option<Settled<'static, A>> {
+    fn again(&mut self, at: usize, now: Duration, wait: Duration) -> Option<Settled<'static, A>> {
         let id = self.transaction_id();
         match self.open[at].again(id, now + wait, self.challenge.clone(), &self.manner) {
             Ok(()) => {
@@ -241,7 +241,7 @@ impl<A: Ask> Exchange<A> {
     fn settle<'m>(
         &mut self,
         at: usize,
-        now: Instant,
+        now: Duration,
         answer: Result<Message<'m>, Failure>,
     ) -> Settled<'m, A> {
         let open = self.open.swap_remove(at);

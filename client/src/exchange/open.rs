@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use causeway_wire::attribute::Software;
 use causeway_wire::{Class, EncodeError, Message, MessageWriter, TransactionId};
@@ -61,7 +61,7 @@ impl<A: Ask> Open<A> {
     pub(crate) fn again(
         &mut self,
         id: TransactionId,
-        start: Instant,
+        start: Duration,
         challenge: Option<Arc<Challenge>>,
         manner: &Manner,
     ) -> Result<(), Failure> {

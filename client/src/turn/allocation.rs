@@ -1,5 +1,5 @@
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use causeway_wire::Message;
 use causeway_wire::attribute::{
@@ -20,20 +20,20 @@ const MARGIN: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Allocation {
     pub(super) allocated: Allocated,
-    pub(super) expires: Instant,
+    pub(super) expires: Duration,
     /// When to refresh; `None` while a Refresh is open, or after one that was refused.
-    pub(super) refresh: Option<Instant>,
+    pub(super) refresh: Option<Duration>,
 }
 
 impl Allocation {
-    pub(super) fn new(allocated: Allocated, now: Instant) -> Self {
+    pub(super) fn new(allocated: Allocated, now: Duration) -> Self {
         let mut allocation = Self { allocated, expires: now, refresh: None };
         allocation.extend(allocated.lifetime, now);
         allocation
     }
 
     /// It lasts for `lifetime` from now.
-    pub(super) fn extend(&mut self, lifetime: Duration, now: Instant) {
+    pub(super) fn extend(&mut self, lifetime: Duration, now: Duration) {
         self.allocated.lifetime = lifetime;
         self.expires = now + lifetime;
         self.refresh = Some(now + lifetime.saturating_sub(MARGIN).max(lifetime * 3 / 4));
@@ -54,7 +54,7 @@ impl Allocation {
         }
     }
 
-    pub(super) fn poll_timeout(&self) -> Instant {
+    pub(super) fn poll_timeout(&self) -> Duration {
         self.refresh.map_or(self.expires, |refresh| refresh.min(self.expires))
     }
 }

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use causeway_wire::attribute::AddressFamily;
 use causeway_wire::{ChannelNumber, ChannelRange};
@@ -29,16 +29,16 @@ struct Channel {
     /// A ChannelBind is open.
     open: bool,
     /// Until when the server's confirmation holds; `None` without one.
-    expires: Option<Instant>,
+    expires: Option<Duration>,
     /// Until when the server may hold the binding, confirmed or not.
-    perhaps: Instant,
-    refresh: Option<Instant>,
+    perhaps: Duration,
+    refresh: Option<Duration>,
 }
 
 impl Channels {
     /// The number for a peer, for which a request is sent now; `None` if all 4096 are taken. The
     /// flag says whether one is open already.
-    pub(super) fn ask(&mut self, peer: SocketAddr, now: Instant) -> Option<(ChannelNumber, bool)> {
+    pub(super) fn ask(&mut self, peer: SocketAddr, now: Duration) -> Option<(ChannelNumber, bool)> {
         let number = match self.by_peer.get(&peer) {
             Some(number) => *number,
             None => self.unused()?,
@@ -56,7 +56,7 @@ impl Channels {
     }
 
     /// The server confirmed it; whether that is news.
-    pub(super) fn bound(&mut self, number: ChannelNumber, now: Instant) -> bool {
+    pub(super) fn bound(&mut self, number: ChannelNumber, now: Duration) -> bool {
         let Some(channel) = self.by_number.get_mut(&number) else { return false };
         let news = channel.expires.is_none();
         channel.open = false;
@@ -68,7 +68,7 @@ impl Channels {
 
     /// A request came to nothing, though the server may have carried it out and the answer been
     /// lost. One that is bound is tried `again`.
-    pub(super) fn failed(&mut self, number: ChannelNumber, now: Instant, again: Option<Instant>) {
+    pub(super) fn failed(&mut self, number: ChannelNumber, now: Duration, again: Option<Duration>) {
         if let Some(channel) = self.by_number.get_mut(&number) {
             channel.open = false;
             channel.perhaps = now + LIFETIME;
@@ -92,7 +92,7 @@ impl Channels {
     }
 
     /// The channel that data to the peer goes over.
-    pub(super) fn to(&self, peer: SocketAddr, now: Instant) -> Option<ChannelNumber> {
+    pub(super) fn to(&self, peer: SocketAddr, now: Duration) -> Option<ChannelNumber> {
         let number = *self.by_peer.get(&peer)?;
         let expires = self.by_number.get(&number)?.expires?;
         (now < expires).then_some(number)
@@ -101,13 +101,13 @@ impl Channels {
     /// The peer that data on a channel comes from, and whether the request is open: "the client
     /// SHOULD be prepared to receive ChannelData messages on the channel from the
     /// server as soon as it has sent the ChannelBind request" (RFC 8656 §12).
-    pub(super) fn from(&self, number: ChannelNumber, now: Instant) -> Option<(SocketAddr, bool)> {
+    pub(super) fn from(&self, number: ChannelNumber, now: Duration) -> Option<(SocketAddr, bool)> {
         let channel = self.by_number.get(&number)?;
         (channel.open || now < channel.perhaps).then_some((channel.peer, channel.open))
     }
 
     /// Returns one whose binding is over, once, and forgets those whose quarantine is.
-    pub(super) fn poll_expired(&mut self, now: Instant) -> Option<SocketAddr> {
+    pub(super) fn poll_expired(&mut self, now: Duration) -> Option<SocketAddr> {
         self.by_number.retain(|_, channel| {
             let keep = channel.open || now < channel.perhaps + QUARANTINE;
             if !keep {
@@ -123,14 +123,14 @@ impl Channels {
     }
 
     /// The peer of one that is to be refreshed.
-    pub(super) fn poll_due(&self, now: Instant) -> Option<SocketAddr> {
+    pub(super) fn poll_due(&self, now: Duration) -> Option<SocketAddr> {
         self.by_number
             .values()
             .find(|channel| channel.refresh.is_some_and(|at| at <= now))
             .map(|channel| channel.peer)
     }
 
-    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+    pub(super) fn poll_timeout(&self) -> Option<Duration> {
         let deadlines = |channel: &Channel| {
             let forget = (!channel.open && channel.expires.is_none())
                 .then_some(channel.perhaps + QUARANTINE);

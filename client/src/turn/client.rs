@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::time::Duration;
 
 use causeway_wire::attribute::AddressFamily;
 use rand::rngs::StdRng;
@@ -103,7 +103,7 @@ impl TurnClient {
     /// # Errors
     /// [`RequestError::Allocated`] if there is one, or was asked for;
     /// [`RequestError::Contradiction`] if the configuration forbids itself.
-    pub fn allocate(&mut self, now: Instant) -> Result<(), RequestError> {
+    pub fn allocate(&mut self, now: Duration) -> Result<(), RequestError> {
         if !matches!(self.state, State::Idle) {
             return Err(RequestError::Allocated);
         }
@@ -122,7 +122,7 @@ impl TurnClient {
     ///
     /// # Errors
     /// [`RequestError`] without an allocation, or for a peer of another family.
-    pub fn permit(&mut self, now: Instant, peer: IpAddr) -> Result<(), RequestError> {
+    pub fn permit(&mut self, now: Duration, peer: IpAddr) -> Result<(), RequestError> {
         self.check_family(peer)?;
         if self.permissions.ask(peer) {
             self.request(now, TurnAsk::CreatePermission { peer });
@@ -136,7 +136,7 @@ impl TurnClient {
     /// # Errors
     /// [`RequestError`] without an allocation, for a peer of another family, or without a free
     /// channel.
-    pub fn bind(&mut self, now: Instant, peer: SocketAddr) -> Result<(), RequestError> {
+    pub fn bind(&mut self, now: Duration, peer: SocketAddr) -> Result<(), RequestError> {
         self.check_family(peer.ip())?;
         let (number, open) = self.channels.ask(peer, now).ok_or(RequestError::NoChannel)?;
         if !open {
@@ -159,7 +159,7 @@ impl TurnClient {
     /// allocated and has not yet deleted", and the last one is [`close`](Self::close)d.
     pub fn release_family(
         &mut self,
-        now: Instant,
+        now: Duration,
         family: AddressFamily,
     ) -> Result<(), RequestError> {
         let allocated = self.allocated().ok_or(RequestError::NoAllocation)?;
@@ -172,7 +172,7 @@ impl TurnClient {
 
     /// Deletes the allocation: [`Event::Closed`] follows when the server has confirmed it, or
     /// cannot (RFC 8656 §8.1).
-    pub fn close(&mut self, now: Instant) {
+    pub fn close(&mut self, now: Duration) {
         match self.state {
             State::Deleting { .. } => self.state = State::Deleting { announced: true },
             State::Idle => self.events.push_back(Event::Closed),
@@ -203,7 +203,7 @@ impl TurnClient {
     }
 
     /// Repeats requests, refreshes what is due, gives up what is over.
-    pub fn handle_timeout(&mut self, now: Instant) {
+    pub fn handle_timeout(&mut self, now: Duration) {
         while let Some((ask, failure)) = self.exchange.handle_timeout(now) {
             self.failed(now, &ask, failure);
         }
@@ -238,7 +238,7 @@ impl TurnClient {
     /// The socket failed: the connection was reset, or a hard ICMP error says that the server is
     /// not there (RFC 8489 §6.2.1, §6.2.2). Over UDP an allocation outlives that; over a stream
     /// it is gone.
-    pub fn handle_transport_error(&mut self, now: Instant) {
+    pub fn handle_transport_error(&mut self, now: Duration) {
         for ask in self.exchange.abandon() {
             self.failed(now, &ask, Failure::Transport);
         }
@@ -259,7 +259,7 @@ impl TurnClient {
 
     /// When [`handle_timeout`](Self::handle_timeout) is due.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    pub fn poll_timeout(&self) -> Option<Duration> {
         let allocation = match &self.state {
             State::Allocated(allocation) => [
                 Some(allocation.poll_timeout()),
@@ -271,7 +271,7 @@ impl TurnClient {
         allocation.into_iter().chain([self.exchange.poll_timeout()]).flatten().min()
     }
 
-    pub(super) fn request(&mut self, now: Instant, ask: TurnAsk) {
+    pub(super) fn request(&mut self, now: Duration, ask: TurnAsk) {
         if let Err(failure) = self.exchange.request(now, self.config.server, ask) {
             self.failed(now, &ask, failure);
         }

@@ -1,5 +1,5 @@
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::Duration;
 
 use causeway_wire::attribute::{Data, Icmp, XorPeerAddress};
 use causeway_wire::demux::{Protocol, protocol};
@@ -15,7 +15,7 @@ impl TurnClient {
     /// Takes a datagram, or a frame of the stream, that came from `source`.
     pub fn handle_input<'a>(
         &mut self,
-        now: Instant,
+        now: Duration,
         source: SocketAddr,
         bytes: &'a [u8],
     ) -> Received<'a> {
@@ -37,7 +37,7 @@ impl TurnClient {
 
     fn response<'a>(
         &mut self,
-        now: Instant,
+        now: Duration,
         source: SocketAddr,
         message: Message<'a>,
     ) -> Received<'a> {
@@ -53,7 +53,7 @@ impl TurnClient {
     }
 
     /// RFC 8656 §12.6.
-    fn channel_data<'a>(&self, now: Instant, bytes: &'a [u8]) -> Received<'a> {
+    fn channel_data<'a>(&self, now: Duration, bytes: &'a [u8]) -> Received<'a> {
         let Ok(ChannelData { channel, data }) = ChannelData::decode(bytes, ChannelRange::Rfc8656)
         else {
             return Received::Discarded(Discard::NotStun);
@@ -70,7 +70,7 @@ impl TurnClient {
     }
 
     /// RFC 8656 §11.4 and §11.6.
-    fn indication<'a>(&mut self, now: Instant, message: &Message<'a>) -> Received<'a> {
+    fn indication<'a>(&mut self, now: Duration, message: &Message<'a>) -> Received<'a> {
         if message.method() != Method::DATA || message.is_rfc3489() {
             return Received::Discarded(Discard::Unexpected);
         }

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use causeway_wire::attribute::AddressFamily;
 
@@ -16,9 +16,9 @@ pub(super) struct Permissions(BTreeMap<IpAddr, Permission>);
 #[derive(Debug, Default)]
 struct Permission {
     /// `None` until the server has confirmed it.
-    expires: Option<Instant>,
+    expires: Option<Duration>,
     /// When to ask again; `None` while a request is open, or after one that was refused.
-    refresh: Option<Instant>,
+    refresh: Option<Duration>,
     open: bool,
 }
 
@@ -31,7 +31,7 @@ impl Permissions {
     }
 
     /// The server confirmed it; whether that is news.
-    pub(super) fn installed(&mut self, peer: IpAddr, now: Instant) -> bool {
+    pub(super) fn installed(&mut self, peer: IpAddr, now: Duration) -> bool {
         let permission = self.0.entry(peer).or_default();
         let news = permission.expires.is_none();
         *permission =
@@ -40,7 +40,7 @@ impl Permissions {
     }
 
     /// A request came to nothing; one that exists is tried `again` as long as it lives.
-    pub(super) fn failed(&mut self, peer: IpAddr, again: Option<Instant>) {
+    pub(super) fn failed(&mut self, peer: IpAddr, again: Option<Duration>) {
         if let Some(permission) = self.0.get_mut(&peer) {
             permission.open = false;
             permission.refresh = again;
@@ -56,21 +56,21 @@ impl Permissions {
     }
 
     /// Whether data may go to the peer.
-    pub(super) fn permits(&self, peer: IpAddr, now: Instant) -> bool {
+    pub(super) fn permits(&self, peer: IpAddr, now: Duration) -> bool {
         self.0
             .get(&peer)
             .is_some_and(|permission| permission.expires.is_some_and(|expires| now < expires))
     }
 
     /// Whether data may come from the peer: also while the server's confirmation is on its way.
-    pub(super) fn expects(&self, peer: IpAddr, now: Instant) -> bool {
+    pub(super) fn expects(&self, peer: IpAddr, now: Duration) -> bool {
         self.0.get(&peer).is_some_and(|permission| {
             permission.expires.map_or(permission.open, |expires| now < expires)
         })
     }
 
     /// Removes and returns one that is over.
-    pub(super) fn poll_expired(&mut self, now: Instant) -> Option<IpAddr> {
+    pub(super) fn poll_expired(&mut self, now: Duration) -> Option<IpAddr> {
         let over =
             |permission: &Permission| permission.expires.is_some_and(|expires| expires <= now);
         let peer = self.0.iter().find(|(_, permission)| over(permission)).map(|(peer, _)| *peer)?;
@@ -79,14 +79,14 @@ impl Permissions {
     }
 
     /// One that is to be refreshed.
-    pub(super) fn poll_due(&self, now: Instant) -> Option<IpAddr> {
+    pub(super) fn poll_due(&self, now: Duration) -> Option<IpAddr> {
         self.0
             .iter()
             .find(|(_, permission)| permission.refresh.is_some_and(|at| at <= now))
             .map(|(peer, _)| *peer)
     }
 
-    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+    pub(super) fn poll_timeout(&self) -> Option<Duration> {
         self.0
             .values()
             .flat_map(|permission| [permission.expires, permission.refresh])

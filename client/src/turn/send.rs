@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::time::Instant;
+use std::time::Duration;
 
 use causeway_wire::attribute::{AttributeType, DontFragment, XorPeerAddress};
 use causeway_wire::{ChannelData, Class, HEADER_LEN, MessageWriter, Method, padded};
@@ -40,7 +40,7 @@ impl TurnClient {
     /// [`SendError`]; the data is untouched then.
     pub fn wrap(
         &mut self,
-        now: Instant,
+        now: Duration,
         peer: SocketAddr,
         buffer: &mut [u8],
         data: Range<usize>,
@@ -67,7 +67,7 @@ impl TurnClient {
     /// allocation was asked for with it.
     pub fn wrap_unfragmented(
         &mut self,
-        now: Instant,
+        now: Duration,
         peer: SocketAddr,
         buffer: &mut [u8],
         data: Range<usize>,
@@ -84,7 +84,7 @@ impl TurnClient {
     /// A Send indication.
     fn indicate(
         &mut self,
-        now: Instant,
+        now: Duration,
         peer: SocketAddr,
         buffer: &mut [u8],
         data: Range<usize>,

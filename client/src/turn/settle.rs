@@ -1,4 +1,4 @@
-use std::time::Instant;
+use std::time::Duration;
 
 use causeway_wire::attribute::AddressFamily;
 use causeway_wire::{ErrorCode, Message};
@@ -12,7 +12,7 @@ use crate::failure::Failure;
 /// What the answers mean for the allocation.
 impl TurnClient {
     /// A success response (RFC 8656 §7.3, §8.3, §10.3, §12.3).
-    pub(super) fn succeeded(&mut self, now: Instant, ask: &TurnAsk, message: &Message<'_>) {
+    pub(super) fn succeeded(&mut self, now: Duration, ask: &TurnAsk, message: &Message<'_>) {
         match *ask {
             TurnAsk::Allocate(wanted) => self.allocate_succeeded(now, ask, &wanted, message),
             TurnAsk::DELETE => self.deleted(),
@@ -45,7 +45,7 @@ impl TurnClient {
     }
 
     /// A request that was refused or not answered.
-    pub(super) fn failed(&mut self, now: Instant, ask: &TurnAsk, failure: Failure) {
+    pub(super) fn failed(&mut self, now: Duration, ask: &TurnAsk, failure: Failure) {
         let mismatch = matches!(&failure, Failure::Refused(refusal) if refusal.code == ErrorCode::ALLOCATION_MISMATCH);
         // What exists is kept alive by asking again until it expires, if silence was the answer; a
         // refusal is final.
@@ -81,7 +81,7 @@ impl TurnClient {
 
     fn allocate_succeeded(
         &mut self,
-        now: Instant,
+        now: Duration,
         ask: &TurnAsk,
         wanted: &AllocateAsk,
         message: &Message<'_>,

@@ -33,7 +33,7 @@ impl Checker {
         report: &mut Report,
     ) -> Result<FirstAllocation, ProbeError> {
         let mark = report.mark();
-        let mut redirections = Redirections::default();
+        let (start, mut redirections) = (Instant::now(), Redirections::default());
         let mut followed = 0;
         let mut remaining = Remaining::of(discovered);
         let mut redirected: Option<Target> = None;
@@ -46,7 +46,7 @@ impl Checker {
             };
             let Some(target) = next else { break };
             // The same address over another transport is no circle.
-            if !redirections.send_to(target.address, Instant::now()) && is_redirected {
+            if !redirections.send_to(target.address, start.elapsed()) && is_redirected {
                 break;
             }
             report.rewind(mark);

@@ -18,6 +18,8 @@ use crate::uri::ServerUri;
 pub(super) struct Reflexive {
     base: SocketAddr,
     client: StunClient,
+    /// Where the time of `client` starts.
+    start: Instant,
     pending: HashMap<BindingId, PendingRequest>,
 }
 
@@ -40,11 +42,12 @@ pub(super) struct Found {
 impl Reflexive {
     /// For the socket that is bound to `base`.
     #[must_use]
-    pub(super) fn new(base: SocketAddr) -> Self {
+    pub(super) fn new(base: SocketAddr, start: Instant) -> Self {
         let config = StunConfig { timing: TIMING, ..StunConfig::default() };
         Self {
             base,
             client: StunClient::new(config, StdRng::from_rng(&mut rand::rng())),
+            start,
             pending: HashMap::new(),
         }
     }
@@ -77,19 +80,22 @@ impl Reflexive {
     }
 
     fn request_from(&mut self, now: Instant, address: SocketAddr, pending: PendingRequest) {
-        let id = self.client.bind(now, address, BindingRequest::default());
+        let id = self.client.bind(now - self.start, address, BindingRequest::default());
         self.pending.insert(id, pending);
     }
 
     /// A datagram that came to the socket: whether it answered one of the requests.
     pub(super) fn handle_input(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> bool {
         !self.pending.is_empty()
-            && matches!(self.client.handle_input(now, from, datagram), Received::Consumed)
+            && matches!(
+                self.client.handle_input(now - self.start, from, datagram),
+                Received::Consumed
+            )
     }
 
     /// Repeats what is due.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
-        self.client.handle_timeout(now);
+        self.client.handle_timeout(now - self.start);
     }
 
     /// The next request to send.
@@ -116,7 +122,7 @@ impl Reflexive {
     /// When [`handle_timeout`](Self::handle_timeout) is due.
     #[must_use]
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.client.poll_timeout()
+        self.client.poll_timeout().map(|due| self.start + due)
     }
 
     /// Whether every request was answered or given up.
@@ -134,9 +140,9 @@ mod tests {
     fn rfc8489_8_1_the_next_server_is_asked_where_one_is_silent() {
         let (silent, other, of_other_family) =
             ("192.0.2.1:3478", "192.0.2.2:3478", "[2001:db8::1]:3478");
-        let mut reflexive = Reflexive::new("198.51.100.1:5000".parse().unwrap());
         let server: ServerUri = "stun:example.org".parse().unwrap();
         let mut now = Instant::now();
+        let mut reflexive = Reflexive::new("198.51.100.1:5000".parse().unwrap(), now);
         assert!(!reflexive.request(now, &server, &[of_other_family.parse().unwrap()]));
         assert!(reflexive.request(
             now,

@@ -193,7 +193,7 @@ impl Run {
         let now = Instant::now();
         for base in self.sockets.bases() {
             self.offer(now, CandidateType::Host, base, base, None, None);
-            self.reflexives.push(Reflexive::new(base));
+            self.reflexives.push(Reflexive::new(base, Instant::now()));
         }
         self.carry_out().await;
     }

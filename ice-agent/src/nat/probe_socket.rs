@@ -27,6 +27,8 @@ const IDLE: Duration = Duration::from_secs(60);
 pub(super) struct ProbeSocket<S> {
     socket: S,
     client: StunClient,
+    /// The client counts time from here.
+    start: Instant,
     local: SocketAddr,
     open: HashMap<BindingId, Instant>,
     unsent: Option<io::Error>,
@@ -55,7 +57,14 @@ impl<S: Datagrams> ProbeSocket<S> {
             Timing { rto: timeout, longest: timeout, requests: 1, last_wait: 1, reliable: timeout };
         let config = StunConfig { timing, ..StunConfig::default() };
         let client = StunClient::new(config, StdRng::from_rng(&mut rand::rng()));
-        Ok(Self { socket, client, local, open: HashMap::new(), unsent: None })
+        Ok(Self {
+            socket,
+            client,
+            start: Instant::now(),
+            local,
+            open: HashMap::new(),
+            unsent: None,
+        })
     }
 
     /// Its address.
@@ -90,7 +99,7 @@ impl<S: Datagrams> ProbeSocket<S> {
     /// cannot send counts as lost: a full queue or a route that is away for a moment is no
     /// filter of the path.
     pub(super) async fn ask(&mut self, now: Instant, server: SocketAddr, request: BindingRequest) {
-        let id = self.client.bind(now.into_std(), server, request);
+        let id = self.client.bind(now - self.start, server, request);
         self.open.insert(id, now);
         while let Some(transmit) = self.client.poll_transmit() {
             if let Err(error) = self.socket.send_to(&transmit.payload, transmit.destination).await {
@@ -108,15 +117,14 @@ impl<S: Datagrams> ProbeSocket<S> {
                     return Reply { asked, outcome: event.outcome };
                 }
             }
-            let due =
-                self.client.poll_timeout().map_or_else(|| Instant::now() + IDLE, Instant::from_std);
+            let due = self.client.poll_timeout().unwrap_or_else(|| self.start.elapsed() + IDLE);
             tokio::select! {
                 received = self.socket.recv_from(&mut buffer) => match received {
-                    Ok((length, source)) => drop(self.client.handle_input(Instant::now().into_std(), source, &buffer[..length])),
+                    Ok((length, source)) => drop(self.client.handle_input(self.start.elapsed(), source, &buffer[..length])),
                     // An ICMP error for an earlier datagram, on some systems: the answer may come all the same.
                     Err(_) => tokio::time::sleep(ERROR_PAUSE).await,
                 },
-                () = tokio::time::sleep_until(due) => self.client.handle_timeout(Instant::now().into_std()),
+                () = tokio::time::sleep_until(self.start + due) => self.client.handle_timeout(self.start.elapsed()),
             }
         }
     }

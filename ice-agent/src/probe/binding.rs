@@ -1,7 +1,7 @@
 //! One Binding request over an open connection.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use causeway_client::{Binding, BindingRequest, StunClient, StunConfig, Timing};
 use causeway_wire::Transport;
@@ -23,7 +23,8 @@ pub async fn binding(
 ) -> Result<Binding, ProbeError> {
     let config = StunConfig { transport, timing, ..StunConfig::default() };
     let mut client = StunClient::new(config, StdRng::from_rng(&mut rand::rng()));
-    client.bind(Instant::now(), server, BindingRequest::default());
+    let start = Instant::now();
+    client.bind(Duration::ZERO, server, BindingRequest::default());
     loop {
         while let Some(transmit) = client.poll_transmit() {
             connection.send(&transmit.payload).await?;
@@ -31,12 +32,12 @@ pub async fn binding(
         if let Some(event) = client.poll_event() {
             return Ok(event.outcome?);
         }
-        let due = client.poll_timeout().unwrap_or_else(Instant::now);
+        let due = client.poll_timeout().unwrap_or_else(|| start.elapsed());
         tokio::select! {
             received = connection.receive() => {
-                let _ = client.handle_input(Instant::now(), server, &received?);
+                let _ = client.handle_input(start.elapsed(), server, &received?);
             }
-            () = tokio::time::sleep_until(due.into()) => client.handle_timeout(Instant::now()),
+            () = tokio::time::sleep_until((start + due).into()) => client.handle_timeout(start.elapsed()),
         }
     }
 }

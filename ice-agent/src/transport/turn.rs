@@ -27,6 +27,8 @@ const IDLE: Duration = Duration::from_secs(60);
 pub struct TurnConnection {
     connection: Connection,
     client: TurnClient,
+    /// Where the time of `client` starts.
+    start: Instant,
     server: SocketAddr,
     /// A little less than a request lasts: after a whole one, the client takes the allocation for
     /// deleted whether the server answered or not.
@@ -75,10 +77,11 @@ impl TurnConnection {
         let server = config.server;
         let patience = config.timing.over_udp().min(config.timing.reliable) * 99 / 100;
         let mut client = TurnClient::new(config, StdRng::from_rng(&mut rand::rng()));
+        let start = Instant::now();
         client
-            .allocate(Instant::now())
+            .allocate(Duration::ZERO)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        Ok(Self { connection, client, server, patience })
+        Ok(Self { connection, client, start, server, patience })
     }
 
     /// The result of the TLS or DTLS handshake.
@@ -110,7 +113,7 @@ impl TurnConnection {
     /// # Errors
     /// No allocation, or a peer of another family.
     pub fn permit(&mut self, peer: IpAddr) -> Result<(), RequestError> {
-        self.client.permit(Instant::now(), peer)
+        self.client.permit(self.start.elapsed(), peer)
     }
 
     /// Requests a channel (RFC 8656 §12).
@@ -118,7 +121,7 @@ impl TurnConnection {
     /// # Errors
     /// No allocation, a peer of another family, or no free channel.
     pub fn bind(&mut self, peer: SocketAddr) -> Result<(), RequestError> {
-        self.client.bind(Instant::now(), peer)
+        self.client.bind(self.start.elapsed(), peer)
     }
 
     /// Sends data to a peer: over its channel if there is one, otherwise in a Send indication.
@@ -129,7 +132,7 @@ impl TurnConnection {
         let mut buffer = vec![0; HEADROOM + data.len() + TAILROOM];
         let range = HEADROOM..HEADROOM + data.len();
         buffer[range.clone()].copy_from_slice(data);
-        let frame = self.client.wrap(Instant::now(), peer, &mut buffer, range)?;
+        let frame = self.client.wrap(self.start.elapsed(), peer, &mut buffer, range)?;
         Ok(self.connection.send(&buffer[frame]).await?)
     }
 
@@ -157,14 +160,14 @@ impl TurnConnection {
     /// The socket's error; report it to the client with
     /// [`transport_failed`](Self::transport_failed).
     pub async fn wait(&mut self) -> io::Result<Option<PeerDatagram>> {
-        let due = self.client.poll_timeout().unwrap_or_else(|| Instant::now() + IDLE);
+        let due = self.client.poll_timeout().unwrap_or_else(|| self.start.elapsed() + IDLE);
         tokio::select! {
-            received = self.connection.receive() => match self.client.handle_input(Instant::now(), self.server, &received?) {
+            received = self.connection.receive() => match self.client.handle_input(self.start.elapsed(), self.server, &received?) {
                 Received::Data { peer, data } => Ok(Some(PeerDatagram { peer, data: data.to_vec() })),
                 Received::Consumed | Received::Discarded(_) => Ok(None),
             },
-            () = tokio::time::sleep_until(due.into()) => {
-                self.client.handle_timeout(Instant::now());
+            () = tokio::time::sleep_until((self.start + due).into()) => {
+                self.client.handle_timeout(self.start.elapsed());
                 Ok(None)
             }
         }
@@ -173,7 +176,7 @@ impl TurnConnection {
     /// Tells the client that the socket failed: open requests fail, and over a stream the
     /// allocation is lost.
     pub fn transport_failed(&mut self) {
-        self.client.handle_transport_error(Instant::now());
+        self.client.handle_transport_error(self.start.elapsed());
     }
 
     /// Deletes the allocation (RFC 8656 §8.1), waits up to two seconds for the server's
@@ -190,7 +193,7 @@ impl TurnConnection {
     }
 
     async fn close_within(mut self, timeout: Duration) -> bool {
-        self.client.close(Instant::now());
+        self.client.close(self.start.elapsed());
         let closing = async {
             loop {
                 self.flush().await?;

@@ -17,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub struct Caller {
     socket: UdpSocket,
     client: TurnClient,
+    /// The client counts time from here.
+    start: Instant,
 }
 
 impl Caller {
@@ -50,9 +52,9 @@ impl Caller {
             ..TurnConfig::new(server, Transport::Udp, Some(Credentials::new(user, password)))
         };
         let seed = socket.local_addr().expect("it is bound").port().into();
-        let mut caller =
-            Self { socket, client: TurnClient::new(config, StdRng::seed_from_u64(seed)) };
-        caller.client.allocate(Instant::now()).expect("there is none yet");
+        let client = TurnClient::new(config, StdRng::seed_from_u64(seed));
+        let mut caller = Self { socket, client, start: Instant::now() };
+        caller.client.allocate(Duration::ZERO).expect("there is none yet");
         caller.settle(|event| matches!(event, Event::Allocated(_)))?;
         Ok(caller)
     }
@@ -62,7 +64,7 @@ impl Caller {
     /// # Errors
     /// What the server said.
     pub fn permit(&mut self, peer: IpAddr) -> Result<(), Failure> {
-        self.client.permit(Instant::now(), peer).expect("there is an allocation");
+        self.client.permit(self.start.elapsed(), peer).expect("there is an allocation");
         self.settle(|event| matches!(event, Event::PermissionInstalled { .. }))
     }
 
@@ -71,7 +73,7 @@ impl Caller {
     /// # Errors
     /// What the server said.
     pub fn bind(&mut self, peer: SocketAddr) -> Result<(), Failure> {
-        self.client.bind(Instant::now(), peer).expect("there is an allocation");
+        self.client.bind(self.start.elapsed(), peer).expect("there is an allocation");
         self.settle(|event| matches!(event, Event::ChannelBound { .. }))
     }
 
@@ -126,7 +128,7 @@ impl Caller {
 
     /// Deletes the allocation.
     pub fn close(mut self) {
-        self.client.close(Instant::now());
+        self.client.close(self.start.elapsed());
         self.settle(|event| *event == Event::Closed).expect("it can be deleted");
     }
 
@@ -135,7 +137,7 @@ impl Caller {
         let data = HEADROOM..HEADROOM + data.len();
         let wrapped = self
             .client
-            .wrap(Instant::now(), peer, &mut buffer, data)
+            .wrap(self.start.elapsed(), peer, &mut buffer, data)
             .expect("the peer is permitted");
         self.socket.send(&buffer[wrapped]).expect("loopback takes it");
     }
@@ -168,15 +170,15 @@ impl Caller {
         let data = match self.socket.recv(&mut buffer) {
             Ok(length) => {
                 let server = self.socket.peer_addr().expect("it is connected");
-                match self.client.handle_input(Instant::now(), server, &buffer[..length]) {
+                match self.client.handle_input(self.start.elapsed(), server, &buffer[..length]) {
                     Received::Data { peer, data } => Some(check(peer, data)),
                     _ => None,
                 }
             }
             Err(_) => None,
         };
-        if self.client.poll_timeout().is_some_and(|due| due <= Instant::now()) {
-            self.client.handle_timeout(Instant::now());
+        if self.client.poll_timeout().is_some_and(|due| due <= self.start.elapsed()) {
+            self.client.handle_timeout(self.start.elapsed());
         }
         data
     }

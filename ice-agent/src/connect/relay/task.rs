@@ -113,7 +113,7 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
         for endpoint in &discovered.endpoints {
             let mut targets = self.targets(endpoint).await;
             let mut ports = 0;
-            let mut redirections = Redirections::default();
+            let (start, mut redirections) = (Instant::now(), Redirections::default());
             while let Some(target) = targets.pop_front()
                 && tried.attempts < MAX_ATTEMPTS
             {
@@ -122,7 +122,7 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
                 }
                 tried.attempts += 1;
                 ports += 1;
-                let now = Instant::now();
+                let now = start.elapsed();
                 match self.attempt(&target).await {
                     End::Over => return true,
                     End::OtherPort if ports < ATTEMPTS => targets.push_front(target),
