@@ -1,5 +1,5 @@
-//! The codec beside stun-types and stun-rs, in one run: `cargo bench -p causeway-wire`. What counts
-//! is the ratio within a run.
+//! The codec beside stun-types and stun-rs, in one run: `cargo bench -p causeway-wire`. Only the
+//! ratio within one run is meaningful.
 
 use std::hint::black_box;
 use std::net::SocketAddr;
@@ -20,14 +20,14 @@ const PASSWORD: &str = "a password";
 const USERNAME: &str = "1785000000:alice";
 const REALM: &str = "example.org";
 const NONCE: &str = "obMatJos2AAACf//499k954d6OL34oL9FSTvy64sA";
-/// As long as an audio packet.
+/// The length of an audio packet.
 const PAYLOAD: [u8; 160] = [0x5A; 160];
 
 criterion_main!(benches);
 criterion_group!(benches, allocate, send_indication, binding_success, channel_data);
 
-/// What a server does with an Allocate before it decides: the frame, what is unknown, the
-/// credentials, the integrity.
+/// The work of a server on an Allocate request before it decides: check the frame, find unknown
+/// attributes, read the credentials, verify the integrity.
 fn allocate(c: &mut Criterion) {
     let long_term = stun_types::message::LongTermKeyCredentials::new(
         USERNAME.into(),
@@ -198,7 +198,7 @@ fn channel_data(c: &mut Criterion) {
     group.finish();
 }
 
-/// What an Allocate may carry, as a server would say it.
+/// The attributes that a server knows in an Allocate request.
 fn is_known(kind: AttributeType) -> bool {
     use AttributeType as T;
     matches!(

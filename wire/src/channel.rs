@@ -1,12 +1,14 @@
+//! Channel numbers and ChannelData messages.
+
 use std::fmt;
 
 use crate::padded;
 
-/// The number of a channel (RFC 8656 §12). Made only within a [`ChannelRange`].
+/// The number of a channel (RFC 8656 §12), always within a [`ChannelRange`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChannelNumber(u16);
 
-/// Which channel numbers a server takes.
+/// The channel numbers that a server accepts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ChannelRange {
     /// 0x4000 to 0x4FFF (RFC 8656 §12).
@@ -26,7 +28,7 @@ impl ChannelRange {
         }
     }
 
-    /// The channel with this number, when the range holds it.
+    /// The channel with this number, if the range has it.
     #[must_use]
     pub const fn channel(self, number: u16) -> Option<ChannelNumber> {
         if number >= 0x4000 && number <= self.last() { Some(ChannelNumber(number)) } else { None }
@@ -34,10 +36,10 @@ impl ChannelRange {
 }
 
 impl ChannelNumber {
-    /// The lowest channel.
+    /// The lowest channel number, 0x4000.
     pub const FIRST: Self = Self(0x4000);
 
-    /// Its number.
+    /// The number as it stands in messages.
     #[must_use]
     pub const fn number(self) -> u16 {
         self.0
@@ -50,10 +52,10 @@ impl fmt::Debug for ChannelNumber {
     }
 }
 
-/// Why bytes are no ChannelData message.
+/// Why bytes are not a ChannelData message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChannelDataError {
-    /// Fewer bytes than the header's four, or than it announces.
+    /// Fewer bytes than the header's four, or than its length announces.
     Truncated,
     /// The number is outside the range (RFC 8656 §12.6: silently discarded).
     Reserved,
@@ -62,9 +64,9 @@ pub enum ChannelDataError {
 /// A ChannelData message (RFC 8656 §12.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChannelData<'a> {
-    /// The channel.
+    /// The channel that carries the data.
     pub channel: ChannelNumber,
-    /// What it carries, without padding; may be empty.
+    /// The application data without padding; may be empty.
     pub data: &'a [u8],
 }
 
@@ -72,11 +74,11 @@ impl<'a> ChannelData<'a> {
     /// Length of the header in bytes.
     pub const HEADER_LEN: usize = 4;
 
-    /// Reads a message from a datagram or from one whole frame of a stream. Padding behind it is
-    /// ignored: over UDP it "is not required but MAY be included" (RFC 8656 §12.5).
+    /// Reads a message from a datagram or from one whole frame of a stream. Ignores padding behind
+    /// it: over UDP it "is not required but MAY be included" (RFC 8656 §12.5).
     ///
     /// # Errors
-    /// [`ChannelDataError`] where RFC 8656 §12.6 asks for silence.
+    /// [`ChannelDataError`] where RFC 8656 §12.6 requires silence.
     pub fn decode(bytes: &'a [u8], range: ChannelRange) -> Result<Self, ChannelDataError> {
         let (header, rest) = bytes.split_first_chunk::<4>().ok_or(ChannelDataError::Truncated)?;
         let channel = range
@@ -87,14 +89,14 @@ impl<'a> ChannelData<'a> {
         Ok(Self { channel, data })
     }
 
-    /// The header to put in front of `length` bytes of data.
+    /// The header for `length` bytes of data.
     #[must_use]
     pub const fn header(channel: ChannelNumber, length: u16) -> [u8; 4] {
         let (number, length) = (channel.0.to_be_bytes(), length.to_be_bytes());
         [number[0], number[1], length[0], length[1]]
     }
 
-    /// How many zero bytes follow `length` bytes of data over a stream (RFC 8656 §12.5).
+    /// Number of zero bytes that follow `length` bytes of data on a stream (RFC 8656 §12.5).
     #[must_use]
     pub const fn stream_padding(length: usize) -> usize {
         padded(length) - length

@@ -1,26 +1,26 @@
 //! Telling protocols apart by their first byte (RFC 7983 §7, updated by RFC 9443; RFC 8656 §12,
 //! table 3).
 
-/// What a datagram or the next frame of a stream is, judged by its first byte.
+/// The protocol of a datagram or of the next frame of a stream, by its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// 0..=3: STUN, TURN's requests and indications included.
     Stun,
-    /// 16..=19: ZRTP.
+    /// 16..=19: ZRTP, which `turnd` drops.
     Zrtp,
     /// 20..=63: DTLS; on a stream, TLS.
     Dtls,
-    /// 64..=79: ChannelData.
+    /// 64..=79: a ChannelData message.
     Channel,
     /// 128..=191: RTP or RTCP.
     Rtp,
     /// 80..=127 and 192..=255: QUIC (RFC 9443); the lower part is where RFC 5766 had channels.
     Quic,
-    /// Anything else: to be dropped.
+    /// Any other value: the datagram is dropped.
     Reserved,
 }
 
-/// Judges by the first byte.
+/// The protocol that a first byte belongs to.
 #[must_use]
 pub const fn protocol(first: u8) -> Protocol {
     match first {

@@ -1,3 +1,5 @@
+//! The error codes with the reason phrases of IANA's registry.
+
 use std::fmt;
 
 /// An error code with its recommended reason phrase (RFC 8489 §14.8).
@@ -5,49 +7,49 @@ use std::fmt;
 pub struct ErrorCode(u16);
 
 impl ErrorCode {
-    /// RFC 8489 §14.8.
+    /// 300: the client should try an alternate server (RFC 8489 §14.8).
     pub const TRY_ALTERNATE: Self = Self(300);
-    /// RFC 8489 §14.8.
+    /// 400: the request is malformed (RFC 8489 §14.8).
     pub const BAD_REQUEST: Self = Self(400);
-    /// RFC 8489 §14.8.
+    /// 401: the request lacks correct credentials (RFC 8489 §14.8).
     pub const UNAUTHENTICATED: Self = Self(401);
-    /// RFC 8656 §19.
+    /// 403: policy forbids the request (RFC 8656 §19).
     pub const FORBIDDEN: Self = Self(403);
-    /// RFC 8016 §3.4.
+    /// 405: mobility is not allowed (RFC 8016 §3.4).
     pub const MOBILITY_FORBIDDEN: Self = Self(405);
-    /// RFC 8489 §14.8.
+    /// 420: an unknown attribute requires comprehension (RFC 8489 §14.8).
     pub const UNKNOWN_ATTRIBUTE: Self = Self(420);
-    /// RFC 3489 §11.2.9; told to its clients only.
+    /// 430, sent to clients of RFC 3489 only (RFC 3489 §11.2.9).
     pub const STALE_CREDENTIALS: Self = Self(430);
-    /// RFC 3489 §11.2.9; told to its clients only.
+    /// 432, sent to clients of RFC 3489 only (RFC 3489 §11.2.9).
     pub const MISSING_USERNAME: Self = Self(432);
-    /// RFC 3489 §11.2.9; told to its clients only.
+    /// 433, sent to clients of RFC 3489 only (RFC 3489 §11.2.9).
     pub const USE_TLS: Self = Self(433);
-    /// RFC 8656 §19.
+    /// 437: the 5-tuple has no allocation, or already has one (RFC 8656 §19).
     pub const ALLOCATION_MISMATCH: Self = Self(437);
-    /// RFC 8489 §14.8.
+    /// 438: the nonce is no longer valid (RFC 8489 §14.8).
     pub const STALE_NONCE: Self = Self(438);
-    /// RFC 8656 §19.
+    /// 440: the server does not relay this address family (RFC 8656 §19).
     pub const ADDRESS_FAMILY_NOT_SUPPORTED: Self = Self(440);
-    /// RFC 8656 §19.
+    /// 441: not the credentials that made the allocation (RFC 8656 §19).
     pub const WRONG_CREDENTIALS: Self = Self(441);
-    /// RFC 8656 §19.
+    /// 442: the server does not relay this protocol (RFC 8656 §19).
     pub const UNSUPPORTED_TRANSPORT_PROTOCOL: Self = Self(442);
-    /// RFC 8656 §19.
+    /// 443: the peer's family is not that of a relayed address (RFC 8656 §19).
     pub const PEER_ADDRESS_FAMILY_MISMATCH: Self = Self(443);
-    /// RFC 6062 §6.3.
+    /// 446: the peer connection already exists (RFC 6062 §6.3).
     pub const CONNECTION_ALREADY_EXISTS: Self = Self(446);
-    /// RFC 6062 §6.3.
+    /// 447: the peer connection failed or timed out (RFC 6062 §6.3).
     pub const CONNECTION_TIMEOUT_OR_FAILURE: Self = Self(447);
-    /// RFC 8656 §19.
+    /// 486: the user has as many allocations as allowed (RFC 8656 §19).
     pub const ALLOCATION_QUOTA_REACHED: Self = Self(486);
-    /// RFC 8445 §7.3.1.1.
+    /// 487: both ICE agents claim the same role (RFC 8445 §7.3.1.1).
     pub const ROLE_CONFLICT: Self = Self(487);
-    /// RFC 8489 §14.8.
+    /// 500: a temporary error of the server (RFC 8489 §14.8).
     pub const SERVER_ERROR: Self = Self(500);
-    /// RFC 8656 §19.
+    /// 508: the server has no capacity left (RFC 8656 §19).
     pub const INSUFFICIENT_CAPACITY: Self = Self(508);
-    /// RFC 3489 §11.2.9; told to its clients only.
+    /// 600, sent to clients of RFC 3489 only (RFC 3489 §11.2.9).
     pub const GLOBAL_FAILURE: Self = Self(600);
 
     /// The code with this number; `None` outside 300..=699 (RFC 8489 §14.8).
@@ -56,13 +58,14 @@ impl ErrorCode {
         if number >= 300 && number <= 699 { Some(Self(number)) } else { None }
     }
 
-    /// Its number.
+    /// The number, 300 to 699.
     #[must_use]
     pub const fn number(self) -> u16 {
         self.0
     }
 
-    /// The phrase that IANA's registry recommends; empty for codes that this crate does not name.
+    /// The reason phrase that IANA's registry recommends; empty for codes that this crate does not
+    /// name.
     #[must_use]
     pub const fn reason(self) -> &'static str {
         match self.0 {

@@ -1,14 +1,17 @@
+//! The fixed header of a STUN message and its transaction id.
+
 use std::fmt;
 
 use crate::method::MessageType;
 
-/// Length of a STUN header in bytes (RFC 8489 §5).
+/// Length of the STUN header in bytes (RFC 8489 §5).
 pub const HEADER_LEN: usize = 20;
 
 /// The fixed value of bytes 4 to 7 (RFC 8489 §5).
 pub const MAGIC_COOKIE: u32 = 0x2112_A442;
 
-/// The 96 bits that join an answer to its request (RFC 8489 §5). To be drawn from a CSPRNG.
+/// The 96 bits that match an answer to its request (RFC 8489 §5). The caller must take them from a
+/// CSPRNG.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TransactionId(pub [u8; 12]);
 
@@ -21,15 +24,15 @@ impl fmt::Debug for TransactionId {
     }
 }
 
-/// The 20 bytes in front of every message, taken apart; nothing is said of what follows.
+/// The 20 bytes in front of every message. They say nothing about the validity of the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// Class and method.
+    /// The message's class and method.
     pub message_type: MessageType,
     /// Length of the attributes in bytes.
     pub length: u16,
-    /// Bytes 4 to 19 as they stand: cookie and transaction id, or the 128-bit transaction id of
-    /// RFC 3489 §11.1.
+    /// Bytes 4 to 19 as received: cookie and transaction id, or the 128-bit transaction id of RFC
+    /// 3489 §11.1.
     pub id: [u8; 16],
 }
 
@@ -40,8 +43,7 @@ impl Header {
         Self { message_type, length: 0, id: id_with_cookie(id) }
     }
 
-    /// Reads a header; `None` when `bytes` are fewer than 20 or begin with a set bit among the
-    /// first two.
+    /// Reads a header; `None` if there are fewer than 20 bytes or one of the first two bits is set.
     #[must_use]
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let (header, _) = bytes.split_first_chunk::<HEADER_LEN>()?;
@@ -66,7 +68,7 @@ impl Header {
     }
 }
 
-/// Cookie and transaction id, as an address is XORed with them.
+/// The cookie and the transaction id, in the form with which an address is XORed.
 pub(crate) fn id_with_cookie(id: TransactionId) -> [u8; 16] {
     let mut all = [0; 16];
     all[..4].copy_from_slice(&MAGIC_COOKIE.to_be_bytes());

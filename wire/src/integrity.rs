@@ -1,3 +1,5 @@
+//! The checksums of messages: MESSAGE-INTEGRITY, MESSAGE-INTEGRITY-SHA256 and FINGERPRINT.
+
 use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -10,8 +12,8 @@ pub(crate) const SHA1_LEN: usize = 20;
 /// Length of MESSAGE-INTEGRITY-SHA256's value when it is not truncated (RFC 8489 §14.6).
 pub(crate) const SHA256_LEN: usize = 32;
 
-/// A key with its HMAC states made ready, so that a message costs two compressions less. Wiped when
-/// dropped, never printed.
+/// A key with its HMAC states prepared, which saves two compressions a message. Wiped on drop,
+/// never printed.
 #[derive(Clone)]
 pub struct IntegrityKey {
     sha1: Hmac<Sha1>,
@@ -19,7 +21,8 @@ pub struct IntegrityKey {
 }
 
 impl IntegrityKey {
-    /// A key of any length: RFC 8489 §9.1.1 for short-term, §9.2.2 for long-term credentials.
+    /// Prepares a key of any length: RFC 8489 §9.1.1 for short-term, §9.2.2 for long-term
+    /// credentials.
     #[must_use]
     pub fn new(key: &[u8]) -> Self {
         Self {
@@ -28,13 +31,13 @@ impl IntegrityKey {
         }
     }
 
-    /// HMAC-SHA1 over `before` with `length` in its header.
+    /// HMAC-SHA1 over `before`, the message up to the attribute, with `length` in its header.
     #[inline]
     pub(crate) fn sha1(&self, before: &[u8], length: u16) -> [u8; SHA1_LEN] {
         digest(self.sha1.clone(), before, length).into()
     }
 
-    /// HMAC-SHA256 over `before` with `length` in its header.
+    /// HMAC-SHA256 over `before`, the message up to the attribute, with `length` in its header.
     pub(crate) fn sha256(&self, before: &[u8], length: u16) -> [u8; SHA256_LEN] {
         digest(self.sha256.clone(), before, length).into()
     }
@@ -46,8 +49,21 @@ impl fmt::Debug for IntegrityKey {
     }
 }
 
-/// Compares in constant time (H25), word by word: the length of a MAC is a multiple of four. Of a
-/// truncated one (RFC 8489 §14.6) only what is there is compared.
+/// The value that RFC 8489 §14.7 XORs the CRC with: "STUN" in ASCII.
+const FINGERPRINT_XOR: u32 = 0x5354_554E;
+
+/// The value of FINGERPRINT over `before`, the message up to the attribute. `length` is the length
+/// for its header, which includes the attribute.
+pub(crate) fn fingerprint(before: &[u8], length: u16) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(&before[..2]);
+    crc.update(&length.to_be_bytes());
+    crc.update(&before[4..]);
+    crc.finalize() ^ FINGERPRINT_XOR
+}
+
+/// Compares in constant time (H25), word by word, since the length of a MAC is a multiple of four.
+/// Of a truncated MAC (RFC 8489 §14.6) it compares the bytes that are present.
 #[inline]
 pub(crate) fn equal(expected: &[u8], found: &[u8]) -> bool {
     let (expected, expected_rest) = expected.as_chunks::<4>();
@@ -82,7 +98,7 @@ mod tests {
         fn wiped<T: ZeroizeOnDrop>() {}
         wiped::<Sha1>();
         wiped::<Sha256>();
-        // An HMAC is nothing but two such states and a buffer.
+        // An HMAC consists of two such states and a buffer.
         assert!(std::mem::needs_drop::<Hmac<Sha1>>() && std::mem::needs_drop::<Hmac<Sha256>>());
     }
 }

@@ -2,15 +2,15 @@
 //!
 //! Reading is zero-copy: [`Message::decode`] checks the whole frame once and then borrows from the
 //! datagram. Writing goes into the caller's buffer through [`MessageWriter`], which reports what
-//! does not fit and never truncates. Both ends work on any alignment.
+//! does not fit and never truncates. Neither requires alignment.
 //!
 //! | noun | file | source |
 //! |---|---|---|
-//! | header, class, method, transaction id | `header.rs`, `method.rs` | RFC 8489 §5, RFC 3489 §11.1 |
+//! | header, class, method, id | `header.rs`, `method.rs` | RFC 8489 §5, RFC 3489 §11.1 |
 //! | message, reading | `message.rs` | RFC 8489 §5, §14 |
 //! | message, writing | `writer.rs` | RFC 8489 §5, §14 |
 //! | attributes | `attribute/` | RFC 8489 §14, RFC 8656 §18, RFC 5780 §7, RFC 8445 §7.1 |
-//! | integrity, fingerprint | `integrity.rs`, `fingerprint.rs` | RFC 8489 §14.5, §14.6, §14.7 |
+//! | integrity, fingerprint | `integrity.rs` | RFC 8489 §14.5, §14.6, §14.7 |
 //! | channels | `channel.rs` | RFC 8656 §12 |
 //! | frames of a stream | `stream.rs` | RFC 8489 §6.2.2, RFC 8656 §12.5 |
 //! | transport protocol | `transport.rs` | RFC 8489 §6.2, RFC 8656 §3.1 |
@@ -22,7 +22,6 @@ pub mod binding;
 mod channel;
 pub mod demux;
 mod error_code;
-mod fingerprint;
 mod header;
 mod integrity;
 mod message;
@@ -40,8 +39,8 @@ pub use method::{Class, MessageType, Method};
 pub use transport::{Transport, UnknownTransport};
 pub use writer::{EncodeError, MessageWriter};
 
-/// Longest STUN message that this crate writes or accepts: 20 bytes of header and 65,532 of
-/// attributes (RFC 8489 §5: the length is a multiple of four in 16 bits).
+/// Maximum length of a STUN message that this crate writes or accepts: 20 bytes of header and
+/// 65,532 of attributes (RFC 8489 §5: the length is a multiple of four in 16 bits).
 pub const MAX_MESSAGE_LEN: usize = HEADER_LEN + 65_532;
 
 /// `len` rounded up to the boundary of four bytes at which attributes start (RFC 8489 §14).

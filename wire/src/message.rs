@@ -1,35 +1,38 @@
+//! Reading messages: the check of the frame, and access to attributes, integrity and fingerprint.
+
 use std::fmt;
 
 use crate::attribute::{Attribute, AttributeError, AttributeType};
 use crate::header::{HEADER_LEN, Header, TransactionId};
-use crate::integrity::{self, IntegrityKey, SHA1_LEN, SHA256_LEN};
+use crate::integrity::{self, IntegrityKey, SHA1_LEN, SHA256_LEN, fingerprint};
 use crate::method::{Class, Method};
-use crate::{fingerprint, padded};
+use crate::padded;
 
-/// A STUN message whose frame has been checked; it borrows the bytes that it was read from.
+/// A STUN message with a checked frame; it borrows the bytes that it was read from.
 ///
-/// What stands behind MESSAGE-INTEGRITY is ignored, except MESSAGE-INTEGRITY-SHA256 and
-/// FINGERPRINT; behind MESSAGE-INTEGRITY-SHA256, all but FINGERPRINT (RFC 8489 §14; H20). Of an
-/// attribute that stands twice the first counts (H6).
+/// Attributes after MESSAGE-INTEGRITY are ignored, except MESSAGE-INTEGRITY-SHA256 and FINGERPRINT;
+/// after MESSAGE-INTEGRITY-SHA256, all but FINGERPRINT (RFC 8489 §14; H20). If an attribute occurs
+/// twice, the first one counts (H6).
 #[derive(Clone, Copy)]
 pub struct Message<'a> {
     bytes: &'a [u8],
     header: Header,
-    /// Where the attributes that count end.
+    /// Offset of the end of the attributes that count.
     end: usize,
     integrity: Option<usize>,
     integrity_sha256: Option<(usize, usize)>,
     fingerprint: Option<usize>,
 }
 
-/// Why bytes are no STUN message. The answer to each is silence (RFC 8489 §6.3).
+/// Why bytes are not a STUN message. The receiver stays silent in each case (RFC 8489 §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecodeError {
-    /// Fewer than 20 bytes, or the first two bits are set.
+    /// There are fewer than 20 bytes, or one of the first two bits is set.
     NotStun,
-    /// The length is no multiple of four (RFC 8489 §5), or not what follows the header.
+    /// The length is not a multiple of four (RFC 8489 §5), or not the number of bytes after the
+    /// header.
     Length,
-    /// An attribute runs past the message.
+    /// An attribute extends beyond the message.
     AttributeOverrun,
     /// MESSAGE-INTEGRITY, MESSAGE-INTEGRITY-SHA256 or FINGERPRINT has a length that RFC 8489 §14
     /// does not allow.
@@ -39,12 +42,13 @@ pub enum DecodeError {
 }
 
 impl<'a> Message<'a> {
-    /// Checks the frame of exactly one message: header, length, every attribute's bounds.
+    /// Checks the frame of exactly one message: the header, the length and the bounds of every
+    /// attribute.
     ///
-    /// The method, the class, the cookie and the values of attributes are not judged here.
+    /// Does not judge the method, the class, the cookie or the values of attributes.
     ///
     /// # Errors
-    /// [`DecodeError`], where a receiver stays silent.
+    /// [`DecodeError`]; the receiver stays silent.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let header = Header::read(bytes).ok_or(DecodeError::NotStun)?;
         if !header.length.is_multiple_of(4)
@@ -64,8 +68,8 @@ impl<'a> Message<'a> {
         Ok(message)
     }
 
-    /// Walks over all attributes once: checks their bounds and notes where the integrity attributes
-    /// stand.
+    /// Walks over all attributes once: checks their bounds and records where the integrity
+    /// attributes are.
     fn find_integrity(&mut self) -> Result<(), DecodeError> {
         let mut at = HEADER_LEN;
         while let Some(head) = self.bytes.get(at..).and_then(<[u8]>::first_chunk::<4>) {
@@ -110,57 +114,57 @@ impl<'a> Message<'a> {
         Ok(())
     }
 
-    /// The header.
+    /// The header, 20 bytes.
     #[must_use]
     #[inline]
     pub fn header(&self) -> &Header {
         &self.header
     }
 
-    /// The class.
+    /// The class: request, indication, success or error response.
     #[must_use]
     #[inline]
     pub fn class(&self) -> Class {
         self.header.message_type.class
     }
 
-    /// The method.
+    /// The method, such as Binding or Allocate.
     #[must_use]
     #[inline]
     pub fn method(&self) -> Method {
         self.header.message_type.method
     }
 
-    /// The transaction id.
+    /// The 96-bit transaction id of the header.
     #[must_use]
     pub fn transaction_id(&self) -> TransactionId {
         self.header.transaction_id()
     }
 
-    /// Whether it comes from a client of RFC 3489, without the magic cookie.
+    /// Whether the sender is a client of RFC 3489: the magic cookie is absent.
     #[must_use]
     pub fn is_rfc3489(&self) -> bool {
         self.header.is_rfc3489()
     }
 
-    /// The bytes it was read from.
+    /// The bytes that the message was read from.
     #[must_use]
     pub fn as_bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// The attributes that count, in their order, undecoded; the integrity attributes and
-    /// FINGERPRINT are not among them.
+    /// The attributes that count, in their order, undecoded, without the integrity attributes and
+    /// FINGERPRINT.
     #[must_use]
     #[inline]
     pub fn attributes(&self) -> RawAttributes<'a> {
         RawAttributes { rest: &self.bytes[HEADER_LEN..self.end] }
     }
 
-    /// The first attribute of this type; `None` when there is none.
+    /// The first attribute of this type; `None` if there is none.
     ///
     /// # Errors
-    /// [`AttributeError`] when its value is not of its form.
+    /// [`AttributeError`] if its value does not have the attribute's form.
     #[inline]
     pub fn attribute<A: Attribute<'a>>(&self) -> Result<Option<A>, AttributeError> {
         match self.attributes().find(|raw| raw.kind == A::KIND) {
@@ -169,7 +173,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Every attribute of this type, decoded.
+    /// All attributes of this type, decoded.
     pub fn all<A: Attribute<'a>>(
         &self,
     ) -> impl Iterator<Item = Result<A, AttributeError>> + use<'a, A> {
@@ -179,7 +183,7 @@ impl<'a> Message<'a> {
             .map(move |raw| A::decode(raw.value, &id))
     }
 
-    /// Whether an attribute of this type is there, whatever its value.
+    /// Whether there is an attribute of this type, with any value.
     #[must_use]
     pub fn has(&self, kind: AttributeType) -> bool {
         self.attributes().any(|raw| raw.kind == kind)
@@ -198,19 +202,20 @@ impl<'a> Message<'a> {
         unknown
     }
 
-    /// Whether a MESSAGE-INTEGRITY is there.
+    /// Whether the message has MESSAGE-INTEGRITY.
     #[must_use]
     pub fn has_integrity(&self) -> bool {
         self.integrity.is_some()
     }
 
-    /// Whether a MESSAGE-INTEGRITY-SHA256 is there.
+    /// Whether the message has MESSAGE-INTEGRITY-SHA256.
     #[must_use]
     pub fn has_integrity_sha256(&self) -> bool {
         self.integrity_sha256.is_some()
     }
 
-    /// Whether MESSAGE-INTEGRITY is there and right, compared in constant time (RFC 8489 §14.5).
+    /// Whether MESSAGE-INTEGRITY is present and correct, compared in constant time (RFC 8489
+    /// §14.5).
     #[must_use]
     #[inline]
     pub fn verify_integrity(&self, key: &IntegrityKey) -> bool {
@@ -220,8 +225,8 @@ impl<'a> Message<'a> {
         })
     }
 
-    /// Whether MESSAGE-INTEGRITY-SHA256 is there, of at least `min_len` bytes (32: no truncation)
-    /// and right (RFC 8489 §14.6).
+    /// Whether MESSAGE-INTEGRITY-SHA256 is present, has at least `min_len` bytes (32: not
+    /// truncated) and is correct (RFC 8489 §14.6).
     #[must_use]
     pub fn verify_integrity_sha256(&self, key: &IntegrityKey, min_len: usize) -> bool {
         self.integrity_sha256.is_some_and(|(at, len)| {
@@ -230,11 +235,11 @@ impl<'a> Message<'a> {
         })
     }
 
-    /// Whether FINGERPRINT is right; `None` when there is none (RFC 8489 §14.7).
+    /// Whether FINGERPRINT is correct; `None` if there is none (RFC 8489 §14.7).
     #[must_use]
     pub fn fingerprint(&self) -> Option<bool> {
         let at = self.fingerprint?;
-        let expected = fingerprint::value(&self.bytes[..at], length_up_to(at + 8));
+        let expected = fingerprint(&self.bytes[..at], length_up_to(at + 8));
         Some(self.bytes[at + 4..at + 8] == expected.to_be_bytes())
     }
 }
@@ -246,12 +251,12 @@ impl fmt::Debug for Message<'_> {
     }
 }
 
-/// One attribute as it stands in a message.
+/// An attribute of a message, undecoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RawAttribute<'a> {
-    /// Its type.
+    /// The type of the attribute.
     pub kind: AttributeType,
-    /// Its value without padding.
+    /// The value, without padding.
     pub value: &'a [u8],
 }
 
@@ -274,7 +279,7 @@ impl<'a> Iterator for RawAttributes<'a> {
     }
 }
 
-/// The types for UNKNOWN-ATTRIBUTES.
+/// The attribute types to list in UNKNOWN-ATTRIBUTES.
 // Deviation: RFC 8489 §6.3.1: the list ends after sixteen unknown types, so that an answer stays
 // small whatever the request holds (H15).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -284,10 +289,10 @@ pub struct UnknownRequired {
 }
 
 impl UnknownRequired {
-    /// The most types that are listed.
+    /// Maximum number of types in the list.
     pub const MAX: usize = 16;
 
-    /// Whether all that is required is known.
+    /// Whether every comprehension-required attribute is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0

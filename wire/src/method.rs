@@ -1,15 +1,17 @@
+//! The class and the method of a message, and how they share its first two bytes.
+
 use std::fmt;
 
 /// The class of a message: two bits of its type (RFC 8489 §5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
-    /// Asks for an answer.
+    /// Expects a response.
     Request,
-    /// Asks for nothing.
+    /// Expects no response.
     Indication,
-    /// Answers a request that was carried out.
+    /// Answers a request that succeeded.
     SuccessResponse,
-    /// Answers a request that was not.
+    /// Answers a request that failed.
     ErrorResponse,
 }
 
@@ -18,27 +20,27 @@ pub enum Class {
 pub struct Method(u16);
 
 impl Method {
-    /// RFC 8489 §18.2.
+    /// Binding (RFC 8489 §18.2).
     pub const BINDING: Self = Self(0x001);
-    /// RFC 3489 §8.2; reserved since.
+    /// Shared Secret (RFC 3489 §8.2); reserved since.
     pub const SHARED_SECRET: Self = Self(0x002);
-    /// RFC 8656 §17.
+    /// Allocate (RFC 8656 §17).
     pub const ALLOCATE: Self = Self(0x003);
-    /// RFC 8656 §17.
+    /// Refresh (RFC 8656 §17).
     pub const REFRESH: Self = Self(0x004);
-    /// RFC 8656 §17; indications only.
+    /// Send, indications only (RFC 8656 §17).
     pub const SEND: Self = Self(0x006);
-    /// RFC 8656 §17; indications only.
+    /// Data, indications only (RFC 8656 §17).
     pub const DATA: Self = Self(0x007);
-    /// RFC 8656 §17.
+    /// `CreatePermission` (RFC 8656 §17).
     pub const CREATE_PERMISSION: Self = Self(0x008);
-    /// RFC 8656 §17.
+    /// `ChannelBind` (RFC 8656 §17).
     pub const CHANNEL_BIND: Self = Self(0x009);
-    /// RFC 6062 §6.1.
+    /// Connect, of TURN's TCP relaying (RFC 6062 §6.1).
     pub const CONNECT: Self = Self(0x00A);
-    /// RFC 6062 §6.1.
+    /// `ConnectionBind`, of TURN's TCP relaying (RFC 6062 §6.1).
     pub const CONNECTION_BIND: Self = Self(0x00B);
-    /// RFC 6062 §6.1; indications only.
+    /// `ConnectionAttempt`, indications only (RFC 6062 §6.1).
     pub const CONNECTION_ATTEMPT: Self = Self(0x00C);
 
     /// The method with this number; `None` above 0xFFF.
@@ -47,7 +49,7 @@ impl Method {
         if number <= 0xFFF { Some(Self(number)) } else { None }
     }
 
-    /// Its number, 0..=0xFFF.
+    /// The number, 0 to 0xFFF.
     #[must_use]
     pub const fn number(self) -> u16 {
         self.0
@@ -74,17 +76,17 @@ impl fmt::Debug for Method {
     }
 }
 
-/// Class and method, as they share the first two bytes of a message (RFC 8489 §5, figure 3).
+/// The class and the method, which share the first two bytes of a message (RFC 8489 §5, figure 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MessageType {
-    /// The class.
+    /// The message's class.
     pub class: Class,
-    /// The method.
+    /// The message's method.
     pub method: Method,
 }
 
 impl MessageType {
-    /// Takes the two apart; `None` when the two first bits are not zero.
+    /// Reads them from the first two bytes; `None` if one of the two first bits is set.
     #[must_use]
     pub const fn from_bits(bits: u16) -> Option<Self> {
         if bits & 0xC000 != 0 {
@@ -100,7 +102,7 @@ impl MessageType {
         Some(Self { class, method: Method(number) })
     }
 
-    /// Puts the two together.
+    /// The first two bytes of a message.
     #[must_use]
     pub const fn to_bits(self) -> u16 {
         let class = match self.class {

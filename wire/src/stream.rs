@@ -1,35 +1,35 @@
-//! Where a frame of a stream ends: STUN messages and ChannelData messages follow each other on one
-//! TCP or TLS connection (RFC 8489 §6.2.2, RFC 8656 §12.5).
+//! The frames of a stream: STUN messages and ChannelData messages follow each other on one TCP or
+//! TLS connection (RFC 8489 §6.2.2, RFC 8656 §12.5).
 
 use crate::demux::{self, Protocol};
 use crate::{HEADER_LEN, MAX_MESSAGE_LEN, padded};
 
-/// No frame is longer, for none can announce more: a STUN message of the greatest length, which
-/// ChannelData does not reach. A half frame never holds more (H14). A Send or Data indication with
-/// the longest datagram of UDP over IPv4 comes within 8 bytes of it.
+/// Maximum length of a frame in bytes: that of the longest STUN message, which ChannelData does not
+/// reach. A buffer for one frame never needs more (H14). A Send or Data indication with the longest
+/// datagram of UDP over IPv4 comes within 8 bytes of it.
 pub const MAX_FRAME_LEN: usize = MAX_MESSAGE_LEN;
 
-/// Bytes that are needed before the length of a frame is known.
+/// Number of bytes that tell the length of a frame.
 pub const PREFIX_LEN: usize = 4;
 
-/// Why a stream cannot be read on: there is no way to find the next frame, so the connection is
-/// closed.
+/// Why a stream cannot be read any further. The next frame cannot be found, so the connection must
+/// be closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FramingError {
-    /// The first byte begins neither STUN nor ChannelData (RFC 7983 §7).
+    /// The first byte starts neither STUN nor ChannelData (RFC 7983 §7).
     NotStun(u8),
-    /// A STUN length that is no multiple of four (RFC 8489 §5).
+    /// A STUN length that is not a multiple of four (RFC 8489 §5).
     Unaligned(u16),
 }
 
-/// The whole length, padding included, of the frame that starts with `bytes`; `None` while fewer
-/// than [`PREFIX_LEN`] are there. The frame itself need not be complete.
+/// The whole length in bytes, including padding, of the frame that starts with `bytes`; `None`
+/// while there are fewer than [`PREFIX_LEN`]. The frame itself need not be complete.
 ///
-/// Channel numbers above the allowed range are framed too, as far as RFC 5766 knew them: the server
-/// discards them (RFC 8656 §12.6) without losing the connection.
+/// Channel numbers above the allowed range are framed too, up to the maximum that old clients of
+/// RFC 5766 use: the server discards them (RFC 8656 §12.6) without losing the connection.
 ///
 /// # Errors
-/// [`FramingError`], as soon as it can be told.
+/// [`FramingError`] as soon as the bytes show it.
 pub const fn frame_len(bytes: &[u8]) -> Result<Option<usize>, FramingError> {
     let Some(&first) = bytes.first() else { return Ok(None) };
     let is_stun = match demux::protocol(first) {

@@ -13,9 +13,9 @@ pub enum Transport {
     Udp,
     /// TCP: messages follow each other on a connection.
     Tcp,
-    /// TLS over TCP.
+    /// TLS over TCP: a connection, encrypted.
     Tls,
-    /// DTLS over UDP.
+    /// DTLS over UDP: datagrams, encrypted.
     Dtls,
 }
 

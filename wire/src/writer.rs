@@ -1,14 +1,16 @@
+//! Writing messages into the caller's buffer.
+
 use crate::attribute::{Attribute, AttributeType};
 use crate::header::{HEADER_LEN, Header, TransactionId, id_with_cookie};
-use crate::integrity::{IntegrityKey, SHA1_LEN, SHA256_LEN};
+use crate::integrity::{IntegrityKey, SHA1_LEN, SHA256_LEN, fingerprint};
 use crate::method::{Class, MessageType, Method};
-use crate::{fingerprint, padded};
+use crate::padded;
 
-/// Writes one message into the caller's buffer, attribute by attribute. Every pad byte is zero
-/// (H22).
+/// Writes one message into the caller's buffer, attribute by attribute. Padding is zero (H22).
 ///
-/// Integrity and fingerprint are computed where they are put: call [`integrity`](Self::integrity)
-/// after the last ordinary attribute and [`fingerprint`](Self::fingerprint) last of all.
+/// Integrity and fingerprint are computed when they are written: call
+/// [`integrity`](Self::integrity) after the last ordinary attribute, and
+/// [`fingerprint`](Self::fingerprint) at the very end.
 #[derive(Debug)]
 pub struct MessageWriter<'b> {
     buffer: &'b mut [u8],
@@ -21,8 +23,7 @@ pub struct MessageWriter<'b> {
 pub enum EncodeError {
     /// The buffer is full.
     NoSpace,
-    /// The value is longer than its attribute may be, or the message than its 16-bit length can
-    /// say.
+    /// The value exceeds the maximum of its attribute, or the message its 16-bit length.
     TooLong,
 }
 
@@ -38,10 +39,10 @@ impl std::fmt::Display for EncodeError {
 impl std::error::Error for EncodeError {}
 
 impl<'b> MessageWriter<'b> {
-    /// Begins a message at the start of `buffer`.
+    /// Starts a message at the start of `buffer`.
     ///
     /// # Errors
-    /// [`EncodeError::NoSpace`] when the header does not fit.
+    /// [`EncodeError::NoSpace`] if the header does not fit.
     pub fn new(
         buffer: &'b mut [u8],
         class: Class,
@@ -51,11 +52,11 @@ impl<'b> MessageWriter<'b> {
         Self::with_id(buffer, MessageType { class, method }, id_with_cookie(id))
     }
 
-    /// Begins the answer to `request`: the same method and the same sixteen bytes of cookie and
-    /// transaction id, so that a client of RFC 3489 finds its own (RFC 8489 §11).
+    /// Starts the answer to `request`: the same method and the same sixteen bytes of cookie and
+    /// transaction id, so that a client of RFC 3489 recognizes it (RFC 8489 §11).
     ///
     /// # Errors
-    /// [`EncodeError::NoSpace`] when the header does not fit.
+    /// [`EncodeError::NoSpace`] if the header does not fit.
     pub fn answer(
         buffer: &'b mut [u8],
         request: &Header,
@@ -83,7 +84,7 @@ impl<'b> MessageWriter<'b> {
     /// Appends an attribute.
     ///
     /// # Errors
-    /// [`EncodeError`] when it does not fit; the message is then as it was.
+    /// [`EncodeError`] if it does not fit; the message is then unchanged.
     pub fn put<'a, A: Attribute<'a>>(&mut self, attribute: &A) -> Result<&mut Self, EncodeError> {
         let (id, len) = (self.id, attribute.value_len());
         if len > A::MAX_LEN {
@@ -96,16 +97,16 @@ impl<'b> MessageWriter<'b> {
     /// Appends an attribute from its raw value.
     ///
     /// # Errors
-    /// [`EncodeError`] when it does not fit; the message is then as it was.
+    /// [`EncodeError`] if it does not fit; the message is then unchanged.
     pub fn put_raw(&mut self, kind: AttributeType, value: &[u8]) -> Result<&mut Self, EncodeError> {
         self.value(kind, value.len())?.copy_from_slice(value);
         Ok(self)
     }
 
-    /// Appends MESSAGE-INTEGRITY over all that is there (RFC 8489 §14.5).
+    /// Appends MESSAGE-INTEGRITY over everything written so far (RFC 8489 §14.5).
     ///
     /// # Errors
-    /// [`EncodeError`] when it does not fit.
+    /// [`EncodeError`] if it does not fit.
     pub fn integrity(&mut self, key: &IntegrityKey) -> Result<&mut Self, EncodeError> {
         let before = self.len;
         self.value(AttributeType::MESSAGE_INTEGRITY, SHA1_LEN)?;
@@ -114,10 +115,11 @@ impl<'b> MessageWriter<'b> {
         Ok(self)
     }
 
-    /// Appends MESSAGE-INTEGRITY-SHA256, untruncated, over all that is there (RFC 8489 §14.6).
+    /// Appends MESSAGE-INTEGRITY-SHA256, not truncated, over everything written so far (RFC 8489
+    /// §14.6).
     ///
     /// # Errors
-    /// [`EncodeError`] when it does not fit.
+    /// [`EncodeError`] if it does not fit.
     pub fn integrity_sha256(&mut self, key: &IntegrityKey) -> Result<&mut Self, EncodeError> {
         let before = self.len;
         self.value(AttributeType::MESSAGE_INTEGRITY_SHA256, SHA256_LEN)?;
@@ -126,14 +128,14 @@ impl<'b> MessageWriter<'b> {
         Ok(self)
     }
 
-    /// Appends FINGERPRINT over all that is there (RFC 8489 §14.7).
+    /// Appends FINGERPRINT over everything written so far (RFC 8489 §14.7).
     ///
     /// # Errors
-    /// [`EncodeError`] when it does not fit.
+    /// [`EncodeError`] if it does not fit.
     pub fn fingerprint(&mut self) -> Result<&mut Self, EncodeError> {
         let before = self.len;
         self.value(AttributeType::FINGERPRINT, 4)?;
-        let value = fingerprint::value(&self.buffer[..before], self.length());
+        let value = fingerprint(&self.buffer[..before], self.length());
         self.buffer[before + 4..before + 8].copy_from_slice(&value.to_be_bytes());
         Ok(self)
     }
@@ -144,7 +146,7 @@ impl<'b> MessageWriter<'b> {
         self.len
     }
 
-    /// Ends the message; the number of bytes written.
+    /// Ends the message and returns the number of bytes written.
     #[must_use]
     pub fn finish(self) -> usize {
         self.len
@@ -153,7 +155,8 @@ impl<'b> MessageWriter<'b> {
     /// Reserves an attribute with `len` bytes of value, its padding zeroed, and corrects the
     /// message's length.
     fn value(&mut self, kind: AttributeType, len: usize) -> Result<&mut [u8], EncodeError> {
-        // The value first: only a length of 16 bits can be padded without a wrap.
+        // Check the value's length first: only one that fits in 16 bits can be padded without
+        // overflow.
         let value_len = u16::try_from(len).map_err(|_| EncodeError::TooLong)?;
         let start = self.len + 4;
         let end = start + padded(len);
@@ -167,7 +170,7 @@ impl<'b> MessageWriter<'b> {
         Ok(&mut self.buffer[start..start + len])
     }
 
-    /// What the header's length field says now.
+    /// The current value of the header's length field.
     fn length(&self) -> u16 {
         u16::from_be_bytes([self.buffer[2], self.buffer[3]])
     }

@@ -1,3 +1,5 @@
+//! The attributes that hold one transport address, in the clear or XORed.
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{Attribute, AttributeError, AttributeType};
@@ -34,23 +36,24 @@ addresses! {
     MappedAddress: MAPPED_ADDRESS, false;
     /// RFC 8489 §14.2: the client's address as the server sees it.
     XorMappedAddress: XOR_MAPPED_ADDRESS, true;
-    /// RFC 8656 §18.3: the peer.
+    /// RFC 8656 §18.3: the peer's transport address.
     XorPeerAddress: XOR_PEER_ADDRESS, true;
     /// RFC 8656 §18.5: the relayed transport address.
     XorRelayedAddress: XOR_RELAYED_ADDRESS, true;
     /// RFC 8489 §14.15: another server to try.
     AlternateServer: ALTERNATE_SERVER, false;
-    /// RFC 5780 §7.3: where the answer was sent from.
+    /// RFC 5780 §7.3: the address that the answer was sent from.
     ResponseOrigin: RESPONSE_ORIGIN, false;
-    /// RFC 5780 §7.4: where CHANGE-REQUEST with both flags would answer from.
+    /// RFC 5780 §7.4: the address that the server answers from when CHANGE-REQUEST has both flags
+    /// set.
     OtherAddress: OTHER_ADDRESS, false;
-    /// RFC 3489 §11.2.5.
+    /// RFC 3489 §11.2.5: the address that the answer was sent from; RFC 5780 has RESPONSE-ORIGIN.
     SourceAddress: SOURCE_ADDRESS, false;
-    /// RFC 3489 §11.2.3.
+    /// RFC 3489 §11.2.3: the server's other address and port; RFC 5780 has OTHER-ADDRESS.
     ChangedAddress: CHANGED_ADDRESS, false;
-    /// RFC 3489 §11.2.2; never honoured.
+    /// RFC 3489 §11.2.2: the address that the answer is to go to; never honoured (H17).
     ResponseAddress: RESPONSE_ADDRESS, false;
-    /// RFC 3489 §11.2.11.
+    /// RFC 3489 §11.2.11: the source of a request whose answer went elsewhere.
     ReflectedFrom: REFLECTED_FROM, false;
 }
 

@@ -1,11 +1,13 @@
+//! The attributes of NAT behaviour discovery that a request carries (RFC 5780 §7).
+
 use super::{Attribute, AttributeError, AttributeType, exactly};
 
-/// RFC 5780 §7.2, CHANGE-REQUEST: from where the answer shall come.
+/// RFC 5780 §7.2, CHANGE-REQUEST: which of the server's addresses the answer comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChangeRequest {
-    /// From the other IP address.
+    /// Whether the answer comes from the server's other IP address.
     pub change_ip: bool,
-    /// From the other port.
+    /// Whether the answer comes from the server's other port.
     pub change_port: bool,
 }
 
@@ -28,7 +30,7 @@ impl<'a> Attribute<'a> for ChangeRequest {
     }
 }
 
-/// RFC 5780 §7.5, RESPONSE-PORT: to which port of the source the answer shall go.
+/// RFC 5780 §7.5, RESPONSE-PORT: the port of the source's address that the answer goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResponsePort(pub u16);
 
@@ -55,7 +57,7 @@ impl<'a> Attribute<'a> for ResponsePort {
     }
 }
 
-/// RFC 5780 §7.6, PADDING: so many bytes, whose value does not matter; written as zeros.
+/// RFC 5780 §7.6, PADDING: its length in bytes. Readers ignore the value; it is written as zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Padding(pub usize);
 

@@ -1,15 +1,18 @@
+//! ERROR-CODE, ADDRESS-ERROR-CODE and UNKNOWN-ATTRIBUTES.
+
 use super::{AddressFamily, Attribute, AttributeError, AttributeType};
 use crate::error_code::ErrorCode;
 
-/// The longest value: four bytes and the longest reason phrase that is read (RFC 8489 §14.8).
+/// Maximum length of the value: four bytes and the longest reason phrase that is read (RFC 8489
+/// §14.8).
 const MAX_LEN: usize = 4 + 763;
 
 /// RFC 8489 §14.8, ERROR-CODE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ErrorCodeAttribute<'a> {
-    /// The code.
+    /// The error code, 300 to 699.
     pub code: ErrorCode,
-    /// The phrase, for people.
+    /// The reason phrase, for display only.
     pub reason: &'a str,
 }
 
@@ -44,9 +47,9 @@ impl<'a> Attribute<'a> for ErrorCodeAttribute<'a> {
 pub struct AddressErrorCode<'a> {
     /// The family that was not allocated.
     pub family: AddressFamily,
-    /// 440 or 508.
+    /// 440 (the family is not supported) or 508 (there is no free port).
     pub code: ErrorCode,
-    /// The phrase, for people.
+    /// The reason phrase, for display only.
     pub reason: &'a str,
 }
 
@@ -71,14 +74,14 @@ impl<'a> Attribute<'a> for AddressErrorCode<'a> {
 /// RFC 8489 §14.13, UNKNOWN-ATTRIBUTES: a list of 16-bit types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnknownAttributes<'a> {
-    /// To be written.
+    /// The types to write.
     Kinds(&'a [u16]),
-    /// As read: two bytes each.
+    /// The value as read: two bytes a type.
     Raw(&'a [u8]),
 }
 
 impl UnknownAttributes<'_> {
-    /// The types.
+    /// The attribute types in the list, in its order.
     pub fn kinds(&self) -> impl Iterator<Item = AttributeType> + '_ {
         let (kinds, raw) = match self {
             Self::Kinds(kinds) => (*kinds, &[][..]),
@@ -119,7 +122,8 @@ impl<'a> Attribute<'a> for UnknownAttributes<'a> {
     }
 }
 
-/// First byte, code and reason of the form that ERROR-CODE and ADDRESS-ERROR-CODE share.
+/// The first byte, the code and the reason of the form that ERROR-CODE and ADDRESS-ERROR-CODE
+/// share.
 fn read(value: &[u8]) -> Result<(u8, ErrorCode, &str), AttributeError> {
     let (head, reason) = value.split_first_chunk::<4>().ok_or(AttributeError::Length)?;
     // "Receivers MUST ignore these bits": all but the lowest three of the third byte.

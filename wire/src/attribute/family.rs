@@ -1,3 +1,5 @@
+//! The address family, and the two attributes with which a client requests one.
+
 use std::net::IpAddr;
 
 use super::{Attribute, AttributeError, AttributeType, exactly};
@@ -5,9 +7,9 @@ use super::{Attribute, AttributeError, AttributeType, exactly};
 /// An address family (RFC 8489 §14.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum AddressFamily {
-    /// 0x01.
+    /// IPv4, number 0x01.
     Ipv4,
-    /// 0x02.
+    /// IPv6, number 0x02.
     Ipv6,
 }
 
@@ -65,8 +67,9 @@ macro_rules! families {
 }
 
 families! {
-    /// RFC 8656 §18.6. A family that is neither IPv4 nor IPv6 is [`AttributeError::Family`]: 440, where another error is 400.
+    /// RFC 8656 §18.6: the family of the relayed address. One that is neither IPv4 nor IPv6 is
+    /// [`AttributeError::Family`], which is answered with 440; any other error is 400.
     RequestedAddressFamily: REQUESTED_ADDRESS_FAMILY;
-    /// RFC 8656 §18.11.
+    /// RFC 8656 §18.11: the family of a second relayed address.
     AdditionalAddressFamily: ADDITIONAL_ADDRESS_FAMILY;
 }

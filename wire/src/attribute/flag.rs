@@ -1,3 +1,5 @@
+//! The attributes without a value: their presence is the information.
+
 use super::{Attribute, AttributeError, AttributeType};
 
 /// Defines attributes without a value.
@@ -25,8 +27,8 @@ macro_rules! flags {
 }
 
 flags! {
-    /// RFC 8656 §18.9.
+    /// RFC 8656 §18.9: set the don't-fragment bit towards the peer.
     DontFragment: DONT_FRAGMENT;
-    /// RFC 8445 §16.1.
+    /// RFC 8445 §16.1: the controlling agent nominates this pair.
     UseCandidate: USE_CANDIDATE;
 }

@@ -1,3 +1,5 @@
+//! The tie-breakers of ICE's role conflicts.
+
 use super::{Attribute, AttributeError, AttributeType, exactly};
 
 /// Defines the two attributes that hold a tie-breaker.
@@ -27,8 +29,8 @@ macro_rules! tie_breakers {
 }
 
 tie_breakers! {
-    /// RFC 8445 §16.1: the sender is controlled.
+    /// RFC 8445 §16.1: the sender has the controlled role.
     IceControlled: ICE_CONTROLLED;
-    /// RFC 8445 §16.1: the sender controls.
+    /// RFC 8445 §16.1: the sender has the controlling role.
     IceControlling: ICE_CONTROLLING;
 }

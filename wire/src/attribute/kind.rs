@@ -1,3 +1,5 @@
+//! The numbers and names of attribute types: the one list of every attribute that this crate knows.
+
 use std::fmt;
 
 /// The number of an attribute's type (RFC 8489 §18.3 and the RFCs that extend it).
@@ -5,16 +7,16 @@ use std::fmt;
 pub struct AttributeType(pub u16);
 
 impl AttributeType {
-    /// Whether a receiver that does not know it must refuse the message: below 0x8000 (RFC 8489
-    /// §14).
+    /// Whether a receiver that does not know the type must refuse the message: types below 0x8000
+    /// (RFC 8489 §14).
     #[must_use]
     pub const fn is_comprehension_required(self) -> bool {
         self.0 < 0x8000
     }
 
-    /// Whether it is among those that every STUN agent knows (RFC 8489 §18.3) and that stand in
-    /// front of the integrity attributes: in a message where they are not expected they are
-    /// ignored (RFC 8489 §6.3).
+    /// Whether every STUN agent knows the type (RFC 8489 §18.3) and it stands in front of the
+    /// integrity attributes. Agents ignore such an attribute in a message where they do not expect
+    /// it (RFC 8489 §6.3).
     #[must_use]
     pub const fn is_known_to_every_agent(self) -> bool {
         matches!(
@@ -37,7 +39,7 @@ macro_rules! types {
         impl AttributeType {
             $($(#[$doc])* pub const $constant: Self = Self($number);)*
 
-            /// The RFC's name; `None` for a number that this crate does not know.
+            /// The name that the RFC uses; `None` for a number that this crate does not know.
             #[must_use]
             pub const fn name(self) -> Option<&'static str> {
                 match self.0 {

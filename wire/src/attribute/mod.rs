@@ -1,8 +1,7 @@
-//! The attributes, one type each, with the RFC's name. A file holds the attributes that share a
-//! form.
+//! The attributes: a type for each, with the name that the RFC gives it. A file holds the
+//! attributes that share a form.
 
 mod address;
-mod credential;
 mod discovery;
 mod error;
 mod family;
@@ -18,7 +17,6 @@ pub use address::{
     AlternateServer, ChangedAddress, MappedAddress, OtherAddress, ReflectedFrom, ResponseAddress,
     ResponseOrigin, SourceAddress, XorMappedAddress, XorPeerAddress, XorRelayedAddress,
 };
-pub use credential::Userhash;
 pub use discovery::{ChangeRequest, Padding, ResponsePort};
 pub use error::{AddressErrorCode, ErrorCodeAttribute, UnknownAttributes};
 pub use family::{AdditionalAddressFamily, AddressFamily, RequestedAddressFamily};
@@ -27,47 +25,48 @@ pub use ice::{IceControlled, IceControlling};
 pub use kind::AttributeType;
 pub use number::{CacheTimeout, Lifetime, Priority};
 pub use password_algorithm::{PasswordAlgorithm, PasswordAlgorithmEntry, PasswordAlgorithms};
-pub use text::{AlternateDomain, Nonce, Realm, Software, Username};
+pub use text::{AlternateDomain, Nonce, Realm, Software, Userhash, Username};
 pub use turn::{
     ChannelNumberAttribute, Data, EvenPort, Icmp, RequestedTransport, ReservationToken,
 };
 
-/// One type of attribute: its number, its form, both ways.
+/// A type of attribute: its number, and how to read and write its value.
 pub trait Attribute<'a>: Sized {
-    /// Its number.
+    /// The number of the attribute's type.
     const KIND: AttributeType;
 
-    /// Its value is never longer, in bytes: neither read nor written.
+    /// Maximum length of the value in bytes. A longer one is neither read nor written.
     const MAX_LEN: usize = 0xFFFF;
 
-    /// Reads it from its value, without padding. `id` is the header's cookie and transaction id,
-    /// which XORed addresses need.
+    /// Reads the attribute from its value, without padding. `id` is the cookie and the transaction
+    /// id of the header, which XORed addresses need.
     ///
     /// # Errors
     /// [`AttributeError`] when the value is not of this form.
     fn decode(value: &'a [u8], id: &[u8; 16]) -> Result<Self, AttributeError>;
 
-    /// Length of its value in bytes, without padding.
+    /// Length of the value in bytes, without padding.
     fn value_len(&self) -> usize;
 
-    /// Writes its value; `value` has exactly [`value_len`](Self::value_len) bytes.
+    /// Writes the value into `value`, which has exactly [`value_len`](Self::value_len) bytes. `id`
+    /// is as in [`decode`](Self::decode).
     fn write(&self, value: &mut [u8], id: &[u8; 16]);
 }
 
-/// Why a value is not of its attribute's form.
+/// Why a value does not have the form of its attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttributeError {
     /// A length that the form does not allow.
     Length,
     /// An address family other than IPv4 and IPv6.
     Family,
-    /// Text that is no UTF-8.
+    /// Text that is not UTF-8.
     Utf8,
     /// A number outside the form's range.
     Range,
 }
 
-/// The value as an array, when it has exactly that length.
+/// Returns the value as an array if it has exactly that length.
 fn exactly<const N: usize>(value: &[u8]) -> Result<&[u8; N], AttributeError> {
     value.try_into().map_err(|_| AttributeError::Length)
 }

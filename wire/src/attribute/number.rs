@@ -1,3 +1,5 @@
+//! The attributes that hold one 32-bit number.
+
 use super::{Attribute, AttributeError, AttributeType, exactly};
 
 /// Defines attributes that hold one 32-bit number.
@@ -27,10 +29,10 @@ macro_rules! numbers {
 }
 
 numbers! {
-    /// RFC 8656 §18.2, in seconds.
+    /// RFC 8656 §18.2: the lifetime of an allocation, in seconds.
     Lifetime: LIFETIME;
-    /// RFC 8445 §16.1: a candidate's priority.
+    /// RFC 8445 §16.1: the priority of a candidate.
     Priority: PRIORITY;
-    /// RFC 5780 §9.1 reserves the number; in seconds.
+    /// A time in seconds; RFC 5780 §9.1 reserves the number.
     CacheTimeout: CACHE_TIMEOUT;
 }

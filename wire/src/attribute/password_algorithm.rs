@@ -1,13 +1,14 @@
+//! PASSWORD-ALGORITHM and PASSWORD-ALGORITHMS.
+
 use super::{Attribute, AttributeError, AttributeType};
 use crate::padded;
 
-/// One algorithm with its parameters (RFC 8489 §14.11); the numbers are those of RFC 8489 §18.5: 1
-/// is MD5, 2 is SHA-256.
+/// One algorithm with its parameters (RFC 8489 §14.11, numbered in RFC 8489 §18.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PasswordAlgorithmEntry<'a> {
-    /// The algorithm's number.
+    /// The number of the algorithm: 1 is MD5, 2 is SHA-256.
     pub algorithm: u16,
-    /// Its parameters, without padding.
+    /// The parameters, without padding; MD5 and SHA-256 have none.
     pub parameters: &'a [u8],
 }
 
@@ -31,25 +32,25 @@ impl<'a> Attribute<'a> for PasswordAlgorithm<'a> {
         let PasswordAlgorithmEntry { algorithm, parameters } = self.0;
         value.fill(0);
         value[..2].copy_from_slice(&algorithm.to_be_bytes());
-        // A value too long for 16 bits has been refused by the writer before.
+        // The writer has refused a value that is too long for 16 bits.
         value[2..4].copy_from_slice(&(parameters.len() as u16).to_be_bytes());
         value[4..4 + parameters.len()].copy_from_slice(parameters);
     }
 }
 
-/// RFC 8489 §14.11: the algorithms that the server takes, the preferred one first. Kept as it
-/// stands, since a client echoes it and the server compares.
+/// RFC 8489 §14.11: the algorithms that the server accepts, the preferred one first. The bytes are
+/// kept as received, because a client echoes them and the server compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PasswordAlgorithms<'a>(&'a [u8]);
 
 impl<'a> PasswordAlgorithms<'a> {
-    /// The list without parameters: MD5 and SHA-256 have none.
+    /// MD5 alone.
     pub const MD5: PasswordAlgorithms<'static> = PasswordAlgorithms(&[0, 1, 0, 0]);
     /// SHA-256 first, then MD5.
     pub const SHA256_MD5: PasswordAlgorithms<'static> =
         PasswordAlgorithms(&[0, 2, 0, 0, 0, 1, 0, 0]);
 
-    /// Its entries in their order.
+    /// The entries, in their order.
     pub fn entries(&self) -> impl Iterator<Item = PasswordAlgorithmEntry<'a>> + use<'a> {
         let mut rest = self.0;
         std::iter::from_fn(move || {
@@ -80,8 +81,8 @@ impl<'a> Attribute<'a> for PasswordAlgorithms<'a> {
     }
 }
 
-/// The first entry and what follows its padding. The padding of the last one may be missing:
-/// writers differ.
+/// The first entry and the rest behind its padding. The padding of the last entry may be missing:
+/// implementations differ.
 fn split(value: &[u8]) -> Option<(PasswordAlgorithmEntry<'_>, &[u8])> {
     let (head, rest) = value.split_first_chunk::<4>()?;
     let len = usize::from(u16::from_be_bytes([head[2], head[3]]));

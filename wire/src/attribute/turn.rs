@@ -1,7 +1,9 @@
+//! The attributes of TURN that have a form of their own (RFC 8656 §18).
+
 use super::{Attribute, AttributeError, AttributeType, exactly};
 
-/// RFC 8656 §18.1, CHANNEL-NUMBER: the number as it was sent; [`crate::ChannelRange`] tells whether
-/// it is a channel's.
+/// RFC 8656 §18.1, CHANNEL-NUMBER: the number as received; [`crate::ChannelRange`] decides whether
+/// it is a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChannelNumberAttribute(pub u16);
 
@@ -24,7 +26,7 @@ impl<'a> Attribute<'a> for ChannelNumberAttribute {
     }
 }
 
-/// RFC 8656 §18.4, DATA: the application's bytes.
+/// RFC 8656 §18.4, DATA: the bytes of the application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Data<'a>(pub &'a [u8]);
 
@@ -45,10 +47,10 @@ impl<'a> Attribute<'a> for Data<'a> {
     }
 }
 
-/// RFC 8656 §18.7, EVEN-PORT.
+/// RFC 8656 §18.7, EVEN-PORT: the relayed address must have an even port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EvenPort {
-    /// R: reserve the next-higher port too.
+    /// R: whether to reserve the next-higher port too.
     pub reserve: bool,
 }
 
@@ -75,7 +77,7 @@ impl<'a> Attribute<'a> for EvenPort {
 pub struct RequestedTransport(pub u8);
 
 impl RequestedTransport {
-    /// UDP, the only one that RFC 8656 allows.
+    /// UDP, the only protocol that RFC 8656 allows.
     pub const UDP: Self = Self(17);
     /// TCP (RFC 6062 §4.1).
     pub const TCP: Self = Self(6);
@@ -99,7 +101,7 @@ impl<'a> Attribute<'a> for RequestedTransport {
     }
 }
 
-/// RFC 8656 §18.10, RESERVATION-TOKEN.
+/// RFC 8656 §18.10, RESERVATION-TOKEN: names a port that an earlier EVEN-PORT reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReservationToken(pub [u8; 8]);
 
@@ -125,11 +127,11 @@ impl<'a> Attribute<'a> for ReservationToken {
 // them; the figure draws 7 and 9 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Icmp {
-    /// ICMP or ICMPv6 type, by the peer's family.
+    /// The ICMP type for an IPv4 peer, the ICMPv6 type for an IPv6 peer.
     pub icmp_type: u8,
-    /// Its code.
+    /// The ICMP or ICMPv6 code.
     pub code: u8,
-    /// The next hop's MTU for "packet too big" and its IPv4 likeness; else zero.
+    /// The MTU of the next hop for "packet too big" and the equivalent in IPv4; otherwise zero.
     pub error_data: [u8; 4],
 }
 

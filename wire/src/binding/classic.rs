@@ -1,5 +1,5 @@
-//! Clients of RFC 3489, "classic STUN": no magic cookie, MAPPED-ADDRESS in the clear, errors and
-//! lists padded in another way.
+//! Answers to clients of RFC 3489, "classic STUN": no magic cookie, MAPPED-ADDRESS in the clear,
+//! and errors and lists padded differently.
 
 use std::net::SocketAddr;
 
@@ -11,10 +11,11 @@ use crate::attribute::{
 };
 use crate::{Class, ErrorCode, Message, MessageWriter, Method, Transport, UnknownRequired};
 
-// Deviation: RFC 5780 §3: clients of RFC 3489 are answered beside NAT behaviour discovery, too: RFC
-// 8489 §12 wants them answered by a stand-alone server, and old SIP phones still ask.
+// Deviation: RFC 5780 §3: a server of NAT behaviour discovery answers clients of RFC 3489, too: RFC
+// 8489 §12 requires it of a stand-alone server, and old SIP phones still ask.
 
-/// Answers a request without the magic cookie, by a server that may have another address and port.
+/// Answers a request without the magic cookie. `other` is the server's other address and port, if
+/// it has one.
 pub(super) fn answer(
     request: &Message<'_>,
     received: &Received,
@@ -33,14 +34,14 @@ pub(super) fn answer(
     }
 }
 
-/// RFC 3489 §8.1.
+/// The answer to a Binding request (RFC 3489 §8.1).
 fn binding(
     request: &Message<'_>,
     received: &Received,
     other: Option<SocketAddr>,
     out: &mut [u8],
 ) -> Result<Answer, Silence> {
-    // No shared secret was ever handed out, so none is remembered.
+    // The server never hands out a shared secret, so it has none to compare.
     if request.has_integrity() {
         let has_username = request.has(AttributeType::USERNAME);
         let code =
@@ -50,10 +51,10 @@ fn binding(
     let change = request.attribute::<ChangeRequest>();
     let asks_for_a_change = change
         .is_ok_and(|change| change.is_some_and(|change| change.change_ip || change.change_port));
-    // Clients of the time send CHANGE-REQUEST always, its flags mostly clear.
+    // Clients of RFC 3489 always send CHANGE-REQUEST, mostly with both flags clear.
     let knows_change = !asks_for_a_change || (other.is_some() && received.over == Transport::Udp);
-    // Deviation: RFC 3489 §8.1: RESPONSE-ADDRESS is 420, as an unknown attribute: it lets anybody
-    // send our answers to anybody (H17).
+    // Deviation: RFC 3489 §8.1: RESPONSE-ADDRESS gets 420, as an unknown attribute: with it, any
+    // client could direct our answers to any address (H17).
     let unknown = request.unknown_required(|kind| {
         is_known(kind) || (knows_change && kind == AttributeType::CHANGE_REQUEST)
     });
@@ -67,16 +68,16 @@ fn binding(
     writer
         .put(&MappedAddress(received.source))?
         .put(&SourceAddress(from.unwrap_or(received.local)))?;
-    // Deviation: RFC 3489 §8.1: without a second address there is no CHANGED-ADDRESS to tell, and a
-    // made-up one would spoil the client's tests.
+    // Deviation: RFC 3489 §8.1: a server without a second address sends no CHANGED-ADDRESS, because
+    // a made-up one would spoil the client's tests.
     if let Some(other) = other {
         writer.put(&ChangedAddress(other))?;
     }
     Ok(Answer { len: writer.finish(), from, to_port: None, error: None, padded: false })
 }
 
-/// RFC 3489 §8.2.
-// Deviation: RFC 3489 §8.2: no shared secret is handed out, also not over TLS: "It SHOULD NOT
+/// The answer to a Shared Secret request (RFC 3489 §8.2).
+// Deviation: RFC 3489 §8.2: no shared secret is handed out, not even over TLS: "It SHOULD NOT
 // utilize the short-term or long-term credential mechanism" (RFC 8489 §12).
 fn shared_secret(
     request: &Message<'_>,

@@ -1,5 +1,5 @@
-//! NAT behaviour discovery: what a Binding request can ask for besides, and what is said of it (RFC
-//! 5780 §6.1).
+//! NAT behaviour discovery: the additional requests that a Binding request can make, and the
+//! additional answers (RFC 5780 §6.1).
 
 use std::net::SocketAddr;
 
@@ -10,32 +10,32 @@ use crate::attribute::{
 };
 use crate::{ErrorCode, Message, MessageWriter, Transport};
 
-/// PADDING in an answer is never longer, in bytes: Ethernet's MTU, a multiple of four.
+/// Maximum length of PADDING in an answer, in bytes: the MTU of Ethernet, a multiple of four.
 pub const MAX_PADDING: usize = 1_500;
 
-/// Length of an attribute's type and length.
+/// Length of the type and length of an attribute, in bytes.
 const ATTRIBUTE_HEADER_LEN: usize = 4;
-/// Length of FINGERPRINT.
+/// Length of FINGERPRINT with its header, in bytes.
 const FINGERPRINT_LEN: usize = 8;
 
-/// Which of the attributes that RFC 5780 added to a request this server knows. What cannot be done
-/// on a connection (RFC 5780 §3: "STUN forbids a server from creating a new TCP or TCP/TLS
-/// connection to the client") is as unknown there as on a server without a second address.
+/// The attributes of RFC 5780 that this server knows in a request. Those that cannot work on a
+/// connection (RFC 5780 §3: "STUN forbids a server from creating a new TCP or TCP/TLS connection to
+/// the client") are as unknown there as on a server without a second address.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Known {
-    /// Whether there is a second address.
+    /// Whether the server has a second address.
     discovery: bool,
-    /// Whether an answer can leave from another address or go to another port.
+    /// Whether an answer can leave from another address or go to another port: over UDP.
     datagram: bool,
     /// Whether the request has a CHANGE-REQUEST that asks for no change.
     changes_nothing: bool,
 }
 
 impl Known {
-    // Deviation: RFC 5780 §6.1: CHANGE-REQUEST with no flag set asks for nothing, and a server
-    // without an alternate address, or on a connection, answers it as it answers a request
-    // without it; 420 stays for flags that are set. miniupnpd 2.3.1 begins with such a request, and
-    // after a 420 it ends, so that its router has no UPnP.
+    // Deviation: RFC 5780 §6.1: CHANGE-REQUEST without a flag requests nothing, so a server without
+    // an alternate address, or on a connection, answers as if it were absent; 420 remains for flags
+    // that are set. miniupnpd 2.3.1 begins with such a request and gives up after a 420, which
+    // leaves its router without UPnP.
     pub(super) fn of(request: &Message<'_>, usage: Usage, over: Transport) -> Self {
         Self {
             discovery: usage.other().is_some(),
@@ -45,7 +45,7 @@ impl Known {
         }
     }
 
-    /// Whether an attribute is known.
+    /// Whether the server knows an attribute of this type in the request.
     pub(super) fn has(self, kind: AttributeType) -> bool {
         match kind {
             AttributeType::PADDING => self.discovery,
@@ -58,7 +58,7 @@ impl Known {
     }
 }
 
-/// What a request asks for.
+/// The additional requests of a Binding request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wishes {
     change: ChangeRequest,
@@ -67,10 +67,10 @@ pub(super) struct Wishes {
 }
 
 impl Wishes {
-    /// Reads them from a request in which they are known.
+    /// Reads them from a request whose attributes are all known.
     ///
     /// # Errors
-    /// The code to answer with.
+    /// The error code to answer with.
     pub(super) fn read(request: &Message<'_>) -> Result<Self, ErrorCode> {
         let change = request.attribute::<ChangeRequest>().map_err(|_| ErrorCode::BAD_REQUEST)?;
         let response_port =
@@ -87,8 +87,8 @@ impl Wishes {
     }
 }
 
-/// Puts what RFC 5780 adds to a success response. The address to send from, when it is not the one
-/// that was asked.
+/// Writes the attributes that RFC 5780 adds to a success response. Returns the address to send
+/// from, if it is not the one that received the request.
 pub(super) fn put(
     writer: &mut MessageWriter<'_>,
     request: &Message<'_>,
@@ -106,8 +106,8 @@ pub(super) fn put(
     Ok(from)
 }
 
-/// RFC 5780 §6.1, table 1; the same as RFC 3489 §8.1, table 1. `None` is the address that was
-/// asked.
+/// The address to send from by RFC 5780 §6.1, table 1 (the same as RFC 3489 §8.1, table 1). `None`
+/// is the address that received the request.
 pub(super) fn changed_origin(
     local: SocketAddr,
     other: SocketAddr,
@@ -121,8 +121,8 @@ pub(super) fn changed_origin(
     }
 }
 
-// Deviation: RFC 5780 §6.1: PADDING ends where the answer becomes as long as its request, or it
-// would be a reflector's amplifier (H17).
+// Deviation: RFC 5780 §6.1: PADDING ends where the answer becomes as long as its request; otherwise
+// the server would amplify for a reflection attack (H17).
 fn padding_len(written: usize, request: &Message<'_>) -> usize {
     let fingerprint = if request.fingerprint().is_some() { FINGERPRINT_LEN } else { 0 };
     let room =

@@ -15,23 +15,22 @@ pub use discovery::MAX_PADDING;
 
 use discovery::{Known, Wishes};
 
-/// An answer without PADDING is never longer: four IPv6 addresses, or an error with its list, and
-/// FINGERPRINT.
+/// Maximum length of an answer without PADDING, in bytes: four IPv6 addresses, or an error with its
+/// list, and FINGERPRINT.
 pub const MAX_PLAIN_ANSWER_LEN: usize = 160;
 
-/// No answer is ever longer.
+/// Maximum length of any answer, in bytes.
 pub const MAX_ANSWER_LEN: usize = MAX_PLAIN_ANSWER_LEN + 4 + MAX_PADDING;
 
-/// What a server says of its own addresses in an answer to a client of RFC 8489. One of RFC 3489 is
-/// always told where its answer comes from.
+/// The attributes about its own addresses that a server sends to a client of RFC 8489. A client of
+/// RFC 3489 always gets the source of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Usage {
     /// RFC 8489's Binding usage: XOR-MAPPED-ADDRESS alone.
     Binding,
     /// RFC 5780's NAT behaviour discovery, by a server with four endpoints.
     NatDiscovery {
-        /// Ca:Cp, of which both address and port differ from those that the request was received
-        /// on.
+        /// Ca:Cp: differs in both address and port from the address that received the request.
         other: SocketAddr,
     },
 }
@@ -49,38 +48,37 @@ impl Usage {
 /// How a request was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Received {
-    /// The client as the server sees it.
+    /// The client's address as the server sees it.
     pub source: SocketAddr,
-    /// Da:Dp, the server's transport address that the request was sent to.
+    /// Da:Dp, the server's transport address that the client sent the request to.
     pub local: SocketAddr,
-    /// What carried it.
+    /// The transport that carried the request.
     pub over: Transport,
 }
 
-/// An answer that stands in the caller's buffer.
+/// An answer in the caller's buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Answer {
-    /// Its length in bytes.
+    /// Length of the answer in bytes.
     pub len: usize,
-    /// The address to send it from: `None` is the one that the request was received on.
+    /// The address to send it from; `None` for the one that received the request.
     pub from: Option<SocketAddr>,
-    /// The port of the source's address to send it to: `None` is the one that the request came
-    /// from.
+    /// The port of the source's address to send it to; `None` for the source's own port.
     pub to_port: Option<u16>,
-    /// The error that it carries; `None` is success.
+    /// The error code in the answer; `None` for success.
     pub error: Option<ErrorCode>,
-    /// Whether it has PADDING: it must be sent as what may be fragmented, for it is to show
+    /// Whether it has PADDING: it must be sent without the don't-fragment bit, because it tests
     /// whether fragments pass (RFC 5780 §7.6).
     pub padded: bool,
 }
 
-/// Why nothing is answered.
+/// Why the server stays silent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Silence {
     /// Not a Binding request.
     NotBindingRequest,
-    /// FINGERPRINT is there and wrong (H28).
+    /// FINGERPRINT is present and wrong (H28).
     Fingerprint,
     /// The buffer is too small for the answer.
     NoSpace,
@@ -92,14 +90,13 @@ impl From<EncodeError> for Silence {
     }
 }
 
-/// Decides on one message and writes the answer to `out`, of which [`MAX_ANSWER_LEN`] bytes are
-/// enough, and [`MAX_PLAIN_ANSWER_LEN`] for [`Usage::Binding`].
+/// Decides on one message and writes the answer to `out`. [`MAX_ANSWER_LEN`] bytes are always
+/// enough, [`MAX_PLAIN_ANSWER_LEN`] for [`Usage::Binding`].
 ///
-/// Nobody's address but the source's is ever an answer's destination, and only its port can be
-/// another (H17).
+/// An answer goes to the source's address only; only its port can be another (H17).
 ///
 /// # Errors
-/// [`Silence`] where the RFC asks for it.
+/// [`Silence`] where the RFC requires no answer.
 pub fn answer(
     request: &Message<'_>,
     received: &Received,
@@ -173,7 +170,7 @@ fn error(
     })
 }
 
-/// A client that uses FINGERPRINT finds it in the answer too (RFC 8489 §7).
+/// A request with FINGERPRINT gets an answer with FINGERPRINT (RFC 8489 §7).
 fn finish(mut writer: MessageWriter<'_>, request: &Message<'_>) -> Result<usize, Silence> {
     if request.fingerprint().is_some() {
         writer.fingerprint()?;
@@ -181,8 +178,8 @@ fn finish(mut writer: MessageWriter<'_>, request: &Message<'_>) -> Result<usize,
     Ok(writer.finish())
 }
 
-/// What a Binding request may carry: "Known-but-unexpected attributes SHOULD be ignored" (RFC 8489
-/// §6.3).
+/// Whether the server knows an attribute in a Binding request: "Known-but-unexpected attributes
+/// SHOULD be ignored" (RFC 8489 §6.3).
 fn is_known(kind: AttributeType) -> bool {
     use AttributeType as T;
     let of_the_usage = matches!(kind, T::PRIORITY | T::USE_CANDIDATE);

@@ -1,5 +1,5 @@
-//! What a server does with the answer, and the bounds of it; `tests/rfc5780.rs` and
-//! `tests/rfc3489.rs` hold the rest.
+//! How a server uses the answer, and its bounds; `tests/rfc5780.rs` and `tests/rfc3489.rs` test the
+//! rest.
 
 use super::*;
 use crate::TransactionId;
@@ -130,7 +130,7 @@ fn the_longest_answers_fit() {
     }
 }
 
-/// The same with the length that it has.
+/// The message with its length field corrected to the number of bytes.
 fn request_of(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     let length = u16::try_from(bytes.len() - 20).unwrap();
