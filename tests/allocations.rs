@@ -6,7 +6,7 @@
 
 use std::net::SocketAddr;
 
-use causeway_relay::{Discard, FiveTuple, IcmpNotice, RelayId, Transport, Verdict};
+use causeway_relay::{ClientVerdict, Discard, FiveTuple, IcmpNotice, RelayId, Reply, Transport};
 use causeway_tests::addresses::{client, client_v6, peer, peer_v6};
 use causeway_tests::{Client, Lab};
 use causeway_wire::attribute::{
@@ -34,23 +34,19 @@ fn relaying_allocates_nothing((mut lab, calls): (Lab, Vec<Call>)) {
     let allocated = allocation_counter::measure(|| {
         for call in &calls {
             let binding = lab.server.handle_client(now, &call.five_tuple, &BINDING, &mut out);
-            answered += usize::from(
-                matches!(binding, Verdict::Respond(respond) if respond.error.is_none()),
-            );
-            let verdicts = [
-                lab.server.handle_client(now, &call.five_tuple, &call.channel_data, &mut out),
-                lab.server.handle_client(now, &call.five_tuple, &call.send, &mut out),
-                lab.server.handle_peer(now, call.relay, call.on_channel, DATA.len()),
-                lab.server.handle_peer(now, call.relay, call.beside_it, DATA.len()),
-                lab.server.handle_icmp(now, call.relay, call.beside_it, &UNREACHABLE, &mut out),
-            ];
-            let done = |verdict: &&Verdict| {
-                matches!(
-                    verdict,
-                    Verdict::ToPeer { .. } | Verdict::ToClient { .. } | Verdict::Notify { .. }
-                )
-            };
-            relayed += verdicts.iter().filter(done).count();
+            answered +=
+                usize::from(binding.respond().is_some_and(|respond| respond.error.is_none()));
+            for message in [&call.channel_data, &call.send] {
+                let verdict = lab.server.handle_client(now, &call.five_tuple, message, &mut out);
+                relayed += usize::from(matches!(verdict, ClientVerdict::ToPeer(_)));
+            }
+            for peer in [call.on_channel, call.beside_it] {
+                let verdict = lab.server.handle_peer(now, call.relay, peer, DATA.len());
+                relayed += usize::from(verdict.is_ok());
+            }
+            let (relay, peer) = (call.relay, call.beside_it);
+            let verdict = lab.server.handle_icmp(now, relay, peer, &UNREACHABLE, &mut out);
+            relayed += usize::from(verdict.is_ok());
         }
     });
     assert_eq!((relayed, answered), (5 * calls.len(), calls.len()));
@@ -75,8 +71,8 @@ fn h10_challenging_a_datagram_allocates_nothing() {
         for from in &strangers {
             for request in &requests {
                 match lab.server.handle_client(now, from, request, &mut out) {
-                    Verdict::Respond(_) => answered += 1,
-                    Verdict::Discard(Discard::RateLimited) => limited += 1,
+                    ClientVerdict::Reply(Reply::Respond(_)) => answered += 1,
+                    ClientVerdict::Reply(Reply::Discard(Discard::RateLimited)) => limited += 1,
                     other => panic!("{other:?}"),
                 }
             }
@@ -102,15 +98,10 @@ fn discarding_a_datagram_allocates_nothing() {
                 &[0xFF; 20],
                 &[],
             ] {
-                assert!(matches!(
-                    lab.server.handle_client(now, &stranger, bytes, &mut out),
-                    Verdict::Discard(_)
-                ));
+                let verdict = lab.server.handle_client(now, &stranger, bytes, &mut out);
+                assert!(verdict.discard().is_some());
             }
-            assert!(matches!(
-                lab.server.handle_peer(now, call.relay, peer(99, 1), 160),
-                Verdict::Discard(_)
-            ));
+            assert!(lab.server.handle_peer(now, call.relay, peer(99, 1), 160).is_err());
         }
     });
     assert_eq!(allocated.count_total, 0, "{allocated:?}");

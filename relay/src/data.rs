@@ -9,76 +9,87 @@ use rand::CryptoRng;
 
 use crate::allocation::Allocation;
 use crate::five_tuple::FiveTuple;
-use crate::ids::{AllocationId, RelayId};
+use crate::ids::RelayId;
 use crate::now::Now;
 use crate::peers::permission::ChannelPermission;
 use crate::quota::Ledger;
 use crate::request::attributes::is_known;
 use crate::server::Server;
-use crate::verdict::{Discard, Prefix, Verdict};
+use crate::verdict::{Discard, Prefix, ToClient, ToPeer};
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// Receiving a ChannelData message (RFC 8656 §12.6). It refreshes neither the channel nor the
     /// permission. A live channel is all that it needs: RFC 8656 §12.6 has the client look at
     /// the permission, and the server at the channel.
-    pub(crate) fn channel_data(&mut self, now: Now, from: &FiveTuple, bytes: &[u8]) -> Verdict {
+    pub(crate) fn channel_data(
+        &mut self,
+        now: Now,
+        from: &FiveTuple,
+        bytes: &[u8],
+    ) -> Result<ToPeer, Discard> {
         let message = match ChannelData::decode(bytes, self.config.channels) {
             Ok(message) => message,
-            Err(ChannelDataError::Reserved) => return Verdict::Discard(Discard::ReservedChannel),
+            Err(ChannelDataError::Reserved) => return Err(Discard::ReservedChannel),
             Err(ChannelDataError::Truncated) => {
-                return Verdict::Discard(Discard::TruncatedChannelData);
+                return Err(Discard::TruncatedChannelData);
             }
         };
         let now = now.moment();
         let Some((id, allocation)) = self.allocations.find_live_mut(from, now) else {
-            return Verdict::Discard(Discard::NoAllocation);
+            return Err(Discard::NoAllocation);
         };
         let Some(peer) = allocation.peers.channel(message.channel, now) else {
-            return Verdict::Discard(self.why_no_channel(id, message.channel, now));
+            return Err(self.why_no_channel(id, message.channel, now));
         };
         let Some(index) = allocation.relays.for_peer(&peer.ip(), now) else {
-            return Verdict::Discard(Discard::NoChannel);
+            return Err(Discard::NoChannel);
         };
         let policy = &self.config.policy;
         if policy.has_wildcard_listener(peer.port()) && policy.check_datagram(peer).is_err() {
-            return Verdict::Discard(Discard::PeerDenied);
+            return Err(Discard::PeerDenied);
         }
         let data = ChannelData::HEADER_LEN..ChannelData::HEADER_LEN + message.data.len();
-        to_peer((id, index), allocation, peer, data, false)
+        Ok(to_peer(RelayId { allocation: id, index }, allocation, peer, data, false))
     }
 
     /// Receiving a Send indication (RFC 8656 §11.2).
-    pub(crate) fn send(&mut self, now: Now, from: &FiveTuple, message: &Message<'_>) -> Verdict {
+    pub(crate) fn send(
+        &mut self,
+        now: Now,
+        from: &FiveTuple,
+        message: &Message<'_>,
+    ) -> Result<ToPeer, Discard> {
         if !message.unknown_required(is_known).is_empty() {
-            return Verdict::Discard(Discard::UnknownAttribute);
+            return Err(Discard::UnknownAttribute);
         }
         // The first of each counts, and what is checked is what is used (H6).
         let (Ok(Some(XorPeerAddress(peer))), Ok(Some(Data(data)))) =
             (message.attribute(), message.attribute())
         else {
-            return Verdict::Discard(Discard::MissingAttribute);
+            return Err(Discard::MissingAttribute);
         };
         let (now, lasting) = (now.moment(), self.config.channel_permission);
         let Some((id, allocation)) = self.allocations.find_live_mut(from, now) else {
-            return Verdict::Discard(Discard::NoAllocation);
+            return Err(Discard::NoAllocation);
         };
         // An IPv4-mapped address is of neither family (H1).
         let relay =
             allocation.relays.for_peer(&peer.ip(), now).filter(|_| allocation.serves(&peer.ip()));
-        let Some(index) = relay else { return Verdict::Discard(Discard::PeerFamily) };
+        let Some(index) = relay else { return Err(Discard::PeerFamily) };
         if !allocation.peers.reach(&peer, lasting, now) {
-            return Verdict::Discard(self.why_not_permitted(peer));
+            return Err(self.why_not_permitted(peer));
         }
         // Last: for a listener's port the policy asks the operating system, which strangers cannot
         // cause.
         if self.config.policy.check_datagram(peer).is_err() {
-            return Verdict::Discard(Discard::PeerDenied);
+            return Err(Discard::PeerDenied);
         }
         // Where DATA's value stands within the datagram that it was read from.
         let start = data.as_ptr() as usize - message.as_bytes().as_ptr() as usize;
         let dont_fragment =
             message.attribute() == Ok(Some(DontFragment)) && sets_dont_fragment(from, &peer.ip());
-        to_peer((id, index), allocation, peer, start..start + data.len(), dont_fragment)
+        let relay = RelayId { allocation: id, index };
+        Ok(to_peer(relay, allocation, peer, start..start + data.len(), dont_fragment))
     }
 
     /// Receiving a UDP datagram of `len` bytes from a peer at a relayed address (RFC 8656 §11.3,
@@ -89,58 +100,60 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         relay: RelayId,
         peer: SocketAddr,
         len: usize,
-    ) -> Verdict {
+    ) -> Result<ToClient, Discard> {
         let (now, lasting) = (now.moment(), self.config.channel_permission);
         let Some((allocation, client)) = self.allocations.get_with_five_tuple(relay.allocation)
         else {
-            return Verdict::Discard(Discard::NotReady);
+            return Err(Discard::NotReady);
         };
         if !allocation.relays.is_ready() || !allocation.relays.is_live(relay.index, now) {
-            return Verdict::Discard(Discard::NotReady);
+            return Err(Discard::NotReady);
         }
         // A live channel is looked for first: it permits its peer and gives the form (H46).
         let channel = allocation.peers.number(&peer, now);
         let is_permitted = channel.is_some() && lasting == ChannelPermission::WithChannel
             || allocation.peers.allow(&peer.ip(), now);
         if !is_permitted {
-            return Verdict::Discard(self.why_not_permitted(peer));
+            return Err(self.why_not_permitted(peer));
         }
-        let Ok(short) = u16::try_from(len) else { return Verdict::Discard(Discard::TooLong) };
+        let Ok(short) = u16::try_from(len) else { return Err(Discard::TooLong) };
         // "the server … MUST use the ChannelData message if a channel has been bound to the peer"
         // (RFC 8656 §12.5).
         let (prefix, padding) = if let Some(channel) = channel {
             let padding =
                 if client.transport.is_stream() { ChannelData::stream_padding(len) } else { 0 };
-            (Prefix::new(&ChannelData::header(channel, short)), padding)
+            (Prefix::new(&ChannelData::header(channel, short)), padding as u8)
         } else {
             let mut id = [0; 12];
             self.rng.fill_bytes(&mut id);
             let Some(prefix) = data_indication(TransactionId(id), peer, short) else {
-                return Verdict::Discard(Discard::TooLong);
+                return Err(Discard::TooLong);
             };
-            (prefix, padded(len) - len)
+            (prefix, (padded(len) - len) as u8)
         };
         allocation.traffic.packets_to_client += 1;
         allocation.traffic.bytes_to_client += u64::from(short);
-        Verdict::ToClient { client, prefix, padding, carry_tos: !client.transport.is_stream() }
+        Ok(ToClient { client, prefix, padding, carry_tos: !client.transport.is_stream() })
     }
 }
 
-/// Sends the `data` range of the client's datagram from the relayed address to the peer.
+/// Sends the `data` range of the client's message from the relayed address to the peer.
+#[inline]
 fn to_peer(
-    (id, index): (AllocationId, u8),
+    relay: RelayId,
     allocation: &mut Allocation,
     peer: SocketAddr,
     data: Range<usize>,
     dont_fragment: bool,
-) -> Verdict {
+) -> ToPeer {
     allocation.traffic.packets_to_peer += 1;
     allocation.traffic.bytes_to_peer += data.len() as u64;
-    // Between datagrams both fields are carried, across families too (RFC 8656 §13.1, RFC 8656
-    // §14); from a connection they have their defaults (RFC 8656 §15). DTLS is datagrams.
+    // Between datagrams both fields are copied, across families too (RFC 8656 §13.1, RFC 8656
+    // §14); from a connection they have their defaults (RFC 8656 §15). DTLS runs over datagrams.
     let carry_tos = !allocation.transport().is_stream();
-    let relay = RelayId { allocation: id, index };
-    Verdict::ToPeer { relay, peer, start: data.start, end: data.end, dont_fragment, carry_tos }
+    // A message is at most 65,555 bytes long.
+    let data = (data.start as u32, data.end as u32);
+    ToPeer { relay, peer, data, dont_fragment, carry_tos }
 }
 
 /// Whether DONT-FRAGMENT sets the DF bit: from datagrams only from IPv4 to IPv4, else "the

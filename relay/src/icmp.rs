@@ -8,7 +8,7 @@ use crate::ids::RelayId;
 use crate::now::Now;
 use crate::quota::Ledger;
 use crate::server::Server;
-use crate::verdict::{Discard, Verdict};
+use crate::verdict::{Discard, Notify};
 
 /// What an ICMP or ICMPv6 packet says of a datagram that a relayed address has sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,27 +33,25 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         peer: SocketAddr,
         notice: &IcmpNotice,
         out: &mut [u8],
-    ) -> Verdict {
+    ) -> Result<Notify, Discard> {
         if !is_relayed(&peer.ip(), notice.kind) {
-            return Verdict::Discard(Discard::IcmpType);
+            return Err(Discard::IcmpType);
         }
         let (moment, lasting) = (now.moment(), self.config.channel_permission);
         let Some((allocation, client)) = self.allocations.get_with_five_tuple(relay.allocation)
         else {
-            return Verdict::Discard(Discard::NotReady);
+            return Err(Discard::NotReady);
         };
         if !allocation.relays.is_ready() || !allocation.relays.is_live(relay.index, moment) {
-            return Verdict::Discard(Discard::NotReady);
+            return Err(Discard::NotReady);
         }
         if !allocation.peers.reach(&peer, lasting, moment) {
-            return Verdict::Discard(self.why_not_permitted(peer));
+            return Err(self.why_not_permitted(peer));
         }
         let mut id = [0; 12];
         self.rng.fill_bytes(&mut id);
-        match indication(TransactionId(id), peer, notice, out) {
-            Ok(len) => Verdict::Notify { client, len },
-            Err(_) => Verdict::Discard(Discard::NoSpace),
-        }
+        let len = indication(TransactionId(id), peer, notice, out).map_err(|_| Discard::NoSpace)?;
+        Ok(Notify { client, len })
     }
 }
 

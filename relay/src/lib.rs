@@ -1,6 +1,6 @@
 //! The decisions of a TURN server (RFC 8656): one [`Server`] per worker. No I/O, no clock, no lock.
 //!
-//! A datagram goes in, a [`Verdict`] comes out; the caller carries it out. Begin with `server.rs`,
+//! A datagram goes in, its verdict comes out; the caller carries it out. Begin with `server.rs`,
 //! then read `data.rs` for the data path or `request/allocate.rs` for the first request of a client.
 //!
 //! | where | what | source |
@@ -47,4 +47,4 @@ pub use quota::{Ledger, Unlimited};
 pub use request::answer::challenge_is_modest;
 pub use request::keys::KeyAnswer;
 pub use server::{Gauges, Server};
-pub use verdict::{Discard, Prefix, Respond, Verdict};
+pub use verdict::{ClientVerdict, Discard, Notify, Prefix, Reply, Respond, ToClient, ToPeer};

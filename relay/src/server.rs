@@ -24,7 +24,7 @@ use crate::peers::policy::PeerPolicy;
 use crate::quota::{Ledger, PrefixCounts};
 use crate::request::parked::{Parked, Ready};
 use crate::request::refusals::SharedBudgets;
-use crate::verdict::{Discard, Respond, Verdict};
+use crate::verdict::{ClientVerdict, Discard, Reply, Respond};
 
 /// Maximum number of allocations visited in one call of [`Server::handle_timeout`],
 const VISITS: usize = 1024;
@@ -121,59 +121,54 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         from: &FiveTuple,
         bytes: &[u8],
         out: &mut [u8],
-    ) -> Verdict {
-        let Some(&first) = bytes.first() else { return Verdict::Discard(Discard::NotStun) };
+    ) -> ClientVerdict {
+        let Some(&first) = bytes.first() else { return Discard::NotStun.into() };
         match protocol(first) {
-            Protocol::Channel => self.channel_data(now, from, bytes),
-            Protocol::Stun => self.stun(now, from, bytes, out),
+            Protocol::Channel => {}
+            Protocol::Stun => return self.stun(now, from, bytes, out),
             // Where RFC 5766 had channels; without them the reserved range of RFC 8656 §12.6.
-            Protocol::Quic if first < 0x80 && self.config.channels == ChannelRange::Rfc5766 => {
-                self.channel_data(now, from, bytes)
+            Protocol::Quic if first < 0x80 => {
+                if self.config.channels != ChannelRange::Rfc5766 {
+                    return Discard::ReservedChannel.into();
+                }
             }
-            Protocol::Quic if first < 0x80 => Verdict::Discard(Discard::ReservedChannel),
-            _ => Verdict::Discard(Discard::NotStun),
+            _ => return Discard::NotStun.into(),
         }
+        self.channel_data(now, from, bytes).into()
     }
 
-    fn stun(&mut self, now: Now, from: &FiveTuple, bytes: &[u8], out: &mut [u8]) -> Verdict {
-        let Ok(message) = Message::decode(bytes) else {
-            return Verdict::Discard(Discard::Malformed);
-        };
+    fn stun(&mut self, now: Now, from: &FiveTuple, bytes: &[u8], out: &mut [u8]) -> ClientVerdict {
+        let Ok(message) = Message::decode(bytes) else { return Discard::Malformed.into() };
         if message.is_rfc3489() {
-            let verdict = match self.binding_answer(from, &message, out) {
-                Verdict::Discard(Discard::Unsupported) => Verdict::Discard(Discard::NoCookie),
-                verdict => verdict,
+            let reply = match self.binding_answer(from, &message, out) {
+                Reply::Discard(Discard::Unsupported) => Reply::Discard(Discard::NoCookie),
+                reply => reply,
             };
-            return self.unless_limited(now, from, bytes.len(), verdict);
+            return self.unless_limited(now, from, bytes.len(), reply).into();
         }
         if message.fingerprint() == Some(false) {
-            return Verdict::Discard(Discard::Fingerprint);
+            return Discard::Fingerprint.into();
         }
         match (message.class(), message.method()) {
-            (Class::Indication, Method::SEND) => self.send(now, from, &message),
+            (Class::Indication, Method::SEND) => self.send(now, from, &message).into(),
             (
                 Class::Request,
                 Method::ALLOCATE
                 | Method::REFRESH
                 | Method::CREATE_PERMISSION
                 | Method::CHANNEL_BIND,
-            ) => self.request(now, from, &message, false, out),
+            ) => self.request(now, from, &message, false, out).into(),
             (Class::Request, Method::BINDING) => {
-                let verdict = self.binding_answer(from, &message, out);
-                self.unless_limited(now, from, bytes.len(), verdict)
+                let reply = self.binding_answer(from, &message, out);
+                self.unless_limited(now, from, bytes.len(), reply).into()
             }
-            (Class::Indication, Method::BINDING) => Verdict::Discard(Discard::Keepalive),
-            _ => Verdict::Discard(Discard::Unsupported),
+            (Class::Indication, Method::BINDING) => Discard::Keepalive.into(),
+            _ => Discard::Unsupported.into(),
         }
     }
 
     /// What became of an effect; the verdict is the answer that waited for it, if any did.
-    pub fn handle_completion(
-        &mut self,
-        now: Now,
-        completion: Completion,
-        out: &mut [u8],
-    ) -> Verdict {
+    pub fn handle_completion(&mut self, now: Now, completion: Completion, out: &mut [u8]) -> Reply {
         match completion {
             Completion::Bound { relay, bound, advertised, reservation } => self.relay_bound(
                 now,
@@ -326,23 +321,23 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
 
     /// RFC 8489's Binding usage, for a client that learns its address on its way; also for one of
     /// RFC 3489.
-    fn binding_answer(&self, from: &FiveTuple, message: &Message<'_>, out: &mut [u8]) -> Verdict {
+    fn binding_answer(&self, from: &FiveTuple, message: &Message<'_>, out: &mut [u8]) -> Reply {
         let received = Received {
             source: from.client,
             local: self.config.outside(from.server),
             over: from.transport,
         };
         match binding::answer(message, &received, Usage::Binding, out) {
-            Ok(answer) => Verdict::Respond(Respond {
+            Ok(answer) => Reply::Respond(Respond {
                 to: *from,
                 len: answer.len,
                 method: message.method(),
                 error: answer.error,
                 refusal: None,
             }),
-            Err(binding::Silence::Fingerprint) => Verdict::Discard(Discard::Fingerprint),
-            Err(binding::Silence::NotBindingRequest) => Verdict::Discard(Discard::Unsupported),
-            Err(binding::Silence::NoSpace) => Verdict::Discard(Discard::NoSpace),
+            Err(binding::Silence::Fingerprint) => Reply::Discard(Discard::Fingerprint),
+            Err(binding::Silence::NotBindingRequest) => Reply::Discard(Discard::Unsupported),
+            Err(binding::Silence::NoSpace) => Reply::Discard(Discard::NoSpace),
         }
     }
 

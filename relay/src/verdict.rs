@@ -1,3 +1,6 @@
+//! The answers to an input. Each input has an answer of its own, so that no caller has to handle one
+//! that cannot occur; none of them owns or copies the bytes of a datagram.
+
 use std::net::SocketAddr;
 use std::ops::Range;
 
@@ -7,79 +10,137 @@ use causeway_wire::{ErrorCode, Method};
 use crate::five_tuple::FiveTuple;
 use crate::ids::RelayId;
 
-/// What is to be done with one datagram, at once. It speaks of the datagram by ranges of its bytes,
-/// so that nothing is copied.
+/// The answer to a message from a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum Verdict {
-    /// Send these bytes of the client's datagram from the relayed address to the peer.
-    ToPeer {
-        /// From where.
-        relay: RelayId,
-        /// To whom.
-        peer: SocketAddr,
-        /// First byte of the application's data within the datagram.
-        start: usize,
-        /// The byte behind it.
-        end: usize,
-        /// Whether DF is to be set on this one datagram (RFC 8656 §14, RFC 8656 §15).
-        dont_fragment: bool,
-        /// Whether DSCP and ECN of what came in go along; else both are zero.
-        carry_tos: bool,
-    },
-    /// Put `prefix` in front of the peer's datagram and `padding` zero bytes behind it, and send it
-    /// to the client.
-    ToClient {
-        /// To whom, and from where.
-        client: FiveTuple,
-        /// ChannelData's header, or a Data indication up to its data.
-        prefix: Prefix,
-        /// 0 to 3.
-        padding: usize,
-        /// Whether DSCP and ECN of what came in go along (RFC 8656 §14); a connection has its own
-        /// (RFC 8656 §16).
-        carry_tos: bool,
-    },
-    /// Send the Data indication that stands in the caller's buffer: what ICMP said of a peer (RFC
-    /// 8656 §11.5).
-    Notify {
-        /// To whom, and from where.
-        client: FiveTuple,
-        /// Its length in bytes.
-        len: usize,
-    },
-    /// Send the answer that stands in the caller's buffer.
-    Respond(Respond),
-    /// Send nothing.
-    Discard(Discard),
-    /// Nothing yet: an effect has been queued, and the answer follows its completion.
-    Later,
+pub enum ClientVerdict {
+    /// It carries application data: relay them.
+    ToPeer(ToPeer),
+    /// It is a request, or nothing that may be relayed.
+    Reply(Reply),
 }
 
-impl Verdict {
-    /// The application's data of a [`Verdict::ToPeer`].
+/// The answer to a request, given at once or after a completion or a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Reply {
+    /// Send the response that stands in the caller's buffer.
+    Respond(Respond),
+    /// Send nothing now. A queued effect has to complete first, or there is no request to answer.
+    Later,
+    /// Send nothing, and count why.
+    Discard(Discard),
+}
+
+/// Send bytes of the client's message from the relayed address to the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct ToPeer {
+    /// The relayed address to send from.
+    pub relay: RelayId,
+    /// The address to send to.
+    pub peer: SocketAddr,
+    /// The first byte of the application data, and the one behind them.
+    pub(crate) data: (u32, u32),
+    /// Whether to set DF on this one datagram (RFC 8656 §14, RFC 8656 §15).
+    pub dont_fragment: bool,
+    /// Whether DSCP and ECN of the client's datagram are copied; otherwise both are zero.
+    pub carry_tos: bool,
+}
+
+/// Put `prefix` in front of the peer's datagram and `padding` zero bytes behind it, and send it to
+/// the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct ToClient {
+    /// The client, with the server's address and the transport to send by.
+    pub client: FiveTuple,
+    /// The header of ChannelData, or a Data indication up to its data.
+    pub prefix: Prefix,
+    /// 0 to 3 bytes.
+    pub padding: u8,
+    /// Whether DSCP and ECN of the peer's datagram are copied (RFC 8656 §14); a connection has its
+    /// own (RFC 8656 §16).
+    pub carry_tos: bool,
+}
+
+/// Send the Data indication that stands in the caller's buffer: an ICMP error of a peer (RFC 8656
+/// §11.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Notify {
+    /// The client, with the server's address and the transport to send by.
+    pub client: FiveTuple,
+    /// The length of the indication in bytes.
+    pub len: usize,
+}
+
+/// A response in the caller's buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Respond {
+    /// The client, with the server's address and the transport to send by.
+    pub to: FiveTuple,
+    /// The length of the response in bytes.
+    pub len: usize,
+    /// The method of the request.
+    pub method: Method,
+    /// The error code of the response; `None` in a success response.
+    pub error: Option<ErrorCode>,
+    /// Why authentication refused the request, if it did.
+    pub refusal: Option<Refusal>,
+}
+
+// These are returned by value for each datagram. A relayed one fits into a cache line.
+const _: () = assert!(size_of::<ToPeer>() <= 64);
+const _: () = assert!(size_of::<ClientVerdict>() <= 96);
+const _: () = assert!(size_of::<Result<ToClient, Discard>>() <= 120);
+
+impl ToPeer {
+    /// The application data within the client's message.
     #[must_use]
-    pub fn data(&self) -> Option<Range<usize>> {
-        match *self {
-            Self::ToPeer { start, end, .. } => Some(start..end),
-            _ => None,
+    #[inline]
+    pub fn data(&self) -> Range<usize> {
+        self.data.0 as usize..self.data.1 as usize
+    }
+}
+
+impl ClientVerdict {
+    /// The response, if there is one to send now.
+    #[must_use]
+    pub fn respond(&self) -> Option<&Respond> {
+        match self {
+            Self::Reply(Reply::Respond(respond)) => Some(respond),
+            Self::Reply(_) | Self::ToPeer(_) => None,
+        }
+    }
+
+    /// Why nothing is sent, if nothing is.
+    #[must_use]
+    pub fn discard(&self) -> Option<Discard> {
+        match self {
+            Self::Reply(Reply::Discard(discard)) => Some(*discard),
+            Self::Reply(_) | Self::ToPeer(_) => None,
         }
     }
 }
 
-/// An answer in the caller's buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Respond {
-    /// To whom, and from where.
-    pub to: FiveTuple,
-    /// Its length in bytes.
-    pub len: usize,
-    /// The method that it answers.
-    pub method: Method,
-    /// The error that it carries; `None` is success.
-    pub error: Option<ErrorCode>,
-    /// Why the request was not let in, where that is the error.
-    pub refusal: Option<Refusal>,
+impl From<Reply> for ClientVerdict {
+    fn from(reply: Reply) -> Self {
+        Self::Reply(reply)
+    }
+}
+
+impl From<Discard> for ClientVerdict {
+    fn from(discard: Discard) -> Self {
+        Self::Reply(Reply::Discard(discard))
+    }
+}
+
+impl From<Result<ToPeer, Discard>> for ClientVerdict {
+    #[inline]
+    fn from(relayed: Result<ToPeer, Discard>) -> Self {
+        relayed.map_or_else(Self::from, Self::ToPeer)
+    }
 }
 
 /// The bytes in front of a peer's data: at most a STUN header, an IPv6 XOR-PEER-ADDRESS and DATA's

@@ -524,7 +524,7 @@ fn h38_a_bind_that_fails_late_ends_no_allocation_that_stands() {
     let failed = Completion::BindFailed { relay, failure: BindFailure::Capacity };
     assert_eq!(
         lab.server.handle_completion(lab.now(), failed, &mut out),
-        causeway_relay::Verdict::Discard(Discard::NotReady)
+        causeway_relay::Reply::Discard(Discard::NotReady)
     );
     lab.time_out();
     assert_eq!(lab.server.gauges().allocations, 1);

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use causeway_auth::{Credential, Key, Refusal, RestSecret};
-use causeway_relay::{Command, Discard, KeyAnswer, Verdict};
+use causeway_relay::{Command, Discard, KeyAnswer};
 use causeway_tests::addresses::peer;
 use causeway_tests::{Client, Fill, Lab, REALM, Reaction, Setup};
 use causeway_wire::attribute::{
@@ -192,10 +192,7 @@ fn h49_an_expiry_that_is_no_seconds_lets_nobody_in_and_says_so() {
         let request = client.signed(id, Method::ALLOCATE, ALLOCATE);
         let verdict =
             lab.server.handle_client(lab.now(), &client.five_tuple, &request, &mut [0; 1500]);
-        let refusal = match verdict {
-            Verdict::Respond(respond) => respond.refusal,
-            _ => None,
-        };
+        let refusal = verdict.respond().and_then(|respond| respond.refusal);
         assert_eq!(refusal.map(Refusal::reason), reason, "{expiry}");
         // A guess gets no other word for it.
         let guess = client.named(&username, "guess");

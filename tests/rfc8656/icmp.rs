@@ -96,7 +96,7 @@ fn rfc8656_11_5_without_an_allocation_it_is_silently_dropped() {
     client.refresh(&mut lab, 0);
     let verdict =
         lab.server.handle_icmp(lab.now(), relay, peer(1, 7), &UNREACHABLE, &mut [0; 1500]);
-    assert_eq!(verdict, causeway_relay::Verdict::Discard(Discard::NotReady));
+    assert_eq!(verdict, Err(Discard::NotReady));
 }
 
 #[test]

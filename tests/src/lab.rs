@@ -2,8 +2,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use causeway_relay::{
-    Command, Completion, Effect, Ended, FiveTuple, IcmpNotice, KeyAnswer, Now, RelayId, Server,
-    Verdict,
+    ClientVerdict, Command, Completion, Effect, Ended, FiveTuple, IcmpNotice, KeyAnswer, Notify,
+    Now, RelayId, Reply, Server, ToClient,
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -134,7 +134,16 @@ impl Lab {
     /// A datagram or a frame arrives from a client.
     pub fn client_sends(&mut self, from: &FiveTuple, bytes: &[u8]) -> Reaction {
         let verdict = self.server.handle_client(self.now(), from, bytes, &mut self.out);
-        let reaction = self.carry_out(verdict, bytes);
+        let reaction = match verdict {
+            ClientVerdict::ToPeer(to_peer) => Reaction::ToPeer {
+                from: self.pool.advertised(to_peer.relay),
+                to: to_peer.peer,
+                data: bytes[to_peer.data()].to_vec(),
+                dont_fragment: to_peer.dont_fragment,
+                carry_tos: to_peer.carry_tos,
+            },
+            ClientVerdict::Reply(reply) => self.reply(reply),
+        };
         self.settle(Some(reaction))
     }
 
@@ -153,7 +162,15 @@ impl Lab {
     /// A datagram arrives from a peer at a relayed socket.
     pub fn peer_sends_to(&mut self, relay: RelayId, peer: SocketAddr, data: &[u8]) -> Reaction {
         let verdict = self.server.handle_peer(self.now(), relay, peer, data.len());
-        let reaction = self.carry_out(verdict, data);
+        let reaction = match verdict {
+            Ok(ToClient { client, prefix, padding, carry_tos }) => {
+                assert!(padding < 4);
+                let padding = &[0; 3][..usize::from(padding)];
+                let bytes = [prefix.as_bytes(), data, padding].concat();
+                Reaction::ToClient { to: client, bytes, carry_tos }
+            }
+            Err(why) => Reaction::Silence(why),
+        };
         self.settle(Some(reaction))
     }
 
@@ -169,7 +186,12 @@ impl Lab {
     ) -> Reaction {
         let relay = self.pool.relay(advertised).expect("a relayed address that is bound");
         let verdict = self.server.handle_icmp(self.now(), relay, peer, &notice, &mut self.out);
-        let reaction = self.carry_out(verdict, &[]);
+        let reaction = match verdict {
+            Ok(Notify { client, len }) => {
+                Reaction::Notice { to: client, bytes: self.out[..len].to_vec() }
+            }
+            Err(why) => Reaction::Silence(why),
+        };
         self.settle(Some(reaction))
     }
 
@@ -188,8 +210,8 @@ impl Lab {
     /// What became of requests that have waited for a key.
     pub fn parked(&mut self) -> Vec<Reaction> {
         let mut reactions = Vec::new();
-        while let Some(verdict) = self.server.next_parked(self.now(), &mut self.out) {
-            let reaction = self.carry_out(verdict, &[]);
+        while let Some(reply) = self.server.next_parked(self.now(), &mut self.out) {
+            let reaction = self.reply(reply);
             reactions.push(self.settle(Some(reaction)));
         }
         reactions
@@ -207,8 +229,8 @@ impl Lab {
     }
 
     fn hand_in(&mut self, completion: Completion) -> Reaction {
-        let verdict = self.server.handle_completion(self.now(), completion, &mut self.out);
-        self.carry_out(verdict, &[])
+        let reply = self.server.handle_completion(self.now(), completion, &mut self.out);
+        self.reply(reply)
     }
 
     /// Does what the server has asked for. A bind that is done at once may bring the answer that
@@ -237,23 +259,11 @@ impl Lab {
         reaction
     }
 
-    fn carry_out(&self, verdict: Verdict, datagram: &[u8]) -> Reaction {
-        match verdict {
-            Verdict::ToPeer { relay, peer, start, end, dont_fragment, carry_tos } => {
-                let (from, data) = (self.pool.advertised(relay), datagram[start..end].to_vec());
-                Reaction::ToPeer { from, to: peer, data, dont_fragment, carry_tos }
-            }
-            Verdict::ToClient { client, prefix, padding, carry_tos } => {
-                assert!(padding < 4);
-                let bytes = [prefix.as_bytes(), datagram, &[0; 3][..padding]].concat();
-                Reaction::ToClient { to: client, bytes, carry_tos }
-            }
-            Verdict::Notify { client, len } => {
-                Reaction::Notice { to: client, bytes: self.out[..len].to_vec() }
-            }
-            Verdict::Respond(respond) => Reaction::Answer(Answer::new(&respond, &self.out)),
-            Verdict::Discard(why) => Reaction::Silence(why),
-            Verdict::Later => Reaction::Later,
+    fn reply(&self, reply: Reply) -> Reaction {
+        match reply {
+            Reply::Respond(respond) => Reaction::Answer(Answer::new(&respond, &self.out)),
+            Reply::Discard(why) => Reaction::Silence(why),
+            Reply::Later => Reaction::Later,
         }
     }
 }

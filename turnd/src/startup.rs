@@ -37,7 +37,7 @@ use crate::store::keys::Keys;
 use crate::store::nonces;
 use crate::store::persistence::Persistence;
 use crate::store::registry::Registered;
-use crate::worker::{Crossing, Searches, Told, Waiting, Worker};
+use crate::worker::{Lanes, LoggedReasons, Searches, Waiting, Worker};
 
 /// Letters that may wait for a worker.
 const MAILBOX: usize = 1024;
@@ -120,14 +120,13 @@ pub(crate) fn start(config: &Config, runtime: &Runtime) -> Result<Running> {
     let mailboxes: std::io::Result<Vec<_>> =
         prepared.iter().map(|_| Mailbox::<Mail>::new(MAILBOX)).collect();
     let mailboxes = mailboxes.context("cannot make the workers' mailboxes")?;
-    let crossings = Crossing::between(
-        &mailboxes.iter().map(|mailbox| mailbox.sender.clone()).collect::<Vec<_>>(),
-    );
+    let lanes =
+        Lanes::between(&mailboxes.iter().map(|mailbox| mailbox.sender.clone()).collect::<Vec<_>>());
     let mut workers = Vec::new();
-    for (((mut worker, mut event_loop), mailbox), crossing) in
-        prepared.into_iter().zip(mailboxes).zip(crossings)
+    for (((mut worker, mut event_loop), mailbox), lanes) in
+        prepared.into_iter().zip(mailboxes).zip(lanes)
     {
-        worker.crossing = crossing;
+        worker.lanes = lanes;
         let stats = Arc::clone(event_loop.io().stats());
         sources.push(Box::new(worker_source(Arc::clone(&worker.counters), stats)));
         workers.push(spawn(worker, event_loop, mailbox)?);
@@ -226,7 +225,7 @@ impl Shared {
             pools: Arc::clone(&self.pools),
             relayed_options: self.relayed_options,
             relayed: Arc::clone(&self.relayed),
-            crossing: None,
+            lanes: None,
             reservations: Arc::clone(&self.reservations),
             capacity: Arc::clone(capacity),
             waiting: Waiting::default(),
@@ -238,7 +237,7 @@ impl Shared {
             journal: None,
             keys: None,
             limited_answers: LimitedAnswers::default(),
-            told: Told::default(),
+            logged_reasons: LoggedReasons::default(),
         };
         Ok((worker, event_loop))
     }

@@ -14,7 +14,7 @@ use crate::now::Now;
 use crate::quota::Ledger;
 use crate::request::answer::{self, Answer, seconds};
 use crate::server::Server;
-use crate::verdict::{Discard, Verdict};
+use crate::verdict::{Discard, Reply};
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// A relayed socket stands.
@@ -25,7 +25,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         address: RelayedTransportAddress,
         reservation: Option<[u8; 8]>,
         out: &mut [u8],
-    ) -> Verdict {
+    ) -> Reply {
         let allocation = self.allocations.get_mut(id.allocation);
         if let Some(allocation) =
             allocation.filter(|allocation| allocation.relays.is_binding(id.index))
@@ -47,7 +47,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         if !allocation.is_some_and(|allocation| allocation.relays.bound().any(is_its)) {
             self.effects.push_back(Effect::Release { relay: id, bound: address.bound });
         }
-        Verdict::Discard(Discard::NotReady)
+        Reply::Discard(Discard::NotReady)
     }
 
     /// A relayed socket is not to be had. The other one of a dual allocation does without (RFC 8656
@@ -58,7 +58,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         id: RelayId,
         failure: BindFailure,
         out: &mut [u8],
-    ) -> Verdict {
+    ) -> Reply {
         let refused = self
             .allocations
             .get_mut(id.allocation)
@@ -66,39 +66,39 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         if refused {
             self.when_ready(now, id.allocation, out)
         } else {
-            Verdict::Discard(Discard::NotReady)
+            Reply::Discard(Discard::NotReady)
         }
     }
 
     /// When the last of the relayed addresses is bound or refused: the allocation's first answer,
     /// or a restored one's silence.
-    fn when_ready(&mut self, now: Now, id: AllocationId, out: &mut [u8]) -> Verdict {
+    fn when_ready(&mut self, now: Now, id: AllocationId, out: &mut [u8]) -> Reply {
         let Some(relays) =
             self.allocations.get(id).map(|allocation| allocation.relays).filter(Relays::is_ready)
         else {
-            return Verdict::Later;
+            return Reply::Later;
         };
         let answer_pending = self
             .allocations
             .cold_mut(id)
             .is_some_and(|cold| std::mem::take(&mut cold.answer_pending));
         let Some(requester) = Requester::of(&self.allocations, id) else {
-            return Verdict::Discard(Discard::NotReady);
+            return Reply::Discard(Discard::NotReady);
         };
         if relays.bound().next().is_none() {
             let code = failure(relays.refused().map(|(_, failure)| failure));
             self.end(id, now.monotonic, EndReason::BindFailed);
             return match answer_pending {
                 true if !self.may_refuse(now.monotonic, requester.five_tuple(), None) => {
-                    Verdict::Discard(Discard::RefusalsSpent)
+                    Reply::Discard(Discard::RefusalsSpent)
                 }
                 true => requester.answer(self.config.software.as_deref()).error(code, &[], out),
-                false => Verdict::Discard(Discard::NotReady),
+                false => Reply::Later,
             };
         }
         if !answer_pending {
             self.resume(now, id);
-            return Verdict::Later;
+            return Reply::Later;
         }
         let lifetime = self.allocations.cold(id).map(Cold::lifetime).unwrap_or_default();
         if let Some(allocation) = self.allocations.get_mut(id) {

@@ -13,7 +13,7 @@ use crate::allocation::relays::BindFailure;
 use crate::allocation::table::Allocations;
 use crate::five_tuple::FiveTuple;
 use crate::ids::AllocationId;
-use crate::verdict::{Discard, Respond, Verdict};
+use crate::verdict::{Discard, Reply, Respond};
 
 /// Writes the answer to one request. What is answered to an authenticated request carries
 /// integrity, errors included (H29).
@@ -57,12 +57,12 @@ impl Answer<'_> {
         &self,
         out: &mut [u8],
         fill: impl FnOnce(&mut MessageWriter<'_>) -> Filled,
-    ) -> Verdict {
+    ) -> Reply {
         self.write(Class::SuccessResponse, None, out, fill)
     }
 
     /// An error response; `unknown` are the types for UNKNOWN-ATTRIBUTES.
-    pub(crate) fn error(&self, code: ErrorCode, unknown: &[u16], out: &mut [u8]) -> Verdict {
+    pub(crate) fn error(&self, code: ErrorCode, unknown: &[u16], out: &mut [u8]) -> Reply {
         self.write(Class::ErrorResponse, Some(code), out, |writer| {
             writer.put(&ErrorCodeAttribute::new(code))?;
             if !unknown.is_empty() {
@@ -87,7 +87,7 @@ impl Answer<'_> {
         realm: &Authenticator,
         unix: u64,
         out: &mut [u8],
-    ) -> Verdict {
+    ) -> Reply {
         let nonce = realm.mint(self.to.client, unix);
         let mut challenge = |reason| {
             self.write(Class::ErrorResponse, Some(code), out, |writer| {
@@ -102,17 +102,17 @@ impl Answer<'_> {
             })
         };
         let verdict = match challenge(code.reason()) {
-            Verdict::Respond(respond) if !self.is_modest(asked, respond.len) => challenge(""),
+            Reply::Respond(respond) if !self.is_modest(asked, respond.len) => challenge(""),
             verdict => verdict,
         };
         match verdict {
             // Deviation: RFC 8489 §9.2.4: a datagram that is shorter than any Allocate request, as
             // no client's first is, gets no 401 where the realm is so long that it
             // would break the same bound.
-            Verdict::Respond(respond)
+            Reply::Respond(respond)
                 if asked < SHORTEST_ALLOCATE && !self.is_modest(asked, respond.len) =>
             {
-                Verdict::Discard(Discard::RateLimited)
+                Reply::Discard(Discard::RateLimited)
             }
             verdict => verdict,
         }
@@ -129,7 +129,7 @@ impl Answer<'_> {
         error: Option<ErrorCode>,
         out: &mut [u8],
         fill: impl FnOnce(&mut MessageWriter<'_>) -> Filled,
-    ) -> Verdict {
+    ) -> Reply {
         let written = MessageWriter::answer(out, &self.header, class).and_then(|mut writer| {
             fill(&mut writer)?;
             if let Some((credential, protection)) = self.proven {
@@ -146,14 +146,14 @@ impl Answer<'_> {
             Ok(writer.finish())
         });
         match written {
-            Ok(len) => Verdict::Respond(Respond {
+            Ok(len) => Reply::Respond(Respond {
                 to: self.to,
                 len,
                 method: self.header.message_type.method,
                 error,
                 refusal: None,
             }),
-            Err(_) => Verdict::Discard(Discard::NoSpace),
+            Err(_) => Reply::Discard(Discard::NoSpace),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::now::Now;
 use crate::quota::Ledger;
 use crate::request::parked::{CAPACITY, Outcome};
 use crate::server::Server;
-use crate::verdict::{Discard, Verdict};
+use crate::verdict::{Discard, Reply};
 
 /// For so many seconds a user's key is used without asking again, unless
 /// [`crate::Command::ForgetKeys`] comes before.
@@ -55,10 +55,10 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// none is left. To be drained after [`handle_key`](Self::handle_key) and
     /// [`handle_timeout`](Self::handle_timeout), with the effects that each verdict leads to.
     #[must_use]
-    pub fn next_parked(&mut self, now: Now, out: &mut [u8]) -> Option<Verdict> {
+    pub fn next_parked(&mut self, now: Now, out: &mut [u8]) -> Option<Reply> {
         let (request, outcome) = self.ready.pop()?;
         let Ok(message) = Message::decode(&request.bytes) else {
-            return Some(Verdict::Discard(Discard::Malformed));
+            return Some(Reply::Discard(Discard::Malformed));
         };
         Some(self.request(now, &request.from, &message, outcome == Outcome::Failed, out))
     }
@@ -70,18 +70,18 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         from: &FiveTuple,
         message: &Message<'_>,
         username: &str,
-    ) -> Verdict {
+    ) -> Reply {
         if self.gauges().parked >= CAPACITY {
-            return Verdict::Discard(Discard::KeyPending);
+            return Reply::Discard(Discard::KeyPending);
         }
         let asked = self.parked.is_wanted(username);
         if !self.parked.insert(now.monotonic, from, message.as_bytes(), username) {
-            return Verdict::Discard(Discard::KeyPending);
+            return Reply::Discard(Discard::KeyPending);
         }
         if !asked {
             self.effects.push_back(Effect::WantKey { username: username.into() });
         }
-        Verdict::Later
+        Reply::Later
     }
 
     /// Gives up on keys that have not come in time.

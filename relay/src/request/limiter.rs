@@ -7,7 +7,7 @@ use crate::ids::AllocationId;
 use crate::now::Now;
 use crate::quota::Ledger;
 use crate::server::Server;
-use crate::verdict::{Discard, Verdict};
+use crate::verdict::{Discard, Reply};
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// An answer to `asked` bytes from an address that may be forged, unless its victim has had its
@@ -18,9 +18,9 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         now: Now,
         from: &FiveTuple,
         asked: usize,
-        verdict: Verdict,
-    ) -> Verdict {
-        let (Verdict::Respond(respond), Transport::Udp, Some(limiter)) =
+        verdict: Reply,
+    ) -> Reply {
+        let (Reply::Respond(respond), Transport::Udp, Some(limiter)) =
             (&verdict, from.transport, &mut self.limiter)
         else {
             return verdict;
@@ -28,7 +28,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         if limiter.admits(now.monotonic, from.client.ip(), asked, respond.len) {
             verdict
         } else {
-            Verdict::Discard(Discard::RateLimited)
+            Reply::Discard(Discard::RateLimited)
         }
     }
 

@@ -27,7 +27,7 @@ use crate::now::Now;
 use crate::quota::Ledger;
 use crate::request::answer::{Answer, seconds};
 use crate::server::Server;
-use crate::verdict::{Discard, Respond, Verdict};
+use crate::verdict::{Discard, Reply, Respond};
 
 /// A request that has been let in.
 pub(crate) struct Request<'m> {
@@ -60,7 +60,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         message: &Message<'_>,
         source_failed: bool,
         out: &mut [u8],
-    ) -> Verdict {
+    ) -> Reply {
         let found = self.live(from, now.monotonic);
         let held = found.and_then(|id| self.allocations.cold(id)).map(|cold| &cold.credential);
         let is_current = found
@@ -75,7 +75,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         ) {
             Ok(Identity::Proven { credential, protection }) => (credential, protection),
             Ok(Identity::KeyWanted(_)) if source_failed => {
-                return Verdict::Discard(Discard::KeyUnavailable);
+                return Reply::Discard(Discard::KeyUnavailable);
             }
             Ok(Identity::KeyWanted(username)) => return self.park(now, from, message, username),
             Err(refusal) => return self.refuse(now, from, message, found, refusal, out),
@@ -92,7 +92,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         match achieved {
             Ok(achieved) => self.report(&request, &achieved, out),
             Err(_) if !self.may_refuse(now.monotonic, from, own) => {
-                Verdict::Discard(Discard::RefusalsSpent)
+                Reply::Discard(Discard::RefusalsSpent)
             }
             Err(code) => {
                 request.answer(self.config.software.as_deref()).error(code, unknown.kinds(), out)
@@ -151,7 +151,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         }
     }
 
-    fn report(&self, request: &Request<'_>, achieved: &Achieved, out: &mut [u8]) -> Verdict {
+    fn report(&self, request: &Request<'_>, achieved: &Achieved, out: &mut [u8]) -> Reply {
         let answer = request.answer(self.config.software.as_deref());
         match *achieved {
             Achieved::Done => answer.success(out, |_| Ok(())),
@@ -163,9 +163,9 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
                     let lifetime = allocation.relays.left(request.now.monotonic);
                     answer::allocated(&self.allocations, id, seconds(lifetime), writer)
                 }),
-                None => Verdict::Discard(Discard::NotReady),
+                None => Reply::Discard(Discard::NotReady),
             },
-            Achieved::Later => Verdict::Later,
+            Achieved::Later => Reply::Later,
         }
     }
 
@@ -179,7 +179,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         found: Option<AllocationId>,
         refusal: Refusal,
         out: &mut [u8],
-    ) -> Verdict {
+    ) -> Reply {
         // A connection is its client's; of a datagram, whose source may be forged, only the
         // allocation's own key says so.
         let is_own = |id: &AllocationId| {
@@ -188,7 +188,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         };
         let own = found.filter(is_own);
         if own.is_some() && !self.may_refuse(now.monotonic, from, own) {
-            return Verdict::Discard(Discard::RefusalsSpent);
+            return Reply::Discard(Discard::RefusalsSpent);
         }
         let answer = Answer {
             to: *from,
@@ -212,8 +212,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             ),
         };
         let verdict = match verdict {
-            Verdict::Respond(respond) => {
-                Verdict::Respond(Respond { refusal: Some(refusal), ..respond })
+            Reply::Respond(respond) => {
+                Reply::Respond(Respond { refusal: Some(refusal), ..respond })
             }
             other => other,
         };

@@ -15,7 +15,7 @@ impl Worker {
         self.account(now, id, Event::Start, "");
     }
 
-    /// Accounts for the allocations whose time it is.
+    /// Writes the interim accounts that are due.
     pub(super) fn account_due(&mut self, now: Sample) {
         let server = &self.server;
         for id in self.accounts.take_due(now.monotonic, |id| server.traffic(id).is_some()) {
@@ -24,7 +24,7 @@ impl Worker {
         self.accounts.send(now.monotonic);
     }
 
-    /// One that was never made has no account.
+    /// Writes the last account of an allocation. One that was never made has none.
     pub(super) fn account_end(&mut self, now: Sample, ended: &Ended) {
         if ended.relayed.is_empty() || ended.reason == EndReason::BindFailed {
             return;
@@ -51,15 +51,15 @@ impl Worker {
         self.accounts.put(account);
     }
 
-    /// The last account of an allocation of the process before, which cannot be brought back.
+    /// Writes the last account of an allocation of the previous process that cannot be restored.
     pub(super) fn account_left(&mut self, now: Sample, record: &Record) {
         let account = accounts::account_of_record(now.unix, self.server.realm(), record, TAKEN);
         accounts::tell(&account, None, None);
         self.accounts.put(account);
     }
 
-    /// The server stops: all that ends with it has its last account, and what outlives it one as it
-    /// stands now. The control side tells them.
+    /// The accounts of all allocations when the server stops: the last one of those that end with
+    /// it, an interim one of those that outlive it. The control side logs and stores them.
     pub(super) fn account_stop(&mut self, now: Sample) -> Last {
         let mut last = Last { waiting: self.accounts.take_all(), accounts: Vec::new() };
         for id in self.server.allocation_ids().collect::<Vec<_>>() {
@@ -84,7 +84,7 @@ impl Worker {
         self.accounts.put(account);
     }
 
-    /// Whether allocations over this transport have had their last account.
+    /// Whether allocations over this transport have got their last account already.
     fn has_stopped(&self, transport: Transport) -> bool {
         self.accounts.is_stopping() && !outlives(self.journal.is_some(), transport)
     }

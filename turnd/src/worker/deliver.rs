@@ -1,9 +1,11 @@
-//! What the core has decided, carried to the sockets.
+//! Carries the core's verdicts to the sockets: data to peers and clients, replies to clients.
 
 use std::ops::Range;
 
-use causeway_net::{Io, Packet, Route, Sample, SocketKey};
-use causeway_relay::{Discard, FiveTuple, Prefix, Respond, Transport, Verdict};
+use causeway_net::{AssociationKey, Io, Packet, Route, Sample, SocketKey, StreamKey};
+use causeway_relay::{
+    ClientVerdict, Discard, FiveTuple, Notify, Reply, Respond, ToClient, ToPeer, Transport,
+};
 use causeway_wire::{ErrorCode, Method};
 
 use super::Worker;
@@ -12,162 +14,191 @@ use crate::clients::connections::Connection;
 use crate::counters::index;
 use crate::ports::holders::Peer;
 
+/// The way to a client.
+pub(super) enum Leg {
+    /// Plain UDP, through a listener.
+    Datagram(Route),
+    /// TCP, or TLS over it.
+    Stream(StreamKey),
+    /// DTLS over UDP.
+    Association(AssociationKey),
+}
+
 impl Worker {
-    /// What becomes of a client's message. `tos` is what it came with.
+    /// Carries out the verdict on a client's message, which arrived with `tos`.
     pub(super) fn client_verdict(
         &mut self,
         now: Sample,
         from: &FiveTuple,
-        verdict: Verdict,
+        verdict: ClientVerdict,
         tos: u8,
         packet: &mut Packet<'_>,
         io: &mut Io,
     ) {
         match verdict {
-            Verdict::ToPeer { relay, peer, start, end, carry_tos, dont_fragment } => {
-                let tos = if carry_tos { tos } else { 0 };
-                match self.relayed.find(peer) {
-                    Peer::Unheld(ours) if !self.server.policy().opens_relay(ours) => {
-                        return self.counters.discarded(Discard::NotRelayed);
-                    }
-                    Peer::Elsewhere | Peer::Unheld(_) => {
-                        let Some(socket) = self.relays.get(relay) else {
-                            return self.counters.discarded(Discard::NotReady);
-                        };
-                        io.forward(
-                            &Route { socket, to: peer, from: None, tos, dont_fragment },
-                            packet,
-                            &[],
-                            start..end,
-                            0,
-                        );
-                    }
-                    Peer::Relayed(other) => {
-                        self.relay_to_relay(now, (relay, other), (start..end, tos), packet, io);
-                    }
+            ClientVerdict::ToPeer(to_peer) => {
+                self.relay_to_peer(now, from.transport, &to_peer, tos, packet, io);
+            }
+            ClientVerdict::Reply(reply) => {
+                if let Reply::Discard(discard) = reply {
+                    self.log_discarded(now, from, discard, packet.payload());
                 }
-                self.counters.to_peer[index(from.transport)].add(end - start);
+                self.reply(now, &reply, io);
             }
-            Verdict::Respond(respond) => self.answer_request(now, &respond, io),
-            Verdict::Discard(discard) => {
-                self.counters.discarded(discard);
-                self.tell_discarded(now, from, discard, packet.payload());
-            }
-            Verdict::Later | Verdict::ToClient { .. } | Verdict::Notify { .. } => {}
         }
     }
 
-    /// What becomes of a peer's datagram, which is `data` of the packet.
+    /// Sends a client's data to a peer: through the relayed socket, or in memory to another
+    /// relayed address of this process.
+    fn relay_to_peer(
+        &mut self,
+        now: Sample,
+        transport: Transport,
+        to_peer: &ToPeer,
+        tos: u8,
+        packet: &mut Packet<'_>,
+        io: &mut Io,
+    ) {
+        let (peer, data) = (to_peer.peer, to_peer.data());
+        let (len, tos) = (data.len(), if to_peer.carry_tos { tos } else { 0 });
+        match self.relayed.find(peer) {
+            Peer::Unheld(ours) if !self.server.policy().opens_relay(ours) => {
+                return self.discard(Discard::NotRelayed);
+            }
+            Peer::Elsewhere | Peer::Unheld(_) => {
+                let Some(socket) = self.relays.get(to_peer.relay) else {
+                    return self.discard(Discard::NotReady);
+                };
+                let dont_fragment = to_peer.dont_fragment;
+                let route = Route { socket, to: peer, from: None, tos, dont_fragment };
+                io.forward(&route, packet, &[], data, 0);
+            }
+            Peer::Relayed(other) => {
+                self.relay_to_relay(now, (to_peer.relay, other), (data, tos), packet, io);
+            }
+        }
+        self.counters.to_peer[index(transport)].add(len);
+    }
+
+    /// Carries out the verdict on a peer's datagram, which is `data` of the packet.
     pub(super) fn peer_verdict(
         &mut self,
-        verdict: Verdict,
+        verdict: Result<ToClient, Discard>,
         tos: u8,
         packet: &mut Packet<'_>,
         data: Range<usize>,
         io: &mut Io,
     ) {
         match verdict {
-            Verdict::ToClient { client, prefix, padding, carry_tos } => {
+            Ok(to_client) => {
                 let len = data.len();
-                let tos = if carry_tos { tos } else { 0 };
-                if self.to_client(&client, (&prefix, data, padding), tos, packet, io) {
-                    self.counters.to_client[index(client.transport)].add(len);
+                if self.relay_to_client(&to_client, tos, packet, data, io) {
+                    self.counters.to_client[index(to_client.client.transport)].add(len);
                 }
             }
-            Verdict::Discard(discard) => self.counters.discarded(discard),
-            Verdict::Later
-            | Verdict::ToPeer { .. }
-            | Verdict::Notify { .. }
-            | Verdict::Respond(_) => {}
+            Err(discard) => self.discard(discard),
         }
     }
 
-    /// What becomes of an ICMP error.
-    pub(super) fn notice_verdict(&mut self, verdict: Verdict, io: &mut Io) {
+    /// Carries out the verdict on an ICMP error.
+    pub(super) fn notice_verdict(&mut self, verdict: Result<Notify, Discard>, io: &mut Io) {
         match verdict {
-            Verdict::Notify { client, len } => self.answer(&client, len, io),
-            Verdict::Discard(discard) => self.counters.discarded(discard),
-            Verdict::Later
-            | Verdict::ToPeer { .. }
-            | Verdict::ToClient { .. }
-            | Verdict::Respond(_) => {}
+            Ok(Notify { client, len }) => self.send_reply(&client, len, io),
+            Err(discard) => self.discard(discard),
         }
     }
 
-    /// Puts `prefix` in front of the peer's datagram where it lies, and sends it. Whether it was
-    /// taken.
-    fn to_client(
+    /// Carries out a reply that no relayed socket had to be bound for.
+    pub(super) fn reply(&mut self, now: Sample, reply: &Reply, io: &mut Io) {
+        match reply {
+            Reply::Respond(respond) => {
+                // The only 508 to an Allocate among these: the worker has the maximum of
+                // allocations.
+                if respond.method == Method::ALLOCATE
+                    && respond.error == Some(ErrorCode::INSUFFICIENT_CAPACITY)
+                {
+                    self.counters.refused(Refused::Maximum);
+                    self.log_unbound(now, true, Refused::Maximum);
+                }
+                self.respond(respond, io);
+            }
+            Reply::Discard(discard) => self.discard(*discard),
+            Reply::Later => {}
+        }
+    }
+
+    /// Counts why nothing was sent. Every discard, of the core or of the worker, ends here.
+    #[inline]
+    pub(super) fn discard(&self, discard: Discard) {
+        self.counters.discarded(discard);
+    }
+
+    /// Puts the prefix in front of the peer's datagram where it lies, and sends it. Returns whether
+    /// it was taken.
+    fn relay_to_client(
         &self,
-        client: &FiveTuple,
-        (prefix, body, padding): (&Prefix, Range<usize>, usize),
+        to_client: &ToClient,
         tos: u8,
         packet: &mut Packet<'_>,
+        body: Range<usize>,
         io: &mut Io,
     ) -> bool {
-        let prefix = prefix.as_bytes();
-        match client.transport {
-            Transport::Udp => {
-                let Some(route) = self.route(client) else { return false };
+        let (prefix, padding) = (to_client.prefix.as_bytes(), usize::from(to_client.padding));
+        let tos = if to_client.carry_tos { tos } else { 0 };
+        match self.leg(&to_client.client) {
+            Some(Leg::Datagram(route)) => {
                 io.forward(&Route { tos, ..route }, packet, prefix, body, padding);
                 true
             }
-            Transport::Tcp | Transport::Tls | Transport::Dtls => {
-                match self.connections.find(client) {
-                    Some(Connection::Stream(stream)) => {
-                        io.forward_frame(stream, packet, prefix, body, padding).is_ok()
-                    }
-                    Some(Connection::Association(key)) => io
-                        .send_secure(
-                            key,
-                            &[prefix, &packet.payload()[body], &[0; 3][..padding]],
-                            tos,
-                        )
-                        .is_ok(),
-                    None => false,
-                }
+            Some(Leg::Stream(stream)) => {
+                io.forward_frame(stream, packet, prefix, body, padding).is_ok()
             }
+            Some(Leg::Association(key)) => {
+                let parts = [prefix, &packet.payload()[body], &[0; 3][..padding]];
+                io.send_secure(key, &parts, tos).is_ok()
+            }
+            None => false,
         }
     }
 
-    /// Sends an answer that no socket had to be bound for. The only 508 to an Allocate among these:
-    /// the worker has as many as it may.
-    pub(super) fn answer_request(&mut self, now: Sample, respond: &Respond, io: &mut Io) {
-        if respond.method == Method::ALLOCATE
-            && respond.error == Some(ErrorCode::INSUFFICIENT_CAPACITY)
-        {
-            self.counters.refused(Refused::Maximum);
-            self.tell_unbound(now, true, Refused::Maximum);
-        }
-        self.respond(respond, io);
-    }
-
-    /// Sends the answer that stands in the reply buffer.
+    /// Sends the response that stands in the reply buffer.
     pub(super) fn respond(&self, respond: &Respond, io: &mut Io) {
         self.counters.responses.add(1);
         if let Some(code) = respond.error {
             self.counters.error(code);
-            self.tell_refusal(respond, code);
+            self.log_refusal(respond, code);
         }
-        self.answer(&respond.to, respond.len, io);
+        self.send_reply(&respond.to, respond.len, io);
     }
 
     /// Sends the first `len` bytes of the reply buffer to a client.
-    fn answer(&self, client: &FiveTuple, len: usize, io: &mut Io) {
-        // A client that does not read its answers loses them; the loop counts what it drops.
-        let _sent = match client.transport {
-            Transport::Udp => self.route(client).map(|route| io.reply(&route, len)).is_some(),
-            Transport::Tcp | Transport::Tls | Transport::Dtls => {
-                match self.connections.find(client) {
-                    Some(Connection::Stream(stream)) => io.reply_frame(stream, len).is_ok(),
-                    Some(Connection::Association(key)) => io.reply_secure(key, len).is_ok(),
-                    None => false,
-                }
+    fn send_reply(&self, client: &FiveTuple, len: usize, io: &mut Io) {
+        // A client that does not read its replies loses them; the loop counts each drop.
+        let _sent = match self.leg(client) {
+            Some(Leg::Datagram(route)) => {
+                io.reply(&route, len);
+                true
             }
+            Some(Leg::Stream(stream)) => io.reply_frame(stream, len).is_ok(),
+            Some(Leg::Association(key)) => io.reply_secure(key, len).is_ok(),
+            None => false,
         };
     }
 
-    /// How a client of plain UDP is reached.
-    pub(super) fn route(&self, client: &FiveTuple) -> Option<Route> {
+    /// The way to a client; `None` when its connection, or the listener that it used, is gone.
+    #[inline]
+    pub(super) fn leg(&self, client: &FiveTuple) -> Option<Leg> {
+        if client.transport == Transport::Udp {
+            return self.route(client).map(Leg::Datagram);
+        }
+        match self.connections.find(client)? {
+            Connection::Stream(stream) => Some(Leg::Stream(stream)),
+            Connection::Association(key) => Some(Leg::Association(key)),
+        }
+    }
+
+    /// The route to a client of plain UDP, through its proxy if it has one.
+    fn route(&self, client: &FiveTuple) -> Option<Route> {
         let socket = self.listener(client)?;
         let to = self.proxied.find(client.client, client.server).unwrap_or(client.client);
         Some(Route { socket, to, from: Some(client.server.ip()), tos: 0, dont_fragment: false })

@@ -1,11 +1,11 @@
-//! What the core asks for, done: relayed sockets, records, keys.
+//! Carries out the effects that the core asks for: relayed sockets, accounts, keys.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use causeway_auth::Credential;
 use causeway_net::{Io, Sample};
-use causeway_relay::{BindFailure, Completion, Effect, RelayId, Verdict, WantedPort};
+use causeway_relay::{BindFailure, Completion, Effect, RelayId, Reply, WantedPort};
 use causeway_wire::attribute::AddressFamily;
 use rand::Rng;
 
@@ -15,23 +15,16 @@ use crate::capacity::Refused;
 use crate::ports::reservations::Token;
 
 impl Worker {
-    /// Answers the requests that have waited for a key.
+    /// Replies to the requests that waited for a key.
     pub(super) fn answer_parked(&mut self, now: Sample, io: &mut Io) {
         self.carry_out(now, io);
-        while let Some(verdict) = self.server.next_parked(at(now), io.reply_buffer()) {
-            match verdict {
-                Verdict::Respond(respond) => self.answer_request(now, &respond, io),
-                Verdict::Discard(discard) => self.counters.discarded(discard),
-                Verdict::Later
-                | Verdict::ToPeer { .. }
-                | Verdict::ToClient { .. }
-                | Verdict::Notify { .. } => {}
-            }
+        while let Some(reply) = self.server.next_parked(at(now), io.reply_buffer()) {
+            self.reply(now, &reply, io);
             self.carry_out(now, io);
         }
     }
 
-    /// Does what the core asks for, until it asks for nothing.
+    /// Carries out all effects that the core has queued, and those that follow from them.
     pub(super) fn carry_out(&mut self, now: Sample, io: &mut Io) {
         while let Some(effect) = self.server.poll_effect() {
             match effect {
@@ -49,7 +42,7 @@ impl Worker {
                     }
                     self.pools.give_back(bound);
                 }
-                Effect::Ended(ended) => self.tell_ended(now, &ended),
+                Effect::Ended(ended) => self.log_ended(now, &ended),
                 Effect::WantKey { username } => {
                     if let Some(keys) = &self.keys {
                         keys.ask(self.index, username);
@@ -59,17 +52,19 @@ impl Worker {
         }
     }
 
-    /// Reports what became of a relayed socket, and sends the answer if that was what it waited
-    /// for.
+    /// Reports to the core how a bind ended, and sends the response that waited for it, if any did.
     pub(super) fn complete(&mut self, now: Sample, completion: Completion, io: &mut Io) {
-        let verdict = self.server.handle_completion(at(now), completion, io.reply_buffer());
-        if let Verdict::Respond(respond) = verdict {
-            self.tell_allocated(now, &respond, completion.relay().allocation);
-            self.respond(&respond, io);
+        match self.server.handle_completion(at(now), completion, io.reply_buffer()) {
+            Reply::Respond(respond) => {
+                self.log_allocated(now, &respond, completion.relay().allocation);
+                self.respond(&respond, io);
+            }
+            Reply::Discard(discard) => self.discard(discard),
+            Reply::Later => {}
         }
     }
 
-    /// Binds a relayed socket; `None` when the search for a port goes on in the next turn.
+    /// Binds a relayed socket. `None` when the search for a port continues in the next turn.
     fn bind(
         &mut self,
         now: Sample,
@@ -92,7 +87,7 @@ impl Worker {
         self.search(now, search, io)
     }
 
-    /// Binds the port that a token stands for: it is lent already, to the reservation.
+    /// Binds the port that a token stands for: the reservation has taken it from the pool.
     pub(super) fn bind_reserved(
         &mut self,
         now: Sample,
@@ -117,7 +112,7 @@ impl Worker {
         }
     }
 
-    /// Binds the port of an allocation that is brought back.
+    /// Binds the port of an allocation that is being restored.
     fn bind_exactly(&mut self, relay: RelayId, address: SocketAddr, io: &mut Io) -> Completion {
         let pools = Arc::clone(&self.pools);
         let pool = pools.of_address(address.ip()).filter(|pool| pool.take(address.port()));

@@ -1,4 +1,4 @@
-//! The worker's lines in the log.
+//! The log lines of a worker.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,11 +13,11 @@ use crate::capacity::Refused;
 use crate::clients::connections::Connection;
 use crate::ports::pool::PortCounts;
 
-/// How long a reason for a 508 is not told again.
-const SILENCE: Duration = Duration::from_secs(10);
+/// How long a reason for a 508 is not logged again.
+const QUIET: Duration = Duration::from_secs(10);
 
 impl Worker {
-    pub(super) fn tell_refusal(&self, respond: &Respond, code: ErrorCode) {
+    pub(super) fn log_refusal(&self, respond: &Respond, code: ErrorCode) {
         let client = respond.to.client;
         match respond.refusal {
             Some(refusal) if refusal.is_failure() => {
@@ -42,8 +42,8 @@ impl Worker {
         }
     }
 
-    /// What was discarded for a reason that an operator may have to act on.
-    pub(super) fn tell_discarded(
+    /// Logs a discard that an operator may have to act on.
+    pub(super) fn log_discarded(
         &mut self,
         now: Sample,
         from: &FiveTuple,
@@ -51,7 +51,7 @@ impl Worker {
         message: &[u8],
     ) {
         match discard {
-            // The text form looks like ChannelData.
+            // The text form of a PROXY header looks like ChannelData.
             Discard::NotStun
             | Discard::Malformed
             | Discard::ReservedChannel
@@ -71,7 +71,7 @@ impl Worker {
         }
     }
 
-    pub(super) fn tell_allocated(
+    pub(super) fn log_allocated(
         &mut self,
         now: Sample,
         respond: &Respond,
@@ -83,7 +83,7 @@ impl Worker {
         self.account_start(now, allocation);
     }
 
-    pub(super) fn tell_ended(&mut self, now: Sample, ended: &Ended) {
+    pub(super) fn log_ended(&mut self, now: Sample, ended: &Ended) {
         self.account_end(now, ended);
         self.counters.ended(
             ended.client.transport,
@@ -95,15 +95,15 @@ impl Worker {
         }
     }
 
-    /// Says why an Allocate is answered 508: each reason once in ten seconds at the most, since
-    /// clients can ask for ports as often as they like.
-    pub(super) fn tell_unbound(&mut self, now: Sample, ipv4: bool, refused: Refused) {
+    /// Logs why an Allocate is answered 508: each reason at most once in ten seconds, because
+    /// clients can ask for ports at any rate.
+    pub(super) fn log_unbound(&mut self, now: Sample, ipv4: bool, refused: Refused) {
         if refused == Refused::Reservation {
             return tracing::debug!(
                 "Allocate answered 508: the token is unknown, or no more ports may be reserved"
             );
         }
-        let Some(more) = self.told.admit(now.monotonic, refused) else { return };
+        let Some(more) = self.logged_reasons.admit(now.monotonic, refused) else { return };
         let (cause, family) = (refused.name(), if ipv4 { "IPv4" } else { "IPv6" });
         let (address, error) = self
             .searches
@@ -161,21 +161,25 @@ impl Worker {
                     cause,
                     remedy,
                     more,
-                    "Allocate answered 508: this worker has as many allocations as it may"
+                    "Allocate answered 508: this worker has its maximum of allocations"
                 );
             }
             Refused::Reservation => {}
         }
     }
 
-    /// The id that every line of a client's session carries.
+    /// The session id that all log lines of a client carry.
     pub(super) fn session(&self, five_tuple: &FiveTuple) -> String {
         format!("{:016x}", self.sessions.hash_one(five_tuple))
     }
 }
 
-/// A cap on connections refuses one.
-pub(super) fn no_place(client: &FiveTuple, connection: Connection, full: LimitReached) {
+/// Logs a connection that a maximum refuses.
+pub(super) fn log_refused_connection(
+    client: &FiveTuple,
+    connection: Connection,
+    full: LimitReached,
+) {
     let reason = match connection {
         Connection::Stream(_) => RefusalReason::of_stream(full),
         Connection::Association(_) => RefusalReason::of_association(full),
@@ -183,24 +187,24 @@ pub(super) fn no_place(client: &FiveTuple, connection: Connection, full: LimitRe
     log::refusal(&Refusal::new(client.client, client.server, reason));
 }
 
-/// What was said of refused allocations.
+/// When each reason for a 508 was last logged.
 #[derive(Default)]
-pub(crate) struct Told {
-    /// By reason: until when no more is said, in monotonic time, and how often there was something
-    /// to say since.
+pub(crate) struct LoggedReasons {
+    /// By reason: the end of its quiet time, in monotonic time, and how often it was passed over
+    /// since.
     reasons: [(Duration, u64); Refused::ALL.len()],
 }
 
-impl Told {
-    /// How often this reason was passed over since it was last told; `None` when it is too early to
-    /// tell it again.
+impl LoggedReasons {
+    /// How often this reason was passed over since it was last logged; `None` when it is too early
+    /// to log it again.
     fn admit(&mut self, now: Duration, refused: Refused) -> Option<u64> {
-        let (silent_until, passed_over) = &mut self.reasons[refused as usize];
-        if now < *silent_until {
+        let (quiet_until, passed_over) = &mut self.reasons[refused as usize];
+        if now < *quiet_until {
             *passed_over += 1;
             return None;
         }
-        *silent_until = now + SILENCE;
+        *quiet_until = now + QUIET;
         Some(std::mem::take(passed_over))
     }
 }
@@ -210,13 +214,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn h57_a_reason_is_told_once_in_ten_seconds_and_hides_no_other() {
-        let mut told = Told::default();
+    fn h57_a_reason_is_logged_once_in_ten_seconds_and_hides_no_other() {
+        let mut logged = LoggedReasons::default();
         let second = Duration::from_secs;
-        assert_eq!(told.admit(second(1), Refused::Port), Some(0));
-        assert!((0..1000).all(|_| told.admit(second(10), Refused::Port).is_none()));
-        assert_eq!(told.admit(second(10), Refused::Address), Some(0));
-        assert_eq!(told.admit(second(11), Refused::Port), Some(1000));
-        assert_eq!(told.admit(second(21), Refused::Port), Some(0));
+        assert_eq!(logged.admit(second(1), Refused::Port), Some(0));
+        assert!((0..1000).all(|_| logged.admit(second(10), Refused::Port).is_none()));
+        assert_eq!(logged.admit(second(10), Refused::Address), Some(0));
+        assert_eq!(logged.admit(second(11), Refused::Port), Some(1000));
+        assert_eq!(logged.admit(second(21), Refused::Port), Some(0));
     }
 }

@@ -1,9 +1,9 @@
-//! Where a datagram's life is joined: it enters in `net`, is decided on in `relay`, and leaves in
-//! `net`.
+//! One worker's share of the service. A datagram enters through `net`, is decided in `relay`, and
+//! leaves through `net`; [`Worker`] joins the three.
 //!
-//! [`Worker`] is what `net` calls; [`account`] makes accounts, [`deliver`] carries verdicts to
-//! sockets, [`relay_to_relay`] to another client of this process, [`effects`] does what the core asks for,
-//! [`restore`] brings stored allocations back, [`search`] looks for ports, [`logging`] writes the log.
+//! `deliver` carries verdicts to the sockets, `relay_to_relay` and `lanes` to other clients of this
+//! process; `effects` does what the core asks for, `search` finds relayed ports, `restore` brings
+//! stored allocations back, `account` writes accounts, `logging` the log.
 
 mod account;
 mod deliver;
@@ -16,8 +16,8 @@ mod search;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use lanes::Crossing;
-pub(crate) use logging::Told;
+pub(crate) use lanes::Lanes;
+pub(crate) use logging::LoggedReasons;
 pub(crate) use restore::Waiting;
 pub(crate) use search::Searches;
 
@@ -56,41 +56,40 @@ const ENDINGS: usize = 64;
 pub(crate) struct Worker {
     pub(crate) index: u16,
     pub(crate) server: Server<UserQuota, StdRng>,
-    /// The same ledger that the server has: it tells why an allocation was refused.
+    /// The ledger of `server`: it also tells why an allocation was refused.
     pub(crate) quota: UserQuota,
     pub(crate) listeners: Vec<ListenerSocket>,
     pub(crate) relays: RelaySockets,
     pub(crate) connections: Connections,
-    /// Clients of plain UDP that are behind a proxy.
+    /// The proxies of plain UDP clients that have one.
     pub(crate) proxied: Proxied,
     pub(crate) pools: Arc<PortPools>,
-    /// The options of relayed sockets.
+    /// How relayed sockets are opened.
     pub(crate) relayed_options: UdpOptions,
-    /// Who holds which relayed address, at all workers.
+    /// The holder of each relayed address, at all workers.
     pub(crate) relayed: Arc<Holders>,
-    /// The way to the other workers, if there are any.
-    pub(crate) crossing: Option<Crossing>,
-    /// Of all workers.
+    /// The lanes to and from the other workers; `None` for a single worker.
+    pub(crate) lanes: Option<Lanes>,
+    /// The reserved ports of all workers.
     pub(crate) reservations: Arc<Reservations>,
-    /// Of all workers: what new allocations take.
+    /// Whether new allocations can be made, over all workers.
     pub(crate) capacity: Arc<Capacity>,
-    /// Stored allocations that wait for their ports.
+    /// Stored allocations whose ports another program still holds.
     pub(crate) waiting: Waiting,
-    /// Relayed addresses that are still looked for.
+    /// Searches for relayed ports that take more than one turn.
     pub(crate) searches: Searches,
     pub(crate) rng: StdRng,
     pub(crate) counters: Arc<Counters>,
-    /// Makes a log session's id of a 5-tuple.
+    /// Hashes a 5-tuple to the session id of log lines.
     pub(crate) sessions: RandomState,
-    /// The accounts of its allocations.
+    /// The accounts of this worker's allocations.
     pub(crate) accounts: Accounts,
-    /// What the store is told, if there is one.
+    /// The changes for the store, if there is one.
     pub(crate) journal: Option<Journal>,
-    /// Whom to ask for keys, if there are users in the store.
+    /// Asks the store for keys, if it has users.
     pub(crate) keys: Option<KeyQuestions>,
     pub(crate) limited_answers: LimitedAnswers,
-    /// What was said of allocations that could not be made.
-    pub(crate) told: Told,
+    pub(crate) logged_reasons: LoggedReasons,
 }
 
 impl Service for Worker {
@@ -195,18 +194,17 @@ impl Service for Worker {
                 if let Some(journal) = &mut self.journal {
                     journal.stop(&mut self.server);
                 }
-                // The control side gives up waiting after a while.
+                // The control side may have stopped waiting.
                 let _told = reply.send(self.account_stop(now));
             }
             Mail::Adopt(left) => self.restore_late(now, left, io),
-            Mail::Crossing => {} /* it has woken the loop: at the turn's end the lanes are looked
-                                  * into */
+            // It has woken the loop; the lanes are looked into at the end of the turn.
+            Mail::Crossing => {}
         }
     }
 
     fn next_deadline(&self) -> Option<Duration> {
-        let at_once =
-            self.crossing.as_ref().is_some_and(Crossing::has_more).then_some(Duration::ZERO);
+        let at_once = self.lanes.as_ref().is_some_and(Lanes::has_more).then_some(Duration::ZERO);
         let (connections, reservations) =
             (self.connections.next_deadline(), self.reservations.next_expiry());
         let accounts = self.accounts.next_deadline();
@@ -232,10 +230,10 @@ impl Service for Worker {
         self.searches.take_back(now.monotonic, &self.pools);
         self.restore_waiting(now, io);
         self.account_due(now);
-        // Where more are due, the deadline has passed already, and the next turn comes at once.
+        // If more are due, the deadline has passed already, and the next turn begins at once.
         for _ in 0..ENDINGS {
             let Some((five_tuple, connection)) = self.connections.due(now.monotonic) else { break };
-            // H14: a connection that holds no allocation has had its time.
+            // H14: the time of a connection without an allocation is over.
             if self.server.allocation(&five_tuple).is_none() {
                 tracing::debug!(session = %self.session(&five_tuple), "closing a connection without an allocation");
                 match connection {
@@ -248,11 +246,11 @@ impl Service for Worker {
     }
 
     fn after_batch(&mut self, now: Sample, io: &mut Io) {
-        // Once a turn, and not with each letter: letters that come while the mailbox is drained
-        // would make the turn as long as they like.
+        // Once a turn, not once a message: messages that arrive while the mailbox is drained would
+        // make the turn longer without bound.
         self.take_arrivals(now, io);
         self.go_on_searching(now, io);
-        self.depart(now);
+        self.hand_over_datagrams(now);
         self.accounts.send(now.monotonic);
         if let Some(journal) = &mut self.journal {
             journal.ring(&self.counters, self.server.unwritten());
@@ -262,9 +260,9 @@ impl Service for Worker {
 }
 
 impl Worker {
-    /// Who has sent a datagram to a listener. Through a proxy, the client is who the proxy says,
-    /// and the server's address is the one that the proxy sends to: the one between us and the
-    /// client is nobody's here.
+    /// The 5-tuple of a datagram that arrived at a listener. Behind a proxy, the client's address is
+    /// the one that the proxy names, and the server's is the one that the proxy sends to: the
+    /// address between client and proxy is not an address of this server.
     fn client(&mut self, now: Sample, arrival: &Arrival, io: &Io) -> FiveTuple {
         let Some(proxy) = arrival.via else {
             let transport =
@@ -285,8 +283,8 @@ impl Worker {
         from
     }
 
-    /// Ends the streams of a client that comes by the same address and port anew: behind a proxy it
-    /// may be here before they have ended.
+    /// Ends the earlier streams of a client that connects again from the same address and port:
+    /// behind a proxy, the new stream may arrive before they have ended.
     fn replace(&mut self, now: Sample, new: &FiveTuple, io: &mut Io) {
         for transport in [Transport::Tcp, Transport::Tls] {
             let old = FiveTuple { transport, ..*new };
@@ -307,7 +305,7 @@ impl Worker {
         match self.connections.admit(now.monotonic, client, connection) {
             Ok(()) => Admission::Accept { tag },
             Err(full) => {
-                logging::no_place(client, connection, full);
+                logging::log_refused_connection(client, connection, full);
                 Admission::Refuse
             }
         }
@@ -320,7 +318,7 @@ impl Worker {
     }
 }
 
-/// Whether a UDP client at this address of ours has an allocation.
+/// Whether a UDP client has an allocation through this address of the server.
 fn has_allocation(
     relay: &Server<UserQuota, StdRng>,
     client: SocketAddr,

@@ -1,5 +1,5 @@
-//! Allocations of the process before this one, brought back: at once, or when another program has
-//! let go of their port.
+//! Restores allocations of the previous process: at once, or when another program has closed its
+//! socket on their port.
 
 use std::collections::VecDeque;
 use std::io;
@@ -12,14 +12,14 @@ use causeway_relay::{AllocationRecord, FiveTuple};
 use super::{Worker, at, has_allocation};
 use crate::records::{Left, Restoring};
 
-/// How often a port that another program holds is looked at.
+/// How long to wait before a port that another program holds is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
-/// How long it is waited for. A client gives its path up after 30 seconds without an answer (RFC
-/// 7675 §5.1), and many sooner.
+/// How long to keep trying. A client gives up its path after 30 seconds without an answer (RFC 7675
+/// §5.1), and many do sooner.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Maximum number of allocations of one worker that wait.
+/// Maximum number of waiting allocations of one worker.
 const WAITING: usize = 1024;
-/// Maximum number that are looked at in one turn.
+/// Maximum number of them that one turn tries.
 const LOOKS: usize = 16;
 
 /// Allocations whose ports other programs hold.
@@ -27,8 +27,9 @@ const LOOKS: usize = 16;
 pub(crate) struct Waiting(VecDeque<Place>);
 
 struct Place {
-    /// When it is looked at next, and when no more.
+    /// When to try next.
     next: Duration,
+    /// When to give up.
     end: Duration,
     left: Box<Left>,
 }
@@ -40,7 +41,7 @@ impl Waiting {
 }
 
 impl Worker {
-    /// Brings a stored allocation back, now or later.
+    /// Restores a stored allocation, now or later.
     pub(crate) fn restore(&mut self, now: Sample, left: Box<Left>, io: &mut Io) -> Restoring {
         if self.bring_back(now, &left.allocation, left.record.proxy, io) {
             return Restoring::Restored(left.record.id);
@@ -53,7 +54,7 @@ impl Worker {
         Restoring::Waits
     }
 
-    /// The same of one whose outcome is counted by this worker, since the start is over.
+    /// Restores a stored allocation after the start, when this worker counts the result.
     pub(super) fn restore_late(&mut self, now: Sample, left: Box<Left>, io: &mut Io) {
         match self.restore(now, left, io) {
             Restoring::Restored(_) => self.counters.restored_late.add(1),
@@ -62,7 +63,7 @@ impl Worker {
         }
     }
 
-    /// Looks at those that wait and whose time it is.
+    /// Tries the waiting allocations that are due.
     pub(super) fn restore_waiting(&mut self, now: Sample, io: &mut Io) {
         for _ in 0..LOOKS {
             let Some(mut place) = self.waiting.0.pop_front_if(|place| place.next <= now.monotonic)
@@ -85,7 +86,7 @@ impl Worker {
         self.account_left(now, &left.record);
     }
 
-    /// Whether nothing but another program is in the way of a relayed address.
+    /// Whether a relayed address of the allocation is free but for another program.
     fn is_held_elsewhere(&self, record: &AllocationRecord) -> bool {
         let is_held = |bound: SocketAddr| {
             let Some(pool) =
@@ -102,8 +103,8 @@ impl Worker {
             && record.relayed.iter().any(|relayed| is_held(relayed.address.bound))
     }
 
-    /// `proxy` is who speaks for its client. `false` when its port, its 5-tuple or its quota is
-    /// taken.
+    /// Restores an allocation whose client is reached through `proxy`, if there is one. `false` when
+    /// its port, its 5-tuple or its quota is taken.
     fn bring_back(
         &mut self,
         now: Sample,
@@ -112,7 +113,7 @@ impl Worker {
         io: &mut Io,
     ) -> bool {
         if self.server.adopt(at(now), record).is_none() {
-            self.quota.take_refusal(); // nothing that a client asked for
+            self.quota.take_refusal(); // no client has asked for this one
             return false;
         }
         self.carry_out(now, io);
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_allocation_whose_port_another_program_holds_goes_on_when_that_lets_go() {
+    fn a_stored_allocation_whose_port_another_program_holds_is_restored_when_that_closes_it() {
         let bound: SocketAddr = "127.71.1.1:21007".parse().unwrap();
         let other = StdSocket::bind(bound).unwrap();
         let (mut worker, mut event_loop) = worker("127.71.1.1");
@@ -214,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_is_not_let_go_of_is_given_up_and_what_is_taken_here_is_not_waited_for() {
+    fn a_port_that_stays_held_is_given_up_and_one_that_is_taken_here_is_not_waited_for() {
         let bound: SocketAddr = "127.71.1.2:21007".parse().unwrap();
         let _other = StdSocket::bind(bound).unwrap();
         let (mut worker, mut event_loop) = worker("127.71.1.2");

@@ -1,4 +1,4 @@
-//! The search for a relayed port that no other program holds, over as many turns as it takes.
+//! The search for a relayed port that no other program holds; it may take several turns.
 
 use std::collections::VecDeque;
 use std::io;
@@ -16,63 +16,64 @@ use crate::ports::pool::{PortPool, PortPools};
 use crate::ports::reservations::Token;
 use crate::ports::sockets::Socket;
 
-/// Maximum number of ports that are tried in one turn beyond the first of each Allocate: a try that
-/// fails costs some microseconds.
+/// Maximum number of ports that one turn tries beyond the first of each Allocate: a failed try
+/// takes some microseconds.
 const TRIES: usize = 16;
-/// How long a port that another program holds is left alone. It is not tried for the next Allocate
-/// again, and is not lost for good.
+/// How long a port that another program holds is set aside: the next Allocate does not try it
+/// again, and it is not lost for good.
 const SET_ASIDE: Duration = Duration::from_secs(5);
-/// Maximum number of ports that go back to their pools in one turn.
+/// Maximum number of ports that one turn gives back to their pools.
 const RETURNS: usize = 1024;
 
-/// Which ports are looked for.
+/// The ports among which to search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Among {
-    /// All.
+    /// All ports.
     Any,
-    /// Even ones (RFC 8656 §18.7).
+    /// Even ports (RFC 8656 §18.7).
     Even,
-    /// Even ones whose next is free, too, to be reserved (RFC 8656 §7.2).
+    /// Even ports whose next port is free, too, and gets reserved (RFC 8656 §7.2).
     Pairs,
 }
 
-/// One relayed address that is looked for.
+/// The search for one relayed address.
 pub(super) struct Search {
     relay: RelayId,
     ipv4: bool,
     among: Among,
-    /// Who asks.
+    /// The user: a reserved port is for the same user.
     credential: Arc<Credential>,
-    /// Which pool of the family comes first, and how many of them had no port.
+    /// The pool of the family to begin with.
     start: u32,
+    /// Number of pools that had no port.
     pool: usize,
-    /// Why the last pool had none.
+    /// Why the last of them had none.
     refused: Refused,
 }
 
-/// The searches of one worker that go on in its next turns, and the ports that it has set aside.
+/// The searches that continue in the next turns of a worker, and the ports that it has set aside.
 #[derive(Default)]
 pub(crate) struct Searches {
     waiting: VecDeque<Search>,
-    /// Tries in this turn.
+    /// Number of failed tries in this turn.
     tries: usize,
-    /// Ports that other programs hold, and when each is tried again: at most as many as there are.
+    /// Ports that other programs hold, and when to try each again. Bounded by the number of ports.
     aside: VecDeque<(Duration, SocketAddr)>,
-    /// What could not be bound last, and why.
+    /// The address that failed to bind last, and the error.
     pub(super) failed: Option<(SocketAddr, io::Error)>,
 }
 
-/// What became of one try.
+/// The result of one try.
 enum Tried {
     Bound(u16, SocketKey, Option<Token>),
     /// Another program holds the port.
     Held,
-    /// No other port of this pool would do.
+    /// No other port of this pool can succeed.
     Exhausted(Refused),
 }
 
 impl Search {
-    /// One that begins with the pool number `start` of its family.
+    /// A search that begins with the pool number `start` of its family.
     pub(super) fn new(
         relay: RelayId,
         ipv4: bool,
@@ -85,13 +86,13 @@ impl Search {
 }
 
 impl Searches {
-    /// When there is something to do.
+    /// When a search continues, or a port is to be tried again.
     pub(super) fn next_deadline(&self) -> Option<Duration> {
         let at_once = (!self.waiting.is_empty()).then_some(Duration::ZERO);
         at_once.or_else(|| self.aside.front().map(|(until, _)| *until))
     }
 
-    /// Gives the ports back whose time is up.
+    /// Gives back the ports that were set aside long enough.
     pub(super) fn take_back(&mut self, now: Duration, pools: &PortPools) {
         for _ in 0..RETURNS {
             let Some((_, address)) = self.aside.pop_front_if(|(until, _)| *until <= now) else {
@@ -103,15 +104,15 @@ impl Searches {
 }
 
 impl Worker {
-    /// Goes on with the searches of the turns before. Once a turn.
+    /// Continues the searches of earlier turns. Called once a turn.
     pub(super) fn go_on_searching(&mut self, now: Sample, io: &mut Io) {
         self.searches.tries = 0;
         let mut left = self.searches.waiting.len();
         while left > 0 && self.searches.tries < TRIES {
             left -= 1;
             let Some(search) = self.searches.waiting.pop_front() else { break };
-            // Its client has left. The place of its allocation, and of its socket, may be another's
-            // by now.
+            // The client is gone. The slot of its allocation, and of its socket, may be in use
+            // again.
             if !self.server.is_binding(search.relay) {
                 continue;
             }
@@ -122,10 +123,10 @@ impl Worker {
         }
     }
 
-    /// Looks for a port: at random, as "it is RECOMMENDED" (RFC 8656 §7.2), and each port once,
-    /// since one that another program holds leaves the pool for a while. `None` when the turn
-    /// has had its share of tries: the search goes on in the next one, and nobody else waits for
-    /// it.
+    /// Searches for a port: at random, as "it is RECOMMENDED" (RFC 8656 §7.2), and each port once,
+    /// because one that another program holds leaves the pool for a while. `None` when the turn
+    /// has had its maximum of tries: the search continues in the next turn, and no other client
+    /// waits for it.
     pub(super) fn search(
         &mut self,
         now: Sample,
@@ -171,8 +172,8 @@ impl Worker {
         }
     }
 
-    /// Binds an even port, and reserves the one after it for the user, if that one can be bound,
-    /// too: the token is a promise.
+    /// Binds an even port, and reserves the next one for the user if that one can be bound, too: the
+    /// token is a promise.
     fn try_pair(
         &mut self,
         now: Sample,
@@ -198,7 +199,7 @@ impl Worker {
         match opened {
             Ok(socket) => Tried::Bound(port, socket, Some(token)),
             Err((refused, other)) => {
-                // Where its half minute is over meanwhile, whoever has found that has given the
+                // If the reservation has expired meanwhile, the worker that expired it has given the
                 // port back.
                 if self.reservations.claim(now.monotonic, user, token).is_some() || other == port {
                     pool.give_back(other);
@@ -208,7 +209,7 @@ impl Worker {
         }
     }
 
-    /// Opens the socket of a port that was taken.
+    /// Opens the socket of a port that was taken from its pool.
     pub(super) fn open(
         &mut self,
         pool: &PortPool,
@@ -219,8 +220,8 @@ impl Worker {
         io.bind_udp(pool.bound(port), &self.relayed_options, Socket::Relay(relay).tag())
     }
 
-    /// What becomes of a port that cannot be bound: it goes back, or is set aside where another
-    /// program holds it. The reason.
+    /// Gives back a port that cannot be bound, or sets it aside if another program holds it. Returns
+    /// the reason.
     pub(super) fn unbound(
         &mut self,
         now: Sample,
@@ -258,7 +259,7 @@ impl Worker {
         }
     }
 
-    /// A relayed address that an Allocate asks for is not to be had: 508.
+    /// No relayed address could be bound for an Allocate: 508.
     pub(super) fn not_bound(
         &mut self,
         now: Sample,
@@ -268,7 +269,7 @@ impl Worker {
     ) -> Completion {
         self.counters.refused(refused);
         self.capacity.failed(now.monotonic, refused);
-        self.tell_unbound(now, ipv4, refused);
+        self.log_unbound(now, ipv4, refused);
         Completion::BindFailed { relay, failure: BindFailure::Capacity }
     }
 }
@@ -304,7 +305,7 @@ mod tests {
         prepared(&flags, 0, Listeners::default())
     }
 
-    /// Other programs' sockets at all ports of an address that `held` names. Each test has an
+    /// Sockets of other programs at the ports of an address that `held` selects. Each test has an
     /// address of its own.
     fn others(address: &str, held: impl Fn(u16) -> bool) -> Vec<StdSocket> {
         let ip: IpAddr = address.parse().unwrap();
@@ -315,7 +316,7 @@ mod tests {
         Arc::new(Credential::with_password("alice", "example.org", "secret").unwrap())
     }
 
-    /// Searches to the end: the port that was bound, and the number of turns.
+    /// Searches to the end. Returns the bound address, and the number of turns.
     fn find(
         (worker, event_loop): &mut (Worker, EventLoop),
         now: Sample,

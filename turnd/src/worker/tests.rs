@@ -8,7 +8,7 @@ use causeway_net::{
 use causeway_relay::{AllocationId, RelayId};
 use causeway_wire::{Class, MessageWriter, Method, TransactionId};
 
-use super::lanes::Envelope;
+use super::lanes::Heading;
 use super::*;
 use crate::capacity::Capacity;
 use crate::config::configured;
@@ -96,8 +96,8 @@ fn h52_what_other_workers_send_does_not_keep_a_client_waiting() {
     let boxes: Vec<_> = (0..=OTHERS).map(|_| Mailbox::new(16).unwrap()).collect();
     let (senders, mut receivers): (Vec<_>, Vec<_>) =
         boxes.into_iter().map(|mailbox| (mailbox.sender, mailbox.receiver)).unzip();
-    let mut ends: Vec<_> = Crossing::between(&senders).into_iter().flatten().collect();
-    worker.crossing = ends.pop();
+    let mut ends: Vec<_> = Lanes::between(&senders).into_iter().flatten().collect();
+    worker.lanes = ends.pop();
     let to = RelayId {
         allocation: AllocationId { worker: OTHERS as u16, slot: 0, generation: 0 },
         index: 0,
@@ -105,11 +105,11 @@ fn h52_what_other_workers_send_does_not_keep_a_client_waiting() {
     for end in &mut ends {
         (0..EACH).for_each(|_| {
             end.put(
-                Envelope { to, from: "192.0.2.1:50000".parse().unwrap(), tos: 0 },
+                Heading { to, from: "192.0.2.1:50000".parse().unwrap(), tos: 0 },
                 b"from another worker",
             );
         });
-        end.depart();
+        end.hand_over_all();
     }
     let counters = Arc::clone(&worker.counters);
     let client = StdSocket::bind("127.0.0.1:0").unwrap();
@@ -120,8 +120,8 @@ fn h52_what_other_workers_send_does_not_keep_a_client_waiting() {
         "{} datagrams of other workers came before a client's",
         asked.before
     );
-    // What is left comes in the next turns, without a further letter.
-    while asked.worker.crossing.as_ref().is_some_and(Crossing::has_more) {
+    // What is left comes in the next turns, without another message.
+    while asked.worker.lanes.as_ref().is_some_and(Lanes::has_more) {
         assert_eq!(asked.worker.next_deadline(), Some(Duration::ZERO));
         asked.worker.after_batch(Clock::start().sample(), event_loop.io());
     }

@@ -10,9 +10,9 @@ use causeway_auth::{
     NonceKeys, NonceText,
 };
 use causeway_relay::{
-    BindFailure, ChannelPermission, Command, Completion, Config, DeniedPeers, Discard, Effect,
-    Families, FiveTuple, Gauges, IcmpNotice, KeyAnswer, Ledger, Limits, Now, RelayId, Server,
-    Verdict, WantedPort,
+    BindFailure, ChannelPermission, ClientVerdict, Command, Completion, Config, DeniedPeers,
+    Effect, Families, FiveTuple, Gauges, IcmpNotice, KeyAnswer, Ledger, Limits, Now, RelayId,
+    Reply, Server, ToPeer, WantedPort,
 };
 use causeway_wire::attribute::{AddressFamily, AttributeType};
 use causeway_wire::{ChannelRange, Message};
@@ -109,37 +109,35 @@ impl Shell {
     }
 
     pub(crate) fn client_sends(&mut self, from: &FiveTuple, bytes: &[u8]) {
-        let verdict = self.server.handle_client(self.now(), from, bytes, &mut self.out);
-        assert!(
-            !matches!(verdict, Verdict::ToClient { .. }),
-            "what a client sends goes to no other client"
-        );
-        if let Verdict::Respond(respond) = verdict {
-            assert_eq!(respond.to, *from, "an answer goes to who has asked");
+        match self.server.handle_client(self.now(), from, bytes, &mut self.out) {
+            ClientVerdict::ToPeer(to_peer) => self.check_to_peer(&to_peer, bytes),
+            ClientVerdict::Reply(reply) => {
+                if let Reply::Respond(respond) = reply {
+                    assert_eq!(respond.to, *from, "a response goes to the client that asked");
+                }
+                self.check(&reply);
+            }
         }
-        self.check(&verdict, bytes);
     }
 
     pub(crate) fn peer_sends(&mut self, which: u8, peer: SocketAddr, len: usize) {
-        let Some(relay) =
-            self.bound.values().nth(usize::from(which) % self.bound.len().max(1)).copied()
-        else {
-            return;
-        };
-        let verdict = self.server.handle_peer(self.now(), relay, peer, len);
-        assert!(matches!(verdict, Verdict::ToClient { .. } | Verdict::Discard(_)));
-        self.check(&verdict, &[]);
+        let Some(relay) = self.bound_relay(which) else { return };
+        if let Ok(to_client) = self.server.handle_peer(self.now(), relay, peer, len) {
+            assert!(to_client.padding < 4 && !to_client.prefix.as_bytes().is_empty());
+        }
     }
 
     pub(crate) fn icmp_arrives(&mut self, which: u8, peer: SocketAddr, notice: IcmpNotice) {
-        let Some(relay) =
-            self.bound.values().nth(usize::from(which) % self.bound.len().max(1)).copied()
-        else {
-            return;
-        };
+        let Some(relay) = self.bound_relay(which) else { return };
         let verdict = self.server.handle_icmp(self.now(), relay, peer, &notice, &mut self.out);
-        assert!(matches!(verdict, Verdict::Notify { .. } | Verdict::Discard(_)));
-        self.check(&verdict, &[]);
+        let Ok(notify) = verdict else { return };
+        let message = Message::decode(&self.out[..notify.len]).expect("an indication is a message");
+        assert!(message.has(AttributeType::ICMP) && message.has(AttributeType::XOR_PEER_ADDRESS));
+    }
+
+    /// One of the relayed addresses that are bound; `None` while there is none.
+    fn bound_relay(&self, which: u8) -> Option<RelayId> {
+        self.bound.values().nth(usize::from(which) % self.bound.len().max(1)).copied()
     }
 
     /// Time passes, and at times nobody calls the server although something is due.
@@ -185,12 +183,8 @@ impl Shell {
     }
 
     fn unpark(&mut self) {
-        while let Some(verdict) = self.server.next_parked(self.now(), &mut self.out) {
-            assert!(
-                matches!(verdict, Verdict::Respond(_) | Verdict::Discard(_) | Verdict::Later),
-                "only requests are parked"
-            );
-            self.check(&verdict, &[]);
+        while let Some(reply) = self.server.next_parked(self.now(), &mut self.out) {
+            self.check(&reply);
         }
     }
 
@@ -210,12 +204,8 @@ impl Shell {
             }
         };
         self.last = Some(completion);
-        let verdict = self.server.handle_completion(self.now(), completion, &mut self.out);
-        assert!(matches!(
-            verdict,
-            Verdict::Respond(_) | Verdict::Discard(Discard::NotReady) | Verdict::Later
-        ));
-        self.check(&verdict, &[]);
+        let reply = self.server.handle_completion(self.now(), completion, &mut self.out);
+        self.check(&reply);
     }
 
     fn bind(
@@ -326,35 +316,26 @@ impl Shell {
         );
     }
 
-    fn check(&self, verdict: &Verdict, datagram: &[u8]) {
-        match verdict {
-            Verdict::ToPeer { relay, peer, start, end, .. } => {
-                assert!(start <= end && *end <= datagram.len() && peer.port() != 0);
-                assert_eq!(
-                    self.server.policy().check_transport(*peer),
-                    Ok(()),
-                    "nothing goes to a denied peer"
-                );
-                assert!(self.bound.values().any(|bound| bound == relay), "a relay that is bound");
-            }
-            Verdict::ToClient { prefix, padding, .. } => {
-                assert!(*padding < 4 && !prefix.as_bytes().is_empty());
-            }
-            Verdict::Respond(respond) => {
-                assert!(respond.len <= self.out.len());
-                let message =
-                    Message::decode(&self.out[..respond.len]).expect("an answer is a message");
-                assert!(message.method() == respond.method && message.fingerprint() != Some(false));
-            }
-            Verdict::Notify { len, .. } => {
-                let message =
-                    Message::decode(&self.out[..*len]).expect("an indication is a message");
-                assert!(
-                    message.has(AttributeType::ICMP)
-                        && message.has(AttributeType::XOR_PEER_ADDRESS)
-                );
-            }
-            Verdict::Discard(_) | Verdict::Later => {}
+    fn check_to_peer(&self, to_peer: &ToPeer, datagram: &[u8]) {
+        let (data, peer) = (to_peer.data(), to_peer.peer);
+        assert!(data.start <= data.end && data.end <= datagram.len() && peer.port() != 0);
+        assert_eq!(
+            self.server.policy().check_transport(peer),
+            Ok(()),
+            "nothing goes to a denied peer"
+        );
+        assert!(
+            self.bound.values().any(|bound| *bound == to_peer.relay),
+            "the relayed address is bound"
+        );
+    }
+
+    fn check(&self, reply: &Reply) {
+        if let Reply::Respond(respond) = reply {
+            assert!(respond.len <= self.out.len());
+            let message =
+                Message::decode(&self.out[..respond.len]).expect("a response is a message");
+            assert!(message.method() == respond.method && message.fingerprint() != Some(false));
         }
     }
 }
