@@ -1,4 +1,4 @@
-//! The wait for addresses that the configuration names and that this host does not have yet: from
+//! The wait for configured addresses that this host does not have yet: addresses from
 //! DHCP, during the duplicate address detection of IPv6, or virtual ones that move between hosts.
 
 use std::io;
@@ -9,10 +9,10 @@ use tokio::time::Instant;
 
 use crate::workers::Net;
 
-/// How long the wait pauses before it looks again.
+/// How long the wait pauses between two checks.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// ENODEV: the zone of a link-local address is an interface that is not there.
+/// ENODEV: the zone of a link-local address names an interface that does not exist.
 const NO_DEVICE: i32 = 19;
 
 /// An address to be bound, with the key that names it.
@@ -31,13 +31,16 @@ impl Named {
     }
 }
 
-/// Waits until this host has all addresses, `net.address_wait` at most. With `net.freebind` it does
-/// not need to have them.
+/// Waits until this host has all addresses, at most for `net.address_wait`. With `net.freebind` it
+/// does not need them.
 ///
 /// # Errors
-/// A line for each address that is still missing, with its key and what to do.
+/// A line for each address that is still missing, with its key and the remedy.
 pub async fn wait(named: &[Named], net: &Net) -> Result<(), String> {
-    if net.freebind { Ok(()) } else { wait_until(named, net.address_wait, is_missing).await }
+    if net.freebind {
+        return Ok(());
+    }
+    wait_until(named, net.address_wait.unwrap_or_default(), is_missing).await
 }
 
 async fn wait_until(
@@ -75,17 +78,18 @@ fn complaint(Named { key, address }: &Named, patience: Duration) -> String {
     let ip = address.ip();
     if patience.is_zero() {
         return format!(
-            "{key}: {ip} is not an address of this host; assign it to an interface, or have the server wait for it \
-             (net.address_wait = \"30s\") or bind it all the same (net.freebind = true)"
+            "{key}: {ip} is not an address of this host; assign it to an interface, or have the \
+             server wait for it (net.address_wait = \"30s\") or bind it anyway (net.freebind = true)"
         );
     }
     format!(
-        "{key}: {ip} is not an address of this host, even after {patience:?} (net.address_wait); assign it to an interface, raise \
-         net.address_wait, or have the server bind it all the same (net.freebind = true)"
+        "{key}: {ip} is not an address of this host, even after {patience:?} (net.address_wait); \
+         assign it to an interface, raise net.address_wait, or have the server bind it anyway \
+         (net.freebind = true)"
     )
 }
 
-/// Whether this host lacks the address. What else is wrong with it is for the listener to say.
+/// Whether this host lacks the address. The listener reports any other fault of it.
 fn is_missing(mut address: SocketAddr) -> bool {
     address.set_port(0);
     let Err(error) = UdpSocket::bind(address) else { return false };

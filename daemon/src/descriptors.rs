@@ -1,10 +1,10 @@
-//! The limit of open files: how it is divided, and what is said about it (H53).
+//! The limit of open files and its division (H53).
 //!
-//! Whatever clients cause — relayed sockets, accepted connections — comes out of one budget
-//! ([`Descriptors`]). The rest is for the process itself: what is open at start, and a reserve for
-//! the admin listener, the store, certificates, DNS, logs and connections that are accepted only to
-//! be refused. So clients cannot take the last descriptor, and health, metrics, store and reloads
-//! go on working.
+//! All sockets that clients cause, relayed sockets and accepted connections, come out of one budget
+//! ([`Descriptors`]). The rest is for the process itself: the descriptors that are open at start,
+//! and a reserve for the admin listener, the store, certificates, DNS, logs and connections that
+//! are accepted only to be refused. So clients cannot take the last descriptor, and health,
+//! metrics, the store and reloads keep working.
 
 use std::fmt;
 use std::io;
@@ -17,39 +17,39 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use crate::admin;
 use crate::metrics::{Family, Samples};
 
-/// Descriptors that the control side needs beside the admin listener's: connections to the store
+/// Descriptors of the control side besides those of the admin listener: connections to the store
 /// and their successors, DNS, certificates.
 const CONTROL: usize = 16;
-/// The same, where descriptors are short.
-const CONTROL_LEAST: usize = 8;
-/// Admin connections where descriptors are short.
-const ADMIN_LEAST: usize = 4;
+/// Minimum of [`CONTROL`], where descriptors are scarce.
+const MIN_CONTROL: usize = 8;
+/// Minimum of admin connections, where descriptors are scarce.
+const MIN_ADMIN: usize = 4;
 /// Descriptors of each worker: its mailbox, and a connection that is accepted only to be refused.
 const WORKER: usize = 2;
-/// The part of the descriptors that connections leave for relayed sockets: one in this many.
+/// The share of the descriptors that connections may not take from relayed sockets: one in four.
 const SHARE: usize = 4;
-/// How long between two looks at whether clients were refused.
-const LOOK: Duration = Duration::from_secs(10);
+/// How long to wait between two checks for refused clients.
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
 const LIMIT: Family = Family::gauge("descriptors_limit", "Limit of open files (RLIMIT_NOFILE)");
 const OPEN_NOW: Family =
-    Family::gauge("descriptors_open", "Descriptors that are open; absent before Linux 6.2");
+    Family::gauge("descriptors_open", "Open descriptors; absent before Linux 6.2");
 const OPEN: Family = Family::gauge(
     "descriptors_open_at_start",
     "Descriptors that were open at start, before the first client",
 );
 const RESERVE: Family = Family::gauge(
     "descriptors_reserved",
-    "Descriptors kept back for admin, store, certificates and refusals",
+    "Descriptors reserved for admin, store, certificates and refusals",
 );
 
-/// The reserve where descriptors are not short.
+/// The reserve where descriptors are not scarce.
 const fn full_reserve(workers: usize) -> usize {
     admin::CONNECTIONS + CONTROL + WORKER * workers
 }
 
-/// Raises the soft limit of open files to the hard one, and returns what it is now. Where the
-/// system refuses, that is said and it stays.
+/// Raises the soft limit of open files to the hard one, and returns the limit. If the system
+/// refuses, logs that and keeps the soft limit.
 pub fn raise_limit() -> u64 {
     let (soft, hard) = match getrlimit(Resource::RLIMIT_NOFILE) {
         Ok(limits) => limits,
@@ -61,35 +61,35 @@ pub fn raise_limit() -> u64 {
     if soft < hard
         && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
     {
-        tracing::warn!(%error, soft, hard, "cannot raise the limit of open files to the hard limit; it stays at the soft one");
+        tracing::warn!(%error, soft, hard, "cannot raise the limit of open files to the hard limit");
         return soft;
     }
     hard
 }
 
-/// The descriptors that a configuration may need.
+/// The descriptors that a configuration allows clients to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    /// Worker threads.
+    /// Number of worker threads.
     pub workers: usize,
-    /// Relayed sockets: ports times addresses. `None`: the service has no such sockets.
+    /// Maximum number of relayed sockets: ports times addresses. `None`: the service has none.
     pub relayed: Option<usize>,
-    /// `limits.tcp_connections`; 0 where nothing listens on TCP or TLS.
+    /// `limits.tcp_connections`; 0 without a listener for TCP or TLS.
     pub connections: usize,
 }
 
-/// The parts that the limit of open files is divided into.
+/// The division of the limit of open files.
 #[derive(Clone, Debug)]
 pub struct Plan {
     limit: u64,
     open: usize,
     reserve: usize,
     admin: usize,
-    /// The budget of clients' sockets; each worker's [`Io`](causeway_net::Io) gets it.
+    /// The budget of clients' sockets, shared by the [`Io`](causeway_net::Io) of all workers.
     pub budget: Arc<Descriptors>,
 }
 
-/// The limit of open files leaves nothing for clients.
+/// The error of a limit of open files that leaves nothing for clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooFew {
     limit: u64,
@@ -102,11 +102,11 @@ impl fmt::Display for TooFew {
         let TooFew { limit, open, needed } = self;
         write!(
             f,
-            "the limit of open files is {limit}, of which {open} are open at start: no client could be served; "
+            "the limit of open files is {limit}, of which {open} are open at start: none are left for clients; "
         )?;
         write!(
             f,
-            "raise it to {needed} at least (ulimit -n {needed}, or LimitNOFILE={needed} in the systemd unit)"
+            "raise it to at least {needed} (ulimit -n {needed}, or LimitNOFILE={needed} in the systemd unit)"
         )
     }
 }
@@ -120,8 +120,8 @@ impl From<TooFew> for io::Error {
 }
 
 impl Plan {
-    /// Divides `limit`, and says in the log what fits. To be called when everything is open but the
-    /// workers' mailboxes, and before sockets of clients are restored.
+    /// Divides `limit` and logs the result. Call it when everything but the workers' mailboxes is
+    /// open, and before sockets of clients are restored.
     ///
     /// # Errors
     /// Nothing is left for clients.
@@ -134,14 +134,14 @@ impl Plan {
     fn divide(limit: u64, open: usize, wanted: &Wanted) -> Result<Self, TooFew> {
         let left = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(open);
         let workers = WORKER * wanted.workers;
-        let least = ADMIN_LEAST + CONTROL_LEAST + workers;
+        let least = MIN_ADMIN + MIN_CONTROL + workers;
         if left <= least {
-            // With twice the least, it serves more than one client.
+            // With twice the minimum, it serves more than one client.
             return Err(TooFew { limit, open, needed: open + 2 * least });
         }
-        // Where descriptors are short, the reserve is half of them.
+        // Where descriptors are scarce, the reserve is half of them.
         let reserve = full_reserve(wanted.workers).min((left / 2).max(least));
-        let admin = (reserve - CONTROL_LEAST - workers).clamp(ADMIN_LEAST, admin::CONNECTIONS);
+        let admin = (reserve - MIN_CONTROL - workers).clamp(MIN_ADMIN, admin::CONNECTIONS);
         let room = left - reserve;
         let kept = if wanted.relayed.is_some() { room / SHARE } else { 0 };
         Ok(Self { limit, open, reserve, admin, budget: Descriptors::new(room, kept) })
@@ -165,29 +165,29 @@ impl Plan {
                 limits_tcp_connections = wanted.connections,
                 room_for_clients = room,
                 remedy,
-                "relay.ports and limits.tcp_connections allow more sockets than the limit of open files; allocations beyond it get 508"
+                "relay.ports and limits.tcp_connections allow more sockets than the limit of open files; further allocations get a 508"
             ),
             None => tracing::warn!(
                 limits_tcp_connections = wanted.connections,
                 room_for_clients = room,
                 remedy,
-                "limits.tcp_connections is more than the limit of open files allows; connections beyond it are reset"
+                "limits.tcp_connections is more than the limit of open files; further connections are reset"
             ),
         }
     }
 
-    /// How many connections the admin listener may have.
+    /// Maximum number of connections of the admin listener.
     pub fn admin_connections(&self) -> usize {
         self.admin
     }
 
-    /// The metrics.
+    /// Adds the metrics of the limit and its parts to a scrape.
     pub fn source(&self) -> impl Fn(&mut Samples) + Send + Sync + use<> {
         let Plan { limit, open, reserve, .. } = *self;
         let budget = Arc::clone(&self.budget);
         move |samples| {
             samples.add(&LIMIT, &[], limit);
-            // From Linux 6.2 on the folder's size is their number; before, it is 0.
+            // Since Linux 6.2 the directory's size is the number of descriptors; before, it was 0.
             if let Some(open) = std::fs::metadata("/proc/self/fd")
                 .ok()
                 .map(|folder| folder.len())
@@ -201,22 +201,22 @@ impl Plan {
         }
     }
 
-    /// Says in the log when clients are refused for want of descriptors, a line each few seconds at
-    /// the most. Runs until it is dropped.
+    /// Logs that clients are refused for lack of descriptors, at most one line every few seconds.
+    /// Runs until it is dropped.
     pub async fn report_refusals(self) {
-        let mut told = 0;
+        let mut reported = 0;
         loop {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(CHECK_INTERVAL).await;
             let refused = self.budget.refused();
-            if refused > told {
+            if refused > reported {
                 let remedy = "raise the limit of open files (ulimit -n, LimitNOFILE=)";
                 tracing::warn!(
-                    refused = refused - told,
+                    refused = refused - reported,
                     limit = self.limit,
                     remedy,
-                    "no descriptor was left for clients; they were refused"
+                    "clients refused: no descriptor left"
                 );
-                told = refused;
+                reported = refused;
             }
         }
     }
@@ -248,7 +248,7 @@ mod tests {
             let plan = Plan::divide(limit, open, &RELAY).unwrap();
             assert_eq!((plan.reserve, plan.admin), (reserve, admin), "{limit}");
             assert_eq!(plan.budget.room(), usize::try_from(limit).unwrap() - open - reserve);
-            assert!(plan.admin + CONTROL_LEAST + WORKER * RELAY.workers <= plan.reserve, "{limit}");
+            assert!(plan.admin + MIN_CONTROL + WORKER * RELAY.workers <= plan.reserve, "{limit}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! How a process starts and ends: exit codes, signals, panics.
+//! The start and the end of a process: exit codes, signals, panics.
 
 use std::io;
 use std::process::ExitCode;
@@ -6,27 +6,26 @@ use std::process::ExitCode;
 pub use causeway_cli::EXIT_USAGE;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// It ran and ended as it was asked to.
+/// The process stopped as requested.
 pub const EXIT_OK: u8 = 0;
-/// It failed while starting or running: a port in use, a lost resource, a second signal.
+/// The process failed at its start or later: a port in use, a lost resource, a second signal.
 pub const EXIT_FAILURE: u8 = 1;
 
-/// The signals that end a service. Made inside a tokio runtime, before the service opens for
-/// clients.
+/// The signals that stop a service. Created inside a tokio runtime, before the first port is open.
 pub struct Termination {
     term: tokio::signal::unix::Signal,
     int: tokio::signal::unix::Signal,
 }
 
 impl Termination {
-    /// Takes SIGTERM, SIGINT and SIGHUP from their default, which would end the process on the
-    /// spot. SIGHUP asks for certificates to be read again ([`crate::tls::follow`]); where
-    /// there are none, it asks for nothing.
+    /// Replaces the default actions of SIGTERM, SIGINT and SIGHUP, which would end the process at
+    /// once. SIGHUP makes the server read its certificates again ([`crate::tls::follow`]); without
+    /// certificates it has no effect.
     ///
     /// # Errors
     /// The operating system refuses the signal handlers.
     pub fn install() -> io::Result<Self> {
-        // Once taken, it stays so.
+        // The handler stays installed after this value is dropped.
         drop(signal(SignalKind::hangup())?);
         Ok(Termination {
             term: signal(SignalKind::terminate())?,
@@ -34,19 +33,19 @@ impl Termination {
         })
     }
 
-    /// Does a part of the start that takes long; `None` when a signal asks for the end first.
+    /// Runs a long part of the start; `None` if a signal requests the end first.
     pub async fn unless_requested<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             done = work => Some(done),
             name = self.next() => {
-                tracing::info!(signal = name, "ending before the start is complete");
+                tracing::info!(signal = name, "stopping before the start is complete");
                 None
             }
         }
     }
 
-    /// Waits for the first signal and names it. A second one, from then on, ends the process at
-    /// once with [`EXIT_FAILURE`]: whoever sends it does not want to wait for a clean end.
+    /// Waits for the first signal and returns its name. A second signal then ends the process at
+    /// once with [`EXIT_FAILURE`]: the operator does not want to wait for a clean end.
     pub async fn requested(mut self) -> &'static str {
         let name = self.next().await;
         tracing::info!(signal = name, "ending; a second signal ends at once");
@@ -67,8 +66,8 @@ impl Termination {
     }
 }
 
-/// Makes a panic on any thread end the process: logged with its place, then `abort`. A worker that
-/// is gone while its process lives on would be calls that nobody relays.
+/// Makes a panic on any thread abort the process, after it is logged with its place. If the process
+/// continued without a worker, that worker's calls would hang.
 pub fn abort_on_panic() {
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current();
@@ -88,8 +87,8 @@ pub fn abort_on_panic() {
     }));
 }
 
-/// The exit code for a service's outcome: the last thing that a `main` calls. An error is logged,
-/// and the log is completed.
+/// The exit code for a service's outcome, and the last call of a `main`: logs the error and flushes
+/// the log.
 pub fn exit_code<E: std::fmt::Display>(outcome: Result<(), E>) -> ExitCode {
     let code = match outcome {
         Ok(()) => EXIT_OK,

@@ -1,17 +1,16 @@
-//! The memory limit of the control group, held against what the kernel may keep in the buffers of
-//! our sockets (H53).
+//! A check of the control group's memory limit against the buffers of our sockets (H53).
 //!
-//! Linux counts socket buffers towards the limit. Full ones do not end the process, but the next
-//! page that it needs does.
+//! Linux counts socket buffers towards the limit. Full buffers do not end the process, but the next
+//! page that it then needs does.
 
 use std::path::{Path, PathBuf};
 
 use causeway_net::BufferSizes;
 
-/// What a service takes beside the buffers and without clients, rounded up.
+/// Memory of a service besides the buffers and without clients, rounded up.
 const PROCESS: u64 = 64 << 20;
 
-/// Warns where the buffers of the listening sockets may take more than the limit leaves.
+/// Warns if the buffers of the listening sockets may take more than the limit allows.
 pub fn warn_of_buffers(sockets: impl Iterator<Item = BufferSizes>) {
     let buffers = total(sockets);
     let read = |file: &Path| std::fs::read_to_string(file).ok();
@@ -20,31 +19,27 @@ pub fn warn_of_buffers(sockets: impl Iterator<Item = BufferSizes>) {
     };
     if let Some(enough) = shortage(limit, buffers) {
         let remedy = format!(
-            "give it {} MiB at least, or lower net.workers, net.receive_buffer or net.send_buffer",
+            "raise the memory limit to at least {} MiB, or lower net.workers, net.receive_buffer or net.send_buffer",
             enough.div_ceil(1 << 20)
         );
-        tracing::warn!(
-            limit,
-            buffers,
-            remedy,
-            "the listening sockets' buffers may take more than the memory limit leaves"
-        );
+        tracing::warn!(limit, buffers, remedy, "socket buffers may exceed the memory limit");
     }
 }
 
-/// The kernel takes twice of what a program asks for, for its own accounting.
+/// The size of all buffers: the kernel takes twice the size that a program asks for, for its own
+/// accounting.
 fn total(sockets: impl Iterator<Item = BufferSizes>) -> u64 {
     sockets.map(|sizes| 2 * (sizes.receive as u64 + sizes.send as u64)).sum()
 }
 
-/// The limit that would do, where this one does not.
+/// The sufficient limit, if `limit` is lower.
 fn shortage(limit: u64, buffers: u64) -> Option<u64> {
     let enough = buffers.saturating_add(PROCESS);
     (enough > limit).then_some(enough)
 }
 
-/// The lowest limit of our group and of those above it; `groups` is the text of
-/// `/proc/self/cgroup`. Before version 2 of control groups socket buffers were not counted.
+/// The lowest limit of our group and of the groups above it; `groups` is the text of
+/// `/proc/self/cgroup`. Version 1 of control groups does not count socket buffers.
 fn limit(groups: &str, read: impl Fn(&Path) -> Option<String>) -> Option<u64> {
     let group = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
     let mut folder = PathBuf::from("/sys/fs/cgroup").join(group);
@@ -79,7 +74,7 @@ mod tests {
             ("/sys/fs/cgroup/memory.max", "2147483648\n"),
         ];
         assert_eq!(limit("0::/a/b\n", files(nested)), Some(1 << 30));
-        // In a container the group is the root of what it sees.
+        // In a container the group is the root of the visible hierarchy.
         assert_eq!(
             limit("0::/\n", files(&[("/sys/fs/cgroup/memory.max", "536870912\n")])),
             Some(512 << 20)

@@ -140,7 +140,7 @@ fn all_unknown_keys_are_told_at_once_with_their_lines() {
 #[test]
 fn text_that_is_no_toml_names_its_line() {
     let error = read(Some("size = 1\nname = \n"), &[], &[]).unwrap_err();
-    assert!(error.starts_with("FILE:2: no valid TOML"), "{error}");
+    assert!(error.starts_with("FILE:2: invalid TOML"), "{error}");
     let deep = format!("tags = {}{}", "[".repeat(5_000), "]".repeat(5_000));
     assert!(read(Some(&deep), &[], &[]).is_err(), "nesting is bounded");
 }
@@ -148,7 +148,7 @@ fn text_that_is_no_toml_names_its_line() {
 #[test]
 fn a_flag_of_its_own_goes_over_all_and_its_problems_name_it() {
     let common = CommonFlags { set: vec!["size=1".parse().unwrap()], ..CommonFlags::default() };
-    let flag = || vec![Setting::number("--size", &["size"], 2)];
+    let flag = || vec![Setting::number("--size", "size", Some(2)).unwrap()];
     let loaded = load::<Demo>(&SERVICE, &common, flag(), []).unwrap();
     assert_eq!(loaded.value.size, 2);
     let error = loaded

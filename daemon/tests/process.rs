@@ -57,7 +57,7 @@ fn the_part() {
     let Ok(part) = std::env::var(PART) else { return };
     let format = if part.ends_with("-human") { Format::Human } else { Format::Json };
     let redact = if part.starts_with("prefix") { RedactKind::Prefix } else { RedactKind::None };
-    log::init(&Log { format, redact, ..Log::default() }).unwrap();
+    log::init(&Log { format, level: "info".parse().unwrap(), redact }).unwrap();
     lifecycle::abort_on_panic();
     match part.trim_end_matches("-human") {
         "panic" => {

@@ -104,16 +104,6 @@ impl NodeLock {
     pub fn path(&self) -> &Path {
         &self.path
     }
-
-    /// Where lock files are unless the operator names another folder: one place on a host for all
-    /// servers, whatever their environment. It is not made where only the superuser may make
-    /// it, and no folder takes its place: not one of the user or the session, which another
-    /// server of this name would not look into, and not one for temporary files, where anybody
-    /// could hold the name first.
-    #[must_use]
-    pub fn default_directory() -> PathBuf {
-        PathBuf::from("/run/causeway")
-    }
 }
 
 /// The file's text as far as it is this program's.

@@ -10,8 +10,7 @@ use causeway_daemon::descriptors::{self, Plan, Wanted};
 use causeway_daemon::log::LimitedAnswers;
 use causeway_daemon::metrics::{Samples, Source};
 use causeway_net::{Clock, EventLoop, Mailbox, UdpOptions, UdpSocket};
-use causeway_relay::{Config as RelayConfig, Families, Limits, Server, challenge_is_modest};
-use causeway_wire::ChannelRange;
+use causeway_relay::{Config as RelayConfig, Families, Server, challenge_is_modest};
 use rand::rngs::StdRng;
 use tokio::runtime::Runtime;
 
@@ -21,7 +20,7 @@ use crate::clients::connections::{ConnectionCaps, Connections};
 use crate::clients::proxied::Proxied;
 use crate::clients::quota::Tally;
 use crate::clients::quota::UserQuota;
-use crate::config::{ChannelNumbers, Config};
+use crate::config::Config;
 use crate::control::{Running, WorkerHandle};
 use crate::counters::{Counters, shared_source, worker_source};
 use crate::listeners::{self, Listeners};
@@ -175,7 +174,7 @@ impl Shared {
             clock: Clock::start(),
             relay: relay_config(config),
             authenticator: Arc::new(authenticator(config)),
-            users: Tally::new(limits.allocations_per_user),
+            users: Tally::new(limits.clients.allocations_per_user),
             pools: Arc::new(PortPools::new(&config.relay.addresses, &config.relay.ports)),
             relayed_options: UdpOptions {
                 dont_fragment: config.net.dont_fragment,
@@ -264,19 +263,9 @@ fn relay_config(config: &Config) -> RelayConfig {
     RelayConfig {
         worker: 0,
         families: Families { ipv4: has(true), ipv6: has(false) },
-        channels: match config.protocol.channel_numbers {
-            ChannelNumbers::Rfc8656 => ChannelRange::Rfc8656,
-            ChannelNumbers::Rfc5766 => ChannelRange::Rfc5766,
-        },
+        channels: config.protocol.channel_numbers,
         channel_permission: config.protocol.channel_permission,
-        limits: Limits {
-            default_lifetime: config.limits.default_lifetime,
-            max_lifetime: config.limits.max_lifetime,
-            permissions_per_allocation: config.limits.permissions_per_allocation,
-            channels_per_allocation: config.limits.channels_per_allocation,
-            allocations_per_prefix: config.limits.allocations_per_prefix,
-            ..Limits::default()
-        },
+        limits: config.limits.relay.clone(),
         policy: peer_policy(config),
         denied: config.peers.denied,
         track_changes: config.store.is_some(),
@@ -311,7 +300,7 @@ fn wanted(config: &Config) -> Wanted {
 /// is (H32).
 fn reservations(config: &Config) -> Reservations {
     let ports = config.relay.addresses.len() * config.relay.ports.len();
-    Reservations::new((ports / 8).max(1), config.limits.allocations_per_user)
+    Reservations::new((ports / 8).max(1), config.limits.clients.allocations_per_user)
 }
 
 fn authenticator(config: &Config) -> Authenticator {

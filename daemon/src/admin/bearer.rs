@@ -6,10 +6,10 @@ use subtle::ConstantTimeEq;
 use crate::config::Secret;
 use crate::log::RefusalReason;
 
-/// Looks for the token that is asked for, if one is.
+/// Checks the token of a request, if one is required.
 ///
 /// # Errors
-/// It is missing or wrong.
+/// The token is missing or wrong.
 pub(super) fn authorize(headers: &HeaderMap, token: Option<&Secret>) -> Result<(), RefusalReason> {
     let Some(token) = token else { return Ok(()) };
     let shown = headers.get(header::AUTHORIZATION).and_then(|value| {
@@ -17,7 +17,7 @@ pub(super) fn authorize(headers: &HeaderMap, token: Option<&Secret>) -> Result<(
         scheme.eq_ignore_ascii_case(b"bearer ").then_some(shown)
     });
     let shown = shown.ok_or(RefusalReason::AdminNoToken)?;
-    // Only the token's length can be learned from the time that this takes.
+    // The time that this takes reveals the length of the token only.
     if shown.ct_eq(token.expose().as_bytes()).into() {
         Ok(())
     } else {

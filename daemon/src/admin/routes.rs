@@ -1,4 +1,4 @@
-//! The three calls.
+//! The three routes.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,26 +16,26 @@ use crate::config::Secret;
 use crate::log::{self, Refusal};
 use crate::metrics::{Format, Registry};
 
-/// A worker that has not stamped its heartbeat for so long is stuck.
+/// The age of a heartbeat from which its worker counts as stuck.
 pub const STALE_HEARTBEAT: Duration = Duration::from_secs(5);
 
-/// How a service feels; asked at each request.
+/// The state of a service, which each request queries.
 pub trait Health: Send + Sync + 'static {
     /// Whether the process works.
     ///
     /// # Errors
-    /// The reason why it should be restarted, in a line.
+    /// The reason to restart it, in a line.
     fn health(&self) -> Result<(), String>;
 
-    /// Whether new clients may be sent here.
+    /// Whether to send new clients here.
     ///
     /// # Errors
-    /// The reason why not, in a line.
+    /// The reason not to, in a line.
     fn readiness(&self) -> Result<(), String>;
 }
 
-/// Judges the workers' heartbeats by their ages, in the workers' order: [`Health::health`] for a
-/// service of workers.
+/// Checks the ages of the workers' heartbeats, in the workers' order: [`Health::health`] of a
+/// service with workers.
 ///
 /// # Errors
 /// Names the first worker whose heartbeat is [`STALE_HEARTBEAT`] old.
@@ -55,16 +55,16 @@ struct Answers {
     token: Option<Secret>,
 }
 
-/// Where a request came from.
+/// The source address of a request.
 #[derive(Clone, Copy)]
 pub(super) struct Peer(pub(super) SocketAddr);
 
-/// Whether a path asks for nothing but the state.
+/// Whether a path is one of the two health checks.
 pub(super) fn is_health(path: &str) -> bool {
     matches!(path, "/healthz" | "/readyz")
 }
 
-/// The routes, behind the token if there is one.
+/// The routes, which require the token if there is one.
 pub(super) fn router(health: Arc<dyn Health>, metrics: Registry, token: Option<Secret>) -> Router {
     let answers = Answers { health, metrics, token };
     Router::new()

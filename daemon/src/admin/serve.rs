@@ -1,4 +1,4 @@
-//! The listener: bound early, served later, everything bounded.
+//! The listener: bound early, served later, with limits on all resources.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -14,22 +14,24 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
 
-use super::places::{Place, Places};
 use super::routes::{Health, Peer, is_health, router};
 use super::settings::AdminSettings;
+use super::slots::{Slot, Slots};
 use crate::config::Secret;
 use crate::metrics::Registry;
 
-/// Maximum number of connections, where descriptors are not short.
+/// Maximum number of connections, where descriptors are not scarce.
 pub(crate) const CONNECTIONS: usize = 32;
 /// Maximum number of connections closed to make room before accepting pauses for a moment, so that
 /// a client that opens connections in a loop does not take all of the control side's time.
 const CLOSED_AT_ONCE: u32 = 4;
+/// How long accepting pauses then.
 const PAUSE: Duration = Duration::from_millis(1);
-/// The largest request line and headers, in bytes.
-const REQUEST: usize = 16 << 10;
-/// The time for a request's headers, and for the whole connection, which carries one request.
+/// Maximum size of the request line and headers, in bytes.
+const MAX_REQUEST: usize = 16 << 10;
+/// Maximum time for a request's headers.
 const HEADERS: Duration = Duration::from_secs(5);
+/// Maximum time for a connection, which carries one request.
 const CONNECTION: Duration = Duration::from_secs(10);
 
 /// A bound admin listener.
@@ -41,11 +43,11 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Binds the listener, so that a port in use ends the start; none where the settings want none.
-    /// With `freebind` the host need not have its address.
+    /// Binds the listener early, so that a port in use makes the start fail; `None` if the settings
+    /// have no listener. With `freebind` the host does not need the address.
     ///
     /// # Errors
-    /// The operating system's, with the address.
+    /// The error of the operating system, with the address.
     pub fn bind(settings: &AdminSettings, freebind: bool) -> io::Result<Option<Self>> {
         let Some(address) = settings.listen else { return Ok(None) };
         let named = |error: io::Error| {
@@ -58,41 +60,41 @@ impl Admin {
         Ok(Some(Admin { listener, token: settings.token.clone(), connections: CONNECTIONS }))
     }
 
-    /// Sets the maximum number of connections, each of which is a descriptor; one address gets half
-    /// of them.
+    /// Sets the maximum number of connections, each of which takes a descriptor. One address gets
+    /// at most half of them.
     pub fn limit_connections(&mut self, maximum: usize) {
         self.connections = maximum;
     }
 
-    /// The address that was bound.
+    /// The bound address.
     ///
     /// # Errors
-    /// The operating system's.
+    /// The error of the operating system.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Answers until the future is dropped. Must run inside a tokio runtime.
+    /// Serves until the future is dropped. Must run inside a tokio runtime.
     ///
     /// # Errors
     /// The runtime refuses the socket.
     pub async fn serve(self, health: Arc<dyn Health>, metrics: Registry) -> io::Result<()> {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
         let router = router(health, metrics, self.token);
-        let places = Places::new(self.connections);
+        let slots = Slots::new(self.connections);
         let mut closed_at_once = 0;
         loop {
             match listener.accept().await {
                 Ok((stream, peer)) => {
-                    let (place, closed) = places.take(peer.ip().to_canonical());
-                    let (number, router) = (place.number(), router.clone());
+                    let (slot, closed) = slots.take(peer.ip().to_canonical());
+                    let (number, router) = (slot.number(), router.clone());
                     let task = tokio::spawn(async move {
-                        // A client that is slow, leaves or speaks no HTTP concerns nobody else.
+                        // A client that is slow, leaves or does not speak HTTP affects no other.
                         let _ =
-                            tokio::time::timeout(CONNECTION, answer(stream, peer, router, place))
+                            tokio::time::timeout(CONNECTION, answer(stream, peer, router, slot))
                                 .await;
                     });
-                    Place::watch(&places, number, task.abort_handle());
+                    Slot::watch(&slots, number, task.abort_handle());
                     closed_at_once = if closed { closed_at_once + 1 } else { 0 };
                 }
                 Err(error) => {
@@ -104,8 +106,8 @@ impl Admin {
                 closed_at_once = 0;
                 tokio::time::sleep(PAUSE).await;
             } else {
-                // A request that is there already is read before the next connection can push its
-                // own out.
+                // A request that has arrived is read before the next connection can displace its
+                // own.
                 tokio::task::yield_now().await;
             }
         }
@@ -116,17 +118,17 @@ async fn answer(
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,
-    place: Place,
+    slot: Slot,
 ) -> Result<(), hyper::Error> {
     let inner = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Peer(peer));
-        place.answering(is_health(request.uri().path()));
+        slot.answering(is_health(request.uri().path()));
         inner.call(request)
     });
     http1::Builder::new()
         .keep_alive(false)
-        .max_buf_size(REQUEST)
+        .max_buf_size(MAX_REQUEST)
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS)
         .serve_connection(TokioIo::new(stream), service)

@@ -1,4 +1,4 @@
-//! `[admin]`: the keys, and when a token is asked for.
+//! The keys of `[admin]`, and the addresses that require a token.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -11,12 +11,12 @@ use serde::de::{Deserializer, Error};
 
 use crate::config::{Listen, Problem, Secret, Transport, one_of};
 
-/// Where to listen, or nowhere.
+/// The address of the admin listener, or `off`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AdminListen {
     /// No admin listener.
     Off,
-    /// At this address.
+    /// A listener at this address.
     At(SocketAddr),
 }
 
@@ -62,7 +62,7 @@ impl AdminSettings {
         }
     }
 
-    /// The admin listener's address, where its socket would be in the way of `listen`'s: the same
+    /// The admin listener's address, if its socket conflicts with that of `listen`: the same
     /// address, or the port of a TCP listener on every address.
     #[must_use]
     pub fn clash(&self, listen: &Listen) -> Option<SocketAddr> {
@@ -76,32 +76,32 @@ impl AdminSettings {
     }
 }
 
-/// The keys of `[admin]`, as written.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+/// The keys of `[admin]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AdminSchema {
-    listen: Option<AdminListen>,
+    listen: AdminListen,
     token: Option<Secret>,
     token_file: Option<PathBuf>,
 }
 
-/// Where the admin listener is and whom it answers.
+/// The address and the token of the admin listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdminSettings {
-    /// The address and port; none: there is no admin listener.
+    /// The address and port; `None`: no admin listener.
     pub listen: Option<SocketAddr>,
-    /// The bearer token that every request has to show. Always there where `listen` is no loopback
-    /// address.
+    /// The bearer token that every request has to show. It is required where `listen` is not a
+    /// loopback address.
     pub token: Option<Secret>,
 }
 
 impl AdminSchema {
-    /// Reads the token, and refuses an address that others reach without one (H41).
+    /// Reads the token, and refuses an address that other hosts reach without one (H41).
     ///
     /// # Errors
-    /// As said, or the token's file is unreadable.
-    pub fn resolve(self, default: SocketAddr) -> Result<AdminSettings, Vec<Problem>> {
-        let listen = match self.listen.unwrap_or(AdminListen::At(default)) {
+    /// Other hosts reach the address and there is no token, or the token's file cannot be read.
+    pub fn resolve(self) -> Result<AdminSettings, Vec<Problem>> {
+        let listen = match self.listen {
             AdminListen::Off => None,
             AdminListen::At(address) => Some(canonical(address)),
         };
@@ -109,8 +109,7 @@ impl AdminSchema {
             .map_err(|problem| vec![problem])?;
         match listen {
             Some(address) if !address.ip().is_loopback() && token.is_none() => {
-                let what =
-                    format!("{address} can be reached from other hosts, and no token is asked for");
+                let what = format!("{address} can be reached from other hosts without a token");
                 let hint = "set admin.token_file, or listen on 127.0.0.1";
                 Err(vec![Problem::new("admin.listen", what).hint(hint)])
             }

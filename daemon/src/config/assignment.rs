@@ -26,13 +26,13 @@ impl FromStr for Assignment {
                 '.' if !quoted => path.push(String::new()),
                 '=' if !quoted => {
                     if path.iter().any(String::is_empty) {
-                        return Err("a key is dotted names, such as relay.ports".into());
+                        return Err("a key consists of names and dots, such as relay.ports".into());
                     }
                     let value = Zeroizing::new(text[at + 1..].to_owned());
                     return Ok(Assignment { path, value });
                 }
                 letter if letter.is_whitespace() && !quoted => {
-                    return Err("a key holds no blanks".into());
+                    return Err("a key must not contain blanks".into());
                 }
                 letter => segment.push(letter),
             }
@@ -41,7 +41,7 @@ impl FromStr for Assignment {
     }
 }
 
-/// The value may be a secret: only the key is shown.
+/// Shows the key only, since the value may be a secret.
 impl fmt::Debug for Assignment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}=[redacted]", self.path.join("."))

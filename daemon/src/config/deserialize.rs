@@ -1,7 +1,7 @@
-//! The tree into a service's types, by serde: a deserializer that knows where it is.
+//! A serde deserializer that turns the tree into a service's types and knows where it is.
 //!
-//! An error gains the key and the origin of the innermost value that it came from. Keys that a
-//! struct does not name are collected, not fatal at once, so that one run reports them all.
+//! An error gains the key and the origin of the innermost value that caused it. Keys that a struct
+//! does not name are collected, so that one run reports them all.
 
 use std::cell::RefCell;
 
@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use super::error::Problem;
 use super::failure::{Failure, plain};
 use super::file::parse_value;
+use super::joined::{JOINED, unknown_to_both};
 use super::nearest::nearest;
 use super::secret::SECRET;
 use super::tree::{Node, Value};
@@ -22,7 +23,7 @@ use super::tree::{Node, Value};
 /// Reads `tree` as a `T`.
 ///
 /// # Errors
-/// All unknown keys, and the first value that its type refused.
+/// All unknown keys, and the first value that its type refuses.
 pub(super) fn read<T: for<'de> Deserialize<'de>>(tree: &Node) -> Result<T, Vec<Problem>> {
     let unknown = RefCell::new(Vec::new());
     let outcome = T::deserialize(At { node: tree, key: String::new(), unknown: &unknown });
@@ -58,7 +59,7 @@ impl<'a> At<'a> {
         ))
     }
 
-    /// The text, where it is text: TOML quotes around a raw value are taken off.
+    /// The text, if it is text, without TOML quotes around a raw value.
     fn text(&self) -> Option<Zeroizing<String>> {
         match &self.node.value {
             Value::Text(text) => Some(text.clone()),
@@ -72,7 +73,7 @@ impl<'a> At<'a> {
         }
     }
 
-    /// A raw value as TOML, where that is what it is.
+    /// A raw value as TOML, if it is TOML.
     fn parsed(&self) -> Option<Node> {
         match &self.node.value {
             Value::Raw(raw) => parse_value(raw, &self.node.origin),
@@ -89,7 +90,7 @@ impl<'a> At<'a> {
         if raw.split(',').any(|text| text.trim().is_empty()) {
             return Err(Failure(
                 Problem::new("", "an item of the list is empty")
-                    .hint("write items between single commas"),
+                    .hint("separate items by single commas"),
             ));
         }
         let origin = &self.node.origin;
@@ -104,6 +105,20 @@ impl<'a> At<'a> {
     fn visit_text<'de, V: Visitor<'de>>(&self, visitor: V) -> Result<V::Value, Failure> {
         match self.text() {
             Some(text) => visitor.visit_str(&text).map_err(|failure: Failure| failure.found(&text)),
+            None => Err(self.refused(&visitor)),
+        }
+    }
+
+    /// A secret, which no error quotes.
+    fn secret<'de, V: Visitor<'de>>(&self, visitor: V) -> Result<V::Value, Failure> {
+        if matches!(&self.node.value, Value::Raw(raw) if raw.trim() != raw.as_str()) {
+            let problem = Problem::new("", "the value starts or ends with a blank");
+            return Err(Failure(
+                problem.hint("remove the blank, or quote the value if it belongs to the secret"),
+            ));
+        }
+        match self.text() {
+            Some(text) => visitor.visit_str(&text),
             None => Err(self.refused(&visitor)),
         }
     }
@@ -162,18 +177,17 @@ impl<'de> Deserializer<'de> for At<'_> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Failure> {
-        if name != SECRET {
-            return visitor.visit_newtype_struct(self);
-        }
-        if matches!(&self.node.value, Value::Raw(raw) if raw.trim() != raw.as_str()) {
-            let problem = Problem::new("", "the value starts or ends with a blank");
-            return Err(Failure(problem.hint(
-                "take it away, or put quotes around the value if it belongs to the secret",
-            )));
-        }
-        match self.text() {
-            Some(text) => visitor.visit_str(&text),
-            None => Err(self.refused(&visitor)),
+        match name {
+            SECRET => self.secret(visitor),
+            JOINED => {
+                let unknown = [RefCell::default(), RefCell::default()];
+                let halves = Halves { at: &self, unknown: unknown.iter() };
+                let outcome = visitor.visit_seq(halves);
+                let [first, second] = unknown.map(RefCell::into_inner);
+                self.unknown.borrow_mut().extend(unknown_to_both(&first, &second));
+                outcome
+            }
+            _ => visitor.visit_newtype_struct(self),
         }
     }
 
@@ -241,6 +255,24 @@ impl<'de> Deserializer<'de> for At<'_> {
     serde::forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct tuple tuple_struct
         identifier ignored_any
+    }
+}
+
+/// One node for each half of a `Joined`, with a list of unknown keys of its own.
+struct Halves<'a, I> {
+    at: &'a At<'a>,
+    unknown: I,
+}
+
+impl<'de, 'a, I: Iterator<Item = &'a RefCell<Vec<Problem>>>> SeqAccess<'de> for Halves<'a, I> {
+    type Error = Failure;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, Failure> {
+        let Some(unknown) = self.unknown.next() else { return Ok(None) };
+        seed.deserialize(At { node: self.at.node, key: self.at.key.clone(), unknown }).map(Some)
     }
 }
 

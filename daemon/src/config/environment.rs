@@ -1,6 +1,6 @@
-//! Environment variables into the tree: `TURND_RELAY__PORTS` is `relay.ports`.
+//! Environment variables as a layer of the tree: `TURND_RELAY__PORTS` is `relay.ports`.
 //!
-//! Keys are written in capitals; a name that the operator has chosen stands as it is:
+//! Keys are in capitals; a name that the operator has chosen keeps its case:
 //! `TURND_AUTH__USERS__alice__PASSWORD`.
 
 use std::ffi::OsString;
@@ -12,8 +12,7 @@ use super::keys::ANY_NAME;
 use super::origin::Origin;
 use super::tree::{Node, Value};
 
-/// Lays the variables of the service's prefix over `tree`. The others are no concern of ours.
-/// `keys` are those of the schema.
+/// Lays the variables with the service's prefix over `tree`. `keys` are those of the schema.
 pub(super) fn overlay(
     tree: &mut Node,
     prefix: &str,
@@ -32,9 +31,10 @@ pub(super) fn overlay(
         }
         let origin = Origin::Environment(name);
         let problem = match value.into_string() {
-            Err(_) => Some(Problem::new(dotted, "the value is no UTF-8 text").at(origin)),
+            Err(_) => Some(Problem::new(dotted, "the value is not UTF-8 text").at(origin)),
             Ok(_) if path.iter().any(String::is_empty) => Some(
-                Problem::new(dotted, "segments of a key are joined by two underscores").at(origin),
+                Problem::new(dotted, "the segments of a key are joined by two underscores")
+                    .at(origin),
             ),
             Ok(value) => tree.set(&path, Node { value: Value::Raw(Zeroizing::new(value)), origin }),
         };
@@ -42,8 +42,8 @@ pub(super) fn overlay(
     }
 }
 
-/// The variables of the prefix, sorted, so that LISTEN__0 comes before LISTEN__1 whatever the order
-/// of the environment. One that is meant for a key but starts in small letters is a problem:
+/// The variables with the prefix, sorted, so that LISTEN__0 comes before LISTEN__1 whatever the
+/// order of the environment. A variable that names a key but starts in small letters is a problem:
 /// nothing reads it.
 fn ours(
     prefix: &str,
@@ -62,7 +62,7 @@ fn ours(
             let what = if is_text {
                 "the name starts with small letters, and nothing reads it"
             } else {
-                "the name is no UTF-8 text"
+                "the name is not UTF-8 text"
             };
             let hint = format!("variables start with {start}");
             problems.push(Problem::new("", what).hint(hint).at(Origin::Environment(shown)));
@@ -72,8 +72,8 @@ fn ours(
     ours
 }
 
-/// Whether a name, in capitals, is one of a key's. Another program may have variables that only
-/// start alike, as `turnd_version`.
+/// Whether a name, in capitals, is that of a key. Another program may have variables with the same
+/// start, such as `turnd_version`.
 fn names_a_key(capitals: &str, start: &str, keys: &[String]) -> bool {
     let is_section = |section: &str| keys.iter().any(|key| key.split('.').next() == Some(section));
     let Some(rest) = capitals.strip_prefix(start) else { return false };
@@ -81,8 +81,7 @@ fn names_a_key(capitals: &str, start: &str, keys: &[String]) -> bool {
         || rest.split("__").next().is_some_and(|section| is_section(&section.to_lowercase()))
 }
 
-/// The key that a variable names: small letters, except where the schema has a name of the
-/// operator's.
+/// The key that a variable names: in small letters, except for a name that the operator has chosen.
 fn path(rest: &str, keys: &[String]) -> Vec<String> {
     let mut candidates: Vec<Vec<&str>> = keys.iter().map(|key| key.split('.').collect()).collect();
     let mut at = 0;
@@ -101,10 +100,10 @@ fn path(rest: &str, keys: &[String]) -> Vec<String> {
     path
 }
 
-/// Services that Kubernetes describes to each container in variables that start with the Service's
-/// name: one called `turnd` yields `TURND_SERVICE_HOST`, `TURND_PORT`, `TURND_PORT_3478_UDP_ADDR`.
-/// They are not ours to refuse; but without `TURND_SERVICE_HOST` and `TURND_SERVICE_PORT`, which
-/// are always among them, `TURND_PORT` is an operator's slip.
+/// Services that Kubernetes describes to each container, in variables that start with the Service's
+/// name: one called `turnd` adds `TURND_SERVICE_HOST`, `TURND_PORT`, `TURND_PORT_3478_UDP_ADDR`.
+/// These are not errors. Without `TURND_SERVICE_HOST` and `TURND_SERVICE_PORT`, which Kubernetes
+/// always adds, `TURND_PORT` is an operator's mistake.
 struct Services(Vec<String>);
 
 impl Services {
@@ -137,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kubernetes_service_links_are_told_from_keys() {
+    fn kubernetes_service_links_are_distinguished_from_keys() {
         let variables = |names: &[&str]| {
             names.iter().map(|name| ((*name).to_owned(), OsString::new())).collect::<Vec<_>>()
         };
@@ -170,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn h56_a_name_stands_as_it_is_written() {
+    fn h56_a_name_keeps_its_case() {
         let keys = ["auth.users.NAME.password", "listen.address", "relay.ports"].map(str::to_owned);
         for (variable, key) in [
             ("AUTH__USERS__ALICE__PASSWORD", "auth.users.ALICE.password"),

@@ -1,19 +1,19 @@
-//! What is wrong with a configuration, one line a problem.
+//! Problems of a configuration, one line each.
 
 use std::fmt;
 
 use super::origin::Origin;
 
-/// One thing that is wrong: the key, where it was written, what is the matter and what to do.
+/// One problem: the key, the place where it was written, the fault and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The full dotted key; empty where no key is concerned.
+    /// The full dotted key; empty if no key is at fault.
     pub key: String,
-    /// Where it was written, if it was.
+    /// The place where the key was written, if it was.
     pub origin: Option<Origin>,
-    /// What is the matter.
+    /// The fault, with the value unless it may be a secret.
     pub what: String,
-    /// What to do about it.
+    /// The remedy.
     pub hint: Option<String>,
 }
 
@@ -54,7 +54,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong with a configuration, at least one [`Problem`].
+/// All problems of a configuration, at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     /// The problems, in the order in which they were found.

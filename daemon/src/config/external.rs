@@ -1,4 +1,4 @@
-//! What a host's addresses are from outside, behind 1:1 NAT: turnd's `relay.external`, stund's
+//! External addresses of a host behind 1:1 NAT: turnd's `relay.external`, stund's
 //! `nat_discovery.external`.
 
 use std::collections::BTreeMap;
@@ -14,14 +14,13 @@ use super::network::mapped_problem;
 use super::special_purpose;
 use super::values::List;
 
-/// Whom a service is for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+/// The network that a service is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
-    /// The Internet: the addresses that are told to clients are public ones.
-    #[default]
+    /// The Internet: the addresses that clients are told must be public ones.
     Public,
-    /// A network: they may be private ones.
+    /// A private network: they may be private ones.
     Private,
 }
 
@@ -34,29 +33,28 @@ impl fmt::Display for Scope {
     }
 }
 
-/// One address, from inside and from outside; the same where there is no NAT. Both of one family.
+/// A local address and its external one, of one family; both are equal without NAT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Advertised {
-    /// What sockets are bound to.
+    /// The address that sockets are bound to.
     pub bound: IpAddr,
-    /// What clients and peers see.
+    /// The address that clients and peers see.
     pub advertised: IpAddr,
 }
 
 impl Advertised {
-    /// The special-purpose range that the advertised address lies in, if the Internet cannot reach
-    /// it.
+    /// The special-purpose range of the advertised address, if the Internet cannot reach it.
     pub fn private_range(&self) -> Option<&'static str> {
         special_purpose::name(self.advertised)
     }
 }
 
-/// What addresses are from outside, as written.
+/// External addresses, as written.
 #[derive(Debug)]
 pub enum External {
-    /// One for each family that has one address.
+    /// One external address for each family that has one local address.
     Families(Vec<IpAddr>),
-    /// By bound address.
+    /// External addresses by bound address.
     Each(BTreeMap<IpAddr, IpAddr>),
 }
 
@@ -84,7 +82,7 @@ impl<'de> Deserialize<'de> for External {
                     || text.starts_with("file:");
                 if later {
                     return Err(E::custom(format!(
-                        "{text:?} is not built yet in this version; write the address"
+                        "{text:?} is not supported yet; write the address"
                     )));
                 }
                 List::deserialize(text.into_deserializer()).map(|list| External::Families(list.0))
@@ -103,7 +101,7 @@ impl<'de> Deserialize<'de> for External {
 }
 
 impl External {
-    /// Whether nothing was written.
+    /// Whether there are no external addresses.
     pub fn is_empty(&self) -> bool {
         match self {
             External::Families(outer) => outer.is_empty(),
@@ -111,12 +109,12 @@ impl External {
         }
     }
 
-    /// Each of `bound` with what it is from outside. `key` names this key, `among` that of the
+    /// Pairs each of `bound` with its external address. `key` names this key, `among` that of the
     /// bound addresses.
     ///
     /// # Errors
-    /// An address that is not bound, that no host has, of another family, or that two bound
-    /// addresses would share.
+    /// An address that is not bound, that is not a host's, that is of another family, or that two
+    /// bound addresses would share.
     pub fn pair(
         self,
         key: &str,
@@ -139,7 +137,7 @@ impl External {
             problems.extend(mapped_problem(key, *outer));
             if outer.is_unspecified() || outer.is_multicast() {
                 problems
-                    .push(problem(format!("{outer} is no address that a peer could answer to")));
+                    .push(problem(format!("{outer} is not an address that a peer can send to")));
             }
         }
         let advertised = |&bound: &IpAddr| Advertised {
@@ -153,17 +151,17 @@ impl External {
             };
             if let Some(other) = all[..index].iter().find(same) {
                 let what = format!(
-                    "{} and {} are both {} from outside",
+                    "{} and {} have the same external address {}",
                     other.bound, one.bound, one.advertised
                 );
-                problems.push(problem(what).hint("give each an outer address of its own"));
+                problems.push(problem(what).hint("give each an external address of its own"));
             }
         }
         if problems.is_empty() { Ok(all) } else { Err(problems) }
     }
 }
 
-/// An outer address without an inner one belongs to the one bound address of its family.
+/// Assigns each external address to the one bound address of its family.
 fn by_family(
     outer: &[IpAddr],
     (key, among): (&str, &str),
@@ -178,7 +176,7 @@ fn by_family(
             (None, _) => {
                 let what = format!("there is no address of the family of {outer} among {among}");
                 let hint = format!(
-                    "add one to {among}, or write which it belongs to: external = {{ \"<inner>\" = \"{outer}\" }}"
+                    "add one to {among}, or write its bound address: external = {{ \"<bound>\" = \"{outer}\" }}"
                 );
                 problems.push(Problem::new(key, what).hint(hint));
             }

@@ -1,4 +1,4 @@
-//! serde's errors in an operator's words.
+//! serde's errors in an operator's terms.
 
 use std::fmt;
 
@@ -8,12 +8,12 @@ use super::error::Problem;
 use super::nearest::nearest;
 use super::origin::Origin;
 
-/// A value that a type refused.
+/// The error of a value that its type refuses.
 #[derive(Debug)]
 pub(super) struct Failure(pub(super) Problem);
 
 impl Failure {
-    /// Adds the key and the origin, unless a value further in did.
+    /// Adds the key and the origin, unless an inner value did.
     pub(super) fn at(mut self, key: &str, origin: &Origin) -> Self {
         if self.0.origin.is_none() {
             self.0.key = match (key.is_empty(), self.0.key.is_empty()) {
@@ -26,7 +26,7 @@ impl Failure {
         self
     }
 
-    /// Quotes the text that was refused, unless the message does.
+    /// Quotes the refused text, unless the message does.
     pub(super) fn found(mut self, text: &str) -> Self {
         if self.0.origin.is_none() && !self.0.what.contains("found") {
             self.0.what = format!("{}, found {text:?}", self.0.what);
@@ -48,7 +48,7 @@ impl Error for Failure {
         Failure(Problem::new("", message.to_string()))
     }
 
-    /// Names the kind of what was found, never the value: it may be a secret.
+    /// Names the kind of the value, never the value itself, since it may be a secret.
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
         let found = match found {
             Unexpected::Bool(_) => "true or false",
@@ -86,7 +86,7 @@ impl Error for Failure {
     }
 }
 
-/// serde's names for types, in an operator's words.
+/// serde's name of a type in an operator's terms.
 pub(super) fn plain(expected: &dyn Expected) -> String {
     match expected.to_string().as_str() {
         "u8" => "a whole number from 0 to 255".into(),

@@ -12,20 +12,20 @@ use super::error::Problem;
 use super::origin::Origin;
 use super::tree::{Node, Value};
 
-/// The longest configuration file.
-const LONGEST: u64 = 1 << 20;
+/// Maximum size of a configuration file, in bytes.
+const MAX_FILE: u64 = 1 << 20;
 
 /// Reads a configuration file.
 ///
 /// # Errors
-/// The file is unreadable, or its text is no TOML: with the line.
+/// The file cannot be read, or its text is not TOML, with the line.
 pub(super) fn read(path: &Path) -> Result<Node, Problem> {
-    let text = read_bounded(path, LONGEST)
+    let text = read_bounded(path, MAX_FILE)
         .map_err(|error| Problem::new("--config", error).hint("name a readable TOML file"))?;
     parse(&text, &path.display().to_string())
 }
 
-/// The text of a file that has at most `longest` bytes.
+/// The text of a file of at most `longest` bytes.
 pub(crate) fn read_bounded(path: &Path, longest: u64) -> Result<Zeroizing<String>, String> {
     let bytes = read_bytes_bounded(path, longest)?;
     match std::str::from_utf8(&bytes) {
@@ -34,8 +34,8 @@ pub(crate) fn read_bounded(path: &Path, longest: u64) -> Result<Zeroizing<String
     }
 }
 
-/// The bytes of a file that has at most `longest`: a device that never ends must not fill the
-/// memory.
+/// The bytes of a file of at most `longest` bytes. The bound keeps a device without an end from
+/// filling the memory.
 pub(crate) fn read_bytes_bounded(path: &Path, longest: u64) -> Result<Zeroizing<Vec<u8>>, String> {
     let cannot = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
     let mut bytes = Zeroizing::new(Vec::new());
@@ -52,13 +52,13 @@ pub(super) fn parse(text: &str, name: &str) -> Result<Node, Problem> {
     let lines = Lines { path: name.into(), text };
     let table = DeTable::parse(text).map_err(|error| {
         let offset = error.span().map_or(0, |span| span.start);
-        Problem::new("", format!("no valid TOML: {}", error.message())).at(lines.origin(offset))
+        Problem::new("", format!("invalid TOML: {}", error.message())).at(lines.origin(offset))
     })?;
     let origin = lines.origin(0);
     Ok(Node { value: lines.table(table.into_inner()), origin })
 }
 
-/// One TOML value, as `--set` and the environment may hold it; `None` where the text is none.
+/// One TOML value, as `--set` and the environment may hold it; `None` where the text is not TOML.
 pub(super) fn parse_value(text: &str, origin: &Origin) -> Option<Node> {
     let value = DeValue::parse(text).ok()?;
     let lines = Lines { path: "".into(), text };
@@ -67,7 +67,8 @@ pub(super) fn parse_value(text: &str, origin: &Origin) -> Option<Node> {
     Some(node)
 }
 
-fn restamp(node: &mut Node, origin: &Origin) {
+/// Gives `node` and everything in it the origin `origin`.
+pub(super) fn restamp(node: &mut Node, origin: &Origin) {
     node.origin = origin.clone();
     match &mut node.value {
         Value::Table(table) => table.values_mut().for_each(|child| restamp(child, origin)),
@@ -97,8 +98,8 @@ impl Lines<'_> {
         Value::Table(table.into_iter().map(entry).collect())
     }
 
-    /// `at` is the offset of the key (or of the element): a value that spans lines is looked for
-    /// where it starts.
+    /// `at` is the offset of the key (or of the element), so that the line of a value that spans
+    /// several is the one where it starts.
     fn node(&self, value: Spanned<DeValue<'_>>, at: usize) -> Node {
         let origin = self.origin(at);
         let value = match value.into_inner() {

@@ -1,8 +1,7 @@
 //! The keys that a schema has, found by asking its types.
 //!
 //! serde tells a struct's field names to the deserializer that it reads from. A probe walks one
-//! path at a time, writes down the fields at its end and fails; the walk over all fields yields
-//! every key.
+//! path at a time, notes the fields at its end and fails; the walk over all fields finds every key.
 
 use std::cell::RefCell;
 
@@ -12,10 +11,12 @@ use serde::de::{
     Visitor,
 };
 
+use super::joined::JOINED;
+
 /// The name that stands for any name in a table of tables, as in `auth.users.NAME.password`.
 pub(super) const ANY_NAME: &str = "NAME";
 
-/// Every key of the schema `T`, dotted; a list's elements carry no index (`listen.address`), a name
+/// Every key of the schema `T`, dotted. A list's elements have no index (`listen.address`); a name
 /// that the operator chooses is `NAME`.
 pub fn keys<T: for<'de> Deserialize<'de>>() -> Vec<String> {
     let mut keys = Vec::new();
@@ -23,21 +24,24 @@ pub fn keys<T: for<'de> Deserialize<'de>>() -> Vec<String> {
     keys
 }
 
-/// What stands at the end of a path.
+/// The type at the end of a path.
 enum End {
+    /// A value.
     Leaf,
-    Fields(&'static [&'static str]),
+    /// A struct, or several that are read from one table.
+    Fields(Vec<&'static str>),
+    /// A table whose keys the operator chooses.
     Names,
 }
 
 fn walk<T: for<'de> Deserialize<'de>>(path: &mut Vec<&'static str>, keys: &mut Vec<String>) {
     let end = RefCell::new(End::Leaf);
-    // The probe always fails: what it learns is in `end`.
+    // The probe always fails and leaves its finding in `end`.
     let _ = T::deserialize(Probe { path, end: &end }).is_ok();
-    let fields: &[&'static str] = match end.into_inner() {
+    let fields = match end.into_inner() {
         End::Leaf => return keys.push(path.join(".")),
         End::Fields(fields) => fields,
-        End::Names => &[ANY_NAME],
+        End::Names => vec![ANY_NAME],
     };
     for field in fields {
         path.push(field);
@@ -46,16 +50,21 @@ fn walk<T: for<'de> Deserialize<'de>>(path: &mut Vec<&'static str>, keys: &mut V
     }
 }
 
+#[derive(Clone, Copy)]
 struct Probe<'a> {
     path: &'a [&'static str],
     end: &'a RefCell<End>,
 }
 
 impl Probe<'_> {
-    /// One step along the path, or the note that it ends here.
+    /// Takes one step along the path, or notes `here` at its end.
     fn step<'de, V: Visitor<'de>>(self, here: End, visitor: V) -> Result<V::Value, Error> {
         let Some((first, rest)) = self.path.split_first() else {
-            *self.end.borrow_mut() = here;
+            let mut end = self.end.borrow_mut();
+            match (&mut *end, here) {
+                (End::Fields(fields), End::Fields(more)) => fields.extend(more),
+                (end, here) => *end = here,
+            }
             return Err(Error::custom("the end of the path"));
         };
         visitor.visit_map(One { key: Some(first), value: Probe { path: rest, end: self.end } })
@@ -75,7 +84,7 @@ impl<'de> Deserializer<'de> for Probe<'_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        self.step(End::Fields(fields), visitor)
+        self.step(End::Fields(fields.to_vec()), visitor)
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -88,14 +97,17 @@ impl<'de> Deserializer<'de> for Probe<'_> {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _name: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Error> {
-        visitor.visit_newtype_struct(self)
+        match name {
+            JOINED => visitor.visit_seq(Elements { probe: self, left: 2 }),
+            _ => visitor.visit_newtype_struct(self),
+        }
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_seq(Element(Some(self)))
+        visitor.visit_seq(Elements { probe: self, left: 1 })
     }
 
     serde::forward_to_deserialize_any! {
@@ -104,16 +116,22 @@ impl<'de> Deserializer<'de> for Probe<'_> {
     }
 }
 
-struct Element<'a>(Option<Probe<'a>>);
+/// The same probe for each of several elements.
+struct Elements<'a> {
+    probe: Probe<'a>,
+    left: usize,
+}
 
-impl<'de> SeqAccess<'de> for Element<'_> {
+impl<'de> SeqAccess<'de> for Elements<'_> {
     type Error = Error;
 
     fn next_element_seed<S: DeserializeSeed<'de>>(
         &mut self,
         seed: S,
     ) -> Result<Option<S::Value>, Error> {
-        self.0.take().map(|probe| seed.deserialize(probe)).transpose()
+        let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
+        self.left = left;
+        seed.deserialize(self.probe).map(Some)
     }
 }
 
@@ -135,7 +153,7 @@ impl<'de> MapAccess<'de> for One<'_> {
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Error> {
-        seed.deserialize(Probe { path: self.value.path, end: self.value.end })
+        seed.deserialize(self.value)
     }
 }
 
@@ -143,6 +161,7 @@ impl<'de> MapAccess<'de> for One<'_> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use super::super::Joined;
     use super::*;
 
     #[derive(serde::Deserialize)]
@@ -150,6 +169,7 @@ mod tests {
     #[expect(dead_code, reason = "only its shape is read")]
     struct Top {
         realm: String,
+        joined: Joined<Listen, User>,
         listen: Vec<Listen>,
         users: Option<BTreeMap<String, User>>,
     }
@@ -171,7 +191,15 @@ mod tests {
     fn every_key_is_found_once() {
         assert_eq!(
             keys::<Top>(),
-            ["realm", "listen.address", "listen.transports", "users.NAME.password"]
+            [
+                "realm",
+                "joined.address",
+                "joined.transports",
+                "joined.password",
+                "listen.address",
+                "listen.transports",
+                "users.NAME.password"
+            ]
         );
     }
 }

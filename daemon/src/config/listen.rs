@@ -1,4 +1,4 @@
-//! `[[listen]]`: an address and the transports bound to it, the same for every service.
+//! `[[listen]]`: an address and its transports, the same for every service.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
@@ -11,16 +11,16 @@ use super::error::Problem;
 use super::network::{mapped_problem, networks};
 use crate::addresses::Named;
 
-/// One address, with every transport that is bound to it.
+/// One address with its transports.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Listen {
-    /// The address and port; `0.0.0.0` and `[::]` are every address of their family.
+    /// The address and port; `0.0.0.0` and `[::]` are all addresses of their family.
     pub address: SocketAddr,
-    /// What is bound to it; UDP and TCP where it is not said.
+    /// The transports that are bound to it; UDP and TCP if the key is not set.
     #[serde(default = "udp_and_tcp")]
     pub transports: Vec<Transport>,
-    /// Who may say, by the PROXY protocol, for whom it speaks. Nobody where it is not said.
+    /// The proxies that name their clients by the PROXY protocol; none if the key is not set.
     #[serde(default)]
     pub proxy_protocol: ProxyProtocol,
 }
@@ -29,17 +29,17 @@ pub struct Listen {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProxyProtocol {
-    /// Whose headers are taken, and required.
+    /// Addresses of the proxies: their header is accepted, and required.
     #[serde(deserialize_with = "proxies")]
     pub trusted: Vec<IpNet>,
 }
 
-/// An empty list would read as a listener behind proxies and serve as one without.
+/// Refuses an empty list, which would look like a listener behind proxies and work as one without.
 fn proxies<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
     let trusted = networks(deserializer)?;
     match trusted.is_empty() {
         true => Err(D::Error::custom(
-            "no proxy is named; name your proxies' addresses, or leave proxy_protocol out",
+            "no proxy is named; write the addresses of your proxies, or leave proxy_protocol out",
         )),
         false => Ok(trusted),
     }
@@ -50,21 +50,21 @@ fn udp_and_tcp() -> Vec<Transport> {
 }
 
 impl Listen {
-    /// An address without proxies.
+    /// A listener without proxies.
     pub fn new(address: SocketAddr, transports: Vec<Transport>) -> Listen {
         Listen { address, transports, proxy_protocol: ProxyProtocol::default() }
     }
 
-    /// Whether `transport` is bound to it.
+    /// Whether `transport` is one of its transports.
     pub fn has(&self, transport: Transport) -> bool {
         self.transports.contains(&transport)
     }
 
-    /// Every address of each family that this host has, at `port`, over `transports`.
+    /// Listeners on all addresses of each family that this host has, at `port`, over `transports`.
     ///
-    /// Whether the kernel has IPv6 is asked by binding a socket to `[::]`: one without it must not
-    /// keep the server from starting when IPv6 was not asked for. A host may get its first IPv6
-    /// address later, and one without `::1` may have others (H55).
+    /// A socket bound to `[::]` tells whether the kernel has IPv6: a kernel without it must not
+    /// keep the server from starting if the operator did not ask for IPv6. A host may get its first
+    /// IPv6 address later, and a host without `::1` may have others (H55).
     pub fn everywhere(port: u16, transports: &[Transport]) -> Vec<Listen> {
         let listen = |ip: IpAddr| Listen::new((ip, port).into(), transports.to_vec());
         let mut all = vec![listen(Ipv4Addr::UNSPECIFIED.into())];
@@ -74,8 +74,8 @@ impl Listen {
         all
     }
 
-    /// What is listened on where nothing is named: `port` over UDP and TCP; and, with a
-    /// certificate, `secure_port` over TLS and DTLS.
+    /// The listeners of a configuration without `[[listen]]`: `port` over UDP and TCP, and with a
+    /// certificate also `secure_port` over TLS and DTLS.
     pub fn defaults(port: u16, secure_port: u16, has_certificate: bool) -> Vec<Listen> {
         let mut all = Listen::everywhere(port, &[Transport::Udp, Transport::Tcp]);
         if has_certificate {
@@ -84,15 +84,15 @@ impl Listen {
         all
     }
 
-    /// All addresses with their keys.
+    /// The addresses of all listeners with their keys.
     pub fn named(all: &[Listen]) -> impl Iterator<Item = Named> {
         all.iter()
             .enumerate()
             .map(|(index, listen)| Named::new(format!("listen[{index}].address"), listen.address))
     }
 
-    /// Says of each `[::]` whether IPv4 clients are served at its port, too: an IPv6 socket of ours
-    /// takes no IPv4.
+    /// Describes for each `[::]` whether the server also serves IPv4 clients at its port: our IPv6
+    /// sockets do not accept IPv4.
     pub fn describe_families(all: &[Listen]) -> Vec<String> {
         let wildcards =
             all.iter().filter(|listen| listen.address.ip() == IpAddr::from(Ipv6Addr::UNSPECIFIED));
@@ -123,10 +123,16 @@ impl Listen {
         wildcards.map(line).collect()
     }
 
-    /// Refuses an empty list of transports, port 0, the same address and transport twice, one
-    /// socket that two entries share, and a certificate that is wanted and not there.
+    /// Refuses an empty list, an entry without transports, port 0, a transport that is listed
+    /// twice, a socket that two entries share, and TLS or DTLS without a certificate.
     pub fn problems(all: &[Listen], has_certificate: bool) -> Vec<Problem> {
         let mut problems = Vec::new();
+        if all.is_empty() {
+            problems.push(
+                Problem::new("listen", "the list is empty")
+                    .hint("name an address, or leave the key out"),
+            );
+        }
         for (index, listen) in all.iter().enumerate() {
             problems.extend(listen.own_problems(index, has_certificate));
             problems.extend(listen.shared_with(&all[..index], index));
@@ -142,22 +148,22 @@ impl Listen {
         if self.transports.is_empty() {
             problem(
                 "transports",
-                format!("no transport for {}", self.address),
-                "name some of udp, tcp, tls, dtls",
+                format!("{} has no transport", self.address),
+                "write any of udp, tcp, tls, dtls",
             );
         }
         if self.address.port() == 0 {
             problem(
                 "address",
-                "port 0 is no port that a client could know".into(),
-                "3478 is STUN's own",
+                "port 0 is chosen by the kernel, and clients could not know it".into(),
+                "write a port, such as 3478",
             );
         }
         let ip = self.address.ip();
         if ip.is_multicast() {
             problem(
                 "address",
-                format!("{ip} is no address of a host"),
+                format!("{ip} is not an address of a host"),
                 "write an IPv4 or an IPv6 address",
             );
         }
@@ -165,7 +171,7 @@ impl Listen {
             if self.transports[..at].contains(transport) {
                 problem(
                     "transports",
-                    format!("{transport} on {} is listened to twice", self.address),
+                    format!("{transport} is listed twice for {}", self.address),
                     "keep one of the two",
                 );
             }
@@ -175,28 +181,29 @@ impl Listen {
         {
             problem(
                 "transports",
-                format!("{secure} needs a certificate, and there is none"),
-                "name one: tls.certificate and tls.key",
+                format!("{secure} needs a certificate"),
+                "set tls.certificate and tls.key",
             );
         }
-        let everybody = self.proxy_protocol.trusted.iter().any(|trusted| trusted.prefix_len() == 0);
-        if everybody {
-            let hint = "name your proxies' addresses";
+        let trusts_all =
+            self.proxy_protocol.trusted.iter().any(|trusted| trusted.prefix_len() == 0);
+        if trusts_all {
+            let hint = "write the addresses of your proxies";
             problem(
                 "proxy_protocol.trusted",
-                "everybody is trusted to say whom it speaks for".into(),
+                "a prefix of length 0 trusts every address to name its client".into(),
                 hint,
             );
         }
         if !self.proxy_protocol.trusted.is_empty() && self.has(Transport::Dtls) {
-            let what = "no proxy can put its header in front of DTLS".into();
+            let what = "a proxy cannot put its header before DTLS".into();
             problem("proxy_protocol", what, "give dtls a [[listen]] and a port of its own");
         }
         problems.extend(mapped_problem(&format!("listen[{index}].address"), ip));
         problems
     }
 
-    /// UDP and DTLS share a socket, and so do TCP and TLS: one entry says what is bound to it.
+    /// UDP and DTLS share a socket, and so do TCP and TLS: one entry must list all of them.
     fn shared_with(&self, earlier: &[Listen], index: usize) -> Option<Problem> {
         let socket = |transport: &Transport| matches!(transport, Transport::Tcp | Transport::Tls);
         let same = |listen: &&Listen| {
@@ -207,8 +214,8 @@ impl Listen {
                     .any(|one| listen.transports.iter().any(|other| socket(one) == socket(other)))
         };
         earlier.iter().find(same).map(|_| {
-            let what = format!("{} is named by an entry before", self.address);
-            let hint = "one entry names everything on a port: transports = [\"udp\", \"tcp\", \"tls\", \"dtls\"]";
+            let what = format!("an earlier entry has {}, too", self.address);
+            let hint = "list all transports of a port in one entry: transports = [\"udp\", \"tcp\", \"tls\", \"dtls\"]";
             Problem::new(format!("listen[{index}].address"), what).hint(hint)
         })
     }

@@ -1,11 +1,10 @@
-//! The layers in order, and the start of a service.
+//! Reading the layers in order, and the start of a service.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde::Deserialize;
-use zeroize::Zeroizing;
 
 use super::deserialize;
 use super::environment;
@@ -15,97 +14,24 @@ use super::flags::CommonFlags;
 use super::keys::keys;
 use super::nearest::nearest;
 use super::origin::Origin;
+use super::reference;
+use super::setting::Setting;
 use super::tree::{Node, Value};
 use crate::lifecycle::{EXIT_OK, EXIT_USAGE};
 
-/// What distinguishes a service's configuration.
+/// The parts of a configuration that differ between services.
 #[derive(Clone, Copy, Debug)]
 pub struct Service {
     /// The executable's name.
     pub name: &'static str,
     /// The prefix of its environment variables, without the underscore.
     pub env_prefix: &'static str,
-    /// The documented default configuration, as `--print-default-config` prints it.
+    /// The documented configuration, as `--print-default-config` prints it. It is also the only
+    /// place where the keys have their defaults.
     pub default_config: &'static str,
 }
 
-/// A key that a dedicated flag sets.
-#[derive(Clone)]
-pub struct Setting {
-    path: Vec<String>,
-    node: Node,
-}
-
-impl Setting {
-    /// A text value; it is taken as it stands, whatever it looks like.
-    pub fn text(flag: &'static str, path: &[&str], value: impl Into<String>) -> Self {
-        Self::new(flag, path, Value::Text(Zeroizing::new(value.into())))
-    }
-
-    /// A whole number.
-    pub fn number(flag: &'static str, path: &[&str], value: i64) -> Self {
-        Self::new(flag, path, Value::Integer(value))
-    }
-
-    /// A list of text values, which replaces the list of the layers below.
-    pub fn list(
-        flag: &'static str,
-        path: &[&str],
-        values: impl IntoIterator<Item = String>,
-    ) -> Self {
-        let origin = Origin::Flag(flag);
-        let item = |text| Node { value: Value::Text(Zeroizing::new(text)), origin: origin.clone() };
-        Self::new(flag, path, Value::Array(values.into_iter().map(item).collect()))
-    }
-
-    /// A list of tables with one text key each, such as `listen` with `address`.
-    pub fn tables(
-        flag: &'static str,
-        path: &[&str],
-        key: &str,
-        values: impl IntoIterator<Item = String>,
-    ) -> Self {
-        let origin = Origin::Flag(flag);
-        let table = |text| {
-            let value = Node { value: Value::Text(Zeroizing::new(text)), origin: origin.clone() };
-            Node { value: Value::Table([(key.to_owned(), value)].into()), origin: origin.clone() }
-        };
-        Self::new(flag, path, Value::Array(values.into_iter().map(table).collect()))
-    }
-
-    /// A table of text values, which replaces the table of the layers below.
-    pub fn table(
-        flag: &'static str,
-        path: &[&str],
-        entries: impl IntoIterator<Item = (String, String)>,
-    ) -> Self {
-        let origin = Origin::Flag(flag);
-        let entry = |(key, text)| {
-            (key, Node { value: Value::Text(Zeroizing::new(text)), origin: origin.clone() })
-        };
-        Self::new(flag, path, Value::Table(entries.into_iter().map(entry).collect()))
-    }
-
-    /// What addresses are from outside: a table of `BOUND=ADVERTISED`, or a list of addresses;
-    /// nothing where nothing is said. The table goes in place of what the layers below say, and
-    /// an address that is bound twice is told.
-    pub fn external(flag: &'static str, path: &[&str], values: &[String]) -> Vec<Self> {
-        if values.is_empty() {
-            return Vec::new();
-        }
-        let pairs: Option<Vec<_>> = values.iter().map(|text| text.split_once('=')).collect();
-        let Some(pairs) = pairs else { return vec![Self::text(flag, path, values.join(","))] };
-        let pair = |(bound, advertised)| Self::text(flag, &[path, &[bound]].concat(), advertised);
-        std::iter::once(Self::table(flag, path, [])).chain(pairs.into_iter().map(pair)).collect()
-    }
-
-    fn new(flag: &'static str, path: &[&str], value: Value) -> Self {
-        let path = path.iter().map(|&segment| segment.to_owned()).collect();
-        Setting { path, node: Node { value, origin: Origin::Flag(flag) } }
-    }
-}
-
-/// A configuration that was read, with the places of its keys.
+/// A configuration with the origin of each key.
 pub struct Loaded<T> {
     /// The values.
     pub value: T,
@@ -113,11 +39,11 @@ pub struct Loaded<T> {
 }
 
 impl<T> Loaded<T> {
-    /// Turns the values into what they mean; each problem that `into` finds gains the place of its
-    /// key.
+    /// Turns the values into the service's own types. Each problem that `into` finds gains the
+    /// origin of its key.
     ///
     /// # Errors
-    /// What `into` found.
+    /// The problems that `into` found.
     pub fn resolve<C>(
         self,
         into: impl FnOnce(T) -> Result<C, Vec<Problem>>,
@@ -133,13 +59,13 @@ impl<T> Loaded<T> {
     }
 }
 
-/// Reads the configuration of `service`: the file of `--config` (or of the variable
-/// `PREFIX_CONFIG`), over it the `environment`, over it `--set`, over it the flags of their own.
-/// Defaults are the schema's.
+/// Reads the configuration of `service`. Its documented defaults are the lowest layer; over them
+/// lie the file of `--config` (or of the variable `PREFIX_CONFIG`), the `environment`, `--set` and
+/// the `dedicated` flags.
 ///
 /// # Errors
-/// The file is unreadable or no TOML; keys that do not exist, with the nearest that does; values of
-/// the wrong type.
+/// The file cannot be read or is not TOML; keys that do not exist, with the nearest that does;
+/// values of the wrong type.
 pub fn load<T: for<'de> Deserialize<'de>>(
     service: &Service,
     common: &CommonFlags,
@@ -154,16 +80,17 @@ pub fn load<T: for<'de> Deserialize<'de>>(
             .find(|(name, _)| *name == config_variable)
             .map(|(_, value)| PathBuf::from(value))
     };
-    let mut tree = match common.config.clone().or_else(from_environment) {
+    let mut tree = reference::defaults(service.default_config);
+    match common.config.clone().or_else(from_environment) {
         Some(path) if path.as_os_str().is_empty() => {
             let what = "the name of the configuration file is empty";
             return Err(Problem::new("--config", what)
                 .hint("name a file, or leave the flag or the variable out")
                 .into());
         }
-        Some(path) => file::read(&path)?,
-        None => Node::empty_table(Origin::Flag("the defaults")),
-    };
+        Some(path) => tree.overlay(file::read(&path)?),
+        None => {}
+    }
     let keys = keys::<T>();
     let mut problems = Vec::new();
     environment::overlay(&mut tree, service.env_prefix, variables, &keys, &mut problems);
@@ -187,8 +114,8 @@ pub fn load<T: for<'de> Deserialize<'de>>(
     }
 }
 
-/// Completes the hint of an unknown key: with a key of another table, and in the spelling of where
-/// it was written.
+/// Completes the hint of an unknown key: suggests a key of another table, and spells it as an
+/// environment variable where the key was one.
 fn suggest(mut problem: Problem, keys: &[String], service: &Service) -> Problem {
     if problem.what != "unknown key" {
         return problem;
@@ -209,11 +136,11 @@ fn suggest(mut problem: Problem, keys: &[String], service: &Service) -> Problem 
     problem
 }
 
-/// What a `main` does first: answers `--print-default-config` and `--check-config`, or yields the
-/// configuration to run.
+/// The first step of a `main`: answers `--print-default-config` and `--check-config`, or returns
+/// the configuration to run.
 ///
-/// `resolve` is the service's own reading of its schema; `describe` says in a few lines what the
-/// result means.
+/// `resolve` turns the schema into the service's own types; `describe` explains the result in a few
+/// lines for `--check-config`.
 ///
 /// # Errors
 /// The exit code where there is nothing to run: 0 after an answer, 2 after an error, which is
@@ -248,7 +175,7 @@ pub fn start<T: for<'de> Deserialize<'de>, C>(
     Ok(config)
 }
 
-/// Prints the answer to a flag, and yields the status to end with.
+/// Prints the answer to a flag, and returns the exit code.
 fn say(service: &Service, text: &str) -> ExitCode {
     match causeway_cli::answer(text) {
         Ok(()) => EXIT_OK.into(),

@@ -1,4 +1,4 @@
-//! Addresses and prefixes as an operator writes them: each has one form (H54).
+//! Addresses and prefixes in the configuration: each has one form (H54).
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -7,14 +7,14 @@ use serde::de::{Deserialize, Deserializer, Error};
 
 use super::error::Problem;
 
-/// The shortest prefix that holds IPv4-mapped addresses only.
+/// Length of the prefix of IPv4-mapped addresses.
 const MAPPED_PREFIX: u8 = 96;
 
 /// Reads a prefix, or an address, which is a prefix of full length.
 ///
 /// # Errors
-/// What is wrong, and what to write instead: it is none; it has bits behind the prefix; or it is an
-/// IPv4 prefix in IPv4-mapped form, which no client's or peer's address would match.
+/// The text is not a prefix, has bits after the prefix, or is an IPv4 prefix in IPv4-mapped form,
+/// which no client's or peer's address would match. The error says what to write instead.
 pub fn network(text: &str) -> Result<IpNet, String> {
     let text = text.trim();
     let parsed = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
@@ -29,14 +29,14 @@ pub fn network(text: &str) -> Result<IpNet, String> {
     }
     if network.trunc() != network {
         return Err(format!(
-            "found {text:?}, whose address has bits behind the prefix; write {}",
+            "found {text:?}, whose address has bits after the prefix; write {}",
             network.trunc()
         ));
     }
     Ok(network)
 }
 
-/// For `#[serde(deserialize_with)]`: a list of what [`network`] reads.
+/// Reads a list of prefixes, each as [`network`] does; for `#[serde(deserialize_with)]`.
 ///
 /// # Errors
 /// As [`network`].
@@ -47,7 +47,7 @@ pub fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>
         .collect()
 }
 
-/// Refuses an IPv4 address that is written as IPv6, which would be compared with no other.
+/// Refuses an IPv4 address that is written as IPv6: it would never equal an address of a client.
 pub fn mapped_problem(key: &str, ip: IpAddr) -> Option<Problem> {
     let canonical = ip.to_canonical();
     (ip != canonical).then(|| {
@@ -56,7 +56,7 @@ pub fn mapped_problem(key: &str, ip: IpAddr) -> Option<Problem> {
     })
 }
 
-/// The IPv4 prefix that an IPv6 prefix holds, if it holds nothing else.
+/// The IPv4 prefix that an IPv6 prefix stands for, if it contains IPv4-mapped addresses only.
 fn unmapped(network: IpNet) -> Option<IpNet> {
     let IpNet::V6(network) = network else { return None };
     let length = network.prefix_len().checked_sub(MAPPED_PREFIX)?;
@@ -64,7 +64,7 @@ fn unmapped(network: IpNet) -> Option<IpNet> {
     Ipv4Net::new(ip, length).ok().map(IpNet::V4)
 }
 
-/// A prefix of full length as the address that it is.
+/// The text of a prefix; of an address, if it has the full length.
 fn short(network: IpNet) -> String {
     if network.prefix_len() == network.max_prefix_len() {
         network.addr().to_string()
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_one_form_is_read_as_it_is() {
+    fn a_prefix_in_its_one_form_is_read() {
         for text in ["10.0.0.0/8", "2001:db8::/32", "::/0", "::/64", "64:ff9b::/96", "0.0.0.0/0"] {
             assert_eq!(network(text).unwrap().to_string(), text);
         }

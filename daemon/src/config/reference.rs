@@ -1,13 +1,38 @@
-//! The documented default configuration: a text that is both manual and test.
+//! The documented configuration: one text that is the manual, the source of the defaults, and a
+//! test.
 //!
 //! Prose lines start with `# `. A line that starts with `#` and no blank is a key that may be
-//! uncommented; one that starts with `##` is an alternative to the line above it, for which that
-//! line has to go.
+//! uncommented. Its value is the default, unless a comment follows on the same line (` # example`)
+//! or the header of its section is commented out, too. A line that starts with `##` is an
+//! alternative that replaces the line above it.
 
+use super::file;
 use super::keys::{ANY_NAME, keys};
+use super::origin::Origin;
+use super::tree::Node;
 
-/// The text with its keys uncommented and the alternatives left out: a configuration that must
-/// load.
+/// The defaults that the text documents.
+///
+/// # Panics
+/// If they are not TOML: the text is a constant of the program, and tests load it.
+pub(super) fn defaults(text: &str) -> Node {
+    let mut in_example = false;
+    let line = |line: &str| {
+        let key = line.strip_prefix('#').filter(|rest| is_key(rest));
+        if line.starts_with('[') {
+            in_example = false;
+            return line.to_owned();
+        }
+        in_example |= key.is_some_and(|key| key.starts_with('['));
+        key.filter(|key| !in_example && !key.contains(" # ")).unwrap_or_default().to_owned()
+    };
+    let defaults = text.lines().map(line).collect::<Vec<_>>().join("\n");
+    let mut tree = file::parse(&defaults, "defaults").expect("the documented defaults are TOML");
+    file::restamp(&mut tree, &Origin::Default);
+    tree
+}
+
+/// The text with its keys uncommented and the alternatives left out: a valid configuration.
 pub fn uncommented(text: &str) -> String {
     let line = |line: &str| match line.strip_prefix('#') {
         Some(rest) if is_key(rest) => rest.to_owned(),
@@ -16,10 +41,10 @@ pub fn uncommented(text: &str) -> String {
     text.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// Every key that the text explains, dotted, alternatives included; as [`super::keys`] names them.
+/// Every key that the text explains, including alternatives, dotted as [`super::keys`] names them.
 ///
 /// # Panics
-/// If the uncommented text is no TOML: it is a constant of the program, checked by a test.
+/// If the uncommented text is not TOML: it is a constant of the program, and tests check it.
 pub fn documented_keys(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let table: toml::Table =
@@ -52,7 +77,7 @@ pub fn undocumented<T: for<'de> serde::Deserialize<'de>>(text: &str) -> Vec<Stri
     let documented = documented_keys(text);
     let explains = |documented: &str, key: &str| {
         let mut segments = documented.split('.');
-        // What is longer than the key is a table that the schema reads as one value.
+        // A longer documented key lies in a table that the schema reads as one value.
         key.split('.').all(|wanted| {
             segments.next().is_some_and(|segment| wanted == ANY_NAME || wanted == segment)
         })
@@ -95,6 +120,17 @@ mod tests {
 #[[listen]]
 #address = \"0.0.0.0:3478\"
 ";
+
+    #[test]
+    fn a_documented_value_is_the_default_unless_it_is_an_example() {
+        let text = "#a = 1\n#b = 2 # example\n##b = 3\n[s]\n#c = 4\n#[s.t]\n#d = 5\n[u]\n#e = 6\n";
+        let tree = defaults(text);
+        for (key, expected) in
+            [("a", true), ("b", false), ("s.c", true), ("s.t", false), ("u.e", true)]
+        {
+            assert_eq!(tree.origin_of(key), Some(&Origin::Default).filter(|_| expected), "{key}");
+        }
+    }
 
     #[test]
     fn keys_are_uncommented_and_prose_is_not() {

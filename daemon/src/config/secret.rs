@@ -1,4 +1,4 @@
-//! Secrets: wiped when dropped, never printed, from a value or a file.
+//! Secrets, from a value or a file: wiped when dropped, never printed.
 
 use std::fmt;
 use std::path::Path;
@@ -10,11 +10,11 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 use super::error::Problem;
 use super::file::read_bytes_bounded;
 
-/// The newtype name by which [`Secret`] tells the deserializer not to quote its value in an error.
+/// The newtype name by which [`Secret`] asks the deserializer not to quote its value in an error.
 pub(super) const SECRET: &str = "$causeway::Secret";
 
-/// The longest file of a secret.
-const LONGEST: u64 = 64 << 10;
+/// Maximum size of a file with a secret, in bytes.
+const MAX_FILE: u64 = 64 << 10;
 
 /// A password, a shared secret or a token.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
@@ -26,17 +26,17 @@ impl Secret {
         Secret(text.into())
     }
 
-    /// The text itself: where it is handed to the code that computes with it, and nowhere else.
+    /// The text itself, only for the code that computes with it.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Reads a secret from a file, which holds one line of text ([`causeway_cli::secret_line`]).
+    /// Reads a secret from a file with one line of text ([`causeway_cli::secret_line`]).
     ///
     /// # Errors
-    /// Says which file, what is wrong with it and what to do.
+    /// Names the file, the fault and the remedy.
     pub fn from_file(path: &Path) -> Result<Self, String> {
-        let bytes = read_bytes_bounded(path, LONGEST)?;
+        let bytes = read_bytes_bounded(path, MAX_FILE)?;
         match causeway_cli::secret_line(&bytes) {
             Ok(line) => Ok(Secret(line.to_owned())),
             Err(error) => Err(format!("{} {error}", path.display())),
@@ -44,16 +44,16 @@ impl Secret {
     }
 }
 
-/// The bytes of a file with a key: text as in any file of a secret, or, where that is no text, all
-/// bytes of the file.
+/// The bytes of a file with a key: the line of text, as in any file with a secret; or all bytes of
+/// a file that is not text.
 ///
 /// # Errors
-/// The file cannot be read, or its text is no secret.
+/// The file cannot be read, or its text is not a secret.
 pub fn key_from_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
-    let bytes = read_bytes_bounded(path, LONGEST)?;
+    let bytes = read_bytes_bounded(path, MAX_FILE)?;
     match causeway_cli::secret_line(&bytes) {
         Ok(line) => Ok(Zeroizing::new(line.as_bytes().to_vec())),
-        // Random bytes: nearly all of them hold some that no text has.
+        // Random bytes: nearly every key contains some that text does not have.
         Err(BadSecret::NotText | BadSecret::Control | BadSecret::Utf16) => Ok(bytes),
         Err(error) => Err(format!("{} {error}", path.display())),
     }
@@ -90,12 +90,12 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-/// The secret of the pair `key` and `key_file`; none where neither is there. `key` is the full
-/// dotted key.
+/// The secret of the pair `key` and `key_file`; `None` if neither is set. `key` is the full dotted
+/// key.
 ///
 /// # Errors
-/// Both are there, the value is empty or holds a control character, or the file holds no secret.
-/// The problem names the key at fault.
+/// Both are set, the value is empty or contains a control character, or the file does not contain a
+/// secret. The problem names the key at fault.
 pub fn one_of(
     key: &str,
     value: Option<Secret>,
@@ -113,25 +113,24 @@ pub fn one_of(
     }
 }
 
-/// A value as it stands in the configuration. A line end would be a slip of the variable that it
-/// came from, and no client sends one.
+/// Checks a value that was written in the configuration. A line end is a mistake in the variable
+/// that it came from; no client sends one.
 fn well_formed(key: &str, value: Secret) -> Result<Secret, Problem> {
     if value.0.is_empty() {
-        return Err(
-            Problem::new(key, "the value is empty").hint(format!("give it one, or a {key}_file"))
-        );
+        return Err(Problem::new(key, "the value is empty")
+            .hint(format!("write a value, or set {key}_file")));
     }
     if value.0.contains(char::is_control) {
-        let what = "the value holds a control character (a line end, for instance)";
-        return Err(Problem::new(key, what).hint("take it out"));
+        let what = "the value contains a control character, such as a line end";
+        return Err(Problem::new(key, what).hint("remove it"));
     }
     Ok(value)
 }
 
-/// As [`one_of`], where one of the two must be there.
+/// As [`one_of`], but one of the two is required.
 ///
 /// # Errors
-/// As [`one_of`], and where neither is there.
+/// As [`one_of`], and if neither is set.
 pub fn required_one_of(
     key: &str,
     value: Option<Secret>,
@@ -140,9 +139,9 @@ pub fn required_one_of(
     one_of(key, value, file)?.ok_or_else(|| missing(key))
 }
 
-/// Neither of a required pair is there.
+/// The problem that neither key of a required pair is set.
 pub fn missing(key: &str) -> Problem {
-    Problem::new(key, format!("neither {key} nor {key}_file is given")).hint("give one of the two")
+    Problem::new(key, format!("neither {key} nor {key}_file is given")).hint("set one of the two")
 }
 
 #[cfg(test)]

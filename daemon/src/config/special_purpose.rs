@@ -1,12 +1,12 @@
-//! Addresses that mean nothing on the public Internet.
+//! Address ranges without a meaning on the public Internet.
 
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
 use ipnet::IpNet;
 
-/// From the IANA special-purpose registries. The documentation ranges are left out: they stand for
-/// public addresses in examples and labs, and no host that is not one of them can bind them.
+/// From the IANA special-purpose registries, without the documentation ranges: in examples and labs
+/// they stand for public addresses, and no other host can bind them.
 const RANGES: [(&str, &str); 19] = [
     ("0.0.0.0/8", "this network"),
     ("10.0.0.0/8", "private"),

@@ -1,4 +1,5 @@
-//! The tree of keys before it has types: every value with the place where it was written.
+//! The tree of keys before it has types: every value with the place where it was written. Layers
+//! are laid over each other here.
 
 use std::collections::BTreeMap;
 
@@ -7,13 +8,13 @@ use zeroize::Zeroizing;
 use super::error::Problem;
 use super::origin::Origin;
 
-/// Why a value cannot be put where it belongs.
+/// The reason why a value cannot be set.
 enum Conflict {
-    /// There is no such place in what is there.
+    /// The lower layers have no such element or table.
     Nothing(String),
-    /// What is around it is set as a whole.
+    /// The same layer sets the table around it as a whole.
     Whole(Origin),
-    /// The same layer has set it already.
+    /// The same layer has set the key already.
     Twice(Origin),
 }
 
@@ -29,8 +30,8 @@ impl Conflict {
         match self {
             Conflict::Nothing(at) => Problem::new(key, format!("there is nothing at {at} to set")),
             Conflict::Whole(whole) => {
-                Problem::new(key, format!("{whole} sets what is around it as a whole"))
-                    .hint("set it as a whole, or key by key")
+                Problem::new(key, format!("{whole} sets the table around it as a whole"))
+                    .hint("set the table as a whole, or key by key")
             }
             Conflict::Twice(before) => {
                 Problem::new(key, format!("{before} sets it, too")).hint("keep one of the two")
@@ -46,7 +47,7 @@ pub(super) struct Node {
     pub(super) origin: Origin,
 }
 
-/// What may stand behind a key. Text is wiped when dropped: it may be a secret.
+/// The value of a key. Text is wiped when dropped: it may be a secret.
 #[derive(Clone)]
 pub(super) enum Value {
     Table(BTreeMap<String, Node>),
@@ -55,12 +56,12 @@ pub(super) enum Value {
     Integer(i64),
     Float(f64),
     Boolean(bool),
-    /// From the environment or `--set`: its type is the one that the schema asks for.
+    /// Text from the environment or `--set`. The schema decides its type.
     Raw(Zeroizing<String>),
 }
 
 impl Value {
-    /// The kind of value, with its article, for error messages. Never the value itself.
+    /// The kind of value, with its article, for error messages. It never shows the value itself.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Value::Table(_) => "a table",
@@ -78,13 +79,31 @@ impl Node {
         Node { value: Value::Table(BTreeMap::new()), origin }
     }
 
-    /// Whether it is text from the environment or `--set`, without a letter.
+    /// Whether it is blank text from the environment or `--set`.
     fn is_empty_text(&self) -> bool {
         matches!(&self.value, Value::Raw(text) if text.trim().is_empty())
     }
 
-    /// Sets `path` to `node`, or says why that is not possible. A value without a letter, from a
-    /// variable or `--set`, is refused: it could mean "none" as well as "not said".
+    /// Lays a lower layer's tree under `above`: tables are merged key by key, other values
+    /// replaced.
+    pub(super) fn overlay(&mut self, above: Node) {
+        let Node { value, origin } = above;
+        match (&mut self.value, value) {
+            (Value::Table(below), Value::Table(table)) => {
+                for (key, node) in table {
+                    match below.get_mut(&key) {
+                        Some(child) => child.overlay(node),
+                        None => drop(below.insert(key, node)),
+                    }
+                }
+            }
+            (below, value) => *below = value,
+        }
+        self.origin = origin;
+    }
+
+    /// Sets `path` to `node`, or returns the reason why that is impossible. Blank text from a
+    /// variable or `--set` is refused: it could mean "none" as well as "not set".
     pub(super) fn set(&mut self, path: &[String], node: Node) -> Option<Problem> {
         let (key, origin) = (path.join("."), node.origin.clone());
         let problem = if node.is_empty_text() {
@@ -96,12 +115,12 @@ impl Node {
         Some(problem.at(origin))
     }
 
-    /// Puts `node` at `path`, making tables on the way and replacing what stood there.
+    /// Puts `node` at `path`, creates tables on the way and replaces the value of a lower layer. A
+    /// key that the same layer has set is an error (H56).
     ///
-    /// In a list that is there, a number addresses an element, or the place after the last. Where
-    /// nothing is there yet, `listen.0` makes a table with the key `0`, which reads as a list
-    /// if the schema wants one: only the schema knows a list's index from a user who is called
-    /// 1001. What a lower layer says is replaced; what the same layer says is not (H56).
+    /// In a list that exists, a number addresses an element, or the place after the last one. Where
+    /// no list exists yet, `listen.0` creates a table with the key `0`, which reads as a list where
+    /// the schema wants one: only the schema tells a list's index from a user called 1001.
     fn insert(&mut self, path: &[String], node: Node) -> Result<(), Conflict> {
         let Some((first, rest)) = path.split_first() else {
             if let Some(before) = self.leaf_of_layer(&node.origin) {
@@ -126,7 +145,7 @@ impl Node {
             }
             _ => return Err(Conflict::Nothing(first.clone())),
         };
-        // A scalar of a lower layer gives way to a table of a higher one.
+        // A table of a higher layer replaces a scalar of a lower one.
         if !rest.is_empty() && !matches!(child.value, Value::Table(_) | Value::Array(_)) {
             if matches!(child.value, Value::Raw(_)) || child.origin.is_of_layer(&node.origin) {
                 return Err(Conflict::Whole(child.origin.clone()));
@@ -136,7 +155,7 @@ impl Node {
         child.insert(rest, node).map_err(|inner| inner.within(first))
     }
 
-    /// The origin of a value in here that the same layer has set.
+    /// The origin of a value within this node that the same layer has set.
     fn leaf_of_layer(&self, origin: &Origin) -> Option<&Origin> {
         match &self.value {
             Value::Table(table) => table.values().find_map(|child| child.leaf_of_layer(origin)),
@@ -145,7 +164,7 @@ impl Node {
         }
     }
 
-    /// The elements, where this is a list, or a table with the keys 0, 1, … without a gap.
+    /// The elements of a list, or of a table with the keys 0, 1, … without a gap.
     pub(super) fn elements(&self) -> Option<Vec<&Node>> {
         match &self.value {
             Value::Array(items) => Some(items.iter().collect()),
@@ -159,8 +178,8 @@ impl Node {
         }
     }
 
-    /// The origin of the value at a dotted `key`, or of the nearest table around it that was
-    /// written.
+    /// The origin of the value at a dotted `key`, or of the nearest table around it that a layer
+    /// above the defaults has written.
     pub(super) fn origin_of(&self, key: &str) -> Option<&Origin> {
         let mut node = self;
         let mut rest = key;
@@ -174,7 +193,9 @@ impl Node {
             }) else {
                 break;
             };
-            found = Some(&child.origin);
+            if child.origin != Origin::Default || !matches!(child.value, Value::Table(_)) {
+                found = Some(&child.origin);
+            }
             rest = rest[name.len()..].trim_start_matches('.');
             node = child;
             if let Some(open) = rest.strip_prefix('[') {

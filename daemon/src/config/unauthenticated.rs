@@ -1,70 +1,63 @@
-//! `limits.unauthenticated_per_prefix`: how much is answered to addresses that may be forged (H11).
+//! `limits.unauthenticated_per_prefix`: the limit on answers to addresses that may be forged (H11).
 
 use causeway_auth::LimiterSettings;
 use serde::Deserialize;
+use serde::de::Deserializer;
 
 use super::error::Problem;
 use super::values::ByteSize;
 
-/// More for one address is no limit.
-const LARGEST: u32 = 64 << 20;
+/// Maximum of both numbers: more for one address would not limit anything.
+const MAX_BYTES: u32 = 64 << 20;
 
-/// Whether, and how far, answers to datagrams are limited that nobody has logged in by.
-#[derive(Clone, Copy, Debug, Deserialize)]
+/// The settings of the limiter; `None` is no limit.
+///
+/// # Errors
+/// The value is not `"on"`, `"off"` or a table of two sizes.
+pub(crate) fn unauthenticated<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<LimiterSettings>, D::Error> {
+    Ok(match Written::deserialize(deserializer)? {
+        Written::Switch(Switch::On) => Some(LimiterSettings::default()),
+        Written::Switch(Switch::Off) => None,
+        Written::Numbers(Numbers { burst, rate }) => {
+            let bytes = |size: ByteSize| u32::try_from(size.0).unwrap_or(u32::MAX);
+            Some(LimiterSettings { burst: bytes(burst), rate: bytes(rate) })
+        }
+    })
+}
+
+/// Refuses numbers that limit nothing.
+pub(crate) fn unauthenticated_problem(
+    LimiterSettings { burst, rate }: LimiterSettings,
+) -> Option<Problem> {
+    (burst.max(rate) > MAX_BYTES).then(|| {
+        let what = "more than 64 MiB for one address does not limit anything";
+        Problem::new("limits.unauthenticated_per_prefix", what).hint("write \"off\" for no limit")
+    })
+}
+
+#[derive(Deserialize)]
 #[serde(
     untagged,
     expecting = "expected \"on\", \"off\" or { burst = \"24 KiB\", rate = \"2560 B\" }"
 )]
-pub enum Unauthenticated {
-    /// As ever, or not at all.
+enum Written {
     Switch(Switch),
-    /// So far.
     Numbers(Numbers),
 }
 
-/// On or off.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Switch {
-    /// With the default numbers.
+enum Switch {
     On,
-    /// Without limit.
     Off,
 }
 
-/// Bytes at once, and bytes a second.
-#[derive(Clone, Copy, Debug, Deserialize)]
+/// Bytes at once, and bytes per second.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Numbers {
+struct Numbers {
     burst: ByteSize,
     rate: ByteSize,
-}
-
-impl Default for Unauthenticated {
-    fn default() -> Self {
-        Self::Switch(Switch::On)
-    }
-}
-
-impl Unauthenticated {
-    /// The limiter's settings; `None` is no limit.
-    ///
-    /// # Errors
-    /// The numbers are no limit.
-    pub fn settings(self) -> Result<Option<LimiterSettings>, Problem> {
-        let Numbers { burst, rate } = match self {
-            Self::Switch(Switch::On) => return Ok(Some(LimiterSettings::default())),
-            Self::Switch(Switch::Off) => return Ok(None),
-            Self::Numbers(numbers) => numbers,
-        };
-        let [burst, rate] =
-            [burst, rate].map(|size| u32::try_from(size.0).ok().filter(|size| *size <= LARGEST));
-        match (burst, rate) {
-            (Some(burst), Some(rate)) => Ok(Some(LimiterSettings { burst, rate })),
-            _ => {
-                let what = "more than 64 MiB for one address: that is no limit";
-                Err(Problem::new("limits.unauthenticated_per_prefix", what).hint("\"off\" says so"))
-            }
-        }
-    }
 }

@@ -1,7 +1,15 @@
-//! The scalar types of a configuration, read from text into what they mean.
+//! The value types of a configuration: durations, sizes, port ranges, lists.
+//!
+//! The functions are for fields of the final type: `#[serde(deserialize_with =
+//! "values::duration")]`.
+//!
+//! Their grammar is narrower than that of `humantime` and `bytesize`: one unit twice (`5m5m`), a
+//! last number without a unit (`1h30`) and sizes in another case (`4 mib`, `4M`) are mistakes
+//! (H56), and each error says what to write.
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
@@ -9,13 +17,12 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error, IntoDeserializer, SeqAccess, Visitor};
 
-/// A length of time: `"300s"`, `"10m"`, `"1h 30m"`, `"250ms"`, `"50us"`, or a whole number of
-/// seconds.
+/// A duration: `"300s"`, `"10m"`, `"1h 30m"`, `"250ms"`, `"50us"`, or a whole number of seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Interval(pub Duration);
 
 impl Interval {
-    /// So many seconds.
+    /// An interval in whole seconds.
     pub const fn seconds(seconds: u64) -> Self {
         Interval(Duration::from_secs(seconds))
     }
@@ -33,8 +40,8 @@ impl FromStr for Interval {
         if rest.is_empty() {
             return Err(wrong());
         }
-        // What comes after 1h is less than an hour, and says its unit: 1h30 may be meant as
-        // minutes.
+        // Each part has a smaller unit than the one before it, and none is left out: 1h30 may mean
+        // minutes or seconds.
         let mut before = usize::MAX;
         while !rest.is_empty() {
             let digits = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len());
@@ -119,7 +126,7 @@ impl fmt::Display for PortRange {
     }
 }
 
-/// Text by `FromStr`, whole numbers by `from_number`.
+/// Reads text by `FromStr` and whole numbers by `from_number`.
 struct TextOrNumber<T> {
     expecting: &'static str,
     from_number: Option<fn(u64) -> T>,
@@ -207,6 +214,66 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for List<T> {
         }
         deserializer.deserialize_any(OneOrMany(PhantomData))
     }
+}
+
+/// A number that is at least 1.
+///
+/// # Errors
+/// The value is 0, or not a whole number that `T` can hold.
+pub fn count<'de, D: Deserializer<'de>, T: TryFrom<usize>>(deserializer: D) -> Result<T, D::Error> {
+    let number = NonZeroUsize::deserialize(deserializer)?.get();
+    T::try_from(number).map_err(|_| D::Error::custom(format!("{number} is too large")))
+}
+
+/// A duration, as [`Interval`] reads it.
+///
+/// # Errors
+/// The value is not a duration.
+pub fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    Interval::deserialize(deserializer).map(|interval| interval.0)
+}
+
+/// A duration, or `"off"`.
+///
+/// # Errors
+/// The value is neither.
+pub fn duration_or_off<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Duration>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Switch {
+        Off,
+    }
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a duration such as \"5m\" or \"100us\", or \"off\"")]
+    enum DurationOrOff {
+        Off(Switch),
+        Duration(Interval),
+    }
+    Ok(match DurationOrOff::deserialize(deserializer)? {
+        DurationOrOff::Off(Switch::Off) => None,
+        DurationOrOff::Duration(interval) => Some(interval.0),
+    })
+}
+
+/// A size in bytes, as [`ByteSize`] reads it.
+///
+/// # Errors
+/// The value is not a size.
+pub fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    let size = ByteSize::deserialize(deserializer)?.0;
+    Ok(usize::try_from(size).unwrap_or(usize::MAX))
+}
+
+/// A text, or nothing where it is empty.
+///
+/// # Errors
+/// The value is not a text.
+pub fn text_or_none<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(|text| Some(text).filter(|text| !text.is_empty()))
 }
 
 #[cfg(test)]

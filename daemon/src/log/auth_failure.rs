@@ -1,51 +1,54 @@
-//! The event by which a firewall learns of failed authentications.
+//! The event that tells a firewall of failed authentications.
 //!
-//! It is part of the public interface and stays as it is: target `causeway::auth_failure`, level
+//! It is a public interface and does not change: target `causeway::auth_failure`, level
 //! WARN, message `authentication failed`, and the fields
 //!
 //! | field | meaning |
 //! |---|---|
-//! | `client` | the client's address as `log.redact` leaves it; a firewall needs `redact = "none"` |
+//! | `client` | the client's address, redacted as `log.redact` says; a firewall needs `redact = "none"` |
 //! | `port` | the client's port |
 //! | `session` | the id that every line of this client's session carries, 16 hexadecimal digits |
 //! | `reason` | `no-credentials-known`, …: a word from [`AuthFailure::reason`], never text from the wire |
-//! | `code` | the STUN error code that was answered |
-//! | `suppressed` | lines like this that were left out since the last one |
+//! | `code` | the STUN error code of the response |
+//! | `suppressed` | number of such lines suppressed since the last one |
 //!
-//! At most 20 lines a second are written: a flood of wrong passwords must not fill a disk.
+//! At most 20 lines per second are written, so that a flood of wrong passwords does not fill a
+//! disk.
 
 use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use super::rate::RateBound;
+use super::rate::RateLimit;
 use super::redact::redacted;
 
-/// The event's target: what a filter names.
+/// The target of the event, by which a filter names it.
 pub const AUTH_FAILURE: &str = "causeway::auth_failure";
 
+/// Maximum lines per second.
 const LINES_PER_SECOND: u32 = 20;
 
-static BOUND: RateBound = RateBound::new(LINES_PER_SECOND);
+static LIMIT: RateLimit = RateLimit::new(LINES_PER_SECOND);
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// One request whose authentication failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AuthFailure {
-    /// Where the request came from.
+    /// The source address of the request.
     pub client: SocketAddr,
     /// The session's id in the logs.
     pub session: u64,
-    /// Why, in a fixed word: it is a constant, so that no text of the client's comes into the log.
+    /// The reason, in a fixed word: it is a constant, so that no text from the client gets into the
+    /// log.
     pub reason: &'static str,
-    /// The STUN error code of the answer, such as 401.
+    /// The STUN error code of the response, such as 401.
     pub code: u16,
 }
 
-/// Logs `failure`, unless 20 of this second were. Cheap enough for a worker: no lock, no allocation
-/// when suppressed.
+/// Logs `failure`, unless this second has 20 lines already. Cheap enough for a worker: no lock, and
+/// no allocation when suppressed.
 pub fn auth_failure(failure: &AuthFailure) {
-    if !BOUND.admit(START.elapsed().as_secs()) {
+    if !LIMIT.admit(START.elapsed().as_secs()) {
         return;
     }
     tracing::warn!(
@@ -55,18 +58,18 @@ pub fn auth_failure(failure: &AuthFailure) {
         session = format_args!("{:016x}", failure.session),
         reason = failure.reason,
         code = failure.code,
-        suppressed = BOUND.take_suppressed(),
+        suppressed = LIMIT.take_suppressed(),
         "authentication failed"
     );
 }
 
-/// Lines of this event that were left out since the process started.
+/// Number of lines of this event that were suppressed since the process started.
 pub fn auth_failures_suppressed() -> u64 {
-    BOUND.total_suppressed()
+    LIMIT.total_suppressed()
 }
 
-/// Says every ten seconds how many lines were left out since, of failures and of refusals, so that
-/// the end of a flood is told too. Never ends.
+/// Logs every ten seconds how many lines of failures and refusals were suppressed since, so that
+/// the log also shows the end of a flood. Never ends.
 pub async fn report_suppressed() {
     let mut every = tokio::time::interval(Duration::from_secs(10));
     loop {
@@ -76,10 +79,10 @@ pub async fn report_suppressed() {
     }
 }
 
-/// Says how many lines were left out since the last one, if any were.
+/// Logs how many lines were suppressed since the last one, if any were.
 pub(crate) fn say_suppressed() {
-    let suppressed = BOUND.take_suppressed();
+    let suppressed = LIMIT.take_suppressed();
     if suppressed > 0 {
-        tracing::warn!(target: AUTH_FAILURE, suppressed, "authentication failures were not logged singly");
+        tracing::warn!(target: AUTH_FAILURE, suppressed, "authentication failures suppressed");
     }
 }

@@ -1,6 +1,6 @@
-//! Logs: one line an event on standard error, for people or as JSON, through a bounded queue.
+//! Logs: one line per event on standard error, as text or JSON, through a bounded queue.
 //!
-//! A worker that logs never waits for whoever reads the log: lines go to a thread of their own, and
+//! A worker that logs never waits for the reader of the log: lines go to a thread of their own, and
 //! are dropped and counted when it cannot keep up. Addresses are shown through [`redacted`].
 
 mod auth_failure;
@@ -26,20 +26,20 @@ use queue::Queue;
 
 static QUEUE: OnceLock<Queue> = OnceLock::new();
 
-/// What writes lines as often as a stranger pleases, such as one for each alert of a client that
-/// nobody knows. Who wants them names them in the filter, which goes over this.
-const STRANGERS: &str = "rustls=off";
+/// Modules that write a line whenever a stranger pleases, such as one for each alert of an unknown
+/// client. An operator who wants them names them in the filter, which overrides this.
+const NOISY: &str = "rustls=off";
 
-/// Starts logging as `log` says; once in a process.
+/// Starts logging with the settings `log`, once per process.
 ///
 /// # Errors
-/// Logging was started before, or the log's thread cannot be.
+/// Logging was started before, or the log's thread cannot be started.
 pub fn init(log: &Log) -> Result<(), std::io::Error> {
     let queue = Queue::start(std::io::stderr())?;
     let again = || std::io::Error::other("logging was started before");
     QUEUE.set(queue.clone()).map_err(|_| again())?;
     redact::install(log.redact.redaction());
-    let filter = EnvFilter::builder().parse_lossy(format!("{STRANGERS},{}", log.level.as_str()));
+    let filter = EnvFilter::builder().parse_lossy(format!("{NOISY},{}", log.level.as_str()));
     let subscriber =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(queue).with_ansi(false);
     let outcome = match log.format {
@@ -54,15 +54,14 @@ pub(crate) fn is_initialised() -> bool {
     QUEUE.get().is_some()
 }
 
-/// Waits until what was logged so far is written, at most a second. The last thing that a `main`
-/// does.
+/// Waits until the lines logged so far are written, at most a second. The last call of a `main`.
 pub fn flush() {
     if let Some(queue) = QUEUE.get() {
         queue.flush(std::time::Duration::from_secs(1));
     }
 }
 
-/// Log lines that were dropped because their reader did not keep up.
+/// Number of log lines dropped because their reader was too slow.
 pub fn lines_dropped() -> u64 {
     QUEUE.get().map_or(0, Queue::dropped)
 }

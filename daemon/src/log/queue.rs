@@ -1,4 +1,7 @@
-//! The way of a line from the thread that logs to the file descriptor that may block.
+//! The queue between the threads that log and the file descriptor that may block.
+//!
+//! `tracing-appender` has a lossy queue, too, but does not say in the log that lines were lost,
+//! cuts no line, and waits without a bound for a blocked reader when the process ends.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -8,17 +11,17 @@ use std::time::{Duration, Instant};
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Lines that wait to be written; beyond them lines are dropped.
-const DEPTH: usize = 4_096;
-/// The longest line; what is longer is cut.
-const LONGEST: usize = 16 << 10;
+/// Maximum number of queued lines; further lines are dropped.
+const MAX_QUEUED: usize = 4_096;
+/// Maximum length of a line in bytes; longer ones are cut.
+const MAX_LINE: usize = 16 << 10;
 
 enum Message {
     Line(Vec<u8>),
     Flush(SyncSender<()>),
 }
 
-/// A bounded queue of lines with a thread at its end.
+/// A bounded queue of lines, written by a thread of its own.
 #[derive(Clone)]
 pub(super) struct Queue {
     sender: SyncSender<Message>,
@@ -28,7 +31,7 @@ pub(super) struct Queue {
 impl Queue {
     /// Starts the thread that writes to `sink`.
     pub(super) fn start(sink: impl Write + Send + 'static) -> io::Result<Self> {
-        let (sender, receiver) = sync_channel(DEPTH);
+        let (sender, receiver) = sync_channel(MAX_QUEUED);
         let dropped = Arc::new(AtomicU64::new(0));
         let counter = dropped.clone();
         std::thread::Builder::new()
@@ -41,9 +44,9 @@ impl Queue {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Waits until all that is queued is written, or `patience` is over.
-    pub(super) fn flush(&self, patience: Duration) {
-        let end = Instant::now() + patience;
+    /// Waits until all queued lines are written, at most for `timeout`.
+    pub(super) fn flush(&self, timeout: Duration) {
+        let end = Instant::now() + timeout;
         let (done, finished) = sync_channel(1);
         let mut message = Message::Flush(done);
         while let Err(TrySendError::Full(back)) = self.sender.try_send(message) {
@@ -60,7 +63,7 @@ impl Queue {
 fn write_all(receiver: &Receiver<Message>, mut sink: impl Write, dropped: &AtomicU64) {
     let mut reported = 0;
     for message in receiver {
-        // A sink that fails (a closed pipe) must end neither this thread nor the service.
+        // A sink that fails (a closed pipe) must not end this thread or the service.
         match message {
             Message::Line(line) => {
                 let _ = sink.write_all(&line);
@@ -90,7 +93,7 @@ impl<'a> MakeWriter<'a> for Queue {
     }
 }
 
-/// One line; it is queued when it is dropped.
+/// One line, which is queued when this value is dropped.
 pub(super) struct Line<'a> {
     queue: &'a Queue,
     text: Vec<u8>,
@@ -98,7 +101,7 @@ pub(super) struct Line<'a> {
 
 impl Write for Line<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let room = LONGEST.saturating_sub(self.text.len());
+        let room = MAX_LINE.saturating_sub(self.text.len());
         self.text.extend_from_slice(&bytes[..bytes.len().min(room)]);
         Ok(bytes.len())
     }
@@ -144,12 +147,12 @@ mod tests {
     }
 
     #[test]
-    fn a_blocked_reader_costs_lines_and_never_time() {
+    fn a_blocked_reader_costs_lines_and_no_time() {
         let (gate, written) = (Arc::new(Mutex::new(())), Arc::new(Mutex::new(Vec::new())));
         let queue = Queue::start(Gated(gate.clone(), written.clone())).unwrap();
         let closed = gate.lock().unwrap();
         let started = Instant::now();
-        for _ in 0..DEPTH + 100 {
+        for _ in 0..MAX_QUEUED + 100 {
             queue.make_writer().write_all(b"line\n").unwrap();
         }
         assert!(started.elapsed() < Duration::from_secs(5));
@@ -157,16 +160,16 @@ mod tests {
         drop(closed);
         queue.flush(Duration::from_secs(10));
         let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
-        assert!(text.contains("log lines were dropped"), "the loss is said");
-        assert!(text.matches("line\n").count() >= DEPTH);
+        assert!(text.contains("log lines were dropped"), "the loss is logged");
+        assert!(text.matches("line\n").count() >= MAX_QUEUED);
     }
 
     #[test]
     fn a_line_is_cut_where_it_grows_too_long() {
         let written = Arc::new(Mutex::new(Vec::new()));
         let queue = Queue::start(Gated(Arc::default(), written.clone())).unwrap();
-        queue.make_writer().write_all(&vec![b'x'; LONGEST * 2]).unwrap();
+        queue.make_writer().write_all(&vec![b'x'; MAX_LINE * 2]).unwrap();
         queue.flush(Duration::from_secs(10));
-        assert_eq!(written.lock().unwrap().len(), LONGEST + 1);
+        assert_eq!(written.lock().unwrap().len(), MAX_LINE + 1);
     }
 }

@@ -1,9 +1,9 @@
-//! A bound on lines a second, for events that a stranger can cause.
+//! A limit on lines per second, for events that a stranger can cause.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// At most so many a second; the rest is counted until somebody asks.
-pub(super) struct RateBound {
+/// Admits a maximum number of lines per second and counts the others.
+pub(super) struct RateLimit {
     per_second: u64,
     /// The second (32 bits) and the lines written in it (32 bits), in one word.
     window: AtomicU64,
@@ -11,9 +11,9 @@ pub(super) struct RateBound {
     total: AtomicU64,
 }
 
-impl RateBound {
+impl RateLimit {
     pub(super) const fn new(per_second: u32) -> Self {
-        RateBound {
+        RateLimit {
             per_second: per_second as u64,
             window: AtomicU64::new(0),
             unreported: AtomicU64::new(0),
@@ -21,7 +21,7 @@ impl RateBound {
         }
     }
 
-    /// Whether a line may be written in `second`; if not, it is counted.
+    /// Whether a line may be written in `second`. A line that may not is counted.
     pub(super) fn admit(&self, second: u64) -> bool {
         let second = second & u64::from(u32::MAX);
         let step = |window: u64| match window >> 32 == second {
@@ -37,12 +37,12 @@ impl RateBound {
         admitted
     }
 
-    /// How many were suppressed since the last call.
+    /// Number of suppressed lines since the last call.
     pub(super) fn take_suppressed(&self) -> u64 {
         self.unreported.swap(0, Ordering::Relaxed)
     }
 
-    /// How many were suppressed in all.
+    /// Number of all suppressed lines.
     pub(super) fn total_suppressed(&self) -> u64 {
         self.total.load(Ordering::Relaxed)
     }
@@ -53,8 +53,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_is_bounded_and_counted() {
-        let bound = RateBound::new(3);
+    fn a_flood_is_limited_and_counted() {
+        let bound = RateLimit::new(3);
         let written = (0..1_000).filter(|_| bound.admit(7)).count();
         assert_eq!((written, bound.take_suppressed()), (3, 997));
         assert!(bound.admit(8));

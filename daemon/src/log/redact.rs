@@ -1,4 +1,4 @@
-//! Addresses in logs, as much of them as the operator wants to keep.
+//! Redaction of addresses in logs.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -8,22 +8,21 @@ use std::sync::OnceLock;
 use ipnet::{Ipv4Net, Ipv6Net};
 use serde::Deserialize;
 
-/// How addresses are shown: `log.redact`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+/// The values of `log.redact`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RedactKind {
-    /// As they are.
-    #[default]
+    /// Whole addresses.
     None,
-    /// The /24 or the /48 that they lie in.
+    /// The /24 or the /48 of the address.
     Prefix,
-    /// A keyed hash: the same address is the same word until the process ends, and cannot be
-    /// computed back.
+    /// A keyed hash: one address has one word until the process ends, and the word does not reveal
+    /// it.
     Hash,
 }
 
 impl RedactKind {
-    /// The redaction of this kind, with a key of its own where it needs one.
+    /// The redaction of this kind, with a new key where it needs one.
     pub fn redaction(self) -> Redaction {
         match self {
             RedactKind::None => Redaction::None,
@@ -36,10 +35,10 @@ impl RedactKind {
 /// A [`RedactKind`] with its key.
 #[derive(Clone, Debug, Default)]
 pub enum Redaction {
-    /// Addresses as they are.
+    /// Whole addresses.
     #[default]
     None,
-    /// Their /24 or /48.
+    /// The /24 or /48 of the address.
     Prefix,
     /// SipHash under a random key of this process.
     Hash(RandomState),
@@ -48,12 +47,12 @@ pub enum Redaction {
 static INSTALLED: OnceLock<Redaction> = OnceLock::new();
 
 pub(super) fn install(redaction: Redaction) {
-    // A second start of the log fails before it comes here: the first setting stands.
+    // A second start of the log fails before it reaches this line: the first setting stays.
     let _ = INSTALLED.set(redaction);
 }
 
 impl Redaction {
-    /// `address`, to be displayed under this redaction.
+    /// Wraps `address` so that it is displayed with this redaction.
     pub fn show<A>(&self, address: A) -> Redacted<'_, A> {
         Redacted { redaction: self, address }
     }
@@ -72,15 +71,14 @@ impl Redaction {
     }
 }
 
-/// An address that displays as much of itself as the redaction leaves.
+/// An address that is displayed with a redaction.
 #[derive(Clone, Copy, Debug)]
 pub struct Redacted<'a, A> {
     redaction: &'a Redaction,
     address: A,
 }
 
-/// `address`, to be displayed under the redaction that the log was started with:
-/// `%redacted(client)`.
+/// Wraps `address` so that it is displayed with the redaction of the log: `%redacted(client)`.
 pub fn redacted<A>(address: A) -> Redacted<'static, A> {
     static NONE: Redaction = Redaction::None;
     INSTALLED.get().unwrap_or(&NONE).show(address)

@@ -1,21 +1,21 @@
-//! What was refused and an operator may have to act on: one limited line for each source and
-//! reason, and a counter by reason (H57).
+//! Refusals that an operator may have to act on: a rate-limited line for each source and reason,
+//! and a counter for each reason (H57).
 //!
 //! The target is `causeway::refusal`, the message `refused`, and the fields are
 //!
 //! | field | meaning |
 //! |---|---|
-//! | `source` | the address that was refused, as `log.redact` leaves it |
+//! | `source` | the refused address, redacted as `log.redact` says |
 //! | `port` | its port |
-//! | `local` | the address of ours that it came to |
+//! | `local` | the address of this host that it reached |
 //! | `reason` | a word of [`RefusalReason::name`] |
-//! | `detail` | for handshakes: the alert, or what is wrong, in words of the program |
-//! | `remedy` | what to look at |
-//! | `repeated` | how many of the same source and reason were left out since the last line |
+//! | `detail` | for handshakes: the alert, or the fault, in the program's words |
+//! | `remedy` | what to check |
+//! | `repeated` | number of suppressed lines of the same source and reason since the last one |
 //!
-//! A source (an IPv4 address, an IPv6 /64) has one line a minute for each reason, and all sources
-//! together have ten new ones a second, of which strangers can use up six: so a flood of theirs
-//! hides no proxy, user or admin client that is refused.
+//! A source (an IPv4 address, an IPv6 /64) gets one line per minute for each reason. All sources
+//! together get ten new lines per second, of which strangers can use six, so that a flood from them
+//! does not hide a refused proxy, user or admin client.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -28,16 +28,16 @@ use causeway_net::{LimitReached, Rejection, RejectionReason, client_prefix};
 
 use super::redact::redacted;
 
-/// The event's target: what a filter names.
+/// The target of the event, by which a filter names it.
 pub const REFUSAL: &str = "causeway::refusal";
 
-/// How long one line speaks for its source and reason.
+/// How long one line suppresses further ones of its source and reason.
 const SILENCE: Duration = Duration::from_secs(60);
-/// How long limited answers of one worker are not told again.
+/// How long a worker logs no further limited answer.
 const SILENCE_OF_LIMITED: Duration = Duration::from_secs(1);
-/// Maximum lines of new sources in a second.
-const NEW_A_SECOND: u32 = 10;
-/// Maximum of these for reasons that any stranger can cause, from many addresses or forged ones.
+/// Maximum lines of new sources per second.
+const NEW_PER_SECOND: u32 = 10;
+/// Maximum of these lines for reasons that any stranger can cause, from many or forged addresses.
 const OF_STRANGERS: u32 = 6;
 /// Maximum number of sources and reasons that are remembered.
 const REMEMBERED: usize = 1_024;
@@ -49,24 +49,24 @@ static COUNTS: [AtomicU64; RefusalReason::ALL.len()] =
 
 macro_rules! reasons {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, $remedy:literal;)+) => {
-        /// Why something was refused.
+        /// The reason of a refusal.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum RefusalReason {
             $($(#[doc = $doc])+ $variant,)+
         }
 
         impl RefusalReason {
-            /// All of them.
+            /// All reasons, in the order of their numbers.
             pub const ALL: [RefusalReason; [$($name),+].len()] = [$(RefusalReason::$variant),+];
 
-            /// Its name in logs and metrics.
+            /// The name in logs and metrics.
             pub const fn name(self) -> &'static str {
                 match self {
                     $(RefusalReason::$variant => $name,)+
                 }
             }
 
-            /// What an operator should look at.
+            /// What an operator should check.
             pub const fn remedy(self) -> &'static str {
                 match self {
                     $(RefusalReason::$variant => $remedy,)+
@@ -77,14 +77,14 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// A trusted proxy sent something else than a PROXY header.
-    ProxyNoHeader = "proxy-no-header", "have the proxy send a PROXY header of version 2, or take it out of proxy_protocol.trusted";
+    /// A trusted proxy did not send a PROXY header.
+    ProxyNoHeader = "proxy-no-header", "have the proxy send a PROXY header of version 2, or remove it from proxy_protocol.trusted";
     /// A trusted proxy sent a header of version 1.
     ProxyVersion1 = "proxy-version-1", "have the proxy send version 2 (HAProxy: send-proxy-v2)";
-    /// A header that the protocol does not allow.
+    /// A trusted proxy sent a header that the protocol does not allow.
     ProxyMalformed = "proxy-malformed", "the proxy's PROXY header has an unknown version, command, family or length";
-    /// A header that is too long.
-    ProxyTooLong = "proxy-too-long", "have the proxy send less in its PROXY header: the maximum is 4096 bytes";
+    /// A trusted proxy sent a header that is too long.
+    ProxyTooLong = "proxy-too-long", "have the proxy send a shorter PROXY header: the maximum is 4096 bytes";
     /// A field of a header runs past its end.
     ProxyBadField = "proxy-bad-field", "a field (TLV) of the proxy's PROXY header runs past the header's end";
     /// The connection or the datagram ended within the header.
@@ -94,27 +94,27 @@ reasons! {
     /// A header from an address that is not trusted.
     ProxyUntrusted = "proxy-untrusted", "name the proxy in listen.proxy_protocol.trusted, or have it send no PROXY header";
     /// A TLS or DTLS handshake that cannot succeed.
-    Handshake = "handshake-refused", "see detail: client and server have nothing in common, or it is no TLS";
+    Handshake = "handshake-refused", "see detail: client and server have no version or cipher in common, or it is not TLS";
     /// A client refused the handshake.
-    Alert = "handshake-alert", "see detail: often the client does not trust tls.certificate, or misses a certificate of its chain";
-    /// Too many handshakes.
+    Alert = "handshake-alert", "see detail: often the client does not trust tls.certificate, or the chain is incomplete";
+    /// Too many unfinished handshakes.
     HalfOpen = "half-open-handshakes", "raise limits.half_open_handshakes or half_open_handshakes_per_prefix if these are clients";
-    /// Too many DTLS handshakes in a second.
-    HandshakeRate = "handshake-rate", "more DTLS handshakes than this server computes in a second: more servers, if these are clients";
-    /// The thread of the handshakes cannot keep up.
-    HandshakerBusy = "handshaker-busy", "more handshakes than this server computes: more servers, if these are clients";
+    /// Too many DTLS handshakes per second.
+    HandshakeRate = "handshake-rate", "more DTLS handshakes than this server can do per second; add servers if these are clients";
+    /// The thread that does the handshakes cannot keep up.
+    HandshakerBusy = "handshaker-busy", "more handshakes than this server can do; add servers if these are clients";
     /// Too many TCP connections.
     Connections = "tcp-connections", "raise limits.tcp_connections if these are clients";
-    /// Too many TCP connections of one prefix.
+    /// Too many TCP connections from one prefix.
     ConnectionsOfPrefix = "tcp-connections-per-prefix", "raise limits.tcp_connections_per_prefix if many clients share this address";
     /// Too many DTLS associations.
     Associations = "dtls-associations", "raise limits.dtls_associations if these are clients";
-    /// Too many DTLS associations of one prefix.
+    /// Too many DTLS associations from one prefix.
     AssociationsOfPrefix = "dtls-associations-per-prefix", "raise limits.dtls_associations_per_prefix if many clients share this address";
-    /// Answers to an address that may be forged were left out. Counted as `discarded`.
+    /// Answers to an address that may be forged were dropped. Counted as `discarded`.
     AnswersLimited = "answers-limited", "raise limits.unauthenticated_per_prefix if these are clients; the source may be forged";
     /// A user has too many allocations.
-    UserQuota = "allocations-per-user", "raise limits.allocations_per_user if one user needs so many";
+    UserQuota = "allocations-per-user", "raise limits.allocations_per_user if one user needs more";
     /// A prefix has too many allocations.
     PrefixQuota = "allocations-per-prefix", "raise limits.allocations_per_prefix if many clients share this address";
     /// A request to the admin listener without a token.
@@ -124,7 +124,7 @@ reasons! {
 }
 
 impl RefusalReason {
-    /// Why a TCP or TLS connection has no place.
+    /// The reason for a TCP or TLS connection beyond a limit.
     pub fn of_stream(full: LimitReached) -> Self {
         match full {
             LimitReached::Total => RefusalReason::Connections,
@@ -132,7 +132,7 @@ impl RefusalReason {
         }
     }
 
-    /// Why a DTLS association has no place.
+    /// The reason for a DTLS association beyond a limit.
     pub fn of_association(full: LimitReached) -> Self {
         match full {
             LimitReached::Total => RefusalReason::Associations,
@@ -140,7 +140,7 @@ impl RefusalReason {
         }
     }
 
-    /// Whether strangers cause it every day, so that its line is no warning.
+    /// Whether strangers cause it every day, so that its line is not a warning.
     const fn is_common(self) -> bool {
         matches!(self, RefusalReason::Handshake)
     }
@@ -165,8 +165,8 @@ impl RefusalReason {
         )
     }
 
-    /// Whether its count is a metric of this service. Answers that were limited have a counter of
-    /// their own, since they are told of once a second.
+    /// Whether its count is a metric of this service. Limited answers have a counter of their own,
+    /// since they are logged at most once per second.
     pub(crate) fn is_of(self, service: &str) -> bool {
         match self {
             RefusalReason::AnswersLimited => false,
@@ -175,27 +175,27 @@ impl RefusalReason {
         }
     }
 
-    /// How often it was the reason since the process started.
+    /// Number of refusals with this reason since the process started.
     pub fn count(self) -> u64 {
         COUNTS[self as usize].load(Ordering::Relaxed)
     }
 }
 
-/// Something that was refused.
+/// A refused client, proxy or request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// Who was refused.
+    /// The refused address.
     pub source: SocketAddr,
-    /// The address of ours that it came to, where that is known.
+    /// The address of this host that it reached, if known.
     pub local: Option<SocketAddr>,
-    /// Why.
+    /// The reason.
     pub reason: RefusalReason,
-    /// More about it, in words of the program: no text of the client's comes into the log.
+    /// Details in the program's words, so that no text from the client gets into the log.
     pub detail: Option<&'static str>,
 }
 
 impl Refusal {
-    /// Without a detail.
+    /// A refusal without details.
     pub fn new(source: SocketAddr, local: SocketAddr, reason: RefusalReason) -> Self {
         Refusal { source, local: Some(local), reason, detail: None }
     }
@@ -222,16 +222,16 @@ impl From<&Rejection> for Refusal {
     }
 }
 
-/// A worker's lines about answers that were limited: one a second at most, so that a flood of
-/// forged requests costs no look-ups.
+/// A worker's log of limited answers: at most one line per second, so that a flood of forged
+/// requests costs no look-ups.
 #[derive(Debug, Default)]
 pub struct LimitedAnswers {
-    /// Until when none is told, in monotonic time.
+    /// The end of the silence after a line, in monotonic time.
     silent_until: Duration,
 }
 
 impl LimitedAnswers {
-    /// Tells that the answer to a request from `source`, which came to `local`, was left out.
+    /// Logs that the answer to a request from `source` to `local` was dropped.
     pub fn tell(&mut self, now: Duration, source: SocketAddr, local: SocketAddr) {
         if now >= self.silent_until {
             self.silent_until = now + SILENCE_OF_LIMITED;
@@ -240,8 +240,8 @@ impl LimitedAnswers {
     }
 }
 
-/// Counts `refusal` and logs it, unless a line has spoken for it already. Never waits: a line whose
-/// turn another thread holds is left out.
+/// Counts `refusal` and logs it, unless an earlier line suppresses it. Never waits: a line is
+/// dropped while another thread holds the table.
 pub fn refusal(refusal: &Refusal) {
     COUNTS[refusal.reason as usize].fetch_add(1, Ordering::Relaxed);
     let Ok(mut table) = TABLE.try_lock() else { return };
@@ -250,12 +250,12 @@ pub fn refusal(refusal: &Refusal) {
     say(refusal, repeated);
 }
 
-/// Tells of refusals that were left out and whose minute is over, so that the end of a flood is
-/// told, too.
+/// Logs the suppressed refusals whose minute is over, so that the log also shows the end of a
+/// flood.
 pub(super) fn say_repeated() {
-    // Held by a worker for the time of one look-up, never while a line is written.
-    let left_out = TABLE.lock().unwrap_or_else(PoisonError::into_inner).expire(START.elapsed());
-    for (refusal, repeated) in left_out {
+    // A worker holds the lock for one look-up, never while a line is written.
+    let suppressed = TABLE.lock().unwrap_or_else(PoisonError::into_inner).expire(START.elapsed());
+    for (refusal, repeated) in suppressed {
         say(&refusal, repeated);
     }
 }
@@ -282,24 +282,24 @@ fn say(refusal: &Refusal, repeated: u64) {
     if reason.is_common() { line!(info) } else { line!(warn) }
 }
 
-/// Who was told of lately, and for what.
+/// The sources and reasons of the recent lines.
 #[derive(Default)]
 struct Table {
     lines: HashMap<(IpAddr, RefusalReason), Line>,
-    /// The second in which new lines were last written, how many, and how many of these strangers
-    /// caused.
+    /// The second in which new lines were last written, their number, and the number of those that
+    /// strangers caused.
     new: (u64, u32, u32),
 }
 
 struct Line {
-    /// The last one that was left out, or the one that was written.
+    /// The last suppressed refusal, or the logged one.
     last: Refusal,
     until: Duration,
     repeated: u64,
 }
 
 impl Table {
-    /// Whether a line may be written; if so, how many were left out before it.
+    /// The number of lines suppressed before this one; `None` if it is suppressed, too.
     fn admit(&mut self, now: Duration, refusal: &Refusal) -> Option<u64> {
         let key = (client_prefix(refusal.source.ip()), refusal.reason);
         if let Some(line) = self.lines.get_mut(&key) {
@@ -324,7 +324,7 @@ impl Table {
             self.new = (second, 0, 0);
         }
         let (_, all, of_strangers) = &mut self.new;
-        if *all >= NEW_A_SECOND || is_of_strangers && *of_strangers >= OF_STRANGERS {
+        if *all >= NEW_PER_SECOND || is_of_strangers && *of_strangers >= OF_STRANGERS {
             return false;
         }
         *all += 1;
@@ -335,7 +335,7 @@ impl Table {
         self.lines.len() < REMEMBERED
     }
 
-    /// Forgets lines whose time is over; those that were left out meanwhile.
+    /// Removes lines whose time is over, and returns the suppressed refusals among them.
     fn expire(&mut self, now: Duration) -> Vec<(Refusal, u64)> {
         let over = self.lines.extract_if(|_, line| now >= line.until);
         over.filter(|(_, line)| line.repeated > 0)
@@ -410,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn h57_what_was_left_out_is_told_when_its_minute_is_over() {
+    fn h57_suppressed_refusals_are_logged_when_their_minute_is_over() {
         let mut table = Table::default();
         let alert =
             Refusal { detail: Some("UnknownCA"), ..refusal("192.0.2.1:1", RefusalReason::Alert) };

@@ -1,4 +1,4 @@
-//! `[log]`: the keys.
+//! The keys of `[log]`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,14 +9,13 @@ use tracing_subscriber::EnvFilter;
 
 use super::redact::RedactKind;
 
-/// How a line looks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+/// The format of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// Text for people.
-    #[default]
     Human,
-    /// One JSON object a line, the event's fields at its top.
+    /// One JSON object per line, with the event's fields at its top level.
     Json,
 }
 
@@ -29,7 +28,7 @@ impl fmt::Display for Format {
     }
 }
 
-/// What is logged: a level, or levels by module: `info`, `info,turnd=debug`.
+/// A log level, or levels by module: `info`, `info,turnd=debug`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter(String);
 
@@ -37,12 +36,6 @@ impl Filter {
     /// The filter's text.
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-impl Default for Filter {
-    fn default() -> Self {
-        Filter("info".into())
     }
 }
 
@@ -57,8 +50,7 @@ impl FromStr for Filter {
         };
         let is_level =
             |level: &str| ["off", "error", "warn", "info", "debug", "trace"].contains(&level);
-        // A word that is no level would be read as the name of a module, and everything else be
-        // silent.
+        // tracing reads a word that is not a level as the name of a module, and silences the rest.
         let bare_word =
             |part: &str| !part.contains(['=', '[']) && !is_level(&part.trim().to_lowercase());
         if text.split(',').any(bare_word) || EnvFilter::builder().parse(text).is_err() {
@@ -74,13 +66,13 @@ impl<'de> Deserialize<'de> for Filter {
     }
 }
 
-/// `[log]`: how to log.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+/// The keys of `[log]`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Log {
-    /// How a line looks.
+    /// The format of a line.
     pub format: Format,
-    /// What is logged.
+    /// The events that are logged.
     pub level: Filter,
     /// How addresses are shown.
     pub redact: RedactKind,

@@ -45,7 +45,7 @@ fn write_labels(text: &mut String, labels: &[Label]) -> fmt::Result {
 }
 
 /// "label_value can be any sequence of UTF-8 characters, but the backslash, double-quote, and line
-/// feed characters have to be escaped"; in a help text the backslash and the line feed have.
+/// feed characters have to be escaped"; in a help text only the backslash and the line feed.
 fn escaped(value: &str, more: &[char]) -> String {
     let mut escaped = String::new();
     for letter in value.chars() {

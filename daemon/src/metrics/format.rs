@@ -1,16 +1,16 @@
-//! In which format a scrape is answered, by its `Accept` (RFC 9110 §12.5.1).
+//! The choice of the format of a scrape by its `Accept` header (RFC 9110 §12.5.1).
 
 /// A text format of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Prometheus' own, which every scraper reads.
+    /// Prometheus' own text format, which every scraper reads.
     Classic,
-    /// OpenMetrics 1.0.
+    /// The OpenMetrics 1.0 text format.
     OpenMetrics,
 }
 
 impl Format {
-    /// Its media type.
+    /// The media type of the format, for Content-Type.
     pub fn content_type(self) -> &'static str {
         match self {
             Format::Classic => "text/plain; version=0.0.4; charset=utf-8",
@@ -18,9 +18,9 @@ impl Format {
         }
     }
 
-    /// What a scraper that sends these `Accept` headers reads best: OpenMetrics where it is named
-    /// and liked as well as plain text, else the classic format, also for a scraper that
-    /// accepts neither or says nothing.
+    /// The best format for a scraper that sends these `Accept` headers: OpenMetrics if it is named
+    /// with at least the quality of plain text; otherwise the classic format, also for a scraper
+    /// that accepts neither or sends no header.
     pub fn wanted<'a>(accept: impl Iterator<Item = &'a str>) -> Format {
         let (mut open_metrics, mut plain) = (0, 0);
         for range in accept.flat_map(|header| header.split(',')) {
@@ -38,7 +38,7 @@ impl Format {
                 let value = value.trim().trim_matches('"');
                 match name.trim() {
                     name if name.eq_ignore_ascii_case("q") => quality = thousandths(value),
-                    // What is written has nothing that is not in each of these versions.
+                    // Our text is valid in each of these versions.
                     name if name.eq_ignore_ascii_case("version") => {
                         readable = matches!(value, "0.0.1" | "0.0.4" | "1.0.0");
                     }
@@ -57,8 +57,8 @@ impl Format {
     }
 }
 
-/// "qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] )" (RFC 9110 §12.4.2). What is none
-/// is 0.
+/// "qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] )" (RFC 9110 §12.4.2). Other
+/// text is 0.
 fn thousandths(quality: &str) -> u32 {
     match quality.parse::<f32>() {
         Ok(quality) if (0.0..=1.0).contains(&quality) => (quality * 1_000.0).round() as u32,
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn rfc9110_12_5_1_a_scraper_gets_the_format_that_it_likes_best() {
+    fn rfc9110_12_5_1_a_scraper_gets_the_format_that_it_prefers() {
         let prometheus_2 = "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,\
                             text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
         let prometheus_3 = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,\

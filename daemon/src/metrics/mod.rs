@@ -1,13 +1,14 @@
-//! Metrics, as OpenMetrics or classic Prometheus text, made when they are asked for by summing what
-//! the workers count for themselves.
+//! Metrics as OpenMetrics or classic Prometheus text: a scrape sums the counters that each worker
+//! keeps for itself.
 //!
-//! A worker increments a plain counter in its own shard; nothing is shared on the path of a packet.
-//! A scrape calls each registered source, which adds its shards' values to [`Samples`]; equal
-//! labels sum up.
+//! A worker increments a plain counter in its own shard; workers share nothing on the path of a
+//! packet. A scrape calls each registered source, which adds the values of its shards to
+//! [`Samples`]; values with equal labels are summed.
 //!
-//! Names start with the service's (`turnd_…`, `stund_…`), carry the unit (`_bytes`, `_seconds`)
-//! and, for counters, `_total`. A label's value is a constant of the program or a number: no user,
-//! address or realm can become one, so the number of series is bounded by the program text.
+//! Names start with the service's name (`turnd_…`, `stund_…`) and end with the unit (`_bytes`,
+//! `_seconds`) and, for counters, `_total`. The value of a label is a constant of the program or a
+//! number, never a user, an address or a realm, so that the program text bounds the number of
+//! series.
 
 mod classic;
 mod format;
@@ -32,15 +33,15 @@ const LOG_DROPPED: Family =
     Family::counter("log_lines_dropped", "Log lines dropped: their reader was too slow");
 const AUTH_SUPPRESSED: Family = Family::counter(
     "auth_failure_lines_suppressed",
-    "Authentication failures that were counted but not logged singly",
+    "Authentication failures that were counted but not logged",
 );
 const REFUSALS: Family = Family::counter(
     "refusals",
     "Refusals that an operator may have to act on, by reason; the log names the sources",
 );
 
-/// What adds the samples of a shard or of something shared to a scrape. Called on the control side
-/// while the workers run: it reads atomics.
+/// A function that adds samples of a shard, or of something shared, to a scrape. It is called on
+/// the control side while the workers run, and so reads atomics.
 pub type Source = Box<dyn Fn(&mut Samples) + Send + Sync>;
 
 /// The metrics of one service.
@@ -51,16 +52,14 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Metrics named after `service`; `sources` add their samples at each scrape.
-    ///
-    /// A source is called on the control side, while the workers run: it reads atomics.
+    /// A registry of metrics named after `service`. `sources` add their samples at each scrape.
     pub fn new(service: &'static str, version: &'static str, sources: Vec<Source>) -> Self {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let own = move |samples: &mut Samples| {
             samples.add(&BUILD_INFO, &[("version", version.into())], 1);
             samples.add(&START_TIME, &[], started);
             samples.add(&LOG_DROPPED, &[], crate::log::lines_dropped());
-            // Absent until it happens: a service without users has no such lines.
+            // Absent until the first one: a service without users has no such lines.
             match crate::log::auth_failures_suppressed() {
                 0 => {}
                 suppressed => samples.add(&AUTH_SUPPRESSED, &[], suppressed),
@@ -76,7 +75,7 @@ impl Registry {
     /// The text of a scrape.
     ///
     /// # Errors
-    /// None that the text encoder has today; kept because its interface has one.
+    /// The text encoder has none today, but its interface allows one.
     pub fn encode(&self, format: Format) -> Result<String, fmt::Error> {
         let mut samples = Samples::default();
         self.sources.iter().for_each(|source| source(&mut samples));

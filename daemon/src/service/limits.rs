@@ -7,33 +7,49 @@ use std::sync::Arc;
 use causeway_auth::LimiterSettings;
 use causeway_net::secure::HandshakeLimits;
 use causeway_net::{AssociationKey, ClientLimit, LimitGuard, LimitReached, StreamKey};
+use serde::Deserialize;
 
-use crate::config::{Listen, Transport};
+use crate::config::values::count;
+use crate::config::{Listen, Problem, Transport, unauthenticated, unauthenticated_problem};
 use crate::descriptors::Wanted;
 use crate::workers::Net;
 
 /// Limits on what clients may have open, over all workers. A prefix is one IPv4 address or one IPv6
 /// /64. Every maximum is at least 1.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ConnectionLimits {
     /// Maximum number of TCP connections, including those of TLS (H14).
+    #[serde(deserialize_with = "count")]
     pub tcp_connections: usize,
     /// Maximum number of TCP connections from one prefix (H14).
+    #[serde(deserialize_with = "count")]
     pub tcp_connections_per_prefix: usize,
     /// Maximum number of DTLS associations (H13).
+    #[serde(deserialize_with = "count")]
     pub dtls_associations: usize,
     /// Maximum number of DTLS associations from one prefix (H13).
+    #[serde(deserialize_with = "count")]
     pub dtls_associations_per_prefix: usize,
     /// Maximum number of unfinished TLS and DTLS handshakes (H13, H14).
+    #[serde(deserialize_with = "count")]
     pub half_open_handshakes: usize,
     /// Maximum number of unfinished handshakes from one prefix (H13, H14).
+    #[serde(deserialize_with = "count")]
     pub half_open_handshakes_per_prefix: usize,
     /// How much is sent in answer to datagrams whose source address may be forged; `None` is no
     /// limit (H11).
+    #[serde(deserialize_with = "unauthenticated")]
     pub unauthenticated_per_prefix: Option<LimiterSettings>,
 }
 
 impl ConnectionLimits {
+    /// Checks the ranges that the types do not hold.
+    #[must_use]
+    pub fn check(&self) -> Vec<Problem> {
+        self.unauthenticated_per_prefix.and_then(unauthenticated_problem).into_iter().collect()
+    }
+
     /// The caps that all workers share.
     #[must_use]
     pub fn caps(&self) -> ConnectionCaps {

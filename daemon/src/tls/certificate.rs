@@ -1,3 +1,5 @@
+//! A certificate chain with its key, and the files that they come from.
+
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,17 +13,17 @@ use crate::config::Problem;
 #[derive(Clone)]
 pub struct Certificate {
     files: Files,
-    /// What the files held when they were last looked at, good or not: a mistake is told once.
+    /// The contents of the files at the last check, valid or not, so that a fault is logged once.
     seen: Option<Contents>,
     identity: Arc<Identity>,
-    /// What was told of the identity's time.
+    /// The warnings about expiry that were logged.
     expiry: Expiry,
 }
 
-/// What stands in the files: the chain, and the key.
+/// The contents of the files: the chain and the key.
 type Contents = (Bytes, Bytes);
 
-/// Where a chain and its key stand.
+/// The files of a chain and its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Files {
     /// The key of the configuration that names the pair: `tls`, `tls.further[0]`.
@@ -43,8 +45,8 @@ impl Certificate {
         })
     }
 
-    /// Looks at the files again; `None` while they are what they were. What is no good leaves the
-    /// old pair in use.
+    /// Reads the files again; `None` if they have not changed. The old pair stays in use if the new
+    /// one is not valid.
     pub(super) fn reread(&mut self) -> Option<Result<(), Problem>> {
         let contents = self.files.contents();
         if contents.as_ref().ok() == self.seen.as_ref() {
@@ -58,23 +60,23 @@ impl Certificate {
         }))
     }
 
-    /// For the handshakes.
+    /// The chain and the key, for handshakes.
     pub fn identity(&self) -> &Arc<Identity> {
         &self.identity
     }
 
-    /// When clients take it.
+    /// The time in which clients accept the certificate.
     pub(super) fn validity(&self) -> Validity {
         self.identity.certificate().validity()
     }
 
-    /// What is to be told of its time at `now` (Unix seconds).
+    /// The warning about expiry that is due at `now` (Unix seconds).
     pub(super) fn due(&mut self, now: i64) -> Option<Standing> {
         self.expiry.due(self.validity(), now)
     }
 
-    /// A line about it, and one for each thing that the operator should know, for `--check-config`
-    /// at `now` (Unix seconds).
+    /// A line about the certificate and one for each warning at `now` (Unix seconds), for
+    /// `--check-config`.
     pub(super) fn describe(&self, now: i64) -> Vec<String> {
         let mut lines = vec![format!("certificate {self}")];
         let path = self.files.certificate.display();
@@ -86,7 +88,7 @@ impl Certificate {
         lines
     }
 
-    /// What stands in the files and is not used.
+    /// Notes on parts of the files that are not used.
     pub(super) fn notes(&self) -> impl Iterator<Item = &str> {
         self.identity.certificate().notes().iter().map(String::as_str)
     }
@@ -118,7 +120,7 @@ impl fmt::Debug for Certificate {
     }
 }
 
-/// The file, how many certificates it has, for whom and until when.
+/// Shows the file, the number of its certificates, their names and their expiry.
 impl fmt::Display for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.files.certificate.display(), self.identity.certificate())

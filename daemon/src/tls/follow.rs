@@ -1,3 +1,5 @@
+//! The task that reads certificates again when their files change.
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,21 +12,19 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{Certificate, Tls};
 use crate::metrics::{Family, Samples, Unit};
 
-/// Files are looked at so often: what writes them may swap a directory's link, of which no watch on
-/// the file would tell.
-const LOOK: Duration = Duration::from_secs(5);
+/// How long to wait between two checks of the files. They are polled, since a tool that writes them
+/// may swap the link of a directory, which a watch on the file would miss.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
-const NOT_AFTER: Family = Family::gauge(
-    "certificate_not_after",
-    "When the first certificate to expire does, in Unix time",
-)
-.unit(Unit::Seconds);
+const NOT_AFTER: Family =
+    Family::gauge("certificate_not_after", "When the first certificate expires, in Unix time")
+        .unit(Unit::Seconds);
 const RELOADS: Family = Family::counter(
     "certificate_reloads",
-    "Certificates that were replaced while the service ran, by what became of it",
+    "Attempts to replace a certificate at run time, by result",
 );
 
-/// What the metrics show of the certificates.
+/// The values of the metrics.
 #[derive(Debug, Default)]
 struct Watched {
     not_after: AtomicU64,
@@ -32,11 +32,10 @@ struct Watched {
     refused: AtomicU64,
 }
 
-/// Starts the task that rereads the files of `tls` every few seconds, and at once on SIGHUP, and
-/// gives what has changed to `apply`. A chain or a key that is no good, or that does not fit the
-/// other, is said and leaves the old pair in use. A certificate that clients refuse or soon will is
-/// told of at the start, at a reload and once a day. The function that it returns is for the
-/// metrics.
+/// Starts the task that reads the files of `tls` again every few seconds, and at once on SIGHUP,
+/// and passes changed certificates to `apply`. It logs a chain or a key that is not valid, or that
+/// does not match the other, and keeps the old pair. It warns of a certificate that clients refuse,
+/// or soon will, at the start, at a reload and once a day. The returned function adds the metrics.
 ///
 /// # Panics
 /// Outside a tokio runtime.
@@ -51,21 +50,21 @@ pub fn follow(
         tell(certificate, "certificate loaded");
     }
     tls.tell_of_time();
-    // Before the task runs, or a SIGHUP at once would end the process. Without the signal the files
-    // are still looked at.
+    // Installed before the task runs: an earlier SIGHUP would end the process. Without the signal
+    // the files are still polled.
     let mut hangup = signal(SignalKind::hangup()).ok();
     tokio::spawn(async move {
         loop {
             match &mut hangup {
-                Some(hangup) => drop(tokio::time::timeout(LOOK, hangup.recv()).await),
-                None => tokio::time::sleep(LOOK).await,
+                Some(hangup) => drop(tokio::time::timeout(CHECK_INTERVAL, hangup.recv()).await),
+                None => tokio::time::sleep(CHECK_INTERVAL).await,
             }
             let changed = tls.reread(&seen);
             tls.tell_of_time();
             if changed {
                 seen.not_after.store(first_to_expire(&tls), Ordering::Relaxed);
                 if let Err(error) = apply(tls.identities()) {
-                    tracing::warn!(%error, "the certificates cannot be offered");
+                    tracing::warn!(%error, "cannot use the new certificates");
                 }
             }
         }
@@ -83,16 +82,16 @@ fn first_to_expire(tls: &Tls) -> u64 {
     ends.min().and_then(|end| u64::try_from(end).ok()).unwrap_or(0)
 }
 
-/// What a certificate is, and what of its files is not used.
+/// Logs a certificate, and the parts of its files that are not used.
 fn tell(certificate: &Certificate, event: &str) {
     tracing::info!(%certificate, "{event}");
     for note in certificate.notes() {
-        tracing::warn!(%certificate, note, "not all of a certificate's files is used");
+        tracing::warn!(%certificate, note, "a part of the certificate's files is not used");
     }
 }
 
 impl Tls {
-    /// Takes what has changed; whether anything has.
+    /// Replaces the certificates whose files have changed; whether there were any.
     fn reread(&mut self, seen: &Watched) -> bool {
         let mut changed = false;
         for certificate in &mut self.certificates {

@@ -1,8 +1,7 @@
-//! `[tls]`: the certificates that clients see over TLS and DTLS, read at the start and again
-//! whenever their files change.
+//! `[tls]`: the certificates for TLS and DTLS, read at the start and again when their files change.
 //!
-//! [`TlsSchema`] is the text's shape, [`Tls`] what it means, [`follow`] keeps it up to date while
-//! the service runs.
+//! [`TlsSchema`] has the keys, [`Tls`] the certificates; [`follow`] keeps them up to date while the
+//! service runs.
 
 mod certificate;
 mod follow;

@@ -1,3 +1,5 @@
+//! The keys of `[tls]`, and the certificates that they name.
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,7 +11,7 @@ use super::Certificate;
 use super::certificate::Files;
 use crate::config::{Listen, Problem};
 
-/// The keys of `[tls]`, as written.
+/// The keys of `[tls]`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TlsSchema {
@@ -18,7 +20,7 @@ pub struct TlsSchema {
     further: Vec<PairSchema>,
 }
 
-/// The keys of `[[tls.further]]`, as written.
+/// The keys of `[[tls.further]]`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct PairSchema {
@@ -26,25 +28,25 @@ struct PairSchema {
     key: Option<PathBuf>,
 }
 
-/// The certificates of a service: the first one for clients that name none or another (SNI), the
-/// others for clients that name them.
+/// The certificates of a service: the first one for clients that name no server, or an unknown one
+/// (SNI); the others for clients that name them.
 #[derive(Clone, Debug)]
 pub struct Tls {
     pub(super) certificates: Vec<Certificate>,
 }
 
 impl TlsSchema {
-    /// Whether a certificate is named at all.
+    /// Whether the keys name a certificate.
     #[must_use]
     pub fn is_named(&self) -> bool {
         self.certificate.is_some() || self.key.is_some() || !self.further.is_empty()
     }
 
-    /// Reads the files; `None` where none is named.
+    /// Reads the files; `None` if no key names one.
     ///
     /// # Errors
-    /// A file that is unreadable, holds no certificate or no key, or a key that is not the
-    /// certificate's.
+    /// A file cannot be read, has no certificate or no key, or the key does not belong to the
+    /// certificate.
     pub fn resolve(self) -> Result<Option<Tls>, Vec<Problem>> {
         if !self.is_named() {
             return Ok(None);
@@ -71,8 +73,8 @@ impl PairSchema {
             (Some(certificate), Some(key)) => {
                 Ok(Files { section: section.to_owned(), certificate, key })
             }
-            (None, _) => Err(missing("certificate", "no certificate")
-                .hint("name the PEM file of the chain, the server's own first")),
+            (None, _) => Err(missing("certificate", "a key without its certificate")
+                .hint("name the PEM file of the chain, the server's own certificate first")),
             (_, None) => Err(missing("key", "a certificate without its key")
                 .hint("name the PEM file of the private key")),
         }
@@ -80,14 +82,14 @@ impl PairSchema {
 }
 
 impl Tls {
-    /// For the handshakes, the default one first.
+    /// The chains and keys for handshakes, the default one first.
     #[must_use]
     pub fn identities(&self) -> Vec<Arc<Identity>> {
         self.certificates.iter().map(|certificate| Arc::clone(certificate.identity())).collect()
     }
 
-    /// A line for each certificate and for each warning, for `--check-config` of a service that
-    /// listens so.
+    /// A line for each certificate and for each warning, for `--check-config` of a service with
+    /// these listeners.
     #[must_use]
     pub fn describe(&self, listen: &[Listen]) -> Vec<String> {
         let now = unix_now();
@@ -95,7 +97,7 @@ impl Tls {
         lines.chain(self.unused(listen).map(|warning| format!("warning: {warning}"))).collect()
     }
 
-    /// Warns of certificates that no listener shows, and answers whether that is so.
+    /// Logs a warning if no listener uses the certificates, and returns whether it did.
     pub fn warn_if_unused(&self, listen: &[Listen]) -> bool {
         let unused = self.unused(listen);
         if let Some(warning) = unused {

@@ -1,4 +1,4 @@
-//! The command line: the most used keys have a flag of their own.
+//! The command line. The most used keys have a flag of their own.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,40 +7,40 @@ use clap::Parser;
 
 /// A STUN server (RFC 8489) with NAT behaviour discovery (RFC 5780).
 ///
-/// Every key of the configuration can be set by file, by environment variable
-/// (STUND_NAT_DISCOVERY__ALTERNATE_PORT is nat_discovery.alternate_port), by --set and, for the
-/// most used ones, by a flag of its own; each of these goes over the ones before it.
+/// Every configuration key can be set in the file, by an environment variable
+/// (STUND_NAT_DISCOVERY__ALTERNATE_PORT is nat_discovery.alternate_port) and by --set; the most
+/// used keys have a flag of their own. Each of these overrides the ones before it.
 ///
-/// Exit status: 0 ended as asked, 1 failed, 2 started wrongly.
+/// Exit status: 0 stopped as requested, 1 failure, 2 invalid configuration or arguments.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "stund", version)]
 pub(crate) struct Flags {
     #[command(flatten)]
     pub(super) common: CommonFlags,
 
-    /// Where clients come in, over UDP and TCP: listen; repeatable. [default: port 3478 of every
-    /// address]
+    /// Address and port to serve clients on over UDP and TCP. Repeatable. Key: listen. [default:
+    /// port 3478 of every address]
     #[arg(long, value_name = "ADDRESS:PORT", value_delimiter = ',')]
     listen: Vec<SocketAddr>,
 
-    /// A second address of this host, one a family: nat_discovery.alternate_address; repeatable.
+    /// Second address of this host, one per address family. Repeatable. Key:
+    /// nat_discovery.alternate_address.
     #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
     alternate_address: Vec<IpAddr>,
 
-    /// The second port: nat_discovery.alternate_port. [default: 3479]
+    /// Second port. Key: nat_discovery.alternate_port. [default: 3479]
     #[arg(long, value_name = "PORT")]
     alternate_port: Option<u16>,
 
-    /// What an address of this host is from outside, behind 1:1 NAT: nat_discovery.external;
-    /// repeatable.
+    /// External address of an address behind 1:1 NAT. Repeatable. Key: nat_discovery.external.
     #[arg(long, value_name = "BOUND=ADVERTISED", value_delimiter = ',')]
     external_address: Vec<String>,
 
-    /// The PEM file of the certificate chain for TLS and DTLS: tls.certificate.
+    /// PEM file of the certificate chain for TLS and DTLS. Key: tls.certificate.
     #[arg(long, value_name = "FILE")]
     tls_certificate: Option<String>,
 
-    /// The PEM file of its key: tls.key.
+    /// PEM file of the certificate's private key. Key: tls.key.
     #[arg(long, value_name = "FILE")]
     tls_key: Option<String>,
 }
@@ -48,38 +48,23 @@ pub(crate) struct Flags {
 impl Flags {
     /// The keys that these flags set.
     pub(super) fn settings(&self) -> Vec<Setting> {
-        let mut settings = Vec::new();
-        if !self.listen.is_empty() {
-            let addresses = self.listen.iter().map(ToString::to_string);
-            settings.push(Setting::tables("--listen", &["listen"], "address", addresses));
-        }
-        if !self.alternate_address.is_empty() {
-            let addresses = self.alternate_address.iter().map(ToString::to_string);
-            settings.push(Setting::list(
-                "--alternate-address",
-                &["nat_discovery", "alternate_address"],
-                addresses,
-            ));
-        }
-        if let Some(port) = self.alternate_port {
-            settings.push(Setting::number(
+        let addresses = &self.alternate_address;
+        let table = [
+            Setting::tables("--listen", "listen", "address", &self.listen),
+            Setting::list("--alternate-address", "nat_discovery.alternate_address", addresses),
+            Setting::number(
                 "--alternate-port",
-                &["nat_discovery", "alternate_port"],
-                port.into(),
-            ));
-        }
-        settings.extend(Setting::external(
-            "--external-address",
-            &["nat_discovery", "external"],
-            &self.external_address,
-        ));
-        let files = [
-            ("--tls-certificate", ["tls", "certificate"], &self.tls_certificate),
-            ("--tls-key", ["tls", "key"], &self.tls_key),
+                "nat_discovery.alternate_port",
+                self.alternate_port,
+            ),
+            Setting::text("--tls-certificate", "tls.certificate", self.tls_certificate.as_ref()),
+            Setting::text("--tls-key", "tls.key", self.tls_key.as_ref()),
         ];
-        for (flag, key, file) in files {
-            settings.extend(file.as_ref().map(|file| Setting::text(flag, &key, file)));
-        }
-        settings
+        let external = Setting::external(
+            "--external-address",
+            "nat_discovery.external",
+            &self.external_address,
+        );
+        table.into_iter().flatten().chain(external).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! stund's configuration: the keys, and what they mean once they are good.
+//! stund's configuration: the keys, and the checked values.
 
 mod flags;
 mod limits;
@@ -7,7 +7,6 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::process::ExitCode;
 
 use causeway_daemon::addresses::Named;
@@ -29,37 +28,34 @@ const PORT: u16 = 3478;
 /// STUN's port over TLS and DTLS.
 const SECURE_PORT: u16 = 5349;
 
-/// Where the admin listener is unless said otherwise: not turnd's, so that both run on one host.
-const ADMIN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9642));
-
-/// What the loader needs to know of this service.
+/// The parameters of the loader.
 const SERVICE: Service =
     Service { name: "stund", env_prefix: "STUND", default_config: include_str!("default.toml") };
 
-/// A configuration that is good to run with.
+/// A valid configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
-    /// Where clients come in; never empty, none twice.
+    /// The listeners; never empty, none twice.
     pub(crate) listen: Vec<Listen>,
-    /// RFC 5780: an entry for each listener of a family that has an alternate address. Its
-    /// [`NatDiscovery::primary`] is one of `listen`; its other three endpoints are to be bound
-    /// besides.
+    /// NAT discovery (RFC 5780): an entry for each listener of a family that has an alternate
+    /// address. Its [`NatDiscovery::primary`] is one of `listen`; the server also binds its other
+    /// three endpoints.
     pub(crate) nat_discovery: Vec<NatDiscovery>,
-    /// What clients are told instead of this host's own addresses.
+    /// The external addresses that clients are told instead of this host's own ones.
     pub(crate) outside: Outside,
-    /// How much of everything.
+    /// Limits on clients.
     pub(crate) limits: Limits,
-    /// The certificates that clients see over TLS and DTLS, if there are any.
+    /// The certificates for TLS and DTLS, if there are any.
     pub(crate) tls: Option<Tls>,
     /// The admin listener.
     pub(crate) admin: AdminSettings,
     /// Logging.
     pub(crate) log: Log,
-    /// Workers and buffers.
+    /// Workers, buffers and addresses.
     pub(crate) net: Net,
 }
 
-/// Reads the command line and all that it names, and answers `--help`, `--version`,
+/// Reads the command line and the configuration that it names, and answers `--help`, `--version`,
 /// `--check-config` and `--print-default-config`.
 ///
 /// # Errors
@@ -70,7 +66,7 @@ pub(crate) fn load() -> Result<Config, ExitCode> {
 }
 
 impl Config {
-    /// The addresses that must be this host's.
+    /// The addresses that this host must have.
     pub(crate) fn addresses(&self) -> Vec<Named> {
         let admin = self.admin.listen.map(|admin| Named::new("admin.listen", admin));
         let alternates = self
@@ -80,7 +76,7 @@ impl Config {
         Listen::named(&self.listen).chain(alternates).chain(admin).collect()
     }
 
-    /// What it means, in a few lines for `--check-config`.
+    /// Describes the configuration in a few lines, for `--check-config`.
     fn describe(&self) -> Vec<String> {
         let transports = |listen: &Listen| {
             listen.transports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")

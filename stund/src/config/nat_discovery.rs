@@ -1,5 +1,5 @@
-//! `[nat_discovery]`: the second address and port of RFC 5780, and what clients are told of this
-//! host's addresses.
+//! `[nat_discovery]`: the second address and port of RFC 5780, and the external addresses of this
+//! host.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,13 +9,14 @@ use causeway_daemon::config::{
 };
 use serde::Deserialize;
 
-/// The alternate port unless said otherwise.
+/// Default of `alternate_port`. It applies only with an `alternate_address`: without one, a port
+/// that is set is a mistake. So it stands here, and a test compares it with `default.toml`.
 const ALTERNATE_PORT: u16 = 3479;
 
-/// The alternate port of TLS and DTLS unless said otherwise.
+/// Default of `alternate_tls_port`, alike.
 const ALTERNATE_TLS_PORT: u16 = 5350;
 
-/// The keys of `[nat_discovery]`, as written.
+/// The keys of `[nat_discovery]`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct NatDiscoverySchema {
@@ -30,33 +31,33 @@ pub(crate) struct NatDiscoverySchema {
 /// chooses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NatDiscovery {
-    /// The address and port listened on by name: A1 and P1.
+    /// The address and port of the listener: A1 and P1.
     pub(crate) primary: SocketAddr,
     /// The other address and port: A2 and P2. Both differ from the primary ones.
     pub(crate) alternate: SocketAddr,
-    /// What each of the four is bound for: the primary listener's transports.
+    /// The transports of each of the four: those of the primary listener.
     pub(crate) transports: Vec<Transport>,
 }
 
-/// What this host's addresses are from outside; each that is not named is the same.
+/// The external addresses of this host; an address without one is its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Outside(Vec<Advertised>);
 
 impl Outside {
-    /// What clients are told instead of `local`.
+    /// The address that clients are told instead of `local`.
     pub(crate) fn of(&self, local: SocketAddr) -> SocketAddr {
         let named = self.0.iter().find(|one| one.bound == local.ip());
         named.map_or(local, |one| SocketAddr::new(one.advertised, local.port()))
     }
 
-    /// In a line for each address.
+    /// A line for each address, for `--check-config`.
     pub(super) fn describe(&self) -> impl Iterator<Item = String> {
         self.0.iter().map(|one| format!("{} is seen as {}", one.bound, one.advertised))
     }
 }
 
 impl NatDiscovery {
-    /// A1 P1, A1 P2, A2 P1, A2 P2.
+    /// The four endpoints in RFC 5780's order: A1 P1, A1 P2, A2 P1, A2 P2.
     pub(crate) fn endpoints(&self) -> [SocketAddr; 4] {
         let (primary, alternate) = (self.primary, self.alternate);
         let cross = |ip: SocketAddr, port: SocketAddr| SocketAddr::new(ip.ip(), port.port());
@@ -66,14 +67,14 @@ impl NatDiscovery {
 
 impl NatDiscoverySchema {
     /// Pairs each alternate address with the listener of its family, and with that of TLS and DTLS
-    /// if they have one of their own; and every address with what it is from outside.
+    /// if they have one of their own; and every address with its external one.
     pub(super) fn resolve(
         mut self,
         listen: &[Listen],
     ) -> Result<(Vec<NatDiscovery>, Outside), Vec<Problem>> {
         let (external, scope) = (std::mem::take(&mut self.external), self.scope);
         if self.alternate_address.0.is_empty() && scope.is_some() {
-            let what = "there is no second address, and the scope is that of the addresses that NAT discovery tells";
+            let what = "there is no second address, so clients are told no addresses";
             return Err(vec![
                 Problem::new("nat_discovery.scope", what)
                     .hint("set nat_discovery.alternate_address, or leave the scope out"),
@@ -81,7 +82,7 @@ impl NatDiscoverySchema {
         }
         let pairs = self.pairs(listen)?;
         let outside = outside(external, listen, &pairs)?;
-        let problems: Vec<Problem> = match scope.unwrap_or_default() {
+        let problems: Vec<Problem> = match scope.unwrap_or(Scope::Public) {
             Scope::Public => told(&pairs).filter_map(|ip| private_problem(ip, &outside)).collect(),
             Scope::Private => Vec::new(),
         };
@@ -102,9 +103,10 @@ impl NatDiscoverySchema {
         let mut problems = Vec::new();
         for (index, &ip) in addresses.iter().enumerate() {
             if addresses[..index].iter().any(|other| other.is_ipv4() == ip.is_ipv4()) {
-                let what = format!("{ip} is a second one of its family");
+                let what = format!("{ip} is the second address of its family");
                 problems.push(
-                    Problem::new("nat_discovery.alternate_address", what).hint("name one a family"),
+                    Problem::new("nat_discovery.alternate_address", what)
+                        .hint("name one per family"),
                 );
                 continue;
             }
@@ -117,7 +119,7 @@ impl NatDiscoverySchema {
     }
 }
 
-/// The addresses of this host that discovery tells of, each once.
+/// The addresses of this host that NAT discovery tells clients, each once.
 fn told(pairs: &[NatDiscovery]) -> impl Iterator<Item = IpAddr> {
     let mut all: Vec<IpAddr> =
         pairs.iter().flat_map(|pair| [pair.primary.ip(), pair.alternate.ip()]).collect();
@@ -126,8 +128,8 @@ fn told(pairs: &[NatDiscovery]) -> impl Iterator<Item = IpAddr> {
     all.into_iter()
 }
 
-/// Pairs the addresses of listeners and pairs with what they are from outside. Behind a wildcard
-/// listener every address of its family may be.
+/// Pairs the addresses of listeners and pairs with their external ones. A wildcard listener may
+/// have any address of its family.
 fn outside(
     external: External,
     listen: &[Listen],
@@ -149,39 +151,35 @@ fn outside(
     }
     bound.sort();
     bound.dedup();
-    let all = external.pair(
-        "nat_discovery.external",
-        "the addresses that are listened on by name",
-        &bound,
-    )?;
+    let all = external.pair("nat_discovery.external", "the addresses of listen", &bound)?;
     Ok(Outside(all.into_iter().filter(|one| one.bound != one.advertised).collect()))
 }
 
-/// H44: an address that the Internet cannot reach, told to clients on the Internet.
+/// The problem of an address that the Internet cannot reach, but that clients are told (H44).
 fn private_problem(bound: IpAddr, outside: &Outside) -> Option<Problem> {
     let advertised = outside.of(SocketAddr::new(bound, 0)).ip();
     let one = Advertised { bound, advertised };
     let what = format!(
-        "{advertised} ({}) cannot be reached from the Internet, and clients are to be told of it",
+        "{advertised} ({}) cannot be reached from the Internet, but clients would be told it",
         one.private_range()?
     );
     Some(match bound == advertised {
         true => {
-            let hint = "behind 1:1 NAT name the outer addresses (--external-address 10.0.0.7=203.0.113.7,10.0.0.8=203.0.113.8); \
-                        inside a network set nat_discovery.scope = \"private\"";
+            let hint = "behind 1:1 NAT name the external addresses (--external-address 10.0.0.7=203.0.113.7,10.0.0.8=203.0.113.8); \
+                        in a private network set nat_discovery.scope = \"private\"";
             Problem::new("nat_discovery.alternate_address", what).hint(hint)
         }
         false => Problem::new("nat_discovery.external", what)
-            .hint("name the outer address, or set nat_discovery.scope = \"private\""),
+            .hint("name the external address, or set nat_discovery.scope = \"private\""),
     })
 }
 
-/// Listeners by what they are for. "TCP and TCP/TLS MUST use different ports" (RFC 5780 §6).
+/// Listeners by their transports. "TCP and TCP/TLS MUST use different ports" (RFC 5780 §6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Group {
-    /// UDP or TCP, and maybe DTLS beside them.
+    /// UDP or TCP, possibly with TLS or DTLS.
     Plain,
-    /// TLS and DTLS alone.
+    /// Only TLS and DTLS.
     Secure,
 }
 
@@ -220,7 +218,7 @@ fn of_family(
         return Err(mapped);
     }
     if ip.is_unspecified() || ip.is_multicast() {
-        return Err(problem(format!("{ip} is no address of a host"))
+        return Err(problem(format!("{ip} is not an address of a host"))
             .hint("name a second address of this host"));
     }
     let family = || listen.iter().filter(|listen| listen.address.is_ipv4() == ip.is_ipv4());
@@ -232,7 +230,8 @@ fn of_family(
             (Some(primary), None) => pairs.push(pair(ip, group, port, primary)?),
             (Some(_), Some(_)) => {
                 let what = format!(
-                    "several addresses of the family of {ip} are listened on, and one must be the primary one"
+                    "there are several addresses of listen of the family of {ip}, and one must be the \
+                     primary address"
                 );
                 return Err(problem(what)
                     .hint("keep one [[listen]] of that family, and one for TLS and DTLS"));
@@ -241,7 +240,7 @@ fn of_family(
     }
     match &pairs[..] {
         [] => {
-            let what = format!("nothing is listened on of the family of {ip}");
+            let what = format!("there is no listener of the family of {ip}");
             Err(problem(what).hint("listen on the primary address: --listen ADDRESS:3478"))
         }
         [one, other]
@@ -255,7 +254,7 @@ fn of_family(
     }
 }
 
-/// One listener with its alternate.
+/// Pairs one listener with its alternate.
 fn pair(
     ip: IpAddr,
     group: Group,
@@ -270,9 +269,7 @@ fn pair(
             "it needs a primary address, and {} is every address of the host",
             address.ip()
         );
-        return Err(
-            problem(what).hint("listen on the primary address by name: --listen ADDRESS:3478")
-        );
+        return Err(problem(what).hint("listen on the primary address: --listen ADDRESS:3478"));
     }
     if address.ip() == ip {
         return Err(problem(format!("{ip} is the primary address"))
@@ -284,14 +281,14 @@ fn pair(
     }
     if !primary.proxy_protocol.trusted.is_empty() {
         let what = format!(
-            "{address} is reached through proxies, and answers from other addresses would not come through them"
+            "{address} is reached through proxies, and responses from other addresses would bypass them"
         );
         return Err(problem(what).hint("leave proxy_protocol or the alternate address out"));
     }
     if port == 0 || port == address.port() {
-        let what = format!("{port} must be a port other than the primary one");
+        let what = format!("{port} must differ from 0 and from the primary port");
         return Err(Problem::new(group.port_key(), what)
-            .hint(format!("{} is the usual one", group.default_port())));
+            .hint(format!("write another port, such as {}", group.default_port())));
     }
     Ok(NatDiscovery {
         primary: address,

@@ -1,4 +1,4 @@
-//! The refusals, through the same call that `main` makes.
+//! Tests of the configuration through the same call that `main` makes.
 
 use std::ffi::OsString;
 
@@ -28,7 +28,10 @@ fn it_runs_with_nothing_at_all() {
     let config = configure(&[], &[]).unwrap();
     assert_eq!(config.listen[0].address, "0.0.0.0:3478".parse().unwrap());
     assert_eq!(config.listen[0].transports, [Transport::Udp, Transport::Tcp]);
-    assert_eq!((config.nat_discovery.len(), config.admin.listen), (0, Some(ADMIN)));
+    assert_eq!(
+        (config.nat_discovery.len(), config.admin.listen),
+        (0, Some("127.0.0.1:9642".parse().unwrap()))
+    );
 }
 
 #[test]
@@ -72,7 +75,7 @@ fn h44_nat_discovery_that_cannot_work_is_refused() {
     let listen = |address| [&alternate[..], &["--listen", address]].concat();
     refused(&listen("203.0.113.8:3478"), &["is the primary address"]);
     refused(&listen("203.0.113.7:3479"), &["nat_discovery.alternate_port", "3479"]);
-    refused(&listen("[2001:db8::7]:3478"), &["nothing is listened on"]);
+    refused(&listen("[2001:db8::7]:3478"), &["there is no listener"]);
     refused(&listen("203.0.113.7:3478,203.0.113.9:3478"), &["several addresses"]);
     refused(
         &["--alternate-port", "3479"],
@@ -80,7 +83,7 @@ fn h44_nat_discovery_that_cannot_work_is_refused() {
     );
     refused(
         &["--listen", "203.0.113.7:1", "--alternate-address", "0.0.0.0"],
-        &["no address of a host"],
+        &["not an address of a host"],
     );
     // H54
     refused(
@@ -90,12 +93,12 @@ fn h44_nat_discovery_that_cannot_work_is_refused() {
     refused(&["--listen", "[::ffff:203.0.113.7]:1"], &["write 203.0.113.7"]);
     refused(
         &["--listen", "203.0.113.7:1", "--alternate-address", "203.0.113.8,203.0.113.9"],
-        &["one a family"],
+        &["one per family"],
     );
 }
 
 #[test]
-fn h44_private_addresses_are_told_to_nobody_unless_the_scope_is_private() {
+fn h44_clients_learn_private_addresses_only_if_the_scope_is_private() {
     let private = ["--listen", "10.0.0.7:3478", "--alternate-address", "10.0.0.8"];
     let with = |more: &[&'static str]| [&private[..], more].concat();
     refused(
@@ -114,7 +117,7 @@ fn h44_private_addresses_are_told_to_nobody_unless_the_scope_is_private() {
     );
     refused(
         &with(&["--external-address", "10.0.0.7=203.0.113.7,10.0.0.8=203.0.113.7"]),
-        &["both 203.0.113.7 from outside"],
+        &["the same external address 203.0.113.7"],
     );
     refused(&with(&["--external-address", "10.0.0.9=203.0.113.7"]), &["10.0.0.9 is not among"]);
     refused(
@@ -160,8 +163,7 @@ fn a_certificate_can_be_named_by_flags() {
     );
 }
 
-/// A configuration file with a certificate, which is made first; `{dir}` in `text` stands for their
-/// folder.
+/// Loads a configuration file with `text` and a new certificate.
 fn with_certificate(name: &str, text: &str) -> Result<Config, String> {
     let directory = std::env::temp_dir().join(format!("stund-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
@@ -263,12 +265,12 @@ fn h41_an_admin_listener_that_others_reach_needs_a_token() {
 fn every_key_is_documented_and_the_documented_configuration_is_good() {
     assert_eq!(undocumented::<Schema>(SERVICE.default_config), Vec::<String>::new());
     for key in causeway_daemon::config::documented_keys(SERVICE.default_config) {
-        // What the schema reads as one value.
+        // The schema reads these tables as one value.
         let whole = ["nat_discovery.external", "limits.unauthenticated_per_prefix"]
             .into_iter()
             .find(|whole| key.starts_with(whole));
         let key = whole.map_or_else(|| key.clone(), ToOwned::to_owned);
-        assert!(keys::<Schema>().contains(&key), "{key} is explained and does not exist");
+        assert!(keys::<Schema>().contains(&key), "{key} is documented and does not exist");
     }
     let directory = std::env::temp_dir().join(format!("stund-config-{}", std::process::id()));
     std::fs::create_dir_all(directory.join("other")).unwrap();

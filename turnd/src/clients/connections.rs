@@ -38,7 +38,7 @@ impl ConnectionCaps {
                 limits.connections.dtls_associations,
                 limits.connections.dtls_associations_per_prefix,
             ),
-            patience: limits.tcp_unauthenticated_timeout,
+            patience: limits.clients.tcp_unauthenticated_timeout,
         }
     }
 

@@ -1,61 +1,36 @@
-//! `[accounting]`: accounts of what allocations have used, in the log and in the store.
+//! `[accounting]`: records of what allocations have used, in the log and in the store.
 
 use std::time::Duration;
 
 use causeway_daemon::config::Problem;
-use causeway_daemon::config::values::Interval;
-use causeway_daemon::workers::Off;
+use causeway_daemon::config::values::duration_or_off;
 use serde::Deserialize;
 
-/// An account more often than this is a log of its own.
-const SHORTEST: Duration = Duration::from_secs(1);
-/// Maximum entries of a stream: some 21 GB of the store's memory.
+/// Minimum of `accounting.interim`: more frequent records would flood the log.
+const MIN_INTERIM: Duration = Duration::from_secs(1);
+/// Maximum of `accounting.stream_entries`: some 21 GB of the store's memory.
 const MAX_ENTRIES: usize = 100_000_000;
 
-/// The keys of `[accounting]`, as written.
-#[derive(Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct AccountingSchema {
-    interim: Interim,
-    stream_entries: usize,
-}
-
-/// `accounting.interim`, as written: `"5m"`, or `"off"`.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(untagged, expecting = "expected a duration such as \"5m\", or \"off\"")]
-enum Interim {
-    /// None.
-    Off(Off),
-    /// An account as often as this.
-    Every(Interval),
-}
-
-impl Default for AccountingSchema {
-    fn default() -> Self {
-        Self { interim: Interim::Every(Interval::seconds(300)), stream_entries: 1_000_000 }
-    }
-}
-
-/// The settings of accounts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The keys of `[accounting]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Accounting {
-    /// How often an allocation that goes on is accounted for, if at all.
+    /// Time between two records of an allocation that is in use; `None`: no interim records.
+    #[serde(deserialize_with = "duration_or_off")]
     pub(crate) interim: Option<Duration>,
-    /// Maximum entries of the store's stream, about; 0: none are written.
+    /// Approximate maximum number of entries of the store's stream; 0: no stream.
     pub(crate) stream_entries: usize,
 }
 
-impl AccountingSchema {
-    pub(super) fn resolve(self) -> Result<Accounting, Vec<Problem>> {
+impl Accounting {
+    /// Checks the ranges of the keys.
+    pub(super) fn check(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
-        let interim = match self.interim {
-            Interim::Off(Off::Off) => None,
-            Interim::Every(Interval(every)) => Some(every),
-        };
-        if let Some(every) = interim.filter(|every| *every < SHORTEST) {
-            let what = format!("{every:?} is too short; the minimum is {SHORTEST:?}");
+        if let Some(interim) = self.interim.filter(|interim| *interim < MIN_INTERIM) {
+            let what = format!("{interim:?} is too short; the minimum is {MIN_INTERIM:?}");
             problems.push(
-                Problem::new("accounting.interim", what).hint("\"off\": no interim accounts"),
+                Problem::new("accounting.interim", what)
+                    .hint("write \"off\" for no interim records"),
             );
         }
         if self.stream_entries > MAX_ENTRIES {
@@ -65,7 +40,6 @@ impl AccountingSchema {
                     .hint("a million entries take 210 MB of the store's memory"),
             );
         }
-        let accounting = Accounting { interim, stream_entries: self.stream_entries };
-        if problems.is_empty() { Ok(accounting) } else { Err(problems) }
+        problems
     }
 }

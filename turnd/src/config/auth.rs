@@ -1,4 +1,4 @@
-//! `[auth]`: who may relay.
+//! `[auth]`: the users and secrets that may relay.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,43 +6,46 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use causeway_auth::{NotOpaque, RestName, opaque_string};
-use causeway_daemon::config::values::Interval;
+use causeway_daemon::config::values::duration;
 use causeway_daemon::config::{Problem, Secret, one_of, required_one_of};
 use causeway_store::Protection;
 use serde::Deserialize;
 
 use super::timestamp::Timestamp;
 
-/// A REST secret with fewer bytes is told as weak.
-const LEAST_REST_SECRET: usize = 16;
+/// Minimum length of a REST secret without a warning, in bytes.
+const STRONG_REST_SECRET: usize = 16;
 
-/// The keys of `[auth]`, as written.
+/// The keys of `[auth]`.
 #[derive(Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct AuthSchema {
+    #[serde(default)]
     users: BTreeMap<String, UserSchema>,
     rest_secret: Option<Secret>,
     rest_secret_file: Option<PathBuf>,
+    #[serde(default)]
     rest_secrets: Vec<RestSchema>,
-    rest_name: RestNameSchema,
-    expiry_grace: Interval,
+    #[serde(with = "RestNameKey")]
+    rest_name: RestName,
+    #[serde(deserialize_with = "duration")]
+    expiry_grace: Duration,
     from_store: FromStore,
     store_has_sha256: bool,
 }
 
-/// Whether users and REST secrets are taken from the store, and in which form.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+/// Whether users and REST secrets come from the store, and in which form.
+#[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum FromStore {
-    #[default]
     No,
     Sealed,
     Clear,
 }
 
-/// How the usernames of REST credentials are written.
-#[derive(Clone, Copy, Debug, Deserialize)]
-enum RestNameSchema {
+#[derive(Deserialize)]
+#[serde(remote = "RestName")]
+enum RestNameKey {
     #[serde(rename = "time:name")]
     TimeName,
     #[serde(rename = "name:time")]
@@ -67,33 +70,18 @@ struct RestSchema {
     not_after: Option<Timestamp>,
 }
 
-impl Default for AuthSchema {
-    fn default() -> Self {
-        AuthSchema {
-            users: BTreeMap::new(),
-            rest_secret: None,
-            rest_secret_file: None,
-            rest_secrets: Vec::new(),
-            rest_name: RestNameSchema::TimeName,
-            expiry_grace: Interval::seconds(0),
-            from_store: FromStore::No,
-            store_has_sha256: false,
-        }
-    }
-}
-
-/// Who may relay: at least one user, a REST secret, or whom the store knows.
+/// The users and secrets that may relay: at least one user, one REST secret, or those of the store.
 #[derive(Clone, Debug)]
 pub(crate) struct Auth {
     /// Users with a password of their own.
     pub(crate) users: Vec<User>,
     /// The secrets that mint REST credentials.
     pub(crate) rest_secrets: Vec<Rest>,
-    /// How their usernames are written.
+    /// The form of the usernames of REST credentials.
     pub(crate) rest_name: RestName,
-    /// So long an expired REST credential goes on working for what it opened (H16).
+    /// How long an expired REST credential stays valid for the allocations that it opened (H16).
     pub(crate) expiry_grace: Duration,
-    /// How users and secrets stand in the store, if they are taken from there.
+    /// The form of users and secrets in the store, if they are read from there.
     pub(crate) from_store: Option<Protection>,
     /// Whether each user of the store has a SHA-256 key.
     pub(crate) store_has_sha256: bool,
@@ -104,18 +92,18 @@ pub(crate) struct Auth {
 pub(crate) struct Rest {
     /// The secret.
     pub(crate) secret: Secret,
-    /// Before this second of Unix time it is not taken.
+    /// The secret is not valid before this second of Unix time.
     pub(crate) not_before: Option<u64>,
-    /// After this second of Unix time it is not taken.
+    /// The secret is not valid after this second of Unix time.
     pub(crate) not_after: Option<u64>,
 }
 
 /// One user.
 #[derive(Clone, Debug)]
 pub(crate) struct User {
-    /// The value of USERNAME, as OpaqueString leaves it.
+    /// The value of USERNAME, after OpaqueString.
     pub(crate) name: String,
-    /// The password, which OpaqueString takes.
+    /// The password, which is valid for OpaqueString.
     pub(crate) password: Secret,
 }
 
@@ -136,8 +124,8 @@ impl fmt::Display for Auth {
 }
 
 impl Auth {
-    /// How REST names are read, and who counts as a user for `limits.allocations_per_user`: lines
-    /// for `--check-config`.
+    /// Lines for `--check-config`: the form of REST names, and the part of them that
+    /// `limits.allocations_per_user` counts by.
     pub(super) fn describe(&self) -> Vec<String> {
         if self.rest_secrets.is_empty() && self.from_store.is_none() {
             return Vec::new();
@@ -151,22 +139,23 @@ impl Auth {
         };
         vec![
             format!("REST names are read as {form}; EXPIRY is in seconds of Unix time"),
-            "limits.allocations_per_user counts by NAME; a REST name without one is no user, and limits.allocations_per_prefix holds it"
+            "limits.allocations_per_user counts by NAME; a REST name without one is not a user, and \
+             only limits.allocations_per_prefix limits it"
                 .into(),
         ]
     }
 
-    /// Secrets that can be guessed: whoever is given one credential can try at home.
+    /// Warnings about REST secrets that can be guessed: one credential is enough to try offline.
     pub(super) fn warnings(&self) -> Vec<String> {
         let short = self
             .rest_secrets
             .iter()
             .map(|rest| rest.secret.expose().len())
-            .filter(|length| *length < LEAST_REST_SECRET);
+            .filter(|length| *length < STRONG_REST_SECRET);
         let warning = |length| {
             format!(
-                "auth.rest_secret: a secret of {length} bytes can be guessed from one credential; write {LEAST_REST_SECRET} or more \
-                 (openssl rand -hex 32)"
+                "auth.rest_secret: a secret of {length} bytes can be guessed from one credential; \
+                 write at least {STRONG_REST_SECRET} bytes (openssl rand -hex 32)"
             )
         };
         short.map(warning).collect()
@@ -174,7 +163,7 @@ impl Auth {
 }
 
 impl AuthSchema {
-    /// Reads the files of secrets, and refuses a server that anybody could use (H44).
+    /// Reads the files of secrets, and refuses a server without authentication (H44).
     pub(super) fn resolve(self) -> Result<Auth, Vec<Problem>> {
         let mut problems = Vec::new();
         let from_store = match self.from_store {
@@ -186,14 +175,15 @@ impl AuthSchema {
             || self.rest_secret_file.is_some()
             || !self.rest_secrets.is_empty();
         if from_store.is_none() && self.users.is_empty() && !has_secret {
-            let what = "no authentication is configured, and an open relay is anybody's way into your network";
-            let hint = "name a user (--user NAME:PASSWORD, auth.users) or a REST secret (auth.rest_secret_file)";
+            let what = "no authentication is configured; an open relay is a way into your network";
+            let hint = "name a user (--user NAME:PASSWORD, auth.users) or a REST secret \
+                        (auth.rest_secret_file)";
             problems.push(Problem::new("auth", what).hint(hint));
         }
         if self.store_has_sha256 && from_store.is_none() {
             problems.push(
-                Problem::new("auth.store_has_sha256", "no users are taken from a store")
-                    .hint("auth.from_store says how they are"),
+                Problem::new("auth.store_has_sha256", "requires auth.from_store")
+                    .hint("set auth.from_store, or leave store_has_sha256 out"),
             );
         }
         let mut users: Vec<User> = Vec::new();
@@ -201,7 +191,8 @@ impl AuthSchema {
             let key = format!("auth.users.{name}");
             match user.resolve(&name, &key) {
                 Ok(user) if users.iter().any(|other| other.name == user.name) => {
-                    problems.push(Problem::new(key, "another user's name is the same to RFC 8265, which STUN's names are written by"));
+                    let what = "equals another user's name after RFC 8265 normalisation";
+                    problems.push(Problem::new(key, what).hint("keep one of the two"));
                 }
                 Ok(user) => users.push(user),
                 Err(wrong) => problems.extend(wrong),
@@ -222,14 +213,14 @@ impl AuthSchema {
                 Err(problem) => problems.push(problem),
             }
         }
-        let (expiry_grace, store_has_sha256) = (self.expiry_grace.0, self.store_has_sha256);
-        let rest_name = match self.rest_name {
-            RestNameSchema::TimeName => RestName::TimeName,
-            RestNameSchema::NameTime => RestName::NameTime,
-            RestNameSchema::Either => RestName::Either,
+        let auth = Auth {
+            users,
+            rest_secrets,
+            rest_name: self.rest_name,
+            expiry_grace: self.expiry_grace,
+            from_store,
+            store_has_sha256: self.store_has_sha256,
         };
-        let auth =
-            Auth { users, rest_secrets, rest_name, expiry_grace, from_store, store_has_sha256 };
         if problems.is_empty() { Ok(auth) } else { Err(problems) }
     }
 }
@@ -240,10 +231,10 @@ impl UserSchema {
         let problem = |what: String| Problem::new(key, what);
         // RFC 8489 §14.3: "fewer than 509 bytes".
         if name.is_empty() || name.len() >= 509 {
-            wrong.push(problem("a user's name has from 1 to 508 bytes".to_owned()));
+            wrong.push(problem("a user's name must have from 1 to 508 bytes".to_owned()));
         }
         let opaque = opaque_string(name)
-            .map_err(|error| wrong.push(problem(format!("the name cannot be one: {error}"))));
+            .map_err(|error| wrong.push(problem(format!("the name is not valid: {error}"))));
         let password = required_one_of(
             &format!("{key}.password"),
             self.password,
@@ -251,7 +242,7 @@ impl UserSchema {
         );
         let password = password.map_err(|problem| wrong.push(problem));
         if password.as_ref().is_ok_and(|password| opaque_string(password.expose()).is_err()) {
-            wrong.push(problem(format!("the password cannot be one: {NotOpaque}")));
+            wrong.push(problem(format!("the password is not valid: {NotOpaque}")));
         }
         match (opaque, password) {
             (Ok(name), Ok(password)) if wrong.is_empty() => {
@@ -271,7 +262,7 @@ impl RestSchema {
         match (not_before, not_after) {
             (Some(not_before), Some(not_after)) if not_after <= not_before => Err(Problem::new(
                 format!("{key}.not_after"),
-                "not_after is no later than not_before",
+                "not_after is not later than not_before",
             )),
             _ => Ok(Rest { secret, not_before, not_after }),
         }

@@ -1,4 +1,4 @@
-//! `store.fleet_key`: raw bytes, hexadecimal, base64, and what looks like none of them.
+//! `store.fleet_key`: raw bytes, hexadecimal digits or base64, and warnings about weak keys.
 
 use std::path::Path;
 
@@ -6,14 +6,16 @@ use causeway_daemon::config::{Problem, Secret, key_from_file, missing, one_of};
 use causeway_store::FleetKey;
 use zeroize::Zeroizing;
 
+/// The key of the value; that of the file has `_file` at its end.
 const KEY: &str = "store.fleet_key";
-/// Random bytes that a key needs.
-const NEEDED: usize = 32;
-/// Random keys have more different bytes than this: hexadecimal digits all but always.
-const DIFFERENT: usize = 8;
+/// Minimum number of random bytes of a key.
+const MIN_RANDOM: usize = 32;
+/// Minimum number of different bytes: random hexadecimal digits nearly always have more.
+const MIN_DIFFERENT: usize = 8;
+/// The remedy of every problem with the key.
 const CURE: &str = "write one with `openssl rand -hex 32`, the same for every server of the fleet";
 
-/// The key, and what is to be told of it.
+/// Reads the key, and returns a warning if it is weak.
 pub(super) fn read(
     value: Option<Secret>,
     file: Option<&Path>,
@@ -36,12 +38,12 @@ pub(super) fn read(
     Ok((fleet_key, warning))
 }
 
-/// What makes the key easier to guess than 32 random bytes. All bytes of it count as they stand:
-/// none is decoded.
+/// The reason why the key is easier to guess than 32 random bytes, if it is. The key is not
+/// decoded: its bytes are used as they are.
 fn weakness(bytes: &[u8]) -> Option<String> {
     let different = (0..=u8::MAX).filter(|byte| bytes.contains(byte)).count();
-    if different < DIFFERENT {
-        return Some(format!("it repeats itself: it has only {different} different bytes"));
+    if different < MIN_DIFFERENT {
+        return Some(format!("the key has only {different} different bytes"));
     }
     let Ok(text) = std::str::from_utf8(bytes) else { return None };
     if text.contains(char::is_control) {
@@ -57,8 +59,8 @@ fn weakness(bytes: &[u8]) -> Option<String> {
     } else {
         return Some("the text looks like words, which can be guessed".into());
     };
-    (random < NEEDED)
-        .then(|| format!("{} {form} stand for {random} random bytes only", unpadded.len()))
+    (random < MIN_RANDOM)
+        .then(|| format!("{} {form} stand for only {random} random bytes", unpadded.len()))
 }
 
 #[cfg(test)]
@@ -100,9 +102,9 @@ mod tests {
             (b"correcthorsebatterystaplecorrecthorsebatterystaple", "looks like words"),
             (
                 b"8b1a9953c4611296a827abf8c47804d7",
-                "32 hexadecimal digits stand for 16 random bytes only",
+                "32 hexadecimal digits stand for only 16 random bytes",
             ),
-            (b"ixqZU8RhEpaoJ6v4xHgE1+bEnGsOH0yd", "32 base64 letters stand for 24"),
+            (b"ixqZU8RhEpaoJ6v4xHgE1+bEnGsOH0yd", "32 base64 letters stand for only 24"),
             (&[b'a'; 64], "only 1 different"),
         ] {
             let warning = of_file(weak).unwrap().unwrap();

@@ -1,15 +1,13 @@
-//! turnd's configuration: the keys, and what they mean once they are good.
+//! turnd's configuration: the keys, and the checked values.
 //!
-//! [`Schema`] is the text's shape; [`Config`] holds final types. Whatever could let strangers in,
-//! or relay where nobody wants it, is refused here with the key and the remedy, before a socket is
-//! opened (H44).
+//! [`Schema`] has the keys; [`Config`] has final types. A configuration that would let strangers
+//! in, or relay where the operator does not want it, is refused here with the key and the remedy,
+//! before a socket is opened (H44).
 
 mod accounting;
 mod auth;
 mod flags;
 mod fleet_key;
-#[cfg(test)]
-mod input_tests;
 mod known_clients;
 mod limits;
 mod peers;
@@ -21,7 +19,7 @@ mod store;
 mod tests;
 mod timestamp;
 
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use causeway_daemon::addresses::Named;
@@ -38,7 +36,7 @@ pub(crate) use causeway_daemon::config::Advertised as RelayAddress;
 pub(crate) use flags::{Flags, Insecure};
 pub(crate) use limits::Limits;
 pub(crate) use peers::{Peers, Verdict};
-pub(crate) use protocol::{ChannelNumbers, Protocol};
+pub(crate) use protocol::Protocol;
 pub(crate) use relay::Relay;
 pub(crate) use schema::Schema;
 pub(crate) use store::Store;
@@ -51,47 +49,44 @@ const PORT: u16 = 3478;
 /// The port of both over TLS and DTLS.
 const SECURE_PORT: u16 = 5349;
 
-/// Where the admin listener is unless said otherwise.
-const ADMIN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9641));
-
-/// What the loader needs to know of this service.
+/// The parameters of the loader.
 pub(crate) const SERVICE: Service =
     Service { name: "turnd", env_prefix: "TURND", default_config: include_str!("default.toml") };
 
-/// A configuration that is good to run with.
+/// A valid configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     /// The realm that users belong to.
     pub(crate) realm: String,
-    /// Where clients come in; never empty, none twice.
+    /// The listeners; never empty, none twice.
     pub(crate) listen: Vec<Listen>,
-    /// Where relayed addresses come from.
+    /// The addresses and ports to relay from.
     pub(crate) relay: Relay,
-    /// Who may relay.
+    /// The users and secrets that may relay.
     pub(crate) auth: Auth,
-    /// Whom they may reach.
+    /// The peers that they may reach.
     pub(crate) peers: Peers,
-    /// How much of everything.
+    /// Limits on clients.
     pub(crate) limits: Limits,
     /// Choices that the protocol leaves to the server.
     pub(crate) protocol: Protocol,
-    /// The certificates that clients see over TLS and DTLS, if there are any.
+    /// The certificates for TLS and DTLS, if there are any.
     pub(crate) tls: Option<Tls>,
     /// The admin listener.
     pub(crate) admin: AdminSettings,
     /// Logging.
     pub(crate) log: Log,
-    /// Workers and buffers.
+    /// Workers, buffers and addresses.
     pub(crate) net: Net,
-    /// Accounts of what allocations have used.
+    /// Records of what allocations have used.
     pub(crate) accounting: Accounting,
-    /// What outlives the process, if anything does.
+    /// The store that keeps allocations over a restart, if there is one.
     pub(crate) store: Option<Store>,
-    /// The holes that the command line opens.
+    /// The protections that the command line turns off.
     pub(crate) insecure: Insecure,
 }
 
-/// Reads the command line and all that it names, and answers `--help`, `--version`,
+/// Reads the command line and the configuration that it names, and answers `--help`, `--version`,
 /// `--check-config` and `--print-default-config`.
 ///
 /// # Errors
@@ -104,7 +99,7 @@ pub(crate) fn load() -> Result<Config, ExitCode> {
             Some(store) => store.take_over = flags.take_over,
             None if flags.take_over => {
                 return Err(vec![
-                    Problem::new("--take-over", "there is no store that holds a name")
+                    Problem::new("--take-over", "there is no store, and so no name to take")
                         .hint("set store.url, or leave --take-over out"),
                 ]);
             }
@@ -116,7 +111,7 @@ pub(crate) fn load() -> Result<Config, ExitCode> {
 }
 
 impl Config {
-    /// The addresses that must be this host's.
+    /// The addresses that this host must have.
     pub(crate) fn addresses(&self) -> Vec<Named> {
         let relays = self
             .relay
@@ -127,7 +122,7 @@ impl Config {
         Listen::named(&self.listen).chain(relays).chain(admin).collect()
     }
 
-    /// What it means, in a few lines for `--check-config`.
+    /// Describes the configuration in a few lines, for `--check-config`.
     pub(crate) fn describe(&self) -> Vec<String> {
         let mut lines = vec![format!("realm {:?}: {}", self.realm, self.auth)];
         lines.extend(self.listen.iter().map(|listen| {
@@ -143,7 +138,7 @@ impl Config {
         let denied = match self.peers.denied {
             DeniedPeers::Refuse => "",
             DeniedPeers::Ignore => {
-                "; denied peers are ignored: requests for them succeed, and nothing is sent to them or taken from them"
+                "; denied peers are ignored: requests for them succeed, and their data is dropped"
             }
         };
         lines.push(format!(
@@ -160,8 +155,7 @@ impl Config {
         lines
     }
 
-    /// What the log says at the start, and `--check-config`: the configuration is good, but not
-    /// what one wants.
+    /// Warnings about a valid configuration, for the log at the start and for `--check-config`.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let store = self.store.iter().filter_map(|store| store.warning.clone());
         self.auth
@@ -172,28 +166,28 @@ impl Config {
             .collect()
     }
 
-    /// The endpoints of this process that no client may reach through it (H5); a wildcard stands
-    /// for every address.
+    /// The endpoints of this process, which no client may reach through the relay (H5). A wildcard
+    /// stands for every address.
     pub(crate) fn own_endpoints(&self) -> Vec<SocketAddr> {
         self.listen.iter().map(|listen| listen.address).chain(self.admin.listen).collect()
     }
 }
 
-/// Problems that concern several sections.
+/// Problems between several sections.
 fn across(listen: &[Listen], relay: Option<&Relay>, admin: Option<&AdminSettings>) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (index, one) in listen.iter().enumerate() {
         let address = one.address;
         let key = format!("listen[{index}].address");
         if relay.is_some_and(|relay| relay.ports.contains(&address.port())) {
-            let what = format!("port {} lies among the relayed ports", address.port());
+            let what = format!("port {} is among the relayed ports", address.port());
             problems.push(
                 Problem::new(key.clone(), what)
-                    .hint("take it out of relay.ports, or listen elsewhere"),
+                    .hint("remove it from relay.ports, or use another port"),
             );
         }
         if let Some(admin) = admin.and_then(|admin| admin.clash(one)) {
-            let what = format!("{address} takes the port of admin.listen ({admin}), too");
+            let what = format!("{address} conflicts with admin.listen ({admin})");
             problems.push(Problem::new(key, what).hint("give each a port of its own"));
         }
     }

@@ -1,4 +1,4 @@
-//! `[peers]`: whom clients may reach.
+//! `[peers]`: the peers that clients may reach.
 
 use std::str::FromStr;
 
@@ -10,48 +10,41 @@ use serde::de::{Deserializer, Error};
 
 use super::flags::Insecure;
 
-/// The keys of `[peers]`, as written.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct PeersSchema {
-    rules: Vec<PeerRule>,
-    denied: DeniedSchema,
+/// The keys of `[peers]`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Peers {
+    /// The operator's rules. The first one that matches decides; the built-in deny list follows the
+    /// last one.
+    #[serde(default)]
+    pub(crate) rules: Vec<PeerRule>,
+    /// The response to a request for a denied peer.
+    #[serde(with = "DeniedKey")]
+    pub(crate) denied: DeniedPeers,
 }
 
-/// What a client is answered that asks for a denied peer, as written.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum DeniedSchema {
-    #[default]
+#[derive(Deserialize)]
+#[serde(remote = "DeniedPeers", rename_all = "lowercase")]
+enum DeniedKey {
     Refuse,
     Ignore,
 }
 
-/// The operator's rules: the first that matches decides, and the built-in deny list stands behind
-/// the last.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Peers {
-    /// In the order in which they are asked.
-    pub(crate) rules: Vec<PeerRule>,
-    /// What a client is answered that asks for a denied peer.
-    pub(crate) denied: DeniedPeers,
-}
-
-/// What a rule says of the addresses that it matches.
+/// The decision of a rule on the addresses that it matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// They may be peers, even if the built-in list denies them.
+    /// Clients may reach them, even if the built-in list denies them.
     Allow,
-    /// They may not.
+    /// Clients may not reach them.
     Deny,
 }
 
 /// One rule: `allow 10.1.2.0/24`, `deny 198.51.100.7`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PeerRule {
-    /// What it says.
+    /// The decision.
     pub(crate) verdict: Verdict,
-    /// Of whom: a network without host bits.
+    /// The addresses that it decides on: a network without host bits.
     pub(crate) network: IpNet,
 }
 
@@ -61,7 +54,8 @@ impl FromStr for PeerRule {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "expected \"allow CIDR\" or \"deny CIDR\", such as \"allow 10.1.2.0/24\", found {text:?}"
+                "expected \"allow CIDR\" or \"deny CIDR\", such as \"allow 10.1.2.0/24\", \
+                 found {text:?}"
             )
         };
         let (verdict, address) = text.trim().split_once(char::is_whitespace).ok_or_else(wrong)?;
@@ -81,33 +75,21 @@ impl<'de> Deserialize<'de> for PeerRule {
     }
 }
 
-impl PeersSchema {
-    /// Refuses rules that allow a whole family, in one piece or in several, unless the hole is
-    /// opened by name.
-    pub(super) fn resolve(self, insecure: Insecure) -> Result<Peers, Vec<Problem>> {
-        let allowed = self
-            .rules
-            .iter()
-            .filter(|rule| rule.verdict == Verdict::Allow)
-            .map(|rule| rule.network);
-        let everything = IpNet::aggregate(&allowed.collect())
-            .into_iter()
-            .find(|network| network.prefix_len() == 0);
-        match everything {
-            Some(network) if !insecure.allow_all_peers => {
-                let what = format!(
-                    "the rules allow {network}: clients could reach this host and its network"
-                );
-                let hint = "allow only what they need, or open the hole by name: --insecure-allow-all-peers";
-                Err(vec![Problem::new("peers.rules", what).hint(hint)])
-            }
-            _ => {
-                let denied = match self.denied {
-                    DeniedSchema::Refuse => DeniedPeers::Refuse,
-                    DeniedSchema::Ignore => DeniedPeers::Ignore,
-                };
-                Ok(Peers { rules: self.rules, denied })
-            }
-        }
+impl Peers {
+    /// Refuses rules that allow a whole family, in one piece or in several, without the flag that
+    /// opens this hole by name.
+    pub(super) fn check(&self, insecure: Insecure) -> Vec<Problem> {
+        let allowed = self.rules.iter().filter(|rule| rule.verdict == Verdict::Allow);
+        let allowed = IpNet::aggregate(&allowed.map(|rule| rule.network).collect());
+        let whole_family = allowed.into_iter().find(|network| network.prefix_len() == 0);
+        let problem = |network| {
+            let what =
+                format!("the rules allow {network}: clients could reach this host and its network");
+            let hint = "allow only what they need, or allow everything by name: \
+                        --insecure-allow-all-peers";
+            Problem::new("peers.rules", what).hint(hint)
+        };
+        let forbidden = whole_family.filter(|_| !insecure.allow_all_peers);
+        forbidden.map(problem).into_iter().collect()
     }
 }

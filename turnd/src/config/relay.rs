@@ -1,4 +1,4 @@
-//! `[relay]`: the addresses and ports that clients' peers see.
+//! `[relay]`: the addresses and ports that peers see.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -9,40 +9,31 @@ use serde::Deserialize;
 
 use super::RelayAddress;
 
-/// The keys of `[relay]`, as written.
+/// The keys of `[relay]`.
 #[derive(Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct RelaySchema {
+    #[serde(default)]
     addresses: Vec<IpAddr>,
+    #[serde(default)]
     external: External,
     ports: PortRange,
     scope: Scope,
 }
 
-impl Default for RelaySchema {
-    fn default() -> Self {
-        RelaySchema {
-            addresses: Vec::new(),
-            external: External::default(),
-            ports: PortRange(49_152..=65_535),
-            scope: Scope::Public,
-        }
-    }
-}
-
-/// Where relayed addresses come from.
+/// The addresses and ports to relay from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Relay {
     /// Never empty, none twice, none a wildcard.
     pub(crate) addresses: Vec<RelayAddress>,
     /// The ports of each address.
     pub(crate) ports: RangeInclusive<u16>,
-    /// Whom the relay is for.
+    /// Whether the relay is for the Internet or for a private network.
     pub(crate) scope: Scope,
 }
 
 impl Relay {
-    /// In a line for each address.
+    /// A line for each address, for `--check-config`.
     pub(super) fn describe(&self) -> Vec<String> {
         let ports = format!("{}-{}", self.ports.start(), self.ports.end());
         let scope = self.scope;
@@ -58,8 +49,8 @@ impl Relay {
 }
 
 impl RelaySchema {
-    /// Pairs each address with what it is from outside; without addresses, takes those that are
-    /// listened on by name.
+    /// Pairs each address with its external one. Without addresses, the relay uses those of the
+    /// listeners that are bound to one address.
     pub(super) fn resolve(self, listen: &[Listen]) -> Result<Relay, Vec<Problem>> {
         let mut problems = Vec::new();
         let bound = match self.addresses.is_empty() {
@@ -67,8 +58,8 @@ impl RelaySchema {
             false => self.addresses,
         };
         if bound.is_empty() {
-            let what = "no address to relay from, and none is listened on by name";
-            let hint = "name the one that peers shall see: --relay-address 203.0.113.7";
+            let what = "no address to relay from, and no listener is bound to one address";
+            let hint = "name the address that peers see: --relay-address 203.0.113.7";
             problems.push(Problem::new("relay.addresses", what).hint(hint));
         }
         for (index, &ip) in bound.iter().enumerate() {
@@ -101,14 +92,12 @@ fn listened_on(listen: &[Listen]) -> Vec<IpAddr> {
 fn bound_problem(ip: IpAddr, again: bool) -> Option<Problem> {
     let problem = |what: String| Problem::new("relay.addresses", what);
     if ip.is_unspecified() {
-        let what = format!("{ip} is every address, and none that a peer could answer to");
-        return Some(
-            problem(what)
-                .hint("name the address that peers shall see: --relay-address 203.0.113.7"),
-        );
+        let what = format!("{ip} is every address; a peer needs one that it can send to");
+        let hint = "name the address that peers see: --relay-address 203.0.113.7";
+        return Some(problem(what).hint(hint));
     }
     if ip.is_multicast() || ip == IpAddr::from([255; 4]) {
-        return Some(problem(format!("{ip} is no host's address")));
+        return Some(problem(format!("{ip} is not a host's address")));
     }
     if let Some(mapped) = mapped_problem("relay.addresses", ip) {
         return Some(mapped);
@@ -120,10 +109,10 @@ fn bound_problem(ip: IpAddr, again: bool) -> Option<Problem> {
 fn ports_problem(ports: &RangeInclusive<u16>) -> Option<Problem> {
     (*ports.start() < 1_024).then(|| {
         let what = format!(
-            "{} is a well-known port, which a relay must not lend to its clients",
+            "{} is a well-known port, which a relay must not give to clients",
             ports.start()
         );
-        Problem::new("relay.ports", what).hint("begin at 1024 or above; 49152-65535 is the default")
+        Problem::new("relay.ports", what).hint("start at 1024 or above")
     })
 }
 
@@ -133,10 +122,11 @@ fn private_problem(address: &RelayAddress) -> Option<Problem> {
     let what = format!("{} ({range}) cannot be reached from the Internet", address.advertised);
     Some(match address.bound == address.advertised {
         true => {
-            let hint = "behind 1:1 NAT name the outer address (--external-address); inside a network set relay.scope = \"private\"";
+            let hint = "behind 1:1 NAT name the external address (--external-address); in a private \
+                        network set relay.scope = \"private\"";
             Problem::new("relay.addresses", what).hint(hint)
         }
         false => Problem::new("relay.external", what)
-            .hint("name the outer address, or set relay.scope = \"private\""),
+            .hint("name the external address, or set relay.scope = \"private\""),
     })
 }

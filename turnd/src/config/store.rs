@@ -1,74 +1,62 @@
-//! `[store]`: the directory that outlives the process.
+//! `[store]`: the Redis server that keeps allocations over a restart.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use causeway_daemon::config::values::Interval;
+use causeway_daemon::config::values::duration;
 use causeway_daemon::config::{Problem, Secret, one_of};
-use causeway_store::{FleetKey, NodeId, NodeLock, RedisSettings};
+use causeway_store::{FleetKey, NodeId, RedisSettings};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::fleet_key;
 
-/// How long a start may wait for the store at most.
-const LONGEST_PATIENCE: Duration = Duration::from_secs(60);
+/// Maximum of `store.restore_patience`.
+const MAX_PATIENCE: Duration = Duration::from_secs(60);
 
-/// The keys of `[store]`, as written.
+/// The keys of `[store]`.
 #[derive(Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct StoreSchema {
     url: Option<Secret>,
     url_file: Option<PathBuf>,
     username: Option<String>,
     password: Option<Secret>,
     password_file: Option<PathBuf>,
+    #[serde(default)]
     node_id: String,
     fleet_key: Option<Secret>,
     fleet_key_file: Option<PathBuf>,
-    lock_directory: Option<PathBuf>,
-    restore_patience: Interval,
+    lock_directory: PathBuf,
+    #[serde(deserialize_with = "duration")]
+    restore_patience: Duration,
 }
 
-impl Default for StoreSchema {
-    fn default() -> Self {
-        Self {
-            url: None,
-            url_file: None,
-            username: None,
-            password: None,
-            password_file: None,
-            node_id: String::new(),
-            fleet_key: None,
-            fleet_key_file: None,
-            lock_directory: None,
-            restore_patience: Interval::seconds(3),
-        }
-    }
-}
-
-/// A Redis server that keeps what this one would lose.
+/// The settings of the store.
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
-    /// How it is reached.
+    /// The address and the credentials of the Redis server.
     pub(crate) redis: RedisSettings,
     /// This server's name in the fleet.
     pub(crate) node: NodeId,
-    /// What nonces and seals are made from.
+    /// The fleet's key, from which the keys of nonces and of sealed records are derived.
     pub(crate) fleet_key: FleetKey,
-    /// What is to be told of that key.
+    /// A warning about that key, if it is weak.
     pub(crate) warning: Option<String>,
-    /// Where the lock file of the node id is.
+    /// The directory of the node id's lock file. The default is one place on a host for all
+    /// servers, whatever their environment. No other directory replaces it where only the superuser
+    /// may create it: not one of the user or the session, which another server of this name would
+    /// not look into, and not one for temporary files, where any user could hold the name first.
     pub(crate) lock_directory: PathBuf,
     /// How long the start waits for the store.
     pub(crate) restore_patience: Duration,
-    /// Whether the name may be taken from a server whose heartbeat is fresh.
+    /// Whether to take the node id from a server whose heartbeat is fresh.
     pub(crate) take_over: bool,
 }
 
 impl StoreSchema {
-    /// No store where no URL is given: allocations then live and end with the process.
-    /// `stream_entries` bounds the accounting stream.
+    /// Returns no store where no URL is given: allocations then end with the process.
+    /// `stream_entries` is the maximum length of the accounting stream.
     pub(super) fn resolve(self, stream_entries: usize) -> Result<Option<Store>, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut noted = |outcome: Result<Option<Secret>, Problem>| {
@@ -87,7 +75,8 @@ impl StoreSchema {
         let fleet_key = fleet_key::read(self.fleet_key, self.fleet_key_file.as_deref())
             .map_err(|problem| problems.push(problem));
         let node = NodeId::new(&self.node_id).map_err(|error| {
-            let hint = "name this server, the same at each start and unlike all others: node_id = \"relay-1\"";
+            let hint = "give this server a name of its own, the same at each start: \
+                        node_id = \"relay-1\"";
             problems.push(Problem::new("store.node_id", error.to_string()).hint(hint));
         });
         let mut redis = RedisSettings::new(url.expose());
@@ -109,29 +98,25 @@ impl StoreSchema {
         if let Err(error) = redis.check() {
             problems.push(Problem::new(url_key, error.text));
         }
-        let restore_patience = self.restore_patience.0;
-        if restore_patience > LONGEST_PATIENCE {
-            let what =
-                format!("{restore_patience:?} is too long; the maximum is {LONGEST_PATIENCE:?}");
+        let restore_patience = self.restore_patience;
+        if restore_patience > MAX_PATIENCE {
+            let what = format!("{restore_patience:?} is too long; the maximum is {MAX_PATIENCE:?}");
             problems.push(
-                Problem::new("store.restore_patience", what)
-                    .hint("no client is answered meanwhile; calls that are read later go on then"),
+                Problem::new("store.restore_patience", what).hint(
+                    "clients get no answer during the wait; calls that are read later continue",
+                ),
             );
         }
         match (node, fleet_key) {
-            (Ok(node), Ok((fleet_key, warning))) if problems.is_empty() => {
-                let lock_directory =
-                    self.lock_directory.unwrap_or_else(NodeLock::default_directory);
-                Ok(Some(Store {
-                    redis,
-                    node,
-                    fleet_key,
-                    warning,
-                    lock_directory,
-                    restore_patience,
-                    take_over: false,
-                }))
-            }
+            (Ok(node), Ok((fleet_key, warning))) if problems.is_empty() => Ok(Some(Store {
+                redis,
+                node,
+                fleet_key,
+                warning,
+                lock_directory: self.lock_directory,
+                restore_patience,
+                take_over: false,
+            })),
             _ => Err(problems),
         }
     }

@@ -1,7 +1,6 @@
-//! Nothing that an operator types is lost or altered without a word, and no secret is shown (H56);
-//! an address has one form (H54).
+//! Input that an operator types is read as written or refused, and no secret is shown (H56); an
+//! address has one form (H54).
 
-use super::tests::{GOOD, Scratch, configure, refused, with};
 use super::*;
 
 #[test]
@@ -118,7 +117,11 @@ fn h54_an_ipv4_address_in_ipv6_form_is_refused_wherever_it_is_written() {
     let pair = ["--relay-address", "10.0.0.7", "--external-address", "10.0.0.7=::ffff:203.0.113.7"];
     refused(with(&pair), &["relay.external", "write 203.0.113.7"]);
     let admin = with(&["--admin-listen", "[::ffff:127.0.0.1]:9641"]).unwrap().admin.listen;
-    assert_eq!(admin, Some(ADMIN), "one that can only mean one thing is taken as that");
+    assert_eq!(
+        admin,
+        Some(ADMIN.parse().unwrap()),
+        "one that can only mean one thing is taken as that"
+    );
 }
 
 /// [`GOOD`] with these variables.
