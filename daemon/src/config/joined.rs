@@ -8,6 +8,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
+use strsim::osa_distance;
 
 use super::error::Problem;
 
@@ -51,7 +52,9 @@ pub(super) fn unknown_to_both(first: &[Problem], second: &[Problem]) -> Vec<Prob
     };
     let in_both = first.iter().filter_map(|one| {
         let other = second.iter().find(|other| other.key == one.key || covers(other, one))?;
-        let hint = one.hint.clone().or_else(|| other.hint.clone());
+        // Each half suggests the nearest of its own keys.
+        let hints = [&one.hint, &other.hint].into_iter().flatten();
+        let hint = hints.min_by_key(|hint| osa_distance(hint, &one.key)).cloned();
         Some(Problem { hint, ..one.clone() })
     });
     let in_second =
