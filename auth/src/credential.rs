@@ -1,5 +1,3 @@
-//! The credential of a user: name, keys, expiry, and the name that quotas count.
-
 use std::fmt;
 
 use causeway_wire::IntegrityKey;
@@ -7,8 +5,8 @@ use causeway_wire::IntegrityKey;
 use crate::key::{Algorithm, Key};
 use crate::opaque::{NotOpaque, opaque_string};
 
-/// A user with the keys that prove a request: at least one, and at most one for each algorithm. All
-/// allocations of the user share it.
+/// Who a request comes from, and the keys that prove it: one an algorithm, one at least. Shared by
+/// all allocations of one user.
 #[derive(Clone)]
 pub struct Credential {
     username: Box<str>,
@@ -17,7 +15,7 @@ pub struct Credential {
     expires: Option<u64>,
 }
 
-/// A key with its prepared state for message integrity.
+/// A key, and what message integrity is made with.
 #[derive(Clone)]
 struct Ready {
     key: Key,
@@ -25,7 +23,7 @@ struct Ready {
 }
 
 impl Credential {
-    /// A user with one key and no expiry.
+    /// A user with one key.
     #[must_use]
     pub fn new(username: &str, key: Key) -> Self {
         Self {
@@ -37,11 +35,11 @@ impl Credential {
         .with_key(key)
     }
 
-    /// A user with a known password: both keys, derived from the forms that OpaqueString gives the
-    /// three texts (RFC 8489 §9.2.2).
+    /// A user whose password is known: both keys, of all three as OpaqueString leaves them (RFC
+    /// 8489 §9.2.2).
     ///
     /// # Errors
-    /// [`NotOpaque`] if the profile refuses one of the three texts.
+    /// [`NotOpaque`] when one of the three cannot be one.
     pub fn with_password(username: &str, realm: &str, password: &str) -> Result<Self, NotOpaque> {
         let (username, realm, password) =
             (opaque_string(username)?, opaque_string(realm)?, opaque_string(password)?);
@@ -49,8 +47,8 @@ impl Credential {
         Ok(Self::new(&username, md5).with_key(Key::long_term_sha256(&username, &realm, &password)))
     }
 
-    /// A user whose name states its expiry. `quota_name` is the range of `username` that names the
-    /// person; empty if there is none.
+    /// A user whose name says until when it is good: `quota_name` is the part of `username` that
+    /// names the person; empty where none does.
     #[must_use]
     pub fn expiring(
         username: &str,
@@ -61,7 +59,7 @@ impl Credential {
         Self { quota_name, expires: Some(expires), ..Self::new(username, key) }
     }
 
-    /// The same user with this key as well, which replaces one of the same algorithm.
+    /// The same user with this key, too, instead of one of its algorithm.
     #[must_use]
     pub fn with_key(mut self, key: Key) -> Self {
         let place = place(key.algorithm());
@@ -69,55 +67,54 @@ impl Credential {
         self
     }
 
-    /// The user name, as USERNAME carries it.
+    /// The value of USERNAME.
     #[must_use]
     pub fn username(&self) -> &str {
         &self.username
     }
 
-    /// The name that quotas count: without the expiry of a REST credential, so that another
-    /// credential yields no more quota. `None` for a REST credential without a name: it is no user,
-    /// and the limits of prefixes bound it.
+    /// The name that quotas are counted by: without the expiry of a REST credential, so that
+    /// minting another one yields no more. `None` for a REST credential that names nobody: it
+    /// is no user, and the limits of prefixes hold it.
     #[must_use]
     pub fn quota_name(&self) -> Option<&str> {
         Some(self.username.get(self.quota_name.clone()).unwrap_or(&self.username))
             .filter(|name| !name.is_empty())
     }
 
-    /// The holder of the ports that it reserves: the name that quotas count, or the username if
-    /// there is none.
+    /// Whose the ports are that it reserves: the name that quotas are counted by, or the username
+    /// where there is no such name.
     #[must_use]
     pub fn holder(&self) -> &str {
         self.quota_name().unwrap_or(&self.username)
     }
 
-    /// The range of the quota name within the username.
+    /// Where the name that quotas are counted by stands in the username.
     #[must_use]
     pub fn quota_range(&self) -> std::ops::Range<usize> {
         self.quota_name.clone()
     }
 
-    /// The long-term key of this algorithm, for a store that encrypts it.
+    /// The long-term key of this algorithm, for a store that seals it.
     #[must_use]
     pub fn key(&self, algorithm: Algorithm) -> Option<&Key> {
         self.keys[place(algorithm)].as_ref().map(|ready| &ready.key)
     }
 
-    /// The key of this algorithm, prepared for message integrity.
+    /// The key of this algorithm made ready for message integrity.
     #[must_use]
     pub fn integrity(&self, algorithm: Algorithm) -> Option<&IntegrityKey> {
         self.keys[place(algorithm)].as_ref().map(|ready| &ready.integrity)
     }
 
-    /// The Unix time in seconds after which the credential is no longer valid; `None` for no
-    /// expiry.
+    /// Unix time in seconds after which it is good no more; `None` is for ever.
     #[must_use]
     pub fn expires(&self) -> Option<u64> {
         self.expires
     }
 
-    /// Whether it is valid at `unix`, with `grace` seconds more (H16). An expiry that cannot be
-    /// Unix seconds is never valid (H49).
+    /// Whether it is good at `unix`, with `grace` seconds more (H16). An expiry that is no seconds
+    /// of Unix time is none (H49).
     #[must_use]
     pub fn is_valid(&self, unix: u64, grace: u64) -> bool {
         self.expires
@@ -125,8 +122,8 @@ impl Credential {
     }
 }
 
-/// Whether a number can be a Unix time in seconds: before the year 10000. As milliseconds, the same
-/// number is a day of 1978, so no present time in milliseconds passes.
+/// Whether a time from outside can be seconds of Unix time: before the year 10000. The same number
+/// of milliseconds is a day of 1978, so that no moment of today in milliseconds passes.
 #[must_use]
 pub const fn is_unix_seconds(time: u64) -> bool {
     time < 253_402_300_800

@@ -1,22 +1,19 @@
-//! A fixed-size table of allowances by address prefix, which evicts what carries the least
-//! information.
-
 use crate::allowance::{Allowance, Budget, Tick};
 
-/// Number of entries in a set.
+/// A set has so many places.
 const WAYS: usize = 8;
-/// Number of sets in a table.
+/// Sets of a table.
 const SETS: usize = 1024;
-/// How long a prefix stays known after a proof, in seconds.
+/// For so many seconds a prefix is known.
 const KNOWN_FOR: u32 = 600;
 
-/// The allowance of one prefix.
+/// What one prefix may be sent.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Place {
-    /// A part of the prefix's hash; 0 marks a free entry.
+    /// Part of the prefix's hash; 0 is nobody's.
     tag: u32,
     pub(crate) allowance: Allowance,
-    /// When a client there last proved its address.
+    /// When somebody there has last shown that it is there.
     pub(crate) proven: Tick,
 }
 
@@ -26,9 +23,9 @@ impl Place {
     }
 }
 
-/// The prefixes of one width. A full set evicts the entry with the largest remaining allowance,
-/// because it carries the least information; a known prefix is evicted only if all others of the
-/// set are known, too.
+/// The prefixes of one width, of which it forgets those that it can do without: first who has the
+/// most left, for there is the least to be remembered; who is known only if all others of the set
+/// are, too.
 #[derive(Debug)]
 pub(crate) struct PrefixTable(Box<[Place]>);
 
@@ -42,7 +39,7 @@ impl PrefixTable {
         &self.0
     }
 
-    /// The entry of the prefix with this keyed hash, found or newly taken.
+    /// The place of the prefix with this keyed hash, found or taken.
     pub(crate) fn place(&mut self, hash: u64, budget: &Budget, now: Tick) -> &mut Place {
         let first = (hash as usize % SETS) * WAYS;
         let set = &mut self.0[first..first + WAYS];

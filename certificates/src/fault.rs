@@ -1,26 +1,25 @@
-//! Why a certificate file or key file is refused, with the cure.
-
 use std::error::Error;
 use std::fmt;
 use std::path::Path;
 
-/// The file of a [`ServerCertificate`](crate::ServerCertificate) that is at fault.
+/// Which of the two files of an [`ServerCertificate`](crate::ServerCertificate) is at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// The file of the certificate chain.
+    /// The certificates.
     Chain,
-    /// The file of the private key.
+    /// The private key.
     Key,
 }
 
-/// Why a file is refused. It never contains a byte of a private key.
+/// Why a file is refused. It has no byte of a private key in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The file at fault.
     pub part: Part,
-    /// The fault, as a phrase about the file.
+    /// What is wrong.
     pub what: String,
-    /// The cure; `FILE` in a command stands for the file's name, see [`cure_for`](Fault::cure_for).
+    /// What to do about it; `FILE` in a command stands for the file's name, see
+    /// [`cure_for`](Fault::cure_for).
     pub cure: String,
 }
 

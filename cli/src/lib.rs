@@ -1,12 +1,12 @@
-//! The terminal side of every program, in one place.
+//! What every program does at its terminal, in one place.
 //!
-//! - [`print()`], [`answer`], [`complain`]: output whose loss is noticed and reported.
+//! - [`print()`], [`answer`], [`complain`]: output that is written, or whose loss is told.
 //! - [`parse`]: the flags, with `--help` and `--version` printed by the same writer, and errors
 //!   that show no secret.
-//! - [`secret_line`]: the content of a secret's file.
+//! - [`secret_line`]: what a secret's file may hold.
 //!
-//! The workspace's lints deny `println!` and its kin: they panic when the reader has left or the
-//! disk is full.
+//! `println!` and its kin are denied by the workspace's lints: they panic when the reader has left
+//! or the disk is full.
 
 mod arguments;
 mod output;

@@ -1,15 +1,13 @@
-//! The receive buffer of a stream, which returns whole frames.
-
 use causeway_wire::stream::{self, FramingError, MAX_FRAME_LEN};
 
-/// Minimum number of bytes offered to the next read.
+/// Room that is always offered to the next read.
 const READ: usize = 4096;
 
-/// The received bytes of a stream, returned frame by frame.
+/// The bytes of a stream, given out frame by frame.
 ///
-/// Read into [`space`](Self::space), report the length with [`filled`](Self::filled), then take
-/// every [`next_frame`](Self::next_frame) until it is `None`. The buffer never holds more than one
-/// frame of [`MAX_FRAME_LEN`] and one read.
+/// Read into [`space`](Self::space), say how much by [`filled`](Self::filled), then take every
+/// [`next_frame`](Self::next_frame) until it is `None`. It never holds more than one frame of
+/// [`MAX_FRAME_LEN`] and one read.
 #[derive(Debug, Default)]
 pub struct StreamBuffer {
     bytes: Vec<u8>,
@@ -18,14 +16,13 @@ pub struct StreamBuffer {
 }
 
 impl StreamBuffer {
-    /// Creates an empty buffer.
+    /// An empty buffer.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The space to read into; empty only if the caller left frames in the buffer until it was
-    /// full.
+    /// Where to read into; empty only if frames were left in the buffer until it was full.
     pub fn space(&mut self) -> &mut [u8] {
         self.bytes.copy_within(self.start..self.end, 0);
         self.end -= self.start;
@@ -37,15 +34,15 @@ impl StreamBuffer {
         &mut self.bytes[self.end..]
     }
 
-    /// Records that `read` bytes were read into [`space`](Self::space).
+    /// So many bytes have been read into [`space`](Self::space).
     pub fn filled(&mut self, read: usize) {
         self.end = (self.end + read).min(self.bytes.len());
     }
 
-    /// Returns the next whole frame, including its padding; `None` if there is none yet.
+    /// The next whole frame, its padding included.
     ///
     /// # Errors
-    /// [`FramingError`]: the connection cannot be used any longer.
+    /// [`FramingError`]: the connection is of no more use.
     pub fn next_frame(&mut self) -> Result<Option<&[u8]>, FramingError> {
         match stream::frame_len(&self.bytes[self.start..self.end])? {
             Some(len) if len <= self.end - self.start => {

@@ -1,5 +1,3 @@
-//! The STUN client: Binding requests from one socket.
-
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,23 +5,24 @@ use std::time::Duration;
 use causeway_wire::{Message, Transport};
 use rand::rngs::StdRng;
 
-use crate::binding::{Binding, BindingId, BindingRequest, NamedRequest};
+use crate::binding::{Binding, BindingAsk, BindingId, BindingRequest};
 use crate::credentials::Credentials;
-use crate::exchange::{Exchange, Finished, Settings};
+use crate::exchange::{Exchange, Manner, Settled};
 use crate::failure::Failure;
-use crate::messages::{Discard, Received, Transmit};
+use crate::received::{Discard, Received};
 use crate::timing::Timing;
+use crate::transmit::Transmit;
 
-/// The configuration of a [`StunClient`].
+/// How a [`StunClient`] asks.
 #[derive(Clone, Debug)]
 pub struct StunConfig {
-    /// The transport to the servers.
+    /// How the servers are reached.
     pub transport: Transport,
-    /// How long requests are repeated and waited for.
+    /// How patiently.
     pub timing: Timing,
-    /// The credentials for a server that requires them.
+    /// Used when a server challenges.
     pub credentials: Option<Credentials>,
-    /// The value of SOFTWARE in requests; `None` to leave it out.
+    /// SOFTWARE, if it shall be told.
     pub software: Option<String>,
     /// Whether requests carry FINGERPRINT.
     pub fingerprint: bool,
@@ -41,44 +40,41 @@ impl Default for StunConfig {
     }
 }
 
-/// The end of a Binding request.
+/// How a Binding request ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BindingEvent {
-    /// The id that [`StunClient::bind`] returned.
+    /// Which one.
     pub id: BindingId,
-    /// The server's answer, or why there is none.
+    /// What came of it.
     pub outcome: Result<Binding, Failure>,
 }
 
-/// Sends Binding requests from one socket to one or several servers.
+/// Asks Binding requests from one socket, of one or several servers.
 ///
 /// Inputs: [`bind`](Self::bind), [`handle_input`](Self::handle_input) for every datagram (or frame
-/// of the stream) received, [`handle_timeout`](Self::handle_timeout) when the deadline has passed,
-/// [`handle_transport_error`](Self::handle_transport_error). After each input: send all of
-/// [`poll_transmit`](Self::poll_transmit), take all of [`poll_event`](Self::poll_event), then read
-/// [`poll_timeout`](Self::poll_timeout) again. Each request ends with exactly one event.
-///
-/// Every `now`, and the deadline, is the time since a start that the caller chooses once for each
-/// client. It never goes back.
+/// of the stream) that came in, [`handle_timeout`](Self::handle_timeout) when the deadline has
+/// passed, [`handle_transport_error`](Self::handle_transport_error). After each input: send all of
+/// [`poll_transmit`](Self::poll_transmit), take all of [`poll_event`](Self::poll_event), then ask
+/// [`poll_timeout`](Self::poll_timeout) anew. `now` never goes back. Each request ends with exactly
+/// one event.
 #[derive(Debug)]
 pub struct StunClient {
-    exchange: Exchange<NamedRequest>,
+    exchange: Exchange<BindingAsk>,
     events: VecDeque<BindingEvent>,
     next: u64,
 }
 
 impl StunClient {
-    /// A client without requests. The caller seeds `rng` from the operating system, because
-    /// transaction ids must not be predictable (H26).
+    /// A client without requests. `rng` is to be seeded by the operating system: transaction ids
+    /// must not be guessed (H26).
     #[must_use]
     pub fn new(config: StunConfig, rng: StdRng) -> Self {
         let StunConfig { transport, timing, credentials, software, fingerprint } = config;
-        let settings = Settings { transport, timing, software, fingerprint, credentials };
-        Self { exchange: Exchange::new(settings, rng), events: VecDeque::new(), next: 0 }
+        let manner = Manner { transport, timing, software, fingerprint, credentials };
+        Self { exchange: Exchange::new(manner, rng), events: VecDeque::new(), next: 0 }
     }
 
-    /// Sends a Binding request to `server`; the first transmission is ready at once. Returns the id
-    /// that its event will have.
+    /// Asks `server`. The first transmission is ready at once.
     pub fn bind(
         &mut self,
         now: Duration,
@@ -87,13 +83,13 @@ impl StunClient {
     ) -> BindingId {
         let id = BindingId(self.next);
         self.next += 1;
-        if let Err(failure) = self.exchange.request(now, server, NamedRequest { id, request }) {
+        if let Err(failure) = self.exchange.request(now, server, BindingAsk { id, request }) {
             self.events.push_back(BindingEvent { id, outcome: Err(failure) });
         }
         id
     }
 
-    /// Processes a datagram, or a frame of the stream, received from `source`.
+    /// Takes a datagram, or a frame of the stream, that came from `source`.
     pub fn handle_input<'a>(
         &mut self,
         now: Duration,
@@ -106,51 +102,49 @@ impl StunClient {
         match self.exchange.handle(now, source, message) {
             Err(discard) => Received::Discarded(discard),
             Ok(None) => Received::Consumed,
-            Ok(Some(finished)) => {
-                self.finished(source, finished);
+            Ok(Some(settled)) => {
+                self.settled(source, settled);
                 Received::Consumed
             }
         }
     }
 
-    /// Repeats the requests that are due and ends those that timed out.
+    /// Repeats what is due and gives up what nobody answered.
     pub fn handle_timeout(&mut self, now: Duration) {
-        while let Some((request, failure)) = self.exchange.handle_timeout(now) {
-            self.events.push_back(BindingEvent { id: request.id, outcome: Err(failure) });
+        while let Some((ask, failure)) = self.exchange.handle_timeout(now) {
+            self.events.push_back(BindingEvent { id: ask.id, outcome: Err(failure) });
         }
     }
 
-    /// Ends all requests, because the connection failed or the host is unreachable (RFC 8489
-    /// §6.2.1, §6.2.2).
+    /// Ends all requests: the connection failed, or the host is unreachable (RFC 8489 §6.2.1,
+    /// §6.2.2).
     pub fn handle_transport_error(&mut self) {
-        for request in self.exchange.abandon() {
-            self.events
-                .push_back(BindingEvent { id: request.id, outcome: Err(Failure::Transport) });
+        for ask in self.exchange.abandon() {
+            self.events.push_back(BindingEvent { id: ask.id, outcome: Err(Failure::Transport) });
         }
     }
 
-    /// Returns the next message to send.
+    /// The next message to be sent.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.exchange.poll_transmit()
     }
 
-    /// Returns the next request that has ended.
+    /// The next request that has ended.
     pub fn poll_event(&mut self) -> Option<BindingEvent> {
         self.events.pop_front()
     }
 
-    /// The time at which [`handle_timeout`](Self::handle_timeout) is due; `None` while no request
-    /// is open.
+    /// When [`handle_timeout`](Self::handle_timeout) is due; `None` while no request is open.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
         self.exchange.poll_timeout()
     }
 
-    fn finished(&mut self, source: SocketAddr, finished: Finished<'_, NamedRequest>) {
-        let Finished { request, answer, round_trip, sent } = finished;
+    fn settled(&mut self, source: SocketAddr, settled: Settled<'_, BindingAsk>) {
+        let Settled { ask, answer, round_trip, sent } = settled;
         let outcome = answer.and_then(|message| {
             Binding::read(&message, source, round_trip, sent).ok_or(Failure::Malformed)
         });
-        self.events.push_back(BindingEvent { id: request.id, outcome });
+        self.events.push_back(BindingEvent { id: ask.id, outcome });
     }
 }

@@ -1,17 +1,15 @@
-//! The retransmission timer of one request.
-
 use std::time::Duration;
 
 use causeway_wire::{TransactionId, Transport};
 
 use crate::timing::Timing;
 
-/// The timer of one request: when to send it, when to repeat it, when it has failed (RFC 8489
-/// §6.2.1 over UDP, §6.2.2 over a stream).
+/// The clockwork of one request: when it is sent, when again, when given up (RFC 8489 §6.2.1 over
+/// UDP, §6.2.2 over a stream).
 ///
-/// It is due at its start: call [`handle_timeout`](Self::handle_timeout) whenever
-/// [`poll_timeout`](Self::poll_timeout) has passed and do what it returns. After [`Due::Failed`]
-/// the transaction is over. Times count from a start that the caller chooses.
+/// It is due at once when made: call [`handle_timeout`](Self::handle_timeout) whenever
+/// [`poll_timeout`](Self::poll_timeout) has passed and do what it says. After [`Due::Failed`] it is
+/// over.
 #[derive(Clone, Debug)]
 pub struct Transaction {
     id: TransactionId,
@@ -23,20 +21,20 @@ pub struct Transaction {
     deadline: Duration,
 }
 
-/// The action that is due.
+/// What a transaction wants to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Due {
-    /// No action before the deadline.
+    /// Nothing before the deadline.
     Wait,
-    /// Send the request, the first time or again.
+    /// Send the request, for the first time or again.
     Send,
-    /// The request has failed: there was no answer in time.
+    /// Nobody answered.
     Failed,
 }
 
 impl Transaction {
-    /// A transaction that sends its request first at `start`.
+    /// A transaction whose first request is due at `start`.
     #[must_use]
     pub fn new(id: TransactionId, transport: Transport, timing: Timing, start: Duration) -> Self {
         Self {
@@ -50,25 +48,25 @@ impl Transaction {
         }
     }
 
-    /// The transaction id of the request.
+    /// Its id.
     #[must_use]
     pub fn id(&self) -> TransactionId {
         self.id
     }
 
-    /// The timing that it follows.
+    /// Its timing.
     #[must_use]
     pub fn timing(&self) -> Timing {
         self.timing
     }
 
-    /// The time of the next action.
+    /// When it is due.
     #[must_use]
     pub fn poll_timeout(&self) -> Duration {
         self.deadline
     }
 
-    /// The action that is due at `now`.
+    /// What is to be done at `now`.
     pub fn handle_timeout(&mut self, now: Duration) -> Due {
         if now < self.deadline {
             return Due::Wait;
@@ -92,14 +90,15 @@ impl Transaction {
     }
 
     /// The round trip that an answer at `now` shows; `None` if the request was sent more than once,
-    /// because the answer could belong to any transmission ("RTT estimates SHOULD NOT be computed
-    /// from STUN transactions that result in the retransmission of a request", RFC 8489 §6.2.1).
+    /// since it cannot be told which one was answered ("RTT estimates SHOULD NOT be computed
+    /// from STUN transactions that result in the retransmission of a request", RFC 8489
+    /// §6.2.1).
     #[must_use]
     pub fn round_trip(&self, now: Duration) -> Option<Duration> {
         if self.sent == 1 { self.first_sent.map(|sent| now.saturating_sub(sent)) } else { None }
     }
 
-    /// The number of times that the request has been sent.
+    /// How often the request has been sent.
     #[must_use]
     pub fn sent(&self) -> u32 {
         self.sent
@@ -157,7 +156,7 @@ mod tests {
     #[test]
     fn rfc8489_6_2_1_the_length_over_udp_is_the_one_of_the_schedule() {
         let start = epoch();
-        // In even steps, as the check of a server does.
+        // In even steps, as a check of a server asks.
         let even = |requests, last_wait| {
             let rto = Duration::from_millis(333);
             Timing { rto, longest: rto, requests, last_wait, ..Timing::default() }

@@ -77,7 +77,8 @@ impl CredentialArgs {
             }
             if std::env::var_os("ICE_AGENT_PASSWORD").is_some() {
                 output::complain(
-                    "ICE_AGENT_PASSWORD is ignored: set a user name with --username or ICE_AGENT_USERNAME",
+                    "ICE_AGENT_PASSWORD is ignored: set a user name with --username or \
+                    ICE_AGENT_USERNAME",
                 );
             }
             return Ok(None);
@@ -97,7 +98,8 @@ impl CredentialArgs {
             None => match std::env::var("ICE_AGENT_PASSWORD") {
                 Ok(password) => Zeroizing::new(password),
                 Err(_) => bail!(
-                    "user {username:?} has no password: set ICE_AGENT_PASSWORD, or give --password-file \
+                    "user {username:?} has no password: set ICE_AGENT_PASSWORD, or give \
+                    --password-file \
                      (`-` for standard input)"
                 ),
             },

@@ -20,6 +20,8 @@ pub mod check;
 pub mod connect;
 pub mod credentials;
 pub mod discovery;
+#[cfg(test)]
+mod documented;
 pub mod environment;
 pub mod interrupt;
 pub mod nat;

@@ -21,13 +21,11 @@ const LOCALHOST: &str = "localhost";
 pub enum Kind {
     /// A host name or domain.
     Host,
-    /// A user name.
     User,
     /// The name of a room at a rendezvous.
     Room,
     /// The subject or issuer of a certificate.
     Certificate,
-    /// A file path.
     File,
 }
 
@@ -266,7 +264,8 @@ mod tests {
         redactor.learn(Kind::User, "1800000000:anna");
         redactor.learn(Kind::User, "anna");
         redactor.learn(Kind::Certificate, "C=DE, O=Anna's Ltd, CN=turn.example.org");
-        let text = "turn:relay1:3478: user \"1800000000:anna\", anna and hanna: C=DE, O=Anna's Ltd, CN=turn.example.org";
+        let text = "turn:relay1:3478: user \"1800000000:anna\", anna and hanna: C=DE, O=Anna's \
+            Ltd, CN=turn.example.org";
         assert_eq!(
             redactor.text(text),
             "turn:host-1:3478: user \"user-1\", user-2 and hanna: certificate-1"
@@ -275,14 +274,17 @@ mod tests {
 
     #[test]
     fn what_tells_nothing_of_anyone_stays() {
-        let text = "TLS 1.3 TLS_AES_128_GCM_SHA256 stun.turn http/1.1 127.0.0.1:3478 [::1]:9 0.0.0.0 localhost 12:30:59 1.5 ms, RFC 8489 §9.2. \
+        let text = "TLS 1.3 TLS_AES_128_GCM_SHA256 stun.turn http/1.1 127.0.0.1:3478 [::1]:9 \
+            0.0.0.0 localhost 12:30:59 1.5 ms, RFC 8489 §9.2. \
                     std::io 0.21.1 2026-11-21 16:00:00";
         assert_eq!(redact(text), text);
     }
 
     #[test]
     fn json_is_redacted_in_its_texts_alone() {
-        let mut value = serde_json::json!({ "a.example.org": ["a.example.org:1", 5, { "x": "b.example.org" }] });
+        let mut value = serde_json::json!({
+            "a.example.org": ["a.example.org:1", 5, { "x": "b.example.org" }]
+        });
         Redactor::default().json(&mut value);
         assert_eq!(
             value,

@@ -1,68 +1,27 @@
-//! `ice-agent connect` as two shells see it: two processes, a real rendezvous, a small TURN server
-//! where one is needed.
+//! `ice-agent connect` as two processes, with a real rendezvous and a small TURN server.
 
 #![allow(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
 
+mod connect_support;
 #[allow(dead_code, reason = "its other faults are for the tests of resolution")]
 mod name_server;
 #[allow(dead_code, reason = "its other faults are for the tests of `check`")]
 mod small_turn;
 mod support;
-#[allow(dead_code, reason = "its other manners are for the tests of proxies")]
+#[allow(dead_code, reason = "its other behaviours are for the tests of proxies")]
 mod tunnel;
 
-use std::process::{Output, Stdio};
-
 use causeway_wire::{ErrorCode, Method};
+use connect_support::{Side, agent, turn};
 use name_server::NameServer;
 use serde_json::Value;
 use small_turn::authority::Authority;
 use small_turn::{Fault, PASSWORD, SmallTurn, USER};
 use support::Rendezvous;
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStderr, Command};
+use tokio::process::Command;
 use tunnel::{ProxyBehaviour, Tunnel};
 
-/// Fast enough for a test, long enough for figures.
-const SHORT: &[&str] = &["--count", "20", "--interval", "5"];
-
-fn agent(rendezvous: &Rendezvous, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ice-agent"));
-    command.args(["connect", "--room", "r", "--rendezvous", &rendezvous.base.to_string()]);
-    command
-        .args(SHORT)
-        .args(arguments)
-        .env_remove("ICE_AGENT_USERNAME")
-        .env_remove("ICE_AGENT_PASSWORD");
-    command.stdin(Stdio::null()).kill_on_drop(true);
-    command
-}
-
-struct Side {
-    status: i32,
-    report: Value,
-}
-
-impl Side {
-    fn read(output: &Output) -> Self {
-        let text = String::from_utf8_lossy(&output.stdout);
-        let report = serde_json::from_str(&text)
-            .unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)));
-        Self { status: output.status.code().unwrap(), report }
-    }
-
-    /// The codes of what failed at a step.
-    fn codes(&self, step: &str) -> Vec<u64> {
-        let errors = self.report["errors"].as_array().unwrap();
-        errors
-            .iter()
-            .filter(|error| error["step"] == step)
-            .filter_map(|error| error["code"].as_u64())
-            .collect()
-    }
-}
-
-/// Both sides of a call.
+/// Runs both sides of a call.
 async fn call(first: &[&str], second: &[&str]) -> [Side; 2] {
     let rendezvous = Rendezvous::start(&[]).await;
     let mut commands = [agent(&rendezvous, first), agent(&rendezvous, second)];
@@ -72,10 +31,6 @@ async fn call(first: &[&str], second: &[&str]) -> [Side; 2] {
     let [mut first, mut second] = commands;
     let (first, second) = tokio::join!(first.output(), second.output());
     [Side::read(&first.unwrap()), Side::read(&second.unwrap())]
-}
-
-fn turn(server: &SmallTurn, transport: &str) -> String {
-    format!("turn:{}?transport={transport}", server.address)
 }
 
 #[tokio::test]
@@ -253,7 +208,8 @@ async fn servers_are_found_by_srv_and_a_silent_one_is_followed_by_the_next() {
     let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let (port, silent) = (server.address.port(), silent.local_addr().unwrap().port());
     let zone = format!(
-        "_turn._tcp.example.org.\n    SRV 1 0 {silent} t.example.org.\n    SRV 2 0 {port} t.example.org.\nt.example.org.\n    A 127.0.0.1\n"
+        "_turn._tcp.example.org.\n    SRV 1 0 {silent} t.example.org.\n    SRV 2 0 {port} \
+        t.example.org.\nt.example.org.\n    A 127.0.0.1\n"
     );
     let dns = NameServer::start(&zone, &[]).await;
     let name_server = dns.address.to_string();
@@ -299,7 +255,7 @@ async fn servers_that_fail_are_named_and_do_not_stop_the_call() {
         SmallTurn::start(Fault::Refuses(Method::ALLOCATE, ErrorCode::ALLOCATION_QUOTA_REACHED))
             .await;
     let uri = turn(&server, "udp");
-    // Nobody listens on the port of a socket that is gone.
+    // The port of a closed listener refuses connections.
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let closed = format!("turn:{gone}?transport=tcp");
     let first = [
@@ -351,7 +307,7 @@ async fn a_wrong_password_is_told_with_its_code() {
     let mut other = agent(&rendezvous, &["--bind", "127.0.0.1", "--json"]);
     let (wrong, other) = tokio::join!(wrong.output(), other.output());
     let (wrong, other) = (Side::read(&wrong.unwrap()), Side::read(&other.unwrap()));
-    assert_eq!((wrong.status, other.status), (0, 0), "the direct path is not the server's concern");
+    assert_eq!((wrong.status, other.status), (0, 0), "the direct path does not need the server");
     assert_eq!(wrong.codes("Allocate"), [401], "{:#}", wrong.report["errors"]);
 }
 
@@ -383,7 +339,7 @@ async fn loss_is_measured_and_judged() {
         [&options[..], &["--max-loss", "90"]].concat(),
     );
     let sides = call(&strict, &lenient).await;
-    // Whose datagrams the server loses is its own affair; that it loses some is certain.
+    // Which side's datagrams the server drops is not defined; that it drops some is certain.
     let lost: Vec<f64> =
         sides.iter().map(|side| side.report["loss_percent"].as_f64().unwrap()).collect();
     assert!(lost.iter().sum::<f64>() > 10.0 && lost.iter().all(|lost| *lost < 80.0), "{lost:?}");
@@ -429,11 +385,11 @@ async fn what_keeps_the_test_from_running_is_said_and_exits_with_2() {
     assert!(String::from_utf8_lossy(&alone.stderr).contains("no peer came"), "{alone:?}");
 
     for (arguments, reason) in [
-        (&["--stun", "turn:127.0.0.1"][..], "URI of the other service"),
-        (&["--relay-only"], "--relay-only needs a server"),
+        (&["--stun", "turn:127.0.0.1"][..], "expected a stun URI"),
+        (&["--relay-only"], "--relay-only requires a server"),
         (&["--relay-only", "--no-relay"], "cannot be used with"),
         (&["--turn", "turn:127.0.0.1", "--username", "anna"], "has no password"),
-        (&["--stun", "stuns:example.org"], "name a stun: server"),
+        (&["--stun", "stuns:example.org"], "give a stun: URI"),
         (&["--bind", "192.0.2.77"], "host candidates"),
         (&["--size", "5000"], "is not in"),
     ] {
@@ -460,207 +416,6 @@ async fn what_keeps_the_test_from_running_is_said_and_exits_with_2() {
     assert!(
         String::from_utf8_lossy(&output.stderr)
             .contains("cannot join the room at http://127.0.0.1:9")
-    );
-}
-
-/// The first agent of a secret room, once it has printed the link, and that link.
-async fn first_of_secret_room(
-    rendezvous: &str,
-    arguments: &[&str],
-) -> (Child, String, Lines<BufReader<ChildStderr>>) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ice-agent"));
-    command
-        .args(["connect", "--json", "--bind", "127.0.0.1", "--rendezvous", rendezvous])
-        .args(SHORT)
-        .args(arguments);
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let link = loop {
-        let line = lines.next_line().await.unwrap().expect("a link");
-        if let Some(link) = line.split('\'').nth(1) {
-            break link.to_owned();
-        }
-    };
-    (child, link, lines)
-}
-
-/// An agent that has the link.
-fn second_of_secret_room(link: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ice-agent"));
-    command
-        .args(["connect", "--json", "--bind", "127.0.0.1", "--rendezvous", link])
-        .args(SHORT)
-        .args(arguments);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    command
-}
-
-async fn wait_for_line(lines: &mut Lines<BufReader<ChildStderr>>, part: &str) {
-    while let Some(line) = lines.next_line().await.unwrap() {
-        if line.contains(part) {
-            return;
-        }
-    }
-    panic!("{part:?} was not told");
-}
-
-#[tokio::test]
-async fn the_link_that_one_agent_prints_brings_the_other() {
-    let rendezvous = Rendezvous::start(&[]).await;
-    let (first, link, _lines) = first_of_secret_room(&rendezvous.base.to_string(), &[]).await;
-    let second = second_of_secret_room(&link, &[]).output().await.unwrap();
-    let first = first.wait_with_output().await.unwrap();
-    let secret = link.split('#').nth(1).unwrap();
-    for output in [&first, &second] {
-        let side = Side::read(output);
-        assert_eq!((side.status, &side.report["path"]), (0, &"direct".into()), "{:#}", side.report);
-        assert!(
-            !String::from_utf8_lossy(&output.stdout).contains(secret),
-            "the report can be shared"
-        );
-    }
-    let other = format!("{}/#{}", rendezvous.base, "A".repeat(22));
-    let stranger = second_of_secret_room(&other, &["--wait", "1"]).output().await.unwrap();
-    assert_eq!(stranger.status.code(), Some(2), "another secret is another room");
-}
-
-#[tokio::test]
-async fn a_killed_agent_that_starts_again_meets_its_peer_and_not_its_ghost() {
-    let rendezvous = Rendezvous::start(&[]).await;
-    let (mut killed, link, _) = first_of_secret_room(&rendezvous.base.to_string(), &[]).await;
-    killed.kill().await.unwrap();
-    let [mut again, mut peer] =
-        [second_of_secret_room(&link, &[]), second_of_secret_room(&link, &[])];
-    let again = tokio::spawn(async move { again.output().await.unwrap() });
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-    let peer = peer.output().await.unwrap();
-    for output in [again.await.unwrap(), peer] {
-        let side = Side::read(&output);
-        assert_eq!(
-            (side.status, &side.report["outcome"]),
-            (0, &"connected".into()),
-            "{:#}",
-            side.report
-        );
-    }
-}
-
-#[tokio::test]
-async fn an_agent_goes_on_with_a_peer_that_was_killed_and_started_again() {
-    let rendezvous = Rendezvous::start(&[]).await;
-    let server =
-        SmallTurn::start(Fault::Refuses(Method::CREATE_PERMISSION, ErrorCode::FORBIDDEN)).await;
-    let uri = turn(&server, "udp");
-    let (first, link, mut lines) = first_of_secret_room(&rendezvous.base.to_string(), &[]).await;
-    wait_for_line(&mut lines, "waiting for the peer").await;
-    // It says hello and offers a relay that lets nobody through, so that it is killed in the middle
-    // of the checks.
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ice-agent"));
-    command
-        .args([
-            "connect",
-            "--relay-only",
-            "--turn",
-            &uri,
-            "--username",
-            USER,
-            "--rendezvous",
-            &link,
-        ])
-        .env("ICE_AGENT_PASSWORD", PASSWORD);
-    let mut killed = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut told = BufReader::new(killed.stderr.take().unwrap()).lines();
-    wait_for_line(&mut told, "CreatePermission").await;
-    killed.kill().await.unwrap();
-    let second = second_of_secret_room(&link, &[]).output().await.unwrap();
-    let first = first.wait_with_output().await.unwrap();
-    for output in [first, second] {
-        let side = Side::read(&output);
-        assert_eq!(
-            (side.status, &side.report["outcome"]),
-            (0, &"connected".into()),
-            "{:#}",
-            side.report
-        );
-    }
-}
-
-#[tokio::test]
-async fn a_rendezvous_that_is_lost_is_told_at_once() {
-    let mut rendezvous = Rendezvous::start(&[]).await;
-    let (first, _, mut lines) =
-        first_of_secret_room(&rendezvous.base.to_string(), &["--wait", "600"]).await;
-    wait_for_line(&mut lines, "waiting for the peer").await;
-    let start = std::time::Instant::now();
-    rendezvous.kill().await;
-    wait_for_line(&mut lines, "it is asked again").await;
-    assert!(start.elapsed() < std::time::Duration::from_secs(5), "{:?}", start.elapsed());
-    let output = first.wait_with_output().await.unwrap();
-    let side = Side::read(&output);
-    assert_eq!(
-        (side.status, &side.report["outcome"]),
-        (2, &"could_not_run".into()),
-        "{:#}",
-        side.report
-    );
-    assert!(
-        side.report["error"].as_str().unwrap().contains("the rendezvous is lost"),
-        "{:#}",
-        side.report
-    );
-    assert!(start.elapsed() < std::time::Duration::from_secs(30), "{:?}", start.elapsed());
-}
-
-#[tokio::test]
-async fn a_rendezvous_with_a_certificate_is_verified_and_reached_through_a_proxy() {
-    let authority = Authority::new();
-    let (ca, certificate) = (authority.file(), authority.server(90).files());
-    let rendezvous = Rendezvous::start(&[
-        "--tls-certificate",
-        certificate[0].path(),
-        "--tls-key",
-        certificate[1].path(),
-        "--path",
-        "/meet",
-    ])
-    .await;
-    let url = rendezvous.base.to_string();
-    assert!(url.starts_with("https://") && url.ends_with("/meet"), "{url}");
-    let untrusted = second_of_secret_room(&url, &["--wait", "1"]).output().await.unwrap();
-    let side = Side::read(&untrusted);
-    assert!(
-        side.status == 2 && side.report["error"].as_str().unwrap().contains("not trusted"),
-        "{:#}",
-        side.report
-    );
-
-    let tunnel = Tunnel::start(ProxyBehaviour::Open).await;
-    let proxy = format!("http://{}", tunnel.address);
-    let (first, link, _lines) =
-        first_of_secret_room(&url, &["--ca", ca.path(), "--proxy", &proxy]).await;
-    let second = second_of_secret_room(&link, &["--ca", ca.path()]).output().await.unwrap();
-    for output in [first.wait_with_output().await.unwrap(), second] {
-        assert_eq!(Side::read(&output).status, 0, "{}", String::from_utf8_lossy(&output.stderr));
-    }
-    let asked = tunnel.asked();
-    assert!(
-        !asked.is_empty()
-            && asked
-                .iter()
-                .all(|request| request.starts_with(&format!("CONNECT {} ", rendezvous.address))),
-        "{asked:?}"
     );
 }
 
@@ -699,20 +454,4 @@ async fn exit_status_2_comes_with_json_where_json_was_asked_for() {
             "{arguments:?}"
         );
     }
-}
-
-#[tokio::test]
-async fn a_full_room_is_refused() {
-    let rendezvous = Rendezvous::start(&[]).await;
-    let (_first, link, mut lines) =
-        first_of_secret_room(&rendezvous.base.to_string(), &["--timeout", "20"]).await;
-    wait_for_line(&mut lines, "waiting for the peer").await;
-    // Two agents that cannot reach each other stay in their room for a while.
-    let mut second = second_of_secret_room(&link, &["--bind", "::1", "--timeout", "20"]);
-    let mut second = second.spawn().unwrap();
-    let mut told = BufReader::new(second.stderr.take().unwrap()).lines();
-    wait_for_line(&mut told, "waiting for the peer").await;
-    let third = second_of_secret_room(&link, &["--wait", "3"]).output().await.unwrap();
-    assert_eq!(third.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&third.stderr).contains("has its two members"), "{third:?}");
 }

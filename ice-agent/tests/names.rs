@@ -1,4 +1,4 @@
-//! `ice-agent check` of servers that DNS names, by a name server on loopback.
+//! `ice-agent check` of servers that a name server on loopback names.
 
 #![allow(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
 
@@ -48,7 +48,7 @@ async fn check(dns: &NameServer, arguments: &[&str]) -> Outcome {
     Outcome { status: output.status.code().unwrap(), report, took: start.elapsed() }
 }
 
-/// What the step says.
+/// The detail of a step.
 fn detail<'a>(report: &'a Value, step: &str) -> &'a str {
     let steps = report["steps"].as_array().unwrap();
     steps.iter().find(|one| one["name"] == step).unwrap_or_else(|| panic!("no {step}: {report:#}"))
@@ -85,10 +85,10 @@ relay.test.
             "tls via NAPTR turn.test → SRV _turns._tcp.turn.test → relay.test → 127.0.0.1:{secure}"
         )
     );
-    // The certificate is the one of the name in the URI, not of where DNS leads.
+    // The certificate must be for the name in the URI, not for the names in DNS records.
     assert_eq!(report["secure"]["name"], "turn.test", "{report:#}");
 
-    // Without a trusted certificate, TLS is no way; a `turn:` URI may go on without.
+    // Without a trusted certificate TLS fails, but a `turn:` URI may use UDP.
     let Outcome { status, report, .. } =
         check(&dns, &["turn:turn.test", "--transport", "udp"]).await;
     assert_eq!((status, &report["transport"]), (0, &"udp".into()), "{report:#}");
@@ -98,7 +98,7 @@ relay.test.
 async fn rfc8305_5_a_silent_family_does_not_hold_up_the_other_one() {
     let server = SmallTurn::start(Fault::None).await;
     let port = server.address.port();
-    // Nobody answers over IPv6, and nothing says that nobody will.
+    // A silent server on IPv6, without ICMP errors.
     let silent = UdpSocket::bind(("::1", port)).await.unwrap();
     let dns = NameServer::start("both.test.\n    A 127.0.0.1\n    AAAA ::1\n", &[]).await;
     let uri = format!("turn:both.test:{port}?transport=udp");
@@ -124,7 +124,7 @@ async fn over_tcp_a_family_that_refuses_is_told_and_left() {
         check(&dns, &[&format!("turn:both.test:{port}?transport=tcp")]).await;
     assert_eq!((status, &report["server"]), (0, &server.address.to_string().into()), "{report:#}");
     assert!(report["notes"].to_string().contains(&format!("[::1]:{port} over tcp")), "{report:#}");
-    // Nobody at all: the step that fails says so.
+    // No server in either family: the failed step reports it.
     drop(server);
     let Outcome { status, report, .. } =
         check(&dns, &[&format!("turn:both.test:{port}?transport=tcp")]).await;
@@ -136,7 +136,8 @@ async fn over_tcp_a_family_that_refuses_is_told_and_left() {
 async fn rfc8155_4_2_the_server_of_this_network_is_found_by_its_domain() {
     let server = SmallTurn::start(Fault::None).await;
     let zone = format!(
-        "campus.test.\n    NAPTR 10 10 S RELAY:turn.udp \"\" _turn._udp.campus.test.\n_turn._udp.campus.test.\n    SRV 0 0 {} t.campus.test.\n\
+        "campus.test.\n    NAPTR 10 10 S RELAY:turn.udp \"\" \
+        _turn._udp.campus.test.\n_turn._udp.campus.test.\n    SRV 0 0 {} t.campus.test.\n\
          t.campus.test.\n    A 127.0.0.1\n",
         server.address.port()
     );

@@ -1,5 +1,5 @@
-//! `ice-agent nat` as a shell sees it, against a STUN server (RFC 5780) that treats its clients as
-//! a NAT in front of them would.
+//! `ice-agent nat` as a process, against a STUN server (RFC 5780) that answers its clients as if
+//! they were behind a NAT.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -40,7 +40,7 @@ async fn nat_by(arguments: &[&str]) -> Outcome {
 #[tokio::test(flavor = "multi_thread")]
 async fn rfc5780_4_3_and_4_4_every_behaviour_is_recognised() {
     use Depends::{Address, AddressAndPort, Nothing};
-    // All at once, since a filter takes seconds to be told.
+    // All at once, since finding a filter takes seconds.
     let mut measured = Vec::new();
     for (nat, classic) in [
         (Nat { mapping: None, filtering: Nothing }, "open-internet"),
@@ -102,8 +102,8 @@ async fn rfc5780_4_3_a_server_without_other_address_tells_of_the_nat_only() {
     assert!(report["notes"][0].as_str().unwrap().contains("OTHER-ADDRESS"), "{report:#}");
 }
 
-/// What `ice-agent nat` says when it is told these of the server's four addresses, which do not
-/// know of each other.
+/// The report of `ice-agent nat` when it is given these of the server's four addresses, which do
+/// not name each other.
 async fn by_plain_servers(mapping: Option<Depends>, which: &[usize]) -> Value {
     let server =
         NatServer::start(Nat { mapping, filtering: Depends::Nothing }, Quirk::NoOtherAddress).await;
@@ -117,8 +117,8 @@ async fn by_plain_servers(mapping: Option<Depends>, which: &[usize]) -> Value {
 #[tokio::test]
 async fn rfc4787_4_1_servers_without_another_address_are_compared() {
     use Depends::{Address, AddressAndPort, Nothing};
-    // The addresses are 0: A:p, 1: A:q, 2: B:p, 3: B:q. All at once, since what is not turned
-    // around takes seconds to be told.
+    // The addresses are 0: A:p, 1: A:q, 2: B:p, 3: B:q. All at once, since it takes seconds to find
+    // that hairpinning does not work.
     let mut measured = Vec::new();
     for (mapping, which, told, classic) in [
         (Nothing, &[0, 2][..], "endpoint-independent", "unknown"),
@@ -145,8 +145,8 @@ async fn rfc4787_4_1_servers_without_another_address_are_compared() {
             (&"unknown".into(), &0.into())
         );
         let notes = report["notes"].to_string();
-        assert!(notes.contains("filtered cannot be told"), "{notes}");
-        assert_eq!(told == "unknown", notes.contains("name a second one"), "{notes}");
+        assert!(notes.contains("filtering behaviour is unknown"), "{notes}");
+        assert_eq!(told == "unknown", notes.contains("give a second server"), "{notes}");
     }
     let report = by_plain_servers(None, &[0, 2]).await;
     assert_eq!(
@@ -199,7 +199,7 @@ async fn rfc3489_11_2_3_an_old_server_tells_by_changed_address() {
 
 #[tokio::test]
 async fn rfc5780_3_4_what_the_nat_does_not_turn_around_is_told() {
-    // The outside that the server tells of is nowhere: nothing can come back from it.
+    // The mapped address in the answers does not exist, so nothing can come back from it.
     let server = NatServer::start(
         Nat { mapping: Some(Depends::Nothing), filtering: Depends::Nothing },
         Quirk::None,
@@ -214,7 +214,7 @@ async fn rfc5780_3_4_what_the_nat_does_not_turn_around_is_told() {
     .await;
     let Outcome { report, .. } = nat_of(&server).await;
     assert_eq!(report["hairpin"], Value::Null, "{report:#}");
-    assert!(report["notes"].to_string().contains("hairpins cannot be told"), "{report:#}");
+    assert!(report["notes"].to_string().contains("hairpinning is unknown"), "{report:#}");
 }
 
 #[tokio::test]
@@ -265,7 +265,7 @@ async fn rfc5780_3_1_mapping_over_tcp() {
 async fn both_families_are_measured_where_the_name_has_both() {
     let server =
         NatServer::start(Nat { mapping: None, filtering: Depends::Nothing }, Quirk::None).await;
-    // Nothing of the first server's listens on IPv6: UDP is blocked there as far as can be seen.
+    // The server does not listen on IPv6, so UDP looks blocked there.
     let dns = NameServer::start(
         "both.example.\n    A 127.0.0.1\n    AAAA ::1\nfour.example.\n    A 127.0.0.1\n",
         &[],
@@ -289,7 +289,10 @@ async fn both_families_are_measured_where_the_name_has_both() {
     let Outcome { report, .. } =
         nat_by(&["--nameserver", &name_server, "--server", &format!("four.example:{port}")]).await;
     assert_eq!(report["other_family"], Value::Null);
-    assert_eq!(report["left_out"], serde_json::json!(["IPv6: no server has such an address."]));
+    assert_eq!(
+        report["left_out"],
+        serde_json::json!(["IPv6: no server has an address of this family."])
+    );
     let Outcome { report, .. } =
         nat_by(&["-4", "--nameserver", &name_server, "--server", &format!("both.example:{port}")])
             .await;
@@ -321,7 +324,7 @@ async fn rfc8305_3_a_family_that_dns_is_silent_about_is_left_out_and_a_late_one_
         "{report:#}"
     );
 
-    // Nothing listens at the address that is known first.
+    // There is no server at the address that DNS answers first.
     let socket = tokio::net::UdpSocket::bind("[::1]:0").await.unwrap();
     let port = socket.local_addr().unwrap().port();
     let serving = tokio::spawn(discovery::serve_plainly(socket));
@@ -415,7 +418,7 @@ async fn nobody_there_at_all() {
 async fn what_cannot_run_exits_with_2_and_says_why() {
     for (arguments, said) in [
         (&["nat"][..], "--server"),
-        (&["nat", "--server", "turn:127.0.0.1"], "name a STUN server"),
+        (&["nat", "--server", "turn:127.0.0.1"], "give a STUN server"),
         (&["nat", "--server", "127.0.0.1", "--timeout", "0"], "seconds"),
         (&["nat", "--server", "no-such-host.invalid"], "no-such-host.invalid"),
         (&["nat", "--server", "stuns:127.0.0.1"], "over UDP"),

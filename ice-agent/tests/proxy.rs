@@ -1,4 +1,4 @@
-//! Connections through an HTTP proxy, as a shell sees them and as the library makes them.
+//! Connections through an HTTP proxy: by the program and by the library.
 
 #![allow(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
 
@@ -19,7 +19,7 @@ fn proxy(text: &str) -> HttpProxy {
     text.parse().unwrap()
 }
 
-/// Where nobody listens.
+/// A local address without a listener.
 fn unused_address() -> SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
@@ -89,12 +89,12 @@ async fn each_refusal_has_its_words() {
         (
             ProxyBehaviour::Password("anna:s3cret"),
             "",
-            "wants a user name and a password: 407 Proxy Authentication Required",
+            "requires a user name and a password: 407 Proxy Authentication Required",
         ),
         (
             ProxyBehaviour::Password("anna:s3cret"),
             "anna:wrong@",
-            "wants another user name or password: 407",
+            "requires another user name or password: 407",
         ),
         (
             ProxyBehaviour::Answers(
@@ -104,8 +104,8 @@ async fn each_refusal_has_its_words() {
             "403 Forbidden by policy",
         ),
         (ProxyBehaviour::Answers("HTTP/1.1 502 Bad Gateway\r\n\r\n"), "", "502 Bad Gateway"),
-        (ProxyBehaviour::Answers("SSH-2.0-OpenSSH_9.9\r\n"), "", "is no HTTP proxy"),
-        (ProxyBehaviour::Answers(""), "", "gave no answer"),
+        (ProxyBehaviour::Answers("SSH-2.0-OpenSSH_9.9\r\n"), "", "is not an HTTP proxy"),
+        (ProxyBehaviour::Answers(""), "", "did not answer"),
     ] {
         let tunnel = Tunnel::start(behaviour).await;
         let error = proxy(&format!("http://{credentials}{}", tunnel.address))
@@ -157,9 +157,9 @@ async fn a_name_that_only_the_proxy_knows_is_left_to_it() {
     let server = SmallTurn::start(Fault::None).await;
     let tunnel = Tunnel::start(ProxyBehaviour::Open).await;
     let through = format!("http://{}", tunnel.address);
-    // Nobody answers questions here.
-    let nobody = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let name_server = nobody.local_addr().unwrap().to_string();
+    // A name server that never answers.
+    let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let name_server = silent.local_addr().unwrap().to_string();
     let authority = format!("only-the-proxy-knows.test:{}", server.address.port());
     let uri = format!("turn:{authority}?transport=tcp");
     let tcp = run(check(&uri).args(["--proxy", &through, "--nameserver", &name_server])).await;
@@ -180,7 +180,7 @@ async fn a_name_that_only_the_proxy_knows_is_left_to_it() {
     assert_eq!(
         (udp.status, &udp.report["steps"][0]["ok"]),
         (1, &false.into()),
-        "a proxy is no way for UDP: {:#}",
+        "UDP cannot use a proxy: {:#}",
         udp.report
     );
 }
@@ -209,7 +209,7 @@ async fn the_environments_proxy_is_not_for_loopback_and_no_proxy_ignores_it() {
     assert_eq!(
         run(check(&uri).env("ICE_AGENT_PROXY", &gone)).await.status,
         1,
-        "it was named for every server"
+        "the variable is for every server"
     );
     let output = check(&uri).env("https_proxy", "gopher://nonsense").output().await.unwrap();
     let error = String::from_utf8_lossy(&output.stderr);

@@ -1,4 +1,4 @@
-//! What `ice-agent` prints tells no secret, and with `--redact` neither addresses nor names.
+//! The output of `ice-agent` contains no secret, and with `--redact` no addresses and no names.
 
 #![allow(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
 
@@ -20,7 +20,8 @@ async fn a_redacted_report_tells_neither_addresses_nor_names() {
     let server = SmallTurn::start(Fault::None).await;
     let port = server.address.port();
     let zone = format!(
-        "_turn._udp.example.org.\n    SRV 1 0 {port} relay.example.net.\nrelay.example.net.\n    A 127.0.0.1\n"
+        "_turn._udp.example.org.\n    SRV 1 0 {port} relay.example.net.\nrelay.example.net.\n    \
+        A 127.0.0.1\n"
     );
     let dns = NameServer::start(&zone, &[]).await;
     let name_server = dns.address.to_string();

@@ -1,4 +1,4 @@
-//! The rendezvous as its clients see it: the real binary, spoken to over HTTP.
+//! The rendezvous as a process, tested over HTTP.
 
 #![allow(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
 
@@ -235,7 +235,7 @@ async fn what_is_no_http_is_cut_off_and_others_are_still_served() {
     junk.write_all(&[0x16, 3, 1, 2, 0, 1, 0, 1]).await.unwrap();
     junk.write_all(b"\r\n\r\n").await.unwrap();
     let mut answer = Vec::new();
-    // Either an HTTP error or a plain close; in both cases the stream ends.
+    // Either an HTTP error or a closed connection; in both cases the stream ends.
     tokio::time::timeout(TIMEOUT, junk.read_to_end(&mut answer)).await.expect("cut off").ok();
     let mut silent = tokio::net::TcpStream::connect(rendezvous.address).await.unwrap();
     silent.write_all(b"POST /rooms/r/members HTTP/1.1\r\n").await.unwrap();

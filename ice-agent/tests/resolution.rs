@@ -1,5 +1,5 @@
-//! From a URI to addresses, by a name server on loopback: RFC 5928 §3, RFC 7350 §4.6.2, RFC 8489
-//! §8.1.
+//! Resolves URIs to addresses with a name server on loopback: RFC 5928 §3, RFC 7350 §4.6.2, RFC
+//! 8489 §8.1.
 
 #![allow(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
 
@@ -56,7 +56,7 @@ async fn resolve(
     discover(&uri.parse().unwrap(), choice, &Dns::at(server.address)).await
 }
 
-/// `udp 192.0.2.1:3478`, one after the other.
+/// The attempts in order, as in `udp 192.0.2.1:3478`.
 fn attempts(discovered: &Discovered) -> Vec<String> {
     discovered.attempts().map(|(transport, address)| format!("{transport} {address}")).collect()
 }
@@ -157,7 +157,8 @@ async fn rfc5928_4_1_the_example() {
     let table = ["udp 192.0.2.1:3478", "tls 192.0.2.1:5349", "tcp 192.0.2.1:5000"];
     assert_eq!(attempts_at(&server, "turn:example.net").await, table);
     let shown = resolve(&server, "turn:example.net", &Choice::default()).await.unwrap().to_string();
-    let first = "udp via NAPTR example.net → datagram.example.net → SRV _turn._udp.example.net → a.example.net → 192.0.2.1:3478; ";
+    let first = "udp via NAPTR example.net → datagram.example.net → SRV _turn._udp.example.net → \
+        a.example.net → 192.0.2.1:3478; ";
     assert!(shown.starts_with(first), "{shown}");
 }
 
@@ -238,7 +239,8 @@ example.org.
 
 #[tokio::test]
 async fn rfc5928_3_4_records_for_other_transports_end_the_resolution() {
-    let zone = "example.org.\n    NAPTR 10 10 A RELAY:turn.udp \"\" t.example.org.\n    A 192.0.2.1\nt.example.org.\n    A 192.0.2.2\n";
+    let zone = "example.org.\n    NAPTR 10 10 A RELAY:turn.udp \"\" t.example.org.\n    A \
+        192.0.2.1\nt.example.org.\n    A 192.0.2.2\n";
     let server = NameServer::start(zone, &[]).await;
     assert_eq!(attempts_at(&server, "turn:example.org").await, ["udp 192.0.2.2:3478"]);
     let error = resolve(&server, "turns:example.org", &Choice::default()).await.unwrap_err();
@@ -310,7 +312,7 @@ plain.example.
     let server = NameServer::start(zone, &[]).await;
     let found = attempts_at(&server, "stun:example.org").await;
     assert_eq!(found.len(), 3);
-    // Whether loopback has IPv6 here or not, the families take turns.
+    // The families alternate, whether loopback has IPv6 here or not.
     assert_ne!(found[0].contains('['), found[1].contains('['), "{found:?}");
     for (transport, expected) in
         [(Transport::Tcp, "tcp 127.0.0.1:3480"), (Transport::Udp, "udp 127.0.0.1:3479")]
@@ -364,12 +366,12 @@ async fn what_cannot_be_is_said() {
         (
             "turn:v4.example",
             Choice { transport: Some(Transport::Tls), ..Choice::default() },
-            "turn:v4.example is not spoken over tls",
+            "turn:v4.example cannot be used over tls",
         ),
         (
             "turns:v4.example?transport=tcp",
             Choice { transport: Some(Transport::Dtls), ..Choice::default() },
-            "is not spoken over dtls",
+            "cannot be used over dtls",
         ),
         (
             "turn:v4.example",
@@ -390,9 +392,9 @@ async fn what_cannot_be_is_said() {
 
 #[tokio::test]
 async fn a_name_server_that_is_not_there_is_named() {
-    let nobody = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let dns = Dns::at(nobody.local_addr().unwrap());
-    drop(nobody);
+    let closed = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let dns = Dns::at(closed.local_addr().unwrap());
+    drop(closed);
     let error =
         discover(&"stun:example.org".parse().unwrap(), &Choice::default(), &dns).await.unwrap_err();
     assert!(matches!(error, DiscoveryError::Dns(_)), "{error}");
@@ -419,14 +421,14 @@ async fn rfc8305_3_the_families_are_not_waited_for_together() {
             assert_eq!((late.late, attempts(&late).len()), (None, 1), "{quirks:?}: {late}");
         }
     }
-    // Where only the late family has addresses, there is nothing to go on with before.
+    // If only the late family has addresses, the resolver waits for it.
     let server = NameServer::start(
         "six.example.\n    AAAA 2001:db8::1\n",
         &[(RecordType::AAAA, Quirk::Late)],
     )
     .await;
     assert_eq!(attempts_at(&server, "stun:six.example:3478").await, ["udp [2001:db8::1]:3478"]);
-    // A family that nobody wants is not asked for.
+    // A family that the caller does not want is not queried.
     let server = NameServer::start(ZONE, &[]).await;
     resolve(&server, "stun:both.example:3478", &Choice::default().only(Families::V4))
         .await
@@ -436,42 +438,44 @@ async fn rfc8305_3_the_families_are_not_waited_for_together() {
 
 #[tokio::test]
 async fn h56_no_record_is_passed_over_silently() {
+    const TO_ADDRESS: &str = "A RELAY:turn.udp \"\" t.example.";
+    const ADDRESS: &str = "t.example.\n    A 192.0.2.1\n";
     let many = |record: &str, number: u8| {
         (1..=number)
             .map(|n| format!("    {}\n", record.replace("{n}", &n.to_string())))
             .collect::<String>()
     };
+    let naptr = |record: &str| {
+        format!("example.org.\n    NAPTR {record}\n    NAPTR 9 1 {TO_ADDRESS}\n{ADDRESS}")
+    };
+    let srv = |first: &str, second: &str| {
+        format!("_turn._udp.example.org.\n    SRV {first}\n    SRV {second}\n{ADDRESS}")
+    };
     let zones = [
-        ("example.org.\n    NAPTR 20 10 U RELAY:turn.udp \"!.*!x!\" .\n    A 192.0.2.1\n".to_owned(), "has a regular expression"),
         (
-            "example.org.\n    NAPTR 1 1 A RELAY:turn.udp:turn.upd \"\" t.example.\nt.example.\n    A 192.0.2.1\n".to_owned(),
-            "\"turn.upd\" is not known",
+            "example.org.\n    NAPTR 20 10 U RELAY:turn.udp \"!.*!x!\" .\n    A 192.0.2.1\n".into(),
+            "has a regular expression",
+        ),
+        (naptr("1 1 A RELAY:turn.udp:turn.upd \"\" t.example."), "unknown protocol \"turn.upd\""),
+        (naptr("1 1 X RELAY:turn.udp \"\" t.example."), "unknown flag \"X\""),
+        (naptr("1 1 \"\" RELAY:turn.udp \"\" gone.example."), "no record for turn.udp"),
+        (naptr("1 1 \"\" RELAY:turn.udp \"\" example.org."), "was queried before"),
+        (srv("0 0 0 t.example.", "1 0 9 t.example."), "port 0"),
+        (srv("0 0 9 .", "1 0 9 t.example."), "→ ., port 9"),
+        (
+            "_turn._udp.example.org.\n    SRV 0 0 0 .\nexample.org.\n    A 192.0.2.1\n".into(),
+            "the service does not exist",
         ),
         (
-            "example.org.\n    NAPTR 1 1 X RELAY:turn.udp \"\" t.example.\n    NAPTR 2 1 A RELAY:turn.udp \"\" t.example.\nt.example.\n    \
-             A 192.0.2.1\n"
-                .to_owned(),
-            "the flag \"X\" is not known",
+            format!("example.org.\n{}", many("A 192.0.2.{n}", 20)),
+            "has 20 addresses; only the first 16 are used",
         ),
         (
-            "example.org.\n    NAPTR 1 1 \"\" RELAY:turn.udp \"\" gone.example.\n    NAPTR 2 1 A RELAY:turn.udp \"\" t.example.\nt.example.\n    \
-             A 192.0.2.1\n"
-                .to_owned(),
-            "no such record for turn.udp",
+            format!("example.org.\n{}", many("A 192.0.2.{n}", 40)),
+            "has 40 records of type A; only the first 32 are used",
         ),
         (
-            "example.org.\n    NAPTR 1 1 \"\" RELAY:turn.udp \"\" example.org.\n    NAPTR 2 1 A RELAY:turn.udp \"\" t.example.\nt.example.\n    \
-             A 192.0.2.1\n"
-                .to_owned(),
-            "was asked for before",
-        ),
-        ("_turn._udp.example.org.\n    SRV 0 0 0 t.example.\n    SRV 1 0 9 t.example.\nt.example.\n    A 192.0.2.1\n".to_owned(), "port 0"),
-        ("_turn._udp.example.org.\n    SRV 0 0 9 .\n    SRV 1 0 9 t.example.\nt.example.\n    A 192.0.2.1\n".to_owned(), "→ ., port 9"),
-        ("_turn._udp.example.org.\n    SRV 0 0 0 .\nexample.org.\n    A 192.0.2.1\n".to_owned(), "there is no such service"),
-        (format!("example.org.\n{}", many("A 192.0.2.{n}", 20)), "has 20 addresses; the first 16 are used"),
-        (format!("example.org.\n{}", many("A 192.0.2.{n}", 40)), "has 40 records of type A; the first 32 are used"),
-        (
-            format!("_turn._udp.example.org.\n{}t.example.\n    A 192.0.2.1\n", many("SRV 1 1 {n} t.example.", 20)),
+            format!("_turn._udp.example.org.\n{}{ADDRESS}", many("SRV 1 1 {n} t.example.", 20)),
             "DNS names more than 16 servers",
         ),
     ];
@@ -491,5 +495,5 @@ async fn h56_no_record_is_passed_over_silently() {
     );
     let server = NameServer::start(FIGURES, &[]).await;
     let found = resolve(&server, "turn:example.net", &Choice::default()).await.unwrap();
-    assert!(found.notes.is_empty(), "where all is used, nothing is told: {:?}", found.notes);
+    assert!(found.notes.is_empty(), "no notes if all records are used: {:?}", found.notes);
 }

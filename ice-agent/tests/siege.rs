@@ -1,4 +1,4 @@
-//! A rendezvous under attack: a pair of agents that mean well still meets.
+//! A rendezvous under attack: an honest pair of agents still meets.
 
 #![allow(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
 
@@ -36,7 +36,7 @@ fn join_request(room: u32) -> String {
     format!("POST /rooms/{room:032x}/members HTTP/1.1\r\nHost: h\r\n\r\n")
 }
 
-/// Two agents, as two shells start them; the second has the link that the first printed.
+/// Runs two agents with the link of one secret room.
 async fn call(rendezvous: &Rendezvous) -> [Output; 2] {
     let agent = |url: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ice-agent"));
@@ -96,7 +96,8 @@ async fn five_hundred_and_twelve_half_requests_of_one_address_keep_nobody_out() 
         let half = match number % 3 {
             0 => "POST /rooms/".to_owned(),
             1 => format!(
-                "POST /rooms/{number:032x}/signals HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {number:032x}\r\nContent-Length: 9\r\n"
+                "POST /rooms/{number:032x}/signals HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer \
+                {number:032x}\r\nContent-Length: 9\r\n"
             ),
             _ => String::new(),
         };
@@ -104,7 +105,7 @@ async fn five_hundred_and_twelve_half_requests_of_one_address_keep_nobody_out() 
         held.push(stream);
     }
     assert_met(&call(&rendezvous).await);
-    // Of the attacker's connections, only its share is still open.
+    // Of the attacker's connections, only as many as its limit are still open.
     let mut open = 0;
     for stream in &mut held {
         let ended =
@@ -154,7 +155,8 @@ async fn every_room_has_its_two_long_polls() {
             let token = answer.split("\"token\":\"").nth(1).unwrap().split('"').next().unwrap();
             let mut stream = connect_from(Ipv4Addr::LOCALHOST, to).await;
             let poll = format!(
-                "GET /rooms/{room:032x}/signals?wait=25 HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {token}\r\n\r\n"
+                "GET /rooms/{room:032x}/signals?wait=25 HTTP/1.1\r\nHost: h\r\nAuthorization: \
+                Bearer {token}\r\n\r\n"
             );
             stream.write_all(poll.as_bytes()).await.unwrap();
             polls.push(stream);

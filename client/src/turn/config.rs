@@ -1,5 +1,3 @@
-//! The configuration of a TURN client.
-
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -9,40 +7,38 @@ use causeway_wire::attribute::AddressFamily;
 use crate::credentials::Credentials;
 use crate::timing::Timing;
 
-/// The server and the options of the allocation that a [`TurnClient`](crate::TurnClient) requests.
+/// Where and how a [`TurnClient`](crate::TurnClient) allocates.
 #[derive(Clone, Debug)]
 pub struct TurnConfig {
-    /// The server's transport address.
+    /// The server.
     pub server: SocketAddr,
-    /// The transport to the server.
+    /// How it is reached.
     pub transport: Transport,
-    /// The long-term credential, which nearly every server requires.
+    /// The long-term credential, which nearly every server demands.
     pub credentials: Option<Credentials>,
-    /// The lifetime to request, in whole seconds; `None` for the server's default, 10 minutes (RFC
-    /// 8656 §7.1).
+    /// LIFETIME to ask for; the server's default (10 minutes) without (RFC 8656 §7.1). Whole
+    /// seconds.
     pub lifetime: Option<Duration>,
-    /// REQUESTED-ADDRESS-FAMILY; `None` for the server's default, IPv4 (RFC 8656 §7.1).
+    /// REQUESTED-ADDRESS-FAMILY; the server's default (IPv4) without (RFC 8656 §7.1).
     pub family: Option<AddressFamily>,
-    /// ADDITIONAL-ADDRESS-FAMILY: whether to request a relayed address of each family (RFC 8656
-    /// §7.1). Excludes [`family`](Self::family).
+    /// ADDITIONAL-ADDRESS-FAMILY: a relayed address of each family (RFC 8656 §7.1). Not together
+    /// with [`family`](Self::family).
     pub both_families: bool,
-    /// EVEN-PORT and RESERVATION-TOKEN: the port to request for the relayed address (RFC 8656
-    /// §7.1).
+    /// EVEN-PORT and RESERVATION-TOKEN: which port the relayed address shall have (RFC 8656 §7.1).
     pub port: RelayPort,
-    /// DONT-FRAGMENT: whether the server must support
-    /// [`wrap_unfragmented`](crate::TurnClient::wrap_unfragmented); otherwise the allocation fails
-    /// (RFC 8656 §7.1).
+    /// DONT-FRAGMENT: the allocation is to be had only where
+    /// [`wrap_unfragmented`](crate::TurnClient::wrap_unfragmented) works (RFC 8656 §7.1).
     pub dont_fragment: bool,
-    /// How long requests are repeated and waited for.
+    /// How patiently requests are repeated.
     pub timing: Timing,
-    /// The value of SOFTWARE in requests; `None` to leave it out.
+    /// SOFTWARE, if it shall be told.
     pub software: Option<String>,
     /// Whether requests carry FINGERPRINT.
     pub fingerprint: bool,
 }
 
 impl TurnConfig {
-    /// The usual configuration: no lifetime, family or port is requested.
+    /// The usual: everything else as the server likes it.
     #[must_use]
     pub fn new(server: SocketAddr, transport: Transport, credentials: Option<Credentials>) -> Self {
         Self {
@@ -60,7 +56,7 @@ impl TurnConfig {
         }
     }
 
-    /// Whether the options exclude each other: "Clients MUST NOT include REQUESTED-ADDRESS-FAMILY
+    /// Whether it asks for what no request may: "Clients MUST NOT include REQUESTED-ADDRESS-FAMILY
     /// and ADDITIONAL-ADDRESS-FAMILY attributes in the same request", nor either with
     /// RESERVATION-TOKEN, nor ADDITIONAL-ADDRESS-FAMILY with EVEN-PORT that reserves (RFC 8656
     /// §7.1).
@@ -75,17 +71,17 @@ impl TurnConfig {
     }
 }
 
-/// The port to request for a relayed address (RFC 8656 §7.1).
+/// Which port a relayed address shall have (RFC 8656 §7.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RelayPort {
-    /// Any free port.
+    /// Any.
     #[default]
     Any,
-    /// An even port.
+    /// An even one.
     Even,
-    /// An even port, and the next one reserved; the token is in
+    /// An even one, and the next one reserved: its token is in
     /// [`Allocated::reservation`](crate::Allocated::reservation).
     EvenAndNext,
-    /// The port that an earlier request reserved under this token.
+    /// The one that was reserved under this token.
     Reserved([u8; 8]),
 }

@@ -1,5 +1,3 @@
-//! Input from the server: responses, indications and ChannelData.
-
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -10,11 +8,11 @@ use causeway_wire::{ChannelData, ChannelRange, Class, Message, Method};
 use super::client::{State, TurnClient};
 use super::event::Event;
 use crate::exchange::is_known;
-use crate::messages::{Discard, Received};
+use crate::received::{Discard, Received};
 
-/// Input from the server.
+/// What comes from the server.
 impl TurnClient {
-    /// Processes a datagram, or a frame of the stream, received from `source`.
+    /// Takes a datagram, or a frame of the stream, that came from `source`.
     pub fn handle_input<'a>(
         &mut self,
         now: Duration,
@@ -46,15 +44,15 @@ impl TurnClient {
         match self.exchange.handle(now, source, message) {
             Err(discard) => return Received::Discarded(discard),
             Ok(None) => {}
-            Ok(Some(finished)) => match finished.answer {
-                Ok(answer) => self.succeeded(now, &finished.request, &answer),
-                Err(failure) => self.failed(now, &finished.request, failure),
+            Ok(Some(settled)) => match settled.answer {
+                Ok(answer) => self.succeeded(now, &settled.ask, &answer),
+                Err(failure) => self.failed(now, &settled.ask, failure),
             },
         }
         Received::Consumed
     }
 
-    /// ChannelData from the server (RFC 8656 §12.6).
+    /// RFC 8656 §12.6.
     fn channel_data<'a>(&self, now: Duration, bytes: &'a [u8]) -> Received<'a> {
         let Ok(ChannelData { channel, data }) = ChannelData::decode(bytes, ChannelRange::Rfc8656)
         else {
@@ -71,7 +69,7 @@ impl TurnClient {
         }
     }
 
-    /// Data indications and ICMP notices (RFC 8656 §11.4, §11.6).
+    /// RFC 8656 §11.4 and §11.6.
     fn indication<'a>(&mut self, now: Duration, message: &Message<'a>) -> Received<'a> {
         if message.method() != Method::DATA || message.is_rfc3489() {
             return Received::Discarded(Discard::Unexpected);

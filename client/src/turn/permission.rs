@@ -1,5 +1,3 @@
-//! The permissions of an allocation, and when they have to be refreshed.
-
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -8,32 +6,31 @@ use causeway_wire::attribute::AddressFamily;
 
 /// How long a permission lasts (RFC 8656 §9).
 const LIFETIME: Duration = Duration::from_secs(300);
-/// How long after its confirmation a permission is refreshed: early enough for a transaction of
-/// 39.5 s.
+/// Refreshed after so long: early enough for a transaction of 39.5 s.
 const REFRESH: Duration = Duration::from_secs(240);
 
-/// The permissions that the client has requested, by IP address (RFC 8656 §9).
+/// The permissions that the client believes in, by IP address (RFC 8656 §9).
 #[derive(Debug, Default)]
 pub(super) struct Permissions(BTreeMap<IpAddr, Permission>);
 
 #[derive(Debug, Default)]
 struct Permission {
-    /// When the permission expires; `None` until the server has confirmed it.
+    /// `None` until the server has confirmed it.
     expires: Option<Duration>,
-    /// When to request it again; `None` while a request is pending, or after a refusal.
+    /// When to ask again; `None` while a request is open, or after one that was refused.
     refresh: Option<Duration>,
     open: bool,
 }
 
 impl Permissions {
-    /// Records that a request is sent; `false` if one is pending already.
-    pub(super) fn request(&mut self, peer: IpAddr) -> bool {
+    /// Notes that a request is sent; `false` if one is open already.
+    pub(super) fn ask(&mut self, peer: IpAddr) -> bool {
         let permission = self.0.entry(peer).or_default();
         permission.refresh = None;
         !std::mem::replace(&mut permission.open, true)
     }
 
-    /// Records that the server confirmed it; returns whether it was not confirmed before.
+    /// The server confirmed it; whether that is news.
     pub(super) fn installed(&mut self, peer: IpAddr, now: Duration) -> bool {
         let permission = self.0.entry(peer).or_default();
         let news = permission.expires.is_none();
@@ -42,7 +39,7 @@ impl Permissions {
         news
     }
 
-    /// Records that a request failed; a confirmed permission is requested `again` until it expires.
+    /// A request came to nothing; one that exists is tried `again` as long as it lives.
     pub(super) fn failed(&mut self, peer: IpAddr, again: Option<Duration>) {
         if let Some(permission) = self.0.get_mut(&peer) {
             permission.open = false;
@@ -53,27 +50,26 @@ impl Permissions {
         }
     }
 
-    /// Removes the permissions of all peers of a family.
+    /// Forgets the peers of a family.
     pub(super) fn release(&mut self, family: AddressFamily) {
         self.0.retain(|peer, _| AddressFamily::of(peer) != family);
     }
 
-    /// Whether data may be sent to the peer.
+    /// Whether data may go to the peer.
     pub(super) fn permits(&self, peer: IpAddr, now: Duration) -> bool {
         self.0
             .get(&peer)
             .is_some_and(|permission| permission.expires.is_some_and(|expires| now < expires))
     }
 
-    /// Whether data may come from the peer, which is possible before the server's confirmation
-    /// arrives.
+    /// Whether data may come from the peer: also while the server's confirmation is on its way.
     pub(super) fn expects(&self, peer: IpAddr, now: Duration) -> bool {
         self.0.get(&peer).is_some_and(|permission| {
             permission.expires.map_or(permission.open, |expires| now < expires)
         })
     }
 
-    /// Removes and returns a permission that has expired.
+    /// Removes and returns one that is over.
     pub(super) fn poll_expired(&mut self, now: Duration) -> Option<IpAddr> {
         let over =
             |permission: &Permission| permission.expires.is_some_and(|expires| expires <= now);
@@ -82,7 +78,7 @@ impl Permissions {
         Some(peer)
     }
 
-    /// A permission whose refresh is due.
+    /// One that is to be refreshed.
     pub(super) fn poll_due(&self, now: Duration) -> Option<IpAddr> {
         self.0
             .iter()

@@ -1,5 +1,3 @@
-//! Data to peers: the headers of ChannelData messages and Send indications.
-
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
@@ -9,10 +7,10 @@ use causeway_wire::{ChannelData, Class, HEADER_LEN, MessageWriter, Method, padde
 
 use super::client::TurnClient;
 
-/// Number of bytes to leave free in front of data: a Send indication with DONT-FRAGMENT to an IPv6
-/// peer needs all of them.
+/// Bytes to leave free in front of data: a Send indication with DONT-FRAGMENT to an IPv6 peer needs
+/// them all.
 pub const HEADROOM: usize = 52;
-/// Number of bytes to leave free behind data, for padding.
+/// Bytes to leave free behind data, for padding.
 pub const TAILROOM: usize = 3;
 
 /// Why data cannot be sent.
@@ -25,21 +23,21 @@ pub enum SendError {
     /// Fewer than [`HEADROOM`] bytes in front, or [`TAILROOM`] behind.
     #[error("the buffer leaves no room for the header or the padding")]
     NoRoom,
-    /// The configuration did not request DONT-FRAGMENT for the allocation.
-    #[error("the allocation was not requested with DONT-FRAGMENT")]
+    /// The allocation was not asked for with DONT-FRAGMENT.
+    #[error("the allocation was not asked for with DONT-FRAGMENT")]
     MayBeFragmented,
-    /// The data is longer than a message can carry.
+    /// More than a message can carry.
     #[error("more data than a message can carry")]
     TooLong,
 }
 
 impl TurnClient {
-    /// Writes the header in front of `buffer[data]` and the padding behind it. Send
-    /// `buffer[range]`, with the returned range, to the server: ChannelData if a channel is bound
-    /// to the peer, otherwise a Send indication (RFC 8656 §11.1, §12.5).
+    /// Puts the header in front of `buffer[data]`, and the padding behind, so that `buffer[range]`
+    /// of the answer can be sent to the server: ChannelData if a channel is bound to the peer,
+    /// else a Send indication (RFC 8656 §11.1, §12.5).
     ///
     /// # Errors
-    /// [`SendError`]; the data is then unchanged.
+    /// [`SendError`]; the data is untouched then.
     pub fn wrap(
         &mut self,
         now: Duration,
@@ -60,13 +58,13 @@ impl TurnClient {
         self.indicate(now, peer, buffer, data, false)
     }
 
-    /// Like [`wrap`](Self::wrap), for a datagram that must not be fragmented on its way to the peer
-    /// (RFC 8656 §11.1): always a Send indication, with DONT-FRAGMENT. For one that is too large
-    /// for the path, [`Event::Unreachable`](crate::Event::Unreachable) may follow.
+    /// Like [`wrap`](Self::wrap), for a datagram that is not to be fragmented on its way to the
+    /// peer (RFC 8656 §11.1): always a Send indication, with DONT-FRAGMENT. One that is too
+    /// large for the path may come back as [`Event::Unreachable`](crate::Event::Unreachable).
     ///
     /// # Errors
-    /// [`SendError`]; the data is then unchanged. [`SendError::MayBeFragmented`] unless the
-    /// allocation was requested with DONT-FRAGMENT.
+    /// [`SendError`]; the data is untouched then. [`SendError::MayBeFragmented`] unless the
+    /// allocation was asked for with it.
     pub fn wrap_unfragmented(
         &mut self,
         now: Duration,
@@ -74,8 +72,8 @@ impl TurnClient {
         buffer: &mut [u8],
         data: Range<usize>,
     ) -> Result<Range<usize>, SendError> {
-        // A server that does not know the attribute drops the indication, so the Allocate request
-        // must have asked for it (RFC 8656 §7.1).
+        // A server that does not know the attribute drops the indication: who uses it asks for it
+        // in the Allocate request (RFC 8656 §7.1).
         if self.config.dont_fragment {
             self.indicate(now, peer, buffer, data, true)
         } else {
@@ -83,7 +81,7 @@ impl TurnClient {
         }
     }
 
-    /// Writes a Send indication around the data.
+    /// A Send indication.
     fn indicate(
         &mut self,
         now: Duration,
@@ -101,7 +99,7 @@ impl TurnClient {
         put_around(buffer, data, header, padded(len.into()) - usize::from(len))
     }
 
-    /// Writes a Send indication up to the value of DATA, which follows.
+    /// A Send indication up to its DATA's value, which follows.
     fn send_header<'h>(
         &mut self,
         header: &'h mut [u8; HEADROOM],

@@ -1,37 +1,35 @@
-//! A certificate as people read it.
+//! The contents of a certificate, as the report shows them.
 
 use serde::Serialize;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use x509_parser::public_key::PublicKey;
 use x509_parser::time::ASN1Time;
 
-/// So many names of a certificate are shown.
+/// Maximum number of names of a certificate that are shown.
 const MAX_NAMES: usize = 50;
-/// Longest text out of a certificate that is shown, in letters.
+/// Maximum length of a text from a certificate that is shown, in characters.
 const MAX_TEXT: usize = 200;
 const DAY: i64 = 86_400;
 
-/// What a certificate says of itself; whether that is to be believed is another matter.
+/// The contents of a certificate, whether it is trusted or not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CertificateReport {
-    /// Whose it is.
     pub subject: String,
-    /// Who issued it.
     pub issuer: String,
-    /// The names and addresses that it is for (subjectAltName).
+    /// The names and addresses that the certificate is for (subjectAltName).
     pub names: Vec<String>,
-    /// Valid from, in UTC.
+    /// The start of the validity, in UTC.
     pub not_before: String,
-    /// Valid until, in UTC.
+    /// The end of the validity, in UTC.
     pub not_after: String,
-    /// Whole days that it is valid still; negative if it has expired.
+    /// Whole days until the end of the validity; negative if the certificate has expired.
     pub days_left: i64,
-    /// The kind of its key.
+    /// The type and size of the public key.
     pub key: String,
 }
 
 impl CertificateReport {
-    /// Reads a certificate at `now` (Unix seconds); `None` if it is none.
+    /// Parses a certificate; `now` is in Unix seconds. `None` if the bytes are not a certificate.
     pub(super) fn read(der: &[u8], now: i64) -> Option<Self> {
         let (_, certificate) = X509Certificate::from_der(der).ok()?;
         let validity = certificate.validity();
@@ -46,7 +44,7 @@ impl CertificateReport {
         })
     }
 
-    /// Whether it names itself as its issuer, as an authority's own certificate does.
+    /// Whether subject and issuer are the same, as in an authority's own certificate.
     pub(super) fn is_self_issued(&self) -> bool {
         self.subject == self.issuer
     }
@@ -81,13 +79,13 @@ fn key(certificate: &X509Certificate<'_>) -> String {
     }
 }
 
-/// `2026-11-21 16:00:00`.
+/// A time as text, such as `2026-11-21 16:00:00`.
 fn utc(time: &ASN1Time) -> String {
     let time = time.to_datetime();
     format!("{} {:02}:{:02}:{:02}", time.date(), time.hour(), time.minute(), time.second())
 }
 
-/// What a stranger wrote, for a terminal.
+/// Removes control characters: the text comes from the server and goes to a terminal.
 fn printable(text: &str) -> String {
     text.chars().filter(|letter| !letter.is_control()).take(MAX_TEXT).collect()
 }

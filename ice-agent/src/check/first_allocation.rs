@@ -45,7 +45,7 @@ impl Checker {
                 None => self.next_target(&mut remaining, Usage::Turn, report).await,
             };
             let Some(target) = next else { break };
-            // The same address over another transport is no circle.
+            // The same address over another transport is not a redirection in a circle.
             if !redirections.send_to(target.address, start.elapsed()) && is_redirected {
                 break;
             }

@@ -1,3 +1,5 @@
+//! Loss, order and round trips of numbered datagrams.
+
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
@@ -5,29 +7,28 @@ use serde::Serialize;
 
 use super::step::milliseconds;
 
-/// What the relayed loop showed.
+/// The figures of the relayed loop.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Quality {
-    /// Datagrams sent.
     pub sent: u32,
     /// Datagrams that came back.
     pub received: u32,
-    /// Datagrams that did not, in per cent of those sent.
+    /// Datagrams that did not come back, in per cent of those sent.
     pub loss_percent: f64,
     /// Datagrams that arrived at the far end after one that was sent later.
     pub reordered: u32,
     /// Datagrams that arrived at the far end more than once.
     pub duplicated: u32,
-    /// Half of the round trips took no longer. A round trip is two passes through the relay, each
-    /// over two allocations.
+    /// The median of the round trips. A round trip is two passes through the relay, each over two
+    /// allocations.
     pub rtt_p50_ms: Option<f64>,
-    /// 99 of 100 round trips took no longer.
+    /// The 99th percentile of the round trips.
     pub rtt_p99_ms: Option<f64>,
     /// The interarrival jitter at the far end (RFC 3550 §6.4.1).
     pub jitter_ms: Option<f64>,
 }
 
-/// Keeps count of numbered datagrams on their way to the far end and back.
+/// Counts numbered datagrams on their way to the far end and back.
 #[derive(Debug, Default)]
 pub(super) struct Measurement {
     sent: Vec<Instant>,
@@ -42,14 +43,14 @@ pub(super) struct Measurement {
 }
 
 impl Measurement {
-    /// The number of the datagram that is sent now.
+    /// Records a datagram that is sent now, and returns its number.
     pub(super) fn send(&mut self, now: Instant) -> u32 {
         self.sent.push(now);
         self.sent.len() as u32 - 1
     }
 
-    /// One has arrived at the far end; whether to send it back: one that was sent, and for the
-    /// first time.
+    /// Records a datagram that arrived at the far end. Returns whether to send it back: if its
+    /// number was sent, and arrived for the first time.
     pub(super) fn arrived(&mut self, number: u32, now: Instant) -> bool {
         let Some(sent) = self.sent.get(number as usize) else { return false };
         if !self.at_far_end.insert(number) {
@@ -67,7 +68,7 @@ impl Measurement {
         true
     }
 
-    /// One has come back.
+    /// Records a datagram that came back.
     pub(super) fn returned(&mut self, number: u32, now: Instant) {
         if let Some(sent) = self.sent.get(number as usize)
             && self.returned.insert(number)
@@ -76,12 +77,12 @@ impl Measurement {
         }
     }
 
-    /// The round trip of the first one that came back.
+    /// The round trip of the first datagram that came back.
     pub(super) fn first_round_trip(&self) -> Option<Duration> {
         self.round_trips.first().copied()
     }
 
-    /// Whether all are back.
+    /// Whether all datagrams came back.
     pub(super) fn is_complete(&self) -> bool {
         self.returned.len() == self.sent.len()
     }
@@ -109,7 +110,7 @@ impl Measurement {
     }
 }
 
-/// The nearest rank in sorted values.
+/// The percentile of sorted values, by nearest rank.
 fn percentile(sorted: &[Duration], percent: usize) -> Option<Duration> {
     let rank = (sorted.len() * percent).div_ceil(100).max(1);
     sorted.get(rank - 1).copied()

@@ -1,5 +1,5 @@
-//! Numbered datagrams from one allocation to another at the same server, and back. It needs no way
-//! to this host but the one to the server.
+//! Numbered datagrams from one allocation to another at the same server, and back. They need no
+//! path but the one between this host and the server.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -10,16 +10,16 @@ use super::quality::{Measurement, Quality};
 use crate::probe::ProbeError;
 use crate::transport::turn::{PeerDatagram, TurnConnection};
 
-/// In front of each datagram: the run's mark and the datagram's number.
+/// Length of the header of each datagram: the run's mark and the datagram's number.
 const HEADER: usize = 8 + 4;
-/// How often a single datagram is sent before it counts as lost. There and back are four passes:
-/// where each loses one of five, the chance that none of twenty comes back is below 0.01 %.
+/// How often a single datagram is sent before it counts as lost. There and back are four passes: if
+/// each loses one of five, the chance that none of twenty comes back is below 0.01 %.
 const ATTEMPTS: u32 = 20;
 
-/// A single datagram through the relay is sent again after so long: twenty of them outlast an
-/// outage of two seconds.
+/// How long to wait before a single datagram is sent again: twenty of them outlast an outage of two
+/// seconds.
 pub(super) const ONCE: Duration = Duration::from_millis(125);
-/// How long the last one is waited for.
+/// How long to wait for the last datagram.
 const LAST_WAIT: Duration = Duration::from_millis(500);
 
 /// An allocation and the relayed address of the other one.
@@ -29,14 +29,14 @@ pub(super) struct End<'a> {
     pub(super) other: SocketAddr,
 }
 
-/// How many, how often, how large.
+/// The datagrams to send.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Load {
     pub(super) count: u32,
     pub(super) interval: Duration,
-    /// Bytes of data; at least the header's.
+    /// Size of each datagram in bytes; at least that of the header.
     pub(super) size: usize,
-    /// How long to wait for the last ones.
+    /// How long to wait for the last datagrams.
     pub(super) patience: Duration,
 }
 
@@ -56,8 +56,7 @@ impl<'a> RelayedLoop<'a> {
         Self { near, far, mark, measure: Measurement::default() }
     }
 
-    /// One datagram there and back, repeated if it is lost; the round trip of the one that came
-    /// back.
+    /// Sends one datagram there and back, repeats it if it is lost, and returns its round trip.
     pub(super) async fn once(mut self, interval: Duration) -> Result<Duration, ProbeError> {
         for attempt in 1..=ATTEMPTS {
             self.send(HEADER).await?;
@@ -72,7 +71,7 @@ impl<'a> RelayedLoop<'a> {
         Err(ProbeError::NothingRelayed)
     }
 
-    /// All of them, paced.
+    /// Sends all datagrams at their interval and returns the figures.
     pub(super) async fn run(mut self, load: Load) -> Result<Quality, ProbeError> {
         let mut next = Instant::now();
         for _ in 0..load.count {
@@ -97,7 +96,7 @@ impl<'a> RelayedLoop<'a> {
         Ok(self.near.relay.send(self.near.other, &data).await?)
     }
 
-    /// Waits for one message at either end, no longer than `until`.
+    /// Waits until `until` for one message at either end.
     async fn step(&mut self, until: Instant) -> Result<(), ProbeError> {
         self.near.relay.flush().await?;
         self.far.relay.flush().await?;
@@ -109,7 +108,8 @@ impl<'a> RelayedLoop<'a> {
             }
             datagram = self.far.relay.wait() => {
                 let datagram = datagram?;
-                if let (Some(number), Some(datagram)) = (self.number(datagram.as_ref(), self.far.other), &datagram)
+                let number = self.number(datagram.as_ref(), self.far.other);
+                if let (Some(number), Some(datagram)) = (number, &datagram)
                     && self.measure.arrived(number, Instant::now())
                 {
                     self.far.relay.send(self.far.other, &datagram.data).await?;
@@ -120,7 +120,7 @@ impl<'a> RelayedLoop<'a> {
         Ok(())
     }
 
-    /// The number of a datagram of this run, if it comes from the other end.
+    /// The number of a datagram, if it is of this run and comes from the other end.
     fn number(&self, datagram: Option<&PeerDatagram>, other: SocketAddr) -> Option<u32> {
         let datagram = datagram.filter(|datagram| datagram.peer == other)?;
         let number = datagram.data.strip_prefix(&self.mark)?.first_chunk::<4>()?;

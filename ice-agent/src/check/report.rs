@@ -15,37 +15,35 @@ use super::secure::SecureReport;
 use super::step::Step;
 use crate::probe::ProbeError;
 
-/// How the check went; see the [module](super) for the JSON form.
+/// The result of a check; docs/ice-agent.md has the JSON form.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    /// The URI with every part written out.
     pub uri: String,
-    /// Whether every step went well.
+    /// Whether every step succeeded.
     pub ok: bool,
-    /// The server's address that was checked.
+    /// The address of the server that was checked.
     pub server: Option<SocketAddr>,
-    /// How it was reached.
+    /// The transport to the server.
     pub transport: Option<Transport>,
-    /// The handshake of TLS or DTLS.
+    /// The TLS or DTLS handshake.
     pub secure: Option<SecureReport>,
-    /// How the requests were authenticated.
+    /// How requests were authenticated.
     pub credentials: Option<CredentialReport>,
-    /// This host as the server sees it.
+    /// This host's address as the server sees it.
     pub mapped: Option<SocketAddr>,
     /// The first allocation's relayed address.
     pub relayed: Option<SocketAddr>,
     /// The allocation's lifetime in seconds.
     pub lifetime_s: Option<u64>,
-    /// The relayed loop.
+    /// The figures of the relayed loop.
     pub relay: Option<Quality>,
-    /// Which families of relayed addresses are to be had.
+    /// The relayed addresses of each family that the server offers.
     pub families: Option<FamiliesReport>,
-    /// What is well now and will not be before long; sentences for people.
+    /// Warnings about things that work now but will soon fail, in sentences.
     pub warnings: Vec<String>,
-    /// What may be the cause of a failure; sentences for people.
+    /// Possible causes of failures, in sentences.
     pub notes: Vec<String>,
-    /// The steps in their order; after one that failed there is only the deletion of what was
-    /// allocated.
+    /// The steps in order. After a failed step only the deletion of the allocations follows.
     pub steps: Vec<Step>,
 }
 
@@ -69,12 +67,12 @@ impl Report {
         }
     }
 
-    /// Where an attempt begins that may come to nothing.
+    /// Marks the start of an attempt that [`rewind`](Self::rewind) can remove.
     pub(super) fn mark(&self) -> usize {
         self.steps.len()
     }
 
-    /// Takes back what an attempt at another address has left.
+    /// Removes the steps and warnings of an attempt at another address.
     pub(super) fn rewind(&mut self, mark: usize) {
         self.steps.truncate(mark);
         self.ok = true;
@@ -82,8 +80,7 @@ impl Report {
         self.warnings.clear();
     }
 
-    /// Notes a step that began at `start`; what it yielded if it went well, with `detail` said of
-    /// it.
+    /// Adds a step that began at `start`, with `detail` if it succeeded, and returns its result.
     pub(super) fn step<T>(
         &mut self,
         name: &'static str,
@@ -165,7 +162,7 @@ impl fmt::Display for Report {
         if let Some(CredentialReport { key, integrity, user }) = &self.credentials {
             writeln!(
                 f,
-                "Authenticated by {integrity} with a key of {key}; the user is told by {user}."
+                "Authenticated by {integrity} with a key of {key}; the user name is sent as {user}."
             )?;
         }
         if let Some(quality) = &self.relay {
@@ -180,7 +177,7 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "{}",
-            if self.ok { "The server works." } else { "The server does not work as it should." }
+            if self.ok { "The server works." } else { "The server does not work correctly." }
         )
     }
 }
@@ -237,5 +234,42 @@ impl fmt::Display for Quality {
             ms(self.jitter_ms),
         ]);
         write!(f, "{table}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::CertificateReport;
+    use crate::documented::assert_documented;
+
+    #[test]
+    fn the_documentation_has_every_key() {
+        let mut report = Report::new("turns:example.org".into());
+        report.secure = Some(SecureReport {
+            version: None,
+            cipher: None,
+            alpn: None,
+            name: String::new(),
+            verified: false,
+            why_not: Some(String::new()),
+            chain: vec![CertificateReport {
+                subject: String::new(),
+                issuer: String::new(),
+                names: Vec::new(),
+                not_before: String::new(),
+                not_after: String::new(),
+                days_left: 0,
+                key: String::new(),
+            }],
+        });
+        report.credentials =
+            Some(CredentialReport { key: "MD5", integrity: "MESSAGE-INTEGRITY", user: "USERNAME" });
+        report.relay = Some(crate::check::quality::Measurement::default().quality());
+        report.families = Some(FamiliesReport::default());
+        report.steps.push(Step::failed("Allocate", Duration::ZERO, &ProbeError::Lost));
+        let refusal = Step { code: Some(401), ..report.steps[0].clone() };
+        report.steps.push(refusal);
+        assert_documented("check", &report);
     }
 }

@@ -1,4 +1,4 @@
-//! The handshake of TLS or DTLS, and the certificates that came with it.
+//! The TLS or DTLS handshake and the server's certificates, as the report shows them.
 
 use causeway_certificates::unix_now;
 use serde::Serialize;
@@ -6,26 +6,25 @@ use serde::Serialize;
 use super::certificate::CertificateReport;
 use crate::transport::{Presented, Secured};
 
-/// A certificate that is valid for no longer is worth a warning, in days.
+/// Remaining validity below which a certificate causes a warning, in days.
 const EXPIRES_SOON: i64 = 14;
-/// So many certificates of a chain are shown.
+/// Maximum number of certificates of a chain that are shown.
 const MAX_CHAIN: usize = 10;
 
-/// How the connection is secured, and by whose certificate.
+/// How the connection is secured, and by which certificates.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SecureReport {
-    /// `TLS 1.3`, `TLS 1.2` or `DTLS 1.2`; without it the handshake failed.
+    /// `TLS 1.3`, `TLS 1.2` or `DTLS 1.2`; `None` if the handshake failed.
     pub version: Option<&'static str>,
     /// The cipher suite's name.
     pub cipher: Option<String>,
     /// The protocol that the server chose by ALPN (RFC 7443 §1).
     pub alpn: Option<String>,
-    /// The name that was asked for.
+    /// The name that the certificate must have.
     pub name: String,
-    /// Whether the chain leads to an authority that this host trusts, is for the name, and is
-    /// valid now.
+    /// Whether the chain leads to a trusted authority, is for the name, and is valid now.
     pub verified: bool,
-    /// Why it is not verified.
+    /// Why the chain is not verified.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why_not: Option<String>,
     /// The certificates, the server's own first.
@@ -33,7 +32,7 @@ pub struct SecureReport {
 }
 
 impl SecureReport {
-    /// Of a handshake that came to an end.
+    /// The report of a completed handshake.
     pub(super) fn of(secured: &Secured) -> Self {
         Self {
             version: Some(secured.version),
@@ -43,7 +42,7 @@ impl SecureReport {
         }
     }
 
-    /// Of a handshake that ended because of the certificate.
+    /// The report of a handshake that failed because of the certificate.
     pub(super) fn refused(presented: &Presented) -> Self {
         let now = unix_now();
         Self {
@@ -62,7 +61,7 @@ impl SecureReport {
         }
     }
 
-    /// What will be wrong before long; sentences for people.
+    /// Warnings about certificates that expire soon.
     pub(super) fn warnings(&self) -> Vec<String> {
         let soon = self
             .chain
@@ -75,7 +74,7 @@ impl SecureReport {
         .collect()
     }
 
-    /// What may be the cause if it is not verified; sentences for people.
+    /// Possible causes if the chain is not verified.
     pub(super) fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         if let Some(reason) = &self.why_not {
@@ -90,7 +89,9 @@ impl SecureReport {
                 && !own.is_self_issued()
             {
                 notes.push(format!(
-                    "The server shows its own certificate alone. Clients that do not know {} cannot verify it: it is to show those in between too.",
+                    "The server sends only its own certificate. Clients that do not trust {} \
+                     directly cannot verify it: configure the server to send the intermediate \
+                     certificates too.",
                     own.issuer
                 ));
             }

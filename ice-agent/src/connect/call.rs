@@ -1,4 +1,5 @@
-//! One call from the first signal to the last: ICE, then the exchange. No I/O, no clock.
+//! One call from the first signal to the last: ICE, then the exchange of datagrams. No I/O, no
+//! clock.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -11,52 +12,49 @@ use super::ice_credentials::IceCredentials;
 use super::trace::PairAddresses;
 use crate::rendezvous::Signal;
 
-/// How long a direct pair must stay selected before data is sent: better ones may follow.
+/// How long a direct pair must stay selected before data is sent, since a better one may follow.
 const SETTLE_DIRECT: Duration = Duration::from_millis(500);
-/// The same for a relayed pair, which a direct one should replace if there is any.
+/// The same for a relayed pair, which a direct one should replace if possible.
 const SETTLE_RELAYED: Duration = Duration::from_millis(1500);
-/// Longest wait for the rest of the candidates once a pair is selected.
+/// Maximum wait for the rest of the candidates after a pair was selected.
 const SETTLE_GATHERING: Duration = Duration::from_secs(3);
-/// Longest wait for the peer's word that it can echo: a rendezvous that is lost by then must not
-/// stop the call.
+/// Maximum wait for the peer's `Ready` signal: a lost rendezvous must not stop the call.
 const READY: Duration = Duration::from_secs(5);
-/// Longest wait for a selection that settles: a peer that nominates again and again must not stop
-/// the call.
+/// Maximum wait until the selection settles: a peer that keeps nominating must not stop the call.
 const SETTLE: Duration = Duration::from_secs(10);
-/// How long the peer is waited for after its last datagram, when ours is over.
+/// How long to wait after the peer's last datagram, when our part is over.
 const DRAIN: Duration = Duration::from_secs(10);
-/// How long a peer that goes on sending is answered, when ours is over. It then sees that we leave,
-/// and ends its part.
+/// How long a peer that keeps sending is answered, when our part is over. Then we leave the room,
+/// and the peer ends its part.
 const LONGEST_DRAIN: Duration = Duration::from_secs(60);
 
-/// What the call wants to be done.
+/// An action that the caller has to perform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Output {
-    /// Send this from a host socket, or through the relay whose address `pair.local` is.
+    /// Send this datagram from a host socket, or through the relay with the address `pair.local`.
     Send(PairAddresses, Vec<u8>),
-    /// Tell the peer.
+    /// Send this signal to the peer.
     Signal(Signal),
-    /// Every relay shall let this peer in (RFC 8656 §9).
+    /// Install a permission for this peer at every relay (RFC 8656 §9).
     Permit(IpAddr),
-    /// Data goes over this pair from now on; if its local end is a relay, a channel is worth its
-    /// while (RFC 8656 §12).
+    /// Data uses this pair from now on. If its local end is a relay, bind a channel (RFC 8656 §12).
     Selected(PairAddresses),
-    /// Something went wrong and the call goes on.
+    /// Report a problem; the call continues.
     Problem(String),
 }
 
-/// Where the call is.
+/// The phase of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     /// No pair is selected, or the selection has not settled.
     Checking,
-    /// The selection has settled here, not yet at the peer, which could not echo.
+    /// The selection has settled here, but not yet at the peer, which could not echo.
     Settled,
-    /// Numbered datagrams go out.
+    /// Numbered datagrams are being sent.
     Exchanging,
-    /// Ours are over; the peer's are answered.
+    /// Our datagrams are sent; the peer's are still answered.
     Draining,
-    /// Both are over.
+    /// Both sides have finished.
     Over,
 }
 
@@ -70,23 +68,23 @@ pub(super) struct Call {
     outputs: VecDeque<Output>,
     relayed_addresses: Vec<SocketAddr>,
     selected: Option<PairAddresses>,
-    /// The first selection and the last.
+    /// The times of the first and the last selection.
     selected_at: Option<(Instant, Instant)>,
     gathered: bool,
     peer_gathered: bool,
-    /// When the selection settled here.
+    /// The time at which the selection settled here.
     ready_at: Option<Instant>,
     peer_ready: bool,
     peer_sent: Option<u32>,
     peer_heard: Instant,
-    /// It has left the room.
+    /// Whether the peer has left the room.
     peer_is_gone: bool,
-    /// When our part was over.
+    /// The time at which our part was over.
     drained_since: Option<Instant>,
 }
 
 impl Call {
-    /// A call whose peer is not known yet. The first output is the `Hello`.
+    /// Creates a call without a peer. The first output is the `Hello` signal.
     #[must_use]
     pub(super) fn new(
         now: Instant,
@@ -119,7 +117,7 @@ impl Call {
         }
     }
 
-    /// Takes one of our candidates and trickles it (RFC 8838 §9).
+    /// Adds one of our candidates and trickles it (RFC 8838 §9).
     pub(super) fn add_local(&mut self, now: Instant, local: LocalCandidate) {
         if local.relayed_over.is_some() {
             self.relayed_addresses.push(local.address);
@@ -133,7 +131,7 @@ impl Call {
         self.advance(now);
     }
 
-    /// No further candidate of ours follows (RFC 8838 §13).
+    /// Tells the peer that no further candidate follows (RFC 8838 §13).
     pub(super) fn end_gathering(&mut self, now: Instant) {
         if !std::mem::replace(&mut self.gathered, true) {
             self.outputs.push_back(Output::Signal(Signal::EndOfCandidates {}));
@@ -141,16 +139,16 @@ impl Call {
         self.advance(now);
     }
 
-    /// What the peer told. Nothing in it is trusted.
+    /// Processes a signal of the peer. Its content is not trusted.
     pub(super) fn handle_signal(&mut self, now: Instant, signal: Signal) {
         self.peer_heard = now;
         if let Err(error) = signal.validate() {
             return self
                 .outputs
-                .push_back(Output::Problem(format!("the peer's signal is refused: {error}")));
+                .push_back(Output::Problem(format!("the peer sent an invalid signal: {error}")));
         }
         match signal {
-            // There are no restarts: the first credentials are the ones that the checks run on.
+            // There are no ICE restarts, so the checks use the first credentials.
             Signal::Hello { .. } if self.exchange.knows_peer() => {}
             Signal::Hello { ufrag, password, exchange } => {
                 self.ice.set_peer(&IceCredentials { ufrag, password });
@@ -164,9 +162,9 @@ impl Call {
             Signal::Candidate { candidate, relayed_over } => {
                 match self.ice.add_remote(&candidate, relayed_over) {
                     Ok(ip) => self.outputs.push_back(Output::Permit(ip)),
-                    Err(error) => self
-                        .outputs
-                        .push_back(Output::Problem(format!("the peer's candidate: {error}"))),
+                    Err(error) => self.outputs.push_back(Output::Problem(format!(
+                        "invalid candidate of the peer: {error}"
+                    ))),
                 }
             }
             Signal::EndOfCandidates {} => self.peer_gathered = true,
@@ -176,7 +174,7 @@ impl Call {
         self.advance(now);
     }
 
-    /// The peer left the room: it answers no more, or it gave up.
+    /// The peer left the room, so it does not answer any longer.
     pub(super) fn peer_left(&mut self, now: Instant) {
         self.peer_is_gone = true;
         match self.phase {
@@ -188,15 +186,16 @@ impl Call {
         self.advance(now);
     }
 
-    /// A datagram from a host socket or from a relay.
+    /// Processes a datagram from a host socket or a relay.
     pub(super) fn handle_datagram(&mut self, now: Instant, pair: PairAddresses, datagram: &[u8]) {
         // STUN starts with two zero bits (RFC 8489 §5).
         if datagram.first().is_some_and(|first| *first < 4) {
             self.ice.handle_stun(now, pair, datagram);
         } else if let Some(echo) = self.exchange.handle_datagram(now, datagram) {
             self.peer_heard = now;
-            // The way it came is the best one back, if the peer consented to that (RFC 7675 §5.1).
-            // Data comes after our `Ready`, so that there is a selected pair else.
+            // Echo over the pair that the datagram came on, if the peer consented to that (RFC 7675
+            // §5.1). Otherwise use the selected pair, which exists, since data comes after our
+            // `Ready`.
             let back = if self.ice.has_consent(pair.remote) { Some(pair) } else { self.selected };
             if let Some(back) = back {
                 self.outputs.push_back(Output::Send(back, echo));
@@ -205,13 +204,11 @@ impl Call {
         self.advance(now);
     }
 
-    /// Time passed.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         self.ice.handle_timeout(now);
         self.advance(now);
     }
 
-    /// The next thing to do.
     pub(super) fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
@@ -228,43 +225,41 @@ impl Call {
         [self.ice.poll_timeout(), phase].into_iter().flatten().min()
     }
 
-    /// Where the call is.
     #[must_use]
     pub(super) fn phase(&self) -> Phase {
         self.phase
     }
 
-    /// The engine's side.
     #[must_use]
     pub(super) fn ice(&self) -> &Ice {
         &self.ice
     }
 
-    /// The numbered datagrams.
+    /// The exchange of numbered datagrams.
     #[must_use]
     pub(super) fn exchange(&self) -> &Exchange {
         &self.exchange
     }
 
-    /// The pair that data goes over.
+    /// The pair that data uses.
     #[must_use]
     pub(super) fn selected(&self) -> Option<PairAddresses> {
         self.selected
     }
 
-    /// When a pair was selected for the first time.
+    /// The time of the first selection.
     #[must_use]
     pub(super) fn first_selected_at(&self) -> Option<Instant> {
         self.selected_at.map(|(first, _)| first)
     }
 
-    /// How many numbered datagrams the peer says it sent, once it is done.
+    /// The number of datagrams that the peer says it sent, once it has finished.
     #[must_use]
     pub(super) fn peer_sent(&self) -> Option<u32> {
         self.peer_sent
     }
 
-    /// Whether data over this pair passes a relay, as far as is known.
+    /// Whether data on this pair passes a relay, as far as known.
     #[must_use]
     pub(super) fn is_relayed(&self, pair: PairAddresses) -> bool {
         let remote_relayed = self

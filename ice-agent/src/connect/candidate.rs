@@ -1,4 +1,4 @@
-//! Candidates with what a person wants to know of them; the engine keeps less.
+//! Candidates with the details that the report shows; the ICE engine keeps fewer.
 
 use std::net::SocketAddr;
 
@@ -7,17 +7,17 @@ use serde::Serialize;
 
 use causeway_wire::Transport;
 
-/// RFC 8445 §5.1.1, in the words of the candidate attribute (RFC 8839 §5.1).
+/// The type of a candidate (RFC 8445 §5.1.1), named as in the candidate attribute (RFC 8839 §5.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CandidateType {
-    /// An interface of the host.
+    /// An address of the host's interfaces.
     Host,
-    /// The outside of a NAT, told by a STUN server.
+    /// A mapped address that a STUN server reported.
     Srflx,
-    /// The outside of a NAT, told by the peer.
+    /// A mapped address that appeared in a check.
     Prflx,
-    /// An allocation at a TURN server.
+    /// A relayed address of a TURN server.
     Relay,
 }
 
@@ -43,33 +43,32 @@ impl std::fmt::Display for CandidateType {
     }
 }
 
-/// One of our own candidates, as gathered.
+/// One of our candidates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LocalCandidate {
-    /// Its type.
     pub kind: CandidateType,
-    /// What the peer is told.
+    /// The address that the peer is to use.
     pub address: SocketAddr,
-    /// Where datagrams to it arrive: the host candidate's address; for a relayed one, itself.
+    /// The address at which its datagrams arrive: that of the host candidate; for a relayed
+    /// candidate, its own.
     pub base: SocketAddr,
-    /// The STUN or TURN server that it came from.
+    /// The STUN or TURN server that it was learned from.
     pub server: Option<String>,
-    /// The transport to the TURN server.
+    /// The transport to the TURN server of a relayed candidate.
     pub relayed_over: Option<Transport>,
     /// Part of the priority (RFC 8445 §5.1.2.1); see [`LocalPreferences`].
     pub local_preference: u16,
 }
 
 impl LocalCandidate {
-    /// In the engine's form; `None` for an address that cannot be a candidate (unspecified,
+    /// Converts it for the engine; `None` for an address that cannot be a candidate (unspecified,
     /// multicast, IPv4 link-local).
     #[must_use]
     pub(super) fn to_engine(&self) -> Option<Candidate> {
         match self.kind {
             CandidateType::Host => Candidate::host(self.address, "udp"),
             CandidateType::Srflx => Candidate::server_reflexive(self.address, self.base, "udp"),
-            // What matters to the engine of a relayed candidate is its address; the connection to the
-            // server is ours.
+            // The engine needs only the relayed address; the connection to the server is ours.
             CandidateType::Relay => Candidate::relayed(self.address, self.base, "udp"),
             CandidateType::Prflx => return None,
         }
@@ -77,20 +76,19 @@ impl LocalCandidate {
     }
 }
 
-/// The peer's candidate as it was trickled.
+/// A candidate of the peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RemoteCandidate {
-    /// Its type.
     pub kind: CandidateType,
-    /// Where to send.
+    /// The address to send to.
     pub address: SocketAddr,
-    /// The peer's transport to its TURN server, by its own word.
+    /// The peer's transport to its TURN server, as the peer says.
     pub relayed_over: Option<Transport>,
-    /// As the peer computed it.
+    /// The priority that the peer computed.
     pub priority: u32,
 }
 
-/// Hands out local preferences: unique within a type and family (RFC 8445 §5.1.2.1), IPv6 and IPv4
+/// Assigns local preferences: unique within a type and family (RFC 8445 §5.1.2.1), IPv6 and IPv4
 /// interleaved (RFC 8421 §4), and a relay over UDP or DTLS above every relay over TCP or TLS.
 #[derive(Debug, Default)]
 pub(super) struct LocalPreferences {
@@ -98,15 +96,15 @@ pub(super) struct LocalPreferences {
 }
 
 impl LocalPreferences {
-    /// The next preference for such a candidate.
+    /// The next preference for a candidate of this kind.
     pub(super) fn next(
         &mut self,
         kind: CandidateType,
         address: SocketAddr,
         relayed_over: Option<Transport>,
     ) -> u16 {
-        // A band for each type keeps the numbers of one candidate list apart, which reads better
-        // than it must.
+        // Each type has a band of its own. That is not necessary, but makes candidate lists
+        // readable.
         let band: u16 = match (kind, relayed_over) {
             (CandidateType::Host, _) => 65_535,
             (CandidateType::Srflx | CandidateType::Prflx, _) => 49_151,

@@ -1,4 +1,4 @@
-//! Reads a [`Report`] off a call that is over.
+//! Builds the [`Report`] of a call that is over.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,8 @@ use super::statistics::{loss_percent, milliseconds};
 use super::trace::PairAddresses;
 use crate::rendezvous::Role;
 
-/// The document on a call that is over; `checking_since` is when the peer's credentials came.
+/// The report of a call that is over; `checking_since` is the time at which the peer's credentials
+/// came.
 #[must_use]
 pub(super) fn report(
     room: String,
@@ -109,14 +110,14 @@ fn selected_pair(call: &Call, pair: PairAddresses) -> SelectedPair {
     }
 }
 
-/// The candidate that is its own base.
+/// The candidate whose address is the pair's local base.
 fn base_candidate(call: &Call, pair: PairAddresses) -> Option<&LocalCandidate> {
     let mut locals = call.ice().locals().iter().map(|(local, _)| local);
     locals.find(|local| local.base == pair.local && local.kind != CandidateType::Srflx)
 }
 
-/// Checks leave from the base; which candidate of that base the peer sees, the mapped address of
-/// its answer tells (RFC 8445 §7.2.5.3.1).
+/// The local end of a pair. Checks leave from the base; the mapped address in the peer's answer
+/// shows which candidate of that base the peer sees (RFC 8445 §7.2.5.3.1).
 fn local_end(call: &Call, pair: PairAddresses) -> EndReport {
     let base = base_candidate(call, pair);
     let mapped =
@@ -146,16 +147,16 @@ fn local_end(call: &Call, pair: PairAddresses) -> EndReport {
 }
 
 fn remote_end(call: &Call, pair: PairAddresses) -> EndReport {
-    let told = call
+    let known = call
         .ice()
         .remotes()
         .iter()
         .filter(|remote| remote.address == pair.remote)
         .max_by_key(|remote| remote.priority);
     EndReport {
-        kind: told.map_or(CandidateType::Prflx, |remote| remote.kind),
+        kind: known.map_or(CandidateType::Prflx, |remote| remote.kind),
         address: pair.remote.to_string(),
         base: None,
-        relay_transport: told.and_then(|remote| remote.relayed_over),
+        relay_transport: known.and_then(|remote| remote.relayed_over),
     }
 }

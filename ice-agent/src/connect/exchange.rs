@@ -6,9 +6,8 @@
 //! | 0xCB  | kind  |   0   | exchange token|    number     | zeros up to the size …
 //! +-------+-------+-------+---------------+---------------+---------
 //! ```
-//! By its first octet it is neither STUN nor DTLS, ChannelData or RTP (RFC 7983 §7). The token was
-//! told to the peer through the rendezvous, so that a stranger's datagrams are neither echoed nor
-//! counted.
+//! The first octet tells it from STUN, DTLS, ChannelData and RTP (RFC 7983 §7). The peer gets the
+//! token through the rendezvous, so that datagrams from other hosts are neither echoed nor counted.
 
 use std::time::{Duration, Instant};
 
@@ -17,26 +16,25 @@ use super::statistics::RoundTrips;
 const FIRST_OCTET: u8 = 0xCB;
 const KIND_PROBE: u8 = 0;
 const KIND_ECHO: u8 = 1;
-/// Octets before the padding.
+/// Length of the header, before the padding.
 pub(super) const HEADER: usize = 16;
-/// Most datagrams of one side: bounds the tables.
+/// Maximum number of datagrams of one side, which limits the tables.
 pub(super) const MAX_COUNT: u32 = 100_000;
-/// How long after the last datagram an echo may still come.
+/// How long to wait for echoes after the last datagram.
 const ECHO_GRACE: Duration = Duration::from_secs(1);
 
-/// What is sent.
+/// The datagrams to send.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Plan {
-    /// Numbered datagrams.
     pub count: u32,
-    /// Between two of them.
+    /// Time between two datagrams.
     pub interval: Duration,
-    /// Octets of each, at least [`HEADER`].
+    /// Size of each datagram in bytes, at least [`HEADER`].
     pub size: usize,
 }
 
-/// One agent's side: call [`Exchange::start`] once, [`Exchange::poll_probe`] when
-/// [`Exchange::poll_timeout`] is due, and [`Exchange::handle_datagram`] with what came from the
+/// One agent's side. Call [`Exchange::start`] once, [`Exchange::poll_probe`] when
+/// [`Exchange::poll_timeout`] is due, and [`Exchange::handle_datagram`] with each datagram of the
 /// peer. Echoes the peer's datagrams before, while and after it sends its own.
 #[derive(Debug)]
 pub(super) struct Exchange {
@@ -45,16 +43,16 @@ pub(super) struct Exchange {
     peer_token: Option<u64>,
     started: Option<Instant>,
     last_sent: Option<Instant>,
-    /// When each datagram was sent, by number; `None` once its echo came.
+    /// The time at which each datagram was sent, by number; `None` once its echo came.
     awaited: Vec<Option<Instant>>,
     round_trips: RoundTrips,
-    /// Which of the peer's datagrams came, by number.
+    /// Which of the peer's datagrams arrived, by number.
     seen: Vec<bool>,
     from_peer: u32,
 }
 
 impl Exchange {
-    /// `own_token` must stand in what the peer sends.
+    /// The peer's datagrams must contain `own_token`.
     #[must_use]
     pub(super) fn new(plan: Plan, own_token: u64) -> Self {
         Self {
@@ -70,18 +68,18 @@ impl Exchange {
         }
     }
 
-    /// What the peer wants to see in our datagrams.
+    /// Sets the token that our datagrams must contain.
     pub(super) fn set_peer_token(&mut self, token: u64) {
         self.peer_token = Some(token);
     }
 
-    /// Whether that is known.
+    /// Whether the peer's token is known.
     #[must_use]
     pub(super) fn knows_peer(&self) -> bool {
         self.peer_token.is_some()
     }
 
-    /// The first datagram is due now.
+    /// Starts sending now.
     pub(super) fn start(&mut self, now: Instant) {
         self.started.get_or_insert(now);
     }
@@ -98,7 +96,8 @@ impl Exchange {
         Some(encode(KIND_PROBE, token, number, self.plan.size))
     }
 
-    /// A datagram that is not STUN: the echo to send back, if it was a numbered one of the peer.
+    /// Processes a datagram that is not STUN, and returns the echo to send back, if it is a
+    /// numbered one of the peer.
     pub(super) fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) -> Option<Vec<u8>> {
         let (kind, token, number) = decode(datagram)?;
         if token != self.own_token {
@@ -124,21 +123,21 @@ impl Exchange {
         }
     }
 
-    /// The peer has left on purpose and echoes no more: nothing more is sent, and what it may not
-    /// have seen any more is not counted as lost.
+    /// Stops sending, because the peer has left and does not echo any longer. Datagrams that it may
+    /// not have received do not count as lost.
     pub(super) fn stop(&mut self) {
         let answered = self.awaited.iter().rposition(Option::is_none).map_or(0, |last| last + 1);
         self.awaited.truncate(answered);
         self.plan.count = self.sent();
     }
 
-    /// When something is to be done next; `None` before the start and when it is over.
+    /// The next deadline; `None` before the start and after the end.
     #[must_use]
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         if self.sent() < self.plan.count { self.next_due() } else { self.last_echo_by() }
     }
 
-    /// All datagrams were sent, and each was echoed or will not be.
+    /// Whether all datagrams were sent, and their echoes came or are overdue.
     #[must_use]
     pub(super) fn is_over(&self, now: Instant) -> bool {
         self.started.is_some()
@@ -146,19 +145,19 @@ impl Exchange {
             && (self.echoed() == self.sent() || self.last_echo_by().is_none_or(|by| now >= by))
     }
 
-    /// Numbered datagrams sent.
+    /// The number of datagrams sent.
     #[must_use]
     pub(super) fn sent(&self) -> u32 {
         u32::try_from(self.awaited.len()).expect("at most MAX_COUNT are sent")
     }
 
-    /// Numbered datagrams whose echo came.
+    /// The number of datagrams whose echo came.
     #[must_use]
     pub(super) fn echoed(&self) -> u32 {
         u32::try_from(self.round_trips.count()).expect("at most one a datagram sent")
     }
 
-    /// Different numbered datagrams of the peer that came.
+    /// The number of different datagrams of the peer that arrived.
     #[must_use]
     pub(super) fn received_from_peer(&self) -> u32 {
         self.from_peer

@@ -1,4 +1,4 @@
-//! What all sources of candidates share: how long they wait, and how they say what failed.
+//! What all sources of candidates share: the timing of requests, and the form of a problem.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use serde::Serialize;
 
 use crate::uri::ServerUri;
 
-/// A server that has not answered after 5.5 s is left out; the full 39.5 s of RFC 8489 §6.2.1 would
+/// A server that does not answer within 5.5 s is given up; the full 39.5 s of RFC 8489 §6.2.1 would
 /// outlast the call.
-// Deviation: RFC 8489 §6.2.1: requests are repeated every 500 ms without doubling, so that ten of
-// them fit into that time and a server is not left out for what the path loses.
+// Deviation: RFC 8489 §6.2.1: requests are retransmitted every 500 ms without doubling, so that ten
+// of them fit into that time and loss alone does not exclude a server.
 pub(super) const TIMING: Timing = Timing {
     rto: Duration::from_millis(500),
     longest: Duration::from_millis(500),
@@ -20,25 +20,25 @@ pub(super) const TIMING: Timing = Timing {
     reliable: Duration::from_secs(8),
 };
 
-/// One thing that failed while the rest went on.
+/// Something that failed while the rest continued.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// The server's URI, `rendezvous`, `peer` or `ice`.
+    /// The place: a server's URI, `rendezvous`, `peer` or `this host`.
     pub at: String,
-    /// What was tried: `Binding`, `Allocate`, `CreatePermission`, `ChannelBind`, `connect`,
+    /// The attempted step: `Binding`, `Allocate`, `CreatePermission`, `ChannelBind`, `connect`,
     /// `resolve`, …
     pub step: String,
-    /// The peer that it was for.
+    /// The peer that the step was for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<IpAddr>,
     /// The STUN error code, if the server answered with one.
     pub code: Option<u16>,
-    /// The server's reason phrase, or what happened otherwise.
+    /// The server's reason phrase, or the error.
     pub reason: String,
 }
 
 impl Problem {
-    /// A request to a server that came to nothing.
+    /// A request to a server that failed.
     #[must_use]
     pub fn at_server(
         server: &ServerUri,
@@ -57,7 +57,7 @@ impl Problem {
         Self { at: server.to_string(), step: step.into(), peer, code, reason }
     }
 
-    /// Anything else.
+    /// A problem without an error code and a peer.
     #[must_use]
     pub fn new(at: &str, step: &str, reason: impl Into<String>) -> Self {
         Self { at: at.into(), step: step.into(), peer: None, code: None, reason: reason.into() }

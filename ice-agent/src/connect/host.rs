@@ -8,24 +8,24 @@ use tokio::net::UdpSocket;
 
 use crate::discovery::source;
 
-/// Most sockets: a host with hundreds of addresses would flood its peer with pairs.
+/// Maximum number of sockets: a host with hundreds of addresses would flood its peer with pairs.
 const MAX_SOCKETS: usize = 16;
 
-/// Which addresses become candidates.
+/// The addresses that become host candidates.
 #[derive(Debug, Clone, Default)]
 pub(super) struct HostPolicy {
-    /// Only these, if there are any.
+    /// If not empty, only these addresses.
     pub only: Vec<IpAddr>,
-    /// Loopback addresses too.
+    /// Whether loopback addresses are included.
     pub loopback: bool,
 }
 
 /// The sockets of the host candidates.
 #[derive(Debug)]
 pub(super) struct Bound {
-    /// One for each address.
+    /// One socket for each address.
     pub sockets: Vec<UdpSocket>,
-    /// Why addresses may be missing.
+    /// Why addresses may be missing, if they may.
     pub incomplete: Option<String>,
 }
 
@@ -51,9 +51,9 @@ pub(super) async fn bind(policy: &HostPolicy) -> io::Result<Bound> {
     if sockets.is_empty() { Err(last_error) } else { Ok(Bound { sockets, incomplete }) }
 }
 
-/// The candidate addresses among those of the interfaces. Sandboxes forbid the netlink socket that
-/// lists them (systemd's `RestrictAddressFamilies`, Android): then those that this host sends to
-/// the Internet from, as a browser without access to devices offers.
+/// The addresses of the interfaces that may be candidates. Some sandboxes forbid the netlink socket
+/// that lists interfaces (systemd's `RestrictAddressFamilies`, Android); then the source addresses
+/// of the default routes are used, as browsers without access to devices do.
 fn known_addresses(
     interfaces: io::Result<Vec<Interface>>,
     loopback: bool,
@@ -67,7 +67,7 @@ fn known_addresses(
             }
             let known: Vec<String> = addresses.iter().map(ToString::to_string).collect();
             let what = format!(
-                "the interfaces cannot be listed ({error}); offered are {}; name others with --bind",
+                "the interfaces cannot be listed ({error}); offering {}; add others with --bind",
                 known.join(", ")
             );
             Ok((addresses, Some(what)))
@@ -75,8 +75,7 @@ fn known_addresses(
     }
 }
 
-/// The source addresses of the default routes; loopback if it is asked for, or if there is no
-/// other.
+/// The source addresses of the default routes, and loopback if requested or if there is no other.
 fn default_addresses(loopback: bool) -> Vec<IpAddr> {
     let sources = |destinations: [IpAddr; 2]| {
         destinations.into_iter().filter_map(source).filter(|ip| is_usable(*ip))
@@ -88,20 +87,19 @@ fn default_addresses(loopback: bool) -> Vec<IpAddr> {
     addresses
 }
 
-/// Documentation addresses. Nothing is sent to them.
+/// Documentation addresses, to find a route. Nothing is sent to them.
 const ELSEWHERE: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
     IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
 ];
 
-/// The addresses of interfaces that are up, without those that no peer can use.
-// Deviation: RFC 8445 §5.1.1.1: loopback addresses are candidates if they are asked for, or if
-// there is no other: a call between two agents of one host without a network is what a
-// demonstration needs.
+/// The addresses of interfaces that are up, without those that peers cannot use.
+// Deviation: RFC 8445 §5.1.1.1: loopback addresses are candidates if requested, or if there is no
+// other: a demonstration needs calls between two agents on one host without a network.
 fn candidate_addresses(interfaces: &[Interface], loopback: bool) -> Vec<IpAddr> {
     let up: Vec<IpAddr> = interfaces
         .iter()
-        // Unknown is what loopback and tunnel devices report.
+        // Loopback and tunnel devices report Unknown.
         .filter(|interface| {
             matches!(interface.oper_status, IfOperStatus::Up | IfOperStatus::Unknown)
         })
@@ -118,8 +116,8 @@ fn candidate_addresses(interfaces: &[Interface], loopback: bool) -> Vec<IpAddr> 
     chosen
 }
 
-/// RFC 8445 §5.1.1.1's exceptions, and link-local addresses, which mean nothing without an
-/// interface.
+/// Excludes the addresses of RFC 8445 §5.1.1.1, and link-local addresses, which mean nothing
+/// without an interface.
 fn is_usable(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {

@@ -1,4 +1,4 @@
-//! The ICE engine with its checks traced and its candidates remembered. No I/O, no clock.
+//! The ICE engine, with a trace of its checks and a list of its candidates. No I/O, no clock.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -18,29 +18,29 @@ use crate::rendezvous::Signal;
 /// "Agents MUST NOT use an RTO value smaller than 500 ms" (RFC 8445 §14.3); the engine's own is
 /// half of it.
 const RTO: Duration = Duration::from_millis(500);
-/// Most candidates that are taken from a peer.
+/// Maximum number of candidates that are accepted from a peer.
 const MAX_REMOTE: usize = 64;
 
-/// What the engine made known.
+/// A change that the engine reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
-    /// Data goes between these two from now on.
+    /// Data uses this pair from now on.
     Selected(PairAddresses),
     /// No pair works at the moment.
     Disconnected,
 }
 
-/// Why a trickled candidate is not used.
+/// Why a trickled candidate is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BadCandidate {
-    /// No candidate attribute.
+    /// Not a valid candidate attribute.
     #[error("{0}")]
     Syntax(String),
-    /// An address to which nobody sends: unspecified, multicast, broadcast, or port 0.
-    #[error("{0} is no address to check")]
+    /// An address that cannot be a destination: unspecified, multicast, broadcast, or port 0.
+    #[error("{0} cannot be a destination")]
     Address(SocketAddr),
-    /// [`MAX_REMOTE`] were taken.
-    #[error("the peer has too many candidates")]
+    /// The peer has sent [`MAX_REMOTE`] candidates already.
+    #[error("the peer sent more than the maximum of {MAX_REMOTE} candidates")]
     TooMany,
 }
 
@@ -53,15 +53,15 @@ pub(super) struct Ice {
     trace: Trace,
     locals: Vec<(LocalCandidate, u32)>,
     remotes: Vec<RemoteCandidate>,
-    /// The engine asks for a candidate's local preference while it is added; this is the answer.
+    /// The local preference of the candidate that is being added, for the engine's callback.
     next_preference: Arc<AtomicU32>,
-    /// Which of two RTOs the engine has.
+    /// Which of two RTOs the engine has; see [`Ice::forget_schedule`].
     odd_rto: bool,
     changes: VecDeque<Change>,
 }
 
 impl Ice {
-    /// An agent without candidates.
+    /// Creates an agent without candidates.
     // Deviation: RFC 8445 §8.1.1: the engine nominates the best valid pair at once and again when a
     // better one becomes valid; both agents use the last one, and the exchange waits until it
     // settled.
@@ -102,13 +102,13 @@ impl Ice {
         }
     }
 
-    /// The peer's credentials; checks begin.
+    /// Sets the peer's credentials, with which checks begin.
     pub(super) fn set_peer(&mut self, credentials: &IceCredentials) {
         self.engine.set_remote_credentials(credentials.to_engine());
     }
 
-    /// Takes one of our candidates; the signal that tells the peer, unless it is redundant or
-    /// impossible.
+    /// Adds one of our candidates and returns the signal for the peer; `None` if the candidate is
+    /// redundant or impossible.
     pub(super) fn add_local(&mut self, local: LocalCandidate) -> Option<Signal> {
         self.next_preference.store(local.local_preference.into(), Ordering::Relaxed);
         let candidate = self.engine.add_local_candidate(local.to_engine()?)?;
@@ -121,10 +121,11 @@ impl Ice {
         Some(signal)
     }
 
-    /// Takes a trickled candidate of the peer: the address that relays must permit.
+    /// Adds a trickled candidate of the peer and returns the address for which relays need a
+    /// permission.
     ///
     /// # Errors
-    /// [`BadCandidate`]; the call goes on without it.
+    /// [`BadCandidate`]; the call continues without the candidate.
     pub(super) fn add_remote(
         &mut self,
         text: &str,
@@ -156,8 +157,8 @@ impl Ice {
         Ok(address.ip())
     }
 
-    /// A datagram that starts like STUN. What is not authentic or not STUN is ignored (RFC 8445
-    /// §7.3).
+    /// Processes a datagram that starts like STUN. If it is not valid or not authentic, it is
+    /// ignored (RFC 8445 §7.3).
     pub(super) fn handle_stun(&mut self, now: Instant, pair: PairAddresses, datagram: &[u8]) {
         let Ok(message) = StunMessage::parse(datagram) else { return };
         if !self.engine.accepts_message(&message) {
@@ -173,14 +174,14 @@ impl Ice {
         };
         self.engine.handle_packet(now, packet);
         if nominates {
-            self.check_anew();
+            self.forget_schedule();
         }
         self.note_changes();
     }
 
-    /// The engine remembers when each pair is due next, also beyond the nomination that should make
-    /// it due at once. A changed RTO makes it forget, so the RTO goes to and fro.
-    fn check_anew(&mut self) {
+    /// Makes the engine check the nominated pair at once. It keeps the schedule of each pair even
+    /// after a nomination, but a changed RTO resets it, so the RTO alternates between two values.
+    fn forget_schedule(&mut self) {
         self.odd_rto = !self.odd_rto;
         self.engine.set_initial_stun_rto(if self.odd_rto {
             RTO + Duration::from_millis(1)
@@ -189,7 +190,8 @@ impl Ice {
         });
     }
 
-    /// Advances the engine if it is due: its pacing (RFC 8445 §14.2) is in its timeouts alone.
+    /// Advances the engine, but only if it is due, since its timeouts implement the pacing (RFC
+    /// 8445 §14.2).
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         if self.poll_timeout().is_none_or(|due| due <= now) {
             self.engine.handle_timeout(now);
@@ -208,7 +210,6 @@ impl Ice {
         Some((pair, datagram))
     }
 
-    /// What changed since it was asked last.
     pub(super) fn poll_change(&mut self) -> Option<Change> {
         self.changes.pop_front()
     }
@@ -218,13 +219,14 @@ impl Ice {
         self.engine.poll_timeout()
     }
 
-    /// Whether a check to this address was answered, so that data may be sent there.
+    /// Whether the peer answered a check to this address, so that data may be sent there.
     #[must_use]
     pub(super) fn has_consent(&self, remote: SocketAddr) -> bool {
         self.engine.has_viable_remote_candidate(remote)
     }
 
-    /// Role conflicts (RFC 8445 §7.3.1.1) may change what the rendezvous said.
+    /// Whether this agent is controlling. Role conflicts (RFC 8445 §7.3.1.1) may change the role
+    /// that the rendezvous assigned.
     #[must_use]
     pub(super) fn is_controlling(&self) -> bool {
         self.engine.controlling()
@@ -236,13 +238,12 @@ impl Ice {
         &self.trace
     }
 
-    /// Our candidates with their priorities, as told to the peer.
+    /// Our candidates with their priorities.
     #[must_use]
     pub(super) fn locals(&self) -> &[(LocalCandidate, u32)] {
         &self.locals
     }
 
-    /// The peer's candidates, as told by it.
     #[must_use]
     pub(super) fn remotes(&self) -> &[RemoteCandidate] {
         &self.remotes

@@ -12,8 +12,8 @@ pub(super) struct IceCredentials {
 }
 
 impl IceCredentials {
-    /// From 32 octets of a cryptographic generator: 48 bits of ufrag, 144 of password. The engine's
-    /// own are not unguessable, as RFC 8445 §5.3 wants them.
+    /// Makes credentials from 32 octets of a cryptographic generator: 48 bits of ufrag, 144 bits of
+    /// password. The engine's own credentials can be guessed, against RFC 8445 §5.3.
     #[must_use]
     pub(super) fn from_random(octets: [u8; 32]) -> Self {
         const ICE_CHARS: &[u8; 64] =
@@ -24,7 +24,7 @@ impl IceCredentials {
         Self { ufrag: ufrag.into(), password: password.into() }
     }
 
-    /// In the engine's form.
+    /// Converts them for the engine.
     pub(super) fn to_engine(&self) -> IceCreds {
         IceCreds { ufrag: self.ufrag.clone(), pass: self.password.clone() }
     }

@@ -1,4 +1,4 @@
-//! Where two agents meet: the rendezvous' URL, and what both share.
+//! The meeting of two agents: the URL of the rendezvous, and the secret or name that they share.
 
 use std::fmt;
 
@@ -12,37 +12,40 @@ use crate::transport::http::BaseUrl;
 pub(super) struct Meeting {
     pub(super) base: BaseUrl,
     pub(super) key: RoomKey,
-    /// The room's name in a report: the chosen one, or the beginning of the id.
+    /// The room's name in the report: the chosen name, or the beginning of the id.
     pub(super) shown: String,
-    /// A line for the user before the agent waits.
+    /// A notice for the user before the agent waits for its peer.
     pub(super) notice: Option<Notice>,
 }
 
-/// Something that the user must do or know.
+/// A notice for the user.
 #[derive(Debug)]
 pub(super) enum Notice {
-    /// The other agent is to be given this link.
+    /// Give this link to the other agent.
     GiveLink(BaseUrl, RoomSecret),
-    /// The room's name is no secret.
+    /// The room's name can be guessed.
     Guessable,
 }
 
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::GiveLink(base, secret) => write!(f, "on the other side: ice-agent connect --rendezvous '{base}/#{secret}'"),
+            Self::GiveLink(base, secret) => {
+                write!(f, "on the other side: ice-agent connect --rendezvous '{base}/#{secret}'")
+            }
             Self::Guessable => f.write_str(
-                "note: anyone who guesses the room's name can take a seat in it and read the ICE password; without --room a secret link is made",
+                "note: a room's name can be guessed, and with it the ICE password can be read; \
+                                 without --room, the agent makes a secret link",
             ),
         }
     }
 }
 
 impl Meeting {
-    /// Of `--rendezvous` and `--room`. `random` makes the secret where neither has one.
+    /// Reads `--rendezvous` and `--room`. If neither names a room, `random` becomes the secret.
     ///
     /// # Errors
-    /// The URL is none, or there are both a secret and a name. The secret stands in no error.
+    /// The URL is invalid, or there are both a secret and a name. No error contains the secret.
     pub(super) fn of(
         rendezvous: &str,
         room: Option<&RoomName>,
@@ -55,7 +58,7 @@ impl Meeting {
         let base: BaseUrl = url.parse().context("--rendezvous")?;
         match (secret.filter(|secret| !secret.is_empty()), room) {
             (Some(_), Some(_)) => {
-                bail!("the link of --rendezvous names the room already; leave --room out")
+                bail!("--room cannot be used with a link, which names the room already")
             }
             (Some(secret), None) => {
                 Ok(Self::secret(base, &secret.parse().context("--rendezvous")?))
@@ -108,7 +111,7 @@ mod tests {
     fn a_chosen_name_is_told_to_be_guessable() {
         let meeting = of("http://127.0.0.1:8088", Some("blue")).unwrap();
         assert_eq!(meeting.shown, "blue");
-        assert!(meeting.notice.unwrap().to_string().contains("guesses"));
+        assert!(meeting.notice.unwrap().to_string().contains("guessed"));
     }
 
     #[test]

@@ -1,19 +1,22 @@
-//! ICE between two agents (RFC 8445, trickled as RFC 8838 has it), then numbered datagrams over the
-//! selected pair.
+//! `ice-agent connect`: ICE between two agents (RFC 8445) with trickled candidates (RFC 8838), then
+//! numbered datagrams over the selected pair. docs/ice-agent.md has the JSON form.
 //!
 //! | noun | file |
 //! |---|---|
-//! | host, reflexive and relayed candidates | `host.rs`, `sockets.rs`, `reflexive.rs`, `relay/`; `gathering.rs`, `candidate.rs` |
+//! | host candidates | `host.rs`, `sockets.rs` |
+//! | reflexive and relayed candidates | `reflexive.rs`, `resolving.rs`, `relay/`, `gathering.rs` |
+//! | a candidate, of any type | `candidate.rs` |
 //! | the ICE engine and its trace | `ice.rs`, `ice_credentials.rs`, `trace.rs` |
 //! | the exchange and its figures | `exchange.rs`, `statistics.rs` |
 //! | the call: all of the above without I/O | `call.rs` |
-//! | the rendezvous and the room in it | `meeting.rs`, `signaling.rs` |
-//! | sockets, timers and the call brought together | `run.rs` |
-//! | what it showed | `report.rs` (the JSON schema), `describe.rs`, `print.rs` |
+//! | the rendezvous and the room | `meeting.rs`, `signaling.rs` |
+//! | sockets, timers and the call together | `run.rs`, `event.rs` |
+//! | the report | `report.rs` (the JSON form), `describe.rs`, `print.rs` |
 
 mod call;
 mod candidate;
 mod describe;
+mod event;
 mod exchange;
 mod gathering;
 mod host;
@@ -52,27 +55,26 @@ use crate::verdict::Verdict;
 /// The command line of `ice-agent connect`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Where both agents meet: the URL of an `ice-agent rendezvous`,
-    /// `http[s]://host[:port][/path]`. The first agent makes a secret room and prints the link
-    /// for the other one, which gives that link here.
-    // Not parsed by the command line's parser, whose errors repeat what was given.
+    /// URL of an `ice-agent rendezvous`, `http[s]://host[:port][/path]`. The first agent makes a
+    /// secret room and prints a link; give that link to the other agent here.
+    // Parsed later, since clap's errors would repeat the value.
     #[arg(long, value_name = "URL", env = "ICE_AGENT_RENDEZVOUS", hide_env_values = true)]
     pub rendezvous: String,
-    /// Instead of a link: a name for the room that both agents give. Anyone who guesses it can
-    /// take part.
+    /// Name of the room, which both agents give instead of a link. An outsider who guesses the name
+    /// can join.
     #[arg(long, value_name = "NAME")]
     pub room: Option<RoomName>,
     /// STUN server for server-reflexive candidates, `stun:host:port`; may be repeated.
     #[arg(long, value_name = "URI")]
     pub stun: Vec<ServerUri>,
     /// TURN server for relayed candidates, `turn:host:port?transport=udp|tcp` or `turns:…`; may be
-    /// repeated. A name without a port is looked up as RFC 5928 has it.
+    /// repeated. A name without a port is resolved with SRV and NAPTR records (RFC 5928).
     #[arg(long, value_name = "URI")]
     pub turn: Vec<ServerUri>,
-    /// User name and password at the TURN servers.
+    /// User name and password for the TURN servers.
     #[command(flatten)]
     pub credentials: CredentialArgs,
-    /// How the servers are found and reached.
+    /// How to find and reach the servers.
     #[command(flatten)]
     pub reach: ReachArgs,
     /// Offer relayed candidates only.
@@ -81,40 +83,65 @@ pub struct Args {
     /// Offer no relayed candidates.
     #[arg(long)]
     pub no_relay: bool,
-    /// Host candidate on this address only; may be repeated.
+    /// Offer a host candidate on this address only; may be repeated.
     #[arg(long, value_name = "ADDRESS", value_parser = bind_address)]
     pub bind: Vec<IpAddr>,
-    /// Offer loopback addresses too; they are offered anyway where there is nothing else.
+    /// Offer loopback addresses too; they are offered anyway if there are no others.
     #[arg(long)]
     pub loopback: bool,
-    /// Seconds until a pair must be selected, once the peer is there.
-    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
+    /// Time to select a pair after the peer has come, in seconds.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 20,
+        value_parser = clap::value_parser!(u64).range(1..=600)
+    )]
     pub timeout: u64,
-    /// Seconds to wait for the peer.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    /// Time to wait for the peer, in seconds.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 60,
+        value_parser = clap::value_parser!(u64).range(1..=3600)
+    )]
     pub wait: u64,
-    /// Numbered datagrams to send.
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    /// Number of datagrams to send.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 50,
+        value_parser = clap::value_parser!(u32).range(1..=100_000)
+    )]
     pub count: u32,
-    /// Milliseconds between two of them.
-    #[arg(long, value_name = "MS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    /// Time between two datagrams, in milliseconds.
+    #[arg(
+        long,
+        value_name = "MS",
+        default_value_t = 30,
+        value_parser = clap::value_parser!(u64).range(1..=10_000)
+    )]
     pub interval: u64,
-    /// Octets of each.
-    #[arg(long, value_name = "OCTETS", default_value_t = 160, value_parser = clap::value_parser!(u16).range(16..=1200))]
+    /// Size of each datagram, in bytes.
+    #[arg(
+        long,
+        value_name = "BYTES",
+        default_value_t = 160,
+        value_parser = clap::value_parser!(u16).range(16..=1200)
+    )]
     pub size: u16,
-    /// Most loss in percent with which the call still counts as good.
+    /// Maximum loss; more fails the test.
     #[arg(long, value_name = "PERCENT", default_value_t = 10.0)]
     pub max_loss: f64,
-    /// One JSON document on standard output instead of text.
+    /// Print JSON instead of tables.
     #[arg(long)]
     pub json: bool,
 }
 
-/// Runs ICE and the exchange, and prints what they showed.
+/// Runs ICE and the exchange of datagrams, and prints the report.
 ///
 /// # Errors
-/// What keeps the test from running: options that contradict each other, no rendezvous, a full
-/// room, no peer.
+/// The test could not run: the options contradict each other, the rendezvous does not answer, the
+/// room is full, or no peer came.
 pub async fn run(args: Args) -> anyhow::Result<Verdict> {
     args.reach.learn();
     args.credentials.learn();
@@ -126,16 +153,17 @@ pub async fn run(args: Args) -> anyhow::Result<Verdict> {
         [(&args.stun, Scheme::Stun, "--stun"), (&args.turn, Scheme::Turn, "--turn")]
     {
         if let Some(uri) = uris.iter().find(|uri| uri.scheme != scheme) {
-            bail!("{option} {uri}: that is a URI of the other service");
+            bail!("{option} {uri}: expected a {} URI", option.trim_start_matches("--"));
         }
     }
     if let Some(uri) = args.stun.iter().find(|uri| uri.secure) {
         bail!(
-            "--stun {uri}: server-reflexive candidates are asked for over UDP, from the sockets that the call uses; name a stun: server"
+            "--stun {uri}: server-reflexive candidates need UDP, since they come from the sockets \
+                         of the call; give a stun: URI"
         );
     }
     if args.relay_only && args.turn.is_empty() {
-        bail!("--relay-only needs a server: --turn turn:host:port");
+        bail!("--relay-only requires a server: --turn turn:host:port");
     }
     let (json, most) = (args.json, args.max_loss);
     let plan = exchange::Plan {
@@ -152,16 +180,17 @@ pub async fn run(args: Args) -> anyhow::Result<Verdict> {
     Ok(if report.is_good(most) { Verdict::Yes } else { Verdict::No })
 }
 
-/// A candidate has no zone: the peer would not know which of its interfaces is meant.
+/// Parses an address for a host candidate. A candidate cannot have a zone, which is valid on one
+/// host only.
 fn bind_address(text: &str) -> Result<IpAddr, String> {
     match text.parse::<IpAddr>() {
         Ok(IpAddr::V6(ip)) if ip.is_unicast_link_local() => {
-            Err("a link-local address is no candidate: it means nothing to the peer".into())
+            Err("a link-local address cannot be a candidate: the peer cannot use it".into())
         }
         Ok(ip) => Ok(ip),
         Err(_) if text.contains('%') => {
-            Err("an address with a zone is no candidate: it means nothing to the peer".into())
+            Err("an address with a zone cannot be a candidate: the peer cannot use it".into())
         }
-        Err(_) => Err("an IPv4 or IPv6 address is needed".into()),
+        Err(_) => Err("expected an IPv4 or IPv6 address".into()),
     }
 }

@@ -1,4 +1,4 @@
-//! What a call showed, for people.
+//! The report of a call as text.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,7 @@ pub(super) fn text(report: &Report) -> String {
     let _ = writeln!(out, "Candidates\n{}\n", candidates(report));
     let _ = writeln!(out, "Checks, as seen at our sockets\n{}\n", checks(report));
     if !report.errors.is_empty() {
-        out.push_str("Failed while the rest went on\n");
+        out.push_str("Failed while the rest continued\n");
         for error in &report.errors {
             let _ = writeln!(out, "  {error}");
         }
@@ -34,8 +34,11 @@ fn result(report: &Report) -> String {
     };
     let _ = writeln!(out, "Result  {path}: {} <-> {}", end(&pair.local), end(&pair.remote));
     if let Some(milliseconds) = report.connect_ms {
-        let _ =
-            writeln!(out, "        selected after {milliseconds:.0} ms, we were {:?}", report.role);
+        let _ = writeln!(
+            out,
+            "        selected after {milliseconds:.0} ms, our role {:?}",
+            report.role
+        );
     }
     let _ = writeln!(
         out,
@@ -50,10 +53,13 @@ fn result(report: &Report) -> String {
             rtt.p50, rtt.p99
         );
     }
-    let told =
+    let sent =
         report.from_peer.sent.map_or_else(|| "an unknown number".into(), |sent| sent.to_string());
-    let _ =
-        writeln!(out, "        {} of {told} datagrams of the peer came", report.from_peer.received);
+    let _ = writeln!(
+        out,
+        "        {} of {sent} datagrams of the peer arrived",
+        report.from_peer.received
+    );
     out
 }
 

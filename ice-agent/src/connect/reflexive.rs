@@ -1,5 +1,5 @@
-//! Server-reflexive candidates: Binding requests from the very sockets of the host candidates (RFC
-//! 8445 §5.1.1.2).
+//! Server-reflexive candidates: Binding requests from the sockets of the host candidates (RFC 8445
+//! §5.1.1.2).
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use rand::rngs::StdRng;
 use super::gathering::{Problem, TIMING};
 use crate::uri::ServerUri;
 
-/// The requests from one socket. After each input drain [`poll_transmit`](Self::poll_transmit) and
+/// The requests from one socket. After each input, drain [`poll_transmit`](Self::poll_transmit) and
 /// [`poll_found`](Self::poll_found).
 #[derive(Debug)]
 pub(super) struct Reflexive {
@@ -23,24 +23,22 @@ pub(super) struct Reflexive {
     pending: HashMap<BindingId, PendingRequest>,
 }
 
-/// A server that was pending, and its addresses that were not pending yet.
+/// A request to a server, and the server's addresses that were not tried yet.
 #[derive(Debug)]
 struct PendingRequest {
     server: ServerUri,
     others: VecDeque<SocketAddr>,
 }
 
-/// The socket's address as a server saw it.
+/// A mapped address that a server reported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found {
-    /// The server.
     pub server: ServerUri,
-    /// The mapped address.
     pub mapped: SocketAddr,
 }
 
 impl Reflexive {
-    /// For the socket that is bound to `base`.
+    /// Creates the requests for the socket that is bound to `base`.
     #[must_use]
     pub(super) fn new(base: SocketAddr, start: Instant) -> Self {
         let config = StunConfig { timing: TIMING, ..StunConfig::default() };
@@ -52,14 +50,13 @@ impl Reflexive {
         }
     }
 
-    /// The socket's address.
     #[must_use]
     pub(super) fn base(&self) -> SocketAddr {
         self.base
     }
 
-    /// Asks the first of the server's addresses that is of the socket's family and can be reached
-    /// from it; whether there is one. "If the STUN transaction times out without receipt of a
+    /// Sends a request to the first of the server's addresses that this socket can reach, and
+    /// returns whether there is one. "If the STUN transaction times out without receipt of a
     /// response, the client SHOULD retry the request to the next server" (RFC 8489 §8.1).
     pub(super) fn request(
         &mut self,
@@ -84,7 +81,7 @@ impl Reflexive {
         self.pending.insert(id, pending);
     }
 
-    /// A datagram that came to the socket: whether it answered one of the requests.
+    /// Processes a datagram of the socket, and returns whether it answered one of the requests.
     pub(super) fn handle_input(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> bool {
         !self.pending.is_empty()
             && matches!(
@@ -93,7 +90,7 @@ impl Reflexive {
             )
     }
 
-    /// Repeats what is due.
+    /// Retransmits requests that are due.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         self.client.handle_timeout(now - self.start);
     }
@@ -103,7 +100,7 @@ impl Reflexive {
         self.client.poll_transmit()
     }
 
-    /// The next answer, or what came instead.
+    /// The next mapped address or failed request.
     pub(super) fn poll_found(&mut self, now: Instant) -> Option<Result<Found, Problem>> {
         let event = self.client.poll_event()?;
         let PendingRequest { server, mut others } = self.pending.remove(&event.id)?;
@@ -125,7 +122,7 @@ impl Reflexive {
         self.client.poll_timeout().map(|due| self.start + due)
     }
 
-    /// Whether every request was answered or given up.
+    /// Whether every request was answered or has failed.
     #[must_use]
     pub(super) fn is_over(&self) -> bool {
         self.pending.is_empty()

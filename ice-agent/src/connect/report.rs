@@ -1,7 +1,4 @@
-//! What a call showed, for machines: the JSON document of `ice-agent connect --json`.
-//!
-//! Addresses are `host:port` texts, times are milliseconds. A field that has no value is `null`,
-//! except where it is noted as left out. Fields are only ever added.
+//! The report of a call, which is the JSON form of `ice-agent connect --json` (docs/ice-agent.md).
 
 use causeway_wire::Transport;
 use serde::Serialize;
@@ -16,66 +13,62 @@ use crate::rendezvous::Role;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// A pair was selected and the exchange was made; its loss is in the figures.
+    /// A pair was selected and datagrams were exchanged.
     Connected,
     /// No pair of candidates worked in time.
     NoPair,
 }
 
-/// The document.
+/// The report of one call.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
     /// How the call ended.
     pub outcome: Outcome,
-    /// The room's name.
     pub room: String,
-    /// Who nominated; after a role conflict not what the rendezvous said.
+    /// This agent's role; a role conflict may change the one that the rendezvous assigned.
     pub role: Role,
-    /// `"direct"`, or `"relayed"` if either end of the selected pair is a relay; `null` without a
-    /// pair.
+    /// Whether a relay is part of the selected pair; `None` without a pair.
     pub path: Option<Path>,
-    /// The pair that data went over.
+    /// The pair that data used.
     pub selected: Option<SelectedPair>,
-    /// From the start of the checks, when the peer was known, to the first selection.
+    /// Time from the start of the checks to the first selection.
     pub connect_ms: Option<f64>,
     /// Numbered datagrams sent.
     pub sent: u32,
-    /// Of these, how many came back as an echo.
+    /// Datagrams that came back as an echo.
     pub received: u32,
-    /// What is missing of `sent`.
+    /// Datagrams that did not come back, in per cent.
     pub loss_percent: f64,
     /// Round trips of the numbered datagrams.
     pub rtt_ms: Option<RoundTripFigures>,
     /// RFC 3550 §6.4.1, over the round trips.
     pub jitter_ms: Option<f64>,
-    /// The other direction, counted here: the peer's numbered datagrams, one way.
+    /// The other direction: the peer's datagrams that arrived here.
     pub from_peer: FromPeer,
-    /// Ours and the peer's.
+    /// The candidates of both sides.
     pub candidates: Vec<CandidateReport>,
-    /// The pairs on which checks went by, in the order in which they showed.
+    /// The pairs with checks, in the order in which they appeared.
     pub checks: Vec<CheckReport>,
-    /// What failed while the rest went on.
+    /// Steps that failed while the rest continued.
     pub errors: Vec<Problem>,
 }
 
-/// Whether a relay is between the agents.
+/// Whether a relay is part of the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Path {
-    /// No relay.
     Direct,
-    /// At one end or both.
+    /// A relay at one end or at both.
     Relayed,
 }
 
-/// The selected pair.
 #[derive(Debug, Clone, Serialize)]
 pub struct SelectedPair {
     /// Our end, as the peer sees it.
     pub local: EndReport,
     /// The peer's end, as we see it.
     pub remote: EndReport,
-    /// The first check's round trip.
+    /// The round trip of the first check.
     pub check_rtt_ms: Option<f64>,
 }
 
@@ -85,27 +78,25 @@ pub struct EndReport {
     /// `host`, `srflx`, `prflx` or `relay`.
     #[serde(rename = "type")]
     pub kind: CandidateType,
-    /// The candidate's address.
     pub address: String,
-    /// Our end: the base. Left out of the peer's.
+    /// The base of our end; missing for the peer's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
-    /// Of a relayed candidate: `udp` or `tcp`, between its agent and its TURN server.
+    /// The transport between the agent and its TURN server, for a relayed candidate.
     pub relay_transport: Option<Transport>,
 }
 
-/// What came from the peer.
+/// The datagrams of the peer.
 #[derive(Debug, Clone, Serialize)]
 pub struct FromPeer {
-    /// Different numbered datagrams.
+    /// Datagrams that arrived, without duplicates.
     pub received: u32,
-    /// How many it says it sent; `null` if it did not say.
+    /// Datagrams that the peer says it sent, if it did say.
     pub sent: Option<u32>,
-    /// What is missing of these.
+    /// Datagrams that did not arrive, in per cent.
     pub loss_percent: Option<f64>,
 }
 
-/// One candidate.
 #[derive(Debug, Clone, Serialize)]
 pub struct CandidateReport {
     /// `local` or `remote`.
@@ -113,55 +104,113 @@ pub struct CandidateReport {
     /// `host`, `srflx` or `relay`.
     #[serde(rename = "type")]
     pub kind: CandidateType,
-    /// Its address.
     pub address: String,
-    /// Where datagrams to it arrive; known of ours only.
+    /// The address at which its datagrams arrive; known for ours only.
     pub base: Option<String>,
-    /// The URI of the server that it came from; known of ours only.
+    /// The URI of the server that it was learned from; known for ours only.
     pub server: Option<String>,
-    /// Of a relayed one: the transport to its TURN server.
+    /// The transport to the TURN server, for a relayed candidate.
     pub relay_transport: Option<Transport>,
-    /// RFC 8445 §5.1.2.1; known of ours only.
+    /// The local preference (RFC 8445 §5.1.2.1); known for ours only.
     pub local_preference: Option<u16>,
-    /// RFC 8445 §5.1.2.
+    /// The priority (RFC 8445 §5.1.2).
     pub priority: u32,
 }
 
-/// One pair's checks.
+/// The checks of one pair.
 #[derive(Debug, Clone, Serialize)]
 pub struct CheckReport {
-    /// Our base.
     pub local: String,
     /// The type of our candidate: `host` or `relay`, since checks leave from bases.
     pub local_type: CandidateType,
-    /// The peer's address.
     pub remote: String,
-    /// The peer's candidate's type; `prflx` if it was not told of.
+    /// The type of the peer's candidate; `prflx` if the peer did not signal it.
     pub remote_type: CandidateType,
-    /// How it ended.
+    /// The final state of the pair.
     pub state: CheckState,
-    /// Ours, with repetitions.
+    /// Our requests, including retransmissions.
     pub requests_sent: u32,
     /// The peer's success responses.
     pub responses_received: u32,
-    /// The peer's.
     pub requests_received: u32,
-    /// Our success responses.
     pub responses_sent: u32,
     /// Error codes of the peer's responses.
     pub errors: Vec<u16>,
-    /// Whether USE-CANDIDATE went by.
+    /// Whether a request contained USE-CANDIDATE.
     pub nominated: bool,
-    /// The pair that data went over.
+    /// Whether data used this pair.
     pub selected: bool,
     /// The first round trip.
     pub rtt_ms: Option<f64>,
 }
 
 impl Report {
-    /// Whether what a call needs worked: a pair, and no more loss than `most` percent.
+    /// Whether the call succeeded: with a pair, and with at most `most` per cent of loss.
     #[must_use]
     pub fn is_good(&self, most: f64) -> bool {
         self.outcome == Outcome::Connected && self.sent > 0 && self.loss_percent <= most
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::documented::assert_documented;
+
+    fn end(base: Option<String>) -> EndReport {
+        let (kind, address) = (CandidateType::Relay, String::new());
+        EndReport { kind, address, base, relay_transport: Some(Transport::Udp) }
+    }
+
+    #[test]
+    fn the_documentation_has_every_key() {
+        let report = Report {
+            outcome: Outcome::Connected,
+            room: String::new(),
+            role: Role::Controlling,
+            path: Some(Path::Direct),
+            selected: Some(SelectedPair {
+                local: end(Some(String::new())),
+                remote: end(None),
+                check_rtt_ms: None,
+            }),
+            connect_ms: None,
+            sent: 0,
+            received: 0,
+            loss_percent: 0.0,
+            rtt_ms: Some(RoundTripFigures { min: 0.0, p50: 0.0, p99: 0.0, max: 0.0 }),
+            jitter_ms: None,
+            from_peer: FromPeer { received: 0, sent: None, loss_percent: None },
+            candidates: vec![CandidateReport {
+                side: "local",
+                kind: CandidateType::Host,
+                address: String::new(),
+                base: None,
+                server: None,
+                relay_transport: None,
+                local_preference: None,
+                priority: 0,
+            }],
+            checks: vec![CheckReport {
+                local: String::new(),
+                local_type: CandidateType::Host,
+                remote: String::new(),
+                remote_type: CandidateType::Prflx,
+                state: CheckState::Succeeded,
+                requests_sent: 0,
+                responses_received: 0,
+                requests_received: 0,
+                responses_sent: 0,
+                errors: Vec::new(),
+                nominated: false,
+                selected: false,
+                rtt_ms: None,
+            }],
+            errors: vec![Problem {
+                peer: Some([192, 0, 2, 1].into()),
+                ..Problem::new("peer", "ICE", "")
+            }],
+        };
+        assert_documented("connect", &report);
     }
 }

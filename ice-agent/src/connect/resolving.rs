@@ -1,5 +1,5 @@
-//! Looking up the STUN servers while everything else goes on. Each family is looked up by itself,
-//! so that a name server that is silent about one holds the other up no longer (RFC 8305 §3).
+//! Resolves the STUN servers in the background. Each family is resolved separately, so that a name
+//! server's silence about one does not delay the other (RFC 8305 §3).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,19 +13,19 @@ use crate::discovery::Choice;
 use crate::reach::Reach;
 use crate::uri::ServerUri;
 
-/// Longest wait for the address of a STUN server.
+/// Maximum wait for the address of a STUN server.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What one lookup came to.
+/// The result of one lookup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Resolved {
     server: usize,
     found: Result<Vec<SocketAddr>, String>,
-    /// The parts of DNS's answers that are not used.
+    /// Notes about unused records.
     notes: Vec<String>,
 }
 
-/// The lookups that are under way.
+/// The lookups in progress.
 #[derive(Debug, Default)]
 pub(super) struct Resolving {
     servers: Vec<Server>,
@@ -39,7 +39,7 @@ struct Server {
 }
 
 impl Resolving {
-    /// Begins to look the servers up; each lookup ends with one event.
+    /// Starts the lookups; each ends with one event.
     pub(super) fn start<E: From<Resolved> + Send + 'static>(
         servers: &[ServerUri],
         reach: &Arc<Reach>,
@@ -54,7 +54,7 @@ impl Resolving {
                 is_found: false,
             });
             for family in families {
-                // Each socket picks the addresses of its family, and the transport is the socket's.
+                // The sockets use UDP, and each takes the addresses of its own family.
                 let choice =
                     Choice { transport: Some(Transport::Udp), ..reach.choice().only(*family) };
                 let (uri, reach, events) = (uri.clone(), Arc::clone(reach), events.clone());
@@ -72,7 +72,7 @@ impl Resolving {
                         Ok(Err(error)) => (Err(error.to_string()), Vec::new()),
                         Err(_) => (Err("no answer in time".into()), Vec::new()),
                     };
-                    // Without a receiver the call is over.
+                    // If there is no receiver, the call is over.
                     let _ = events.send(Resolved { server: index, found, notes }.into()).await;
                 });
             }
@@ -80,7 +80,7 @@ impl Resolving {
         resolving
     }
 
-    /// The parts of DNS's answers that are not used.
+    /// The notes of a lookup, as problems for the report.
     pub(super) fn notes(&self, resolved: &Resolved) -> Vec<Problem> {
         let Some(server) = self.servers.get(resolved.server) else { return Vec::new() };
         resolved
@@ -90,7 +90,7 @@ impl Resolving {
             .collect()
     }
 
-    /// Takes the end of a lookup in: the server with its addresses, or the problem if no family has
+    /// Processes a result: returns the server with its addresses, or a problem if no family has
     /// any.
     pub(super) fn handle(
         &mut self,
@@ -110,7 +110,7 @@ impl Resolving {
         }
     }
 
-    /// Whether no lookup is under way.
+    /// Whether all lookups have ended.
     pub(super) fn is_over(&self) -> bool {
         self.servers.iter().all(|server| server.open == 0)
     }

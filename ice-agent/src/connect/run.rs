@@ -1,4 +1,4 @@
-//! Sockets, timers, relays and the room, brought together around one [`Call`].
+//! Runs one [`Call`]: connects it with sockets, timers, relays and the room.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::call::{Call, Output, Phase};
 use super::candidate::{CandidateType, LocalCandidate, LocalPreferences};
+use super::event::Event;
 use super::exchange::Plan;
 use super::gathering::Problem;
 use super::host::{self, Bound, HostPolicy};
@@ -19,58 +20,30 @@ use super::meeting::Meeting;
 use super::reflexive::Reflexive;
 use super::relay::{Relay, RelayCommand, RelayEvent};
 use super::report::Report;
-use super::resolving::{Resolved, Resolving};
+use super::resolving::Resolving;
 use super::signaling::{Membership, RoomEvent};
 use super::sockets::{HostDatagram, HostSockets};
 use super::trace::PairAddresses;
 use super::{Args, describe};
+use crate::credentials::Credentials;
 use crate::interrupt::interrupted;
 use crate::output::{self, complain};
+use crate::reach::Reach;
 use crate::redact::Kind;
 use crate::rendezvous::{Peer, Role, Signal};
 use crate::transport::http::HttpClient;
 use crate::uri::ServerUri;
 
-/// Events under way.
+/// Maximum number of queued events.
 const MAX_EVENTS: usize = 1024;
-/// Most problems that are kept for the report.
+/// Maximum number of problems in the report.
 const MAX_PROBLEMS: usize = 64;
 
-enum Event {
-    Host(HostDatagram),
-    Relay(RelayEvent),
-    Room(RoomEvent),
-    Resolved(Resolved),
-}
-
-impl From<Resolved> for Event {
-    fn from(resolved: Resolved) -> Self {
-        Self::Resolved(resolved)
-    }
-}
-
-impl From<HostDatagram> for Event {
-    fn from(datagram: HostDatagram) -> Self {
-        Self::Host(datagram)
-    }
-}
-
-impl From<RelayEvent> for Event {
-    fn from(event: RelayEvent) -> Self {
-        Self::Relay(event)
-    }
-}
-
-impl From<RoomEvent> for Event {
-    fn from(event: RoomEvent) -> Self {
-        Self::Room(event)
-    }
-}
-
-/// One call from gathering to the report.
+/// Runs one call from gathering to the report.
 ///
 /// # Errors
-/// No rendezvous, a full room, no address to offer, no peer in time, an interrupt.
+/// The rendezvous does not answer, the room is full, there is no address to offer, no peer came in
+/// time, or the program was interrupted.
 pub(super) async fn call(args: Args, plan: Plan) -> anyhow::Result<Report> {
     let credentials = args.credentials.load()?;
     let reach = Arc::new(args.reach.load()?);
@@ -83,36 +56,10 @@ pub(super) async fn call(args: Args, plan: Plan) -> anyhow::Result<Report> {
         true => Bound { sockets: Vec::new(), incomplete: None },
         false => host::bind(&policy).await.context("host candidates")?,
     };
-    let http = HttpClient {
-        proxy: reach.proxy_to_web(&meeting.base),
-        trust: reach.trust().clone(),
-        base: meeting.base,
-    };
-    let membership = Membership::join(http, meeting.key, wait, events.clone()).await?;
-    if let Some(notice) = meeting.notice {
-        // A link without its host would lead nowhere.
-        causeway_cli::complain(notice);
-    }
-    complain(format_args!(
-        "in room {} as {:?}; waiting for the peer",
-        meeting.shown,
-        membership.role()
-    ));
-
+    let shown = meeting.shown.clone();
+    let membership = join_room(meeting, &reach, wait, &events).await?;
     let servers: &[ServerUri] = if args.no_relay { &[] } else { &args.turn };
-    let start = |(index, server): (usize, &ServerUri)| Relayed {
-        relay: Relay::start(
-            index,
-            server.clone(),
-            Arc::clone(&reach),
-            credentials.clone(),
-            events.clone(),
-        ),
-        server: server.clone(),
-        addresses: Vec::new(),
-        ended: false,
-    };
-    let relays = servers.iter().enumerate().map(start).collect();
+    let relays = start_relays(servers, &reach, credentials.as_ref(), &events);
 
     let now = Instant::now();
     let mut run = Run {
@@ -145,7 +92,54 @@ pub(super) async fn call(args: Args, plan: Plan) -> anyhow::Result<Report> {
     }
     membership.leave().await;
     ended?;
-    Ok(describe::report(meeting.shown, &call, checking_since, problems))
+    Ok(describe::report(shown, &call, checking_since, problems))
+}
+
+/// Joins the room of the meeting, and tells the user what to do next.
+async fn join_room(
+    meeting: Meeting,
+    reach: &Reach,
+    wait: Duration,
+    events: &mpsc::Sender<Event>,
+) -> anyhow::Result<Membership> {
+    let http = HttpClient {
+        proxy: reach.proxy_to_web(&meeting.base),
+        trust: reach.trust().clone(),
+        base: meeting.base,
+    };
+    let membership = Membership::join(http, meeting.key, wait, events.clone()).await?;
+    if let Some(notice) = meeting.notice {
+        // Not redacted: the other agent could not use a redacted link.
+        causeway_cli::complain(notice);
+    }
+    complain(format_args!(
+        "in room {} as {:?}; waiting for the peer",
+        meeting.shown,
+        membership.role()
+    ));
+    Ok(membership)
+}
+
+/// Starts a task for each TURN server.
+fn start_relays(
+    servers: &[ServerUri],
+    reach: &Arc<Reach>,
+    credentials: Option<&Credentials>,
+    events: &mpsc::Sender<Event>,
+) -> Vec<Relayed> {
+    let start = |(index, server): (usize, &ServerUri)| Relayed {
+        relay: Relay::start(
+            index,
+            server.clone(),
+            Arc::clone(reach),
+            credentials.cloned(),
+            events.clone(),
+        ),
+        server: server.clone(),
+        addresses: Vec::new(),
+        ended: false,
+    };
+    servers.iter().enumerate().map(start).collect()
 }
 
 fn new_call(now: Instant, plan: Plan, role: Role) -> Call {
@@ -169,25 +163,25 @@ struct Run {
     peer_by: Instant,
     select_within: Duration,
     checking_since: Option<Instant>,
-    /// The run of the peer's agent that the call is with.
+    /// The run of the peer's agent that this call is with.
     paired: Option<u64>,
-    /// A member that came after that one and has not said which agent it is.
+    /// A member that came later and has not sent a signal, so that its agent is still unknown.
     newcomer: Option<u64>,
-    /// Why the rendezvous is of no use any more.
+    /// Why the rendezvous counts as lost.
     lost: Option<String>,
 }
 
-/// A relay and what came of it.
+/// A relay and its candidates.
 struct Relayed {
     relay: Relay,
     server: ServerUri,
-    /// None yet, one, or one of each family.
+    /// The relayed addresses: none yet, one, or one of each family.
     addresses: Vec<SocketAddr>,
     ended: bool,
 }
 
 impl Run {
-    /// Offers the host candidates; the reflexive ones are asked for as soon as the servers'
+    /// Offers the host candidates. Requests for reflexive ones start as soon as the servers'
     /// addresses are known.
     async fn gather(&mut self) {
         let now = Instant::now();
@@ -213,7 +207,7 @@ impl Run {
         self.call.add_local(now, local);
     }
 
-    /// Runs until the call is over, or time is.
+    /// Runs until the call is over or a deadline has passed.
     async fn drive(&mut self) -> anyhow::Result<()> {
         let interrupted = interrupted();
         tokio::pin!(interrupted);
@@ -237,15 +231,16 @@ impl Run {
                 .as_ref()
                 .filter(|_| self.checking_since.is_none() && self.call.selected().is_none())
             {
-                bail!("the rendezvous is lost, and no peer has come: {reason}");
+                bail!("the rendezvous is lost before a peer came: {reason}");
             }
             let deadline = self.deadline();
             if deadline.is_some_and(|deadline| deadline <= now) {
                 match (self.checking_since, self.paired) {
                     (Some(_), _) => return Ok(()),
-                    (None, None) => bail!("no peer came into the room in time"),
+                    (None, None) => bail!("no peer came into the room in time (see --wait)"),
                     (None, Some(_)) => bail!(
-                        "the peer vanished before a pair was selected, and did not come back in time"
+                        "the peer disappeared before a pair was selected, and did not come back \
+                        in time"
                     ),
                 }
             }
@@ -270,7 +265,7 @@ impl Run {
         }
     }
 
-    /// Until when the peer must have come, then until when a pair must be selected; none
+    /// The deadline for the peer to come, then the deadline for a pair to be selected; `None`
     /// afterwards.
     fn deadline(&self) -> Option<Instant> {
         match self.checking_since {
@@ -318,15 +313,15 @@ impl Run {
                 if rejoined || self.paired.is_none() =>
             {
                 self.newcomer = None;
-                self.membership.speak_to(member, false);
+                self.membership.send_to(member, false);
             }
-            // The peer's agent with another seat, or another agent: its first signal tells.
+            // The peer's agent with another seat, or another agent: the first signal will show.
             RoomEvent::Peer { peer: Peer::Present(member), .. } => {
                 self.newcomer = Some(member);
-                self.membership.hush();
+                self.membership.pause();
             }
             RoomEvent::Peer { peer: Peer::Left, .. } => {
-                self.membership.hush();
+                self.membership.pause();
                 if self.paired.is_some() {
                     if self.call.selected().is_none() {
                         self.problem(Problem::new(
@@ -339,12 +334,12 @@ impl Run {
                 }
             }
             RoomEvent::Peer { peer: Peer::Absent, .. } => {
-                self.membership.hush();
+                self.membership.pause();
                 if self.paired.is_some() && self.call.selected().is_none() {
                     self.problem(Problem::new(
                         "peer",
                         "signals",
-                        "vanished before a pair was selected; it is waited for",
+                        "disappeared before a pair was selected; waiting for it",
                     ));
                     self.checking_since = None;
                     self.peer_by = now + self.wait;
@@ -363,12 +358,12 @@ impl Run {
     fn handle_signal(&mut self, now: Instant, from: u64, signal: Signal) {
         if let Some(member) = self.newcomer.take() {
             if self.paired == Some(from) {
-                self.membership.speak_to(member, false);
+                self.membership.send_to(member, false);
             } else if self.call.selected().is_none() {
                 self.start_over(now, member);
             }
         }
-        // Once a pair is selected, the call is with the agent that it began with.
+        // Once a pair is selected, the call stays with the agent that it began with.
         if *self.paired.get_or_insert(from) != from {
             return;
         }
@@ -376,12 +371,12 @@ impl Run {
         self.call.handle_signal(now, signal);
     }
 
-    /// The peer's agent was started once more: so is the call, with the same candidates.
+    /// Restarts the call with the same candidates, because the peer's agent was restarted.
     fn start_over(&mut self, now: Instant, member: u64) {
         let locals: Vec<LocalCandidate> =
             self.call.ice().locals().iter().map(|(local, _)| local.clone()).collect();
         self.call = new_call(now, self.plan, self.membership.role());
-        self.membership.speak_to(member, true);
+        self.membership.send_to(member, true);
         for local in locals {
             self.call.add_local(now, local);
         }
@@ -420,7 +415,7 @@ impl Run {
         }
     }
 
-    /// Reflexive candidates that were found.
+    /// Offers the reflexive candidates that were found.
     fn take_reflexive(&mut self, now: Instant) {
         for index in 0..self.reflexives.len() {
             while let Some(found) = self.reflexives[index].poll_found(now) {
@@ -454,7 +449,7 @@ impl Run {
                     Some(relay) => relay.command(RelayCommand::Send(pair.remote, datagram)),
                     None => self.sockets.send(pair.local, pair.remote, &datagram).await,
                 },
-                Output::Signal(signal) => self.membership.tell(signal),
+                Output::Signal(signal) => self.membership.send(signal),
                 Output::Permit(ip) => {
                     for relayed in &self.relays {
                         relayed.relay.command(RelayCommand::Permit(ip));
@@ -478,7 +473,8 @@ impl Run {
             .map(|relayed| &relayed.relay)
     }
 
-    /// Shows and keeps it; a peer that makes problem again and again is not given the terminal.
+    /// Prints a problem and adds it to the report, up to a limit: a peer must not be able to flood
+    /// the terminal.
     fn problem(&mut self, problem: Problem) {
         if self.problems.len() < MAX_PROBLEMS && !self.problems.contains(&problem) {
             complain(&problem);

@@ -1,5 +1,5 @@
-//! This agent's membership in a room of the rendezvous: sealed signals go out in order, the other's
-//! come in.
+//! This agent's membership in a room: sends sealed signals in order, and receives the other
+//! agent's.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,50 +14,48 @@ use crate::rendezvous::http::{Joined, LONGEST_WAIT, MAX_POST, PostedSignals};
 use crate::rendezvous::{Batch, NumberedSignal, Peer, Role, RoomKey, Signal};
 use crate::transport::http::{HttpClient, HttpError};
 
-/// Longest wait for an answer that is not a poll.
+/// Timeout of requests other than polls.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// Pause before a request that failed is repeated.
+/// Pause before a failed request is repeated.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// Pause after a poll without signals.
 const EMPTY_PAUSE: Duration = Duration::from_millis(20);
-/// How long requests may fail in a row until the rendezvous counts as lost.
+/// How long requests may fail before the rendezvous counts as lost.
 const LOST_AFTER: Duration = Duration::from_secs(10);
-/// Maximum number of signals that are kept to be posted: more than an agent has candidates.
-const OUTBOX: usize = 256;
-/// Pause before a full room is asked again: one of its members may be a ghost.
+/// Maximum number of signals that are kept for the other member; an agent has fewer candidates.
+const MAX_OUTGOING: usize = 256;
+/// Pause before the agent tries to join a full room again: one of its members may be stale.
 const FULL_PAUSE: Duration = Duration::from_secs(2);
-/// How long a full room is asked: a ghost behind a proxy that hides its end has one more poll to
-/// wait for.
+/// How long the agent tries to join a full room. A stale member behind a proxy, which hides the
+/// broken connection, expires only after its last poll.
 const FULL_PATIENCE: Duration = LONGEST_WAIT.saturating_add(Duration::from_secs(10));
-/// How long a leaving member waits for its last signals to be posted.
+/// How long a leaving member waits until its last signals are posted.
 const FLUSH: Duration = Duration::from_secs(2);
 
-/// News from the room.
+/// An event in the room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RoomEvent {
-    /// The other member outgoing this.
+    /// The other member sent a signal.
     Signal {
-        /// The run of the agent that outgoing it: a call is with one of them.
+        /// The run of the agent that sent it. A call is with one run.
         from: u64,
-        /// The signal.
         signal: Signal,
     },
-    /// The other member came or went.
+    /// The other member came or left.
     Peer {
-        /// The other member now.
+        /// The current state of the other member.
         peer: Peer,
-        /// Whether this agent took a seat once more, because the rendezvous had given its own
-        /// away.
+        /// Whether this agent had to join again, because the rendezvous gave its seat away.
         rejoined: bool,
     },
-    /// The rendezvous did not answer, and is asked again.
+    /// A request to the rendezvous failed and is repeated.
     Problem(String),
-    /// The rendezvous has not answered for long, or will not.
+    /// The rendezvous has not answered for [`LOST_AFTER`], or a retry would not help.
     Lost(String),
 }
 
-/// A seat in a room. [`Membership::leave`] gives it up; the rendezvous notices a dropped one by its
-/// missing requests.
+/// A seat in a room. [`Membership::leave`] gives it up; if this is dropped without that, the
+/// rendezvous notices the missing requests.
 #[derive(Debug)]
 pub(super) struct Membership {
     session: Arc<Session>,
@@ -69,30 +67,31 @@ pub(super) struct Membership {
 struct Session {
     http: HttpClient,
     key: RoomKey,
-    /// Of this run of this agent.
+    /// The random id of this run of this agent.
     agent: u64,
     seat: Mutex<Joined>,
     outgoing: Mutex<Outgoing>,
     more: Notify,
 }
 
-/// The signals of this agent to the other one, and how many have been posted.
+/// The signals of this agent for the other one, and how many of them have been posted.
 #[derive(Debug, Default)]
 struct Outgoing {
-    /// The member that is listening; `None` while none is.
+    /// The member that gets the signals; `None` while there is none.
     to: Option<u64>,
     signals: Vec<Signal>,
     posted: usize,
-    /// Counts the conversations, so that the end of a post finds the one that it was for.
+    /// The number of the conversation, so that a completed post is counted in its own conversation
+    /// only.
     conversation: u64,
 }
 
 impl Membership {
-    /// Joins the room; from now on `events` gets what comes. A full room is asked again for
-    /// `patience` at most.
+    /// Joins the room and sends its events to `events`. Tries to join a full room for `patience` at
+    /// most.
     ///
     /// # Errors
-    /// No rendezvous answers there, or it refuses: the room is full, or there are too many.
+    /// The rendezvous does not answer, or refuses: the room is full, or there are too many rooms.
     pub(super) async fn join<E: From<RoomEvent> + Send + 'static>(
         http: HttpClient,
         key: RoomKey,
@@ -100,14 +99,14 @@ impl Membership {
         events: mpsc::Sender<E>,
     ) -> anyhow::Result<Self> {
         let until = Instant::now() + patience.min(FULL_PATIENCE);
-        let mut is_told = false;
+        let mut is_reported = false;
         let joined = loop {
             match join(&http, &key).await {
                 Err(HttpError::Status { status: StatusCode::CONFLICT, reason })
                     if Instant::now() + FULL_PAUSE < until =>
                 {
-                    if !std::mem::replace(&mut is_told, true) {
-                        complain(format_args!("{reason}; waiting for one of them to go"));
+                    if !std::mem::replace(&mut is_reported, true) {
+                        complain(format_args!("{reason}; waiting until one of them leaves"));
                     }
                     tokio::time::sleep(FULL_PAUSE).await;
                 }
@@ -131,26 +130,25 @@ impl Membership {
         Ok(Self { session, poster, poller })
     }
 
-    /// The role of this agent.
     #[must_use]
     pub(super) fn role(&self) -> Role {
         self.session.seat().role
     }
 
-    /// Tells the other member, after what was outgoing before: at once, or when
-    /// [`speak_to`](Self::speak_to) says who listens.
-    pub(super) fn tell(&self, signal: Signal) {
+    /// Queues a signal for the other member, in order. It is sent when [`send_to`](Self::send_to)
+    /// has named the member.
+    pub(super) fn send(&self, signal: Signal) {
         let mut outgoing = self.session.outgoing();
-        if outgoing.signals.len() < OUTBOX {
+        if outgoing.signals.len() < MAX_OUTGOING {
             outgoing.signals.push(signal);
         }
         drop(outgoing);
         self.session.more.notify_one();
     }
 
-    /// This member listens now: it is told everything from the first word. `afresh` forgets what
-    /// was outgoing before.
-    pub(super) fn speak_to(&self, member: u64, afresh: bool) {
+    /// Sends all signals to this member from the first one on. `afresh` discards the signals so
+    /// far.
+    pub(super) fn send_to(&self, member: u64, afresh: bool) {
         let mut outgoing = self.session.outgoing();
         outgoing.to = Some(member);
         outgoing.posted = 0;
@@ -162,12 +160,12 @@ impl Membership {
         self.session.more.notify_one();
     }
 
-    /// No member listens now.
-    pub(super) fn hush(&self) {
+    /// Stops sending until [`send_to`](Self::send_to) names a member.
+    pub(super) fn pause(&self) {
         self.session.outgoing().to = None;
     }
 
-    /// Posts what waits, then gives the seat up.
+    /// Posts the remaining signals, then gives the seat up.
     pub(super) async fn leave(self) {
         let Self { session, poster, poller } = self;
         let flushed = async {
@@ -178,13 +176,13 @@ impl Membership {
         let _ = tokio::time::timeout(FLUSH, flushed).await;
         poller.abort();
         poster.abort();
-        // If it fails, the rendezvous finds out by itself.
+        // If this fails, the rendezvous notices that the member is gone.
         let _ = session.request(Method::DELETE, "members", Vec::new(), FLUSH).await;
     }
 }
 
 impl Outgoing {
-    /// The next post: its receiver, the number of its first signal, and the signals.
+    /// The next post, if there is a receiver and a signal.
     fn due(&self) -> Option<(u64, usize, Vec<Signal>)> {
         let to = self.to?;
         let waiting = &self.signals[self.posted.min(self.signals.len())..];
@@ -207,11 +205,11 @@ async fn join(http: &HttpClient, key: &RoomKey) -> Result<Joined, HttpError> {
         )
         .await?;
     serde_json::from_slice(&body)
-        .map_err(|_| HttpError::Protocol("what answers there is no rendezvous".into()))
+        .map_err(|_| HttpError::Protocol("the server is not a rendezvous".into()))
 }
 
 impl Session {
-    // Every change under these locks is made at once.
+    // Each change under these locks is complete before a panic could poison them.
     fn seat(&self) -> MutexGuard<'_, Joined> {
         self.seat.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -255,19 +253,19 @@ impl Session {
     }
 }
 
-/// How long requests have failed.
+/// The start of an outage, while there is one.
 #[derive(Debug, Default)]
 struct Outage(Option<Instant>);
 
 impl Outage {
-    /// The event for one more failure; none between the first and the last.
+    /// The event for a failure: the first failure and the loss are reported, those between are not.
     fn note(&mut self, error: &HttpError) -> Option<RoomEvent> {
         let is_first = self.0.is_none();
         let since = *self.0.get_or_insert_with(Instant::now);
         if !is_passing(error) || since.elapsed() >= LOST_AFTER {
             Some(RoomEvent::Lost(error.to_string()))
         } else {
-            is_first.then(|| RoomEvent::Problem(format!("{error}; it is asked again")))
+            is_first.then(|| RoomEvent::Problem(format!("{error}; retrying")))
         }
     }
 
@@ -309,8 +307,8 @@ async fn post_all<E: From<RoomEvent>>(session: Arc<Session>, events: mpsc::Sende
                     outgoing.posted += count;
                 }
             }
-            // The other member is gone, or our seat is: the poller finds out and says who listens
-            // next.
+            // The other member is gone, or our seat is: the poller will notice, and name the next
+            // member.
             Err(HttpError::Status { status: StatusCode::GONE | StatusCode::FORBIDDEN, .. }) => {
                 let mut outgoing = session.outgoing();
                 if is_current(&outgoing) {
@@ -349,13 +347,13 @@ async fn poll_all<E: From<RoomEvent>>(session: Arc<Session>, events: mpsc::Sende
                 outage.end();
                 let news = state.listen(&session, &batch);
                 if news.is_empty() {
-                    // A rendezvous that does not hold the poll must not make us spin.
+                    // A rendezvous that answers polls at once must not make us spin.
                     tokio::time::sleep(EMPTY_PAUSE).await;
                 }
                 news
             }
-            // The rendezvous gave the seat away while it heard nothing from us, or was started
-            // again.
+            // The rendezvous gave the seat away while our requests did not arrive, or was
+            // restarted.
             Err(HttpError::Status { status: StatusCode::FORBIDDEN, .. }) => {
                 tokio::time::sleep(RETRY_PAUSE).await;
                 match join(&session.http, &session.key).await {
@@ -381,23 +379,23 @@ async fn poll_all<E: From<RoomEvent>>(session: Arc<Session>, events: mpsc::Sende
     }
 }
 
-/// Tells the call; whether to go on: the rendezvous is not lost, and the call not over.
+/// Sends an event to the call, and returns whether to continue: neither the rendezvous is lost nor
+/// the call over.
 async fn tell<E: From<RoomEvent>>(events: &mpsc::Sender<E>, event: RoomEvent) -> bool {
     let is_lost = matches!(event, RoomEvent::Lost(_));
     events.send(event.into()).await.is_ok() && !is_lost
 }
 
-/// The state of listening.
+/// The state of the long poll: how far this agent has received signals.
 struct PollState {
     after: u64,
     peer: Peer,
     rejoined: bool,
-    /// The agent behind the other member, and the number of its last signal.
+    /// The run of the other agent and the number of its last signal.
     heard: Option<(u64, u64)>,
 }
 
 impl PollState {
-    /// Nothing has been heard yet.
     fn new() -> Self {
         Self { after: 0, peer: Peer::Absent, rejoined: false, heard: None }
     }
@@ -406,7 +404,7 @@ impl PollState {
         let mut news = Vec::new();
         self.after = batch.last;
         let is_new = batch.peer != self.peer;
-        // What a member outgoing stands before its leaving, and after its coming.
+        // A member's signals come before the event that it left, and after the event that it came.
         let comes = is_new && matches!(batch.peer, Peer::Present(_));
         if comes {
             self.heard = None;
@@ -417,7 +415,7 @@ impl PollState {
         }
         for sealed in &batch.signals {
             match session.key.open(sealed) {
-                Ok(envelope) => news.extend(self.take(session, envelope)),
+                Ok(signal) => news.extend(self.take(session, signal)),
                 Err(error) => news.push(RoomEvent::Problem(error.to_string())),
             }
         }
@@ -428,8 +426,8 @@ impl PollState {
         news
     }
 
-    /// A signal that the rendezvous repeats, sends back, or takes from another conversation is not
-    /// heard.
+    /// Accepts a signal, unless the rendezvous repeated it, reflected it, or took it from another
+    /// conversation.
     fn take(
         &mut self,
         session: &Session,
@@ -509,7 +507,7 @@ mod tests {
     #[test]
     fn who_comes_later_is_told_everything_from_the_first_word() {
         let mut outgoing = Outgoing { signals: vec![DONE; 3], ..Outgoing::default() };
-        assert!(outgoing.due().is_none(), "nobody listens");
+        assert!(outgoing.due().is_none(), "there is no receiver");
         outgoing.to = Some(2);
         assert_eq!(
             outgoing.due().map(|(to, first, signals)| (to, first, signals.len())),
@@ -523,7 +521,7 @@ mod tests {
     fn a_certificate_that_is_not_trusted_is_not_tried_again() {
         let mut outage = Outage::default();
         let refused = HttpError::Io(std::io::ErrorKind::ConnectionRefused.into());
-        assert!(matches!(outage.note(&refused), Some(RoomEvent::Problem(_))), "told at once");
+        assert!(matches!(outage.note(&refused), Some(RoomEvent::Problem(_))), "reported at once");
         assert_eq!(outage.note(&refused), None, "and once");
         outage.end();
         assert!(

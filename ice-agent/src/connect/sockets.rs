@@ -1,4 +1,4 @@
-//! The sockets of the host candidates, each read by a task of its own.
+//! The sockets of the host candidates, each with a task that receives.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,23 +8,20 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// Longest datagram that is taken; ours and the engine's are shorter.
+/// Maximum size of a datagram that is received; ours and the engine's are smaller.
 const MAX_DATAGRAM: usize = 2048;
 /// Pause after a failed read.
 const ERROR_PAUSE: Duration = Duration::from_millis(10);
 
-/// What came to a host candidate.
+/// A datagram that arrived at a host candidate.
 #[derive(Debug)]
 pub(super) struct HostDatagram {
-    /// The socket's address.
     pub(super) base: SocketAddr,
-    /// Who sent it.
     pub(super) from: SocketAddr,
-    /// What.
     pub(super) datagram: Vec<u8>,
 }
 
-/// The sockets by their addresses. When dropped, the readers end.
+/// The sockets by their addresses. The receiving tasks end when this is dropped.
 #[derive(Debug)]
 pub(super) struct HostSockets {
     sockets: Vec<(SocketAddr, Arc<UdpSocket>)>,
@@ -32,7 +29,7 @@ pub(super) struct HostSockets {
 }
 
 impl HostSockets {
-    /// Begins to read. A reader waits while `events` is full, and the kernel drops then.
+    /// Starts to receive. While `events` is full, the task waits and the kernel drops datagrams.
     pub(super) fn start<E: From<HostDatagram> + Send + 'static>(
         sockets: Vec<UdpSocket>,
         events: &mpsc::Sender<E>,
@@ -48,12 +45,12 @@ impl HostSockets {
         Self { sockets: started, _readers: readers }
     }
 
-    /// The addresses.
+    /// The addresses of the sockets.
     pub(super) fn bases(&self) -> Vec<SocketAddr> {
         self.sockets.iter().map(|(base, _)| *base).collect()
     }
 
-    /// Sends from one of them. A destination that cannot be reached is one that does not answer.
+    /// Sends from one of the sockets. An error counts like a destination that does not answer.
     pub(super) async fn send(&self, base: SocketAddr, to: SocketAddr, datagram: &[u8]) {
         if let Some((_, socket)) = self.sockets.iter().find(|(address, _)| *address == base) {
             let _ = socket.send_to(datagram, to).await;
@@ -75,8 +72,7 @@ async fn read<E: From<HostDatagram>>(
                     return;
                 }
             }
-            // Windows reports the ICMP error of an earlier datagram here; the socket is as good as
-            // before.
+            // Windows reports the ICMP error of an earlier datagram here; the socket still works.
             Err(_) => tokio::time::sleep(ERROR_PAUSE).await,
         }
     }

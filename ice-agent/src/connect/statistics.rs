@@ -1,4 +1,4 @@
-//! Round-trip times to figures.
+//! Statistics of round-trip times and loss.
 
 use std::time::Duration;
 
@@ -10,26 +10,22 @@ pub(super) struct RoundTrips {
     samples: Vec<Duration>,
 }
 
-/// Milliseconds, rounded to the microsecond.
+/// Round-trip times in milliseconds, rounded to the microsecond.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct RoundTripFigures {
-    /// The smallest.
     pub min: f64,
-    /// The median.
     pub p50: f64,
-    /// 99 of 100 were at most this; with fewer than 100 samples the largest.
+    /// The 99th percentile; with fewer than 100 samples, the maximum.
     pub p99: f64,
-    /// The largest.
     pub max: f64,
 }
 
 impl RoundTrips {
-    /// Adds the next one.
     pub(super) fn push(&mut self, sample: Duration) {
         self.samples.push(sample);
     }
 
-    /// How many there are.
+    /// The number of samples.
     #[must_use]
     pub(super) fn count(&self) -> usize {
         self.samples.len()
@@ -49,9 +45,9 @@ impl RoundTrips {
         })
     }
 
-    /// How much successive round trips differ, in milliseconds: the smoothed estimate of RFC 3550
-    /// §6.4.1 over round-trip instead of one-way times, since the two clocks are not compared.
-    /// `None` with fewer than two samples.
+    /// The jitter in milliseconds: the smoothed estimate of RFC 3550 §6.4.1, over round-trip
+    /// instead of one-way times, since the two clocks are not synchronised. `None` with fewer than
+    /// two samples.
     #[must_use]
     pub(super) fn jitter(&self) -> Option<f64> {
         if self.samples.len() < 2 {
@@ -71,7 +67,7 @@ fn nearest_rank(sorted: &[Duration], percent: usize) -> Duration {
     sorted[rank - 1]
 }
 
-/// What is missing of `sent`, in percent, rounded to hundredths; 0 when nothing was sent.
+/// The loss in per cent, rounded to hundredths; 0 if nothing was sent.
 #[must_use]
 pub(super) fn loss_percent(sent: u32, received: u32) -> f64 {
     if sent == 0 {

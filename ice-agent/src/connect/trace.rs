@@ -1,8 +1,8 @@
-//! The checks as they pass our sockets.
+//! A trace of the connectivity checks that pass our sockets.
 //!
-//! The ICE engine shows state changes and nominations only, so what a person wants to see — which
-//! pair was checked, how often, who answered — is read from the STUN Binding messages between a
-//! local and a remote address. A pair that was never checked is not seen here.
+//! The ICE engine reports only state changes and nominations. The rest of the report (which pair
+//! was checked, how often, with which answers) comes from the STUN Binding messages between a local
+//! and a remote address. A pair that was never checked does not appear.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 use is::stun::{Class, Method, StunMessage, TransId};
 use serde::Serialize;
 
-/// Most pairs that are followed; later ones are left out (the engine itself holds 100).
+/// Maximum number of pairs in the trace; later ones are ignored (the engine itself has at most
+/// 100).
 const MAX_PAIRS: usize = 256;
-/// Most unanswered requests that are remembered, of all pairs.
+/// Maximum number of unanswered requests in the trace, of all pairs.
 const MAX_OUTSTANDING: usize = 1024;
 
 /// A local base and a remote address.
@@ -25,32 +26,30 @@ pub(super) struct PairAddresses {
     pub remote: SocketAddr,
 }
 
-/// RFC 8445 §6.1.2.6, as far as it shows from outside.
+/// The state of a pair (RFC 8445 §6.1.2.6), as far as messages show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckState {
-    /// The peer's checks came, ours was not sent.
+    /// The peer's checks arrived, but ours was not sent yet.
     Waiting,
-    /// Ours was sent and is not answered.
+    /// Our check was sent and is not answered yet.
     InProgress,
-    /// Ours was answered.
+    /// Our check was answered.
     Succeeded,
-    /// Ours was answered with an error, or never.
+    /// Our check was answered with an error, or not at all.
     Failed,
 }
 
-/// One pair's checks.
+/// The checks of one pair.
 #[derive(Debug, Clone)]
 pub(super) struct Check {
-    /// Between whom.
     pub pair: PairAddresses,
-    /// How it stands.
+    /// The state of the pair.
     pub state: CheckState,
-    /// Our requests, with repetitions.
+    /// Our requests, including retransmissions.
     pub requests_sent: u32,
     /// Success responses to them.
     pub responses_received: u32,
-    /// The peer's requests.
     pub requests_received: u32,
     /// Our success responses to them.
     pub responses_sent: u32,
@@ -60,12 +59,12 @@ pub(super) struct Check {
     pub nominated: bool,
     /// The first round trip.
     pub round_trip: Option<Duration>,
-    /// Our address as the peer saw it: whether it is the base, a server-reflexive or a
-    /// peer-reflexive candidate.
+    /// Our address as the peer sees it: the base, or a server-reflexive or peer-reflexive
+    /// candidate.
     pub mapped: Option<SocketAddr>,
 }
 
-/// All pairs of one call, in the order in which they showed.
+/// The pairs of one call, in the order in which they appeared.
 #[derive(Debug, Default)]
 pub(super) struct Trace {
     checks: Vec<Check>,
@@ -74,7 +73,7 @@ pub(super) struct Trace {
 }
 
 impl Trace {
-    /// A Binding message that we send.
+    /// Records a Binding message that we send.
     pub(super) fn sent(&mut self, now: Instant, pair: PairAddresses, message: &StunMessage<'_>) {
         if message.method() != Method::Binding {
             return;
@@ -97,7 +96,7 @@ impl Trace {
         }
     }
 
-    /// A Binding message that came, and that the engine accepted as authentic.
+    /// Records a Binding message that arrived and that the engine accepted as authentic.
     pub(super) fn received(
         &mut self,
         now: Instant,
@@ -139,7 +138,7 @@ impl Trace {
         }
     }
 
-    /// The pairs. With `over`, a check that was not answered counts as failed.
+    /// The checks of all pairs. If the call is `over`, an unanswered check counts as failed.
     pub(super) fn checks(&self, over: bool) -> impl Iterator<Item = Check> + '_ {
         self.checks.iter().cloned().map(move |mut check| {
             if over && check.state == CheckState::InProgress {
@@ -149,7 +148,7 @@ impl Trace {
         })
     }
 
-    /// One pair's checks.
+    /// The checks of one pair.
     #[must_use]
     pub(super) fn check(&self, pair: PairAddresses) -> Option<&Check> {
         self.index.get(&pair).map(|index| &self.checks[*index])

@@ -77,7 +77,6 @@ pub struct SrvRecord {
     pub priority: u16,
     /// The relative share of clients within a priority.
     pub weight: u16,
-    /// The server's port.
     pub port: u16,
     /// The server's name, with its final dot; `.` if there is no such service.
     pub target: String,
@@ -86,7 +85,6 @@ pub struct SrvRecord {
 /// The addresses of a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// The known addresses.
     pub addresses: Vec<IpAddr>,
     /// The family whose answer was late and is not included.
     pub late: Option<Families>,
@@ -106,7 +104,7 @@ impl<T> Answer<T> {
         let number = records.len();
         records.truncate(MAX_RECORDS);
         let note = format!(
-            "{name} has {number} records of type {kind}; the first {MAX_RECORDS} are used."
+            "{name} has {number} records of type {kind}; only the first {MAX_RECORDS} are used."
         );
         Self { records, notes: if number > MAX_RECORDS { vec![note] } else { Vec::new() } }
     }

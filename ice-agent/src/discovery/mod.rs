@@ -5,7 +5,7 @@
 //! | queries to DNS | `dns.rs` | |
 //! | an endpoint: transport, addresses, how it was found | `endpoint.rs` | |
 //! | NAPTR for TURN | `naptr.rs` | RFC 5928 §3, step 4; RFC 7350 §4.6.2 |
-//! | SRV, its priorities and weights | `srv.rs` | RFC 2782; RFC 5928 §3, steps 3 and 5; RFC 8489 §8.1 |
+//! | SRV, its priorities and weights | `srv.rs` | RFC 2782; RFC 5928 §3; RFC 8489 §8.1 |
 //! | the queries for each kind of URI | `resolution.rs` | RFC 5928 §3, RFC 8489 §8.1 |
 //! | the order of addresses, with alternating families | `order.rs` | RFC 6724 §6, RFC 8305 §4 |
 //! | attempts with staggered starts | `race.rs` | RFC 8305 §5 |

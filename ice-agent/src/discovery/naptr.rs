@@ -70,7 +70,11 @@ pub(super) async fn follow(
         let mut passed = HashSet::from([host.to_owned()]);
         while let Some((record, via)) = open.pop() {
             if ends.len() >= MAX_ENDS {
-                notes.push(format!("The NAPTR records of {} lead to more than {MAX_ENDS} servers; the rest are not used.", shown(host)));
+                notes.push(format!(
+                    "The NAPTR records of {} lead to more than {MAX_ENDS} servers; \
+                    the rest are not used.",
+                    shown(host)
+                ));
                 return Ok(Some(ends));
             }
             let kind = match record.flags.as_str() {
@@ -80,7 +84,8 @@ pub(super) async fn follow(
                     let on = format!("{via} → {}", shown(&record.replacement));
                     if !passed.insert(record.replacement.clone()) {
                         notes.push(format!(
-                            "NAPTR {on}: this name was queried before, so the records form a circle; the record is not used."
+                            "NAPTR {on}: this name was queried before, so the records form a \
+                            circle; the record is not used."
                         ));
                     } else if queries >= MAX_QUERIES {
                         notes.push(format!(

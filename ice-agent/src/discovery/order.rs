@@ -5,12 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 /// The address families that may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Families {
-    /// IPv6 and IPv4.
     #[default]
     Both,
-    /// IPv4 only.
     V4,
-    /// IPv6 only.
     V6,
 }
 

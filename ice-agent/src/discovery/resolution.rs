@@ -48,7 +48,6 @@ pub enum DiscoveryError {
     /// The chosen transport does not suit the URI.
     #[error("{uri} cannot be used over {transport}")]
     Transport {
-        /// The server's URI.
         uri: String,
         /// The chosen transport.
         transport: Transport,
@@ -56,7 +55,8 @@ pub enum DiscoveryError {
     /// "A "stuns" URI containing an IP address MUST be rejected" (RFC 8489 §8.1); the same for TURN
     /// over DTLS (RFC 7350 §4.6.1), "unless the domain name is provided by the same mechanism".
     #[error(
-        "{0}: an IP address is not enough to verify the server's certificate; write the host name, or give --server-name"
+        "{0}: an IP address is not enough to verify the server's certificate; write the host \
+        name, or give --server-name"
     )]
     Nameless(String),
     /// An SRV record says that the service does not exist.

@@ -1,20 +1,22 @@
+//! The behaviour of a NAT, and its classic name.
+
 use std::fmt;
 
 use serde::Serialize;
 
-/// On what a NAT's mapping or filtering depends (RFC 4787 §4.1, §5).
+/// How a NAT's mapping or filtering depends on the remote endpoint (RFC 4787 §4.1, §5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Behaviour {
-    /// On nothing: the same for every other end.
+    /// The same for every remote endpoint.
     EndpointIndependent,
-    /// On the other end's IP address.
+    /// Depends on the remote IP address.
     AddressDependent,
-    /// On the other end's IP address and port.
+    /// Depends on the remote IP address and port.
     AddressAndPortDependent,
-    /// On the other end's IP address; whether on its port too could not be told.
+    /// Depends on the remote IP address; unknown whether on the port too.
     EndpointDependent,
-    /// It could not be told.
+    /// The tests could not determine it.
     Unknown,
 }
 
@@ -30,7 +32,7 @@ impl fmt::Display for Behaviour {
     }
 }
 
-/// The names of RFC 3489 §5 and §10.1, which people still use.
+/// The names of RFC 3489 §5 and §10.1, which are still in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Classic {
@@ -38,22 +40,22 @@ pub enum Classic {
     OpenInternet,
     /// One mapping, no filter.
     FullCone,
-    /// One mapping, open to addresses that were sent to.
+    /// One mapping, which accepts packets from addresses that the host has sent to.
     AddressRestrictedCone,
-    /// One mapping, open to addresses and ports that were sent to.
+    /// One mapping, which accepts packets from addresses and ports that the host has sent to.
     PortRestrictedCone,
-    /// A mapping for each other end.
+    /// A mapping for each remote endpoint.
     Symmetric,
     /// No NAT, but a filter.
     SymmetricUdpFirewall,
-    /// No UDP at all.
+    /// UDP does not pass.
     UdpBlocked,
-    /// It could not be told.
+    /// The tests could not determine it.
     Unknown,
 }
 
 impl Classic {
-    /// The name for what was found, as RFC 3489 §10.1 decides it.
+    /// The name for these findings, by the flow chart of RFC 3489 §10.1.
     #[must_use]
     pub fn of(nat: bool, mapping: Behaviour, filtering: Behaviour) -> Self {
         use Behaviour as B;

@@ -1,19 +1,20 @@
-//! What servers that have no other address tell together: by how they see one and the same socket.
+//! Mapping behaviour from servers without another address: by comparing the mapped addresses that
+//! they see for one socket.
 
 use std::net::SocketAddr;
 
 use super::behaviour::Behaviour;
 
-/// A server, and the socket as it sees it.
+/// The mapped address of the socket that one server sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Observation {
-    /// The server's address.
     pub(super) server: SocketAddr,
-    /// What it saw.
+    /// The mapped address in the server's answer.
     pub(super) mapped: SocketAddr,
 }
 
-/// The mapping behaviour as far as the servers' addresses differ enough to tell it (RFC 4787 §4.1).
+/// The mapping behaviour, as far as the servers' addresses differ enough to show it (RFC 4787
+/// §4.1).
 #[must_use]
 pub(super) fn mapping(observations: &[Observation]) -> Behaviour {
     let pairs = || {

@@ -1,23 +1,25 @@
+//! The report of both families.
+
 use std::fmt;
 
 use serde::Serialize;
 
 use super::report::Report;
 
-/// Both families; see the [module](super) for the JSON form.
+/// The reports of both families; docs/ice-agent.md has the JSON form.
 #[derive(Debug, Clone, Serialize)]
 pub struct Document {
-    /// IPv4, or IPv6 where there is no IPv4.
+    /// The report of IPv4, or of IPv6 if IPv4 was not measured.
     #[serde(flatten)]
     pub first: Report,
-    /// IPv6, where both were measured.
+    /// The report of IPv6, if both were measured.
     pub other_family: Option<Report>,
-    /// What was not measured, and why; sentences for people.
+    /// Notes about tests that were not made, and why, in sentences.
     pub left_out: Vec<String>,
 }
 
 impl Document {
-    /// Whether nothing came back in any family.
+    /// Whether no answer came in any family.
     #[must_use]
     pub fn is_blocked(&self) -> bool {
         let blocked = |report: &Report| report.mapped.is_none();
@@ -35,5 +37,32 @@ impl fmt::Display for Document {
             writeln!(f, "{note}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::documented::assert_documented;
+    use crate::nat::{LossReport, Ports, Test};
+
+    #[test]
+    fn the_documentation_has_every_key() {
+        let server = "192.0.2.1:3478".parse().unwrap();
+        let mut first = Report::new(server);
+        first.ports = Some(Ports { sockets: 1, kept: 1, partly: 0, destinations: 1 });
+        first.loss = Some(LossReport { requests: 1, lost: 0, percent: 0.0 });
+        first.tests.push(Test {
+            name: "connectivity",
+            local: server,
+            sent_to: server,
+            asked: "the same",
+            requests: 1,
+            mapped: None,
+            answered_from: None,
+            failure: None,
+        });
+        let document = Document { first, other_family: None, left_out: Vec::new() };
+        assert_documented("nat", &document);
     }
 }

@@ -1,4 +1,4 @@
-//! IPv4 and IPv6, each by itself.
+//! Runs the tests for IPv4 and IPv6 at the same time, and combines their reports.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,14 +17,14 @@ use crate::discovery::{Choice, DiscoveryError, Families};
 use crate::reach::Reach;
 use crate::uri::ServerUri;
 
-/// Maximum number of a name's addresses that are asked, in each family.
+/// Maximum number of addresses of a name that are used, in each family.
 const MAX_ADDRESSES: usize = 4;
 
-/// Measures both families, or those that there is a way for. Each begins as soon as its own
-/// addresses are known: a name server that is silent about one holds the other up no longer.
+/// Measures both families, or those that this host can reach. Each starts as soon as its own
+/// addresses are known, so that a name server's silence about one family does not delay the other.
 ///
 /// # Errors
-/// No server has an address that could be asked.
+/// No server has an address to test with.
 pub(super) async fn measure(
     servers: &[ServerUri],
     reach: &Reach,
@@ -58,11 +58,11 @@ pub(super) async fn measure(
             Ok(None) if is_known && !resolved.failed.is_empty() => {
                 notes.extend(resolved.failed.iter().map(|failed| format!("{family}: {failed}.")));
             }
-            // An address names its family.
+            // A server given as an address has one family only; that is no news.
             Ok(None)
                 if is_named && is_known && reach.choice().families.has(family.unspecified()) =>
             {
-                notes.push(format!("{family}: no server has such an address."));
+                notes.push(format!("{family}: no server has an address of this family."));
             }
             Ok(None) => {}
             Err(error) => notes.push(format!("{family}: {error:#}.")),
@@ -84,15 +84,15 @@ pub(super) async fn measure(
     }
 }
 
-/// What the servers' names lead to in one family.
+/// The addresses of the servers in one family.
 #[derive(Debug, Default)]
 struct Resolved {
     known: Vec<Vec<SocketAddr>>,
-    /// Names of which this could not be found out.
+    /// Names that could not be resolved, with the reasons.
     failed: Vec<String>,
-    /// Names that have no address of the family.
+    /// Names without an address of the family.
     absent: Vec<String>,
-    /// The parts of DNS's answers that are not used.
+    /// Notes about unused records.
     notes: Vec<String>,
 }
 
@@ -118,7 +118,10 @@ async fn resolve(
                 resolved.notes.extend(discovered.notes);
                 if addresses.len() > MAX_ADDRESSES {
                     let number = addresses.len();
-                    resolved.notes.push(format!("{server} has {number} addresses of {family}; the first {MAX_ADDRESSES} are asked."));
+                    resolved.notes.push(format!(
+                        "{server} has {number} {family} addresses; only \
+                        the first {MAX_ADDRESSES} are used."
+                    ));
                 }
                 resolved.known.push(addresses);
             }
@@ -131,7 +134,7 @@ async fn resolve(
     resolved
 }
 
-/// One family, if a server has an address of it.
+/// Measures one family; `None` if no server has an address of it.
 async fn one(
     family: Family,
     known: &[Vec<SocketAddr>],
@@ -163,7 +166,7 @@ async fn one(
             }
             Err(error) => {
                 unreachable.get_or_insert_with(|| {
-                    anyhow::Error::new(error).context(format!("this host has no way to {server}"))
+                    anyhow::Error::new(error).context(format!("this host has no route to {server}"))
                 });
             }
         }

@@ -1,4 +1,4 @@
-//! RFC 5780 §4.4, on a path that may lose packets.
+//! The filtering tests of RFC 5780 §4.4, on a path that may lose packets.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,36 +10,36 @@ use super::network::Network;
 use super::probe_socket::ProbeSocket;
 use super::session::{Session, TestRequest, Trial};
 
-/// How the path filters, and how sure that is.
+/// The filtering behaviour, and the chance that it is wrong.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Filtering {
     pub(super) behaviour: Behaviour,
-    /// The chance that a filter was found where there was only loss.
+    /// The chance that a filter was found although there was only loss.
     pub(super) doubt: f64,
 }
 
 impl Filtering {
-    /// A finding that does not rest on silence.
+    /// A finding that does not depend on silence.
     pub(super) fn sure(behaviour: Behaviour) -> Self {
         Self { behaviour, doubt: 0.0 }
     }
 }
 
-/// One of the two filtering tests.
+/// The result of one filtering test.
 enum Found {
-    /// The answer came in.
+    /// The answer arrived.
     Open,
-    /// It was filtered; the chance that it was lost.
+    /// The answer was filtered; the chance that it was lost instead.
     Closed(f64),
-    /// It could not be told.
+    /// The test could not determine it.
     Unknown,
 }
 
-/// RFC 5780 §4.4, tests II and III. Silence means a filter only if the address that should have
-/// answered does so when it is asked itself, and if it is not loss.
+/// Runs tests II and III of RFC 5780 §4.4. Silence means a filter only if the address that should
+/// have answered does answer direct requests, and if loss does not explain the silence.
 ///
 /// # Errors
-/// No socket.
+/// No socket can be opened.
 pub(super) async fn measure<N: Network>(
     session: &Session<N>,
     local: IpAddr,
@@ -80,37 +80,38 @@ pub(super) async fn measure<N: Network>(
     )
 }
 
-/// Asks for an answer from `origin` at a fresh socket.
+/// Requests an answer from `origin` to a fresh socket.
 async fn test<N: Network>(
     session: &Session<N>,
     control: &mut ProbeSocket<N::Socket>,
-    question: TestRequest,
+    request: TestRequest,
     origin: SocketAddr,
 ) -> anyhow::Result<Found> {
     let mut probe = session.probe(control.local().ip()).await?;
     let mut silence = Silence::default();
-    let trial = session.trial(&mut probe, control, question, &mut silence, 0).await;
-    record(session, question, &probe, &silence, &trial);
+    let trial = session.trial(&mut probe, control, request, &mut silence, 0).await;
+    record(session, request, &probe, &silence, &trial);
     match trial {
         Trial::Silent(_) => {}
         trial => return Ok(not_silent(session, trial, origin)),
     }
-    // From a socket of its own: if the first test goes on, its filter is still closed.
+    // From a socket of its own, so that the filter of the first one stays closed if that test goes
+    // on.
     let mut asking = session.probe(control.local().ip()).await?;
     let (answered, lost) =
         session.sample(&mut asking, TestRequest::plain("filtering IV", origin)).await;
     if answered == 0 {
         session.note(format!(
-            "{origin} does not answer even when it is asked itself: filtering cannot be told."
+            "{origin} does not answer direct requests either, so filtering is unknown."
         ));
         return Ok(Found::Unknown);
     }
-    // The way from there may lose more than the way from the server's first address.
+    // The path from there may lose more than the path from the server's first address.
     let share = f64::from(lost + 1) / f64::from(answered + lost + 2);
     let least = (MAX_CHANCE_AT_ORIGIN.ln() / share.ln()).ceil() as u32;
-    let trial = session.trial(&mut probe, control, question, &mut silence, least).await;
+    let trial = session.trial(&mut probe, control, request, &mut silence, least).await;
     Ok(match trial {
-        // Whichever of the two reach is the worse one.
+        // The worse of the two paths counts.
         Trial::Silent(evidence) => {
             Found::Closed(evidence.chance.max(share.powi(evidence.requests.cast_signed())))
         }
@@ -122,12 +123,16 @@ fn not_silent<N: Network>(session: &Session<N>, trial: Trial, origin: SocketAddr
     match trial {
         Trial::Answered(binding) if binding.source == origin => return Found::Open,
         Trial::Answered(binding) => session.note(format!(
-            "Asked to answer from {origin}, the server answered from {}: filtering cannot be told.",
+            "Asked to answer from {origin}, the server answered from {}, so filtering is unknown.",
             binding.source
         )),
-        Trial::Refused => session.note("The server refuses CHANGE-REQUEST: filtering cannot be told."),
+        Trial::Refused => session.note(
+            "The server refuses CHANGE-REQUEST, so filtering is \
+            unknown.",
+        ),
         Trial::Silent(_) | Trial::Unsettled => session.note(format!(
-            "No answer came from {origin}, but the path loses so much that this may be loss: filtering cannot be told. Try again when it is quiet."
+            "No answer came from {origin}, but the path is so lossy that the answer may be lost, \
+            so filtering is unknown. Try again when the network is less busy."
         )),
     }
     Found::Unknown
@@ -135,7 +140,7 @@ fn not_silent<N: Network>(session: &Session<N>, trial: Trial, origin: SocketAddr
 
 fn record<N: Network>(
     session: &Session<N>,
-    question: TestRequest,
+    request: TestRequest,
     probe: &ProbeSocket<N::Socket>,
     silence: &Silence,
     trial: &Trial,
@@ -146,7 +151,7 @@ fn record<N: Network>(
         Trial::Silent(evidence) => {
             Err(format!("no answer to any of {} requests", evidence.requests))
         }
-        Trial::Unsettled => Err("no answer, and much is lost on the path".to_owned()),
+        Trial::Unsettled => Err("no answer, but the path loses many packets".to_owned()),
     };
-    session.record(question, probe.local(), silence.requests(), &outcome);
+    session.record(request, probe.local(), silence.requests(), &outcome);
 }

@@ -1,5 +1,5 @@
-//! Whether the NAT turns datagrams around that are meant for its own outside (RFC 4787 §6, RFC 5780
-//! §3.4).
+//! Whether the NAT supports hairpinning: datagrams from inside to its own external address (RFC
+//! 4787 §6, RFC 5780 §3.4).
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -13,19 +13,19 @@ use super::probe_socket::ProbeSocket;
 use super::repeated_request::RepeatedRequest;
 use super::session::{Session, TestRequest};
 
-/// What two sockets behind the NAT saw of each other.
+/// The result of the hairpinning test.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Hairpin {
-    /// Something came back.
-    TurnedAround,
-    /// Nothing did, and not because of loss.
+    /// A datagram arrived through the NAT's external address.
+    Works,
+    /// No datagram arrived, and loss does not explain it.
     Silent(Evidence),
-    /// Nothing did, and it could not be told why.
+    /// No datagram arrived, but the reason may be loss.
     Unsettled,
 }
 
-/// Two fresh sockets, each of which sends to the other's outside (RFC 5780 §3.4), so that a filter
-/// that lets in only what was sent to does not hide the answer.
+/// Uses two fresh sockets that send to each other's mapped address (RFC 5780 §3.4), so that a
+/// filter which accepts only known remote addresses does not hide the answer.
 ///
 /// # Errors
 /// No socket.
@@ -35,20 +35,21 @@ pub(super) async fn measure<N: Network>(
     server: SocketAddr,
 ) -> anyhow::Result<Hairpin> {
     let (mut first, mut second) = (session.probe(local).await?, session.probe(local).await?);
-    let question = TestRequest::plain("hairpin", server);
-    let Some(first_seen) = session.question(&mut first, question).await else {
+    let request = TestRequest::plain("hairpin", server);
+    let Some(first_seen) = session.request(&mut first, request).await else {
         return Ok(Hairpin::Unsettled);
     };
-    let Some(second_seen) = session.question(&mut second, question).await else {
+    let Some(second_seen) = session.request(&mut second, request).await else {
         return Ok(Hairpin::Unsettled);
     };
     let mut control = session.probe(local).await?;
     let ends = [(&first, first_seen.mapped), (&second, second_seen.mapped)];
-    Ok(turns_around(session, ends, &mut control, server).await)
+    Ok(hairpins(session, ends, &mut control, server).await)
 }
 
-/// Both send to the other's outside until something comes or the silence is beyond doubt.
-async fn turns_around<N: Network>(
+/// Both sockets send to the other's mapped address until a datagram arrives or the silence is
+/// conclusive.
+async fn hairpins<N: Network>(
     session: &Session<N>,
     [(first, first_mapped), (second, second_mapped)]: [(&ProbeSocket<N::Socket>, SocketAddr); 2],
     control: &mut ProbeSocket<N::Socket>,
@@ -63,13 +64,13 @@ async fn turns_around<N: Network>(
     loop {
         let now = Instant::now();
         if due <= now {
-            // A datagram that cannot be sent is one that does not come back.
+            // A datagram that cannot be sent does not come back.
             let _ = first.send(second_mapped, &to_second).await;
             let _ = second.send(first_mapped, &to_first).await;
             silence.sent(now);
             due = now + interval;
         }
-        if let Some(at) = plain.go(control, session.pacer(), Some(interval * 2)).await {
+        if let Some(at) = plain.send_if_due(control, session.pacer(), Some(interval * 2)).await {
             session.path.borrow_mut().asked(at);
         }
         let (now, patience) = (Instant::now(), session.patience());
@@ -83,8 +84,8 @@ async fn turns_around<N: Network>(
         let wake =
             [Some(due), plain.due(), silence.ripens(now, patience)].into_iter().flatten().min();
         tokio::select! {
-            () = first.receive(&to_first) => return Hairpin::TurnedAround,
-            () = second.receive(&to_second) => return Hairpin::TurnedAround,
+            () = first.receive(&to_first) => return Hairpin::Works,
+            () = second.receive(&to_second) => return Hairpin::Works,
             reply = control.reply() => if reply.outcome.is_ok() {
                 session.path.borrow_mut().answered(reply.asked, reply.asked.elapsed());
             },
@@ -93,7 +94,7 @@ async fn turns_around<N: Network>(
     }
 }
 
-/// A Binding request that nobody else sends.
+/// A Binding request with a random transaction id, so that it can be recognised.
 fn request() -> Vec<u8> {
     let mut bytes = vec![0; 32];
     let writer = MessageWriter::new(

@@ -1,57 +1,56 @@
-//! What is known of the loss on the path, and how likely it is that silence is nothing but loss.
+//! How much the path loses, and how likely it is that silence is only loss.
 //!
-//! Silence is a verdict only when the chance that it is loss is below [`MAX_CHANCE`]. Three things
-//! make that true:
-//! - plain requests go to the server all the while, and those that stay without an answer tell how
-//!   much the path loses;
-//! - a request that was not answered counts only if a plain one near it in time was, so that an
-//!   outage counts for nothing;
-//! - the requests that count span more than [`LONGEST_BURST`], so that one short outage cannot
-//!   swallow all of them.
+//! Silence is a finding only if the chance that it is loss is below [`MAX_CHANCE`]. Three things
+//! ensure that:
+//! - plain requests go to the server all the time, and the unanswered ones show how much the path
+//!   loses;
+//! - an unanswered request counts only if a plain request near it in time was answered, so that an
+//!   outage does not count;
+//! - the requests that count span more than [`LONGEST_BURST`], so that one short outage cannot hide
+//!   all of them.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// An outage of Wi-Fi or of a mobile network that is no rarity lasts this long.
+/// How long outages of Wi-Fi and mobile networks last that are not rare.
 const LONGEST_BURST: Duration = Duration::from_secs(2);
-/// How many times as long as a [question](total) a test may take before it is given up as
-/// unsettled.
+/// How long a test may take before it is given up as unsettled, in multiples of an unanswered
+/// [request](total).
 pub(super) const MAX_TOTALS: u32 = 5;
-/// The chance that a single negative finding is loss. A report makes several of them, and all
-/// together stay below 0.1 %.
+/// Maximum chance that a single negative finding is loss. A report has several of them; together
+/// they stay below 0.1 %.
 pub(super) const MAX_CHANCE: f64 = 1e-5;
-/// The same for what is known of the server's other address alone, which few requests tell of.
+/// The same for a finding about the server's other address, to which only a few requests go.
 pub(super) const MAX_CHANCE_AT_ORIGIN: f64 = 1e-3;
-/// Before the first request the loss counts as 1 of 10. Every request that is answered or lost
-/// moves this.
+/// The prior: before the first request, one of ten requests counts as lost. Each request that is
+/// answered or lost changes that.
 const BELIEVED_LOST: f64 = 1.0;
 const BELIEVED_ANSWERED: f64 = 9.0;
-/// Maximum number of requests that are remembered; a run has fewer.
+/// Maximum number of requests in the record; a run has fewer.
 const MAX_REMEMBERED: usize = 1000;
 
-/// How long a question takes that is not answered: the timeout, but always longer than a burst of
-/// loss.
+/// How long an unanswered request takes: the timeout, but always longer than a burst of loss.
 pub(super) fn total(timeout: Duration) -> Duration {
     timeout.max(LONGEST_BURST + LONGEST_BURST / 4)
 }
 
-/// Plain requests of this run, which any answer reaches: when each went out, and how long its
-/// answer took.
+/// The plain requests of this run, whose answers no filter stops: when each was sent, and how long
+/// its answer took.
 #[derive(Debug, Default)]
 pub(super) struct Path {
     asked: Vec<(Instant, Option<Duration>)>,
 }
 
 impl Path {
-    /// A request went out.
+    /// Records a request.
     pub(super) fn asked(&mut self, at: Instant) {
         if self.asked.len() < MAX_REMEMBERED {
             self.asked.push((at, None));
         }
     }
 
-    /// The request of that time was answered.
+    /// Records the answer to the request that was sent at that time.
     pub(super) fn answered(&mut self, at: Instant, took: Duration) {
         if let Some((_, answered)) = self.asked.iter_mut().find(|(asked, _)| *asked == at) {
             *answered = Some(took);
@@ -60,15 +59,15 @@ impl Path {
         }
     }
 
-    /// How long an answer may take: half as long again as the slowest that came, and `least` at
-    /// least.
+    /// How long an answer may take: one and a half times the slowest one so far, but at least
+    /// `least`.
     pub(super) fn patience(&self, least: Duration) -> Duration {
         let slowest = self.asked.iter().filter_map(|(_, took)| *took).max().unwrap_or_default();
         least.max(slowest + slowest / 2)
     }
 
-    /// What was answered and what was lost; requests that are younger than `patience` may still be
-    /// answered and do not count.
+    /// The answered and the lost requests. Requests younger than `patience` may still be answered
+    /// and do not count.
     pub(super) fn loss(&self, now: Instant, patience: Duration) -> Loss {
         let answered = self.asked.iter().filter(|(_, took)| took.is_some()).count();
         let lost = self
@@ -79,7 +78,7 @@ impl Path {
         Loss { answered: answered as u32, lost: lost as u32 }
     }
 
-    /// Whether a request was answered that went out within `reach` of `at`.
+    /// Whether a request that was sent within `reach` of `at` was answered.
     fn was_open(&self, at: Instant, reach: Duration) -> bool {
         let distance = |asked: Instant| {
             asked.saturating_duration_since(at).max(at.saturating_duration_since(asked))
@@ -88,7 +87,7 @@ impl Path {
     }
 }
 
-/// How many requests were answered and how many were lost.
+/// Numbers of answered and lost requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Loss {
     pub(super) answered: u32,
@@ -97,8 +96,8 @@ pub(super) struct Loss {
 
 impl Loss {
     /// The chance that the next `silent` requests are all lost: the predictive distribution of a
-    /// binomial whose parameter has a beta distribution. It allows for how little a few
-    /// requests tell, as the plain ratio would not.
+    /// binomial whose parameter has a beta distribution. Unlike the plain ratio, it allows for how
+    /// little a few requests show.
     pub(super) fn chance(self, silent: u32) -> f64 {
         let lost = BELIEVED_LOST + f64::from(self.lost);
         let all = lost + BELIEVED_ANSWERED + f64::from(self.answered);
@@ -106,43 +105,43 @@ impl Loss {
     }
 }
 
-/// Requests that stay without an answer, of which one would disprove the negative finding.
+/// Unanswered requests; a single answer to them would disprove the negative finding.
 #[derive(Debug, Default)]
 pub(super) struct Silence {
     sent: Vec<Instant>,
 }
 
-/// How much a silence tells.
+/// How conclusive a silence is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Evidence {
     /// The requests that count.
     pub(super) requests: u32,
     /// The chance that they were all lost.
     pub(super) chance: f64,
-    /// Whether they span more than a burst.
+    /// Whether these requests span more than a burst of loss.
     pub(super) outlasts_burst: bool,
 }
 
 impl Evidence {
-    /// Whether the silence is a finding.
+    /// Whether the silence is conclusive.
     pub(super) fn is_enough(self) -> bool {
         self.outlasts_burst && self.chance < MAX_CHANCE
     }
 }
 
 impl Silence {
-    /// One more request went out.
+    /// Records a request.
     pub(super) fn sent(&mut self, at: Instant) {
         self.sent.push(at);
     }
 
-    /// How many requests went out.
+    /// The number of requests.
     pub(super) fn requests(&self) -> usize {
         self.sent.len()
     }
 
-    /// What the silence tells at `now`, where answers take `patience` at most, of requests within
-    /// `reach` of an answered one.
+    /// The evidence at `now`, if answers take `patience` at most. Only requests within `reach` of
+    /// an answered plain request count.
     pub(super) fn evidence(
         &self,
         path: &Path,
@@ -166,7 +165,7 @@ impl Silence {
         }
     }
 
-    /// When the next request becomes old enough to count.
+    /// When the next request will be old enough to count.
     pub(super) fn ripens(&self, now: Instant, patience: Duration) -> Option<Instant> {
         self.sent.iter().map(|at| *at + patience).find(|ripe| *ripe > now)
     }
@@ -198,7 +197,7 @@ mod tests {
         );
         assert!(
             Loss { answered: 1, lost: 20 }.chance(30) > MAX_CHANCE,
-            "a path that is as good as dead proves nothing"
+            "a path that loses almost everything proves nothing"
         );
         assert!((clean.chance(0) - 1.0).abs() < f64::EPSILON);
     }

@@ -1,4 +1,4 @@
-//! The sockets that the tests use: the system's, or simulated ones in the tests of this module.
+//! The sockets of the NAT tests: the system's, or simulated ones in unit tests.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -8,9 +8,9 @@ use tokio::net::UdpSocket;
 
 use super::tcp_probe;
 
-/// Where sockets come from.
+/// A source of UDP sockets.
 pub(super) trait Network {
-    /// A UDP socket.
+    /// The type of its sockets.
     type Socket: Datagrams;
 
     /// Opens a socket at a free port of this host's address.
@@ -25,7 +25,7 @@ pub(super) trait Network {
 
 /// A UDP socket.
 pub(super) trait Datagrams {
-    /// Its address.
+    /// The local address.
     ///
     /// # Errors
     /// The system's error.
@@ -37,14 +37,14 @@ pub(super) trait Datagrams {
     /// The system's error.
     async fn send_to(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()>;
 
-    /// Receives one datagram: its length and who sent it. Cancel safe.
+    /// Receives one datagram and returns its length and source. Cancel safe.
     ///
     /// # Errors
-    /// The system's error, perhaps for an earlier datagram.
+    /// The system's error; it may be about an earlier datagram.
     async fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)>;
 }
 
-/// The network of this host.
+/// The network of this host: real sockets.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct System;
 

@@ -1,5 +1,5 @@
-//! What the tests saw beside the behaviour that they are for: what became of the ports, and how
-//! much was lost.
+//! The tests as they ran, and what they show apart from behaviour: whether ports are kept, and how
+//! much the path loses.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -29,24 +29,24 @@ pub struct Test {
     pub failure: Option<String>,
 }
 
-/// What became of this host's ports in these tests; another host behind the same NAT may change
-/// that.
+/// Whether the NAT kept this host's ports in these tests. Another host behind the same NAT may
+/// change that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Ports {
-    /// Sockets that a server told an address of.
+    /// Sockets with a mapped address.
     pub sockets: u32,
-    /// How many of them had their own port outside, too, towards every destination.
+    /// Sockets that kept their port for every destination.
     pub kept: u32,
-    /// How many had it towards some destinations only.
+    /// Sockets that kept their port for some destinations only.
     pub partly: u32,
-    /// Destinations that told of it.
+    /// Destinations that answered.
     pub destinations: u32,
 }
 
 impl Ports {
-    /// Of the tests that were answered; `None` if there is none.
+    /// Evaluates the answered tests; `None` if there is none.
     pub(super) fn of(tests: &[Test]) -> Option<Self> {
-        // Whether the port was kept, and whether it was not.
+        // Whether the port was kept for a destination, and whether it was changed for one.
         let mut sockets: BTreeMap<SocketAddr, (bool, bool)> = BTreeMap::new();
         let mut destinations: Vec<SocketAddr> = Vec::new();
         for (test, mapped) in
@@ -68,14 +68,14 @@ impl Ports {
     }
 }
 
-/// How many plain requests were answered and lost, of those whose fate is known.
+/// The loss of plain requests, among those that were answered or are overdue.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct LossReport {
-    /// Requests that any path without loss would have brought an answer to.
+    /// Requests that a path without loss would have answered.
     pub requests: u32,
-    /// How many of them were not answered.
+    /// Requests among them that were not answered.
     pub lost: u32,
-    /// The same in per cent.
+    /// Lost requests in per cent.
     pub percent: f64,
 }
 
@@ -89,7 +89,7 @@ impl LossReport {
     }
 }
 
-/// A chance as people write it.
+/// A chance in per cent, as text.
 pub(super) fn percent(chance: f64) -> String {
     let percent = chance * 100.0;
     match percent {

@@ -1,6 +1,6 @@
 //! The mapping behaviour for TCP: connections from one port to several of the server's addresses
-//! ("These tests can be used for UDP, TCP, or TCP/TLS connections", RFC 5780 §3.1). How a NAT
-//! filters connections cannot be asked: no STUN server opens one.
+//! ("These tests can be used for UDP, TCP, or TCP/TLS connections", RFC 5780 §3.1). Filtering
+//! cannot be tested, since no STUN server opens connections to its clients.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -24,7 +24,7 @@ use super::tcp_probe;
 use crate::probe::{ProbeError, binding};
 use crate::transport::connection::Connection;
 
-/// The connections, which stay open so that the NAT keeps its mappings.
+/// The tests over TCP. Connections stay open, so that the NAT keeps its mappings.
 struct OverTcp {
     report: Report,
     local: SocketAddr,
@@ -33,8 +33,8 @@ struct OverTcp {
     pacer: Pacer,
 }
 
-/// Connects from `local` to the first server that has another address, and to that, else to several
-/// servers.
+/// Connects from `local` to the first server that has another address, and to that address; if
+/// there is none, to several servers.
 ///
 /// # Errors
 /// No socket.
@@ -45,7 +45,7 @@ pub(super) async fn run(
     timeout: Duration,
     pacer: Pacer,
 ) -> anyhow::Result<Report> {
-    // Held until the end, so that nobody else gets the port.
+    // Held until the end, so that no other program gets the port.
     let holder = socket(SocketAddr::new(local, 0)).context("no socket")?;
     let report = Report { transport: Transport::Tcp, ..Report::new(server) };
     let mut run = OverTcp { report, local: holder.local_addr()?, open: Vec::new(), timeout, pacer };
@@ -60,7 +60,7 @@ pub(super) async fn run(
     let mut observations: Vec<Observation> =
         seen.iter().map(|(observation, _)| *observation).collect();
     if let Some((server, other)) = other(&seen) {
-        // The full tests tell all by themselves.
+        // The full tests need no other servers.
         observations.retain(|observation| observation.server == server);
         run.report.other_address = Some(other);
         for (name, to) in
@@ -77,7 +77,7 @@ pub(super) async fn run(
     Ok(run.report)
 }
 
-/// The last server that was asked, if it has another address that tells something.
+/// The last server that answered, with its other address, if that differs enough for the tests.
 fn other(seen: &[(Observation, Binding)]) -> Option<(SocketAddr, SocketAddr)> {
     let (observation, binding) = seen.last()?;
     binding
@@ -87,7 +87,7 @@ fn other(seen: &[(Observation, Binding)]) -> Option<(SocketAddr, SocketAddr)> {
 }
 
 impl OverTcp {
-    /// One connection and one request, noted in the report.
+    /// Opens one connection, sends one request, and adds the test to the report.
     async fn test(&mut self, name: &'static str, to: SocketAddr) -> Option<Binding> {
         self.pacer.next().await;
         let answer = self.ask(to).await;
@@ -112,12 +112,12 @@ impl OverTcp {
         answer.ok()
     }
 
-    /// Asks from the port of all tests. Its silence counts when connections from other ports, which
-    /// may be open at the same time, are silent too.
+    /// Sends a request from the port that all tests share. Silence counts only if connections from
+    /// other ports, which run at the same time, are silent too.
     async fn ask(&mut self, to: SocketAddr) -> Result<Binding, ProbeError> {
         let total = loss::total(self.timeout);
-        let witness = async {
-            // Later than any path with an ordinary delay needs.
+        let control = async {
+            // Longer than a path with an ordinary delay needs.
             sleep(total / 4).await;
             tcp_probe::answers(to, total - total / 4).await
         };
@@ -133,7 +133,7 @@ impl OverTcp {
                 }
             };
             let mut connection = Connection::over(stream)?;
-            // The system repeats what it has sent over the connection, more and more seldom.
+            // The system retransmits over the connection, at growing intervals.
             let bound =
                 binding(&mut connection, to, Transport::Tcp, tcp_probe::timing(total * MAX_TOTALS))
                     .await?;
@@ -142,7 +142,7 @@ impl OverTcp {
         let mut asking = pin!(asking);
         let ended = tokio::select! {
             ended = &mut asking => ended,
-            answers = witness => if answers { asking.await } else { Err(silence()) },
+            answers = control => if answers { asking.await } else { Err(silence()) },
         };
         let (connection, bound) = ended?;
         self.open.push(connection);
@@ -151,7 +151,9 @@ impl OverTcp {
 
     fn conclude(&mut self, observations: &[Observation]) {
         let Some(first) = observations.first() else {
-            self.report.notes.push("No answer over TCP: the server is down, or everything is blocked on the way to it.".into());
+            self.report.notes.push(
+                "No answer over TCP: the server is down, or the path to it is blocked.".into(),
+            );
             return;
         };
         let nat = first.mapped != self.local;
@@ -162,12 +164,15 @@ impl OverTcp {
         self.report.mapping =
             if nat { comparison::mapping(observations) } else { Behaviour::EndpointIndependent };
         if self.report.mapping == Behaviour::Unknown {
-            let note = "How the NAT maps cannot be told by one address; name a second server, at another address, by another --server.";
+            let note = "The mapping behaviour is unknown, since only one address answered; give a \
+                second server with another address (--server).";
             self.report.notes.push(note.into());
         }
-        self.report
-            .notes
-            .push("How connections are filtered cannot be told: no STUN server opens one.".into());
+        self.report.notes.push(
+            "The filtering behaviour for TCP is unknown: no STUN server opens connections \
+                to its clients."
+                .into(),
+        );
         self.report.classic = Classic::of(nat, self.report.mapping, Behaviour::Unknown);
     }
 }
@@ -176,7 +181,7 @@ fn silence() -> ProbeError {
     io::Error::new(io::ErrorKind::TimedOut, "no answer over TCP").into()
 }
 
-/// Bound, and willing to share its port with the others.
+/// A socket that is bound and shares its port with the others.
 fn socket(local: SocketAddr) -> io::Result<TcpSocket> {
     let socket = if local.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;

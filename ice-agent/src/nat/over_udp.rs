@@ -1,6 +1,6 @@
-//! The tests in their order. Each filtering test has a socket of its own: a mapping that an earlier
-//! test has opened towards the server's other address would let its answer in, and an unsolicited
-//! answer leaves traces in the connection tables of some NATs.
+//! The tests over UDP in their order. Each filtering test has a socket of its own: a mapping that
+//! an earlier test opened towards the server's other address would let the answer in, and an
+//! unsolicited answer leaves entries in the connection tables of some NATs.
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
@@ -21,7 +21,7 @@ use super::report::Report;
 use super::servers::{MAX_COMPARED, differs, in_turns};
 use super::session::{Session, TestRequest};
 
-/// The tests of one family on their way to its report.
+/// The tests of one family, and the report that they fill in.
 #[derive(Debug)]
 pub(super) struct OverUdp<N> {
     session: Session<N>,
@@ -29,13 +29,13 @@ pub(super) struct OverUdp<N> {
 }
 
 impl<N: Network> OverUdp<N> {
-    /// Nothing is known yet; `server` is named in the report if none answers.
+    /// Starts with an empty report, which names `server` if none answers.
     pub(super) fn new(network: N, server: SocketAddr, timeout: Duration, pacer: Pacer) -> Self {
         Self { session: Session::new(network, timeout, pacer), report: Report::new(server) }
     }
 
-    /// Runs the tests from `local` against the first server that has another address, else compares
-    /// what the others see.
+    /// Runs the tests from `local` with the first server that has another address; if there is
+    /// none, compares the mapped addresses that the servers see.
     ///
     /// # Errors
     /// No socket.
@@ -76,7 +76,7 @@ impl<N: Network> OverUdp<N> {
                 .await
                 .map(|filtering| (mapping, filtering))
         };
-        // What a NAT does with two sockets of its inside is of no consequence for the others.
+        // Hairpinning between two sockets does not affect the mappings of the others.
         let (behind, hairpin) = tokio::join!(behind, hairpin);
         let (mapping, filtering): (Option<Behaviour>, Filtering) = behind?;
         self.report.mapping = mapping.unwrap_or(self.report.mapping);
@@ -93,11 +93,11 @@ impl<N: Network> OverUdp<N> {
         Ok(self.finish())
     }
 
-    /// Asks the servers, until one has another address. While they are silent, they are asked over
-    /// TCP as well.
+    /// Sends requests to the servers until one has another address. While they are silent, requests
+    /// go over TCP too.
     ///
     /// # Errors
-    /// None answers over UDP; the first one that does over TCP.
+    /// None answers over UDP; the value is the first server that answers over TCP.
     async fn connectivity(
         &self,
         probe: &mut ProbeSocket<N::Socket>,
@@ -116,8 +116,7 @@ impl<N: Network> OverUdp<N> {
         let over_udp = async {
             let mut seen: Vec<(SocketAddr, Binding)> = Vec::new();
             for server in in_turns(servers) {
-                // One address of each server is enough, unless there is no other server to compare
-                // with.
+                // One address of each server is enough, unless there is no other server to compare.
                 let is_known = servers.iter().any(|addresses| {
                     addresses.contains(&server)
                         && seen.iter().any(|(known, _)| addresses.contains(known))
@@ -126,7 +125,7 @@ impl<N: Network> OverUdp<N> {
                     continue;
                 }
                 let Some(binding) =
-                    session.question(probe, TestRequest::plain("connectivity", server)).await
+                    session.request(probe, TestRequest::plain("connectivity", server)).await
                 else {
                     continue;
                 };
@@ -158,32 +157,34 @@ impl<N: Network> OverUdp<N> {
         Err(answered)
     }
 
-    /// Nothing over UDP: is it UDP, or the servers?
+    /// Reports that no answer came over UDP, and whether TCP works.
     fn blocked(&mut self, over_tcp: Option<SocketAddr>, start: Instant) {
         if self.session.was_refused.get() {
-            self.session
-                .note("The server answers over UDP with an error: nothing can be told of the NAT.");
+            self.session.note(
+                "The server answers over UDP with an error, so nothing is known about the NAT.",
+            );
             return;
         }
         self.report.classic = Classic::UdpBlocked;
         self.report.tcp = Some(over_tcp.is_some());
         self.report.server = over_tcp.unwrap_or(self.report.server);
         self.session.note(match over_tcp {
-            Some(_) => "UDP blocked, TCP works: the server answers over TCP, and not over UDP.",
-            None => "No answer over UDP, none over TCP: the server is down, or everything is blocked on the way to it.",
+            Some(_) => "UDP is blocked, TCP works: the server answers over TCP but not over UDP.",
+            None => "No answer over UDP or TCP: the server is down, or the path to it is blocked.",
         });
         let requests: u32 = self.session.tests.borrow().iter().map(|test| test.requests).sum();
-        // A path that loses more than that is of no use to UDP either.
+        // A path that loses more than every second packet is of no use for UDP anyway.
         let doubt = 0.5_f64.powi(requests.cast_signed());
         self.report.doubt = Some(doubt);
         self.session.note(format!(
-            "None of {requests} requests over UDP in {:.1} s was answered; if every second one were lost, the chance of that would be {}.",
+            "None of {requests} requests over UDP in {:.1} s was answered; if every second one \
+            were lost, the chance of that would be {}.",
             start.elapsed().as_secs_f64(),
             percent(doubt)
         ));
     }
 
-    /// What the first answer tells.
+    /// Adds the findings of the first answer to the report.
     fn connected(&mut self, probe: &ProbeSocket<N::Socket>, first: &Binding) {
         let local = probe.local();
         let nat = first.mapped != local;
@@ -200,14 +201,19 @@ impl<N: Network> OverUdp<N> {
         }
     }
 
-    /// What servers tell that cannot answer from elsewhere.
+    /// Adds the findings from servers that cannot answer from another address.
     fn compared(&mut self, seen: &[(SocketAddr, Binding)]) {
         let session = &self.session;
         if seen.iter().any(|(_, binding)| binding.other.is_some()) {
-            session.note("The server's OTHER-ADDRESS does not differ in address and port (RFC 5780 §7.4): it helps no further.");
+            session.note(
+                "The server's OTHER-ADDRESS does not differ in both address and port \
+                (RFC 5780 §7.4), so it cannot be used.",
+            );
         }
-        session
-            .note("How it is filtered cannot be told: that takes a server with an OTHER-ADDRESS (RFC 5780), which answers from elsewhere.");
+        session.note(
+            "The filtering behaviour is unknown: testing it requires a server with an \
+                OTHER-ADDRESS (RFC 5780), which can answer from another address.",
+        );
         if self.report.nat != Some(true) {
             return;
         }
@@ -221,36 +227,44 @@ impl<N: Network> OverUdp<N> {
         let servers = servers.join(", ");
         match self.report.mapping {
             Behaviour::Unknown => session.note(
-                "How the NAT maps cannot be told by one server without an OTHER-ADDRESS; name a second one, at another address, by another --server.",
+                "The mapping behaviour is unknown: one server without an OTHER-ADDRESS is not \
+                enough; give a second server with another address (--server).",
             ),
             Behaviour::EndpointDependent => session.note(format!(
-                "{servers} see different mappings; whether that depends on their ports too cannot be told, since no two of them share an address."
+                "{servers} see different mappings; whether these depend on ports too is unknown, \
+                since no two servers share an address."
             )),
-            _ => session.note(format!("The mapping is told by comparing what {servers} see.")),
+            _ => session.note(format!(
+                "The mapping behaviour was found by comparing the mapped \
+                addresses that {servers} see."
+            )),
         }
     }
 
-    /// Takes in what two sockets saw of each other; the chance that it is wrong.
+    /// Adds the result of the hairpinning test, and returns the chance that it is wrong.
     fn hairpin(&mut self, hairpin: Hairpin) -> f64 {
         match hairpin {
-            Hairpin::TurnedAround => self.report.hairpin = Some(true),
+            Hairpin::Works => self.report.hairpin = Some(true),
             Hairpin::Silent(evidence) if self.report.mapping == Behaviour::EndpointIndependent => {
                 self.report.hairpin = Some(false);
                 return evidence.chance;
             }
-            // Each socket has another outside towards the other than the one that the server saw.
-            Hairpin::Silent(_) => self
-                .session
-                .note("Whether the NAT hairpins cannot be told: nothing came, but its mappings are not the same towards every other end."),
+            // The sockets' mapped addresses for each other differ from those that the server saw.
+            Hairpin::Silent(_) => self.session.note(
+                "Whether the NAT supports hairpinning is unknown: no datagram arrived, but \
+                    its mappings differ between destinations.",
+            ),
             Hairpin::Unsettled => {
-                self.session
-                    .note("Whether the NAT hairpins cannot be told: nothing came, but the path loses so much that this may be loss.");
+                self.session.note(
+                    "Whether the NAT supports hairpinning is unknown: no datagram arrived, \
+                        but the path is so lossy that they may all be lost.",
+                );
             }
         }
         0.0
     }
 
-    /// Adds what all tests together tell.
+    /// Adds the findings of all tests together.
     fn finish(mut self) -> Report {
         let session = self.session;
         let loss = session.path.borrow().loss(Instant::now(), session.patience());
@@ -263,7 +277,7 @@ impl<N: Network> OverUdp<N> {
     }
 }
 
-/// RFC 5780 §4.3, tests II and III, from the socket of test I.
+/// Runs tests II and III of RFC 5780 §4.3 from the socket of test I.
 async fn mapping<N: Network>(
     session: &Session<N>,
     probe: &mut ProbeSocket<N::Socket>,
@@ -273,19 +287,25 @@ async fn mapping<N: Network>(
 ) -> Behaviour {
     let other_address = SocketAddr::new(other.ip(), server.port());
     let Some(second) =
-        session.question(probe, TestRequest::plain("mapping II", other_address)).await
+        session.request(probe, TestRequest::plain("mapping II", other_address)).await
     else {
-        session.note(format!("The server's other address {other_address} does not answer: how the NAT maps cannot be told."));
+        session.note(format!(
+            "The server's other address {other_address} does not answer, so the \
+            mapping behaviour is unknown."
+        ));
         return Behaviour::Unknown;
     };
     if second.mapped == first {
         return Behaviour::EndpointIndependent;
     }
-    match session.question(probe, TestRequest::plain("mapping III", other)).await {
+    match session.request(probe, TestRequest::plain("mapping III", other)).await {
         Some(third) if third.mapped == second.mapped => Behaviour::AddressDependent,
         Some(_) => Behaviour::AddressAndPortDependent,
         None => {
-            session.note(format!("{other} does not answer: whether the mapping depends on the port too cannot be told."));
+            session.note(format!(
+                "{other} does not answer, so it is unknown whether the mapping \
+                depends on the port too."
+            ));
             Behaviour::Unknown
         }
     }

@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// Between the beginnings of two transactions.
+/// Minimum time between the starts of two transactions.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// When the next transaction may begin; clones share it, since both families are measured at once.
+/// When the next transaction may start. Clones share the schedule, since both families are measured
+/// at the same time.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pacer(Arc<Mutex<Option<Instant>>>);
 
 impl Pacer {
-    /// Takes the next slot, which is now or soon.
+    /// Reserves the next slot, which is now or soon.
     pub(super) fn slot(&self, now: Instant) -> Instant {
         let mut next = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = next.map_or(now, |next| next.max(now));
@@ -23,7 +24,7 @@ impl Pacer {
         slot
     }
 
-    /// Waits until a transaction may begin, one waiter after the other.
+    /// Waits until a transaction may start.
     pub(super) async fn next(&self) {
         sleep_until(self.slot(Instant::now())).await;
     }

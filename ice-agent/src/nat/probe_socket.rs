@@ -1,4 +1,4 @@
-//! One socket from which Binding requests go to any of the server's addresses.
+//! A socket that sends Binding requests to any of the server's addresses.
 
 use std::collections::HashMap;
 use std::io;
@@ -15,14 +15,14 @@ use tokio::time::Instant;
 
 use super::network::Datagrams;
 
-/// Larger than any Binding answer.
+/// Maximum size of a datagram that is received; Binding responses are smaller.
 const MAX_ANSWER: usize = 2048;
 /// Pause after a failed read.
 const ERROR_PAUSE: Duration = Duration::from_millis(10);
-/// How long to wait where nothing is open.
+/// How long to wait if no request is open.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// A socket that has not been used before, and so no mapping in any NAT.
+/// A fresh socket, which has no mapping in any NAT yet.
 #[derive(Debug)]
 pub(super) struct ProbeSocket<S> {
     socket: S,
@@ -37,22 +37,22 @@ pub(super) struct ProbeSocket<S> {
 /// The end of one request.
 #[derive(Debug)]
 pub(super) struct Reply {
-    /// When the request went out.
+    /// When the request was sent.
     pub(super) asked: Instant,
     /// The answer; [`Failure::TimedOut`] if none came.
     pub(super) outcome: Result<Binding, Failure>,
 }
 
 impl<S: Datagrams> ProbeSocket<S> {
-    /// Uses this socket; each request is waited for as long as `timeout`.
+    /// Uses this socket; each request has this timeout.
     ///
     /// # Errors
     /// The socket's error.
     pub(super) fn over(socket: S, timeout: Duration) -> io::Result<Self> {
         let local = socket.local_addr()?;
-        // Deviation: RFC 8489 §6.2.1: a request is not repeated. A test is repeated instead, as a
-        // transaction of its own, in even steps and not more than ten a second (RFC 5780
-        // §5): then each answer tells which request it belongs to, and so how many were lost.
+        // Deviation: RFC 8489 §6.2.1: a request is not retransmitted. The test sends new
+        // transactions instead, at even intervals and not more than ten a second (RFC 5780 §5):
+        // then each answer shows which request it belongs to, and so how many were lost.
         let timing =
             Timing { rto: timeout, longest: timeout, requests: 1, last_wait: 1, reliable: timeout };
         let config = StunConfig { timing, ..StunConfig::default() };
@@ -67,37 +67,35 @@ impl<S: Datagrams> ProbeSocket<S> {
         })
     }
 
-    /// Its address.
     pub(super) fn local(&self) -> SocketAddr {
         self.local
     }
 
-    /// Why the last request that could not be sent was not sent.
+    /// The error of the last request that could not be sent.
     pub(super) fn unsent(&self) -> Option<&io::Error> {
         self.unsent.as_ref()
     }
 
-    /// Sends a datagram that is not a request of its own.
+    /// Sends a datagram that this socket does not track as a request.
     pub(super) async fn send(&self, to: SocketAddr, datagram: &[u8]) -> io::Result<()> {
         self.socket.send_to(datagram, to).await
     }
 
-    /// Waits until this very datagram comes.
+    /// Waits until exactly this datagram arrives.
     pub(super) async fn receive(&self, datagram: &[u8]) {
         let mut buffer = [0; MAX_ANSWER];
         loop {
             match self.socket.recv_from(&mut buffer).await {
                 Ok((length, _)) if buffer[..length] == *datagram => return,
                 Ok(_) => {}
-                // An ICMP error for an earlier datagram: what is waited for may come all the same.
+                // An ICMP error for an earlier datagram: the expected one may still arrive.
                 Err(_) => tokio::time::sleep(ERROR_PAUSE).await,
             }
         }
     }
 
-    /// Sends one request; [`reply`](Self::reply) tells what becomes of it. A request that this host
-    /// cannot send counts as lost: a full queue or a route that is away for a moment is no
-    /// filter of the path.
+    /// Sends one request; [`reply`](Self::reply) returns its result. A request that this host
+    /// cannot send counts as lost: a full queue or a missing route is no filter on the path.
     pub(super) async fn ask(&mut self, now: Instant, server: SocketAddr, request: BindingRequest) {
         let id = self.client.bind(now - self.start, server, request);
         self.open.insert(id, now);
@@ -108,7 +106,7 @@ impl<S: Datagrams> ProbeSocket<S> {
         }
     }
 
-    /// The next request that is answered or given up. Cancel safe.
+    /// Waits for the next request that is answered or times out. Cancel safe.
     pub(super) async fn reply(&mut self) -> Reply {
         let mut buffer = [0; MAX_ANSWER];
         loop {
@@ -120,17 +118,23 @@ impl<S: Datagrams> ProbeSocket<S> {
             let due = self.client.poll_timeout().unwrap_or_else(|| self.start.elapsed() + IDLE);
             tokio::select! {
                 received = self.socket.recv_from(&mut buffer) => match received {
-                    Ok((length, source)) => drop(self.client.handle_input(self.start.elapsed(), source, &buffer[..length])),
-                    // An ICMP error for an earlier datagram, on some systems: the answer may come all the same.
+                    Ok((length, source)) => {
+                        let (now, datagram) = (self.start.elapsed(), &buffer[..length]);
+                        let _ = self.client.handle_input(now, source, datagram);
+                    }
+                    // Some systems report an ICMP error for an earlier datagram: the answer may
+                    // still come.
                     Err(_) => tokio::time::sleep(ERROR_PAUSE).await,
                 },
-                () = tokio::time::sleep_until(self.start + due) => self.client.handle_timeout(self.start.elapsed()),
+                () = tokio::time::sleep_until(self.start + due) => {
+                    self.client.handle_timeout(self.start.elapsed());
+                }
             }
         }
     }
 }
 
-/// This host's address on the way to the server; nothing is sent.
+/// This host's source address for the server; sends nothing.
 pub(super) async fn local_address(server: SocketAddr) -> io::Result<IpAddr> {
     let any: IpAddr =
         if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };

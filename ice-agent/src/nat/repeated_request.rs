@@ -1,4 +1,4 @@
-//! The same request again and again: when the next one is due.
+//! A request that is sent repeatedly, and when it is due next.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,19 +20,19 @@ pub(super) struct RepeatedRequest {
 }
 
 impl RepeatedRequest {
-    /// The first request is due at `first`.
+    /// Creates a request that is due for the first time at `first`.
     pub(super) fn new(to: SocketAddr, request: BindingRequest, first: Instant) -> Self {
         Self { to, request, due: Some(first), has_slot: false }
     }
 
-    /// When [`go`](Self::go) has something to do; `None` when no request is to follow.
+    /// When [`send_if_due`](Self::send_if_due) has something to do; `None` if no request follows.
     pub(super) fn due(&self) -> Option<Instant> {
         self.due
     }
 
-    /// Sends the request if it is due and the pacer allows; when it went out. The next one follows
-    /// after `interval`.
-    pub(super) async fn go<S: Datagrams>(
+    /// Sends the request if it is due and the pacer allows it, and returns when. The next one
+    /// follows after `interval`.
+    pub(super) async fn send_if_due<S: Datagrams>(
         &mut self,
         probe: &mut ProbeSocket<S>,
         pacer: &Pacer,
@@ -47,7 +47,7 @@ impl RepeatedRequest {
                 return None;
             }
         }
-        // The schedule keeps its steps, however late one of them was.
+        // The schedule keeps its steps even if one of them was late.
         let next = interval.map(|interval| (due + interval).max(now));
         (self.due, self.has_slot) = (next, false);
         probe.ask(now, self.to, self.request).await;

@@ -1,3 +1,5 @@
+//! The report of one family, as a table and as JSON.
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -9,18 +11,15 @@ use serde::Serialize;
 use super::behaviour::{Behaviour, Classic};
 use super::observations::{LossReport, Ports, Test, percent};
 
-/// One of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Family {
-    /// IPv4.
     Ipv4,
-    /// IPv6.
     Ipv6,
 }
 
 impl Family {
-    /// An address' family.
+    /// The family of an address.
     #[must_use]
     pub const fn of(address: SocketAddr) -> Self {
         if address.is_ipv4() { Self::Ipv4 } else { Self::Ipv6 }
@@ -44,14 +43,14 @@ impl fmt::Display for Family {
     }
 }
 
-/// What was found out of one family; see the [module](super) for the JSON form.
+/// The findings of one family; docs/ice-agent.md has the JSON form.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    /// Of which.
+    /// The family that was measured.
     pub family: Family,
-    /// Over which transport: UDP or TCP.
+    /// The transport of the tests: UDP or TCP.
     pub transport: Transport,
-    /// The name that people use.
+    /// The classic name of the NAT.
     pub classic: Classic,
     /// Mapping behaviour (RFC 5780 §4.3).
     pub mapping: Behaviour,
@@ -61,34 +60,33 @@ pub struct Report {
     pub nat: Option<bool>,
     /// This host's address and port in the first test.
     pub local: Option<SocketAddr>,
-    /// What the server saw in the first test.
+    /// The mapped address in the first test.
     pub mapped: Option<SocketAddr>,
-    /// What became of this host's ports in these tests.
+    /// Whether the NAT kept this host's ports in these tests.
     pub ports: Option<Ports>,
-    /// Whether the NAT turns datagrams around that are meant for its own outside; not tried
-    /// without a NAT.
+    /// Whether the NAT supports hairpinning; not tested without a NAT.
     pub hairpin: Option<bool>,
-    /// The server's address that was asked.
+    /// The server's address in the tests.
     pub server: SocketAddr,
     /// The server's other address and port.
     pub other_address: Option<SocketAddr>,
-    /// Round trip of the first test.
+    /// Round trip of the first test, in milliseconds.
     pub round_trip_ms: Option<f64>,
-    /// Whether the server answers over TCP; only tried if it does not over UDP.
+    /// Whether the server answers over TCP; only tested if it does not answer over UDP.
     pub tcp: Option<bool>,
     /// How much was lost on the path.
     pub loss: Option<LossReport>,
-    /// The chance that something was taken for filtered, blocked or not turned around that was
-    /// lost; `None` where nothing of that kind is said.
+    /// The chance that a negative finding (filtered, blocked, no hairpinning) was only loss; `None`
+    /// if the report has no such finding.
     pub doubt: Option<f64>,
-    /// What could not be told, and why, and what to make of the rest.
+    /// Notes on unknown results, their reasons, and the consequences of the findings, in sentences.
     pub notes: Vec<String>,
-    /// The tests in their order.
+    /// The tests in the order in which they ended.
     pub tests: Vec<Test>,
 }
 
 impl Report {
-    /// A report in which nothing is known yet.
+    /// A report without findings.
     pub(super) fn new(server: SocketAddr) -> Self {
         Self {
             family: Family::of(server),
@@ -162,7 +160,7 @@ impl fmt::Display for Report {
 }
 
 impl Report {
-    /// RFC 3489's name; for IPv6, which has no such names, in words.
+    /// The classic name; for IPv6, which has no such names, a description.
     fn kind(&self) -> String {
         match (self.family, self.nat, self.filtering) {
             (Family::Ipv4, ..) | (Family::Ipv6, None, _) => self.classic.to_string(),
@@ -188,11 +186,14 @@ impl Report {
         }
     }
 
-    /// Says what the findings rest on, and what follows from them.
+    /// Adds notes about loss, ports and keepalives.
     pub(super) fn explain(&mut self) {
         if let Some(LossReport { requests, lost, .. }) = self.loss.filter(|loss| loss.lost > 0) {
             let doubt = self.doubt.map_or_else(String::new, |doubt| {
-                format!(" The chance that silence which this report takes for an answer was loss is {}.", percent(doubt))
+                format!(
+                    " The chance that a finding of this report is wrong because of loss is {}.",
+                    percent(doubt)
+                )
             });
             self.notes.push(format!("{lost} of {requests} requests were lost.{doubt}"));
         }
@@ -203,21 +204,24 @@ impl Report {
             && (kept + partly > 0 || self.mapping == Behaviour::EndpointIndependent)
         {
             self.notes.push(format!(
-                "{kept} of {sockets} sockets kept their port in these tests, towards {destinations} destinations. Tests from one host cannot show \
-                 what the NAT does when another host uses the same port: Linux masquerade then moves the port, and a socket whose port was moved \
-                 once keeps the moved one for later destinations."
+                "{kept} of {sockets} sockets kept their port for all {destinations} destinations \
+                 in these tests. Tests from one host cannot show what the NAT does when another \
+                 host uses the same port: Linux masquerade then changes the port, and a socket \
+                 whose port was changed once keeps the changed one for later destinations."
             ));
             if partly > 0 {
                 self.notes.push(format!(
-                    "{partly} sockets kept their port towards some destinations only. They may have met the same port of another host, and then the \
-                     mapping depends on the other end less than it seems: test again, which takes other ports."
+                    "{partly} sockets kept their port for some destinations only. They may have \
+                     met the same port of another host; then the mapping depends on the \
+                     destination less than it seems. Run the test again, which uses other ports."
                 ));
             }
         }
         if self.transport == Transport::Udp {
             self.notes.push(
-                "An application should send something at least every 25 s: a NAT on Linux forgets a mapping after 30 s of silence if all its \
-                 packets fell into its first 2 s, and after 120 s otherwise."
+                "An application should send something at least every 25 s: a NAT on Linux \
+                 removes a mapping after 30 s of silence if all its packets were in its first \
+                 2 s, and after 120 s otherwise."
                     .into(),
             );
         }

@@ -1,4 +1,4 @@
-//! What the tests of one family share, and the two reach in which they ask.
+//! The state that the tests of one family share, and how they send their requests.
 
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
@@ -16,11 +16,11 @@ use super::pacer::Pacer;
 use super::probe_socket::ProbeSocket;
 use super::repeated_request::RepeatedRequest;
 
-/// Requests of one question. If every second request were lost, the chance that all of them are
-/// would be 0.1 %.
+/// Maximum number of requests until an answer comes. If every second request were lost, the chance
+/// to lose all of them would be 0.1 %.
 pub(super) const REQUESTS: usize = 10;
 
-/// The network, the clock and what has been seen so far.
+/// The network, the timing, and the observations so far.
 #[derive(Debug)]
 pub(super) struct Session<N> {
     pub(super) network: N,
@@ -29,11 +29,11 @@ pub(super) struct Session<N> {
     pub(super) path: RefCell<Path>,
     pub(super) tests: RefCell<Vec<Test>>,
     pub(super) notes: RefCell<Vec<String>>,
-    /// Whether a question was answered with an error.
+    /// Whether a server answered with an error.
     pub(super) was_refused: Cell<bool>,
 }
 
-/// A question to a server: what it is called, and from where the answer is to come.
+/// A request of a test: its name, its destination, and from which address the answer should come.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TestRequest {
     pub(super) name: &'static str,
@@ -42,12 +42,12 @@ pub(super) struct TestRequest {
 }
 
 impl TestRequest {
-    /// A plain one.
+    /// A request that is answered from its destination.
     pub(super) fn plain(name: &'static str, to: SocketAddr) -> Self {
         Self { name, to, change: ChangeRequest::default() }
     }
 
-    fn request(self) -> BindingRequest {
+    fn binding_request(self) -> BindingRequest {
         let changes = self.change.change_ip || self.change.change_port;
         BindingRequest { change: changes.then_some(self.change), ..BindingRequest::default() }
     }
@@ -62,16 +62,15 @@ impl TestRequest {
     }
 }
 
-/// What came of a test that is repeated until silence is beyond doubt.
+/// The result of a test that is repeated until an answer comes or the silence is conclusive.
 #[derive(Debug)]
 pub(super) enum Trial {
-    /// An answer.
     Answered(Binding),
-    /// An error response, or an answer that says nothing.
+    /// An error response came, or an unusable one.
     Refused,
-    /// No answer, and not because of loss.
+    /// No answer came, and loss does not explain that.
     Silent(Evidence),
-    /// No answer, and so much was lost that this tells nothing.
+    /// No answer came, but the path loses too much for a conclusion.
     Unsettled,
 }
 
@@ -81,32 +80,32 @@ impl<N: Network> Session<N> {
         Self { network, timeout, pacer, path, tests, notes, was_refused: Cell::new(false) }
     }
 
-    /// What keeps the requests apart.
+    /// The schedule of requests.
     pub(super) fn pacer(&self) -> &Pacer {
         &self.pacer
     }
 
-    /// How long one answer is waited for.
+    /// How long to wait for one answer.
     pub(super) fn timeout(&self) -> Duration {
         self.timeout
     }
 
-    /// How long a question takes that is not answered.
+    /// How long an unanswered request takes in all.
     pub(super) fn total(&self) -> Duration {
         loss::total(self.timeout)
     }
 
-    /// How long after a request its answer is no longer expected.
+    /// How long after a request its answer may still come.
     pub(super) fn patience(&self) -> Duration {
         self.path.borrow().patience(self.total() / 12)
     }
 
-    /// How near to a request an answered one has to be for it to count.
+    /// Maximum distance in time between a silent request that counts and an answered one.
     pub(super) fn reach(&self) -> Duration {
         self.total() / 5
     }
 
-    /// A fresh socket.
+    /// Opens a fresh socket.
     pub(super) async fn probe(&self, local: IpAddr) -> anyhow::Result<ProbeSocket<N::Socket>> {
         let socket = self.network.open(local).await.context("no socket")?;
         ProbeSocket::over(socket, self.timeout).context("no socket")
@@ -116,26 +115,26 @@ impl<N: Network> Session<N> {
         self.notes.borrow_mut().push(note.into());
     }
 
-    /// Asks until an answer comes, at most [`REQUESTS`] times. No answer is told as such; it says
-    /// nothing about the reason.
-    pub(super) async fn question(
+    /// Sends a request until an answer comes, at most [`REQUESTS`] times. `None` means no answer,
+    /// for whatever reason.
+    pub(super) async fn request(
         &self,
         probe: &mut ProbeSocket<N::Socket>,
-        question: TestRequest,
+        request: TestRequest,
     ) -> Option<Binding> {
         let step = self.total() / 12;
         let start = Instant::now();
-        let mut asking = RepeatedRequest::new(question.to, question.request(), start);
+        let mut requests = RepeatedRequest::new(request.to, request.binding_request(), start);
         let mut sent: Vec<Instant> = Vec::new();
         let outcome = loop {
-            // The first wait is RFC 8489's RTO; the last request has as long as two steps.
+            // The first wait is RFC 8489's RTO; the last request has two steps of time.
             let next = match sent.len() {
                 0 => Some(step * 2),
                 many if many + 1 < REQUESTS => Some(step),
                 _ => None,
             };
-            sent.extend(asking.go(probe, &self.pacer, next).await);
-            let wake = asking.due().unwrap_or(start + self.total());
+            sent.extend(requests.send_if_due(probe, &self.pacer, next).await);
+            let wake = requests.due().unwrap_or(start + self.total());
             tokio::select! {
                 reply = probe.reply() => match reply.outcome {
                     Ok(binding) => {
@@ -148,18 +147,19 @@ impl<N: Network> Session<N> {
                         break Err(failure.to_string());
                     }
                 },
-                () = sleep_until(wake), if asking.due().is_some() => {}
-                () = sleep_until(start + self.total()), if asking.due().is_none() => {
-                    break Err(probe.unsent().map_or_else(|| Failure::TimedOut.to_string(), ToString::to_string));
+                () = sleep_until(wake), if requests.due().is_some() => {}
+                () = sleep_until(start + self.total()), if requests.due().is_none() => {
+                    let unsent = probe.unsent().map(ToString::to_string);
+                    break Err(unsent.unwrap_or_else(|| Failure::TimedOut.to_string()));
                 }
             }
         };
-        self.record(question, probe.local(), sent.len(), &outcome);
+        self.record(request, probe.local(), sent.len(), &outcome);
         outcome.ok()
     }
 
-    /// The request of this time was answered; those before it were lost, if their answers would
-    /// have come by now.
+    /// Records that the request of this time was answered. Those before it count as lost if their
+    /// answers would have come by now.
     fn answered(&self, sent: &[Instant], answered: Instant) {
         let took = answered.elapsed();
         let mut path = self.path.borrow_mut();
@@ -169,27 +169,27 @@ impl<N: Network> Session<N> {
         path.answered(answered, took);
     }
 
-    /// Asks until an answer comes, or until the silence is beyond doubt and has at least `least`
-    /// requests, while `control` keeps asking the server plain requests. `silence` has the
-    /// requests of before, if this goes on with a test.
+    /// Repeats a request until an answer comes, or until the silence is conclusive and has at least
+    /// `least` requests, while `control` sends plain requests to the server. `silence` has the
+    /// earlier requests if this continues a test.
     pub(super) async fn trial(
         &self,
         probe: &mut ProbeSocket<N::Socket>,
         control: &mut ProbeSocket<N::Socket>,
-        question: TestRequest,
+        request: TestRequest,
         silence: &mut Silence,
         least: u32,
     ) -> Trial {
         let interval = self.total() / 8;
         let start = Instant::now();
-        let mut asking = RepeatedRequest::new(question.to, question.request(), start);
+        let mut requests = RepeatedRequest::new(request.to, request.binding_request(), start);
         let mut plain =
-            RepeatedRequest::new(question.to, BindingRequest::default(), start + interval / 2);
+            RepeatedRequest::new(request.to, BindingRequest::default(), start + interval / 2);
         loop {
-            if let Some(at) = asking.go(probe, &self.pacer, Some(interval)).await {
+            if let Some(at) = requests.send_if_due(probe, &self.pacer, Some(interval)).await {
                 silence.sent(at);
             }
-            if let Some(at) = plain.go(control, &self.pacer, Some(interval * 2)).await {
+            if let Some(at) = plain.send_if_due(control, &self.pacer, Some(interval * 2)).await {
                 self.path.borrow_mut().asked(at);
             }
             let (now, patience) = (Instant::now(), self.patience());
@@ -200,7 +200,7 @@ impl<N: Network> Session<N> {
             if now > start + self.total() * MAX_TOTALS {
                 return Trial::Unsettled;
             }
-            let wake = [asking.due(), plain.due(), silence.ripens(now, patience)]
+            let wake = [requests.due(), plain.due(), silence.ripens(now, patience)]
                 .into_iter()
                 .flatten()
                 .min();
@@ -218,16 +218,16 @@ impl<N: Network> Session<N> {
         }
     }
 
-    /// Sends three requests as fast as the pacer allows: how many were answered. More follow if none
-    /// was.
+    /// Sends three requests as fast as the pacer allows, and more if none is answered. Returns how
+    /// many were answered and how many lost.
     pub(super) async fn sample(
         &self,
         probe: &mut ProbeSocket<N::Socket>,
-        question: TestRequest,
+        request: TestRequest,
     ) -> (u32, u32) {
         const AT_ONCE: usize = 3;
         let start = Instant::now();
-        let mut asking = RepeatedRequest::new(question.to, question.request(), start);
+        let mut requests = RepeatedRequest::new(request.to, request.binding_request(), start);
         let (mut sent, mut answered) = (0, 0);
         let mut last = start;
         let mut seen = Err(Failure::TimedOut.to_string());
@@ -237,8 +237,12 @@ impl<N: Network> Session<N> {
                 _ if sent + 1 < REQUESTS => Some(self.total() / 12),
                 _ => None,
             };
-            if let Some(at) = asking
-                .go(probe, &self.pacer, next.filter(|_| answered == 0 || sent + 1 < AT_ONCE))
+            if let Some(at) = requests
+                .send_if_due(
+                    probe,
+                    &self.pacer,
+                    next.filter(|_| answered == 0 || sent + 1 < AT_ONCE),
+                )
                 .await
             {
                 (sent, last) = (sent + 1, at);
@@ -249,7 +253,7 @@ impl<N: Network> Session<N> {
             if all || Instant::now() >= until {
                 break;
             }
-            let wake = asking.due().filter(|_| !is_over).unwrap_or(until).min(until);
+            let wake = requests.due().filter(|_| !is_over).unwrap_or(until).min(until);
             tokio::select! {
                 reply = probe.reply() => match reply.outcome {
                     Ok(binding) => {
@@ -265,23 +269,23 @@ impl<N: Network> Session<N> {
                 () = sleep_until(wake) => {}
             }
         }
-        self.record(question, probe.local(), sent, &seen);
+        self.record(request, probe.local(), sent, &seen);
         (answered, (sent as u32).saturating_sub(answered))
     }
 
-    /// Notes a test in the report.
+    /// Adds a test to the report.
     pub(super) fn record(
         &self,
-        question: TestRequest,
+        request: TestRequest,
         local: SocketAddr,
         requests: usize,
         outcome: &Result<Binding, String>,
     ) {
         self.tests.borrow_mut().push(Test {
-            name: question.name,
+            name: request.name,
             local,
-            sent_to: question.to,
-            asked: question.asked(),
+            sent_to: request.to,
+            asked: request.asked(),
             requests: requests as u32,
             mapped: outcome.as_ref().ok().map(|binding| binding.mapped),
             answered_from: outcome.as_ref().ok().map(|binding| binding.source),

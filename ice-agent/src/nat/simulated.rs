@@ -1,5 +1,5 @@
-//! A server with two addresses and two ports behind a NAT of any kind, and a path that loses what
-//! chance decides, in virtual time.
+//! Tests in virtual time: a simulated server with two addresses and two ports, a NAT of any kind,
+//! and a path with random loss.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -21,32 +21,32 @@ use super::over_udp::OverUdp;
 use super::pacer::Pacer;
 use super::report::Report;
 
-/// From this host to the server and back.
+/// Round trip between this host and the server.
 const ROUND_TRIP: Duration = Duration::from_millis(40);
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What the path loses.
+/// The loss on the path.
 #[derive(Debug, Clone, Copy)]
 enum Lossy {
-    /// Each datagram with this chance, in each direction.
+    /// Each datagram is lost with this chance, in each direction.
     Each(f64),
-    /// The same, and everything in outages of about two seconds, of which one begins every so many
-    /// seconds on average.
+    /// The same, and everything during outages of about two seconds; the second value is the mean
+    /// time between them in seconds.
     Bursts(f64, f64),
-    /// Answers only, as a server does that has many clients of one prefix to answer (H11).
+    /// Answers only, as from a server that limits the answers to one prefix (H11).
     Answers(f64),
-    /// The server's other address alone, each way.
+    /// Datagrams to and from the server's other address only.
     OtherAddress(f64),
 }
 
-/// What stands between this host and the server.
+/// The NAT or firewall between this host and the server.
 #[derive(Debug, Clone, Copy)]
 struct Between {
-    /// `None`: nothing is translated.
+    /// `None` for no translation.
     mapping: Option<Behaviour>,
     filtering: Behaviour,
     hairpin: bool,
-    /// UDP does not pass at all.
+    /// Whether UDP is blocked.
     blocked: bool,
 }
 
@@ -167,7 +167,7 @@ impl World {
         }
     }
 
-    /// What this host sends, and all that comes of it.
+    /// Sends a datagram of this host and delivers what follows from it.
     fn send(&mut self, local: SocketAddr, datagram: &[u8], to: SocketAddr) {
         let now = Instant::now();
         let mapped = self.mapped(local, to);
@@ -260,7 +260,7 @@ impl Datagrams for Socket {
     }
 }
 
-/// One run: what it said and how long it took.
+/// One run: the report and how long it took.
 async fn run(seed: u64, between: Between, lossy: Lossy) -> (Report, Duration) {
     let start = Instant::now();
     let network = Simulated::new(seed, between, lossy);
@@ -269,8 +269,8 @@ async fn run(seed: u64, between: Between, lossy: Lossy) -> (Report, Duration) {
     (report, start.elapsed())
 }
 
-/// The names that many runs came to, and how often; unknown hairpins are counted as a name, wrong
-/// ones as another.
+/// The classic names of many runs with their counts; wrong hairpinning results are counted under a
+/// name of their own.
 async fn names(runs: u64, between: Between, lossy: Lossy) -> BTreeMap<String, u32> {
     let mut names = BTreeMap::new();
     for seed in 0..runs {
@@ -290,7 +290,7 @@ fn count(names: &BTreeMap<String, u32>, wanted: Classic) -> u32 {
     names.get(&wanted.to_string()).copied().unwrap_or_default()
 }
 
-/// How many were wrong, which unknown is not.
+/// The number of wrong names; unknown is not wrong.
 fn wrong(names: &BTreeMap<String, u32>, wanted: Classic) -> u32 {
     names.values().sum::<u32>() - count(names, wanted) - count(names, Classic::Unknown)
 }
@@ -364,8 +364,8 @@ async fn h58_without_loss_it_takes_no_longer_than_three_requests_in_vain_took() 
         hairpin,
         ..OPEN
     };
-    // What the version before took, which waited three seconds for each answer in vain, and half of
-    // it for what is turned around.
+    // The times of the previous version, which waited three seconds for each missing answer, and
+    // half of that for hairpinning.
     for (between, before_ms) in [
         (OPEN, 140),
         (Between { filtering: Address, ..OPEN }, 3180),
@@ -383,8 +383,8 @@ async fn h58_without_loss_it_takes_no_longer_than_three_requests_in_vain_took() 
             "{between:?}: {took:?}, {before_ms} ms before: {report}"
         );
     }
-    // A NAT that turns nothing around and filters nothing takes longer, since silence has to
-    // outlast a burst of loss.
+    // A NAT without hairpinning and without a filter takes longer, since silence has to outlast a
+    // burst of loss.
     let (report, took) = run(7, nat(Nothing, Nothing, false), Lossy::Each(0.0)).await;
     assert!(took < Duration::from_millis(3000), "{took:?} {report}");
 }
@@ -404,7 +404,8 @@ async fn h58_the_report_says_how_much_was_lost_and_how_sure_it_is() {
         report
             .notes
             .iter()
-            .any(|note| note.contains("requests were lost") && note.contains("was loss is")),
+            .any(|note| note.contains("requests were lost")
+                && note.contains("wrong because of loss")),
         "{report}"
     );
     let (report, _) = run(1, OPEN, Lossy::Each(0.0)).await;

@@ -1,4 +1,4 @@
-//! Whether a server answers over TCP at all, on a path that may lose packets.
+//! Whether a server answers over TCP, on a path that may lose packets.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,13 +12,13 @@ use crate::probe::{ProbeError, binding};
 use crate::transport::connection::Connection;
 use crate::transport::staggered::staggered;
 
-/// How one request over a stream is waited for.
+/// The timing of one request over a stream.
 pub(super) fn timing(timeout: Duration) -> Timing {
     Timing { reliable: timeout, ..Timing::default() }
 }
 
-/// Whether a Binding request over some connection is answered within the time. An error response,
-/// too, is an answer.
+/// Whether the server answers a Binding request over any connection within the timeout. An error
+/// response is an answer too.
 pub(super) async fn answers(server: SocketAddr, timeout: Duration) -> bool {
     let attempt = || async move {
         let silent = |_| ProbeError::Socket(io::ErrorKind::TimedOut.into());
@@ -34,7 +34,7 @@ pub(super) async fn answers(server: SocketAddr, timeout: Duration) -> bool {
     }
 }
 
-/// Whether nothing came, as opposed to an error that was sent.
+/// Whether the error means that no answer came, as opposed to an error that the server sent.
 pub(super) fn is_silence(error: &ProbeError) -> bool {
     match error {
         ProbeError::Socket(error) => error.kind() == io::ErrorKind::TimedOut,

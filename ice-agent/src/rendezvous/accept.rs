@@ -1,4 +1,4 @@
-//! Accepts connections. Each carries one request and has a deadline for every part of it.
+//! Accepts connections. Each carries one request, and each part of it has a deadline.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -16,21 +16,21 @@ use super::http::LONGEST_WAIT;
 use super::slots::{Slot, Slots};
 use super::tls::ServerTls;
 
-/// How long the header of the PROXY protocol may take.
+/// Maximum time for the PROXY protocol header.
 const PROXY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a TLS handshake may take.
+/// Maximum time for a TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the request's header may take.
+/// Maximum time for the header of the request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection lives that has not shown a member's token.
+/// Maximum lifetime of a connection without a member's token.
 const UNAUTHENTICATED_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long a member's connection lives after that.
+/// How much longer a member's connection may live.
 const MEMBER_TIMEOUT: Duration = LONGEST_WAIT.saturating_add(Duration::from_secs(15));
-/// Longest header of a request, in octets.
+/// Maximum size of a request's header, in bytes.
 const MAX_HEADER: usize = 16 * 1024;
-/// Maximum number of lines of a header.
+/// Maximum number of lines in a header.
 const MAX_HEADER_LINES: usize = 64;
-/// Pause after a failed accept, which means that descriptors ran out.
+/// Pause after a failed accept, which usually means that no descriptor is free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The parts that every connection uses.
@@ -44,15 +44,15 @@ pub(super) struct Service {
 /// Serves forever; drop the future to stop.
 pub(super) async fn serve(listener: TcpListener, service: Service) {
     let service = Arc::new(service);
-    let mut is_told = false;
+    let mut is_reported = false;
     loop {
         match listener.accept().await {
             Ok((stream, from)) => {
-                is_told = false;
+                is_reported = false;
                 tokio::spawn(serve_one(Arc::clone(&service), stream, from));
             }
             Err(error) => {
-                if !std::mem::replace(&mut is_told, true) {
+                if !std::mem::replace(&mut is_reported, true) {
                     complain(format_args!("rendezvous: cannot accept connections: {error}"));
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -73,7 +73,7 @@ async fn serve_one(service: Arc<Service>, stream: TcpStream, from: SocketAddr) {
     }
 }
 
-/// Resolves when the connection has lived long enough.
+/// Resolves when the connection has reached its maximum lifetime.
 async fn overdue(slot: &Slot) {
     tokio::time::sleep(UNAUTHENTICATED_TIMEOUT).await;
     if !slot.is_unauthenticated() {
@@ -91,10 +91,10 @@ async fn handle(service: &Service, mut stream: TcpStream, from: IpAddr, slot: Ar
                     slot.identify(client);
                 }
             }
-            // A health check of the proxy itself.
+            // A health check by the proxy itself.
             Ok(Ok(None)) => {}
-            Ok(Err(reason)) => return told_once(from, &reason),
-            Err(_) => return told_once(from, "the header did not come in time"),
+            Ok(Err(reason)) => return complain_once(from, &reason),
+            Err(_) => return complain_once(from, "the header did not arrive in time"),
         }
     }
     let _ = stream.set_nodelay(true);
@@ -110,7 +110,7 @@ async fn handle(service: &Service, mut stream: TcpStream, from: IpAddr, slot: Ar
     }
 }
 
-/// One request and its answer. A connection that breaks or dawdles concerns its client alone.
+/// Serves one request. An error concerns only the client of this connection.
 async fn exchange(router: &Router, stream: impl AsyncRead + AsyncWrite + Unpin, caller: Caller) {
     let service = TowerToHyperService::new(router.clone().layer(Extension(caller)));
     let connection = hyper::server::conn::http1::Builder::new()
@@ -123,13 +123,14 @@ async fn exchange(router: &Router, stream: impl AsyncRead + AsyncWrite + Unpin, 
     let _ = connection.await;
 }
 
-/// A proxy that does not say who its client is: one line for all of the kind, so that a flood
-/// cannot fill the log.
-fn told_once(from: IpAddr, reason: &str) {
+/// Reports a proxy that does not name its client, but only once, so that such connections cannot
+/// flood the log.
+fn complain_once(from: IpAddr, reason: &str) {
     static TOLD: std::sync::Once = std::sync::Once::new();
     TOLD.call_once(|| {
         complain(format_args!(
-            "rendezvous: a connection of the trusted proxy {from} has no PROXY header: {reason}; further ones are not told"
+            "rendezvous: a connection of the trusted proxy {from} has no valid PROXY header: \
+                         {reason}; further ones are not reported"
         ));
     });
 }

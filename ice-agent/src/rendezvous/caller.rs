@@ -1,4 +1,4 @@
-//! The client of a connection: its other end, or the one that a trusted proxy names.
+//! The client of a connection: the remote address, or the one that a trusted proxy names.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -16,17 +16,17 @@ use super::slots::Slot;
 
 /// The header in which HTTP proxies name their clients, the nearest last.
 const FORWARDED_FOR: &str = "x-forwarded-for";
-/// Longest PROXY header that is read, in octets; version 2 with every usual extension is shorter.
+/// Maximum size of a PROXY header, in bytes; version 2 with the usual extensions is shorter.
 const MAX_PROXY_HEADER: usize = 4_096;
-/// How often a header that has not come whole is looked at.
+/// How often an incomplete header is checked again.
 const PROXY_HEADER_PAUSE: Duration = Duration::from_millis(5);
 
-/// Which proxies are believed, by the options that name them.
+/// The trusted proxies, by option.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Trusted {
-    /// These say in `X-Forwarded-For` who their client is.
+    /// Proxies that name their clients in `X-Forwarded-For`.
     pub(super) forwarded_for: Vec<IpNet>,
-    /// Connections of these begin with a header of the PROXY protocol.
+    /// Proxies whose connections start with a PROXY protocol header.
     pub(super) proxy_protocol: Vec<IpNet>,
 }
 
@@ -45,26 +45,28 @@ fn covers(networks: &[IpNet], address: IpAddr) -> bool {
     networks.iter().any(|network| network.contains(&address))
 }
 
-/// The connection that a request came over.
+/// The connection of a request.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
-    /// The other end, or the client that the PROXY header named.
+    /// The remote address, or the client that the PROXY header names.
     pub(super) address: IpAddr,
     pub(super) trusted: Arc<Trusted>,
     pub(super) slot: Arc<Slot>,
 }
 
 impl Caller {
-    /// The client's address: the last one in `X-Forwarded-For` that no trusted proxy has, if the
-    /// connection is a trusted proxy's.
+    /// The client's address. On a trusted proxy's connection it is the last address in
+    /// `X-Forwarded-For` that is not a trusted proxy's.
     pub(super) fn client(&self, headers: &HeaderMap) -> IpAddr {
-        static IS_TOLD: AtomicBool = AtomicBool::new(false);
+        static IS_REPORTED: AtomicBool = AtomicBool::new(false);
         let own = self.address.to_canonical();
         let values = headers.get_all(FORWARDED_FOR);
         if !self.trusted.forwards(own) {
-            if values.iter().next().is_some() && !IS_TOLD.swap(true, Ordering::Relaxed) {
+            if values.iter().next().is_some() && !IS_REPORTED.swap(true, Ordering::Relaxed) {
                 complain(format_args!(
-                    "rendezvous: X-Forwarded-For from {own} is ignored; if that is your proxy, name it: --trust-forwarded-for {own}"
+                    "rendezvous: X-Forwarded-For from {own} is ignored; if that is your proxy, \
+                    give \
+                                         --trust-forwarded-for {own}"
                 ));
             }
             return own;
@@ -75,8 +77,8 @@ impl Caller {
             .flat_map(|value| value.split(','));
         let named: Vec<&str> = named.map(str::trim).filter(|text| !text.is_empty()).collect();
         for text in named.into_iter().rev() {
-            // An entry that is no address was written by a client: what is before it is worth
-            // nothing.
+            // An entry that is not an address was written by a client, so the entries before it
+            // cannot be trusted.
             let Some(address) = address(text) else { return own };
             if !self.trusted.forwards(address) {
                 return address;
@@ -86,7 +88,7 @@ impl Caller {
     }
 }
 
-/// `192.0.2.1`, `192.0.2.1:443`, `2001:db8::1` or `[2001:db8::1]:443`.
+/// Parses `192.0.2.1`, `192.0.2.1:443`, `2001:db8::1` or `[2001:db8::1]:443`.
 fn address(text: &str) -> Option<IpAddr> {
     let text = text.trim_matches('"');
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
@@ -95,16 +97,16 @@ fn address(text: &str) -> Option<IpAddr> {
     parsed.map(|address: IpAddr| address.to_canonical())
 }
 
-/// Reads the header of the PROXY protocol, version 1 or 2: the client that it names; `None` if the
-/// proxy speaks for itself.
+/// Reads a PROXY protocol header, version 1 or 2, and returns the client that it names; `None` if
+/// the connection is the proxy's own.
 ///
 /// # Errors
-/// Why there is none, in words for the operator.
+/// Why the header is missing or invalid, in words.
 pub(super) async fn read_proxy_header(stream: &mut TcpStream) -> Result<Option<IpAddr>, String> {
     let mut header = vec![0; MAX_PROXY_HEADER];
     let config = ParseConfig::default();
     loop {
-        // Not a byte that belongs to HTTP or TLS may be taken.
+        // Peek, since the bytes after the header belong to HTTP or TLS.
         let there = stream.peek(&mut header).await.map_err(|error| error.to_string())?;
         match ProxyHeader::parse(&header[..there], config) {
             Ok((parsed, length)) => {
@@ -122,7 +124,7 @@ pub(super) async fn read_proxy_header(stream: &mut TcpStream) -> Result<Option<I
             Err(proxy_header::Error::BufferTooShort) if there < MAX_PROXY_HEADER => {
                 tokio::time::sleep(PROXY_HEADER_PAUSE).await;
             }
-            Err(_) => return Err("what comes first is no header of the PROXY protocol".into()),
+            Err(_) => return Err("the first bytes are not a PROXY protocol header".into()),
         }
     }
 }

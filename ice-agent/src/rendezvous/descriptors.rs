@@ -1,23 +1,25 @@
-//! How many rooms the limit of open files leaves: each member may have a few connections.
+//! The number of rooms that the open-file limit allows, since each member may have a few
+//! connections.
 
 use super::room::MAX_REQUESTS;
 use super::slots::MAX_UNAUTHENTICATED;
 
-/// Open files of the process beside connections.
+/// Open files of the process other than connections.
 const OTHERS: u64 = 64;
-/// Connections of a room's two members.
+/// Maximum number of connections of a room's two members.
 const OF_ROOM: u64 = 2 * MAX_REQUESTS as u64;
 
-/// The number of rooms for which `limit` open files are enough, up to `rooms`.
+/// The number of rooms for which `limit` open files are enough, at most `rooms`.
 fn rooms_within(limit: u64, rooms: usize) -> usize {
     let left = limit.saturating_sub(OTHERS + MAX_UNAUTHENTICATED as u64) / OF_ROOM;
     usize::try_from(left).unwrap_or(usize::MAX).min(rooms)
 }
 
-/// Raises the limit of open files as far as `rooms` need it and the host allows.
+/// Raises the open-file limit as far as `rooms` need it and the host allows, and returns the number
+/// of rooms that fit.
 ///
 /// # Errors
-/// Why not even one room is possible.
+/// Not even one room fits.
 #[cfg(unix)]
 pub(super) fn rooms_that_fit(rooms: usize) -> anyhow::Result<usize> {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -32,18 +34,19 @@ pub(super) fn rooms_that_fit(rooms: usize) -> anyhow::Result<usize> {
     let fit = rooms_within(limit, rooms);
     if fit == 0 && rooms > 0 {
         anyhow::bail!(
-            "this host allows {limit} open files, which are too few for one room; raise the limit (ulimit -n)"
+            "the limit of {limit} open files is too low for one room; raise it (ulimit -n)"
         );
     }
     if fit < rooms {
         causeway_cli::complain(format_args!(
-            "rendezvous: {fit} rooms instead of {rooms}, which need {needed} open files: this host allows {limit} (ulimit -n)"
+            "rendezvous: the limit of {limit} open files allows only {fit} of {rooms} rooms; \
+                         raise it to {needed} (ulimit -n)"
         ));
     }
     Ok(fit)
 }
 
-/// Sockets are no files here, and have no limit that matters.
+/// On other systems sockets do not count as files, and have no limit that matters.
 #[cfg(not(unix))]
 pub(super) fn rooms_that_fit(rooms: usize) -> anyhow::Result<usize> {
     Ok(rooms_within(u64::MAX, rooms))

@@ -1,4 +1,4 @@
-//! The rendezvous' HTTP surface.
+//! The HTTP interface of the rendezvous.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,38 +18,37 @@ use super::caller::Caller;
 use super::secret::MAX_SEALED;
 use super::{BadRoomId, Batch, Limits, MemberToken, Peer, Refusal, Role, RoomId, Rooms, Seated};
 
-/// Longest body of a post, in octets.
+/// Maximum size of the body of a post, in bytes.
 pub const MAX_BODY: usize = 16 * 1024;
 /// Maximum number of signals in one post.
 pub const MAX_POST: usize = 32;
-/// How long the body of a post may take.
+/// Maximum time for the body of a post.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest that a poll waits, whatever the client asks for: shorter than the idle timeouts of
-/// common proxies.
+/// Maximum time that a poll waits: shorter than the idle timeouts of common proxies.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(25);
-/// How often silent members and old rooms are looked for.
+/// How often silent members and old rooms are removed.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(5);
 
 type Shared = Arc<Mutex<Rooms>>;
 
-/// The answer to a join.
+/// The response to a join.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Joined {
-    /// The bearer token of every further request, 32 hexadecimal digits.
+    /// The bearer token for further requests: 32 hexadecimal digits.
     pub token: String,
-    /// Whether the member nominates.
+    /// The member's ICE role.
     pub role: Role,
     /// The member's number in its room.
     pub member: u64,
 }
 
-/// The body of a post.
+/// The body of a post: signals for the other member.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PostedSignals {
-    /// The number of the member that the signals are for.
+    /// The number of the member that is to get them.
     pub to: u64,
-    /// The signals, sealed: URL-safe base64.
+    /// The sealed signals, in URL-safe base64.
     pub signals: Vec<String>,
 }
 
@@ -58,15 +57,15 @@ pub struct PostedSignals {
 struct Poll {
     #[serde(default)]
     after: u64,
-    /// Seconds.
+    /// Maximum wait in seconds.
     #[serde(default)]
     wait: u64,
-    /// The other member as last told: a change is news.
+    /// The other member's state that the client knows; a change ends the poll.
     peer: Option<Peer>,
 }
 
-/// The routes below `path` over an empty set of rooms; starts the task that expires them, which
-/// ends with the last router.
+/// The routes below `path`, with no rooms yet. Starts the task that expires rooms; it ends with the
+/// last router.
 pub(super) fn router(path: &str, limits: Limits) -> Router {
     let rooms: Shared = Arc::new(Mutex::new(Rooms::new(limits)));
     let weak = Arc::downgrade(&rooms);
@@ -84,7 +83,7 @@ pub(super) fn router(path: &str, limits: Limits) -> Router {
     if path.is_empty() { routes } else { Router::new().nest(path, routes) }
 }
 
-/// Every request that is refused, and the reason that the client reads.
+/// Why a request is refused.
 enum Failure {
     Id(BadRoomId),
     Refused(Refusal),
@@ -100,18 +99,17 @@ impl IntoResponse for Failure {
         let (status, reason) = match self {
             Self::Id(error) => (StatusCode::BAD_REQUEST, error.to_string()),
             Self::NoToken => {
-                (StatusCode::UNAUTHORIZED, "a member's bearer token is missing".into())
+                (StatusCode::UNAUTHORIZED, "the member's bearer token is missing".into())
             }
-            Self::Evicted => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "there are too many connections; try later".into(),
-            ),
+            Self::Evicted => {
+                (StatusCode::SERVICE_UNAVAILABLE, "too many connections; try later".into())
+            }
             Self::Body(reason) => (StatusCode::UNPROCESSABLE_ENTITY, reason.into()),
             Self::BodyTooLong => {
                 (StatusCode::PAYLOAD_TOO_LARGE, format!("the body is longer than {MAX_BODY} bytes"))
             }
             Self::BodyTooSlow => {
-                (StatusCode::REQUEST_TIMEOUT, "the body did not come in time".into())
+                (StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time".into())
             }
             Self::Refused(refusal) => {
                 let status = match refusal {
@@ -142,8 +140,8 @@ impl From<Refusal> for Failure {
     }
 }
 
-/// A request of a member. While it lives, the member is there; its connection takes no stranger's
-/// slot.
+/// An open request of a member. While it exists, the member counts as present, and its connection
+/// needs no slot.
 struct MemberRequest {
     rooms: Shared,
     room: RoomId,
@@ -183,7 +181,7 @@ async fn join(
     let client = caller.client(&headers);
     let (room, token) = (room.parse()?, MemberToken(rand::random()));
     let Seated { role, member } = match seat(&rooms, room, token, client) {
-        // One member may be a ghost; whether it is shows in a few seconds.
+        // One of the members may be stale, which shows within a few seconds.
         Err(Refusal::Undecided(at)) => {
             tokio::time::sleep_until(at.into()).await;
             seat(&rooms, room, token, client)?
@@ -222,14 +220,14 @@ async fn send(
     let member = MemberRequest::begin(&rooms, &caller, &room, request.headers())?;
     let body = body(request.into_body()).await?;
     let PostedSignals { to, signals } = serde_json::from_slice(&body)
-        .map_err(|_| Failure::Body("the body is no list of sealed signals"))?;
+        .map_err(|_| Failure::Body("the body is not a list of sealed signals"))?;
     let is_sealed = |text: &String| {
         text.len() <= MAX_SEALED
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
     };
     if signals.len() > MAX_POST || !signals.iter().all(is_sealed) {
         return Err(Failure::Body(
-            "there are too many signals in one body, or one is too long or not sealed",
+            "too many signals in one body, or one is too long or not sealed",
         ));
     }
     member.rooms().post(Instant::now(), member.room, member.token, to, signals)?;
@@ -280,7 +278,7 @@ fn bearer(headers: &HeaderMap) -> Result<MemberToken, Failure> {
     u128::from_str_radix(digits, 16).map(MemberToken).map_err(|_| Failure::NoToken)
 }
 
-/// A panic elsewhere leaves the rooms whole: every change to them is made at once.
+/// Ignores poisoning: each change to the rooms is complete before a panic could happen.
 fn lock(rooms: &Shared) -> MutexGuard<'_, Rooms> {
     rooms.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,14 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// 128 bits that agents derive from what they share; 32 hexadecimal digits in text. The rendezvous
-/// learns nothing else about the room.
+/// The id of a room: 128 bits that agents derive from their shared secret, as 32 hexadecimal
+/// digits. The rendezvous learns nothing else about the room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RoomId(pub u128);
 
-/// The text has another form.
+/// The text is not a room id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a room is named by 32 hexadecimal digits in lower case")]
+#[error("a room's id is 32 hexadecimal digits in lower case")]
 pub struct BadRoomId;
 
 impl FromStr for RoomId {

@@ -2,23 +2,23 @@
 
 use std::time::{Duration, Instant};
 
-/// The limits of one rendezvous.
+/// The limits of a rendezvous.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Maximum number of rooms.
     pub rooms: usize,
-    /// Maximum number of seats that clients of one address hold; an IPv6 /64 counts as an address.
-    /// Four times as many for an IPv4 /24 or IPv6 /48.
+    /// Maximum number of seats of one client address, where an IPv6 /64 counts as an address; four
+    /// times as many for an IPv4 /24 or IPv6 /48.
     pub seats_per_prefix: usize,
     /// Maximum number of signals that wait for one member.
     pub signals: usize,
-    /// Maximum length of these together.
+    /// Maximum size of these signals together, in bytes.
     pub inbox_octets: usize,
-    /// From a room's first member to its end.
+    /// Maximum lifetime of a room.
     pub lifetime: Duration,
-    /// How long a member may have no request open before it counts as gone.
+    /// How long a member may have no open request before it counts as gone.
     pub absence: Duration,
-    /// How long a member may have no request open before another one may take its seat.
+    /// How long a member may have no open request before another one may take its seat.
     pub grace: Duration,
 }
 
@@ -39,10 +39,10 @@ impl Default for Limits {
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Both seats are taken by members that are there.
+    /// Both members are present.
     #[error("the room has its two members")]
     Full,
-    /// Both seats are taken, but one member has no request open: ask again at this time.
+    /// Both seats are taken, but one member has no open request: try again at this time.
     #[error("the room has its two members")]
     Undecided(Instant),
     /// [`Limits::rooms`].
@@ -51,16 +51,16 @@ pub enum Refusal {
     /// [`Limits::seats_per_prefix`].
     #[error("clients of this address hold too many seats")]
     TooManySeats,
-    /// No such room, or the token is no member's.
-    #[error("no member of this room")]
+    /// There is no such room, or the token belongs to no member of it.
+    #[error("not a member of this room")]
     NotAMember,
-    /// The member that the signal is for is not in the room.
+    /// The receiver of the signals is not in the room.
     #[error("the other member is gone")]
     PeerGone,
     /// [`Limits::signals`] or [`Limits::inbox_octets`].
     #[error("too many signals wait for the other member")]
     InboxFull,
-    /// A member has few requests open at a time.
+    /// The member has too many open requests.
     #[error("this member has too many requests open")]
     TooManyRequests,
 }

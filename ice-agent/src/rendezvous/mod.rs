@@ -1,21 +1,23 @@
-//! Where two agents find each other: rooms of two, spoken to over HTTP long-poll.
+//! `ice-agent rendezvous`: two agents find each other in a room and exchange signals over HTTP with
+//! long polls.
 //!
-//! | request | answer |
-//! |---|---|
-//! | `POST /rooms/{room}/members` | 201 [`http::Joined`]: the member's token, its role and its number; 409 while two are there |
-//! | `POST /rooms/{room}/signals` | 204; the body is one [`http::Post`] for the other member; 410 if that one is gone |
-//! | `GET /rooms/{room}/signals?after=N&wait=S&peer=P` | 200 [`Batch`], at once if there is news, else after at most `S` seconds |
-//! | `DELETE /rooms/{room}/members` | 204; the member leaves |
+//! - `POST /rooms/{room}/members` answers 201 and [`http::Joined`], the member's token, role and
+//!   number; 409 if the room is full.
+//! - `POST /rooms/{room}/signals` answers 204. The body is [`http::PostedSignals`] for the other
+//!   member; 410 if that one is gone.
+//! - `GET /rooms/{room}/signals?after=N&wait=S&peer=P` answers 200 and a [`Batch`]: at once if
+//!   there is news, otherwise after at most `S` seconds.
+//! - `DELETE /rooms/{room}/members` answers 204; the member leaves.
 //!
-//! All but the first carry `Authorization: Bearer TOKEN`. A room is named by 128 bits that both
-//! agents derive from what they share ([`RoomKey`]), and what they say is sealed with a key that
-//! the rendezvous does not have: it sees addresses, times and lengths.
+//! All requests but the first carry `Authorization: Bearer TOKEN`. The room's id is 128 bits that
+//! both agents derive from their shared secret ([`RoomKey`]). They seal signals with a key that the
+//! rendezvous does not have: it sees addresses, times and lengths only.
 //!
-//! Everything is bounded by [`Limits`]: rooms, seats of one address or network, signals.
-//! Connections of strangers have few places, which they take from each other; a member's connection
-//! takes none. A member is there while a request of it is open. Its seat may be taken again once
-//! none has been open for some seconds: an agent that was killed and started again does not meet
-//! its ghost. A room vanishes with its members, and at the end of its lifetime at the latest.
+//! [`Limits`] bound rooms, seats of one address or network, and signals. Connections without a
+//! member's token share a few slots, from which they evict each other; members' connections need
+//! none. A member is present while it has a request open. Another agent may take its seat after
+//! some seconds without one, so that an agent that was killed and restarted does not meet its own
+//! stale member. A room is removed with its last member, or at the end of its lifetime.
 
 mod accept;
 mod caller;
@@ -60,41 +62,62 @@ use crate::verdict::Verdict;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Address to listen on.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8088", value_parser = listen_address)]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8088",
+        value_parser = listen_address
+    )]
     pub listen: SocketAddr,
-    /// Serve https:// with the certificates in this file (PEM, the server's own first). It is read again when it changes.
+    /// Serve https:// with the certificates in this PEM file, the server's own first. The file is
+    /// read again when it changes.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub tls_certificate: Option<PathBuf>,
-    /// The certificate's private key (PEM).
+    /// Private key of the certificate (PEM).
     #[arg(long, value_name = "FILE", requires = "tls_certificate")]
     pub tls_key: Option<PathBuf>,
-    /// Serve below this path, as in /meet, for a reverse proxy that does not take it away.
+    /// Serve below this path, such as /meet, for a reverse proxy that does not remove it.
     #[arg(long, value_name = "PATH", default_value = "", value_parser = path)]
     pub path: String,
-    /// A reverse proxy, as an address or a network, that says in X-Forwarded-For who its client
-    /// is; may be repeated. Without it, all clients of a proxy count as one.
+    /// Address or network of a reverse proxy that names its clients in X-Forwarded-For; may be
+    /// repeated. Without this option, all clients of a proxy count as one.
     #[arg(long, value_name = "PREFIX", value_parser = network)]
     pub trust_forwarded_for: Vec<IpNet>,
-    /// A proxy, as an address or a network, whose connections begin with a PROXY protocol header
-    /// (version 1 or 2); may be repeated.
+    /// Address or network of a proxy whose connections start with a PROXY protocol header (version
+    /// 1 or 2); may be repeated.
     #[arg(long, value_name = "PREFIX", value_parser = network)]
     pub trust_proxy_protocol: Vec<IpNet>,
     /// Maximum number of rooms.
-    #[arg(long, value_name = "N", default_value_t = Limits::default().rooms, value_parser = at_least_one)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = Limits::default().rooms,
+        value_parser = at_least_one
+    )]
     pub max_rooms: usize,
-    /// Maximum number of seats that one client address (IPv6: one /64) holds; four times as many
-    /// for its /24 (IPv6: /48).
-    #[arg(long, value_name = "N", default_value_t = Limits::default().seats_per_prefix, value_parser = at_least_one)]
+    /// Maximum number of seats for one client address (IPv6: one /64); four times as many for a /24
+    /// (IPv6: /48).
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = Limits::default().seats_per_prefix,
+        value_parser = at_least_one
+    )]
     pub max_seats_per_address: usize,
-    /// Maximum number of signals waiting for one member.
-    #[arg(long, value_name = "N", default_value_t = Limits::default().signals, value_parser = at_least_one)]
+    /// Maximum number of signals that wait for one member.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = Limits::default().signals,
+        value_parser = at_least_one
+    )]
     pub max_signals: usize,
-    /// Seconds after which a room is closed, whatever happens in it.
+    /// Maximum lifetime of a room, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().lifetime.as_secs())]
     pub room_lifetime: u64,
 }
 
-/// Serves until interrupted; prints the address on standard output once it listens.
+/// Serves until interrupted. Prints the address on standard output when it listens.
 ///
 /// # Errors
 /// The address cannot be bound, or the certificate cannot be used.
@@ -137,7 +160,7 @@ pub async fn run(args: Args) -> anyhow::Result<Verdict> {
     }
 }
 
-/// `ADDRESS:PORT`; a link-local address with its zone, as in `[fe80::1%eth0]:8088`.
+/// Parses `ADDRESS:PORT`; a link-local address needs its zone, as in `[fe80::1%eth0]:8088`.
 fn listen_address(text: &str) -> Result<SocketAddr, String> {
     let zone_and_port = text
         .strip_prefix('[')
@@ -145,15 +168,15 @@ fn listen_address(text: &str) -> Result<SocketAddr, String> {
         .filter(|(host, _)| host.contains('%'));
     let Some((host, port)) = zone_and_port else {
         return text.parse().map_err(|_| {
-            "an address and a port are needed, as in 127.0.0.1:8088 or [::1]:8088".into()
+            "expected an address and a port, as in 127.0.0.1:8088 or [::1]:8088".into()
         });
     };
     let (ip, zone) = zoned(host)?;
-    let port = port.parse().map_err(|_| format!("{port:?} is no port"))?;
+    let port = port.parse().map_err(|_| format!("{port:?} is not a port"))?;
     Ok(std::net::SocketAddrV6::new(ip, port, 0, zone.index()).into())
 }
 
-/// `/meet`; the final slash does not matter, and `/` is no path.
+/// Parses a path such as `/meet`. A trailing slash is ignored, and `/` means no path.
 fn path(text: &str) -> Result<String, String> {
     let path = text.trim_end_matches('/');
     let allowed =
@@ -163,20 +186,19 @@ fn path(text: &str) -> Result<String, String> {
     {
         Ok(path.to_owned())
     } else {
-        Err("a path begins with `/` and has letters, digits, `-`, `_`, `.` and `~`".into())
+        Err("expected `/` and then letters, digits, `-`, `_`, `.`, `~` or `/`".into())
     }
 }
 
-/// A number that is not 0.
 fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(0) => Err("with 0 nobody can meet; the minimum is 1".into()),
+        Ok(0) => Err("0 is too small; the minimum is 1".into()),
         Ok(number) => Ok(number),
-        Err(_) => Err("a number is needed".into()),
+        Err(_) => Err("expected a number".into()),
     }
 }
 
-/// An address or a network; a single IPv4-mapped address is read as the IPv4 address.
+/// Parses an address or a network. A single IPv4-mapped address becomes the IPv4 address.
 fn network(text: &str) -> Result<IpNet, String> {
     let address =
         || text.parse::<std::net::IpAddr>().ok().map(|address| IpNet::from(address.to_canonical()));
@@ -185,13 +207,13 @@ fn network(text: &str) -> Result<IpNet, String> {
             Err(format!("{text}: write the IPv4 network, as in 192.0.2.0/24"))
         }
         Some(network) if network.prefix_len() == 0 => {
-            Err("everybody would be trusted; name your proxies' addresses".into())
+            Err("this would trust every client; write the addresses of your proxies".into())
         }
         Some(network) if network != network.trunc() => {
-            Err(format!("it has bits behind its prefix; write {}", network.trunc()))
+            Err(format!("the address has bits after the prefix; write {}", network.trunc()))
         }
         Some(network) => Ok(network),
-        None => Err("an address or a network is needed, as in 192.0.2.1 or 192.0.2.0/24".into()),
+        None => Err("expected an address or a network, as in 192.0.2.1 or 192.0.2.0/24".into()),
     }
 }
 

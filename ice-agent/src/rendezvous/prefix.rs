@@ -1,4 +1,4 @@
-//! Which clients count as one: the limits for strangers are kept by prefix.
+//! Prefixes of client addresses, by which the limits count clients.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -9,10 +9,10 @@ pub(super) struct Prefix(IpAddr);
 /// [`Prefix::narrow`] or [`Prefix::wide`].
 pub(super) type Width = fn(IpAddr) -> Prefix;
 
-/// How many of one kind a prefix may have.
+/// The maximum for a prefix of either width.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct PrefixLimit {
-    /// Maximum for one IPv4 address or one IPv6 /64, which is what one subscriber has.
+    /// Maximum for one IPv4 address or one IPv6 /64, which one subscriber usually has.
     pub(super) narrow: usize,
 }
 
@@ -22,8 +22,8 @@ impl PrefixLimit {
         self.narrow.saturating_mul(4)
     }
 
-    /// The width in which one more from `address` is too many, given the addresses of those that
-    /// there are; the narrow one if it is too many in both.
+    /// The width at which one more entry from `address` exceeds the limit, given the addresses of
+    /// the existing entries; the narrow one if it exceeds both.
     pub(super) fn reached(
         self,
         address: IpAddr,
@@ -55,7 +55,7 @@ impl Prefix {
     }
 
     fn cut(address: IpAddr, v4: u32, v6: u32) -> Self {
-        // An IPv4 client of a socket for both families is an IPv4 client.
+        // A socket for both families shows IPv4 clients with mapped addresses.
         Self(match address.to_canonical() {
             IpAddr::V4(ip) => Ipv4Addr::from_bits(ip.to_bits() & (u32::MAX << (32 - v4))).into(),
             IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << (128 - v6))).into(),

@@ -1,4 +1,4 @@
-//! One room: two seats, and what waits for each of them.
+//! One room: two seats, and the signals that wait for each of them.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,21 +11,21 @@ use tokio::sync::watch;
 
 use super::limits::{Limits, Refusal};
 
-/// Maximum number of requests that one member may have open: a poll, a post, and one that a proxy
-/// has not noticed to be over.
+/// Maximum number of open requests of one member: a poll, a post, and one whose end a proxy has not
+/// noticed.
 pub(super) const MAX_REQUESTS: u8 = 3;
 
 /// The ICE role (RFC 8445 §6.1.1): the first seat of the room is controlling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Has the first seat.
+    /// The member on the first seat.
     Controlling,
-    /// Has the second seat.
+    /// The member on the second seat.
     Controlled,
 }
 
-/// 128 random bits that prove membership, 32 hexadecimal digits in text.
+/// 128 random bits that prove membership; 32 hexadecimal digits as text.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct MemberToken(pub u128);
 
@@ -35,23 +35,23 @@ impl fmt::Display for MemberToken {
     }
 }
 
-/// A token opens the member's inbox, so it does not stand in logs.
+/// The token gives access to the member's inbox, so logs must not contain it.
 impl fmt::Debug for MemberToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("MemberToken(…)")
     }
 }
 
-/// The other member as a member sees it; in text `absent`, `present-N` or `left`.
+/// The state of the other member; as text `absent`, `present-N` or `left`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Peer {
-    /// The seat is empty: its member has not come yet, or vanished without a word.
+    /// The seat is empty: its member has not come yet, or disappeared without leaving.
     Absent,
-    /// In the room. Each member that takes a seat has a number of its own, so that a member that
-    /// came back is told from its ghost.
+    /// The member is in the room. Each member has a number of its own, which distinguishes a
+    /// restarted agent from its stale member.
     Present(u64),
-    /// Outgoing that it leaves.
+    /// The member has left.
     Left,
 }
 
@@ -75,7 +75,7 @@ impl FromStr for Peer {
             "left" => Ok(Self::Left),
             _ => member()
                 .map(Self::Present)
-                .ok_or_else(|| format!("{text:?} is none of absent, present-N and left")),
+                .ok_or_else(|| format!("{text:?} is not one of absent, present-N and left")),
         }
     }
 }
@@ -94,23 +94,22 @@ impl TryFrom<String> for Peer {
     }
 }
 
-/// The answer to a poll.
+/// The response to a poll.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Batch {
-    /// The signals of the other member, oldest first; sealed, so that only the two members can
-    /// read them.
+    /// The sealed signals of the other member, oldest first.
     pub signals: Vec<String>,
-    /// The number of the last signal in `signals`, or `after` again: the next poll's `after`,
-    /// which also acknowledges.
+    /// The number of the last signal in `signals`, or `after` if there is none. The next poll's
+    /// `after`, which acknowledges the signals.
     pub last: u64,
-    /// The other member.
+    /// The state of the other member.
     pub peer: Peer,
 }
 
-/// A member that took a seat.
+/// The seat that a member took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seated {
-    /// Which seat.
+    /// The role, which the seat decides.
     pub role: Role,
     /// The member's number in its room.
     pub member: u64,
@@ -128,13 +127,13 @@ struct Member {
     token: MemberToken,
     number: u64,
     address: IpAddr,
-    /// Requests of this member that are open now.
+    /// The number of open requests of this member.
     requests: u8,
     seen: Instant,
 }
 
 impl Member {
-    /// How long no request has been open.
+    /// How long the member has had no open request.
     fn idle(&self, now: Instant) -> Duration {
         if self.requests > 0 { Duration::ZERO } else { now.saturating_duration_since(self.seen) }
     }
@@ -143,11 +142,11 @@ impl Member {
 #[derive(Debug)]
 struct Seat {
     occupant: Occupant,
-    /// Signals for this seat with their numbers, which count from 1.
+    /// Signals for this seat, with their numbers from 1.
     inbox: VecDeque<(u64, String)>,
     inbox_octets: usize,
     last_number: u64,
-    /// Changes with every piece of news for this seat, so that all open polls wake.
+    /// Wakes all open polls of this seat.
     news: watch::Sender<()>,
 }
 
@@ -183,8 +182,8 @@ impl Seat {
     }
 }
 
-/// Two seats. A seat whose member left or vanished may be taken again: by the same agent, started
-/// once more, or by the real peer.
+/// Two seats. The seat of a member that left or disappeared may be taken again, by the restarted
+/// agent or by the real peer.
 #[derive(Debug)]
 pub(super) struct Room {
     seats: [Seat; 2],
@@ -201,19 +200,20 @@ impl Room {
         self.created
     }
 
-    /// The addresses of its members.
+    /// The addresses of the members.
     pub(super) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.seats.iter().filter_map(Seat::member).map(|member| member.address)
     }
 
-    /// Makes ghosts leave and finds a free seat.
+    /// Removes stale members and finds a free seat.
     pub(super) fn free_seat(&mut self, now: Instant, grace: Duration) -> Result<usize, Refusal> {
         self.expire_members(now, grace);
         if let Some(free) = self.seats.iter().position(|seat| seat.member().is_none()) {
             return Ok(free);
         }
         let idle = self.seats.iter().filter_map(Seat::member).filter(|member| member.requests == 0);
-        // A member between two requests is alive; a ghost is found out once the grace is over.
+        // A member without an open request may be between two of them; it is stale only after the
+        // grace.
         match idle.map(|member| member.seen + grace).min() {
             Some(at) => Err(Refusal::Undecided(at)),
             None => Err(Refusal::Full),
@@ -230,8 +230,7 @@ impl Room {
     ) -> Seated {
         self.members += 1;
         let number = self.members;
-        // Neither seat has a word from before: what was said to or by another member is not for
-        // this pair.
+        // Signals from or for an earlier member are not for this pair.
         self.seats.iter_mut().for_each(Seat::empty_inbox);
         self.seats[seat].occupant =
             Occupant::Member(Member { token, number, address, requests: 0, seen: now });
@@ -242,7 +241,7 @@ impl Room {
         }
     }
 
-    /// The seat of a member, which is thereby heard of.
+    /// The seat of a member; records that the member was active now.
     fn seat_of(&mut self, now: Instant, token: MemberToken) -> Result<usize, Refusal> {
         for (index, seat) in self.seats.iter_mut().enumerate() {
             if let Occupant::Member(member) = &mut seat.occupant
@@ -263,7 +262,7 @@ impl Room {
         }
     }
 
-    /// A request of a member begins; [`end_request`](Self::end_request) follows.
+    /// Records that a request of a member begins; [`end_request`](Self::end_request) follows.
     pub(super) fn begin_request(
         &mut self,
         now: Instant,
@@ -311,7 +310,7 @@ impl Room {
         Ok(())
     }
 
-    /// The signals after number `after`; earlier ones are acknowledged and forgotten.
+    /// The signals after number `after`; earlier ones are acknowledged and removed.
     pub(super) fn take(
         &mut self,
         now: Instant,
@@ -336,7 +335,7 @@ impl Room {
         })
     }
 
-    /// Changes when there is news for the member.
+    /// A receiver that changes when there is news for the member.
     pub(super) fn news(
         &mut self,
         now: Instant,
@@ -360,7 +359,7 @@ impl Room {
         }
     }
 
-    /// Removes members without an open request for `absence`.
+    /// Removes members that have had no open request for `absence`.
     pub(super) fn expire_members(&mut self, now: Instant, absence: Duration) {
         for index in 0..self.seats.len() {
             if self.seats[index].member().is_some_and(|member| member.idle(now) >= absence) {
@@ -374,7 +373,7 @@ impl Room {
         self.seats.iter().all(|seat| seat.member().is_some())
     }
 
-    /// Whether the room is empty, or its time is over.
+    /// Whether the room is empty or its lifetime is over.
     pub(super) fn is_over(&self, now: Instant, lifetime: Duration) -> bool {
         let occupied = self.seats.iter().any(|seat| seat.member().is_some());
         !occupied || now.saturating_duration_since(self.created) >= lifetime

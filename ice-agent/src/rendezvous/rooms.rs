@@ -1,4 +1,4 @@
-//! All rooms, and the limits that keep them small.
+//! All rooms of a rendezvous.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ use super::limits::{Limits, Refusal};
 use super::prefix::{Prefix, PrefixLimit};
 use super::room::{Batch, MemberToken, Room, Seated};
 
-/// The rooms. Reads no clock: every call says what time it is.
+/// All rooms of a rendezvous. Reads no clock: the caller passes the time.
 #[derive(Debug)]
 pub struct Rooms {
     limits: Limits,
@@ -19,14 +19,13 @@ pub struct Rooms {
 }
 
 impl Rooms {
-    /// No rooms yet.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self { limits, rooms: HashMap::new() }
     }
 
-    /// Takes a seat for a client at `address`, in a new room if need be. A member that has had no
-    /// request open for [`Limits::grace`] gives way.
+    /// Takes a seat for a client at `address`, in a new room if necessary. Replaces a member that
+    /// has had no open request for [`Limits::grace`].
     ///
     /// # Errors
     /// [`Refusal::Full`], [`Refusal::Undecided`], [`Refusal::TooManyRooms`],
@@ -53,9 +52,9 @@ impl Rooms {
         Ok(self.rooms.entry(id).or_insert_with(|| Room::new(now)).sit(now, seat, token, address))
     }
 
-    /// Closes a room of the network that has the most rooms in which one member waits alone, if the
-    /// newcomer's network has fewer: strangers that fill the house make room for others, and
-    /// calls go on.
+    /// Closes the oldest unpaired room of the network that has the most of them, if the newcomer's
+    /// network has fewer. So a crowd that fills the rendezvous does not lock others out, and paired
+    /// rooms stay.
     fn make_room(&mut self, address: IpAddr) -> Result<(), Refusal> {
         let mut waiting: HashMap<Prefix, (usize, Instant, RoomId)> = HashMap::new();
         for (id, room) in self.rooms.iter().filter(|(_, room)| !room.is_paired()) {
@@ -77,7 +76,8 @@ impl Rooms {
         Ok(())
     }
 
-    /// A request of a member begins: the member is there until [`end_request`](Self::end_request).
+    /// Records that a request of a member begins: the member is present until
+    /// [`end_request`](Self::end_request).
     ///
     /// # Errors
     /// [`Refusal::NotAMember`], [`Refusal::TooManyRequests`].
@@ -90,17 +90,18 @@ impl Rooms {
         self.room(id)?.begin_request(now, token)
     }
 
-    /// The request is over, or its connection is.
+    /// Records that a request of a member, or its connection, ended.
     pub fn end_request(&mut self, now: Instant, id: RoomId, token: MemberToken) {
         if let Ok(room) = self.room(id) {
             room.end_request(now, token);
         }
     }
 
-    /// Puts signals into the inbox of the other member, if it still is number `to`.
+    /// Adds signals to the inbox of the other member, if its number is `to`.
     ///
     /// # Errors
-    /// [`Refusal::NotAMember`], [`Refusal::PeerGone`], [`Refusal::InboxFull`]: then none of them was taken.
+    /// [`Refusal::NotAMember`], [`Refusal::PeerGone`], [`Refusal::InboxFull`]; then no signal was
+    /// added.
     pub fn post(
         &mut self,
         now: Instant,
@@ -113,7 +114,7 @@ impl Rooms {
         self.room(id)?.post(now, token, to, signals, &limits)
     }
 
-    /// The other member's signals after number `after`.
+    /// The signals of the other member after number `after`.
     ///
     /// # Errors
     /// [`Refusal::NotAMember`].
@@ -127,7 +128,7 @@ impl Rooms {
         self.room(id)?.take(now, token, after)
     }
 
-    /// A receiver that wakes a poll of this member.
+    /// A receiver that changes when there is news for this member.
     ///
     /// # Errors
     /// [`Refusal::NotAMember`].
@@ -140,7 +141,7 @@ impl Rooms {
         self.room(id)?.news(now, token)
     }
 
-    /// Gives the seat up; the room goes with its last member.
+    /// Gives the seat up. The room is removed with its last member.
     ///
     /// # Errors
     /// [`Refusal::NotAMember`].
@@ -150,7 +151,7 @@ impl Rooms {
         Ok(())
     }
 
-    /// Forgets silent members, empty rooms and rooms whose lifetime is over.
+    /// Removes silent members, empty rooms, and rooms whose lifetime is over.
     pub fn expire(&mut self, now: Instant) {
         let limits = self.limits;
         self.rooms.retain(|_, room| {
@@ -159,13 +160,12 @@ impl Rooms {
         });
     }
 
-    /// How many rooms there are.
     #[must_use]
     pub fn len(&self) -> usize {
         self.rooms.len()
     }
 
-    /// Whether there is no room.
+    /// Whether there are no rooms.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rooms.is_empty()

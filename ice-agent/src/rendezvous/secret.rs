@@ -1,4 +1,4 @@
-//! The secret that two agents share, and the key that follows from it.
+//! The secret or name that two agents share, and the room key that they derive from it.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -13,30 +13,30 @@ use zeroize::Zeroizing;
 
 use super::{RoomId, Signal};
 
-/// Octets of a secret: 128 bits cannot be guessed.
+/// Size of a secret in bytes: 128 bits cannot be guessed.
 const SECRET: usize = 16;
-/// Longest name that people may choose for a room, in characters.
+/// Maximum length of a room's name, in characters.
 const MAX_NAME: usize = 64;
-/// Every guess at a chosen name costs this many HMACs, for the operator of the rendezvous, too.
+/// The number of HMACs that each guess at a name costs, also for the operator of the rendezvous.
 const NAME_ROUNDS: NonZeroU32 = NonZeroU32::new(100_000).expect("not zero");
 const NAME_SALT: &[u8] = b"causeway rendezvous, room by name";
 const SECRET_SALT: &[u8] = b"causeway rendezvous, room by secret";
-/// Longest sealed signal in characters; the longest that an agent makes has about 1,000.
+/// Maximum length of a sealed signal, in characters; an agent's longest has about 1,000.
 pub(crate) const MAX_SEALED: usize = 2_048;
 
-/// 128 random bits, in text 22 letters and digits, `-` and `_`.
+/// The secret of a room: 128 random bits; as text 22 letters, digits, `-` and `_`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RoomSecret(Zeroizing<[u8; SECRET]>);
 
 impl RoomSecret {
-    /// From a cryptographic generator.
+    /// Makes a secret from bytes of a cryptographic generator.
     #[must_use]
     pub fn from_random(octets: [u8; SECRET]) -> Self {
         Self(Zeroizing::new(octets))
     }
 }
 
-/// As it stands in a link; see [`Debug`] for logs.
+/// The secret as a link contains it; `Debug` does not show it.
 impl fmt::Display for RoomSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&URL_SAFE_NO_PAD.encode(*self.0))
@@ -49,10 +49,11 @@ impl fmt::Debug for RoomSecret {
     }
 }
 
-/// The text has another form. It is not shown: most of a secret is a secret.
+/// The text is not a secret. The message does not repeat it, since most of a secret is still a
+/// secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the part of the link after `#` is not a room's secret, which has 22 characters; copy the whole link"
+    "the part of the link after `#` is not a room's secret of 22 characters; copy the whole link"
 )]
 pub struct BadRoomSecret;
 
@@ -65,12 +66,12 @@ impl FromStr for RoomSecret {
     }
 }
 
-/// A name that people tell each other: 1 to 64 ASCII letters, digits, `-`, `_` and `.`. Anyone can
-/// guess it.
+/// A room's name that users choose: 1 to 64 ASCII letters, digits, `-`, `_` and `.`. It can be
+/// guessed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoomName(String);
 
-/// The text has another form.
+/// The text is not a room's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a room's name is 1 to 64 letters, digits, `-`, `_` or `.`")]
 pub struct BadRoomName;
@@ -91,38 +92,37 @@ impl fmt::Display for RoomName {
     }
 }
 
-/// The room at the rendezvous, and the key of what passes through it. The rendezvous sees the id
-/// and cannot find the key from it.
+/// The id of a room, and the key that seals its signals. The rendezvous sees the id and cannot
+/// derive the key from it.
 pub struct RoomKey {
     id: RoomId,
     key: LessSafeKey,
 }
 
-/// The content of a seal: a signal, its sender, and its number in the conversation.
+/// A signal with its sender and its number in the conversation, which are sealed together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NumberedSignal {
-    /// Random, of one run of one agent: a signal that a rendezvous sent back is known by it.
+    /// The random id of one run of one agent, which reveals reflected signals.
     pub from: u64,
-    /// Counts from 1, so that a repeated signal is known.
+    /// The number from 1, which reveals repeated signals.
     pub number: u64,
-    /// The signal.
     pub signal: Signal,
 }
 
-/// The text was not sealed with this room's key, or is no signal.
+/// The text was not sealed with this room's key, or is not a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a signal came that the other agent did not seal")]
+#[error("a signal arrived that the other agent did not seal")]
 pub struct BadSeal;
 
 impl RoomKey {
-    /// The key of a random secret.
+    /// Derives the key from a random secret.
     #[must_use]
     pub fn of_secret(secret: &RoomSecret) -> Self {
         Self::derive(SECRET_SALT, &*secret.0)
     }
 
-    /// The key of a name that people chose. It takes a moment, as every guess does.
+    /// Derives the key from a name. This takes a moment, as each guess does.
     #[must_use]
     pub fn of_name(name: &RoomName) -> Self {
         let mut stretched = Zeroizing::new([0; 32]);
@@ -151,24 +151,24 @@ impl RoomKey {
         Self { id: RoomId(u128::from_be_bytes(id)), key: LessSafeKey::new(key) }
     }
 
-    /// The id that the rendezvous sees.
+    /// The room's id, which the rendezvous sees.
     #[must_use]
     pub fn id(&self) -> RoomId {
         self.id
     }
 
-    /// The envelope as text that only a holder of the key can read. `nonce` comes from a
-    /// cryptographic generator, a new one each time.
+    /// Seals a signal as text that only a holder of the key can read. `nonce` must be new each
+    /// time, from a cryptographic generator.
     #[must_use]
-    pub fn seal(&self, nonce: [u8; NONCE_LEN], envelope: &NumberedSignal) -> String {
-        let mut sealed = serde_json::to_vec(envelope).expect("an envelope has string keys only");
+    pub fn seal(&self, nonce: [u8; NONCE_LEN], signal: &NumberedSignal) -> String {
+        let mut sealed = serde_json::to_vec(signal).expect("string keys only");
         self.key
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), self.aad(), &mut sealed)
             .expect("shorter than 256 GB");
         URL_SAFE_NO_PAD.encode([&nonce[..], &sealed].concat())
     }
 
-    /// Reads it again.
+    /// Opens a sealed signal.
     ///
     /// # Errors
     /// [`BadSeal`].
@@ -196,7 +196,7 @@ impl fmt::Debug for RoomKey {
     }
 }
 
-/// How many octets HKDF shall expand to.
+/// The number of bytes that HKDF should derive.
 struct Octets(usize);
 
 impl hkdf::KeyType for Octets {
@@ -209,7 +209,7 @@ impl hkdf::KeyType for Octets {
 mod tests {
     use super::*;
 
-    fn envelope(number: u64) -> NumberedSignal {
+    fn signal(number: u64) -> NumberedSignal {
         NumberedSignal { from: 5, number, signal: Signal::Done { sent: 7 } }
     }
 
@@ -246,9 +246,9 @@ mod tests {
         let secret = RoomSecret::from_random([1; 16]);
         let [ours, theirs] = [RoomKey::of_secret(&secret), RoomKey::of_secret(&secret)];
         assert_eq!(ours.id(), theirs.id());
-        let sealed = ours.seal([9; 12], &envelope(1));
+        let sealed = ours.seal([9; 12], &signal(1));
         assert!(!sealed.contains("done") && sealed.len() < MAX_SEALED);
-        assert_eq!(theirs.open(&sealed), Ok(envelope(1)));
+        assert_eq!(theirs.open(&sealed), Ok(signal(1)));
         let stranger = RoomKey::of_secret(&RoomSecret::from_random([2; 16]));
         assert_ne!(stranger.id(), ours.id());
         assert_eq!(stranger.open(&sealed), Err(BadSeal));
@@ -269,7 +269,7 @@ mod tests {
         let name: RoomName = "blue".parse().unwrap();
         let [first, second] = [RoomKey::of_name(&name), RoomKey::of_name(&name)];
         assert_eq!(first.id(), second.id());
-        assert_eq!(second.open(&first.seal([0; 12], &envelope(3))), Ok(envelope(3)));
+        assert_eq!(second.open(&first.seal([0; 12], &signal(3))), Ok(signal(3)));
         assert_ne!(
             first.id(),
             RoomKey::of_secret(&RoomSecret::from_random(*b"blueblueblueblue")).id()

@@ -1,68 +1,68 @@
-//! What two agents tell each other through the rendezvous.
+//! The signals that two agents exchange through the rendezvous.
 
 use serde::{Deserialize, Serialize};
 
 use causeway_wire::Transport;
 
-/// Longest candidate line in octets; the longest that an agent writes is about 200.
+/// Maximum length of a candidate line, in bytes; an agent's longest has about 200.
 const MAX_CANDIDATE: usize = 512;
 
-/// One message from one agent to the other. It travels [sealed](super::RoomKey); the receiver calls
-/// [`Signal::validate`].
+/// A message from one agent to the other. It is transported [sealed](super::RoomKey); the receiver
+/// calls [`Signal::validate`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Signal {
-    /// The first one: the ICE credentials (RFC 8445 §5.3), and what the receiver's datagrams to the
-    /// sender must carry.
+    /// The first signal: the ICE credentials (RFC 8445 §5.3), and the token for datagrams to the
+    /// sender.
     Hello {
-        /// Username fragment.
+        /// The username fragment.
         ufrag: String,
-        /// ICE password.
         password: String,
-        /// 16 hexadecimal digits: stands in every numbered datagram to the sender of this signal.
+        /// 16 hexadecimal digits that each numbered datagram to the sender must contain.
         exchange: String,
     },
     /// A trickled candidate (RFC 8838 §10).
     Candidate {
         /// The candidate attribute's value, `candidate:…` (RFC 8839 §5.1).
         candidate: String,
-        /// For a relayed candidate, the transport between its agent and the TURN server. For
-        /// people to read.
+        /// For a relayed candidate, the transport between its agent and the TURN server. Only for
+        /// the report.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         relayed_over: Option<Transport>,
     },
     /// No further candidate follows (RFC 8838 §13).
     EndOfCandidates {},
-    /// The sender's selected pair has settled: it can echo.
+    /// The sender's selected pair has settled, so it can echo datagrams.
     Ready {},
-    /// The sender's part of the exchange is over. It answers until it has the other's `Done`.
+    /// The sender's part of the exchange is over. It echoes datagrams until it gets the other's
+    /// `Done`.
     Done {
-        /// Numbered datagrams that the sender sent.
+        /// The number of datagrams that the sender sent.
         sent: u32,
     },
 }
 
-/// The signal parses, but no agent would write it.
+/// Why a parsed signal is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadSignal {
-    /// RFC 8839 §5.4: 4 to 256 ice-chars, of which a sender uses at most 32.
+    /// The ufrag is not 4 to 256 ice-chars (RFC 8839 §5.4), of which a sender uses at most 32.
     #[error("the ufrag is not 4 to 32 letters, digits, `+` or `/`")]
     Ufrag,
-    /// RFC 8839 §5.4: 22 to 256 ice-chars.
+    /// The password is not 22 to 256 ice-chars (RFC 8839 §5.4).
     #[error("the password is not 22 to 256 letters, digits, `+` or `/`")]
     Password,
-    /// Not 16 hexadecimal digits.
+    /// The exchange token is not 16 hexadecimal digits.
     #[error("the exchange token is not 16 hexadecimal digits")]
     Exchange,
-    /// Too long, or not printable ASCII that starts with `candidate:`.
+    /// The candidate is too long, or not printable ASCII that starts with `candidate:`.
     #[error(
-        "the candidate is no printable line of at most 512 octets that starts with `candidate:`"
+        "the candidate is not a printable line of at most 512 bytes that starts with `candidate:`"
     )]
     Candidate,
 }
 
 impl Signal {
-    /// Checks the text fields, so that nothing unprintable or long travels further.
+    /// Checks the text fields, so that no unprintable or long text is processed further.
     ///
     /// # Errors
     /// The first field that has the wrong form.

@@ -1,5 +1,5 @@
-//! Slots for connections: few for unauthenticated, shared out by prefix, and enough for members that
-//! unauthenticated cannot take.
+//! Slots for connections that have not shown a member's token, shared fairly between prefixes.
+//! Members' connections need no slot, so others cannot block them.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -9,13 +9,13 @@ use tokio::sync::Notify;
 
 use super::prefix::{Prefix, PrefixLimit};
 
-/// Maximum number of connections that have not shown a member's token.
+/// Maximum number of connections without a member's token.
 pub(super) const MAX_UNAUTHENTICATED: usize = 512;
-/// Maximum of these from one address.
+/// Maximum number of these from one prefix.
 const MAX_OF_PREFIX: PrefixLimit = PrefixLimit { narrow: 32 };
 
-/// The slots of unauthenticated. A connection of a member leaves its slot to the next entry; the
-/// rooms limit how many a member may have.
+/// The slots. A connection that shows a member's token leaves its slot; the rooms limit the
+/// requests of a member.
 #[derive(Debug)]
 pub(super) struct Slots {
     inner: Mutex<Inner>,
@@ -24,18 +24,18 @@ pub(super) struct Slots {
 #[derive(Debug, Default)]
 struct Inner {
     next: u64,
-    /// By age: the oldest first.
+    /// By number, so that the oldest comes first.
     unauthenticated: BTreeMap<u64, Unauthenticated>,
 }
 
 #[derive(Debug)]
 struct Unauthenticated {
-    /// `None` while a trusted proxy has not said for whom it speaks.
+    /// The client's address; `None` while a trusted proxy has not named it.
     client: Option<IpAddr>,
     evicted: Arc<Notify>,
 }
 
-/// One connection's slot; free again when it is dropped.
+/// The slot of one connection, which is free again when this is dropped.
 #[derive(Debug)]
 pub(super) struct Slot {
     slots: Arc<Slots>,
@@ -48,9 +48,9 @@ impl Slots {
         Arc::new(Self { inner: Mutex::default() })
     }
 
-    /// A slot for a new connection. There always is one: the oldest entry of the same prefix
-    /// goes if that has too many, else the oldest of the prefix that has most. What an honest
-    /// client asks takes milliseconds, so that it is old only if it waits on purpose.
+    /// Assigns a slot to a new connection. If the connection's prefix has too many slots, its
+    /// oldest is evicted; if all slots are taken, the oldest of the prefix that has most. An honest
+    /// request takes milliseconds, so an old connection without a token waits on purpose.
     pub(super) fn enter(self: &Arc<Self>, client: Option<IpAddr>) -> Slot {
         let mut inner = self.lock();
         if inner.unauthenticated.len() >= MAX_UNAUTHENTICATED {
@@ -70,14 +70,14 @@ impl Slots {
         slot
     }
 
-    /// How many unauthenticated there are.
+    /// The number of slots in use.
     #[cfg(test)]
     fn len(&self) -> usize {
         self.lock().unauthenticated.len()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Every change is made at once.
+        // Each change is complete before a panic could poison the lock.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -103,14 +103,14 @@ impl Inner {
         for entry in self.unauthenticated.values() {
             *counts.entry(entry.client.map(Prefix::wide)).or_default() += 1;
         }
-        let crowded =
+        let largest =
             counts.into_iter().max_by_key(|(_, count)| *count).and_then(|(prefix, _)| prefix);
-        self.evict_oldest(|client| client.map(Prefix::wide) == crowded);
+        self.evict_oldest(|client| client.map(Prefix::wide) == largest);
     }
 }
 
 impl Slot {
-    /// Says whose connection it is. The prefix's oldest entry goes if there are too many.
+    /// Sets the client's address. If its prefix has too many slots, its oldest one is evicted.
     pub(super) fn identify(&self, client: IpAddr) {
         let mut inner = self.slots.lock();
         let Some(own) = inner.unauthenticated.remove(&self.number) else { return };
@@ -121,8 +121,8 @@ impl Slot {
         inner.unauthenticated.insert(self.number, Unauthenticated { client: Some(client), ..own });
     }
 
-    /// The connection has shown a member's token: it is no entry's any more. `false` if it was
-    /// evicted before.
+    /// Frees the slot of a connection that has shown a member's token; `false` if it was evicted
+    /// before.
     pub(super) fn promote(&self) -> bool {
         self.slots.lock().unauthenticated.remove(&self.number).is_some()
     }
@@ -132,7 +132,7 @@ impl Slot {
         self.slots.lock().unauthenticated.contains_key(&self.number)
     }
 
-    /// Resolves when the connection has to give way.
+    /// Resolves when the connection is evicted.
     pub(super) async fn evicted(&self) {
         self.evicted.notified().await;
     }
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn when_all_places_are_taken_the_most_crowded_network_gives_way() {
+    fn when_all_places_are_taken_the_most_largest_network_gives_way() {
         let slots = Slots::new();
         let victims: Vec<Slot> = (0..8).map(|network| slots.enter(ip(100 + network, 1))).collect();
         let crowd: Vec<Slot> = (0..40_u8)

@@ -1,4 +1,4 @@
-//! The certificate that the rendezvous shows, read again when its files change.
+//! The certificate of the rendezvous, which is read again when its files change.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
@@ -12,10 +12,10 @@ use rustls::crypto::ring::default_provider;
 use rustls::sign::SingleCertAndKey;
 use tokio_rustls::TlsAcceptor;
 
-/// How often the files are looked at.
+/// How often the files are checked.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// The files, and what was made of them last.
+/// The paths of certificate and key, and what was last loaded from them.
 pub(super) struct ServerTls {
     certificate: PathBuf,
     key: PathBuf,
@@ -25,32 +25,32 @@ pub(super) struct ServerTls {
 struct Loaded {
     acceptor: TlsAcceptor,
     certificate: ServerCertificate,
-    /// The files' contents.
+    /// The contents of both files.
     from: (Bytes, Bytes),
 }
 
 impl ServerTls {
-    /// Reads both files, and from now on every minute.
+    /// Loads both files, and starts to check them every minute.
     ///
     /// # Errors
-    /// A file cannot be read, or they are no certificate and its key.
+    /// A file cannot be read, or they are not a certificate and its key.
     pub(super) fn start(certificate: PathBuf, key: PathBuf) -> anyhow::Result<Arc<Self>> {
         let current = RwLock::new(load(&certificate, &key)?);
         let tls = Arc::new(Self { certificate, key, current });
         let mut expiry = Expiry::default();
-        tls.tell();
-        tls.tell_of_time(&mut expiry);
+        tls.print();
+        tls.warn_of_expiry(&mut expiry);
         tokio::spawn(follow(Arc::downgrade(&tls), expiry));
         Ok(tls)
     }
 
-    /// For the next handshake.
+    /// The acceptor for the next handshake.
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         self.current.read().unwrap_or_else(PoisonError::into_inner).acceptor.clone()
     }
 
-    /// Says what the certificate is, and what of its files is not used.
-    fn tell(&self) {
+    /// Prints the certificate, and notes about unused parts of its files.
+    fn print(&self) {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         let path = self.certificate.display();
         complain(format_args!("rendezvous: {path}: {}", current.certificate));
@@ -59,14 +59,14 @@ impl ServerTls {
         }
     }
 
-    /// Warns of a certificate that clients refuse, or soon will.
-    fn tell_of_time(&self, expiry: &mut Expiry) {
+    /// Warns of a certificate that clients refuse, or soon will refuse.
+    fn warn_of_expiry(&self, expiry: &mut Expiry) {
         if let Some(standing) = self.standing(expiry, unix_now()) {
             complain(format_args!("rendezvous: {}: {standing}", self.certificate.display()));
         }
     }
 
-    /// What is to be told at `now`, in Unix seconds.
+    /// The warning that is due at `now`, in Unix seconds.
     fn standing(&self, expiry: &mut Expiry, now: i64) -> Option<Standing> {
         expiry.due(
             self.current.read().unwrap_or_else(PoisonError::into_inner).certificate.validity(),
@@ -74,7 +74,7 @@ impl ServerTls {
         )
     }
 
-    /// Reads the files again; whether there was something new in them.
+    /// Loads the files again, and returns whether they have changed.
     fn reload(&self) -> anyhow::Result<bool> {
         let loaded = load(&self.certificate, &self.key)?;
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
@@ -96,7 +96,7 @@ async fn follow(tls: Weak<ServerTls>, mut expiry: Expiry) {
                 last_error.clear();
                 if is_new {
                     complain(format_args!("rendezvous: the certificate was replaced"));
-                    tls.tell();
+                    tls.print();
                     expiry.forget();
                 }
             }
@@ -104,13 +104,13 @@ async fn follow(tls: Weak<ServerTls>, mut expiry: Expiry) {
                 let error = format!("{error:#}");
                 if error != last_error {
                     complain(format_args!(
-                        "rendezvous: the former certificate stays in use: {error}"
+                        "rendezvous: the previous certificate stays in use: {error}"
                     ));
                     last_error = error;
                 }
             }
         }
-        tls.tell_of_time(&mut expiry);
+        tls.warn_of_expiry(&mut expiry);
     }
 }
 

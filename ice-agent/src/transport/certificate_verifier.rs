@@ -114,8 +114,8 @@ impl ServerCertVerifier for CertificateVerifier {
     }
 }
 
-/// What is wrong with `SSL_CERT_FILE` and `SSL_CERT_DIR`, if they are set and lead to no authority:
-/// where they are set, the system's own authorities are not read.
+/// The problem with `SSL_CERT_FILE` and `SSL_CERT_DIR`, if they are set but lead to no authority.
+/// If they are set, the system's own authorities are not read.
 fn environment_problem() -> Option<String> {
     let named = |variable: &str| {
         std::env::var_os(variable).map(|value| format!("{variable}={}", value.display()))

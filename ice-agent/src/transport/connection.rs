@@ -122,7 +122,6 @@ impl Connection {
         Ok(Self { channel: Channel::stream(stream), local, secured: None })
     }
 
-    /// The local address.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.local

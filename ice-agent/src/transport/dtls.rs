@@ -83,7 +83,8 @@ impl DtlsConnection {
                     connection.take(length)
                 }
                 () = tokio::time::sleep_until(due.into()) => {
-                    connection.endpoint.handle_timeout(server, Instant::now()).map_err(|error| error.to_string())
+                    let handled = connection.endpoint.handle_timeout(server, Instant::now());
+                    handled.map_err(|error| error.to_string())
                 }
             };
             if let Err(reason) = step {

@@ -7,11 +7,8 @@ use super::certificate_verifier::Presented;
 /// The purpose of a connection, which ALPN tells the server (RFC 7443 §1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Usage {
-    /// TURN.
     Turn,
-    /// STUN Binding.
     NatDiscovery,
-    /// HTTP/1.1.
     Http,
 }
 
@@ -47,14 +44,17 @@ pub enum OpenError {
     #[error(transparent)]
     Socket(#[from] io::Error),
     /// The server's certificate is not trusted.
-    #[error("the server's certificate is not trusted: {}", .0.verdict.as_ref().err().map_or("", String::as_str))]
+    #[error(
+        "the server's certificate is not trusted: {}",
+        .0.verdict.as_ref().err().map_or("", String::as_str)
+    )]
     Untrusted(Box<Presented>),
     /// The handshake failed for another reason.
     #[error("{protocol} handshake: {reason}")]
     Handshake {
         /// `TLS` or `DTLS`.
         protocol: &'static str,
-        /// What went wrong.
+        /// Why the handshake failed.
         reason: String,
     },
 }

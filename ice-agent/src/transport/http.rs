@@ -172,7 +172,6 @@ pub enum HttpError {
     /// The server answered with a status other than success.
     #[error("{status}: {reason}")]
     Status {
-        /// The status code.
         status: StatusCode,
         /// The reason in the response, shortened and without control characters.
         reason: String,

@@ -50,7 +50,6 @@ impl Proxies {
         Self { proxy: Some(proxy), ..Self::default() }
     }
 
-    /// Uses no proxy.
     #[must_use]
     pub fn never() -> Self {
         Self::default()
@@ -78,8 +77,8 @@ impl Proxies {
                 }
                 Err(BadProxy::Scheme(scheme)) if name.eq_ignore_ascii_case("all_proxy") => {
                     note.get_or_insert(format!(
-                        "note: ${name} names a {scheme} proxy, which is not supported, so TCP and TLS use \
-                                                 no proxy; name an HTTP proxy with --proxy, or give --no-proxy"
+                        "note: ${name} names a {scheme} proxy, which is not supported, so TCP and \
+                         TLS use no proxy; name an HTTP proxy with --proxy, or give --no-proxy"
                     ));
                 }
                 Err(error) => return Err(BadVariable { name, error }),
@@ -245,7 +244,8 @@ mod tests {
 
     #[test]
     fn no_proxy_names_domains_addresses_and_networks() {
-        let list = "example.org, .example.net,*.example.com, 192.0.2.1,198.51.100.0/24,[2001:db8::1],2001:db8:1::/48";
+        let list = "example.org, .example.net,*.example.com, \
+            192.0.2.1,198.51.100.0/24,[2001:db8::1],2001:db8:1::/48";
         let proxies = environment(&[("https_proxy", "http://p:1"), ("NO_PROXY", list)]).unwrap();
         for (address, name) in [
             ("203.0.113.1", Some("example.org")),

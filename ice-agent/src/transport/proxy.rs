@@ -24,7 +24,6 @@ const MAX_REASON: usize = 100;
 pub struct HttpProxy {
     /// The proxy's host name or address, without brackets.
     pub host: String,
-    /// The proxy's port.
     pub port: u16,
     /// The credentials for `Proxy-Authorization`.
     pub credentials: Option<BasicCredentials>,
@@ -138,27 +137,16 @@ fn percent_decoded(text: &str) -> Option<Zeroizing<String>> {
 pub enum ProxyError {
     /// The connection to the proxy failed.
     #[error("no connection to the proxy {proxy}: {error}")]
-    Unreachable {
-        /// The proxy.
-        proxy: String,
-        /// The socket's error.
-        error: io::Error,
-    },
+    Unreachable { proxy: String, error: io::Error },
     /// The proxy did not answer, or not in time.
     #[error("the proxy {proxy} did not answer: {error}")]
-    Silent {
-        /// The proxy.
-        proxy: String,
-        /// The socket's error.
-        error: io::Error,
-    },
+    Silent { proxy: String, error: io::Error },
     /// The proxy answered with 407.
     #[error(
         "the proxy {proxy} requires {}: 407 {reason}",
         if *.given { "another user name or password" } else { "a user name and a password" }
     )]
     Authentication {
-        /// The proxy.
         proxy: String,
         /// Whether the request had credentials.
         given: bool,
@@ -168,21 +156,15 @@ pub enum ProxyError {
     /// The proxy answered with another status than success.
     #[error("the proxy {proxy} refuses a tunnel to {to}: {status} {reason}")]
     Refused {
-        /// The proxy.
         proxy: String,
-        /// The tunnel's destination.
         to: String,
-        /// The status code.
         status: u16,
         /// The proxy's reason phrase.
         reason: String,
     },
     /// The response is not HTTP.
     #[error("{proxy} is not an HTTP proxy: its answer is not HTTP")]
-    NotHttp {
-        /// The proxy.
-        proxy: String,
-    },
+    NotHttp { proxy: String },
 }
 
 impl From<ProxyError> for io::Error {

@@ -13,7 +13,6 @@ use crate::credentials::Credentials;
 pub struct Target {
     /// The transport to the server.
     pub transport: Transport,
-    /// The server's address.
     pub address: SocketAddr,
     /// The name that the certificate must have and that SNI sends: the URI's host, or
     /// ALTERNATE-DOMAIN (RFC 8489 §10). Without a name, the address. Not used over UDP and TCP.

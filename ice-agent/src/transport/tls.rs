@@ -24,8 +24,8 @@ pub(super) async fn connect(
     let server_name = ServerName::try_from(name.to_owned())
         .map_err(|_| failed(format!("{name:?} is not a valid server name")))?;
     let verifier = trust.verifier_for(name);
-    // Deviation: RFC 8489 §6.2.3: TLS_DHE_RSA_WITH_AES_128_GCM_SHA256 is not offered: nobody's
-    // library of today has finite-field DHE any more, and BCP 195 advises against it;
+    // Deviation: RFC 8489 §6.2.3: TLS_DHE_RSA_WITH_AES_128_GCM_SHA256 is not offered: current
+    // libraries no longer have finite-field DHE, and BCP 195 advises against it;
     // TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 is.
     let versions = ClientConfig::builder_with_provider(trust.provider().clone())
         .with_safe_default_protocol_versions()

@@ -38,7 +38,6 @@ pub struct TurnConnection {
 /// A datagram from a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerDatagram {
-    /// The peer's address.
     pub peer: SocketAddr,
     pub data: Vec<u8>,
 }
@@ -49,7 +48,6 @@ pub enum SendFailure {
     /// The client did not accept the data.
     #[error(transparent)]
     Client(#[from] SendError),
-    /// The socket's error.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -96,7 +94,6 @@ impl TurnConnection {
         self.client.security()
     }
 
-    /// The server's address.
     #[must_use]
     pub fn server(&self) -> SocketAddr {
         self.server
@@ -162,10 +159,15 @@ impl TurnConnection {
     pub async fn wait(&mut self) -> io::Result<Option<PeerDatagram>> {
         let due = self.client.poll_timeout().unwrap_or_else(|| self.start.elapsed() + IDLE);
         tokio::select! {
-            received = self.connection.receive() => match self.client.handle_input(self.start.elapsed(), self.server, &received?) {
-                Received::Data { peer, data } => Ok(Some(PeerDatagram { peer, data: data.to_vec() })),
-                Received::Consumed | Received::Discarded(_) => Ok(None),
-            },
+            received = self.connection.receive() => {
+                let message = received?;
+                match self.client.handle_input(self.start.elapsed(), self.server, &message) {
+                    Received::Data { peer, data } => {
+                        Ok(Some(PeerDatagram { peer, data: data.to_vec() }))
+                    }
+                    Received::Consumed | Received::Discarded(_) => Ok(None),
+                }
+            }
             () = tokio::time::sleep_until((self.start + due).into()) => {
                 self.client.handle_timeout(self.start.elapsed());
                 Ok(None)

@@ -14,7 +14,6 @@ const MAX_NAME: usize = 253;
 /// The host of a URI: an address, or a name to resolve.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Host {
-    /// An address literal.
     Ip(IpAddr),
     /// A link-local address literal with its zone, which is valid on this host only.
     Zoned(Ipv6Addr, Zone),

@@ -10,9 +10,7 @@ use super::{Host, UriError};
 /// The service that the URI names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scheme {
-    /// A STUN server.
     Stun,
-    /// A TURN server.
     Turn,
 }
 

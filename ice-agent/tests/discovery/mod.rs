@@ -1,6 +1,5 @@
-//! A STUN server with two addresses and two ports on loopback that shows each client what it would
-//! see from behind a NAT: the mapped addresses are made up, and answers that the NAT would not let
-//! in are not sent.
+//! A STUN server with two addresses and two ports on loopback that answers clients as if they were
+//! behind a NAT: mapped addresses are made up, and answers that the NAT would filter are not sent.
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
@@ -15,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinSet;
 
-/// On what of the other end something depends.
+/// The part of the remote endpoint that a behaviour depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Depends {
     Nothing,
@@ -40,23 +39,23 @@ pub(crate) struct Nat {
     pub(crate) filtering: Depends,
 }
 
-/// What is wrong with the server.
+/// A fault of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Quirk {
     None,
-    /// It has one address, and says so by silence.
+    /// It has one address only, and sends no OTHER-ADDRESS.
     NoOtherAddress,
-    /// It is of RFC 3489's time.
+    /// It is a server of RFC 3489.
     Rfc3489,
-    /// It names an other address that nobody answers at.
+    /// It names another address that does not answer.
     OtherAddressDead,
-    /// It answers from where it was asked, whatever CHANGE-REQUEST says.
+    /// It ignores CHANGE-REQUEST.
     ChangeRequestIgnored,
     /// It answers CHANGE-REQUEST with 420.
     ChangeRequestRefused,
     /// It answers over TCP only.
     TcpOnly,
-    /// It answers nowhere.
+    /// It never answers.
     Silent,
 }
 
@@ -68,7 +67,7 @@ pub(crate) struct NatServer {
 
 #[derive(Default)]
 struct Traces {
-    /// To which of the server's addresses a client has sent.
+    /// The server's addresses that each client has sent to.
     sent: HashMap<SocketAddr, HashSet<SocketAddr>>,
     mappings: HashMap<(SocketAddr, String), u16>,
 }
@@ -108,7 +107,7 @@ impl NatServer {
                 tasks.spawn(server.serve_tcp(listener));
             }
         }
-        // The sockets stay open in silence, so that no ICMP error tells of it.
+        // The silent sockets stay open, so that no ICMP error reveals them.
         tasks.spawn(async move {
             let _sockets = sockets;
             std::future::pending::<()>().await;
@@ -120,7 +119,7 @@ impl NatServer {
         self.addresses[0]
     }
 
-    /// Primary address with primary port and other port, other address with both.
+    /// The primary address with the primary and the other port, then the other address with both.
     pub(crate) fn addresses(&self) -> [SocketAddr; 4] {
         self.addresses
     }
@@ -130,8 +129,8 @@ impl NatServer {
     }
 }
 
-/// Primary address with primary port and other port, other address with both; each over UDP and
-/// TCP.
+/// Sockets for the primary address with the primary and the other port, and for the other address
+/// with both; each over UDP and TCP.
 async fn four_sockets() -> (Vec<UdpSocket>, [SocketAddr; 4], Vec<TcpListener>) {
     for _ in 0..50 {
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -227,7 +226,7 @@ impl Endpoint {
         }
     }
 
-    /// Which of the four answers: RFC 5780 §6.1, table 1.
+    /// The index of the address that answers (RFC 5780 §6.1, table 1).
     fn origin(&self, change: ChangeRequest) -> usize {
         match self.quirk {
             Quirk::ChangeRequestIgnored | Quirk::ChangeRequestRefused => self.at,
@@ -235,7 +234,8 @@ impl Endpoint {
         }
     }
 
-    /// Notes that the client has sent here; whether its NAT lets an answer from there in.
+    /// Records that the client has sent here, and returns whether its NAT accepts an answer from
+    /// `from`.
     fn passes(&self, client: SocketAddr, from: usize) -> bool {
         let from = self.addresses[from];
         let mut traces = self.traces.lock().unwrap();
@@ -265,7 +265,7 @@ impl Endpoint {
     }
 }
 
-/// Tells each client where it comes from.
+/// Answers each client with its source address.
 pub(crate) async fn serve_plainly(socket: UdpSocket) {
     let mut buffer = [0; 2048];
     loop {

@@ -1,4 +1,4 @@
-//! A name server on loopback whose zone is written as the RFCs write theirs.
+//! A name server on loopback with a zone in the notation of the RFCs.
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 
-/// How late a late answer is: ten times what is waited for (RFC 8305 §3).
+/// The delay of a late answer: ten times the resolution delay (RFC 8305 §3).
 const LATE: Duration = Duration::from_millis(500);
 
 /// The running server; it ends when dropped.
@@ -21,14 +21,14 @@ pub(crate) struct NameServer {
     _tasks: JoinSet<()>,
 }
 
-/// What the server does with questions for a type of record, other than answering from its zone.
+/// A fault in the answers to queries for a type of record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Quirk {
-    /// Nothing.
+    /// The server does not answer.
     Silent,
-    /// It answers as it should, half a second later.
+    /// The server answers half a second late.
     Late,
-    /// SERVFAIL.
+    /// The server answers with SERVFAIL.
     Fails,
 }
 
@@ -46,7 +46,7 @@ impl NameServer {
         Self { address, asked, _tasks: tasks }
     }
 
-    /// The questions that came: `SRV _turn._udp.example.net.`
+    /// The queries that came: `SRV _turn._udp.example.net.`
     pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }

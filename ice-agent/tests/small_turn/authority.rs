@@ -1,4 +1,4 @@
-//! Certificates for tests: an authority, one between, and servers.
+//! Certificates for tests: a root, an intermediate authority, and servers.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use rcgen::{
 };
 use rustls::pki_types::CertificateDer;
 
-/// An authority with one that issues in its name.
+/// A root and an intermediate authority that issues certificates.
 pub(crate) struct Authority {
     root: String,
     between: CertificateDer<'static>,
@@ -24,7 +24,7 @@ pub(crate) struct ServerCertificate {
 }
 
 impl ServerCertificate {
-    /// The chain and the key, each in a file of its own.
+    /// Writes the chain and the key to two files.
     #[allow(dead_code, reason = "only the rendezvous reads its certificate from files")]
     pub(crate) fn files(&self) -> [PemFile; 2] {
         let block = |der: &CertificateDer<'_>| {
@@ -55,7 +55,7 @@ impl Authority {
         }
     }
 
-    /// A certificate for `turn.test` and the loopback addresses, valid for so many days from now.
+    /// Issues a certificate for `turn.test` and the loopback addresses, valid for `days` from now.
     pub(crate) fn server(&self, days: i64) -> ServerCertificate {
         let names = ["turn.test", "localhost", "127.0.0.1", "::1"].map(String::from).to_vec();
         let mut params = CertificateParams::new(names).unwrap();
@@ -64,7 +64,7 @@ impl Authority {
         let now = std::time::SystemTime::now();
         params.not_before = (now - std::time::Duration::from_secs(100 * 86_400)).into();
         let day = std::time::Duration::from_secs(86_400);
-        // An hour more, so that the days are whole ones while the test runs.
+        // One more hour, so that the number of whole days does not change during the test.
         let hour = std::time::Duration::from_secs(3600);
         params.not_after = if days < 0 {
             (now - day * days.unsigned_abs() as u32).into()
@@ -76,7 +76,7 @@ impl Authority {
         ServerCertificate { chain: vec![own.der().clone(), self.between.clone()], key }
     }
 
-    /// The root in a file of its own, for `--ca`.
+    /// Writes the root to a file, for `--ca`.
     pub(crate) fn file(&self) -> PemFile {
         PemFile::write("ca", &self.root)
     }
@@ -90,7 +90,7 @@ fn authority(name: &str) -> CertificateParams {
     params
 }
 
-/// A file that goes when it is dropped.
+/// A file that is removed when this is dropped.
 pub(crate) struct PemFile(PathBuf);
 
 impl PemFile {

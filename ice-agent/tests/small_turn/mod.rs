@@ -1,5 +1,5 @@
 //! A small TURN server over UDP, TCP, TLS and DTLS that relays between its own allocations only,
-//! and fails where it is told to.
+//! and has a fault on request.
 
 pub(crate) mod authority;
 mod transports;
@@ -25,26 +25,26 @@ use transports::{Input, Secured};
 pub(crate) const USER: &str = "anna";
 pub(crate) const PASSWORD: &str = "s3cret";
 const REALM: &str = "example.org";
-/// A nonce that tells of password algorithms and username anonymity (RFC 8489 §18.1).
+/// A nonce that announces password algorithms and username anonymity (RFC 8489 §18.1).
 const MODERN: &str = "obMatJos2wAADnonce";
 
-/// Where the server fails.
+/// A fault of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     None,
-    /// This method is answered with this error.
+    /// It answers this method with this error.
     Refuses(Method, ErrorCode),
-    /// The first so many Allocates are answered with 437.
+    /// It answers the first requests with 437, up to this number.
     Mismatches(u32),
-    /// 300 with this server, or with itself.
+    /// It redirects (300) to this server, or to itself.
     Redirects(Option<SocketAddr>),
-    /// It offers SHA-256 keys and hidden names, and takes nothing else.
+    /// It requires SHA-256 keys and hashed user names.
     WantsSha256,
     /// It has no IPv6 addresses.
     LacksIpv6,
-    /// Of the data that is relayed, each one of so many is lost.
+    /// It drops every n-th relayed datagram.
     Loses(u32),
-    /// Each one of so many is overtaken by the one behind it.
+    /// It swaps every n-th relayed datagram with the next one.
     Reorders(u32),
 }
 
@@ -269,7 +269,7 @@ impl Server {
         }
     }
 
-    /// Does what the request asks for; the relayed addresses of a new allocation.
+    /// Executes a request, and returns the relayed addresses of a new allocation.
     fn carry_out(
         &mut self,
         client: SocketAddr,
@@ -340,7 +340,7 @@ impl Server {
             }
             _ => {
                 self.send(receiver, bytes).await;
-                // What waits goes behind the next one in its own direction.
+                // The held datagram follows the next one in its own direction.
                 if let Some((waiting, bytes)) =
                     self.held.take_if(|(waiting, _)| *waiting == receiver)
                 {
@@ -351,7 +351,7 @@ impl Server {
     }
 }
 
-/// Data for a client: ChannelData, padded as streams want it, or a Data indication.
+/// Data for a client: ChannelData, padded for streams, or a Data indication.
 fn frame(channel: Option<ChannelNumber>, from: SocketAddr, data: &[u8]) -> Vec<u8> {
     if let Some(channel) = channel {
         let mut bytes = ChannelData::header(channel, data.len() as u16).to_vec();

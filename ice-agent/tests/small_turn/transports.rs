@@ -1,4 +1,4 @@
-//! What brings the clients' messages to the server: UDP, TCP, TLS, DTLS.
+//! Passes the clients' messages to the server: over UDP, TCP, TLS and DTLS.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -18,14 +18,14 @@ use tokio_rustls::TlsAcceptor;
 
 use super::authority::ServerCertificate;
 
-/// A message from a client, and unless it came over UDP how to answer it.
+/// A message from a client, and, unless it came over UDP, where to send the answer.
 pub(super) struct Input {
     pub(super) client: SocketAddr,
     pub(super) bytes: Vec<u8>,
     pub(super) stream: Option<mpsc::Sender<Vec<u8>>>,
 }
 
-/// What shakes hands.
+/// The TLS and DTLS configurations of the server.
 pub(super) struct Secured {
     pub(super) tls: TlsAcceptor,
     pub(super) dtls: Arc<HandshakeConfig>,
@@ -74,14 +74,17 @@ pub(super) async fn datagrams(
         tokio::select! {
             received = socket.recv_from(&mut buffer) => {
                 let (length, client) = received.unwrap();
-                to_server.send(Input { client, bytes: buffer[..length].to_vec(), stream: None }).await.unwrap();
+                let bytes = buffer[..length].to_vec();
+                to_server.send(Input { client, bytes, stream: None }).await.unwrap();
             }
-            Some((client, bytes)) = from_server.recv() => { socket.send_to(&bytes, client).await.unwrap(); }
+            Some((client, bytes)) = from_server.recv() => {
+                socket.send_to(&bytes, client).await.unwrap();
+            }
         }
     }
 }
 
-/// DTLS: one endpoint for all clients, whose answers come back over a channel for each.
+/// Serves DTLS: one endpoint for all clients, with a channel for the answers to each.
 pub(super) async fn associations(
     socket: UdpSocket,
     config: Arc<HandshakeConfig>,
@@ -99,12 +102,15 @@ pub(super) async fn associations(
         tokio::select! {
             received = socket.recv_from(&mut buffer) => {
                 let (length, client) = received.unwrap();
-                // A client that turns away from our certificate ends the handshake with an alert.
-                for event in endpoint.read(Instant::now(), client, None, buffer[..length].into()).unwrap_or_default() {
+                // A client that rejects our certificate ends the handshake with an alert.
+                let read = endpoint.read(Instant::now(), client, None, buffer[..length].into());
+                for event in read.unwrap_or_default() {
                     events.push_back((client, event));
                 }
             }
-            Some((client, bytes)) = from_server.recv() => drop(endpoint.write(Instant::now(), client, &bytes)),
+            Some((client, bytes)) = from_server.recv() => {
+                let _ = endpoint.write(Instant::now(), client, &bytes);
+            }
             () = tokio::time::sleep(TICK) => {
                 let clients: Vec<SocketAddr> = endpoint.get_connections_keys().copied().collect();
                 for client in clients {

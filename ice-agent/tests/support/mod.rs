@@ -1,4 +1,4 @@
-//! Starts the real binary; what was started ends with the test, also when it fails.
+//! Starts the real binary. The process ends with the test, even if the test fails.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
@@ -33,7 +33,7 @@ impl Rendezvous {
         Self { base, address, process }
     }
 
-    /// Ends it as a crash does.
+    /// Kills the process, as a crash would.
     pub(crate) async fn kill(&mut self) {
         self.process.kill().await.unwrap();
     }

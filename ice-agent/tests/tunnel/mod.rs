@@ -1,4 +1,4 @@
-//! An HTTP proxy on loopback that opens tunnels, or does what it is told to.
+//! An HTTP proxy on loopback that opens tunnels, or has a fault on request.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -9,14 +9,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// What the proxy does with a CONNECT.
+/// How the proxy answers CONNECT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ProxyBehaviour {
-    /// Opens the tunnel.
     Open,
-    /// Opens it for whoever shows `user:password`, and answers 407 otherwise.
+    /// Opens the tunnel for requests with this `user:password`, and answers 407 to others.
     Password(&'static str),
-    /// Says this and hangs up.
+    /// Sends this answer and closes the connection.
     Answers(&'static str),
     /// Sends a header that never ends.
     Endless,
@@ -46,7 +45,7 @@ impl Tunnel {
         Self { address, asked, _tasks: tasks }
     }
 
-    /// The requests that came, whole.
+    /// The complete requests that came.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
@@ -79,7 +78,7 @@ async fn serve(mut client: TcpStream, behaviour: ProxyBehaviour, asked: Arc<Mute
         let _ = client.write_all(answer.as_bytes()).await;
         return;
     }
-    // What this proxy looks up is on loopback.
+    // This proxy resolves names to loopback.
     let to = request.split(' ').nth(1).unwrap().replace("only-the-proxy-knows.test", "127.0.0.1");
     let Ok(mut server) = TcpStream::connect(to).await else {
         let _ = client.write_all(b"HTTP/1.1 502 Bad Gateway\r\n\r\n").await;

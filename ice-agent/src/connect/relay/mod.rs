@@ -1,5 +1,5 @@
-//! Relayed candidates: one task for each TURN server, which holds the allocation as long as the
-//! call lasts.
+//! Relayed candidates: one task for each TURN server, which keeps the allocation while the call
+//! lasts.
 
 mod task;
 
@@ -17,53 +17,50 @@ use crate::credentials::Credentials;
 use crate::reach::Reach;
 use crate::uri::ServerUri;
 
-/// Commands under way; a call that is faster loses datagrams, as a network would.
+/// Maximum number of queued commands; beyond that, datagrams are dropped, as a network would.
 const MAX_COMMANDS: usize = 1024;
-/// Longest wait for the end of the task, a little more than it waits for the server.
+/// Maximum wait for the end of the task, a little longer than it waits for the server.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What the call wants from a relay.
+/// A command of the call to a relay.
 #[derive(Debug)]
 pub(super) enum RelayCommand {
-    /// Let this peer in.
+    /// Install a permission for this peer.
     Permit(IpAddr),
-    /// Data to this peer goes over a channel.
+    /// Bind a channel to this peer.
     Bind(SocketAddr),
-    /// Send to this peer.
+    /// Send data to this peer.
     Send(SocketAddr, Vec<u8>),
 }
 
-/// What a relay makes known.
+/// An event of a relay.
 #[derive(Debug)]
 pub(super) enum RelayEvent {
-    /// There is an allocation.
+    /// The server made an allocation.
     Allocated {
-        /// Which relay.
+        /// The relay's index.
         relay: usize,
-        /// What the server allocated.
         allocated: Allocated,
-        /// How the server is reached.
+        /// The transport to the server.
         transport: Transport,
     },
-    /// There will be no candidate from this server, or no longer.
+    /// The server offers no candidate, or none any longer.
     Ended {
-        /// Which relay.
+        /// The relay's index.
         relay: usize,
     },
-    /// Something failed; the rest goes on.
+    /// Something failed; the rest continues.
     Problem(Problem),
-    /// A peer's datagram.
+    /// A datagram of a peer.
     Datagram {
-        /// Where the peer sent it.
+        /// The relayed address that the peer sent to.
         relayed: SocketAddr,
-        /// The peer.
         peer: SocketAddr,
-        /// What.
         data: Vec<u8>,
     },
 }
 
-/// The call's end of a relay. When it is dropped, the task deletes the allocation and ends.
+/// The call's handle to a relay. When it is dropped, the task deletes the allocation and ends.
 #[derive(Debug)]
 pub(super) struct Relay {
     commands: mpsc::Sender<RelayCommand>,
@@ -71,7 +68,7 @@ pub(super) struct Relay {
 }
 
 impl Relay {
-    /// Begins to allocate at `server`; `relay` names it in the events.
+    /// Starts the task for a server; `relay` is its index in the events.
     #[must_use]
     pub(super) fn start<E: From<RelayEvent> + Send + 'static>(
         relay: usize,
@@ -87,12 +84,12 @@ impl Relay {
         Self { commands, task }
     }
 
-    /// Tells the relay. What it cannot take is lost.
+    /// Queues a command; drops it if the queue is full.
     pub(super) fn command(&self, command: RelayCommand) {
         let _ = self.commands.try_send(command);
     }
 
-    /// Deletes the allocation (RFC 8656 §8.1) and waits for it, not for long.
+    /// Deletes the allocation (RFC 8656 §8.1) and waits for that, up to three seconds.
     pub(super) async fn close(self) {
         drop(self.commands);
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.task).await;

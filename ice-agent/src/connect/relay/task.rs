@@ -1,4 +1,5 @@
-//! What one relay's task does: find an address that serves, allocate, relay, delete.
+//! The task of one relay: finds an address that works, allocates, relays data, and deletes the
+//! allocation.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -17,16 +18,16 @@ use crate::discovery::{Discovered, Endpoint};
 use crate::reach::Reach;
 use crate::transport::Usage;
 use crate::transport::target::Target;
-use crate::transport::turn::{SendFailure, TurnConnection};
+use crate::transport::turn::{PeerDatagram, SendFailure, TurnConnection};
 use crate::uri::ServerUri;
 
-/// Datagrams that wait for a peer's permission, of all peers: the checks that were faster than the
+/// Maximum number of datagrams that wait for a permission: checks that were faster than the
 /// server's answer.
 const MAX_WAITING: usize = 64;
-/// Addresses and ports that are tried at a server in all: "up to three times" after a 437 (RFC 8656
-/// §7.4), and where a 300 leads.
+/// Maximum number of attempts at a server: "up to three times" after a 437 (RFC 8656 §7.4), and
+/// after redirections (300).
 const MAX_ATTEMPTS: usize = 8;
-/// Attempts at one address.
+/// Maximum number of attempts at one address.
 const ATTEMPTS: usize = 3;
 
 pub(super) struct RelayTask<E> {
@@ -36,12 +37,12 @@ pub(super) struct RelayTask<E> {
     credentials: Option<Credentials>,
     events: mpsc::Sender<E>,
     commands: mpsc::Receiver<RelayCommand>,
-    /// Whether a relayed address of each family is asked for.
+    /// Whether to request a relayed address of each family.
     both_families: bool,
     waiting: VecDeque<(SocketAddr, Vec<u8>)>,
 }
 
-/// What has been tried, so that addresses that DNS tells later do not begin it all again.
+/// The attempts so far, so that addresses from a late DNS answer do not start from the beginning.
 #[derive(Debug, Default)]
 struct Tried {
     attempts: usize,
@@ -50,17 +51,17 @@ struct Tried {
 
 /// How one attempt ended.
 enum End {
-    /// The call is over, or the allocation was lost after it served.
+    /// The call is over, or the allocation was lost after it was in use.
     Over,
-    /// Try again from another port.
+    /// Try again from another local port.
     OtherPort,
-    /// Try there.
+    /// Try the server that this one redirects to.
     OtherServer(Alternate),
-    /// Try again for one relayed address.
+    /// Try again with a single relayed address.
     OneFamily,
-    /// The server answered, and will not do better at another of its ports.
+    /// The server refused; another of its ports would do the same.
     Refused,
-    /// Nothing to be had at this address.
+    /// The address does not work.
     Failed,
 }
 
@@ -90,7 +91,8 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
         self.tell(RelayEvent::Ended { relay: self.relay }).await;
     }
 
-    /// Tries what the URI leads to until one server serves, and serves; last what DNS told later.
+    /// Tries the addresses of the URI until one works, and relays there; addresses from a late DNS
+    /// answer come last.
     async fn allocate_anywhere(&mut self) {
         let discovered = match self.reach.discover(&self.server).await {
             Ok(discovered) => discovered,
@@ -108,7 +110,7 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
         }
     }
 
-    /// Whether a server has served until the end.
+    /// Tries these addresses; `true` if one of them worked until the end.
     async fn allocate_at(&mut self, discovered: &Discovered, tried: &mut Tried) -> bool {
         for endpoint in &discovered.endpoints {
             let mut targets = self.targets(endpoint).await;
@@ -149,8 +151,8 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
         false
     }
 
-    /// The addresses of one server, the one that answers first in front; those that failed are told
-    /// and left out.
+    /// The addresses of one server, the one that answers first in front. Those that failed are
+    /// reported and left out.
     async fn targets(&mut self, endpoint: &Endpoint) -> VecDeque<Target> {
         let (targets, failed) =
             self.reach.nearest(&self.server, endpoint, Usage::Turn, TIMING).await;
@@ -163,8 +165,8 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
     async fn attempt(&mut self, target: &Target) -> End {
         let mut config = target.turn_config(self.credentials.as_ref());
         config.timing = TIMING;
-        // A relayed address of each family where the server has both, else one of the family that
-        // the server is reached by.
+        // Request a relayed address of each family if the server has both; otherwise one of the
+        // family that the server is reached with.
         config.both_families = self.both_families;
         config.family =
             (!self.both_families && target.address.is_ipv6()).then_some(AddressFamily::Ipv6);
@@ -196,15 +198,17 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
             }
             tokio::select! {
                 command = self.commands.recv() => match command {
-                    Some(command) => self.obey(connection, command).await,
+                    Some(command) => self.execute(connection, command).await,
                     None => return End::Over,
                 },
                 received = connection.wait() => match received {
                     Ok(None) => {}
                     Ok(Some(datagram)) => {
                         let family = AddressFamily::of(&datagram.peer.ip());
-                        if let Some(relayed) = connection.allocated().and_then(|allocated| allocated.relayed_of(family)) {
-                            self.tell(RelayEvent::Datagram { relayed, peer: datagram.peer, data: datagram.data }).await;
+                        let allocated = connection.allocated();
+                        if let Some(relayed) = allocated.and_then(|it| it.relayed_of(family)) {
+                            let PeerDatagram { peer, data } = datagram;
+                            self.tell(RelayEvent::Datagram { relayed, peer, data }).await;
                         }
                     }
                     Err(error) => {
@@ -216,9 +220,10 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
         }
     }
 
-    /// Before the allocation there is nothing to ask for, and a peer of another family has no way
-    /// to this relay. The call repeats the permissions once it has the candidate.
-    async fn obey(&mut self, connection: &mut TurnConnection, command: RelayCommand) {
+    /// Executes a command. Errors are ignored: before the allocation there is nothing to request,
+    /// and a peer of another family cannot use this relay. The call repeats the permissions when it
+    /// has the candidate.
+    async fn execute(&mut self, connection: &mut TurnConnection, command: RelayCommand) {
         match command {
             RelayCommand::Permit(peer) => drop(connection.permit(peer)),
             RelayCommand::Bind(peer) => drop(connection.bind(peer)),
@@ -239,7 +244,7 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
         }
     }
 
-    /// What an event means for the task: `Some` ends the attempt.
+    /// Processes an event; `Some` ends the attempt.
     async fn take(
         &mut self,
         connection: &mut TurnConnection,
@@ -313,14 +318,17 @@ impl<E: From<RelayEvent> + Send + 'static> RelayTask<E> {
     }
 
     async fn tell(&mut self, event: RelayEvent) {
-        // If nobody listens the call is over, which the end of the commands says next.
+        // If there is no receiver, the call is over, and the command queue ends next.
         let _ = self.events.send(event.into()).await;
     }
 }
 
-/// 440: a server that has one family only, and does not give that one where both are asked for.
+/// Whether the failure is 440: the server has one family only, and refuses requests for both.
 fn is_unsupported_family(failure: &Failure) -> bool {
-    matches!(failure, Failure::Refused(refusal) if refusal.code == ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED)
+    match failure {
+        Failure::Refused(refusal) => refusal.code == ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED,
+        _ => false,
+    }
 }
 
 fn method_name(method: Method) -> &'static str {

@@ -18,7 +18,7 @@ fn role(result: Result<Seated, Refusal>) -> Role {
     result.unwrap().role
 }
 
-/// Both have a poll open, as agents do.
+/// Two members that have a poll open, as agents do.
 fn two_members() -> (Rooms, Instant) {
     let (mut rooms, now) = (Rooms::new(Limits::default()), Instant::now());
     assert_eq!(role(rooms.join(now, ROOM, A, at(1))), Role::Controlling);
@@ -60,7 +60,7 @@ fn a_killed_agent_takes_its_seat_again_and_never_meets_its_ghost() {
     let grace = Limits::default().grace;
     rooms.join(now, ROOM, A, at(1)).unwrap();
     rooms.begin_request(now, ROOM, A).unwrap();
-    // Its connection broke: the agent was killed. It is started again after the grace.
+    // The agent was killed, so its connection broke. It is restarted after the grace.
     let killed = now + Duration::from_secs(1);
     rooms.end_request(killed, ROOM, A);
     let again = rooms.join(killed + grace, ROOM, B, at(1)).unwrap();
@@ -68,7 +68,7 @@ fn a_killed_agent_takes_its_seat_again_and_never_meets_its_ghost() {
     assert_eq!(
         rooms.take(killed + grace, ROOM, B, 0).unwrap().peer,
         Peer::Absent,
-        "the ghost is gone"
+        "the stale member is gone"
     );
     assert_eq!(rooms.take(killed + grace, ROOM, A, 0), Err(Refusal::NotAMember));
 }
@@ -78,7 +78,8 @@ fn the_real_peer_is_not_refused_because_of_a_ghost() {
     let (mut rooms, now) = (Rooms::new(Limits::default()), Instant::now());
     let grace = Limits::default().grace;
     rooms.join(now, ROOM, A, at(1)).unwrap();
-    // Started again at once, the second run of A sits beside its ghost for as long as the grace.
+    // Restarted at once, the second run of A shares the room with its stale member during the
+    // grace.
     rooms.join(now, ROOM, B, at(1)).unwrap();
     rooms.begin_request(now, ROOM, B).unwrap();
     assert_eq!(rooms.join(now, ROOM, C, at(3)), Err(Refusal::Undecided(now + grace)));
@@ -97,7 +98,11 @@ fn what_a_ghost_said_or_is_told_reaches_no_other_member() {
     rooms.join(now + grace, ROOM, C, at(1)).unwrap();
     assert!(rooms.take(now + grace, ROOM, B, 0).unwrap().signals.is_empty());
     assert!(rooms.take(now + grace, ROOM, C, 0).unwrap().signals.is_empty());
-    assert_eq!(post(&mut rooms, now + grace, B, 1), Err(Refusal::PeerGone), "meant for the ghost");
+    assert_eq!(
+        post(&mut rooms, now + grace, B, 1),
+        Err(Refusal::PeerGone),
+        "meant for the stale member"
+    );
     assert_eq!(post(&mut rooms, now + grace, B, 3), Ok(()));
 }
 
@@ -168,7 +173,7 @@ fn a_crowd_of_addresses_that_fills_the_house_makes_room_for_others() {
     assert_eq!(
         rooms.join(now, RoomId(1_000), A, [10, 0, 0, 200].into()),
         Err(Refusal::TooManyRooms),
-        "the crowd displaces nobody"
+        "the crowd cannot displace others"
     );
     assert!(rooms.join(now, RoomId(1_001), A, [203, 0, 113, 1].into()).is_ok());
     assert!(rooms.join(now, RoomId(1_001), B, [203, 0, 114, 1].into()).is_ok());

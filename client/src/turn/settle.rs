@@ -1,50 +1,41 @@
-//! How the end of a request, with or without an answer, changes the allocation.
-
 use std::time::Duration;
 
 use causeway_wire::attribute::AddressFamily;
 use causeway_wire::{ErrorCode, Message};
 
 use super::allocation::{Allocation, read_allocated, read_lifetime};
+use super::ask::{AllocateAsk, TurnAsk};
 use super::client::{State, TurnClient};
 use super::event::{Event, Loss};
-use super::request::{AllocateRequest, TurnRequest};
 use crate::failure::Failure;
 
-/// The effects of responses on the allocation.
+/// What the answers mean for the allocation.
 impl TurnClient {
-    /// Applies a success response (RFC 8656 §7.3, §8.3, §10.3, §12.3).
-    pub(super) fn succeeded(
-        &mut self,
-        now: Duration,
-        request: &TurnRequest,
-        message: &Message<'_>,
-    ) {
-        match *request {
-            TurnRequest::Allocate(wanted) => {
-                self.allocate_succeeded(now, request, &wanted, message);
-            }
-            TurnRequest::DELETE => self.deleted(),
-            TurnRequest::Refresh { lifetime: Some(0), family: Some(family) } => {
+    /// A success response (RFC 8656 §7.3, §8.3, §10.3, §12.3).
+    pub(super) fn succeeded(&mut self, now: Duration, ask: &TurnAsk, message: &Message<'_>) {
+        match *ask {
+            TurnAsk::Allocate(wanted) => self.allocate_succeeded(now, ask, &wanted, message),
+            TurnAsk::DELETE => self.deleted(),
+            TurnAsk::Refresh { lifetime: Some(0), family: Some(family) } => {
                 self.family_deleted(family);
             }
-            TurnRequest::Refresh { .. } => match (read_lifetime(message), &mut self.state) {
+            TurnAsk::Refresh { .. } => match (read_lifetime(message), &mut self.state) {
                 (Some(lifetime), State::Allocated(allocation)) if !lifetime.is_zero() => {
                     allocation.extend(lifetime, now);
                     self.events.push_back(Event::Refreshed { lifetime });
                 }
                 (Some(_), _) => self.lose(Loss::Expired),
-                (None, _) => self.fail(request, Failure::Malformed),
+                (None, _) => self.fail(ask, Failure::Malformed),
             },
-            // The relayed address may have been deleted since: see `release_family`.
-            TurnRequest::CreatePermission { peer } if self.check_family(peer).is_err() => {}
-            TurnRequest::ChannelBind { peer, .. } if self.check_family(peer.ip()).is_err() => {}
-            TurnRequest::CreatePermission { peer } => {
+            // The relayed address may be gone since: see `release_family`.
+            TurnAsk::CreatePermission { peer } if self.check_family(peer).is_err() => {}
+            TurnAsk::ChannelBind { peer, .. } if self.check_family(peer.ip()).is_err() => {}
+            TurnAsk::CreatePermission { peer } => {
                 if self.permissions.installed(peer, now) {
                     self.events.push_back(Event::PermissionInstalled { peer });
                 }
             }
-            TurnRequest::ChannelBind { number, peer } => {
+            TurnAsk::ChannelBind { number, peer } => {
                 self.permissions.installed(peer.ip(), now);
                 if self.channels.bound(number, now) {
                     self.events.push_back(Event::ChannelBound { peer, number });
@@ -53,54 +44,51 @@ impl TurnClient {
         }
     }
 
-    /// Applies a refusal or the lack of an answer.
-    pub(super) fn failed(&mut self, now: Duration, request: &TurnRequest, failure: Failure) {
-        let mismatch = matches!(&failure, Failure::Refused(refusal)
-            if refusal.code == ErrorCode::ALLOCATION_MISMATCH);
-        // After silence, the client repeats the request until what it keeps alive has expired; a
+    /// A request that was refused or not answered.
+    pub(super) fn failed(&mut self, now: Duration, ask: &TurnAsk, failure: Failure) {
+        let mismatch = matches!(&failure, Failure::Refused(refusal) if refusal.code == ErrorCode::ALLOCATION_MISMATCH);
+        // What exists is kept alive by asking again until it expires, if silence was the answer; a
         // refusal is final.
         let silence =
             matches!(failure, Failure::TimedOut | Failure::IntegrityViolated | Failure::Transport);
         let again = silence.then(|| now + self.config.timing.rto);
-        match *request {
-            TurnRequest::Allocate(_)
-                if matches!(self.state, State::Allocating { closing: true }) =>
-            {
+        match *ask {
+            TurnAsk::Allocate(_) if matches!(self.state, State::Allocating { closing: true }) => {
                 self.state = State::Idle;
                 return self.events.push_back(Event::Closed);
             }
-            TurnRequest::Allocate(_) => self.state = State::Idle,
+            TurnAsk::Allocate(_) => self.state = State::Idle,
             // "the allocation no longer exists and it should consider its request as having
-            // effectively succeeded" (RFC 8656 §8.3). Without an answer, the allocation expires at
+            // effectively succeeded" (RFC 8656 §8.3). What was not answered expires at
             // the server by itself.
-            TurnRequest::DELETE => return self.deleted(),
+            TurnAsk::DELETE => return self.deleted(),
             _ if mismatch => {
-                self.fail(request, failure);
+                self.fail(ask, failure);
                 return self.lose(Loss::Mismatch);
             }
-            // A Refresh for one family only deletes it; the allocation is refreshed by itself.
-            TurnRequest::Refresh { family: Some(_), .. } => {}
-            TurnRequest::Refresh { .. } => {
+            // The other family is refreshed and deleted by itself.
+            TurnAsk::Refresh { family: Some(_), .. } => {}
+            TurnAsk::Refresh { .. } => {
                 if let State::Allocated(allocation) = &mut self.state {
                     allocation.refresh = again;
                 }
             }
-            TurnRequest::CreatePermission { peer } => self.permissions.failed(peer, again),
-            TurnRequest::ChannelBind { number, .. } => self.channels.failed(number, now, again),
+            TurnAsk::CreatePermission { peer } => self.permissions.failed(peer, again),
+            TurnAsk::ChannelBind { number, .. } => self.channels.failed(number, now, again),
         }
-        self.fail(request, failure);
+        self.fail(ask, failure);
     }
 
     fn allocate_succeeded(
         &mut self,
         now: Duration,
-        request: &TurnRequest,
-        wanted: &AllocateRequest,
+        ask: &TurnAsk,
+        wanted: &AllocateAsk,
         message: &Message<'_>,
     ) {
         if matches!(self.state, State::Allocating { closing: true }) {
             self.state = State::Deleting { announced: true };
-            return self.request(now, TurnRequest::DELETE);
+            return self.request(now, TurnAsk::DELETE);
         }
         match read_allocated(message, wanted) {
             Some(allocated) => {
@@ -111,9 +99,9 @@ impl TurnClient {
             // another allocation on that server until it believes the mismatch has been
             // fixed" (RFC 8656 §7.3).
             None => {
-                self.fail(request, Failure::Malformed);
+                self.fail(ask, Failure::Malformed);
                 self.state = State::Deleting { announced: false };
-                self.request(now, TurnRequest::DELETE);
+                self.request(now, TurnAsk::DELETE);
             }
         }
     }

@@ -1,5 +1,3 @@
-//! The four requests of a TURN client and their attributes.
-
 use std::net::{IpAddr, SocketAddr};
 
 use causeway_wire::attribute::{
@@ -9,26 +7,25 @@ use causeway_wire::attribute::{
 use causeway_wire::{ChannelNumber, EncodeError, MessageWriter, Method};
 
 use super::config::RelayPort;
-use crate::exchange::Request;
+use crate::exchange::Ask;
 
 /// The requests of RFC 8656.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TurnRequest {
-    /// Allocate (RFC 8656 §7.1).
-    Allocate(AllocateRequest),
-    /// Refresh (RFC 8656 §8.1). A lifetime of zero deletes; `family` limits it to one family of a
-    /// dual allocation.
+pub(super) enum TurnAsk {
+    /// RFC 8656 §7.1.
+    Allocate(AllocateAsk),
+    /// RFC 8656 §8.1; a lifetime of zero deletes. Of a dual allocation, one family or both.
     Refresh { lifetime: Option<u32>, family: Option<AddressFamily> },
-    /// `CreatePermission` (RFC 8656 §10.1), for one peer at a time: in a list, one refused peer
-    /// would make the server refuse all.
+    /// RFC 8656 §10.1, one peer at a time, so that one that is refused does not refuse the others
+    /// with it.
     CreatePermission { peer: IpAddr },
-    /// `ChannelBind` (RFC 8656 §12.1).
+    /// RFC 8656 §12.1.
     ChannelBind { number: ChannelNumber, peer: SocketAddr },
 }
 
-/// The attributes of an Allocate request.
+/// What an Allocate request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct AllocateRequest {
+pub(super) struct AllocateAsk {
     pub(super) lifetime: Option<u32>,
     pub(super) family: Option<AddressFamily>,
     pub(super) both_families: bool,
@@ -36,11 +33,11 @@ pub(super) struct AllocateRequest {
     pub(super) dont_fragment: bool,
 }
 
-impl TurnRequest {
-    /// The request that deletes the allocation (RFC 8656 §8.1).
+impl TurnAsk {
+    /// Deletes the allocation (RFC 8656 §8.1).
     pub(super) const DELETE: Self = Self::Refresh { lifetime: Some(0), family: None };
 
-    /// The peer that the request is for; of a permission, with port 0.
+    /// The peer that it is for.
     pub(super) fn peer(&self) -> Option<SocketAddr> {
         match *self {
             Self::Allocate(_) | Self::Refresh { .. } => None,
@@ -50,7 +47,7 @@ impl TurnRequest {
     }
 }
 
-impl Request for TurnRequest {
+impl Ask for TurnAsk {
     fn method(&self) -> Method {
         match self {
             Self::Allocate(_) => Method::ALLOCATE,
@@ -62,7 +59,7 @@ impl Request for TurnRequest {
 
     fn write(&self, writer: &mut MessageWriter<'_>) -> Result<(), EncodeError> {
         match *self {
-            Self::Allocate(request) => request.write(writer),
+            Self::Allocate(ask) => ask.write(writer),
             Self::Refresh { lifetime, family } => {
                 if let Some(family) = family {
                     writer.put(&RequestedAddressFamily(family))?;
@@ -80,7 +77,7 @@ impl Request for TurnRequest {
     }
 }
 
-impl AllocateRequest {
+impl AllocateAsk {
     fn write(&self, writer: &mut MessageWriter<'_>) -> Result<(), EncodeError> {
         writer.put(&RequestedTransport::UDP)?;
         if let Some(family) = self.family {
