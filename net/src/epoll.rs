@@ -4,22 +4,20 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use crate::slots::Key;
-use crate::tcp::{Listener, Stream};
-use crate::udp::UdpSocket;
+use crate::keys::{ListenerKey, SocketKey, StreamKey};
 
-/// Events that one wait may return: with the packets a socket may take of a turn, the bound of a
-/// turn.
+/// Maximum number of events that one wait returns: with the packets that a socket may bring in a
+/// turn, it bounds the turn.
 const EVENTS: usize = 64;
 
-/// What a descriptor is, and which.
+/// The owner of a watched descriptor.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Source {
     Mailbox,
     Handshaker,
-    Socket(Key<UdpSocket>),
-    Listener(Key<Listener>),
-    Stream(Key<Stream>),
+    Socket(SocketKey),
+    Listener(ListenerKey),
+    Stream(StreamKey),
 }
 
 impl Source {
@@ -35,16 +33,16 @@ impl Source {
 
     fn from_token(token: u64) -> Self {
         match token >> 60 {
-            1 => Self::Socket(Key::from_bits(token)),
-            2 => Self::Listener(Key::from_bits(token)),
-            3 => Self::Stream(Key::from_bits(token)),
+            1 => Self::Socket(SocketKey::from_bits(token)),
+            2 => Self::Listener(ListenerKey::from_bits(token)),
+            3 => Self::Stream(StreamKey::from_bits(token)),
             4 => Self::Handshaker,
             _ => Self::Mailbox,
         }
     }
 }
 
-/// What is to be watched for. Errors and hang-ups always are.
+/// The events to watch for. Errors and hang-ups are always reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Interest {
     pub(crate) read: bool,
@@ -62,7 +60,7 @@ impl Interest {
     }
 }
 
-/// What happened on a descriptor.
+/// The events that happened on a descriptor.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Readiness(u32);
 
@@ -99,19 +97,19 @@ impl Events {
         self.len
     }
 
-    /// Whether there may be more than one wait brings.
+    /// Whether there may be more events than one wait returns.
     pub(crate) fn is_full(&self) -> bool {
         self.len == EVENTS
     }
 
-    /// Puts the first `count` of them behind the others.
+    /// Moves the first `count` events behind the others.
     pub(crate) fn rotate(&mut self, count: usize) {
         if count > 0 && self.len > 0 {
             self.events[..self.len].rotate_left(count % self.len);
         }
     }
 
-    /// Forgets them.
+    /// Drops all events.
     pub(crate) fn clear(&mut self) {
         self.len = 0;
     }
@@ -129,7 +127,7 @@ impl Epoll {
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the descriptor was just made and is owned by nobody else.
+        // SAFETY: the descriptor was just made and has no other owner.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         Ok(Self { fd })
     }
@@ -142,8 +140,7 @@ impl Epoll {
         self.control(libc::EPOLL_CTL_MOD, fd, source, interest)
     }
 
-    /// For a descriptor that stays open a while after nobody wants its events any more. Closing one
-    /// removes it anyway.
+    /// Stops watching a descriptor that stays open. Closing one has the same effect.
     pub(crate) fn remove(&self, fd: RawFd) -> io::Result<()> {
         self.control(libc::EPOLL_CTL_DEL, fd, Source::Mailbox, Interest::NONE)
     }

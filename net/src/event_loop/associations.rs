@@ -1,37 +1,33 @@
-//! DTLS associations in the loop: what a worker keeps of them, and what a service may do with them.
+//! A worker's DTLS associations, and the handshakes that may become some.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::SocketKey;
-use super::io::{Io, Unsent};
-use super::service::{Arrival, Route};
-use crate::secure::dtls::{Cookies, HandshakeKey, Letter, Pipe, Records};
-use crate::slots::{Key, Slots};
+use super::arrival::{Arrival, Route};
+use super::streams::Unsent;
+use crate::keys::{AssociationKey, DtlsAssociation, DtlsHandshake, HandshakeKey, SocketKey};
+use crate::secure::dtls::{Cookies, MAX_PLAINTEXT, Opened, Pipe, Records, Request};
+use crate::secure::{Failure, HandshakerClient, Request as AnyRequest};
+use crate::slots::Slots;
+use crate::stats::Stats;
 
-/// One DTLS association of a worker. Services know it by its key.
-pub struct Association {
+/// How much longer than the handshaker a worker waits for the outcome of a handshake: it comes by a
+/// mailbox that may have been full.
+const SLACK: Duration = Duration::from_secs(2);
+
+/// One DTLS association.
+pub(super) struct Association {
     pub(super) info: AssociationInfo,
     pub(super) flow: Flow,
-    /// Where its datagrams go.
+    /// The way of its outgoing datagrams.
     pub(super) route: Route,
     pub(super) records: Box<Records>,
-    /// That of the hello it began with.
+    /// The random number of the ClientHello that it began with.
     pub(super) random: [u8; 32],
 }
-
-impl fmt::Debug for Association {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Association").field("info", &self.info).finish_non_exhaustive()
-    }
-}
-
-/// Names a DTLS association of one loop.
-pub type AssociationKey = Key<Association>;
 
 /// One established DTLS association, as the service sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,13 +38,13 @@ pub struct AssociationInfo {
     pub tag: u64,
     /// The socket that its datagrams come through.
     pub socket: SocketKey,
-    /// The address at the other end.
+    /// The client's address.
     pub peer: SocketAddr,
-    /// The address at this end.
+    /// The server's address that the client sends to.
     pub local: SocketAddr,
 }
 
-/// What tells the datagrams of one association from others.
+/// The addresses that tell the datagrams of one association from others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Flow {
     socket: SocketKey,
@@ -67,13 +63,13 @@ impl Flow {
         }
     }
 
-    /// The client's address.
     pub(super) fn client(&self) -> IpAddr {
         self.source.ip()
     }
 }
 
-/// What there is of a flow: both, while a client that was restarted makes itself known again.
+/// The association and the handshake of a flow. It has both while a client that was restarted
+/// proves its address again.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Held {
     pub(super) association: Option<AssociationKey>,
@@ -84,49 +80,70 @@ pub(super) struct Held {
 pub(super) struct UnderWay {
     pub(super) flow: Flow,
     pub(super) arrival: Arrival,
-    /// That of its hello.
+    /// The random number of its ClientHello.
     pub(super) random: [u8; 32],
     /// When it began, in monotonic time.
     pub(super) since: Duration,
 }
 
-/// A worker's associations, and the handshakes that may become some.
+/// The associations and handshakes of one worker.
 pub(super) struct Associations {
-    pub(super) established: Slots<Association, Association>,
-    pub(super) under_way: Slots<Letter, UnderWay>,
+    established: Slots<DtlsAssociation, Association>,
+    under_way: Slots<DtlsHandshake, UnderWay>,
     flows: HashMap<Flow, Held>,
-    /// Made when the first hello comes.
-    pub(super) cookies: Option<Cookies>,
+    /// Made when the first ClientHello comes.
+    cookies: Option<Cookies>,
     /// Lent to the association that is read.
-    pub(super) reading: Pipe,
+    reading: Pipe,
     /// Where records behind the first of a datagram are decrypted to; empty until one comes.
-    pub(super) spare: Vec<u8>,
+    opened: Vec<u8>,
     /// Lent to the association that is written.
     writing: Pipe,
     /// What is encrypted next.
     plaintext: Vec<u8>,
+    handshaker: Option<HandshakerClient>,
+    stats: Arc<Stats>,
 }
 
 impl Associations {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(handshaker: Option<HandshakerClient>, stats: Arc<Stats>) -> Self {
         Self {
             established: Slots::new(),
             under_way: Slots::new(),
             flows: HashMap::new(),
             cookies: None,
             reading: Pipe::default(),
-            spare: Vec::new(),
+            opened: Vec::new(),
             writing: Pipe::default(),
             plaintext: Vec::new(),
+            handshaker,
+            stats,
         }
+    }
+
+    /// Whether DTLS can be served: there is a handshaker.
+    pub(super) fn are_possible(&self) -> bool {
+        self.handshaker.is_some()
+    }
+
+    pub(super) fn get(&self, key: AssociationKey) -> Option<&Association> {
+        self.established.get(key)
+    }
+
+    pub(super) fn get_mut(&mut self, key: AssociationKey) -> Option<&mut Association> {
+        self.established.get_mut(key)
+    }
+
+    pub(super) fn info(&self, key: AssociationKey) -> Option<AssociationInfo> {
+        self.established.get(key).map(|association| association.info)
     }
 
     pub(super) fn held(&self, flow: &Flow) -> Held {
         self.flows.get(flow).copied().unwrap_or_default()
     }
 
-    /// Changes what is held of a flow, and forgets the flow when that is nothing.
-    pub(super) fn hold(&mut self, flow: Flow, change: impl FnOnce(&mut Held)) {
+    /// Changes what a flow has, and forgets a flow that has nothing.
+    fn hold(&mut self, flow: Flow, change: impl FnOnce(&mut Held)) {
         match self.flows.entry(flow) {
             Entry::Occupied(mut entry) => {
                 change(entry.get_mut());
@@ -143,88 +160,188 @@ impl Associations {
             }
         }
     }
-}
 
-impl Io {
-    /// Encrypts `parts` as one datagram of an association and queues it. `tos`: DSCP (upper six
-    /// bits) and ECN (lower two).
+    /// The maker of cookies; `None`: this host has no randomness, and no client can be served.
+    pub(super) fn cookies(&mut self, now: Duration) -> Option<&mut Cookies> {
+        if self.cookies.is_none() {
+            self.cookies = Cookies::new(now).ok();
+        }
+        self.cookies.as_mut()
+    }
+
+    /// The pipe for reading, to be given back by [`return_reader`](Self::return_reader).
+    pub(super) fn take_reader(&mut self) -> Pipe {
+        std::mem::take(&mut self.reading)
+    }
+
+    pub(super) fn return_reader(&mut self, pipe: Pipe) {
+        self.reading = pipe;
+    }
+
+    /// Decrypts the next record of the datagram that was read last, to [`opened`](Self::opened).
+    pub(super) fn open_next(&mut self, key: AssociationKey, pipe: &mut Pipe) -> Opened {
+        let Some(association) =
+            self.established.get_mut(key).filter(|association| association.records.has_more())
+        else {
+            return Opened::None; // that was all; or the service closed it
+        };
+        self.opened.resize(MAX_PLAINTEXT, 0);
+        association.records.open(pipe, &mut self.opened)
+    }
+
+    /// The plaintext of [`open_next`](Self::open_next).
+    pub(super) fn opened(&self, len: usize) -> &[u8] {
+        &self.opened[..len]
+    }
+
+    /// The pipe for writing, to be given back by [`return_writer`](Self::return_writer).
+    pub(super) fn take_writer(&mut self) -> Pipe {
+        std::mem::take(&mut self.writing)
+    }
+
+    pub(super) fn return_writer(&mut self, pipe: Pipe) {
+        self.writing = pipe;
+    }
+
+    /// Encrypts `parts` as one datagram of an association: the way that it goes, and the pipe that
+    /// holds it, which is to be [returned](Self::return_writer).
     ///
     /// # Errors
-    /// [`Unsent`]: it was dropped and counted.
-    pub fn send_secure(
+    /// [`Unsent`]: it was counted as dropped.
+    pub(super) fn seal(
         &mut self,
         key: AssociationKey,
         parts: &[&[u8]],
-        tos: u8,
-    ) -> Result<(), Unsent> {
-        let Associations { established, writing, plaintext, .. } = &mut self.associations;
-        let Some(association) = established.get_mut(key) else {
+    ) -> Result<(Route, Pipe), Unsent> {
+        let Some(association) = self.established.get_mut(key) else {
             self.stats.dropped_association_gone.add(1);
             return Err(Unsent::Gone);
         };
-        plaintext.clear();
-        parts.iter().for_each(|part| plaintext.extend_from_slice(part));
-        if !association.records.seal(writing, plaintext) {
+        self.plaintext.clear();
+        parts.iter().for_each(|part| self.plaintext.extend_from_slice(part));
+        if !association.records.seal(&mut self.writing, &self.plaintext) {
             self.stats.dropped_record_too_long.add(1);
             return Err(Unsent::TooLong);
         }
-        let route = Route { tos, ..association.route };
-        let written = std::mem::take(writing);
-        self.send_written(&route, &written);
-        self.associations.writing = written;
-        Ok(())
+        Ok((association.route, std::mem::take(&mut self.writing)))
     }
 
-    /// Encrypts the first `len` bytes of [`reply_buffer`](Self::reply_buffer) as one datagram of an
-    /// association and queues it.
-    ///
-    /// # Errors
-    /// [`Unsent`]: it was dropped and counted.
-    ///
-    /// # Panics
-    /// If `len` is over [`MAX_REPLY`](crate::MAX_REPLY).
-    pub fn reply_secure(&mut self, key: AssociationKey, len: usize) -> Result<(), Unsent> {
-        let span = self.reply_span(len);
-        let region = Arc::clone(&self.region);
-        // SAFETY: the room behind `arena_next` is written through `reply_buffer` only, which needs
-        // `self`; `send_secure` asks for that room after it has read the parts for the last
-        // time.
-        self.send_secure(key, &[unsafe { region.bytes(span) }], 0)
+    /// Turns a handshake that is done into an association.
+    pub(super) fn establish(
+        &mut self,
+        under_way: UnderWay,
+        records: Box<Records>,
+    ) -> AssociationInfo {
+        let UnderWay { flow, arrival, random, .. } = under_way;
+        let mut info = None;
+        let key = self.established.insert_with(|key| {
+            let info = *info.insert(AssociationInfo {
+                key,
+                tag: arrival.tag,
+                socket: arrival.socket,
+                peer: arrival.source,
+                local: arrival.destination,
+            });
+            Association { info, flow, route: arrival.reply(), records, random }
+        });
+        self.hold(flow, |held| held.association = Some(key));
+        self.stats.associations_established.add(1);
+        self.stats.associations_open.set(self.established.len() as u64);
+        info.expect("it was just made")
     }
 
-    /// Closes an association: the client is told.
-    /// [`Service::dissociated`](super::Service::dissociated) is not called.
-    pub fn close_association(&mut self, key: AssociationKey) {
-        if let Some(mut association) = self.forget_association(key) {
-            let mut pipe = std::mem::take(&mut self.associations.writing);
-            association.records.close(&mut pipe);
-            self.send_written(&association.route, &pipe);
-            self.associations.writing = pipe;
-        }
-    }
-
-    /// What is known of an association. `None`: it is gone.
-    pub fn association(&self, key: AssociationKey) -> Option<AssociationInfo> {
-        self.associations.established.get(key).map(|association| association.info)
-    }
-
-    pub(super) fn forget_association(&mut self, key: AssociationKey) -> Option<Association> {
-        let association = self.associations.established.remove(key)?;
-        self.associations.hold(association.flow, |held| {
+    pub(super) fn forget(&mut self, key: AssociationKey) -> Option<Association> {
+        let association = self.established.remove(key)?;
+        self.hold(association.flow, |held| {
             if held.association == Some(key) {
                 held.association = None;
             }
         });
         self.stats.associations_closed.add(1);
-        self.stats.associations_open.set(self.associations.established.len() as u64);
+        self.stats.associations_open.set(self.established.len() as u64);
         Some(association)
     }
 
-    /// Queues what OpenSSL wrote.
-    pub(super) fn send_written(&mut self, route: &Route, pipe: &Pipe) {
-        for datagram in pipe.written() {
-            self.reply_buffer()[..datagram.len()].copy_from_slice(datagram);
-            self.reply(route, datagram.len());
+    pub(super) fn handshake(&self, key: HandshakeKey) -> Option<&UnderWay> {
+        self.under_way.get(key)
+    }
+
+    /// Begins a handshake with a client whose cookie was right.
+    ///
+    /// # Errors
+    /// The limits allow no more, or the handshaker's mailbox is full. That is counted.
+    pub(super) fn begin(&mut self, under_way: UnderWay, datagram: &[u8]) -> Result<(), Failure> {
+        self.try_begin(under_way, datagram).inspect_err(|failure| self.count_failed(*failure))
+    }
+
+    fn try_begin(&mut self, under_way: UnderWay, datagram: &[u8]) -> Result<(), Failure> {
+        let handshaker = self.handshaker.as_ref().ok_or(Failure::Busy)?;
+        let shared = handshaker.shared();
+        if self.under_way.len() >= shared.limits.half_open {
+            return Err(Failure::HalfOpen);
+        }
+        let guard =
+            shared.half_open.take(under_way.flow.client()).map_err(|_| Failure::HalfOpen)?;
+        shared.readings.started();
+        let flow = under_way.flow;
+        let key = self.under_way.insert(under_way);
+        if !handshaker.send(AnyRequest::Dtls(Request::Begin(key, guard, datagram.to_vec()))) {
+            self.under_way.remove(key);
+            return Err(Failure::Busy);
+        }
+        self.hold(flow, |held| held.handshake = Some(key));
+        Ok(())
+    }
+
+    /// Sends a datagram of a handshake to the handshaker.
+    pub(super) fn forward(&mut self, handshake: Option<HandshakeKey>, datagram: &[u8]) {
+        let sent = match (handshake, &self.handshaker) {
+            (Some(key), Some(handshaker)) => {
+                handshaker.send(AnyRequest::Dtls(Request::Datagram(key, datagram.to_vec())))
+            }
+            _ => false,
+        };
+        if !sent {
+            self.stats.dropped_no_handshake.add(1);
+        }
+    }
+
+    /// Gives up a handshake whose client has begun another.
+    pub(super) fn cancel_handshake(&mut self, key: HandshakeKey) {
+        self.count_failed(Failure::Gone);
+        self.forget_handshake(key);
+        if let Some(handshaker) = &self.handshaker {
+            // With a full mailbox the handshake ends by its time limit.
+            let _ = handshaker.send(AnyRequest::Dtls(Request::Cancel(key)));
+        }
+    }
+
+    pub(super) fn forget_handshake(&mut self, key: HandshakeKey) -> Option<UnderWay> {
+        let under_way = self.under_way.remove(key)?;
+        self.hold(under_way.flow, |held| {
+            if held.handshake == Some(key) {
+                held.handshake = None;
+            }
+        });
+        Some(under_way)
+    }
+
+    pub(super) fn count_failed(&self, failure: Failure) {
+        if let Some(handshaker) = &self.handshaker {
+            handshaker.shared().readings.failed(failure);
+        }
+    }
+
+    /// Gives up handshakes that the handshaker has not answered for too long.
+    pub(super) fn tend(&mut self, now: Duration) {
+        let Some(handshaker) = &self.handshaker else { return };
+        let patience = handshaker.shared().limits.time + SLACK;
+        let under_way = &self.under_way;
+        let all = (0..under_way.places()).filter_map(|index| under_way.at(index));
+        let lost = all.filter(|(_, one)| now.saturating_sub(one.since) > patience);
+        for key in lost.map(|(key, _)| key).collect::<Vec<_>>() {
+            self.count_failed(Failure::Slow);
+            self.forget_handshake(key);
         }
     }
 }

@@ -1,174 +1,81 @@
-//! What a service may do: send, reply, open and close.
+//! The calls that a service may make: send, reply, open and close.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::associations::Associations;
-use super::scratch::SCRATCH;
-use super::screen::Screen;
-use super::service::Route;
-use super::share::Share;
-use super::sockets::GRACE;
-use super::{ListenerKey, SocketKey, StreamKey, StreamListenerOptions};
-use crate::descriptors::{Descriptor, Descriptors};
-use crate::epoll::Epoll;
+use super::arrival::Route;
+use super::associations::{AssociationInfo, Associations};
+use super::backend::Backend;
+use super::datagrams::{Datagrams, SocketEntry, is_in_use};
+use super::demux::Demux;
+use super::listener_options::{DatagramListenerOptions, StreamListenerOptions};
+use super::listeners::Listeners;
+use super::memory::Memory;
+use super::receive_limit::ReceiveLimit;
+use super::streams::{Streams, Unsent};
+use crate::descriptors::{self, Descriptor, Descriptors, Use};
+use crate::epoll::{Epoll, Events, Interest, Source};
+use crate::keys::{AssociationKey, ListenerKey, SocketKey, StreamKey};
 use crate::packet::Packet;
-use crate::region::{HUGE_PAGE, Region, Span};
-use crate::secure::Post;
-use crate::slots::Slots;
+use crate::region::Span;
+use crate::secure::HandshakerClient;
+use crate::secure::dtls::Pipe;
 use crate::stats::Stats;
-use crate::tcp::{Listener, Spare, Stream, StreamEnd};
-use crate::udp::{Destination, Outbox, UdpSocket};
-use crate::uring::{Backend, Buffers, Ring};
+use crate::tcp::Listener;
+use crate::udp::{UdpOptions, UdpSocket};
+use crate::uring;
 
-/// The longest reply, and the room that [`Io::reply_buffer`] gives.
-pub const MAX_REPLY: usize = 65_552;
-
-/// Behind the scratch buffer: records of TLS as they come.
-pub(super) const CIPHER: Span = Span { start: SCRATCH.end, end: SCRATCH.end + (64 << 10) };
-/// Behind that: replies, one after the other until the flush.
-const ARENA: Span = Span { start: CIPHER.end, end: CIPHER.end + 4 * MAX_REPLY };
-/// Behind that: bytes that are never written, for padding.
-const ZEROS: Span = Span { start: ARENA.end, end: ARENA.end + 3 };
-/// Behind that, on pages of its own: what a ring receives into, if there is one.
-const RING: usize = ZEROS.end.next_multiple_of(HUGE_PAGE);
-/// All that lies before it.
-pub(super) const SLOTS_AND_REPLIES: Span = Span { start: 0, end: RING };
-/// The buffers of a ring.
-pub(super) const BUFFERS: Span =
-    Span { start: RING, end: RING + Buffers::LEN.next_multiple_of(HUGE_PAGE) };
+/// How long all binds before the loop runs may wait together for ports that a killed process held,
+/// and how often they try.
+const GRACE: Duration = Duration::from_millis(400);
+const GRACE_STEP: Duration = Duration::from_millis(5);
 
 /// The worker's sockets, streams and outgoing batch, as its [`Service`](super::Service) sees them.
 ///
-/// Datagrams leave at the end of the batch in the order given. Keys of things that are gone are no
-/// error: what is sent to them is dropped and counted.
+/// Datagrams leave at the end of the batch in the order in which they were queued. A key of
+/// something that is gone is no error: what is sent to it is dropped and counted.
 pub struct Io {
-    pub(super) region: Arc<Region>,
-    pub(super) epoll: Epoll,
-    /// What serves the relayed sockets, if epoll does not.
-    pub(super) ring: Option<Ring>,
-    /// Sockets of the ring that are to be received from.
-    pub(super) to_receive: Vec<SocketKey>,
-    /// Sockets of the ring that were released while they were received from. They are closed after
-    /// their receives are cancelled: as long as a receive lasts, the ring goes on taking
-    /// datagrams, although the socket is closed.
-    pub(super) to_cancel: Vec<(SocketKey, Retired)>,
-    /// What the ring failed with: the loop ends.
-    pub(super) defect: Option<io::Error>,
-    /// Whether the loop runs; and how long it may yet wait before.
-    pub(super) running: bool,
-    pub(super) grace: Duration,
+    // The ring in it is dropped before the memory that the kernel receives into.
+    pub(super) backend: Backend,
+    pub(super) datagrams: Datagrams,
+    pub(super) listeners: Listeners,
+    pub(super) streams: Streams,
+    pub(super) associations: Associations,
+    pub(super) memory: Memory,
+    epoll: Arc<Epoll>,
     pub(super) stats: Arc<Stats>,
     /// The budget that clients' sockets come out of.
     pub(super) descriptors: Arc<Descriptors>,
-    pub(super) sockets: Slots<UdpSocket, SocketEntry>,
-    pub(super) listeners: Slots<Listener, ListenerEntry>,
-    pub(super) streams: Slots<Stream, Stream>,
-    pub(super) associations: Associations,
-    /// The way to the thread that computes handshakes.
-    pub(super) post: Option<Post>,
-    pub(super) outbox: Outbox,
-    /// Where the next reply begins.
-    arena_next: usize,
-    /// Where the next stream is read to.
-    pub(super) scratch_next: usize,
-    /// Closed sockets whose datagrams have not left yet.
-    pub(super) retired: Vec<Retired>,
-    /// The place of the socket whose kernel drops are counted next.
-    pub(super) next_counted: usize,
-    /// Listeners' sockets, which are served in each turn while they are busy.
-    pub(super) listening: Vec<SocketKey>,
-    /// Memory for what streams are sent, while it waits.
-    pub(super) spare: Spare,
-    /// Streams that the turn had no room for: they have bytes to be read, or frames that were set
-    /// aside.
-    pub(super) line: VecDeque<StreamKey>,
-    /// Streams with frames to be written at the flush.
-    pub(super) dirty: Vec<StreamKey>,
-    /// Streams that wait for their last bytes to be taken.
-    pub(super) draining: Vec<StreamKey>,
-    /// Streams that failed while being written; the service is yet to hear of it.
-    pub(super) failed: Vec<(StreamKey, StreamEnd)>,
-    /// When streams that are being opened will have taken too long, by their keys' bits; also
-    /// those that are open by now, or gone.
-    pub(super) opening: BinaryHeap<Reverse<(Duration, u64)>>,
+    /// How long binds may still wait; nothing once the loop runs.
+    grace: Duration,
     /// The turn's monotonic time.
     pub(super) now: Duration,
     pub(super) stopped: bool,
 }
 
-/// A socket that is about to be closed, and then its descriptor given back.
-pub(super) type Retired = (OwnedFd, Option<Descriptor>);
-
-/// A UDP socket in the loop.
-pub(super) struct SocketEntry {
-    pub(super) socket: UdpSocket,
-    /// A relayed socket's; given back after the socket is closed.
-    pub(super) descriptor: Option<Descriptor>,
-    pub(super) tag: u64,
-    pub(super) share: Share,
-    /// Kernel drops counted so far.
-    pub(super) drops: u64,
-    /// What is to be done before the service sees a datagram; usually nothing.
-    pub(super) screen: Option<Box<Screen>>,
-    /// Whether the ring serves it, and whether it is receiving from it now.
-    pub(super) ringed: bool,
-    pub(super) receiving: bool,
-    /// The turn in which it was last received from, by its number.
-    pub(super) received_in: u64,
-}
-
-/// A TCP listener in the loop.
-pub(super) struct ListenerEntry {
-    pub(super) listener: Listener,
-    pub(super) listening: StreamListenerOptions,
-    /// Not watched for the moment: the process is out of descriptors.
-    pub(super) paused: bool,
-}
-
 impl Io {
-    pub(super) fn new(backend: Backend) -> io::Result<Self> {
-        let (region, ring) = match backend {
-            Backend::Epoll => (Arc::new(Region::new(SLOTS_AND_REPLIES.end)?), None),
-            Backend::IoUring => {
-                let region = Arc::new(Region::new(BUFFERS.end)?);
-                (Arc::clone(&region), Some(Ring::new(region, RING)?))
-            }
-        };
+    pub(super) fn new(
+        kind: uring::Backend,
+        handshaker: Option<HandshakerClient>,
+    ) -> io::Result<Self> {
+        let memory = Memory::new(kind == uring::Backend::IoUring)?;
+        let epoll = Arc::new(Epoll::new()?);
+        let stats = Arc::new(Stats::default());
         Ok(Self {
-            region,
-            epoll: Epoll::new()?,
-            ring,
-            to_receive: Vec::new(),
-            to_cancel: Vec::new(),
-            defect: None,
-            running: false,
-            grace: GRACE,
-            stats: Arc::new(Stats::default()),
+            backend: Backend::new(kind, &memory, Arc::clone(&epoll), Arc::clone(&stats))?,
+            datagrams: Datagrams::new(Arc::clone(&stats)),
+            listeners: Listeners::new(Arc::clone(&epoll)),
+            streams: Streams::new(Arc::clone(&epoll), handshaker.clone(), Arc::clone(&stats)),
+            associations: Associations::new(handshaker, Arc::clone(&stats)),
+            memory,
+            epoll,
+            stats,
             descriptors: Descriptors::unlimited(),
-            sockets: Slots::new(),
-            listeners: Slots::new(),
-            streams: Slots::new(),
-            associations: Associations::new(),
-            post: None,
-            outbox: Outbox::new(),
-            arena_next: ARENA.start,
-            scratch_next: SCRATCH.start,
-            retired: Vec::new(),
-            next_counted: 0,
-            listening: Vec::new(),
-            spare: Spare::default(),
-            line: VecDeque::new(),
-            dirty: Vec::new(),
-            draining: Vec::new(),
-            failed: Vec::new(),
-            opening: BinaryHeap::new(),
+            grace: GRACE,
             now: Duration::ZERO,
             stopped: false,
         })
@@ -189,70 +96,167 @@ impl Io {
     pub fn stop(&mut self) {
         self.stopped = true;
     }
+}
 
-    /// Room for one reply, [`MAX_REPLY`] bytes of undefined content. What is to leave of it is then
-    /// named by [`reply`](Self::reply) or [`reply_frame`](Self::reply_frame); what is not is
-    /// given again.
-    pub fn reply_buffer(&mut self) -> &mut [u8] {
-        let span = self.reply_room();
-        // SAFETY: nothing queued lies behind `arena_next`, and the slice borrows `self`, the only
-        // way to this room.
-        unsafe { self.region.bytes_mut(span) }
+/// Sockets and listeners.
+impl Io {
+    /// Adds a socket that clients send to: it may bring a whole batch in each turn.
+    ///
+    /// # Errors
+    /// `InvalidInput` for DTLS without a handshaker; or the kernel has no memory to watch it.
+    pub fn listen_udp(
+        &mut self,
+        socket: UdpSocket,
+        options: DatagramListenerOptions,
+    ) -> io::Result<SocketKey> {
+        if options.dtls && !self.associations.are_possible() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let fd = socket.as_raw_fd();
+        let (tag, limit) = (options.tag, ReceiveLimit::listener());
+        let entry = SocketEntry::new(socket, None, tag, limit, Demux::of(options));
+        let key = self.datagrams.insert(entry, false);
+        let watched = self.epoll.add(fd, Source::Socket(key), Interest::READ);
+        watched.inspect_err(|_| self.datagrams.discard(key))?;
+        Ok(key)
     }
 
-    fn reply_room(&mut self) -> Span {
-        if ARENA.end - self.arena_next < MAX_REPLY {
+    /// Adds a TCP listener.
+    ///
+    /// # Errors
+    /// `InvalidInput` for neither plain nor TLS, or for TLS without a handshaker; or the kernel has
+    /// no memory to watch it.
+    pub fn listen_tcp(
+        &mut self,
+        listener: Listener,
+        options: StreamListenerOptions,
+    ) -> io::Result<ListenerKey> {
+        if options.tls && !self.streams.can_be_secure() || !options.tls && !options.plain {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        self.listeners.insert(listener, options)
+    }
+
+    /// Binds a socket of its own, such as a relayed transport address, and adds it. Its datagrams
+    /// carry `tag`.
+    ///
+    /// # Errors
+    /// The kernel's: the port is in use, the address is not this host's, no descriptor is left. The
+    /// last one also when the budget for clients
+    /// ([`limit_descriptors`](Self::limit_descriptors)) is used up.
+    pub fn bind_udp(
+        &mut self,
+        local: SocketAddr,
+        options: &UdpOptions,
+        tag: u64,
+    ) -> io::Result<SocketKey> {
+        let descriptor = self.take_descriptor().ok_or_else(descriptors::none_left)?;
+        let mut bound = UdpSocket::bind(local, options);
+        if bound.is_err() && (self.datagrams.has_released() || self.backend.holds_ports()) {
+            self.close_released(); // the port or the descriptor may be one just released
+            bound = UdpSocket::bind(local, options);
+        }
+        let socket = match bound {
+            Err(error) if is_in_use(&error) => self.bind_late(local, options)?,
+            bound => bound?,
+        };
+        let fd = socket.as_raw_fd();
+        let limit = ReceiveLimit::relayed();
+        let entry = SocketEntry::new(socket, Some(descriptor), tag, limit, None);
+        let key = self.datagrams.insert(entry, self.backend.submits());
+        let watched = self.backend.watch(key, fd);
+        watched.inspect_err(|_| self.datagrams.discard(key))?;
+        Ok(key)
+    }
+
+    /// A descriptor for a relayed socket; maybe one just released.
+    fn take_descriptor(&mut self) -> Option<Descriptor> {
+        if self.descriptors.left() == 0
+            && (self.datagrams.has_released() || self.backend.holds_descriptors())
+        {
+            self.close_released();
+        }
+        self.descriptors.take(Use::Relayed)
+    }
+
+    /// Closes the released sockets after what they have to send has left, and waits until the
+    /// kernel holds none of them any more.
+    fn close_released(&mut self) {
+        self.flush_datagrams();
+        self.backend.settle(&mut self.datagrams);
+        self.free_batch();
+    }
+
+    /// Binds an address that is in use, maybe by a socket of an earlier process.
+    fn bind_late(&mut self, local: SocketAddr, options: &UdpOptions) -> io::Result<UdpSocket> {
+        // Before the loop runs, nothing waits for it. The process before this one may have been
+        // killed with the port in its ring, and the kernel takes a while to clear that up.
+        while !self.grace.is_zero() {
+            std::thread::sleep(GRACE_STEP);
+            self.grace = self.grace.saturating_sub(GRACE_STEP);
+            if let Ok(socket) = UdpSocket::bind(local, options) {
+                return Ok(socket);
+            }
+        }
+        Err(io::ErrorKind::AddrInUse.into())
+    }
+
+    /// Closes a socket that [`bind_udp`](Self::bind_udp) opened. What it was to send before still
+    /// leaves; nothing of it arrives any more. A listener's socket stays open: closing one of a
+    /// group would renumber the others (see [`steering`](crate::steering)).
+    pub fn release_udp(&mut self, key: SocketKey) {
+        if let Some((socket, receiving)) = self.datagrams.remove(key) {
+            self.backend.release(key, socket, receiving, &mut self.datagrams);
+        }
+    }
+
+    /// Changes the number that a socket's datagrams carry.
+    pub fn set_socket_tag(&mut self, key: SocketKey, tag: u64) {
+        if let Some(entry) = self.datagrams.get_mut(key) {
+            entry.tag = tag;
+        }
+    }
+
+    /// The address that a listener's socket or a relayed socket is bound to.
+    pub fn local_addr(&self, socket: SocketKey) -> Option<SocketAddr> {
+        self.datagrams.local_addr(socket)
+    }
+
+    /// The address that a TCP listener is bound to.
+    pub fn listener_addr(&self, listener: ListenerKey) -> Option<SocketAddr> {
+        self.listeners.local_addr(listener)
+    }
+}
+
+/// Datagrams.
+impl Io {
+    /// Room for one reply, [`MAX_REPLY`](crate::MAX_REPLY) bytes of undefined content.
+    /// [`reply`](Self::reply) or [`reply_frame`](Self::reply_frame) then names what leaves of it;
+    /// room that neither names is given again.
+    pub fn reply_buffer(&mut self) -> &mut [u8] {
+        if self.memory.is_short_of_replies() {
             self.flush_datagrams();
         }
-        Span { start: self.arena_next, end: self.arena_next + MAX_REPLY }
+        self.memory.reply_buffer()
     }
 
     /// Sends the first `len` bytes of [`reply_buffer`](Self::reply_buffer) as a datagram.
     ///
     /// # Panics
-    /// If `len` is over [`MAX_REPLY`].
+    /// If `len` is over [`MAX_REPLY`](crate::MAX_REPLY).
     pub fn reply(&mut self, route: &Route, len: usize) {
-        let span = self.take_reply(len);
+        let span = self.memory.keep_reply(len);
         self.send(route, span);
     }
 
-    /// The same, and DF stays clear however small it is: for datagrams that are to find out whether
-    /// the path takes fragments.
+    /// The same, and DF stays clear however small the datagram is: for datagrams that find out
+    /// whether the path takes fragments.
     ///
     /// # Panics
-    /// If `len` is over [`MAX_REPLY`].
+    /// If `len` is over [`MAX_REPLY`](crate::MAX_REPLY).
     pub fn reply_in_fragments(&mut self, route: &Route, len: usize) {
-        let span = self.take_reply(len);
+        let span = self.memory.keep_reply(len);
         self.queue(route, &[span], true);
-    }
-
-    fn take_reply(&mut self, len: usize) -> Span {
-        let span = self.reply_span(len);
-        // The next reply begins on a cache line of its own.
-        self.arena_next = (span.end.next_multiple_of(64)).min(ARENA.end);
-        span
-    }
-
-    /// Queues the first `len` bytes of [`reply_buffer`](Self::reply_buffer) as one frame of a
-    /// stream.
-    ///
-    /// # Errors
-    /// [`Unsent`]: it was dropped and counted.
-    ///
-    /// # Panics
-    /// If `len` is over [`MAX_REPLY`].
-    pub fn reply_frame(&mut self, stream: StreamKey, len: usize) -> Result<(), Unsent> {
-        let span = self.reply_span(len);
-        let region = Arc::clone(&self.region);
-        // SAFETY: the room behind `arena_next` is written through `reply_buffer` only, which needs
-        // `self`.
-        self.queue_frame(stream, &[unsafe { region.bytes(span) }])
-    }
-
-    pub(super) fn reply_span(&self, len: usize) -> Span {
-        let span = Span { start: self.arena_next, end: self.arena_next + len };
-        assert!(len <= MAX_REPLY && span.end <= ARENA.end, "a reply fits its buffer");
-        span
     }
 
     /// Sends `span` of the packet in hand as a datagram.
@@ -262,34 +266,21 @@ impl Io {
 
     /// Queues `parts`, at most three, as one datagram.
     fn queue(&mut self, route: &Route, parts: &[Span], may_fragment: bool) {
-        let Some(entry) = self.sockets.get(route.socket) else {
-            self.stats.dropped_socket_gone.add(1);
-            return;
-        };
-        let destination = Destination {
-            fd: entry.socket.as_raw_fd(),
-            home: entry.socket.home(),
-            send_only: entry.socket.send_only(),
-            ringed: entry.ringed.then_some(route.socket),
-            to: route.to,
-            from: route.from.filter(|_| entry.socket.is_wildcard()),
-            tos: route.tos,
-            dont_fragment: route.dont_fragment,
-            may_fragment,
-        };
-        if self.outbox.is_full() {
-            self.flush_outbox(); // the memory is kept: the parts lie in it
+        let Some(destination) = self.datagrams.destination(route, may_fragment) else { return };
+        if self.datagrams.outbox().is_full() {
+            // The memory is kept: the parts lie in it.
+            self.backend.flush(&mut self.datagrams, self.now);
         }
-        self.outbox.push(&self.region, parts, &destination, self.now);
+        self.datagrams.push(self.memory.region(), parts, &destination, self.now);
     }
 
     /// Sends `body` of the packet's payload as a datagram, with `header` in front and `padding`
-    /// zero bytes behind: in place where there is room, else as parts that the kernel puts
+    /// zero bytes behind: in place where there is room, otherwise as parts that the kernel puts
     /// together.
     ///
     /// # Panics
     /// If `body` is not a range of the payload, `padding` is over 3, or `header` is over
-    /// [`MAX_REPLY`].
+    /// [`MAX_REPLY`](crate::MAX_REPLY).
     pub fn forward(
         &mut self,
         route: &Route,
@@ -305,18 +296,28 @@ impl Io {
                 return;
             }
         }
-        let front = self.keep(header);
-        let zeros = Span { start: ZEROS.start, end: ZEROS.start + padding };
-        assert!(zeros.end <= ZEROS.end, "the padding of a ChannelData message or an attribute");
-        self.queue(route, &[front, packet.part(&body), zeros], false);
+        if self.memory.is_short_of_replies() {
+            self.flush_datagrams();
+        }
+        let front = self.memory.keep_header(header);
+        self.queue(route, &[front, packet.part(&body), Memory::padding(padding)], false);
     }
+}
 
-    /// Keeps a copy of `header` until the flush.
-    fn keep(&mut self, header: &[u8]) -> Span {
-        self.reply_buffer()[..header.len()].copy_from_slice(header);
-        let span = self.reply_span(header.len());
-        self.arena_next = span.end;
-        span
+/// Streams.
+impl Io {
+    /// Queues the first `len` bytes of [`reply_buffer`](Self::reply_buffer) as one frame of a
+    /// stream.
+    ///
+    /// # Errors
+    /// [`Unsent`]: it was dropped and counted.
+    ///
+    /// # Panics
+    /// If `len` is over [`MAX_REPLY`](crate::MAX_REPLY).
+    pub fn reply_frame(&mut self, stream: StreamKey, len: usize) -> Result<(), Unsent> {
+        let span = self.memory.reply_span(len);
+        // SAFETY: this room is written through `reply_buffer` only, which needs `self`.
+        self.streams.queue_frame(stream, &[unsafe { self.memory.region().bytes(span) }])
     }
 
     /// Queues `body` of the packet's payload, with `header` in front and `padding` zero bytes
@@ -335,70 +336,150 @@ impl Io {
         body: Range<usize>,
         padding: usize,
     ) -> Result<(), Unsent> {
-        self.queue_frame(stream, &[header, &packet.payload()[body], &[0; 3][..padding]])
+        let parts = [header, &packet.payload()[body], &[0; 3][..padding]];
+        self.streams.queue_frame(stream, &parts)
     }
 
-    /// Sends the datagrams of the batch so far and makes their memory free. The loop does this
-    /// after each batch.
-    pub(super) fn flush_datagrams(&mut self) {
-        self.flush_outbox();
-        self.free_batch();
+    /// Closes a stream: what is queued is still written, for at most five seconds.
+    /// [`Service::closed`](super::Service::closed) is not called.
+    pub fn close_stream(&mut self, key: StreamKey) {
+        self.streams.close(key, self.now);
     }
 
-    fn flush_outbox(&mut self) {
-        if self.ring.is_none() {
-            self.outbox.flush(self.now, &self.stats);
-        } else if let Err(error) = self.flush_ring() {
-            self.defect = Some(error);
-        }
+    /// Closes a stream at once, dropping what is queued; the peer sees a reset.
+    /// [`Service::closed`](super::Service::closed) is not called.
+    pub fn reset_stream(&mut self, key: StreamKey) {
+        self.streams.reset(key);
     }
 
-    /// What was queued has left: its memory is free.
-    pub(super) fn free_batch(&mut self) {
-        self.arena_next = ARENA.start;
-        self.free_scratch();
-        self.retired.clear();
-    }
-
-    /// Closes the socket of `entry` once what it has to send is sent and the ring receives from it
-    /// no more, and gives its descriptor back then.
-    pub(super) fn retire(&mut self, key: SocketKey, entry: SocketEntry) {
-        let SocketEntry { socket, descriptor, receiving, .. } = entry;
-        let retired: Retired = (socket.into(), descriptor);
-        if receiving {
-            self.to_cancel.push((key, retired));
-        } else if !self.outbox.is_empty() {
-            // It stays in the epoll instance for the rest of the turn; its events are stale by
-            // their key.
-            self.retired.push(retired);
-        }
-    }
-
-    /// Whether sockets that were released are still open.
-    pub(super) fn has_retired(&self) -> bool {
-        !self.retired.is_empty()
-            || !self.to_cancel.is_empty()
-            || self.ring.as_ref().is_some_and(Ring::is_ending)
-    }
-
-    /// Where a listener's socket or a relayed socket is bound.
-    pub fn local_addr(&self, socket: SocketKey) -> Option<SocketAddr> {
-        Some(self.sockets.get(socket)?.socket.local_addr())
-    }
-
-    /// Where a TCP listener is bound.
-    pub fn listener_addr(&self, listener: ListenerKey) -> Option<SocketAddr> {
-        Some(self.listeners.get(listener)?.listener.local_addr())
+    /// Bytes that the stream's peer has not taken yet. `None`: the stream is gone.
+    pub fn stream_queue_len(&self, key: StreamKey) -> Option<usize> {
+        self.streams.queue_len(key)
     }
 }
 
-/// Why a frame was not queued.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unsent {
-    /// The stream has [`MAX_QUEUE`](crate::MAX_QUEUE) bytes waiting.
-    QueueFull,
-    /// The stream or association is gone, or the client has not yet said whether it speaks TLS.
-    Gone,
-    /// It is longer than a DTLS record may be, 2^14 bytes.
-    TooLong,
+/// Associations.
+impl Io {
+    /// Encrypts `parts` as one datagram of an association and queues it. `tos`: DSCP (upper six
+    /// bits) and ECN (lower two).
+    ///
+    /// # Errors
+    /// [`Unsent`]: it was dropped and counted.
+    pub fn send_secure(
+        &mut self,
+        key: AssociationKey,
+        parts: &[&[u8]],
+        tos: u8,
+    ) -> Result<(), Unsent> {
+        let (route, pipe) = self.associations.seal(key, parts)?;
+        self.send_written(&Route { tos, ..route }, &pipe);
+        self.associations.return_writer(pipe);
+        Ok(())
+    }
+
+    /// Encrypts the first `len` bytes of [`reply_buffer`](Self::reply_buffer) as one datagram of an
+    /// association and queues it.
+    ///
+    /// # Errors
+    /// [`Unsent`]: it was dropped and counted.
+    ///
+    /// # Panics
+    /// If `len` is over [`MAX_REPLY`](crate::MAX_REPLY).
+    pub fn reply_secure(&mut self, key: AssociationKey, len: usize) -> Result<(), Unsent> {
+        let span = self.memory.reply_span(len);
+        // SAFETY: this room is written through `reply_buffer` only, which needs `self`, and is
+        // asked for after `seal` has read the bytes for the last time.
+        let reply = unsafe { self.memory.region().bytes(span) };
+        let (route, pipe) = self.associations.seal(key, &[reply])?;
+        self.send_written(&Route { tos: 0, ..route }, &pipe);
+        self.associations.return_writer(pipe);
+        Ok(())
+    }
+
+    /// Closes an association: the client is told.
+    /// [`Service::dissociated`](super::Service::dissociated) is not called.
+    pub fn close_association(&mut self, key: AssociationKey) {
+        if let Some(mut association) = self.associations.forget(key) {
+            let mut pipe = self.associations.take_writer();
+            association.records.close(&mut pipe);
+            self.send_written(&association.route, &pipe);
+            self.associations.return_writer(pipe);
+        }
+    }
+
+    /// What is known of an association. `None`: it is gone.
+    pub fn association(&self, key: AssociationKey) -> Option<AssociationInfo> {
+        self.associations.info(key)
+    }
+
+    /// Queues what OpenSSL wrote.
+    pub(super) fn send_written(&mut self, route: &Route, pipe: &Pipe) {
+        for datagram in pipe.written() {
+            self.reply_buffer()[..datagram.len()].copy_from_slice(datagram);
+            self.reply(route, datagram.len());
+        }
+    }
+}
+
+/// The loop's own calls.
+impl Io {
+    /// The loop begins to run, on the calling thread.
+    pub(super) fn start(&mut self) -> io::Result<()> {
+        self.grace = Duration::ZERO;
+        self.backend.start()
+    }
+
+    pub(super) fn epoll(&self) -> &Epoll {
+        &self.epoll
+    }
+
+    /// Waits for events; a backend that sends with its wait sends what is queued.
+    pub(super) fn wait(
+        &mut self,
+        events: &mut Events,
+        rest: Duration,
+        patience: Duration,
+    ) -> io::Result<()> {
+        let times = (rest, patience);
+        self.backend.wait(events, &mut self.datagrams, &mut self.memory, self.now, times)
+    }
+
+    /// Sends the datagrams of the batch so far and makes their memory free.
+    pub(super) fn flush_datagrams(&mut self) {
+        self.backend.flush(&mut self.datagrams, self.now);
+        self.free_batch();
+    }
+
+    /// What was queued has left: its memory is free, and released sockets are closed.
+    fn free_batch(&mut self) {
+        self.memory.free();
+        self.datagrams.close_released();
+    }
+
+    /// Room for a read from a stream that nothing queued lies in.
+    pub(super) fn scratch_room(&mut self) -> Span {
+        if self.memory.is_short_of_scratch() {
+            self.flush_datagrams();
+        }
+        self.memory.scratch_room()
+    }
+
+    /// Slots that nothing queued lies in: the first, and how many.
+    pub(super) fn claim_slots(&mut self, wanted: usize) -> (usize, usize) {
+        if self.datagrams.outbox().is_empty() {
+            self.memory.set_next_slot(0);
+        }
+        if self.memory.is_short_of_slots(wanted) {
+            self.flush_datagrams();
+            self.memory.set_next_slot(0);
+        }
+        self.memory.free_slots(wanted)
+    }
+
+    /// The loop ends: what is queued leaves, and the kernel holds no socket any more. Until then
+    /// none is closed.
+    pub(super) fn shut_down(&mut self) -> io::Result<()> {
+        self.flush_datagrams();
+        self.backend.shut_down(&mut self.datagrams)
+    }
 }

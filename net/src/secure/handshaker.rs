@@ -1,28 +1,25 @@
-//! The handle of the thread that computes handshakes.
+//! The handles of the thread that computes handshakes: for the control side, and for workers.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use super::post::{Answer, Envelope, Letter, Post};
-use super::readings::Readings;
-use super::thread::{self, Offered};
-use super::{HandshakeLimits, Offer};
-use crate::client_limit::ClientLimit;
+use super::messages::{Message, Reply, Request};
+use super::shared::{Offered, Shared};
+use super::{HandshakeLimits, Offer, thread};
 use crate::mailbox::{self, Mailbox};
 use crate::stats::Reading;
 
-/// Letters that wait for the thread beyond one for each handshake under way: farewells.
+/// Room in the thread's mailbox beyond one request for each handshake under way: for cancellations.
 const SPARE: usize = 1_024;
 
-/// Answers that wait for a worker.
-const ANSWERS: usize = 4_096;
+/// Maximum number of replies that wait for a worker.
+const REPLIES: usize = 4_096;
 
 /// The thread that computes the handshakes of all workers, at a lower priority than theirs. Clones
 /// are handles of the same thread, which ends with the last of them.
 ///
-/// Give one to each worker's [`EventLoop::with_handshaker`](crate::EventLoop::with_handshaker); the
-/// rest goes by itself.
+/// Give one to each worker's [`EventLoop::with_handshaker`](crate::EventLoop::with_handshaker).
 #[derive(Clone)]
 pub struct Handshaker {
     inner: Arc<Inner>,
@@ -30,28 +27,15 @@ pub struct Handshaker {
 
 struct Inner {
     shared: Arc<Shared>,
-    letters: mailbox::Sender<Envelope>,
-}
-
-/// What the workers, the thread and the control side share.
-pub(crate) struct Shared {
-    pub(crate) limits: HandshakeLimits,
-    pub(crate) readings: Readings,
-    pub(crate) half_open: Arc<ClientLimit>,
-    /// Replaced as a whole; held for the time of a clone.
-    offered: Mutex<Arc<Offered>>,
-    /// Grows while the process starts.
-    workers: Mutex<Vec<mailbox::Sender<Answer>>>,
-    /// Nobody holds the [`Handshaker`] any more.
-    pub(super) stopped: AtomicBool,
+    mailbox: mailbox::Sender<Message>,
 }
 
 impl Handshaker {
     /// Starts the thread.
     ///
     /// # Errors
-    /// `InvalidInput` when a library does not take the offer; or when the process is out of threads
-    /// or descriptors.
+    /// `InvalidInput`: a library does not take the offer. Otherwise the process is out of threads or
+    /// descriptors.
     pub fn start(offer: Offer, limits: HandshakeLimits) -> io::Result<Self> {
         let shared = Arc::new(Shared::new(&offer, limits)?);
         let Mailbox { sender, receiver } = Mailbox::new(limits.half_open.saturating_add(SPARE))?;
@@ -59,17 +43,16 @@ impl Handshaker {
         std::thread::Builder::new()
             .name("handshaker".into())
             .spawn(move || thread::run(&its_own, &receiver))?;
-        Ok(Self { inner: Arc::new(Inner { shared, letters: sender }) })
+        Ok(Self { inner: Arc::new(Inner { shared, mailbox: sender }) })
     }
 
-    /// Offers something else to those who come from now on. Sessions live on, and so do handshakes
-    /// that have begun.
+    /// Changes what clients are offered from now on. Sessions, and handshakes that have begun, go on.
     ///
     /// # Errors
-    /// `InvalidInput` when a library does not take it: the old offer stands.
+    /// `InvalidInput`: a library does not take it, and the old offer stays.
     pub fn set_offer(&self, offer: Offer) -> io::Result<()> {
         let offered = Arc::new(Offered::new(&offer)?);
-        *lock(&self.inner.shared.offered) = offered;
+        self.inner.shared.set_offered(offered);
         Ok(())
     }
 
@@ -78,74 +61,58 @@ impl Handshaker {
         self.inner.shared.readings.all(&self.inner.shared.half_open)
     }
 
-    /// A worker's end of the correspondence, and the mailbox that brings it answers.
-    pub(crate) fn post(&self) -> io::Result<(Post, mailbox::Receiver<Answer>)> {
-        let Mailbox { sender, receiver } = Mailbox::new(ANSWERS)?;
-        Ok((
-            Post { handshaker: self.clone(), worker: self.inner.shared.add_worker(sender) },
-            receiver,
-        ))
+    /// Makes a handle for a worker, and the mailbox that brings it replies.
+    pub(crate) fn connect(&self) -> io::Result<(HandshakerClient, mailbox::Receiver<Reply>)> {
+        let Mailbox { sender, receiver } = Mailbox::new(REPLIES)?;
+        let worker = self.inner.shared.add_worker(sender);
+        Ok((HandshakerClient { handshaker: self.clone(), worker }, receiver))
     }
 
-    /// Puts a letter into the thread's mailbox; `false` when it is full.
-    pub(super) fn send(&self, worker: usize, letter: Letter) -> bool {
-        self.inner.letters.send(Envelope::From { worker, letter }).is_ok()
-    }
-
+    #[cfg(test)]
     pub(crate) fn shared(&self) -> &Shared {
         &self.inner.shared
+    }
+}
+
+/// A worker's handle.
+#[derive(Clone)]
+pub(crate) struct HandshakerClient {
+    handshaker: Handshaker,
+    /// The worker's number.
+    worker: usize,
+}
+
+impl HandshakerClient {
+    /// Sends a request; `false`: the thread's mailbox is full.
+    #[must_use]
+    pub(crate) fn send(&self, request: Request) -> bool {
+        let message = Message::Request { worker: self.worker, request };
+        self.handshaker.inner.mailbox.send(message).is_ok()
+    }
+
+    /// What all workers and the thread share.
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.handshaker.inner.shared
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::Relaxed);
-        let _ = self.letters.send(Envelope::Stop); // with a full mailbox the thread is awake
+        let _ = self.mailbox.send(Message::Stop); // with a full mailbox the thread is awake
     }
 }
 
 #[cfg(test)]
 impl Handshaker {
-    /// One whose thread never gets to its letters, and the mailbox that holds `capacity` of them.
+    /// A handshaker without a thread, and its mailbox for `capacity` requests.
     pub(crate) fn idle(
         limits: HandshakeLimits,
         capacity: usize,
-    ) -> (Self, mailbox::Receiver<Envelope>) {
+    ) -> (Self, mailbox::Receiver<Message>) {
         let offer = Offer { identities: vec![Arc::new(super::Identity::self_signed())], alpn: &[] };
         let shared = Arc::new(Shared::new(&offer, limits).unwrap());
         let Mailbox { sender, receiver } = Mailbox::new(capacity).unwrap();
-        (Self { inner: Arc::new(Inner { shared, letters: sender }) }, receiver)
+        (Self { inner: Arc::new(Inner { shared, mailbox: sender }) }, receiver)
     }
-}
-
-impl Shared {
-    fn new(offer: &Offer, limits: HandshakeLimits) -> io::Result<Self> {
-        Ok(Self {
-            limits,
-            readings: Readings::default(),
-            half_open: ClientLimit::new(limits.half_open, limits.half_open_per_prefix),
-            offered: Mutex::new(Arc::new(Offered::new(offer)?)),
-            workers: Mutex::default(),
-            stopped: AtomicBool::new(false),
-        })
-    }
-
-    pub(super) fn offered(&self) -> Arc<Offered> {
-        Arc::clone(&lock(&self.offered))
-    }
-
-    pub(super) fn add_worker(&self, answers: mailbox::Sender<Answer>) -> usize {
-        let mut workers = lock(&self.workers);
-        workers.push(answers);
-        workers.len() - 1
-    }
-
-    pub(super) fn answers_to(&self, worker: usize) -> Option<mailbox::Sender<Answer>> {
-        lock(&self.workers).get(worker).cloned()
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Each is changed by one assignment, which cannot panic halfway.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

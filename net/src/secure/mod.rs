@@ -1,29 +1,30 @@
-//! TLS and DTLS: who this server is ([`Identity`], [`Offer`]), and the thread where handshakes are
-//! computed ([`Handshaker`]).
+//! TLS and DTLS: the server's certificates ([`Identity`], [`Offer`]), and the thread that computes
+//! handshakes ([`Handshaker`]).
 //!
 //! A handshake costs as much as a thousand packets, so none runs on a worker. The bytes of a client
-//! under handshake are ferried to the handshaker's thread, which has a lower priority and no
-//! sockets, and what it answers is ferried back. Once the handshake is done, the session moves into
-//! the worker, which encrypts and decrypts the records itself.
+//! under handshake are sent to the handshaker's thread, which has a lower priority and no sockets,
+//! and its replies are sent back. Once the handshake is done, the session moves into the worker,
+//! which encrypts and decrypts the records itself.
 
+mod config;
 pub(crate) mod dtls;
+mod flood;
 mod handshaker;
 mod identity;
-mod limits;
-mod offer;
-mod post;
+mod messages;
+mod protocol;
 mod readings;
+mod shared;
 mod thread;
-mod tide;
 mod tls;
 
+pub use config::{HandshakeLimits, Offer};
 pub use handshaker::Handshaker;
 pub use identity::Identity;
-pub use limits::HandshakeLimits;
-pub use offer::Offer;
 
-pub(crate) use post::{Answer, Letter, Post};
+pub(crate) use handshaker::HandshakerClient;
+pub(crate) use messages::{Reply, Request};
 pub(crate) use readings::Failure;
 pub(crate) use tls::{
-    Answer as TlsAnswer, Letter as TlsLetter, Outcome as TlsOutcome, Session as TlsSession,
+    Outcome as TlsOutcome, Reply as TlsReply, Request as TlsRequest, Session as TlsSession,
 };

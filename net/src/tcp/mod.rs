@@ -1,19 +1,19 @@
-//! TCP in the worker's loop: listeners, and streams of frames.
+//! TCP: listeners, and streams of frames.
 
 mod acknowledgements;
 mod incoming;
 mod listener;
-mod opening;
 mod outgoing;
+mod setup;
 mod stream;
 
 pub use incoming::{MAX_FRAME, Malformed};
 pub use listener::{Listener, bind_freely};
 pub use outgoing::MAX_QUEUE;
-pub use stream::{Stream, StreamEnd};
+pub use stream::StreamEnd;
 
 pub(crate) use acknowledgements::{Acknowledgements, delay_acknowledgements};
 pub(crate) use incoming::{Aside, Incoming, Progress, READ, receive};
-pub(crate) use opening::{Opening, Stage};
 pub(crate) use outgoing::{Outgoing, Spare, Written};
-pub(crate) use stream::{Layer, State};
+pub(crate) use setup::{Setup, Stage};
+pub(crate) use stream::{Layer, State, Stream};

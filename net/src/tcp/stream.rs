@@ -5,26 +5,24 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use super::{
-    Acknowledgements, Incoming, Listener, Opening, Outgoing, Spare, Written, delay_acknowledgements,
-};
+use super::{Acknowledgements, Incoming, Outgoing, Setup, Spare, Written, delay_acknowledgements};
 use crate::descriptors::Descriptor;
 use crate::epoll::Interest;
+use crate::keys::ListenerKey;
 use crate::secure::TlsSession;
-use crate::slots::Key;
 
-/// A connection with what it has half received and not yet sent. Services know it by its key.
+/// A connection, with the frame that it has half received and the frames that it has not sent yet.
 #[derive(Debug)]
-pub struct Stream {
+pub(crate) struct Stream {
     pub(crate) fd: OwnedFd,
     /// Given back after the socket is closed.
     pub(crate) descriptor: Option<Descriptor>,
     pub(crate) peer: SocketAddr,
     pub(crate) local: SocketAddr,
     pub(crate) tag: u64,
-    pub(crate) listener: Option<Key<Listener>>,
+    pub(crate) listener: Option<ListenerKey>,
     pub(crate) incoming: Incoming,
-    /// Whether it stands in line to be read, or to be served of what was read before.
+    /// Whether it waits for its share of the next turn.
     pub(crate) in_line: bool,
     pub(crate) outgoing: Outgoing,
     acknowledgements: Acknowledgements,
@@ -33,26 +31,26 @@ pub struct Stream {
     pub(crate) layer: Layer,
 }
 
-/// What lies between a stream's frames and its socket.
+/// The layer between a stream's frames and its socket.
 #[derive(Debug)]
 pub(crate) enum Layer {
-    /// Nothing.
+    /// Frames as they are.
     Plain,
-    /// It is yet to be found out, or to be agreed on.
-    Opening(Box<Opening>),
-    /// TLS.
+    /// Not known yet, or under negotiation.
+    Setup(Box<Setup>),
+    /// Records of TLS.
     Secure(Box<TlsSession>),
 }
 
-/// How far a stream is in its life.
+/// The state of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
-    /// The service is yet to hear of it: a proxy is still saying for whom it speaks.
+    /// The service does not know it yet: its proxy's header has not come.
     Arriving,
     Open,
-    /// The service knows it no more; what was queued is still written, at the longest until then
-    /// (monotonic).
+    /// The service has closed it; what was queued is still written.
     Draining {
+        /// When it is given up (monotonic).
         until: Duration,
     },
 }
@@ -80,7 +78,7 @@ impl Stream {
         self.fd.as_raw_fd()
     }
 
-    /// Something was read from the socket.
+    /// Notes that something was read from the socket.
     pub(crate) fn note_read(&mut self, now: Duration) {
         if self.acknowledgements.read(now) {
             delay_acknowledgements(self.raw_fd());
@@ -102,21 +100,21 @@ impl Stream {
         let fd = self.fd.as_raw_fd();
         match &mut self.layer {
             Layer::Plain => self.outgoing.write(fd),
-            Layer::Opening(opening) => opening.flight.write(fd),
+            Layer::Setup(setup) => setup.flight.write(fd),
             Layer::Secure(session) => {
                 session.write(fd, &mut self.outgoing, self.state != State::Open)
             }
         }
     }
 
-    /// What to watch for, once a write has left nothing (`all`) or something waiting.
+    /// The events to watch for, after a write that took `all` of the queue or not.
     pub(crate) fn wanted(&self, all: bool) -> Interest {
-        let waiting = matches!(&self.layer, Layer::Opening(opening) if opening.is_waiting());
+        let waiting = matches!(&self.layer, Layer::Setup(setup) if setup.is_waiting());
         Interest { read: !waiting && !matches!(self.state, State::Draining { .. }), write: !all }
     }
 
-    /// Throws away what has been received and not read: closing with it unread would be a reset,
-    /// which could overtake an alert.
+    /// Drops what has been received and not read: closing with it unread would be a reset, which
+    /// could overtake an alert.
     pub(crate) fn discard_received(&self) {
         // SAFETY: over TCP, MSG_TRUNC without a buffer takes bytes off the queue and writes
         // nowhere.
@@ -137,7 +135,7 @@ impl Stream {
     }
 }
 
-/// Why a stream ended that the service did not close.
+/// Why a stream ended, if the service did not close it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StreamEnd {
     /// The peer closed its side. What was queued before is still written.

@@ -216,7 +216,7 @@ impl Outbox {
                 Ok(count) => {
                     self.count_sent(first, first + count, stats);
                     if count < end - first {
-                        self.suspect_sender(first); // the call has taken the error that ended it
+                        self.check_sender(first); // the call has taken the error that ended it
                     }
                     return Outcome::Sent(count);
                 }
@@ -226,17 +226,17 @@ impl Outbox {
                     Some(libc::EMSGSIZE)
                         if self.message(first).fragments == Fragments::Needless =>
                     {
-                        self.suspect_sender(first);
+                        self.check_sender(first);
                         return Outcome::TooNarrow;
                     }
                     // Asking again would have this host's stack report the loss twice.
                     Some(libc::EMSGSIZE) if self.message(first).segments == 1 => {
-                        self.suspect_sender(first);
+                        self.check_sender(first);
                         return Outcome::Refused(libc::EMSGSIZE);
                     }
                     code if blamed => return Outcome::Refused(code.unwrap_or_default()),
                     _ => {
-                        self.suspect_sender(first);
+                        self.check_sender(first);
                         blamed = true;
                     }
                 },
@@ -246,9 +246,9 @@ impl Outbox {
 
     /// Has the loop look at the errors of the socket that sends the message at `position`, if
     /// nothing else reports them.
-    pub(super) fn suspect_sender(&mut self, position: usize) {
-        if let Some(socket) = self.message(position).ringed {
-            self.suspect(socket);
+    pub(super) fn check_sender(&mut self, position: usize) {
+        if let Some(socket) = self.message(position).submit_as {
+            self.check_errors_of(socket);
         }
     }
 

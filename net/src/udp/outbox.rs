@@ -11,10 +11,9 @@ use super::modes::Modes;
 use super::options::{self, Fragments, SMALL};
 use super::order::{CAPACITY, Order};
 use super::refusals::{NARROW, Refusals, UNCUT};
-use super::socket::UdpSocket;
 use crate::address::RawAddress;
+use crate::keys::SocketKey;
 use crate::region::{Region, Span};
-use crate::slots::Key;
 
 /// Parts that they have together.
 const PARTS: usize = 1024;
@@ -38,7 +37,7 @@ pub(crate) struct Destination {
     /// open, too.
     pub(crate) send_only: Option<RawFd>,
     /// Which socket, if it is one that a ring serves.
-    pub(crate) ringed: Option<Key<UdpSocket>>,
+    pub(crate) submit_as: Option<SocketKey>,
     pub(crate) to: SocketAddr,
     /// The source address, for a socket bound to the wildcard address.
     pub(crate) from: Option<IpAddr>,
@@ -66,7 +65,7 @@ pub(super) struct Message {
     /// The setting of `fd` when it was bound.
     pub(super) home: Fragments,
     /// Which socket, if it is one that a ring serves.
-    pub(super) ringed: Option<Key<UdpSocket>>,
+    pub(super) submit_as: Option<SocketKey>,
     /// Where its parts begin, and how many they are.
     pub(super) parts: usize,
     pub(super) part_count: usize,
@@ -110,8 +109,8 @@ pub(crate) struct Outbox {
     pub(super) submitted: u128,
     /// Sockets of a ring that failed to send, each once: an ICMP error may have come, which
     /// nothing else would report.
-    suspects: VecDeque<Key<UdpSocket>>,
-    suspected: HashSet<Key<UdpSocket>>,
+    error_checks: VecDeque<SocketKey>,
+    to_be_checked: HashSet<SocketKey>,
     pub(super) messages: Box<[Message; CAPACITY]>,
     pub(super) headers: Box<[libc::mmsghdr; CAPACITY]>,
     /// Copies of headers that are sent together and do not stand together.
@@ -148,8 +147,8 @@ impl Outbox {
             narrow: Refusals::new(NARROW),
             order: Order::new(),
             submitted: 0,
-            suspects: VecDeque::new(),
-            suspected: HashSet::new(),
+            error_checks: VecDeque::new(),
+            to_be_checked: HashSet::new(),
             messages: Box::new([Message::default(); CAPACITY]),
             gathered: headers.clone(),
             headers,
@@ -169,22 +168,22 @@ impl Outbox {
     }
 
     /// How many sockets of a ring failed to send since the last look.
-    pub(crate) fn suspects(&self) -> usize {
-        self.suspects.len()
+    pub(crate) fn error_checks(&self) -> usize {
+        self.error_checks.len()
     }
 
     /// The one that did so first.
-    pub(crate) fn next_suspect(&mut self) -> Option<Key<UdpSocket>> {
-        let socket = self.suspects.pop_front()?;
-        self.suspected.remove(&socket);
+    pub(crate) fn next_error_check(&mut self) -> Option<SocketKey> {
+        let socket = self.error_checks.pop_front()?;
+        self.to_be_checked.remove(&socket);
         Some(socket)
     }
 
     /// Has the errors of this socket looked at. However often it fails until then, that costs one
     /// look.
-    pub(crate) fn suspect(&mut self, socket: Key<UdpSocket>) {
-        if self.suspected.insert(socket) {
-            self.suspects.push_back(socket);
+    pub(crate) fn check_errors_of(&mut self, socket: SocketKey) {
+        if self.to_be_checked.insert(socket) {
+            self.error_checks.push_back(socket);
         }
     }
 
@@ -280,7 +279,7 @@ impl Outbox {
             socket: destination.fd,
             fd,
             home,
-            ringed: destination.ringed,
+            submit_as: destination.submit_as,
             parts: first,
             part_count: self.parts - first,
             segments: 1,
@@ -353,16 +352,16 @@ mod tests {
     #[test]
     fn a_socket_that_fails_often_is_looked_at_once() {
         let mut outbox = Outbox::new();
-        let [one, other] = [1, 2].map(Key::from_bits);
+        let [one, other] = [1, 2].map(SocketKey::from_bits);
         for _ in 0..100 {
-            outbox.suspect(one);
-            outbox.suspect(other);
+            outbox.check_errors_of(one);
+            outbox.check_errors_of(other);
         }
-        assert_eq!(outbox.suspects(), 2);
-        assert_eq!(outbox.next_suspect(), Some(one));
-        outbox.suspect(one); // it has failed since
+        assert_eq!(outbox.error_checks(), 2);
+        assert_eq!(outbox.next_error_check(), Some(one));
+        outbox.check_errors_of(one); // it has failed since
         assert_eq!(
-            [outbox.next_suspect(), outbox.next_suspect(), outbox.next_suspect()],
+            [outbox.next_error_check(), outbox.next_error_check(), outbox.next_error_check()],
             [Some(other), Some(one), None]
         );
     }

@@ -32,7 +32,7 @@ impl Outbox {
         let mut first = 0;
         while first < self.len {
             let end = self.end_of_run(first);
-            if end - first == 1 && self.message(first).ringed.is_some() && self.prepare(first) {
+            if end - first == 1 && self.message(first).submit_as.is_some() && self.prepare(first) {
                 // SAFETY: as the caller promises.
                 unsafe { self.give(first, ring)? };
             } else {
@@ -81,15 +81,15 @@ impl Outbox {
                     stats.dropped_send_buffer_full.add(self.datagrams(position, position + 1));
                 }
                 libc::EMSGSIZE if self.message(position).fragments == Fragments::Needless => {
-                    self.suspect_sender(position);
+                    self.check_sender(position);
                     self.send_in_fragments(position, now, stats);
                 }
                 libc::EMSGSIZE if self.message(position).segments == 1 => {
-                    self.suspect_sender(position);
+                    self.check_sender(position);
                     stats.dropped_send_refused.add(1);
                 }
                 _ => {
-                    self.suspect_sender(position);
+                    self.check_sender(position);
                     self.send_run(position, position + 1, now, stats);
                 }
             }

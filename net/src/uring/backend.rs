@@ -1,12 +1,12 @@
-//! Which way a loop speaks with the kernel.
+//! The operator's choice of a backend.
 
 use std::fmt;
 
+use super::probe;
 use super::refusal::Refusal;
-use super::ring::Ring;
 
-/// How a loop waits, receives from relayed sockets, and sends from them. What a service sees is the
-/// same.
+/// How a loop waits, receives from relayed sockets, and sends from them. A service sees no
+/// difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Backend {
     /// Level-triggered epoll, and a system call for each socket that brings or sends something.
@@ -25,15 +25,15 @@ impl Backend {
         }
     }
 
-    /// Whether the kernel lets this process use it, found out by using it: all that a loop needs is
-    /// done once.
+    /// Whether the kernel lets this process use it. It is used once for everything that a loop
+    /// needs.
     ///
     /// # Errors
-    /// Why not.
+    /// [`Refusal`]: the step that failed, and why.
     pub fn available(self) -> Result<(), Refusal> {
         match self {
             Self::Epoll => Ok(()),
-            Self::IoUring => Ring::try_out(),
+            Self::IoUring => probe::try_out(),
         }
     }
 }

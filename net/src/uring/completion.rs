@@ -1,22 +1,21 @@
-//! What the ring reports, and the names by which it does.
+//! Completions, and the tokens that tell which request each belongs to.
 
 use io_uring::cqueue;
 
 use super::buffers::BufferId;
-use crate::event_loop::SocketKey;
-use crate::slots::Key;
+use crate::keys::SocketKey;
 
-/// What a request was for: the 64 bits that come back with its completion.
+/// The purpose of a request, in the 64 bits that come back with its completion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Token {
-    /// The receive of a socket. The key's generation tells it from that of a later socket in the
-    /// same place.
+    /// The receive of a socket. The key's generation tells it from that of a later socket with the
+    /// same index.
     Receive(SocketKey),
-    /// The watch on the epoll instance.
+    /// The poll of the epoll instance.
     Watch,
-    /// The message of this position in the outbox.
+    /// The send of the message at this position in the outbox.
     Send(usize),
-    /// The end of a socket's receive.
+    /// The cancellation of a socket's receive.
     Cancel(SocketKey),
 }
 
@@ -32,38 +31,37 @@ impl Token {
 
     pub(super) fn from_bits(bits: u64) -> Self {
         match bits >> 60 {
-            1 => Self::Receive(Key::from_bits(bits)),
+            1 => Self::Receive(SocketKey::from_bits(bits)),
             2 => Self::Watch,
             3 => Self::Send((bits & u64::from(u32::MAX)) as usize),
-            _ => Self::Cancel(Key::from_bits(bits)),
+            _ => Self::Cancel(SocketKey::from_bits(bits)),
         }
     }
 }
 
-/// How a receive ended that is to be armed again.
+/// Why a receive ended. It is to be armed again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Last {
-    /// There was no buffer left, or no room to report. What waits in the socket's queue stays
-    /// there.
+    /// No buffer was free, or no room for a completion. What waits in the socket's queue stays there.
     Exhausted,
-    /// It was cancelled.
+    /// The loop has cancelled it.
     Cancelled,
-    /// It took the error that was pending on the socket, as ICMP leaves one (row H38); no datagram
-    /// was lost.
+    /// It took this error, which was pending on the socket, as ICMP leaves one (row H38); no
+    /// datagram was lost.
     Failed(i32),
 }
 
-/// What the loop has to look at.
+/// A completion that the loop serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Completion {
-    /// A socket's receive brought something, or ended, or both.
+    /// A socket's receive filled a buffer, or ended, or both.
     Receive { socket: SocketKey, buffer: Option<BufferId>, last: Option<Last> },
-    /// The epoll instance has events; the watch is over.
+    /// The epoll instance has events, and its poll has ended.
     Watch,
 }
 
 impl Completion {
-    /// `None`: what nobody waits for.
+    /// `None`: the completion is only booked by the ring.
     pub(super) fn of(entry: &cqueue::Entry) -> Option<Self> {
         match Token::from_bits(entry.user_data()) {
             Token::Receive(socket) => {
@@ -91,7 +89,7 @@ mod tests {
 
     #[test]
     fn tokens_come_back_as_they_were() {
-        let key = Key::from_bits(0x0abc_def0_1234_5678);
+        let key = SocketKey::from_bits(0x0abc_def0_1234_5678);
         for token in [Token::Receive(key), Token::Watch, Token::Send(127), Token::Cancel(key)] {
             assert_eq!(Token::from_bits(token.to_bits()), token);
         }

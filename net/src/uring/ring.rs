@@ -1,9 +1,8 @@
-//! The ring itself.
+//! The ring of requests: what is submitted, what has completed, and the one system call for both.
 
 use std::collections::{HashSet, VecDeque};
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::net::UnixDatagram;
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,55 +11,51 @@ use io_uring::types::{Fd, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, opcode};
 
 use super::buffers::{BufferId, Buffers, GROUP, NAME_LEN};
-use super::completion::{Completion, Last, Token};
+use super::completion::{Completion, Token};
 use super::refusal::Refusal;
-use crate::event_loop::SocketKey;
+use crate::keys::SocketKey;
 use crate::region::Region;
-use crate::slots::Key;
 use crate::udp::{CONTROL_LEN, Received};
 
-/// Requests that wait for one submission: a full outbox, and as many sockets bound, armed again or
-/// released. More than that are submitted in between.
+/// Maximum number of requests in one submission: a full outbox, and as many sockets bound, armed
+/// again or released. Beyond that, a submission comes in between.
 const REQUESTS: u32 = 256;
-/// Completions that the kernel may report before they are taken. A thousand would be enough: one
-/// for each buffer, for each request submitted, and for each of the sockets that it serves in one
-/// `enter`; were it full, receives would end and be armed again. But the kernel looks for the
-/// receive that a release cancels in a table whose size follows from this one: with 8,192 it has
-/// its largest, 256 chains, for 112 KiB more. Beside 13,500 allocations a release then costs 25 µs
-/// instead of 70.
+/// Maximum number of completions that wait in the kernel. A thousand would be enough: one for each
+/// buffer, for each request submitted, and for each of the sockets that it serves in one `enter`;
+/// in a full queue, receives would end and be armed again. But the kernel looks up the receive that
+/// a release cancels in a table whose size follows from this one: with 8,192 it has its maximum,
+/// 256 chains, for 112 KiB more. Beside 13,500 allocations a release then costs 25 µs instead of 70.
 const COMPLETIONS: u32 = 8192;
-/// Completions that are usually taken at a time, at most. More of them cost an allocation, once.
+/// Completions that are taken at a time, usually at most. More of them cost an allocation, once.
 const TAKEN: usize = 1024;
 
-/// Completions with which a turn has enough to do: more are not asked for.
+/// Completions that are enough for one turn: the ring does not ask for more.
 pub(crate) const PLENTY: usize = 64;
-/// Further rounds of an `enter` in one turn: the kernel serves some twenty sockets in each.
+/// Maximum number of further `enter` calls in one turn: the kernel serves some twenty sockets in
+/// each.
 const ROUNDS: usize = 3;
-/// How often a submission that finds no memory is tried again, and how often released sockets are
-/// looked after, before it is a defect.
+/// Maximum number of attempts of a submission that finds no memory, and of looks at receives that
+/// are to end, before it is a defect.
 const PATIENCE: usize = 4096;
 
-/// The name of the receive with which a ring is tried out.
-const TRIED: SocketKey = Key::from_bits(0);
-
-/// A worker's ring. Used on one thread alone, the one that has called [`enable`](Self::enable).
+/// A worker's ring. Only the thread that has called [`enable`](Self::enable) may use it.
 pub(crate) struct Ring {
     // Dropped first: from then on the kernel serves no request of this ring.
     uring: IoUring,
     buffers: Buffers,
-    /// How much room receives leave for name and control messages.
+    /// The room that receives leave for name and control messages.
     layout: Box<libc::msghdr>,
-    /// What is still to be looked at.
+    /// Completions that the loop has not served yet.
     done: VecDeque<Completion>,
     /// Messages of the outbox that were not sent, each with its error.
     unsent: Vec<(usize, i32)>,
-    /// Buffers that were looked at since the last [`recycle`](Self::recycle).
+    /// Buffers that were served since the last [`recycle`](Self::recycle).
     spent: Vec<BufferId>,
-    /// Receives that have not ended.
+    /// How many receives have not ended.
     receives: usize,
-    /// Those of them that were cancelled.
+    /// The sockets whose receives were cancelled and have not ended.
     ending: HashSet<SocketKey>,
-    /// Whether the epoll instance is watched.
+    /// Whether a poll of the epoll instance is under way.
     watching: bool,
     /// How often the kernel was entered.
     enters: u64,
@@ -71,8 +66,8 @@ pub(crate) struct Ring {
 unsafe impl Send for Ring {}
 
 impl Ring {
-    /// A ring that waits to be enabled. Its buffers take [`Buffers::LEN`] bytes of `region` from
-    /// `first` on, which nobody else may use.
+    /// A ring that is not enabled yet. Its buffers take [`Buffers::LEN`] bytes of `region` from
+    /// `first` on, which must have no other user.
     pub(crate) fn new(region: Arc<Region>, first: usize) -> Result<Self, Refusal> {
         let uring = on_another_thread(make).map_err(Refusal::at("making a ring"))?;
         let buffers = Buffers::new(region, first)
@@ -98,52 +93,9 @@ impl Ring {
         })
     }
 
-    /// Makes the calling thread the one whose ring it is.
+    /// Makes the calling thread the one that the ring belongs to.
     pub(crate) fn enable(&mut self) -> io::Result<()> {
         self.uring.submitter().register_enable_rings()
-    }
-
-    /// Whether all that a loop does with a ring can be done.
-    pub(super) fn try_out() -> Result<(), Refusal> {
-        let region =
-            Region::new(Buffers::LEN).map_err(Refusal::at("mapping memory for buffers"))?;
-        let mut ring = Self::new(Arc::new(region), 0)?;
-        on_another_thread(move || {
-            ring.enable()?;
-            ring.echo()?;
-            ring.shut_down([TRIED])
-        })
-        .map_err(Refusal::at("trying a ring out"))
-    }
-
-    /// Sends a datagram and receives it, through the ring both.
-    fn echo(&mut self) -> io::Result<()> {
-        let (near, far) = UnixDatagram::pair()?;
-        near.set_nonblocking(true)?;
-        self.receive(TRIED, near.as_raw_fd())?;
-        let word = *b"ring";
-        // SAFETY: all-zero is a valid `msghdr`.
-        let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
-        let mut vector =
-            libc::iovec { iov_base: word.as_ptr().cast_mut().cast(), iov_len: word.len() };
-        header.msg_iov = &raw mut vector;
-        header.msg_iovlen = 1;
-        // SAFETY: header and vector live through the `turn` that submits.
-        unsafe { self.send_message(0, far.as_raw_fd(), &header)? };
-        for _ in 0..8 {
-            self.turn(Duration::ZERO, Duration::from_millis(100))?;
-            if !self.unsent.is_empty() {
-                return Err(io::ErrorKind::InvalidInput.into());
-            }
-            match self.next() {
-                Some(Completion::Receive { last: Some(Last::Failed(error)), .. }) => {
-                    return Err(io::Error::from_raw_os_error(error));
-                }
-                Some(Completion::Receive { buffer: Some(_), last: None, .. }) => return Ok(()),
-                _ => {}
-            }
-        }
-        Err(io::ErrorKind::TimedOut.into())
     }
 
     /// How often the kernel was entered so far.
@@ -160,7 +112,7 @@ impl Ring {
         unsafe { self.push(&receive.user_data(Token::Receive(socket).to_bits())) }
     }
 
-    /// Ends the receive of a socket that is released. Its last completion will be void.
+    /// Cancels the receive of a socket that is released. Its last completion will be ignored.
     pub(crate) fn cancel(&mut self, socket: SocketKey) -> io::Result<()> {
         self.ending.insert(socket);
         let cancel = opcode::AsyncCancel::new(Token::Receive(socket).to_bits())
@@ -170,7 +122,7 @@ impl Ring {
         unsafe { self.push(&cancel.user_data(Token::Cancel(socket).to_bits())) }
     }
 
-    /// Watches the epoll instance for events, once, if it is not watched already.
+    /// Polls the epoll instance for events, once, unless a poll is under way.
     pub(crate) fn watch(&mut self, fd: RawFd) -> io::Result<()> {
         if self.watching {
             return Ok(());
@@ -232,14 +184,14 @@ impl Ring {
         pushed.map_err(|_| io::ErrorKind::WouldBlock.into())
     }
 
-    /// Submits what is queued, without looking for anything else.
+    /// Submits what is queued, without asking for completions.
     pub(crate) fn submit(&mut self) -> io::Result<()> {
         self.enter(EnterFlags::empty())
     }
 
-    /// Submits what is queued, and waits for at most `patience` until something is to be looked at;
-    /// within the first `rest` only for plenty. While there is plenty, it does not look for
-    /// more.
+    /// Submits what is queued, and waits for at most `patience` until there is a completion; within
+    /// the first `rest` it waits for [`PLENTY`] of them. While so many wait to be served, it asks
+    /// for no more.
     pub(crate) fn turn(&mut self, rest: Duration, patience: Duration) -> io::Result<()> {
         if self.done.len() >= PLENTY {
             return self.submit();
@@ -264,8 +216,8 @@ impl Ring {
         Ok(())
     }
 
-    /// Waits until the kernel has let go of all sockets that were released, so that their ports are
-    /// free once they are closed.
+    /// Waits until all cancelled receives have ended, so that the ports of their sockets are free once
+    /// they are closed.
     pub(crate) fn settle(&mut self) -> io::Result<()> {
         for _ in 0..PATIENCE {
             if self.ending.is_empty() {
@@ -276,8 +228,8 @@ impl Ring {
         Err(io::Error::other("a cancelled receive does not end"))
     }
 
-    /// Ends the receives of `sockets`, which must be all that have one and were not released. The
-    /// ring is of no use any more.
+    /// Cancels the receives of `sockets`, which must be all that have one and were not released, and
+    /// waits for their end. The ring must not be used afterwards.
     pub(crate) fn shut_down(
         &mut self,
         sockets: impl IntoIterator<Item = SocketKey>,
@@ -293,9 +245,9 @@ impl Ring {
         Err(io::Error::other("a cancelled receive does not end"))
     }
 
-    /// Cancels the receives of `sockets` by their names, and few in one submission: the kernel
-    /// finds a name at once, but would walk over all receives for each of them if it were told
-    /// to end all.
+    /// Cancels the receives of `sockets` by their tokens, and few in one submission: the kernel finds
+    /// a token at once, but would walk over all receives for each of them if it were told to cancel
+    /// all.
     fn cancel_each(&mut self, sockets: impl IntoIterator<Item = SocketKey>) -> io::Result<()> {
         for (number, socket) in (1..).zip(sockets) {
             self.cancel(socket)?;
@@ -307,7 +259,7 @@ impl Ring {
         Ok(())
     }
 
-    /// Forgets what has not been looked at.
+    /// Drops the completions that were not served.
     fn discard(&mut self) {
         while let Some(completion) = self.next() {
             if let Completion::Receive { buffer: Some(buffer), .. } = completion {
@@ -317,12 +269,13 @@ impl Ring {
         self.recycle();
     }
 
-    /// Submits all that is queued and takes all completions there are.
+    /// Submits everything that is queued, and takes all completions.
     fn enter(&mut self, flags: EnterFlags) -> io::Result<()> {
         self.enter_to(0, flags, &SubmitArgs::new())
     }
 
-    /// The same once `want` completions have come, or one and `rest` is over, or `patience` is.
+    /// The same, but waits until `want` completions have come, or one and `rest` is over, or
+    /// `patience` is over.
     fn enter_and_wait(&mut self, want: u32, rest: Duration, patience: Duration) -> io::Result<()> {
         let timespec = Timespec::from(patience);
         let mut args = SubmitArgs::new().timespec(&timespec);
@@ -381,11 +334,11 @@ impl Ring {
             if failures > PATIENCE {
                 return Err(io::ErrorKind::OutOfMemory.into());
             }
-            want = 0; // there was something else to do than to wait
+            want = 0; // the wait was interrupted by other work
         }
     }
 
-    /// Takes what found no room among the completions.
+    /// Takes the completions that found no room in the queue.
     fn take_overflow(&mut self) -> io::Result<()> {
         while self.uring.submission().cq_overflow() {
             self.enters += 1;
@@ -408,7 +361,7 @@ impl Ring {
         for entry in self.uring.completion() {
             match Token::from_bits(entry.user_data()) {
                 Token::Send(position) => self.unsent.push((position, -entry.result())),
-                // It had ended by itself before.
+                // The receive had ended by itself before.
                 Token::Cancel(socket) if entry.result() == -libc::ENOENT => {
                     self.ending.remove(&socket);
                 }
@@ -427,27 +380,27 @@ impl Ring {
         }
     }
 
-    /// The next to look at.
+    /// The next completion to serve.
     pub(crate) fn next(&mut self) -> Option<Completion> {
         self.done.pop_front()
     }
 
-    /// Whether the epoll instance is watched: it has not had an event since.
+    /// Whether a poll of the epoll instance is under way: there was no event since.
     pub(crate) fn is_watching(&self) -> bool {
         self.watching
     }
 
-    /// Whether released sockets are still held.
+    /// Whether cancelled receives still hold their sockets.
     pub(crate) fn is_ending(&self) -> bool {
         !self.ending.is_empty()
     }
 
-    /// How many there are to look at.
+    /// How many completions wait to be served.
     pub(crate) fn backlog(&self) -> usize {
         self.done.len()
     }
 
-    /// Whether the kernel has all buffers: nothing received waits to be looked at, or to be sent.
+    /// Whether the kernel has all buffers: nothing received waits to be served, or to be sent.
     pub(crate) fn holds_no_buffer(&self) -> bool {
         let holds = |completion: &Completion| {
             matches!(completion, Completion::Receive { buffer: Some(_), .. })
@@ -460,20 +413,19 @@ impl Ring {
         std::mem::take(&mut self.unsent)
     }
 
-    /// What was received into a buffer that a completion has named. `None`: its source is of no
-    /// family that we speak.
+    /// Reads a buffer that a completion has named. `None`: its source is neither IPv4 nor IPv6.
     pub(crate) fn received(&self, buffer: BufferId) -> Option<Received> {
         // SAFETY: a completion named it, and it goes back by `recycle` only, which is for after it
-        // was looked at.
+        // was served.
         unsafe { self.buffers.received(buffer) }
     }
 
-    /// A buffer was looked at; what was queued meanwhile may lie in it.
+    /// Notes that a buffer was served; what was queued meanwhile may lie in it.
     pub(crate) fn spend(&mut self, buffer: BufferId) {
         self.spent.push(buffer);
     }
 
-    /// Gives the kernel the buffers that were looked at. Nothing may be queued that lies in them.
+    /// Gives the kernel the buffers that were served. Nothing that is queued may lie in them.
     pub(crate) fn recycle(&mut self) {
         if self.spent.is_empty() {
             return;
@@ -483,6 +435,18 @@ impl Ring {
         }
         self.buffers.publish();
     }
+}
+
+/// Runs `act` on a thread that ends with it: when a ring ends, the kernel interrupts each thread
+/// that made or used it, in whatever system call that is by then.
+pub(super) fn on_another_thread<T: Send>(
+    act: impl FnOnce() -> io::Result<T> + Send,
+) -> io::Result<T> {
+    std::thread::scope(|scope| {
+        let thread =
+            std::thread::Builder::new().name("ring".to_owned()).spawn_scoped(scope, act)?;
+        thread.join().map_err(|_| io::Error::other("the thread that makes a ring panicked"))?
+    })
 }
 
 fn make() -> io::Result<IoUring> {
@@ -496,18 +460,12 @@ fn make() -> io::Result<IoUring> {
         .build(REQUESTS)
 }
 
-/// Does it on a thread that ends with it: when a ring ends, the kernel interrupts each thread that
-/// made or used it, in whatever system call that is by then.
-fn on_another_thread<T: Send>(act: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
-    std::thread::scope(|scope| {
-        let thread =
-            std::thread::Builder::new().name("ring".to_owned()).spawn_scoped(scope, act)?;
-        thread.join().map_err(|_| io::Error::other("the thread that makes a ring panicked"))?
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixDatagram;
+
+    use super::super::completion::Last;
     use super::*;
 
     fn ring() -> Ring {
@@ -564,7 +522,7 @@ mod tests {
         let (near, far) = UnixDatagram::pair().unwrap();
         near.set_nonblocking(true).unwrap();
         let mut ring = ring();
-        let keys = [Key::from_bits(1), Key::from_bits(2)];
+        let keys = [SocketKey::from_bits(1), SocketKey::from_bits(2)];
         for key in keys {
             ring.receive(key, near.as_raw_fd()).unwrap();
         }
@@ -592,7 +550,7 @@ mod tests {
         let (near, _far) = UnixDatagram::pair().unwrap();
         near.set_nonblocking(true).unwrap();
         let mut ring = ring();
-        let keys: Vec<SocketKey> = (0..u64::from(MANY)).map(Key::from_bits).collect();
+        let keys: Vec<SocketKey> = (0..u64::from(MANY)).map(SocketKey::from_bits).collect();
         for key in &keys {
             ring.receive(*key, near.as_raw_fd()).unwrap();
         }

@@ -6,21 +6,22 @@ use std::time::{Duration, Instant};
 use super::handshake::{Handshake, Step};
 use super::rate::Rate;
 use super::record::{self, LEAST_WITH_NONCE};
-use super::{Answer, HandshakeKey, Letter, Outcome, Pipe};
+use super::{Outcome, Pipe, Reply, Request};
 use crate::client_limit::LimitGuard;
-use crate::secure::thread::{Outgoing, Protocol};
-use crate::secure::{Answer as AnyAnswer, Failure};
+use crate::keys::HandshakeKey;
+use crate::secure::protocol::{Protocol, Replies};
+use crate::secure::{Failure, Reply as AnyReply};
 
-/// Datagrams that a client may send until its handshake is done: several times what a lossy path
-/// takes.
-const MOST: u32 = 64;
-/// How often the handshakes are looked at for what is to be sent again or has taken too long.
+/// Maximum number of datagrams that a client may send until its handshake is done: several times
+/// what a lossy path takes.
+const MAX_DATAGRAMS: u32 = 64;
+/// How often handshakes are checked for a flight to be sent again and for their time limit.
 const ROUND: Duration = Duration::from_millis(100);
 
 /// A handshake of a worker.
 type Leg = (usize, HandshakeKey);
 
-/// The handshakes that are not done.
+/// The DTLS handshakes under way.
 #[derive(Default)]
 pub(crate) struct Handshakes {
     legs: HashMap<Leg, UnderWay>,
@@ -33,23 +34,23 @@ pub(crate) struct Handshakes {
 struct UnderWay {
     handshake: Handshake,
     /// Given back when the handshake ends.
-    place: LimitGuard,
+    guard: LimitGuard,
     /// Datagrams that it has taken.
     taken: u32,
-    /// When it has taken too long.
+    /// When it will have taken too long.
     deadline: Instant,
     /// When the flight is to be sent again.
     resend: Option<Instant>,
 }
 
 impl Protocol for Handshakes {
-    type Letter = Letter;
+    type Request = Request;
 
-    fn letter(&mut self, now: Instant, worker: usize, letter: Letter, out: &mut Outgoing<'_>) {
-        match letter {
-            Letter::Begin(key, place, hello) => self.begin(now, (worker, key), place, &hello, out),
-            Letter::Datagram(key, datagram) => self.advance(now, (worker, key), &datagram, out),
-            Letter::Farewell(key) => _ = self.legs.remove(&(worker, key)),
+    fn request(&mut self, now: Instant, worker: usize, request: Request, out: &mut Replies<'_>) {
+        match request {
+            Request::Begin(key, guard, hello) => self.begin(now, (worker, key), guard, &hello, out),
+            Request::Datagram(key, datagram) => self.advance(now, (worker, key), &datagram, out),
+            Request::Cancel(key) => _ = self.legs.remove(&(worker, key)),
         }
     }
 
@@ -57,7 +58,7 @@ impl Protocol for Handshakes {
         self.next_round
     }
 
-    fn timeout(&mut self, now: Instant, out: &mut Outgoing<'_>) {
+    fn timeout(&mut self, now: Instant, out: &mut Replies<'_>) {
         let due: Vec<Leg> = self
             .legs
             .iter()
@@ -83,13 +84,13 @@ impl Handshakes {
         &mut self,
         now: Instant,
         leg: Leg,
-        place: LimitGuard,
+        guard: LimitGuard,
         hello: &[u8],
-        out: &mut Outgoing<'_>,
+        out: &mut Replies<'_>,
     ) {
         if !self.rate.take(now, out.shared.limits.dtls_per_second) {
             self.pipe.clear();
-            return self.answer(leg, Outcome::Failed(Failure::Rate), out);
+            return self.reply(leg, Outcome::Failed(Failure::Rate), out);
         }
         self.pipe.put(hello);
         match Handshake::begin(&out.shared.offered().dtls.context, &mut self.pipe) {
@@ -98,28 +99,28 @@ impl Handshakes {
                 self.conclude(
                     now,
                     leg,
-                    UnderWay { handshake, place, taken: 1, deadline, resend: None },
+                    UnderWay { handshake, guard, taken: 1, deadline, resend: None },
                     step,
                     out,
                 );
             }
-            Err(failure) => self.answer(leg, Outcome::Failed(failure), out),
+            Err(failure) => self.reply(leg, Outcome::Failed(failure), out),
         }
         self.next_round.get_or_insert(now + ROUND);
     }
 
-    fn advance(&mut self, now: Instant, leg: Leg, datagram: &[u8], out: &mut Outgoing<'_>) {
+    fn advance(&mut self, now: Instant, leg: Leg, datagram: &[u8], out: &mut Replies<'_>) {
         let Some(mut under_way) = self.legs.remove(&leg) else {
-            return; // it ended while the letter was on its way
+            return; // it ended while the request was on its way
         };
         under_way.taken += 1;
-        // What is too short for any cipher harms no handshake.
+        // A record that is too short for any cipher must not end the handshake.
         self.pipe.put(if record::are_long_enough(datagram, LEAST_WITH_NONCE) {
             datagram
         } else {
             &[]
         });
-        let step = if under_way.taken > MOST {
+        let step = if under_way.taken > MAX_DATAGRAMS {
             Step::Failed(Failure::Refused("too many datagrams"))
         } else {
             under_way.handshake.advance(&mut self.pipe)
@@ -133,34 +134,35 @@ impl Handshakes {
         leg: Leg,
         mut under_way: UnderWay,
         step: Step,
-        out: &mut Outgoing<'_>,
+        out: &mut Replies<'_>,
     ) {
         match step {
             Step::Pending => {
                 under_way.resend = under_way.handshake.patience().map(|left| now + left);
                 self.legs.insert(leg, under_way);
                 if !self.pipe.is_quiet() {
-                    self.answer(leg, Outcome::More, out);
+                    self.reply(leg, Outcome::More, out);
                 }
             }
-            // Whoever hears that it is over may count the places: this one is free by then.
+            // The worker may count the handshakes under way when it gets the reply: this one has
+            // ended by then.
             Step::Done => {
-                let UnderWay { handshake, place, .. } = under_way;
-                drop(place);
+                let UnderWay { handshake, guard, .. } = under_way;
+                drop(guard);
                 out.shared.readings.completed(false);
-                self.answer(leg, Outcome::Done(Box::new(handshake.into_records())), out);
+                self.reply(leg, Outcome::Done(Box::new(handshake.into_records())), out);
             }
             Step::Failed(failure) => {
                 drop(under_way);
-                self.answer(leg, Outcome::Failed(failure), out);
+                self.reply(leg, Outcome::Failed(failure), out);
             }
         }
     }
 
-    /// Sends what the pipe holds.
-    fn answer(&mut self, (worker, handshake): Leg, outcome: Outcome, out: &mut Outgoing<'_>) {
+    /// Sends a reply with what the pipe holds.
+    fn reply(&mut self, (worker, handshake): Leg, outcome: Outcome, out: &mut Replies<'_>) {
         let datagrams = std::mem::take(&mut self.pipe);
-        out.send(worker, AnyAnswer::Dtls(Answer { handshake, datagrams, outcome }));
+        out.send(worker, AnyReply::Dtls(Reply { handshake, datagrams, outcome }));
     }
 }
 

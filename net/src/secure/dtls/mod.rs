@@ -22,24 +22,21 @@ pub(crate) use pipe::Pipe;
 pub(crate) use records::{MAX_PLAINTEXT, Opened, Records};
 
 use crate::client_limit::LimitGuard;
+use crate::keys::HandshakeKey;
 use crate::secure::Failure;
-use crate::slots::Key;
-
-/// Names a worker's handshake.
-pub(crate) type HandshakeKey = Key<Letter>;
 
 /// From a worker, about one of its handshakes.
-pub(crate) enum Letter {
-    /// The hello with the right cookie. The handshake holds the place until it ends.
+pub(crate) enum Request {
+    /// The ClientHello with the right cookie. The handshake holds the guard until it ends.
     Begin(HandshakeKey, LimitGuard, Vec<u8>),
-    /// What came next.
+    /// A later datagram of the client.
     Datagram(HandshakeKey, Vec<u8>),
-    /// The worker gave it up.
-    Farewell(HandshakeKey),
+    /// The worker has given the handshake up.
+    Cancel(HandshakeKey),
 }
 
 /// To a worker: datagrams for the client, and how the handshake goes on.
-pub(crate) struct Answer {
+pub(crate) struct Reply {
     pub(crate) handshake: HandshakeKey,
     pub(crate) datagrams: Pipe,
     pub(crate) outcome: Outcome,

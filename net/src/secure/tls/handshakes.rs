@@ -6,29 +6,29 @@ use std::time::{Duration, Instant};
 
 use rustls::{Error, HandshakeKind, PeerIncompatible, ServerConnection};
 
-use super::{Answer, Letter, Outcome};
-use crate::event_loop::StreamKey;
-use crate::secure::handshaker::Shared;
-use crate::secure::thread::{Outgoing, Protocol};
-use crate::secure::{Answer as AnyAnswer, Failure};
+use super::{Outcome, Reply, Request};
+use crate::keys::StreamKey;
+use crate::secure::protocol::{Protocol, Replies};
+use crate::secure::shared::Shared;
+use crate::secure::{Failure, Reply as AnyReply};
 
-/// The most that a client may send until its handshake is done.
-const MOST: usize = 64 << 10;
-/// How much longer than a worker this thread waits: a worker tells when it gives up, unless its
-/// letter found no room.
+/// Maximum number of bytes that a client may send until its handshake is done.
+const MAX_RECEIVED: usize = 64 << 10;
+/// How much longer than a worker this thread waits: a worker cancels what it gives up, unless the
+/// mailbox is full.
 const SLACK: Duration = Duration::from_secs(1);
 
-/// The fatal alert for a record that is no handshake's, where rustls says nothing.
+/// The fatal alert for a record that belongs to no handshake, where rustls sends none.
 const UNEXPECTED_MESSAGE: [u8; 7] = [21, 3, 3, 0, 2, 2, 10];
 
 /// A stream of a worker.
 type Leg = (usize, StreamKey);
 
-/// The connections whose handshakes are not done.
+/// The TLS handshakes under way.
 #[derive(Default)]
 pub(crate) struct Handshakes {
     legs: HashMap<Leg, Handshake>,
-    /// All handshakes are given the same time: the eldest is in front. Those that ended are still
+    /// All handshakes are given the same time: the oldest is in front. Those that ended are still
     /// listed.
     deadlines: VecDeque<(Instant, Leg)>,
 }
@@ -40,15 +40,15 @@ struct Handshake {
 }
 
 impl Protocol for Handshakes {
-    type Letter = Letter;
+    type Request = Request;
 
-    fn letter(&mut self, now: Instant, worker: usize, letter: Letter, out: &mut Outgoing<'_>) {
-        match letter {
-            Letter::Bytes(stream, bytes) => {
+    fn request(&mut self, now: Instant, worker: usize, request: Request, out: &mut Replies<'_>) {
+        match request {
+            Request::Bytes(stream, bytes) => {
                 let (bytes, outcome) = self.advance(now, (worker, stream), &bytes, out.shared);
-                out.send(worker, AnyAnswer::Tls(Answer { stream, bytes, outcome }));
+                out.send(worker, AnyReply::Tls(Reply { stream, bytes, outcome }));
             }
-            Letter::Farewell(stream) => _ = self.legs.remove(&(worker, stream)),
+            Request::Cancel(stream) => _ = self.legs.remove(&(worker, stream)),
         }
     }
 
@@ -56,7 +56,7 @@ impl Protocol for Handshakes {
         self.deadlines.front().map(|(at, _)| *at)
     }
 
-    fn timeout(&mut self, now: Instant, _: &mut Outgoing<'_>) {
+    fn timeout(&mut self, now: Instant, _: &mut Replies<'_>) {
         while let Some((at, leg)) = self.deadlines.front().copied().filter(|(at, _)| *at <= now) {
             self.deadlines.pop_front();
             // The stream's key may have come back with a newer handshake.
@@ -68,7 +68,7 @@ impl Protocol for Handshakes {
 }
 
 impl Handshakes {
-    /// Takes what the client sent; what it is to be sent, and how it goes on.
+    /// Takes what the client sent. Returns the bytes for it, and how the handshake goes on.
     fn advance(
         &mut self,
         now: Instant,
@@ -107,22 +107,22 @@ impl Handshakes {
 }
 
 impl Handshake {
-    /// With what is offered now.
+    /// Begins with the present offer.
     fn begin(deadline: Instant, shared: &Shared) -> Option<Self> {
         let config = Arc::clone(&shared.offered().tls.config);
-        let connection = ServerConnection::new(config).ok()?; // it fails for settings that we do not make
+        let connection = ServerConnection::new(config).ok()?; // it fails for settings that are not made here
         Some(Self { connection: Box::new(connection), received: 0, deadline })
     }
 
-    /// Takes what the client sent; whether the handshake is done.
+    /// Takes what the client sent. Whether the handshake is done.
     fn take(&mut self, mut bytes: &[u8]) -> Result<bool, Failure> {
         self.received += bytes.len();
-        if self.received > MOST {
+        if self.received > MAX_RECEIVED {
             return Err(Failure::Refused("more bytes than a handshake has"));
         }
         while !bytes.is_empty() {
-            // The buffer refuses bytes only when it is full of what nobody reads: data before its
-            // time.
+            // The buffer refuses bytes only when it is full of data that came before the handshake
+            // was done.
             self.connection
                 .read_tls(&mut bytes)
                 .map_err(|_| Failure::Refused("data before the handshake is done"))?;
@@ -131,7 +131,7 @@ impl Handshake {
         Ok(!self.connection.is_handshaking())
     }
 
-    /// What is to be sent: the next flight, tickets, or an alert.
+    /// The bytes to be sent: the next flight, tickets, or an alert.
     fn flight(&mut self) -> Vec<u8> {
         let mut flight = Vec::new();
         while self.connection.wants_write() && self.connection.write_tls(&mut flight).is_ok() {}
@@ -139,7 +139,8 @@ impl Handshake {
     }
 }
 
-/// Whose fault it is, in words of ours or of the protocol: nothing of them is the client's text.
+/// The failure for an error of rustls, in words of ours or of the protocol: none of them are the
+/// client's.
 fn blame(error: &Error) -> Failure {
     use PeerIncompatible as Peer;
     Failure::Refused(match error {
@@ -177,9 +178,9 @@ mod tests {
     }
 
     #[test]
-    fn h14_handshakes_that_nobody_goes_on_with_are_forgotten() {
+    fn h14_handshakes_that_no_client_goes_on_with_are_forgotten() {
         let limits = HandshakeLimits { time: Duration::from_secs(5), ..HandshakeLimits::default() };
-        let (handshaker, _letters) = Handshaker::idle(limits, 1);
+        let (handshaker, _mailbox) = Handshaker::idle(limits, 1);
         let shared = handshaker.shared();
         let mut handshakes = Handshakes::default();
         let begun = Instant::now();
@@ -189,10 +190,10 @@ mod tests {
                 assert!(answer.is_empty() && matches!(outcome, Outcome::More));
             }
         }
-        handshakes.legs.retain(|(_, stream), _| stream.to_bits() % 2 == 0); // as by farewells
+        handshakes.legs.retain(|(_, stream), _| stream.to_bits() % 2 == 0); // as by cancellations
         let mut workers = HashMap::new();
-        let mut out = Outgoing { shared, workers: &mut workers };
-        handshakes.letter(begun, 1, Letter::Farewell(key(0)), &mut out);
+        let mut out = Replies { shared, workers: &mut workers };
+        handshakes.request(begun, 1, Request::Cancel(key(0)), &mut out);
         assert_eq!((handshakes.legs.len(), handshakes.deadlines.len()), (499, 1_000));
         assert_eq!(handshakes.next_deadline(), Some(begun + limits.time + SLACK));
         handshakes.timeout(begun + limits.time, &mut out);
@@ -206,7 +207,7 @@ mod tests {
 
     #[test]
     fn h14_a_client_that_sends_much_and_says_nothing_is_refused() {
-        let (handshaker, _letters) = Handshaker::idle(HandshakeLimits::default(), 1);
+        let (handshaker, _mailbox) = Handshaker::idle(HandshakeLimits::default(), 1);
         let mut handshakes = Handshakes::default();
         // A message of 60 KB in records of 16 KB is awaited; more than that is not.
         let mut sent = 0;
@@ -217,7 +218,7 @@ mod tests {
                 handshakes.advance(Instant::now(), (1, key(1)), &record, handshaker.shared());
             matches!(outcome, Outcome::Failed(Failure::Refused(_)))
         });
-        assert!(refused.is_some() && sent <= MOST + record.len(), "{sent}");
+        assert!(refused.is_some() && sent <= MAX_RECEIVED + record.len(), "{sent}");
         assert!(handshakes.legs.is_empty());
     }
 }

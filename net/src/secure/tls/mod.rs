@@ -1,4 +1,4 @@
-//! TLS over a stream: its handshake on the handshaker's thread, its records on the worker.
+//! TLS over a stream: its handshake runs on the handshaker's thread, its records on the worker.
 
 mod handshakes;
 mod offered;
@@ -7,23 +7,23 @@ mod session;
 use rustls::ServerConnection;
 
 use super::Failure;
-use crate::event_loop::StreamKey;
+use crate::keys::StreamKey;
 
 pub(super) use handshakes::Handshakes;
 pub(super) use offered::Offered;
 pub(crate) use session::Session;
 
-/// From a worker, about one of its streams. Each but a farewell is answered once, and the next is
-/// sent after the answer.
-pub(crate) enum Letter {
+/// From a worker, about one of its streams. Each but a cancellation gets one reply, and the next is
+/// sent after the reply.
+pub(crate) enum Request {
     /// Bytes that the client sent; the first of them begin a handshake.
     Bytes(StreamKey, Vec<u8>),
-    /// The stream is gone.
-    Farewell(StreamKey),
+    /// The worker has given the handshake up.
+    Cancel(StreamKey),
 }
 
 /// To a worker: bytes for the client, and how the handshake goes on.
-pub(crate) struct Answer {
+pub(crate) struct Reply {
     pub(crate) stream: StreamKey,
     pub(crate) bytes: Vec<u8>,
     pub(crate) outcome: Outcome,
@@ -31,7 +31,7 @@ pub(crate) struct Answer {
 
 /// How a handshake goes on.
 pub(crate) enum Outcome {
-    /// More of the client's bytes are wanted.
+    /// It needs more of the client's bytes.
     More,
     Done(Box<ServerConnection>),
     Failed(Failure),

@@ -1,29 +1,30 @@
-//! Streams in the loop: reading, and cutting what was read into frames.
+//! Reading streams, cutting what was read into frames, and telling the service when one ends.
 
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::io::CIPHER;
-use super::scratch::ROOM;
-use super::service::{Service, StreamInfo};
-use super::{EventLoop, StreamKey};
+use super::EventLoop;
+use super::memory::{CIPHER, ROOM};
+use super::service::Service;
+use super::streams::StreamInfo;
 use crate::clock::Sample;
 use crate::epoll::Readiness;
+use crate::keys::StreamKey;
 use crate::packet::{Packet, Room};
 use crate::region::Span;
 use crate::stats::Stats;
 use crate::tcp::{Aside, Layer, MAX_FRAME, Malformed, Progress, READ, State, StreamEnd, receive};
 
-/// Bytes of a frame that must be enough for its length to be known.
+/// Bytes of a frame from which its length must be known.
 const ENOUGH_FOR_LENGTH: usize = 16;
 
-/// Streams in line beyond which less is read of each, so that what is read and waits stays small,
+/// Streams waiting beyond which only [`SHORT_READ`] bytes are read of each, so that what is read
+/// and waits stays small.
 const LONG_LINE: usize = 64;
-/// namely so much.
 const SHORT_READ: usize = 4 << 10;
 
-/// The most that is encrypted in one record of TLS.
+/// Maximum plaintext of one TLS record, in bytes.
 const RECORD: usize = 16 << 10;
 
 /// The first `most` bytes of `buffer`, or all.
@@ -32,7 +33,7 @@ fn at_most(most: usize, buffer: &mut [u8]) -> &mut [u8] {
     &mut buffer[..len]
 }
 
-/// `range` of `room`.
+/// The bytes at `range` of `room`.
 fn part(room: Span, range: &Range<usize>) -> Span {
     Span { start: room.start + range.start, end: room.start + range.end }
 }
@@ -50,11 +51,11 @@ impl EventLoop {
         service: &mut S,
     ) {
         if ready.writable() || ready.error() {
-            self.io.write_stream(key);
+            self.io.streams.write(key);
         }
         if ready.readable() || ready.error() {
             if self.budget.is_spent_on_streams() {
-                self.io.stand_in_line(key);
+                self.io.streams.wait_in_line(key);
             } else {
                 self.read_stream(now, key, service);
             }
@@ -70,20 +71,20 @@ impl EventLoop {
             (_, State::Draining { .. }) => {}
             _ if stream.in_line => {} // those before it come first, and what it sent before
             (Layer::Plain, _) => self.read_plain(now, key, service),
-            (Layer::Opening(_), _) => self.read_opening(now, key, service),
+            (Layer::Setup(_), _) => self.read_setup(now, key, service),
             (Layer::Secure(_), _) => self.read_records(now, key, service),
         }
     }
 
-    /// Goes on with the streams that the last turn had no room for, in their order: each has its
-    /// share of the turn, and one that has more stands behind the others. Those that stand in
-    /// line are more important than those that only now are ready, or they would starve.
+    /// Serves the streams that the last turn had no room for, in their order: each gets its share of
+    /// the turn, and one that has more goes behind the others. They come before streams that have
+    /// just become ready, or they would starve.
     pub(super) fn resume_streams<S: Service>(&mut self, now: Sample, service: &mut S) {
-        for _ in 0..self.io.line.len() {
+        for _ in 0..self.io.streams.waiting() {
             if self.budget.is_spent_on_streams() {
                 break;
             }
-            let Some(key) = self.io.line.pop_front() else { break };
+            let Some(key) = self.io.streams.next_waiting() else { break };
             let Some(stream) = self.io.streams.get_mut(key) else { continue };
             stream.in_line = false;
             if stream.incoming.is_aside() {
@@ -95,18 +96,18 @@ impl EventLoop {
         self.report_failed(now, service);
     }
 
-    /// Serves a stream of frames that were set aside.
+    /// Serves a stream frames that were set aside.
     fn resume<S: Service>(&mut self, now: Sample, key: StreamKey, service: &mut S) {
         let Some(stream) = self.io.streams.get_mut(key) else { return };
         let is_secure = matches!(stream.layer, Layer::Secure(_));
         let mut aside = stream.incoming.take_aside();
         let mut left = self.budget.share();
         while !aside.rest().is_empty() {
-            let Some(info) = self.io.info(key) else {
+            let Some(info) = self.io.streams.info(key) else {
                 return; // the service closed it
             };
             if left == 0 {
-                return self.io.set_aside(key, aside);
+                return self.io.streams.set_aside(key, aside);
             }
             match next_frame(service, &info, aside.rest()) {
                 Next::Frame(len) => {
@@ -116,10 +117,10 @@ impl EventLoop {
                     // is alive.
                     unsafe { self.region.bytes_mut(payload) }.copy_from_slice(&aside.rest()[..len]);
                     aside.advance(len);
-                    let pushed = self.io.outbox.pushed();
+                    let pushed = self.io.datagrams.outbox().pushed();
                     self.frame(now, &info, payload, service);
-                    if self.io.outbox.pushed() != pushed {
-                        self.io.keep_scratch(payload.end);
+                    if self.io.datagrams.outbox().pushed() != pushed {
+                        self.io.memory.keep_scratch(payload.end);
                     }
                     left -= 1;
                 }
@@ -140,7 +141,7 @@ impl EventLoop {
 
     /// How much to read of a stream at a time.
     fn read_len(&self) -> usize {
-        if self.io.line.len() > LONG_LINE { SHORT_READ } else { READ }
+        if self.io.streams.waiting() > LONG_LINE { SHORT_READ } else { READ }
     }
 
     fn read_plain<S: Service>(&mut self, now: Sample, key: StreamKey, service: &mut S) {
@@ -163,16 +164,15 @@ impl EventLoop {
         }
     }
 
-    /// Reads records once, and hands over the frames in them.
+    /// Reads records once, and passes the frames in them to the service.
     fn read_records<S: Service>(&mut self, now: Sample, key: StreamKey, service: &mut S) {
-        let most = if self.io.line.len() > LONG_LINE { SHORT_READ } else { ROOM };
+        let most = if self.io.streams.waiting() > LONG_LINE { SHORT_READ } else { ROOM };
         let Some(stream) = self.io.streams.get_mut(key) else {
             return;
         };
         stream.note_read(now.monotonic);
-        // So much that all of it, the end of a record that was begun before, and the half frame
-        // before that fit into one room: what is too much for the turn is set aside from
-        // there, and encrypted bytes are not.
+        // All of it, the end of a record that was begun before, and the half frame before that must
+        // fit into one room: what is too much for the turn is set aside from there, decrypted.
         let most = most.min(ROOM - RECORD - stream.incoming.ahead());
         let region = Arc::clone(&self.region);
         // SAFETY: this room is used by one read at a time, and no slice of it outlives the read.
@@ -187,7 +187,7 @@ impl EventLoop {
         }
     }
 
-    /// Decrypts `records` to the last and hands over the frames in them.
+    /// Decrypts all of `records`, and passes the frames in them to the service.
     pub(super) fn decrypted<S: Service>(
         &mut self,
         now: Sample,
@@ -223,8 +223,8 @@ impl EventLoop {
                 Ok(Progress::End) => return self.end(now, key, StreamEnd::PeerClosed, service),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if session.wants_write() {
-                        self.io.dirty.push(key); // the protocol's own answers, such as to a change of keys
-                    } else if is_part && let Some(info) = self.io.info(key) {
+                        self.io.streams.write_later(key); // the protocol's own answers, such as to a change of keys
+                    } else if is_part && let Some(info) = self.io.streams.info(key) {
                         service.half_frame(now, &info, &mut self.io);
                     }
                     return;
@@ -246,8 +246,8 @@ impl EventLoop {
         }
     }
 
-    /// Hands over the frames in `read`, a part of the scratch buffer, and keeps the half one behind
-    /// them.
+    /// Passes the frames in `read`, a part of the scratch buffer, to the service, and keeps the half
+    /// one behind them.
     pub(super) fn frames<S: Service>(
         &mut self,
         now: Sample,
@@ -255,10 +255,10 @@ impl EventLoop {
         read: Span,
         service: &mut S,
     ) {
-        let pushed = self.io.outbox.pushed();
+        let pushed = self.io.datagrams.outbox().pushed();
         self.cut(now, key, read, service);
-        if self.io.outbox.pushed() != pushed {
-            self.io.keep_scratch(read.end);
+        if self.io.datagrams.outbox().pushed() != pushed {
+            self.io.memory.keep_scratch(read.end);
         }
     }
 
@@ -266,14 +266,14 @@ impl EventLoop {
         let Span { start: mut at, end } = read;
         let mut left = self.budget.share();
         while at < end {
-            let Some(info) = self.io.info(key) else {
+            let Some(info) = self.io.streams.info(key) else {
                 return; // the service closed it
             };
             let rest = Span { start: at, end };
             // SAFETY: nothing writes to this part of the scratch buffer while this slice lives.
             let bytes = unsafe { self.region.bytes(rest) };
             if left == 0 {
-                return self.io.set_aside(key, Aside::of(bytes));
+                return self.io.streams.set_aside(key, Aside::of(bytes));
             }
             match next_frame(service, &info, bytes) {
                 Next::Frame(length) => {
@@ -285,18 +285,18 @@ impl EventLoop {
                     if let Some(stream) = self.io.streams.get_mut(key) {
                         stream.incoming.keep(bytes, announced);
                     }
-                    self.io.reject_header(now, key, bytes, service); // "PROX" looks like a channel's number and a length
+                    self.reject_header(now, key, bytes, service); // "PROX" looks like a channel's number and a length
                     return service.half_frame(now, &info, &mut self.io);
                 }
                 Next::Malformed => {
-                    self.io.reject_header(now, key, bytes, service);
+                    self.reject_header(now, key, bytes, service);
                     return self.end(now, key, StreamEnd::Malformed, service);
                 }
             }
         }
     }
 
-    /// Hands over one frame where it lies in the scratch buffer.
+    /// Passes one frame to the service where it lies in the scratch buffer.
     fn frame<S: Service>(
         &mut self,
         now: Sample,
@@ -311,15 +311,42 @@ impl EventLoop {
             unsafe { Packet::new(&self.region, Room { payload, headroom: 0, tailroom: 0 }) };
         service.frame(now, info, &mut frame, &mut self.io);
     }
+
+    /// Tells the service that a stream ended, and writes what is queued if the peer may still read.
+    pub(super) fn end<S: Service>(
+        &mut self,
+        now: Sample,
+        key: StreamKey,
+        end: StreamEnd,
+        service: &mut S,
+    ) {
+        let Some(info) = self.io.streams.info(key) else {
+            return;
+        };
+        service.closed(now, &info, end, &mut self.io);
+        match end {
+            StreamEnd::PeerClosed | StreamEnd::Malformed | StreamEnd::Handshake => {
+                self.io.close_stream(key);
+            }
+            StreamEnd::Failed(_) => self.io.reset_stream(key),
+        }
+    }
+
+    /// Tells the service of streams that failed while being written.
+    pub(super) fn report_failed<S: Service>(&mut self, now: Sample, service: &mut S) {
+        while let Some((key, end)) = self.io.streams.next_failed() {
+            self.end(now, key, end, service);
+        }
+    }
 }
 
 /// The beginning of a stream's bytes.
 enum Next {
     /// A frame of this length.
     Frame(usize),
-    /// A part of a frame, of this length if so much is known.
+    /// A part of a frame, with the frame's length if that is known.
     Half(Option<usize>),
-    /// No frame.
+    /// Bytes that begin no frame.
     Malformed,
 }
 

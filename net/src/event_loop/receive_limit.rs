@@ -1,36 +1,37 @@
-//! How much a socket may bring in one turn.
+//! How many messages to ask a socket for in one receive.
 
 use crate::packet::SLOTS;
 
-/// The most messages that a relayed socket brings in one turn.
+/// Maximum number of messages of a relayed socket in one turn.
 const LARGEST: u8 = 16;
-/// The datagrams that a listener should bring in one turn at the most, and a relayed socket: a
-/// message may hold dozens.
+/// Datagrams that a listener, and a relayed socket, should bring in one turn at the most: a message
+/// may hold dozens.
 const LISTENER_DATAGRAMS: usize = 4 * SLOTS;
 const RELAYED_DATAGRAMS: usize = SLOTS;
-/// Full receives in a row after which there is probably more than one datagram waiting; and where
-/// that was often found to be wrong.
+/// Full receives in a row after which more than one datagram is probably waiting; and the maximum,
+/// where that was often wrong.
 const STREAK: u8 = 16;
 const LONGEST_STREAK: u8 = 128;
 
-/// One socket's share of a turn.
+/// The limit of one socket.
 ///
 /// A listener takes what the slots hold. A relayed socket usually has one datagram waiting: asking
-/// for one is the cheapest system call, and asking for more costs a vain look each time. Its share
-/// doubles while it keeps filling it, as a stream of video does. One datagram after the other fills
-/// a share of one, too: where a second look was in vain, the next comes after twice as many.
+/// for one is the cheapest system call, and asking for more costs an empty look each time. Its
+/// limit doubles while it keeps reaching it, as a stream of video does. One datagram after the other
+/// reaches a limit of one, too: where a second look found nothing, the next comes after twice as
+/// many receives.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Share {
+pub(super) struct ReceiveLimit {
     wanted: u8,
     fixed: bool,
     full: u8,
-    /// How many full receives in a row double the share.
+    /// How many full receives in a row double the limit.
     streak: u8,
-    /// Datagrams in a message, by what came last; at least 1.
+    /// Datagrams in each message of the last receive; at least 1.
     density: u8,
 }
 
-impl Share {
+impl ReceiveLimit {
     pub(super) fn listener() -> Self {
         Self { wanted: SLOTS as u8, fixed: true, full: 0, streak: STREAK, density: 1 }
     }
@@ -39,7 +40,7 @@ impl Share {
         Self { wanted: 1, fixed: false, full: 0, streak: STREAK, density: 1 }
     }
 
-    /// Whether it is a listener's.
+    /// Whether the socket is a listener's.
     pub(super) fn is_listener(self) -> bool {
         self.fixed
     }
@@ -55,8 +56,8 @@ impl Share {
         self.full > 0
     }
 
-    /// Learns from a receive that asked for `limit` messages and got `count`, in which were so many
-    /// `datagrams`.
+    /// Learns from a receive that asked for `limit` messages and got `count`, with `datagrams` in
+    /// them.
     pub(super) fn note(&mut self, limit: usize, count: usize, datagrams: usize) {
         self.density = u8::try_from(datagrams / count.max(1)).unwrap_or(u8::MAX).max(1);
         if count < limit {
@@ -85,8 +86,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_relayed_socket_s_share_follows_its_load() {
-        let mut share = Share::relayed();
+    fn a_relayed_socket_s_limit_follows_its_load() {
+        let mut share = ReceiveLimit::relayed();
         for _ in 0..STREAK {
             assert_eq!(share.wanted(), 1);
             share.note(1, 1, 1);
@@ -102,9 +103,9 @@ mod tests {
     }
 
     #[test]
-    fn second_looks_in_vain_become_rare_until_one_finds_something() {
-        let mut share = Share::relayed();
-        let receives = |share: &mut Share, in_vain: usize| {
+    fn empty_second_looks_become_rare_until_one_finds_something() {
+        let mut share = ReceiveLimit::relayed();
+        let receives = |share: &mut ReceiveLimit, in_vain: usize| {
             let (mut count, mut looks) = (0, 0);
             while looks < in_vain {
                 let limit = share.wanted();
@@ -123,12 +124,12 @@ mod tests {
         for _ in 0..STREAK {
             share.note(2, 2, 2);
         }
-        assert_eq!(share.wanted(), 4, "what comes fast is soon taken in large shares again");
+        assert_eq!(share.wanted(), 4, "what comes fast is soon taken in large receives again");
     }
 
     #[test]
     fn a_listener_is_busy_until_it_brings_less_than_it_may() {
-        let mut share = Share::listener();
+        let mut share = ReceiveLimit::listener();
         assert!(!share.is_busy());
         share.note(64, 64, 64);
         assert!(share.is_busy());
@@ -139,7 +140,7 @@ mod tests {
 
     #[test]
     fn messages_of_many_datagrams_are_fewer_in_a_turn() {
-        let mut share = Share::listener();
+        let mut share = ReceiveLimit::listener();
         share.note(64, 64, 64 * 8);
         assert_eq!(share.wanted(), LISTENER_DATAGRAMS / 8);
         share.note(32, 32, 32 * 1_000);

@@ -1,62 +1,64 @@
-//! What a listener's datagrams go through before the service sees them: a proxy's header, and the
-//! way to DTLS.
+//! Listeners whose datagrams do not all go to the service as they are: a proxy's header is taken
+//! off, and DTLS is told from plain datagrams.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::service::{Arrival, Service};
-use super::{DatagramListenerOptions, EventLoop, Rejection, RejectionReason};
+use super::arrival::Arrival;
+use super::listener_options::DatagramListenerOptions;
+use super::service::Service;
+use super::{EventLoop, Rejection, RejectionReason};
 use crate::clock::Sample;
 use crate::packet::Room;
 use crate::proxy::{self, Parsed, TrustedProxies};
 
-/// The first bytes of TLS and DTLS records (RFC 7983 §7).
+/// Whether a record of TLS or DTLS can begin with this byte (RFC 7983 §7).
 pub(super) fn is_secure(first: u8) -> bool {
     (20..=63).contains(&first)
 }
 
-/// For a listener whose datagrams do not go to the service as they are.
-pub(super) struct Screen {
+/// What a listener takes beside plain datagrams from clients.
+pub(super) struct Demux {
     plain: bool,
     dtls: bool,
     proxies: Option<Arc<TrustedProxies>>,
 }
 
-impl Screen {
-    /// `None`: there is nothing to do.
-    pub(super) fn of(listening: DatagramListenerOptions) -> Option<Box<Self>> {
-        let DatagramListenerOptions { plain, dtls, proxies, .. } = listening;
+impl Demux {
+    /// `None`: all datagrams go to the service as they are.
+    pub(super) fn of(options: DatagramListenerOptions) -> Option<Box<Self>> {
+        let DatagramListenerOptions { plain, dtls, proxies, .. } = options;
         (dtls || !plain || proxies.is_some()).then(|| Box::new(Self { plain, dtls, proxies }))
     }
 
-    /// What is to be done with the datagrams of `source`.
-    pub(super) fn passage(&self, source: IpAddr) -> Passage {
+    /// How datagrams of `source` are treated.
+    pub(super) fn treatment(&self, source: IpAddr) -> Treatment {
         let proxied = self.proxies.as_ref().is_some_and(|proxies| proxies.contains(source));
-        Passage { plain: self.plain, dtls: self.dtls, proxied }
+        Treatment { plain: self.plain, dtls: self.dtls, proxied }
     }
 }
 
-/// What is to be done with the datagrams of one source.
+/// How the datagrams of one source are treated.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Passage {
+pub(super) struct Treatment {
     plain: bool,
     dtls: bool,
-    /// Each has a proxy's header in front.
+    /// Whether each has a proxy's header in front.
     proxied: bool,
 }
 
 impl EventLoop {
-    /// Takes the proxy's header off a datagram, and gives it to the service or to DTLS.
-    pub(super) fn screened<S: Service>(
+    /// Takes the proxy's header off a datagram, and passes the rest to the service or to DTLS.
+    pub(super) fn demultiplex<S: Service>(
         &mut self,
         now: Sample,
-        passage: Passage,
+        treatment: Treatment,
         arrival: Arrival,
         room: Room,
         service: &mut S,
     ) {
         let (mut arrival, mut room) = (arrival, room);
-        if passage.proxied {
+        if treatment.proxied {
             // SAFETY: these bytes are this datagram's, and no packet of it is alive yet.
             let bytes = unsafe { self.region.bytes(room.payload) };
             let header = match proxy::parse(bytes) {
@@ -66,10 +68,8 @@ impl EventLoop {
                     let reason = partial
                         .err()
                         .map_or(RejectionReason::ProxyHeaderCutShort, RejectionReason::ProxyHeader);
-                    return service.rejected(
-                        now,
-                        &Rejection { source: arrival.source, local: arrival.destination, reason },
-                    );
+                    let (source, local) = (arrival.source, arrival.destination);
+                    return service.rejected(now, &Rejection { source, local, reason });
                 }
             };
             if let Some(ends) = header.endpoints {
@@ -81,10 +81,10 @@ impl EventLoop {
         }
         // SAFETY: as above.
         let first = unsafe { self.region.bytes(room.payload) }.first().copied();
-        if passage.dtls && (!passage.plain || first.is_some_and(is_secure)) {
+        if treatment.dtls && (!treatment.plain || first.is_some_and(is_secure)) {
             self.secure_datagram(now, &arrival, room, service);
-        } else if passage.plain {
-            self.hand_over(now, &arrival, room, service);
+        } else if treatment.plain {
+            self.pass_datagram(now, &arrival, room, service);
         } else {
             self.io.stats.dropped_not_served.add(1);
         }

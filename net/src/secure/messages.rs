@@ -1,0 +1,23 @@
+//! The messages between a worker and the handshaker's thread.
+
+use super::{dtls, tls};
+
+/// From a worker.
+pub(crate) enum Request {
+    Tls(tls::Request),
+    Dtls(dtls::Request),
+}
+
+/// To a worker.
+pub(crate) enum Reply {
+    Tls(tls::Reply),
+    Dtls(dtls::Reply),
+}
+
+/// A message to the thread.
+pub(crate) enum Message {
+    /// A request, with the number of the worker that sent it.
+    Request { worker: usize, request: Request },
+    /// The last [`Handshaker`](super::Handshaker) was dropped.
+    Stop,
+}
